@@ -1,0 +1,200 @@
+//! What generated code calls. Not public API: it changes without notice, and the three crates are
+//! held together at one version for that reason.
+
+pub use std::boxed::Box;
+
+pub use inventory;
+
+pub use crate::registry::{Arguments, Registered, Taken, Workflow};
+pub use crate::store::BoxFuture;
+pub use crate::verbs::call::call;
+pub use crate::verbs::outcome::Returned;
+pub use crate::verbs::step::{Step, blocking, step};
+pub use crate::words::payload::{Codec, Outcome, Payload, PayloadError};
+pub use crate::words::policy::{StepOptions, WorkflowOptions};
+pub use crate::{__cloner as cloner, __codec as codec};
+
+use std::future::Future;
+
+/// Not public API. Used by generated code.
+///
+/// Makes the future that the driver polls: the body, and what it returns as it is recorded.
+pub fn run<R, F>(codec: Codec<R>, body: F) -> BoxFuture<'static, Outcome>
+where
+    R: Send + 'static,
+    F: Future<Output = R> + Send + 'static,
+{
+    Box::pin(async move {
+        let returned = body.await;
+        (codec.encode)(&returned).unwrap_or_else(|fault| {
+            // It is a bug of the program, told in the words of a panic; another run would do no better.
+            panic!("what the workflow returned cannot be recorded: {fault}")
+        })
+    })
+}
+
+/// Not public API. Used by generated code.
+///
+/// Chooses how a return type is recorded: a `Result` whose error can be written comes back as the
+/// same typed value, anything else is a plain value.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __codec {
+    ($returned:ty) => {{
+        #[allow(unused_imports)]
+        use $crate::__private::probe::{Plain as _, Typed as _, TypedFromEngine as _, Unrecordable as _};
+        (&&&$crate::__private::probe::Probe::<$returned>::NEW).codec()
+    }};
+}
+
+/// Not public API. Used by generated code.
+///
+/// How to clone a step's arguments for a retry, if they can be cloned.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __cloner {
+    ($arguments:expr) => {{
+        #[allow(unused_imports)]
+        use $crate::__private::probe::{CannotClone as _, CanClone as _};
+        (&&$crate::__private::probe::CloneProbe($arguments)).cloner()
+    }};
+}
+
+/// Not public API. Used by generated code.
+///
+/// Method calls find the implementation with the most references first, so the arms are ordered by
+/// how many they have. Bounds on an implementation choose the arm; bounds on its method are what a
+/// user is told when they do not hold.
+pub mod probe {
+    use std::fmt;
+    use std::marker::PhantomData;
+
+    use serde::Serialize;
+    use serde::de::DeserializeOwned;
+
+    use crate::words::error::Error;
+    use crate::words::payload::{Codec, Payload};
+
+    /// Carries a return type.
+    #[derive(Debug)]
+    pub struct Probe<R>(PhantomData<fn() -> R>);
+
+    impl<R> Probe<R> {
+        /// The only one.
+        pub const NEW: Self = Self(PhantomData);
+    }
+
+    /// First: a `Result` whose error can hold the engine's errors too.
+    pub trait TypedFromEngine<T, E> {
+        /// The codec.
+        fn codec(self) -> Codec<Result<T, E>>
+        where
+            T: Payload;
+    }
+
+    impl<T, E> TypedFromEngine<T, E> for &&&Probe<Result<T, E>>
+    where
+        E: Serialize + DeserializeOwned + fmt::Display + From<Error>,
+    {
+        fn codec(self) -> Codec<Result<T, E>>
+        where
+            T: Payload,
+        {
+            Codec::<Result<T, E>>::TYPED_FROM_ENGINE
+        }
+    }
+
+    /// Second: a `Result` whose error can be written and read.
+    pub trait Typed<T, E> {
+        /// The codec.
+        fn codec(self) -> Codec<Result<T, E>>
+        where
+            T: Payload;
+    }
+
+    impl<T, E> Typed<T, E> for &&Probe<Result<T, E>>
+    where
+        E: Serialize + DeserializeOwned + fmt::Display,
+    {
+        fn codec(self) -> Codec<Result<T, E>>
+        where
+            T: Payload,
+        {
+            Codec::<Result<T, E>>::TYPED
+        }
+    }
+
+    /// Third: any other `Result`, for the sake of the message.
+    pub trait Unrecordable<T, E> {
+        /// The codec.
+        fn codec(self) -> Codec<Result<T, E>>
+        where
+            T: Payload,
+            E: RecordedErrorType;
+    }
+
+    impl<T, E> Unrecordable<T, E> for &Probe<Result<T, E>> {
+        fn codec(self) -> Codec<Result<T, E>>
+        where
+            T: Payload,
+            E: RecordedErrorType,
+        {
+            Codec::<Result<T, E>>::TYPED
+        }
+    }
+
+    /// Last: a plain value.
+    pub trait Plain<R> {
+        /// The codec.
+        fn codec(&self) -> Codec<R>
+        where
+            R: Payload;
+    }
+
+    impl<R> Plain<R> for Probe<R> {
+        fn codec(&self) -> Codec<R>
+        where
+            R: Payload,
+        {
+            Codec::<R>::PLAIN
+        }
+    }
+
+    /// An error that is recorded with its value.
+    #[diagnostic::on_unimplemented(
+        message = "the error `{Self}` cannot be recorded",
+        label = "this error type cannot be written to the database and read back",
+        note = "derive `serde::Serialize` and `serde::Deserialize` for it and implement `std::error::Error`, or return `durable::Error`, into which every error converts with `?`"
+    )]
+    pub trait RecordedErrorType: Serialize + DeserializeOwned + fmt::Display {}
+
+    impl<E: Serialize + DeserializeOwned + fmt::Display> RecordedErrorType for E {}
+
+    /// Carries arguments.
+    #[derive(Debug)]
+    pub struct CloneProbe<'a, A>(pub &'a A);
+
+    /// First: they can be cloned.
+    pub trait CanClone<A> {
+        /// How.
+        fn cloner(self) -> Option<fn(&A) -> A>;
+    }
+
+    impl<A: Clone> CanClone<A> for &&CloneProbe<'_, A> {
+        fn cloner(self) -> Option<fn(&A) -> A> {
+            Some(A::clone)
+        }
+    }
+
+    /// Else.
+    pub trait CannotClone<A> {
+        /// Not at all.
+        fn cloner(self) -> Option<fn(&A) -> A>;
+    }
+
+    impl<A> CannotClone<A> for &CloneProbe<'_, A> {
+        fn cloner(self) -> Option<fn(&A) -> A> {
+            None
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! The application's handle on its engine.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+use super::builder::Builder;
+use super::report::ShutdownReport;
+use super::teardown::{ShutdownOptions, Teardown};
+use crate::journal::context::Context;
+use crate::journal::current;
+use crate::journal::level::Level;
+use crate::journal::runtime::Runtime;
+use crate::store::Location;
+use crate::verbs::handle::{self, WorkflowHandle};
+use crate::verbs::manage;
+use crate::words::error::{Error, ErrorKind, Result};
+use crate::words::info::{Filter, StepInfo, WorkflowInfo};
+use crate::words::payload::Payload;
+
+/// A running engine. Clones are the same engine.
+///
+/// Keep it for as long as workflows shall run, and end with [`shutdown`](Self::shutdown). When the
+/// last clone is dropped without that, everything is dropped where it stands: nothing is lost, and
+/// the next launch recovers it, but nothing is handed over either.
+#[derive(Clone)]
+#[must_use = "the engine stops when this is dropped"]
+pub struct Durable {
+    guard: Arc<Guard>,
+}
+
+/// What the clones share. Tasks of the engine hold the runtime and never this, so that dropping the
+/// last clone is noticed.
+struct Guard {
+    runtime: Arc<Runtime>,
+    teardown: Arc<Teardown>,
+}
+
+impl Durable {
+    /// Launches an engine with everything by default: the database that `DURABLE_DATABASE_URL`
+    /// names, else the SQLite file `<name>.sqlite` in the working directory.
+    ///
+    /// It brings the schema up to date, recovers the workflows that an earlier process left, and
+    /// becomes the engine of this process: calls outside any workflow find it by themselves.
+    ///
+    /// # Errors
+    /// Two workflows have one name; the database cannot be opened, is not writable, or was made by
+    /// a newer release.
+    pub async fn launch(name: impl Into<String>) -> Result<Self> {
+        Self::builder(name).launch().await
+    }
+
+    /// Settings before the launch.
+    pub fn builder(name: impl Into<String>) -> Builder {
+        Builder::new(name.into())
+    }
+
+    pub(super) fn new(runtime: Arc<Runtime>, teardown: Arc<Teardown>) -> Self {
+        Self { guard: Arc::new(Guard { runtime, teardown }) }
+    }
+
+    /// The application's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.runtime().settings.name
+    }
+
+    /// Where its database is, without a password.
+    #[must_use]
+    pub fn location(&self) -> Location {
+        self.runtime().store.location()
+    }
+
+    /// How far it is on its way down.
+    #[must_use]
+    pub fn state(&self) -> Level {
+        self.runtime().gate.level()
+    }
+
+    /// Lists workflows, the oldest first. See [`Filter`].
+    ///
+    /// # Errors
+    /// The database cannot be reached.
+    pub async fn list_workflows(&self, filter: Filter) -> Result<Vec<WorkflowInfo>> {
+        manage::list(self.runtime(), &filter).await
+    }
+
+    /// The records of a workflow, in the order of their positions.
+    ///
+    /// # Errors
+    /// The database cannot be reached.
+    pub async fn list_steps(&self, id: impl AsRef<str>) -> Result<Vec<StepInfo>> {
+        manage::steps(self.runtime(), id.as_ref()).await
+    }
+
+    /// Cancels a workflow: see [`cancel_workflow`](crate::cancel_workflow).
+    ///
+    /// # Errors
+    /// There is no such workflow, or the database cannot be reached.
+    pub async fn cancel_workflow(&self, id: impl AsRef<str>) -> Result<()> {
+        manage::cancel(self.runtime(), id.as_ref()).await
+    }
+
+    /// Finds a workflow by its id: see [`retrieve_workflow`](crate::retrieve_workflow).
+    ///
+    /// # Errors
+    /// There is no such workflow, or the database cannot be reached.
+    pub async fn retrieve_workflow<T: Payload>(&self, id: impl AsRef<str>) -> Result<WorkflowHandle<T>> {
+        handle::retrieve(Arc::clone(self.runtime()), id.as_ref()).await
+    }
+
+    /// Makes this the engine of everything that `future` itself does. Only a process with several
+    /// engines needs it: with one, calls find it by themselves.
+    pub fn scope<F: Future>(&self, future: F) -> impl Future<Output = F::Output> + use<F> {
+        current::scope(Arc::clone(self.runtime()), future)
+    }
+
+    /// Spawns a task that belongs to this engine, as [`scope`](Self::scope) does for a future.
+    pub fn spawn<F>(&self, future: F) -> tokio::task::JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        tokio::spawn(self.scope(future))
+    }
+
+    /// Stops taking over work of other executors; what runs goes on. It cannot be undone.
+    pub fn quiesce(&self) {
+        self.runtime().gate.raise(Level::Quiesced);
+    }
+
+    /// Begins the shutdown and returns at once. It may be called from anywhere, workflows included.
+    pub fn request_shutdown(&self) {
+        self.guard.teardown.request(ShutdownOptions::default());
+    }
+
+    /// Shuts down in order: lets running workflows come to their end for up to 10 s, then suspends
+    /// the rest between two steps, hands them over, and closes the database last. 20 s at most.
+    ///
+    /// Nothing is marked failed by it: what was suspended goes on in another process, or after the
+    /// restart. A second call gives the same report. Inside a workflow it would wait for itself, so
+    /// there it only requests the shutdown and gives a report that says so.
+    pub async fn shutdown(&self) -> Arc<ShutdownReport> {
+        self.shutdown_with(ShutdownOptions::default()).await
+    }
+
+    /// The same with budgets of your own.
+    pub async fn shutdown_with(&self, options: ShutdownOptions) -> Arc<ShutdownReport> {
+        self.guard.teardown.request(options);
+        if Context::here().is_some() {
+            tracing::error!(target: "durable", "`shutdown` was called inside a workflow, which it would wait for: it is requested and not awaited");
+            return Arc::new(ShutdownReport::requested());
+        }
+        self.guard.teardown.report().await
+    }
+
+    /// Not public API: what tests look at.
+    #[cfg(feature = "testing")]
+    #[doc(hidden)]
+    #[must_use]
+    pub fn store(&self) -> Arc<dyn crate::store::Store> {
+        Arc::clone(&self.runtime().store)
+    }
+
+    fn runtime(&self) -> &Arc<Runtime> {
+        &self.guard.runtime
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.teardown.dropped();
+    }
+}
+
+impl fmt::Debug for Durable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Durable({:?}, {}, {:?})", self.name(), self.location(), self.state())
+    }
+}
+
+/// What a wrong setting is reported as.
+pub(super) fn config_error(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Config, message)
+}

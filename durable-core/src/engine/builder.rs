@@ -1,0 +1,142 @@
+//! Settings before the launch.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::app::{Durable, config_error};
+use super::launch;
+use crate::store::Store;
+use crate::words::error::Result;
+use crate::words::id::check_id;
+
+/// The environment variable that names the database.
+pub(crate) const URL_VARIABLE: &str = "DURABLE_DATABASE_URL";
+
+/// Settings before the launch. Made by [`Durable::builder`].
+#[must_use = "nothing happens before `.launch().await`"]
+pub struct Builder {
+    pub(super) name: String,
+    pub(super) url: Option<String>,
+    pub(super) schema: String,
+    pub(super) store: Option<Arc<dyn Store>>,
+    pub(super) executor_id: Option<String>,
+    pub(super) version: Option<String>,
+    pub(super) max_concurrent: Option<usize>,
+    pub(super) max_payload: usize,
+    pub(super) lease: Duration,
+}
+
+impl Builder {
+    pub(super) fn new(name: String) -> Self {
+        Self {
+            name,
+            url: None,
+            schema: "durable".to_owned(),
+            store: None,
+            executor_id: None,
+            version: None,
+            max_concurrent: None,
+            max_payload: 8 << 20,
+            lease: Duration::from_secs(15),
+        }
+    }
+
+    /// The database: `sqlite:path/to/file.sqlite`, `sqlite::memory:` or `postgres://user@host/database`.
+    ///
+    /// By default the environment variable `DURABLE_DATABASE_URL`, else the file `<name>.sqlite` in
+    /// the working directory.
+    pub fn system_database(mut self, url: impl Into<String>) -> Self {
+        self.url = Some(url.into());
+        self
+    }
+
+    /// The Postgres schema that the engine's tables are in. `durable` by default. SQLite has none:
+    /// there the tables have the prefix `durable_`.
+    pub fn schema(mut self, schema: impl Into<String>) -> Self {
+        self.schema = schema.into();
+        self
+    }
+
+    /// The executor's name, stable across restarts: the name of the pod, of the dyno, of the
+    /// service. A launch under the name of an executor that has not said goodbye takes over its
+    /// workflows at once. Without a name, they are taken over when the lease has run out, or at
+    /// once where the launch can see that the earlier process is dead: on the same host.
+    pub fn executor_id(mut self, id: impl Into<String>) -> Self {
+        self.executor_id = Some(id.into());
+        self
+    }
+
+    /// The program's version, recorded with each workflow. By default a hash of the executable.
+    pub fn application_version(mut self, version: impl Into<String>) -> Self {
+        self.version = Some(version.into());
+        self
+    }
+
+    /// How many workflows run at once in this process; more wait for their turn. Children are not
+    /// counted, because their parents wait for them. Unlimited by default.
+    pub fn max_concurrent_workflows(mut self, most: usize) -> Self {
+        self.max_concurrent = Some(most);
+        self
+    }
+
+    /// The largest argument list, result or record, in bytes of JSON. 8 MiB by default. What is
+    /// larger is refused with both sizes before anything is written.
+    pub fn max_payload(mut self, bytes: usize) -> Self {
+        self.max_payload = bytes;
+        self
+    }
+
+    /// How long this executor counts as alive without a heartbeat; it sends one every third of that.
+    /// 15 s by default, at least 100 ms. Shorter finds the dead sooner and costs more queries.
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.lease = lease;
+        self
+    }
+
+    /// Not public API: a store of one's own, to count, delay or crash.
+    #[cfg(feature = "testing")]
+    #[doc(hidden)]
+    pub fn store(mut self, store: Arc<dyn Store>) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    /// Launches the engine: see [`Durable::launch`].
+    ///
+    /// # Errors
+    /// The settings are wrong, two workflows have one name, or the database cannot be opened, is not
+    /// writable, or was made by a newer release. What was begun is undone.
+    pub async fn launch(self) -> Result<Durable> {
+        self.check()?;
+        launch::launch(self).await
+    }
+
+    fn check(&self) -> Result<()> {
+        check_id("the application's name", &self.name)?;
+        if let Some(id) = &self.executor_id {
+            check_id("the executor id", id)?;
+        }
+        check_id("the schema", &self.schema)?;
+        if self.max_concurrent == Some(0) {
+            return Err(config_error("`max_concurrent_workflows(0)` would let nothing run; leave it out for no limit"));
+        }
+        if self.lease < Duration::from_millis(100) {
+            return Err(config_error(format!("a lease of {:?} is too short; take at least 100 ms", self.lease)));
+        }
+        Ok(())
+    }
+
+    /// The URL, from the setting, the environment or the name.
+    pub(super) fn url(&self) -> String {
+        let from_environment = || std::env::var(URL_VARIABLE).ok().filter(|it| !it.trim().is_empty());
+        self.url.clone().or_else(from_environment).unwrap_or_else(|| format!("sqlite:{}.sqlite", self.name))
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The URL may hold a password.
+        write!(f, "Builder({:?})", self.name)
+    }
+}

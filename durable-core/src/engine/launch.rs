@@ -1,0 +1,133 @@
+//! The launch: open, migrate, sign on, start the tasks, recover. What fails undoes what was begun.
+
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::Semaphore;
+
+use super::app::{Durable, config_error};
+use super::background::Background;
+use super::builder::Builder;
+use super::identity::{self, LockFile};
+use super::presence::Signing;
+use super::teardown::Teardown;
+use super::{presence, recover};
+use crate::journal::level::Gate;
+use crate::journal::live::Live;
+use crate::journal::runtime::{Runtime, Settings};
+use crate::journal::waits::{self, Waits};
+use crate::journal::writer::{self, Writer};
+use crate::journal::current;
+use crate::registry::Registry;
+use crate::store::{self, NewExecutor, Store, StoreError};
+use crate::words::error::{Error, ErrorKind, Result};
+use crate::words::id::KeyMaker;
+
+pub(super) async fn launch(builder: Builder) -> Result<Durable> {
+    let tokio = tokio::runtime::Handle::try_current()
+        .map_err(|_| config_error("launch on a tokio runtime: `#[tokio::main] async fn main()`"))?;
+    let registry = Registry::gather()?;
+    let url = builder.url();
+    let store = match &builder.store {
+        Some(store) => Arc::clone(store),
+        None => store::open(&url, &builder.schema).await.map_err(|error| cannot("open", &url, &error))?,
+    };
+    let launched = begin(&builder, tokio, registry, Arc::clone(&store)).await;
+    if launched.is_err() {
+        store.close_work();
+        store.close().await;
+    }
+    launched
+}
+
+async fn begin(
+    builder: &Builder,
+    tokio: tokio::runtime::Handle,
+    registry: Registry,
+    store: Arc<dyn Store>,
+) -> Result<Durable> {
+    let shown = store.location().to_string();
+    store.migrate().await.map_err(|error| cannot("prepare", &shown, &error))?;
+
+    let keys = KeyMaker::new();
+    let signing = sign_as(builder, &*store);
+    let (executor, lock_file) = signing.executor(keys.next());
+    // Who was here before is asked before this executor adds itself.
+    let earlier = store.executors().await.map_err(|error| cannot("read", &shown, &error))?;
+    let fence = store.sign_on(&executor).await.map_err(|error| cannot("write to", &shown, &error))?;
+
+    let (writer, inbox) = Writer::new();
+    let runtime = Arc::new(Runtime {
+        settings: Settings {
+            name: builder.name.clone(),
+            executor: executor.name.clone(),
+            version: executor.version.clone(),
+            max_payload: builder.max_payload,
+            lease: builder.lease,
+        },
+        store,
+        registry,
+        gate: Gate::new(),
+        keys,
+        writer,
+        fence: Mutex::new(fence),
+        live: Live::new(),
+        waits: Waits::default(),
+        tokio,
+        permits: builder.max_concurrent.map(|most| Arc::new(Semaphore::new(most))),
+    });
+    let names = runtime.registry.names();
+    tracing::info!(target: "durable", app = %builder.name, database = %shown, executor = %executor.name, workflows = names.len(), "launched: {}", names.join(", "));
+
+    let background = Arc::new(Background::default());
+    let presence = Arc::new(presence::Presence::new(signing, lock_file));
+    let teardown = Teardown::new(Arc::clone(&runtime), Arc::clone(&background), Arc::clone(&presence));
+    spawn_tasks(&runtime, &background, inbox);
+    // From here on the handle's guard undoes everything if the launch fails or is dropped.
+    let app = Durable::new(Arc::clone(&runtime), teardown);
+
+    recover::at_launch(&runtime, &earlier).await.map_err(|error| cannot("recover workflows from", &shown, &error))?;
+    background.spawn("durable-presence", presence::run(Arc::clone(&runtime), presence));
+    current::add(&runtime);
+    Ok(app)
+}
+
+fn spawn_tasks(runtime: &Arc<Runtime>, background: &Background, inbox: writer::Inbox) {
+    let of_writer = Arc::clone(runtime);
+    background.spawn("durable-writer", async move {
+        writer::run(inbox, &*of_writer.store, &of_writer.gate).await;
+    });
+    let of_waits = Arc::clone(runtime);
+    background.spawn("durable-results", async move {
+        waits::run(&of_waits.waits, &*of_waits.store, &of_waits.gate).await;
+    });
+}
+
+/// How this executor signs on, now and whenever it was deposed.
+fn sign_as(builder: &Builder, store: &dyn Store) -> Signing {
+    let host = identity::host();
+    let name = builder.executor_id.clone().unwrap_or_else(|| format!("{host}:{}", std::process::id()));
+    let version = builder.version.clone().unwrap_or_else(identity::version_of_executable);
+    Signing { name, host, version, lease: builder.lease, location: store.location() }
+}
+
+impl Signing {
+    /// An executor's row with a fresh key, and its lock file. Without a lock file everything works,
+    /// and others wait for the lease.
+    pub(super) fn executor(&self, key: i64) -> (NewExecutor, Option<LockFile>) {
+        let lock_file = if self.location.in_memory { None } else { LockFile::make(&self.location, key).ok() };
+        let executor = NewExecutor {
+            key,
+            name: self.name.clone(),
+            host: self.host.clone(),
+            lock_file: lock_file.as_ref().map(LockFile::path),
+            version: self.version.clone(),
+            lease: self.lease,
+        };
+        (executor, lock_file)
+    }
+}
+
+fn cannot(what: &str, database: &str, error: &StoreError) -> Error {
+    let shown = store::shown_without_password(database);
+    Error::new(ErrorKind::Database, format!("cannot {what} the database {shown}: {error}"))
+}

@@ -1,0 +1,16 @@
+//! Floor 4, the engine: launches, looks around for work that nobody does, and shuts down in order.
+
+mod app;
+mod background;
+mod builder;
+mod identity;
+mod launch;
+mod presence;
+mod recover;
+mod report;
+mod teardown;
+
+pub use self::app::Durable;
+pub use self::builder::Builder;
+pub use self::report::{PhaseReport, ShutdownReport, Suspended};
+pub use self::teardown::ShutdownOptions;

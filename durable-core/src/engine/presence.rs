@@ -1,0 +1,109 @@
+//! Presence: the heartbeat, and what is learned with each beat.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::identity::LockFile;
+use super::recover;
+use crate::journal::execution::Signal;
+use crate::journal::level::Level;
+use crate::journal::runtime::Runtime;
+use crate::store::{Location, StoreError};
+use crate::words::status::Status;
+use crate::words::sync::lock;
+
+/// How this executor signs on.
+#[derive(Debug)]
+pub(super) struct Signing {
+    pub(super) name: String,
+    pub(super) host: String,
+    pub(super) version: String,
+    pub(super) lease: Duration,
+    pub(super) location: Location,
+}
+
+/// This executor's presence.
+#[derive(Debug)]
+pub(super) struct Presence {
+    signing: Signing,
+    /// Held while the executor's row is there.
+    lock_file: Mutex<Option<LockFile>>,
+}
+
+impl Presence {
+    pub(super) fn new(signing: Signing, lock_file: Option<LockFile>) -> Self {
+        Self { signing, lock_file: Mutex::new(lock_file) }
+    }
+
+    /// Lets go of the lock and leaves the file: the executor's row is still there, and nobody beats.
+    pub(super) fn abandon(&self) {
+        if let Some(lock_file) = lock(&self.lock_file).take() {
+            lock_file.abandon();
+        }
+    }
+
+    /// Removes the lock file: after the executor's row is gone, or with the process.
+    pub(super) fn end(&self) {
+        lock(&self.lock_file).take();
+    }
+}
+
+/// Beats until the engine has handed over its work: others must not take a draining executor for
+/// a dead one.
+pub(super) async fn run(runtime: Arc<Runtime>, presence: Arc<Presence>) {
+    let pause = runtime.settings.lease / 3;
+    loop {
+        // Some jitter, so that a fleet that was started together does not beat together.
+        let lot = f64::from(uuid::Uuid::new_v4().as_fields().1) / f64::from(u16::MAX);
+        tokio::select! {
+            () = tokio::time::sleep(pause.mul_f64(0.9 + 0.2 * lot)) => {}
+            () = runtime.gate.reached(Level::Killed) => return,
+        }
+        tokio::select! {
+            beaten = beat(&runtime, &presence) => {
+                if let Err(error) = beaten {
+                    tracing::warn!(target: "durable", %error, "a heartbeat failed");
+                }
+            }
+            () = runtime.gate.reached(Level::Killed) => return,
+        }
+    }
+}
+
+async fn beat(runtime: &Arc<Runtime>, presence: &Presence) -> Result<(), StoreError> {
+    let fence = runtime.fence();
+    let runs = runtime.live.all();
+    let running: Vec<i64> = runs.iter().map(|it| it.key).collect();
+    let seen = runtime.store.heartbeat(fence, runtime.settings.lease, &running).await?;
+    if !seen.ours {
+        return deposed(runtime, presence).await;
+    }
+    for (key, status) in seen.gone {
+        if let Some(run) = runs.iter().find(|it| it.key == key) {
+            let signal = if status == Status::Cancelled { Signal::Cancelled } else { Signal::Lost };
+            run.signal(signal);
+        }
+    }
+    if runtime.gate.level() < Level::Quiesced && (seen.orphans || !seen.expired.is_empty()) {
+        recover::now(runtime, &seen.expired).await?;
+    }
+    Ok(())
+}
+
+/// Another executor has taken over: this one was paused or cut off for longer than its lease. Its
+/// bodies are dropped, since nothing they do can be recorded; then it signs on again, as a new one.
+async fn deposed(runtime: &Arc<Runtime>, presence: &Presence) -> Result<(), StoreError> {
+    let runs = runtime.live.all();
+    tracing::error!(target: "durable", executor = %runtime.settings.executor, workflows = runs.len(), "another executor took this one for dead and took over; dropping what runs here and signing on anew");
+    for run in &runs {
+        run.signal(Signal::Lost);
+    }
+    if runtime.gate.level() >= Level::Draining {
+        return Ok(());
+    }
+    let (executor, lock_file) = presence.signing.executor(runtime.keys.next());
+    let fence = runtime.store.sign_on(&executor).await?;
+    *lock(&presence.lock_file) = lock_file;
+    *lock(&runtime.fence) = fence;
+    Ok(())
+}

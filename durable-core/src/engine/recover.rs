@@ -1,0 +1,90 @@
+//! Recovery: who is dead, and what they left goes on here.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::identity;
+use crate::journal::level::Level;
+use crate::journal::runtime::Runtime;
+use crate::store::{Adopt, DeadExecutor, Record, RunRow, StoreError};
+use crate::verbs::drive::Drive;
+
+/// How many workflows are taken over at a time: one statement and one reading of records for each batch.
+const BATCH: u32 = 500;
+
+/// At the launch: who was here before and is dead for certain is deposed at once, without waiting
+/// for a lease.
+pub(super) async fn at_launch(runtime: &Arc<Runtime>, earlier: &[DeadExecutor]) -> Result<(), StoreError> {
+    let host = identity::host();
+    let dead: Vec<_> = earlier.iter().filter(|it| is_dead(runtime, &host, it)).cloned().collect();
+    now(runtime, &dead).await?;
+    let unknown = runtime.store.count_unknown(&runtime.registry.known()).await?;
+    if unknown > 0 {
+        tracing::warn!(target: "durable", count = unknown, "workflows wait for a function that this program does not have; if it should have it: is the crate linked? mention it with `use that_crate as _;`");
+    }
+    Ok(())
+}
+
+fn is_dead(runtime: &Runtime, host: &str, executor: &DeadExecutor) -> bool {
+    let lock_says_so =
+        || executor.host == *host && executor.lock_file.as_deref().is_some_and(|it| identity::is_holder_dead(Path::new(it)));
+    // A process that said that it leaves is still finishing what it runs, whatever its name is.
+    let same_name = !executor.leaving && executor.name == runtime.settings.executor;
+    executor.expired || same_name || lock_says_so()
+}
+
+/// Deposes the dead, and takes over everything that nobody runs.
+pub(super) async fn now(runtime: &Arc<Runtime>, dead: &[DeadExecutor]) -> Result<(), StoreError> {
+    for executor in dead {
+        if runtime.store.depose(executor.key, executor.epoch).await? {
+            tracing::info!(target: "durable", executor = %executor.name, "took a dead executor's place");
+            if let Some(path) = &executor.lock_file {
+                identity::remove(Path::new(path));
+            }
+        }
+    }
+    while runtime.gate.level() < Level::Quiesced {
+        let fence = runtime.fence();
+        let adopt = Adopt { fence, known: runtime.registry.known(), limit: BATCH };
+        let adopted = runtime.store.adopt(&adopt).await?;
+        for id in &adopted.parked {
+            tracing::error!(target: "durable", %id, "a workflow was recovered too often and is parked");
+        }
+        let full = adopted.runs.len() + adopted.parked.len() >= BATCH as usize;
+        if !adopted.runs.is_empty() {
+            run_all(runtime, adopted.runs).await?;
+        }
+        if !full {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn run_all(runtime: &Arc<Runtime>, rows: Vec<RunRow>) -> Result<(), StoreError> {
+    let fence = runtime.fence();
+    let keys: Vec<i64> = rows.iter().map(|it| it.key).collect();
+    let mut records: HashMap<i64, Vec<Record>> = HashMap::new();
+    for record in runtime.store.records(&keys).await? {
+        records.entry(record.workflow).or_default().push(record);
+    }
+    tracing::info!(target: "durable", count = rows.len(), "recovering workflows");
+    let mut occupied = Vec::new();
+    for row in rows {
+        // Only names of this registry were asked for.
+        let Some(workflow) = runtime.registry.get(&row.name) else { continue };
+        let records = records.remove(&row.key).unwrap_or_default();
+        let drive =
+            Drive { runtime: Arc::clone(runtime), workflow, row: Arc::new(row), fence, records, top_level: true };
+        occupied.extend(drive.spawn().err());
+    }
+    // The body of an earlier run may still be here, on its way out.
+    for (earlier, drive) in occupied {
+        earlier.over().await;
+        if drive.spawn().is_err() {
+            tracing::warn!(target: "durable", id = %earlier.id, "an earlier run does not leave; the workflow waits for the next recovery");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,144 @@
+//! The one path of every durable operation: replay it if it is recorded, else do it and record it.
+
+use std::time::Duration;
+
+use super::context::Claim;
+use super::execution::Signal;
+use super::level::Level;
+use crate::store::{NewRecord, Record};
+use crate::words::error::{Error, ErrorKind};
+use crate::words::payload::{Codec, Outcome, PayloadError, RecordedError};
+
+/// What an operation is: kind and name must be the same on replay.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Operation<'a> {
+    pub(crate) kind: &'static str,
+    pub(crate) name: &'a str,
+}
+
+impl Operation<'static> {
+    pub(crate) const fn step(name: &'static str) -> Self {
+        Self { kind: "step", name }
+    }
+
+    pub(crate) const fn workflow(name: &'static str) -> Self {
+        Self { kind: "workflow", name }
+    }
+}
+
+impl<'a> Operation<'a> {
+    pub(crate) const fn result(id: &'a str) -> Self {
+        Self { kind: "result", name: id }
+    }
+}
+
+/// What came of doing an operation.
+#[derive(Debug, Default)]
+pub(crate) struct Done {
+    pub(crate) outcome: Option<Outcome>,
+    pub(crate) child: Option<String>,
+    pub(crate) attempts: u32,
+    pub(crate) ran_for: Duration,
+}
+
+impl Claim {
+    /// The record of an earlier run at this position, if there is one.
+    ///
+    /// A record of another operation means that the code has changed under the workflow: it is
+    /// parked at once, with both names, and nothing is written over.
+    pub(crate) async fn replayed(&self, operation: Operation<'_>) -> Option<&Record> {
+        let record = self.execution.recorded(&self.position)?;
+        if record.kind == operation.kind && record.name == operation.name {
+            return Some(record);
+        }
+        let reason = format!(
+            "at position {} this workflow recorded the {} `{}`, and the code now calls the {} `{}` there; bring the earlier order of calls back (or the earlier version), and resume it",
+            self.position, record.kind, record.name, operation.kind, operation.name
+        );
+        self.execution.stop(Signal::Park(reason)).await
+    }
+
+    /// Reads a recorded outcome. What does not read parks the workflow: another run could not read
+    /// it either. A recorded panic ends the workflow as it did the first time.
+    pub(crate) async fn decode<R>(&self, codec: Codec<R>, record: &Record) -> R {
+        let outcome = record.outcome.clone().unwrap_or_else(|| Outcome::Output("null".to_owned()));
+        if let Outcome::Error(text) = &outcome
+            && let recorded = RecordedError::from_text(text)
+            && recorded.panic
+        {
+            return self.execution.stop(Signal::Fail(recorded.into_error())).await;
+        }
+        match (codec.decode)(&outcome) {
+            Ok(value) => value,
+            Err(fault) => self.unreadable(&record.name, &fault).await,
+        }
+    }
+
+    /// Parks the workflow because a recorded value does not read.
+    pub(crate) async fn unreadable<R>(&self, name: &str, fault: &PayloadError) -> R {
+        let reason = format!("the record of `{name}` at position {} cannot be read: {fault}", self.position);
+        self.execution.stop(Signal::Park(reason)).await
+    }
+
+    /// Returns once the operation may begin: the engine is not on its way down, and everything
+    /// recorded before is durable, so that no side effect happens on ground that can still give way.
+    pub(crate) async fn ready(&self) {
+        if self.execution.runtime.gate.level() >= Level::Aborting {
+            return self.execution.stop(Signal::Suspend).await;
+        }
+        self.execution.settle().await;
+    }
+
+    /// The record of what was done.
+    pub(crate) fn record(&self, operation: Operation<'_>, done: Done) -> NewRecord {
+        NewRecord {
+            workflow: self.execution.row.key,
+            position: self.position.clone(),
+            kind: operation.kind,
+            name: operation.name.to_owned(),
+            outcome: done.outcome,
+            child: done.child,
+            attempts: i32::try_from(done.attempts).unwrap_or(i32::MAX),
+            ran_for: done.ran_for,
+        }
+    }
+
+    /// Keeps what was done; it is durable before anything depends on it. A result that is too large
+    /// ends the workflow, before anything is written.
+    pub(crate) async fn keep(&self, operation: Operation<'_>, done: Done) {
+        let size = done.outcome.as_ref().map_or(0, Outcome::len);
+        let what = || format!("the result of the {} `{}` at position {}", operation.kind, operation.name, self.position);
+        if let Err(error) = self.execution.runtime.check_size(what, size) {
+            return self.execution.stop(Signal::Fail(error)).await;
+        }
+        self.execution.keep(self.record(operation, done));
+    }
+
+    /// Encodes what an operation gave.
+    ///
+    /// # Errors
+    /// The value cannot be written, which ends the workflow: it is a bug of the program, and no
+    /// other run would do better.
+    pub(crate) fn encode<R>(&self, codec: Codec<R>, operation: Operation<'_>, value: &R) -> Result<Outcome, Error> {
+        (codec.encode)(value).map_err(|fault| {
+            let Operation { kind, name } = operation;
+            let message = format!("the result of the {kind} `{name}` at position {} cannot be recorded: {fault}", self.position);
+            Error::new(ErrorKind::Payload, message)
+        })
+    }
+}
+
+impl super::runtime::Runtime {
+    /// Refuses a payload that is too large, before anything is written.
+    pub(crate) fn check_size(&self, what: impl FnOnce() -> String, size: usize) -> Result<(), Error> {
+        let most = self.settings.max_payload;
+        if size <= most {
+            return Ok(());
+        }
+        let message = format!(
+            "{} has {size} bytes and at most {most} are stored; store the value elsewhere and record its place, or raise `max_payload` in the builder",
+            what()
+        );
+        Err(Error::new(ErrorKind::Payload, message))
+    }
+}

@@ -1,0 +1,104 @@
+//! Where the running code stands: in a workflow's body, in a step, or outside.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use super::execution::{Branch, Execution, Signal};
+use crate::words::position::Position;
+
+tokio::task_local! {
+    /// Set around every poll of a body and of a step. A task that user code spawns has none.
+    static CONTEXT: Context;
+}
+
+/// Where the running code stands.
+#[derive(Debug, Clone)]
+pub(crate) enum Context {
+    /// In a workflow's body, in one of its branches.
+    Body { execution: Arc<Execution>, branch: Arc<Branch> },
+    /// In a step's body. A step that was called outside any workflow has no context at all.
+    Step(Arc<StepScope>),
+}
+
+/// What a step's body can ask about itself.
+#[derive(Debug)]
+pub(crate) struct StepScope {
+    /// The execution whose step it is.
+    pub(crate) execution: Arc<Execution>,
+    /// The step's name.
+    pub(crate) name: &'static str,
+    /// Where it stands.
+    pub(crate) position: Position,
+    /// Which attempt this is, from 1.
+    pub(crate) attempt: u32,
+    /// How many attempts there can be.
+    pub(crate) max_attempts: u32,
+}
+
+impl Context {
+    /// Where the running code stands; `None` outside any workflow.
+    pub(crate) fn here() -> Option<Self> {
+        CONTEXT.try_with(Clone::clone).ok()
+    }
+
+    /// Runs `body` here.
+    pub(crate) fn sync_scope<R>(self, body: impl FnOnce() -> R) -> R {
+        CONTEXT.sync_scope(self, body)
+    }
+
+    /// A future that is polled here, wherever it is polled.
+    pub(crate) fn scope<F: Future>(self, future: F) -> impl Future<Output = F::Output> {
+        CONTEXT.scope(self, future)
+    }
+}
+
+/// Where a durable call was made. It is asked when the call is made, not when it is first polled,
+/// so that the order of the calls in the source decides the positions.
+#[derive(Debug)]
+pub(crate) enum Place {
+    /// Outside any workflow.
+    Outside,
+    /// In a body, with the position claimed.
+    Body(Claim),
+    /// In a step's body. Nothing is claimed.
+    Step(Arc<StepScope>),
+}
+
+impl Place {
+    /// Claims a position if the running code is a workflow's body.
+    pub(crate) fn claim() -> Self {
+        match Context::here() {
+            None => Self::Outside,
+            Some(Context::Body { execution, branch }) => {
+                let position = branch.claim();
+                Self::Body(Claim { execution, position })
+            }
+            Some(Context::Step(scope)) => Self::Step(scope),
+        }
+    }
+}
+
+/// A position that a call holds.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    pub(crate) execution: Arc<Execution>,
+    pub(crate) position: Position,
+}
+
+impl Claim {
+    /// Returns only if the call is polled by the body that made it. A call that was carried into
+    /// another task or another workflow would be recorded in a place that depends on luck.
+    pub(crate) async fn check_home(&self, what: &str) {
+        let home = match Context::here() {
+            Some(Context::Body { execution, .. }) => Arc::ptr_eq(&execution, &self.execution),
+            _ => false,
+        };
+        if !home {
+            let reason = format!(
+                "`{what}` was called at position {} of this workflow and awaited somewhere else (in another task, a step or another workflow), where its result could not be replayed; await it in the workflow's own body",
+                self.position
+            );
+            self.execution.stop(Signal::Park(reason)).await
+        }
+    }
+}

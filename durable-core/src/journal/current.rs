@@ -1,0 +1,80 @@
+//! Which engine a call outside any workflow means.
+
+use std::future::Future;
+use std::sync::{Arc, Mutex, Weak};
+
+use super::context::Context;
+use super::level::Level;
+use super::runtime::Runtime;
+use crate::words::error::{Error, ErrorKind};
+use crate::words::sync::lock;
+
+tokio::task_local! {
+    /// Set by `Durable::scope`, and around the body of a `#[durable::test]`.
+    static SCOPE: Arc<Runtime>;
+}
+
+/// The engines that were launched in this process and not yet closed.
+static LAUNCHED: Mutex<Vec<Weak<Runtime>>> = Mutex::new(Vec::new());
+
+/// Adds a launched engine.
+pub(crate) fn add(runtime: &Arc<Runtime>) {
+    lock(&LAUNCHED).push(Arc::downgrade(runtime));
+}
+
+/// Takes an engine out when it begins to close.
+pub(crate) fn remove(runtime: &Arc<Runtime>) {
+    lock(&LAUNCHED).retain(|it| it.strong_count() > 0 && !std::ptr::eq(it.as_ptr(), Arc::as_ptr(runtime)));
+}
+
+/// Makes `runtime` the engine of everything that `future` does itself. Tasks that it spawns are not in it.
+pub(crate) fn scope<F: Future>(runtime: Arc<Runtime>, future: F) -> impl Future<Output = F::Output> + use<F> {
+    SCOPE.scope(runtime, future)
+}
+
+/// The engine that the running code means: that of its workflow, else that of its scope, else the
+/// only one in the process.
+///
+/// # Errors
+/// There is none, or there are several and none was named: two engines in one process, as parallel
+/// tests have, must never mix.
+pub(crate) fn engine() -> Result<Arc<Runtime>, Error> {
+    match Context::here() {
+        Some(Context::Body { execution, .. }) => return Ok(Arc::clone(&execution.runtime)),
+        Some(Context::Step(scope)) => return Ok(Arc::clone(&scope.execution.runtime)),
+        None => {}
+    }
+    if let Ok(runtime) = SCOPE.try_with(Arc::clone) {
+        return Ok(runtime);
+    }
+    let launched: Vec<_> = lock(&LAUNCHED).iter().filter_map(Weak::upgrade).collect();
+    match launched.as_slice() {
+        [only] => Ok(Arc::clone(only)),
+        [] => Err(Error::new(
+            ErrorKind::NoEngine,
+            "no engine is running in this process: call `Durable::launch(\"my-app\").await?` first and keep what it returns",
+        )),
+        several => {
+            let names: Vec<_> = several.iter().map(|it| it.settings.name.as_str()).collect();
+            let message = format!(
+                "{} engines are running in this process ({}) and this task belongs to none of them: run it with `app.scope(…)`, or spawn it with `app.spawn(…)`",
+                several.len(),
+                names.join(", ")
+            );
+            Err(Error::new(ErrorKind::NoEngine, message))
+        }
+    }
+}
+
+/// The same, for what is refused while the engine goes down.
+pub(crate) fn open_engine() -> Result<Arc<Runtime>, Error> {
+    let runtime = engine()?;
+    if runtime.gate.level() >= Level::Draining {
+        let message = format!(
+            "`{}` is shutting down and starts no new workflow; nothing was written, start it on another process or after the restart",
+            runtime.settings.name
+        );
+        return Err(Error::new(ErrorKind::ShuttingDown, message));
+    }
+    Ok(runtime)
+}

@@ -1,0 +1,70 @@
+//! How far the engine is on its way down. It only ever goes one way.
+
+use tokio::sync::watch;
+
+/// How far the engine is on its way down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Level {
+    /// Everything works.
+    Running,
+    /// Takes no work from queues, schedules and other executors; what runs goes on.
+    Quiesced,
+    /// Starts nothing new from outside; what runs may come to its end.
+    Draining,
+    /// No further durable operation begins; a step that runs may come to its end and be recorded.
+    Aborting,
+    /// What still runs is dropped.
+    Killed,
+    /// Everything is closed.
+    Closed,
+}
+
+/// The level, and the way to wait for it.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    level: watch::Sender<Level>,
+}
+
+impl Gate {
+    pub(crate) fn new() -> Self {
+        Self { level: watch::Sender::new(Level::Running) }
+    }
+
+    pub(crate) fn level(&self) -> Level {
+        *self.level.borrow()
+    }
+
+    /// Raises the level. A lower one than the present is ignored, so that callers need not look first.
+    pub(crate) fn raise(&self, to: Level) {
+        self.level.send_if_modified(|level| {
+            let higher = to > *level;
+            if higher {
+                *level = to;
+            }
+            higher
+        });
+    }
+
+    /// Returns once the level is `at` or higher.
+    pub(crate) async fn reached(&self, at: Level) {
+        let mut watcher = self.level.subscribe();
+        // The guard is dropped here: holding it across an await would make the caller's future
+        // not Send. The sender lives as long as `self`, so the wait cannot fail.
+        let _ = watcher.wait_for(|level| *level >= at).await.map(drop);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_level_never_goes_back_up() {
+        let gate = Gate::new();
+        gate.raise(Level::Aborting);
+        gate.raise(Level::Draining);
+        assert_eq!(gate.level(), Level::Aborting);
+        gate.reached(Level::Quiesced).await;
+    }
+}

@@ -1,0 +1,150 @@
+//! What runs in this process: counted for the shutdown, found by id, waited for.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+
+use super::execution::{Execution, Signal};
+use crate::store::Ended;
+use crate::words::sync::lock;
+
+/// What runs in this process.
+#[derive(Debug)]
+pub(crate) struct Live {
+    by_id: Mutex<HashMap<Arc<str>, Arc<Run>>>,
+    count: watch::Sender<usize>,
+    /// How many have come to their end in this process.
+    ended: AtomicU64,
+}
+
+/// One workflow that runs in this process.
+#[derive(Debug)]
+pub(crate) struct Run {
+    /// The external id.
+    pub(crate) id: Arc<str>,
+    /// The internal key.
+    pub(crate) key: i64,
+    /// How far it is.
+    progress: watch::Sender<Progress>,
+    /// The execution of the present round; a replay begins another one.
+    execution: Mutex<Option<Arc<Execution>>>,
+    /// Drops the task.
+    abort: OnceLock<AbortHandle>,
+}
+
+/// How far a workflow is, for those who wait for it.
+#[derive(Debug, Clone)]
+pub(crate) enum Progress {
+    /// It runs.
+    Running,
+    /// It has come to an end, or is parked.
+    Ended(Arc<Ended>),
+    /// It no longer runs in this process, and has not ended here.
+    Left,
+}
+
+impl Live {
+    pub(crate) fn new() -> Self {
+        Self { by_id: Mutex::default(), count: watch::Sender::new(0), ended: AtomicU64::new(0) }
+    }
+
+    /// Enters a run; counted from now until the guard is dropped. While an earlier run of the same
+    /// id is still here, gives that one instead: the new one must wait until it is gone.
+    pub(crate) fn enter(self: &Live, id: &Arc<str>, key: i64) -> Result<Arc<Run>, Arc<Run>> {
+        let mut by_id = lock(&self.by_id);
+        if let Some(earlier) = by_id.get(id) {
+            return Err(Arc::clone(earlier));
+        }
+        let run = Arc::new(Run {
+            id: Arc::clone(id),
+            key,
+            progress: watch::Sender::new(Progress::Running),
+            execution: Mutex::default(),
+            abort: OnceLock::new(),
+        });
+        by_id.insert(Arc::clone(id), Arc::clone(&run));
+        self.count.send_modify(|count| *count += 1);
+        Ok(run)
+    }
+
+    /// Takes a run out. Called by the guard of its task, on whatever way the task ends.
+    pub(crate) fn leave(&self, run: &Arc<Run>) {
+        lock(&self.by_id).remove(&run.id);
+        let left = run.progress.send_if_modified(|progress| {
+            let running = matches!(progress, Progress::Running);
+            if running {
+                *progress = Progress::Left;
+            }
+            running
+        });
+        if !left {
+            self.ended.fetch_add(1, Ordering::Relaxed);
+        }
+        self.count.send_modify(|count| *count -= 1);
+    }
+
+    pub(crate) fn get(&self, id: &str) -> Option<Arc<Run>> {
+        lock(&self.by_id).get(id).cloned()
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<Run>> {
+        lock(&self.by_id).values().cloned().collect()
+    }
+
+    /// How many have come to their end in this process.
+    pub(crate) fn ended(&self) -> u64 {
+        self.ended.load(Ordering::Relaxed)
+    }
+
+    /// Returns once nothing runs any more.
+    pub(crate) async fn idle(&self) {
+        let _ = self.count.subscribe().wait_for(|count| *count == 0).await.map(drop); // the sender is in `self`
+    }
+}
+
+impl Run {
+    pub(crate) fn set_execution(&self, execution: &Arc<Execution>) {
+        *lock(&self.execution) = Some(Arc::clone(execution));
+    }
+
+    pub(crate) fn execution(&self) -> Option<Arc<Execution>> {
+        lock(&self.execution).clone()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        if let Some(execution) = self.execution() {
+            execution.signal(signal);
+        }
+    }
+
+    pub(crate) fn set_abort(&self, handle: AbortHandle) {
+        let _ = self.abort.set(handle); // a run has one task
+    }
+
+    pub(crate) fn abort(&self) {
+        if let Some(handle) = self.abort.get() {
+            handle.abort();
+        }
+    }
+
+    pub(crate) fn ended(&self, ended: Arc<Ended>) {
+        self.progress.send_replace(Progress::Ended(ended));
+    }
+
+    /// Whether it left this process without having come to its end.
+    pub(crate) fn has_left(&self) -> bool {
+        matches!(*self.progress.borrow(), Progress::Left)
+    }
+
+    /// Returns once it no longer runs here.
+    pub(crate) async fn over(&self) -> Progress {
+        let mut watcher = self.progress.subscribe();
+        match watcher.wait_for(|it| !matches!(it, Progress::Running)).await {
+            Ok(progress) => progress.clone(),
+            Err(_) => Progress::Left,
+        }
+    }
+}

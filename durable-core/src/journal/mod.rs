@@ -1,0 +1,13 @@
+//! Floor 2, the journal: what an execution knows and how it is written down. Here are the one
+//! checkpoint path, the one door for writing, and the signals that stop an execution.
+
+pub(crate) mod checkpoint;
+pub(crate) mod context;
+pub(crate) mod current;
+pub(crate) mod execution;
+pub(crate) mod level;
+pub(crate) mod live;
+pub(crate) mod panics;
+pub(crate) mod runtime;
+pub(crate) mod waits;
+pub(crate) mod writer;

@@ -1,0 +1,67 @@
+//! What every part of one running engine shares. No behavior: the floors above have it.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+
+use super::level::Gate;
+use super::live::Live;
+use super::waits::Waits;
+use super::writer::Writer;
+use crate::registry::Registry;
+use crate::store::{Fence, Store};
+use crate::words::id::KeyMaker;
+use crate::words::sync::lock;
+
+/// What every part of one running engine shares.
+#[derive(Debug)]
+pub(crate) struct Runtime {
+    /// The application's name and the numbers it was launched with.
+    pub(crate) settings: Settings,
+    /// The database. Executions do not write here themselves; the writer does.
+    pub(crate) store: Arc<dyn Store>,
+    /// The workflows of this program.
+    pub(crate) registry: Registry,
+    /// How far the engine is on its way down.
+    pub(crate) gate: Gate,
+    /// Makes the internal keys.
+    pub(crate) keys: KeyMaker,
+    /// The one door for writing.
+    pub(crate) writer: Writer,
+    /// The right to write that new runs begin with. It changes when the engine was deposed and
+    /// signed on anew; runs of the old fence are dropped then.
+    pub(crate) fence: Mutex<Fence>,
+    /// What runs in this process.
+    pub(crate) live: Live,
+    /// Who waits for workflows that run elsewhere.
+    pub(crate) waits: Waits,
+    /// The runtime that `launch` was called on; executions run there, whoever starts them.
+    pub(crate) tokio: Handle,
+    /// One permit for each top-level workflow that may run at once; `None` is no limit. A child
+    /// runs without one: its parent holds one, and would wait for ever.
+    pub(crate) permits: Option<Arc<Semaphore>>,
+}
+
+/// The numbers and names that the builder was given.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// The application's name.
+    pub(crate) name: String,
+    /// The executor's name, for people.
+    pub(crate) executor: String,
+    /// The program's version.
+    pub(crate) version: String,
+    /// The largest payload in bytes.
+    pub(crate) max_payload: usize,
+    /// How long the executor counts as alive without a heartbeat.
+    pub(crate) lease: Duration,
+}
+
+impl Runtime {
+    /// The right to write that a new run begins with.
+    pub(crate) fn fence(&self) -> Fence {
+        *lock(&self.fence)
+    }
+}

@@ -1,0 +1,35 @@
+//! The engine of `durable`: stores, journal, execution, teardown. Applications depend on the crate
+//! `durable`, which re-exports what they need.
+//!
+//! The floors, from the ground up; a lower one never imports a higher one, and a test of the
+//! workspace says so:
+//!
+//! | floor | modules | what |
+//! |---|---|---|
+//! | 0 | `words` | types and pure functions that everything speaks with |
+//! | 1 | [`store`], `registry` | what is asked of a database, and the databases; the workflows by name |
+//! | 2 | `journal` | what an execution knows and how it is written down |
+//! | 3 | `verbs` | the durable operations |
+//! | 4 | `engine` | launch, recovery, shutdown |
+
+#[doc(hidden)]
+pub mod __private;
+mod engine;
+mod journal;
+mod registry;
+pub mod store;
+mod verbs;
+mod words;
+
+pub use engine::{Builder, Durable, PhaseReport, ShutdownOptions, ShutdownReport, Suspended};
+pub use journal::level::Level;
+pub use verbs::call::WorkflowCall;
+pub use verbs::handle::{WorkflowHandle, retrieve_workflow};
+pub use verbs::inside::{StepStatus, idempotency_key, step_status};
+pub use verbs::manage::{cancel_workflow, list_steps, list_workflows};
+pub use verbs::step::StepCall;
+pub use words::error::{Error, ErrorKind, Result};
+pub use words::info::{Filter, StepInfo, WorkflowInfo};
+pub use words::payload::Payload;
+pub use words::position::Position;
+pub use words::status::Status;

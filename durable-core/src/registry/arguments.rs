@@ -1,0 +1,92 @@
+//! A workflow's arguments: recorded by name, read back by name.
+
+use std::collections::HashMap;
+
+use serde_json::value::RawValue;
+
+use crate::words::payload::{Payload, PayloadError, decode, encode};
+
+/// Arguments on their way into the database: a JSON object by argument name.
+#[derive(Debug)]
+pub struct Arguments {
+    /// The object without its braces, or the first fault.
+    text: Result<String, PayloadError>,
+}
+
+impl Arguments {
+    /// No arguments yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { text: Ok(String::new()) }
+    }
+
+    /// Adds one. The first that cannot be written is reported by the call.
+    #[must_use]
+    pub fn with<T: Payload>(mut self, name: &'static str, value: &T) -> Self {
+        if let Ok(text) = &mut self.text {
+            match encode(value) {
+                Ok(json) => {
+                    let comma = if text.is_empty() { "" } else { "," };
+                    text.push_str(&format!("{comma}\"{name}\":{json}")); // a Rust name needs no escapes
+                }
+                Err(fault) => self.text = Err(PayloadError::new(format_args!("the argument `{name}`: {fault}"))),
+            }
+        }
+        self
+    }
+
+    pub(crate) fn into_text(self) -> Result<String, PayloadError> {
+        self.text.map(|inner| format!("{{{inner}}}"))
+    }
+}
+
+impl Default for Arguments {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Arguments on their way out of the database.
+#[derive(Debug)]
+pub struct Taken {
+    fields: HashMap<String, Box<RawValue>>,
+}
+
+impl Taken {
+    pub(crate) fn read(text: &str) -> Result<Self, PayloadError> {
+        Ok(Self { fields: decode(text)? })
+    }
+
+    /// Takes one out by its name. An argument that was not recorded reads as `null`, so that an
+    /// `Option` can be added to a workflow that old rows know without it.
+    ///
+    /// # Errors
+    /// It is missing, or does not read as a `T`; with the argument's name and the path in it.
+    pub fn take<T: Payload>(&mut self, name: &'static str) -> Result<T, PayloadError> {
+        let recorded = self.fields.remove(name);
+        let text = recorded.as_ref().map_or("null", |it| it.get());
+        decode(text).map_err(|fault| match recorded {
+            Some(_) => PayloadError::new(format_args!("the argument `{name}`: {fault}")),
+            None => PayloadError::new(format_args!(
+                "the argument `{name}` was not recorded when this workflow was started, and is no `Option`"
+            )),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_come_back_by_name_and_not_by_place() {
+        let text = Arguments::new().with("order", &"o-1".to_owned()).with("attempt", &2_u32).into_text();
+        let mut taken = Taken::read(&text.expect("plain values")).expect("it was just written");
+
+        assert_eq!(taken.take::<u32>("attempt").expect("a number"), 2);
+        assert_eq!(taken.take::<String>("order").expect("a text"), "o-1");
+        assert_eq!(taken.take::<Option<bool>>("added_later").expect("an option may be missing"), None);
+        let fault = taken.take::<u32>("added_later_too").expect_err("a number may not");
+        assert!(fault.message.contains("`added_later_too`"), "{fault}");
+    }
+}

@@ -1,0 +1,184 @@
+//! Floor 1, the ground: what the engine asks of a database, and the databases that can do it.
+//!
+//! The contract, for every method of every trait here:
+//!
+//! 1. One call is one atomic unit. The store opens and commits its own transaction; nothing above
+//!    needs two calls to be atomic.
+//! 2. Ids, keys, positions and epochs are made above and only stored here, so a call can be sent
+//!    again. Sending a call twice has the effect of sending it once.
+//! 3. Outcomes of races are enums, never errors. Errors are of the kinds in [`Fault`].
+//! 4. JSON text goes in and comes out. The store never reads a payload.
+//! 5. Times are microseconds since 1970, from the database's clock.
+//!
+//! No method mentions a driver's type, so a store can be wrapped: to count, to delay, to crash.
+
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod decode;
+mod fault;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod meter;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod migrations;
+mod open;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod parts;
+#[cfg(feature = "postgres")]
+pub(crate) mod postgres;
+mod rows;
+#[cfg(feature = "sqlite")]
+pub(crate) mod sqlite;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod texts;
+
+use std::fmt::Debug;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+pub use self::fault::{Fault, StoreError};
+pub(crate) use self::open::shown_without_password;
+pub use self::open::{Location, open};
+pub use self::rows::{
+    Adopt, Adopted, DeadExecutor, Ended, Entry, Fence, Finish, Held, KnownWorkflow, NewExecutor, NewRecord,
+    NewWorkflow, Presence, Record, Released, RunRow, Verdict,
+};
+use crate::words::info::{Filter, StepInfo, WorkflowInfo};
+pub use crate::words::payload::Outcome;
+pub use crate::words::position::Position;
+use crate::words::status::Status;
+
+/// A boxed future, so that the traits are object safe.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What a store's method gives.
+pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
+
+/// All that the engine asks of a database.
+pub trait Store: Commit + Executors + Read + Control + Lifecycle {}
+
+impl<S: Commit + Executors + Read + Control + Lifecycle> Store for S {}
+
+/// The one door for writing what executions do.
+pub trait Commit: Send + Sync + Debug {
+    /// Makes all `entries` durable in one commit, if `fence` still holds, and says of each, in
+    /// order, what became of it.
+    ///
+    /// An entry is all or nothing: where one of its records meets another record at its position,
+    /// nothing else of that entry is stored, and the verdict is [`Verdict::Superseded`]. The other
+    /// entries are not touched by that.
+    ///
+    /// `again` says that the same entries may have been committed before, by a call whose answer
+    /// was lost: what is found in the database just as it would be written now counts as stored.
+    ///
+    /// # Errors
+    /// Nothing was stored, except after [`Fault::Unreachable`], where nobody knows: call again with
+    /// `again`. An error of one entry fails the whole call; the caller finds the culprit by halving.
+    fn commit<'a>(&'a self, fence: Fence, entries: &'a [Entry], again: bool) -> StoreFuture<'a, Vec<Verdict>>;
+}
+
+/// Executors: who runs workflows, who is dead, and who takes over.
+pub trait Executors: Send + Sync + Debug {
+    /// Adds the executor's row with a lease from now, and gives its fence.
+    fn sign_on<'a>(&'a self, executor: &'a NewExecutor) -> StoreFuture<'a, Fence>;
+
+    /// Prolongs the lease if the fence still holds, and looks around once: see [`Presence`].
+    /// `running` are the keys this process runs, to learn which of them are no longer its own.
+    fn heartbeat<'a>(&'a self, fence: Fence, lease: Duration, running: &'a [i64]) -> StoreFuture<'a, Presence>;
+
+    /// Says that the executor takes no new work and will leave: others no longer take it for
+    /// crashed when they are launched under its name.
+    fn announce_leaving(&self, fence: Fence) -> StoreFuture<'_, ()>;
+
+    /// Every executor that has not been deposed: the launch looks for dead ones of its own name or host.
+    fn executors(&self) -> StoreFuture<'_, Vec<DeadExecutor>>;
+
+    /// Raises the epoch of an executor that is known to be dead, if it is still `epoch`: after
+    /// this returns, no flush of that executor can commit. Waits for a flush in flight.
+    /// Gives whether this call was the one that did it.
+    fn depose(&self, executor: i64, epoch: i64) -> StoreFuture<'_, bool>;
+
+    /// Takes up to `limit` PENDING workflows of deposed executors, or released ones, and makes them
+    /// the caller's; those recovered too often are parked instead.
+    fn adopt<'a>(&'a self, adopt: &'a Adopt) -> StoreFuture<'a, Adopted>;
+
+    /// How many PENDING workflows that nobody runs have names other than `known`.
+    fn count_unknown<'a>(&'a self, known: &'a [KnownWorkflow]) -> StoreFuture<'a, u64>;
+
+    /// Gives back every PENDING workflow of the executor except the `stuck`: a direct one stays
+    /// PENDING without an owner, free to take at once, a queued one is ENQUEUED again. The run is
+    /// not counted as a recovery.
+    fn release<'a>(&'a self, fence: Fence, stuck: &'a [i64]) -> StoreFuture<'a, Released>;
+
+    /// Takes the executor's row away, so that nobody waits for its lease.
+    fn sign_off(&self, fence: Fence) -> StoreFuture<'_, ()>;
+}
+
+/// Reading.
+pub trait Read: Send + Sync + Debug {
+    /// The present time of the database's clock, in microseconds since 1970.
+    fn now(&self) -> StoreFuture<'_, i64>;
+
+    /// One workflow, to attach to it.
+    fn find<'a>(&'a self, id: &'a str) -> StoreFuture<'a, Option<Held>>;
+
+    /// Of `ids`, those that have come to an end or are parked, and how.
+    fn ended<'a>(&'a self, ids: &'a [String]) -> StoreFuture<'a, Vec<Ended>>;
+
+    /// All records of the workflows with these keys, in one query.
+    fn records<'a>(&'a self, keys: &'a [i64]) -> StoreFuture<'a, Vec<Record>>;
+
+    /// A listing for people and tests.
+    fn list<'a>(&'a self, filter: &'a Filter) -> StoreFuture<'a, Vec<WorkflowInfo>>;
+
+    /// One workflow, as people see it.
+    fn show<'a>(&'a self, id: &'a str) -> StoreFuture<'a, Option<WorkflowInfo>>;
+
+    /// The records of one workflow in the order of their positions.
+    fn steps<'a>(&'a self, id: &'a str) -> StoreFuture<'a, Vec<StepInfo>>;
+}
+
+/// What people do to workflows.
+pub trait Control: Send + Sync + Debug {
+    /// Cancels the workflow unless it has come to an end. Gives the status it had before, or `None`
+    /// if there is no such workflow.
+    fn cancel<'a>(&'a self, id: &'a str, reason: &'a str) -> StoreFuture<'a, Option<Status>>;
+}
+
+/// The store's own life.
+pub trait Lifecycle: Send + Sync + Debug {
+    /// Brings the schema up to date. Any number of processes may do it at once.
+    fn migrate(&self) -> StoreFuture<'_, ()>;
+
+    /// Where it is, for messages: never with a password.
+    fn location(&self) -> Location;
+
+    /// Statements sent and commits made so far.
+    fn costs(&self) -> Costs;
+
+    /// Marks the work connections closed at once, without waiting: whoever uses them gets
+    /// [`Fault::Closed`], and a connection in use is cut when it comes back.
+    fn close_work(&self);
+
+    /// Closes everything and waits for it. The caller bounds the wait.
+    fn close(&self) -> BoxFuture<'_, ()>;
+
+    /// Deletes everything the engine has stored, and the schema with it. Tests only.
+    fn drop_everything(&self) -> StoreFuture<'_, ()>;
+}
+
+/// Statements sent to the database and commits made there, for the tests of the cost model and the metrics.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Costs {
+    /// Round trips: every statement, `BEGIN` and `COMMIT` included.
+    pub statements: u64,
+    /// Transactions that wrote something and were committed.
+    pub commits: u64,
+}
+
+impl std::ops::Sub for Costs {
+    type Output = Self;
+
+    fn sub(self, earlier: Self) -> Self {
+        Self { statements: self.statements - earlier.statements, commits: self.commits - earlier.commits }
+    }
+}

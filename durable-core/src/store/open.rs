@@ -1,0 +1,96 @@
+//! From a database URL to a store.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::{Fault, Store, StoreError};
+
+/// Where a store is, for messages and lock files. It never holds a password.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Location {
+    /// The URL without its password, or the path.
+    pub shown: String,
+    /// The path of the file, where the store is one.
+    pub file: Option<std::path::PathBuf>,
+    /// Whether it dies with the process.
+    pub in_memory: bool,
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown)
+    }
+}
+
+/// Opens the store that `url` names; `schema` is where its tables go in Postgres.
+///
+/// # Errors
+/// [`Fault::Refused`] when the URL is of no known form or its store is not compiled in;
+/// [`Fault::Unreachable`] when the database cannot be reached. Messages hold the URL without its password.
+pub async fn open(url: &str, schema: &str) -> Result<Arc<dyn Store>, StoreError> {
+    match url.split(':').next().unwrap_or_default() {
+        #[cfg(feature = "postgres")]
+        "postgres" | "postgresql" => Ok(Arc::new(super::postgres::PostgresStore::open(url, schema).await?)),
+        #[cfg(feature = "sqlite")]
+        "sqlite" => Ok(Arc::new(super::sqlite::SqliteStore::open(url).await?)),
+        #[cfg(not(feature = "postgres"))]
+        "postgres" | "postgresql" => Err(not_compiled("postgres")),
+        #[cfg(not(feature = "sqlite"))]
+        "sqlite" => Err(not_compiled("sqlite")),
+        _ => Err(StoreError::new(
+            Fault::Refused,
+            format_args!(
+                "the database URL {:?} is of no known form; write sqlite:path/to/file.sqlite, sqlite::memory: or postgres://user@host/database",
+                shown_without_password(url)
+            ),
+        )),
+    }
+}
+
+#[cfg(not(all(feature = "postgres", feature = "sqlite")))]
+fn not_compiled(feature: &str) -> StoreError {
+    StoreError::new(Fault::Refused, format_args!("this program was built without the feature `{feature}` of durable"))
+}
+
+/// The URL with `***` for its password.
+pub(crate) fn shown_without_password(text: &str) -> String {
+    match url::Url::parse(text) {
+        Ok(mut url) if url.has_host() => {
+            if url.password().is_some() {
+                let _ = url.set_password(Some("***")); // it has a host, so it can have a password
+            }
+            let secret = url.query_pairs().any(|(key, _)| key == "password");
+            if secret {
+                url.set_query(None);
+            }
+            url.to_string()
+        }
+        Ok(_) => text.to_owned(),
+        // What cannot be parsed may hold a password anywhere behind an `@`.
+        Err(_) if text.contains('@') => {
+            let scheme = text.split("://").next().unwrap_or_default();
+            format!("{scheme}://***")
+        }
+        Err(_) => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_never_shows() {
+        for url in [
+            "postgres://ada:s3cret@localhost/app",
+            "postgres://localhost/app?user=ada&password=s3cret",
+            "postgres://ada:s3cret@localhost:notaport/app",
+            "postgresql://ada:s3cret@/app",
+        ] {
+            let shown = shown_without_password(url);
+            assert!(!shown.contains("s3cret"), "{shown}");
+        }
+        assert_eq!(shown_without_password("postgres://ada:x@h/app"), "postgres://ada:***@h/app");
+        assert_eq!(shown_without_password("sqlite:my-app.sqlite"), "sqlite:my-app.sqlite");
+    }
+}

@@ -1,0 +1,222 @@
+//! The fast path: everything of one call in one statement and one commit.
+//!
+//! Such a statement says how much of it was written. What it says nothing about (a row was there
+//! already, an end did not apply) is left to the careful path, entry by entry.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use sqlx::{PgConnection, Row};
+
+use super::super::decode::{HeldRow, decode};
+use super::super::parts::{Parts, all, error_of, micros, output_of};
+use super::super::{Commit, Entry, Fault, Fence, Finish, Held, NewRecord, NewWorkflow, StoreError, StoreFuture, Verdict};
+use super::text::{CLOCK, FENCE};
+use super::super::texts::texts;
+use super::{PgQuery, PostgresStore};
+
+texts! {
+    /// $1, $2 fence; $3 to $9 the workflow.
+    begin = format!(
+        "insert into durable.workflows
+            (key, id, name, parent, version, fingerprint, input, status, executor, attempt, created_at, started_at)
+         select $3::bigint, $4::text, $5::text, $6::bigint, $7::text, $8::bigint, $9::text,
+                'PENDING', $1::bigint, 1, c.now, c.now
+           from {CLOCK} c
+          where {FENCE} = 1
+         on conflict (id) do nothing"
+    );
+    /// $1, $2 fence; $3 to $12 the record. A record in the way is a unique violation: looking for
+    /// it in every statement (`on conflict`) would cost each record what only a lost race needs.
+    record = format!(
+        "insert into durable.steps
+            (workflow, branch, position, kind, name, child, attempts, started_at, completed_at, output, error)
+         select $3::bigint, $4::text, $5::integer, $6::text, $7::text, $8::text, $9::integer,
+                c.now - $10::bigint, c.now, $11::text, $12::text
+           from {CLOCK} c
+          where {FENCE} = 1"
+    );
+    /// $1, $2 fence; $3 to $8 the end.
+    finish = format!(
+        "update durable.workflows
+            set status = $5::text, output = $6::text, error = $7::text, reason = $8::text,
+                completed_at = case when $5::text = 'PARKED' then null else {CLOCK} end
+          where key = $3::bigint and attempt = $4::integer and status = 'PENDING' and executor = $1::bigint
+            and {FENCE} = 1"
+    );
+    /// $1, $2 fence; $3 to $8 the end; $9 to $17 its last record, which is only stored with the end.
+    record_and_finish = format!(
+        "with clock as materialized {CLOCK},
+         done as (
+             update durable.workflows
+                set status = $5::text, output = $6::text, error = $7::text, reason = $8::text,
+                    completed_at = case when $5::text = 'PARKED' then null else (select now from clock) end
+              where key = $3::bigint and attempt = $4::integer and status = 'PENDING' and executor = $1::bigint
+                and {FENCE} = 1
+             returning key)
+         insert into durable.steps
+            (workflow, branch, position, kind, name, child, attempts, started_at, completed_at, output, error)
+         select d.key, $9::text, $10::integer, $11::text, $12::text, $13::text, $14::integer,
+                c.now - $15::bigint, c.now, $16::text, $17::text
+           from done d, clock c"
+    );
+    /// Workflows by id, and whether the fence holds. $1, $2 fence; $3 ids. The limit keeps every
+    /// row; it is there for the planner, see `batch`.
+    existing =
+        "select w.key, w.id, w.name, w.status,
+                exists (select 1 from durable.executors where key = $1::bigint and epoch = $2::bigint) as ours
+           from (select * from unnest($3::text[]) limit cardinality($3::text[])) as wanted (id)
+           join durable.workflows w on w.id = wanted.id";
+}
+
+impl Commit for PostgresStore {
+    fn commit<'a>(&'a self, fence: Fence, entries: &'a [Entry], again: bool) -> StoreFuture<'a, Vec<Verdict>> {
+        Box::pin(async move {
+            let mut lane = self.take_lane().await?;
+            let result = self.commit_on(&mut lane, fence, entries, again).await;
+            match &result {
+                // The connection itself is at fault, or nobody knows in which state it is.
+                Err(error) if error.fault == Fault::Unreachable => drop(lane),
+                _ => self.give_lane_back(lane),
+            }
+            result
+        })
+    }
+}
+
+/// What the fast path found out.
+pub(super) struct Judged {
+    /// A verdict for every entry.
+    pub(super) verdicts: Vec<Verdict>,
+    /// Entries about which nothing can be said yet; nothing of them is stored.
+    pub(super) unclear: Vec<usize>,
+}
+
+impl Judged {
+    pub(super) fn all(verdict: &Verdict, entries: &[Entry]) -> Self {
+        Self { verdicts: all(verdict, entries.len()), unclear: Vec::new() }
+    }
+
+    pub(super) fn unclear(entries: &[Entry]) -> Self {
+        Self { verdicts: all(&Verdict::Stored, entries.len()), unclear: (0..entries.len()).collect() }
+    }
+}
+
+impl PostgresStore {
+    async fn commit_on(
+        &self,
+        lane: &mut PgConnection,
+        fence: Fence,
+        entries: &[Entry],
+        again: bool,
+    ) -> Result<Vec<Verdict>, StoreError> {
+        let Judged { mut verdicts, unclear } =
+            if again { Judged::unclear(entries) } else { self.at_once(lane, fence, entries).await? };
+        if !unclear.is_empty() {
+            let looked_at = self.one_by_one(lane, fence, unclear.iter().map(|&index| &entries[index])).await?;
+            for (index, verdict) in unclear.into_iter().zip(looked_at) {
+                verdicts[index] = verdict;
+            }
+        }
+        Ok(verdicts)
+    }
+
+    /// Sends all entries in one statement.
+    async fn at_once(&self, lane: &mut PgConnection, fence: Fence, entries: &[Entry]) -> Result<Judged, StoreError> {
+        let parts = Parts::of(entries);
+        if parts.need_care(entries) {
+            return Ok(Judged::unclear(entries));
+        }
+        let sent = match (&parts.begins[..], &parts.records[..], &parts.finishes[..]) {
+            ([], [], []) => return Ok(Judged::all(&Verdict::Stored, entries)),
+            ([begin], [], []) => return self.lone_begin(lane, fence, begin, entries).await,
+            ([], [record], []) => {
+                let query = bind_record(self.fenced(&self.texts.commit.record, fence).bind(record.record.workflow), record.record);
+                self.write(&mut *lane, query).await.map(|rows| match rows {
+                    0 => Judged::all(&Verdict::Fenced, entries),
+                    _ => Judged::all(&Verdict::Stored, entries),
+                })
+            }
+            ([], [], [finish]) => {
+                let query = bind_finish(self.fenced(&self.texts.commit.finish, fence), finish);
+                self.write(&mut *lane, query).await.map(|rows| match rows {
+                    0 => Judged::unclear(entries),
+                    _ => Judged::all(&Verdict::Stored, entries),
+                })
+            }
+            ([], [record], [finish]) if record.ends => {
+                let query = bind_finish(self.fenced(&self.texts.commit.record_and_finish, fence), finish);
+                self.write(&mut *lane, bind_record(query, record.record)).await.map(|rows| match rows {
+                    0 => Judged::unclear(entries),
+                    _ => Judged::all(&Verdict::Stored, entries),
+                })
+            }
+            _ => return self.batch(lane, fence, &parts, entries).await,
+        };
+        match sent {
+            Err(error) if is_clash(&error) => Ok(Judged::unclear(entries)),
+            other => Ok(other?),
+        }
+    }
+
+    async fn lone_begin(
+        &self,
+        lane: &mut PgConnection,
+        fence: Fence,
+        begin: &NewWorkflow,
+        entries: &[Entry],
+    ) -> Result<Judged, StoreError> {
+        if self.write(&mut *lane, self.begin_statement(fence, begin)).await? > 0 {
+            return Ok(Judged::all(&Verdict::Stored, entries));
+        }
+        let found = self.existing(lane, fence, vec![begin.id.as_str()]).await?;
+        Ok(match found.into_values().next() {
+            Some((held, true)) => Judged::all(&Verdict::Existing(held), entries),
+            Some((_, false)) => Judged::all(&Verdict::Fenced, entries),
+            None => Judged::unclear(entries),
+        })
+    }
+
+    pub(super) fn begin_statement(&self, fence: Fence, it: &NewWorkflow) -> PgQuery {
+        let query = self.fenced(&self.texts.commit.begin, fence).bind(it.key).bind(&it.id).bind(&it.name);
+        query.bind(it.parent).bind(&it.version).bind(it.fingerprint).bind(&it.input)
+    }
+
+    /// The workflows of these ids, each with whether the fence holds.
+    pub(super) async fn existing(
+        &self,
+        lane: &mut PgConnection,
+        fence: Fence,
+        ids: Vec<&str>,
+    ) -> Result<HashMap<String, (Held, bool)>, StoreError> {
+        let rows = self.fenced(&self.texts.commit.existing, fence).bind(ids).fetch_all(lane).await?;
+        rows.iter()
+            .map(|row| {
+                let held: Held = decode::<_, HeldRow, _>(row)?;
+                Ok((held.id.clone(), (held, row.try_get("ours")?)))
+            })
+            .collect()
+    }
+
+    /// A statement whose first two parameters are the fence.
+    pub(super) fn fenced(&self, text: &Arc<str>, fence: Fence) -> PgQuery {
+        self.query(text).bind(fence.executor).bind(fence.epoch)
+    }
+}
+
+/// Whether a row with the same key was in the way. Nothing of the statement is stored then.
+pub(super) fn is_clash(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation)
+}
+
+/// Binds all of a record but its workflow.
+pub(super) fn bind_record(query: PgQuery, it: &NewRecord) -> PgQuery {
+    let query = query.bind(&*it.position.branch).bind(it.position.number).bind(it.kind).bind(&it.name).bind(&it.child);
+    let query = query.bind(it.attempts).bind(micros(it.ran_for));
+    query.bind(output_of(it.outcome.as_ref())).bind(error_of(it.outcome.as_ref()))
+}
+
+pub(super) fn bind_finish(query: PgQuery, it: &Finish) -> PgQuery {
+    let query = query.bind(it.workflow).bind(it.attempt).bind(it.status.as_str());
+    query.bind(output_of(it.outcome.as_ref())).bind(error_of(it.outcome.as_ref())).bind(&it.reason)
+}

@@ -1,0 +1,261 @@
+//! What goes into a store and comes out of it.
+
+use std::time::Duration;
+
+use crate::words::payload::Outcome;
+use crate::words::position::Position;
+use crate::words::status::Status;
+
+/// The right to write: an executor, and the epoch it was given. A takeover raises the epoch in the
+/// database, and from then on nothing that shows the old one is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fence {
+    /// The executor's key, unique per launch.
+    pub executor: i64,
+    /// Its epoch.
+    pub epoch: i64,
+}
+
+/// What one caller wants committed together.
+#[derive(Debug, Clone, Default)]
+pub struct Entry {
+    /// A workflow to start.
+    pub begin: Option<NewWorkflow>,
+    /// Records of one execution.
+    pub records: Vec<NewRecord>,
+    /// The end of that execution.
+    pub finish: Option<Finish>,
+}
+
+impl Entry {
+    /// How many rows it writes.
+    pub(crate) fn rows(&self) -> usize {
+        usize::from(self.begin.is_some()) + self.records.len() + usize::from(self.finish.is_some())
+    }
+
+    /// How many payload bytes it carries.
+    pub(crate) fn bytes(&self) -> usize {
+        let begin = self.begin.as_ref().map_or(0, |it| it.input.len());
+        let records: usize = self.records.iter().map(|it| it.outcome.as_ref().map_or(0, Outcome::len)).sum();
+        let finish = self.finish.as_ref().and_then(|it| it.outcome.as_ref()).map_or(0, Outcome::len);
+        begin + records + finish
+    }
+}
+
+/// A workflow to start.
+#[derive(Debug, Clone)]
+pub struct NewWorkflow {
+    /// The internal key, fresh.
+    pub key: i64,
+    /// The external id.
+    pub id: String,
+    /// The registered name.
+    pub name: String,
+    /// The arguments as a JSON object.
+    pub input: String,
+    /// The key of the workflow that starts it, if one does.
+    pub parent: Option<i64>,
+    /// The program's version.
+    pub version: String,
+    /// The fingerprint of the workflow's source.
+    pub fingerprint: i64,
+}
+
+/// A record to add.
+#[derive(Debug, Clone)]
+pub struct NewRecord {
+    /// The workflow's key.
+    pub workflow: i64,
+    /// Where.
+    pub position: Position,
+    /// What kind of operation.
+    pub kind: &'static str,
+    /// The operation's name.
+    pub name: String,
+    /// What came out, if the operation has a result.
+    pub outcome: Option<Outcome>,
+    /// The id of the workflow it started, if it did.
+    pub child: Option<String>,
+    /// How many attempts it took.
+    pub attempts: i32,
+    /// How long its body ran.
+    pub ran_for: Duration,
+}
+
+/// The end of an execution, or its parking.
+#[derive(Debug, Clone)]
+pub struct Finish {
+    /// The workflow's key.
+    pub workflow: i64,
+    /// The run's attempt number: a later run of the same workflow is not ended by this.
+    pub attempt: i32,
+    /// `SUCCESS`, `ERROR`, `CANCELLED` or `PARKED`.
+    pub status: Status,
+    /// The output or the error.
+    pub outcome: Option<Outcome>,
+    /// Why it was cancelled or parked.
+    pub reason: Option<String>,
+}
+
+/// What became of an [`Entry`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// All of it is in the database.
+    Stored,
+    /// A workflow of this id was there already; the entry's records, if it has any, are stored.
+    Existing(Held),
+    /// Another record holds one of the positions, or the workflow is no longer PENDING in this run:
+    /// nothing of the entry is stored, and the execution must not go on from what it knows.
+    Superseded,
+    /// The executor was deposed: nothing is stored, and nothing of it ever will be.
+    Fenced,
+}
+
+/// A workflow that somebody asked for by its id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// The internal key.
+    pub key: i64,
+    /// The external id.
+    pub id: String,
+    /// The registered name.
+    pub name: String,
+    /// Where it stands.
+    pub status: Status,
+}
+
+/// An end that somebody waits for: a terminal status, or PARKED.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// The external id.
+    pub id: String,
+    /// Where it stands.
+    pub status: Status,
+    /// The output or the error, after SUCCESS and ERROR.
+    pub outcome: Option<Outcome>,
+    /// Why it was cancelled or parked.
+    pub reason: Option<String>,
+}
+
+/// A stored record.
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// The workflow's key.
+    pub workflow: i64,
+    /// Where.
+    pub position: Position,
+    /// What kind of operation.
+    pub kind: String,
+    /// The operation's name.
+    pub name: String,
+    /// What came out.
+    pub outcome: Option<Outcome>,
+    /// The id of the workflow it started.
+    pub child: Option<String>,
+}
+
+/// An executor that signs on.
+#[derive(Debug, Clone)]
+pub struct NewExecutor {
+    /// Its key, fresh per launch.
+    pub key: i64,
+    /// Its name: configured, or host and process.
+    pub name: String,
+    /// The host, to know which lock files can be asked.
+    pub host: String,
+    /// The lock file that this process holds while it lives, if it could make one.
+    pub lock_file: Option<String>,
+    /// The program's version.
+    pub version: String,
+    /// How long it counts as alive without a heartbeat.
+    pub lease: Duration,
+}
+
+/// An executor's row, looked at by another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadExecutor {
+    /// Its key.
+    pub key: i64,
+    /// Its name.
+    pub name: String,
+    /// Its epoch: [`depose`](super::Executors::depose) names it, so that only one succeeds.
+    pub epoch: i64,
+    /// The host it ran on.
+    pub host: String,
+    /// Its lock file.
+    pub lock_file: Option<String>,
+    /// Whether its lease has run out.
+    pub expired: bool,
+    /// Whether it said that it leaves.
+    pub leaving: bool,
+}
+
+/// What a heartbeat learns.
+#[derive(Debug, Clone, Default)]
+pub struct Presence {
+    /// Whether the fence still holds. If not, the executor was deposed and must drop everything.
+    pub ours: bool,
+    /// Executors whose lease has run out.
+    pub expired: Vec<DeadExecutor>,
+    /// Whether there are PENDING workflows without a living owner to adopt.
+    pub orphans: bool,
+    /// Of the running keys, those that are no longer PENDING here, with their status.
+    pub gone: Vec<(i64, Status)>,
+}
+
+/// A workflow name that this program can run.
+#[derive(Debug, Clone)]
+pub struct KnownWorkflow {
+    /// The registered name.
+    pub name: String,
+    /// After how many recoveries it is parked.
+    pub max_recoveries: u32,
+}
+
+/// Whom to adopt, and for whom.
+#[derive(Debug, Clone)]
+pub struct Adopt {
+    /// The adopting executor.
+    pub fence: Fence,
+    /// What it can run.
+    pub known: Vec<KnownWorkflow>,
+    /// How many at most.
+    pub limit: u32,
+}
+
+/// What was adopted.
+#[derive(Debug, Clone, Default)]
+pub struct Adopted {
+    /// To run now, the oldest first.
+    pub runs: Vec<RunRow>,
+    /// Ids that were parked, being recovered too often.
+    pub parked: Vec<String>,
+}
+
+/// A workflow to run.
+#[derive(Debug, Clone)]
+pub struct RunRow {
+    /// The internal key.
+    pub key: i64,
+    /// The external id.
+    pub id: String,
+    /// The registered name.
+    pub name: String,
+    /// The arguments as a JSON object.
+    pub input: String,
+    /// This run's attempt number.
+    pub attempt: i32,
+    /// How often it was recovered before and with this run.
+    pub recoveries: i32,
+    /// The fingerprint of the source that started it.
+    pub fingerprint: i64,
+}
+
+/// What a release gave back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Released {
+    /// Direct workflows, PENDING without an owner.
+    pub direct: u64,
+    /// Queued ones, ENQUEUED again.
+    pub queued: u64,
+}

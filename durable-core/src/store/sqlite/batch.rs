@@ -1,0 +1,225 @@
+//! The fast path for many rows: multi-row statements of a few fixed sizes.
+//!
+//! A statement to SQLite is a message to its thread and back, about eight microseconds, and binding
+//! is cheap. Measured for 64 records: prepared inserts one by one 560 µs, one insert from
+//! `json_each` 260 µs, one insert with 64 rows of VALUES 160 µs. A statement that is not full gets
+//! rows of NULLs, which it leaves out, so that a few sizes serve every number of rows.
+
+use std::sync::Arc;
+
+use sqlx::{SqliteConnection, SqlitePool};
+
+use super::super::parts::{PartRecord, Parts, all};
+use super::super::{Entry, Fence, Finish, NewWorkflow, StoreError, Verdict};
+use super::commit::{FENCE, bind_begin, bind_finish, bind_record, is_clash, is_large};
+use super::{LiteQuery, SqliteStore};
+
+/// The numbers of rows for which there are statements.
+const SIZES: [usize; 3] = [4, 16, LARGEST];
+const LARGEST: usize = 64;
+
+/// Parameters before those of the rows: the fence and the time.
+const BOUND_FIRST: usize = 3;
+const BEGIN_COLUMNS: usize = 7;
+const RECORD_COLUMNS: usize = 10;
+const FINISH_COLUMNS: usize = 6;
+
+/// The statements of one kind, one for each size.
+#[derive(Debug)]
+struct Sized([Arc<str>; SIZES.len()]);
+
+impl Sized {
+    fn new(made: &impl Fn(&str) -> Arc<str>, columns: usize, text: impl Fn(&str) -> String) -> Self {
+        Self(SIZES.map(|size| {
+            let row = |row: usize| {
+                let numbers = (0..columns).map(|column| format!("?{}", BOUND_FIRST + row * columns + column + 1));
+                format!("({})", numbers.collect::<Vec<_>>().join(","))
+            };
+            let rows = (0..size).map(row).collect::<Vec<_>>().join(",");
+            made(&text(&format!("(values {rows})")))
+        }))
+    }
+
+    /// The smallest statement that holds so many rows, and how many it has.
+    fn of(&self, rows: usize) -> (&Arc<str>, usize) {
+        let index = SIZES.iter().position(|size| *size >= rows).unwrap_or(SIZES.len() - 1);
+        (&self.0[index], SIZES[index])
+    }
+}
+
+/// ?1, ?2 fence; ?3 now; then the rows.
+#[derive(Debug)]
+pub(super) struct Texts {
+    begins: Sized,
+    records: Sized,
+    finishes: Sized,
+}
+
+impl Texts {
+    pub(super) fn new(made: impl Fn(&str) -> Arc<str>) -> Self {
+        let begins = Sized::new(&made, BEGIN_COLUMNS, |rows| {
+            format!(
+                "insert into durable_workflows
+                    (status, executor, attempt, created_at, started_at, key, id, name, parent, version, fingerprint, input)
+                 select 'PENDING', ?1, 1, ?3, ?3, rows.* from {rows} rows where rows.column1 is not null and {FENCE}
+                 on conflict (id) do nothing"
+            )
+        });
+        let records = Sized::new(&made, RECORD_COLUMNS, |rows| {
+            format!(
+                "insert into durable_steps
+                    (workflow, branch, position, kind, name, child, attempts, started_at, completed_at, output, error)
+                 select column1, column2, column3, column4, column5, column6, column7, ?3 - column8, ?3, column9, column10
+                   from {rows} where column1 is not null and {FENCE}"
+            )
+        });
+        let finishes = Sized::new(&made, FINISH_COLUMNS, |rows| {
+            format!(
+                "update durable_workflows
+                    set status = column3, output = column4, error = column5, reason = column6,
+                        completed_at = case when column3 = 'PARKED' then null else ?3 end
+                   from {rows}
+                  where key = column1 and attempt = column2 and status = 'PENDING' and executor = ?1 and {FENCE}"
+            )
+        });
+        Self { begins, records, finishes }
+    }
+}
+
+impl SqliteStore {
+    /// Commits all rows together; `None` when a row was in the way and the careful path has to look.
+    pub(super) async fn batch(
+        &self,
+        pool: &SqlitePool,
+        fence: Fence,
+        parts: &Parts<'_>,
+        entries: &[Entry],
+    ) -> Result<Option<Vec<Verdict>>, StoreError> {
+        if !(parts.begins.is_empty() && parts.finishes.is_empty()) || parts.records.len() > LARGEST {
+            return self.in_a_transaction(pool, fence, parts, entries).await;
+        }
+        // Records of one statement are stored together or not at all, so it can commit by itself.
+        let mut connection = pool.acquire().await?;
+        match self.insert_records(&mut connection, fence, &parts.records).await {
+            Err(error) if is_clash(&error) => Ok(None),
+            Err(error) => Err(error.into()),
+            Ok(rows) => {
+                self.meter.committed(rows);
+                let verdict = if rows == 0 { Verdict::Fenced } else { Verdict::Stored };
+                Ok(Some(all(&verdict, entries.len())))
+            }
+        }
+    }
+
+    async fn in_a_transaction(
+        &self,
+        pool: &SqlitePool,
+        fence: Fence,
+        parts: &Parts<'_>,
+        entries: &[Entry],
+    ) -> Result<Option<Vec<Verdict>>, StoreError> {
+        let mut transaction = self.begin(pool).await?;
+        if self.fenced(&self.texts.commit.fence, fence).fetch_optional(&mut *transaction).await?.is_none() {
+            self.undo(transaction).await?;
+            return Ok(Some(all(&Verdict::Fenced, entries.len())));
+        }
+        let mut verdicts = all(&Verdict::Stored, entries.len());
+        let begun = self.insert_begins(&mut transaction, fence, &parts.begins).await?;
+        if begun < parts.begins.len() as u64 {
+            self.find_existing(&mut transaction, fence, entries, &mut verdicts).await?;
+        }
+        for (entry, verdict) in entries.iter().zip(&verdicts) {
+            if let Some(begin) = entry.begin.as_ref().filter(|it| is_large(it))
+                && *verdict == Verdict::Stored
+            {
+                self.input_statement(begin).execute(&mut *transaction).await?;
+            }
+        }
+        let done = self.update_finishes(&mut transaction, fence, &parts.finishes).await?;
+        if done < parts.finishes.len() as u64 {
+            self.undo(transaction).await?;
+            return Ok(None);
+        }
+        match self.insert_records(&mut transaction, fence, &parts.records).await {
+            Ok(recorded) => self.end(transaction, begun + done + recorded).await?,
+            Err(error) if is_clash(&error) => {
+                self.undo(transaction).await?;
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
+        }
+        Ok(Some(verdicts))
+    }
+
+    /// Says which of the begins met a workflow that was there.
+    async fn find_existing(
+        &self,
+        connection: &mut SqliteConnection,
+        fence: Fence,
+        entries: &[Entry],
+        verdicts: &mut [Verdict],
+    ) -> Result<(), StoreError> {
+        let ids: Vec<&str> = entries.iter().filter_map(|it| it.begin.as_ref()).map(|it| it.id.as_str()).collect();
+        let found = self.existing(connection, fence, &ids).await?;
+        for (entry, verdict) in entries.iter().zip(verdicts) {
+            if let Some(begin) = &entry.begin
+                && let Some((held, _)) = found.get(&begin.id)
+                && held.key != begin.key
+            {
+                *verdict = Verdict::Existing(held.clone());
+            }
+        }
+        Ok(())
+    }
+
+    async fn insert_begins(
+        &self,
+        connection: &mut SqliteConnection,
+        fence: Fence,
+        begins: &[&NewWorkflow],
+    ) -> Result<u64, sqlx::Error> {
+        let sized = &self.texts.batch.begins;
+        self.in_chunks(connection, fence, sized, BEGIN_COLUMNS, begins, |query, it| bind_begin(query, it)).await
+    }
+
+    async fn insert_records(
+        &self,
+        connection: &mut SqliteConnection,
+        fence: Fence,
+        records: &[PartRecord<'_>],
+    ) -> Result<u64, sqlx::Error> {
+        let sized = &self.texts.batch.records;
+        self.in_chunks(connection, fence, sized, RECORD_COLUMNS, records, |query, it| bind_record(query, it.record)).await
+    }
+
+    async fn update_finishes(
+        &self,
+        connection: &mut SqliteConnection,
+        fence: Fence,
+        finishes: &[&Finish],
+    ) -> Result<u64, sqlx::Error> {
+        let sized = &self.texts.batch.finishes;
+        self.in_chunks(connection, fence, sized, FINISH_COLUMNS, finishes, |query, it| bind_finish(query, it)).await
+    }
+
+    /// Sends rows in as few statements as they need, and gives how many rows were written.
+    async fn in_chunks<T>(
+        &self,
+        connection: &mut SqliteConnection,
+        fence: Fence,
+        sized: &Sized,
+        columns: usize,
+        rows: &[T],
+        bind: impl Fn(LiteQuery, &T) -> LiteQuery,
+    ) -> Result<u64, sqlx::Error> {
+        let mut written = 0;
+        for chunk in rows.chunks(LARGEST) {
+            let (text, size) = sized.of(chunk.len());
+            let query = chunk.iter().fold(self.timed(text, fence), &bind);
+            let empty = (size - chunk.len()) * columns;
+            let query = (0..empty).fold(query, |query, _| query.bind(None::<i64>));
+            written += query.execute(&mut *connection).await?.rows_affected();
+        }
+        Ok(written)
+    }
+}

@@ -1,0 +1,166 @@
+//! The careful path: one transaction, entry by entry, row by row. It is for what may have been
+//! written before, and for races; it looks at every row that is in the way.
+
+use sqlx::{SqliteConnection, SqlitePool};
+
+use super::super::decode::{HeldRow, RecordRow, StoredEndRow, decode};
+use super::super::parts::{StoredEnd, all, is_same_end, is_same_record};
+use super::super::{Entry, Fault, Fence, Finish, Held, NewRecord, NewWorkflow, Record, StoreError, Verdict};
+use super::super::texts::texts;
+use super::SqliteStore;
+use super::commit::{FENCE, bind_finish, bind_record, is_large};
+
+texts! {
+    /// ?1, ?2 fence; ?3 now; ?4 to ?13 the record.
+    record = format!(
+        "insert into durable_steps
+            (workflow, branch, position, kind, name, child, attempts, started_at, completed_at, output, error)
+         select ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?3 - ?11, ?3, ?12, ?13 where {FENCE}
+         on conflict (workflow, branch, position) do nothing"
+    );
+    stored_record =
+        "select workflow, branch, position, kind, name, child, output, error from durable_steps
+          where workflow = ?1 and branch = ?2 and position = ?3";
+    stored_end = "select status, attempt, output, error from durable_workflows where key = ?1";
+    savepoint = "savepoint entry";
+    release = "release savepoint entry";
+    undo = "rollback to entry";
+}
+
+impl SqliteStore {
+    /// Commits the entries one by one in one transaction, and says of each what became of it.
+    pub(super) async fn one_by_one(
+        &self,
+        pool: &SqlitePool,
+        fence: Fence,
+        entries: &[Entry],
+    ) -> Result<Vec<Verdict>, StoreError> {
+        let mut transaction = self.begin(pool).await?;
+        if self.fenced(&self.texts.commit.fence, fence).fetch_optional(&mut *transaction).await?.is_none() {
+            self.undo(transaction).await?;
+            return Ok(all(&Verdict::Fenced, entries.len()));
+        }
+        let (mut verdicts, mut written) = (Vec::with_capacity(entries.len()), 0);
+        for entry in entries {
+            let (verdict, rows) = self.all_or_nothing(&mut transaction, fence, entry).await?;
+            verdicts.push(verdict);
+            written += rows;
+        }
+        self.end(transaction, written).await?;
+        Ok(verdicts)
+    }
+
+    /// Writes one entry, or takes back what of it was written. Gives the rows that stay.
+    async fn all_or_nothing(
+        &self,
+        transaction: &mut SqliteConnection,
+        fence: Fence,
+        entry: &Entry,
+    ) -> Result<(Verdict, u64), StoreError> {
+        let mut written = 0;
+        if entry.rows() < 2 {
+            let verdict = self.write_entry(transaction, fence, entry, &mut written).await?;
+            return Ok((verdict, written));
+        }
+        self.query(&self.texts.careful.savepoint).execute(&mut *transaction).await?;
+        let verdict = self.write_entry(transaction, fence, entry, &mut written).await?;
+        if verdict == Verdict::Superseded {
+            self.query(&self.texts.careful.undo).execute(&mut *transaction).await?;
+            written = 0;
+        }
+        self.query(&self.texts.careful.release).execute(&mut *transaction).await?;
+        Ok((verdict, written))
+    }
+
+    async fn write_entry(
+        &self,
+        transaction: &mut SqliteConnection,
+        fence: Fence,
+        entry: &Entry,
+        written: &mut u64,
+    ) -> Result<Verdict, StoreError> {
+        let mut verdict = Verdict::Stored;
+        if let Some(begin) = &entry.begin
+            && let Some(held) = self.begin_or_find(transaction, fence, begin, written).await?
+        {
+            verdict = Verdict::Existing(held);
+        }
+        for record in &entry.records {
+            if !self.record_or_compare(transaction, fence, record, written).await? {
+                return Ok(Verdict::Superseded);
+            }
+        }
+        if let Some(finish) = &entry.finish
+            && !self.finish_or_compare(transaction, fence, finish, written).await?
+        {
+            return Ok(Verdict::Superseded);
+        }
+        Ok(verdict)
+    }
+
+    /// Gives the workflow of this id if it is another one.
+    async fn begin_or_find(
+        &self,
+        transaction: &mut SqliteConnection,
+        fence: Fence,
+        begin: &NewWorkflow,
+        written: &mut u64,
+    ) -> Result<Option<Held>, StoreError> {
+        let rows = self.begin_statement(fence, begin).execute(&mut *transaction).await?.rows_affected();
+        *written += rows;
+        if rows > 0 {
+            if is_large(begin) {
+                self.input_statement(begin).execute(&mut *transaction).await?;
+            }
+            return Ok(None);
+        }
+        let row = self.query(&self.texts.read.find).bind(&begin.id).fetch_optional(&mut *transaction).await?;
+        let held: Held = match row {
+            Some(row) => decode::<_, HeldRow, _>(&row)?,
+            // It was deleted in between: trying again starts it.
+            None => return Err(StoreError::new(Fault::Contended, "a workflow went away while it was started")),
+        };
+        Ok((held.key != begin.key).then_some(held))
+    }
+
+    /// Gives whether the record is stored now.
+    async fn record_or_compare(
+        &self,
+        transaction: &mut SqliteConnection,
+        fence: Fence,
+        record: &NewRecord,
+        written: &mut u64,
+    ) -> Result<bool, StoreError> {
+        let query = bind_record(self.timed(&self.texts.careful.record, fence), record);
+        let rows = query.execute(&mut *transaction).await?.rows_affected();
+        *written += rows;
+        if rows > 0 {
+            return Ok(true);
+        }
+        let query = self.query(&self.texts.careful.stored_record).bind(record.workflow);
+        let query = query.bind(&*record.position.branch).bind(record.position.number);
+        let stored = query.fetch_optional(&mut *transaction).await?;
+        let stored: Option<Record> = stored.as_ref().map(decode::<_, RecordRow, _>).transpose()?;
+        Ok(stored.is_some_and(|stored| is_same_record(&stored, record)))
+    }
+
+    /// Gives whether the run has ended just so.
+    async fn finish_or_compare(
+        &self,
+        transaction: &mut SqliteConnection,
+        fence: Fence,
+        finish: &Finish,
+        written: &mut u64,
+    ) -> Result<bool, StoreError> {
+        let query = bind_finish(self.timed(&self.texts.commit.finish, fence), finish);
+        let rows = query.execute(&mut *transaction).await?.rows_affected();
+        *written += rows;
+        if rows > 0 {
+            return Ok(true);
+        }
+        let stored = self.query(&self.texts.careful.stored_end).bind(finish.workflow);
+        let stored = stored.fetch_optional(&mut *transaction).await?;
+        let stored: Option<StoredEnd> = stored.as_ref().map(decode::<_, StoredEndRow, _>).transpose()?;
+        Ok(stored.is_some_and(|stored| is_same_end(&stored, finish)))
+    }
+}

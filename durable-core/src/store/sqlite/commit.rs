@@ -1,0 +1,205 @@
+//! The fast path: a lone row as one statement that commits by itself, everything else as one
+//! transaction with few statements.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use sqlx::{Row, SqliteConnection, SqlitePool};
+
+use super::super::decode::{HeldRow, decode};
+use super::super::parts::{Parts, all, error_of, micros, output_of};
+use super::super::texts::texts;
+use super::super::{
+    Commit, Entry, Fault, Fence, Finish, Held, NewRecord, NewWorkflow, StoreError, StoreFuture, Verdict,
+};
+use super::{LiteQuery, SqliteStore};
+use crate::words::id::local_micros;
+
+/// Holds while the executor ?1 has the epoch ?2.
+pub(super) const FENCE: &str = "exists (select 1 from durable_executors where key = ?1 and epoch = ?2)";
+
+/// Inputs above this size have a row of their own: SQLite rewrites a whole row to change its status.
+const LARGE_INPUT: usize = 1024;
+
+texts! {
+    /// ?1, ?2 fence; ?3 now; ?4 to ?10 the workflow.
+    begin = format!(
+        "insert into durable_workflows
+            (key, id, name, parent, version, fingerprint, input, status, executor, attempt, created_at, started_at)
+         select ?4, ?5, ?6, ?7, ?8, ?9, ?10, 'PENDING', ?1, 1, ?3, ?3 where {FENCE}
+         on conflict (id) do nothing"
+    );
+    /// ?1 key, ?2 input.
+    input = "insert into durable_inputs (workflow, input) values (?1, ?2)";
+    /// ?1, ?2 fence; ?3 now; ?4 to ?13 the record. A record in the way is a unique violation.
+    record = format!(
+        "insert into durable_steps
+            (workflow, branch, position, kind, name, child, attempts, started_at, completed_at, output, error)
+         select ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?3 - ?11, ?3, ?12, ?13 where {FENCE}"
+    );
+    /// ?1, ?2 fence; ?3 now; ?4 to ?9 the end.
+    finish = format!(
+        "update durable_workflows
+            set status = ?6, output = ?7, error = ?8, reason = ?9,
+                completed_at = case when ?6 = 'PARKED' then null else ?3 end
+          where key = ?4 and attempt = ?5 and status = 'PENDING' and executor = ?1 and {FENCE}"
+    );
+    fence = format!("select 1 where {FENCE}");
+    /// Workflows by id, and whether the fence holds. ?1, ?2 fence; ?3 ids.
+    existing = format!(
+        "select key, id, name, status, {FENCE} as ours from durable_workflows
+          where id in (select value from json_each(?3))"
+    );
+}
+
+impl Commit for SqliteStore {
+    fn commit<'a>(&'a self, fence: Fence, entries: &'a [Entry], again: bool) -> StoreFuture<'a, Vec<Verdict>> {
+        Box::pin(async move {
+            let pool = self.work()?;
+            refuse_nul(entries)?;
+            let verdicts = if again { None } else { self.at_once(pool, fence, entries).await? };
+            match verdicts {
+                Some(verdicts) => Ok(verdicts),
+                None => self.one_by_one(pool, fence, entries).await,
+            }
+        })
+    }
+}
+
+impl SqliteStore {
+    /// Commits all entries together, or gives `None` and has stored nothing that the careful path
+    /// would not recognize: some row was in the way.
+    async fn at_once(
+        &self,
+        pool: &SqlitePool,
+        fence: Fence,
+        entries: &[Entry],
+    ) -> Result<Option<Vec<Verdict>>, StoreError> {
+        let parts = Parts::of(entries);
+        let sent = match (&parts.begins[..], &parts.records[..], &parts.finishes[..]) {
+            ([], [], []) => return Ok(Some(all(&Verdict::Stored, entries.len()))),
+            ([begin], [], []) if !is_large(begin) => return self.lone_begin(pool, fence, begin, entries).await,
+            ([], [record], []) => {
+                let query = bind_record(self.timed(&self.texts.commit.record, fence), record.record);
+                self.write(pool, query).await.map(|rows| {
+                    let verdict = if rows == 0 { Verdict::Fenced } else { Verdict::Stored };
+                    Some(all(&verdict, entries.len()))
+                })
+            }
+            ([], [], [finish]) => {
+                let query = bind_finish(self.timed(&self.texts.commit.finish, fence), finish);
+                let rows = self.write(pool, query).await;
+                rows.map(|rows| (rows > 0).then(|| all(&Verdict::Stored, entries.len())))
+            }
+            _ => return self.batch(pool, fence, &parts, entries).await,
+        };
+        match sent {
+            Err(error) if is_clash(&error) => Ok(None),
+            other => Ok(other?),
+        }
+    }
+
+    async fn lone_begin(
+        &self,
+        pool: &SqlitePool,
+        fence: Fence,
+        begin: &NewWorkflow,
+        entries: &[Entry],
+    ) -> Result<Option<Vec<Verdict>>, StoreError> {
+        if self.write(pool, self.begin_statement(fence, begin)).await? > 0 {
+            return Ok(Some(all(&Verdict::Stored, entries.len())));
+        }
+        let found = self.existing(&mut *pool.acquire().await?, fence, &[&begin.id]).await?;
+        Ok(found.into_values().next().map(|(held, ours)| {
+            let verdict = if ours { Verdict::Existing(held) } else { Verdict::Fenced };
+            all(&verdict, entries.len())
+        }))
+    }
+
+    /// The workflows of these ids, each with whether the fence holds.
+    pub(super) async fn existing(
+        &self,
+        connection: &mut SqliteConnection,
+        fence: Fence,
+        ids: &[&str],
+    ) -> Result<HashMap<String, (Held, bool)>, StoreError> {
+        let query = self.fenced(&self.texts.commit.existing, fence).bind(super::read::json(ids));
+        let rows = query.fetch_all(connection).await?;
+        rows.iter()
+            .map(|row| {
+                let held: Held = decode::<_, HeldRow, _>(row)?;
+                Ok((held.id.clone(), (held, row.try_get("ours")?)))
+            })
+            .collect()
+    }
+
+    /// A statement whose first two parameters are the fence.
+    pub(super) fn fenced(&self, text: &Arc<str>, fence: Fence) -> LiteQuery {
+        self.query(text).bind(fence.executor).bind(fence.epoch)
+    }
+
+    /// A statement whose first three parameters are the fence and the time.
+    pub(super) fn timed(&self, text: &Arc<str>, fence: Fence) -> LiteQuery {
+        self.fenced(text, fence).bind(local_micros())
+    }
+
+    pub(super) fn begin_statement(&self, fence: Fence, it: &NewWorkflow) -> LiteQuery {
+        bind_begin(self.timed(&self.texts.commit.begin, fence), it)
+    }
+
+    pub(super) fn input_statement(&self, it: &NewWorkflow) -> LiteQuery {
+        self.query(&self.texts.commit.input).bind(it.key).bind(&it.input)
+    }
+}
+
+/// Whether the input has a row of its own.
+pub(super) fn is_large(begin: &NewWorkflow) -> bool {
+    begin.input.len() > LARGE_INPUT
+}
+
+/// Whether a row with the same key was in the way. Nothing of the statement is stored then.
+pub(super) fn is_clash(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation)
+}
+
+pub(super) fn bind_begin(query: LiteQuery, it: &NewWorkflow) -> LiteQuery {
+    let query = query.bind(it.key).bind(&it.id).bind(&it.name).bind(it.parent).bind(&it.version).bind(it.fingerprint);
+    query.bind((!is_large(it)).then_some(&it.input))
+}
+
+pub(super) fn bind_record(query: LiteQuery, it: &NewRecord) -> LiteQuery {
+    let query = query.bind(it.workflow).bind(&*it.position.branch).bind(it.position.number);
+    let query = query.bind(it.kind).bind(&it.name).bind(&it.child).bind(it.attempts).bind(micros(it.ran_for));
+    query.bind(output_of(it.outcome.as_ref())).bind(error_of(it.outcome.as_ref()))
+}
+
+pub(super) fn bind_finish(query: LiteQuery, it: &Finish) -> LiteQuery {
+    let query = query.bind(it.workflow).bind(it.attempt).bind(it.status.as_str());
+    query.bind(output_of(it.outcome.as_ref())).bind(error_of(it.outcome.as_ref())).bind(&it.reason)
+}
+
+/// Refuses what Postgres would refuse: SQLite would take a text with a NUL in it and cut it off in
+/// some functions, and a program that moves to Postgres would find out too late.
+fn refuse_nul(entries: &[Entry]) -> Result<(), StoreError> {
+    let begin = |it: &NewWorkflow| [&it.id, &it.name, &it.version, &it.input].into_iter().any(|it| has_nul(it));
+    let record = |it: &NewRecord| {
+        let texts = [Some(&*it.position.branch), Some(it.kind), Some(it.name.as_str()), it.child.as_deref()];
+        let outcome = [output_of(it.outcome.as_ref()), error_of(it.outcome.as_ref())];
+        texts.into_iter().chain(outcome).flatten().any(has_nul)
+    };
+    let finish = |it: &Finish| {
+        let texts = [output_of(it.outcome.as_ref()), error_of(it.outcome.as_ref()), it.reason.as_deref()];
+        texts.into_iter().flatten().any(has_nul)
+    };
+    for entry in entries {
+        let begins = entry.begin.as_ref().is_some_and(begin);
+        if begins || entry.records.iter().any(record) || entry.finish.as_ref().is_some_and(finish) {
+            return Err(StoreError::new(Fault::Refused, "a text with a NUL character in it cannot be stored"));
+        }
+    }
+    Ok(())
+}
+
+fn has_nul(text: &str) -> bool {
+    text.as_bytes().contains(&0)
+}

@@ -1,0 +1,208 @@
+//! Executors in SQLite: leases, takeovers and leaving.
+
+use std::time::Duration;
+
+use sqlx::Row;
+
+use super::super::decode::{self, AdoptedAs, AdoptedRow, ExecutorRow};
+use super::super::parts::{TOO_MANY_RECOVERIES, micros, oldest_first};
+use super::super::texts::texts;
+use super::super::{
+    Adopt, Adopted, DeadExecutor, Executors, Fence, KnownWorkflow, NewExecutor, Presence, Released, StoreError,
+    StoreFuture,
+};
+use super::SqliteStore;
+use super::commit::FENCE;
+use super::read::json;
+use crate::words::id::local_micros;
+
+/// Owners of PENDING workflows whose row is gone or deposed, as a table `orphaned (executor)` for a
+/// `with recursive`. It hops from owner to owner through the index of PENDING workflows.
+const ORPHANED: &str = "
+    owners (executor) as (
+        select min(executor) from durable_workflows where status = 'PENDING' and executor is not null
+        union all
+        select (select min(w.executor) from durable_workflows w where w.status = 'PENDING' and w.executor > o.executor)
+          from owners o where o.executor is not null),
+    orphaned (executor) as (
+        select o.executor from owners o
+         where o.executor is not null
+           and not exists (select 1 from durable_executors e where e.key = o.executor and e.state <> 'DEAD'))";
+
+texts! {
+    sign_on =
+        "insert into durable_executors
+            (key, name, host, lock_file, version, lease_until, epoch, state, started_at)
+         values (?1, ?2, ?3, ?4, ?5, ?8 + ?6, ?7, 'LIVE', ?8)
+         on conflict (key) do nothing";
+    /// ?1, ?2 fence; ?3 until when.
+    beat = "update durable_executors set lease_until = ?3 where key = ?1 and epoch = ?2";
+    /// One look around: a row per finding. ?1 the executor; ?2 now; ?3 running keys.
+    look_around = format!(
+        "with recursive {ORPHANED}
+         select 'orphans' as what, null as key, null as epoch, null as name, null as host, null as lock_file,
+                null as word, null as expired, null as leaving
+          where exists (select 1 from durable_workflows where status = 'PENDING' and executor is null)
+             or exists (select 1 from orphaned)
+         union all
+         select 'expired', e.key, e.epoch, e.name, e.host, e.lock_file, null, true, e.state = 'LEAVING'
+           from durable_executors e
+          where e.state <> 'DEAD' and e.lease_until < ?2 and e.key <> ?1
+         union all
+         select 'gone', w.key, null, null, null, null, w.status, null, null
+           from json_each(?3) running join durable_workflows w on w.key = running.value
+          where w.status <> 'PENDING' or w.executor is not ?1"
+    );
+    announce_leaving =
+        "update durable_executors set state = 'LEAVING' where key = ?1 and epoch = ?2 and state = 'LIVE'";
+    /// ?1 now.
+    all =
+        "select key, epoch, name, host, lock_file, lease_until < ?1 as expired, state = 'LEAVING' as leaving
+           from durable_executors where state <> 'DEAD' order by key";
+    /// Flushes of the dead one stand in line for the same write lock, so none is in flight here.
+    depose =
+        "update durable_executors set epoch = epoch + 1, state = 'DEAD'
+          where key = ?1 and epoch = ?2 and state <> 'DEAD'";
+    /// ?1, ?2 fence; ?3 names and how often each may be recovered; ?4 limit; ?5 to ?7 the reason; ?8 now.
+    adopt = format!(
+        "with recursive {ORPHANED},
+         known (name, most) as (select value ->> 0, value ->> 1 from json_each(?3))
+         update durable_workflows
+            set status = case when c.parked then 'PARKED' else 'PENDING' end,
+                reason = case when c.parked then ?5 || recoveries || ?6 || recoveries || ?7 else reason end,
+                executor = case when c.parked then executor else ?1 end,
+                attempt = case when c.parked then attempt else attempt + 1 end,
+                recoveries = case when executor is not null and not c.parked then recoveries + 1 else recoveries end,
+                started_at = case when c.parked then started_at else ?8 end
+           from (select w.key as chosen, w.executor is not null and w.recoveries >= known.most as parked
+                   from durable_workflows w join known on known.name = w.name
+                  where w.status = 'PENDING'
+                    and (w.executor is null or w.executor in (select executor from orphaned))
+                    and {FENCE}
+                  order by w.key limit ?4) c
+          where key = c.chosen
+         returning key, id, name, attempt, recoveries, fingerprint, status = 'PARKED' as parked,
+                   coalesce(input, (select i.input from durable_inputs i where i.workflow = durable_workflows.key)) as input"
+    );
+    /// ?1 known names.
+    count_unknown = format!(
+        "with recursive {ORPHANED}
+         select count(*) from durable_workflows w
+          where w.status = 'PENDING' and (w.executor is null or w.executor in (select executor from orphaned))
+            and w.name not in (select value from json_each(?1))"
+    );
+    /// ?1, ?2 fence; ?3 stuck keys.
+    release = format!(
+        "update durable_workflows
+            set status = case when queue is null then 'PENDING' else 'ENQUEUED' end,
+                executor = null,
+                started_at = case when queue is null then started_at end,
+                attempt = case when queue is null then attempt else max(attempt - 1, 0) end
+          where status = 'PENDING' and executor = ?1 and key not in (select value from json_each(?3)) and {FENCE}
+         returning queue is null as direct"
+    );
+    /// ?1, ?2 fence. A stuck workflow still names the row: then the lease has to run out.
+    sign_off =
+        "delete from durable_executors
+          where key = ?1 and epoch = ?2
+            and not exists (select 1 from durable_workflows where status = 'PENDING' and executor = ?1)";
+}
+
+impl Executors for SqliteStore {
+    fn sign_on<'a>(&'a self, executor: &'a NewExecutor) -> StoreFuture<'a, Fence> {
+        Box::pin(async move {
+            let fence = Fence { executor: executor.key, epoch: Fence::FIRST_EPOCH };
+            let query = self.query(&self.texts.executors.sign_on).bind(executor.key).bind(&executor.name);
+            let query = query.bind(&executor.host).bind(&executor.lock_file).bind(&executor.version);
+            let query = query.bind(micros(executor.lease)).bind(fence.epoch).bind(local_micros());
+            // The key is fresh, so a row that is there was left by this very call, sent before.
+            self.write(self.presence(), query).await?;
+            Ok(fence)
+        })
+    }
+
+    fn heartbeat<'a>(&'a self, fence: Fence, lease: Duration, running: &'a [i64]) -> StoreFuture<'a, Presence> {
+        Box::pin(async move {
+            let now = local_micros();
+            let query = self.fenced(&self.texts.executors.beat, fence).bind(now.saturating_add(micros(lease)));
+            let ours = self.write(self.presence(), query).await? > 0;
+            let mut presence = Presence { ours, ..Presence::default() };
+            let query = self.query(&self.texts.executors.look_around).bind(fence.executor).bind(now);
+            for row in &query.bind(json(running)).fetch_all(self.presence()).await? {
+                match row.try_get::<&str, _>("what")? {
+                    "orphans" => presence.orphans = true,
+                    "expired" => presence.expired.push(decode::decode::<_, ExecutorRow, _>(row)?),
+                    _ => presence.gone.push((row.try_get("key")?, decode::status(row.try_get("word")?)?)),
+                }
+            }
+            Ok(presence)
+        })
+    }
+
+    fn announce_leaving(&self, fence: Fence) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            self.write(self.presence(), self.fenced(&self.texts.executors.announce_leaving, fence)).await?;
+            Ok(())
+        })
+    }
+
+    fn executors(&self) -> StoreFuture<'_, Vec<DeadExecutor>> {
+        Box::pin(async move {
+            let rows = self.query(&self.texts.executors.all).bind(local_micros()).fetch_all(self.presence()).await?;
+            rows.iter().map(decode::decode::<_, ExecutorRow, _>).collect()
+        })
+    }
+
+    fn depose(&self, executor: i64, epoch: i64) -> StoreFuture<'_, bool> {
+        Box::pin(async move {
+            let query = self.query(&self.texts.executors.depose).bind(executor).bind(epoch);
+            Ok(self.write(self.presence(), query).await? > 0)
+        })
+    }
+
+    fn adopt<'a>(&'a self, adopt: &'a Adopt) -> StoreFuture<'a, Adopted> {
+        Box::pin(async move {
+            let known: Vec<_> = adopt.known.iter().map(|it| (&it.name, it.max_recoveries)).collect();
+            let query = self.fenced(&self.texts.executors.adopt, adopt.fence).bind(json(&known));
+            let query = query.bind(i64::from(adopt.limit));
+            let query = TOO_MANY_RECOVERIES.into_iter().fold(query, sqlx::query::Query::bind);
+            let rows = query.bind(local_micros()).fetch_all(self.presence()).await?;
+            self.meter.committed(rows.len() as u64);
+            let mut adopted = Adopted::default();
+            for row in &rows {
+                match decode::decode::<_, AdoptedRow, _>(row)? {
+                    AdoptedAs::Run(run) => adopted.runs.push(run),
+                    AdoptedAs::Parked(id) => adopted.parked.push(id),
+                }
+            }
+            adopted.runs = oldest_first(adopted.runs);
+            Ok(adopted)
+        })
+    }
+
+    fn count_unknown<'a>(&'a self, known: &'a [KnownWorkflow]) -> StoreFuture<'a, u64> {
+        Box::pin(async move {
+            let names: Vec<&str> = known.iter().map(|it| it.name.as_str()).collect();
+            let query = self.query(&self.texts.executors.count_unknown).bind(json(&names));
+            Ok(query.fetch_one(self.presence()).await?.try_get::<i64, _>(0)?.unsigned_abs())
+        })
+    }
+
+    fn release<'a>(&'a self, fence: Fence, stuck: &'a [i64]) -> StoreFuture<'a, Released> {
+        Box::pin(async move {
+            let query = self.fenced(&self.texts.executors.release, fence).bind(json(stuck));
+            let rows = query.fetch_all(self.presence()).await?;
+            self.meter.committed(rows.len() as u64);
+            let direct: Result<Vec<bool>, StoreError> = rows.iter().map(|row| Ok(row.try_get("direct")?)).collect();
+            let direct = direct?.into_iter().filter(|it| *it).count() as u64;
+            Ok(Released { direct, queued: rows.len() as u64 - direct })
+        })
+    }
+
+    fn sign_off(&self, fence: Fence) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            self.write(self.presence(), self.fenced(&self.texts.executors.sign_off, fence)).await?;
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,146 @@
+//! `#[workflow]`: the call as a value.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use super::handle::WorkflowHandle;
+use super::outcome::Returned;
+use super::start::Request;
+use crate::journal::context::{Claim, Place};
+use crate::registry::{Arguments, Workflow};
+use crate::store::BoxFuture;
+use crate::words::error::{Error, Result};
+use crate::words::payload::Codec;
+use crate::words::position::Position;
+
+/// A call of a workflow. Awaiting it starts the workflow and waits for its result; [`start`](Self::start)
+/// starts it in the background. Methods set options of this one call.
+///
+/// The workflow belongs to the engine and not to this future: once it is started, dropping the
+/// future, or the whole task that awaits it, leaves the workflow running.
+///
+/// Inside another workflow the call is a child: it has its position from the moment it is made, its
+/// row and the parent's record are one commit, and its result is recorded in the parent.
+///
+/// # Errors
+/// Besides the workflow's own errors, awaiting gives errors of the engine, converted with
+/// `From<durable::Error>`: the workflow was cancelled or parked, the process shuts down, the id
+/// belongs to another workflow, the arguments cannot be stored.
+#[must_use = "a workflow is not started until its call is awaited or started with `.start().await`"]
+pub struct WorkflowCall<T, E = Error> {
+    state: State<T, E>,
+}
+
+enum State<T, E> {
+    Made(Box<Made<T, E>>),
+    Running(BoxFuture<'static, Result<T, E>>),
+    Over,
+}
+
+struct Made<T, E> {
+    request: Request,
+    codec: Codec<Result<T, E>>,
+    place: Place,
+}
+
+/// Not public API. Used by generated code.
+#[doc(hidden)]
+pub fn call<R: Returned>(
+    workflow: &'static Workflow,
+    codec: Codec<Result<R::Ok, R::Err>>,
+    arguments: Arguments,
+) -> WorkflowCall<R::Ok, R::Err> {
+    let request = Request { workflow, input: arguments.into_text(), id: None };
+    WorkflowCall { state: State::Made(Box::new(Made { request, codec, place: Place::claim() })) }
+}
+
+impl<T, E> WorkflowCall<T, E>
+where
+    T: Send + 'static,
+    E: From<Error> + Send + 'static,
+{
+    /// The workflow's id, and with that its idempotency key: the same id never runs twice. A call
+    /// with an id that is there already attaches to that workflow, whatever its arguments were, and
+    /// gives its result.
+    ///
+    /// At most 255 bytes without control characters. Without this call the id is a fresh UUID, or
+    /// `parent-position` for a child.
+    pub fn id(mut self, id: impl Into<String>) -> Self {
+        if let State::Made(made) = &mut self.state {
+            made.request.id = Some(id.into());
+        }
+        self
+    }
+
+    /// Starts the workflow and returns as soon as it is durable; it runs in the background.
+    ///
+    /// # Errors
+    /// Nothing was started: no engine runs or it is shutting down, the id belongs to another
+    /// workflow, the id or the arguments cannot be stored. [`ErrorKind::Interrupted`](crate::ErrorKind::Interrupted)
+    /// is the exception: the process went down before the database answered, and nobody knows; call
+    /// again with the same id.
+    pub async fn start(self) -> Result<WorkflowHandle<T, E>> {
+        let State::Made(made) = self.state else {
+            return Err(Error::new(crate::ErrorKind::Misuse, "this call was awaited already, and has started its workflow"));
+        };
+        let Made { request, codec, place } = *made;
+        let started = request.start(&place).await?;
+        Ok(WorkflowHandle::new(started, codec))
+    }
+}
+
+impl<T, E> Made<T, E>
+where
+    T: Send + 'static,
+    E: From<Error> + Send + 'static,
+{
+    async fn run(self: Box<Self>) -> Result<T, E> {
+        let Self { request, codec, place } = *self;
+        let started = request.start(&place).await.map_err(E::from)?;
+        let handle = WorkflowHandle::new(started, codec);
+        match place {
+            // The result has a place of its own below the call's: the call claimed one number.
+            Place::Body(Claim { execution, position }) => {
+                let position = Position::new(position.as_branch(), 1);
+                handle.wait(Place::Body(Claim { execution, position })).await
+            }
+            place => handle.wait(place).await,
+        }
+    }
+}
+
+impl<T, E> Future for WorkflowCall<T, E>
+where
+    T: Send + 'static,
+    E: From<Error> + Send + 'static,
+{
+    type Output = Result<T, E>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        loop {
+            match std::mem::replace(&mut self.state, State::Over) {
+                State::Made(made) => self.state = State::Running(Box::pin(made.run())),
+                State::Running(mut running) => {
+                    let polled = running.as_mut().poll(cx);
+                    if polled.is_pending() {
+                        self.state = State::Running(running);
+                    }
+                    return polled;
+                }
+                State::Over => panic!("a workflow's call was polled after it had given its result"),
+            }
+        }
+    }
+}
+
+impl<T, E> fmt::Debug for WorkflowCall<T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.state {
+            State::Made(made) => write!(f, "WorkflowCall({}, {:?})", made.request.workflow.name, made.place),
+            State::Running(_) => f.write_str("WorkflowCall(running)"),
+            State::Over => f.write_str("WorkflowCall(over)"),
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! The driver: one task per execution, which polls the body, obeys the signals, and writes the end.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+
+use crate::journal::context::Context;
+use crate::journal::execution::{Execution, Signal};
+use crate::journal::level::Level;
+use crate::journal::live::Run;
+use crate::journal::panics;
+use crate::journal::runtime::Runtime;
+use crate::registry::{Taken, Workflow};
+use crate::store::{BoxFuture, Ended, Entry, Fence, Finish, Record, RunRow};
+use crate::words::error::Error;
+use crate::words::payload::{Outcome, RecordedError};
+use crate::words::status::Status;
+
+/// Everything a driver needs.
+pub(crate) struct Drive {
+    pub(crate) runtime: Arc<Runtime>,
+    pub(crate) workflow: &'static Workflow,
+    pub(crate) row: Arc<RunRow>,
+    pub(crate) fence: Fence,
+    /// What earlier runs recorded; empty for a fresh one.
+    pub(crate) records: Vec<Record>,
+    /// Whether it takes one of the permits.
+    pub(crate) top_level: bool,
+}
+
+impl Drive {
+    /// Starts the driver's task.
+    ///
+    /// # Errors
+    /// An earlier run of the same id is still in this process, and comes back with what was to be
+    /// started: two bodies of one workflow must not run side by side.
+    pub(crate) fn spawn(self) -> Result<Arc<Run>, (Arc<Run>, Self)> {
+        let runtime = Arc::clone(&self.runtime);
+        let id: Arc<str> = self.row.id.as_str().into();
+        match runtime.live.enter(&id, self.row.key) {
+            Ok(run) => {
+                let task = runtime.tokio.spawn(self.drive(Present::new(&runtime, &run)));
+                run.set_abort(task.abort_handle());
+                Ok(run)
+            }
+            Err(earlier) => Err((earlier, self)),
+        }
+    }
+
+    async fn drive(mut self, present: Present) {
+        let run = Arc::clone(&present.run);
+        let permit = async {
+            match &self.runtime.permits {
+                // The semaphore is never closed, so an error cannot be.
+                Some(permits) if self.top_level => Arc::clone(permits).acquire_owned().await.ok(),
+                _ => None,
+            }
+        };
+        let _permit = tokio::select! {
+            permit = permit => permit,
+            () = self.runtime.gate.reached(Level::Aborting) => return,
+        };
+        let mut superseded = 0;
+        loop {
+            let records = std::mem::take(&mut self.records);
+            let execution =
+                Execution::new(Arc::clone(&self.runtime), self.workflow, Arc::clone(&self.row), self.fence, records);
+            run.set_execution(&execution);
+            let end = match poll_body(&execution).await {
+                Stopped::Returned(outcome) => finish(&execution, End::returned(&execution, outcome)).await,
+                Stopped::Panicked(error) => finish(&execution, End::failed(&error)).await,
+                Stopped::Signalled(Signal::Fail(error)) => finish(&execution, End::failed(&error)).await,
+                Stopped::Signalled(Signal::Park(reason)) => finish(&execution, End::parked(reason)).await,
+                Stopped::Signalled(Signal::Suspend) => {
+                    // What was done stays done: the records of finished steps go before the body's row is given back.
+                    let _ = execution.settled().await;
+                    Finished::No(Signal::Suspend)
+                }
+                Stopped::Signalled(other) => Finished::No(other),
+            };
+            match end {
+                Finished::Yes(ended) => {
+                    tracing::debug!(target: "durable", workflow = self.workflow.name, id = %run.id, status = %ended.status, "a workflow has ended");
+                    return run.ended(Arc::new(ended));
+                }
+                // Somebody else's record stands at one of the positions: what this run knows is
+                // not what happened. It begins again from the journal.
+                Finished::No(Signal::Replay) if superseded < MAX_REPLAYS => {
+                    superseded += 1;
+                    let Some(records) = self.reload(&run).await else { return };
+                    self.records = records;
+                }
+                Finished::No(signal) => return self.left(&run, &signal),
+            }
+        }
+    }
+
+    /// Reads the journal again, unless the workflow has ended or is no longer ours.
+    async fn reload(&self, run: &Run) -> Option<Vec<Record>> {
+        let key = self.row.key;
+        let again = async {
+            let ended = self.runtime.store.ended(std::slice::from_ref(&self.row.id)).await?;
+            let records = self.runtime.store.records(&[key]).await?;
+            Ok::<_, crate::store::StoreError>((ended, records))
+        };
+        match again.await {
+            Ok((ended, records)) => match ended.into_iter().next() {
+                Some(ended) => {
+                    run.ended(Arc::new(ended));
+                    None
+                }
+                None => Some(records),
+            },
+            Err(error) => {
+                // The row stays PENDING and ours; the next look around finds it without a body.
+                tracing::warn!(target: "durable", id = %run.id, %error, "the records could not be read again");
+                None
+            }
+        }
+    }
+
+    fn left(&self, run: &Run, signal: &Signal) {
+        tracing::debug!(target: "durable", workflow = self.workflow.name, id = %run.id, why = ?signal, "a workflow leaves this process");
+    }
+}
+
+/// How often a run begins again from the journal before it leaves the workflow to the next recovery.
+const MAX_REPLAYS: u32 = 8;
+
+/// A run is in the list of the living while this lives, on whatever way its task ends.
+struct Present {
+    runtime: Arc<Runtime>,
+    run: Arc<Run>,
+}
+
+impl Present {
+    fn new(runtime: &Arc<Runtime>, run: &Arc<Run>) -> Self {
+        Self { runtime: Arc::clone(runtime), run: Arc::clone(run) }
+    }
+}
+
+impl Drop for Present {
+    fn drop(&mut self) {
+        self.runtime.live.leave(&self.run);
+    }
+}
+
+enum Stopped {
+    Returned(Outcome),
+    Panicked(Error),
+    Signalled(Signal),
+}
+
+/// Polls the body until it returns, panics, or is stopped by a signal. When this returns, the body
+/// is gone: its destructors have run.
+async fn poll_body(execution: &Arc<Execution>) -> Stopped {
+    let context = Context::Body { execution: Arc::clone(execution), branch: Arc::clone(&execution.root) };
+    let make = || Taken::read(&execution.row.input).and_then(|mut taken| (execution.workflow.run)(&mut taken));
+    let mut body: Option<BoxFuture<'static, Outcome>> = match panics::watch(make) {
+        Ok(Ok(body)) => Some(body),
+        Err(panic) => return Stopped::Panicked(panic),
+        Ok(Err(fault)) => return Stopped::Signalled(Signal::Park(format!("the arguments cannot be read: {fault}"))),
+    };
+    let stopped = poll_fn(|cx| {
+        let Some(future) = body.as_mut() else { return Poll::Pending }; // it is only taken below
+        let polled = match panics::watch(|| context.clone().sync_scope(|| future.as_mut().poll(cx))) {
+            Ok(polled) => polled,
+            Err(panic) => match execution.poll_signal(cx.waker()) {
+                // A body that is on its way out says nothing any more, not even by a panic.
+                Some(signal) => return Poll::Ready(Stopped::Signalled(signal)),
+                None => return Poll::Ready(Stopped::Panicked(panic)),
+            },
+        };
+        match (execution.poll_signal(cx.waker()), polled) {
+            // A sibling of the call that was stopped is in a step: it may come to its end and be recorded.
+            (Some(Signal::Suspend), Poll::Pending) if execution.in_step() => {
+                execution.send_tail();
+                Poll::Pending
+            }
+            (Some(signal), _) => Poll::Ready(Stopped::Signalled(signal)),
+            (None, Poll::Ready(outcome)) => Poll::Ready(Stopped::Returned(outcome)),
+            (None, Poll::Pending) => {
+                // The body waits for something that is not a record; what it has done may be written meanwhile.
+                execution.send_tail();
+                Poll::Pending
+            }
+        }
+    })
+    .await;
+    let body = body.take();
+    if let Err(panic) = panics::watch(|| drop(body)) {
+        tracing::error!(target: "durable", id = %execution.row.id, %panic, "a destructor in a workflow's body panicked");
+    }
+    stopped
+}
+
+/// What is to be written at the end of a run.
+struct End {
+    status: Status,
+    outcome: Option<Outcome>,
+    reason: Option<String>,
+}
+
+impl End {
+    fn returned(execution: &Execution, outcome: Outcome) -> Self {
+        let what = || format!("the result of the workflow `{}`", execution.workflow.name);
+        match (execution.runtime.check_size(what, outcome.len()), &outcome) {
+            (Err(error), _) => Self::failed(&error),
+            (Ok(()), Outcome::Output(_)) => Self { status: Status::Success, outcome: Some(outcome), reason: None },
+            (Ok(()), Outcome::Error(_)) => Self { status: Status::Error, outcome: Some(outcome), reason: None },
+        }
+    }
+
+    fn failed(error: &Error) -> Self {
+        let text = RecordedError::of_engine(error).to_text();
+        Self { status: Status::Error, outcome: Some(Outcome::Error(text)), reason: None }
+    }
+
+    fn parked(reason: String) -> Self {
+        Self { status: Status::Parked, outcome: None, reason: Some(reason) }
+    }
+}
+
+enum Finished {
+    Yes(Ended),
+    No(Signal),
+}
+
+/// Writes the end of a run, together with the records that wait for it.
+async fn finish(execution: &Arc<Execution>, end: End) -> Finished {
+    let row = &execution.row;
+    if end.status == Status::Parked {
+        tracing::error!(target: "durable", workflow = execution.workflow.name, id = %row.id, reason = end.reason.as_deref(), "a workflow is parked and needs a person");
+    }
+    let End { status, outcome, reason } = end;
+    let row_end =
+        Finish { workflow: row.key, attempt: row.attempt, status, outcome: outcome.clone(), reason: reason.clone() };
+    match execution.write(Entry { finish: Some(row_end), ..Entry::default() }).await {
+        Ok(_) => Finished::Yes(Ended { id: row.id.clone(), status, outcome, reason }),
+        // The end cannot be stored as it is; that it needs a person can be.
+        Err(Signal::Park(reason)) if status != Status::Parked => {
+            Box::pin(finish(execution, End::parked(reason))).await
+        }
+        Err(signal) => Finished::No(signal),
+    }
+}

@@ -1,0 +1,199 @@
+//! Handles: a workflow seen from outside.
+
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::manage;
+use super::outcome::result_of;
+use super::start::{Started, interrupted};
+use crate::journal::checkpoint::{Done, Operation};
+use crate::journal::context::{Claim, Place};
+use crate::journal::current;
+use crate::journal::execution::Signal;
+use crate::journal::level::Level;
+use crate::journal::live::{Progress, Run};
+use crate::journal::runtime::Runtime;
+use crate::store::{BoxFuture, Ended};
+use crate::words::error::{Error, Result};
+use crate::words::payload::{Codec, Outcome, Payload, RecordedError};
+use crate::words::status::Status;
+
+/// A workflow seen from outside: its id, its status, its result. It stays valid across restarts of
+/// the workflow, and whichever process runs it.
+///
+/// Awaiting the handle is [`result`](Self::result).
+pub struct WorkflowHandle<T, E = Error> {
+    runtime: Arc<Runtime>,
+    id: String,
+    run: Option<Arc<Run>>,
+    codec: Codec<Result<T, E>>,
+}
+
+impl<T, E> WorkflowHandle<T, E> {
+    pub(crate) fn new(started: Started, codec: Codec<Result<T, E>>) -> Self {
+        Self { runtime: started.runtime, id: started.id, run: started.run, codec }
+    }
+
+    /// The workflow's id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Where the workflow stands now, from the database.
+    ///
+    /// # Errors
+    /// The workflow is gone, or the database cannot be reached.
+    pub async fn status(&self) -> Result<Status> {
+        manage::show(&self.runtime, &self.id).await.map(|it| it.status)
+    }
+
+    /// Cancels the workflow: see [`cancel_workflow`](crate::cancel_workflow).
+    ///
+    /// # Errors
+    /// The workflow is gone, or the database cannot be reached.
+    pub async fn cancel(&self) -> Result<()> {
+        manage::cancel(&self.runtime, &self.id).await
+    }
+}
+
+impl<T, E> WorkflowHandle<T, E>
+where
+    T: Send + 'static,
+    E: From<Error> + Send + 'static,
+{
+    /// Waits for the workflow's end and gives its result. May be asked any number of times.
+    ///
+    /// Inside a workflow the answer is recorded, under a position claimed when this is called.
+    ///
+    /// # Errors
+    /// The workflow's own error; or an error of the engine: it was cancelled, it is parked, this
+    /// process shuts down (the workflow is safe, ask again elsewhere).
+    pub fn result(&self) -> impl Future<Output = Result<T, E>> + Send + use<T, E> {
+        let place = Place::claim();
+        let handle = self.clone();
+        async move { handle.wait(place).await }
+    }
+
+    pub(crate) async fn wait(self, place: Place) -> Result<T, E> {
+        match place {
+            Place::Body(claim) => self.wait_in_body(&claim).await,
+            Place::Outside | Place::Step(_) => match self.wait_outside().await {
+                Ok(ended) => result_of(self.codec, &ended),
+                Err(error) => Err(E::from(error)),
+            },
+        }
+    }
+
+    async fn wait_outside(&self) -> Result<Arc<Ended>> {
+        let down = self.runtime.gate.reached(Level::Aborting);
+        tokio::select! {
+            biased;
+            ended = self.ended() => Ok(ended),
+            () = down => Err(interrupted(&self.id)),
+        }
+    }
+
+    /// In a body the end is an operation like any other: recorded, and replayed.
+    async fn wait_in_body(&self, claim: &Claim) -> Result<T, E> {
+        let operation = Operation::result(&self.id);
+        claim.check_home(&format!("the result of {}", self.id)).await;
+        if let Some(record) = claim.replayed(operation).await {
+            let outcome = record.outcome.clone().unwrap_or_else(|| Outcome::Output("null".to_owned()));
+            return result_of(self.codec, &self.ended_by(outcome));
+        }
+        let execution = &claim.execution;
+        if execution.runtime.gate.level() >= Level::Aborting {
+            return execution.stop(Signal::Suspend).await;
+        }
+        let _doing = execution.doing(format!("waiting for the workflow {:?}", self.id), false);
+        let ended = loop {
+            // Nobody here will run a workflow that is not here, so a drain does not wait for it.
+            let here = self.runtime.live.get(&self.id).is_some();
+            let down = self.runtime.gate.reached(if here { Level::Aborting } else { Level::Draining });
+            let ended = tokio::select! {
+                biased;
+                ended = self.ended() => ended,
+                () = down => execution.stop(Signal::Suspend).await,
+            };
+            if ended.status != Status::Parked {
+                break ended;
+            }
+            // A parked child can be resumed, so its parent waits on; now and then it asks again.
+            tokio::select! {
+                () = tokio::time::sleep(PARKED_PAUSE) => {}
+                () = self.runtime.gate.reached(Level::Draining) => execution.stop(Signal::Suspend).await,
+            }
+        };
+        let outcome = match &ended.outcome {
+            Some(outcome) => outcome.clone(),
+            None => Outcome::Error(RecordedError::of_engine(&super::outcome::ending_of(&ended)).to_text()),
+        };
+        let done = Done { outcome: Some(outcome.clone()), child: Some(self.id.clone()), attempts: 1, ..Done::default() };
+        claim.keep(operation, done).await;
+        result_of(self.codec, &self.ended_by(outcome))
+    }
+
+    /// Waits for the end where it will be known first: in this process, else in the database.
+    async fn ended(&self) -> Arc<Ended> {
+        let here = self.runtime.live.get(&self.id).or_else(|| self.run.clone());
+        if let Some(run) = here
+            && let Progress::Ended(ended) = run.over().await
+        {
+            return ended;
+        }
+        self.runtime.waits.ended(&self.id).await
+    }
+
+    fn ended_by(&self, outcome: Outcome) -> Ended {
+        let status = if matches!(outcome, Outcome::Output(_)) { Status::Success } else { Status::Error };
+        Ended { id: self.id.clone(), status, outcome: Some(outcome), reason: None }
+    }
+}
+
+/// How often the parent of a parked child looks whether it was resumed.
+const PARKED_PAUSE: Duration = Duration::from_secs(1);
+
+/// Finds a workflow by its id, from any process. Its error comes as a [`struct@Error`] with the
+/// message of the original; what it returned must read as a `T`.
+///
+/// # Errors
+/// There is no such workflow, or the database cannot be reached.
+pub async fn retrieve_workflow<T: Payload>(id: impl AsRef<str>) -> Result<WorkflowHandle<T>> {
+    let runtime = current::engine()?;
+    retrieve(runtime, id.as_ref()).await
+}
+
+pub(crate) async fn retrieve<T: Payload>(runtime: Arc<Runtime>, id: &str) -> Result<WorkflowHandle<T>> {
+    let info = manage::show(&runtime, id).await?;
+    let run = runtime.live.get(&info.id);
+    let codec = Codec::<Result<T>>::BY_MESSAGE;
+    Ok(WorkflowHandle { runtime, id: info.id, run, codec })
+}
+
+impl<T, E> IntoFuture for WorkflowHandle<T, E>
+where
+    T: Send + 'static,
+    E: From<Error> + Send + 'static,
+{
+    type Output = Result<T, E>;
+    type IntoFuture = BoxFuture<'static, Result<T, E>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.result())
+    }
+}
+
+impl<T, E> Clone for WorkflowHandle<T, E> {
+    fn clone(&self) -> Self {
+        Self { runtime: Arc::clone(&self.runtime), id: self.id.clone(), run: self.run.clone(), codec: self.codec }
+    }
+}
+
+impl<T, E> fmt::Debug for WorkflowHandle<T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "WorkflowHandle({:?})", self.id)
+    }
+}

@@ -1,0 +1,58 @@
+//! What a step's body can ask about itself.
+
+use std::sync::Arc;
+
+use crate::journal::context::{Context, StepScope};
+
+/// Which attempt of a step this is. Given by [`step_status`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StepStatus {
+    /// The id of the workflow whose step it is.
+    pub workflow_id: String,
+    /// The step's name.
+    pub name: &'static str,
+    /// Which attempt this is, from 1.
+    pub attempt: u32,
+    /// How many attempts there are at most.
+    pub max_attempts: u32,
+}
+
+/// Which attempt of which step is running: `None` outside a workflow's step.
+///
+/// # Example
+///
+/// ```no_run
+/// # use durable_core as durable;
+/// if let Some(status) = durable::step_status() {
+///     println!("attempt {} of {}", status.attempt, status.max_attempts);
+/// }
+/// ```
+#[must_use]
+pub fn step_status() -> Option<StepStatus> {
+    let scope = step()?;
+    Some(StepStatus {
+        workflow_id: scope.execution.row.id.clone(),
+        name: scope.name,
+        attempt: scope.attempt,
+        max_attempts: scope.max_attempts,
+    })
+}
+
+/// A key for the outside service that a step calls: the same in every attempt of this step and after
+/// every recovery, and different in every other step. `None` outside a workflow's step.
+///
+/// A step's side effect can happen twice, if the process dies between the effect and its record. A
+/// service that takes an idempotency key makes it once.
+#[must_use]
+pub fn idempotency_key() -> Option<String> {
+    let scope = step()?;
+    Some(format!("{}:{}", scope.execution.row.id, scope.position))
+}
+
+fn step() -> Option<Arc<StepScope>> {
+    match Context::here() {
+        Some(Context::Step(scope)) => Some(scope),
+        _ => None,
+    }
+}

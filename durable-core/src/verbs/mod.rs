@@ -1,0 +1,10 @@
+//! Floor 3, the verbs: one durable operation per room, each a thin layer over the journal.
+
+pub(crate) mod call;
+pub(crate) mod drive;
+pub(crate) mod handle;
+pub(crate) mod inside;
+pub(crate) mod manage;
+pub(crate) mod outcome;
+pub(crate) mod start;
+pub(crate) mod step;

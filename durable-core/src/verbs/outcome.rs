@@ -1,0 +1,75 @@
+//! From the end of a workflow to what its caller gets.
+
+use crate::store::Ended;
+use crate::words::error::{Error, ErrorKind, Result};
+use crate::words::payload::{Codec, Outcome, Payload, RecordedError};
+use crate::words::status::Status;
+
+/// What a workflow returns: `Result<T, E>` where the engine's own errors can become an `E`.
+#[diagnostic::on_unimplemented(
+    message = "a workflow returns `Result<T, E>`, and `{Self}` is none",
+    label = "write `-> durable::Result<…>`, or a `Result` with an error type of your own",
+    note = "the error type must have `From<durable::Error>`, because a call can also end with an error of the engine: cancelled, parked, shutting down"
+)]
+pub trait Returned: Send + 'static {
+    /// The value.
+    type Ok: Send + 'static;
+    /// The error.
+    type Err: From<Error> + Send + 'static;
+}
+
+impl<T, E> Returned for std::result::Result<T, E>
+where
+    T: Send + 'static,
+    E: From<Error> + Send + 'static,
+{
+    type Ok = T;
+    type Err = E;
+}
+
+impl<T: Payload> Codec<Result<T>> {
+    /// For callers who do not have the workflow's error type: the error comes by its message.
+    pub(crate) const BY_MESSAGE: Self = Self {
+        encode: <Codec<Result<T>>>::TYPED.encode,
+        decode: |outcome| match outcome {
+            Outcome::Output(_) => (<Codec<Result<T>>>::TYPED.decode)(outcome),
+            Outcome::Error(text) => Ok(Err(RecordedError::from_text(text).into_error())),
+        },
+        of_engine: Some(Err),
+    };
+}
+
+/// What the caller of a workflow gets for its end.
+pub(crate) fn result_of<T, E: From<Error>>(codec: Codec<Result<T, E>>, ended: &Ended) -> Result<T, E> {
+    match (ended.status, &ended.outcome) {
+        (Status::Success | Status::Error, Some(outcome)) => {
+            if let Outcome::Error(text) = outcome
+                && let Some(error) = engine_error(text)
+            {
+                return Err(E::from(error));
+            }
+            (codec.decode)(outcome).unwrap_or_else(|fault| {
+                let message = format!("the result of the workflow {:?} cannot be read: {fault}", ended.id);
+                Err(E::from(Error::new(ErrorKind::Payload, message)))
+            })
+        }
+        _ => Err(E::from(ending_of(ended))),
+    }
+}
+
+/// The error of an end without a value.
+pub(crate) fn ending_of(ended: &Ended) -> Error {
+    let reason = ended.reason.as_deref().unwrap_or("no reason is recorded");
+    let id = &ended.id;
+    match ended.status {
+        Status::Parked => Error::new(ErrorKind::Parked, format!("the workflow {id:?} is parked: {reason}")),
+        Status::Cancelled => Error::new(ErrorKind::Cancelled, format!("the workflow {id:?} was cancelled: {reason}")),
+        other => Error::new(ErrorKind::Database, format!("the workflow {id:?} is {other} without a result")),
+    }
+}
+
+/// The error that the engine recorded, where it was no value of the workflow's own error type.
+fn engine_error(text: &str) -> Option<Error> {
+    let recorded = RecordedError::from_text(text);
+    (recorded.panic || recorded.is_of_engine()).then(|| recorded.into_error())
+}

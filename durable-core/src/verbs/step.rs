@@ -1,0 +1,280 @@
+//! `#[step]`: a side effect that happens at least once and whose result is recorded exactly once.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
+use std::time::{Duration, Instant};
+
+use crate::journal::checkpoint::{Done, Operation};
+use crate::journal::context::{Claim, Context, Place, StepScope};
+use crate::journal::execution::Signal;
+use crate::journal::level::Level;
+use crate::journal::panics::Watched;
+use crate::store::BoxFuture;
+use crate::words::error::{Error, ErrorKind};
+use crate::words::payload::{Codec, Outcome, RecordedError};
+use crate::words::policy::StepOptions;
+
+/// What a `#[step]` attribute makes of a function.
+#[derive(Debug)]
+pub struct Step {
+    /// The name in the database.
+    pub name: &'static str,
+    /// Its options.
+    pub options: StepOptions,
+}
+
+/// A call of a step: a future that runs it and records what it returns, or gives back what an
+/// earlier run recorded.
+///
+/// The call has its position in the workflow from the moment it is made, so calls that are awaited
+/// in another order replay the same way. Outside any workflow awaiting it is a plain call of the
+/// function: one attempt, nothing recorded.
+///
+/// # At shutdown
+/// A step that runs may come to its end and be recorded; one that has not begun does not begin.
+#[must_use = "a step does nothing until it is awaited"]
+pub struct StepCall<'a, R> {
+    state: State<'a, R>,
+}
+
+enum State<'a, R> {
+    Made(Box<Made<'a, R>>),
+    Running(BoxFuture<'a, R>),
+    Over,
+}
+
+struct Made<'a, R> {
+    step: &'static Step,
+    options: StepOptions,
+    codec: Codec<R>,
+    place: Place,
+    /// Whether the arguments can be cloned for another attempt.
+    repeatable: bool,
+    attempts: Attempts<'a, R>,
+}
+
+/// Makes the future of one attempt; `None` if the arguments are used up and cannot be cloned. It is
+/// told whether the attempt is the last one, which needs no copy of the arguments.
+type Attempts<'a, R> = Box<dyn FnMut(bool) -> Option<BoxFuture<'a, R>> + Send + 'a>;
+
+/// Not public API. Used by generated code.
+#[doc(hidden)]
+pub fn step<'a, A, R, F, B>(
+    step: &'static Step,
+    codec: Codec<R>,
+    clone: Option<fn(&A) -> A>,
+    arguments: A,
+    body: B,
+) -> StepCall<'a, R>
+where
+    A: Send + 'a,
+    R: Send + 'a,
+    B: Fn(A) -> F + Send + 'a,
+    F: Future<Output = R> + Send + 'a,
+{
+    let repeatable = clone.is_some();
+    let mut kept = Some(arguments);
+    let attempts = move |last: bool| {
+        let arguments = match (last, clone) {
+            (false, Some(clone)) => clone(kept.as_ref()?),
+            _ => kept.take()?,
+        };
+        Some(Box::pin(body(arguments)) as BoxFuture<'a, R>)
+    };
+    let made = Made { step, options: step.options, codec, place: Place::claim(), repeatable, attempts: Box::new(attempts) };
+    StepCall { state: State::Made(Box::new(made)) }
+}
+
+/// Runs a function that blocks on the threads that tokio keeps for that.
+///
+/// Not public API. Used by generated code.
+#[doc(hidden)]
+pub async fn blocking<R: Send + 'static>(body: impl FnOnce() -> R + Send + 'static) -> R {
+    match tokio::task::spawn_blocking(body).await {
+        Ok(value) => value,
+        Err(failed) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
+        // The runtime goes down. The step has no result, and the driver of its workflow goes with it.
+        Err(_) => std::future::pending().await,
+    }
+}
+
+impl<R> StepCall<'_, R> {
+    /// Attempts after the first, for this call.
+    pub fn retries(self, retries: u32) -> Self {
+        self.with(|options| options.retries = retries)
+    }
+
+    /// The pause before the first retry, for this call. Each further one is `backoff_rate` times longer.
+    pub fn backoff(self, pause: Duration) -> Self {
+        self.with(|options| options.backoff = pause)
+    }
+
+    /// How long one attempt may take, for this call. Its future is dropped then, and the attempt counts as failed.
+    pub fn timeout(self, timeout: Duration) -> Self {
+        self.with(|options| options.timeout = Some(timeout))
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut StepOptions)) -> Self {
+        if let State::Made(made) = &mut self.state {
+            change(&mut made.options);
+        }
+        self
+    }
+}
+
+impl<'a, R: Send + 'a> Future for StepCall<'a, R> {
+    type Output = R;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<R> {
+        loop {
+            match std::mem::replace(&mut self.state, State::Over) {
+                State::Made(made) => self.state = State::Running(Box::pin(made.run())),
+                State::Running(mut running) => {
+                    let polled = running.as_mut().poll(cx);
+                    if polled.is_pending() {
+                        self.state = State::Running(running);
+                    }
+                    return polled;
+                }
+                State::Over => panic!("a step's call was polled after it had given its result"),
+            }
+        }
+    }
+}
+
+impl<'a, R: Send> Made<'a, R> {
+    async fn run(self: Box<Self>) -> R {
+        let Self { step, mut options, codec, place, repeatable, mut attempts } = *self;
+        let claim = match place {
+            Place::Body(claim) => claim,
+            Place::Outside if !options.outside => {
+                let message = format!(
+                    "the step `{}` was called outside any workflow, which it forbids with `outside = \"deny\"`; call it from a #[workflow]",
+                    step.name
+                );
+                match codec.of_engine {
+                    Some(of_engine) => return of_engine(Error::new(ErrorKind::Misuse, message)),
+                    None => panic!("{message}"),
+                }
+            }
+            // Outside, and as a part of another step, it is the plain function.
+            Place::Outside | Place::Step(_) => return first(&mut attempts).await,
+        };
+        claim.check_home(step.name).await;
+        let operation = Operation::step(step.name);
+        if let Some(record) = claim.replayed(operation).await {
+            return claim.decode(codec, record).await;
+        }
+        if options.retries > 0 && !repeatable {
+            tracing::warn!(target: "durable", step = step.name, "a step is to be retried and its arguments are not `Clone`: it gets one attempt");
+            options.retries = 0;
+        }
+        claim.ready().await;
+        Run { claim: &claim, operation, step, options, codec }.attempt_all(attempts).await
+    }
+}
+
+async fn first<'a, R>(attempts: &mut Attempts<'a, R>) -> R {
+    match attempts(true) {
+        Some(attempt) => attempt.await,
+        None => unreachable!("the arguments are there for the first attempt"),
+    }
+}
+
+/// A step that is not recorded yet, in the place where it is to run.
+struct Run<'c, R> {
+    claim: &'c Claim,
+    operation: Operation<'static>,
+    step: &'static Step,
+    options: StepOptions,
+    codec: Codec<R>,
+}
+
+impl<R: Send> Run<'_, R> {
+    /// Attempts it until it succeeds or the attempts are used up, and records what came of it.
+    async fn attempt_all(&self, mut attempts: Attempts<'_, R>) -> R {
+        let started = Instant::now();
+        let most = self.options.retries.saturating_add(1);
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let Some(future) = attempts(attempt == most) else {
+                unreachable!("an attempt after which the arguments are used up is never retried")
+            };
+            // Held until the record is kept: a run that is to be suspended waits for that.
+            let doing = self.claim.execution.doing(format!("step `{}`", self.step.name), true);
+            let result = self.attempt(attempt, most, future).await.map_err(|error| self.in_step(&error));
+            let encoded = match &result {
+                Ok(value) => self.claim.encode(self.codec, self.operation, value),
+                Err(error) => Ok(Outcome::Error(RecordedError::of_engine(error).to_text())),
+            };
+            let outcome = match encoded {
+                Ok(outcome) => outcome,
+                Err(error) => return self.claim.execution.stop(Signal::Fail(error)).await,
+            };
+            let failed = matches!(outcome, Outcome::Error(_));
+            if failed && attempt < most {
+                drop(doing);
+                tracing::debug!(target: "durable", step = self.step.name, id = %self.claim.execution.row.id, attempt, "a step failed and is tried again");
+                self.pause(attempt).await;
+                continue;
+            }
+            let done = Done { outcome: Some(outcome), attempts: attempt, ran_for: started.elapsed(), child: None };
+            self.claim.keep(self.operation, done).await;
+            drop(doing);
+            return match (result, self.codec.of_engine) {
+                (Ok(value), _) => value,
+                (Err(error), Some(of_engine)) if !error.is_panic() => of_engine(error),
+                (Err(error), _) => self.claim.execution.stop(Signal::Fail(error)).await,
+            };
+        }
+    }
+
+    /// One attempt: its value, or the panic or the timeout that ended it.
+    async fn attempt(&self, attempt: u32, most: u32, future: BoxFuture<'_, R>) -> Result<R, Error> {
+        let scope = StepScope {
+            execution: Arc::clone(&self.claim.execution),
+            name: self.step.name,
+            position: self.claim.position.clone(),
+            attempt,
+            max_attempts: most,
+        };
+        let watched = Watched(Box::pin(Context::Step(Arc::new(scope)).scope(future)));
+        match self.options.timeout {
+            None => watched.await,
+            Some(limit) => tokio::time::timeout(limit, watched).await.unwrap_or_else(|_| {
+                Err(Error::new(ErrorKind::Timeout, format!("took longer than its timeout of {limit:?}")))
+            }),
+        }
+    }
+
+    /// The pause before a retry. The engine's going down ends it, and the attempts so far are not counted.
+    async fn pause(&self, failed: u32) {
+        let lot = uuid::Uuid::new_v4().as_fields().0;
+        let pause = self.options.pause(failed, f64::from(lot) / f64::from(u32::MAX));
+        let execution = &self.claim.execution;
+        let _doing = execution.doing(format!("the pause before retry {failed} of step `{}`", self.step.name), false);
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = execution.runtime.gate.reached(Level::Aborting) => execution.stop(Signal::Suspend).await,
+        }
+    }
+
+    fn in_step(&self, error: &Error) -> Error {
+        let message = format!("the step `{}` at position {} {error}", self.step.name, self.claim.position);
+        Error::new(error.kind(), message)
+    }
+}
+
+impl<R> fmt::Debug for StepCall<'_, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.state {
+            State::Made(made) => write!(f, "StepCall({}, {:?})", made.step.name, made.place),
+            State::Running(_) => f.write_str("StepCall(running)"),
+            State::Over => f.write_str("StepCall(over)"),
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! Floor 0, the words: types and pure functions that every floor above speaks with. Nothing here
+//! knows a database, a task or a workflow.
+
+pub(crate) mod error;
+pub(crate) mod id;
+pub(crate) mod info;
+pub(crate) mod payload;
+pub(crate) mod policy;
+pub(crate) mod position;
+pub(crate) mod status;
+pub(crate) mod sync;

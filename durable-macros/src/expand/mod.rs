@@ -1,0 +1,105 @@
+//! From attribute to tokens: read, check, and then expand, or show the faults.
+//!
+//! The expansions only quote. What is to be decided is decided before, in [`crate::check`], or later, in the engine.
+
+mod halves;
+mod step;
+mod test;
+mod workflow;
+
+use proc_macro2::{Delimiter, Group, Span, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::Token;
+
+use crate::attributes;
+use crate::check;
+use crate::faults::Faults;
+use crate::function::Function;
+use crate::options::{self, Options, Table};
+
+/// What one attribute does.
+struct Macro {
+    name: &'static str,
+    table: Table,
+    check: fn(&Function, &Options, &mut Faults),
+    expand: fn(&Function, &Options) -> TokenStream,
+    /// The expansion of a faulty function: callers see the same type, so that nothing lights up but the fault.
+    stub: fn(&Function) -> TokenStream,
+}
+
+pub(crate) fn workflow(options: TokenStream, item: TokenStream) -> TokenStream {
+    let (expand, stub) = (workflow::expand, workflow::stub);
+    Macro { name: "workflow", table: options::WORKFLOW, check: check::workflow, expand, stub }.run(options, item)
+}
+
+pub(crate) fn step(options: TokenStream, item: TokenStream) -> TokenStream {
+    let (expand, stub) = (step::expand, step::stub);
+    Macro { name: "step", table: options::STEP, check: check::step, expand, stub }.run(options, item)
+}
+
+pub(crate) fn test(options: TokenStream, item: TokenStream) -> TokenStream {
+    let (expand, stub) = (test::expand, test::stub);
+    Macro { name: "durable::test", table: options::TEST, check: check::test, expand, stub }.run(options, item)
+}
+
+impl Macro {
+    fn run(&self, options: TokenStream, item: TokenStream) -> TokenStream {
+        let mut faults = Faults::new();
+        let options = self.table.parse(options, &mut faults);
+        let output = match Function::read(item.clone(), self.name) {
+            Ok(function) => {
+                (self.check)(&function, &options, &mut faults);
+                if faults.is_empty() { (self.expand)(&function, &options) } else { (self.stub)(&harmless(function)) }
+            }
+            Err(fault) => {
+                faults.parse(fault);
+                item
+            }
+        };
+        let told = faults.tell();
+        quote!(#told #output)
+    }
+}
+
+/// Without what would be a second error after the fault: the other attributes of ours, and forbidden qualifiers.
+fn harmless(mut function: Function) -> Function {
+    function.attrs.retain(|attribute| attributes::ours(attribute).is_none() && !attributes::is_test(attribute));
+    function.sig.constness = None;
+    function.sig.variadic = None;
+    function
+}
+
+/// The function as it was written, for the faults that leave no type for a call. It is `async`, since its callers wait.
+fn as_written(function: &Function) -> TokenStream {
+    let Function { attrs, vis, sig, body } = function;
+    let mut sig = sig.clone();
+    sig.asyncness.get_or_insert_with(<Token![async]>::default);
+    quote!(#(#attrs)* #[allow(dead_code)] #vis #sig #body)
+}
+
+fn name(function: &Function, options: &Options) -> TokenStream {
+    options.value("name").cloned().unwrap_or_else(|| function.name().into_token_stream())
+}
+
+/// `DEFAULT`, or a struct with what was given.
+fn options_value(options: &Options, path: &TokenStream) -> TokenStream {
+    let fields: Vec<TokenStream> = options.fields().collect();
+    if fields.is_empty() { quote!(#path::DEFAULT) } else { quote!(#path { #(#fields,)* ..#path::DEFAULT }) }
+}
+
+/// How the return type is recorded. A type that cannot be is told where the type of the value is written.
+fn codec(function: &Function) -> TokenStream {
+    let returned = function.returned();
+    let (first, last) = ends(&function.returned_value());
+    let path = quote_spanned!(first=> ::durable::__private::codec!);
+    let mut arguments = Group::new(Delimiter::Parenthesis, returned);
+    arguments.set_span(last);
+    quote!(#path #arguments)
+}
+
+/// The first and the last place of some tokens: the compiler underlines what lies between.
+fn ends(tokens: &TokenStream) -> (Span, Span) {
+    let mut places = tokens.clone().into_iter().map(|token| token.span());
+    let first = places.next().unwrap_or_else(Span::call_site);
+    (first, places.last().unwrap_or(first))
+}

@@ -1,0 +1,95 @@
+//! `#[step]`: a function that claims its place in the workflow when it is called, and runs when it is awaited.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::{ReturnType, parse_quote};
+
+use super::halves::Halves;
+use super::{as_written, codec, name, options_value};
+use crate::function::Function;
+use crate::lifetimes::{self, Named};
+use crate::options::Options;
+use crate::types::Found;
+
+// Input:
+//     #[step(retries = 10)]
+//     async fn call_api(data: &str, n: u32) -> Result<String> { .. }
+// Output:
+//     fn call_api<'durable>(data: &'durable str, n: u32) -> StepCall<'durable, Result<String>> {
+//         async fn __body(data: &str, n: u32) -> Result<String> { .. }
+//         static __STEP: Step = Step { name: "call_api", options: StepOptions { retries: 10, ..StepOptions::DEFAULT } };
+//         let arguments = (data, n);
+//         step(&__STEP, codec!(Result<String>), cloner!(&arguments), arguments, |(data, n)| __body(data, n))
+//     }
+pub(super) fn expand(function: &Function, options: &Options) -> TokenStream {
+    let (halves, outer_lints) = halves(function, function.sig.asyncness.is_none());
+    let place = function.sig.ident.span();
+    let name = name(function, options);
+    let codec = codec(function);
+
+    // Inside the closure `self` is an argument like any other.
+    let this = Ident::new("this", Span::mixed_site());
+    let (mut given, mut taken) = (Vec::new(), Vec::new());
+    if let Some(receiver) = function.sig.receiver() {
+        given.push(receiver.self_token.to_token_stream());
+        taken.push(this);
+    }
+    for argument in function.arguments() {
+        given.push(argument.name.to_token_stream());
+        taken.push(argument.name);
+    }
+    let (given, pattern) = (quote!((#(#given,)*)), quote!((#(#taken,)*)));
+    let inner = halves.inner_path();
+    let inner = quote_spanned!(place=> #inner(#(#taken),*));
+    // A step is async so that it can borrow, whether it awaits or not, and a blocking one takes what it only looks at.
+    let (body, inner_lints) = if function.sig.asyncness.is_some() {
+        (quote_spanned!(place=> |#pattern| #inner), quote!(#[allow(clippy::too_many_arguments, clippy::unused_async)]))
+    } else {
+        let body = quote_spanned!(place=> |#pattern| ::durable::__private::blocking(move || #inner));
+        (body, quote!(#[allow(clippy::too_many_arguments, clippy::needless_pass_by_value)]))
+    };
+
+    let arguments = Ident::new("arguments", Span::mixed_site());
+    let cloner = match options.place("retries") {
+        // Several attempts are asked for here, so what cannot be given several times is a fault, told here.
+        Some(place) if options.value("retries").is_some_and(|it| it.to_string() != "0") => {
+            quote_spanned!(place=> ::core::option::Option::Some(::core::clone::Clone::clone))
+        }
+        _ => quote!(::durable::__private::cloner!(&#arguments)),
+    };
+    let options = options_value(options, &quote!(::durable::__private::StepOptions));
+    let call = quote_spanned! {place=>
+        ::durable::__private::step(&__STEP, #codec, #cloner, #arguments, #body)
+    };
+    halves.emit(
+        &outer_lints,
+        &inner_lints,
+        &quote! {
+            #[allow(clippy::needless_update)]
+            static __STEP: ::durable::__private::Step = ::durable::__private::Step { name: #name, options: #options };
+            let #arguments = #given;
+            #call
+        },
+    )
+}
+
+/// What callers of a faulty step see: the same call, and the body is still looked at by the compiler.
+pub(super) fn stub(function: &Function) -> TokenStream {
+    match &function.sig.output {
+        ReturnType::Type(_, ty) if !Found::within(ty).unnamed.is_empty() => as_written(function),
+        _ => {
+            let lints = quote!(#[allow(unused, clippy::all)]);
+            // Even where it blocks: that it borrows then is told already.
+            halves(function, false).0.emit(&lints, &quote!(), &quote!(::core::unreachable!()))
+        }
+    }
+}
+
+/// The halves, and the lints that are off in the outer one.
+fn halves(function: &Function, blocking: bool) -> (Halves<'_>, TokenStream) {
+    let mut halves = Halves::of(function);
+    let Named { common, fresh } = lifetimes::give_names(&mut halves.outer, halves.method, blocking);
+    let returned = function.returned();
+    halves.outer.output = parse_quote!(-> ::durable::StepCall<#common, #returned>);
+    (halves, if fresh { quote!(#[allow(single_use_lifetimes)]) } else { quote!() })
+}

@@ -1,0 +1,84 @@
+//! A number that changes when the code of a function changes, and never otherwise.
+
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
+use quote::ToTokens;
+
+use crate::function::Function;
+
+/// The fingerprint of the signature and the body, 64 bits of FNV-1a over the text of their tokens.
+///
+/// Comments and layout are no tokens, so reformatting keeps it; attributes, and with them the docs, are left out.
+/// It is stored in databases and compared across builds: this function must give the same number for the same code for good.
+pub(crate) fn of(function: &Function) -> i64 {
+    let mut hash = Fnv1a(0xcbf2_9ce4_8422_2325);
+    hash.tokens(function.sig.to_token_stream());
+    hash.tokens(function.body.clone());
+    hash.0.cast_signed()
+}
+
+struct Fnv1a(u64);
+
+impl Fnv1a {
+    /// Token by token: the text of a whole stream has spaces where the compiler's version likes them.
+    fn tokens(&mut self, tokens: TokenStream) {
+        for token in tokens {
+            match token {
+                TokenTree::Group(group) => {
+                    let (open, close) = match group.delimiter() {
+                        Delimiter::Parenthesis => ("(", ")"),
+                        Delimiter::Brace => ("{", "}"),
+                        Delimiter::Bracket => ("[", "]"),
+                        // Invisible, and there only when a macro passed the tokens on.
+                        Delimiter::None => ("", ""),
+                    };
+                    self.text(open);
+                    self.tokens(group.stream());
+                    self.text(close);
+                }
+                TokenTree::Ident(ident) => self.text(&ident.to_string()),
+                TokenTree::Punct(punct) => self.text(punct.as_char().encode_utf8(&mut [0; 4])),
+                TokenTree::Literal(literal) => self.text(&literal.to_string()),
+            }
+        }
+    }
+
+    fn text(&mut self, text: &str) {
+        if text.is_empty() {
+            return;
+        }
+        // The zero keeps `a b` and `ab` apart.
+        for byte in text.bytes().chain([0]) {
+            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fingerprint(code: &str) -> i64 {
+        of(&Function::read(code.parse().expect("test code lexes"), "workflow").expect("test code parses"))
+    }
+
+    #[test]
+    fn layout_and_docs_do_not_count() {
+        assert_eq!(
+            fingerprint("async fn f(a: u32) -> Result<()> { go(a).await?; Ok(()) }"),
+            fingerprint("/// Docs.\npub async fn f( a : u32 )->Result< () >{\n // a comment\n go(a).await ? ; Ok( () ) }"),
+        );
+    }
+
+    #[test]
+    fn code_counts() {
+        let before = fingerprint("async fn f(a: u32) -> Result<()> { go(a).await }");
+        assert_ne!(before, fingerprint("async fn f(a: u64) -> Result<()> { go(a).await }"));
+        assert_ne!(before, fingerprint("async fn f(a: u32) -> Result<()> { { go(a).await } }"));
+        assert_ne!(fingerprint("fn f() { a b }"), fingerprint("fn f() { ab }"));
+    }
+
+    #[test]
+    fn the_number_stays_for_good() {
+        assert_eq!(fingerprint("async fn f() -> Result<()> { Ok(()) }"), 0);
+    }
+}

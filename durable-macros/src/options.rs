@@ -1,0 +1,284 @@
+//! The options between the parentheses of an attribute: one table for each attribute, one grammar for all.
+
+use proc_macro2::{Ident, Literal, Span, TokenStream};
+use quote::{ToTokens, quote};
+use syn::ext::IdentExt;
+use syn::parse::{Parse, ParseStream, Parser};
+use syn::punctuated::Punctuated;
+use syn::{Expr, ExprLit, ExprUnary, Lit, Token, UnOp};
+
+use crate::duration;
+use crate::faults::Faults;
+
+/// One option: how it is called, how it is written, and how its value becomes the tokens that are emitted.
+struct Known {
+    key: &'static str,
+    form: &'static str,
+    read: fn(&Value) -> Result<TokenStream, Mistake>,
+}
+
+/// Why a value does not read.
+enum Mistake {
+    /// It is of another kind than this.
+    Kind(&'static str),
+    /// It is of the right kind, and completes the sentence "`key` ..".
+    Value(String),
+}
+
+/// The options of one attribute.
+pub(crate) struct Table {
+    attribute: &'static str,
+    known: &'static [Known],
+}
+
+pub(crate) const WORKFLOW: Table = Table {
+    attribute: "#[workflow]",
+    known: &[
+        Known { key: "name", form: r#"name = "charge-order""#, read: name },
+        Known { key: "max_recoveries", form: "max_recoveries = 5", read: count },
+    ],
+};
+
+pub(crate) const STEP: Table = Table {
+    attribute: "#[step]",
+    known: &[
+        Known { key: "name", form: r#"name = "charge-card""#, read: name },
+        Known { key: "retries", form: "retries = 3", read: count },
+        Known { key: "backoff", form: r#"backoff = "1s""#, read: pause },
+        Known { key: "backoff_rate", form: "backoff_rate = 2.0", read: rate },
+        Known { key: "max_backoff", form: r#"max_backoff = "1h""#, read: pause },
+        Known { key: "jitter", form: "jitter = 0.2", read: share },
+        Known { key: "timeout", form: r#"timeout = "30s""#, read: limit },
+        Known { key: "outside", form: r#"outside = "deny""#, read: outside },
+    ],
+};
+
+pub(crate) const TEST: Table = Table {
+    attribute: "#[durable::test]",
+    known: &[
+        Known { key: "sqlite", form: "sqlite", read: word },
+        Known { key: "postgres", form: "postgres", read: word },
+    ],
+};
+
+/// What was given, each option at most once and with a value that reads.
+pub(crate) struct Options {
+    given: Vec<(&'static str, Span, TokenStream)>,
+}
+
+impl Table {
+    pub(crate) fn parse(&self, tokens: TokenStream, faults: &mut Faults) -> Options {
+        let mut options = Options { given: Vec::new() };
+        let parsed = match Punctuated::<Given, Token![,]>::parse_terminated.parse2(tokens) {
+            Ok(parsed) => parsed,
+            Err(fault) => {
+                faults.parse(fault);
+                return options;
+            }
+        };
+        // A key counts as given even when its value does not read: its second mention is a fault of its own.
+        let mut seen = Vec::new();
+        for given in parsed {
+            let key = given.key.unraw().to_string();
+            let Some(known) = self.known.iter().find(|known| known.key == key) else {
+                faults.on(&given.key, self.unknown(&key));
+                continue;
+            };
+            if seen.contains(&known.key) {
+                faults.on(&given.key, format!("`{key}` is given twice"));
+                continue;
+            }
+            seen.push(known.key);
+            match (known.read)(&given.value) {
+                Ok(tokens) => options.given.push((known.key, given.key.span(), tokens)),
+                Err(Mistake::Kind(kind)) => {
+                    faults.on(given.value.place(&given.key), format!("`{key}` takes {kind}: `{}`", known.form));
+                }
+                Err(Mistake::Value(fault)) => faults.on(given.value.place(&given.key), format!("`{key}` {fault}")),
+            }
+        }
+        options
+    }
+
+    fn unknown(&self, key: &str) -> String {
+        let all: Vec<String> = self.known.iter().map(|known| format!("`{}`", known.key)).collect();
+        let all = format!("`{}` takes {}", self.attribute, all.join(", "));
+        if let Some(other) = [WORKFLOW, STEP].iter().find(|it| it.known.iter().any(|known| known.key == key)) {
+            return format!("`{key}` is an option of `{}`; {all}", other.attribute);
+        }
+        let meant = self.known.iter().map(|known| known.key).filter(|known| alike(key, known));
+        match meant.min_by_key(|known| distance(key, known)) {
+            Some(meant) => format!("unknown option `{key}`, did you mean `{meant}`? {all}"),
+            None => format!("unknown option `{key}`; {all}"),
+        }
+    }
+}
+
+impl Options {
+    /// The value given for `key`, as it is emitted.
+    pub(crate) fn value(&self, key: &str) -> Option<&TokenStream> {
+        self.given.iter().find(|(given, ..)| *given == key).map(|(_, _, value)| value)
+    }
+
+    /// Where `key` was given.
+    pub(crate) fn place(&self, key: &str) -> Option<Span> {
+        self.given.iter().find(|(given, ..)| *given == key).map(|(_, place, _)| *place)
+    }
+
+    /// The fields of the engine's struct of options: everything but the name.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = TokenStream> {
+        self.given.iter().filter(|(key, ..)| *key != "name").map(|(key, _, value)| {
+            let field = Ident::new(key, Span::call_site());
+            quote!(#field: #value)
+        })
+    }
+}
+
+/// Whether somebody who writes `key` may mean `known`: nearly the same letters, a part of it, or the same beginning.
+fn alike(key: &str, known: &str) -> bool {
+    let beginning = key.bytes().zip(known.bytes()).take_while(|(a, b)| a == b).count();
+    distance(key, known) <= 1 + key.len() / 4 || known.contains(key) || key.contains(known) || beginning * 2 > known.len()
+}
+
+/// How many letters have to be put in, left out or changed to make `right` of `left`.
+fn distance(left: &str, right: &str) -> usize {
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (line, a) in left.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = line + 1;
+        for (column, b) in right.bytes().enumerate() {
+            let changed = diagonal + usize::from(a != b);
+            diagonal = row[column + 1];
+            row[column + 1] = changed.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row[right.len()]
+}
+
+/// `key`, or `key = value`.
+struct Given {
+    key: Ident,
+    value: Value,
+}
+
+enum Value {
+    /// There is no `= value`.
+    None,
+    Literal(Lit),
+    /// A number with a minus before it, kept apart because no option takes one.
+    Negative(Expr),
+    Other(Expr),
+}
+
+impl Parse for Given {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let Ok(key) = input.call(Ident::parse_any) else {
+            return Err(input.error("options are written `name = value`, with a comma between two"));
+        };
+        if input.is_empty() || input.peek(Token![,]) {
+            return Ok(Self { key, value: Value::None });
+        }
+        if !input.peek(Token![=]) {
+            return Err(input.error(format!("write `{key} = value`, and a comma between two options")));
+        }
+        input.parse::<Token![=]>()?;
+        let value = match input.parse()? {
+            Expr::Lit(ExprLit { lit, .. }) => Value::Literal(lit),
+            negative @ Expr::Unary(ExprUnary { op: UnOp::Neg(_), .. }) => Value::Negative(negative),
+            other => Value::Other(other),
+        };
+        Ok(Self { key, value })
+    }
+}
+
+impl Value {
+    /// What a fault in the value underlines.
+    fn place(&self, key: &Ident) -> TokenStream {
+        match self {
+            Self::None => key.to_token_stream(),
+            Self::Literal(literal) => literal.to_token_stream(),
+            Self::Negative(expression) | Self::Other(expression) => expression.to_token_stream(),
+        }
+    }
+}
+
+fn name(value: &Value) -> Result<TokenStream, Mistake> {
+    let Value::Literal(Lit::Str(literal)) = value else { return Err(Mistake::Kind("a text in quotes")) };
+    name_fault(&literal.value()).map_or_else(|| Ok(quote!(#literal)), |fault| Err(Mistake::Value(fault)))
+}
+
+/// Why a name cannot be stored, if it cannot.
+pub(crate) fn name_fault(name: &str) -> Option<String> {
+    match name.len() {
+        0 => Some("is empty, and the function is found by it: write a name, or leave the option out".to_owned()),
+        1..=255 => None,
+        length => Some(format!("is {length} bytes long, and 255 is the most")),
+    }
+}
+
+fn count(value: &Value) -> Result<TokenStream, Mistake> {
+    match value {
+        Value::Literal(Lit::Int(literal)) => match literal.base10_parse::<u32>() {
+            Ok(count) => Ok(Literal::u32_unsuffixed(count).to_token_stream()),
+            Err(_) => Err(Mistake::Value(format!("is at most {}", u32::MAX))),
+        },
+        Value::Negative(_) => Err(Mistake::Value("counts from 0 up".to_owned())),
+        _ => Err(Mistake::Kind("a whole number")),
+    }
+}
+
+fn rate(value: &Value) -> Result<TokenStream, Mistake> {
+    number(value, |it| it >= 1.0, "is 1 or more, so that pauses do not shrink")
+}
+
+fn share(value: &Value) -> Result<TokenStream, Mistake> {
+    number(value, |it| (0.0..=1.0).contains(&it), "is a share from 0 to 1")
+}
+
+fn number(value: &Value, fits: fn(f64) -> bool, fault: &str) -> Result<TokenStream, Mistake> {
+    let number = match value {
+        Value::Literal(Lit::Float(literal)) => literal.base10_parse().ok(),
+        Value::Literal(Lit::Int(literal)) => literal.base10_parse().ok(),
+        Value::Negative(_) => Some(-1.0_f64), // of any size: no option takes a negative number
+        _ => None,
+    };
+    match number.ok_or(Mistake::Kind("a number"))? {
+        number if number.is_finite() && fits(number) => Ok(Literal::f64_unsuffixed(number).to_token_stream()),
+        _ => Err(Mistake::Value(fault.to_owned())),
+    }
+}
+
+fn pause(value: &Value) -> Result<TokenStream, Mistake> {
+    let milliseconds = Literal::u64_unsuffixed(milliseconds(value)?);
+    Ok(quote!(::core::time::Duration::from_millis(#milliseconds)))
+}
+
+fn limit(value: &Value) -> Result<TokenStream, Mistake> {
+    if milliseconds(value)? == 0 {
+        return Err(Mistake::Value("of zero leaves no time for an attempt; for no limit, leave it out".to_owned()));
+    }
+    let limit = pause(value)?;
+    Ok(quote!(::core::option::Option::Some(#limit)))
+}
+
+fn milliseconds(value: &Value) -> Result<u64, Mistake> {
+    let Value::Literal(Lit::Str(literal)) = value else { return Err(Mistake::Kind("a duration in quotes")) };
+    duration::parse(&literal.value()).map_err(Mistake::Value)
+}
+
+fn outside(value: &Value) -> Result<TokenStream, Mistake> {
+    match value {
+        Value::Literal(Lit::Str(literal)) if literal.value() == "deny" => Ok(quote!(false)),
+        Value::Literal(Lit::Str(_)) => {
+            Err(Mistake::Value(r#"is "deny" or left out: then the step can be called outside any workflow"#.to_owned()))
+        }
+        _ => Err(Mistake::Kind("one word in quotes")),
+    }
+}
+
+fn word(value: &Value) -> Result<TokenStream, Mistake> {
+    match value {
+        Value::None => Ok(TokenStream::new()),
+        _ => Err(Mistake::Kind("no value")),
+    }
+}

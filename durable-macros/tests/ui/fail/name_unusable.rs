@@ -1,0 +1,13 @@
+use durable::prelude::*;
+
+#[workflow(name = "")]
+async fn checkout() -> Result<()> {
+    Ok(())
+}
+
+#[step(name = "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn")]
+async fn charge() -> Result<()> {
+    Ok(())
+}
+
+fn main() {}

@@ -1,0 +1,76 @@
+//! Durable execution for Rust, as a library.
+//!
+//! Annotate async functions with `#[workflow]` and `#[step]`. Every result is kept in SQLite (a file
+//! beside your program, the default) or Postgres, so that a program that crashes, is killed, or is
+//! deployed anew goes on exactly where it stopped.
+//!
+//! ```no_run
+//! use durable::prelude::*;
+//!
+//! /// Any side effect. Runs once; its result is recorded and replayed.
+//! #[step(retries = 10)]
+//! async fn call_external_api(data: &str) -> Result<String> {
+//!     Ok(format!("reply to {data}")) // an HTTP call, say
+//! }
+//!
+//! #[step]
+//! async fn process_result(reply: String) -> String {
+//!     reply.to_uppercase()
+//! }
+//!
+//! #[workflow]
+//! async fn my_workflow(input: String) -> Result<String> {
+//!     let reply = call_external_api(&input).await?;
+//!     Ok(process_result(reply).await)
+//! }
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<()> {
+//!     let app = Durable::launch("my-app").await?; // the file my-app.sqlite, or DURABLE_DATABASE_URL
+//!     println!("{}", my_workflow("hello".into()).await?);
+//!     app.shutdown().await;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # What to know
+//!
+//! * A **workflow** is ordinary code that makes the same calls in the same order whenever it is run
+//!   with the same results. What it must not do itself (I/O, time, chance) goes into steps.
+//! * A **step** is any side effect. It happens at least once; its result is recorded once, and it
+//!   never runs again after that.
+//! * A **call** is a value: await it, or set options first, as in `my_workflow(x).id("order-1").await?`.
+//! * The engine belongs to the process: [`Durable::launch`] once, [`Durable::shutdown`] at the end.
+//!
+//! | attribute | on | what it does |
+//! |---|---|---|
+//! | [`#[workflow]`](workflow) | an async function | makes it durable: recorded, recovered, replayed |
+//! | [`#[step]`](step) | a function or method | records what it returns |
+//! | [`#[durable::test]`](macro@test) | an async test | gives it an engine of its own |
+
+pub use durable_core::{
+    Builder, Durable, Error, ErrorKind, Filter, Level, Payload, PhaseReport, Position, Result, ShutdownOptions,
+    ShutdownReport, Status, StepCall, StepInfo, StepStatus, Suspended, WorkflowCall, WorkflowHandle, WorkflowInfo,
+    cancel_workflow, idempotency_key, list_steps, list_workflows, retrieve_workflow, step_status,
+};
+pub use durable_macros::{step, test, workflow};
+
+#[cfg(feature = "testing")]
+pub mod testing;
+
+/// What most programs need: `use durable::prelude::*;`.
+pub mod prelude {
+    pub use std::time::Duration;
+
+    pub use chrono::{DateTime, Utc};
+
+    pub use crate::{
+        Durable, Error, Filter, Result, ShutdownOptions, Status, WorkflowHandle, step, workflow,
+    };
+    #[cfg(feature = "testing")]
+    pub use crate::testing::TestApp;
+}
+
+// Not public API. Used by generated code.
+#[doc(hidden)]
+pub use durable_core::__private;

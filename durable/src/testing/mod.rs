@@ -1,0 +1,153 @@
+//! Tests of applications: an engine of its own for each test.
+//!
+//! ```
+//! use durable::prelude::*;
+//!
+//! #[step]
+//! async fn price(item: String) -> u32 {
+//!     item.len() as u32
+//! }
+//!
+//! #[workflow]
+//! async fn quote(items: Vec<String>) -> Result<u32> {
+//!     let mut sum = 0;
+//!     for item in items {
+//!         sum += price(item).await;
+//!     }
+//!     Ok(sum)
+//! }
+//!
+//! #[durable::test]
+//! async fn quotes_add_up(app: TestApp) {
+//!     let handle = quote(vec!["tea".into(), "milk".into()]).id("q1").start().await.unwrap();
+//!     assert_eq!(handle.result().await.unwrap(), 7);
+//!     assert_eq!(app.list_steps("q1").await.unwrap().len(), 2);
+//! }
+//! # fn main() {}
+//! ```
+
+use std::future::Future;
+use std::ops::Deref;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::time::Duration;
+
+use durable_core::{Durable, ShutdownOptions};
+
+#[cfg(feature = "postgres")]
+#[doc(hidden)]
+pub mod server;
+
+/// The engine of one test. It is a [`Durable`], and the engine of everything the test's own task calls.
+///
+/// When the test ends it is shut down, and the test fails if something was left behind: a body that
+/// does not let go, a task of the engine, a connection, a schema.
+#[derive(Debug)]
+pub struct TestApp {
+    app: Durable,
+}
+
+impl Deref for TestApp {
+    type Target = Durable;
+
+    fn deref(&self) -> &Durable {
+        &self.app
+    }
+}
+
+/// Not public API. Used by generated code.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy)]
+pub struct TestOptions {
+    /// The test's path.
+    pub name: &'static str,
+    /// Whether it runs on Postgres.
+    pub postgres: bool,
+}
+
+type TestBody<R> = Pin<Box<dyn Future<Output = R>>>;
+
+/// Not public API. Used by generated code.
+#[doc(hidden)]
+pub fn run<R>(options: TestOptions, body: impl FnOnce(TestApp) -> TestBody<R>) -> R {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a test can start a runtime");
+    let result = runtime.block_on(run_on(options, body));
+    let alive = runtime.metrics().num_alive_tasks();
+    // A body that blocks its thread must not keep the other tests waiting.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    match result {
+        Ok(value) => {
+            assert!(alive == 0, "{}: {alive} tasks were still alive after the shutdown", options.name);
+            value
+        }
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
+
+async fn run_on<R>(options: TestOptions, body: impl FnOnce(TestApp) -> TestBody<R>) -> std::thread::Result<R> {
+    let place = Place::of(options);
+    let app = launch(&place, options).await;
+    let test = TestApp { app: app.clone() };
+    let scoped = app.scope(async move { body(test).await });
+    let result = CatchUnwind(Box::pin(scoped)).await;
+    // A test that failed left things as they were when it failed: they say nothing.
+    let patience = if result.is_ok() { ShutdownOptions::default() } else { ShutdownOptions::immediate() };
+    let report = app.shutdown_with(patience).await;
+    place.clear().await;
+    if result.is_ok() {
+        assert!(report.stuck.is_empty(), "{}: {report}", options.name);
+        assert!(report.unfinished_tasks.is_empty() && report.closed, "{}: {report}", options.name);
+    }
+    result
+}
+
+async fn launch(place: &Place, options: TestOptions) -> Durable {
+    let builder = Durable::builder(options.name.replace("::", ".")).application_version("test");
+    let builder = builder.system_database(&place.url).schema(&place.schema);
+    builder.launch().await.unwrap_or_else(|error| panic!("{}: {error}", options.name))
+}
+
+/// Where a test's engine keeps its tables: nobody else uses it.
+struct Place {
+    url: String,
+    schema: String,
+    postgres: bool,
+}
+
+impl Place {
+    fn of(options: TestOptions) -> Self {
+        if !options.postgres {
+            return Self { url: "sqlite::memory:".to_owned(), schema: "durable".to_owned(), postgres: false };
+        }
+        #[cfg(feature = "postgres")]
+        return Self { url: server::url(), schema: server::fresh_schema(), postgres: true };
+        #[cfg(not(feature = "postgres"))]
+        panic!("{}: a test on Postgres needs the feature `postgres` of durable", options.name)
+    }
+
+    async fn clear(&self) {
+        if self.postgres {
+            let store = durable_core::store::open(&self.url, &self.schema).await.expect("the server was there before");
+            store.drop_everything().await.expect("the test's schema can be dropped");
+            store.close().await;
+        }
+    }
+}
+
+/// Catches the panic of a test, so that what it used is put away before it goes on.
+struct CatchUnwind<F>(Pin<Box<F>>);
+
+impl<F: Future> Future for CatchUnwind<F> {
+    type Output = std::thread::Result<F::Output>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> std::task::Poll<Self::Output> {
+        match std::panic::catch_unwind(AssertUnwindSafe(|| self.0.as_mut().poll(cx))) {
+            Ok(polled) => polled.map(Ok),
+            Err(panic) => std::task::Poll::Ready(Err(panic)),
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! A Postgres server for the tests of one process: the one that `DURABLE_TEST_POSTGRES_URL` names,
+//! or a throw-away one that is gone when the process is, however it ends.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+/// The environment variable that names a server to use.
+pub const URL_VARIABLE: &str = "DURABLE_TEST_POSTGRES_URL";
+
+/// The URL of this process's server, which the first caller starts.
+///
+/// # Panics
+/// When there is none, with what was tried and why it failed.
+#[must_use]
+pub fn url() -> String {
+    static URL: OnceLock<Result<String, String>> = OnceLock::new();
+    let found = URL.get_or_init(|| match std::env::var(URL_VARIABLE) {
+        Ok(url) if !url.is_empty() => Ok(url),
+        _ => throw_away::start(),
+    });
+    match found {
+        Ok(url) => url.clone(),
+        Err(why) => panic!("there is no Postgres for the tests: {why}; set {URL_VARIABLE} or install postgresql"),
+    }
+}
+
+/// The name of a schema that no other test has.
+#[must_use]
+pub fn fresh_schema() -> String {
+    // The standard library's only source of randomness.
+    let lot = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id());
+    format!("durable_test_{lot:016x}")
+}
+
+/// Whether [`url`] has something to try.
+#[must_use]
+pub fn is_available() -> bool {
+    std::env::var_os(URL_VARIABLE).is_some_and(|url| !url.is_empty()) || find_programs().is_some()
+}
+
+/// The folder with `initdb` and `pg_ctl`: the newest one of Debian's, the one of `pg_config`, or one
+/// of the search path.
+fn find_programs() -> Option<PathBuf> {
+    let has_both = |folder: &PathBuf| folder.join("initdb").is_file() && folder.join("pg_ctl").is_file();
+    let mut packaged: Vec<(u32, PathBuf)> = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|version| Some((version.file_name().to_str()?.parse().ok()?, version.path().join("bin"))))
+        .collect();
+    packaged.sort_unstable_by_key(|(version, _)| std::cmp::Reverse(*version));
+    let configured = std::process::Command::new("pg_config").arg("--bindir").output().ok();
+    let configured = configured.and_then(|it| Some(PathBuf::from(String::from_utf8(it.stdout).ok()?.trim())));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let in_path: Vec<PathBuf> = std::env::split_paths(OsStr::new(&path)).collect();
+    packaged.into_iter().map(|(_, folder)| folder).chain(configured).chain(in_path).find(has_both)
+}
+
+#[cfg(not(unix))]
+mod throw_away {
+    //! Starting servers is for Unix; elsewhere the environment variable names one.
+
+    pub(super) fn start() -> Result<String, String> {
+        Err("servers are only started on Unix".to_owned())
+    }
+}
+
+#[cfg(unix)]
+mod throw_away {
+    //! A server under a watchdog that outlives the process by a moment.
+
+    use std::io::{BufRead, BufReader};
+    use std::net::TcpListener;
+    use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown};
+    use std::os::unix::process::CommandExt;
+    use std::process::{Child, Command, Stdio};
+    use std::sync::Mutex;
+
+    use super::{Path, PathBuf, find_programs};
+
+    /// Makes the server, says `ready`, and waits until its input ends: the other end of that pipe
+    /// is held by the tests' process, and the kernel closes it however that process ends.
+    const WATCHDOG: &str = r#"
+        programs=$1 folder=$2 port=$3
+        "$programs/initdb" -D "$folder/data" -U postgres -A trust -E UTF8 --locale=C --no-sync >"$folder/log" 2>&1 &&
+        printf '%s\n' "listen_addresses = '127.0.0.1'" "port = $port" "unix_socket_directories = ''" \
+            "max_connections = 200" "fsync = off" "full_page_writes = off" >>"$folder/data/postgresql.conf" &&
+        "$programs/pg_ctl" -D "$folder/data" -l "$folder/log" -w -t 60 start >>"$folder/log" 2>&1 &&
+        echo ready || tail -n 3 "$folder/log" | tr '\n' ' '
+        exec >/dev/null
+        read -r _
+        "$programs/pg_ctl" -D "$folder/data" -m immediate -w stop >/dev/null 2>&1
+        cd / && rm -rf "$folder"
+    "#;
+
+    /// The user that a server runs as when the tests run as root, which Postgres refuses to do.
+    const NOBODY: u32 = 65534;
+
+    /// Keeps the pipe open. A static is never dropped, and here it need not be.
+    static WATCHDOGS: Mutex<Vec<Child>> = Mutex::new(Vec::new());
+
+    pub(super) fn start() -> Result<String, String> {
+        let programs = find_programs().ok_or_else(|| "no initdb and pg_ctl were found".to_owned())?;
+        // Somebody else may take the free port before the server does, so there is a second try.
+        start_once(&programs).or_else(|_| start_once(&programs))
+    }
+
+    fn start_once(programs: &Path) -> Result<String, String> {
+        let failed = |what: &str, why: &dyn std::fmt::Display| format!("{what}: {why}");
+        let port = free_port().map_err(|it| failed("no port is free", &it))?;
+        let folder = std::env::temp_dir().join(format!("durable-postgres-{}-{port}", std::process::id()));
+        let is_root = make_folder(&folder).map_err(|it| failed("its folder could not be made", &it))?;
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", WATCHDOG, "watchdog"]).arg(programs).arg(&folder).arg(port.to_string());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).current_dir(&folder);
+        command.process_group(0); // an interrupt from the terminal is for the tests, not for the watchdog
+        if is_root {
+            command.uid(NOBODY).gid(NOBODY);
+        }
+        let mut watchdog = command.spawn().map_err(|it| failed("no shell could be started", &it))?;
+        let output = watchdog.stdout.take().expect("the output was asked to be a pipe");
+        let mut said = String::new();
+        let read = BufReader::new(output).read_line(&mut said);
+        read.map_err(|it| failed("the watchdog could not be read", &it))?;
+        if said.trim() != "ready" {
+            drop(watchdog.stdin.take()); // lets it clean up
+            let _ = watchdog.wait();
+            return Err(failed("it did not start", &said.trim()));
+        }
+        WATCHDOGS.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(watchdog);
+        Ok(format!("postgres://postgres@127.0.0.1:{port}/postgres"))
+    }
+
+    fn free_port() -> std::io::Result<u16> {
+        Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+    }
+
+    /// Makes the folder for the server's user alone, and says whether this process is root's.
+    fn make_folder(folder: &PathBuf) -> std::io::Result<bool> {
+        std::fs::DirBuilder::new().mode(0o700).create(folder)?;
+        let is_root = std::fs::metadata(folder)?.uid() == 0;
+        if is_root {
+            chown(folder, Some(NOBODY), Some(NOBODY))?;
+        }
+        Ok(is_root)
+    }
+}

@@ -1,0 +1,32 @@
+#!/bin/sh
+# Runs every test, those on Postgres included, on a machine that has Rust and nothing else.
+#
+# The tests use the server that DURABLE_TEST_POSTGRES_URL names. Without it they start a throw-away
+# server of their own on loopback from the Postgres programs they find; where there are none, this
+# script installs the system's package first. Arguments go to `cargo test`.
+set -eu
+cd "$(dirname "$0")"
+
+have_postgres() {
+    [ -n "${DURABLE_TEST_POSTGRES_URL:-}" ] && return 0
+    for initdb in /usr/lib/postgresql/*/bin/initdb; do [ -x "$initdb" ] && return 0; done
+    command -v initdb >/dev/null 2>&1
+}
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+if ! have_postgres && command -v apt-get >/dev/null 2>&1; then
+    echo "No Postgres found: installing the system's package postgresql (it is used for tests only)."
+    # The package would start a server of its own at once; the tests need only the programs.
+    as_root mkdir -p /etc/postgresql-common
+    [ -e /etc/postgresql-common/createcluster.conf ] ||
+        echo "create_main_cluster = false" | as_root tee /etc/postgresql-common/createcluster.conf >/dev/null
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get update -q
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends postgresql
+fi
+have_postgres || echo "No Postgres found and no way to install it: the tests on Postgres will show as ignored." >&2
+command -v cc >/dev/null 2>&1 || echo "A C compiler is needed for SQLite: install gcc." >&2
+
+exec cargo test --workspace "$@"

@@ -1,0 +1,114 @@
+//! The cost model: round trips and commits of each operation, counted.
+
+use durable::prelude::*;
+use durable_core::store::Costs;
+
+use crate::stage::{Stage, on_every_stage};
+
+on_every_stage! {
+    a_workflow_of_n_steps_costs_n_plus_1_commits,
+    a_started_workflow_costs_one_commit,
+    a_child_costs_one_commit_more,
+    concurrent_workflows_share_commits,
+    a_recovery_costs_the_same_whatever_the_number,
+}
+
+#[step]
+async fn nothing(number: u32) -> u32 {
+    number
+}
+
+#[workflow]
+async fn steps_in_a_row(many: u32) -> Result<u32> {
+    let mut sum = 0;
+    for number in 0..many {
+        sum += nothing(number).await;
+    }
+    Ok(sum)
+}
+
+#[workflow]
+async fn with_a_child(many: u32) -> Result<u32> {
+    steps_in_a_row(many).await
+}
+
+/// What `work` costs on an engine that does nothing else: its lease is an hour long.
+async fn cost(app: &Durable, work: impl Future<Output = ()>) -> Costs {
+    let before = app.store().costs();
+    app.scope(work).await;
+    app.store().costs() - before
+}
+
+async fn a_workflow_of_n_steps_costs_n_plus_1_commits(stage: &Stage) {
+    let app = stage.launch().await;
+    for many in [0, 1, 2, 10] {
+        let costs = cost(&app, async { drop(steps_in_a_row(many).await.unwrap()) }).await;
+        assert_eq!(costs.commits, u64::from(many.max(1)) + 1, "{many} steps: {costs:?}");
+        if stage.is_postgres() {
+            assert_eq!(costs.statements, costs.commits, "every commit is one round trip, and nothing is read");
+        }
+    }
+    app.shutdown().await;
+}
+
+async fn a_started_workflow_costs_one_commit(stage: &Stage) {
+    let app = stage.launch().await;
+    let costs = cost(&app, async { drop(steps_in_a_row(0).start().await.unwrap().await.unwrap()) }).await;
+    assert_eq!(costs.commits, 2, "start and finish: {costs:?}");
+    app.shutdown().await;
+}
+
+async fn a_child_costs_one_commit_more(stage: &Stage) {
+    let app = stage.launch().await;
+    let costs = cost(&app, async { drop(with_a_child(1).await.unwrap()) }).await;
+    // The parent's start; the child's row with the parent's record; the child's step with its end;
+    // the child's result in the parent with the parent's end.
+    assert_eq!(costs.commits, 4, "{costs:?}");
+    app.shutdown().await;
+}
+
+async fn concurrent_workflows_share_commits(stage: &Stage) {
+    let app = stage.launch().await;
+    let costs = cost(&app, async {
+        let calls: Vec<_> = (0..64).map(|_| app.spawn(steps_in_a_row(10))).collect();
+        for call in calls {
+            call.await.unwrap().unwrap();
+        }
+    })
+    .await;
+    // Alone they would make 64 times 11. In lockstep they would make 11; how close they come is
+    // for the benchmark to say.
+    assert!(costs.commits < 64 * 11 / 4, "{costs:?}");
+    app.shutdown().await;
+}
+
+#[workflow]
+async fn waits_for_a_test(name: String) -> Result<u32> {
+    crate::counter::count(&name);
+    crate::workflows::gate(&name).acquire().await?.forget();
+    Ok(1)
+}
+
+async fn a_recovery_costs_the_same_whatever_the_number(stage: &Stage) {
+    let mut statements = Vec::new();
+    for many in [1, 50] {
+        let name = crate::counter::fresh("recovered");
+        let app = stage.launch().await;
+        app.scope(async {
+            for _ in 0..many {
+                waits_for_a_test(name.clone()).start().await.unwrap();
+            }
+        })
+        .await;
+        crate::workflows::arrived(&name, many).await;
+        stage.crash(app).await;
+
+        let app = stage.launch().await;
+        crate::workflows::arrived(&name, 2 * many).await;
+        statements.push(app.store().costs().statements);
+        crate::workflows::gate(&name).add_permits(many as usize);
+        app.shutdown().await;
+    }
+    // The first launch migrates nothing either: the schema was there from the launch before.
+    assert_eq!(statements[0], statements[1], "the launch with its recovery, for 1 workflow and for 50");
+}

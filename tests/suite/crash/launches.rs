@@ -1,0 +1,62 @@
+//! Launches that cannot succeed say why.
+
+use std::os::unix::fs::PermissionsExt;
+
+use durable::prelude::*;
+
+use crate::stage::Stage;
+
+async fn refusal(url: &str) -> String {
+    let error = Durable::builder("bad input").system_database(url).launch().await.expect_err("it cannot be opened");
+    error.to_string()
+}
+
+#[tokio::test]
+async fn a_url_of_no_known_form_is_refused_with_the_known_forms() {
+    let text = refusal("mysql://localhost/app").await;
+    assert!(text.contains("sqlite:path/to/file.sqlite") && text.contains("postgres://user@host/database"), "{text}");
+}
+
+#[tokio::test]
+async fn a_folder_that_is_not_there_is_named() {
+    let text = refusal("sqlite:/no/such/folder/app.sqlite").await;
+    assert!(text.contains("/no/such/folder"), "{text}");
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_answer_is_named_without_the_password() {
+    let text = refusal("postgres://ada:s3cret@127.0.0.1:1/app").await;
+    assert!(text.contains("127.0.0.1") && !text.contains("s3cret"), "{text}");
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_refused_and_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notes.txt");
+    let notes = "not a database, and longer than the hundred bytes that a header of SQLite takes ".repeat(4);
+    std::fs::write(&path, &notes).unwrap();
+    let text = refusal(&format!("sqlite:{}", path.display())).await;
+    assert!(text.contains("notes.txt"), "{text}");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), notes);
+}
+
+#[tokio::test]
+async fn a_read_only_file_is_refused_by_name() {
+    let stage = Stage::sqlite();
+    stage.launch().await.shutdown().await;
+    let path = stage.folder().join("stage.sqlite");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o444)).unwrap();
+    // Root may write to it all the same, so the file is opened as one that may only be read.
+    let text = refusal(&format!("sqlite:{}?mode=ro", path.display())).await;
+    assert!(text.contains("stage.sqlite") && text.contains("not writable"), "{text}");
+}
+
+#[tokio::test]
+async fn settings_that_cannot_be_are_refused() {
+    let text = Durable::builder("").launch().await.unwrap_err().to_string();
+    assert!(text.contains("the application's name"), "{text}");
+    let text = Durable::builder("a").max_concurrent_workflows(0).launch().await.unwrap_err().to_string();
+    assert!(text.contains("max_concurrent_workflows(0)"), "{text}");
+    let text = Durable::builder("a").lease(Duration::from_millis(1)).launch().await.unwrap_err().to_string();
+    assert!(text.contains("at least 100 ms"), "{text}");
+}

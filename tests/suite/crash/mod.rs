@@ -1,0 +1,4 @@
+//! Real processes, killed with real signals.
+
+mod launches;
+mod processes;

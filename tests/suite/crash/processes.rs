@@ -1,0 +1,187 @@
+//! `kill -9`, again and again: what the steps did is read from files, not from the database.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+use super::super::stage::Database;
+
+macro_rules! on_every_database {
+    ($($case:ident),+ $(,)?) => {
+        mod sqlite {
+            $(
+                #[tokio::test]
+                async fn $case() {
+                    let database = crate::stage::Database::sqlite();
+                    super::$case(&database).await;
+                    database.clear().await;
+                }
+            )+
+        }
+        mod postgres {
+            $(
+                #[cfg_attr(not(has_postgres), ignore = "no Postgres: set DURABLE_TEST_POSTGRES_URL or install postgresql")]
+                #[tokio::test]
+                async fn $case() {
+                    let database = crate::stage::Database::postgres().await;
+                    super::$case(&database).await;
+                    database.clear().await;
+                }
+            )+
+        }
+    };
+}
+
+on_every_database! {
+    kill_9_of_the_quickstart_at_20_random_moments,
+    a_thousand_workflows_killed_twice_all_end_once,
+    two_processes_start_the_same_500_ids,
+}
+
+/// A program of this project, beside the test's own binary.
+fn program(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("a process knows its own file");
+    let folder = test.parent().and_then(Path::parent).expect("tests lie in target/<profile>/deps");
+    let path = folder.join("examples").join(name);
+    assert!(path.exists(), "{} is missing: build it with `cargo build --examples`", path.display());
+    path
+}
+
+fn start(name: &str, arguments: &[&str], database: &Database) -> Child {
+    Command::new(program(name))
+        .args(arguments)
+        .current_dir(database.folder())
+        .env("DURABLE_DATABASE_URL", database.url())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("the program can be started")
+}
+
+/// The rest of what the program prints, once it has ended by itself.
+async fn finished(mut child: Child) -> String {
+    let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
+    let mut all = String::new();
+    let reading = async {
+        while let Some(line) = lines.next_line().await.expect("it prints text") {
+            all.push_str(&line);
+            all.push('\n');
+        }
+        child.wait().await.expect("it ends")
+    };
+    let status = tokio::time::timeout(Duration::from_secs(120), reading).await.expect("it ends in time");
+    assert!(status.success(), "{status}: {all}");
+    all
+}
+
+async fn kill_9(mut child: Child) {
+    child.kill().await.expect("it was running, or had just ended");
+}
+
+/// A number from 0 to 1, by lot.
+fn lot() -> f64 {
+    f64::from(uuid::Uuid::new_v4().as_fields().0) / f64::from(u32::MAX)
+}
+
+async fn kill_9_of_the_quickstart_at_20_random_moments(database: &Database) {
+    // 8 steps of 30 ms and the launch: the moments lie in all parts of it.
+    let mut kills = 0;
+    for round in 0..20 {
+        let moment = Duration::from_secs_f64(0.35 * lot());
+        let order = format!("order-{}", round / 5); // each order is killed five times
+        let child = start("quickstart", &[&order, "0.03"], database);
+        tokio::time::sleep(moment).await;
+        kill_9(child).await;
+        kills += 1;
+    }
+    for order in 0..4 {
+        let order = format!("order-{order}");
+        let told = finished(start("quickstart", &[&order, "0.03"], database)).await;
+        assert!(told.contains(&format!("{order} is on its way")), "{told}");
+    }
+
+    let effects = std::fs::read_to_string(database.folder().join("effects.log")).expect("steps have run");
+    let mut times: HashMap<&str, u32> = HashMap::new();
+    for line in effects.lines() {
+        *times.entry(line).or_default() += 1;
+    }
+    assert_eq!(times.len(), 4 * 8, "every step of every order: {times:?}");
+    // A step that was killed between its effect and its record happens again, once for each such kill.
+    let again: u32 = times.values().map(|it| it - 1).sum();
+    println!("{kills} kills, {} effects, {again} of them a second time", effects.lines().count());
+    assert!(again <= kills, "{times:?}");
+
+    let look = database.look().await;
+    assert!(look.iter().all(|it| it.status == durable::Status::Success), "{look:?}");
+    for order in 0..4 {
+        let steps = database.steps(&format!("order-{order}")).await;
+        assert_eq!(steps.len(), 8, "each step is recorded once");
+    }
+}
+
+/// What the steps of all workers did: how often each step of each workflow ran, by process.
+fn ledger(folder: &Path) -> HashMap<String, Vec<String>> {
+    let mut runs: HashMap<String, Vec<String>> = HashMap::new();
+    for entry in std::fs::read_dir(folder).expect("the folder is there") {
+        let path = entry.expect("an entry can be read").path();
+        let Some(name) = path.file_name().and_then(|it| it.to_str()).filter(|it| it.starts_with("ledger-")) else {
+            continue;
+        };
+        for line in std::fs::read_to_string(&path).expect("a ledger can be read").lines() {
+            runs.entry(line.to_owned()).or_default().push(name.to_owned());
+        }
+    }
+    runs
+}
+
+async fn a_thousand_workflows_killed_twice_all_end_once(database: &Database) {
+    let folder = database.folder().display().to_string();
+    for share in [0.2, 0.6] {
+        let child = start("worker", &["many", &folder, "1000", "64"], database);
+        // Killed when a share of all steps has run, which the ledgers tell.
+        let enough = (10_000.0 * share) as usize;
+        while ledger(database.folder()).len() < enough {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        kill_9(child).await;
+    }
+    let told = finished(start("worker", &["many", &folder, "1000", "64"], database)).await;
+    assert!(told.contains("many DONE 1000"), "{told}");
+
+    let runs = ledger(database.folder());
+    assert_eq!(runs.len(), 10_000, "no step was lost");
+    let again = runs.values().filter(|it| it.len() > 1).count();
+    println!("10,000 steps, {again} of them a second time after 2 kills");
+    // At a kill each of the 64 workflows had at most one step that had run and was not recorded.
+    assert!(again <= 2 * 64, "{again} steps ran again");
+    assert!(runs.values().all(|it| it.len() <= 3));
+    let look = database.look().await;
+    assert_eq!(look.iter().filter(|it| it.status == durable::Status::Success).count(), 1000);
+    assert_eq!(database.count_steps().await, 10_000, "each step is recorded once");
+}
+
+async fn two_processes_start_the_same_500_ids(database: &Database) {
+    let folder = database.folder().display().to_string();
+    let (a, b) = (
+        start("worker", &["same", &folder, "500"], database),
+        start("worker", &["same", &folder, "500"], database),
+    );
+    let (a, b) = tokio::join!(finished(a), finished(b));
+    assert!(a.contains("same DONE 500") && b.contains("same DONE 500"), "both get all results: {a} {b}");
+
+    let runs = ledger(database.folder());
+    assert_eq!(runs.len(), 5_000);
+    assert!(runs.values().all(|it| it.len() == 1), "each step ran once, in one of the processes");
+    let shares: HashMap<&String, usize> =
+        runs.values().flatten().fold(HashMap::new(), |mut shares, it| {
+            *shares.entry(it).or_default() += 1;
+            shares
+        });
+    println!("500 executions, shared {shares:?}");
+    assert_eq!(database.look().await.len(), 500);
+}

@@ -1,0 +1,226 @@
+//! A crash before and after every commit, and lost answers: exhaustively, by counting.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use durable::prelude::*;
+use durable_core::Filter;
+use durable_core::store::{
+    Adopt, Adopted, BoxFuture, Commit, Control, Costs, DeadExecutor, Ended, Entry, Executors, Fault, Fence, Held,
+    KnownWorkflow, Lifecycle, Location, NewExecutor, Presence, Read, Record, Released, Store, StoreError, StoreFuture,
+    Verdict,
+};
+use durable_core::{StepInfo, WorkflowInfo};
+
+use crate::counter::{count, counted, fresh};
+use crate::stage::{Stage, on_every_stage};
+
+on_every_stage! {
+    a_crash_before_every_commit_gives_the_same_result,
+    a_crash_after_every_commit_gives_the_same_result,
+    a_lost_answer_to_every_commit_gives_the_same_result,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Mode {
+    /// The process dies before the commit.
+    Before,
+    /// The process dies after the commit, before it hears of it.
+    After,
+    /// The connection breaks after the commit, and the process lives.
+    LostAnswer,
+}
+
+/// A store that fails at its `n`th commit.
+#[derive(Debug)]
+struct Faulty {
+    inner: Arc<dyn Store>,
+    mode: Mode,
+    at: u64,
+    commits: AtomicU64,
+    dead: AtomicBool,
+}
+
+impl Faulty {
+    fn alive(&self) -> Result<(), StoreError> {
+        if self.dead.load(Ordering::SeqCst) {
+            return Err(StoreError::new(Fault::Closed, "this process is dead"));
+        }
+        Ok(())
+    }
+}
+
+impl Commit for Faulty {
+    fn commit<'a>(&'a self, fence: Fence, entries: &'a [Entry], again: bool) -> StoreFuture<'a, Vec<Verdict>> {
+        Box::pin(async move {
+            self.alive()?;
+            if self.commits.fetch_add(1, Ordering::SeqCst) + 1 != self.at {
+                return self.inner.commit(fence, entries, again).await;
+            }
+            if self.mode != Mode::Before {
+                self.inner.commit(fence, entries, again).await?;
+            }
+            if self.mode != Mode::LostAnswer {
+                self.dead.store(true, Ordering::SeqCst);
+                return Err(StoreError::new(Fault::Closed, "this process has just died"));
+            }
+            Err(StoreError::new(Fault::Unreachable, "the connection broke before the answer came"))
+        })
+    }
+}
+
+/// Everything else goes through, as long as the process lives.
+macro_rules! through {
+    ($($name:ident($($argument:ident: $type:ty),*) -> $given:ty;)+) => {
+        $(
+            fn $name<'a>(&'a self, $($argument: $type),*) -> StoreFuture<'a, $given> {
+                Box::pin(async move {
+                    self.alive()?;
+                    self.inner.$name($($argument),*).await
+                })
+            }
+        )+
+    };
+}
+
+impl Executors for Faulty {
+    through! {
+        sign_on(executor: &'a NewExecutor) -> Fence;
+        heartbeat(fence: Fence, lease: Duration, running: &'a [i64]) -> Presence;
+        announce_leaving(fence: Fence) -> ();
+        executors() -> Vec<DeadExecutor>;
+        depose(executor: i64, epoch: i64) -> bool;
+        adopt(adopt: &'a Adopt) -> Adopted;
+        count_unknown(known: &'a [KnownWorkflow]) -> u64;
+        release(fence: Fence, stuck: &'a [i64]) -> Released;
+        sign_off(fence: Fence) -> ();
+    }
+}
+
+impl Read for Faulty {
+    through! {
+        now() -> i64;
+        find(id: &'a str) -> Option<Held>;
+        ended(ids: &'a [String]) -> Vec<Ended>;
+        records(keys: &'a [i64]) -> Vec<Record>;
+        list(filter: &'a Filter) -> Vec<WorkflowInfo>;
+        show(id: &'a str) -> Option<WorkflowInfo>;
+        steps(id: &'a str) -> Vec<StepInfo>;
+    }
+}
+
+impl Control for Faulty {
+    through! {
+        cancel(id: &'a str, reason: &'a str) -> Option<Status>;
+    }
+}
+
+impl Lifecycle for Faulty {
+    through! {
+        migrate() -> ();
+        drop_everything() -> ();
+    }
+
+    fn location(&self) -> Location {
+        self.inner.location()
+    }
+
+    fn costs(&self) -> Costs {
+        self.inner.costs()
+    }
+
+    fn close_work(&self) {
+        self.inner.close_work();
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        self.inner.close()
+    }
+}
+
+#[step]
+async fn noted(key: &str, what: &str) -> String {
+    count(format!("{key} {what}"));
+    what.to_owned()
+}
+
+#[step]
+async fn refused(key: &str) -> Result<String, String> {
+    count(format!("{key} refused"));
+    Err("no".to_owned())
+}
+
+#[workflow]
+async fn faulty_child(key: String) -> Result<String> {
+    Ok(noted(&key, "in the child").await)
+}
+
+/// One of everything that commits.
+#[workflow]
+async fn faulty_flow(key: String) -> Result<String> {
+    let one = noted(&key, "one").await;
+    let child = faulty_child(key.clone()).await?;
+    let error = refused(&key).await.unwrap_err();
+    let (left, right) = (noted(&key, "left"), noted(&key, "right"));
+    let (right, left) = tokio::join!(right, left);
+    Ok([one, child, error, left, right].join(", "))
+}
+
+const EFFECTS: [&str; 5] = ["one", "in the child", "refused", "left", "right"];
+
+async fn run_with_faults(stage: &Stage, mode: Mode) {
+    let mut at = 0;
+    loop {
+        at += 1;
+        let key = fresh("faulty");
+        let inner = durable_core::store::open(stage.url(), stage.schema()).await.unwrap();
+        let faulty = Arc::new(Faulty { inner, mode, at, commits: AtomicU64::new(0), dead: AtomicBool::new(false) });
+        let app = stage.builder("faulty").store(Arc::clone(&faulty) as Arc<dyn Store>).launch().await.unwrap();
+        let call = app.spawn(faulty_flow(key.clone()).id(&key));
+        // A dead process does not tell; ours is told by the store that it is dead, and lets go.
+        let first = tokio::time::timeout(Duration::from_secs(20), async {
+            tokio::select! {
+                result = call => Some(result.unwrap().unwrap()),
+                () = async { while !faulty.dead.load(Ordering::SeqCst) { tokio::time::sleep(Duration::from_millis(1)).await } } => None,
+            }
+        });
+        let first = first.await.expect("it ends or dies");
+        let faulted = faulty.commits.load(Ordering::SeqCst) >= at;
+        drop(app);
+        faulty.inner.close().await;
+
+        let app = stage.launch().await;
+        let result = app.spawn(faulty_flow(key.clone()).id(&key)).await.unwrap().unwrap();
+        assert_eq!(result, "one, in the child, no, left, right", "{mode:?} at commit {at}");
+        assert!(first.is_none_or(|it| it == result));
+        for effect in EFFECTS {
+            let times = counted(&format!("{key} {effect}"));
+            assert!((1..=2).contains(&times), "{mode:?} at commit {at}: {effect} happened {times} times");
+            if mode == Mode::LostAnswer {
+                assert_eq!(times, 1, "nothing crashed at commit {at}, so nothing runs twice");
+            }
+        }
+        let twice: u32 = EFFECTS.iter().map(|it| counted(&format!("{key} {it}")) - 1).sum();
+        assert!(twice <= 2, "{mode:?} at commit {at}: only what ran at the crash runs again, and {twice} did");
+        let steps = app.list_steps(&key).await.unwrap();
+        assert_eq!(steps.len(), 6, "each operation is recorded once: {steps:?}");
+        app.shutdown().await;
+        if !faulted {
+            assert!(at > 5, "the flow has at least five commits, and all of them were tried");
+            return;
+        }
+    }
+}
+
+async fn a_crash_before_every_commit_gives_the_same_result(stage: &Stage) {
+    run_with_faults(stage, Mode::Before).await;
+}
+
+async fn a_crash_after_every_commit_gives_the_same_result(stage: &Stage) {
+    run_with_faults(stage, Mode::After).await;
+}
+
+async fn a_lost_answer_to_every_commit_gives_the_same_result(stage: &Stage) {
+    run_with_faults(stage, Mode::LostAnswer).await;
+}

@@ -1,0 +1,112 @@
+//! Who may run a workflow: leases, epochs, names.
+
+use durable::prelude::*;
+
+use crate::counter::{count, counted, fresh};
+use crate::stage::{Stage, on_every_stage};
+use crate::workflows::{arrived, gate};
+
+on_every_stage! {
+    a_living_executors_workflows_are_left_alone,
+    a_launch_under_the_same_name_takes_over_at_once,
+    an_expired_lease_is_taken_over_by_whoever_lives,
+    a_deposed_executor_drops_its_bodies_and_signs_on_anew,
+    many_executors_start_the_same_ids_and_each_runs_once,
+}
+
+#[step]
+async fn held(key: &str) -> u32 {
+    let run = count(key);
+    gate(key).acquire().await.unwrap().forget();
+    run
+}
+
+#[workflow]
+async fn owned(key: String) -> Result<u32> {
+    Ok(held(&key).await)
+}
+
+async fn a_living_executors_workflows_are_left_alone(stage: &Stage) {
+    let key = fresh("owned");
+    let a = stage.builder("a").launch().await.unwrap();
+    let handle = a.scope(async { owned(key.clone()).id("w").start().await.unwrap() }).await;
+    arrived(&key, 1).await;
+    let b = stage.builder("b").launch().await.unwrap();
+    assert_eq!(b.list_workflows(Filter::new()).await.unwrap()[0].attempts, 1);
+
+    gate(&key).add_permits(1);
+    assert_eq!(handle.await.unwrap(), 1);
+    // The other one learns of the end, although it has not run it.
+    assert_eq!(b.retrieve_workflow::<u32>("w").await.unwrap().await.unwrap(), 1);
+    a.shutdown().await;
+    b.shutdown().await;
+}
+
+async fn a_launch_under_the_same_name_takes_over_at_once(stage: &Stage) {
+    let key = fresh("same name");
+    let a = stage.builder("a").executor_id("pod-1").launch().await.unwrap();
+    a.scope(async { owned(key.clone()).id("w").start().await.unwrap() }).await;
+    arrived(&key, 1).await;
+
+    // The first one is alive, and does not know it yet; what it does is not recorded any more.
+    let b = stage.builder("b").executor_id("pod-1").launch().await.unwrap();
+    arrived(&key, 2).await;
+    gate(&key).add_permits(2);
+    assert_eq!(b.retrieve_workflow::<u32>("w").await.unwrap().await.unwrap(), 2);
+    a.shutdown().await;
+    b.shutdown().await;
+    assert_eq!(counted(&key), 2);
+}
+
+async fn an_expired_lease_is_taken_over_by_whoever_lives(stage: &Stage) {
+    let key = fresh("expired");
+    let short = Duration::from_millis(300);
+    let a = stage.builder("a").lease(short).launch().await.unwrap();
+    let b = stage.builder("b").lease(short).launch().await.unwrap();
+    a.scope(async { owned(key.clone()).id("w").start().await.unwrap() }).await;
+    arrived(&key, 1).await;
+    stage.crash(a).await;
+
+    arrived(&key, 2).await;
+    gate(&key).add_permits(1);
+    assert_eq!(b.retrieve_workflow::<u32>("w").await.unwrap().await.unwrap(), 2);
+    b.shutdown().await;
+}
+
+async fn a_deposed_executor_drops_its_bodies_and_signs_on_anew(stage: &Stage) {
+    let key = fresh("deposed");
+    let app = stage.builder("a").lease(Duration::from_millis(300)).launch().await.unwrap();
+    let handle = app.scope(async { owned(key.clone()).id("w").start().await.unwrap() }).await;
+    arrived(&key, 1).await;
+
+    let store = app.store();
+    let executor = store.executors().await.unwrap().pop().unwrap();
+    assert!(store.depose(executor.key, executor.epoch).await.unwrap());
+    // It finds out with its next heartbeat, and takes the workflow over from its former self.
+    arrived(&key, 2).await;
+    gate(&key).add_permits(1);
+    assert_eq!(handle.await.unwrap(), 2);
+    app.shutdown().await;
+}
+
+async fn many_executors_start_the_same_ids_and_each_runs_once(stage: &Stage) {
+    let key = fresh("race");
+    let mut apps = Vec::new();
+    for name in ["a", "b", "c"] {
+        apps.push(stage.builder(name).launch().await.unwrap());
+    }
+    gate(&key).add_permits(1000);
+    let mut calls = Vec::new();
+    for number in 0..50 {
+        for app in &apps {
+            calls.push(app.spawn(owned(format!("{key} {number}")).id(format!("id-{number}"))));
+        }
+        gate(&format!("{key} {number}")).add_permits(10);
+    }
+    for call in calls {
+        assert_eq!(call.await.unwrap().unwrap(), 1);
+    }
+    for app in apps {
+        app.shutdown().await;
+    }
+}

@@ -1,0 +1,196 @@
+//! A crashed engine's workflows go on in the next one.
+
+use durable::prelude::*;
+use durable_core::store::{Entry, NewExecutor, NewWorkflow, Store};
+
+use crate::counter::{count, counted, fresh};
+use crate::stage::{Stage, on_every_stage};
+use crate::workflows::{arrived, gate};
+
+on_every_stage! {
+    a_crashed_workflow_goes_on_after_its_last_record,
+    a_typed_error_is_the_same_value_after_a_restart,
+    a_workflow_that_is_recovered_too_often_is_parked,
+    a_suspended_workflow_goes_on_and_is_not_counted_as_a_recovery,
+    arguments_that_cannot_be_read_park_the_workflow_and_the_neighbors_go_on,
+    a_workflow_nobody_here_knows_is_left_alone,
+    a_caller_after_the_restart_gets_the_result_by_id,
+}
+
+#[step]
+async fn effect(key: &str, number: u32) -> u32 {
+    count(format!("{key} {number}"));
+    number * 10
+}
+
+#[step]
+async fn blocked(key: &str) -> u32 {
+    count(key);
+    gate(key).acquire().await.unwrap().forget();
+    7
+}
+
+#[workflow]
+async fn three_parts(key: String) -> Result<u32> {
+    let one = effect(&key, 1).await;
+    let two = blocked(&key).await;
+    Ok(one + two + effect(&key, 3).await)
+}
+
+async fn a_crashed_workflow_goes_on_after_its_last_record(stage: &Stage) {
+    let key = fresh("crash");
+    let app = stage.launch().await;
+    app.scope(async { three_parts(key.clone()).id("w").start().await.unwrap() }).await;
+    arrived(&key, 1).await;
+    stage.crash(app).await;
+
+    let app = stage.launch().await;
+    arrived(&key, 2).await;
+    gate(&key).add_permits(1);
+    assert_eq!(app.retrieve_workflow::<u32>("w").await.unwrap().await.unwrap(), 47);
+    assert_eq!(counted(&format!("{key} 1")), 1, "a recorded step never runs again");
+    assert_eq!(counted(&key), 2, "an unrecorded one does");
+
+    let info = &app.list_workflows(Filter::new()).await.unwrap()[0];
+    assert_eq!((info.attempts, info.recoveries), (2, 1));
+    assert!(app.shutdown().await.is_clean());
+}
+
+#[step]
+async fn decline(key: &str) -> Result<u32, String> {
+    count(format!("{key} declined"));
+    Err("declined".to_owned())
+}
+
+#[workflow]
+async fn handles_an_error(key: String) -> Result<String> {
+    let error = decline(&key).await.unwrap_err();
+    blocked(&key).await;
+    Ok(error)
+}
+
+async fn a_typed_error_is_the_same_value_after_a_restart(stage: &Stage) {
+    let key = fresh("declined");
+    let app = stage.launch().await;
+    app.scope(async { handles_an_error(key.clone()).id("w").start().await.unwrap() }).await;
+    arrived(&key, 1).await;
+    stage.crash(app).await;
+
+    let app = stage.launch().await;
+    gate(&key).add_permits(2);
+    assert_eq!(app.retrieve_workflow::<String>("w").await.unwrap().await.unwrap(), "declined");
+    assert_eq!(counted(&format!("{key} declined")), 1);
+    app.shutdown().await;
+}
+
+#[workflow(max_recoveries = 2)]
+async fn poison(key: String) -> Result<u32> {
+    Ok(blocked(&key).await)
+}
+
+async fn a_workflow_that_is_recovered_too_often_is_parked(stage: &Stage) {
+    let key = fresh("poison");
+    let mut app = stage.launch().await;
+    app.scope(async { poison(key.clone()).id("w").start().await.unwrap() }).await;
+    for runs in 1..=3 {
+        arrived(&key, runs).await;
+        stage.crash(app).await;
+        app = stage.launch().await;
+    }
+    let info = &app.list_workflows(Filter::new()).await.unwrap()[0];
+    assert_eq!((info.status, info.recoveries), (Status::Parked, 2));
+    let error = app.retrieve_workflow::<u32>("w").await.unwrap().await.unwrap_err();
+    assert!(error.is_parked() && error.to_string().contains("recovered 2 times"), "{error}");
+    assert_eq!(counted(&key), 3, "it ran once, and twice more");
+    app.shutdown().await;
+}
+
+async fn a_suspended_workflow_goes_on_and_is_not_counted_as_a_recovery(stage: &Stage) {
+    let key = fresh("suspended");
+    let app = stage.launch().await;
+    app.scope(async { poison(key.clone()).id("w").start().await.unwrap() }).await;
+    for runs in 1..=5 {
+        // Launched anew and shut down more often than it may be recovered.
+        let app = if runs == 1 { app.clone() } else { stage.launch().await };
+        arrived(&key, runs).await;
+        let report = app.shutdown_with(ShutdownOptions::immediate()).await;
+        assert_eq!(report.killed.len(), 1, "{report}");
+    }
+    let app = stage.launch().await;
+    gate(&key).add_permits(1);
+    assert_eq!(app.retrieve_workflow::<u32>("w").await.unwrap().await.unwrap(), 7);
+    assert_eq!(app.list_workflows(Filter::new()).await.unwrap()[0].recoveries, 0);
+    app.shutdown().await;
+}
+
+/// Starts workflows as an executor that is dead by the time anybody looks.
+pub(super) async fn left_by_the_dead(store: &dyn Store, workflows: &[(&str, &str, &str)]) {
+    let executor = NewExecutor {
+        key: 1,
+        name: "the dead one".into(),
+        host: "elsewhere".into(),
+        lock_file: None,
+        version: "test".into(),
+        lease: Duration::from_secs(3600),
+    };
+    let fence = store.sign_on(&executor).await.unwrap();
+    for (key, (id, name, input)) in (1..).zip(workflows) {
+        let begin = NewWorkflow {
+            key,
+            id: (*id).into(),
+            name: (*name).into(),
+            input: (*input).into(),
+            parent: None,
+            version: "test".into(),
+            fingerprint: 0,
+        };
+        store.commit(fence, &[Entry { begin: Some(begin), ..Entry::default() }], false).await.unwrap();
+    }
+    assert!(store.depose(fence.executor, fence.epoch).await.unwrap());
+}
+
+#[workflow]
+async fn plus_one(number: u32) -> Result<u32> {
+    Ok(effect("plus", number).await + 1)
+}
+
+async fn arguments_that_cannot_be_read_park_the_workflow_and_the_neighbors_go_on(stage: &Stage) {
+    let app = stage.launch().await;
+    let workflows = [
+        ("good", "plus_one", r#"{"number":4}"#),
+        ("wrong", "plus_one", r#"{"number":"four"}"#),
+        ("missing", "plus_one", "{}"),
+        ("broken", "plus_one", "{"),
+    ];
+    left_by_the_dead(&*app.store(), &workflows).await;
+    app.shutdown().await;
+
+    let app = stage.launch().await;
+    assert_eq!(app.retrieve_workflow::<u32>("good").await.unwrap().await.unwrap(), 41);
+    for (id, part) in [("wrong", "the argument `number`"), ("missing", "was not recorded"), ("broken", "EOF")] {
+        let error = app.retrieve_workflow::<u32>(id).await.unwrap().await.unwrap_err();
+        assert!(error.is_parked() && error.to_string().contains(part), "{error}");
+    }
+    app.shutdown().await;
+}
+
+async fn a_workflow_nobody_here_knows_is_left_alone(stage: &Stage) {
+    let app = stage.launch().await;
+    left_by_the_dead(&*app.store(), &[("new", "a_name_of_a_later_release", "{}")]).await;
+    app.shutdown().await;
+
+    let app = stage.launch().await;
+    let info = &app.list_workflows(Filter::new()).await.unwrap()[0];
+    assert_eq!((info.status, info.attempts, info.recoveries), (Status::Pending, 1, 0));
+    app.shutdown().await;
+}
+
+async fn a_caller_after_the_restart_gets_the_result_by_id(stage: &Stage) {
+    let app = stage.launch().await;
+    assert_eq!(app.scope(async { plus_one(2).id("p").await }).await.unwrap(), 21);
+    app.shutdown().await;
+
+    let app = stage.launch().await;
+    assert_eq!(app.scope(async { plus_one(9999).id("p").await }).await.unwrap(), 21);
+    app.shutdown().await;
+}

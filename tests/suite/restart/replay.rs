@@ -1,0 +1,119 @@
+//! Replay: the same operations in the same positions, or the workflow is parked.
+
+use std::collections::HashSet;
+use std::sync::{LazyLock, Mutex};
+
+use durable::prelude::*;
+use durable_core::store::{Entry, Fence, NewRecord};
+
+use crate::counter::{count, counted, fresh};
+use crate::stage::{Stage, on_every_stage};
+use crate::workflows::{arrived, gate};
+
+on_every_stage! {
+    a_renamed_step_parks_the_workflow_with_both_names_and_the_position,
+    a_record_that_does_not_read_parks_the_workflow_with_the_path,
+    the_first_record_for_a_position_wins,
+}
+
+/// Keys whose workflows run the code of the next release.
+static CHANGED: LazyLock<Mutex<HashSet<String>>> = LazyLock::new(Mutex::default);
+
+#[step]
+async fn old_name(key: &str) -> String {
+    format!("{key} old")
+}
+
+#[step]
+async fn new_name(key: &str) -> String {
+    count(format!("{key} new"));
+    "new".into()
+}
+
+#[step]
+async fn hold(key: &str) -> u32 {
+    count(key);
+    gate(key).acquire().await.unwrap().forget();
+    1
+}
+
+#[workflow]
+async fn released_twice(key: String) -> Result<String> {
+    let changed = CHANGED.lock().unwrap().contains(&key);
+    let first = if changed { new_name(&key).await } else { old_name(&key).await };
+    hold(&key).await;
+    Ok(first)
+}
+
+async fn a_renamed_step_parks_the_workflow_with_both_names_and_the_position(stage: &Stage) {
+    let key = fresh("renamed");
+    let app = stage.launch().await;
+    app.scope(async { released_twice(key.clone()).id("w").start().await.unwrap() }).await;
+    arrived(&key, 1).await;
+    stage.crash(app).await;
+
+    CHANGED.lock().unwrap().insert(key.clone());
+    let app = stage.launch().await;
+    let error = app.retrieve_workflow::<String>("w").await.unwrap().await.unwrap_err();
+    let text = error.to_string();
+    assert!(error.is_parked(), "{text}");
+    assert!(text.contains("position 1") && text.contains("`old_name`") && text.contains("`new_name`"), "{text}");
+    assert_eq!(counted(&format!("{key} new")), 0, "the new step was not run");
+    let steps = app.list_steps("w").await.unwrap();
+    assert_eq!(steps.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(), ["old_name"], "nothing is lost");
+    app.shutdown().await;
+}
+
+/// Writes a record for position 1 of the workflow `w`, in the name of the executor that runs it.
+async fn record_first(app: &durable::Durable, name: &str, output: &str) {
+    let store = app.store();
+    let executor = store.executors().await.unwrap().pop().unwrap();
+    let fence = Fence { executor: executor.key, epoch: executor.epoch };
+    let record = NewRecord {
+        workflow: store.find("w").await.unwrap().unwrap().key,
+        position: durable_core::Position::new("", 1),
+        kind: "step",
+        name: name.into(),
+        outcome: Some(durable_core::__private::Outcome::Output(output.into())),
+        child: None,
+        attempts: 1,
+        ran_for: Duration::ZERO,
+    };
+    store.commit(fence, &[Entry { records: vec![record], ..Entry::default() }], false).await.unwrap();
+}
+
+#[workflow]
+async fn holds_first(key: String) -> Result<u32> {
+    let held = hold(&key).await;
+    Ok(held + u32::try_from(new_name(&key).await.len()).unwrap())
+}
+
+async fn a_record_that_does_not_read_parks_the_workflow_with_the_path(stage: &Stage) {
+    let key = fresh("unreadable");
+    let app = stage.launch().await;
+    app.scope(async { holds_first(key.clone()).id("w").start().await.unwrap() }).await;
+    arrived(&key, 1).await;
+    record_first(&app, "hold", "\"no number\"").await;
+    stage.crash(app).await;
+
+    let app = stage.launch().await;
+    let error = app.retrieve_workflow::<u32>("w").await.unwrap().await.unwrap_err();
+    assert!(error.is_parked(), "{error}");
+    assert!(error.to_string().contains("the record of `hold` at position 1 cannot be read"), "{error}");
+    app.shutdown().await;
+}
+
+async fn the_first_record_for_a_position_wins(stage: &Stage) {
+    let key = fresh("first wins");
+    let app = stage.launch().await;
+    let handle = app.scope(async { holds_first(key.clone()).id("w").start().await.unwrap() }).await;
+    arrived(&key, 1).await;
+    record_first(&app, "hold", "40").await;
+
+    // The step gives 1 and finds that 40 is recorded: the body begins again, and goes on with 40.
+    gate(&key).add_permits(1);
+    assert_eq!(handle.await.unwrap(), 43);
+    assert_eq!(counted(&key), 1, "the step itself ran once");
+    assert_eq!(counted(&format!("{key} new")), 1, "nothing ran on the ground that gave way");
+    app.shutdown().await;
+}

@@ -1,0 +1,404 @@
+//! What becomes of running work.
+
+use std::time::Instant;
+
+use durable::prelude::*;
+
+use crate::counter::{count, counted, fresh};
+use crate::stage::{Stage, on_every_stage};
+use crate::workflows::{arrived, gate};
+
+on_every_stage! {
+    drain_completes_short_workflows,
+    drain_timeout_suspends_between_steps,
+    inflight_step_finishes_and_is_recorded,
+    step_ignoring_abort_is_killed,
+    blocking_step_is_reported_stuck,
+    swallowing_workflow_cannot_complete,
+    join_of_wait_and_step_keeps_step_result,
+    child_started_while_draining_is_counted,
+    toplevel_start_is_refused_while_draining,
+    external_result_waiter_is_interrupted,
+    retry_backoff_is_released,
+    user_cancel_during_drain_wins,
+    a_workflow_waiting_for_its_turn_is_suspended,
+}
+
+fn budgets(drain: u64, abort: u64) -> ShutdownOptions {
+    let mut options = ShutdownOptions::default();
+    options.drain = Duration::from_millis(drain);
+    options.abort = Duration::from_millis(abort);
+    options
+}
+
+#[step]
+async fn pass(key: &str, number: u32) -> u32 {
+    count(format!("{key} {number}"));
+    count(key);
+    gate(key).acquire().await.unwrap().forget();
+    number
+}
+
+#[workflow]
+async fn passes(key: String, many: u32) -> Result<u32> {
+    let mut sum = 0;
+    for number in 1..=many {
+        sum += pass(&key, number).await;
+    }
+    Ok(sum)
+}
+
+async fn drain_completes_short_workflows(stage: &Stage) {
+    let key = fresh("drain");
+    let app = stage.launch().await;
+    app.scope(async {
+        for number in 0..5 {
+            passes(key.clone(), 1).id(format!("w{number}")).start().await.unwrap();
+        }
+    })
+    .await;
+    arrived(&key, 5).await;
+    let down = tokio::spawn({
+        let app = app.clone();
+        async move { app.shutdown_with(budgets(60_000, 0)).await }
+    });
+    gate(&key).add_permits(5);
+    let report = down.await.unwrap();
+    assert!(report.is_clean() && report.completed == 5, "{report}");
+
+    let app = stage.launch().await;
+    let all = app.list_workflows(Filter::new().status(Status::Success)).await.unwrap();
+    assert_eq!(all.len(), 5);
+    app.shutdown().await;
+}
+
+async fn drain_timeout_suspends_between_steps(stage: &Stage) {
+    let key = fresh("between");
+    let app = stage.launch().await;
+    app.scope(async { passes(key.clone(), 3).id("w").start().await.unwrap() }).await;
+    gate(&key).add_permits(1);
+    arrived(&key, 2).await; // in the second step
+    let down = tokio::spawn({
+        let app = app.clone();
+        async move { app.shutdown_with(budgets(0, 10_000)).await }
+    });
+    while app.state() < durable::Level::Aborting {
+        tokio::task::yield_now().await;
+    }
+    gate(&key).add_permits(1);
+    let report = down.await.unwrap();
+    assert!(report.is_clean() && report.suspended.len() == 1, "{report}");
+    assert_eq!(report.released.unwrap().direct, 1);
+    assert_eq!(counted(&format!("{key} 3")), 0, "the third step was never begun");
+
+    let app = stage.launch().await;
+    let steps = app.list_steps("w").await.unwrap();
+    assert_eq!(steps.len(), 2, "the finished steps are recorded");
+    gate(&key).add_permits(1);
+    assert_eq!(app.retrieve_workflow::<u32>("w").await.unwrap().await.unwrap(), 6);
+    for number in 1..=3 {
+        assert_eq!(counted(&format!("{key} {number}")), 1, "each step ran once");
+    }
+    app.shutdown().await;
+}
+
+async fn inflight_step_finishes_and_is_recorded(stage: &Stage) {
+    let key = fresh("inflight");
+    let app = stage.launch().await;
+    app.scope(async { passes(key.clone(), 1).id("w").start().await.unwrap() }).await;
+    arrived(&key, 1).await;
+    let down = tokio::spawn({
+        let app = app.clone();
+        async move { app.shutdown_with(budgets(0, 10_000)).await }
+    });
+    while app.state() < durable::Level::Aborting {
+        tokio::task::yield_now().await;
+    }
+    gate(&key).add_permits(1);
+    assert!(down.await.unwrap().is_clean());
+
+    let app = stage.launch().await;
+    assert_eq!(app.retrieve_workflow::<u32>("w").await.unwrap().await.unwrap(), 1);
+    assert_eq!(counted(&key), 1, "the step that had finished did not run again");
+    app.shutdown().await;
+}
+
+struct Dropped(String);
+
+impl Drop for Dropped {
+    fn drop(&mut self) {
+        count(format!("{} dropped", self.0));
+    }
+}
+
+#[step]
+async fn never_lets_go(key: &str) -> u32 {
+    let _guard = Dropped(key.to_owned());
+    let run = count(key);
+    gate(key).acquire().await.unwrap().forget();
+    run
+}
+
+#[workflow]
+async fn endless(key: String) -> Result<u32> {
+    Ok(never_lets_go(&key).await)
+}
+
+async fn step_ignoring_abort_is_killed(stage: &Stage) {
+    let key = fresh("killed");
+    let app = stage.launch().await;
+    app.scope(async { endless(key.clone()).id("w").start().await.unwrap() }).await;
+    arrived(&key, 1).await;
+    let report = app.shutdown_with(budgets(0, 50)).await;
+    assert_eq!((report.killed.len(), report.stuck.len()), (1, 0), "{report}");
+    assert_eq!(report.killed[0].at.as_deref(), Some("step `never_lets_go`"));
+    assert_eq!(counted(&format!("{key} dropped")), 1, "its destructors have run");
+    assert!(!report.is_clean());
+
+    let app = stage.launch().await;
+    gate(&key).add_permits(1);
+    assert_eq!(app.retrieve_workflow::<u32>("w").await.unwrap().await.unwrap(), 2, "the step ran again");
+    app.shutdown().await;
+}
+
+#[step]
+async fn blocks_its_thread(key: &str) -> u32 {
+    let run = count(key);
+    if run == 1 {
+        std::thread::sleep(Duration::from_secs(4)); // a fault of the program that is tested here
+    }
+    run
+}
+
+#[workflow]
+async fn blocking(key: String) -> Result<u32> {
+    Ok(blocks_its_thread(&key).await)
+}
+
+async fn blocking_step_is_reported_stuck(stage: &Stage) {
+    let key = fresh("stuck");
+    let app = stage.launch().await;
+    app.scope(async { blocking(key.clone()).id("w").start().await.unwrap() }).await;
+    arrived(&key, 1).await;
+    let begun = Instant::now();
+    let report = app.shutdown_with(ShutdownOptions::within(Duration::from_secs(2))).await;
+    assert!(begun.elapsed() < Duration::from_millis(2500), "{report}");
+    assert_eq!(report.stuck.len(), 1, "{report}");
+    assert_eq!(report.released.as_ref().unwrap().direct, 0, "what may still be doing something is not handed over");
+
+    // The next engine takes it over, and the old body's record is refused when it comes at last.
+    let app = stage.builder("next").executor_id(executor_name()).launch().await.unwrap();
+    assert_eq!(app.retrieve_workflow::<u32>("w").await.unwrap().await.unwrap(), 2);
+    assert_eq!(app.list_steps("w").await.unwrap()[0].output.as_deref(), Some("2"));
+    app.shutdown().await;
+}
+
+/// The name that an executor of this process has by default.
+fn executor_name() -> String {
+    let host = std::process::Command::new("hostname").output().expect("every Unix has hostname").stdout;
+    format!("{}:{}", String::from_utf8_lossy(&host).trim(), std::process::id())
+}
+
+#[workflow]
+async fn waits_and_swallows(key: String) -> Result<String> {
+    let child = endless(key).await;
+    Ok(child.map_or("caught".to_owned(), |it| it.to_string()))
+}
+
+#[workflow]
+async fn selects_around_a_wait(key: String) -> Result<String> {
+    let waiting = pass(&key, 1);
+    tokio::select! {
+        _ = waiting => Ok("passed".into()),
+        () = async { while counted(&format!("{key} open")) == 0 { tokio::task::yield_now().await } } => {
+            pass(&key, 2).await;
+            Ok("other arm".into())
+        }
+    }
+}
+
+async fn swallowing_workflow_cannot_complete(stage: &Stage) {
+    let (waits, selects) = (fresh("swallow"), fresh("select"));
+    let app = stage.launch().await;
+    app.scope(async {
+        waits_and_swallows(waits.clone()).id("waits").start().await.unwrap();
+        selects_around_a_wait(selects.clone()).id("selects").start().await.unwrap();
+    })
+    .await;
+    arrived(&waits, 1).await;
+    arrived(&selects, 1).await;
+    let down = tokio::spawn({
+        let app = app.clone();
+        async move { app.shutdown_with(budgets(0, 50)).await }
+    });
+    while app.state() < durable::Level::Aborting {
+        tokio::task::yield_now().await;
+    }
+    count(format!("{selects} open"));
+    down.await.unwrap();
+
+    for info in stage.look().await {
+        assert_eq!((info.status, info.output.as_deref()), (Status::Pending, None), "{}", info.id);
+    }
+}
+
+#[workflow]
+async fn joins(key: String) -> Result<u32> {
+    let (slow, quick) = tokio::join!(never_lets_go(&format!("{key} slow")), pass_named(format!("{key} quick")));
+    Ok(slow + quick)
+}
+
+#[step]
+async fn pass_named(key: String) -> u32 {
+    count(&key);
+    gate(&key).acquire().await.unwrap().forget();
+    10
+}
+
+async fn join_of_wait_and_step_keeps_step_result(stage: &Stage) {
+    let key = fresh("join");
+    let (slow, quick) = (format!("{key} slow"), format!("{key} quick"));
+    let app = stage.launch().await;
+    app.scope(async { joins(key.clone()).id("w").start().await.unwrap() }).await;
+    arrived(&slow, 1).await;
+    arrived(&quick, 1).await;
+    let down = tokio::spawn({
+        let app = app.clone();
+        async move { app.shutdown_with(budgets(0, 1000)).await }
+    });
+    while app.state() < durable::Level::Aborting {
+        tokio::task::yield_now().await;
+    }
+    gate(&quick).add_permits(1);
+    down.await.unwrap();
+
+    let app = stage.launch().await;
+    arrived(&slow, 2).await;
+    gate(&slow).add_permits(1);
+    assert_eq!(app.retrieve_workflow::<u32>("w").await.unwrap().await.unwrap(), 12);
+    assert_eq!(counted(&quick), 1, "what had finished while its sibling was killed is recorded");
+    app.shutdown().await;
+}
+
+#[workflow]
+async fn parent_in_drain(key: String) -> Result<u32> {
+    let first = pass(&key, 1).await;
+    Ok(first + passes(key, 1).await?)
+}
+
+async fn child_started_while_draining_is_counted(stage: &Stage) {
+    let key = fresh("child");
+    let app = stage.launch().await;
+    app.scope(async { parent_in_drain(key.clone()).id("w").start().await.unwrap() }).await;
+    arrived(&key, 1).await;
+    let down = tokio::spawn({
+        let app = app.clone();
+        async move { app.shutdown_with(budgets(60_000, 0)).await }
+    });
+    while app.state() < durable::Level::Draining {
+        tokio::task::yield_now().await;
+    }
+    gate(&key).add_permits(2);
+    let report = down.await.unwrap();
+    assert!(report.is_clean() && report.completed == 2, "{report}");
+}
+
+async fn toplevel_start_is_refused_while_draining(stage: &Stage) {
+    let key = fresh("refused");
+    let app = stage.launch().await;
+    app.scope(async { passes(key.clone(), 1).id("w").start().await.unwrap() }).await;
+    arrived(&key, 1).await;
+    let down = tokio::spawn({
+        let app = app.clone();
+        async move { app.shutdown_with(budgets(60_000, 0)).await }
+    });
+    while app.state() < durable::Level::Draining {
+        tokio::task::yield_now().await;
+    }
+    let refused = app.scope(async { passes(key.clone(), 1).id("late").start().await }).await.unwrap_err();
+    assert!(refused.is_interrupted() && refused.to_string().contains("shutting down"), "{refused}");
+    gate(&key).add_permits(1);
+    assert!(down.await.unwrap().is_clean());
+
+    let app = stage.launch().await;
+    assert_eq!(app.list_workflows(Filter::new()).await.unwrap().len(), 1, "nothing was written of the other");
+    app.shutdown().await;
+}
+
+async fn external_result_waiter_is_interrupted(stage: &Stage) {
+    let key = fresh("waiter");
+    let app = stage.launch().await;
+    let handle = app.scope(async { endless(key.clone()).id("w").start().await.unwrap() }).await;
+    arrived(&key, 1).await;
+    let waiter = tokio::spawn(handle.result());
+    app.shutdown_with(budgets(0, 0)).await;
+    let error = waiter.await.unwrap().unwrap_err();
+    assert!(error.is_interrupted() && error.to_string().contains("\"w\""), "{error}");
+}
+
+#[step(retries = 3, backoff = "1h")]
+async fn fails_once(key: &str) -> Result<u32> {
+    match count(key) {
+        1 => Err(Error::msg("the first attempt fails")),
+        run => Ok(run),
+    }
+}
+
+#[workflow]
+async fn retries_for_long(key: String) -> Result<u32> {
+    fails_once(&key).await
+}
+
+async fn retry_backoff_is_released(stage: &Stage) {
+    let key = fresh("backoff");
+    let app = stage.launch().await;
+    app.scope(async { retries_for_long(key.clone()).id("w").start().await.unwrap() }).await;
+    arrived(&key, 1).await;
+    let report = app.shutdown_with(budgets(0, 10_000)).await;
+    assert!(report.is_clean() && report.suspended.len() == 1, "{report}");
+
+    let app = stage.launch().await;
+    assert_eq!(app.retrieve_workflow::<u32>("w").await.unwrap().await.unwrap(), 2);
+    assert_eq!(app.list_steps("w").await.unwrap()[0].attempts, 1, "attempts before the restart are not counted");
+    app.shutdown().await;
+}
+
+async fn user_cancel_during_drain_wins(stage: &Stage) {
+    let key = fresh("cancel");
+    let app = stage.launch().await;
+    let handle = app.scope(async { endless(key.clone()).id("w").start().await.unwrap() }).await;
+    arrived(&key, 1).await;
+    let down = tokio::spawn({
+        let app = app.clone();
+        async move { app.shutdown_with(budgets(60_000, 0)).await }
+    });
+    while app.state() < durable::Level::Draining {
+        tokio::task::yield_now().await;
+    }
+    handle.cancel().await.unwrap();
+    assert!(down.await.unwrap().is_clean());
+
+    let app = stage.launch().await;
+    assert_eq!(app.list_workflows(Filter::new()).await.unwrap()[0].status, Status::Cancelled);
+    app.shutdown().await;
+}
+
+async fn a_workflow_waiting_for_its_turn_is_suspended(stage: &Stage) {
+    let key = fresh("turn");
+    let app = stage.builder("one").max_concurrent_workflows(1).launch().await.unwrap();
+    app.scope(async {
+        endless(key.clone()).id("first").start().await.unwrap();
+        arrived(&key, 1).await;
+        endless(key.clone()).id("second").start().await.unwrap();
+    })
+    .await;
+    app.shutdown_with(budgets(0, 0)).await;
+    assert_eq!(counted(&key), 1);
+
+    let app = stage.launch().await;
+    gate(&key).add_permits(2);
+    for id in ["first", "second"] {
+        app.retrieve_workflow::<u32>(id).await.unwrap().await.unwrap();
+    }
+    app.shutdown().await;
+}

@@ -1,0 +1,9 @@
+//! The user's view: workflows and steps as the macros expand them.
+
+mod calls;
+mod children;
+mod engines;
+mod errors;
+mod refusals;
+
+pub(crate) use calls::{arrived, gate};

@@ -81,14 +81,14 @@ pub(crate) fn is_test(attribute: &Attribute) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use quote::{ToTokens, quote};
+    use quote::quote;
 
     use super::*;
 
     #[test]
     fn every_attribute_has_its_place() {
         let function: syn::ItemFn = parse_quote! {
-            /// Docs.
+            #[doc = "Docs."]
             #[must_use]
             #[must_use = "text"]
             #[expect(clippy::too_many_arguments)]
@@ -97,28 +97,11 @@ mod tests {
             fn f() {}
         };
         let Attributes { outer, inner } = Attributes::sort(&function.attrs);
-        let text = |attributes: Vec<Attribute>| attributes.into_iter().map(|it| it.into_token_stream()).collect::<Vec<_>>();
-        let outer: Vec<String> = text(outer).iter().map(ToString::to_string).collect();
-        let inner: Vec<String> = text(inner).iter().map(ToString::to_string).collect();
-        assert_eq!(
-            outer,
-            [
-                quote!(#[doc = " Docs."]),
-                quote!(#[must_use = "text"]),
-                quote!(#[allow(clippy::too_many_arguments)]),
-                quote!(#[cfg_attr(docsrs, doc(hidden))]),
-            ]
-            .map(|it| it.to_string())
-        );
-        assert_eq!(
-            inner,
-            [
-                quote!(#[allow(clippy::too_many_arguments)]),
-                quote!(#[cfg_attr(docsrs, tracing::instrument)]),
-                quote!(#[inline]),
-            ]
-            .map(|it| it.to_string())
-        );
+        let both = quote!(#[allow(clippy::too_many_arguments)]);
+        let expected_outer = quote!(#[doc = "Docs."] #[must_use = "text"] #both #[cfg_attr(docsrs, doc(hidden))]);
+        let expected_inner = quote!(#both #[cfg_attr(docsrs, tracing::instrument)] #[inline]);
+        assert_eq!(quote!(#(#outer)*).to_string(), expected_outer.to_string());
+        assert_eq!(quote!(#(#inner)*).to_string(), expected_inner.to_string());
     }
 
     #[test]

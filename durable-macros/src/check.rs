@@ -14,7 +14,11 @@ pub(crate) fn workflow(function: &Function, options: &Options, faults: &mut Faul
     check_async(function, "a workflow", faults);
     check_qualifiers(function, "a workflow", faults);
     check_free_function(function, faults);
-    check_not_generic(function, "a workflow is found again by its name after a restart, so it cannot be generic: write one for each type, or take an enum", faults);
+    check_not_generic(
+        function,
+        "a workflow is found again by its name after a restart, so it cannot be generic: write one for each type, or take an enum",
+        faults,
+    );
     check_names_of_arguments(function, faults);
     check_conditions_of_arguments(function, faults);
     check_owned_arguments(function, faults);
@@ -67,7 +71,10 @@ fn check_qualifiers(function: &Function, what: &str, faults: &mut Faults) {
         faults.on(token, format!("{what} cannot be `const`: it runs when it is called"));
     }
     if let Safety::Unsafe(token) = &sig.safety {
-        faults.on(token, format!("{what} cannot be `unsafe`: put an `unsafe` block inside, with the reason why it is sound"));
+        faults.on(
+            token,
+            format!("{what} cannot be `unsafe`: put an `unsafe` block inside, with the reason why it is sound"),
+        );
     }
     if let Some(abi) = &sig.abi {
         faults.on(abi, format!("{what} cannot be `extern`: write a plain function that calls the foreign one"));
@@ -79,7 +86,8 @@ fn check_qualifiers(function: &Function, what: &str, faults: &mut Faults) {
 
 /// After a restart there is no object yet on which a method could be called.
 fn check_free_function(function: &Function, faults: &mut Faults) {
-    const MEND: &str = "methods cannot be workflows in this release: write a free function, and pass what identifies the object";
+    const MEND: &str =
+        "methods cannot be workflows in this release: write a free function, and pass what identifies the object";
     if let Some(receiver) = function.sig.receiver() {
         faults.on(receiver, MEND);
     } else if let Some(place) = function.mention_of_self() {
@@ -115,7 +123,8 @@ fn check_names_of_arguments(function: &Function, faults: &mut Faults) {
 /// The generated calls name every argument, and cannot follow one that is there in some builds only.
 fn check_conditions_of_arguments(function: &Function, faults: &mut Faults) {
     for argument in function.arguments() {
-        for attribute in argument.attrs.iter().filter(|it| it.path().is_ident("cfg") || it.path().is_ident("cfg_attr")) {
+        for attribute in argument.attrs.iter().filter(|it| it.path().is_ident("cfg") || it.path().is_ident("cfg_attr"))
+        {
             faults.on(attribute, "an argument cannot be conditional: put `#[cfg]` on the function, and write it twice");
         }
     }
@@ -166,12 +175,18 @@ fn check_owned(ty: &Type, message: &str, faults: &mut Faults) {
 
 /// A second attempt gets the arguments again, and an exclusive borrow can be given away once.
 fn check_repeatable(function: &Function, options: &Options, faults: &mut Faults) {
-    if options.place("retries").is_none() {
+    const MEND: &str = "a step with `retries` gets its arguments anew for each attempt: take the value, or a `&`";
+    if options.retries().is_none() {
         return;
+    }
+    if let Some(receiver) = function.sig.receiver()
+        && let ReceiverKind::Reference(_, _, Some(_)) = receiver.kind
+    {
+        faults.on(receiver, MEND);
     }
     for argument in function.arguments() {
         if let Type::Reference(TypeReference { mutability: Some(_), .. }) = argument.ty {
-            faults.on(argument.ty, "a step with `retries` gets its arguments anew for each attempt: take the value, or a `&`");
+            faults.on(argument.ty, MEND);
         }
     }
 }
@@ -205,7 +220,10 @@ fn check_output(function: &Function, whose: &str, faults: &mut Faults) {
         faults.on(reference, format!("{whose} output is recorded and read back, so it is owned{mend}"));
     }
     for lifetime in found.lifetimes {
-        faults.on(lifetime, format!("{whose} output is recorded and read back, so it is owned: return a type without a lifetime"));
+        faults.on(
+            lifetime,
+            format!("{whose} output is recorded and read back, so it is owned: return a type without a lifetime"),
+        );
     }
 }
 

@@ -56,7 +56,8 @@ mod tests {
 
     #[test]
     fn everything_else_is_refused() {
-        for text in ["", "30", "s", "1.5s", "30 s", "-1s", "30m1h", "1s1s", "1w", "1H", "१s", "99999999999999999999s"] {
+        for text in ["", "30", "s", "1.5s", "30 s", "-1s", "30m1h", "1s1s", "1w", "1H", "१s", "99999999999999999999s"]
+        {
             assert!(parse(text).is_err(), "{text}");
         }
         assert!(parse("213503982335d").expect_err("it overflows").contains("longer than"));

@@ -1,13 +1,12 @@
 //! A function as the attributes see it: a signature that is understood, and a body that is only passed on.
 
 use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
-use quote::{ToTokens, format_ident, quote};
+use quote::{ToTokens, format_ident, quote_spanned};
 use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
 use syn::{Attribute, FnArg, GenericArgument, Pat, PathArguments, ReturnType, Signature, Token, Type, Visibility};
 
 /// A function whose body stays tokens: a fault inside it is the compiler's to report, once.
-#[derive(Clone)]
 pub(crate) struct Function {
     pub(crate) attrs: Vec<Attribute>,
     pub(crate) vis: Visibility,
@@ -38,7 +37,8 @@ impl Function {
             }
             let sig: Signature = input.parse()?;
             if !input.peek(syn::token::Brace) {
-                let message = format!("`#[{attribute}]` goes on a function with a body: put it on the `impl`'s function");
+                let message = "a method of a trait can call one, and is none itself";
+                let message = format!("`#[{attribute}]` goes on a function with a body: {message}");
                 return Err(syn::Error::new_spanned(&sig.ident, message));
             }
             Ok(Self { attrs, vis, sig, body: input.parse()? })
@@ -56,7 +56,9 @@ impl Function {
             FnArg::Receiver(_) => None,
             FnArg::Typed(typed) => {
                 let name = match &*typed.pat {
-                    Pat::Ident(plain) if plain.by_ref.is_none() && plain.subpat.is_none() => Some(generated(&plain.ident)),
+                    Pat::Ident(plain) if plain.by_ref.is_none() && plain.subpat.is_none() => {
+                        Some(generated(&plain.ident))
+                    }
                     _ => None,
                 };
                 Some(Argument {
@@ -73,7 +75,7 @@ impl Function {
     /// The return type, which is `()` when none is written.
     pub(crate) fn returned(&self) -> TokenStream {
         match &self.sig.output {
-            ReturnType::Default => quote!(()),
+            ReturnType::Default => quote_spanned!(self.sig.paren_token.span.close()=> ()),
             ReturnType::Type(_, ty) => ty.to_token_stream(),
         }
     }
@@ -110,7 +112,10 @@ fn generated(ident: &Ident) -> Ident {
 
 fn starts_a_function(input: ParseStream<'_>) -> bool {
     let qualified = input.peek(Token![const]) || input.peek(Token![async]) || input.peek(Token![unsafe]);
-    let next = input.peek2(Token![fn]) || input.peek2(Token![async]) || input.peek2(Token![unsafe]) || input.peek2(Token![extern]);
+    let next = input.peek2(Token![fn])
+        || input.peek2(Token![async])
+        || input.peek2(Token![unsafe])
+        || input.peek2(Token![extern]);
     input.peek(Token![fn])
         || (qualified && next)
         || (input.peek(Token![extern]) && (input.peek2(Token![fn]) || input.peek2(syn::LitStr)))
@@ -153,7 +158,8 @@ mod tests {
 
     #[test]
     fn what_is_no_function_is_said_so() {
-        for code in ["struct S;", "const X: u8 = 1;", "impl S {}", "mod m {}", "extern crate core;", "unsafe impl S {}"] {
+        for code in ["struct S;", "const X: u8 = 1;", "impl S {}", "mod m {}", "extern crate core;", "unsafe impl S {}"]
+        {
             let fault = read(code).err().expect("it is no function");
             assert_eq!(fault.to_string(), "`#[step]` goes on a function", "{code}");
         }

@@ -159,8 +159,12 @@ mod tests {
     fn owned_arguments_stay_as_they_are() {
         check(parse_quote!(async fn f(a: String, n: u32)), false, "async fn f(a: String, n: u32)", "'static");
         check(parse_quote!(async fn f<const N: usize>()), false, "async fn f<const N: usize>()", "'static");
-        check(parse_quote!(async fn f(a: fn(&u8), b: &'static str)), false,
-            "async fn f<'durable>(a: fn(&u8), b: &'static str)", "'durable");
+        check(
+            parse_quote!(async fn f(a: fn(&u8), b: &'static str)),
+            false,
+            "async fn f<'durable>(a: fn(&u8), b: &'static str)",
+            "'durable",
+        );
     }
 
     #[test]

@@ -125,6 +125,11 @@ impl Options {
         self.given.iter().find(|(given, ..)| *given == key).map(|(_, place, _)| *place)
     }
 
+    /// Where more than one attempt is asked for.
+    pub(crate) fn retries(&self) -> Option<Span> {
+        self.place("retries").filter(|_| self.value("retries").is_some_and(|count| count.to_string() != "0"))
+    }
+
     /// The fields of the engine's struct of options: everything but the name.
     pub(crate) fn fields(&self) -> impl Iterator<Item = TokenStream> {
         self.given.iter().filter(|(key, ..)| *key != "name").map(|(key, _, value)| {
@@ -137,7 +142,10 @@ impl Options {
 /// Whether somebody who writes `key` may mean `known`: nearly the same letters, a part of it, or the same beginning.
 fn alike(key: &str, known: &str) -> bool {
     let beginning = key.bytes().zip(known.bytes()).take_while(|(a, b)| a == b).count();
-    distance(key, known) <= 1 + key.len() / 4 || known.contains(key) || key.contains(known) || beginning * 2 > known.len()
+    distance(key, known) <= 1 + key.len() / 4
+        || known.contains(key)
+        || key.contains(known)
+        || beginning * 2 > known.len()
 }
 
 /// How many letters have to be put in, left out or changed to make `right` of `left`.
@@ -210,7 +218,10 @@ fn name(value: &Value) -> Result<TokenStream, Mistake> {
 /// Why a name cannot be stored, if it cannot.
 pub(crate) fn name_fault(name: &str) -> Option<String> {
     match name.len() {
-        0 => Some("is empty, and the function is found by it: write a name, or leave the option out".to_owned()),
+        0 => Some("is empty: write one, or leave the option out".to_owned()),
+        1..=255 if name.contains(char::is_control) => {
+            Some("has a control character, which no database likes".to_owned())
+        }
         1..=255 => None,
         length => Some(format!("is {length} bytes long, and 255 is the most")),
     }

@@ -50,8 +50,8 @@ impl<'a> Visit<'a> for Found<'a> {
 /// Whether this is a type of the language or the prelude, and surely no `Result`.
 pub(crate) fn is_no_result(ty: &Type) -> bool {
     const PLAIN: [&str; 20] = [
-        "bool", "char", "f32", "f64", "i128", "i16", "i32", "i64", "i8", "isize", "u128", "u16", "u32", "u64", "u8", "usize",
-        "String", "Option", "Vec", "Box",
+        "bool", "char", "f32", "f64", "i128", "i16", "i32", "i64", "i8", "isize", "u128", "u16", "u32", "u64", "u8",
+        "usize", "String", "Option", "Vec", "Box",
     ];
     match ty {
         Type::Path(path) => {
@@ -88,7 +88,9 @@ fn own(referred: &Type) -> Option<Type> {
         }
         Type::TraitObject(_) | Type::ImplTrait(_) => None,
         Type::Path(path) if path.path.is_ident("str") => Some(parse_quote!(String)),
-        Type::Path(path) if path.path.segments.last().is_some_and(|it| it.ident == "Path") => Some(parse_quote!(PathBuf)),
+        Type::Path(path) if path.path.segments.last().is_some_and(|it| it.ident == "Path") => {
+            Some(parse_quote!(PathBuf))
+        }
         other => Some(other.clone()),
     }
 }

@@ -105,7 +105,11 @@ fn spawn_tasks(runtime: &Arc<Runtime>, background: &Background, inbox: writer::I
 /// How this executor signs on, now and whenever it was deposed.
 fn sign_as(builder: &Builder, store: &dyn Store) -> Signing {
     let host = identity::host();
-    let name = builder.executor_id.clone().unwrap_or_else(|| format!("{host}:{}", std::process::id()));
+    // Two executors that were given the same name are one that was restarted. A name that nobody
+    // gave must never look like that, and hosts and process numbers repeat in containers.
+    let chance = uuid::Uuid::new_v4().as_fields().1;
+    let unique = || format!("{host}:{}:{chance:04x}", std::process::id());
+    let name = builder.executor_id.clone().unwrap_or_else(unique);
     let version = builder.version.clone().unwrap_or_else(identity::version_of_executable);
     Signing { name, host, version, lease: builder.lease, location: store.location() }
 }

@@ -178,8 +178,8 @@ impl Teardown {
         runtime.gate.raise(Level::Draining);
         self.phase("drain", started, |it| it.drain, runtime.live.idle()).await;
 
-        runtime.gate.raise(Level::Aborting);
         let aborted = runtime.live.all();
+        runtime.gate.raise(Level::Aborting);
         for run in &aborted {
             run.signal(Signal::Suspend);
         }

@@ -87,18 +87,27 @@ pub(crate) struct Claim {
 
 impl Claim {
     /// Returns only if the call is polled by the body that made it. A call that was carried into
-    /// another task or another workflow would be recorded in a place that depends on luck.
+    /// another task or another workflow would be recorded in a place that depends on luck: the
+    /// workflow that made it is parked, and so is the one that awaits it.
+    ///
+    /// # Panics
+    /// When it is polled outside any workflow, where there is nothing to park and nobody else would
+    /// hear of it.
     pub(crate) async fn check_home(&self, what: &str) {
-        let home = match Context::here() {
-            Some(Context::Body { execution, .. }) => Arc::ptr_eq(&execution, &self.execution),
-            _ => false,
+        let here = match Context::here() {
+            Some(Context::Body { execution, .. }) if Arc::ptr_eq(&execution, &self.execution) => return,
+            Some(Context::Body { execution, .. }) => Some(execution),
+            Some(Context::Step(scope)) => Some(Arc::clone(&scope.execution)),
+            None => None,
         };
-        if !home {
-            let reason = format!(
-                "`{what}` was called at position {} of this workflow and awaited somewhere else (in another task, a step or another workflow), where its result could not be replayed; await it in the workflow's own body",
-                self.position
-            );
-            self.execution.stop(Signal::Park(reason)).await
+        let reason = format!(
+            "`{what}` was called at position {} of the workflow {:?} and awaited somewhere else (in another task, a step or another workflow), where its result could not be replayed; await it in the body of that workflow",
+            self.position, self.execution.row.id
+        );
+        self.execution.signal(Signal::Park(reason.clone()));
+        match here {
+            Some(execution) => execution.stop(Signal::Park(reason)).await,
+            None => panic!("{reason}"),
         }
     }
 }

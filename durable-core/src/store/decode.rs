@@ -28,7 +28,10 @@ pub(super) trait Decoded<T> {
 
 pub(super) fn status(word: &str) -> Result<Status, StoreError> {
     Status::from_word(word).ok_or_else(|| {
-        StoreError::new(Fault::Refused, format_args!("the database holds the status {word:?}, which this release does not know"))
+        StoreError::new(
+            Fault::Refused,
+            format_args!("the database holds the status {word:?}, which this release does not know"),
+        )
     })
 }
 

@@ -76,6 +76,8 @@ fn fault_of_code(code: &str) -> Fault {
             Ok(5 | 6) => Fault::Contended,
             // READONLY, IOERR, FULL, CANTOPEN: the disk, now or until somebody makes room.
             Ok(8 | 10 | 13 | 14) => Fault::Unreachable,
+            // NOTADB: the file is something else.
+            Ok(26) => Fault::Foreign,
             _ => Fault::Refused,
         };
     }

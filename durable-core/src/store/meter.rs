@@ -25,9 +25,6 @@ impl Meter {
     }
 
     pub(super) fn read(&self) -> Costs {
-        Costs {
-            statements: self.statements.load(Ordering::Relaxed),
-            commits: self.commits.load(Ordering::Relaxed),
-        }
+        Costs { statements: self.statements.load(Ordering::Relaxed), commits: self.commits.load(Ordering::Relaxed) }
     }
 }

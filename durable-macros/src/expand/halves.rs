@@ -1,7 +1,7 @@
 //! An expanded function has two halves: the outer one is called and returns the value of a call, the inner one holds
 //! the user's body under the user's signature.
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
 use quote::{format_ident, quote};
 use syn::ext::IdentExt;
 use syn::{FnArg, GenericParam, ReturnType, Safety, Signature, parse_quote};
@@ -49,35 +49,43 @@ impl<'a> Halves<'a> {
         quote!(#place #name #turbofish)
     }
 
-    /// Both halves. The outer one has the body given here, and each has its attributes first, so that the user's win.
-    pub(super) fn emit(&self, outer_lints: &TokenStream, inner_lints: &TokenStream, body: &TokenStream) -> TokenStream {
+    /// Both halves. What is off for lints comes before the user's attributes, so that those win.
+    pub(super) fn emit(&self, parts: &Parts) -> TokenStream {
         let Attributes { outer: outer_attributes, inner: inner_attributes } = &self.attributes;
         let (vis, outer, inner, user_body) = (&self.function.vis, &self.outer, &self.inner, &self.function.body);
-        if self.method {
+        let Parts { outer_lints, inner_lints, body, braces } = parts;
+        let inner = quote!(#inner_lints #(#inner_attributes)* #inner #user_body);
+        let (beside, inside) = if self.method {
             let conditions = self.attributes.conditions();
-            quote! {
-                #(#conditions)*
-                #[doc(hidden)]
-                #[allow(dead_code)]
-                #inner_lints
-                #(#inner_attributes)*
-                #inner #user_body
-
-                #outer_lints
-                #(#outer_attributes)*
-                #vis #outer { #body }
-            }
+            (quote!(#(#conditions)* #[doc(hidden)] #[allow(dead_code)] #inner), quote!())
         } else {
-            quote! {
-                #outer_lints
-                #(#outer_attributes)*
-                #vis #outer {
-                    #inner_lints
-                    #(#inner_attributes)*
-                    #inner #user_body
-                    #body
-                }
-            }
+            (quote!(), inner)
+        };
+        let mut block = Group::new(Delimiter::Brace, quote!(#inside #body));
+        block.set_span(*braces);
+        quote!(#beside #outer_lints #(#outer_attributes)* #vis #outer #block)
+    }
+}
+
+/// What an expansion adds to the halves.
+pub(super) struct Parts {
+    /// Lint levels for the outer half; one that is nested in it has them, too.
+    pub(super) outer_lints: TokenStream,
+    pub(super) inner_lints: TokenStream,
+    /// The statements of the outer half.
+    pub(super) body: TokenStream,
+    /// Where the outer half has its braces. With those of the user's body it is user code to the lints of the compiler.
+    pub(super) braces: Span,
+}
+
+impl Parts {
+    /// For a faulty function. It is never run, and the lints wait until the fault is mended.
+    pub(super) fn stub() -> Self {
+        Self {
+            outer_lints: quote!(#[allow(unused, clippy::all)]),
+            inner_lints: quote!(),
+            body: quote!(::core::unreachable!()),
+            braces: Span::call_site(),
         }
     }
 }

@@ -3,6 +3,8 @@
 //! The expansions only quote. What is to be decided is decided before, in [`crate::check`], or later, in the engine.
 
 mod halves;
+#[cfg(test)]
+mod snapshots;
 mod step;
 mod test;
 mod workflow;
@@ -81,7 +83,8 @@ fn name(function: &Function, options: &Options) -> TokenStream {
     options.value("name").cloned().unwrap_or_else(|| function.name().into_token_stream())
 }
 
-/// `DEFAULT`, or a struct with what was given.
+/// The engine's struct of options: what was given, and its defaults for the rest. (Where everything was given, a lint
+/// finds the defaults needless; the expansions turn it off.)
 fn options_value(options: &Options, path: &TokenStream) -> TokenStream {
     let fields: Vec<TokenStream> = options.fields().collect();
     if fields.is_empty() { quote!(#path::DEFAULT) } else { quote!(#path { #(#fields,)* ..#path::DEFAULT }) }

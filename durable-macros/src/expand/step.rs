@@ -2,10 +2,11 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
+use syn::spanned::Spanned;
 use syn::{ReturnType, parse_quote};
 
-use super::halves::Halves;
-use super::{as_written, codec, name, options_value};
+use super::halves::{Halves, Parts};
+use super::{as_written, codec, ends, name, options_value};
 use crate::function::Function;
 use crate::lifetimes::{self, Named};
 use crate::options::Options;
@@ -41,36 +42,38 @@ pub(super) fn expand(function: &Function, options: &Options) -> TokenStream {
     let (given, pattern) = (quote!((#(#given,)*)), quote!((#(#taken,)*)));
     let inner = halves.inner_path();
     let inner = quote_spanned!(place=> #inner(#(#taken),*));
-    // A step is async so that it can borrow, whether it awaits or not, and a blocking one takes what it only looks at.
     let (body, inner_lints) = if function.sig.asyncness.is_some() {
-        (quote_spanned!(place=> |#pattern| #inner), quote!(#[allow(clippy::too_many_arguments, clippy::unused_async)]))
+        // It is async so that it can borrow, whether it awaits or not.
+        (quote_spanned!(place=> |#pattern| #inner), quote!(clippy::unused_async))
     } else {
+        // It takes arguments that it only looks at, and what it computes is for the blocking pool.
         let body = quote_spanned!(place=> |#pattern| ::durable::__private::blocking(move || #inner));
-        (body, quote!(#[allow(clippy::too_many_arguments, clippy::needless_pass_by_value)]))
+        (body, quote!(clippy::needless_pass_by_value, clippy::missing_const_for_fn))
     };
 
     let arguments = Ident::new("arguments", Span::mixed_site());
-    let cloner = match options.place("retries") {
-        // Several attempts are asked for here, so what cannot be given several times is a fault, told here.
-        Some(place) if options.value("retries").is_some_and(|it| it.to_string() != "0") => {
-            quote_spanned!(place=> ::core::option::Option::Some(::core::clone::Clone::clone))
-        }
-        _ => quote!(::durable::__private::cloner!(&#arguments)),
+    let cloner = match options.retries() {
+        // What cannot be given to each of several attempts is a fault, told where they are asked for.
+        Some(place) => quote_spanned!(place=> ::core::option::Option::Some(::core::clone::Clone::clone)),
+        None => quote!(::durable::__private::cloner!(&#arguments)),
     };
     let options = options_value(options, &quote!(::durable::__private::StepOptions));
     let call = quote_spanned! {place=>
         ::durable::__private::step(&__STEP, #codec, #cloner, #arguments, #body)
     };
-    halves.emit(
-        &outer_lints,
-        &inner_lints,
-        &quote! {
+    halves.emit(&Parts {
+        outer_lints,
+        // What is said of the signature is said once, of the outer half.
+        inner_lints: quote!(#[allow(clippy::too_many_arguments, clippy::type_complexity, #inner_lints)]),
+        body: quote! {
             #[allow(clippy::needless_update)]
             static __STEP: ::durable::__private::Step = ::durable::__private::Step { name: #name, options: #options };
             let #arguments = #given;
             #call
         },
-    )
+        // A step that nobody calls is dead code.
+        braces: function.body.span(),
+    })
 }
 
 /// What callers of a faulty step see: the same call, and the body is still looked at by the compiler.
@@ -78,9 +81,8 @@ pub(super) fn stub(function: &Function) -> TokenStream {
     match &function.sig.output {
         ReturnType::Type(_, ty) if !Found::within(ty).unnamed.is_empty() => as_written(function),
         _ => {
-            let lints = quote!(#[allow(unused, clippy::all)]);
             // Even where it blocks: that it borrows then is told already.
-            halves(function, false).0.emit(&lints, &quote!(), &quote!(::core::unreachable!()))
+            halves(function, false).0.emit(&Parts::stub())
         }
     }
 }
@@ -89,7 +91,10 @@ pub(super) fn stub(function: &Function) -> TokenStream {
 fn halves(function: &Function, blocking: bool) -> (Halves<'_>, TokenStream) {
     let mut halves = Halves::of(function);
     let Named { common, fresh } = lifetimes::give_names(&mut halves.outer, halves.method, blocking);
+    // All of it stands where the type does, and so does an error in it.
     let returned = function.returned();
-    halves.outer.output = parse_quote!(-> ::durable::StepCall<#common, #returned>);
+    let (first, last) = ends(&returned);
+    let (open, close) = (quote_spanned!(first=> -> ::durable::StepCall<), quote_spanned!(last=> >));
+    halves.outer.output = parse_quote!(#open #common, #returned #close);
     (halves, if fresh { quote!(#[allow(single_use_lifetimes)]) } else { quote!() })
 }

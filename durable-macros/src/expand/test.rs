@@ -34,6 +34,7 @@ pub(super) fn expand(function: &Function, options: &Options) -> TokenStream {
         #[::core::prelude::v1::test]
         #(#attrs)*
         #vis fn #name() #output {
+            #[allow(clippy::unused_async)]
             #inner #body
             ::durable::testing::run(
                 ::durable::testing::TestOptions {

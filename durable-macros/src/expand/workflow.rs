@@ -5,7 +5,7 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::{ReturnType, Token, parse_quote};
 
-use super::halves::Halves;
+use super::halves::{Halves, Parts};
 use super::{as_written, codec, ends, name, options_value};
 use crate::fingerprint;
 use crate::function::Function;
@@ -18,10 +18,15 @@ use crate::types::{Found, is_no_result};
 // Output:
 //     pub fn checkout(order: Order, attempt: u32) -> WorkflowCall<Receipt, Error> {
 //         async fn __body(mut order: Order, attempt: u32) -> Result<Receipt> { .. }
-//         static __WORKFLOW: Workflow = Workflow { name: "checkout", .., run: |arguments| .. __body(..) };
-//         inventory::submit! { Registered(&__WORKFLOW) }
-//         call(&__WORKFLOW, codec!(Result<Receipt>), Arguments::new().with("order", &order).with("attempt", &attempt))
+//         static __WORKFLOW: (Workflow, fn(&Order, &u32) -> Arguments) = (
+//             Workflow { name: "checkout", .., run: |arguments| Ok(run(codec!(..), __body(arguments.take("order")?, ..))) },
+//             |order, attempt| Arguments::new().with("order", order).with("attempt", attempt),
+//         );
+//         inventory::submit!(Registered(&__WORKFLOW.0));
+//         call(&__WORKFLOW.0, codec!(Result<Receipt>), (__WORKFLOW.1)(&order, &attempt))
 //     }
+//
+// Arguments are written and read in one place, the static: the compiler tells an error of a type once in one place.
 pub(super) fn expand(function: &Function, options: &Options) -> TokenStream {
     let halves = halves(function);
     let place = function.sig.ident.span();
@@ -35,25 +40,27 @@ pub(super) fn expand(function: &Function, options: &Options) -> TokenStream {
     let line = quote_spanned!(place=> ::core::line!());
 
     let taken = Ident::new("arguments", Span::mixed_site());
-    let takes = function.arguments().map(|argument| {
+    let read = function.arguments().map(|argument| {
         let (key, ty) = (argument.name.unraw().to_string(), argument.ty);
-        quote!(#taken.take::<#ty>(#key)?)
+        // An error of the type would show this place, too.
+        let take = Ident::new("take", ends(&ty.to_token_stream()).0);
+        quote!(#taken.#take::<#ty>(#key)?)
     });
-    let gives = function.arguments().map(|argument| {
+    let written = function.arguments().map(|argument| {
         let (name, key, ty) = (&argument.name, argument.name.unraw().to_string(), argument.ty);
         quote!(.with::<#ty>(#key, #name))
     });
     let names: Vec<Ident> = function.arguments().map(|argument| argument.name).collect();
     let types = function.arguments().map(|argument| argument.ty);
     // A body that cannot move between threads is told at the function's name.
-    let run = quote_spanned!(place=> ::durable::__private::run(#codec, #inner(#(#takes),*)));
+    let run = quote_spanned!(place=> ::durable::__private::run(#codec, #inner(#(#read),*)));
 
-    halves.emit(
-        // Most workflows are started by name as well, by queues, schedules and recovery.
-        &quote!(#[allow(dead_code)]),
-        // It has to be async, whether it awaits or not.
-        &quote!(#[allow(clippy::too_many_arguments, clippy::unused_async)]),
-        &quote! {
+    halves.emit(&Parts {
+        // Workflows are started by name as well, by queues, schedules and recovery. The type of a call is ours.
+        outer_lints: quote!(#[allow(dead_code, clippy::type_complexity)]),
+        // It has to be async, whether it awaits or not. That there are many arguments is said once, of the outer half.
+        inner_lints: quote!(#[allow(clippy::too_many_arguments, clippy::unused_async)]),
+        body: quote! {
             #[allow(clippy::needless_update)]
             static __WORKFLOW: (
                 ::durable::__private::Workflow,
@@ -68,12 +75,14 @@ pub(super) fn expand(function: &Function, options: &Options) -> TokenStream {
                     options: #options,
                     run: |#taken| ::core::result::Result::Ok(#run),
                 },
-                |#(#names),*| ::durable::__private::Arguments::new() #(#gives)*,
+                |#(#names),*| ::durable::__private::Arguments::new() #(#written)*,
             );
-            ::durable::__private::inventory::submit! { ::durable::__private::Registered(&__WORKFLOW.0) }
+            ::durable::__private::inventory::submit!(::durable::__private::Registered(&__WORKFLOW.0));
             ::durable::__private::call::<#returned>(&__WORKFLOW.0, #codec, (__WORKFLOW.1)(#(&#names),*))
         },
-    )
+        // A lint for user code would say that the arguments, which are only written down here, should be borrowed.
+        braces: Span::call_site(),
+    })
 }
 
 /// What callers of a faulty workflow see: the same call, and the body is still looked at by the compiler.
@@ -84,7 +93,7 @@ pub(super) fn stub(function: &Function) -> TokenStream {
         return as_written(function);
     }
     halves.inner.asyncness.get_or_insert_with(<Token![async]>::default);
-    halves.emit(&quote!(#[allow(unused, clippy::all)]), &quote!(), &quote!(::core::unreachable!()))
+    halves.emit(&Parts::stub())
 }
 
 fn halves(function: &Function) -> Halves<'_> {

@@ -30,7 +30,7 @@ use std::future::Future;
 use std::ops::Deref;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use durable_core::{Durable, ShutdownOptions};
 
@@ -76,15 +76,28 @@ pub fn run<R>(options: TestOptions, body: impl FnOnce(TestApp) -> TestBody<R>) -
         .build()
         .expect("a test can start a runtime");
     let result = runtime.block_on(run_on(options, body));
-    let alive = runtime.metrics().num_alive_tasks();
+    let left = result.as_ref().map_or(0, |_| tasks_left(&runtime));
     // A body that blocks its thread must not keep the other tests waiting.
     runtime.shutdown_timeout(Duration::from_secs(1));
     match result {
         Ok(value) => {
-            assert!(alive == 0, "{}: {alive} tasks were still alive after the shutdown", options.name);
+            assert!(left == 0, "{}: {left} tasks were still alive after the shutdown", options.name);
             value
         }
         Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
+
+/// How many tasks are alive. One that has just ended is counted for a moment longer, and nothing
+/// tells when it no longer is.
+fn tasks_left(runtime: &tokio::runtime::Runtime) -> usize {
+    let patience = Instant::now() + Duration::from_secs(2);
+    loop {
+        let alive = runtime.metrics().num_alive_tasks();
+        if alive == 0 || Instant::now() > patience {
+            return alive;
+        }
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 

@@ -81,7 +81,9 @@ mod throw_away {
 
     /// Makes the server, says `ready`, and waits until its input ends: the other end of that pipe
     /// is held by the tests' process, and the kernel closes it however that process ends.
+    /// Signals from a terminal and a pipe that nobody reads any more do not keep it from cleaning up.
     const WATCHDOG: &str = r#"
+        trap '' INT TERM HUP PIPE
         programs=$1 folder=$2 port=$3
         "$programs/initdb" -D "$folder/data" -U postgres -A trust -E UTF8 --locale=C --no-sync >"$folder/log" 2>&1 &&
         printf '%s\n' "listen_addresses = '127.0.0.1'" "port = $port" "unix_socket_directories = ''" \

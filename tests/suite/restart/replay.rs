@@ -65,7 +65,7 @@ async fn a_renamed_step_parks_the_workflow_with_both_names_and_the_position(stag
 }
 
 /// Writes a record for position 1 of the workflow `w`, in the name of the executor that runs it.
-async fn record_first(app: &durable::Durable, name: &str, output: &str) {
+async fn record_first(app: &Durable, name: &str, output: &str) {
     let store = app.store();
     let executor = store.executors().await.unwrap().pop().unwrap();
     let fence = Fence { executor: executor.key, epoch: executor.epoch };

@@ -156,7 +156,8 @@ async fn relaunch_in_same_process_x20(stage: &Stage) {
         drop(app);
         alive.push(tokio::runtime::Handle::current().metrics().num_alive_tasks());
     }
-    assert!(alive.windows(2).all(|pair| pair[1] <= pair[0]), "tasks after each round: {alive:?}");
+    // A task that has just ended may be counted for a moment longer, so a few are no leak.
+    assert!(alive.iter().all(|it| *it <= 4), "tasks after each round: {alive:?}");
 }
 
 async fn sqlite_wal_gone_after_clean_shutdown(stage: &Stage) {

@@ -61,8 +61,8 @@ async fn a_child_has_its_parents_id_and_position(app: TestApp) {
         shown,
         [
             ("1".into(), "workflow", "doubled", None),
-            ("2".into(), "workflow", "doubled", None),
             ("1/1".into(), "result", "p-1", Some("2")),
+            ("2".into(), "workflow", "doubled", None),
             ("2/1".into(), "result", "p-2", Some("4")),
         ]
     );

@@ -65,7 +65,8 @@ async fn a_workflow_called_in_a_step_is_refused(app: TestApp) {
 #[workflow]
 async fn carries_a_call_away() -> Result<String> {
     let call = echo("away".into());
-    let _elsewhere = tokio::spawn(call);
+    let elsewhere = tokio::spawn(call).await.expect_err("it is told so where it is awaited, too");
+    assert!(elsewhere.is_panic());
     std::future::pending().await
 }
 
@@ -74,7 +75,7 @@ async fn a_call_that_was_carried_into_another_task_parks_the_workflow(app: TestA
     assert!(error.is_parked());
     let info = &app.list_workflows(Filter::new().status(Status::Parked)).await.unwrap()[0];
     let reason = info.reason.as_deref().unwrap();
-    assert!(reason.contains("`echo` was called at position 1") && reason.contains("await it in"), "{reason}");
+    assert!(reason.contains("`echo` was called at position 1") && reason.contains("await it in the body of that workflow"), "{reason}");
 }
 
 async fn arguments_that_are_too_large_are_refused_with_both_sizes(_app: TestApp) {

@@ -5,14 +5,17 @@ use sqlx::PgConnection;
 
 use super::super::decode::{HeldRow, RecordRow, StoredEndRow, decode};
 use super::super::parts::{StoredEnd, all, is_same_end, is_same_record};
-use super::super::{Entry, Fault, Fence, Finish, Held, NewRecord, NewWorkflow, Record, StoreError, Verdict};
 use super::super::texts::texts;
+use super::super::{Entry, Fault, Fence, Finish, Held, NewRecord, NewWorkflow, Record, StoreError, Verdict};
 use super::PostgresStore;
 use super::commit::{bind_finish, bind_record};
-use super::text::{CLOCK, FENCE};
+use super::text::CLOCK;
 
 texts! {
-    fence = FENCE;
+    /// $1, $2 fence. This lock waits for every statement that holds the row by its own fence: an
+    /// earlier call whose answer was lost may still be at work, and the two would take the same rows
+    /// in different orders.
+    fence = "select 1 from durable.executors where key = $1::bigint and epoch = $2::bigint for update";
     /// $1 to $10 the record.
     record = format!(
         "insert into durable.steps

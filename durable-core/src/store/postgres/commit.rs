@@ -10,9 +10,11 @@ use sqlx::{PgConnection, Row};
 
 use super::super::decode::{HeldRow, decode};
 use super::super::parts::{Parts, all, error_of, micros, output_of};
-use super::super::{Commit, Entry, Fault, Fence, Finish, Held, NewRecord, NewWorkflow, StoreError, StoreFuture, Verdict};
-use super::text::{CLOCK, FENCE};
 use super::super::texts::texts;
+use super::super::{
+    Commit, Entry, Fault, Fence, Finish, Held, NewRecord, NewWorkflow, StoreError, StoreFuture, Verdict,
+};
+use super::text::{CLOCK, FENCE};
 use super::{PgQuery, PostgresStore};
 
 texts! {
@@ -131,7 +133,10 @@ impl PostgresStore {
             ([], [], []) => return Ok(Judged::all(&Verdict::Stored, entries)),
             ([begin], [], []) => return self.lone_begin(lane, fence, begin, entries).await,
             ([], [record], []) => {
-                let query = bind_record(self.fenced(&self.texts.commit.record, fence).bind(record.record.workflow), record.record);
+                let query = bind_record(
+                    self.fenced(&self.texts.commit.record, fence).bind(record.record.workflow),
+                    record.record,
+                );
                 self.write(&mut *lane, query).await.map(|rows| match rows {
                     0 => Judged::all(&Verdict::Fenced, entries),
                     _ => Judged::all(&Verdict::Stored, entries),

@@ -3,8 +3,8 @@
 use sqlx::Row;
 
 use super::super::decode::status;
-use super::super::{Control, StoreFuture};
 use super::super::texts::texts;
+use super::super::{Control, StoreFuture};
 use super::PostgresStore;
 use super::text::CLOCK;
 use crate::words::status::Status;

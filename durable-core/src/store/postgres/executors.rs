@@ -6,11 +6,11 @@ use sqlx::Row;
 
 use super::super::decode::{self, AdoptedAs, AdoptedRow, ExecutorRow};
 use super::super::parts::{TOO_MANY_RECOVERIES, micros, oldest_first};
+use super::super::texts::texts;
 use super::super::{
     Adopt, Adopted, DeadExecutor, Executors, Fence, KnownWorkflow, NewExecutor, Presence, Released, StoreError,
     StoreFuture,
 };
-use super::super::texts::texts;
 use super::PostgresStore;
 use super::text::{CLOCK, FENCE, ORPHANED};
 
@@ -226,6 +226,9 @@ fn names(known: &[KnownWorkflow]) -> Vec<&str> {
 }
 
 /// A `count(*)`, which is never negative.
-fn count<I: sqlx::ColumnIndex<sqlx::postgres::PgRow>>(row: &sqlx::postgres::PgRow, column: I) -> Result<u64, StoreError> {
+fn count<I: sqlx::ColumnIndex<sqlx::postgres::PgRow>>(
+    row: &sqlx::postgres::PgRow,
+    column: I,
+) -> Result<u64, StoreError> {
     Ok(row.try_get::<i64, _>(column)?.unsigned_abs())
 }

@@ -18,12 +18,12 @@ impl PostgresStore {
     pub(super) async fn run_migrations(&self) -> Result<(), StoreError> {
         let mut connection = self.options.connect().await?;
         let migrator = self.rendered();
-        if compare(&migrator, &self.applied(&mut connection, &migrator).await?)? == Standing::Behind {
-            if let Err(error) = migrator.run_direct(None, &mut connection, false).await {
-                // A newer program may have come between the look and the lock: then say that.
-                compare(&migrator, &self.applied(&mut connection, &migrator).await?)?;
-                return Err(error.into());
-            }
+        if compare(&migrator, &self.applied(&mut connection, &migrator).await?)? == Standing::Behind
+            && let Err(error) = migrator.run_direct(None, &mut connection, false).await
+        {
+            // A newer program may have come between the look and the lock: then say that.
+            compare(&migrator, &self.applied(&mut connection, &migrator).await?)?;
+            return Err(error.into());
         }
         let _ = connection.close().await; // everything is committed, and the server closes its end either way
         Ok(())
@@ -45,11 +45,7 @@ impl PostgresStore {
     }
 
     /// What the database has; nothing, if it has no table of migrations.
-    async fn applied(
-        &self,
-        connection: &mut PgConnection,
-        migrator: &Migrator,
-    ) -> Result<Vec<Applied>, StoreError> {
+    async fn applied(&self, connection: &mut PgConnection, migrator: &Migrator) -> Result<Vec<Applied>, StoreError> {
         let there = self.query(&self.texts.control.migrations_table).bind(&*migrator.table_name);
         if there.fetch_one(&mut *connection).await?.try_get::<Option<i64>, _>(0)?.is_none() {
             return Ok(Vec::new());

@@ -33,7 +33,7 @@ const CONTROL_CONNECTIONS: u32 = 2;
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 /// After this rest the writer's connection is replaced: firewalls forget idle connections after
 /// about five minutes without telling either end, and a write into a forgotten one hangs.
-const LANE_REST: Duration = Duration::from_secs(240);
+const LANE_REST: Duration = Duration::from_mins(4);
 
 /// A store in a Postgres database.
 pub(crate) struct PostgresStore {
@@ -194,6 +194,7 @@ impl Lifecycle for PostgresStore {
 /// Not derived: the options of a connection show their password.
 impl fmt::Debug for PostgresStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PostgresStore").field("location", &self.location).field("schema", &self.schema).finish()
+        let mut debug = f.debug_struct("PostgresStore");
+        debug.field("location", &self.location).field("schema", &self.schema).finish_non_exhaustive()
     }
 }

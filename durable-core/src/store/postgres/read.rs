@@ -3,8 +3,8 @@
 use sqlx::Row;
 
 use super::super::decode::{EndedRow, HeldRow, RecordRow, StepRow, WorkflowRow, by_position, decode};
-use super::super::{Ended, Held, Read, Record, StoreFuture};
 use super::super::texts::texts;
+use super::super::{Ended, Held, Read, Record, StoreFuture};
 use super::PostgresStore;
 use super::text::CLOCK;
 use crate::words::info::{DEFAULT_LIMIT, Filter, StepInfo, WorkflowInfo};
@@ -83,6 +83,8 @@ impl Read for PostgresStore {
             let query = self.query(if filter.newest_first { &texts.newest_first } else { &texts.oldest_first });
             let query = query.bind(statuses).bind(&filter.name).bind(&filter.id_prefix);
             let query = query.bind(i64::from(filter.limit.unwrap_or(DEFAULT_LIMIT))).bind(i64::from(filter.offset));
+            // Planned for this filter: a plan for every filter would have to read the whole table.
+            let query = query.persistent(false);
             query.fetch_all(self.work()?).await?.iter().map(decode::<_, WorkflowRow, _>).collect()
         })
     }

@@ -46,7 +46,9 @@ impl Schema {
         if name.is_empty() || name.len() > longest || name.chars().any(char::is_control) {
             return Err(StoreError::new(
                 Fault::Refused,
-                format_args!("the schema name {name:?} cannot be used: 1 to {longest} bytes without control characters"),
+                format_args!(
+                    "the schema name {name:?} cannot be used: 1 to {longest} bytes without control characters"
+                ),
             ));
         }
         let quoted = if name == "durable" { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) };

@@ -11,43 +11,36 @@ use sqlx::{SqliteConnection, SqlitePool};
 
 use super::super::parts::{PartRecord, Parts, all};
 use super::super::{Entry, Fence, Finish, NewWorkflow, StoreError, Verdict};
-use super::commit::{FENCE, bind_begin, bind_finish, bind_record, is_clash, is_large};
+use super::commit::{bind_begin, bind_finish, bind_record, is_clash, is_large};
 use super::{LiteQuery, SqliteStore};
 
 /// The numbers of rows for which there are statements.
 const SIZES: [usize; 3] = [4, 16, LARGEST];
 const LARGEST: usize = 64;
 
-/// Parameters before those of the rows: the fence and the time.
-const BOUND_FIRST: usize = 3;
-const BEGIN_COLUMNS: usize = 7;
-const RECORD_COLUMNS: usize = 10;
-const FINISH_COLUMNS: usize = 6;
-
 /// The statements of one kind, one for each size.
 #[derive(Debug)]
-struct Sized([Arc<str>; SIZES.len()]);
+struct Sized {
+    columns: usize,
+    texts: [Arc<str>; SIZES.len()],
+}
 
 impl Sized {
     fn new(made: &impl Fn(&str) -> Arc<str>, columns: usize, text: impl Fn(&str) -> String) -> Self {
-        Self(SIZES.map(|size| {
-            let row = |row: usize| {
-                let numbers = (0..columns).map(|column| format!("?{}", BOUND_FIRST + row * columns + column + 1));
-                format!("({})", numbers.collect::<Vec<_>>().join(","))
-            };
-            let rows = (0..size).map(row).collect::<Vec<_>>().join(",");
-            made(&text(&format!("(values {rows})")))
-        }))
+        let row = format!("({})", vec!["?"; columns].join(","));
+        let texts = SIZES.map(|size| made(&text(&format!("(values {})", vec![row.as_str(); size].join(",")))));
+        Self { columns, texts }
     }
 
     /// The smallest statement that holds so many rows, and how many it has.
     fn of(&self, rows: usize) -> (&Arc<str>, usize) {
         let index = SIZES.iter().position(|size| *size >= rows).unwrap_or(SIZES.len() - 1);
-        (&self.0[index], SIZES[index])
+        (&self.texts[index], SIZES[index])
     }
 }
 
-/// ?1, ?2 fence; ?3 now; then the rows.
+/// The fence and the time, then the rows. The parameters have no numbers: SQLite keeps those as
+/// names in a list, and the driver asks for the name of each, which takes longer than the rows.
 #[derive(Debug)]
 pub(super) struct Texts {
     begins: Sized,
@@ -55,31 +48,39 @@ pub(super) struct Texts {
     finishes: Sized,
 }
 
+/// The parameters that every statement begins with.
+const GIVEN: &str = "with given (executor, epoch, now) as (values (?, ?, ?))";
+/// Holds while the executor has its epoch.
+const HOLDS: &str = "exists (select 1 from durable_executors e where e.key = given.executor and e.epoch = given.epoch)";
+
 impl Texts {
     pub(super) fn new(made: impl Fn(&str) -> Arc<str>) -> Self {
-        let begins = Sized::new(&made, BEGIN_COLUMNS, |rows| {
+        let begins = Sized::new(&made, 7, |rows| {
             format!(
-                "insert into durable_workflows
+                "{GIVEN} insert into durable_workflows
                     (status, executor, attempt, created_at, started_at, key, id, name, parent, version, fingerprint, input)
-                 select 'PENDING', ?1, 1, ?3, ?3, rows.* from {rows} rows where rows.column1 is not null and {FENCE}
+                 select 'PENDING', given.executor, 1, given.now, given.now, rows.* from given, {rows} rows
+                  where rows.column1 is not null and {HOLDS}
                  on conflict (id) do nothing"
             )
         });
-        let records = Sized::new(&made, RECORD_COLUMNS, |rows| {
+        let records = Sized::new(&made, 10, |rows| {
             format!(
-                "insert into durable_steps
+                "{GIVEN} insert into durable_steps
                     (workflow, branch, position, kind, name, child, attempts, started_at, completed_at, output, error)
-                 select column1, column2, column3, column4, column5, column6, column7, ?3 - column8, ?3, column9, column10
-                   from {rows} where column1 is not null and {FENCE}"
+                 select column1, column2, column3, column4, column5, column6, column7, given.now - column8, given.now,
+                        column9, column10
+                   from given, {rows} where column1 is not null and {HOLDS}"
             )
         });
-        let finishes = Sized::new(&made, FINISH_COLUMNS, |rows| {
+        let finishes = Sized::new(&made, 6, |rows| {
             format!(
-                "update durable_workflows
+                "{GIVEN} update durable_workflows
                     set status = column3, output = column4, error = column5, reason = column6,
-                        completed_at = case when column3 = 'PARKED' then null else ?3 end
-                   from {rows}
-                  where key = column1 and attempt = column2 and status = 'PENDING' and executor = ?1 and {FENCE}"
+                        completed_at = case when column3 = 'PARKED' then null else given.now end
+                   from given, {rows}
+                  where key = column1 and attempt = column2 and status = 'PENDING'
+                    and durable_workflows.executor = given.executor and {HOLDS}"
             )
         });
         Self { begins, records, finishes }
@@ -119,14 +120,15 @@ impl SqliteStore {
         entries: &[Entry],
     ) -> Result<Option<Vec<Verdict>>, StoreError> {
         let mut transaction = self.begin(pool).await?;
-        if self.fenced(&self.texts.commit.fence, fence).fetch_optional(&mut *transaction).await?.is_none() {
-            self.undo(transaction).await?;
-            return Ok(Some(all(&Verdict::Fenced, entries.len())));
-        }
+        // The fence is in every statement, so what is written proves that it holds, and only a
+        // statement that wrote nothing has to be asked why.
         let mut verdicts = all(&Verdict::Stored, entries.len());
         let begun = self.insert_begins(&mut transaction, fence, &parts.begins).await?;
-        if begun < parts.begins.len() as u64 {
-            self.find_existing(&mut transaction, fence, entries, &mut verdicts).await?;
+        if begun < parts.begins.len() as u64
+            && !self.find_existing(&mut transaction, fence, entries, &mut verdicts).await?
+        {
+            self.undo(transaction).await?;
+            return Ok(Some(all(&Verdict::Fenced, entries.len())));
         }
         for (entry, verdict) in entries.iter().zip(&verdicts) {
             if let Some(begin) = entry.begin.as_ref().filter(|it| is_large(it))
@@ -141,24 +143,30 @@ impl SqliteStore {
             return Ok(None);
         }
         match self.insert_records(&mut transaction, fence, &parts.records).await {
-            Ok(recorded) => self.end(transaction, begun + done + recorded).await?,
+            Ok(recorded) if recorded == parts.records.len() as u64 => {
+                self.end(transaction, begun + done + recorded).await?;
+                Ok(Some(verdicts))
+            }
+            Ok(_) => {
+                self.undo(transaction).await?;
+                Ok(Some(all(&Verdict::Fenced, entries.len())))
+            }
             Err(error) if is_clash(&error) => {
                 self.undo(transaction).await?;
-                return Ok(None);
+                Ok(None)
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => Err(error.into()),
         }
-        Ok(Some(verdicts))
     }
 
-    /// Says which of the begins met a workflow that was there.
+    /// Says which of the begins met a workflow that was there, and gives whether the fence holds.
     async fn find_existing(
         &self,
         connection: &mut SqliteConnection,
         fence: Fence,
         entries: &[Entry],
         verdicts: &mut [Verdict],
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let ids: Vec<&str> = entries.iter().filter_map(|it| it.begin.as_ref()).map(|it| it.id.as_str()).collect();
         let found = self.existing(connection, fence, &ids).await?;
         for (entry, verdict) in entries.iter().zip(verdicts) {
@@ -169,7 +177,7 @@ impl SqliteStore {
                 *verdict = Verdict::Existing(held.clone());
             }
         }
-        Ok(())
+        Ok(found.into_values().any(|(_, ours)| ours))
     }
 
     async fn insert_begins(
@@ -179,7 +187,7 @@ impl SqliteStore {
         begins: &[&NewWorkflow],
     ) -> Result<u64, sqlx::Error> {
         let sized = &self.texts.batch.begins;
-        self.in_chunks(connection, fence, sized, BEGIN_COLUMNS, begins, |query, it| bind_begin(query, it)).await
+        self.in_chunks(connection, fence, sized, begins, |query, it| bind_begin(query, it)).await
     }
 
     async fn insert_records(
@@ -189,7 +197,7 @@ impl SqliteStore {
         records: &[PartRecord<'_>],
     ) -> Result<u64, sqlx::Error> {
         let sized = &self.texts.batch.records;
-        self.in_chunks(connection, fence, sized, RECORD_COLUMNS, records, |query, it| bind_record(query, it.record)).await
+        self.in_chunks(connection, fence, sized, records, |query, it| bind_record(query, it.record)).await
     }
 
     async fn update_finishes(
@@ -199,7 +207,7 @@ impl SqliteStore {
         finishes: &[&Finish],
     ) -> Result<u64, sqlx::Error> {
         let sized = &self.texts.batch.finishes;
-        self.in_chunks(connection, fence, sized, FINISH_COLUMNS, finishes, |query, it| bind_finish(query, it)).await
+        self.in_chunks(connection, fence, sized, finishes, |query, it| bind_finish(query, it)).await
     }
 
     /// Sends rows in as few statements as they need, and gives how many rows were written.
@@ -208,7 +216,6 @@ impl SqliteStore {
         connection: &mut SqliteConnection,
         fence: Fence,
         sized: &Sized,
-        columns: usize,
         rows: &[T],
         bind: impl Fn(LiteQuery, &T) -> LiteQuery,
     ) -> Result<u64, sqlx::Error> {
@@ -216,7 +223,7 @@ impl SqliteStore {
         for chunk in rows.chunks(LARGEST) {
             let (text, size) = sized.of(chunk.len());
             let query = chunk.iter().fold(self.timed(text, fence), &bind);
-            let empty = (size - chunk.len()) * columns;
+            let empty = (size - chunk.len()) * sized.columns;
             let query = (0..empty).fold(query, |query, _| query.bind(None::<i64>));
             written += query.execute(&mut *connection).await?.rows_affected();
         }

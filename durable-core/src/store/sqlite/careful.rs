@@ -5,8 +5,8 @@ use sqlx::{SqliteConnection, SqlitePool};
 
 use super::super::decode::{HeldRow, RecordRow, StoredEndRow, decode};
 use super::super::parts::{StoredEnd, all, is_same_end, is_same_record};
-use super::super::{Entry, Fault, Fence, Finish, Held, NewRecord, NewWorkflow, Record, StoreError, Verdict};
 use super::super::texts::texts;
+use super::super::{Entry, Fault, Fence, Finish, Held, NewRecord, NewWorkflow, Record, StoreError, Verdict};
 use super::SqliteStore;
 use super::commit::{FENCE, bind_finish, bind_record, is_large};
 

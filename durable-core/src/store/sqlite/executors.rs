@@ -64,6 +64,7 @@ texts! {
         "update durable_executors set epoch = epoch + 1, state = 'DEAD'
           where key = ?1 and epoch = ?2 and state <> 'DEAD'";
     /// ?1, ?2 fence; ?3 names and how often each may be recovered; ?4 limit; ?5 to ?7 the reason; ?8 now.
+    /// The index is named because the order by key makes SQLite think of reading the whole table.
     adopt = format!(
         "with recursive {ORPHANED},
          known (name, most) as (select value ->> 0, value ->> 1 from json_each(?3))
@@ -75,7 +76,8 @@ texts! {
                 recoveries = case when executor is not null and not c.parked then recoveries + 1 else recoveries end,
                 started_at = case when c.parked then started_at else ?8 end
            from (select w.key as chosen, w.executor is not null and w.recoveries >= known.most as parked
-                   from durable_workflows w join known on known.name = w.name
+                   from durable_workflows w indexed by durable_workflows_pending
+                   join known on known.name = w.name
                   where w.status = 'PENDING'
                     and (w.executor is null or w.executor in (select executor from orphaned))
                     and {FENCE}

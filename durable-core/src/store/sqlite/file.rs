@@ -29,7 +29,8 @@ impl Place {
     /// # Errors
     /// [`Fault::Refused`] when the URL cannot be read, names no file, or asks for a file that is only read.
     pub(super) fn of(url: &str) -> Result<Self, StoreError> {
-        let refused = |why: &dyn fmt::Display| StoreError::new(Fault::Refused, format_args!("cannot open {url}: {why}"));
+        let refused =
+            |why: &dyn fmt::Display| StoreError::new(Fault::Refused, format_args!("cannot open {url}: {why}"));
         let options = SqliteConnectOptions::from_str(url).map_err(|fault| refused(&fault))?;
         let options = options.foreign_keys(false).busy_timeout(BUSY_TIMEOUT).create_if_missing(false);
         let (path, query) = url.split_once('?').unwrap_or((url, ""));

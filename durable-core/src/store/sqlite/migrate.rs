@@ -10,7 +10,8 @@ use super::super::migrations::{Applied, Standing, compare};
 use super::SqliteStore;
 
 /// The migrations, in a table that an application's own ones do not meet.
-static MIGRATIONS: Migrator = Migrator { table_name: Cow::Borrowed("durable_migrations"), ..sqlx::migrate!("./migrations/sqlite") };
+static MIGRATIONS: Migrator =
+    Migrator { table_name: Cow::Borrowed("durable_migrations"), ..sqlx::migrate!("./migrations/sqlite") };
 
 impl SqliteStore {
     /// Looks first, and writes only if there is something to do. The driver has no lock for SQLite,

@@ -10,4 +10,9 @@ async fn charge() -> Result<()> {
     Ok(())
 }
 
+#[workflow(name = "two\nlines")]
+async fn refund() -> Result<()> {
+    Ok(())
+}
+
 fn main() {}

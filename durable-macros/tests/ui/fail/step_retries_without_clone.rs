@@ -16,4 +16,18 @@ async fn fill(basket: &mut Vec<String>) -> Result<()> {
     Ok(())
 }
 
+struct Basket;
+
+impl Basket {
+    #[step(retries = 1)]
+    async fn empty(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    #[step(retries = 0)]
+    async fn close(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
 fn main() {}

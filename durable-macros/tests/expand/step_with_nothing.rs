@@ -1,0 +1,4 @@
+#[step]
+async fn tick() {
+    clock().tick().await;
+}

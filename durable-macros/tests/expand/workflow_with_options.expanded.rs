@@ -1,0 +1,39 @@
+#[allow(dead_code, clippy::type_complexity)]
+#[deprecated]
+fn backup() -> ::durable::WorkflowCall<
+    <Result<(), BackupError> as ::durable::__private::Returned>::Ok,
+    <Result<(), BackupError> as ::durable::__private::Returned>::Err,
+> {
+    #[allow(clippy::too_many_arguments, clippy::unused_async)]
+    #[tracing::instrument]
+    async fn __body() -> Result<(), BackupError> {
+        todo!()
+    }
+    #[allow(clippy::needless_update)]
+    static __WORKFLOW: (::durable::__private::Workflow, fn() -> ::durable::__private::Arguments) = (
+        ::durable::__private::Workflow {
+            name: "nightly-backup",
+            module: ::core::module_path!(),
+            file: ::core::file!(),
+            line: ::core::line!(),
+            fingerprint: 1899606682773569821i64,
+            options: ::durable::__private::WorkflowOptions {
+                max_recoveries: 5,
+                ..::durable::__private::WorkflowOptions::DEFAULT
+            },
+            run: |arguments| {
+                ::core::result::Result::Ok(::durable::__private::run(
+                    ::durable::__private::codec!(Result < (), BackupError >),
+                    __body(),
+                ))
+            },
+        },
+        || ::durable::__private::Arguments::new(),
+    );
+    ::durable::__private::inventory::submit!(::durable::__private::Registered(&__WORKFLOW.0));
+    ::durable::__private::call::<Result<(), BackupError>>(
+        &__WORKFLOW.0,
+        ::durable::__private::codec!(Result < (), BackupError >),
+        (__WORKFLOW.1)(),
+    )
+}

@@ -1,0 +1,39 @@
+#[allow(dead_code, clippy::type_complexity)]
+pub fn checkout(
+    order: Order,
+    attempt: u32,
+) -> ::durable::WorkflowCall<
+    <Result<Receipt> as ::durable::__private::Returned>::Ok,
+    <Result<Receipt> as ::durable::__private::Returned>::Err,
+> {
+    #[allow(clippy::too_many_arguments, clippy::unused_async)]
+    async fn __body(order: Order, attempt: u32) -> Result<Receipt> {
+        charge(order, attempt).await
+    }
+    #[allow(clippy::needless_update)]
+    static __WORKFLOW: (::durable::__private::Workflow, fn(&Order, &u32) -> ::durable::__private::Arguments) = (
+        ::durable::__private::Workflow {
+            name: "checkout",
+            module: ::core::module_path!(),
+            file: ::core::file!(),
+            line: ::core::line!(),
+            fingerprint: 8750847521855752435i64,
+            options: ::durable::__private::WorkflowOptions::DEFAULT,
+            run: |arguments| {
+                ::core::result::Result::Ok(::durable::__private::run(
+                    ::durable::__private::codec!(Result<Receipt>),
+                    __body(arguments.take::<Order>("order")?, arguments.take::<u32>("attempt")?),
+                ))
+            },
+        },
+        |order, attempt| {
+            ::durable::__private::Arguments::new().with::<Order>("order", order).with::<u32>("attempt", attempt)
+        },
+    );
+    ::durable::__private::inventory::submit!(::durable::__private::Registered(&__WORKFLOW.0));
+    ::durable::__private::call::<Result<Receipt>>(
+        &__WORKFLOW.0,
+        ::durable::__private::codec!(Result<Receipt>),
+        (__WORKFLOW.1)(&order, &attempt),
+    )
+}

@@ -1,0 +1,105 @@
+//! The cost of every shape, in exact figures.
+
+use durable_core::store::{Costs, Entry, Fence, Store, Verdict};
+
+use super::super::make::{
+    LEASE, adopting, begin, child, ending, finish, record, recorded, records, running, sign_on, success, workflow,
+};
+use super::super::site::Site;
+
+/// What a commit of these entries costs.
+async fn cost(store: &dyn Store, fence: Fence, entries: &[Entry], verdict: &Verdict) -> Costs {
+    let before = store.costs();
+    let verdicts = store.commit(fence, entries, false).await.unwrap();
+    assert_eq!(verdicts, vec![verdict.clone(); entries.len()]);
+    store.costs() - before
+}
+
+fn costs(statements: u64, commits: u64) -> Costs {
+    Costs { statements, commits }
+}
+
+pub(crate) async fn a_lone_row_costs_one_statement_and_one_commit(Site { store, .. }: Site) {
+    let me = sign_on(&*store, "a").await;
+    let new = workflow("w");
+    let lone = [begin(&new), records([record(new.key, 1, "1")]), finish(success(new.key, "1"))];
+    for entry in lone {
+        assert_eq!(cost(&*store, me, &[entry], &Verdict::Stored).await, costs(1, 1));
+    }
+}
+
+pub(crate) async fn a_last_record_with_its_end_costs_one_commit(site: Site) {
+    let store = &*site.store;
+    let me = sign_on(store, "a").await;
+    let run = running(store, me, "w").await;
+    let last = [ending([record(run, 1, "1")], success(run, "1"))];
+    // SQLite: begin, end, record, commit.
+    let expected = if site.is_postgres() { costs(1, 1) } else { costs(4, 1) };
+    assert_eq!(cost(store, me, &last, &Verdict::Stored).await, expected);
+}
+
+pub(crate) async fn a_batch_costs_one_commit(site: Site) {
+    let store = &*site.store;
+    let me = sign_on(store, "a").await;
+    let all: Vec<_> = (0..1000).map(|number| workflow(&format!("w-{number}"))).collect();
+    let in_sqlite = |statements| if site.is_postgres() { costs(1, 1) } else { costs(statements, 1) };
+    let begins: Vec<_> = all.iter().map(begin).collect();
+    // SQLite: begin, sixteen statements of 64 rows, commit.
+    assert_eq!(cost(store, me, &begins, &Verdict::Stored).await, in_sqlite(18));
+    let few: Vec<_> = all[..64].iter().map(|it| records([record(it.key, 1, "1")])).collect();
+    assert_eq!(cost(store, me, &few, &Verdict::Stored).await, costs(1, 1));
+    let children: Vec<_> = all[..64].iter().map(|it| child(it.key, 2, &workflow(&format!("{}-2", it.id)))).collect();
+    assert_eq!(cost(store, me, &children, &Verdict::Stored).await, in_sqlite(4));
+    let mixed = [
+        begin(&workflow("new")),
+        records([record(all[0].key, 3, "1")]),
+        ending([record(all[1].key, 3, "1")], success(all[1].key, "1")),
+        finish(success(all[2].key, "1")),
+    ];
+    assert_eq!(cost(store, me, &mixed, &Verdict::Stored).await, in_sqlite(5));
+}
+
+pub(crate) async fn an_existing_workflow_costs_no_commit(Site { store, .. }: Site) {
+    let me = sign_on(&*store, "a").await;
+    running(&*store, me, "w").await;
+    let held = store.find("w").await.unwrap().expect("it was begun");
+    let spent = cost(&*store, me, &[begin(&workflow("w"))], &Verdict::Existing(held)).await;
+    assert_eq!(spent, costs(2, 0), "the begin that met it, and the look at it");
+}
+
+pub(crate) async fn a_lost_race_costs_no_commit(Site { store, .. }: Site) {
+    let me = sign_on(&*store, "a").await;
+    let run = running(&*store, me, "w").await;
+    recorded(&*store, me, record(run, 1, "first")).await;
+    // The record that met another; then begin, fence, record, the look at the other, commit.
+    let spent = cost(&*store, me, &[records([record(run, 1, "second")])], &Verdict::Superseded).await;
+    assert_eq!(spent, costs(6, 0));
+}
+
+pub(crate) async fn lives_of_executors_cost_what_they_cost(site: Site) {
+    let store = &*site.store;
+    let mut last = store.costs();
+    let mut spent = || {
+        let (now, before) = (store.costs(), last);
+        last = now;
+        now - before
+    };
+    let me = sign_on(store, "a").await;
+    assert_eq!(spent(), costs(1, 1));
+    store.heartbeat(me, LEASE, &[]).await.unwrap();
+    // SQLite: the lease, and the look around.
+    assert_eq!(spent(), if site.is_postgres() { costs(1, 1) } else { costs(2, 1) });
+    store.adopt(&adopting(me, 10)).await.unwrap();
+    assert_eq!(spent(), costs(1, 0), "there was nothing to adopt");
+    store.release(me, &[]).await.unwrap();
+    assert_eq!(spent(), costs(1, 0), "there was nothing to release");
+    running(store, me, "w").await;
+    assert_eq!(spent(), costs(1, 1));
+    store.release(me, &[]).await.unwrap();
+    assert_eq!(spent(), costs(1, 1));
+    store.adopt(&adopting(me, 10)).await.unwrap();
+    assert_eq!(spent(), costs(1, 1));
+    store.records(&[1, 2, 3]).await.unwrap();
+    store.find("w").await.unwrap();
+    assert_eq!(spent(), costs(2, 0));
+}

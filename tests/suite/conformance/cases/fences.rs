@@ -1,0 +1,61 @@
+//! The fence: what a deposed executor can still do, which is nothing.
+
+use durable_core::Status;
+use durable_core::store::Verdict;
+
+use super::super::make::{
+    begin, child, depose, ending, finish, outcomes, record, records, running, sign_on, status, success, workflow,
+};
+use super::super::site::Site;
+
+pub(crate) async fn a_deposed_executor_writes_nothing(Site { store, .. }: Site) {
+    let me = sign_on(&*store, "a").await;
+    let run = running(&*store, me, "w").await;
+    depose(&*store, me).await;
+    let shapes = [
+        vec![begin(&workflow("new"))],
+        vec![begin(&workflow("w"))],
+        vec![records([record(run, 1, "1")])],
+        vec![records([record(run, 1, "1"), record(run, 2, "2")])],
+        vec![finish(success(run, "1"))],
+        vec![ending([record(run, 1, "1")], success(run, "1"))],
+        vec![child(run, 1, &workflow("w-1"))],
+        vec![begin(&workflow("new")), records([record(run, 1, "1")]), finish(success(run, "1"))],
+        vec![records([record(run, 1, "1")]); 2],
+        (1..=70).map(|number| records([record(run, number, "1")])).collect(),
+        vec![begin(&workflow("w")), begin(&workflow("w"))],
+    ];
+    for entries in shapes {
+        for again in [false, true] {
+            let verdicts = store.commit(me, &entries, again).await.unwrap();
+            assert_eq!(verdicts, vec![Verdict::Fenced; entries.len()], "{entries:?}");
+        }
+    }
+    assert_eq!(outcomes(&*store, run).await, []);
+    assert_eq!(status(&*store, "w").await, Some(Status::Pending));
+    assert_eq!((status(&*store, "new").await, status(&*store, "w-1").await), (None, None));
+    assert_eq!(store.release(me, &[]).await.unwrap().direct, 0, "it has nothing to give back");
+}
+
+pub(crate) async fn only_one_of_two_takeovers_succeeds(Site { store, .. }: Site) {
+    let dead = sign_on(&*store, "dead").await;
+    let two = [store.depose(dead.executor, dead.epoch), store.depose(dead.executor, dead.epoch)];
+    let mut won = 0;
+    for call in two {
+        won += u32::from(call.await.unwrap());
+    }
+    assert_eq!(won, 1);
+    assert!(!store.depose(dead.executor, dead.epoch + 1).await.unwrap(), "the dead are not deposed again");
+    assert!(!store.depose(-1, 1).await.unwrap(), "there is no such executor");
+}
+
+pub(crate) async fn an_executor_that_signed_off_writes_nothing(Site { store, .. }: Site) {
+    let me = sign_on(&*store, "a").await;
+    store.sign_off(me).await.unwrap();
+    for again in [false, true] {
+        let verdicts = store.commit(me, &[begin(&workflow("w"))], again).await.unwrap();
+        assert_eq!(verdicts, [Verdict::Fenced]);
+    }
+    assert_eq!(status(&*store, "w").await, None);
+    assert!(store.executors().await.unwrap().is_empty());
+}

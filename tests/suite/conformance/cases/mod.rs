@@ -1,0 +1,15 @@
+//! The cases by topic.
+
+pub(super) mod again;
+pub(super) mod costs;
+pub(super) mod entries;
+pub(super) mod fences;
+pub(super) mod life;
+pub(super) mod migrations;
+pub(super) mod payloads;
+pub(super) mod people;
+pub(super) mod presence;
+pub(super) mod queues;
+pub(super) mod races;
+pub(super) mod takeover;
+pub(super) mod verdicts;

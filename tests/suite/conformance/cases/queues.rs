@@ -1,0 +1,30 @@
+//! Queued workflows, as far as executors are concerned.
+
+use durable_core::Status;
+use durable_core::store::Verdict;
+
+use super::super::make::{commit, finish, running, sign_on, success};
+use super::super::site::Site;
+
+pub(crate) async fn a_queued_workflow_goes_back_to_its_queue(site: Site) {
+    let store = &*site.store;
+    let me = sign_on(store, "a").await;
+    let queued = running(store, me, "queued").await;
+    running(store, me, "direct").await;
+    let stuck = running(store, me, "stuck").await;
+    site.side_door().await.execute("update durable.workflows set queue = 'mail' where id <> 'direct'").await;
+
+    let released = store.release(me, &[stuck]).await.unwrap();
+    assert_eq!((released.direct, released.queued), (1, 1));
+    let info = store.show("queued").await.unwrap().expect("it was begun");
+    assert_eq!((info.status, info.executor, info.started_at), (Status::Enqueued, None, None));
+    assert_eq!((info.attempts, info.recoveries, info.queue.as_deref()), (0, 0, Some("mail")));
+    let info = store.show("direct").await.unwrap().expect("it was begun");
+    assert_eq!((info.status, info.executor, info.attempts), (Status::Pending, None, 1));
+    let info = store.show("stuck").await.unwrap().expect("it was begun");
+    assert_eq!((info.status, info.executor.as_deref()), (Status::Pending, Some("a")));
+
+    assert_eq!(commit(store, me, finish(success(queued, "1"))).await, Verdict::Superseded);
+    assert_eq!(store.cancel("queued", "by hand").await.unwrap(), Some(Status::Enqueued));
+    assert_eq!(store.release(me, &[]).await.unwrap().queued, 1, "the stuck one after all");
+}

@@ -1,0 +1,117 @@
+//! Two at once.
+
+use std::time::Duration;
+
+use durable_core::store::{Fence, Verdict};
+
+use super::super::make::{adopting, begin, depose, outcomes, record, records, running, sign_on, workflow};
+use super::super::site::Site;
+
+pub(crate) async fn a_takeover_waits_for_a_flush_in_flight(site: Site) {
+    let dead = sign_on(&*site.store, "dead").await;
+    running(&*site.store, dead, "w").await;
+    let mut flush = site.side_door().await;
+    if site.is_postgres() {
+        flush.execute("begin").await;
+        flush.execute("select 1 from durable.executors for key share").await;
+    } else {
+        flush.execute("begin immediate").await;
+    }
+    flush.execute("insert into durable.steps (workflow, branch, position, kind, name, attempts, started_at, completed_at) select key, '', 1, 'step', 'last', 1, 0, 0 from durable.workflows").await;
+    let store = site.store.clone();
+    let takeover = tokio::spawn(async move { store.depose(dead.executor, dead.epoch).await });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(!takeover.is_finished(), "the flush may still commit");
+    flush.execute("commit").await;
+    assert!(takeover.await.expect("it does not panic").unwrap());
+
+    // What the flush wrote is there for whoever takes over.
+    let heir = sign_on(&*site.store, "heir").await;
+    let runs = site.store.adopt(&adopting(heir, 10)).await.unwrap().runs;
+    assert_eq!(outcomes(&*site.store, runs[0].key).await.len(), 1);
+}
+
+pub(crate) async fn two_adopters_share_without_overlap(site: Site) {
+    let dead = sign_on(&*site.store, "dead").await;
+    let begins: Vec<_> = (0..200).map(|number| begin(&workflow(&format!("w-{number}")))).collect();
+    site.store.commit(dead, &begins, false).await.unwrap();
+    depose(&*site.store, dead).await;
+
+    let mut adopters = Vec::new();
+    for name in ["a", "b"] {
+        let store = site.second().await;
+        let fence = sign_on(&*store, name).await;
+        adopters.push(tokio::spawn(async move {
+            let mut keys = Vec::new();
+            loop {
+                let runs = store.adopt(&adopting(fence, 7)).await.unwrap().runs;
+                if runs.is_empty() {
+                    store.close().await;
+                    return keys;
+                }
+                keys.extend(runs.into_iter().map(|it| it.key));
+            }
+        }));
+    }
+    let mut keys = Vec::new();
+    for adopter in adopters {
+        keys.extend(adopter.await.expect("it does not panic"));
+    }
+    // An adopter that finds the rest locked by the other one stops, and the other one takes it.
+    keys.sort_unstable();
+    keys.dedup();
+    assert_eq!(keys.len(), 200);
+}
+
+/// Commits begins of the same ids in another order, over and over, and gives how many were stored.
+async fn begin_all(site: Site, fence: Fence, backwards: bool) -> usize {
+    let store = site.second().await;
+    let mut stored = 0;
+    for round in 0..10 {
+        let mut entries: Vec<_> = (0..50).map(|number| begin(&workflow(&format!("w-{round}-{number}")))).collect();
+        if backwards {
+            entries.reverse();
+        }
+        for verdict in store.commit(fence, &entries, false).await.unwrap() {
+            match verdict {
+                Verdict::Stored => stored += 1,
+                Verdict::Existing(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    store.close().await;
+    stored
+}
+
+pub(crate) async fn two_executors_begin_the_same_ids_once(site: Site) {
+    let (a, b) = (sign_on(&*site.store, "a").await, sign_on(&*site.store, "b").await);
+    let first = tokio::spawn(begin_all(site.clone(), a, false));
+    let second = tokio::spawn(begin_all(site.clone(), b, true));
+    assert_eq!(first.await.expect("it does not panic") + second.await.expect("it does not panic"), 500);
+    assert_eq!(site.store.list(&durable_core::Filter::new().limit(1_000)).await.unwrap().len(), 500);
+}
+
+pub(crate) async fn two_records_for_one_position_leave_one(site: Site) {
+    let me = sign_on(&*site.store, "a").await;
+    let run = running(&*site.store, me, "w").await;
+    let mut calls = Vec::new();
+    for text in ["1", "2"] {
+        let store = site.second().await;
+        calls.push(tokio::spawn(async move {
+            let mut stored = 0;
+            for number in 1..=50 {
+                let verdicts = store.commit(me, &[records([record(run, number, text)])], false).await.unwrap();
+                stored += usize::from(verdicts == [Verdict::Stored]);
+            }
+            store.close().await;
+            stored
+        }));
+    }
+    let mut stored = 0;
+    for call in calls {
+        stored += call.await.expect("it does not panic");
+    }
+    assert_eq!(stored, 50);
+    assert_eq!(outcomes(&*site.store, run).await.len(), 50);
+}

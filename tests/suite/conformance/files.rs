@@ -1,0 +1,73 @@
+//! What SQLite stores do with files, and what the URLs of stores that cannot be opened are told.
+
+use std::os::unix::fs::PermissionsExt;
+
+use durable_core::store::{Fault, StoreError, open};
+
+async fn refused(url: &str) -> StoreError {
+    open(url, "durable").await.map(drop).expect_err("it cannot be opened")
+}
+
+#[tokio::test]
+async fn a_new_file_is_for_its_owner_only() {
+    let folder = tempfile::tempdir().expect("there is a folder for temporary files");
+    let path = folder.path().join("app.sqlite");
+    let store = open(&format!("sqlite:{}", path.display()), "durable").await.unwrap();
+    store.migrate().await.unwrap();
+    for file in std::fs::read_dir(folder.path()).expect("the folder is there") {
+        let file = file.expect("the file is there");
+        let mode = file.metadata().expect("the file is there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{}", file.path().display());
+    }
+    let location = store.location();
+    assert_eq!((location.file.as_deref(), location.in_memory), (Some(&*path), false));
+    store.close().await;
+    let kept = std::fs::read_dir(folder.path()).expect("the folder is there").count();
+    assert_eq!(kept, 1, "a closed database is one file");
+}
+
+#[tokio::test]
+async fn a_database_that_cannot_be_written_is_refused_by_its_path() {
+    let folder = tempfile::tempdir().expect("there is a folder for temporary files");
+    let path = folder.path().join("app.sqlite");
+    let url = format!("sqlite:{}", path.display());
+    open(&url, "durable").await.unwrap().close().await;
+    let error = refused(&format!("{url}?mode=ro")).await;
+    assert_eq!(error.fault, Fault::Refused);
+    assert!(error.message.contains(&format!("{} is not writable", path.display())), "{error}");
+
+    let missing = folder.path().join("no/such/folder.sqlite");
+    let error = refused(&format!("sqlite:{}", missing.display())).await;
+    assert!(error.message.contains("its folder does not exist"), "{error}");
+    let error = refused(&format!("sqlite:{}?mode=rw", folder.path().join("none").display())).await;
+    assert!(error.message.contains("there is no such file"), "{error}");
+    let error = refused(&format!("sqlite:{}", folder.path().display())).await;
+    assert!(error.message.contains("it is a folder"), "{error}");
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_foreign() {
+    let folder = tempfile::tempdir().expect("there is a folder for temporary files");
+    let path = folder.path().join("notes.txt");
+    std::fs::write(&path, "these are notes and no database at all\n".repeat(100)).expect("the file is written");
+    let error = refused(&format!("sqlite:{}", path.display())).await;
+    assert_eq!(error.fault, Fault::Foreign);
+    assert!(error.message.contains("notes.txt"), "{error}");
+}
+
+#[tokio::test]
+async fn databases_in_memory_are_apart() {
+    let (one, two) =
+        (open("sqlite::memory:", "durable").await.unwrap(), open("sqlite::memory:", "durable").await.unwrap());
+    one.migrate().await.unwrap();
+    assert!(two.find("w").await.is_err(), "the other one has no tables");
+    assert!(one.location().in_memory);
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_unreachable_at_once_and_its_password_stays_secret() {
+    let error = refused("postgres://ada:s3cret@127.0.0.1:1/app").await;
+    assert_eq!(error.fault, Fault::Unreachable, "{error}");
+    assert!(error.message.contains("ada:***@127.0.0.1:1") && !error.message.contains("s3cret"), "{error}");
+    assert_eq!(refused("mysql://localhost/app").await.fault, Fault::Refused);
+}

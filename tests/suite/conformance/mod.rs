@@ -1,0 +1,166 @@
+//! What every store has to do, each sentence run against each store. A store that passes these can
+//! carry the engine.
+
+#![allow(clippy::unwrap_used, reason = "an error of a store fails the case, and shows itself")]
+
+mod cases;
+mod make;
+mod site;
+
+/// Makes one test per case and store. The first list is of cases that need no more than one store;
+/// the second one of cases that look at the database from two sides, which memory does not allow.
+macro_rules! every_store_passes {
+    (
+        alone { $($topic:ident: $($case:ident,)+ ;)+ }
+        shared { $($shared_topic:ident: $($shared_case:ident,)+ ;)+ }
+    ) => {
+        mod memory {
+            $(mod $topic {
+                $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $case() {
+                    super::super::site::in_memory(super::super::cases::$topic::$case).await;
+                })+
+            })+
+        }
+        mod sqlite {
+            $(mod $topic {
+                $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $case() {
+                    super::super::site::in_sqlite(super::super::cases::$topic::$case).await;
+                })+
+            })+
+            $(mod $shared_topic {
+                $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $shared_case() {
+                    super::super::site::in_sqlite(super::super::cases::$shared_topic::$shared_case).await;
+                })+
+            })+
+        }
+        mod postgres {
+            $(mod $topic {
+                $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                #[cfg_attr(not(has_postgres), ignore = "no Postgres: set DURABLE_TEST_POSTGRES_URL or install postgresql")]
+                async fn $case() {
+                    super::super::site::in_postgres(super::super::cases::$topic::$case).await;
+                })+
+            })+
+            $(mod $shared_topic {
+                $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                #[cfg_attr(not(has_postgres), ignore = "no Postgres: set DURABLE_TEST_POSTGRES_URL or install postgresql")]
+                async fn $shared_case() {
+                    super::super::site::in_postgres(super::super::cases::$shared_topic::$shared_case).await;
+                })+
+            })+
+        }
+    };
+}
+
+every_store_passes! {
+    alone {
+        verdicts:
+            a_record_is_stored_once,
+            an_equal_record_that_is_there_counts_as_stored,
+            a_begin_stores_what_it_was_given,
+            a_second_begin_of_an_id_attaches_to_the_first,
+            a_run_ends_once,
+            an_end_of_another_run_does_not_apply,
+            an_end_of_a_cancelled_workflow_is_superseded,
+            the_last_record_goes_with_its_end_or_not_at_all,
+            a_parked_workflow_has_a_reason_and_no_completion,
+            an_empty_call_has_no_verdicts,
+        ;
+        entries:
+            a_lost_race_takes_its_entry_and_no_other,
+            a_child_and_the_record_of_its_parent_are_stored_together,
+            an_existing_child_still_gets_the_record_of_its_parent,
+            a_child_of_a_parent_that_lost_the_race_is_not_begun,
+            an_end_that_does_not_apply_takes_only_its_own_records,
+            an_entry_that_begins_and_ends_is_all_or_nothing,
+            of_two_ends_in_one_call_one_is_superseded,
+            of_two_begins_in_one_call_one_attaches,
+            batches_of_every_size_are_stored_whole,
+            a_batch_of_mixed_fates_gets_a_verdict_each,
+        ;
+        again:
+            what_was_committed_counts_as_stored,
+            what_was_never_committed_is_stored_now,
+            what_was_partly_there_is_completed,
+            what_somebody_else_wrote_is_not_taken_for_ones_own,
+        ;
+        fences:
+            a_deposed_executor_writes_nothing,
+            only_one_of_two_takeovers_succeeds,
+            an_executor_that_signed_off_writes_nothing,
+        ;
+        payloads:
+            inputs_of_every_size_come_back,
+            a_large_record_comes_back,
+            texts_of_every_script_come_back,
+            a_raw_nul_is_refused_and_nothing_is_stored,
+        ;
+        takeover:
+            workflows_of_a_dead_executor_are_adopted_and_counted,
+            a_released_workflow_is_adopted_and_not_counted,
+            workflows_of_the_living_are_left_alone,
+            the_oldest_are_adopted_first_up_to_the_limit,
+            unknown_names_are_left_and_counted,
+            a_workflow_that_was_recovered_too_often_is_parked,
+            a_fenced_executor_adopts_nothing,
+            an_adopted_workflow_cannot_be_ended_by_its_former_run,
+        ;
+        presence:
+            a_heartbeat_prolongs_the_lease,
+            a_heartbeat_learns_who_has_expired,
+            a_heartbeat_learns_of_orphans,
+            a_heartbeat_learns_which_runs_are_no_longer_its_own,
+            a_deposed_executor_learns_it_from_its_heartbeat,
+            an_executor_that_leaves_says_so,
+            signing_on_twice_is_signing_on_once,
+            an_executor_with_a_stuck_workflow_keeps_its_row,
+        ;
+        people:
+            a_cancelled_workflow_says_what_it_was,
+            an_ended_workflow_is_not_cancelled,
+            a_listing_is_filtered,
+            a_percent_sign_in_a_prefix_is_a_percent_sign,
+            a_listing_has_a_limit_and_a_direction,
+            steps_are_listed_in_the_order_of_their_positions,
+            a_workflow_shows_its_parent_and_its_executor,
+            ends_are_found_by_id,
+        ;
+        life:
+            a_closed_store_writes_nothing_and_still_releases,
+            everything_can_be_dropped_and_migrated_again,
+            a_commit_that_is_dropped_midway_can_be_sent_again,
+            the_clock_is_the_clock,
+        ;
+        costs:
+            a_lone_row_costs_one_statement_and_one_commit,
+            a_last_record_with_its_end_costs_one_commit,
+            a_batch_costs_one_commit,
+            an_existing_workflow_costs_no_commit,
+            a_lost_race_costs_no_commit,
+            lives_of_executors_cost_what_they_cost,
+        ;
+    }
+    shared {
+        races:
+            a_takeover_waits_for_a_flush_in_flight,
+            two_adopters_share_without_overlap,
+            two_executors_begin_the_same_ids_once,
+            two_records_for_one_position_leave_one,
+        ;
+        queues:
+            a_queued_workflow_goes_back_to_its_queue,
+        ;
+        migrations:
+            ten_processes_migrate_an_empty_database_at_once,
+            a_migrated_database_is_left_as_it_is,
+            a_newer_database_is_refused_by_name,
+            a_database_of_another_build_is_refused,
+        ;
+    }
+}
+
+#[cfg(unix)]
+mod files;

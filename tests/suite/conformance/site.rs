@@ -1,0 +1,99 @@
+//! A database of one test: opened, migrated, and gone again when the test is over, however it ends.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use durable_core::store::{self, Store};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
+
+/// A database of one test.
+#[derive(Debug, Clone)]
+pub(super) struct Site {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) url: String,
+    pub(super) schema: String,
+}
+
+impl Site {
+    async fn open(url: String, schema: String) -> Self {
+        let store = store::open(&url, &schema).await.expect("the store opens");
+        store.migrate().await.expect("the store is migrated");
+        Self { store, url, schema }
+    }
+
+    pub(super) fn is_postgres(&self) -> bool {
+        self.url.starts_with("postgres")
+    }
+
+    /// A second store on the same database, as another process would have it.
+    pub(super) async fn second(&self) -> Arc<dyn Store> {
+        store::open(&self.url, &self.schema).await.expect("the store opens")
+    }
+
+    /// A connection that goes around the store.
+    pub(super) async fn side_door(&self) -> SideDoor {
+        if self.is_postgres() {
+            let connection = PgConnection::connect(&self.url).await.expect("the server is there");
+            SideDoor::Postgres(connection, format!("{}.", self.schema))
+        } else {
+            SideDoor::Sqlite(SqliteConnection::connect(&self.url).await.expect("the file is there"))
+        }
+    }
+}
+
+/// A connection that goes around the store.
+pub(super) enum SideDoor {
+    Postgres(PgConnection, String),
+    Sqlite(SqliteConnection),
+}
+
+impl SideDoor {
+    /// Executes a statement in which tables are written `durable.workflows`.
+    pub(super) async fn execute(&mut self, sql: &str) {
+        let done = match self {
+            Self::Postgres(connection, prefix) => {
+                let sql = AssertSqlSafe(sql.replace("durable.", prefix));
+                sqlx::raw_sql(sql).execute(connection).await.map(drop)
+            }
+            Self::Sqlite(connection) => {
+                let sql = AssertSqlSafe(sql.replace("durable._", "durable_").replace("durable.", "durable_"));
+                sqlx::raw_sql(sql).execute(connection).await.map(drop)
+            }
+        };
+        done.expect("the statement is right");
+    }
+}
+
+/// Runs a case on a database in memory.
+pub(super) async fn in_memory<F: Future<Output = ()> + Send + 'static>(case: fn(Site) -> F) {
+    let site = Site::open("sqlite::memory:".to_owned(), "durable".to_owned()).await;
+    run(site, case).await;
+}
+
+/// Runs a case on a file of its own.
+pub(super) async fn in_sqlite<F: Future<Output = ()> + Send + 'static>(case: fn(Site) -> F) {
+    let folder = tempfile::tempdir().expect("there is a folder for temporary files");
+    let url = format!("sqlite:{}", folder.path().join("case.sqlite").display());
+    run(Site::open(url, "durable".to_owned()).await, case).await;
+}
+
+/// Runs a case in a schema of its own.
+pub(super) async fn in_postgres<F: Future<Output = ()> + Send + 'static>(case: fn(Site) -> F) {
+    let server = tokio::task::spawn_blocking(durable::testing::server::url).await.expect("there is a server");
+    run(Site::open(server, durable::testing::server::fresh_schema()).await, case).await;
+}
+
+/// Runs the case on a task of its own, so that a panic in it comes here and the database goes before
+/// the test fails.
+async fn run<F: Future<Output = ()> + Send + 'static>(site: Site, case: fn(Site) -> F) {
+    let result = tokio::spawn(case(site.clone())).await;
+    site.store.close().await;
+    if site.is_postgres() {
+        let store = site.second().await;
+        store.drop_everything().await.expect("the schema can be dropped");
+        store.close().await;
+    }
+    if let Err(error) = result {
+        std::panic::resume_unwind(error.into_panic());
+    }
+}

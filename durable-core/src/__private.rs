@@ -43,7 +43,7 @@ macro_rules! __codec {
     ($returned:ty) => {{
         #[allow(unused_imports)]
         use $crate::__private::probe::{Plain as _, Typed as _, TypedFromEngine as _, Unrecordable as _};
-        (&&&$crate::__private::probe::Probe::<$returned>::NEW).codec()
+        (&&&&$crate::__private::probe::Probe::<$returned>::NEW).codec()
     }};
 }
 
@@ -92,7 +92,7 @@ pub mod probe {
             T: Payload;
     }
 
-    impl<T, E> TypedFromEngine<T, E> for &&&Probe<Result<T, E>>
+    impl<T, E> TypedFromEngine<T, E> for &&&&Probe<Result<T, E>>
     where
         E: Serialize + DeserializeOwned + fmt::Display + From<Error>,
     {
@@ -112,7 +112,7 @@ pub mod probe {
             T: Payload;
     }
 
-    impl<T, E> Typed<T, E> for &&Probe<Result<T, E>>
+    impl<T, E> Typed<T, E> for &&&Probe<Result<T, E>>
     where
         E: Serialize + DeserializeOwned + fmt::Display,
     {
@@ -133,7 +133,7 @@ pub mod probe {
             E: RecordedErrorType;
     }
 
-    impl<T, E> Unrecordable<T, E> for &Probe<Result<T, E>> {
+    impl<T, E> Unrecordable<T, E> for &&Probe<Result<T, E>> {
         fn codec(self) -> Codec<Result<T, E>>
         where
             T: Payload,
@@ -168,6 +168,7 @@ pub mod probe {
     )]
     pub trait RecordedErrorType: Serialize + DeserializeOwned + fmt::Display {}
 
+    #[diagnostic::do_not_recommend]
     impl<E: Serialize + DeserializeOwned + fmt::Display> RecordedErrorType for E {}
 
     /// Carries arguments.

@@ -80,7 +80,7 @@ impl Function {
         }
     }
 
-    /// The `T` of a return type that is written `Result<T, ..>`, or else all of it: what a fault in it underlines.
+    /// What an error in the return type underlines: the `T` where it is written `Result<T>`, and else all of it.
     pub(crate) fn returned_value(&self) -> TokenStream {
         if let ReturnType::Type(_, ty) = &self.sig.output
             && let Type::Path(ty) = &**ty
@@ -88,6 +88,7 @@ impl Function {
             && last.ident == "Result"
             && let PathArguments::AngleBracketed(arguments) = &last.arguments
             && let Some(GenericArgument::Type(value)) = arguments.args.first()
+            && arguments.args.len() == 1
         {
             return value.to_token_stream();
         }
@@ -182,6 +183,7 @@ mod tests {
         let value = |code: &str| read(code).expect("test code parses").returned_value().to_string();
         assert_eq!(value("fn f() -> durable::Result<Receipt> {}"), "Receipt");
         assert_eq!(value("fn f() -> Receipt {}"), "Receipt");
+        assert_eq!(value("fn f() -> Result<u8, Declined> {}"), "Result < u8 , Declined >");
         assert_eq!(value("fn f() {}"), "f");
     }
 }

@@ -219,9 +219,7 @@ fn name(value: &Value) -> Result<TokenStream, Mistake> {
 pub(crate) fn name_fault(name: &str) -> Option<String> {
     match name.len() {
         0 => Some("is empty: write one, or leave the option out".to_owned()),
-        1..=255 if name.contains(char::is_control) => {
-            Some("has a control character, which no database likes".to_owned())
-        }
+        1..=255 if name.contains(char::is_control) => Some("has a control character: leave that out".to_owned()),
         1..=255 => None,
         length => Some(format!("is {length} bytes long, and 255 is the most")),
     }

@@ -74,3 +74,12 @@ pub mod prelude {
 // Not public API. Used by generated code.
 #[doc(hidden)]
 pub use durable_core::__private;
+
+/// The documents' code is compiled with the doc tests.
+#[cfg(doctest)]
+mod documents {
+    #[doc = include_str!("../../README.md")]
+    mod readme {}
+    #[doc = include_str!("../../docs/guide.md")]
+    mod guide {}
+}

@@ -49,7 +49,7 @@ impl Stage {
             .system_database(&self.url)
             .schema(&self.schema)
             .application_version("test")
-            .lease(Duration::from_secs(3600))
+            .lease(Duration::from_hours(1))
     }
 
     pub(crate) async fn launch(&self) -> Durable {

@@ -53,7 +53,7 @@ async fn main() -> Result<()> {
 
     let ledger = folder.join(format!("ledger-{}", std::process::id()));
     let _ = LEDGER.set(File::options().append(true).create(true).open(ledger)?);
-    let app = Durable::builder("worker").lease(Duration::from_secs(3600)).launch().await?;
+    let app = Durable::builder("worker").lease(Duration::from_hours(1)).launch().await?;
     println!("READY");
 
     let permits = Arc::new(Semaphore::new(concurrency.min(Semaphore::MAX_PERMITS)));

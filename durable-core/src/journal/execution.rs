@@ -165,7 +165,7 @@ impl Execution {
     /// the signal that says why is on its way to the driver.
     pub(crate) async fn settle(self: &Arc<Self>) {
         if self.settled().await.is_err() {
-            pending().await
+            pending::<()>().await;
         }
     }
 

@@ -145,17 +145,17 @@ async fn flush(batch: Batch, store: &dyn Store, gate: &Gate) {
     let Batch { fence, entries, answers } = batch;
     let mut verdicts = Vec::with_capacity(entries.len());
     // Halving is a stack and no recursion, so that the future has a size.
-    let mut ranges = vec![0..entries.len()];
-    while let Some(range) = ranges.pop() {
-        match commit(fence, &entries[range.clone()], store, gate).await {
+    let mut ranges = vec![(0, entries.len())];
+    while let Some((from, to)) = ranges.pop() {
+        match commit(fence, &entries[from..to], store, gate).await {
             Ok(of_range) => verdicts.extend(of_range.into_iter().map(Ok)),
-            Err(error) if range.len() > 1 && error.fault != Fault::Closed => {
+            Err(error) if to - from > 1 && error.fault != Fault::Closed => {
                 // One entry is at fault and the others must not suffer for it.
-                let middle = range.start + range.len() / 2;
-                ranges.push(middle..range.end);
-                ranges.push(range.start..middle);
+                let middle = usize::midpoint(from, to);
+                ranges.push((middle, to));
+                ranges.push((from, middle));
             }
-            Err(error) => verdicts.extend(range.map(|_| Err(error.clone()))),
+            Err(error) => verdicts.extend((from..to).map(|_| Err(error.clone()))),
         }
     }
     for (answer, verdict) in answers.into_iter().zip(verdicts) {

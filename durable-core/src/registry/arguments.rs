@@ -26,8 +26,11 @@ impl Arguments {
         if let Ok(text) = &mut self.text {
             match encode(value) {
                 Ok(json) => {
-                    let comma = if text.is_empty() { "" } else { "," };
-                    text.push_str(&format!("{comma}\"{name}\":{json}")); // a Rust name needs no escapes
+                    if !text.is_empty() {
+                        text.push(',');
+                    }
+                    // A Rust name needs no escapes.
+                    text.extend(["\"", name, "\":", &json]);
                 }
                 Err(fault) => self.text = Err(PayloadError::new(format_args!("the argument `{name}`: {fault}"))),
             }

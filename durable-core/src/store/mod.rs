@@ -68,7 +68,10 @@ pub trait Commit: Send + Sync + Debug {
     /// entries are not touched by that.
     ///
     /// `again` says that the same entries may have been committed before, by a call whose answer
-    /// was lost: what is found in the database just as it would be written now counts as stored.
+    /// was lost: what is found in the database just as it would be written now counts as stored. It
+    /// is safe while that call may still be at work on a connection that is gone. It costs a
+    /// statement per row, like every call with a row in the way, and like one with an entry that
+    /// begins one workflow and ends one.
     ///
     /// # Errors
     /// Nothing was stored, except after [`Fault::Unreachable`], where nobody knows: call again with
@@ -98,7 +101,9 @@ pub trait Executors: Send + Sync + Debug {
     fn depose(&self, executor: i64, epoch: i64) -> StoreFuture<'_, bool>;
 
     /// Takes up to `limit` PENDING workflows of deposed executors, or released ones, and makes them
-    /// the caller's; those recovered too often are parked instead.
+    /// the caller's; those recovered too often are parked instead, and count for the limit. Nothing
+    /// is left that the caller can run once a call gives neither runs nor parked ones, except what
+    /// another adopter has just locked. Gives nothing if the fence no longer holds.
     fn adopt<'a>(&'a self, adopt: &'a Adopt) -> StoreFuture<'a, Adopted>;
 
     /// How many PENDING workflows that nobody runs have names other than `known`.
@@ -155,8 +160,9 @@ pub trait Lifecycle: Send + Sync + Debug {
     /// Statements sent and commits made so far.
     fn costs(&self) -> Costs;
 
-    /// Marks the work connections closed at once, without waiting: whoever uses them gets
-    /// [`Fault::Closed`], and a connection in use is cut when it comes back.
+    /// Marks the work connections closed at once, without waiting: whoever uses them from now on gets
+    /// [`Fault::Closed`], and a connection in use is cut when it comes back. What belongs to
+    /// [`Executors`] goes on working until [`close`](Self::close).
     fn close_work(&self);
 
     /// Closes everything and waits for it. The caller bounds the wait.
@@ -166,7 +172,8 @@ pub trait Lifecycle: Send + Sync + Debug {
     fn drop_everything(&self) -> StoreFuture<'_, ()>;
 }
 
-/// Statements sent to the database and commits made there, for the tests of the cost model and the metrics.
+/// Statements sent to the database and commits made there, for the tests of the cost model and the
+/// metrics. Connecting and the statements of a migration itself are not counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Costs {
     /// Round trips: every statement, `BEGIN` and `COMMIT` included.

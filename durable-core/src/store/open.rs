@@ -65,13 +65,12 @@ pub(crate) fn shown_without_password(text: &str) -> String {
             }
             url.to_string()
         }
-        Ok(_) => text.to_owned(),
         // What cannot be parsed may hold a password anywhere behind an `@`.
         Err(_) if text.contains('@') => {
             let scheme = text.split("://").next().unwrap_or_default();
             format!("{scheme}://***")
         }
-        Err(_) => text.to_owned(),
+        _ => text.to_owned(),
     }
 }
 

@@ -107,7 +107,8 @@ pub enum Verdict {
     /// Another record holds one of the positions, or the workflow is no longer PENDING in this run:
     /// nothing of the entry is stored, and the execution must not go on from what it knows.
     Superseded,
-    /// The executor was deposed: nothing is stored, and nothing of it ever will be.
+    /// The executor was deposed: nothing is stored by this call, and nothing of it ever will be. (A
+    /// call with `again` says so too where the earlier call stored the entry before that.)
     Fenced,
 }
 

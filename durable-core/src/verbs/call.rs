@@ -49,11 +49,11 @@ struct Made<T, E> {
 #[doc(hidden)]
 pub fn call<R: Returned>(
     workflow: &'static Workflow,
-    codec: Codec<Result<R::Ok, R::Err>>,
+    codec: Codec<R>,
     arguments: Arguments,
 ) -> WorkflowCall<R::Ok, R::Err> {
     let request = Request { workflow, input: arguments.into_text(), id: None };
-    WorkflowCall { state: State::Made(Box::new(Made { request, codec, place: Place::claim() })) }
+    WorkflowCall { state: State::Made(Box::new(Made { request, codec: R::codec(codec), place: Place::claim() })) }
 }
 
 impl<T, E> WorkflowCall<T, E>

@@ -68,8 +68,9 @@ impl Drive {
             run.set_execution(&execution);
             let end = match poll_body(&execution).await {
                 Stopped::Returned(outcome) => finish(&execution, End::returned(&execution, outcome)).await,
-                Stopped::Panicked(error) => finish(&execution, End::failed(&error)).await,
-                Stopped::Signalled(Signal::Fail(error)) => finish(&execution, End::failed(&error)).await,
+                Stopped::Panicked(error) | Stopped::Signalled(Signal::Fail(error)) => {
+                    finish(&execution, End::failed(&error)).await
+                }
                 Stopped::Signalled(Signal::Park(reason)) => finish(&execution, End::parked(reason)).await,
                 Stopped::Signalled(Signal::Suspend) => {
                     // What was done stays done: the records of finished steps go before the body's row is given back.

@@ -16,6 +16,12 @@ pub trait Returned: Send + 'static {
     type Ok: Send + 'static;
     /// The error.
     type Err: From<Error> + Send + 'static;
+
+    /// The codec of the same type, told as the `Result` that it is.
+    #[doc(hidden)]
+    fn codec(codec: Codec<Self>) -> Codec<std::result::Result<Self::Ok, Self::Err>>
+    where
+        Self: Sized;
 }
 
 impl<T, E> Returned for std::result::Result<T, E>
@@ -25,6 +31,10 @@ where
 {
     type Ok = T;
     type Err = E;
+
+    fn codec(codec: Codec<Self>) -> Codec<Self> {
+        codec
+    }
 }
 
 impl<T: Payload> Codec<Result<T>> {

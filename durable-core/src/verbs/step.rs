@@ -145,7 +145,7 @@ impl<'a, R: Send + 'a> Future for StepCall<'a, R> {
     }
 }
 
-impl<'a, R: Send> Made<'a, R> {
+impl<R: Send> Made<'_, R> {
     async fn run(self: Box<Self>) -> R {
         let Self { step, mut options, codec, place, repeatable, mut attempts } = *self;
         let claim = match place {
@@ -177,7 +177,7 @@ impl<'a, R: Send> Made<'a, R> {
     }
 }
 
-async fn first<'a, R>(attempts: &mut Attempts<'a, R>) -> R {
+async fn first<R>(attempts: &mut Attempts<'_, R>) -> R {
     match attempts(true) {
         Some(attempt) => attempt.await,
         None => unreachable!("the arguments are there for the first attempt"),

@@ -25,7 +25,7 @@ pub(crate) fn check_id(what: &str, id: &str) -> Result<(), Error> {
     } else if id.len() > MAX_ID_BYTES {
         format!("it has {} bytes and {MAX_ID_BYTES} are allowed", id.len())
     } else if let Some(bad) = id.chars().find(|it| it.is_control()) {
-        format!("it contains the control character {:?}", bad)
+        format!("it contains the control character {bad:?}")
     } else {
         return Ok(());
     };

@@ -18,6 +18,8 @@ use super::error::{Error, ErrorKind};
 )]
 pub trait Payload: Serialize + DeserializeOwned + Send + 'static {}
 
+// A type that lacks it is told once, in our words, and not once for each half of serde.
+#[diagnostic::do_not_recommend]
 impl<T: Serialize + DeserializeOwned + Send + 'static> Payload for T {}
 
 /// How an operation or a workflow ended, as it is recorded.

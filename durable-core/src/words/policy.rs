@@ -27,7 +27,7 @@ impl StepOptions {
         retries: 0,
         backoff: Duration::from_secs(1),
         backoff_rate: 2.0,
-        max_backoff: Duration::from_secs(3600),
+        max_backoff: Duration::from_hours(1),
         jitter: 0.2,
         timeout: None,
         outside: true,

@@ -52,10 +52,11 @@ pub(super) fn expand(function: &Function, options: &Options) -> TokenStream {
     };
 
     let arguments = Ident::new("arguments", Span::mixed_site());
-    let cloner = match options.retries() {
+    let cloner = if let Some(place) = options.retries() {
         // What cannot be given to each of several attempts is a fault, told where they are asked for.
-        Some(place) => quote_spanned!(place=> ::core::option::Option::Some(::core::clone::Clone::clone)),
-        None => quote!(::durable::__private::cloner!(&#arguments)),
+        quote_spanned!(place=> ::core::option::Option::Some(::core::clone::Clone::clone))
+    } else {
+        quote!(::durable::__private::cloner!(&#arguments))
     };
     let options = options_value(options, &quote!(::durable::__private::StepOptions));
     let call = quote_spanned! {place=>

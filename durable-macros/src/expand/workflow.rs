@@ -1,6 +1,6 @@
 //! `#[workflow]`: a function that starts the workflow, and an entry in the registry by which a restart finds the body.
 
-use proc_macro2::{Ident, Span, TokenStream};
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::{ReturnType, Token, parse_quote};
@@ -55,6 +55,12 @@ pub(super) fn expand(function: &Function, options: &Options) -> TokenStream {
     // A body that cannot move between threads is told at the function's name.
     let run = quote_spanned!(place=> ::durable::__private::run(#codec, #inner(#(#read),*)));
 
+    // And one that returns no `Result` is told at the type.
+    let (first, last) = ends(&returned);
+    let call = quote_spanned!(first=> ::durable::__private::call::<#returned>);
+    let mut given = Group::new(Delimiter::Parenthesis, quote!(&__WORKFLOW.0, #codec, (__WORKFLOW.1)(#(&#names),*)));
+    given.set_span(last);
+
     halves.emit(&Parts {
         // Workflows are started by name as well, by queues, schedules and recovery. The type of a call is ours.
         outer_lints: quote!(#[allow(dead_code, clippy::type_complexity)]),
@@ -78,7 +84,7 @@ pub(super) fn expand(function: &Function, options: &Options) -> TokenStream {
                 |#(#names),*| ::durable::__private::Arguments::new() #(#written)*,
             );
             ::durable::__private::inventory::submit!(::durable::__private::Registered(&__WORKFLOW.0));
-            ::durable::__private::call::<#returned>(&__WORKFLOW.0, #codec, (__WORKFLOW.1)(#(&#names),*))
+            #call #given
         },
         // A lint for user code would say that the arguments, which are only written down here, should be borrowed.
         braces: Span::call_site(),

@@ -8,7 +8,7 @@ use durable_core::store::{
     Adopt, Entry, Fence, Finish, KnownWorkflow, NewExecutor, NewRecord, NewWorkflow, Outcome, Position, Store, Verdict,
 };
 
-pub(super) const LEASE: Duration = Duration::from_secs(60);
+pub(super) const LEASE: Duration = Duration::from_mins(1);
 
 /// A key that no other row of this process has.
 pub(super) fn key() -> i64 {
@@ -49,6 +49,7 @@ pub(super) fn workflow(id: &str) -> NewWorkflow {
     }
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "it is what the fields it goes into and comes out of hold")]
 pub(super) fn output(text: &str) -> Option<Outcome> {
     Some(Outcome::Output(text.to_owned()))
 }

@@ -146,6 +146,7 @@ every_store_passes! {
     shared {
         races:
             a_takeover_waits_for_a_flush_in_flight,
+            a_flush_waits_for_a_takeover_and_then_writes_nothing,
             two_adopters_share_without_overlap,
             two_executors_begin_the_same_ids_once,
             two_records_for_one_position_leave_one,
@@ -164,3 +165,4 @@ every_store_passes! {
 
 #[cfg(unix)]
 mod files;
+mod servers;

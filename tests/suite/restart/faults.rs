@@ -74,6 +74,7 @@ impl Commit for Faulty {
 macro_rules! through {
     ($($name:ident($($argument:ident: $type:ty),*) -> $given:ty;)+) => {
         $(
+            #[allow(clippy::needless_lifetimes, clippy::elidable_lifetime_names, reason = "some of the arguments have the lifetime")]
             fn $name<'a>(&'a self, $($argument: $type),*) -> StoreFuture<'a, $given> {
                 Box::pin(async move {
                     self.alive()?;

@@ -131,7 +131,7 @@ pub(super) async fn left_by_the_dead(store: &dyn Store, workflows: &[(&str, &str
         host: "elsewhere".into(),
         lock_file: None,
         version: "test".into(),
-        lease: Duration::from_secs(3600),
+        lease: Duration::from_hours(1),
     };
     let fence = store.sign_on(&executor).await.unwrap();
     for (key, (id, name, input)) in (1..).zip(workflows) {

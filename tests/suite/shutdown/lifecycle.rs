@@ -46,7 +46,7 @@ async fn busy(stage: &Stage, key: &str) -> Durable {
 async fn drain_returns_as_soon_as_idle(stage: &Stage) {
     let app = stage.launch().await;
     let begun = Instant::now();
-    let report = app.shutdown_with(ShutdownOptions::within(Duration::from_secs(60))).await;
+    let report = app.shutdown_with(ShutdownOptions::within(Duration::from_mins(1))).await;
     assert!(report.is_clean(), "{report}");
     assert!(begun.elapsed() < Duration::from_secs(5), "{report}");
 }
@@ -78,7 +78,7 @@ async fn later_call_shortens_never_extends(stage: &Stage) {
     let app = busy(stage, &key).await;
     let patient = tokio::spawn({
         let app = app.clone();
-        async move { app.shutdown_with(ShutdownOptions::within(Duration::from_secs(120))).await }
+        async move { app.shutdown_with(ShutdownOptions::within(Duration::from_mins(2))).await }
     });
     while app.state() < Level::Draining {
         tokio::task::yield_now().await;
@@ -94,7 +94,7 @@ async fn dropped_caller_does_not_stop_teardown(stage: &Stage) {
     let app = busy(stage, &key).await;
     let caller = tokio::spawn({
         let app = app.clone();
-        async move { app.shutdown_with(ShutdownOptions::within(Duration::from_secs(120))).await }
+        async move { app.shutdown_with(ShutdownOptions::within(Duration::from_mins(2))).await }
     });
     while app.state() < Level::Draining {
         tokio::task::yield_now().await;

@@ -1,5 +1,6 @@
 //! The user's view: workflows and steps as the macros expand them.
 
+mod attribute;
 mod calls;
 mod children;
 mod engines;

@@ -1,5 +1,6 @@
 use durable::prelude::*;
 
+#[derive(serde::Serialize, serde::Deserialize)]
 struct Receipt;
 
 #[workflow]

@@ -8,15 +8,16 @@ use durable_core::store::{Fault, Fence, StoreError, Verdict};
 use super::super::make::{LEASE, begin, ending, outcomes, record, records, running, sign_on, success, workflow};
 use super::super::site::Site;
 
+fn fault<T>(result: Result<T, StoreError>) -> Option<Fault> {
+    result.err().map(|it| it.fault)
+}
+
 pub(crate) async fn a_closed_store_writes_nothing_and_still_releases(Site { store, .. }: Site) {
     let me = sign_on(&*store, "a").await;
     running(&*store, me, "w").await;
     store.close_work();
     store.close_work();
 
-    fn fault<T>(result: Result<T, StoreError>) -> Option<Fault> {
-        result.err().map(|it| it.fault)
-    }
     assert_eq!(fault(store.commit(me, &[begin(&workflow("v"))], false).await), Some(Fault::Closed));
     assert_eq!(fault(store.find("w").await), Some(Fault::Closed));
     assert_eq!(fault(store.now().await), Some(Fault::Closed));
@@ -55,12 +56,11 @@ pub(crate) async fn a_commit_that_is_dropped_midway_can_be_sent_again(Site { sto
             entries.extend((2..40).map(|number| records([record(run, number, "1")])));
         }
         let patience = Duration::from_micros(30 * round);
-        let result = match tokio::time::timeout(patience, store.commit(me, &entries, false)).await {
-            Ok(result) => result,
-            Err(_) => {
-                dropped += 1;
-                store.commit(me, &entries, true).await
-            }
+        let result = if let Ok(result) = tokio::time::timeout(patience, store.commit(me, &entries, false)).await {
+            result
+        } else {
+            dropped += 1;
+            store.commit(me, &entries, true).await
         };
         assert_eq!(result.unwrap(), vec![Verdict::Stored; entries.len()], "round {round}");
         assert_eq!(outcomes(&*store, run).await.len(), if round % 2 == 0 { 39 } else { 1 });

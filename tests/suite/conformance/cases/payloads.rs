@@ -1,6 +1,6 @@
 //! What is put in comes out.
 
-use durable_core::store::{Fault, Finish, NewWorkflow};
+use durable_core::store::{Fault, Finish, NewRecord, NewWorkflow};
 
 use super::super::make::{
     adopting, begin, commit, depose, ending, finish, outcomes, output, record, recorded, records, running, sign_on,
@@ -85,8 +85,7 @@ pub(crate) async fn texts_of_every_script_come_back(Site { store, .. }: Site) {
 pub(crate) async fn a_raw_nul_is_refused_and_nothing_is_stored(Site { store, .. }: Site) {
     let me = sign_on(&*store, "a").await;
     let run = running(&*store, me, "w").await;
-    let mut named = record(run, 1, "1");
-    named.name = "a\0b".to_owned();
+    let named = NewRecord { name: "a\0b".to_owned(), ..record(run, 1, "1") };
     let bad = [
         begin(&NewWorkflow { name: "a\0b".to_owned(), ..workflow("named") }),
         begin(&workflow("a\0b")),

@@ -1,10 +1,14 @@
 //! Two at once.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use durable_core::store::{Fence, Verdict};
+use durable_core::store::{Entry, Fence, Verdict};
+use tokio::sync::Barrier;
 
-use super::super::make::{adopting, begin, depose, outcomes, record, records, running, sign_on, workflow};
+use super::super::make::{
+    adopting, begin, child, depose, ending, finish, outcomes, record, records, running, sign_on, success, workflow,
+};
 use super::super::site::Site;
 
 pub(crate) async fn a_takeover_waits_for_a_flush_in_flight(site: Site) {
@@ -29,6 +33,40 @@ pub(crate) async fn a_takeover_waits_for_a_flush_in_flight(site: Site) {
     let heir = sign_on(&*site.store, "heir").await;
     let runs = site.store.adopt(&adopting(heir, 10)).await.unwrap().runs;
     assert_eq!(outcomes(&*site.store, runs[0].key).await.len(), 1);
+}
+
+pub(crate) async fn a_flush_waits_for_a_takeover_and_then_writes_nothing(site: Site) {
+    let store = &*site.store;
+    let shapes: [fn(i64) -> Vec<Entry>; 7] = [
+        |_| vec![begin(&workflow("new"))],
+        |run| vec![records([record(run, 1, "1")])],
+        |run| vec![finish(success(run, "1"))],
+        |run| vec![ending([record(run, 1, "1")], success(run, "1"))],
+        |run| vec![child(run, 1, &workflow("new"))],
+        |run| vec![records([record(run, 1, "1"), record(run, 2, "2")])],
+        |run| vec![begin(&workflow("new")), records([record(run, 1, "1")]), finish(success(run, "1"))],
+    ];
+    for (number, shape) in (0..).zip(shapes) {
+        let dead = sign_on(store, "dead").await;
+        let run = running(store, dead, &format!("w-{number}")).await;
+        let mut takeover = site.side_door().await;
+        takeover.execute(if site.is_postgres() { "begin" } else { "begin immediate" }).await;
+        if site.is_postgres() {
+            takeover.execute("select 1 from durable.executors for update").await;
+        }
+        takeover.execute("update durable.executors set epoch = epoch + 1, state = 'DEAD'").await;
+        let flush = tokio::spawn({
+            let store = site.store.clone();
+            async move { store.commit(dead, &shape(run), false).await }
+        });
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(!flush.is_finished(), "shape {number}: nobody knows yet who wins");
+        takeover.execute("commit").await;
+        let verdicts = flush.await.expect("it does not panic").unwrap();
+        assert!(verdicts.iter().all(|it| *it == Verdict::Fenced), "shape {number}: {verdicts:?}");
+        assert_eq!(outcomes(store, run).await, [], "shape {number}");
+    }
+    assert!(store.find("new").await.unwrap().is_none());
 }
 
 pub(crate) async fn two_adopters_share_without_overlap(site: Site) {
@@ -63,16 +101,17 @@ pub(crate) async fn two_adopters_share_without_overlap(site: Site) {
     assert_eq!(keys.len(), 200);
 }
 
-/// Commits begins of the same ids in another order, over and over, and gives how many were stored.
-async fn begin_all(site: Site, fence: Fence, backwards: bool) -> usize {
+/// Commits begins of the same ids, over and over, and gives how many were stored.
+async fn begin_all(site: Site, fence: Fence, start: Arc<Barrier>, backwards: bool) -> usize {
     let store = site.second().await;
     let mut stored = 0;
-    for round in 0..10 {
-        let mut entries: Vec<_> = (0..50).map(|number| begin(&workflow(&format!("w-{round}-{number}")))).collect();
+    for round in 0..ROUNDS {
+        let mut begins: Vec<_> = (0..IDS).map(|number| begin(&workflow(&format!("w-{round}-{number}")))).collect();
         if backwards {
-            entries.reverse();
+            begins.reverse();
         }
-        for verdict in store.commit(fence, &entries, false).await.unwrap() {
+        start.wait().await;
+        for verdict in store.commit(fence, &begins, false).await.unwrap() {
             match verdict {
                 Verdict::Stored => stored += 1,
                 Verdict::Existing(_) => {}
@@ -84,12 +123,18 @@ async fn begin_all(site: Site, fence: Fence, backwards: bool) -> usize {
     stored
 }
 
+const ROUNDS: usize = 8;
+const IDS: usize = 300;
+
 pub(crate) async fn two_executors_begin_the_same_ids_once(site: Site) {
     let (a, b) = (sign_on(&*site.store, "a").await, sign_on(&*site.store, "b").await);
-    let first = tokio::spawn(begin_all(site.clone(), a, false));
-    let second = tokio::spawn(begin_all(site.clone(), b, true));
-    assert_eq!(first.await.expect("it does not panic") + second.await.expect("it does not panic"), 500);
-    assert_eq!(site.store.list(&durable_core::Filter::new().limit(1_000)).await.unwrap().len(), 500);
+    let start = Arc::new(Barrier::new(2));
+    let first = tokio::spawn(begin_all(site.clone(), a, start.clone(), false));
+    let second = tokio::spawn(begin_all(site.clone(), b, start, true));
+    let stored = first.await.expect("it does not panic") + second.await.expect("it does not panic");
+    assert_eq!(stored, ROUNDS * IDS);
+    let all = site.store.list(&durable_core::Filter::new().limit(10_000)).await.unwrap();
+    assert_eq!(all.len(), ROUNDS * IDS);
 }
 
 pub(crate) async fn two_records_for_one_position_leave_one(site: Site) {

@@ -1,7 +1,7 @@
 //! What one row is told.
 
 use durable_core::Status;
-use durable_core::store::{Finish, NewWorkflow, Outcome, Verdict};
+use durable_core::store::{Finish, NewRecord, NewWorkflow, Outcome, Verdict};
 
 use super::super::make::{
     begin, commit, ending, finish, outcomes, output, record, recorded, records, running, sign_on, status, success,
@@ -15,8 +15,7 @@ pub(crate) async fn a_record_is_stored_once(Site { store, .. }: Site) {
 
     assert_eq!(commit(&*store, me, records([record(run, 1, "1")])).await, Verdict::Stored);
     assert_eq!(commit(&*store, me, records([record(run, 1, "2")])).await, Verdict::Superseded);
-    let mut other_name = record(run, 1, "1");
-    other_name.name = "another".to_owned();
+    let other_name = NewRecord { name: "another".to_owned(), ..record(run, 1, "1") };
     assert_eq!(commit(&*store, me, records([other_name])).await, Verdict::Superseded);
 
     assert_eq!(outcomes(&*store, run).await, [(1, output("1"))]);

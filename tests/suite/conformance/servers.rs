@@ -1,0 +1,80 @@
+//! What only a server has: connections that end, rows that others hold, schemas of any name.
+
+use std::sync::Arc;
+
+use durable_core::Filter;
+use durable_core::store::{Fault, Store, Verdict, open};
+
+use super::make::{adopting, begin, commit, depose, running, sign_on, workflow};
+use super::site::{Site, in_postgres};
+
+macro_rules! on_a_server {
+    ($($case:ident),+ $(,)?) => {
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            #[cfg_attr(not(has_postgres), ignore = "no Postgres: set DURABLE_TEST_POSTGRES_URL or install postgresql")]
+            async fn $case() {
+                super::in_postgres(super::$case).await;
+            })+
+        }
+    };
+}
+
+on_a_server! {
+    an_adopter_does_not_wait_for_rows_that_somebody_holds,
+    a_connection_that_the_server_ends_is_replaced,
+    a_schema_can_have_any_name,
+}
+
+async fn an_adopter_does_not_wait_for_rows_that_somebody_holds(site: Site) {
+    let (dead, leaving) = (sign_on(&*site.store, "dead").await, sign_on(&*site.store, "leaving").await);
+    for (owner, id) in [(dead, "held"), (dead, "free"), (leaving, "held-too"), (leaving, "free-too")] {
+        running(&*site.store, owner, id).await;
+    }
+    depose(&*site.store, dead).await;
+    site.store.release(leaving, &[]).await.unwrap();
+    let mut other = site.side_door().await;
+    other.execute("begin").await;
+    other.execute("select 1 from durable.workflows where id like 'held%' for update").await;
+    let heir = sign_on(&*site.store, "heir").await;
+    let runs = site.store.adopt(&adopting(heir, 10)).await.unwrap().runs;
+    assert_eq!(runs.iter().map(|it| &*it.id).collect::<Vec<_>>(), ["free", "free-too"]);
+    other.execute("rollback").await;
+    assert_eq!(site.store.adopt(&adopting(heir, 10)).await.unwrap().runs.len(), 2);
+}
+
+/// A store whose connections can be told from those of the other tests.
+async fn named(site: &Site, name: &str) -> Arc<dyn Store> {
+    let separator = if site.url.contains('?') { '&' } else { '?' };
+    open(&format!("{}{separator}application_name={name}", site.url), &site.schema).await.unwrap()
+}
+
+async fn a_connection_that_the_server_ends_is_replaced(site: Site) {
+    let name = format!("ended_{}", site.schema);
+    let store = named(&site, &name).await;
+    let me = sign_on(&*store, "a").await;
+    running(&*store, me, "w").await;
+    let end = format!("select pg_terminate_backend(pid) from pg_stat_activity where application_name = '{name}'");
+    site.side_door().await.execute(&end).await;
+    let new = [begin(&workflow("v"))];
+    let error = store.commit(me, &new, false).await.expect_err("the connection is gone");
+    assert_eq!(error.fault, Fault::Unreachable, "{error}");
+    assert_eq!(store.commit(me, &new, true).await.unwrap(), [Verdict::Stored]);
+    assert_eq!(commit(&*store, me, begin(&workflow("u"))).await, Verdict::Stored);
+    store.close().await;
+}
+
+async fn a_schema_can_have_any_name(site: Site) {
+    for name in ["My app", "select", "a.b", "quote\"d", "it's", "ż"] {
+        let name = format!("{}_{name}", site.schema);
+        let store = open(&site.url, &name).await.unwrap();
+        store.migrate().await.unwrap();
+        let me = sign_on(&*store, "a").await;
+        running(&*store, me, "w").await;
+        store.migrate().await.unwrap();
+        assert_eq!(store.list(&Filter::new()).await.unwrap().len(), 1, "{name}");
+        store.drop_everything().await.unwrap();
+        store.close().await;
+    }
+    assert_eq!(open(&site.url, &"x".repeat(64)).await.map(drop).expect_err("too long").fault, Fault::Refused);
+}

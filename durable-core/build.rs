@@ -2,5 +2,6 @@
 //! does not know that a macro has read them.
 
 fn main() {
-    println!("cargo::rerun-if-changed=migrations");
+    println!("cargo::rerun-if-changed=migrations/postgres");
+    println!("cargo::rerun-if-changed=migrations/sqlite");
 }

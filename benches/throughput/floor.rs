@@ -37,10 +37,18 @@ impl fmt::Display for Mode {
 /// A row to write.
 #[derive(Debug, Clone, Copy)]
 enum Row {
-    Start { key: i64 },
-    Step { key: i64, number: i32 },
+    Start {
+        key: i64,
+    },
+    Step {
+        key: i64,
+        number: i32,
+    },
     /// The last step and the end are one record, as they are in the engine.
-    Last { key: i64, number: i32 },
+    Last {
+        key: i64,
+        number: i32,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -248,7 +256,8 @@ async fn sqlite_rows(connection: &mut sqlx::SqliteConnection, rows: &[Row]) {
         query.execute(&mut *connection).await.expect("the file is there");
     }
     if !parts.steps.0.is_empty() {
-        let rows: Vec<_> = parts.steps.0.iter().zip(&parts.steps.1).map(|(key, number)| serde_json::json!([key, number])).collect();
+        let rows: Vec<_> =
+            parts.steps.0.iter().zip(&parts.steps.1).map(|(key, number)| serde_json::json!([key, number])).collect();
         let text = "insert into durable_steps (workflow, branch, position, kind, name, attempts, started_at, completed_at, output)
              select value ->> 0, '', value ->> 1, 'step', 'no_op', 1, ?2, ?2, cast(value ->> 1 as text) from json_each(?1)";
         let query = sqlx::query(text).bind(serde_json::json!(rows).to_string()).bind(now);
@@ -256,7 +265,7 @@ async fn sqlite_rows(connection: &mut sqlx::SqliteConnection, rows: &[Row]) {
     }
     if !parts.ends.is_empty() {
         let text = "update durable_workflows set status = 'SUCCESS', output = '45', completed_at = ?2
-             from json_each(?1) where key = value";
+             from json_each(?1) rows where durable_workflows.key = rows.value";
         let query = sqlx::query(text).bind(serde_json::json!(parts.ends).to_string()).bind(now);
         query.execute(&mut *connection).await.expect("the file is there");
     }

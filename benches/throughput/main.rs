@@ -74,7 +74,10 @@ fn postgres(runtime: &Runtime) -> Option<String> {
     let url = server::url();
     if std::env::var_os(server::URL_VARIABLE).is_none() {
         // The throw-away server is made for tests, which want to be quick and need not survive a power cut.
-        runtime.block_on(floor::execute(&url, &["alter system set fsync = on", "alter system set full_page_writes = on", "select pg_reload_conf()"]));
+        runtime.block_on(floor::execute(
+            &url,
+            &["alter system set fsync = on", "alter system set full_page_writes = on", "select pg_reload_conf()"],
+        ));
     }
     Some(url)
 }

@@ -11,7 +11,14 @@ pub(crate) struct Ratios {
 
 impl Ratios {
     /// Adds one sample.
-    pub(crate) fn add(&mut self, store: &'static str, callers: u64, system: &'static str, iterations: u64, elapsed: Duration) {
+    pub(crate) fn add(
+        &mut self,
+        store: &'static str,
+        callers: u64,
+        system: &'static str,
+        iterations: u64,
+        elapsed: Duration,
+    ) {
         #[expect(clippy::cast_precision_loss, reason = "nobody measures 2^52 workflows")]
         let rate = iterations as f64 / elapsed.as_secs_f64();
         self.measured.entry((store, callers)).or_default().entry(system).or_default().push(rate);

@@ -55,7 +55,7 @@ macro_rules! __codec {
 macro_rules! __cloner {
     ($arguments:expr) => {{
         #[allow(unused_imports)]
-        use $crate::__private::probe::{CannotClone as _, CanClone as _};
+        use $crate::__private::probe::{CanClone as _, CannotClone as _};
         (&&$crate::__private::probe::CloneProbe($arguments)).cloner()
     }};
 }

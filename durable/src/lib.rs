@@ -64,11 +64,9 @@ pub mod prelude {
 
     pub use chrono::{DateTime, Utc};
 
-    pub use crate::{
-        Durable, Error, Filter, Result, ShutdownOptions, Status, WorkflowHandle, step, workflow,
-    };
     #[cfg(feature = "testing")]
     pub use crate::testing::TestApp;
+    pub use crate::{Durable, Error, Filter, Result, ShutdownOptions, Status, WorkflowHandle, step, workflow};
 }
 
 // Not public API. Used by generated code.

@@ -1,3 +1,10 @@
 //! The integration tests, in one binary so that they are linked once.
-
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so, and where")]
 mod conformance;
+mod cost;
+mod counter;
+mod crash;
+mod restart;
+mod shutdown;
+mod stage;
+mod workflows;

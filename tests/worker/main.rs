@@ -45,6 +45,8 @@ fn expected(workflow: u32) -> u64 {
 
 #[tokio::main]
 async fn main() -> Result<()> {
+    let filter = tracing_subscriber::EnvFilter::from_default_env(); // RUST_LOG, errors by default
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let mut arguments = std::env::args().skip(1);
     let mode = arguments.next().unwrap_or_default();
     let folder = PathBuf::from(arguments.next().unwrap_or_default());

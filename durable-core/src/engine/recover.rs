@@ -27,8 +27,10 @@ pub(super) async fn at_launch(runtime: &Arc<Runtime>, earlier: &[DeadExecutor]) 
 }
 
 fn is_dead(runtime: &Runtime, host: &str, executor: &DeadExecutor) -> bool {
-    let lock_says_so =
-        || executor.host == *host && executor.lock_file.as_deref().is_some_and(|it| identity::is_holder_dead(Path::new(it)));
+    let lock_says_so = || {
+        executor.host == *host
+            && executor.lock_file.as_deref().is_some_and(|it| identity::is_holder_dead(Path::new(it)))
+    };
     // A process that said that it leaves is still finishing what it runs, whatever its name is.
     let same_name = !executor.leaving && executor.name == runtime.settings.executor;
     executor.expired || same_name || lock_says_so()

@@ -274,7 +274,8 @@ impl Teardown {
         let done = loop {
             let options = self.current();
             // Waiting for user code leaves time for what the engine itself has to do after it.
-            let reserve = if matches!(name, "drain" | "abort") { RESERVE.min(options.total / 2) } else { Duration::ZERO };
+            let reserve =
+                if matches!(name, "drain" | "abort") { RESERVE.min(options.total / 2) } else { Duration::ZERO };
             let deadline = (begun + budget(options)).min(started + options.total.saturating_sub(reserve));
             tokio::select! {
                 biased;

@@ -107,7 +107,8 @@ impl Claim {
     /// ends the workflow, before anything is written.
     pub(crate) async fn keep(&self, operation: Operation<'_>, done: Done) {
         let size = done.outcome.as_ref().map_or(0, Outcome::len);
-        let what = || format!("the result of the {} `{}` at position {}", operation.kind, operation.name, self.position);
+        let what =
+            || format!("the result of the {} `{}` at position {}", operation.kind, operation.name, self.position);
         if let Err(error) = self.execution.runtime.check_size(what, size) {
             return self.execution.stop(Signal::Fail(error)).await;
         }
@@ -122,7 +123,8 @@ impl Claim {
     pub(crate) fn encode<R>(&self, codec: Codec<R>, operation: Operation<'_>, value: &R) -> Result<Outcome, Error> {
         (codec.encode)(value).map_err(|fault| {
             let Operation { kind, name } = operation;
-            let message = format!("the result of the {kind} `{name}` at position {} cannot be recorded: {fault}", self.position);
+            let message =
+                format!("the result of the {kind} `{name}` at position {} cannot be recorded: {fault}", self.position);
             Error::new(ErrorKind::Payload, message)
         })
     }

@@ -59,7 +59,13 @@ impl Registry {
             if let Some(earlier) = by_name.insert(workflow.name, workflow) {
                 let message = format!(
                     "two workflows are named `{}`: {}:{} (in {}) and {}:{} (in {}); rename one of them, or give it another name in the database with #[workflow(name = \"…\")]",
-                    workflow.name, earlier.file, earlier.line, earlier.module, workflow.file, workflow.line, workflow.module
+                    workflow.name,
+                    earlier.file,
+                    earlier.line,
+                    earlier.module,
+                    workflow.file,
+                    workflow.line,
+                    workflow.module
                 );
                 return Err(Error::new(ErrorKind::Registry, message));
             }

@@ -59,7 +59,10 @@ impl From<sqlx::Error> for StoreError {
             | sqlx::Error::Tls(_)
             | sqlx::Error::Protocol(_)
             | sqlx::Error::PoolTimedOut
-            | sqlx::Error::WorkerCrashed => Fault::Unreachable,
+            | sqlx::Error::WorkerCrashed
+            // The connection is in a state that the driver did not expect; another one will not be.
+            | sqlx::Error::InvalidSavePointStatement
+            | sqlx::Error::BeginFailed => Fault::Unreachable,
             sqlx::Error::Database(database) => fault_of_code(&database.code().unwrap_or_default()),
             _ => Fault::Refused,
         };

@@ -27,6 +27,7 @@ impl fmt::Display for Location {
 /// # Errors
 /// [`Fault::Refused`] when the URL is of no known form or its store is not compiled in;
 /// [`Fault::Unreachable`] when the database cannot be reached. Messages hold the URL without its password.
+#[cfg_attr(not(feature = "postgres"), allow(unused_variables, reason = "only Postgres has schemas"))]
 pub async fn open(url: &str, schema: &str) -> Result<Arc<dyn Store>, StoreError> {
     match url.split(':').next().unwrap_or_default() {
         #[cfg(feature = "postgres")]

@@ -21,6 +21,7 @@ pub(super) struct Parts<'a> {
 #[derive(Debug)]
 pub(super) struct PartRecord<'a> {
     pub(super) record: &'a NewRecord,
+    #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "SQLite takes the whole call back instead"))]
     pub(super) ends: bool,
 }
 
@@ -40,6 +41,7 @@ impl<'a> Parts<'a> {
     /// Whether some entry cannot be all or nothing inside one multi-row statement, where every part
     /// sees the database as it was before: an entry that begins one workflow and ends another one,
     /// two ends of one run, or an end with records of another run.
+    #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "SQLite has statement after statement"))]
     pub(super) fn need_care(&self, entries: &[Entry]) -> bool {
         let mut ended = HashSet::with_capacity(self.finishes.len());
         let twins = self.finishes.iter().any(|it| !ended.insert(it.workflow));

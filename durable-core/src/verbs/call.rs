@@ -83,7 +83,10 @@ where
     /// again with the same id.
     pub async fn start(self) -> Result<WorkflowHandle<T, E>> {
         let State::Made(made) = self.state else {
-            return Err(Error::new(crate::ErrorKind::Misuse, "this call was awaited already, and has started its workflow"));
+            return Err(Error::new(
+                crate::ErrorKind::Misuse,
+                "this call was awaited already, and has started its workflow",
+            ));
         };
         let Made { request, codec, place } = *made;
         let started = request.start(&place).await?;

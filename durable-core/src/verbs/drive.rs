@@ -239,9 +239,7 @@ async fn finish(execution: &Arc<Execution>, end: End) -> Finished {
     match execution.write(Entry { finish: Some(row_end), ..Entry::default() }).await {
         Ok(_) => Finished::Yes(Ended { id: row.id.clone(), status, outcome, reason }),
         // The end cannot be stored as it is; that it needs a person can be.
-        Err(Signal::Park(reason)) if status != Status::Parked => {
-            Box::pin(finish(execution, End::parked(reason))).await
-        }
+        Err(Signal::Park(reason)) if status != Status::Parked => Box::pin(finish(execution, End::parked(reason))).await,
         Err(signal) => Finished::No(signal),
     }
 }

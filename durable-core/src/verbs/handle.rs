@@ -131,7 +131,8 @@ where
             Some(outcome) => outcome.clone(),
             None => Outcome::Error(RecordedError::of_engine(&super::outcome::ending_of(&ended)).to_text()),
         };
-        let done = Done { outcome: Some(outcome.clone()), child: Some(self.id.clone()), attempts: 1, ..Done::default() };
+        let done =
+            Done { outcome: Some(outcome.clone()), child: Some(self.id.clone()), attempts: 1, ..Done::default() };
         claim.keep(operation, done).await;
         result_of(self.codec, &self.ended_by(outcome))
     }

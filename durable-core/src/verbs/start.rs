@@ -88,12 +88,7 @@ impl Request {
     }
 
     /// Refuses what cannot be stored, before anything is.
-    fn check(
-        &self,
-        runtime: &Runtime,
-        fresh_id: impl FnOnce() -> String,
-        parent: Option<i64>,
-    ) -> Result<NewWorkflow> {
+    fn check(&self, runtime: &Runtime, fresh_id: impl FnOnce() -> String, parent: Option<i64>) -> Result<NewWorkflow> {
         let name = self.workflow.name;
         let id = self.id.clone().unwrap_or_else(fresh_id);
         check_id("the workflow id", &id)?;
@@ -131,14 +126,8 @@ fn run_new(
         recoveries: 0,
         fingerprint: new.fingerprint,
     };
-    let drive = Drive {
-        runtime: Arc::clone(runtime),
-        workflow,
-        row: Arc::new(row),
-        fence,
-        records: Vec::new(),
-        top_level,
-    };
+    let drive =
+        Drive { runtime: Arc::clone(runtime), workflow, row: Arc::new(row), fence, records: Vec::new(), top_level };
     // A run of the same id can only be here if the row was deleted under it; it is on its way out then.
     let run = drive.spawn().unwrap_or_else(|(earlier, _)| earlier);
     Started { runtime: Arc::clone(runtime), id, run: Some(run) }

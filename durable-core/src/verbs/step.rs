@@ -84,7 +84,8 @@ where
         };
         Some(Box::pin(body(arguments)) as BoxFuture<'a, R>)
     };
-    let made = Made { step, options: step.options, codec, place: Place::claim(), repeatable, attempts: Box::new(attempts) };
+    let made =
+        Made { step, options: step.options, codec, place: Place::claim(), repeatable, attempts: Box::new(attempts) };
     StepCall { state: State::Made(Box::new(made)) }
 }
 

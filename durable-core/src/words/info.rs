@@ -89,6 +89,7 @@ pub struct Filter {
 }
 
 /// How many workflows a listing gives when nothing else is said.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) const DEFAULT_LIMIT: u32 = 100;
 
 impl Filter {

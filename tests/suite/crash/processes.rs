@@ -166,21 +166,65 @@ async fn a_thousand_workflows_killed_twice_all_end_once(database: &Database) {
 
 async fn two_processes_start_the_same_500_ids(database: &Database) {
     let folder = database.folder().display().to_string();
-    let (a, b) = (
-        start("worker", &["same", &folder, "500"], database),
-        start("worker", &["same", &folder, "500"], database),
-    );
+    let (a, b) =
+        (start("worker", &["same", &folder, "500"], database), start("worker", &["same", &folder, "500"], database));
     let (a, b) = tokio::join!(finished(a), finished(b));
     assert!(a.contains("same DONE 500") && b.contains("same DONE 500"), "both get all results: {a} {b}");
 
     let runs = ledger(database.folder());
     assert_eq!(runs.len(), 5_000);
     assert!(runs.values().all(|it| it.len() == 1), "each step ran once, in one of the processes");
-    let shares: HashMap<&String, usize> =
-        runs.values().flatten().fold(HashMap::new(), |mut shares, it| {
-            *shares.entry(it).or_default() += 1;
-            shares
-        });
+    let shares: HashMap<&String, usize> = runs.values().flatten().fold(HashMap::new(), |mut shares, it| {
+        *shares.entry(it).or_default() += 1;
+        shares
+    });
     println!("500 executions, shared {shares:?}");
     assert_eq!(database.look().await.len(), 500);
+}
+
+/// The program may not write files above 100 KiB: to it the disk is full. Then it may.
+#[tokio::test]
+async fn a_full_disk_is_waited_for_and_nothing_is_lost() {
+    let database = Database::sqlite();
+    let folder = database.folder().display().to_string();
+    let limited = r#"trap '' XFSZ; exec prlimit --fsize=102400:unlimited -- "$@""#;
+    let mut child = Command::new("sh")
+        .args(["-c", limited, "limited"])
+        .arg(program("worker"))
+        .args(["many", &folder, "300", "16"])
+        .env("DURABLE_DATABASE_URL", database.url())
+        .env("RUST_LOG", "durable=warn")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("a shell can be started");
+
+    let mut log = BufReader::new(child.stderr.take().expect("it is piped")).lines();
+    let told = async {
+        while let Some(line) = log.next_line().await.expect("it logs text") {
+            if line.contains("a write failed and is tried again") {
+                return line;
+            }
+        }
+        panic!("it ended without having met the end of the disk");
+    };
+    let told = tokio::time::timeout(Duration::from_secs(30), told).await.expect("the disk is full soon");
+    assert!(told.contains("disk"), "{told}");
+    let done = ledger(database.folder()).len();
+    assert!(done < 3_000, "it stands still before its end");
+
+    let pid = child.id().expect("it is running").to_string();
+    let raised = Command::new("prlimit").args(["--pid", &pid, "--fsize=unlimited"]).status().await;
+    assert!(raised.expect("prlimit comes with every Linux").success());
+    let logging = tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
+    let told = finished(child).await;
+    assert!(told.contains("many DONE 300"), "{told}");
+    logging.await.expect("it only reads");
+
+    println!("stood still after {done} of 3,000 steps, and went on when there was room");
+    let runs = ledger(database.folder());
+    assert_eq!(runs.len(), 3_000);
+    assert!(runs.values().all(|it| it.len() == 1), "nothing crashed, so nothing ran twice");
+    assert!(database.look().await.iter().all(|it| it.status == durable::Status::Success));
 }

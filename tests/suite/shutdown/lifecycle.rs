@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use durable::prelude::*;
 use durable::Level;
+use durable::prelude::*;
 
 use crate::counter::{count, counted, fresh};
 use crate::stage::{Stage, on_every_stage};

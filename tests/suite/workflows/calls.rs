@@ -110,7 +110,7 @@ async fn steps_borrow_and_are_generic(_app: TestApp) {
 #[step(retries = 5, backoff = "1ms")]
 async fn succeed_at(key: String, attempt: u32) -> Result<u32> {
     let status = durable::step_status().unwrap();
-    assert_eq!((status.attempt, status.max_attempts), (count(key) , 6));
+    assert_eq!((status.attempt, status.max_attempts), (count(key), 6));
     if status.attempt < attempt {
         return Err(Error::msg(format!("attempt {} fails", status.attempt)));
     }

@@ -59,8 +59,11 @@ async fn a_typed_error_comes_back_as_the_same_value(app: TestApp) {
     let untyped = app.retrieve_workflow::<u64>("p").await.unwrap().await.unwrap_err();
     assert_eq!(untyped.to_string(), "Declined { cents: 2000 }");
     // And an error of the engine comes as the workflow's own type.
-    let conflict = pay(1).id("p2").await.and(failing().id("p2").await.map_err(|it| PaymentError::Engine(it.to_string())));
-    assert!(matches!(conflict, Err(PaymentError::Engine(text)) if text.contains("`pay`") && text.contains("`failing`")));
+    let conflict =
+        pay(1).id("p2").await.and(failing().id("p2").await.map_err(|it| PaymentError::Engine(it.to_string())));
+    assert!(
+        matches!(conflict, Err(PaymentError::Engine(text)) if text.contains("`pay`") && text.contains("`failing`"))
+    );
 }
 
 #[workflow]

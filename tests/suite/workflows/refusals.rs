@@ -75,7 +75,10 @@ async fn a_call_that_was_carried_into_another_task_parks_the_workflow(app: TestA
     assert!(error.is_parked());
     let info = &app.list_workflows(Filter::new().status(Status::Parked)).await.unwrap()[0];
     let reason = info.reason.as_deref().unwrap();
-    assert!(reason.contains("`echo` was called at position 1") && reason.contains("await it in the body of that workflow"), "{reason}");
+    assert!(
+        reason.contains("`echo` was called at position 1") && reason.contains("await it in the body of that workflow"),
+        "{reason}"
+    );
 }
 
 async fn arguments_that_are_too_large_are_refused_with_both_sizes(_app: TestApp) {

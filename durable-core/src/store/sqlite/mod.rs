@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteArguments, SqlitePoolOptions};
-use sqlx::{AssertSqlSafe, Sqlite, SqlitePool, Transaction};
+use sqlx::{AssertSqlSafe, Connection, Sqlite, SqliteConnection, SqlitePool, Transaction};
 
 use self::file::Place;
 use super::meter::Meter;
@@ -77,6 +77,7 @@ impl SqliteStore {
             (only.clone(), only.clone(), only)
         } else {
             place.prepare().await?;
+            let writer = writer.before_acquire(|connection, _| Box::pin(async move { Ok(is_sound(connection)) }));
             let readers = SqlitePoolOptions::new().max_connections(READERS).test_before_acquire(false);
             let read_only = place.options.clone().pragma("query_only", "on");
             (
@@ -152,6 +153,13 @@ impl SqliteStore {
     fn presence(&self) -> &SqlitePool {
         if self.is_closed() { &self.farewell } else { &self.writer }
     }
+}
+
+/// Whether a connection can begin a transaction. Where the disk is full or at fault, SQLite takes a
+/// transaction back by itself, and the driver, which does not know that, takes the connection for
+/// one that is still in it. Such a connection is closed, and another one opened.
+fn is_sound(connection: &SqliteConnection) -> bool {
+    !connection.is_in_transaction()
 }
 
 type LiteQuery = sqlx::query::Query<'static, Sqlite, SqliteArguments>;

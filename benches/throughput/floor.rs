@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use sqlx::postgres::PgPoolOptions;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{AssertSqlSafe, Connection, PgPool, SqlitePool};
-use tokio::sync::{Mutex, mpsc, oneshot};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, SqliteConnection};
+use tokio::sync::{Mutex, MutexGuard, mpsc, oneshot};
 
 /// How rows are committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,11 +50,21 @@ enum Row {
     },
 }
 
+impl Row {
+    fn key(self) -> i64 {
+        match self {
+            Self::Start { key } | Self::Step { key, .. } | Self::Last { key, .. } => key,
+        }
+    }
+}
+
+/// Connections that are kept, and taken in turns: a pool sends a ping through each that comes back,
+/// which would double the round trips of a floor.
 #[derive(Debug, Clone)]
 enum Store {
-    Postgres(PgPool, Arc<str>),
-    /// SQLite has one writer at a time; waiting for a turn in the process is cheaper than being refused.
-    Sqlite(SqlitePool, Arc<Mutex<()>>),
+    Postgres(Arc<Vec<Mutex<PgConnection>>>, Arc<str>),
+    /// SQLite has one writer at a time.
+    Sqlite(Arc<Mutex<SqliteConnection>>),
 }
 
 /// A raw floor on one store.
@@ -79,11 +88,13 @@ impl Floor {
                 .journal_mode(SqliteJournalMode::Wal)
                 .synchronous(SqliteSynchronous::Full)
                 .busy_timeout(Duration::from_secs(30));
-            let pool = SqlitePoolOptions::new().max_connections(1).test_before_acquire(false);
-            Store::Sqlite(pool.connect_with(options).await.expect("the file is there"), Arc::default())
+            Store::Sqlite(Arc::new(Mutex::new(options.connect().await.expect("the file is there"))))
         } else {
-            let pool = PgPoolOptions::new().max_connections(16).min_connections(16).test_before_acquire(false);
-            Store::Postgres(pool.connect(url).await.expect("the server is there"), schema.into())
+            let mut connections = Vec::new();
+            for _ in 0..16 {
+                connections.push(Mutex::new(PgConnection::connect(url).await.expect("the server is there")));
+            }
+            Store::Postgres(Arc::new(connections), schema.into())
         };
         let writer = (mode == Mode::Batched).then(|| {
             let (sender, receiver) = mpsc::unbounded_channel();
@@ -112,10 +123,6 @@ impl Floor {
     }
 
     pub(crate) async fn clear(&self) {
-        match &self.store {
-            Store::Postgres(pool, _) => pool.close().await,
-            Store::Sqlite(pool, _) => pool.close().await,
-        }
         clear(&self.url, &self.schema).await;
     }
 }
@@ -129,7 +136,7 @@ pub(crate) async fn clear(url: &str, schema: &str) {
 
 /// Runs statements on the server.
 pub(crate) async fn execute(url: &str, statements: &[&'static str]) {
-    let mut connection = sqlx::PgConnection::connect(url).await.expect("the server answers");
+    let mut connection = PgConnection::connect(url).await.expect("the server answers");
     for statement in statements {
         sqlx::raw_sql(*statement).execute(&mut connection).await.expect("the server obeys");
     }
@@ -172,42 +179,48 @@ fn id() -> String {
 impl Store {
     async fn write_one(&self, row: Row) {
         match self {
-            Self::Postgres(pool, schema) => postgres_one(pool, schema, row).await,
-            Self::Sqlite(pool, turn) => {
-                let _turn = turn.lock().await;
-                let mut connection = pool.acquire().await.expect("the connection is kept");
-                sqlite_rows(&mut connection, &[row]).await;
+            Self::Postgres(connections, schema) => {
+                let mut connection = take(connections, row.key()).await;
+                postgres_one(&mut connection, schema, row).await;
             }
+            Self::Sqlite(connection) => sqlite_rows(&mut *connection.lock().await, &[row]).await,
         }
     }
 
     async fn write_batch(&self, rows: &[Row]) {
         match self {
-            Self::Postgres(pool, schema) => postgres_batch(pool, schema, rows).await,
-            Self::Sqlite(pool, turn) => {
-                let _turn = turn.lock().await;
-                let mut connection = pool.acquire().await.expect("the connection is kept");
-                sqlite_rows(&mut connection, rows).await;
+            Self::Postgres(connections, schema) => {
+                postgres_batch(&mut *connections[0].lock().await, schema, rows).await;
             }
+            Self::Sqlite(connection) => sqlite_rows(&mut *connection.lock().await, rows).await,
         }
     }
 }
 
-async fn postgres_one(pool: &PgPool, schema: &str, row: Row) {
+/// A free connection, or else a turn with one of them.
+async fn take(connections: &[Mutex<PgConnection>], key: i64) -> MutexGuard<'_, PgConnection> {
+    if let Some(free) = connections.iter().find_map(|it| it.try_lock().ok()) {
+        return free;
+    }
+    let turn = usize::try_from(key).expect("keys count from 1") % connections.len();
+    connections[turn].lock().await
+}
+
+async fn postgres_one(connection: &mut PgConnection, schema: &str, row: Row) {
     let done = match row {
         Row::Start { key } => {
             let text = format!(
                 "insert into {schema}.workflows (key, id, name, version, fingerprint, input, status, executor, attempt, created_at, started_at)
                  values ($1, $2, 'ten_steps', '0123456789abcdef', 1, '{{\"steps\":10}}', 'PENDING', 1, 1, {NOW}, {NOW})"
             );
-            sqlx::query(AssertSqlSafe(text)).bind(key).bind(id()).execute(pool).await
+            sqlx::query(AssertSqlSafe(text)).bind(key).bind(id()).execute(connection).await
         }
         Row::Step { key, number } => {
             let text = format!(
                 "insert into {schema}.steps (workflow, branch, position, kind, name, attempts, started_at, completed_at, output)
                  values ($1, '', $2, 'step', 'no_op', 1, {NOW}, {NOW}, $3)"
             );
-            sqlx::query(AssertSqlSafe(text)).bind(key).bind(number).bind(number.to_string()).execute(pool).await
+            sqlx::query(AssertSqlSafe(text)).bind(key).bind(number).bind(number.to_string()).execute(connection).await
         }
         Row::Last { key, number } => {
             let text = format!(
@@ -216,32 +229,52 @@ async fn postgres_one(pool: &PgPool, schema: &str, row: Row) {
                     values ($1, '', $2, 'step', 'no_op', 1, {NOW}, {NOW}, $3))
                  update {schema}.workflows set status = 'SUCCESS', output = '45', completed_at = {NOW} where key = $1"
             );
-            sqlx::query(AssertSqlSafe(text)).bind(key).bind(number).bind(number.to_string()).execute(pool).await
+            sqlx::query(AssertSqlSafe(text)).bind(key).bind(number).bind(number.to_string()).execute(connection).await
         }
     };
     done.expect("the server is there");
 }
 
-async fn postgres_batch(pool: &PgPool, schema: &str, rows: &[Row]) {
+async fn postgres_batch(connection: &mut PgConnection, schema: &str, rows: &[Row]) {
     let parts = Parts::of(rows);
-    let text = format!(
-        "with started as (
-            insert into {schema}.workflows (key, id, name, version, fingerprint, input, status, executor, attempt, created_at, started_at)
-            select key, id, 'ten_steps', '0123456789abcdef', 1, '{{\"steps\":10}}', 'PENDING', 1, 1, {NOW}, {NOW}
-              from unnest($1::bigint[], $2::text[]) rows (key, id)),
-         recorded as (
-            insert into {schema}.steps (workflow, branch, position, kind, name, attempts, started_at, completed_at, output)
-            select key, '', number, 'step', 'no_op', 1, {NOW}, {NOW}, number::text
-              from unnest($3::bigint[], $4::integer[]) rows (key, number))
-         update {schema}.workflows w set status = 'SUCCESS', output = '45', completed_at = {NOW}
-           from unnest($5::bigint[]) rows (key) where w.key = rows.key"
+    // Only the parts that there are, the last one being the statement itself.
+    let started = format!(
+        "insert into {schema}.workflows (key, id, name, version, fingerprint, input, status, executor, attempt, created_at, started_at)
+         select key, id, 'ten_steps', '0123456789abcdef', 1, '{{\"steps\":10}}', 'PENDING', 1, 1, {NOW}, {NOW}
+           from unnest($1::bigint[], $2::text[]) rows (key, id)"
     );
+    let recorded = format!(
+        "insert into {schema}.steps (workflow, branch, position, kind, name, attempts, started_at, completed_at, output)
+         select key, '', number, 'step', 'no_op', 1, {NOW}, {NOW}, number::text
+           from unnest($3::bigint[], $4::integer[]) rows (key, number)"
+    );
+    // The limit makes the planner look the rows up by their key.
+    let ended = format!(
+        "update {schema}.workflows w set status = 'SUCCESS', output = '45', completed_at = {NOW}
+           from (select * from unnest($5::bigint[]) limit cardinality($5)) rows (key) where w.key = rows.key"
+    );
+    let mut statements = Vec::new();
+    if !parts.starts.is_empty() {
+        statements.push(started);
+    }
+    if !parts.steps.0.is_empty() {
+        statements.push(recorded);
+    }
+    if !parts.ends.is_empty() {
+        statements.push(ended);
+    }
+    let last = statements.pop().expect("a batch is not empty");
+    let with: Vec<_> = statements.iter().enumerate().map(|(number, it)| format!("part_{number} as ({it})")).collect();
+    // Every parameter has its type, also in a text that does not use it.
+    let types = "select $1::bigint[], $2::text[], $3::bigint[], $4::integer[], $5::bigint[] where false";
+    let with = [vec![format!("types as ({types})")], with].concat().join(", ");
     let ids: Vec<String> = parts.starts.iter().map(|_| id()).collect();
-    let query = sqlx::query(AssertSqlSafe(text)).bind(parts.starts).bind(ids).bind(parts.steps.0).bind(parts.steps.1);
-    query.bind(parts.ends).execute(pool).await.expect("the server is there");
+    let query = sqlx::query(AssertSqlSafe(format!("with {with} {last}")));
+    let query = query.bind(parts.starts).bind(ids).bind(parts.steps.0).bind(parts.steps.1);
+    query.bind(parts.ends).execute(connection).await.expect("the server is there");
 }
 
-async fn sqlite_rows(connection: &mut sqlx::SqliteConnection, rows: &[Row]) {
+async fn sqlite_rows(connection: &mut SqliteConnection, rows: &[Row]) {
     let parts = Parts::of(rows);
     let kinds = [parts.starts.len(), parts.steps.0.len(), parts.ends.len()].into_iter().filter(|it| *it > 0).count();
     let now = now();

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::context::Claim;
 use super::execution::Signal;
-use super::level::Level;
 use crate::store::{NewRecord, Record};
 use crate::words::error::{Error, ErrorKind};
 use crate::words::payload::{Codec, Outcome, PayloadError, RecordedError};
@@ -83,7 +82,7 @@ impl Claim {
     /// Returns once the operation may begin: the engine is not on its way down, and everything
     /// recorded before is durable, so that no side effect happens on ground that can still give way.
     pub(crate) async fn ready(&self) {
-        if self.execution.runtime.gate.level() >= Level::Aborting {
+        if self.execution.runtime.gate.is_shut() {
             return self.execution.stop(Signal::Suspend).await;
         }
         self.execution.settle().await;

@@ -8,8 +8,7 @@ use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Waker;
 
-use tokio::sync::watch;
-
+use super::durability::Durability;
 use super::runtime::Runtime;
 use crate::registry::Workflow;
 use crate::store::{Entry, Fault, Fence, NewRecord, Record, RunRow, StoreError, Verdict};
@@ -35,13 +34,13 @@ pub(crate) struct Execution {
     /// What has yet to be written.
     tail: Mutex<Tail>,
     /// How far the sent parcels have come.
-    durable: watch::Sender<Durable>,
+    durability: Durability,
     /// What stops it.
     control: Mutex<Control>,
     /// Step bodies that run just now. When the run is to be suspended they may come to their end.
     in_flight: AtomicUsize,
     /// What it does just now, for reports.
-    doing: Mutex<Option<String>>,
+    doing: Mutex<Option<Activity>>,
 }
 
 /// Positions are counted per branch.
@@ -61,15 +60,6 @@ struct Tail {
     unsent: Vec<NewRecord>,
     /// The number of the last parcel that was handed to the writer.
     sent: u64,
-}
-
-/// How far the sent parcels have come.
-#[derive(Debug, Default)]
-struct Durable {
-    /// The number of the last that is durable.
-    number: u64,
-    /// Why a later one never will be.
-    broken: Option<Signal>,
 }
 
 #[derive(Debug, Default)]
@@ -112,7 +102,7 @@ impl Execution {
             root: Branch::new("".into()),
             recorded: records.into_iter().map(|it| (it.position.clone(), it)).collect(),
             tail: Mutex::default(),
-            durable: watch::Sender::new(Durable::default()),
+            durability: Durability::default(),
             control: Mutex::default(),
             in_flight: AtomicUsize::new(0),
             doing: Mutex::default(),
@@ -151,13 +141,13 @@ impl Execution {
     fn answered(&self, number: u64, verdict: Result<Verdict, StoreError>) {
         let signal = match verdict {
             Ok(Verdict::Stored | Verdict::Existing(_)) => {
-                return self.durable.send_modify(|durable| durable.number = number);
+                return self.durability.reached(number);
             }
             Ok(Verdict::Superseded) => Signal::Replay,
             Ok(Verdict::Fenced) => Signal::Lost,
             Err(error) => signal_of(&error),
         };
-        self.durable.send_modify(|durable| durable.broken = Some(signal.clone()));
+        self.durability.broken(signal.clone());
         self.signal(signal);
     }
 
@@ -178,12 +168,7 @@ impl Execution {
     /// Returns once everything that was sent is durable.
     async fn settled_sent(&self) -> Result<(), Signal> {
         let sent = lock(&self.tail).sent;
-        let mut watcher = self.durable.subscribe();
-        match watcher.wait_for(|it| it.number >= sent || it.broken.is_some()).await {
-            Ok(durable) if durable.number >= sent => Ok(()),
-            Ok(durable) => Err(durable.broken.clone().unwrap_or(Signal::Suspend)),
-            Err(_) => Err(Signal::Suspend), // cannot be: the sender is in `self`
-        }
+        self.durability.up_to(sent).await
     }
 
     /// Writes an entry together with everything not yet sent, and gives its verdict.
@@ -233,19 +218,19 @@ impl Execution {
         pending().await
     }
 
-    /// Says what the run does, until the guard is dropped; a `step` is something that may come to
-    /// its end when the run is to be suspended.
-    pub(crate) fn doing(self: &Arc<Self>, what: String, step: bool) -> Doing {
+    /// Says what the run does, until the guard is dropped.
+    pub(crate) fn doing(&self, what: Activity) -> Doing<'_> {
+        let step = matches!(what, Activity::Step(_));
         *lock(&self.doing) = Some(what);
         if step {
             self.in_flight.fetch_add(1, Ordering::Relaxed);
         }
-        Doing { execution: Arc::clone(self), step }
+        Doing { execution: self, step }
     }
 
     /// What the run does just now, for reports.
     pub(crate) fn activity(&self) -> Option<String> {
-        lock(&self.doing).clone()
+        lock(&self.doing).as_ref().map(ToString::to_string)
     }
 
     /// Whether a step body is running.
@@ -264,14 +249,35 @@ fn signal_of(error: &StoreError) -> Signal {
     }
 }
 
+/// What a run does.
+#[derive(Debug)]
+pub(crate) enum Activity {
+    /// Runs a step's body, which may come to its end when the run is to be suspended.
+    Step(&'static str),
+    /// Waits before the retry of a step.
+    Pause(&'static str),
+    /// Waits for the end of another workflow.
+    Result(String),
+}
+
+impl fmt::Display for Activity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Step(name) => write!(f, "step `{name}`"),
+            Self::Pause(name) => write!(f, "the pause before a retry of step `{name}`"),
+            Self::Result(id) => write!(f, "waiting for the workflow {id:?}"),
+        }
+    }
+}
+
 /// Says what a run does while it lives.
 #[derive(Debug)]
-pub(crate) struct Doing {
-    execution: Arc<Execution>,
+pub(crate) struct Doing<'a> {
+    execution: &'a Execution,
     step: bool,
 }
 
-impl Drop for Doing {
+impl Drop for Doing<'_> {
     fn drop(&mut self) {
         if self.step {
             self.execution.in_flight.fetch_sub(1, Ordering::Relaxed);

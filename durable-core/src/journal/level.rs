@@ -1,5 +1,7 @@
 //! How far the engine is on its way down. It only ever goes one way.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use tokio::sync::watch;
 
 /// How far the engine is on its way down.
@@ -24,19 +26,30 @@ pub enum Level {
 #[derive(Debug)]
 pub(crate) struct Gate {
     level: watch::Sender<Level>,
+    /// Whether the level is `Aborting` or higher: every durable operation asks that, so it is asked
+    /// without a lock.
+    shut: AtomicBool,
 }
 
 impl Gate {
     pub(crate) fn new() -> Self {
-        Self { level: watch::Sender::new(Level::Running) }
+        Self { level: watch::Sender::new(Level::Running), shut: AtomicBool::new(false) }
     }
 
     pub(crate) fn level(&self) -> Level {
         *self.level.borrow()
     }
 
+    /// Whether no durable operation may begin any more.
+    pub(crate) fn is_shut(&self) -> bool {
+        self.shut.load(Ordering::Acquire)
+    }
+
     /// Raises the level. A lower one than the present is ignored, so that callers need not look first.
     pub(crate) fn raise(&self, to: Level) {
+        if to >= Level::Aborting {
+            self.shut.store(true, Ordering::Release);
+        }
         self.level.send_if_modified(|level| {
             let higher = to > *level;
             if higher {

@@ -4,6 +4,7 @@
 pub(crate) mod checkpoint;
 pub(crate) mod context;
 pub(crate) mod current;
+mod durability;
 pub(crate) mod execution;
 pub(crate) mod level;
 pub(crate) mod live;

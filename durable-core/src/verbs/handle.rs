@@ -11,7 +11,7 @@ use super::start::{Started, interrupted};
 use crate::journal::checkpoint::{Done, Operation};
 use crate::journal::context::{Claim, Place};
 use crate::journal::current;
-use crate::journal::execution::Signal;
+use crate::journal::execution::{Activity, Signal};
 use crate::journal::level::Level;
 use crate::journal::live::{Progress, Run};
 use crate::journal::runtime::Runtime;
@@ -105,10 +105,10 @@ where
             return result_of(self.codec, &self.ended_by(outcome));
         }
         let execution = &claim.execution;
-        if execution.runtime.gate.level() >= Level::Aborting {
+        if execution.runtime.gate.is_shut() {
             return execution.stop(Signal::Suspend).await;
         }
-        let _doing = execution.doing(format!("waiting for the workflow {:?}", self.id), false);
+        let _doing = execution.doing(Activity::Result(self.id.clone()));
         let ended = loop {
             // Nobody here will run a workflow that is not here, so a drain does not wait for it.
             let here = self.runtime.live.get(&self.id).is_some();

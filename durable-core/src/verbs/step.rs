@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::journal::checkpoint::{Done, Operation};
 use crate::journal::context::{Claim, Context, Place, StepScope};
-use crate::journal::execution::Signal;
+use crate::journal::execution::{Activity, Signal};
 use crate::journal::level::Level;
 use crate::journal::panics::Watched;
 use crate::store::BoxFuture;
@@ -206,7 +206,7 @@ impl<R: Send> Run<'_, R> {
                 unreachable!("an attempt after which the arguments are used up is never retried")
             };
             // Held until the record is kept: a run that is to be suspended waits for that.
-            let doing = self.claim.execution.doing(format!("step `{}`", self.step.name), true);
+            let doing = self.claim.execution.doing(Activity::Step(self.step.name));
             let result = self.attempt(attempt, most, future).await.map_err(|error| self.in_step(&error));
             let encoded = match &result {
                 Ok(value) => self.claim.encode(self.codec, self.operation, value),
@@ -257,7 +257,7 @@ impl<R: Send> Run<'_, R> {
         let lot = uuid::Uuid::new_v4().as_fields().0;
         let pause = self.options.pause(failed, f64::from(lot) / f64::from(u32::MAX));
         let execution = &self.claim.execution;
-        let _doing = execution.doing(format!("the pause before retry {failed} of step `{}`", self.step.name), false);
+        let _doing = execution.doing(Activity::Pause(self.step.name));
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = execution.runtime.gate.reached(Level::Aborting) => execution.stop(Signal::Suspend).await,

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use sqlx::{SqliteConnection, SqlitePool};
+use sqlx::SqliteConnection;
 
 use super::super::parts::{PartRecord, Parts, all};
 use super::super::{Entry, Fence, Finish, NewWorkflow, StoreError, Verdict};
@@ -91,17 +91,16 @@ impl SqliteStore {
     /// Commits all rows together; `None` when a row was in the way and the careful path has to look.
     pub(super) async fn batch(
         &self,
-        pool: &SqlitePool,
+        connection: &mut SqliteConnection,
         fence: Fence,
         parts: &Parts<'_>,
         entries: &[Entry],
     ) -> Result<Option<Vec<Verdict>>, StoreError> {
         if !(parts.begins.is_empty() && parts.finishes.is_empty()) || parts.records.len() > LARGEST {
-            return self.in_a_transaction(pool, fence, parts, entries).await;
+            return self.in_a_transaction(connection, fence, parts, entries).await;
         }
         // Records of one statement are stored together or not at all, so it can commit by itself.
-        let mut connection = pool.acquire().await?;
-        match self.insert_records(&mut connection, fence, &parts.records).await {
+        match self.insert_records(connection, fence, &parts.records).await {
             Err(error) if is_clash(&error) => Ok(None),
             Err(error) => Err(error.into()),
             Ok(rows) => {
@@ -114,12 +113,12 @@ impl SqliteStore {
 
     async fn in_a_transaction(
         &self,
-        pool: &SqlitePool,
+        connection: &mut SqliteConnection,
         fence: Fence,
         parts: &Parts<'_>,
         entries: &[Entry],
     ) -> Result<Option<Vec<Verdict>>, StoreError> {
-        let mut transaction = self.begin(pool).await?;
+        let mut transaction = self.begin(connection).await?;
         // The fence is in every statement, so what is written proves that it holds, and only a
         // statement that wrote nothing has to be asked why.
         let mut verdicts = all(&Verdict::Stored, entries.len());

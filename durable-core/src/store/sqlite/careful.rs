@@ -1,7 +1,7 @@
 //! The careful path: one transaction, entry by entry, row by row. It is for what may have been
 //! written before, and for races; it looks at every row that is in the way.
 
-use sqlx::{SqliteConnection, SqlitePool};
+use sqlx::SqliteConnection;
 
 use super::super::decode::{HeldRow, RecordRow, StoredEndRow, decode};
 use super::super::parts::{StoredEnd, all, is_same_end, is_same_record};
@@ -31,11 +31,11 @@ impl SqliteStore {
     /// Commits the entries one by one in one transaction, and says of each what became of it.
     pub(super) async fn one_by_one(
         &self,
-        pool: &SqlitePool,
+        connection: &mut SqliteConnection,
         fence: Fence,
         entries: &[Entry],
     ) -> Result<Vec<Verdict>, StoreError> {
-        let mut transaction = self.begin(pool).await?;
+        let mut transaction = self.begin(connection).await?;
         if self.fenced(&self.texts.commit.fence, fence).fetch_optional(&mut *transaction).await?.is_none() {
             self.undo(transaction).await?;
             return Ok(all(&Verdict::Fenced, entries.len()));

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use sqlx::{Row, SqliteConnection, SqlitePool};
+use sqlx::{Row, SqliteConnection};
 
 use super::super::decode::{HeldRow, decode};
 use super::super::parts::{Parts, all, error_of, micros, output_of};
@@ -55,12 +55,12 @@ texts! {
 impl Commit for SqliteStore {
     fn commit<'a>(&'a self, fence: Fence, entries: &'a [Entry], again: bool) -> StoreFuture<'a, Vec<Verdict>> {
         Box::pin(async move {
-            let pool = self.work()?;
             refuse_nul(entries)?;
-            let verdicts = if again { None } else { self.at_once(pool, fence, entries).await? };
+            let mut turn = self.work().await?;
+            let verdicts = if again { None } else { self.at_once(&mut turn, fence, entries).await? };
             match verdicts {
                 Some(verdicts) => Ok(verdicts),
-                None => self.one_by_one(pool, fence, entries).await,
+                None => self.one_by_one(&mut turn, fence, entries).await,
             }
         })
     }
@@ -71,27 +71,27 @@ impl SqliteStore {
     /// would not recognize: some row was in the way.
     async fn at_once(
         &self,
-        pool: &SqlitePool,
+        connection: &mut SqliteConnection,
         fence: Fence,
         entries: &[Entry],
     ) -> Result<Option<Vec<Verdict>>, StoreError> {
         let parts = Parts::of(entries);
         let sent = match (&parts.begins[..], &parts.records[..], &parts.finishes[..]) {
             ([], [], []) => return Ok(Some(all(&Verdict::Stored, entries.len()))),
-            ([begin], [], []) if !is_large(begin) => return self.lone_begin(pool, fence, begin, entries).await,
+            ([begin], [], []) if !is_large(begin) => return self.lone_begin(connection, fence, begin, entries).await,
             ([], [record], []) => {
                 let query = bind_record(self.timed(&self.texts.commit.record, fence), record.record);
-                self.write(pool, query).await.map(|rows| {
+                self.write(connection, query).await.map(|rows| {
                     let verdict = if rows == 0 { Verdict::Fenced } else { Verdict::Stored };
                     Some(all(&verdict, entries.len()))
                 })
             }
             ([], [], [finish]) => {
                 let query = bind_finish(self.timed(&self.texts.commit.finish, fence), finish);
-                let rows = self.write(pool, query).await;
+                let rows = self.write(connection, query).await;
                 rows.map(|rows| (rows > 0).then(|| all(&Verdict::Stored, entries.len())))
             }
-            _ => return self.batch(pool, fence, &parts, entries).await,
+            _ => return self.batch(connection, fence, &parts, entries).await,
         };
         match sent {
             Err(error) if is_clash(&error) => Ok(None),
@@ -101,15 +101,15 @@ impl SqliteStore {
 
     async fn lone_begin(
         &self,
-        pool: &SqlitePool,
+        connection: &mut SqliteConnection,
         fence: Fence,
         begin: &NewWorkflow,
         entries: &[Entry],
     ) -> Result<Option<Vec<Verdict>>, StoreError> {
-        if self.write(pool, self.begin_statement(fence, begin)).await? > 0 {
+        if self.write(connection, self.begin_statement(fence, begin)).await? > 0 {
             return Ok(Some(all(&Verdict::Stored, entries.len())));
         }
-        let found = self.existing(&mut *pool.acquire().await?, fence, &[&begin.id]).await?;
+        let found = self.existing(connection, fence, &[&begin.id]).await?;
         Ok(found.into_values().next().map(|(held, ours)| {
             let verdict = if ours { Verdict::Existing(held) } else { Verdict::Fenced };
             all(&verdict, entries.len())

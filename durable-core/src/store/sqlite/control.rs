@@ -35,7 +35,8 @@ impl Texts {
 impl Control for SqliteStore {
     fn cancel<'a>(&'a self, id: &'a str, reason: &'a str) -> StoreFuture<'a, Option<Status>> {
         Box::pin(async move {
-            let mut transaction = self.begin(self.work()?).await?;
+            let mut turn = self.work().await?;
+            let mut transaction = self.begin(&mut turn).await?;
             let row = self.query(&self.texts.control.status).bind(id).fetch_optional(&mut *transaction).await?;
             let Some(row) = row else {
                 self.undo(transaction).await?;

@@ -118,7 +118,7 @@ impl Executors for SqliteStore {
             let query = query.bind(&executor.host).bind(&executor.lock_file).bind(&executor.version);
             let query = query.bind(micros(executor.lease)).bind(fence.epoch).bind(local_micros());
             // The key is fresh, so a row that is there was left by this very call, sent before.
-            self.write(self.presence(), query).await?;
+            self.write(&mut *self.presence().await?, query).await?;
             Ok(fence)
         })
     }
@@ -127,10 +127,10 @@ impl Executors for SqliteStore {
         Box::pin(async move {
             let now = local_micros();
             let query = self.fenced(&self.texts.executors.beat, fence).bind(now.saturating_add(micros(lease)));
-            let ours = self.write(self.presence(), query).await? > 0;
+            let ours = self.write(&mut *self.presence().await?, query).await? > 0;
             let mut presence = Presence { ours, ..Presence::default() };
             let query = self.query(&self.texts.executors.look_around).bind(fence.executor).bind(now);
-            for row in &query.bind(json(running)).fetch_all(self.presence()).await? {
+            for row in &query.bind(json(running)).fetch_all(&mut *self.presence().await?).await? {
                 match row.try_get::<&str, _>("what")? {
                     "orphans" => presence.orphans = true,
                     "expired" => presence.expired.push(decode::decode::<_, ExecutorRow, _>(row)?),
@@ -143,14 +143,19 @@ impl Executors for SqliteStore {
 
     fn announce_leaving(&self, fence: Fence) -> StoreFuture<'_, ()> {
         Box::pin(async move {
-            self.write(self.presence(), self.fenced(&self.texts.executors.announce_leaving, fence)).await?;
+            self.write(&mut *self.presence().await?, self.fenced(&self.texts.executors.announce_leaving, fence))
+                .await?;
             Ok(())
         })
     }
 
     fn executors(&self) -> StoreFuture<'_, Vec<DeadExecutor>> {
         Box::pin(async move {
-            let rows = self.query(&self.texts.executors.all).bind(local_micros()).fetch_all(self.presence()).await?;
+            let rows = self
+                .query(&self.texts.executors.all)
+                .bind(local_micros())
+                .fetch_all(&mut *self.presence().await?)
+                .await?;
             rows.iter().map(decode::decode::<_, ExecutorRow, _>).collect()
         })
     }
@@ -158,7 +163,7 @@ impl Executors for SqliteStore {
     fn depose(&self, executor: i64, epoch: i64) -> StoreFuture<'_, bool> {
         Box::pin(async move {
             let query = self.query(&self.texts.executors.depose).bind(executor).bind(epoch);
-            Ok(self.write(self.presence(), query).await? > 0)
+            Ok(self.write(&mut *self.presence().await?, query).await? > 0)
         })
     }
 
@@ -168,7 +173,7 @@ impl Executors for SqliteStore {
             let query = self.fenced(&self.texts.executors.adopt, adopt.fence).bind(json(&known));
             let query = query.bind(i64::from(adopt.limit));
             let query = TOO_MANY_RECOVERIES.into_iter().fold(query, sqlx::query::Query::bind);
-            let rows = query.bind(local_micros()).fetch_all(self.presence()).await?;
+            let rows = query.bind(local_micros()).fetch_all(&mut *self.presence().await?).await?;
             self.meter.committed(rows.len() as u64);
             let mut adopted = Adopted::default();
             for row in &rows {
@@ -186,14 +191,14 @@ impl Executors for SqliteStore {
         Box::pin(async move {
             let names: Vec<&str> = known.iter().map(|it| it.name.as_str()).collect();
             let query = self.query(&self.texts.executors.count_unknown).bind(json(&names));
-            Ok(query.fetch_one(self.presence()).await?.try_get::<i64, _>(0)?.unsigned_abs())
+            Ok(query.fetch_one(&mut *self.presence().await?).await?.try_get::<i64, _>(0)?.unsigned_abs())
         })
     }
 
     fn release<'a>(&'a self, fence: Fence, stuck: &'a [i64]) -> StoreFuture<'a, Released> {
         Box::pin(async move {
             let query = self.fenced(&self.texts.executors.release, fence).bind(json(stuck));
-            let rows = query.fetch_all(self.presence()).await?;
+            let rows = query.fetch_all(&mut *self.presence().await?).await?;
             self.meter.committed(rows.len() as u64);
             let direct: Result<Vec<bool>, StoreError> = rows.iter().map(|row| Ok(row.try_get("direct")?)).collect();
             let direct = direct?.into_iter().filter(|it| *it).count() as u64;
@@ -203,7 +208,7 @@ impl Executors for SqliteStore {
 
     fn sign_off(&self, fence: Fence) -> StoreFuture<'_, ()> {
         Box::pin(async move {
-            self.write(self.presence(), self.fenced(&self.texts.executors.sign_off, fence)).await?;
+            self.write(&mut *self.presence().await?, self.fenced(&self.texts.executors.sign_off, fence)).await?;
             Ok(())
         })
     }

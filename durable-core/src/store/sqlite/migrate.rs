@@ -24,12 +24,11 @@ impl SqliteStore {
     }
 
     async fn look_and_migrate(&self) -> Result<(), StoreError> {
-        let mut connection = self.presence().acquire().await?;
+        let mut connection = self.presence().await?;
         if compare(&MIGRATIONS, &self.applied(&mut connection).await?)? == Standing::Current {
             return Ok(());
         }
-        drop(connection);
-        let mut transaction = self.begin(self.presence()).await?;
+        let mut transaction = self.begin(&mut connection).await?;
         // Another process may have been here between the look and the lock.
         if compare(&MIGRATIONS, &self.applied(&mut transaction).await?)? == Standing::Behind {
             MIGRATIONS.run_direct(None, &mut *transaction, false).await?;
@@ -49,7 +48,8 @@ impl SqliteStore {
     }
 
     pub(super) async fn drop_tables(&self) -> Result<(), StoreError> {
-        let mut transaction = self.begin(self.presence()).await?;
+        let mut turn = self.presence().await?;
+        let mut transaction = self.begin(&mut turn).await?;
         for text in self.texts.control.drops() {
             self.query(text).execute(&mut *transaction).await?;
         }

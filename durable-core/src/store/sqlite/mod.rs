@@ -9,24 +9,23 @@ mod commit;
 mod control;
 mod executors;
 mod file;
+mod lane;
 mod migrate;
 mod read;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use sqlx::sqlite::{SqliteArguments, SqlitePoolOptions};
 use sqlx::{AssertSqlSafe, Connection, Sqlite, SqliteConnection, SqlitePool, Transaction};
 
 use self::file::Place;
+use self::lane::{Lane, Reader, Turn};
 use super::meter::Meter;
 use super::{BoxFuture, Costs, Fault, Lifecycle, Location, StoreError, StoreFuture};
 
 /// Connections that only read.
 const READERS: u32 = 4;
-/// How long a caller waits for the connection that writes.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Takes the write lock at once. A transaction that starts by reading and then writes is refused
 /// without waiting when another process wrote in between.
 const BEGIN: &str = "begin immediate";
@@ -35,11 +34,12 @@ const BEGIN: &str = "begin immediate";
 #[derive(Debug)]
 pub(crate) struct SqliteStore {
     /// The one connection that writes. In memory it is also the one that reads.
-    writer: SqlitePool,
-    readers: SqlitePool,
+    writer: Lane,
+    /// Connections that only read; none in memory.
+    readers: Option<SqlitePool>,
     /// What is left for giving back and signing off once the work is closed: opened only then, so
     /// that this process does not compete with itself for the write lock before.
-    farewell: SqlitePool,
+    farewell: Lane,
     closed: AtomicBool,
     texts: Texts,
     location: Location,
@@ -65,27 +65,16 @@ impl SqliteStore {
     /// cannot be written; [`Fault::Foreign`] for a file that is no SQLite database.
     pub(crate) async fn open(url: &str) -> Result<Self, StoreError> {
         let place = Place::of(url)?;
-        let writer = SqlitePoolOptions::new()
-            .max_connections(1)
-            .min_connections(0)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .test_before_acquire(false)
-            .acquire_timeout(ACQUIRE_TIMEOUT);
-        let (writer, readers, farewell) = if place.location.in_memory {
-            let only = writer.connect_with(place.options).await?;
-            (only.clone(), only.clone(), only)
+        let in_memory = place.location.in_memory;
+        let readers = if in_memory {
+            None
         } else {
             place.prepare().await?;
-            let writer = writer.before_acquire(|connection, _| Box::pin(async move { Ok(is_sound(connection)) }));
             let readers = SqlitePoolOptions::new().max_connections(READERS).test_before_acquire(false);
-            let read_only = place.options.clone().pragma("query_only", "on");
-            (
-                writer.clone().connect_lazy_with(place.options.clone()),
-                readers.connect_lazy_with(read_only),
-                writer.connect_lazy_with(place.options),
-            )
+            Some(readers.connect_lazy_with(place.options.clone().pragma("query_only", "on")))
         };
+        let writer = Lane::new(place.options.clone(), in_memory);
+        let farewell = Lane::new(place.options, in_memory);
         let made = |text: &str| Arc::from(text);
         let texts = Texts {
             commit: commit::Texts::new(made),
@@ -106,19 +95,19 @@ impl SqliteStore {
     }
 
     /// Sends a writing statement that is a transaction of its own, and gives how many rows it wrote.
-    async fn write(&self, pool: &SqlitePool, query: LiteQuery) -> Result<u64, sqlx::Error> {
-        let rows = query.execute(pool).await?.rows_affected();
+    async fn write(&self, connection: &mut SqliteConnection, query: LiteQuery) -> Result<u64, sqlx::Error> {
+        let rows = query.execute(connection).await?.rows_affected();
         self.meter.committed(rows);
         Ok(rows)
     }
 
-    async fn begin(&self, pool: &SqlitePool) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
+    async fn begin<'c>(&self, connection: &'c mut SqliteConnection) -> Result<Transaction<'c, Sqlite>, sqlx::Error> {
         self.meter.statement();
-        pool.begin_with(BEGIN).await
+        connection.begin_with(BEGIN).await
     }
 
     /// Commits a transaction that wrote `rows`.
-    async fn end(&self, transaction: Transaction<'static, Sqlite>, rows: u64) -> Result<(), sqlx::Error> {
+    async fn end(&self, transaction: Transaction<'_, Sqlite>, rows: u64) -> Result<(), sqlx::Error> {
         self.meter.statement();
         transaction.commit().await?;
         self.meter.committed(rows);
@@ -126,7 +115,7 @@ impl SqliteStore {
     }
 
     /// Takes back what a transaction did.
-    async fn undo(&self, transaction: Transaction<'static, Sqlite>) -> Result<(), sqlx::Error> {
+    async fn undo(&self, transaction: Transaction<'_, Sqlite>) -> Result<(), sqlx::Error> {
         self.meter.statement();
         transaction.rollback().await
     }
@@ -139,27 +128,26 @@ impl SqliteStore {
         if self.is_closed() { Err(StoreError::new(Fault::Closed, "the store is closed")) } else { Ok(()) }
     }
 
-    /// The pool for writing executions down, unless the work is closed.
-    fn work(&self) -> Result<&SqlitePool, StoreError> {
-        self.check_open().map(|()| &self.writer)
+    /// A turn to write executions down, unless the work is closed.
+    async fn work(&self) -> Result<Turn, StoreError> {
+        self.check_open()?;
+        Ok(self.writer.turn().await?)
     }
 
-    /// The pool for reading, unless the work is closed.
-    fn reading(&self) -> Result<&SqlitePool, StoreError> {
-        self.check_open().map(|()| &self.readers)
+    /// A connection to read with, unless the work is closed.
+    async fn reading(&self) -> Result<Reader, StoreError> {
+        self.check_open()?;
+        Ok(match &self.readers {
+            Some(readers) => Reader::Pooled(readers.acquire().await?),
+            None => Reader::Only(self.writer.turn().await?),
+        })
     }
 
-    /// The pool for executors' rows, which works on after the work is closed.
-    fn presence(&self) -> &SqlitePool {
-        if self.is_closed() { &self.farewell } else { &self.writer }
+    /// A turn for executors' rows, which goes on after the work is closed.
+    async fn presence(&self) -> Result<Turn, sqlx::Error> {
+        let farewell = self.is_closed() && !self.location.in_memory;
+        if farewell { self.farewell.turn().await } else { self.writer.turn().await }
     }
-}
-
-/// Whether a connection can begin a transaction. Where the disk is full or at fault, SQLite takes a
-/// transaction back by itself, and the driver, which does not know that, takes the connection for
-/// one that is still in it. Such a connection is closed, and another one opened.
-fn is_sound(connection: &SqliteConnection) -> bool {
-    !connection.is_in_transaction()
 }
 
 type LiteQuery = sqlx::query::Query<'static, Sqlite, SqliteArguments>;
@@ -179,17 +167,18 @@ impl Lifecycle for SqliteStore {
 
     fn close_work(&self) {
         self.closed.store(true, Ordering::Release);
-        if !self.location.in_memory {
+        if let Some(readers) = &self.readers {
             // Closing marks the pool before its future is polled; nobody waits for the rest here.
-            drop(self.writer.close());
-            drop(self.readers.close());
+            drop(readers.close());
         }
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             self.close_work();
-            self.readers.close().await;
+            if let Some(readers) = &self.readers {
+                readers.close().await;
+            }
             self.writer.close().await;
             self.farewell.close().await;
         })

@@ -52,21 +52,23 @@ impl Read for SqliteStore {
 
     fn find<'a>(&'a self, id: &'a str) -> StoreFuture<'a, Option<Held>> {
         Box::pin(async move {
-            let row = self.query(&self.texts.read.find).bind(id).fetch_optional(self.reading()?).await?;
+            let row = self.query(&self.texts.read.find).bind(id).fetch_optional(&mut *self.reading().await?).await?;
             row.as_ref().map(decode::<_, HeldRow, _>).transpose()
         })
     }
 
     fn ended<'a>(&'a self, ids: &'a [String]) -> StoreFuture<'a, Vec<Ended>> {
         Box::pin(async move {
-            let rows = self.query(&self.texts.read.ended).bind(json(ids)).fetch_all(self.reading()?).await?;
+            let rows =
+                self.query(&self.texts.read.ended).bind(json(ids)).fetch_all(&mut *self.reading().await?).await?;
             rows.iter().map(decode::<_, EndedRow, _>).collect()
         })
     }
 
     fn records<'a>(&'a self, keys: &'a [i64]) -> StoreFuture<'a, Vec<Record>> {
         Box::pin(async move {
-            let rows = self.query(&self.texts.read.records).bind(json(keys)).fetch_all(self.reading()?).await?;
+            let rows =
+                self.query(&self.texts.read.records).bind(json(keys)).fetch_all(&mut *self.reading().await?).await?;
             rows.iter().map(decode::<_, RecordRow, _>).collect()
         })
     }
@@ -79,20 +81,20 @@ impl Read for SqliteStore {
             let query = self.query(if filter.newest_first { &texts.newest_first } else { &texts.oldest_first });
             let query = query.bind(statuses).bind(&filter.name).bind(&filter.id_prefix);
             let query = query.bind(i64::from(filter.limit.unwrap_or(DEFAULT_LIMIT))).bind(i64::from(filter.offset));
-            query.fetch_all(self.reading()?).await?.iter().map(decode::<_, WorkflowRow, _>).collect()
+            query.fetch_all(&mut *self.reading().await?).await?.iter().map(decode::<_, WorkflowRow, _>).collect()
         })
     }
 
     fn show<'a>(&'a self, id: &'a str) -> StoreFuture<'a, Option<WorkflowInfo>> {
         Box::pin(async move {
-            let row = self.query(&self.texts.read.show).bind(id).fetch_optional(self.reading()?).await?;
+            let row = self.query(&self.texts.read.show).bind(id).fetch_optional(&mut *self.reading().await?).await?;
             row.as_ref().map(decode::<_, WorkflowRow, _>).transpose()
         })
     }
 
     fn steps<'a>(&'a self, id: &'a str) -> StoreFuture<'a, Vec<StepInfo>> {
         Box::pin(async move {
-            let rows = self.query(&self.texts.read.steps).bind(id).fetch_all(self.reading()?).await?;
+            let rows = self.query(&self.texts.read.steps).bind(id).fetch_all(&mut *self.reading().await?).await?;
             let mut steps: Vec<StepInfo> = rows.iter().map(decode::<_, StepRow, _>).collect::<Result<_, _>>()?;
             steps.sort_by(by_position);
             Ok(steps)

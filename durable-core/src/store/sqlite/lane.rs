@@ -1,0 +1,123 @@
+//! The connection that writes: one, kept open, taken in turns.
+//!
+//! A pool would send a ping through it at each release, and a commit to SQLite is hardly longer
+//! than that.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+
+use sqlx::pool::PoolConnection;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection, Sqlite, SqliteConnection};
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+/// One connection, opened when it is first needed, and again when it has become useless.
+#[derive(Debug)]
+pub(super) struct Lane {
+    options: SqliteConnectOptions,
+    /// Whether the connection is the database, which it is in memory.
+    is_database: bool,
+    slot: Arc<Mutex<Slot>>,
+}
+
+/// What is there of the connection.
+#[derive(Debug, Default)]
+enum Slot {
+    #[default]
+    Unopened,
+    Open(SqliteConnection),
+    Closed,
+}
+
+impl Lane {
+    pub(super) fn new(options: SqliteConnectOptions, is_database: bool) -> Self {
+        Self { options, is_database, slot: Arc::default() }
+    }
+
+    /// Waits for one's turn. Turns come in the order in which they were asked for.
+    ///
+    /// # Errors
+    /// The lane is closed, in the words of a closed pool; or the connection cannot be opened.
+    pub(super) async fn turn(&self) -> Result<Turn, sqlx::Error> {
+        let mut slot = Arc::clone(&self.slot).lock_owned().await;
+        match *slot {
+            Slot::Open(_) => {}
+            Slot::Unopened => *slot = Slot::Open(self.options.connect().await?),
+            Slot::Closed => return Err(sqlx::Error::PoolClosed),
+        }
+        Ok(Turn { slot, is_database: self.is_database })
+    }
+
+    /// Closes the connection once nobody has a turn; there are no turns any more after that.
+    pub(super) async fn close(&self) {
+        let slot = std::mem::replace(&mut *self.slot.lock().await, Slot::Closed);
+        if let Slot::Open(connection) = slot {
+            let _ = connection.close().await; // whatever was committed is in the file
+        }
+    }
+}
+
+/// A turn with the connection.
+#[derive(Debug)]
+pub(super) struct Turn {
+    slot: OwnedMutexGuard<Slot>,
+    is_database: bool,
+}
+
+impl Deref for Turn {
+    type Target = SqliteConnection;
+
+    fn deref(&self) -> &SqliteConnection {
+        match &*self.slot {
+            Slot::Open(connection) => connection,
+            _ => unreachable!("a turn begins with an open connection, and nobody else has the slot"),
+        }
+    }
+}
+
+impl DerefMut for Turn {
+    fn deref_mut(&mut self) -> &mut SqliteConnection {
+        match &mut *self.slot {
+            Slot::Open(connection) => connection,
+            _ => unreachable!("a turn begins with an open connection, and nobody else has the slot"),
+        }
+    }
+}
+
+impl Drop for Turn {
+    /// Where the disk is full or at fault, SQLite takes a transaction back by itself, and the
+    /// driver, which does not know that, takes the connection for one that is still in it. Such a
+    /// connection cannot begin another one: it is dropped, and the next turn opens a new one.
+    fn drop(&mut self) {
+        if !self.is_database && self.is_in_transaction() {
+            *self.slot = Slot::Unopened;
+        }
+    }
+}
+
+/// A connection to read with: one of the readers', or in memory a turn with the only one.
+#[derive(Debug)]
+pub(super) enum Reader {
+    Pooled(PoolConnection<Sqlite>),
+    Only(Turn),
+}
+
+impl Deref for Reader {
+    type Target = SqliteConnection;
+
+    fn deref(&self) -> &SqliteConnection {
+        match self {
+            Self::Pooled(connection) => connection,
+            Self::Only(turn) => turn,
+        }
+    }
+}
+
+impl DerefMut for Reader {
+    fn deref_mut(&mut self) -> &mut SqliteConnection {
+        match self {
+            Self::Pooled(connection) => connection,
+            Self::Only(turn) => turn,
+        }
+    }
+}

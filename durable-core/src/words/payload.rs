@@ -27,7 +27,7 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Payload for T {}
 pub enum Outcome {
     /// The value, as JSON.
     Output(String),
-    /// The error, as the JSON of a [`RecordedError`].
+    /// The error, as JSON with `type`, `message` and `value`.
     Error(String),
 }
 

@@ -30,7 +30,8 @@ fn a_lower_floor_never_looks_up() {
 fn sql_is_only_in_the_stores() {
     let mut faults = Vec::new();
     for file in rust_files("durable-core/src").into_iter().chain(rust_files("durable/src")) {
-        if file.components().any(|it| it.as_os_str() == "store") {
+        // `words/contention.rs` asks errors that users bring whether they come from a lost race.
+        if file.components().any(|it| it.as_os_str() == "store") || file.ends_with("words/contention.rs") {
             continue;
         }
         for (number, line) in code_lines(&file) {

@@ -7,9 +7,11 @@ pub use inventory;
 
 pub use crate::registry::{Arguments, Registered, Taken, Workflow};
 pub use crate::store::BoxFuture;
+pub use crate::store::Isolation;
 pub use crate::verbs::call::call;
 pub use crate::verbs::outcome::Returned;
 pub use crate::verbs::step::{Step, blocking, step};
+pub use crate::verbs::transaction::{Transaction, TransactionOptions, transaction};
 pub use crate::words::payload::{Codec, Outcome, Payload, PayloadError};
 pub use crate::words::policy::{StepOptions, WorkflowOptions};
 pub use crate::{__cloner as cloner, __codec as codec};

@@ -28,6 +28,7 @@ pub use verbs::handle::{WorkflowHandle, retrieve_workflow};
 pub use verbs::inside::{StepStatus, idempotency_key, step_status};
 pub use verbs::manage::{cancel_workflow, list_steps, list_workflows};
 pub use verbs::step::StepCall;
+pub use verbs::transaction::TransactionCall;
 pub use words::error::{Error, ErrorKind, Result};
 pub use words::info::{Filter, StepInfo, WorkflowInfo};
 pub use words::payload::Payload;

@@ -67,10 +67,10 @@ fn parts(attribute: &Attribute) -> Vec<(Meta, Attribute)> {
 }
 
 /// Which attribute of ours this is, if it is one: `step`, `durable::step`, and not another crate's `other::step`.
-pub(crate) fn ours(attribute: &Attribute) -> Option<&'static str> {
+pub(crate) fn ours(attribute: &Attribute, facade: &str) -> Option<&'static str> {
     let mut segments = attribute.path().segments.iter().rev();
     let name = &segments.next()?.ident;
-    let ours = segments.next().is_none_or(|segment| segment.ident == "durable");
+    let ours = segments.next().is_none_or(|segment| segment.ident == "durable" || segment.ident == facade);
     ["workflow", "step", "transaction"].into_iter().find(|it| ours && name == it)
 }
 
@@ -106,8 +106,9 @@ mod tests {
 
     #[test]
     fn another_crates_step_is_none_of_ours() {
-        assert_eq!(ours(&parse_quote!(#[durable::step(retries = 1)])), Some("step"));
-        assert_eq!(ours(&parse_quote!(#[::durable::workflow])), Some("workflow"));
-        assert_eq!(ours(&parse_quote!(#[other::step])), None);
+        assert_eq!(ours(&parse_quote!(#[durable::step(retries = 1)]), "durable"), Some("step"));
+        assert_eq!(ours(&parse_quote!(#[::durable::workflow]), "durable"), Some("workflow"));
+        assert_eq!(ours(&parse_quote!(#[other::step]), "durable"), None);
+        assert_eq!(ours(&parse_quote!(#[renamed::step]), "renamed"), Some("step"));
     }
 }

@@ -32,6 +32,12 @@ impl Faults {
         self.found.push(fault);
     }
 
+    /// All of another one, which is told with this.
+    pub(crate) fn add(&mut self, mut other: Self) {
+        self.found.append(&mut other.found);
+        other.told = true;
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.found.is_empty()
     }

@@ -1,12 +1,15 @@
 //! A function as the attributes see it: a signature that is understood, and a body that is only passed on.
 
-use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote_spanned};
 use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
 use syn::{Attribute, FnArg, GenericArgument, Pat, PathArguments, ReturnType, Signature, Token, Type, Visibility};
 
+use crate::types::looks_like_a_connection;
+
 /// A function whose body stays tokens: a fault inside it is the compiler's to report, once.
+#[derive(Clone)]
 pub(crate) struct Function {
     pub(crate) attrs: Vec<Attribute>,
     pub(crate) vis: Visibility,
@@ -29,21 +32,25 @@ pub(crate) struct Argument<'a> {
 impl Function {
     /// Reads the item that `#[attribute]` stands on.
     pub(crate) fn read(item: TokenStream, attribute: &str) -> syn::Result<Self> {
-        let parser = |input: ParseStream<'_>| {
-            let attrs = input.call(Attribute::parse_outer)?;
-            let vis = input.parse()?;
-            if !starts_a_function(input) {
-                return Err(input.error(format!("`#[{attribute}]` goes on a function")));
-            }
-            let sig: Signature = input.parse()?;
-            if !input.peek(syn::token::Brace) {
-                let message = "a method of a trait can call one, and is none itself";
-                let message = format!("`#[{attribute}]` goes on a function with a body: {message}");
-                return Err(syn::Error::new_spanned(&sig.ident, message));
-            }
-            Ok(Self { attrs, vis, sig, body: input.parse()? })
-        };
+        let parser = |input: ParseStream<'_>| Self::parse(input, attribute);
         parser.parse2(item)
+    }
+
+    /// The same where more may follow.
+    pub(crate) fn parse(input: ParseStream<'_>, attribute: &str) -> syn::Result<Self> {
+        let attrs = input.call(Attribute::parse_outer)?;
+        let vis = input.parse()?;
+        if !starts_a_function(input) {
+            return Err(input.error(format!("`#[{attribute}]` goes on a function")));
+        }
+        let sig: Signature = input.parse()?;
+        if !input.peek(syn::token::Brace) {
+            let message = "a method of a trait can call one, and is none itself";
+            let message = format!("`#[{attribute}]` goes on a function with a body: {message}");
+            return Err(syn::Error::new_spanned(&sig.ident, message));
+        }
+        let body: Group = input.parse()?;
+        Ok(Self { attrs, vis, sig, body: body.into_token_stream() })
     }
 
     /// The name that is recorded: without the `r#` of a raw identifier.
@@ -70,6 +77,14 @@ impl Function {
                 })
             }
         })
+    }
+
+    /// Which of the arguments is a transaction's connection: what is called so, or what is borrowed exclusively and first.
+    pub(crate) fn connection(&self) -> Option<usize> {
+        let first = || {
+            self.arguments().next().is_some_and(|it| matches!(it.ty, Type::Reference(it) if it.mutability.is_some()))
+        };
+        self.arguments().position(|it| looks_like_a_connection(it.ty)).or_else(|| first().then_some(0))
     }
 
     /// The return type, which is `()` when none is written.

@@ -5,9 +5,12 @@
 //! of mistakes. The expansion calls `::durable::__private`, so an application has to call its dependency `durable`.
 
 mod attributes;
+mod block;
 mod check;
+mod determinism;
 mod duration;
 mod expand;
+mod facade;
 mod faults;
 mod fingerprint;
 mod function;
@@ -194,6 +197,18 @@ pub fn workflow(options: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn step(options: TokenStream, item: TokenStream) -> TokenStream {
     expand::step(options.into(), item.into()).into()
+}
+
+/// TODO
+#[proc_macro_attribute]
+pub fn transaction(options: TokenStream, item: TokenStream) -> TokenStream {
+    expand::transaction(options.into(), item.into()).into()
+}
+
+/// TODO
+#[proc_macro_attribute]
+pub fn instance(options: TokenStream, item: TokenStream) -> TokenStream {
+    expand::instance(options.into(), item.into()).into()
 }
 
 /// Makes an async function a test with an engine of its own.

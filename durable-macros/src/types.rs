@@ -62,6 +62,15 @@ pub(crate) fn is_no_result(ty: &Type) -> bool {
     }
 }
 
+/// `PgConnection`, `&mut SqliteConnection`, `sqlx::PgConnection`, `PoolConnection<Postgres>`.
+pub(crate) fn looks_like_a_connection(ty: &Type) -> bool {
+    match ty {
+        Type::Reference(reference) => looks_like_a_connection(&reference.elem),
+        Type::Path(path) => path.path.segments.last().is_some_and(|it| it.ident.to_string().ends_with("Connection")),
+        _ => false,
+    }
+}
+
 /// How the owned form of what a reference points to is written, where there is one: `Vec<String>` for `[&str]`.
 pub(crate) fn owned(referred: &Type) -> Option<String> {
     struct Owned;

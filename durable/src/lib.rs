@@ -46,14 +46,18 @@
 //! |---|---|---|
 //! | [`#[workflow]`](workflow) | an async function | makes it durable: recorded, recovered, replayed |
 //! | [`#[step]`](step) | a function or method | records what it returns |
+//! | [`#[transaction]`](transaction) | a function that takes a connection | commits its SQL and the record together |
 //! | [`#[durable::test]`](macro@test) | an async test | gives it an engine of its own |
 
 pub use durable_core::{
     Builder, Durable, Error, ErrorKind, Filter, Level, Payload, PhaseReport, Position, Result, ShutdownOptions,
-    ShutdownReport, Status, StepCall, StepInfo, StepStatus, Suspended, WorkflowCall, WorkflowHandle, WorkflowInfo,
+    ShutdownReport, Status, StepCall, StepInfo, StepStatus, Suspended, TransactionCall, WorkflowCall, WorkflowHandle, WorkflowInfo,
     cancel_workflow, idempotency_key, list_steps, list_workflows, retrieve_workflow, step_status,
 };
-pub use durable_macros::{step, test, workflow};
+pub use durable_macros::{step, test, transaction, workflow};
+/// The databases' driver, for the connections of transactions and the pools of the builder.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub use sqlx;
 
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -66,7 +70,9 @@ pub mod prelude {
 
     #[cfg(feature = "testing")]
     pub use crate::testing::TestApp;
-    pub use crate::{Durable, Error, Filter, Result, ShutdownOptions, Status, WorkflowHandle, step, workflow};
+    pub use crate::{
+        Durable, Error, Filter, Result, ShutdownOptions, Status, WorkflowHandle, step, transaction, workflow,
+    };
 }
 
 // Not public API. Used by generated code.

@@ -7,4 +7,5 @@ mod crash;
 mod restart;
 mod shutdown;
 mod stage;
+mod transactions;
 mod workflows;

@@ -1,12 +1,13 @@
 //! Settings before the launch.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::app::{Durable, config_error};
 use super::launch;
-use crate::store::Store;
+use crate::store::{ApplicationDatabase, Store};
 use crate::words::error::Result;
 use crate::words::id::check_id;
 
@@ -20,6 +21,7 @@ pub struct Builder {
     pub(super) url: Option<String>,
     pub(super) schema: String,
     pub(super) store: Option<Arc<dyn Store>>,
+    pub(super) databases: HashMap<String, ApplicationDatabase>,
     pub(super) executor_id: Option<String>,
     pub(super) version: Option<String>,
     pub(super) max_concurrent: Option<usize>,
@@ -34,6 +36,7 @@ impl Builder {
             url: None,
             schema: "durable".to_owned(),
             store: None,
+            databases: HashMap::new(),
             executor_id: None,
             version: None,
             max_concurrent: None,
@@ -55,6 +58,16 @@ impl Builder {
     /// there the tables have the prefix `durable_`.
     pub fn schema(mut self, schema: impl Into<String>) -> Self {
         self.schema = schema.into();
+        self
+    }
+
+    /// A database of the application's own, for transactions: `#[transaction(database = "orders")]`.
+    /// The pool is a `PgPool` or a `SqlitePool`, and stays the application's: it is not closed.
+    ///
+    /// The launch makes a table for the records of transactions in it, `durable.transaction_records`
+    /// or `durable_transaction_records`, so that they commit together with the application's rows.
+    pub fn database(mut self, name: impl Into<String>, pool: impl Into<ApplicationDatabase>) -> Self {
+        self.databases.insert(name.into(), pool.into());
         self
     }
 

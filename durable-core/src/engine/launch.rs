@@ -48,6 +48,10 @@ async fn begin(
     let shown = store.location().to_string();
     store.migrate().await.map_err(|error| cannot("prepare", &shown, &error))?;
 
+    for (name, database) in &builder.databases {
+        database.0.prepare().await.map_err(|error| cannot("prepare", name, &error))?;
+    }
+
     let keys = KeyMaker::new();
     let signing = sign_as(builder, &*store);
     let (executor, lock_file) = signing.executor(keys.next());
@@ -65,6 +69,7 @@ async fn begin(
             lease: builder.lease,
         },
         store,
+        databases: builder.databases.clone(),
         registry,
         gate: Gate::new(),
         keys,

@@ -20,6 +20,10 @@ impl Operation<'static> {
         Self { kind: "step", name }
     }
 
+    pub(crate) const fn transaction(name: &'static str) -> Self {
+        Self { kind: "transaction", name }
+    }
+
     pub(crate) const fn workflow(name: &'static str) -> Self {
         Self { kind: "workflow", name }
     }

@@ -4,6 +4,8 @@ use std::future::Future;
 use std::sync::Arc;
 
 use super::execution::{Branch, Execution, Signal};
+use super::runtime::Runtime;
+use crate::words::error::{Error, ErrorKind};
 use crate::words::position::Position;
 
 tokio::task_local! {
@@ -18,6 +20,19 @@ pub(crate) enum Context {
     Body { execution: Arc<Execution>, branch: Arc<Branch> },
     /// In a step's body. A step that was called outside any workflow has no context at all.
     Step(Arc<StepScope>),
+    /// In the body of a transaction, of a workflow or outside.
+    Transaction(Arc<TransactionScope>),
+}
+
+/// The transaction whose body it is.
+#[derive(Debug)]
+pub(crate) struct TransactionScope {
+    /// The engine that opened it.
+    pub(crate) runtime: Arc<Runtime>,
+    /// The execution that it is a part of, if it is.
+    pub(crate) execution: Option<Arc<Execution>>,
+    /// The transaction's name.
+    pub(crate) name: &'static str,
 }
 
 /// What a step's body can ask about itself.
@@ -62,6 +77,8 @@ pub(crate) enum Place {
     Body(Claim),
     /// In a step's body. Nothing is claimed.
     Step(Arc<StepScope>),
+    /// In a transaction's body, where every durable call is refused.
+    Transaction(Arc<TransactionScope>),
 }
 
 impl Place {
@@ -74,6 +91,31 @@ impl Place {
                 Self::Body(Claim { execution, position })
             }
             Some(Context::Step(scope)) => Self::Step(scope),
+            Some(Context::Transaction(scope)) => Self::Transaction(scope),
+        }
+    }
+}
+
+impl TransactionScope {
+    /// What a durable call in here is told: its record would be undone with the transaction, or
+    /// would stay although the transaction is undone.
+    pub(crate) fn refusal(&self, what: &str) -> Error {
+        let message = format!(
+            "{what} was called inside the transaction `{}`, which can be undone and tried again; call it before or after the transaction, in the workflow's body",
+            self.name
+        );
+        Error::new(ErrorKind::Misuse, message)
+    }
+
+    /// Refuses a call whose result has no room for an error: the workflow is parked.
+    ///
+    /// # Panics
+    /// Outside any workflow, where there is nothing to park.
+    pub(crate) async fn refuse<T>(&self, what: &str) -> T {
+        let refusal = self.refusal(what);
+        match &self.execution {
+            Some(execution) => execution.stop(Signal::Park(refusal.to_string())).await,
+            None => panic!("{refusal}"),
         }
     }
 }
@@ -98,6 +140,7 @@ impl Claim {
             Some(Context::Body { execution, .. }) if Arc::ptr_eq(&execution, &self.execution) => return,
             Some(Context::Body { execution, .. }) => Some(execution),
             Some(Context::Step(scope)) => Some(Arc::clone(&scope.execution)),
+            Some(Context::Transaction(scope)) => scope.execution.clone(),
             None => None,
         };
         let reason = format!(

@@ -42,6 +42,7 @@ pub(crate) fn engine() -> Result<Arc<Runtime>, Error> {
     match Context::here() {
         Some(Context::Body { execution, .. }) => return Ok(Arc::clone(&execution.runtime)),
         Some(Context::Step(scope)) => return Ok(Arc::clone(&scope.execution.runtime)),
+        Some(Context::Transaction(scope)) => return Ok(Arc::clone(&scope.runtime)),
         None => {}
     }
     if let Ok(runtime) = SCOPE.try_with(Arc::clone) {

@@ -171,13 +171,28 @@ impl Execution {
         self.durability.up_to(sent).await
     }
 
+    /// Takes what is not yet sent, once everything that was sent is durable: it goes with another commit.
+    ///
+    /// # Errors
+    /// The signal that the execution stops by.
+    pub(crate) async fn take_unsent(&self) -> Result<Vec<NewRecord>, Signal> {
+        self.settled_sent().await?;
+        Ok(std::mem::take(&mut lock(&self.tail).unsent))
+    }
+
+    /// Puts back what was taken and went with no commit.
+    pub(crate) fn put_back(&self, mut records: Vec<NewRecord>) {
+        let mut tail = lock(&self.tail);
+        records.append(&mut tail.unsent);
+        tail.unsent = records;
+    }
+
     /// Writes an entry together with everything not yet sent, and gives its verdict.
     ///
     /// # Errors
     /// The signal that the execution stops by, when the entry or something before it cannot be stored.
     pub(crate) async fn write(self: &Arc<Self>, mut entry: Entry) -> Result<Verdict, Signal> {
-        self.settled_sent().await?;
-        let mut records = std::mem::take(&mut lock(&self.tail).unsent);
+        let mut records = self.take_unsent().await?;
         records.append(&mut entry.records);
         entry.records = records;
         match self.runtime.writer.write(self.fence, entry).await {

@@ -1,5 +1,6 @@
 //! What every part of one running engine shares. No behavior: the floors above have it.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use super::live::Live;
 use super::waits::Waits;
 use super::writer::Writer;
 use crate::registry::Registry;
-use crate::store::{Fence, Store};
+use crate::store::{ApplicationDatabase, Fence, Store};
 use crate::words::id::KeyMaker;
 use crate::words::sync::lock;
 
@@ -22,6 +23,8 @@ pub(crate) struct Runtime {
     pub(crate) settings: Settings,
     /// The database. Executions do not write here themselves; the writer does.
     pub(crate) store: Arc<dyn Store>,
+    /// The application's databases by name, for transactions.
+    pub(crate) databases: HashMap<String, ApplicationDatabase>,
     /// The workflows of this program.
     pub(crate) registry: Registry,
     /// How far the engine is on its way down.

@@ -70,6 +70,12 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
+/// Whether a row with the same key was in the way. Nothing of the statement is stored then.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(super) fn is_clash(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation)
+}
+
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 fn fault_of_code(code: &str) -> Fault {
     // SQLite's codes are plain numbers, where the lowest byte is the primary code; SQLSTATEs have five characters.

@@ -14,6 +14,7 @@
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod decode;
+mod elsewhere;
 mod fault;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod meter;
@@ -29,18 +30,23 @@ mod rows;
 pub(crate) mod sqlite;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod texts;
+mod transact;
 
 use std::fmt::Debug;
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
+pub use self::elsewhere::ApplicationDatabase;
 pub use self::fault::{Fault, StoreError};
 pub(crate) use self::open::shown_without_password;
 pub use self::open::{Location, open};
 pub use self::rows::{
     Adopt, Adopted, DeadExecutor, Ended, Entry, Fence, Finish, Held, KnownWorkflow, NewExecutor, NewRecord,
     NewWorkflow, Presence, Record, Released, RunRow, Verdict,
+};
+pub use self::transact::{
+    Committed, Database, Isolation, Opening, Transact, Transacted, TransactionConnection, UserWork, Wish,
 };
 use crate::words::info::{Filter, StepInfo, WorkflowInfo};
 pub use crate::words::payload::Outcome;
@@ -54,9 +60,9 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 
 /// All that the engine asks of a database.
-pub trait Store: Commit + Executors + Read + Control + Lifecycle {}
+pub trait Store: Commit + Transact + Executors + Read + Control + Lifecycle {}
 
-impl<S: Commit + Executors + Read + Control + Lifecycle> Store for S {}
+impl<S: Commit + Transact + Executors + Read + Control + Lifecycle> Store for S {}
 
 /// The one door for writing what executions do.
 pub trait Commit: Send + Sync + Debug {

@@ -80,6 +80,7 @@ where
     pub(crate) async fn wait(self, place: Place) -> Result<T, E> {
         match place {
             Place::Body(claim) => self.wait_in_body(&claim).await,
+            Place::Transaction(scope) => Err(E::from(scope.refusal("`result` of a workflow's handle"))),
             Place::Outside | Place::Step(_) => match self.wait_outside().await {
                 Ok(ended) => result_of(self.codec, &ended),
                 Err(error) => Err(E::from(error)),

@@ -8,3 +8,4 @@ pub(crate) mod manage;
 pub(crate) mod outcome;
 pub(crate) mod start;
 pub(crate) mod step;
+pub(crate) mod transaction;

@@ -44,6 +44,7 @@ impl Request {
                 );
                 Err(Error::new(ErrorKind::Misuse, message))
             }
+            Place::Transaction(scope) => Err(scope.refusal(&format!("the workflow `{}`", self.workflow.name))),
         }
     }
 

@@ -161,6 +161,13 @@ impl<R: Send> Made<'_, R> {
                     None => panic!("{message}"),
                 }
             }
+            Place::Transaction(scope) => {
+                let what = format!("the step `{}`", step.name);
+                return match codec.of_engine {
+                    Some(of_engine) => of_engine(scope.refusal(&what)),
+                    None => scope.refuse(&what).await,
+                };
+            }
             // Outside, and as a part of another step, it is the plain function.
             Place::Outside | Place::Step(_) => return first(&mut attempts).await,
         };

@@ -74,6 +74,8 @@ pub enum ErrorKind {
     Misuse,
     /// The settings are wrong.
     Config,
+    /// The database let a transaction lose a race. A `#[transaction]` is tried again then.
+    Contended,
     /// The database refused, or cannot be reached.
     Database,
 }
@@ -155,7 +157,7 @@ impl Error {
     }
 }
 
-impl<E: StdError> From<E> for Error {
+impl<E: StdError + 'static> From<E> for Error {
     fn from(error: E) -> Self {
         let mut sources = Vec::new();
         let mut next = error.source();
@@ -163,7 +165,8 @@ impl<E: StdError> From<E> for Error {
             sources.push(source.to_string());
             next = source.source();
         }
-        Self::msg(&error).with_sources(sources).with_type_name(std::any::type_name::<E>())
+        let kind = if super::contention::is_contention(&error) { ErrorKind::Contended } else { ErrorKind::User };
+        Self::new(kind, error.to_string()).with_sources(sources).with_type_name(std::any::type_name::<E>())
     }
 }
 

@@ -1,6 +1,7 @@
 //! Floor 0, the words: types and pure functions that every floor above speaks with. Nothing here
 //! knows a database, a task or a workflow.
 
+pub(crate) mod contention;
 pub(crate) mod error;
 pub(crate) mod id;
 pub(crate) mod info;

@@ -80,6 +80,14 @@ impl RecordedError {
         self.type_name == ENGINE_ERROR
     }
 
+    /// Whether it says that a transaction lost a race.
+    pub(crate) fn is_contended(&self) -> bool {
+        let value = self.value.as_ref().filter(|_| self.is_of_engine());
+        value.is_some_and(|it| {
+            serde_json::from_str::<Error>(it.get()).is_ok_and(|error| error.kind() == ErrorKind::Contended)
+        })
+    }
+
     /// The JSON to store. Plain strings always serialize.
     pub(crate) fn to_text(&self) -> String {
         serde_json::to_string(self).unwrap_or_else(|fault| {

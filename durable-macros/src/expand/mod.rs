@@ -3,18 +3,23 @@
 //! The expansions only quote. What is to be decided is decided before, in [`crate::check`], or later, in the engine.
 
 mod halves;
+mod instance;
 #[cfg(test)]
 mod snapshots;
 mod step;
 mod test;
+mod transaction;
 mod workflow;
 
 use proc_macro2::{Delimiter, Group, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::Token;
 
+pub(crate) use self::instance::instance;
+
 use crate::attributes;
 use crate::check;
+use crate::facade::Facade;
 use crate::faults::Faults;
 use crate::function::Function;
 use crate::options::{self, Options, Table};
@@ -26,7 +31,7 @@ struct Macro {
     check: fn(&Function, &Options, &mut Faults),
     expand: fn(&Function, &Options) -> TokenStream,
     /// The expansion of a faulty function: callers see the same type, so that nothing lights up but the fault.
-    stub: fn(&Function) -> TokenStream,
+    stub: fn(&Function, &Options) -> TokenStream,
 }
 
 pub(crate) fn workflow(options: TokenStream, item: TokenStream) -> TokenStream {
@@ -37,6 +42,12 @@ pub(crate) fn workflow(options: TokenStream, item: TokenStream) -> TokenStream {
 pub(crate) fn step(options: TokenStream, item: TokenStream) -> TokenStream {
     let (expand, stub) = (step::expand, step::stub);
     Macro { name: "step", table: options::STEP, check: check::step, expand, stub }.run(options, item)
+}
+
+pub(crate) fn transaction(options: TokenStream, item: TokenStream) -> TokenStream {
+    let (expand, stub) = (transaction::expand, transaction::stub);
+    Macro { name: "transaction", table: options::TRANSACTION, check: check::transaction, expand, stub }
+        .run(options, item)
 }
 
 pub(crate) fn test(options: TokenStream, item: TokenStream) -> TokenStream {
@@ -51,7 +62,11 @@ impl Macro {
         let output = match Function::read(item.clone(), self.name) {
             Ok(function) => {
                 (self.check)(&function, &options, &mut faults);
-                if faults.is_empty() { (self.expand)(&function, &options) } else { (self.stub)(&harmless(function)) }
+                if faults.is_empty() {
+                    (self.expand)(&function, &options)
+                } else {
+                    (self.stub)(&harmless(function, &options), &options)
+                }
             }
             Err(fault) => {
                 faults.parse(fault);
@@ -64,8 +79,11 @@ impl Macro {
 }
 
 /// Without what would be a second error after the fault: the other attributes of ours, and forbidden qualifiers.
-fn harmless(mut function: Function) -> Function {
-    function.attrs.retain(|attribute| attributes::ours(attribute).is_none() && !attributes::is_test(attribute));
+fn harmless(mut function: Function, options: &Options) -> Function {
+    let facade = options.facade().name();
+    function
+        .attrs
+        .retain(|attribute| attributes::ours(attribute, &facade).is_none() && !attributes::is_test(attribute));
     function.sig.constness = None;
     function.sig.variadic = None;
     function
@@ -85,16 +103,17 @@ fn name(function: &Function, options: &Options) -> TokenStream {
 
 /// The engine's struct of options: what was given, and its defaults for the rest. (Where everything was given, a lint
 /// finds the defaults needless; the expansions turn it off.)
-fn options_value(options: &Options, path: &TokenStream) -> TokenStream {
-    let fields: Vec<TokenStream> = options.fields().collect();
+fn options_value(fields: impl Iterator<Item = TokenStream>, path: &TokenStream) -> TokenStream {
+    let fields: Vec<TokenStream> = fields.collect();
     if fields.is_empty() { quote!(#path::DEFAULT) } else { quote!(#path { #(#fields,)* ..#path::DEFAULT }) }
 }
 
 /// How the return type is recorded. A type that cannot be is told where the type of the value is written.
-fn codec(function: &Function) -> TokenStream {
+fn codec(function: &Function, facade: &Facade) -> TokenStream {
     let returned = function.returned();
     let (first, last) = ends(&function.returned_value());
-    let path = quote_spanned!(first=> ::durable::__private::codec!);
+    let durable = facade.at(first);
+    let path = quote_spanned!(first=> #durable::__private::codec!);
     let mut arguments = Group::new(Delimiter::Parenthesis, returned);
     arguments.set_span(last);
     quote!(#path #arguments)

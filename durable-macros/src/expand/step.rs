@@ -23,10 +23,12 @@ use crate::types::Found;
 //         step(&__STEP, codec!(Result<String>), cloner!(&arguments), arguments, |(data, n)| __body(data, n))
 //     }
 pub(super) fn expand(function: &Function, options: &Options) -> TokenStream {
-    let (halves, outer_lints) = halves(function, function.sig.asyncness.is_none());
+    let (halves, outer_lints) = halves(function, options, function.sig.asyncness.is_none());
     let place = function.sig.ident.span();
     let name = name(function, options);
-    let codec = codec(function);
+    let facade = options.facade();
+    let (durable, durable_here) = (&facade, facade.at(place));
+    let codec = codec(function, &facade);
 
     // Inside the closure `self` is an argument like any other.
     let this = Ident::new("this", Span::mixed_site());
@@ -47,7 +49,7 @@ pub(super) fn expand(function: &Function, options: &Options) -> TokenStream {
         (quote_spanned!(place=> |#pattern| #inner), quote!(clippy::unused_async))
     } else {
         // It takes arguments that it only looks at, and what it computes is for the blocking pool.
-        let body = quote_spanned!(place=> |#pattern| ::durable::__private::blocking(move || #inner));
+        let body = quote_spanned!(place=> |#pattern| #durable_here::__private::blocking(move || #inner));
         (body, quote!(clippy::needless_pass_by_value, clippy::missing_const_for_fn))
     };
 
@@ -56,11 +58,13 @@ pub(super) fn expand(function: &Function, options: &Options) -> TokenStream {
         // What cannot be given to each of several attempts is a fault, told where they are asked for.
         quote_spanned!(place=> ::core::option::Option::Some(::core::clone::Clone::clone))
     } else {
-        quote!(::durable::__private::cloner!(&#arguments))
+        quote!(#durable::__private::cloner!(&#arguments))
     };
-    let options = options_value(options, &quote!(::durable::__private::StepOptions));
+    // A function that is none for these errors is told where it is named.
+    let retry_if = options.value("retry_if").map(|path| quote_spanned!(ends(path).0=> .retry_if(#path)));
+    let options = options_value(options.fields(), &quote!(#durable::__private::StepOptions));
     let call = quote_spanned! {place=>
-        ::durable::__private::step(&__STEP, #codec, #cloner, #arguments, #body)
+        #durable_here::__private::step(&__STEP, #codec, #cloner, #arguments, #body)
     };
     halves.emit(&Parts {
         outer_lints,
@@ -68,9 +72,9 @@ pub(super) fn expand(function: &Function, options: &Options) -> TokenStream {
         inner_lints: quote!(#[allow(clippy::too_many_arguments, clippy::type_complexity, #inner_lints)]),
         body: quote! {
             #[allow(clippy::needless_update)]
-            static __STEP: ::durable::__private::Step = ::durable::__private::Step { name: #name, options: #options };
+            static __STEP: #durable::__private::Step = #durable::__private::Step { name: #name, options: #options };
             let #arguments = #given;
-            #call
+            #call #retry_if
         },
         // A step that nobody calls is dead code.
         braces: function.body.span(),
@@ -78,24 +82,25 @@ pub(super) fn expand(function: &Function, options: &Options) -> TokenStream {
 }
 
 /// What callers of a faulty step see: the same call, and the body is still looked at by the compiler.
-pub(super) fn stub(function: &Function) -> TokenStream {
+pub(super) fn stub(function: &Function, options: &Options) -> TokenStream {
     match &function.sig.output {
         ReturnType::Type(_, ty) if !Found::within(ty).unnamed.is_empty() => as_written(function),
         _ => {
             // Even where it blocks: that it borrows then is told already.
-            halves(function, false).0.emit(&Parts::stub())
+            halves(function, options, false).0.emit(&Parts::stub())
         }
     }
 }
 
 /// The halves, and the lints that are off in the outer one.
-fn halves(function: &Function, blocking: bool) -> (Halves<'_>, TokenStream) {
+fn halves<'a>(function: &'a Function, options: &Options, blocking: bool) -> (Halves<'a>, TokenStream) {
     let mut halves = Halves::of(function);
     let Named { common, fresh } = lifetimes::give_names(&mut halves.outer, halves.method, blocking);
     // All of it stands where the type does, and so does an error in it.
     let returned = function.returned();
     let (first, last) = ends(&returned);
-    let (open, close) = (quote_spanned!(first=> -> ::durable::StepCall<), quote_spanned!(last=> >));
+    let durable = options.facade().at(first);
+    let (open, close) = (quote_spanned!(first=> -> #durable::StepCall<), quote_spanned!(last=> >));
     halves.outer.output = parse_quote!(#open #common, #returned #close);
     (halves, if fresh { quote!(#[allow(single_use_lifetimes)]) } else { quote!() })
 }

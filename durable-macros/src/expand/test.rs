@@ -24,6 +24,7 @@ pub(super) fn expand(function: &Function, options: &Options) -> TokenStream {
     inner.ident = Ident::new("__body", name.span());
     let path = format!("::{}", function.name());
     let postgres = options.value("postgres").is_some();
+    let durable = options.facade();
 
     let app = Ident::new("app", Span::mixed_site());
     let argument = function.arguments().next();
@@ -36,18 +37,18 @@ pub(super) fn expand(function: &Function, options: &Options) -> TokenStream {
         #vis fn #name() #output {
             #[allow(clippy::unused_async)]
             #inner #body
-            ::durable::testing::run(
-                ::durable::testing::TestOptions {
+            #durable::testing::run(
+                #durable::testing::TestOptions {
                     name: ::core::concat!(::core::module_path!(), #path),
                     postgres: #postgres,
                 },
-                |#taken| ::durable::__private::Box::pin(__body(#given)),
+                |#taken| #durable::__private::Box::pin(__body(#given)),
             )
         }
     }
 }
 
 /// A faulty test is a plain function that nobody calls.
-pub(super) fn stub(function: &Function) -> TokenStream {
+pub(super) fn stub(function: &Function, _: &Options) -> TokenStream {
     as_written(function)
 }

@@ -8,8 +8,8 @@ use durable::prelude::*;
 use durable_core::Filter;
 use durable_core::store::{
     Adopt, Adopted, BoxFuture, Commit, Control, Costs, DeadExecutor, Ended, Entry, Executors, Fault, Fence, Held,
-    KnownWorkflow, Lifecycle, Location, NewExecutor, Presence, Read, Record, Released, Store, StoreError, StoreFuture,
-    Verdict,
+    KnownWorkflow, Lifecycle, Location, NewExecutor, Opening, Presence, Read, Record, Released, Store, StoreError,
+    StoreFuture, Transact, Transacted, UserWork, Verdict, Wish,
 };
 use durable_core::{StepInfo, WorkflowInfo};
 
@@ -23,7 +23,7 @@ on_every_stage! {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Mode {
+pub(crate) enum Mode {
     /// The process dies before the commit.
     Before,
     /// The process dies after the commit, before it hears of it.
@@ -34,7 +34,7 @@ enum Mode {
 
 /// A store that fails at its `n`th commit.
 #[derive(Debug)]
-struct Faulty {
+pub(crate) struct Faulty {
     inner: Arc<dyn Store>,
     mode: Mode,
     at: u64,
@@ -43,6 +43,38 @@ struct Faulty {
 }
 
 impl Faulty {
+    pub(crate) async fn new(stage: &Stage, mode: Mode, at: u64) -> Arc<Self> {
+        let inner = durable_core::store::open(stage.url(), stage.schema()).await.unwrap();
+        Arc::new(Self { inner, mode, at, commits: AtomicU64::new(0), dead: AtomicBool::new(false) })
+    }
+
+    /// Waits until the call has its result, or the process is dead: then there is none. A dead
+    /// process does not tell; ours is told by the store that it is dead, and lets go.
+    pub(crate) async fn run_or_die<T>(&self, call: tokio::task::JoinHandle<Result<T>>) -> Option<T> {
+        let dead = async {
+            while !self.dead.load(Ordering::SeqCst) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let ended = async {
+            tokio::select! {
+                // A caller in a dying process may still hear that it dies.
+                result = call => result.unwrap().ok(),
+                () = dead => None,
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), ended).await.expect("it ends or dies")
+    }
+
+    /// Whether the fault has happened.
+    pub(crate) fn was_reached(&self) -> bool {
+        self.commits.load(Ordering::SeqCst) >= self.at
+    }
+
+    pub(crate) async fn close(&self) {
+        self.inner.close().await;
+    }
+
     fn alive(&self) -> Result<(), StoreError> {
         if self.dead.load(Ordering::SeqCst) {
             return Err(StoreError::new(Fault::Closed, "this process is dead"));
@@ -83,6 +115,42 @@ macro_rules! through {
             }
         )+
     };
+}
+
+/// Runs the work and undoes it: the process dies before the commit.
+struct Undone<'a>(&'a mut dyn UserWork);
+
+impl UserWork for Undone<'_> {
+    fn run<'c>(&'c mut self, connection: &'c mut (dyn std::any::Any + Send)) -> BoxFuture<'c, Wish> {
+        Box::pin(async move {
+            self.0.run(connection).await;
+            Wish::Undo
+        })
+    }
+}
+
+impl Transact for Faulty {
+    fn connection_type(&self) -> &'static str {
+        self.inner.connection_type()
+    }
+
+    fn transact<'a>(&'a self, opening: Opening, work: &'a mut dyn UserWork) -> StoreFuture<'a, Transacted> {
+        Box::pin(async move {
+            self.alive()?;
+            if self.commits.fetch_add(1, Ordering::SeqCst) + 1 != self.at {
+                return self.inner.transact(opening, work).await;
+            }
+            match self.mode {
+                Mode::Before => self.inner.transact(opening, &mut Undone(work)).await?,
+                Mode::After | Mode::LostAnswer => self.inner.transact(opening, work).await?,
+            };
+            if self.mode != Mode::LostAnswer {
+                self.dead.store(true, Ordering::SeqCst);
+                return Err(StoreError::new(Fault::Closed, "this process has just died"));
+            }
+            Err(StoreError::new(Fault::Unreachable, "the connection broke before the answer came"))
+        })
+    }
 }
 
 impl Executors for Faulty {
@@ -175,22 +243,12 @@ async fn run_with_faults(stage: &Stage, mode: Mode) {
     loop {
         at += 1;
         let key = fresh("faulty");
-        let inner = durable_core::store::open(stage.url(), stage.schema()).await.unwrap();
-        let faulty = Arc::new(Faulty { inner, mode, at, commits: AtomicU64::new(0), dead: AtomicBool::new(false) });
+        let faulty = Faulty::new(stage, mode, at).await;
         let app = stage.builder("faulty").store(Arc::clone(&faulty) as Arc<dyn Store>).launch().await.unwrap();
-        let call = app.spawn(faulty_flow(key.clone()).id(&key));
-        // A dead process does not tell; ours is told by the store that it is dead, and lets go.
-        let first = tokio::time::timeout(Duration::from_secs(20), async {
-            tokio::select! {
-                // A caller in a dying process may still hear that it dies.
-                result = call => result.unwrap().ok(),
-                () = async { while !faulty.dead.load(Ordering::SeqCst) { tokio::time::sleep(Duration::from_millis(1)).await } } => None,
-            }
-        });
-        let first = first.await.expect("it ends or dies");
-        let faulted = faulty.commits.load(Ordering::SeqCst) >= at;
+        let first = faulty.run_or_die(app.spawn(faulty_flow(key.clone()).id(&key))).await;
+        let faulted = faulty.was_reached();
         drop(app);
-        faulty.inner.close().await;
+        faulty.close().await;
 
         let app = stage.launch().await;
         let result = app.spawn(faulty_flow(key.clone()).id(&key)).await.unwrap().unwrap();

@@ -1,6 +1,6 @@
 //! What happens after a crash: recovery, takeover, replay, parking.
 
-mod faults;
+pub(crate) mod faults;
 mod ownership;
 mod recovery;
 mod replay;

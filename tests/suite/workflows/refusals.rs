@@ -62,7 +62,7 @@ async fn a_workflow_called_in_a_step_is_refused(app: TestApp) {
     assert_eq!(app.list_workflows(Filter::new()).await.unwrap().len(), 1, "nothing was started");
 }
 
-#[workflow]
+#[workflow(nondeterminism = "allow")] // what must not be done is what is tested
 async fn carries_a_call_away() -> Result<String> {
     let call = echo("away".into());
     let elsewhere = tokio::spawn(call).await.expect_err("it is told so where it is awaited, too");

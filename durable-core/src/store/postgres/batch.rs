@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use sqlx::{PgConnection, Row};
 
+use super::super::fault::is_clash;
 use super::super::parts::{Parts, all, error_of, micros, output_of};
 use super::super::{Entry, Fence, StoreError, Verdict};
-use super::commit::{Judged, is_clash};
+use super::commit::Judged;
 use super::text::{CLOCK, FENCE};
 use super::{PgQuery, PostgresStore};
 

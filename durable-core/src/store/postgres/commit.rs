@@ -9,6 +9,7 @@ use std::sync::Arc;
 use sqlx::{PgConnection, Row};
 
 use super::super::decode::{HeldRow, decode};
+use super::super::fault::is_clash;
 use super::super::parts::{Parts, all, error_of, micros, output_of};
 use super::super::texts::texts;
 use super::super::{
@@ -207,11 +208,6 @@ impl PostgresStore {
     pub(super) fn fenced(&self, text: &Arc<str>, fence: Fence) -> PgQuery {
         self.query(text).bind(fence.executor).bind(fence.epoch)
     }
-}
-
-/// Whether a row with the same key was in the way. Nothing of the statement is stored then.
-pub(super) fn is_clash(error: &sqlx::Error) -> bool {
-    error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation)
 }
 
 /// Binds all of a record but its workflow.

@@ -10,6 +10,7 @@ mod executors;
 mod migrate;
 mod read;
 mod text;
+pub(super) mod transact;
 
 use std::fmt;
 use std::str::FromStr;

@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use sqlx::SqliteConnection;
 
+use super::super::fault::is_clash;
 use super::super::parts::{PartRecord, Parts, all};
 use super::super::{Entry, Fence, Finish, NewWorkflow, StoreError, Verdict};
-use super::commit::{bind_begin, bind_finish, bind_record, is_clash, is_large};
+use super::commit::{bind_begin, bind_finish, bind_record, is_large};
 use super::{LiteQuery, SqliteStore};
 
 /// The numbers of rows for which there are statements.

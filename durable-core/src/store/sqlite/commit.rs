@@ -7,6 +7,7 @@ use std::sync::Arc;
 use sqlx::{Row, SqliteConnection};
 
 use super::super::decode::{HeldRow, decode};
+use super::super::fault::is_clash;
 use super::super::parts::{Parts, all, error_of, micros, output_of};
 use super::super::texts::texts;
 use super::super::{
@@ -155,11 +156,6 @@ impl SqliteStore {
 /// Whether the input has a row of its own.
 pub(super) fn is_large(begin: &NewWorkflow) -> bool {
     begin.input.len() > LARGE_INPUT
-}
-
-/// Whether a row with the same key was in the way. Nothing of the statement is stored then.
-pub(super) fn is_clash(error: &sqlx::Error) -> bool {
-    error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation)
 }
 
 pub(super) fn bind_begin(query: LiteQuery, it: &NewWorkflow) -> LiteQuery {

@@ -12,6 +12,7 @@ mod file;
 mod lane;
 mod migrate;
 mod read;
+pub(super) mod transact;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,19 +1,31 @@
 //! What an attribute refuses, each check with its paragraph. A message says what to write instead.
 
+mod instance;
+mod transaction;
+
 use quote::{ToTokens, quote};
 use syn::{FnArg, GenericParam, Pat, ReceiverKind, ReturnType, Safety, Type, TypeReference};
 
 use crate::attributes;
+use crate::determinism;
 use crate::faults::Faults;
 use crate::function::Function;
 use crate::options::{self, Options};
 use crate::types::{Found, is_no_result, owned, show};
 
+pub(crate) use self::instance::{instance, workflow_of_instance};
+pub(crate) use self::transaction::transaction;
+
 pub(crate) fn workflow(function: &Function, options: &Options, faults: &mut Faults) {
-    check_one_attribute(function, faults);
+    check_free_function(function, faults);
+    check_any_workflow(function, options, faults);
+}
+
+/// What holds with and without an instance.
+fn check_any_workflow(function: &Function, options: &Options, faults: &mut Faults) {
+    check_one_attribute(function, options, faults);
     check_async(function, "a workflow", faults);
     check_qualifiers(function, "a workflow", faults);
-    check_free_function(function, faults);
     check_not_generic(
         function,
         "a workflow is found again by its name after a restart, so it cannot be generic: write one for each type, or take an enum",
@@ -25,20 +37,22 @@ pub(crate) fn workflow(function: &Function, options: &Options, faults: &mut Faul
     check_returns(function, faults);
     check_output(function, "a workflow's", faults);
     check_name(function, options, faults);
+    check_determinism(function, options, faults);
 }
 
 pub(crate) fn step(function: &Function, options: &Options, faults: &mut Faults) {
-    check_one_attribute(function, faults);
+    check_one_attribute(function, options, faults);
     check_qualifiers(function, "a step", faults);
     check_conditions_of_arguments(function, faults);
     check_owned_if_blocking(function, faults);
     check_repeatable(function, options, faults);
+    check_retry_if(function, options, faults);
     check_output(function, "a step's", faults);
     check_name(function, options, faults);
 }
 
 pub(crate) fn test(function: &Function, options: &Options, faults: &mut Faults) {
-    check_one_attribute(function, faults);
+    check_one_attribute(function, options, faults);
     check_one_test(function, faults);
     check_async(function, "a durable test", faults);
     check_qualifiers(function, "a durable test", faults);
@@ -48,9 +62,9 @@ pub(crate) fn test(function: &Function, options: &Options, faults: &mut Faults) 
 }
 
 /// A function is one thing. The other attribute is not expanded then, so that the fault is told once.
-fn check_one_attribute(function: &Function, faults: &mut Faults) {
+fn check_one_attribute(function: &Function, options: &Options, faults: &mut Faults) {
     for attribute in &function.attrs {
-        if let Some(other) = attributes::ours(attribute) {
+        if let Some(other) = attributes::ours(attribute, &options.facade().name()) {
             let mend = format!("take `#[{other}]` away, or put it on a function of its own that this one calls");
             faults.on(attribute, format!("a function is one thing only: {mend}"));
         }
@@ -84,14 +98,15 @@ fn check_qualifiers(function: &Function, what: &str, faults: &mut Faults) {
     }
 }
 
-/// After a restart there is no object yet on which a method could be called.
+/// After a restart there is no object yet on which a method could be called, unless the block says which.
 fn check_free_function(function: &Function, faults: &mut Faults) {
-    const MEND: &str =
-        "methods cannot be workflows in this release: write a free function, and pass what identifies the object";
     if let Some(receiver) = function.sig.receiver() {
-        faults.on(receiver, MEND);
+        let mend = "put `#[durable::instance]` on the `impl` block";
+        let why = "a workflow that takes `self` is started on an object that is found again after a restart";
+        faults.on(receiver, format!("{why}: {mend}"));
     } else if let Some(place) = function.mention_of_self() {
-        faults.at(place, MEND);
+        let mend = "write the type instead, or take `&self` and put `#[durable::instance]` on the `impl` block";
+        faults.at(place, format!("a workflow without `self` is found by its name alone, and knows no `Self`: {mend}"));
     }
 }
 
@@ -176,18 +191,37 @@ fn check_owned(ty: &Type, message: &str, faults: &mut Faults) {
 /// A second attempt gets the arguments again, and an exclusive borrow can be given away once.
 fn check_repeatable(function: &Function, options: &Options, faults: &mut Faults) {
     const MEND: &str = "a step with `retries` gets its arguments anew for each attempt: take the value, or a `&`";
-    if options.retries().is_none() {
-        return;
+    if options.retries().is_some() {
+        check_exclusive(function, None, MEND, faults);
     }
+}
+
+/// No exclusive borrow, in `self` or an argument other than the connection.
+fn check_exclusive(function: &Function, connection: Option<usize>, message: &str, faults: &mut Faults) {
     if let Some(receiver) = function.sig.receiver()
         && let ReceiverKind::Reference(_, _, Some(_)) = receiver.kind
     {
-        faults.on(receiver, MEND);
+        faults.on(receiver, message);
     }
-    for argument in function.arguments() {
-        if let Type::Reference(TypeReference { mutability: Some(_), .. }) = argument.ty {
-            faults.on(argument.ty, MEND);
+    for (number, argument) in function.arguments().enumerate() {
+        if let Type::Reference(TypeReference { mutability: Some(_), .. }) = argument.ty
+            && Some(number) != connection
+        {
+            faults.on(argument.ty, message);
         }
+    }
+}
+
+/// The predicate looks at an error, so there has to be one.
+fn check_retry_if(function: &Function, options: &Options, faults: &mut Faults) {
+    let Some(place) = options.place("retry_if") else { return };
+    let infallible = match &function.sig.output {
+        ReturnType::Default => true,
+        ReturnType::Type(_, ty) => is_no_result(ty),
+    };
+    if infallible {
+        let mend = "return a `Result<T, E>`, or leave `retry_if` out";
+        faults.at(place, format!("`retry_if` looks at the error of an attempt, and this step has none: {mend}"));
     }
 }
 
@@ -224,6 +258,13 @@ fn check_output(function: &Function, whose: &str, faults: &mut Faults) {
             lifetime,
             format!("{whose} output is recorded and read back, so it is owned: return a type without a lifetime"),
         );
+    }
+}
+
+/// The body runs again after a restart, with the same results of its steps, and has to come by the same way.
+fn check_determinism(function: &Function, options: &Options, faults: &mut Faults) {
+    if options.value("nondeterminism").is_none() {
+        determinism::check(&function.body, faults);
     }
 }
 

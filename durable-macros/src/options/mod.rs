@@ -1,14 +1,18 @@
 //! The options between the parentheses of an attribute: one table for each attribute, one grammar for all.
 
-use proc_macro2::{Ident, Literal, Span, TokenStream};
+mod values;
+
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote};
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::punctuated::Punctuated;
 use syn::{Expr, ExprLit, ExprUnary, Lit, Token, UnOp};
 
-use crate::duration;
+use crate::facade::Facade;
 use crate::faults::Faults;
+
+pub(crate) use self::values::name_fault;
 
 /// One option: how it is called, how it is written, and how its value becomes the tokens that are emitted.
 struct Known {
@@ -16,6 +20,12 @@ struct Known {
     form: &'static str,
     read: fn(&Value) -> Result<TokenStream, Mistake>,
 }
+
+/// The options that are no field of the engine's struct of options under the same name.
+const NO_FIELDS: [&str; 6] = ["name", "crate", "retry_if", "nondeterminism", "isolation", "database"];
+
+/// Every attribute has this one.
+const CRATE: Known = Known { key: "crate", form: r#"crate = "durable""#, read: values::path_of_crate };
 
 /// Why a value does not read.
 enum Mistake {
@@ -34,32 +44,50 @@ pub(crate) struct Table {
 pub(crate) const WORKFLOW: Table = Table {
     attribute: "#[workflow]",
     known: &[
-        Known { key: "name", form: r#"name = "charge-order""#, read: name },
-        Known { key: "max_recoveries", form: "max_recoveries = 5", read: count },
+        Known { key: "name", form: r#"name = "charge-order""#, read: values::name },
+        Known { key: "max_recoveries", form: "max_recoveries = 5", read: values::count },
+        Known { key: "nondeterminism", form: r#"nondeterminism = "allow""#, read: values::allow },
+        CRATE,
     ],
 };
 
 pub(crate) const STEP: Table = Table {
     attribute: "#[step]",
     known: &[
-        Known { key: "name", form: r#"name = "charge-card""#, read: name },
-        Known { key: "retries", form: "retries = 3", read: count },
-        Known { key: "backoff", form: r#"backoff = "1s""#, read: pause },
-        Known { key: "backoff_rate", form: "backoff_rate = 2.0", read: rate },
-        Known { key: "max_backoff", form: r#"max_backoff = "1h""#, read: pause },
-        Known { key: "jitter", form: "jitter = 0.2", read: share },
-        Known { key: "timeout", form: r#"timeout = "30s""#, read: limit },
-        Known { key: "outside", form: r#"outside = "deny""#, read: outside },
+        Known { key: "name", form: r#"name = "charge-card""#, read: values::name },
+        Known { key: "retries", form: "retries = 3", read: values::count },
+        Known { key: "backoff", form: r#"backoff = "1s""#, read: values::pause },
+        Known { key: "backoff_rate", form: "backoff_rate = 2.0", read: values::rate },
+        Known { key: "max_backoff", form: r#"max_backoff = "1h""#, read: values::pause },
+        Known { key: "jitter", form: "jitter = 0.2", read: values::share },
+        Known { key: "retry_if", form: "retry_if = is_transient", read: values::path },
+        Known { key: "timeout", form: r#"timeout = "30s""#, read: values::limit },
+        Known { key: "outside", form: r#"outside = "deny""#, read: values::outside },
+        CRATE,
+    ],
+};
+
+pub(crate) const TRANSACTION: Table = Table {
+    attribute: "#[transaction]",
+    known: &[
+        Known { key: "name", form: r#"name = "create-user""#, read: values::name },
+        Known { key: "isolation", form: r#"isolation = "serializable""#, read: values::isolation },
+        Known { key: "read_only", form: "read_only", read: values::flag },
+        Known { key: "database", form: r#"database = "orders""#, read: values::name },
+        CRATE,
     ],
 };
 
 pub(crate) const TEST: Table = Table {
     attribute: "#[durable::test]",
     known: &[
-        Known { key: "sqlite", form: "sqlite", read: word },
-        Known { key: "postgres", form: "postgres", read: word },
+        Known { key: "sqlite", form: "sqlite", read: values::flag },
+        Known { key: "postgres", form: "postgres", read: values::flag },
+        CRATE,
     ],
 };
+
+pub(crate) const INSTANCE: Table = Table { attribute: "#[durable::instance]", known: &[CRATE] };
 
 /// What was given, each option at most once and with a value that reads.
 pub(crate) struct Options {
@@ -103,7 +131,9 @@ impl Table {
     fn unknown(&self, key: &str) -> String {
         let all: Vec<String> = self.known.iter().map(|known| format!("`{}`", known.key)).collect();
         let all = format!("`{}` takes {}", self.attribute, all.join(", "));
-        if let Some(other) = [WORKFLOW, STEP].iter().find(|it| it.known.iter().any(|known| known.key == key)) {
+        if let Some(other) =
+            [WORKFLOW, STEP, TRANSACTION].iter().find(|it| it.known.iter().any(|known| known.key == key))
+        {
             return format!("`{key}` is an option of `{}`; {all}", other.attribute);
         }
         let meant = self.known.iter().map(|known| known.key).filter(|known| alike(key, known));
@@ -130,9 +160,21 @@ impl Options {
         self.place("retries").filter(|_| self.value("retries").is_some_and(|count| count.to_string() != "0"))
     }
 
-    /// The fields of the engine's struct of options: everything but the name.
+    /// The options of an attribute within another one, whose `crate` is also theirs.
+    pub(crate) fn within(mut self, outer: &Self) -> Self {
+        let renamed = outer.given.iter().find(|(key, ..)| *key == "crate" && self.place(key).is_none()).cloned();
+        self.given.extend(renamed);
+        self
+    }
+
+    /// The crate that the expansion speaks to.
+    pub(crate) fn facade(&self) -> Facade {
+        self.value("crate").cloned().map_or_else(Facade::default, Facade::renamed)
+    }
+
+    /// The fields of the engine's struct of options that are given as they are called.
     pub(crate) fn fields(&self) -> impl Iterator<Item = TokenStream> {
-        self.given.iter().filter(|(key, ..)| *key != "name").map(|(key, _, value)| {
+        self.given.iter().filter(|(key, ..)| !NO_FIELDS.contains(key)).map(|(key, _, value)| {
             let field = Ident::new(key, Span::call_site());
             quote!(#field: #value)
         })
@@ -207,87 +249,5 @@ impl Value {
             Self::Literal(literal) => literal.to_token_stream(),
             Self::Negative(expression) | Self::Other(expression) => expression.to_token_stream(),
         }
-    }
-}
-
-fn name(value: &Value) -> Result<TokenStream, Mistake> {
-    let Value::Literal(Lit::Str(literal)) = value else { return Err(Mistake::Kind("a text in quotes")) };
-    name_fault(&literal.value()).map_or_else(|| Ok(quote!(#literal)), |fault| Err(Mistake::Value(fault)))
-}
-
-/// Why a name cannot be stored, if it cannot.
-pub(crate) fn name_fault(name: &str) -> Option<String> {
-    match name.len() {
-        0 => Some("is empty: write one, or leave the option out".to_owned()),
-        1..=255 if name.contains(char::is_control) => Some("has a control character: leave that out".to_owned()),
-        1..=255 => None,
-        length => Some(format!("is {length} bytes long, and 255 is the most")),
-    }
-}
-
-fn count(value: &Value) -> Result<TokenStream, Mistake> {
-    match value {
-        Value::Literal(Lit::Int(literal)) => match literal.base10_parse::<u32>() {
-            Ok(count) => Ok(Literal::u32_unsuffixed(count).to_token_stream()),
-            Err(_) => Err(Mistake::Value(format!("is at most {}", u32::MAX))),
-        },
-        Value::Negative(_) => Err(Mistake::Value("counts from 0 up".to_owned())),
-        _ => Err(Mistake::Kind("a whole number")),
-    }
-}
-
-fn rate(value: &Value) -> Result<TokenStream, Mistake> {
-    number(value, |it| it >= 1.0, "is 1 or more, so that pauses do not shrink")
-}
-
-fn share(value: &Value) -> Result<TokenStream, Mistake> {
-    number(value, |it| (0.0..=1.0).contains(&it), "is a share from 0 to 1")
-}
-
-fn number(value: &Value, fits: fn(f64) -> bool, fault: &str) -> Result<TokenStream, Mistake> {
-    let number = match value {
-        Value::Literal(Lit::Float(literal)) => literal.base10_parse().ok(),
-        Value::Literal(Lit::Int(literal)) => literal.base10_parse().ok(),
-        Value::Negative(_) => Some(-1.0_f64), // of any size: no option takes a negative number
-        _ => None,
-    };
-    match number.ok_or(Mistake::Kind("a number"))? {
-        number if number.is_finite() && fits(number) => Ok(Literal::f64_unsuffixed(number).to_token_stream()),
-        _ => Err(Mistake::Value(fault.to_owned())),
-    }
-}
-
-fn pause(value: &Value) -> Result<TokenStream, Mistake> {
-    let milliseconds = Literal::u64_unsuffixed(milliseconds(value)?);
-    Ok(quote!(::core::time::Duration::from_millis(#milliseconds)))
-}
-
-fn limit(value: &Value) -> Result<TokenStream, Mistake> {
-    if milliseconds(value)? == 0 {
-        return Err(Mistake::Value("of zero leaves no time for an attempt; for no limit, leave it out".to_owned()));
-    }
-    let limit = pause(value)?;
-    Ok(quote!(::core::option::Option::Some(#limit)))
-}
-
-fn milliseconds(value: &Value) -> Result<u64, Mistake> {
-    let Value::Literal(Lit::Str(literal)) = value else { return Err(Mistake::Kind("a duration in quotes")) };
-    duration::parse(&literal.value()).map_err(Mistake::Value)
-}
-
-fn outside(value: &Value) -> Result<TokenStream, Mistake> {
-    match value {
-        Value::Literal(Lit::Str(literal)) if literal.value() == "deny" => Ok(quote!(false)),
-        Value::Literal(Lit::Str(_)) => {
-            Err(Mistake::Value(r#"is "deny" or left out: then the step can be called outside any workflow"#.to_owned()))
-        }
-        _ => Err(Mistake::Kind("one word in quotes")),
-    }
-}
-
-fn word(value: &Value) -> Result<TokenStream, Mistake> {
-    match value {
-        Value::None => Ok(TokenStream::new()),
-        _ => Err(Mistake::Kind("no value")),
     }
 }

@@ -1,0 +1,88 @@
+//! The user's SQL in Postgres, and the records in the same commit.
+
+use std::any::Any;
+
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+
+use super::super::fault::is_clash;
+use super::super::{
+    Isolation, Opening, StoreError, StoreFuture, Transact, Transacted, TransactionConnection, UserWork, Wish,
+};
+use super::PostgresStore;
+use super::commit::bind_record;
+
+impl Transact for PostgresStore {
+    fn connection_type(&self) -> &'static str {
+        PgConnection::NAME
+    }
+
+    fn transact<'a>(&'a self, opening: Opening, work: &'a mut dyn UserWork) -> StoreFuture<'a, Transacted> {
+        Box::pin(async move {
+            self.meter.statement();
+            let mut transaction = open(self.work()?, opening).await?;
+            let wish = run(work, &mut transaction).await;
+            let Wish::Record { fence, records, .. } = wish else {
+                self.meter.statement();
+                return close(transaction, matches!(wish, Wish::Commit)).await;
+            };
+            for record in &records {
+                let query = self.fenced(&self.texts.commit.record, fence).bind(record.workflow);
+                match bind_record(query, record).execute(&mut *transaction).await {
+                    Ok(done) if done.rows_affected() > 0 => {}
+                    Ok(_) => return self.give_up(transaction, Transacted::Fenced).await,
+                    Err(error) if is_clash(&error) => return self.give_up(transaction, Transacted::Superseded).await,
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            self.end(transaction, records.len() as u64).await?;
+            Ok(Transacted::Committed)
+        })
+    }
+}
+
+impl PostgresStore {
+    async fn give_up(
+        &self,
+        transaction: Transaction<'_, Postgres>,
+        because: Transacted,
+    ) -> Result<Transacted, StoreError> {
+        self.undo(transaction).await?;
+        Ok(because)
+    }
+}
+
+pub(in crate::store) async fn open(
+    pool: &PgPool,
+    opening: Opening,
+) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+    pool.begin_with(begin(opening.isolation)).await
+}
+
+/// A transaction that only reads still writes its record, so `read only` is not for the server to
+/// enforce: it would refuse the record.
+fn begin(isolation: Option<Isolation>) -> &'static str {
+    match isolation {
+        None => "begin",
+        Some(Isolation::ReadCommitted) => "begin isolation level read committed",
+        Some(Isolation::RepeatableRead) => "begin isolation level repeatable read",
+        Some(Isolation::Serializable) => "begin isolation level serializable",
+    }
+}
+
+pub(in crate::store) async fn run(work: &mut dyn UserWork, connection: &mut PgConnection) -> Wish {
+    let connection: &mut (dyn Any + Send) = connection;
+    work.run(connection).await
+}
+
+/// Ends a transaction that leaves no record.
+pub(in crate::store) async fn close(
+    transaction: Transaction<'_, Postgres>,
+    commit: bool,
+) -> Result<Transacted, StoreError> {
+    if commit {
+        transaction.commit().await?;
+        return Ok(Transacted::Committed);
+    }
+    transaction.rollback().await?;
+    Ok(Transacted::Undone)
+}

@@ -1,0 +1,70 @@
+//! The user's SQL in SQLite, and the records in the same commit.
+
+use std::any::Any;
+
+use sqlx::{Sqlite, SqliteConnection, Transaction};
+
+use super::super::fault::is_clash;
+use super::super::{Opening, StoreError, StoreFuture, Transact, Transacted, TransactionConnection, UserWork, Wish};
+use super::SqliteStore;
+use super::commit::bind_record;
+
+impl Transact for SqliteStore {
+    fn connection_type(&self) -> &'static str {
+        SqliteConnection::NAME
+    }
+
+    /// A transaction has the one connection that writes while it runs: SQLite has one writer at a
+    /// time, and the turns are fairer than its own waiting.
+    fn transact<'a>(&'a self, _opening: Opening, work: &'a mut dyn UserWork) -> StoreFuture<'a, Transacted> {
+        Box::pin(async move {
+            let mut turn = self.work().await?;
+            let mut transaction = self.begin(&mut turn).await?;
+            let wish = run(work, &mut transaction).await;
+            let Wish::Record { fence, records, .. } = wish else {
+                self.meter.statement();
+                return close(transaction, matches!(wish, Wish::Commit)).await;
+            };
+            for record in &records {
+                let query = bind_record(self.timed(&self.texts.commit.record, fence), record);
+                match query.execute(&mut *transaction).await {
+                    Ok(done) if done.rows_affected() > 0 => {}
+                    Ok(_) => return self.give_up(transaction, Transacted::Fenced).await,
+                    Err(error) if is_clash(&error) => return self.give_up(transaction, Transacted::Superseded).await,
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            self.end(transaction, records.len() as u64).await?;
+            Ok(Transacted::Committed)
+        })
+    }
+}
+
+impl SqliteStore {
+    async fn give_up(
+        &self,
+        transaction: Transaction<'_, Sqlite>,
+        because: Transacted,
+    ) -> Result<Transacted, StoreError> {
+        self.undo(transaction).await?;
+        Ok(because)
+    }
+}
+
+pub(in crate::store) async fn run(work: &mut dyn UserWork, connection: &mut SqliteConnection) -> Wish {
+    let connection: &mut (dyn Any + Send) = connection;
+    work.run(connection).await
+}
+
+/// Ends a transaction that leaves no record.
+pub(in crate::store) async fn close(
+    transaction: Transaction<'_, Sqlite>,
+    commit: bool,
+) -> Result<Transacted, StoreError> {
+    if commit {
+        transaction.commit().await?;
+        return Ok(Transacted::Committed);
+    }
+    transaction.rollback().await?;
+    Ok(Transacted::Undone)
+}

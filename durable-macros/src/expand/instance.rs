@@ -1,7 +1,7 @@
 //! `#[durable::instance]`: an `impl` block whose workflows are methods of an object that recovery finds by its name.
 
 use proc_macro2::TokenStream;
-use quote::{ToTokens, quote};
+use quote::quote;
 use syn::visit_mut::{self, VisitMut};
 use syn::{FnArg, Ident, Meta, ReturnType, Type, TypePath};
 

@@ -1,4 +1,4 @@
 //! Real processes, killed with real signals.
 
 mod launches;
-mod processes;
+pub(crate) mod processes;

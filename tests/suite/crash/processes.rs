@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-use super::super::stage::Database;
+use crate::stage::Database;
 
 macro_rules! on_every_database {
     ($($case:ident),+ $(,)?) => {
@@ -43,7 +43,7 @@ on_every_database! {
 }
 
 /// A program of this project, beside the test's own binary.
-fn program(name: &str) -> PathBuf {
+pub(crate) fn program(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a process knows its own file");
     let folder = test.parent().and_then(Path::parent).expect("tests lie in target/<profile>/deps");
     let path = folder.join("examples").join(name);
@@ -64,7 +64,7 @@ fn start(name: &str, arguments: &[&str], database: &Database) -> Child {
 }
 
 /// The rest of what the program prints, once it has ended by itself.
-async fn finished(mut child: Child) -> String {
+pub(crate) async fn finished(mut child: Child) -> String {
     let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
     let mut all = String::new();
     let reading = async {
@@ -79,12 +79,12 @@ async fn finished(mut child: Child) -> String {
     all
 }
 
-async fn kill_9(mut child: Child) {
+pub(crate) async fn kill_9(mut child: Child) {
     child.kill().await.expect("it was running, or had just ended");
 }
 
 /// A number from 0 to 1, by lot.
-fn lot() -> f64 {
+pub(crate) fn lot() -> f64 {
     f64::from(uuid::Uuid::new_v4().as_fields().0) / f64::from(u32::MAX)
 }
 

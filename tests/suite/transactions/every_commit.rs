@@ -49,7 +49,11 @@ async fn five_transactions(table: String, key: String, postgres: bool) -> Result
     let mut sum = 0;
     for number in 1..=5 {
         let text = format!("insert into {table} values ('{key}', {number})");
-        if postgres { add_pg(text).await? } else { add_lite(text).await? }
+        if postgres {
+            add_pg(text).await?
+        } else {
+            add_lite(text).await?
+        }
         if number == 2 {
             sum += between(40).await;
         }

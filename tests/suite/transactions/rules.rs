@@ -43,7 +43,11 @@ async fn sql_and_record_commit_together(app: TestApp) {
 
 #[transaction]
 async fn insert_and_fail(tx: &mut SqliteConnection, id: &str) -> Result<(), String> {
-    sqlx::query("insert into users (id, name) values (?, 'x')").bind(id).execute(tx).await.map_err(|it| it.to_string())?;
+    sqlx::query("insert into users (id, name) values (?, 'x')")
+        .bind(id)
+        .execute(tx)
+        .await
+        .map_err(|it| it.to_string())?;
     Err("changed my mind".to_owned())
 }
 
@@ -77,7 +81,10 @@ async fn a_panic_undoes_the_sql_and_ends_the_workflow(_app: TestApp) {
     make_table().await.unwrap();
     let id = fresh("u");
     let error = panics_in_a_transaction(id.clone()).await.unwrap_err();
-    assert!(error.is_panic() && error.to_string().contains("the transaction `insert_and_panic` at position 1"), "{error}");
+    assert!(
+        error.is_panic() && error.to_string().contains("the transaction `insert_and_panic` at position 1"),
+        "{error}"
+    );
     assert_eq!(name_of(id).await.unwrap(), None);
 }
 
@@ -114,7 +121,10 @@ async fn misplaced(which: u32) -> Result<String> {
 async fn durable_calls_inside_a_transaction_and_transactions_inside_a_step_are_refused(_app: TestApp) {
     make_table().await.unwrap();
     let parked = misplaced(0).await.unwrap_err();
-    assert!(parked.is_parked() && parked.to_string().contains("the step `a_step` was called inside the transaction"), "{parked}");
+    assert!(
+        parked.is_parked() && parked.to_string().contains("the step `a_step` was called inside the transaction"),
+        "{parked}"
+    );
     let told = misplaced(1).await.unwrap();
     assert!(told.contains("`user_workflow` was called inside the transaction `calls_a_workflow`"), "{told}");
     let told = misplaced(2).await.unwrap();

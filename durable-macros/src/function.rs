@@ -1,6 +1,6 @@
 //! A function as the attributes see it: a signature that is understood, and a body that is only passed on.
 
-use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote_spanned};
 use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
@@ -49,7 +49,8 @@ impl Function {
             let message = format!("`#[{attribute}]` goes on a function with a body: {message}");
             return Err(syn::Error::new_spanned(&sig.ident, message));
         }
-        let body: Group = input.parse()?;
+        // Another macro may have passed it on, and then it is in an invisible group.
+        let body: TokenTree = input.parse()?;
         Ok(Self { attrs, vis, sig, body: body.into_token_stream() })
     }
 

@@ -50,9 +50,10 @@
 //! | [`#[durable::test]`](macro@test) | an async test | gives it an engine of its own |
 
 pub use durable_core::{
-    Builder, Durable, Error, ErrorKind, Filter, Level, Payload, PhaseReport, Position, Result, ShutdownOptions,
-    ShutdownReport, Status, StepCall, StepInfo, StepStatus, Suspended, TransactionCall, WorkflowCall, WorkflowHandle, WorkflowInfo,
-    cancel_workflow, idempotency_key, list_steps, list_workflows, retrieve_workflow, step_status,
+    Builder, Cancellation, Durable, Error, ErrorKind, Filter, Level, Payload, PhaseReport, Position, Result,
+    ShutdownOptions, ShutdownReport, Status, StepCall, StepInfo, StepStatus, Suspended, TransactionCall, WorkflowCall,
+    WorkflowHandle, WorkflowInfo, cancel_workflow, cancellation, idempotency_key, list_steps, list_workflows, now,
+    random, retrieve_workflow, step_status, uuid,
 };
 pub use durable_macros::{step, test, transaction, workflow};
 /// The databases' driver, for the connections of transactions and the pools of the builder.

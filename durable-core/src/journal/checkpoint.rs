@@ -24,6 +24,11 @@ impl Operation<'static> {
         Self { kind: "transaction", name }
     }
 
+    /// Something that is asked once: its name is its kind.
+    pub(crate) const fn once(name: &'static str) -> Self {
+        Self { kind: name, name }
+    }
+
     pub(crate) const fn workflow(name: &'static str) -> Self {
         Self { kind: "workflow", name }
     }

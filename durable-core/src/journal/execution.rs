@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Waker;
 
+use super::cancelling::Cancelling;
 use super::durability::Durability;
 use super::runtime::Runtime;
 use crate::registry::Workflow;
@@ -39,6 +40,8 @@ pub(crate) struct Execution {
     control: Mutex<Control>,
     /// Step bodies that run just now. When the run is to be suspended they may come to their end.
     in_flight: AtomicUsize,
+    /// Tells long steps that they shall stop.
+    cancellation: Arc<Cancelling>,
     /// What it does just now, for reports.
     doing: Mutex<Option<Activity>>,
 }
@@ -105,6 +108,7 @@ impl Execution {
             durability: Durability::default(),
             control: Mutex::default(),
             in_flight: AtomicUsize::new(0),
+            cancellation: Arc::default(),
             doing: Mutex::default(),
         })
     }
@@ -213,9 +217,15 @@ impl Execution {
             }
             control.driver.take()
         };
+        self.cancellation.cancel();
         if let Some(driver) = driver {
             driver.wake();
         }
+    }
+
+    /// What tells long steps that they shall stop.
+    pub(crate) fn cancellation(&self) -> &Arc<Cancelling> {
+        &self.cancellation
     }
 
     /// The signal, if there is one; else `driver` is woken when one comes.

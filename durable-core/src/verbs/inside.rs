@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::journal::cancelling::Cancelling;
 use crate::journal::context::{Context, StepScope};
 
 /// Which attempt of a step this is. Given by [`step_status`].
@@ -48,6 +49,46 @@ pub fn step_status() -> Option<StepStatus> {
 pub fn idempotency_key() -> Option<String> {
     let scope = step()?;
     Some(format!("{}:{}", scope.execution.row.id, scope.position))
+}
+
+/// Tells a step that runs long, or blocks, that it shall stop: the workflow was cancelled, this
+/// process shuts down, or another executor has taken over. What it returns after that is not
+/// recorded, except at a shutdown, where it may still come to its end.
+///
+/// An async step need not ask: it is dropped at its next await. A blocking one cannot be dropped.
+/// Outside a workflow's step the token is never cancelled.
+///
+/// # Example
+///
+/// ```no_run
+/// # use durable_core as durable;
+/// # fn work_a_little() -> bool { false }
+/// let cancellation = durable::cancellation();
+/// while !cancellation.is_cancelled() && work_a_little() {}
+/// ```
+#[must_use]
+pub fn cancellation() -> Cancellation {
+    let cancelling = step().map_or_else(Arc::default, |scope| Arc::clone(scope.execution.cancellation()));
+    Cancellation { cancelling }
+}
+
+/// Given by [`cancellation`]. It can be cloned, and taken to other threads.
+#[derive(Debug, Clone)]
+pub struct Cancellation {
+    cancelling: Arc<Cancelling>,
+}
+
+impl Cancellation {
+    /// Whether the step shall stop.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.cancelling.is_cancelled()
+    }
+
+    /// Returns once the step shall stop.
+    pub async fn cancelled(&self) {
+        self.cancelling.cancelled().await;
+    }
 }
 
 fn step() -> Option<Arc<StepScope>> {

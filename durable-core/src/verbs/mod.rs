@@ -5,6 +5,7 @@ pub(crate) mod drive;
 pub(crate) mod handle;
 pub(crate) mod inside;
 pub(crate) mod manage;
+pub(crate) mod once;
 pub(crate) mod outcome;
 pub(crate) mod start;
 pub(crate) mod step;

@@ -53,8 +53,12 @@ struct Made<'a, R> {
     place: Place,
     /// Whether the arguments can be cloned for another attempt.
     repeatable: bool,
+    /// Whether a failed attempt's result is worth another one; always, if nobody said.
+    retry_if: Option<RetryIf<'a, R>>,
     attempts: Attempts<'a, R>,
 }
+
+type RetryIf<'a, R> = Box<dyn Fn(&R) -> bool + Send + Sync + 'a>;
 
 /// Makes the future of one attempt; `None` if the arguments are used up and cannot be cloned. It is
 /// told whether the attempt is the last one, which needs no copy of the arguments.
@@ -84,8 +88,15 @@ where
         };
         Some(Box::pin(body(arguments)) as BoxFuture<'a, R>)
     };
-    let made =
-        Made { step, options: step.options, codec, place: Place::claim(), repeatable, attempts: Box::new(attempts) };
+    let made = Made {
+        step,
+        options: step.options,
+        codec,
+        place: Place::claim(),
+        repeatable,
+        retry_if: None,
+        attempts: Box::new(attempts),
+    };
     StepCall { state: State::Made(Box::new(made)) }
 }
 
@@ -94,6 +105,12 @@ where
 /// Not public API. Used by generated code.
 #[doc(hidden)]
 pub async fn blocking<R: Send + 'static>(body: impl FnOnce() -> R + Send + 'static) -> R {
+    // The thread knows what the task knows: which step it runs, and when it is to stop.
+    let here = Context::here();
+    let body = move || match here {
+        Some(context) => context.sync_scope(body),
+        None => body(),
+    };
     match tokio::task::spawn_blocking(body).await {
         Ok(value) => value,
         Err(failed) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
@@ -113,6 +130,21 @@ impl<R> StepCall<'_, R> {
         self.with(|options| options.backoff = pause)
     }
 
+    /// By what each further pause is longer, for this call.
+    pub fn backoff_rate(self, rate: f64) -> Self {
+        self.with(|options| options.backoff_rate = rate)
+    }
+
+    /// The longest pause, for this call.
+    pub fn max_backoff(self, pause: Duration) -> Self {
+        self.with(|options| options.max_backoff = pause)
+    }
+
+    /// How much of a pause is drawn by lot, for this call: 0.2 makes it 80 % to 120 %.
+    pub fn jitter(self, part: f64) -> Self {
+        self.with(|options| options.jitter = part.clamp(0.0, 1.0))
+    }
+
     /// How long one attempt may take, for this call. Its future is dropped then, and the attempt counts as failed.
     pub fn timeout(self, timeout: Duration) -> Self {
         self.with(|options| options.timeout = Some(timeout))
@@ -121,6 +153,17 @@ impl<R> StepCall<'_, R> {
     fn with(mut self, change: impl FnOnce(&mut StepOptions)) -> Self {
         if let State::Made(made) = &mut self.state {
             change(&mut made.options);
+        }
+        self
+    }
+}
+
+impl<'a, T: 'a, E: 'a> StepCall<'a, Result<T, E>> {
+    /// Which errors are worth another attempt, for this call. Any other is recorded at once, also
+    /// before the attempts are used up. Timeouts and panics are always tried again.
+    pub fn retry_if(mut self, predicate: fn(&E) -> bool) -> Self {
+        if let State::Made(made) = &mut self.state {
+            made.retry_if = Some(Box::new(move |result| result.as_ref().err().is_none_or(predicate)));
         }
         self
     }
@@ -148,7 +191,7 @@ impl<'a, R: Send + 'a> Future for StepCall<'a, R> {
 
 impl<R: Send> Made<'_, R> {
     async fn run(self: Box<Self>) -> R {
-        let Self { step, mut options, codec, place, repeatable, mut attempts } = *self;
+        let Self { step, mut options, codec, place, repeatable, retry_if, mut attempts } = *self;
         let claim = match place {
             Place::Body(claim) => claim,
             Place::Outside if !options.outside => {
@@ -181,7 +224,7 @@ impl<R: Send> Made<'_, R> {
             options.retries = 0;
         }
         claim.ready().await;
-        Run { claim: &claim, operation, step, options, codec }.attempt_all(attempts).await
+        Run { claim: &claim, operation, step, options, codec, retry_if }.attempt_all(attempts).await
     }
 }
 
@@ -193,7 +236,8 @@ async fn first<R>(attempts: &mut Attempts<'_, R>) -> R {
 }
 
 /// A step that is not recorded yet, in the place where it is to run.
-struct Run<'c, R> {
+struct Run<'c, 'a, R> {
+    retry_if: Option<RetryIf<'a, R>>,
     claim: &'c Claim,
     operation: Operation<'static>,
     step: &'static Step,
@@ -201,7 +245,7 @@ struct Run<'c, R> {
     codec: Codec<R>,
 }
 
-impl<R: Send> Run<'_, R> {
+impl<R: Send> Run<'_, '_, R> {
     /// Attempts it until it succeeds or the attempts are used up, and records what came of it.
     async fn attempt_all(&self, mut attempts: Attempts<'_, R>) -> R {
         let started = Instant::now();
@@ -224,7 +268,11 @@ impl<R: Send> Run<'_, R> {
                 Err(error) => return self.claim.execution.stop(Signal::Fail(error)).await,
             };
             let failed = matches!(outcome, Outcome::Error(_));
-            if failed && attempt < most {
+            let worth_it = match (&result, &self.retry_if) {
+                (Ok(value), Some(retry_if)) => retry_if(value),
+                _ => true,
+            };
+            if failed && worth_it && attempt < most {
                 drop(doing);
                 tracing::debug!(target: "durable", step = self.step.name, id = %self.claim.execution.row.id, attempt, "a step failed and is tried again");
                 self.pause(attempt).await;

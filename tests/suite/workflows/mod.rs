@@ -5,6 +5,7 @@ mod calls;
 mod children;
 mod engines;
 mod errors;
+mod once;
 mod refusals;
 
 pub(crate) use calls::{arrived, gate};

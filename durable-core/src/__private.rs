@@ -8,7 +8,7 @@ pub use inventory;
 pub use crate::registry::{Arguments, Registered, Taken, Workflow};
 pub use crate::store::BoxFuture;
 pub use crate::store::Isolation;
-pub use crate::verbs::call::call;
+pub use crate::verbs::call::{call, call_on};
 pub use crate::verbs::outcome::Returned;
 pub use crate::verbs::step::{Step, blocking, step};
 pub use crate::verbs::transaction::{Transaction, TransactionOptions, transaction};
@@ -44,8 +44,10 @@ where
 macro_rules! __codec {
     ($returned:ty) => {{
         #[allow(unused_imports)]
-        use $crate::__private::probe::{Plain as _, Typed as _, TypedFromEngine as _, Unrecordable as _};
-        (&&&&$crate::__private::probe::Probe::<$returned>::NEW).codec()
+        use $crate::__private::probe::{
+            ByMessage as _, Plain as _, Typed as _, TypedFromEngine as _, Unrecordable as _,
+        };
+        (&&&&&$crate::__private::probe::Probe::<$returned>::NEW).codec()
     }};
 }
 
@@ -94,7 +96,7 @@ pub mod probe {
             T: Payload;
     }
 
-    impl<T, E> TypedFromEngine<T, E> for &&&&Probe<Result<T, E>>
+    impl<T, E> TypedFromEngine<T, E> for &&&&&Probe<Result<T, E>>
     where
         E: Serialize + DeserializeOwned + fmt::Display + From<Error>,
     {
@@ -114,7 +116,7 @@ pub mod probe {
             T: Payload;
     }
 
-    impl<T, E> Typed<T, E> for &&&Probe<Result<T, E>>
+    impl<T, E> Typed<T, E> for &&&&Probe<Result<T, E>>
     where
         E: Serialize + DeserializeOwned + fmt::Display,
     {
@@ -126,7 +128,27 @@ pub mod probe {
         }
     }
 
-    /// Third: any other `Result`, for the sake of the message.
+    /// Third: a `Result` whose error can be made from a `durable::Error`: it comes back by its message.
+    pub trait ByMessage<T, E> {
+        /// The codec.
+        fn codec(self) -> Codec<Result<T, E>>
+        where
+            T: Payload;
+    }
+
+    impl<T, E> ByMessage<T, E> for &&&Probe<Result<T, E>>
+    where
+        E: fmt::Display + From<Error>,
+    {
+        fn codec(self) -> Codec<Result<T, E>>
+        where
+            T: Payload,
+        {
+            Codec::<Result<T, E>>::BY_MESSAGE
+        }
+    }
+
+    /// Fourth: any other `Result`, for the sake of the message.
     pub trait Unrecordable<T, E> {
         /// The codec.
         fn codec(self) -> Codec<Result<T, E>>
@@ -166,7 +188,7 @@ pub mod probe {
     #[diagnostic::on_unimplemented(
         message = "the error `{Self}` cannot be recorded",
         label = "this error type cannot be written to the database and read back",
-        note = "derive `serde::Serialize` and `serde::Deserialize` for it and implement `std::error::Error`, or return `durable::Error`, into which every error converts with `?`"
+        note = "derive `serde::Serialize` and `serde::Deserialize` for it and implement `std::error::Error`, or give it `From<durable::Error>` to have it back by its message, or return `durable::Error`, into which every error converts with `?`"
     )]
     pub trait RecordedErrorType: Serialize + DeserializeOwned + fmt::Display {}
 

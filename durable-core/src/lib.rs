@@ -23,12 +23,13 @@ mod words;
 
 pub use engine::{Builder, Durable, PhaseReport, ShutdownOptions, ShutdownReport, Suspended};
 pub use journal::level::Level;
+pub use registry::Instance;
 pub use verbs::call::WorkflowCall;
 pub use verbs::handle::{WorkflowHandle, retrieve_workflow};
-pub use verbs::inside::{Cancellation, StepStatus, cancellation, idempotency_key, step_status};
+pub use verbs::inside::{Cancellation, StepStatus, cancellation, idempotency_key, state, step_status};
 pub use verbs::manage::{cancel_workflow, list_steps, list_workflows};
 pub use verbs::once::{now, random, uuid};
-pub use verbs::step::StepCall;
+pub use verbs::step::{StepCall, inline as step};
 pub use verbs::transaction::TransactionCall;
 pub use words::error::{Error, ErrorKind, Result};
 pub use words::info::{Filter, StepInfo, WorkflowInfo};

@@ -2,7 +2,7 @@
 //!
 //! An attribute reads its options (`options`) and the function (`function`), collects what is wrong with them (`check`,
 //! `faults`), and quotes the expansion (`expand`). `tests/expand` shows what comes out, and `tests/ui/fail` what is said
-//! of mistakes. The expansion calls `::durable::__private`, so an application has to call its dependency `durable`.
+//! of mistakes. The expansion calls `::durable::__private`, or that of the crate which the option `crate` names.
 
 mod attributes;
 mod block;
@@ -59,7 +59,8 @@ use proc_macro::TokenStream;
 ///
 /// # What the function looks like
 ///
-/// * It is a free `async fn`, or one in an `impl` block without `self`. Methods come with a later release.
+/// * It is a free `async fn`, or one in an `impl` block without `self`. With `&self` it belongs to an object that is
+///   found again after a restart: see [`#[durable::instance]`](macro@instance).
 /// * Its arguments are owned, and implement `Serialize` and `DeserializeOwned`. They are recorded by name: their order
 ///   can change between versions, and an `Option` can be added. So an argument is a name, with or without `mut`, and
 ///   is taken apart in the body.
@@ -95,6 +96,33 @@ use proc_macro::TokenStream;
 ///     Ok(file.len() as u64)
 /// }
 /// ```
+///
+/// ## `nondeterminism = "allow"`
+///
+/// After a restart the body runs again, and its steps give what they have given before; so it has to make the same calls
+/// again. What would come out differently is an error of the compiler, which names what to write instead: clocks
+/// (`Utc::now`, `Instant::now`), ids and numbers drawn by lot (`Uuid::new_v4`, `rand`, `fastrand`), waiting
+/// (`tokio::time::sleep`, `timeout`), tasks and threads (`tokio::spawn`, `thread::spawn`), races (`tokio::select!`), and
+/// the world (`std::fs`, `std::env::var`, `reqwest`). This option turns that off, where it is known to be harmless.
+///
+/// The check sees names and no meaning. It does not see what a called function does, and not what was imported under
+/// another name or without its path (`use std::fs::read; read(path)`); an iteration over a `HashMap`, a `static` that
+/// changes and a pointer's address are as nondeterministic, and look like any other code. Something of yours with the
+/// name of one of these is found, too. Functions inside the body, such as a `#[step]` that is written there, are left alone.
+///
+/// ```no_run
+/// # use durable::prelude::*;
+/// #[workflow(nondeterminism = "allow")]
+/// async fn report(order: String) -> Result<String> {
+///     let begun = std::time::Instant::now(); // only logged, so a replay may see another one
+///     println!("{order} took {:?}", begun.elapsed());
+///     Ok(order)
+/// }
+/// ```
+///
+/// ## `crate = "renamed"`
+///
+/// The name of the dependency in this crate, if it is not `durable`. Every attribute has this option.
 ///
 /// # Attributes beside it
 ///
@@ -168,8 +196,10 @@ pub fn workflow(options: TokenStream, item: TokenStream) -> TokenStream {
 /// | `backoff_rate = 2.0` | by what each further pause is longer, 1 or more | 2 |
 /// | `max_backoff = "1h"` | the longest pause | 1 h |
 /// | `jitter = 0.2` | how much of a pause is drawn by lot, from 0 to 1 | 0.2: 80 % to 120 % |
+/// | `retry_if = is_transient` | the errors that are worth another attempt: a function `fn(&E) -> bool` | all |
 /// | `timeout = "30s"` | how long one attempt may take; its future is dropped then | no limit |
 /// | `outside = "deny"` | refuses a call outside any workflow | a plain call |
+/// | `crate = "renamed"` | the name of the dependency in this crate | `durable` |
 ///
 /// Durations are numbers with units, the largest first: `"100ms"`, `"30s"`, `"5m"`, `"1h30m"`, `"2d"`. A mistake in one
 /// is an error of the compiler.
@@ -185,9 +215,14 @@ pub fn workflow(options: TokenStream, item: TokenStream) -> TokenStream {
 ///     jitter = 0.5,
 ///     timeout = "30s",
 ///     outside = "deny",
+///     retry_if = is_transient,
 /// )]
 /// async fn charge(card: String, cents: u64) -> Result<String> {
 ///     Ok(format!("{cents} from {card}"))
+/// }
+///
+/// fn is_transient(error: &Error) -> bool {
+///     error.to_string().contains("busy")
 /// }
 /// ```
 ///
@@ -199,13 +234,115 @@ pub fn step(options: TokenStream, item: TokenStream) -> TokenStream {
     expand::step(options.into(), item.into()).into()
 }
 
-/// TODO
+/// Makes an async function a transaction: what its SQL has done and the record of its result are committed together,
+/// so it happens exactly once.
+///
+/// The first argument is the connection, on which the transaction is open; it is not part of a call. What the function
+/// returns is recorded like the result of a step. An `Err` rolls the SQL back. If it loses against another transaction
+/// (a serialization failure, a deadlock, a busy database), it is tried again from the beginning.
+///
+/// # Example: a row and its record
+///
+/// ```no_run
+/// use durable::prelude::*;
+/// use durable::sqlx::{self, PgConnection};
+///
+/// #[transaction]
+/// async fn create_user(tx: &mut PgConnection, id: &str, name: &str) -> Result<()> {
+///     sqlx::query("insert into users (id, name) values ($1, $2)").bind(id).bind(name).execute(tx).await?;
+///     Ok(())
+/// }
+///
+/// #[workflow]
+/// async fn sign_up(id: String, name: String) -> Result<()> {
+///     create_user(&id, &name).await
+/// }
+/// ```
+///
+/// With more than one statement, `&mut *tx` lends the connection to each.
+///
+/// # What the function looks like
+///
+/// * It is an `async fn`, and can take `self` in any form but `&mut self`, in an `impl` block of a type.
+/// * Its connection comes first, after `self`: `&mut PgConnection` or `&mut SqliteConnection`, by any path or alias.
+///   The engine begins and commits; neither a pool nor a `Transaction` of sqlx is needed.
+/// * Its other arguments can be borrowed, generic, `impl Trait` and patterns, as those of a [step](macro@step). They are
+///   `Clone`, since another attempt gets them again.
+/// * It returns what a step may return.
+/// * Its body calls nothing durable: no step, no workflow, no other transaction.
+///
+/// # Options
+///
+/// | option | what it does | if it is not given |
+/// |---|---|---|
+/// | `name = "create-user"` | the name in the database, up to 255 bytes | the function's name |
+/// | `isolation = "serializable"` | or `"repeatable read"` or `"read committed"` | the database's default |
+/// | `read_only` | opens the transaction so that it cannot write | it can |
+/// | `database = "orders"` | the database that the builder was given under this name | where the workflows are |
+/// | `crate = "renamed"` | the name of the dependency in this crate | `durable` |
+///
+/// ```no_run
+/// # use durable::prelude::*;
+/// # use durable::sqlx::{self, PgConnection};
+/// #[transaction(isolation = "repeatable read", read_only, database = "orders")]
+/// async fn count(tx: &mut PgConnection) -> Result<i64> {
+///     Ok(sqlx::query_scalar("select count(*) from orders").fetch_one(tx).await?)
+/// }
+/// ```
+///
+/// # Attributes beside it
+///
+/// They part ways as with [`#[workflow]`](macro@workflow).
 #[proc_macro_attribute]
 pub fn transaction(options: TokenStream, item: TokenStream) -> TokenStream {
     expand::transaction(options.into(), item.into()).into()
 }
 
-/// TODO
+/// Makes the workflows of an `impl` block methods of an object that is found again after a restart.
+///
+/// The type implements `Instance`, which gives each object a name. The builder takes the objects, before it launches.
+/// A call `object.process(day)` records the name beside the arguments, and recovery gives the body the object of that
+/// name. The name of the workflow in the database is `Type::process`; the option `name` of `#[workflow]` gives another
+/// one, in place of all of it.
+///
+/// # Example: a processor for each source
+///
+/// ```ignore
+/// use durable::prelude::*;
+///
+/// struct Processor {
+///     source: String,
+/// }
+///
+/// impl Instance for Processor {
+///     fn instance_name(&self) -> &str {
+///         &self.source
+///     }
+/// }
+///
+/// #[durable::instance]
+/// impl Processor {
+///     #[step]
+///     async fn fetch(&self, day: u32) -> Result<String> {
+///         Ok(format!("{} on {day}", self.source))
+///     }
+///
+///     #[workflow]
+///     async fn process(&self, day: u32) -> Result<String> {
+///         self.fetch(day).await
+///     }
+/// }
+/// ```
+///
+/// # What the block looks like
+///
+/// * It is the `impl` block of a type without parameters, and not of a trait: after a restart only the name of the type
+///   is known.
+/// * Its workflows take `&self`, since all of them share the object. Else they are as
+///   [`#[workflow]`](macro@workflow) says, with the same options.
+/// * Whatever else is in it stays as it is. Steps and transactions take `self` without this attribute, too.
+///
+/// Its only option is `crate = "renamed"`, which is also that of the workflows in it.
 #[proc_macro_attribute]
 pub fn instance(options: TokenStream, item: TokenStream) -> TokenStream {
     expand::instance(options.into(), item.into()).into()

@@ -55,7 +55,8 @@ pub use durable_core::{
     WorkflowHandle, WorkflowInfo, cancel_workflow, cancellation, idempotency_key, list_steps, list_workflows, now,
     random, retrieve_workflow, step_status, uuid,
 };
-pub use durable_macros::{step, test, transaction, workflow};
+pub use durable_core::{Instance, state, step};
+pub use durable_macros::{instance, step, test, transaction, workflow};
 /// The databases' driver, for the connections of transactions and the pools of the builder.
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use sqlx;
@@ -71,9 +72,9 @@ pub mod prelude {
 
     #[cfg(feature = "testing")]
     pub use crate::testing::TestApp;
-    pub use crate::{
-        Durable, Error, Filter, Result, ShutdownOptions, Status, WorkflowHandle, step, transaction, workflow,
-    };
+    pub use crate::{Durable, Error, Filter, Instance, Result, ShutdownOptions, Status, WorkflowHandle};
+    // The attributes alone: `durable::step` is also a function.
+    pub use durable_macros::{step, transaction, workflow};
 }
 
 // Not public API. Used by generated code.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::app::{Durable, config_error};
 use super::launch;
+use crate::registry::{Instance, Objects};
 use crate::store::{ApplicationDatabase, Store};
 use crate::words::error::Result;
 use crate::words::id::check_id;
@@ -22,6 +23,7 @@ pub struct Builder {
     pub(super) schema: String,
     pub(super) store: Option<Arc<dyn Store>>,
     pub(super) databases: HashMap<String, ApplicationDatabase>,
+    pub(super) objects: Objects,
     pub(super) executor_id: Option<String>,
     pub(super) version: Option<String>,
     pub(super) max_concurrent: Option<usize>,
@@ -37,6 +39,7 @@ impl Builder {
             schema: "durable".to_owned(),
             store: None,
             databases: HashMap::new(),
+            objects: Objects::default(),
             executor_id: None,
             version: None,
             max_concurrent: None,
@@ -69,6 +72,27 @@ impl Builder {
     pub fn database(mut self, name: impl Into<String>, pool: impl Into<ApplicationDatabase>) -> Self {
         self.databases.insert(name.into(), pool.into());
         self
+    }
+
+    /// Something for workflows and steps to find by its type with `durable::state::<T>()`: a client,
+    /// a pool, the configuration. A second one of the same type takes the first one's place.
+    pub fn state<T: Send + Sync + 'static>(mut self, state: T) -> Self {
+        self.objects.add_state(state);
+        self
+    }
+
+    /// An object whose methods are workflows: see [`Instance`]. Recovery finds it by its type and name.
+    ///
+    /// ```ignore
+    /// let mut builder = Durable::builder("my-app");
+    /// let processor = builder.instance(DataProcessor { .. });
+    /// let app = builder.launch().await?;
+    /// processor.process(day).await?;
+    /// ```
+    pub fn instance<T: Instance>(&mut self, instance: T) -> Arc<T> {
+        let instance = Arc::new(instance);
+        self.objects.add_instance(&instance);
+        instance
     }
 
     /// The executor's name, stable across restarts: the name of the pod, of the dyno, of the

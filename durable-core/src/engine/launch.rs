@@ -70,6 +70,7 @@ async fn begin(
         },
         store,
         databases: builder.databases.clone(),
+        objects: builder.objects.clone(),
         registry,
         gate: Gate::new(),
         keys,

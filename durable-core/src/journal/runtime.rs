@@ -11,7 +11,7 @@ use super::level::Gate;
 use super::live::Live;
 use super::waits::Waits;
 use super::writer::Writer;
-use crate::registry::Registry;
+use crate::registry::{Objects, Registry};
 use crate::store::{ApplicationDatabase, Fence, Store};
 use crate::words::id::KeyMaker;
 use crate::words::sync::lock;
@@ -25,6 +25,8 @@ pub(crate) struct Runtime {
     pub(crate) store: Arc<dyn Store>,
     /// The application's databases by name, for transactions.
     pub(crate) databases: HashMap<String, ApplicationDatabase>,
+    /// What the builder was given for workflows and steps to find.
+    pub(crate) objects: Objects,
     /// The workflows of this program.
     pub(crate) registry: Registry,
     /// How far the engine is on its way down.

@@ -208,6 +208,7 @@ mod tests {
             id: "w".into(),
             name: "w".into(),
             input: "x".repeat(bytes),
+            instance: None,
             parent: None,
             version: String::new(),
             fingerprint: 0,

@@ -1,9 +1,11 @@
 //! A workflow's arguments: recorded by name, read back by name.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
+use super::objects::{Instance, Objects};
 use crate::words::payload::{Payload, PayloadError, decode, encode};
 
 /// Arguments on their way into the database: a JSON object by argument name.
@@ -53,11 +55,31 @@ impl Default for Arguments {
 #[derive(Debug)]
 pub struct Taken {
     fields: HashMap<String, Box<RawValue>>,
+    /// The name of the instance that the workflow is a method of, and where to find it.
+    instance: Option<(String, Objects)>,
 }
 
 impl Taken {
     pub(crate) fn read(text: &str) -> Result<Self, PayloadError> {
-        Ok(Self { fields: decode(text)? })
+        Ok(Self { fields: decode(text)?, instance: None })
+    }
+
+    pub(crate) fn of_instance(mut self, name: Option<&str>, objects: &Objects) -> Self {
+        self.instance = name.map(|it| (it.to_owned(), objects.clone()));
+        self
+    }
+
+    /// The instance that the workflow is a method of.
+    ///
+    /// # Errors
+    /// None was recorded, or the builder was not given it.
+    pub fn instance<T: Instance>(&self) -> Result<Arc<T>, PayloadError> {
+        match &self.instance {
+            Some((name, objects)) => objects.instance(name),
+            None => {
+                Err(PayloadError::new("the workflow is a method, and no instance was recorded when it was started"))
+            }
+        }
     }
 
     /// Takes one out by its name. An argument that was not recorded reads as `null`, so that an

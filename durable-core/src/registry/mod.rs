@@ -1,11 +1,14 @@
 //! Floor 1, the registry: every `#[workflow]` of the program, found by its name after a restart.
 
 mod arguments;
+mod objects;
 
 use std::collections::HashMap;
 use std::fmt;
 
 pub use self::arguments::{Arguments, Taken};
+pub use self::objects::Instance;
+pub(crate) use self::objects::Objects;
 use crate::store::{BoxFuture, KnownWorkflow};
 use crate::words::error::{Error, ErrorKind};
 use crate::words::payload::{Outcome, PayloadError};

@@ -141,6 +141,7 @@ pub(super) struct AdoptedRow {
     key: i64,
     id: String,
     name: String,
+    instance: Option<String>,
     input: String,
     attempt: i32,
     recoveries: i32,
@@ -159,8 +160,8 @@ impl Decoded<AdoptedAs> for AdoptedRow {
         if self.parked {
             return Ok(AdoptedAs::Parked(self.id));
         }
-        let Self { key, id, name, input, attempt, recoveries, fingerprint, parked: _ } = self;
-        Ok(AdoptedAs::Run(RunRow { key, id, name, input, attempt, recoveries, fingerprint }))
+        let Self { key, id, name, instance, input, attempt, recoveries, fingerprint, parked: _ } = self;
+        Ok(AdoptedAs::Run(RunRow { key, id, name, instance, input, attempt, recoveries, fingerprint }))
     }
 }
 

@@ -53,6 +53,8 @@ pub struct NewWorkflow {
     pub name: String,
     /// The arguments as a JSON object.
     pub input: String,
+    /// The name of the instance that it is a method of, if it is.
+    pub instance: Option<String>,
     /// The key of the workflow that starts it, if one does.
     pub parent: Option<i64>,
     /// The program's version.
@@ -244,6 +246,8 @@ pub struct RunRow {
     pub name: String,
     /// The arguments as a JSON object.
     pub input: String,
+    /// The name of the instance that it is a method of.
+    pub instance: Option<String>,
     /// This run's attempt number.
     pub attempt: i32,
     /// How often it was recovered before and with this run.

@@ -9,7 +9,7 @@ use super::handle::WorkflowHandle;
 use super::outcome::Returned;
 use super::start::Request;
 use crate::journal::context::{Claim, Place};
-use crate::registry::{Arguments, Workflow};
+use crate::registry::{Arguments, Instance, Workflow};
 use crate::store::BoxFuture;
 use crate::words::error::{Error, Result};
 use crate::words::payload::Codec;
@@ -52,8 +52,25 @@ pub fn call<R: Returned>(
     codec: Codec<R>,
     arguments: Arguments,
 ) -> WorkflowCall<R::Ok, R::Err> {
-    let request = Request { workflow, input: arguments.into_text(), id: None };
+    let request = Request { workflow, input: arguments.into_text(), id: None, instance: None };
     WorkflowCall { state: State::Made(Box::new(Made { request, codec: R::codec(codec), place: Place::claim() })) }
+}
+
+/// Not public API. Used by generated code.
+///
+/// A call of a workflow that is a method: the instance's name is recorded, and recovery finds it by that.
+#[doc(hidden)]
+pub fn call_on<R: Returned, T: Instance>(
+    workflow: &'static Workflow,
+    codec: Codec<R>,
+    instance: &T,
+    arguments: Arguments,
+) -> WorkflowCall<R::Ok, R::Err> {
+    let mut call = call(workflow, codec, arguments);
+    if let State::Made(made) = &mut call.state {
+        made.request.instance = Some(instance.instance_name().to_owned());
+    }
+    call
 }
 
 impl<T, E> WorkflowCall<T, E>

@@ -156,7 +156,11 @@ enum Stopped {
 /// is gone: its destructors have run.
 async fn poll_body(execution: &Arc<Execution>) -> Stopped {
     let context = Context::Body { execution: Arc::clone(execution), branch: Arc::clone(&execution.root) };
-    let make = || Taken::read(&execution.row.input).and_then(|mut taken| (execution.workflow.run)(&mut taken));
+    let make = || {
+        let taken = Taken::read(&execution.row.input)?;
+        let mut taken = taken.of_instance(execution.row.instance.as_deref(), &execution.runtime.objects);
+        (execution.workflow.run)(&mut taken)
+    };
     let mut body: Option<BoxFuture<'static, Outcome>> = match panics::watch(make) {
         Ok(Ok(body)) => Some(body),
         Err(panic) => return Stopped::Panicked(panic),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::journal::cancelling::Cancelling;
 use crate::journal::context::{Context, StepScope};
+use crate::journal::current;
 
 /// Which attempt of a step this is. Given by [`step_status`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,6 +90,28 @@ impl Cancellation {
     pub async fn cancelled(&self) {
         self.cancelling.cancelled().await;
     }
+}
+
+/// What the builder was given with `.state(value)`, by its type: a client, a pool, the configuration.
+///
+/// # Panics
+/// When the builder was given nothing of this type, or no engine runs. In a workflow or a step that
+/// ends the workflow with an error that says so.
+///
+/// # Example
+///
+/// ```no_run
+/// # use durable_core as durable;
+/// # struct Client;
+/// let client = durable::state::<Client>();
+/// ```
+#[must_use]
+pub fn state<T: Send + Sync + 'static>() -> Arc<T> {
+    let runtime = current::engine().unwrap_or_else(|error| panic!("{error}"));
+    runtime.objects.state().unwrap_or_else(|| {
+        let name = std::any::type_name::<T>();
+        panic!("the builder was given no `{name}`: add `.state(…)` with one before the launch")
+    })
 }
 
 fn step() -> Option<Arc<StepScope>> {

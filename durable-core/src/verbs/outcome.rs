@@ -2,7 +2,7 @@
 
 use crate::store::Ended;
 use crate::words::error::{Error, ErrorKind, Result};
-use crate::words::payload::{Codec, Outcome, Payload, RecordedError};
+use crate::words::payload::{Codec, Outcome, RecordedError};
 use crate::words::status::Status;
 
 /// What a workflow returns: `Result<T, E>` where the engine's own errors can become an `E`.
@@ -35,18 +35,6 @@ where
     fn codec(codec: Codec<Self>) -> Codec<Self> {
         codec
     }
-}
-
-impl<T: Payload> Codec<Result<T>> {
-    /// For callers who do not have the workflow's error type: the error comes by its message.
-    pub(crate) const BY_MESSAGE: Self = Self {
-        encode: <Codec<Result<T>>>::TYPED.encode,
-        decode: |outcome| match outcome {
-            Outcome::Output(_) => (<Codec<Result<T>>>::TYPED.decode)(outcome),
-            Outcome::Error(text) => Ok(Err(RecordedError::from_text(text).into_error())),
-        },
-        of_engine: Some(Err),
-    };
 }
 
 /// What the caller of a workflow gets for its end.

@@ -20,6 +20,8 @@ pub(crate) struct Request {
     pub(crate) workflow: &'static Workflow,
     pub(crate) input: Result<String, PayloadError>,
     pub(crate) id: Option<String>,
+    /// The name of the instance that the workflow is a method of.
+    pub(crate) instance: Option<String>,
 }
 
 /// A workflow that is started, or was there already.
@@ -102,6 +104,7 @@ impl Request {
             id,
             name: name.to_owned(),
             input,
+            instance: self.instance.clone(),
             parent,
             version: runtime.settings.version.clone(),
             fingerprint: self.workflow.fingerprint,
@@ -123,6 +126,7 @@ fn run_new(
         id: new.id,
         name: new.name,
         input: new.input,
+        instance: new.instance,
         attempt: 1,
         recoveries: 0,
         fingerprint: new.fingerprint,

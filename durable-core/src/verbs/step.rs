@@ -7,6 +7,9 @@ use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use crate::journal::checkpoint::{Done, Operation};
 use crate::journal::context::{Claim, Context, Place, StepScope};
 use crate::journal::execution::{Activity, Signal};
@@ -14,7 +17,7 @@ use crate::journal::level::Level;
 use crate::journal::panics::Watched;
 use crate::store::BoxFuture;
 use crate::words::error::{Error, ErrorKind};
-use crate::words::payload::{Codec, Outcome, RecordedError};
+use crate::words::payload::{Codec, Outcome, Payload, RecordedError};
 use crate::words::policy::StepOptions;
 
 /// What a `#[step]` attribute makes of a function.
@@ -47,7 +50,7 @@ enum State<'a, R> {
 }
 
 struct Made<'a, R> {
-    step: &'static Step,
+    name: &'static str,
     options: StepOptions,
     codec: Codec<R>,
     place: Place,
@@ -89,11 +92,35 @@ where
         Some(Box::pin(body(arguments)) as BoxFuture<'a, R>)
     };
     let made = Made {
-        step,
+        name: step.name,
         options: step.options,
         codec,
         place: Place::claim(),
         repeatable,
+        retry_if: None,
+        attempts: Box::new(attempts),
+    };
+    StepCall { state: State::Made(Box::new(made)) }
+}
+
+/// A step without a function of its own: `durable::step("charge", async { … }).await?`.
+///
+/// It is a step like any other, with the one exception that it cannot be tried again: the future is
+/// there once. For retries, write a function with `#[step]`.
+pub fn inline<'a, T, E, F>(name: &'static str, body: F) -> StepCall<'a, Result<T, E>>
+where
+    T: Payload,
+    E: Serialize + DeserializeOwned + fmt::Display + Send + 'a,
+    F: Future<Output = Result<T, E>> + Send + 'a,
+{
+    let mut kept = Some(body);
+    let attempts = move |_last: bool| kept.take().map(|body| Box::pin(body) as BoxFuture<'a, Result<T, E>>);
+    let made = Made {
+        name,
+        options: StepOptions::DEFAULT,
+        codec: Codec::<Result<T, E>>::TYPED,
+        place: Place::claim(),
+        repeatable: false,
         retry_if: None,
         attempts: Box::new(attempts),
     };
@@ -191,13 +218,13 @@ impl<'a, R: Send + 'a> Future for StepCall<'a, R> {
 
 impl<R: Send> Made<'_, R> {
     async fn run(self: Box<Self>) -> R {
-        let Self { step, mut options, codec, place, repeatable, retry_if, mut attempts } = *self;
+        let Self { name, mut options, codec, place, repeatable, retry_if, mut attempts } = *self;
         let claim = match place {
             Place::Body(claim) => claim,
             Place::Outside if !options.outside => {
                 let message = format!(
                     "the step `{}` was called outside any workflow, which it forbids with `outside = \"deny\"`; call it from a #[workflow]",
-                    step.name
+                    name
                 );
                 match codec.of_engine {
                     Some(of_engine) => return of_engine(Error::new(ErrorKind::Misuse, message)),
@@ -205,7 +232,7 @@ impl<R: Send> Made<'_, R> {
                 }
             }
             Place::Transaction(scope) => {
-                let what = format!("the step `{}`", step.name);
+                let what = format!("the step `{name}`");
                 return match codec.of_engine {
                     Some(of_engine) => of_engine(scope.refusal(&what)),
                     None => scope.refuse(&what).await,
@@ -214,17 +241,17 @@ impl<R: Send> Made<'_, R> {
             // Outside, and as a part of another step, it is the plain function.
             Place::Outside | Place::Step(_) => return first(&mut attempts).await,
         };
-        claim.check_home(step.name).await;
-        let operation = Operation::step(step.name);
+        claim.check_home(name).await;
+        let operation = Operation::step(name);
         if let Some(record) = claim.replayed(operation).await {
             return claim.decode(codec, record).await;
         }
         if options.retries > 0 && !repeatable {
-            tracing::warn!(target: "durable", step = step.name, "a step is to be retried and its arguments are not `Clone`: it gets one attempt");
+            tracing::warn!(target: "durable", step = name, "a step is to be retried and its arguments are not `Clone`: it gets one attempt");
             options.retries = 0;
         }
         claim.ready().await;
-        Run { claim: &claim, operation, step, options, codec, retry_if }.attempt_all(attempts).await
+        Run { claim: &claim, operation, name, options, codec, retry_if }.attempt_all(attempts).await
     }
 }
 
@@ -240,7 +267,7 @@ struct Run<'c, 'a, R> {
     retry_if: Option<RetryIf<'a, R>>,
     claim: &'c Claim,
     operation: Operation<'static>,
-    step: &'static Step,
+    name: &'static str,
     options: StepOptions,
     codec: Codec<R>,
 }
@@ -257,7 +284,7 @@ impl<R: Send> Run<'_, '_, R> {
                 unreachable!("an attempt after which the arguments are used up is never retried")
             };
             // Held until the record is kept: a run that is to be suspended waits for that.
-            let doing = self.claim.execution.doing(Activity::Step(self.step.name));
+            let doing = self.claim.execution.doing(Activity::Step(self.name));
             let result = self.attempt(attempt, most, future).await.map_err(|error| self.in_step(&error));
             let encoded = match &result {
                 Ok(value) => self.claim.encode(self.codec, self.operation, value),
@@ -274,7 +301,7 @@ impl<R: Send> Run<'_, '_, R> {
             };
             if failed && worth_it && attempt < most {
                 drop(doing);
-                tracing::debug!(target: "durable", step = self.step.name, id = %self.claim.execution.row.id, attempt, "a step failed and is tried again");
+                tracing::debug!(target: "durable", step = self.name, id = %self.claim.execution.row.id, attempt, "a step failed and is tried again");
                 self.pause(attempt).await;
                 continue;
             }
@@ -293,7 +320,7 @@ impl<R: Send> Run<'_, '_, R> {
     async fn attempt(&self, attempt: u32, most: u32, future: BoxFuture<'_, R>) -> Result<R, Error> {
         let scope = StepScope {
             execution: Arc::clone(&self.claim.execution),
-            name: self.step.name,
+            name: self.name,
             position: self.claim.position.clone(),
             attempt,
             max_attempts: most,
@@ -312,7 +339,7 @@ impl<R: Send> Run<'_, '_, R> {
         let lot = uuid::Uuid::new_v4().as_fields().0;
         let pause = self.options.pause(failed, f64::from(lot) / f64::from(u32::MAX));
         let execution = &self.claim.execution;
-        let _doing = execution.doing(Activity::Pause(self.step.name));
+        let _doing = execution.doing(Activity::Pause(self.name));
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = execution.runtime.gate.reached(Level::Aborting) => execution.stop(Signal::Suspend).await,
@@ -320,7 +347,7 @@ impl<R: Send> Run<'_, '_, R> {
     }
 
     fn in_step(&self, error: &Error) -> Error {
-        let message = format!("the step `{}` at position {} {error}", self.step.name, self.claim.position);
+        let message = format!("the step `{}` at position {} {error}", self.name, self.claim.position);
         Error::new(error.kind(), message)
     }
 }
@@ -328,7 +355,7 @@ impl<R: Send> Run<'_, '_, R> {
 impl<R> fmt::Debug for StepCall<'_, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.state {
-            State::Made(made) => write!(f, "StepCall({}, {:?})", made.step.name, made.place),
+            State::Made(made) => write!(f, "StepCall({}, {:?})", made.name, made.place),
             State::Running(_) => f.write_str("StepCall(running)"),
             State::Over => f.write_str("StepCall(over)"),
         }

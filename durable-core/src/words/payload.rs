@@ -161,6 +161,31 @@ pub(crate) fn decode<T: DeserializeOwned>(text: &str) -> Result<T, PayloadError>
     })
 }
 
+impl<T, E> Codec<Result<T, E>>
+where
+    T: Payload,
+    E: fmt::Display + From<Error>,
+{
+    /// For an error type that cannot be written: its message is recorded, and a replay gets an
+    /// error of the type that is made from it.
+    pub(crate) const BY_MESSAGE: Self = Self {
+        encode: |result| match result {
+            Ok(value) => encode(value).map(Outcome::Output),
+            Err(error) => {
+                // The alternate form shows the whole chain where a type has one (anyhow has).
+                let error = Error::msg(format_args!("{error:#}")).with_type_name(error_type_name::<E>());
+                let recorded = RecordedError { type_name: error_type_name::<E>(), ..RecordedError::of_engine(&error) };
+                Ok(Outcome::Error(recorded.to_text()))
+            }
+        },
+        decode: |outcome| match outcome {
+            Outcome::Output(text) => decode(text).map(Ok),
+            Outcome::Error(text) => Ok(Err(E::from(RecordedError::from_text(text).into_error()))),
+        },
+        of_engine: Some(|error| Err(E::from(error))),
+    };
+}
+
 /// The name under which errors of a type are recorded.
 fn error_type_name<E>() -> String {
     let name = std::any::type_name::<E>();

@@ -31,6 +31,13 @@ fn a_workflow_of_two_arguments_stays_short() {
     assert!(lines < 40, "{lines} lines");
 }
 
+/// An application can call its dependency as it likes, and have something else under our name.
+#[test]
+fn a_renamed_crate_is_spoken_to_by_its_new_name_only() {
+    let expanded = expanded(&folder().join("crate_renamed.rs"));
+    assert!(!expanded.contains("::durable"), "{expanded}");
+}
+
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/expand")
 }
@@ -64,7 +71,14 @@ fn rustfmt(code: &str) -> String {
 
 fn expand_item(item: Item) -> Vec<Item> {
     match item {
-        Item::Impl(block) => vec![Item::Impl(expand_methods(block))],
+        Item::Impl(mut block) => match block.attrs.pop() {
+            Some(attribute) => {
+                let options = options(&attribute);
+                let block = super::instance(options, block.into_token_stream());
+                vec![Item::Impl(expand_methods(syn::parse2(block).expect("an expansion parses")))]
+            }
+            None => vec![Item::Impl(expand_methods(block))],
+        },
         Item::Fn(function) if ours(&function.attrs).is_some() => {
             let expanded = expand(&function.attrs, function.to_token_stream());
             syn::parse2::<File>(expanded).expect("an expansion parses").items
@@ -90,21 +104,26 @@ fn expand_methods(mut block: ItemImpl) -> ItemImpl {
 fn expand(attributes: &[Attribute], item: TokenStream) -> TokenStream {
     let attribute = ours(attributes).expect("the caller looked");
     let item = without(attribute, item);
-    let options = match &attribute.meta {
-        Meta::List(list) => list.tokens.clone(),
-        _ => TokenStream::new(),
-    };
+    let options = options(attribute);
     match attribute.path().segments.last().expect("a path is not empty").ident.to_string().as_str() {
         "workflow" => super::workflow(options, item),
         "step" => super::step(options, item),
+        "transaction" => super::transaction(options, item),
         _ => super::test(options, item),
+    }
+}
+
+fn options(attribute: &Attribute) -> TokenStream {
+    match &attribute.meta {
+        Meta::List(list) => list.tokens.clone(),
+        _ => TokenStream::new(),
     }
 }
 
 fn ours(attributes: &[Attribute]) -> Option<&Attribute> {
     attributes.iter().find(|attribute| {
         let name = &attribute.path().segments.last().expect("a path is not empty").ident;
-        ["workflow", "step", "test"].iter().any(|ours| name == ours)
+        ["workflow", "step", "transaction", "test"].iter().any(|ours| name == ours)
     })
 }
 

@@ -43,6 +43,7 @@ pub(super) fn workflow(id: &str) -> NewWorkflow {
         id: id.to_owned(),
         name: "checkout".to_owned(),
         input: r#"{"order":1}"#.to_owned(),
+        instance: None,
         parent: None,
         version: "v1".to_owned(),
         fingerprint: -7,

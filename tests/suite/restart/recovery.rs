@@ -140,6 +140,7 @@ pub(super) async fn left_by_the_dead(store: &dyn Store, workflows: &[(&str, &str
             id: (*id).into(),
             name: (*name).into(),
             input: (*input).into(),
+            instance: None,
             parent: None,
             version: "test".into(),
             fingerprint: 0,

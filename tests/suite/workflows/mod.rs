@@ -5,6 +5,7 @@ mod calls;
 mod children;
 mod engines;
 mod errors;
+mod objects;
 mod once;
 mod refusals;
 

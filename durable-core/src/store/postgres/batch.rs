@@ -13,10 +13,11 @@ use super::commit::Judged;
 use super::text::{CLOCK, FENCE};
 use super::{PgQuery, PostgresStore};
 
-const BEGIN_COLUMNS: [(&str, &str); 7] = [
+const BEGIN_COLUMNS: [(&str, &str); 8] = [
     ("key", "bigint"),
     ("id", "text"),
     ("name", "text"),
+    ("instance", "text"),
     ("parent", "bigint"),
     ("version", "text"),
     ("fingerprint", "bigint"),
@@ -87,7 +88,7 @@ fn text(begins: bool, finishes: bool, records: bool) -> String {
             text,
             ", begun as (
                 insert into durable.workflows
-                    (key, id, name, parent, version, fingerprint, input, status, executor, attempt, created_at, started_at)
+                    (key, id, name, instance, parent, version, fingerprint, input, status, executor, attempt, created_at, started_at)
                 select rows.*, 'PENDING', $1::bigint, 1, clock.now, clock.now
                   from {rows}, clock, fence
                 on conflict (id) do nothing
@@ -211,6 +212,7 @@ fn bind(mut query: PgQuery, parts: &Parts<'_>) -> PgQuery {
             .bind(column!(begins, it => it.key))
             .bind(column!(begins, it => it.id.as_str()))
             .bind(column!(begins, it => it.name.as_str()))
+            .bind(column!(begins, it => it.instance.as_deref()))
             .bind(column!(begins, it => it.parent))
             .bind(column!(begins, it => it.version.as_str()))
             .bind(column!(begins, it => it.fingerprint))

@@ -19,11 +19,11 @@ use super::text::{CLOCK, FENCE};
 use super::{PgQuery, PostgresStore};
 
 texts! {
-    /// $1, $2 fence; $3 to $9 the workflow.
+    /// $1, $2 fence; $3 to $10 the workflow.
     begin = format!(
         "insert into durable.workflows
-            (key, id, name, parent, version, fingerprint, input, status, executor, attempt, created_at, started_at)
-         select $3::bigint, $4::text, $5::text, $6::bigint, $7::text, $8::bigint, $9::text,
+            (key, id, name, instance, parent, version, fingerprint, input, status, executor, attempt, created_at, started_at)
+         select $3::bigint, $4::text, $5::text, $6::text, $7::bigint, $8::text, $9::bigint, $10::text,
                 'PENDING', $1::bigint, 1, c.now, c.now
            from {CLOCK} c
           where {FENCE} = 1
@@ -185,7 +185,7 @@ impl PostgresStore {
 
     pub(super) fn begin_statement(&self, fence: Fence, it: &NewWorkflow) -> PgQuery {
         let query = self.fenced(&self.texts.commit.begin, fence).bind(it.key).bind(&it.id).bind(&it.name);
-        query.bind(it.parent).bind(&it.version).bind(it.fingerprint).bind(&it.input)
+        query.bind(&it.instance).bind(it.parent).bind(&it.version).bind(it.fingerprint).bind(&it.input)
     }
 
     /// The workflows of these ids, each with whether the fence holds.

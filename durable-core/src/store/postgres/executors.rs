@@ -96,7 +96,7 @@ texts! {
                 started_at = case when c.parked then w.started_at else now.now end
            from chosen c, {CLOCK} now
           where w.key = c.key
-         returning w.key, w.id, w.name, w.input, w.attempt, w.recoveries, w.fingerprint, c.parked"
+         returning w.key, w.id, w.name, w.instance, w.input, w.attempt, w.recoveries, w.fingerprint, c.parked"
     );
     /// $1 known names.
     count_unknown = format!(

@@ -23,11 +23,11 @@ pub(super) const FENCE: &str = "exists (select 1 from durable_executors where ke
 const LARGE_INPUT: usize = 1024;
 
 texts! {
-    /// ?1, ?2 fence; ?3 now; ?4 to ?10 the workflow.
+    /// ?1, ?2 fence; ?3 now; ?4 to ?11 the workflow.
     begin = format!(
         "insert into durable_workflows
-            (key, id, name, parent, version, fingerprint, input, status, executor, attempt, created_at, started_at)
-         select ?4, ?5, ?6, ?7, ?8, ?9, ?10, 'PENDING', ?1, 1, ?3, ?3 where {FENCE}
+            (key, id, name, instance, parent, version, fingerprint, input, status, executor, attempt, created_at, started_at)
+         select ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 'PENDING', ?1, 1, ?3, ?3 where {FENCE}
          on conflict (id) do nothing"
     );
     /// ?1 key, ?2 input.
@@ -159,7 +159,8 @@ pub(super) fn is_large(begin: &NewWorkflow) -> bool {
 }
 
 pub(super) fn bind_begin(query: LiteQuery, it: &NewWorkflow) -> LiteQuery {
-    let query = query.bind(it.key).bind(&it.id).bind(&it.name).bind(it.parent).bind(&it.version).bind(it.fingerprint);
+    let query = query.bind(it.key).bind(&it.id).bind(&it.name).bind(&it.instance);
+    let query = query.bind(it.parent).bind(&it.version).bind(it.fingerprint);
     query.bind((!is_large(it)).then_some(&it.input))
 }
 

@@ -83,7 +83,7 @@ texts! {
                     and {FENCE}
                   order by w.key limit ?4) c
           where key = c.chosen
-         returning key, id, name, attempt, recoveries, fingerprint, status = 'PARKED' as parked,
+         returning key, id, name, instance, attempt, recoveries, fingerprint, status = 'PARKED' as parked,
                    coalesce(input, (select i.input from durable_inputs i where i.workflow = durable_workflows.key)) as input"
     );
     /// ?1 known names.

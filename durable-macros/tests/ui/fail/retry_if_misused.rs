@@ -28,9 +28,4 @@ async fn ship() -> Result<()> {
     Ok(())
 }
 
-#[step(retries = 3, retry_if = is_bussy)]
-async fn wrap() -> Result<()> {
-    Ok(())
-}
-
 fn main() {}

@@ -4,7 +4,7 @@ use durable::prelude::*;
 async fn greet_both(left: String, right: String) -> Result<String> {
     let left = tokio::spawn(greet(left));
     let digest = tokio::task::spawn_blocking(|| 3);
-    let right = std::thread::spawn(|| right.len());
+    let right = std::thread::spawn(move || right.len());
     tokio::select! {
         left = left => left.expect("it ends"),
         _ = digest => Ok(format!("{:?}", right.join())),

@@ -1,0 +1,137 @@
+#[allow(dead_code, clippy::type_complexity)]
+fn checkout(
+    order: Order,
+) -> ::renamed::WorkflowCall<
+    <Result<Receipt> as ::renamed::__private::Returned>::Ok,
+    <Result<Receipt> as ::renamed::__private::Returned>::Err,
+> {
+    #[allow(clippy::too_many_arguments, clippy::unused_async)]
+    async fn __body(order: Order) -> Result<Receipt> {
+        charge(order).await
+    }
+    #[allow(clippy::needless_update)]
+    static __WORKFLOW: (::renamed::__private::Workflow, fn(&Order) -> ::renamed::__private::Arguments) = (
+        ::renamed::__private::Workflow {
+            name: "checkout",
+            module: ::core::module_path!(),
+            file: ::core::file!(),
+            line: ::core::line!(),
+            fingerprint: -1172374725774434001i64,
+            options: ::renamed::__private::WorkflowOptions::DEFAULT,
+            run: |arguments| {
+                ::core::result::Result::Ok(::renamed::__private::run(
+                    ::renamed::__private::codec!(Result<Receipt>),
+                    __body(arguments.take::<Order>("order")?),
+                ))
+            },
+        },
+        |order| ::renamed::__private::Arguments::new().with::<Order>("order", order),
+    );
+    ::renamed::__private::inventory::submit!(::renamed::__private::Registered(&__WORKFLOW.0));
+    ::renamed::__private::call::<Result<Receipt>>(
+        &__WORKFLOW.0,
+        ::renamed::__private::codec!(Result<Receipt>),
+        (__WORKFLOW.1)(&order),
+    )
+}
+fn digest(data: Vec<u8>) -> ::renamed::StepCall<'static, u64> {
+    #[allow(
+        clippy::too_many_arguments,
+        clippy::type_complexity,
+        clippy::needless_pass_by_value,
+        clippy::missing_const_for_fn
+    )]
+    fn __body(data: Vec<u8>) -> u64 {
+        data.len()
+    }
+    #[allow(clippy::needless_update)]
+    static __STEP: ::renamed::__private::Step =
+        ::renamed::__private::Step { name: "digest", options: ::renamed::__private::StepOptions::DEFAULT };
+    let arguments = (data,);
+    ::renamed::__private::step(
+        &__STEP,
+        ::renamed::__private::codec!(u64),
+        ::renamed::__private::cloner!(&arguments),
+        arguments,
+        |(data,)| ::renamed::__private::blocking(move || __body(data)),
+    )
+}
+fn create_user<'durable>(id: &'durable str) -> ::renamed::TransactionCall<'durable, Result<()>> {
+    #[allow(clippy::too_many_arguments, clippy::type_complexity, clippy::unused_async)]
+    async fn __body(tx: &mut PgConnection, id: &str) -> Result<()> {
+        insert(tx, id).await
+    }
+    #[allow(clippy::needless_update)]
+    static __TRANSACTION: ::renamed::__private::Transaction = ::renamed::__private::Transaction {
+        name: "create_user",
+        options: ::renamed::__private::TransactionOptions {
+            isolation: ::core::option::Option::Some(::renamed::__private::Isolation::Serializable),
+            ..::renamed::__private::TransactionOptions::DEFAULT
+        },
+    };
+    let arguments = (id,);
+    ::renamed::__private::transaction::<PgConnection, _, _, _>(
+        &__TRANSACTION,
+        ::renamed::__private::codec!(Result<()>),
+        |(id,)| (::core::clone::Clone::clone(id),),
+        arguments,
+        |tx: &mut PgConnection, (id,), _| ::renamed::__private::Box::pin(__body(tx, id)),
+    )
+}
+impl Shop {
+    #[doc(hidden)]
+    #[allow(dead_code)]
+    #[allow(clippy::too_many_arguments, clippy::unused_async)]
+    async fn __durable_restock(&self, item: Item, count: u32) -> Result<()> {
+        self.order(item, count).await
+    }
+    #[allow(dead_code, clippy::type_complexity)]
+    fn restock(
+        &self,
+        item: Item,
+        count: u32,
+    ) -> ::renamed::WorkflowCall<
+        <Result<()> as ::renamed::__private::Returned>::Ok,
+        <Result<()> as ::renamed::__private::Returned>::Err,
+    > {
+        #[allow(clippy::needless_update)]
+        static __WORKFLOW: (::renamed::__private::Workflow, fn(&Item, &u32) -> ::renamed::__private::Arguments) = (
+            ::renamed::__private::Workflow {
+                name: "Shop::restock",
+                module: ::core::module_path!(),
+                file: ::core::file!(),
+                line: ::core::line!(),
+                fingerprint: -641616684478583186i64,
+                options: ::renamed::__private::WorkflowOptions::DEFAULT,
+                run: |arguments| {
+                    let this = arguments.instance::<Shop>()?;
+                    let item = arguments.take::<Item>("item")?;
+                    let count = arguments.take::<u32>("count")?;
+                    ::core::result::Result::Ok(::renamed::__private::run(
+                        ::renamed::__private::codec!(Result<()>),
+                        async move { <Shop>::__durable_restock(&this, item, count).await },
+                    ))
+                },
+            },
+            |item, count| ::renamed::__private::Arguments::new().with::<Item>("item", item).with::<u32>("count", count),
+        );
+        ::renamed::__private::inventory::submit!(::renamed::__private::Registered(&__WORKFLOW.0));
+        ::renamed::__private::call_on::<Result<()>, Shop>(
+            &__WORKFLOW.0,
+            ::renamed::__private::codec!(Result<()>),
+            self,
+            (__WORKFLOW.1)(&item, &count),
+        )
+    }
+}
+#[::core::prelude::v1::test]
+fn sells() {
+    #[allow(clippy::unused_async)]
+    async fn __body(app: TestApp) {
+        sell(app).await;
+    }
+    ::renamed::testing::run(
+        ::renamed::testing::TestOptions { name: ::core::concat!(::core::module_path!(), "::sells"), postgres: false },
+        |app| ::renamed::__private::Box::pin(__body(app)),
+    )
+}

@@ -1,0 +1,26 @@
+//! A workflow in the block is checked like any other, and one at fault hides no other.
+
+use durable::prelude::*;
+use durable_macros::instance;
+
+struct Shop;
+
+#[instance(name = "shop")]
+impl Shop {
+    #[workflow(retries = 3)]
+    async fn open(&self, day: u32) -> Result<u32> {
+        Ok(day)
+    }
+
+    #[workflow]
+    fn close(&self, day: &str) -> String {
+        day.to_owned()
+    }
+
+    #[workflow]
+    async fn report(&self) -> Result<String> {
+        Ok(format!("{:?}", std::time::Instant::now()))
+    }
+}
+
+fn main() {}

@@ -1,0 +1,15 @@
+use durable::prelude::*;
+
+struct Row<'a>(&'a str);
+
+#[step]
+async fn read(row: Row) -> usize {
+    row.0.len()
+}
+
+#[step]
+async fn count(_) -> usize {
+    3
+}
+
+fn main() {}

@@ -6,7 +6,7 @@ use super::context::Claim;
 use super::execution::Signal;
 use crate::store::{NewRecord, Record};
 use crate::words::error::{Error, ErrorKind};
-use crate::words::payload::{Codec, Outcome, PayloadError, RecordedError};
+use crate::words::payload::{Codec, Outcome, PayloadError, RecordedError, encode};
 
 /// What an operation is: kind and name must be the same on replay.
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +46,8 @@ pub(crate) struct Done {
     pub(crate) outcome: Option<Outcome>,
     pub(crate) child: Option<String>,
     pub(crate) attempts: u32,
+    /// The errors of the attempts that failed before the last one.
+    pub(crate) failures: Vec<String>,
     pub(crate) ran_for: Duration,
 }
 
@@ -106,6 +108,7 @@ impl Claim {
             name: operation.name.to_owned(),
             outcome: done.outcome,
             child: done.child,
+            failures: (!done.failures.is_empty()).then(|| encode(&done.failures).unwrap_or_default()),
             attempts: i32::try_from(done.attempts).unwrap_or(i32::MAX),
             ran_for: done.ran_for,
         }

@@ -218,6 +218,7 @@ pub(super) struct StepRow {
     error: Option<String>,
     child: Option<String>,
     attempts: i32,
+    failures: Option<String>,
     started_at: i64,
     completed_at: i64,
 }
@@ -232,6 +233,7 @@ impl Decoded<StepInfo> for StepRow {
             error: self.error,
             child: self.child,
             attempts: count(self.attempts),
+            failures: self.failures.and_then(|it| serde_json::from_str(&it).ok()).unwrap_or_default(),
             started_at: time(self.started_at),
             completed_at: time(self.completed_at),
         })

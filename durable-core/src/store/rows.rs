@@ -80,6 +80,8 @@ pub struct NewRecord {
     pub child: Option<String>,
     /// How many attempts it took.
     pub attempts: i32,
+    /// The errors of those that failed before the last one, as a JSON array of texts.
+    pub failures: Option<String>,
     /// How long its body ran.
     pub ran_for: Duration,
 }

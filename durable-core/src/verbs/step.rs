@@ -278,6 +278,7 @@ impl<R: Send> Run<'_, '_, R> {
         let started = Instant::now();
         let most = self.options.retries.saturating_add(1);
         let mut attempt = 0;
+        let mut failures = Vec::new();
         loop {
             attempt += 1;
             let Some(future) = attempts(attempt == most) else {
@@ -301,11 +302,15 @@ impl<R: Send> Run<'_, '_, R> {
             };
             if failed && worth_it && attempt < most {
                 drop(doing);
+                if let Outcome::Error(text) = &outcome {
+                    failures.push(RecordedError::from_text(text).message);
+                }
                 tracing::debug!(target: "durable", step = self.name, id = %self.claim.execution.row.id, attempt, "a step failed and is tried again");
                 self.pause(attempt).await;
                 continue;
             }
-            let done = Done { outcome: Some(outcome), attempts: attempt, ran_for: started.elapsed(), child: None };
+            let done =
+                Done { outcome: Some(outcome), attempts: attempt, failures, ran_for: started.elapsed(), child: None };
             self.claim.keep(self.operation, done).await;
             drop(doing);
             return match (result, self.codec.of_engine) {

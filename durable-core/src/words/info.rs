@@ -61,6 +61,8 @@ pub struct StepInfo {
     pub child: Option<String>,
     /// How many attempts it took.
     pub attempts: u32,
+    /// The errors of the attempts that failed before the one that is recorded, oldest first.
+    pub failures: Vec<String>,
     /// When its body began.
     pub started_at: DateTime<Utc>,
     /// When it was recorded.

@@ -65,6 +65,7 @@ pub(super) fn record(workflow: i64, number: i32, json: &str) -> NewRecord {
         outcome: output(json),
         child: None,
         attempts: 1,
+        failures: None,
         ran_for: Duration::from_millis(5),
     }
 }

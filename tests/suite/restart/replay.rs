@@ -77,6 +77,7 @@ async fn record_first(app: &Durable, name: &str, output: &str) {
         outcome: Some(durable_core::__private::Outcome::Output(output.into())),
         child: None,
         attempts: 1,
+        failures: None,
         ran_for: Duration::ZERO,
     };
     store.commit(fence, &[Entry { records: vec![record], ..Entry::default() }], false).await.unwrap();

@@ -124,12 +124,16 @@ async fn retried(key: String, attempt: u32) -> Result<u32> {
 
 async fn a_step_is_tried_again_until_it_succeeds(app: TestApp) {
     assert_eq!(retried(fresh("retry"), 3).id("third").await.unwrap(), 3);
-    assert_eq!(app.list_steps("third").await.unwrap()[0].attempts, 3);
+    let step = &app.list_steps("third").await.unwrap()[0];
+    assert_eq!(
+        (step.attempts, step.failures.as_slice()),
+        (3, ["attempt 1 fails".to_owned(), "attempt 2 fails".to_owned()].as_slice())
+    );
 
     let error = retried(fresh("retry"), 99).id("never").await.unwrap_err();
     assert_eq!(error.to_string(), "attempt 6 fails");
     let step = &app.list_steps("never").await.unwrap()[0];
-    assert_eq!(step.attempts, 6);
+    assert_eq!((step.attempts, step.failures.len()), (6, 5));
     assert!(step.error.as_deref().unwrap().contains("attempt 6 fails"), "{step:?}");
 }
 

@@ -31,7 +31,7 @@ const FINISH_COLUMNS: [(&str, &str); 6] = [
     ("error", "text"),
     ("reason", "text"),
 ];
-const RECORD_COLUMNS: [(&str, &str); 11] = [
+const RECORD_COLUMNS: [(&str, &str); 12] = [
     ("ends", "boolean"),
     ("workflow", "bigint"),
     ("branch", "text"),
@@ -43,6 +43,7 @@ const RECORD_COLUMNS: [(&str, &str); 11] = [
     ("ran_for", "bigint"),
     ("output", "text"),
     ("error", "text"),
+    ("failures", "text"),
 ];
 
 /// One text for every set of parts, so that the server sees a handful of statements and plans each
@@ -115,9 +116,9 @@ fn text(begins: bool, finishes: bool, records: bool) -> String {
             text,
             ", recorded as (
                 insert into durable.steps
-                    (workflow, branch, position, kind, name, child, attempts, started_at, completed_at, output, error)
+                    (workflow, branch, position, kind, name, child, attempts, started_at, completed_at, output, error, failures)
                 select rows.workflow, rows.branch, rows.position, rows.kind, rows.name, rows.child, rows.attempts,
-                       clock.now - rows.ran_for, clock.now, rows.output, rows.error
+                       clock.now - rows.ran_for, clock.now, rows.output, rows.error, rows.failures
                   from {rows}, clock, fence
                 {condition})"
         );
@@ -239,7 +240,8 @@ fn bind(mut query: PgQuery, parts: &Parts<'_>) -> PgQuery {
             .bind(column!(records, it => it.record.attempts))
             .bind(column!(records, it => micros(it.record.ran_for)))
             .bind(column!(records, it => output_of(it.record.outcome.as_ref())))
-            .bind(column!(records, it => error_of(it.record.outcome.as_ref())));
+            .bind(column!(records, it => error_of(it.record.outcome.as_ref())))
+            .bind(column!(records, it => it.record.failures.as_deref()));
     }
     query
 }

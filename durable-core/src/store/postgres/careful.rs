@@ -16,12 +16,12 @@ texts! {
     /// earlier call whose answer was lost may still be at work, and the two would take the same rows
     /// in different orders.
     fence = "select 1 from durable.executors where key = $1::bigint and epoch = $2::bigint for update";
-    /// $1 to $10 the record.
+    /// $1 to $11 the record.
     record = format!(
         "insert into durable.steps
-            (workflow, branch, position, kind, name, child, attempts, started_at, completed_at, output, error)
+            (workflow, branch, position, kind, name, child, attempts, started_at, completed_at, output, error, failures)
          select $1::bigint, $2::text, $3::integer, $4::text, $5::text, $6::text, $7::integer,
-                c.now - $8::bigint, c.now, $9::text, $10::text
+                c.now - $8::bigint, c.now, $9::text, $10::text, $11::text
            from {CLOCK} c
          on conflict (workflow, branch, position) do nothing"
     );

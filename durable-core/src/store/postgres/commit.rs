@@ -29,13 +29,13 @@ texts! {
           where {FENCE} = 1
          on conflict (id) do nothing"
     );
-    /// $1, $2 fence; $3 to $12 the record. A record in the way is a unique violation: looking for
+    /// $1, $2 fence; $3 to $13 the record. A record in the way is a unique violation: looking for
     /// it in every statement (`on conflict`) would cost each record what only a lost race needs.
     record = format!(
         "insert into durable.steps
-            (workflow, branch, position, kind, name, child, attempts, started_at, completed_at, output, error)
+            (workflow, branch, position, kind, name, child, attempts, started_at, completed_at, output, error, failures)
          select $3::bigint, $4::text, $5::integer, $6::text, $7::text, $8::text, $9::integer,
-                c.now - $10::bigint, c.now, $11::text, $12::text
+                c.now - $10::bigint, c.now, $11::text, $12::text, $13::text
            from {CLOCK} c
           where {FENCE} = 1"
     );
@@ -47,7 +47,7 @@ texts! {
           where key = $3::bigint and attempt = $4::integer and status = 'PENDING' and executor = $1::bigint
             and {FENCE} = 1"
     );
-    /// $1, $2 fence; $3 to $8 the end; $9 to $17 its last record, which is only stored with the end.
+    /// $1, $2 fence; $3 to $8 the end; $9 to $18 its last record, which is only stored with the end.
     record_and_finish = format!(
         "with clock as materialized {CLOCK},
          done as (
@@ -58,9 +58,9 @@ texts! {
                 and {FENCE} = 1
              returning key)
          insert into durable.steps
-            (workflow, branch, position, kind, name, child, attempts, started_at, completed_at, output, error)
+            (workflow, branch, position, kind, name, child, attempts, started_at, completed_at, output, error, failures)
          select d.key, $9::text, $10::integer, $11::text, $12::text, $13::text, $14::integer,
-                c.now - $15::bigint, c.now, $16::text, $17::text
+                c.now - $15::bigint, c.now, $16::text, $17::text, $18::text
            from done d, clock c"
     );
     /// Workflows by id, and whether the fence holds. $1, $2 fence; $3 ids. The limit keeps every
@@ -214,7 +214,7 @@ impl PostgresStore {
 pub(super) fn bind_record(query: PgQuery, it: &NewRecord) -> PgQuery {
     let query = query.bind(&*it.position.branch).bind(it.position.number).bind(it.kind).bind(&it.name).bind(&it.child);
     let query = query.bind(it.attempts).bind(micros(it.ran_for));
-    query.bind(output_of(it.outcome.as_ref())).bind(error_of(it.outcome.as_ref()))
+    query.bind(output_of(it.outcome.as_ref())).bind(error_of(it.outcome.as_ref())).bind(&it.failures)
 }
 
 pub(super) fn bind_finish(query: PgQuery, it: &Finish) -> PgQuery {

@@ -43,7 +43,7 @@ texts! {
     newest_first = format!("{INFO} {FILTER} order by w.key desc limit $4::bigint offset $5::bigint");
     show = format!("{INFO} where w.id = $1");
     steps =
-        "select s.branch, s.position, s.kind, s.name, s.output, s.error, s.child, s.attempts, s.started_at,
+        "select s.branch, s.position, s.kind, s.name, s.output, s.error, s.child, s.attempts, s.failures, s.started_at,
                 s.completed_at
            from durable.workflows w join durable.steps s on s.workflow = w.key
           where w.id = $1";

@@ -65,12 +65,12 @@ impl Texts {
                  on conflict (id) do nothing"
             )
         });
-        let records = Sized::new(&made, 10, |rows| {
+        let records = Sized::new(&made, 11, |rows| {
             format!(
                 "{GIVEN} insert into durable_steps
-                    (workflow, branch, position, kind, name, child, attempts, started_at, completed_at, output, error)
+                    (workflow, branch, position, kind, name, child, attempts, started_at, completed_at, output, error, failures)
                  select column1, column2, column3, column4, column5, column6, column7, given.now - column8, given.now,
-                        column9, column10
+                        column9, column10, column11
                    from given, {rows} where column1 is not null and {HOLDS}"
             )
         });

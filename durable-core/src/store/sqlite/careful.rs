@@ -11,11 +11,11 @@ use super::SqliteStore;
 use super::commit::{FENCE, bind_finish, bind_record, is_large};
 
 texts! {
-    /// ?1, ?2 fence; ?3 now; ?4 to ?13 the record.
+    /// ?1, ?2 fence; ?3 now; ?4 to ?14 the record.
     record = format!(
         "insert into durable_steps
-            (workflow, branch, position, kind, name, child, attempts, started_at, completed_at, output, error)
-         select ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?3 - ?11, ?3, ?12, ?13 where {FENCE}
+            (workflow, branch, position, kind, name, child, attempts, started_at, completed_at, output, error, failures)
+         select ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?3 - ?11, ?3, ?12, ?13, ?14 where {FENCE}
          on conflict (workflow, branch, position) do nothing"
     );
     stored_record =

@@ -32,11 +32,11 @@ texts! {
     );
     /// ?1 key, ?2 input.
     input = "insert into durable_inputs (workflow, input) values (?1, ?2)";
-    /// ?1, ?2 fence; ?3 now; ?4 to ?13 the record. A record in the way is a unique violation.
+    /// ?1, ?2 fence; ?3 now; ?4 to ?14 the record. A record in the way is a unique violation.
     record = format!(
         "insert into durable_steps
-            (workflow, branch, position, kind, name, child, attempts, started_at, completed_at, output, error)
-         select ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?3 - ?11, ?3, ?12, ?13 where {FENCE}"
+            (workflow, branch, position, kind, name, child, attempts, started_at, completed_at, output, error, failures)
+         select ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?3 - ?11, ?3, ?12, ?13, ?14 where {FENCE}"
     );
     /// ?1, ?2 fence; ?3 now; ?4 to ?9 the end.
     finish = format!(
@@ -167,7 +167,7 @@ pub(super) fn bind_begin(query: LiteQuery, it: &NewWorkflow) -> LiteQuery {
 pub(super) fn bind_record(query: LiteQuery, it: &NewRecord) -> LiteQuery {
     let query = query.bind(it.workflow).bind(&*it.position.branch).bind(it.position.number);
     let query = query.bind(it.kind).bind(&it.name).bind(&it.child).bind(it.attempts).bind(micros(it.ran_for));
-    query.bind(output_of(it.outcome.as_ref())).bind(error_of(it.outcome.as_ref()))
+    query.bind(output_of(it.outcome.as_ref())).bind(error_of(it.outcome.as_ref())).bind(&it.failures)
 }
 
 pub(super) fn bind_finish(query: LiteQuery, it: &Finish) -> LiteQuery {

@@ -38,7 +38,7 @@ texts! {
     newest_first = format!("{INFO} {FILTER} order by w.key desc limit ?4 offset ?5");
     show = format!("{INFO} where w.id = ?1");
     steps =
-        "select s.branch, s.position, s.kind, s.name, s.output, s.error, s.child, s.attempts, s.started_at,
+        "select s.branch, s.position, s.kind, s.name, s.output, s.error, s.child, s.attempts, s.failures, s.started_at,
                 s.completed_at
            from durable_workflows w join durable_steps s on s.workflow = w.key
           where w.id = ?1";

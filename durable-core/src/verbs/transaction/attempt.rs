@@ -311,7 +311,7 @@ impl<R> Attempt<'_, R> {
 
     fn wish(&self, outcome: &Outcome, ran_for: Duration) -> Wish {
         let Some(claim) = self.claim else { return Wish::Commit };
-        let done = Done { outcome: Some(outcome.clone()), attempts: 1, ran_for, child: None };
+        let done = Done { outcome: Some(outcome.clone()), attempts: 1, ran_for, ..Done::default() };
         let mut records = self.riders.to_vec();
         records.push(claim.record(self.operation, done));
         let workflow = claim.execution.row.id.clone();

@@ -182,6 +182,15 @@ impl From<Error> for Box<dyn StdError> {
     }
 }
 
+/// So that a workflow or a step may return `anyhow::Result`: its error is recorded with its whole
+/// chain, as text.
+#[cfg(feature = "anyhow")]
+impl From<Error> for anyhow::Error {
+    fn from(error: Error) -> Self {
+        Self::from_boxed(error.into())
+    }
+}
+
 /// An [`Error`] as a standard error. The type is private: outside it is only ever a boxed trait object.
 struct Boxed(Error);
 

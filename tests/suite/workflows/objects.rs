@@ -13,6 +13,7 @@ on_every_stage! {
     an_instance_that_is_missing_parks_the_workflow,
     state_is_found_by_its_type,
     an_error_of_any_type_comes_back_by_its_message,
+    an_anyhow_error_comes_back_with_its_chain,
     an_inline_step_is_recorded,
 }
 
@@ -160,6 +161,26 @@ async fn an_error_of_any_type_comes_back_by_its_message(stage: &Stage) {
     assert_eq!(call().await, told, "it comes by its message, through `From<durable::Error>`");
     assert_eq!(call().await, told);
     assert_eq!(counted(&key), 1);
+    app.shutdown().await;
+}
+
+#[step]
+async fn parse(text: &str) -> anyhow::Result<u32> {
+    use anyhow::Context;
+    text.parse().with_context(|| format!("no amount: {text:?}"))
+}
+
+#[workflow]
+async fn parses(text: String) -> anyhow::Result<u32> {
+    Ok(parse(&text).await?)
+}
+
+async fn an_anyhow_error_comes_back_with_its_chain(stage: &Stage) {
+    let app = stage.launch().await;
+    for _ in 0..2 {
+        let error = app.scope(async { parses("seven".into()).id("w").await }).await.unwrap_err();
+        assert_eq!(error.to_string(), "no amount: \"seven\": invalid digit found in string");
+    }
     app.shutdown().await;
 }
 

@@ -7,9 +7,4 @@ async fn read(row: Row) -> usize {
     row.0.len()
 }
 
-#[step]
-async fn count(_) -> usize {
-    3
-}
-
 fn main() {}

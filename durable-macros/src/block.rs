@@ -23,7 +23,7 @@ pub(crate) struct Block {
 }
 
 pub(crate) enum Item {
-    Workflow(Workflow),
+    Workflow(Box<Workflow>),
     Other(TokenStream),
 }
 
@@ -95,7 +95,7 @@ fn items(inside: TokenStream, facade: &str) -> syn::Result<Vec<Item>> {
                 Some(place) => {
                     let mut function = input.call(|input| Function::parse(input, "workflow"))?;
                     let attribute = function.attrs.remove(place);
-                    items.push(Item::Workflow(Workflow { attribute, function }));
+                    items.push(Item::Workflow(Box::new(Workflow { attribute, function })));
                 }
                 None => items.push(Item::Other(other(input)?)),
             }

@@ -71,7 +71,10 @@ const RULES: &[Rule] = &[
     rule(&["thread", "spawn"], End, Task),
     rule(&["thread", "scope"], End, Task),
     rule(&["tokio", "spawn"], End, Task),
-    rule(&["task", "spawn"], EndBegins, Task),
+    rule(&["tokio", "task"], Beginning, Task),
+    rule(&["task", "spawn"], End, Task),
+    rule(&["task", "spawn_blocking"], End, Task),
+    rule(&["task", "spawn_local"], End, Task),
     rule(&["JoinSet", "new"], End, Task),
     rule(&["tokio", "select"], Macro, Race),
     rule(&["futures", "select"], Macro, Race),
@@ -79,20 +82,25 @@ const RULES: &[Rule] = &[
     rule(&["futures_util", "select"], Macro, Race),
     rule(&["std", "fs"], Beginning, World),
     rule(&["tokio", "fs"], Beginning, World),
-    rule(&["fs", "read"], EndBegins, World),
+    rule(&["fs", "read"], End, World),
+    rule(&["fs", "read_to_string"], End, World),
+    rule(&["fs", "read_dir"], End, World),
     rule(&["fs", "write"], End, World),
-    rule(&["fs", "remove_"], EndBegins, World),
-    rule(&["fs", "create_dir"], EndBegins, World),
-    rule(&["File", "open"], End, World),
-    rule(&["File", "create"], End, World),
-    rule(&["Command", "new"], End, World),
+    rule(&["fs", "remove_file"], End, World),
+    rule(&["fs", "create_dir_all"], End, World),
+    rule(&["fs", "File", "open"], End, World),
+    rule(&["fs", "File", "create"], End, World),
+    rule(&["process", "Command", "new"], End, World),
     rule(&["reqwest"], Beginning, World),
-    rule(&["env", "var"], EndBegins, Surroundings),
-    rule(&["env", "args"], EndBegins, Surroundings),
+    rule(&["env", "var"], End, Surroundings),
+    rule(&["env", "var_os"], End, Surroundings),
+    rule(&["env", "vars"], End, Surroundings),
+    rule(&["env", "vars_os"], End, Surroundings),
+    rule(&["env", "args"], End, Surroundings),
 ];
 
-/// What is below one of ours and always gives the same for the same.
-const HARMLESS: [&str; 5] = ["Url", "seed_from_u64", "from_seed", "from_rng", "from_str"];
+/// Below what is found by its beginning, these give the same for the same.
+const HARMLESS: [&str; 6] = ["Url", "seed_from_u64", "from_seed", "from_rng", "from_str", "yield_now"];
 
 impl Advice {
     fn text(self) -> &'static str {
@@ -268,6 +276,9 @@ mod tests {
             "Duration::from_secs(1); time::Duration::from_secs(1)",
             "let spawn = 1; let thread_rng = spawn;",
             "let f: fn(u8) -> u8 = double;",
+            // Steps of the user's own may be called like these.
+            "fs::read_config().await; File::create(name).await; Command::new(order).await; task::spawn_worker().await",
+            "tokio::task::yield_now().await",
         ] {
             assert_eq!(found(code), 0, "{code}");
         }

@@ -307,7 +307,7 @@ pub fn transaction(options: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// # Example: a processor for each source
 ///
-/// ```ignore
+/// ```no_run
 /// use durable::prelude::*;
 ///
 /// struct Processor {

@@ -45,7 +45,7 @@
 //! | attribute | on | what it does |
 //! |---|---|---|
 //! | [`#[workflow]`](workflow) | an async function | makes it durable: recorded, recovered, replayed |
-//! | [`#[step]`](step) | a function or method | records what it returns |
+//! | [`#[step]`](macro@step) | a function or method | records what it returns |
 //! | [`#[transaction]`](transaction) | a function that takes a connection | commits its SQL and the record together |
 //! | [`#[durable::test]`](macro@test) | an async test | gives it an engine of its own |
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use super::objects::{Instance, Objects};
+use super::objects::Objects;
 use crate::words::payload::{Payload, PayloadError, decode, encode};
 
 /// Arguments on their way into the database: a JSON object by argument name.
@@ -73,7 +73,7 @@ impl Taken {
     ///
     /// # Errors
     /// None was recorded, or the builder was not given it.
-    pub fn instance<T: Instance>(&self) -> Result<Arc<T>, PayloadError> {
+    pub fn instance<T: Send + Sync + 'static>(&self) -> Result<Arc<T>, PayloadError> {
         match &self.instance {
             Some((name, objects)) => objects.instance(name),
             None => {

@@ -28,6 +28,11 @@ use crate::words::payload::PayloadError;
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no name by which it is found again after a restart",
+    label = "implement `durable::Instance` for this type",
+    note = "`fn instance_name(&self) -> &str` gives the name: the same after a restart, and different for each instance"
+)]
 pub trait Instance: Send + Sync + 'static {
     /// The name, unique among the instances of the type.
     fn instance_name(&self) -> &str;
@@ -60,7 +65,7 @@ impl Objects {
     ///
     /// # Errors
     /// It was not given to the builder.
-    pub(crate) fn instance<T: Instance>(&self, name: &str) -> Result<Arc<T>, PayloadError> {
+    pub(crate) fn instance<T: Send + Sync + 'static>(&self, name: &str) -> Result<Arc<T>, PayloadError> {
         let found = self.instances.get(&(TypeId::of::<T>(), name.to_owned()));
         found.and_then(|it| Arc::clone(it).downcast().ok()).ok_or_else(|| {
             PayloadError::new(format_args!(

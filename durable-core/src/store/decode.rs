@@ -161,7 +161,7 @@ impl Decoded<AdoptedAs> for AdoptedRow {
             return Ok(AdoptedAs::Parked(self.id));
         }
         let Self { key, id, name, instance, input, attempt, recoveries, fingerprint, parked: _ } = self;
-        Ok(AdoptedAs::Run(RunRow { key, id, name, instance, input, attempt, recoveries, fingerprint }))
+        Ok(AdoptedAs::Run(RunRow { key, id, name, input, instance, attempt, recoveries, fingerprint }))
     }
 }
 

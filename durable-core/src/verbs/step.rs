@@ -223,8 +223,7 @@ impl<R: Send> Made<'_, R> {
             Place::Body(claim) => claim,
             Place::Outside if !options.outside => {
                 let message = format!(
-                    "the step `{}` was called outside any workflow, which it forbids with `outside = \"deny\"`; call it from a #[workflow]",
-                    name
+                    "the step `{name}` was called outside any workflow, which it forbids with `outside = \"deny\"`; call it from a #[workflow]"
                 );
                 match codec.of_engine {
                     Some(of_engine) => return of_engine(Error::new(ErrorKind::Misuse, message)),

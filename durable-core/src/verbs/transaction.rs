@@ -87,7 +87,8 @@ struct Typed<'a, C, A, B> {
     clone: fn(&A) -> A,
     arguments: A,
     body: B,
-    connection: PhantomData<(fn(C), &'a ())>,
+    connection: PhantomData<fn(C)>,
+    outlived: PhantomData<&'a ()>,
 }
 
 impl<'a, C, A, R, B> Body<R> for Typed<'a, C, A, B>
@@ -124,7 +125,7 @@ where
     R: Send + 'a,
     B: for<'c> Fn(&'c mut C, A, PhantomData<&'c &'a ()>) -> BoxFuture<'c, R> + Send + 'a,
 {
-    let body = Box::new(Typed { clone, arguments, body, connection: PhantomData });
+    let body = Box::new(Typed { clone, arguments, body, connection: PhantomData, outlived: PhantomData });
     TransactionCall { state: State::Made(Box::new(Made { transaction, codec, place: Place::claim(), body })) }
 }
 

@@ -108,6 +108,13 @@ fn options_value(fields: impl Iterator<Item = TokenStream>, path: &TokenStream) 
     if fields.is_empty() { quote!(#path::DEFAULT) } else { quote!(#path { #(#fields,)* ..#path::DEFAULT }) }
 }
 
+/// Lints that would find fault with the bounds and lifetimes that the outer half has and the user's function has not.
+fn lints_of_lifetimes(function: &Function, fresh: bool) -> TokenStream {
+    let single = fresh.then(|| quote!(single_use_lifetimes,));
+    let places = function.sig.generics.where_clause.as_ref().map(|_| quote!(clippy::multiple_bound_locations,));
+    if single.is_none() && places.is_none() { quote!() } else { quote!(#[allow(#single #places)]) }
+}
+
 /// How the return type is recorded. A type that cannot be is told where the type of the value is written.
 fn codec(function: &Function, facade: &Facade) -> TokenStream {
     let returned = function.returned();

@@ -6,7 +6,7 @@ use syn::spanned::Spanned;
 use syn::{ReturnType, parse_quote};
 
 use super::halves::{Halves, Parts};
-use super::{as_written, codec, ends, name, options_value};
+use super::{as_written, codec, ends, lints_of_lifetimes, name, options_value};
 use crate::function::Function;
 use crate::lifetimes::{self, Named};
 use crate::options::Options;
@@ -49,7 +49,8 @@ pub(super) fn expand(function: &Function, options: &Options) -> TokenStream {
         (quote_spanned!(place=> |#pattern| #inner), quote!(clippy::unused_async))
     } else {
         // It takes arguments that it only looks at, and what it computes is for the blocking pool.
-        let body = quote_spanned!(place=> |#pattern| #durable_here::__private::blocking(move || #inner));
+        let lint = taken.is_empty().then(|| quote!(#[allow(clippy::redundant_closure)]));
+        let body = quote_spanned!(place=> |#pattern| #durable_here::__private::blocking(#lint move || #inner));
         (body, quote!(clippy::needless_pass_by_value, clippy::missing_const_for_fn))
     };
 
@@ -102,5 +103,5 @@ fn halves<'a>(function: &'a Function, options: &Options, blocking: bool) -> (Hal
     let durable = options.facade().at(first);
     let (open, close) = (quote_spanned!(first=> -> #durable::StepCall<), quote_spanned!(last=> >));
     halves.outer.output = parse_quote!(#open #common, #returned #close);
-    (halves, if fresh { quote!(#[allow(single_use_lifetimes)]) } else { quote!() })
+    (halves, lints_of_lifetimes(function, fresh))
 }

@@ -6,7 +6,7 @@ use syn::spanned::Spanned;
 use syn::{ReturnType, Type, parse_quote};
 
 use super::halves::{Halves, Parts};
-use super::{as_written, codec, ends, name, options_value};
+use super::{as_written, codec, ends, lints_of_lifetimes, name, options_value};
 use crate::function::Function;
 use crate::lifetimes::{self, Named};
 use crate::options::Options;
@@ -122,5 +122,5 @@ fn halves<'a>(function: &'a Function, options: &Options) -> (Halves<'a>, TokenSt
     let durable = options.facade().at(first);
     let (open, close) = (quote_spanned!(first=> -> #durable::TransactionCall<), quote_spanned!(last=> >));
     halves.outer.output = parse_quote!(#open #common, #returned #close);
-    (halves, if fresh { quote!(#[allow(single_use_lifetimes)]) } else { quote!() })
+    (halves, lints_of_lifetimes(function, fresh))
 }

@@ -66,11 +66,13 @@ impl Entry<'_> {
         let names: Vec<Ident> = function.arguments().map(|argument| argument.name).collect();
         let types = function.arguments().map(|argument| argument.ty);
         let call = self.call(&names);
+        // The registry's entry cannot say `Self`, and the signature is the same in all places.
+        let use_self = self.instance.map(|_| quote!(, clippy::use_self));
         halves.emit(&Parts {
             // Workflows are started by name as well, by queues, schedules and recovery. The type of a call is ours.
-            outer_lints: quote!(#[allow(dead_code, clippy::type_complexity)]),
+            outer_lints: quote!(#[allow(dead_code, clippy::type_complexity #use_self)]),
             // It has to be async, whether it awaits or not. That there are many arguments is said once, of the outer half.
-            inner_lints: quote!(#[allow(clippy::too_many_arguments, clippy::unused_async)]),
+            inner_lints: quote!(#[allow(clippy::too_many_arguments, clippy::unused_async #use_self)]),
             body: quote! {
                 #[allow(clippy::needless_update)]
                 static __WORKFLOW: (

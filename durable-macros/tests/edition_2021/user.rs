@@ -36,9 +36,26 @@ fn digest(data: u32) -> u32 {
     data
 }
 
+struct Shop;
+
+impl ::renamed::Instance for Shop {
+    fn instance_name(&self) -> &str {
+        "corner"
+    }
+}
+
+#[::renamed::instance(crate = "renamed")]
+impl Shop {
+    #[::renamed::workflow]
+    async fn open(&self, day: u32) -> Result<u32> {
+        Result::Ok(digest(day).await)
+    }
+}
+
 #[::renamed::test(crate = "renamed")]
 async fn sells(_app: ::renamed::testing::TestApp) {}
 
 fn main() {
     let _call = checkout(1, 2).id("x");
+    let _call = Shop.open(1).id("y");
 }

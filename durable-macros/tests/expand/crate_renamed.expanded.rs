@@ -81,11 +81,11 @@ fn create_user<'durable>(id: &'durable str) -> ::renamed::TransactionCall<'durab
 impl Shop {
     #[doc(hidden)]
     #[allow(dead_code)]
-    #[allow(clippy::too_many_arguments, clippy::unused_async)]
+    #[allow(clippy::too_many_arguments, clippy::unused_async, clippy::use_self)]
     async fn __durable_restock(&self, item: Item, count: u32) -> Result<()> {
         self.order(item, count).await
     }
-    #[allow(dead_code, clippy::type_complexity)]
+    #[allow(dead_code, clippy::type_complexity, clippy::use_self)]
     fn restock(
         &self,
         item: Item,

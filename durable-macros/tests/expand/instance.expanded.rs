@@ -5,11 +5,11 @@ impl Processor {
     }
     #[doc(hidden)]
     #[allow(dead_code)]
-    #[allow(clippy::too_many_arguments, clippy::unused_async)]
+    #[allow(clippy::too_many_arguments, clippy::unused_async, clippy::use_self)]
     async fn __durable_process(&self, mut day: NaiveDate, next: Option<Processor>) -> Result<Value> {
         self.fetch(day, next).await
     }
-    #[allow(dead_code, clippy::type_complexity)]
+    #[allow(dead_code, clippy::type_complexity, clippy::use_self)]
     /// Docs.
     pub fn process(
         &self,

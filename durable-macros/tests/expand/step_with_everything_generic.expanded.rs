@@ -1,4 +1,4 @@
-#[allow(single_use_lifetimes)]
+#[allow(single_use_lifetimes, clippy::multiple_bound_locations)]
 fn gather<'durable, 'arg0: 'durable, 'a: 'durable, T: Payload + 'durable, const N: usize>(
     argument0: (T, T),
     rest: &'a [T; N],

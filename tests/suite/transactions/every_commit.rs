@@ -50,9 +50,9 @@ async fn five_transactions(table: String, key: String, postgres: bool) -> Result
     for number in 1..=5 {
         let text = format!("insert into {table} values ('{key}', {number})");
         if postgres {
-            add_pg(text).await?
+            add_pg(text).await?;
         } else {
-            add_lite(text).await?
+            add_lite(text).await?;
         }
         if number == 2 {
             sum += between(40).await;

@@ -172,7 +172,7 @@ async fn parse(text: &str) -> anyhow::Result<u32> {
 
 #[workflow]
 async fn parses(text: String) -> anyhow::Result<u32> {
-    Ok(parse(&text).await?)
+    parse(&text).await
 }
 
 async fn an_anyhow_error_comes_back_with_its_chain(stage: &Stage) {

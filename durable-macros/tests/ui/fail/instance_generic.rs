@@ -1,9 +1,8 @@
 use durable::prelude::*;
-use durable_macros::instance;
 
 struct Shop<T>(T);
 
-#[instance]
+#[durable::instance]
 impl<T: Send> Shop<T> {
     #[workflow]
     async fn open(&self, day: u32) -> Result<u32> {
@@ -11,7 +10,7 @@ impl<T: Send> Shop<T> {
     }
 }
 
-#[instance]
+#[durable::instance]
 impl Shop<u8> {
     #[workflow]
     async fn close(&self, day: u32) -> Result<u32> {

@@ -1,18 +1,17 @@
 use durable::prelude::*;
-use durable_macros::instance;
 
-#[instance]
+#[durable::instance]
 struct Shop;
 
-#[instance]
+#[durable::instance]
 impl Drop for Shop {
     fn drop(&mut self) {}
 }
 
-#[instance]
+#[durable::instance]
 async fn open() {}
 
-#[instance]
+#[durable::instance]
 impl Shop {
     #[step]
     async fn count(&self) -> u32 {

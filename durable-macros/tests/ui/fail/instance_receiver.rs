@@ -1,13 +1,12 @@
 use std::sync::Arc;
 
 use durable::prelude::*;
-use durable_macros::instance;
 
 struct Shop {
     stock: u32,
 }
 
-#[instance]
+#[durable::instance]
 impl Shop {
     #[workflow]
     async fn restock(&mut self, more: u32) -> Result<u32> {

@@ -1,9 +1,8 @@
 use durable::prelude::*;
-use durable_macros::instance;
 
 struct Shop;
 
-#[instance]
+#[durable::instance]
 impl Shop {
     #[step]
     #[workflow]

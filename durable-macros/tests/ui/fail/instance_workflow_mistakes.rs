@@ -1,11 +1,10 @@
 //! A workflow in the block is checked like any other, and one at fault hides no other.
 
 use durable::prelude::*;
-use durable_macros::instance;
 
 struct Shop;
 
-#[instance(name = "shop")]
+#[durable::instance(name = "shop")]
 impl Shop {
     #[workflow(retries = 3)]
     async fn open(&self, day: u32) -> Result<u32> {

@@ -38,7 +38,7 @@ type Result<T, E = ::durable::Error> = ::core::result::Result<T, E>;
 #[::durable::workflow(max_recoveries = 3)]
 async fn checkout(arguments: u32, call: u32, this: u32) -> Result<u32> {
     codec!();
-    Ok(charge(&arguments, call).await? + this + WORKFLOW)
+    Result::Ok(charge(&arguments, call).await? + this + WORKFLOW)
 }
 
 #[::durable::step(retries = 3, timeout = "1s")]
@@ -53,7 +53,34 @@ fn digest(arguments: u32, r#move: u32) -> u32 {
     arguments + r#move + ARGUMENTS
 }
 
+#[::durable::transaction(read_only, database = "orders")]
+async fn count(tx: &mut ::durable::sqlx::SqliteConnection, arguments: u32, this: &u32) -> Result<u32> {
+    let _ = tx;
+    Result::Ok(arguments + this)
+}
+
+struct Ok;
+struct Err;
+struct Some;
+struct None;
+struct Instance;
+
+impl ::durable::Instance for Instance {
+    fn instance_name(&self) -> &str {
+        "one"
+    }
+}
+
+#[::durable::instance]
+impl Instance {
+    #[::durable::workflow]
+    async fn call(&self, arguments: u32, this: u32) -> Result<u32> {
+        Result::Ok(count(arguments, &this).await? + ARGUMENTS)
+    }
+}
+
 fn main() {
+    let _ = Instance.call(1, 2).id("y");
     let runtime = ::tokio::runtime::Builder::new_multi_thread().build().expect("a runtime starts");
     assert_eq!(runtime.block_on(async { charge(&1, 2).await }).expect("it cannot fail"), 11);
     assert_eq!(runtime.block_on(async { digest(1, 2).await }), 12);

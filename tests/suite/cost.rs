@@ -11,6 +11,7 @@ on_every_stage! {
     a_child_costs_one_commit_more,
     concurrent_workflows_share_commits,
     a_recovery_costs_the_same_whatever_the_number,
+    a_transaction_costs_one_commit_and_takes_earlier_records_along,
 }
 
 #[step]
@@ -111,4 +112,35 @@ async fn a_recovery_costs_the_same_whatever_the_number(stage: &Stage) {
     }
     // The first launch migrates nothing either: the schema was there from the launch before.
     assert_eq!(statements[0], statements[1], "the launch with its recovery, for 1 workflow and for 50");
+}
+
+#[transaction(read_only)]
+async fn ask_lite(tx: &mut sqlx::SqliteConnection) -> Result<i64> {
+    Ok(sqlx::query_scalar("select 1").fetch_one(tx).await?)
+}
+
+#[transaction(read_only)]
+async fn ask_postgres(tx: &mut sqlx::PgConnection) -> Result<i64> {
+    Ok(sqlx::query_scalar("select 1::bigint").fetch_one(tx).await?)
+}
+
+#[workflow]
+async fn a_step_and_two_transactions(postgres: bool) -> Result<i64> {
+    let mut sum = i64::from(nothing(1).await);
+    for _ in 0..2 {
+        sum += if postgres { ask_postgres().await? } else { ask_lite().await? };
+    }
+    Ok(sum)
+}
+
+async fn a_transaction_costs_one_commit_and_takes_earlier_records_along(stage: &Stage) {
+    let postgres = stage.is_postgres();
+    let app = stage.launch().await;
+    let costs = cost(&app, async { assert_eq!(a_step_and_two_transactions(postgres).await.unwrap(), 3) }).await;
+    // The start; the first transaction with the step's record; the second one; the end.
+    assert_eq!(costs.commits, 4, "{costs:?}");
+    // Start and end are one statement each. A transaction is BEGIN, COMMIT, and one for each record,
+    // besides the user's own, which are not counted.
+    assert_eq!(costs.statements, 2 + 4 + 3, "{costs:?}");
+    app.shutdown().await;
 }

@@ -6,9 +6,10 @@ use durable::prelude::*;
 use durable::sqlx::{self, AssertSqlSafe, PgConnection, SqliteConnection};
 use durable_core::store::Store;
 
-use crate::counter::fresh;
+use crate::counter::{count, fresh};
 use crate::restart::faults::{Faulty, Mode};
 use crate::stage::{Stage, on_every_stage};
+use crate::workflows::{arrived, gate};
 
 on_every_stage! {
     a_crash_before_every_commit_applies_each_transaction_once,
@@ -24,6 +25,12 @@ async fn add_lite(tx: &mut SqliteConnection, text: String) -> Result<()> {
 
 #[transaction]
 async fn add_pg(tx: &mut PgConnection, text: String) -> Result<()> {
+    sqlx::raw_sql(AssertSqlSafe(text)).execute(tx).await?;
+    Ok(())
+}
+
+#[transaction(database = "other")]
+async fn add_elsewhere(tx: &mut SqliteConnection, text: String) -> Result<()> {
     sqlx::raw_sql(AssertSqlSafe(text)).execute(tx).await?;
     Ok(())
 }
@@ -103,4 +110,82 @@ async fn a_crash_after_every_commit_applies_each_transaction_once(stage: &Stage)
 
 async fn a_lost_answer_to_every_commit_applies_each_transaction_once(stage: &Stage) {
     run(stage, Mode::LostAnswer).await;
+}
+
+#[workflow]
+async fn five_elsewhere(key: String) -> Result<u32> {
+    for number in 1..=5 {
+        add_elsewhere(format!("insert into applied values ('{key}', {number})")).await?;
+    }
+    Ok(between(5).await)
+}
+
+/// The commit in the other database and the record in the journal are two commits: a crash between
+/// them must not apply the transaction again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crash_between_the_other_database_and_the_journal_applies_each_transaction_once() {
+    let stage = Stage::sqlite();
+    let other = format!("sqlite:{}?mode=rwc", stage.folder().join("other.sqlite").display());
+    let pool = sqlx::SqlitePool::connect(&other).await.unwrap();
+    sqlx::query("create table applied (key text, number bigint)").execute(&pool).await.unwrap();
+    for mode in [Mode::Before, Mode::After, Mode::LostAnswer] {
+        for at in 1.. {
+            let key = fresh("elsewhere");
+            let faulty = Faulty::new(&stage, mode, at).await;
+            let builder = stage.builder("faulty").database("other", pool.clone());
+            let app = builder.store(Arc::clone(&faulty) as Arc<dyn Store>).launch().await.unwrap();
+            faulty.run_or_die(app.spawn(five_elsewhere(key.clone()).id(&key))).await;
+            drop(app);
+            faulty.close().await;
+
+            let app = stage.builder("again").database("other", pool.clone()).launch().await.unwrap();
+            let again = app.spawn(five_elsewhere(key.clone()).id(&key));
+            assert_eq!(again.await.unwrap().unwrap(), 5, "{mode:?} at commit {at}");
+            let count = "select count(*) from applied where key = $1";
+            let applied: i64 = sqlx::query_scalar(count).bind(&key).fetch_one(&pool).await.unwrap();
+            assert_eq!(applied, 5, "{mode:?} at commit {at}: each is applied once");
+            assert_eq!(app.list_steps(&key).await.unwrap().len(), 6);
+            app.shutdown().await;
+            if !faulty.was_reached() {
+                assert!(at > 5, "every commit of the journal was tried");
+                break;
+            }
+        }
+    }
+    pool.close().await;
+}
+
+#[transaction(database = "other")]
+async fn add_when_told(tx: &mut SqliteConnection, key: &str) -> Result<()> {
+    let insert = "insert into applied values ($1, 1)";
+    sqlx::query(insert).bind(key).execute(&mut *tx).await?;
+    count(key);
+    gate(key).acquire().await?.forget();
+    Ok(())
+}
+
+#[workflow]
+async fn adds_when_told(key: String) -> Result<()> {
+    add_when_told(&key).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deposed_executor_commits_nothing_in_another_database() {
+    let stage = Stage::sqlite();
+    let other = format!("sqlite:{}?mode=rwc", stage.folder().join("other.sqlite").display());
+    let pool = sqlx::SqlitePool::connect(&other).await.unwrap();
+    sqlx::query("create table applied (key text, number bigint)").execute(&pool).await.unwrap();
+    let key = fresh("deposed");
+    let app = stage.builder("a").database("other", pool.clone()).launch().await.unwrap();
+    app.spawn(adds_when_told(key.clone()).id("w"));
+    arrived(&key, 1).await;
+    let store = app.store();
+    let me = store.executors().await.unwrap().pop().unwrap();
+    assert!(store.depose(me.key, me.epoch).await.unwrap());
+    gate(&key).add_permits(1);
+    let report = app.shutdown().await; // returns when the body is gone
+    assert_eq!(report.completed, 0, "{report}");
+    let applied: i64 = sqlx::query_scalar("select count(*) from applied").fetch_one(&pool).await.unwrap();
+    assert_eq!(applied, 0, "it was undone, for the workflow was no longer its own");
+    pool.close().await;
 }

@@ -1,6 +1,7 @@
 //! Running a transaction until it is committed, or its own error is recorded.
 
 use std::any::Any;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -77,6 +78,7 @@ impl<R: Send> Run<'_, R> {
                 (Ok(_), Some(Returned::Contended)) => {}
                 (Ok(_), Some(Returned::Value(value, _))) => return Ran::Value(value),
                 (Ok(_), Some(Returned::Panic(error))) => return Ran::Panic(error),
+                (Ok(_), Some(Returned::Deposed)) => unreachable!("outside nobody asks for the fence"),
                 // What an uncommitted statement did is undone, but nobody knows about a commit
                 // whose answer was lost, and here is no record to ask.
                 (Err(error), None) if error.fault == Fault::Contended => {}
@@ -182,9 +184,11 @@ impl<R: Send> Run<'_, R> {
             }
             let doing = execution.doing(Activity::Step(self.transaction.name));
             let mut attempt = self.attempt(body, Some(claim), &[]);
+            attempt.ask_fence = true;
             let transacted = database.transact(self.opening, &mut attempt).await;
             match (transacted, attempt.into_result()) {
                 (Ok(Transacted::Committed | Transacted::Undone), Some(Returned::Contended)) => {}
+                (Ok(_), Some(Returned::Deposed)) => return execution.stop(Signal::Lost).await,
                 (Ok(Transacted::Committed | Transacted::Undone), Some(ended)) => {
                     let ran = self.keep(claim, ended).await;
                     drop(doing);
@@ -233,7 +237,7 @@ impl<R: Send> Run<'_, R> {
                 let error = Error::new(ErrorKind::Panic, message);
                 (Outcome::Error(RecordedError::of_engine(&error).to_text()), Ran::Panic(error))
             }
-            Returned::Contended => unreachable!("it is tried again"),
+            Returned::Contended | Returned::Deposed => unreachable!("neither is an end"),
         };
         claim.keep(operation, Done { outcome: Some(outcome), attempts: 1, ..Done::default() }).await;
         ran
@@ -280,6 +284,7 @@ impl<R: Send> Run<'_, R> {
             scope: Arc::new(scope),
             claim,
             riders,
+            ask_fence: false,
             returned: None,
         }
     }
@@ -291,6 +296,8 @@ enum Returned<R> {
     Panic(Error),
     /// The database let it lose a race: it is tried again.
     Contended,
+    /// The executor was deposed meanwhile: the workflow is somebody else's.
+    Deposed,
 }
 
 /// One attempt: the function inside the open transaction.
@@ -301,12 +308,28 @@ struct Attempt<'b, R> {
     scope: Arc<TransactionScope>,
     claim: Option<&'b Claim>,
     riders: &'b [NewRecord],
+    /// Whether the commit itself does not ask for the fence: in another database it cannot.
+    ask_fence: bool,
     returned: Option<Returned<R>>,
 }
 
 impl<R> Attempt<'_, R> {
     fn into_result(self) -> Option<Returned<R>> {
         self.returned
+    }
+
+    /// Asks whether the executor was deposed, as far as the system database can tell. Where it
+    /// cannot, the record's primary key still lets only one run through.
+    fn deposed(&self) -> impl Future<Output = bool> + Send + use<R> {
+        let asked = self.claim.filter(|_| self.ask_fence).map(|it| it.execution.fence);
+        let runtime = Arc::clone(&self.scope.runtime);
+        async move {
+            let Some(fence) = asked else { return false };
+            match runtime.store.executors().await {
+                Ok(living) => !living.iter().any(|it| it.key == fence.executor && it.epoch == fence.epoch),
+                Err(_) => false,
+            }
+        }
     }
 
     fn wish(&self, outcome: &Outcome, ran_for: Duration) -> Wish {
@@ -332,6 +355,14 @@ impl<R: Send> UserWork for Attempt<'_, R> {
                 let outcome = (self.codec.encode)(&value);
                 (value, outcome)
             });
+            let deposed = match &encoded {
+                Ok((_, Ok(Outcome::Output(_)))) => Some(self.deposed()),
+                _ => None,
+            };
+            let deposed = match deposed {
+                Some(deposed) => deposed.await,
+                None => false,
+            };
             let (returned, wish) = match encoded {
                 Err(panic) => (Returned::Panic(panic), Wish::Undo),
                 Ok((_, Err(fault))) => {
@@ -342,6 +373,7 @@ impl<R: Send> UserWork for Attempt<'_, R> {
                     (Returned::Contended, Wish::Undo)
                 }
                 Ok((value, Ok(outcome @ Outcome::Error(_)))) => (Returned::Value(value, outcome), Wish::Undo),
+                Ok((_, Ok(_))) if deposed => (Returned::Deposed, Wish::Undo),
                 Ok((value, Ok(outcome))) => {
                     let wish = self.wish(&outcome, started.elapsed());
                     (Returned::Value(value, outcome), wish)

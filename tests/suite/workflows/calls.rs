@@ -15,6 +15,7 @@ on_every_store! {
     arguments_are_recorded_by_name,
     steps_borrow_and_are_generic,
     a_step_is_tried_again_until_it_succeeds,
+    arguments_are_cloned_only_when_a_retry_can_happen,
     a_step_that_takes_too_long_is_dropped,
     positions_are_claimed_when_the_call_is_made,
     a_call_that_is_never_awaited_keeps_its_number,
@@ -135,6 +136,37 @@ async fn a_step_is_tried_again_until_it_succeeds(app: TestApp) {
     let step = &app.list_steps("never").await.unwrap()[0];
     assert_eq!((step.attempts, step.failures.len()), (6, 5));
     assert!(step.error.as_deref().unwrap().contains("attempt 6 fails"), "{step:?}");
+}
+
+struct CountsClones(String);
+
+impl Clone for CountsClones {
+    fn clone(&self) -> Self {
+        count(format!("{} cloned", self.0));
+        Self(self.0.clone())
+    }
+}
+
+#[step]
+async fn takes(counts: CountsClones) -> Result<u32> {
+    match count(&counts.0) {
+        1 => Err(Error::msg("the first attempt fails")),
+        attempt => Ok(attempt),
+    }
+}
+
+#[workflow]
+async fn gives(key: String, retries: u32) -> Result<u32> {
+    takes(CountsClones(key)).retries(retries).backoff(Duration::from_millis(1)).await
+}
+
+async fn arguments_are_cloned_only_when_a_retry_can_happen(_app: TestApp) {
+    let key = fresh("clones");
+    gives(key.clone(), 0).await.unwrap_err();
+    assert_eq!(counted(&format!("{key} cloned")), 0, "there is one attempt, and it gets the arguments themselves");
+    let key = fresh("clones");
+    assert_eq!(gives(key.clone(), 1).await.unwrap(), 2);
+    assert_eq!(counted(&format!("{key} cloned")), 1, "the last attempt gets them themselves");
 }
 
 #[step(timeout = "20ms")]

@@ -83,11 +83,18 @@ impl Builder {
 
     /// An object whose methods are workflows: see [`Instance`]. Recovery finds it by its type and name.
     ///
-    /// ```ignore
+    /// ```no_run
+    /// # use durable_core::{Durable, Instance};
+    /// # struct DataProcessor;
+    /// # impl Instance for DataProcessor {
+    /// #     fn instance_name(&self) -> &str { "the only one" }
+    /// # }
+    /// # async fn example() -> durable_core::Result<()> {
     /// let mut builder = Durable::builder("my-app");
-    /// let processor = builder.instance(DataProcessor { .. });
+    /// let processor = builder.instance(DataProcessor);
     /// let app = builder.launch().await?;
-    /// processor.process(day).await?;
+    /// # Ok(())
+    /// # }
     /// ```
     pub fn instance<T: Instance>(&mut self, instance: T) -> Arc<T> {
         let instance = Arc::new(instance);

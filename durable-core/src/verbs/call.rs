@@ -6,11 +6,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use super::handle::WorkflowHandle;
+use super::lazy::Lazy;
 use super::outcome::Returned;
 use super::start::Request;
 use crate::journal::context::{Claim, Place};
 use crate::registry::{Arguments, Instance, Workflow};
-use crate::store::BoxFuture;
 use crate::words::error::{Error, Result};
 use crate::words::payload::Codec;
 use crate::words::position::Position;
@@ -30,13 +30,7 @@ use crate::words::position::Position;
 /// belongs to another workflow, the arguments cannot be stored.
 #[must_use = "a workflow is not started until its call is awaited or started with `.start().await`"]
 pub struct WorkflowCall<T, E = Error> {
-    state: State<T, E>,
-}
-
-enum State<T, E> {
-    Made(Box<Made<T, E>>),
-    Running(BoxFuture<'static, Result<T, E>>),
-    Over,
+    state: Lazy<'static, Made<T, E>, Result<T, E>>,
 }
 
 struct Made<T, E> {
@@ -53,7 +47,7 @@ pub fn call<R: Returned>(
     arguments: Arguments,
 ) -> WorkflowCall<R::Ok, R::Err> {
     let request = Request { workflow, input: arguments.into_text(), id: None, instance: None };
-    WorkflowCall { state: State::Made(Box::new(Made { request, codec: R::codec(codec), place: Place::claim() })) }
+    WorkflowCall { state: Lazy::new(Made { request, codec: R::codec(codec), place: Place::claim() }) }
 }
 
 /// Not public API. Used by generated code.
@@ -67,7 +61,7 @@ pub fn call_on<R: Returned, T: Instance>(
     arguments: Arguments,
 ) -> WorkflowCall<R::Ok, R::Err> {
     let mut call = call(workflow, codec, arguments);
-    if let State::Made(made) = &mut call.state {
+    if let Some(made) = call.state.made() {
         made.request.instance = Some(instance.instance_name().to_owned());
     }
     call
@@ -85,7 +79,7 @@ where
     /// At most 255 bytes without control characters. Without this call the id is a fresh UUID, or
     /// `parent-position` for a child.
     pub fn id(mut self, id: impl Into<String>) -> Self {
-        if let State::Made(made) = &mut self.state {
+        if let Some(made) = self.state.made() {
             made.request.id = Some(id.into());
         }
         self
@@ -99,7 +93,7 @@ where
     /// is the exception: the process went down before the database answered, and nobody knows; call
     /// again with the same id.
     pub async fn start(self) -> Result<WorkflowHandle<T, E>> {
-        let State::Made(made) = self.state else {
+        let Lazy::Made(made) = self.state else {
             return Err(Error::new(
                 crate::ErrorKind::Misuse,
                 "this call was awaited already, and has started its workflow",
@@ -139,28 +133,16 @@ where
     type Output = Result<T, E>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        loop {
-            match std::mem::replace(&mut self.state, State::Over) {
-                State::Made(made) => self.state = State::Running(Box::pin(made.run())),
-                State::Running(mut running) => {
-                    let polled = running.as_mut().poll(cx);
-                    if polled.is_pending() {
-                        self.state = State::Running(running);
-                    }
-                    return polled;
-                }
-                State::Over => panic!("a workflow's call was polled after it had given its result"),
-            }
-        }
+        self.state.poll(cx, |made| Box::pin(made.run()))
     }
 }
 
 impl<T, E> fmt::Debug for WorkflowCall<T, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.state {
-            State::Made(made) => write!(f, "WorkflowCall({}, {:?})", made.request.workflow.name, made.place),
-            State::Running(_) => f.write_str("WorkflowCall(running)"),
-            State::Over => f.write_str("WorkflowCall(over)"),
+            Lazy::Made(made) => write!(f, "WorkflowCall({}, {:?})", made.request.workflow.name, made.place),
+            Lazy::Running(_) => f.write_str("WorkflowCall(running)"),
+            Lazy::Over => f.write_str("WorkflowCall(over)"),
         }
     }
 }

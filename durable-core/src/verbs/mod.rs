@@ -4,6 +4,7 @@ pub(crate) mod call;
 pub(crate) mod drive;
 pub(crate) mod handle;
 pub(crate) mod inside;
+mod lazy;
 pub(crate) mod manage;
 pub(crate) mod once;
 pub(crate) mod outcome;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::lazy::Lazy;
 use crate::journal::checkpoint::{Done, Operation};
 use crate::journal::context::{Claim, Context, Place, StepScope};
 use crate::journal::execution::{Activity, Signal};
@@ -40,13 +41,7 @@ pub struct Step {
 /// A step that runs may come to its end and be recorded; one that has not begun does not begin.
 #[must_use = "a step does nothing until it is awaited"]
 pub struct StepCall<'a, R> {
-    state: State<'a, R>,
-}
-
-enum State<'a, R> {
-    Made(Box<Made<'a, R>>),
-    Running(BoxFuture<'a, R>),
-    Over,
+    state: Lazy<'a, Made<'a, R>, R>,
 }
 
 struct Made<'a, R> {
@@ -100,7 +95,7 @@ where
         retry_if: None,
         attempts: Box::new(attempts),
     };
-    StepCall { state: State::Made(Box::new(made)) }
+    StepCall { state: Lazy::new(made) }
 }
 
 /// A step without a function of its own: `durable::step("charge", async { … }).await?`.
@@ -124,7 +119,7 @@ where
         retry_if: None,
         attempts: Box::new(attempts),
     };
-    StepCall { state: State::Made(Box::new(made)) }
+    StepCall { state: Lazy::new(made) }
 }
 
 /// Runs a function that blocks on the threads that tokio keeps for that.
@@ -178,7 +173,7 @@ impl<R> StepCall<'_, R> {
     }
 
     fn with(mut self, change: impl FnOnce(&mut StepOptions)) -> Self {
-        if let State::Made(made) = &mut self.state {
+        if let Some(made) = self.state.made() {
             change(&mut made.options);
         }
         self
@@ -189,7 +184,7 @@ impl<'a, T: 'a, E: 'a> StepCall<'a, Result<T, E>> {
     /// Which errors are worth another attempt, for this call. Any other is recorded at once, also
     /// before the attempts are used up. Timeouts and panics are always tried again.
     pub fn retry_if(mut self, predicate: fn(&E) -> bool) -> Self {
-        if let State::Made(made) = &mut self.state {
+        if let Some(made) = self.state.made() {
             made.retry_if = Some(Box::new(move |result| result.as_ref().err().is_none_or(predicate)));
         }
         self
@@ -200,19 +195,7 @@ impl<'a, R: Send + 'a> Future for StepCall<'a, R> {
     type Output = R;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<R> {
-        loop {
-            match std::mem::replace(&mut self.state, State::Over) {
-                State::Made(made) => self.state = State::Running(Box::pin(made.run())),
-                State::Running(mut running) => {
-                    let polled = running.as_mut().poll(cx);
-                    if polled.is_pending() {
-                        self.state = State::Running(running);
-                    }
-                    return polled;
-                }
-                State::Over => panic!("a step's call was polled after it had given its result"),
-            }
-        }
+        self.state.poll(cx, |made| Box::pin(made.run()))
     }
 }
 
@@ -359,9 +342,9 @@ impl<R: Send> Run<'_, '_, R> {
 impl<R> fmt::Debug for StepCall<'_, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.state {
-            State::Made(made) => write!(f, "StepCall({}, {:?})", made.name, made.place),
-            State::Running(_) => f.write_str("StepCall(running)"),
-            State::Over => f.write_str("StepCall(over)"),
+            Lazy::Made(made) => write!(f, "StepCall({}, {:?})", made.name, made.place),
+            Lazy::Running(_) => f.write_str("StepCall(running)"),
+            Lazy::Over => f.write_str("StepCall(over)"),
         }
     }
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
 use self::attempt::{Ran, Run};
+use super::lazy::Lazy;
 use crate::journal::checkpoint::Operation;
 use crate::journal::context::Place;
 use crate::journal::current;
@@ -58,13 +59,7 @@ impl TransactionOptions {
 /// A transaction that runs may come to its commit; one that is dropped is undone, and runs again.
 #[must_use = "a transaction does nothing until it is awaited"]
 pub struct TransactionCall<'a, R> {
-    state: State<'a, R>,
-}
-
-enum State<'a, R> {
-    Made(Box<Made<'a, R>>),
-    Running(BoxFuture<'a, R>),
-    Over,
+    state: Lazy<'a, Made<'a, R>, R>,
 }
 
 struct Made<'a, R> {
@@ -126,26 +121,14 @@ where
     B: for<'c> Fn(&'c mut C, A, PhantomData<&'c &'a ()>) -> BoxFuture<'c, R> + Send + 'a,
 {
     let body = Box::new(Typed { clone, arguments, body, connection: PhantomData, outlived: PhantomData });
-    TransactionCall { state: State::Made(Box::new(Made { transaction, codec, place: Place::claim(), body })) }
+    TransactionCall { state: Lazy::new(Made { transaction, codec, place: Place::claim(), body }) }
 }
 
 impl<'a, R: Send + 'a> Future for TransactionCall<'a, R> {
     type Output = R;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<R> {
-        loop {
-            match std::mem::replace(&mut self.state, State::Over) {
-                State::Made(made) => self.state = State::Running(Box::pin(made.run())),
-                State::Running(mut running) => {
-                    let polled = running.as_mut().poll(cx);
-                    if polled.is_pending() {
-                        self.state = State::Running(running);
-                    }
-                    return polled;
-                }
-                State::Over => panic!("a transaction's call was polled after it had given its result"),
-            }
-        }
+        self.state.poll(cx, |made| Box::pin(made.run()))
     }
 }
 
@@ -171,16 +154,16 @@ impl<'a, R: Send + 'a> Made<'a, R> {
                     Ran::Value(value) => value,
                     // Neither is a value of the function: both are faults of the program.
                     Ran::Panic(error) => claim.execution.stop(Signal::Fail(error)).await,
-                    Ran::Misuse(error) => claim.execution.stop(Signal::Park(error.to_string())).await,
+                    Ran::Refused(error) => claim.execution.stop(Signal::Park(error.to_string())).await,
                 }
             }
-            Place::Outside => match current::open_engine() {
+            Place::Outside => match current::engine() {
                 Ok(runtime) => {
                     let run = Run { runtime, transaction, codec, opening, claim: None };
                     match run.run(&mut *body).await {
                         Ran::Value(value) => value,
                         Ran::Panic(error) => panic!("{error}"),
-                        Ran::Misuse(error) => refuse(codec, error),
+                        Ran::Refused(error) => refuse(codec, error),
                     }
                 }
                 Err(error) => refuse(codec, error),
@@ -237,9 +220,9 @@ impl Runtime {
 impl<R> fmt::Debug for TransactionCall<'_, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.state {
-            State::Made(made) => write!(f, "TransactionCall({}, {:?})", made.transaction.name, made.place),
-            State::Running(_) => f.write_str("TransactionCall(running)"),
-            State::Over => f.write_str("TransactionCall(over)"),
+            Lazy::Made(made) => write!(f, "TransactionCall({}, {:?})", made.transaction.name, made.place),
+            Lazy::Running(_) => f.write_str("TransactionCall(running)"),
+            Lazy::Over => f.write_str("TransactionCall(over)"),
         }
     }
 }

@@ -35,8 +35,8 @@ pub(super) enum Ran<R> {
     Value(R),
     /// It panicked.
     Panic(Error),
-    /// It cannot run here at all.
-    Misuse(Error),
+    /// It cannot run here at all; or outside any workflow, the database refused it.
+    Refused(Error),
 }
 
 impl<R: Send> Run<'_, R> {
@@ -45,12 +45,12 @@ impl<R: Send> Run<'_, R> {
             None => None,
             Some(name) => match self.runtime.databases.get(name) {
                 Some(database) => Some(Arc::clone(&database.0)),
-                None => return Ran::Misuse(self.unknown_database(name)),
+                None => return Ran::Refused(self.unknown_database(name)),
             },
         };
         let has = elsewhere.as_ref().map_or(self.runtime.store.connection_type(), |it| it.connection_type());
         if has != body.wants() {
-            return Ran::Misuse(self.runtime.wrong_connection(self.transaction, body.wants(), has));
+            return Ran::Refused(self.runtime.wrong_connection(self.transaction, body.wants(), has));
         }
         match (elsewhere, self.claim) {
             (None, None) => self.outside(&*self.runtime.store, body).await,
@@ -82,12 +82,12 @@ impl<R: Send> Run<'_, R> {
                 // What an uncommitted statement did is undone, but nobody knows about a commit
                 // whose answer was lost, and here is no record to ask.
                 (Err(error), None) if error.fault == Fault::Contended => {}
-                (Err(error), _) => return Ran::Misuse(self.refused(&error)),
+                (Err(error), _) => return Ran::Refused(self.refused(&error)),
                 (Ok(_), None) => unreachable!("a transaction that ended had a body that did"),
             }
             failed += 1;
             if !self.pause(failed).await {
-                return Ran::Misuse(Error::new(ErrorKind::Interrupted, "this process is shutting down"));
+                return Ran::Refused(Error::new(ErrorKind::Interrupted, "this process is shutting down"));
             }
         }
     }

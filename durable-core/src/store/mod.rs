@@ -28,6 +28,7 @@ pub(crate) mod postgres;
 mod rows;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;
+mod talk;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod texts;
 mod transact;
@@ -45,6 +46,10 @@ pub use self::rows::{
     Adopt, Adopted, DeadExecutor, Ended, Entry, Fence, Finish, Held, KnownWorkflow, NewExecutor, NewRecord,
     NewWorkflow, Presence, Record, Released, RunRow, Verdict,
 };
+pub use self::talk::{
+    Cancelled, Emission, EmissionKind, EventValue, Found, FoundEvent, FoundMessage, Heard, Hint, Item, Items, Mark,
+    NewMessage, OutboxConnection, Posted, Stopped, Wanted,
+};
 pub use self::transact::{
     Committed, Database, Isolation, Opening, Transact, Transacted, TransactionConnection, UserWork, Wish,
 };
@@ -60,9 +65,9 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 
 /// All that the engine asks of a database.
-pub trait Store: Commit + Transact + Executors + Read + Control + Lifecycle {}
+pub trait Store: Commit + Transact + Executors + Read + Talk + Wake + Control + Lifecycle {}
 
-impl<S: Commit + Transact + Executors + Read + Control + Lifecycle> Store for S {}
+impl<S: Commit + Transact + Executors + Read + Talk + Wake + Control + Lifecycle> Store for S {}
 
 /// The one door for writing what executions do.
 pub trait Commit: Send + Sync + Debug {
@@ -132,8 +137,8 @@ pub trait Read: Send + Sync + Debug {
     /// One workflow, to attach to it.
     fn find<'a>(&'a self, id: &'a str) -> StoreFuture<'a, Option<Held>>;
 
-    /// Of `ids`, those that have come to an end or are parked, and how.
-    fn ended<'a>(&'a self, ids: &'a [String]) -> StoreFuture<'a, Vec<Ended>>;
+    /// What is there of everything that is waited for: one statement, whatever the number.
+    fn look<'a>(&'a self, wanted: &'a Wanted) -> StoreFuture<'a, Found>;
 
     /// All records of the workflows with these keys, in one query.
     fn records<'a>(&'a self, keys: &'a [i64]) -> StoreFuture<'a, Vec<Record>>;
@@ -148,11 +153,46 @@ pub trait Read: Send + Sync + Debug {
     fn steps<'a>(&'a self, id: &'a str) -> StoreFuture<'a, Vec<StepInfo>>;
 }
 
+/// What workflows say. It is written through [`Commit`]; this is how it is read, and the one way of
+/// writing beside it.
+pub trait Talk: Send + Sync + Debug {
+    /// Up to `limit` items of a stream behind `mark`.
+    fn items<'a>(&'a self, workflow: &'a str, stream: &'a str, mark: Mark, limit: u32) -> StoreFuture<'a, Items>;
+
+    /// Every value that an event had, the oldest first.
+    fn event_history<'a>(&'a self, workflow: &'a str, event: &'a str) -> StoreFuture<'a, Vec<EventValue>>;
+
+    /// Sends a message on the user's connection, as a part of whatever transaction it is in. The
+    /// others are told when that is committed: in Postgres by a notification in the transaction
+    /// itself, in SQLite by the file.
+    fn post<'a>(&'a self, connection: OutboxConnection<'a>, message: &'a NewMessage) -> StoreFuture<'a, Posted>;
+}
+
+/// How processes hear of each other's writing.
+pub trait Wake: Send + Sync + Debug {
+    /// Whether other processes can be there that want to be told. If not, nobody calls
+    /// [`notify`](Self::notify).
+    fn has_others(&self) -> bool;
+
+    /// Tells the others where there is news. It is sent apart from the commits, which are over.
+    fn notify<'a>(&'a self, hints: &'a [Hint]) -> StoreFuture<'a, ()>;
+
+    /// Listens until it is dropped, and calls `heard` with what it hears. It has tried itself out
+    /// before it says [`Heard::Listening`]: a proxy between may accept a listener and never tell it
+    /// anything.
+    ///
+    /// # Errors
+    /// It hears nothing any more, or never did: [`Fault::Refused`] when it is not worth while to try
+    /// again soon.
+    fn listen<'a>(&'a self, heard: &'a (dyn Fn(Heard) + Send + Sync)) -> StoreFuture<'a, ()>;
+}
+
 /// What people do to workflows.
 pub trait Control: Send + Sync + Debug {
-    /// Cancels the workflow unless it has come to an end. Gives the status it had before, or `None`
-    /// if there is no such workflow.
-    fn cancel<'a>(&'a self, id: &'a str, reason: &'a str) -> StoreFuture<'a, Option<Status>>;
+    /// Cancels the workflow unless it has come to an end, and with `children` every workflow that it
+    /// started, and those that these started, as far as they have not come to an end. `None` if
+    /// there is no such workflow.
+    fn cancel<'a>(&'a self, id: &'a str, reason: &'a str, children: bool) -> StoreFuture<'a, Option<Cancelled>>;
 }
 
 /// The store's own life.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::talk::{Emission, NewMessage};
 use crate::words::payload::Outcome;
 use crate::words::position::Position;
 use crate::words::status::Status;
@@ -25,12 +26,19 @@ pub struct Entry {
     pub records: Vec<NewRecord>,
     /// The end of that execution.
     pub finish: Option<Finish>,
+    /// Messages to send. One that has nobody to receive it takes the whole entry with it.
+    pub messages: Vec<NewMessage>,
+    /// The keys of messages that the execution has received: what was in them is in its records.
+    pub received: Vec<i64>,
+    /// What the execution shows.
+    pub emissions: Vec<Emission>,
 }
 
 impl Entry {
     /// How many rows it writes.
     pub(crate) fn rows(&self) -> usize {
-        usize::from(self.begin.is_some()) + self.records.len() + usize::from(self.finish.is_some())
+        let talk = self.messages.len() + self.received.len() + self.emissions.len();
+        usize::from(self.begin.is_some()) + self.records.len() + usize::from(self.finish.is_some()) + talk
     }
 
     /// How many payload bytes it carries.
@@ -38,7 +46,9 @@ impl Entry {
         let begin = self.begin.as_ref().map_or(0, |it| it.input.len());
         let records: usize = self.records.iter().map(|it| it.outcome.as_ref().map_or(0, Outcome::len)).sum();
         let finish = self.finish.as_ref().and_then(|it| it.outcome.as_ref()).map_or(0, Outcome::len);
-        begin + records + finish
+        let messages: usize = self.messages.iter().map(|it| it.payload.len()).sum();
+        let emissions: usize = self.emissions.iter().map(|it| it.value.len()).sum();
+        begin + records + finish + messages + emissions
     }
 }
 
@@ -61,6 +71,10 @@ pub struct NewWorkflow {
     pub version: String,
     /// The fingerprint of the workflow's source.
     pub fingerprint: i64,
+    /// How long it may run once it begins to, if that is limited and has not begun.
+    pub timeout: Option<Duration>,
+    /// When its time is up, in microseconds since 1970.
+    pub deadline: Option<i64>,
 }
 
 /// A record to add.
@@ -111,6 +125,13 @@ pub enum Verdict {
     /// Another record holds one of the positions, or the workflow is no longer PENDING in this run:
     /// nothing of the entry is stored, and the execution must not go on from what it knows.
     Superseded,
+    /// One of the entry's messages has nobody to receive it: nothing of the entry is stored.
+    NoReceiver {
+        /// The id that the message was for.
+        id: String,
+        /// Where that workflow stands, which is at its end; `None` if there is no such workflow.
+        status: Option<Status>,
+    },
     /// The executor was deposed: nothing is stored by this call, and nothing of it ever will be. (A
     /// call with `again` says so too where the earlier call stored the entry before that.)
     Fenced,
@@ -200,6 +221,8 @@ pub struct DeadExecutor {
 pub struct Presence {
     /// Whether the fence still holds. If not, the executor was deposed and must drop everything.
     pub ours: bool,
+    /// The present time of the database's clock.
+    pub now: i64,
     /// Executors whose lease has run out.
     pub expired: Vec<DeadExecutor>,
     /// Whether there are PENDING workflows without a living owner to adopt.
@@ -256,6 +279,8 @@ pub struct RunRow {
     pub recoveries: i32,
     /// The fingerprint of the source that started it.
     pub fingerprint: i64,
+    /// When its time is up, in microseconds since 1970.
+    pub deadline: Option<i64>,
 }
 
 /// What a release gave back.

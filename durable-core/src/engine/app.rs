@@ -13,7 +13,7 @@ use crate::journal::level::Level;
 use crate::journal::runtime::Runtime;
 use crate::store::Location;
 use crate::verbs::handle::{self, WorkflowHandle};
-use crate::verbs::manage;
+use crate::verbs::manage::{self, CancelCall};
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::info::{Filter, StepInfo, WorkflowInfo};
 use crate::words::payload::Payload;
@@ -94,11 +94,8 @@ impl Durable {
     }
 
     /// Cancels a workflow: see [`cancel_workflow`](crate::cancel_workflow).
-    ///
-    /// # Errors
-    /// There is no such workflow, or the database cannot be reached.
-    pub async fn cancel_workflow(&self, id: impl AsRef<str>) -> Result<()> {
-        manage::cancel(self.runtime(), id.as_ref()).await
+    pub fn cancel_workflow(&self, id: impl AsRef<str>) -> CancelCall {
+        CancelCall::new(Ok(Arc::clone(self.runtime())), id.as_ref())
     }
 
     /// Finds a workflow by its id: see [`retrieve_workflow`](crate::retrieve_workflow).
@@ -152,6 +149,14 @@ impl Durable {
             return Arc::new(ShutdownReport::requested());
         }
         self.guard.teardown.report().await
+    }
+
+    /// Not public API: lets time pass that does not.
+    #[cfg(feature = "testing")]
+    #[doc(hidden)]
+    pub fn skip_time(&self, duration: std::time::Duration) {
+        self.runtime().timers.clock.skip(duration);
+        self.runtime().timers.poke();
     }
 
     /// Not public API: what tests look at.

@@ -1,6 +1,7 @@
 //! The launch: open, migrate, sign on, start the tasks, recover. What fails undoes what was begun.
 
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use tokio::sync::Semaphore;
 
@@ -11,11 +12,14 @@ use super::identity::{self, LockFile};
 use super::presence::Signing;
 use super::teardown::Teardown;
 use super::{presence, recover};
+use crate::journal::clock::Clock;
 use crate::journal::current;
 use crate::journal::level::Gate;
 use crate::journal::live::Live;
+use crate::journal::looking::{self, Notices};
 use crate::journal::runtime::{Runtime, Settings};
-use crate::journal::waits::{self, Waits};
+use crate::journal::timers::{self, Timers};
+use crate::journal::waits::Waits;
 use crate::journal::writer::{self, Writer};
 use crate::registry::Registry;
 use crate::store::{self, NewExecutor, Store, StoreError};
@@ -58,6 +62,7 @@ async fn begin(
     // Who was here before is asked before this executor adds itself.
     let earlier = store.executors().await.map_err(|error| cannot("read", &shown, &error))?;
     let fence = store.sign_on(&executor).await.map_err(|error| cannot("write to", &shown, &error))?;
+    let clock = read_clock(&*store).await.map_err(|error| cannot("read", &shown, &error))?;
 
     let (writer, inbox) = Writer::new();
     let runtime = Arc::new(Runtime {
@@ -78,6 +83,8 @@ async fn begin(
         fence: Mutex::new(fence),
         live: Live::new(),
         waits: Waits::default(),
+        notices: Notices::default(),
+        timers: Timers::new(clock),
         tokio,
         permits: builder.max_concurrent.map(|most| Arc::new(Semaphore::new(most))),
     });
@@ -102,10 +109,27 @@ fn spawn_tasks(runtime: &Arc<Runtime>, background: &Background, inbox: writer::I
     background.spawn("durable-writer", async move {
         writer::run(inbox, &*of_writer.store, &of_writer.gate).await;
     });
+    let of_timers = Arc::clone(runtime);
+    background.spawn("durable-timers", async move { timers::run(&of_timers.timers, &of_timers.gate).await });
     let of_waits = Arc::clone(runtime);
-    background.spawn("durable-results", async move {
-        waits::run(&of_waits.waits, &*of_waits.store, &of_waits.gate).await;
-    });
+    background.spawn("durable-waits", async move { looking::look(&of_waits).await });
+    let of_listener = Arc::clone(runtime);
+    background.spawn("durable-listener", async move { looking::listen(&of_listener).await });
+    if runtime.store.has_others() {
+        let of_notifier = Arc::clone(runtime);
+        background.spawn("durable-notifier", async move { looking::tell(&of_notifier).await });
+    }
+}
+
+/// The database's clock. It is read twice: the first time a connection may have to be made, and the
+/// shorter the answer takes, the better the clock is known.
+async fn read_clock(store: &dyn Store) -> Result<Clock, StoreError> {
+    store.now().await?;
+    let asked = Instant::now();
+    let shown = store.now().await?;
+    let clock = Clock::new(shown);
+    clock.set(shown, asked);
+    Ok(clock)
 }
 
 /// How this executor signs on, now and whenever it was deposed.

@@ -1,7 +1,7 @@
 //! Presence: the heartbeat, and what is learned with each beat.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::identity::LockFile;
 use super::recover;
@@ -74,7 +74,10 @@ async fn beat(runtime: &Arc<Runtime>, presence: &Presence) -> Result<(), StoreEr
     let fence = runtime.fence();
     let runs = runtime.live.all();
     let running: Vec<i64> = runs.iter().map(|it| it.key).collect();
+    let asked = Instant::now();
     let seen = runtime.store.heartbeat(fence, runtime.settings.lease, &running).await?;
+    runtime.timers.clock.read(seen.now, asked);
+    runtime.timers.poke();
     if !seen.ours {
         return deposed(runtime, presence).await;
     }

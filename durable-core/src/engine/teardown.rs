@@ -16,6 +16,7 @@ use crate::journal::execution::Signal;
 use crate::journal::level::Level;
 use crate::journal::live::Run;
 use crate::journal::runtime::Runtime;
+use crate::journal::waits::Released;
 use crate::words::sync::lock;
 
 /// How long each phase of a shutdown may take.
@@ -176,10 +177,15 @@ impl Teardown {
         .await;
 
         runtime.gate.raise(Level::Draining);
+        // What waits for longer than the drain lasts would only hold it up.
+        runtime.timers.release(runtime.timers.clock.after(self.current().drain));
+        runtime.waits.release(Released::Bodies);
         self.phase("drain", started, |it| it.drain, runtime.live.idle()).await;
 
         let aborted = runtime.live.all();
         runtime.gate.raise(Level::Aborting);
+        runtime.timers.release(0);
+        runtime.waits.release(Released::Everybody);
         for run in &aborted {
             run.signal(Signal::Suspend);
         }

@@ -35,6 +35,27 @@ impl Operation<'static> {
 }
 
 impl<'a> Operation<'a> {
+    pub(crate) const fn send(topic: &'a str) -> Self {
+        Self { kind: "send", name: topic }
+    }
+
+    pub(crate) const fn recv(topic: &'a str) -> Self {
+        Self { kind: "recv", name: topic }
+    }
+
+    pub(crate) const fn set_event(name: &'a str) -> Self {
+        Self { kind: "set_event", name }
+    }
+
+    pub(crate) const fn get_event(name: &'a str) -> Self {
+        Self { kind: "get_event", name }
+    }
+
+    /// The moment up to which an operation waits, in its own branch.
+    pub(crate) const fn deadline(of: &'a str) -> Self {
+        Self { kind: "deadline", name: of }
+    }
+
     pub(crate) const fn result(id: &'a str) -> Self {
         Self { kind: "result", name: id }
     }
@@ -93,10 +114,16 @@ impl Claim {
     /// Returns once the operation may begin: the engine is not on its way down, and everything
     /// recorded before is durable, so that no side effect happens on ground that can still give way.
     pub(crate) async fn ready(&self) {
-        if self.execution.runtime.gate.is_shut() {
-            return self.execution.stop(Signal::Suspend).await;
-        }
+        self.open().await;
         self.execution.settle().await;
+    }
+
+    /// Returns once the operation may begin that is nothing but a write: what was recorded before
+    /// goes with it, or before it.
+    pub(crate) async fn open(&self) {
+        if self.execution.runtime.gate.is_shut() {
+            self.execution.stop(Signal::Suspend).await
+        }
     }
 
     /// The record of what was done.

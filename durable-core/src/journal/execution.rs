@@ -1,7 +1,7 @@
 //! One run of one workflow: what it knows from the journal, what it has yet to write, and the
 //! signals that stop it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::future::pending;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
@@ -12,7 +12,7 @@ use super::cancelling::Cancelling;
 use super::durability::Durability;
 use super::runtime::Runtime;
 use crate::registry::Workflow;
-use crate::store::{Entry, Fault, Fence, NewRecord, Record, RunRow, StoreError, Verdict};
+use crate::store::{Emission, Entry, Fault, Fence, NewRecord, Record, RunRow, StoreError, Verdict};
 use crate::words::error::Error;
 use crate::words::position::Position;
 use crate::words::sync::lock;
@@ -23,6 +23,8 @@ pub(crate) struct Execution {
     pub(crate) runtime: Arc<Runtime>,
     /// The function.
     pub(crate) workflow: &'static Workflow,
+    /// Its id, once more: shared with those who wait for something of it.
+    pub(crate) id: Arc<str>,
     /// The row it runs.
     pub(crate) row: Arc<RunRow>,
     /// The right to write that the run began with. A new one is a new run.
@@ -44,6 +46,9 @@ pub(crate) struct Execution {
     cancellation: Arc<Cancelling>,
     /// What it does just now, for reports.
     doing: Mutex<Option<Activity>>,
+    /// The keys of the messages that this run has received: the database may still show the last of
+    /// them as waiting.
+    received: Mutex<HashSet<i64>>,
 }
 
 /// Positions are counted per branch.
@@ -60,7 +65,7 @@ pub(crate) struct Branch {
 /// step travels with the end, in one commit.
 #[derive(Debug, Default)]
 struct Tail {
-    unsent: Vec<NewRecord>,
+    unsent: Entry,
     /// The number of the last parcel that was handed to the writer.
     sent: u64,
 }
@@ -83,6 +88,8 @@ pub(crate) enum Signal {
     Lost,
     /// The workflow has come to an end by somebody's order.
     Cancelled,
+    /// Its time is up.
+    TimedOut,
     /// A panic in a step, a result that is too large: the workflow ends with this error.
     Fail(Error),
     /// A person is needed, and this is why.
@@ -93,6 +100,7 @@ impl Execution {
     pub(crate) fn new(
         runtime: Arc<Runtime>,
         workflow: &'static Workflow,
+        id: Arc<str>,
         row: Arc<RunRow>,
         fence: Fence,
         records: Vec<Record>,
@@ -100,6 +108,7 @@ impl Execution {
         Arc::new(Self {
             runtime,
             workflow,
+            id,
             row,
             fence,
             root: Branch::new("".into()),
@@ -110,6 +119,7 @@ impl Execution {
             in_flight: AtomicUsize::new(0),
             cancellation: Arc::default(),
             doing: Mutex::default(),
+            received: Mutex::default(),
         })
     }
 
@@ -120,17 +130,35 @@ impl Execution {
 
     /// Adds a record to what is yet to be written.
     pub(crate) fn keep(&self, record: NewRecord) {
-        lock(&self.tail).unsent.push(record);
+        lock(&self.tail).unsent.records.push(record);
+    }
+
+    /// Adds something that the workflow shows, with the record of it if it has one.
+    pub(crate) fn emit(&self, record: Option<NewRecord>, emission: Emission) {
+        let mut tail = lock(&self.tail);
+        tail.unsent.records.extend(record);
+        tail.unsent.emissions.push(emission);
+    }
+
+    /// Takes a message, unless another call of this run was faster: the record holds what is in it.
+    pub(crate) fn receive(&self, message: i64, record: impl FnOnce() -> NewRecord) -> bool {
+        let first = lock(&self.received).insert(message);
+        if first {
+            let mut tail = lock(&self.tail);
+            tail.unsent.records.push(record());
+            tail.unsent.received.push(message);
+        }
+        first
     }
 
     /// Hands what is yet unsent to the writer, without waiting.
     pub(crate) fn send_tail(self: &Arc<Self>) {
         let mut tail = lock(&self.tail);
-        if tail.unsent.is_empty() {
+        if tail.unsent.rows() == 0 {
             return;
         }
-        let records = std::mem::take(&mut tail.unsent);
-        self.send(&mut tail, Entry { records, ..Entry::default() });
+        let unsent = std::mem::take(&mut tail.unsent);
+        self.send(&mut tail, unsent);
     }
 
     /// Sends an entry as the next parcel. The lock is held meanwhile, so that parcels reach the
@@ -138,13 +166,17 @@ impl Execution {
     fn send(self: &Arc<Self>, tail: &mut Tail, entry: Entry) {
         tail.sent += 1;
         let number = tail.sent;
+        let shows = !entry.emissions.is_empty();
         let execution = Arc::clone(self);
-        self.runtime.writer.submit(self.fence, entry, move |verdict| execution.answered(number, verdict));
+        self.runtime.writer.submit(self.fence, entry, move |verdict| execution.answered(number, shows, verdict));
     }
 
-    fn answered(&self, number: u64, verdict: Result<Verdict, StoreError>) {
+    fn answered(&self, number: u64, shows: bool, verdict: Result<Verdict, StoreError>) {
         let signal = match verdict {
-            Ok(Verdict::Stored | Verdict::Existing(_)) => {
+            Ok(Verdict::Stored | Verdict::Existing(_) | Verdict::NoReceiver { .. }) => {
+                if shows {
+                    self.runtime.tell(&self.row.id);
+                }
                 return self.durability.reached(number);
             }
             Ok(Verdict::Superseded) => Signal::Replay,
@@ -175,20 +207,28 @@ impl Execution {
         self.durability.up_to(sent).await
     }
 
-    /// Takes what is not yet sent, once everything that was sent is durable: it goes with another commit.
+    /// Takes the records that are not yet sent, once everything that was sent is durable: they go
+    /// with the commit of a transaction. What is no record has to go before it.
     ///
     /// # Errors
     /// The signal that the execution stops by.
-    pub(crate) async fn take_unsent(&self) -> Result<Vec<NewRecord>, Signal> {
-        self.settled_sent().await?;
-        Ok(std::mem::take(&mut lock(&self.tail).unsent))
+    pub(crate) async fn take_unsent(self: &Arc<Self>) -> Result<Vec<NewRecord>, Signal> {
+        loop {
+            self.settled_sent().await?;
+            let mut tail = lock(&self.tail);
+            if tail.unsent.rows() == tail.unsent.records.len() {
+                return Ok(std::mem::take(&mut tail.unsent.records));
+            }
+            drop(tail);
+            self.send_tail();
+        }
     }
 
     /// Puts back what was taken and went with no commit.
     pub(crate) fn put_back(&self, mut records: Vec<NewRecord>) {
         let mut tail = lock(&self.tail);
-        records.append(&mut tail.unsent);
-        tail.unsent = records;
+        records.append(&mut tail.unsent.records);
+        tail.unsent.records = records;
     }
 
     /// Writes an entry together with everything not yet sent, and gives its verdict.
@@ -196,15 +236,35 @@ impl Execution {
     /// # Errors
     /// The signal that the execution stops by, when the entry or something before it cannot be stored.
     pub(crate) async fn write(self: &Arc<Self>, mut entry: Entry) -> Result<Verdict, Signal> {
-        let mut records = self.take_unsent().await?;
-        records.append(&mut entry.records);
-        entry.records = records;
-        match self.runtime.writer.write(self.fence, entry).await {
+        self.settled_sent().await?;
+        let unsent = std::mem::take(&mut lock(&self.tail).unsent);
+        // A message that nobody can receive takes the entry with it, and not what came before.
+        let before = (!entry.messages.is_empty()).then(|| unsent.clone());
+        entry.go_after(unsent);
+        let tells = self.tells(&entry);
+        let runtime = Arc::clone(&self.runtime);
+        let then = move |verdict: &Verdict| {
+            if matches!(verdict, Verdict::Stored | Verdict::Existing(_)) {
+                tells.iter().for_each(|id| runtime.tell(id));
+            }
+        };
+        match self.runtime.writer.write(self.fence, entry, then).await {
             Ok(Verdict::Superseded) => Err(Signal::Replay),
             Ok(Verdict::Fenced) => Err(Signal::Lost),
-            Ok(stored) => Ok(stored),
+            Ok(verdict) => {
+                if let (Verdict::NoReceiver { .. }, Some(before)) = (&verdict, before) {
+                    lock(&self.tail).unsent.go_after(before);
+                }
+                Ok(verdict)
+            }
             Err(error) => Err(signal_of(&error)),
         }
+    }
+
+    /// The workflows of which there is news once the entry is stored.
+    fn tells(&self, entry: &Entry) -> Vec<String> {
+        let own = (entry.finish.is_some() || !entry.emissions.is_empty()).then(|| self.row.id.clone());
+        own.into_iter().chain(entry.messages.iter().map(|it| it.to.clone())).collect()
     }
 
     /// Tells the driver to stop the body. The first signal counts; only a suspension gives way to
@@ -283,6 +343,12 @@ pub(crate) enum Activity {
     Pause(&'static str),
     /// Waits for the end of another workflow.
     Result(String),
+    /// Waits for a time.
+    Sleep,
+    /// Waits for a message on a topic.
+    Message(Arc<str>),
+    /// Waits for an event of another workflow.
+    Event(Arc<str>),
 }
 
 impl fmt::Display for Activity {
@@ -291,6 +357,9 @@ impl fmt::Display for Activity {
             Self::Step(name) => write!(f, "step `{name}`"),
             Self::Pause(name) => write!(f, "the pause before a retry of step `{name}`"),
             Self::Result(id) => write!(f, "waiting for the workflow {id:?}"),
+            Self::Sleep => f.write_str("sleeping"),
+            Self::Message(topic) => write!(f, "waiting for a message on {topic:?}"),
+            Self::Event(name) => write!(f, "waiting for the event {name:?}"),
         }
     }
 }

@@ -94,6 +94,11 @@ impl Live {
         lock(&self.by_id).values().cloned().collect()
     }
 
+    /// Whether nothing runs.
+    pub(crate) fn is_empty(&self) -> bool {
+        *self.count.borrow() == 0
+    }
+
     /// How many have come to their end in this process.
     pub(crate) fn ended(&self) -> u64 {
         self.ended.load(Ordering::Relaxed)

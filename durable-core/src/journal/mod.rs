@@ -3,13 +3,16 @@
 
 pub(crate) mod cancelling;
 pub(crate) mod checkpoint;
+pub(crate) mod clock;
 pub(crate) mod context;
 pub(crate) mod current;
 mod durability;
 pub(crate) mod execution;
 pub(crate) mod level;
 pub(crate) mod live;
+pub(crate) mod looking;
 pub(crate) mod panics;
 pub(crate) mod runtime;
+pub(crate) mod timers;
 pub(crate) mod waits;
 pub(crate) mod writer;

@@ -9,10 +9,12 @@ use tokio::sync::Semaphore;
 
 use super::level::Gate;
 use super::live::Live;
+use super::looking::Notices;
+use super::timers::Timers;
 use super::waits::Waits;
 use super::writer::Writer;
 use crate::registry::{Objects, Registry};
-use crate::store::{ApplicationDatabase, Fence, Store};
+use crate::store::{ApplicationDatabase, Fence, Hint, Store};
 use crate::words::id::KeyMaker;
 use crate::words::sync::lock;
 
@@ -40,8 +42,12 @@ pub(crate) struct Runtime {
     pub(crate) fence: Mutex<Fence>,
     /// What runs in this process.
     pub(crate) live: Live,
-    /// Who waits for workflows that run elsewhere.
+    /// Who waits for something that the database will show.
     pub(crate) waits: Waits,
+    /// What other processes are to be told of.
+    pub(crate) notices: Notices,
+    /// Who waits for a time, and the database's clock.
+    pub(crate) timers: Timers,
     /// The runtime that `launch` was called on; executions run there, whoever starts them.
     pub(crate) tokio: Handle,
     /// One permit for each top-level workflow that may run at once; `None` is no limit. A child
@@ -68,5 +74,19 @@ impl Runtime {
     /// The right to write that a new run begins with.
     pub(crate) fn fence(&self) -> Fence {
         *lock(&self.fence)
+    }
+
+    /// There is news of a workflow in the database: tells whoever waits for it, here and elsewhere.
+    pub(crate) fn tell(&self, workflow: &str) {
+        let hint = Hint::of(workflow);
+        self.waits.tell(hint);
+        self.tell_others(hint);
+    }
+
+    /// Tells other processes.
+    pub(crate) fn tell_others(&self, hint: Hint) {
+        if self.store.has_others() {
+            self.notices.add(hint);
+        }
     }
 }

@@ -65,11 +65,21 @@ impl Writer {
         }
     }
 
-    /// Hands over an entry and waits for its verdict.
-    pub(crate) async fn write(&self, fence: Fence, entry: Entry) -> Result<Verdict, StoreError> {
+    /// Hands over an entry and waits for its verdict. `then` is called with the verdict even if the
+    /// caller no longer waits, which is no reason not to write: on the writer's task, so it must not block.
+    pub(crate) async fn write(
+        &self,
+        fence: Fence,
+        entry: Entry,
+        then: impl FnOnce(&Verdict) + Send + 'static,
+    ) -> Result<Verdict, StoreError> {
         let (sender, receiver) = tokio::sync::oneshot::channel();
-        // A caller who no longer waits is no reason not to write.
-        self.submit(fence, entry, move |verdict| drop(sender.send(verdict)));
+        self.submit(fence, entry, move |verdict| {
+            if let Ok(verdict) = &verdict {
+                then(verdict);
+            }
+            drop(sender.send(verdict));
+        });
         receiver.await.unwrap_or_else(|_| Err(closed()))
     }
 
@@ -212,6 +222,8 @@ mod tests {
             parent: None,
             version: String::new(),
             fingerprint: 0,
+            timeout: None,
+            deadline: None,
         };
         let entry = Box::new(Entry { begin: Some(begin), ..Entry::default() });
         Job::Write { fence: Fence { executor: 1, epoch }, entry, answer: Box::new(drop) }

@@ -48,7 +48,7 @@ pub use self::rows::{
 };
 pub use self::talk::{
     Cancelled, Emission, EmissionKind, EventValue, Found, FoundEvent, FoundMessage, Heard, Hint, Item, Items, Mark,
-    NewMessage, OutboxConnection, Posted, Stopped, Wanted,
+    NewMessage, Outbox, OutboxConnection, Posted, Stopped, Wanted,
 };
 pub use self::transact::{
     Committed, Database, Isolation, Opening, Transact, Transacted, TransactionConnection, UserWork, Wish,

@@ -41,6 +41,17 @@ impl Entry {
         usize::from(self.begin.is_some()) + self.records.len() + usize::from(self.finish.is_some()) + talk
     }
 
+    /// Adds what has to be stored before it.
+    pub(crate) fn go_after(&mut self, mut earlier: Self) {
+        debug_assert!(earlier.begin.is_none() && earlier.finish.is_none(), "these go by themselves");
+        earlier.records.append(&mut self.records);
+        earlier.messages.append(&mut self.messages);
+        earlier.received.append(&mut self.received);
+        earlier.emissions.append(&mut self.emissions);
+        let Self { records, messages, received, emissions, .. } = earlier;
+        (self.records, self.messages, self.received, self.emissions) = (records, messages, received, emissions);
+    }
+
     /// How many payload bytes it carries.
     pub(crate) fn bytes(&self) -> usize {
         let begin = self.begin.as_ref().map_or(0, |it| it.input.len());

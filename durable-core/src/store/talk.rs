@@ -212,3 +212,43 @@ pub enum Posted {
     /// The connection is one of the other kind of database.
     OtherDatabase,
 }
+
+/// A connection of sqlx, or a transaction, that a message can be sent with: see
+/// [`send_in`](crate::send_in).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no connection to the system database",
+    label = "give a `Transaction`, a `PgConnection` or a `SqliteConnection` of sqlx",
+    note = "the features `postgres` and `sqlite` of durable turn them on"
+)]
+pub trait Outbox: Send {
+    /// The connection itself.
+    fn outbox(&mut self) -> OutboxConnection<'_>;
+}
+
+#[cfg(feature = "postgres")]
+impl Outbox for sqlx::PgConnection {
+    fn outbox(&mut self) -> OutboxConnection<'_> {
+        OutboxConnection::Postgres(self)
+    }
+}
+
+#[cfg(feature = "postgres")]
+impl Outbox for sqlx::Transaction<'_, sqlx::Postgres> {
+    fn outbox(&mut self) -> OutboxConnection<'_> {
+        OutboxConnection::Postgres(self)
+    }
+}
+
+#[cfg(feature = "sqlite")]
+impl Outbox for sqlx::SqliteConnection {
+    fn outbox(&mut self) -> OutboxConnection<'_> {
+        OutboxConnection::Sqlite(self)
+    }
+}
+
+#[cfg(feature = "sqlite")]
+impl Outbox for sqlx::Transaction<'_, sqlx::Sqlite> {
+    fn outbox(&mut self) -> OutboxConnection<'_> {
+        OutboxConnection::Sqlite(self)
+    }
+}

@@ -4,11 +4,12 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use super::handle::WorkflowHandle;
 use super::lazy::Lazy;
 use super::outcome::Returned;
-use super::start::Request;
+use super::start::{Limit, Request};
 use crate::journal::context::{Claim, Place};
 use crate::registry::{Arguments, Instance, Workflow};
 use crate::words::error::{Error, Result};
@@ -46,7 +47,7 @@ pub fn call<R: Returned>(
     codec: Codec<R>,
     arguments: Arguments,
 ) -> WorkflowCall<R::Ok, R::Err> {
-    let request = Request { workflow, input: arguments.into_text(), id: None, instance: None };
+    let request = Request { workflow, input: arguments.into_text(), id: None, instance: None, limit: Limit::Inherited };
     WorkflowCall { state: Lazy::new(Made { request, codec: R::codec(codec), place: Place::claim() }) }
 }
 
@@ -81,6 +82,28 @@ where
     pub fn id(mut self, id: impl Into<String>) -> Self {
         if let Some(made) = self.state.made() {
             made.request.id = Some(id.into());
+        }
+        self
+    }
+
+    /// How long the workflow may run: when the time is up it is cancelled, with the reason `timeout`.
+    ///
+    /// The deadline is recorded when it begins to run, and holds across restarts. Children inherit
+    /// it unless they have a timeout of their own. Without this call the one of the attribute
+    /// counts, if it has one.
+    pub fn timeout(self, timeout: Duration) -> Self {
+        self.limited(Limit::For(timeout))
+    }
+
+    /// Lets the workflow run as long as it takes, whatever its attribute says and whatever the
+    /// deadline of the workflow that calls it is.
+    pub fn no_timeout(self) -> Self {
+        self.limited(Limit::None)
+    }
+
+    fn limited(mut self, limit: Limit) -> Self {
+        if let Some(made) = self.state.made() {
+            made.request.limit = limit;
         }
         self
     }

@@ -1,6 +1,7 @@
 //! The driver: one task per execution, which polls the body, obeys the signals, and writes the end.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -11,7 +12,7 @@ use crate::journal::live::Run;
 use crate::journal::panics;
 use crate::journal::runtime::Runtime;
 use crate::registry::{Taken, Workflow};
-use crate::store::{BoxFuture, Ended, Entry, Fence, Finish, Record, RunRow};
+use crate::store::{BoxFuture, Ended, Entry, Fence, Finish, Record, RunRow, Wanted};
 use crate::words::error::Error;
 use crate::words::payload::{Outcome, RecordedError};
 use crate::words::status::Status;
@@ -63,8 +64,14 @@ impl Drive {
         let mut superseded = 0;
         loop {
             let records = std::mem::take(&mut self.records);
-            let execution =
-                Execution::new(Arc::clone(&self.runtime), self.workflow, Arc::clone(&self.row), self.fence, records);
+            let execution = Execution::new(
+                Arc::clone(&self.runtime),
+                self.workflow,
+                Arc::clone(&run.id),
+                Arc::clone(&self.row),
+                self.fence,
+                records,
+            );
             run.set_execution(&execution);
             let end = match poll_body(&execution).await {
                 Stopped::Returned(outcome) => finish(&execution, End::returned(&execution, outcome)).await,
@@ -72,6 +79,7 @@ impl Drive {
                     finish(&execution, End::failed(&error)).await
                 }
                 Stopped::Signalled(Signal::Park(reason)) => finish(&execution, End::parked(reason)).await,
+                Stopped::Signalled(Signal::TimedOut) => finish(&execution, End::timed_out()).await,
                 Stopped::Signalled(Signal::Suspend) => {
                     // What was done stays done: the records of finished steps go before the body's row is given back.
                     let _ = execution.settled().await;
@@ -100,7 +108,8 @@ impl Drive {
     async fn reload(&self, run: &Run) -> Option<Vec<Record>> {
         let key = self.row.key;
         let again = async {
-            let ended = self.runtime.store.ended(std::slice::from_ref(&self.row.id)).await?;
+            let wanted = Wanted { ends: vec![self.row.id.clone()], ..Wanted::default() };
+            let ended = self.runtime.store.look(&wanted).await?.ends;
             let records = self.runtime.store.records(&[key]).await?;
             Ok::<_, crate::store::StoreError>((ended, records))
         };
@@ -166,8 +175,23 @@ async fn poll_body(execution: &Arc<Execution>) -> Stopped {
         Err(panic) => return Stopped::Panicked(panic),
         Ok(Err(fault)) => return Stopped::Signalled(Signal::Park(format!("the arguments cannot be read: {fault}"))),
     };
+    let timers = &execution.runtime.timers;
+    let mut time_is_up = execution.row.deadline.map(|at| timers.rings(at));
     let stopped = poll_fn(|cx| {
+        // It is looked at first: a workflow whose time was up during an outage does not go on for a moment.
+        if let Some(timer) = &mut time_is_up
+            && Pin::new(timer).poll(cx).is_ready()
+        {
+            time_is_up = None;
+            // Once the engine is on its way down the next owner finds it, and nothing is hurried here.
+            if !execution.runtime.gate.is_shut() {
+                execution.signal(Signal::TimedOut);
+            }
+        }
         let Some(future) = body.as_mut() else { return Poll::Pending }; // it is only taken below
+        if let Some(signal @ Signal::TimedOut) = execution.poll_signal(cx.waker()) {
+            return Poll::Ready(Stopped::Signalled(signal));
+        }
         let polled = match panics::watch(|| context.clone().sync_scope(|| future.as_mut().poll(cx))) {
             Ok(polled) => polled,
             Err(panic) => match execution.poll_signal(cx.waker()) {
@@ -219,6 +243,10 @@ impl End {
     fn failed(error: &Error) -> Self {
         let text = RecordedError::of_engine(error).to_text();
         Self { status: Status::Error, outcome: Some(Outcome::Error(text)), reason: None }
+    }
+
+    fn timed_out() -> Self {
+        Self { status: Status::Cancelled, outcome: None, reason: Some("timeout".to_owned()) }
     }
 
     fn parked(reason: String) -> Self {

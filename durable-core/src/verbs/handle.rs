@@ -5,16 +5,20 @@ use std::future::{Future, IntoFuture};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::manage;
+use super::event;
+use super::manage::{self, CancelCall};
 use super::outcome::result_of;
+use super::send::{self, SendCall};
 use super::start::{Started, interrupted};
+use super::stream::{self, StreamReader};
 use crate::journal::checkpoint::{Done, Operation};
 use crate::journal::context::{Claim, Place};
 use crate::journal::current;
 use crate::journal::execution::{Activity, Signal};
-use crate::journal::level::Level;
+use crate::journal::level::{Gate, Level};
 use crate::journal::live::{Progress, Run};
 use crate::journal::runtime::Runtime;
+use crate::journal::waits::{News, Want};
 use crate::store::{BoxFuture, Ended};
 use crate::words::error::{Error, Result};
 use crate::words::payload::{Codec, Outcome, Payload, RecordedError};
@@ -51,11 +55,30 @@ impl<T, E> WorkflowHandle<T, E> {
     }
 
     /// Cancels the workflow: see [`cancel_workflow`](crate::cancel_workflow).
+    pub fn cancel(&self) -> CancelCall {
+        CancelCall::new(Ok(Arc::clone(&self.runtime)), &self.id)
+    }
+
+    /// Sends it a message: see [`send`](crate::send()).
+    pub fn send<M: serde::Serialize + ?Sized>(&self, topic: impl Into<String>, message: &M) -> SendCall {
+        send::send(&self.id, topic, message).through(&self.runtime)
+    }
+
+    /// Asks for one of its events: see [`get_event`](crate::get_event).
     ///
     /// # Errors
-    /// The workflow is gone, or the database cannot be reached.
-    pub async fn cancel(&self) -> Result<()> {
-        manage::cancel(&self.runtime, &self.id).await
+    /// As [`get_event`](crate::get_event).
+    pub fn event<V: Payload>(
+        &self,
+        name: impl AsRef<str>,
+        timeout: Duration,
+    ) -> impl Future<Output = Result<Option<V>>> + Send {
+        event::ask(&self.id, name.as_ref(), timeout, Some(Arc::clone(&self.runtime)))
+    }
+
+    /// Follows one of its streams: see [`read_stream`](crate::read_stream).
+    pub fn stream<V: Payload>(&self, name: impl AsRef<str>) -> StreamReader<V> {
+        stream::follow(Some(Arc::clone(&self.runtime)), &self.id, name.as_ref())
     }
 }
 
@@ -92,7 +115,7 @@ where
         let down = self.runtime.gate.reached(Level::Aborting);
         tokio::select! {
             biased;
-            ended = self.ended() => Ok(ended),
+            ended = self.ended(false) => ended.ok_or_else(|| interrupted(&self.id)),
             () = down => Err(interrupted(&self.id)),
         }
     }
@@ -109,23 +132,18 @@ where
         if execution.runtime.gate.is_shut() {
             return execution.stop(Signal::Suspend).await;
         }
-        let _doing = execution.doing(Activity::Result(self.id.clone()));
-        let ended = loop {
-            // Nobody here will run a workflow that is not here, so a drain does not wait for it.
-            let here = self.runtime.live.get(&self.id).is_some();
-            let down = self.runtime.gate.reached(if here { Level::Aborting } else { Level::Draining });
-            let ended = tokio::select! {
-                biased;
-                ended = self.ended() => ended,
-                () = down => execution.stop(Signal::Suspend).await,
-            };
-            if ended.status != Status::Parked {
-                break ended;
-            }
-            // A parked child can be resumed, so its parent waits on; now and then it asks again.
+        let ended = {
+            let _doing = execution.doing(Activity::Result(self.id.clone()));
+            let down = self.runtime.gate.reached(Level::Aborting);
+            // Nobody here will run a workflow that is not here, so a drain does not wait for it. A
+            // parked one can be resumed, so whoever can wait waits on.
             tokio::select! {
-                () = tokio::time::sleep(PARKED_PAUSE) => {}
-                () = self.runtime.gate.reached(Level::Draining) => execution.stop(Signal::Suspend).await,
+                biased;
+                ended = self.ended(true) => match ended {
+                    Some(ended) => ended,
+                    None => execution.stop(Signal::Suspend).await,
+                },
+                () = down => execution.stop(Signal::Suspend).await,
             }
         };
         let outcome = match &ended.outcome {
@@ -138,15 +156,26 @@ where
         result_of(self.codec, &self.ended_by(outcome))
     }
 
+    /// How far the engine that it belongs to is on its way down.
+    pub(super) fn gate(&self) -> &Gate {
+        &self.runtime.gate
+    }
+
     /// Waits for the end where it will be known first: in this process, else in the database.
-    async fn ended(&self) -> Arc<Ended> {
+    /// `None` when the engine goes down before.
+    pub(super) async fn ended(&self, in_body: bool) -> Option<Arc<Ended>> {
         let here = self.runtime.live.get(&self.id).or_else(|| self.run.clone());
         if let Some(run) = here
             && let Progress::Ended(ended) = run.over().await
+            && !(in_body && ended.status == Status::Parked)
         {
-            return ended;
+            return Some(ended);
         }
-        self.runtime.waits.ended(&self.id).await
+        let want = Want::End { id: self.id.as_str().into(), parked_counts: !in_body };
+        match self.runtime.waits.wait(want, in_body).next().await {
+            Some(News::Ended(ended)) => Some(ended),
+            _ => None,
+        }
     }
 
     fn ended_by(&self, outcome: Outcome) -> Ended {
@@ -154,9 +183,6 @@ where
         Ended { id: self.id.clone(), status, outcome: Some(outcome), reason: None }
     }
 }
-
-/// How often the parent of a parked child looks whether it was resumed.
-const PARKED_PAUSE: Duration = Duration::from_secs(1);
 
 /// Finds a workflow by its id, from any process. Its error comes as a [`struct@Error`] with the
 /// message of the original; what it returned must read as a `T`.

@@ -1,11 +1,16 @@
 //! Looking at workflows, and cancelling them.
 
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
+use super::lazy::Lazy;
 use crate::journal::current;
 use crate::journal::execution::Signal;
 use crate::journal::runtime::Runtime;
-use crate::store::StoreError;
+use crate::store::{Hint, StoreError};
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::info::{Filter, StepInfo, WorkflowInfo};
 
@@ -28,13 +33,72 @@ pub async fn list_steps(id: impl AsRef<str>) -> Result<Vec<StepInfo>> {
 }
 
 /// Cancels a workflow. It is `CANCELLED` when this returns, if it had not come to an end before; its
-/// body is dropped at its next await point, in whichever process it runs. What its steps have done
-/// stays done.
+/// body is dropped at its next await point, within a second in whichever process it runs, and its
+/// steps see their [`cancellation`](crate::cancellation). What its steps have done stays done.
 ///
 /// # Errors
 /// There is no such workflow, no engine runs, or the database cannot be reached.
-pub async fn cancel_workflow(id: impl AsRef<str>) -> Result<()> {
-    cancel(&current::engine()?, id.as_ref()).await
+///
+/// # Example
+///
+/// ```no_run
+/// # use durable_core as durable;
+/// # async fn example() -> durable::Result<()> {
+/// durable::cancel_workflow("order-1001").await?;
+/// durable::cancel_workflow("order-1002").cancel_children().await?; // and what it has started
+/// # Ok(())
+/// # }
+/// ```
+pub fn cancel_workflow(id: impl AsRef<str>) -> CancelCall {
+    CancelCall::new(current::engine(), id.as_ref())
+}
+
+/// A cancellation. Given by [`cancel_workflow`].
+#[must_use = "nothing is cancelled until it is awaited"]
+pub struct CancelCall {
+    state: Lazy<'static, ToCancel, Result<()>>,
+}
+
+struct ToCancel {
+    runtime: Result<Arc<Runtime>>,
+    id: String,
+    children: bool,
+}
+
+impl CancelCall {
+    pub(crate) fn new(runtime: Result<Arc<Runtime>>, id: &str) -> Self {
+        Self { state: Lazy::new(ToCancel { runtime, id: id.to_owned(), children: false }) }
+    }
+
+    /// Also cancels every workflow that it has started, and those that these have started, as far
+    /// as they have not come to an end; even when the workflow itself has.
+    pub fn cancel_children(mut self) -> Self {
+        if let Some(made) = self.state.made() {
+            made.children = true;
+        }
+        self
+    }
+}
+
+impl ToCancel {
+    async fn run(self: Box<Self>) -> Result<()> {
+        let Self { runtime, id, children } = *self;
+        cancel(&*runtime?, &id, children).await
+    }
+}
+
+impl Future for CancelCall {
+    type Output = Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.state.poll(cx, |made| Box::pin(made.run()))
+    }
+}
+
+impl fmt::Debug for CancelCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CancelCall")
+    }
 }
 
 pub(crate) async fn list(runtime: &Runtime, filter: &Filter) -> Result<Vec<WorkflowInfo>> {
@@ -50,22 +114,23 @@ pub(crate) async fn show(runtime: &Runtime, id: &str) -> Result<WorkflowInfo> {
     found.ok_or_else(|| not_found(id))
 }
 
-pub(crate) async fn cancel(runtime: &Arc<Runtime>, id: &str) -> Result<()> {
-    let cancelled = runtime.store.cancel(id, "cancelled by request").await;
-    match cancelled.map_err(|error| cannot(runtime, "cancel a workflow", &error))? {
-        None => Err(not_found(id)),
-        Some(before) => {
-            if !before.is_terminal()
-                && let Some(run) = runtime.live.get(id)
-            {
-                run.signal(Signal::Cancelled);
-            }
-            Ok(())
+async fn cancel(runtime: &Runtime, id: &str, children: bool) -> Result<()> {
+    let cancelled = runtime.store.cancel(id, "cancelled by request", children).await;
+    let cancelled = cancelled.map_err(|error| cannot(runtime, "cancel a workflow", &error))?;
+    let Some(cancelled) = cancelled else { return Err(not_found(id)) };
+    for stopped in cancelled.stopped {
+        // The body hears of it here if it is here; else its executor looks when it is told.
+        match (runtime.live.get(&stopped.id), stopped.executor) {
+            (Some(run), _) => run.signal(Signal::Cancelled),
+            (None, Some(executor)) => runtime.tell_others(Hint::Executor(executor)),
+            (None, None) => {}
         }
+        runtime.tell(&stopped.id);
     }
+    Ok(())
 }
 
-fn not_found(id: &str) -> Error {
+pub(super) fn not_found(id: &str) -> Error {
     Error::new(ErrorKind::NotFound, format!("no workflow has the id {id:?}"))
 }
 

@@ -2,12 +2,20 @@
 
 pub(crate) mod call;
 pub(crate) mod drive;
+mod emit;
+pub(crate) mod event;
 pub(crate) mod handle;
 pub(crate) mod inside;
 mod lazy;
 pub(crate) mod manage;
 pub(crate) mod once;
 pub(crate) mod outcome;
+pub(crate) mod recv;
+pub(crate) mod send;
+pub(crate) mod several;
+pub(crate) mod sleep;
 pub(crate) mod start;
 pub(crate) mod step;
+pub(crate) mod stream;
 pub(crate) mod transaction;
+mod until;

@@ -7,13 +7,15 @@ use uuid::Uuid;
 
 use crate::journal::checkpoint::{Done, Operation};
 use crate::journal::context::Place;
+use crate::journal::current;
 use crate::words::payload::{Codec, Outcome, Payload};
 
 /// The present time, recorded once: a replay gets the same. It costs no commit of its own.
 ///
 /// The position is claimed when this is called. In a step and outside any workflow it is the plain time.
 pub fn now() -> impl Future<Output = DateTime<Utc>> + Send {
-    once("now", Utc::now)
+    // The engine's clock is the database's, which is the same for the whole fleet.
+    once("now", || current::engine().map_or_else(|_| Utc::now(), |runtime| runtime.timers.clock.now()))
 }
 
 /// A fresh UUID, version 7, recorded once: a replay gets the same. It costs no commit of its own.

@@ -1,6 +1,7 @@
 //! Starting a workflow, from outside and from another workflow.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::drive::Drive;
 use crate::journal::checkpoint::{Done, Operation};
@@ -22,6 +23,20 @@ pub(crate) struct Request {
     pub(crate) id: Option<String>,
     /// The name of the instance that the workflow is a method of.
     pub(crate) instance: Option<String>,
+    /// How long it may run.
+    pub(crate) limit: Limit,
+}
+
+/// How long a workflow may run, as its call says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Limit {
+    /// As its attribute says; else as long as the workflow that calls it.
+    #[default]
+    Inherited,
+    /// So long.
+    For(Duration),
+    /// As long as it takes.
+    None,
 }
 
 /// A workflow that is started, or was there already.
@@ -54,10 +69,10 @@ impl Request {
         let new = self.check(&runtime, fresh_workflow_id, None)?;
         let entry = Entry { begin: Some(new.clone()), ..Entry::default() };
         let fence = runtime.fence();
-        match runtime.writer.write(fence, entry).await {
+        match runtime.writer.write(fence, entry, |_| {}).await {
             Ok(Verdict::Stored) => Ok(run_new(&runtime, self.workflow, fence, new, true)),
             Ok(Verdict::Existing(held)) => attach(&runtime, self.workflow, held),
-            Ok(Verdict::Superseded | Verdict::Fenced) => Err(interrupted(&new.id)),
+            Ok(Verdict::Superseded | Verdict::Fenced | Verdict::NoReceiver { .. }) => Err(interrupted(&new.id)),
             Err(error) => Err(of_store(&error, &new.id)),
         }
     }
@@ -77,9 +92,9 @@ impl Request {
             let run = runtime.live.get(&id);
             return Ok(Started { runtime, id, run });
         }
-        claim.ready().await;
+        claim.open().await;
         let own_id = || format!("{}-{}", parent.row.id, claim.position);
-        let new = self.check(&runtime, own_id, Some(parent.row.key))?;
+        let new = self.check(&runtime, own_id, Some(&parent.row))?;
         let done = Done { child: Some(new.id.clone()), attempts: 1, ..Done::default() };
         let entry =
             Entry { begin: Some(new.clone()), records: vec![claim.record(operation, done)], ..Entry::default() };
@@ -91,7 +106,12 @@ impl Request {
     }
 
     /// Refuses what cannot be stored, before anything is.
-    fn check(&self, runtime: &Runtime, fresh_id: impl FnOnce() -> String, parent: Option<i64>) -> Result<NewWorkflow> {
+    fn check(
+        &self,
+        runtime: &Runtime,
+        fresh_id: impl FnOnce() -> String,
+        parent: Option<&RunRow>,
+    ) -> Result<NewWorkflow> {
         let name = self.workflow.name;
         let id = self.id.clone().unwrap_or_else(fresh_id);
         check_id("the workflow id", &id)?;
@@ -105,10 +125,27 @@ impl Request {
             name: name.to_owned(),
             input,
             instance: self.instance.clone(),
-            parent,
+            parent: parent.map(|it| it.key),
             version: runtime.settings.version.clone(),
             fingerprint: self.workflow.fingerprint,
+            timeout: None,
+            deadline: self.deadline(runtime, parent),
         })
+    }
+}
+
+impl Request {
+    /// When its time is up. It begins to run at once, so that is known now.
+    fn deadline(&self, runtime: &Runtime, parent: Option<&RunRow>) -> Option<i64> {
+        let own = match self.limit {
+            Limit::None => return None,
+            Limit::For(timeout) => Some(timeout),
+            Limit::Inherited => self.workflow.options.timeout,
+        };
+        match own {
+            Some(timeout) => Some(runtime.timers.clock.after(timeout)),
+            None => parent.and_then(|it| it.deadline),
+        }
     }
 }
 
@@ -130,6 +167,7 @@ fn run_new(
         attempt: 1,
         recoveries: 0,
         fingerprint: new.fingerprint,
+        deadline: new.deadline,
     };
     let drive =
         Drive { runtime: Arc::clone(runtime), workflow, row: Arc::new(row), fence, records: Vec::new(), top_level };

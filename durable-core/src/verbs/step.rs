@@ -14,8 +14,8 @@ use super::lazy::Lazy;
 use crate::journal::checkpoint::{Done, Operation};
 use crate::journal::context::{Claim, Context, Place, StepScope};
 use crate::journal::execution::{Activity, Signal};
-use crate::journal::level::Level;
 use crate::journal::panics::Watched;
+use crate::journal::timers::Rang;
 use crate::store::BoxFuture;
 use crate::words::error::{Error, ErrorKind};
 use crate::words::payload::{Codec, Outcome, Payload, RecordedError};
@@ -321,15 +321,15 @@ impl<R: Send> Run<'_, '_, R> {
         }
     }
 
-    /// The pause before a retry. The engine's going down ends it, and the attempts so far are not counted.
+    /// The pause before a retry. One that is longer than the drain ends with that, and the attempts so far are not counted.
     async fn pause(&self, failed: u32) {
         let lot = uuid::Uuid::new_v4().as_fields().0;
         let pause = self.options.pause(failed, f64::from(lot) / f64::from(u32::MAX));
         let execution = &self.claim.execution;
         let _doing = execution.doing(Activity::Pause(self.name));
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = execution.runtime.gate.reached(Level::Aborting) => execution.stop(Signal::Suspend).await,
+        let timers = &execution.runtime.timers;
+        if timers.until(timers.clock.after(pause)).await == Rang::Released {
+            execution.stop(Signal::Suspend).await
         }
     }
 

@@ -66,6 +66,8 @@ pub enum ErrorKind {
     InvalidId,
     /// No workflow has this id.
     NotFound,
+    /// The workflow has come to an end, and receives nothing any more.
+    Ended,
     /// No function of this program has this workflow name, or two have.
     Registry,
     /// A value that cannot be written or read back, or is too large.

@@ -33,6 +33,15 @@ pub(crate) fn check_id(what: &str, id: &str) -> Result<(), Error> {
     Err(Error::new(ErrorKind::InvalidId, format!("{what} {shown:?} cannot be used: {fault}")))
 }
 
+/// Refuses a topic, or the name of an event or a stream, that a database could not carry. The empty
+/// one is a name like any other.
+///
+/// # Errors
+/// Longer than [`MAX_ID_BYTES`], or with a control character in it.
+pub(crate) fn check_name(what: &str, name: &str) -> Result<(), Error> {
+    if name.is_empty() { Ok(()) } else { check_id(what, name) }
+}
+
 /// Makes the internal integer keys: increasing within a process, and distinct between processes
 /// without asking the database.
 ///

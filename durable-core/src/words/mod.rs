@@ -10,3 +10,4 @@ pub(crate) mod policy;
 pub(crate) mod position;
 pub(crate) mod status;
 pub(crate) mod sync;
+mod writable;

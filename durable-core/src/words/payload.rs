@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::error::{Error, ErrorKind};
+use super::writable;
 
 /// A value that can be recorded: written as JSON and read back.
 ///
@@ -138,11 +139,14 @@ impl fmt::Display for PayloadError {
     }
 }
 
-/// Writes a value as JSON.
+/// Writes a value as JSON; what would not be read back as it was written is refused.
 pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<String, PayloadError> {
-    serde_json::to_string(value).map_err(|fault| {
+    let cannot = |fault: &dyn fmt::Display| {
         PayloadError::new(format_args!("a `{}` cannot be written as JSON: {fault}", short_type_name::<T>()))
-    })
+    };
+    let text = serde_json::to_string(value).map_err(|fault| cannot(&fault))?;
+    writable::check(value, &text).map_err(|fault| cannot(&fault))?;
+    Ok(text)
 }
 
 /// Reads a value back; the error names the path to the field that does not fit.

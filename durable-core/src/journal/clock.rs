@@ -1,0 +1,131 @@
+//! The database's clock, as this process knows it: what sleeps, timeouts and deadlines go by.
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+
+use crate::words::sync::lock;
+
+/// The database's clock, as this process knows it.
+///
+/// It was read between two moments of this process's own clock, so what it shows now is known up to
+/// the time that the question took. A wake-up is written down by the upper bound and obeyed by the
+/// lower one: so nobody ever wakes too early, on whatever machine it continues.
+#[derive(Debug)]
+pub(crate) struct Clock {
+    /// The own clock at the launch; it never goes back.
+    base: Instant,
+    /// By how much the database's clock (microseconds since 1970) is ahead of `base`, at least and at most.
+    ahead: Mutex<(i64, i64)>,
+}
+
+impl Clock {
+    /// A clock that has never heard of the database: this machine's.
+    pub(crate) fn new(local_micros: i64) -> Self {
+        Self { base: Instant::now(), ahead: Mutex::new((local_micros, local_micros)) }
+    }
+
+    /// What the database showed at some moment between `asked` and now.
+    ///
+    /// Where it fits what is known it makes that more precise. Where it does not, a clock was set, or
+    /// this machine has slept, and only the new reading counts.
+    pub(crate) fn read(&self, shown: i64, asked: Instant) {
+        let (least, most) = (shown - self.since_base(Instant::now()), shown - self.since_base(asked));
+        let mut ahead = lock(&self.ahead);
+        let both = (least.max(ahead.0), most.min(ahead.1));
+        *ahead = if both.0 <= both.1 { both } else { (least, most) };
+    }
+
+    /// Replaces everything known: the first reading.
+    pub(crate) fn set(&self, shown: i64, asked: Instant) {
+        let bounds = (shown - self.since_base(Instant::now()), shown - self.since_base(asked));
+        *lock(&self.ahead) = bounds;
+    }
+
+    /// The database shows this or more.
+    pub(crate) fn at_least(&self) -> i64 {
+        lock(&self.ahead).0 + self.since_base(Instant::now())
+    }
+
+    /// The database shows this or less.
+    pub(crate) fn at_most(&self) -> i64 {
+        lock(&self.ahead).1 + self.since_base(Instant::now())
+    }
+
+    /// When a duration that begins now is over for certain.
+    pub(crate) fn after(&self, duration: Duration) -> i64 {
+        let micros = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
+        self.at_most().saturating_add(micros).min(LATEST)
+    }
+
+    /// The present time for users.
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        to_date(self.at_least())
+    }
+
+    /// Lets time pass that does not: for tests of things that take days.
+    #[cfg(feature = "testing")]
+    pub(crate) fn skip(&self, duration: Duration) {
+        let micros = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
+        let mut ahead = lock(&self.ahead);
+        *ahead = (ahead.0.saturating_add(micros), ahead.1.saturating_add(micros));
+    }
+
+    fn since_base(&self, moment: Instant) -> i64 {
+        i64::try_from(moment.saturating_duration_since(self.base).as_micros()).unwrap_or(i64::MAX)
+    }
+}
+
+/// The last microsecond of the year 9999: later times have no common way of writing.
+const LATEST: i64 = 253_402_300_799_999_999;
+
+/// A moment of the database's clock as a date.
+pub(crate) fn to_date(micros: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp_micros(micros.clamp(0, LATEST)).unwrap_or_default()
+}
+
+/// A date as a moment of the database's clock. Parts of a microsecond count as a whole one, so that
+/// nobody wakes before it.
+pub(crate) fn from_date(date: DateTime<Utc>) -> i64 {
+    let up = i64::from(date.timestamp_subsec_nanos() % 1000 != 0);
+    date.timestamp_micros().saturating_add(up).clamp(0, LATEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wake_up_that_was_written_down_is_never_obeyed_too_early() {
+        // The database shows 1,000,000 at a moment that neither of the two knows exactly.
+        let (writer, reader) = (Clock::new(0), Clock::new(0));
+        let asked = Instant::now();
+        std::thread::sleep(Duration::from_millis(2)); // the answer takes its time
+        writer.set(1_000_000, asked);
+        reader.set(1_000_000, asked);
+        let wake = writer.after(Duration::from_millis(5));
+        let earliest = 1_000_000 + 5_000;
+        assert!(wake >= earliest, "counted from the latest moment at which the database can have shown it");
+        assert!(reader.at_least() < wake, "and not over at once");
+    }
+
+    #[test]
+    fn readings_that_fit_together_make_it_more_precise_and_others_replace_it() {
+        let clock = Clock::new(0);
+        let asked = Instant::now();
+        std::thread::sleep(Duration::from_millis(2));
+        clock.set(1_000_000, asked);
+        let wide = clock.at_most() - clock.at_least();
+        clock.read(clock.at_least() + 1_000, Instant::now());
+        assert!(clock.at_most() - clock.at_least() < wide);
+        clock.read(900_000_000, Instant::now());
+        assert!(clock.at_least() >= 900_000_000, "somebody has set the clock");
+    }
+
+    #[test]
+    fn a_duration_without_end_has_one() {
+        assert_eq!(Clock::new(0).after(Duration::MAX), LATEST);
+        assert_eq!(from_date(to_date(1_234_567)), 1_234_567);
+    }
+}

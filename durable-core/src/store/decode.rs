@@ -146,6 +146,7 @@ pub(super) struct AdoptedRow {
     attempt: i32,
     recoveries: i32,
     fingerprint: i64,
+    deadline: Option<i64>,
     parked: bool,
 }
 
@@ -160,8 +161,8 @@ impl Decoded<AdoptedAs> for AdoptedRow {
         if self.parked {
             return Ok(AdoptedAs::Parked(self.id));
         }
-        let Self { key, id, name, instance, input, attempt, recoveries, fingerprint, parked: _ } = self;
-        Ok(AdoptedAs::Run(RunRow { key, id, name, input, instance, attempt, recoveries, fingerprint }))
+        let Self { key, id, name, instance, input, attempt, recoveries, fingerprint, deadline, parked: _ } = self;
+        Ok(AdoptedAs::Run(RunRow { key, id, name, input, instance, attempt, recoveries, fingerprint, deadline }))
     }
 }
 

@@ -14,12 +14,18 @@
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod decode;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod decode_talk;
 mod elsewhere;
 mod fault;
+#[cfg(feature = "postgres")]
+mod hints;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod meter;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod migrations;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod moment;
 mod open;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod parts;
@@ -56,7 +62,6 @@ pub use self::transact::{
 use crate::words::info::{Filter, StepInfo, WorkflowInfo};
 pub use crate::words::payload::Outcome;
 pub use crate::words::position::Position;
-use crate::words::status::Status;
 
 /// A boxed future, so that the traits are object safe.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -1,9 +1,9 @@
 //! The rows of one call sorted by kind, as the multi-row statements want them, and when a row that
 //! is there already counts as the one that was to be written.
 
-use std::collections::HashSet;
-
-use super::{Entry, Fence, Finish, NewRecord, NewWorkflow, Record, RunRow, Verdict};
+use super::{
+    Emission, EmissionKind, Entry, Fence, Finish, NewMessage, NewRecord, NewWorkflow, Record, RunRow, Verdict,
+};
 use crate::words::payload::Outcome;
 use crate::words::status::Status;
 
@@ -14,7 +14,15 @@ pub(super) struct Parts<'a> {
     /// wait for each other instead of dead-locking.
     pub(super) begins: Vec<&'a NewWorkflow>,
     pub(super) records: Vec<PartRecord<'a>>,
+    /// Sorted by key, like the rows that a cancellation locks.
     pub(super) finishes: Vec<&'a Finish>,
+    /// Sorted by receiver and idempotency key, for the same reason as the begins.
+    pub(super) messages: Vec<Of<'a, NewMessage>>,
+    pub(super) received: Vec<Of<'a, i64>>,
+    /// In the order of their keys, which is that in which they count.
+    pub(super) events: Vec<Of<'a, Emission>>,
+    /// The same.
+    pub(super) items: Vec<Of<'a, Emission>>,
 }
 
 /// A record, and whether its entry also ends the execution: then it may only be stored with that end.
@@ -25,27 +33,58 @@ pub(super) struct PartRecord<'a> {
     pub(super) ends: bool,
 }
 
+/// A row of an entry.
+#[derive(Debug)]
+pub(super) struct Of<'a, T> {
+    /// The entry's place in the call.
+    #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "SQLite asks entry by entry instead"))]
+    pub(super) entry: usize,
+    /// The run that the entry ends, if it ends one: then the row may only be stored with that end.
+    #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "SQLite takes the whole call back instead"))]
+    pub(super) ends: Option<i64>,
+    pub(super) row: &'a T,
+}
+
 impl<'a> Parts<'a> {
-    pub(super) fn of(entries: &'a [Entry]) -> Self {
+    pub(super) fn of(entries: impl IntoIterator<Item = &'a Entry>) -> Self {
         let mut parts = Self::default();
-        for entry in entries {
-            let ends = entry.finish.is_some();
-            parts.begins.extend(&entry.begin);
-            parts.records.extend(entry.records.iter().map(|record| PartRecord { record, ends }));
-            parts.finishes.extend(&entry.finish);
+        for (entry, it) in entries.into_iter().enumerate() {
+            let ends = it.finish.as_ref().map(|it| it.workflow);
+            parts.begins.extend(&it.begin);
+            parts.records.extend(it.records.iter().map(|record| PartRecord { record, ends: ends.is_some() }));
+            parts.finishes.extend(&it.finish);
+            parts.messages.extend(it.messages.iter().map(|row| Of { entry, ends, row }));
+            parts.received.extend(it.received.iter().map(|row| Of { entry, ends, row }));
+            for row in &it.emissions {
+                let table = if row.kind == EmissionKind::Event { &mut parts.events } else { &mut parts.items };
+                table.push(Of { entry, ends, row });
+            }
         }
         parts.begins.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+        parts.finishes.sort_by_key(|it| it.workflow);
+        let place = |it: &Of<'a, NewMessage>| (&it.row.to, &it.row.idempotency_key);
+        parts.messages.sort_by(|a, b| place(a).cmp(&place(b)));
+        parts.received.sort_unstable_by_key(|it| *it.row);
+        parts.events.sort_by_key(|it| it.row.key);
+        parts.items.sort_by_key(|it| it.row.key);
         parts
+    }
+
+    /// Whether something is said in these entries.
+    pub(super) fn talks(&self) -> bool {
+        !(self.messages.is_empty() && self.received.is_empty() && self.events.is_empty() && self.items.is_empty())
     }
 
     /// Whether some entry cannot be all or nothing inside one multi-row statement, where every part
     /// sees the database as it was before: an entry that begins one workflow and ends another one,
-    /// two ends of one run, or an end with records of another run.
+    /// two ends of one run, an end with records of another run, or a message to a workflow that is
+    /// only begun here.
     #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "SQLite has statement after statement"))]
-    pub(super) fn need_care(&self, entries: &[Entry]) -> bool {
-        let mut ended = HashSet::with_capacity(self.finishes.len());
-        let twins = self.finishes.iter().any(|it| !ended.insert(it.workflow));
+    pub(super) fn need_care(&self, entries: &[&Entry]) -> bool {
+        let twins = self.finishes.windows(2).any(|it| it[0].workflow == it[1].workflow);
+        let begun = |id: &str| self.begins.binary_search_by(|it| it.id.as_str().cmp(id)).is_ok();
         twins
+            || self.messages.iter().any(|it| begun(&it.row.to))
             || entries.iter().any(|entry| {
                 entry.finish.as_ref().is_some_and(|finish| {
                     entry.begin.is_some() || entry.records.iter().any(|it| it.workflow != finish.workflow)
@@ -115,4 +154,12 @@ pub(super) const TOO_MANY_RECOVERIES: [&str; 3] = [
 impl Fence {
     /// The epoch of an executor that has just signed on.
     pub(super) const FIRST_EPOCH: i64 = 1;
+}
+
+/// The statuses that nothing changes any more, as SQL lists them.
+pub(super) const TERMINAL: &str = "('SUCCESS', 'ERROR', 'CANCELLED')";
+
+/// What the value column of a stream holds: nothing for its end.
+pub(super) fn value_of(it: &Emission) -> Option<&str> {
+    (it.kind != EmissionKind::Close).then_some(it.value.as_str())
 }

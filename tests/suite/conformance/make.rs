@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use durable_core::Status;
 use durable_core::store::{
-    Adopt, Entry, Fence, Finish, KnownWorkflow, NewExecutor, NewRecord, NewWorkflow, Outcome, Position, Store, Verdict,
+    Adopt, Ended, Entry, Fence, Finish, KnownWorkflow, NewExecutor, NewRecord, NewWorkflow, Outcome, Position, Store,
+    Verdict, Wanted,
 };
 
 pub(super) const LEASE: Duration = Duration::from_mins(1);
@@ -47,6 +48,8 @@ pub(super) fn workflow(id: &str) -> NewWorkflow {
         parent: None,
         version: "v1".to_owned(),
         fingerprint: -7,
+        timeout: None,
+        deadline: None,
     }
 }
 
@@ -89,14 +92,15 @@ pub(super) fn finish(finish: Finish) -> Entry {
 
 /// Records with the end behind them.
 pub(super) fn ending(last: impl IntoIterator<Item = NewRecord>, finish: Finish) -> Entry {
-    Entry { records: last.into_iter().collect(), finish: Some(finish), begin: None }
+    Entry { records: last.into_iter().collect(), finish: Some(finish), ..Entry::default() }
 }
 
 /// A child's row with the parent's record of it.
 pub(super) fn child(parent: i64, number: i32, child: &NewWorkflow) -> Entry {
     let mut record = record(parent, number, "null");
     (record.kind, record.outcome, record.child) = ("workflow", None, Some(child.id.clone()));
-    Entry { begin: Some(NewWorkflow { parent: Some(parent), ..child.clone() }), records: vec![record], finish: None }
+    let begin = NewWorkflow { parent: Some(parent), ..child.clone() };
+    Entry { begin: Some(begin), records: vec![record], ..Entry::default() }
 }
 
 /// Commits one entry.
@@ -125,6 +129,17 @@ pub(super) async fn outcomes(store: &dyn Store, workflow: i64) -> Vec<(i32, Opti
 
 pub(super) async fn status(store: &dyn Store, id: &str) -> Option<Status> {
     store.find(id).await.expect("the workflow is looked for").map(|it| it.status)
+}
+
+/// Of `ids`, those that have come to an end.
+pub(super) async fn ends(store: &dyn Store, ids: &[String]) -> Vec<Ended> {
+    let wanted = Wanted { ends: ids.to_vec(), ..Wanted::default() };
+    store.look(&wanted).await.expect("the store looks").ends
+}
+
+/// Cancels a workflow, and gives what it was before.
+pub(super) async fn cancel(store: &dyn Store, id: &str, reason: &str) -> Option<Status> {
+    store.cancel(id, reason, false).await.expect("the store cancels").map(|it| it.before)
 }
 
 /// To adopt workflows named `checkout`.

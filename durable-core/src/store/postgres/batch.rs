@@ -13,7 +13,7 @@ use super::commit::Judged;
 use super::text::{CLOCK, FENCE};
 use super::{PgQuery, PostgresStore};
 
-const BEGIN_COLUMNS: [(&str, &str); 8] = [
+const BEGIN_COLUMNS: [(&str, &str); 10] = [
     ("key", "bigint"),
     ("id", "text"),
     ("name", "text"),
@@ -22,6 +22,8 @@ const BEGIN_COLUMNS: [(&str, &str); 8] = [
     ("version", "text"),
     ("fingerprint", "bigint"),
     ("input", "text"),
+    ("timeout", "bigint"),
+    ("deadline", "bigint"),
 ];
 const FINISH_COLUMNS: [(&str, &str); 6] = [
     ("key", "bigint"),
@@ -89,7 +91,8 @@ fn text(begins: bool, finishes: bool, records: bool) -> String {
             text,
             ", begun as (
                 insert into durable.workflows
-                    (key, id, name, instance, parent, version, fingerprint, input, status, executor, attempt, created_at, started_at)
+                    (key, id, name, instance, parent, version, fingerprint, input, timeout, deadline, status, executor, attempt,
+                     created_at, started_at)
                 select rows.*, 'PENDING', $1::bigint, 1, clock.now, clock.now
                   from {rows}, clock, fence
                 on conflict (id) do nothing
@@ -207,7 +210,7 @@ fn bind(mut query: PgQuery, parts: &Parts<'_>) -> PgQuery {
             $rows.iter().map(|$row| $value).collect::<Vec<_>>()
         };
     }
-    let Parts { begins, records, finishes } = parts;
+    let Parts { begins, records, finishes, .. } = parts;
     if !begins.is_empty() {
         query = query
             .bind(column!(begins, it => it.key))
@@ -217,7 +220,9 @@ fn bind(mut query: PgQuery, parts: &Parts<'_>) -> PgQuery {
             .bind(column!(begins, it => it.parent))
             .bind(column!(begins, it => it.version.as_str()))
             .bind(column!(begins, it => it.fingerprint))
-            .bind(column!(begins, it => it.input.as_str()));
+            .bind(column!(begins, it => it.input.as_str()))
+            .bind(column!(begins, it => it.timeout.map(micros)))
+            .bind(column!(begins, it => it.deadline));
     }
     if !finishes.is_empty() {
         query = query

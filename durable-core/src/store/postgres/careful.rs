@@ -4,6 +4,7 @@
 use sqlx::PgConnection;
 
 use super::super::decode::{HeldRow, RecordRow, StoredEndRow, decode};
+use super::super::moment::Moment;
 use super::super::parts::{StoredEnd, all, is_same_end, is_same_record};
 use super::super::texts::texts;
 use super::super::{Entry, Fault, Fence, Finish, Held, NewRecord, NewWorkflow, Record, StoreError, Verdict};
@@ -41,15 +42,17 @@ impl PostgresStore {
         lane: &mut PgConnection,
         fence: Fence,
         entries: impl ExactSizeIterator<Item = &'a Entry>,
+        again: bool,
     ) -> Result<Vec<Verdict>, StoreError> {
         let mut transaction = self.begin(lane).await?;
         if self.fenced(&self.texts.careful.fence, fence).fetch_optional(&mut *transaction).await?.is_none() {
             self.undo(transaction).await?;
             return Ok(all(&Verdict::Fenced, entries.len()));
         }
+        let mut moment = Moment::new(again);
         let (mut verdicts, mut written) = (Vec::with_capacity(entries.len()), 0);
         for entry in entries {
-            let (verdict, rows) = self.all_or_nothing(&mut transaction, fence, entry).await?;
+            let (verdict, rows) = self.all_or_nothing(&mut transaction, fence, &mut moment, entry).await?;
             verdicts.push(verdict);
             written += rows;
         }
@@ -62,16 +65,17 @@ impl PostgresStore {
         &self,
         transaction: &mut PgConnection,
         fence: Fence,
+        moment: &mut Moment,
         entry: &Entry,
     ) -> Result<(Verdict, u64), StoreError> {
         let mut written = 0;
         if entry.rows() < 2 {
-            let verdict = self.write_entry(transaction, fence, entry, &mut written).await?;
+            let verdict = self.write_entry(transaction, fence, moment, entry, &mut written).await?;
             return Ok((verdict, written));
         }
         self.query(&self.texts.careful.savepoint).execute(&mut *transaction).await?;
-        let verdict = self.write_entry(transaction, fence, entry, &mut written).await?;
-        if verdict == Verdict::Superseded {
+        let verdict = self.write_entry(transaction, fence, moment, entry, &mut written).await?;
+        if matches!(verdict, Verdict::Superseded | Verdict::NoReceiver { .. }) {
             self.query(&self.texts.careful.undo).execute(&mut *transaction).await?;
             written = 0;
         }
@@ -83,6 +87,7 @@ impl PostgresStore {
         &self,
         transaction: &mut PgConnection,
         fence: Fence,
+        moment: &mut Moment,
         entry: &Entry,
         written: &mut u64,
     ) -> Result<Verdict, StoreError> {
@@ -96,6 +101,17 @@ impl PostgresStore {
             if !self.record_or_compare(transaction, record, written).await? {
                 return Ok(Verdict::Superseded);
             }
+        }
+        for message in &entry.messages {
+            if let Some(nobody) = self.send_or_explain(transaction, moment, message, written).await? {
+                return Ok(nobody);
+            }
+        }
+        if !entry.received.is_empty() {
+            self.receive(transaction, &entry.received, written).await?;
+        }
+        for emission in &entry.emissions {
+            self.show_or_find(transaction, moment, emission, written).await?;
         }
         if let Some(finish) = &entry.finish
             && !self.finish_or_compare(transaction, fence, finish, written).await?

@@ -19,12 +19,13 @@ use super::text::{CLOCK, FENCE};
 use super::{PgQuery, PostgresStore};
 
 texts! {
-    /// $1, $2 fence; $3 to $10 the workflow.
+    /// $1, $2 fence; $3 to $12 the workflow.
     begin = format!(
         "insert into durable.workflows
-            (key, id, name, instance, parent, version, fingerprint, input, status, executor, attempt, created_at, started_at)
+            (key, id, name, instance, parent, version, fingerprint, input, timeout, deadline, status, executor, attempt,
+             created_at, started_at)
          select $3::bigint, $4::text, $5::text, $6::text, $7::bigint, $8::text, $9::bigint, $10::text,
-                'PENDING', $1::bigint, 1, c.now, c.now
+                $11::bigint, $12::bigint, 'PENDING', $1::bigint, 1, c.now, c.now
            from {CLOCK} c
           where {FENCE} = 1
          on conflict (id) do nothing"
@@ -116,7 +117,7 @@ impl PostgresStore {
         let Judged { mut verdicts, unclear } =
             if again { Judged::unclear(entries) } else { self.at_once(lane, fence, entries).await? };
         if !unclear.is_empty() {
-            let looked_at = self.one_by_one(lane, fence, unclear.iter().map(|&index| &entries[index])).await?;
+            let looked_at = self.one_by_one(lane, fence, unclear.iter().map(|&index| &entries[index]), again).await?;
             for (index, verdict) in unclear.into_iter().zip(looked_at) {
                 verdicts[index] = verdict;
             }
@@ -127,7 +128,7 @@ impl PostgresStore {
     /// Sends all entries in one statement.
     async fn at_once(&self, lane: &mut PgConnection, fence: Fence, entries: &[Entry]) -> Result<Judged, StoreError> {
         let parts = Parts::of(entries);
-        if parts.need_care(entries) {
+        if parts.talks() || parts.need_care(&entries.iter().collect::<Vec<_>>()) {
             return Ok(Judged::unclear(entries));
         }
         let sent = match (&parts.begins[..], &parts.records[..], &parts.finishes[..]) {
@@ -185,7 +186,14 @@ impl PostgresStore {
 
     pub(super) fn begin_statement(&self, fence: Fence, it: &NewWorkflow) -> PgQuery {
         let query = self.fenced(&self.texts.commit.begin, fence).bind(it.key).bind(&it.id).bind(&it.name);
-        query.bind(&it.instance).bind(it.parent).bind(&it.version).bind(it.fingerprint).bind(&it.input)
+        query
+            .bind(&it.instance)
+            .bind(it.parent)
+            .bind(&it.version)
+            .bind(it.fingerprint)
+            .bind(&it.input)
+            .bind(it.timeout.map(micros))
+            .bind(it.deadline)
     }
 
     /// The workflows of these ids, each with whether the fence holds.

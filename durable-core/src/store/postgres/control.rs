@@ -2,23 +2,37 @@
 
 use sqlx::Row;
 
-use super::super::decode::status;
+use super::super::decode::decode;
+use super::super::decode_talk::FamilyRow;
+use super::super::parts::TERMINAL;
 use super::super::texts::texts;
-use super::super::{Control, StoreFuture};
+use super::super::{Cancelled, Control, Fault, StoreError, StoreFuture};
 use super::PostgresStore;
 use super::text::CLOCK;
-use crate::words::status::Status;
+
+/// How often a cancellation is tried that meets other writers' locks in another order than they do.
+const TRIES: usize = 5;
 
 texts! {
-    /// $1 id, $2 reason. The lock waits for an end that is being written, and then sees it.
+    /// $1 id, $2 reason, $3 whether with everything below. The lock waits for an end that is being
+    /// written, and then sees it. The walk goes on below those that have come to an end.
     cancel = format!(
-        "with before as (select key, status from durable.workflows where id = $1::text for update),
+        "with recursive family (key) as (
+             select key from durable.workflows where id = $1::text
+             union
+             select w.key from family f join durable.workflows w on w.parent = f.key where $3::boolean),
+         before as materialized (
+             select w.key, w.id, w.status, w.executor from durable.workflows w
+              where w.key in (select key from family) and (w.status not in {TERMINAL} or w.id = $1::text)
+              order by w.key for update),
          changed as (
              update durable.workflows w set status = 'CANCELLED', reason = $2::text, completed_at = c.now
                from before b, {CLOCK} c
-              where w.key = b.key and b.status not in ('SUCCESS', 'ERROR', 'CANCELLED')
-             returning 1)
-         select status, (select count(*) from changed) as changed from before"
+              where w.key = b.key and b.status not in {TERMINAL}
+             returning w.key)
+         select b.id, b.status, b.executor, b.id = $1::text as asked, c.key is not null as stopped
+           from before b left join changed c on c.key = b.key
+          order by b.key"
     );
     /// $1 the table as SQL writes it.
     migrations_table = "select to_regclass($1)::oid::bigint";
@@ -26,12 +40,36 @@ texts! {
 }
 
 impl Control for PostgresStore {
-    fn cancel<'a>(&'a self, id: &'a str, reason: &'a str) -> StoreFuture<'a, Option<Status>> {
+    fn cancel<'a>(&'a self, id: &'a str, reason: &'a str, children: bool) -> StoreFuture<'a, Option<Cancelled>> {
         Box::pin(async move {
-            let query = self.query(&self.texts.control.cancel).bind(id).bind(reason);
-            let Some(row) = query.fetch_optional(self.work()?).await? else { return Ok(None) };
-            self.meter.committed(row.try_get::<i64, _>("changed")?.unsigned_abs());
-            Ok(Some(status(row.try_get("status")?)?))
+            let mut left = TRIES;
+            loop {
+                left -= 1;
+                match self.try_to_cancel(id, reason, children).await {
+                    Err(error) if error.fault == Fault::Contended && left > 0 => {}
+                    other => return other,
+                }
+            }
         })
+    }
+}
+
+impl PostgresStore {
+    async fn try_to_cancel(&self, id: &str, reason: &str, children: bool) -> Result<Option<Cancelled>, StoreError> {
+        let query = self.query(&self.texts.control.cancel).bind(id).bind(reason).bind(children);
+        // Planned for the tables as they are: a plan made while they were small would read all of them.
+        let query = query.persistent(false);
+        let (mut before, mut all) = (None, Vec::new());
+        for row in &query.fetch_all(self.work()?).await? {
+            let (status, it) = decode::<_, FamilyRow, _>(row)?;
+            if row.try_get("asked")? {
+                before = Some(status);
+            }
+            if row.try_get("stopped")? {
+                all.push(it);
+            }
+        }
+        self.meter.committed(all.len() as u64);
+        Ok(before.map(|before| Cancelled { before, stopped: all }))
     }
 }

@@ -35,6 +35,8 @@ texts! {
                 null::text as lock_file, null::text as word, null::boolean as expired, null::boolean as leaving
            from beat
          union all
+         select 'now', clock.now, null, null, null, null, null, null, null from clock
+         union all
          select 'orphans', null, null, null, null, null, null, null, null
           where exists (select 1 from durable.workflows where status = 'PENDING' and executor is null)
              or exists (select 1 from orphaned)
@@ -96,7 +98,8 @@ texts! {
                 started_at = case when c.parked then w.started_at else now.now end
            from chosen c, {CLOCK} now
           where w.key = c.key
-         returning w.key, w.id, w.name, w.instance, w.input, w.attempt, w.recoveries, w.fingerprint, c.parked"
+         returning w.key, w.id, w.name, w.instance, w.input, w.attempt, w.recoveries, w.fingerprint, w.deadline,
+                   c.parked"
     );
     /// $1 known names.
     count_unknown = format!(
@@ -144,6 +147,7 @@ impl Executors for PostgresStore {
             for row in &rows {
                 match row.try_get::<&str, _>("what")? {
                     "ours" => presence.ours = true,
+                    "now" => presence.now = row.try_get("key")?,
                     "orphans" => presence.orphans = true,
                     "expired" => presence.expired.push(decode::decode::<_, ExecutorRow, _>(row)?),
                     _ => presence.gone.push((row.try_get("key")?, decode::status(row.try_get("word")?)?)),

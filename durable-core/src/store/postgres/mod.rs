@@ -7,10 +7,15 @@ mod careful;
 mod commit;
 mod control;
 mod executors;
+mod look;
+mod mail;
 mod migrate;
 mod read;
+mod shows;
+mod talk;
 mod text;
 pub(super) mod transact;
+mod wake;
 
 use std::fmt;
 use std::str::FromStr;
@@ -22,6 +27,7 @@ use sqlx::postgres::{PgArguments, PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Postgres, Transaction};
 
 use self::text::{Schema, Texts};
+use super::hints;
 use super::meter::Meter;
 use super::open::shown_without_password;
 use super::{BoxFuture, Costs, Fault, Lifecycle, Location, StoreError, StoreFuture};
@@ -47,6 +53,10 @@ pub(crate) struct PostgresStore {
     options: PgConnectOptions,
     schema: Schema,
     texts: Texts,
+    /// Where notifications of this schema go.
+    channel: Box<str>,
+    /// By which notifications of this store are known from those of others.
+    sender: Box<str>,
     location: Location,
     meter: Meter,
 }
@@ -63,6 +73,7 @@ impl PostgresStore {
             let error = StoreError::from(error);
             StoreError::new(error.fault, format_args!("cannot open {shown}: {}", error.message))
         };
+        let channel = hints::channel(schema).into();
         let schema = Schema::new(schema)?;
         let mut options = PgConnectOptions::from_str(url).map_err(&cannot)?;
         if options.get_application_name().is_none() {
@@ -83,6 +94,8 @@ impl PostgresStore {
             lane: Mutex::new(Some((first, Instant::now()))),
             closed: AtomicBool::new(false),
             texts: Texts::new(&schema),
+            channel,
+            sender: uuid::Uuid::new_v4().simple().to_string().into(),
             location: Location { shown, file: None, in_memory: false },
             meter: Meter::default(),
             options,

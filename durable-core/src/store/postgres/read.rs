@@ -2,9 +2,9 @@
 
 use sqlx::Row;
 
-use super::super::decode::{EndedRow, HeldRow, RecordRow, StepRow, WorkflowRow, by_position, decode};
+use super::super::decode::{HeldRow, RecordRow, StepRow, WorkflowRow, by_position, decode};
 use super::super::texts::texts;
-use super::super::{Ended, Held, Read, Record, StoreFuture};
+use super::super::{Found, Held, Read, Record, StoreFuture, Wanted};
 use super::PostgresStore;
 use super::text::CLOCK;
 use crate::words::info::{DEFAULT_LIMIT, Filter, StepInfo, WorkflowInfo};
@@ -27,13 +27,7 @@ const FILTER: &str = "
 texts! {
     now = format!("select now from {CLOCK} c");
     find = "select key, id, name, status from durable.workflows where id = $1";
-    /// $1 ids. The limit keeps every row; it is there for the planner, see `batch`.
-    ended =
-        "select w.id, w.status, w.output, w.error, w.reason
-           from (select * from unnest($1::text[]) limit cardinality($1::text[])) as wanted (id)
-           join durable.workflows w on w.id = wanted.id
-          where w.status in ('SUCCESS', 'ERROR', 'CANCELLED', 'PARKED')";
-    /// $1 keys.
+    /// $1 keys. The limit keeps every row; it is there for the planner, see `batch`.
     records =
         "select s.workflow, s.branch, s.position, s.kind, s.name, s.child, s.output, s.error
            from (select * from unnest($1::bigint[]) limit cardinality($1::bigint[])) as wanted (key)
@@ -61,11 +55,8 @@ impl Read for PostgresStore {
         })
     }
 
-    fn ended<'a>(&'a self, ids: &'a [String]) -> StoreFuture<'a, Vec<Ended>> {
-        Box::pin(async move {
-            let rows = self.query(&self.texts.read.ended).bind(ids).fetch_all(self.work()?).await?;
-            rows.iter().map(decode::<_, EndedRow, _>).collect()
-        })
+    fn look<'a>(&'a self, wanted: &'a Wanted) -> StoreFuture<'a, Found> {
+        Box::pin(self.look_at(wanted))
     }
 
     fn records<'a>(&'a self, keys: &'a [i64]) -> StoreFuture<'a, Vec<Record>> {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::super::{Fault, StoreError};
-use super::{batch, careful, commit, control, executors, read};
+use super::{batch, careful, commit, control, executors, look, mail, read, shows, talk, wake};
 
 /// The microseconds since 1970, once per statement. A subquery with a volatile function is not
 /// flattened, so that all rows of a statement get the same time.
@@ -75,6 +75,11 @@ pub(super) struct Texts {
     pub(super) executors: executors::Texts,
     pub(super) read: read::Texts,
     pub(super) control: control::Texts,
+    pub(super) look: look::Texts,
+    pub(super) mail: mail::Texts,
+    pub(super) shows: shows::Texts,
+    pub(super) talk: talk::Texts,
+    pub(super) wake: wake::Texts,
 }
 
 impl Texts {
@@ -87,6 +92,11 @@ impl Texts {
             executors: executors::Texts::new(made),
             read: read::Texts::new(made),
             control: control::Texts::new(made),
+            look: look::Texts::new(made),
+            mail: mail::Texts::new(made),
+            shows: shows::Texts::new(made),
+            talk: talk::Texts::new(made),
+            wake: wake::Texts::new(made),
         }
     }
 }

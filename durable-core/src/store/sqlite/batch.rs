@@ -56,10 +56,11 @@ const HOLDS: &str = "exists (select 1 from durable_executors e where e.key = giv
 
 impl Texts {
     pub(super) fn new(made: impl Fn(&str) -> Arc<str>) -> Self {
-        let begins = Sized::new(&made, 8, |rows| {
+        let begins = Sized::new(&made, 10, |rows| {
             format!(
                 "{GIVEN} insert into durable_workflows
-                    (status, executor, attempt, created_at, started_at, key, id, name, instance, parent, version, fingerprint, input)
+                    (status, executor, attempt, created_at, started_at, key, id, name, instance, parent, version, fingerprint,
+                     timeout, deadline, input)
                  select 'PENDING', given.executor, 1, given.now, given.now, rows.* from given, {rows} rows
                   where rows.column1 is not null and {HOLDS}
                  on conflict (id) do nothing"

@@ -11,7 +11,8 @@ use super::super::fault::is_clash;
 use super::super::parts::{Parts, all, error_of, micros, output_of};
 use super::super::texts::texts;
 use super::super::{
-    Commit, Entry, Fault, Fence, Finish, Held, NewRecord, NewWorkflow, StoreError, StoreFuture, Verdict,
+    Commit, Emission, Entry, Fault, Fence, Finish, Held, NewMessage, NewRecord, NewWorkflow, StoreError, StoreFuture,
+    Verdict,
 };
 use super::{LiteQuery, SqliteStore};
 use crate::words::id::local_micros;
@@ -23,11 +24,12 @@ pub(super) const FENCE: &str = "exists (select 1 from durable_executors where ke
 const LARGE_INPUT: usize = 1024;
 
 texts! {
-    /// ?1, ?2 fence; ?3 now; ?4 to ?11 the workflow.
+    /// ?1, ?2 fence; ?3 now; ?4 to ?13 the workflow.
     begin = format!(
         "insert into durable_workflows
-            (key, id, name, instance, parent, version, fingerprint, input, status, executor, attempt, created_at, started_at)
-         select ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 'PENDING', ?1, 1, ?3, ?3 where {FENCE}
+            (key, id, name, instance, parent, version, fingerprint, timeout, deadline, input, status, executor, attempt,
+             created_at, started_at)
+         select ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, 'PENDING', ?1, 1, ?3, ?3 where {FENCE}
          on conflict (id) do nothing"
     );
     /// ?1 key, ?2 input.
@@ -61,7 +63,7 @@ impl Commit for SqliteStore {
             let verdicts = if again { None } else { self.at_once(&mut turn, fence, entries).await? };
             match verdicts {
                 Some(verdicts) => Ok(verdicts),
-                None => self.one_by_one(&mut turn, fence, entries).await,
+                None => self.one_by_one(&mut turn, fence, entries, again).await,
             }
         })
     }
@@ -77,6 +79,9 @@ impl SqliteStore {
         entries: &[Entry],
     ) -> Result<Option<Vec<Verdict>>, StoreError> {
         let parts = Parts::of(entries);
+        if parts.talks() {
+            return Ok(None);
+        }
         let sent = match (&parts.begins[..], &parts.records[..], &parts.finishes[..]) {
             ([], [], []) => return Ok(Some(all(&Verdict::Stored, entries.len()))),
             ([begin], [], []) if !is_large(begin) => return self.lone_begin(connection, fence, begin, entries).await,
@@ -161,6 +166,7 @@ pub(super) fn is_large(begin: &NewWorkflow) -> bool {
 pub(super) fn bind_begin(query: LiteQuery, it: &NewWorkflow) -> LiteQuery {
     let query = query.bind(it.key).bind(&it.id).bind(&it.name).bind(&it.instance);
     let query = query.bind(it.parent).bind(&it.version).bind(it.fingerprint);
+    let query = query.bind(it.timeout.map(micros)).bind(it.deadline);
     query.bind((!is_large(it)).then_some(&it.input))
 }
 
@@ -173,6 +179,12 @@ pub(super) fn bind_record(query: LiteQuery, it: &NewRecord) -> LiteQuery {
 pub(super) fn bind_finish(query: LiteQuery, it: &Finish) -> LiteQuery {
     let query = query.bind(it.workflow).bind(it.attempt).bind(it.status.as_str());
     query.bind(output_of(it.outcome.as_ref())).bind(error_of(it.outcome.as_ref())).bind(&it.reason)
+}
+
+/// Refuses a message as [`refuse_nul`] does.
+pub(super) fn refuse_nul_in(message: &NewMessage) -> Result<(), StoreError> {
+    let texts = [Some(&message.to), Some(&message.topic), Some(&message.payload), message.idempotency_key.as_ref()];
+    if texts.into_iter().flatten().any(|it| has_nul(it)) { Err(nul()) } else { Ok(()) }
 }
 
 /// Refuses what Postgres would refuse: SQLite would take a text with a NUL in it and cut it off in
@@ -191,10 +203,19 @@ fn refuse_nul(entries: &[Entry]) -> Result<(), StoreError> {
     for entry in entries {
         let begins = entry.begin.as_ref().is_some_and(begin);
         if begins || entry.records.iter().any(record) || entry.finish.as_ref().is_some_and(finish) {
-            return Err(StoreError::new(Fault::Refused, "a text with a NUL character in it cannot be stored"));
+            return Err(nul());
+        }
+        entry.messages.iter().try_for_each(refuse_nul_in)?;
+        let emission = |it: &Emission| [&*it.position.branch, &it.name, &it.value].into_iter().any(has_nul);
+        if entry.emissions.iter().any(emission) {
+            return Err(nul());
         }
     }
     Ok(())
+}
+
+fn nul() -> StoreError {
+    StoreError::new(Fault::Refused, "a text with a NUL character in it cannot be stored")
 }
 
 fn has_nul(text: &str) -> bool {

@@ -83,7 +83,7 @@ texts! {
                     and {FENCE}
                   order by w.key limit ?4) c
           where key = c.chosen
-         returning key, id, name, instance, attempt, recoveries, fingerprint, status = 'PARKED' as parked,
+         returning key, id, name, instance, attempt, recoveries, fingerprint, deadline, status = 'PARKED' as parked,
                    coalesce(input, (select i.input from durable_inputs i where i.workflow = durable_workflows.key)) as input"
     );
     /// ?1 known names.
@@ -128,7 +128,7 @@ impl Executors for SqliteStore {
             let now = local_micros();
             let query = self.fenced(&self.texts.executors.beat, fence).bind(now.saturating_add(micros(lease)));
             let ours = self.write(&mut *self.presence().await?, query).await? > 0;
-            let mut presence = Presence { ours, ..Presence::default() };
+            let mut presence = Presence { ours, now, ..Presence::default() };
             let query = self.query(&self.texts.executors.look_around).bind(fence.executor).bind(now);
             for row in &query.bind(json(running)).fetch_all(&mut *self.presence().await?).await? {
                 match row.try_get::<&str, _>("what")? {

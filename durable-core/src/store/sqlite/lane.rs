@@ -5,6 +5,7 @@
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -18,6 +19,8 @@ pub(super) struct Lane {
     /// Whether the connection is the database, which it is in memory.
     is_database: bool,
     slot: Arc<Mutex<Slot>>,
+    /// How often the connection was opened.
+    openings: AtomicU64,
 }
 
 /// What is there of the connection.
@@ -31,7 +34,7 @@ enum Slot {
 
 impl Lane {
     pub(super) fn new(options: SqliteConnectOptions, is_database: bool) -> Self {
-        Self { options, is_database, slot: Arc::default() }
+        Self { options, is_database, slot: Arc::default(), openings: AtomicU64::new(0) }
     }
 
     /// Waits for one's turn. Turns come in the order in which they were asked for.
@@ -42,10 +45,14 @@ impl Lane {
         let mut slot = Arc::clone(&self.slot).lock_owned().await;
         match *slot {
             Slot::Open(_) => {}
-            Slot::Unopened => *slot = Slot::Open(self.options.connect().await?),
+            Slot::Unopened => {
+                *slot = Slot::Open(self.options.connect().await?);
+                self.openings.fetch_add(1, Ordering::Relaxed);
+            }
             Slot::Closed => return Err(sqlx::Error::PoolClosed),
         }
-        Ok(Turn { slot, is_database: self.is_database })
+        let opening = self.openings.load(Ordering::Relaxed); // the slot's lock orders it
+        Ok(Turn { slot, is_database: self.is_database, opening })
     }
 
     /// Closes the connection once nobody has a turn; there are no turns any more after that.
@@ -62,6 +69,15 @@ impl Lane {
 pub(super) struct Turn {
     slot: OwnedMutexGuard<Slot>,
     is_database: bool,
+    opening: u64,
+}
+
+impl Turn {
+    /// The how manieth connection this is. What one connection says about the changes of others
+    /// cannot be compared with what another one says.
+    pub(super) fn opening(&self) -> u64 {
+        self.opening
+    }
 }
 
 impl Deref for Turn {

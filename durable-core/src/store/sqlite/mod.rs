@@ -10,9 +10,14 @@ mod control;
 mod executors;
 mod file;
 mod lane;
+mod look;
+mod mail;
 mod migrate;
 mod read;
+mod shows;
+mod talk;
 pub(super) mod transact;
+mod wake;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -56,6 +61,11 @@ struct Texts {
     executors: executors::Texts,
     read: read::Texts,
     control: control::Texts,
+    look: look::Texts,
+    mail: mail::Texts,
+    shows: shows::Texts,
+    talk: talk::Texts,
+    wake: wake::Texts,
 }
 
 impl SqliteStore {
@@ -84,6 +94,11 @@ impl SqliteStore {
             executors: executors::Texts::new(made),
             read: read::Texts::new(made),
             control: control::Texts::new(made),
+            look: look::Texts::new(made),
+            mail: mail::Texts::new(made),
+            shows: shows::Texts::new(made),
+            talk: talk::Texts::new(made),
+            wake: wake::Texts::new(made),
         };
         let (closed, meter) = (AtomicBool::new(false), Meter::default());
         Ok(Self { writer, readers, farewell, closed, texts, location: place.location, meter })

@@ -1,8 +1,8 @@
 //! Reading from SQLite. Lists go in as JSON arrays.
 
-use super::super::decode::{EndedRow, HeldRow, RecordRow, StepRow, WorkflowRow, by_position, decode};
+use super::super::decode::{HeldRow, RecordRow, StepRow, WorkflowRow, by_position, decode};
 use super::super::texts::texts;
-use super::super::{Ended, Held, Read, Record, StoreFuture};
+use super::super::{Found, Held, Read, Record, StoreFuture, Wanted};
 use super::SqliteStore;
 use crate::words::id::local_micros;
 use crate::words::info::{DEFAULT_LIMIT, Filter, StepInfo, WorkflowInfo};
@@ -26,10 +26,6 @@ const FILTER: &str = "
 
 texts! {
     find = "select key, id, name, status from durable_workflows where id = ?1";
-    /// ?1 ids.
-    ended =
-        "select id, status, output, error, reason from durable_workflows
-          where id in (select value from json_each(?1)) and status in ('SUCCESS', 'ERROR', 'CANCELLED', 'PARKED')";
     /// ?1 keys.
     records =
         "select workflow, branch, position, kind, name, child, output, error from durable_steps
@@ -57,12 +53,8 @@ impl Read for SqliteStore {
         })
     }
 
-    fn ended<'a>(&'a self, ids: &'a [String]) -> StoreFuture<'a, Vec<Ended>> {
-        Box::pin(async move {
-            let rows =
-                self.query(&self.texts.read.ended).bind(json(ids)).fetch_all(&mut *self.reading().await?).await?;
-            rows.iter().map(decode::<_, EndedRow, _>).collect()
-        })
+    fn look<'a>(&'a self, wanted: &'a Wanted) -> StoreFuture<'a, Found> {
+        Box::pin(self.look_at(wanted))
     }
 
     fn records<'a>(&'a self, keys: &'a [i64]) -> StoreFuture<'a, Vec<Record>> {

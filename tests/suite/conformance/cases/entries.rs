@@ -4,8 +4,8 @@ use durable_core::Status;
 use durable_core::store::{Entry, Position, Verdict};
 
 use super::super::make::{
-    begin, child, commit, ending, finish, outcomes, output, record, recorded, records, running, sign_on, status,
-    success, workflow,
+    begin, cancel, child, commit, ending, ends, finish, outcomes, output, record, recorded, records, running, sign_on,
+    status, success, workflow,
 };
 use super::super::site::Site;
 
@@ -65,7 +65,7 @@ pub(crate) async fn an_end_that_does_not_apply_takes_only_its_own_records(Site {
     let me = sign_on(&*store, "a").await;
     let gone = running(&*store, me, "gone").await;
     let fine = running(&*store, me, "fine").await;
-    store.cancel("gone", "by hand").await.unwrap();
+    cancel(&*store, "gone", "by hand").await;
     let new = workflow("new");
     let entries = [
         ending([record(gone, 1, "1")], success(gone, "1")),
@@ -91,7 +91,7 @@ pub(crate) async fn an_entry_that_begins_and_ends_is_all_or_nothing(Site { store
 
     // A parent that starts a child as the last thing it does, and was cancelled before.
     let parent = running(&*store, me, "w").await;
-    store.cancel("w", "by hand").await.unwrap();
+    cancel(&*store, "w", "by hand").await;
     let entry = Entry { finish: Some(success(parent, "1")), ..child(parent, 1, &workflow("w-1")) };
     assert_eq!(commit(&*store, me, entry).await, Verdict::Superseded);
     assert_eq!(status(&*store, "w-1").await, None);
@@ -145,7 +145,7 @@ pub(crate) async fn batches_of_every_size_are_stored_whole(Site { store, .. }: S
         let expected = size + size.div_ceil(3) + (size + 1) / 3;
         assert_eq!(store.records(&keys).await.unwrap().len(), expected, "{size}");
         let ids: Vec<_> = all.iter().map(|it| it.id.clone()).collect();
-        assert_eq!(store.ended(&ids).await.unwrap().len(), size - size.div_ceil(3), "{size}");
+        assert_eq!(ends(&*store, &ids).await.len(), size - size.div_ceil(3), "{size}");
     }
 }
 

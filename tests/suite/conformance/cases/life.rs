@@ -21,7 +21,7 @@ pub(crate) async fn a_closed_store_writes_nothing_and_still_releases(Site { stor
     assert_eq!(fault(store.commit(me, &[begin(&workflow("v"))], false).await), Some(Fault::Closed));
     assert_eq!(fault(store.find("w").await), Some(Fault::Closed));
     assert_eq!(fault(store.now().await), Some(Fault::Closed));
-    assert_eq!(fault(store.cancel("w", "why").await), Some(Fault::Closed));
+    assert_eq!(fault(store.cancel("w", "why", false).await), Some(Fault::Closed));
 
     assert!(store.heartbeat(me, LEASE, &[]).await.unwrap().ours);
     assert_eq!(store.release(me, &[]).await.unwrap().direct, 1);

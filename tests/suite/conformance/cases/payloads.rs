@@ -3,8 +3,8 @@
 use durable_core::store::{Fault, Finish, NewRecord, NewWorkflow};
 
 use super::super::make::{
-    adopting, begin, commit, depose, ending, finish, outcomes, output, record, recorded, records, running, sign_on,
-    status, success, workflow,
+    adopting, begin, commit, depose, ending, ends, finish, outcomes, output, record, recorded, records, running,
+    sign_on, status, success, workflow,
 };
 use super::super::site::Site;
 
@@ -77,7 +77,7 @@ pub(crate) async fn texts_of_every_script_come_back(Site { store, .. }: Site) {
         assert_eq!((&*info.name, &*info.input, info.output.as_deref()), (json, json, Some(json)), "text {number}");
         assert_eq!(info.reason.as_deref(), Some(json));
         assert_eq!(outcomes(&*store, it.key).await, [1, 2, 3].map(|position| (position, output(json))));
-        assert_eq!(store.ended(std::slice::from_ref(&id)).await.unwrap()[0].outcome, output(json));
+        assert_eq!(ends(&*store, std::slice::from_ref(&id)).await[0].outcome, output(json));
         it.id = id;
     }
 }

@@ -4,27 +4,27 @@ use durable_core::store::{NewWorkflow, Outcome, Position, Store};
 use durable_core::{Filter, Status};
 
 use super::super::make::{
-    begin, child, commit, finish, output, record, recorded, running, sign_on, status, success, workflow,
+    begin, cancel, child, commit, ends, finish, output, record, recorded, running, sign_on, status, success, workflow,
 };
 use super::super::site::Site;
 
 pub(crate) async fn a_cancelled_workflow_says_what_it_was(Site { store, .. }: Site) {
     let me = sign_on(&*store, "a").await;
     running(&*store, me, "w").await;
-    assert_eq!(store.cancel("w", "no longer wanted").await.unwrap(), Some(Status::Pending));
+    assert_eq!(cancel(&*store, "w", "no longer wanted").await, Some(Status::Pending));
     let info = store.show("w").await.unwrap().expect("it was begun");
     assert_eq!((info.status, info.reason.as_deref()), (Status::Cancelled, Some("no longer wanted")));
     assert!(info.completed_at.is_some());
-    assert_eq!(store.cancel("w", "again").await.unwrap(), Some(Status::Cancelled));
+    assert_eq!(cancel(&*store, "w", "again").await, Some(Status::Cancelled));
     assert_eq!(store.show("w").await.unwrap().expect("it was begun").reason.as_deref(), Some("no longer wanted"));
-    assert_eq!(store.cancel("nobody", "why").await.unwrap(), None);
+    assert_eq!(cancel(&*store, "nobody", "why").await, None);
 }
 
 pub(crate) async fn an_ended_workflow_is_not_cancelled(Site { store, .. }: Site) {
     let me = sign_on(&*store, "a").await;
     let run = running(&*store, me, "w").await;
     commit(&*store, me, finish(success(run, "1"))).await;
-    assert_eq!(store.cancel("w", "too late").await.unwrap(), Some(Status::Success));
+    assert_eq!(cancel(&*store, "w", "too late").await, Some(Status::Success));
     let info = store.show("w").await.unwrap().expect("it was begun");
     assert_eq!((info.status, info.reason), (Status::Success, None));
 }
@@ -40,7 +40,7 @@ pub(crate) async fn a_listing_is_filtered(Site { store, .. }: Site) {
     }
     let other = NewWorkflow { name: "refund".to_owned(), ..workflow("b-2") };
     commit(&*store, me, begin(&other)).await;
-    store.cancel("a-1", "by hand").await.unwrap();
+    cancel(&*store, "a-1", "by hand").await;
     commit(&*store, me, finish(success(other.key, "1"))).await;
 
     assert_eq!(ids(&*store, &Filter::new()).await, ["a-1", "a-2", "b-1", "b-2"]);
@@ -116,13 +116,13 @@ pub(crate) async fn ends_are_found_by_id(Site { store, .. }: Site) {
     running(&*store, me, "v").await;
     running(&*store, me, "u").await;
     commit(&*store, me, finish(success(run, "[1]"))).await;
-    store.cancel("v", "by hand").await.unwrap();
+    cancel(&*store, "v", "by hand").await;
     let asked = ["u", "v", "w", "nobody"].map(str::to_owned);
-    let mut ended = store.ended(&asked).await.unwrap();
+    let mut ended = ends(&*store, &asked).await;
     ended.sort_by(|a, b| a.id.cmp(&b.id));
     assert_eq!(ended.len(), 2);
     assert_eq!((ended[0].status, ended[0].reason.as_deref()), (Status::Cancelled, Some("by hand")));
     assert_eq!((ended[1].status, &ended[1].outcome), (Status::Success, &output("[1]")));
-    assert!(store.ended(&[]).await.unwrap().is_empty());
+    assert!(ends(&*store, &[]).await.is_empty());
     assert_eq!(status(&*store, "u").await, Some(Status::Pending));
 }

@@ -3,7 +3,7 @@
 use durable_core::Status;
 use durable_core::store::Verdict;
 
-use super::super::make::{commit, finish, running, sign_on, success};
+use super::super::make::{cancel, commit, finish, running, sign_on, success};
 use super::super::site::Site;
 
 pub(crate) async fn a_queued_workflow_goes_back_to_its_queue(site: Site) {
@@ -25,6 +25,6 @@ pub(crate) async fn a_queued_workflow_goes_back_to_its_queue(site: Site) {
     assert_eq!((info.status, info.executor.as_deref()), (Status::Pending, Some("a")));
 
     assert_eq!(commit(store, me, finish(success(queued, "1"))).await, Verdict::Superseded);
-    assert_eq!(store.cancel("queued", "by hand").await.unwrap(), Some(Status::Enqueued));
+    assert_eq!(cancel(store, "queued", "by hand").await, Some(Status::Enqueued));
     assert_eq!(store.release(me, &[]).await.unwrap().queued, 1, "the stuck one after all");
 }

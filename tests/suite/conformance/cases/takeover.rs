@@ -4,7 +4,7 @@ use durable_core::Status;
 use durable_core::store::{Adopt, Finish, KnownWorkflow, NewWorkflow, Verdict};
 
 use super::super::make::{
-    adopting, begin, commit, depose, finish, known, record, records, running, sign_on, status, success, workflow,
+    adopting, begin, commit, depose, ends, finish, known, record, records, running, sign_on, status, success, workflow,
 };
 use super::super::site::Site;
 
@@ -120,7 +120,7 @@ pub(crate) async fn a_workflow_that_was_recovered_too_often_is_parked(Site { sto
              Resume it when the cause is mended"
         )
     );
-    let ended = store.ended(&["w".to_owned()]).await.unwrap();
+    let ended = ends(&*store, &["w".to_owned()]).await;
     assert_eq!((ended[0].status, &ended[0].reason), (Status::Parked, &info.reason));
     let late = Finish { attempt: 3, ..success(run, "1") };
     assert_eq!(commit(&*store, owner, finish(late)).await, Verdict::Superseded);

@@ -4,8 +4,8 @@ use durable_core::Status;
 use durable_core::store::{Finish, NewRecord, NewWorkflow, Outcome, Verdict};
 
 use super::super::make::{
-    begin, commit, ending, finish, outcomes, output, record, recorded, records, running, sign_on, status, success,
-    workflow,
+    begin, cancel, commit, ending, finish, outcomes, output, record, recorded, records, running, sign_on, status,
+    success, workflow,
 };
 use super::super::site::Site;
 
@@ -98,7 +98,7 @@ pub(crate) async fn an_end_of_another_run_does_not_apply(Site { store, .. }: Sit
 pub(crate) async fn an_end_of_a_cancelled_workflow_is_superseded(Site { store, .. }: Site) {
     let me = sign_on(&*store, "a").await;
     let run = running(&*store, me, "w").await;
-    assert_eq!(store.cancel("w", "by hand").await.unwrap(), Some(Status::Pending));
+    assert_eq!(cancel(&*store, "w", "by hand").await, Some(Status::Pending));
     assert_eq!(commit(&*store, me, finish(success(run, "1"))).await, Verdict::Superseded);
     assert_eq!(status(&*store, "w").await, Some(Status::Cancelled));
 }
@@ -112,7 +112,7 @@ pub(crate) async fn the_last_record_goes_with_its_end_or_not_at_all(Site { store
     assert_eq!(commit(&*store, me, entry).await, Verdict::Stored, "it is all there");
 
     let run = running(&*store, me, "cancelled").await;
-    store.cancel("cancelled", "by hand").await.unwrap();
+    cancel(&*store, "cancelled", "by hand").await;
     let entry = ending([record(run, 1, "1")], success(run, "1"));
     assert_eq!(commit(&*store, me, entry).await, Verdict::Superseded);
     assert_eq!(outcomes(&*store, run).await, []);

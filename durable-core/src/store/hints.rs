@@ -1,0 +1,100 @@
+//! How hints travel in a notification: who sends them, then one word each, `w9f3c` for a workflow
+//! and `e-17` for an executor. Postgres takes less than 8000 bytes; what would be longer is a `*`.
+
+use std::fmt::Write as _;
+
+use super::{Heard, Hint};
+
+/// What a notification holds at most.
+const MOST: usize = 7_900;
+/// News of something, for lack of room to say of what.
+const SOMETHING: &str = " *";
+
+/// The sender of what is posted within a user's transaction: nobody knows when it is committed, so
+/// every process has to hear of it, also the one that posted it.
+pub(super) const NOBODY: &str = "-";
+
+/// The text of a notification.
+pub(super) fn text(sender: &str, hints: &[Hint]) -> String {
+    let mut text = sender.to_owned();
+    for hint in hints {
+        let _ = match hint {
+            Hint::Workflow(hash) => write!(text, " w{hash:x}"),
+            Hint::Executor(key) => write!(text, " e{key}"),
+        };
+        if text.len() > MOST {
+            return format!("{sender}{SOMETHING}");
+        }
+    }
+    text
+}
+
+/// The text by which a listener hears itself.
+pub(super) fn token(sender: &str, number: u64) -> String {
+    format!("{sender} t{number}")
+}
+
+/// What a notification tells the process `me`: nothing if it is of its own.
+pub(super) fn heard(me: &str, text: &str) -> Option<Heard> {
+    let (sender, words) = text.split_once(' ').unwrap_or((text, ""));
+    if sender == me || words.starts_with('t') {
+        return None;
+    }
+    // A word of a newer release is news of something.
+    let hints: Option<Vec<Hint>> = words.split(' ').map(hint).collect();
+    Some(hints.map_or(Heard::Something, Heard::Hints))
+}
+
+fn hint(word: &str) -> Option<Hint> {
+    match word.split_at_checked(1)? {
+        ("w", hash) => u32::from_str_radix(hash, 16).ok().map(Hint::Workflow),
+        ("e", key) => key.parse().ok().map(Hint::Executor),
+        _ => None,
+    }
+}
+
+/// The channel of a schema: its name, or a hash of it where the name is too long for a channel.
+pub(super) fn channel(schema: &str) -> String {
+    let plain = format!("durable:{schema}");
+    if plain.len() <= 63 {
+        return plain;
+    }
+    let hash = schema.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3) // FNV-1a, the same in every build
+    });
+    format!("durable#{hash:016x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hints_come_back_as_they_were_sent() {
+        let hints = vec![Hint::of("order-1"), Hint::Workflow(0), Hint::Workflow(u32::MAX), Hint::Executor(i64::MIN)];
+        assert_eq!(heard("me", &text("you", &hints)), Some(Heard::Hints(hints.clone())));
+        assert_eq!(heard("me", &text("me", &hints)), None);
+        assert_eq!(heard("me", &token("you", 7)), None);
+    }
+
+    #[test]
+    fn what_is_too_long_or_of_a_newer_release_is_something() {
+        let many: Vec<Hint> = (0..5_000).map(|it| Hint::Executor(i64::MAX - it)).collect();
+        let sent = text("you", &many);
+        assert!(sent.len() < 8_000);
+        assert_eq!(heard("me", &sent), Some(Heard::Something));
+        let most: Vec<Hint> = (0..380).map(|it| Hint::Executor(i64::MIN + it)).collect();
+        assert!(text(&"s".repeat(16), &most).len() < 8_000);
+        for odd in ["you w1 q7", "you", "", "you wxyz", "you ż"] {
+            assert_eq!(heard("me", odd), Some(Heard::Something), "{odd}");
+        }
+    }
+
+    #[test]
+    fn a_channel_has_a_name_that_postgres_takes() {
+        assert_eq!(channel("durable"), "durable:durable");
+        let (one, two) = (channel(&"x".repeat(63)), channel(&format!("{}y", "x".repeat(62))));
+        assert!(one.len() <= 63 && two.len() <= 63);
+        assert_ne!(one, two);
+    }
+}

@@ -50,10 +50,12 @@
 //! | [`#[durable::test]`](macro@test) | an async test | gives it an engine of its own |
 
 pub use durable_core::{
-    Builder, Cancellation, Durable, Error, ErrorKind, Filter, Level, Payload, PhaseReport, Position, Result,
-    ShutdownOptions, ShutdownReport, Status, StepCall, StepInfo, StepStatus, Suspended, TransactionCall, WorkflowCall,
-    WorkflowHandle, WorkflowInfo, cancel_workflow, cancellation, idempotency_key, list_steps, list_workflows, now,
-    random, retrieve_workflow, step_status, uuid,
+    Builder, CancelCall, Cancellation, Durable, Error, ErrorKind, EventValue, Filter, Level, Outbox, Payload,
+    PhaseReport, Position, RecvCall, Result, SendCall, ShutdownOptions, ShutdownReport, Status, StepCall, StepInfo,
+    StepStatus, StreamReader, Suspended, TransactionCall, WorkflowCall, WorkflowHandle, WorkflowInfo, cancel_workflow,
+    cancellation, close_stream, event_history, get_event, idempotency_key, list_steps, list_workflows, now, random,
+    read_stream, recv, retrieve_workflow, send, send_in, set_event, sleep, sleep_until, step_status, uuid, wait_all,
+    wait_first, write_stream,
 };
 pub use durable_core::{Instance, state, step};
 pub use durable_macros::{instance, step, test, transaction, workflow};

@@ -7,5 +7,6 @@ mod crash;
 mod restart;
 mod shutdown;
 mod stage;
+mod talk;
 mod transactions;
 mod workflows;

@@ -274,6 +274,7 @@ impl Question {
         }
     }
 
+    #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         self.keys().next().is_none()
     }

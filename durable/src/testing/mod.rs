@@ -47,6 +47,17 @@ pub struct TestApp {
     app: Durable,
 }
 
+impl TestApp {
+    /// Lets time pass for this engine: sleeps, timeouts, deadlines and the pauses between retries
+    /// that end within `duration` end now. What they lead to happens after this returns: wait for it.
+    ///
+    /// The clocks of the machine and of the database stay as they are.
+    pub async fn advance(&self, duration: Duration) {
+        self.app.skip_time(duration);
+        tokio::task::yield_now().await;
+    }
+}
+
 impl Deref for TestApp {
     type Target = Durable;
 

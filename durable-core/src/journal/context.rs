@@ -50,6 +50,17 @@ pub(crate) struct StepScope {
     pub(crate) max_attempts: u32,
 }
 
+impl StepScope {
+    /// What a call in here is told that needs a position of its own.
+    pub(crate) fn refusal(&self, what: &str, instead: &str) -> Error {
+        let message = format!(
+            "{what} was called inside the step `{}` at position {} of the workflow {:?}, where it could not be recorded; {instead}",
+            self.name, self.position, self.execution.row.id
+        );
+        Error::new(ErrorKind::Misuse, message)
+    }
+}
+
 impl Context {
     /// Where the running code stands; `None` outside any workflow.
     pub(crate) fn here() -> Option<Self> {

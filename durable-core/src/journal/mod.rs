@@ -10,6 +10,7 @@ pub(crate) mod execution;
 pub(crate) mod level;
 pub(crate) mod live;
 pub(crate) mod panics;
+mod riders;
 pub(crate) mod runtime;
 pub(crate) mod waits;
 pub(crate) mod writer;

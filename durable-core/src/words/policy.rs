@@ -49,11 +49,13 @@ impl StepOptions {
 pub struct WorkflowOptions {
     /// How often it is recovered after a crash before it is parked.
     pub max_recoveries: u32,
+    /// How long it may run, from when it begins to run for the first time.
+    pub timeout: Option<Duration>,
 }
 
 impl WorkflowOptions {
-    /// Parked after 100 recoveries.
-    pub const DEFAULT: Self = Self { max_recoveries: 100 };
+    /// Parked after 100 recoveries, no timeout.
+    pub const DEFAULT: Self = Self { max_recoveries: 100, timeout: None };
 }
 
 #[cfg(test)]

@@ -50,10 +50,10 @@
 //! | [`#[durable::test]`](macro@test) | an async test | gives it an engine of its own |
 
 pub use durable_core::{
-    Builder, Cancellation, Durable, Error, ErrorKind, Filter, Level, Payload, PhaseReport, Position, Result,
-    ShutdownOptions, ShutdownReport, Status, StepCall, StepInfo, StepStatus, Suspended, TransactionCall, WorkflowCall,
-    WorkflowHandle, WorkflowInfo, cancel_workflow, cancellation, idempotency_key, list_steps, list_workflows, now,
-    random, retrieve_workflow, step_status, uuid,
+    BranchHandle, Builder, Cancellation, Durable, Error, ErrorKind, Filter, Level, Map, Payload, PhaseReport, Position,
+    Result, ShutdownOptions, ShutdownReport, Status, StepCall, StepInfo, StepStatus, Suspended, TransactionCall,
+    WorkflowCall, WorkflowHandle, WorkflowInfo, cancel_workflow, cancellation, idempotency_key, list_steps,
+    list_workflows, map, now, random, retrieve_workflow, spawn, step_status, uuid,
 };
 pub use durable_core::{Instance, state, step};
 pub use durable_macros::{instance, step, test, transaction, workflow};
@@ -61,6 +61,7 @@ pub use durable_macros::{instance, step, test, transaction, workflow};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use sqlx;
 
+mod branches;
 #[cfg(feature = "testing")]
 pub mod testing;
 
@@ -80,6 +81,10 @@ pub mod prelude {
 // Not public API. Used by generated code.
 #[doc(hidden)]
 pub use durable_core::__private;
+#[doc(hidden)]
+pub mod __private_macros {
+    pub use durable_macros::{join, select};
+}
 
 /// The documents' code is compiled with the doc tests.
 #[cfg(doctest)]

@@ -1,6 +1,7 @@
 //! The user's view: workflows and steps as the macros expand them.
 
 mod attribute;
+mod branches;
 mod calls;
 mod children;
 mod engines;

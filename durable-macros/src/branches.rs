@@ -197,7 +197,7 @@ fn in_branch(future: &Expr) -> TokenStream {
     // What is no future is told where it stands.
     let last = future.to_token_stream().into_iter().last().map_or_else(Span::call_site, |token| token.span());
     let awaited = quote_spanned!(last.resolved_at(Span::mixed_site())=> .await);
-    quote!(async { #future #awaited })
+    quote!(async { (#future) #awaited })
 }
 
 /// Takes the name of the crate off the front.

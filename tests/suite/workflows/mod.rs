@@ -9,5 +9,7 @@ mod errors;
 mod objects;
 mod once;
 mod refusals;
+mod select;
 
 pub(crate) use calls::{arrived, gate};
+pub(crate) use refusals::branch;

@@ -43,7 +43,12 @@ impl Faults {
     }
 
     /// The compile errors, which are nothing when nothing was found.
-    pub(crate) fn tell(mut self) -> TokenStream {
+    pub(crate) fn tell(self) -> TokenStream {
+        self.tell_each().into_iter().collect()
+    }
+
+    /// The same, each by itself, for where an expression stands.
+    pub(crate) fn tell_each(mut self) -> Vec<TokenStream> {
         self.told = true;
         self.found.iter().map(syn::Error::to_compile_error).collect()
     }

@@ -6,6 +6,7 @@
 
 mod attributes;
 mod block;
+mod branches;
 mod check;
 mod determinism;
 mod duration;
@@ -346,6 +347,20 @@ pub fn transaction(options: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn instance(options: TokenStream, item: TokenStream) -> TokenStream {
     expand::instance(options.into(), item.into()).into()
+}
+
+/// Not public API: `durable::join!` calls it, where its documentation is.
+#[doc(hidden)]
+#[proc_macro]
+pub fn join(input: TokenStream) -> TokenStream {
+    branches::join(input.into()).into()
+}
+
+/// Not public API: `durable::select!` calls it, where its documentation is.
+#[doc(hidden)]
+#[proc_macro]
+pub fn select(input: TokenStream) -> TokenStream {
+    branches::select(input.into()).into()
 }
 
 /// Makes an async function a test with an engine of its own.

@@ -50,12 +50,12 @@
 //! | [`#[durable::test]`](macro@test) | an async test | gives it an engine of its own |
 
 pub use durable_core::{
-    Builder, CancelCall, Cancellation, Durable, Error, ErrorKind, EventValue, Filter, Level, Outbox, Payload,
-    PhaseReport, Position, RecvCall, Result, SendCall, ShutdownOptions, ShutdownReport, Status, StepCall, StepInfo,
-    StepStatus, StreamReader, Suspended, TransactionCall, WorkflowCall, WorkflowHandle, WorkflowInfo, cancel_workflow,
-    cancellation, close_stream, event_history, get_event, idempotency_key, list_steps, list_workflows, now, random,
-    read_stream, recv, retrieve_workflow, send, send_in, set_event, sleep, sleep_until, step_status, uuid, wait_all,
-    wait_first, write_stream,
+    BranchHandle, Builder, CancelCall, Cancellation, Durable, Error, ErrorKind, EventValue, Filter, Level, Map, Outbox,
+    Payload, PhaseReport, Position, RecvCall, Result, SendCall, ShutdownOptions, ShutdownReport, Status, StepCall,
+    StepInfo, StepStatus, StreamReader, Suspended, TransactionCall, WorkflowCall, WorkflowHandle, WorkflowInfo,
+    cancel_workflow, cancellation, close_stream, event_history, get_event, idempotency_key, list_steps, list_workflows,
+    map, now, random, read_stream, recv, retrieve_workflow, send, send_in, set_event, sleep, sleep_until, spawn,
+    step_status, uuid, wait_all, wait_first, write_stream,
 };
 pub use durable_core::{Instance, state, step};
 pub use durable_macros::{instance, step, test, transaction, workflow};
@@ -63,6 +63,7 @@ pub use durable_macros::{instance, step, test, transaction, workflow};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use sqlx;
 
+mod branches;
 #[cfg(feature = "testing")]
 pub mod testing;
 
@@ -82,6 +83,10 @@ pub mod prelude {
 // Not public API. Used by generated code.
 #[doc(hidden)]
 pub use durable_core::__private;
+#[doc(hidden)]
+pub mod __private_macros {
+    pub use durable_macros::{join, select};
+}
 
 /// The documents' code is compiled with the doc tests.
 #[cfg(doctest)]

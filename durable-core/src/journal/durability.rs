@@ -1,8 +1,7 @@
 //! How much of what an execution has handed to the writer is durable.
 
-use std::future::{Future, poll_fn};
 use std::sync::Mutex;
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 
 use super::execution::Signal;
 use crate::words::sync::lock;
@@ -30,6 +29,11 @@ impl Durability {
         self.change(|state| state.durable = number);
     }
 
+    /// Something else has changed that those who wait may depend on: they look again.
+    pub(super) fn look_again(&self) {
+        self.change(|_| {});
+    }
+
     /// No further parcel will ever be durable.
     pub(super) fn broken(&self, why: Signal) {
         self.change(|state| state.broken = Some(why));
@@ -44,35 +48,36 @@ impl Durability {
         waiting.into_iter().for_each(Waker::wake);
     }
 
-    /// Waits until all parcels up to `number` are durable, or never will be.
-    pub(super) fn up_to(&self, number: u64) -> impl Future<Output = Result<(), Signal>> {
-        poll_fn(move |cx| {
-            let mut state = lock(&self.0);
-            if state.durable >= number {
-                return Poll::Ready(Ok(()));
-            }
-            if let Some(why) = &state.broken {
-                return Poll::Ready(Err(why.clone()));
-            }
-            if !state.waiting.iter().any(|it| it.will_wake(cx.waker())) {
-                state.waiting.push(cx.waker().clone());
-            }
-            Poll::Pending
-        })
+    /// Whether all parcels up to `number` are durable, or never will be; else whoever asks is woken.
+    pub(super) fn poll_up_to(&self, number: u64, cx: &Context<'_>) -> Poll<Result<(), Signal>> {
+        let mut state = lock(&self.0);
+        if state.durable >= number {
+            return Poll::Ready(Ok(()));
+        }
+        if let Some(why) = &state.broken {
+            return Poll::Ready(Err(why.clone()));
+        }
+        if !state.waiting.iter().any(|it| it.will_wake(cx.waker())) {
+            state.waiting.push(cx.waker().clone());
+        }
+        Poll::Pending
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+
     use super::*;
 
     #[tokio::test]
     async fn all_who_wait_are_told_and_what_was_durable_before_the_break_stays() {
-        let durability = Durability::default();
-        let (first, second, later) = tokio::join!(durability.up_to(1), durability.up_to(1), async {
+        let durability = &Durability::default();
+        let up_to = |number| poll_fn(move |cx| durability.poll_up_to(number, cx));
+        let (first, second, later) = tokio::join!(up_to(1), up_to(1), async {
             durability.reached(1);
             durability.broken(Signal::Lost);
-            durability.up_to(2).await
+            up_to(2).await
         });
         assert!(first.is_ok() && second.is_ok());
         assert!(matches!(later, Err(Signal::Lost)));

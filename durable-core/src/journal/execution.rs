@@ -3,16 +3,17 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::future::pending;
-use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+use std::future::{pending, poll_fn};
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Waker;
 
 use super::cancelling::Cancelling;
 use super::durability::Durability;
+use super::riders::Riders;
 use super::runtime::Runtime;
 use crate::registry::Workflow;
-use crate::store::{Emission, Entry, Fault, Fence, NewRecord, Record, RunRow, StoreError, Verdict};
+use crate::store::{BoxFuture, Emission, Entry, Fault, Fence, NewRecord, Record, RunRow, StoreError, Verdict};
 use crate::words::error::Error;
 use crate::words::position::Position;
 use crate::words::sync::lock;
@@ -40,12 +41,12 @@ pub(crate) struct Execution {
     durability: Durability,
     /// What stops it.
     control: Mutex<Control>,
-    /// Step bodies that run just now. When the run is to be suspended they may come to their end.
-    in_flight: AtomicUsize,
     /// Tells long steps that they shall stop.
     cancellation: Arc<Cancelling>,
-    /// What it does just now, for reports.
-    doing: Mutex<Option<Activity>>,
+    /// What it does just now, the latest last: with several branches it does several things at once.
+    doing: Mutex<Activities>,
+    /// Branches that were spawned, until the driver polls them beside the body.
+    spawned: Mutex<Vec<BoxFuture<'static, ()>>>,
     /// The keys of the messages that this run has received: the database may still show the last of
     /// them as waiting.
     received: Mutex<HashSet<i64>>,
@@ -56,6 +57,8 @@ pub(crate) struct Execution {
 pub(crate) struct Branch {
     path: Arc<str>,
     last: AtomicI32,
+    /// All branches of an execution share it, so that it counts those that are left.
+    family: Arc<()>,
 }
 
 /// Records that the body has moved past and nobody depends on yet.
@@ -66,8 +69,17 @@ pub(crate) struct Branch {
 #[derive(Debug, Default)]
 struct Tail {
     unsent: Entry,
-    /// The number of the last parcel that was handed to the writer.
+    /// The number of the last parcel that was handed to the writer, or rides with a transaction.
     sent: u64,
+    /// Whether the last parcel rides with a transaction, which may yet be undone. Nothing is sent
+    /// meanwhile, because what was recorded later must not be durable earlier.
+    riding: bool,
+}
+
+#[derive(Debug, Default)]
+struct Activities {
+    last_number: u64,
+    list: Vec<(u64, Activity)>,
 }
 
 #[derive(Debug, Default)]
@@ -111,14 +123,14 @@ impl Execution {
             id,
             row,
             fence,
-            root: Branch::new("".into()),
+            root: Arc::new(Branch { path: "".into(), last: AtomicI32::new(0), family: Arc::default() }),
             recorded: records.into_iter().map(|it| (it.position.clone(), it)).collect(),
             tail: Mutex::default(),
             durability: Durability::default(),
             control: Mutex::default(),
-            in_flight: AtomicUsize::new(0),
             cancellation: Arc::default(),
             doing: Mutex::default(),
+            spawned: Mutex::default(),
             received: Mutex::default(),
         })
     }
@@ -154,37 +166,53 @@ impl Execution {
     /// Hands what is yet unsent to the writer, without waiting.
     pub(crate) fn send_tail(self: &Arc<Self>) {
         let mut tail = lock(&self.tail);
-        if tail.unsent.rows() == 0 {
+        if tail.riding || tail.unsent.rows() == 0 {
             return;
         }
         let unsent = std::mem::take(&mut tail.unsent);
-        self.send(&mut tail, unsent);
+        self.send(&mut tail, unsent, drop);
     }
 
     /// Sends an entry as the next parcel. The lock is held meanwhile, so that parcels reach the
     /// writer in the order of their numbers.
-    fn send(self: &Arc<Self>, tail: &mut Tail, entry: Entry) {
+    fn send(
+        self: &Arc<Self>,
+        tail: &mut Tail,
+        entry: Entry,
+        then: impl FnOnce(Result<Verdict, Signal>) + Send + 'static,
+    ) {
         tail.sent += 1;
         let number = tail.sent;
-        let shows = !entry.emissions.is_empty();
         let execution = Arc::clone(self);
-        self.runtime.writer.submit(self.fence, entry, move |verdict| execution.answered(number, shows, verdict));
+        let tells = self.tells(&entry);
+        self.runtime.writer.submit(self.fence, entry, move |verdict| {
+            then(execution.answered(number, &tells, verdict));
+        });
     }
 
-    fn answered(&self, number: u64, shows: bool, verdict: Result<Verdict, StoreError>) {
+    fn answered(
+        &self,
+        number: u64,
+        tells: &[String],
+        verdict: Result<Verdict, StoreError>,
+    ) -> Result<Verdict, Signal> {
         let signal = match verdict {
-            Ok(Verdict::Stored | Verdict::Existing(_) | Verdict::NoReceiver { .. }) => {
-                if shows {
-                    self.runtime.tell(&self.row.id);
-                }
-                return self.durability.reached(number);
+            Ok(stored @ (Verdict::Stored | Verdict::Existing(_))) => {
+                tells.iter().for_each(|id| self.runtime.tell(id));
+                self.durability.reached(number);
+                return Ok(stored);
+            }
+            Ok(nobody @ Verdict::NoReceiver { .. }) => {
+                self.durability.reached(number); // it was alone in its parcel
+                return Ok(nobody);
             }
             Ok(Verdict::Superseded) => Signal::Replay,
             Ok(Verdict::Fenced) => Signal::Lost,
             Err(error) => signal_of(&error),
         };
         self.durability.broken(signal.clone());
-        self.signal(signal);
+        self.signal(signal.clone());
+        Err(signal)
     }
 
     /// Returns once everything recorded so far is durable. If that cannot be, it never returns:
@@ -197,66 +225,109 @@ impl Execution {
 
     /// The same for the driver, who needs to know.
     pub(crate) async fn settled(self: &Arc<Self>) -> Result<(), Signal> {
-        self.send_tail();
-        self.settled_sent().await
+        let until = {
+            let tail = lock(&self.tail);
+            // What is not sent yet will be the next parcel, also if what rides now comes back before.
+            tail.sent + u64::from(tail.unsent.rows() > 0)
+        };
+        poll_fn(|cx| {
+            let settled = self.durability.poll_up_to(until, cx);
+            if settled.is_pending() {
+                self.send_tail(); // what rides may have come back since it was tried last
+            }
+            settled
+        })
+        .await
     }
 
-    /// Returns once everything that was sent is durable.
-    async fn settled_sent(&self) -> Result<(), Signal> {
-        let sent = lock(&self.tail).sent;
-        self.durability.up_to(sent).await
-    }
-
-    /// Takes the records that are not yet sent, once everything that was sent is durable: they go
-    /// with the commit of a transaction. What is no record has to go before it.
+    /// Takes what is not yet sent, once everything that was sent is durable: it rides with the commit
+    /// of a transaction. With branches beside nothing rides, because they would have to wait for the
+    /// whole transaction; and only records ride. What does not is durable before then.
     ///
     /// # Errors
     /// The signal that the execution stops by.
-    pub(crate) async fn take_unsent(self: &Arc<Self>) -> Result<Vec<NewRecord>, Signal> {
-        loop {
-            self.settled_sent().await?;
-            let mut tail = lock(&self.tail);
-            if tail.unsent.rows() == tail.unsent.records.len() {
-                return Ok(std::mem::take(&mut tail.unsent.records));
-            }
-            drop(tail);
-            self.send_tail();
+    pub(crate) async fn take_riders(self: &Arc<Self>) -> Result<Riders, Signal> {
+        if self.has_branches() || !lock(&self.tail).unsent.is_of_records() {
+            self.settled().await?;
+            return Ok(Riders::none(self));
         }
+        poll_fn(|cx| {
+            let mut tail = lock(&self.tail);
+            self.durability.poll_up_to(tail.sent, cx).map_ok(|()| {
+                if tail.unsent.rows() == 0 {
+                    return Riders::none(self);
+                }
+                tail.riding = true;
+                tail.sent += 1;
+                Riders::new(self, std::mem::take(&mut tail.unsent.records))
+            })
+        })
+        .await
     }
 
-    /// Puts back what was taken and went with no commit.
-    pub(crate) fn put_back(&self, mut records: Vec<NewRecord>) {
+    /// What rode with a transaction is durable.
+    pub(super) fn rode(&self) {
+        let sent = {
+            let mut tail = lock(&self.tail);
+            tail.riding = false;
+            tail.sent
+        };
+        self.durability.reached(sent);
+    }
+
+    /// Takes back what rode with a transaction that was undone: it is as if it had never been taken.
+    pub(super) fn put_back(&self, mut records: Vec<NewRecord>) {
         let mut tail = lock(&self.tail);
         records.append(&mut tail.unsent.records);
         tail.unsent.records = records;
+        tail.riding = false;
+        tail.sent -= 1;
+        drop(tail);
+        self.durability.look_again();
     }
 
     /// Writes an entry together with everything not yet sent, and gives its verdict.
     ///
+    /// Other branches wait for it as for every parcel: their records may be among those that go with it.
+    ///
     /// # Errors
     /// The signal that the execution stops by, when the entry or something before it cannot be stored.
     pub(crate) async fn write(self: &Arc<Self>, mut entry: Entry) -> Result<Verdict, Signal> {
-        self.settled_sent().await?;
-        let unsent = std::mem::take(&mut lock(&self.tail).unsent);
-        // A message that nobody can receive takes the entry with it, and not what came before.
-        let before = (!entry.messages.is_empty()).then(|| unsent.clone());
-        entry.go_after(unsent);
-        let tells = self.tells(&entry);
-        let runtime = Arc::clone(&self.runtime);
-        let then = move |verdict: &Verdict| {
-            if matches!(verdict, Verdict::Stored | Verdict::Existing(_)) {
-                tells.iter().for_each(|id| runtime.tell(id));
+        let sent = lock(&self.tail).sent;
+        poll_fn(|cx| {
+            let tail = lock(&self.tail);
+            let until = if tail.riding { tail.sent } else { sent.min(tail.sent) };
+            self.durability.poll_up_to(until, cx)
+        })
+        .await?;
+        let answer = {
+            let (sender, answer) = tokio::sync::oneshot::channel();
+            let mut tail = lock(&self.tail);
+            let unsent = std::mem::take(&mut tail.unsent);
+            if entry.messages.is_empty() {
+                entry.go_after(unsent);
+            } else if unsent.rows() > 0 {
+                // A message that nobody can receive takes its entry with it, and not what came before.
+                self.send(&mut tail, unsent, drop);
             }
+            // A caller who no longer waits is no reason not to write.
+            self.send(&mut tail, entry, move |verdict| drop(sender.send(verdict)));
+            answer
         };
+        answer.await.unwrap_or(Err(Signal::Suspend)) // the writer answers always, but for the end of the process
+    }
+
+    /// Writes an entry by itself, where what came before it can never be stored.
+    ///
+    /// # Errors
+    /// The signal that the execution stops by.
+    pub(crate) async fn write_alone(&self, entry: Entry) -> Result<Verdict, Signal> {
+        let (tells, runtime) = (self.tells(&entry), Arc::clone(&self.runtime));
+        let then = move |_: &Verdict| tells.iter().for_each(|id| runtime.tell(id));
         match self.runtime.writer.write(self.fence, entry, then).await {
             Ok(Verdict::Superseded) => Err(Signal::Replay),
             Ok(Verdict::Fenced) => Err(Signal::Lost),
-            Ok(verdict) => {
-                if let (Verdict::NoReceiver { .. }, Some(before)) = (&verdict, before) {
-                    lock(&self.tail).unsent.go_after(before);
-                }
-                Ok(verdict)
-            }
+            Ok(stored) => Ok(stored),
             Err(error) => Err(signal_of(&error)),
         }
     }
@@ -305,22 +376,41 @@ impl Execution {
 
     /// Says what the run does, until the guard is dropped.
     pub(crate) fn doing(&self, what: Activity) -> Doing<'_> {
-        let step = matches!(what, Activity::Step(_));
-        *lock(&self.doing) = Some(what);
-        if step {
-            self.in_flight.fetch_add(1, Ordering::Relaxed);
-        }
-        Doing { execution: self, step }
+        let mut doing = lock(&self.doing);
+        doing.last_number += 1;
+        let number = doing.last_number;
+        doing.list.push((number, what));
+        Doing { execution: self, number }
     }
 
-    /// What the run does just now, for reports.
+    /// What the run does just now, for reports: what it began last, and how much else.
     pub(crate) fn activity(&self) -> Option<String> {
-        lock(&self.doing).as_ref().map(ToString::to_string)
+        let doing = lock(&self.doing);
+        let (_, last) = doing.list.last()?;
+        Some(match doing.list.len() {
+            1 => last.to_string(),
+            many => format!("{last}, and {} more", many - 1),
+        })
     }
 
-    /// Whether a step body is running.
+    /// Whether a step body is running. When the run is to be suspended it may come to its end.
     pub(crate) fn in_step(&self) -> bool {
-        self.in_flight.load(Ordering::Relaxed) > 0
+        lock(&self.doing).list.iter().any(|(_, it)| matches!(it, Activity::Step(_)))
+    }
+
+    /// Whether anything works beside the body, or beside what the body waits for.
+    fn has_branches(&self) -> bool {
+        Arc::strong_count(&self.root.family) > 1
+    }
+
+    /// Adds a branch that is polled beside the body from now on.
+    pub(crate) fn add_branch(&self, branch: BoxFuture<'static, ()>) {
+        lock(&self.spawned).push(branch);
+    }
+
+    /// The branches that were added since this was asked last.
+    pub(crate) fn take_spawned(&self) -> Vec<BoxFuture<'static, ()>> {
+        std::mem::take(&mut lock(&self.spawned))
     }
 }
 
@@ -368,21 +458,19 @@ impl fmt::Display for Activity {
 #[derive(Debug)]
 pub(crate) struct Doing<'a> {
     execution: &'a Execution,
-    step: bool,
+    number: u64,
 }
 
 impl Drop for Doing<'_> {
     fn drop(&mut self) {
-        if self.step {
-            self.execution.in_flight.fetch_sub(1, Ordering::Relaxed);
-        }
-        *lock(&self.execution.doing) = None;
+        lock(&self.execution.doing).list.retain(|(number, _)| *number != self.number);
     }
 }
 
 impl Branch {
-    pub(crate) fn new(path: Arc<str>) -> Arc<Self> {
-        Arc::new(Self { path, last: AtomicI32::new(0) })
+    /// Another branch of the same execution.
+    pub(crate) fn fork(&self, path: Arc<str>) -> Arc<Self> {
+        Arc::new(Self { path, last: AtomicI32::new(0), family: Arc::clone(&self.family) })
     }
 
     /// Claims the next position.

@@ -12,6 +12,7 @@ pub(crate) mod level;
 pub(crate) mod live;
 pub(crate) mod looking;
 pub(crate) mod panics;
+mod riders;
 pub(crate) mod runtime;
 pub(crate) mod timers;
 pub(crate) mod waits;

@@ -41,6 +41,11 @@ impl Entry {
         usize::from(self.begin.is_some()) + self.records.len() + usize::from(self.finish.is_some()) + talk
     }
 
+    /// Whether there is nothing in it but records, if anything.
+    pub(crate) fn is_of_records(&self) -> bool {
+        self.rows() == self.records.len()
+    }
+
     /// Adds what has to be stored before it.
     pub(crate) fn go_after(&mut self, mut earlier: Self) {
         debug_assert!(earlier.begin.is_none() && earlier.finish.is_none(), "these go by themselves");

@@ -5,14 +5,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use crate::journal::context::Context;
+use super::running::Running;
 use crate::journal::execution::{Execution, Signal};
 use crate::journal::level::Level;
 use crate::journal::live::Run;
 use crate::journal::panics;
 use crate::journal::runtime::Runtime;
 use crate::registry::{Taken, Workflow};
-use crate::store::{BoxFuture, Ended, Entry, Fence, Finish, Record, RunRow, Wanted};
+use crate::store::{Ended, Entry, Fence, Finish, Record, RunRow, Wanted};
 use crate::words::error::Error;
 use crate::words::payload::{Outcome, RecordedError};
 use crate::words::status::Status;
@@ -164,14 +164,13 @@ enum Stopped {
 /// Polls the body until it returns, panics, or is stopped by a signal. When this returns, the body
 /// is gone: its destructors have run.
 async fn poll_body(execution: &Arc<Execution>) -> Stopped {
-    let context = Context::Body { execution: Arc::clone(execution), branch: Arc::clone(&execution.root) };
     let make = || {
         let taken = Taken::read(&execution.row.input)?;
         let mut taken = taken.of_instance(execution.row.instance.as_deref(), &execution.runtime.objects);
         (execution.workflow.run)(&mut taken)
     };
-    let mut body: Option<BoxFuture<'static, Outcome>> = match panics::watch(make) {
-        Ok(Ok(body)) => Some(body),
+    let mut running = match panics::watch(make) {
+        Ok(Ok(body)) => Running::new(execution, body),
         Err(panic) => return Stopped::Panicked(panic),
         Ok(Err(fault)) => return Stopped::Signalled(Signal::Park(format!("the arguments cannot be read: {fault}"))),
     };
@@ -188,11 +187,10 @@ async fn poll_body(execution: &Arc<Execution>) -> Stopped {
                 execution.signal(Signal::TimedOut);
             }
         }
-        let Some(future) = body.as_mut() else { return Poll::Pending }; // it is only taken below
         if let Some(signal @ Signal::TimedOut) = execution.poll_signal(cx.waker()) {
             return Poll::Ready(Stopped::Signalled(signal));
         }
-        let polled = match panics::watch(|| context.clone().sync_scope(|| future.as_mut().poll(cx))) {
+        let polled = match panics::watch(|| running.poll(cx)) {
             Ok(polled) => polled,
             Err(panic) => match execution.poll_signal(cx.waker()) {
                 // A body that is on its way out says nothing any more, not even by a panic.
@@ -216,10 +214,7 @@ async fn poll_body(execution: &Arc<Execution>) -> Stopped {
         }
     })
     .await;
-    let body = body.take();
-    if let Err(panic) = panics::watch(|| drop(body)) {
-        tracing::error!(target: "durable", id = %execution.row.id, %panic, "a destructor in a workflow's body panicked");
-    }
+    drop(running);
     stopped
 }
 
@@ -268,7 +263,14 @@ async fn finish(execution: &Arc<Execution>, end: End) -> Finished {
     let End { status, outcome, reason } = end;
     let row_end =
         Finish { workflow: row.key, attempt: row.attempt, status, outcome: outcome.clone(), reason: reason.clone() };
-    match execution.write(Entry { finish: Some(row_end), ..Entry::default() }).await {
+    let entry = Entry { finish: Some(row_end), ..Entry::default() };
+    let alone = (status == Status::Parked).then(|| entry.clone());
+    let written = match (execution.write(entry).await, alone) {
+        // A record before it cannot be stored, and this says so.
+        (Err(Signal::Park(_)), Some(alone)) => execution.write_alone(alone).await,
+        (written, _) => written,
+    };
+    match written {
         Ok(_) => Finished::Yes(Ended { id: row.id.clone(), status, outcome, reason }),
         // The end cannot be stored as it is; that it needs a person can be.
         Err(Signal::Park(reason)) if status != Status::Parked => Box::pin(finish(execution, End::parked(reason))).await,

@@ -1,5 +1,6 @@
 //! Floor 3, the verbs: one durable operation per room, each a thin layer over the journal.
 
+pub(crate) mod branches;
 pub(crate) mod call;
 pub(crate) mod drive;
 mod emit;
@@ -8,12 +9,16 @@ pub(crate) mod handle;
 pub(crate) mod inside;
 mod lazy;
 pub(crate) mod manage;
+pub(crate) mod map;
 pub(crate) mod once;
 pub(crate) mod outcome;
 pub(crate) mod recv;
+mod running;
+pub(crate) mod select;
 pub(crate) mod send;
 pub(crate) mod several;
 pub(crate) mod sleep;
+pub(crate) mod spawn;
 pub(crate) mod start;
 pub(crate) mod step;
 pub(crate) mod stream;

@@ -31,6 +31,10 @@ pub(crate) enum Mode {
     After,
     /// The connection breaks after the commit, and the process lives.
     LostAnswer,
+    /// The commit waits until it is [let through](Faulty::let_through).
+    Held,
+    /// The database refuses what is to be committed.
+    Refused,
 }
 
 /// A store that fails at its `n`th commit.
@@ -41,12 +45,14 @@ pub(crate) struct Faulty {
     at: u64,
     commits: AtomicU64,
     dead: AtomicBool,
+    held: tokio::sync::Semaphore,
 }
 
 impl Faulty {
     pub(crate) async fn new(stage: &Stage, mode: Mode, at: u64) -> Arc<Self> {
         let inner = durable_core::store::open(stage.url(), stage.schema()).await.unwrap();
-        Arc::new(Self { inner, mode, at, commits: AtomicU64::new(0), dead: AtomicBool::new(false) })
+        let held = tokio::sync::Semaphore::new(0);
+        Arc::new(Self { inner, mode, at, commits: AtomicU64::new(0), dead: AtomicBool::new(false), held })
     }
 
     /// Waits until the call has its result, or the process is dead: then there is none. A dead
@@ -72,6 +78,11 @@ impl Faulty {
         self.commits.load(Ordering::SeqCst) >= self.at
     }
 
+    /// Lets the commit go on that was held.
+    pub(crate) fn let_through(&self) {
+        self.held.add_permits(1);
+    }
+
     pub(crate) async fn close(&self) {
         self.inner.close().await;
     }
@@ -91,8 +102,14 @@ impl Commit for Faulty {
             if self.commits.fetch_add(1, Ordering::SeqCst) + 1 != self.at {
                 return self.inner.commit(fence, entries, again).await;
             }
-            if self.mode != Mode::Before {
-                self.inner.commit(fence, entries, again).await?;
+            match self.mode {
+                Mode::Held => {
+                    self.held.acquire().await.unwrap().forget();
+                    return self.inner.commit(fence, entries, again).await;
+                }
+                Mode::Refused => return Err(StoreError::new(Fault::Refused, "no such thing is stored here")),
+                Mode::Before => {}
+                Mode::After | Mode::LostAnswer => drop(self.inner.commit(fence, entries, again).await?),
             }
             if self.mode != Mode::LostAnswer {
                 self.dead.store(true, Ordering::SeqCst);
@@ -143,7 +160,7 @@ impl Transact for Faulty {
             }
             match self.mode {
                 Mode::Before => self.inner.transact(opening, &mut Undone(work)).await?,
-                Mode::After | Mode::LostAnswer => self.inner.transact(opening, work).await?,
+                _ => self.inner.transact(opening, work).await?,
             };
             if self.mode != Mode::LostAnswer {
                 self.dead.store(true, Ordering::SeqCst);

@@ -5,6 +5,7 @@ use durable::sqlx::{self, SqliteConnection};
 
 use crate::counter::{count, counted, fresh};
 use crate::stage::Stage;
+use crate::workflows::branch;
 
 #[transaction]
 async fn make_table(tx: &mut SqliteConnection) -> Result<()> {
@@ -129,6 +130,29 @@ async fn durable_calls_inside_a_transaction_and_transactions_inside_a_step_are_r
     assert!(told.contains("`user_workflow` was called inside the transaction `calls_a_workflow`"), "{told}");
     let told = misplaced(2).await.unwrap();
     assert!(told.contains("the transaction `name_of` was called inside the step `calls_a_transaction`"), "{told}");
+}
+
+#[transaction]
+async fn branches(_tx: &mut SqliteConnection, kind: &str) -> Result<()> {
+    branch(kind).await;
+    Ok(())
+}
+
+#[workflow]
+async fn branches_in_a_transaction(kind: String) -> Result<()> {
+    branches(&kind).await
+}
+
+#[durable::test]
+async fn branches_inside_a_transaction_are_refused(app: TestApp) {
+    for kind in ["durable::join!", "durable::map", "durable::spawn", "durable::select!"] {
+        let parked = branches_in_a_transaction(kind.to_owned()).await.unwrap_err();
+        let text = parked.to_string();
+        assert!(parked.is_parked(), "{text}");
+        assert!(text.contains(&format!("`{kind}` was called inside the transaction `branches`")), "{text}");
+        let outside = app.spawn(async move { branches(kind).await });
+        assert!(outside.await.unwrap_err().is_panic(), "outside any workflow there is nothing to park");
+    }
 }
 
 #[transaction(database = "nowhere")]

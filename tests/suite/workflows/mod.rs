@@ -1,6 +1,7 @@
 //! The user's view: workflows and steps as the macros expand them.
 
 mod attribute;
+mod branches;
 mod calls;
 mod children;
 mod engines;
@@ -8,5 +9,7 @@ mod errors;
 mod objects;
 mod once;
 mod refusals;
+mod select;
 
 pub(crate) use calls::{arrived, gate};
+pub(crate) use refusals::branch;

@@ -12,6 +12,10 @@ on_every_store! {
     arguments_that_are_too_large_are_refused_with_both_sizes,
     a_result_that_is_too_large_ends_the_workflow_with_both_sizes,
     a_step_that_forbids_it_is_not_called_outside,
+    branches_in_a_step_park_the_workflow,
+    branches_that_were_carried_into_another_task_park_the_workflow,
+    branches_outside_any_workflow_panic_with_the_mend,
+    a_map_with_no_room_for_any_item_parks_the_workflow,
 }
 
 #[step]
@@ -130,4 +134,87 @@ async fn a_step_that_forbids_it_is_not_called_outside(_app: TestApp) {
     let error = inside_only().await.unwrap_err();
     assert!(error.to_string().contains("`inside_only` was called outside any workflow"), "{error}");
     assert_eq!(echo("plain".into()).await, "plain", "other steps are plain functions outside");
+}
+
+/// Each form, where `kind` says which.
+pub(crate) async fn branch(kind: &str) {
+    match kind {
+        "durable::join!" => drop(durable::join!(echo("a".into()), async {})),
+        "durable::map" => drop(durable::map([1], 1, |_| echo("a".into())).await),
+        "durable::spawn" => drop(durable::spawn(echo("a".into())).await),
+        _ => durable::select! { _ = echo("a".into()) => {} () = async {} => () },
+    }
+}
+
+const FORMS: [(&str, &str); 4] = [
+    ("durable::join!", "`tokio::join!`"),
+    ("durable::map", "`tokio::task::JoinSet`"),
+    ("durable::spawn", "`tokio::spawn`"),
+    ("durable::select!", "`tokio::select!`"),
+];
+
+#[step]
+async fn branches_itself(kind: String) -> Result<()> {
+    branch(&kind).await;
+    Ok(())
+}
+
+#[workflow]
+async fn branches_in_a_step(kind: String) -> Result<()> {
+    branches_itself(kind).await
+}
+
+async fn branches_in_a_step_park_the_workflow(app: TestApp) {
+    for (kind, instead) in FORMS {
+        let error = branches_in_a_step(kind.to_owned()).id(kind).await.unwrap_err();
+        let text = error.to_string();
+        assert!(error.is_parked(), "{text}");
+        let place = format!("`{kind}` was called inside the step `branches_itself` at position 1");
+        assert!(text.contains(&place) && text.contains("in the workflow's body; in a step use"), "{text}");
+        assert!(text.contains(instead), "{text}");
+        assert!(app.list_steps(kind).await.unwrap().is_empty());
+    }
+}
+
+#[workflow(nondeterminism = "allow")] // what must not be done is what is tested
+async fn carries_branches_away(kind: String) -> Result<()> {
+    let elsewhere = match kind.as_str() {
+        "durable::map" => tokio::spawn(async_of(durable::map([1], 1, |_| echo("a".into())))),
+        _ => tokio::spawn(async_of(durable::spawn(echo("a".into())))),
+    };
+    assert!(elsewhere.await.expect_err("it is told so where it is awaited, too").is_panic());
+    std::future::pending().await
+}
+
+async fn async_of(future: impl Future) {
+    future.await;
+}
+
+async fn branches_that_were_carried_into_another_task_park_the_workflow(_app: TestApp) {
+    for kind in ["durable::map", "durable::spawn"] {
+        let error = carries_branches_away(kind.to_owned()).await.unwrap_err();
+        let text = error.to_string();
+        assert!(error.is_parked(), "{text}");
+        assert!(text.contains(&format!("`{kind}` was called at position")), "{text}");
+    }
+}
+
+async fn branches_outside_any_workflow_panic_with_the_mend(_app: TestApp) {
+    for (kind, instead) in FORMS {
+        let panic = tokio::spawn(branch(kind)).await.expect_err("it panics").into_panic();
+        let text = panic.downcast_ref::<String>().unwrap();
+        assert!(text.starts_with(&format!("`{kind}` was called outside any workflow")), "{text}");
+        assert!(text.contains("in the body of a #[workflow]") && text.contains(instead), "{text}");
+    }
+}
+
+#[workflow]
+async fn maps_nothing() -> Result<usize> {
+    Ok(durable::map(1..3, 0, |_| echo("a".into())).await.len())
+}
+
+async fn a_map_with_no_room_for_any_item_parks_the_workflow(_app: TestApp) {
+    let error = maps_nothing().await.unwrap_err();
+    assert!(error.is_parked(), "{error}");
+    assert!(error.to_string().contains("`durable::map` at position 1 was given the limit 0"), "{error}");
 }

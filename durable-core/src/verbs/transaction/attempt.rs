@@ -95,23 +95,26 @@ impl<R: Send> Run<'_, R> {
     /// In the system database: the records that the body is ahead of ride along.
     async fn in_system(&self, claim: &Claim, body: &mut dyn Body<R>) -> Ran<R> {
         let execution = &claim.execution;
-        let riders = match execution.take_unsent().await {
+        let riders = match execution.take_riders().await {
             Ok(riders) => riders,
             Err(signal) => return execution.stop(signal).await,
         };
         let mut failed = 0;
         loop {
             let doing = execution.doing(Activity::Step(self.transaction.name));
-            let mut attempt = self.attempt(body, Some(claim), &riders);
+            let mut attempt = self.attempt(body, Some(claim), riders.records());
             let transacted = self.runtime.store.transact(self.opening, &mut attempt).await;
             let returned = attempt.into_result();
             match (transacted, returned) {
-                (Ok(Transacted::Committed), Some(Returned::Value(value, _))) => return Ran::Value(value),
+                (Ok(Transacted::Committed), Some(Returned::Value(value, _))) => {
+                    riders.arrived();
+                    return Ran::Value(value);
+                }
                 (Ok(Transacted::Superseded), _) => return execution.stop(Signal::Replay).await,
                 (Ok(Transacted::Fenced), _) => return execution.stop(Signal::Lost).await,
                 (Ok(_), Some(Returned::Contended)) => {}
                 (Ok(_), Some(ended)) => {
-                    execution.put_back(riders);
+                    drop(riders); // they are put back
                     let ran = self.keep(claim, ended).await;
                     drop(doing);
                     return ran;
@@ -121,6 +124,7 @@ impl<R: Send> Run<'_, R> {
                     if let Some(Returned::Value(value, outcome)) = returned
                         && self.was_committed(claim, &outcome).await
                     {
+                        riders.arrived();
                         return Ran::Value(value);
                     }
                 }
@@ -129,7 +133,7 @@ impl<R: Send> Run<'_, R> {
             drop(doing);
             failed += 1;
             if !self.pause(failed).await {
-                execution.put_back(riders);
+                drop(riders); // they are put back
                 return execution.stop(Signal::Suspend).await;
             }
         }

@@ -35,6 +35,7 @@ async fn with_a_child(many: u32) -> Result<u32> {
 
 /// What `work` costs on an engine that does nothing else: its lease is an hour long.
 async fn cost(app: &Durable, work: impl Future<Output = ()>) -> Costs {
+    app.listening().await; // it looks once when it begins to listen
     let before = app.store().costs();
     app.scope(work).await;
     app.store().costs() - before

@@ -151,6 +151,15 @@ impl Durable {
         self.guard.teardown.report().await
     }
 
+    /// Not public API: returns once this engine hears of what other processes write.
+    #[cfg(feature = "testing")]
+    #[doc(hidden)]
+    pub async fn listening(&self) {
+        while !self.runtime().waits.is_told() {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    }
+
     /// Not public API: lets time pass that does not.
     #[cfg(feature = "testing")]
     #[doc(hidden)]

@@ -165,6 +165,7 @@ impl Teardown {
         let runtime = &self.runtime;
         current::remove(runtime);
         let ended_before = runtime.live.ended();
+        runtime.live.list_left();
 
         runtime.gate.raise(Level::Quiesced);
         let fence = runtime.fence();
@@ -182,11 +183,10 @@ impl Teardown {
         runtime.waits.release(Released::Bodies);
         self.phase("drain", started, |it| it.drain, runtime.live.idle()).await;
 
-        let aborted = runtime.live.all();
         runtime.gate.raise(Level::Aborting);
         runtime.timers.release(0);
         runtime.waits.release(Released::Everybody);
-        for run in &aborted {
+        for run in runtime.live.all() {
             run.signal(Signal::Suspend);
         }
         self.phase("abort", started, |it| it.abort, runtime.live.idle()).await;
@@ -206,11 +206,9 @@ impl Teardown {
         let stuck: Vec<_> = stuck_runs.iter().map(|it| shown(it)).collect();
         let killed = overdue.into_iter().filter(|it| !stuck.iter().any(|other| other.id == it.id)).collect();
         let completed = runtime.live.ended() - ended_before;
-        let suspended = aborted
-            .iter()
-            .filter(|run| run.has_left() && !ending.iter().any(|it| it.id == run.id))
-            .map(|run| shown(run))
-            .collect();
+        let left = runtime.live.left();
+        let suspended =
+            left.iter().filter(|run| !ending.iter().any(|it| it.id == run.id)).map(|run| shown(run)).collect();
 
         let mut released = Err("there was no time left".to_owned());
         let release = self.current().release;

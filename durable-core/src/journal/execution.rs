@@ -85,6 +85,8 @@ struct Activities {
 #[derive(Debug, Default)]
 struct Control {
     signal: Option<Signal>,
+    /// What the run did when it was told to stop.
+    stopped_at: Option<String>,
     driver: Option<Waker>,
 }
 
@@ -190,12 +192,7 @@ impl Execution {
         });
     }
 
-    fn answered(
-        &self,
-        number: u64,
-        tells: &[String],
-        verdict: Result<Verdict, StoreError>,
-    ) -> Result<Verdict, Signal> {
+    fn answered(&self, number: u64, tells: &[String], verdict: Result<Verdict, StoreError>) -> Result<Verdict, Signal> {
         let signal = match verdict {
             Ok(stored @ (Verdict::Stored | Verdict::Existing(_))) => {
                 tells.iter().for_each(|id| self.runtime.tell(id));
@@ -341,8 +338,12 @@ impl Execution {
     /// Tells the driver to stop the body. The first signal counts; only a suspension gives way to
     /// what is stronger.
     pub(crate) fn signal(&self, signal: Signal) {
+        let doing = self.activity();
         let driver = {
             let mut control = lock(&self.control);
+            if control.signal.is_none() {
+                control.stopped_at = doing;
+            }
             if matches!(control.signal, None | Some(Signal::Suspend)) {
                 control.signal = Some(signal);
             }
@@ -383,10 +384,11 @@ impl Execution {
         Doing { execution: self, number }
     }
 
-    /// What the run does just now, for reports: what it began last, and how much else.
+    /// What the run does just now, for reports: what it began last, and how much else; or what it did
+    /// when it was told to stop.
     pub(crate) fn activity(&self) -> Option<String> {
         let doing = lock(&self.doing);
-        let (_, last) = doing.list.last()?;
+        let Some((_, last)) = doing.list.last() else { return lock(&self.control).stopped_at.clone() };
         Some(match doing.list.len() {
             1 => last.to_string(),
             many => format!("{last}, and {} more", many - 1),

@@ -18,6 +18,8 @@ pub(crate) struct Live {
     count: watch::Sender<usize>,
     /// How many have come to their end in this process.
     ended: AtomicU64,
+    /// Those that left without having ended, since the shutdown began to list them.
+    left: Mutex<Option<Vec<Arc<Run>>>>,
 }
 
 /// One workflow that runs in this process.
@@ -48,7 +50,7 @@ pub(crate) enum Progress {
 
 impl Live {
     pub(crate) fn new() -> Self {
-        Self { by_id: Mutex::default(), count: watch::Sender::new(0), ended: AtomicU64::new(0) }
+        Self { by_id: Mutex::default(), count: watch::Sender::new(0), ended: AtomicU64::new(0), left: Mutex::default() }
     }
 
     /// Enters a run; counted from now until the guard is dropped. While an earlier run of the same
@@ -82,6 +84,8 @@ impl Live {
         });
         if !left {
             self.ended.fetch_add(1, Ordering::Relaxed);
+        } else if let Some(list) = lock(&self.left).as_mut() {
+            list.push(Arc::clone(run));
         }
         self.count.send_modify(|count| *count -= 1);
     }
@@ -102,6 +106,16 @@ impl Live {
     /// How many have come to their end in this process.
     pub(crate) fn ended(&self) -> u64 {
         self.ended.load(Ordering::Relaxed)
+    }
+
+    /// Lists from now on who leaves without having ended.
+    pub(crate) fn list_left(&self) {
+        lock(&self.left).get_or_insert_default();
+    }
+
+    /// Who left without having ended, since they are listed.
+    pub(crate) fn left(&self) -> Vec<Arc<Run>> {
+        lock(&self.left).take().unwrap_or_default()
     }
 
     /// Returns once nothing runs any more.
@@ -137,11 +151,6 @@ impl Run {
 
     pub(crate) fn ended(&self, ended: Arc<Ended>) {
         self.progress.send_replace(Progress::Ended(ended));
-    }
-
-    /// Whether it left this process without having come to its end.
-    pub(crate) fn has_left(&self) -> bool {
-        matches!(*self.progress.borrow(), Progress::Left)
     }
 
     /// Returns once it no longer runs here.

@@ -104,12 +104,18 @@ fn micros(duration: Duration) -> i64 {
 
 /// The task that listens to what other processes tell.
 pub(crate) async fn listen(runtime: &Runtime) {
+    let anything = || {
+        runtime.waits.tell_all();
+        if !runtime.live.is_empty() {
+            runtime.waits.news.notify_one(); // something that runs here may have been cancelled
+        }
+    };
     let heard = |heard: Heard| match heard {
         Heard::Listening => {
             runtime.waits.told.store(true, Ordering::Relaxed);
-            runtime.waits.tell_all();
+            anything();
         }
-        Heard::Something => runtime.waits.tell_all(),
+        Heard::Something => anything(),
         Heard::Hints(hints) => {
             for hint in hints {
                 match hint {

@@ -124,8 +124,11 @@ impl Waits {
         for (key, slot) in slots.iter_mut() {
             slot.ask_again(*key, due);
         }
+        let any = !due.is_empty();
         drop(state);
-        self.news.notify_one();
+        if any {
+            self.news.notify_one();
+        }
     }
 
     /// Lets go of them, and of all who come later.
@@ -149,7 +152,7 @@ impl Waits {
     }
 
     /// Whether others tell of what they write.
-    pub(super) fn is_told(&self) -> bool {
+    pub(crate) fn is_told(&self) -> bool {
         self.told.load(Ordering::Relaxed)
     }
 

@@ -147,7 +147,7 @@ impl Execution {
             Ok(Verdict::Stored | Verdict::Existing(_)) => {
                 return self.durability.reached(number);
             }
-            Ok(Verdict::Superseded) => Signal::Replay,
+            Ok(Verdict::Superseded | Verdict::NoReceiver { .. }) => Signal::Replay,
             Ok(Verdict::Fenced) => Signal::Lost,
             Err(error) => signal_of(&error),
         };

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
 use super::level::{Gate, Level};
-use crate::store::{Ended, Store};
+use crate::store::{Ended, Store, Wanted};
 use crate::words::sync::lock;
 
 /// How soon the database is asked again, from the first time to the longest.
@@ -75,8 +75,8 @@ pub(crate) async fn run(waits: &Waits, store: &dyn Store, gate: &Gate) {
                 waits.news.notified().await;
                 return PAUSES[0];
             }
-            match store.ended(&ids).await {
-                Ok(ended) => ended.into_iter().for_each(|it| waits.publish(it)),
+            match store.look(&Wanted { ends: ids, ..Wanted::default() }).await {
+                Ok(found) => found.ends.into_iter().for_each(|it| waits.publish(it)),
                 Err(error) => tracing::debug!(target: "durable", %error, "asking for results failed"),
             }
             tokio::select! {

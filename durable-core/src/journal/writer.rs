@@ -212,6 +212,8 @@ mod tests {
             parent: None,
             version: String::new(),
             fingerprint: 0,
+            timeout: None,
+            deadline: None,
         };
         let entry = Box::new(Entry { begin: Some(begin), ..Entry::default() });
         Job::Write { fence: Fence { executor: 1, epoch }, entry, answer: Box::new(drop) }

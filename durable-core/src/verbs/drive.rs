@@ -11,7 +11,7 @@ use crate::journal::live::Run;
 use crate::journal::panics;
 use crate::journal::runtime::Runtime;
 use crate::registry::{Taken, Workflow};
-use crate::store::{BoxFuture, Ended, Entry, Fence, Finish, Record, RunRow};
+use crate::store::{BoxFuture, Ended, Entry, Fence, Finish, Record, RunRow, Wanted};
 use crate::words::error::Error;
 use crate::words::payload::{Outcome, RecordedError};
 use crate::words::status::Status;
@@ -100,7 +100,8 @@ impl Drive {
     async fn reload(&self, run: &Run) -> Option<Vec<Record>> {
         let key = self.row.key;
         let again = async {
-            let ended = self.runtime.store.ended(std::slice::from_ref(&self.row.id)).await?;
+            let wanted = Wanted { ends: vec![self.row.id.clone()], ..Wanted::default() };
+            let ended = self.runtime.store.look(&wanted).await?.ends;
             let records = self.runtime.store.records(&[key]).await?;
             Ok::<_, crate::store::StoreError>((ended, records))
         };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::journal::current;
 use crate::journal::execution::Signal;
 use crate::journal::runtime::Runtime;
-use crate::store::StoreError;
+use crate::store::{Cancelled, StoreError};
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::info::{Filter, StepInfo, WorkflowInfo};
 
@@ -51,10 +51,10 @@ pub(crate) async fn show(runtime: &Runtime, id: &str) -> Result<WorkflowInfo> {
 }
 
 pub(crate) async fn cancel(runtime: &Arc<Runtime>, id: &str) -> Result<()> {
-    let cancelled = runtime.store.cancel(id, "cancelled by request").await;
+    let cancelled = runtime.store.cancel(id, "cancelled by request", false).await;
     match cancelled.map_err(|error| cannot(runtime, "cancel a workflow", &error))? {
         None => Err(not_found(id)),
-        Some(before) => {
+        Some(Cancelled { before, .. }) => {
             if !before.is_terminal()
                 && let Some(run) = runtime.live.get(id)
             {

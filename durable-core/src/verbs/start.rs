@@ -57,7 +57,7 @@ impl Request {
         match runtime.writer.write(fence, entry).await {
             Ok(Verdict::Stored) => Ok(run_new(&runtime, self.workflow, fence, new, true)),
             Ok(Verdict::Existing(held)) => attach(&runtime, self.workflow, held),
-            Ok(Verdict::Superseded | Verdict::Fenced) => Err(interrupted(&new.id)),
+            Ok(Verdict::Superseded | Verdict::Fenced | Verdict::NoReceiver { .. }) => Err(interrupted(&new.id)),
             Err(error) => Err(of_store(&error, &new.id)),
         }
     }
@@ -108,6 +108,8 @@ impl Request {
             parent,
             version: runtime.settings.version.clone(),
             fingerprint: self.workflow.fingerprint,
+            timeout: None,
+            deadline: None,
         })
     }
 }
@@ -130,6 +132,7 @@ fn run_new(
         attempt: 1,
         recoveries: 0,
         fingerprint: new.fingerprint,
+        deadline: new.deadline,
     };
     let drive =
         Drive { runtime: Arc::clone(runtime), workflow, row: Arc::new(row), fence, records: Vec::new(), top_level };

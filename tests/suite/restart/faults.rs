@@ -7,9 +7,10 @@ use std::time::Duration;
 use durable::prelude::*;
 use durable_core::Filter;
 use durable_core::store::{
-    Adopt, Adopted, BoxFuture, Commit, Control, Costs, DeadExecutor, Ended, Entry, Executors, Fault, Fence, Held,
-    KnownWorkflow, Lifecycle, Location, NewExecutor, Opening, Presence, Read, Record, Released, Store, StoreError,
-    StoreFuture, Transact, Transacted, UserWork, Verdict, Wish,
+    Adopt, Adopted, BoxFuture, Cancelled, Commit, Control, Costs, DeadExecutor, Entry, EventValue, Executors, Fault,
+    Fence, Found, Heard, Held, Hint, Items, KnownWorkflow, Lifecycle, Location, Mark, NewExecutor, NewMessage, Opening,
+    OutboxConnection, Posted, Presence, Read, Record, Released, Store, StoreError, StoreFuture, Talk, Transact,
+    Transacted, UserWork, Verdict, Wake, Wanted, Wish,
 };
 use durable_core::{StepInfo, WorkflowInfo};
 
@@ -171,7 +172,7 @@ impl Read for Faulty {
     through! {
         now() -> i64;
         find(id: &'a str) -> Option<Held>;
-        ended(ids: &'a [String]) -> Vec<Ended>;
+        look(wanted: &'a Wanted) -> Found;
         records(keys: &'a [i64]) -> Vec<Record>;
         list(filter: &'a Filter) -> Vec<WorkflowInfo>;
         show(id: &'a str) -> Option<WorkflowInfo>;
@@ -181,7 +182,26 @@ impl Read for Faulty {
 
 impl Control for Faulty {
     through! {
-        cancel(id: &'a str, reason: &'a str) -> Option<Status>;
+        cancel(id: &'a str, reason: &'a str, children: bool) -> Option<Cancelled>;
+    }
+}
+
+impl Talk for Faulty {
+    through! {
+        items(workflow: &'a str, stream: &'a str, mark: Mark, limit: u32) -> Items;
+        event_history(workflow: &'a str, event: &'a str) -> Vec<EventValue>;
+        post(connection: OutboxConnection<'a>, message: &'a NewMessage) -> Posted;
+    }
+}
+
+impl Wake for Faulty {
+    through! {
+        notify(hints: &'a [Hint]) -> ();
+        listen(heard: &'a (dyn Fn(Heard) + Send + Sync)) -> ();
+    }
+
+    fn has_others(&self) -> bool {
+        self.inner.has_others()
     }
 }
 

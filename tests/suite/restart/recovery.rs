@@ -142,6 +142,8 @@ pub(super) async fn left_by_the_dead(store: &dyn Store, workflows: &[(&str, &str
             input: (*input).into(),
             instance: None,
             parent: None,
+            timeout: None,
+            deadline: None,
             version: "test".into(),
             fingerprint: 0,
         };

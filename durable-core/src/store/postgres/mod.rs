@@ -3,6 +3,7 @@
 //! `commit` is the fast path and `careful` the slow one; the other files are one trait each.
 
 mod batch;
+mod batch_text;
 mod careful;
 mod commit;
 mod control;

@@ -3,7 +3,7 @@
 use durable_core::Status;
 use durable_core::store::Verdict;
 
-use super::super::make::{cancel, commit, finish, running, sign_on, success};
+use super::super::make::{cancel, commit, finish, inbox, message, running, send, sign_on, success};
 use super::super::site::Site;
 
 pub(crate) async fn a_queued_workflow_goes_back_to_its_queue(site: Site) {
@@ -27,4 +27,19 @@ pub(crate) async fn a_queued_workflow_goes_back_to_its_queue(site: Site) {
     assert_eq!(commit(store, me, finish(success(queued, "1"))).await, Verdict::Superseded);
     assert_eq!(cancel(store, "queued", "by hand").await, Some(Status::Enqueued));
     assert_eq!(store.release(me, &[]).await.unwrap().queued, 1, "the stuck one after all");
+}
+
+pub(crate) async fn a_queued_workflow_receives(site: Site) {
+    let me = sign_on(&*site.store, "a").await;
+    for status in ["ENQUEUED", "DELAYED"] {
+        let run = running(&*site.store, me, status).await;
+        let change = format!("update durable.workflows set status = '{status}', executor = null where key = {run}");
+        site.side_door().await.execute(&change).await;
+        for entries in [vec![send(message(status, "1"))], vec![send(message(status, "1")), send(message(status, "1"))]]
+        {
+            let verdicts = site.store.commit(me, &entries, false).await.unwrap();
+            assert_eq!(verdicts, vec![Verdict::Stored; entries.len()]);
+        }
+        assert_eq!(inbox(&*site.store, me, run).await.len(), 3);
+    }
 }

@@ -107,9 +107,11 @@ every_store_passes! {
             a_workflow_that_was_recovered_too_often_is_parked,
             a_fenced_executor_adopts_nothing,
             an_adopted_workflow_cannot_be_ended_by_its_former_run,
+            a_deadline_comes_back_with_the_workflow,
         ;
         presence:
             a_heartbeat_prolongs_the_lease,
+            a_heartbeat_tells_the_time,
             a_heartbeat_learns_who_has_expired,
             a_heartbeat_learns_of_orphans,
             a_heartbeat_learns_which_runs_are_no_longer_its_own,
@@ -176,6 +178,11 @@ every_store_passes! {
             an_existing_workflow_costs_no_commit,
             a_lost_race_costs_no_commit,
             lives_of_executors_cost_what_they_cost,
+            what_is_said_alone_costs_one_statement_and_one_commit,
+            a_message_in_vain_costs_no_commit,
+            a_batch_of_messages_costs_one_commit,
+            reading_what_is_said_costs_one_statement,
+            a_cancellation_costs_one_commit,
         ;
     }
     shared {
@@ -189,6 +196,7 @@ every_store_passes! {
         queues:
             a_queued_workflow_goes_back_to_its_queue,
             a_queued_workflow_receives,
+            a_timeout_is_kept_until_it_begins_to_run,
         ;
         outbox:
             a_posted_message_is_there_when_the_transaction_is_committed,

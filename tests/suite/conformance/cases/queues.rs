@@ -1,9 +1,11 @@
 //! Queued workflows, as far as executors are concerned.
 
-use durable_core::Status;
-use durable_core::store::Verdict;
+use std::time::Duration;
 
-use super::super::make::{cancel, commit, finish, inbox, message, running, send, sign_on, success};
+use durable_core::Status;
+use durable_core::store::{NewWorkflow, Verdict};
+
+use super::super::make::{begin, cancel, commit, finish, inbox, message, running, send, sign_on, success, workflow};
 use super::super::site::Site;
 
 pub(crate) async fn a_queued_workflow_goes_back_to_its_queue(site: Site) {
@@ -42,4 +44,16 @@ pub(crate) async fn a_queued_workflow_receives(site: Site) {
         }
         assert_eq!(inbox(&*site.store, me, run).await.len(), 3);
     }
+}
+
+pub(crate) async fn a_timeout_is_kept_until_it_begins_to_run(site: Site) {
+    let me = sign_on(&*site.store, "a").await;
+    let limited = |id| NewWorkflow { timeout: Some(Duration::from_millis(1_500)), ..workflow(id) };
+    commit(&*site.store, me, begin(&limited("lone"))).await;
+    site.store.commit(me, &[begin(&limited("one")), begin(&limited("two"))], false).await.unwrap();
+    commit(&*site.store, me, begin(&workflow("unlimited"))).await;
+    let mut door = site.side_door().await;
+    assert_eq!(door.number("select count(*) from durable.workflows where timeout = 1500000").await, 3);
+    assert_eq!(door.number("select count(*) from durable.workflows where timeout is null").await, 1);
+    assert_eq!(door.number("select count(*) from durable.workflows where deadline is not null").await, 0);
 }

@@ -9,12 +9,19 @@ use super::Costs;
 pub(super) struct Meter {
     statements: AtomicU64,
     commits: AtomicU64,
+    notices: AtomicU64,
 }
 
 impl Meter {
     /// A statement is sent: a round trip, whatever it does.
     pub(super) fn statement(&self) {
         self.statements.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A notification is sent.
+    #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "SQLite has none"))]
+    pub(super) fn notice(&self) {
+        self.notices.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A transaction was committed, and wrote something if `rows` is above zero.
@@ -25,6 +32,10 @@ impl Meter {
     }
 
     pub(super) fn read(&self) -> Costs {
-        Costs { statements: self.statements.load(Ordering::Relaxed), commits: self.commits.load(Ordering::Relaxed) }
+        Costs {
+            statements: self.statements.load(Ordering::Relaxed),
+            commits: self.commits.load(Ordering::Relaxed),
+            notices: self.notices.load(Ordering::Relaxed),
+        }
     }
 }

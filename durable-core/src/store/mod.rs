@@ -231,12 +231,18 @@ pub struct Costs {
     pub statements: u64,
     /// Transactions that wrote something and were committed.
     pub commits: u64,
+    /// Notifications to other processes, which are sent beside all that and for many at once.
+    pub notices: u64,
 }
 
 impl std::ops::Sub for Costs {
     type Output = Self;
 
     fn sub(self, earlier: Self) -> Self {
-        Self { statements: self.statements - earlier.statements, commits: self.commits - earlier.commits }
+        Self {
+            statements: self.statements - earlier.statements,
+            commits: self.commits - earlier.commits,
+            notices: self.notices - earlier.notices,
+        }
     }
 }

@@ -36,9 +36,6 @@ pub(super) struct PartRecord<'a> {
 /// A row of an entry.
 #[derive(Debug)]
 pub(super) struct Of<'a, T> {
-    /// The entry's place in the call.
-    #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "SQLite asks entry by entry instead"))]
-    pub(super) entry: usize,
     /// The run that the entry ends, if it ends one: then the row may only be stored with that end.
     #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "SQLite takes the whole call back instead"))]
     pub(super) ends: Option<i64>,
@@ -48,21 +45,21 @@ pub(super) struct Of<'a, T> {
 impl<'a> Parts<'a> {
     pub(super) fn of(entries: impl IntoIterator<Item = &'a Entry>) -> Self {
         let mut parts = Self::default();
-        for (entry, it) in entries.into_iter().enumerate() {
+        for it in entries {
             let ends = it.finish.as_ref().map(|it| it.workflow);
             parts.begins.extend(&it.begin);
             parts.records.extend(it.records.iter().map(|record| PartRecord { record, ends: ends.is_some() }));
             parts.finishes.extend(&it.finish);
-            parts.messages.extend(it.messages.iter().map(|row| Of { entry, ends, row }));
-            parts.received.extend(it.received.iter().map(|row| Of { entry, ends, row }));
+            parts.messages.extend(it.messages.iter().map(|row| Of { ends, row }));
+            parts.received.extend(it.received.iter().map(|row| Of { ends, row }));
             for row in &it.emissions {
                 let table = if row.kind == EmissionKind::Event { &mut parts.events } else { &mut parts.items };
-                table.push(Of { entry, ends, row });
+                table.push(Of { ends, row });
             }
         }
         parts.begins.sort_unstable_by(|a, b| a.id.cmp(&b.id));
         parts.finishes.sort_by_key(|it| it.workflow);
-        let place = |it: &Of<'a, NewMessage>| (&it.row.to, &it.row.idempotency_key);
+        let place = |it: &Of<'a, NewMessage>| (&it.row.to, &it.row.idempotency_key, it.row.key);
         parts.messages.sort_by(|a, b| place(a).cmp(&place(b)));
         parts.received.sort_unstable_by_key(|it| *it.row);
         parts.events.sort_by_key(|it| it.row.key);

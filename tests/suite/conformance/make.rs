@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use durable_core::Status;
 use durable_core::store::{
-    Adopt, Ended, Entry, Fence, Finish, KnownWorkflow, NewExecutor, NewRecord, NewWorkflow, Outcome, Position, Store,
-    Verdict, Wanted,
+    Adopt, Emission, EmissionKind, Ended, Entry, Fence, Finish, FoundMessage, KnownWorkflow, Mark, NewExecutor,
+    NewMessage, NewRecord, NewWorkflow, Outcome, Position, Store, Verdict, Wanted,
 };
 
 pub(super) const LEASE: Duration = Duration::from_mins(1);
@@ -101,6 +101,83 @@ pub(super) fn child(parent: i64, number: i32, child: &NewWorkflow) -> Entry {
     (record.kind, record.outcome, record.child) = ("workflow", None, Some(child.id.clone()));
     let begin = NewWorkflow { parent: Some(parent), ..child.clone() };
     Entry { begin: Some(begin), records: vec![record], ..Entry::default() }
+}
+
+/// A message about nothing in particular.
+pub(super) fn message(to: &str, payload: &str) -> NewMessage {
+    let (key, to, payload) = (key(), to.to_owned(), payload.to_owned());
+    NewMessage { key, to, topic: String::new(), payload, idempotency_key: None }
+}
+
+/// A message that is taken once.
+pub(super) fn once(to: &str, idempotency_key: &str, payload: &str) -> NewMessage {
+    NewMessage { idempotency_key: Some(idempotency_key.to_owned()), ..message(to, payload) }
+}
+
+pub(super) fn send(message: NewMessage) -> Entry {
+    Entry { messages: vec![message], ..Entry::default() }
+}
+
+/// A message with the record of its sending.
+pub(super) fn sending(record: NewRecord, message: NewMessage) -> Entry {
+    Entry { messages: vec![message], ..records([record]) }
+}
+
+/// A message that was received, with the record of it.
+pub(super) fn receiving(record: NewRecord, key: i64) -> Entry {
+    Entry { received: vec![key], ..records([record]) }
+}
+
+fn emission(workflow: i64, kind: EmissionKind, name: &str, value: &str) -> Emission {
+    let position = Position::new("2/1", 3);
+    Emission { key: key(), workflow, kind, name: name.to_owned(), value: value.to_owned(), position }
+}
+
+pub(super) fn event(workflow: i64, name: &str, value: &str) -> Emission {
+    emission(workflow, EmissionKind::Event, name, value)
+}
+
+pub(super) fn item(workflow: i64, stream: &str, value: &str) -> Emission {
+    emission(workflow, EmissionKind::Item, stream, value)
+}
+
+pub(super) fn close(workflow: i64, stream: &str) -> Emission {
+    emission(workflow, EmissionKind::Close, stream, "")
+}
+
+pub(super) fn show(emissions: impl IntoIterator<Item = Emission>) -> Entry {
+    Entry { emissions: emissions.into_iter().collect(), ..Entry::default() }
+}
+
+/// The message that waits longest, if one does.
+pub(super) async fn waiting(store: &dyn Store, workflow: i64, topic: &str) -> Option<FoundMessage> {
+    let wanted = Wanted { messages: vec![(workflow, topic.to_owned())], ..Wanted::default() };
+    store.look(&wanted).await.expect("the store looks").messages.pop()
+}
+
+/// Receives all messages about nothing in particular.
+pub(super) async fn inbox(store: &dyn Store, fence: Fence, workflow: i64) -> Vec<String> {
+    let mut all = Vec::new();
+    while let Some(found) = waiting(store, workflow, "").await {
+        let receive = Entry { received: vec![found.key], ..Entry::default() };
+        assert_eq!(commit(store, fence, receive).await, Verdict::Stored);
+        all.push(found.payload);
+    }
+    all
+}
+
+/// All values that an event had.
+pub(super) async fn history(store: &dyn Store, id: &str, event: &str) -> Vec<String> {
+    let values = store.event_history(id, event).await.expect("the history is read");
+    assert!(values.windows(2).all(|it| it[0].at <= it[1].at), "{values:?}");
+    values.into_iter().map(|it| it.value).collect()
+}
+
+/// All items of a stream; nothing for its end.
+pub(super) async fn items(store: &dyn Store, id: &str, stream: &str) -> Vec<Option<String>> {
+    let items = store.items(id, stream, Mark::default(), 100_000).await.expect("the items are read").items;
+    assert!(items.windows(2).all(|it| it[0].mark < it[1].mark), "{items:?}");
+    items.into_iter().map(|it| it.value).collect()
 }
 
 /// Commits one entry.

@@ -107,9 +107,11 @@ every_store_passes! {
             a_workflow_that_was_recovered_too_often_is_parked,
             a_fenced_executor_adopts_nothing,
             an_adopted_workflow_cannot_be_ended_by_its_former_run,
+            a_deadline_comes_back_with_the_workflow,
         ;
         presence:
             a_heartbeat_prolongs_the_lease,
+            a_heartbeat_tells_the_time,
             a_heartbeat_learns_who_has_expired,
             a_heartbeat_learns_of_orphans,
             a_heartbeat_learns_which_runs_are_no_longer_its_own,
@@ -128,6 +130,41 @@ every_store_passes! {
             a_workflow_shows_its_parent_and_its_executor,
             ends_are_found_by_id,
         ;
+        mail:
+            messages_are_received_in_the_order_of_their_sending,
+            messages_of_one_call_are_ordered_by_their_keys,
+            a_message_without_a_receiver_takes_its_entry_and_no_other,
+            a_lone_message_without_a_receiver_is_refused,
+            a_parked_workflow_receives,
+            a_workflow_that_is_begun_in_the_same_call_receives,
+            a_message_with_an_idempotency_key_is_taken_once,
+            the_retry_of_a_success_is_a_success,
+            a_message_is_received_with_its_record_or_not_at_all,
+            an_end_that_does_not_apply_sends_nothing,
+            a_workflow_can_write_to_itself_and_end,
+            batches_of_messages_of_every_size_are_stored_whole,
+        ;
+        shows:
+            the_values_of_an_event_are_its_history,
+            items_are_read_in_the_order_of_their_writing,
+            a_stream_tells_where_its_workflow_stands,
+            what_one_call_shows_is_ordered_by_key,
+            what_a_lost_race_shows_is_not_shown,
+        ;
+        look:
+            one_look_finds_everything,
+            a_look_for_nothing_tells_the_time,
+            the_last_value_of_an_event_is_found,
+            an_event_that_will_never_be_set_is_known_for_that,
+            a_stream_has_news_behind_its_mark_only,
+            a_look_finds_what_was_cancelled_of_ones_own_and_since_when,
+            a_look_for_thousands_is_one_statement,
+        ;
+        cancel:
+            a_cancellation_reaches_everything_below_that_has_not_ended,
+            a_cancellation_of_one_leaves_its_children_alone,
+            a_workflow_that_nobody_runs_is_cancelled_without_an_executor,
+        ;
         life:
             a_closed_store_writes_nothing_and_still_releases,
             everything_can_be_dropped_and_migrated_again,
@@ -141,6 +178,11 @@ every_store_passes! {
             an_existing_workflow_costs_no_commit,
             a_lost_race_costs_no_commit,
             lives_of_executors_cost_what_they_cost,
+            what_is_said_alone_costs_one_statement_and_one_commit,
+            a_message_in_vain_costs_no_commit,
+            a_batch_of_messages_costs_one_commit,
+            reading_what_is_said_costs_one_statement,
+            a_cancellation_costs_one_commit,
         ;
     }
     shared {
@@ -153,6 +195,19 @@ every_store_passes! {
         ;
         queues:
             a_queued_workflow_goes_back_to_its_queue,
+            a_queued_workflow_receives,
+            a_timeout_is_kept_until_it_begins_to_run,
+        ;
+        outbox:
+            a_posted_message_is_there_when_the_transaction_is_committed,
+            a_posted_message_goes_with_its_transaction,
+            a_message_is_not_posted_to_nobody,
+            a_message_is_posted_once,
+            a_message_is_posted_to_the_system_database_only,
+            a_nul_is_not_posted,
+        ;
+        clock:
+            what_is_shown_later_is_later_though_the_clock_went_back,
         ;
         migrations:
             ten_processes_migrate_an_empty_database_at_once,
@@ -165,4 +220,5 @@ every_store_passes! {
 
 #[cfg(unix)]
 mod files;
+mod listening;
 mod servers;

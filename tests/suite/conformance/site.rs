@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use durable_core::store::{self, Store};
+use durable_core::store::{self, OutboxConnection, Store};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 
 /// A database of one test.
@@ -61,6 +61,29 @@ impl SideDoor {
             }
         };
         done.expect("the statement is right");
+    }
+
+    /// The one number that a question about tables written `durable.workflows` has for an answer.
+    pub(super) async fn number(&mut self, sql: &str) -> i64 {
+        let number = match self {
+            Self::Postgres(connection, prefix) => {
+                let sql = AssertSqlSafe(sql.replace("durable.", prefix));
+                sqlx::query_scalar::<_, Option<i64>>(sql).fetch_one(connection).await
+            }
+            Self::Sqlite(connection) => {
+                let sql = AssertSqlSafe(sql.replace("durable.", "durable_"));
+                sqlx::query_scalar::<_, Option<i64>>(sql).fetch_one(connection).await
+            }
+        };
+        number.expect("the question is right").expect("there is an answer")
+    }
+
+    /// The connection as an outbox call takes it.
+    pub(super) fn outbox(&mut self) -> OutboxConnection<'_> {
+        match self {
+            Self::Postgres(connection, _) => OutboxConnection::Postgres(connection),
+            Self::Sqlite(connection) => OutboxConnection::Sqlite(connection),
+        }
     }
 }
 

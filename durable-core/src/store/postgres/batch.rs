@@ -1,142 +1,15 @@
 //! The fast path for many rows: one statement of data-modifying CTEs over arrays.
 
-use std::collections::HashSet;
-use std::fmt::Write as _;
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
 
 use sqlx::{PgConnection, Row};
 
+use super::super::decode;
 use super::super::fault::is_clash;
-use super::super::parts::{Parts, all, error_of, micros, output_of};
+use super::super::parts::{Of, Parts, error_of, micros, output_of, value_of};
 use super::super::{Entry, Fence, StoreError, Verdict};
 use super::commit::Judged;
-use super::text::{CLOCK, FENCE};
 use super::{PgQuery, PostgresStore};
-
-const BEGIN_COLUMNS: [(&str, &str); 10] = [
-    ("key", "bigint"),
-    ("id", "text"),
-    ("name", "text"),
-    ("instance", "text"),
-    ("parent", "bigint"),
-    ("version", "text"),
-    ("fingerprint", "bigint"),
-    ("input", "text"),
-    ("timeout", "bigint"),
-    ("deadline", "bigint"),
-];
-const FINISH_COLUMNS: [(&str, &str); 6] = [
-    ("key", "bigint"),
-    ("attempt", "integer"),
-    ("status", "text"),
-    ("output", "text"),
-    ("error", "text"),
-    ("reason", "text"),
-];
-const RECORD_COLUMNS: [(&str, &str); 12] = [
-    ("ends", "boolean"),
-    ("workflow", "bigint"),
-    ("branch", "text"),
-    ("position", "integer"),
-    ("kind", "text"),
-    ("name", "text"),
-    ("child", "text"),
-    ("attempts", "integer"),
-    ("ran_for", "bigint"),
-    ("output", "text"),
-    ("error", "text"),
-    ("failures", "text"),
-];
-
-/// One text for every set of parts, so that the server sees a handful of statements and plans each
-/// of them once.
-#[derive(Debug)]
-pub(super) struct Texts([Arc<str>; 8]);
-
-impl Texts {
-    pub(super) fn new(made: impl Fn(&str) -> Arc<str>) -> Self {
-        Self(std::array::from_fn(|set| made(&text(set & 1 > 0, set & 2 > 0, set & 4 > 0))))
-    }
-
-    fn of(&self, parts: &Parts<'_>) -> &Arc<str> {
-        let set = [!parts.begins.is_empty(), !parts.finishes.is_empty(), !parts.records.is_empty()];
-        &self.0[usize::from(set[0]) + 2 * usize::from(set[1]) + 4 * usize::from(set[2])]
-    }
-}
-
-/// The statement for a set of parts. All parts see the database as it was before the statement, and
-/// all hang on the fence, whose one row they are joined with.
-fn text(begins: bool, finishes: bool, records: bool) -> String {
-    let mut next = 3; // behind the fence
-    let mut arrays = |columns: &[(&str, &str)]| {
-        let first = next;
-        next += columns.len();
-        let types = columns.iter().zip(first..).map(|((_, kind), number)| format!("${number}::{kind}[]"));
-        let types = types.collect::<Vec<_>>().join(", ");
-        let names = columns.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
-        // The limit keeps every row. It is there for the planner: it takes an unknown limit for a
-        // tenth of the rows, so that the generic plan, made while the tables are small and kept
-        // while they grow, looks each row up in the primary key and never scans the table.
-        format!("(select * from unnest({types}) limit cardinality(${first})) as rows ({names})")
-    };
-    // The status to compare with comes from a row and is no constant: with a constant the planner
-    // may take the index of PENDING workflows, which looks cheap on a fresh table, and read all that
-    // the executor has in flight for every flush.
-    let mut text = format!(
-        "with fence as materialized {FENCE}, clock as materialized (select now, 'PENDING' as pending from {CLOCK} c)"
-    );
-    if begins {
-        let rows = arrays(&BEGIN_COLUMNS);
-        let _ = write!(
-            text,
-            ", begun as (
-                insert into durable.workflows
-                    (key, id, name, instance, parent, version, fingerprint, input, timeout, deadline, status, executor, attempt,
-                     created_at, started_at)
-                select rows.*, 'PENDING', $1::bigint, 1, clock.now, clock.now
-                  from {rows}, clock, fence
-                on conflict (id) do nothing
-                returning key)"
-        );
-    }
-    if finishes {
-        let rows = arrays(&FINISH_COLUMNS);
-        let _ = write!(
-            text,
-            ", done as (
-                update durable.workflows w
-                   set status = rows.status, output = rows.output, error = rows.error, reason = rows.reason,
-                       completed_at = case when rows.status = 'PARKED' then null else clock.now end
-                  from {rows}, clock, fence
-                 where w.key = rows.key and w.attempt = rows.attempt and w.status = clock.pending and w.executor = $1::bigint
-                returning w.key)"
-        );
-    }
-    if records {
-        let rows = arrays(&RECORD_COLUMNS);
-        let condition = if finishes { "where not rows.ends or rows.workflow in (select key from done)" } else { "" };
-        let _ = write!(
-            text,
-            ", recorded as (
-                insert into durable.steps
-                    (workflow, branch, position, kind, name, child, attempts, started_at, completed_at, output, error, failures)
-                select rows.workflow, rows.branch, rows.position, rows.kind, rows.name, rows.child, rows.attempts,
-                       clock.now - rows.ran_for, clock.now, rows.output, rows.error, rows.failures
-                  from {rows}, clock, fence
-                {condition})"
-        );
-    }
-    let keys = |part: bool, name: &str| {
-        if part { format!("(select array_agg(key) from {name})") } else { "null::bigint[]".to_owned() }
-    };
-    let _ = write!(
-        text,
-        " select (select count(*) from fence) as held, {} as begun, {} as done",
-        keys(begins, "begun"),
-        keys(finishes, "done")
-    );
-    text
-}
 
 impl PostgresStore {
     pub(super) async fn batch(
@@ -144,7 +17,7 @@ impl PostgresStore {
         lane: &mut PgConnection,
         fence: Fence,
         parts: &Parts<'_>,
-        entries: &[Entry],
+        entries: &[&Entry],
     ) -> Result<Judged, StoreError> {
         let query = bind(self.fenced(self.texts.batch.of(parts), fence), parts);
         let row = match query.fetch_one(&mut *lane).await {
@@ -154,14 +27,20 @@ impl PostgresStore {
         if row.try_get::<i64, _>("held")? == 0 {
             return Ok(Judged::all(&Verdict::Fenced, entries));
         }
+        if let Some(lacking) = row.try_get::<Option<Vec<i64>>, _>("lacking")? {
+            let statuses: Vec<Option<String>> = row.try_get("statuses")?;
+            return without_receivers(entries, lacking.into_iter().zip(statuses).collect());
+        }
         let begun: Option<Vec<i64>> = row.try_get("begun")?;
         let done: Option<Vec<i64>> = row.try_get("done")?;
         let (begun, done) = (begun.unwrap_or_default(), done.unwrap_or_default());
         // A record with an end is only there if an end is, so the others are enough to count.
         let records = parts.records.iter().filter(|it| !it.ends).count();
-        self.meter.committed((begun.len() + done.len() + records) as u64);
+        let said = of_no_end(&parts.received) + of_no_end(&parts.events) + of_no_end(&parts.items);
+        let sent = row.try_get::<i64, _>("sent")?.unsigned_abs();
+        self.meter.committed((begun.len() + done.len() + records + said) as u64 + sent);
         let lacking = parts.begins.len() - begun.len() + parts.finishes.len() - done.len();
-        let mut judged = Judged { verdicts: all(&Verdict::Stored, entries.len()), unclear: Vec::new() };
+        let mut judged = Judged::all(&Verdict::Stored, entries);
         if lacking > 0 {
             self.judge(lane, fence, entries, &begun, &done, &mut judged).await?;
         }
@@ -173,7 +52,7 @@ impl PostgresStore {
         &self,
         lane: &mut PgConnection,
         fence: Fence,
-        entries: &[Entry],
+        entries: &[&Entry],
         begun: &[i64],
         done: &[i64],
         judged: &mut Judged,
@@ -210,7 +89,7 @@ fn bind(mut query: PgQuery, parts: &Parts<'_>) -> PgQuery {
             $rows.iter().map(|$row| $value).collect::<Vec<_>>()
         };
     }
-    let Parts { begins, records, finishes, .. } = parts;
+    let Parts { begins, records, finishes, messages, received, events, items } = parts;
     if !begins.is_empty() {
         query = query
             .bind(column!(begins, it => it.key))
@@ -248,5 +127,51 @@ fn bind(mut query: PgQuery, parts: &Parts<'_>) -> PgQuery {
             .bind(column!(records, it => error_of(it.record.outcome.as_ref())))
             .bind(column!(records, it => it.record.failures.as_deref()));
     }
+    if !messages.is_empty() {
+        query = query
+            .bind(column!(messages, it => it.ends))
+            .bind(column!(messages, it => it.row.key))
+            .bind(column!(messages, it => it.row.to.as_str()))
+            .bind(column!(messages, it => it.row.topic.as_str()))
+            .bind(column!(messages, it => it.row.idempotency_key.as_deref()))
+            .bind(column!(messages, it => it.row.payload.as_str()));
+    }
+    if !received.is_empty() {
+        query = query.bind(column!(received, it => it.ends)).bind(column!(received, it => *it.row));
+    }
+    for emissions in [events, items] {
+        if !emissions.is_empty() {
+            query = query
+                .bind(column!(emissions, it => it.ends))
+                .bind(column!(emissions, it => it.row.workflow))
+                .bind(column!(emissions, it => it.row.name.as_str()))
+                .bind(column!(emissions, it => it.row.key))
+                .bind(column!(emissions, it => &*it.row.position.branch))
+                .bind(column!(emissions, it => it.row.position.number))
+                .bind(column!(emissions, it => value_of(it.row)));
+        }
+    }
     query
+}
+
+/// Nothing was stored, because these messages have nobody to receive them: their entries are judged,
+/// and the others are to be sent without them.
+fn without_receivers(entries: &[&Entry], lacking: HashMap<i64, Option<String>>) -> Result<Judged, StoreError> {
+    let mut judged = Judged::all(&Verdict::Stored, entries);
+    for (index, entry) in entries.iter().enumerate() {
+        let nobody = entry.messages.iter().find_map(|it| Some((&it.to, lacking.get(&it.key)?)));
+        match nobody {
+            Some((id, word)) => {
+                let status = word.as_deref().map(decode::status).transpose()?;
+                judged.verdicts[index] = Verdict::NoReceiver { id: id.clone(), status };
+            }
+            None => judged.unsent.push(index),
+        }
+    }
+    Ok(judged)
+}
+
+/// How many of the rows do not depend on an end.
+fn of_no_end<T>(rows: &[Of<'_, T>]) -> usize {
+    rows.iter().filter(|it| it.ends.is_none()).count()
 }

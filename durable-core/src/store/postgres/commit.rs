@@ -94,15 +94,17 @@ pub(super) struct Judged {
     pub(super) verdicts: Vec<Verdict>,
     /// Entries about which nothing can be said yet; nothing of them is stored.
     pub(super) unclear: Vec<usize>,
+    /// Entries that were held up by others, and are to be sent without those.
+    pub(super) unsent: Vec<usize>,
 }
 
 impl Judged {
-    pub(super) fn all(verdict: &Verdict, entries: &[Entry]) -> Self {
-        Self { verdicts: all(verdict, entries.len()), unclear: Vec::new() }
+    pub(super) fn all(verdict: &Verdict, entries: &[&Entry]) -> Self {
+        Self { verdicts: all(verdict, entries.len()), unclear: Vec::new(), unsent: Vec::new() }
     }
 
-    pub(super) fn unclear(entries: &[Entry]) -> Self {
-        Self { verdicts: all(&Verdict::Stored, entries.len()), unclear: (0..entries.len()).collect() }
+    pub(super) fn unclear(entries: &[&Entry]) -> Self {
+        Self { unclear: (0..entries.len()).collect(), ..Self::all(&Verdict::Stored, entries) }
     }
 }
 
@@ -114,9 +116,22 @@ impl PostgresStore {
         entries: &[Entry],
         again: bool,
     ) -> Result<Vec<Verdict>, StoreError> {
-        let Judged { mut verdicts, unclear } =
-            if again { Judged::unclear(entries) } else { self.at_once(lane, fence, entries).await? };
+        let mut verdicts = all(&Verdict::Stored, entries.len());
+        let (mut unclear, mut unsent) = (Vec::new(), (0..entries.len()).collect::<Vec<_>>());
+        if again {
+            std::mem::swap(&mut unclear, &mut unsent);
+        }
+        while !unsent.is_empty() {
+            let sent: Vec<&Entry> = unsent.iter().map(|&index| &entries[index]).collect();
+            let judged = self.at_once(lane, fence, &sent).await?;
+            for (&index, verdict) in unsent.iter().zip(judged.verdicts) {
+                verdicts[index] = verdict;
+            }
+            unclear.extend(judged.unclear.iter().map(|&place| unsent[place]));
+            unsent = judged.unsent.iter().map(|&place| unsent[place]).collect();
+        }
         if !unclear.is_empty() {
+            unclear.sort_unstable();
             let looked_at = self.one_by_one(lane, fence, unclear.iter().map(|&index| &entries[index]), again).await?;
             for (index, verdict) in unclear.into_iter().zip(looked_at) {
                 verdicts[index] = verdict;
@@ -126,10 +141,13 @@ impl PostgresStore {
     }
 
     /// Sends all entries in one statement.
-    async fn at_once(&self, lane: &mut PgConnection, fence: Fence, entries: &[Entry]) -> Result<Judged, StoreError> {
-        let parts = Parts::of(entries);
-        if parts.talks() || parts.need_care(&entries.iter().collect::<Vec<_>>()) {
+    async fn at_once(&self, lane: &mut PgConnection, fence: Fence, entries: &[&Entry]) -> Result<Judged, StoreError> {
+        let parts = Parts::of(entries.iter().copied());
+        if parts.need_care(entries) {
             return Ok(Judged::unclear(entries));
+        }
+        if parts.talks() {
+            return self.batch(lane, fence, &parts, entries).await;
         }
         let sent = match (&parts.begins[..], &parts.records[..], &parts.finishes[..]) {
             ([], [], []) => return Ok(Judged::all(&Verdict::Stored, entries)),
@@ -171,7 +189,7 @@ impl PostgresStore {
         lane: &mut PgConnection,
         fence: Fence,
         begin: &NewWorkflow,
-        entries: &[Entry],
+        entries: &[&Entry],
     ) -> Result<Judged, StoreError> {
         if self.write(&mut *lane, self.begin_statement(fence, begin)).await? > 0 {
             return Ok(Judged::all(&Verdict::Stored, entries));

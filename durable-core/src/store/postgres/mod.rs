@@ -3,6 +3,7 @@
 //! `commit` is the fast path and `careful` the slow one; the other files are one trait each.
 
 mod batch;
+mod batch_text;
 mod careful;
 mod commit;
 mod control;
@@ -106,8 +107,7 @@ impl PostgresStore {
     /// A statement about to be sent. All statements of this store come from here, so all are counted.
     fn query(&self, text: &Arc<str>) -> PgQuery {
         self.meter.statement();
-        // The texts are constants of this program with the schema's name in it as a quoted identifier.
-        sqlx::query(AssertSqlSafe(Arc::clone(text)))
+        prepared(text)
     }
 
     /// Sends a writing statement that is a transaction of its own, and gives how many rows it wrote.
@@ -161,6 +161,12 @@ impl PostgresStore {
         // Of two commits at once the later one keeps its connection; the other one's is closed.
         *lane = Some((connection, Instant::now()));
     }
+}
+
+/// A statement that is not counted among those of the operations.
+fn prepared(text: &Arc<str>) -> PgQuery {
+    // The texts are constants of this program with the schema's name in it as a quoted identifier.
+    sqlx::query(AssertSqlSafe(Arc::clone(text)))
 }
 
 type PgQuery = sqlx::query::Query<'static, Postgres, PgArguments>;

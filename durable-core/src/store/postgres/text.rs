@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::super::{Fault, StoreError};
-use super::{batch, careful, commit, control, executors, look, mail, read, shows, talk, wake};
+use super::{batch_text, careful, commit, control, executors, look, mail, read, shows, talk, wake};
 
 /// The microseconds since 1970, once per statement. A subquery with a volatile function is not
 /// flattened, so that all rows of a statement get the same time.
@@ -32,7 +32,7 @@ pub(super) const ORPHANED: &str = "
            and not exists (select 1 from durable.executors e where e.key = o.executor and e.state <> 'DEAD'))";
 
 /// Where the tables are.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Schema {
     /// The name as SQL has to write it.
     quoted: String,
@@ -70,7 +70,7 @@ impl Schema {
 #[derive(Debug)]
 pub(super) struct Texts {
     pub(super) commit: commit::Texts,
-    pub(super) batch: batch::Texts,
+    pub(super) batch: batch_text::Texts,
     pub(super) careful: careful::Texts,
     pub(super) executors: executors::Texts,
     pub(super) read: read::Texts,
@@ -87,7 +87,7 @@ impl Texts {
         let made = |text: &str| schema.render(text);
         Self {
             commit: commit::Texts::new(made),
-            batch: batch::Texts::new(made),
+            batch: batch_text::Texts::new(schema.clone()),
             careful: careful::Texts::new(made),
             executors: executors::Texts::new(made),
             read: read::Texts::new(made),

@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::super::hints;
 use super::super::texts::texts;
 use super::super::{Fault, Heard, Hint, StoreError, StoreFuture, Wake};
-use super::{ACQUIRE_TIMEOUT, PostgresStore};
+use super::{ACQUIRE_TIMEOUT, PostgresStore, prepared};
 
 /// How soon a listener has to hear itself.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -68,8 +68,8 @@ impl Wake for PostgresStore {
 impl PostgresStore {
     /// Sends a notification on a connection that does not stand in line behind the work.
     async fn say(&self, text: String) -> Result<(), StoreError> {
-        let query = self.query(&self.texts.wake.notify).bind(&*self.channel).bind(text);
-        query.execute(&self.control).await?;
+        self.meter.notice();
+        prepared(&self.texts.wake.notify).bind(&*self.channel).bind(text).execute(&self.control).await?;
         Ok(())
     }
 

@@ -10,9 +10,11 @@ use std::sync::Arc;
 use sqlx::SqliteConnection;
 
 use super::super::fault::is_clash;
-use super::super::parts::{PartRecord, Parts, all};
-use super::super::{Entry, Fence, Finish, NewWorkflow, StoreError, Verdict};
+use super::super::parts::{Of, PartRecord, Parts, TERMINAL, all};
+use super::super::{Emission, Entry, Fence, Finish, NewMessage, NewWorkflow, StoreError, Verdict};
 use super::commit::{bind_begin, bind_finish, bind_record, is_large};
+use super::mail::bind_message;
+use super::shows::{after_the_last, bind_emission};
 use super::{LiteQuery, SqliteStore};
 
 /// The numbers of rows for which there are statements.
@@ -47,6 +49,9 @@ pub(super) struct Texts {
     begins: Sized,
     records: Sized,
     finishes: Sized,
+    messages: Sized,
+    events: Sized,
+    items: Sized,
 }
 
 /// The parameters that every statement begins with.
@@ -85,7 +90,29 @@ impl Texts {
                     and durable_workflows.executor = given.executor and {HOLDS}"
             )
         });
-        Self { begins, records, finishes }
+        let messages = Sized::new(&made, 5, |rows| {
+            format!(
+                "{GIVEN} insert into durable_messages (key, workflow, topic, idempotency_key, payload, sent_at)
+                 select column1, w.key, column3, column4, column5, given.now
+                   from given cross join {rows} cross join durable_workflows w
+                  where w.id = column2 and w.status not in {TERMINAL} and {HOLDS}
+                 on conflict do nothing"
+            )
+        });
+        // The time is that of the rows before the statement: SQLite reads all of a select before it
+        // inserts into a table that the select reads.
+        let emissions = |table, at| {
+            let next = after_the_last(table, at, "column1", "column2");
+            Sized::new(&made, 6, |rows| {
+                format!(
+                    "{GIVEN} insert into {table} (workflow, name, key, branch, position, value, {at})
+                     select column1, column2, column3, column4, column5, column6, max(given.now, {next})
+                       from given, {rows} where column1 is not null and {HOLDS}"
+                )
+            })
+        };
+        let (events, items) = (emissions("durable_events", "set_at"), emissions("durable_streams", "written_at"));
+        Self { begins, records, finishes, messages, events, items }
     }
 }
 
@@ -98,7 +125,8 @@ impl SqliteStore {
         parts: &Parts<'_>,
         entries: &[Entry],
     ) -> Result<Option<Vec<Verdict>>, StoreError> {
-        if !(parts.begins.is_empty() && parts.finishes.is_empty()) || parts.records.len() > LARGEST {
+        let only_records = parts.begins.is_empty() && parts.finishes.is_empty() && !parts.talks();
+        if !only_records || parts.records.len() > LARGEST {
             return self.in_a_transaction(connection, fence, parts, entries).await;
         }
         // Records of one statement are stored together or not at all, so it can commit by itself.
@@ -138,6 +166,10 @@ impl SqliteStore {
                 self.input_statement(begin).execute(&mut *transaction).await?;
             }
         }
+        let Some(said) = self.say(&mut transaction, fence, parts).await? else {
+            self.undo(transaction).await?;
+            return Ok(None);
+        };
         let done = self.update_finishes(&mut transaction, fence, &parts.finishes).await?;
         if done < parts.finishes.len() as u64 {
             self.undo(transaction).await?;
@@ -145,7 +177,13 @@ impl SqliteStore {
         }
         match self.insert_records(&mut transaction, fence, &parts.records).await {
             Ok(recorded) if recorded == parts.records.len() as u64 => {
-                self.end(transaction, begun + done + recorded).await?;
+                let written = begun + said + done + recorded;
+                if written == 0 && parts.begins.is_empty() {
+                    // Nothing proves that the fence holds.
+                    self.undo(transaction).await?;
+                    return Ok(None);
+                }
+                self.end(transaction, written).await?;
                 Ok(Some(verdicts))
             }
             Ok(_) => {
@@ -209,6 +247,30 @@ impl SqliteStore {
     ) -> Result<u64, sqlx::Error> {
         let sized = &self.texts.batch.finishes;
         self.in_chunks(connection, fence, sized, finishes, |query, it| bind_finish(query, it)).await
+    }
+
+    /// Writes what is said, and gives how many rows that took; `None` if some row was not written.
+    async fn say(
+        &self,
+        connection: &mut SqliteConnection,
+        fence: Fence,
+        parts: &Parts<'_>,
+    ) -> Result<Option<u64>, StoreError> {
+        let texts = &self.texts.batch;
+        let message = |query, it: &Of<'_, NewMessage>| bind_message(query, it.row);
+        let emission = |query, it: &Of<'_, Emission>| bind_emission(query, it.row);
+        let sent = self.in_chunks(connection, fence, &texts.messages, &parts.messages, message).await?;
+        let set = self.in_chunks(connection, fence, &texts.events, &parts.events, emission).await?;
+        let put = self.in_chunks(connection, fence, &texts.items, &parts.items, emission).await?;
+        if sent + set + put < (parts.messages.len() + parts.events.len() + parts.items.len()) as u64 {
+            return Ok(None);
+        }
+        let mut received = 0;
+        if !parts.received.is_empty() {
+            let keys: Vec<i64> = parts.received.iter().map(|it| *it.row).collect();
+            received = self.receive(connection, fence, &keys).await?;
+        }
+        Ok(Some(sent + set + put + received))
     }
 
     /// Sends rows in as few statements as they need, and gives how many rows were written.

@@ -8,12 +8,14 @@ use sqlx::{Row, SqliteConnection};
 
 use super::super::decode::{HeldRow, decode};
 use super::super::fault::is_clash;
+use super::super::moment::Moment;
 use super::super::parts::{Parts, all, error_of, micros, output_of};
 use super::super::texts::texts;
 use super::super::{
     Commit, Emission, Entry, Fault, Fence, Finish, Held, NewMessage, NewRecord, NewWorkflow, StoreError, StoreFuture,
     Verdict,
 };
+use super::mail::bind_message;
 use super::{LiteQuery, SqliteStore};
 use crate::words::id::local_micros;
 
@@ -80,7 +82,10 @@ impl SqliteStore {
     ) -> Result<Option<Vec<Verdict>>, StoreError> {
         let parts = Parts::of(entries);
         if parts.talks() {
-            return Ok(None);
+            return match entries.iter().map(Entry::rows).sum() {
+                1 => self.lone_word(connection, fence, &parts, entries).await,
+                _ => self.batch(connection, fence, &parts, entries).await,
+            };
         }
         let sent = match (&parts.begins[..], &parts.records[..], &parts.finishes[..]) {
             ([], [], []) => return Ok(Some(all(&Verdict::Stored, entries.len()))),
@@ -120,6 +125,24 @@ impl SqliteStore {
             let verdict = if ours { Verdict::Existing(held) } else { Verdict::Fenced };
             all(&verdict, entries.len())
         }))
+    }
+
+    /// Stores a lone message or emission; why a message was not stored is for the careful path.
+    async fn lone_word(
+        &self,
+        connection: &mut SqliteConnection,
+        fence: Fence,
+        parts: &Parts<'_>,
+        entries: &[Entry],
+    ) -> Result<Option<Vec<Verdict>>, StoreError> {
+        let mut moment = Moment::new(false);
+        let query = match (&parts.messages[..], &parts.events[..], &parts.items[..]) {
+            ([message], ..) => bind_message(self.timed(&self.texts.mail.send, fence), message.row),
+            (_, [it], _) | (_, _, [it]) => self.emission_statement(fence, &mut moment, it.row),
+            _ => return Ok(None), // a message was received and nothing recorded of it
+        };
+        let rows = self.write(connection, query).await?;
+        Ok((rows > 0).then(|| all(&Verdict::Stored, entries.len())))
     }
 
     /// The workflows of these ids, each with whether the fence holds.

@@ -52,7 +52,7 @@ impl SqliteStore {
         Ok(())
     }
 
-    fn emission_statement(&self, fence: Fence, moment: &mut Moment, it: &Emission) -> LiteQuery {
+    pub(super) fn emission_statement(&self, fence: Fence, moment: &mut Moment, it: &Emission) -> LiteQuery {
         let now = *moment.now.get_or_insert_with(local_micros);
         let texts = &self.texts.shows;
         let query = self.fenced(if it.kind == EmissionKind::Event { &texts.event } else { &texts.item }, fence);

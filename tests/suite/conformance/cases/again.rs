@@ -4,17 +4,20 @@ use durable_core::Status;
 use durable_core::store::{Entry, Fence, Store, Verdict};
 
 use super::super::make::{
-    begin, child, ending, finish, outcomes, output, record, recorded, records, running, sign_on, status, success,
-    workflow,
+    begin, child, close, commit, ending, event, finish, history, inbox, item, items, message, once, outcomes, output,
+    receiving, record, recorded, records, running, send, sending, show, sign_on, status, success, waiting, workflow,
 };
 use super::super::site::Site;
 
 /// One entry of every shape, each about workflows of its own.
 async fn every_shape(store: &dyn Store, me: Fence, run: &str) -> Vec<Entry> {
     let mut keys = Vec::new();
-    for number in 0..5 {
+    for number in 0..8 {
         keys.push(running(store, me, &format!("{run}-parent-{number}")).await);
     }
+    let to = format!("{run}-parent-7");
+    commit(store, me, send(message(&format!("{run}-parent-5"), "waits"))).await;
+    let waits = waiting(store, keys[5], "").await.expect("it waits");
     vec![
         begin(&workflow(&format!("{run}-begin"))),
         records([record(keys[0], 1, "1")]),
@@ -22,7 +25,39 @@ async fn every_shape(store: &dyn Store, me: Fence, run: &str) -> Vec<Entry> {
         ending([record(keys[2], 1, "1"), record(keys[2], 2, "2")], success(keys[2], "1")),
         child(keys[3], 1, &workflow(&format!("{run}-child"))),
         records([record(keys[4], 1, "1"), record(keys[4], 2, "2")]),
+        send(message(&to, "lone")),
+        send(once(&to, "key", "once")),
+        sending(record(keys[5], 1, "1"), message(&to, "with a record")),
+        receiving(record(keys[5], 2, "1"), waits.key),
+        show([event(keys[5], "e", "lone")]),
+        show([item(keys[5], "s", "lone")]),
+        Entry {
+            emissions: vec![event(keys[5], "e", "more"), item(keys[5], "s", "more")],
+            ..records([record(keys[5], 3, "1")])
+        },
+        Entry {
+            messages: vec![message(&to, "with a child")],
+            ..child(keys[5], 4, &workflow(&format!("{run}-other-child")))
+        },
+        Entry {
+            messages: vec![message(&to, "last")],
+            emissions: vec![event(keys[6], "e", "last"), close(keys[6], "s")],
+            ..ending([record(keys[6], 1, "1")], success(keys[6], "1"))
+        },
     ]
+}
+
+/// What the entries of a run have said, once and in their order.
+async fn check_what_was_said(store: &dyn Store, me: Fence, run: &str) {
+    let to = store.find(&format!("{run}-parent-7")).await.unwrap().expect("it was begun");
+    assert_eq!(inbox(store, me, to.key).await, ["lone", "once", "with a record", "with a child", "last"], "{run}");
+    let (five, six) = (format!("{run}-parent-5"), format!("{run}-parent-6"));
+    assert_eq!(history(store, &five, "e").await, ["lone", "more"], "{run}");
+    assert_eq!(items(store, &five, "s").await, ["lone", "more"].map(|it| Some(it.to_owned())), "{run}");
+    assert_eq!(history(store, &six, "e").await, ["last"], "{run}");
+    assert_eq!(items(store, &six, "s").await, [None], "{run}");
+    let five = store.find(&five).await.unwrap().expect("it was begun");
+    assert_eq!(waiting(store, five.key, "").await, None, "{run}: it was received");
 }
 
 pub(crate) async fn what_was_committed_counts_as_stored(Site { store, .. }: Site) {
@@ -32,6 +67,11 @@ pub(crate) async fn what_was_committed_counts_as_stored(Site { store, .. }: Site
     for again in [false, true, true] {
         assert_eq!(store.commit(me, &all, again).await.unwrap(), stored);
     }
+    check_what_was_said(&*store, me, "batch").await;
+    // Also when those who received have ended since.
+    let to = store.find("batch-parent-7").await.unwrap().expect("it was begun");
+    commit(&*store, me, finish(success(to.key, "1"))).await;
+    assert_eq!(store.commit(me, &all, true).await.unwrap(), stored);
     for entry in every_shape(&*store, me, "lone").await {
         for again in [false, true] {
             assert_eq!(
@@ -41,6 +81,7 @@ pub(crate) async fn what_was_committed_counts_as_stored(Site { store, .. }: Site
             );
         }
     }
+    check_what_was_said(&*store, me, "lone").await;
 }
 
 pub(crate) async fn what_was_never_committed_is_stored_now(Site { store, .. }: Site) {
@@ -51,9 +92,11 @@ pub(crate) async fn what_was_never_committed_is_stored_now(Site { store, .. }: S
     assert_eq!(status(&*store, "batch-child").await, Some(Status::Pending));
     assert_eq!(status(&*store, "batch-parent-1").await, Some(Status::Success));
     assert_eq!(status(&*store, "batch-parent-2").await, Some(Status::Success));
+    check_what_was_said(&*store, me, "batch").await;
     for entry in every_shape(&*store, me, "lone").await {
         assert_eq!(store.commit(me, std::slice::from_ref(&entry), true).await.unwrap(), [Verdict::Stored], "{entry:?}");
     }
+    check_what_was_said(&*store, me, "lone").await;
 }
 
 pub(crate) async fn what_was_partly_there_is_completed(Site { store, .. }: Site) {

@@ -1,16 +1,19 @@
 //! The fence: what a deposed executor can still do, which is nothing.
 
 use durable_core::Status;
-use durable_core::store::Verdict;
+use durable_core::store::{Entry, Verdict};
 
 use super::super::make::{
-    begin, child, depose, ending, finish, outcomes, record, records, running, sign_on, status, success, workflow,
+    begin, child, commit, depose, ending, event, finish, history, inbox, item, items, message, once, outcomes,
+    receiving, record, records, running, send, sending, show, sign_on, status, success, waiting, workflow,
 };
 use super::super::site::Site;
 
 pub(crate) async fn a_deposed_executor_writes_nothing(Site { store, .. }: Site) {
     let me = sign_on(&*store, "a").await;
     let run = running(&*store, me, "w").await;
+    commit(&*store, me, send(once("w", "key", "waits"))).await;
+    let waits = waiting(&*store, run, "").await.expect("it waits");
     depose(&*store, me).await;
     let shapes = [
         vec![begin(&workflow("new"))],
@@ -24,6 +27,19 @@ pub(crate) async fn a_deposed_executor_writes_nothing(Site { store, .. }: Site) 
         vec![records([record(run, 1, "1")]); 2],
         (1..=70).map(|number| records([record(run, number, "1")])).collect(),
         vec![begin(&workflow("w")), begin(&workflow("w"))],
+        vec![send(message("w", "1"))],
+        vec![send(message("nobody", "1"))],
+        vec![send(once("w", "key", "1"))],
+        vec![send(message("w", "1")); 2],
+        vec![sending(record(run, 1, "1"), message("w", "1"))],
+        vec![Entry { received: vec![waits.key], ..Entry::default() }],
+        vec![receiving(record(run, 1, "1"), waits.key)],
+        vec![show([event(run, "e", "1")])],
+        vec![show([item(run, "s", "1")])],
+        vec![show([event(run, "e", "1"), item(run, "s", "1")]), send(message("w", "1"))],
+        vec![Entry { emissions: vec![event(run, "e", "1")], ..records([record(run, 1, "1")]) }],
+        vec![Entry { messages: vec![message("w", "1")], ..finish(success(run, "1")) }],
+        vec![Entry { received: vec![waits.key], ..Entry::default() }, show([item(run, "s", "1")])],
     ];
     for entries in shapes {
         for again in [false, true] {
@@ -33,6 +49,11 @@ pub(crate) async fn a_deposed_executor_writes_nothing(Site { store, .. }: Site) 
     }
     assert_eq!(outcomes(&*store, run).await, []);
     assert_eq!(status(&*store, "w").await, Some(Status::Pending));
+    assert_eq!(waiting(&*store, run, "").await, Some(waits));
+    let heir = sign_on(&*store, "b").await;
+    assert_eq!(inbox(&*store, heir, run).await, ["waits"]);
+    assert_eq!(history(&*store, "w", "e").await, [""; 0]);
+    assert!(items(&*store, "w", "s").await.is_empty());
     assert_eq!((status(&*store, "new").await, status(&*store, "w-1").await), (None, None));
     assert_eq!(store.release(me, &[]).await.unwrap().direct, 0, "it has nothing to give back");
 }

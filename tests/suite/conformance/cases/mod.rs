@@ -1,15 +1,21 @@
 //! The cases by topic.
 
 pub(super) mod again;
+pub(super) mod cancel;
+pub(super) mod clock;
 pub(super) mod costs;
 pub(super) mod entries;
 pub(super) mod fences;
 pub(super) mod life;
+pub(super) mod look;
+pub(super) mod mail;
 pub(super) mod migrations;
+pub(super) mod outbox;
 pub(super) mod payloads;
 pub(super) mod people;
 pub(super) mod presence;
 pub(super) mod queues;
 pub(super) mod races;
+pub(super) mod shows;
 pub(super) mod takeover;
 pub(super) mod verdicts;

@@ -1,10 +1,10 @@
 //! What is put in comes out.
 
-use durable_core::store::{Fault, Finish, NewRecord, NewWorkflow};
+use durable_core::store::{Fault, Finish, Mark, NewMessage, NewRecord, NewWorkflow, Wanted};
 
 use super::super::make::{
-    adopting, begin, commit, depose, ending, ends, finish, outcomes, output, record, recorded, records, running,
-    sign_on, status, success, workflow,
+    adopting, begin, commit, depose, ending, ends, event, finish, history, item, items, message, once, outcomes,
+    output, record, recorded, records, running, send, show, sign_on, status, success, waiting, workflow,
 };
 use super::super::site::Site;
 
@@ -70,6 +70,19 @@ pub(crate) async fn texts_of_every_script_come_back(Site { store, .. }: Site) {
         recorded(&*store, me, record(it.key, 1, json)).await;
         let two = [records([record(it.key, 2, json)]), records([record(it.key, 3, json)])];
         store.commit(me, &two, false).await.unwrap();
+        let sent = NewMessage { topic: json.to_owned(), ..once(&id, json, json) };
+        commit(&*store, me, send(sent)).await;
+        commit(&*store, me, show([event(it.key, json, json), item(it.key, json, json)])).await;
+        assert_eq!(waiting(&*store, it.key, json).await.expect("it waits").payload, json);
+        assert_eq!(history(&*store, &id, json).await, [json]);
+        assert_eq!(items(&*store, &id, json).await, [Some(json.to_owned())]);
+        let wanted = Wanted {
+            events: vec![(id.clone(), json.to_owned())],
+            streams: vec![(id.clone(), json.to_owned(), Mark::default())],
+            ..Wanted::default()
+        };
+        let found = store.look(&wanted).await.unwrap();
+        assert_eq!((found.events[0].value.as_deref(), found.streams.len()), (Some(json), 1), "text {number}");
         let end = Finish { reason: Some(json.to_owned()), ..success(it.key, json) };
         commit(&*store, me, finish(end)).await;
 
@@ -92,6 +105,12 @@ pub(crate) async fn a_raw_nul_is_refused_and_nothing_is_stored(Site { store, .. 
         records([named]),
         records([record(run, 1, "\"\0\"")]),
         finish(Finish { reason: Some("a\0b".to_owned()), ..success(run, "1") }),
+        send(message("w\0", "1")),
+        send(message("w", "\"\0\"")),
+        send(once("w", "\0", "1")),
+        send(NewMessage { topic: "\0".to_owned(), ..message("w", "1") }),
+        show([event(run, "\0", "1")]),
+        show([item(run, "s", "\"\0\"")]),
     ];
     for entry in bad {
         for again in [false, true] {

@@ -32,6 +32,16 @@ pub(crate) async fn a_heartbeat_prolongs_the_lease(Site { store, .. }: Site) {
     assert_eq!(all, [expected]);
 }
 
+pub(crate) async fn a_heartbeat_tells_the_time(Site { store, .. }: Site) {
+    let me = sign_on(&*store, "a").await;
+    let before = store.now().await.unwrap();
+    let seen = store.heartbeat(me, LEASE, &[]).await.unwrap();
+    let after = store.now().await.unwrap();
+    assert!(before <= seen.now && seen.now <= after, "{before} {} {after}", seen.now);
+    depose(&*store, me).await;
+    assert!(store.heartbeat(me, LEASE, &[]).await.unwrap().now >= after, "also to those who were deposed");
+}
+
 pub(crate) async fn a_heartbeat_learns_who_has_expired(Site { store, .. }: Site) {
     let me = sign_on(&*store, "a").await;
     let (late, _fine) = (sign_on_for(&*store, "late", NONE).await, sign_on(&*store, "fine").await);

@@ -1,9 +1,11 @@
 //! Queued workflows, as far as executors are concerned.
 
-use durable_core::Status;
-use durable_core::store::Verdict;
+use std::time::Duration;
 
-use super::super::make::{cancel, commit, finish, running, sign_on, success};
+use durable_core::Status;
+use durable_core::store::{NewWorkflow, Verdict};
+
+use super::super::make::{begin, cancel, commit, finish, inbox, message, running, send, sign_on, success, workflow};
 use super::super::site::Site;
 
 pub(crate) async fn a_queued_workflow_goes_back_to_its_queue(site: Site) {
@@ -27,4 +29,31 @@ pub(crate) async fn a_queued_workflow_goes_back_to_its_queue(site: Site) {
     assert_eq!(commit(store, me, finish(success(queued, "1"))).await, Verdict::Superseded);
     assert_eq!(cancel(store, "queued", "by hand").await, Some(Status::Enqueued));
     assert_eq!(store.release(me, &[]).await.unwrap().queued, 1, "the stuck one after all");
+}
+
+pub(crate) async fn a_queued_workflow_receives(site: Site) {
+    let me = sign_on(&*site.store, "a").await;
+    for status in ["ENQUEUED", "DELAYED"] {
+        let run = running(&*site.store, me, status).await;
+        let change = format!("update durable.workflows set status = '{status}', executor = null where key = {run}");
+        site.side_door().await.execute(&change).await;
+        for entries in [vec![send(message(status, "1"))], vec![send(message(status, "1")), send(message(status, "1"))]]
+        {
+            let verdicts = site.store.commit(me, &entries, false).await.unwrap();
+            assert_eq!(verdicts, vec![Verdict::Stored; entries.len()]);
+        }
+        assert_eq!(inbox(&*site.store, me, run).await.len(), 3);
+    }
+}
+
+pub(crate) async fn a_timeout_is_kept_until_it_begins_to_run(site: Site) {
+    let me = sign_on(&*site.store, "a").await;
+    let limited = |id| NewWorkflow { timeout: Some(Duration::from_millis(1_500)), ..workflow(id) };
+    commit(&*site.store, me, begin(&limited("lone"))).await;
+    site.store.commit(me, &[begin(&limited("one")), begin(&limited("two"))], false).await.unwrap();
+    commit(&*site.store, me, begin(&workflow("unlimited"))).await;
+    let mut door = site.side_door().await;
+    assert_eq!(door.number("select count(*) from durable.workflows where timeout = 1500000").await, 3);
+    assert_eq!(door.number("select count(*) from durable.workflows where timeout is null").await, 1);
+    assert_eq!(door.number("select count(*) from durable.workflows where deadline is not null").await, 0);
 }

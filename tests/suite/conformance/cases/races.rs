@@ -7,7 +7,8 @@ use durable_core::store::{Entry, Fence, Verdict};
 use tokio::sync::Barrier;
 
 use super::super::make::{
-    adopting, begin, child, depose, ending, finish, outcomes, record, records, running, sign_on, success, workflow,
+    adopting, begin, child, depose, ending, event, finish, item, message, outcomes, receiving, record, records,
+    running, send, sending, show, sign_on, success, workflow,
 };
 use super::super::site::Site;
 
@@ -37,7 +38,7 @@ pub(crate) async fn a_takeover_waits_for_a_flush_in_flight(site: Site) {
 
 pub(crate) async fn a_flush_waits_for_a_takeover_and_then_writes_nothing(site: Site) {
     let store = &*site.store;
-    let shapes: [fn(i64) -> Vec<Entry>; 7] = [
+    let shapes: [fn(i64) -> Vec<Entry>; 12] = [
         |_| vec![begin(&workflow("new"))],
         |run| vec![records([record(run, 1, "1")])],
         |run| vec![finish(success(run, "1"))],
@@ -45,6 +46,11 @@ pub(crate) async fn a_flush_waits_for_a_takeover_and_then_writes_nothing(site: S
         |run| vec![child(run, 1, &workflow("new"))],
         |run| vec![records([record(run, 1, "1"), record(run, 2, "2")])],
         |run| vec![begin(&workflow("new")), records([record(run, 1, "1")]), finish(success(run, "1"))],
+        |_| vec![send(message("w-0", "1"))],
+        |run| vec![sending(record(run, 1, "1"), message("w-0", "1"))],
+        |run| vec![show([event(run, "e", "1")])],
+        |run| vec![show([item(run, "s", "1")]), show([event(run, "e", "1")]), send(message("w-0", "1"))],
+        |run| vec![receiving(record(run, 1, "1"), 1)],
     ];
     for (number, shape) in (0..).zip(shapes) {
         let dead = sign_on(store, "dead").await;
@@ -67,6 +73,10 @@ pub(crate) async fn a_flush_waits_for_a_takeover_and_then_writes_nothing(site: S
         assert_eq!(outcomes(store, run).await, [], "shape {number}");
     }
     assert!(store.find("new").await.unwrap().is_none());
+    let mut door = site.side_door().await;
+    for table in ["messages", "events", "streams"] {
+        assert_eq!(door.number(&format!("select count(*) from durable.{table}")).await, 0, "{table}");
+    }
 }
 
 pub(crate) async fn two_adopters_share_without_overlap(site: Site) {

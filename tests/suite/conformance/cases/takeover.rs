@@ -148,3 +148,19 @@ pub(crate) async fn an_adopted_workflow_cannot_be_ended_by_its_former_run(Site {
     let second = Finish { attempt: 2, ..success(run, "1") };
     assert_eq!(commit(&*store, me, finish(second)).await, Verdict::Stored);
 }
+
+pub(crate) async fn a_deadline_comes_back_with_the_workflow(Site { store, .. }: Site) {
+    let dead = sign_on(&*store, "dead").await;
+    let limited = |id| NewWorkflow { deadline: Some(1_234_567), ..workflow(id) };
+    commit(&*store, dead, begin(&limited("lone"))).await;
+    let two = [begin(&limited("one-of-two")), begin(&workflow("unlimited"))];
+    store.commit(dead, &two, false).await.unwrap();
+    store.commit(dead, &[begin(&limited("careful"))], true).await.unwrap();
+    depose(&*store, dead).await;
+    let heir = sign_on(&*store, "heir").await;
+    let mut runs = store.adopt(&adopting(heir, 10)).await.unwrap().runs;
+    runs.sort_by(|a, b| a.id.cmp(&b.id));
+    let deadlines: Vec<_> = runs.iter().map(|it| (it.id.as_str(), it.deadline)).collect();
+    let at = Some(1_234_567);
+    assert_eq!(deadlines, [("careful", at), ("lone", at), ("one-of-two", at), ("unlimited", None)]);
+}

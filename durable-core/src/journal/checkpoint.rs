@@ -122,7 +122,7 @@ impl Claim {
     /// goes with it, or before it.
     pub(crate) async fn open(&self) {
         if self.execution.runtime.gate.is_shut() {
-            self.execution.stop(Signal::Suspend).await
+            self.execution.stop::<()>(Signal::Suspend).await;
         }
     }
 

@@ -90,7 +90,7 @@ pub(crate) fn to_date(micros: i64) -> DateTime<Utc> {
 /// A date as a moment of the database's clock. Parts of a microsecond count as a whole one, so that
 /// nobody wakes before it.
 pub(crate) fn from_date(date: DateTime<Utc>) -> i64 {
-    let up = i64::from(date.timestamp_subsec_nanos() % 1000 != 0);
+    let up = i64::from(!date.timestamp_subsec_nanos().is_multiple_of(1000));
     date.timestamp_micros().saturating_add(up).clamp(0, LATEST)
 }
 

@@ -195,7 +195,9 @@ impl Execution {
     fn answered(&self, number: u64, tells: &[String], verdict: Result<Verdict, StoreError>) -> Result<Verdict, Signal> {
         let signal = match verdict {
             Ok(stored @ (Verdict::Stored | Verdict::Existing(_))) => {
-                tells.iter().for_each(|id| self.runtime.tell(id));
+                for id in tells {
+                    self.runtime.tell(id);
+                }
                 self.durability.reached(number);
                 return Ok(stored);
             }

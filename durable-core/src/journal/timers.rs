@@ -91,7 +91,9 @@ impl Timers {
         let due = std::mem::replace(&mut state.waiting, later);
         let next = state.waiting.keys().next().map(|(at, _)| u64::try_from(at - now).unwrap_or_default());
         drop(state);
-        due.into_values().for_each(|it| it.waker.wake());
+        for waiter in due.into_values() {
+            waiter.waker.wake();
+        }
         next.map(Duration::from_micros)
     }
 }

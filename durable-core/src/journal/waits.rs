@@ -337,13 +337,11 @@ impl Waiting<'_> {
         let mut state = lock(&self.waits.state);
         let released = state.released;
         let Some(slot) = state.slots.get_mut(&self.key) else { return Poll::Pending }; // it is there until the drop
-        match answer(slot, released) {
-            Some(answer) => Poll::Ready(answer),
-            None => {
-                slot.waker = Some(waker.clone());
-                Poll::Pending
-            }
+        if let Some(answer) = answer(slot, released) {
+            return Poll::Ready(answer);
         }
+        slot.waker = Some(waker.clone());
+        Poll::Pending
     }
 }
 

@@ -139,8 +139,8 @@ impl Asked {
             return Ok(Some(claim.decode(Codec::PLAIN, record).await));
         }
         claim.open().await;
-        let mut wait = BodyWait::new(claim, self.want(), self.timeout);
-        let came = wait.next("get_event", || Activity::Event(Arc::clone(&self.name))).await;
+        let mut waiting = BodyWait::new(claim, self.want(), self.timeout);
+        let came = waiting.next("get_event", || Activity::Event(Arc::clone(&self.name))).await;
         let value = match came {
             Some(News::Event(value)) => value,
             _ => None,

@@ -93,9 +93,9 @@ impl<T: Payload> Made<T> {
         let topic: Arc<str> = self.topic.as_str().into();
         let want =
             Want::Message { id: Arc::clone(&execution.id), workflow: execution.row.key, topic: Arc::clone(&topic) };
-        let mut wait = BodyWait::new(claim, want, self.timeout);
+        let mut waiting = BodyWait::new(claim, want, self.timeout);
         loop {
-            let news = wait.next("recv", || Activity::Message(Arc::clone(&topic))).await;
+            let news = waiting.next("recv", || Activity::Message(Arc::clone(&topic))).await;
             let Some(News::Message { key, payload }) = news else {
                 claim.keep(operation, done(None)).await;
                 return Ok(None);
@@ -107,7 +107,7 @@ impl<T: Payload> Made<T> {
             // Another call of this run has taken it a moment ago: once that is durable, the
             // database shows the next one.
             execution.settle().await;
-            wait.again();
+            waiting.again();
         }
     }
 

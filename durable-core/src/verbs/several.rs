@@ -94,10 +94,7 @@ where
     claim.open().await;
     let execution = &claim.execution;
     let _doing = execution.doing(Activity::Result(Ids(handles).to_string()));
-    let index = match first(handles, true).await {
-        Ok(index) => index,
-        Err(_) => return execution.stop(Signal::Suspend).await,
-    };
+    let Ok(index) = first(handles, true).await else { return execution.stop(Signal::Suspend).await };
     let outcome = claim.encode(Codec::PLAIN, operation, &index)?;
     claim.keep(operation, Done { outcome: Some(outcome), attempts: 1, ..Done::default() }).await;
     Ok(index)

@@ -79,7 +79,7 @@ async fn sleep_in_body(claim: &Claim, wake: impl FnOnce() -> i64) {
     let timers = &execution.runtime.timers;
     let _doing = execution.doing(Activity::Sleep);
     if timers.until(wake).await == Rang::Released {
-        execution.stop(Signal::Suspend).await
+        execution.stop::<()>(Signal::Suspend).await;
     }
 }
 
@@ -104,7 +104,7 @@ async fn refuse(place: &Place) {
         Place::Step(scope) => {
             let refusal =
                 scope.refusal("`durable::sleep`", "call it in the workflow's body, or sleep with `tokio::time::sleep`");
-            scope.execution.stop(Signal::Park(refusal.to_string())).await
+            scope.execution.stop::<()>(Signal::Park(refusal.to_string())).await;
         }
         Place::Transaction(scope) => scope.refuse("`durable::sleep`").await,
         Place::Outside | Place::Body(_) => {}

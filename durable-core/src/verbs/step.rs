@@ -329,7 +329,7 @@ impl<R: Send> Run<'_, '_, R> {
         let _doing = execution.doing(Activity::Pause(self.name));
         let timers = &execution.runtime.timers;
         if timers.until(timers.clock.after(pause)).await == Rang::Released {
-            execution.stop(Signal::Suspend).await
+            execution.stop::<()>(Signal::Suspend).await;
         }
     }
 

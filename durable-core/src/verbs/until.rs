@@ -80,7 +80,7 @@ impl<'a> BodyWait<'a> {
 pub(super) async fn wait_outside(runtime: &Runtime, want: Want, timeout: Duration) -> Result<Option<News>, ()> {
     let until = runtime.timers.clock.after(timeout);
     let waiting = runtime.waits.wait(want, false);
-    let wait = async {
+    let whichever = async {
         if let Some(news) = waiting.first().await {
             return Ok(Some(news));
         }
@@ -92,7 +92,7 @@ pub(super) async fn wait_outside(runtime: &Runtime, want: Want, timeout: Duratio
     };
     tokio::select! {
         biased;
-        waited = wait => waited,
+        waited = whichever => waited,
         () = runtime.gate.reached(Level::Aborting) => Err(()),
     }
 }

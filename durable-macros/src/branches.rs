@@ -208,8 +208,10 @@ fn facade(input: TokenStream) -> (Facade, TokenStream) {
     (Facade::renamed(name), tokens.collect())
 }
 
-/// The faults, in the place of an expression of whatever type is wanted there.
+/// The faults, in the place of an expression. The last one is its value: an error has every type, and nothing more is
+/// said of it.
 fn refused(faults: Faults) -> TokenStream {
-    let told: Vec<TokenStream> = faults.tell_each();
-    quote!({ #(#told;)* ::core::unreachable!() })
+    let mut told = faults.tell_each();
+    let last = told.pop();
+    quote!({ #(#told;)* #last })
 }

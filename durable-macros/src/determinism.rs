@@ -26,8 +26,14 @@ enum Place {
     End,
     /// The same, and the last word is the beginning of one.
     EndBegins,
+    /// They are the name of a method.
+    Method,
     /// It is this, and a macro.
     Macro,
+    /// The same, and an `async` block is in what it is given.
+    MacroOfAsync,
+    /// The path ends with them, and an `async` block is in what it is given.
+    EndOfAsync,
 }
 
 /// Why not, and what to write instead.
@@ -36,9 +42,18 @@ enum Advice {
     Clock,
     Id,
     Lot,
-    Wait,
+    Sleep,
+    SleepUntil,
+    Timeout,
+    Interval,
     Task,
+    Spawn,
+    Set,
     Race,
+    Order,
+    Join,
+    TryJoin,
+    JoinAll,
     World,
     Surroundings,
 }
@@ -47,9 +62,13 @@ const fn rule(path: &'static [&'static str], place: Place, advice: Advice) -> Ru
     Rule { path, place, advice }
 }
 
-use Advice::{Clock, Id, Lot, Race, Surroundings, Task, Wait, World};
-use Place::{Beginning, End, EndBegins, Macro};
+use Advice::{
+    Clock, Id, Interval, Join, JoinAll, Lot, Order, Race, Set, Sleep, SleepUntil, Spawn, Surroundings, Task, Timeout,
+    TryJoin, World,
+};
+use Place::{Beginning, End, EndBegins, EndOfAsync, Macro, MacroOfAsync, Method};
 
+/// The first that matches counts.
 const RULES: &[Rule] = &[
     rule(&["Utc", "now"], End, Clock),
     rule(&["Local", "now"], End, Clock),
@@ -61,25 +80,36 @@ const RULES: &[Rule] = &[
     rule(&["rand"], Beginning, Lot),
     rule(&["fastrand"], Beginning, Lot),
     rule(&["thread_rng"], End, Lot),
-    rule(&["time", "sleep"], End, Wait),
-    rule(&["time", "sleep_until"], End, Wait),
-    rule(&["time", "timeout"], End, Wait),
-    rule(&["time", "timeout_at"], End, Wait),
-    rule(&["time", "interval"], End, Wait),
-    rule(&["time", "interval_at"], End, Wait),
-    rule(&["thread", "sleep"], End, Wait),
+    rule(&["time", "sleep"], End, Sleep),
+    rule(&["time", "sleep_until"], End, SleepUntil),
+    rule(&["time", "timeout"], End, Timeout),
+    rule(&["time", "timeout_at"], End, Timeout),
+    rule(&["time", "interval"], End, Interval),
+    rule(&["time", "interval_at"], End, Interval),
+    rule(&["thread", "sleep"], End, Sleep),
     rule(&["thread", "spawn"], End, Task),
     rule(&["thread", "scope"], End, Task),
-    rule(&["tokio", "spawn"], End, Task),
-    rule(&["tokio", "task"], Beginning, Task),
-    rule(&["task", "spawn"], End, Task),
+    rule(&["tokio", "spawn"], End, Spawn),
+    rule(&["task", "spawn"], End, Spawn),
+    rule(&["task", "spawn_local"], End, Spawn),
     rule(&["task", "spawn_blocking"], End, Task),
-    rule(&["task", "spawn_local"], End, Task),
-    rule(&["JoinSet", "new"], End, Task),
+    rule(&["JoinSet", "new"], End, Set),
+    rule(&["tokio", "task"], Beginning, Task),
     rule(&["tokio", "select"], Macro, Race),
     rule(&["futures", "select"], Macro, Race),
     rule(&["futures", "select_biased"], Macro, Race),
     rule(&["futures_util", "select"], Macro, Race),
+    rule(&["FuturesUnordered", "new"], End, Order),
+    rule(&["buffer_unordered"], Method, Order),
+    rule(&["for_each_concurrent"], Method, Order),
+    rule(&["tokio", "join"], MacroOfAsync, Join),
+    rule(&["futures", "join"], MacroOfAsync, Join),
+    rule(&["futures_util", "join"], MacroOfAsync, Join),
+    rule(&["tokio", "try_join"], MacroOfAsync, TryJoin),
+    rule(&["futures", "try_join"], MacroOfAsync, TryJoin),
+    rule(&["futures_util", "try_join"], MacroOfAsync, TryJoin),
+    rule(&["join_all"], EndOfAsync, JoinAll),
+    rule(&["try_join_all"], EndOfAsync, JoinAll),
     rule(&["std", "fs"], Beginning, World),
     rule(&["tokio", "fs"], Beginning, World),
     rule(&["fs", "read"], End, World),
@@ -108,11 +138,36 @@ impl Advice {
             Clock => "gives another time when the workflow runs again after a restart: write `durable::now().await`",
             Id => "gives another id when the workflow runs again after a restart: write `durable::uuid().await`",
             Lot => "gives another number when the workflow runs again after a restart: write `durable::random().await`",
-            Wait => "begins anew when the workflow runs again after a restart: move it into a `#[step]`",
+            Sleep => "begins anew when the workflow runs again after a restart: write `durable::sleep(..).await`",
+            SleepUntil => {
+                "begins anew when the workflow runs again after a restart: write `durable::sleep_until(..).await`"
+            }
+            Timeout => {
+                "begins anew when the workflow runs again after a restart: write `durable::select!` with `durable::sleep(..)`, or `#[step(timeout = \"..\")]`"
+            }
+            Interval => {
+                "begins anew when the workflow runs again after a restart: write a loop with `durable::sleep(..).await`"
+            }
+            Spawn => "starts something that nobody finds again after a restart: write `durable::spawn(..)`",
+            Set => {
+                "starts something that nobody finds again after a restart: write `durable::map(..)`, or `durable::spawn(..)` for each"
+            }
+            Order => {
+                "goes by who is ready first, which can be another one when the workflow runs again after a restart: write `durable::map(..)`"
+            }
+            Join => {
+                "numbers the calls in its `async` blocks as they get on, which can be otherwise when the workflow runs again after a restart: write `durable::join!`"
+            }
+            TryJoin => {
+                "numbers the calls in its `async` blocks as they get on, which can be otherwise when the workflow runs again after a restart: write `durable::join!`, and `?` behind the results"
+            }
+            JoinAll => {
+                "numbers the calls in its `async` blocks as they get on, which can be otherwise when the workflow runs again after a restart: write `durable::map(..)`"
+            }
             Task => {
                 "starts something that nobody finds again after a restart: make it a workflow and `.start()` it, or move it into a `#[step]`"
             }
-            Race => "can choose another branch when the workflow runs again after a restart: move it into a `#[step]`",
+            Race => "can choose another branch when the workflow runs again after a restart: write `durable::select!`",
             World => "happens again when the workflow runs again after a restart: move it into a `#[step]`",
             Surroundings => {
                 "can differ where the workflow runs again after a restart: take it as an argument, or move it into a `#[step]`"
@@ -151,11 +206,23 @@ fn check_path(tokens: &[TokenTree], at: usize, length: usize, faults: &mut Fault
     let words: Vec<&str> = words.iter().map(|word| word.strip_prefix("r#").unwrap_or(word)).collect();
     let after = tokens.get(at + length);
     let is_macro = is_punct(after, '!');
-    // A method, a field, a name that is bound, or ours.
-    if words[0] == "durable" || (words.len() == 1 && (is_punct(before(tokens, at), '.') || !is_call(after))) {
+    let is_method = words.len() == 1 && is_punct(before(tokens, at), '.');
+    // A field, a name that is bound, or ours.
+    if words[0] == "durable" || (words.len() == 1 && !is_call(after)) {
         return;
     }
-    if let Some(rule) = RULES.iter().find(|rule| rule.matches(&words, is_macro)) {
+    let kind = match (is_macro, is_method) {
+        (true, _) => Kind::Macro,
+        (_, true) => Kind::Method,
+        _ => Kind::Function,
+    };
+    // What it is given stands behind it, after the `!` of a macro or the types for it.
+    let given = || {
+        tokens[at + length..]
+            .iter()
+            .find_map(|it| if let TokenTree::Group(group) = it { Some(group.stream()) } else { None })
+    };
+    if let Some(rule) = RULES.iter().find(|rule| rule.matches(&words, kind, given)) {
         let shown = format!("{}{}", words.join("::"), if is_macro { "!" } else { "" });
         let out = "if it is harmless here, `#[workflow(nondeterminism = \"allow\")]` turns this check off";
         let path: TokenStream = path.iter().cloned().collect();
@@ -163,12 +230,23 @@ fn check_path(tokens: &[TokenTree], at: usize, length: usize, faults: &mut Fault
     }
 }
 
+/// What a path is the name of.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Function,
+    Method,
+    Macro,
+}
+
 impl Rule {
-    fn matches(&self, words: &[&str], is_macro: bool) -> bool {
+    fn matches(&self, words: &[&str], kind: Kind, given: impl Fn() -> Option<TokenStream>) -> bool {
         let (last, before) = self.path.split_last().expect("a rule has a word");
         match self.place {
-            Macro => is_macro && words == self.path,
-            _ if is_macro => false,
+            Macro => kind == Kind::Macro && words == self.path,
+            MacroOfAsync => kind == Kind::Macro && words == self.path && given().is_some_and(has_async),
+            Method => kind == Kind::Method && words == self.path,
+            _ if kind != Kind::Function => false,
+            EndOfAsync => words.ends_with(self.path) && given().is_some_and(has_async),
             Beginning => {
                 words.len() > self.path.len()
                     && words.starts_with(self.path)
@@ -179,6 +257,25 @@ impl Rule {
             EndBegins => words.split_last().is_some_and(|(end, rest)| end.starts_with(last) && rest.ends_with(before)),
         }
     }
+}
+
+/// Whether there is an `async` block or closure, but for those that are given to one of ours: a call has its position
+/// from the moment it is made.
+fn has_async(tokens: TokenStream) -> bool {
+    let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+    let mut at = 0;
+    while at < tokens.len() {
+        match &tokens[at] {
+            TokenTree::Ident(word) if word == "async" => return true,
+            TokenTree::Ident(word) if word == "durable" => {
+                at += until(&tokens[at..], |it| matches!(it, TokenTree::Group(_)));
+            }
+            TokenTree::Group(group) if has_async(group.stream()) => return true,
+            _ => {}
+        }
+        at += 1;
+    }
+    false
 }
 
 /// How many tokens the path has that begins here: words with `::` between them, up to the last word.
@@ -244,6 +341,15 @@ mod tests {
             "time::timeout(second, call).await",
             "std::thread::sleep(second)",
             "let a = tokio::spawn(async {});",
+            "tokio::task::spawn(async {})",
+            "let mut set = tokio::task::JoinSet::new();",
+            "tokio::join!(async { a().await; b().await }, c())",
+            "futures::try_join!(a(), async move { b().await })",
+            "futures::future::join_all(ids.iter().map(|id| async move { a(id).await })).await",
+            "join_all::<Vec<_>>(vec![go(async {})]).await",
+            "let mut all = FuturesUnordered::new();",
+            "stream::iter(ids).map(a).buffer_unordered(8)",
+            "ids.for_each_concurrent::<u8>(None, a).await",
             "tokio::task::spawn_blocking(|| 1)",
             "tokio::select! { a = b => {} }",
             "std::fs::read_to_string(path)?",
@@ -265,6 +371,12 @@ mod tests {
             "durable::sleep(second).await",
             "sleep(second).await",
             "tokio::join!(a, b)",
+            "tokio::join!(a(x), b(&y)); let c = async {};",
+            "tokio::join!(durable::step(\"a\", async { 1 }), durable::step(\"b\", async { 2 }))",
+            "join_all(ids.iter().map(|id| a(id))).await",
+            "durable::join!(async { a().await }, b())",
+            "durable::select! { a = async { b().await } => a, c = d() => c }",
+            "all.join_all(async {}); let buffer_unordered = 1;",
             "let now = clock.now(); self.rand.thread_rng()",
             "let client: reqwest::Client = durable::state::<reqwest::Client>();",
             "reqwest::Url::parse(text)?",

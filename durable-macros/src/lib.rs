@@ -98,12 +98,26 @@ use proc_macro::TokenStream;
 /// }
 /// ```
 ///
+/// ## `timeout = "1h"`
+///
+/// How long the workflow may take, from when it begins to run for the first time; then it is cancelled. Restarts do not
+/// prolong it. Without the option there is no limit.
+///
+/// ```no_run
+/// # use durable::prelude::*;
+/// #[workflow(timeout = "1h30m")]
+/// async fn quote(item: String) -> Result<u64> {
+///     Ok(item.len() as u64)
+/// }
+/// ```
+///
 /// ## `nondeterminism = "allow"`
 ///
 /// After a restart the body runs again, and its steps give what they have given before; so it has to make the same calls
 /// again. What would come out differently is an error of the compiler, which names what to write instead: clocks
 /// (`Utc::now`, `Instant::now`), ids and numbers drawn by lot (`Uuid::new_v4`, `rand`, `fastrand`), waiting
-/// (`tokio::time::sleep`, `timeout`), tasks and threads (`tokio::spawn`, `thread::spawn`), races (`tokio::select!`), and
+/// (`tokio::time::sleep`, `timeout`), tasks and threads (`tokio::spawn`, `thread::spawn`), races (`tokio::select!`,
+/// `FuturesUnordered`), `async` blocks that are polled by turns (`tokio::join!`, `join_all`; calls in them are fine), and
 /// the world (`std::fs`, `std::env::var`, `reqwest`). This option turns that off, where it is known to be harmless.
 ///
 /// The check sees names and no meaning. It does not see what a called function does, and not what was imported under

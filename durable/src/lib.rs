@@ -48,6 +48,14 @@
 //! | [`#[step]`](macro@step) | a function or method | records what it returns |
 //! | [`#[transaction]`](transaction) | a function that takes a connection | commits its SQL and the record together |
 //! | [`#[durable::test]`](macro@test) | an async test | gives it an engine of its own |
+//!
+//! | in a workflow's body | what it does |
+//! |---|---|
+//! | [`durable::join!`](join!) | several parts at the same time, and all of their results |
+//! | [`durable::map`](map) | the same for many items, so many at once |
+//! | [`durable::spawn`](spawn) | a part beside the rest of the body |
+//! | [`durable::select!`](select!) | the first of several, recorded |
+//! | [`durable::now`](now), [`uuid`](uuid), [`random`](random) | asked once, recorded |
 
 pub use durable_core::{
     BranchHandle, Builder, CancelCall, Cancellation, Durable, Error, ErrorKind, EventValue, Filter, Level, Map, Outbox,

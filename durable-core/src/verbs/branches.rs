@@ -54,7 +54,6 @@ impl Fork {
     /// A future that works in a branch; where the call is misplaced, one that never does anything.
     ///
     /// It lies on the heap, so that a workflow's future does not grow by copies of its parts.
-    #[expect(clippy::type_complexity, reason = "a name for it would have to name a future that has none")]
     pub(super) fn arm<F: Future>(
         &self,
         number: Option<usize>,
@@ -116,6 +115,7 @@ macro_rules! joins {
         $(
             /// Not public API. Used by generated code.
             #[doc(hidden)]
+            #[allow(clippy::too_many_arguments, reason = "one for each arm, and generated code gives them")]
             pub fn $name<$($future: Future),+>($($arm: $future),+) -> impl Future<Output = ($($future::Output,)+)> {
                 $(
                     let fork = Fork::here(JOIN);

@@ -173,7 +173,7 @@ struct Working<'a, R> {
     running: FuturesUnordered<Numbered<'a, R>>,
 }
 
-impl<'a, R> Working<'a, R> {
+impl<R> Working<'_, R> {
     /// Starts as many items as may be worked on.
     fn start(&mut self) {
         while self.running.len() < self.made.limit {

@@ -48,6 +48,7 @@ macro_rules! selects {
 
             /// Not public API. Used by generated code.
             #[doc(hidden)]
+            #[allow(clippy::too_many_arguments, reason = "one for each arm, and generated code gives them")]
             pub fn $name<$($future: Future),+>($($arm: $future),+) -> impl Future<Output = $won<$($future::Output),+>> {
                 let fork = Fork::here(SELECT);
                 $(let mut $arm = Some(fork.arm(Some($number), $arm));)+

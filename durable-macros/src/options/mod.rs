@@ -46,6 +46,7 @@ pub(crate) const WORKFLOW: Table = Table {
     known: &[
         Known { key: "name", form: r#"name = "charge-order""#, read: values::name },
         Known { key: "max_recoveries", form: "max_recoveries = 5", read: values::count },
+        Known { key: "timeout", form: r#"timeout = "1h""#, read: values::limit },
         Known { key: "nondeterminism", form: r#"nondeterminism = "allow""#, read: values::allow },
         CRATE,
     ],

@@ -61,7 +61,7 @@ pub(super) fn pause(value: &Value) -> Result<TokenStream, Mistake> {
 
 pub(super) fn limit(value: &Value) -> Result<TokenStream, Mistake> {
     if milliseconds(value)? == 0 {
-        return Err(Mistake::Value("of zero leaves no time for an attempt; for no limit, leave it out".to_owned()));
+        return Err(Mistake::Value("of zero leaves no time at all; for no limit, leave it out".to_owned()));
     }
     let limit = pause(value)?;
     Ok(quote!(::core::option::Option::Some(#limit)))

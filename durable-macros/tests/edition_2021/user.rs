@@ -52,10 +52,21 @@ impl Shop {
     }
 }
 
+#[::renamed::workflow(crate = "renamed", timeout = "1h")]
+async fn branches(order: u32) -> Result<u32> {
+    let (left, right) = ::renamed::join!(charge(&order), async { digest(order).await });
+    let won = ::renamed::select! {
+        digested = digest(right) => digested,
+        charged = charge(&order) => charged?,
+    };
+    Result::Ok(left? + won)
+}
+
 #[::renamed::test(crate = "renamed")]
 async fn sells(_app: ::renamed::testing::TestApp) {}
 
 fn main() {
     let _call = checkout(1, 2).id("x");
     let _call = Shop.open(1).id("y");
+    let _call = branches(1).id("z");
 }

@@ -19,6 +19,7 @@ fn backup() -> ::durable::WorkflowCall<
             fingerprint: 1899606682773569821i64,
             options: ::durable::__private::WorkflowOptions {
                 max_recoveries: 5,
+                timeout: ::core::option::Option::Some(::core::time::Duration::from_millis(5400000)),
                 ..::durable::__private::WorkflowOptions::DEFAULT
             },
             run: |arguments| {

@@ -1,4 +1,4 @@
-#[workflow(name = "nightly-backup", max_recoveries = 5)]
+#[workflow(name = "nightly-backup", max_recoveries = 5, timeout = "1h30m")]
 #[deprecated]
 #[tracing::instrument]
 async fn backup() -> Result<(), BackupError> {

@@ -76,7 +76,7 @@ async fn branching_flow(key: String, postgres: bool) -> Result<String> {
     .stop_on_error()
     .await;
     let won = durable::select! {
-        _ = async { noted(&key, "loser").await; std::future::pending::<()>().await } => String::new(),
+        () = async { noted(&key, "loser").await; std::future::pending::<()>().await } => String::new(),
         won = async { [noted(&key, "winner").await, noted(&key, "wins").await].concat() } => won,
     };
     Ok(format!("{left}, {right}, {:?}, {won}, {}", stopped.unwrap_err(), spawned.await))

@@ -159,7 +159,7 @@ async fn a_map_works_on_so_many_at_once_and_keeps_the_order(stage: &Stage) {
 #[step]
 async fn check(key: &str, item: u32) -> Result<u32, String> {
     count(format!("{key} {item}"));
-    if item % 2 == 0 { Err(format!("{item} is even")) } else { Ok(item) }
+    if item.is_multiple_of(2) { Err(format!("{item} is even")) } else { Ok(item) }
 }
 
 #[workflow]
@@ -188,7 +188,7 @@ async fn a_map_collects_errors_and_replays_them(stage: &Stage) {
 async fn fails_when_told(key: &str, item: u32) -> Result<u32, String> {
     count(format!("{key} {item}"));
     gate(&format!("{key} {item}")).acquire().await.unwrap().forget();
-    if item % 2 == 0 { Err(format!("{item} is even")) } else { Ok(item) }
+    if item.is_multiple_of(2) { Err(format!("{item} is even")) } else { Ok(item) }
 }
 
 #[workflow]
@@ -267,9 +267,8 @@ struct Dropped(String);
 impl Drop for Dropped {
     fn drop(&mut self) {
         count(format!("{} dropped", self.0));
-        if self.0.ends_with("badly") && !std::thread::panicking() {
-            panic!("a destructor panics, and no other one must suffer for it");
-        }
+        let badly = self.0.ends_with("badly") && !std::thread::panicking();
+        assert!(!badly, "a destructor panics, and no other one must suffer for it");
     }
 }
 

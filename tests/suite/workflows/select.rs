@@ -88,7 +88,7 @@ async fn two_are_ready() -> Result<Vec<u32>> {
     let mut all = Vec::new();
     for _ in 0..20 {
         all.push(durable::select! {
-            _ = std::future::pending::<()>() => 1,
+            () = std::future::pending() => 1,
             number = std::future::ready(2) => number,
             number = std::future::ready(3) => number,
         });
@@ -117,7 +117,7 @@ async fn handled(key: String, way: u32) -> Result<String> {
                     1 => return Ok(wait_for(&key, "in the handler").await),
                     2 => Err(Error::msg("handed up"))?,
                     _ if rounds.len() == 2 => return Ok(more),
-                    _ => continue,
+                    _ => {}
                 }
             }
             () = std::future::pending() => (),

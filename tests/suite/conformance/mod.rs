@@ -191,6 +191,8 @@ every_store_passes! {
             a_flush_waits_for_a_takeover_and_then_writes_nothing,
             two_adopters_share_without_overlap,
             two_executors_begin_the_same_ids_once,
+            two_senders_of_the_same_idempotency_keys_are_heard_once,
+            a_cancellation_of_a_family_meets_its_ends,
             two_records_for_one_position_leave_one,
         ;
         queues:

@@ -29,7 +29,7 @@ impl PostgresStore {
         }
         if let Some(lacking) = row.try_get::<Option<Vec<i64>>, _>("lacking")? {
             let statuses: Vec<Option<String>> = row.try_get("statuses")?;
-            return without_receivers(entries, lacking.into_iter().zip(statuses).collect());
+            return without_receivers(entries, &lacking.into_iter().zip(statuses).collect());
         }
         let begun: Option<Vec<i64>> = row.try_get("begun")?;
         let done: Option<Vec<i64>> = row.try_get("done")?;
@@ -156,7 +156,7 @@ fn bind(mut query: PgQuery, parts: &Parts<'_>) -> PgQuery {
 
 /// Nothing was stored, because these messages have nobody to receive them: their entries are judged,
 /// and the others are to be sent without them.
-fn without_receivers(entries: &[&Entry], lacking: HashMap<i64, Option<String>>) -> Result<Judged, StoreError> {
+fn without_receivers(entries: &[&Entry], lacking: &HashMap<i64, Option<String>>) -> Result<Judged, StoreError> {
     let mut judged = Judged::all(&Verdict::Stored, entries);
     for (index, entry) in entries.iter().enumerate() {
         let nobody = entry.messages.iter().find_map(|it| Some((&it.to, lacking.get(&it.key)?)));

@@ -15,12 +15,15 @@ const TRIES: usize = 5;
 
 texts! {
     /// $1 id, $2 reason, $3 whether with everything below. The lock waits for an end that is being
-    /// written, and then sees it. The walk goes on below those that have come to an end.
+    /// written, and then sees it. The walk goes on below those that have come to an end; the offset
+    /// keeps it on the index of parents, a look for each workflow of the family.
     cancel = format!(
         "with recursive family (key) as (
              select key from durable.workflows where id = $1::text
              union
-             select w.key from family f join durable.workflows w on w.parent = f.key where $3::boolean),
+             select c.key from family f
+              cross join lateral (
+                    select w.key from durable.workflows w where w.parent = f.key and $3::boolean offset 0) c),
          before as materialized (
              select w.key, w.id, w.status, w.executor from durable.workflows w
               where w.key in (select key from family) and (w.status not in {TERMINAL} or w.id = $1::text)

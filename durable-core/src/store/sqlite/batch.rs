@@ -260,9 +260,9 @@ impl SqliteStore {
         let message = |query, it: &Of<'_, NewMessage>| bind_message(query, it.row);
         let emission = |query, it: &Of<'_, Emission>| bind_emission(query, it.row);
         let sent = self.in_chunks(connection, fence, &texts.messages, &parts.messages, message).await?;
-        let set = self.in_chunks(connection, fence, &texts.events, &parts.events, emission).await?;
-        let put = self.in_chunks(connection, fence, &texts.items, &parts.items, emission).await?;
-        if sent + set + put < (parts.messages.len() + parts.events.len() + parts.items.len()) as u64 {
+        let events = self.in_chunks(connection, fence, &texts.events, &parts.events, emission).await?;
+        let items = self.in_chunks(connection, fence, &texts.items, &parts.items, emission).await?;
+        if sent + events + items < (parts.messages.len() + parts.events.len() + parts.items.len()) as u64 {
             return Ok(None);
         }
         let mut received = 0;
@@ -270,7 +270,7 @@ impl SqliteStore {
             let keys: Vec<i64> = parts.received.iter().map(|it| *it.row).collect();
             received = self.receive(connection, fence, &keys).await?;
         }
-        Ok(Some(sent + set + put + received))
+        Ok(Some(sent + events + items + received))
     }
 
     /// Sends rows in as few statements as they need, and gives how many rows were written.

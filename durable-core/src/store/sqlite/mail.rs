@@ -1,9 +1,9 @@
 //! Messages in SQLite, one by one: alone, on the careful path, and on users' connections.
 
-use sqlx::{Row, SqliteConnection};
+use sqlx::SqliteConnection;
 
-use super::super::decode::status;
-use super::super::decode_talk::Sent;
+use super::super::decode::decode;
+use super::super::decode_talk::{Sent, SentRow};
 use super::super::moment::Moment;
 use super::super::parts::TERMINAL;
 use super::super::texts::texts;
@@ -29,7 +29,7 @@ texts! {
          on conflict do nothing"
     );
     /// Why a message was not written. ?1 its key; ?2 the id it is for; ?3 its idempotency key.
-    why = "select (select status from durable_workflows where id = ?2) as status,
+    why = "select 0 as sent, (select status from durable_workflows where id = ?2) as status,
                   exists (select 1 from durable_messages where key = ?1)
                   or exists (select 1 from durable_messages
                               where workflow = (select key from durable_workflows where id = ?2)
@@ -87,12 +87,7 @@ impl SqliteStore {
             return Ok(Sent::Now);
         }
         let query = self.query(&self.texts.mail.why).bind(message.key).bind(&message.to);
-        let row = query.bind(&message.idempotency_key).fetch_one(connection).await?;
-        if row.try_get("there")? {
-            return Ok(Sent::Before);
-        }
-        let word: Option<&str> = row.try_get("status")?;
-        Ok(Sent::NoReceiver(word.map(status).transpose()?))
+        decode::<_, SentRow, _>(&query.bind(&message.idempotency_key).fetch_one(connection).await?)
     }
 
     pub(super) async fn receive(

@@ -1,7 +1,7 @@
 //! One look at everything that is waited for.
 
 use durable_core::Status;
-use durable_core::store::{Costs, EmissionKind, Finish, FoundEvent, Mark, NewMessage, Store, Wanted};
+use durable_core::store::{Costs, Finish, FoundEvent, Mark, NewMessage, Store, Wanted};
 
 use super::super::make::{
     begin, cancel, commit, event, finish, item, message, record, records, running, send, show, sign_on, success,
@@ -38,9 +38,9 @@ pub(crate) async fn one_look_finds_everything(Site { store, .. }: Site) {
         events: vec![(text("nobody"), text("e")), (text("w"), text("none")), (text("w"), text("e"))],
         streams: vec![(text("w"), text("none"), Mark::default()), (text("w"), text("s"), Mark::default())],
     };
-    let spent = store.costs();
+    let earlier = store.costs();
     let found = store.look(&wanted).await.unwrap();
-    assert_eq!(store.costs() - spent, Costs { statements: 1, ..Costs::default() });
+    assert_eq!(store.costs() - earlier, Costs { statements: 1, ..Costs::default() });
     assert!(found.now >= before && found.now - before < 60_000_000);
     assert_eq!(found.cancelled, [cancelled]);
     let mut ends: Vec<_> = found.ends.iter().map(|it| (it.id.as_str(), it.status)).collect();
@@ -174,9 +174,8 @@ pub(crate) async fn a_look_for_thousands_is_one_statement(Site { store, .. }: Si
             found
                 .events
                 .iter()
-                .flat_map(|it| Some((it.index, it.value.as_ref()?)))
+                .filter_map(|it| Some((it.index, it.value.as_ref()?)))
                 .all(|(index, it)| *it == all[index].id)
         );
     }
-    assert_eq!(event(0, "e", "1").kind, EmissionKind::Event);
 }

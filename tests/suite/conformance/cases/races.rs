@@ -7,8 +7,8 @@ use durable_core::store::{Entry, Fence, Verdict};
 use tokio::sync::Barrier;
 
 use super::super::make::{
-    adopting, begin, child, depose, ending, event, finish, item, message, outcomes, receiving, record, records,
-    running, send, sending, show, sign_on, success, workflow,
+    adopting, begin, child, depose, ending, event, finish, item, message, once, outcomes, receiving, record, records,
+    running, send, sending, show, sign_on, success, waiting, workflow,
 };
 use super::super::site::Site;
 
@@ -145,6 +145,55 @@ pub(crate) async fn two_executors_begin_the_same_ids_once(site: Site) {
     assert_eq!(stored, ROUNDS * IDS);
     let all = site.store.list(&durable_core::Filter::new().limit(10_000)).await.unwrap();
     assert_eq!(all.len(), ROUNDS * IDS);
+}
+
+/// Sends messages with the same idempotency keys, over and over.
+async fn send_all(site: Site, fence: Fence, start: Arc<Barrier>, backwards: bool) {
+    let store = site.second().await;
+    for round in 0..ROUNDS {
+        let key = |number| format!("{round}-{number}");
+        let mut all: Vec<_> = (0..IDS).map(|number| send(once("w", &key(number), &key(number)))).collect();
+        if backwards {
+            all.reverse();
+        }
+        start.wait().await;
+        assert_eq!(store.commit(fence, &all, false).await.unwrap(), vec![Verdict::Stored; IDS]);
+    }
+    store.close().await;
+}
+
+pub(crate) async fn two_senders_of_the_same_idempotency_keys_are_heard_once(site: Site) {
+    let (a, b) = (sign_on(&*site.store, "a").await, sign_on(&*site.store, "b").await);
+    let run = running(&*site.store, a, "w").await;
+    let start = Arc::new(Barrier::new(2));
+    let first = tokio::spawn(send_all(site.clone(), a, start.clone(), false));
+    let second = tokio::spawn(send_all(site.clone(), b, start, true));
+    first.await.expect("it does not panic");
+    second.await.expect("it does not panic");
+    let stored = site.side_door().await.number("select count(*) from durable.messages").await;
+    assert_eq!(usize::try_from(stored), Ok(ROUNDS * IDS));
+    assert_eq!(waiting(&*site.store, run, "").await.map(|it| it.payload.starts_with("0-")), Some(true));
+}
+
+pub(crate) async fn a_cancellation_of_a_family_meets_its_ends(site: Site) {
+    let me = sign_on(&*site.store, "a").await;
+    for round in 0..10 {
+        let root = running(&*site.store, me, &format!("w-{round}")).await;
+        let all: Vec<_> = (0..50).map(|number| workflow(&format!("w-{round}-{number}"))).collect();
+        let begins: Vec<_> = all.iter().zip(0..).map(|(it, number)| child(root, number, it)).collect();
+        site.store.commit(me, &begins, false).await.unwrap();
+        let ends: Vec<_> = all.iter().rev().map(|it| finish(success(it.key, "1"))).collect();
+        let store = site.second().await;
+        let ending = tokio::spawn(async move {
+            let verdicts = store.commit(me, &ends, false).await.unwrap();
+            store.close().await;
+            verdicts.into_iter().filter(|it| *it == Verdict::Stored).count()
+        });
+        let id = format!("w-{round}");
+        let stopped = site.store.cancel(&id, "enough", true).await.unwrap().expect("it is there").stopped;
+        let ended = ending.await.expect("it does not panic");
+        assert_eq!(ended + stopped.len(), 51, "each of them has one end");
+    }
 }
 
 pub(crate) async fn two_records_for_one_position_leave_one(site: Site) {

@@ -24,6 +24,7 @@ mod words;
 pub use engine::{Builder, Durable, PhaseReport, ShutdownOptions, ShutdownReport, Suspended};
 pub use journal::level::Level;
 pub use registry::Instance;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use store::Outbox;
 pub use verbs::call::WorkflowCall;
 pub use verbs::event::{EventValue, event_history, get_event, set_event};
@@ -32,8 +33,10 @@ pub use verbs::inside::{Cancellation, StepStatus, cancellation, idempotency_key,
 pub use verbs::manage::{CancelCall, cancel_workflow, list_steps, list_workflows};
 pub use verbs::map::{Map, map};
 pub use verbs::once::{now, random, uuid};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub use verbs::outbox::send_in;
 pub use verbs::recv::{RecvCall, recv};
-pub use verbs::send::{SendCall, send, send_in};
+pub use verbs::send::{SendCall, send};
 pub use verbs::several::{wait_all, wait_first};
 pub use verbs::sleep::{sleep, sleep_until};
 pub use verbs::spawn::{BranchHandle, spawn};

@@ -58,14 +58,16 @@
 //! | [`durable::now`](now), [`uuid`](uuid), [`random`](random) | asked once, recorded |
 
 pub use durable_core::{
-    BranchHandle, Builder, CancelCall, Cancellation, Durable, Error, ErrorKind, EventValue, Filter, Level, Map, Outbox,
+    BranchHandle, Builder, CancelCall, Cancellation, Durable, Error, ErrorKind, EventValue, Filter, Level, Map,
     Payload, PhaseReport, Position, RecvCall, Result, SendCall, ShutdownOptions, ShutdownReport, Status, StepCall,
     StepInfo, StepStatus, StreamReader, Suspended, TransactionCall, WorkflowCall, WorkflowHandle, WorkflowInfo,
     cancel_workflow, cancellation, close_stream, event_history, get_event, idempotency_key, list_steps, list_workflows,
-    map, now, random, read_stream, recv, retrieve_workflow, send, send_in, set_event, sleep, sleep_until, spawn,
-    step_status, uuid, wait_all, wait_first, write_stream,
+    map, now, random, read_stream, recv, retrieve_workflow, send, set_event, sleep, sleep_until, spawn, step_status,
+    uuid, wait_all, wait_first, write_stream,
 };
 pub use durable_core::{Instance, state, step};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub use durable_core::{Outbox, send_in};
 pub use durable_macros::{instance, step, test, transaction, workflow};
 /// The databases' driver, for the connections of transactions and the pools of the builder.
 #[cfg(any(feature = "sqlite", feature = "postgres"))]

@@ -11,6 +11,8 @@ mod lazy;
 pub(crate) mod manage;
 pub(crate) mod map;
 pub(crate) mod once;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) mod outbox;
 pub(crate) mod outcome;
 pub(crate) mod recv;
 mod running;

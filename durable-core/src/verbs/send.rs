@@ -14,7 +14,7 @@ use crate::journal::checkpoint::{Done, Operation};
 use crate::journal::context::{Claim, Place};
 use crate::journal::current;
 use crate::journal::runtime::Runtime;
-use crate::store::{Entry, Fence, NewMessage, Posted, Verdict};
+use crate::store::{Entry, Fence, NewMessage, Verdict};
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::id::{check_id, check_name};
 use crate::words::payload::{Outcome, PayloadError, RecordedError, encode};
@@ -159,7 +159,7 @@ impl Made {
 }
 
 /// A message to store; refuses what cannot be stored, before anything is.
-fn message(
+pub(super) fn message(
     runtime: &Runtime,
     to: &str,
     topic: &str,
@@ -183,7 +183,7 @@ fn message(
     })
 }
 
-fn no_receiver(id: &str, status: Option<Status>) -> Error {
+pub(super) fn no_receiver(id: &str, status: Option<Status>) -> Error {
     match status {
         None => Error::new(
             ErrorKind::NotFound,
@@ -213,51 +213,5 @@ impl fmt::Debug for SendCall {
             Lazy::Running(_) => f.write_str("SendCall(running)"),
             Lazy::Over => f.write_str("SendCall(over)"),
         }
-    }
-}
-
-/// Sends a message as a part of a transaction of one's own in the system database: it is there if
-/// and when the transaction is committed. So a row and the message about it are written together,
-/// or not at all.
-///
-/// `tx` is a transaction or a connection of sqlx to the database that the engine keeps its tables
-/// in, such as the connection of a `#[transaction]`.
-///
-/// # Errors
-/// As [`send`], and when `tx` is a connection to another database. The transaction is not harmed by
-/// a missing receiver, but by an error of the database.
-///
-/// # Example
-///
-/// ```ignore
-/// let mut tx = pool.begin().await?;
-/// sqlx::query("update orders set paid = true where id = $1").bind(id).execute(&mut *tx).await?;
-/// durable::send_in(&mut tx, "order-1001", "payment", &payment).await?;
-/// tx.commit().await?;
-/// ```
-pub async fn send_in<C, T>(
-    tx: &mut C,
-    workflow_id: impl AsRef<str> + Send,
-    topic: impl Into<String> + Send,
-    message: &T,
-) -> Result<()>
-where
-    C: crate::store::Outbox + ?Sized,
-    T: Serialize + ?Sized + Sync,
-{
-    let runtime = current::engine()?;
-    let (to, topic) = (workflow_id.as_ref(), topic.into());
-    let message = self::message(&runtime, to, &topic, &encode(message), None)?;
-    match runtime.store.post(tx.outbox(), &message).await {
-        Ok(Posted::Posted) => Ok(()),
-        Ok(Posted::NoReceiver(status)) => Err(no_receiver(to, status)),
-        Ok(Posted::OtherDatabase) => Err(Error::new(
-            ErrorKind::Misuse,
-            format!(
-                "the connection given to `send_in` is not one to {}, where the engine keeps its tables; begin the transaction there",
-                runtime.store.location()
-            ),
-        )),
-        Err(error) => Err(of_store(&error, to)),
     }
 }

@@ -97,7 +97,7 @@ async fn a_message_is_received_once_whatever_crashes(stage: &Stage) {
 
 #[workflow]
 async fn waits_for_nothing() -> Result<bool> {
-    let came: Option<u32> = durable::recv("never", Duration::from_secs(600)).await?;
+    let came: Option<u32> = durable::recv("never", Duration::from_mins(10)).await?;
     Ok(came.is_some())
 }
 

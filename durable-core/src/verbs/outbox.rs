@@ -1,0 +1,56 @@
+//! Sending a message with the commit of the user's own transaction.
+
+use serde::Serialize;
+
+use super::send::{message as message_to_store, no_receiver};
+use super::start::of_store;
+use crate::journal::current;
+use crate::store::{Outbox, Posted};
+use crate::words::error::{Error, ErrorKind, Result};
+use crate::words::payload::encode;
+
+/// Sends a message as a part of a transaction of one's own in the system database: it is there if
+/// and when the transaction is committed. So a row and the message about it are written together,
+/// or not at all.
+///
+/// `tx` is a transaction or a connection of sqlx to the database that the engine keeps its tables
+/// in, such as the connection of a `#[transaction]`.
+///
+/// # Errors
+/// As [`send`](crate::send()), and when `tx` is a connection to another database. The transaction is not harmed by
+/// a missing receiver, but by an error of the database.
+///
+/// # Example
+///
+/// ```ignore
+/// let mut tx = pool.begin().await?;
+/// sqlx::query("update orders set paid = true where id = $1").bind(id).execute(&mut *tx).await?;
+/// durable::send_in(&mut tx, "order-1001", "payment", &payment).await?;
+/// tx.commit().await?;
+/// ```
+pub async fn send_in<C, T>(
+    tx: &mut C,
+    workflow_id: impl AsRef<str> + Send,
+    topic: impl Into<String> + Send,
+    message: &T,
+) -> Result<()>
+where
+    C: Outbox + ?Sized,
+    T: Serialize + ?Sized + Sync,
+{
+    let runtime = current::engine()?;
+    let (to, topic) = (workflow_id.as_ref(), topic.into());
+    let message = message_to_store(&runtime, to, &topic, &encode(message), None)?;
+    match runtime.store.post(tx.outbox(), &message).await {
+        Ok(Posted::Posted) => Ok(()),
+        Ok(Posted::NoReceiver(status)) => Err(no_receiver(to, status)),
+        Ok(Posted::OtherDatabase) => Err(Error::new(
+            ErrorKind::Misuse,
+            format!(
+                "the connection given to `send_in` is not one to {}, where the engine keeps its tables; begin the transaction there",
+                runtime.store.location()
+            ),
+        )),
+        Err(error) => Err(of_store(&error, to)),
+    }
+}

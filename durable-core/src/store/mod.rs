@@ -80,14 +80,19 @@ pub trait Commit: Send + Sync + Debug {
     /// order, what became of it.
     ///
     /// An entry is all or nothing: where one of its records meets another record at its position,
-    /// nothing else of that entry is stored, and the verdict is [`Verdict::Superseded`]. The other
-    /// entries are not touched by that.
+    /// nothing else of that entry is stored, and the verdict is [`Verdict::Superseded`]; where one of
+    /// its messages has nobody to receive it, likewise [`Verdict::NoReceiver`]. The other entries are
+    /// not touched by that. Workflows are begun before messages are sent, so that one entry can do
+    /// both.
+    ///
+    /// What is said in one call is said at one time, and ordered by its keys. What a workflow shows
+    /// is later than all it has shown there before, also where the clock has gone back.
     ///
     /// `again` says that the same entries may have been committed before, by a call whose answer
     /// was lost: what is found in the database just as it would be written now counts as stored. It
     /// is safe while that call may still be at work on a connection that is gone. It costs a
     /// statement per row, like every call with a row in the way, and like one with an entry that
-    /// begins one workflow and ends one.
+    /// begins one workflow and ends one, or with a message to a workflow that it begins.
     ///
     /// # Errors
     /// Nothing was stored, except after [`Fault::Unreachable`], where nobody knows: call again with
@@ -169,7 +174,12 @@ pub trait Talk: Send + Sync + Debug {
 
     /// Sends a message on the user's connection, as a part of whatever transaction it is in. The
     /// others are told when that is committed: in Postgres by a notification in the transaction
-    /// itself, in SQLite by the file.
+    /// itself, in SQLite by the file. That needs no fence: the message hangs on the user's commit and
+    /// on nothing else.
+    ///
+    /// # Errors
+    /// [`Fault::Refused`] when the connection goes to a database without the engine's tables. On
+    /// Postgres an error leaves the user's transaction in ruins, as every error there does.
     fn post<'a>(&'a self, connection: OutboxConnection<'a>, message: &'a NewMessage) -> StoreFuture<'a, Posted>;
 }
 
@@ -184,7 +194,9 @@ pub trait Wake: Send + Sync + Debug {
 
     /// Listens until it is dropped, and calls `heard` with what it hears. It has tried itself out
     /// before it says [`Heard::Listening`]: a proxy between may accept a listener and never tell it
-    /// anything.
+    /// anything. What this process has told or committed itself it does not hear, except for messages
+    /// that were posted on users' connections. It listens on after the work is closed, and closing
+    /// the store does not wait for it.
     ///
     /// # Errors
     /// It hears nothing any more, or never did: [`Fault::Refused`] when it is not worth while to try
@@ -195,8 +207,9 @@ pub trait Wake: Send + Sync + Debug {
 /// What people do to workflows.
 pub trait Control: Send + Sync + Debug {
     /// Cancels the workflow unless it has come to an end, and with `children` every workflow that it
-    /// started, and those that these started, as far as they have not come to an end. `None` if
-    /// there is no such workflow.
+    /// started, and those that these started, as far as they have not come to an end. What they
+    /// begin while this runs may be missed: they have not heard yet. `None` if there is no such
+    /// workflow.
     fn cancel<'a>(&'a self, id: &'a str, reason: &'a str, children: bool) -> StoreFuture<'a, Option<Cancelled>>;
 }
 

@@ -28,7 +28,8 @@ pub struct Entry {
     pub finish: Option<Finish>,
     /// Messages to send. One that has nobody to receive it takes the whole entry with it.
     pub messages: Vec<NewMessage>,
-    /// The keys of messages that the execution has received: what was in them is in its records.
+    /// The keys of messages that the execution has received: what was in them is in its records, and
+    /// it is their positions that keep one message from being received twice.
     pub received: Vec<i64>,
     /// What the execution shows.
     pub emissions: Vec<Emission>,

@@ -17,7 +17,8 @@ pub struct NewMessage {
     /// The payload as JSON.
     pub payload: String,
     /// A workflow takes one message with this key, whoever sends it and however often, even after
-    /// the first was received.
+    /// the first was received. Sending another one is no error, also once the workflow has ended: the
+    /// retry of a success is a success.
     pub idempotency_key: Option<String>,
 }
 

@@ -32,6 +32,7 @@ pub(crate) async fn a_deposed_executor_writes_nothing(Site { store, .. }: Site) 
         vec![send(once("w", "key", "1"))],
         vec![send(message("w", "1")); 2],
         vec![sending(record(run, 1, "1"), message("w", "1"))],
+        vec![Entry { received: vec![waits.key], ..Entry::default() }; 2],
         vec![Entry { received: vec![waits.key], ..Entry::default() }],
         vec![receiving(record(run, 1, "1"), waits.key)],
         vec![show([event(run, "e", "1")])],

@@ -87,12 +87,16 @@ pub(crate) async fn a_message_without_a_receiver_takes_its_entry_and_no_other(Si
 pub(crate) async fn a_lone_message_without_a_receiver_is_refused(Site { store, .. }: Site) {
     let me = sign_on(&*store, "a").await;
     running(&*store, me, "w").await;
+    running(&*store, me, "v").await;
     cancel(&*store, "w", "by hand").await;
     for again in [false, true] {
         let to_nobody = [send(message("nobody", "1"))];
         assert_eq!(store.commit(me, &to_nobody, again).await.unwrap(), [nobody("nobody", None)]);
         let too_late = [send(message("w", "1"))];
         assert_eq!(store.commit(me, &too_late, again).await.unwrap(), [nobody("w", Some(Status::Cancelled))]);
+        let one_of_two = [send(message("v", "good")), send(message("nobody", "1"))];
+        let verdicts = store.commit(me, &one_of_two, again).await.unwrap();
+        assert_eq!(verdicts, [Verdict::Stored, nobody("nobody", None)]);
     }
 }
 

@@ -55,7 +55,7 @@
 //! | [`durable::map`](map) | the same for many items, so many at once |
 //! | [`durable::spawn`](spawn) | a part beside the rest of the body |
 //! | [`durable::select!`](select!) | the first of several, recorded |
-//! | [`durable::now`](now), [`uuid`](uuid), [`random`](random) | asked once, recorded |
+//! | [`durable::now`](now), [`durable::uuid`](uuid), [`durable::random`](random) | asked once, recorded |
 
 pub use durable_core::{
     BranchHandle, Builder, CancelCall, Cancellation, Durable, Error, ErrorKind, EventValue, Filter, Level, Map,

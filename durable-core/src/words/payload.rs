@@ -317,6 +317,16 @@ mod tests {
     }
 
     #[test]
+    fn a_number_comes_back_as_it_was_to_the_last_bit() {
+        for number in 0..1000_u32 {
+            let number = 1.0 / (f64::from(number) + 0.3);
+            let text = encode(&number).expect("a number can be written");
+            let read: f64 = decode(&text).expect("and read");
+            assert_eq!(number.to_bits(), read.to_bits(), "{text}");
+        }
+    }
+
+    #[test]
     fn type_names_lose_their_module_paths() {
         assert_eq!(short_type_name::<Option<Vec<(Order, &'static str)>>>(), "Option<Vec<(Order, &str)>>");
     }

@@ -180,6 +180,33 @@ async fn what_rides_with_a_transaction_is_durable_before_a_side_effect_beside_it
     }
 }
 
+#[workflow]
+async fn transaction_in_a_branch(key: String) -> Result<Vec<String>> {
+    noted(&key, "before").await;
+    let (done, seen) = durable::join!(open_pg(&key, false), effect(&key));
+    done?;
+    seen
+}
+
+/// On SQLite everybody waits for whoever writes.
+#[cfg_attr(not(has_postgres), ignore = "no Postgres: set DURABLE_TEST_POSTGRES_URL or install postgresql")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_in_a_branch_lets_the_others_go_on() {
+    let stage = Stage::postgres();
+    let key = fresh("goes on");
+    let app = stage.launch().await;
+    let handle = app.scope(async { transaction_in_a_branch(key.clone()).id(&key).start().await.unwrap() }).await;
+    for what in ["open", "effect"] {
+        let what = format!("{key} {what}");
+        let arrived = tokio::time::timeout(Duration::from_secs(20), arrived(&what, 1));
+        arrived.await.expect("nothing waits for the transaction");
+    }
+    gate(&key).add_permits(1);
+    assert_eq!(handle.await.unwrap(), ["noted"]);
+    app.shutdown().await;
+    stage.clear().await;
+}
+
 #[workflow(nondeterminism = "allow")] // the order of polling is what is tested
 async fn child_beside(key: String) -> Result<Vec<String>> {
     noted(&key, "first").await;

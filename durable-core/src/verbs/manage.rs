@@ -5,12 +5,14 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use super::lazy::Lazy;
 use crate::journal::current;
 use crate::journal::execution::Signal;
+use crate::journal::live::Run;
 use crate::journal::runtime::Runtime;
-use crate::store::{Hint, StoreError};
+use crate::store::{Hint, Stopped, StoreError};
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::info::{Filter, StepInfo, WorkflowInfo};
 
@@ -115,19 +117,37 @@ pub(crate) async fn show(runtime: &Runtime, id: &str) -> Result<WorkflowInfo> {
 }
 
 async fn cancel(runtime: &Runtime, id: &str, children: bool) -> Result<()> {
-    let cancelled = runtime.store.cancel(id, "cancelled by request", children).await;
-    let cancelled = cancelled.map_err(|error| cannot(runtime, "cancel a workflow", &error))?;
-    let Some(cancelled) = cancelled else { return Err(not_found(id)) };
-    for stopped in cancelled.stopped {
-        // The body hears of it here if it is here; else its executor looks when it is told.
-        match (runtime.live.get(&stopped.id), stopped.executor) {
-            (Some(run), _) => run.signal(Signal::Cancelled),
-            (None, Some(executor)) => runtime.tell_others(Hint::Executor(executor)),
-            (None, None) => {}
+    // A body that has not heard of it yet may have started another child meanwhile: so the family is
+    // gone through again, until nobody new is found in it. Bodies that run here are gone by then.
+    loop {
+        let cancelled = runtime.store.cancel(id, "cancelled by request", children).await;
+        let cancelled = cancelled.map_err(|error| cannot(runtime, "cancel a workflow", &error))?;
+        let Some(cancelled) = cancelled else { return Err(not_found(id)) };
+        let ours: Vec<_> = cancelled.stopped.iter().filter_map(|stopped| tell_stopped(runtime, stopped)).collect();
+        if !children || cancelled.stopped.is_empty() {
+            return Ok(());
         }
-        runtime.tell(&stopped.id);
+        for run in ours {
+            // A body that blocks its thread hears of it late; what it starts then is not waited for.
+            let _ = tokio::time::timeout(PATIENCE, run.over()).await;
+        }
     }
-    Ok(())
+}
+
+/// How long the end of a body is waited for that has been told to stop.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Tells of a cancellation, and gives the run if it is in this process.
+fn tell_stopped(runtime: &Runtime, stopped: &Stopped) -> Option<Arc<Run>> {
+    let run = runtime.live.get(&stopped.id);
+    match (&run, stopped.executor) {
+        (Some(run), _) => run.signal(Signal::Cancelled),
+        // It is somewhere else, and its executor looks when it is told.
+        (None, Some(executor)) => runtime.tell_others(Hint::Executor(executor)),
+        (None, None) => {}
+    }
+    runtime.tell(&stopped.id);
+    run
 }
 
 pub(super) fn not_found(id: &str) -> Error {

@@ -31,6 +31,7 @@ mod open;
 mod parts;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
+mod queues;
 mod rows;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;
@@ -48,6 +49,10 @@ pub use self::elsewhere::ApplicationDatabase;
 pub use self::fault::{Fault, StoreError};
 pub(crate) use self::open::shown_without_password;
 pub use self::open::{Location, open};
+pub use self::queues::{
+    ClaimRequest, Claimed, Debounce, NewQueue, PostedWorkflow, Promoted, QueueChange, QueueLimits, QueuePlace, QueueRow,
+    RateLimit,
+};
 pub use self::rows::{
     Adopt, Adopted, DeadExecutor, Ended, Entry, Fence, Finish, Held, KnownWorkflow, NewExecutor, NewRecord,
     NewWorkflow, Presence, Record, Released, RunRow, Verdict,
@@ -70,9 +75,9 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 
 /// All that the engine asks of a database.
-pub trait Store: Commit + Transact + Executors + Read + Talk + Wake + Control + Lifecycle {}
+pub trait Store: Commit + Transact + Executors + Queues + Read + Talk + Wake + Control + Lifecycle {}
 
-impl<S: Commit + Transact + Executors + Read + Talk + Wake + Control + Lifecycle> Store for S {}
+impl<S: Commit + Transact + Executors + Queues + Read + Talk + Wake + Control + Lifecycle> Store for S {}
 
 /// The one door for writing what executions do.
 pub trait Commit: Send + Sync + Debug {
@@ -122,7 +127,8 @@ pub trait Executors: Send + Sync + Debug {
     fn depose(&self, executor: i64, epoch: i64) -> StoreFuture<'_, bool>;
 
     /// Takes up to `limit` PENDING workflows of deposed executors, or released ones, and makes them
-    /// the caller's; those recovered too often are parked instead, and count for the limit. Nothing
+    /// the caller's. Queued ones are ENQUEUED again instead, in their old place, so that the limits of
+    /// their queue hold: [`Adopted::requeued`]; those recovered too often are parked instead, and count for the limit. Nothing
     /// is left that the caller can run once a call gives neither runs nor parked ones, except what
     /// another adopter has just locked. Gives nothing if the fence no longer holds.
     fn adopt<'a>(&'a self, adopt: &'a Adopt) -> StoreFuture<'a, Adopted>;
@@ -137,6 +143,42 @@ pub trait Executors: Send + Sync + Debug {
 
     /// Takes the executor's row away, so that nobody waits for its lease.
     fn sign_off(&self, fence: Fence) -> StoreFuture<'_, ()>;
+}
+
+/// Queues: who waits for a turn, and who gets one.
+pub trait Queues: Send + Sync + Debug {
+    /// Makes the program's queues known. A queue that is there gets the limits of the code, unless
+    /// they were changed at run time.
+    fn declare<'a>(&'a self, queues: &'a [NewQueue]) -> StoreFuture<'a, ()>;
+
+    /// Takes up to `most` ENQUEUED workflows that the caller can run, in their order, as far as the
+    /// limits allow, and makes them PENDING and the caller's. A deadline begins here, from the
+    /// timeout. Gives nothing if the fence no longer holds, or the queue is paused.
+    ///
+    /// No limit is exceeded at any moment, whoever claims at the same time. A queue without limits
+    /// over the fleet costs one statement, and claimers do not wait for each other.
+    fn claim<'a>(&'a self, request: &'a ClaimRequest) -> StoreFuture<'a, Claimed>;
+
+    /// Gives back what was claimed and has not begun: it is ENQUEUED again, in its old place, as if
+    /// it had not been claimed. The attempt and the rate limit do not count it.
+    fn give_back<'a>(&'a self, fence: Fence, keys: &'a [i64]) -> StoreFuture<'a, ()>;
+
+    /// Makes DELAYED workflows whose time has come ENQUEUED.
+    fn promote(&self) -> StoreFuture<'_, Promoted>;
+
+    /// Every queue that was declared or has workflows.
+    fn queues(&self) -> StoreFuture<'_, Vec<QueueRow>>;
+
+    /// Changes a queue, and gives whether there is one of this name.
+    fn change_queue<'a>(&'a self, name: &'a str, change: QueueChange) -> StoreFuture<'a, bool>;
+
+    /// Enqueues a workflow on the user's connection, as a part of whatever transaction it is in. The
+    /// others are told when that is committed, as with [`Talk::post`].
+    fn post_workflow<'a>(
+        &'a self,
+        connection: OutboxConnection<'a>,
+        workflow: &'a NewWorkflow,
+    ) -> StoreFuture<'a, PostedWorkflow>;
 }
 
 /// Reading.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::queues::QueuePlace;
 use super::talk::{Emission, NewMessage};
 use crate::words::payload::Outcome;
 use crate::words::position::Position;
@@ -92,6 +93,8 @@ pub struct NewWorkflow {
     pub timeout: Option<Duration>,
     /// When its time is up, in microseconds since 1970.
     pub deadline: Option<i64>,
+    /// Where it waits for its turn; `None` is started at once, by who commits it.
+    pub place: Option<QueuePlace>,
 }
 
 /// A record to add.
@@ -139,6 +142,11 @@ pub enum Verdict {
     Stored,
     /// A workflow of this id was there already; the entry's records, if it has any, are stored.
     Existing(Held),
+    /// Another workflow with the same deduplication id is on the queue: nothing of the entry is stored.
+    Duplicate(Held),
+    /// A workflow waits under the same debounce key, and has the new arguments now; the entry's
+    /// records, if it has any, are stored with the id of that one as the child.
+    Debounced(Held),
     /// Another record holds one of the positions, or the workflow is no longer PENDING in this run:
     /// nothing of the entry is stored, and the execution must not go on from what it knows.
     Superseded,
@@ -275,6 +283,8 @@ pub struct Adopted {
     pub runs: Vec<RunRow>,
     /// Ids that were parked, being recovered too often.
     pub parked: Vec<String>,
+    /// The queues to which workflows went back.
+    pub requeued: Vec<String>,
 }
 
 /// A workflow to run.
@@ -298,6 +308,8 @@ pub struct RunRow {
     pub fingerprint: i64,
     /// When its time is up, in microseconds since 1970.
     pub deadline: Option<i64>,
+    /// The queue it came from, if it did.
+    pub queue: Option<String>,
 }
 
 /// What a release gave back.

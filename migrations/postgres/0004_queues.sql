@@ -40,8 +40,8 @@ create table durable.queue_partitions (
 );
 
 -- The line, in its order. What waits in it, and nothing else.
-create index workflows_enqueued on durable.workflows (queue, priority, key) where status = 'ENQUEUED';
-create index workflows_partitions on durable.workflows (queue, partition_key, priority, key)
+create index workflows_enqueued on durable.workflows (queue, priority, created_at, key) where status = 'ENQUEUED';
+create index workflows_partitions on durable.workflows (queue, partition_key, priority, created_at, key)
     where status = 'ENQUEUED' and partition_key is not null;
 create index workflows_delayed on durable.workflows (due_at) where status = 'DELAYED';
 create index workflows_queue_pending on durable.workflows (queue, partition_key) where status = 'PENDING' and queue is not null;

@@ -40,8 +40,8 @@ create table durable_queue_partitions (
 ) strict;
 
 -- The line, in its order. What waits in it, and nothing else.
-create index durable_workflows_enqueued on durable_workflows (queue, priority, key) where status = 'ENQUEUED';
-create index durable_workflows_partitions on durable_workflows (queue, partition_key, priority, key)
+create index durable_workflows_enqueued on durable_workflows (queue, priority, created_at, key) where status = 'ENQUEUED';
+create index durable_workflows_partitions on durable_workflows (queue, partition_key, priority, created_at, key)
     where status = 'ENQUEUED' and partition_key is not null;
 create index durable_workflows_delayed on durable_workflows (due_at) where status = 'DELAYED';
 create index durable_workflows_queue_pending on durable_workflows (queue, partition_key) where status = 'PENDING' and queue is not null;

@@ -12,6 +12,7 @@ use super::cancelling::Cancelling;
 use super::durability::Durability;
 use super::riders::Riders;
 use super::runtime::Runtime;
+use super::told::Told;
 use crate::registry::Workflow;
 use crate::store::{BoxFuture, Emission, Entry, Fault, Fence, NewRecord, Record, RunRow, StoreError, Verdict};
 use crate::words::error::Error;
@@ -186,24 +187,22 @@ impl Execution {
         tail.sent += 1;
         let number = tail.sent;
         let execution = Arc::clone(self);
-        let tells = self.tells(&entry);
+        let news = Told::of(&entry, Some(&self.id));
         self.runtime.writer.submit(self.fence, entry, move |verdict| {
-            then(execution.answered(number, &tells, verdict));
+            then(execution.answered(number, &news, verdict));
         });
     }
 
-    fn answered(&self, number: u64, tells: &[String], verdict: Result<Verdict, StoreError>) -> Result<Verdict, Signal> {
+    fn answered(&self, number: u64, news: &[Told], verdict: Result<Verdict, StoreError>) -> Result<Verdict, Signal> {
         let signal = match verdict {
-            Ok(stored @ (Verdict::Stored | Verdict::Existing(_))) => {
-                for id in tells {
-                    self.runtime.tell(id);
-                }
+            Ok(stored @ (Verdict::Stored | Verdict::Existing(_) | Verdict::Debounced(_))) => {
+                self.runtime.spread(news);
                 self.durability.reached(number);
                 return Ok(stored);
             }
-            Ok(nobody @ Verdict::NoReceiver { .. }) => {
+            Ok(refused @ (Verdict::NoReceiver { .. } | Verdict::Duplicate(_))) => {
                 self.durability.reached(number); // it was alone in its parcel
-                return Ok(nobody);
+                return Ok(refused);
             }
             Ok(Verdict::Superseded) => Signal::Replay,
             Ok(Verdict::Fenced) => Signal::Lost,
@@ -303,10 +302,10 @@ impl Execution {
             let (sender, answer) = tokio::sync::oneshot::channel();
             let mut tail = lock(&self.tail);
             let unsent = std::mem::take(&mut tail.unsent);
-            if entry.messages.is_empty() {
+            if !entry.can_be_refused() {
                 entry.go_after(unsent);
             } else if unsent.rows() > 0 {
-                // A message that nobody can receive takes its entry with it, and not what came before.
+                // What is refused takes its entry with it, and not what came before.
                 self.send(&mut tail, unsent, drop);
             }
             // A caller who no longer waits is no reason not to write.
@@ -321,20 +320,12 @@ impl Execution {
     /// # Errors
     /// The signal that the execution stops by.
     pub(crate) async fn write_alone(&self, entry: Entry) -> Result<Verdict, Signal> {
-        let (tells, runtime) = (self.tells(&entry), Arc::clone(&self.runtime));
-        let then = move |_: &Verdict| tells.iter().for_each(|id| runtime.tell(id));
-        match self.runtime.writer.write(self.fence, entry, then).await {
+        match self.runtime.write(self.fence, entry, Some(&self.id)).await {
             Ok(Verdict::Superseded) => Err(Signal::Replay),
             Ok(Verdict::Fenced) => Err(Signal::Lost),
             Ok(stored) => Ok(stored),
             Err(error) => Err(signal_of(&error)),
         }
-    }
-
-    /// The workflows of which there is news once the entry is stored.
-    fn tells(&self, entry: &Entry) -> Vec<String> {
-        let own = (entry.finish.is_some() || !entry.emissions.is_empty()).then(|| self.row.id.clone());
-        own.into_iter().chain(entry.messages.iter().map(|it| it.to.clone())).collect()
     }
 
     /// Tells the driver to stop the body. The first signal counts; only a suspension gives way to

@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 use super::level::Gate;
+use super::lines::Lines;
 use super::live::Live;
 use super::looking::Notices;
 use super::timers::Timers;
@@ -46,6 +47,10 @@ pub(crate) struct Runtime {
     pub(crate) waits: Waits,
     /// What other processes are to be told of.
     pub(crate) notices: Notices,
+    /// The queues that it takes work from.
+    pub(crate) lines: Arc<Lines>,
+    /// Pokes the scheduler: the schedules have changed.
+    pub(crate) schedules: Notify,
     /// Who waits for a time, and the database's clock.
     pub(crate) timers: Timers,
     /// The runtime that `launch` was called on; executions run there, whoever starts them.
@@ -80,6 +85,13 @@ impl Runtime {
     pub(crate) fn tell(&self, workflow: &str) {
         let hint = Hint::of(workflow);
         self.waits.tell(hint);
+        self.tell_others(hint);
+    }
+
+    /// There is more to do in a queue, or room for more: tells whoever takes from it, here and elsewhere.
+    pub(crate) fn tell_queue(&self, name: &str) {
+        let hint = Hint::of_queue(name);
+        self.lines.tell(hint);
         self.tell_others(hint);
     }
 

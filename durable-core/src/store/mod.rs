@@ -33,6 +33,7 @@ mod parts;
 pub(crate) mod postgres;
 mod queues;
 mod rows;
+mod schedules;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;
 mod talk;
@@ -50,13 +51,14 @@ pub use self::fault::{Fault, StoreError};
 pub(crate) use self::open::shown_without_password;
 pub use self::open::{Location, open};
 pub use self::queues::{
-    ClaimRequest, Claimed, Debounce, NewQueue, PostedWorkflow, Promoted, QueueChange, QueueLimits, QueuePlace, QueueRow,
-    RateLimit,
+    ClaimRequest, Claimed, Debounce, NewQueue, PostedWorkflow, Promoted, QueueChange, QueueLimits, QueuePlace,
+    QueueRow, RateLimit,
 };
 pub use self::rows::{
     Adopt, Adopted, DeadExecutor, Ended, Entry, Fence, Finish, Held, KnownWorkflow, NewExecutor, NewRecord,
     NewWorkflow, Presence, Record, Released, RunRow, Verdict,
 };
+pub use self::schedules::{ScheduleChange, ScheduleRow};
 pub use self::talk::{
     Cancelled, Emission, EmissionKind, EventValue, Found, FoundEvent, FoundMessage, Heard, Hint, Item, Items, Mark,
     NewMessage, Outbox, OutboxConnection, Posted, Stopped, Wanted,
@@ -75,9 +77,9 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 
 /// All that the engine asks of a database.
-pub trait Store: Commit + Transact + Executors + Queues + Read + Talk + Wake + Control + Lifecycle {}
+pub trait Store: Commit + Transact + Executors + Queues + Schedules + Read + Talk + Wake + Control + Lifecycle {}
 
-impl<S: Commit + Transact + Executors + Queues + Read + Talk + Wake + Control + Lifecycle> Store for S {}
+impl<S: Commit + Transact + Executors + Queues + Schedules + Read + Talk + Wake + Control + Lifecycle> Store for S {}
 
 /// The one door for writing what executions do.
 pub trait Commit: Send + Sync + Debug {
@@ -179,6 +181,19 @@ pub trait Queues: Send + Sync + Debug {
         connection: OutboxConnection<'a>,
         workflow: &'a NewWorkflow,
     ) -> StoreFuture<'a, PostedWorkflow>;
+}
+
+/// Schedules.
+pub trait Schedules: Send + Sync + Debug {
+    /// Stores schedules. One that is there gets the new workflow, expression, zone, policies and
+    /// arguments, and keeps its pause and its last tick; a new one has its last tick now.
+    fn put_schedules<'a>(&'a self, schedules: &'a [ScheduleRow]) -> StoreFuture<'a, ()>;
+
+    /// All of them, by name.
+    fn schedules(&self) -> StoreFuture<'_, Vec<ScheduleRow>>;
+
+    /// Changes one, and gives whether there is one of this name.
+    fn change_schedule<'a>(&'a self, name: &'a str, change: ScheduleChange) -> StoreFuture<'a, bool>;
 }
 
 /// Reading.

@@ -43,6 +43,12 @@ impl Entry {
         usize::from(self.begin.is_some()) + self.records.len() + usize::from(self.finish.is_some()) + talk
     }
 
+    /// Whether the database can refuse it although the execution may go on.
+    pub(crate) fn can_be_refused(&self) -> bool {
+        let deduplicates = |it: &NewWorkflow| it.place.as_ref().is_some_and(|it| it.deduplicate.is_some());
+        !self.messages.is_empty() || self.begin.as_ref().is_some_and(deduplicates)
+    }
+
     /// Whether there is nothing in it but records, if anything.
     pub(crate) fn is_of_records(&self) -> bool {
         self.rows() == self.records.len()

@@ -12,6 +12,7 @@ mod look;
 mod mail;
 mod migrate;
 mod read;
+mod schedules;
 mod shows;
 mod talk;
 mod text;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::super::{Fault, StoreError};
-use super::{batch_text, careful, commit, control, executors, look, mail, read, shows, talk, wake};
+use super::{batch_text, careful, commit, control, executors, look, mail, read, schedules, shows, talk, wake};
 
 /// The microseconds since 1970, once per statement. A subquery with a volatile function is not
 /// flattened, so that all rows of a statement get the same time.
@@ -75,6 +75,7 @@ pub(super) struct Texts {
     pub(super) executors: executors::Texts,
     pub(super) read: read::Texts,
     pub(super) control: control::Texts,
+    pub(super) schedules: schedules::Texts,
     pub(super) look: look::Texts,
     pub(super) mail: mail::Texts,
     pub(super) shows: shows::Texts,
@@ -92,6 +93,7 @@ impl Texts {
             executors: executors::Texts::new(made),
             read: read::Texts::new(made),
             control: control::Texts::new(made),
+            schedules: schedules::Texts::new(made),
             look: look::Texts::new(made),
             mail: mail::Texts::new(made),
             shows: shows::Texts::new(made),

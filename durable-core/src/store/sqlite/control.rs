@@ -39,11 +39,12 @@ texts! {
     drop_events = "drop table if exists durable_events";
     drop_streams = "drop table if exists durable_streams";
     drop_executors = "drop table if exists durable_executors";
+    drop_schedules = "drop table if exists durable_schedules";
     drop_migrations = "drop table if exists durable_migrations";
 }
 
 impl Texts {
-    pub(super) fn drops(&self) -> [&Arc<str>; 8] {
+    pub(super) fn drops(&self) -> [&Arc<str>; 9] {
         [
             &self.drop_workflows,
             &self.drop_inputs,
@@ -52,6 +53,7 @@ impl Texts {
             &self.drop_events,
             &self.drop_streams,
             &self.drop_executors,
+            &self.drop_schedules,
             &self.drop_migrations,
         ]
     }

@@ -14,6 +14,7 @@ mod look;
 mod mail;
 mod migrate;
 mod read;
+mod schedules;
 mod shows;
 mod talk;
 pub(super) mod transact;
@@ -61,6 +62,7 @@ struct Texts {
     executors: executors::Texts,
     read: read::Texts,
     control: control::Texts,
+    schedules: schedules::Texts,
     look: look::Texts,
     mail: mail::Texts,
     shows: shows::Texts,
@@ -94,6 +96,7 @@ impl SqliteStore {
             executors: executors::Texts::new(made),
             read: read::Texts::new(made),
             control: control::Texts::new(made),
+            schedules: schedules::Texts::new(made),
             look: look::Texts::new(made),
             mail: mail::Texts::new(made),
             shows: shows::Texts::new(made),

@@ -23,7 +23,7 @@ mod words;
 
 pub use engine::{Builder, Durable, PhaseReport, ShutdownOptions, ShutdownReport, Suspended};
 pub use journal::level::Level;
-pub use registry::Instance;
+pub use registry::{Instance, Queue};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use store::Outbox;
 pub use verbs::call::WorkflowCall;

@@ -111,6 +111,22 @@ use proc_macro::TokenStream;
 /// }
 /// ```
 ///
+/// ## `queue = TASKS`
+///
+/// The [queue](macro@queue) on which the workflow waits for its turn if a call names no other one. Without the option
+/// it is started at once.
+///
+/// ```no_run
+/// # use durable::prelude::*;
+/// #[queue]
+/// static TASKS: Queue = Queue::new("tasks").worker_concurrency(5);
+///
+/// #[workflow(queue = TASKS)]
+/// async fn resize(picture: String) -> Result<String> {
+///     Ok(picture)
+/// }
+/// ```
+///
 /// ## `nondeterminism = "allow"`
 ///
 /// After a restart the body runs again, and its steps give what they have given before; so it has to make the same calls
@@ -361,6 +377,43 @@ pub fn transaction(options: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn instance(options: TokenStream, item: TokenStream) -> TokenStream {
     expand::instance(options.into(), item.into()).into()
+}
+
+/// Makes a `static` a queue of the program: workflows wait on it for their turn.
+///
+/// The static is of the type `Queue`, and is left as it is; the attribute makes it known to the engine, which takes
+/// workflows from it. A workflow gets onto it by [`#[workflow(queue = TASKS)]`](macro@workflow), or by a call that names
+/// it.
+///
+/// # Example: limits of a process, of a service, of a user
+///
+/// ```no_run
+/// use durable::prelude::*;
+///
+/// /// Five at once in each process.
+/// #[queue]
+/// static TASKS: Queue = Queue::new("task_queue").worker_concurrency(5);
+///
+/// /// A hundred starts a minute, however many processes there are.
+/// #[queue]
+/// static API: Queue = Queue::new("api_queue").rate_limit(100, Duration::from_secs(60));
+///
+/// /// One at a time and in order for each user, and ten at once in each process.
+/// #[queue]
+/// static USERS: Queue = Queue::new("user_queue").partitioned().worker_concurrency(10);
+/// ```
+///
+/// # What the static looks like
+///
+/// * Its name in the database is what `Queue::new` is given. Two queues of one program cannot have the same one: the
+///   launch refuses them.
+/// * A limit of 0 would let nothing run, and is refused: by the compiler where it is written so, else at the launch.
+/// * Docs, visibility, `#[cfg]` and any other attribute stay on it.
+///
+/// Its only option is `crate = "renamed"`.
+#[proc_macro_attribute]
+pub fn queue(options: TokenStream, item: TokenStream) -> TokenStream {
+    expand::queue(options.into(), &item.into()).into()
 }
 
 /// Not public API: `durable::join!` calls it, where its documentation is.

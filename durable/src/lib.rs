@@ -47,6 +47,7 @@
 //! | [`#[workflow]`](workflow) | an async function | makes it durable: recorded, recovered, replayed |
 //! | [`#[step]`](macro@step) | a function or method | records what it returns |
 //! | [`#[transaction]`](transaction) | a function that takes a connection | commits its SQL and the record together |
+//! | [`#[queue]`](macro@queue) | a static of the type [`Queue`] | lets workflows wait on it for their turn |
 //! | [`#[durable::test]`](macro@test) | an async test | gives it an engine of its own |
 //!
 //! | in a workflow's body | what it does |
@@ -65,10 +66,10 @@ pub use durable_core::{
     map, now, random, read_stream, recv, retrieve_workflow, send, set_event, sleep, sleep_until, spawn, step_status,
     uuid, wait_all, wait_first, write_stream,
 };
-pub use durable_core::{Instance, state, step};
+pub use durable_core::{Instance, Queue, state, step};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use durable_core::{Outbox, send_in};
-pub use durable_macros::{instance, step, test, transaction, workflow};
+pub use durable_macros::{instance, queue, step, test, transaction, workflow};
 /// The databases' driver, for the connections of transactions and the pools of the builder.
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use sqlx;
@@ -85,9 +86,9 @@ pub mod prelude {
 
     #[cfg(feature = "testing")]
     pub use crate::testing::TestApp;
-    pub use crate::{Durable, Error, Filter, Instance, Result, ShutdownOptions, Status, WorkflowHandle};
+    pub use crate::{Durable, Error, Filter, Instance, Queue, Result, ShutdownOptions, Status, WorkflowHandle};
     // The attributes alone: `durable::step` is also a function.
-    pub use durable_macros::{step, transaction, workflow};
+    pub use durable_macros::{queue, step, transaction, workflow};
 }
 
 // Not public API. Used by generated code.

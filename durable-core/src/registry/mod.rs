@@ -1,7 +1,10 @@
-//! Floor 1, the registry: every `#[workflow]` of the program, found by its name after a restart.
+//! Floor 1, the registry: every `#[workflow]` and every `#[queue]` of the program, found by its name
+//! after a restart.
 
 mod arguments;
 mod objects;
+mod options;
+mod queue;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -9,10 +12,11 @@ use std::fmt;
 pub use self::arguments::{Arguments, Taken};
 pub use self::objects::Instance;
 pub(crate) use self::objects::Objects;
+pub use self::options::WorkflowOptions;
+pub use self::queue::{Queue, RegisteredQueue};
 use crate::store::{BoxFuture, KnownWorkflow};
 use crate::words::error::{Error, ErrorKind};
 use crate::words::payload::{Outcome, PayloadError};
-use crate::words::policy::WorkflowOptions;
 
 /// What a `#[workflow]` attribute makes of a function.
 pub struct Workflow {
@@ -44,10 +48,11 @@ pub struct Registered(pub &'static Workflow);
 
 inventory::collect!(Registered);
 
-/// The workflows by name.
+/// What the program has: the workflows by name, and the queues.
 #[derive(Debug)]
 pub(crate) struct Registry {
     by_name: HashMap<&'static str, &'static Workflow>,
+    queues: Vec<&'static Queue>,
 }
 
 impl Registry {
@@ -55,7 +60,7 @@ impl Registry {
     ///
     /// # Errors
     /// Two workflows of one name, with the places of both: after a restart nobody could tell which
-    /// of them a row belongs to.
+    /// of them a row belongs to. Two queues of one name, or limits that let nothing run.
     pub(crate) fn gather() -> Result<Self, Error> {
         let mut by_name: HashMap<&'static str, &'static Workflow> = HashMap::new();
         for Registered(workflow) in inventory::iter::<Registered> {
@@ -73,7 +78,17 @@ impl Registry {
                 return Err(Error::new(ErrorKind::Registry, message));
             }
         }
-        Ok(Self { by_name })
+        let queues = queue::gather(inventory::iter::<RegisteredQueue>)?;
+        for workflow in by_name.values() {
+            check_queue(workflow, &queues)?;
+        }
+        Ok(Self { by_name, queues })
+    }
+
+    /// The queues of the program, in the order of their names.
+    #[allow(dead_code, reason = "the dispatcher asks")]
+    pub(crate) fn queues(&self) -> &[&'static Queue] {
+        &self.queues
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&'static Workflow> {
@@ -94,4 +109,20 @@ impl Registry {
             .map(|it| KnownWorkflow { name: it.name.to_owned(), max_recoveries: it.options.max_recoveries })
             .collect()
     }
+}
+
+/// Nobody would take workflows from a queue that is not registered.
+fn check_queue(workflow: &Workflow, queues: &[&'static Queue]) -> Result<(), Error> {
+    let Some(queue) = workflow.options.queue else { return Ok(()) };
+    if queues.iter().any(|it| std::ptr::eq(*it, queue)) {
+        return Ok(());
+    }
+    let message = format!(
+        "the workflow `{}` ({}:{}) waits on the queue `{}`, which is not registered: write #[queue] before its `static`",
+        workflow.name,
+        workflow.file,
+        workflow.line,
+        queue.name()
+    );
+    Err(Error::new(ErrorKind::Registry, message))
 }

@@ -1,6 +1,7 @@
 //! What an attribute refuses, each check with its paragraph. A message says what to write instead.
 
 mod instance;
+mod queue;
 mod transaction;
 
 use quote::{ToTokens, quote};
@@ -14,6 +15,7 @@ use crate::options::{self, Options};
 use crate::types::{Found, is_no_result, owned, show};
 
 pub(crate) use self::instance::{instance, workflow_of_instance};
+pub(crate) use self::queue::queue;
 pub(crate) use self::transaction::transaction;
 
 pub(crate) fn workflow(function: &Function, options: &Options, faults: &mut Faults) {

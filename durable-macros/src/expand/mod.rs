@@ -4,6 +4,7 @@
 
 mod halves;
 mod instance;
+mod queue;
 #[cfg(test)]
 mod snapshots;
 mod step;
@@ -16,6 +17,7 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::Token;
 
 pub(crate) use self::instance::instance;
+pub(crate) use self::queue::queue;
 
 use crate::attributes;
 use crate::check;

@@ -83,6 +83,13 @@ fn expand_item(item: Item) -> Vec<Item> {
             let expanded = expand(&function.attrs, function.to_token_stream());
             syn::parse2::<File>(expanded).expect("an expansion parses").items
         }
+        Item::Static(mut queue) => {
+            let place =
+                queue.attrs.iter().position(|it| it.path().is_ident("queue")).expect("a static here is a queue");
+            let options = options(&queue.attrs.remove(place));
+            let expanded = super::queue(options, &queue.into_token_stream());
+            syn::parse2::<File>(expanded).expect("an expansion parses").items
+        }
         other => vec![other],
     }
 }

@@ -47,6 +47,7 @@ pub(crate) const WORKFLOW: Table = Table {
         Known { key: "name", form: r#"name = "charge-order""#, read: values::name },
         Known { key: "max_recoveries", form: "max_recoveries = 5", read: values::count },
         Known { key: "timeout", form: r#"timeout = "1h""#, read: values::limit },
+        Known { key: "queue", form: "queue = TASKS", read: values::queue },
         Known { key: "nondeterminism", form: r#"nondeterminism = "allow""#, read: values::allow },
         CRATE,
     ],
@@ -87,6 +88,8 @@ pub(crate) const TEST: Table = Table {
         CRATE,
     ],
 };
+
+pub(crate) const QUEUE: Table = Table { attribute: "#[queue]", known: &[CRATE] };
 
 pub(crate) const INSTANCE: Table = Table { attribute: "#[durable::instance]", known: &[CRATE] };
 

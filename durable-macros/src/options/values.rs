@@ -1,7 +1,8 @@
 //! The values of options: what each kind accepts, and the tokens that it becomes.
 
 use proc_macro2::{Literal, TokenStream};
-use quote::{ToTokens, quote};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::spanned::Spanned;
 use syn::{Expr, Lit, Path};
 
 use super::{Mistake, Value};
@@ -94,6 +95,14 @@ pub(super) fn path(value: &Value) -> Result<TokenStream, Mistake> {
     match value {
         Value::Other(Expr::Path(path)) => Ok(path.to_token_stream()),
         _ => Err(Mistake::Kind("the path of a function, without quotes")),
+    }
+}
+
+/// A reference to a static, as it stands: the compiler says what is wrong with its type.
+pub(super) fn queue(value: &Value) -> Result<TokenStream, Mistake> {
+    match value {
+        Value::Other(Expr::Path(path)) => Ok(quote_spanned!(path.span()=> ::core::option::Option::Some(&#path))),
+        _ => Err(Mistake::Kind("the path of a queue's `static`, without quotes")),
     }
 }
 

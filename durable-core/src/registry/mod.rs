@@ -13,6 +13,7 @@ pub use self::arguments::{Arguments, Taken};
 pub use self::objects::Instance;
 pub(crate) use self::objects::Objects;
 pub use self::options::WorkflowOptions;
+pub(crate) use self::queue::INTERNAL_QUEUE;
 pub use self::queue::{Queue, RegisteredQueue};
 use crate::store::{BoxFuture, KnownWorkflow};
 use crate::words::error::{Error, ErrorKind};
@@ -86,7 +87,6 @@ impl Registry {
     }
 
     /// The queues of the program, in the order of their names.
-    #[allow(dead_code, reason = "the dispatcher asks")]
     pub(crate) fn queues(&self) -> &[&'static Queue] {
         &self.queues
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::store::{QueueLimits, RateLimit};
 use crate::words::error::{Error, ErrorKind};
 use crate::words::id::check_id;
 
@@ -32,32 +33,18 @@ use crate::words::id::check_id;
 #[derive(Debug, PartialEq, Eq)]
 pub struct Queue {
     name: &'static str,
-    limits: Limits,
+    limits: QueueLimits,
 }
 
-/// The limits of a queue as they stand in the code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Limits {
-    /// How many run at once in the whole fleet.
-    pub(crate) concurrency: Option<u32>,
-    /// How many run at once in one process.
-    pub(crate) worker_concurrency: Option<u32>,
-    /// So many starts in any window of such a length, in the whole fleet.
-    pub(crate) rate_limit: Option<(u32, Duration)>,
-    /// Whether partition keys count.
-    pub(crate) partitioned: bool,
-    /// How many run at once for one partition key, in the whole fleet; there always is one when keys count.
-    pub(crate) partition_concurrency: Option<u32>,
-    /// So many starts in any window of such a length, for one partition key.
-    pub(crate) partition_rate_limit: Option<(u32, Duration)>,
-}
+/// The engine's own queue: what has a delay, or is debounced, and was given no queue waits here.
+pub(crate) const INTERNAL_QUEUE: &str = "durable";
 
 impl Queue {
     /// A queue without limits. The name is that of the queue in the database: it is the same for all
     /// processes that share the queue, up to 255 bytes long, and unique in the program.
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
-        let limits = Limits {
+        let limits = QueueLimits {
             concurrency: None,
             worker_concurrency: None,
             rate_limit: None,
@@ -86,7 +73,7 @@ impl Queue {
     /// processes together.
     #[must_use]
     pub const fn rate_limit(mut self, starts: u32, period: Duration) -> Self {
-        self.limits.rate_limit = Some((starts, period));
+        self.limits.rate_limit = Some(RateLimit { starts, period });
         self
     }
 
@@ -114,7 +101,7 @@ impl Queue {
     /// window of the length `period`, in all processes together.
     #[must_use]
     pub const fn partition_rate_limit(mut self, starts: u32, period: Duration) -> Self {
-        self.limits.partition_rate_limit = Some((starts, period));
+        self.limits.partition_rate_limit = Some(RateLimit { starts, period });
         self.partitioned()
     }
 
@@ -132,19 +119,18 @@ impl Queue {
     }
 
     /// The limits.
-    #[allow(dead_code, reason = "the dispatcher asks")]
-    pub(crate) const fn limits(&self) -> &Limits {
-        &self.limits
+    pub(crate) const fn limits(&self) -> QueueLimits {
+        self.limits
     }
 
     /// Refuses what no engine could keep, or what would let nothing ever run.
-    fn check(&self) -> Result<(), Error> {
+    pub(crate) fn check(&self) -> Result<(), Error> {
         check_id("the queue name", self.name)?;
         let refuse = |fault: String| {
             let message = format!("the queue `{}` {fault}", self.name);
             Err(Error::new(ErrorKind::Registry, message))
         };
-        let Limits { concurrency, worker_concurrency, partition_concurrency, .. } = self.limits;
+        let QueueLimits { concurrency, worker_concurrency, partition_concurrency, .. } = self.limits;
         for (method, most) in [
             ("concurrency", concurrency),
             ("worker_concurrency", worker_concurrency),
@@ -156,15 +142,15 @@ impl Queue {
                 ));
             }
         }
-        let Limits { rate_limit, partition_rate_limit, .. } = self.limits;
+        let QueueLimits { rate_limit, partition_rate_limit, .. } = self.limits;
         for (method, limit) in [("rate_limit", rate_limit), ("partition_rate_limit", partition_rate_limit)] {
             match limit {
-                Some((0, _)) => {
+                Some(RateLimit { starts: 0, .. }) => {
                     return refuse(format!(
                         "would never start anything: .{method}(n, period) takes 1 or more; leave it out for no limit"
                     ));
                 }
-                Some((_, period)) if period < Duration::from_millis(1) => {
+                Some(RateLimit { period, .. }) if period < Duration::from_millis(1) => {
                     return refuse(format!(
                         "counts starts in no time at all: .{method}(n, period) takes a period of 1 ms or more, such as Duration::from_secs(60)"
                     ));

@@ -35,6 +35,7 @@ pub use verbs::map::{Map, map};
 pub use verbs::once::{now, random, uuid};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use verbs::outbox::send_in;
+pub use verbs::queues::{Limits, QueueInfo, list_queues};
 pub use verbs::recv::{RecvCall, recv};
 pub use verbs::send::{SendCall, send};
 pub use verbs::several::{wait_all, wait_first};

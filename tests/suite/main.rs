@@ -4,6 +4,7 @@ mod conformance;
 mod cost;
 mod counter;
 mod crash;
+mod queues;
 mod restart;
 mod shutdown;
 mod stage;

@@ -14,6 +14,7 @@ use crate::journal::runtime::Runtime;
 use crate::store::Location;
 use crate::verbs::handle::{self, WorkflowHandle};
 use crate::verbs::manage::{self, CancelCall};
+use crate::verbs::queues::{self, QueueInfo};
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::info::{Filter, StepInfo, WorkflowInfo};
 use crate::words::payload::Payload;
@@ -96,6 +97,14 @@ impl Durable {
     /// Cancels a workflow: see [`cancel_workflow`](crate::cancel_workflow).
     pub fn cancel_workflow(&self, id: impl AsRef<str>) -> CancelCall {
         CancelCall::new(Ok(Arc::clone(self.runtime())), id.as_ref())
+    }
+
+    /// Every queue, with its depth, lag and limits: see [`list_queues`](crate::list_queues).
+    ///
+    /// # Errors
+    /// The database cannot be reached.
+    pub async fn list_queues(&self) -> Result<Vec<QueueInfo>> {
+        queues::list(self.runtime()).await
     }
 
     /// Finds a workflow by its id: see [`retrieve_workflow`](crate::retrieve_workflow).

@@ -10,6 +10,7 @@ mod presence;
 mod recover;
 mod report;
 mod resume;
+#[cfg(any())]
 mod schedule;
 mod teardown;
 

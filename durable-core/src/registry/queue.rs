@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn limits_that_let_nothing_run_are_refused_with_the_mend() {
-        let minute = Duration::from_secs(60);
+        let minute = Duration::from_mins(1);
         for (queue, method) in [
             (Queue::new("q").concurrency(0), ".concurrency(n)"),
             (Queue::new("q").worker_concurrency(0), ".worker_concurrency(n)"),

@@ -2,6 +2,8 @@
 //! knows a database, a task or a workflow.
 
 pub(crate) mod contention;
+pub(crate) mod cron;
+mod crontab;
 pub(crate) mod error;
 pub(crate) mod id;
 pub(crate) mod info;

@@ -9,6 +9,7 @@ on_every_stage! {
     a_workflow_of_n_steps_costs_n_plus_1_commits,
     a_started_workflow_costs_one_commit,
     a_child_costs_one_commit_more,
+    branches_have_no_records_of_their_own_but_selects_which_cost_no_commit,
     concurrent_workflows_share_commits,
     a_recovery_costs_the_same_whatever_the_number,
     a_transaction_costs_one_commit_and_takes_earlier_records_along,
@@ -66,6 +67,27 @@ async fn a_child_costs_one_commit_more(stage: &Stage) {
     // The parent's start; the child's row with the parent's record; the child's step with its end;
     // the child's result in the parent with the parent's end.
     assert_eq!(costs.commits, 4, "{costs:?}");
+    app.shutdown().await;
+}
+
+#[workflow]
+async fn one_step_in_branches() -> Result<u32> {
+    let (number,) = durable::join!(async {
+        durable::select! {
+            () = std::future::pending() => 0,
+            numbers = durable::map([1], 1, nothing) => numbers[0],
+        }
+    });
+    Ok(number)
+}
+
+async fn branches_have_no_records_of_their_own_but_selects_which_cost_no_commit(stage: &Stage) {
+    let app = stage.launch().await;
+    let costs = cost(&app, async { assert_eq!(one_step_in_branches().id("w").await.unwrap(), 1) }).await;
+    assert_eq!(costs.commits, 2, "the start, and the end with all records: {costs:?}");
+    let steps = app.list_steps("w").await.unwrap();
+    let shown: Vec<_> = steps.iter().map(|it| format!("{} {}", it.position, it.kind)).collect();
+    assert_eq!(shown, ["1/1 select", "1/1/2/1/1/1 step"]);
     app.shutdown().await;
 }
 

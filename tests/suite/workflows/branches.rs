@@ -275,7 +275,7 @@ impl Drop for Dropped {
 #[workflow]
 async fn panics_beside(key: String) -> Result<()> {
     let _in_the_body = Dropped(key.clone());
-    let dropped = [Dropped(format!("{key} badly")), Dropped(key.clone())];
+    let dropped = [Dropped(key.clone()), Dropped(format!("{key} badly")), Dropped(key.clone())];
     for it in dropped {
         drop(durable::spawn(async move {
             let _in_the_branch = it;
@@ -295,8 +295,8 @@ async fn a_panic_in_a_branch_is_the_workflows(stage: &Stage) {
     let error = app.scope(async { panics_beside(key.clone()).id("w").await.unwrap_err() }).await;
     assert!(error.is_panic(), "{error}");
     assert!(error.to_string().contains("branches.rs:") && error.to_string().ends_with(": no stock of tea"), "{error}");
-    assert_eq!(recorded(&app, "w", 1).await, ["3/1 \"before\""]);
-    assert_eq!(counted(&format!("{key} dropped")), 2, "the body's and the branch's destructors have run");
+    assert_eq!(recorded(&app, "w", 1).await, ["4/1 \"before\""]);
+    assert_eq!(counted(&format!("{key} dropped")), 3, "the body's and the branches' destructors have run");
     assert_eq!(counted(&format!("{key} badly dropped")), 1);
     app.shutdown().await;
 }

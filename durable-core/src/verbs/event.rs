@@ -55,7 +55,8 @@ pub fn set_event<N: Into<String>, T: Serialize + ?Sized>(
 /// the workflow has come to an end without setting it. The workflow need not be started yet.
 ///
 /// In a workflow's body the answer is recorded, and so is the time limit, which holds across
-/// restarts; elsewhere it is a plain question. It may be asked from any process.
+/// restarts; elsewhere it is a plain question. It may be asked from any process. A workflow that asks
+/// for an event of its own sees what it has set last.
 ///
 /// # Errors
 /// The value does not read as a `T` (in a body that parks the workflow); the process shuts down; it
@@ -138,7 +139,11 @@ impl Asked {
             }
             return Ok(Some(claim.decode(Codec::PLAIN, record).await));
         }
-        claim.open().await;
+        if *self.id == *claim.execution.id {
+            claim.ready().await; // what it has set itself a moment ago is seen
+        } else {
+            claim.open().await;
+        }
         let mut waiting = BodyWait::new(claim, self.want(), self.timeout);
         let came = waiting.next("get_event", || Activity::Event(Arc::clone(&self.name))).await;
         let value = match came {

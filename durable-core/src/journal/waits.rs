@@ -78,7 +78,8 @@ pub(crate) enum Released {
 struct Slot {
     want: Want,
     waker: Option<Waker>,
-    news: Option<News>,
+    /// Boxed, because most of the time nobody has any.
+    news: Option<Box<News>>,
     /// Whether it is in `due`.
     due: bool,
     /// Whether the database was asked for it since it came here.
@@ -167,6 +168,9 @@ impl Waits {
                 question.add(key, &slot.want);
             }
         }
+        if !due.is_empty() {
+            self.news.notify_one(); // the others are asked for next, and not when somebody comes along
+        }
         question
     }
 
@@ -190,7 +194,7 @@ impl Waits {
             let Some(slot) = state.slots.get_mut(key) else { return };
             let first = !std::mem::replace(&mut slot.looked, true);
             if news.is_some() {
-                slot.news = news;
+                slot.news = news.map(Box::new);
             }
             if first || slot.news.is_some() || slot.released_with <= released {
                 wakers.extend(slot.waker.take());
@@ -303,7 +307,7 @@ impl Waiting<'_> {
             self.poll(cx.waker(), |slot, _| match slot.news.take() {
                 None if slot.looked => Some(None),
                 None => None,
-                news => Some(news),
+                Some(news) => Some(Some(*news)),
             })
         })
         .await
@@ -315,7 +319,7 @@ impl Waiting<'_> {
             self.poll(cx.waker(), |slot, released| match slot.news.take() {
                 None if slot.looked && slot.released_with <= released => Some(None),
                 None => None,
-                news => Some(news),
+                Some(news) => Some(Some(*news)),
             })
         })
         .await

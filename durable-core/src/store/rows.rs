@@ -1,5 +1,6 @@
 //! What goes into a store and comes out of it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::talk::{Emission, NewMessage};
@@ -282,8 +283,8 @@ pub struct Adopted {
 pub struct RunRow {
     /// The internal key.
     pub key: i64,
-    /// The external id.
-    pub id: String,
+    /// The external id, shared by all that know of the run.
+    pub id: Arc<str>,
     /// The registered name.
     pub name: String,
     /// The arguments as a JSON object.

@@ -64,7 +64,7 @@ async fn in_step(
     let (workflow, position) = (execution.row.key, scope.position.clone());
     let emission = emission(&execution.runtime, kind, workflow, position, name, value)?;
     let entry = Entry { emissions: vec![emission], ..Entry::default() };
-    let (runtime, id) = (Arc::clone(&execution.runtime), Arc::clone(&execution.id));
+    let (runtime, id) = (Arc::clone(&execution.runtime), Arc::clone(&execution.row.id));
     let then = move |verdict: &Verdict| {
         if *verdict == Verdict::Stored {
             runtime.tell(&id);
@@ -72,8 +72,8 @@ async fn in_step(
     };
     match execution.runtime.writer.write(execution.fence, entry, then).await {
         Ok(Verdict::Stored | Verdict::Existing(_)) => Ok(()),
-        Ok(_) => Err(interrupted(&execution.id)),
-        Err(error) => Err(of_store(&error, &execution.id)),
+        Ok(_) => Err(interrupted(&execution.row.id)),
+        Err(error) => Err(of_store(&error, &execution.row.id)),
     }
 }
 

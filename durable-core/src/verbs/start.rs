@@ -160,7 +160,7 @@ fn run_new(
     let id = new.id.clone();
     let row = RunRow {
         key: new.key,
-        id: new.id,
+        id: new.id.into(),
         name: new.name,
         input: new.input,
         instance: new.instance,

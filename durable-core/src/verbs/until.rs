@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::sleep::recorded_moment;
+use crate::journal::activity::Activity;
 use crate::journal::checkpoint::Operation;
 use crate::journal::context::Claim;
-use crate::journal::execution::{Activity, Signal};
+use crate::journal::execution::Signal;
 use crate::journal::level::Level;
 use crate::journal::runtime::Runtime;
 use crate::journal::timers::Rang;
@@ -40,7 +41,7 @@ impl<'a> BodyWait<'a> {
         }
         let until = match self.until {
             Some(until) => until,
-            None => self.record_limit(what).await,
+            None => Box::pin(self.record_limit(what)).await,
         };
         let _doing = execution.doing(doing());
         let came = tokio::select! {

@@ -160,7 +160,7 @@ pub(crate) async fn a_deadline_comes_back_with_the_workflow(Site { store, .. }: 
     let heir = sign_on(&*store, "heir").await;
     let mut runs = store.adopt(&adopting(heir, 10)).await.unwrap().runs;
     runs.sort_by(|a, b| a.id.cmp(&b.id));
-    let deadlines: Vec<_> = runs.iter().map(|it| (it.id.as_str(), it.deadline)).collect();
+    let deadlines: Vec<_> = runs.iter().map(|it| (&*it.id, it.deadline)).collect();
     let at = Some(1_234_567);
     assert_eq!(deadlines, [("careful", at), ("lone", at), ("one-of-two", at), ("unlimited", None)]);
 }

@@ -139,7 +139,7 @@ impl Asked {
             }
             return Ok(Some(claim.decode(Codec::PLAIN, record).await));
         }
-        if *self.id == *claim.execution.id {
+        if *self.id == *claim.execution.row.id {
             claim.ready().await; // what it has set itself a moment ago is seen
         } else {
             claim.open().await;

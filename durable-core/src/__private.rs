@@ -32,11 +32,14 @@ where
     F: Future<Output = R> + Send + 'static,
 {
     Box::pin(async move {
-        let returned = body.await;
-        (codec.encode)(&returned).unwrap_or_else(|fault| {
-            // It is a bug of the program, told in the words of a panic; another run would do no better.
-            panic!("what the workflow returned cannot be recorded: {fault}")
-        })
+        let encoded = {
+            let returned = body.await;
+            (codec.encode)(&returned)
+        };
+        match encoded {
+            Ok(outcome) => outcome,
+            Err(fault) => crate::verbs::outcome::unrecordable(&fault).await,
+        }
     })
 }
 

@@ -34,11 +34,15 @@ where
     F: Future<Output = R> + Send + 'static,
 {
     // An async block would hold the body twice: where it was put, and where it is polled.
-    Box::pin(body.map(move |returned| {
-        (codec.encode)(&returned).unwrap_or_else(|fault| {
-            // It is a bug of the program, told in the words of a panic; another run would do no better.
-            panic!("what the workflow returned cannot be recorded: {fault}")
-        })
+    Box::pin(body.then(move |returned| {
+        let encoded = (codec.encode)(&returned);
+        drop(returned);
+        async move {
+            match encoded {
+                Ok(outcome) => outcome,
+                Err(fault) => crate::verbs::outcome::unrecordable(&fault).await,
+            }
+        }
     }))
 }
 

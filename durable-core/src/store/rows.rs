@@ -267,6 +267,9 @@ pub struct Adopt {
     pub known: Vec<KnownWorkflow>,
     /// How many at most.
     pub limit: u32,
+    /// The keys of what the executor runs, when it may have adopted something without hearing of it:
+    /// then what it has adopted before and does not run is taken, too.
+    pub running: Option<Vec<i64>>,
 }
 
 /// What was adopted.

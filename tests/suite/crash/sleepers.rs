@@ -49,9 +49,11 @@ async fn sleepers_that_are_killed_in_their_sleep_wake_once_and_not_too_early(dat
         let moment: DateTime<Utc> = serde_json::from_str(steps[1].output.as_deref().expect("it is recorded")).unwrap();
         let moment = moment.timestamp_micros();
         let micros = i64::try_from(LONGEST * u64::from(number) / u64::from(SLEEPERS)).unwrap() * 1_000;
-        // It was recorded for the time from the beginning of this sleep, and is not moved by a restart.
-        assert!(moment <= steps[1].completed_at.timestamp_micros() + micros, "{number} began anew");
-        assert!(moment >= times[&(number, false)].iter().min().unwrap() + micros, "{number} sleeps too short");
+        // It was recorded at the beginning of this sleep, and is not moved by a restart. The clock is
+        // known up to the time that a question took, so it may be that much later.
+        assert!(moment <= steps[1].completed_at.timestamp_micros() + micros + 150_000, "{number} began anew");
+        let short = times[&(number, false)].iter().min().unwrap() + micros - moment;
+        assert!(short <= 0, "{number} sleeps {short} microseconds too short");
         let woken = &times[&(number, true)];
         assert!(woken.iter().all(|it| *it >= moment), "{number} has woken at {woken:?}, before {moment}");
         again += woken.len() - 1;

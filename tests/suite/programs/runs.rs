@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use durable::{Durable, StepInfo};
+use durable::{Durable, ShutdownOptions, StepInfo};
 use durable_core::store::Store;
 
 use super::interpret::{Ground, interpret};
@@ -23,6 +23,9 @@ on_every_stage! {
 const TOGETHER: usize = 5;
 /// How many processes die at most before one is spared.
 const DEATHS: u64 = 8;
+/// So long that nobody is taken for dead who is alive, and so short that somebody looks around who
+/// has to: what a failed launch gives back at its end is found then.
+const LEASE: Duration = Duration::from_secs(15);
 
 async fn programs_give_the_same_whatever_dies_when(stage: &Stage) {
     let mut lot = Lot::new("programs");
@@ -36,6 +39,8 @@ async fn programs_give_the_same_whatever_dies_when(stage: &Stage) {
         deaths += died;
         operations += recorded;
     }
+    let (_, last) = hall.launch(Plan::default()).await;
+    last.expect("nothing fails here").shutdown_with(ShutdownOptions::immediate()).await; // it cleans up
     hall.inner.close().await;
     println!("{many} programs, {operations} records, {deaths} deaths, in {:?}", begun.elapsed());
 }
@@ -72,9 +77,12 @@ impl<'a> Hall<'a> {
     /// A process.
     async fn launch(&self, plan: Plan) -> (Arc<Faulty>, Option<Durable>) {
         let faulty = Arc::new(Faulty::over(&self.inner, plan));
-        let builder = self.stage.builder("programs").executor_id("the one");
+        let builder = self.stage.builder("programs").executor_id("the one").lease(LEASE);
         let launched = builder.store(Arc::clone(&faulty) as Arc<dyn Store>).launch().await;
-        assert!(launched.is_ok() || faulty.was_reached(), "{:?}", launched.err());
+        if launched.is_err() {
+            assert!(faulty.was_reached(), "{:?}", launched.err());
+            faulty.kill(); // a program whose launch fails ends
+        }
         (faulty, launched.ok())
     }
 
@@ -88,7 +96,7 @@ impl<'a> Hall<'a> {
         let calls = faulty.calls();
         for (index, program) in programs.iter().enumerate() {
             for id in workflows(&format!("{calm}.{index}"), program) {
-                self.ended(&app, &faulty, &id).await; // before the next process takes over what is left
+                self.ended(&app, &id).await; // before the next process takes over what is left
             }
         }
         faulty.kill();
@@ -120,7 +128,7 @@ impl<'a> Hall<'a> {
             let (calm, stormy) = (format!("{calm}.{index}"), format!("{stormy}.{index}"));
             assert_eq!(plain(&given[index], &stormy), plain(&expected[index], &calm), "{}", story());
             for (of_stormy, of_calm) in workflows(&stormy, program).iter().zip(workflows(&calm, program)) {
-                self.ended(&last, &faulty, of_stormy).await;
+                self.ended(&last, of_stormy).await;
                 let (is, should_be) = (self.records(of_stormy, &stormy).await, self.records(&of_calm, &calm).await);
                 assert_eq!(is, should_be, "{of_stormy}: {}", story());
                 records += is.len();
@@ -155,7 +163,6 @@ impl<'a> Hall<'a> {
             };
             let story = || serde_json::to_string(program).expect("it came from a text, or went into one");
             let Ok(ended) = tokio::time::timeout(Duration::from_secs(20), ended).await else {
-                self.debug(faulty).await;
                 panic!("{id} does not come to its end: {}\n{}", story(), self.standing(id).await);
             };
             match ended {
@@ -169,27 +176,12 @@ impl<'a> Hall<'a> {
         Some(results)
     }
 
-    async fn debug(&self, faulty: &Faulty) {
-        println!(
-            "DEBUG dead {} calls {} plan {:?} exec {:?}",
-            faulty.is_dead(),
-            faulty.calls(),
-            faulty,
-            self.inner.executors().await
-        );
-        if self.stage.is_postgres() {
-            println!("{:#?}", self.sql("select concat(pid, ' ', state, ' ', wait_event_type, ' ', wait_event, ' blocked by ', pg_blocking_pids(pid), ' since ', now()-state_change, ' ', left(query,200)) from pg_stat_activity where datname=current_database() and query not like 'LISTEN%'").await);
-            println!("{:#?}", self.sql(&format!("select concat(id, ' ', executor, ' ', attempt, ' ', recoveries) from \"{}\".workflows where status='PENDING'", self.stage.schema())).await);
-        }
-    }
-
     /// Waits until a workflow has come to its end that nobody else waited for.
-    async fn ended(&self, app: &Durable, faulty: &Faulty, id: &str) {
+    async fn ended(&self, app: &Durable, id: &str) {
         let handle = app.retrieve_workflow::<String>(id).await.unwrap();
         match tokio::time::timeout(Duration::from_secs(20), handle.result()).await {
             Ok(result) => drop(result.unwrap()),
             Err(_) => {
-                self.debug(faulty).await;
                 panic!("{id} does not come to its end: {}", self.standing(id).await);
             }
         }

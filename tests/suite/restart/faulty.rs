@@ -1,8 +1,8 @@
 //! A store that fails at chosen calls: what a crash or a broken connection would do, by counting.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use durable::Result;
@@ -53,6 +53,8 @@ pub(crate) struct Faulty {
     dead: AtomicBool,
     away: AtomicBool,
     held: tokio::sync::Semaphore,
+    /// The call whose next answer is lost.
+    to_lose: Mutex<Option<&'static str>>,
 }
 
 /// What becomes of a call.
@@ -81,7 +83,18 @@ impl Faulty {
             dead: AtomicBool::new(false),
             away: AtomicBool::new(false),
             held: tokio::sync::Semaphore::new(0),
+            to_lose: Mutex::default(),
         }
+    }
+
+    /// The answer to the next call of this name is lost: it is done, and the connection breaks.
+    pub(crate) fn lose_next(&self, name: &'static str) {
+        *self.to_lose.lock().unwrap() = Some(name);
+    }
+
+    /// Whether that has happened.
+    pub(crate) fn has_lost(&self) -> bool {
+        self.to_lose.lock().unwrap().is_none()
     }
 
     /// Returns once the process is dead.
@@ -171,7 +184,11 @@ impl Faulty {
         })
     }
 
-    async fn fate_of_reading(&self) -> Result<Fate, StoreError> {
+    async fn fate_of_reading(&self, name: &'static str) -> Result<Fate, StoreError> {
+        if self.to_lose.lock().unwrap().take_if(|it| *it == name).is_some() {
+            let broken = StoreError::new(Fault::Unreachable, "the connection broke before the answer came");
+            return Ok(Fate::Done(broken));
+        }
         if self.plan.reading_counts {
             return self.fate().await;
         }
@@ -215,7 +232,7 @@ macro_rules! counted {
         $(
             fn $name<'a>(&'a self, $($argument: $type),*) -> StoreFuture<'a, $given> {
                 Box::pin(async move {
-                    match self.fate_of_reading().await? {
+                    match self.fate_of_reading(stringify!($name)).await? {
                         Fate::Through => self.inner.$name($($argument),*).await,
                         Fate::NotDone(error) => Err(error),
                         Fate::Done(error) => {

@@ -6,3 +6,4 @@ pub(crate) mod faulty;
 mod ownership;
 mod recovery;
 mod replay;
+mod takeover;

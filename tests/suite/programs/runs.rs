@@ -179,12 +179,10 @@ impl<'a> Hall<'a> {
     /// Waits until a workflow has come to its end that nobody else waited for.
     async fn ended(&self, app: &Durable, id: &str) {
         let handle = app.retrieve_workflow::<String>(id).await.unwrap();
-        match tokio::time::timeout(Duration::from_secs(20), handle.result()).await {
-            Ok(result) => drop(result.unwrap()),
-            Err(_) => {
-                panic!("{id} does not come to its end: {}", self.standing(id).await);
-            }
-        }
+        let Ok(result) = tokio::time::timeout(Duration::from_secs(20), handle.result()).await else {
+            panic!("{id} does not come to its end: {}", self.standing(id).await);
+        };
+        result.unwrap();
     }
 
     /// Where those stand that have not come to their end.

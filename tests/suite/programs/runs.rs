@@ -187,15 +187,15 @@ impl<'a> Hall<'a> {
 
     /// Where those stand that have not come to their end.
     async fn standing(&self, id: &str) -> String {
-        let mut all = String::new();
+        let mut all = Vec::new();
         for it in self.inner.list(&durable::Filter::new().id_prefix(id).limit(10_000)).await.unwrap() {
             if !it.status.is_terminal() {
                 let steps = self.inner.steps(&it.id).await.unwrap();
                 let steps: Vec<_> = steps.iter().map(|it| format!("{} {} {}", it.position, it.kind, it.name)).collect();
-                all.push_str(&format!("{} is {}: {}\n", it.id, it.status, steps.join(", ")));
+                all.push(format!("{} is {}: {}", it.id, it.status, steps.join(", ")));
             }
         }
-        all
+        all.join("\n")
     }
 
     /// The records of a workflow as they should be in every run: without those of arms that lost, and

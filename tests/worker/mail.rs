@@ -61,14 +61,14 @@ async fn noted(receiver: u32, topic: &str, letter: Letter) {
 
 /// Everything on one topic, in the order in which it came.
 async fn receives_on(receiver: u32, topic: &str) -> Result<Vec<Letter>> {
-    let mut letters = Vec::new();
+    let mut all = Vec::new();
     for _ in 0..Letter::expected(receiver, topic) * SENDERS as usize {
         let letter: Letter = durable::recv(topic, LONG).await?.ok_or_else(|| Error::msg("an hour without mail"))?;
         noted(receiver, topic, letter).await;
-        letters.push(letter);
+        all.push(letter);
     }
     let more: Option<Letter> = durable::recv(topic, Duration::ZERO).await?;
-    if more.is_some() { Err(Error::msg(format!("one too many on {topic}: {more:?}"))) } else { Ok(letters) }
+    if more.is_some() { Err(Error::msg(format!("one too many on {topic}: {more:?}"))) } else { Ok(all) }
 }
 
 #[workflow]

@@ -179,8 +179,8 @@ async fn messages_arrive_in_order_although_the_listener_is_ended_again_and_again
             tokio::time::sleep(Duration::from_millis(300)).await; // so that there is somebody to end again
         }
     }
-    let received = tokio::time::timeout(Duration::from_secs(15), handle.result()).await.expect("they arrive").unwrap();
-    assert_eq!(received, (0..MANY).collect::<Vec<_>>());
+    let heard = tokio::time::timeout(Duration::from_secs(15), handle.result()).await.expect("they arrive").unwrap();
+    assert_eq!(heard, (0..MANY).collect::<Vec<_>>());
     let listens = tokio::time::timeout(Duration::from_secs(15), receiver.listening()).await;
     listens.expect("it listens again");
     assert!(ended >= 3, "{ended} listeners were ended");

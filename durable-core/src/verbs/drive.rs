@@ -49,8 +49,8 @@ impl Drive {
         }
     }
 
+    #[expect(clippy::manual_async_fn, reason = "an `async fn` holds what it is given twice")]
     fn drive(mut self, present: Present) -> impl Future<Output = ()> + Send {
-        // A block and no `async fn`, which would hold what it is given twice.
         async move {
             // Everything here that is not the body is boxed: a hundred thousand bodies may be parked in
             // this future, and each of them would hold the room for what comes before and after it.

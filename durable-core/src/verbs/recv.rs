@@ -88,23 +88,18 @@ impl<T: Payload> Made<T> {
         }
         claim.ready().await;
         let execution = &claim.execution;
-        let want = Want::Message {
-            id: Arc::clone(&execution.row.id),
-            workflow: execution.row.key,
-            topic: Arc::clone(&self.topic),
-        };
-        let mut waiting = BodyWait::new(claim, want, self.timeout);
+        let want = Want::Message { workflow: execution.row.key, topic: Arc::clone(&self.topic) };
+        let mut waiting = BodyWait::new(claim, "recv", &execution.row.id, want, self.timeout);
         loop {
-            match waiting.next("recv", || Activity::Message(Arc::clone(&self.topic))).await {
-                // It is boxed because it comes after the wait, which would have to keep the room for it.
-                Some(News::Message { key, payload }) => match Box::pin(self.take(claim, key, payload)).await {
-                    None => waiting.again(),
-                    taken => return Ok(taken),
-                },
-                _ => {
-                    claim.keep(Operation::recv(&self.topic), done(None)).await;
-                    return Ok(None);
-                }
+            let news = waiting.next(|| Activity::Message(Arc::clone(&self.topic))).await;
+            let Some(News::Message { key, payload }) = news else {
+                claim.keep(Operation::recv(&self.topic), done(None)).await;
+                return Ok(None);
+            };
+            // It is boxed because it comes after the wait, which would have to keep the room for it.
+            match Box::pin(self.take(claim, key, payload)).await {
+                None => waiting.again(),
+                taken => return Ok(taken),
             }
         }
     }

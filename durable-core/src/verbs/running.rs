@@ -84,7 +84,9 @@ impl Drop for Running {
             if spawned.is_empty() {
                 break;
             }
-            spawned.into_iter().for_each(|it| self.drop_watched(it));
+            for branch in spawned {
+                self.drop_watched(branch);
+            }
         }
     }
 }

@@ -79,9 +79,10 @@ async fn run_all(runtime: &Arc<Runtime>, rows: Vec<RunRow>) -> Result<bool, Stor
     }
     tracing::info!(target: "durable", count = rows.len(), "recovering workflows");
     let mut occupied = Vec::new();
-    for row in rows {
+    for mut row in rows {
         // Only names of this registry were asked for.
         let Some(workflow) = runtime.registry.get(&row.name) else { continue };
+        row.name = String::new(); // the function is at hand
         let records = records.remove(&row.key).unwrap_or_default();
         let drive =
             Drive { runtime: Arc::clone(runtime), workflow, row: Arc::new(row), fence, records, top_level: true };

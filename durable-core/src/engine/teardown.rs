@@ -210,12 +210,15 @@ impl Teardown {
         let killed = overdue.into_iter().filter(|it| !stuck_ids.contains(&*it.id)).collect();
         let completed = runtime.live.ended() - ended_before;
         let left = runtime.live.left();
+        let suspended_many = u32::try_from(left.len()).unwrap_or(u32::MAX);
         let ending_ids: HashSet<_> = ending.iter().map(|it| &*it.id).collect();
         let suspended = left.iter().filter(|run| !ending_ids.contains(&*run.id)).map(|run| shown(run)).collect();
 
         let mut released = Err("there was no time left".to_owned());
         let release = self.current().release;
-        self.phase("hand-off", started, |_| Duration::from_secs(1), async {
+        // A hundred thousand rows are handed over in one statement, which takes its time.
+        let patience = Duration::from_secs(1) + Duration::from_micros(50).saturating_mul(suspended_many);
+        self.phase("hand-off", started, |_| patience, async {
             released = self.hand_over(&keys, release).await;
         })
         .await;

@@ -42,10 +42,16 @@ pub(crate) struct Execution {
     durability: Durability,
     /// What stops it.
     control: Mutex<Control>,
-    /// Tells long steps that they shall stop, if there is one that asked.
-    cancellation: OnceLock<Arc<Cancelling>>,
     /// What it does just now, the latest last: with several branches it does several things at once.
     doing: Activities,
+    /// What most executions never need, and a parked one should not have to hold.
+    seldom: OnceLock<Box<Seldom>>,
+}
+
+#[derive(Default)]
+struct Seldom {
+    /// Tells long steps that they shall stop.
+    cancellation: Arc<Cancelling>,
     /// Branches that were spawned, until the driver polls them beside the body.
     spawned: Mutex<Vec<BoxFuture<'static, ()>>>,
     /// The keys of the messages that this run has received: the database may still show the last of
@@ -138,11 +144,13 @@ impl Execution {
             tail: Mutex::default(),
             durability: Durability::default(),
             control: Mutex::default(),
-            cancellation: OnceLock::new(),
             doing: Activities::default(),
-            spawned: Mutex::default(),
-            received: Mutex::default(),
+            seldom: OnceLock::new(),
         })
+    }
+
+    fn seldom(&self) -> &Seldom {
+        self.seldom.get_or_init(Box::default)
     }
 
     /// The record of an earlier run at a position.
@@ -166,7 +174,7 @@ impl Execution {
 
     /// Takes a message, unless another call of this run was faster: the record holds what is in it.
     pub(crate) fn receive(&self, message: i64, record: impl FnOnce() -> NewRecord) -> bool {
-        let first = lock(&self.received).insert(message);
+        let first = lock(&self.seldom().received).insert(message);
         if first {
             let mut tail = lock(&self.tail);
             let unsent = tail.unsent();
@@ -368,7 +376,7 @@ impl Execution {
 
     /// What tells long steps that they shall stop.
     pub(crate) fn cancellation(&self) -> &Arc<Cancelling> {
-        self.cancellation.get_or_init(Arc::default)
+        &self.seldom().cancellation
     }
 
     /// The signal, if there is one; else `driver` is woken when one comes.
@@ -410,12 +418,12 @@ impl Execution {
 
     /// Adds a branch that is polled beside the body from now on.
     pub(crate) fn add_branch(&self, branch: BoxFuture<'static, ()>) {
-        lock(&self.spawned).push(branch);
+        lock(&self.seldom().spawned).push(branch);
     }
 
     /// The branches that were added since this was asked last.
     pub(crate) fn take_spawned(&self) -> Vec<BoxFuture<'static, ()>> {
-        std::mem::take(&mut lock(&self.spawned))
+        self.seldom.get().map_or_else(Vec::new, |it| std::mem::take(&mut lock(&it.spawned)))
     }
 }
 

@@ -288,7 +288,7 @@ pub struct RunRow {
     pub key: i64,
     /// The external id, shared by all that know of the run.
     pub id: Arc<str>,
-    /// The registered name.
+    /// The registered name, to find the function; of no use once that is found.
     pub name: String,
     /// The arguments as a JSON object.
     pub input: String,

@@ -49,7 +49,7 @@ impl Drive {
         }
     }
 
-    #[expect(clippy::manual_async_fn, reason = "an `async fn` would hold what it is given twice")]
+    #[expect(clippy::manual_async_fn, reason = "an `async fn` holds what it is given twice")]
     fn drive(mut self, present: Present) -> impl Future<Output = ()> + Send {
         async move {
             // Everything here that is not the body is boxed: a hundred thousand bodies may be parked in

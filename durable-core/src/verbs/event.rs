@@ -55,8 +55,7 @@ pub fn set_event<N: Into<String>, T: Serialize + ?Sized>(
 /// the workflow has come to an end without setting it. The workflow need not be started yet.
 ///
 /// In a workflow's body the answer is recorded, and so is the time limit, which holds across
-/// restarts; elsewhere it is a plain question. It may be asked from any process. A workflow that asks
-/// for an event of its own sees what it has set last.
+/// restarts; elsewhere it is a plain question. It may be asked from any process.
 ///
 /// # Errors
 /// The value does not read as a `T` (in a body that parks the workflow); the process shuts down; it
@@ -120,7 +119,8 @@ impl Asked {
 
     async fn outside<T: DeserializeOwned>(&self, runtime: &Runtime) -> Result<Option<T>> {
         self.check()?;
-        let came = wait_outside(runtime, self.want(), self.timeout).await.map_err(|()| interrupted(&self.id))?;
+        let came =
+            wait_outside(runtime, &self.id, self.want(), self.timeout).await.map_err(|()| interrupted(&self.id))?;
         let Some(News::Event(Some(value))) = came else { return Ok(None) };
         let unreadable = |fault| {
             let message = format!("the event {:?} of the workflow {:?} cannot be read: {fault}", self.name, self.id);
@@ -144,8 +144,8 @@ impl Asked {
         } else {
             claim.open().await;
         }
-        let mut waiting = BodyWait::new(claim, self.want(), self.timeout);
-        let came = waiting.next("get_event", || Activity::Event(Arc::clone(&self.name))).await;
+        let mut waiting = BodyWait::new(claim, "get_event", &self.id, self.want(), self.timeout);
+        let came = waiting.next(|| Activity::Event(Arc::clone(&self.name))).await;
         let value = match came {
             Some(News::Event(value)) => value,
             _ => None,

@@ -173,7 +173,7 @@ where
             return Some(ended);
         }
         let want = Want::End { id: self.id.as_str().into(), parked_counts: !in_body };
-        match self.runtime.waits.wait(want, in_body).next().await {
+        match self.runtime.waits.wait(&self.id, want, in_body).next().await {
             Some(News::Ended(ended)) => Some(ended),
             _ => None,
         }

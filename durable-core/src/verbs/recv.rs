@@ -88,14 +88,10 @@ impl<T: Payload> Made<T> {
         }
         claim.ready().await;
         let execution = &claim.execution;
-        let want = Want::Message {
-            id: Arc::clone(&execution.row.id),
-            workflow: execution.row.key,
-            topic: Arc::clone(&self.topic),
-        };
-        let mut waiting = BodyWait::new(claim, want, self.timeout);
+        let want = Want::Message { workflow: execution.row.key, topic: Arc::clone(&self.topic) };
+        let mut waiting = BodyWait::new(claim, "recv", &execution.row.id, want, self.timeout);
         loop {
-            let news = waiting.next("recv", || Activity::Message(Arc::clone(&self.topic))).await;
+            let news = waiting.next(|| Activity::Message(Arc::clone(&self.topic))).await;
             let Some(News::Message { key, payload }) = news else {
                 claim.keep(Operation::recv(&self.topic), done(None)).await;
                 return Ok(None);

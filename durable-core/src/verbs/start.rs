@@ -161,7 +161,7 @@ fn run_new(
     let row = RunRow {
         key: new.key,
         id: new.id.into(),
-        name: new.name,
+        name: String::new(), // the function is at hand
         input: new.input,
         instance: new.instance,
         attempt: 1,

@@ -104,14 +104,14 @@ impl<'a> Hall<'a> {
 
         let (mut deaths, processes) = (0, lot.below(DEATHS + 1));
         for _ in 0..processes {
-            let mut faults = BTreeMap::new();
+            let mut planned = BTreeMap::new();
             // What is done is not done again, so later processes have fewer calls to die at.
             let end = 2 + calls / 2;
             for _ in 0..=lot.below(4) {
-                faults.insert(1 + lot.below(end), lot.pick(&[Mode::LostAnswer, Mode::Unreachable]));
+                planned.insert(1 + lot.below(end), lot.pick(&[Mode::LostAnswer, Mode::Unreachable]));
             }
-            faults.insert(1 + lot.below(end), lot.pick(&[Mode::Before, Mode::After]));
-            let (failing, launched) = self.launch(Plan { faults, reading_counts: true }).await;
+            planned.insert(1 + lot.below(end), lot.pick(&[Mode::Before, Mode::After]));
+            let (failing, launched) = self.launch(Plan { faults: planned, reading_counts: true }).await;
             if let Some(app) = launched {
                 self.attempt(&app, &failing, &stormy, programs).await;
                 deaths += u64::from(failing.is_dead());
@@ -124,13 +124,13 @@ impl<'a> Hall<'a> {
 
         let mut records = 0;
         for (index, program) in programs.iter().enumerate() {
-            let story = || serde_json::to_string(program).expect("it came from a text, or went into one");
+            let told = || serde_json::to_string(program).expect("it came from a text, or went into one");
             let (calm, stormy) = (format!("{calm}.{index}"), format!("{stormy}.{index}"));
-            assert_eq!(plain(&given[index], &stormy), plain(&expected[index], &calm), "{}", story());
+            assert_eq!(plain(&given[index], &stormy), plain(&expected[index], &calm), "{}", told());
             for (again, once) in workflows(&stormy, program).iter().zip(workflows(&calm, program)) {
                 self.ended(&last, again).await;
                 let (is, should_be) = (self.records(again, &stormy).await, self.records(&once, &calm).await);
-                assert_eq!(is, should_be, "{again}: {}", story());
+                assert_eq!(is, should_be, "{again}: {}", told());
                 records += is.len();
             }
             self.look_after(&last, &calm, program, 0).await;
@@ -179,10 +179,10 @@ impl<'a> Hall<'a> {
     /// Waits until a workflow has come to its end that nobody else waited for.
     async fn ended(&self, app: &Durable, id: &str) {
         let handle = app.retrieve_workflow::<String>(id).await.unwrap();
-        match tokio::time::timeout(Duration::from_secs(20), handle.result()).await {
-            Ok(result) => drop(result.unwrap()),
-            Err(_elapsed) => panic!("{id} does not come to its end: {}", self.standing(id).await),
-        }
+        let Ok(result) = tokio::time::timeout(Duration::from_secs(20), handle.result()).await else {
+            panic!("{id} does not come to its end: {}", self.standing(id).await);
+        };
+        result.unwrap();
     }
 
     /// Where those stand that have not come to their end.

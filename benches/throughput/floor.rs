@@ -123,22 +123,7 @@ impl Floor {
     }
 
     pub(crate) async fn clear(&self) {
-        clear(&self.url, &self.schema).await;
-    }
-}
-
-/// Deletes what a benchmark left.
-pub(crate) async fn clear(url: &str, schema: &str) {
-    let store = durable_core::store::open(url, schema).await.expect("the store is there");
-    store.drop_everything().await.expect("its tables can be dropped");
-    store.close().await;
-}
-
-/// Runs statements on the server.
-pub(crate) async fn execute(url: &str, statements: &[&'static str]) {
-    let mut connection = PgConnection::connect(url).await.expect("the server answers");
-    for statement in statements {
-        sqlx::raw_sql(*statement).execute(&mut connection).await.expect("the server obeys");
+        crate::support::clear(&self.url, &self.schema).await;
     }
 }
 

@@ -15,6 +15,8 @@
 
 mod floor;
 mod ratios;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -55,7 +57,7 @@ fn main() {
     let folder = tempfile::tempdir().expect("the directory for temporary files is writable");
     let file = |name: &str| format!("sqlite:{}", folder.path().join(name).display());
     bench_store(&mut criterion, &runtime, &mut ratios, "sqlite", &file);
-    let postgres = postgres(&runtime);
+    let postgres = support::postgres(&runtime);
     if let Some(url) = &postgres {
         bench_store(&mut criterion, &runtime, &mut ratios, "postgres", &|_| url.clone());
     } else {
@@ -63,23 +65,6 @@ fn main() {
     }
     criterion.final_summary();
     ratios.print();
-}
-
-/// A Postgres that syncs its commits.
-fn postgres(runtime: &Runtime) -> Option<String> {
-    use durable::testing::server;
-    if !server::is_available() {
-        return None;
-    }
-    let url = server::url();
-    if std::env::var_os(server::URL_VARIABLE).is_none() {
-        // The throw-away server is made for tests, which want to be quick and need not survive a power cut.
-        runtime.block_on(floor::execute(
-            &url,
-            &["alter system set fsync = on", "alter system set full_page_writes = on", "select pg_reload_conf()"],
-        ));
-    }
-    Some(url)
 }
 
 fn bench_store(
@@ -131,7 +116,7 @@ fn bench_store(
         });
         let report = runtime.block_on(app.shutdown());
         assert!(report.is_clean(), "{report}");
-        runtime.block_on(floor::clear(&url, &schema));
+        runtime.block_on(support::clear(&url, &schema));
         group.finish();
     }
 }

@@ -23,6 +23,8 @@ pub use crate::{__cloner as cloner, __codec as codec};
 
 use std::future::Future;
 
+use futures_util::FutureExt;
+
 /// Not public API. Used by generated code.
 ///
 /// Makes the future that the driver polls: the body, and what it returns as it is recorded.
@@ -31,13 +33,17 @@ where
     R: Send + 'static,
     F: Future<Output = R> + Send + 'static,
 {
-    Box::pin(async move {
-        let returned = body.await;
-        (codec.encode)(&returned).unwrap_or_else(|fault| {
-            // It is a bug of the program, told in the words of a panic; another run would do no better.
-            panic!("what the workflow returned cannot be recorded: {fault}")
-        })
-    })
+    // An async block would hold the body twice: where it was put, and where it is polled.
+    Box::pin(body.then(move |returned| {
+        let encoded = (codec.encode)(&returned);
+        drop(returned);
+        async move {
+            match encoded {
+                Ok(outcome) => outcome,
+                Err(fault) => crate::verbs::outcome::unrecordable(&fault).await,
+            }
+        }
+    }))
 }
 
 /// Not public API. Used by generated code.

@@ -134,7 +134,9 @@ async fn a_recovery_costs_the_same_whatever_the_number(stage: &Stage) {
         app.shutdown().await;
     }
     // The first launch migrates nothing either: the schema was there from the launch before.
-    assert_eq!(statements[0], statements[1], "the launch with its recovery, for 1 workflow and for 50");
+    // The engine looks once for news when it begins to listen, and that falls into the count or not.
+    let differ = statements[0].abs_diff(statements[1]);
+    assert!(differ <= 1, "the launch with its recovery, for 1 workflow and for 50: {statements:?}");
 }
 
 #[transaction(read_only)]

@@ -4,6 +4,8 @@ mod conformance;
 mod cost;
 mod counter;
 mod crash;
+mod lot;
+mod programs;
 mod queues;
 mod restart;
 mod shutdown;

@@ -51,8 +51,10 @@ impl Presence {
 /// Beats until the engine has handed over its work: others must not take a draining executor for
 /// a dead one.
 pub(super) async fn run(runtime: Arc<Runtime>, presence: Arc<Presence>) {
-    let pause = runtime.settings.lease / 3;
+    let mut unsure = false;
     loop {
+        let pause = runtime.settings.lease / 3;
+        let pause = if unsure { pause.min(SOON) } else { pause };
         // Some jitter, so that a fleet that was started together does not beat together.
         let lot = f64::from(uuid::Uuid::new_v4().as_fields().1) / f64::from(u16::MAX);
         tokio::select! {
@@ -60,7 +62,7 @@ pub(super) async fn run(runtime: Arc<Runtime>, presence: Arc<Presence>) {
             () = runtime.gate.reached(Level::Killed) => return,
         }
         tokio::select! {
-            beaten = beat(&runtime, &presence) => {
+            beaten = beat(&runtime, &presence, &mut unsure) => {
                 if let Err(error) = beaten {
                     tracing::warn!(target: "durable", %error, "a heartbeat failed");
                 }
@@ -70,7 +72,12 @@ pub(super) async fn run(runtime: Arc<Runtime>, presence: Arc<Presence>) {
     }
 }
 
-async fn beat(runtime: &Arc<Runtime>, presence: &Presence) -> Result<(), StoreError> {
+/// After how long the next beat is when it is not known what the last one has taken over.
+const SOON: Duration = Duration::from_secs(1);
+
+/// `unsure`: whether this executor may own workflows that it does not run, because the connection
+/// broke while it took them over.
+async fn beat(runtime: &Arc<Runtime>, presence: &Presence, unsure: &mut bool) -> Result<(), StoreError> {
     let fence = runtime.fence();
     let runs = runtime.live.all();
     let running: Vec<i64> = runs.iter().map(|it| it.key).collect();
@@ -87,8 +94,9 @@ async fn beat(runtime: &Arc<Runtime>, presence: &Presence) -> Result<(), StoreEr
             run.signal(signal);
         }
     }
-    if runtime.gate.level() < Level::Quiesced && (seen.orphans || !seen.expired.is_empty()) {
-        recover::now(runtime, &seen.expired).await?;
+    if runtime.gate.level() < Level::Quiesced && (*unsure || seen.orphans || !seen.expired.is_empty()) {
+        let was_unsure = std::mem::replace(unsure, true);
+        *unsure = !recover::now(runtime, &seen.expired, was_unsure).await?;
     }
     Ok(())
 }

@@ -16,7 +16,7 @@ const BATCH: u32 = 500;
 pub(super) async fn at_launch(runtime: &Arc<Runtime>, earlier: &[DeadExecutor]) -> Result<(), StoreError> {
     let host = identity::host();
     let dead: Vec<_> = earlier.iter().filter(|it| is_dead(runtime, &host, it)).cloned().collect();
-    now(runtime, &dead).await?;
+    now(runtime, &dead, false).await?;
     let unknown = runtime.store.count_unknown(&runtime.registry.known()).await?;
     if unknown > 0 {
         tracing::warn!(target: "durable", count = unknown, "workflows wait for a function that this program does not have; if it should have it: is the crate linked? mention it with `use that_crate as _;`");
@@ -34,8 +34,12 @@ fn is_dead(runtime: &Runtime, host: &str, executor: &DeadExecutor) -> bool {
     executor.expired || same_name || lock_says_so()
 }
 
-/// Deposes the dead, and takes over everything that nobody runs.
-pub(super) async fn now(runtime: &Arc<Runtime>, dead: &[DeadExecutor]) -> Result<(), StoreError> {
+/// Deposes the dead, and takes over everything that nobody runs. Gives whether all of it has a body now.
+///
+/// After an error it is not known what was taken over: then, and when something has no body, it is
+/// to be called again and told that it is `unsure`.
+pub(super) async fn now(runtime: &Arc<Runtime>, dead: &[DeadExecutor], unsure: bool) -> Result<bool, StoreError> {
+    let mut all_run = true;
     for executor in dead {
         if runtime.store.depose(executor.key, executor.epoch).await? {
             tracing::info!(target: "durable", executor = %executor.name, "took a dead executor's place");
@@ -46,7 +50,8 @@ pub(super) async fn now(runtime: &Arc<Runtime>, dead: &[DeadExecutor]) -> Result
     }
     while runtime.gate.level() < Level::Quiesced {
         let fence = runtime.fence();
-        let adopt = Adopt { fence, known: runtime.registry.known(), limit: BATCH };
+        let running = unsure.then(|| runtime.live.all().iter().map(|it| it.key).collect());
+        let adopt = Adopt { fence, known: runtime.registry.known(), limit: BATCH, running };
         let adopted = runtime.store.adopt(&adopt).await?;
         for id in &adopted.parked {
             tracing::error!(target: "durable", %id, "a workflow was recovered too often and is parked");
@@ -56,23 +61,26 @@ pub(super) async fn now(runtime: &Arc<Runtime>, dead: &[DeadExecutor]) -> Result
         }
         let full = adopted.runs.len() + adopted.parked.len() >= BATCH as usize;
         if !adopted.runs.is_empty() {
-            run_all(runtime, adopted.runs).await?;
+            all_run &= run_all(runtime, adopted.runs).await?;
         }
         if !full {
             break;
         }
     }
-    Ok(())
+    Ok(all_run)
 }
 
-async fn run_all(runtime: &Arc<Runtime>, rows: Vec<RunRow>) -> Result<(), StoreError> {
+/// Gives whether all of them have a body now.
+async fn run_all(runtime: &Arc<Runtime>, rows: Vec<RunRow>) -> Result<bool, StoreError> {
     tracing::info!(target: "durable", count = rows.len(), "recovering workflows");
     // The body of an earlier run may still be here, on its way out.
+    let mut all_run = true;
     for (earlier, drive) in resume::run_all(runtime, rows, || None).await? {
         earlier.over().await;
         if drive.spawn().is_err() {
+            all_run = false;
             tracing::warn!(target: "durable", id = %earlier.id, "an earlier run does not leave; the workflow waits for the next recovery");
         }
     }
-    Ok(())
+    Ok(all_run)
 }

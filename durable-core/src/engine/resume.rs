@@ -28,9 +28,10 @@ pub(super) async fn run_all(
         }
     }
     let mut occupied = Vec::new();
-    for row in rows {
+    for mut row in rows {
         // Only names of this registry were asked for.
         let Some(workflow) = runtime.registry.get(&row.name) else { continue };
+        row.name = String::new(); // the function is at hand
         let records = records.remove(&row.key).unwrap_or_default();
         let (runtime, row, slot) = (Arc::clone(runtime), Arc::new(row), slot());
         let drive = Drive { runtime, workflow, row, fence, records, top_level: true, slot };

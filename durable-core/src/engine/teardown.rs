@@ -1,5 +1,6 @@
 //! The shutdown: one list of phases, each with a bound, carried out by a task of the engine's own.
 
+use std::collections::HashSet;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -204,15 +205,20 @@ impl Teardown {
         let stuck_runs = runtime.live.all();
         let keys: Vec<i64> = stuck_runs.iter().map(|it| it.key).collect();
         let stuck: Vec<_> = stuck_runs.iter().map(|it| shown(it)).collect();
-        let killed = overdue.into_iter().filter(|it| !stuck.iter().any(|other| other.id == it.id)).collect();
+        // By sets of ids: there can be a hundred thousand of each.
+        let stuck_ids: HashSet<_> = stuck_runs.iter().map(|it| &*it.id).collect();
+        let killed = overdue.into_iter().filter(|it| !stuck_ids.contains(&*it.id)).collect();
         let completed = runtime.live.ended() - ended_before;
         let left = runtime.live.left();
-        let suspended =
-            left.iter().filter(|run| !ending.iter().any(|it| it.id == run.id)).map(|run| shown(run)).collect();
+        let suspended_many = u32::try_from(left.len()).unwrap_or(u32::MAX);
+        let ending_ids: HashSet<_> = ending.iter().map(|it| &*it.id).collect();
+        let suspended = left.iter().filter(|run| !ending_ids.contains(&*run.id)).map(|run| shown(run)).collect();
 
         let mut released = Err("there was no time left".to_owned());
         let release = self.current().release;
-        self.phase("hand-off", started, |_| Duration::from_secs(1), async {
+        // A hundred thousand rows are handed over in one statement, which takes its time.
+        let patience = Duration::from_secs(1) + Duration::from_micros(50).saturating_mul(suspended_many);
+        self.phase("hand-off", started, |_| patience, async {
             released = self.hand_over(&keys, release).await;
         })
         .await;

@@ -1,8 +1,9 @@
 //! The one path of every durable operation: replay it if it is recorded, else do it and record it.
 
+use std::future::{Future, Pending};
 use std::time::Duration;
 
-use super::context::Claim;
+use super::context::{Claim, go_on_if};
 use super::execution::Signal;
 use crate::store::{NewRecord, Record};
 use crate::words::error::{Error, ErrorKind};
@@ -106,9 +107,9 @@ impl Claim {
     }
 
     /// Parks the workflow because a recorded value does not read.
-    pub(crate) async fn unreadable<R>(&self, name: &str, fault: &PayloadError) -> R {
+    pub(crate) fn unreadable<R>(&self, name: &str, fault: &PayloadError) -> Pending<R> {
         let reason = format!("the record of `{name}` at position {} cannot be read: {fault}", self.position);
-        self.execution.stop(Signal::Park(reason)).await
+        self.execution.stop(Signal::Park(reason))
     }
 
     /// Returns once the operation may begin: the engine is not on its way down, and everything
@@ -143,14 +144,20 @@ impl Claim {
 
     /// Keeps what was done; it is durable before anything depends on it. A result that is too large
     /// ends the workflow, before anything is written.
-    pub(crate) async fn keep(&self, operation: Operation<'_>, done: Done) {
+    pub(crate) fn keep(&self, operation: Operation<'_>, done: Done) -> impl Future<Output = ()> + Send + use<> {
+        go_on_if(self.is_kept(operation, done))
+    }
+
+    fn is_kept(&self, operation: Operation<'_>, done: Done) -> bool {
         let size = done.outcome.as_ref().map_or(0, Outcome::len);
         let what =
             || format!("the result of the {} `{}` at position {}", operation.kind, operation.name, self.position);
         if let Err(error) = self.execution.runtime.check_size(what, size) {
-            return self.execution.stop(Signal::Fail(error)).await;
+            self.execution.signal(Signal::Fail(error));
+            return false;
         }
         self.execution.keep(self.record(operation, done));
+        true
     }
 
     /// Encodes what an operation gave.

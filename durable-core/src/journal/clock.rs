@@ -74,8 +74,14 @@ impl Clock {
         self.skipped.fetch_add(micros, Ordering::Relaxed);
     }
 
+    /// Negative for a moment before the base: the first question is asked before there is a clock.
     fn since_base(&self, moment: Instant) -> i64 {
-        i64::try_from(moment.saturating_duration_since(self.base).as_micros()).unwrap_or(i64::MAX)
+        let micros = |duration: Duration| i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
+        match moment.checked_duration_since(self.base) {
+            Some(since) => micros(since),
+            // Rounded away from the base, so that the upper bound stays one.
+            None => -1 - micros(self.base.duration_since(moment)),
+        }
     }
 }
 
@@ -110,6 +116,16 @@ mod tests {
         let earliest = 1_000_000 + 5_000;
         assert!(wake >= earliest, "counted from the latest moment at which the database can have shown it");
         assert!(reader.at_least() < wake, "and not over at once");
+    }
+
+    #[test]
+    fn a_question_that_was_asked_before_there_was_a_clock_counts_from_when_it_was_asked() {
+        let asked = Instant::now();
+        std::thread::sleep(Duration::from_millis(2)); // the database may have shown it at any time of these
+        let clock = Clock::new(1_000_000);
+        clock.set(1_000_000, asked);
+        assert!(clock.at_most() >= 1_002_000, "and not from when the answer came");
+        assert!(clock.at_least() < 1_002_000);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Where the running code stands: in a workflow's body, in a step, or outside.
 
-use std::future::Future;
+use std::future::{Future, pending};
 use std::sync::Arc;
 
 use super::execution::{Branch, Execution, Signal};
@@ -146,9 +146,13 @@ impl Claim {
     /// # Panics
     /// When it is polled outside any workflow, where there is nothing to park and nobody else would
     /// hear of it.
-    pub(crate) async fn check_home(&self, what: &str) {
+    pub(crate) fn check_home(&self, what: &str) -> impl Future<Output = ()> + Send + use<> {
+        go_on_if(self.is_home(what))
+    }
+
+    fn is_home(&self, what: &str) -> bool {
         let here = match Context::here() {
-            Some(Context::Body { execution, .. }) if Arc::ptr_eq(&execution, &self.execution) => return,
+            Some(Context::Body { execution, .. }) if Arc::ptr_eq(&execution, &self.execution) => return true,
             Some(Context::Body { execution, .. }) => Some(execution),
             Some(Context::Step(scope)) => Some(Arc::clone(&scope.execution)),
             Some(Context::Transaction(scope)) => scope.execution.clone(),
@@ -160,8 +164,17 @@ impl Claim {
         );
         self.execution.signal(Signal::Park(reason.clone()));
         match here {
-            Some(execution) => execution.stop(Signal::Park(reason)).await,
+            Some(execution) => execution.signal(Signal::Park(reason)),
             None => panic!("{reason}"),
         }
+        false
+    }
+}
+
+/// Returns at once, or never: why the execution stops has been said. It is as good as nothing to
+/// hold, and the futures of all operations hold it.
+pub(super) async fn go_on_if(may_go_on: bool) {
+    if !may_go_on {
+        pending::<()>().await;
     }
 }

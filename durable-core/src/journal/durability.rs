@@ -18,7 +18,7 @@ struct State {
     /// The number of the last parcel that is durable.
     durable: u64,
     /// Why a later one never will be.
-    broken: Option<Signal>,
+    broken: Option<Box<Signal>>,
     /// Who waits: as a rule the body, and rarely a branch of it beside.
     waiting: Vec<Waker>,
 }
@@ -36,7 +36,7 @@ impl Durability {
 
     /// No further parcel will ever be durable.
     pub(super) fn broken(&self, why: Signal) {
-        self.change(|state| state.broken = Some(why));
+        self.change(|state| state.broken = Some(Box::new(why)));
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {
@@ -55,7 +55,7 @@ impl Durability {
             return Poll::Ready(Ok(()));
         }
         if let Some(why) = &state.broken {
-            return Poll::Ready(Err(why.clone()));
+            return Poll::Ready(Err(Signal::clone(why)));
         }
         if !state.waiting.iter().any(|it| it.will_wake(cx.waker())) {
             state.waiting.push(cx.waker().clone());

@@ -1,13 +1,14 @@
 //! One run of one workflow: what it knows from the journal, what it has yet to write, and the
 //! signals that stop it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::BTreeSet;
 use std::fmt;
-use std::future::{pending, poll_fn};
+use std::future::{Pending, pending, poll_fn};
 use std::sync::atomic::{AtomicI32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::task::Waker;
 
+use super::activity::{Activities, Activity, Doing};
 use super::cancelling::Cancelling;
 use super::durability::Durability;
 use super::riders::Riders;
@@ -25,8 +26,6 @@ pub(crate) struct Execution {
     pub(crate) runtime: Arc<Runtime>,
     /// The function.
     pub(crate) workflow: &'static Workflow,
-    /// Its id, once more: shared with those who wait for something of it.
-    pub(crate) id: Arc<str>,
     /// The row it runs.
     pub(crate) row: Arc<RunRow>,
     /// The right to write that the run began with. A new one is a new run.
@@ -35,22 +34,30 @@ pub(crate) struct Execution {
     pub(crate) root: Arc<Branch>,
     /// The records of earlier runs by position. Fresh runs know that there are none, so a fresh
     /// run never reads.
-    recorded: HashMap<Position, Record>,
+    ///
+    /// In the order of their positions, and nothing but them: a parked workflow keeps them.
+    recorded: Box<[Record]>,
     /// What has yet to be written.
     tail: Mutex<Tail>,
     /// How far the sent parcels have come.
     durability: Durability,
     /// What stops it.
     control: Mutex<Control>,
+    /// What it does just now, the latest last: with several branches it does several things at once.
+    doing: Activities,
+    /// What most executions never need, and a parked one should not have to hold.
+    seldom: OnceLock<Box<Seldom>>,
+}
+
+#[derive(Default)]
+struct Seldom {
     /// Tells long steps that they shall stop.
     cancellation: Arc<Cancelling>,
-    /// What it does just now, the latest last: with several branches it does several things at once.
-    doing: Mutex<Activities>,
     /// Branches that were spawned, until the driver polls them beside the body.
     spawned: Mutex<Vec<BoxFuture<'static, ()>>>,
     /// The keys of the messages that this run has received: the database may still show the last of
     /// them as waiting.
-    received: Mutex<HashSet<i64>>,
+    received: Mutex<BTreeSet<i64>>,
 }
 
 /// Positions are counted per branch.
@@ -58,8 +65,9 @@ pub(crate) struct Execution {
 pub(crate) struct Branch {
     path: Arc<str>,
     last: AtomicI32,
-    /// All branches of an execution share it, so that it counts those that are left.
-    family: Arc<()>,
+    /// All branches of an execution share it, so that it counts those that are left. The first one
+    /// that is forked makes it.
+    family: OnceLock<Arc<()>>,
 }
 
 /// Records that the body has moved past and nobody depends on yet.
@@ -69,7 +77,8 @@ pub(crate) struct Branch {
 /// step travels with the end, in one commit.
 #[derive(Debug, Default)]
 struct Tail {
-    unsent: Entry,
+    /// Boxed, because a parked workflow has nothing unsent.
+    unsent: Option<Box<Entry>>,
     /// The number of the last parcel that was handed to the writer, or rides with a transaction.
     sent: u64,
     /// Whether the last parcel rides with a transaction, which may yet be undone. Nothing is sent
@@ -77,18 +86,25 @@ struct Tail {
     riding: bool,
 }
 
-#[derive(Debug, Default)]
-struct Activities {
-    last_number: u64,
-    list: Vec<(u64, Activity)>,
+impl Tail {
+    /// What is not sent yet, to add something.
+    fn unsent(&mut self) -> &mut Entry {
+        self.unsent.get_or_insert_default()
+    }
 }
 
 #[derive(Debug, Default)]
 struct Control {
-    signal: Option<Signal>,
-    /// What the run did when it was told to stop.
-    stopped_at: Option<String>,
+    /// Boxed, because a parked workflow has none.
+    stop: Option<Box<Stop>>,
     driver: Option<Waker>,
+}
+
+#[derive(Debug)]
+struct Stop {
+    signal: Signal,
+    /// What the run did when it was told to stop.
+    at: Option<String>,
 }
 
 /// Why a run ends without the body's having returned. None of these is ever a value in user code:
@@ -115,7 +131,6 @@ impl Execution {
     pub(crate) fn new(
         runtime: Arc<Runtime>,
         workflow: &'static Workflow,
-        id: Arc<str>,
         row: Arc<RunRow>,
         fence: Fence,
         records: Vec<Record>,
@@ -123,45 +138,49 @@ impl Execution {
         Arc::new(Self {
             runtime,
             workflow,
-            id,
             row,
             fence,
-            root: Arc::new(Branch { path: "".into(), last: AtomicI32::new(0), family: Arc::default() }),
-            recorded: records.into_iter().map(|it| (it.position.clone(), it)).collect(),
+            root: Arc::new(Branch { path: "".into(), last: AtomicI32::new(0), family: OnceLock::new() }),
+            recorded: by_position(records),
             tail: Mutex::default(),
             durability: Durability::default(),
             control: Mutex::default(),
-            cancellation: Arc::default(),
-            doing: Mutex::default(),
-            spawned: Mutex::default(),
-            received: Mutex::default(),
+            doing: Activities::default(),
+            seldom: OnceLock::new(),
         })
+    }
+
+    fn seldom(&self) -> &Seldom {
+        self.seldom.get_or_init(Box::default)
     }
 
     /// The record of an earlier run at a position.
     pub(crate) fn recorded(&self, position: &Position) -> Option<&Record> {
-        self.recorded.get(position)
+        let place = self.recorded.binary_search_by(|it| it.position.cmp(position)).ok()?;
+        self.recorded.get(place)
     }
 
     /// Adds a record to what is yet to be written.
     pub(crate) fn keep(&self, record: NewRecord) {
-        lock(&self.tail).unsent.records.push(record);
+        lock(&self.tail).unsent().records.push(record);
     }
 
     /// Adds something that the workflow shows, with the record of it if it has one.
     pub(crate) fn emit(&self, record: Option<NewRecord>, emission: Emission) {
         let mut tail = lock(&self.tail);
-        tail.unsent.records.extend(record);
-        tail.unsent.emissions.push(emission);
+        let unsent = tail.unsent();
+        unsent.records.extend(record);
+        unsent.emissions.push(emission);
     }
 
     /// Takes a message, unless another call of this run was faster: the record holds what is in it.
     pub(crate) fn receive(&self, message: i64, record: impl FnOnce() -> NewRecord) -> bool {
-        let first = lock(&self.received).insert(message);
+        let first = lock(&self.seldom().received).insert(message);
         if first {
             let mut tail = lock(&self.tail);
-            tail.unsent.records.push(record());
-            tail.unsent.received.push(message);
+            let unsent = tail.unsent();
+            unsent.records.push(record());
+            unsent.received.push(message);
         }
         first
     }
@@ -169,11 +188,12 @@ impl Execution {
     /// Hands what is yet unsent to the writer, without waiting.
     pub(crate) fn send_tail(self: &Arc<Self>) {
         let mut tail = lock(&self.tail);
-        if tail.riding || tail.unsent.rows() == 0 {
+        if tail.riding {
             return;
         }
-        let unsent = std::mem::take(&mut tail.unsent);
-        self.send(&mut tail, unsent, drop);
+        if let Some(unsent) = tail.unsent.take() {
+            self.send(&mut tail, unsent, drop);
+        }
     }
 
     /// Sends an entry as the next parcel. The lock is held meanwhile, so that parcels reach the
@@ -181,13 +201,13 @@ impl Execution {
     fn send(
         self: &Arc<Self>,
         tail: &mut Tail,
-        entry: Entry,
+        entry: Box<Entry>,
         then: impl FnOnce(Result<Verdict, Signal>) + Send + 'static,
     ) {
         tail.sent += 1;
         let number = tail.sent;
         let execution = Arc::clone(self);
-        let news = Told::of(&entry, Some(&self.id));
+        let news = Told::of(&entry, Some(&self.row.id));
         self.runtime.writer.submit(self.fence, entry, move |verdict| {
             then(execution.answered(number, &news, verdict));
         });
@@ -226,7 +246,7 @@ impl Execution {
         let until = {
             let tail = lock(&self.tail);
             // What is not sent yet will be the next parcel, also if what rides now comes back before.
-            tail.sent + u64::from(tail.unsent.rows() > 0)
+            tail.sent + u64::from(tail.unsent.is_some())
         };
         poll_fn(|cx| {
             let settled = self.durability.poll_up_to(until, cx);
@@ -245,19 +265,17 @@ impl Execution {
     /// # Errors
     /// The signal that the execution stops by.
     pub(crate) async fn take_riders(self: &Arc<Self>) -> Result<Riders, Signal> {
-        if self.has_branches() || !lock(&self.tail).unsent.is_of_records() {
+        if self.has_branches() || lock(&self.tail).unsent.as_ref().is_some_and(|it| !it.is_of_records()) {
             self.settled().await?;
             return Ok(Riders::none(self));
         }
         poll_fn(|cx| {
             let mut tail = lock(&self.tail);
             self.durability.poll_up_to(tail.sent, cx).map_ok(|()| {
-                if tail.unsent.rows() == 0 {
-                    return Riders::none(self);
-                }
+                let Some(unsent) = tail.unsent.take() else { return Riders::none(self) };
                 tail.riding = true;
                 tail.sent += 1;
-                Riders::new(self, std::mem::take(&mut tail.unsent.records))
+                Riders::new(self, unsent.records)
             })
         })
         .await
@@ -276,8 +294,9 @@ impl Execution {
     /// Takes back what rode with a transaction that was undone: it is as if it had never been taken.
     pub(super) fn put_back(&self, mut records: Vec<NewRecord>) {
         let mut tail = lock(&self.tail);
-        records.append(&mut tail.unsent.records);
-        tail.unsent.records = records;
+        let unsent = tail.unsent();
+        records.append(&mut unsent.records);
+        unsent.records = records;
         tail.riding = false;
         tail.sent -= 1;
         drop(tail);
@@ -301,15 +320,14 @@ impl Execution {
         let answer = {
             let (sender, answer) = tokio::sync::oneshot::channel();
             let mut tail = lock(&self.tail);
-            let unsent = std::mem::take(&mut tail.unsent);
-            if !entry.can_be_refused() {
-                entry.go_after(unsent);
-            } else if unsent.rows() > 0 {
+            match tail.unsent.take() {
+                None => {}
+                Some(unsent) if !entry.can_be_refused() => entry.go_after(*unsent),
                 // What is refused takes its entry with it, and not what came before.
-                self.send(&mut tail, unsent, drop);
+                Some(unsent) => self.send(&mut tail, unsent, drop),
             }
             // A caller who no longer waits is no reason not to write.
-            self.send(&mut tail, entry, move |verdict| drop(sender.send(verdict)));
+            self.send(&mut tail, Box::new(entry), move |verdict| drop(sender.send(verdict)));
             answer
         };
         answer.await.unwrap_or(Err(Signal::Suspend)) // the writer answers always, but for the end of the process
@@ -320,7 +338,7 @@ impl Execution {
     /// # Errors
     /// The signal that the execution stops by.
     pub(crate) async fn write_alone(&self, entry: Entry) -> Result<Verdict, Signal> {
-        match self.runtime.write(self.fence, entry, Some(&self.id)).await {
+        match self.runtime.write(self.fence, entry, Some(&self.row.id)).await {
             Ok(Verdict::Superseded) => Err(Signal::Replay),
             Ok(Verdict::Fenced) => Err(Signal::Lost),
             Ok(stored) => Ok(stored),
@@ -334,15 +352,14 @@ impl Execution {
         let doing = self.activity();
         let driver = {
             let mut control = lock(&self.control);
-            if control.signal.is_none() {
-                control.stopped_at = doing;
-            }
-            if matches!(control.signal, None | Some(Signal::Suspend)) {
-                control.signal = Some(signal);
+            match &mut control.stop {
+                None => control.stop = Some(Box::new(Stop { signal, at: doing })),
+                Some(stop) if matches!(stop.signal, Signal::Suspend) => stop.signal = signal,
+                Some(_) => {}
             }
             control.driver.take()
         };
-        self.cancellation.cancel();
+        self.cancellation().cancel();
         if let Some(driver) = driver {
             driver.wake();
         }
@@ -350,63 +367,60 @@ impl Execution {
 
     /// What tells long steps that they shall stop.
     pub(crate) fn cancellation(&self) -> &Arc<Cancelling> {
-        &self.cancellation
+        &self.seldom().cancellation
     }
 
     /// The signal, if there is one; else `driver` is woken when one comes.
     pub(crate) fn poll_signal(&self, driver: &Waker) -> Option<Signal> {
         let mut control = lock(&self.control);
-        if control.signal.is_none() {
+        if control.stop.is_none() {
             control.driver = Some(driver.clone());
         }
-        control.signal.clone()
+        control.stop.as_ref().map(|it| it.signal.clone())
     }
 
-    /// Stops the body at this call: it never returns.
-    pub(crate) async fn stop<T>(&self, signal: Signal) -> T {
+    /// Stops the body at this call: awaited, it never returns. It holds nothing, because every
+    /// operation has room for it in its future.
+    pub(crate) fn stop<T>(&self, signal: Signal) -> Pending<T> {
         self.signal(signal);
-        pending().await
+        pending()
     }
 
     /// Says what the run does, until the guard is dropped.
     pub(crate) fn doing(&self, what: Activity) -> Doing<'_> {
-        let mut doing = lock(&self.doing);
-        doing.last_number += 1;
-        let number = doing.last_number;
-        doing.list.push((number, what));
-        Doing { execution: self, number }
+        self.doing.begin(what)
     }
 
     /// What the run does just now, for reports: what it began last, and how much else; or what it did
     /// when it was told to stop.
     pub(crate) fn activity(&self) -> Option<String> {
-        let doing = lock(&self.doing);
-        let Some((_, last)) = doing.list.last() else { return lock(&self.control).stopped_at.clone() };
-        Some(match doing.list.len() {
-            1 => last.to_string(),
-            many => format!("{last}, and {} more", many - 1),
-        })
+        self.doing.shown().or_else(|| lock(&self.control).stop.as_ref()?.at.clone())
     }
 
     /// Whether a step body is running. When the run is to be suspended it may come to its end.
     pub(crate) fn in_step(&self) -> bool {
-        lock(&self.doing).list.iter().any(|(_, it)| matches!(it, Activity::Step(_)))
+        self.doing.has_step()
     }
 
     /// Whether anything works beside the body, or beside what the body waits for.
     fn has_branches(&self) -> bool {
-        Arc::strong_count(&self.root.family) > 1
+        self.root.family.get().is_some_and(|it| Arc::strong_count(it) > 1)
     }
 
     /// Adds a branch that is polled beside the body from now on.
     pub(crate) fn add_branch(&self, branch: BoxFuture<'static, ()>) {
-        lock(&self.spawned).push(branch);
+        lock(&self.seldom().spawned).push(branch);
     }
 
     /// The branches that were added since this was asked last.
     pub(crate) fn take_spawned(&self) -> Vec<BoxFuture<'static, ()>> {
-        std::mem::take(&mut lock(&self.spawned))
+        self.seldom.get().map_or_else(Vec::new, |it| std::mem::take(&mut lock(&it.spawned)))
     }
+}
+
+fn by_position(mut records: Vec<Record>) -> Box<[Record]> {
+    records.sort_unstable_by(|left, right| left.position.cmp(&right.position));
+    records.into_boxed_slice()
 }
 
 /// What an error of the store means for the execution that wanted to write.
@@ -419,53 +433,14 @@ fn signal_of(error: &StoreError) -> Signal {
     }
 }
 
-/// What a run does.
-#[derive(Debug)]
-pub(crate) enum Activity {
-    /// Runs a step's body, which may come to its end when the run is to be suspended.
-    Step(&'static str),
-    /// Waits before the retry of a step.
-    Pause(&'static str),
-    /// Waits for the end of another workflow.
-    Result(String),
-    /// Waits for a time.
-    Sleep,
-    /// Waits for a message on a topic.
-    Message(Arc<str>),
-    /// Waits for an event of another workflow.
-    Event(Arc<str>),
-}
-
-impl fmt::Display for Activity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Step(name) => write!(f, "step `{name}`"),
-            Self::Pause(name) => write!(f, "the pause before a retry of step `{name}`"),
-            Self::Result(id) => write!(f, "waiting for the workflow {id:?}"),
-            Self::Sleep => f.write_str("sleeping"),
-            Self::Message(topic) => write!(f, "waiting for a message on {topic:?}"),
-            Self::Event(name) => write!(f, "waiting for the event {name:?}"),
-        }
-    }
-}
-
-/// Says what a run does while it lives.
-#[derive(Debug)]
-pub(crate) struct Doing<'a> {
-    execution: &'a Execution,
-    number: u64,
-}
-
-impl Drop for Doing<'_> {
-    fn drop(&mut self) {
-        lock(&self.execution.doing).list.retain(|(number, _)| *number != self.number);
-    }
-}
-
 impl Branch {
     /// Another branch of the same execution.
     pub(crate) fn fork(&self, path: Arc<str>) -> Arc<Self> {
-        Arc::new(Self { path, last: AtomicI32::new(0), family: Arc::clone(&self.family) })
+        Arc::new(Self {
+            path,
+            last: AtomicI32::new(0),
+            family: Arc::clone(self.family.get_or_init(Arc::default)).into(),
+        })
     }
 
     /// Claims the next position.

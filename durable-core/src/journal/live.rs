@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 
 use super::execution::{Execution, Signal};
@@ -30,7 +30,9 @@ pub(crate) struct Run {
     /// The internal key.
     pub(crate) key: i64,
     /// How far it is.
-    progress: watch::Sender<Progress>,
+    progress: Mutex<Progress>,
+    /// Tells those who wait for it. There is one for every parked workflow, so it is no channel.
+    changed: Notify,
     /// The execution of the present round; a replay begins another one.
     execution: Mutex<Option<Arc<Execution>>>,
     /// Drops the task.
@@ -63,7 +65,8 @@ impl Live {
         let run = Arc::new(Run {
             id: Arc::clone(id),
             key,
-            progress: watch::Sender::new(Progress::Running),
+            progress: Mutex::new(Progress::Running),
+            changed: Notify::new(),
             execution: Mutex::default(),
             abort: OnceLock::new(),
         });
@@ -75,14 +78,7 @@ impl Live {
     /// Takes a run out. Called by the guard of its task, on whatever way the task ends.
     pub(crate) fn leave(&self, run: &Arc<Run>) {
         lock(&self.by_id).remove(&run.id);
-        let left = run.progress.send_if_modified(|progress| {
-            let running = matches!(progress, Progress::Running);
-            if running {
-                *progress = Progress::Left;
-            }
-            running
-        });
-        if !left {
+        if !run.leave() {
             self.ended.fetch_add(1, Ordering::Relaxed);
         } else if let Some(list) = lock(&self.left).as_mut() {
             list.push(Arc::clone(run));
@@ -150,15 +146,32 @@ impl Run {
     }
 
     pub(crate) fn ended(&self, ended: Arc<Ended>) {
-        self.progress.send_replace(Progress::Ended(ended));
+        *lock(&self.progress) = Progress::Ended(ended);
+        self.changed.notify_waiters();
+    }
+
+    /// It no longer runs here. Gives whether it has not ended either.
+    fn leave(&self) -> bool {
+        let mut progress = lock(&self.progress);
+        let running = matches!(*progress, Progress::Running);
+        if running {
+            *progress = Progress::Left;
+        }
+        drop(progress);
+        self.changed.notify_waiters();
+        running
     }
 
     /// Returns once it no longer runs here.
     pub(crate) async fn over(&self) -> Progress {
-        let mut watcher = self.progress.subscribe();
-        match watcher.wait_for(|it| !matches!(it, Progress::Running)).await {
-            Ok(progress) => progress.clone(),
-            Err(_) => Progress::Left,
+        loop {
+            // Registered before the look: a word that comes between the two is heard.
+            let changed = self.changed.notified();
+            let progress = lock(&self.progress).clone();
+            if !matches!(progress, Progress::Running) {
+                return progress;
+            }
+            changed.await;
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Floor 2, the journal: what an execution knows and how it is written down. Here are the one
 //! checkpoint path, the one door for writing, and the signals that stop an execution.
 
+pub(crate) mod activity;
 pub(crate) mod cancelling;
 pub(crate) mod checkpoint;
 pub(crate) mod clock;

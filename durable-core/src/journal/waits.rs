@@ -14,19 +14,19 @@ use crate::words::status::Status;
 use crate::words::sync::lock;
 
 /// How many are asked for at once; the others are next.
-const MOST: usize = 20_000;
+const MOST: usize = 50_000;
 
 /// What is waited for.
 #[derive(Debug, Clone)]
 pub(crate) enum Want {
     /// The end of the workflow with this id. For those who can wait on, parking is no end.
     End { id: Arc<str>, parked_counts: bool },
-    /// The oldest message on a topic, to the workflow with this id and key.
-    Message { id: Arc<str>, workflow: i64, topic: Arc<str> },
+    /// The oldest message on a topic, to the workflow with this key.
+    Message { workflow: i64, topic: Arc<str> },
     /// The value of an event of the workflow with this id.
     Event { id: Arc<str>, name: Arc<str> },
     /// Anything behind a mark in a stream of the workflow with this id.
-    Stream { id: Arc<str>, name: Arc<str>, mark: Mark },
+    Stream { id: Arc<str>, name: Arc<str>, mark: Box<Mark> },
 }
 
 /// What came.
@@ -59,8 +59,10 @@ type Key = (Hint, u64);
 struct State {
     slots: BTreeMap<Key, Slot>,
     last_number: u64,
-    /// Whom to ask for next.
+    /// Whom to ask for next: who begins to wait, and those there is news of.
     due: Vec<Key>,
+    /// Whom to ask for when nobody is due: all, now and then, for safety. Nobody waits behind them.
+    in_turn: Vec<Key>,
     released: Released,
 }
 
@@ -74,13 +76,21 @@ pub(crate) enum Released {
     Everybody,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    Nowhere,
+    Later,
+    Due,
+}
+
 #[derive(Debug)]
 struct Slot {
     want: Want,
     waker: Option<Waker>,
-    news: Option<News>,
-    /// Whether it is in `due`.
-    due: bool,
+    /// Boxed, because most of the time nobody has any.
+    news: Option<Box<News>>,
+    /// Which list it is in.
+    turn: Turn,
     /// Whether the database was asked for it since it came here.
     looked: bool,
     /// Who may let go of it.
@@ -88,14 +98,14 @@ struct Slot {
 }
 
 impl Waits {
-    /// Begins to wait; a workflow's body is let go of when the engine goes down, others later.
-    pub(crate) fn wait(&self, want: Want, in_body: bool) -> Waiting<'_> {
+    /// Begins to wait for something of the workflow with the id `of`; a workflow's body is let go of when the engine goes down, others later.
+    pub(crate) fn wait(&self, of: &str, want: Want, in_body: bool) -> Waiting<'_> {
         let released_with = if in_body { Released::Bodies } else { Released::Everybody };
-        let hint = want.hint();
+        let hint = Hint::of(of);
         let mut state = lock(&self.state);
         state.last_number += 1;
         let key = (hint, state.last_number);
-        state.slots.insert(key, Slot { want, waker: None, news: None, due: true, looked: false, released_with });
+        state.slots.insert(key, Slot { want, waker: None, news: None, turn: Turn::Due, looked: false, released_with });
         state.due.push(key);
         drop(state);
         self.news.notify_one();
@@ -120,11 +130,14 @@ impl Waits {
     /// There may be news of anything.
     pub(crate) fn tell_all(&self) {
         let mut state = lock(&self.state);
-        let State { slots, due, .. } = &mut *state;
+        let State { slots, due, in_turn, .. } = &mut *state;
         for (key, slot) in slots.iter_mut() {
-            slot.ask_again(*key, due);
+            if slot.turn == Turn::Nowhere {
+                slot.turn = Turn::Later;
+                in_turn.push(*key);
+            }
         }
-        let any = !due.is_empty();
+        let any = !due.is_empty() || !in_turn.is_empty();
         drop(state);
         if any {
             self.news.notify_one();
@@ -159,13 +172,20 @@ impl Waits {
     /// The question for those whose turn it is, with who they are.
     pub(super) fn question(&self) -> Question {
         let mut state = lock(&self.state);
-        let State { slots, due, .. } = &mut *state;
+        let State { slots, due, in_turn, .. } = &mut *state;
         let mut question = Question::default();
-        for key in due.drain(..due.len().min(MOST)) {
-            if let Some(slot) = slots.get_mut(&key) {
-                slot.due = false;
+        let next = if due.is_empty() { &mut *in_turn } else { &mut *due };
+        for key in next.drain(..next.len().min(MOST)) {
+            if let Some(slot) = slots.get_mut(&key)
+                && slot.turn != Turn::Nowhere
+            {
+                slot.turn = Turn::Nowhere;
                 question.add(key, &slot.want);
             }
+        }
+        next.shrink_to(1024); // there may have been a hundred thousand of them
+        if !due.is_empty() || !in_turn.is_empty() {
+            self.news.notify_one(); // the others are asked for next, and not when somebody comes along
         }
         question
     }
@@ -190,7 +210,7 @@ impl Waits {
             let Some(slot) = state.slots.get_mut(key) else { return };
             let first = !std::mem::replace(&mut slot.looked, true);
             if news.is_some() {
-                slot.news = news;
+                slot.news = news.map(Box::new);
             }
             if first || slot.news.is_some() || slot.released_with <= released {
                 wakers.extend(slot.waker.take());
@@ -225,19 +245,9 @@ impl Waits {
 
 impl Slot {
     fn ask_again(&mut self, key: Key, due: &mut Vec<Key>) {
-        if !self.due {
-            self.due = true;
+        if self.turn != Turn::Due {
+            self.turn = Turn::Due;
             due.push(key);
-        }
-    }
-}
-
-impl Want {
-    fn hint(&self) -> Hint {
-        match self {
-            Self::End { id, .. } | Self::Message { id, .. } | Self::Event { id, .. } | Self::Stream { id, .. } => {
-                Hint::of(id)
-            }
         }
     }
 }
@@ -262,7 +272,7 @@ impl Question {
                 }
                 askers.push((key, *parked_counts));
             }
-            Want::Message { workflow, topic, .. } => {
+            Want::Message { workflow, topic } => {
                 self.wanted.messages.push((*workflow, topic.to_string()));
                 self.messages.push(key);
             }
@@ -271,7 +281,7 @@ impl Question {
                 self.events.push(key);
             }
             Want::Stream { id, name, mark } => {
-                self.wanted.streams.push((id.to_string(), name.to_string(), *mark));
+                self.wanted.streams.push((id.to_string(), name.to_string(), **mark));
                 self.streams.push(key);
             }
         }
@@ -303,7 +313,7 @@ impl Waiting<'_> {
             self.poll(cx.waker(), |slot, _| match slot.news.take() {
                 None if slot.looked => Some(None),
                 None => None,
-                news => Some(news),
+                Some(news) => Some(Some(*news)),
             })
         })
         .await
@@ -315,7 +325,7 @@ impl Waiting<'_> {
             self.poll(cx.waker(), |slot, released| match slot.news.take() {
                 None if slot.looked && slot.released_with <= released => Some(None),
                 None => None,
-                news => Some(news),
+                Some(news) => Some(Some(*news)),
             })
         })
         .await
@@ -357,13 +367,13 @@ mod tests {
     use crate::store::FoundMessage;
 
     fn message(workflow: i64) -> Want {
-        Want::Message { id: "w".into(), workflow, topic: "paid".into() }
+        Want::Message { workflow, topic: "paid".into() }
     }
 
     #[tokio::test]
     async fn who_begins_to_wait_is_asked_for_once_and_again_when_there_is_news() {
         let waits = Waits::default();
-        let waiting = waits.wait(message(1), true);
+        let waiting = waits.wait("w", message(1), true);
         let question = waits.question();
         assert_eq!(question.wanted.messages, [(1, "paid".to_owned())]);
         waits.answer(&question, Found::default());
@@ -382,9 +392,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_has_news_is_not_asked_for_behind_those_whose_turn_it_is() {
+        let waits = Waits::default();
+        let _waiting: Vec<_> = (0..3).map(|it| waits.wait("w", message(it), true)).collect();
+        let _told = waits.wait("told", message(7), true);
+        while !waits.question().is_empty() {}
+        waits.tell_all();
+        waits.tell(Hint::of("told"));
+        assert_eq!(waits.question().wanted.messages, [(7, "paid".to_owned())]);
+        assert_eq!(waits.question().wanted.messages.len(), 3, "the others, and it is not asked for twice");
+        assert!(waits.question().is_empty());
+    }
+
+    #[tokio::test]
     async fn news_that_comes_while_the_question_is_out_is_asked_for_again() {
         let waits = Waits::default();
-        let _waiting = waits.wait(message(1), true);
+        let _waiting = waits.wait("w", message(1), true);
         let question = waits.question();
         waits.tell(Hint::of("w"));
         waits.answer(&question, Found::default());
@@ -394,7 +417,7 @@ mod tests {
     #[tokio::test]
     async fn at_the_end_bodies_are_let_go_of_first_and_never_before_the_database_was_asked() {
         let waits = Waits::default();
-        let (body, outside) = (waits.wait(message(1), true), waits.wait(message(2), false));
+        let (body, outside) = (waits.wait("w", message(1), true), waits.wait("w", message(2), false));
         waits.release(Released::Bodies);
         let polled = poll_fn(|cx| {
             let mut next = std::pin::pin!(body.next());
@@ -410,7 +433,7 @@ mod tests {
     #[tokio::test]
     async fn a_dropped_wait_leaves_nothing_behind() {
         let waits = Waits::default();
-        drop(waits.wait(message(1), true));
+        drop(waits.wait("w", message(1), true));
         assert!(waits.is_empty() && waits.question().is_empty());
     }
 }

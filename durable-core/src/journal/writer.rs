@@ -54,10 +54,10 @@ impl Writer {
     pub(crate) fn submit(
         &self,
         fence: Fence,
-        entry: Entry,
+        entry: Box<Entry>,
         answer: impl FnOnce(Result<Verdict, StoreError>) + Send + 'static,
     ) {
-        let job = Job::Write { fence, entry: Box::new(entry), answer: Box::new(answer) };
+        let job = Job::Write { fence, entry, answer: Box::new(answer) };
         if let Err(refused) = self.jobs.send(job)
             && let Job::Write { answer, .. } = refused.0
         {
@@ -74,7 +74,7 @@ impl Writer {
         then: impl FnOnce(&Verdict) + Send + 'static,
     ) -> Result<Verdict, StoreError> {
         let (sender, receiver) = tokio::sync::oneshot::channel();
-        self.submit(fence, entry, move |verdict| {
+        self.submit(fence, Box::new(entry), move |verdict| {
             if let Ok(verdict) = &verdict {
                 then(verdict);
             }

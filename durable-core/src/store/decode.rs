@@ -162,6 +162,7 @@ impl Decoded<AdoptedAs> for AdoptedRow {
             return Ok(AdoptedAs::Parked(self.id));
         }
         let Self { key, id, name, instance, input, attempt, recoveries, fingerprint, deadline, parked: _ } = self;
+        let id = id.into();
         Ok(AdoptedAs::Run(RunRow { key, id, name, input, instance, attempt, recoveries, fingerprint, deadline }))
     }
 }

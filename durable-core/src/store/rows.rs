@@ -1,5 +1,6 @@
 //! What goes into a store and comes out of it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::queues::QueuePlace;
@@ -280,6 +281,9 @@ pub struct Adopt {
     pub known: Vec<KnownWorkflow>,
     /// How many at most.
     pub limit: u32,
+    /// The keys of what the executor runs, when it may have adopted something without hearing of it:
+    /// then what it has adopted before and does not run is taken, too.
+    pub running: Option<Vec<i64>>,
 }
 
 /// What was adopted.
@@ -298,9 +302,9 @@ pub struct Adopted {
 pub struct RunRow {
     /// The internal key.
     pub key: i64,
-    /// The external id.
-    pub id: String,
-    /// The registered name.
+    /// The external id, shared by all that know of the run.
+    pub id: Arc<str>,
+    /// The registered name, to find the function; of no use once that is found.
     pub name: String,
     /// The arguments as a JSON object.
     pub input: String,

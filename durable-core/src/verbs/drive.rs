@@ -5,6 +5,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
 use super::running::Running;
 use crate::journal::execution::{Execution, Signal};
 use crate::journal::level::Level;
@@ -40,8 +42,7 @@ impl Drive {
     /// started: two bodies of one workflow must not run side by side.
     pub(crate) fn spawn(self) -> Result<Arc<Run>, (Arc<Run>, Self)> {
         let runtime = Arc::clone(&self.runtime);
-        let id: Arc<str> = self.row.id.as_str().into();
-        match runtime.live.enter(&id, self.row.key) {
+        match runtime.live.enter(&self.row.id, self.row.key) {
             Ok(run) => {
                 let mut drive = self;
                 let slot = drive.slot.take();
@@ -57,59 +58,56 @@ impl Drive {
         }
     }
 
-    async fn drive(mut self, present: Present) {
-        let run = Arc::clone(&present.run);
-        let permit = async {
-            match &self.runtime.permits {
-                // The semaphore is never closed, so an error cannot be.
-                Some(permits) if self.top_level => Arc::clone(permits).acquire_owned().await.ok(),
+    #[expect(clippy::manual_async_fn, reason = "an `async fn` holds what it is given twice")]
+    fn drive(mut self, present: Present) -> impl Future<Output = ()> + Send {
+        async move {
+            // Everything here that is not the body is boxed: a hundred thousand bodies may be parked in
+            // this future, and each of them would hold the room for what comes before and after it.
+            let present = &present;
+            let run = &present.run;
+            let _permit = match &self.runtime.permits {
+                Some(permits) if self.top_level => match Box::pin(self.turn(permits)).await {
+                    Some(permit) => Some(permit),
+                    None => return,
+                },
+                _ if self.runtime.gate.is_shut() => return,
                 _ => None,
-            }
-        };
-        let _permit = tokio::select! {
-            permit = permit => permit,
-            () = self.runtime.gate.reached(Level::Aborting) => return,
-        };
-        let mut superseded = 0;
-        loop {
-            let records = std::mem::take(&mut self.records);
-            let execution = Execution::new(
-                Arc::clone(&self.runtime),
-                self.workflow,
-                Arc::clone(&run.id),
-                Arc::clone(&self.row),
-                self.fence,
-                records,
-            );
-            run.set_execution(&execution);
-            let end = match poll_body(&execution).await {
-                Stopped::Returned(outcome) => finish(&execution, End::returned(&execution, outcome)).await,
-                Stopped::Panicked(error) | Stopped::Signalled(Signal::Fail(error)) => {
-                    finish(&execution, End::failed(&error)).await
-                }
-                Stopped::Signalled(Signal::Park(reason)) => finish(&execution, End::parked(reason)).await,
-                Stopped::Signalled(Signal::TimedOut) => finish(&execution, End::timed_out()).await,
-                Stopped::Signalled(Signal::Suspend) => {
-                    // What was done stays done: the records of finished steps go before the body's row is given back.
-                    let _ = execution.settled().await;
-                    Finished::No(Signal::Suspend)
-                }
-                Stopped::Signalled(other) => Finished::No(other),
             };
-            match end {
-                Finished::Yes(ended) => {
-                    tracing::debug!(target: "durable", workflow = self.workflow.name, id = %run.id, status = %ended.status, "a workflow has ended");
-                    return run.ended(Arc::new(ended));
+            let mut superseded = 0;
+            loop {
+                let records = std::mem::take(&mut self.records);
+                let execution = Execution::new(
+                    Arc::clone(&self.runtime),
+                    self.workflow,
+                    Arc::clone(&self.row),
+                    self.fence,
+                    records,
+                );
+                run.set_execution(&execution);
+                let stopped = poll_body(&execution).await;
+                match Box::pin(conclude(&execution, stopped)).await {
+                    Finished::Yes(ended) => {
+                        tracing::debug!(target: "durable", workflow = self.workflow.name, id = %run.id, status = %ended.status, "a workflow has ended");
+                        return run.ended(Arc::new(ended));
+                    }
+                    // Somebody else's record stands at one of the positions: what this run knows is
+                    // not what happened. It begins again from the journal.
+                    Finished::No(Signal::Replay) if superseded < MAX_REPLAYS => superseded += 1,
+                    Finished::No(signal) => return self.left(run, &signal),
                 }
-                // Somebody else's record stands at one of the positions: what this run knows is
-                // not what happened. It begins again from the journal.
-                Finished::No(Signal::Replay) if superseded < MAX_REPLAYS => {
-                    superseded += 1;
-                    let Some(records) = self.reload(&run).await else { return };
-                    self.records = records;
-                }
-                Finished::No(signal) => return self.left(&run, &signal),
+                let Some(records) = Box::pin(self.reload(run)).await else { return };
+                self.records = records;
             }
+        }
+    }
+
+    /// One of the permits; `None` when the engine goes down before.
+    async fn turn(&self, permits: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+        tokio::select! {
+            biased;
+            () = self.runtime.gate.reached(Level::Aborting) => None,
+            // The semaphore is never closed, so an error cannot be.
+            permit = Arc::clone(permits).acquire_owned() => permit.ok(),
         }
     }
 
@@ -117,7 +115,7 @@ impl Drive {
     async fn reload(&self, run: &Run) -> Option<Vec<Record>> {
         let key = self.row.key;
         let again = async {
-            let wanted = Wanted { ends: vec![self.row.id.clone()], ..Wanted::default() };
+            let wanted = Wanted { ends: vec![self.row.id.to_string()], ..Wanted::default() };
             let ended = self.runtime.store.look(&wanted).await?.ends;
             let records = self.runtime.store.records(&[key]).await?;
             Ok::<_, crate::store::StoreError>((ended, records))
@@ -187,7 +185,7 @@ async fn poll_body(execution: &Arc<Execution>) -> Stopped {
         Ok(Err(fault)) => return Stopped::Signalled(Signal::Park(format!("the arguments cannot be read: {fault}"))),
     };
     let timers = &execution.runtime.timers;
-    let mut time_is_up = execution.row.deadline.map(|at| timers.rings(at));
+    let mut time_is_up = execution.row.deadline.map(|at| Box::new(timers.rings(at)));
     let stopped = poll_fn(|cx| {
         // It is looked at first: a workflow whose time was up during an outage does not go on for a moment.
         if let Some(timer) = &mut time_is_up
@@ -266,6 +264,23 @@ enum Finished {
     No(Signal),
 }
 
+/// What is to be done when the body is gone.
+async fn conclude(execution: &Arc<Execution>, stopped: Stopped) -> Finished {
+    let end = match stopped {
+        Stopped::Returned(outcome) => End::returned(execution, outcome),
+        Stopped::Panicked(error) | Stopped::Signalled(Signal::Fail(error)) => End::failed(&error),
+        Stopped::Signalled(Signal::Park(reason)) => End::parked(reason),
+        Stopped::Signalled(Signal::TimedOut) => End::timed_out(),
+        Stopped::Signalled(Signal::Suspend) => {
+            // What was done stays done: the records of finished steps go before the body's row is given back.
+            let _ = execution.settled().await;
+            return Finished::No(Signal::Suspend);
+        }
+        Stopped::Signalled(other) => return Finished::No(other),
+    };
+    finish(execution, end).await
+}
+
 /// Writes the end of a run, together with the records that wait for it.
 async fn finish(execution: &Arc<Execution>, end: End) -> Finished {
     let row = &execution.row;
@@ -283,7 +298,7 @@ async fn finish(execution: &Arc<Execution>, end: End) -> Finished {
         (written, _) => written,
     };
     match written {
-        Ok(_) => Finished::Yes(Ended { id: row.id.clone(), status, outcome, reason }),
+        Ok(_) => Finished::Yes(Ended { id: row.id.to_string(), status, outcome, reason }),
         // The end cannot be stored as it is; that it needs a person can be.
         Err(Signal::Park(reason)) if status != Status::Parked => Box::pin(finish(execution, End::parked(reason))).await,
         Err(signal) => Finished::No(signal),

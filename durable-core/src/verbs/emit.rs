@@ -64,10 +64,10 @@ async fn in_step(
     let (workflow, position) = (execution.row.key, scope.position.clone());
     let emission = emission(&execution.runtime, kind, workflow, position, name, value)?;
     let entry = Entry { emissions: vec![emission], ..Entry::default() };
-    match execution.runtime.write(execution.fence, entry, Some(&execution.id)).await {
+    match execution.runtime.write(execution.fence, entry, Some(&execution.row.id)).await {
         Ok(Verdict::Stored | Verdict::Existing(_)) => Ok(()),
-        Ok(_) => Err(interrupted(&execution.id)),
-        Err(error) => Err(of_store(&error, &execution.id)),
+        Ok(_) => Err(interrupted(&execution.row.id)),
+        Err(error) => Err(of_store(&error, &execution.row.id)),
     }
 }
 

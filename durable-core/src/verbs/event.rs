@@ -11,11 +11,11 @@ use serde::de::DeserializeOwned;
 use super::emit;
 use super::start::{interrupted, of_store};
 use super::until::{BodyWait, wait_outside};
+use crate::journal::activity::Activity;
 use crate::journal::checkpoint::{Done, Operation};
 use crate::journal::clock::to_date;
 use crate::journal::context::{Claim, Place};
 use crate::journal::current;
-use crate::journal::execution::Activity;
 use crate::journal::runtime::Runtime;
 use crate::journal::waits::{News, Want};
 use crate::store::EmissionKind;
@@ -119,7 +119,8 @@ impl Asked {
 
     async fn outside<T: DeserializeOwned>(&self, runtime: &Runtime) -> Result<Option<T>> {
         self.check()?;
-        let came = wait_outside(runtime, self.want(), self.timeout).await.map_err(|()| interrupted(&self.id))?;
+        let came =
+            wait_outside(runtime, &self.id, self.want(), self.timeout).await.map_err(|()| interrupted(&self.id))?;
         let Some(News::Event(Some(value))) = came else { return Ok(None) };
         let unreadable = |fault| {
             let message = format!("the event {:?} of the workflow {:?} cannot be read: {fault}", self.name, self.id);
@@ -138,9 +139,13 @@ impl Asked {
             }
             return Ok(Some(claim.decode(Codec::PLAIN, record).await));
         }
-        claim.open().await;
-        let mut waiting = BodyWait::new(claim, self.want(), self.timeout);
-        let came = waiting.next("get_event", || Activity::Event(Arc::clone(&self.name))).await;
+        if *self.id == *claim.execution.row.id {
+            claim.ready().await; // what it has set itself a moment ago is seen
+        } else {
+            claim.open().await;
+        }
+        let mut waiting = BodyWait::new(claim, "get_event", &self.id, self.want(), self.timeout);
+        let came = waiting.next(|| Activity::Event(Arc::clone(&self.name))).await;
         let value = match came {
             Some(News::Event(value)) => value,
             _ => None,

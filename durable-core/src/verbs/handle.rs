@@ -11,10 +11,11 @@ use super::outcome::result_of;
 use super::send::{self, SendCall};
 use super::start::{Started, interrupted};
 use super::stream::{self, StreamReader};
+use crate::journal::activity::Activity;
 use crate::journal::checkpoint::{Done, Operation};
 use crate::journal::context::{Claim, Place};
 use crate::journal::current;
-use crate::journal::execution::{Activity, Signal};
+use crate::journal::execution::Signal;
 use crate::journal::level::{Gate, Level};
 use crate::journal::live::{Progress, Run};
 use crate::journal::runtime::Runtime;
@@ -172,7 +173,7 @@ where
             return Some(ended);
         }
         let want = Want::End { id: self.id.as_str().into(), parked_counts: !in_body };
-        match self.runtime.waits.wait(want, in_body).next().await {
+        match self.runtime.waits.wait(&self.id, want, in_body).next().await {
             Some(News::Ended(ended)) => Some(ended),
             _ => None,
         }

@@ -34,7 +34,7 @@ pub struct StepStatus {
 pub fn step_status() -> Option<StepStatus> {
     let scope = step()?;
     Some(StepStatus {
-        workflow_id: scope.execution.row.id.clone(),
+        workflow_id: scope.execution.row.id.to_string(),
         name: scope.name,
         attempt: scope.attempt,
         max_attempts: scope.max_attempts,

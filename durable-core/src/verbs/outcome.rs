@@ -1,8 +1,10 @@
 //! From the end of a workflow to what its caller gets.
 
+use crate::journal::context::Context;
+use crate::journal::execution::Signal;
 use crate::store::Ended;
 use crate::words::error::{Error, ErrorKind, Result};
-use crate::words::payload::{Codec, Outcome, RecordedError};
+use crate::words::payload::{Codec, Outcome, PayloadError, RecordedError};
 use crate::words::status::Status;
 
 /// What a workflow returns: `Result<T, E>` where the engine's own errors can become an `E`.
@@ -35,6 +37,19 @@ where
     fn codec(codec: Codec<Self>) -> Codec<Self> {
         codec
     }
+}
+
+/// Ends the workflow whose body returned what cannot be written: it is a bug of the program, and
+/// another run would do no better.
+///
+/// # Panics
+/// Where no workflow is, which cannot be: only drivers poll what comes here.
+pub(crate) async fn unrecordable(fault: &PayloadError) -> Outcome {
+    let Some(Context::Body { execution, .. }) = Context::here() else {
+        panic!("what the workflow returned cannot be recorded: {fault}");
+    };
+    let message = format!("the result of the workflow `{}` cannot be recorded: {fault}", execution.workflow.name);
+    execution.stop(Signal::Fail(Error::new(ErrorKind::Payload, message))).await
 }
 
 /// What the caller of a workflow gets for its end.

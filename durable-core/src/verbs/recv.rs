@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use super::lazy::Lazy;
 use super::until::BodyWait;
+use crate::journal::activity::Activity;
 use crate::journal::checkpoint::{Done, Operation};
 use crate::journal::context::{Claim, Place};
-use crate::journal::execution::Activity;
 use crate::journal::waits::{News, Want};
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::id::check_name;
@@ -45,7 +45,7 @@ use crate::words::payload::{Outcome, Payload, decode};
 /// # }
 /// ```
 pub fn recv<T: Payload>(topic: impl Into<String>, timeout: Duration) -> RecvCall<T> {
-    let made = Made { topic: topic.into(), timeout, place: Place::claim(), payload: PhantomData };
+    let made = Made { topic: topic.into().into(), timeout, place: Place::claim(), payload: PhantomData };
     RecvCall { state: Lazy::new(made) }
 }
 
@@ -56,7 +56,7 @@ pub struct RecvCall<T> {
 }
 
 struct Made<T> {
-    topic: String,
+    topic: Arc<str>,
     timeout: Duration,
     place: Place,
     payload: PhantomData<fn() -> T>,
@@ -79,9 +79,8 @@ impl<T: Payload> Made<T> {
 
     async fn receive(&self, claim: &Claim) -> Result<Option<T>> {
         check_name("the topic", &self.topic)?;
-        let operation = Operation::recv(&self.topic);
         claim.check_home("recv").await;
-        if let Some(record) = claim.replayed(operation).await {
+        if let Some(record) = claim.replayed(Operation::recv(&self.topic)).await {
             return match &record.outcome {
                 None => Ok(None),
                 Some(outcome) => Ok(Some(self.read(claim, outcome_text(outcome)).await)),
@@ -89,26 +88,32 @@ impl<T: Payload> Made<T> {
         }
         claim.ready().await;
         let execution = &claim.execution;
-        let done = |outcome| Done { outcome, attempts: 1, ..Done::default() };
-        let topic: Arc<str> = self.topic.as_str().into();
-        let want =
-            Want::Message { id: Arc::clone(&execution.id), workflow: execution.row.key, topic: Arc::clone(&topic) };
-        let mut waiting = BodyWait::new(claim, want, self.timeout);
+        let want = Want::Message { workflow: execution.row.key, topic: Arc::clone(&self.topic) };
+        let mut waiting = BodyWait::new(claim, "recv", &execution.row.id, want, self.timeout);
         loop {
-            let news = waiting.next("recv", || Activity::Message(Arc::clone(&topic))).await;
+            let news = waiting.next(|| Activity::Message(Arc::clone(&self.topic))).await;
             let Some(News::Message { key, payload }) = news else {
-                claim.keep(operation, done(None)).await;
+                claim.keep(Operation::recv(&self.topic), done(None)).await;
                 return Ok(None);
             };
-            let value = self.read(claim, &payload).await;
-            if execution.receive(key, || claim.record(operation, done(Some(Outcome::Output(payload))))) {
-                return Ok(Some(value));
+            // It is boxed because it comes after the wait, which would have to keep the room for it.
+            match Box::pin(self.take(claim, key, payload)).await {
+                None => waiting.again(),
+                taken => return Ok(taken),
             }
-            // Another call of this run has taken it a moment ago: once that is durable, the
-            // database shows the next one.
-            execution.settle().await;
-            waiting.again();
         }
+    }
+
+    /// Takes a message, unless another call of this run was faster.
+    async fn take(&self, claim: &Claim, key: i64, payload: String) -> Option<T> {
+        let value = self.read(claim, &payload).await;
+        let record = || claim.record(Operation::recv(&self.topic), done(Some(Outcome::Output(payload))));
+        if claim.execution.receive(key, record) {
+            return Some(value);
+        }
+        // It was taken a moment ago: once that is durable, the database shows the next one.
+        claim.execution.settle().await;
+        None
     }
 
     /// Reads a message, which is still the first in line if it does not read.
@@ -118,6 +123,10 @@ impl<T: Payload> Made<T> {
             Err(fault) => claim.unreadable(&self.topic, &fault).await,
         }
     }
+}
+
+fn done(outcome: Option<Outcome>) -> Done {
+    Done { outcome, attempts: 1, ..Done::default() }
 }
 
 fn outcome_text(outcome: &Outcome) -> &str {

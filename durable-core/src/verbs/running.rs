@@ -14,24 +14,24 @@ use crate::words::payload::Outcome;
 /// The body and its branches, until all of them have ended.
 pub(super) struct Running {
     execution: Arc<Execution>,
-    context: Context,
     body: Option<BoxFuture<'static, Outcome>>,
     /// What the body has returned, while branches are left.
     returned: Option<Outcome>,
     /// Most workflows spawn nothing, and have none.
-    branches: Option<FuturesUnordered<BoxFuture<'static, ()>>>,
+    branches: Option<Box<FuturesUnordered<BoxFuture<'static, ()>>>>,
 }
 
 impl Running {
     pub(super) fn new(execution: &Arc<Execution>, body: BoxFuture<'static, Outcome>) -> Self {
-        let context = Context::Body { execution: Arc::clone(execution), branch: Arc::clone(&execution.root) };
-        Self { execution: Arc::clone(execution), context, body: Some(body), returned: None, branches: None }
+        Self { execution: Arc::clone(execution), body: Some(body), returned: None, branches: None }
     }
 
     /// Polls everything once; gives what the body returned once its branches have ended, too.
     pub(super) fn poll(&mut self, cx: &mut TaskContext<'_>) -> Poll<Outcome> {
+        let (execution, branch) = (Arc::clone(&self.execution), Arc::clone(&self.execution.root));
+        let here = Context::Body { execution, branch };
         if let Some(body) = &mut self.body
-            && let Poll::Ready(outcome) = self.context.clone().sync_scope(|| body.as_mut().poll(cx))
+            && let Poll::Ready(outcome) = here.sync_scope(|| body.as_mut().poll(cx))
         {
             self.body = None;
             self.returned = Some(outcome);
@@ -75,7 +75,7 @@ impl Drop for Running {
     fn drop(&mut self) {
         let body = self.body.take();
         self.drop_watched(body);
-        for branch in self.branches.take().into_iter().flatten() {
+        for branch in self.branches.take().into_iter().flat_map(|it| *it) {
             self.drop_watched(branch);
         }
         // A destructor in a branch could still spawn one. It would hold the execution, which holds it.

@@ -7,9 +7,10 @@ use futures_util::future::{join_all, select_all};
 
 use super::handle::WorkflowHandle;
 use super::start::interrupted;
+use crate::journal::activity::Activity;
 use crate::journal::checkpoint::{Done, Operation};
 use crate::journal::context::{Claim, Place};
-use crate::journal::execution::{Activity, Signal};
+use crate::journal::execution::Signal;
 use crate::journal::level::Level;
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::payload::Codec;

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use crate::journal::activity::Activity;
 use crate::journal::checkpoint::{Done, Operation};
 use crate::journal::clock::{from_date, to_date};
 use crate::journal::context::{Claim, Place};
-use crate::journal::execution::{Activity, Signal};
+use crate::journal::execution::Signal;
 use crate::journal::timers::Rang;
+use crate::store::BoxFuture;
 use crate::words::payload::{Codec, Outcome};
 
 /// Sleeps for a duration, however often the program is restarted meanwhile.
@@ -40,10 +42,10 @@ use crate::words::payload::{Codec, Outcome};
 pub fn sleep(duration: Duration) -> impl Future<Output = ()> + Send {
     let place = Place::claim();
     async move {
-        match place {
-            Place::Body(claim) => sleep_in_body(&claim, || claim.execution.runtime.timers.clock.after(duration)).await,
+        match &place {
+            Place::Body(claim) => sleep_in_body(claim, || claim.execution.runtime.timers.clock.after(duration)).await,
             Place::Outside => tokio::time::sleep(duration).await,
-            other => refuse(&other).await,
+            other => refuse(other).await,
         }
     }
 }
@@ -61,17 +63,17 @@ pub fn sleep(duration: Duration) -> impl Future<Output = ()> + Send {
 pub fn sleep_until(moment: DateTime<Utc>) -> impl Future<Output = ()> + Send {
     let place = Place::claim();
     async move {
-        match place {
-            Place::Body(claim) => sleep_in_body(&claim, || from_date(moment)).await,
+        match &place {
+            Place::Body(claim) => sleep_in_body(claim, || from_date(moment)).await,
             Place::Outside => {
                 tokio::time::sleep((moment - Utc::now()).to_std().unwrap_or_default()).await;
             }
-            other => refuse(&other).await,
+            other => refuse(other).await,
         }
     }
 }
 
-async fn sleep_in_body(claim: &Claim, wake: impl FnOnce() -> i64) {
+async fn sleep_in_body(claim: &Claim, wake: impl FnOnce() -> i64 + Send) {
     let operation = Operation::once("sleep");
     claim.check_home("sleep").await;
     let wake = recorded_moment(claim, operation, wake).await;
@@ -84,7 +86,17 @@ async fn sleep_in_body(claim: &Claim, wake: impl FnOnce() -> i64) {
 }
 
 /// The moment that an earlier run recorded here, else the one that is given now.
-pub(super) async fn recorded_moment(claim: &Claim, operation: Operation<'_>, moment: impl FnOnce() -> i64) -> i64 {
+///
+/// It is boxed because it is over before the wait begins, and its room is then free again.
+pub(super) fn recorded_moment<'a>(
+    claim: &'a Claim,
+    operation: Operation<'a>,
+    moment: impl FnOnce() -> i64 + Send + 'a,
+) -> BoxFuture<'a, i64> {
+    Box::pin(recorded_or(claim, operation, moment))
+}
+
+async fn recorded_or(claim: &Claim, operation: Operation<'_>, moment: impl FnOnce() -> i64) -> i64 {
     if let Some(record) = claim.replayed(operation).await {
         let date: DateTime<Utc> = claim.decode(Codec::PLAIN, record).await;
         return from_date(date);

@@ -226,8 +226,8 @@ fn run_new(
     let id = new.id.clone();
     let row = RunRow {
         key: new.key,
-        id: new.id,
-        name: new.name,
+        id: new.id.into(),
+        name: String::new(), // the function is at hand
         input: new.input,
         instance: new.instance,
         attempt: 1,

@@ -11,9 +11,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::lazy::Lazy;
+use crate::journal::activity::Activity;
 use crate::journal::checkpoint::{Done, Operation};
 use crate::journal::context::{Claim, Context, Place, StepScope};
-use crate::journal::execution::{Activity, Signal};
+use crate::journal::execution::Signal;
 use crate::journal::panics::Watched;
 use crate::journal::timers::Rang;
 use crate::store::BoxFuture;

@@ -194,7 +194,7 @@ impl Reader {
     /// Waits until there is more to read, or the workflow has come to its end.
     async fn wait(&self, runtime: &Runtime) -> Result<()> {
         let (id, name) = (Arc::clone(&self.id), Arc::clone(&self.name));
-        let waiting = runtime.waits.wait(Want::Stream { id, name, mark: self.mark }, false);
+        let waiting = runtime.waits.wait(&self.id, Want::Stream { id, name, mark: Box::new(self.mark) }, false);
         tokio::select! {
             biased;
             news = waiting.next() => news.map(drop).ok_or_else(|| interrupted(&self.id)),

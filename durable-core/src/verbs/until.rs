@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::sleep::recorded_moment;
+use crate::journal::activity::Activity;
 use crate::journal::checkpoint::Operation;
 use crate::journal::context::Claim;
-use crate::journal::execution::{Activity, Signal};
+use crate::journal::execution::Signal;
 use crate::journal::level::Level;
 use crate::journal::runtime::Runtime;
 use crate::journal::timers::Rang;
@@ -17,6 +18,8 @@ use crate::words::position::Position;
 /// branch, once there is something to wait for: what is there already costs no record.
 pub(super) struct BodyWait<'a> {
     claim: &'a Claim,
+    /// The name of the call.
+    what: &'static str,
     waiting: Waiting<'a>,
     timeout: Duration,
     /// Until when, once that is recorded.
@@ -24,13 +27,13 @@ pub(super) struct BodyWait<'a> {
 }
 
 impl<'a> BodyWait<'a> {
-    pub(super) fn new(claim: &'a Claim, want: Want, timeout: Duration) -> Self {
-        let waiting = claim.execution.runtime.waits.wait(want, true);
-        Self { claim, waiting, timeout, until: None }
+    pub(super) fn new(claim: &'a Claim, what: &'static str, of: &str, want: Want, timeout: Duration) -> Self {
+        let waiting = claim.execution.runtime.waits.wait(of, want, true);
+        Self { claim, what, waiting, timeout, until: None }
     }
 
     /// What comes, or `None` when the time is up. It does not return when the engine goes down before.
-    pub(super) async fn next(&mut self, what: &str, doing: impl FnOnce() -> Activity) -> Option<News> {
+    pub(super) async fn next(&mut self, doing: impl FnOnce() -> Activity) -> Option<News> {
         let execution = &self.claim.execution;
         if let Some(news) = self.waiting.first().await {
             return Some(news);
@@ -40,7 +43,7 @@ impl<'a> BodyWait<'a> {
         }
         let until = match self.until {
             Some(until) => until,
-            None => self.record_limit(what).await,
+            None => Box::pin(self.record_limit()).await,
         };
         let _doing = execution.doing(doing());
         let came = tokio::select! {
@@ -62,12 +65,12 @@ impl<'a> BodyWait<'a> {
         self.waiting.again();
     }
 
-    async fn record_limit(&mut self, what: &str) -> i64 {
+    async fn record_limit(&mut self) -> i64 {
         let Claim { execution, position } = self.claim;
         let claim = Claim { execution: Arc::clone(execution), position: Position::new(position.as_branch(), 1) };
         let timeout = self.timeout;
         let after = || execution.runtime.timers.clock.after(timeout);
-        let until = recorded_moment(&claim, Operation::deadline(what), after).await;
+        let until = recorded_moment(&claim, Operation::deadline(self.what), after).await;
         self.until = Some(until);
         until
     }
@@ -77,9 +80,14 @@ impl<'a> BodyWait<'a> {
 ///
 /// # Errors
 /// `Err(())` when the engine goes down before.
-pub(super) async fn wait_outside(runtime: &Runtime, want: Want, timeout: Duration) -> Result<Option<News>, ()> {
+pub(super) async fn wait_outside(
+    runtime: &Runtime,
+    of: &str,
+    want: Want,
+    timeout: Duration,
+) -> Result<Option<News>, ()> {
     let until = runtime.timers.clock.after(timeout);
-    let waiting = runtime.waits.wait(want, false);
+    let waiting = runtime.waits.wait(of, want, false);
     let whichever = async {
         if let Some(news) = waiting.first().await {
             return Ok(Some(news));

@@ -221,7 +221,7 @@ pub(super) async fn cancel(store: &dyn Store, id: &str, reason: &str) -> Option<
 
 /// To adopt workflows named `checkout`.
 pub(super) fn adopting(fence: Fence, limit: u32) -> Adopt {
-    Adopt { fence, known: known("checkout", 100), limit }
+    Adopt { fence, known: known("checkout", 100), limit, running: None }
 }
 
 pub(super) fn known(name: &str, max_recoveries: u32) -> Vec<KnownWorkflow> {

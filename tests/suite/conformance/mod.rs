@@ -108,6 +108,7 @@ every_store_passes! {
             a_fenced_executor_adopts_nothing,
             an_adopted_workflow_cannot_be_ended_by_its_former_run,
             a_deadline_comes_back_with_the_workflow,
+            what_was_adopted_without_an_answer_is_adopted_again,
         ;
         presence:
             a_heartbeat_prolongs_the_lease,

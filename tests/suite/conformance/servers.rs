@@ -1,9 +1,12 @@
 //! What only a server has: connections that end, rows that others hold, schemas of any name.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
 
 use durable_core::Filter;
-use durable_core::store::{Fault, Store, Verdict, open};
+use durable_core::store::{BoxFuture, Fault, Opening, Store, UserWork, Verdict, Wish, open};
 
 use super::make::{adopting, begin, commit, depose, running, sign_on, workflow};
 use super::site::{Site, in_postgres};
@@ -24,6 +27,7 @@ on_a_server! {
     an_adopter_does_not_wait_for_rows_that_somebody_holds,
     a_connection_that_the_server_ends_is_replaced,
     a_schema_can_have_any_name,
+    a_transaction_that_is_dropped_while_it_begins_is_not_left_open,
 }
 
 async fn an_adopter_does_not_wait_for_rows_that_somebody_holds(site: Site) {
@@ -77,4 +81,45 @@ async fn a_schema_can_have_any_name(site: Site) {
         store.close().await;
     }
     assert_eq!(open(&site.url, &"x".repeat(64)).await.map(drop).expect_err("too long").fault, Fault::Refused);
+}
+
+/// Does nothing, and takes its time.
+struct Idle;
+
+impl UserWork for Idle {
+    fn run<'c>(&'c mut self, _connection: &'c mut (dyn std::any::Any + Send)) -> BoxFuture<'c, Wish> {
+        Box::pin(async {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            Wish::Commit
+        })
+    }
+}
+
+async fn a_transaction_that_is_dropped_while_it_begins_is_not_left_open(site: Site) {
+    let name = format!("begins_{}", site.schema);
+    let store = named(&site, &name).await;
+    store.transact(Opening::default(), &mut Idle).await.unwrap(); // there is a connection now
+    let mut door = site.side_door().await;
+    let open = format!(
+        "select count(*) from pg_stat_activity where application_name = '{name}' and state like 'idle in transaction%'"
+    );
+    for polls in (1..8).cycle().take(70) {
+        let (mut left, mut work) = (polls, Idle);
+        let mut transaction = store.transact(Opening::default(), &mut work);
+        let some_polls = poll_fn(|cx| {
+            left -= 1;
+            let polled = transaction.as_mut().poll(cx).map(drop);
+            if left == 0 { Poll::Ready(()) } else { polled }
+        });
+        some_polls.await;
+        drop(transaction); // wherever it is
+        let closed = async {
+            while door.number(&open).await > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let closed = tokio::time::timeout(Duration::from_secs(5), closed).await;
+        assert!(closed.is_ok(), "a transaction is left open that was dropped after {polls} polls");
+    }
+    store.close().await;
 }

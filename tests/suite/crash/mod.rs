@@ -1,4 +1,6 @@
 //! Real processes, killed with real signals.
 
 mod launches;
+mod mail;
 pub(crate) mod processes;
+mod sleepers;

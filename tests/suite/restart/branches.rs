@@ -7,7 +7,7 @@ use durable::prelude::*;
 use durable::sqlx::{self, PgConnection, SqliteConnection};
 use durable_core::store::Store;
 
-use super::faults::{Faulty, Mode};
+use super::faulty::{Faulty, Mode};
 use crate::counter::{count, counted, fresh};
 use crate::stage::{Stage, on_every_stage};
 use crate::workflows::{arrived, gate};

@@ -1,7 +1,9 @@
 //! What happens after a crash: recovery, takeover, replay, parking.
 
 mod branches;
-pub(crate) mod faults;
+mod faults;
+pub(crate) mod faulty;
 mod ownership;
 mod recovery;
 mod replay;
+mod takeover;

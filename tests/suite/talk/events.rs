@@ -15,6 +15,7 @@ on_every_stage! {
     an_event_is_awaited_before_its_workflow_is_started,
     an_event_set_outside_a_workflow_is_refused,
     another_process_sees_the_event,
+    a_workflow_sees_what_it_has_set_itself,
 }
 
 const LONG: Duration = Duration::from_hours(1);
@@ -163,4 +164,21 @@ async fn another_process_sees_the_event(stage: &Stage) {
     there.retrieve_workflow::<()>("w").await.unwrap().await.unwrap();
     here.shutdown().await;
     there.shutdown().await;
+}
+
+#[workflow]
+async fn asks_itself(id: String) -> Result<Vec<Option<u32>>> {
+    let mut seen = Vec::new();
+    for value in 1..=3_u32 {
+        durable::set_event("own", &value).await?;
+        seen.push(durable::get_event(&id, "own", LONG).await?);
+    }
+    Ok(seen)
+}
+
+async fn a_workflow_sees_what_it_has_set_itself(stage: &Stage) {
+    let app = stage.launch().await;
+    let seen = app.scope(async { asks_itself("w".into()).id("w").await.unwrap() }).await;
+    assert_eq!(seen, [Some(1), Some(2), Some(3)], "and not what it had set before");
+    app.shutdown().await;
 }

@@ -52,8 +52,8 @@ async fn messages_are_received_in_their_order_and_topics_do_not_mix(stage: &Stag
         let (a, b) = (takes("a".into(), 50).id("a").start().await.unwrap(), takes("b".into(), 50).id("b"));
         let b = b.start().await.unwrap();
         for n in 0..50 {
-            durable::send("a", "a", &n).await.unwrap();
             durable::send("a", "b", &1000).await.unwrap();
+            durable::send("a", "a", &n).await.unwrap();
             durable::send("b", "b", &(100 + n)).await.unwrap();
         }
         assert_eq!(a.await.unwrap(), (0..50).collect::<Vec<u32>>());

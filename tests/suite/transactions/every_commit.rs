@@ -7,7 +7,7 @@ use durable::sqlx::{self, AssertSqlSafe, PgConnection, SqliteConnection};
 use durable_core::store::Store;
 
 use crate::counter::{count, fresh};
-use crate::restart::faults::{Faulty, Mode};
+use crate::restart::faulty::{Faulty, Mode};
 use crate::stage::{Stage, on_every_stage};
 use crate::workflows::{arrived, gate};
 

@@ -6,7 +6,7 @@ use sqlx::{PgPool, Row};
 
 use super::super::fault::is_clash;
 use super::super::parts::{error_of, output_of};
-use super::super::postgres::transact::{close, open, run};
+use super::super::postgres::transact::{Lent, close, run};
 use super::super::{
     Committed, Database, NewRecord, Opening, StoreError, StoreFuture, Transact, Transacted, TransactionConnection,
     UserWork, Wish,
@@ -52,7 +52,8 @@ impl Transact for Elsewhere {
 
     fn transact<'a>(&'a self, opening: Opening, work: &'a mut dyn UserWork) -> StoreFuture<'a, Transacted> {
         Box::pin(async move {
-            let mut transaction = open(&self.pool, opening).await?;
+            let mut lent = Lent::from(&self.pool).await?;
+            let mut transaction = lent.begin(opening).await?;
             let wish = run(work, &mut transaction).await;
             let Wish::Record { workflow, records, .. } = wish else {
                 return close(transaction, matches!(wish, Wish::Commit)).await;

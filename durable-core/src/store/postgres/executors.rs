@@ -65,7 +65,8 @@ texts! {
              select key from durable.executors
               where key = $1::bigint and epoch = $2::bigint and state <> 'DEAD' for update)
          update durable.executors e set epoch = e.epoch + 1, state = 'DEAD' from dead where e.key = dead.key";
-    /// $1, $2 fence; $3 names and $4 how often each may be recovered; $5 limit; $6 to $8 the reason.
+    /// $1, $2 fence; $3 names and $4 how often each may be recovered; $5 limit; $6 running keys or NULL;
+    /// $7 to $9 the reason. What was begun here a moment ago has its first attempt and is not lost.
     /// Each owner's rows are read in the order of the index and up to the limit, so that a batch
     /// costs the same whether a hundred or a million are left.
     adopt = format!(
@@ -83,14 +84,19 @@ texts! {
                     select i.key, i.name, i.recoveries from durable.workflows i
                      where i.status = 'PENDING' and i.executor = o.executor and i.name = any($3::text[])
                      order by i.executor, i.key limit $5::bigint for update skip locked) w),
+         lost as (
+             select w.key, w.name, w.recoveries, false as crashed from durable.workflows w
+              where $6::bigint[] is not null and w.status = 'PENDING' and w.executor = $1::bigint
+                and w.attempt > 1 and w.key <> all($6::bigint[]) and w.name = any($3::text[])
+              order by w.executor, w.key limit $5::bigint for update skip locked),
          chosen as (
              select free.*, free.crashed and free.recoveries >= known.most as parked
-               from (select * from released union all select * from abandoned) free
+               from (select * from released union all select * from abandoned union all select * from lost) free
                join known on known.name = free.name, fence
               order by free.key limit $5::bigint)
          update durable.workflows w
             set status = case when c.parked then 'PARKED' else 'PENDING' end,
-                reason = case when c.parked then $6::text || w.recoveries || $7::text || w.recoveries || $8::text
+                reason = case when c.parked then $7::text || w.recoveries || $8::text || w.recoveries || $9::text
                               else w.reason end,
                 executor = case when c.parked then w.executor else $1::bigint end,
                 attempt = case when c.parked then w.attempt else w.attempt + 1 end,
@@ -184,7 +190,7 @@ impl Executors for PostgresStore {
             let names: Vec<&str> = names(&adopt.known);
             let most: Vec<i64> = adopt.known.iter().map(|it| i64::from(it.max_recoveries)).collect();
             let query = self.fenced(&self.texts.executors.adopt, adopt.fence).bind(names).bind(most);
-            let query = query.bind(i64::from(adopt.limit));
+            let query = query.bind(i64::from(adopt.limit)).bind(adopt.running.as_deref());
             let query = TOO_MANY_RECOVERIES.into_iter().fold(query, sqlx::query::Query::bind);
             let rows = query.fetch_all(&self.control).await?;
             self.meter.committed(rows.len() as u64);

@@ -2,7 +2,8 @@
 
 use std::any::Any;
 
-use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+use sqlx::pool::PoolConnection;
+use sqlx::{Connection, PgConnection, PgPool, Postgres, Transaction};
 
 use super::super::fault::is_clash;
 use super::super::{
@@ -19,7 +20,8 @@ impl Transact for PostgresStore {
     fn transact<'a>(&'a self, opening: Opening, work: &'a mut dyn UserWork) -> StoreFuture<'a, Transacted> {
         Box::pin(async move {
             self.meter.statement();
-            let mut transaction = open(self.work()?, opening).await?;
+            let mut lent = Lent::from(self.work()?).await?;
+            let mut transaction = lent.begin(opening).await?;
             let wish = run(work, &mut transaction).await;
             let Wish::Record { fence, records, .. } = wish else {
                 self.meter.statement();
@@ -51,11 +53,36 @@ impl PostgresStore {
     }
 }
 
-pub(in crate::store) async fn open(
-    pool: &PgPool,
-    opening: Opening,
-) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
-    pool.begin_with(begin(opening.isolation)).await
+/// A connection of a pool, for one transaction.
+///
+/// Who is dropped while `begin` is on its way leaves a connection behind that is in a transaction and
+/// does not know it: back in the pool, everything written on it later would seem to be committed and
+/// never be. So a connection goes back to the pool only when its transaction has begun, and with it
+/// the knowledge that it is to be undone.
+pub(in crate::store) struct Lent {
+    connection: PoolConnection<Postgres>,
+    has_begun: bool,
+}
+
+impl Lent {
+    pub(in crate::store) async fn from(pool: &PgPool) -> Result<Self, sqlx::Error> {
+        Ok(Self { connection: pool.acquire().await?, has_begun: false })
+    }
+
+    pub(in crate::store) async fn begin(&mut self, opening: Opening) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
+        let Self { connection, has_begun } = self;
+        let transaction = connection.begin_with(begin(opening.isolation)).await?;
+        *has_begun = true;
+        Ok(transaction)
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if !self.has_begun {
+            self.connection.close_on_drop();
+        }
+    }
 }
 
 /// A transaction that only reads still writes its record, so `read only` is not for the server to

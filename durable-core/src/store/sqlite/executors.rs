@@ -63,23 +63,26 @@ texts! {
     depose =
         "update durable_executors set epoch = epoch + 1, state = 'DEAD'
           where key = ?1 and epoch = ?2 and state <> 'DEAD'";
-    /// ?1, ?2 fence; ?3 names and how often each may be recovered; ?4 limit; ?5 to ?7 the reason; ?8 now.
+    /// ?1, ?2 fence; ?3 names and how often each may be recovered; ?4 limit; ?5 running keys or NULL;
+    /// ?6 to ?8 the reason; ?9 now. What was begun here a moment ago has its first attempt and is not lost.
     /// The index is named because the order by key makes SQLite think of reading the whole table.
     adopt = format!(
         "with recursive {ORPHANED},
          known (name, most) as (select value ->> 0, value ->> 1 from json_each(?3))
          update durable_workflows
             set status = case when c.parked then 'PARKED' else 'PENDING' end,
-                reason = case when c.parked then ?5 || recoveries || ?6 || recoveries || ?7 else reason end,
+                reason = case when c.parked then ?6 || recoveries || ?7 || recoveries || ?8 else reason end,
                 executor = case when c.parked then executor else ?1 end,
                 attempt = case when c.parked then attempt else attempt + 1 end,
-                recoveries = case when executor is not null and not c.parked then recoveries + 1 else recoveries end,
-                started_at = case when c.parked then started_at else ?8 end
-           from (select w.key as chosen, w.executor is not null and w.recoveries >= known.most as parked
+                recoveries = case when executor <> ?1 and not c.parked then recoveries + 1 else recoveries end,
+                started_at = case when c.parked then started_at else ?9 end
+           from (select w.key as chosen, coalesce(w.executor <> ?1, false) and w.recoveries >= known.most as parked
                    from durable_workflows w indexed by durable_workflows_pending
                    join known on known.name = w.name
                   where w.status = 'PENDING'
-                    and (w.executor is null or w.executor in (select executor from orphaned))
+                    and (w.executor is null or w.executor in (select executor from orphaned)
+                         or (?5 is not null and w.executor = ?1 and w.attempt > 1
+                             and w.key not in (select value from json_each(?5))))
                     and {FENCE}
                   order by w.key limit ?4) c
           where key = c.chosen
@@ -171,7 +174,7 @@ impl Executors for SqliteStore {
         Box::pin(async move {
             let known: Vec<_> = adopt.known.iter().map(|it| (&it.name, it.max_recoveries)).collect();
             let query = self.fenced(&self.texts.executors.adopt, adopt.fence).bind(json(&known));
-            let query = query.bind(i64::from(adopt.limit));
+            let query = query.bind(i64::from(adopt.limit)).bind(adopt.running.as_ref().map(|it| json(it)));
             let query = TOO_MANY_RECOVERIES.into_iter().fold(query, sqlx::query::Query::bind);
             let rows = query.bind(local_micros()).fetch_all(&mut *self.presence().await?).await?;
             self.meter.committed(rows.len() as u64);

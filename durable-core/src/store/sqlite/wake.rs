@@ -43,6 +43,7 @@ impl Wake for SqliteStore {
             heard(Heard::Listening);
             loop {
                 tokio::time::sleep(GLANCES).await;
+                self.check_open()?;
                 let now = files.glance();
                 if now == glance && !glance.fresh {
                     continue;

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Body, Transaction};
+use crate::journal::activity::Activity;
 use crate::journal::checkpoint::{Done, Operation};
 use crate::journal::context::{Claim, Context, TransactionScope};
-use crate::journal::execution::{Activity, Signal};
+use crate::journal::execution::Signal;
 use crate::journal::level::Level;
 use crate::journal::panics::Watched;
 use crate::journal::runtime::Runtime;
@@ -341,7 +342,7 @@ impl<R> Attempt<'_, R> {
         let done = Done { outcome: Some(outcome.clone()), attempts: 1, ran_for, ..Done::default() };
         let mut records = self.riders.to_vec();
         records.push(claim.record(self.operation, done));
-        let workflow = claim.execution.row.id.clone();
+        let workflow = claim.execution.row.id.to_string();
         Wish::Record { fence: claim.execution.fence, workflow, records }
     }
 }

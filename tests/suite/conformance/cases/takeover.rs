@@ -160,7 +160,23 @@ pub(crate) async fn a_deadline_comes_back_with_the_workflow(Site { store, .. }: 
     let heir = sign_on(&*store, "heir").await;
     let mut runs = store.adopt(&adopting(heir, 10)).await.unwrap().runs;
     runs.sort_by(|a, b| a.id.cmp(&b.id));
-    let deadlines: Vec<_> = runs.iter().map(|it| (it.id.as_str(), it.deadline)).collect();
+    let deadlines: Vec<_> = runs.iter().map(|it| (&*it.id, it.deadline)).collect();
     let at = Some(1_234_567);
     assert_eq!(deadlines, [("careful", at), ("lone", at), ("one-of-two", at), ("unlimited", None)]);
+}
+
+pub(crate) async fn what_was_adopted_without_an_answer_is_adopted_again(Site { store, .. }: Site) {
+    let (dead, heir) = (sign_on(&*store, "dead").await, sign_on(&*store, "heir").await);
+    let lost = running(&*store, dead, "lost").await;
+    let has_a_body = running(&*store, dead, "has a body").await;
+    depose(&*store, dead).await;
+    assert_eq!(store.adopt(&adopting(heir, 10)).await.unwrap().runs.len(), 2); // and the answer is lost
+    running(&*store, heir, "begun a moment ago").await;
+
+    let unsure = Adopt { running: Some(vec![has_a_body]), known: known("checkout", 1), ..adopting(heir, 10) };
+    let adopted = store.adopt(&unsure).await.unwrap();
+    assert_eq!(adopted.runs.iter().map(|it| it.key).collect::<Vec<_>>(), [lost]);
+    assert_eq!((adopted.runs[0].attempt, adopted.runs[0].recoveries), (3, 1), "it was not recovered twice");
+    let unsure = Adopt { running: Some(vec![has_a_body, lost]), ..unsure };
+    assert!(store.adopt(&unsure).await.unwrap().runs.is_empty());
 }

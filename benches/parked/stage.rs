@@ -1,0 +1,210 @@
+//! One store, one way of waiting: park them all, look at what they cost, wake some, hand over.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use durable::prelude::*;
+use durable_core::store::{Costs, Wanted};
+
+pub(crate) const SCHEMA: &str = "bench_parked";
+pub(crate) const HEAD: &str = "\
+| store | wait | workflows | parked in s | KiB each | idle statements/s | idle CPU | look ms | wake ms p50 / p99 | shutdown s |
+|---|---|---|---|---|---|---|---|---|---|";
+
+const DAY: Duration = Duration::from_hours(24);
+const IDLE: Duration = Duration::from_secs(20);
+/// How many start workflows at once.
+const CALLERS: usize = 256;
+/// How many are woken.
+const WOKEN: u64 = 100;
+/// How many the engine asks for in one statement.
+const ONE_LOOK: u64 = 20_000;
+
+/// How many bodies have come to their wait.
+static ARRIVED: AtomicU64 = AtomicU64::new(0);
+
+#[workflow]
+async fn sleeper(number: u64) -> Result<u64> {
+    ARRIVED.fetch_add(1, Ordering::Relaxed);
+    durable::sleep(DAY).await;
+    Ok(number)
+}
+
+#[workflow]
+async fn receiver(number: u64) -> Result<u64> {
+    ARRIVED.fetch_add(1, Ordering::Relaxed);
+    let more: Option<u64> = durable::recv("more", DAY).await?;
+    Ok(number + more.unwrap_or_default())
+}
+
+#[workflow]
+async fn ends_at_once(number: u64) -> Result<u64> {
+    Ok(number)
+}
+
+/// What is to be measured.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    pub(crate) store: String,
+    pub(crate) wait: String,
+    pub(crate) url: String,
+    pub(crate) count: u64,
+}
+
+impl Stage {
+    pub(crate) fn arguments(&self) -> [String; 4] {
+        [self.store.clone(), self.wait.clone(), self.url.clone(), self.count.to_string()]
+    }
+
+    pub(crate) fn from_arguments(arguments: &[String]) -> Self {
+        let [store, wait, url, count] = arguments else { panic!("a stage has four arguments: {arguments:?}") };
+        let count = count.parse().expect("the count is a number");
+        Self { store: store.clone(), wait: wait.clone(), url: url.clone(), count }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "nobody parks 2^52 workflows")]
+    pub(crate) async fn play(&self) {
+        let builder = Durable::builder("parked").system_database(&self.url).schema(SCHEMA);
+        let app = builder.launch().await.expect("the store is there");
+        app.listening().await;
+        start_all(2_000, |number| async move {
+            assert_eq!(ends_at_once(number).await.expect("it ends"), number);
+        })
+        .await;
+        quiet(&app).await;
+        let before = resident_kib();
+
+        let begun = Instant::now();
+        let chosen = self.park().await;
+        while ARRIVED.load(Ordering::Relaxed) < self.count {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let parked = begun.elapsed();
+        quiet(&app).await;
+        let kib = resident_kib().saturating_sub(before) as f64 / self.count as f64;
+
+        let (costs, cpu) = (app.store().costs(), cpu_seconds());
+        tokio::time::sleep(IDLE).await;
+        let (costs, cpu) = (app.store().costs() - costs, cpu_seconds() - cpu);
+        let (statements, cpu) = (costs.statements as f64 / IDLE.as_secs_f64(), cpu / IDLE.as_secs_f64() * 100.0);
+
+        let look = if self.wait == "recv" { format!("{:.0}", self.look(&app).await) } else { "–".to_owned() };
+        let woken = self.wake(&app, &chosen).await;
+        let report = app.shutdown().await;
+        assert!(report.is_clean(), "{report}");
+        println!(
+            "| {} | {} | {} | {:.1} | {kib:.2} | {statements:.2} | {cpu:.1} % | {look} | {:.2} / {:.2} | {:.1} |",
+            self.store,
+            self.wait,
+            self.count,
+            parked.as_secs_f64(),
+            woken[woken.len() / 2],
+            woken[woken.len() * 99 / 100],
+            report.elapsed.as_secs_f64()
+        );
+    }
+
+    /// Starts them all, and gives the ids of some.
+    async fn park(&self) -> Vec<String> {
+        let mut lots = BTreeSet::new();
+        while (lots.len() as u64) < WOKEN.min(self.count) {
+            lots.insert(uuid::Uuid::new_v4().as_u64_pair().1 % self.count);
+        }
+        let (lots, chosen) = (Arc::new(lots), Arc::new(Mutex::new(Vec::new())));
+        let (sleeps, of_calls) = (self.wait == "sleep", Arc::clone(&chosen));
+        start_all(self.count, move |number| {
+            let (lots, chosen) = (Arc::clone(&lots), Arc::clone(&of_calls));
+            async move {
+                let call = if sleeps { sleeper(number) } else { receiver(number) };
+                let handle = call.start().await.expect("the store is there");
+                if lots.contains(&number) {
+                    chosen.lock().expect("nobody panics").push(handle.id().to_owned());
+                }
+            }
+        })
+        .await;
+        std::mem::take(&mut chosen.lock().expect("nobody panics"))
+    }
+
+    /// The milliseconds that it takes to ask for the messages of all of them.
+    async fn look(&self, app: &Durable) -> f64 {
+        let begun = Instant::now();
+        for from in (0..self.count).step_by(usize::try_from(ONE_LOOK).expect("it is small")) {
+            // Their keys do not matter: nobody has a message.
+            let to = self.count.min(from + ONE_LOOK);
+            let messages = (from..to).map(|it| (it.cast_signed(), "more".to_owned())).collect();
+            let found = app.store().look(&Wanted { messages, ..Wanted::default() }).await;
+            assert!(found.expect("the store is there").messages.is_empty());
+        }
+        begun.elapsed().as_secs_f64() * 1e3
+    }
+
+    /// Wakes them one after the other, and gives the milliseconds until each has ended, in order.
+    async fn wake(&self, app: &Durable, ids: &[String]) -> Vec<f64> {
+        let mut took = Vec::new();
+        for id in ids {
+            let handle = app.retrieve_workflow::<u64>(id).await.expect("it was started");
+            let begun = Instant::now();
+            if self.wait == "sleep" {
+                handle.cancel().await.expect("it can be cancelled");
+                assert!(handle.result().await.is_err(), "it was cancelled");
+            } else {
+                handle.send("more", &1_u64).await.expect("it is there");
+                handle.result().await.expect("it ends");
+            }
+            took.push(begun.elapsed().as_secs_f64() * 1e3);
+        }
+        took.sort_by(f64::total_cmp);
+        took
+    }
+}
+
+/// Makes `count` calls, many at a time.
+async fn start_all<F>(count: u64, call: impl Fn(u64) -> F + Clone + Send + 'static)
+where
+    F: Future<Output = ()> + Send,
+{
+    let next = Arc::new(AtomicU64::new(0));
+    let mut callers = Vec::new();
+    for _ in 0..CALLERS {
+        let (next, call) = (Arc::clone(&next), call.clone());
+        callers.push(tokio::spawn(async move {
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                if number >= count {
+                    return;
+                }
+                call(number).await;
+            }
+        }));
+    }
+    for caller in callers {
+        caller.await.expect("no caller panics");
+    }
+}
+
+/// Returns once the engine has had nothing to write or to ask for a second.
+async fn quiet(app: &Durable) {
+    let mut before = Costs::default();
+    while app.store().costs() != before {
+        before = app.store().costs();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+fn resident_kib() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").expect("this is Linux");
+    let line = status.lines().find_map(|it| it.strip_prefix("VmRSS:")).expect("it is always there");
+    line.trim_end_matches("kB").trim().parse().expect("it is a number")
+}
+
+/// The time of all processors that this process has used; Linux counts it in hundredths.
+fn cpu_seconds() -> f64 {
+    let stat = fs::read_to_string("/proc/self/stat").expect("this is Linux");
+    let fields: Vec<&str> = stat[stat.rfind(')').expect("the name is in parentheses")..].split(' ').collect();
+    let hundredths = |field: usize| fields[field].parse::<f64>().expect("it is a number");
+    (hundredths(12) + hundredths(13)) / 100.0
+}

@@ -1,0 +1,37 @@
+//! What the benchmarks share: a server that syncs, and clearing up.
+
+use sqlx::{Connection, PgConnection};
+use tokio::runtime::Runtime;
+
+/// A Postgres that syncs its commits: the server that `DURABLE_TEST_POSTGRES_URL` names, else a
+/// throw-away one. `None` where there is neither.
+pub(crate) fn postgres(runtime: &Runtime) -> Option<String> {
+    use durable::testing::server;
+    if !server::is_available() {
+        return None;
+    }
+    let url = server::url();
+    if std::env::var_os(server::URL_VARIABLE).is_none() {
+        // The throw-away server is made for tests, which want to be quick and need not survive a power cut.
+        runtime.block_on(execute(
+            &url,
+            &["alter system set fsync = on", "alter system set full_page_writes = on", "select pg_reload_conf()"],
+        ));
+    }
+    Some(url)
+}
+
+/// Deletes what a benchmark left.
+pub(crate) async fn clear(url: &str, schema: &str) {
+    let store = durable_core::store::open(url, schema).await.expect("the store is there");
+    store.drop_everything().await.expect("its tables can be dropped");
+    store.close().await;
+}
+
+/// Runs statements on the server.
+async fn execute(url: &str, statements: &[&'static str]) {
+    let mut connection = PgConnection::connect(url).await.expect("the server answers");
+    for statement in statements {
+        sqlx::raw_sql(*statement).execute(&mut connection).await.expect("the server obeys");
+    }
+}

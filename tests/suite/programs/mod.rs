@@ -1,0 +1,5 @@
+//! Programs by lot, run without faults and then with crashes at moments by lot: the same comes out.
+
+mod interpret;
+mod language;
+mod runs;

@@ -1,0 +1,363 @@
+//! A store that fails at chosen calls: what a crash or a broken connection would do, by counting.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use durable::Result;
+use durable_core::Filter;
+use durable_core::store::{
+    Adopt, Adopted, BoxFuture, Cancelled, Commit, Control, Costs, DeadExecutor, Entry, EventValue, Executors, Fault,
+    Fence, Found, Heard, Held, Hint, Items, KnownWorkflow, Lifecycle, Location, Mark, NewExecutor, NewMessage, Opening,
+    OutboxConnection, Posted, Presence, Read, Record, Released, Store, StoreError, StoreFuture, Talk, Transact,
+    Transacted, UserWork, Verdict, Wake, Wanted, Wish,
+};
+use durable_core::{StepInfo, WorkflowInfo};
+
+use crate::stage::Stage;
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Mode {
+    /// The process dies before the commit.
+    Before,
+    /// The process dies after the commit, before it hears of it.
+    After,
+    /// The connection breaks after the commit, and the process lives.
+    LostAnswer,
+    /// The connection breaks before anything is done, and the process lives.
+    Unreachable,
+    /// The commit waits until it is [let through](Faulty::let_through).
+    Held,
+    /// The database refuses what is to be committed.
+    Refused,
+}
+
+/// At which calls a store fails, and how.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    pub(crate) faults: BTreeMap<u64, Mode>,
+    /// Whether reading counts like committing. How often an engine reads depends on the moment, so
+    /// that such a plan cannot be exhaustive.
+    pub(crate) reading_counts: bool,
+}
+
+/// A store that fails as planned.
+#[derive(Debug)]
+pub(crate) struct Faulty {
+    inner: Arc<dyn Store>,
+    /// Whether it is closed with this one. It is not where several processes in turn use it.
+    owned: bool,
+    plan: Plan,
+    calls: AtomicU64,
+    dead: AtomicBool,
+    away: AtomicBool,
+    held: tokio::sync::Semaphore,
+    /// The call whose next answer is lost.
+    to_lose: Mutex<Option<&'static str>>,
+}
+
+/// What becomes of a call.
+enum Fate {
+    Through,
+    /// It is done, and nobody hears of it.
+    Done(StoreError),
+    NotDone(StoreError),
+}
+
+impl Faulty {
+    /// One that fails at its `at`th commit.
+    pub(crate) async fn new(stage: &Stage, mode: Mode, at: u64) -> Arc<Self> {
+        let inner = durable_core::store::open(stage.url(), stage.schema()).await.unwrap();
+        let faults = BTreeMap::from([(at, mode)]);
+        Arc::new(Self { owned: true, ..Self::over(&inner, Plan { faults, reading_counts: false }) })
+    }
+
+    /// The store of one process of several that use `inner` one after the other.
+    pub(crate) fn over(inner: &Arc<dyn Store>, plan: Plan) -> Self {
+        Self {
+            inner: Arc::clone(inner),
+            owned: false,
+            plan,
+            calls: AtomicU64::new(0),
+            dead: AtomicBool::new(false),
+            away: AtomicBool::new(false),
+            held: tokio::sync::Semaphore::new(0),
+            to_lose: Mutex::default(),
+        }
+    }
+
+    /// The answer to the next call of this name is lost: it is done, and the connection breaks.
+    pub(crate) fn lose_next(&self, name: &'static str) {
+        *self.to_lose.lock().unwrap() = Some(name);
+    }
+
+    /// Whether that has happened.
+    pub(crate) fn has_lost(&self) -> bool {
+        self.to_lose.lock().unwrap().is_none()
+    }
+
+    /// Returns once the process is dead.
+    pub(crate) async fn died(&self) {
+        while !self.is_dead() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// Waits until the call has its result, or the process is dead: then there is none. A dead
+    /// process does not tell; ours is told by the store that it is dead, and lets go.
+    pub(crate) async fn run_or_die<T>(&self, call: tokio::task::JoinHandle<Result<T>>) -> Option<T> {
+        let ended = async {
+            tokio::select! {
+                // A caller in a dying process may still hear that it dies.
+                result = call => result.unwrap().ok(),
+                () = self.died() => None,
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), ended).await.expect("it ends or dies")
+    }
+
+    /// Whether the first fault has happened.
+    pub(crate) fn was_reached(&self) -> bool {
+        self.plan.faults.keys().next().is_none_or(|at| self.calls() >= *at)
+    }
+
+    pub(crate) fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::SeqCst)
+    }
+
+    /// How many calls there were of those that count.
+    pub(crate) fn calls(&self) -> u64 {
+        self.calls.load(Ordering::SeqCst)
+    }
+
+    /// The process is dead from now on.
+    pub(crate) fn kill(&self) {
+        self.dead.store(true, Ordering::SeqCst);
+    }
+
+    /// The database goes away, or is back: meanwhile every call fails, and nothing is done.
+    pub(crate) fn set_away(&self, away: bool) {
+        self.away.store(away, Ordering::SeqCst);
+    }
+
+    /// Lets the commit go on that was held.
+    pub(crate) fn let_through(&self) {
+        self.held.add_permits(1);
+    }
+
+    pub(crate) async fn close(&self) {
+        self.inner.close().await;
+    }
+
+    fn alive(&self) -> Result<(), StoreError> {
+        if self.is_dead() {
+            return Err(StoreError::new(Fault::Closed, "this process is dead"));
+        }
+        if self.away.load(Ordering::SeqCst) {
+            return Err(StoreError::new(Fault::Unreachable, "the database is away"));
+        }
+        Ok(())
+    }
+
+    /// What becomes of the next call. A process that dies is dead before its call is done, so that
+    /// nothing else of it is.
+    async fn fate(&self) -> Result<Fate, StoreError> {
+        self.alive()?;
+        let number = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
+        let Some(mode) = self.plan.faults.get(&number) else { return Ok(Fate::Through) };
+        let broken = |when| StoreError::new(Fault::Unreachable, format!("the connection broke {when}"));
+        let dead = || {
+            self.kill();
+            StoreError::new(Fault::Closed, "this process has just died")
+        };
+        Ok(match mode {
+            Mode::Held => {
+                self.held.acquire().await.unwrap().forget();
+                Fate::Through
+            }
+            Mode::Refused => Fate::NotDone(StoreError::new(Fault::Refused, "no such thing is stored here")),
+            Mode::Before => Fate::NotDone(dead()),
+            Mode::After => Fate::Done(dead()),
+            Mode::LostAnswer => Fate::Done(broken("before the answer came")),
+            Mode::Unreachable => Fate::NotDone(broken("before anything was done")),
+        })
+    }
+
+    async fn fate_of_reading(&self, name: &'static str) -> Result<Fate, StoreError> {
+        if self.to_lose.lock().unwrap().take_if(|it| *it == name).is_some() {
+            let broken = StoreError::new(Fault::Unreachable, "the connection broke before the answer came");
+            return Ok(Fate::Done(broken));
+        }
+        if self.plan.reading_counts {
+            return self.fate().await;
+        }
+        self.alive().map(|()| Fate::Through)
+    }
+}
+
+impl Commit for Faulty {
+    fn commit<'a>(&'a self, fence: Fence, entries: &'a [Entry], again: bool) -> StoreFuture<'a, Vec<Verdict>> {
+        Box::pin(async move {
+            match self.fate().await? {
+                Fate::Through => self.inner.commit(fence, entries, again).await,
+                Fate::NotDone(error) => Err(error),
+                Fate::Done(error) => {
+                    self.inner.commit(fence, entries, again).await?;
+                    Err(error)
+                }
+            }
+        })
+    }
+}
+
+/// Everything else goes through, as long as the process lives.
+macro_rules! through {
+    ($($name:ident($($argument:ident: $type:ty),*) -> $given:ty;)+) => {
+        $(
+            #[allow(clippy::needless_lifetimes, clippy::elidable_lifetime_names, reason = "some of the arguments have the lifetime")]
+            fn $name<'a>(&'a self, $($argument: $type),*) -> StoreFuture<'a, $given> {
+                Box::pin(async move {
+                    self.alive()?;
+                    self.inner.$name($($argument),*).await
+                })
+            }
+        )+
+    };
+}
+
+/// Reading, and what else may count.
+macro_rules! counted {
+    ($($name:ident($($argument:ident: $type:ty),*) -> $given:ty;)+) => {
+        $(
+            fn $name<'a>(&'a self, $($argument: $type),*) -> StoreFuture<'a, $given> {
+                Box::pin(async move {
+                    match self.fate_of_reading(stringify!($name)).await? {
+                        Fate::Through => self.inner.$name($($argument),*).await,
+                        Fate::NotDone(error) => Err(error),
+                        Fate::Done(error) => {
+                            self.inner.$name($($argument),*).await?;
+                            Err(error)
+                        }
+                    }
+                })
+            }
+        )+
+    };
+}
+
+/// Runs the work and undoes it: the process dies before the commit.
+struct Undone<'a>(&'a mut dyn UserWork);
+
+impl UserWork for Undone<'_> {
+    fn run<'c>(&'c mut self, connection: &'c mut (dyn std::any::Any + Send)) -> BoxFuture<'c, Wish> {
+        Box::pin(async move {
+            self.0.run(connection).await;
+            Wish::Undo
+        })
+    }
+}
+
+impl Transact for Faulty {
+    fn connection_type(&self) -> &'static str {
+        self.inner.connection_type()
+    }
+
+    fn transact<'a>(&'a self, opening: Opening, work: &'a mut dyn UserWork) -> StoreFuture<'a, Transacted> {
+        Box::pin(async move {
+            match self.fate().await? {
+                Fate::Through => self.inner.transact(opening, work).await,
+                Fate::NotDone(error) => {
+                    self.inner.transact(opening, &mut Undone(work)).await?;
+                    Err(error)
+                }
+                Fate::Done(error) => {
+                    self.inner.transact(opening, work).await?;
+                    Err(error)
+                }
+            }
+        })
+    }
+}
+
+impl Executors for Faulty {
+    through! {
+        sign_on(executor: &'a NewExecutor) -> Fence;
+        heartbeat(fence: Fence, lease: Duration, running: &'a [i64]) -> Presence;
+        announce_leaving(fence: Fence) -> ();
+        executors() -> Vec<DeadExecutor>;
+        depose(executor: i64, epoch: i64) -> bool;
+        count_unknown(known: &'a [KnownWorkflow]) -> u64;
+        release(fence: Fence, stuck: &'a [i64]) -> Released;
+        sign_off(fence: Fence) -> ();
+    }
+
+    counted! {
+        adopt(adopt: &'a Adopt) -> Adopted;
+    }
+}
+
+impl Read for Faulty {
+    through! {
+        now() -> i64;
+        list(filter: &'a Filter) -> Vec<WorkflowInfo>;
+        show(id: &'a str) -> Option<WorkflowInfo>;
+        steps(id: &'a str) -> Vec<StepInfo>;
+    }
+
+    counted! {
+        find(id: &'a str) -> Option<Held>;
+        look(wanted: &'a Wanted) -> Found;
+        records(keys: &'a [i64]) -> Vec<Record>;
+    }
+}
+
+impl Control for Faulty {
+    through! {
+        cancel(id: &'a str, reason: &'a str, children: bool) -> Option<Cancelled>;
+    }
+}
+
+impl Talk for Faulty {
+    through! {
+        items(workflow: &'a str, stream: &'a str, mark: Mark, limit: u32) -> Items;
+        event_history(workflow: &'a str, event: &'a str) -> Vec<EventValue>;
+        post(connection: OutboxConnection<'a>, message: &'a NewMessage) -> Posted;
+    }
+}
+
+impl Wake for Faulty {
+    through! {
+        notify(hints: &'a [Hint]) -> ();
+        listen(heard: &'a (dyn Fn(Heard) + Send + Sync)) -> ();
+    }
+
+    fn has_others(&self) -> bool {
+        self.inner.has_others()
+    }
+}
+
+impl Lifecycle for Faulty {
+    through! {
+        migrate() -> ();
+        drop_everything() -> ();
+    }
+
+    fn location(&self) -> Location {
+        self.inner.location()
+    }
+
+    fn costs(&self) -> Costs {
+        self.inner.costs()
+    }
+
+    fn close_work(&self) {
+        if self.owned {
+            self.inner.close_work();
+        }
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        if self.owned { self.inner.close() } else { Box::pin(std::future::ready(())) }
+    }
+}

@@ -1,10 +1,11 @@
-//! Floor 1, the registry: every `#[workflow]` and every `#[queue]` of the program, found by its name
-//! after a restart.
+//! Floor 1, the registry: every `#[workflow]`, `#[queue]` and `#[scheduled]` of the program, found by
+//! its name after a restart.
 
 mod arguments;
 mod objects;
 mod options;
 mod queue;
+mod schedule;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,6 +15,8 @@ pub use self::objects::Instance;
 pub(crate) use self::objects::Objects;
 pub use self::options::WorkflowOptions;
 pub use self::queue::{Queue, RegisteredQueue};
+pub(crate) use self::schedule::Timetable;
+pub use self::schedule::{Misfire, Overlap, RegisteredSchedule, Schedule};
 use crate::store::{BoxFuture, KnownWorkflow};
 use crate::words::error::{Error, ErrorKind};
 use crate::words::payload::{Outcome, PayloadError};
@@ -48,11 +51,12 @@ pub struct Registered(pub &'static Workflow);
 
 inventory::collect!(Registered);
 
-/// What the program has: the workflows by name, and the queues.
+/// What the program has: the workflows by name, the queues and the schedules.
 #[derive(Debug)]
 pub(crate) struct Registry {
     by_name: HashMap<&'static str, &'static Workflow>,
     queues: Vec<&'static Queue>,
+    schedules: Vec<Timetable>,
 }
 
 impl Registry {
@@ -82,13 +86,20 @@ impl Registry {
         for workflow in by_name.values() {
             check_queue(workflow, &queues)?;
         }
-        Ok(Self { by_name, queues })
+        let schedules = schedule::gather(inventory::iter::<RegisteredSchedule>)?;
+        Ok(Self { by_name, queues, schedules })
     }
 
     /// The queues of the program, in the order of their names.
     #[allow(dead_code, reason = "the dispatcher asks")]
     pub(crate) fn queues(&self) -> &[&'static Queue] {
         &self.queues
+    }
+
+    /// The schedules of the program, in the order of their workflows' names.
+    #[allow(dead_code, reason = "the scheduler asks")]
+    pub(crate) fn schedules(&self) -> &[Timetable] {
+        &self.schedules
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&'static Workflow> {

@@ -137,3 +137,29 @@ fn check_queue(workflow: &Workflow, queues: &[&'static Queue]) -> Result<(), Err
     );
     Err(Error::new(ErrorKind::Registry, message))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static TASKS: Queue = Queue::new("tasks");
+    static OTHER: Queue = Queue::new("tasks");
+
+    static RESIZE: Workflow = Workflow {
+        name: "resize",
+        module: "tests",
+        file: "src/pictures.rs",
+        line: 9,
+        fingerprint: 0,
+        options: WorkflowOptions { queue: Some(&TASKS), ..WorkflowOptions::DEFAULT },
+        run: |_| Err(PayloadError::new("it is never run")),
+    };
+
+    #[test]
+    fn a_queue_that_is_not_registered_is_refused_with_the_mend() {
+        assert!(check_queue(&RESIZE, &[&TASKS]).is_ok());
+        let fault = check_queue(&RESIZE, &[&OTHER]).expect_err("it is another one of the name").to_string();
+        assert!(fault.contains("`resize` (src/pictures.rs:9) waits on the queue `tasks`"), "{fault}");
+        assert!(fault.ends_with("write #[queue] before its `static`"), "{fault}");
+    }
+}

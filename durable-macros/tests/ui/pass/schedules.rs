@@ -48,4 +48,16 @@ impl Shop {
 async fn main() {
     let _call = backups::daily_backup(Utc::now(), Utc::now());
     let _call = Shop::restock(Utc::now(), Utc::now());
+
+    // The engine finds them all, with their workflows.
+    use durable::__private::{Misfire, Overlap, RegisteredSchedule, inventory};
+    let found = |name: &str| {
+        let mut all = inventory::iter::<RegisteredSchedule>.into_iter();
+        let schedule = &all.find(|it| it.0.workflow.name == name).expect("it is registered").0;
+        (schedule.cron, schedule.tz, schedule.misfire, schedule.overlap)
+    };
+    assert_eq!(inventory::iter::<RegisteredSchedule>.into_iter().count(), 4);
+    assert_eq!(found("daily_backup"), ("0 2 * * *", "Europe/Warsaw", Misfire::Once, Overlap::Skip));
+    assert_eq!(found("below"), ("*/10 0 0 1 * MON-FRI,sun", "UTC", Misfire::All, Overlap::Allow));
+    assert_eq!(found("restock"), ("15 * * * *", "UTC", Misfire::Skip, Overlap::Allow));
 }

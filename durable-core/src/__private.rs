@@ -5,7 +5,10 @@ pub use std::boxed::Box;
 
 pub use inventory;
 
-pub use crate::registry::{Arguments, Queue, Registered, RegisteredQueue, Taken, Workflow, WorkflowOptions};
+pub use crate::registry::{
+    Arguments, Misfire, Overlap, Queue, Registered, RegisteredQueue, RegisteredSchedule, Schedule, Taken, Workflow,
+    WorkflowOptions,
+};
 pub use crate::store::BoxFuture;
 pub use crate::store::Isolation;
 pub use crate::verbs::branches::{join1, join2, join3, join4, join5, join6, join7, join8};

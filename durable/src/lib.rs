@@ -47,6 +47,7 @@
 //! | [`#[workflow]`](workflow) | an async function | makes it durable: recorded, recovered, replayed |
 //! | [`#[step]`](macro@step) | a function or method | records what it returns |
 //! | [`#[transaction]`](transaction) | a function that takes a connection | commits its SQL and the record together |
+//! | [`#[scheduled]`](scheduled) | a workflow of two times | starts it by the clock, as crontab does |
 //! | [`#[queue]`](macro@queue) | a static of the type [`Queue`] | lets workflows wait on it for their turn |
 //! | [`#[durable::test]`](macro@test) | an async test | gives it an engine of its own |
 //!
@@ -69,7 +70,7 @@ pub use durable_core::{
 pub use durable_core::{Instance, Queue, state, step};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use durable_core::{Outbox, send_in};
-pub use durable_macros::{instance, queue, step, test, transaction, workflow};
+pub use durable_macros::{instance, queue, scheduled, step, test, transaction, workflow};
 /// The databases' driver, for the connections of transactions and the pools of the builder.
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use sqlx;
@@ -88,7 +89,7 @@ pub mod prelude {
     pub use crate::testing::TestApp;
     pub use crate::{Durable, Error, Filter, Instance, Queue, Result, ShutdownOptions, Status, WorkflowHandle};
     // The attributes alone: `durable::step` is also a function.
-    pub use durable_macros::{queue, step, transaction, workflow};
+    pub use durable_macros::{queue, scheduled, step, transaction, workflow};
 }
 
 // Not public API. Used by generated code.

@@ -1,10 +1,11 @@
-//! Floor 1, the registry: every `#[workflow]` and every `#[queue]` of the program, found by its name
-//! after a restart.
+//! Floor 1, the registry: every `#[workflow]`, `#[queue]` and `#[scheduled]` of the program, found by
+//! its name after a restart.
 
 mod arguments;
 mod objects;
 mod options;
 mod queue;
+mod schedule;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,6 +16,8 @@ pub(crate) use self::objects::Objects;
 pub use self::options::WorkflowOptions;
 pub(crate) use self::queue::INTERNAL_QUEUE;
 pub use self::queue::{Queue, RegisteredQueue};
+pub(crate) use self::schedule::Timetable;
+pub use self::schedule::{Misfire, Overlap, RegisteredSchedule, Schedule};
 use crate::store::{BoxFuture, KnownWorkflow};
 use crate::words::error::{Error, ErrorKind};
 use crate::words::payload::{Outcome, PayloadError};
@@ -49,11 +52,12 @@ pub struct Registered(pub &'static Workflow);
 
 inventory::collect!(Registered);
 
-/// What the program has: the workflows by name, and the queues.
+/// What the program has: the workflows by name, the queues and the schedules.
 #[derive(Debug)]
 pub(crate) struct Registry {
     by_name: HashMap<&'static str, &'static Workflow>,
     queues: Vec<&'static Queue>,
+    schedules: Vec<Timetable>,
 }
 
 impl Registry {
@@ -83,12 +87,19 @@ impl Registry {
         for workflow in by_name.values() {
             check_queue(workflow, &queues)?;
         }
-        Ok(Self { by_name, queues })
+        let schedules = schedule::gather(inventory::iter::<RegisteredSchedule>)?;
+        Ok(Self { by_name, queues, schedules })
     }
 
     /// The queues of the program, in the order of their names.
     pub(crate) fn queues(&self) -> &[&'static Queue] {
         &self.queues
+    }
+
+    /// The schedules of the program, in the order of their workflows' names.
+    #[allow(dead_code, reason = "the scheduler asks")]
+    pub(crate) fn schedules(&self) -> &[Timetable] {
+        &self.schedules
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&'static Workflow> {
@@ -125,4 +136,30 @@ fn check_queue(workflow: &Workflow, queues: &[&'static Queue]) -> Result<(), Err
         queue.name()
     );
     Err(Error::new(ErrorKind::Registry, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static TASKS: Queue = Queue::new("tasks");
+    static OTHER: Queue = Queue::new("tasks");
+
+    static RESIZE: Workflow = Workflow {
+        name: "resize",
+        module: "tests",
+        file: "src/pictures.rs",
+        line: 9,
+        fingerprint: 0,
+        options: WorkflowOptions { queue: Some(&TASKS), ..WorkflowOptions::DEFAULT },
+        run: |_| Err(PayloadError::new("it is never run")),
+    };
+
+    #[test]
+    fn a_queue_that_is_not_registered_is_refused_with_the_mend() {
+        assert!(check_queue(&RESIZE, &[&TASKS]).is_ok());
+        let fault = check_queue(&RESIZE, &[&OTHER]).expect_err("it is another one of the name").to_string();
+        assert!(fault.contains("`resize` (src/pictures.rs:9) waits on the queue `tasks`"), "{fault}");
+        assert!(fault.ends_with("write #[queue] before its `static`"), "{fault}");
+    }
 }

@@ -90,7 +90,7 @@ impl Crontab {
         }
         let fields: Vec<&str> = text.split_whitespace().collect();
         let (seconds, five) = match fields.as_slice() {
-            [five @ ..] if five.len() == 5 => ("0", five),
+            five if five.len() == 5 => ("0", five),
             [seconds, five @ ..] if five.len() == 5 => (*seconds, five),
             other => return Err(wrong_count(other)),
         };
@@ -110,6 +110,7 @@ impl Crontab {
     }
 
     /// Whether no day of any year is allowed, as with the 30th of February.
+    #[allow(dead_code, reason = "the macros refuse it")]
     pub(crate) fn is_never(&self) -> bool {
         const LONGEST: [u32; 12] = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
         let first_day = self.days.trailing_zeros();

@@ -10,6 +10,7 @@ const FORM: &str = r#"`static TASKS: Queue = Queue::new("tasks");`"#;
 
 /// Reads the static, or says what is there instead.
 pub(crate) fn queue(item: TokenStream, faults: &mut Faults) -> Option<ItemStatic> {
+    let first: TokenStream = item.clone().into_iter().take(1).collect();
     match syn::parse2(item) {
         Ok(Item::Static(queue)) => {
             if let StaticMutability::Mut(token) = &queue.mutability {
@@ -30,8 +31,12 @@ pub(crate) fn queue(item: TokenStream, faults: &mut Faults) -> Option<ItemStatic
             );
             None
         }
-        Ok(other) => {
-            faults.on(first_of(other), format!("`#[queue]` goes on a `static`: {FORM}"));
+        Ok(_) => {
+            faults.on(first, format!("`#[queue]` goes on a `static`: {FORM}"));
+            None
+        }
+        Err(_) if first.to_string() == "let" => {
+            faults.on(first, format!("a queue is there as long as the program: write {FORM}"));
             None
         }
         Err(fault) => {
@@ -39,11 +44,6 @@ pub(crate) fn queue(item: TokenStream, faults: &mut Faults) -> Option<ItemStatic
             None
         }
     }
-}
-
-/// The word that says what an item is; the whole of it would be underlined else.
-fn first_of(item: Item) -> TokenStream {
-    quote::ToTokens::into_token_stream(item).into_iter().take(1).collect()
 }
 
 /// The values that stand in the code as they are. What is computed is looked at when the engine launches.

@@ -59,4 +59,14 @@ async fn main() {
     static INSIDE: Queue = Queue::new("inside");
     assert_eq!(queues::TASKS.name(), "tasks");
     assert_eq!(INSIDE.name(), "inside");
+
+    // The engine finds them all, with their places.
+    use durable::__private::{RegisteredQueue, inventory};
+    let known = |queue: &'static Queue| {
+        let mut all = inventory::iter::<RegisteredQueue>.into_iter();
+        all.find(|it| std::ptr::eq(it.queue, queue)).map(|it| it.line)
+    };
+    assert_eq!(inventory::iter::<RegisteredQueue>.into_iter().count(), 4);
+    assert_eq!(known(&queues::TASKS), Some(12));
+    assert!(known(&INSIDE).is_some());
 }

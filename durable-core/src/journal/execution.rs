@@ -164,11 +164,11 @@ impl Execution {
         lock(&self.tail).unsent().records.push(record);
     }
 
-    /// Adds something that the workflow shows, with the record of it if it has one.
-    pub(crate) fn emit(&self, record: Option<NewRecord>, emission: Emission) {
+    /// Adds something that the workflow shows, with the record of it.
+    pub(crate) fn emit(&self, record: NewRecord, emission: Emission) {
         let mut tail = lock(&self.tail);
         let unsent = tail.unsent();
-        unsent.records.extend(record);
+        unsent.records.push(record);
         unsent.emissions.push(emission);
     }
 
@@ -206,18 +206,16 @@ impl Execution {
         tail.sent += 1;
         let number = tail.sent;
         let execution = Arc::clone(self);
-        let tells = self.tells(&entry);
+        let news = entry.news(Some(&self.row.id));
         self.runtime.writer.submit(self.fence, entry, move |verdict| {
-            then(execution.answered(number, &tells, verdict));
+            then(execution.answered(number, &news, verdict));
         });
     }
 
-    fn answered(&self, number: u64, tells: &[String], verdict: Result<Verdict, StoreError>) -> Result<Verdict, Signal> {
+    fn answered(&self, number: u64, news: &[String], verdict: Result<Verdict, StoreError>) -> Result<Verdict, Signal> {
         let signal = match verdict {
             Ok(stored @ (Verdict::Stored | Verdict::Existing(_))) => {
-                for id in tells {
-                    self.runtime.tell(id);
-                }
+                self.runtime.tell_all(news);
                 self.durability.reached(number);
                 return Ok(stored);
             }
@@ -339,20 +337,12 @@ impl Execution {
     /// # Errors
     /// The signal that the execution stops by.
     pub(crate) async fn write_alone(&self, entry: Entry) -> Result<Verdict, Signal> {
-        let (tells, runtime) = (self.tells(&entry), Arc::clone(&self.runtime));
-        let then = move |_: &Verdict| tells.iter().for_each(|id| runtime.tell(id));
-        match self.runtime.writer.write(self.fence, entry, then).await {
+        match self.runtime.write(self.fence, entry, Some(&self.row.id)).await {
             Ok(Verdict::Superseded) => Err(Signal::Replay),
             Ok(Verdict::Fenced) => Err(Signal::Lost),
             Ok(stored) => Ok(stored),
             Err(error) => Err(signal_of(&error)),
         }
-    }
-
-    /// The workflows of which there is news once the entry is stored.
-    fn tells(&self, entry: &Entry) -> Vec<String> {
-        let own = (entry.finish.is_some() || !entry.emissions.is_empty()).then(|| self.row.id.to_string());
-        own.into_iter().chain(entry.messages.iter().map(|it| it.to.clone())).collect()
     }
 
     /// Tells the driver to stop the body. The first signal counts; only a suspension gives way to

@@ -14,7 +14,7 @@ use super::timers::Timers;
 use super::waits::Waits;
 use super::writer::Writer;
 use crate::registry::{Objects, Registry};
-use crate::store::{ApplicationDatabase, Fence, Hint, Store};
+use crate::store::{ApplicationDatabase, Entry, Fence, Hint, Store, StoreError, Verdict};
 use crate::words::id::KeyMaker;
 use crate::words::sync::lock;
 
@@ -74,6 +74,30 @@ impl Runtime {
     /// The right to write that a new run begins with.
     pub(crate) fn fence(&self) -> Fence {
         *lock(&self.fence)
+    }
+
+    /// Hands an entry to the writer, waits for its verdict, and tells of what is new with it, also if
+    /// the caller no longer waits. `own` is the id of the execution that writes it, if one does.
+    pub(crate) async fn write(
+        self: &Arc<Self>,
+        fence: Fence,
+        entry: Entry,
+        own: Option<&str>,
+    ) -> Result<Verdict, StoreError> {
+        let (news, runtime) = (entry.news(own), Arc::clone(self));
+        let then = move |verdict: &Verdict| {
+            if matches!(verdict, Verdict::Stored | Verdict::Existing(_)) {
+                runtime.tell_all(&news);
+            }
+        };
+        self.writer.write(fence, entry, then).await
+    }
+
+    /// There is news of these workflows in the database.
+    pub(crate) fn tell_all(&self, workflows: &[String]) {
+        for id in workflows {
+            self.tell(id);
+        }
     }
 
     /// There is news of a workflow in the database: tells whoever waits for it, here and elsewhere.

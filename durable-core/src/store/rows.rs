@@ -43,6 +43,14 @@ impl Entry {
         usize::from(self.begin.is_some()) + self.records.len() + usize::from(self.finish.is_some()) + talk
     }
 
+    /// The ids of the workflows of which there is news once it is stored; `own` is that of the
+    /// execution that writes it, if one does.
+    pub(crate) fn news(&self, own: Option<&str>) -> Vec<String> {
+        let shows = self.finish.is_some() || !self.emissions.is_empty();
+        let own = own.filter(|_| shows).map(str::to_owned);
+        own.into_iter().chain(self.messages.iter().map(|it| it.to.clone())).collect()
+    }
+
     /// Whether there is nothing in it but records, if anything.
     pub(crate) fn is_of_records(&self) -> bool {
         self.rows() == self.records.len()

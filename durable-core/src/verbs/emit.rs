@@ -49,7 +49,7 @@ async fn in_body(claim: &Claim, kind: EmissionKind, name: &str, value: Result<St
     let (workflow, position) = (execution.row.key, claim.position.clone());
     let emission = emission(&execution.runtime, kind, workflow, position, name, value)?;
     let record = claim.record(operation, Done { attempts: 1, ..Done::default() });
-    execution.emit(Some(record), emission);
+    execution.emit(record, emission);
     Ok(())
 }
 
@@ -64,13 +64,7 @@ async fn in_step(
     let (workflow, position) = (execution.row.key, scope.position.clone());
     let emission = emission(&execution.runtime, kind, workflow, position, name, value)?;
     let entry = Entry { emissions: vec![emission], ..Entry::default() };
-    let (runtime, id) = (Arc::clone(&execution.runtime), Arc::clone(&execution.row.id));
-    let then = move |verdict: &Verdict| {
-        if *verdict == Verdict::Stored {
-            runtime.tell(&id);
-        }
-    };
-    match execution.runtime.writer.write(execution.fence, entry, then).await {
+    match execution.runtime.write(execution.fence, entry, Some(&execution.row.id)).await {
         Ok(Verdict::Stored | Verdict::Existing(_)) => Ok(()),
         Ok(_) => Err(interrupted(&execution.row.id)),
         Err(error) => Err(of_store(&error, &execution.row.id)),

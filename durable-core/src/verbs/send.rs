@@ -110,13 +110,7 @@ impl Made {
 
     async fn send_unrecorded(&self, runtime: &Arc<Runtime>, fence: Fence) -> Result<()> {
         let entry = Entry { messages: vec![self.message(runtime)?], ..Entry::default() };
-        let (to, of_then) = (self.to.clone(), Arc::clone(runtime));
-        let then = move |verdict: &Verdict| {
-            if *verdict == Verdict::Stored {
-                of_then.tell(&to);
-            }
-        };
-        match runtime.writer.write(fence, entry, then).await {
+        match runtime.write(fence, entry, None).await {
             Ok(Verdict::NoReceiver { id, status }) => Err(no_receiver(&id, status)),
             Ok(Verdict::Superseded | Verdict::Fenced) => Err(interrupted(&self.to)),
             Ok(_) => Ok(()),

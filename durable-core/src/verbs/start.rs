@@ -69,7 +69,7 @@ impl Request {
         let new = self.check(&runtime, fresh_workflow_id, None)?;
         let entry = Entry { begin: Some(new.clone()), ..Entry::default() };
         let fence = runtime.fence();
-        match runtime.writer.write(fence, entry, |_| {}).await {
+        match runtime.write(fence, entry, None).await {
             Ok(Verdict::Stored) => Ok(run_new(&runtime, self.workflow, fence, new, true)),
             Ok(Verdict::Existing(held)) => attach(&runtime, self.workflow, held),
             Ok(Verdict::Superseded | Verdict::Fenced | Verdict::NoReceiver { .. }) => Err(interrupted(&new.id)),

@@ -165,11 +165,11 @@ impl Execution {
         lock(&self.tail).unsent().records.push(record);
     }
 
-    /// Adds something that the workflow shows, with the record of it if it has one.
-    pub(crate) fn emit(&self, record: Option<NewRecord>, emission: Emission) {
+    /// Adds something that the workflow shows, with the record of it.
+    pub(crate) fn emit(&self, record: NewRecord, emission: Emission) {
         let mut tail = lock(&self.tail);
         let unsent = tail.unsent();
-        unsent.records.extend(record);
+        unsent.records.push(record);
         unsent.emissions.push(emission);
     }
 

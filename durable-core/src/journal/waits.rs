@@ -98,7 +98,8 @@ struct Slot {
 }
 
 impl Waits {
-    /// Begins to wait for something of the workflow with the id `of`; a workflow's body is let go of when the engine goes down, others later.
+    /// Begins to wait for something of the workflow with the id `of`; a workflow's body is let go of
+    /// when the engine goes down, others later.
     pub(crate) fn wait(&self, of: &str, want: Want, in_body: bool) -> Waiting<'_> {
         let released_with = if in_body { Released::Bodies } else { Released::Everybody };
         let hint = Hint::of(of);

@@ -129,7 +129,7 @@ impl Drive {
                 None => Some(records),
             },
             Err(error) => {
-                // The row stays PENDING and ours; the next look around finds it without a body.
+                // The row stays PENDING and ours, and has no body until this process ends or is deposed.
                 tracing::warn!(target: "durable", id = %run.id, %error, "the records could not be read again");
                 None
             }

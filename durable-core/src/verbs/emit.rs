@@ -49,7 +49,7 @@ async fn in_body(claim: &Claim, kind: EmissionKind, name: &str, value: Result<St
     let (workflow, position) = (execution.row.key, claim.position.clone());
     let emission = emission(&execution.runtime, kind, workflow, position, name, value)?;
     let record = claim.record(operation, Done { attempts: 1, ..Done::default() });
-    execution.emit(Some(record), emission);
+    execution.emit(record, emission);
     Ok(())
 }
 

@@ -24,11 +24,16 @@ use crate::words::payload::encode;
 ///
 /// # Example
 ///
-/// ```ignore
+/// ```no_run
+/// # use durable_core as durable;
+/// # #[cfg(feature = "sqlite")]
+/// # async fn example(pool: sqlx::SqlitePool, id: i64, payment: u64) -> durable::Result<()> {
 /// let mut tx = pool.begin().await?;
 /// sqlx::query("update orders set paid = true where id = $1").bind(id).execute(&mut *tx).await?;
 /// durable::send_in(&mut tx, "order-1001", "payment", &payment).await?;
 /// tx.commit().await?;
+/// # Ok(())
+/// # }
 /// ```
 pub async fn send_in<C, T>(
     tx: &mut C,

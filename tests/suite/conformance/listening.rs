@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::make::{key, message, running, send, sign_on};
+use super::servers::on_a_server;
 use super::site::{SideDoor, Site, in_memory, in_postgres, in_sqlite};
 
 /// Longer than any news takes.
@@ -118,18 +119,6 @@ async fn silence_costs_nothing(site: Site) {
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(site.store.costs() - before, Costs::default());
     drop(ear);
-}
-
-macro_rules! on_a_server {
-    ($($case:ident),+ $(,)?) => {
-        mod postgres {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            #[cfg_attr(not(has_postgres), ignore = "no Postgres: set DURABLE_TEST_POSTGRES_URL or install postgresql")]
-            async fn $case() {
-                super::in_postgres(super::$case).await;
-            })+
-        }
-    };
 }
 
 on_a_server! {

@@ -22,6 +22,7 @@ macro_rules! on_a_server {
         }
     };
 }
+pub(super) use on_a_server;
 
 on_a_server! {
     an_adopter_does_not_wait_for_rows_that_somebody_holds,

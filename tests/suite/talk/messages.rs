@@ -1,6 +1,7 @@
 //! Messages to workflows.
 
 use durable::prelude::*;
+use durable::sqlx::{Connection, PgConnection, SqliteConnection};
 
 use crate::counter::fresh;
 use crate::stage::{Stage, on_every_stage};
@@ -18,6 +19,7 @@ on_every_stage! {
     a_message_of_another_type_parks_the_workflow_and_is_kept,
     a_wait_outside_a_workflow_or_in_a_step_is_refused,
     another_process_receives_what_this_one_sends,
+    a_message_in_the_users_own_transaction_comes_with_its_commit_or_not_at_all,
 }
 
 const LONG: Duration = Duration::from_hours(1);
@@ -261,4 +263,35 @@ async fn another_process_receives_what_this_one_sends(stage: &Stage) {
     assert_eq!(handle.await.unwrap(), (0..20).collect::<Vec<u32>>());
     receiver.shutdown().await;
     sender.shutdown().await;
+}
+
+async fn a_message_in_the_users_own_transaction_comes_with_its_commit_or_not_at_all(stage: &Stage) {
+    let app = stage.launch().await;
+    let handle = app.scope(async { takes("n".into(), 1).id("w").start().await.unwrap() }).await;
+    let mut lite = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+    if stage.is_postgres() {
+        let mut connection = PgConnection::connect(stage.url()).await.unwrap();
+        let mut undone = connection.begin().await.unwrap();
+        app.scope(durable::send_in(&mut undone, "w", "n", &1)).await.unwrap();
+        undone.rollback().await.unwrap();
+        let mut kept = connection.begin().await.unwrap();
+        app.scope(durable::send_in(&mut kept, "w", "n", &2)).await.unwrap();
+        kept.commit().await.unwrap();
+        let error = app.scope(durable::send_in(&mut lite, "w", "n", &3)).await.expect_err("it is another database");
+        assert_eq!(error.kind(), durable::ErrorKind::Misuse);
+        connection.close().await.unwrap();
+    } else {
+        let mut connection = SqliteConnection::connect(stage.url()).await.unwrap();
+        let mut undone = connection.begin().await.unwrap();
+        app.scope(durable::send_in(&mut undone, "w", "n", &1)).await.unwrap();
+        undone.rollback().await.unwrap();
+        let mut kept = connection.begin().await.unwrap();
+        app.scope(durable::send_in(&mut kept, "w", "n", &2)).await.unwrap();
+        kept.commit().await.unwrap();
+        let error = app.scope(durable::send_in(&mut lite, "w", "n", &3)).await.expect_err("it has no tables of ours");
+        assert!(error.to_string().contains("system database"), "{error}");
+        connection.close().await.unwrap();
+    }
+    assert_eq!(handle.await.unwrap(), [2], "what was undone was never sent");
+    app.shutdown().await;
 }

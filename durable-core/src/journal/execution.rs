@@ -194,14 +194,14 @@ impl Execution {
 
     fn answered(&self, number: u64, tells: &[String], verdict: Result<Verdict, StoreError>) -> Result<Verdict, Signal> {
         let signal = match verdict {
-            Ok(stored @ (Verdict::Stored | Verdict::Existing(_))) => {
+            Ok(stored @ (Verdict::Stored | Verdict::Existing(_) | Verdict::Debounced(_))) => {
                 for id in tells {
                     self.runtime.tell(id);
                 }
                 self.durability.reached(number);
                 return Ok(stored);
             }
-            Ok(nobody @ Verdict::NoReceiver { .. }) => {
+            Ok(nobody @ (Verdict::NoReceiver { .. } | Verdict::Duplicate(_))) => {
                 self.durability.reached(number); // it was alone in its parcel
                 return Ok(nobody);
             }

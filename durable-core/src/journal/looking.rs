@@ -123,7 +123,7 @@ pub(crate) async fn listen(runtime: &Runtime) {
                     Hint::Executor(executor) if executor == runtime.fence().executor => {
                         runtime.waits.news.notify_one();
                     }
-                    Hint::Executor(_) => {}
+                    Hint::Executor(_) | Hint::Queue(_) => {}
                 }
             }
         }

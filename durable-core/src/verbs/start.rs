@@ -71,7 +71,9 @@ impl Request {
         let fence = runtime.fence();
         match runtime.writer.write(fence, entry, |_| {}).await {
             Ok(Verdict::Stored) => Ok(run_new(&runtime, self.workflow, fence, new, true)),
-            Ok(Verdict::Existing(held)) => attach(&runtime, self.workflow, held),
+            Ok(Verdict::Existing(held) | Verdict::Duplicate(held) | Verdict::Debounced(held)) => {
+                attach(&runtime, self.workflow, held)
+            }
             Ok(Verdict::Superseded | Verdict::Fenced | Verdict::NoReceiver { .. }) => Err(interrupted(&new.id)),
             Err(error) => Err(of_store(&error, &new.id)),
         }
@@ -130,6 +132,7 @@ impl Request {
             fingerprint: self.workflow.fingerprint,
             timeout: None,
             deadline: self.deadline(runtime, parent),
+            place: None,
         })
     }
 }
@@ -168,6 +171,7 @@ fn run_new(
         recoveries: 0,
         fingerprint: new.fingerprint,
         deadline: new.deadline,
+        queue: None,
     };
     let drive =
         Drive { runtime: Arc::clone(runtime), workflow, row: Arc::new(row), fence, records: Vec::new(), top_level };

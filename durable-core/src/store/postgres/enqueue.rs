@@ -29,13 +29,11 @@ texts! {
          select max(pg_notify($16::text, $17::text)::text) as told, count(*) > 0 as stored from stored",
         enqueueing(1, "true")
     );
-    /// $1 to $17 as in `debounce`; $18 the channel and $19 the notification. What would be in the way
-    /// is looked for first: an error would leave the user's transaction in ruins.
+    /// $1 to $17 as in `debounce`; $18 the channel and $19 the notification.
     post_debounced = format!(
         "with stored as ({})
          select s.key, s.id, s.name, s.status, pg_notify($18::text, $19::text)::text as told from stored s",
-        debouncing(1, &format!("not exists (select 1 from durable.workflows where id = $2::text) and not exists ({})",
-            duplicate("$11::text", "$14::text")))
+        debouncing(1, "true")
     );
     /// Who has these deduplication ids. $1, $2 fence; $3 queues; $4 ids. The limit keeps every row;
     /// it is there for the planner, see `batch`.
@@ -86,17 +84,22 @@ fn enqueueing(first: usize, condition: &str) -> String {
     )
 }
 
-/// Writes a workflow, or gives its arguments to the one that waits under its debounce key.
+/// Writes a workflow, or gives its arguments to the one that waits under its debounce key. What would
+/// be in the way of that is looked for first: an error would leave a user's transaction in ruins.
 fn debouncing(first: usize, condition: &str) -> String {
     let values = COLUMNS[..14].iter().zip(first..).map(|((_, kind), number)| format!("${number}::{kind}"));
     let values = values.collect::<Vec<_>>().join(", ");
-    let [period, key, longest] = [14, 15, 16].map(|behind| format!("${}", first + behind));
+    let [id, name, queue, twin, period, key, longest] =
+        [1, 2, 10, 13, 14, 15, 16].map(|behind| format!("${}", first + behind));
+    let twin = duplicate(&format!("{queue}::text"), &format!("{twin}::text"));
     format!(
         "insert into durable.workflows as w
             ({NAMES}, status, due_at, debounce_key, debounce_until, attempt, created_at)
          select {values}, 'DELAYED', least(c.now + {period}::bigint, c.now + {longest}::bigint), {key}::text,
                 c.now + {longest}::bigint, 0, c.now
-           from {CLOCK} c where {condition}
+           from {CLOCK} c
+          where {condition} and not exists (select 1 from durable.workflows i where i.id = {id}::text)
+            and not exists ({twin} and (d.name, d.debounce_key, d.status) is distinct from ({name}::text, {key}::text, 'DELAYED'))
          on conflict (name, debounce_key) where debounce_key is not null and status = 'DELAYED'
          do update set input = excluded.input, encoding = excluded.encoding,
                        due_at = least(excluded.created_at + {period}::bigint, w.debounce_until)
@@ -187,7 +190,14 @@ impl PostgresStore {
         it: Queued<'_>,
         written: &mut u64,
     ) -> Result<Begun, StoreError> {
-        if it.debounce().is_none() {
+        if it.debounce().is_some() {
+            let query = bind_debounced(self.fenced(&self.texts.enqueue.debounce, fence), it);
+            if let Some(row) = query.fetch_optional(&mut *transaction).await.map_err(contended)? {
+                *written += 1;
+                let held: Held = decode::<_, HeldRow, _>(&row)?;
+                return Ok(if held.key == it.row.key { Begun::Stored } else { Begun::Debounced(held) });
+            }
+        } else {
             let query = bind_queued(self.fenced(&self.texts.enqueue.enqueue, fence), it);
             let rows = query.execute(&mut *transaction).await?.rows_affected();
             *written += rows;
@@ -198,15 +208,7 @@ impl PostgresStore {
         if let Some(found) = self.in_the_way(transaction, it).await? {
             return Ok(found);
         }
-        if it.debounce().is_some() {
-            let query = bind_debounced(self.fenced(&self.texts.enqueue.debounce, fence), it);
-            let row = query.fetch_one(&mut *transaction).await.map_err(contended)?;
-            *written += 1;
-            let held: Held = decode::<_, HeldRow, _>(&row)?;
-            return Ok(if held.key == it.row.key { Begun::Stored } else { Begun::Debounced(held) });
-        }
-        // It was deleted, or came to its end, in between: trying again starts this one.
-        Err(went_away())
+        Err(went_away()) // trying again starts this one
     }
 
     /// The workflow that has the id, or the deduplication id.

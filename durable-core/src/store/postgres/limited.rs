@@ -54,7 +54,9 @@ texts! {
                      limit greatest(t.room, 0)) i
              window line as (partition by t.partition_key order by i.priority, i.created_at, i.key)),
          wanted as materialized (
-             select h.key, h.partition_key, h.round from heads h
+             select h.key, h.partition_key, h.round,
+                    row_number() over (order by h.round, coalesce(h.served_at, h.oldest), h.created_at, h.key) as turn
+               from heads h
               where h.known
               order by h.round, coalesce(h.served_at, h.oldest), h.created_at, h.key
               limit coalesce((select greatest(room, 0) from budget), 0)),
@@ -70,7 +72,8 @@ texts! {
          {take},
          served as (
              insert into durable.queue_partitions (queue, partition_key, served_at)
-             select $3::text, t.partition_key, max(t.started_at) from taken t group by t.partition_key
+             select $3::text, t.partition_key, max(t.started_at + w.turn) from taken t join wanted w on w.key = t.key
+              group by t.partition_key
              on conflict (queue, partition_key) do update set served_at = excluded.served_at),
          forgotten as (
              delete from durable.queue_partitions p using clock

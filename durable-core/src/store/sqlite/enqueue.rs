@@ -59,15 +59,22 @@ fn enqueueing(now: &str, first: usize) -> String {
     )
 }
 
-/// Writes a workflow, or gives its arguments to the one that waits under its debounce key.
+/// Writes a workflow, or gives its arguments to the one that waits under its debounce key. What would
+/// be in the way of that is looked for first.
 fn debouncing(now: &str, first: usize, condition: &str) -> String {
     let values = (first..first + 14).map(|number| format!("?{number}")).collect::<Vec<_>>().join(", ");
-    let [period, key, longest] = [14, 15, 16].map(|behind| format!("?{}", first + behind));
+    let [id, name, queue, twin, period, key, longest] =
+        [1, 2, 10, 13, 14, 15, 16].map(|behind| format!("?{}", first + behind));
     format!(
         "insert into durable_workflows
             ({NAMES}, status, due_at, debounce_key, debounce_until, attempt, created_at)
          select {values}, 'DELAYED', {now} + min({period}, coalesce({longest}, {period})), {key}, {now} + {longest}, 0, {now}
-          where {condition}
+          where {condition} and not exists (select 1 from durable_workflows i where i.id = {id})
+            and not exists (
+                select 1 from durable_workflows d
+                 where d.queue = {queue} and d.deduplication_id = {twin} and d.deduplication_id is not null
+                   and d.status in ('ENQUEUED', 'DELAYED', 'PENDING')
+                   and (d.name, d.debounce_key, d.status) is not ({name}, {key}, 'DELAYED'))
          on conflict (name, debounce_key) where debounce_key is not null and status = 'DELAYED'
          do update set input = excluded.input, encoding = excluded.encoding,
                        due_at = min({now} + {period}, coalesce(debounce_until, {now} + {period}))
@@ -134,22 +141,23 @@ impl SqliteStore {
         it: Queued<'_>,
         written: &mut u64,
     ) -> Result<Begun, StoreError> {
-        if let Some(found) = self.in_the_way(transaction, it).await? {
-            return Ok(found);
-        }
-        *written += 1;
         if it.debounce().is_some() {
             let query = bind_debounced(self.timed(&self.texts.enqueue.debounce, fence), it);
-            return self.debounced(transaction, query, it).await;
+            if let Some(begun) = self.debounced(transaction, query, it).await? {
+                *written += 1;
+                return Ok(begun);
+            }
+        } else {
+            let query = bind_queued(self.timed(&self.texts.enqueue.enqueue, fence), it);
+            if query.execute(&mut *transaction).await?.rows_affected() > 0 {
+                *written += 1;
+                if is_large(it.row) {
+                    self.input_statement(it.row).execute(&mut *transaction).await?;
+                }
+                return Ok(Begun::Stored);
+            }
         }
-        let query = bind_queued(self.timed(&self.texts.enqueue.enqueue, fence), it);
-        if query.execute(&mut *transaction).await?.rows_affected() == 0 {
-            return Err(went_away());
-        }
-        if is_large(it.row) {
-            self.input_statement(it.row).execute(&mut *transaction).await?;
-        }
-        Ok(Begun::Stored)
+        self.in_the_way(transaction, it).await?.ok_or_else(went_away)
     }
 
     /// Sends a debounced begin, and keeps the row of its input in step.
@@ -158,15 +166,16 @@ impl SqliteStore {
         connection: &mut SqliteConnection,
         query: LiteQuery,
         it: Queued<'_>,
-    ) -> Result<Begun, StoreError> {
-        let held: Held = decode::<_, HeldRow, _>(&query.fetch_one(&mut *connection).await?)?;
+    ) -> Result<Option<Begun>, StoreError> {
+        let Some(row) = query.fetch_optional(&mut *connection).await? else { return Ok(None) };
+        let held: Held = decode::<_, HeldRow, _>(&row)?;
         let texts = &self.texts.enqueue;
         let input = match is_large(it.row) {
             true => self.query(&texts.other_input).bind(held.key).bind(&it.row.input),
             false => self.query(&texts.no_input).bind(held.key),
         };
         input.execute(connection).await?;
-        Ok(if held.key == it.row.key { Begun::Stored } else { Begun::Debounced(held) })
+        Ok(Some(if held.key == it.row.key { Begun::Stored } else { Begun::Debounced(held) }))
     }
 
     /// The workflow that has the id, or the deduplication id.
@@ -210,9 +219,11 @@ impl SqliteStore {
     }
 
     async fn post_between(&self, connection: &mut SqliteConnection, it: Queued<'_>) -> Result<Begun, StoreError> {
-        // A transaction that reads before it writes is refused where another process wrote in between.
         if it.debounce().is_some() {
-            self.query(&self.texts.enqueue.no_input).bind(it.row.key).execute(&mut *connection).await?;
+            let query = bind_debounced(self.query(&self.texts.enqueue.post_debounced).bind(local_micros()), it);
+            if let Some(begun) = self.debounced(connection, query, it).await? {
+                return Ok(begun);
+            }
         } else {
             let query = bind_queued(self.query(&self.texts.enqueue.post).bind(local_micros()), it);
             if query.execute(&mut *connection).await?.rows_affected() > 0 {
@@ -222,13 +233,6 @@ impl SqliteStore {
                 return Ok(Begun::Stored);
             }
         }
-        if let Some(found) = self.in_the_way(connection, it).await? {
-            return Ok(found);
-        }
-        if it.debounce().is_none() {
-            return Err(went_away());
-        }
-        let query = bind_debounced(self.query(&self.texts.enqueue.post_debounced).bind(local_micros()), it);
-        self.debounced(connection, query, it).await
+        self.in_the_way(connection, it).await?.ok_or_else(went_away)
     }
 }

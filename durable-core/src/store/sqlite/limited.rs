@@ -19,12 +19,9 @@ texts! {
     /// ?1, ?2 fence; ?3 now; ?4 queue; ?5 known names; ?6 how many at most.
     in_line = format!(
         "with {BUDGET}
-         update durable_workflows set {START}
-          where key in (
-                select w.key from durable_workflows w indexed by durable_workflows_enqueued
-                 where w.status = 'ENQUEUED' and w.queue = ?4 and w.name in (select value from json_each(?5)) and {FENCE}
-                 order by w.priority, w.created_at, w.key limit coalesce((select max(room, 0) from budget), 0))
-         returning {TAKEN}"
+         select w.key, w.partition_key from durable_workflows w indexed by durable_workflows_enqueued
+          where w.status = 'ENQUEUED' and w.queue = ?4 and w.name in (select value from json_each(?5)) and {FENCE}
+          order by w.priority, w.created_at, w.key limit coalesce((select max(room, 0) from budget), 0)"
     );
     /// The same, with a line for each partition key, and turns. It walks down the head of each line as
     /// far as there is room for its key, and no further than to a name that the caller does not know.
@@ -55,12 +52,13 @@ texts! {
                        and (n.priority, n.created_at, n.key) > (h.priority, h.created_at, h.key)
                      order by n.priority, n.created_at, n.key limit 1)
               where h.round < h.room and h.name in (select value from json_each(?5)))
-         update durable_workflows set {START}
-          where key in (
-                select h.key from heads h
-                 where h.name in (select value from json_each(?5)) and {FENCE}
-                 order by h.round, h.since, h.created_at, h.key limit coalesce((select max(room, 0) from budget), 0))
-         returning {TAKEN}"
+         select h.key, h.partition_key from heads h
+          where h.name in (select value from json_each(?5)) and {FENCE}
+          order by h.round, h.since, h.created_at, h.key limit coalesce((select max(room, 0) from budget), 0)"
+    );
+    /// ?1, ?2 fence; ?3 now; ?4 keys.
+    take = format!(
+        "update durable_workflows set {START} where key in (select value from json_each(?4)) and {FENCE} returning {TAKEN}"
     );
     /// ?1 keys of what was taken.
     note =
@@ -73,11 +71,10 @@ texts! {
           where queue = ?1 and started_at <= ?2 - (
                 select max(coalesce(q.rate_period, 0), coalesce(q.partition_rate_period, 0))
                   from durable_queues q where q.name = ?1)";
-    /// ?1 keys of what was taken.
+    /// ?1 queue; ?2 now; ?3 the partition keys of what was taken, turn by turn.
     serve =
         "insert into durable_queue_partitions (queue, partition_key, served_at)
-         select queue, partition_key, max(started_at) from durable_workflows
-          where key in (select value from json_each(?1)) group by queue, partition_key
+         select ?1, value, ?2 + max(key) from json_each(?3) where true group by value
          on conflict (queue, partition_key) do update set served_at = excluded.served_at";
     /// ?1 queue; ?2 now.
     forget = format!("delete from durable_queue_partitions where queue = ?1 and served_at < ?2 - {REMEMBERED}");
@@ -93,7 +90,9 @@ texts! {
          select max({FULL_UNTIL}, min(coalesce(
                     (select s.started_at + q.partition_rate_period from durable_queue_starts s
                       where s.queue = ?4 and s.partition_key = keys.key
-                      order by s.started_at desc limit 1 offset max(coalesce(q.partition_rate_starts, 1) - 1, 0)), 0))) as next_at
+                      order by s.started_at desc limit 1
+                     offset (select max(coalesce(o.partition_rate_starts, 1) - 1, 0) from durable_queues o where o.name = ?4)),
+                    0))) as next_at
            from durable_queues q, keys
           where q.name = ?4 and keys.key is not null and coalesce({RUNNING} < q.concurrency, 1)
             and {RUNNING_OF_KEY} < coalesce(q.partition_concurrency, 1)
@@ -142,7 +141,8 @@ const STARTS_OF_KEY: &str = "(select count(*) from durable_queue_starts s
 
 /// Until when the window of the queue `q` is full; 0 where it never was.
 const FULL_UNTIL: &str = "coalesce((select s.started_at + q.rate_period from durable_queue_starts s
-      where s.queue = ?4 order by s.started_at desc limit 1 offset max(coalesce(q.rate_starts, 1) - 1, 0)), 0)";
+      where s.queue = ?4 order by s.started_at desc
+      limit 1 offset (select max(coalesce(o.rate_starts, 1) - 1, 0) from durable_queues o where o.name = ?4)), 0)";
 
 impl SqliteStore {
     /// Claims from a queue that a look found to be limited, and to have something to give.
@@ -178,14 +178,22 @@ impl SqliteStore {
             let query = self.fenced(text, request.fence).bind(now);
             query.bind(&request.queue).bind(json(&request.known))
         };
-        claimed.runs = runs(&asking(claim).bind(i64::from(request.most)).fetch_all(&mut *transaction).await?)?;
+        let chosen = asking(claim).bind(i64::from(request.most)).fetch_all(&mut *transaction).await?;
         let rated = has_rate(&claimed.limits);
-        if !claimed.runs.is_empty() {
-            let keys: Vec<i64> = claimed.runs.iter().map(|it| it.key).collect();
-            for (text, needed) in [(&texts.note, rated), (&texts.serve, partitioned)] {
-                if needed {
-                    self.query(text).bind(json(&keys)).execute(&mut *transaction).await?;
-                }
+        if !chosen.is_empty() {
+            let (mut keys, mut turns) = (Vec::<i64>::new(), Vec::<&str>::new());
+            for row in &chosen {
+                keys.push(row.try_get("key")?);
+                turns.push(row.try_get("partition_key")?);
+            }
+            let query = self.fenced(&texts.take, request.fence).bind(now).bind(json(&keys));
+            claimed.runs = runs(&query.fetch_all(&mut *transaction).await?)?;
+            if rated {
+                self.query(&texts.note).bind(json(&keys)).execute(&mut *transaction).await?;
+            }
+            if partitioned {
+                let query = self.query(&texts.serve).bind(&request.queue).bind(now);
+                query.bind(json(&turns)).execute(&mut *transaction).await?;
             }
             for (text, needed) in [(&texts.prune, rated), (&texts.forget, partitioned)] {
                 if needed {

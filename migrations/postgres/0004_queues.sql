@@ -44,8 +44,10 @@ create index queue_partitions_served on durable.queue_partitions (queue, served_
 
 -- The line, in its order. What waits in it, and nothing else.
 create index workflows_enqueued on durable.workflows (queue, priority, created_at, key) where status = 'ENQUEUED';
+-- The same for each partition key. The second condition always holds: it keeps the planner from taking
+-- this index, with a sort, for what does not ask about keys.
 create index workflows_partitions on durable.workflows (queue, partition_key, priority, created_at, key)
-    where status = 'ENQUEUED';
+    where status = 'ENQUEUED' and partition_key >= '';
 create index workflows_delayed on durable.workflows (due_at) where status = 'DELAYED';
 create index workflows_queue_pending on durable.workflows (queue, partition_key) where status = 'PENDING' and queue is not null;
 create unique index workflows_deduplicated on durable.workflows (queue, deduplication_id)

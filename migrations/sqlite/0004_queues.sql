@@ -44,6 +44,7 @@ create index durable_queue_partitions_served on durable_queue_partitions (queue,
 
 -- The line, in its order. What waits in it, and nothing else.
 create index durable_workflows_enqueued on durable_workflows (queue, priority, created_at, key) where status = 'ENQUEUED';
+-- The same for each partition key.
 create index durable_workflows_partitions on durable_workflows (queue, partition_key, priority, created_at, key)
     where status = 'ENQUEUED';
 create index durable_workflows_delayed on durable_workflows (due_at) where status = 'DELAYED';

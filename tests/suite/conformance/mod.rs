@@ -270,6 +270,21 @@ every_store_passes! {
             a_message_is_posted_to_the_system_database_only,
             a_nul_is_not_posted,
         ;
+        turns:
+            claimers_share_without_overlap_and_without_waiting,
+            claimers_never_exceed_the_concurrency,
+            claimers_never_exceed_the_rate,
+            claimers_keep_the_order_of_every_key,
+            claimers_never_exceed_the_limits_of_a_key,
+            of_racing_duplicates_one_is_stored,
+            racing_debounces_are_one,
+        ;
+        posts:
+            a_posted_workflow_is_there_when_the_transaction_is_committed,
+            a_posted_workflow_goes_with_its_transaction,
+            what_is_there_is_not_posted,
+            a_workflow_is_posted_to_a_queue_of_the_system_database,
+        ;
         clock:
             what_is_shown_later_is_later_though_the_clock_went_back,
         ;
@@ -284,5 +299,6 @@ every_store_passes! {
 
 #[cfg(unix)]
 mod files;
+mod functions;
 mod listening;
 mod servers;

@@ -33,9 +33,7 @@ pub(super) const WAITS: &str = "(select h.key from durable.workflows h
 
 texts! {
     /// $1, $2 fence; $3 queue; $4 known names; $5 how many at most. The fence is locked only where
-    /// there is something to claim, so that a claim in vain writes nothing. The keys go into the
-    /// update as an array, for which the planner takes the primary key, whatever it thinks of the
-    /// number of rows in the line.
+    /// there is something to claim, so that a claim in vain writes nothing.
     claim = format!(
         "with queue as materialized (
              select {LIMITED} as limited, {LIMITS} from durable.queues q where q.name = $3::text),
@@ -50,13 +48,14 @@ texts! {
                 and (select count(*) from fence) = 1
               order by w.priority, w.created_at, w.key limit $5::bigint for update skip locked),
          taken as (
-             update durable.workflows w set {START} from {CLOCK} c
-              where w.key = any(array(select key from chosen))
+             update durable.workflows w set {START} from {CLOCK} c, {}
+              where w.key = it.key
              returning {TAKEN})
          select q.*, t.*,
                 coalesce(q.limited and not q.paused, false)
                 and case when q.limited then {WAITS} and coalesce({RUNNING} < q.concurrency, true) end as ready
-           from (select 1) one left join queue q on true left join taken t on true"
+           from (select 1) one left join queue q on true left join taken t on true",
+        each_of("chosen", "$5::bigint")
     );
     /// $1, $2 fence; $3 keys. A deadline that began with the claim has not begun.
     give_back = giving_back("w.key = any($3::bigint[])", &format!("{FENCE} = 1"));
@@ -67,6 +66,14 @@ texts! {
 /// Whether claims of a queue `q` have to be made one after the other.
 const LIMITED: &str = "(q.concurrency is not null or q.rate_starts is not null or q.partitioned
       or q.partition_concurrency is not null or q.partition_rate_starts is not null)";
+
+/// The keys of a CTE, as a table `it (key)` that the planner takes for one row, whatever it thinks of
+/// the CTE: ten elements that it does not know, of which a limit that it does not know lets a tenth
+/// through. So it looks them up in the primary key, also where the plan was made, and is kept, since
+/// the table was small. The limit has to let all of them through.
+pub(super) fn each_of(cte: &str, limit: &str) -> String {
+    format!("(select * from unnest(array(select key from {cte})) limit {limit}) as it (key)")
+}
 
 fn giving_back(which: &str, condition: &str) -> String {
     format!(
@@ -81,7 +88,9 @@ fn giving_back(which: &str, condition: &str) -> String {
          update durable.workflows w
             set status = 'ENQUEUED', executor = null, attempt = greatest(w.attempt - 1, 0), started_at = null,
                 deadline = case when w.deadline = w.started_at + w.timeout then null else w.deadline end
-          where w.key = any(array(select key from before))"
+           from {}
+          where w.key = it.key",
+        each_of("before", "(select count(*) from before)")
     )
 }
 

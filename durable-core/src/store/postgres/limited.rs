@@ -10,7 +10,7 @@ use super::super::decode_queues::{LimitsRow, by_partition, has_rate, runs};
 use super::super::texts::texts;
 use super::super::{ClaimRequest, Claimed, StoreError};
 use super::PostgresStore;
-use super::claim::{LIMITS, RUNNING, START, TAKEN, WAITS};
+use super::claim::{LIMITS, RUNNING, START, TAKEN, WAITS, each_of};
 use super::text::{CLOCK, FENCE};
 
 texts! {
@@ -50,6 +50,7 @@ texts! {
               cross join lateral (
                     select w.key, w.name, w.priority, w.created_at from durable.workflows w
                      where w.status = 'ENQUEUED' and w.queue = $3::text and w.partition_key = t.partition_key
+                       and w.partition_key >= ''
                      order by w.queue, w.partition_key, w.priority, w.created_at, w.key
                      limit greatest(t.room, 0)) i
              window line as (partition by t.partition_key order by i.priority, i.created_at, i.key)),
@@ -61,8 +62,8 @@ texts! {
               order by h.round, coalesce(h.served_at, h.oldest), h.created_at, h.key
               limit coalesce((select greatest(room, 0) from budget), 0)),
          locked as materialized (
-             select w.key from durable.workflows w
-              where w.key = any(array(select key from wanted)) and w.status = 'ENQUEUED' for update skip locked),
+             select w.key from durable.workflows w, clock, {wanted}
+              where w.key = it.key and w.status = clock.waiting for update of w skip locked),
          chosen as materialized (
              select w.key from wanted w
               where not exists (
@@ -81,6 +82,7 @@ texts! {
                 and p.partition_key not in (select partition_key from taken))
          select clock.now, t.* from clock left join taken t on true",
         budget = budget(),
+        wanted = each_of("wanted", "$5::bigint"),
         take = take()
     );
     /// When the window has room for one more, if something waits and nothing else is in its way. $1,
@@ -102,7 +104,7 @@ texts! {
           where keys.key is not null and coalesce({RUNNING} < q.concurrency, true) and {SOMEBODY}
             and {RUNNING_OF_KEY} < coalesce(q.partition_concurrency, 1)
             and (select h.name from durable.workflows h
-                  where h.status = 'ENQUEUED' and h.queue = $3::text and h.partition_key = keys.key
+                  where h.status = 'ENQUEUED' and h.queue = $3::text and h.partition_key = keys.key and h.partition_key >= ''
                   order by h.queue, h.partition_key, h.priority, h.created_at, h.key limit 1) = any($4::text[])
           group by q.rate_starts, q.rate_period"
     );
@@ -118,10 +120,11 @@ const REMEMBERED: i64 = 3_600_000_000;
 const KEYS: &str = "
     keys (key) as (
         (select w.partition_key from durable.workflows w
-          where w.status = 'ENQUEUED' and w.queue = $3::text order by w.queue, w.partition_key limit 1)
+          where w.status = 'ENQUEUED' and w.queue = $3::text and w.partition_key >= ''
+          order by w.queue, w.partition_key limit 1)
         union all
         select (select w.partition_key from durable.workflows w
-                 where w.status = 'ENQUEUED' and w.queue = $3::text and w.partition_key > keys.key
+                 where w.status = 'ENQUEUED' and w.queue = $3::text and w.partition_key > keys.key and w.partition_key >= ''
                  order by w.queue, w.partition_key limit 1)
           from keys where keys.key is not null)";
 
@@ -144,7 +147,7 @@ const SOMEBODY: &str = "exists (select 1 from durable.executors where key = $1::
 fn budget() -> String {
     format!(
         "queue as materialized (select * from durable.queues where name = $3::text),
-         clock as materialized {CLOCK},
+         clock as materialized (select now, 'ENQUEUED' as waiting from {CLOCK} c),
          fence as materialized {FENCE},
          budget as materialized (
              select least($5::bigint,
@@ -161,8 +164,8 @@ fn budget() -> String {
 fn take() -> String {
     format!(
         "taken as (
-             update durable.workflows w set {START} from clock c
-              where w.key = any(array(select key from chosen))
+             update durable.workflows w set {START} from clock c, {}
+              where w.key = it.key
              returning {TAKEN}),
          noted as (
              insert into durable.queue_starts (queue, partition_key, started_at, workflow)
@@ -171,7 +174,8 @@ fn take() -> String {
          pruned as (
              delete from durable.queue_starts s using queue q, clock
               where s.queue = $3::text
-                and s.started_at <= clock.now - greatest(coalesce(q.rate_period, 0), coalesce(q.partition_rate_period, 0)))"
+                and s.started_at <= clock.now - greatest(coalesce(q.rate_period, 0), coalesce(q.partition_rate_period, 0)))",
+        each_of("chosen", "$5::bigint")
     )
 }
 

@@ -10,7 +10,7 @@ use super::super::{
     ClaimRequest, Claimed, Fence, NewQueue, NewWorkflow, OutboxConnection, PostedWorkflow, Promoted, QueueChange,
     QueueLimits, QueueRow, Queues, StoreFuture,
 };
-use super::claim::LIMITS;
+use super::claim::{LIMITS, each_of};
 use super::text::CLOCK;
 use super::{PgQuery, PostgresStore};
 
@@ -64,8 +64,8 @@ texts! {
               where w.status = 'DELAYED' and w.due_at <= clock.now
               order by w.due_at limit $1::bigint for update of w skip locked),
          promoted as (
-             update durable.workflows w set status = 'ENQUEUED'
-              where w.key = any(array(select key from due))
+             update durable.workflows w set status = 'ENQUEUED' from {}
+              where w.key = it.key
              returning w.queue)
          select clock.now,
                 (select array_agg(distinct queue) from promoted) as queues,
@@ -73,7 +73,8 @@ texts! {
                 (select w.due_at from durable.workflows w
                   where w.status = 'DELAYED' and w.key <> all(array(select key from due))
                   order by w.due_at limit 1) as next_due
-           from clock"
+           from clock",
+        each_of("due", "$1::bigint")
     );
 }
 

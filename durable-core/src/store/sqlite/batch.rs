@@ -18,6 +18,7 @@ use super::enqueue::{self, bind_queued};
 use super::mail::bind_message;
 use super::shows::{after_the_last, bind_emission};
 use super::{LiteQuery, SqliteStore};
+use crate::words::id::local_micros;
 
 /// The numbers of rows for which there are statements.
 const SIZES: [usize; 3] = [4, 16, LARGEST];
@@ -309,10 +310,11 @@ impl SqliteStore {
         rows: &[T],
         bind: impl Fn(LiteQuery, &T) -> LiteQuery,
     ) -> Result<u64, sqlx::Error> {
-        let mut written = 0;
+        // One time for all of them: what one call enqueues is ordered by its keys.
+        let (mut written, now) = (0, local_micros());
         for chunk in rows.chunks(LARGEST) {
             let (text, size) = sized.of(chunk.len());
-            let query = chunk.iter().fold(self.timed(text, fence), &bind);
+            let query = chunk.iter().fold(self.fenced(text, fence).bind(now), &bind);
             let empty = (size - chunk.len()) * sized.columns;
             let query = (0..empty).fold(query, |query, _| query.bind(None::<i64>));
             written += query.execute(&mut *connection).await?.rows_affected();

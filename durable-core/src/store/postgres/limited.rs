@@ -206,10 +206,9 @@ impl PostgresStore {
         claimed: &mut Claimed,
     ) -> Result<(), StoreError> {
         let texts = &self.texts.limited;
-        let (claim, next) = match by_partition(&claimed.limits) {
-            true => (&texts.by_turns, &texts.next_turn),
-            false => (&texts.in_line, &texts.next_in_line),
-        };
+        let partitioned = by_partition(&claimed.limits);
+        let (claim, next) =
+            if partitioned { (&texts.by_turns, &texts.next_turn) } else { (&texts.in_line, &texts.next_in_line) };
         let asking = |text| self.fenced(text, request.fence).bind(&request.queue).bind(&request.known);
         let rows = asking(claim).bind(i64::from(request.most)).fetch_all(&mut *transaction).await?;
         let now: i64 = rows[0].try_get("now")?; // there is a row, also where nothing was claimed

@@ -252,9 +252,9 @@ impl SqliteStore {
     ) -> Result<u64, sqlx::Error> {
         let Texts { begins, queued, .. } = &self.texts.batch;
         let begin = |query, it: &&NewWorkflow| bind_begin(query, it);
-        let begun = self.in_chunks(connection, fence, begins, &parts.begins, begin).await?;
+        let direct = self.in_chunks(connection, fence, begins, &parts.begins, begin).await?;
         let place = |query, it: &Queued<'_>| bind_queued(query, *it);
-        Ok(begun + self.in_chunks(connection, fence, queued, &parts.queued, place).await?)
+        Ok(direct + self.in_chunks(connection, fence, queued, &parts.queued, place).await?)
     }
 
     async fn insert_records(

@@ -170,9 +170,10 @@ impl SqliteStore {
         let Some(row) = query.fetch_optional(&mut *connection).await? else { return Ok(None) };
         let held: Held = decode::<_, HeldRow, _>(&row)?;
         let texts = &self.texts.enqueue;
-        let input = match is_large(it.row) {
-            true => self.query(&texts.other_input).bind(held.key).bind(&it.row.input),
-            false => self.query(&texts.no_input).bind(held.key),
+        let input = if is_large(it.row) {
+            self.query(&texts.other_input).bind(held.key).bind(&it.row.input)
+        } else {
+            self.query(&texts.no_input).bind(held.key)
         };
         input.execute(connection).await?;
         Ok(Some(if held.key == it.row.key { Begun::Stored } else { Begun::Debounced(held) }))

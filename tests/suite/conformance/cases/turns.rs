@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use durable_core::store::{Fence, QueueLimits, RunRow, Store, Verdict};
@@ -15,15 +15,14 @@ use super::super::line::{
 use super::super::make::{begin, sign_on};
 use super::super::site::Site;
 
-/// What a task does with what it has claimed, after it has run for a moment.
+/// What was run, in the order of the claims, by partition key.
 type Ledger = Arc<std::sync::Mutex<HashMap<String, Vec<String>>>>;
 
 /// Two processes with some tasks each take what is in the line until all have run once, and give back
-/// some of it on the way. Gives the ids in the order of the claims, by partition key.
+/// some of it on the way. `watch` is a question about what runs, and its greatest answer.
 async fn race(site: &Site, tasks: usize, number: usize, most: u32, watch: Option<(&'static str, i64)>) -> Ledger {
     let ledger = Ledger::default();
     let done = Arc::new(AtomicUsize::new(0));
-    let highest = Arc::new(AtomicI64::new(0));
     let mut all = tokio::task::JoinSet::new();
     for process in 0..2 {
         let store = site.second().await;
@@ -39,7 +38,7 @@ async fn race(site: &Site, tasks: usize, number: usize, most: u32, watch: Option
                     }
                     for run in runs {
                         rounds += 1;
-                        if (rounds + task) % 11 == 0 {
+                        if (rounds + task).is_multiple_of(11) {
                             store.give_back(me, &[run.key]).await.unwrap();
                             continue;
                         }
@@ -54,12 +53,11 @@ async fn race(site: &Site, tasks: usize, number: usize, most: u32, watch: Option
         }
     }
     if let Some((question, limit)) = watch {
-        let (mut door, done, highest) = (site.side_door().await, done.clone(), highest.clone());
+        let (mut door, done) = (site.side_door().await, done.clone());
         all.spawn(async move {
             while done.load(Ordering::SeqCst) < number {
                 let running = door.number(question).await;
                 assert!(running <= limit, "{running} run at once");
-                highest.fetch_max(running, Ordering::SeqCst);
                 tokio::time::sleep(Duration::from_micros(500)).await;
             }
         });

@@ -188,7 +188,8 @@ async fn a_claim_does_not_wait_for_rows_that_somebody_holds(site: Site) {
         enqueued(&*site.store, me, &free, mail()).await;
         other.execute("begin").await;
         other.execute(&format!("select 1 from durable.workflows where id = '{held}' for update")).await;
-        assert_eq!(taken(&*site.store, me, 9).await, [free]);
+        let claimed = tokio::time::timeout(Duration::from_secs(5), taken(&*site.store, me, 9)).await;
+        assert_eq!(claimed.expect("it does not wait"), [free]);
         other.execute("rollback").await;
         assert_eq!(taken(&*site.store, me, 9).await, [held]);
     }
@@ -203,7 +204,8 @@ async fn a_key_waits_with_its_row_that_somebody_holds(site: Site) {
     let mut other = site.side_door().await;
     other.execute("begin").await;
     other.execute("select 1 from durable.workflows where id = 'a-1' for update").await;
-    assert_eq!(taken(&*site.store, me, 9).await, ["a-0", "b-0"], "nobody jumps over the one that is held");
+    let claimed = tokio::time::timeout(Duration::from_secs(5), taken(&*site.store, me, 9)).await;
+    assert_eq!(claimed.expect("it does not wait"), ["a-0", "b-0"], "nobody jumps over the one that is held");
     other.execute("rollback").await;
     assert_eq!(taken(&*site.store, me, 9).await, ["a-1", "a-2"]);
 }

@@ -11,17 +11,21 @@ pub struct QueuePlace {
     pub queue: String,
     /// The lesser goes first; within one priority the order of enqueueing counts.
     pub priority: i32,
-    /// The key of the part of the queue that keeps its own order and limits.
+    /// The key of the part of the queue that keeps its own order and limits. `None` is the empty key,
+    /// which is a key like any other.
     pub partition: Option<String>,
-    /// As long as a workflow with the same one is ENQUEUED, DELAYED or PENDING on the queue, no other is taken.
+    /// As long as a workflow with the same one is ENQUEUED, DELAYED or PENDING on the queue, no other
+    /// is taken: [`Verdict::Duplicate`](super::Verdict::Duplicate).
     pub deduplicate: Option<String>,
-    /// How long it is DELAYED before it is ENQUEUED.
+    /// How long it is DELAYED before it is ENQUEUED. Nothing, and zero, is not at all.
     pub delay: Option<Duration>,
     /// Makes it replace the arguments of the one that waits under the same key.
     pub debounce: Option<Debounce>,
 }
 
-/// Several calls in a row become one, with the arguments of the last.
+/// Several calls in a row become one, with the arguments of the last. A call whose answer was lost and
+/// that is sent again is one more call: it counts from then, and where the first one has begun to run
+/// meanwhile it is a workflow of its own, unless a record of it is found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Debounce {
     /// Calls of one workflow function with the same key are one.
@@ -50,9 +54,10 @@ pub struct QueueLimits {
     pub worker_concurrency: Option<u32>,
     /// How many are started in a rolling window, in the whole fleet.
     pub rate_limit: Option<RateLimit>,
-    /// Whether the partition keys count: each has its own order, and they take turns.
+    /// Whether the partition keys count: each has its own order, and they take turns. The limits of
+    /// partitions say so too.
     pub partitioned: bool,
-    /// How many run at once for one partition key, in the whole fleet.
+    /// How many run at once for one partition key, in the whole fleet: one, if it is not said.
     pub partition_concurrency: Option<u32>,
     /// How many are started in a rolling window for one partition key.
     pub partition_rate_limit: Option<RateLimit>,
@@ -89,7 +94,8 @@ pub struct Claimed {
     pub limits: QueueLimits,
     /// Whether nobody is to claim from it for the time being.
     pub paused: bool,
-    /// When the next may be started, if only a rate limit is in the way (microseconds).
+    /// When the next may be started, if something waits and only a rate limit is in its way
+    /// (microseconds).
     pub next_at: Option<i64>,
 }
 
@@ -100,7 +106,7 @@ pub struct Promoted {
     pub now: i64,
     /// The queues that got some.
     pub queues: Vec<String>,
-    /// When the next one is due.
+    /// When the next one is due; in the past, or now, when there is more to do at once.
     pub next_due: Option<i64>,
 }
 
@@ -143,7 +149,8 @@ pub enum QueueChange {
 pub enum PostedWorkflow {
     /// It is written, and will be there once the transaction is committed.
     Posted,
-    /// A workflow of this id, or with the same deduplication id, was there already.
+    /// A workflow of this id, or with the same deduplication id, was there already; or one waits under
+    /// the same debounce key, and has the new arguments now.
     Existing(Held),
     /// The connection is one of the other kind of database.
     OtherDatabase,

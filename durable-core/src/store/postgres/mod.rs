@@ -5,12 +5,16 @@
 mod batch;
 mod batch_text;
 mod careful;
+mod claim;
 mod commit;
 mod control;
+mod enqueue;
 mod executors;
+mod limited;
 mod look;
 mod mail;
 mod migrate;
+mod queues;
 mod read;
 mod schedules;
 mod shows;

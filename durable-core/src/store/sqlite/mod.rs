@@ -5,14 +5,18 @@
 
 mod batch;
 mod careful;
+mod claim;
 mod commit;
 mod control;
+mod enqueue;
 mod executors;
 mod file;
 mod lane;
+mod limited;
 mod look;
 mod mail;
 mod migrate;
+mod queues;
 mod read;
 mod schedules;
 mod shows;
@@ -60,6 +64,10 @@ struct Texts {
     batch: batch::Texts,
     careful: careful::Texts,
     executors: executors::Texts,
+    enqueue: enqueue::Texts,
+    queues: queues::Texts,
+    claim: claim::Texts,
+    limited: limited::Texts,
     read: read::Texts,
     control: control::Texts,
     schedules: schedules::Texts,
@@ -94,6 +102,10 @@ impl SqliteStore {
             batch: batch::Texts::new(made),
             careful: careful::Texts::new(made),
             executors: executors::Texts::new(made),
+            enqueue: enqueue::Texts::new(made),
+            queues: queues::Texts::new(made),
+            claim: claim::Texts::new(made),
+            limited: limited::Texts::new(made),
             read: read::Texts::new(made),
             control: control::Texts::new(made),
             schedules: schedules::Texts::new(made),

@@ -61,11 +61,12 @@
 
 pub use durable_core::{
     BranchHandle, Builder, CancelCall, Cancellation, Durable, Error, ErrorKind, EventValue, Filter, Level, Limits, Map,
-    Payload, PhaseReport, Position, QueueInfo, RecvCall, Result, SendCall, ShutdownOptions, ShutdownReport, Status,
-    StepCall, StepInfo, StepStatus, StreamReader, Suspended, TransactionCall, WorkflowCall, WorkflowHandle,
-    WorkflowInfo, cancel_workflow, cancellation, close_stream, event_history, get_event, idempotency_key, list_queues,
-    list_steps, list_workflows, map, now, random, read_stream, recv, retrieve_workflow, send, set_event, sleep,
-    sleep_until, spawn, step_status, uuid, wait_all, wait_first, write_stream,
+    Misfire, Overlap, Payload, PhaseReport, Position, QueueInfo, RecvCall, Result, ScheduleCall, ScheduleInfo,
+    SendCall, ShutdownOptions, ShutdownReport, Status, StepCall, StepInfo, StepStatus, StreamReader, Suspended,
+    TransactionCall, WorkflowCall, WorkflowHandle, WorkflowInfo, backfill_schedule, cancel_workflow, cancellation,
+    close_stream, delete_schedule, event_history, get_event, idempotency_key, list_queues, list_schedules, list_steps,
+    list_workflows, map, now, pause_schedule, random, read_stream, recv, resume_schedule, retrieve_workflow, send,
+    set_event, sleep, sleep_until, spawn, step_status, trigger_schedule, uuid, wait_all, wait_first, write_stream,
 };
 pub use durable_core::{Instance, Queue, state, step};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]

@@ -7,7 +7,7 @@ use super::resume::{self, Occupied};
 use crate::journal::level::Level;
 use crate::journal::lines::Turn;
 use crate::journal::runtime::Runtime;
-use crate::store::{ClaimRequest, Fence, StoreError};
+use crate::store::{ClaimRequest, Fault, Fence, StoreError};
 
 /// How often the queues are looked at although nobody has told of anything, where somebody would have.
 const FOR_SAFETY: Duration = Duration::from_secs(10);
@@ -95,7 +95,17 @@ async fn take(runtime: &Arc<Runtime>, turn: &Turn) -> Result<(), StoreError> {
     let fence = runtime.fence();
     let known = runtime.registry.names().into_iter().map(str::to_owned).collect();
     let request = ClaimRequest { fence, queue: turn.queue.to_string(), known, most: turn.free };
-    let claimed = runtime.store.claim(&request).await?;
+    if turn.unsure {
+        let held: Vec<i64> = runtime.live.all().iter().map(|it| it.key).collect();
+        let lost = runtime.store.give_back_lost(fence, &turn.queue, &held).await?;
+        runtime.lines.set_unsure(&turn.queue, false);
+        tracing::info!(target: "durable", queue = %turn.queue, lost, "gave back what a claim had taken whose answer was lost");
+    }
+    let claimed = runtime.store.claim(&request).await.inspect_err(|error| {
+        if error.fault == Fault::Unreachable {
+            runtime.lines.set_unsure(&turn.queue, true);
+        }
+    })?;
     let taken = u32::try_from(claimed.runs.len()).unwrap_or(u32::MAX);
     runtime.lines.claimed(turn, taken, claimed.limits, claimed.next_at);
     if claimed.runs.is_empty() {

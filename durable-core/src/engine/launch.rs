@@ -11,7 +11,7 @@ use super::builder::Builder;
 use super::identity::{self, LockFile};
 use super::presence::Signing;
 use super::teardown::Teardown;
-use super::{dispatch, presence, recover};
+use super::{dispatch, presence, recover, schedule};
 use crate::journal::clock::Clock;
 use crate::journal::current;
 use crate::journal::level::Gate;
@@ -99,15 +99,15 @@ async fn begin(
     let background = Arc::new(Background::default());
     let presence = Arc::new(presence::Presence::new(signing, lock_file));
     let teardown = Teardown::new(Arc::clone(&runtime), Arc::clone(&background), Arc::clone(&presence));
-    //S let scheduled = schedule::in_code(&runtime);
-    //S runtime.store.put_schedules(&scheduled).await.map_err(|error| cannot("write to", &shown, &error))?;
+    let scheduled = schedule::in_code(&runtime);
+    runtime.store.put_schedules(&scheduled).await.map_err(|error| cannot("write to", &shown, &error))?;
     open_lines(builder, &runtime, &queues);
     spawn_tasks(&runtime, &background, inbox);
     // From here on the handle's guard undoes everything if the launch fails or is dropped.
     let app = Durable::new(Arc::clone(&runtime), teardown);
 
     recover::at_launch(&runtime, &earlier).await.map_err(|error| cannot("recover workflows from", &shown, &error))?;
-    //S background.spawn("durable-scheduler", schedule::run(Arc::clone(&runtime)));
+    background.spawn("durable-scheduler", schedule::run(Arc::clone(&runtime)));
     background.spawn("durable-queues", dispatch::run(Arc::clone(&runtime)));
     background.spawn("durable-presence", presence::run(Arc::clone(&runtime), presence));
     current::add(&runtime);

@@ -10,7 +10,6 @@ mod presence;
 mod recover;
 mod report;
 mod resume;
-#[cfg(any())]
 mod schedule;
 mod teardown;
 

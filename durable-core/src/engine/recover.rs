@@ -59,7 +59,8 @@ pub(super) async fn now(runtime: &Arc<Runtime>, dead: &[DeadExecutor], unsure: b
         for queue in &adopted.requeued {
             runtime.tell_queue(queue);
         }
-        let full = adopted.runs.len() + adopted.parked.len() >= BATCH as usize;
+        // What went back to its queue counts for the batch too, and is told of once for each queue.
+        let full = adopted.runs.len() + adopted.parked.len() >= BATCH as usize || !adopted.requeued.is_empty();
         if !adopted.runs.is_empty() {
             all_run &= run_all(runtime, adopted.runs).await?;
         }

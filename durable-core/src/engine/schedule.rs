@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::journal::level::Level;
 use crate::journal::runtime::Runtime;
-use crate::registry::Misfire;
+use crate::registry::{Misfire, Schedule};
 use crate::store::ScheduleRow;
 use crate::verbs::plan::{Plan, plans, start_tick};
 use crate::words::error::Result;
@@ -21,11 +21,11 @@ const PAUSE: i64 = 1_000_000;
 
 /// The schedules that stand in the code, for the database.
 pub(super) fn in_code(runtime: &Runtime) -> Vec<ScheduleRow> {
-    let row = |it: &&'static crate::registry::Schedule| ScheduleRow {
+    let row = |it: &'static Schedule| ScheduleRow {
         name: it.workflow.name.to_owned(),
         workflow: it.workflow.name.to_owned(),
         cron: it.cron.to_owned(),
-        timezone: it.timezone.to_owned(),
+        timezone: it.tz.to_owned(),
         misfire: it.misfire.as_str().to_owned(),
         overlap: it.overlap.as_str().to_owned(),
         input: None,
@@ -33,7 +33,7 @@ pub(super) fn in_code(runtime: &Runtime) -> Vec<ScheduleRow> {
         paused: false,
         last_tick: 0,
     };
-    runtime.registry.schedules().iter().map(row).collect()
+    runtime.registry.schedules().iter().copied().map(row).collect()
 }
 
 /// The scheduler's task. A tick whose start is under way when the shutdown begins comes to its end.

@@ -26,6 +26,8 @@ struct Line {
     running: u32,
     /// Whether there may be something to take.
     worth_a_look: bool,
+    /// Whether the answer to a claim was lost: nobody knows what it took.
+    unsure: bool,
     /// When a rate limit lets the next one start.
     next_at: Option<i64>,
     limits: QueueLimits,
@@ -42,6 +44,8 @@ const MOST_AT_ONCE: u32 = 100;
 pub(crate) struct Turn {
     pub(crate) queue: Arc<str>,
     pub(crate) free: u32,
+    /// Whether an earlier claim may have taken something that nobody here knows of.
+    pub(crate) unsure: bool,
 }
 
 impl Lines {
@@ -96,7 +100,7 @@ impl Lines {
             let free = most.saturating_sub(line.running).min(MOST_AT_ONCE);
             if line.worth_a_look && free > 0 {
                 line.worth_a_look = false;
-                turns.push(Turn { queue: Arc::clone(name), free });
+                turns.push(Turn { queue: Arc::clone(name), free, unsure: line.unsure });
             }
         }
         turns
@@ -113,6 +117,13 @@ impl Lines {
             line.limits = limits;
             line.next_at = next_at;
             line.worth_a_look |= taken >= turn.free;
+        }
+    }
+
+    /// Whether nobody knows what a claim took.
+    pub(crate) fn set_unsure(&self, queue: &str, unsure: bool) {
+        if let Some(line) = lock(&self.by_name).get_mut(queue) {
+            line.unsure = unsure;
         }
     }
 

@@ -16,7 +16,6 @@ pub(crate) use self::objects::Objects;
 pub use self::options::WorkflowOptions;
 pub(crate) use self::queue::INTERNAL_QUEUE;
 pub use self::queue::{Queue, RegisteredQueue};
-pub(crate) use self::schedule::Timetable;
 pub use self::schedule::{Misfire, Overlap, RegisteredSchedule, Schedule};
 use crate::store::{BoxFuture, KnownWorkflow};
 use crate::words::error::{Error, ErrorKind};
@@ -57,7 +56,7 @@ inventory::collect!(Registered);
 pub(crate) struct Registry {
     by_name: HashMap<&'static str, &'static Workflow>,
     queues: Vec<&'static Queue>,
-    schedules: Vec<Timetable>,
+    schedules: Vec<&'static Schedule>,
 }
 
 impl Registry {
@@ -98,7 +97,7 @@ impl Registry {
 
     /// The schedules of the program, in the order of their workflows' names.
     #[allow(dead_code, reason = "the scheduler asks")]
-    pub(crate) fn schedules(&self) -> &[Timetable] {
+    pub(crate) fn schedules(&self) -> &[&'static Schedule] {
         &self.schedules
     }
 

@@ -1,14 +1,12 @@
 //! Schedules as a program declares them: a workflow, and when it is started.
 
 use std::fmt;
-use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 
 use super::{Arguments, Workflow};
-use crate::words::cron::Cron;
 use crate::words::error::{Error, ErrorKind};
+use crate::words::timetable::Timetable;
 
 /// What a `#[scheduled]` attribute says of a workflow.
 pub struct Schedule {
@@ -27,9 +25,10 @@ pub struct Schedule {
 }
 
 /// What becomes of the times of a schedule at which no process was there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Misfire {
     /// Nothing.
+    #[default]
     Skip,
     /// The workflow is started once, for the last of them.
     Once,
@@ -38,12 +37,44 @@ pub enum Misfire {
 }
 
 /// What becomes of a time at which the workflow of an earlier one has not ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Overlap {
     /// Another one is started beside it.
+    #[default]
     Allow,
     /// Nothing.
     Skip,
+}
+
+impl Misfire {
+    /// The word that the database has for it.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Skip => "skip",
+            Self::Once => "once",
+            Self::All => "all",
+        }
+    }
+
+    /// What the database's word means.
+    pub(crate) fn from_word(word: &str) -> Option<Self> {
+        [Self::Skip, Self::Once, Self::All].into_iter().find(|it| it.as_str() == word)
+    }
+}
+
+impl Overlap {
+    /// The word that the database has for it.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Skip => "skip",
+        }
+    }
+
+    /// What the database's word means.
+    pub(crate) fn from_word(word: &str) -> Option<Self> {
+        [Self::Allow, Self::Skip].into_iter().find(|it| it.as_str() == word)
+    }
 }
 
 impl fmt::Debug for Schedule {
@@ -58,23 +89,6 @@ pub struct RegisteredSchedule(pub Schedule);
 
 inventory::collect!(RegisteredSchedule);
 
-/// A schedule that can be asked for its times.
-#[derive(Debug)]
-pub(crate) struct Timetable {
-    /// What the attribute says.
-    pub(crate) schedule: &'static Schedule,
-    cron: Cron,
-    tz: Tz,
-}
-
-impl Timetable {
-    /// The first time later than `instant`, if there is one before 2101.
-    #[allow(dead_code, reason = "the scheduler asks")]
-    pub(crate) fn next_after(&self, instant: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        self.cron.next_after(instant, self.tz)
-    }
-}
-
 /// The schedules in the order of their workflows' names.
 ///
 /// # Errors
@@ -82,21 +96,17 @@ impl Timetable {
 /// is for the case that its list of zones is newer than the zones.
 pub(super) fn gather(
     registered: impl IntoIterator<Item = &'static RegisteredSchedule>,
-) -> Result<Vec<Timetable>, Error> {
-    let mut found = registered.into_iter().map(|it| timetable(&it.0)).collect::<Result<Vec<_>, _>>()?;
-    found.sort_unstable_by_key(|it| it.schedule.workflow.name);
+) -> Result<Vec<&'static Schedule>, Error> {
+    let mut found: Vec<_> = registered.into_iter().map(|it| &it.0).collect();
+    found.sort_unstable_by_key(|it| it.workflow.name);
+    for Schedule { workflow, cron, tz, .. } in &found {
+        Timetable::parse(cron, tz).map_err(|fault| {
+            let place =
+                format!("{}:{}: the schedule of the workflow `{}`", workflow.file, workflow.line, workflow.name);
+            Error::new(ErrorKind::Registry, format!("{place}: {fault}"))
+        })?;
+    }
     Ok(found)
-}
-
-fn timetable(schedule: &'static Schedule) -> Result<Timetable, Error> {
-    let Schedule { workflow, cron, tz, .. } = schedule;
-    let refuse = |fault: String| {
-        let place = format!("{}:{}: the schedule of the workflow `{}`", workflow.file, workflow.line, workflow.name);
-        Error::new(ErrorKind::Registry, format!("{place}: {fault}"))
-    };
-    let cron = Cron::parse(cron).map_err(|fault| refuse(fault.to_string()))?;
-    let tz = Tz::from_str(tz).map_err(|_| refuse(format!("the time zone `{tz}` is not known")))?;
-    Ok(Timetable { schedule, cron, tz })
 }
 
 #[cfg(test)]
@@ -126,10 +136,11 @@ mod tests {
 
     #[test]
     fn a_schedule_knows_its_times_and_the_arguments_of_one() {
-        let timetables = gather([registered("0 2 * * *", "Europe/Warsaw")]).expect("it is known");
+        let schedules = gather([registered("0 2 * * *", "Europe/Warsaw")]).expect("it is known");
         let at: DateTime<Utc> = "2026-01-01T12:00:00Z".parse().expect("a time");
-        let due = timetables[0].next_after(at).expect("it is every day");
-        let arguments = (timetables[0].schedule.arguments)(&due, &at).into_text().expect("times can be written");
+        let times = Timetable::parse(schedules[0].cron, schedules[0].tz).expect("it reads");
+        let due = times.next_after(at).expect("it is every day");
+        let arguments = (schedules[0].arguments)(&due, &at).into_text().expect("times can be written");
         assert_eq!(arguments, r#"{"scheduled":"2026-01-02T01:00:00Z","actual":"2026-01-01T12:00:00Z"}"#);
     }
 
@@ -140,7 +151,9 @@ mod tests {
         assert_eq!(fault("0 25 * * *", "UTC"), format!("{place}the hours `25`: 25 is not within 0-23"));
         assert_eq!(
             fault("0 2 * * *", "Europe/Warschau"),
-            format!("{place}the time zone `Europe/Warschau` is not known")
+            format!(
+                "{place}the time zone `Europe/Warschau` is not known; write a name of the IANA database, such as Europe/Warsaw"
+            )
         );
     }
 }

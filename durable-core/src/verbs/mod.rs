@@ -15,12 +15,10 @@ pub(crate) mod once;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) mod outbox;
 pub(crate) mod outcome;
-#[cfg(any())]
 pub(crate) mod plan;
 pub(crate) mod queues;
 pub(crate) mod recv;
 mod running;
-#[cfg(any())]
 pub(crate) mod schedules;
 pub(crate) mod select;
 pub(crate) mod send;

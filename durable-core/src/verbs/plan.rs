@@ -1,10 +1,8 @@
 //! A schedule that this program can carry out: when its ticks are, and how one is started.
 
-use std::str::FromStr;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 
 use super::manage::cannot;
 use super::schedules::tick_text;
@@ -13,8 +11,8 @@ use crate::journal::clock::{from_date, to_date};
 use crate::journal::runtime::Runtime;
 use crate::registry::{Misfire, Overlap, Schedule, Workflow};
 use crate::store::{ScheduleChange, ScheduleRow};
-use crate::words::cron::Cron;
 use crate::words::error::{Error, ErrorKind, Result};
+use crate::words::timetable::Timetable;
 
 /// A schedule that this program can carry out.
 #[derive(Debug)]
@@ -23,31 +21,22 @@ pub(crate) struct Plan {
     workflow: &'static Workflow,
     /// The schedule in the code, if it stands there: its workflow takes the two moments.
     in_code: Option<&'static Schedule>,
-    cron: Cron,
-    timezone: Tz,
+    times: Timetable,
     pub(crate) misfire: Misfire,
     overlap: Overlap,
 }
 
 impl Plan {
     /// Refuses what could not be carried out.
-    pub(crate) fn check(row: &ScheduleRow) -> Result<(Cron, Tz)> {
-        let refused = |what: &dyn std::fmt::Display| {
-            Error::new(ErrorKind::Config, format!("the schedule {:?} cannot be kept: {what}", row.name))
-        };
-        let cron = Cron::parse(&row.cron).map_err(|fault| refused(&fault))?;
-        let timezone = Tz::from_str(&row.timezone).map_err(|_| {
-            refused(&format_args!(
-                "{:?} is no time zone; write a name of the tz database, such as Europe/Warsaw",
-                row.timezone
-            ))
-        })?;
-        Ok((cron, timezone))
+    pub(crate) fn check(row: &ScheduleRow) -> Result<Timetable> {
+        Timetable::parse(&row.cron, &row.timezone).map_err(|fault| {
+            Error::new(ErrorKind::Config, format!("the schedule {:?} cannot be kept: {fault}", row.name))
+        })
     }
 
     /// What the row means here; `None` if this program does not have its workflow.
     pub(crate) fn of(runtime: &Runtime, row: ScheduleRow) -> Result<Option<Self>> {
-        let (cron, timezone) = Self::check(&row)?;
+        let times = Self::check(&row)?;
         let Some(workflow) = runtime.registry.get(&row.workflow) else { return Ok(None) };
         let in_code =
             runtime.registry.schedules().iter().copied().find(|it| row.in_code && it.workflow.name == row.workflow);
@@ -56,7 +45,7 @@ impl Plan {
         }
         let misfire = Misfire::from_word(&row.misfire).unwrap_or_default();
         let overlap = Overlap::from_word(&row.overlap).unwrap_or_default();
-        Ok(Some(Self { row, workflow, in_code, cron, timezone, misfire, overlap }))
+        Ok(Some(Self { row, workflow, in_code, times, misfire, overlap }))
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -70,12 +59,13 @@ impl Plan {
 
     /// Whether it has the same ticks.
     pub(crate) fn has_ticks_of(&self, other: &Self) -> bool {
-        (&self.row.name, &self.row.cron, self.timezone) == (&other.row.name, &other.row.cron, other.timezone)
+        let of = |row: &ScheduleRow| (row.name.clone(), row.cron.clone(), row.timezone.clone());
+        of(&self.row) == of(&other.row)
     }
 
     /// The first tick after a moment.
     pub(crate) fn next_after(&self, moment: i64) -> Option<i64> {
-        self.cron.next_after(to_date(moment), self.timezone).map(from_date)
+        self.times.next_after(to_date(moment)).map(from_date)
     }
 }
 
@@ -114,7 +104,7 @@ pub(super) async fn started_by_hand(runtime: &Arc<Runtime>, plan: &Plan) -> Resu
 
 async fn start(runtime: &Arc<Runtime>, plan: &Plan, id: String, scheduled: DateTime<Utc>) -> Result<String> {
     let input = match (plan.in_code, &plan.row.input) {
-        (Some(schedule), _) => (schedule.arguments)(scheduled, runtime.timers.clock.now()),
+        (Some(schedule), _) => (schedule.arguments)(&scheduled, &runtime.timers.clock.now()).into_text(),
         (None, Some(input)) => Ok(input.clone()),
         (None, None) => Ok("{}".to_owned()),
     };

@@ -3,12 +3,10 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use chrono_tz::Tz;
 
 use super::call::WorkflowCall;
 use super::lazy::Lazy;
@@ -20,9 +18,9 @@ use crate::journal::looking::SCHEDULES;
 use crate::journal::runtime::Runtime;
 use crate::registry::{Misfire, Overlap};
 use crate::store::{Hint, ScheduleChange, ScheduleRow};
-use crate::words::cron::Cron;
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::id::check_id;
+use crate::words::timetable::Timetable;
 
 /// A schedule, as the database has it.
 #[derive(Debug, Clone)]
@@ -274,7 +272,7 @@ fn unknown(name: &str) -> Error {
 
 fn shown(row: ScheduleRow) -> ScheduleInfo {
     let last_tick = to_date(row.last_tick);
-    let next = || Cron::parse(&row.cron).ok()?.next_after(last_tick, Tz::from_str(&row.timezone).ok()?);
+    let next = || Timetable::parse(&row.cron, &row.timezone).ok()?.next_after(last_tick);
     ScheduleInfo {
         next_tick: next().filter(|_| !row.paused),
         last_tick,

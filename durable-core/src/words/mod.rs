@@ -12,4 +12,5 @@ pub(crate) mod policy;
 pub(crate) mod position;
 pub(crate) mod status;
 pub(crate) mod sync;
+pub(crate) mod timetable;
 mod writable;

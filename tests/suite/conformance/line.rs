@@ -65,7 +65,7 @@ pub(super) async fn claim(store: &dyn Store, fence: Fence, most: u32) -> Claimed
 
 /// Claims, and gives the ids.
 pub(super) async fn taken(store: &dyn Store, fence: Fence, most: u32) -> Vec<String> {
-    claim(store, fence, most).await.runs.into_iter().map(|it| it.id).collect()
+    claim(store, fence, most).await.runs.into_iter().map(|it| it.id.to_string()).collect()
 }
 
 /// Ends a claimed run.

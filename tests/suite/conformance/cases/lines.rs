@@ -84,7 +84,7 @@ pub(crate) async fn a_deposed_executor_claims_nothing(Site { store, .. }: Site) 
         let claimed = claim(&*store, dead, 9).await;
         assert_eq!((claimed.runs.len(), claimed.limits), (0, limits));
         let runs = claim(&*store, me, 9).await.runs;
-        assert_eq!(runs.iter().map(|it| &it.id).collect::<Vec<_>>(), [&id]);
+        assert_eq!(runs.iter().map(|it| &*it.id).collect::<Vec<_>>(), [&*id]);
         ended(&*store, me, &runs[0]).await;
     }
 }

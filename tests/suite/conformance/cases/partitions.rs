@@ -50,7 +50,7 @@ pub(crate) async fn keys_take_turns(Site { store, .. }: Site) {
         if runs.is_empty() {
             break;
         }
-        order.extend(runs.iter().map(|it| it.id.clone()));
+        order.extend(runs.iter().map(|it| it.id.to_string()));
         end_all(&*store, me, &runs).await;
         if order.len() == 4 {
             enqueued(&*store, me, "d-0", of_key("d")).await;
@@ -71,7 +71,7 @@ pub(crate) async fn a_long_line_starves_nobody(Site { store, .. }: Site) {
     while ran.iter().filter(|it| it.starts_with("other")).count() < 30 {
         let runs = claim(&*store, me, 9).await.runs;
         assert!(!runs.is_empty());
-        ran.extend(runs.iter().map(|it| it.id.clone()));
+        ran.extend(runs.iter().map(|it| it.id.to_string()));
         end_all(&*store, me, &runs).await;
     }
     let greedy = ran.iter().filter(|it| it.starts_with("greedy")).count();
@@ -88,7 +88,7 @@ pub(crate) async fn a_key_that_comes_and_goes_does_not_starve_who_waits(Site { s
         enqueued(&*store, me, &format!("new-{number}"), of_key(&format!("new-{number}"))).await;
         enqueued(&*store, me, &format!("busy-{number}"), of_key("busy")).await;
         let runs = claim(&*store, me, 9).await.runs;
-        ran.extend(runs.iter().map(|it| it.id.clone()));
+        ran.extend(runs.iter().map(|it| it.id.to_string()));
         end_all(&*store, me, &runs).await;
     }
     assert!(ran.iter().filter(|it| it.starts_with("patient")).count() >= 2, "{ran:?}");
@@ -117,7 +117,7 @@ pub(crate) async fn what_is_delayed_or_parked_holds_nobody_up(Site { store, .. }
     enqueued(&*store, me, "late", late).await;
     fill(&*store, me, &[("a", 3)]).await;
     let run = claim(&*store, me, 9).await.runs.remove(0);
-    assert_eq!(run.id, "a-0");
+    assert_eq!(&*run.id, "a-0");
     let park = durable_core::store::Finish {
         status: durable_core::Status::Parked,
         outcome: None,

@@ -43,7 +43,7 @@ async fn race(site: &Site, tasks: usize, number: usize, most: u32, watch: Option
                             continue;
                         }
                         let key = run.id.split('-').next().unwrap_or_default().to_owned();
-                        ledger.lock().expect("nobody panicked").entry(key).or_default().push(run.id.clone());
+                        ledger.lock().expect("nobody panicked").entry(key).or_default().push(run.id.to_string());
                         tokio::time::sleep(Duration::from_millis(1)).await;
                         ended(&*store, me, &run).await;
                         done.fetch_add(1, Ordering::SeqCst);

@@ -16,7 +16,6 @@ use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use durable::prelude::*;
-use durable::{queue, scheduled};
 
 #[queue]
 static WORKER: Queue = Queue::new("worker").worker_concurrency(5);

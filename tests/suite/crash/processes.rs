@@ -35,7 +35,7 @@ macro_rules! on_every_database {
         }
     };
 }
-pub(super) use on_every_database;
+pub(crate) use on_every_database;
 
 on_every_database! {
     kill_9_of_the_quickstart_at_20_random_moments,
@@ -52,7 +52,7 @@ pub(crate) fn program(name: &str) -> PathBuf {
     path
 }
 
-pub(super) fn start(name: &str, arguments: &[&str], database: &Database) -> Child {
+pub(crate) fn start(name: &str, arguments: &[&str], database: &Database) -> Child {
     Command::new(program(name))
         .args(arguments)
         .current_dir(database.folder())

@@ -8,8 +8,8 @@ use durable::WorkflowInfo;
 use durable::prelude::{DateTime, Status, Utc};
 use tokio::process::Child;
 
-use crate::crash::processes::{finished, start};
-use crate::crash::on_every_database;
+use crate::crash::processes::{finished, on_every_database, start};
+
 use crate::stage::Database;
 
 on_every_database! {
@@ -73,7 +73,8 @@ impl<'a> Fleet<'a> {
         let mut stays = Vec::new();
         for entry in std::fs::read_dir(self.database.folder()).expect("the folder is there") {
             let path = entry.expect("an entry can be read").path();
-            let Some(process) = path.file_name().and_then(|it| it.to_str()?.strip_prefix("ledger-").map(str::to_owned)) else {
+            let Some(process) = path.file_name().and_then(|it| it.to_str()?.strip_prefix("ledger-").map(str::to_owned))
+            else {
                 continue;
             };
             stays.extend(stays_of(&path, &process, self.killed.get(&process).copied()));
@@ -111,7 +112,14 @@ fn most_at_once<'a>(stays: impl Iterator<Item = &'a Stay>) -> i64 {
     let mut changes: Vec<(u128, i64)> = stays.flat_map(|stay| [(stay.from, 1), (stay.to, -1)]).collect();
     changes.sort_unstable(); // an end at the moment of a beginning comes first
     let mut running = 0;
-    changes.into_iter().map(|(_, change)| { running += change; running }).max().unwrap_or(0)
+    changes
+        .into_iter()
+        .map(|(_, change)| {
+            running += change;
+            running
+        })
+        .max()
+        .unwrap_or(0)
 }
 
 async fn fill(database: &Database, kind: &str, count: u32) {
@@ -191,7 +199,11 @@ async fn each_limit_alone_and_all_together_hold_while_processes_are_killed(datab
         let least = times.windows(starts + 1).map(|window| window[starts] - window[0]).min().expect("there are more");
         assert!(least >= period, "{queue}: {} starts within {least} µs", starts + 1);
     }
-    println!("{} stays in {} processes; most at once: fleet {fleet_most} of 7, all {all_most} of 9", stays.len(), processes.len());
+    println!(
+        "{} stays in {} processes; most at once: fleet {fleet_most} of 7, all {all_most} of 9",
+        stays.len(),
+        processes.len()
+    );
 }
 
 async fn each_of_200_keys_is_worked_off_in_order_while_processes_are_killed(database: &Database) {

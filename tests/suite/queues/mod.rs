@@ -1,6 +1,7 @@
 //! Queues: what users see of them.
 
 mod debounce;
+mod fleet;
 mod lifetime;
 mod limits;
 mod places;

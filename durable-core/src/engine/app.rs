@@ -175,6 +175,7 @@ impl Durable {
     pub fn skip_time(&self, duration: std::time::Duration) {
         self.runtime().timers.clock.skip(duration);
         self.runtime().timers.poke();
+        self.runtime().schedules.notify_one();
     }
 
     /// Not public API: what tests look at.

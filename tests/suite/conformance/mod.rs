@@ -247,6 +247,13 @@ every_store_passes! {
             each_key_has_a_window_of_its_own,
             both_windows_count,
         ;
+        schedules:
+            a_schedule_is_stored_as_it_is_and_begins_now,
+            another_of_its_name_keeps_its_pause_and_its_last_tick,
+            the_last_tick_never_goes_back,
+            what_a_pause_missed_stays_missed,
+            a_change_says_whether_there_is_such_a_schedule,
+        ;
     }
     shared {
         races:

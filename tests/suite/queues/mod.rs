@@ -5,3 +5,4 @@ mod fleet;
 mod lifetime;
 mod limits;
 mod places;
+mod schedules;

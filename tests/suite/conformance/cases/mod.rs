@@ -19,6 +19,7 @@ pub(super) mod partitions;
 pub(super) mod payloads;
 pub(super) mod people;
 pub(super) mod posts;
+pub(super) mod schedules;
 pub(super) mod presence;
 pub(super) mod queues;
 pub(super) mod races;

@@ -41,7 +41,10 @@ pub(super) async fn run(runtime: Arc<Runtime>) {
     let mut known: Vec<Planned> = Vec::new();
     let mut changed = true;
     while runtime.gate.level() < Level::Quiesced {
-        if changed {
+        // Whoever has paused or deleted a schedule does not want to see it fire once more.
+        let now = runtime.timers.clock.at_least();
+        let due = known.iter().any(|it| it.next().is_some_and(|at| at <= now));
+        if changed || due {
             match plans(&runtime).await {
                 Ok(found) => known = found.into_iter().map(|plan| Planned::new(&runtime, plan, &known)).collect(),
                 Err(error) => tracing::warn!(target: "durable", %error, "the schedules could not be read"),
@@ -73,9 +76,9 @@ struct Planned {
 impl Planned {
     fn new(runtime: &Runtime, plan: Plan, known: &[Self]) -> Self {
         // What this process has been waiting for all along was not missed.
-        let waited_for = known.iter().find(|it| it.plan.has_ticks_of(&plan)).map(|it| it.next);
-        let next = waited_for.unwrap_or_else(|| first(&plan, runtime.timers.clock.at_least() - GRACE));
-        Self { plan, next, not_before: i64::MIN }
+        let before = known.iter().find(|it| it.plan.has_ticks_of(&plan));
+        let next = before.map_or_else(|| first(&plan, runtime.timers.clock.at_least() - GRACE), |it| it.next);
+        Self { plan, next, not_before: before.map_or(i64::MIN, |it| it.not_before) }
     }
 
     fn next(&self) -> Option<i64> {

@@ -41,23 +41,24 @@ pub(super) async fn run(runtime: Arc<Runtime>) {
                 PAUSES[0].saturating_mul(1 << failed.min(7)).min(PAUSES[1])
             }
         };
-        let poked = async {
+        let resting = async {
             if failed > 0 {
-                std::future::pending::<()>().await; // a database that is away is not asked faster
+                tokio::time::sleep(rest).await; // a database that is away is not asked faster
+                return false;
             }
-            runtime.lines.news.notified().await;
+            runtime.lines.news.rest(rest).await
         };
-        tokio::select! {
-            () = poked => {}
-            () = tokio::time::sleep(rest) => {
-                let due = next_due.is_some_and(|at| at <= runtime.timers.clock.at_least());
-                let safety = !due && runtime.lines.next_at().is_none();
-                if safety {
-                    runtime.lines.tell_all();
-                }
-                ask_due = due || safety;
+        let poked = tokio::select! {
+            poked = resting => poked,
+            () = runtime.gate.reached(Level::Quiesced) => return,
+        };
+        if !poked {
+            let due = next_due.is_some_and(|at| at <= runtime.timers.clock.at_least());
+            let safety = !due && runtime.lines.next_at().is_none();
+            if safety {
+                runtime.lines.tell_all();
             }
-            () = runtime.gate.reached(Level::Quiesced) => {}
+            ask_due |= due || safety;
         }
         ask_due |= runtime.lines.take_due_news();
     }

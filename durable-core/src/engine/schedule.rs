@@ -41,7 +41,8 @@ pub(super) async fn run(runtime: Arc<Runtime>) {
     let mut known: Vec<Planned> = Vec::new();
     let mut changed = true;
     while runtime.gate.level() < Level::Quiesced {
-        // Whoever has paused or deleted a schedule does not want to see it fire once more.
+        // Whoever has paused or deleted a schedule does not want to see it fire once more: only what
+        // was due before the schedules were read is started.
         let now = runtime.timers.clock.at_least();
         let due = known.iter().any(|it| it.next().is_some_and(|at| at <= now));
         if changed || due {
@@ -51,14 +52,13 @@ pub(super) async fn run(runtime: Arc<Runtime>) {
             }
         }
         for planned in &mut known {
-            planned.fire(&runtime).await;
+            planned.fire(&runtime, now).await;
         }
         let now = runtime.timers.clock.at_least();
         let next = known.iter().filter_map(Planned::next).min();
         let rest = next.map_or(LONGEST, |at| Duration::from_micros(u64::try_from(at - now).unwrap_or_default()));
         changed = tokio::select! {
-            () = tokio::time::sleep(rest.min(LONGEST)) => rest >= LONGEST,
-            () = runtime.schedules.notified() => true,
+            poked = runtime.schedules.rest(rest.min(LONGEST)) => poked || rest >= LONGEST,
             () = runtime.gate.reached(Level::Quiesced) => false,
         };
     }
@@ -85,10 +85,10 @@ impl Planned {
         self.next.map(|at| at.max(self.not_before))
     }
 
-    /// Starts every tick whose time has come.
-    async fn fire(&mut self, runtime: &Arc<Runtime>) {
+    /// Starts every tick whose time had come at `now`.
+    async fn fire(&mut self, runtime: &Arc<Runtime>, now: i64) {
         while let Some(tick) = self.next
-            && tick.max(self.not_before) <= runtime.timers.clock.at_least()
+            && tick.max(self.not_before) <= now
             && runtime.gate.level() < Level::Quiesced
         {
             if let Err(error) = self.start(runtime, tick).await {

@@ -5,8 +5,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use tokio::sync::Notify;
-
+use super::poke::Poke;
 use crate::store::{Hint, QueueLimits};
 use crate::words::sync::lock;
 
@@ -17,7 +16,7 @@ pub(crate) struct Lines {
     /// Whether something may be due that was not known to be: another process has told of the queue.
     due_news: AtomicBool,
     /// Pokes the dispatcher.
-    pub(crate) news: Notify,
+    pub(crate) news: Poke,
 }
 
 #[derive(Debug, Default)]
@@ -53,7 +52,7 @@ impl Lines {
     pub(crate) fn open(&self, queue: &str, limits: QueueLimits) {
         let line = Line { worth_a_look: true, limits, ..Line::default() };
         lock(&self.by_name).insert(queue.into(), line);
-        self.news.notify_one();
+        self.news.poke();
     }
 
     /// There may be something to take from this queue.
@@ -66,7 +65,7 @@ impl Lines {
             }
         }
         if told {
-            self.news.notify_one();
+            self.news.poke();
         }
     }
 
@@ -75,13 +74,13 @@ impl Lines {
         for line in lock(&self.by_name).values_mut() {
             line.worth_a_look = true;
         }
-        self.news.notify_one();
+        self.news.poke();
     }
 
     /// Something is delayed, and when it is due has to be asked for.
     pub(crate) fn tell_delayed(&self) {
         self.due_news.store(true, Ordering::Relaxed);
-        self.news.notify_one();
+        self.news.poke();
     }
 
     /// Whether when something is due has to be asked for; asked once, it is told of anew.
@@ -163,7 +162,7 @@ impl Drop for Slot {
             line.running = line.running.saturating_sub(1);
             line.worth_a_look = true;
         }
-        self.lines.news.notify_one();
+        self.lines.news.poke();
     }
 }
 

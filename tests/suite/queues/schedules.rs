@@ -266,7 +266,7 @@ async fn a_schedule_in_the_code_gets_its_two_moments(stage: &Stage) {
 async fn of_two_processes_one_starts_a_tick(stage: &Stage) {
     let (one, two) = (stage.builder("one").launch().await.unwrap(), stage.builder("two").launch().await.unwrap());
     one.scope(async {
-        sends_report("both".into()).schedule("both", every_hour()).misfire(Misfire::All).await.unwrap()
+        sends_report("both".into()).schedule("both", every_hour()).misfire(Misfire::All).await.unwrap();
     })
     .await;
     for count in 1..=3 {

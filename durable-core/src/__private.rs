@@ -5,7 +5,10 @@ pub use std::boxed::Box;
 
 pub use inventory;
 
-pub use crate::registry::{Arguments, Registered, Taken, Workflow};
+pub use crate::registry::{
+    Arguments, Misfire, Overlap, Queue, Registered, RegisteredQueue, RegisteredSchedule, Schedule, Taken, Workflow,
+    WorkflowOptions,
+};
 pub use crate::store::BoxFuture;
 pub use crate::store::Isolation;
 pub use crate::verbs::branches::{join1, join2, join3, join4, join5, join6, join7, join8};
@@ -18,7 +21,7 @@ pub use crate::verbs::select::{
 pub use crate::verbs::step::{Step, blocking, step};
 pub use crate::verbs::transaction::{Transaction, TransactionOptions, transaction};
 pub use crate::words::payload::{Codec, Outcome, Payload, PayloadError};
-pub use crate::words::policy::{StepOptions, WorkflowOptions};
+pub use crate::words::policy::StepOptions;
 pub use crate::{__cloner as cloner, __codec as codec};
 
 use std::future::Future;

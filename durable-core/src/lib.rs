@@ -23,7 +23,7 @@ mod words;
 
 pub use engine::{Builder, Durable, PhaseReport, ShutdownOptions, ShutdownReport, Suspended};
 pub use journal::level::Level;
-pub use registry::Instance;
+pub use registry::{Instance, Misfire, Overlap, Queue};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use store::Outbox;
 pub use verbs::call::WorkflowCall;
@@ -35,7 +35,12 @@ pub use verbs::map::{Map, map};
 pub use verbs::once::{now, random, uuid};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use verbs::outbox::send_in;
+pub use verbs::queues::{Limits, QueueInfo, list_queues};
 pub use verbs::recv::{RecvCall, recv};
+pub use verbs::schedules::{
+    ScheduleCall, ScheduleInfo, backfill_schedule, delete_schedule, list_schedules, pause_schedule, resume_schedule,
+    trigger_schedule,
+};
 pub use verbs::send::{SendCall, send};
 pub use verbs::several::{wait_all, wait_first};
 pub use verbs::sleep::{sleep, sleep_until};

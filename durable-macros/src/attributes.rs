@@ -74,9 +74,21 @@ pub(crate) fn ours(attribute: &Attribute, facade: &str) -> Option<&'static str> 
     ["workflow", "step", "transaction"].into_iter().find(|it| ours && name == it)
 }
 
+/// Whether it is our `#[scheduled]`.
+pub(crate) fn is_scheduled(attribute: &Attribute, facade: &str) -> bool {
+    let mut segments = attribute.path().segments.iter().rev();
+    let ours = segments.next().is_some_and(|it| it.ident == "scheduled");
+    ours && segments.next().is_none_or(|segment| segment.ident == "durable" || segment.ident == facade)
+}
+
+/// The last word of an attribute's path.
+pub(crate) fn last_word(attribute: &Attribute) -> Option<&Ident> {
+    attribute.path().segments.last().map(|it| &it.ident)
+}
+
 /// Whether this makes a test of the function, ours or `#[tokio::test]`.
 pub(crate) fn is_test(attribute: &Attribute) -> bool {
-    attribute.path().segments.last().is_some_and(|segment| segment.ident == "test")
+    last_word(attribute).is_some_and(|it| it == "test")
 }
 
 #[cfg(test)]

@@ -47,6 +47,8 @@
 //! | [`#[workflow]`](workflow) | an async function | makes it durable: recorded, recovered, replayed |
 //! | [`#[step]`](macro@step) | a function or method | records what it returns |
 //! | [`#[transaction]`](transaction) | a function that takes a connection | commits its SQL and the record together |
+//! | [`#[scheduled]`](scheduled) | a workflow of two times | starts it by the clock, as crontab does |
+//! | [`#[queue]`](macro@queue) | a static of the type [`Queue`] | lets workflows wait on it for their turn |
 //! | [`#[durable::test]`](macro@test) | an async test | gives it an engine of its own |
 //!
 //! | in a workflow's body | what it does |
@@ -58,17 +60,18 @@
 //! | [`durable::now`](now), [`durable::uuid`](uuid), [`durable::random`](random) | asked once, recorded |
 
 pub use durable_core::{
-    BranchHandle, Builder, CancelCall, Cancellation, Durable, Error, ErrorKind, EventValue, Filter, Level, Map,
-    Payload, PhaseReport, Position, RecvCall, Result, SendCall, ShutdownOptions, ShutdownReport, Status, StepCall,
-    StepInfo, StepStatus, StreamReader, Suspended, TransactionCall, WorkflowCall, WorkflowHandle, WorkflowInfo,
-    cancel_workflow, cancellation, close_stream, event_history, get_event, idempotency_key, list_steps, list_workflows,
-    map, now, random, read_stream, recv, retrieve_workflow, send, set_event, sleep, sleep_until, spawn, step_status,
-    uuid, wait_all, wait_first, write_stream,
+    BranchHandle, Builder, CancelCall, Cancellation, Durable, Error, ErrorKind, EventValue, Filter, Level, Limits, Map,
+    Misfire, Overlap, Payload, PhaseReport, Position, QueueInfo, RecvCall, Result, ScheduleCall, ScheduleInfo,
+    SendCall, ShutdownOptions, ShutdownReport, Status, StepCall, StepInfo, StepStatus, StreamReader, Suspended,
+    TransactionCall, WorkflowCall, WorkflowHandle, WorkflowInfo, backfill_schedule, cancel_workflow, cancellation,
+    close_stream, delete_schedule, event_history, get_event, idempotency_key, list_queues, list_schedules, list_steps,
+    list_workflows, map, now, pause_schedule, random, read_stream, recv, resume_schedule, retrieve_workflow, send,
+    set_event, sleep, sleep_until, spawn, step_status, trigger_schedule, uuid, wait_all, wait_first, write_stream,
 };
-pub use durable_core::{Instance, state, step};
+pub use durable_core::{Instance, Queue, state, step};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use durable_core::{Outbox, send_in};
-pub use durable_macros::{instance, step, test, transaction, workflow};
+pub use durable_macros::{instance, queue, scheduled, step, test, transaction, workflow};
 /// The databases' driver, for the connections of transactions and the pools of the builder.
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use sqlx;
@@ -85,9 +88,9 @@ pub mod prelude {
 
     #[cfg(feature = "testing")]
     pub use crate::testing::TestApp;
-    pub use crate::{Durable, Error, Filter, Instance, Result, ShutdownOptions, Status, WorkflowHandle};
+    pub use crate::{Durable, Error, Filter, Instance, Queue, Result, ShutdownOptions, Status, WorkflowHandle};
     // The attributes alone: `durable::step` is also a function.
-    pub use durable_macros::{step, transaction, workflow};
+    pub use durable_macros::{queue, scheduled, step, transaction, workflow};
 }
 
 // Not public API. Used by generated code.

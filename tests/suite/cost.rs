@@ -129,6 +129,7 @@ async fn a_recovery_costs_the_same_whatever_the_number(stage: &Stage) {
 
         let app = stage.launch().await;
         crate::workflows::arrived(&name, 2 * many).await;
+        app.listening().await;
         statements.push(app.store().costs().statements);
         crate::workflows::gate(&name).add_permits(many as usize);
         app.shutdown().await;

@@ -6,6 +6,7 @@ mod counter;
 mod crash;
 mod lot;
 mod programs;
+mod queues;
 mod restart;
 mod shutdown;
 mod stage;

@@ -14,6 +14,7 @@ use crate::journal::runtime::Runtime;
 use crate::store::Location;
 use crate::verbs::handle::{self, WorkflowHandle};
 use crate::verbs::manage::{self, CancelCall};
+use crate::verbs::queues::{self, QueueInfo};
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::info::{Filter, StepInfo, WorkflowInfo};
 use crate::words::payload::Payload;
@@ -98,6 +99,14 @@ impl Durable {
         CancelCall::new(Ok(Arc::clone(self.runtime())), id.as_ref())
     }
 
+    /// Every queue, with its depth, lag and limits: see [`list_queues`](crate::list_queues).
+    ///
+    /// # Errors
+    /// The database cannot be reached.
+    pub async fn list_queues(&self) -> Result<Vec<QueueInfo>> {
+        queues::list(self.runtime()).await
+    }
+
     /// Finds a workflow by its id: see [`retrieve_workflow`](crate::retrieve_workflow).
     ///
     /// # Errors
@@ -151,11 +160,12 @@ impl Durable {
         self.guard.teardown.report().await
     }
 
-    /// Not public API: returns once this engine hears of what other processes write.
+    /// Not public API: returns once this engine hears of what other processes write, and has nothing to do.
     #[cfg(feature = "testing")]
     #[doc(hidden)]
     pub async fn listening(&self) {
-        while !self.runtime().waits.is_told() {
+        let runtime = self.runtime();
+        while !(runtime.waits.is_told() && runtime.lines.news.is_at_rest() && runtime.schedules.is_at_rest()) {
             tokio::time::sleep(std::time::Duration::from_millis(1)).await;
         }
     }
@@ -166,6 +176,7 @@ impl Durable {
     pub fn skip_time(&self, duration: std::time::Duration) {
         self.runtime().timers.clock.skip(duration);
         self.runtime().timers.poke();
+        self.runtime().schedules.poke();
     }
 
     /// Not public API: what tests look at.

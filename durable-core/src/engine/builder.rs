@@ -29,6 +29,7 @@ pub struct Builder {
     pub(super) max_concurrent: Option<usize>,
     pub(super) max_payload: usize,
     pub(super) lease: Duration,
+    pub(super) listen_to: Option<Vec<String>>,
 }
 
 impl Builder {
@@ -45,6 +46,7 @@ impl Builder {
             max_concurrent: None,
             max_payload: 8 << 20,
             lease: Duration::from_secs(15),
+            listen_to: None,
         }
     }
 
@@ -114,6 +116,15 @@ impl Builder {
     /// The program's version, recorded with each workflow. By default a hash of the executable.
     pub fn application_version(mut self, version: impl Into<String>) -> Self {
         self.version = Some(version.into());
+        self
+    }
+
+    /// Takes workflows from these queues only, by their names; from all queues of the program
+    /// without this. An empty list takes from none: such a process only enqueues.
+    ///
+    /// What has a delay and no queue, and what is debounced without one, is taken by every process.
+    pub fn listen_to<Q: AsRef<str>>(mut self, queues: impl IntoIterator<Item = Q>) -> Self {
+        self.listen_to = Some(queues.into_iter().map(|it| it.as_ref().to_owned()).collect());
         self
     }
 

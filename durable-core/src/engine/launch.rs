@@ -11,18 +11,19 @@ use super::builder::Builder;
 use super::identity::{self, LockFile};
 use super::presence::Signing;
 use super::teardown::Teardown;
-use super::{presence, recover};
+use super::{dispatch, presence, recover, schedule};
 use crate::journal::clock::Clock;
 use crate::journal::current;
 use crate::journal::level::Gate;
 use crate::journal::live::Live;
 use crate::journal::looking::{self, Notices};
+use crate::journal::poke::Poke;
 use crate::journal::runtime::{Runtime, Settings};
 use crate::journal::timers::{self, Timers};
 use crate::journal::waits::Waits;
 use crate::journal::writer::{self, Writer};
-use crate::registry::Registry;
-use crate::store::{self, NewExecutor, Store, StoreError};
+use crate::registry::{INTERNAL_QUEUE, Registry};
+use crate::store::{self, NewExecutor, NewQueue, QueueLimits, Store, StoreError};
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::id::KeyMaker;
 
@@ -56,6 +57,9 @@ async fn begin(
         database.0.prepare().await.map_err(|error| cannot("prepare", name, &error))?;
     }
 
+    let queues = declared(builder, &registry)?;
+    store.declare(&queues).await.map_err(|error| cannot("write to", &shown, &error))?;
+
     let keys = KeyMaker::new();
     let signing = sign_as(builder, &*store);
     let (executor, lock_file) = signing.executor(keys.next());
@@ -84,6 +88,8 @@ async fn begin(
         live: Live::new(),
         waits: Waits::default(),
         notices: Notices::default(),
+        lines: Arc::default(),
+        schedules: Poke::default(),
         timers: Timers::new(clock),
         tokio,
         permits: builder.max_concurrent.map(|most| Arc::new(Semaphore::new(most))),
@@ -94,11 +100,16 @@ async fn begin(
     let background = Arc::new(Background::default());
     let presence = Arc::new(presence::Presence::new(signing, lock_file));
     let teardown = Teardown::new(Arc::clone(&runtime), Arc::clone(&background), Arc::clone(&presence));
+    let scheduled = schedule::in_code(&runtime);
+    runtime.store.put_schedules(&scheduled).await.map_err(|error| cannot("write to", &shown, &error))?;
+    open_lines(builder, &runtime, &queues);
     spawn_tasks(&runtime, &background, inbox);
     // From here on the handle's guard undoes everything if the launch fails or is dropped.
     let app = Durable::new(Arc::clone(&runtime), teardown);
 
     recover::at_launch(&runtime, &earlier).await.map_err(|error| cannot("recover workflows from", &shown, &error))?;
+    background.spawn("durable-scheduler", schedule::run(Arc::clone(&runtime)));
+    background.spawn("durable-queues", dispatch::run(Arc::clone(&runtime)));
     background.spawn("durable-presence", presence::run(Arc::clone(&runtime), presence));
     current::add(&runtime);
     Ok(app)
@@ -119,6 +130,33 @@ fn spawn_tasks(runtime: &Arc<Runtime>, background: &Background, inbox: writer::I
         let of_notifier = Arc::clone(runtime);
         background.spawn("durable-notifier", async move { looking::tell(&of_notifier).await });
     }
+}
+
+/// The queues that the program has.
+///
+/// # Errors
+/// The builder names one that it has not.
+fn declared(builder: &Builder, registry: &Registry) -> Result<Vec<NewQueue>> {
+    let queues = registry.queues();
+    for named in builder.listen_to.iter().flatten() {
+        if !queues.iter().any(|it| it.name() == named) {
+            let names: Vec<_> = queues.iter().map(|it| it.name()).collect();
+            return Err(config_error(format!(
+                "`listen_to` names the queue {named:?}, which this program does not have; it has: {}",
+                names.join(", ")
+            )));
+        }
+    }
+    Ok(queues.iter().map(|it| NewQueue { name: it.name().to_owned(), limits: it.limits() }).collect())
+}
+
+/// Says from which queues this process takes work.
+fn open_lines(builder: &Builder, runtime: &Runtime, queues: &[NewQueue]) {
+    let listened = |it: &&NewQueue| builder.listen_to.as_ref().is_none_or(|names| names.contains(&it.name));
+    for queue in queues.iter().filter(listened) {
+        runtime.lines.open(&queue.name, queue.limits);
+    }
+    runtime.lines.open(INTERNAL_QUEUE, QueueLimits::default());
 }
 
 /// The database's clock. It is read twice: the first time a connection may have to be made, and the

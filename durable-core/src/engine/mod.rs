@@ -3,11 +3,14 @@
 mod app;
 mod background;
 mod builder;
+mod dispatch;
 mod identity;
 mod launch;
 mod presence;
 mod recover;
 mod report;
+mod resume;
+mod schedule;
 mod teardown;
 
 pub use self::app::Durable;

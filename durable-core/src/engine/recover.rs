@@ -1,14 +1,12 @@
 //! Recovery: who is dead, and what they left goes on here.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::identity;
+use super::{identity, resume};
 use crate::journal::level::Level;
 use crate::journal::runtime::Runtime;
-use crate::store::{Adopt, DeadExecutor, Record, RunRow, StoreError};
-use crate::verbs::drive::Drive;
+use crate::store::{Adopt, DeadExecutor, RunRow, StoreError};
 
 /// How many workflows are taken over at a time: one statement and one reading of records for each batch.
 const BATCH: u32 = 500;
@@ -58,7 +56,11 @@ pub(super) async fn now(runtime: &Arc<Runtime>, dead: &[DeadExecutor], unsure: b
         for id in &adopted.parked {
             tracing::error!(target: "durable", %id, "a workflow was recovered too often and is parked");
         }
-        let full = adopted.runs.len() + adopted.parked.len() >= BATCH as usize;
+        for queue in &adopted.requeued {
+            runtime.tell_queue(queue);
+        }
+        // What went back to its queue counts for the batch too, and is told of once for each queue.
+        let full = adopted.runs.len() + adopted.parked.len() >= BATCH as usize || !adopted.requeued.is_empty();
         if !adopted.runs.is_empty() {
             all_run &= run_all(runtime, adopted.runs).await?;
         }
@@ -71,26 +73,10 @@ pub(super) async fn now(runtime: &Arc<Runtime>, dead: &[DeadExecutor], unsure: b
 
 /// Gives whether all of them have a body now.
 async fn run_all(runtime: &Arc<Runtime>, rows: Vec<RunRow>) -> Result<bool, StoreError> {
-    let fence = runtime.fence();
-    let keys: Vec<i64> = rows.iter().map(|it| it.key).collect();
-    let mut records: HashMap<i64, Vec<Record>> = HashMap::new();
-    for record in runtime.store.records(&keys).await? {
-        records.entry(record.workflow).or_default().push(record);
-    }
     tracing::info!(target: "durable", count = rows.len(), "recovering workflows");
-    let mut occupied = Vec::new();
-    for mut row in rows {
-        // Only names of this registry were asked for.
-        let Some(workflow) = runtime.registry.get(&row.name) else { continue };
-        row.name = String::new(); // the function is at hand
-        let records = records.remove(&row.key).unwrap_or_default();
-        let drive =
-            Drive { runtime: Arc::clone(runtime), workflow, row: Arc::new(row), fence, records, top_level: true };
-        occupied.extend(drive.spawn().err());
-    }
     // The body of an earlier run may still be here, on its way out.
     let mut all_run = true;
-    for (earlier, drive) in occupied {
+    for (earlier, drive) in resume::run_all(runtime, rows, || None).await? {
         earlier.over().await;
         if drive.spawn().is_err() {
             all_run = false;

@@ -13,6 +13,7 @@ use super::cancelling::Cancelling;
 use super::durability::Durability;
 use super::riders::Riders;
 use super::runtime::Runtime;
+use super::told::Told;
 use crate::registry::Workflow;
 use crate::store::{BoxFuture, Emission, Entry, Fault, Fence, NewRecord, Record, RunRow, StoreError, Verdict};
 use crate::words::error::Error;
@@ -206,22 +207,22 @@ impl Execution {
         tail.sent += 1;
         let number = tail.sent;
         let execution = Arc::clone(self);
-        let news = entry.news(Some(&self.row.id));
+        let news = Told::of(&entry, Some(&self.row.id));
         self.runtime.writer.submit(self.fence, entry, move |verdict| {
             then(execution.answered(number, &news, verdict));
         });
     }
 
-    fn answered(&self, number: u64, news: &[String], verdict: Result<Verdict, StoreError>) -> Result<Verdict, Signal> {
+    fn answered(&self, number: u64, news: &[Told], verdict: Result<Verdict, StoreError>) -> Result<Verdict, Signal> {
         let signal = match verdict {
-            Ok(stored @ (Verdict::Stored | Verdict::Existing(_))) => {
-                self.runtime.tell_all(news);
+            Ok(stored @ (Verdict::Stored | Verdict::Existing(_) | Verdict::Debounced(_))) => {
+                self.runtime.spread(news);
                 self.durability.reached(number);
                 return Ok(stored);
             }
-            Ok(nobody @ Verdict::NoReceiver { .. }) => {
+            Ok(refused @ (Verdict::NoReceiver { .. } | Verdict::Duplicate(_))) => {
                 self.durability.reached(number); // it was alone in its parcel
-                return Ok(nobody);
+                return Ok(refused);
             }
             Ok(Verdict::Superseded) => Signal::Replay,
             Ok(Verdict::Fenced) => Signal::Lost,
@@ -321,8 +322,8 @@ impl Execution {
             let mut tail = lock(&self.tail);
             match tail.unsent.take() {
                 None => {}
-                Some(unsent) if entry.messages.is_empty() => entry.go_after(*unsent),
-                // A message that nobody can receive takes its entry with it, and not what came before.
+                Some(unsent) if !entry.can_be_refused() => entry.go_after(*unsent),
+                // What is refused takes its entry with it, and not what came before.
                 Some(unsent) => self.send(&mut tail, unsent, drop),
             }
             // A caller who no longer waits is no reason not to write.

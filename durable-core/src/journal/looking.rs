@@ -13,6 +13,8 @@ use super::runtime::Runtime;
 use crate::store::{Fault, Heard, Hint, StoreError};
 use crate::words::sync::lock;
 
+/// The name under which processes tell each other that the schedules have changed.
+pub(crate) const SCHEDULES: &str = "durable:schedules";
 /// How often the database is asked although nobody has told of news, where somebody would have.
 const FOR_SAFETY: Duration = Duration::from_secs(10);
 /// How often where nobody tells, from the first time after somebody began to wait to the longest.
@@ -106,6 +108,9 @@ fn micros(duration: Duration) -> i64 {
 pub(crate) async fn listen(runtime: &Runtime) {
     let anything = || {
         runtime.waits.tell_all();
+        runtime.lines.tell_all();
+        runtime.lines.tell_delayed();
+        runtime.schedules.poke();
         if !runtime.live.is_empty() {
             runtime.waits.news.notify_one(); // something that runs here may have been cancelled
         }
@@ -124,6 +129,12 @@ pub(crate) async fn listen(runtime: &Runtime) {
                         runtime.waits.news.notify_one();
                     }
                     Hint::Executor(_) => {}
+                    // The schedules have a name among the queues, and nobody enqueues there.
+                    Hint::Queue(_) if hint == Hint::of_queue(SCHEDULES) => runtime.schedules.poke(),
+                    Hint::Queue(_) => {
+                        runtime.lines.tell(hint);
+                        runtime.lines.tell_delayed();
+                    }
                 }
             }
         }

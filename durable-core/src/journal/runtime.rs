@@ -8,13 +8,15 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use super::level::Gate;
+use super::lines::Lines;
 use super::live::Live;
 use super::looking::Notices;
+use super::poke::Poke;
 use super::timers::Timers;
 use super::waits::Waits;
 use super::writer::Writer;
 use crate::registry::{Objects, Registry};
-use crate::store::{ApplicationDatabase, Entry, Fence, Hint, Store, StoreError, Verdict};
+use crate::store::{ApplicationDatabase, Fence, Hint, Store};
 use crate::words::id::KeyMaker;
 use crate::words::sync::lock;
 
@@ -46,6 +48,10 @@ pub(crate) struct Runtime {
     pub(crate) waits: Waits,
     /// What other processes are to be told of.
     pub(crate) notices: Notices,
+    /// The queues that it takes work from.
+    pub(crate) lines: Arc<Lines>,
+    /// Pokes the scheduler: the schedules have changed.
+    pub(crate) schedules: Poke,
     /// Who waits for a time, and the database's clock.
     pub(crate) timers: Timers,
     /// The runtime that `launch` was called on; executions run there, whoever starts them.
@@ -76,34 +82,17 @@ impl Runtime {
         *lock(&self.fence)
     }
 
-    /// Hands an entry to the writer, waits for its verdict, and tells of what is new with it, also if
-    /// the caller no longer waits. `own` is the id of the execution that writes it, if one does.
-    pub(crate) async fn write(
-        self: &Arc<Self>,
-        fence: Fence,
-        entry: Entry,
-        own: Option<&str>,
-    ) -> Result<Verdict, StoreError> {
-        let (news, runtime) = (entry.news(own), Arc::clone(self));
-        let then = move |verdict: &Verdict| {
-            if matches!(verdict, Verdict::Stored | Verdict::Existing(_)) {
-                runtime.tell_all(&news);
-            }
-        };
-        self.writer.write(fence, entry, then).await
-    }
-
-    /// There is news of these workflows in the database.
-    pub(crate) fn tell_all(&self, workflows: &[String]) {
-        for id in workflows {
-            self.tell(id);
-        }
-    }
-
     /// There is news of a workflow in the database: tells whoever waits for it, here and elsewhere.
     pub(crate) fn tell(&self, workflow: &str) {
         let hint = Hint::of(workflow);
         self.waits.tell(hint);
+        self.tell_others(hint);
+    }
+
+    /// There is more to do in a queue, or room for more: tells whoever takes from it, here and elsewhere.
+    pub(crate) fn tell_queue(&self, name: &str) {
+        let hint = Hint::of_queue(name);
+        self.lines.tell(hint);
         self.tell_others(hint);
     }
 

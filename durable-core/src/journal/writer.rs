@@ -224,6 +224,7 @@ mod tests {
             fingerprint: 0,
             timeout: None,
             deadline: None,
+            place: None,
         };
         let entry = Box::new(Entry { begin: Some(begin), ..Entry::default() });
         Job::Write { fence: Fence { executor: 1, epoch }, entry, answer: Box::new(drop) }

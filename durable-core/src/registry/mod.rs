@@ -1,7 +1,11 @@
-//! Floor 1, the registry: every `#[workflow]` of the program, found by its name after a restart.
+//! Floor 1, the registry: every `#[workflow]`, `#[queue]` and `#[scheduled]` of the program, found by
+//! its name after a restart.
 
 mod arguments;
 mod objects;
+mod options;
+mod queue;
+mod schedule;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -9,10 +13,13 @@ use std::fmt;
 pub use self::arguments::{Arguments, Taken};
 pub use self::objects::Instance;
 pub(crate) use self::objects::Objects;
+pub use self::options::WorkflowOptions;
+pub(crate) use self::queue::INTERNAL_QUEUE;
+pub use self::queue::{Queue, RegisteredQueue};
+pub use self::schedule::{Misfire, Overlap, RegisteredSchedule, Schedule};
 use crate::store::{BoxFuture, KnownWorkflow};
 use crate::words::error::{Error, ErrorKind};
 use crate::words::payload::{Outcome, PayloadError};
-use crate::words::policy::WorkflowOptions;
 
 /// What a `#[workflow]` attribute makes of a function.
 pub struct Workflow {
@@ -44,10 +51,12 @@ pub struct Registered(pub &'static Workflow);
 
 inventory::collect!(Registered);
 
-/// The workflows by name.
+/// What the program has: the workflows by name, the queues and the schedules.
 #[derive(Debug)]
 pub(crate) struct Registry {
     by_name: HashMap<&'static str, &'static Workflow>,
+    queues: Vec<&'static Queue>,
+    schedules: Vec<&'static Schedule>,
 }
 
 impl Registry {
@@ -55,7 +64,7 @@ impl Registry {
     ///
     /// # Errors
     /// Two workflows of one name, with the places of both: after a restart nobody could tell which
-    /// of them a row belongs to.
+    /// of them a row belongs to. Two queues of one name, or limits that let nothing run.
     pub(crate) fn gather() -> Result<Self, Error> {
         let mut by_name: HashMap<&'static str, &'static Workflow> = HashMap::new();
         for Registered(workflow) in inventory::iter::<Registered> {
@@ -73,7 +82,23 @@ impl Registry {
                 return Err(Error::new(ErrorKind::Registry, message));
             }
         }
-        Ok(Self { by_name })
+        let queues = queue::gather(inventory::iter::<RegisteredQueue>)?;
+        for workflow in by_name.values() {
+            check_queue(workflow, &queues)?;
+        }
+        let schedules = schedule::gather(inventory::iter::<RegisteredSchedule>)?;
+        Ok(Self { by_name, queues, schedules })
+    }
+
+    /// The queues of the program, in the order of their names.
+    pub(crate) fn queues(&self) -> &[&'static Queue] {
+        &self.queues
+    }
+
+    /// The schedules of the program, in the order of their workflows' names.
+    #[allow(dead_code, reason = "the scheduler asks")]
+    pub(crate) fn schedules(&self) -> &[&'static Schedule] {
+        &self.schedules
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&'static Workflow> {
@@ -93,5 +118,47 @@ impl Registry {
             .values()
             .map(|it| KnownWorkflow { name: it.name.to_owned(), max_recoveries: it.options.max_recoveries })
             .collect()
+    }
+}
+
+/// Nobody would take workflows from a queue that is not registered.
+fn check_queue(workflow: &Workflow, queues: &[&'static Queue]) -> Result<(), Error> {
+    let Some(queue) = workflow.options.queue else { return Ok(()) };
+    if queues.iter().any(|it| std::ptr::eq(*it, queue)) {
+        return Ok(());
+    }
+    let message = format!(
+        "the workflow `{}` ({}:{}) waits on the queue `{}`, which is not registered: write #[queue] before its `static`",
+        workflow.name,
+        workflow.file,
+        workflow.line,
+        queue.name()
+    );
+    Err(Error::new(ErrorKind::Registry, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static TASKS: Queue = Queue::new("tasks");
+    static OTHER: Queue = Queue::new("tasks");
+
+    static RESIZE: Workflow = Workflow {
+        name: "resize",
+        module: "tests",
+        file: "src/pictures.rs",
+        line: 9,
+        fingerprint: 0,
+        options: WorkflowOptions { queue: Some(&TASKS), ..WorkflowOptions::DEFAULT },
+        run: |_| Err(PayloadError::new("it is never run")),
+    };
+
+    #[test]
+    fn a_queue_that_is_not_registered_is_refused_with_the_mend() {
+        assert!(check_queue(&RESIZE, &[&TASKS]).is_ok());
+        let fault = check_queue(&RESIZE, &[&OTHER]).expect_err("it is another one of the name").to_string();
+        assert!(fault.contains("`resize` (src/pictures.rs:9) waits on the queue `tasks`"), "{fault}");
+        assert!(fault.ends_with("write #[queue] before its `static`"), "{fault}");
     }
 }

@@ -147,6 +147,7 @@ pub(super) struct AdoptedRow {
     recoveries: i32,
     fingerprint: i64,
     deadline: Option<i64>,
+    queue: Option<String>,
     parked: bool,
 }
 
@@ -154,6 +155,8 @@ pub(super) struct AdoptedRow {
 pub(super) enum AdoptedAs {
     Run(RunRow),
     Parked(String),
+    /// Back on this queue.
+    Requeued(String),
 }
 
 impl Decoded<AdoptedAs> for AdoptedRow {
@@ -161,9 +164,13 @@ impl Decoded<AdoptedAs> for AdoptedRow {
         if self.parked {
             return Ok(AdoptedAs::Parked(self.id));
         }
-        let Self { key, id, name, instance, input, attempt, recoveries, fingerprint, deadline, parked: _ } = self;
+        if let Some(queue) = self.queue {
+            return Ok(AdoptedAs::Requeued(queue));
+        }
+        let Self { key, id, name, instance, input, attempt, recoveries, fingerprint, deadline, queue, parked: _ } =
+            self;
         let id = id.into();
-        Ok(AdoptedAs::Run(RunRow { key, id, name, input, instance, attempt, recoveries, fingerprint, deadline }))
+        Ok(AdoptedAs::Run(RunRow { key, id, name, input, instance, attempt, recoveries, fingerprint, deadline, queue }))
     }
 }
 
@@ -182,6 +189,11 @@ pub(super) struct WorkflowRow {
     version: Option<String>,
     attempt: i32,
     recoveries: i32,
+    priority: i32,
+    partition_key: String,
+    deduplication_id: Option<String>,
+    due_at: Option<i64>,
+    deadline: Option<i64>,
     created_at: i64,
     started_at: Option<i64>,
     completed_at: Option<i64>,
@@ -203,6 +215,11 @@ impl Decoded<WorkflowInfo> for WorkflowRow {
             version: self.version,
             attempts: count(self.attempt),
             recoveries: count(self.recoveries),
+            priority: self.priority,
+            partition_key: Some(self.partition_key).filter(|it| !it.is_empty()),
+            deduplication_id: self.deduplication_id,
+            due_at: self.due_at.map(time),
+            deadline: self.deadline.map(time),
             created_at: time(self.created_at),
             started_at: self.started_at.map(time),
             completed_at: self.completed_at.map(time),

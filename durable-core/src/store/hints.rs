@@ -1,5 +1,5 @@
-//! How hints travel in a notification: who sends them, then one word each, `w9f3c` for a workflow
-//! and `e-17` for an executor. Postgres takes less than 8000 bytes; what would be longer is a `*`.
+//! How hints travel in a notification: who sends them, then one word each, `w9f3c` for a workflow,
+//! `q9f3c` for a queue and `e-17` for an executor. The SQL functions of migration 5 write them too. Postgres takes less than 8000 bytes; what would be longer is a `*`.
 
 use std::fmt::Write as _;
 
@@ -21,6 +21,7 @@ pub(super) fn text(sender: &str, hints: &[Hint]) -> String {
         let _ = match hint {
             Hint::Workflow(hash) => write!(text, " w{hash:x}"),
             Hint::Executor(key) => write!(text, " e{key}"),
+            Hint::Queue(hash) => write!(text, " q{hash:x}"),
         };
         if text.len() > MOST {
             return format!("{sender}{SOMETHING}");
@@ -49,6 +50,7 @@ fn hint(word: &str) -> Option<Hint> {
     match word.split_at_checked(1)? {
         ("w", hash) => u32::from_str_radix(hash, 16).ok().map(Hint::Workflow),
         ("e", key) => key.parse().ok().map(Hint::Executor),
+        ("q", hash) => u32::from_str_radix(hash, 16).ok().map(Hint::Queue),
         _ => None,
     }
 }
@@ -71,7 +73,14 @@ mod tests {
 
     #[test]
     fn hints_come_back_as_they_were_sent() {
-        let hints = vec![Hint::of("order-1"), Hint::Workflow(0), Hint::Workflow(u32::MAX), Hint::Executor(i64::MIN)];
+        let hints = vec![
+            Hint::of("order-1"),
+            Hint::Workflow(0),
+            Hint::Workflow(u32::MAX),
+            Hint::Executor(i64::MIN),
+            Hint::of_queue("mail"),
+            Hint::Queue(u32::MAX),
+        ];
         assert_eq!(heard("me", &text("you", &hints)), Some(Heard::Hints(hints.clone())));
         assert_eq!(heard("me", &text("me", &hints)), None);
         assert_eq!(heard("me", &token("you", 7)), None);
@@ -85,7 +94,7 @@ mod tests {
         assert_eq!(heard("me", &sent), Some(Heard::Something));
         let most: Vec<Hint> = (0..380).map(|it| Hint::Executor(i64::MIN + it)).collect();
         assert!(text(&"s".repeat(16), &most).len() < 8_000);
-        for odd in ["you w1 q7", "you", "", "you wxyz", "you ż"] {
+        for odd in ["you w1 x7", "you", "", "you wxyz", "you ż"] {
             assert_eq!(heard("me", odd), Some(Heard::Something), "{odd}");
         }
     }

@@ -15,6 +15,8 @@
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod decode;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod decode_queues;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod decode_talk;
 mod elsewhere;
 mod fault;
@@ -29,9 +31,13 @@ mod moment;
 mod open;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod parts;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod places;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
+mod queues;
 mod rows;
+mod schedules;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;
 mod talk;
@@ -48,10 +54,15 @@ pub use self::elsewhere::ApplicationDatabase;
 pub use self::fault::{Fault, StoreError};
 pub(crate) use self::open::shown_without_password;
 pub use self::open::{Location, open};
+pub use self::queues::{
+    ClaimRequest, Claimed, Debounce, NewQueue, PostedWorkflow, Promoted, QueueChange, QueueLimits, QueuePlace,
+    QueueRow, RateLimit,
+};
 pub use self::rows::{
     Adopt, Adopted, DeadExecutor, Ended, Entry, Fence, Finish, Held, KnownWorkflow, NewExecutor, NewRecord,
     NewWorkflow, Presence, Record, Released, RunRow, Verdict,
 };
+pub use self::schedules::{ScheduleChange, ScheduleRow};
 pub use self::talk::{
     Cancelled, Emission, EmissionKind, EventValue, Found, FoundEvent, FoundMessage, Heard, Hint, Item, Items, Mark,
     NewMessage, Outbox, OutboxConnection, Posted, Stopped, Wanted,
@@ -70,9 +81,9 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 
 /// All that the engine asks of a database.
-pub trait Store: Commit + Transact + Executors + Read + Talk + Wake + Control + Lifecycle {}
+pub trait Store: Commit + Transact + Executors + Queues + Schedules + Read + Talk + Wake + Control + Lifecycle {}
 
-impl<S: Commit + Transact + Executors + Read + Talk + Wake + Control + Lifecycle> Store for S {}
+impl<S: Commit + Transact + Executors + Queues + Schedules + Read + Talk + Wake + Control + Lifecycle> Store for S {}
 
 /// The one door for writing what executions do.
 pub trait Commit: Send + Sync + Debug {
@@ -122,12 +133,15 @@ pub trait Executors: Send + Sync + Debug {
     fn depose(&self, executor: i64, epoch: i64) -> StoreFuture<'_, bool>;
 
     /// Takes up to `limit` PENDING workflows of deposed executors, or released ones, and makes them
-    /// the caller's; those recovered too often are parked instead, and count for the limit. Nothing
-    /// is left that the caller can run once a call gives neither runs nor parked ones, except what
-    /// another adopter has just locked. Gives nothing if the fence no longer holds.
+    /// the caller's. Queued ones, also of names that the caller does not know, are ENQUEUED again
+    /// instead, in their old place, so that the limits of their queue hold: [`Adopted::requeued`].
+    /// Those recovered too often are parked instead. All of them count for the limit. Nothing is left
+    /// that the caller can run once a call gives neither runs nor parked nor requeued ones, except
+    /// what another adopter has just locked. Gives nothing if the fence no longer holds.
     fn adopt<'a>(&'a self, adopt: &'a Adopt) -> StoreFuture<'a, Adopted>;
 
-    /// How many PENDING workflows that nobody runs have names other than `known`.
+    /// How many PENDING workflows that nobody runs have names other than `known`. Queued ones do not
+    /// count: whoever adopts gives them back to their queue.
     fn count_unknown<'a>(&'a self, known: &'a [KnownWorkflow]) -> StoreFuture<'a, u64>;
 
     /// Gives back every PENDING workflow of the executor except the `stuck`: a direct one stays
@@ -137,6 +151,74 @@ pub trait Executors: Send + Sync + Debug {
 
     /// Takes the executor's row away, so that nobody waits for its lease.
     fn sign_off(&self, fence: Fence) -> StoreFuture<'_, ()>;
+}
+
+/// Queues: who waits for a turn, and who gets one.
+pub trait Queues: Send + Sync + Debug {
+    /// Makes the program's queues known. A queue that is there gets the limits of the code, unless
+    /// they were changed at run time.
+    fn declare<'a>(&'a self, queues: &'a [NewQueue]) -> StoreFuture<'a, ()>;
+
+    /// Takes up to `most` ENQUEUED workflows that the caller can run, in their order, as far as the
+    /// limits allow, and makes them PENDING and the caller's. A deadline begins here, from the
+    /// timeout. Gives nothing if the fence no longer holds, or the queue is paused.
+    ///
+    /// No limit is exceeded at any moment, whoever claims at the same time; one that is new holds for
+    /// the claims that begin after it. A queue without limits over the fleet costs one statement (in
+    /// SQLite a look before it), and claimers do not wait for each other.
+    ///
+    /// On a partitioned queue the workflows of one key are taken strictly in their order: one that the
+    /// caller cannot run, or that somebody has locked, holds those behind it up. The keys take turns,
+    /// one workflow each; whoever waits longest since its last turn, or since its oldest workflow was
+    /// enqueued, is first.
+    ///
+    /// # Errors
+    /// After [`Fault::Unreachable`] nobody knows whether something was claimed:
+    /// [`give_back_lost`](Self::give_back_lost).
+    fn claim<'a>(&'a self, request: &'a ClaimRequest) -> StoreFuture<'a, Claimed>;
+
+    /// Gives back what was claimed and has not begun: it is ENQUEUED again, in its old place, as if
+    /// it had not been claimed. The attempt and the rate limit do not count it.
+    fn give_back<'a>(&'a self, fence: Fence, keys: &'a [i64]) -> StoreFuture<'a, ()>;
+
+    /// Gives back what a claim took whose answer was lost: everything that is PENDING, the caller's
+    /// and from this queue, except `held`, which is what it knows of. Gives how many those were. It
+    /// waits for a claim that is still at work on a connection that is gone.
+    fn give_back_lost<'a>(&'a self, fence: Fence, queue: &'a str, held: &'a [i64]) -> StoreFuture<'a, u64>;
+
+    /// Makes DELAYED workflows whose time has come ENQUEUED, a good many in one call. They stand where
+    /// they would if they had not been delayed.
+    fn promote(&self) -> StoreFuture<'_, Promoted>;
+
+    /// Every queue that was declared or has workflows that are ENQUEUED, DELAYED or PENDING, by name.
+    fn queues(&self) -> StoreFuture<'_, Vec<QueueRow>>;
+
+    /// Changes a queue, and gives whether there is one of this name.
+    fn change_queue<'a>(&'a self, name: &'a str, change: QueueChange) -> StoreFuture<'a, bool>;
+
+    /// Enqueues a workflow on the user's connection, as a part of whatever transaction it is in. The
+    /// others are told when that is committed, as with [`Talk::post`].
+    ///
+    /// # Errors
+    /// [`Fault::Refused`] for a workflow without a place, and as with [`Talk::post`].
+    fn post_workflow<'a>(
+        &'a self,
+        connection: OutboxConnection<'a>,
+        workflow: &'a NewWorkflow,
+    ) -> StoreFuture<'a, PostedWorkflow>;
+}
+
+/// Schedules.
+pub trait Schedules: Send + Sync + Debug {
+    /// Stores schedules. One that is there gets the new workflow, expression, zone, policies and
+    /// arguments, and keeps its pause and its last tick; a new one has its last tick now.
+    fn put_schedules<'a>(&'a self, schedules: &'a [ScheduleRow]) -> StoreFuture<'a, ()>;
+
+    /// All of them, by name.
+    fn schedules(&self) -> StoreFuture<'_, Vec<ScheduleRow>>;
+
+    /// Changes one, and gives whether there is one of this name.
+    fn change_schedule<'a>(&'a self, name: &'a str, change: ScheduleChange) -> StoreFuture<'a, bool>;
 }
 
 /// Reading.

@@ -1,6 +1,7 @@
 //! The rows of one call sorted by kind, as the multi-row statements want them, and when a row that
 //! is there already counts as the one that was to be written.
 
+use super::places::Queued;
 use super::{
     Emission, EmissionKind, Entry, Fence, Finish, NewMessage, NewRecord, NewWorkflow, Record, RunRow, Verdict,
 };
@@ -13,6 +14,8 @@ pub(super) struct Parts<'a> {
     /// Sorted by id: two executors that start the same ids at once then meet in the same order, and
     /// wait for each other instead of dead-locking.
     pub(super) begins: Vec<&'a NewWorkflow>,
+    /// The ones that go on a queue. Sorted by queue, deduplication id and id, for the same reason.
+    pub(super) queued: Vec<Queued<'a>>,
     pub(super) records: Vec<PartRecord<'a>>,
     /// Sorted by key, like the rows that a cancellation locks.
     pub(super) finishes: Vec<&'a Finish>,
@@ -47,7 +50,11 @@ impl<'a> Parts<'a> {
         let mut parts = Self::default();
         for it in entries {
             let ends = it.finish.as_ref().map(|it| it.workflow);
-            parts.begins.extend(&it.begin);
+            match it.begin.as_ref().map(|row| (row, Queued::of(row))) {
+                Some((_, Some(queued))) => parts.queued.push(queued),
+                Some((row, None)) => parts.begins.push(row),
+                None => {}
+            }
             parts.records.extend(it.records.iter().map(|record| PartRecord { record, ends: ends.is_some() }));
             parts.finishes.extend(&it.finish);
             parts.messages.extend(it.messages.iter().map(|row| Of { ends, row }));
@@ -58,6 +65,7 @@ impl<'a> Parts<'a> {
             }
         }
         parts.begins.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+        parts.queued.sort_unstable_by(|a, b| a.line().cmp(&b.line()));
         parts.finishes.sort_by_key(|it| it.workflow);
         let place = |it: &Of<'a, NewMessage>| (&it.row.to, &it.row.idempotency_key, it.row.key);
         parts.messages.sort_by(|a, b| place(a).cmp(&place(b)));
@@ -79,7 +87,10 @@ impl<'a> Parts<'a> {
     #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "SQLite has statement after statement"))]
     pub(super) fn need_care(&self, entries: &[&Entry]) -> bool {
         let twins = self.finishes.windows(2).any(|it| it[0].workflow == it[1].workflow);
-        let begun = |id: &str| self.begins.binary_search_by(|it| it.id.as_str().cmp(id)).is_ok();
+        let begun = |id: &str| {
+            self.begins.binary_search_by(|it| it.id.as_str().cmp(id)).is_ok()
+                || self.queued.iter().any(|it| it.row.id == id)
+        };
         twins
             || self.messages.iter().any(|it| begun(&it.row.to))
             || entries.iter().any(|entry| {
@@ -152,6 +163,9 @@ impl Fence {
     /// The epoch of an executor that has just signed on.
     pub(super) const FIRST_EPOCH: i64 = 1;
 }
+
+/// How many delayed workflows one call makes ENQUEUED, so that no transaction grows without bounds.
+pub(super) const PROMOTED_AT_ONCE: i64 = 1_000;
 
 /// The statuses that nothing changes any more, as SQL lists them.
 pub(super) const TERMINAL: &str = "('SUCCESS', 'ERROR', 'CANCELLED')";

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::queues::QueuePlace;
 use super::talk::{Emission, NewMessage};
 use crate::words::payload::Outcome;
 use crate::words::position::Position;
@@ -43,12 +44,10 @@ impl Entry {
         usize::from(self.begin.is_some()) + self.records.len() + usize::from(self.finish.is_some()) + talk
     }
 
-    /// The ids of the workflows of which there is news once it is stored; `own` is that of the
-    /// execution that writes it, if one does.
-    pub(crate) fn news(&self, own: Option<&str>) -> Vec<String> {
-        let shows = self.finish.is_some() || !self.emissions.is_empty();
-        let own = own.filter(|_| shows).map(str::to_owned);
-        own.into_iter().chain(self.messages.iter().map(|it| it.to.clone())).collect()
+    /// Whether the database can refuse it although the execution may go on.
+    pub(crate) fn can_be_refused(&self) -> bool {
+        let deduplicates = |it: &NewWorkflow| it.place.as_ref().is_some_and(|it| it.deduplicate.is_some());
+        !self.messages.is_empty() || self.begin.as_ref().is_some_and(deduplicates)
     }
 
     /// Whether there is nothing in it but records, if anything.
@@ -101,6 +100,8 @@ pub struct NewWorkflow {
     pub timeout: Option<Duration>,
     /// When its time is up, in microseconds since 1970.
     pub deadline: Option<i64>,
+    /// Where it waits for its turn; `None` is started at once, by who commits it.
+    pub place: Option<QueuePlace>,
 }
 
 /// A record to add.
@@ -148,6 +149,11 @@ pub enum Verdict {
     Stored,
     /// A workflow of this id was there already; the entry's records, if it has any, are stored.
     Existing(Held),
+    /// Another workflow with the same deduplication id is on the queue: nothing of the entry is stored.
+    Duplicate(Held),
+    /// A workflow waits under the same debounce key, and has the new arguments now; the entry's
+    /// records, if it has any, are stored with the id of that one as the child.
+    Debounced(Held),
     /// Another record holds one of the positions, or the workflow is no longer PENDING in this run:
     /// nothing of the entry is stored, and the execution must not go on from what it knows.
     Superseded,
@@ -287,6 +293,8 @@ pub struct Adopted {
     pub runs: Vec<RunRow>,
     /// Ids that were parked, being recovered too often.
     pub parked: Vec<String>,
+    /// The queues to which workflows went back.
+    pub requeued: Vec<String>,
 }
 
 /// A workflow to run.
@@ -310,6 +318,8 @@ pub struct RunRow {
     pub fingerprint: i64,
     /// When its time is up, in microseconds since 1970.
     pub deadline: Option<i64>,
+    /// The queue it came from, if it did.
+    pub queue: Option<String>,
 }
 
 /// What a release gave back.

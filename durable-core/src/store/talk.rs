@@ -168,14 +168,26 @@ pub enum Hint {
     Workflow(u32),
     /// One of this executor's workflows was cancelled.
     Executor(i64),
+    /// A queue has more to do, or room for more, or other limits: [`Hint::of_queue`] its name.
+    Queue(u32),
 }
 
 impl Hint {
     /// The hint of a workflow's id: FNV-1a, which stays the same between builds and machines.
     #[must_use]
     pub fn of(id: &str) -> Self {
-        Self::Workflow(id.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)))
+        Self::Workflow(hash(id))
     }
+
+    /// The hint of a queue's name.
+    #[must_use]
+    pub fn of_queue(name: &str) -> Self {
+        Self::Queue(hash(name))
+    }
+}
+
+fn hash(text: &str) -> u32 {
+    text.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
 /// What a listener hears.

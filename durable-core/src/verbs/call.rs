@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::handle::WorkflowHandle;
 use super::lazy::Lazy;
 use super::outcome::Returned;
-use super::start::{Limit, Request};
+use super::start::{Limit, Request, of_queue};
 use crate::journal::context::{Claim, Place};
 use crate::registry::{Arguments, Instance, Workflow};
 use crate::words::error::{Error, Result};
@@ -31,12 +31,12 @@ use crate::words::position::Position;
 /// belongs to another workflow, the arguments cannot be stored.
 #[must_use = "a workflow is not started until its call is awaited or started with `.start().await`"]
 pub struct WorkflowCall<T, E = Error> {
-    state: Lazy<'static, Made<T, E>, Result<T, E>>,
+    pub(super) state: Lazy<'static, Made<T, E>, Result<T, E>>,
 }
 
-struct Made<T, E> {
-    request: Request,
-    codec: Codec<Result<T, E>>,
+pub(super) struct Made<T, E> {
+    pub(super) request: Request,
+    pub(super) codec: Codec<Result<T, E>>,
     place: Place,
 }
 
@@ -47,7 +47,15 @@ pub fn call<R: Returned>(
     codec: Codec<R>,
     arguments: Arguments,
 ) -> WorkflowCall<R::Ok, R::Err> {
-    let request = Request { workflow, input: arguments.into_text(), id: None, instance: None, limit: Limit::Inherited };
+    let request = Request {
+        workflow,
+        input: arguments.into_text(),
+        id: None,
+        instance: None,
+        limit: Limit::Inherited,
+        place: workflow.options.queue.map(of_queue),
+        or_existing: false,
+    };
     WorkflowCall { state: Lazy::new(Made { request, codec: R::codec(codec), place: Place::claim() }) }
 }
 

@@ -10,6 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::running::Running;
 use crate::journal::execution::{Execution, Signal};
 use crate::journal::level::Level;
+use crate::journal::lines::Slot;
 use crate::journal::live::Run;
 use crate::journal::panics;
 use crate::journal::runtime::Runtime;
@@ -29,6 +30,8 @@ pub(crate) struct Drive {
     pub(crate) records: Vec<Record>,
     /// Whether it takes one of the permits.
     pub(crate) top_level: bool,
+    /// The slot of its queue, if it came from one.
+    pub(crate) slot: Option<Slot>,
 }
 
 impl Drive {
@@ -41,7 +44,13 @@ impl Drive {
         let runtime = Arc::clone(&self.runtime);
         match runtime.live.enter(&self.row.id, self.row.key) {
             Ok(run) => {
-                let task = runtime.tokio.spawn(self.drive(Present::new(&runtime, &run)));
+                let mut drive = self;
+                let slot = drive.slot.take();
+                let task = runtime.tokio.spawn(drive.drive(Present {
+                    runtime: Arc::clone(&runtime),
+                    run: Arc::clone(&run),
+                    slot,
+                }));
                 run.set_abort(task.abort_handle());
                 Ok(run)
             }
@@ -135,21 +144,24 @@ impl Drive {
 /// How often a run begins again from the journal before it leaves the workflow to the next recovery.
 const MAX_REPLAYS: u32 = 8;
 
-/// A run is in the list of the living while this lives, on whatever way its task ends.
+/// A run is in the list of the living while this lives, on whatever way its task ends, and has its
+/// queue's slot for just as long.
 struct Present {
     runtime: Arc<Runtime>,
     run: Arc<Run>,
-}
-
-impl Present {
-    fn new(runtime: &Arc<Runtime>, run: &Arc<Run>) -> Self {
-        Self { runtime: Arc::clone(runtime), run: Arc::clone(run) }
-    }
+    slot: Option<Slot>,
 }
 
 impl Drop for Present {
     fn drop(&mut self) {
         self.runtime.live.leave(&self.run);
+        if let Some(slot) = self.slot.take() {
+            let others_wait = slot.shared();
+            drop(slot);
+            if let Some(hint) = others_wait {
+                self.runtime.tell_others(hint);
+            }
+        }
     }
 }
 

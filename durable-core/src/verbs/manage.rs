@@ -154,6 +154,6 @@ pub(super) fn not_found(id: &str) -> Error {
     Error::new(ErrorKind::NotFound, format!("no workflow has the id {id:?}"))
 }
 
-fn cannot(runtime: &Runtime, what: &str, error: &StoreError) -> Error {
+pub(super) fn cannot(runtime: &Runtime, what: &str, error: &StoreError) -> Error {
     Error::new(ErrorKind::Database, format!("cannot {what} in {}: {error}", runtime.store.location()))
 }

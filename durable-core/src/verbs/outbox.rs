@@ -1,11 +1,13 @@
-//! Sending a message with the commit of the user's own transaction.
+//! Sending a message, and starting a workflow, with the commit of the user's own transaction.
 
 use serde::Serialize;
 
+use super::call::WorkflowCall;
 use super::send::{message as message_to_store, no_receiver};
 use super::start::of_store;
 use crate::journal::current;
-use crate::store::{Outbox, Posted};
+use crate::journal::runtime::Runtime;
+use crate::store::{Outbox, Posted, PostedWorkflow};
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::payload::encode;
 
@@ -49,13 +51,57 @@ where
     match runtime.store.post(tx.outbox(), &message).await {
         Ok(Posted::Posted) => Ok(()),
         Ok(Posted::NoReceiver(status)) => Err(no_receiver(to, status)),
-        Ok(Posted::OtherDatabase) => Err(Error::new(
-            ErrorKind::Misuse,
-            format!(
-                "the connection given to `send_in` is not one to {}, where the engine keeps its tables; begin the transaction there",
-                runtime.store.location()
-            ),
-        )),
+        Ok(Posted::OtherDatabase) => Err(other_database("send_in", &runtime)),
         Err(error) => Err(of_store(&error, to)),
     }
+}
+
+impl<T, E> WorkflowCall<T, E>
+where
+    T: Send + 'static,
+    E: From<Error> + Send + 'static,
+{
+    /// Starts the workflow as a part of a transaction of one's own in the system database: it is
+    /// there if and when the transaction is committed, and gives its id. So a row and the workflow
+    /// about it are written together, or not at all.
+    ///
+    /// It waits on its queue, or without one on that of the engine, until a process has room for it.
+    /// `tx` is a transaction or a connection of sqlx to the database that the engine keeps its tables
+    /// in, such as the connection of a `#[transaction]`.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start), and when `tx` is a connection to another database; a workflow that
+    /// is debounced cannot be started this way.
+    ///
+    /// # Example
+    ///
+    /// ```ignore
+    /// let mut tx = pool.begin().await?;
+    /// sqlx::query("insert into orders (id) values ($1)").bind(7).execute(&mut *tx).await?;
+    /// checkout(7).queue(&ORDERS).start_in(&mut tx).await?;
+    /// tx.commit().await?;
+    /// ```
+    pub async fn start_in<C: Outbox + ?Sized>(mut self, tx: &mut C) -> Result<String> {
+        let Some(made) = self.state.made() else {
+            return Err(Error::new(ErrorKind::Misuse, "this call was awaited already, and has started its workflow"));
+        };
+        let runtime = current::engine()?;
+        let new = made.request.for_outbox(&runtime)?;
+        let or_existing = made.request.or_existing;
+        match runtime.store.post_workflow(tx.outbox(), &new).await {
+            Ok(PostedWorkflow::Posted) => Ok(new.id),
+            Ok(PostedWorkflow::Existing(held)) if held.id == new.id || or_existing => Ok(held.id),
+            Ok(PostedWorkflow::Existing(held)) => Err(made.request.duplicate(&held)),
+            Ok(PostedWorkflow::OtherDatabase) => Err(other_database("start_in", &runtime)),
+            Err(error) => Err(of_store(&error, &new.id)),
+        }
+    }
+}
+
+fn other_database(what: &str, runtime: &Runtime) -> Error {
+    let message = format!(
+        "the connection given to `{what}` is not one to {}, where the engine keeps its tables; begin the transaction there",
+        runtime.store.location()
+    );
+    Error::new(ErrorKind::Misuse, message)
 }

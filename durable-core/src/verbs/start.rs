@@ -9,8 +9,8 @@ use crate::journal::context::{Claim, Place};
 use crate::journal::current;
 use crate::journal::live::Run;
 use crate::journal::runtime::Runtime;
-use crate::registry::Workflow;
-use crate::store::{Entry, Fence, Held, NewWorkflow, RunRow, StoreError, Verdict};
+use crate::registry::{INTERNAL_QUEUE, Queue, Workflow};
+use crate::store::{Entry, Fence, Held, NewWorkflow, QueuePlace, RunRow, StoreError, Verdict};
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::id::{check_id, fresh_workflow_id};
 use crate::words::payload::{Outcome, PayloadError, RecordedError};
@@ -25,6 +25,10 @@ pub(crate) struct Request {
     pub(crate) instance: Option<String>,
     /// How long it may run.
     pub(crate) limit: Limit,
+    /// Where it waits for its turn; `None` starts at once.
+    pub(crate) place: Option<QueuePlace>,
+    /// Whether another one with the same deduplication id is as good.
+    pub(crate) or_existing: bool,
 }
 
 /// How long a workflow may run, as its call says.
@@ -52,6 +56,8 @@ impl Request {
     /// Starts it where the call was made.
     pub(crate) async fn start(self, place: &Place) -> Result<Started> {
         match place {
+            // What waits in a queue can be run by others, so it is taken until the end.
+            Place::Outside if self.place.is_some() => self.start_outside(current::engine()?).await,
             Place::Outside => self.start_outside(current::open_engine()?).await,
             Place::Body(claim) => self.start_in_body(claim).await,
             Place::Step(scope) => {
@@ -65,13 +71,14 @@ impl Request {
         }
     }
 
-    async fn start_outside(self, runtime: Arc<Runtime>) -> Result<Started> {
+    pub(super) async fn start_outside(self, runtime: Arc<Runtime>) -> Result<Started> {
         let new = self.check(&runtime, fresh_workflow_id, None)?;
         let entry = Entry { begin: Some(new.clone()), ..Entry::default() };
         let fence = runtime.fence();
         match runtime.write(fence, entry, None).await {
-            Ok(Verdict::Stored) => Ok(run_new(&runtime, self.workflow, fence, new, true)),
-            Ok(Verdict::Existing(held)) => attach(&runtime, self.workflow, held),
+            Ok(Verdict::Stored) => Ok(begun(&runtime, self.workflow, fence, new, true)),
+            Ok(Verdict::Existing(held) | Verdict::Debounced(held)) => attach(&runtime, self.workflow, held),
+            Ok(Verdict::Duplicate(held)) => self.of_duplicate(&runtime, held),
             Ok(Verdict::Superseded | Verdict::Fenced | Verdict::NoReceiver { .. }) => Err(interrupted(&new.id)),
             Err(error) => Err(of_store(&error, &new.id)),
         }
@@ -99,10 +106,45 @@ impl Request {
         let entry =
             Entry { begin: Some(new.clone()), records: vec![claim.record(operation, done)], ..Entry::default() };
         match parent.write(entry).await {
-            Ok(Verdict::Existing(held)) => attach(&runtime, self.workflow, held),
-            Ok(_) => Ok(run_new(&runtime, self.workflow, parent.fence, new, false)),
+            Ok(Verdict::Existing(held) | Verdict::Debounced(held)) => attach(&runtime, self.workflow, held),
+            Ok(Verdict::Duplicate(held)) => {
+                let child = self.or_existing.then(|| held.id.clone());
+                let duplicate = self.of_duplicate(&runtime, held);
+                let outcome = duplicate.as_ref().err().map(|it| Outcome::Error(RecordedError::of_engine(it).to_text()));
+                claim.keep(operation, Done { outcome, child, attempts: 1, ..Done::default() }).await;
+                duplicate
+            }
+            Ok(_) => Ok(begun(&runtime, self.workflow, parent.fence, new, false)),
             Err(signal) => parent.stop(signal).await,
         }
+    }
+
+    /// What is to be written in a transaction of the user's: nobody runs it before it is committed,
+    /// so it waits on a queue in any case.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    pub(super) fn for_outbox(&mut self, runtime: &Runtime) -> Result<NewWorkflow> {
+        let place = self.place.get_or_insert_with(internal);
+        if place.debounce.is_some() {
+            let message = "a debounced workflow cannot be started in a transaction: whether it replaces another one is decided when it is committed";
+            return Err(Error::new(ErrorKind::Misuse, message));
+        }
+        self.check(runtime, fresh_workflow_id, None)
+    }
+
+    /// Another workflow with the same deduplication id is on the queue.
+    fn of_duplicate(&self, runtime: &Arc<Runtime>, held: Held) -> Result<Started> {
+        if self.or_existing { attach(runtime, self.workflow, held) } else { Err(self.duplicate(&held)) }
+    }
+
+    pub(super) fn duplicate(&self, held: &Held) -> Error {
+        let place = self.place.as_ref();
+        let (queue, key) =
+            place.map_or(("", ""), |it| (it.queue.as_str(), it.deduplicate.as_deref().unwrap_or_default()));
+        let message = format!(
+            "the workflow {:?} with the deduplication id {key:?} is {} on the queue {queue:?}, so `{}` was not enqueued; wait for it, or take it as good with `.or_existing()`",
+            held.id, held.status, self.workflow.name
+        );
+        Error::new(ErrorKind::Duplicate, message)
     }
 
     /// Refuses what cannot be stored, before anything is.
@@ -115,6 +157,9 @@ impl Request {
         let name = self.workflow.name;
         let id = self.id.clone().unwrap_or_else(fresh_id);
         check_id("the workflow id", &id)?;
+        if let Some(place) = &self.place {
+            check_place(place)?;
+        }
         let input = self.input.clone().map_err(|fault| {
             Error::new(ErrorKind::Payload, format!("the workflow `{name}` cannot be started: {fault}"))
         })?;
@@ -128,25 +173,46 @@ impl Request {
             parent: parent.map(|it| it.key),
             version: runtime.settings.version.clone(),
             fingerprint: self.workflow.fingerprint,
-            timeout: None,
+            timeout: self.timeout().filter(|_| self.place.is_some()),
             deadline: self.deadline(runtime, parent),
+            place: self.place.clone(),
         })
     }
 }
 
 impl Request {
-    /// When its time is up. It begins to run at once, so that is known now.
-    fn deadline(&self, runtime: &Runtime, parent: Option<&RunRow>) -> Option<i64> {
-        let own = match self.limit {
-            Limit::None => return None,
+    /// Its own timeout.
+    fn timeout(&self) -> Option<Duration> {
+        match self.limit {
+            Limit::None => None,
             Limit::For(timeout) => Some(timeout),
             Limit::Inherited => self.workflow.options.timeout,
-        };
-        match own {
-            Some(timeout) => Some(runtime.timers.clock.after(timeout)),
-            None => parent.and_then(|it| it.deadline),
         }
     }
+
+    /// When its time is up. What waits in a queue has the time of its own timeout from its start.
+    fn deadline(&self, runtime: &Runtime, parent: Option<&RunRow>) -> Option<i64> {
+        match (self.limit, self.timeout()) {
+            (Limit::None, _) => None,
+            (_, Some(_)) if self.place.is_some() => None,
+            (_, Some(timeout)) => Some(runtime.timers.clock.after(timeout)),
+            (_, None) => parent.and_then(|it| it.deadline),
+        }
+    }
+}
+
+/// A workflow whose row was stored a moment ago: it runs here, or waits for its turn.
+fn begun(
+    runtime: &Arc<Runtime>,
+    workflow: &'static Workflow,
+    fence: Fence,
+    new: NewWorkflow,
+    top_level: bool,
+) -> Started {
+    if new.place.is_some() {
+        return Started { runtime: Arc::clone(runtime), id: new.id, run: None };
+    }
+    run_new(runtime, workflow, fence, new, top_level)
 }
 
 /// Runs a workflow whose row was stored a moment ago. It has no records, so none are read.
@@ -168,9 +234,17 @@ fn run_new(
         recoveries: 0,
         fingerprint: new.fingerprint,
         deadline: new.deadline,
+        queue: None,
     };
-    let drive =
-        Drive { runtime: Arc::clone(runtime), workflow, row: Arc::new(row), fence, records: Vec::new(), top_level };
+    let drive = Drive {
+        runtime: Arc::clone(runtime),
+        workflow,
+        row: Arc::new(row),
+        fence,
+        records: Vec::new(),
+        top_level,
+        slot: None,
+    };
     // A run of the same id can only be here if the row was deleted under it; it is on its way out then.
     let run = drive.spawn().unwrap_or_else(|(earlier, _)| earlier);
     Started { runtime: Arc::clone(runtime), id, run: Some(run) }
@@ -203,4 +277,23 @@ pub(crate) fn of_store(error: &StoreError, id: &str) -> Error {
         return interrupted(id);
     }
     Error::new(ErrorKind::Database, format!("the database refused the workflow {id:?}: {error}"))
+}
+
+/// A place on a queue.
+pub(super) fn of_queue(queue: &Queue) -> QueuePlace {
+    QueuePlace { queue: queue.name().to_owned(), ..QueuePlace::default() }
+}
+
+/// The engine's own queue, for what needs one and was given none.
+pub(super) fn internal() -> QueuePlace {
+    QueuePlace { queue: INTERNAL_QUEUE.to_owned(), ..QueuePlace::default() }
+}
+
+fn check_place(place: &QueuePlace) -> Result<()> {
+    let keys = [
+        ("the partition key", place.partition.as_deref()),
+        ("the deduplication id", place.deduplicate.as_deref()),
+        ("the debounce key", place.debounce.as_ref().map(|it| it.key.as_str())),
+    ];
+    keys.into_iter().try_for_each(|(what, key)| key.map_or(Ok(()), |key| check_id(what, key)))
 }

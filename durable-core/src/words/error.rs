@@ -62,6 +62,8 @@ pub enum ErrorKind {
     NoEngine,
     /// The id belongs to another workflow already.
     IdConflict,
+    /// Another workflow with the same deduplication id is on the queue.
+    Duplicate,
     /// An id, name or key that cannot be stored.
     InvalidId,
     /// No workflow has this id.

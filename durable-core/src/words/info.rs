@@ -35,6 +35,16 @@ pub struct WorkflowInfo {
     pub attempts: u32,
     /// How many of those were takeovers after a crash.
     pub recoveries: u32,
+    /// Its priority on the queue: the lesser goes first.
+    pub priority: i32,
+    /// The key of its part of the queue, if it has one.
+    pub partition_key: Option<String>,
+    /// What keeps others with the same one off the queue until it has ended.
+    pub deduplication_id: Option<String>,
+    /// Until when it is, or was, `DELAYED`.
+    pub due_at: Option<DateTime<Utc>>,
+    /// When its time is up, if that is limited and has begun.
+    pub deadline: Option<DateTime<Utc>>,
     /// When it was started or enqueued.
     pub created_at: DateTime<Utc>,
     /// When its present run began.

@@ -2,6 +2,8 @@
 //! knows a database, a task or a workflow.
 
 pub(crate) mod contention;
+pub(crate) mod cron;
+mod crontab;
 pub(crate) mod error;
 pub(crate) mod id;
 pub(crate) mod info;
@@ -10,4 +12,5 @@ pub(crate) mod policy;
 pub(crate) mod position;
 pub(crate) mod status;
 pub(crate) mod sync;
+pub(crate) mod timetable;
 mod writable;

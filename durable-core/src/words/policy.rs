@@ -1,4 +1,4 @@
-//! What steps and workflows are told with options: plain values, and pure functions over them.
+//! What steps are told with options: plain values, and pure functions over them.
 
 use std::time::Duration;
 
@@ -42,20 +42,6 @@ impl StepOptions {
         let jittered = capped * (1.0 + self.jitter * (2.0 * lot - 1.0));
         Duration::try_from_secs_f64(jittered).unwrap_or(self.max_backoff)
     }
-}
-
-/// The options of a workflow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct WorkflowOptions {
-    /// How often it is recovered after a crash before it is parked.
-    pub max_recoveries: u32,
-    /// How long it may run, from when it begins to run for the first time.
-    pub timeout: Option<Duration>,
-}
-
-impl WorkflowOptions {
-    /// Parked after 100 recoveries, no timeout.
-    pub const DEFAULT: Self = Self { max_recoveries: 100, timeout: None };
 }
 
 #[cfg(test)]

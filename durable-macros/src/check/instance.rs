@@ -3,7 +3,7 @@
 use quote::quote;
 use syn::{PathArguments, Receiver, ReceiverKind, Type};
 
-use super::check_any_workflow;
+use super::{check_any_workflow, scheduled};
 use crate::block::{Block, Item};
 use crate::faults::Faults;
 use crate::function::Function;
@@ -43,6 +43,7 @@ pub(crate) fn instance(block: &Block, faults: &mut Faults) {
 
 pub(crate) fn workflow_of_instance(function: &Function, options: &Options, faults: &mut Faults) {
     check_receiver(function, faults);
+    scheduled::scheduled_instance(function, options, faults);
     check_any_workflow(function, options, faults);
 }
 

@@ -1,6 +1,8 @@
 //! What an attribute refuses, each check with its paragraph. A message says what to write instead.
 
 mod instance;
+mod queue;
+mod scheduled;
 mod transaction;
 
 use quote::{ToTokens, quote};
@@ -14,10 +16,13 @@ use crate::options::{self, Options};
 use crate::types::{Found, is_no_result, owned, show};
 
 pub(crate) use self::instance::{instance, workflow_of_instance};
+pub(crate) use self::queue::queue;
+pub(crate) use self::scheduled::scheduled_alone;
 pub(crate) use self::transaction::transaction;
 
 pub(crate) fn workflow(function: &Function, options: &Options, faults: &mut Faults) {
     check_free_function(function, faults);
+    scheduled::scheduled(function, options, faults);
     check_any_workflow(function, options, faults);
 }
 

@@ -4,6 +4,8 @@
 
 mod halves;
 mod instance;
+mod queue;
+mod scheduled;
 #[cfg(test)]
 mod snapshots;
 mod step;
@@ -16,6 +18,8 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::Token;
 
 pub(crate) use self::instance::instance;
+pub(crate) use self::queue::queue;
+pub(crate) use self::scheduled::scheduled;
 
 use crate::attributes;
 use crate::check;
@@ -81,9 +85,10 @@ impl Macro {
 /// Without what would be a second error after the fault: the other attributes of ours, and forbidden qualifiers.
 fn harmless(mut function: Function, options: &Options) -> Function {
     let facade = options.facade().name();
-    function
-        .attrs
-        .retain(|attribute| attributes::ours(attribute, &facade).is_none() && !attributes::is_test(attribute));
+    function.attrs.retain(|attribute| {
+        let ours = attributes::ours(attribute, &facade).is_some() || attributes::is_scheduled(attribute, &facade);
+        !ours && !attributes::is_test(attribute)
+    });
     function.sig.constness = None;
     function.sig.variadic = None;
     function

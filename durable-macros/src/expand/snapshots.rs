@@ -81,6 +81,15 @@ fn expand_item(item: Item) -> Vec<Item> {
         },
         Item::Fn(function) if ours(&function.attrs).is_some() => {
             let expanded = expand(&function.attrs, function.to_token_stream());
+            let file = syn::parse2::<File>(expanded).expect("an expansion parses");
+            // One above the other: the second is expanded in what the first has left.
+            file.items.into_iter().flat_map(expand_item).collect()
+        }
+        Item::Static(mut queue) => {
+            let place =
+                queue.attrs.iter().position(|it| it.path().is_ident("queue")).expect("a static here is a queue");
+            let options = options(&queue.attrs.remove(place));
+            let expanded = super::queue(options, &queue.into_token_stream());
             syn::parse2::<File>(expanded).expect("an expansion parses").items
         }
         other => vec![other],
@@ -109,6 +118,7 @@ fn expand(attributes: &[Attribute], item: TokenStream) -> TokenStream {
         "workflow" => super::workflow(options, item),
         "step" => super::step(options, item),
         "transaction" => super::transaction(options, item),
+        "scheduled" => super::scheduled(options, &item),
         _ => super::test(options, item),
     }
 }
@@ -123,7 +133,7 @@ fn options(attribute: &Attribute) -> TokenStream {
 fn ours(attributes: &[Attribute]) -> Option<&Attribute> {
     attributes.iter().find(|attribute| {
         let name = &attribute.path().segments.last().expect("a path is not empty").ident;
-        ["workflow", "step", "transaction", "test"].iter().any(|ours| name == ours)
+        ["workflow", "step", "transaction", "scheduled", "test"].iter().any(|ours| name == ours)
     })
 }
 

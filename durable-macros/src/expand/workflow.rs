@@ -7,9 +7,11 @@ use syn::{ReturnType, Token, Type, parse_quote};
 
 use super::halves::{Halves, Parts};
 use super::{as_written, codec, ends, name, options_value};
+use crate::attributes;
 use crate::fingerprint;
 use crate::function::Function;
 use crate::options::Options;
+use crate::schedule::Schedule;
 use crate::types::{Found, is_no_result};
 
 // Input:
@@ -25,18 +27,24 @@ use crate::types::{Found, is_no_result};
 //         inventory::submit!(Registered(&__WORKFLOW.0));
 //         call(&__WORKFLOW.0, codec!(Result<Receipt>), (__WORKFLOW.1)(&order, &attempt))
 //     }
+// With `#[scheduled("0 2 * * *")]` below it:
+//         inventory::submit!(RegisteredSchedule(Schedule { workflow: &__WORKFLOW.0, cron: "0 2 * * *", .. }));
 //
 // Arguments are written and read in one place, the static: the compiler tells an error of a type once in one place.
 pub(super) fn expand(function: &Function, options: &Options) -> TokenStream {
     let name = name(function, options);
-    Entry { function, options, name, instance: None }.expand()
+    let schedule = Schedule::of(function, options);
+    let mut function = function.clone();
+    let facade = options.facade().name();
+    function.attrs.retain(|attribute| !attributes::is_scheduled(attribute, &facade));
+    Entry { function: &function, options, name, instance: None, schedule }.expand()
 }
 
 /// A method of an instance: `call` is `call_on(.., self, ..)`, and `run` asks the engine for the instance first.
 pub(super) fn expand_method(function: &Function, options: &Options, instance: &Type, type_name: &str) -> TokenStream {
     let whole = || format!("{type_name}::{}", function.name()).into_token_stream();
     let name = options.value("name").cloned().unwrap_or_else(whole);
-    Entry { function, options, name, instance: Some(instance) }.expand()
+    Entry { function, options, name, instance: Some(instance), schedule: None }.expand()
 }
 
 /// What the expansion is made of.
@@ -45,6 +53,7 @@ struct Entry<'a> {
     options: &'a Options,
     name: TokenStream,
     instance: Option<&'a Type>,
+    schedule: Option<Schedule>,
 }
 
 impl Entry<'_> {
@@ -65,7 +74,7 @@ impl Entry<'_> {
         });
         let names: Vec<Ident> = function.arguments().map(|argument| argument.name).collect();
         let types = function.arguments().map(|argument| argument.ty);
-        let call = self.call(&names);
+        let (call, schedule) = (self.call(&names), self.schedule());
         // The registry's entry cannot say `Self`, and the signature is the same in all places.
         let use_self = self.instance.map(|_| quote!(, clippy::use_self));
         halves.emit(&Parts {
@@ -91,6 +100,7 @@ impl Entry<'_> {
                     |#(#names),*| #durable::__private::Arguments::new() #(#written)*,
                 );
                 #durable::__private::inventory::submit!(#durable::__private::Registered(&__WORKFLOW.0));
+                #schedule
                 #call
             },
             // A lint for user code would say that the arguments, which are only written down here, should be borrowed.
@@ -128,6 +138,27 @@ impl Entry<'_> {
             quote!(::core::result::Result::Ok(#run))
         };
         (taken, run)
+    }
+
+    /// The entry by which the engine knows when to start it.
+    fn schedule(&self) -> TokenStream {
+        let Some(Schedule { cron, options }) = &self.schedule else { return quote!() };
+        let durable = self.options.facade();
+        let value = |key: &str, default: TokenStream| options.value(key).cloned().unwrap_or(default);
+        let (tz, misfire) = (value("tz", quote!("UTC")), value("misfire", quote!(Skip)));
+        let overlap = value("overlap", quote!(Allow));
+        quote! {
+            #durable::__private::inventory::submit!(#durable::__private::RegisteredSchedule(
+                #durable::__private::Schedule {
+                    workflow: &__WORKFLOW.0,
+                    cron: #cron,
+                    tz: #tz,
+                    misfire: #durable::__private::Misfire::#misfire,
+                    overlap: #durable::__private::Overlap::#overlap,
+                    arguments: __WORKFLOW.1,
+                }
+            ));
+        }
     }
 
     /// What the caller gets. A function that returns no `Result` is told at the type.

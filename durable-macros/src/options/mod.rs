@@ -47,6 +47,7 @@ pub(crate) const WORKFLOW: Table = Table {
         Known { key: "name", form: r#"name = "charge-order""#, read: values::name },
         Known { key: "max_recoveries", form: "max_recoveries = 5", read: values::count },
         Known { key: "timeout", form: r#"timeout = "1h""#, read: values::limit },
+        Known { key: "queue", form: "queue = TASKS", read: values::queue },
         Known { key: "nondeterminism", form: r#"nondeterminism = "allow""#, read: values::allow },
         CRATE,
     ],
@@ -87,6 +88,18 @@ pub(crate) const TEST: Table = Table {
         CRATE,
     ],
 };
+
+pub(crate) const SCHEDULED: Table = Table {
+    attribute: "#[scheduled]",
+    known: &[
+        Known { key: "tz", form: r#"tz = "Europe/Warsaw""#, read: values::zone },
+        Known { key: "misfire", form: r#"misfire = "once""#, read: values::misfire },
+        Known { key: "overlap", form: r#"overlap = "skip""#, read: values::overlap },
+        CRATE,
+    ],
+};
+
+pub(crate) const QUEUE: Table = Table { attribute: "#[queue]", known: &[CRATE] };
 
 pub(crate) const INSTANCE: Table = Table { attribute: "#[durable::instance]", known: &[CRATE] };
 
@@ -133,7 +146,7 @@ impl Table {
         let all: Vec<String> = self.known.iter().map(|known| format!("`{}`", known.key)).collect();
         let all = format!("`{}` takes {}", self.attribute, all.join(", "));
         if let Some(other) =
-            [WORKFLOW, STEP, TRANSACTION].iter().find(|it| it.known.iter().any(|known| known.key == key))
+            [WORKFLOW, STEP, TRANSACTION, SCHEDULED].iter().find(|it| it.known.iter().any(|known| known.key == key))
         {
             return format!("`{key}` is an option of `{}`; {all}", other.attribute);
         }
@@ -192,7 +205,7 @@ fn alike(key: &str, known: &str) -> bool {
 }
 
 /// How many letters have to be put in, left out or changed to make `right` of `left`.
-fn distance(left: &str, right: &str) -> usize {
+pub(crate) fn distance(left: &str, right: &str) -> usize {
     let mut row: Vec<usize> = (0..=right.len()).collect();
     for (line, a) in left.bytes().enumerate() {
         let mut diagonal = row[0];

@@ -1,11 +1,12 @@
 //! The values of options: what each kind accepts, and the tokens that it becomes.
 
-use proc_macro2::{Literal, TokenStream};
-use quote::{ToTokens, quote};
+use proc_macro2::{Ident, Literal, Span, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::spanned::Spanned;
 use syn::{Expr, Lit, Path};
 
 use super::{Mistake, Value};
-use crate::duration;
+use crate::{duration, zones};
 
 pub(super) fn name(value: &Value) -> Result<TokenStream, Mistake> {
     let Value::Literal(Lit::Str(literal)) = value else { return Err(Mistake::Kind("a text in quotes")) };
@@ -97,6 +98,14 @@ pub(super) fn path(value: &Value) -> Result<TokenStream, Mistake> {
     }
 }
 
+/// A reference to a static, as it stands: the compiler says what is wrong with its type.
+pub(super) fn queue(value: &Value) -> Result<TokenStream, Mistake> {
+    match value {
+        Value::Other(Expr::Path(path)) => Ok(quote_spanned!(path.span()=> ::core::option::Option::Some(&#path))),
+        _ => Err(Mistake::Kind("the path of a queue's `static`, without quotes")),
+    }
+}
+
 /// As serde has it: a path in quotes, of a crate if it begins with no other word.
 pub(super) fn path_of_crate(value: &Value) -> Result<TokenStream, Mistake> {
     let kind = || Mistake::Kind("the name under which the crate is imported, in quotes");
@@ -118,11 +127,36 @@ pub(super) fn allow(value: &Value) -> Result<TokenStream, Mistake> {
 
 /// The variant of the engine's `Isolation`.
 pub(super) fn isolation(value: &Value) -> Result<TokenStream, Mistake> {
+    one_of(
+        value,
+        &[("serializable", "Serializable"), ("repeatable read", "RepeatableRead"), ("read committed", "ReadCommitted")],
+    )
+}
+
+/// The variant of the engine's `Misfire`.
+pub(super) fn misfire(value: &Value) -> Result<TokenStream, Mistake> {
+    one_of(value, &[("skip", "Skip"), ("once", "Once"), ("all", "All")])
+}
+
+/// The variant of the engine's `Overlap`.
+pub(super) fn overlap(value: &Value) -> Result<TokenStream, Mistake> {
+    one_of(value, &[("allow", "Allow"), ("skip", "Skip")])
+}
+
+/// One of some texts, and the variant that each stands for.
+fn one_of(value: &Value, known: &[(&str, &str)]) -> Result<TokenStream, Mistake> {
     let Value::Literal(Lit::Str(literal)) = value else { return Err(Mistake::Kind("a text in quotes")) };
-    match literal.value().as_str() {
-        "serializable" => Ok(quote!(Serializable)),
-        "repeatable read" => Ok(quote!(RepeatableRead)),
-        "read committed" => Ok(quote!(ReadCommitted)),
-        _ => Err(Mistake::Value(r#"is "serializable", "repeatable read" or "read committed""#.to_owned())),
+    if let Some((_, variant)) = known.iter().find(|(text, _)| literal.value() == *text) {
+        return Ok(Ident::new(variant, Span::call_site()).to_token_stream());
     }
+    let texts: Vec<String> = known.iter().map(|(text, _)| format!("{text:?}")).collect();
+    let (last, others) = texts.split_last().expect("there is something to choose from");
+    Err(Mistake::Value(format!("is {} or {last}", others.join(", "))))
+}
+
+pub(super) fn zone(value: &Value) -> Result<TokenStream, Mistake> {
+    let Value::Literal(Lit::Str(literal)) = value else {
+        return Err(Mistake::Kind("the name of a time zone in quotes"));
+    };
+    zones::fault(&literal.value()).map_or_else(|| Ok(quote!(#literal)), |fault| Err(Mistake::Value(fault)))
 }

@@ -124,8 +124,11 @@ impl Shop {
         )
     }
 }
-#[::core::prelude::v1::test]
-fn sells() {
+::core::compile_error! {
+    "a durable test is an `async fn`: write `async` before `fn`"
+}
+#[allow(dead_code)]
+async fn sells() {
     #[allow(clippy::unused_async)]
     async fn __body(app: TestApp) {
         sell(app).await;

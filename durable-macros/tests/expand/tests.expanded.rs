@@ -1,5 +1,8 @@
-#[::core::prelude::v1::test]
-fn ships() {
+::core::compile_error! {
+    "a durable test is an `async fn`: write `async` before `fn`"
+}
+#[allow(dead_code)]
+async fn ships() {
     #[allow(clippy::unused_async)]
     async fn __body(app: TestApp) {
         app.list_workflows(Filter::new()).await.unwrap();
@@ -9,9 +12,12 @@ fn ships() {
         |app| ::durable::__private::Box::pin(__body(app)),
     )
 }
-#[::core::prelude::v1::test]
+::core::compile_error! {
+    "a durable test is an `async fn`: write `async` before `fn`"
+}
 #[should_panic(expected = "out of tea")]
-fn runs_out() -> durable::Result<()> {
+#[allow(dead_code)]
+async fn runs_out() -> durable::Result<()> {
     #[allow(clippy::unused_async)]
     async fn __body() -> durable::Result<()> {
         Ok(())

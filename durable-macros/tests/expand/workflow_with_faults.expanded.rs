@@ -1,5 +1,5 @@
 ::core::compile_error! {
-    "`retries` is an option of `#[step]`; `#[workflow]` takes `name`, `max_recoveries`, `timeout`, `nondeterminism`, `crate`"
+    "`retries` is an option of `#[step]`; `#[workflow]` takes `name`, `max_recoveries`, `timeout`, `queue`, `nondeterminism`, `crate`"
 }
 ::core::compile_error! {
     "a function is one thing only: take `#[step]` away, or put it on a function of its own that this one calls"

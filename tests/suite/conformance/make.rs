@@ -50,6 +50,7 @@ pub(super) fn workflow(id: &str) -> NewWorkflow {
         fingerprint: -7,
         timeout: None,
         deadline: None,
+        place: None,
     }
 }
 

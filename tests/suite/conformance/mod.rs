@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "an error of a store fails the case, and shows itself")]
 
 mod cases;
+mod line;
 mod make;
 mod site;
 
@@ -185,6 +186,74 @@ every_store_passes! {
             reading_what_is_said_costs_one_statement,
             a_cancellation_costs_one_commit,
         ;
+        enqueue:
+            a_workflow_with_a_place_waits_and_does_not_run,
+            inputs_of_every_size_wait,
+            queued_and_direct_ones_go_together,
+            an_id_that_is_there_is_not_enqueued,
+            a_duplicate_takes_its_entry_and_no_other,
+            a_deduplication_id_is_free_again_when_its_workflow_has_ended,
+            of_two_duplicates_in_one_call_the_first_is_stored,
+            what_was_enqueued_counts_as_stored,
+            a_deposed_executor_enqueues_nothing,
+            who_is_enqueued_in_the_same_call_receives,
+            a_nul_in_a_place_is_refused,
+            thousands_are_enqueued_in_one_commit,
+        ;
+        delays:
+            a_delayed_workflow_waits_until_it_is_due,
+            many_become_due_at_once,
+            a_promoted_workflow_stands_where_it_would_without_its_delay,
+            a_debounced_call_gives_its_arguments_to_the_one_that_waits,
+            a_debounce_is_not_put_off_for_longer_than_it_may,
+            a_debounce_begins_anew_once_it_was_due,
+            the_record_of_a_debounced_child_names_the_one_that_waits,
+            a_debounce_that_lost_its_position_changes_nothing,
+            a_delayed_workflow_of_a_dead_executor_waits_on,
+            a_debounce_and_a_deduplication_go_together,
+        ;
+        lines:
+            turns_go_by_priority_and_then_by_time,
+            a_claimed_workflow_is_the_claimers_and_runs,
+            unknown_names_are_left_for_those_who_know_them,
+            a_paused_queue_gives_nothing,
+            a_deposed_executor_claims_nothing,
+            a_deadline_begins_with_the_claim,
+            what_is_given_back_stands_in_its_old_place,
+            what_a_lost_claim_took_is_given_back,
+            queued_workflows_of_the_dead_go_back_to_their_queues,
+            a_queued_workflow_that_was_recovered_too_often_is_parked,
+            the_code_says_the_limits_until_somebody_changes_them,
+            queues_say_what_waits_in_them,
+            claims_cost_what_they_cost,
+        ;
+        limits:
+            no_more_run_at_once_than_may,
+            the_slots_of_the_dead_come_back,
+            no_more_begin_in_a_window_than_may,
+            a_window_counts_whatever_began_in_it,
+            a_window_is_in_the_way_only_if_something_waits_and_has_room,
+            a_limit_of_none_lets_nobody_through,
+        ;
+        partitions:
+            one_at_a_time_and_in_order_for_each_key,
+            keys_take_turns,
+            a_long_line_starves_nobody,
+            a_key_that_comes_and_goes_does_not_starve_who_waits,
+            an_unknown_name_holds_its_key_and_no_other,
+            what_is_delayed_or_parked_holds_nobody_up,
+            no_key_is_a_key,
+            as_many_run_of_a_key_as_may,
+            each_key_has_a_window_of_its_own,
+            both_windows_count,
+        ;
+        schedules:
+            a_schedule_is_stored_as_it_is_and_begins_now,
+            another_of_its_name_keeps_its_pause_and_its_last_tick,
+            the_last_tick_never_goes_back,
+            what_a_pause_missed_stays_missed,
+            a_change_says_whether_there_is_such_a_schedule,
+        ;
     }
     shared {
         races:
@@ -209,6 +278,21 @@ every_store_passes! {
             a_message_is_posted_to_the_system_database_only,
             a_nul_is_not_posted,
         ;
+        turns:
+            claimers_share_without_overlap_and_without_waiting,
+            claimers_never_exceed_the_concurrency,
+            claimers_never_exceed_the_rate,
+            claimers_keep_the_order_of_every_key,
+            claimers_never_exceed_the_limits_of_a_key,
+            of_racing_duplicates_one_is_stored,
+            racing_debounces_are_one,
+        ;
+        posts:
+            a_posted_workflow_is_there_when_the_transaction_is_committed,
+            a_posted_workflow_goes_with_its_transaction,
+            what_is_there_is_not_posted,
+            a_workflow_is_posted_to_a_queue_of_the_system_database,
+        ;
         clock:
             what_is_shown_later_is_later_though_the_clock_went_back,
         ;
@@ -223,5 +307,6 @@ every_store_passes! {
 
 #[cfg(unix)]
 mod files;
+mod functions;
 mod listening;
 mod servers;

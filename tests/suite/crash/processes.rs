@@ -35,7 +35,7 @@ macro_rules! on_every_database {
         }
     };
 }
-pub(super) use on_every_database;
+pub(crate) use on_every_database;
 
 on_every_database! {
     kill_9_of_the_quickstart_at_20_random_moments,
@@ -52,7 +52,7 @@ pub(crate) fn program(name: &str) -> PathBuf {
     path
 }
 
-pub(super) fn start(name: &str, arguments: &[&str], database: &Database) -> Child {
+pub(crate) fn start(name: &str, arguments: &[&str], database: &Database) -> Child {
     Command::new(program(name))
         .args(arguments)
         .current_dir(database.folder())
@@ -183,12 +183,12 @@ async fn two_processes_start_the_same_500_ids(database: &Database) {
     assert_eq!(database.look().await.len(), 500);
 }
 
-/// The program may not write files above 100 KiB: to it the disk is full. Then it may.
+/// The program may not write files above 300 KiB: to it the disk is full. Then it may.
 #[tokio::test]
 async fn a_full_disk_is_waited_for_and_nothing_is_lost() {
     let database = Database::sqlite();
     let folder = database.folder().display().to_string();
-    let limited = r#"trap '' XFSZ; exec prlimit --fsize=102400:unlimited -- "$@""#;
+    let limited = r#"trap '' XFSZ; exec prlimit --fsize=307200:unlimited -- "$@""#;
     let mut child = Command::new("sh")
         .args(["-c", limited, "limited"])
         .arg(program("worker"))

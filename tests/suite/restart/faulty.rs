@@ -8,10 +8,11 @@ use std::time::Duration;
 use durable::Result;
 use durable_core::Filter;
 use durable_core::store::{
-    Adopt, Adopted, BoxFuture, Cancelled, Commit, Control, Costs, DeadExecutor, Entry, EventValue, Executors, Fault,
-    Fence, Found, Heard, Held, Hint, Items, KnownWorkflow, Lifecycle, Location, Mark, NewExecutor, NewMessage, Opening,
-    OutboxConnection, Posted, Presence, Read, Record, Released, Store, StoreError, StoreFuture, Talk, Transact,
-    Transacted, UserWork, Verdict, Wake, Wanted, Wish,
+    Adopt, Adopted, BoxFuture, Cancelled, ClaimRequest, Claimed, Commit, Control, Costs, DeadExecutor, Entry,
+    EventValue, Executors, Fault, Fence, Found, Heard, Held, Hint, Items, KnownWorkflow, Lifecycle, Location, Mark,
+    NewExecutor, NewMessage, NewQueue, NewWorkflow, Opening, OutboxConnection, Posted, PostedWorkflow, Presence,
+    Promoted, QueueChange, QueueRow, Queues, Read, Record, Released, ScheduleChange, ScheduleRow, Schedules, Store,
+    StoreError, StoreFuture, Talk, Transact, Transacted, UserWork, Verdict, Wake, Wanted, Wish,
 };
 use durable_core::{StepInfo, WorkflowInfo};
 
@@ -309,6 +310,27 @@ impl Read for Faulty {
         find(id: &'a str) -> Option<Held>;
         look(wanted: &'a Wanted) -> Found;
         records(keys: &'a [i64]) -> Vec<Record>;
+    }
+}
+
+impl Queues for Faulty {
+    through! {
+        declare(queues: &'a [NewQueue]) -> ();
+        claim(request: &'a ClaimRequest) -> Claimed;
+        give_back(fence: Fence, keys: &'a [i64]) -> ();
+        give_back_lost(fence: Fence, queue: &'a str, held: &'a [i64]) -> u64;
+        promote() -> Promoted;
+        queues() -> Vec<QueueRow>;
+        change_queue(name: &'a str, change: QueueChange) -> bool;
+        post_workflow(connection: OutboxConnection<'a>, workflow: &'a NewWorkflow) -> PostedWorkflow;
+    }
+}
+
+impl Schedules for Faulty {
+    through! {
+        put_schedules(schedules: &'a [ScheduleRow]) -> ();
+        schedules() -> Vec<ScheduleRow>;
+        change_schedule(name: &'a str, change: ScheduleChange) -> bool;
     }
 }
 

@@ -144,6 +144,7 @@ pub(super) async fn left_by_the_dead(store: &dyn Store, workflows: &[(&str, &str
             parent: None,
             timeout: None,
             deadline: None,
+            place: None,
             version: "test".into(),
             fingerprint: 0,
         };

@@ -7,6 +7,7 @@ use sqlx::{PgConnection, Row};
 use super::super::decode;
 use super::super::fault::is_clash;
 use super::super::parts::{Of, Parts, error_of, micros, output_of, value_of};
+use super::super::places::Queued;
 use super::super::{Entry, Fence, StoreError, Verdict};
 use super::commit::Judged;
 use super::{PgQuery, PostgresStore};
@@ -31,15 +32,15 @@ impl PostgresStore {
             let statuses: Vec<Option<String>> = row.try_get("statuses")?;
             return without_receivers(entries, &lacking.into_iter().zip(statuses).collect());
         }
-        let begun: Option<Vec<i64>> = row.try_get("begun")?;
-        let done: Option<Vec<i64>> = row.try_get("done")?;
-        let (begun, done) = (begun.unwrap_or_default(), done.unwrap_or_default());
+        let keys = |column: &str| Ok::<_, StoreError>(row.try_get::<Option<Vec<i64>>, _>(column)?.unwrap_or_default());
+        let (mut begun, done) = (keys("begun")?, keys("done")?);
+        begun.extend(keys("enqueued")?);
         // A record with an end is only there if an end is, so the others are enough to count.
         let records = parts.records.iter().filter(|it| !it.ends).count();
         let said = of_no_end(&parts.received) + of_no_end(&parts.events) + of_no_end(&parts.items);
         let sent = row.try_get::<i64, _>("sent")?.unsigned_abs();
         self.meter.committed((begun.len() + done.len() + records + said) as u64 + sent);
-        let lacking = parts.begins.len() - begun.len() + parts.finishes.len() - done.len();
+        let lacking = parts.begins.len() + parts.queued.len() - begun.len() + parts.finishes.len() - done.len();
         let mut judged = Judged::all(&Verdict::Stored, entries);
         if lacking > 0 {
             self.judge(lane, fence, entries, &begun, &done, &mut judged).await?;
@@ -64,16 +65,27 @@ impl PostgresStore {
             if entry.finish.as_ref().is_some_and(|it| !done.contains(&it.workflow)) {
                 judged.unclear.push(index);
             } else if let Some(begin) = entry.begin.as_ref().filter(|it| !begun.contains(&it.key)) {
-                there.push((index, &begin.id));
+                there.push((index, begin));
             }
         }
         if there.is_empty() {
             return Ok(());
         }
-        let found = self.existing(lane, fence, there.iter().map(|(_, id)| id.as_str()).collect()).await?;
-        for (index, id) in there {
-            match found.get(id) {
-                Some((held, _)) => judged.verdicts[index] = Verdict::Existing(held.clone()),
+        let found = self.existing(lane, fence, there.iter().map(|(_, it)| it.id.as_str()).collect()).await?;
+        let mut twins = Vec::new();
+        for (index, begin) in there {
+            match (found.get(&begin.id), Queued::of(begin).filter(|it| it.place.deduplicate.is_some())) {
+                (Some((held, _)), _) => judged.verdicts[index] = Verdict::Existing(held.clone()),
+                (None, Some(queued)) => twins.push((index, queued)),
+                (None, None) => judged.unclear.push(index),
+            }
+        }
+        let queued: Vec<Queued<'_>> = twins.iter().map(|(_, it)| *it).collect();
+        let found = self.duplicates(lane, fence, &queued).await?;
+        for (index, it) in twins {
+            let twin = (it.place.queue.clone(), it.place.deduplicate.clone().unwrap_or_default());
+            match found.get(&twin) {
+                Some(held) => judged.verdicts[index] = Verdict::Duplicate(held.clone()),
                 None => judged.unclear.push(index),
             }
         }
@@ -89,7 +101,7 @@ fn bind(mut query: PgQuery, parts: &Parts<'_>) -> PgQuery {
             $rows.iter().map(|$row| $value).collect::<Vec<_>>()
         };
     }
-    let Parts { begins, records, finishes, messages, received, events, items } = parts;
+    let Parts { begins, queued, records, finishes, messages, received, events, items } = parts;
     if !begins.is_empty() {
         query = query
             .bind(column!(begins, it => it.key))
@@ -102,6 +114,24 @@ fn bind(mut query: PgQuery, parts: &Parts<'_>) -> PgQuery {
             .bind(column!(begins, it => it.input.as_str()))
             .bind(column!(begins, it => it.timeout.map(micros)))
             .bind(column!(begins, it => it.deadline));
+    }
+    if !queued.is_empty() {
+        query = query
+            .bind(column!(queued, it => it.row.key))
+            .bind(column!(queued, it => it.row.id.as_str()))
+            .bind(column!(queued, it => it.row.name.as_str()))
+            .bind(column!(queued, it => it.row.instance.as_deref()))
+            .bind(column!(queued, it => it.row.parent))
+            .bind(column!(queued, it => it.row.version.as_str()))
+            .bind(column!(queued, it => it.row.fingerprint))
+            .bind(column!(queued, it => it.row.input.as_str()))
+            .bind(column!(queued, it => it.row.timeout.map(micros)))
+            .bind(column!(queued, it => it.row.deadline))
+            .bind(column!(queued, it => it.place.queue.as_str()))
+            .bind(column!(queued, it => it.place.priority))
+            .bind(column!(queued, it => it.partition()))
+            .bind(column!(queued, it => it.place.deduplicate.as_deref()))
+            .bind(column!(queued, it => it.delay()));
     }
     if !finishes.is_empty() {
         query = query

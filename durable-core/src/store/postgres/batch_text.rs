@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::sync::{Arc, OnceLock};
 
 use super::super::parts::{Parts, TERMINAL};
+use super::enqueue;
 use super::shows::after_the_last;
 use super::text::{CLOCK, FENCE, Schema};
 
@@ -73,8 +74,9 @@ impl Set {
     const RECEIVED: usize = 16;
     const EVENTS: usize = 32;
     const ITEMS: usize = 64;
+    const QUEUED: usize = 128;
     /// How many sets there are.
-    const ALL: usize = 128;
+    const ALL: usize = 256;
 
     fn of(parts: &Parts<'_>) -> Self {
         let mut set = 0;
@@ -86,6 +88,7 @@ impl Set {
             (Self::RECEIVED, !parts.received.is_empty()),
             (Self::EVENTS, !parts.events.is_empty()),
             (Self::ITEMS, !parts.items.is_empty()),
+            (Self::QUEUED, !parts.queued.is_empty()),
         ] {
             set += if there { bit } else { 0 };
         }
@@ -148,6 +151,7 @@ fn text(set: Set) -> String {
         "with fence as materialized {FENCE}, clock as materialized (select now, 'PENDING' as pending from {CLOCK} c)"
     );
     let begins = set.has(Set::BEGINS).then(|| arrays(&BEGIN_COLUMNS));
+    let queued = set.has(Set::QUEUED).then(|| arrays(&enqueue::COLUMNS));
     let finishes = set.has(Set::FINISHES).then(|| arrays(&FINISH_COLUMNS));
     let records = set.has(Set::RECORDS).then(|| arrays(&RECORD_COLUMNS));
     if set.has(Set::MESSAGES) {
@@ -177,6 +181,20 @@ fn text(set: Set) -> String {
                 select rows.*, 'PENDING', $1::bigint, 1, clock.now, clock.now
                   from {rows}, clock, {gate}
                 on conflict (id) do nothing
+                returning key)"
+        );
+    }
+    if let Some(rows) = queued {
+        let names = enqueue::NAMES;
+        let values = names.split(", ").map(|name| format!("rows.{name}")).collect::<Vec<_>>().join(", ");
+        let _ = write!(
+            text,
+            ", enqueued as (
+                insert into durable.workflows ({names}, status, due_at, attempt, created_at)
+                select {values}, case when rows.delay is null then 'ENQUEUED' else 'DELAYED' end, clock.now + rows.delay, 0,
+                       clock.now
+                  from {rows}, clock, {gate}
+                on conflict do nothing
                 returning key)"
         );
     }
@@ -251,8 +269,9 @@ fn text(set: Set) -> String {
     };
     let _ = write!(
         text,
-        " select (select count(*) from fence) as held, {} as begun, {} as done, {} as lacking, {} as statuses, {} as sent",
+        " select (select count(*) from fence) as held, {} as begun, {} as enqueued, {} as done, {} as lacking, {} as statuses, {} as sent",
         keys(Set::BEGINS, "begun"),
+        keys(Set::QUEUED, "enqueued"),
         keys(Set::FINISHES, "done"),
         keys(Set::MESSAGES, "lacking"),
         if set.has(Set::MESSAGES) { "(select array_agg(status) from lacking)" } else { "null::text[]" },

@@ -6,6 +6,7 @@ use sqlx::PgConnection;
 use super::super::decode::{HeldRow, RecordRow, StoredEndRow, decode};
 use super::super::moment::Moment;
 use super::super::parts::{StoredEnd, all, is_same_end, is_same_record};
+use super::super::places::{Begun, Queued, of_whom, record_of_a_debounce};
 use super::super::texts::texts;
 use super::super::{Entry, Fault, Fence, Finish, Held, NewRecord, NewWorkflow, Record, StoreError, Verdict};
 use super::PostgresStore;
@@ -75,7 +76,7 @@ impl PostgresStore {
         }
         self.query(&self.texts.careful.savepoint).execute(&mut *transaction).await?;
         let verdict = self.write_entry(transaction, fence, moment, entry, &mut written).await?;
-        if matches!(verdict, Verdict::Superseded | Verdict::NoReceiver { .. }) {
+        if matches!(verdict, Verdict::Superseded | Verdict::NoReceiver { .. } | Verdict::Duplicate(_)) {
             self.query(&self.texts.careful.undo).execute(&mut *transaction).await?;
             written = 0;
         }
@@ -92,12 +93,20 @@ impl PostgresStore {
         written: &mut u64,
     ) -> Result<Verdict, StoreError> {
         let mut verdict = Verdict::Stored;
-        if let Some(begin) = &entry.begin
-            && let Some(held) = self.begin_or_find(transaction, fence, begin, written).await?
-        {
-            verdict = Verdict::Existing(held);
+        if let Some(begin) = &entry.begin {
+            let before = if moment.again { self.debounced_before(transaction, entry).await? } else { None };
+            let begun = match (before, Queued::of(begin)) {
+                (Some(held), _) => Begun::Debounced(held),
+                (None, Some(queued)) => self.enqueue_or_find(transaction, fence, queued, written).await?,
+                (None, None) => self.begin_or_find(transaction, fence, begin, written).await?,
+            };
+            verdict = begun.verdict();
+            if let Verdict::Duplicate(_) = verdict {
+                return Ok(verdict);
+            }
         }
         for record in &entry.records {
+            let record = &*of_whom(record, entry, &verdict);
             if !self.record_or_compare(transaction, record, written).await? {
                 return Ok(Verdict::Superseded);
             }
@@ -121,18 +130,45 @@ impl PostgresStore {
         Ok(verdict)
     }
 
-    /// Gives the workflow of this id if it is another one.
+    /// Where an earlier sending of this call gave the arguments to a workflow that waited, gives that
+    /// workflow, which may have begun to run since.
+    async fn debounced_before(
+        &self,
+        transaction: &mut PgConnection,
+        entry: &Entry,
+    ) -> Result<Option<Held>, StoreError> {
+        let Some(record) = record_of_a_debounce(entry) else { return Ok(None) };
+        let Some(Record { child: Some(child), .. }) = self.stored_record(transaction, record).await? else {
+            return Ok(None);
+        };
+        let row = self.query(&self.texts.read.find).bind(child).fetch_optional(transaction).await?;
+        let held: Option<Held> = row.map(|row| decode::<_, HeldRow, _>(&row)).transpose()?;
+        Ok(held.filter(|it| entry.begin.as_ref().is_some_and(|begin| begin.id != it.id)))
+    }
+
+    async fn stored_record(
+        &self,
+        transaction: &mut PgConnection,
+        record: &NewRecord,
+    ) -> Result<Option<Record>, StoreError> {
+        let query = self.query(&self.texts.careful.stored_record).bind(record.workflow);
+        let query = query.bind(&*record.position.branch).bind(record.position.number);
+        let stored = query.fetch_optional(transaction).await?;
+        stored.as_ref().map(decode::<_, RecordRow, _>).transpose()
+    }
+
+    /// Begins a workflow, or gives the other one of its id.
     async fn begin_or_find(
         &self,
         transaction: &mut PgConnection,
         fence: Fence,
         begin: &NewWorkflow,
         written: &mut u64,
-    ) -> Result<Option<Held>, StoreError> {
+    ) -> Result<Begun, StoreError> {
         let rows = self.begin_statement(fence, begin).execute(&mut *transaction).await?.rows_affected();
         *written += rows;
         if rows > 0 {
-            return Ok(None);
+            return Ok(Begun::Stored);
         }
         let row = self.query(&self.texts.read.find).bind(&begin.id).fetch_optional(&mut *transaction).await?;
         let held: Held = match row {
@@ -140,7 +176,7 @@ impl PostgresStore {
             // It was deleted in between: trying again starts it.
             None => return Err(StoreError::new(Fault::Contended, "a workflow went away while it was started")),
         };
-        Ok((held.key != begin.key).then_some(held))
+        Ok(if held.key == begin.key { Begun::Stored } else { Begun::Existing(held) })
     }
 
     /// Gives whether the record is stored now.
@@ -156,10 +192,7 @@ impl PostgresStore {
         if rows > 0 {
             return Ok(true);
         }
-        let query = self.query(&self.texts.careful.stored_record).bind(record.workflow);
-        let query = query.bind(&*record.position.branch).bind(record.position.number);
-        let stored = query.fetch_optional(&mut *transaction).await?;
-        let stored: Option<Record> = stored.as_ref().map(decode::<_, RecordRow, _>).transpose()?;
+        let stored = self.stored_record(transaction, record).await?;
         Ok(stored.is_some_and(|stored| is_same_record(&stored, record)))
     }
 

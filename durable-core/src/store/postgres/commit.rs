@@ -11,6 +11,7 @@ use sqlx::{PgConnection, Row};
 use super::super::decode::{HeldRow, decode};
 use super::super::fault::is_clash;
 use super::super::parts::{Parts, all, error_of, micros, output_of};
+use super::super::places::hangs_on_its_begin;
 use super::super::texts::texts;
 use super::super::{
     Commit, Entry, Fault, Fence, Finish, Held, NewRecord, NewWorkflow, StoreError, StoreFuture, Verdict,
@@ -120,6 +121,8 @@ impl PostgresStore {
         let (mut unclear, mut unsent) = (Vec::new(), (0..entries.len()).collect::<Vec<_>>());
         if again {
             std::mem::swap(&mut unclear, &mut unsent);
+        } else if entries.iter().map(Entry::rows).sum::<usize>() > 1 {
+            (unclear, unsent) = unsent.into_iter().partition(|&index| hangs_on_its_begin(&entries[index]));
         }
         while !unsent.is_empty() {
             let sent: Vec<&Entry> = unsent.iter().map(|&index| &entries[index]).collect();
@@ -149,7 +152,13 @@ impl PostgresStore {
         if parts.talks() {
             return self.batch(lane, fence, &parts, entries).await;
         }
+        if let [queued] = parts.queued[..]
+            && entries.iter().map(|it| it.rows()).sum::<usize>() == 1
+        {
+            return self.lone_queued(lane, fence, queued, entries).await;
+        }
         let sent = match (&parts.begins[..], &parts.records[..], &parts.finishes[..]) {
+            _ if !parts.queued.is_empty() => return self.batch(lane, fence, &parts, entries).await,
             ([], [], []) => return Ok(Judged::all(&Verdict::Stored, entries)),
             ([begin], [], []) => return self.lone_begin(lane, fence, begin, entries).await,
             ([], [record], []) => {
@@ -203,15 +212,7 @@ impl PostgresStore {
     }
 
     pub(super) fn begin_statement(&self, fence: Fence, it: &NewWorkflow) -> PgQuery {
-        let query = self.fenced(&self.texts.commit.begin, fence).bind(it.key).bind(&it.id).bind(&it.name);
-        query
-            .bind(&it.instance)
-            .bind(it.parent)
-            .bind(&it.version)
-            .bind(it.fingerprint)
-            .bind(&it.input)
-            .bind(it.timeout.map(micros))
-            .bind(it.deadline)
+        bind_begin(self.fenced(&self.texts.commit.begin, fence), it)
     }
 
     /// The workflows of these ids, each with whether the fence holds.
@@ -234,6 +235,12 @@ impl PostgresStore {
     pub(super) fn fenced(&self, text: &Arc<str>, fence: Fence) -> PgQuery {
         self.query(text).bind(fence.executor).bind(fence.epoch)
     }
+}
+
+pub(super) fn bind_begin(query: PgQuery, it: &NewWorkflow) -> PgQuery {
+    let query = query.bind(it.key).bind(&it.id).bind(&it.name).bind(&it.instance).bind(it.parent);
+    let query = query.bind(&it.version).bind(it.fingerprint).bind(&it.input);
+    query.bind(it.timeout.map(micros)).bind(it.deadline)
 }
 
 /// Binds all of a record but its workflow.

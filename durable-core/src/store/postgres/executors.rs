@@ -74,45 +74,49 @@ texts! {
          known as materialized (select * from unnest($3::text[], $4::bigint[]) as known (name, most)),
          fence as materialized {FENCE},
          released as (
-             select w.key, w.name, w.recoveries, false as crashed from durable.workflows w
-              where w.status = 'PENDING' and w.executor is null and w.name = any($3::text[])
+             select w.key, w.name, w.queue, w.recoveries, false as crashed from durable.workflows w
+              where w.status = 'PENDING' and w.executor is null and (w.name = any($3::text[]) or w.queue is not null)
               order by w.executor, w.key limit $5::bigint for update skip locked),
          abandoned as (
-             select w.key, w.name, w.recoveries, true as crashed
+             select w.key, w.name, w.queue, w.recoveries, true as crashed
                from orphaned o
               cross join lateral (
-                    select i.key, i.name, i.recoveries from durable.workflows i
-                     where i.status = 'PENDING' and i.executor = o.executor and i.name = any($3::text[])
+                    select i.key, i.name, i.queue, i.recoveries from durable.workflows i
+                     where i.status = 'PENDING' and i.executor = o.executor
+                       and (i.name = any($3::text[]) or i.queue is not null)
                      order by i.executor, i.key limit $5::bigint for update skip locked) w),
          lost as (
-             select w.key, w.name, w.recoveries, false as crashed from durable.workflows w
+             select w.key, w.name, w.queue, w.recoveries, false as crashed from durable.workflows w
               where $6::bigint[] is not null and w.status = 'PENDING' and w.executor = $1::bigint
-                and w.attempt > 1 and w.key <> all($6::bigint[]) and w.name = any($3::text[])
+                and w.attempt > 1 and w.queue is null and w.key <> all($6::bigint[]) and w.name = any($3::text[])
               order by w.executor, w.key limit $5::bigint for update skip locked),
          chosen as (
-             select free.*, free.crashed and free.recoveries >= known.most as parked
+             select free.*, marks.parked, case when not marks.parked then free.queue end as requeued
                from (select * from released union all select * from abandoned union all select * from lost) free
-               join known on known.name = free.name, fence
+               left join known on known.name = free.name
+              cross join lateral (
+                    select free.crashed and known.most is not null and free.recoveries >= known.most as parked) marks
+              cross join fence
               order by free.key limit $5::bigint)
          update durable.workflows w
-            set status = case when c.parked then 'PARKED' else 'PENDING' end,
+            set status = case when c.parked then 'PARKED' when c.requeued is null then 'PENDING' else 'ENQUEUED' end,
                 reason = case when c.parked then $7::text || w.recoveries || $8::text || w.recoveries || $9::text
                               else w.reason end,
-                executor = case when c.parked then w.executor else $1::bigint end,
-                attempt = case when c.parked then w.attempt else w.attempt + 1 end,
+                executor = case when c.parked then w.executor when c.requeued is null then $1::bigint end,
+                attempt = case when c.parked or c.requeued is not null then w.attempt else w.attempt + 1 end,
                 recoveries = case when c.crashed and not c.parked then w.recoveries + 1 else w.recoveries end,
-                started_at = case when c.parked then w.started_at else now.now end
+                started_at = case when c.parked then w.started_at when c.requeued is null then now.now end
            from chosen c, {CLOCK} now
           where w.key = c.key
-         returning w.key, w.id, w.name, w.instance, w.input, w.attempt, w.recoveries, w.fingerprint, w.deadline,
-                   c.parked"
+         returning w.key, w.id, w.name, w.instance, case when c.requeued is null then w.input else '' end as input,
+                   w.attempt, w.recoveries, w.fingerprint, w.deadline, c.requeued as queue, c.parked"
     );
     /// $1 known names.
     count_unknown = format!(
         "with recursive {ORPHANED}
          select count(*) from durable.workflows w
           where w.status = 'PENDING' and (w.executor is null or w.executor in (select executor from orphaned))
-            and w.name <> all($1::text[])"
+            and w.name <> all($1::text[]) and w.queue is null"
     );
     /// $1, $2 fence; $3 stuck keys.
     release = format!(
@@ -199,8 +203,11 @@ impl Executors for PostgresStore {
                 match decode::decode::<_, AdoptedRow, _>(row)? {
                     AdoptedAs::Run(run) => adopted.runs.push(run),
                     AdoptedAs::Parked(id) => adopted.parked.push(id),
+                    AdoptedAs::Requeued(queue) => adopted.requeued.push(queue),
                 }
             }
+            adopted.requeued.sort_unstable();
+            adopted.requeued.dedup();
             adopted.runs = oldest_first(adopted.runs);
             Ok(adopted)
         })

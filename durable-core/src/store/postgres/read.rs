@@ -13,7 +13,8 @@ use crate::words::status::Status;
 /// A workflow as people see it.
 const INFO: &str = "
     select w.id, w.name, w.status, w.input, w.output, w.error, w.reason, w.queue, p.id as parent,
-           e.name as executor, w.version, w.attempt, w.recoveries, w.created_at, w.started_at, w.completed_at
+           e.name as executor, w.version, w.attempt, w.recoveries, w.priority, w.partition_key, w.deduplication_id,
+           w.due_at, w.deadline, w.created_at, w.started_at, w.completed_at
       from durable.workflows w
       left join durable.workflows p on p.key = w.parent
       left join durable.executors e on e.key = w.executor";

@@ -62,7 +62,7 @@ impl Talk for PostgresStore {
 
 impl PostgresStore {
     /// Says it where the connection is one to a database without our tables.
-    fn explained(&self, error: sqlx::Error) -> StoreError {
+    pub(super) fn explained(&self, error: sqlx::Error) -> StoreError {
         let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
         if !matches!(code.as_deref(), Some("42P01" | "3F000")) {
             return error.into();

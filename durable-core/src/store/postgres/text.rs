@@ -4,7 +4,10 @@
 use std::sync::Arc;
 
 use super::super::{Fault, StoreError};
-use super::{batch_text, careful, commit, control, executors, look, mail, read, shows, talk, wake};
+use super::{
+    batch_text, careful, claim, commit, control, enqueue, executors, limited, look, mail, queues, read, schedules,
+    shows, talk, wake,
+};
 
 /// The microseconds since 1970, once per statement. A subquery with a volatile function is not
 /// flattened, so that all rows of a statement get the same time.
@@ -73,8 +76,13 @@ pub(super) struct Texts {
     pub(super) batch: batch_text::Texts,
     pub(super) careful: careful::Texts,
     pub(super) executors: executors::Texts,
+    pub(super) enqueue: enqueue::Texts,
+    pub(super) queues: queues::Texts,
+    pub(super) claim: claim::Texts,
+    pub(super) limited: limited::Texts,
     pub(super) read: read::Texts,
     pub(super) control: control::Texts,
+    pub(super) schedules: schedules::Texts,
     pub(super) look: look::Texts,
     pub(super) mail: mail::Texts,
     pub(super) shows: shows::Texts,
@@ -90,8 +98,13 @@ impl Texts {
             batch: batch_text::Texts::new(schema.clone()),
             careful: careful::Texts::new(made),
             executors: executors::Texts::new(made),
+            enqueue: enqueue::Texts::new(made),
+            queues: queues::Texts::new(made),
+            claim: claim::Texts::new(made),
+            limited: limited::Texts::new(made),
             read: read::Texts::new(made),
             control: control::Texts::new(made),
+            schedules: schedules::Texts::new(made),
             look: look::Texts::new(made),
             mail: mail::Texts::new(made),
             shows: shows::Texts::new(made),

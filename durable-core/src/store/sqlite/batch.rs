@@ -11,11 +11,14 @@ use sqlx::SqliteConnection;
 
 use super::super::fault::is_clash;
 use super::super::parts::{Of, PartRecord, Parts, TERMINAL, all};
+use super::super::places::Queued;
 use super::super::{Emission, Entry, Fence, Finish, NewMessage, NewWorkflow, StoreError, Verdict};
 use super::commit::{bind_begin, bind_finish, bind_record, is_large};
+use super::enqueue::{self, bind_queued};
 use super::mail::bind_message;
 use super::shows::{after_the_last, bind_emission};
 use super::{LiteQuery, SqliteStore};
+use crate::words::id::local_micros;
 
 /// The numbers of rows for which there are statements.
 const SIZES: [usize; 3] = [4, 16, LARGEST];
@@ -47,6 +50,7 @@ impl Sized {
 #[derive(Debug)]
 pub(super) struct Texts {
     begins: Sized,
+    queued: Sized,
     records: Sized,
     finishes: Sized,
     messages: Sized,
@@ -69,6 +73,17 @@ impl Texts {
                  select 'PENDING', given.executor, 1, given.now, given.now, rows.* from given, {rows} rows
                   where rows.column1 is not null and {HOLDS}
                  on conflict (id) do nothing"
+            )
+        });
+        let queued = Sized::new(&made, enqueue::COLUMNS, |rows| {
+            format!(
+                "{GIVEN} insert into durable_workflows ({}, due_at, status, attempt, created_at)
+                 select column1, column2, column3, column4, column5, column6, column7, column8, column9, column10, column11,
+                        column12, column13, column14, given.now + column15,
+                        case when column15 is null then 'ENQUEUED' else 'DELAYED' end, 0, given.now
+                   from given, {rows} where column1 is not null and {HOLDS}
+                 on conflict do nothing",
+                enqueue::NAMES
             )
         });
         let records = Sized::new(&made, 11, |rows| {
@@ -112,7 +127,7 @@ impl Texts {
             })
         };
         let (events, items) = (emissions("durable_events", "set_at"), emissions("durable_streams", "written_at"));
-        Self { begins, records, finishes, messages, events, items }
+        Self { begins, queued, records, finishes, messages, events, items }
     }
 }
 
@@ -125,7 +140,8 @@ impl SqliteStore {
         parts: &Parts<'_>,
         entries: &[Entry],
     ) -> Result<Option<Vec<Verdict>>, StoreError> {
-        let only_records = parts.begins.is_empty() && parts.finishes.is_empty() && !parts.talks();
+        let only_records =
+            parts.begins.is_empty() && parts.queued.is_empty() && parts.finishes.is_empty() && !parts.talks();
         if !only_records || parts.records.len() > LARGEST {
             return self.in_a_transaction(connection, fence, parts, entries).await;
         }
@@ -152,12 +168,12 @@ impl SqliteStore {
         // The fence is in every statement, so what is written proves that it holds, and only a
         // statement that wrote nothing has to be asked why.
         let mut verdicts = all(&Verdict::Stored, entries.len());
-        let begun = self.insert_begins(&mut transaction, fence, &parts.begins).await?;
-        if begun < parts.begins.len() as u64
+        let begun = self.insert_begins(&mut transaction, fence, parts).await?;
+        if begun < (parts.begins.len() + parts.queued.len()) as u64
             && !self.find_existing(&mut transaction, fence, entries, &mut verdicts).await?
         {
             self.undo(transaction).await?;
-            return Ok(Some(all(&Verdict::Fenced, entries.len())));
+            return Ok(None);
         }
         for (entry, verdict) in entries.iter().zip(&verdicts) {
             if let Some(begin) = entry.begin.as_ref().filter(|it| is_large(it))
@@ -178,7 +194,7 @@ impl SqliteStore {
         match self.insert_records(&mut transaction, fence, &parts.records).await {
             Ok(recorded) if recorded == parts.records.len() as u64 => {
                 let written = begun + said + done + recorded;
-                if written == 0 && parts.begins.is_empty() {
+                if written == 0 && parts.begins.is_empty() && parts.queued.is_empty() {
                     // Nothing proves that the fence holds.
                     self.undo(transaction).await?;
                     return Ok(None);
@@ -198,7 +214,7 @@ impl SqliteStore {
         }
     }
 
-    /// Says which of the begins met a workflow that was there, and gives whether the fence holds.
+    /// Says which of the begins met a workflow that was there, and gives whether that explains all.
     async fn find_existing(
         &self,
         connection: &mut SqliteConnection,
@@ -208,25 +224,37 @@ impl SqliteStore {
     ) -> Result<bool, StoreError> {
         let ids: Vec<&str> = entries.iter().filter_map(|it| it.begin.as_ref()).map(|it| it.id.as_str()).collect();
         let found = self.existing(connection, fence, &ids).await?;
+        let mut twins = Vec::new();
         for (entry, verdict) in entries.iter().zip(verdicts) {
-            if let Some(begin) = &entry.begin
-                && let Some((held, _)) = found.get(&begin.id)
-                && held.key != begin.key
-            {
-                *verdict = Verdict::Existing(held.clone());
+            let Some(begin) = &entry.begin else { continue };
+            match (found.get(&begin.id), Queued::of(begin)) {
+                (Some((held, _)), _) if held.key != begin.key => *verdict = Verdict::Existing(held.clone()),
+                (Some(_), _) => {}
+                (None, Some(queued)) => twins.push((queued, verdict)),
+                (None, None) => return Ok(false),
             }
         }
-        Ok(found.into_values().any(|(_, ours)| ours))
+        let queued: Vec<Queued<'_>> = twins.iter().map(|(it, _)| *it).collect();
+        let twin = self.duplicates(connection, fence, &queued).await?;
+        for (it, verdict) in twins {
+            let Some(id) = &it.place.deduplicate else { return Ok(false) };
+            let Some(held) = twin.get(&(it.place.queue.clone(), id.clone())) else { return Ok(false) };
+            *verdict = Verdict::Duplicate(held.clone());
+        }
+        Ok(found.into_values().all(|(_, ours)| ours))
     }
 
     async fn insert_begins(
         &self,
         connection: &mut SqliteConnection,
         fence: Fence,
-        begins: &[&NewWorkflow],
+        parts: &Parts<'_>,
     ) -> Result<u64, sqlx::Error> {
-        let sized = &self.texts.batch.begins;
-        self.in_chunks(connection, fence, sized, begins, |query, it| bind_begin(query, it)).await
+        let Texts { begins, queued, .. } = &self.texts.batch;
+        let begin = |query, it: &&NewWorkflow| bind_begin(query, it);
+        let direct = self.in_chunks(connection, fence, begins, &parts.begins, begin).await?;
+        let place = |query, it: &Queued<'_>| bind_queued(query, *it);
+        Ok(direct + self.in_chunks(connection, fence, queued, &parts.queued, place).await?)
     }
 
     async fn insert_records(
@@ -282,10 +310,11 @@ impl SqliteStore {
         rows: &[T],
         bind: impl Fn(LiteQuery, &T) -> LiteQuery,
     ) -> Result<u64, sqlx::Error> {
-        let mut written = 0;
+        // One time for all of them: what one call enqueues is ordered by its keys.
+        let (mut written, now) = (0, local_micros());
         for chunk in rows.chunks(LARGEST) {
             let (text, size) = sized.of(chunk.len());
-            let query = chunk.iter().fold(self.timed(text, fence), &bind);
+            let query = chunk.iter().fold(self.fenced(text, fence).bind(now), &bind);
             let empty = (size - chunk.len()) * sized.columns;
             let query = (0..empty).fold(query, |query, _| query.bind(None::<i64>));
             written += query.execute(&mut *connection).await?.rows_affected();

@@ -10,6 +10,7 @@ use super::super::decode::{HeldRow, decode};
 use super::super::fault::is_clash;
 use super::super::moment::Moment;
 use super::super::parts::{Parts, all, error_of, micros, output_of};
+use super::super::places::hangs_on_its_begin;
 use super::super::texts::texts;
 use super::super::{
     Commit, Emission, Entry, Fault, Fence, Finish, Held, NewMessage, NewRecord, NewWorkflow, StoreError, StoreFuture,
@@ -80,7 +81,16 @@ impl SqliteStore {
         fence: Fence,
         entries: &[Entry],
     ) -> Result<Option<Vec<Verdict>>, StoreError> {
+        if entries.iter().any(hangs_on_its_begin) {
+            return Ok(None);
+        }
         let parts = Parts::of(entries);
+        if let [queued] = parts.queued[..]
+            && !is_large(queued.row)
+            && entries.iter().map(Entry::rows).sum::<usize>() == 1
+        {
+            return self.lone_queued(connection, fence, queued, entries).await;
+        }
         if parts.talks() {
             return match entries.iter().map(Entry::rows).sum() {
                 1 => self.lone_word(connection, fence, &parts, entries).await,
@@ -88,6 +98,7 @@ impl SqliteStore {
             };
         }
         let sent = match (&parts.begins[..], &parts.records[..], &parts.finishes[..]) {
+            _ if !parts.queued.is_empty() => return self.batch(connection, fence, &parts, entries).await,
             ([], [], []) => return Ok(Some(all(&Verdict::Stored, entries.len()))),
             ([begin], [], []) if !is_large(begin) => return self.lone_begin(connection, fence, begin, entries).await,
             ([], [record], []) => {
@@ -210,10 +221,20 @@ pub(super) fn refuse_nul_in(message: &NewMessage) -> Result<(), StoreError> {
     if texts.into_iter().flatten().any(|it| has_nul(it)) { Err(nul()) } else { Ok(()) }
 }
 
+/// Refuses a workflow as [`refuse_nul`] does.
+pub(super) fn refuse_nul_in_workflow(it: &NewWorkflow) -> Result<(), StoreError> {
+    let own = [Some(&it.id), Some(&it.name), Some(&it.version), Some(&it.input), it.instance.as_ref()];
+    let place = it.place.as_ref().map(|it| {
+        let debounce = it.debounce.as_ref().map(|it| &it.key);
+        [Some(&it.queue), it.partition.as_ref(), it.deduplicate.as_ref(), debounce]
+    });
+    let mut texts = own.into_iter().chain(place.into_iter().flatten()).flatten();
+    if texts.any(|it| has_nul(it)) { Err(nul()) } else { Ok(()) }
+}
+
 /// Refuses what Postgres would refuse: SQLite would take a text with a NUL in it and cut it off in
 /// some functions, and a program that moves to Postgres would find out too late.
 fn refuse_nul(entries: &[Entry]) -> Result<(), StoreError> {
-    let begin = |it: &NewWorkflow| [&it.id, &it.name, &it.version, &it.input].into_iter().any(|it| has_nul(it));
     let record = |it: &NewRecord| {
         let texts = [Some(&*it.position.branch), Some(it.kind), Some(it.name.as_str()), it.child.as_deref()];
         let outcome = [output_of(it.outcome.as_ref()), error_of(it.outcome.as_ref())];
@@ -224,8 +245,8 @@ fn refuse_nul(entries: &[Entry]) -> Result<(), StoreError> {
         texts.into_iter().flatten().any(has_nul)
     };
     for entry in entries {
-        let begins = entry.begin.as_ref().is_some_and(begin);
-        if begins || entry.records.iter().any(record) || entry.finish.as_ref().is_some_and(finish) {
+        entry.begin.as_ref().map_or(Ok(()), refuse_nul_in_workflow)?;
+        if entry.records.iter().any(record) || entry.finish.as_ref().is_some_and(finish) {
             return Err(nul());
         }
         entry.messages.iter().try_for_each(refuse_nul_in)?;

@@ -38,12 +38,16 @@ texts! {
     drop_messages = "drop table if exists durable_messages";
     drop_events = "drop table if exists durable_events";
     drop_streams = "drop table if exists durable_streams";
+    drop_queues = "drop table if exists durable_queues";
+    drop_queue_starts = "drop table if exists durable_queue_starts";
+    drop_queue_partitions = "drop table if exists durable_queue_partitions";
     drop_executors = "drop table if exists durable_executors";
+    drop_schedules = "drop table if exists durable_schedules";
     drop_migrations = "drop table if exists durable_migrations";
 }
 
 impl Texts {
-    pub(super) fn drops(&self) -> [&Arc<str>; 8] {
+    pub(super) fn drops(&self) -> [&Arc<str>; 12] {
         [
             &self.drop_workflows,
             &self.drop_inputs,
@@ -51,7 +55,11 @@ impl Texts {
             &self.drop_messages,
             &self.drop_events,
             &self.drop_streams,
+            &self.drop_queues,
+            &self.drop_queue_starts,
+            &self.drop_queue_partitions,
             &self.drop_executors,
+            &self.drop_schedules,
             &self.drop_migrations,
         ]
     }

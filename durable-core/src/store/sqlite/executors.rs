@@ -70,31 +70,35 @@ texts! {
         "with recursive {ORPHANED},
          known (name, most) as (select value ->> 0, value ->> 1 from json_each(?3))
          update durable_workflows
-            set status = case when c.parked then 'PARKED' else 'PENDING' end,
+            set status = case when c.parked then 'PARKED' when c.requeued is null then 'PENDING' else 'ENQUEUED' end,
                 reason = case when c.parked then ?6 || recoveries || ?7 || recoveries || ?8 else reason end,
-                executor = case when c.parked then executor else ?1 end,
-                attempt = case when c.parked then attempt else attempt + 1 end,
+                executor = case when c.parked then executor when c.requeued is null then ?1 end,
+                attempt = case when c.parked or c.requeued is not null then attempt else attempt + 1 end,
                 recoveries = case when executor <> ?1 and not c.parked then recoveries + 1 else recoveries end,
-                started_at = case when c.parked then started_at else ?9 end
-           from (select w.key as chosen, coalesce(w.executor <> ?1, false) and w.recoveries >= known.most as parked
-                   from durable_workflows w indexed by durable_workflows_pending
-                   join known on known.name = w.name
-                  where w.status = 'PENDING'
-                    and (w.executor is null or w.executor in (select executor from orphaned)
-                         or (?5 is not null and w.executor = ?1 and w.attempt > 1
-                             and w.key not in (select value from json_each(?5))))
-                    and {FENCE}
-                  order by w.key limit ?4) c
+                started_at = case when c.parked then started_at when c.requeued is null then ?9 end
+           from (select m.chosen, m.parked, case when not m.parked then m.queue end as requeued
+                   from (select w.key as chosen, w.queue,
+                                coalesce(w.executor <> ?1, 0) and coalesce(w.recoveries >= known.most, 0) as parked
+                           from durable_workflows w indexed by durable_workflows_pending
+                           left join known on known.name = w.name
+                          where w.status = 'PENDING' and (known.name is not null or w.queue is not null)
+                            and (w.executor is null or w.executor in (select executor from orphaned)
+                                 or (?5 is not null and w.executor = ?1 and w.attempt > 1 and w.queue is null
+                                     and w.key not in (select value from json_each(?5))))
+                            and {FENCE}
+                          order by w.key limit ?4) m) c
           where key = c.chosen
          returning key, id, name, instance, attempt, recoveries, fingerprint, deadline, status = 'PARKED' as parked,
-                   coalesce(input, (select i.input from durable_inputs i where i.workflow = durable_workflows.key)) as input"
+                   case when status = 'ENQUEUED' then queue end as queue,
+                   case when status = 'ENQUEUED' then '' else coalesce(input, (
+                        select i.input from durable_inputs i where i.workflow = durable_workflows.key)) end as input"
     );
     /// ?1 known names.
     count_unknown = format!(
         "with recursive {ORPHANED}
          select count(*) from durable_workflows w
           where w.status = 'PENDING' and (w.executor is null or w.executor in (select executor from orphaned))
-            and w.name not in (select value from json_each(?1))"
+            and w.name not in (select value from json_each(?1)) and w.queue is null"
     );
     /// ?1, ?2 fence; ?3 stuck keys.
     release = format!(
@@ -183,8 +187,11 @@ impl Executors for SqliteStore {
                 match decode::decode::<_, AdoptedRow, _>(row)? {
                     AdoptedAs::Run(run) => adopted.runs.push(run),
                     AdoptedAs::Parked(id) => adopted.parked.push(id),
+                    AdoptedAs::Requeued(queue) => adopted.requeued.push(queue),
                 }
             }
+            adopted.requeued.sort_unstable();
+            adopted.requeued.dedup();
             adopted.runs = oldest_first(adopted.runs);
             Ok(adopted)
         })

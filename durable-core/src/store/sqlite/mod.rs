@@ -5,15 +5,20 @@
 
 mod batch;
 mod careful;
+mod claim;
 mod commit;
 mod control;
+mod enqueue;
 mod executors;
 mod file;
 mod lane;
+mod limited;
 mod look;
 mod mail;
 mod migrate;
+mod queues;
 mod read;
+mod schedules;
 mod shows;
 mod talk;
 pub(super) mod transact;
@@ -59,8 +64,13 @@ struct Texts {
     batch: batch::Texts,
     careful: careful::Texts,
     executors: executors::Texts,
+    enqueue: enqueue::Texts,
+    queues: queues::Texts,
+    claim: claim::Texts,
+    limited: limited::Texts,
     read: read::Texts,
     control: control::Texts,
+    schedules: schedules::Texts,
     look: look::Texts,
     mail: mail::Texts,
     shows: shows::Texts,
@@ -92,8 +102,13 @@ impl SqliteStore {
             batch: batch::Texts::new(made),
             careful: careful::Texts::new(made),
             executors: executors::Texts::new(made),
+            enqueue: enqueue::Texts::new(made),
+            queues: queues::Texts::new(made),
+            claim: claim::Texts::new(made),
+            limited: limited::Texts::new(made),
             read: read::Texts::new(made),
             control: control::Texts::new(made),
+            schedules: schedules::Texts::new(made),
             look: look::Texts::new(made),
             mail: mail::Texts::new(made),
             shows: shows::Texts::new(made),

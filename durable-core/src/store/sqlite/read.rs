@@ -11,8 +11,8 @@ use crate::words::status::Status;
 /// A workflow as people see it.
 const INFO: &str = "
     select w.id, w.name, w.status, coalesce(w.input, i.input) as input, w.output, w.error, w.reason, w.queue,
-           p.id as parent, e.name as executor, w.version, w.attempt, w.recoveries, w.created_at, w.started_at,
-           w.completed_at
+           p.id as parent, e.name as executor, w.version, w.attempt, w.recoveries, w.priority, w.partition_key,
+           w.deduplication_id, w.due_at, w.deadline, w.created_at, w.started_at, w.completed_at
       from durable_workflows w
       left join durable_inputs i on i.workflow = w.key
       left join durable_workflows p on p.key = w.parent

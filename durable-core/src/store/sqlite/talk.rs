@@ -52,16 +52,25 @@ impl Talk for SqliteStore {
             match self.post_on(connection, message).await {
                 Ok(Sent::Now | Sent::Before) => Ok(Posted::Posted),
                 Ok(Sent::NoReceiver(status)) => Ok(Posted::NoReceiver(status)),
-                Err(error) if error.message.contains("no such table") => Err(StoreError::new(
-                    Fault::Refused,
-                    format_args!(
-                        "the connection has to be one to the system database, {}, and it goes to a file without the \
-                         tables of durable: {}",
-                        self.location, error.message
-                    ),
-                )),
-                Err(error) => Err(error),
+                Err(error) => Err(self.explained(error)),
             }
         })
+    }
+}
+
+impl SqliteStore {
+    /// Says it where the connection is one to a file without our tables.
+    pub(super) fn explained(&self, error: StoreError) -> StoreError {
+        if !error.message.contains("no such table") {
+            return error;
+        }
+        StoreError::new(
+            Fault::Refused,
+            format_args!(
+                "the connection has to be one to the system database, {}, and it goes to a file without the tables of \
+                 durable: {}",
+                self.location, error.message
+            ),
+        )
     }
 }

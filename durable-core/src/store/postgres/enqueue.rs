@@ -1,0 +1,265 @@
+//! Workflows that go on a queue, one by one: alone, on the careful path, and on users' connections.
+
+use std::collections::HashMap;
+
+use sqlx::{PgConnection, Row};
+
+use super::super::decode::{HeldRow, decode};
+use super::super::decode_queues::DuplicateRow;
+use super::super::fault::is_clash;
+use super::super::parts::micros;
+use super::super::places::{Begun, Queued, nowhere, went_away};
+use super::super::texts::texts;
+use super::super::{
+    Entry, Fault, Fence, Held, Hint, NewWorkflow, OutboxConnection, PostedWorkflow, StoreError, Verdict, hints,
+};
+use super::commit::{Judged, bind_begin};
+use super::text::{CLOCK, FENCE};
+use super::{PgQuery, PostgresStore};
+
+texts! {
+    /// $1, $2 fence; $3 to $17 the workflow and its place.
+    enqueue = format!("{} on conflict do nothing", enqueueing(3, &format!("{FENCE} = 1")));
+    /// The same, and $18, $19 the debounce. Gives the workflow that has the arguments now.
+    debounce = debouncing(3, &format!("{FENCE} = 1"));
+    /// $1 to $15 the workflow and its place; $16 the channel and $17 the notification, which goes out
+    /// with the commit of the transaction that this is in.
+    post = format!(
+        "with stored as ({} on conflict do nothing returning 1)
+         select max(pg_notify($16::text, $17::text)::text) as told, count(*) > 0 as stored from stored",
+        enqueueing(1, "true")
+    );
+    /// $1 to $17 as in `debounce`; $18 the channel and $19 the notification.
+    post_debounced = format!(
+        "with stored as ({})
+         select s.key, s.id, s.name, s.status, pg_notify($18::text, $19::text)::text as told from stored s",
+        debouncing(1, "true")
+    );
+    /// Who has these deduplication ids. $1, $2 fence; $3 queues; $4 ids. The limit keeps every row;
+    /// it is there for the planner, see `batch`.
+    duplicates = format!(
+        "select wanted.queue, wanted.deduplication_id, w.key, w.id, w.name, w.status
+           from (select * from unnest($3::text[], $4::text[]) limit cardinality($3::text[]))
+                as wanted (queue, deduplication_id)
+          cross join lateral ({}) w
+          where exists (select 1 from durable.executors where key = $1::bigint and epoch = $2::bigint)",
+        duplicate("wanted.queue", "wanted.deduplication_id")
+    );
+    /// $1 queue; $2 deduplication id.
+    duplicate = duplicate("$1::text", "$2::text");
+}
+
+/// The columns of a workflow that goes on a queue, as they are bound.
+pub(super) const COLUMNS: [(&str, &str); 15] = [
+    ("key", "bigint"),
+    ("id", "text"),
+    ("name", "text"),
+    ("instance", "text"),
+    ("parent", "bigint"),
+    ("version", "text"),
+    ("fingerprint", "bigint"),
+    ("input", "text"),
+    ("timeout", "bigint"),
+    ("deadline", "bigint"),
+    ("queue", "text"),
+    ("priority", "integer"),
+    ("partition_key", "text"),
+    ("deduplication_id", "text"),
+    ("delay", "bigint"),
+];
+
+/// The names of all columns but the last, which becomes a status and a time.
+pub(super) const NAMES: &str = "key, id, name, instance, parent, version, fingerprint, input, timeout, deadline, queue, \
+     priority, partition_key, deduplication_id";
+
+/// Writes a workflow whose first parameter is `$first`.
+fn enqueueing(first: usize, condition: &str) -> String {
+    let values = COLUMNS[..14].iter().zip(first..).map(|((_, kind), number)| format!("${number}::{kind}"));
+    let values = values.collect::<Vec<_>>().join(", ");
+    let delay = format!("${}::bigint", first + 14);
+    format!(
+        "insert into durable.workflows ({NAMES}, status, due_at, attempt, created_at)
+         select {values}, case when {delay} is null then 'ENQUEUED' else 'DELAYED' end, c.now + {delay}, 0, c.now
+           from {CLOCK} c where {condition}"
+    )
+}
+
+/// Writes a workflow, or gives its arguments to the one that waits under its debounce key. What would
+/// be in the way of that is looked for first: an error would leave a user's transaction in ruins.
+fn debouncing(first: usize, condition: &str) -> String {
+    let values = COLUMNS[..14].iter().zip(first..).map(|((_, kind), number)| format!("${number}::{kind}"));
+    let values = values.collect::<Vec<_>>().join(", ");
+    let [id, name, queue, twin, period, key, longest] =
+        [1, 2, 10, 13, 14, 15, 16].map(|behind| format!("${}", first + behind));
+    let twin = duplicate(&format!("{queue}::text"), &format!("{twin}::text"));
+    format!(
+        "insert into durable.workflows as w
+            ({NAMES}, status, due_at, debounce_key, debounce_until, attempt, created_at)
+         select {values}, 'DELAYED', least(c.now + {period}::bigint, c.now + {longest}::bigint), {key}::text,
+                c.now + {longest}::bigint, 0, c.now
+           from {CLOCK} c
+          where {condition} and not exists (select 1 from durable.workflows i where i.id = {id}::text)
+            and not exists ({twin} and (d.name, d.debounce_key, d.status) is distinct from ({name}::text, {key}::text, 'DELAYED'))
+         on conflict (name, debounce_key) where debounce_key is not null and status = 'DELAYED'
+         do update set input = excluded.input, encoding = excluded.encoding,
+                       due_at = least(excluded.created_at + {period}::bigint, w.debounce_until)
+         returning w.key, w.id, w.name, w.status"
+    )
+}
+
+/// The one that has a deduplication id on a queue.
+fn duplicate(queue: &str, id: &str) -> String {
+    format!(
+        "select d.key, d.id, d.name, d.status from durable.workflows d
+          where d.queue = {queue} and d.deduplication_id = {id} and d.deduplication_id is not null
+            and d.status in ('ENQUEUED', 'DELAYED', 'PENDING')"
+    )
+}
+
+fn bind_queued(query: PgQuery, it: Queued<'_>) -> PgQuery {
+    let query = bind_begin(query, it.row).bind(&it.place.queue).bind(it.place.priority).bind(it.partition());
+    query.bind(&it.place.deduplicate).bind(it.delay())
+}
+
+/// Binds the debounce behind the rest.
+fn bind_debounced(query: PgQuery, it: Queued<'_>) -> PgQuery {
+    let debounce = it.debounce();
+    let query = bind_queued(query, it).bind(debounce.map(|it| it.key.as_str()));
+    query.bind(debounce.and_then(|it| it.longest).map(micros))
+}
+
+impl PostgresStore {
+    /// One workflow that goes on a queue and nothing else.
+    pub(super) async fn lone_queued(
+        &self,
+        lane: &mut PgConnection,
+        fence: Fence,
+        it: Queued<'_>,
+        entries: &[&Entry],
+    ) -> Result<Judged, StoreError> {
+        if it.debounce().is_some() {
+            let query = bind_debounced(self.fenced(&self.texts.enqueue.debounce, fence), it);
+            let row = match query.fetch_optional(lane).await {
+                Err(error) if is_clash(&error) => None,
+                row => row?,
+            };
+            // What is in the way, or the fence, is for the careful path to look at.
+            let Some(row) = row else { return Ok(Judged::unclear(entries)) };
+            self.meter.committed(1);
+            let held: Held = decode::<_, HeldRow, _>(&row)?;
+            let verdict = if held.key == it.row.key { Verdict::Stored } else { Verdict::Debounced(held) };
+            return Ok(Judged::all(&verdict, entries));
+        }
+        let query = bind_queued(self.fenced(&self.texts.enqueue.enqueue, fence), it);
+        if self.write(&mut *lane, query).await? > 0 {
+            return Ok(Judged::all(&Verdict::Stored, entries));
+        }
+        let found = self.existing(lane, fence, vec![it.row.id.as_str()]).await?;
+        if let Some((held, ours)) = found.into_values().next() {
+            let verdict = if ours { Verdict::Existing(held) } else { Verdict::Fenced };
+            return Ok(Judged::all(&verdict, entries));
+        }
+        let found = self.duplicates(lane, fence, &[it]).await?;
+        Ok(match found.into_values().next() {
+            Some(held) => Judged::all(&Verdict::Duplicate(held), entries),
+            None => Judged::unclear(entries),
+        })
+    }
+
+    /// Who has the deduplication ids of these, by queue and id; nothing if the fence no longer holds.
+    pub(super) async fn duplicates(
+        &self,
+        lane: &mut PgConnection,
+        fence: Fence,
+        of: &[Queued<'_>],
+    ) -> Result<HashMap<(String, String), Held>, StoreError> {
+        let of = || of.iter().filter_map(|it| Some((it.place.queue.as_str(), it.place.deduplicate.as_deref()?)));
+        let (queues, ids): (Vec<&str>, Vec<&str>) = of().unzip();
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let query = self.fenced(&self.texts.enqueue.duplicates, fence).bind(queues).bind(ids);
+        query.fetch_all(lane).await?.iter().map(decode::<_, DuplicateRow, _>).collect()
+    }
+
+    /// Puts a workflow on its queue, or gives who is in its way.
+    pub(super) async fn enqueue_or_find(
+        &self,
+        transaction: &mut PgConnection,
+        fence: Fence,
+        it: Queued<'_>,
+        written: &mut u64,
+    ) -> Result<Begun, StoreError> {
+        if it.debounce().is_some() {
+            let query = bind_debounced(self.fenced(&self.texts.enqueue.debounce, fence), it);
+            if let Some(row) = query.fetch_optional(&mut *transaction).await.map_err(contended)? {
+                *written += 1;
+                let held: Held = decode::<_, HeldRow, _>(&row)?;
+                return Ok(if held.key == it.row.key { Begun::Stored } else { Begun::Debounced(held) });
+            }
+        } else {
+            let query = bind_queued(self.fenced(&self.texts.enqueue.enqueue, fence), it);
+            let rows = query.execute(&mut *transaction).await?.rows_affected();
+            *written += rows;
+            if rows > 0 {
+                return Ok(Begun::Stored);
+            }
+        }
+        if let Some(found) = self.in_the_way(transaction, it).await? {
+            return Ok(found);
+        }
+        Err(went_away()) // trying again starts this one
+    }
+
+    /// The workflow that has the id, or the deduplication id.
+    async fn in_the_way(&self, connection: &mut PgConnection, it: Queued<'_>) -> Result<Option<Begun>, StoreError> {
+        let row = self.query(&self.texts.read.find).bind(&it.row.id).fetch_optional(&mut *connection).await?;
+        if let Some(row) = row {
+            let held: Held = decode::<_, HeldRow, _>(&row)?;
+            return Ok(Some(if held.key == it.row.key { Begun::Stored } else { Begun::Existing(held) }));
+        }
+        let Some(id) = &it.place.deduplicate else { return Ok(None) };
+        let query = self.query(&self.texts.enqueue.duplicate).bind(&it.place.queue).bind(id);
+        let row = query.fetch_optional(connection).await?;
+        Ok(row.map(|row| decode::<_, HeldRow, _>(&row)).transpose()?.map(Begun::Duplicate))
+    }
+
+    /// Puts a workflow on its queue within the user's transaction.
+    pub(super) async fn post_on_queue(
+        &self,
+        connection: OutboxConnection<'_>,
+        workflow: &NewWorkflow,
+    ) -> Result<PostedWorkflow, StoreError> {
+        #[allow(irrefutable_let_patterns, reason = "there are other kinds where their stores are compiled in")]
+        let OutboxConnection::Postgres(connection) = connection else { return Ok(PostedWorkflow::OtherDatabase) };
+        let Some(it) = Queued::of(workflow) else { return Err(nowhere()) };
+        let hint = hints::text(hints::NOBODY, &[Hint::of_queue(&it.place.queue)]);
+        if it.debounce().is_some() {
+            let query = bind_debounced(self.query(&self.texts.enqueue.post_debounced), it);
+            let row = query.bind(&*self.channel).bind(hint).fetch_optional(&mut *connection).await;
+            if let Some(row) = row.map_err(|error| self.explained(error))? {
+                let held: Held = decode::<_, HeldRow, _>(&row)?;
+                let own = held.key == workflow.key;
+                return Ok(if own { PostedWorkflow::Posted } else { PostedWorkflow::Existing(held) });
+            }
+        } else {
+            let query = bind_queued(self.query(&self.texts.enqueue.post), it);
+            let row = query.bind(&*self.channel).bind(hint).fetch_one(&mut *connection).await;
+            if row.map_err(|error| self.explained(error))?.try_get("stored")? {
+                return Ok(PostedWorkflow::Posted);
+            }
+        }
+        match self.in_the_way(connection, it).await? {
+            Some(Begun::Stored) => Ok(PostedWorkflow::Posted),
+            Some(Begun::Existing(held) | Begun::Duplicate(held) | Begun::Debounced(held)) => {
+                Ok(PostedWorkflow::Existing(held))
+            }
+            None => Err(went_away()),
+        }
+    }
+}
+
+/// Another one took the id between the look and the statement: trying again finds it.
+fn contended(error: sqlx::Error) -> StoreError {
+    if is_clash(&error) { StoreError::new(Fault::Contended, error) } else { error.into() }
+}

@@ -1,0 +1,41 @@
+//! Schedules: what is to be started when.
+
+/// A schedule. Its ticks are workflows with the id `<schedule>@<tick>`, so a tick is started once,
+/// however many processes try.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(any(feature = "sqlite", feature = "postgres"), derive(sqlx::FromRow))]
+pub struct ScheduleRow {
+    /// Its name: that of the workflow, for one in the code.
+    pub name: String,
+    /// The workflow's registered name.
+    pub workflow: String,
+    /// The crontab expression.
+    pub cron: String,
+    /// The time zone by its name in the tz database.
+    pub timezone: String,
+    /// What becomes of ticks that nobody was there for: `skip`, `once`, `all`.
+    pub misfire: String,
+    /// Whether a tick is started while the one before still runs: `allow`, `skip`.
+    pub overlap: String,
+    /// The arguments besides the two moments, as a JSON object; `None` for one in the code.
+    pub input: Option<String>,
+    /// Whether it stands in the code of some program.
+    pub in_code: bool,
+    /// Whether it is not to fire for the time being.
+    pub paused: bool,
+    /// The last tick that was dealt with (microseconds); when it was made, for one that never fired.
+    pub last_tick: i64,
+}
+
+/// A change of a schedule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ScheduleChange {
+    /// It does not fire any more.
+    Pause,
+    /// It fires again, from now on: what was missed meanwhile stays missed.
+    Resume,
+    /// It is deleted.
+    Delete,
+    /// This tick was dealt with; the row keeps the latest one.
+    Fired(i64),
+}

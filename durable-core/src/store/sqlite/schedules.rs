@@ -1,0 +1,68 @@
+//! Schedules in SQLite.
+
+use sqlx::FromRow;
+
+use super::super::texts::texts;
+use super::super::{ScheduleChange, ScheduleRow, Schedules, StoreFuture};
+use super::SqliteStore;
+use crate::words::id::local_micros;
+
+texts! {
+    /// ?1 to ?8 the schedule, ?9 now.
+    put =
+        "insert into durable_schedules
+            (name, workflow, cron, timezone, misfire, overlap, input, in_code, last_tick, created_at)
+         values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9)
+         on conflict (name) do update
+            set workflow = excluded.workflow, cron = excluded.cron, timezone = excluded.timezone,
+                misfire = excluded.misfire, overlap = excluded.overlap, input = excluded.input,
+                in_code = excluded.in_code";
+    all =
+        "select name, workflow, cron, timezone, misfire, overlap, input, in_code, paused, last_tick
+           from durable_schedules order by name";
+    pause = "update durable_schedules set paused = 1 where name = ?1";
+    /// ?1 name, ?2 now.
+    resume =
+        "update durable_schedules
+            set paused = 0, last_tick = case when paused then max(last_tick, ?2) else last_tick end
+          where name = ?1";
+    delete = "delete from durable_schedules where name = ?1";
+    /// ?1 name, ?2 tick.
+    fired = "update durable_schedules set last_tick = max(last_tick, ?2) where name = ?1";
+}
+
+impl Schedules for SqliteStore {
+    fn put_schedules<'a>(&'a self, schedules: &'a [ScheduleRow]) -> StoreFuture<'a, ()> {
+        Box::pin(async move {
+            let mut turn = self.work().await?;
+            for it in schedules {
+                let query = self.query(&self.texts.schedules.put).bind(&it.name).bind(&it.workflow).bind(&it.cron);
+                let query = query.bind(&it.timezone).bind(&it.misfire).bind(&it.overlap).bind(&it.input);
+                self.write(&mut turn, query.bind(it.in_code).bind(local_micros())).await?;
+            }
+            Ok(())
+        })
+    }
+
+    fn schedules(&self) -> StoreFuture<'_, Vec<ScheduleRow>> {
+        Box::pin(async move {
+            let mut reader = self.reading().await?;
+            let rows = self.query(&self.texts.schedules.all).fetch_all(&mut *reader).await?;
+            Ok(rows.iter().map(ScheduleRow::from_row).collect::<Result<_, _>>()?)
+        })
+    }
+
+    fn change_schedule<'a>(&'a self, name: &'a str, change: ScheduleChange) -> StoreFuture<'a, bool> {
+        Box::pin(async move {
+            let texts = &self.texts.schedules;
+            let query = match change {
+                ScheduleChange::Pause => self.query(&texts.pause).bind(name),
+                ScheduleChange::Resume => self.query(&texts.resume).bind(name).bind(local_micros()),
+                ScheduleChange::Delete => self.query(&texts.delete).bind(name),
+                ScheduleChange::Fired(tick) => self.query(&texts.fired).bind(name).bind(tick),
+            };
+            let mut turn = self.work().await?;
+            Ok(self.write(&mut turn, query).await? > 0)
+        })
+    }
+}

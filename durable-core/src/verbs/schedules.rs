@@ -1,0 +1,291 @@
+//! Schedules: workflows that are started by the calendar, from the code and at run time.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use chrono::{DateTime, SecondsFormat, Utc};
+
+use super::call::WorkflowCall;
+use super::lazy::Lazy;
+use super::manage::cannot;
+use super::plan::{Plan, start_tick, started_by_hand};
+use crate::journal::clock::{from_date, to_date};
+use crate::journal::current;
+use crate::journal::looking::SCHEDULES;
+use crate::journal::runtime::Runtime;
+use crate::registry::{Misfire, Overlap};
+use crate::store::{Hint, ScheduleChange, ScheduleRow};
+use crate::words::error::{Error, ErrorKind, Result};
+use crate::words::id::check_id;
+use crate::words::timetable::Timetable;
+
+/// A schedule, as the database has it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ScheduleInfo {
+    /// Its name: that of the workflow, for one in the code.
+    pub name: String,
+    /// The workflow that it starts.
+    pub workflow: String,
+    /// The crontab expression.
+    pub cron: String,
+    /// The time zone in which it is read.
+    pub timezone: String,
+    /// Whether it stands in the code.
+    pub in_code: bool,
+    /// Whether it does not fire for the time being.
+    pub paused: bool,
+    /// The last tick that was dealt with, or when the schedule was made.
+    pub last_tick: DateTime<Utc>,
+    /// The next tick after that.
+    pub next_tick: Option<DateTime<Utc>>,
+}
+
+impl<T, E> WorkflowCall<T, E>
+where
+    T: Send + 'static,
+    E: From<Error> + Send + 'static,
+{
+    /// Makes a schedule that starts this workflow, with these arguments, whenever the crontab
+    /// expression says so. One of the same name is replaced, and keeps its place in time.
+    ///
+    /// Five fields as in crontab(5), or six with seconds first, in UTC unless
+    /// [`timezone`](ScheduleCall::timezone) says otherwise. The options of the call (queue, timeout)
+    /// are not part of the schedule; those of the workflow's attribute count.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # use durable_core as durable;
+    /// # use durable::WorkflowCall;
+    /// # fn report(of: &str) -> WorkflowCall<String> { unimplemented!() }
+    /// # async fn example() -> durable::Result<()> {
+    /// report("sales").schedule("nightly-sales", "30 2 * * MON-FRI").timezone("Europe/Warsaw").await?;
+    /// durable::pause_schedule("nightly-sales").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn schedule(mut self, name: impl Into<String>, cron: impl Into<String>) -> ScheduleCall {
+        let made = self.state.made().map(|made| {
+            let input = made.request.input.clone();
+            (made.request.workflow.name, input)
+        });
+        let (name, cron) = (name.into(), cron.into());
+        let made = Made {
+            name,
+            cron,
+            call: made,
+            timezone: "UTC".to_owned(),
+            misfire: Misfire::Skip,
+            overlap: Overlap::Allow,
+        };
+        ScheduleCall { state: Lazy::new(made) }
+    }
+}
+
+/// A schedule that is to be made. Given by [`WorkflowCall::schedule`].
+#[must_use = "no schedule is made until it is awaited"]
+pub struct ScheduleCall {
+    state: Lazy<'static, Made, Result<()>>,
+}
+
+struct Made {
+    name: String,
+    cron: String,
+    call: Option<(&'static str, std::result::Result<String, crate::words::payload::PayloadError>)>,
+    timezone: String,
+    misfire: Misfire,
+    overlap: Overlap,
+}
+
+impl ScheduleCall {
+    /// The time zone in which the expression is read, by its name in the tz database: `Europe/Warsaw`.
+    pub fn timezone(self, timezone: impl Into<String>) -> Self {
+        let timezone = timezone.into();
+        self.with(|made| made.timezone = timezone)
+    }
+
+    /// What becomes of ticks at which no process was there. They are skipped without this.
+    pub fn misfire(self, misfire: Misfire) -> Self {
+        self.with(|made| made.misfire = misfire)
+    }
+
+    /// Whether a tick is started while the one before still runs. It is without this.
+    pub fn overlap(self, overlap: Overlap) -> Self {
+        self.with(|made| made.overlap = overlap)
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Made)) -> Self {
+        if let Some(made) = self.state.made() {
+            change(made);
+        }
+        self
+    }
+}
+
+impl Made {
+    async fn run(self: Box<Self>) -> Result<()> {
+        let runtime = current::engine()?;
+        check_id("the schedule's name", &self.name)?;
+        let Some((workflow, input)) = self.call else {
+            return Err(Error::new(
+                ErrorKind::Misuse,
+                "this call was awaited already, and has no arguments left to schedule",
+            ));
+        };
+        let input = input.map_err(|fault| {
+            Error::new(ErrorKind::Payload, format!("the workflow `{workflow}` cannot be scheduled: {fault}"))
+        })?;
+        let row = ScheduleRow {
+            name: self.name,
+            workflow: workflow.to_owned(),
+            cron: self.cron,
+            timezone: self.timezone,
+            misfire: self.misfire.as_str().to_owned(),
+            overlap: self.overlap.as_str().to_owned(),
+            input: Some(input),
+            in_code: false,
+            paused: false,
+            last_tick: 0,
+        };
+        Plan::check(&row)?;
+        runtime.store.put_schedules(&[row]).await.map_err(|error| cannot(&runtime, "make a schedule", &error))?;
+        tell(&runtime);
+        Ok(())
+    }
+}
+
+impl Future for ScheduleCall {
+    type Output = Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.state.poll(cx, |made| Box::pin(made.run()))
+    }
+}
+
+impl fmt::Debug for ScheduleCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ScheduleCall")
+    }
+}
+
+/// All schedules, those of the code and those made at run time, by name.
+///
+/// # Errors
+/// No engine runs, or the database cannot be reached.
+pub async fn list_schedules() -> Result<Vec<ScheduleInfo>> {
+    let runtime = current::engine()?;
+    Ok(rows(&runtime).await?.into_iter().map(shown).collect())
+}
+
+/// Lets a schedule not fire until it is resumed. What is missed meanwhile stays missed.
+///
+/// # Errors
+/// There is no schedule of this name; no engine runs, or the database cannot be reached.
+pub async fn pause_schedule(name: impl AsRef<str>) -> Result<()> {
+    change(name.as_ref(), ScheduleChange::Pause).await
+}
+
+/// Lets a paused schedule fire again, from now on.
+///
+/// # Errors
+/// There is no schedule of this name; no engine runs, or the database cannot be reached.
+pub async fn resume_schedule(name: impl AsRef<str>) -> Result<()> {
+    change(name.as_ref(), ScheduleChange::Resume).await
+}
+
+/// Deletes a schedule. One that stands in the code is there again after the next launch: pause it instead.
+///
+/// # Errors
+/// There is no schedule of this name; no engine runs, or the database cannot be reached.
+pub async fn delete_schedule(name: impl AsRef<str>) -> Result<()> {
+    change(name.as_ref(), ScheduleChange::Delete).await
+}
+
+/// Starts a schedule's workflow now, whatever the calendar says and also if it is paused, and gives
+/// the workflow's id.
+///
+/// # Errors
+/// There is no schedule of this name, or this program does not have its workflow; no engine runs, or
+/// the database cannot be reached.
+pub async fn trigger_schedule(name: impl AsRef<str>) -> Result<String> {
+    let runtime = current::open_engine()?;
+    let plan = plan(&runtime, name.as_ref()).await?;
+    started_by_hand(&runtime, &plan).await
+}
+
+/// Starts every tick of a schedule from one moment (inclusive) to another (exclusive), and gives how
+/// many there are. A tick that was started already is not started again.
+///
+/// # Errors
+/// There is no schedule of this name, or this program does not have its workflow; no engine runs, or
+/// the database cannot be reached.
+pub async fn backfill_schedule(name: impl AsRef<str>, from: DateTime<Utc>, to: DateTime<Utc>) -> Result<u64> {
+    let runtime = current::open_engine()?;
+    let plan = plan(&runtime, name.as_ref()).await?;
+    let mut count = 0;
+    let mut next = plan.next_after(from_date(from) - 1);
+    while let Some(tick) = next.filter(|it| *it < from_date(to)) {
+        start_tick(&runtime, &plan, tick).await?;
+        count += 1;
+        next = plan.next_after(tick);
+    }
+    Ok(count)
+}
+
+async fn rows(runtime: &Runtime) -> Result<Vec<ScheduleRow>> {
+    runtime.store.schedules().await.map_err(|error| cannot(runtime, "read the schedules", &error))
+}
+
+async fn plan(runtime: &Arc<Runtime>, name: &str) -> Result<Plan> {
+    let row = rows(runtime).await?.into_iter().find(|it| it.name == name).ok_or_else(|| unknown(name))?;
+    let workflow = row.workflow.clone();
+    Plan::of(runtime, row)?.ok_or_else(|| {
+        let message =
+            format!("the schedule {name:?} starts the workflow `{workflow}`, which this program does not have");
+        Error::new(ErrorKind::Registry, message)
+    })
+}
+
+async fn change(name: &str, change: ScheduleChange) -> Result<()> {
+    let runtime = current::engine()?;
+    let changed = runtime.store.change_schedule(name, change).await;
+    if !changed.map_err(|error| cannot(&runtime, "change a schedule", &error))? {
+        return Err(unknown(name));
+    }
+    tell(&runtime);
+    Ok(())
+}
+
+/// Tells every scheduler that the schedules have changed.
+fn tell(runtime: &Runtime) {
+    runtime.schedules.poke();
+    runtime.tell_others(Hint::of_queue(SCHEDULES));
+}
+
+fn unknown(name: &str) -> Error {
+    Error::new(ErrorKind::NotFound, format!("no schedule has the name {name:?}"))
+}
+
+fn shown(row: ScheduleRow) -> ScheduleInfo {
+    let last_tick = to_date(row.last_tick);
+    let next = || Timetable::parse(&row.cron, &row.timezone).ok()?.next_after(last_tick);
+    ScheduleInfo {
+        next_tick: next().filter(|_| !row.paused),
+        last_tick,
+        name: row.name,
+        workflow: row.workflow,
+        cron: row.cron,
+        timezone: row.timezone,
+        in_code: row.in_code,
+        paused: row.paused,
+    }
+}
+
+/// A tick as it stands in an id.
+pub(super) fn tick_text(tick: i64) -> String {
+    to_date(tick).to_rfc3339_opts(SecondsFormat::Secs, true)
+}

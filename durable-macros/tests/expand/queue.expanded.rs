@@ -1,0 +1,52 @@
+/// Docs.
+pub(crate) static TASKS: Queue = Queue::new("tasks").worker_concurrency(5);
+const _: () = {
+    ::durable::__private::inventory::submit!(::durable::__private::RegisteredQueue {
+        queue: &TASKS,
+        file: ::core::file!(),
+        line: ::core::line!(),
+    });
+};
+#[cfg(unix)]
+static API: Queue = Queue::new("api").rate_limit(100, Duration::from_secs(60));
+#[cfg(unix)]
+const _: () = {
+    ::renamed::__private::inventory::submit!(::renamed::__private::RegisteredQueue {
+        queue: &API,
+        file: ::core::file!(),
+        line: ::core::line!(),
+    });
+};
+#[allow(dead_code, clippy::type_complexity)]
+fn backup() -> ::durable::WorkflowCall<
+    <Result<()> as ::durable::__private::Returned>::Ok,
+    <Result<()> as ::durable::__private::Returned>::Err,
+> {
+    #[allow(clippy::too_many_arguments, clippy::unused_async)]
+    async fn __body() -> Result<()> {
+        todo!()
+    }
+    #[allow(clippy::needless_update)]
+    static __WORKFLOW: (::durable::__private::Workflow, fn() -> ::durable::__private::Arguments) = (
+        ::durable::__private::Workflow {
+            name: "backup",
+            module: ::core::module_path!(),
+            file: ::core::file!(),
+            line: ::core::line!(),
+            fingerprint: 899265282081681321i64,
+            options: ::durable::__private::WorkflowOptions {
+                queue: ::core::option::Option::Some(&crate::queues::TASKS),
+                ..::durable::__private::WorkflowOptions::DEFAULT
+            },
+            run: |arguments| {
+                ::core::result::Result::Ok(::durable::__private::run(
+                    ::durable::__private::codec!(Result<()>),
+                    __body(),
+                ))
+            },
+        },
+        || ::durable::__private::Arguments::new(),
+    );
+    ::durable::__private::inventory::submit!(::durable::__private::Registered(&__WORKFLOW.0));
+    ::durable::__private::call::<Result<()>>(&__WORKFLOW.0, ::durable::__private::codec!(Result<()>), (__WORKFLOW.1)())
+}

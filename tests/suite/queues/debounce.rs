@@ -1,0 +1,73 @@
+//! Debouncing: several calls become one, with the arguments of the last.
+
+use durable::prelude::*;
+
+use crate::stage::{Stage, on_every_stage};
+
+on_every_stage! {
+    the_last_of_several_calls_wins,
+    a_bound_ends_a_stream_of_calls,
+    calls_of_two_processes_become_one,
+    a_workflow_debounces_and_replays,
+}
+
+#[workflow]
+async fn saves_draft(text: String) -> Result<String> {
+    Ok(text)
+}
+
+async fn the_last_of_several_calls_wins(stage: &Stage) {
+    let app = stage.launch().await;
+    app.scope(async {
+        let mut handles = Vec::new();
+        for text in ["a", "ab", "abc"] {
+            handles.push(saves_draft(text.into()).debounce("doc-7", Duration::from_millis(400)).await.unwrap());
+        }
+        assert!(handles.iter().all(|it| it.id() == handles[0].id()), "they are one workflow");
+        assert_eq!(handles.remove(0).await.unwrap(), "abc");
+        let later = saves_draft("later".into()).debounce("doc-7", Duration::from_millis(1)).await.unwrap();
+        assert_eq!(later.await.unwrap(), "later", "a call after that is another one");
+    })
+    .await;
+    assert_eq!(stage.look().await.len(), 2);
+    app.shutdown().await;
+}
+
+async fn a_bound_ends_a_stream_of_calls(stage: &Stage) {
+    let app = stage.launch().await;
+    app.scope(async {
+        let call = |text: String| {
+            saves_draft(text).debounce_up_to(Duration::from_millis(500)).debounce("doc-8", Duration::from_hours(1))
+        };
+        let handle = call("first".into()).await.unwrap();
+        call("second".into()).await.unwrap();
+        assert_eq!(handle.await.unwrap(), "second", "an hour has not passed");
+    })
+    .await;
+    app.shutdown().await;
+}
+
+async fn calls_of_two_processes_become_one(stage: &Stage) {
+    let (one, two) = (stage.builder("one").launch().await.unwrap(), stage.builder("two").launch().await.unwrap());
+    let period = Duration::from_millis(400);
+    let first = one.scope(saves_draft("one".into()).debounce("doc-9", period)).await.unwrap();
+    let second = two.scope(async { saves_draft("two".into()).debounce("doc-9", period).await.unwrap() }).await;
+    assert_eq!(first.id(), second.id());
+    assert_eq!(first.await.unwrap(), "two");
+    one.shutdown().await;
+    two.shutdown().await;
+}
+
+#[workflow]
+async fn debounces(text: String) -> Result<String> {
+    let handle = saves_draft(text).debounce("doc-10", Duration::from_millis(50)).await?;
+    handle.await
+}
+
+async fn a_workflow_debounces_and_replays(stage: &Stage) {
+    let app = stage.launch().await;
+    assert_eq!(app.scope(async { debounces("inside".into()).id("d").await }).await.unwrap(), "inside");
+    let steps = app.list_steps("d").await.unwrap();
+    assert_eq!(steps[0].child.as_deref(), Some(steps[1].name.as_str()), "the record names the child");
+    app.shutdown().await;
+}

@@ -1,0 +1,8 @@
+//! Queues: what users see of them.
+
+mod debounce;
+mod fleet;
+mod lifetime;
+mod limits;
+mod places;
+mod schedules;

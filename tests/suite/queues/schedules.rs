@@ -1,0 +1,323 @@
+//! Schedules: what the calendar starts, and what people can do about it.
+
+use durable::prelude::*;
+use durable::{Misfire, Overlap, ScheduleInfo};
+
+use crate::counter::{count, counted, fresh};
+use crate::stage::{Stage, on_every_stage};
+use crate::workflows::{arrived, gate};
+
+on_every_stage! {
+    each_tick_is_started_once_when_its_time_has_come,
+    missed_ticks_are_skipped_or_started_once_or_all,
+    a_tick_is_left_out_while_the_one_before_runs_if_the_schedule_says_so,
+    a_paused_schedule_does_not_fire_until_it_is_resumed,
+    a_pause_and_the_last_tick_survive_a_restart,
+    a_deleted_schedule_does_not_fire,
+    a_schedule_is_triggered_by_hand,
+    a_backfill_starts_every_tick_of_a_time_once,
+    a_schedule_in_the_code_gets_its_two_moments,
+    of_two_processes_one_starts_a_tick,
+    what_cannot_be_kept_is_refused_and_not_stored,
+    a_schedule_of_a_workflow_that_nobody_here_has_hurts_nobody,
+}
+
+#[workflow]
+async fn sends_report(of: String) -> Result<String> {
+    Ok(of)
+}
+
+/// Nobody waits for a leap day: tests start it by hand.
+#[scheduled("0 0 29 2 *", tz = "Europe/Warsaw")]
+#[workflow]
+async fn leap_day(scheduled: DateTime<Utc>, actual: DateTime<Utc>) -> Result<(DateTime<Utc>, bool)> {
+    Ok((scheduled, actual > scheduled))
+}
+
+#[workflow]
+async fn long_report(key: String) -> Result<()> {
+    holds(&key).await;
+    Ok(())
+}
+
+#[step]
+async fn holds(key: &str) {
+    count(key);
+    gate(key).acquire().await.unwrap().forget();
+}
+
+const HOUR: Duration = Duration::from_hours(1);
+
+/// Each hour, half an hour from now at first: no tick falls into the time that a test takes.
+fn every_hour() -> String {
+    format!("{} * * * *", (Utc::now().timestamp() / 60 + 30) % 60)
+}
+
+/// The ids of the workflows that a schedule has started, in the order of their ticks.
+async fn started(stage: &Stage, name: &str) -> Vec<String> {
+    let prefix = format!("{name}@");
+    let mut ids: Vec<_> = stage.look().await.into_iter().map(|it| it.id).filter(|it| it.starts_with(&prefix)).collect();
+    ids.sort_unstable();
+    ids
+}
+
+/// Waits until a schedule has started so many.
+async fn fired(stage: &Stage, name: &str, count: usize) -> Vec<String> {
+    loop {
+        let ids = started(stage, name).await;
+        if ids.len() >= count {
+            return ids;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+async fn info(name: &str) -> Option<ScheduleInfo> {
+    durable::list_schedules().await.unwrap().into_iter().find(|it| it.name == name)
+}
+
+/// Waits until the engine has noted that it has dealt with this tick.
+async fn dealt_with(name: &str, id: &str) {
+    let (_, tick) = id.split_once('@').expect("the id of a tick names its moment");
+    let tick: DateTime<Utc> = tick.parse().expect("it is a date");
+    while info(name).await.expect("it is there").last_tick < tick {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+async fn each_tick_is_started_once_when_its_time_has_come(stage: &Stage) {
+    let app = stage.launch().await;
+    app.scope(async {
+        sends_report("sales".into()).schedule("hourly", every_hour()).misfire(Misfire::All).await.unwrap();
+        assert_eq!(started(stage, "hourly").await, [""; 0]);
+        for count in 1..=3 {
+            app.skip_time(HOUR);
+            let ids = fired(stage, "hourly", count).await;
+            let handle = durable::retrieve_workflow::<String>(&ids[count - 1]).await.unwrap();
+            assert_eq!(handle.await.unwrap(), "sales");
+            dealt_with("hourly", &ids[count - 1]).await;
+        }
+        let hourly = info("hourly").await.unwrap();
+        assert_eq!((hourly.workflow.as_str(), hourly.in_code), ("sends_report", false));
+        assert_eq!(hourly.next_tick, Some(hourly.last_tick + HOUR));
+    })
+    .await;
+    app.shutdown().await;
+    assert_eq!(started(stage, "hourly").await.len(), 3);
+}
+
+async fn missed_ticks_are_skipped_or_started_once_or_all(stage: &Stage) {
+    let app = stage.launch().await;
+    // Later by five hours than the database, which notes when the schedules were made.
+    app.skip_time(5 * HOUR);
+    app.scope(async {
+        for (name, misfire) in [("all", Misfire::All), ("once", Misfire::Once), ("skip", Misfire::Skip)] {
+            sends_report(name.into()).schedule(name, every_hour()).misfire(misfire).await.unwrap();
+        }
+        let all = fired(stage, "all", 5).await;
+        let once = fired(stage, "once", 1).await;
+        assert_eq!(once[0].split_once('@').unwrap().1, all[all.len() - 1].split_once('@').unwrap().1, "it is the last");
+        dealt_with("once", &once[0]).await;
+        app.skip_time(HOUR);
+        assert_eq!(fired(stage, "all", 6).await.len(), 6);
+        assert_eq!(fired(stage, "once", 2).await.len(), 2);
+        assert_eq!(fired(stage, "skip", 1).await.len(), 1, "only the one that nobody missed");
+    })
+    .await;
+    app.shutdown().await;
+}
+
+async fn a_tick_is_left_out_while_the_one_before_runs_if_the_schedule_says_so(stage: &Stage) {
+    let key = fresh("overlap");
+    let app = stage.launch().await;
+    app.scope(async {
+        long_report(key.clone())
+            .schedule("alone", every_hour())
+            .misfire(Misfire::All)
+            .overlap(Overlap::Skip)
+            .await
+            .unwrap();
+        app.skip_time(HOUR);
+        arrived(&key, 1).await;
+        let ids = started(stage, "alone").await;
+        dealt_with("alone", &ids[0]).await;
+        let first = info("alone").await.unwrap().last_tick;
+        app.skip_time(HOUR);
+        while info("alone").await.unwrap().last_tick == first {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert_eq!(started(stage, "alone").await, ids, "the second one was left out");
+        gate(&key).add_permits(2);
+        durable::retrieve_workflow::<()>(&ids[0]).await.unwrap().await.unwrap();
+        app.skip_time(HOUR);
+        assert_eq!(fired(stage, "alone", 2).await.len(), 2);
+        arrived(&key, 2).await;
+    })
+    .await;
+    app.shutdown().await;
+    assert_eq!(counted(&key), 2);
+}
+
+async fn a_paused_schedule_does_not_fire_until_it_is_resumed(stage: &Stage) {
+    let app = stage.launch().await;
+    app.scope(async {
+        for name in ["paused", "other"] {
+            sends_report(name.into()).schedule(name, every_hour()).misfire(Misfire::All).await.unwrap();
+        }
+        durable::pause_schedule("paused").await.unwrap();
+        let paused = info("paused").await.unwrap();
+        assert!(paused.paused && paused.next_tick.is_none());
+        app.skip_time(HOUR);
+        fired(stage, "other", 1).await;
+        assert_eq!(started(stage, "paused").await, [""; 0]);
+        durable::resume_schedule("paused").await.unwrap();
+        let resumed = info("paused").await.unwrap();
+        assert!(!resumed.paused && resumed.last_tick >= paused.last_tick);
+        app.skip_time(HOUR);
+        fired(stage, "other", 2).await;
+        fired(stage, "paused", 1).await;
+    })
+    .await;
+    app.shutdown().await;
+}
+
+async fn a_pause_and_the_last_tick_survive_a_restart(stage: &Stage) {
+    let app = stage.launch().await;
+    let before = app
+        .scope(async {
+            durable::pause_schedule("leap_day").await.unwrap();
+            info("leap_day").await.unwrap()
+        })
+        .await;
+    app.shutdown().await;
+    let app = stage.launch().await;
+    let after = app.scope(info("leap_day")).await.unwrap();
+    assert!(after.paused && after.in_code);
+    assert_eq!(after.last_tick, before.last_tick);
+    app.shutdown().await;
+}
+
+async fn a_deleted_schedule_does_not_fire(stage: &Stage) {
+    let app = stage.launch().await;
+    app.scope(async {
+        for name in ["deleted", "stays"] {
+            sends_report(name.into()).schedule(name, every_hour()).misfire(Misfire::All).await.unwrap();
+        }
+        durable::delete_schedule("deleted").await.unwrap();
+        assert!(info("deleted").await.is_none());
+        app.skip_time(HOUR);
+        fired(stage, "stays", 1).await;
+        let error = durable::delete_schedule("deleted").await.expect_err("it is gone");
+        assert_eq!(error.kind(), durable::ErrorKind::NotFound);
+    })
+    .await;
+    app.shutdown().await;
+    assert_eq!(started(stage, "deleted").await, [""; 0]);
+}
+
+async fn a_schedule_is_triggered_by_hand(stage: &Stage) {
+    let app = stage.launch().await;
+    app.scope(async {
+        sends_report("now".into()).schedule("by-hand", every_hour()).await.unwrap();
+        durable::pause_schedule("by-hand").await.unwrap();
+        let ids =
+            [durable::trigger_schedule("by-hand").await.unwrap(), durable::trigger_schedule("by-hand").await.unwrap()];
+        assert_ne!(ids[0], ids[1], "each time is another one");
+        for id in &ids {
+            assert!(id.starts_with("by-hand@"), "{id}");
+            assert_eq!(durable::retrieve_workflow::<String>(id).await.unwrap().await.unwrap(), "now");
+        }
+    })
+    .await;
+    app.shutdown().await;
+}
+
+async fn a_backfill_starts_every_tick_of_a_time_once(stage: &Stage) {
+    let moment = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
+    let app = stage.launch().await;
+    app.scope(async {
+        sends_report("old".into()).schedule("old", "0 0 * * *").await.unwrap();
+        let (from, to) = (moment("2026-01-01T00:00:00Z"), moment("2026-01-04T00:00:00Z"));
+        assert_eq!(durable::backfill_schedule("old", from, to).await.unwrap(), 3);
+        assert_eq!(durable::backfill_schedule("old", from, to).await.unwrap(), 3, "they are there");
+        let days = ["old@2026-01-01T00:00:00Z", "old@2026-01-02T00:00:00Z", "old@2026-01-03T00:00:00Z"];
+        assert_eq!(started(stage, "old").await, days, "and no others");
+    })
+    .await;
+    app.shutdown().await;
+}
+
+async fn a_schedule_in_the_code_gets_its_two_moments(stage: &Stage) {
+    let moment = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
+    let app = stage.launch().await;
+    app.scope(async {
+        let leap_day = info("leap_day").await.unwrap();
+        assert_eq!((leap_day.cron.as_str(), leap_day.timezone.as_str()), ("0 0 29 2 *", "Europe/Warsaw"));
+        let (from, to) = (moment("2024-01-01T00:00:00Z"), moment("2025-01-01T00:00:00Z"));
+        assert_eq!(durable::backfill_schedule("leap_day", from, to).await.unwrap(), 1);
+        let id = "leap_day@2024-02-28T23:00:00Z";
+        let handle = durable::retrieve_workflow::<(DateTime<Utc>, bool)>(id).await.unwrap();
+        assert_eq!(handle.await.unwrap(), (moment("2024-02-28T23:00:00Z"), true), "midnight in Warsaw, and later");
+    })
+    .await;
+    app.shutdown().await;
+}
+
+async fn of_two_processes_one_starts_a_tick(stage: &Stage) {
+    let (one, two) = (stage.builder("one").launch().await.unwrap(), stage.builder("two").launch().await.unwrap());
+    one.scope(async {
+        sends_report("both".into()).schedule("both", every_hour()).misfire(Misfire::All).await.unwrap();
+    })
+    .await;
+    for count in 1..=3 {
+        one.skip_time(HOUR);
+        two.skip_time(HOUR);
+        let ids = fired(stage, "both", count).await;
+        one.scope(dealt_with("both", &ids[count - 1])).await;
+    }
+    one.shutdown().await;
+    two.shutdown().await;
+    assert_eq!(started(stage, "both").await.len(), 3);
+}
+
+async fn what_cannot_be_kept_is_refused_and_not_stored(stage: &Stage) {
+    let app = stage.launch().await;
+    app.scope(async {
+        let refused = async |name: &str, cron: &str, timezone: &str| {
+            sends_report(String::new())
+                .schedule(name, cron)
+                .timezone(timezone)
+                .await
+                .expect_err("it is refused")
+                .to_string()
+        };
+        let error = refused("wrong", "61 * * * *", "UTC").await;
+        assert!(error.contains("\"wrong\"") && error.contains("61 is not within 0-59"), "{error}");
+        let error = refused("wrong", "0 * * * *", "Europe/Warschau").await;
+        assert!(error.contains("the time zone `Europe/Warschau` is not known"), "{error}");
+        let error = refused("", "0 * * * *", "UTC").await;
+        assert!(error.contains("the schedule's name"), "{error}");
+        assert!(info("wrong").await.is_none());
+        let error = durable::trigger_schedule("nobody").await.expect_err("it is not there").to_string();
+        assert_eq!(error, "no schedule has the name \"nobody\"");
+    })
+    .await;
+    app.shutdown().await;
+}
+
+async fn a_schedule_of_a_workflow_that_nobody_here_has_hurts_nobody(stage: &Stage) {
+    let app = stage.launch().await;
+    app.scope(async {
+        sends_report("mine".into()).schedule("mine", every_hour()).misfire(Misfire::All).await.unwrap();
+        let mut rows = app.store().schedules().await.unwrap();
+        let mut row = rows.remove(rows.iter().position(|it| it.name == "mine").unwrap());
+        (row.name, row.workflow) = ("foreign".into(), "of_another_program".into());
+        app.store().put_schedules(&[row]).await.unwrap();
+        let error = durable::trigger_schedule("foreign").await.expect_err("it cannot be started here").to_string();
+        assert!(error.contains("\"foreign\"") && error.contains("`of_another_program`"), "{error}");
+        app.skip_time(HOUR);
+        fired(stage, "mine", 1).await;
+    })
+    .await;
+    app.shutdown().await;
+}

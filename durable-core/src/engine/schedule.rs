@@ -71,6 +71,8 @@ struct Planned {
     next: Option<i64>,
     /// Not to be tried before: the last try failed.
     not_before: i64,
+    /// When that tick was tried for the first time, as long as it has not been started.
+    tried_at: Option<i64>,
 }
 
 impl Planned {
@@ -78,7 +80,8 @@ impl Planned {
         // What this process has been waiting for all along was not missed.
         let before = known.iter().find(|it| it.plan.has_ticks_of(&plan));
         let next = before.map_or_else(|| first(&plan, runtime.timers.clock.at_least() - GRACE), |it| it.next);
-        Self { plan, next, not_before: before.map_or(i64::MIN, |it| it.not_before) }
+        let (not_before, tried_at) = before.map_or((i64::MIN, None), |it| (it.not_before, it.tried_at));
+        Self { plan, next, not_before, tried_at }
     }
 
     fn next(&self) -> Option<i64> {
@@ -91,16 +94,23 @@ impl Planned {
             && tick.max(self.not_before) <= now
             && runtime.gate.level() < Level::Quiesced
         {
-            if let Err(error) = self.start(runtime, tick).await {
+            if let Err(error) = self.start(runtime, tick, now).await {
                 tracing::warn!(target: "durable", schedule = self.plan.name(), %error, "a tick could not be started and is tried again");
                 self.not_before = runtime.timers.clock.at_least() + PAUSE;
             }
         }
     }
 
-    async fn start(&mut self, runtime: &Arc<Runtime>, tick: i64) -> Result<()> {
+    async fn start(&mut self, runtime: &Arc<Runtime>, tick: i64, now: i64) -> Result<()> {
+        let tried_at = *self.tried_at.get_or_insert(now);
         start_tick(runtime, &self.plan, tick).await?;
+        self.tried_at = None;
         self.next = self.plan.next_after(tick);
+        let now = runtime.timers.clock.at_least();
+        if now - tried_at > GRACE {
+            // The database was away: what became due meanwhile was missed as if nobody had been here.
+            self.next = self.next.and_then(|next| from(&self.plan, next, now - GRACE));
+        }
         Ok(())
     }
 }
@@ -108,7 +118,11 @@ impl Planned {
 /// The first tick of a schedule that this process has not known before. Ticks before `on_time` were
 /// missed, if nobody else has dealt with them.
 fn first(plan: &Plan, on_time: i64) -> Option<i64> {
-    let next = plan.next_after(plan.last_tick())?;
+    from(plan, plan.next_after(plan.last_tick())?, on_time)
+}
+
+/// The first tick from `next` on that is to be started, if those before `on_time` were missed.
+fn from(plan: &Plan, next: i64, on_time: i64) -> Option<i64> {
     if next >= on_time || plan.misfire == Misfire::All {
         return Some(next);
     }

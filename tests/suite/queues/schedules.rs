@@ -1,9 +1,13 @@
 //! Schedules: what the calendar starts, and what people can do about it.
 
+use std::sync::Arc;
+
 use durable::prelude::*;
 use durable::{Misfire, Overlap, ScheduleInfo};
+use durable_core::store::Store;
 
 use crate::counter::{count, counted, fresh};
+use crate::restart::faulty::{Faulty, Plan};
 use crate::stage::{Stage, on_every_stage};
 use crate::workflows::{arrived, gate};
 
@@ -18,6 +22,7 @@ on_every_stage! {
     a_backfill_starts_every_tick_of_a_time_once,
     a_schedule_in_the_code_gets_its_two_moments,
     of_two_processes_one_starts_a_tick,
+    after_an_outage_what_became_due_in_it_was_missed,
     what_cannot_be_kept_is_refused_and_not_stored,
     a_schedule_of_a_workflow_that_nobody_here_has_hurts_nobody,
 }
@@ -278,6 +283,35 @@ async fn of_two_processes_one_starts_a_tick(stage: &Stage) {
     one.shutdown().await;
     two.shutdown().await;
     assert_eq!(started(stage, "both").await.len(), 3);
+}
+
+async fn after_an_outage_what_became_due_in_it_was_missed(stage: &Stage) {
+    let inner = durable_core::store::open(stage.url(), stage.schema()).await.unwrap();
+    let faulty = Arc::new(Faulty::over(&inner, Plan::default()));
+    let app = stage.builder("outage").store(Arc::clone(&faulty) as Arc<dyn Store>).launch().await.unwrap();
+    app.scope(async {
+        for (name, misfire) in [("all", Misfire::All), ("skip", Misfire::Skip)] {
+            sends_report(name.into()).schedule(name, every_hour()).misfire(misfire).await.unwrap();
+        }
+        app.listening().await; // it knows of both
+        faulty.set_away(true);
+        app.skip_time(HOUR);
+        faulty.turned_away().await;
+        app.skip_time(4 * HOUR);
+        faulty.set_away(false);
+        assert_eq!(fired(stage, "all", 5).await.len(), 5);
+        dealt_with("skip", &started(stage, "skip").await[0]).await;
+        app.skip_time(HOUR);
+        fired(stage, "all", 6).await;
+        assert_eq!(
+            fired(stage, "skip", 2).await.len(),
+            2,
+            "the one that was tried in time, and the one after the outage"
+        );
+    })
+    .await;
+    app.shutdown().await;
+    inner.close().await;
 }
 
 async fn what_cannot_be_kept_is_refused_and_not_stored(stage: &Stage) {

@@ -21,7 +21,9 @@ pub mod store;
 mod verbs;
 mod words;
 
-pub use engine::{Builder, Durable, PhaseReport, ShutdownOptions, ShutdownReport, Suspended};
+#[doc(hidden)]
+pub use engine::duration_variable;
+pub use engine::{Builder, Durable, PhaseReport, ShutdownOptions, ShutdownReport, Suspended, signals};
 pub use journal::level::Level;
 pub use registry::{Instance, Misfire, Overlap, Queue};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]

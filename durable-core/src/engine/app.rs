@@ -185,8 +185,12 @@ impl Durable {
         Arc::clone(&self.runtime().store)
     }
 
-    fn runtime(&self) -> &Arc<Runtime> {
+    pub(super) fn runtime(&self) -> &Arc<Runtime> {
         &self.guard.runtime
+    }
+
+    pub(super) fn teardown(&self) -> &Arc<Teardown> {
+        &self.guard.teardown
     }
 }
 

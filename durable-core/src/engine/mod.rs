@@ -2,6 +2,7 @@
 
 mod app;
 mod background;
+mod budgets;
 mod builder;
 mod dispatch;
 mod identity;
@@ -11,9 +12,11 @@ mod recover;
 mod report;
 mod resume;
 mod schedule;
+pub mod signals;
 mod teardown;
 
 pub use self::app::Durable;
+pub use self::budgets::duration_variable;
 pub use self::builder::Builder;
 pub use self::report::{PhaseReport, ShutdownReport, Suspended};
 pub use self::teardown::ShutdownOptions;

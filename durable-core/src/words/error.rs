@@ -37,6 +37,8 @@ struct Parts {
     sources: Vec<String>,
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     type_name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    workflow: Option<String>,
 }
 
 /// What an [`Error`] is about.
@@ -99,7 +101,7 @@ impl Error {
     }
 
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self(Box::new(Parts { kind, message: message.into(), sources: Vec::new(), type_name: None }))
+        Self(Box::new(Parts { kind, message: message.into(), sources: Vec::new(), type_name: None, workflow: None }))
     }
 
     pub(crate) fn with_sources(mut self, sources: Vec<String>) -> Self {
@@ -109,6 +111,11 @@ impl Error {
 
     pub(crate) fn with_type_name(mut self, name: impl Into<String>) -> Self {
         self.0.type_name = Some(name.into());
+        self
+    }
+
+    pub(crate) fn with_workflow(mut self, id: Option<impl Into<String>>) -> Self {
+        self.0.workflow = id.map(Into::into);
         self
     }
 
@@ -128,6 +135,13 @@ impl Error {
     #[must_use]
     pub fn type_name(&self) -> Option<&str> {
         self.0.type_name.as_deref()
+    }
+
+    /// The id of the workflow to ask for again, of an error that [is interrupted](Self::is_interrupted):
+    /// it goes on elsewhere, or was not started and can be under the same id.
+    #[must_use]
+    pub fn workflow_id(&self) -> Option<&str> {
+        self.0.workflow.as_deref()
     }
 
     /// Whether the workflow was cancelled.

@@ -22,7 +22,7 @@ mod verbs;
 mod words;
 
 #[doc(hidden)]
-pub use engine::duration_variable;
+pub use engine::{config_error, duration_variable};
 pub use engine::{Builder, Durable, PhaseReport, ShutdownOptions, ShutdownReport, Suspended, signals};
 pub use journal::level::Level;
 pub use registry::{Instance, Misfire, Overlap, Queue};

@@ -71,11 +71,14 @@ pub use durable_core::{
 pub use durable_core::{Instance, Queue, state, step};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use durable_core::{Outbox, send_in};
+pub use durable_core::signals;
 pub use durable_macros::{instance, queue, scheduled, step, test, transaction, workflow};
 /// The databases' driver, for the connections of transactions and the pools of the builder.
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use sqlx;
 
+#[cfg(feature = "axum")]
+pub mod axum;
 mod branches;
 #[cfg(feature = "testing")]
 pub mod testing;

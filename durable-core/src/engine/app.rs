@@ -78,6 +78,24 @@ impl Durable {
         self.runtime().gate.level()
     }
 
+    /// Returns once the engine is so far on its way down, or further.
+    ///
+    /// # Example: something of the program's own that ends with the shutdown
+    ///
+    /// ```no_run
+    /// # use durable_core::{Durable, Level};
+    /// # async fn poll_the_mailbox() {}
+    /// # async fn example(app: Durable) {
+    /// tokio::select! {
+    ///     () = poll_the_mailbox() => {}
+    ///     () = app.reached(Level::Quiesced) => {}
+    /// }
+    /// # }
+    /// ```
+    pub async fn reached(&self, level: Level) {
+        self.runtime().gate.reached(level).await;
+    }
+
     /// Lists workflows, the oldest first. See [`Filter`].
     ///
     /// # Errors
@@ -206,7 +224,8 @@ impl fmt::Debug for Durable {
     }
 }
 
-/// What a wrong setting is reported as.
-pub(super) fn config_error(message: impl Into<String>) -> Error {
+/// Not public API: what a wrong setting is reported as.
+#[doc(hidden)]
+pub fn config_error(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Config, message)
 }

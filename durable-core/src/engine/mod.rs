@@ -15,6 +15,8 @@ mod schedule;
 pub mod signals;
 mod teardown;
 
+#[doc(hidden)]
+pub use self::app::config_error;
 pub use self::app::Durable;
 pub use self::budgets::duration_variable;
 pub use self::builder::Builder;

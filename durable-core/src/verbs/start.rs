@@ -268,7 +268,7 @@ pub(crate) fn interrupted(id: &str) -> Error {
     let message = format!(
         "this process is shutting down; the workflow {id:?} is safe in the database and goes on elsewhere or after the restart: ask again with its id"
     );
-    Error::new(ErrorKind::Interrupted, message)
+    Error::new(ErrorKind::Interrupted, message).with_workflow(id)
 }
 
 /// An error of the store, for a caller outside.

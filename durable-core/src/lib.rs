@@ -21,9 +21,12 @@ pub mod store;
 mod verbs;
 mod words;
 
+pub use engine::{
+    Builder, Durable, PhaseReport, Readiness, ShutdownOptions, ShutdownReason, ShutdownReport, ShutdownState,
+    Suspended, signals,
+};
 #[doc(hidden)]
 pub use engine::{config_error, duration_variable};
-pub use engine::{Builder, Durable, PhaseReport, ShutdownOptions, ShutdownReport, Suspended, signals};
 pub use journal::level::Level;
 pub use registry::{Instance, Misfire, Overlap, Queue};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
@@ -31,7 +34,9 @@ pub use store::Outbox;
 pub use verbs::call::WorkflowCall;
 pub use verbs::event::{EventValue, event_history, get_event, set_event};
 pub use verbs::handle::{WorkflowHandle, retrieve_workflow};
-pub use verbs::inside::{Cancellation, StepStatus, cancellation, idempotency_key, state, step_status};
+pub use verbs::inside::{
+    AbortReason, Cancellation, StepStatus, aborted, cancellation, idempotency_key, should_abort, state, step_status,
+};
 pub use verbs::manage::{CancelCall, cancel_workflow, list_steps, list_workflows};
 pub use verbs::map::{Map, map};
 pub use verbs::once::{now, random, uuid};

@@ -20,7 +20,9 @@ impl ShutdownOptions {
     pub fn from_environment() -> Result<Self> {
         Ok(match duration_variable(TOTAL_VARIABLE)? {
             Some(total) if total.is_zero() => {
-                return Err(config_error(format!("`{TOTAL_VARIABLE}` leaves a shutdown no time at all: write `1s` or more")));
+                return Err(config_error(format!(
+                    "`{TOTAL_VARIABLE}` leaves a shutdown no time at all: write `1s` or more"
+                )));
             }
             Some(total) => Self::within(total),
             None => Self::default(),

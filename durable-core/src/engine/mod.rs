@@ -5,9 +5,12 @@ mod background;
 mod budgets;
 mod builder;
 mod dispatch;
+mod down;
 mod identity;
+mod idle;
 mod launch;
 mod presence;
+mod readiness;
 mod recover;
 mod report;
 mod resume;
@@ -15,10 +18,11 @@ mod schedule;
 pub mod signals;
 mod teardown;
 
+pub use self::app::Durable;
 #[doc(hidden)]
 pub use self::app::config_error;
-pub use self::app::Durable;
 pub use self::budgets::duration_variable;
 pub use self::builder::Builder;
-pub use self::report::{PhaseReport, ShutdownReport, Suspended};
-pub use self::teardown::ShutdownOptions;
+pub use self::readiness::Readiness;
+pub use self::report::{PhaseReport, ShutdownReport, ShutdownState, Suspended};
+pub use self::teardown::{ShutdownOptions, ShutdownReason};

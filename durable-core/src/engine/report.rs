@@ -3,15 +3,17 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::journal::level::Level;
+use super::teardown::ShutdownReason;
 use crate::store::Released;
 
 /// What a shutdown did. [`Display`](fmt::Display) is one readable paragraph.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ShutdownReport {
-    /// How far it came: [`Level::Closed`], if it was carried out.
-    pub state: Level,
+    /// How far it came.
+    pub state: ShutdownState,
+    /// Why it was asked for.
+    pub reason: ShutdownReason,
     /// How long it took in all.
     pub elapsed: Duration,
     /// The phases in their order.
@@ -31,6 +33,20 @@ pub struct ShutdownReport {
     pub unfinished_tasks: Vec<&'static str>,
     /// Whether the database's connections were all closed in time.
     pub closed: bool,
+}
+
+/// How far a shutdown came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ShutdownState {
+    /// It was asked for, and the caller could not wait for it: it was a workflow, which the shutdown
+    /// waits for, or its patience ran out.
+    Requested,
+    /// It was carried out.
+    Closed,
+    /// Its task died, because the tokio runtime that it ran on was shut down before it. Nothing is lost:
+    /// the next launch recovers what was running.
+    Failed,
 }
 
 /// A workflow that did not come to its end.
@@ -58,9 +74,10 @@ pub struct PhaseReport {
 }
 
 impl ShutdownReport {
-    pub(super) fn requested() -> Self {
+    pub(super) fn of(state: ShutdownState, reason: ShutdownReason) -> Self {
         Self {
-            state: Level::Running,
+            state,
+            reason,
             elapsed: Duration::ZERO,
             phases: Vec::new(),
             completed: 0,
@@ -77,7 +94,7 @@ impl ShutdownReport {
     /// workflows are fine.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.state == Level::Closed
+        self.state == ShutdownState::Closed
             && self.killed.is_empty()
             && self.stuck.is_empty()
             && self.released.is_ok()

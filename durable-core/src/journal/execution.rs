@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::task::Waker;
 
 use super::activity::{Activities, Activity, Doing};
-use super::cancelling::Cancelling;
+use super::cancelling::{AbortReason, Cancelling};
 use super::durability::Durability;
 use super::riders::Riders;
 use super::runtime::Runtime;
@@ -350,6 +350,7 @@ impl Execution {
     /// what is stronger.
     pub(crate) fn signal(&self, signal: Signal) {
         let doing = self.activity();
+        let told = self.told_of(&signal);
         let driver = {
             let mut control = lock(&self.control);
             match &mut control.stop {
@@ -359,9 +360,22 @@ impl Execution {
             }
             control.driver.take()
         };
-        self.cancellation().cancel();
+        if let Some(why) = told {
+            self.cancellation().cancel(why);
+        }
         if let Some(driver) = driver {
             driver.wake();
+        }
+    }
+
+    /// What steps are told by a signal. A wait that is let go of in the drain suspends the run, and a
+    /// step beside it has all of the drain to come to its end.
+    fn told_of(&self, signal: &Signal) -> Option<AbortReason> {
+        match signal {
+            Signal::Suspend => self.runtime.gate.is_shut().then_some(AbortReason::Shutdown),
+            Signal::Cancelled => Some(AbortReason::Cancelled),
+            Signal::TimedOut => Some(AbortReason::Deadline),
+            Signal::Replay | Signal::Lost | Signal::Fail(_) | Signal::Park(_) => Some(AbortReason::Lost),
         }
     }
 

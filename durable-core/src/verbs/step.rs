@@ -4,6 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::task::{Context as TaskContext, Poll};
 use std::time::{Duration, Instant};
 
@@ -269,7 +270,8 @@ impl<R: Send> Run<'_, '_, R> {
             };
             // Held until the record is kept: a run that is to be suspended waits for that.
             let doing = self.claim.execution.doing(Activity::Step(self.name));
-            let result = self.attempt(attempt, most, future).await.map_err(|error| self.in_step(&error));
+            let scope = Arc::new(self.scope(attempt, most));
+            let result = self.attempt(&scope, future).await.map_err(|error| self.in_step(&error));
             let encoded = match &result {
                 Ok(value) => self.claim.encode(self.codec, self.operation, value),
                 Err(error) => Ok(Outcome::Error(RecordedError::of_engine(error).to_text())),
@@ -279,6 +281,10 @@ impl<R: Send> Run<'_, '_, R> {
                 Err(error) => return self.claim.execution.stop(Signal::Fail(error)).await,
             };
             let failed = matches!(outcome, Outcome::Error(_));
+            if failed && scope.was_told_to_stop() {
+                // It stopped because it was told to, which is no result: it runs again, with all its attempts.
+                return self.claim.execution.stop(Signal::Suspend).await;
+            }
             let worth_it = match (&result, &self.retry_if) {
                 (Ok(value), Some(retry_if)) => retry_if(value),
                 _ => true,
@@ -304,16 +310,20 @@ impl<R: Send> Run<'_, '_, R> {
         }
     }
 
-    /// One attempt: its value, or the panic or the timeout that ended it.
-    async fn attempt(&self, attempt: u32, most: u32, future: BoxFuture<'_, R>) -> Result<R, Error> {
-        let scope = StepScope {
+    fn scope(&self, attempt: u32, most: u32) -> StepScope {
+        StepScope {
             execution: Arc::clone(&self.claim.execution),
             name: self.name,
             position: self.claim.position.clone(),
             attempt,
             max_attempts: most,
-        };
-        let watched = Watched(Box::pin(Context::Step(Arc::new(scope)).scope(future)));
+            told_to_stop: AtomicBool::new(false),
+        }
+    }
+
+    /// One attempt: its value, or the panic or the timeout that ended it.
+    async fn attempt(&self, scope: &Arc<StepScope>, future: BoxFuture<'_, R>) -> Result<R, Error> {
+        let watched = Watched(Box::pin(Context::Step(Arc::clone(scope)).scope(future)));
         match self.options.timeout {
             None => watched.await,
             Some(limit) => tokio::time::timeout(limit, watched).await.unwrap_or_else(|_| {

@@ -114,8 +114,8 @@ impl Error {
         self
     }
 
-    pub(crate) fn with_workflow(mut self, id: Option<impl Into<String>>) -> Self {
-        self.0.workflow = id.map(Into::into);
+    pub(crate) fn with_workflow(mut self, id: &str) -> Self {
+        self.0.workflow = Some(id.to_owned());
         self
     }
 
@@ -137,8 +137,9 @@ impl Error {
         self.0.type_name.as_deref()
     }
 
-    /// The id of the workflow to ask for again, of an error that [is interrupted](Self::is_interrupted):
-    /// it goes on elsewhere, or was not started and can be under the same id.
+    /// The id of the workflow that was waited for, where the wait was interrupted: to ask again with,
+    /// in another process or after the restart; and the one that was to be started, where a shutdown
+    /// refused it and the call had an id. `None` in most other errors.
     #[must_use]
     pub fn workflow_id(&self) -> Option<&str> {
         self.0.workflow.as_deref()

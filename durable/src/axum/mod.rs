@@ -69,7 +69,7 @@ use ::axum::routing::get;
 
 pub use self::failure::Failure;
 pub use self::serve::{Serve, serve};
-use crate::{Durable, Level};
+use crate::{Durable, Readiness};
 
 /// Two routes for those who watch the process:
 ///
@@ -87,10 +87,9 @@ use crate::{Durable, Level};
 /// ```
 pub fn routes<S: Clone + Send + Sync + 'static>(app: impl Borrow<Durable>) -> Router<S> {
     let app = app.borrow().clone();
-    let ready = async move || match app.state() {
-        Level::Running => (StatusCode::OK, "ready"),
-        Level::Quiesced => (StatusCode::SERVICE_UNAVAILABLE, "going down: takes no new work"),
-        _ => (StatusCode::SERVICE_UNAVAILABLE, "shutting down"),
+    let ready = async move || match app.readiness() {
+        Readiness::Ready => (StatusCode::OK, "ready"),
+        Readiness::NotReady(why) => (StatusCode::SERVICE_UNAVAILABLE, why),
     };
     Router::new().route("/ready", get(ready)).route("/live", get(async || "alive"))
 }

@@ -16,7 +16,7 @@ use tokio::time::{sleep, timeout};
 use super::around::around;
 use super::listener::Closing;
 use super::plan::{Plan, Wishes};
-use crate::{Durable, Level, Result, ShutdownOptions, ShutdownReport};
+use crate::{Durable, Level, Result, ShutdownOptions, ShutdownReason, ShutdownReport};
 
 /// How long connections stay open behind the closed listener, so that a request whose first bytes
 /// are on their way is heard.
@@ -113,7 +113,7 @@ where
         let signals = if until.is_some() { None } else { Some(signals::install()?) };
         // From here on the signals' thread itself quiesces the engine, and ends a process that is stuck.
         let _attendance = signals.as_ref().map(|it| it.attend(&app, plan.total));
-        let mut hurry = pin!(second(signals));
+        let mut hurry = pin!(second(signals.clone()));
 
         let (stop, stopped) = watch::channel(false);
         let (closing, closed) = oneshot::channel();
@@ -162,7 +162,11 @@ where
                 tracing::warn!(target: "durable::shutdown", "requests are still under way; those that wait for a workflow will be told to ask elsewhere");
             }
         }
-        let mut down = pin!(app.shutdown_with(plan.engine(begun.elapsed())));
+        let reason = signals
+            .as_ref()
+            .and_then(Signals::which)
+            .map_or(ShutdownReason::Triggered, |it| ShutdownReason::Signal(it.number()));
+        let mut down = pin!(app.shutdown_with(plan.engine(begun.elapsed()).because(reason)));
         let report = tokio::select! {
             report = &mut down => report,
             // The listener may still have to close, when it was hurried past.

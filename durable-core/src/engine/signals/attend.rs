@@ -5,9 +5,9 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use super::{Shared, Signals};
+use super::{Shared, Signal, Signals};
 use crate::engine::app::Durable;
-use crate::engine::teardown::{ShutdownOptions, Teardown};
+use crate::engine::teardown::{ShutdownOptions, ShutdownReason, Teardown};
 use crate::journal::level::Level;
 use crate::journal::runtime::Runtime;
 use crate::words::sync::lock;
@@ -33,17 +33,17 @@ pub(super) struct Attended {
 
 impl Attended {
     /// The first signal.
-    pub(super) fn first(&self) {
+    pub(super) fn first(&self, signal: Signal) {
         let _ = self.since.set(Instant::now()); // set once: by the signal, or when it had come before
         self.runtime.gate.raise(Level::Quiesced);
         if let Some(options) = self.shutdown {
-            self.teardown.request(options);
+            self.teardown.request(options.because(ShutdownReason::Signal(signal.number())));
         }
     }
 
     /// The second one.
-    pub(super) fn second(&self) {
-        let mut hurried = ShutdownOptions::immediate();
+    pub(super) fn second(&self, signal: Signal) {
+        let mut hurried = ShutdownOptions::immediate().because(ShutdownReason::Signal(signal.number()));
         (hurried.abort, hurried.stop) = (HURRIED, HURRIED);
         self.teardown.request(hurried);
     }
@@ -166,12 +166,12 @@ impl Signals {
         // Entered first, then looked at what has come: a signal between the two is seen by both, and
         // hearing of it twice changes nothing.
         lock(&self.shared.attended).push(Arc::clone(&attended));
-        let count = self.count();
-        if count >= 1 {
-            attended.first();
+        let seen = *self.shared.seen.borrow();
+        if let Some(first) = seen.first {
+            attended.first(first);
         }
-        if count >= 2 {
-            attended.second();
+        if let Some((last, _)) = seen.last.filter(|_| seen.count >= 2) {
+            attended.second(last);
         }
         self.shared.changed.notify_one();
         Attendance { attended, shared: Arc::clone(&self.shared) }

@@ -78,7 +78,7 @@ impl Shared {
         match count {
             1 => {
                 for it in &attended {
-                    it.first();
+                    it.first(signal);
                 }
                 say(move || {
                     tracing::info!(target: "durable::shutdown", %signal, "a signal asks the process to end; a second one aborts what still runs, a third one exits at once");
@@ -86,7 +86,7 @@ impl Shared {
             }
             2 => {
                 for it in &attended {
-                    it.second();
+                    it.second(signal);
                 }
                 say(move || {
                     tracing::warn!(target: "durable::shutdown", %signal, "a second signal: waits are skipped, and what still runs is aborted");

@@ -4,14 +4,18 @@ use std::collections::HashSet;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+mod budget;
+mod options;
+
+use self::budget::{Budget, Phase};
+pub use self::options::{ShutdownOptions, ShutdownReason};
 use super::background::Background;
 use super::presence::Presence;
-use super::report::{PhaseReport, ShutdownReport, Suspended};
+use super::report::{PhaseReport, ShutdownReport, ShutdownState, Suspended};
 use crate::journal::current;
 use crate::journal::execution::Signal;
 use crate::journal::level::Level;
@@ -20,87 +24,13 @@ use crate::journal::runtime::Runtime;
 use crate::journal::waits::Released;
 use crate::words::sync::lock;
 
-/// How long each phase of a shutdown may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ShutdownOptions {
-    /// For running workflows to come to their end. 10 s by default.
-    pub drain: Duration,
-    /// For running steps to come to their end, once no operation begins any more. 3 s by default.
-    pub abort: Duration,
-    /// For what is dropped to be gone. 2 s by default.
-    pub stop: Duration,
-    /// For the engine's own tasks to end. 2 s by default.
-    pub background: Duration,
-    /// For the database's connections to close. 3 s by default.
-    pub close: Duration,
-    /// For all of it. 20 s by default.
-    pub total: Duration,
-    /// Whether unfinished workflows are handed over to other executors. `true` by default; without
-    /// it they wait for this executor's restart, or for its lease to run out.
-    pub release: bool,
-}
-
-impl Default for ShutdownOptions {
-    fn default() -> Self {
-        let seconds = Duration::from_secs;
-        Self {
-            drain: seconds(10),
-            abort: seconds(3),
-            stop: seconds(2),
-            background: seconds(2),
-            close: seconds(3),
-            total: seconds(20),
-            release: true,
-        }
-    }
-}
-
-impl ShutdownOptions {
-    /// All phases within `total`: half of it to drain, and the rest shared out.
-    #[must_use]
-    pub fn within(total: Duration) -> Self {
-        Self {
-            drain: total / 2,
-            abort: total * 15 / 100,
-            stop: total / 10,
-            background: total / 10,
-            close: total * 15 / 100,
-            total,
-            release: true,
-        }
-    }
-
-    /// Nothing is waited for: what runs is dropped at once.
-    #[must_use]
-    pub fn immediate() -> Self {
-        Self { drain: Duration::ZERO, abort: Duration::ZERO, ..Self::default() }
-    }
-
-    /// The shorter of both in everything: a later call may shorten a shutdown, never lengthen it.
-    fn shortened_by(self, other: Self) -> Self {
-        Self {
-            drain: self.drain.min(other.drain),
-            abort: self.abort.min(other.abort),
-            stop: self.stop.min(other.stop),
-            background: self.background.min(other.background),
-            close: self.close.min(other.close),
-            total: self.total.min(other.total),
-            release: self.release,
-        }
-    }
-}
-
-/// What drain and abort leave of the total for the phases after them.
-const RESERVE: Duration = Duration::from_secs(3);
-
 /// The shutdown of one engine: requested once, carried out once, awaited by any number of callers.
 #[derive(Debug)]
 pub(super) struct Teardown {
     runtime: Arc<Runtime>,
     background: Arc<Background>,
     presence: Arc<Presence>,
-    options: watch::Sender<Option<ShutdownOptions>>,
+    budget: watch::Sender<Budget>,
     report: watch::Sender<Option<Arc<ShutdownReport>>>,
     begun: AtomicBool,
     /// Phases as they end.
@@ -113,7 +43,7 @@ impl Teardown {
             runtime,
             background,
             presence,
-            options: watch::Sender::new(None),
+            budget: watch::Sender::new(Budget::default()),
             report: watch::Sender::new(None),
             begun: AtomicBool::new(false),
             phases: Mutex::default(),
@@ -122,9 +52,10 @@ impl Teardown {
 
     /// Begins the shutdown, or shortens the one that goes on.
     pub(super) fn request(self: &Arc<Self>, options: ShutdownOptions) {
-        self.options.send_modify(|present| {
-            *present = Some(present.map_or(options, |it| it.shortened_by(options)));
-        });
+        let options = options.checked();
+        self.budget.send_if_modified(|budget| budget.add(Instant::now(), options));
+        // From here on no new work is taken, and the probes of load balancers are told so.
+        self.runtime.gate.raise(Level::Quiesced);
         if !self.begun.swap(true, Ordering::SeqCst) {
             let teardown = Arc::clone(self);
             // The task belongs to the engine: a caller who no longer waits stops nothing.
@@ -132,12 +63,17 @@ impl Teardown {
         }
     }
 
+    /// Returns once a shutdown was asked for.
+    pub(super) async fn requested(&self) {
+        let _ = self.budget.subscribe().wait_for(Budget::is_asked).await.map(drop); // the sender is in `self`
+    }
+
     /// Waits for the report.
     pub(super) async fn report(&self) -> Arc<ShutdownReport> {
         let mut watcher = self.report.subscribe();
         match watcher.wait_for(Option::is_some).await.map(|it| it.clone()) {
             Ok(Some(report)) => report,
-            _ => Arc::new(ShutdownReport::requested()), // cannot be: the sender is in `self`
+            _ => Arc::new(ShutdownReport::of(ShutdownState::Failed, ShutdownReason::Requested)), // cannot be: the sender is in `self`
         }
     }
 
@@ -171,7 +107,7 @@ impl Teardown {
         runtime.gate.raise(Level::Quiesced);
         let fence = runtime.fence();
         // Whoever is launched under the same name must not take what this process still runs.
-        self.phase("quiesce", started, |it| it.drain.min(Duration::from_secs(1)), async {
+        self.phase(Phase::Quiesce, started, async {
             if let Err(error) = runtime.store.announce_leaving(fence).await {
                 tracing::warn!(target: "durable", %error, "could not announce the shutdown");
             }
@@ -180,9 +116,10 @@ impl Teardown {
 
         runtime.gate.raise(Level::Draining);
         // What waits for longer than the drain lasts would only hold it up.
-        runtime.timers.release(runtime.timers.clock.after(self.current().drain));
+        let drained_by = self.budget.borrow().end_of(Phase::Drain, started);
+        runtime.timers.release(runtime.timers.clock.after(drained_by.saturating_duration_since(Instant::now())));
         runtime.waits.release(Released::Bodies);
-        self.phase("drain", started, |it| it.drain, runtime.live.idle()).await;
+        self.phase(Phase::Drain, started, runtime.live.idle()).await;
 
         runtime.gate.raise(Level::Aborting);
         runtime.timers.release(0);
@@ -190,7 +127,7 @@ impl Teardown {
         for run in runtime.live.all() {
             run.signal(Signal::Suspend);
         }
-        self.phase("abort", started, |it| it.abort, runtime.live.idle()).await;
+        self.phase(Phase::Abort, Instant::now(), runtime.live.idle()).await;
 
         let overdue: Vec<_> = runtime.live.all().iter().map(|it| shown(it)).collect();
         let ending = runtime.live.all();
@@ -200,7 +137,7 @@ impl Teardown {
         for run in &ending {
             run.abort();
         }
-        self.phase("stop", started, |it| it.stop, runtime.live.idle()).await;
+        self.phase(Phase::Stop, Instant::now(), runtime.live.idle()).await;
 
         let stuck_runs = runtime.live.all();
         let keys: Vec<i64> = stuck_runs.iter().map(|it| it.key).collect();
@@ -210,28 +147,26 @@ impl Teardown {
         let killed = overdue.into_iter().filter(|it| !stuck_ids.contains(&*it.id)).collect();
         let completed = runtime.live.ended() - ended_before;
         let left = runtime.live.left();
-        let suspended_many = u32::try_from(left.len()).unwrap_or(u32::MAX);
         let ending_ids: HashSet<_> = ending.iter().map(|it| &*it.id).collect();
         let suspended = left.iter().filter(|run| !ending_ids.contains(&*run.id)).map(|run| shown(run)).collect();
 
         let mut released = Err("there was no time left".to_owned());
-        let release = self.current().release;
-        // A hundred thousand rows are handed over in one statement, which takes its time.
-        let patience = Duration::from_secs(1) + Duration::from_micros(50).saturating_mul(suspended_many);
-        self.phase("hand-off", started, |_| patience, async {
+        let release = self.budget.borrow().releases();
+        self.phase(Phase::HandOff(left.len()), Instant::now(), async {
             released = self.hand_over(&keys, release).await;
         })
         .await;
 
         runtime.writer.stop();
         let mut unfinished_tasks = Vec::new();
-        let bound = self.current().background.min(self.left(started));
-        self.phase("background", started, |it| it.background + Duration::from_millis(100), async {
+        let now = Instant::now();
+        let bound = self.budget.borrow().end_of(Phase::Background, now).saturating_duration_since(now);
+        self.phase(Phase::Background, now, async {
             unfinished_tasks = self.background.join(bound).await;
         })
         .await;
 
-        let closed = self.phase("close", started, |it| it.close, runtime.store.close()).await;
+        let closed = self.phase(Phase::Close, Instant::now(), runtime.store.close()).await;
         if released.is_ok() {
             self.presence.end();
         } else {
@@ -240,7 +175,8 @@ impl Teardown {
         runtime.gate.raise(Level::Closed);
 
         let report = ShutdownReport {
-            state: Level::Closed,
+            state: ShutdownState::Closed,
+            reason: self.budget.borrow().reason(),
             elapsed: started.elapsed(),
             phases: std::mem::take(&mut *lock(&self.phases)),
             completed,
@@ -269,42 +205,24 @@ impl Teardown {
         Ok(released)
     }
 
-    /// Waits for `work` within the phase's budget and what is left of the total; a later call may
-    /// shorten both meanwhile. Gives whether the work was done in time.
-    async fn phase(
-        &self,
-        name: &'static str,
-        started: Instant,
-        budget: impl Fn(ShutdownOptions) -> Duration,
-        work: impl Future<Output = ()>,
-    ) -> bool {
-        let begun = Instant::now();
-        let mut watcher = self.options.subscribe();
+    /// Waits for `work` within the phase's budget, counted from `begun`, and what is left of the
+    /// total; a later call may shorten both meanwhile. Gives whether the work was done in time.
+    async fn phase(&self, phase: Phase, begun: Instant, work: impl Future<Output = ()>) -> bool {
+        let since = Instant::now();
+        let mut budget = self.budget.subscribe();
         tokio::pin!(work);
         let done = loop {
-            let options = self.current();
-            // Waiting for user code leaves time for what the engine itself has to do after it.
-            let reserve =
-                if matches!(name, "drain" | "abort") { RESERVE.min(options.total / 2) } else { Duration::ZERO };
-            let deadline = (begun + budget(options)).min(started + options.total.saturating_sub(reserve));
+            let end = budget.borrow_and_update().end_of(phase, begun);
             tokio::select! {
                 biased;
                 () = &mut work => break true,
-                () = tokio::time::sleep_until(deadline) => break false,
-                _ = watcher.changed() => {}
+                () = tokio::time::sleep_until(end) => break false,
+                _ = budget.changed() => {}
             }
         };
-        tracing::debug!(target: "durable::shutdown", phase = name, elapsed = ?begun.elapsed(), done);
-        lock(&self.phases).push(PhaseReport { phase: name, elapsed: begun.elapsed(), timed_out: !done });
+        tracing::info!(target: "durable::shutdown", phase = phase.name(), elapsed = ?since.elapsed(), done);
+        lock(&self.phases).push(PhaseReport { phase: phase.name(), elapsed: since.elapsed(), timed_out: !done });
         done
-    }
-
-    fn current(&self) -> ShutdownOptions {
-        self.options.borrow().unwrap_or_default()
-    }
-
-    fn left(&self, started: Instant) -> Duration {
-        self.current().total.saturating_sub(started.elapsed())
     }
 }
 

@@ -35,7 +35,7 @@ macro_rules! on_every_database {
         }
     };
 }
-pub(super) use on_every_database;
+pub(crate) use on_every_database;
 
 on_every_database! {
     kill_9_of_the_quickstart_at_20_random_moments,
@@ -52,7 +52,7 @@ pub(crate) fn program(name: &str) -> PathBuf {
     path
 }
 
-pub(super) fn start(name: &str, arguments: &[&str], database: &Database) -> Child {
+pub(crate) fn start(name: &str, arguments: &[&str], database: &Database) -> Child {
     Command::new(program(name))
         .args(arguments)
         .current_dir(database.folder())
@@ -126,7 +126,7 @@ async fn kill_9_of_the_quickstart_at_20_random_moments(database: &Database) {
 }
 
 /// What the steps of all workers did: how often each step of each workflow ran, by process.
-pub(super) fn ledger(folder: &Path) -> HashMap<String, Vec<String>> {
+pub(crate) fn ledger(folder: &Path) -> HashMap<String, Vec<String>> {
     let mut runs: HashMap<String, Vec<String>> = HashMap::new();
     for entry in std::fs::read_dir(folder).expect("the folder is there") {
         let path = entry.expect("an entry can be read").path();

@@ -26,7 +26,9 @@ impl Obstacle {
     async fn new(database: &Database) -> Self {
         if database.is_postgres() {
             let mut connection = sqlx::PgConnection::connect(database.url()).await.unwrap();
-            sqlx::raw_sql("begin; create schema durable").execute(&mut connection).await.unwrap();
+            // A statement of a process that was killed may still go on at the server.
+            let text = "begin; drop schema if exists durable cascade; create schema durable";
+            sqlx::raw_sql(text).execute(&mut connection).await.unwrap();
             Self::Postgres(connection)
         } else {
             let url = format!("{}?mode=rwc", database.url());

@@ -18,6 +18,9 @@ on_every_database! {
 }
 
 const ROUNDS: u32 = 50;
+const WORKFLOWS: u64 = 20;
+/// Of each workflow.
+const STEPS: u64 = 300;
 
 async fn kill_9_anywhere(database: &Database) {
     let mut lot = Lot::new("kill_9_anywhere");
@@ -25,16 +28,15 @@ async fn kill_9_anywhere(database: &Database) {
     let mut recorded: HashMap<String, usize> = HashMap::new();
     let mut in_shutdown = 0;
     for round in 0..ROUNDS {
-        let mut process = signalled("many", 200, 2_000, &[60, 20], database);
-        let kill = Duration::from_millis(lot.below(500));
+        let mut process = signalled("many", 200, 2_000, &[STEPS, 40], database);
         if round % 2 == 1 {
-            let signal = kill.mul_f64(0.6);
-            tokio::time::sleep(signal).await; // the moment of the signal
+            process.says("READY").await;
+            tokio::time::sleep(Duration::from_millis(lot.below(150))).await; // the moment of the signal
             process.signal("TERM");
-            tokio::time::sleep(kill - signal).await; // the moment of the kill
-            in_shutdown += u32::from(!process.is_over() && process.told().contains("a signal asks"));
+            tokio::time::sleep(Duration::from_millis(lot.below(350))).await; // the moment of the kill
+            in_shutdown += u32::from(!process.is_over());
         } else {
-            tokio::time::sleep(kill).await; // the moment of the kill
+            tokio::time::sleep(Duration::from_millis(lot.below(500))).await; // the moment of the kill
         }
         process.kill_9().await;
         let runs = ledger(database.folder());
@@ -48,7 +50,7 @@ async fn kill_9_anywhere(database: &Database) {
             assert_eq!(*recorded.entry(step.clone()).or_insert(times), times, "{step} was recorded and ran again");
         }
     }
-    let mut last = signalled("many", 60_000, 80_000, &[60, 20], database);
+    let mut last = signalled("many", 60_000, 80_000, &[STEPS, 2], database);
     last.says("READY").await;
     let done = async {
         while database.look().await.iter().any(|it| it.status != Status::Success) {
@@ -60,8 +62,9 @@ async fn kill_9_anywhere(database: &Database) {
     assert_eq!(last.ended().await.status.code(), Some(0));
 
     let runs = ledger(database.folder());
-    assert_eq!((runs.len(), database.look().await.len()), (20 * 60, 20), "nothing was lost");
-    assert_eq!(database.count_steps().await, 20 * 60, "each step is recorded once");
+    let all = (WORKFLOWS * STEPS) as usize;
+    assert_eq!((runs.len(), database.look().await.len() as u64), (all, WORKFLOWS), "nothing was lost");
+    assert_eq!(database.count_steps().await, all, "each step is recorded once");
     for (step, times) in &recorded {
         assert_eq!(runs[step].len(), *times, "{step} was recorded and ran again");
     }

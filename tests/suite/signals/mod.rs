@@ -5,7 +5,9 @@ mod early;
 mod fleet;
 mod graceful;
 mod http;
+mod inside;
 mod killed;
+mod rolling;
 mod web;
 
 use durable::Status;

@@ -125,10 +125,7 @@ async fn main() -> Result<()> {
         println!("LAUNCHING");
         tokio::select! {
             app = builder.launch() => app?,
-            signal = signals.first() => {
-                println!("GONE");
-                std::process::exit(128 + signal.number()); // nothing was begun that would have to end
-            }
+            _ = signals.first() => return Ok(()), // nothing was begun that would have to end
         }
     } else {
         builder.launch().await?

@@ -6,7 +6,7 @@ use durable::Status;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use super::{noted, signalled, status};
+use super::{HEARS, noted, signalled, status};
 use crate::crash::processes::on_every_database;
 use crate::crash::watched::Watched;
 use crate::stage::{Database, url_of};
@@ -24,7 +24,7 @@ async fn signals_work_with_blocked_workers(database: &Database) {
         }
     };
     tokio::time::timeout(Duration::from_secs(10), both).await.expect("both workers are blocked");
-    process.says("READY").await;
+    process.says(HEARS).await;
     let sent = process.signal("TERM");
     let (heard, _) = process.says("a signal asks the process to end").await;
     assert!(heard - sent < Duration::from_millis(100), "heard after {:?}", heard - sent);
@@ -41,7 +41,7 @@ async fn signals_work_with_blocked_workers(database: &Database) {
 async fn a_thread_that_blocks_does_not_hold_up_the_exit(database: &Database) {
     let mut process = signalled("thread", 300, 2_000, &[], database);
     noted(database, "blocks").await;
-    process.says("READY").await;
+    process.says(HEARS).await;
     let sent = process.signal("TERM");
     let ended = process.ended().await;
     assert!(ended.at - sent < Duration::from_secs(3), "its total and 1 s: {:?}", ended.at - sent);
@@ -111,6 +111,7 @@ async fn exits_although(gone: Gone, database: &Database) {
     let (url, switch) = line(&url_of(database.url())).await;
     let behind = database.behind(url.as_str());
     let mut process: Watched = signalled("steps", 2_000, 4_000, &[1_000, 50], &behind);
+    process.says(HEARS).await;
     noted(&behind, "w 3").await;
     process.signal("TERM");
     process.says("a signal asks").await;

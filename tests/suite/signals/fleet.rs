@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use durable::Status;
 
-use super::signalled;
+use super::{HEARS, signalled};
 use crate::crash::processes::{ledger, on_every_database};
 use crate::stage::Database;
 
@@ -31,12 +31,13 @@ async fn rolling_restart_under_load(database: &Database) {
     let launch = || signalled("line", 2_000, 10_000, &[0, millis], database);
     let (mut fleet, mut exits, begun) = ((0..3).map(|_| launch()).collect::<Vec<_>>(), Vec::new(), Instant::now());
     for process in &fleet {
-        process.says("READY").await;
+        process.says(HEARS).await;
     }
     while begun.elapsed() < long() {
         tokio::time::sleep(Duration::from_secs(2)).await;
         let mut old = fleet.remove(0);
         fleet.push(launch());
+        old.says(HEARS).await;
         let sent = old.signal("TERM");
         let ended = old.ended().await;
         exits.push(ended.at - sent);
@@ -49,6 +50,7 @@ async fn rolling_restart_under_load(database: &Database) {
     };
     tokio::time::timeout(Duration::from_secs(60), all_done).await.expect("all of them end");
     for mut process in fleet {
+        process.says(HEARS).await;
         let sent = process.signal("TERM");
         exits.push(process.ended().await.at - sent);
     }

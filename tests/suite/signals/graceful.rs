@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use durable::Status;
 
-use super::{finished, noted, signalled, status, times};
+use super::{finished, noted, signalled, status, times, works};
 use crate::crash::processes::on_every_database;
 use crate::stage::Database;
 
@@ -23,7 +23,7 @@ const SIGTERM: i32 = 15;
 
 async fn one_signal(database: &Database, name: &str, number: i32) {
     let mut process = signalled("steps", 10_000, 20_000, &[3, 300], database);
-    noted(database, "w 1").await;
+    works(&process, database).await;
     process.signal(name);
     let ended = process.ended().await;
     assert_eq!(ended.status.code(), Some(0), "{}", ended.told);
@@ -43,7 +43,7 @@ async fn sigint_same(database: &Database) {
 
 async fn second_sigterm_aborts(database: &Database) {
     let mut process = signalled("steps", 60_000, 70_000, &[1_000, 100], database);
-    noted(database, "w 1").await;
+    works(&process, database).await;
     process.signal("TERM");
     tokio::time::sleep(Duration::from_millis(1_500)).await; // longer than duplicates are forgiven
     assert!(!process.is_over(), "it drains: {}", process.told());
@@ -57,7 +57,7 @@ async fn second_sigterm_aborts(database: &Database) {
 
 async fn duplicate_sigterm_debounced(database: &Database) {
     let mut process = signalled("steps", 20_000, 30_000, &[8, 300], database);
-    noted(database, "w 1").await;
+    works(&process, database).await;
     process.signal("TERM");
     tokio::time::sleep(Duration::from_millis(50)).await; // as a wrapper that passes it on
     process.signal("TERM");
@@ -68,7 +68,7 @@ async fn duplicate_sigterm_debounced(database: &Database) {
 
 async fn third_signal_exits_143(database: &Database) {
     let mut process = signalled("steps", 60_000, 70_000, &[2, 600_000], database);
-    noted(database, "w 1").await;
+    works(&process, database).await;
     process.signal("TERM");
     tokio::time::sleep(Duration::from_millis(1_100)).await; // longer than duplicates are forgiven
     process.signal("TERM");

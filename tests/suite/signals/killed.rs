@@ -6,7 +6,7 @@ use std::time::Duration;
 use durable::Status;
 use sqlx::Connection;
 
-use super::{noted, signalled};
+use super::{HEARS, noted, signalled};
 use crate::crash::processes::{ledger, on_every_database};
 use crate::crash::watched::Watched;
 use crate::lot::Lot;
@@ -30,7 +30,7 @@ async fn kill_9_anywhere(database: &Database) {
     for round in 0..ROUNDS {
         let mut process = signalled("many", 200, 2_000, &[STEPS, 40], database);
         if round % 2 == 1 {
-            process.says("READY").await;
+            process.says(HEARS).await;
             tokio::time::sleep(Duration::from_millis(lot.below(150))).await; // the moment of the signal
             process.signal("TERM");
             tokio::time::sleep(Duration::from_millis(lot.below(350))).await; // the moment of the kill
@@ -51,7 +51,7 @@ async fn kill_9_anywhere(database: &Database) {
         }
     }
     let mut last = signalled("many", 60_000, 80_000, &[STEPS, 2], database);
-    last.says("READY").await;
+    last.says(HEARS).await;
     let done = async {
         while database.look().await.iter().any(|it| it.status != Status::Success) {
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -102,7 +102,7 @@ impl Obstacle {
 /// One that sleeps in its workflow, and is asked to end.
 async fn asleep(database: &Database) -> Watched {
     let process = signalled("sleeps", 0, 10_000, &[], database);
-    process.says("READY").await;
+    process.says(HEARS).await;
     noted(database, "sleeps").await;
     while !database.recorded().await.iter().any(|it| it.0 == "w") {
         tokio::time::sleep(Duration::from_millis(5)).await; // the sleep is recorded

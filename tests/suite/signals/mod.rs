@@ -2,6 +2,7 @@
 
 mod blocked;
 mod early;
+mod example;
 mod fleet;
 mod graceful;
 mod http;
@@ -22,6 +23,15 @@ fn signalled(mode: &str, drain: u64, total: u64, numbers: &[u64], database: &Dat
     let mut arguments = vec![mode.to_owned(), folder, drain.to_string(), total.to_string()];
     arguments.extend(numbers.iter().map(u64::to_string));
     Watched::start("signalled", &arguments, database)
+}
+
+/// What a process logs once it hears signals.
+const HEARS: &str = "SIGTERM and SIGINT end this process in order";
+
+/// Waits until it hears signals and is in its first step.
+async fn works(process: &Watched, database: &Database) {
+    process.says(HEARS).await;
+    noted(database, "w 1").await;
 }
 
 /// Waits until some process has written this line to its ledger.

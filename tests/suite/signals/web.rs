@@ -27,6 +27,7 @@ pub(super) async fn site(database: &Database, lb_delay: &str, http_drain: &str, 
     command.env("LB_DELAY", lb_delay).env("HTTP_DRAIN", http_drain).env("DURABLE_SHUTDOWN_TOTAL", total);
     let site = Watched::run(command, database);
     let (_, line) = site.says("READY").await;
+    site.says(super::HEARS).await;
     let port = line.rsplit(' ').next().and_then(|it| it.parse().ok()).expect("it says its port");
     (site, port)
 }

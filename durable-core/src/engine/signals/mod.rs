@@ -144,6 +144,7 @@ pub fn install() -> Result<Signals> {
     let shared = Shared { seen: watch::Sender::default(), attended: Mutex::default(), changed: Notify::new() };
     let signals = Signals { shared: Arc::new(shared) };
     thread::start(&signals.shared)?;
+    tracing::info!(target: "durable::shutdown", "SIGTERM and SIGINT end this process in order from now on");
     *installed = Some(signals.clone());
     Ok(signals)
 }

@@ -22,7 +22,8 @@ mod verbs;
 mod words;
 
 pub use engine::{
-    Builder, Durable, PhaseReport, Readiness, ShutdownOptions, ShutdownReason, ShutdownReport, ShutdownState, Suspended,
+    Builder, Durable, Killed, PhaseReport, PoolReport, Readiness, ShutdownOptions, ShutdownReason, ShutdownReport,
+    ShutdownState, Stuck, StuckKind, Suspended, TaskOutcome, TaskReport,
 };
 pub use journal::level::Level;
 pub use registry::{Instance, Misfire, Overlap, Queue};

@@ -12,6 +12,7 @@ mod presence;
 mod readiness;
 mod recover;
 mod report;
+mod report_text;
 mod resume;
 mod schedule;
 mod teardown;
@@ -19,5 +20,8 @@ mod teardown;
 pub use self::app::Durable;
 pub use self::builder::Builder;
 pub use self::readiness::Readiness;
-pub use self::report::{PhaseReport, ShutdownReport, ShutdownState, Suspended};
+pub use self::report::{
+    Killed, PhaseReport, PoolReport, ShutdownReport, ShutdownState, Stuck, StuckKind, Suspended, TaskOutcome,
+    TaskReport,
+};
 pub use self::teardown::{ShutdownOptions, ShutdownReason};

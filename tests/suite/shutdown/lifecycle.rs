@@ -194,7 +194,7 @@ async fn panic_in_a_destructor_does_not_stop_the_teardown(stage: &Stage) {
     app.scope(async { holds_a_mine(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
     let report = app.shutdown_with(ShutdownOptions::immediate()).await;
-    assert!(report.closed && report.state == ShutdownState::Closed, "{report}");
+    assert!(report.is_closed() && report.state == ShutdownState::Closed, "{report}");
     assert_eq!(counted(&format!("{key} dropped")), 1);
 
     assert_eq!(stage.look().await[0].status, Status::Pending);

@@ -113,7 +113,6 @@ pub(crate) async fn listen(runtime: &Runtime) {
         runtime.lines.tell_all();
         runtime.lines.tell_delayed();
         runtime.schedules.notify_one();
-        runtime.released.notify_one();
         if !runtime.live.is_empty() {
             runtime.waits.news.notify_one(); // something that runs here may have been cancelled
         }
@@ -123,7 +122,10 @@ pub(crate) async fn listen(runtime: &Runtime) {
             runtime.waits.told.store(true, Ordering::Relaxed);
             anything();
         }
-        Heard::Something => anything(),
+        Heard::Something => {
+            anything();
+            runtime.released.notify_one();
+        }
         Heard::Hints(hints) => {
             for hint in hints {
                 match hint {

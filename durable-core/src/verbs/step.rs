@@ -297,6 +297,7 @@ impl<R: Send> Run<'_, '_, R> {
             let failed = matches!(outcome, Outcome::Error(_));
             if failed && scope.was_told_to_stop() {
                 // It stopped because it was told to, which is no result: it runs again, with all its attempts.
+                drop(doing);
                 return self.claim.execution.stop(Signal::Suspend).await;
             }
             let worth_it = match (&result, &self.retry_if) {

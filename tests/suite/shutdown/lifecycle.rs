@@ -16,7 +16,7 @@ on_every_stage! {
     concurrent_shutdown_calls_share_report,
     later_call_shortens_never_extends,
     dropped_caller_does_not_stop_teardown,
-    shutdown_inside_workflow_is_requested_and_not_awaited,
+    shutdown_inside_workflow_errors,
     drop_without_shutdown,
     relaunch_in_same_process_x20,
     sqlite_wal_gone_after_clean_shutdown,
@@ -120,7 +120,7 @@ async fn shuts_down(key: String) -> Result<String> {
     Ok(format!("{:?}", report.state))
 }
 
-async fn shutdown_inside_workflow_is_requested_and_not_awaited(stage: &Stage) {
+async fn shutdown_inside_workflow_errors(stage: &Stage) {
     let key = fresh("inside");
     let app = stage.launch().await;
     APP.lock().unwrap().push((key.clone(), app.clone()));

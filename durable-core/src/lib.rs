@@ -22,9 +22,10 @@ mod verbs;
 mod words;
 
 pub use engine::{
-    Builder, Durable, PhaseReport, Readiness, ShutdownOptions, ShutdownReason, ShutdownReport, ShutdownState,
-    Suspended, signals,
+    Builder, Durable, Killed, PhaseReport, PoolReport, Readiness, ShutdownOptions, ShutdownReason, ShutdownReport,
+    ShutdownState, Stuck, StuckKind, Suspended, TaskOutcome, TaskReport,
 };
+pub use engine::signals;
 #[doc(hidden)]
 pub use engine::{config_error, duration_variable};
 pub use journal::level::Level;

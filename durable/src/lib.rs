@@ -70,7 +70,7 @@ pub use durable_core::{
     pause_schedule, random, read_stream, recv, resume_schedule, retrieve_workflow, send, set_event, should_abort,
     sleep, sleep_until, spawn, step_status, trigger_schedule, uuid, wait_all, wait_first, write_stream,
 };
-pub use durable_core::{Instance, Queue, state, step};
+pub use durable_core::{Instance, Killed, PoolReport, Queue, Stuck, StuckKind, TaskOutcome, TaskReport, state, step};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use durable_core::{Outbox, send_in};
 pub use durable_macros::{instance, queue, scheduled, step, test, transaction, workflow};

@@ -13,6 +13,7 @@ mod presence;
 mod readiness;
 mod recover;
 mod report;
+mod report_text;
 mod resume;
 mod schedule;
 pub mod signals;
@@ -24,5 +25,8 @@ pub use self::app::config_error;
 pub use self::budgets::duration_variable;
 pub use self::builder::Builder;
 pub use self::readiness::Readiness;
-pub use self::report::{PhaseReport, ShutdownReport, ShutdownState, Suspended};
+pub use self::report::{
+    Killed, PhaseReport, PoolReport, ShutdownReport, ShutdownState, Stuck, StuckKind, Suspended, TaskOutcome,
+    TaskReport,
+};
 pub use self::teardown::{ShutdownOptions, ShutdownReason};

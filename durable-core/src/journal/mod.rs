@@ -16,6 +16,7 @@ pub(crate) mod looking;
 pub(crate) mod panics;
 mod riders;
 pub(crate) mod runtime;
+pub(crate) mod threads;
 pub(crate) mod timers;
 pub(crate) mod told;
 pub(crate) mod waits;

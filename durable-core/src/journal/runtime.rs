@@ -11,6 +11,7 @@ use super::level::Gate;
 use super::lines::Lines;
 use super::live::Live;
 use super::looking::Notices;
+use super::threads::Threads;
 use super::timers::Timers;
 use super::waits::Waits;
 use super::writer::Writer;
@@ -18,6 +19,9 @@ use crate::registry::{Objects, Registry};
 use crate::store::{ApplicationDatabase, Fence, Hint, Store};
 use crate::words::id::KeyMaker;
 use crate::words::sync::lock;
+
+/// How many panics are noted.
+const MOST_PANICS: usize = 1_000;
 
 /// What every part of one running engine shares.
 #[derive(Debug)]
@@ -51,6 +55,12 @@ pub(crate) struct Runtime {
     pub(crate) lines: Arc<Lines>,
     /// Pokes the scheduler: the schedules have changed.
     pub(crate) schedules: Notify,
+    /// Pokes the recovery: an executor may have let go of workflows.
+    pub(crate) released: Notify,
+    /// Steps on threads that cannot be stopped.
+    pub(crate) threads: Threads,
+    /// Panics in places where nobody else hears of them, for the report of the shutdown.
+    pub(crate) panics: Mutex<Vec<String>>,
     /// Who waits for a time, and the database's clock.
     pub(crate) timers: Timers,
     /// The runtime that `launch` was called on; executions run there, whoever starts them.
@@ -69,6 +79,8 @@ pub(crate) struct Settings {
     pub(crate) executor: String,
     /// The program's version.
     pub(crate) version: String,
+    /// The schema of its tables, where the database has schemas.
+    pub(crate) schema: String,
     /// The largest payload in bytes.
     pub(crate) max_payload: usize,
     /// How long the executor counts as alive without a heartbeat.
@@ -93,6 +105,14 @@ impl Runtime {
         let hint = Hint::of_queue(name);
         self.lines.tell(hint);
         self.tell_others(hint);
+    }
+
+    /// Notes a panic for the report of the shutdown. Of very many the first ones do.
+    pub(crate) fn note_panic(&self, what: String) {
+        let mut panics = lock(&self.panics);
+        if panics.len() < MOST_PANICS {
+            panics.push(what);
+        }
     }
 
     /// Tells other processes.

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::task::JoinHandle;
 
 use super::lazy::Lazy;
 use crate::journal::activity::Activity;
@@ -124,6 +125,15 @@ where
     StepCall { state: Lazy::new(made) }
 }
 
+/// A function that waits for a thread, or runs on one. Dropped before it has begun it does not begin.
+struct Thread<R>(JoinHandle<R>);
+
+impl<R> Drop for Thread<R> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 /// Runs a function that blocks on the threads that tokio keeps for that.
 ///
 /// Not public API. Used by generated code.
@@ -131,11 +141,15 @@ where
 pub async fn blocking<R: Send + 'static>(body: impl FnOnce() -> R + Send + 'static) -> R {
     // The thread knows what the task knows: which step it runs, and when it is to stop.
     let here = Context::here();
-    let body = move || match here {
-        Some(context) => context.sync_scope(body),
-        None => body(),
+    let body = move || {
+        let Some(context) = here else { return body() };
+        let scope = if let Context::Step(scope) = &context { Some(Arc::clone(scope)) } else { None };
+        // The shutdown cannot stop a thread, and has to say so.
+        let _on_thread = scope.as_ref().map(|it| it.execution.runtime.threads.enter(it));
+        context.sync_scope(body)
     };
-    match tokio::task::spawn_blocking(body).await {
+    let mut thread = Thread(tokio::task::spawn_blocking(body));
+    match (&mut thread.0).await {
         Ok(value) => value,
         Err(failed) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
         // The runtime goes down. The step has no result, and the driver of its workflow goes with it.
@@ -269,7 +283,7 @@ impl<R: Send> Run<'_, '_, R> {
                 unreachable!("an attempt after which the arguments are used up is never retried")
             };
             // Held until the record is kept: a run that is to be suspended waits for that.
-            let doing = self.claim.execution.doing(Activity::Step(self.name));
+            let doing = self.claim.execution.doing(Activity::step(self.name));
             let scope = Arc::new(self.scope(attempt, most));
             let result = self.attempt(&scope, future).await.map_err(|error| self.in_step(&error));
             let encoded = match &result {
@@ -283,6 +297,7 @@ impl<R: Send> Run<'_, '_, R> {
             let failed = matches!(outcome, Outcome::Error(_));
             if failed && scope.was_told_to_stop() {
                 // It stopped because it was told to, which is no result: it runs again, with all its attempts.
+                drop(doing);
                 return self.claim.execution.stop(Signal::Suspend).await;
             }
             let worth_it = match (&result, &self.retry_if) {

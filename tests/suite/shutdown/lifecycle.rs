@@ -16,7 +16,7 @@ on_every_stage! {
     concurrent_shutdown_calls_share_report,
     later_call_shortens_never_extends,
     dropped_caller_does_not_stop_teardown,
-    shutdown_inside_workflow_is_requested_and_not_awaited,
+    shutdown_inside_workflow_errors,
     drop_without_shutdown,
     relaunch_in_same_process_x20,
     sqlite_wal_gone_after_clean_shutdown,
@@ -120,7 +120,7 @@ async fn shuts_down(key: String) -> Result<String> {
     Ok(format!("{:?}", report.state))
 }
 
-async fn shutdown_inside_workflow_is_requested_and_not_awaited(stage: &Stage) {
+async fn shutdown_inside_workflow_errors(stage: &Stage) {
     let key = fresh("inside");
     let app = stage.launch().await;
     APP.lock().unwrap().push((key.clone(), app.clone()));
@@ -194,7 +194,7 @@ async fn panic_in_a_destructor_does_not_stop_the_teardown(stage: &Stage) {
     app.scope(async { holds_a_mine(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
     let report = app.shutdown_with(ShutdownOptions::immediate()).await;
-    assert!(report.closed && report.state == ShutdownState::Closed, "{report}");
+    assert!(report.is_closed() && report.state == ShutdownState::Closed, "{report}");
     assert_eq!(counted(&format!("{key} dropped")), 1);
 
     assert_eq!(stage.look().await[0].status, Status::Pending);

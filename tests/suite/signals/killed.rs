@@ -69,6 +69,7 @@ async fn kill_9_anywhere(database: &Database) {
         assert_eq!(runs[step].len(), *times, "{step} was recorded and ran again");
     }
     let again: usize = runs.values().map(|it| it.len() - 1).sum();
+    assert!(again as u64 <= u64::from(ROUNDS) * WORKFLOWS, "of each workflow one step at most at each kill: {again}");
     println!("{ROUNDS} kills, {in_shutdown} of them in a shutdown; {again} of {} steps ran again", runs.len());
 }
 

@@ -52,7 +52,7 @@ fn every_task_of_the_engine_has_an_owner() {
         ("engine/app.rs", "`Durable::spawn`, a task of the user's"),
         ("engine/launch.rs", "through Background::spawn"),
         (
-            "engine/signals/thread.rs",
+            "engine/signals/hearing.rs",
             "the thread that hears signals, which lives as long as the process, and its voice",
         ),
         ("verbs/drive.rs", "an execution: in the list of the living until it ends"),

@@ -21,11 +21,11 @@ pub mod store;
 mod verbs;
 mod words;
 
+pub use engine::signals;
 pub use engine::{
     Builder, Durable, Killed, PhaseReport, PoolReport, Readiness, ShutdownOptions, ShutdownReason, ShutdownReport,
     ShutdownState, Stuck, StuckKind, Suspended, TaskOutcome, TaskReport,
 };
-pub use engine::signals;
 #[doc(hidden)]
 pub use engine::{config_error, duration_variable};
 pub use journal::level::Level;

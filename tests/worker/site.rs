@@ -116,6 +116,11 @@ async fn main() -> Result<()> {
     println!("READY {}", listener.local_addr()?.port());
     let report = durable::axum::serve(&app, listener, router).await?;
     println!("{report}");
-    println!(r#"{{"clean": {}, "completed": {}, "suspended": {}}}"#, report.is_clean(), report.completed, report.suspended.len());
+    println!(
+        r#"{{"clean": {}, "completed": {}, "suspended": {}}}"#,
+        report.is_clean(),
+        report.completed,
+        report.suspended.len()
+    );
     std::process::exit(report.exit_code())
 }

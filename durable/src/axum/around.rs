@@ -3,7 +3,7 @@
 use ::axum::Router;
 use ::axum::extract::connect_info::{ConnectInfo, Connected, IntoMakeServiceWithConnectInfo};
 use ::axum::extract::{Request, State};
-use ::axum::http::{HeaderValue, Version, header};
+use ::axum::http::{HeaderValue, StatusCode, Version, header};
 use ::axum::middleware::{Next, from_fn_with_state};
 use ::axum::response::Response;
 use ::axum::serve::{IncomingStream, Listener};
@@ -45,7 +45,8 @@ async fn handle<A: Clone + Send + Sync + 'static>(
     // HTTP/2 has no such header, and is told to go by the server's own means.
     let has_header = request.version() <= Version::HTTP_11;
     let mut response = app.scope(next.run(request)).await;
-    if has_header && app.state() > Level::Running {
+    let upgraded = response.status() == StatusCode::SWITCHING_PROTOCOLS; // there the header says to what
+    if has_header && !upgraded && app.state() > Level::Running {
         // A client that keeps its connection would be cut off when the listener closes; it shall move before.
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }

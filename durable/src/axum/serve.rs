@@ -95,7 +95,8 @@ impl<L> Serve<L> {
     }
 
     /// Goes down when `trigger` ends, and leaves the process's signals alone: for tests, and for
-    /// services inside other programs.
+    /// services inside other programs. There is no second signal then, and nobody ends a process that
+    /// is stuck.
     pub fn until(mut self, trigger: impl Future<Output = ()> + Send + 'static) -> Self {
         self.until = Some(Box::pin(trigger));
         self

@@ -107,7 +107,7 @@ impl Watched {
 
     /// Everything that it has said so far.
     pub(crate) fn told(&self) -> String {
-        self.said.lines.lock().unwrap().iter().map(|(_, line)| format!("{line}\n")).collect()
+        self.said.lines.lock().unwrap().iter().fold(String::new(), |all, (_, line)| all + line + "\n")
     }
 
     /// Sends a signal: `TERM`, `INT`, `KILL`, `STOP`, `CONT`.

@@ -48,7 +48,7 @@ async fn rolling_restart_under_load(database: &Database) {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), all_done).await.expect("all of them end");
+    tokio::time::timeout(Duration::from_mins(1), all_done).await.expect("all of them end");
     for mut process in fleet {
         process.says(HEARS).await;
         let sent = process.signal("TERM");

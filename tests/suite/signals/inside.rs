@@ -88,10 +88,11 @@ async fn a_shutdown_from_a_handler_takes_the_service_along(stage: &Stage) {
         asks.request_shutdown();
         "as you wish"
     });
-    let service = durable::axum::serve(&app, listener, Router::new().route("/stop", stop).route("/{key}", get(handler)))
-        .lb_delay(Duration::from_millis(200))
-        .http_drain(Duration::from_secs(1))
-        .until(std::future::pending());
+    let service =
+        durable::axum::serve(&app, listener, Router::new().route("/stop", stop).route("/{key}", get(handler)))
+            .lb_delay(Duration::from_millis(200))
+            .http_drain(Duration::from_secs(1))
+            .until(std::future::pending());
     let service = tokio::spawn(service.into_future());
     assert_eq!(http::get(port, "/stop").await.unwrap().body, "as you wish");
     app.reached(Level::Draining).await;

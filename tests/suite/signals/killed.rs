@@ -83,7 +83,10 @@ impl Obstacle {
     async fn new(database: &Database) -> Self {
         if database.is_postgres() {
             let mut connection = sqlx::PgConnection::connect(database.url()).await.unwrap();
-            sqlx::raw_sql("begin; lock table durable.workflows in exclusive mode").execute(&mut connection).await.unwrap();
+            sqlx::raw_sql("begin; lock table durable.workflows in exclusive mode")
+                .execute(&mut connection)
+                .await
+                .unwrap();
             Self::Postgres(connection)
         } else {
             let mut connection = sqlx::SqliteConnection::connect(database.url()).await.unwrap();

@@ -91,7 +91,7 @@ async fn no_request_is_lost_while_web_services_are_replaced(database: &Database)
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), all_done).await.expect("all of them end");
+    tokio::time::timeout(Duration::from_mins(1), all_done).await.expect("all of them end");
     for (mut process, _) in fleet {
         process.signal("TERM");
         process.ended().await;

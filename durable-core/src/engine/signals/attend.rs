@@ -51,7 +51,7 @@ impl Attended {
     /// When the process is to be ended, if nothing happens before.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let since = self.since.get()?;
-        if self.is_closed() { None } else { since.checked_add(self.total + GRACE) }
+        if self.is_closed() { None } else { since.checked_add(self.total.saturating_add(GRACE)) }
     }
 
     pub(super) fn is_late(&self) -> bool {
@@ -165,7 +165,10 @@ impl Signals {
         });
         // Entered first, then looked at what has come: a signal between the two is seen by both, and
         // hearing of it twice changes nothing.
-        lock(&self.shared.attended).push(Arc::clone(&attended));
+        let mut all = lock(&self.shared.attended);
+        all.retain(|it| !it.is_closed()); // whose attendance was dropped on the way down
+        all.push(Arc::clone(&attended));
+        drop(all);
         let seen = *self.shared.seen.borrow();
         if let Some(first) = seen.first {
             attended.first(first);

@@ -18,8 +18,8 @@
 //! every worker of the program's runtime is blocked.
 
 mod attend;
+mod hearing;
 mod run;
-mod thread;
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -143,7 +143,7 @@ pub fn install() -> Result<Signals> {
     }
     let shared = Shared { seen: watch::Sender::default(), attended: Mutex::default(), changed: Notify::new() };
     let signals = Signals { shared: Arc::new(shared) };
-    thread::start(&signals.shared)?;
+    hearing::start(&signals.shared)?;
     tracing::info!(target: "durable::shutdown", "SIGTERM and SIGINT end this process in order from now on");
     *installed = Some(signals.clone());
     Ok(signals)

@@ -152,7 +152,7 @@ struct Arrivals;
 
 #[cfg(not(unix))]
 impl Arrivals {
-    #[expect(clippy::unnecessary_wraps, reason = "on Unix it can fail")]
+    #[allow(clippy::unnecessary_wraps, reason = "on Unix it can fail")]
     fn listen() -> std::io::Result<Self> {
         Ok(Self)
     }

@@ -159,8 +159,8 @@ impl Database {
         Self { url: url.into(), folder, name: Some(name) }
     }
 
-    /// The same database by another address, with a folder of its own.
-    pub(crate) fn behind(&self, url: &str) -> Self {
+    /// The database at an address, with a folder of its own. Who made it clears it.
+    pub(crate) fn at(url: &str) -> Self {
         let folder = tempfile::tempdir().expect("the directory for temporary files is writable");
         Self { url: url.to_owned(), folder, name: None }
     }

@@ -109,7 +109,7 @@ async fn line(server: &url::Url) -> (url::Url, watch::Sender<Gone>) {
 
 async fn exits_although(gone: Gone, database: &Database) {
     let (url, switch) = line(&url_of(database.url())).await;
-    let behind = database.behind(url.as_str());
+    let behind = Database::at(url.as_str());
     let mut process: Watched = signalled("steps", 2_000, 4_000, &[1_000, 50], &behind);
     process.says(HEARS).await;
     noted(&behind, "w 3").await;

@@ -18,9 +18,9 @@ on_every_database! {
 }
 
 const ROUNDS: u32 = 50;
-const WORKFLOWS: u64 = 20;
+const WORKFLOWS: usize = 20;
 /// Of each workflow.
-const STEPS: u64 = 300;
+const STEPS: u32 = 300;
 
 async fn kill_9_anywhere(database: &Database) {
     let mut lot = Lot::new("kill_9_anywhere");
@@ -28,7 +28,7 @@ async fn kill_9_anywhere(database: &Database) {
     let mut recorded: HashMap<String, usize> = HashMap::new();
     let mut in_shutdown = 0;
     for round in 0..ROUNDS {
-        let mut process = signalled("many", 200, 2_000, &[STEPS, 40], database);
+        let mut process = signalled("many", 200, 2_000, &[u64::from(STEPS), 40], database);
         if round % 2 == 1 {
             process.says(HEARS).await;
             tokio::time::sleep(Duration::from_millis(lot.below(150))).await; // the moment of the signal
@@ -50,7 +50,7 @@ async fn kill_9_anywhere(database: &Database) {
             assert_eq!(*recorded.entry(step.clone()).or_insert(times), times, "{step} was recorded and ran again");
         }
     }
-    let mut last = signalled("many", 60_000, 80_000, &[STEPS, 2], database);
+    let mut last = signalled("many", 60_000, 80_000, &[u64::from(STEPS), 2], database);
     last.says(HEARS).await;
     let done = async {
         while database.look().await.iter().any(|it| it.status != Status::Success) {
@@ -62,14 +62,14 @@ async fn kill_9_anywhere(database: &Database) {
     assert_eq!(last.ended().await.status.code(), Some(0));
 
     let runs = ledger(database.folder());
-    let all = (WORKFLOWS * STEPS) as usize;
-    assert_eq!((runs.len(), database.look().await.len() as u64), (all, WORKFLOWS), "nothing was lost");
+    let all = WORKFLOWS * STEPS as usize;
+    assert_eq!((runs.len(), database.look().await.len()), (all, WORKFLOWS), "nothing was lost");
     assert_eq!(database.count_steps().await, all, "each step is recorded once");
     for (step, times) in &recorded {
         assert_eq!(runs[step].len(), *times, "{step} was recorded and ran again");
     }
     let again: usize = runs.values().map(|it| it.len() - 1).sum();
-    assert!(again as u64 <= u64::from(ROUNDS) * WORKFLOWS, "of each workflow one step at most at each kill: {again}");
+    assert!(again <= ROUNDS as usize * WORKFLOWS, "of each workflow one step at most at each kill: {again}");
     println!("{ROUNDS} kills, {in_shutdown} of them in a shutdown; {again} of {} steps ran again", runs.len());
 }
 

@@ -97,7 +97,7 @@ async fn no_request_is_lost_while_web_services_are_replaced(database: &Database)
         process.ended().await;
     }
 
-    let (sent, requests) = (*sent.lock().unwrap(), requests.lock().unwrap());
+    let (sent, requests) = (*sent.lock().unwrap(), std::mem::take(&mut *requests.lock().unwrap()));
     println!(
         "{sent} requests in {:?}, {} answered, {} met a closed listener first, {} failed; {} services replaced, from TERM to exit: {exits:.2?}",
         long(),

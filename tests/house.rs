@@ -51,6 +51,10 @@ fn every_task_of_the_engine_has_an_owner() {
         ("engine/teardown.rs", "the teardown itself: its callers wait for its report"),
         ("engine/app.rs", "`Durable::spawn`, a task of the user's"),
         ("engine/launch.rs", "through Background::spawn"),
+        (
+            "engine/signals/hearing.rs",
+            "the thread that hears signals, which lives as long as the process, and its voice",
+        ),
         ("verbs/drive.rs", "an execution: in the list of the living until it ends"),
         ("verbs/call.rs", "through Drive::spawn"),
         ("verbs/start.rs", "through Drive::spawn"),

@@ -9,6 +9,8 @@ mod programs;
 mod queues;
 mod restart;
 mod shutdown;
+#[cfg(unix)]
+mod signals;
 mod stage;
 mod talk;
 mod transactions;

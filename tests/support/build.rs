@@ -11,6 +11,12 @@ fn main() {
     println!("cargo::rerun-if-changed=/usr/lib/postgresql");
     println!("cargo::rerun-if-changed=durable/src/testing/server.rs");
     println!("cargo::rerun-if-changed=tests/support/build.rs");
+    println!("cargo::rustc-check-cfg=cfg(can_unshare)");
+    // Whether a process may be the first one of a namespace, as it is in a container.
+    let first = std::process::Command::new("unshare").args(["--pid", "--fork", "true"]).output();
+    if first.is_ok_and(|it| it.status.success()) {
+        println!("cargo::rustc-cfg=can_unshare");
+    }
     if server::is_available() {
         println!("cargo::rustc-cfg=has_postgres");
     }

@@ -115,7 +115,9 @@ async fn take(runtime: &Arc<Runtime>, turn: &Turn) -> Result<(), StoreError> {
     let keys: Vec<i64> = claimed.runs.iter().map(|it| it.key).collect();
     if runtime.gate.level() >= Level::Quiesced {
         // The shutdown began while the claim was under way: nothing of it begins here.
-        return runtime.store.give_back(fence, &keys).await;
+        runtime.store.give_back(fence, &keys).await?;
+        runtime.lines.count_returned(keys.len());
+        return Ok(());
     }
     match resume::run_all(runtime, claimed.runs, || Some(runtime.lines.slot(&turn.queue))).await {
         Ok(occupied) => wait_for_room(runtime, fence, occupied).await,

@@ -2,7 +2,7 @@
 //! them are worth a look.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::poke::Poke;
@@ -15,6 +15,8 @@ pub(crate) struct Lines {
     by_name: Mutex<HashMap<Arc<str>, Line>>,
     /// Whether something may be due that was not known to be: another process has told of the queue.
     due_news: AtomicBool,
+    /// How many were given back that were taken when the engine began to go down.
+    returned: AtomicU64,
     /// Pokes the dispatcher.
     pub(crate) news: Poke,
 }
@@ -124,6 +126,21 @@ impl Lines {
         if let Some(line) = lock(&self.by_name).get_mut(queue) {
             line.unsure = unsure;
         }
+    }
+
+    /// So many were given back that were taken when the engine began to go down.
+    pub(crate) fn count_returned(&self, many: usize) {
+        self.returned.fetch_add(many as u64, Ordering::Relaxed);
+    }
+
+    /// How many those are.
+    pub(crate) fn returned(&self) -> u64 {
+        self.returned.load(Ordering::Relaxed)
+    }
+
+    /// The queues that this process takes work from.
+    pub(crate) fn names(&self) -> Vec<String> {
+        lock(&self.by_name).keys().map(|it| it.to_string()).collect()
     }
 
     /// A slot for a workflow that runs here, until the guard is dropped.

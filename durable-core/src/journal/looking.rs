@@ -15,6 +15,8 @@ use crate::words::sync::lock;
 
 /// The name under which processes tell each other that the schedules have changed.
 pub(crate) const SCHEDULES: &str = "durable:schedules";
+/// The name under which processes tell each other that they have let go of workflows.
+pub(crate) const RELEASED: &str = "durable:released";
 /// How often the database is asked although nobody has told of news, where somebody would have.
 const FOR_SAFETY: Duration = Duration::from_secs(10);
 /// How often where nobody tells, from the first time after somebody began to wait to the longest.
@@ -120,7 +122,10 @@ pub(crate) async fn listen(runtime: &Runtime) {
             runtime.waits.told.store(true, Ordering::Relaxed);
             anything();
         }
-        Heard::Something => anything(),
+        Heard::Something => {
+            anything();
+            runtime.released.notify_one();
+        }
         Heard::Hints(hints) => {
             for hint in hints {
                 match hint {
@@ -131,6 +136,7 @@ pub(crate) async fn listen(runtime: &Runtime) {
                     Hint::Executor(_) => {}
                     // The schedules have a name among the queues, and nobody enqueues there.
                     Hint::Queue(_) if hint == Hint::of_queue(SCHEDULES) => runtime.schedules.poke(),
+                    Hint::Queue(_) if hint == Hint::of_queue(RELEASED) => runtime.released.notify_one(),
                     Hint::Queue(_) => {
                         runtime.lines.tell(hint);
                         runtime.lines.tell_delayed();
@@ -184,7 +190,7 @@ impl Notices {
         }
     }
 
-    fn take(&self) -> Vec<Hint> {
+    pub(crate) fn take(&self) -> Vec<Hint> {
         std::mem::take(&mut *lock(&self.hints)).into_iter().collect()
     }
 }
@@ -195,7 +201,7 @@ pub(crate) async fn tell(runtime: &Runtime) {
     loop {
         let down = tokio::select! {
             () = runtime.notices.news.notified() => false,
-            () = runtime.gate.reached(Level::Killed) => true,
+            () = runtime.gate.reached(Level::Closing) => true,
         };
         let hints = runtime.notices.take();
         // Who does not hear of it asks by the clock, a little later.

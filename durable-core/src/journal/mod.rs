@@ -17,6 +17,7 @@ pub(crate) mod panics;
 pub(crate) mod poke;
 mod riders;
 pub(crate) mod runtime;
+pub(crate) mod threads;
 pub(crate) mod timers;
 pub(crate) mod told;
 pub(crate) mod waits;

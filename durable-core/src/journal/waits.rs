@@ -71,6 +71,9 @@ struct State {
 pub(crate) enum Released {
     #[default]
     Nobody,
+    /// Workflows that wait for the end of another one. One that runs here they do not wait for in this
+    /// way, and nobody here will run one that does not.
+    Parents,
     /// Workflows, which go on elsewhere or later.
     Bodies,
     Everybody,
@@ -101,7 +104,11 @@ impl Waits {
     /// Begins to wait for something of the workflow with the id `of`; a workflow's body is let go of
     /// when the engine goes down, others later.
     pub(crate) fn wait(&self, of: &str, want: Want, in_body: bool) -> Waiting<'_> {
-        let released_with = if in_body { Released::Bodies } else { Released::Everybody };
+        let released_with = match &want {
+            _ if !in_body => Released::Everybody,
+            Want::End { .. } => Released::Parents,
+            _ => Released::Bodies,
+        };
         let hint = Hint::of(of);
         let mut state = lock(&self.state);
         state.last_number += 1;

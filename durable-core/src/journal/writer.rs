@@ -177,6 +177,8 @@ async fn flush(batch: Batch, store: &dyn Store, gate: &Gate) {
 async fn commit(fence: Fence, entries: &[Entry], store: &dyn Store, gate: &Gate) -> Result<Vec<Verdict>, StoreError> {
     let mut failed = 0_u32;
     loop {
+        // From then on a database that is away is not waited for, and this is the last try.
+        let is_last = gate.is_shut();
         match store.commit(fence, entries, failed > 0).await {
             Ok(verdicts) => {
                 if failed > 0 {
@@ -184,15 +186,18 @@ async fn commit(fence: Fence, entries: &[Entry], store: &dyn Store, gate: &Gate)
                 }
                 return Ok(verdicts);
             }
+            Err(error) if error.fault == Fault::Unreachable && is_last => return Err(error),
             Err(error) if error.is_temporary() => {
                 if failed == 0 {
                     tracing::warn!(target: "durable", %error, "a write failed and is tried again until it succeeds");
                 }
-                let longest = if error.fault == Fault::Contended { PAUSES[0] } else { PAUSES[1] };
+                let contended = error.fault == Fault::Contended;
+                let longest = if contended { PAUSES[0] } else { PAUSES[1] };
                 let pause = PAUSES[0].saturating_mul(1 << failed.min(10)).min(longest);
                 failed += 1;
                 tokio::select! {
                     () = tokio::time::sleep(pause) => {}
+                    () = gate.reached(Level::Aborting), if !contended && !is_last => {}
                     () = gate.reached(Level::Killed) => return Err(closed()),
                 }
             }

@@ -60,7 +60,7 @@ pub use self::queues::{
 };
 pub use self::rows::{
     Adopt, Adopted, DeadExecutor, Ended, Entry, Fence, Finish, Held, KnownWorkflow, NewExecutor, NewRecord,
-    NewWorkflow, Presence, Record, Released, RunRow, Verdict,
+    NewWorkflow, Presence, Record, Released, RunRow, Verdict, WorkFound, WorkLeft,
 };
 pub use self::schedules::{ScheduleChange, ScheduleRow};
 pub use self::talk::{
@@ -148,6 +148,9 @@ pub trait Executors: Send + Sync + Debug {
     /// PENDING without an owner, free to take at once, a queued one is ENQUEUED again. The run is
     /// not counted as a recovery.
     fn release<'a>(&'a self, fence: Fence, stuck: &'a [i64]) -> StoreFuture<'a, Released>;
+
+    /// Whether there is anything to do for an executor: a look that writes nothing.
+    fn work_left<'a>(&'a self, asked: &'a WorkLeft) -> StoreFuture<'a, WorkFound>;
 
     /// Takes the executor's row away, so that nobody waits for its lease.
     fn sign_off(&self, fence: Fence) -> StoreFuture<'_, ()>;
@@ -311,7 +314,10 @@ pub trait Lifecycle: Send + Sync + Debug {
     /// [`Executors`] goes on working until [`close`](Self::close).
     fn close_work(&self);
 
-    /// Closes everything and waits for it. The caller bounds the wait.
+    /// Its connections, by what they are for, and how many of them are open just now.
+    fn pools(&self) -> Vec<(&'static str, usize)>;
+
+    /// Closes everything at the same time and waits for it. The caller bounds the wait.
     fn close(&self) -> BoxFuture<'_, ()>;
 
     /// Deletes everything the engine has stored, and the schema with it. Tests only.

@@ -12,7 +12,7 @@ use durable_core::store::{
     EventValue, Executors, Fault, Fence, Found, Heard, Held, Hint, Items, KnownWorkflow, Lifecycle, Location, Mark,
     NewExecutor, NewMessage, NewQueue, NewWorkflow, Opening, OutboxConnection, Posted, PostedWorkflow, Presence,
     Promoted, QueueChange, QueueRow, Queues, Read, Record, Released, ScheduleChange, ScheduleRow, Schedules, Store,
-    StoreError, StoreFuture, Talk, Transact, Transacted, UserWork, Verdict, Wake, Wanted, Wish,
+    StoreError, StoreFuture, Talk, Transact, Transacted, UserWork, Verdict, Wake, Wanted, Wish, WorkFound, WorkLeft,
 };
 use durable_core::{StepInfo, WorkflowInfo};
 
@@ -303,6 +303,7 @@ impl Executors for Faulty {
         depose(executor: i64, epoch: i64) -> bool;
         count_unknown(known: &'a [KnownWorkflow]) -> u64;
         release(fence: Fence, stuck: &'a [i64]) -> Released;
+        work_left(asked: &'a WorkLeft) -> WorkFound;
         sign_off(fence: Fence) -> ();
     }
 
@@ -387,6 +388,10 @@ impl Lifecycle for Faulty {
 
     fn costs(&self) -> Costs {
         self.inner.costs()
+    }
+
+    fn pools(&self) -> Vec<(&'static str, usize)> {
+        if self.owned { self.inner.pools() } else { Vec::new() }
     }
 
     fn close_work(&self) {

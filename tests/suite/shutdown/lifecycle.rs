@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use durable::Level;
 use durable::prelude::*;
+use durable::{Level, ShutdownState};
 
 use crate::counter::{count, counted, fresh};
 use crate::stage::{Stage, on_every_stage};
@@ -16,7 +16,7 @@ on_every_stage! {
     concurrent_shutdown_calls_share_report,
     later_call_shortens_never_extends,
     dropped_caller_does_not_stop_teardown,
-    shutdown_inside_workflow_is_requested_and_not_awaited,
+    shutdown_inside_workflow_errors,
     drop_without_shutdown,
     relaunch_in_same_process_x20,
     sqlite_wal_gone_after_clean_shutdown,
@@ -120,12 +120,12 @@ async fn shuts_down(key: String) -> Result<String> {
     Ok(format!("{:?}", report.state))
 }
 
-async fn shutdown_inside_workflow_is_requested_and_not_awaited(stage: &Stage) {
+async fn shutdown_inside_workflow_errors(stage: &Stage) {
     let key = fresh("inside");
     let app = stage.launch().await;
     APP.lock().unwrap().push((key.clone(), app.clone()));
     let handle = app.scope(async { shuts_down(key.clone()).id("w").start().await.unwrap() }).await;
-    assert_eq!(handle.await.unwrap(), "Running", "the report says that nothing has been done yet");
+    assert_eq!(handle.await.unwrap(), "Requested", "the report says that nothing has been done yet");
     let report = app.shutdown().await;
     assert!(report.is_clean() && report.completed == 1, "{report}");
     APP.lock().unwrap().retain(|it| it.0 != key);
@@ -194,7 +194,7 @@ async fn panic_in_a_destructor_does_not_stop_the_teardown(stage: &Stage) {
     app.scope(async { holds_a_mine(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
     let report = app.shutdown_with(ShutdownOptions::immediate()).await;
-    assert!(report.closed && report.state == Level::Closed, "{report}");
+    assert!(report.is_closed() && report.state == ShutdownState::Closed, "{report}");
     assert_eq!(counted(&format!("{key} dropped")), 1);
 
     assert_eq!(stage.look().await[0].status, Status::Pending);

@@ -29,6 +29,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures_util::future::join3;
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Postgres, Transaction};
 
@@ -195,15 +196,26 @@ impl Lifecycle for PostgresStore {
         drop(self.work.close());
     }
 
+    fn pools(&self) -> Vec<(&'static str, usize)> {
+        let lane = self.lane.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        vec![
+            ("writing", usize::from(lane)),
+            ("work", self.work.size() as usize),
+            ("leases", self.control.size() as usize),
+        ]
+    }
+
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             self.close_work();
             let kept = self.lane.lock().unwrap_or_else(PoisonError::into_inner).take();
-            if let Some((connection, _)) = kept {
-                let _ = connection.close().await; // the server closes its end either way
-            }
-            self.work.close().await;
-            self.control.close().await;
+            let lane = async {
+                if let Some((connection, _)) = kept {
+                    let _ = connection.close().await; // the server closes its end either way
+                }
+            };
+            // At the same time, so that one that hangs keeps no other open.
+            join3(lane, self.work.close(), self.control.close()).await;
         })
     }
 

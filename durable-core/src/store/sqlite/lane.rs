@@ -55,6 +55,11 @@ impl Lane {
         Ok(Turn { slot, is_database: self.is_database, opening })
     }
 
+    /// How many connections are open: one while somebody has a turn.
+    pub(super) fn open(&self) -> usize {
+        self.slot.try_lock().map_or(1, |slot| usize::from(matches!(*slot, Slot::Open(_))))
+    }
+
     /// Closes the connection once nobody has a turn; there are no turns any more after that.
     pub(super) async fn close(&self) {
         let slot = std::mem::replace(&mut *self.slot.lock().await, Slot::Closed);

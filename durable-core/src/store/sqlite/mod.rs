@@ -27,6 +27,7 @@ mod wake;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use futures_util::future::join3;
 use sqlx::sqlite::{SqliteArguments, SqlitePoolOptions};
 use sqlx::{AssertSqlSafe, Connection, Sqlite, SqliteConnection, SqlitePool, Transaction};
 
@@ -204,14 +205,21 @@ impl Lifecycle for SqliteStore {
         }
     }
 
+    fn pools(&self) -> Vec<(&'static str, usize)> {
+        let readers = self.readers.as_ref().map_or(0, |it| it.size() as usize);
+        vec![("writing", self.writer.open()), ("reading", readers), ("leases", self.farewell.open())]
+    }
+
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             self.close_work();
-            if let Some(readers) = &self.readers {
-                readers.close().await;
-            }
-            self.writer.close().await;
-            self.farewell.close().await;
+            let readers = async {
+                if let Some(readers) = &self.readers {
+                    readers.close().await;
+                }
+            };
+            // At the same time, so that one that hangs keeps no other open.
+            join3(readers, self.writer.close(), self.farewell.close()).await;
         })
     }
 

@@ -2,7 +2,9 @@
 
 mod abort;
 mod drain;
+mod handoff;
 mod lifecycle;
+mod queues;
 mod waits;
 
 use std::sync::Arc;

@@ -4,6 +4,7 @@ mod abort;
 mod drain;
 mod handoff;
 mod lifecycle;
+mod outage;
 mod queues;
 mod waits;
 

@@ -35,7 +35,7 @@ macro_rules! on_every_database {
         }
     };
 }
-pub(super) use on_every_database;
+pub(crate) use on_every_database;
 
 on_every_database! {
     kill_9_of_the_quickstart_at_20_random_moments,

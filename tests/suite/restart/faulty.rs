@@ -10,9 +10,10 @@ use durable_core::Filter;
 use durable_core::store::{
     Adopt, Adopted, BoxFuture, Cancelled, ClaimRequest, Claimed, Commit, Control, Costs, DeadExecutor, Entry,
     EventValue, Executors, Fault, Fence, Found, Heard, Held, Hint, Items, KnownWorkflow, Lifecycle, Location, Mark,
-    NewExecutor, NewMessage, NewQueue, NewWorkflow, Opening, OutboxConnection, Posted, PostedWorkflow, Presence,
-    Promoted, QueueChange, QueueRow, Queues, Read, Record, Released, ScheduleChange, ScheduleRow, Schedules, Store,
-    StoreError, StoreFuture, Talk, Transact, Transacted, UserWork, Verdict, Wake, Wanted, Wish, WorkFound, WorkLeft,
+    NewExecutor, NewMessage, NewQueue, NewWorkflow, Opening, OutboxConnection, PoolState, Posted, PostedWorkflow,
+    Presence, Promoted, QueueChange, QueueRow, Queues, Read, Record, Released, ScheduleChange, ScheduleRow, Schedules,
+    Store, StoreError, StoreFuture, Talk, Transact, Transacted, UserWork, Verdict, Wake, Wanted, Wish, WorkFound,
+    WorkLeft,
 };
 use durable_core::{StepInfo, WorkflowInfo};
 
@@ -103,6 +104,11 @@ impl Faulty {
             to_hold: Mutex::default(),
             holds: AtomicU64::new(0),
         }
+    }
+
+    /// One that closes `inner` when it is closed.
+    pub(crate) fn owning(inner: &Arc<dyn Store>) -> Self {
+        Self { owned: true, ..Self::over(inner, Plan::default()) }
     }
 
     /// The answer to the next call of this name is lost: it is done, and the connection breaks.
@@ -428,7 +434,7 @@ impl Lifecycle for Faulty {
         self.inner.costs()
     }
 
-    fn pools(&self) -> Vec<(&'static str, usize)> {
+    fn pools(&self) -> Vec<PoolState> {
         if self.owned { self.inner.pools() } else { Vec::new() }
     }
 

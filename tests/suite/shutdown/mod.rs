@@ -1,10 +1,12 @@
 //! The ordered shutdown: nothing is lost, nothing is falsified, and it ends in time.
 
 mod abort;
+mod closing;
 mod drain;
 mod handoff;
 mod lifecycle;
 mod outage;
+mod processes;
 mod queues;
 mod waits;
 

@@ -18,7 +18,7 @@ use crate::journal::live::Run;
 use crate::journal::looking::RELEASED;
 use crate::journal::panics::Watched;
 use crate::journal::waits::Released as LetGo;
-use crate::store::{Hint, Released};
+use crate::store::{Hint, PoolState, Released};
 use crate::words::sync::lock;
 
 /// How often it is said what is waited for.
@@ -227,7 +227,7 @@ impl Teardown {
     }
 
     fn pools(&self) -> Vec<PoolReport> {
-        let report = |(name, outstanding)| PoolReport { name, closed: outstanding == 0, outstanding };
+        let report = |it: PoolState| PoolReport { name: it.name, closed: it.open == 0, outstanding: it.held };
         self.runtime.store.pools().into_iter().map(report).collect()
     }
 

@@ -329,7 +329,7 @@ async fn panic_in_workflow_drop_background_and_admin(stage: &Stage) {
     let key = fresh("panics");
     app.scope(async { holds_a_mine(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
-    let asks = app.spawn(durable::get_event::<u32>("w", "nothing", Duration::from_secs(60)));
+    let asks = app.spawn(durable::get_event::<u32>("w", "nothing", Duration::from_mins(1)));
     faulty.holds().await;
     // And a phase of the shutdown.
     faulty.hold_next("release", Hold::Panics);

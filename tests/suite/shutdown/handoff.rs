@@ -201,7 +201,7 @@ async fn notifier_flushes_before_close(stage: &Stage) {
     reader.listening().await;
     app.scope(async { shows_at_the_end(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
-    let asks = reader.spawn(durable::get_event::<u32>("w", "last word", Duration::from_secs(60)));
+    let asks = reader.spawn(durable::get_event::<u32>("w", "last word", Duration::from_mins(1)));
     tokio::time::sleep(Duration::from_millis(100)).await; // it has looked, and waits for news
     let down = go_down(&app, patient());
     arrive_at(&app, Level::Draining).await;

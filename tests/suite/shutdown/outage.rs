@@ -174,7 +174,7 @@ async fn postgres_restart_during_drain(server: &Arc<Server>) {
 }
 
 async fn backend_terminated_during_checkpoint(server: &Arc<Server>) {
-    const MANY: u32 = 60;
+    const MANY: u32 = 30;
     let key = fresh("terminated");
     let app = builder(server).launch().await.unwrap();
     app.scope(async { numbers(key.clone(), MANY).id("w").start().await.unwrap() }).await;
@@ -183,14 +183,16 @@ async fn backend_terminated_during_checkpoint(server: &Arc<Server>) {
     arrive_at(&app, Level::Draining).await;
     let mut door = PgConnection::connect(&server.url()).await.unwrap();
     let mut ended = 0;
-    while counted(&key) < MANY {
+    for done in 1..MANY {
         gate(&key).add_permits(1);
-        tokio::time::sleep(Duration::from_millis(3)).await;
         let end = "select count(pg_terminate_backend(pid)) from pg_stat_activity
                     where application_name = 'durable' and pid <> pg_backend_pid()";
         ended += query_scalar::<_, i64>(end).fetch_one(&mut door).await.unwrap();
+        // The next step begins when the record of this one is written, on a connection that is left alone.
+        let next = tokio::time::timeout(Duration::from_secs(20), arrived(&key, done + 1)).await;
+        next.expect("a connection that ends is no reason to stop");
     }
-    gate(&key).add_permits(MANY as usize);
+    gate(&key).add_permits(1);
     let report = down.await.unwrap();
     assert!(report.completed == 1 && ended > 10, "{ended} connections were ended: {report}");
     door.close().await.unwrap();

@@ -151,7 +151,11 @@ impl Durable {
     #[doc(hidden)]
     pub async fn listening(&self) {
         let runtime = self.runtime();
-        while !(runtime.waits.is_told() && runtime.lines.news.is_at_rest() && runtime.schedules.is_at_rest()) {
+        while !(runtime.waits.is_told()
+            && runtime.waits.news.is_at_rest()
+            && runtime.lines.news.is_at_rest()
+            && runtime.schedules.is_at_rest())
+        {
             tokio::time::sleep(std::time::Duration::from_millis(1)).await;
         }
     }

@@ -36,18 +36,22 @@ pub(crate) async fn look(runtime: &Runtime) {
     let mut rest = Duration::ZERO;
     let mut failed = 0_u32;
     loop {
-        let longest = if runtime.waits.is_told() { FOR_SAFETY } else { pause }.max(rest);
-        tokio::select! {
-            () = runtime.waits.news.notified() => pause = BY_THE_CLOCK[0],
-            () = tokio::time::sleep(longest), if failed == 0 => {
-                pause = (pause * 2).min(BY_THE_CLOCK[1]);
-                if runtime.waits.is_empty() && (runtime.waits.is_told() || runtime.live.is_empty()) {
-                    continue; // nobody would hear the answer
-                }
-                runtime.waits.tell_all();
-            }
-            () = tokio::time::sleep(back_off(failed)), if failed > 0 => {}
+        let longest = match failed {
+            0 => if runtime.waits.is_told() { FOR_SAFETY } else { pause }.max(rest),
+            _ => back_off(failed),
+        };
+        let poked = tokio::select! {
+            poked = runtime.waits.news.rest(longest) => poked,
             () = runtime.gate.reached(Level::Killed) => return,
+        };
+        if poked {
+            pause = BY_THE_CLOCK[0];
+        } else if failed == 0 {
+            pause = (pause * 2).min(BY_THE_CLOCK[1]);
+            if runtime.waits.is_empty() && (runtime.waits.is_told() || runtime.live.is_empty()) {
+                continue; // nobody would hear the answer
+            }
+            runtime.waits.tell_all();
         }
         let begun = Instant::now();
         tokio::select! {
@@ -114,13 +118,13 @@ pub(crate) async fn listen(runtime: &Runtime) {
         runtime.lines.tell_delayed();
         runtime.schedules.poke();
         if !runtime.live.is_empty() {
-            runtime.waits.news.notify_one(); // something that runs here may have been cancelled
+            runtime.waits.news.poke(); // something that runs here may have been cancelled
         }
     };
     let heard = |heard: Heard| match heard {
         Heard::Listening => {
-            runtime.waits.told.store(true, Ordering::Relaxed);
             anything();
+            runtime.waits.told.store(true, Ordering::Relaxed);
         }
         Heard::Something => {
             anything();
@@ -131,7 +135,7 @@ pub(crate) async fn listen(runtime: &Runtime) {
                 match hint {
                     Hint::Workflow(_) => runtime.waits.tell(hint),
                     Hint::Executor(executor) if executor == runtime.fence().executor => {
-                        runtime.waits.news.notify_one();
+                        runtime.waits.news.poke();
                     }
                     Hint::Executor(_) => {}
                     // The schedules have a name among the queues, and nobody enqueues there.

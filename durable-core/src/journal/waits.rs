@@ -7,8 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 
-use tokio::sync::Notify;
-
+use super::poke::Poke;
 use crate::store::{Ended, Found, Hint, Mark, Wanted};
 use crate::words::status::Status;
 use crate::words::sync::lock;
@@ -47,7 +46,7 @@ pub(crate) enum News {
 pub(crate) struct Waits {
     state: Mutex<State>,
     /// Pokes the task that asks.
-    pub(super) news: Notify,
+    pub(crate) news: Poke,
     /// Whether somebody tells of what other processes write, so that asking by the clock is only for safety.
     pub(super) told: AtomicBool,
 }
@@ -116,7 +115,7 @@ impl Waits {
         state.slots.insert(key, Slot { want, waker: None, news: None, turn: Turn::Due, looked: false, released_with });
         state.due.push(key);
         drop(state);
-        self.news.notify_one();
+        self.news.poke();
         Waiting { waits: self, key }
     }
 
@@ -131,7 +130,7 @@ impl Waits {
         let more = due.len() > before;
         drop(state);
         if more {
-            self.news.notify_one();
+            self.news.poke();
         }
     }
 
@@ -148,7 +147,7 @@ impl Waits {
         let any = !due.is_empty() || !in_turn.is_empty();
         drop(state);
         if any {
-            self.news.notify_one();
+            self.news.poke();
         }
     }
 
@@ -193,7 +192,7 @@ impl Waits {
         }
         next.shrink_to(1024); // there may have been a hundred thousand of them
         if !due.is_empty() || !in_turn.is_empty() {
-            self.news.notify_one(); // the others are asked for next, and not when somebody comes along
+            self.news.poke(); // the others are asked for next, and not when somebody comes along
         }
         question
     }
@@ -348,7 +347,7 @@ impl Waiting<'_> {
             slot.ask_again(self.key, due);
         }
         drop(state);
-        self.waits.news.notify_one();
+        self.waits.news.poke();
     }
 
     fn poll<T>(&self, waker: &Waker, answer: impl FnOnce(&mut Slot, Released) -> Option<T>) -> Poll<T> {

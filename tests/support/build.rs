@@ -2,7 +2,12 @@
 //! is none, and never as passed.
 
 #[path = "../../durable/src/testing/server.rs"]
-#[allow(dead_code, unreachable_pub, reason = "the build only asks whether there is a server, and starts none")]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    reason = "the build only asks whether there is a server, and starts none"
+)]
 mod server;
 
 fn main() {

@@ -156,7 +156,7 @@ pub struct PoolReport {
     pub name: &'static str,
     /// Whether all of them are closed.
     pub closed: bool,
-    /// How many are not: somebody still holds them.
+    /// How many somebody still holds: where there are any, idle ones of the same pool stay open with them.
     pub outstanding: usize,
 }
 

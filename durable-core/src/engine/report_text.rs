@@ -48,7 +48,11 @@ impl fmt::Display for ShutdownReport {
             write!(f, "; tasks that did not end by themselves: {}", tasks.join(", "))?;
         }
         for pool in self.pools.iter().filter(|it| !it.closed) {
-            write!(f, "; {} connections for {} were not closed in time", pool.outstanding, pool.name)?;
+            write!(
+                f,
+                "; the connections for {} were not closed in time, {} of them are in use",
+                pool.name, pool.outstanding
+            )?;
         }
         for panic in self.panics.iter().take(NAMED) {
             write!(f, "; a panic: {panic}")?;

@@ -4,8 +4,9 @@ use std::future::{Future, pending};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::branch::Branch;
 use super::cancelling::AbortReason;
-use super::execution::{Branch, Execution, Signal};
+use super::execution::{Execution, Signal};
 use super::runtime::Runtime;
 use crate::words::error::{Error, ErrorKind};
 use crate::words::position::Position;

@@ -4,12 +4,13 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::future::{Pending, pending, poll_fn};
-use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::Waker;
 use std::time::Duration;
 
 use super::activity::{Activities, Activity, Doing};
+use super::branch::Branch;
 use super::cancelling::{AbortReason, Cancelling};
 use super::durability::Durability;
 use super::riders::Riders;
@@ -61,16 +62,6 @@ struct Seldom {
     /// The keys of the messages that this run has received: the database may still show the last of
     /// them as waiting.
     received: Mutex<BTreeSet<i64>>,
-}
-
-/// Positions are counted per branch.
-#[derive(Debug)]
-pub(crate) struct Branch {
-    path: Arc<str>,
-    last: AtomicI32,
-    /// All branches of an execution share it, so that it counts those that are left. The first one
-    /// that is forked makes it.
-    family: OnceLock<Arc<()>>,
 }
 
 /// Records that the body has moved past and nobody depends on yet.
@@ -143,7 +134,7 @@ impl Execution {
             workflow,
             row,
             fence,
-            root: Arc::new(Branch { path: "".into(), last: AtomicI32::new(0), family: OnceLock::new() }),
+            root: Arc::new(Branch::root()),
             done: AtomicU32::new(u32::try_from(records.len()).unwrap_or(u32::MAX)),
             recorded: by_position(records),
             tail: Mutex::default(),
@@ -455,7 +446,7 @@ impl Execution {
 
     /// Whether anything works beside the body, or beside what the body waits for.
     fn has_branches(&self) -> bool {
-        self.root.family.get().is_some_and(|it| Arc::strong_count(it) > 1)
+        self.root.has_forks()
     }
 
     /// Adds a branch that is polled beside the body from now on.
@@ -481,22 +472,6 @@ fn signal_of(error: &StoreError) -> Signal {
         Fault::Refused | Fault::Foreign => {
             Signal::Park(format!("the database refuses what this workflow wants to record: {error}"))
         }
-    }
-}
-
-impl Branch {
-    /// Another branch of the same execution.
-    pub(crate) fn fork(&self, path: Arc<str>) -> Arc<Self> {
-        Arc::new(Self {
-            path,
-            last: AtomicI32::new(0),
-            family: Arc::clone(self.family.get_or_init(Arc::default)).into(),
-        })
-    }
-
-    /// Claims the next position.
-    pub(crate) fn claim(&self) -> Position {
-        Position { branch: Arc::clone(&self.path), number: self.last.fetch_add(1, Ordering::Relaxed) + 1 }
     }
 }
 

@@ -141,7 +141,7 @@ impl Lines {
 
     /// The queues that this process takes work from.
     pub(crate) fn names(&self) -> Vec<String> {
-        lock(&self.by_name).keys().map(|it| it.to_string()).collect()
+        lock(&self.by_name).keys().map(ToString::to_string).collect()
     }
 
     /// A slot for a workflow that runs here, until the guard is dropped.

@@ -314,14 +314,25 @@ pub trait Lifecycle: Send + Sync + Debug {
     /// [`Executors`] goes on working until [`close`](Self::close).
     fn close_work(&self);
 
-    /// Its connections, by what they are for, and how many of them are open just now.
-    fn pools(&self) -> Vec<(&'static str, usize)>;
+    /// Its connections as they are just now, by what they are for.
+    fn pools(&self) -> Vec<PoolState>;
 
     /// Closes everything at the same time and waits for it. The caller bounds the wait.
     fn close(&self) -> BoxFuture<'_, ()>;
 
     /// Deletes everything the engine has stored, and the schema with it. Tests only.
     fn drop_everything(&self) -> StoreFuture<'_, ()>;
+}
+
+/// Connections that are for one thing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolState {
+    /// What they are for.
+    pub name: &'static str,
+    /// How many are open.
+    pub open: usize,
+    /// How many of those somebody uses.
+    pub held: usize,
 }
 
 /// Statements sent to the database and commits made there, for the tests of the cost model and the

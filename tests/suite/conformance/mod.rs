@@ -101,6 +101,7 @@ every_store_passes! {
         ;
         takeover:
             workflows_of_a_dead_executor_are_adopted_and_counted,
+            a_look_says_what_work_is_left,
             a_released_workflow_is_adopted_and_not_counted,
             workflows_of_the_living_are_left_alone,
             the_oldest_are_adopted_first_up_to_the_limit,

@@ -1,8 +1,13 @@
 //! The ordered shutdown: nothing is lost, nothing is falsified, and it ends in time.
 
 mod abort;
+mod closing;
 mod drain;
+mod handoff;
 mod lifecycle;
+mod outage;
+mod processes;
+mod queues;
 mod waits;
 
 use std::sync::Arc;

@@ -32,7 +32,7 @@ async fn noted(key: &str) -> u32 {
 }
 
 #[workflow]
-async fn naps_once(key: String, millis: u64) -> Result<u32> {
+pub(super) async fn naps_once(key: String, millis: u64) -> Result<u32> {
     noted(&format!("{key} before")).await;
     durable::sleep(Duration::from_millis(millis)).await;
     Ok(noted(&format!("{key} after")).await)

@@ -18,11 +18,13 @@ use crate::journal::live::Run;
 use crate::journal::looking::RELEASED;
 use crate::journal::panics::Watched;
 use crate::journal::waits::Released as LetGo;
-use crate::store::{Hint, Released};
+use crate::store::{Hint, PoolState, Released};
 use crate::words::sync::lock;
 
 /// How often it is said what is waited for.
 const PROGRESS: Duration = Duration::from_secs(5);
+/// How long it takes a task that is dropped to be gone, if its thread lets it.
+const A_MOMENT: Duration = Duration::from_millis(50);
 /// How many workflows are named then.
 const NAMED: usize = 10;
 
@@ -62,6 +64,7 @@ impl Teardown {
         self.phase(Phase::Stop, Instant::now(), self.stop()).await;
         // What works for the bodies is not needed any more, and what claims must not claim any more.
         self.background.abort(Level::Killed);
+        let _ = tokio::time::timeout(A_MOMENT, self.background.ended(Level::Killed)).await;
         findings.left(&runtime.live.all(), &runtime.threads.all(), runtime.live.left());
 
         let mut released = Err("there was no time left".to_owned());
@@ -89,7 +92,7 @@ impl Teardown {
             self.presence.abandon();
         }
         // A task that was dropped a moment ago says so when it is next looked at.
-        let _ = tokio::time::timeout(Duration::from_millis(50), self.background.ended(Level::Closed)).await;
+        let _ = tokio::time::timeout(A_MOMENT, self.background.ended(Level::Closed)).await;
         runtime.gate.raise(Level::Closed);
 
         let mut report = ShutdownReport::of(ShutdownState::Closed, self.budget.borrow().reason());
@@ -227,7 +230,7 @@ impl Teardown {
     }
 
     fn pools(&self) -> Vec<PoolReport> {
-        let report = |(name, outstanding)| PoolReport { name, closed: outstanding == 0, outstanding };
+        let report = |it: PoolState| PoolReport { name: it.name, closed: it.open == 0, outstanding: it.held };
         self.runtime.store.pools().into_iter().map(report).collect()
     }
 

@@ -37,7 +37,7 @@ use self::text::{Schema, Texts};
 use super::hints;
 use super::meter::Meter;
 use super::open::shown_without_password;
-use super::{BoxFuture, Costs, Fault, Lifecycle, Location, StoreError, StoreFuture};
+use super::{BoxFuture, Costs, Fault, Lifecycle, Location, PoolState, StoreError, StoreFuture};
 
 /// Connections for writing executions down and for reading.
 const WORK_CONNECTIONS: u32 = 10;
@@ -196,13 +196,14 @@ impl Lifecycle for PostgresStore {
         drop(self.work.close());
     }
 
-    fn pools(&self) -> Vec<(&'static str, usize)> {
+    fn pools(&self) -> Vec<PoolState> {
         let lane = self.lane.lock().unwrap_or_else(PoisonError::into_inner).is_some();
-        vec![
-            ("writing", usize::from(lane)),
-            ("work", self.work.size() as usize),
-            ("leases", self.control.size() as usize),
-        ]
+        let state = |name, pool: &PgPool| {
+            let open = pool.size() as usize;
+            PoolState { name, open, held: open.saturating_sub(pool.num_idle()) }
+        };
+        let lane = PoolState { name: "writing", open: usize::from(lane), held: 0 };
+        vec![lane, state("work", &self.work), state("leases", &self.control)]
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

@@ -55,9 +55,9 @@ impl Lane {
         Ok(Turn { slot, is_database: self.is_database, opening })
     }
 
-    /// How many connections are open: one while somebody has a turn.
-    pub(super) fn open(&self) -> usize {
-        self.slot.try_lock().map_or(1, |slot| usize::from(matches!(*slot, Slot::Open(_))))
+    /// Whether the connection is open, and whether somebody has a turn with it.
+    pub(super) fn state(&self) -> (bool, bool) {
+        self.slot.try_lock().map_or((true, true), |slot| (matches!(*slot, Slot::Open(_)), false))
     }
 
     /// Closes the connection once nobody has a turn; there are no turns any more after that.

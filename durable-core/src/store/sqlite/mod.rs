@@ -34,7 +34,7 @@ use sqlx::{AssertSqlSafe, Connection, Sqlite, SqliteConnection, SqlitePool, Tran
 use self::file::Place;
 use self::lane::{Lane, Reader, Turn};
 use super::meter::Meter;
-use super::{BoxFuture, Costs, Fault, Lifecycle, Location, StoreError, StoreFuture};
+use super::{BoxFuture, Costs, Fault, Lifecycle, Location, PoolState, StoreError, StoreFuture};
 
 /// Connections that only read.
 const READERS: u32 = 4;
@@ -205,9 +205,17 @@ impl Lifecycle for SqliteStore {
         }
     }
 
-    fn pools(&self) -> Vec<(&'static str, usize)> {
-        let readers = self.readers.as_ref().map_or(0, |it| it.size() as usize);
-        vec![("writing", self.writer.open()), ("reading", readers), ("leases", self.farewell.open())]
+    fn pools(&self) -> Vec<PoolState> {
+        let lane = |name, lane: &Lane| {
+            let (open, held) = lane.state();
+            PoolState { name, open: open.into(), held: held.into() }
+        };
+        let readers = self.readers.as_ref().map(|it| {
+            let open = it.size() as usize;
+            PoolState { name: "reading", open, held: open.saturating_sub(it.num_idle()) }
+        });
+        let lanes = [lane("writing", &self.writer), lane("leases", &self.farewell)];
+        lanes.into_iter().chain(readers).collect()
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

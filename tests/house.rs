@@ -52,14 +52,14 @@ fn every_task_of_the_engine_has_an_owner() {
         ("engine/teardown/mod.rs", 1, "the teardown itself: its callers wait for its report"),
         ("engine/app.rs", 1, "`Durable::spawn`, a task of the user's"),
         ("engine/down.rs", 1, "hands a report to a thread that waits, and ends with the teardown"),
-        ("verbs/drive.rs", 1, "an execution: in the list of the living until it ends"),
-        ("verbs/step.rs", 1, "a blocking step: awaited by its step, and in the list of threads until it ends"),
-        ("testing/server.rs", 1, "the watchdog of a server for tests: it ends with the process"),
         (
             "engine/signals/hearing.rs",
             2,
             "the thread that hears signals, which lives as long as the process, and its voice",
         ),
+        ("verbs/drive.rs", 1, "an execution: in the list of the living until it ends"),
+        ("verbs/step.rs", 1, "a blocking step: awaited by its step, and in the list of threads until it ends"),
+        ("testing/server.rs", 1, "the watchdog of a server for tests: it ends with the process"),
     ];
     // What is spawned through these is one of the above.
     const THROUGH: &[&str] = &["background.spawn(", "drive.spawn(", "fn spawn", "Drive::spawn", "self.inner.spawn("];

@@ -59,3 +59,32 @@ impl<L: Listener> Listener for Closing<L> {
         self.inner.as_ref().map_or_else(|| Err(io::Error::other("the listener is closed")), Listener::local_addr)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_stands_in_the_queue_of_a_closing_listener_is_let_in() {
+        let inner = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let address = inner.local_addr().expect("it is bound");
+        let mut queue = Vec::new();
+        for _ in 0..50 {
+            queue.push(TcpStream::connect(address).await.expect("there is room in the queue"));
+        }
+        let (stop, stopped) = watch::channel(false);
+        let (closing, closed) = oneshot::channel();
+        let mut listener = Closing::new(inner, stopped, closing);
+        stop.send(true).expect("it listens");
+        for number in 0..50 {
+            timeout(Duration::from_secs(5), listener.accept()).await.unwrap_or_else(|_| panic!("{number} is let in"));
+        }
+        let nobody = timeout(10 * SWEEP, listener.accept()).await;
+        assert!(nobody.is_err(), "then it lets nobody in");
+        closed.await.expect("it says that it is closed");
+        assert!(TcpStream::connect(address).await.is_err(), "it is closed");
+    }
+}

@@ -1,5 +1,7 @@
 //! A web service inside another program: no signals, and more than one engine.
 
+use std::time::Instant;
+
 use axum::Router;
 use axum::extract::Path;
 use axum::routing::get;
@@ -18,7 +20,7 @@ on_every_stage! {
     a_service_goes_down_in_order_when_its_trigger_says_so,
     a_shutdown_from_a_handler_takes_the_service_along,
     who_drops_the_service_closes_its_listener,
-    connections_in_the_queue_of_a_closing_listener_are_served,
+    who_connected_before_the_listener_closed_is_served,
 }
 
 #[step]
@@ -65,7 +67,8 @@ async fn a_service_goes_down_in_order_when_its_trigger_says_so(stage: &Stage) {
     assert_eq!(http::get(port, "/live").await.unwrap().status, 200);
     let path = format!("/{key}");
     let waits = tokio::spawn(async move { http::get(port, &path).await });
-    arrived(&key, 1).await; // workflows are still started
+    let started = tokio::time::timeout(Duration::from_secs(30), arrived(&key, 1)).await;
+    started.expect("workflows are still started");
     while TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -115,23 +118,31 @@ async fn who_drops_the_service_closes_its_listener(stage: &Stage) {
     app.shutdown().await;
 }
 
-async fn connections_in_the_queue_of_a_closing_listener_are_served(stage: &Stage) {
-    let app = stage.launch().await;
-    let (listener, port) = bound().await;
-    // They stand in the queue before anybody looks at it, and the trigger has gone off before, too.
-    let mut queue = Vec::new();
-    for _ in 0..50 {
-        queue.push(TcpStream::connect(("127.0.0.1", port)).await.unwrap());
+async fn who_connected_before_the_listener_closed_is_served(stage: &Stage) {
+    // The first bytes of a request may come a moment after that. Where this test is held up for
+    // longer than such a moment, it says nothing, and is tried again.
+    for _ in 0..5 {
+        let app = stage.launch().await;
+        let (listener, port) = bound().await;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let service = durable::axum::serve(&app, listener, durable::axum::routes(&app))
+            .lb_delay(Duration::ZERO)
+            .http_drain(Duration::from_secs(5))
+            .until(async { drop(stopped.await) });
+        let service = tokio::spawn(service.into_future());
+        let mut early = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        assert_eq!(http::get(port, "/live").await.unwrap().status, 200); // so the other one is let in, too
+        stop.send(()).unwrap();
+        let begun = Instant::now();
+        while TcpStream::connect(("127.0.0.1", port)).await.is_ok() {}
+        http::ask(&mut early, "/live").await.unwrap();
+        let asked = begun.elapsed();
+        let answer = http::answer(&mut early).await;
+        assert!(service.await.unwrap().unwrap().is_clean());
+        if asked < Duration::from_millis(80) {
+            assert_eq!(answer.expect("it is served").status, 200);
+            return;
+        }
     }
-    let service = durable::axum::serve(&app, listener, durable::axum::routes(&app))
-        .lb_delay(Duration::ZERO)
-        .http_drain(Duration::from_secs(5))
-        .until(std::future::ready(()));
-    let service = tokio::spawn(service.into_future());
-    for (number, stream) in queue.iter_mut().enumerate() {
-        http::ask(stream, "/live").await.unwrap();
-        let answer = http::answer(stream).await.unwrap_or_else(|error| panic!("{number} is not served: {error}"));
-        assert_eq!(answer.status, 200);
-    }
-    assert!(service.await.unwrap().unwrap().is_clean());
+    panic!("this machine is too slow to say anything");
 }

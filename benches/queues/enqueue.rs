@@ -54,12 +54,12 @@ impl Who {
 }
 
 pub(crate) async fn measure(site: &impl Fn(&str) -> Site) {
-    for who in ALL {
+    for (number, who) in ALL.into_iter().enumerate() {
         let mut rates = [Vec::new(), Vec::new(), Vec::new()];
         let mut spent = Costs::default();
         for round in 0..ROUNDS {
             // Everybody begins with empty tables.
-            let sites = ["each", "all", "durable"].map(|it| site(&format!("{it}_{round}_{}", who.all())));
+            let sites = ["each", "all", "durable"].map(|it| site(&format!("{it}_{number}_{round}")));
             let [each, all, durable] = &sites;
             rates[0].push(rate(who, of_floor(each, who, false).await));
             rates[1].push(rate(who, of_floor(all, who, true).await));

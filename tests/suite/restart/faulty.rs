@@ -320,6 +320,7 @@ impl Queues for Faulty {
         give_back(fence: Fence, keys: &'a [i64]) -> ();
         give_back_lost(fence: Fence, queue: &'a str, held: &'a [i64]) -> u64;
         promote() -> Promoted;
+        waiting(queues: &'a [String]) -> Vec<String>;
         queues() -> Vec<QueueRow>;
         change_queue(name: &'a str, change: QueueChange) -> bool;
         post_workflow(connection: OutboxConnection<'a>, workflow: &'a NewWorkflow) -> PostedWorkflow;

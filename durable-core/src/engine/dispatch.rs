@@ -78,11 +78,23 @@ fn rest(runtime: &Runtime, known: &Known) -> Duration {
     next.map_or(for_safety, |at| Duration::from_micros(u64::try_from(at - now).unwrap_or_default()).min(for_safety))
 }
 
+/// Lets those who were told something before this go on first.
+async fn settle() {
+    for _ in 0..YIELDS {
+        tokio::task::yield_now().await;
+    }
+}
+
 /// Takes what there is room for from each queue that is worth it, and then asks what nobody has told
 /// of. Gives whether there is more to take at once.
 async fn look(runtime: &Arc<Runtime>, known: &mut Known) -> Result<bool, StoreError> {
-    for _ in 0..YIELDS {
-        tokio::task::yield_now().await;
+    settle().await;
+    if runtime.lines.is_short() {
+        // The commit that is under way may free more slots, which one claim then fills together.
+        tokio::select! {
+            () = runtime.writer.flushed() => settle().await,
+            () = runtime.gate.reached(Level::Quiesced) => return Ok(false),
+        }
     }
     let now = runtime.timers.clock.at_least();
     for turn in runtime.lines.turns(now) {
@@ -127,15 +139,18 @@ async fn take(runtime: &Arc<Runtime>, turn: &Turn) -> Result<(), StoreError> {
     })?;
     let taken = u32::try_from(claimed.runs.len()).unwrap_or(u32::MAX);
     runtime.lines.claimed(turn, taken, claimed.limits, claimed.next_at);
-    if claimed.runs.is_empty() {
-        return Ok(());
+    // Nothing begins here once the shutdown has begun, and no more than the limits as they are now
+    // let through: they may have been changed since they were last seen.
+    let is_down = runtime.gate.level() >= Level::Quiesced;
+    let room = if is_down { 0 } else { runtime.lines.room(&turn.queue) };
+    let mut runs = claimed.runs;
+    let too_many: Vec<i64> = runs.drain(runs.len().min(room)..).map(|it| it.key).collect();
+    if !too_many.is_empty() {
+        runtime.store.give_back(fence, &too_many).await?;
+        runtime.tell_queue(&turn.queue);
     }
-    let keys: Vec<i64> = claimed.runs.iter().map(|it| it.key).collect();
-    if runtime.gate.level() >= Level::Quiesced {
-        // The shutdown began while the claim was under way: nothing of it begins here.
-        return runtime.store.give_back(fence, &keys).await;
-    }
-    match resume::run_all(runtime, claimed.runs, || Some(runtime.lines.slot(&turn.queue))).await {
+    let keys: Vec<i64> = runs.iter().map(|it| it.key).collect();
+    match resume::run_all(runtime, runs, || Some(runtime.lines.slot(&turn.queue))).await {
         Ok(occupied) => wait_for_room(runtime, fence, &turn.queue, occupied).await,
         // They could not be begun without their records; somebody else may do better.
         Err(error) => runtime.store.give_back(fence, &keys).await.and(Err(error)),

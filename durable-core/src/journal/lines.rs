@@ -147,6 +147,21 @@ impl Lines {
         turns
     }
 
+    /// Whether a queue that is worth a look has slots here of which some are taken, and some are free.
+    pub(crate) fn is_short(&self) -> bool {
+        let short = |line: &Line| {
+            let most = line.limits.worker_concurrency.map(|it| it.min(MOST_AT_ONCE));
+            line.worth_a_look && line.free() > 0 && most.is_some_and(|most| line.free() < most)
+        };
+        lock(&self.by_name).values().any(short)
+    }
+
+    /// How many more of a queue's workflows may run here.
+    pub(crate) fn room(&self, queue: &str) -> usize {
+        let by_name = lock(&self.by_name);
+        by_name.get(queue).and_then(|line| usize::try_from(line.free()).ok()).unwrap_or_default()
+    }
+
     /// When the next rate limit lets something start.
     pub(crate) fn next_at(&self) -> Option<i64> {
         lock(&self.by_name).values().filter_map(|line| line.next_at).min()

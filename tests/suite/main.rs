@@ -4,6 +4,7 @@ mod conformance;
 mod cost;
 mod counter;
 mod crash;
+mod languages;
 mod lot;
 mod programs;
 mod queues;

@@ -193,6 +193,9 @@ pub trait Queues: Send + Sync + Debug {
     /// they would if they had not been delayed.
     fn promote(&self) -> StoreFuture<'_, Promoted>;
 
+    /// Those of these queues on which something is ENQUEUED, in one round trip for all of them.
+    fn waiting<'a>(&'a self, queues: &'a [String]) -> StoreFuture<'a, Vec<String>>;
+
     /// Every queue that was declared or has workflows that are ENQUEUED, DELAYED or PENDING, by name.
     fn queues(&self) -> StoreFuture<'_, Vec<QueueRow>>;
 

@@ -39,6 +39,15 @@ pub fn is_available() -> bool {
     std::env::var_os(URL_VARIABLE).is_some_and(|url| !url.is_empty()) || find_programs().is_some()
 }
 
+/// A client program of Postgres, such as `psql`: beside those of the server, or on the search path.
+/// `None` where it is in neither place.
+#[must_use]
+pub fn program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let in_path: Vec<PathBuf> = std::env::split_paths(OsStr::new(&path)).collect();
+    find_programs().into_iter().chain(in_path).map(|folder| folder.join(name)).find(|file| file.is_file())
+}
+
 /// The folder with `initdb` and `pg_ctl`: the newest one of Debian's, the one of `pg_config`, or one
 /// of the search path.
 fn find_programs() -> Option<PathBuf> {

@@ -215,6 +215,7 @@ every_store_passes! {
         ;
         lines:
             turns_go_by_priority_and_then_by_time,
+            what_waits_is_asked_of_all_queues_at_once,
             a_claimed_workflow_is_the_claimers_and_runs,
             unknown_names_are_left_for_those_who_know_them,
             a_paused_queue_gives_nothing,

@@ -401,6 +401,7 @@ impl Queues for Faulty {
     through! {
         declare(queues: &'a [NewQueue]) -> ();
         promote() -> Promoted;
+        waiting(queues: &'a [String]) -> Vec<String>;
         queues() -> Vec<QueueRow>;
         change_queue(name: &'a str, change: QueueChange) -> bool;
         post_workflow(connection: OutboxConnection<'a>, workflow: &'a NewWorkflow) -> PostedWorkflow;

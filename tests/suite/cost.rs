@@ -41,9 +41,23 @@ async fn with_a_child(many: u32) -> Result<u32> {
     steps_in_a_row(many).await
 }
 
+/// Waits until nothing has been asked for a while.
+async fn at_rest(app: &Durable) {
+    app.listening().await; // it looks around when it begins to listen
+    let mut last = app.store().costs();
+    loop {
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        let now = app.store().costs();
+        if now == last {
+            return;
+        }
+        last = now;
+    }
+}
+
 /// What `work` costs on an engine that does nothing else: its lease is an hour long.
 async fn cost(app: &Durable, work: impl Future<Output = ()>) -> Costs {
-    app.listening().await; // it looks around once when it begins to listen
+    at_rest(app).await;
     let before = app.store().costs();
     app.scope(work).await;
     app.store().costs() - before
@@ -136,7 +150,7 @@ async fn a_recovery_costs_the_same_whatever_the_number(stage: &Stage) {
 
         let app = stage.launch().await;
         crate::workflows::arrived(&name, 2 * many).await;
-        app.listening().await;
+        at_rest(&app).await;
         statements.push(app.store().costs().statements);
         crate::workflows::gate(&name).add_permits(many as usize);
         app.shutdown().await;
@@ -192,7 +206,7 @@ async fn counted_in_a_queue(key: String) -> Result<()> {
 /// Waits until so many bodies have run, and all that goes with it is done.
 async fn settled(app: &Durable, key: &str, many: u32) {
     crate::workflows::arrived(key, many).await;
-    app.listening().await; // it looks around once when it begins to listen
+    at_rest(app).await;
 }
 
 async fn a_life_on_a_queue_costs_three_commits_and_no_question_more(stage: &Stage) {

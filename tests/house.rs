@@ -56,6 +56,8 @@ fn every_task_of_the_engine_has_an_owner() {
         ("verbs/start.rs", "through Drive::spawn"),
         ("verbs/step.rs", "a blocking step: awaited by its step"),
         ("engine/recover.rs", "through Drive::spawn"),
+        ("engine/resume.rs", "through Drive::spawn"),
+        ("engine/dispatch.rs", "through Drive::spawn"),
     ];
     let mut faults = Vec::new();
     for file in rust_files("durable-core/src") {

@@ -160,11 +160,12 @@ impl Durable {
         self.guard.teardown.report().await
     }
 
-    /// Not public API: returns once this engine hears of what other processes write.
+    /// Not public API: returns once this engine hears of what other processes write, and has nothing to do.
     #[cfg(feature = "testing")]
     #[doc(hidden)]
     pub async fn listening(&self) {
-        while !self.runtime().waits.is_told() {
+        let runtime = self.runtime();
+        while !(runtime.waits.is_told() && runtime.lines.news.is_at_rest() && runtime.schedules.is_at_rest()) {
             tokio::time::sleep(std::time::Duration::from_millis(1)).await;
         }
     }
@@ -175,7 +176,7 @@ impl Durable {
     pub fn skip_time(&self, duration: std::time::Duration) {
         self.runtime().timers.clock.skip(duration);
         self.runtime().timers.poke();
-        self.runtime().schedules.notify_one();
+        self.runtime().schedules.poke();
     }
 
     /// Not public API: what tests look at.

@@ -51,15 +51,15 @@ pub(super) async fn run(runtime: Arc<Runtime>) {
                 PAUSES[0].saturating_mul(1 << failed.min(7)).min(PAUSES[1])
             }
         };
-        let poked = async {
+        let resting = async {
             if failed > 0 {
-                std::future::pending::<()>().await; // a database that is away is not asked faster
+                tokio::time::sleep(rest).await; // a database that is away is not asked faster
+            } else {
+                runtime.lines.news.rest(rest).await;
             }
-            runtime.lines.news.notified().await;
         };
         tokio::select! {
-            () = poked => {}
-            () = tokio::time::sleep(rest) => {}
+            () = resting => {}
             () = runtime.gate.reached(Level::Quiesced) => {}
         }
     }

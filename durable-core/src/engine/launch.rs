@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 
 use super::app::{Durable, config_error};
 use super::background::Background;
@@ -17,6 +17,7 @@ use crate::journal::current;
 use crate::journal::level::Gate;
 use crate::journal::live::Live;
 use crate::journal::looking::{self, Notices};
+use crate::journal::poke::Poke;
 use crate::journal::runtime::{Runtime, Settings};
 use crate::journal::timers::{self, Timers};
 use crate::journal::waits::Waits;
@@ -88,7 +89,7 @@ async fn begin(
         waits: Waits::default(),
         notices: Notices::default(),
         lines: Arc::default(),
-        schedules: Notify::new(),
+        schedules: Poke::default(),
         timers: Timers::new(clock),
         tokio,
         permits: builder.max_concurrent.map(|most| Arc::new(Semaphore::new(most))),

@@ -41,21 +41,24 @@ pub(super) async fn run(runtime: Arc<Runtime>) {
     let mut known: Vec<Planned> = Vec::new();
     let mut changed = true;
     while runtime.gate.level() < Level::Quiesced {
-        if changed {
+        // Whoever has paused or deleted a schedule does not want to see it fire once more: only what
+        // was due before the schedules were read is started.
+        let now = runtime.timers.clock.at_least();
+        let due = known.iter().any(|it| it.next().is_some_and(|at| at <= now));
+        if changed || due {
             match plans(&runtime).await {
                 Ok(found) => known = found.into_iter().map(|plan| Planned::new(&runtime, plan, &known)).collect(),
                 Err(error) => tracing::warn!(target: "durable", %error, "the schedules could not be read"),
             }
         }
         for planned in &mut known {
-            planned.fire(&runtime).await;
+            planned.fire(&runtime, now).await;
         }
         let now = runtime.timers.clock.at_least();
         let next = known.iter().filter_map(Planned::next).min();
         let rest = next.map_or(LONGEST, |at| Duration::from_micros(u64::try_from(at - now).unwrap_or_default()));
         changed = tokio::select! {
-            () = tokio::time::sleep(rest.min(LONGEST)) => rest >= LONGEST,
-            () = runtime.schedules.notified() => true,
+            poked = runtime.schedules.rest(rest.min(LONGEST)) => poked || rest >= LONGEST,
             () = runtime.gate.reached(Level::Quiesced) => false,
         };
     }
@@ -68,36 +71,46 @@ struct Planned {
     next: Option<i64>,
     /// Not to be tried before: the last try failed.
     not_before: i64,
+    /// When that tick was tried for the first time, as long as it has not been started.
+    tried_at: Option<i64>,
 }
 
 impl Planned {
     fn new(runtime: &Runtime, plan: Plan, known: &[Self]) -> Self {
         // What this process has been waiting for all along was not missed.
-        let waited_for = known.iter().find(|it| it.plan.has_ticks_of(&plan)).map(|it| it.next);
-        let next = waited_for.unwrap_or_else(|| first(&plan, runtime.timers.clock.at_least() - GRACE));
-        Self { plan, next, not_before: i64::MIN }
+        let before = known.iter().find(|it| it.plan.has_ticks_of(&plan));
+        let next = before.map_or_else(|| first(&plan, runtime.timers.clock.at_least() - GRACE), |it| it.next);
+        let (not_before, tried_at) = before.map_or((i64::MIN, None), |it| (it.not_before, it.tried_at));
+        Self { plan, next, not_before, tried_at }
     }
 
     fn next(&self) -> Option<i64> {
         self.next.map(|at| at.max(self.not_before))
     }
 
-    /// Starts every tick whose time has come.
-    async fn fire(&mut self, runtime: &Arc<Runtime>) {
+    /// Starts every tick whose time had come at `now`.
+    async fn fire(&mut self, runtime: &Arc<Runtime>, now: i64) {
         while let Some(tick) = self.next
-            && tick.max(self.not_before) <= runtime.timers.clock.at_least()
+            && tick.max(self.not_before) <= now
             && runtime.gate.level() < Level::Quiesced
         {
-            if let Err(error) = self.start(runtime, tick).await {
+            if let Err(error) = self.start(runtime, tick, now).await {
                 tracing::warn!(target: "durable", schedule = self.plan.name(), %error, "a tick could not be started and is tried again");
                 self.not_before = runtime.timers.clock.at_least() + PAUSE;
             }
         }
     }
 
-    async fn start(&mut self, runtime: &Arc<Runtime>, tick: i64) -> Result<()> {
+    async fn start(&mut self, runtime: &Arc<Runtime>, tick: i64, now: i64) -> Result<()> {
+        let tried_at = *self.tried_at.get_or_insert(now);
         start_tick(runtime, &self.plan, tick).await?;
+        self.tried_at = None;
         self.next = self.plan.next_after(tick);
+        let now = runtime.timers.clock.at_least();
+        if now - tried_at > GRACE {
+            // The database was away: what became due meanwhile was missed as if nobody had been here.
+            self.next = self.next.and_then(|next| from(&self.plan, next, now - GRACE));
+        }
         Ok(())
     }
 }
@@ -105,7 +118,11 @@ impl Planned {
 /// The first tick of a schedule that this process has not known before. Ticks before `on_time` were
 /// missed, if nobody else has dealt with them.
 fn first(plan: &Plan, on_time: i64) -> Option<i64> {
-    let next = plan.next_after(plan.last_tick())?;
+    from(plan, plan.next_after(plan.last_tick())?, on_time)
+}
+
+/// The first tick from `next` on that is to be started, if those before `on_time` were missed.
+fn from(plan: &Plan, next: i64, on_time: i64) -> Option<i64> {
     if next >= on_time || plan.misfire == Misfire::All {
         return Some(next);
     }

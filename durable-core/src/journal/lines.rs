@@ -5,8 +5,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use tokio::sync::Notify;
-
+use super::poke::Poke;
 use crate::store::{Hint, QueueLimits};
 use crate::words::sync::lock;
 
@@ -19,7 +18,7 @@ pub(crate) struct Lines {
     /// Whether something may wait on any of them, which has to be asked for.
     any_news: AtomicBool,
     /// Pokes the dispatcher.
-    pub(crate) news: Notify,
+    pub(crate) news: Poke,
 }
 
 #[derive(Debug, Default)]
@@ -88,14 +87,14 @@ impl Lines {
             }
         }
         if told {
-            self.news.notify_one();
+            self.news.poke();
         }
     }
 
     /// There may be something to take from any: which of them it is has to be asked for.
     pub(crate) fn tell_all(&self) {
         self.any_news.store(true, Ordering::Relaxed);
-        self.news.notify_one();
+        self.news.poke();
     }
 
     /// Something waits on these.
@@ -111,7 +110,7 @@ impl Lines {
     /// Something is delayed, and when it is due has to be asked for.
     pub(crate) fn tell_delayed(&self) {
         self.due_news.store(true, Ordering::Relaxed);
-        self.news.notify_one();
+        self.news.poke();
     }
 
     /// Whether when something is due has to be asked for; asked once, it is told of anew.
@@ -220,7 +219,7 @@ impl Drop for Slot {
             // the line is worth a look since then.
             line.worth_a_look |= line.shared();
         }
-        self.lines.news.notify_one();
+        self.lines.news.poke();
     }
 }
 

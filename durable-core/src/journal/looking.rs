@@ -110,7 +110,7 @@ pub(crate) async fn listen(runtime: &Runtime) {
         runtime.waits.tell_all();
         runtime.lines.tell_all();
         runtime.lines.tell_delayed();
-        runtime.schedules.notify_one();
+        runtime.schedules.poke();
         if !runtime.live.is_empty() {
             runtime.waits.news.notify_one(); // something that runs here may have been cancelled
         }
@@ -130,7 +130,7 @@ pub(crate) async fn listen(runtime: &Runtime) {
                     }
                     Hint::Executor(_) => {}
                     // The schedules have a name among the queues, and nobody enqueues there.
-                    Hint::Queue(_) if hint == Hint::of_queue(SCHEDULES) => runtime.schedules.notify_one(),
+                    Hint::Queue(_) if hint == Hint::of_queue(SCHEDULES) => runtime.schedules.poke(),
                     Hint::Queue(_) => {
                         runtime.lines.tell(hint);
                         runtime.lines.tell_delayed();

@@ -14,6 +14,7 @@ pub(crate) mod lines;
 pub(crate) mod live;
 pub(crate) mod looking;
 pub(crate) mod panics;
+pub(crate) mod poke;
 mod riders;
 pub(crate) mod runtime;
 pub(crate) mod timers;

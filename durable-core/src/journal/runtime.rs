@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 
 use super::level::Gate;
 use super::lines::Lines;
 use super::live::Live;
 use super::looking::Notices;
+use super::poke::Poke;
 use super::timers::Timers;
 use super::waits::Waits;
 use super::writer::Writer;
@@ -50,7 +51,7 @@ pub(crate) struct Runtime {
     /// The queues that it takes work from.
     pub(crate) lines: Arc<Lines>,
     /// Pokes the scheduler: the schedules have changed.
-    pub(crate) schedules: Notify,
+    pub(crate) schedules: Poke,
     /// Who waits for a time, and the database's clock.
     pub(crate) timers: Timers,
     /// The runtime that `launch` was called on; executions run there, whoever starts them.

@@ -59,6 +59,24 @@ impl Limits {
     pub fn rate_limit(self) -> Option<(u32, Duration)> {
         self.0.rate_limit.map(|it| (it.starts, it.period))
     }
+
+    /// Whether the partition keys count.
+    #[must_use]
+    pub fn partitioned(self) -> bool {
+        self.0.partitioned
+    }
+
+    /// How many run at once for one partition key, in the whole fleet.
+    #[must_use]
+    pub fn partition_concurrency(self) -> Option<u32> {
+        self.0.partition_concurrency
+    }
+
+    /// How many are started for one partition key in a window of the length, in the whole fleet.
+    #[must_use]
+    pub fn partition_rate_limit(self) -> Option<(u32, Duration)> {
+        self.0.partition_rate_limit.map(|it| (it.starts, it.period))
+    }
 }
 
 impl AsRef<str> for Queue {
@@ -141,9 +159,9 @@ impl Queue {
         change(&*current::engine()?, self.name(), QueueChange::Resume).await
     }
 
-    /// Changes the limits to those of `like`, in the whole fleet and at once; what runs is not stopped. They count until
-    /// they are changed again, also for processes that are launched later: `queue.set_limits(&queue)`
-    /// goes back to those of the code.
+    /// Changes the limits to those of `like`, in the whole fleet and at once; what runs is not
+    /// stopped. They count until they are changed again, also for processes that are launched later:
+    /// `queue.set_limits(&queue)` goes back to those of the code.
     ///
     /// # Errors
     /// A limit would let nothing run; no engine runs, or the database cannot be reached.

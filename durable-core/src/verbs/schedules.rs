@@ -262,7 +262,7 @@ async fn change(name: &str, change: ScheduleChange) -> Result<()> {
 
 /// Tells every scheduler that the schedules have changed.
 fn tell(runtime: &Runtime) {
-    runtime.schedules.notify_one();
+    runtime.schedules.poke();
     runtime.tell_others(Hint::of_queue(SCHEDULES));
 }
 

@@ -183,12 +183,12 @@ async fn two_processes_start_the_same_500_ids(database: &Database) {
     assert_eq!(database.look().await.len(), 500);
 }
 
-/// The program may not write files above 100 KiB: to it the disk is full. Then it may.
+/// The program may not write files above 300 KiB: to it the disk is full. Then it may.
 #[tokio::test]
 async fn a_full_disk_is_waited_for_and_nothing_is_lost() {
     let database = Database::sqlite();
     let folder = database.folder().display().to_string();
-    let limited = r#"trap '' XFSZ; exec prlimit --fsize=102400:unlimited -- "$@""#;
+    let limited = r#"trap '' XFSZ; exec prlimit --fsize=307200:unlimited -- "$@""#;
     let mut child = Command::new("sh")
         .args(["-c", limited, "limited"])
         .arg(program("worker"))

@@ -1,9 +1,12 @@
 //! Queues across crashes and shutdowns.
 
+use std::sync::Arc;
+
 use durable::prelude::*;
-use durable::queue;
+use durable_core::store::Store;
 
 use crate::counter::{count, fresh};
+use crate::restart::faulty::{Faulty, Plan};
 use crate::stage::{Stage, on_every_stage};
 use crate::workflows::{arrived, gate};
 
@@ -12,6 +15,7 @@ on_every_stage! {
     a_dead_process_gives_its_slots_back,
     a_shutdown_puts_queued_workflows_back_and_does_not_count_it,
     a_panic_frees_the_slot,
+    what_a_claim_took_whose_answer_was_lost_is_run,
     what_nobody_here_knows_is_left_for_others,
     enqueueing_works_until_the_end_of_the_drain,
 }
@@ -80,6 +84,28 @@ async fn a_shutdown_puts_queued_workflows_back_and_does_not_count_it(stage: &Sta
 #[workflow]
 async fn panics_in_the_queue() -> Result<u32> {
     panic!("it was meant to")
+}
+
+async fn what_a_claim_took_whose_answer_was_lost_is_run(stage: &Stage) {
+    let key = fresh("lost-claim");
+    let inner = durable_core::store::open(stage.url(), stage.schema()).await.unwrap();
+    let faulty = Arc::new(Faulty::over(&inner, Plan::default()));
+    let app = stage.builder("deaf").store(Arc::clone(&faulty) as Arc<dyn Store>).launch().await.unwrap();
+    app.listening().await;
+    faulty.lose_next("claim");
+    gate(&key).add_permits(2);
+    app.scope(async {
+        let handles =
+            [queued(key.clone()).enqueue(&ONE).await.unwrap(), queued(key.clone()).enqueue(&ONE).await.unwrap()];
+        for handle in handles {
+            assert_eq!(handle.await.unwrap(), 1);
+        }
+    })
+    .await;
+    assert!(faulty.has_lost());
+    app.shutdown().await;
+    assert_eq!(crate::counter::counted(&key), 2);
+    inner.close().await;
 }
 
 async fn a_panic_frees_the_slot(stage: &Stage) {

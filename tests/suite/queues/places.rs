@@ -39,7 +39,8 @@ async fn noted(key: &str, value: u32) -> u32 {
 fn order(key: &str) -> std::sync::MutexGuard<'static, Vec<u32>> {
     use std::collections::HashMap;
     use std::sync::Mutex;
-    static ALL: Mutex<Option<HashMap<String, &'static Mutex<Vec<u32>>>>> = Mutex::new(None);
+    type Lists = HashMap<String, &'static Mutex<Vec<u32>>>;
+    static ALL: Mutex<Option<Lists>> = Mutex::new(None);
     let mut all = ALL.lock().unwrap();
     let list = all.get_or_insert_default().entry(key.to_owned()).or_insert_with(|| Box::leak(Box::default()));
     list.lock().unwrap()

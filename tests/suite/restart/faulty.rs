@@ -53,6 +53,8 @@ pub(crate) struct Faulty {
     calls: AtomicU64,
     dead: AtomicBool,
     away: AtomicBool,
+    /// How many commits were refused because it is away.
+    turned_away: AtomicU64,
     held: tokio::sync::Semaphore,
     /// The call whose next answer is lost.
     to_lose: Mutex<Option<&'static str>>,
@@ -83,6 +85,7 @@ impl Faulty {
             calls: AtomicU64::new(0),
             dead: AtomicBool::new(false),
             away: AtomicBool::new(false),
+            turned_away: AtomicU64::new(0),
             held: tokio::sync::Semaphore::new(0),
             to_lose: Mutex::default(),
         }
@@ -140,6 +143,13 @@ impl Faulty {
     /// The database goes away, or is back: meanwhile every call fails, and nothing is done.
     pub(crate) fn set_away(&self, away: bool) {
         self.away.store(away, Ordering::SeqCst);
+    }
+
+    /// Waits until something was to be committed while the database was away.
+    pub(crate) async fn turned_away(&self) {
+        while self.turned_away.load(Ordering::SeqCst) == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 
     /// Lets the commit go on that was held.
@@ -200,6 +210,9 @@ impl Faulty {
 impl Commit for Faulty {
     fn commit<'a>(&'a self, fence: Fence, entries: &'a [Entry], again: bool) -> StoreFuture<'a, Vec<Verdict>> {
         Box::pin(async move {
+            if self.away.load(Ordering::SeqCst) {
+                self.turned_away.fetch_add(1, Ordering::SeqCst);
+            }
             match self.fate().await? {
                 Fate::Through => self.inner.commit(fence, entries, again).await,
                 Fate::NotDone(error) => Err(error),
@@ -314,11 +327,14 @@ impl Read for Faulty {
 }
 
 impl Queues for Faulty {
-    through! {
-        declare(queues: &'a [NewQueue]) -> ();
+    counted! {
         claim(request: &'a ClaimRequest) -> Claimed;
         give_back(fence: Fence, keys: &'a [i64]) -> ();
         give_back_lost(fence: Fence, queue: &'a str, held: &'a [i64]) -> u64;
+    }
+
+    through! {
+        declare(queues: &'a [NewQueue]) -> ();
         promote() -> Promoted;
         waiting(queues: &'a [String]) -> Vec<String>;
         queues() -> Vec<QueueRow>;

@@ -227,12 +227,13 @@ static ENGINES: Mutex<Vec<(String, Durable)>> = Mutex::new(Vec::new());
 #[workflow(nondeterminism = "allow")] // what must not be done is what is tested
 async fn returns_when_it_is_let_go_of(key: String) -> Result<String> {
     here_it_is(&key).await;
-    let app = ENGINES.lock().unwrap().iter().find(|it| it.0 == key).unwrap().1.clone();
+    let app = ENGINES.lock().unwrap().iter().find(|it| it.0 == key).map(|it| it.1.clone());
+    let goes_down = || app.as_ref().is_some_and(|it| it.state() >= Level::Draining);
     tokio::select! {
         biased;
         text = durable::recv::<String>("n", Duration::from_hours(1)) => Ok(text?.unwrap_or_default()),
         // Ready in the very poll in which the wait is let go of.
-        () = poll_fn(|_| if app.state() >= Level::Draining { Poll::Ready(()) } else { Poll::Pending }) => Ok("gone".into()),
+        () = poll_fn(|_| if goes_down() { Poll::Ready(()) } else { Poll::Pending }) => Ok("gone".into()),
     }
 }
 
@@ -252,10 +253,8 @@ async fn select_around_a_wait_cannot_complete(stage: &Stage) {
     assert_eq!((info.status, info.output), (Status::Pending, None), "what it returned on its way out is no result");
 
     let app = stage.launch().await;
-    ENGINES.lock().unwrap().push((key.clone(), app.clone()));
     app.scope(async { durable::send("w", "n", "good news").await.unwrap() }).await;
     assert_eq!(app.retrieve_workflow::<String>("w").await.unwrap().await.unwrap(), "good news");
-    ENGINES.lock().unwrap().retain(|it| it.0 != key);
     app.shutdown().await;
 }
 

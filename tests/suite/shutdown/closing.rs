@@ -105,12 +105,13 @@ async fn shutdown_before_launch_and_after_failed_launch(stage: &Stage) {
     assert_eq!(late.kind(), durable::ErrorKind::Database, "{late}");
     drop((inner, faulty));
     nothing_is_left(stage, &name, 0).await;
+    assert_eq!(stage.look().await[0].executor, None, "what it had taken over was given back");
 
     gate(&key).add_permits(2);
     let app = named(stage, &name).launch().await.unwrap();
     let ended = app.retrieve_workflow::<u32>("w").await.unwrap().result();
     let ended = tokio::time::timeout(Duration::from_secs(10), ended).await;
-    ended.expect("what it had taken over was given back").unwrap();
+    ended.expect("it goes on").unwrap();
     assert!(app.shutdown().await.is_clean());
     nothing_is_left(stage, &name, 0).await;
 }

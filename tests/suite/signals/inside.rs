@@ -133,13 +133,14 @@ async fn who_connected_before_the_listener_closed_is_served(stage: &Stage) {
         let mut early = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
         assert_eq!(http::get(port, "/live").await.unwrap().status, 200); // so the other one is let in, too
         stop.send(()).unwrap();
-        let begun = Instant::now();
         while TcpStream::connect(("127.0.0.1", port)).await.is_ok() {}
+        let closed = Instant::now();
+        tokio::time::sleep(Duration::from_millis(40)).await; // so long its first bytes are under way
         http::ask(&mut early, "/live").await.unwrap();
-        let asked = begun.elapsed();
+        let asked = closed.elapsed();
         let answer = http::answer(&mut early).await;
         assert!(service.await.unwrap().unwrap().is_clean());
-        if asked < Duration::from_millis(80) {
+        if asked < Duration::from_millis(70) {
             assert_eq!(answer.expect("it is served").status, 200);
             return;
         }

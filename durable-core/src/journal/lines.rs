@@ -125,9 +125,9 @@ impl Lines {
 
     /// Whether one of them is worth a look now and has room here.
     pub(crate) fn is_worth_a_look(&self, now: i64) -> bool {
-        lock(&self.by_name).values().any(|line| {
-            (line.worth_a_look || line.next_at.is_some_and(|at| at <= now)) && line.free() > 0
-        })
+        lock(&self.by_name)
+            .values()
+            .any(|line| (line.worth_a_look || line.next_at.is_some_and(|at| at <= now)) && line.free() > 0)
     }
 
     /// The queues that are worth a look now and have room here; asked once, they are told of anew.

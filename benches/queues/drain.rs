@@ -9,7 +9,7 @@ use durable_core::store::Costs;
 use tokio::sync::Notify;
 
 use crate::floor::Floor;
-use crate::{Site, down};
+use crate::{Site, down, ratio};
 
 pub(crate) const HEAD: &str = "\
 | store | queue | workflows | floor /s | at a time | durable /s | ratio | statements each | commits each |
@@ -70,9 +70,9 @@ pub(crate) async fn measure(site: &impl Fn(&str) -> Site, many: u64) {
                 site.clear().await;
             }
         }
-        let [floor, engine] = [floors, engines].map(|it| many as f64 / median(it).as_secs_f64());
+        let [floor, engine] = [floors, engines].map(|it| ratio(many, 1) / median(it).as_secs_f64());
         let costs = last.unwrap_or_default();
-        let per = |count: u64| count as f64 / many as f64;
+        let per = |count: u64| ratio(count, many);
         println!(
             "| {} | {name} | {many} | {floor:.0} | {batch} | {engine:.0} | {:.2} | {:.3} | {:.3} |",
             site("").store,

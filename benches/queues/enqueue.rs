@@ -9,7 +9,7 @@ use durable_core::store::Costs;
 
 use crate::floor::Floor;
 use crate::load::closed_loop;
-use crate::{Site, down};
+use crate::{Site, down, ratio};
 
 pub(crate) const HEAD: &str = "\
 | store | enqueued by | one commit each /s | one commit for all /s | durable /s | of the first | of the second | statements each | commits each |
@@ -71,7 +71,7 @@ pub(crate) async fn measure(site: &impl Fn(&str) -> Site) {
             }
         }
         let [each, all, durable] = rates.map(median);
-        let per = |count: u64| count as f64 / who.all() as f64;
+        let per = |count: u64| ratio(count, who.all());
         println!(
             "| {} | {} | {each:.0} | {all:.0} | {durable:.0} | {:.2} | {:.2} | {:.3} | {:.3} |",
             site("").store,
@@ -85,7 +85,7 @@ pub(crate) async fn measure(site: &impl Fn(&str) -> Site) {
 }
 
 fn rate(who: Who, elapsed: Duration) -> f64 {
-    who.all() as f64 / elapsed.as_secs_f64()
+    ratio(who.all(), 1) / elapsed.as_secs_f64()
 }
 
 fn median(mut rates: Vec<f64>) -> f64 {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use durable::prelude::*;
 use durable::queue;
 
-use crate::{Site, down};
+use crate::{Site, down, ratio};
 
 pub(crate) const HEAD: &str = "\
 | store | queues | seconds | statements | per second | commits |
@@ -26,7 +26,7 @@ pub(crate) async fn measure(site: &Site) {
     let before = app.store().costs();
     tokio::time::sleep(Duration::from_secs(SECONDS)).await;
     let spent = app.store().costs() - before;
-    let per_second = spent.statements as f64 / SECONDS as f64;
+    let per_second = ratio(spent.statements, SECONDS);
     println!("| {} | 3 | {SECONDS} | {} | {per_second:.2} | {} |", site.store, spent.statements, spent.commits);
     down(app).await;
     if site.is_postgres() {

@@ -40,13 +40,11 @@ impl Site {
     /// `postgres`: the server's URL, or else it is a file in the folder.
     fn new(name: &str, postgres: Option<&str>, folder: &Path) -> Self {
         let schema = format!("bench_queues_{name}");
-        match postgres {
-            Some(url) => Self { store: "postgres", url: url.to_owned(), schema },
-            None => {
-                let url = format!("sqlite:{}", folder.join(format!("{schema}.sqlite")).display());
-                Self { store: "sqlite", url, schema }
-            }
+        if let Some(url) = postgres {
+            return Self { store: "postgres", url: url.to_owned(), schema };
         }
+        let url = format!("sqlite:{}", folder.join(format!("{schema}.sqlite")).display());
+        Self { store: "sqlite", url, schema }
     }
 
     fn is_postgres(&self) -> bool {
@@ -75,6 +73,12 @@ impl Site {
 async fn down(app: Durable) {
     let report = app.shutdown().await;
     assert!(report.is_clean(), "{report}");
+}
+
+/// How many of the second there are in the first.
+#[expect(clippy::cast_precision_loss, reason = "nobody counts to 2^52 here")]
+fn ratio(of: u64, to: u64) -> f64 {
+    of as f64 / to as f64
 }
 
 fn main() {

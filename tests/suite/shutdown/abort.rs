@@ -2,6 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::panic::AssertUnwindSafe;
+use std::sync::Mutex;
 use std::task::Poll;
 use std::time::Instant;
 
@@ -20,6 +21,7 @@ on_every_stage! {
     step_real_error_during_abort_is_recorded,
     a_workflow_that_ends_by_itself_during_the_abort_has_ended,
     a_body_that_swallows_a_wait_cannot_complete,
+    select_around_a_wait_cannot_complete,
     spawn_blocking_step_does_not_block_shutdown,
     a_blocking_step_that_has_no_thread_yet_does_not_begin,
     transaction_in_flight_commits_or_rolls_back,
@@ -216,6 +218,43 @@ async fn a_body_that_swallows_a_wait_cannot_complete(stage: &Stage) {
         app.scope(async { durable::send(id, "n", "good news").await.unwrap() }).await;
         assert_eq!(app.retrieve_workflow::<String>(id).await.unwrap().await.unwrap(), "good news");
     }
+    app.shutdown().await;
+}
+
+/// The engines that bodies look at.
+static ENGINES: Mutex<Vec<(String, Durable)>> = Mutex::new(Vec::new());
+
+#[workflow(nondeterminism = "allow")] // what must not be done is what is tested
+async fn returns_when_it_is_let_go_of(key: String) -> Result<String> {
+    here_it_is(&key).await;
+    let app = ENGINES.lock().unwrap().iter().find(|it| it.0 == key).map(|it| it.1.clone());
+    let goes_down = || app.as_ref().is_some_and(|it| it.state() >= Level::Draining);
+    tokio::select! {
+        biased;
+        text = durable::recv::<String>("n", Duration::from_hours(1)) => Ok(text?.unwrap_or_default()),
+        // Ready in the very poll in which the wait is let go of.
+        () = poll_fn(|_| if goes_down() { Poll::Ready(()) } else { Poll::Pending }) => Ok("gone".into()),
+    }
+}
+
+async fn select_around_a_wait_cannot_complete(stage: &Stage) {
+    let key = fresh("selects");
+    let app = stage.launch().await;
+    ENGINES.lock().unwrap().push((key.clone(), app.clone()));
+    app.scope(async { returns_when_it_is_let_go_of(key.clone()).id("w").start().await.unwrap() }).await;
+    arrived(&key, 1).await;
+    while app.list_steps("w").await.unwrap().len() < 2 {
+        tokio::time::sleep(Duration::from_millis(1)).await; // it waits once its time limit is recorded
+    }
+    let report = app.shutdown_with(budgets(1_000, 1_000)).await;
+    ENGINES.lock().unwrap().retain(|it| it.0 != key);
+    assert!(report.is_clean() && (report.completed, report.suspended_total) == (0, 1), "{report}");
+    let info = stage.look().await.remove(0);
+    assert_eq!((info.status, info.output), (Status::Pending, None), "what it returned on its way out is no result");
+
+    let app = stage.launch().await;
+    app.scope(async { durable::send("w", "n", "good news").await.unwrap() }).await;
+    assert_eq!(app.retrieve_workflow::<String>("w").await.unwrap().await.unwrap(), "good news");
     app.shutdown().await;
 }
 

@@ -28,6 +28,7 @@ on_every_stage! {
     panic_in_workflow_drop_background_and_admin,
     pools_closed_last_and_bounded,
     current_thread_runtime,
+    the_log_says_what_is_waited_for_and_what_has_become_of_it,
 }
 
 /// An engine's settings with a name by which the server knows its connections.
@@ -104,12 +105,13 @@ async fn shutdown_before_launch_and_after_failed_launch(stage: &Stage) {
     assert_eq!(late.kind(), durable::ErrorKind::Database, "{late}");
     drop((inner, faulty));
     nothing_is_left(stage, &name, 0).await;
+    assert_eq!(stage.look().await[0].executor, None, "what it had taken over was given back");
 
     gate(&key).add_permits(2);
     let app = named(stage, &name).launch().await.unwrap();
     let ended = app.retrieve_workflow::<u32>("w").await.unwrap().result();
     let ended = tokio::time::timeout(Duration::from_secs(10), ended).await;
-    ended.expect("what it had taken over was given back").unwrap();
+    ended.expect("it goes on").unwrap();
     assert!(app.shutdown().await.is_clean());
     nothing_is_left(stage, &name, 0).await;
 }
@@ -433,6 +435,36 @@ async fn current_thread_runtime(stage: &Stage) {
         });
     })
     .await;
+}
+
+async fn the_log_says_what_is_waited_for_and_what_has_become_of_it(stage: &Stage) {
+    let builder = stage.builder("stage");
+    let key = fresh("said");
+    let log = Log::default();
+    let writer = log.clone();
+    let of_thread = key.clone();
+    on_a_runtime_that_is_dropped(move |runtime| {
+        // All of this engine is on this thread, and so is all that it says.
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+        let _said = tracing::subscriber::set_default(subscriber);
+        runtime.block_on(async move {
+            let app = builder.launch().await.unwrap();
+            app.scope(async { guards(of_thread.clone()).id("w").start().await.unwrap() }).await;
+            arrived(&of_thread, 1).await;
+            app.shutdown_with(budgets(5_500, 0)).await
+        });
+    })
+    .await;
+    let said: Vec<String> =
+        log.text().lines().filter(|it| it.contains("durable::shutdown")).map(str::to_owned).collect();
+    let has = |words: &[&str]| said.iter().any(|line| words.iter().all(|word| line.contains(word)));
+    for phase in ["quiesce", "drain", "abort", "stop", "hand-off", "background", "close"] {
+        assert!(has(&["INFO", "a phase has ended", &format!("phase=\"{phase}\"")]), "{phase}: {said:#?}");
+    }
+    assert!(has(&["INFO", "running=1", "waiting for: guards \"w\": step `guarded`"]), "{said:#?}");
+    assert!(has(&["WARN", "a running step was dropped", "id=\"w\""]), "{said:#?}");
+    assert!(has(&["INFO", "shut down in", "1 killed", "handed over 1"]), "{said:#?}");
+    assert!(!log.text().contains(&key), "no argument is in the log");
 }
 
 /// A step that waits for the server is cut off, and nobody waits for the server's answer.

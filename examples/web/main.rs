@@ -136,6 +136,5 @@ async fn main() -> Result<()> {
 
     // Until SIGTERM or Ctrl-C; then in order: not ready, requests finished, workflows finished, database closed.
     let report = durable::axum::serve(&app, listener, router).await?;
-    tracing::info!("{report}");
     std::process::exit(report.exit_code()) // and no `return`: that would wait for threads that block
 }

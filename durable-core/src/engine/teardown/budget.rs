@@ -56,14 +56,19 @@ impl Phase {
     }
 
     /// What a phase leaves of the total for those behind it.
-    fn reserve(self) -> Duration {
-        Duration::from_millis(match self {
+    fn reserve(self, options: &ShutdownOptions) -> Duration {
+        let millis = match self {
             Self::Quiesce | Self::Drain | Self::Abort => 3_000,
             Self::Stop => 2_000,
             Self::HandOff(_) => 1_000,
             Self::Background => 500,
             Self::Close => 0,
-        })
+        };
+        let scale = options.total.as_secs_f64() / FULL_RESERVES.as_secs_f64();
+        let engine = Duration::from_millis(millis).mul_f64(scale.min(1.0));
+        // A step that is under way when the drain is over gets a moment also in a short total.
+        let steps = if self < Self::Abort { options.abort.min(options.total * 15 / 100) } else { Duration::ZERO };
+        engine + steps
     }
 }
 
@@ -96,9 +101,7 @@ impl Budget {
     pub(super) fn end_of(&self, phase: Phase, begun: Instant) -> Instant {
         let ends = self.calls.iter().map(|(at, options)| {
             let own = begun.max(*at) + phase.budget(options);
-            let scale = options.total.as_secs_f64() / FULL_RESERVES.as_secs_f64();
-            let reserve = phase.reserve().mul_f64(scale.min(1.0));
-            own.min(*at + options.total.saturating_sub(reserve))
+            own.min(*at + options.total.saturating_sub(phase.reserve(options)))
         });
         ends.min().unwrap_or(begun)
     }
@@ -132,12 +135,25 @@ mod tests {
         let mut options = ShutdownOptions::within(seconds(20));
         options.drain = seconds(60);
         budget.add(now, options);
-        assert_eq!(budget.end_of(Phase::Drain, now), now + seconds(17));
+        assert_eq!(budget.end_of(Phase::Drain, now), now + seconds(14));
+        assert_eq!(budget.end_of(Phase::Abort, now + seconds(14)), now + seconds(17));
         assert_eq!(budget.end_of(Phase::Close, now + seconds(19)), now + seconds(20));
 
         let mut short = Budget::default();
         short.add(now, ShutdownOptions { drain: seconds(60), ..ShutdownOptions::within(seconds(2)) });
-        assert_eq!(short.end_of(Phase::Drain, now), now + seconds(1));
+        assert_eq!(short.end_of(Phase::Drain, now), now + Duration::from_millis(700));
+    }
+
+    #[tokio::test]
+    async fn a_short_total_leaves_steps_time_to_end() {
+        let now = Instant::now();
+        for total in [1, 2, 4, 6] {
+            let mut budget = Budget::default();
+            budget.add(now, ShutdownOptions::within(seconds(total)));
+            let drained = budget.end_of(Phase::Drain, now);
+            let aborted = budget.end_of(Phase::Abort, drained);
+            assert_eq!(aborted - drained, seconds(total) * 15 / 100, "{total} s: {:?}", drained - now);
+        }
     }
 
     #[tokio::test]

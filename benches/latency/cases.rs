@@ -2,21 +2,16 @@
 //! workflow that waits for it goes on.
 
 use std::sync::{Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use durable::prelude::*;
+
+use crate::samples::{Samples, rest};
 
 const LONG: Duration = Duration::from_hours(1);
 
 /// The moments that the bodies note: they run in this process, so its clock is everybody's.
 static NOTED: Mutex<Vec<(&'static str, Instant)>> = Mutex::new(Vec::new());
-
-/// Lets everything come to rest before a sample. The time differs, because whoever looks ten times a
-/// second would else be met at the same moment between two looks each time.
-pub(crate) async fn rest() {
-    let lot = uuid::Uuid::new_v4().as_u128() % 100;
-    tokio::time::sleep(Duration::from_millis(10 + u64::try_from(lot).expect("it is small"))).await;
-}
 
 fn noted() -> MutexGuard<'static, Vec<(&'static str, Instant)>> {
     NOTED.lock().expect("nobody panics")
@@ -81,9 +76,6 @@ async fn parent(id: String) -> Result<u32> {
     note("heard");
     Ok(one)
 }
-
-/// Samples of one thing.
-pub(crate) type Samples = Vec<Duration>;
 
 /// `sender` sends, and the receiver runs in `home`: until `recv` has returned, and until what was
 /// received is recorded, too.

@@ -16,16 +16,17 @@
 
 mod cases;
 mod floor;
+#[path = "../support/samples.rs"]
+mod samples;
 #[path = "../support/mod.rs"]
 mod support;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use durable::prelude::*;
 
-use self::cases::Samples;
 use self::floor::{Floor, Path};
+use self::samples::{Samples, percentiles, rest};
 
 const SCHEMA: &str = "bench_latency";
 
@@ -115,17 +116,10 @@ async fn measure_engine(url: &str, many: u32) -> Vec<(&'static str, Samples, Pat
 async fn sample_floors(floor: &mut Floor, many: u32, floors: &mut BTreeMap<Path, Samples>) {
     for path in Path::ALL {
         for _ in 0..many {
-            cases::rest().await; // a floor that is never at rest would be quicker for that alone
+            rest().await; // a floor that is never at rest would be quicker for that alone
             if let Some(sample) = floor.sample(path).await {
                 floors.entry(path).or_default().push(sample);
             }
         }
     }
-}
-
-/// In milliseconds.
-fn percentiles(mut samples: Vec<Duration>) -> (f64, f64) {
-    samples.sort();
-    let at = |part: usize| samples[samples.len() * part / 100].as_secs_f64() * 1e3;
-    (at(50), at(99))
 }

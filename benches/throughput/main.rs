@@ -14,19 +14,21 @@
 //! set to sync its commits as a real one does. Each step is a no-op: this measures the engine.
 
 mod floor;
+#[path = "../support/load.rs"]
+mod load;
 mod ratios;
 #[path = "../support/mod.rs"]
 mod support;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use durable::prelude::*;
 use tokio::runtime::Runtime;
 
 use self::floor::{Floor, Mode};
+use self::load::closed_loop;
 use self::ratios::Ratios;
 
 const CALLERS: [u64; 3] = [1, 16, 256];
@@ -119,28 +121,4 @@ fn bench_store(
         runtime.block_on(support::clear(&url, &schema));
         group.finish();
     }
-}
-
-/// Runs `iterations` pieces of work, `callers` at a time, each caller one after the other.
-async fn closed_loop<F, W>(callers: u64, iterations: u64, work: W) -> Duration
-where
-    F: Future<Output = ()> + Send + 'static,
-    W: Fn() -> F + Clone + Send + Sync + 'static,
-{
-    let left = Arc::new(AtomicU64::new(iterations));
-    let started = Instant::now();
-    let callers: Vec<_> = (0..callers)
-        .map(|_| {
-            let (left, work) = (Arc::clone(&left), work.clone());
-            tokio::spawn(async move {
-                while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |it| it.checked_sub(1)).is_ok() {
-                    work().await;
-                }
-            })
-        })
-        .collect();
-    for caller in callers {
-        caller.await.expect("no caller panics");
-    }
-    started.elapsed()
 }

@@ -21,7 +21,13 @@ pub mod store;
 mod verbs;
 mod words;
 
-pub use engine::{Builder, Durable, PhaseReport, ShutdownOptions, ShutdownReport, Suspended};
+pub use engine::signals;
+pub use engine::{
+    Builder, Durable, Killed, PhaseReport, PoolReport, Readiness, ShutdownOptions, ShutdownReason, ShutdownReport,
+    ShutdownState, Stuck, StuckKind, Suspended, TaskOutcome, TaskReport,
+};
+#[doc(hidden)]
+pub use engine::{config_error, duration_variable};
 pub use journal::level::Level;
 pub use registry::{Instance, Misfire, Overlap, Queue};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
@@ -29,7 +35,9 @@ pub use store::Outbox;
 pub use verbs::call::WorkflowCall;
 pub use verbs::event::{EventValue, event_history, get_event, set_event};
 pub use verbs::handle::{WorkflowHandle, retrieve_workflow};
-pub use verbs::inside::{Cancellation, StepStatus, cancellation, idempotency_key, state, step_status};
+pub use verbs::inside::{
+    AbortReason, Cancellation, StepStatus, aborted, cancellation, idempotency_key, should_abort, state, step_status,
+};
 pub use verbs::manage::{CancelCall, cancel_workflow, list_steps, list_workflows};
 pub use verbs::map::{Map, map};
 pub use verbs::once::{now, random, uuid};

@@ -4,11 +4,14 @@ mod conformance;
 mod cost;
 mod counter;
 mod crash;
+mod languages;
 mod lot;
 mod programs;
 mod queues;
 mod restart;
 mod shutdown;
+#[cfg(unix)]
+mod signals;
 mod stage;
 mod talk;
 mod transactions;

@@ -159,12 +159,34 @@ impl Database {
         Self { url: url.into(), folder, name: Some(name) }
     }
 
+    /// The database at an address, with a folder of its own. Who made it clears it.
+    pub(crate) fn at(url: &str) -> Self {
+        let folder = tempfile::tempdir().expect("the directory for temporary files is writable");
+        Self { url: url.to_owned(), folder, name: None }
+    }
+
+    pub(crate) fn is_postgres(&self) -> bool {
+        self.name.is_some()
+    }
+
     pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
     pub(crate) fn folder(&self) -> &std::path::Path {
         self.folder.path()
+    }
+
+    /// Which steps of which workflows are recorded.
+    pub(crate) async fn recorded(&self) -> Vec<(String, u32)> {
+        let store = durable_core::store::open(&self.url, "durable").await.expect("the database is there");
+        let mut recorded = Vec::new();
+        for info in store.list(&durable::Filter::new().limit(10_000)).await.expect("the database is there") {
+            let steps = store.steps(&info.id).await.expect("the database is there");
+            recorded.extend((1..).zip(steps).map(|(number, _)| (info.id.clone(), number)));
+        }
+        store.close().await;
+        recorded
     }
 
     pub(crate) async fn look(&self) -> Vec<durable::WorkflowInfo> {
@@ -200,7 +222,7 @@ impl Database {
     }
 }
 
-fn url_of(text: &str) -> url::Url {
+pub(crate) fn url_of(text: &str) -> url::Url {
     url::Url::parse(text).expect("the test server's URL is one")
 }
 

@@ -5,9 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use super::builder::Builder;
-use super::report::ShutdownReport;
-use super::teardown::{ShutdownOptions, Teardown};
-use crate::journal::context::Context;
+use super::teardown::Teardown;
 use crate::journal::current;
 use crate::journal::level::Level;
 use crate::journal::runtime::Runtime;
@@ -78,6 +76,24 @@ impl Durable {
         self.runtime().gate.level()
     }
 
+    /// Returns once the engine is so far on its way down, or further.
+    ///
+    /// # Example: something of the program's own that ends with the shutdown
+    ///
+    /// ```no_run
+    /// # use durable_core::{Durable, Level};
+    /// # async fn poll_the_mailbox() {}
+    /// # async fn example(app: Durable) {
+    /// tokio::select! {
+    ///     () = poll_the_mailbox() => {}
+    ///     () = app.reached(Level::Quiesced) => {}
+    /// }
+    /// # }
+    /// ```
+    pub async fn reached(&self, level: Level) {
+        self.runtime().gate.reached(level).await;
+    }
+
     /// Lists workflows, the oldest first. See [`Filter`].
     ///
     /// # Errors
@@ -130,42 +146,16 @@ impl Durable {
         tokio::spawn(self.scope(future))
     }
 
-    /// Stops taking over work of other executors; what runs goes on. It cannot be undone.
-    pub fn quiesce(&self) {
-        self.runtime().gate.raise(Level::Quiesced);
-    }
-
-    /// Begins the shutdown and returns at once. It may be called from anywhere, workflows included.
-    pub fn request_shutdown(&self) {
-        self.guard.teardown.request(ShutdownOptions::default());
-    }
-
-    /// Shuts down in order: lets running workflows come to their end for up to 10 s, then suspends
-    /// the rest between two steps, hands them over, and closes the database last. 20 s at most.
-    ///
-    /// Nothing is marked failed by it: what was suspended goes on in another process, or after the
-    /// restart. A second call gives the same report. Inside a workflow it would wait for itself, so
-    /// there it only requests the shutdown and gives a report that says so.
-    pub async fn shutdown(&self) -> Arc<ShutdownReport> {
-        self.shutdown_with(ShutdownOptions::default()).await
-    }
-
-    /// The same with budgets of your own.
-    pub async fn shutdown_with(&self, options: ShutdownOptions) -> Arc<ShutdownReport> {
-        self.guard.teardown.request(options);
-        if Context::here().is_some() {
-            tracing::error!(target: "durable", "`shutdown` was called inside a workflow, which it would wait for: it is requested and not awaited");
-            return Arc::new(ShutdownReport::requested());
-        }
-        self.guard.teardown.report().await
-    }
-
     /// Not public API: returns once this engine hears of what other processes write, and has nothing to do.
     #[cfg(feature = "testing")]
     #[doc(hidden)]
     pub async fn listening(&self) {
         let runtime = self.runtime();
-        while !(runtime.waits.is_told() && runtime.lines.news.is_at_rest() && runtime.schedules.is_at_rest()) {
+        while !(runtime.waits.is_told()
+            && runtime.waits.news.is_at_rest()
+            && runtime.lines.news.is_at_rest()
+            && runtime.schedules.is_at_rest())
+        {
             tokio::time::sleep(std::time::Duration::from_millis(1)).await;
         }
     }
@@ -187,8 +177,12 @@ impl Durable {
         Arc::clone(&self.runtime().store)
     }
 
-    fn runtime(&self) -> &Arc<Runtime> {
+    pub(super) fn runtime(&self) -> &Arc<Runtime> {
         &self.guard.runtime
+    }
+
+    pub(super) fn teardown(&self) -> &Arc<Teardown> {
+        &self.guard.teardown
     }
 }
 
@@ -204,7 +198,8 @@ impl fmt::Debug for Durable {
     }
 }
 
-/// What a wrong setting is reported as.
-pub(super) fn config_error(message: impl Into<String>) -> Error {
+/// Not public API: what a wrong setting is reported as.
+#[doc(hidden)]
+pub fn config_error(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Config, message)
 }

@@ -1,7 +1,7 @@
 //! The dispatcher: takes workflows from queues as far as there is room for them here, and runs them.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::resume::{self, Occupied};
 use crate::journal::level::Level;
@@ -9,34 +9,44 @@ use crate::journal::lines::Turn;
 use crate::journal::runtime::Runtime;
 use crate::store::{ClaimRequest, Fault, Fence, StoreError};
 
-/// How often the queues are looked at although nobody has told of anything, where somebody would have.
+/// How often it is asked what waits although nobody has told of anything, where somebody would have.
 const FOR_SAFETY: Duration = Duration::from_secs(10);
 /// How often where nobody tells.
 const BY_THE_CLOCK: Duration = Duration::from_secs(1);
 /// The pauses after a look that failed, from the first to the longest.
 const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(5)];
 
+/// How often other tasks get to run before a look: slots that become free together, because their
+/// workflows ended with one commit, are filled together, and with one commit.
+const YIELDS: usize = 8;
 /// How long the end of an earlier run of the same workflow is waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What the dispatcher knows from one look to the next.
+#[derive(Default)]
+struct Known {
+    /// When the next delayed workflow is due.
+    next_due: Option<i64>,
+    /// When it was last asked what waits on any of the queues.
+    asked: Option<Instant>,
+}
 
 /// The dispatcher's task. It takes nothing from `Quiesced` on; a claim that is under way comes to
 /// its end, and what it brings is given back.
 pub(super) async fn run(runtime: Arc<Runtime>) {
-    let mut next_due = None;
-    let mut ask_due = true;
+    let mut known = Known::default();
     let mut failed = 0_u32;
     while runtime.gate.level() < Level::Quiesced {
-        let looked = look(&runtime, &mut next_due, ask_due).await;
-        ask_due = false;
-        let rest = match looked {
-            Ok(()) => {
+        let rest = match look(&runtime, &mut known).await {
+            Ok(true) => continue, // there is more at once
+            Ok(false) => {
                 failed = 0;
-                rest(&runtime, next_due)
+                rest(&runtime, &known)
             }
             Err(error) => {
                 tracing::debug!(target: "durable", %error, "looking at the queues failed");
                 runtime.lines.tell_all();
-                ask_due = true;
+                runtime.lines.tell_delayed();
                 failed += 1;
                 PAUSES[0].saturating_mul(1 << failed.min(7)).min(PAUSES[1])
             }
@@ -44,51 +54,71 @@ pub(super) async fn run(runtime: Arc<Runtime>) {
         let resting = async {
             if failed > 0 {
                 tokio::time::sleep(rest).await; // a database that is away is not asked faster
-                return false;
+            } else {
+                runtime.lines.news.rest(rest).await;
             }
-            runtime.lines.news.rest(rest).await
         };
-        let poked = tokio::select! {
-            poked = resting => poked,
-            () = runtime.gate.reached(Level::Quiesced) => return,
-        };
-        if !poked {
-            let due = next_due.is_some_and(|at| at <= runtime.timers.clock.at_least());
-            let safety = !due && runtime.lines.next_at().is_none();
-            if safety {
-                runtime.lines.tell_all();
-            }
-            ask_due |= due || safety;
+        tokio::select! {
+            () = resting => {}
+            () = runtime.gate.reached(Level::Quiesced) => {}
         }
-        ask_due |= runtime.lines.take_due_news();
     }
 }
 
-/// How long nothing is to be done, as far as is known.
-fn rest(runtime: &Runtime, next_due: Option<i64>) -> Duration {
-    let longest = if runtime.waits.is_told() { FOR_SAFETY } else { BY_THE_CLOCK };
-    let now = runtime.timers.clock.at_least();
-    let next = next_due.into_iter().chain(runtime.lines.next_at()).min();
-    next.map_or(longest, |at| Duration::from_micros(u64::try_from(at - now).unwrap_or_default()).min(longest))
+/// How often the queues are looked at although nobody has told of anything.
+fn longest(runtime: &Runtime) -> Duration {
+    if runtime.waits.is_told() { FOR_SAFETY } else { BY_THE_CLOCK }
 }
 
-async fn look(runtime: &Arc<Runtime>, next_due: &mut Option<i64>, ask_due: bool) -> Result<(), StoreError> {
-    if ask_due {
+/// How long nothing is to be done, as far as is known.
+fn rest(runtime: &Runtime, known: &Known) -> Duration {
+    let for_safety = known.asked.map_or(Duration::ZERO, |at| longest(runtime).saturating_sub(at.elapsed()));
+    let now = runtime.timers.clock.at_least();
+    let next = known.next_due.into_iter().chain(runtime.lines.next_at()).min();
+    next.map_or(for_safety, |at| Duration::from_micros(u64::try_from(at - now).unwrap_or_default()).min(for_safety))
+}
+
+/// Lets those who were told something before this go on first.
+async fn settle() {
+    for _ in 0..YIELDS {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Takes what there is room for from each queue that is worth it, and then asks what nobody has told
+/// of. Gives whether there is more to take at once.
+async fn look(runtime: &Arc<Runtime>, known: &mut Known) -> Result<bool, StoreError> {
+    settle().await;
+    if runtime.lines.is_short() {
+        // The commit that is under way may free more slots, which one claim then fills together.
+        tokio::select! {
+            () = runtime.writer.flushed() => settle().await,
+            () = runtime.gate.reached(Level::Quiesced) => return Ok(false),
+        }
+    }
+    let now = runtime.timers.clock.at_least();
+    for turn in runtime.lines.turns(now) {
+        if runtime.gate.level() >= Level::Quiesced {
+            return Ok(false);
+        }
+        take(runtime, &turn).await?;
+    }
+    let for_safety = known.asked.is_none_or(|at| at.elapsed() >= longest(runtime));
+    let told_of_any = runtime.lines.take_any_news();
+    let told_of_due = runtime.lines.take_due_news();
+    let due = known.next_due.is_some_and(|at| at <= now);
+    if for_safety || told_of_due || due {
         let promoted = runtime.store.promote().await?;
-        *next_due = promoted.next_due;
+        known.next_due = promoted.next_due;
         for queue in &promoted.queues {
             runtime.tell_queue(queue);
         }
     }
-    loop {
-        let turns = runtime.lines.turns(runtime.timers.clock.at_least());
-        if turns.is_empty() || runtime.gate.level() >= Level::Quiesced {
-            return Ok(());
-        }
-        for turn in turns {
-            take(runtime, &turn).await?;
-        }
+    if for_safety || told_of_any {
+        known.asked = Some(Instant::now());
+        runtime.lines.tell_waiting(&runtime.store.waiting(&runtime.lines.names()).await?);
     }
+    Ok(runtime.lines.is_worth_a_look(runtime.timers.clock.at_least()))
 }
 
 /// Takes what there is room for from one queue.
@@ -109,16 +139,22 @@ async fn take(runtime: &Arc<Runtime>, turn: &Turn) -> Result<(), StoreError> {
     })?;
     let taken = u32::try_from(claimed.runs.len()).unwrap_or(u32::MAX);
     runtime.lines.claimed(turn, taken, claimed.limits, claimed.next_at);
-    if claimed.runs.is_empty() {
-        return Ok(());
+    // Nothing begins here once the shutdown has begun, and no more than the limits as they are now
+    // let through: they may have been changed since they were last seen.
+    let is_down = runtime.gate.level() >= Level::Quiesced;
+    let room = if is_down { 0 } else { runtime.lines.room(&turn.queue) };
+    let mut runs = claimed.runs;
+    let too_many: Vec<i64> = runs.drain(runs.len().min(room)..).map(|it| it.key).collect();
+    if !too_many.is_empty() {
+        runtime.store.give_back(fence, &too_many).await?;
+        if is_down {
+            runtime.lines.count_returned(too_many.len());
+        }
+        runtime.tell_queue(&turn.queue);
     }
-    let keys: Vec<i64> = claimed.runs.iter().map(|it| it.key).collect();
-    if runtime.gate.level() >= Level::Quiesced {
-        // The shutdown began while the claim was under way: nothing of it begins here.
-        return runtime.store.give_back(fence, &keys).await;
-    }
-    match resume::run_all(runtime, claimed.runs, || Some(runtime.lines.slot(&turn.queue))).await {
-        Ok(occupied) => wait_for_room(runtime, fence, occupied).await,
+    let keys: Vec<i64> = runs.iter().map(|it| it.key).collect();
+    match resume::run_all(runtime, runs, || Some(runtime.lines.slot(&turn.queue))).await {
+        Ok(occupied) => wait_for_room(runtime, fence, &turn.queue, occupied).await,
         // They could not be begun without their records; somebody else may do better.
         Err(error) => runtime.store.give_back(fence, &keys).await.and(Err(error)),
     }
@@ -126,7 +162,12 @@ async fn take(runtime: &Arc<Runtime>, turn: &Turn) -> Result<(), StoreError> {
 
 /// Begins what had to wait for an earlier run of the same workflow in this process; what waits too
 /// long goes back to its queue.
-async fn wait_for_room(runtime: &Runtime, fence: Fence, occupied: Vec<Occupied>) -> Result<(), StoreError> {
+async fn wait_for_room(
+    runtime: &Runtime,
+    fence: Fence,
+    queue: &str,
+    occupied: Vec<Occupied>,
+) -> Result<(), StoreError> {
     let mut left = Vec::new();
     for (earlier, drive) in occupied {
         let _ = tokio::time::timeout(PATIENCE, earlier.over()).await;
@@ -134,5 +175,10 @@ async fn wait_for_room(runtime: &Runtime, fence: Fence, occupied: Vec<Occupied>)
             left.push(drive.row.key);
         }
     }
-    if left.is_empty() { Ok(()) } else { runtime.store.give_back(fence, &left).await }
+    if left.is_empty() {
+        return Ok(());
+    }
+    runtime.store.give_back(fence, &left).await?;
+    runtime.tell_queue(queue);
+    Ok(())
 }

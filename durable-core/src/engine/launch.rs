@@ -1,24 +1,25 @@
 //! The launch: open, migrate, sign on, start the tasks, recover. What fails undoes what was begun.
 
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 use super::app::{Durable, config_error};
 use super::background::Background;
 use super::builder::Builder;
 use super::identity::{self, LockFile};
 use super::presence::Signing;
-use super::teardown::Teardown;
+use super::teardown::{ShutdownOptions, ShutdownReason, Teardown};
 use super::{dispatch, presence, recover, schedule};
 use crate::journal::clock::Clock;
 use crate::journal::current;
-use crate::journal::level::Gate;
+use crate::journal::level::{Gate, Level};
 use crate::journal::live::Live;
 use crate::journal::looking::{self, Notices};
 use crate::journal::poke::Poke;
 use crate::journal::runtime::{Runtime, Settings};
+use crate::journal::threads::Threads;
 use crate::journal::timers::{self, Timers};
 use crate::journal::waits::Waits;
 use crate::journal::writer::{self, Writer};
@@ -36,12 +37,32 @@ pub(super) async fn launch(builder: Builder) -> Result<Durable> {
         Some(store) => Arc::clone(store),
         None => store::open(&url, &builder.schema).await.map_err(|error| cannot("open", &url, &error))?,
     };
-    let launched = begin(&builder, tokio, registry, Arc::clone(&store)).await;
+    let launched = match is_free(&builder, &*store) {
+        Ok(()) => begin(&builder, tokio, registry, Arc::clone(&store)).await,
+        Err(error) => Err(error),
+    };
     if launched.is_err() {
         store.close_work();
-        store.close().await;
+        // A database that does not answer does not answer to a goodbye either.
+        let _ = tokio::time::timeout(PATIENCE, store.close()).await;
     }
     launched
+}
+
+/// How long a launch that failed waits for its connections to close.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Refuses a launch while an engine of the same application is still going down in this process: two
+/// of them would fight over what the first one still runs.
+fn is_free(builder: &Builder, store: &dyn Store) -> Result<()> {
+    if !current::is_leaving(&builder.name, &store.location(), &builder.schema) {
+        return Ok(());
+    }
+    let message = format!(
+        "`{}` is still shutting down in this process; wait for its `shutdown().await` before the next launch",
+        builder.name
+    );
+    Err(Error::new(ErrorKind::ShuttingDown, message))
 }
 
 async fn begin(
@@ -74,6 +95,7 @@ async fn begin(
             name: builder.name.clone(),
             executor: executor.name.clone(),
             version: executor.version.clone(),
+            schema: builder.schema.clone(),
             max_payload: builder.max_payload,
             lease: builder.lease,
         },
@@ -90,6 +112,9 @@ async fn begin(
         notices: Notices::default(),
         lines: Arc::default(),
         schedules: Poke::default(),
+        released: Notify::new(),
+        threads: Threads::default(),
+        panics: Mutex::default(),
         timers: Timers::new(clock),
         tokio,
         permits: builder.max_concurrent.map(|most| Arc::new(Semaphore::new(most))),
@@ -107,28 +132,39 @@ async fn begin(
     // From here on the handle's guard undoes everything if the launch fails or is dropped.
     let app = Durable::new(Arc::clone(&runtime), teardown);
 
-    recover::at_launch(&runtime, &earlier).await.map_err(|error| cannot("recover workflows from", &shown, &error))?;
-    background.spawn("durable-scheduler", schedule::run(Arc::clone(&runtime)));
-    background.spawn("durable-queues", dispatch::run(Arc::clone(&runtime)));
-    background.spawn("durable-presence", presence::run(Arc::clone(&runtime), presence));
+    if let Err(error) = recover::at_launch(&runtime, &earlier).await {
+        // What was recovered until then is given back.
+        app.shutdown_with(ShutdownOptions::immediate().because(ShutdownReason::Dropped)).await;
+        return Err(cannot("recover workflows from", &shown, &error));
+    }
+    let findings = Arc::new(recover::Findings::default());
+    let quiesced = Level::Quiesced;
+    background.spawn("durable-recovery", quiesced, recover::run(Arc::clone(&runtime), Arc::clone(&findings)));
+    background.spawn("durable-scheduler", quiesced, schedule::run(Arc::clone(&runtime)));
+    background.spawn("durable-queues", quiesced, dispatch::run(Arc::clone(&runtime)));
+    background.spawn("durable-presence", Level::Closing, presence::run(Arc::clone(&runtime), presence, findings));
     current::add(&runtime);
     Ok(app)
 }
 
 fn spawn_tasks(runtime: &Arc<Runtime>, background: &Background, inbox: writer::Inbox) {
     let of_writer = Arc::clone(runtime);
-    background.spawn("durable-writer", async move {
+    background.spawn("durable-writer", Level::Killed, async move {
         writer::run(inbox, &*of_writer.store, &of_writer.gate).await;
     });
     let of_timers = Arc::clone(runtime);
-    background.spawn("durable-timers", async move { timers::run(&of_timers.timers, &of_timers.gate).await });
+    background.spawn(
+        "durable-timers",
+        Level::Killed,
+        async move { timers::run(&of_timers.timers, &of_timers.gate).await },
+    );
     let of_waits = Arc::clone(runtime);
-    background.spawn("durable-waits", async move { looking::look(&of_waits).await });
+    background.spawn("durable-waits", Level::Killed, async move { looking::look(&of_waits).await });
     let of_listener = Arc::clone(runtime);
-    background.spawn("durable-listener", async move { looking::listen(&of_listener).await });
+    background.spawn("durable-listener", Level::Killed, async move { looking::listen(&of_listener).await });
     if runtime.store.has_others() {
         let of_notifier = Arc::clone(runtime);
-        background.spawn("durable-notifier", async move { looking::tell(&of_notifier).await });
+        background.spawn("durable-notifier", Level::Closing, async move { looking::tell(&of_notifier).await });
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::identity::LockFile;
-use super::recover;
+use super::recover::Findings;
 use crate::journal::execution::Signal;
 use crate::journal::level::Level;
 use crate::journal::runtime::Runtime;
@@ -49,35 +49,28 @@ impl Presence {
 }
 
 /// Beats until the engine has handed over its work: others must not take a draining executor for
-/// a dead one.
-pub(super) async fn run(runtime: Arc<Runtime>, presence: Arc<Presence>) {
-    let mut unsure = false;
+/// a dead one, nor take what they cannot know to be dropped.
+pub(super) async fn run(runtime: Arc<Runtime>, presence: Arc<Presence>, findings: Arc<Findings>) {
     loop {
         let pause = runtime.settings.lease / 3;
-        let pause = if unsure { pause.min(SOON) } else { pause };
         // Some jitter, so that a fleet that was started together does not beat together.
         let lot = f64::from(uuid::Uuid::new_v4().as_fields().1) / f64::from(u16::MAX);
         tokio::select! {
             () = tokio::time::sleep(pause.mul_f64(0.9 + 0.2 * lot)) => {}
-            () = runtime.gate.reached(Level::Killed) => return,
+            () = runtime.gate.reached(Level::Closing) => return,
         }
         tokio::select! {
-            beaten = beat(&runtime, &presence, &mut unsure) => {
+            beaten = beat(&runtime, &presence, &findings) => {
                 if let Err(error) = beaten {
                     tracing::warn!(target: "durable", %error, "a heartbeat failed");
                 }
             }
-            () = runtime.gate.reached(Level::Killed) => return,
+            () = runtime.gate.reached(Level::Closing) => return,
         }
     }
 }
 
-/// After how long the next beat is when it is not known what the last one has taken over.
-const SOON: Duration = Duration::from_secs(1);
-
-/// `unsure`: whether this executor may own workflows that it does not run, because the connection
-/// broke while it took them over.
-async fn beat(runtime: &Arc<Runtime>, presence: &Presence, unsure: &mut bool) -> Result<(), StoreError> {
+async fn beat(runtime: &Arc<Runtime>, presence: &Presence, findings: &Findings) -> Result<(), StoreError> {
     let fence = runtime.fence();
     let runs = runtime.live.all();
     let running: Vec<i64> = runs.iter().map(|it| it.key).collect();
@@ -94,9 +87,8 @@ async fn beat(runtime: &Arc<Runtime>, presence: &Presence, unsure: &mut bool) ->
             run.signal(signal);
         }
     }
-    if runtime.gate.level() < Level::Quiesced && (*unsure || seen.orphans || !seen.expired.is_empty()) {
-        let was_unsure = std::mem::replace(unsure, true);
-        *unsure = !recover::now(runtime, &seen.expired, was_unsure).await?;
+    if runtime.gate.level() < Level::Quiesced && (seen.orphans || !seen.expired.is_empty()) {
+        findings.add(seen.expired);
     }
     Ok(())
 }

@@ -1,15 +1,81 @@
 //! Recovery: who is dead, and what they left goes on here.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::{identity, resume};
 use crate::journal::level::Level;
 use crate::journal::runtime::Runtime;
-use crate::store::{Adopt, DeadExecutor, RunRow, StoreError};
+use crate::store::{Adopt, DeadExecutor, RunRow, StoreError, WorkLeft};
+use crate::words::sync::lock;
 
 /// How many workflows are taken over at a time: one statement and one reading of records for each batch.
 const BATCH: u32 = 500;
+
+/// After how long it is tried again when it is not known what the last try has taken over.
+const SOON: Duration = Duration::from_secs(1);
+/// The least time between two looks for what others have let go of: where processes are told of every
+/// write and not of what was written, they are told often.
+const REST: Duration = Duration::from_millis(500);
+
+/// What the heartbeat has found for the recovery to do.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    /// `None` as long as there is nothing to do.
+    dead: Mutex<Option<Vec<DeadExecutor>>>,
+    news: Notify,
+}
+
+impl Findings {
+    /// Adds dead executors, or none of them and only what nobody runs.
+    pub(super) fn add(&self, dead: Vec<DeadExecutor>) {
+        *lock(&self.dead) = Some(dead);
+        self.news.notify_one();
+    }
+}
+
+/// The recovery's task. It takes nothing over from `Quiesced` on; what it has begun to take over
+/// comes to its end, so that the hand-over of the shutdown misses nothing.
+pub(super) async fn run(runtime: Arc<Runtime>, findings: Arc<Findings>) {
+    // Whether this executor may own workflows that it does not run, because the connection broke
+    // while it took them over.
+    let mut unsure = false;
+    let mut looked = Instant::now();
+    while runtime.gate.level() < Level::Quiesced {
+        let told = tokio::select! {
+            () = findings.news.notified() => false,
+            () = runtime.released.notified() => true,
+            () = tokio::time::sleep(SOON), if unsure => false,
+            () = runtime.gate.reached(Level::Quiesced) => return,
+        };
+        if told && !unsure {
+            tokio::select! {
+                () = tokio::time::sleep_until(looked + REST) => looked = Instant::now(),
+                () = runtime.gate.reached(Level::Quiesced) => return,
+            }
+        }
+        let dead = lock(&findings.dead).take();
+        if told && !unsure && dead.is_none() && !is_anything_released(&runtime).await {
+            continue;
+        }
+        let was_unsure = std::mem::replace(&mut unsure, true);
+        match now(&runtime, &dead.unwrap_or_default(), was_unsure).await {
+            Ok(all_run) => unsure = !all_run,
+            Err(error) => tracing::warn!(target: "durable", %error, "taking over workflows failed and is tried again"),
+        }
+    }
+}
+
+/// Whether there is something that its executor has let go of. If nobody can say, there is not: the
+/// next heartbeat sees it.
+async fn is_anything_released(runtime: &Runtime) -> bool {
+    let asked = WorkLeft { executor: runtime.fence().executor, queues: Vec::new(), known: runtime.registry.known() };
+    runtime.store.work_left(&asked).await.is_ok_and(|it| it.released)
+}
 
 /// At the launch: who was here before and is dead for certain is deposed at once, without waiting
 /// for a lease.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use crate::words::sync::lock;
 
@@ -37,8 +38,15 @@ impl Activities {
         })
     }
 
+    /// How long the step that runs longest has been running, if one does.
+    pub(super) fn step_running_for(&self) -> Option<Duration> {
+        let state = lock(&self.0);
+        let since = |it: &(u64, Activity)| if let Activity::Step(_, since) = it.1 { Some(since) } else { None };
+        state.list.iter().filter_map(since).min().map(|it| it.elapsed())
+    }
+
     pub(super) fn has_step(&self) -> bool {
-        lock(&self.0).list.iter().any(|(_, it)| matches!(it, Activity::Step(_)))
+        lock(&self.0).list.iter().any(|(_, it)| matches!(it, Activity::Step(..)))
     }
 }
 
@@ -46,7 +54,7 @@ impl Activities {
 #[derive(Debug)]
 pub(crate) enum Activity {
     /// Runs a step's body, which may come to its end when the run is to be suspended.
-    Step(&'static str),
+    Step(&'static str, Instant),
     /// Waits before the retry of a step.
     Pause(&'static str),
     /// Waits for the end of another workflow.
@@ -59,10 +67,17 @@ pub(crate) enum Activity {
     Event(Arc<str>),
 }
 
+impl Activity {
+    /// A step's body begins now.
+    pub(crate) fn step(name: &'static str) -> Self {
+        Self::Step(name, Instant::now())
+    }
+}
+
 impl fmt::Display for Activity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Step(name) => write!(f, "step `{name}`"),
+            Self::Step(name, _) => write!(f, "step `{name}`"),
             Self::Pause(name) => write!(f, "the pause before a retry of step `{name}`"),
             Self::Result(id) => write!(f, "waiting for the workflow {id:?}"),
             Self::Sleep => f.write_str("sleeping"),

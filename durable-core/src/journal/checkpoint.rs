@@ -117,6 +117,7 @@ impl Claim {
     pub(crate) async fn ready(&self) {
         self.open().await;
         self.execution.settle().await;
+        self.open().await; // the shutdown may have come meanwhile
     }
 
     /// Returns once the operation may begin that is nothing but a write: what was recorded before

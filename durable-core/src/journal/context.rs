@@ -2,8 +2,11 @@
 
 use std::future::{Future, pending};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::execution::{Branch, Execution, Signal};
+use super::branch::Branch;
+use super::cancelling::AbortReason;
+use super::execution::{Execution, Signal};
 use super::runtime::Runtime;
 use crate::words::error::{Error, ErrorKind};
 use crate::words::position::Position;
@@ -48,9 +51,23 @@ pub(crate) struct StepScope {
     pub(crate) attempt: u32,
     /// How many attempts there can be.
     pub(crate) max_attempts: u32,
+    /// Whether this attempt was told that it shall stop because of a shutdown.
+    pub(crate) told_to_stop: AtomicBool,
 }
 
 impl StepScope {
+    /// Notes that the step was told to stop: an error that it returns then is no result of its own.
+    pub(crate) fn note_abort(&self, why: Option<AbortReason>) {
+        if why == Some(AbortReason::Shutdown) {
+            self.told_to_stop.store(true, Ordering::Release);
+        }
+    }
+
+    /// Whether it was told to stop because of a shutdown.
+    pub(crate) fn was_told_to_stop(&self) -> bool {
+        self.told_to_stop.load(Ordering::Acquire)
+    }
+
     /// What a call in here is told that needs a position of its own.
     pub(crate) fn refusal(&self, what: &str, instead: &str) -> Error {
         let message = format!(

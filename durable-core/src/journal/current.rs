@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, Weak};
 use super::context::Context;
 use super::level::Level;
 use super::runtime::Runtime;
+use crate::store::Location;
 use crate::words::error::{Error, ErrorKind};
 use crate::words::sync::lock;
 
@@ -17,6 +18,9 @@ tokio::task_local! {
 /// The engines that were launched in this process and not yet closed.
 static LAUNCHED: Mutex<Vec<Weak<Runtime>>> = Mutex::new(Vec::new());
 
+/// The engines that are going down.
+static LEAVING: Mutex<Vec<Weak<Runtime>>> = Mutex::new(Vec::new());
+
 /// Adds a launched engine.
 pub(crate) fn add(runtime: &Arc<Runtime>) {
     lock(&LAUNCHED).push(Arc::downgrade(runtime));
@@ -25,6 +29,26 @@ pub(crate) fn add(runtime: &Arc<Runtime>) {
 /// Takes an engine out when it begins to close.
 pub(crate) fn remove(runtime: &Arc<Runtime>) {
     lock(&LAUNCHED).retain(|it| it.strong_count() > 0 && !std::ptr::eq(it.as_ptr(), Arc::as_ptr(runtime)));
+}
+
+/// Notes that an engine goes down, until it is closed.
+pub(crate) fn leaves(runtime: &Arc<Runtime>) {
+    remove(runtime);
+    lock(&LEAVING).push(Arc::downgrade(runtime));
+}
+
+/// An engine is closed.
+pub(crate) fn has_left(runtime: &Arc<Runtime>) {
+    lock(&LEAVING).retain(|it| it.strong_count() > 0 && !std::ptr::eq(it.as_ptr(), Arc::as_ptr(runtime)));
+}
+
+/// Whether an engine of this application on this database is going down in this process.
+pub(crate) fn is_leaving(name: &str, location: &Location, schema: &str) -> bool {
+    let leaving: Vec<_> = lock(&LEAVING).iter().filter_map(Weak::upgrade).collect();
+    let same = |it: &Arc<Runtime>| {
+        it.settings.name == name && it.settings.schema == schema && it.store.location() == *location
+    };
+    !location.in_memory && leaving.iter().any(same)
 }
 
 /// Makes `runtime` the engine of everything that `future` does itself. Tasks that it spawns are not in it.

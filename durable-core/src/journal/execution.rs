@@ -4,12 +4,14 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::future::{Pending, pending, poll_fn};
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::Waker;
+use std::time::Duration;
 
 use super::activity::{Activities, Activity, Doing};
-use super::cancelling::Cancelling;
+use super::branch::Branch;
+use super::cancelling::{AbortReason, Cancelling};
 use super::durability::Durability;
 use super::riders::Riders;
 use super::runtime::Runtime;
@@ -43,6 +45,8 @@ pub(crate) struct Execution {
     durability: Durability,
     /// What stops it.
     control: Mutex<Control>,
+    /// How many operations are recorded, or about to be.
+    done: AtomicU32,
     /// What it does just now, the latest last: with several branches it does several things at once.
     doing: Activities,
     /// What most executions never need, and a parked one should not have to hold.
@@ -58,16 +62,6 @@ struct Seldom {
     /// The keys of the messages that this run has received: the database may still show the last of
     /// them as waiting.
     received: Mutex<BTreeSet<i64>>,
-}
-
-/// Positions are counted per branch.
-#[derive(Debug)]
-pub(crate) struct Branch {
-    path: Arc<str>,
-    last: AtomicI32,
-    /// All branches of an execution share it, so that it counts those that are left. The first one
-    /// that is forked makes it.
-    family: OnceLock<Arc<()>>,
 }
 
 /// Records that the body has moved past and nobody depends on yet.
@@ -140,7 +134,8 @@ impl Execution {
             workflow,
             row,
             fence,
-            root: Arc::new(Branch { path: "".into(), last: AtomicI32::new(0), family: OnceLock::new() }),
+            root: Arc::new(Branch::root()),
+            done: AtomicU32::new(u32::try_from(records.len()).unwrap_or(u32::MAX)),
             recorded: by_position(records),
             tail: Mutex::default(),
             durability: Durability::default(),
@@ -163,6 +158,16 @@ impl Execution {
     /// Adds a record to what is yet to be written.
     pub(crate) fn keep(&self, record: NewRecord) {
         lock(&self.tail).unsent().records.push(record);
+        self.count(1);
+    }
+
+    fn count(&self, records: usize) {
+        self.done.fetch_add(u32::try_from(records).unwrap_or(u32::MAX), Ordering::Relaxed);
+    }
+
+    /// How many of its operations are recorded, or about to be.
+    pub(crate) fn steps_done(&self) -> u32 {
+        self.done.load(Ordering::Relaxed)
     }
 
     /// Adds something that the workflow shows, with the record of it.
@@ -171,6 +176,7 @@ impl Execution {
         let unsent = tail.unsent();
         unsent.records.push(record);
         unsent.emissions.push(emission);
+        self.count(1);
     }
 
     /// Takes a message, unless another call of this run was faster: the record holds what is in it.
@@ -181,6 +187,7 @@ impl Execution {
             let unsent = tail.unsent();
             unsent.records.push(record());
             unsent.received.push(message);
+            self.count(1);
         }
         first
     }
@@ -289,6 +296,7 @@ impl Execution {
             tail.sent
         };
         self.durability.reached(sent);
+        self.count(1); // the transaction's own record; those that rode with it are counted
     }
 
     /// Takes back what rode with a transaction that was undone: it is as if it had never been taken.
@@ -317,6 +325,7 @@ impl Execution {
             self.durability.poll_up_to(until, cx)
         })
         .await?;
+        let records = entry.records.len();
         let answer = {
             let (sender, answer) = tokio::sync::oneshot::channel();
             let mut tail = lock(&self.tail);
@@ -330,7 +339,11 @@ impl Execution {
             self.send(&mut tail, Box::new(entry), move |verdict| drop(sender.send(verdict)));
             answer
         };
-        answer.await.unwrap_or(Err(Signal::Suspend)) // the writer answers always, but for the end of the process
+        let verdict = answer.await.unwrap_or(Err(Signal::Suspend)); // the writer answers always, but for the end of the process
+        if verdict.is_ok() {
+            self.count(records);
+        }
+        verdict
     }
 
     /// Writes an entry by itself, where what came before it can never be stored.
@@ -350,6 +363,7 @@ impl Execution {
     /// what is stronger.
     pub(crate) fn signal(&self, signal: Signal) {
         let doing = self.activity();
+        let told = self.told_of(&signal);
         let driver = {
             let mut control = lock(&self.control);
             match &mut control.stop {
@@ -359,9 +373,32 @@ impl Execution {
             }
             control.driver.take()
         };
-        self.cancellation().cancel();
+        if let Some(why) = told {
+            self.cancellation().cancel(why);
+        }
         if let Some(driver) = driver {
             driver.wake();
+        }
+    }
+
+    /// Steps are told that the engine goes down. The driver looks whether the body has to be suspended:
+    /// as long as a step runs it has not.
+    pub(crate) fn abort_begins(&self) {
+        let driver = lock(&self.control).driver.take();
+        self.cancellation().cancel(AbortReason::Shutdown);
+        if let Some(driver) = driver {
+            driver.wake();
+        }
+    }
+
+    /// What steps are told by a signal. A wait that is let go of in the drain suspends the run, and a
+    /// step beside it has all of the drain to come to its end.
+    fn told_of(&self, signal: &Signal) -> Option<AbortReason> {
+        match signal {
+            Signal::Suspend => self.runtime.gate.is_shut().then_some(AbortReason::Shutdown),
+            Signal::Cancelled => Some(AbortReason::Cancelled),
+            Signal::TimedOut => Some(AbortReason::Deadline),
+            Signal::Replay | Signal::Lost | Signal::Fail(_) | Signal::Park(_) => Some(AbortReason::Lost),
         }
     }
 
@@ -397,6 +434,11 @@ impl Execution {
         self.doing.shown().or_else(|| lock(&self.control).stop.as_ref()?.at.clone())
     }
 
+    /// How long the step that runs longest has been running.
+    pub(crate) fn step_running_for(&self) -> Option<Duration> {
+        self.doing.step_running_for()
+    }
+
     /// Whether a step body is running. When the run is to be suspended it may come to its end.
     pub(crate) fn in_step(&self) -> bool {
         self.doing.has_step()
@@ -404,7 +446,7 @@ impl Execution {
 
     /// Whether anything works beside the body, or beside what the body waits for.
     fn has_branches(&self) -> bool {
-        self.root.family.get().is_some_and(|it| Arc::strong_count(it) > 1)
+        self.root.has_forks()
     }
 
     /// Adds a branch that is polled beside the body from now on.
@@ -430,22 +472,6 @@ fn signal_of(error: &StoreError) -> Signal {
         Fault::Refused | Fault::Foreign => {
             Signal::Park(format!("the database refuses what this workflow wants to record: {error}"))
         }
-    }
-}
-
-impl Branch {
-    /// Another branch of the same execution.
-    pub(crate) fn fork(&self, path: Arc<str>) -> Arc<Self> {
-        Arc::new(Self {
-            path,
-            last: AtomicI32::new(0),
-            family: Arc::clone(self.family.get_or_init(Arc::default)).into(),
-        })
-    }
-
-    /// Claims the next position.
-    pub(crate) fn claim(&self) -> Position {
-        Position { branch: Arc::clone(&self.path), number: self.last.fetch_add(1, Ordering::Relaxed) + 1 }
     }
 }
 

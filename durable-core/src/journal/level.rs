@@ -16,8 +16,10 @@ pub enum Level {
     Draining,
     /// No further durable operation begins; a step that runs may come to its end and be recorded.
     Aborting,
-    /// What still runs is dropped.
+    /// What still runs is dropped, and what is left is handed over.
     Killed,
+    /// Everything is handed over; the engine's own tasks end, and the connections are closed.
+    Closing,
     /// Everything is closed.
     Closed,
 }

@@ -2,7 +2,7 @@
 //! them are worth a look.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::poke::Poke;
@@ -15,6 +15,10 @@ pub(crate) struct Lines {
     by_name: Mutex<HashMap<Arc<str>, Line>>,
     /// Whether something may be due that was not known to be: another process has told of the queue.
     due_news: AtomicBool,
+    /// How many were given back that were taken when the engine began to go down.
+    returned: AtomicU64,
+    /// Whether something may wait on any of them, which has to be asked for.
+    any_news: AtomicBool,
     /// Pokes the dispatcher.
     pub(crate) news: Poke,
 }
@@ -30,6 +34,22 @@ struct Line {
     /// When a rate limit lets the next one start.
     next_at: Option<i64>,
     limits: QueueLimits,
+}
+
+impl Line {
+    /// How many are taken now, if there are so many.
+    fn free(&self) -> u32 {
+        let most = self.limits.worker_concurrency.unwrap_or(MOST_RUNNING);
+        most.saturating_sub(self.running).min(MOST_AT_ONCE)
+    }
+
+    /// Whether a slot that becomes free here may let something start that no claim could take for
+    /// want of it: the limit is one over the fleet, or the next one of a partition key waits.
+    fn shared(&self) -> bool {
+        let limits = &self.limits;
+        let of_keys = limits.partition_concurrency.is_some() || limits.partition_rate_limit.is_some();
+        limits.concurrency.is_some() || limits.partitioned || of_keys
+    }
 }
 
 /// How many workflows of one queue run in one process, if the queue does not say: there is a limit
@@ -50,9 +70,8 @@ pub(crate) struct Turn {
 impl Lines {
     /// Takes work from this queue from now on.
     pub(crate) fn open(&self, queue: &str, limits: QueueLimits) {
-        let line = Line { worth_a_look: true, limits, ..Line::default() };
-        lock(&self.by_name).insert(queue.into(), line);
-        self.news.poke();
+        lock(&self.by_name).insert(queue.into(), Line { limits, ..Line::default() });
+        self.tell_all();
     }
 
     /// There may be something to take from this queue.
@@ -69,12 +88,20 @@ impl Lines {
         }
     }
 
-    /// There may be something to take from any.
+    /// There may be something to take from any: which of them it is has to be asked for.
     pub(crate) fn tell_all(&self) {
-        for line in lock(&self.by_name).values_mut() {
-            line.worth_a_look = true;
-        }
+        self.any_news.store(true, Ordering::Relaxed);
         self.news.poke();
+    }
+
+    /// Something waits on these.
+    pub(crate) fn tell_waiting(&self, queues: &[String]) {
+        let mut by_name = lock(&self.by_name);
+        for name in queues {
+            if let Some(line) = by_name.get_mut(name.as_str()) {
+                line.worth_a_look = true;
+            }
+        }
     }
 
     /// Something is delayed, and when it is due has to be asked for.
@@ -88,6 +115,18 @@ impl Lines {
         self.due_news.swap(false, Ordering::Relaxed)
     }
 
+    /// Whether what waits on any of them has to be asked for; asked once, it is told of anew.
+    pub(crate) fn take_any_news(&self) -> bool {
+        self.any_news.swap(false, Ordering::Relaxed)
+    }
+
+    /// Whether one of them is worth a look now and has room here.
+    pub(crate) fn is_worth_a_look(&self, now: i64) -> bool {
+        lock(&self.by_name)
+            .values()
+            .any(|line| (line.worth_a_look || line.next_at.is_some_and(|at| at <= now)) && line.free() > 0)
+    }
+
     /// The queues that are worth a look now and have room here; asked once, they are told of anew.
     pub(crate) fn turns(&self, now: i64) -> Vec<Turn> {
         let mut turns = Vec::new();
@@ -95,14 +134,28 @@ impl Lines {
             if line.next_at.is_some_and(|at| at <= now) {
                 (line.next_at, line.worth_a_look) = (None, true);
             }
-            let most = line.limits.worker_concurrency.unwrap_or(MOST_RUNNING);
-            let free = most.saturating_sub(line.running).min(MOST_AT_ONCE);
+            let free = line.free();
             if line.worth_a_look && free > 0 {
                 line.worth_a_look = false;
                 turns.push(Turn { queue: Arc::clone(name), free, unsure: line.unsure });
             }
         }
         turns
+    }
+
+    /// Whether a queue that is worth a look has slots here of which some are taken, and some are free.
+    pub(crate) fn is_short(&self) -> bool {
+        let short = |line: &Line| {
+            let most = line.limits.worker_concurrency.map(|it| it.min(MOST_AT_ONCE));
+            line.worth_a_look && line.free() > 0 && most.is_some_and(|most| line.free() < most)
+        };
+        lock(&self.by_name).values().any(short)
+    }
+
+    /// How many more of a queue's workflows may run here.
+    pub(crate) fn room(&self, queue: &str) -> usize {
+        let by_name = lock(&self.by_name);
+        by_name.get(queue).and_then(|line| usize::try_from(line.free()).ok()).unwrap_or_default()
     }
 
     /// When the next rate limit lets something start.
@@ -123,7 +176,23 @@ impl Lines {
     pub(crate) fn set_unsure(&self, queue: &str, unsure: bool) {
         if let Some(line) = lock(&self.by_name).get_mut(queue) {
             line.unsure = unsure;
+            line.worth_a_look |= unsure; // whatever it was that the claim took no longer waits
         }
+    }
+
+    /// So many were given back that were taken when the engine began to go down.
+    pub(crate) fn count_returned(&self, many: usize) {
+        self.returned.fetch_add(many as u64, Ordering::Relaxed);
+    }
+
+    /// How many those are.
+    pub(crate) fn returned(&self) -> u64 {
+        self.returned.load(Ordering::Relaxed)
+    }
+
+    /// The queues that this process takes work from.
+    pub(crate) fn names(&self) -> Vec<String> {
+        lock(&self.by_name).keys().map(ToString::to_string).collect()
     }
 
     /// A slot for a workflow that runs here, until the guard is dropped.
@@ -150,9 +219,7 @@ impl Slot {
     /// The queue, if others wait for this slot too.
     pub(crate) fn shared(&self) -> Option<Hint> {
         let lines = lock(&self.lines.by_name);
-        let limits = lines.get(&self.queue)?.limits;
-        let shared = limits.concurrency.is_some() || limits.partitioned || limits.partition_concurrency.is_some();
-        shared.then(|| Hint::of_queue(&self.queue))
+        lines.get(&self.queue)?.shared().then(|| Hint::of_queue(&self.queue))
     }
 }
 
@@ -160,7 +227,9 @@ impl Drop for Slot {
     fn drop(&mut self) {
         if let Some(line) = lock(&self.lines.by_name).get_mut(&self.queue) {
             line.running = line.running.saturating_sub(1);
-            line.worth_a_look = true;
+            // Otherwise a claim has taken all there was, or as many as there were slots; in that case
+            // the line is worth a look since then.
+            line.worth_a_look |= line.shared();
         }
         self.lines.news.poke();
     }
@@ -170,10 +239,16 @@ impl Drop for Slot {
 mod tests {
     use super::*;
 
+    fn opened(limits: QueueLimits) -> Arc<Lines> {
+        let lines = Arc::new(Lines::default());
+        lines.open("q", limits);
+        lines.tell_waiting(&["q".to_owned(), "another".to_owned()]);
+        lines
+    }
+
     #[test]
     fn a_queue_is_asked_for_no_more_than_there_is_room_for() {
-        let lines = Arc::new(Lines::default());
-        lines.open("q", QueueLimits { worker_concurrency: Some(2), ..QueueLimits::default() });
+        let lines = opened(QueueLimits { worker_concurrency: Some(2), ..QueueLimits::default() });
         assert_eq!(lines.turns(0)[0].free, 2);
         assert!(lines.turns(0).is_empty(), "nobody has told of anything since");
         let (first, _second) = (lines.slot("q"), lines.slot("q"));
@@ -184,9 +259,32 @@ mod tests {
     }
 
     #[test]
+    fn a_free_slot_is_no_reason_to_ask_where_nothing_can_have_waited_for_it() {
+        let lines = opened(QueueLimits::default());
+        let turn = lines.turns(0).remove(0);
+        let slot = lines.slot("q");
+        lines.claimed(&turn, 1, QueueLimits::default(), None);
+        drop(slot);
+        assert!(lines.turns(0).is_empty(), "the claim has taken all there was");
+        lines.claimed(&turn, turn.free, QueueLimits::default(), None);
+        assert_eq!(lines.turns(0).len(), 1, "there may be more");
+        let fleet = QueueLimits { concurrency: Some(5), ..QueueLimits::default() };
+        lines.claimed(&turn, 1, fleet, None);
+        drop(lines.slot("q"));
+        assert_eq!(lines.turns(0).len(), 1, "the limit over the fleet let no more through");
+    }
+
+    #[test]
+    fn an_unsure_queue_is_looked_at_whatever_waits() {
+        let lines = opened(QueueLimits::default());
+        lines.turns(0);
+        lines.set_unsure("q", true);
+        assert!(lines.turns(0)[0].unsure);
+    }
+
+    #[test]
     fn a_rate_limit_is_waited_for() {
-        let lines = Arc::new(Lines::default());
-        lines.open("q", QueueLimits::default());
+        let lines = opened(QueueLimits::default());
         let turn = lines.turns(0).remove(0);
         lines.claimed(&turn, 0, QueueLimits::default(), Some(50));
         assert_eq!(lines.next_at(), Some(50));

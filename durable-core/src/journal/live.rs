@@ -1,7 +1,7 @@
 //! What runs in this process: counted for the shutdown, found by id, waited for.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use tokio::sync::{Notify, watch};
@@ -29,12 +29,16 @@ pub(crate) struct Run {
     pub(crate) id: Arc<str>,
     /// The internal key.
     pub(crate) key: i64,
+    /// The name of the function.
+    pub(crate) workflow: &'static str,
     /// How far it is.
     progress: Mutex<Progress>,
     /// Tells those who wait for it. There is one for every parked workflow, so it is no channel.
     changed: Notify,
     /// The execution of the present round; a replay begins another one.
     execution: Mutex<Option<Arc<Execution>>>,
+    /// Whether it is somebody else's by now, or was cancelled: it does not wait to go on.
+    given_up: AtomicBool,
     /// Drops the task.
     abort: OnceLock<AbortHandle>,
 }
@@ -57,7 +61,7 @@ impl Live {
 
     /// Enters a run; counted from now until the guard is dropped. While an earlier run of the same
     /// id is still here, gives that one instead: the new one must wait until it is gone.
-    pub(crate) fn enter(self: &Live, id: &Arc<str>, key: i64) -> Result<Arc<Run>, Arc<Run>> {
+    pub(crate) fn enter(self: &Live, id: &Arc<str>, key: i64, workflow: &'static str) -> Result<Arc<Run>, Arc<Run>> {
         let mut by_id = lock(&self.by_id);
         if let Some(earlier) = by_id.get(id) {
             return Err(Arc::clone(earlier));
@@ -65,6 +69,8 @@ impl Live {
         let run = Arc::new(Run {
             id: Arc::clone(id),
             key,
+            workflow,
+            given_up: AtomicBool::new(false),
             progress: Mutex::new(Progress::Running),
             changed: Notify::new(),
             execution: Mutex::default(),
@@ -80,6 +86,8 @@ impl Live {
         lock(&self.by_id).remove(&run.id);
         if !run.leave() {
             self.ended.fetch_add(1, Ordering::Relaxed);
+        } else if run.given_up.load(Ordering::Relaxed) {
+            // It goes on elsewhere, or not at all.
         } else if let Some(list) = lock(&self.left).as_mut() {
             list.push(Arc::clone(run));
         }
@@ -133,6 +141,19 @@ impl Run {
         if let Some(execution) = self.execution() {
             execution.signal(signal);
         }
+    }
+
+    /// Steps are told that the engine goes down, and the driver looks whether the body has to be
+    /// suspended now.
+    pub(crate) fn abort_begins(&self) {
+        if let Some(execution) = self.execution() {
+            execution.abort_begins();
+        }
+    }
+
+    /// It leaves, and this process has no more to do with it.
+    pub(crate) fn give_up(&self) {
+        self.given_up.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn set_abort(&self, handle: AbortHandle) {

@@ -15,6 +15,8 @@ use crate::words::sync::lock;
 
 /// The name under which processes tell each other that the schedules have changed.
 pub(crate) const SCHEDULES: &str = "durable:schedules";
+/// The name under which processes tell each other that they have let go of workflows.
+pub(crate) const RELEASED: &str = "durable:released";
 /// How often the database is asked although nobody has told of news, where somebody would have.
 const FOR_SAFETY: Duration = Duration::from_secs(10);
 /// How often where nobody tells, from the first time after somebody began to wait to the longest.
@@ -34,18 +36,22 @@ pub(crate) async fn look(runtime: &Runtime) {
     let mut rest = Duration::ZERO;
     let mut failed = 0_u32;
     loop {
-        let longest = if runtime.waits.is_told() { FOR_SAFETY } else { pause }.max(rest);
-        tokio::select! {
-            () = runtime.waits.news.notified() => pause = BY_THE_CLOCK[0],
-            () = tokio::time::sleep(longest), if failed == 0 => {
-                pause = (pause * 2).min(BY_THE_CLOCK[1]);
-                if runtime.waits.is_empty() && (runtime.waits.is_told() || runtime.live.is_empty()) {
-                    continue; // nobody would hear the answer
-                }
-                runtime.waits.tell_all();
-            }
-            () = tokio::time::sleep(back_off(failed)), if failed > 0 => {}
+        let longest = match failed {
+            0 => if runtime.waits.is_told() { FOR_SAFETY } else { pause }.max(rest),
+            _ => back_off(failed),
+        };
+        let poked = tokio::select! {
+            poked = runtime.waits.news.rest(longest) => poked,
             () = runtime.gate.reached(Level::Killed) => return,
+        };
+        if poked {
+            pause = BY_THE_CLOCK[0];
+        } else if failed == 0 {
+            pause = (pause * 2).min(BY_THE_CLOCK[1]);
+            if runtime.waits.is_empty() && (runtime.waits.is_told() || runtime.live.is_empty()) {
+                continue; // nobody would hear the answer
+            }
+            runtime.waits.tell_all();
         }
         let begun = Instant::now();
         tokio::select! {
@@ -112,25 +118,29 @@ pub(crate) async fn listen(runtime: &Runtime) {
         runtime.lines.tell_delayed();
         runtime.schedules.poke();
         if !runtime.live.is_empty() {
-            runtime.waits.news.notify_one(); // something that runs here may have been cancelled
+            runtime.waits.news.poke(); // something that runs here may have been cancelled
         }
     };
     let heard = |heard: Heard| match heard {
         Heard::Listening => {
-            runtime.waits.told.store(true, Ordering::Relaxed);
             anything();
+            runtime.waits.told.store(true, Ordering::Relaxed);
         }
-        Heard::Something => anything(),
+        Heard::Something => {
+            anything();
+            runtime.released.notify_one();
+        }
         Heard::Hints(hints) => {
             for hint in hints {
                 match hint {
                     Hint::Workflow(_) => runtime.waits.tell(hint),
                     Hint::Executor(executor) if executor == runtime.fence().executor => {
-                        runtime.waits.news.notify_one();
+                        runtime.waits.news.poke();
                     }
                     Hint::Executor(_) => {}
                     // The schedules have a name among the queues, and nobody enqueues there.
                     Hint::Queue(_) if hint == Hint::of_queue(SCHEDULES) => runtime.schedules.poke(),
+                    Hint::Queue(_) if hint == Hint::of_queue(RELEASED) => runtime.released.notify_one(),
                     Hint::Queue(_) => {
                         runtime.lines.tell(hint);
                         runtime.lines.tell_delayed();
@@ -184,7 +194,7 @@ impl Notices {
         }
     }
 
-    fn take(&self) -> Vec<Hint> {
+    pub(crate) fn take(&self) -> Vec<Hint> {
         std::mem::take(&mut *lock(&self.hints)).into_iter().collect()
     }
 }
@@ -195,7 +205,7 @@ pub(crate) async fn tell(runtime: &Runtime) {
     loop {
         let down = tokio::select! {
             () = runtime.notices.news.notified() => false,
-            () = runtime.gate.reached(Level::Killed) => true,
+            () = runtime.gate.reached(Level::Closing) => true,
         };
         let hints = runtime.notices.take();
         // Who does not hear of it asks by the clock, a little later.

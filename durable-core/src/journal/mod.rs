@@ -2,6 +2,7 @@
 //! checkpoint path, the one door for writing, and the signals that stop an execution.
 
 pub(crate) mod activity;
+mod branch;
 pub(crate) mod cancelling;
 pub(crate) mod checkpoint;
 pub(crate) mod clock;
@@ -17,6 +18,7 @@ pub(crate) mod panics;
 pub(crate) mod poke;
 mod riders;
 pub(crate) mod runtime;
+pub(crate) mod threads;
 pub(crate) mod timers;
 pub(crate) mod told;
 pub(crate) mod waits;

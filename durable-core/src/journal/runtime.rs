@@ -5,13 +5,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 use super::level::Gate;
 use super::lines::Lines;
 use super::live::Live;
 use super::looking::Notices;
 use super::poke::Poke;
+use super::threads::Threads;
 use super::timers::Timers;
 use super::waits::Waits;
 use super::writer::Writer;
@@ -19,6 +20,9 @@ use crate::registry::{Objects, Registry};
 use crate::store::{ApplicationDatabase, Fence, Hint, Store};
 use crate::words::id::KeyMaker;
 use crate::words::sync::lock;
+
+/// How many panics are noted.
+const MOST_PANICS: usize = 1_000;
 
 /// What every part of one running engine shares.
 #[derive(Debug)]
@@ -52,6 +56,12 @@ pub(crate) struct Runtime {
     pub(crate) lines: Arc<Lines>,
     /// Pokes the scheduler: the schedules have changed.
     pub(crate) schedules: Poke,
+    /// Pokes the recovery: an executor may have let go of workflows.
+    pub(crate) released: Notify,
+    /// Steps on threads that cannot be stopped.
+    pub(crate) threads: Threads,
+    /// Panics in places where nobody else hears of them, for the report of the shutdown.
+    pub(crate) panics: Mutex<Vec<String>>,
     /// Who waits for a time, and the database's clock.
     pub(crate) timers: Timers,
     /// The runtime that `launch` was called on; executions run there, whoever starts them.
@@ -70,6 +80,8 @@ pub(crate) struct Settings {
     pub(crate) executor: String,
     /// The program's version.
     pub(crate) version: String,
+    /// The schema of its tables, where the database has schemas.
+    pub(crate) schema: String,
     /// The largest payload in bytes.
     pub(crate) max_payload: usize,
     /// How long the executor counts as alive without a heartbeat.
@@ -94,6 +106,14 @@ impl Runtime {
         let hint = Hint::of_queue(name);
         self.lines.tell(hint);
         self.tell_others(hint);
+    }
+
+    /// Notes a panic for the report of the shutdown. Of very many the first ones do.
+    pub(crate) fn note_panic(&self, what: String) {
+        let mut panics = lock(&self.panics);
+        if panics.len() < MOST_PANICS {
+            panics.push(what);
+        }
     }
 
     /// Tells other processes.

@@ -7,8 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 
-use tokio::sync::Notify;
-
+use super::poke::Poke;
 use crate::store::{Ended, Found, Hint, Mark, Wanted};
 use crate::words::status::Status;
 use crate::words::sync::lock;
@@ -47,7 +46,7 @@ pub(crate) enum News {
 pub(crate) struct Waits {
     state: Mutex<State>,
     /// Pokes the task that asks.
-    pub(super) news: Notify,
+    pub(crate) news: Poke,
     /// Whether somebody tells of what other processes write, so that asking by the clock is only for safety.
     pub(super) told: AtomicBool,
 }
@@ -71,6 +70,9 @@ struct State {
 pub(crate) enum Released {
     #[default]
     Nobody,
+    /// Workflows that wait for the end of another one. One that runs here they do not wait for in this
+    /// way, and nobody here will run one that does not.
+    Parents,
     /// Workflows, which go on elsewhere or later.
     Bodies,
     Everybody,
@@ -101,7 +103,11 @@ impl Waits {
     /// Begins to wait for something of the workflow with the id `of`; a workflow's body is let go of
     /// when the engine goes down, others later.
     pub(crate) fn wait(&self, of: &str, want: Want, in_body: bool) -> Waiting<'_> {
-        let released_with = if in_body { Released::Bodies } else { Released::Everybody };
+        let released_with = match &want {
+            _ if !in_body => Released::Everybody,
+            Want::End { .. } => Released::Parents,
+            _ => Released::Bodies,
+        };
         let hint = Hint::of(of);
         let mut state = lock(&self.state);
         state.last_number += 1;
@@ -109,7 +115,7 @@ impl Waits {
         state.slots.insert(key, Slot { want, waker: None, news: None, turn: Turn::Due, looked: false, released_with });
         state.due.push(key);
         drop(state);
-        self.news.notify_one();
+        self.news.poke();
         Waiting { waits: self, key }
     }
 
@@ -124,7 +130,7 @@ impl Waits {
         let more = due.len() > before;
         drop(state);
         if more {
-            self.news.notify_one();
+            self.news.poke();
         }
     }
 
@@ -141,7 +147,7 @@ impl Waits {
         let any = !due.is_empty() || !in_turn.is_empty();
         drop(state);
         if any {
-            self.news.notify_one();
+            self.news.poke();
         }
     }
 
@@ -186,7 +192,7 @@ impl Waits {
         }
         next.shrink_to(1024); // there may have been a hundred thousand of them
         if !due.is_empty() || !in_turn.is_empty() {
-            self.news.notify_one(); // the others are asked for next, and not when somebody comes along
+            self.news.poke(); // the others are asked for next, and not when somebody comes along
         }
         question
     }
@@ -341,7 +347,7 @@ impl Waiting<'_> {
             slot.ask_again(self.key, due);
         }
         drop(state);
-        self.waits.news.notify_one();
+        self.waits.news.poke();
     }
 
     fn poll<T>(&self, waker: &Waker, answer: impl FnOnce(&mut Slot, Released) -> Option<T>) -> Poll<T> {

@@ -5,8 +5,12 @@
 //! waits until its own record is durable, and a lone caller waits for nobody.
 
 use std::fmt;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::level::{Gate, Level};
@@ -37,17 +41,29 @@ enum Job {
 #[derive(Debug)]
 pub(crate) struct Writer {
     jobs: UnboundedSender<Job>,
+    pulse: Arc<Pulse>,
 }
 
 /// The task's end, until the engine spawns it.
 pub(crate) struct Inbox {
     jobs: UnboundedReceiver<Job>,
+    pulse: Arc<Pulse>,
+}
+
+/// What the writer is about, for those who can wait for it.
+#[derive(Debug, Default)]
+struct Pulse {
+    /// Whether something is being committed, or about to be.
+    busy: AtomicBool,
+    /// Told when a batch is answered.
+    flushed: Notify,
 }
 
 impl Writer {
     pub(crate) fn new() -> (Self, Inbox) {
         let (sender, receiver) = unbounded_channel();
-        (Self { jobs: sender }, Inbox { jobs: receiver })
+        let pulse = Arc::<Pulse>::default();
+        (Self { jobs: sender, pulse: Arc::clone(&pulse) }, Inbox { jobs: receiver, pulse })
     }
 
     /// Hands over an entry; `answer` is called once it is durable, or cannot be.
@@ -83,6 +99,15 @@ impl Writer {
         receiver.await.unwrap_or_else(|_| Err(closed()))
     }
 
+    /// Returns when the batch that is under way is answered; at once when there is none.
+    pub(crate) async fn flushed(&self) {
+        let mut flushed = pin!(self.pulse.flushed.notified());
+        flushed.as_mut().enable(); // before the look, so that an answer between the two is heard
+        if self.pulse.busy.load(Ordering::Acquire) {
+            flushed.await;
+        }
+    }
+
     /// Lets the task end once everything handed over before is answered.
     pub(crate) fn stop(&self) {
         let _ = self.jobs.send(Job::Stop); // an error says that it has ended already
@@ -100,6 +125,7 @@ pub(crate) async fn run(mut inbox: Inbox, store: &dyn Store, gate: &Gate) {
         if waiting.is_empty() && inbox.jobs.recv_many(&mut waiting, MAX_ROWS).await == 0 {
             return; // every sender is gone
         }
+        inbox.pulse.busy.store(true, Ordering::Release);
         for _ in 0..YIELDS {
             tokio::task::yield_now().await;
             while waiting.len() < MAX_ROWS
@@ -111,8 +137,22 @@ pub(crate) async fn run(mut inbox: Inbox, store: &dyn Store, gate: &Gate) {
         if let Some(batch) = next_batch(&mut waiting) {
             flush(batch, store, gate).await;
         } else {
+            inbox.pulse.rest();
             return; // the job at the front says stop
         }
+        if waiting.is_empty() {
+            inbox.pulse.rest();
+        } else {
+            inbox.pulse.flushed.notify_waiters();
+        }
+    }
+}
+
+impl Pulse {
+    /// There is nothing more to commit for now.
+    fn rest(&self) {
+        self.busy.store(false, Ordering::Release);
+        self.flushed.notify_waiters();
     }
 }
 
@@ -177,6 +217,8 @@ async fn flush(batch: Batch, store: &dyn Store, gate: &Gate) {
 async fn commit(fence: Fence, entries: &[Entry], store: &dyn Store, gate: &Gate) -> Result<Vec<Verdict>, StoreError> {
     let mut failed = 0_u32;
     loop {
+        // From then on a database that is away is not waited for, and this is the last try.
+        let is_last = gate.is_shut();
         match store.commit(fence, entries, failed > 0).await {
             Ok(verdicts) => {
                 if failed > 0 {
@@ -184,15 +226,18 @@ async fn commit(fence: Fence, entries: &[Entry], store: &dyn Store, gate: &Gate)
                 }
                 return Ok(verdicts);
             }
+            Err(error) if error.fault == Fault::Unreachable && is_last => return Err(error),
             Err(error) if error.is_temporary() => {
                 if failed == 0 {
                     tracing::warn!(target: "durable", %error, "a write failed and is tried again until it succeeds");
                 }
-                let longest = if error.fault == Fault::Contended { PAUSES[0] } else { PAUSES[1] };
+                let contended = error.fault == Fault::Contended;
+                let longest = if contended { PAUSES[0] } else { PAUSES[1] };
                 let pause = PAUSES[0].saturating_mul(1 << failed.min(10)).min(longest);
                 failed += 1;
                 tokio::select! {
                     () = tokio::time::sleep(pause) => {}
+                    () = gate.reached(Level::Aborting), if !contended && !is_last => {}
                     () = gate.reached(Level::Killed) => return Err(closed()),
                 }
             }

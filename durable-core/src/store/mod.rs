@@ -60,7 +60,7 @@ pub use self::queues::{
 };
 pub use self::rows::{
     Adopt, Adopted, DeadExecutor, Ended, Entry, Fence, Finish, Held, KnownWorkflow, NewExecutor, NewRecord,
-    NewWorkflow, Presence, Record, Released, RunRow, Verdict,
+    NewWorkflow, Presence, Record, Released, RunRow, Verdict, WorkFound, WorkLeft,
 };
 pub use self::schedules::{ScheduleChange, ScheduleRow};
 pub use self::talk::{
@@ -149,6 +149,9 @@ pub trait Executors: Send + Sync + Debug {
     /// not counted as a recovery.
     fn release<'a>(&'a self, fence: Fence, stuck: &'a [i64]) -> StoreFuture<'a, Released>;
 
+    /// Whether there is anything to do for an executor: a look that writes nothing.
+    fn work_left<'a>(&'a self, asked: &'a WorkLeft) -> StoreFuture<'a, WorkFound>;
+
     /// Takes the executor's row away, so that nobody waits for its lease.
     fn sign_off(&self, fence: Fence) -> StoreFuture<'_, ()>;
 }
@@ -189,6 +192,9 @@ pub trait Queues: Send + Sync + Debug {
     /// Makes DELAYED workflows whose time has come ENQUEUED, a good many in one call. They stand where
     /// they would if they had not been delayed.
     fn promote(&self) -> StoreFuture<'_, Promoted>;
+
+    /// Those of these queues on which something is ENQUEUED, in one round trip for all of them.
+    fn waiting<'a>(&'a self, queues: &'a [String]) -> StoreFuture<'a, Vec<String>>;
 
     /// Every queue that was declared or has workflows that are ENQUEUED, DELAYED or PENDING, by name.
     fn queues(&self) -> StoreFuture<'_, Vec<QueueRow>>;
@@ -311,11 +317,25 @@ pub trait Lifecycle: Send + Sync + Debug {
     /// [`Executors`] goes on working until [`close`](Self::close).
     fn close_work(&self);
 
-    /// Closes everything and waits for it. The caller bounds the wait.
+    /// Its connections as they are just now, by what they are for.
+    fn pools(&self) -> Vec<PoolState>;
+
+    /// Closes everything at the same time and waits for it. The caller bounds the wait.
     fn close(&self) -> BoxFuture<'_, ()>;
 
     /// Deletes everything the engine has stored, and the schema with it. Tests only.
     fn drop_everything(&self) -> StoreFuture<'_, ()>;
+}
+
+/// Connections that are for one thing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolState {
+    /// What they are for.
+    pub name: &'static str,
+    /// How many are open.
+    pub open: usize,
+    /// How many of those somebody uses.
+    pub held: usize,
 }
 
 /// Statements sent to the database and commits made there, for the tests of the cost model and the

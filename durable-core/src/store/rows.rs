@@ -330,3 +330,25 @@ pub struct Released {
     /// Queued ones, ENQUEUED again.
     pub queued: u64,
 }
+
+/// Whose work is asked for.
+#[derive(Debug, Clone)]
+pub struct WorkLeft {
+    /// The executor.
+    pub executor: i64,
+    /// The queues that it takes work from.
+    pub queues: Vec<String>,
+    /// The workflows that it can run.
+    pub known: Vec<KnownWorkflow>,
+}
+
+/// What there is to do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct WorkFound {
+    /// Something is PENDING and the executor's own.
+    pub own: bool,
+    /// Something is PENDING that it can run, and its executor has let go of it.
+    pub released: bool,
+    /// Something that it can run is ENQUEUED or DELAYED on one of its queues, which is not paused.
+    pub queued: bool,
+}

@@ -42,7 +42,7 @@ impl Drive {
     /// started: two bodies of one workflow must not run side by side.
     pub(crate) fn spawn(self) -> Result<Arc<Run>, (Arc<Run>, Self)> {
         let runtime = Arc::clone(&self.runtime);
-        match runtime.live.enter(&self.row.id, self.row.key) {
+        match runtime.live.enter(&self.row.id, self.row.key, self.workflow.name) {
             Ok(run) => {
                 let mut drive = self;
                 let slot = drive.slot.take();
@@ -137,6 +137,9 @@ impl Drive {
     }
 
     fn left(&self, run: &Run, signal: &Signal) {
+        if matches!(signal, Signal::Cancelled | Signal::Lost) {
+            run.give_up();
+        }
         tracing::debug!(target: "durable", workflow = self.workflow.name, id = %run.id, why = ?signal, "a workflow leaves this process");
     }
 }
@@ -204,7 +207,11 @@ async fn poll_body(execution: &Arc<Execution>) -> Stopped {
             Ok(polled) => polled,
             Err(panic) => match execution.poll_signal(cx.waker()) {
                 // A body that is on its way out says nothing any more, not even by a panic.
-                Some(signal) => return Poll::Ready(Stopped::Signalled(signal)),
+                Some(signal) => {
+                    let id = &execution.row.id;
+                    execution.runtime.note_panic(format!("the workflow {id:?}, when it was told to stop, {panic}"));
+                    return Poll::Ready(Stopped::Signalled(signal));
+                }
                 None => return Poll::Ready(Stopped::Panicked(panic)),
             },
         };
@@ -216,6 +223,11 @@ async fn poll_body(execution: &Arc<Execution>) -> Stopped {
             }
             (Some(signal), _) => Poll::Ready(Stopped::Signalled(signal)),
             (None, Poll::Ready(outcome)) => Poll::Ready(Stopped::Returned(outcome)),
+            // Nothing begins any more, and nothing runs that could come to its end.
+            (None, Poll::Pending) if execution.runtime.gate.is_shut() && !execution.in_step() => {
+                execution.signal(Signal::Suspend);
+                Poll::Ready(Stopped::Signalled(Signal::Suspend))
+            }
             (None, Poll::Pending) => {
                 // The body waits for something that is not a record; what it has done may be written meanwhile.
                 execution.send_tail();

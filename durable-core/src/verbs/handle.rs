@@ -163,19 +163,23 @@ where
     }
 
     /// Waits for the end where it will be known first: in this process, else in the database.
-    /// `None` when the engine goes down before.
+    /// `None` when the engine goes down before. A body goes on waiting in the drain as long as the
+    /// workflow runs here: then it is draining, too.
     pub(super) async fn ended(&self, in_body: bool) -> Option<Arc<Ended>> {
-        let here = self.runtime.live.get(&self.id).or_else(|| self.run.clone());
-        if let Some(run) = here
-            && let Progress::Ended(ended) = run.over().await
-            && !(in_body && ended.status == Status::Parked)
-        {
-            return Some(ended);
-        }
-        let want = Want::End { id: self.id.as_str().into(), parked_counts: !in_body };
-        match self.runtime.waits.wait(&self.id, want, in_body).next().await {
-            Some(News::Ended(ended)) => Some(ended),
-            _ => None,
+        let mut here = self.runtime.live.get(&self.id).or_else(|| self.run.clone());
+        loop {
+            if let Some(run) = here
+                && let Progress::Ended(ended) = run.over().await
+                && !(in_body && ended.status == Status::Parked)
+            {
+                return Some(ended);
+            }
+            let want = Want::End { id: self.id.as_str().into(), parked_counts: !in_body };
+            if let Some(News::Ended(ended)) = self.runtime.waits.wait(&self.id, want, in_body).next().await {
+                return Some(ended);
+            }
+            // It may have come here from its queue since.
+            here = Some(self.runtime.live.get(&self.id)?);
         }
     }
 

@@ -1,8 +1,9 @@
 //! What a step's body can ask about itself.
 
+use std::future::{Future, pending};
 use std::sync::Arc;
 
-use crate::journal::cancelling::Cancelling;
+pub use crate::journal::cancelling::AbortReason;
 use crate::journal::context::{Context, StepScope};
 use crate::journal::current;
 
@@ -52,12 +53,55 @@ pub fn idempotency_key() -> Option<String> {
     Some(format!("{}:{}", scope.execution.row.id, scope.position))
 }
 
-/// Tells a step that runs long, or blocks, that it shall stop: the workflow was cancelled, this
-/// process shuts down, or another executor has taken over. What it returns after that is not
-/// recorded, except at a shutdown, where it may still come to its end.
+/// Whether the running step shall stop, and why: `None` as long as it shall not, and outside any
+/// workflow's step.
 ///
-/// An async step need not ask: it is dropped at its next await. A blocking one cannot be dropped.
-/// Outside a workflow's step the token is never cancelled.
+/// An async step need not ask: it is dropped at its next await when its workflow is cancelled, and at
+/// a shutdown when the time for running steps is over. A step that blocks, or that wants to leave
+/// things in order, asks now and then and returns an error. At a shutdown such an error, of a step
+/// that has been told, is not recorded: no retry is used up, and the step runs again elsewhere or
+/// after the restart. What it returns with `Ok` is recorded.
+///
+/// # Example
+///
+/// ```no_run
+/// # use durable_core as durable;
+/// # fn copy_a_little() -> bool { false }
+/// fn copy() -> durable::Result<()> {
+///     while copy_a_little() {
+///         if let Some(why) = durable::should_abort() {
+///             return Err(durable::Error::msg(format!("stopped half way: {why:?}")));
+///         }
+///     }
+///     Ok(())
+/// }
+/// ```
+#[must_use]
+pub fn should_abort() -> Option<AbortReason> {
+    cancellation().reason()
+}
+
+/// Returns once the running step shall stop, and says why: [`should_abort`], to be raced with what
+/// the step does. Outside any workflow's step it never returns.
+///
+/// # Example
+///
+/// ```no_run
+/// # use durable_core as durable;
+/// # async fn download() -> durable::Result<u64> { Ok(1) }
+/// async fn fetch() -> durable::Result<u64> {
+///     tokio::select! {
+///         bytes = download() => bytes,
+///         why = durable::aborted() => Err(durable::Error::msg(format!("stopped: {why:?}"))),
+///     }
+/// }
+/// ```
+pub fn aborted() -> impl Future<Output = AbortReason> + Send {
+    let cancellation = cancellation();
+    async move { cancellation.cancelled().await }
+}
+
+/// The same as a token, which can be taken to other threads and tasks: see [`should_abort`].
 ///
 /// # Example
 ///
@@ -69,26 +113,37 @@ pub fn idempotency_key() -> Option<String> {
 /// ```
 #[must_use]
 pub fn cancellation() -> Cancellation {
-    let cancelling = step().map_or_else(Arc::default, |scope| Arc::clone(scope.execution.cancellation()));
-    Cancellation { cancelling }
+    Cancellation { step: step() }
 }
 
 /// Given by [`cancellation`]. It can be cloned, and taken to other threads.
 #[derive(Debug, Clone)]
 pub struct Cancellation {
-    cancelling: Arc<Cancelling>,
+    step: Option<Arc<StepScope>>,
 }
 
 impl Cancellation {
     /// Whether the step shall stop.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.cancelling.is_cancelled()
+        self.reason().is_some()
     }
 
-    /// Returns once the step shall stop.
-    pub async fn cancelled(&self) {
-        self.cancelling.cancelled().await;
+    /// Whether the step shall stop, and why.
+    #[must_use]
+    pub fn reason(&self) -> Option<AbortReason> {
+        let step = self.step.as_ref()?;
+        let reason = step.execution.cancellation().reason();
+        step.note_abort(reason);
+        reason
+    }
+
+    /// Returns once the step shall stop, and says why. Outside any workflow's step it never returns.
+    pub async fn cancelled(&self) -> AbortReason {
+        let Some(step) = &self.step else { return pending().await };
+        let reason = step.execution.cancellation().cancelled().await;
+        step.note_abort(Some(reason));
+        reason
     }
 }
 

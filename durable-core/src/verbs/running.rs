@@ -65,6 +65,7 @@ impl Running {
         if let Err(panic) = panics::watch(|| drop(what)) {
             let id = &self.execution.row.id;
             tracing::error!(target: "durable", %id, %panic, "a destructor in a workflow's body panicked");
+            self.execution.runtime.note_panic(format!("a destructor in the body of the workflow {id:?} {panic}"));
         }
     }
 }

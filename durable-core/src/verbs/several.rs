@@ -107,12 +107,26 @@ where
     T: Send + 'static,
     E: From<Error> + Send + 'static,
 {
-    let ends = handles.iter().map(|handle| Box::pin(handle.ended(in_body)));
-    let gate = handles[0].gate();
+    let ended = |(index, handle): (usize, &WorkflowHandle<T, E>)| {
+        let handle = handle.clone();
+        Box::pin(async move { handle.ended(in_body).await.map(|_| index) })
+    };
+    let mut ends: Vec<_> = handles.iter().enumerate().map(ended).collect();
+    let any = async {
+        // Some may be let go of in a drain while others run here and come to their end.
+        while !ends.is_empty() {
+            let (index, _, others) = select_all(ends).await;
+            if let Some(index) = index {
+                return Some(index);
+            }
+            ends = others;
+        }
+        None
+    };
     tokio::select! {
         biased;
-        (ended, index, _) = select_all(ends) => ended.map(|_| index).ok_or_else(|| interrupted(handles[index].id())),
-        () = gate.reached(Level::Aborting) => Err(interrupted(handles[0].id())),
+        index = any => index.ok_or_else(|| interrupted(handles[0].id())),
+        () = handles[0].gate().reached(Level::Aborting) => Err(interrupted(handles[0].id())),
     }
 }
 

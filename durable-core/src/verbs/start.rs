@@ -58,7 +58,10 @@ impl Request {
         match place {
             // What waits in a queue can be run by others, so it is taken until the end.
             Place::Outside if self.place.is_some() => self.start_outside(current::engine()?).await,
-            Place::Outside => self.start_outside(current::open_engine()?).await,
+            Place::Outside => match current::open_engine() {
+                Ok(runtime) => self.start_outside(runtime).await,
+                Err(error) => Err(self.id.iter().fold(error, |error, id| error.with_workflow(id))),
+            },
             Place::Body(claim) => self.start_in_body(claim).await,
             Place::Step(scope) => {
                 let message = format!(
@@ -268,7 +271,7 @@ pub(crate) fn interrupted(id: &str) -> Error {
     let message = format!(
         "this process is shutting down; the workflow {id:?} is safe in the database and goes on elsewhere or after the restart: ask again with its id"
     );
-    Error::new(ErrorKind::Interrupted, message)
+    Error::new(ErrorKind::Interrupted, message).with_workflow(id)
 }
 
 /// An error of the store, for a caller outside.

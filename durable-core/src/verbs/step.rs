@@ -4,11 +4,13 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::task::{Context as TaskContext, Poll};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::task::JoinHandle;
 
 use super::lazy::Lazy;
 use crate::journal::activity::Activity;
@@ -123,6 +125,15 @@ where
     StepCall { state: Lazy::new(made) }
 }
 
+/// A function that waits for a thread, or runs on one. Dropped before it has begun it does not begin.
+struct Thread<R>(JoinHandle<R>);
+
+impl<R> Drop for Thread<R> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 /// Runs a function that blocks on the threads that tokio keeps for that.
 ///
 /// Not public API. Used by generated code.
@@ -130,11 +141,15 @@ where
 pub async fn blocking<R: Send + 'static>(body: impl FnOnce() -> R + Send + 'static) -> R {
     // The thread knows what the task knows: which step it runs, and when it is to stop.
     let here = Context::here();
-    let body = move || match here {
-        Some(context) => context.sync_scope(body),
-        None => body(),
+    let body = move || {
+        let Some(context) = here else { return body() };
+        let scope = if let Context::Step(scope) = &context { Some(Arc::clone(scope)) } else { None };
+        // The shutdown cannot stop a thread, and has to say so.
+        let _on_thread = scope.as_ref().map(|it| it.execution.runtime.threads.enter(it));
+        context.sync_scope(body)
     };
-    match tokio::task::spawn_blocking(body).await {
+    let mut thread = Thread(tokio::task::spawn_blocking(body));
+    match (&mut thread.0).await {
         Ok(value) => value,
         Err(failed) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
         // The runtime goes down. The step has no result, and the driver of its workflow goes with it.
@@ -268,8 +283,9 @@ impl<R: Send> Run<'_, '_, R> {
                 unreachable!("an attempt after which the arguments are used up is never retried")
             };
             // Held until the record is kept: a run that is to be suspended waits for that.
-            let doing = self.claim.execution.doing(Activity::Step(self.name));
-            let result = self.attempt(attempt, most, future).await.map_err(|error| self.in_step(&error));
+            let doing = self.claim.execution.doing(Activity::step(self.name));
+            let scope = Arc::new(self.scope(attempt, most));
+            let result = self.attempt(&scope, future).await.map_err(|error| self.in_step(&error));
             let encoded = match &result {
                 Ok(value) => self.claim.encode(self.codec, self.operation, value),
                 Err(error) => Ok(Outcome::Error(RecordedError::of_engine(error).to_text())),
@@ -279,6 +295,11 @@ impl<R: Send> Run<'_, '_, R> {
                 Err(error) => return self.claim.execution.stop(Signal::Fail(error)).await,
             };
             let failed = matches!(outcome, Outcome::Error(_));
+            if failed && scope.was_told_to_stop() {
+                // It stopped because it was told to, which is no result: it runs again, with all its attempts.
+                drop(doing);
+                return self.claim.execution.stop(Signal::Suspend).await;
+            }
             let worth_it = match (&result, &self.retry_if) {
                 (Ok(value), Some(retry_if)) => retry_if(value),
                 _ => true,
@@ -304,16 +325,20 @@ impl<R: Send> Run<'_, '_, R> {
         }
     }
 
-    /// One attempt: its value, or the panic or the timeout that ended it.
-    async fn attempt(&self, attempt: u32, most: u32, future: BoxFuture<'_, R>) -> Result<R, Error> {
-        let scope = StepScope {
+    fn scope(&self, attempt: u32, most: u32) -> StepScope {
+        StepScope {
             execution: Arc::clone(&self.claim.execution),
             name: self.name,
             position: self.claim.position.clone(),
             attempt,
             max_attempts: most,
-        };
-        let watched = Watched(Box::pin(Context::Step(Arc::new(scope)).scope(future)));
+            told_to_stop: AtomicBool::new(false),
+        }
+    }
+
+    /// One attempt: its value, or the panic or the timeout that ended it.
+    async fn attempt(&self, scope: &Arc<StepScope>, future: BoxFuture<'_, R>) -> Result<R, Error> {
+        let watched = Watched(Box::pin(Context::Step(Arc::clone(scope)).scope(future)));
         match self.options.timeout {
             None => watched.await,
             Some(limit) => tokio::time::timeout(limit, watched).await.unwrap_or_else(|_| {

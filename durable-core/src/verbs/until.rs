@@ -10,7 +10,6 @@ use crate::journal::context::Claim;
 use crate::journal::execution::Signal;
 use crate::journal::level::Level;
 use crate::journal::runtime::Runtime;
-use crate::journal::timers::Rang;
 use crate::journal::waits::{News, Waiting, Want};
 use crate::words::position::Position;
 
@@ -49,10 +48,8 @@ impl<'a> BodyWait<'a> {
         let came = tokio::select! {
             biased;
             news = self.waiting.next() => news,
-            rang = execution.runtime.timers.until(until) => match rang {
-                Rang::Due => return None,
-                Rang::Released => None,
-            },
+            // When the engine goes down the other one says how long it is waited for.
+            _ = execution.runtime.timers.rings(until) => return None,
         };
         match came {
             Some(news) => Some(news),

@@ -37,6 +37,8 @@ struct Parts {
     sources: Vec<String>,
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     type_name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    workflow: Option<String>,
 }
 
 /// What an [`Error`] is about.
@@ -99,7 +101,7 @@ impl Error {
     }
 
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self(Box::new(Parts { kind, message: message.into(), sources: Vec::new(), type_name: None }))
+        Self(Box::new(Parts { kind, message: message.into(), sources: Vec::new(), type_name: None, workflow: None }))
     }
 
     pub(crate) fn with_sources(mut self, sources: Vec<String>) -> Self {
@@ -109,6 +111,11 @@ impl Error {
 
     pub(crate) fn with_type_name(mut self, name: impl Into<String>) -> Self {
         self.0.type_name = Some(name.into());
+        self
+    }
+
+    pub(crate) fn with_workflow(mut self, id: &str) -> Self {
+        self.0.workflow = Some(id.to_owned());
         self
     }
 
@@ -128,6 +135,14 @@ impl Error {
     #[must_use]
     pub fn type_name(&self) -> Option<&str> {
         self.0.type_name.as_deref()
+    }
+
+    /// The id of the workflow that was waited for, where the wait was interrupted: to ask again with,
+    /// in another process or after the restart; and the one that was to be started, where a shutdown
+    /// refused it and the call had an id. `None` in most other errors.
+    #[must_use]
+    pub fn workflow_id(&self) -> Option<&str> {
+        self.0.workflow.as_deref()
     }
 
     /// Whether the workflow was cancelled.

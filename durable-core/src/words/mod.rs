@@ -4,6 +4,7 @@
 pub(crate) mod contention;
 pub(crate) mod cron;
 mod crontab;
+pub(crate) mod duration;
 pub(crate) mod error;
 pub(crate) mod id;
 pub(crate) mod info;

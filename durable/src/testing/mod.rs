@@ -124,7 +124,7 @@ async fn run_on<R>(options: TestOptions, body: impl FnOnce(TestApp) -> TestBody<
     place.clear().await;
     if result.is_ok() {
         assert!(report.stuck.is_empty(), "{}: {report}", options.name);
-        assert!(report.unfinished_tasks.is_empty() && report.closed, "{}: {report}", options.name);
+        assert!(report.unfinished_tasks().is_empty() && report.is_closed(), "{}: {report}", options.name);
     }
     result
 }

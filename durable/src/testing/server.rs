@@ -17,7 +17,7 @@ pub fn url() -> String {
     static URL: OnceLock<Result<String, String>> = OnceLock::new();
     let found = URL.get_or_init(|| match std::env::var(URL_VARIABLE) {
         Ok(url) if !url.is_empty() => Ok(url),
-        _ => throw_away::start(),
+        _ => throw_away::start_shared(),
     });
     match found {
         Ok(url) => url.clone(),
@@ -39,6 +39,15 @@ pub fn is_available() -> bool {
     std::env::var_os(URL_VARIABLE).is_some_and(|url| !url.is_empty()) || find_programs().is_some()
 }
 
+/// A client program of Postgres, such as `psql`: beside those of the server, or on the search path.
+/// `None` where it is in neither place.
+#[must_use]
+pub fn program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let in_path: Vec<PathBuf> = std::env::split_paths(OsStr::new(&path)).collect();
+    find_programs().into_iter().chain(in_path).map(|folder| folder.join(name)).find(|file| file.is_file())
+}
+
 /// The folder with `initdb` and `pg_ctl`: the newest one of Debian's, the one of `pg_config`, or one
 /// of the search path.
 fn find_programs() -> Option<PathBuf> {
@@ -57,11 +66,14 @@ fn find_programs() -> Option<PathBuf> {
     packaged.into_iter().map(|(_, folder)| folder).chain(configured).chain(in_path).find(has_both)
 }
 
+#[cfg(unix)]
+pub use self::throw_away::Server;
+
 #[cfg(not(unix))]
 mod throw_away {
     //! Starting servers is for Unix; elsewhere the environment variable names one.
 
-    pub(super) fn start() -> Result<String, String> {
+    pub(super) fn start_shared() -> Result<String, String> {
         Err("servers are only started on Unix".to_owned())
     }
 }
@@ -99,39 +111,106 @@ mod throw_away {
     /// The user that a server runs as when the tests run as root, which Postgres refuses to do.
     const NOBODY: u32 = 65534;
 
-    /// Keeps the pipe open. A static is never dropped, and here it need not be.
-    static WATCHDOGS: Mutex<Vec<Child>> = Mutex::new(Vec::new());
+    /// Keeps the shared server. A static is never dropped, and here it need not be.
+    static SHARED: Mutex<Vec<Server>> = Mutex::new(Vec::new());
 
-    pub(super) fn start() -> Result<String, String> {
-        let programs = find_programs().ok_or_else(|| "no initdb and pg_ctl were found".to_owned())?;
-        // Somebody else may take the free port before the server does, so there is a second try.
-        start_once(&programs).or_else(|_| start_once(&programs))
+    pub(super) fn start_shared() -> Result<String, String> {
+        let server = Server::start()?;
+        let url = server.url();
+        SHARED.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(server);
+        Ok(url)
     }
 
-    fn start_once(programs: &Path) -> Result<String, String> {
-        let failed = |what: &str, why: &dyn std::fmt::Display| format!("{what}: {why}");
-        let port = free_port().map_err(|it| failed("no port is free", &it))?;
-        let folder = std::env::temp_dir().join(format!("durable-postgres-{}-{port}", std::process::id()));
-        let is_root = make_folder(&folder).map_err(|it| failed("its folder could not be made", &it))?;
-        let mut command = Command::new("/bin/sh");
-        command.args(["-c", WATCHDOG, "watchdog"]).arg(programs).arg(&folder).arg(port.to_string());
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).current_dir(&folder);
-        command.process_group(0); // an interrupt from the terminal is for the tests, not for the watchdog
-        if is_root {
-            command.uid(NOBODY).gid(NOBODY);
+    /// A server that can be stopped, started again and frozen. It is gone when this is dropped, or
+    /// when the process is.
+    #[derive(Debug)]
+    pub struct Server {
+        programs: PathBuf,
+        folder: PathBuf,
+        port: u16,
+        as_nobody: bool,
+        watchdog: Child,
+    }
+
+    impl Server {
+        /// Makes and starts one.
+        ///
+        /// # Errors
+        /// There are no programs for it, or they fail; with what they say.
+        pub fn start() -> Result<Self, String> {
+            let programs = find_programs().ok_or_else(|| "no initdb and pg_ctl were found".to_owned())?;
+            // Somebody else may take the free port before the server does, so there is a second try.
+            Self::start_once(&programs).or_else(|_| Self::start_once(&programs))
         }
-        let mut watchdog = command.spawn().map_err(|it| failed("no shell could be started", &it))?;
-        let output = watchdog.stdout.take().expect("the output was asked to be a pipe");
-        let mut said = String::new();
-        let read = BufReader::new(output).read_line(&mut said);
-        read.map_err(|it| failed("the watchdog could not be read", &it))?;
-        if said.trim() != "ready" {
-            drop(watchdog.stdin.take()); // lets it clean up
-            let _ = watchdog.wait();
-            return Err(failed("it did not start", &said.trim()));
+
+        fn start_once(programs: &Path) -> Result<Self, String> {
+            let failed = |what: &str, why: &dyn std::fmt::Display| format!("{what}: {why}");
+            let port = free_port().map_err(|it| failed("no port is free", &it))?;
+            let folder = std::env::temp_dir().join(format!("durable-postgres-{}-{port}", std::process::id()));
+            let as_nobody = make_folder(&folder).map_err(|it| failed("its folder could not be made", &it))?;
+            let mut command = Command::new("/bin/sh");
+            command.args(["-c", WATCHDOG, "watchdog"]).arg(programs).arg(&folder).arg(port.to_string());
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).current_dir(&folder);
+            command.process_group(0); // an interrupt from the terminal is for the tests, not for the watchdog
+            if as_nobody {
+                command.uid(NOBODY).gid(NOBODY);
+            }
+            let mut watchdog = command.spawn().map_err(|it| failed("no shell could be started", &it))?;
+            let output = watchdog.stdout.take().expect("the output was asked to be a pipe");
+            let mut said = String::new();
+            let read = BufReader::new(output).read_line(&mut said);
+            read.map_err(|it| failed("the watchdog could not be read", &it))?;
+            if said.trim() != "ready" {
+                drop(watchdog.stdin.take()); // lets it clean up
+                let _ = watchdog.wait();
+                return Err(failed("it did not start", &said.trim()));
+            }
+            Ok(Self { programs: programs.to_owned(), folder, port, as_nobody, watchdog })
         }
-        WATCHDOGS.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(watchdog);
-        Ok(format!("postgres://postgres@127.0.0.1:{port}/postgres"))
+
+        /// Where it listens.
+        #[must_use]
+        pub fn url(&self) -> String {
+            format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
+        }
+
+        /// Ends its connections and stops it, or starts it again on the same port; returns when that is done.
+        ///
+        /// # Panics
+        /// It cannot be done.
+        pub fn set_running(&self, running: bool) {
+            let how: &[&str] = if running { &["start"] } else { &["-m", "fast", "stop"] };
+            let mut command = Command::new(self.programs.join("pg_ctl"));
+            command.arg("-D").arg(self.folder.join("data")).arg("-l").arg(self.folder.join("log"));
+            command.args(["-w", "-t", "60"]).args(how).current_dir(&self.folder);
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+            if self.as_nobody {
+                command.uid(NOBODY).gid(NOBODY);
+            }
+            let status = command.status().expect("pg_ctl was found");
+            assert!(status.success(), "pg_ctl {how:?}: {status}");
+        }
+
+        /// Stops or continues all of its processes as they are: whoever talks to it gets no answer and no error.
+        ///
+        /// # Panics
+        /// It cannot be done.
+        pub fn set_frozen(&self, frozen: bool) {
+            let file = std::fs::read_to_string(self.folder.join("data/postmaster.pid")).expect("it is running");
+            let postmaster = file.lines().next().unwrap_or_default().to_owned();
+            let found = Command::new("pgrep").args(["-P", &postmaster]).output().expect("pgrep is there");
+            let children = String::from_utf8_lossy(&found.stdout).into_owned();
+            let signal = if frozen { "-STOP" } else { "-CONT" };
+            // A child that has just gone is none to be stopped.
+            let _ = Command::new("kill").arg(signal).arg(&postmaster).args(children.split_whitespace()).status();
+        }
+    }
+
+    impl Drop for Server {
+        fn drop(&mut self) {
+            drop(self.watchdog.stdin.take()); // lets it stop the server and clean up
+            let _ = self.watchdog.wait();
+        }
     }
 
     fn free_port() -> std::io::Result<u16> {

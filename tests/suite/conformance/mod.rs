@@ -101,6 +101,7 @@ every_store_passes! {
         ;
         takeover:
             workflows_of_a_dead_executor_are_adopted_and_counted,
+            a_look_says_what_work_is_left,
             a_released_workflow_is_adopted_and_not_counted,
             workflows_of_the_living_are_left_alone,
             the_oldest_are_adopted_first_up_to_the_limit,
@@ -214,6 +215,7 @@ every_store_passes! {
         ;
         lines:
             turns_go_by_priority_and_then_by_time,
+            what_waits_is_asked_of_all_queues_at_once,
             a_claimed_workflow_is_the_claimers_and_runs,
             unknown_names_are_left_for_those_who_know_them,
             a_paused_queue_gives_nothing,

@@ -4,3 +4,4 @@ mod launches;
 mod mail;
 pub(crate) mod processes;
 mod sleepers;
+pub(crate) mod watched;

@@ -126,7 +126,7 @@ async fn kill_9_of_the_quickstart_at_20_random_moments(database: &Database) {
 }
 
 /// What the steps of all workers did: how often each step of each workflow ran, by process.
-pub(super) fn ledger(folder: &Path) -> HashMap<String, Vec<String>> {
+pub(crate) fn ledger(folder: &Path) -> HashMap<String, Vec<String>> {
     let mut runs: HashMap<String, Vec<String>> = HashMap::new();
     for entry in std::fs::read_dir(folder).expect("the folder is there") {
         let path = entry.expect("an entry can be read").path();

@@ -16,6 +16,7 @@ on_every_stage! {
     no_more_are_started_in_any_window_than_the_rate_allows,
     each_partition_runs_one_at_a_time_and_in_order,
     limits_can_be_changed_while_everything_runs,
+    who_is_launched_later_obeys_the_limits_as_they_are,
 }
 
 #[queue]
@@ -28,6 +29,8 @@ static RATED: Queue = Queue::new("limits-rated").rate_limit(5, Duration::from_mi
 static PARTED: Queue = Queue::new("limits-parted").partitioned().worker_concurrency(4);
 #[queue]
 static CHANGED: Queue = Queue::new("limits-changed").concurrency(1);
+#[queue]
+static TIGHTENED: Queue = Queue::new("limits-tightened").worker_concurrency(4);
 
 /// What a log has seen: how many run now, the most that ever ran at once, when they started, and
 /// the values in order.
@@ -151,4 +154,20 @@ async fn limits_can_be_changed_while_everything_runs(stage: &Stage) {
     })
     .await;
     app.shutdown().await;
+}
+
+async fn who_is_launched_later_obeys_the_limits_as_they_are(stage: &Stage) {
+    let key = fresh("tightened");
+    let first = stage.builder("first").listen_to::<&str>([]).launch().await.unwrap();
+    let handles = first
+        .scope(async {
+            TIGHTENED.set_limits(&Queue::new("like").worker_concurrency(1)).await.unwrap();
+            TIGHTENED.enqueue_all((0..10).map(|value| logs(vec![key.clone()], value))).await.unwrap()
+        })
+        .await;
+    let later = stage.builder("later").listen_to([&TIGHTENED]).launch().await.unwrap();
+    all_done(handles).await;
+    assert_eq!(log(&key, |log| (log.most, log.values.clone())), (1, (0..10).collect()), "one at a time, in order");
+    later.shutdown().await;
+    first.shutdown().await;
 }

@@ -10,9 +10,10 @@ use durable_core::Filter;
 use durable_core::store::{
     Adopt, Adopted, BoxFuture, Cancelled, ClaimRequest, Claimed, Commit, Control, Costs, DeadExecutor, Entry,
     EventValue, Executors, Fault, Fence, Found, Heard, Held, Hint, Items, KnownWorkflow, Lifecycle, Location, Mark,
-    NewExecutor, NewMessage, NewQueue, NewWorkflow, Opening, OutboxConnection, Posted, PostedWorkflow, Presence,
-    Promoted, QueueChange, QueueRow, Queues, Read, Record, Released, ScheduleChange, ScheduleRow, Schedules, Store,
-    StoreError, StoreFuture, Talk, Transact, Transacted, UserWork, Verdict, Wake, Wanted, Wish,
+    NewExecutor, NewMessage, NewQueue, NewWorkflow, Opening, OutboxConnection, PoolState, Posted, PostedWorkflow,
+    Presence, Promoted, QueueChange, QueueRow, Queues, Read, Record, Released, ScheduleChange, ScheduleRow, Schedules,
+    Store, StoreError, StoreFuture, Talk, Transact, Transacted, UserWork, Verdict, Wake, Wanted, Wish, WorkFound,
+    WorkLeft,
 };
 use durable_core::{StepInfo, WorkflowInfo};
 
@@ -58,6 +59,21 @@ pub(crate) struct Faulty {
     held: tokio::sync::Semaphore,
     /// The call whose next answer is lost.
     to_lose: Mutex<Option<&'static str>>,
+    /// The call that is held at its next time, or panics.
+    to_hold: Mutex<Option<(String, Hold)>>,
+    /// How often a call was held.
+    holds: AtomicU64,
+}
+
+/// Where a call is held until it is [let through](Faulty::let_through).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Hold {
+    /// Before anything is done.
+    Before,
+    /// When it is done, before anybody hears of it.
+    After,
+    /// It is not held and panics.
+    Panics,
 }
 
 /// What becomes of a call.
@@ -88,12 +104,42 @@ impl Faulty {
             turned_away: AtomicU64::new(0),
             held: tokio::sync::Semaphore::new(0),
             to_lose: Mutex::default(),
+            to_hold: Mutex::default(),
+            holds: AtomicU64::new(0),
         }
+    }
+
+    /// One that closes `inner` when it is closed.
+    pub(crate) fn owning(inner: &Arc<dyn Store>) -> Self {
+        Self { owned: true, ..Self::over(inner, Plan::default()) }
     }
 
     /// The answer to the next call of this name is lost: it is done, and the connection breaks.
     pub(crate) fn lose_next(&self, name: &'static str) {
         *self.to_lose.lock().unwrap() = Some(name);
+    }
+
+    /// The next call of this name is held.
+    ///
+    /// A claim has the name of its queue behind it: `claim orders`.
+    pub(crate) fn hold_next(&self, name: &str, hold: Hold) {
+        *self.to_hold.lock().unwrap() = Some((name.to_owned(), hold));
+    }
+
+    /// Returns once a call is held.
+    pub(crate) async fn holds(&self) {
+        while self.holds.load(Ordering::SeqCst) == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    async fn pass(&self, name: &str, at: Hold) {
+        let here = |it: &mut (String, Hold)| it.0 == name && (it.1 == at || it.1 == Hold::Panics);
+        let held = self.to_hold.lock().unwrap().take_if(here);
+        let Some((_, hold)) = held else { return };
+        self.holds.fetch_add(1, Ordering::SeqCst);
+        assert!(hold != Hold::Panics, "the call `{name}` was to panic");
+        self.held.acquire().await.unwrap().forget();
     }
 
     /// Whether that has happened.
@@ -233,7 +279,10 @@ macro_rules! through {
             fn $name<'a>(&'a self, $($argument: $type),*) -> StoreFuture<'a, $given> {
                 Box::pin(async move {
                     self.alive()?;
-                    self.inner.$name($($argument),*).await
+                    self.pass(stringify!($name), Hold::Before).await;
+                    let given = self.inner.$name($($argument),*).await;
+                    self.pass(stringify!($name), Hold::After).await;
+                    given
                 })
             }
         )+
@@ -246,6 +295,7 @@ macro_rules! counted {
         $(
             fn $name<'a>(&'a self, $($argument: $type),*) -> StoreFuture<'a, $given> {
                 Box::pin(async move {
+                    self.pass(stringify!($name), Hold::Before).await;
                     match self.fate_of_reading(stringify!($name)).await? {
                         Fate::Through => self.inner.$name($($argument),*).await,
                         Fate::NotDone(error) => Err(error),
@@ -303,6 +353,7 @@ impl Executors for Faulty {
         depose(executor: i64, epoch: i64) -> bool;
         count_unknown(known: &'a [KnownWorkflow]) -> u64;
         release(fence: Fence, stuck: &'a [i64]) -> Released;
+        work_left(asked: &'a WorkLeft) -> WorkFound;
         sign_off(fence: Fence) -> ();
     }
 
@@ -327,8 +378,22 @@ impl Read for Faulty {
 }
 
 impl Queues for Faulty {
+    fn claim<'a>(&'a self, request: &'a ClaimRequest) -> StoreFuture<'a, Claimed> {
+        Box::pin(async move {
+            let broken = match self.fate_of_reading("claim").await? {
+                Fate::Through => None,
+                Fate::NotDone(error) => return Err(error),
+                Fate::Done(error) => Some(error),
+            };
+            let name = format!("claim {}", request.queue);
+            self.pass(&name, Hold::Before).await;
+            let claimed = self.inner.claim(request).await;
+            self.pass(&name, Hold::After).await;
+            broken.map_or(claimed, Err)
+        })
+    }
+
     counted! {
-        claim(request: &'a ClaimRequest) -> Claimed;
         give_back(fence: Fence, keys: &'a [i64]) -> ();
         give_back_lost(fence: Fence, queue: &'a str, held: &'a [i64]) -> u64;
     }
@@ -336,6 +401,7 @@ impl Queues for Faulty {
     through! {
         declare(queues: &'a [NewQueue]) -> ();
         promote() -> Promoted;
+        waiting(queues: &'a [String]) -> Vec<String>;
         queues() -> Vec<QueueRow>;
         change_queue(name: &'a str, change: QueueChange) -> bool;
         post_workflow(connection: OutboxConnection<'a>, workflow: &'a NewWorkflow) -> PostedWorkflow;
@@ -387,6 +453,10 @@ impl Lifecycle for Faulty {
 
     fn costs(&self) -> Costs {
         self.inner.costs()
+    }
+
+    fn pools(&self) -> Vec<PoolState> {
+        if self.owned { self.inner.pools() } else { Vec::new() }
     }
 
     fn close_work(&self) {

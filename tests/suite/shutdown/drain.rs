@@ -2,8 +2,11 @@
 
 use std::time::Instant;
 
+use durable::Level;
 use durable::prelude::*;
 
+use super::waits::assert_interrupted;
+use super::{arrive_at, budgets, go_down};
 use crate::counter::{count, counted, fresh};
 use crate::stage::{Stage, on_every_stage};
 use crate::workflows::{arrived, gate};
@@ -17,19 +20,15 @@ on_every_stage! {
     swallowing_workflow_cannot_complete,
     join_of_wait_and_step_keeps_step_result,
     child_started_while_draining_is_counted,
-    toplevel_start_is_refused_while_draining,
-    external_result_waiter_is_interrupted,
-    retry_backoff_is_released,
+    toplevel_start_refused_enqueue_allowed,
+    external_result_waiter_interrupted,
+    retry_backoff_released,
     user_cancel_during_drain_wins,
     a_workflow_waiting_for_its_turn_is_suspended,
 }
 
-fn budgets(drain: u64, abort: u64) -> ShutdownOptions {
-    let mut options = ShutdownOptions::default();
-    options.drain = Duration::from_millis(drain);
-    options.abort = Duration::from_millis(abort);
-    options
-}
+#[queue]
+static LATE: Queue = Queue::new("shutdown-late");
 
 #[step]
 async fn pass(key: &str, number: u32) -> u32 {
@@ -58,10 +57,7 @@ async fn drain_completes_short_workflows(stage: &Stage) {
     })
     .await;
     arrived(&key, 5).await;
-    let down = tokio::spawn({
-        let app = app.clone();
-        async move { app.shutdown_with(budgets(60_000, 0)).await }
-    });
+    let down = go_down(&app, budgets(60_000, 0));
     gate(&key).add_permits(5);
     let report = down.await.unwrap();
     assert!(report.is_clean() && report.completed == 5, "{report}");
@@ -78,13 +74,8 @@ async fn drain_timeout_suspends_between_steps(stage: &Stage) {
     app.scope(async { passes(key.clone(), 3).id("w").start().await.unwrap() }).await;
     gate(&key).add_permits(1);
     arrived(&key, 2).await; // in the second step
-    let down = tokio::spawn({
-        let app = app.clone();
-        async move { app.shutdown_with(budgets(0, 10_000)).await }
-    });
-    while app.state() < durable::Level::Aborting {
-        tokio::task::yield_now().await;
-    }
+    let down = go_down(&app, budgets(0, 10_000));
+    arrive_at(&app, Level::Aborting).await;
     gate(&key).add_permits(1);
     let report = down.await.unwrap();
     assert!(report.is_clean() && report.suspended.len() == 1, "{report}");
@@ -107,13 +98,8 @@ async fn inflight_step_finishes_and_is_recorded(stage: &Stage) {
     let app = stage.launch().await;
     app.scope(async { passes(key.clone(), 1).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
-    let down = tokio::spawn({
-        let app = app.clone();
-        async move { app.shutdown_with(budgets(0, 10_000)).await }
-    });
-    while app.state() < durable::Level::Aborting {
-        tokio::task::yield_now().await;
-    }
+    let down = go_down(&app, budgets(0, 10_000));
+    arrive_at(&app, Level::Aborting).await;
     gate(&key).add_permits(1);
     assert!(down.await.unwrap().is_clean());
 
@@ -221,13 +207,8 @@ async fn swallowing_workflow_cannot_complete(stage: &Stage) {
     .await;
     arrived(&waits, 1).await;
     arrived(&selects, 1).await;
-    let down = tokio::spawn({
-        let app = app.clone();
-        async move { app.shutdown_with(budgets(0, 50)).await }
-    });
-    while app.state() < durable::Level::Aborting {
-        tokio::task::yield_now().await;
-    }
+    let down = go_down(&app, budgets(0, 50));
+    arrive_at(&app, Level::Aborting).await;
     count(format!("{selects} open"));
     down.await.unwrap();
 
@@ -257,13 +238,8 @@ async fn join_of_wait_and_step_keeps_step_result(stage: &Stage) {
     app.scope(async { joins(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&slow, 1).await;
     arrived(&quick, 1).await;
-    let down = tokio::spawn({
-        let app = app.clone();
-        async move { app.shutdown_with(budgets(0, 1000)).await }
-    });
-    while app.state() < durable::Level::Aborting {
-        tokio::task::yield_now().await;
-    }
+    let down = go_down(&app, budgets(0, 1000));
+    arrive_at(&app, Level::Aborting).await;
     gate(&quick).add_permits(1);
     down.await.unwrap();
 
@@ -286,41 +262,36 @@ async fn child_started_while_draining_is_counted(stage: &Stage) {
     let app = stage.launch().await;
     app.scope(async { parent_in_drain(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
-    let down = tokio::spawn({
-        let app = app.clone();
-        async move { app.shutdown_with(budgets(60_000, 0)).await }
-    });
-    while app.state() < durable::Level::Draining {
-        tokio::task::yield_now().await;
-    }
+    let down = go_down(&app, budgets(60_000, 0));
+    arrive_at(&app, Level::Draining).await;
     gate(&key).add_permits(2);
     let report = down.await.unwrap();
     assert!(report.is_clean() && report.completed == 2, "{report}");
 }
 
-async fn toplevel_start_is_refused_while_draining(stage: &Stage) {
+async fn toplevel_start_refused_enqueue_allowed(stage: &Stage) {
     let key = fresh("refused");
     let app = stage.launch().await;
     app.scope(async { passes(key.clone(), 1).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
-    let down = tokio::spawn({
-        let app = app.clone();
-        async move { app.shutdown_with(budgets(60_000, 0)).await }
-    });
-    while app.state() < durable::Level::Draining {
-        tokio::task::yield_now().await;
-    }
+    let down = go_down(&app, budgets(60_000, 0));
+    arrive_at(&app, Level::Draining).await;
     let refused = app.scope(async { passes(key.clone(), 1).id("late").start().await }).await.unwrap_err();
     assert!(refused.is_interrupted() && refused.to_string().contains("shutting down"), "{refused}");
+    app.scope(async { passes(key.clone(), 1).id("queued").enqueue(&LATE).await.unwrap() }).await;
     gate(&key).add_permits(1);
     assert!(down.await.unwrap().is_clean());
+    let look = stage.look().await;
+    let stands: Vec<_> = look.iter().map(|it| (it.id.as_str(), it.status)).collect();
+    assert_eq!(stands, [("w", Status::Success), ("queued", Status::Enqueued)], "nothing was written of the other");
 
+    gate(&key).add_permits(1);
     let app = stage.launch().await;
-    assert_eq!(app.list_workflows(Filter::new()).await.unwrap().len(), 1, "nothing was written of the other");
+    assert_eq!(app.retrieve_workflow::<u32>("queued").await.unwrap().await.unwrap(), 1);
     app.shutdown().await;
 }
 
-async fn external_result_waiter_is_interrupted(stage: &Stage) {
+async fn external_result_waiter_interrupted(stage: &Stage) {
     let key = fresh("waiter");
     let app = stage.launch().await;
     let handle = app.scope(async { endless(key.clone()).id("w").start().await.unwrap() }).await;
@@ -328,7 +299,7 @@ async fn external_result_waiter_is_interrupted(stage: &Stage) {
     let waiter = tokio::spawn(handle.result());
     app.shutdown_with(budgets(0, 0)).await;
     let error = waiter.await.unwrap().unwrap_err();
-    assert!(error.is_interrupted() && error.to_string().contains("\"w\""), "{error}");
+    assert_interrupted(&error, "w");
 }
 
 #[step(retries = 3, backoff = "1h")]
@@ -344,7 +315,7 @@ async fn retries_for_long(key: String) -> Result<u32> {
     fails_once(&key).await
 }
 
-async fn retry_backoff_is_released(stage: &Stage) {
+async fn retry_backoff_released(stage: &Stage) {
     let key = fresh("backoff");
     let app = stage.launch().await;
     app.scope(async { retries_for_long(key.clone()).id("w").start().await.unwrap() }).await;
@@ -363,13 +334,8 @@ async fn user_cancel_during_drain_wins(stage: &Stage) {
     let app = stage.launch().await;
     let handle = app.scope(async { endless(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
-    let down = tokio::spawn({
-        let app = app.clone();
-        async move { app.shutdown_with(budgets(60_000, 0)).await }
-    });
-    while app.state() < durable::Level::Draining {
-        tokio::task::yield_now().await;
-    }
+    let down = go_down(&app, budgets(60_000, 0));
+    arrive_at(&app, Level::Draining).await;
     handle.cancel().await.unwrap();
     assert!(down.await.unwrap().is_clean());
 

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use durable::Level;
 use durable::prelude::*;
+use durable::{Level, Readiness, ShutdownReason};
 
-use crate::counter::{count, counted, fresh};
+use super::{arrive_at, go_down, patient};
+use crate::counter::{count, fresh};
 use crate::stage::{Stage, on_every_stage};
 use crate::workflows::{arrived, gate};
 
@@ -16,42 +17,59 @@ on_every_stage! {
     concurrent_shutdown_calls_share_report,
     later_call_shortens_never_extends,
     dropped_caller_does_not_stop_teardown,
-    shutdown_inside_workflow_is_requested_and_not_awaited,
-    drop_without_shutdown,
-    relaunch_in_same_process_x20,
-    sqlite_wal_gone_after_clean_shutdown,
-    panic_in_a_destructor_does_not_stop_the_teardown,
+    shutdown_inside_workflow_errors,
+
+    request_shutdown_inside_workflow_lets_it_end,
+    launch_during_shutdown_refused,
+    readiness_is_gone_with_the_first_word,
+    run_until_shuts_down_when_its_future_ends,
+    run_until_ends_with_any_other_shutdown,
+    shutdown_blocking_is_for_threads_outside,
+    the_first_reason_counts,
 }
 
 #[step]
-async fn stay(key: &str) -> u32 {
+pub(super) async fn stay(key: &str) -> u32 {
     let run = count(key);
     gate(key).acquire().await.unwrap().forget();
     run
 }
 
 #[workflow]
-async fn stays(key: String) -> Result<u32> {
+pub(super) async fn stays(key: String) -> Result<u32> {
     Ok(stay(&key).await)
 }
 
 /// An engine in which one workflow stays in its step.
-async fn busy(stage: &Stage, key: &str) -> Durable {
+pub(super) async fn busy(stage: &Stage, key: &str) -> Durable {
     let app = stage.launch().await;
     app.scope(async { stays(key.to_owned()).id("w").start().await.unwrap() }).await;
     arrived(key, 1).await;
     app
 }
 
-async fn drain_returns_as_soon_as_idle(stage: &Stage) {
+pub(super) async fn drain_returns_as_soon_as_idle(stage: &Stage) {
     let app = stage.launch().await;
     let begun = Instant::now();
-    let report = app.shutdown_with(ShutdownOptions::within(Duration::from_mins(1))).await;
+    let report = app.shutdown_with(patient()).await;
     assert!(report.is_clean(), "{report}");
     assert!(begun.elapsed() < Duration::from_secs(5), "{report}");
+
+    let key = fresh("short");
+    let app = busy(stage, &key).await;
+    let begun = Instant::now();
+    let down = go_down(&app, patient());
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    gate(&key).add_permits(1);
+    let report = down.await.unwrap();
+    assert!(report.is_clean() && report.completed == 1, "{report}");
+    assert!(begun.elapsed() < Duration::from_secs(5), "it ends with the last workflow: {report}");
+    let phases: Vec<_> = report.phases.iter().map(|it| it.phase).collect();
+    assert_eq!(phases, ["quiesce", "drain", "abort", "stop", "hand-off", "background", "close"]);
+    assert!(report.phases.iter().all(|it| !it.timed_out && !it.panicked), "{:?}", report.phases);
 }
 
-async fn shutdown_is_idempotent(stage: &Stage) {
+pub(super) async fn shutdown_is_idempotent(stage: &Stage) {
     let app = stage.launch().await;
     let first = app.shutdown().await;
     assert!(Arc::ptr_eq(&first, &app.shutdown().await));
@@ -120,82 +138,116 @@ async fn shuts_down(key: String) -> Result<String> {
     Ok(format!("{:?}", report.state))
 }
 
-async fn shutdown_inside_workflow_is_requested_and_not_awaited(stage: &Stage) {
+async fn shutdown_inside_workflow_errors(stage: &Stage) {
     let key = fresh("inside");
     let app = stage.launch().await;
     APP.lock().unwrap().push((key.clone(), app.clone()));
     let handle = app.scope(async { shuts_down(key.clone()).id("w").start().await.unwrap() }).await;
-    assert_eq!(handle.await.unwrap(), "Running", "the report says that nothing has been done yet");
+    assert_eq!(handle.await.unwrap(), "Requested", "the report says that nothing has been done yet");
     let report = app.shutdown().await;
     assert!(report.is_clean() && report.completed == 1, "{report}");
     APP.lock().unwrap().retain(|it| it.0 != key);
 }
 
-async fn drop_without_shutdown(stage: &Stage) {
-    let key = fresh("dropped");
-    let app = busy(stage, &key).await;
-    stage.crash(app).await;
+#[workflow]
+async fn requests_a_shutdown(key: String) -> Result<u32> {
+    let app = APP.lock().unwrap().iter().find(|it| it.0 == key).unwrap().1.clone();
+    app.request_shutdown();
+    Ok(fetch_app(&key).await)
+}
 
+async fn request_shutdown_inside_workflow_lets_it_end(stage: &Stage) {
+    let key = fresh("requests");
     let app = stage.launch().await;
-    arrived(&key, 2).await;
+    APP.lock().unwrap().push((key.clone(), app.clone()));
+    let handle = app.scope(async { requests_a_shutdown(key.clone()).id("w").start().await.unwrap() }).await;
+    assert_eq!(handle.await.unwrap(), 1);
+    let report = app.shutdown().await;
+    assert!(report.is_clean() && report.completed == 1, "{report}");
+    APP.lock().unwrap().retain(|it| it.0 != key);
+}
+
+async fn launch_during_shutdown_refused(stage: &Stage) {
+    let key = fresh("still down");
+    let app = busy(stage, &key).await;
+    let down = go_down(&app, patient());
+    arrive_at(&app, Level::Draining).await;
+    let refused = stage.builder("stage").launch().await.unwrap_err();
+    assert_eq!(refused.kind(), durable::ErrorKind::ShuttingDown, "{refused}");
+    let other = stage.builder("another").launch().await.expect("another application may come up");
+    other.shutdown().await;
     gate(&key).add_permits(1);
-    assert_eq!(app.retrieve_workflow::<u32>("w").await.unwrap().await.unwrap(), 2);
+    assert!(down.await.unwrap().is_clean());
+    let app = stage.builder("stage").launch().await.expect("it is down");
     app.shutdown().await;
 }
 
-async fn relaunch_in_same_process_x20(stage: &Stage) {
-    let mut alive = Vec::new();
-    for round in 0..20 {
-        let app = stage.launch().await;
-        app.scope(async {
-            gate(&format!("round {round}")).add_permits(1);
-            stays(format!("round {round}")).await.unwrap();
-        })
-        .await;
-        assert!(app.shutdown().await.is_clean());
-        drop(app);
-        alive.push(tokio::runtime::Handle::current().metrics().num_alive_tasks());
-    }
-    // A task that has just ended may be counted for a moment longer, so a few are no leak.
-    assert!(alive.iter().all(|it| *it <= 4), "tasks after each round: {alive:?}");
+async fn readiness_is_gone_with_the_first_word(stage: &Stage) {
+    let app = stage.launch().await;
+    assert_eq!(app.readiness(), Readiness::Ready);
+    app.quiesce();
+    let Readiness::NotReady(why) = app.readiness() else { panic!("it is on its way down") };
+    assert!(why.contains("shutdown is coming"), "{why}");
+    app.shutdown().await;
+    assert_eq!(app.readiness(), Readiness::NotReady("shut down"));
+
+    let app = stage.launch().await;
+    app.request_shutdown();
+    assert!(!app.readiness().is_ready(), "at once, and not when the task comes to it");
+    app.shutdown().await;
 }
 
-async fn sqlite_wal_gone_after_clean_shutdown(stage: &Stage) {
-    let key = fresh("wal");
-    let app = stage.launch().await;
+async fn run_until_shuts_down_when_its_future_ends(stage: &Stage) {
+    let key = fresh("until");
+    let app = busy(stage, &key).await;
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let runs = tokio::spawn({
+        let app = app.clone();
+        async move { app.run_until(stopped).await }
+    });
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    assert_eq!(app.state(), Level::Running);
+    stop.send(()).unwrap();
+    arrive_at(&app, Level::Draining).await;
     gate(&key).add_permits(1);
-    app.scope(async { stays(key.clone()).await.unwrap() }).await;
-    assert!(app.shutdown().await.is_clean());
-    let mut files: Vec<_> =
-        std::fs::read_dir(stage.folder()).unwrap().map(|it| it.unwrap().file_name().into_string().unwrap()).collect();
-    files.sort();
-    let expected: &[&str] = if stage.is_postgres() { &[] } else { &["stage.sqlite"] };
-    assert_eq!(files, expected, "one file is left, which can be copied or deleted");
+    let report = runs.await.unwrap();
+    assert!(report.is_clean() && report.reason == ShutdownReason::Triggered, "{report}");
 }
 
-struct PanicsOnDrop(String);
-
-impl Drop for PanicsOnDrop {
-    fn drop(&mut self) {
-        count(format!("{} dropped", self.0));
-        panic!("a destructor that panics");
-    }
-}
-
-#[workflow]
-async fn holds_a_mine(key: String) -> Result<u32> {
-    let _mine = PanicsOnDrop(key.clone());
-    Ok(stay(&key).await)
-}
-
-async fn panic_in_a_destructor_does_not_stop_the_teardown(stage: &Stage) {
-    let key = fresh("mine");
+async fn run_until_ends_with_any_other_shutdown(stage: &Stage) {
     let app = stage.launch().await;
-    app.scope(async { holds_a_mine(key.clone()).id("w").start().await.unwrap() }).await;
-    arrived(&key, 1).await;
-    let report = app.shutdown_with(ShutdownOptions::immediate()).await;
-    assert!(report.closed && report.state == Level::Closed, "{report}");
-    assert_eq!(counted(&format!("{key} dropped")), 1);
+    let runs = tokio::spawn({
+        let app = app.clone();
+        async move { app.run_until(std::future::pending::<()>()).await }
+    });
+    let idle = tokio::spawn({
+        let app = app.clone();
+        async move { app.run_until_idle().await }
+    });
+    let first = app.shutdown().await;
+    assert!(Arc::ptr_eq(&first, &runs.await.unwrap()));
+    assert!(Arc::ptr_eq(&idle.await.unwrap(), &first));
+}
 
-    assert_eq!(stage.look().await[0].status, Status::Pending);
+async fn shutdown_blocking_is_for_threads_outside(stage: &Stage) {
+    let key = fresh("outside");
+    let app = busy(stage, &key).await;
+    let thread = std::thread::spawn({
+        let app = app.clone();
+        move || app.shutdown_blocking(patient())
+    });
+    arrive_at(&app, Level::Draining).await;
+    gate(&key).add_permits(1);
+    let report = tokio::task::spawn_blocking(|| thread.join().unwrap()).await.unwrap();
+    assert!(report.is_clean() && report.completed == 1, "{report}");
+    assert!(Arc::ptr_eq(&report, &app.shutdown().await));
+}
+
+async fn the_first_reason_counts(stage: &Stage) {
+    let key = fresh("reason");
+    let app = busy(stage, &key).await;
+    app.request_shutdown_with(patient().because(ShutdownReason::Signal(15)));
+    let report = app.shutdown_with(ShutdownOptions::immediate()).await;
+    assert_eq!(report.reason, ShutdownReason::Signal(15));
+    assert!(report.to_string().contains("(signal 15)") && report.to_string().contains("killed: stays"), "{report}");
 }

@@ -253,6 +253,6 @@ async fn hundreds_of_waits_of_every_kind_leave_nothing_behind(stage: &Stage) {
         it.abort(); // a caller who goes away waits no more
     }
     let report = app.shutdown().await;
-    assert!(report.suspended.is_empty() && report.stuck.is_empty() && report.closed, "{report}");
-    assert!(report.unfinished_tasks.is_empty(), "{report}");
+    assert!(report.suspended.is_empty() && report.stuck.is_empty() && report.is_closed(), "{report}");
+    assert!(report.unfinished_tasks().is_empty(), "{report}");
 }

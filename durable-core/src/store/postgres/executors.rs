@@ -9,7 +9,7 @@ use super::super::parts::{TOO_MANY_RECOVERIES, micros, oldest_first};
 use super::super::texts::texts;
 use super::super::{
     Adopt, Adopted, DeadExecutor, Executors, Fence, KnownWorkflow, NewExecutor, Presence, Released, StoreError,
-    StoreFuture,
+    StoreFuture, WorkFound, WorkLeft,
 };
 use super::PostgresStore;
 use super::text::{CLOCK, FENCE, ORPHANED};
@@ -130,6 +130,15 @@ texts! {
              returning queue is null as direct)
          select count(*) filter (where direct) as direct, count(*) filter (where not direct) as queued from freed"
     );
+    /// $1 the executor; $2 known names; $3 queues.
+    work_left =
+        "select exists (select 1 from durable.workflows where status = 'PENDING' and executor = $1::bigint) as own,
+                exists (select 1 from durable.workflows
+                         where status = 'PENDING' and executor is null
+                           and (name = any($2::text[]) or queue is not null)) as released,
+                exists (select 1 from durable.workflows w
+                         where w.status in ('ENQUEUED', 'DELAYED') and w.queue = any($3::text[]) and w.name = any($2::text[])
+                           and not exists (select 1 from durable.queues q where q.name = w.queue and q.paused)) as queued";
     /// $1, $2 fence. A stuck workflow still names the row: then the lease has to run out.
     sign_off =
         "delete from durable.executors
@@ -227,6 +236,18 @@ impl Executors for PostgresStore {
             let released = Released { direct: count(&row, "direct")?, queued: count(&row, "queued")? };
             self.meter.committed(released.direct + released.queued);
             Ok(released)
+        })
+    }
+
+    fn work_left<'a>(&'a self, asked: &'a WorkLeft) -> StoreFuture<'a, WorkFound> {
+        Box::pin(async move {
+            let query = self.query(&self.texts.executors.work_left).bind(asked.executor).bind(names(&asked.known));
+            let row = query.bind(&asked.queues).fetch_one(&self.control).await?;
+            Ok(WorkFound {
+                own: row.try_get("own")?,
+                released: row.try_get("released")?,
+                queued: row.try_get("queued")?,
+            })
         })
     }
 

@@ -29,6 +29,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures_util::future::join3;
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Postgres, Transaction};
 
@@ -36,7 +37,7 @@ use self::text::{Schema, Texts};
 use super::hints;
 use super::meter::Meter;
 use super::open::shown_without_password;
-use super::{BoxFuture, Costs, Fault, Lifecycle, Location, StoreError, StoreFuture};
+use super::{BoxFuture, Costs, Fault, Lifecycle, Location, PoolState, StoreError, StoreFuture};
 
 /// Connections for writing executions down and for reading.
 const WORK_CONNECTIONS: u32 = 10;
@@ -195,15 +196,27 @@ impl Lifecycle for PostgresStore {
         drop(self.work.close());
     }
 
+    fn pools(&self) -> Vec<PoolState> {
+        let lane = self.lane.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        let state = |name, pool: &PgPool| {
+            let open = pool.size() as usize;
+            PoolState { name, open, held: open.saturating_sub(pool.num_idle()) }
+        };
+        let lane = PoolState { name: "writing", open: usize::from(lane), held: 0 };
+        vec![lane, state("work", &self.work), state("leases", &self.control)]
+    }
+
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             self.close_work();
             let kept = self.lane.lock().unwrap_or_else(PoisonError::into_inner).take();
-            if let Some((connection, _)) = kept {
-                let _ = connection.close().await; // the server closes its end either way
-            }
-            self.work.close().await;
-            self.control.close().await;
+            let lane = async {
+                if let Some((connection, _)) = kept {
+                    let _ = connection.close().await; // the server closes its end either way
+                }
+            };
+            // At the same time, so that one that hangs keeps no other open.
+            join3(lane, self.work.close(), self.control.close()).await;
         })
     }
 

@@ -76,6 +76,11 @@ texts! {
            from clock",
         each_of("due", "$1::bigint")
     );
+    /// $1 names. A look at the head of each line.
+    waiting =
+        "select it.name from unnest($1::text[]) as it (name)
+          where (select h.key from durable.workflows h where h.status = 'ENQUEUED' and h.queue = it.name
+                  order by h.queue, h.priority, h.created_at, h.key limit 1) is not null";
 }
 
 /// The columns of the limits, as they are bound.
@@ -145,6 +150,13 @@ impl Queues for PostgresStore {
                 queues: queues.unwrap_or_default(),
                 next_due: row.try_get("next_due")?,
             })
+        })
+    }
+
+    fn waiting<'a>(&'a self, queues: &'a [String]) -> StoreFuture<'a, Vec<String>> {
+        Box::pin(async move {
+            let rows = self.query(&self.texts.queues.waiting).bind(queues).fetch_all(self.work()?).await?;
+            Ok(rows.iter().map(|row| row.try_get("name")).collect::<Result<_, _>>()?)
         })
     }
 

@@ -9,7 +9,7 @@ use super::super::parts::{TOO_MANY_RECOVERIES, micros, oldest_first};
 use super::super::texts::texts;
 use super::super::{
     Adopt, Adopted, DeadExecutor, Executors, Fence, KnownWorkflow, NewExecutor, Presence, Released, StoreError,
-    StoreFuture,
+    StoreFuture, WorkFound, WorkLeft,
 };
 use super::SqliteStore;
 use super::commit::FENCE;
@@ -110,6 +110,16 @@ texts! {
           where status = 'PENDING' and executor = ?1 and key not in (select value from json_each(?3)) and {FENCE}
          returning queue is null as direct"
     );
+    /// ?1 the executor; ?2 known names; ?3 queues.
+    work_left =
+        "select exists (select 1 from durable_workflows where status = 'PENDING' and executor = ?1) as own,
+                exists (select 1 from durable_workflows
+                         where status = 'PENDING' and executor is null
+                           and (name in (select value from json_each(?2)) or queue is not null)) as released,
+                exists (select 1 from durable_workflows w
+                         where w.status in ('ENQUEUED', 'DELAYED') and w.queue in (select value from json_each(?3))
+                           and w.name in (select value from json_each(?2))
+                           and not exists (select 1 from durable_queues q where q.name = w.queue and q.paused)) as queued";
     /// ?1, ?2 fence. A stuck workflow still names the row: then the lease has to run out.
     sign_off =
         "delete from durable_executors
@@ -213,6 +223,19 @@ impl Executors for SqliteStore {
             let direct: Result<Vec<bool>, StoreError> = rows.iter().map(|row| Ok(row.try_get("direct")?)).collect();
             let direct = direct?.into_iter().filter(|it| *it).count() as u64;
             Ok(Released { direct, queued: rows.len() as u64 - direct })
+        })
+    }
+
+    fn work_left<'a>(&'a self, asked: &'a WorkLeft) -> StoreFuture<'a, WorkFound> {
+        Box::pin(async move {
+            let names: Vec<&str> = asked.known.iter().map(|it| it.name.as_str()).collect();
+            let query = self.query(&self.texts.executors.work_left).bind(asked.executor).bind(json(&names));
+            let row = query.bind(json(&asked.queues)).fetch_one(&mut *self.reading().await?).await?;
+            Ok(WorkFound {
+                own: row.try_get("own")?,
+                released: row.try_get("released")?,
+                queued: row.try_get("queued")?,
+            })
         })
     }
 

@@ -55,6 +55,11 @@ impl Lane {
         Ok(Turn { slot, is_database: self.is_database, opening })
     }
 
+    /// Whether the connection is open, and whether somebody has a turn with it.
+    pub(super) fn state(&self) -> (bool, bool) {
+        self.slot.try_lock().map_or((true, true), |slot| (matches!(*slot, Slot::Open(_)), false))
+    }
+
     /// Closes the connection once nobody has a turn; there are no turns any more after that.
     pub(super) async fn close(&self) {
         let slot = std::mem::replace(&mut *self.slot.lock().await, Slot::Closed);

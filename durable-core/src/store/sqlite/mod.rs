@@ -27,13 +27,14 @@ mod wake;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use futures_util::future::join3;
 use sqlx::sqlite::{SqliteArguments, SqlitePoolOptions};
 use sqlx::{AssertSqlSafe, Connection, Sqlite, SqliteConnection, SqlitePool, Transaction};
 
 use self::file::Place;
 use self::lane::{Lane, Reader, Turn};
 use super::meter::Meter;
-use super::{BoxFuture, Costs, Fault, Lifecycle, Location, StoreError, StoreFuture};
+use super::{BoxFuture, Costs, Fault, Lifecycle, Location, PoolState, StoreError, StoreFuture};
 
 /// Connections that only read.
 const READERS: u32 = 4;
@@ -204,14 +205,29 @@ impl Lifecycle for SqliteStore {
         }
     }
 
+    fn pools(&self) -> Vec<PoolState> {
+        let lane = |name, lane: &Lane| {
+            let (open, held) = lane.state();
+            PoolState { name, open: open.into(), held: held.into() }
+        };
+        let readers = self.readers.as_ref().map(|it| {
+            let open = it.size() as usize;
+            PoolState { name: "reading", open, held: open.saturating_sub(it.num_idle()) }
+        });
+        let lanes = [lane("writing", &self.writer), lane("leases", &self.farewell)];
+        lanes.into_iter().chain(readers).collect()
+    }
+
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             self.close_work();
-            if let Some(readers) = &self.readers {
-                readers.close().await;
-            }
-            self.writer.close().await;
-            self.farewell.close().await;
+            let readers = async {
+                if let Some(readers) = &self.readers {
+                    readers.close().await;
+                }
+            };
+            // At the same time, so that one that hangs keeps no other open.
+            join3(readers, self.writer.close(), self.farewell.close()).await;
         })
     }
 

@@ -58,6 +58,11 @@ texts! {
           where key in (select key from durable_workflows indexed by durable_workflows_delayed
                          where status = 'DELAYED' and due_at <= ?1 order by due_at limit ?2)
          returning queue";
+    /// ?1 names. A look at the head of each line.
+    waiting =
+        "select it.value as name from json_each(?1) it
+          where exists (select 1 from durable_workflows h indexed by durable_workflows_enqueued
+                         where h.status = 'ENQUEUED' and h.queue = it.value)";
 }
 
 /// The columns of the limits, as they are bound.
@@ -128,6 +133,14 @@ impl Queues for SqliteStore {
             queues.dedup();
             let next_due = self.query(&texts.next_due).fetch_one(&mut *turn).await?.try_get("next_due")?;
             Ok(Promoted { now, queues, next_due })
+        })
+    }
+
+    fn waiting<'a>(&'a self, queues: &'a [String]) -> StoreFuture<'a, Vec<String>> {
+        Box::pin(async move {
+            let query = self.query(&self.texts.queues.waiting).bind(json(queues));
+            let rows = query.fetch_all(&mut *self.reading().await?).await?;
+            Ok(rows.iter().map(|row| row.try_get("name")).collect::<Result<_, _>>()?)
         })
     }
 

@@ -102,7 +102,7 @@ impl<R: Send> Run<'_, R> {
         };
         let mut failed = 0;
         loop {
-            let doing = execution.doing(Activity::Step(self.transaction.name));
+            let doing = execution.doing(Activity::step(self.transaction.name));
             let mut attempt = self.attempt(body, Some(claim), riders.records());
             let transacted = self.runtime.store.transact(self.opening, &mut attempt).await;
             let returned = attempt.into_result();
@@ -187,7 +187,7 @@ impl<R: Send> Run<'_, R> {
                     Err(error) => return self.stop_by(claim, &error).await,
                 }
             }
-            let doing = execution.doing(Activity::Step(self.transaction.name));
+            let doing = execution.doing(Activity::step(self.transaction.name));
             let mut attempt = self.attempt(body, Some(claim), &[]);
             attempt.ask_fence = true;
             let transacted = database.transact(self.opening, &mut attempt).await;

@@ -329,3 +329,20 @@ pub(crate) async fn claims_cost_what_they_cost(site: Site) {
     assert_eq!(commit(store, me, begin(&placed("late", delayed(LONG)))).await, Verdict::Stored);
     assert_eq!(spent(), costs(1, 1, 1));
 }
+
+pub(crate) async fn what_waits_is_asked_of_all_queues_at_once(Site { store, .. }: Site) {
+    let store = &*store;
+    let me = sign_on(store, "a").await;
+    let on = |queue: &str| QueuePlace { queue: queue.to_owned(), ..mail() };
+    enqueued(store, me, "w", mail()).await;
+    enqueued(store, me, "elsewhere", on("of others")).await;
+    enqueued(store, me, "late", QueuePlace { delay: Some(LONG), ..on("letters") }).await;
+    let names: Vec<_> = ["letters", "mail", "nothing ever"].map(str::to_owned).into();
+    let before = store.costs();
+    assert_eq!(store.waiting(&names).await.unwrap(), [MAIL]);
+    let spent = store.costs() - before;
+    assert_eq!((spent.statements, spent.commits), (1, 0));
+    assert_eq!(taken(store, me, 1).await, ["w"]);
+    assert!(store.waiting(&names).await.unwrap().is_empty());
+    assert!(store.waiting(&[]).await.unwrap().is_empty());
+}

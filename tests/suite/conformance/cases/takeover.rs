@@ -1,10 +1,16 @@
 //! Who takes over what from whom.
 
-use durable_core::Status;
-use durable_core::store::{Adopt, Finish, KnownWorkflow, NewWorkflow, Verdict};
+use std::time::Duration;
 
+use durable_core::Status;
+use durable_core::store::{
+    Adopt, Fence, Finish, KnownWorkflow, NewWorkflow, QueueChange, QueueLimits, Verdict, WorkFound, WorkLeft,
+};
+
+use super::super::line::{MAIL, declare, delayed, enqueued, mail};
 use super::super::make::{
-    adopting, begin, commit, depose, ends, finish, known, record, records, running, sign_on, status, success, workflow,
+    adopting, begin, cancel, commit, depose, ends, finish, known, record, records, running, sign_on, status, success,
+    workflow,
 };
 use super::super::site::Site;
 
@@ -179,4 +185,35 @@ pub(crate) async fn what_was_adopted_without_an_answer_is_adopted_again(Site { s
     assert_eq!((adopted.runs[0].attempt, adopted.runs[0].recoveries), (3, 1), "it was not recovered twice");
     let unsure = Adopt { running: Some(vec![has_a_body, lost]), ..unsure };
     assert!(store.adopt(&unsure).await.unwrap().runs.is_empty());
+}
+
+pub(crate) async fn a_look_says_what_work_is_left(Site { store, .. }: Site) {
+    let (me, other) = (sign_on(&*store, "a").await, sign_on(&*store, "b").await);
+    let asks = async |fence: Fence, queue: &str, name: &str| {
+        let asked = WorkLeft { executor: fence.executor, queues: vec![queue.to_owned()], known: known(name, 1) };
+        store.work_left(&asked).await.unwrap()
+    };
+    let nothing = WorkFound::default();
+    assert_eq!(asks(me, MAIL, "checkout").await, nothing);
+
+    running(&*store, me, "w").await;
+    assert_eq!(asks(me, MAIL, "checkout").await, WorkFound { own: true, ..nothing });
+    assert_eq!(asks(other, MAIL, "checkout").await, nothing, "it is somebody's");
+    store.release(me, &[]).await.unwrap();
+    assert_eq!(asks(other, MAIL, "checkout").await, WorkFound { released: true, ..nothing });
+    assert_eq!(asks(other, MAIL, "refund").await, nothing, "only somebody else can run it");
+    cancel(&*store, "w", "by hand").await;
+
+    declare(&*store, QueueLimits::default()).await;
+    enqueued(&*store, me, "q", mail()).await;
+    enqueued(&*store, me, "d", delayed(Duration::from_hours(1))).await;
+    let queued = WorkFound { queued: true, ..nothing };
+    assert_eq!(asks(other, MAIL, "checkout").await, queued);
+    assert_eq!(asks(other, "parcels", "checkout").await, nothing);
+    assert_eq!(asks(other, MAIL, "refund").await, nothing);
+    store.change_queue(MAIL, QueueChange::Pause).await.unwrap();
+    assert_eq!(asks(other, MAIL, "checkout").await, nothing, "nobody takes from a paused queue");
+    store.change_queue(MAIL, QueueChange::Resume).await.unwrap();
+    cancel(&*store, "q", "by hand").await;
+    assert_eq!(asks(other, MAIL, "checkout").await, queued, "the delayed one is still to come");
 }

@@ -1,0 +1,32 @@
+//! Whether anything is left to do.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::journal::runtime::Runtime;
+use crate::store::WorkLeft;
+
+/// The pauses between two looks, from the first to the longest.
+const PAUSES: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(1)];
+
+/// Returns once nothing is left that this process could do.
+pub(super) async fn idle(runtime: &Arc<Runtime>) {
+    let mut pause = PAUSES[0];
+    loop {
+        runtime.live.idle().await;
+        let asked = WorkLeft {
+            executor: runtime.fence().executor,
+            queues: runtime.lines.names(),
+            known: runtime.registry.known(),
+        };
+        // What was claimed a moment ago and has no body yet is PENDING, and this executor's own.
+        match runtime.store.work_left(&asked).await {
+            Ok(found) if !found.own && !found.released && !found.queued && runtime.live.is_empty() => return,
+            Ok(found) if found.released => runtime.released.notify_one(),
+            Ok(_) => {}
+            Err(error) => tracing::debug!(target: "durable", %error, "looking for work that is left failed"),
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(PAUSES[1]);
+    }
+}

@@ -1,0 +1,53 @@
+"""Work for a Rust program, handed over by Python with psycopg 3 (`pip install "psycopg[binary]"`).
+
+While `cargo run --example orders` runs on the same database:
+
+    DURABLE_DATABASE_URL=postgres://user@host/database python3 examples/other-languages/enqueue.py
+
+It can be run again: what was handed over is known by its id, and nothing happens twice.
+"""
+
+import os
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+
+def place_order(connection: psycopg.Connection, order: str, parcels: int) -> str:
+    """Writes an order and hands it to the worker, as a part of the caller's transaction."""
+    connection.execute("insert into orders values (%s, %s) on conflict do nothing", (order, parcels))
+    # The workflow goes by the name of the Rust function, and its arguments by theirs.
+    arguments = Jsonb({"order": order, "parcels": parcels})
+    row = connection.execute(
+        "select durable.enqueue('ship', %s, queue => 'orders', id => %s)", (arguments, order)
+    ).fetchone()
+    return row[0]
+
+
+def pay(connection: psycopg.Connection, order: str, cents: int) -> None:
+    """Tells the workflow of its payment. The last argument is an idempotency key: with it the message
+    is received once, however often it is sent."""
+    connection.execute(
+        "select durable.send(%s, 'payment', %s, %s)", (order, Jsonb({"cents": cents}), f"payment-of-{order}")
+    )
+
+
+def main() -> None:
+    with psycopg.connect(os.environ["DURABLE_DATABASE_URL"], autocommit=True) as connection:
+        connection.execute("create table if not exists orders (id text primary key, parcels integer not null)")
+
+        # The row and the workflow are one transaction: there are both, or neither.
+        with connection.transaction():
+            print("handed over:", place_order(connection, "order-1", 2))
+
+        # A rollback takes the workflow with it: nobody has ever heard of order-2.
+        with connection.transaction():
+            place_order(connection, "order-2", 1)
+            raise psycopg.Rollback()
+
+        pay(connection, "order-1", 1250)
+        print("paid for: order-1")
+
+
+if __name__ == "__main__":
+    main()

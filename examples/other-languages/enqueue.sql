@@ -1,0 +1,29 @@
+-- Work for a Rust program, by SQL alone. While `cargo run --example orders` runs on the same database:
+--
+--     psql "$DURABLE_DATABASE_URL" -f examples/other-languages/enqueue.sql
+--
+-- It can be run again: what was handed over is known by its id, and nothing happens twice.
+
+create table if not exists orders (id text primary key, parcels integer not null);
+
+-- The row and the workflow are one transaction: there are both, or neither. The workflow goes by the
+-- name of the Rust function, and its arguments by theirs.
+begin;
+insert into orders values ('order-1', 2) on conflict do nothing;
+select durable.enqueue(
+    'ship',
+    jsonb_build_object('order', 'order-1', 'parcels', 2),
+    queue => 'orders',
+    id => 'order-1'
+);
+commit;
+
+-- A rollback takes the workflow with it: nobody has ever heard of order-2.
+begin;
+insert into orders values ('order-2', 1);
+select durable.enqueue('ship', '{"order": "order-2", "parcels": 1}', queue => 'orders', id => 'order-2');
+rollback;
+
+-- The workflow waits for its payment. The last argument is an idempotency key: with it the message is
+-- received once, however often it is sent.
+select durable.send('order-1', 'payment', jsonb_build_object('cents', 1250), 'payment-of-order-1');

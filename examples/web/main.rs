@@ -1,0 +1,140 @@
+//! A web service whose workflows survive every stop: SIGTERM at any moment, `kill -9`, a new deployment.
+//!
+//! ```text
+//! cargo run --example web
+//! curl 'http://localhost:8000/?n_sub_workflows=2&n_steps_per_workflow=3'
+//! kill -TERM $(pgrep -x web)      then run it again
+//! ```
+//!
+//! It keeps its state in `web.sqlite`; `DURABLE_DATABASE_URL=postgres://user@host/database` takes Postgres, and
+//! `PORT` another port. As a program of your own it is this file and a few lines of `Cargo.toml`: see the
+//! `README.md` beside it, which also says what to write for Kubernetes, Heroku, systemd and Docker.
+
+use std::fmt;
+
+use axum::extract::{Path, Query};
+use axum::routing::get;
+use axum::{Json, Router};
+use durable::axum::Failure;
+use durable::prelude::*;
+use durable::queue;
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpListener;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
+
+/// Main workflows wait here for their turn, and sub-workflows on a queue of their own: on one with a
+/// limit, parents could take every place and wait for children that get none.
+#[queue]
+static WORKFLOWS: Queue = Queue::new("workflows");
+#[queue]
+static SUB_WORKFLOWS: Queue = Queue::new("sub-workflows").worker_concurrency(4);
+
+/// Any side effect: an HTTP call, an e-mail. Here it takes a while.
+#[step]
+async fn step(workflow: u32, number: u32, seconds: f64) {
+    tracing::info!("sub-workflow {workflow}: step {number} begins, and takes {seconds:.1} s");
+    tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
+    tracing::info!("sub-workflow {workflow}: step {number} is done");
+}
+
+#[workflow]
+async fn sub_workflow(workflow: u32, n_steps: u32) -> Result<u32> {
+    tracing::info!("sub-workflow {workflow} runs");
+    for number in 1..=n_steps {
+        let chance = durable::random().await; // recorded: the same whenever this runs again
+        step(workflow, number, 0.2 + chance).await;
+    }
+    Ok(n_steps)
+}
+
+/// Puts its sub-workflows on their queue, and waits for all of them.
+#[workflow]
+async fn main_workflow(n_sub_workflows: u32, n_steps_per_workflow: u32) -> Result<u32> {
+    tracing::info!("a workflow with {n_sub_workflows} sub-workflows runs");
+    let mut handles = Vec::new();
+    for number in 1..=n_sub_workflows {
+        handles.push(sub_workflow(number, n_steps_per_workflow).enqueue(&SUB_WORKFLOWS).await?);
+    }
+    let mut steps = 0;
+    for handle in handles {
+        steps += handle.await?;
+    }
+    tracing::info!("the workflow has ended: {steps} steps");
+    Ok(steps)
+}
+
+#[derive(Deserialize)]
+struct Size {
+    #[serde(default = "six")]
+    n_sub_workflows: u32,
+    #[serde(default = "five")]
+    n_steps_per_workflow: u32,
+}
+
+const fn six() -> u32 {
+    6
+}
+
+const fn five() -> u32 {
+    5
+}
+
+#[derive(Serialize)]
+struct Shown {
+    workflow_id: String,
+    status: String,
+}
+
+/// `GET /`: enqueues a workflow. Once this has answered, it runs to its end, whatever happens here.
+async fn enqueue(Query(size): Query<Size>) -> Result<Json<Shown>, Failure> {
+    let handle = main_workflow(size.n_sub_workflows, size.n_steps_per_workflow).enqueue(&WORKFLOWS).await?;
+    Ok(Json(Shown { workflow_id: handle.id().to_owned(), status: Status::Enqueued.to_string() }))
+}
+
+/// `GET /workflows/{id}`: where it stands.
+async fn show(Path(id): Path<String>) -> Result<Json<Shown>, Failure> {
+    let handle = durable::retrieve_workflow::<u32>(id).await?;
+    Ok(Json(Shown { workflow_id: handle.id().to_owned(), status: handle.status().await?.to_string() }))
+}
+
+/// `GET /workflows/{id}/result`: waits for its end. When this process stops before, the answer is 503
+/// with `Retry-After` and the id: another process will know.
+async fn result(Path(id): Path<String>) -> Result<String, Failure> {
+    let steps = durable::retrieve_workflow::<u32>(id).await?.await?;
+    Ok(format!("{steps} steps\n"))
+}
+
+/// Log lines with the time alone, which is enough to watch.
+struct TimeOnly;
+
+impl FormatTime for TimeOnly {
+    fn format_time(&self, writer: &mut Writer<'_>) -> fmt::Result {
+        write!(writer, "{}", Utc::now().format("%H:%M:%S"))
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    tracing_subscriber::fmt().with_timer(TimeOnly).with_target(false).init();
+    // First of all: process 1 of a container is not stopped by a signal that it does not listen to,
+    // and a launch may have to wait for a database.
+    let signals = durable::signals::install()?;
+    let app = tokio::select! {
+        app = Durable::launch("web") => app?,
+        _ = signals.first() => return Ok(()), // nothing has begun
+    };
+
+    let router = Router::new()
+        .route("/", get(enqueue))
+        .route("/workflows/{id}", get(show))
+        .route("/workflows/{id}/result", get(result))
+        .merge(durable::axum::routes(&app)); // /ready and /live
+    let port = std::env::var("PORT").unwrap_or_else(|_| "8000".to_owned());
+    let listener = TcpListener::bind(format!("0.0.0.0:{port}")).await?;
+    tracing::info!("serving on http://localhost:{}, process {}", listener.local_addr()?.port(), std::process::id());
+
+    // Until SIGTERM or Ctrl-C; then in order: not ready, requests finished, workflows finished, database closed.
+    let report = durable::axum::serve(&app, listener, router).await?;
+    std::process::exit(report.exit_code()) // and no `return`: that would wait for threads that block
+}

@@ -1,0 +1,104 @@
+//! Signals before a process is ready, and to the first process of a container.
+
+use std::os::unix::process::ExitStatusExt;
+use std::time::Duration;
+
+use durable::Status;
+use sqlx::Connection;
+use tokio::process::Command;
+
+use super::{HEARS, finished, noted, signalled, status};
+use crate::crash::processes::{on_every_database, program};
+use crate::crash::watched::{Watched, send};
+use crate::stage::Database;
+
+on_every_database! {
+    sigterm_before_ready,
+}
+
+/// Somebody who keeps every launch from getting past its migrations.
+enum Obstacle {
+    Sqlite(sqlx::SqliteConnection),
+    Postgres(sqlx::PgConnection),
+}
+
+impl Obstacle {
+    async fn new(database: &Database) -> Self {
+        if database.is_postgres() {
+            let mut connection = sqlx::PgConnection::connect(database.url()).await.unwrap();
+            // A statement of a process that was killed may still go on at the server.
+            let text = "begin; drop schema if exists durable cascade; create schema durable";
+            sqlx::raw_sql(text).execute(&mut connection).await.unwrap();
+            Self::Postgres(connection)
+        } else {
+            let url = format!("{}?mode=rwc", database.url());
+            let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
+            sqlx::raw_sql("pragma journal_mode = wal; begin exclusive").execute(&mut connection).await.unwrap();
+            Self::Sqlite(connection)
+        }
+    }
+
+    async fn remove(self) {
+        match self {
+            Self::Sqlite(connection) => connection.close().await.unwrap(),
+            Self::Postgres(connection) => connection.close().await.unwrap(),
+        }
+    }
+}
+
+async fn sigterm_before_ready(database: &Database) {
+    // One that hears signals from the beginning, and one that leaves them alone until it runs.
+    for mode in ["early", "steps"] {
+        let obstacle = Obstacle::new(database).await;
+        let mut process = signalled(mode, 10_000, 20_000, &[2, 1], database);
+        if mode == "early" {
+            process.says("LAUNCHING").await;
+        }
+        tokio::time::sleep(Duration::from_millis(300)).await; // it is at the migrations
+        let sent = process.signal("TERM");
+        let ended = process.ended().await;
+        assert!(ended.at - sent < Duration::from_secs(2), "{mode}: {:?}", ended.at - sent);
+        assert!(!ended.told.contains("READY"), "{mode}: {}", ended.told);
+        match mode {
+            "early" => assert_eq!(ended.status.code(), Some(0), "{}", ended.told),
+            _ => assert_eq!(ended.status.signal(), Some(15), "{}", ended.status),
+        }
+        obstacle.remove().await;
+    }
+    finished(database, 2).await; // nothing was left half done
+}
+
+/// Starts the program as the first process of a namespace, and gives its number out here.
+async fn as_pid_1(mode: &str, database: &Database) -> (Watched, u32) {
+    let mut command = Command::new("unshare");
+    command.args(["--pid", "--fork", "--kill-child"]).arg(program("signalled"));
+    command.arg(mode).arg(database.folder()).args(["10000", "20000", "8", "300"]);
+    let unshare = Watched::run(command, database);
+    noted(database, "w 1").await;
+    let children = format!("/proc/{pid}/task/{pid}/children", pid = unshare.pid());
+    let children = std::fs::read_to_string(children).expect("it is running");
+    let pid = children.trim().parse().expect("it has one child");
+    (unshare, pid)
+}
+
+#[cfg_attr(not(can_unshare), ignore = "namespaces of processes are not allowed here: run it as root")]
+#[tokio::test]
+async fn sigterm_as_pid1() {
+    let database = Database::sqlite();
+    let (mut unshare, pid) = as_pid_1("steps", &database).await;
+    assert!(database.folder().join("ledger-1").exists(), "to itself it is process 1");
+    unshare.says(HEARS).await;
+    send("TERM", pid);
+    let ended = unshare.ended().await;
+    assert_eq!((ended.status.code(), &ended.report()["completed"]), (Some(0), &1.into()), "{}", ended.told);
+    assert_eq!(status(&database, "w").await, Status::Success);
+
+    // The system takes no default action for a first process: who does not listen is not stopped.
+    let database = Database::sqlite();
+    let (mut unshare, pid) = as_pid_1("plain", &database).await;
+    send("TERM", pid);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(!unshare.is_over(), "a first process that takes over no signals does not hear them");
+    send("KILL", pid);
+    unshare.ended().await;
+}

@@ -21,6 +21,7 @@ on_every_stage! {
     join_of_wait_and_step_keeps_step_result,
     child_started_while_draining_is_counted,
     toplevel_start_refused_enqueue_allowed,
+    a_plain_transaction_works_until_the_end_of_the_drain,
     external_result_waiter_interrupted,
     retry_backoff_released,
     user_cancel_during_drain_wins,
@@ -289,6 +290,30 @@ async fn toplevel_start_refused_enqueue_allowed(stage: &Stage) {
     let app = stage.launch().await;
     assert_eq!(app.retrieve_workflow::<u32>("queued").await.unwrap().await.unwrap(), 1);
     app.shutdown().await;
+}
+
+#[transaction(read_only)]
+async fn asks_lite(tx: &mut sqlx::SqliteConnection) -> Result<i64> {
+    Ok(sqlx::query_scalar("select 1").fetch_one(tx).await?)
+}
+
+#[transaction(read_only)]
+async fn asks_postgres(tx: &mut sqlx::PgConnection) -> Result<i64> {
+    Ok(sqlx::query_scalar("select 1::bigint").fetch_one(tx).await?)
+}
+
+async fn a_plain_transaction_works_until_the_end_of_the_drain(stage: &Stage) {
+    let key = fresh("plain");
+    let app = stage.launch().await;
+    app.scope(async { passes(key.clone(), 1).start().await.unwrap() }).await;
+    arrived(&key, 1).await;
+    let down = go_down(&app, budgets(60_000, 0));
+    arrive_at(&app, Level::Draining).await;
+    // It belongs to no workflow: a request, say, that is answered before the process ends.
+    let asked = async { if stage.is_postgres() { asks_postgres().await } else { asks_lite().await } };
+    assert_eq!(app.scope(asked).await.unwrap(), 1);
+    gate(&key).add_permits(1);
+    assert_eq!(down.await.unwrap().completed, 1);
 }
 
 async fn external_result_waiter_interrupted(stage: &Stage) {

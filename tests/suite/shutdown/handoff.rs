@@ -85,7 +85,7 @@ async fn shutdown_refunds_attempt(stage: &Stage) {
     app.scope(async { waits_for_word(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
     app.shutdown().await;
-    for _ in 0..20 {
+    for _ in 0..200 {
         let app = stage.launch().await;
         let report = app.shutdown().await;
         assert_eq!(report.suspended_total, 1, "{report}");

@@ -276,9 +276,9 @@ async fn a_line_is_taken_a_hundred_at_a_time(stage: &Stage) {
 
 async fn a_small_share_is_filled_several_slots_at_a_time(stage: &Stage) {
     let costs = cost_of_a_line(stage, &COSTED_BY_FIVE, 200).await;
-    println!("{costs:?}");
     // Five with one claim and one end would be 80 commits, one by one 400.
-    assert!(costs.commits <= 150, "{costs:?}");
+    let most = if stage.is_postgres() { 140 } else { 180 };
+    assert!(costs.commits <= most, "{costs:?}");
 }
 
 async fn silent_queues_cost_nothing(stage: &Stage) {

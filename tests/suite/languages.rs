@@ -2,7 +2,6 @@
 //! against the worker of the examples in a process of its own.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 
 use durable::testing::server;
@@ -61,12 +60,13 @@ async fn the_example_in_sql_works() {
     .await;
 }
 
-#[cfg_attr(not(has_postgres), ignore = "no Postgres: set DURABLE_TEST_POSTGRES_URL or install postgresql")]
+#[cfg_attr(
+    not(all(has_postgres, has_psql)),
+    ignore = "needs a Postgres server and psql: install postgresql, which brings both"
+)]
 #[tokio::test]
 async fn the_example_in_sql_works_with_psql() {
-    let Some(psql) = server::program("psql") else {
-        return println!("not tested: there is no psql");
-    };
+    let psql = server::program("psql").expect("it was there when the test was built");
     orders_are_handed_over(async |database| {
         let arguments = ["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--file"];
         succeeds(Command::new(&psql).arg(database.url()).args(arguments).arg(example("enqueue.sql"))).await;
@@ -75,14 +75,13 @@ async fn the_example_in_sql_works_with_psql() {
 }
 
 /// `DURABLE_TEST_PYTHON` names a Python that has psycopg, where the plain one has not.
-#[cfg_attr(not(has_postgres), ignore = "no Postgres: set DURABLE_TEST_POSTGRES_URL or install postgresql")]
+#[cfg_attr(
+    not(all(has_postgres, has_psycopg)),
+    ignore = "needs Postgres, and a Python with psycopg: install python3-psycopg, or name one in DURABLE_TEST_PYTHON"
+)]
 #[tokio::test]
 async fn the_example_in_python_works() {
     let python = std::env::var("DURABLE_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let has_psycopg = Command::new(&python).args(["-c", "import psycopg"]).stderr(Stdio::null()).status().await;
-    if !has_psycopg.is_ok_and(|it| it.success()) {
-        return println!("not tested: {python} has no psycopg");
-    }
     orders_are_handed_over(async |database| {
         let url = database.url();
         succeeds(Command::new(&python).arg(example("enqueue.py")).env("DURABLE_DATABASE_URL", url)).await;

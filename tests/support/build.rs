@@ -22,6 +22,17 @@ fn main() {
     if first.is_ok_and(|it| it.status.success()) {
         println!("cargo::rustc-cfg=can_unshare");
     }
+    // Whether there are psql, and a Python with psycopg, for the examples in other languages.
+    println!("cargo::rustc-check-cfg=cfg(has_psql, has_psycopg)");
+    println!("cargo::rerun-if-env-changed=DURABLE_TEST_PYTHON");
+    if server::program("psql").is_some() {
+        println!("cargo::rustc-cfg=has_psql");
+    }
+    let python = std::env::var("DURABLE_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let psycopg = std::process::Command::new(python).args(["-c", "import psycopg"]).output();
+    if psycopg.is_ok_and(|it| it.status.success()) {
+        println!("cargo::rustc-cfg=has_psycopg");
+    }
     if server::is_available() {
         println!("cargo::rustc-cfg=has_postgres");
     }

@@ -2,9 +2,11 @@
 
 use serde::Serialize;
 
-use super::call::WorkflowCall;
+use super::call::{Made, WorkflowCall};
+use super::handle::WorkflowHandle;
+use super::lazy::Lazy;
 use super::send::{message as message_to_store, no_receiver};
-use super::start::of_store;
+use super::start::{Started, attach, of_store};
 use crate::journal::current;
 use crate::journal::runtime::Runtime;
 use crate::store::{Outbox, Posted, PostedWorkflow};
@@ -62,12 +64,13 @@ where
     E: From<Error> + Send + 'static,
 {
     /// Starts the workflow as a part of a transaction of one's own in the system database: it is
-    /// there if and when the transaction is committed, and gives its id. So a row and the workflow
-    /// about it are written together, or not at all.
+    /// there if and when the transaction is committed. So a row and the workflow about it are written
+    /// together, or not at all.
     ///
     /// It waits on its queue, or without one on that of the engine, until a process has room for it.
     /// `tx` is a transaction or a connection of sqlx to the database that the engine keeps its tables
-    /// in, such as the connection of a `#[transaction]`.
+    /// in, such as the connection of a `#[transaction]`. The handle can be awaited once the transaction
+    /// is committed; after a rollback there is no workflow, and it would wait for ever.
     ///
     /// # Errors
     /// As [`start`](Self::start), and when `tx` is a connection to another database; a workflow that
@@ -75,26 +78,36 @@ where
     ///
     /// # Example
     ///
-    /// ```ignore
+    /// ```no_run
+    /// # use durable_core as durable;
+    /// # use durable::{Queue, WorkflowCall};
+    /// # static ORDERS: Queue = Queue::new("orders");
+    /// # fn checkout(order: i64) -> WorkflowCall<String> { unimplemented!() }
+    /// # #[cfg(feature = "sqlite")]
+    /// # async fn example(pool: sqlx::SqlitePool, order: i64) -> durable::Result<()> {
     /// let mut tx = pool.begin().await?;
-    /// sqlx::query("insert into orders (id) values ($1)").bind(7).execute(&mut *tx).await?;
-    /// checkout(7).queue(&ORDERS).start_in(&mut tx).await?;
+    /// sqlx::query("insert into orders (id) values ($1)").bind(order).execute(&mut *tx).await?;
+    /// let handle = checkout(order).queue(&ORDERS).start_in(&mut tx).await?;
     /// tx.commit().await?;
+    /// let receipt = handle.await?; // not before the commit, and never after a rollback
+    /// # Ok(())
+    /// # }
     /// ```
-    pub async fn start_in<C: Outbox + ?Sized>(mut self, tx: &mut C) -> Result<String> {
-        let Some(made) = self.state.made() else {
+    pub async fn start_in<C: Outbox + ?Sized>(self, tx: &mut C) -> Result<WorkflowHandle<T, E>> {
+        let Lazy::Made(made) = self.state else {
             return Err(Error::new(ErrorKind::Misuse, "this call was awaited already, and has started its workflow"));
         };
+        let Made { mut request, codec, .. } = *made;
         let runtime = current::engine()?;
-        let new = made.request.for_outbox(&runtime)?;
-        let or_existing = made.request.or_existing;
-        match runtime.store.post_workflow(tx.outbox(), &new).await {
-            Ok(PostedWorkflow::Posted) => Ok(new.id),
-            Ok(PostedWorkflow::Existing(held)) if held.id == new.id || or_existing => Ok(held.id),
-            Ok(PostedWorkflow::Existing(held)) => Err(made.request.duplicate(&held)),
-            Ok(PostedWorkflow::OtherDatabase) => Err(other_database("start_in", &runtime)),
-            Err(error) => Err(of_store(&error, &new.id)),
-        }
+        let new = request.for_outbox(&runtime)?;
+        let started = match runtime.store.post_workflow(tx.outbox(), &new).await {
+            Ok(PostedWorkflow::Posted) => Started { runtime, id: new.id, run: None },
+            Ok(PostedWorkflow::Existing(held)) if held.id == new.id => attach(&runtime, request.workflow, held)?,
+            Ok(PostedWorkflow::Existing(held)) => request.of_duplicate(&runtime, held)?,
+            Ok(PostedWorkflow::OtherDatabase) => return Err(other_database("start_in", &runtime)),
+            Err(error) => return Err(of_store(&error, &new.id)),
+        };
+        Ok(WorkflowHandle::new(started, codec))
     }
 }
 

@@ -135,11 +135,11 @@ impl Request {
     }
 
     /// Another workflow with the same deduplication id is on the queue.
-    fn of_duplicate(&self, runtime: &Arc<Runtime>, held: Held) -> Result<Started> {
+    pub(super) fn of_duplicate(&self, runtime: &Arc<Runtime>, held: Held) -> Result<Started> {
         if self.or_existing { attach(runtime, self.workflow, held) } else { Err(self.duplicate(&held)) }
     }
 
-    pub(super) fn duplicate(&self, held: &Held) -> Error {
+    fn duplicate(&self, held: &Held) -> Error {
         let place = self.place.as_ref();
         let (queue, key) =
             place.map_or(("", ""), |it| (it.queue.as_str(), it.deduplicate.as_deref().unwrap_or_default()));
@@ -254,7 +254,7 @@ fn run_new(
 }
 
 /// Attaches to a workflow that was there already, if it is the same one.
-fn attach(runtime: &Arc<Runtime>, workflow: &Workflow, held: Held) -> Result<Started> {
+pub(super) fn attach(runtime: &Arc<Runtime>, workflow: &Workflow, held: Held) -> Result<Started> {
     if held.name != workflow.name {
         let message = format!(
             "the workflow id {:?} belongs to a workflow `{}` already, and was now used to start `{}`; an id names one execution for ever, choose another",

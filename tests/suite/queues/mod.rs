@@ -4,5 +4,6 @@ mod debounce;
 mod fleet;
 mod lifetime;
 mod limits;
+mod outbox;
 mod places;
 mod schedules;

@@ -75,9 +75,19 @@ impl Stage {
     pub(crate) async fn clear(self) {
         if self.postgres {
             let store = durable_core::store::open(&self.url, &self.schema).await.expect("the server was there before");
+            remove_lock_files(&*store).await;
             store.drop_everything().await.expect("the stage's schema can be dropped");
             store.close().await;
         }
+    }
+}
+
+/// Removes what executors that were killed have left in the directory for temporary files: nobody
+/// takes their place any more. With SQLite it lies beside the database.
+async fn remove_lock_files(store: &dyn durable_core::store::Store) {
+    for executor in store.executors().await.unwrap_or_default() {
+        // It may be gone already, or never have been there.
+        executor.lock_file.map(|path| drop(std::fs::remove_file(path)));
     }
 }
 
@@ -217,6 +227,10 @@ impl Database {
 
     pub(crate) async fn clear(self) {
         if let Some(name) = &self.name {
+            if let Ok(store) = durable_core::store::open(&self.url, "durable").await {
+                remove_lock_files(&*store).await;
+                store.close().await;
+            }
             execute(&format!("drop database {name} with (force)")).await;
         }
     }

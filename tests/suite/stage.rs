@@ -86,8 +86,9 @@ impl Stage {
 /// takes their place any more. With SQLite it lies beside the database.
 async fn remove_lock_files(store: &dyn durable_core::store::Store) {
     for executor in store.executors().await.unwrap_or_default() {
-        // It may be gone already, or never have been there.
-        executor.lock_file.map(|path| drop(std::fs::remove_file(path)));
+        if let Some(path) = executor.lock_file {
+            let _ = std::fs::remove_file(path); // it may be gone already
+        }
     }
 }
 

@@ -24,7 +24,7 @@ async fn rejects(order: u32) -> Result<u32> {
 }
 
 /// Starts one in a transaction that stays open.
-async fn post(app: &Durable, tx: &mut (impl Outbox + Send), order: u32) -> Result<WorkflowHandle<u32>> {
+async fn post(app: &Durable, tx: &mut impl Outbox, order: u32) -> Result<WorkflowHandle<u32>> {
     app.scope(async { confirms(order).queue(&POSTED).id(format!("w{order}")).deduplicate("one").start_in(tx).await })
         .await
 }

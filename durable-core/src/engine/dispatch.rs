@@ -101,7 +101,12 @@ async fn look(runtime: &Arc<Runtime>, known: &mut Known) -> Result<bool, StoreEr
         if runtime.gate.level() >= Level::Quiesced {
             return Ok(false);
         }
-        take(runtime, &turn).await?;
+        take(runtime, &turn).await.inspect_err(|error| {
+            // Nobody knows what was claimed, or what of it went back.
+            if error.fault == Fault::Unreachable {
+                runtime.lines.set_unsure(&turn.queue, true);
+            }
+        })?;
     }
     let for_safety = known.asked.is_none_or(|at| at.elapsed() >= longest(runtime));
     let told_of_any = runtime.lines.take_any_news();
@@ -132,11 +137,7 @@ async fn take(runtime: &Arc<Runtime>, turn: &Turn) -> Result<(), StoreError> {
         runtime.lines.set_unsure(&turn.queue, false);
         tracing::info!(target: "durable", queue = %turn.queue, lost, "gave back what a claim had taken whose answer was lost");
     }
-    let claimed = runtime.store.claim(&request).await.inspect_err(|error| {
-        if error.fault == Fault::Unreachable {
-            runtime.lines.set_unsure(&turn.queue, true);
-        }
-    })?;
+    let claimed = runtime.store.claim(&request).await?;
     let taken = u32::try_from(claimed.runs.len()).unwrap_or(u32::MAX);
     runtime.lines.claimed(turn, taken, claimed.limits, claimed.next_at);
     // Nothing begins here once the shutdown has begun, and no more than the limits as they are now

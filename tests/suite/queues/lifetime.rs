@@ -6,7 +6,7 @@ use durable::prelude::*;
 use durable_core::store::Store;
 
 use crate::counter::{count, fresh};
-use crate::restart::faulty::{Faulty, Plan};
+use crate::restart::faulty::{Faulty, Hold, Plan};
 use crate::stage::{Stage, on_every_stage};
 use crate::workflows::{arrived, gate};
 
@@ -16,6 +16,7 @@ on_every_stage! {
     a_shutdown_puts_queued_workflows_back_and_does_not_count_it,
     a_panic_frees_the_slot,
     what_a_claim_took_whose_answer_was_lost_is_run,
+    what_could_neither_begin_nor_go_back_is_run_after_the_outage,
     what_nobody_here_knows_is_left_for_others,
     enqueueing_works_until_the_end_of_the_drain,
 }
@@ -105,6 +106,32 @@ async fn what_a_claim_took_whose_answer_was_lost_is_run(stage: &Stage) {
     assert!(faulty.has_lost());
     app.shutdown().await;
     assert_eq!(crate::counter::counted(&key), 2);
+    inner.close().await;
+}
+
+async fn what_could_neither_begin_nor_go_back_is_run_after_the_outage(stage: &Stage) {
+    let key = fresh("neither");
+    let app = stage.launch().await;
+    app.scope(async { queued(key.clone()).queue(&ONE).id("w").start().await.unwrap() }).await;
+    arrived(&key, 1).await;
+    stage.crash(app).await;
+
+    let inner = durable_core::store::open(stage.url(), stage.schema()).await.unwrap();
+    let faulty = Arc::new(Faulty::over(&inner, Plan::default()));
+    faulty.hold_next("records", Hold::Before);
+    let app = stage.builder("suite").store(Arc::clone(&faulty) as Arc<dyn Store>).launch().await.unwrap();
+    // It is claimed; now its records cannot be read, and it cannot be given back.
+    faulty.has_held(1).await;
+    faulty.set_away(true);
+    faulty.hold_next("give_back_lost", Hold::Before);
+    faulty.let_through();
+    let given_back = tokio::time::timeout(Duration::from_secs(20), faulty.has_held(2)).await;
+    given_back.expect("the dispatcher remembers that it may hold something");
+    faulty.set_away(false);
+    faulty.let_through();
+    gate(&key).add_permits(1);
+    assert_eq!(app.retrieve_workflow::<u32>("w").await.unwrap().await.unwrap(), 1);
+    app.shutdown().await;
     inner.close().await;
 }
 

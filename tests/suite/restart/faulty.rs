@@ -128,7 +128,12 @@ impl Faulty {
 
     /// Returns once a call is held.
     pub(crate) async fn holds(&self) {
-        while self.holds.load(Ordering::SeqCst) == 0 {
+        self.has_held(1).await;
+    }
+
+    /// Returns once so many calls were held.
+    pub(crate) async fn has_held(&self, times: u64) {
+        while self.holds.load(Ordering::SeqCst) < times {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }

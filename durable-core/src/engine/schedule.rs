@@ -16,6 +16,8 @@ use crate::words::error::Result;
 const GRACE: i64 = 10_000_000;
 /// The longest rest: what another process has changed may not have been told.
 const LONGEST: Duration = Duration::from_secs(30);
+/// The rest when they could not be read.
+const AGAIN: Duration = Duration::from_secs(1);
 /// The pause after a tick that could not be started, in microseconds.
 const PAUSE: i64 = 1_000_000;
 
@@ -47,8 +49,14 @@ pub(super) async fn run(runtime: Arc<Runtime>) {
         let due = known.iter().any(|it| it.next().is_some_and(|at| at <= now));
         if changed || due {
             match plans(&runtime).await {
-                Ok(found) => known = found.into_iter().map(|plan| Planned::new(&runtime, plan, &known)).collect(),
-                Err(error) => tracing::warn!(target: "durable", %error, "the schedules could not be read"),
+                Ok(found) => {
+                    known = found.into_iter().map(|plan| Planned::new(&runtime, plan, &known)).collect();
+                    changed = false;
+                }
+                Err(error) => {
+                    tracing::warn!(target: "durable", %error, "the schedules could not be read, and are read again");
+                    changed = true;
+                }
             }
         }
         for planned in &mut known {
@@ -56,9 +64,10 @@ pub(super) async fn run(runtime: Arc<Runtime>) {
         }
         let now = runtime.timers.clock.at_least();
         let next = known.iter().filter_map(Planned::next).min();
+        let longest = if changed { AGAIN } else { LONGEST };
         let rest = next.map_or(LONGEST, |at| Duration::from_micros(u64::try_from(at - now).unwrap_or_default()));
-        changed = tokio::select! {
-            poked = runtime.schedules.rest(rest.min(LONGEST)) => poked || rest >= LONGEST,
+        changed |= tokio::select! {
+            poked = runtime.schedules.rest(rest.min(longest)) => poked || rest >= LONGEST,
             () = runtime.gate.reached(Level::Quiesced) => false,
         };
     }

@@ -23,6 +23,7 @@ on_every_stage! {
     a_schedule_in_the_code_gets_its_two_moments,
     of_two_processes_one_starts_a_tick,
     after_an_outage_what_became_due_in_it_was_missed,
+    schedules_that_could_not_be_read_are_read_again,
     what_cannot_be_kept_is_refused_and_not_stored,
     a_schedule_of_a_workflow_that_nobody_here_has_hurts_nobody,
 }
@@ -308,6 +309,24 @@ async fn after_an_outage_what_became_due_in_it_was_missed(stage: &Stage) {
             2,
             "the one that was tried in time, and the one after the outage"
         );
+    })
+    .await;
+    app.shutdown().await;
+    inner.close().await;
+}
+
+async fn schedules_that_could_not_be_read_are_read_again(stage: &Stage) {
+    let inner = durable_core::store::open(stage.url(), stage.schema()).await.unwrap();
+    let faulty = Arc::new(Faulty::over(&inner, Plan::default()));
+    let app = stage.builder("unread").store(Arc::clone(&faulty) as Arc<dyn Store>).launch().await.unwrap();
+    app.scope(async {
+        app.listening().await;
+        faulty.lose_next("schedules");
+        app.skip_time(HOUR); // so that a tick is due as soon as the schedule is known
+        sends_report("new".into()).schedule("new", every_hour()).misfire(Misfire::All).await.unwrap();
+        let soon = tokio::time::timeout(Duration::from_secs(15), fired(stage, "new", 1));
+        soon.await.expect("it is read again long before the next look for safety");
+        assert!(faulty.has_lost());
     })
     .await;
     app.shutdown().await;

@@ -414,9 +414,12 @@ impl Queues for Faulty {
 }
 
 impl Schedules for Faulty {
+    counted! {
+        schedules() -> Vec<ScheduleRow>;
+    }
+
     through! {
         put_schedules(schedules: &'a [ScheduleRow]) -> ();
-        schedules() -> Vec<ScheduleRow>;
         change_schedule(name: &'a str, change: ScheduleChange) -> bool;
     }
 }

@@ -320,9 +320,9 @@ async fn schedules_that_could_not_be_read_are_read_again(stage: &Stage) {
     let faulty = Arc::new(Faulty::over(&inner, Plan::default()));
     let app = stage.builder("unread").store(Arc::clone(&faulty) as Arc<dyn Store>).launch().await.unwrap();
     app.scope(async {
+        app.skip_time(HOUR); // so that a tick is due as soon as the schedule is known
         app.listening().await;
         faulty.lose_next("schedules");
-        app.skip_time(HOUR); // so that a tick is due as soon as the schedule is known
         sends_report("new".into()).schedule("new", every_hour()).misfire(Misfire::All).await.unwrap();
         let soon = tokio::time::timeout(Duration::from_secs(15), fired(stage, "new", 1));
         soon.await.expect("it is read again long before the next look for safety");

@@ -298,6 +298,7 @@ macro_rules! through {
 macro_rules! counted {
     ($($name:ident($($argument:ident: $type:ty),*) -> $given:ty;)+) => {
         $(
+            #[allow(clippy::needless_lifetimes, clippy::elidable_lifetime_names, reason = "some of the arguments have the lifetime")]
             fn $name<'a>(&'a self, $($argument: $type),*) -> StoreFuture<'a, $given> {
                 Box::pin(async move {
                     self.pass(stringify!($name), Hold::Before).await;

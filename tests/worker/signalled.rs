@@ -6,7 +6,7 @@
 //! steps COUNT MILLIS      a workflow "w" of COUNT steps, each of so many milliseconds
 //! many COUNT MILLIS       20 workflows of COUNT steps, and those of earlier processes
 //! sleeps                  a workflow "w" that sleeps for an hour
-//! blocked                 both workers of the runtime are blocked for ten seconds
+//! blocked                 both workers of the runtime are blocked for a minute
 //! thread                  a step that blocks a thread for a minute
 //! line                    works off a queue
 //! fill COUNT              puts COUNT workflows on that queue, and ends
@@ -63,10 +63,31 @@ async fn sleeps(_hours: u64) -> Result<u64> {
     Ok(1)
 }
 
+/// How many of the steps that block are there, and the process that is ready for them.
+static AT_THE_GATE: AtomicU64 = AtomicU64::new(0);
+
+/// Blocks when the other one is there too: what the first one blocked alone, such as the start of the
+/// second, would never come to its end.
 #[step]
 async fn blocks_its_worker(seconds: u64) {
+    AT_THE_GATE.fetch_add(1, Ordering::Relaxed);
+    while AT_THE_GATE.load(Ordering::Relaxed) < 3 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     note("blocks");
     std::thread::sleep(Duration::from_secs(seconds)); // the fault that is tested here
+}
+
+/// Gives the runtime something to do from outside for a while: the second worker may be asleep, with nobody
+/// left to wake it, when the first one blocks.
+fn prod() {
+    let runtime = tokio::runtime::Handle::current();
+    std::thread::spawn(move || {
+        for _ in 0..1_000 {
+            runtime.spawn(async {});
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    });
 }
 
 #[workflow]
@@ -134,8 +155,11 @@ async fn main() -> Result<()> {
         "steps" | "plain" => Some(steps("w".into(), count).id("w").start().await?),
         "sleeps" => Some(sleeps(1).id("w").start().await?),
         "blocked" => {
-            let _ = blocked(10).id("b").start().await?;
-            Some(blocked(10).id("w").start().await?)
+            let _ = blocked(60).id("b").start().await?;
+            let own = blocked(60).id("w").start().await?;
+            prod();
+            AT_THE_GATE.fetch_add(1, Ordering::Relaxed);
+            Some(own)
         }
         "thread" => Some(on_a_thread(60).id("w").start().await?),
         "many" => {

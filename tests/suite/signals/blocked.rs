@@ -27,12 +27,13 @@ async fn signals_work_with_blocked_workers(database: &Database) {
     process.says(HEARS).await;
     let sent = process.signal("TERM");
     let (heard, _) = process.says("a signal asks the process to end").await;
-    assert!(heard - sent < Duration::from_millis(100), "heard after {:?}", heard - sent);
+    assert!(heard - sent < Duration::from_secs(2), "heard after {:?}", heard - sent);
     let ended = process.ended().await;
     let lasted = ended.at - sent;
     println!("heard after {:?}, and the watchdog ended it after {lasted:?}", heard - sent);
     assert_eq!(ended.status.code(), Some(70), "{}", ended.told);
-    assert!((Duration::from_secs(4)..Duration::from_secs(5)).contains(&lasted), "its total and 2 s: {lasted:?}");
+    // Its total and 2 s. Without the watchdog it would be the minute for which the workers are blocked.
+    assert!((Duration::from_secs(4)..Duration::from_secs(20)).contains(&lasted), "it ended after {lasted:?}");
     let complaint = ended.told.lines().find(|it| it.contains("did not come to its end")).expect("it says why");
     assert!(complaint.contains("\"w\"") && complaint.contains("blocks_its_worker"), "{complaint}");
     assert_eq!(status(database, "w").await, Status::Pending);

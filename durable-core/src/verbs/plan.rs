@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
 use super::manage::cannot;
 use super::schedules::tick_text;
@@ -12,6 +13,7 @@ use crate::journal::runtime::Runtime;
 use crate::registry::{Misfire, Overlap, Schedule, Workflow};
 use crate::store::{ScheduleChange, ScheduleRow};
 use crate::words::error::{Error, ErrorKind, Result};
+use crate::words::id::check_id;
 use crate::words::timetable::Timetable;
 
 /// A schedule that this program can carry out.
@@ -29,6 +31,10 @@ pub(crate) struct Plan {
 impl Plan {
     /// Refuses what could not be carried out.
     pub(crate) fn check(row: &ScheduleRow) -> Result<Timetable> {
+        check_id("the schedule's name", &row.name)?;
+        // The ids of its workflows begin with the name: see `start_tick` and `started_by_hand`.
+        let longest = format!("{}@{}+{}", row.name, tick_text(0), Uuid::nil().simple());
+        check_id("an id of the schedule's workflows (its name, `@`, the tick, and more)", &longest)?;
         Timetable::parse(&row.cron, &row.timezone).map_err(|fault| {
             Error::new(ErrorKind::Config, format!("the schedule {:?} cannot be kept: {fault}", row.name))
         })
@@ -98,7 +104,7 @@ pub(crate) async fn start_tick(runtime: &Arc<Runtime>, plan: &Plan, tick: i64) -
 /// Starts the workflow once more than the calendar says.
 pub(super) async fn started_by_hand(runtime: &Arc<Runtime>, plan: &Plan) -> Result<String> {
     let now = runtime.timers.clock.now();
-    let id = format!("{}@{}+{}", plan.row.name, tick_text(from_date(now)), uuid::Uuid::now_v7().simple());
+    let id = format!("{}@{}+{}", plan.row.name, tick_text(from_date(now)), Uuid::now_v7().simple());
     start(runtime, plan, id, now).await
 }
 

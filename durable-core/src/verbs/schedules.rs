@@ -19,7 +19,6 @@ use crate::journal::runtime::Runtime;
 use crate::registry::{Misfire, Overlap};
 use crate::store::{Hint, ScheduleChange, ScheduleRow};
 use crate::words::error::{Error, ErrorKind, Result};
-use crate::words::id::check_id;
 use crate::words::timetable::Timetable;
 
 /// A schedule, as the database has it.
@@ -129,7 +128,6 @@ impl ScheduleCall {
 impl Made {
     async fn run(self: Box<Self>) -> Result<()> {
         let runtime = current::engine()?;
-        check_id("the schedule's name", &self.name)?;
         let Some((workflow, input)) = self.call else {
             return Err(Error::new(
                 ErrorKind::Misuse,

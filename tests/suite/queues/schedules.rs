@@ -350,6 +350,11 @@ async fn what_cannot_be_kept_is_refused_and_not_stored(stage: &Stage) {
         assert!(error.contains("the time zone `Europe/Warschau` is not known"), "{error}");
         let error = refused("", "0 * * * *", "UTC").await;
         assert!(error.contains("the schedule's name"), "{error}");
+        // No tick of it could be started: the ids would be too long.
+        let long = "x".repeat(240);
+        let error = refused(&long, "0 * * * *", "UTC").await;
+        assert!(error.contains("an id of the schedule's workflows") && error.contains("255 are allowed"), "{error}");
+        assert!(info(&long).await.is_none());
         assert!(info("wrong").await.is_none());
         let error = durable::trigger_schedule("nobody").await.expect_err("it is not there").to_string();
         assert_eq!(error, "no schedule has the name \"nobody\"");

@@ -12,7 +12,7 @@ use crate::journal::runtime::Runtime;
 use crate::registry::{INTERNAL_QUEUE, Queue, Workflow};
 use crate::store::{Entry, Fence, Held, NewWorkflow, QueuePlace, RunRow, StoreError, Verdict};
 use crate::words::error::{Error, ErrorKind, Result};
-use crate::words::id::{check_id, fresh_workflow_id};
+use crate::words::id::{check_id, child_id, fresh_workflow_id};
 use crate::words::payload::{Outcome, PayloadError, RecordedError};
 
 /// What is to be started.
@@ -103,7 +103,7 @@ impl Request {
             return Ok(Started { runtime, id, run });
         }
         claim.open().await;
-        let own_id = || format!("{}-{}", parent.row.id, claim.position);
+        let own_id = || child_id(&parent.row.id, &claim.position);
         let new = self.check(&runtime, own_id, Some(&parent.row))?;
         let done = Done { child: Some(new.id.clone()), attempts: 1, ..Done::default() };
         let entry =

@@ -15,6 +15,13 @@ pub(crate) fn fresh_workflow_id() -> String {
     Uuid::now_v7().to_string()
 }
 
+/// The id of a child that has none of its own: its parent's with the position of its start, so that it
+/// is the same at every replay. Ids of deep families would become too long; theirs are drawn from that text.
+pub(crate) fn child_id(parent: &str, position: impl std::fmt::Display) -> String {
+    let id = format!("{parent}-{position}");
+    if id.len() <= MAX_ID_BYTES { id } else { Uuid::new_v5(&Uuid::NAMESPACE_OID, id.as_bytes()).to_string() }
+}
+
 /// Refuses an id that a database, a log or a notification could not carry.
 ///
 /// # Errors

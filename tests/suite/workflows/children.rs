@@ -7,6 +7,7 @@ use crate::stage::on_every_store;
 on_every_store! {
     a_workflow_can_call_itself,
     a_child_has_its_parents_id_and_position,
+    families_are_deeper_than_ids_are_long,
     a_child_started_in_the_background_is_awaited_by_its_handle,
     a_cancelled_child_is_an_error_in_its_parent,
 }
@@ -66,6 +67,23 @@ async fn a_child_has_its_parents_id_and_position(app: TestApp) {
             ("2/1".into(), "result", "p-2", Some("4")),
         ]
     );
+}
+
+#[workflow]
+async fn descends(depth: u32) -> Result<u32> {
+    if depth == 0 {
+        return Ok(0);
+    }
+    Ok(descends(depth - 1).await? + 1)
+}
+
+async fn families_are_deeper_than_ids_are_long(app: TestApp) {
+    assert_eq!(descends(200).id("founder").await.unwrap(), 200);
+    let all = app.list_workflows(Filter::new().name("descends").limit(1000)).await.unwrap();
+    assert_eq!(all.len(), 201);
+    // Replays find the same children: nothing is started anew by a second call.
+    assert_eq!(descends(200).id("founder").await.unwrap(), 200);
+    assert_eq!(app.list_workflows(Filter::new().name("descends").limit(1000)).await.unwrap().len(), 201);
 }
 
 #[workflow]

@@ -66,6 +66,12 @@ async fn every_second(scheduled: DateTime<Utc>, _actual: DateTime<Utc>) -> Resul
     Ok(())
 }
 
+#[scheduled("* * * * * *")]
+#[workflow]
+async fn seconds_in_time(_scheduled: DateTime<Utc>, _actual: DateTime<Utc>) -> Result<()> {
+    Ok(())
+}
+
 fn queue_of(kind: &str) -> (&'static Queue, u32) {
     match kind {
         "worker" => (&WORKER, 1),

@@ -8,12 +8,11 @@ use crate::journal::level::Level;
 use crate::journal::runtime::Runtime;
 use crate::registry::{Misfire, Schedule};
 use crate::store::ScheduleRow;
-use crate::verbs::plan::{Plan, plans, start_tick};
-use crate::words::error::Result;
+use crate::verbs::plan::{GRACE, Plan, note_tick, plans, start_tick};
+use crate::words::error::{Error, ErrorKind};
 
-/// How late a tick may be and still count as on time, in microseconds: a process that is launched
-/// just after a tick has not missed it.
-const GRACE: i64 = 10_000_000;
+/// How many ticks of a schedule are started before the others have their turn.
+const AT_A_TIME: usize = 100;
 /// The longest rest: what another process has changed may not have been told.
 const LONGEST: Duration = Duration::from_secs(30);
 /// The rest when they could not be read.
@@ -31,6 +30,7 @@ pub(super) fn in_code(runtime: &Runtime) -> Vec<ScheduleRow> {
         misfire: it.misfire.as_str().to_owned(),
         overlap: it.overlap.as_str().to_owned(),
         input: None,
+        instance: None,
         in_code: true,
         paused: false,
         last_tick: 0,
@@ -42,10 +42,11 @@ pub(super) fn in_code(runtime: &Runtime) -> Vec<ScheduleRow> {
 pub(super) async fn run(runtime: Arc<Runtime>) {
     let mut known: Vec<Planned> = Vec::new();
     let mut changed = true;
+    let mut skipped_before = 0;
     while runtime.gate.level() < Level::Quiesced {
         // Whoever has paused or deleted a schedule does not want to see it fire once more: only what
         // was due before the schedules were read is started.
-        let now = runtime.timers.clock.at_least();
+        let (now, skipped) = runtime.timers.clock.at_least_with_skipped();
         let due = known.iter().any(|it| it.next().is_some_and(|at| at <= now));
         if changed || due {
             match plans(&runtime).await {
@@ -59,8 +60,11 @@ pub(super) async fn run(runtime: Arc<Runtime>) {
                 }
             }
         }
+        // What a test lets pass at once passes as if it had been watched.
+        let on_time = now - GRACE - (skipped - skipped_before);
+        skipped_before = skipped;
         for planned in &mut known {
-            planned.fire(&runtime, now).await;
+            planned.fire(&runtime, now, on_time).await;
         }
         let now = runtime.timers.clock.at_least();
         let next = known.iter().filter_map(Planned::next).min();
@@ -80,66 +84,95 @@ struct Planned {
     next: Option<i64>,
     /// Not to be tried before: the last try failed.
     not_before: i64,
-    /// When that tick was tried for the first time, as long as it has not been started.
-    tried_at: Option<i64>,
+    /// Whether that tick was tried when its time had come, so that it is not missed however long the
+    /// database is away.
+    tried: bool,
 }
 
 impl Planned {
     fn new(runtime: &Runtime, plan: Plan, known: &[Self]) -> Self {
         // What this process has been waiting for all along was not missed.
-        let before = known.iter().find(|it| it.plan.has_ticks_of(&plan));
-        let next = before.map_or_else(|| first(&plan, runtime.timers.clock.at_least() - GRACE), |it| it.next);
-        let (not_before, tried_at) = before.map_or((i64::MIN, None), |it| (it.not_before, it.tried_at));
-        Self { plan, next, not_before, tried_at }
+        if let Some(before) = known.iter().find(|it| it.plan.has_ticks_of(&plan)) {
+            return Self { plan, next: before.next, not_before: before.not_before, tried: before.tried };
+        }
+        let next = plan.next_after(plan.last_tick());
+        let mut new = Self { plan, next, not_before: i64::MIN, tried: false };
+        let now = runtime.timers.clock.at_least();
+        if new.next.is_some_and(|at| at <= now) {
+            new.make_up_for(now);
+        }
+        new
     }
 
     fn next(&self) -> Option<i64> {
         self.next.map(|at| at.max(self.not_before))
     }
 
-    /// Starts every tick whose time had come at `now`.
-    async fn fire(&mut self, runtime: &Arc<Runtime>, now: i64) {
-        while let Some(tick) = self.next
-            && tick.max(self.not_before) <= now
-            && runtime.gate.level() < Level::Quiesced
-        {
-            if let Err(error) = self.start(runtime, tick, now).await {
-                tracing::warn!(target: "durable", schedule = self.plan.name(), %error, "a tick could not be started and is tried again");
-                self.not_before = runtime.timers.clock.at_least() + PAUSE;
+    /// Starts the ticks whose time had come at `now`: some of them, if there are many, so that the other
+    /// schedules have their turn and whoever pauses this one is heard.
+    ///
+    /// What was due before `on_time` was missed: this process was stopped, or its host was asleep. So was
+    /// what became due while a tick could not be started.
+    async fn fire(&mut self, runtime: &Arc<Runtime>, mut now: i64, mut on_time: i64) {
+        if self.tried {
+            on_time = now - GRACE;
+        }
+        for _ in 0..AT_A_TIME {
+            if !self.tried && self.next.is_some_and(|at| at < on_time) {
+                self.make_up_for(now);
+            }
+            let Some(tick) = self.next.filter(|at| *at.max(&self.not_before) <= now) else { return };
+            if runtime.gate.level() >= Level::Quiesced || !self.start(runtime, tick).await {
+                return;
+            }
+            let later = runtime.timers.clock.at_least();
+            if later - now > GRACE {
+                (now, on_time) = (later, later - GRACE);
             }
         }
     }
 
-    async fn start(&mut self, runtime: &Arc<Runtime>, tick: i64, now: i64) -> Result<()> {
-        let tried_at = *self.tried_at.get_or_insert(now);
-        start_tick(runtime, &self.plan, tick).await?;
-        self.tried_at = None;
-        self.next = self.plan.next_after(tick);
-        let now = runtime.timers.clock.at_least();
-        if now - tried_at > GRACE {
-            // The database was away: what became due meanwhile was missed as if nobody had been here.
-            self.next = self.next.and_then(|next| from(&self.plan, next, now - GRACE));
+    /// Starts a tick and goes on to the next one. Gives whether it could.
+    async fn start(&mut self, runtime: &Arc<Runtime>, tick: i64) -> bool {
+        self.tried = true;
+        let started = match start_tick(runtime, &self.plan, tick).await {
+            // It would be refused again: the ones after it may fare better.
+            Err(error) if !is_passing(&error) => {
+                tracing::error!(target: "durable", schedule = self.plan.name(), %error, "a tick cannot be started, and is left out");
+                Ok(false)
+            }
+            started => started,
+        };
+        let noted = match started {
+            Ok(_) => note_tick(runtime, &self.plan, tick).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = noted {
+            tracing::warn!(target: "durable", schedule = self.plan.name(), %error, "a tick could not be started and is tried again");
+            self.not_before = runtime.timers.clock.at_least() + PAUSE;
+            return false;
         }
-        Ok(())
+        self.tried = false;
+        self.next = self.plan.next_after(tick);
+        true
+    }
+
+    /// Goes on to what the schedule wants started of the ticks that were missed. The last one of them
+    /// was not missed if it was a moment ago.
+    fn make_up_for(&mut self, now: i64) {
+        let last = || last_before(&self.plan, now + 1);
+        self.next = match self.plan.misfire() {
+            Misfire::All => return,
+            Misfire::Once => last().or(self.next),
+            Misfire::Skip => last().filter(|at| *at >= now - GRACE).or_else(|| self.plan.next_after(now)),
+        };
     }
 }
 
-/// The first tick of a schedule that this process has not known before. Ticks before `on_time` were
-/// missed, if nobody else has dealt with them.
-fn first(plan: &Plan, on_time: i64) -> Option<i64> {
-    from(plan, plan.next_after(plan.last_tick())?, on_time)
-}
-
-/// The first tick from `next` on that is to be started, if those before `on_time` were missed.
-fn from(plan: &Plan, next: i64, on_time: i64) -> Option<i64> {
-    if next >= on_time || plan.misfire == Misfire::All {
-        return Some(next);
-    }
-    match plan.misfire {
-        // The latest of the missed ones stands for all of them.
-        Misfire::Once => Some(last_before(plan, on_time).unwrap_or(next)),
-        _ => plan.next_after(on_time - 1),
-    }
+/// Whether it can go well at the next try, because nothing is wrong with the tick itself.
+fn is_passing(error: &Error) -> bool {
+    use ErrorKind::{Contended, Database, Interrupted, NoEngine, ShuttingDown};
+    matches!(error.kind(), Contended | Database | Interrupted | NoEngine | ShuttingDown)
 }
 
 /// The last tick before a moment, looked for in ever longer times before it: a schedule of every

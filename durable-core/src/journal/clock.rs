@@ -48,7 +48,7 @@ impl Clock {
 
     /// The database shows this or more.
     pub(crate) fn at_least(&self) -> i64 {
-        lock(&self.ahead).0 + self.since_base(Instant::now()) + self.skipped.load(Ordering::Relaxed)
+        self.at_least_with_skipped().0
     }
 
     /// The database shows this or less.
@@ -72,6 +72,12 @@ impl Clock {
     pub(crate) fn skip(&self, duration: Duration) {
         let micros = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
         self.skipped.fetch_add(micros, Ordering::Relaxed);
+    }
+
+    /// The database shows this or more, and how much of it a test has let pass, in microseconds.
+    pub(crate) fn at_least_with_skipped(&self) -> (i64, i64) {
+        let skipped = self.skipped.load(Ordering::Relaxed);
+        (lock(&self.ahead).0 + self.since_base(Instant::now()) + skipped, skipped)
     }
 
     /// Negative for a moment before the base: the first question is asked before there is a clock.

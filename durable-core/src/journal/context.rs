@@ -89,6 +89,24 @@ impl Context {
         CONTEXT.sync_scope(self, body)
     }
 
+    /// Refuses what would be done again at each replay of a body, or would outlive a transaction that is undone.
+    ///
+    /// # Errors
+    /// The running code is a workflow's body, or a transaction's.
+    pub(crate) fn refuse_unrecorded(what: &str) -> Result<(), Error> {
+        match Self::here() {
+            None | Some(Self::Step(_)) => Ok(()),
+            Some(Self::Body { execution, .. }) => {
+                let message = format!(
+                    "{what} was called in the body of the workflow {:?}, where it is not recorded and would be done again at each replay; move it into a #[step]",
+                    execution.row.id
+                );
+                Err(Error::new(ErrorKind::Misuse, message))
+            }
+            Some(Self::Transaction(scope)) => Err(scope.refusal(what)),
+        }
+    }
+
     /// A future that is polled here, wherever it is polled.
     pub(crate) fn scope<F: Future>(self, future: F) -> impl Future<Output = F::Output> {
         CONTEXT.scope(self, future)

@@ -24,7 +24,8 @@ pub struct Schedule {
     pub arguments: fn(&DateTime<Utc>, &DateTime<Utc>) -> Arguments,
 }
 
-/// What becomes of the times of a schedule at which no process was there.
+/// What becomes of the times of a schedule at which no process was there, or was stopped or asleep. The last
+/// one counts as on time if it is at most ten seconds late.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Misfire {
     /// Nothing.
@@ -36,7 +37,7 @@ pub enum Misfire {
     All,
 }
 
-/// What becomes of a time at which the workflow of an earlier one has not ended.
+/// What becomes of a time at which the workflow of another one waits in a queue or runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Overlap {
     /// Another one is started beside it.

@@ -216,9 +216,10 @@ pub trait Queues: Send + Sync + Debug {
 
 /// Schedules.
 pub trait Schedules: Send + Sync + Debug {
-    /// Stores schedules. One that is there gets the new workflow, expression, zone, policies and
-    /// arguments, and keeps its pause and its last tick; a new one has its last tick now.
-    fn put_schedules<'a>(&'a self, schedules: &'a [ScheduleRow]) -> StoreFuture<'a, ()>;
+    /// Stores schedules, and gives how many. One that is there gets the new workflow, expression, zone,
+    /// policies and arguments, and keeps its pause; a new one has its last tick now, and so has one with
+    /// another expression or zone. One in the code does not give way to one that is not.
+    fn put_schedules<'a>(&'a self, schedules: &'a [ScheduleRow]) -> StoreFuture<'a, u64>;
 
     /// All of them, by name.
     fn schedules(&self) -> StoreFuture<'_, Vec<ScheduleRow>>;

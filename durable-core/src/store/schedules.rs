@@ -19,6 +19,8 @@ pub struct ScheduleRow {
     pub overlap: String,
     /// The arguments besides the two moments, as a JSON object; `None` for one in the code.
     pub input: Option<String>,
+    /// The name of the instance, if the workflow is a method.
+    pub instance: Option<String>,
     /// Whether it stands in the code of some program.
     pub in_code: bool,
     /// Whether it is not to fire for the time being.

@@ -16,6 +16,10 @@ use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::id::check_id;
 use crate::words::timetable::Timetable;
 
+/// How late a tick may be and still count as on time, in microseconds: a process that is launched
+/// just after a tick has not missed it.
+pub(crate) const GRACE: i64 = 10_000_000;
+
 /// A schedule that this program can carry out.
 #[derive(Debug)]
 pub(crate) struct Plan {
@@ -24,7 +28,7 @@ pub(crate) struct Plan {
     /// The schedule in the code, if it stands there: its workflow takes the two moments.
     in_code: Option<&'static Schedule>,
     times: Timetable,
-    pub(crate) misfire: Misfire,
+    misfire: Misfire,
     overlap: Overlap,
 }
 
@@ -69,6 +73,11 @@ impl Plan {
         of(&self.row) == of(&other.row)
     }
 
+    /// What becomes of ticks that were missed.
+    pub(crate) fn misfire(&self) -> Misfire {
+        self.misfire
+    }
+
     /// The first tick after a moment.
     pub(crate) fn next_after(&self, moment: i64) -> Option<i64> {
         self.times.next_after(to_date(moment)).map(from_date)
@@ -88,15 +97,19 @@ pub(crate) async fn plans(runtime: &Runtime) -> Result<Vec<Plan>> {
     Ok(plans)
 }
 
-/// Starts a tick, unless somebody has.
-pub(crate) async fn start_tick(runtime: &Arc<Runtime>, plan: &Plan, tick: i64) -> Result<()> {
+/// Starts a tick, unless somebody has. Gives whether its workflow is there: it is not if the schedule
+/// leaves out ticks while the workflow of another one has not ended.
+pub(crate) async fn start_tick(runtime: &Arc<Runtime>, plan: &Plan, tick: i64) -> Result<bool> {
     let id = format!("{}@{}", plan.row.name, tick_text(tick));
     match start(runtime, plan, id, to_date(tick)).await {
-        Ok(_) => {}
-        // The tick before still runs, and the schedule says that this one is left out then.
-        Err(error) if error.kind() == ErrorKind::Duplicate => {}
-        Err(error) => return Err(error),
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::Duplicate => Ok(false),
+        Err(error) => Err(error),
     }
+}
+
+/// Notes that a tick was dealt with.
+pub(crate) async fn note_tick(runtime: &Runtime, plan: &Plan, tick: i64) -> Result<()> {
     let fired = runtime.store.change_schedule(&plan.row.name, ScheduleChange::Fired(tick)).await;
     fired.map(drop).map_err(|error| cannot(runtime, "note a tick", &error))
 }
@@ -105,7 +118,17 @@ pub(crate) async fn start_tick(runtime: &Arc<Runtime>, plan: &Plan, tick: i64) -
 pub(super) async fn started_by_hand(runtime: &Arc<Runtime>, plan: &Plan) -> Result<String> {
     let now = runtime.timers.clock.now();
     let id = format!("{}@{}+{}", plan.row.name, tick_text(from_date(now)), Uuid::now_v7().simple());
-    start(runtime, plan, id, now).await
+    start(runtime, plan, id, now).await.map_err(|error| {
+        if error.kind() != ErrorKind::Duplicate {
+            return error;
+        }
+        let earlier = error.workflow_id().unwrap_or_default();
+        let message = format!(
+            "the schedule {:?} was not triggered: it has `overlap = \"skip\"`, and its workflow {earlier:?} has not ended",
+            plan.row.name
+        );
+        Error::new(ErrorKind::Duplicate, message).with_workflow(earlier)
+    })
 }
 
 async fn start(runtime: &Arc<Runtime>, plan: &Plan, id: String, scheduled: DateTime<Utc>) -> Result<String> {
@@ -122,7 +145,7 @@ async fn start(runtime: &Arc<Runtime>, plan: &Plan, id: String, scheduled: DateT
         workflow: plan.workflow,
         input,
         id: Some(id),
-        instance: None,
+        instance: plan.row.instance.clone(),
         limit: Limit::Inherited,
         place,
         or_existing: false,

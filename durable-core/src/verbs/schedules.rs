@@ -11,15 +11,20 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use super::call::WorkflowCall;
 use super::lazy::Lazy;
 use super::manage::cannot;
-use super::plan::{Plan, start_tick, started_by_hand};
+use super::plan::{GRACE, Plan, start_tick, started_by_hand};
 use crate::journal::clock::{from_date, to_date};
+use crate::journal::context::Context as Here;
 use crate::journal::current;
 use crate::journal::looking::SCHEDULES;
 use crate::journal::runtime::Runtime;
 use crate::registry::{Misfire, Overlap};
 use crate::store::{Hint, ScheduleChange, ScheduleRow};
 use crate::words::error::{Error, ErrorKind, Result};
+use crate::words::payload::PayloadError;
 use crate::words::timetable::Timetable;
+
+/// How many ticks a backfill starts before it looks whether the schedule is still there.
+const AT_A_TIME: usize = 100;
 
 /// A schedule, as the database has it.
 #[derive(Debug, Clone)]
@@ -29,6 +34,8 @@ pub struct ScheduleInfo {
     pub name: String,
     /// The workflow that it starts.
     pub workflow: String,
+    /// The name of the instance, if the workflow is a method.
+    pub instance: Option<String>,
     /// The crontab expression.
     pub cron: String,
     /// The time zone in which it is read.
@@ -39,7 +46,7 @@ pub struct ScheduleInfo {
     pub paused: bool,
     /// The last tick that was dealt with, or when the schedule was made.
     pub last_tick: DateTime<Utc>,
-    /// The next tick after that.
+    /// The next tick to come; `None` if it is paused, or there is none before 2101.
     pub next_tick: Option<DateTime<Utc>>,
 }
 
@@ -48,12 +55,19 @@ where
     T: Send + 'static,
     E: From<Error> + Send + 'static,
 {
-    /// Makes a schedule that starts this workflow, with these arguments, whenever the crontab
-    /// expression says so. One of the same name is replaced, and keeps its place in time.
+    /// Makes a schedule that starts this workflow, with these arguments (and on this instance, if it is
+    /// a method), whenever the crontab expression says so. One of the same name is replaced; if its
+    /// expression or its zone is another one, the new one counts from now on.
     ///
     /// Five fields as in crontab(5), or six with seconds first, in UTC unless
     /// [`timezone`](ScheduleCall::timezone) says otherwise. The options of the call (queue, timeout)
     /// are not part of the schedule; those of the workflow's attribute count.
+    ///
+    /// # Errors
+    /// The expression or the zone does not read, or is never due; the name is that of a schedule in the
+    /// code, or too long for the ids of its workflows (`<name>@<moment>`); the arguments cannot be
+    /// written, or are too large; it is awaited in the body of a workflow, where it is not recorded: move
+    /// it into a step. No engine runs, or the database cannot be reached.
     ///
     /// # Example
     ///
@@ -69,8 +83,8 @@ where
     /// ```
     pub fn schedule(mut self, name: impl Into<String>, cron: impl Into<String>) -> ScheduleCall {
         let made = self.state.made().map(|made| {
-            let input = made.request.input.clone();
-            (made.request.workflow.name, input)
+            let request = &made.request;
+            Called { workflow: request.workflow.name, input: request.input.clone(), instance: request.instance.clone() }
         });
         let (name, cron) = (name.into(), cron.into());
         let made = Made {
@@ -94,10 +108,17 @@ pub struct ScheduleCall {
 struct Made {
     name: String,
     cron: String,
-    call: Option<(&'static str, std::result::Result<String, crate::words::payload::PayloadError>)>,
+    call: Option<Called>,
     timezone: String,
     misfire: Misfire,
     overlap: Overlap,
+}
+
+/// What is to be called.
+struct Called {
+    workflow: &'static str,
+    input: std::result::Result<String, PayloadError>,
+    instance: Option<String>,
 }
 
 impl ScheduleCall {
@@ -127,8 +148,9 @@ impl ScheduleCall {
 
 impl Made {
     async fn run(self: Box<Self>) -> Result<()> {
+        Here::refuse_unrecorded("a schedule")?;
         let runtime = current::engine()?;
-        let Some((workflow, input)) = self.call else {
+        let Some(Called { workflow, input, instance }) = self.call else {
             return Err(Error::new(
                 ErrorKind::Misuse,
                 "this call was awaited already, and has no arguments left to schedule",
@@ -137,6 +159,7 @@ impl Made {
         let input = input.map_err(|fault| {
             Error::new(ErrorKind::Payload, format!("the workflow `{workflow}` cannot be scheduled: {fault}"))
         })?;
+        runtime.check_size(|| format!("the arguments of the workflow `{workflow}`"), input.len())?;
         let row = ScheduleRow {
             name: self.name,
             workflow: workflow.to_owned(),
@@ -145,12 +168,17 @@ impl Made {
             misfire: self.misfire.as_str().to_owned(),
             overlap: self.overlap.as_str().to_owned(),
             input: Some(input),
+            instance,
             in_code: false,
             paused: false,
             last_tick: 0,
         };
         Plan::check(&row)?;
-        runtime.store.put_schedules(&[row]).await.map_err(|error| cannot(&runtime, "make a schedule", &error))?;
+        let rows = [row];
+        let stored = runtime.store.put_schedules(&rows).await;
+        if stored.map_err(|error| cannot(&runtime, "make a schedule", &error))? == 0 {
+            return Err(in_code(&runtime, &rows[0].name));
+        }
         tell(&runtime);
         Ok(())
     }
@@ -176,7 +204,8 @@ impl fmt::Debug for ScheduleCall {
 /// No engine runs, or the database cannot be reached.
 pub async fn list_schedules() -> Result<Vec<ScheduleInfo>> {
     let runtime = current::engine()?;
-    Ok(rows(&runtime).await?.into_iter().map(shown).collect())
+    let now = runtime.timers.clock.at_least();
+    Ok(rows(&runtime).await?.into_iter().map(|row| shown(row, now)).collect())
 }
 
 /// Lets a schedule not fire until it is resumed. What is missed meanwhile stays missed.
@@ -207,31 +236,54 @@ pub async fn delete_schedule(name: impl AsRef<str>) -> Result<()> {
 /// the workflow's id.
 ///
 /// # Errors
-/// There is no schedule of this name, or this program does not have its workflow; no engine runs, or
+/// The schedule leaves out ticks while another one is not over ([`Overlap::Skip`]), and one is not;
+/// it is called in the body of a workflow, where it is not recorded: move it into a step. There is no schedule of this name, or this program does not have its workflow; no engine runs, or
 /// the database cannot be reached.
 pub async fn trigger_schedule(name: impl AsRef<str>) -> Result<String> {
+    Here::refuse_unrecorded("trigger_schedule")?;
     let runtime = current::open_engine()?;
     let plan = plan(&runtime, name.as_ref()).await?;
     started_by_hand(&runtime, &plan).await
 }
 
 /// Starts every tick of a schedule from one moment (inclusive) to another (exclusive), and gives how
-/// many there are. A tick that was started already is not started again.
+/// many of them have a workflow now. A tick that was started already is not started again; with
+/// [`Overlap::Skip`] those are left out, and not counted, that come while another one is not over: call
+/// it again when that has ended. The calendar goes on as before: what lies in the future is started now,
+/// and not once more when its time has come.
 ///
 /// # Errors
-/// There is no schedule of this name, or this program does not have its workflow; no engine runs, or
+/// The schedule is deleted meanwhile; it is called in the body of a workflow, where it is not recorded:
+/// move it into a step. There is no schedule of this name, or this program does not have its workflow; no engine runs, or
 /// the database cannot be reached.
 pub async fn backfill_schedule(name: impl AsRef<str>, from: DateTime<Utc>, to: DateTime<Utc>) -> Result<u64> {
-    let runtime = current::open_engine()?;
-    let plan = plan(&runtime, name.as_ref()).await?;
+    Here::refuse_unrecorded("backfill_schedule")?;
     let mut count = 0;
-    let mut next = plan.next_after(from_date(from) - 1);
-    while let Some(tick) = next.filter(|it| *it < from_date(to)) {
-        start_tick(&runtime, &plan, tick).await?;
-        count += 1;
-        next = plan.next_after(tick);
+    let mut from = from_date(from);
+    loop {
+        // It is asked for now and then: whoever has deleted it does not want the rest.
+        let runtime = current::open_engine()?;
+        let plan = plan(&runtime, name.as_ref()).await?;
+        let ticks = std::iter::successors(plan.next_after(from - 1), |tick| plan.next_after(*tick));
+        let some: Vec<i64> = ticks.take_while(|tick| *tick < from_date(to)).take(AT_A_TIME).collect();
+        for tick in &some {
+            count += u64::from(start_tick(&runtime, &plan, *tick).await?);
+        }
+        match some.last() {
+            Some(last) => from = last + 1,
+            None => return Ok(count),
+        }
     }
-    Ok(count)
+}
+
+/// A name that stands in the code: the next launch would take the place back.
+fn in_code(runtime: &Runtime, name: &str) -> Error {
+    let is_here = runtime.registry.schedules().iter().any(|it| it.workflow.name == name);
+    let or = if is_here { "" } else { ", or delete it if no version of the program has it any more" };
+    Error::new(
+        ErrorKind::Config,
+        format!("the schedule {name:?} is one in the code, with #[scheduled]; choose another name{or}"),
+    )
 }
 
 async fn rows(runtime: &Runtime) -> Result<Vec<ScheduleRow>> {
@@ -242,13 +294,16 @@ async fn plan(runtime: &Arc<Runtime>, name: &str) -> Result<Plan> {
     let row = rows(runtime).await?.into_iter().find(|it| it.name == name).ok_or_else(|| unknown(name))?;
     let workflow = row.workflow.clone();
     Plan::of(runtime, row)?.ok_or_else(|| {
-        let message =
-            format!("the schedule {name:?} starts the workflow `{workflow}`, which this program does not have");
-        Error::new(ErrorKind::Registry, message)
+        let missing = match runtime.registry.get(&workflow) {
+            None => "which this program does not have",
+            Some(_) => "which has no #[scheduled] in this program; if no other version has one, delete the schedule",
+        };
+        Error::new(ErrorKind::Registry, format!("the schedule {name:?} starts the workflow `{workflow}`, {missing}"))
     })
 }
 
 async fn change(name: &str, change: ScheduleChange) -> Result<()> {
+    Here::refuse_unrecorded("a change of a schedule")?;
     let runtime = current::engine()?;
     let changed = runtime.store.change_schedule(name, change).await;
     if !changed.map_err(|error| cannot(&runtime, "change a schedule", &error))? {
@@ -268,14 +323,21 @@ fn unknown(name: &str) -> Error {
     Error::new(ErrorKind::NotFound, format!("no schedule has the name {name:?}"))
 }
 
-fn shown(row: ScheduleRow) -> ScheduleInfo {
+fn shown(row: ScheduleRow, now: i64) -> ScheduleInfo {
     let last_tick = to_date(row.last_tick);
-    let next = || Timetable::parse(&row.cron, &row.timezone).ok()?.next_after(last_tick);
+    let next = || {
+        let times = Timetable::parse(&row.cron, &row.timezone).ok()?;
+        let next = times.next_after(last_tick)?;
+        // What was missed is not to come, unless all of it is made up for.
+        let is_missed = row.misfire != Misfire::All.as_str() && from_date(next) < now - GRACE;
+        if is_missed { times.next_after(to_date(now)) } else { Some(next) }
+    };
     ScheduleInfo {
         next_tick: next().filter(|_| !row.paused),
         last_tick,
         name: row.name,
         workflow: row.workflow,
+        instance: row.instance,
         cron: row.cron,
         timezone: row.timezone,
         in_code: row.in_code,

@@ -147,7 +147,7 @@ impl Request {
             "the workflow {:?} with the deduplication id {key:?} is {} on the queue {queue:?}, so `{}` was not enqueued; wait for it, or take it as good with `.or_existing()`",
             held.id, held.status, self.workflow.name
         );
-        Error::new(ErrorKind::Duplicate, message)
+        Error::new(ErrorKind::Duplicate, message).with_workflow(&held.id)
     }
 
     /// Refuses what cannot be stored, before anything is.

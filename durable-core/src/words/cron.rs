@@ -10,7 +10,7 @@ use std::str::FromStr;
 use chrono::{DateTime, MappedLocalTime, NaiveDateTime, Offset, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 
-use super::crontab::{CronError, Crontab};
+use super::crontab::Crontab;
 
 /// A crontab expression that can be asked for its times.
 ///
@@ -37,18 +37,14 @@ pub(crate) struct Cron {
 const CORRECTION: TimeDelta = TimeDelta::hours(3);
 
 impl Cron {
-    /// Reads five fields, or six with the seconds first, or a nickname such as `@daily`.
-    ///
-    /// # Errors
-    /// It is no such expression; with the field at fault, and what is allowed there.
-    pub(crate) fn parse(text: &str) -> Result<Self, CronError> {
-        let crontab = Crontab::parse(text)?;
+    /// When a crontab's expression is due.
+    pub(crate) fn new(crontab: &Crontab) -> Self {
         let schedules = if crontab.either_day {
-            vec![schedule(&crontab, true, false), schedule(&crontab, false, true)]
+            vec![schedule(crontab, true, false), schedule(crontab, false, true)]
         } else {
-            vec![schedule(&crontab, true, true)]
+            vec![schedule(crontab, true, true)]
         };
-        Ok(Self { schedules, every: crontab.every })
+        Self { schedules, every: crontab.every }
     }
 
     /// The first time later than `instant`. There is none if no year up to 2100 has the date.

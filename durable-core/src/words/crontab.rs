@@ -110,7 +110,6 @@ impl Crontab {
     }
 
     /// Whether no day of any year is allowed, as with the 30th of February.
-    #[allow(dead_code, reason = "the macros refuse it")]
     pub(crate) fn is_never(&self) -> bool {
         const LONGEST: [u32; 12] = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
         let first_day = self.days.trailing_zeros();

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
 use super::cron::Cron;
+use super::crontab::Crontab;
 
 /// When a schedule is due.
 #[derive(Debug)]
@@ -20,7 +21,11 @@ impl Timetable {
     /// # Errors
     /// What does not read, for people.
     pub(crate) fn parse(cron: &str, tz: &str) -> Result<Self, String> {
-        let cron = Cron::parse(cron).map_err(|fault| fault.to_string())?;
+        let crontab = Crontab::parse(cron).map_err(|fault| fault.to_string())?;
+        if crontab.is_never() {
+            return Err(format!("`{cron}` is never due: none of its months has such a day"));
+        }
+        let cron = Cron::new(&crontab);
         let tz = Tz::from_str(tz).map_err(|_| {
             format!("the time zone `{tz}` is not known; write a name of the IANA database, such as Europe/Warsaw")
         })?;

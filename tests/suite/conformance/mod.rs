@@ -252,6 +252,8 @@ every_store_passes! {
         schedules:
             a_schedule_is_stored_as_it_is_and_begins_now,
             another_of_its_name_keeps_its_pause_and_its_last_tick,
+            another_calendar_begins_now,
+            a_schedule_in_the_code_gives_way_to_none_that_is_not,
             the_last_tick_never_goes_back,
             what_a_pause_missed_stays_missed,
             a_change_says_whether_there_is_such_a_schedule,

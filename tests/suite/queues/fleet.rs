@@ -9,13 +9,14 @@ use durable::prelude::{DateTime, Status, Utc};
 use tokio::process::Child;
 
 use crate::crash::processes::{finished, on_every_database, start};
-
+use crate::crash::watched::Watched;
 use crate::stage::Database;
 
 on_every_database! {
     each_limit_alone_and_all_together_hold_while_processes_are_killed,
     each_of_200_keys_is_worked_off_in_order_while_processes_are_killed,
     each_second_is_one_tick_of_three_processes_while_they_are_killed,
+    a_process_that_was_stopped_has_missed_what_was_due_meanwhile,
 }
 
 /// One stay of a workflow in its step, by the ledger.
@@ -228,6 +229,20 @@ async fn each_of_200_keys_is_worked_off_in_order_while_processes_are_killed(data
     println!("10,000 items of 200 keys in order, {again} of them begun once more after a kill");
 }
 
+/// The seconds since 1970 for which a schedule has started its workflow.
+async fn ticks(database: &Database, schedule: &str) -> Vec<i64> {
+    let infos = database.look().await;
+    let ids = infos.iter().filter(|it| it.name == schedule).map(|it| it.id.as_str());
+    let mut seconds: Vec<i64> = ids
+        .map(|it| {
+            let (_, at) = it.split_once('@').expect("the id of a tick names its moment");
+            at.parse::<DateTime<Utc>>().expect("it is a date").timestamp()
+        })
+        .collect();
+    seconds.sort_unstable();
+    seconds
+}
+
 async fn each_second_is_one_tick_of_three_processes_while_they_are_killed(database: &Database) {
     let mut fleet = Fleet::new(database, 3);
     for round in 0..6 {
@@ -237,16 +252,7 @@ async fn each_second_is_one_tick_of_three_processes_while_they_are_killed(databa
     }
     tokio::time::sleep(Duration::from_secs(3)).await;
     fleet.kill_all().await;
-    let infos = database.look().await;
-    let ticks: Vec<&WorkflowInfo> = infos.iter().filter(|it| it.name == "every_second").collect();
-    let mut seconds: Vec<i64> = ticks
-        .iter()
-        .map(|it| {
-            let (_, at) = it.id.split_once('@').expect("the id of a tick names its moment");
-            at.parse::<DateTime<Utc>>().expect("it is a date").timestamp()
-        })
-        .collect();
-    seconds.sort_unstable();
+    let seconds = ticks(database, "every_second").await;
     let all: Vec<i64> = (seconds[0]..=seconds[seconds.len() - 1]).collect();
     assert_eq!(seconds, all, "each second once, and none left out");
     assert!(all.len() >= 8, "{}", all.len());
@@ -257,4 +263,27 @@ async fn each_second_is_one_tick_of_three_processes_while_they_are_killed(databa
     let twice = ran.values().filter(|it| **it > 1).count();
     println!("{} ticks, {twice} of them begun once more after a kill", all.len());
     assert!(twice <= 6, "only a kill repeats a step");
+}
+
+/// It takes its time: only what is more than ten seconds late was missed.
+async fn a_process_that_was_stopped_has_missed_what_was_due_meanwhile(database: &Database) {
+    let reached = async |least: i64| {
+        while ticks(database, "seconds_in_time").await.last().is_none_or(|it| *it < least) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let process = Watched::start("lines", &["work", &database.folder().display().to_string()], database);
+    process.says("READY").await;
+    reached(1).await;
+    process.signal("STOP");
+    let stopped = Utc::now().timestamp();
+    tokio::time::sleep(Duration::from_secs(14)).await;
+    let woken = Utc::now().timestamp();
+    process.signal("CONT");
+    reached(woken + 1).await;
+    let meanwhile = |all: Vec<i64>| all.into_iter().filter(|it| (stopped + 1..woken).contains(it)).collect::<Vec<_>>();
+    let skipped = meanwhile(ticks(database, "seconds_in_time").await);
+    assert!(skipped.len() <= 1, "only the last one may count as on time: {skipped:?}");
+    let all = meanwhile(ticks(database, "every_second").await);
+    assert_eq!(all, (stopped + 1..woken).collect::<Vec<_>>(), "`misfire = \"all\"` misses none");
 }

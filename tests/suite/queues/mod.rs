@@ -1,5 +1,6 @@
 //! Queues: what users see of them.
 
+mod calendar;
 mod debounce;
 mod fleet;
 mod lifetime;

@@ -420,7 +420,7 @@ impl Schedules for Faulty {
     }
 
     through! {
-        put_schedules(schedules: &'a [ScheduleRow]) -> ();
+        put_schedules(schedules: &'a [ScheduleRow]) -> u64;
         change_schedule(name: &'a str, change: ScheduleChange) -> bool;
     }
 }

@@ -8,17 +8,21 @@ use super::SqliteStore;
 use crate::words::id::local_micros;
 
 texts! {
-    /// ?1 to ?8 the schedule, ?9 now.
+    /// ?1 to ?9 the schedule, ?10 now. Another calendar begins now: what it would have meant before
+    /// nobody has missed.
     put =
         "insert into durable_schedules
-            (name, workflow, cron, timezone, misfire, overlap, input, in_code, last_tick, created_at)
-         values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9)
+            (name, workflow, cron, timezone, misfire, overlap, input, instance, in_code, last_tick, created_at)
+         values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10)
          on conflict (name) do update
             set workflow = excluded.workflow, cron = excluded.cron, timezone = excluded.timezone,
                 misfire = excluded.misfire, overlap = excluded.overlap, input = excluded.input,
-                in_code = excluded.in_code";
+                instance = excluded.instance, in_code = excluded.in_code,
+                last_tick = case when cron = excluded.cron and timezone = excluded.timezone
+                                 then last_tick else max(last_tick, excluded.last_tick) end
+          where excluded.in_code or not durable_schedules.in_code";
     all =
-        "select name, workflow, cron, timezone, misfire, overlap, input, in_code, paused, last_tick
+        "select name, workflow, cron, timezone, misfire, overlap, input, instance, in_code, paused, last_tick
            from durable_schedules order by name";
     pause = "update durable_schedules set paused = 1 where name = ?1";
     /// ?1 name, ?2 now.
@@ -32,15 +36,17 @@ texts! {
 }
 
 impl Schedules for SqliteStore {
-    fn put_schedules<'a>(&'a self, schedules: &'a [ScheduleRow]) -> StoreFuture<'a, ()> {
+    fn put_schedules<'a>(&'a self, schedules: &'a [ScheduleRow]) -> StoreFuture<'a, u64> {
         Box::pin(async move {
             let mut turn = self.work().await?;
+            let mut stored = 0;
             for it in schedules {
                 let query = self.query(&self.texts.schedules.put).bind(&it.name).bind(&it.workflow).bind(&it.cron);
-                let query = query.bind(&it.timezone).bind(&it.misfire).bind(&it.overlap).bind(&it.input);
-                self.write(&mut turn, query.bind(it.in_code).bind(local_micros())).await?;
+                let query =
+                    query.bind(&it.timezone).bind(&it.misfire).bind(&it.overlap).bind(&it.input).bind(&it.instance);
+                stored += self.write(&mut turn, query.bind(it.in_code).bind(local_micros())).await?;
             }
-            Ok(())
+            Ok(stored)
         })
     }
 

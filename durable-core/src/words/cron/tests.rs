@@ -8,13 +8,17 @@ use chrono_tz::Tz;
 use super::super::crontab::Crontab;
 use super::Cron;
 
+fn read(text: &str) -> Cron {
+    Cron::new(&Crontab::parse(text).expect("it reads"))
+}
+
 fn zone(name: &str) -> Tz {
     name.parse().expect("the zone is known")
 }
 
 /// The times after `start`, as the wall clock of the zone shows them.
 fn due(expression: &str, name: &str, start: &str, count: usize) -> Vec<String> {
-    let (cron, tz) = (Cron::parse(expression).expect("it reads"), zone(name));
+    let (cron, tz) = (read(expression), zone(name));
     let mut at: DateTime<Utc> = start.parse().expect("test times are RFC 3339");
     let mut times = Vec::new();
     for _ in 0..count {
@@ -145,7 +149,7 @@ fn what_is_no_expression_is_told_with_the_field_and_what_is_allowed() {
 fn a_date_that_never_comes_is_looked_for_and_not_found() {
     for never in ["0 0 30 2 *", "0 0 31 2,4,6,9,11 *", "0 0 31 2 */2"] {
         assert!(Crontab::parse(never).expect("it reads").is_never(), "{never}");
-        let cron = Cron::parse(never).expect("it reads");
+        let cron = read(never);
         assert_eq!(cron.next_after("2026-01-01T00:00:00Z".parse().expect("a time"), zone("Europe/Warsaw")), None);
     }
     for rare in ["0 0 29 2 *", "0 0 30 2 MON", "0 0 31 4,5 *"] {
@@ -248,7 +252,7 @@ fn ten_thousand_expressions_are_due_when_another_method_says() {
     for case in cases.lines() {
         let mut parts = case.split('|');
         let mut part = || parts.next().expect("a case has four parts");
-        let (tz, cron) = (zone(part()), Cron::parse(part()).expect(case));
+        let (tz, cron) = (zone(part()), read(part()));
         let start: i64 = part().parse().expect("a start is a number of seconds");
         let mut at = start;
         for pause in part().split(' ') {

@@ -13,6 +13,7 @@ fn hourly(name: &str) -> ScheduleRow {
         misfire: "once".into(),
         overlap: "skip".into(),
         input: Some(r#"{"of":"sales"}"#.into()),
+        instance: Some("north".into()),
         in_code: false,
         paused: false,
         last_tick: 0,
@@ -42,16 +43,39 @@ pub(crate) async fn another_of_its_name_keeps_its_pause_and_its_last_tick(site: 
     assert!(before.paused);
     let new = ScheduleRow {
         workflow: "other".into(),
-        cron: "5 * * * *".into(),
-        timezone: "Europe/Warsaw".into(),
         misfire: "all".into(),
         overlap: "allow".into(),
         input: None,
         in_code: true,
         ..before
     };
-    store.put_schedules(&[ScheduleRow { paused: false, last_tick: 7, ..new.clone() }]).await.unwrap();
-    assert_eq!(row(store, "a").await, new);
+    let count = store.put_schedules(&[ScheduleRow { paused: false, last_tick: 7, ..new.clone() }]).await.unwrap();
+    assert_eq!((count, row(store, "a").await), (1, new));
+}
+
+pub(crate) async fn another_calendar_begins_now(site: Site) {
+    let store = &*site.store;
+    store.put_schedules(&[hourly("cron"), hourly("zone"), hourly("same")]).await.unwrap();
+    let made = row(store, "same").await.last_tick;
+    let changed = [
+        ScheduleRow { cron: "5 * * * *".into(), ..hourly("cron") },
+        ScheduleRow { timezone: "Europe/Warsaw".into(), ..hourly("zone") },
+        ScheduleRow { misfire: "all".into(), input: None, ..hourly("same") },
+    ];
+    let before = store.now().await.unwrap();
+    assert!(before > made);
+    assert_eq!(store.put_schedules(&changed).await.unwrap(), 3);
+    assert!(row(store, "cron").await.last_tick >= before && row(store, "zone").await.last_tick >= before);
+    assert_eq!(row(store, "same").await, ScheduleRow { last_tick: made, ..changed[2].clone() });
+}
+
+pub(crate) async fn a_schedule_in_the_code_gives_way_to_none_that_is_not(site: Site) {
+    let store = &*site.store;
+    let in_code = ScheduleRow { in_code: true, ..hourly("a") };
+    assert_eq!(store.put_schedules(&[hourly("a")]).await.unwrap(), 1);
+    assert_eq!(store.put_schedules(&[in_code.clone()]).await.unwrap(), 1, "the code takes its name");
+    assert_eq!(store.put_schedules(&[ScheduleRow { workflow: "other".into(), ..hourly("a") }]).await.unwrap(), 0);
+    assert_eq!(row(store, "a").await, ScheduleRow { last_tick: row(store, "a").await.last_tick, ..in_code });
 }
 
 pub(crate) async fn the_last_tick_never_goes_back(site: Site) {

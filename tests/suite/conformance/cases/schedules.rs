@@ -73,7 +73,7 @@ pub(crate) async fn a_schedule_in_the_code_gives_way_to_none_that_is_not(site: S
     let store = &*site.store;
     let in_code = ScheduleRow { in_code: true, ..hourly("a") };
     assert_eq!(store.put_schedules(&[hourly("a")]).await.unwrap(), 1);
-    assert_eq!(store.put_schedules(&[in_code.clone()]).await.unwrap(), 1, "the code takes its name");
+    assert_eq!(store.put_schedules(std::slice::from_ref(&in_code)).await.unwrap(), 1, "the code takes its name");
     assert_eq!(store.put_schedules(&[ScheduleRow { workflow: "other".into(), ..hourly("a") }]).await.unwrap(), 0);
     assert_eq!(row(store, "a").await, ScheduleRow { last_tick: row(store, "a").await.last_tick, ..in_code });
 }

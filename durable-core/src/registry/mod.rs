@@ -7,8 +7,9 @@ mod options;
 mod queue;
 mod schedule;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::sync::Mutex;
 
 pub use self::arguments::{Arguments, Taken};
 pub use self::objects::Instance;
@@ -20,6 +21,7 @@ pub use self::schedule::{Misfire, Overlap, RegisteredSchedule, Schedule};
 use crate::store::{BoxFuture, KnownWorkflow};
 use crate::words::error::{Error, ErrorKind};
 use crate::words::payload::{Outcome, PayloadError};
+use crate::words::sync::lock;
 
 /// What a `#[workflow]` attribute makes of a function.
 pub struct Workflow {
@@ -56,6 +58,8 @@ inventory::collect!(Registered);
 pub(crate) struct Registry {
     by_name: HashMap<&'static str, &'static Workflow>,
     queues: Vec<&'static Queue>,
+    /// The names of other queues on which something was put here.
+    strange_queues: Mutex<HashSet<String>>,
     schedules: Vec<&'static Schedule>,
 }
 
@@ -87,12 +91,27 @@ impl Registry {
             check_queue(workflow, &queues)?;
         }
         let schedules = schedule::gather(inventory::iter::<RegisteredSchedule>)?;
-        Ok(Self { by_name, queues, schedules })
+        Ok(Self { by_name, queues, strange_queues: Mutex::default(), schedules })
     }
 
     /// The queues of the program, in the order of their names.
     pub(crate) fn queues(&self) -> &[&'static Queue] {
         &self.queues
+    }
+
+    /// Something goes on a queue of this name. Says once of each that is not in this program that
+    /// nobody here takes from it, and gives whether it said so.
+    pub(crate) fn expect_queue(&self, name: &str) -> bool {
+        let ours = name == INTERNAL_QUEUE || self.queues.binary_search_by_key(&name, |it| it.name()).is_ok();
+        if ours || !lock(&self.strange_queues).insert(name.to_owned()) {
+            return false;
+        }
+        tracing::warn!(
+            target: "durable",
+            queue = name,
+            "a workflow is put on a queue that is not in this program: there is no `#[queue] static` of that name, so only another program can take it"
+        );
+        true
     }
 
     /// The schedules of the program, in the order of their workflows' names.
@@ -153,6 +172,16 @@ mod tests {
         options: WorkflowOptions { queue: Some(&TASKS), ..WorkflowOptions::DEFAULT },
         run: |_| Err(PayloadError::new("it is never run")),
     };
+
+    #[test]
+    fn a_queue_that_is_not_in_the_program_is_told_of_once() {
+        let queues = vec![&OTHER];
+        let registry =
+            Registry { by_name: HashMap::new(), queues, strange_queues: Mutex::default(), schedules: Vec::new() };
+        assert!(!registry.expect_queue("tasks") && !registry.expect_queue(INTERNAL_QUEUE), "they are known");
+        assert!(registry.expect_queue("elsewhere") && registry.expect_queue("nowhere"));
+        assert!(!registry.expect_queue("elsewhere"), "it was said before");
+    }
 
     #[test]
     fn a_queue_that_is_not_registered_is_refused_with_the_mend() {

@@ -53,12 +53,14 @@ pub(super) struct HeldRow {
     key: i64,
     id: String,
     name: String,
+    instance: Option<String>,
     status: String,
 }
 
 impl Decoded<Held> for HeldRow {
     fn decoded(self) -> Result<Held, StoreError> {
-        Ok(Held { key: self.key, id: self.id, name: self.name, status: status(&self.status)? })
+        let Self { key, id, name, instance, status: word } = self;
+        Ok(Held { key, id, name, instance, status: status(&word)? })
     }
 }
 

@@ -12,6 +12,7 @@
 //!
 //! No method mentions a driver's type, so a store can be wrapped: to count, to delay, to crash.
 
+mod conflict;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod decode;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
@@ -50,6 +51,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
+pub(crate) use self::conflict::Named;
 pub use self::elsewhere::ApplicationDatabase;
 pub use self::fault::{Fault, StoreError};
 pub(crate) use self::open::shown_without_password;

@@ -34,6 +34,10 @@ pub(super) struct PartRecord<'a> {
     pub(super) record: &'a NewRecord,
     #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "SQLite takes the whole call back instead"))]
     pub(super) ends: bool,
+    /// The workflow that the entry begins, if this is the record of that: what is recorded depends on
+    /// whether it was begun.
+    #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "SQLite takes the whole call back instead"))]
+    pub(super) begins: Option<i64>,
 }
 
 /// A row of an entry.
@@ -55,7 +59,11 @@ impl<'a> Parts<'a> {
                 Some((row, None)) => parts.begins.push(row),
                 None => {}
             }
-            parts.records.extend(it.records.iter().map(|record| PartRecord { record, ends: ends.is_some() }));
+            let of_begin = it.begin.as_ref();
+            parts.records.extend(it.records.iter().map(|record| {
+                let begin = of_begin.filter(|begin| record.child.as_ref() == Some(&begin.id));
+                PartRecord { record, ends: ends.is_some(), begins: begin.map(|it| it.key) }
+            }));
             parts.finishes.extend(&it.finish);
             parts.messages.extend(it.messages.iter().map(|row| Of { ends, row }));
             parts.received.extend(it.received.iter().map(|row| Of { ends, row }));

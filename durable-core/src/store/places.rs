@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::parts::micros;
 use super::{Debounce, Entry, Fault, Held, NewRecord, NewWorkflow, QueuePlace, StoreError, Verdict};
+use crate::words::payload::{Outcome, RecordedError};
 
 /// A workflow that goes on a queue.
 #[derive(Debug, Clone, Copy)]
@@ -80,11 +81,25 @@ pub(super) fn hangs_on_its_begin(entry: &Entry) -> bool {
     place.is_some_and(|it| it.debounce.is_some() || it.deduplicate.is_some() && entry.rows() > 1)
 }
 
-/// The record as it is stored: the record of a begin that was debounced names the workflow that waits.
+/// The record of the start of what the entry begins.
+pub(super) fn record_of_the_begin(entry: &Entry) -> Option<&NewRecord> {
+    let begin = entry.begin.as_ref()?;
+    entry.records.iter().find(|it| it.child.as_ref() == Some(&begin.id))
+}
+
+/// The record as it is stored: the record of a begin that was debounced names the workflow that waits,
+/// and that of one whose id belongs to something else holds the error, for the replay.
 pub(super) fn of_whom<'r>(record: &'r NewRecord, entry: &Entry, verdict: &Verdict) -> Cow<'r, NewRecord> {
     match (verdict, &entry.begin) {
         (Verdict::Debounced(held), Some(begin)) if record.child.as_ref() == Some(&begin.id) => {
             Cow::Owned(NewRecord { child: Some(held.id.clone()), ..record.clone() })
+        }
+        (Verdict::Existing(held), Some(begin)) if record.child.as_ref() == Some(&begin.id) => {
+            let Some(conflict) = held.conflict(&begin.name, begin.instance.as_deref()) else {
+                return Cow::Borrowed(record);
+            };
+            let outcome = Some(Outcome::Error(RecordedError::of_engine(&conflict).to_text()));
+            Cow::Owned(NewRecord { child: None, outcome, ..record.clone() })
         }
         _ => Cow::Borrowed(record),
     }
@@ -93,7 +108,6 @@ pub(super) fn of_whom<'r>(record: &'r NewRecord, entry: &Entry, verdict: &Verdic
 /// The record of a begin that is debounced: where an earlier sending of the call has stored it, it
 /// tells whose arguments these became.
 pub(super) fn record_of_a_debounce(entry: &Entry) -> Option<&NewRecord> {
-    let begin = entry.begin.as_ref()?;
-    begin.place.as_ref()?.debounce.as_ref()?;
-    entry.records.iter().find(|it| it.child.as_ref() == Some(&begin.id))
+    entry.begin.as_ref()?.place.as_ref()?.debounce.as_ref()?;
+    record_of_the_begin(entry)
 }

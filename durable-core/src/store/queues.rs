@@ -28,7 +28,7 @@ pub struct QueuePlace {
 /// meanwhile it is a workflow of its own, unless a record of it is found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Debounce {
-    /// Calls of one workflow function with the same key are one.
+    /// Calls of one workflow function, on the same instance, with the same key are one.
     pub key: String,
     /// How long after the last call it is due: the place's `delay` is not used.
     pub period: Duration,

@@ -147,7 +147,8 @@ pub struct Finish {
 pub enum Verdict {
     /// All of it is in the database.
     Stored,
-    /// A workflow of this id was there already; the entry's records, if it has any, are stored.
+    /// A workflow of this id was there already; the entry's records, if it has any, are stored. Where
+    /// it is one of another name or instance, the record of the begin is stored as the error of that.
     Existing(Held),
     /// Another workflow with the same deduplication id is on the queue: nothing of the entry is stored.
     Duplicate(Held),
@@ -178,6 +179,8 @@ pub struct Held {
     pub id: String,
     /// The registered name.
     pub name: String,
+    /// The name of the instance that it is a method of, if it is.
+    pub instance: Option<String>,
     /// Where it stands.
     pub status: Status,
 }

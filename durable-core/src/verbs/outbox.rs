@@ -6,7 +6,7 @@ use super::call::{Made, WorkflowCall};
 use super::handle::WorkflowHandle;
 use super::lazy::Lazy;
 use super::send::{message as message_to_store, no_receiver};
-use super::start::{Started, attach, of_store};
+use super::start::{Started, of_store};
 use crate::journal::current;
 use crate::journal::runtime::Runtime;
 use crate::store::{Outbox, Posted, PostedWorkflow};
@@ -102,7 +102,7 @@ where
         let new = request.for_outbox(&runtime)?;
         let started = match runtime.store.post_workflow(tx.outbox(), &new).await {
             Ok(PostedWorkflow::Posted) => Started { runtime, id: new.id, run: None },
-            Ok(PostedWorkflow::Existing(held)) if held.id == new.id => attach(&runtime, request.workflow, held)?,
+            Ok(PostedWorkflow::Existing(held)) if held.id == new.id => request.attach(&runtime, held)?,
             Ok(PostedWorkflow::Existing(held)) => request.of_duplicate(&runtime, held)?,
             Ok(PostedWorkflow::OtherDatabase) => return Err(other_database("start_in", &runtime)),
             Err(error) => return Err(of_store(&error, &new.id)),

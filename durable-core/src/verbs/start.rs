@@ -10,9 +10,9 @@ use crate::journal::current;
 use crate::journal::live::Run;
 use crate::journal::runtime::Runtime;
 use crate::registry::{INTERNAL_QUEUE, Queue, Workflow};
-use crate::store::{Entry, Fence, Held, NewWorkflow, QueuePlace, RunRow, StoreError, Verdict};
+use crate::store::{Entry, Fence, Held, Named, NewWorkflow, QueuePlace, RunRow, StoreError, Verdict};
 use crate::words::error::{Error, ErrorKind, Result};
-use crate::words::id::{check_id, child_id, fresh_workflow_id};
+use crate::words::id::{check_id, check_name, child_id, fresh_workflow_id};
 use crate::words::payload::{Outcome, PayloadError, RecordedError};
 
 /// What is to be started.
@@ -80,7 +80,7 @@ impl Request {
         let fence = runtime.fence();
         match runtime.write(fence, entry, None).await {
             Ok(Verdict::Stored) => Ok(begun(&runtime, self.workflow, fence, new, true)),
-            Ok(Verdict::Existing(held) | Verdict::Debounced(held)) => attach(&runtime, self.workflow, held),
+            Ok(Verdict::Existing(held) | Verdict::Debounced(held)) => self.attach(&runtime, held),
             Ok(Verdict::Duplicate(held)) => self.of_duplicate(&runtime, held),
             Ok(Verdict::Superseded | Verdict::Fenced | Verdict::NoReceiver { .. }) => Err(interrupted(&new.id)),
             Err(error) => Err(of_store(&error, &new.id)),
@@ -109,10 +109,10 @@ impl Request {
         let entry =
             Entry { begin: Some(new.clone()), records: vec![claim.record(operation, done)], ..Entry::default() };
         match parent.write(entry).await {
-            Ok(Verdict::Existing(held) | Verdict::Debounced(held)) => attach(&runtime, self.workflow, held),
+            Ok(Verdict::Existing(held) | Verdict::Debounced(held)) => self.attach(&runtime, held),
             Ok(Verdict::Duplicate(held)) => {
-                let child = self.or_existing.then(|| held.id.clone());
                 let duplicate = self.of_duplicate(&runtime, held);
+                let child = duplicate.as_ref().ok().map(|it| it.id.clone());
                 let outcome = duplicate.as_ref().err().map(|it| Outcome::Error(RecordedError::of_engine(it).to_text()));
                 claim.keep(operation, Done { outcome, child, attempts: 1, ..Done::default() }).await;
                 duplicate
@@ -136,18 +136,33 @@ impl Request {
 
     /// Another workflow with the same deduplication id is on the queue.
     pub(super) fn of_duplicate(&self, runtime: &Arc<Runtime>, held: Held) -> Result<Started> {
-        if self.or_existing { attach(runtime, self.workflow, held) } else { Err(self.duplicate(&held)) }
+        let same = held.is_of(self.workflow.name, self.instance.as_deref());
+        if self.or_existing && same { Ok(attached(runtime, held)) } else { Err(self.duplicate(&held, same)) }
     }
 
-    fn duplicate(&self, held: &Held) -> Error {
+    fn duplicate(&self, held: &Held, same: bool) -> Error {
         let place = self.place.as_ref();
         let (queue, key) =
             place.map_or(("", ""), |it| (it.queue.as_str(), it.deduplicate.as_deref().unwrap_or_default()));
+        let own = Named(self.workflow.name, self.instance.as_deref());
+        let mend = if same {
+            "wait for it, or take it as good with `.or_existing()`"
+        } else {
+            "that is another workflow, so it cannot stand for this one: choose another deduplication id, such as one that begins with the name of the workflow"
+        };
         let message = format!(
-            "the workflow {:?} with the deduplication id {key:?} is {} on the queue {queue:?}, so `{}` was not enqueued; wait for it, or take it as good with `.or_existing()`",
-            held.id, held.status, self.workflow.name
+            "the workflow {:?} ({}) with the deduplication id {key:?} is {} on the queue {queue:?}, so {own} was not enqueued; {mend}",
+            held.id,
+            Named(&held.name, held.instance.as_deref()),
+            held.status
         );
         Error::new(ErrorKind::Duplicate, message).with_workflow(&held.id)
+    }
+
+    /// Attaches to a workflow that was there already, if it is the same one.
+    pub(super) fn attach(&self, runtime: &Arc<Runtime>, held: Held) -> Result<Started> {
+        let conflict = held.conflict(self.workflow.name, self.instance.as_deref());
+        conflict.map_or_else(|| Ok(attached(runtime, held)), Err)
     }
 
     /// Refuses what cannot be stored, before anything is.
@@ -160,8 +175,10 @@ impl Request {
         let name = self.workflow.name;
         let id = self.id.clone().unwrap_or_else(fresh_id);
         check_id("the workflow id", &id)?;
+        check_name("the instance's name", self.instance.as_deref().unwrap_or_default())?;
         if let Some(place) = &self.place {
-            check_place(place)?;
+            check_place(name, place)?;
+            runtime.registry.expect_queue(&place.queue);
         }
         let input = self.input.clone().map_err(|fault| {
             Error::new(ErrorKind::Payload, format!("the workflow `{name}` cannot be started: {fault}"))
@@ -253,17 +270,9 @@ fn run_new(
     Started { runtime: Arc::clone(runtime), id, run: Some(run) }
 }
 
-/// Attaches to a workflow that was there already, if it is the same one.
-pub(super) fn attach(runtime: &Arc<Runtime>, workflow: &Workflow, held: Held) -> Result<Started> {
-    if held.name != workflow.name {
-        let message = format!(
-            "the workflow id {:?} belongs to a workflow `{}` already, and was now used to start `{}`; an id names one execution for ever, choose another",
-            held.id, held.name, workflow.name
-        );
-        return Err(Error::new(ErrorKind::IdConflict, message));
-    }
+fn attached(runtime: &Arc<Runtime>, held: Held) -> Started {
     let run = runtime.live.get(&held.id);
-    Ok(Started { runtime: Arc::clone(runtime), id: held.id, run })
+    Started { runtime: Arc::clone(runtime), id: held.id, run }
 }
 
 /// What a caller outside is told when the engine goes down before the answer is there.
@@ -292,8 +301,23 @@ pub(super) fn internal() -> QueuePlace {
     QueuePlace { queue: INTERNAL_QUEUE.to_owned(), ..QueuePlace::default() }
 }
 
-fn check_place(place: &QueuePlace) -> Result<()> {
+fn check_place(workflow: &str, place: &QueuePlace) -> Result<()> {
+    let misuse = |mend: &str| Err(Error::new(ErrorKind::Misuse, format!("the workflow `{workflow}` was {mend}")));
+    match &place.debounce {
+        Some(debounce) if debounce.key.is_empty() => {
+            return misuse(
+                "given a bound with `.debounce_up_to(longest)` and not debounced: end the call with `.debounce(key, period)`",
+            );
+        }
+        Some(_) if place.delay.is_some() => {
+            return misuse(
+                "given a delay and debounced, and a debounced call is held back for its period: leave out `.delay(..)`, and give `.debounce(key, period)` the longer of the two",
+            );
+        }
+        _ => {}
+    }
     let keys = [
+        ("the queue name", Some(place.queue.as_str())),
         ("the partition key", place.partition.as_deref()),
         ("the deduplication id", place.deduplicate.as_deref()),
         ("the debounce key", place.debounce.as_ref().map(|it| it.key.as_str())),

@@ -74,6 +74,7 @@ every_store_passes! {
             a_lost_race_takes_its_entry_and_no_other,
             a_child_and_the_record_of_its_parent_are_stored_together,
             an_existing_child_still_gets_the_record_of_its_parent,
+            a_child_whose_id_belongs_to_something_else_gets_a_record_of_the_error,
             a_child_of_a_parent_that_lost_the_race_is_not_begun,
             an_end_that_does_not_apply_takes_only_its_own_records,
             an_entry_that_begins_and_ends_is_all_or_nothing,
@@ -212,6 +213,8 @@ every_store_passes! {
             a_debounce_that_lost_its_position_changes_nothing,
             a_delayed_workflow_of_a_dead_executor_waits_on,
             a_debounce_and_a_deduplication_go_together,
+            calls_of_two_instances_do_not_become_one,
+            the_last_debounced_call_gives_its_priority_and_its_limits,
         ;
         lines:
             turns_go_by_priority_and_then_by_time,

@@ -9,6 +9,8 @@ on_every_stage! {
     a_bound_ends_a_stream_of_calls,
     calls_of_two_processes_become_one,
     a_workflow_debounces_and_replays,
+    calls_on_two_instances_with_one_key_stay_apart,
+    the_last_calls_priority_and_timeout_count,
 }
 
 #[workflow]
@@ -69,5 +71,52 @@ async fn a_workflow_debounces_and_replays(stage: &Stage) {
     assert_eq!(app.scope(async { debounces("inside".into()).id("d").await }).await.unwrap(), "inside");
     let steps = app.list_steps("d").await.unwrap();
     assert_eq!(steps[0].child.as_deref(), Some(steps[1].name.as_str()), "the record names the child");
+    app.shutdown().await;
+}
+
+struct Draft(&'static str);
+
+impl Instance for Draft {
+    fn instance_name(&self) -> &str {
+        self.0
+    }
+}
+
+#[durable::instance]
+impl Draft {
+    #[workflow]
+    async fn save(&self, text: String) -> Result<String> {
+        Ok(format!("{} holds {text}", self.0))
+    }
+}
+
+async fn calls_on_two_instances_with_one_key_stay_apart(stage: &Stage) {
+    let mut builder = stage.builder("documents");
+    let (a, z) = (builder.instance(Draft("doc-a")), builder.instance(Draft("doc-z")));
+    let app = builder.launch().await.unwrap();
+    let period = Duration::from_millis(300);
+    app.scope(async {
+        let of_a = a.save("a".into()).debounce("k", period).await.unwrap();
+        let of_z = z.save("z".into()).debounce("k", period).await.unwrap();
+        let again = a.save("ab".into()).debounce("k", period).await.unwrap();
+        assert_eq!(again.id(), of_a.id(), "calls on one instance are still one");
+        assert_eq!((of_a.await.unwrap(), of_z.await.unwrap()), ("doc-a holds ab".into(), "doc-z holds z".into()));
+    })
+    .await;
+    app.shutdown().await;
+}
+
+async fn the_last_calls_priority_and_timeout_count(stage: &Stage) {
+    let app = stage.launch().await;
+    app.scope(async {
+        let hour = Duration::from_hours(1);
+        saves_draft("first".into()).priority(3).debounce("doc-11", hour).await.unwrap();
+        let last = saves_draft("last".into()).priority(-2).timeout(hour);
+        last.debounce("doc-11", Duration::from_millis(1)).await.unwrap().await.unwrap();
+    })
+    .await;
+    let info = stage.look().await.remove(0);
+    assert_eq!((info.priority, info.output.as_deref()), (-2, Some("\"last\"")));
+    assert!(info.deadline.is_some_and(|it| it > info.started_at.unwrap()), "{:?}", info.deadline);
     app.shutdown().await;
 }

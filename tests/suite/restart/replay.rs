@@ -14,6 +14,7 @@ on_every_stage! {
     a_renamed_step_parks_the_workflow_with_both_names_and_the_position,
     a_record_that_does_not_read_parks_the_workflow_with_the_path,
     the_first_record_for_a_position_wins,
+    a_start_that_was_refused_is_refused_again,
 }
 
 /// Keys whose workflows run the code of the next release.
@@ -116,5 +117,38 @@ async fn the_first_record_for_a_position_wins(stage: &Stage) {
     assert_eq!(handle.await.unwrap(), 43);
     assert_eq!(counted(&key), 1, "the step itself ran once");
     assert_eq!(counted(&format!("{key} new")), 1, "nothing ran on the ground that gave way");
+    app.shutdown().await;
+}
+
+#[workflow]
+async fn has_the_id(key: String) -> Result<String> {
+    Ok(key)
+}
+
+#[workflow]
+async fn wants_the_id(key: String) -> Result<String> {
+    durable::set_event("before", &1).await?; // it goes into the database with the start
+    let refused = holds_first(key.clone()).id("taken").start().await.map(|it| it.id().to_owned());
+    let awaited = holds_first(key.clone()).id("taken").await.map(|it| it.to_string());
+    hold(&key).await;
+    Ok(format!("{refused:?} and {awaited:?}"))
+}
+
+async fn a_start_that_was_refused_is_refused_again(stage: &Stage) {
+    let key = fresh("refused");
+    let app = stage.launch().await;
+    app.scope(async {
+        has_the_id(key.clone()).id("taken").await.unwrap();
+        wants_the_id(key.clone()).id("w").start().await.unwrap();
+    })
+    .await;
+    arrived(&key, 1).await;
+    stage.crash(app).await;
+
+    let app = stage.launch().await;
+    gate(&key).add_permits(2);
+    let told = app.retrieve_workflow::<String>("w").await.unwrap().await.unwrap();
+    assert_eq!(told.matches("belongs to a workflow `has_the_id` already").count(), 2, "{told}");
+    assert_eq!(app.store().event_history("w", "before").await.unwrap().len(), 1, "it was shown once");
     app.shutdown().await;
 }

@@ -11,6 +11,9 @@ use crate::stage::{Stage, on_every_stage};
 on_every_stage! {
     a_method_is_recovered_on_the_instance_of_its_name,
     an_instance_that_is_missing_parks_the_workflow,
+    an_id_of_another_instance_is_refused_with_both_names,
+    a_deduplication_id_of_another_instance_is_not_as_good,
+    a_name_of_an_instance_that_cannot_be_stored_is_refused,
     state_is_found_by_its_type,
     an_error_of_any_type_comes_back_by_its_message,
     an_anyhow_error_comes_back_with_its_chain,
@@ -95,6 +98,70 @@ async fn an_instance_that_is_missing_parks_the_workflow(stage: &Stage) {
     assert!(error.is_parked() && error.to_string().contains("named \"polite\""), "{error}");
     app.shutdown().await;
 }
+
+struct Document(&'static str);
+
+impl Instance for Document {
+    fn instance_name(&self) -> &str {
+        self.0
+    }
+}
+
+#[durable::instance]
+impl Document {
+    #[workflow]
+    async fn save(&self, text: String) -> Result<String> {
+        Ok(format!("{} saves {text}", self.0))
+    }
+}
+
+async fn an_id_of_another_instance_is_refused_with_both_names(stage: &Stage) {
+    let mut builder = stage.builder("documents");
+    let (a, z) = (builder.instance(Document("doc-a")), builder.instance(Document("doc-z")));
+    let app = builder.launch().await.unwrap();
+    app.scope(async {
+        assert_eq!(a.save("3".into()).id("i").await.unwrap(), "doc-a saves 3");
+        assert_eq!(a.save("4".into()).id("i").await.unwrap(), "doc-a saves 3", "the same one is attached to");
+        let error = z.save("4".into()).id("i").await.unwrap_err();
+        assert!(error.is_id_conflict(), "{error}");
+        let text = error.to_string();
+        assert!(text.contains("`Document::save` on the instance \"doc-a\" already"), "{text}");
+        assert!(text.contains("used to start `Document::save` on the instance \"doc-z\";"), "{text}");
+    })
+    .await;
+    app.shutdown().await;
+}
+
+async fn a_deduplication_id_of_another_instance_is_not_as_good(stage: &Stage) {
+    let mut builder = stage.builder("documents").listen_to::<&str>([]);
+    let (a, z) = (builder.instance(Document("doc-a")), builder.instance(Document("doc-z")));
+    let app = builder.launch().await.unwrap();
+    app.scope(async {
+        let call = |it: &Document| it.save("5".into()).queue(&SAVES).deduplicate("k").or_existing();
+        let first = call(&a).start().await.unwrap();
+        assert_eq!(call(&a).start().await.unwrap().id(), first.id());
+        let error = call(&z).start().await.unwrap_err();
+        assert_eq!(error.kind(), durable::ErrorKind::Duplicate);
+        let text = error.to_string();
+        assert!(
+            text.contains("on the instance \"doc-a\") with") && text.contains("on the instance \"doc-z\" was"),
+            "{text}"
+        );
+    })
+    .await;
+    app.shutdown().await;
+}
+
+async fn a_name_of_an_instance_that_cannot_be_stored_is_refused(stage: &Stage) {
+    let app = stage.launch().await;
+    let error = app.scope(async { Document("a\0b").save("6".into()).await.unwrap_err() }).await;
+    assert!(error.to_string().contains("the instance's name \"a\\0b\" cannot be used"), "{error}");
+    assert!(stage.look().await.is_empty());
+    app.shutdown().await;
+}
+
+#[durable::queue]
+static SAVES: Queue = Queue::new("objects-saves");
 
 struct Tea(&'static str);
 

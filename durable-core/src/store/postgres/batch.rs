@@ -7,8 +7,8 @@ use sqlx::{PgConnection, Row};
 use super::super::decode;
 use super::super::fault::is_clash;
 use super::super::parts::{Of, Parts, error_of, micros, output_of, value_of};
-use super::super::places::Queued;
-use super::super::{Entry, Fence, StoreError, Verdict};
+use super::super::places::{Queued, of_whom, record_of_the_begin};
+use super::super::{Entry, Fence, Held, StoreError, Verdict};
 use super::commit::Judged;
 use super::{PgQuery, PostgresStore};
 
@@ -35,8 +35,8 @@ impl PostgresStore {
         let keys = |column: &str| Ok::<_, StoreError>(row.try_get::<Option<Vec<i64>>, _>(column)?.unwrap_or_default());
         let (mut begun, done) = (keys("begun")?, keys("done")?);
         begun.extend(keys("enqueued")?);
-        // A record with an end is only there if an end is, so the others are enough to count.
-        let records = parts.records.iter().filter(|it| !it.ends).count();
+        // A record with an end, or of a begin, is only there if that is, so the others are enough to count.
+        let records = parts.records.iter().filter(|it| !it.ends && it.begins.is_none()).count();
         let said = of_no_end(&parts.received) + of_no_end(&parts.events) + of_no_end(&parts.items);
         let sent = row.try_get::<i64, _>("sent")?.unsigned_abs();
         self.meter.committed((begun.len() + done.len() + records + said) as u64 + sent);
@@ -75,7 +75,9 @@ impl PostgresStore {
         let mut twins = Vec::new();
         for (index, begin) in there {
             match (found.get(&begin.id), Queued::of(begin).filter(|it| it.place.deduplicate.is_some())) {
-                (Some((held, _)), _) => judged.verdicts[index] = Verdict::Existing(held.clone()),
+                (Some((held, _)), _) => {
+                    judged.verdicts[index] = self.record_existing(lane, fence, entries[index], held.clone()).await?;
+                }
                 (None, Some(queued)) => twins.push((index, queued)),
                 (None, None) => judged.unclear.push(index),
             }
@@ -90,6 +92,23 @@ impl PostgresStore {
             }
         }
         Ok(())
+    }
+
+    /// Records the start of a workflow that was there already, once it is known which one that is.
+    async fn record_existing(
+        &self,
+        lane: &mut PgConnection,
+        fence: Fence,
+        entry: &Entry,
+        held: Held,
+    ) -> Result<Verdict, StoreError> {
+        let verdict = Verdict::Existing(held);
+        let Some(record) = record_of_the_begin(entry) else { return Ok(verdict) };
+        let query = self.record_statement(fence, &of_whom(record, entry, &verdict));
+        match self.write(&mut *lane, query).await {
+            Err(error) if is_clash(&error) => Ok(Verdict::Superseded),
+            rows => Ok(if rows? > 0 { verdict } else { Verdict::Fenced }),
+        }
     }
 }
 
@@ -156,6 +175,9 @@ fn bind(mut query: PgQuery, parts: &Parts<'_>) -> PgQuery {
             .bind(column!(records, it => output_of(it.record.outcome.as_ref())))
             .bind(column!(records, it => error_of(it.record.outcome.as_ref())))
             .bind(column!(records, it => it.record.failures.as_deref()));
+        if !begins.is_empty() || !queued.is_empty() {
+            query = query.bind(column!(records, it => it.begins));
+        }
     }
     if !messages.is_empty() {
         query = query

@@ -43,6 +43,17 @@ const RECORD_COLUMNS: [(&str, &str); 12] = [
     ("failures", "text"),
 ];
 
+/// The same where something is begun.
+const RECORD_OF_BEGIN_COLUMNS: [(&str, &str); 13] = {
+    let mut columns = [("begins", "bigint"); 13];
+    let mut index = 0;
+    while index < RECORD_COLUMNS.len() {
+        columns[index] = RECORD_COLUMNS[index];
+        index += 1;
+    }
+    columns
+};
+
 const MESSAGE_COLUMNS: [(&str, &str); 6] = [
     ("ends", "bigint"),
     ("key", "bigint"),
@@ -153,7 +164,13 @@ fn text(set: Set) -> String {
     let begins = set.has(Set::BEGINS).then(|| arrays(&BEGIN_COLUMNS));
     let queued = set.has(Set::QUEUED).then(|| arrays(&enqueue::COLUMNS));
     let finishes = set.has(Set::FINISHES).then(|| arrays(&FINISH_COLUMNS));
-    let records = set.has(Set::RECORDS).then(|| arrays(&RECORD_COLUMNS));
+    let begun: Vec<_> = [(Set::BEGINS, "begun"), (Set::QUEUED, "enqueued")]
+        .into_iter()
+        .filter(|(part, _)| set.has(*part))
+        .map(|(_, name)| format!("select key from {name}"))
+        .collect();
+    let record_columns: &[_] = if begun.is_empty() { &RECORD_COLUMNS } else { &RECORD_OF_BEGIN_COLUMNS };
+    let records = set.has(Set::RECORDS).then(|| arrays(record_columns));
     if set.has(Set::MESSAGES) {
         let rows = arrays(&MESSAGE_COLUMNS);
         // One that was sent before may be sent again to a workflow that has ended since.
@@ -211,8 +228,11 @@ fn text(set: Set) -> String {
         );
     }
     if let Some(rows) = records {
-        let finishes = set.has(Set::FINISHES);
-        let condition = if finishes { "where not rows.ends or rows.workflow in (select key from done)" } else { "" };
+        let ended = "and (not rows.ends or rows.workflow in (select key from done))";
+        let ended = if set.has(Set::FINISHES) { ended } else { "" };
+        let begun = begun.join(" union all ");
+        let begun =
+            if begun.is_empty() { begun } else { format!("and (rows.begins is null or rows.begins in ({begun}))") };
         let _ = write!(
             text,
             ", recorded as (
@@ -221,7 +241,7 @@ fn text(set: Set) -> String {
                 select rows.workflow, rows.branch, rows.position, rows.kind, rows.name, rows.child, rows.attempts,
                        clock.now - rows.ran_for, clock.now, rows.output, rows.error, rows.failures
                   from {rows}, clock, {gate}
-                {condition})"
+                 where true {ended} {begun})"
         );
     }
     if set.has(Set::MESSAGES) {

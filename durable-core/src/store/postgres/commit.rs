@@ -68,7 +68,7 @@ texts! {
     /// Workflows by id, and whether the fence holds. $1, $2 fence; $3 ids. The limit keeps every
     /// row; it is there for the planner, see `batch`.
     existing =
-        "select w.key, w.id, w.name, w.status,
+        "select w.key, w.id, w.name, w.instance, w.status,
                 exists (select 1 from durable.executors where key = $1::bigint and epoch = $2::bigint) as ours
            from (select * from unnest($3::text[]) limit cardinality($3::text[])) as wanted (id)
            join durable.workflows w on w.id = wanted.id";
@@ -162,10 +162,7 @@ impl PostgresStore {
             ([], [], []) => return Ok(Judged::all(&Verdict::Stored, entries)),
             ([begin], [], []) => return self.lone_begin(lane, fence, begin, entries).await,
             ([], [record], []) => {
-                let query = bind_record(
-                    self.fenced(&self.texts.commit.record, fence).bind(record.record.workflow),
-                    record.record,
-                );
+                let query = self.record_statement(fence, record.record);
                 self.write(&mut *lane, query).await.map(|rows| match rows {
                     0 => Judged::all(&Verdict::Fenced, entries),
                     _ => Judged::all(&Verdict::Stored, entries),
@@ -213,6 +210,10 @@ impl PostgresStore {
 
     pub(super) fn begin_statement(&self, fence: Fence, it: &NewWorkflow) -> PgQuery {
         bind_begin(self.fenced(&self.texts.commit.begin, fence), it)
+    }
+
+    pub(super) fn record_statement(&self, fence: Fence, it: &NewRecord) -> PgQuery {
+        bind_record(self.fenced(&self.texts.commit.record, fence).bind(it.workflow), it)
     }
 
     /// The workflows of these ids, each with whether the fence holds.

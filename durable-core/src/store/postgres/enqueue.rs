@@ -32,13 +32,13 @@ texts! {
     /// $1 to $17 as in `debounce`; $18 the channel and $19 the notification.
     post_debounced = format!(
         "with stored as ({})
-         select s.key, s.id, s.name, s.status, pg_notify($18::text, $19::text)::text as told from stored s",
+         select s.key, s.id, s.name, s.instance, s.status, pg_notify($18::text, $19::text)::text as told from stored s",
         debouncing(1, "true")
     );
     /// Who has these deduplication ids. $1, $2 fence; $3 queues; $4 ids. The limit keeps every row;
     /// it is there for the planner, see `batch`.
     duplicates = format!(
-        "select wanted.queue, wanted.deduplication_id, w.key, w.id, w.name, w.status
+        "select wanted.queue, wanted.deduplication_id, w.key, w.id, w.name, w.instance, w.status
            from (select * from unnest($3::text[], $4::text[]) limit cardinality($3::text[]))
                 as wanted (queue, deduplication_id)
           cross join lateral ({}) w
@@ -84,13 +84,14 @@ fn enqueueing(first: usize, condition: &str) -> String {
     )
 }
 
-/// Writes a workflow, or gives its arguments to the one that waits under its debounce key. What would
+/// Writes a workflow, or gives its arguments, its priority and its time limits to the one that waits
+/// under its debounce key. What would
 /// be in the way of that is looked for first: an error would leave a user's transaction in ruins.
 fn debouncing(first: usize, condition: &str) -> String {
     let values = COLUMNS[..14].iter().zip(first..).map(|((_, kind), number)| format!("${number}::{kind}"));
     let values = values.collect::<Vec<_>>().join(", ");
-    let [id, name, queue, twin, period, key, longest] =
-        [1, 2, 10, 13, 14, 15, 16].map(|behind| format!("${}", first + behind));
+    let [id, name, instance, queue, twin, period, key, longest] =
+        [1, 2, 3, 10, 13, 14, 15, 16].map(|behind| format!("${}", first + behind));
     let twin = duplicate(&format!("{queue}::text"), &format!("{twin}::text"));
     format!(
         "insert into durable.workflows as w
@@ -99,18 +100,20 @@ fn debouncing(first: usize, condition: &str) -> String {
                 c.now + {longest}::bigint, 0, c.now
            from {CLOCK} c
           where {condition} and not exists (select 1 from durable.workflows i where i.id = {id}::text)
-            and not exists ({twin} and (d.name, d.debounce_key, d.status) is distinct from ({name}::text, {key}::text, 'DELAYED'))
-         on conflict (name, debounce_key) where debounce_key is not null and status = 'DELAYED'
-         do update set input = excluded.input, encoding = excluded.encoding,
+            and not exists ({twin} and (d.name, d.instance, d.debounce_key, d.status)
+                                        is distinct from ({name}::text, {instance}::text, {key}::text, 'DELAYED'))
+         on conflict (name, coalesce(instance, ''), debounce_key) where debounce_key is not null and status = 'DELAYED'
+         do update set input = excluded.input, encoding = excluded.encoding, priority = excluded.priority,
+                       timeout = excluded.timeout, deadline = excluded.deadline,
                        due_at = least(excluded.created_at + {period}::bigint, w.debounce_until)
-         returning w.key, w.id, w.name, w.status"
+         returning w.key, w.id, w.name, w.instance, w.status"
     )
 }
 
 /// The one that has a deduplication id on a queue.
 fn duplicate(queue: &str, id: &str) -> String {
     format!(
-        "select d.key, d.id, d.name, d.status from durable.workflows d
+        "select d.key, d.id, d.name, d.instance, d.status from durable.workflows d
           where d.queue = {queue} and d.deduplication_id = {id} and d.deduplication_id is not null
             and d.status in ('ENQUEUED', 'DELAYED', 'PENDING')"
     )

@@ -27,7 +27,7 @@ const FILTER: &str = "
 
 texts! {
     now = format!("select now from {CLOCK} c");
-    find = "select key, id, name, status from durable.workflows where id = $1";
+    find = "select key, id, name, instance, status from durable.workflows where id = $1";
     /// $1 keys. The limit keeps every row; it is there for the planner, see `batch`.
     records =
         "select s.workflow, s.branch, s.position, s.kind, s.name, s.child, s.output, s.error

@@ -11,7 +11,7 @@ use sqlx::SqliteConnection;
 
 use super::super::fault::is_clash;
 use super::super::parts::{Of, PartRecord, Parts, TERMINAL, all};
-use super::super::places::Queued;
+use super::super::places::{Queued, record_of_the_begin};
 use super::super::{Emission, Entry, Fence, Finish, NewMessage, NewWorkflow, StoreError, Verdict};
 use super::commit::{bind_begin, bind_finish, bind_record, is_large};
 use super::enqueue::{self, bind_queued};
@@ -228,7 +228,14 @@ impl SqliteStore {
         for (entry, verdict) in entries.iter().zip(verdicts) {
             let Some(begin) = &entry.begin else { continue };
             match (found.get(&begin.id), Queued::of(begin)) {
-                (Some((held, _)), _) if held.key != begin.key => *verdict = Verdict::Existing(held.clone()),
+                (Some((held, _)), _) if held.key != begin.key => {
+                    // The record of a start that is refused is another one than was to be written.
+                    let refused = held.conflict(&begin.name, begin.instance.as_deref()).is_some();
+                    if refused && record_of_the_begin(entry).is_some() {
+                        return Ok(false);
+                    }
+                    *verdict = Verdict::Existing(held.clone());
+                }
                 (Some(_), _) => {}
                 (None, Some(queued)) => twins.push((queued, verdict)),
                 (None, None) => return Ok(false),

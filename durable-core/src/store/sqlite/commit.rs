@@ -53,7 +53,7 @@ texts! {
     fence = format!("select 1 where {FENCE}");
     /// Workflows by id, and whether the fence holds. ?1, ?2 fence; ?3 ids.
     existing = format!(
-        "select key, id, name, status, {FENCE} as ours from durable_workflows
+        "select key, id, name, instance, status, {FENCE} as ours from durable_workflows
           where id in (select value from json_each(?3))"
     );
 }

@@ -26,13 +26,13 @@ texts! {
     post_debounced = debouncing("?1", 2, "true");
     /// Who has these deduplication ids. ?1, ?2 fence; ?3 pairs of a queue and an id.
     duplicates = format!(
-        "select queue, deduplication_id, key, id, name, status from durable_workflows
+        "select queue, deduplication_id, key, id, name, instance, status from durable_workflows
           where deduplication_id is not null and status in ('ENQUEUED', 'DELAYED', 'PENDING')
             and (queue, deduplication_id) in (select value ->> 0, value ->> 1 from json_each(?3)) and {FENCE}"
     );
     /// ?1 queue; ?2 deduplication id.
     duplicate =
-        "select key, id, name, status from durable_workflows
+        "select key, id, name, instance, status from durable_workflows
           where queue = ?1 and deduplication_id = ?2 and deduplication_id is not null
             and status in ('ENQUEUED', 'DELAYED', 'PENDING')";
     /// ?1 key; ?2 input.
@@ -59,12 +59,13 @@ fn enqueueing(now: &str, first: usize) -> String {
     )
 }
 
-/// Writes a workflow, or gives its arguments to the one that waits under its debounce key. What would
+/// Writes a workflow, or gives its arguments, its priority and its time limits to the one that waits
+/// under its debounce key. What would
 /// be in the way of that is looked for first.
 fn debouncing(now: &str, first: usize, condition: &str) -> String {
     let values = (first..first + 14).map(|number| format!("?{number}")).collect::<Vec<_>>().join(", ");
-    let [id, name, queue, twin, period, key, longest] =
-        [1, 2, 10, 13, 14, 15, 16].map(|behind| format!("?{}", first + behind));
+    let [id, name, instance, queue, twin, period, key, longest] =
+        [1, 2, 3, 10, 13, 14, 15, 16].map(|behind| format!("?{}", first + behind));
     format!(
         "insert into durable_workflows
             ({NAMES}, status, due_at, debounce_key, debounce_until, attempt, created_at)
@@ -74,11 +75,12 @@ fn debouncing(now: &str, first: usize, condition: &str) -> String {
                 select 1 from durable_workflows d
                  where d.queue = {queue} and d.deduplication_id = {twin} and d.deduplication_id is not null
                    and d.status in ('ENQUEUED', 'DELAYED', 'PENDING')
-                   and (d.name, d.debounce_key, d.status) is not ({name}, {key}, 'DELAYED'))
-         on conflict (name, debounce_key) where debounce_key is not null and status = 'DELAYED'
-         do update set input = excluded.input, encoding = excluded.encoding,
+                   and (d.name, d.instance, d.debounce_key, d.status) is not ({name}, {instance}, {key}, 'DELAYED'))
+         on conflict (name, coalesce(instance, ''), debounce_key) where debounce_key is not null and status = 'DELAYED'
+         do update set input = excluded.input, encoding = excluded.encoding, priority = excluded.priority,
+                       timeout = excluded.timeout, deadline = excluded.deadline,
                        due_at = min({now} + {period}, coalesce(debounce_until, {now} + {period}))
-         returning key, id, name, status"
+         returning key, id, name, instance, status"
     )
 }
 

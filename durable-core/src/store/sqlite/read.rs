@@ -25,7 +25,7 @@ const FILTER: &str = "
        and (?3 is null or substr(w.id, 1, length(?3)) = ?3)";
 
 texts! {
-    find = "select key, id, name, status from durable_workflows where id = ?1";
+    find = "select key, id, name, instance, status from durable_workflows where id = ?1";
     /// ?1 keys.
     records =
         "select workflow, branch, position, kind, name, child, output, error from durable_steps

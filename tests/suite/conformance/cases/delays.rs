@@ -199,3 +199,43 @@ pub(crate) async fn a_debounce_and_a_deduplication_go_together(Site { store, .. 
     }
     assert_eq!(status(&*store, "third").await, None);
 }
+
+pub(crate) async fn calls_of_two_instances_do_not_become_one(Site { store, .. }: Site) {
+    let me = sign_on(&*store, "a").await;
+    let sole = || QueuePlace { deduplicate: Some("sole".to_owned()), ..debounced("cart", HOUR, None) };
+    let on = |instance: &str, id: &str, place: QueuePlace| NewWorkflow {
+        instance: Some(instance.to_owned()),
+        input: format!(r#"{{"of":"{instance}"}}"#),
+        ..placed(id, place)
+    };
+    enqueued(&*store, me, "of nobody", debounced("cart", HOUR, None)).await;
+    assert_eq!(commit(&*store, me, begin(&on("ada", "ada-1", sole()))).await, Verdict::Stored);
+    let bob = on("bob", "bob-1", debounced("cart", HOUR, None));
+    let entries = [begin(&bob), begin(&workflow("beside"))];
+    assert_eq!(store.commit(me, &entries, false).await.unwrap(), [Verdict::Stored, Verdict::Stored]);
+    for name in ["ada", "bob"] {
+        let again = on(name, "again", debounced("cart", HOUR, None));
+        let verdict = commit(&*store, me, begin(&again)).await;
+        let Verdict::Debounced(held) = verdict else { panic!("{verdict:?}") };
+        assert_eq!((&*held.id, held.instance.as_deref()), (&*format!("{name}-1"), Some(name)));
+        assert_eq!(store.show(&held.id).await.unwrap().expect("it waits").input, again.input);
+    }
+    let verdict = commit(&*store, me, begin(&on("bob", "bob-2", sole()))).await;
+    assert!(matches!(&verdict, Verdict::Duplicate(held) if held.id == "ada-1"), "{verdict:?}");
+}
+
+pub(crate) async fn the_last_debounced_call_gives_its_priority_and_its_limits(Site { store, .. }: Site) {
+    let me = sign_on(&*store, "a").await;
+    let call = |id: &str, priority: i32, timeout: Option<Duration>| NewWorkflow {
+        timeout,
+        ..placed(id, QueuePlace { priority, ..debounced("cart", Duration::from_millis(1), None) })
+    };
+    commit(&*store, me, begin(&call("first", 5, None))).await;
+    let verdict = commit(&*store, me, begin(&call("second", -3, Some(HOUR)))).await;
+    assert!(matches!(verdict, Verdict::Debounced(_)), "{verdict:?}");
+    promoted_in_time_of(&*store, "first").await;
+    let run = claim(&*store, me, 1).await.runs.remove(0);
+    let info = store.show("first").await.unwrap().expect("it runs");
+    let began = info.started_at.expect("it runs").timestamp_micros();
+    assert_eq!((info.priority, run.deadline), (-3, Some(began + 3_600_000_000)));
+}

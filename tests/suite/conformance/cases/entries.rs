@@ -1,8 +1,9 @@
 //! All or nothing of an entry, and nothing of one because of another.
 
 use durable_core::Status;
-use durable_core::store::{Entry, Position, Verdict};
+use durable_core::store::{Entry, NewWorkflow, Outcome, Position, Verdict};
 
+use super::super::line::mail;
 use super::super::make::{
     begin, cancel, child, commit, ending, ends, finish, outcomes, output, record, recorded, records, running, sign_on,
     status, success, workflow,
@@ -48,6 +49,44 @@ pub(crate) async fn an_existing_child_still_gets_the_record_of_its_parent(Site {
     };
     assert_eq!(held.key, there);
     assert_eq!(outcomes(&*store, parent).await, [(1, None)]);
+}
+
+pub(crate) async fn a_child_whose_id_belongs_to_something_else_gets_a_record_of_the_error(Site { store, .. }: Site) {
+    let me = sign_on(&*store, "a").await;
+    let parent = running(&*store, me, "w").await;
+    let ada = || NewWorkflow { instance: Some("ada".to_owned()), ..workflow("shared") };
+    assert_eq!(commit(&*store, me, begin(&ada())).await, Verdict::Stored);
+    let held = store.find("shared").await.unwrap().expect("it runs");
+    assert_eq!(held.instance.as_deref(), Some("ada"));
+    let refund = NewWorkflow { name: "refund".to_owned(), ..workflow("shared") };
+    let bob = NewWorkflow { instance: Some("bob".to_owned()), ..workflow("shared") };
+    let queued = |it: NewWorkflow| NewWorkflow { place: Some(mail()), ..it };
+    for (number, new) in (1..).step_by(3).zip([&refund, &bob, &queued(bob.clone()), &workflow("shared")]) {
+        let beside = [begin(&workflow(&format!("beside-{number}"))), child(parent, number + 1, new)];
+        let again = [child(parent, number + 2, new)];
+        for (entries, again) in [(&[child(parent, number, new)][..], false), (&beside, false), (&again, true)] {
+            let verdicts = store.commit(me, entries, again).await.unwrap();
+            assert_eq!(verdicts.last(), Some(&Verdict::Existing(held.clone())), "{entries:?}");
+        }
+    }
+    let same = child(parent, 13, &ada());
+    assert_eq!(commit(&*store, me, same).await, Verdict::Existing(held));
+    let records = store.records(&[parent]).await.unwrap();
+    assert_eq!(records.len(), 13);
+    for record in records {
+        let number = record.position.number;
+        match (record.outcome, record.child) {
+            (Some(Outcome::Error(text)), None) if number < 13 => {
+                let theirs = "`checkout` on the instance \"ada\"";
+                let bob = "`checkout` on the instance \"bob\"";
+                let ours = ["`refund`;", bob, bob, "`checkout`;"][usize::try_from((number - 1) / 3).unwrap()];
+                let text = text.replace('\\', "");
+                assert!(text.contains(theirs) && text.contains(&format!("used to start {ours}")), "{number}: {text}");
+            }
+            (None, Some(child)) => assert_eq!((number, &*child), (13, "shared")),
+            other => panic!("{number}: {other:?}"),
+        }
+    }
 }
 
 pub(crate) async fn a_child_of_a_parent_that_lost_the_race_is_not_begun(Site { store, .. }: Site) {

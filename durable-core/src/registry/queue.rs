@@ -41,7 +41,8 @@ pub(crate) const INTERNAL_QUEUE: &str = "durable";
 
 impl Queue {
     /// A queue without limits. The name is that of the queue in the database: it is the same for all
-    /// processes that share the queue, up to 255 bytes long, and unique in the program.
+    /// processes that share the queue, up to 255 bytes long, unique in the program, and not `durable`,
+    /// which is the engine's own.
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
         let limits = QueueLimits {
@@ -56,13 +57,18 @@ impl Queue {
     }
 
     /// At most `most` of its workflows run at once, in all processes together.
+    ///
+    /// A workflow keeps its slot while it waits. One that awaits a child on the same queue needs a
+    /// second slot for it: with `concurrency(1)`, or with as many such parents as there are slots,
+    /// they wait for ever. Give the children another queue, or none.
     #[must_use]
     pub const fn concurrency(mut self, most: u32) -> Self {
         self.limits.concurrency = Some(most);
         self
     }
 
-    /// At most `most` of its workflows run at once in one process.
+    /// At most `most` of its workflows run at once in one process. As with
+    /// [`concurrency`](Self::concurrency), children that are awaited need slots of their own.
     #[must_use]
     pub const fn worker_concurrency(mut self, most: u32) -> Self {
         self.limits.worker_concurrency = Some(most);
@@ -78,7 +84,8 @@ impl Queue {
     }
 
     /// Workflows are enqueued with a partition key, such as a user's id. Those of one key run one at
-    /// a time and in their order; keys with work take turns.
+    /// a time and in their order; keys with work take turns. Those that are enqueued without a key
+    /// count as those of one more key.
     #[must_use]
     pub const fn partitioned(mut self) -> Self {
         self.limits.partitioned = true;
@@ -126,6 +133,12 @@ impl Queue {
     /// Refuses what no engine could keep, or what would let nothing ever run.
     pub(crate) fn check(&self) -> Result<(), Error> {
         check_id("the queue name", self.name)?;
+        if self.name == INTERNAL_QUEUE {
+            let message = format!(
+                "no queue can be named `{INTERNAL_QUEUE}`: that is the engine's own one, on which calls with a delay or a debounce and without a queue wait; give it another name"
+            );
+            return Err(Error::new(ErrorKind::Registry, message));
+        }
         let refuse = |fault: String| {
             let message = format!("the queue `{}` {fault}", self.name);
             Err(Error::new(ErrorKind::Registry, message))
@@ -241,6 +254,15 @@ mod tests {
             let text = fault(vec![Queue::new(name)]);
             assert!(text.starts_with("src/queues.rs:1: the queue name "), "{text}");
         }
+    }
+
+    #[test]
+    fn the_name_of_the_engines_own_queue_is_refused_with_the_reason() {
+        let text = fault(vec![Queue::new(INTERNAL_QUEUE)]);
+        assert!(
+            text.starts_with("src/queues.rs:1: no queue can be named `durable`: that is the engine's own"),
+            "{text}"
+        );
     }
 
     #[test]

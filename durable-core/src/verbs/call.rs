@@ -38,6 +38,8 @@ pub(super) struct Made<T, E> {
     pub(super) request: Request,
     pub(super) codec: Codec<Result<T, E>>,
     place: Place,
+    /// What is wrong with the queue that the call was given, if something is.
+    pub(super) queue: Result<()>,
 }
 
 /// Not public API. Used by generated code.
@@ -56,7 +58,7 @@ pub fn call<R: Returned>(
         place: workflow.options.queue.map(of_queue),
         or_existing: false,
     };
-    WorkflowCall { state: Lazy::new(Made { request, codec: R::codec(codec), place: Place::claim() }) }
+    WorkflowCall { state: Lazy::new(Made { request, codec: R::codec(codec), place: Place::claim(), queue: Ok(()) }) }
 }
 
 /// Not public API. Used by generated code.
@@ -83,7 +85,8 @@ where
 {
     /// The workflow's id, and with that its idempotency key: the same id never runs twice. A call
     /// with an id that is there already attaches to that workflow, whatever its arguments were, and
-    /// gives its result.
+    /// gives its result. Where it is one of another function, or of another instance, that is an
+    /// error of the kind [`IdConflict`](crate::ErrorKind::IdConflict).
     ///
     /// At most 255 bytes without control characters. Without this call the id is a fresh UUID, or
     /// `parent-position` for a child.
@@ -130,7 +133,8 @@ where
                 "this call was awaited already, and has started its workflow",
             ));
         };
-        let Made { request, codec, place } = *made;
+        let Made { request, codec, place, queue } = *made;
+        queue?;
         let started = request.start(&place).await?;
         Ok(WorkflowHandle::new(started, codec))
     }
@@ -142,7 +146,8 @@ where
     E: From<Error> + Send + 'static,
 {
     async fn run(self: Box<Self>) -> Result<T, E> {
-        let Self { request, codec, place } = *self;
+        let Self { request, codec, place, queue } = *self;
+        queue.map_err(E::from)?;
         let started = request.start(&place).await.map_err(E::from)?;
         let handle = WorkflowHandle::new(started, codec);
         match place {

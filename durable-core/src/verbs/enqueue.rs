@@ -11,6 +11,7 @@ use super::start::internal;
 use crate::registry::Queue;
 use crate::store::{Debounce, QueuePlace};
 use crate::words::error::{Error, Result};
+use crate::words::id::check_id;
 
 impl<T, E> WorkflowCall<T, E>
 where
@@ -33,7 +34,15 @@ where
     /// # Ok(())
     /// # }
     /// ```
-    pub fn queue(self, queue: &Queue) -> Self {
+    ///
+    /// # Errors
+    /// A queue that no program could declare is refused when the call is started. One of a name that
+    /// this program has not declared with `#[queue]` is accepted and logged: another program may take
+    /// from it, and this one does not.
+    pub fn queue(mut self, queue: &Queue) -> Self {
+        if let Some(made) = self.state.made() {
+            made.queue = queue.check();
+        }
         let name = queue.name().to_owned();
         self.placed(|place| place.queue = name)
     }
@@ -54,6 +63,10 @@ where
 
     /// The key of the part of a partitioned queue it belongs to: what has the same key runs one
     /// after the other, in the order of enqueueing, and the keys take turns.
+    ///
+    /// Without this call it belongs to the part without a key, which is one like the others: all such
+    /// workflows of a partitioned queue run one after the other. On a queue that is not partitioned
+    /// keys are kept and mean nothing, until [`Queue::set_limits`] makes it partitioned.
     pub fn partition(self, key: impl Into<String>) -> Self {
         let key = key.into();
         self.placed(|place| place.partition = Some(key))
@@ -67,7 +80,10 @@ where
         self.placed(|place| place.deduplicate = Some(id))
     }
 
-    /// Takes the workflow that is there with the same deduplication id for as good.
+    /// Takes the workflow that is there with the same [deduplication id](Self::deduplicate) for as
+    /// good, if it is one of the same function, and the same instance; another one is refused all the
+    /// same. Without a deduplication id it changes nothing: a call with the
+    /// [id](Self::id) of a workflow that is there attaches to it anyway.
     pub fn or_existing(mut self) -> Self {
         if let Some(made) = self.state.made() {
             made.request.or_existing = true;
@@ -75,14 +91,23 @@ where
         self
     }
 
-    /// Holds the workflow back for a while: it is `DELAYED`, and takes its place in the queue when
-    /// the time is over. Without a queue it then starts as soon as a process has room for it.
+    /// Holds the workflow back for a while: it is `DELAYED`, and after that waits on the queue in the
+    /// place that it has had since it was enqueued, before what came later. Without a queue it then
+    /// starts as soon as a process has room for it.
+    ///
+    /// A call that is [debounced](Self::debounce) is held back for its period, and refused with a
+    /// delay beside it.
     pub fn delay(self, delay: Duration) -> Self {
         self.placed(|place| place.delay = Some(delay))
     }
 
     /// Starts the workflow once no other call with the same key has come for `period`: the last call
-    /// wins, with its arguments. All of them get the handle of the one workflow.
+    /// wins. All of them get the handle of the one workflow. The key is one of the function, and of
+    /// the instance where it is a method: calls of others with the same key are not mixed up.
+    ///
+    /// From the last call come the arguments, the priority, the timeout and the period. From the first
+    /// come the id, the queue, the partition key, the deduplication id and the
+    /// [bound](Self::debounce_up_to).
     ///
     /// It works across processes, and inside workflows. A stream of calls without a pause would hold
     /// it back for ever: [`debounce_up_to`](Self::debounce_up_to) sets a bound first.
@@ -91,6 +116,7 @@ where
     /// As [`start`](Self::start).
     pub async fn debounce(self, key: impl Into<String>, period: Duration) -> Result<WorkflowHandle<T, E>> {
         let key = key.into();
+        check_id("the debounce key", &key)?;
         let call = self.placed(|place| {
             let longest = place.debounce.take().and_then(|it| it.longest);
             place.debounce = Some(Debounce { key, period, longest });
@@ -98,7 +124,8 @@ where
         call.start().await
     }
 
-    /// How long after the first of several debounced calls the workflow starts at the latest.
+    /// How long after the first of several debounced calls the workflow starts at the latest. The
+    /// call is to end with [`debounce`](Self::debounce), and is refused if it does not.
     pub fn debounce_up_to(self, longest: Duration) -> Self {
         self.placed(|place| {
             let bound = Debounce { key: String::new(), period: Duration::ZERO, longest: Some(longest) };

@@ -97,7 +97,8 @@ where
         let Lazy::Made(made) = self.state else {
             return Err(Error::new(ErrorKind::Misuse, "this call was awaited already, and has started its workflow"));
         };
-        let Made { mut request, codec, .. } = *made;
+        let Made { mut request, codec, queue, .. } = *made;
+        queue?;
         let runtime = current::engine()?;
         let new = request.for_outbox(&runtime)?;
         let started = match runtime.store.post_workflow(tx.outbox(), &new).await {

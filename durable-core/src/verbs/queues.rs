@@ -148,6 +148,7 @@ impl Queue {
     /// # Errors
     /// No engine runs, or the database cannot be reached.
     pub async fn pause(&self) -> Result<()> {
+        self.check()?;
         change(&*current::engine()?, self.name(), QueueChange::Pause).await
     }
 
@@ -156,15 +157,17 @@ impl Queue {
     /// # Errors
     /// No engine runs, or the database cannot be reached.
     pub async fn resume(&self) -> Result<()> {
+        self.check()?;
         change(&*current::engine()?, self.name(), QueueChange::Resume).await
     }
 
-    /// Changes the limits to those of `like`, in the whole fleet and at once; what runs is not
+    /// Changes the limits to those of `like`, a queue of the same name, in the whole fleet and at once; what runs is not
     /// stopped. They count until they are changed again, also for processes that are launched later:
     /// `queue.set_limits(&queue)` goes back to those of the code.
     ///
     /// # Errors
-    /// A limit would let nothing run; no engine runs, or the database cannot be reached.
+    /// `like` has another name, or a limit that would let nothing run; no engine runs, or the database
+    /// cannot be reached.
     ///
     /// # Example
     ///
@@ -179,7 +182,16 @@ impl Queue {
     /// # }
     /// ```
     pub async fn set_limits(&self, like: &Queue) -> Result<()> {
+        self.check()?;
         like.check()?;
+        if like.name() != self.name() {
+            let message = format!(
+                "the queue `{0}` was given the limits of a queue named `{1}`, which looks like a mistake: write `Queue::new({0:?})` with the limits",
+                self.name(),
+                like.name()
+            );
+            return Err(Error::new(ErrorKind::Misuse, message));
+        }
         let limits = like.limits();
         let change_to =
             if limits == self.limits() { QueueChange::LimitsOfCode(limits) } else { QueueChange::Limits(limits) };

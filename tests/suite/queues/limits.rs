@@ -140,12 +140,12 @@ async fn limits_can_be_changed_while_everything_runs(stage: &Stage) {
     let key = fresh("changed");
     let app = stage.launch().await;
     app.scope(async {
-        CHANGED.set_limits(&Queue::new("like").concurrency(4)).await.unwrap();
+        CHANGED.set_limits(&Queue::new("limits-changed").concurrency(4)).await.unwrap();
         all_done(CHANGED.enqueue_all((0..40).map(|value| logs(vec![key.clone()], value))).await.unwrap()).await;
         let most = log(&key, |log| std::mem::take(log).most);
         assert!((2..=4).contains(&most), "{most}");
         assert!(CHANGED.info().await.unwrap().changed);
-        assert!(CHANGED.set_limits(&Queue::new("like").concurrency(0)).await.is_err());
+        assert!(CHANGED.set_limits(&Queue::new("limits-changed").concurrency(0)).await.is_err());
 
         CHANGED.set_limits(&CHANGED).await.unwrap();
         all_done(CHANGED.enqueue_all((0..10).map(|value| logs(vec![key.clone()], value))).await.unwrap()).await;
@@ -161,7 +161,7 @@ async fn who_is_launched_later_obeys_the_limits_as_they_are(stage: &Stage) {
     let first = stage.builder("first").listen_to::<&str>([]).launch().await.unwrap();
     let handles = first
         .scope(async {
-            TIGHTENED.set_limits(&Queue::new("like").worker_concurrency(1)).await.unwrap();
+            TIGHTENED.set_limits(&Queue::new("limits-tightened").worker_concurrency(1)).await.unwrap();
             TIGHTENED.enqueue_all((0..10).map(|value| logs(vec![key.clone()], value))).await.unwrap()
         })
         .await;

@@ -7,4 +7,5 @@ mod lifetime;
 mod limits;
 mod outbox;
 mod places;
+mod refusals;
 mod schedules;

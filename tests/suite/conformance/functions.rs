@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use durable_core::Status;
-use durable_core::store::{Heard, Hint, QueueLimits, open};
+use durable_core::store::{Heard, Hint, NewWorkflow, QueueLimits, open};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 
 use super::line::{all_enqueued, at_once, claim, declare, enqueued, mail, of_key, partitioned, placed, request, taken};
@@ -29,6 +29,8 @@ on_a_server! {
     sql_is_told_what_is_wrong,
     sql_sends_messages,
     sql_tells_the_processes_that_listen,
+    sql_takes_intervals_of_every_length,
+    sql_takes_values_of_the_type_json,
     a_claim_does_not_wait_for_rows_that_somebody_holds,
     a_key_waits_with_its_row_that_somebody_holds,
     a_claim_reads_no_more_than_it_takes,
@@ -98,11 +100,22 @@ async fn sql_is_told_what_is_wrong(site: Site) {
     let me = sign_on(&*site.store, "a").await;
     let ended = running(&*site.store, me, "ended").await;
     commit(&*site.store, me, finish(success(ended, "1"))).await;
+    let of_an_object = NewWorkflow { instance: Some("desk".to_owned()), ..placed("ada", mail()) };
+    all_enqueued(&*site.store, me, &[of_an_object]).await;
     let mut user = connect(&site).await;
     call(&site, &mut user, "select durable.enqueue('checkout', id => 'first', deduplication_id => 'k')").await.unwrap();
     for (sql, expected) in [
         ("select durable.enqueue('checkout', deduplication_id => 'k')", "\"first\" has the deduplication id \"k\""),
         ("select durable.enqueue('')", "the workflow name is missing"),
+        ("select durable.enqueue('checkout', partition_key => '')", "the partition key is missing"),
+        (
+            "select durable.enqueue('refund', id => 'first')",
+            "\"first\" belongs to a workflow \"checkout\" already, and was now used for \"refund\"",
+        ),
+        (
+            "select durable.enqueue('checkout', id => 'ada')",
+            "\"ada\" belongs to \"checkout\" on the instance \"desk\" already",
+        ),
         ("select durable.enqueue('checkout', '[1]')", "JSON object"),
         ("select durable.enqueue('checkout', 'no json')", "json"),
         ("select durable.enqueue('checkout', id => repeat('x', 256))", "256 bytes"),
@@ -114,6 +127,46 @@ async fn sql_is_told_what_is_wrong(site: Site) {
         let error = call(&site, &mut user, sql).await.expect_err(sql);
         assert!(error.to_string().contains(expected), "{error}");
     }
+}
+
+async fn sql_takes_intervals_of_every_length(site: Site) {
+    let me = sign_on(&*site.store, "a").await;
+    let mut user = connect(&site).await;
+    let ten_thousand_years = 315_576_000_000_000_000;
+    for (id, of) in [
+        ("late", "delay => '100000000 years'"),
+        ("long", "timeout => '292250 years'"),
+        ("short", "timeout => '-100000000 years'"),
+        ("at once", "delay => '-100000000 years'"),
+    ] {
+        let sql = format!("select durable.enqueue('checkout', '{{}}', 'mail', id => '{id}', {of})");
+        call(&site, &mut user, &sql).await.expect(of);
+    }
+    let late = site.store.show("late").await.unwrap().expect("it waits");
+    let delay = late.due_at.expect("it is delayed") - late.created_at;
+    assert_eq!(delay.num_microseconds(), Some(ten_thousand_years));
+    let runs = claim(&*site.store, me, 9).await.runs;
+    assert_eq!(runs.iter().map(|it| &*it.id).collect::<Vec<_>>(), ["long", "short", "at once"]);
+    let mut lasts = Vec::new();
+    for run in &runs[..2] {
+        let started = site.store.show(&run.id).await.unwrap().expect("it runs").started_at.expect("it runs");
+        lasts.push(run.deadline.expect("it has a timeout") - started.timestamp_micros());
+    }
+    assert_eq!((lasts, runs[2].deadline), (vec![ten_thousand_years, 0], None));
+}
+
+async fn sql_takes_values_of_the_type_json(site: Site) {
+    let me = sign_on(&*site.store, "a").await;
+    let mut user = connect(&site).await;
+    for input in ["json_build_object('order', 1)", "jsonb_build_object('order', 1)", "'{\"order\": 1}'::text"] {
+        let sql = format!("select durable.enqueue('checkout', {input}, queue => 'mail')");
+        call(&site, &mut user, &sql).await.expect(input);
+    }
+    let inputs = claim(&*site.store, me, 9).await.runs.into_iter().map(|it| it.input.replace(' ', ""));
+    assert_eq!(inputs.collect::<Vec<_>>(), [r#"{"order":1}"#; 3]);
+    let run = running(&*site.store, me, "w").await;
+    call(&site, &mut user, "select durable.send('w', '', to_json('hi'::text))::text").await.unwrap();
+    assert_eq!(inbox(&*site.store, me, run).await, ["\"hi\""]);
 }
 
 async fn sql_sends_messages(site: Site) {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 
 use crate::words::sync::lock;
+use crate::words::time::{LATEST, micros};
 
 /// The database's clock, as this process knows it.
 ///
@@ -58,8 +59,7 @@ impl Clock {
 
     /// When a duration that begins now is over for certain.
     pub(crate) fn after(&self, duration: Duration) -> i64 {
-        let micros = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
-        self.at_most().saturating_add(micros).min(LATEST)
+        self.at_most().saturating_add(micros(duration)).min(LATEST)
     }
 
     /// The present time for users.
@@ -70,8 +70,7 @@ impl Clock {
     /// Lets time pass that does not: for tests of things that take days.
     #[cfg(feature = "testing")]
     pub(crate) fn skip(&self, duration: Duration) {
-        let micros = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
-        self.skipped.fetch_add(micros, Ordering::Relaxed);
+        self.skipped.fetch_add(micros(duration), Ordering::Relaxed);
     }
 
     /// The database shows this or more, and how much of it a test has let pass, in microseconds.
@@ -82,7 +81,6 @@ impl Clock {
 
     /// Negative for a moment before the base: the first question is asked before there is a clock.
     fn since_base(&self, moment: Instant) -> i64 {
-        let micros = |duration: Duration| i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
         match moment.checked_duration_since(self.base) {
             Some(since) => micros(since),
             // Rounded away from the base, so that the upper bound stays one.
@@ -90,9 +88,6 @@ impl Clock {
         }
     }
 }
-
-/// The last microsecond of the year 9999: later times have no common way of writing.
-const LATEST: i64 = 253_402_300_799_999_999;
 
 /// A moment of the database's clock as a date.
 pub(crate) fn to_date(micros: i64) -> DateTime<Utc> {

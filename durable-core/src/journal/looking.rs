@@ -12,6 +12,7 @@ use super::level::Level;
 use super::runtime::Runtime;
 use crate::store::{Fault, Heard, Hint, StoreError};
 use crate::words::sync::lock;
+use crate::words::time::micros;
 
 /// The name under which processes tell each other that the schedules have changed.
 pub(crate) const SCHEDULES: &str = "durable:schedules";
@@ -104,10 +105,6 @@ async fn look_once(runtime: &Runtime, cancelled: &mut Cancelled) -> Result<(), S
 
 fn back_off(failed: u32) -> Duration {
     Duration::from_millis(50).saturating_mul(1 << failed.min(7))
-}
-
-fn micros(duration: Duration) -> i64 {
-    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// The task that listens to what other processes tell.

@@ -6,6 +6,7 @@ use sqlx::FromRow;
 
 use super::decode::{Decoded, decode};
 use super::{Claimed, Held, QueueLimits, QueueRow, RateLimit, RunRow, StoreError};
+use crate::words::time::micros;
 
 /// The limits of a queue as the database has them; all NULL where nobody declared it.
 #[derive(Debug, FromRow)]
@@ -59,7 +60,7 @@ pub(super) fn column(limit: Option<u32>) -> Option<i32> {
 
 /// The two columns of a rate limit.
 pub(super) fn columns(limit: Option<RateLimit>) -> (Option<i32>, Option<i64>) {
-    (column(limit.map(|it| it.starts)), limit.map(|it| super::parts::micros(it.period)))
+    (column(limit.map(|it| it.starts)), limit.map(|it| micros(it.period)))
 }
 
 /// Whether each partition key has its own line.

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::words::payload::Outcome;
 use crate::words::status::Status;
+use crate::words::time::LATEST;
 
 /// The rows of some entries by kind.
 #[derive(Debug, Default)]
@@ -125,9 +126,10 @@ pub(super) fn error_of(outcome: Option<&Outcome>) -> Option<&str> {
     }
 }
 
-/// Micros of a duration, for the columns of times.
-pub(super) fn micros(duration: std::time::Duration) -> i64 {
-    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+/// The time that is a duration after another one, in the SQL of both stores; nothing where the
+/// duration is nothing. It overflows for no duration, whoever has written it, and ends where the calendar does.
+pub(super) fn later(time: &str, duration: &str) -> String {
+    format!("case when {duration} > {LATEST} - {time} then {LATEST} else {time} + {duration} end")
 }
 
 /// Whether the stored record is the one that was to be written. Times and attempts may differ: the

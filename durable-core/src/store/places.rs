@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::parts::micros;
 use super::{Debounce, Entry, Fault, Held, NewRecord, NewWorkflow, QueuePlace, StoreError, Verdict};
 use crate::words::payload::{Outcome, RecordedError};
+use crate::words::time::micros;
 
 /// A workflow that goes on a queue.
 #[derive(Debug, Clone, Copy)]

@@ -13,5 +13,6 @@ pub(crate) mod policy;
 pub(crate) mod position;
 pub(crate) mod status;
 pub(crate) mod sync;
+pub(crate) mod time;
 pub(crate) mod timetable;
 mod writable;

@@ -6,11 +6,12 @@ use sqlx::{PgConnection, Row};
 
 use super::super::decode;
 use super::super::fault::is_clash;
-use super::super::parts::{Of, Parts, error_of, micros, output_of, value_of};
+use super::super::parts::{Of, Parts, error_of, output_of, value_of};
 use super::super::places::{Queued, of_whom, record_of_the_begin};
 use super::super::{Entry, Fence, Held, StoreError, Verdict};
 use super::commit::Judged;
 use super::{PgQuery, PostgresStore};
+use crate::words::time::micros;
 
 impl PostgresStore {
     pub(super) async fn batch(

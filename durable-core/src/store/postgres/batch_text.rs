@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::{Arc, OnceLock};
 
-use super::super::parts::{Parts, TERMINAL};
+use super::super::parts::{Parts, TERMINAL, later};
 use super::enqueue;
 use super::shows::after_the_last;
 use super::text::{CLOCK, FENCE, Schema};
@@ -204,12 +204,12 @@ fn text(set: Set) -> String {
     if let Some(rows) = queued {
         let names = enqueue::NAMES;
         let values = names.split(", ").map(|name| format!("rows.{name}")).collect::<Vec<_>>().join(", ");
+        let due = later("clock.now", "rows.delay");
         let _ = write!(
             text,
             ", enqueued as (
                 insert into durable.workflows ({names}, status, due_at, attempt, created_at)
-                select {values}, case when rows.delay is null then 'ENQUEUED' else 'DELAYED' end, clock.now + rows.delay, 0,
-                       clock.now
+                select {values}, case when rows.delay is null then 'ENQUEUED' else 'DELAYED' end, {due}, 0, clock.now
                   from {rows}, clock, {gate}
                 on conflict do nothing
                 returning key)"

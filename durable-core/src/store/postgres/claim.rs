@@ -5,6 +5,7 @@ use sqlx::Row;
 
 use super::super::decode::decode;
 use super::super::decode_queues::{LimitsRow, runs};
+use super::super::parts::later;
 use super::super::texts::texts;
 use super::super::{ClaimRequest, Claimed, Fence, StoreError};
 use super::PostgresStore;
@@ -19,8 +20,13 @@ pub(super) const TAKEN: &str = "w.key, w.id, w.name, w.instance, w.input, w.atte
      w.deadline, w.queue, w.priority, w.created_at, w.partition_key, w.started_at";
 
 /// What a claim does to a workflow `w`.
-pub(super) const START: &str = "status = 'PENDING', executor = $1::bigint, attempt = w.attempt + 1, started_at = c.now, \
-     deadline = coalesce(w.deadline, c.now + w.timeout)";
+pub(super) fn start() -> String {
+    format!(
+        "status = 'PENDING', executor = $1::bigint, attempt = w.attempt + 1, started_at = c.now, \
+         deadline = coalesce(w.deadline, {})",
+        later("c.now", "w.timeout")
+    )
+}
 
 /// How many run: a look at an index that holds nothing else.
 pub(super) const RUNNING: &str =
@@ -48,13 +54,14 @@ texts! {
                 and (select count(*) from fence) = 1
               order by w.priority, w.created_at, w.key limit $5::bigint for update skip locked),
          taken as (
-             update durable.workflows w set {START} from {CLOCK} c, {}
+             update durable.workflows w set {} from {CLOCK} c, {}
               where w.key = it.key
              returning {TAKEN})
          select q.*, t.*,
                 coalesce(q.limited and not q.paused, false)
                 and case when q.limited then {WAITS} and coalesce({RUNNING} < q.concurrency, true) end as ready
            from (select 1) one left join queue q on true left join taken t on true",
+        start(),
         each_of("chosen", "$5::bigint")
     );
     /// $1, $2 fence; $3 keys. A deadline that began with the claim has not begun.
@@ -87,9 +94,10 @@ fn giving_back(which: &str, condition: &str) -> String {
                 and s.workflow = b.key)
          update durable.workflows w
             set status = 'ENQUEUED', executor = null, attempt = greatest(w.attempt - 1, 0), started_at = null,
-                deadline = case when w.deadline = w.started_at + w.timeout then null else w.deadline end
+                deadline = case when w.deadline = {} then null else w.deadline end
            from {}
           where w.key = it.key",
+        later("w.started_at", "w.timeout"),
         each_of("before", "(select count(*) from before)")
     )
 }

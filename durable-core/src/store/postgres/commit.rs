@@ -10,7 +10,7 @@ use sqlx::{PgConnection, Row};
 
 use super::super::decode::{HeldRow, decode};
 use super::super::fault::is_clash;
-use super::super::parts::{Parts, all, error_of, micros, output_of};
+use super::super::parts::{Parts, all, error_of, output_of};
 use super::super::places::hangs_on_its_begin;
 use super::super::texts::texts;
 use super::super::{
@@ -18,6 +18,7 @@ use super::super::{
 };
 use super::text::{CLOCK, FENCE};
 use super::{PgQuery, PostgresStore};
+use crate::words::time::micros;
 
 texts! {
     /// $1, $2 fence; $3 to $12 the workflow.

@@ -7,7 +7,7 @@ use sqlx::{PgConnection, Row};
 use super::super::decode::{HeldRow, decode};
 use super::super::decode_queues::DuplicateRow;
 use super::super::fault::is_clash;
-use super::super::parts::micros;
+use super::super::parts::later;
 use super::super::places::{Begun, Queued, nowhere, went_away};
 use super::super::texts::texts;
 use super::super::{
@@ -16,6 +16,7 @@ use super::super::{
 use super::commit::{Judged, bind_begin};
 use super::text::{CLOCK, FENCE};
 use super::{PgQuery, PostgresStore};
+use crate::words::time::micros;
 
 texts! {
     /// $1, $2 fence; $3 to $17 the workflow and its place.
@@ -79,8 +80,9 @@ fn enqueueing(first: usize, condition: &str) -> String {
     let delay = format!("${}::bigint", first + 14);
     format!(
         "insert into durable.workflows ({NAMES}, status, due_at, attempt, created_at)
-         select {values}, case when {delay} is null then 'ENQUEUED' else 'DELAYED' end, c.now + {delay}, 0, c.now
-           from {CLOCK} c where {condition}"
+         select {values}, case when {delay} is null then 'ENQUEUED' else 'DELAYED' end, {}, 0, c.now
+           from {CLOCK} c where {condition}",
+        later("c.now", &delay)
     )
 }
 
@@ -93,11 +95,13 @@ fn debouncing(first: usize, condition: &str) -> String {
     let [id, name, instance, queue, twin, period, key, longest] =
         [1, 2, 3, 10, 13, 14, 15, 16].map(|behind| format!("${}", first + behind));
     let twin = duplicate(&format!("{queue}::text"), &format!("{twin}::text"));
+    let (period, longest) = (format!("{period}::bigint"), format!("{longest}::bigint"));
+    let (due, until) = (later("c.now", &period), later("c.now", &longest));
+    let due_now = later("excluded.created_at", &period);
     format!(
         "insert into durable.workflows as w
             ({NAMES}, status, due_at, debounce_key, debounce_until, attempt, created_at)
-         select {values}, 'DELAYED', least(c.now + {period}::bigint, c.now + {longest}::bigint), {key}::text,
-                c.now + {longest}::bigint, 0, c.now
+         select {values}, 'DELAYED', least({due}, {until}), {key}::text, {until}, 0, c.now
            from {CLOCK} c
           where {condition} and not exists (select 1 from durable.workflows i where i.id = {id}::text)
             and not exists ({twin} and (d.name, d.instance, d.debounce_key, d.status)
@@ -105,7 +109,7 @@ fn debouncing(first: usize, condition: &str) -> String {
          on conflict (name, coalesce(instance, ''), debounce_key) where debounce_key is not null and status = 'DELAYED'
          do update set input = excluded.input, encoding = excluded.encoding, priority = excluded.priority,
                        timeout = excluded.timeout, deadline = excluded.deadline,
-                       due_at = least(excluded.created_at + {period}::bigint, w.debounce_until)
+                       due_at = least({due_now}, w.debounce_until)
          returning w.key, w.id, w.name, w.instance, w.status"
     )
 }

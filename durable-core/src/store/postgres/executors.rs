@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::Row;
 
 use super::super::decode::{self, AdoptedAs, AdoptedRow, ExecutorRow};
-use super::super::parts::{TOO_MANY_RECOVERIES, micros, oldest_first};
+use super::super::parts::{TOO_MANY_RECOVERIES, oldest_first};
 use super::super::texts::texts;
 use super::super::{
     Adopt, Adopted, DeadExecutor, Executors, Fence, KnownWorkflow, NewExecutor, Presence, Released, StoreError,
@@ -13,6 +13,7 @@ use super::super::{
 };
 use super::PostgresStore;
 use super::text::{CLOCK, FENCE, ORPHANED};
+use crate::words::time::micros;
 
 texts! {
     /// $1 the key … $6 the lease, $7 the first epoch.

@@ -10,7 +10,7 @@ use super::super::decode_queues::{LimitsRow, by_partition, has_rate, runs};
 use super::super::texts::texts;
 use super::super::{ClaimRequest, Claimed, StoreError};
 use super::PostgresStore;
-use super::claim::{LIMITS, RUNNING, START, TAKEN, WAITS, each_of};
+use super::claim::{LIMITS, RUNNING, TAKEN, WAITS, each_of, start};
 use super::text::{CLOCK, FENCE};
 
 texts! {
@@ -164,7 +164,7 @@ fn budget() -> String {
 fn take() -> String {
     format!(
         "taken as (
-             update durable.workflows w set {START} from clock c, {}
+             update durable.workflows w set {} from clock c, {}
               where w.key = it.key
              returning {TAKEN}),
          noted as (
@@ -175,6 +175,7 @@ fn take() -> String {
              delete from durable.queue_starts s using queue q, clock
               where s.queue = $3::text
                 and s.started_at <= clock.now - greatest(coalesce(q.rate_period, 0), coalesce(q.partition_rate_period, 0)))",
+        start(),
         each_of("chosen", "$5::bigint")
     )
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use sqlx::SqliteConnection;
 
 use super::super::fault::is_clash;
-use super::super::parts::{Of, PartRecord, Parts, TERMINAL, all};
+use super::super::parts::{Of, PartRecord, Parts, TERMINAL, all, later};
 use super::super::places::{Queued, record_of_the_begin};
 use super::super::{Emission, Entry, Fence, Finish, NewMessage, NewWorkflow, StoreError, Verdict};
 use super::commit::{bind_begin, bind_finish, bind_record, is_large};
@@ -79,11 +79,12 @@ impl Texts {
             format!(
                 "{GIVEN} insert into durable_workflows ({}, due_at, status, attempt, created_at)
                  select column1, column2, column3, column4, column5, column6, column7, column8, column9, column10, column11,
-                        column12, column13, column14, given.now + column15,
+                        column12, column13, column14, {},
                         case when column15 is null then 'ENQUEUED' else 'DELAYED' end, 0, given.now
                    from given, {rows} where column1 is not null and {HOLDS}
                  on conflict do nothing",
-                enqueue::NAMES
+                enqueue::NAMES,
+                later("given.now", "column15")
             )
         });
         let records = Sized::new(&made, 11, |rows| {

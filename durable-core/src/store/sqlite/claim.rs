@@ -5,6 +5,7 @@ use sqlx::Row;
 
 use super::super::decode::decode;
 use super::super::decode_queues::{LimitsRow, runs};
+use super::super::parts::later;
 use super::super::texts::texts;
 use super::super::{ClaimRequest, Claimed, Fence, StoreError};
 use super::SqliteStore;
@@ -20,8 +21,12 @@ pub(super) const TAKEN: &str = "key, id, name, instance, attempt, recoveries, fi
      created_at, coalesce(input, (select i.input from durable_inputs i where i.workflow = durable_workflows.key)) as input";
 
 /// What a claim does. ?1 the executor; ?3 now.
-pub(super) const START: &str = "status = 'PENDING', executor = ?1, attempt = attempt + 1, started_at = ?3, \
-     deadline = coalesce(deadline, ?3 + timeout)";
+pub(super) fn start() -> String {
+    format!(
+        "status = 'PENDING', executor = ?1, attempt = attempt + 1, started_at = ?3, deadline = coalesce(deadline, {})",
+        later("?3", "timeout")
+    )
+}
 
 /// How many run of the queue ?4: a look at an index that holds nothing else.
 pub(super) const RUNNING: &str =
@@ -41,14 +46,15 @@ texts! {
     );
     /// ?1, ?2 fence; ?3 now; ?4 queue; ?5 known names; ?6 how many at most.
     claim = format!(
-        "update durable_workflows set {START}
+        "update durable_workflows set {}
           where key in (
                 select w.key from durable_workflows w indexed by durable_workflows_enqueued
                  where w.status = 'ENQUEUED' and w.queue = ?4 and w.name in (select value from json_each(?5))
                    and {FENCE}
                    and not exists (select 1 from durable_queues q where q.name = ?4 and ({LIMITED} or q.paused))
                  order by w.priority, w.created_at, w.key limit ?6)
-         returning {TAKEN}"
+         returning {TAKEN}",
+        start()
     );
     /// ?1, ?2 fence; ?3 keys. The starts are uncounted before the rows forget when they began.
     uncount = uncounting("w.key in (select value from json_each(?3))");
@@ -81,8 +87,9 @@ fn giving_back(which: &str) -> String {
     format!(
         "update durable_workflows as w
             set status = 'ENQUEUED', executor = null, attempt = max(attempt - 1, 0), started_at = null,
-                deadline = case when deadline = started_at + timeout then null else deadline end
+                deadline = case when deadline = {} then null else deadline end
           where {}",
+        later("started_at", "timeout"),
         claimed(which)
     )
 }

@@ -9,7 +9,7 @@ use sqlx::{Row, SqliteConnection};
 use super::super::decode::{HeldRow, decode};
 use super::super::fault::is_clash;
 use super::super::moment::Moment;
-use super::super::parts::{Parts, all, error_of, micros, output_of};
+use super::super::parts::{Parts, all, error_of, output_of};
 use super::super::places::hangs_on_its_begin;
 use super::super::texts::texts;
 use super::super::{
@@ -19,6 +19,7 @@ use super::super::{
 use super::mail::bind_message;
 use super::{LiteQuery, SqliteStore};
 use crate::words::id::local_micros;
+use crate::words::time::micros;
 
 /// Holds while the executor ?1 has the epoch ?2.
 pub(super) const FENCE: &str = "exists (select 1 from durable_executors where key = ?1 and epoch = ?2)";

@@ -6,7 +6,7 @@ use sqlx::SqliteConnection;
 
 use super::super::decode::{HeldRow, decode};
 use super::super::decode_queues::DuplicateRow;
-use super::super::parts::{all, micros};
+use super::super::parts::{all, later};
 use super::super::places::{Begun, Queued, nowhere, went_away};
 use super::super::texts::texts;
 use super::super::{Entry, Fence, Held, NewWorkflow, OutboxConnection, PostedWorkflow, StoreError, Verdict};
@@ -14,6 +14,7 @@ use super::commit::{FENCE, bind_begin, is_large, refuse_nul_in_workflow};
 use super::read::json;
 use super::{LiteQuery, SqliteStore};
 use crate::words::id::local_micros;
+use crate::words::time::micros;
 
 texts! {
     /// ?1, ?2 fence; ?3 now; ?4 to ?18 the workflow and its place.
@@ -55,7 +56,8 @@ fn enqueueing(now: &str, first: usize) -> String {
     let delay = format!("?{}", first + 14);
     format!(
         "insert into durable_workflows ({NAMES}, status, due_at, attempt, created_at)
-         select {values}, case when {delay} is null then 'ENQUEUED' else 'DELAYED' end, {now} + {delay}, 0, {now}"
+         select {values}, case when {delay} is null then 'ENQUEUED' else 'DELAYED' end, {}, 0, {now}",
+        later(now, &delay)
     )
 }
 
@@ -66,10 +68,11 @@ fn debouncing(now: &str, first: usize, condition: &str) -> String {
     let values = (first..first + 14).map(|number| format!("?{number}")).collect::<Vec<_>>().join(", ");
     let [id, name, instance, queue, twin, period, key, longest] =
         [1, 2, 3, 10, 13, 14, 15, 16].map(|behind| format!("?{}", first + behind));
+    let (due, until) = (later(now, &period), later(now, &longest));
     format!(
         "insert into durable_workflows
             ({NAMES}, status, due_at, debounce_key, debounce_until, attempt, created_at)
-         select {values}, 'DELAYED', {now} + min({period}, coalesce({longest}, {period})), {key}, {now} + {longest}, 0, {now}
+         select {values}, 'DELAYED', min({due}, coalesce({until}, {due})), {key}, {until}, 0, {now}
           where {condition} and not exists (select 1 from durable_workflows i where i.id = {id})
             and not exists (
                 select 1 from durable_workflows d
@@ -79,7 +82,7 @@ fn debouncing(now: &str, first: usize, condition: &str) -> String {
          on conflict (name, coalesce(instance, ''), debounce_key) where debounce_key is not null and status = 'DELAYED'
          do update set input = excluded.input, encoding = excluded.encoding, priority = excluded.priority,
                        timeout = excluded.timeout, deadline = excluded.deadline,
-                       due_at = min({now} + {period}, coalesce(debounce_until, {now} + {period}))
+                       due_at = min({due}, coalesce(debounce_until, {due}))
          returning key, id, name, instance, status"
     )
 }

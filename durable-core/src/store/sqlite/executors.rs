@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::Row;
 
 use super::super::decode::{self, AdoptedAs, AdoptedRow, ExecutorRow};
-use super::super::parts::{TOO_MANY_RECOVERIES, micros, oldest_first};
+use super::super::parts::{TOO_MANY_RECOVERIES, oldest_first};
 use super::super::texts::texts;
 use super::super::{
     Adopt, Adopted, DeadExecutor, Executors, Fence, KnownWorkflow, NewExecutor, Presence, Released, StoreError,
@@ -15,6 +15,7 @@ use super::SqliteStore;
 use super::commit::FENCE;
 use super::read::json;
 use crate::words::id::local_micros;
+use crate::words::time::micros;
 
 /// Owners of PENDING workflows whose row is gone or deposed, as a table `orphaned (executor)` for a
 /// `with recursive`. It hops from owner to owner through the index of PENDING workflows.

@@ -8,7 +8,7 @@ use super::super::decode_queues::{LimitsRow, by_partition, has_rate, runs};
 use super::super::texts::texts;
 use super::super::{ClaimRequest, Claimed, StoreError};
 use super::SqliteStore;
-use super::claim::{LIMITS, RUNNING, START, TAKEN, WAITS};
+use super::claim::{LIMITS, RUNNING, TAKEN, WAITS, start};
 use super::commit::FENCE;
 use super::read::json;
 use crate::words::id::local_micros;
@@ -58,7 +58,8 @@ texts! {
     );
     /// ?1, ?2 fence; ?3 now; ?4 keys.
     take = format!(
-        "update durable_workflows set {START} where key in (select value from json_each(?4)) and {FENCE} returning {TAKEN}"
+        "update durable_workflows set {} where key in (select value from json_each(?4)) and {FENCE} returning {TAKEN}",
+        start()
     );
     /// ?1 keys of what was taken.
     note =

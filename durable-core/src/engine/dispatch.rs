@@ -13,8 +13,14 @@ use crate::store::{ClaimRequest, Fault, Fence, StoreError};
 const FOR_SAFETY: Duration = Duration::from_secs(10);
 /// How often where nobody tells.
 const BY_THE_CLOCK: Duration = Duration::from_secs(1);
-/// The pauses after a look that failed, from the first to the longest.
+/// The pauses after a look that failed, or after a claim from one queue that did, from the first to
+/// the longest.
 const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(5)];
+
+/// How often in a row something lost a race before that is said aloud.
+const RACES: u32 = 5;
+/// After how many failures in a row it is said again.
+const AGAIN: u32 = 60;
 
 /// How often other tasks get to run before a look: slots that become free together, because their
 /// workflows ended with one commit, are filled together, and with one commit.
@@ -44,11 +50,15 @@ pub(super) async fn run(runtime: Arc<Runtime>) {
                 rest(&runtime, &known)
             }
             Err(error) => {
-                tracing::debug!(target: "durable", %error, "looking at the queues failed");
                 runtime.lines.tell_all();
                 runtime.lines.tell_delayed();
                 failed += 1;
-                PAUSES[0].saturating_mul(1 << failed.min(7)).min(PAUSES[1])
+                if is_said(&error, failed) {
+                    tracing::warn!(target: "durable", %error, "looking at the queues failed and is tried again");
+                } else {
+                    tracing::debug!(target: "durable", %error, "looking at the queues failed");
+                }
+                pause(failed)
             }
         };
         let resting = async {
@@ -63,6 +73,17 @@ pub(super) async fn run(runtime: Arc<Runtime>) {
             () = runtime.gate.reached(Level::Quiesced) => {}
         }
     }
+}
+
+/// The pause after so many failures in a row.
+fn pause(failed: u32) -> Duration {
+    PAUSES[0].saturating_mul(1 << failed.min(7)).min(PAUSES[1])
+}
+
+/// Whether a failure, the so many-th in a row, is said aloud: the first one, and then now and then.
+fn is_said(error: &StoreError, failed: u32) -> bool {
+    let first = if error.is_temporary() { RACES } else { 1 };
+    failed == first || failed.is_multiple_of(AGAIN)
 }
 
 /// How often the queues are looked at although nobody has told of anything.
@@ -89,7 +110,7 @@ async fn settle() {
 /// of. Gives whether there is more to take at once.
 async fn look(runtime: &Arc<Runtime>, known: &mut Known) -> Result<bool, StoreError> {
     settle().await;
-    if runtime.lines.is_short() {
+    if runtime.lines.is_short(runtime.timers.clock.at_least()) {
         // The commit that is under way may free more slots, which one claim then fills together.
         tokio::select! {
             () = runtime.writer.flushed() => settle().await,
@@ -101,12 +122,21 @@ async fn look(runtime: &Arc<Runtime>, known: &mut Known) -> Result<bool, StoreEr
         if runtime.gate.level() >= Level::Quiesced {
             return Ok(false);
         }
-        take(runtime, &turn).await.inspect_err(|error| {
-            // Nobody knows what was claimed, or what of it went back.
-            if error.fault == Fault::Unreachable {
-                runtime.lines.set_unsure(&turn.queue, true);
+        match take(runtime, &turn).await {
+            Ok(()) => {
+                let before = runtime.lines.succeeded(&turn.queue);
+                if before > 0 {
+                    tracing::info!(target: "durable", queue = %turn.queue, failures = before, "workflows can be claimed from a queue again");
+                }
             }
-        })?;
+            // The database is away, which it is for every queue.
+            Err(error) if matches!(error.fault, Fault::Unreachable | Fault::Closed) => {
+                // Nobody knows what was claimed, or what of it went back.
+                runtime.lines.set_unsure(&turn.queue, true);
+                return Err(error);
+            }
+            Err(error) => leave_alone(runtime, &turn.queue, &error),
+        }
     }
     let for_safety = known.asked.is_none_or(|at| at.elapsed() >= longest(runtime));
     let told_of_any = runtime.lines.take_any_news();
@@ -124,6 +154,17 @@ async fn look(runtime: &Arc<Runtime>, known: &mut Known) -> Result<bool, StoreEr
         runtime.lines.tell_waiting(&runtime.store.waiting(&runtime.lines.names()).await?);
     }
     Ok(runtime.lines.is_worth_a_look(runtime.timers.clock.at_least()))
+}
+
+/// Leaves a queue alone for a while whose claim has failed. What is wrong is in its own rows, so the
+/// others go on.
+fn leave_alone(runtime: &Runtime, queue: &str, error: &StoreError) {
+    let failures = runtime.lines.failed(queue, runtime.timers.clock.at_least(), pause);
+    if is_said(error, failures) {
+        tracing::warn!(target: "durable", %queue, failures, %error, "workflows cannot be claimed from a queue; nothing of it starts here until a claim succeeds, and it is tried again");
+    } else {
+        tracing::debug!(target: "durable", %queue, failures, %error, "workflows cannot be claimed from a queue");
+    }
 }
 
 /// Takes what there is room for from one queue.

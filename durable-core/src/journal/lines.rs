@@ -4,10 +4,12 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use super::poke::Poke;
 use crate::store::{Hint, QueueLimits};
 use crate::words::sync::lock;
+use crate::words::time::micros;
 
 /// The queues that this process takes work from.
 #[derive(Debug, Default)]
@@ -33,6 +35,10 @@ struct Line {
     unsure: bool,
     /// When a rate limit lets the next one start.
     next_at: Option<i64>,
+    /// How many claims from it have failed since the last one that did not.
+    failures: u32,
+    /// Until when it is left alone, because claims from it fail.
+    rests_until: Option<i64>,
     limits: QueueLimits,
 }
 
@@ -41,6 +47,11 @@ impl Line {
     fn free(&self) -> u32 {
         let most = self.limits.worker_concurrency.unwrap_or(MOST_RUNNING);
         most.saturating_sub(self.running).min(MOST_AT_ONCE)
+    }
+
+    /// Whether nothing says that it is to be left alone now.
+    fn has_rested(&self, now: i64) -> bool {
+        self.rests_until.is_none_or(|at| at <= now)
     }
 
     /// Whether a slot that becomes free here may let something start that no claim could take for
@@ -122,9 +133,8 @@ impl Lines {
 
     /// Whether one of them is worth a look now and has room here.
     pub(crate) fn is_worth_a_look(&self, now: i64) -> bool {
-        lock(&self.by_name)
-            .values()
-            .any(|line| (line.worth_a_look || line.next_at.is_some_and(|at| at <= now)) && line.free() > 0)
+        let worth = |line: &Line| line.worth_a_look || line.next_at.is_some_and(|at| at <= now);
+        lock(&self.by_name).values().any(|line| worth(line) && line.has_rested(now) && line.free() > 0)
     }
 
     /// The queues that are worth a look now and have room here; asked once, they are told of anew.
@@ -134,6 +144,10 @@ impl Lines {
             if line.next_at.is_some_and(|at| at <= now) {
                 (line.next_at, line.worth_a_look) = (None, true);
             }
+            if !line.has_rested(now) {
+                continue;
+            }
+            line.rests_until = None;
             let free = line.free();
             if line.worth_a_look && free > 0 {
                 line.worth_a_look = false;
@@ -144,10 +158,10 @@ impl Lines {
     }
 
     /// Whether a queue that is worth a look has slots here of which some are taken, and some are free.
-    pub(crate) fn is_short(&self) -> bool {
+    pub(crate) fn is_short(&self, now: i64) -> bool {
         let short = |line: &Line| {
             let most = line.limits.worker_concurrency.map(|it| it.min(MOST_AT_ONCE));
-            line.worth_a_look && line.free() > 0 && most.is_some_and(|most| line.free() < most)
+            line.worth_a_look && line.has_rested(now) && line.free() > 0 && most.is_some_and(|most| line.free() < most)
         };
         lock(&self.by_name).values().any(short)
     }
@@ -158,9 +172,9 @@ impl Lines {
         by_name.get(queue).and_then(|line| usize::try_from(line.free()).ok()).unwrap_or_default()
     }
 
-    /// When the next rate limit lets something start.
+    /// When the next rate limit lets something start, or a queue has been left alone for long enough.
     pub(crate) fn next_at(&self) -> Option<i64> {
-        lock(&self.by_name).values().filter_map(|line| line.next_at).min()
+        lock(&self.by_name).values().filter_map(|line| line.rests_until.or(line.next_at)).min()
     }
 
     /// What a claim has shown: the limits as they are, how many of `turn` came, and whether there may be more.
@@ -170,6 +184,22 @@ impl Lines {
             line.next_at = next_at;
             line.worth_a_look |= taken >= turn.free;
         }
+    }
+
+    /// A claim from this queue has failed, for the so many-th time in a row, which is given: it is left
+    /// alone for as long as `pause` says of that.
+    pub(crate) fn failed(&self, queue: &str, now: i64, pause: impl Fn(u32) -> Duration) -> u32 {
+        let mut by_name = lock(&self.by_name);
+        let Some(line) = by_name.get_mut(queue) else { return 1 };
+        line.failures = line.failures.saturating_add(1);
+        line.rests_until = Some(now.saturating_add(micros(pause(line.failures))));
+        line.worth_a_look = true;
+        line.failures
+    }
+
+    /// A claim from this queue has come to its end. Gives how many had failed before.
+    pub(crate) fn succeeded(&self, queue: &str) -> u32 {
+        lock(&self.by_name).get_mut(queue).map(|line| std::mem::take(&mut line.failures)).unwrap_or_default()
     }
 
     /// Whether nobody knows what a claim took.
@@ -280,6 +310,21 @@ mod tests {
         lines.turns(0);
         lines.set_unsure("q", true);
         assert!(lines.turns(0)[0].unsure);
+    }
+
+    #[test]
+    fn a_queue_whose_claims_fail_is_left_alone_whatever_is_told_of_it() {
+        let lines = opened(QueueLimits { worker_concurrency: Some(2), ..QueueLimits::default() });
+        let _short = lines.slot("q");
+        let pause = |failures| Duration::from_micros(u64::from(failures) * 10);
+        assert_eq!((lines.failed("q", 0, pause), lines.failed("q", 0, pause)), (1, 2));
+        lines.tell(Hint::of_queue("q"));
+        assert!(lines.turns(19).is_empty() && !lines.is_worth_a_look(19) && !lines.is_short(19));
+        assert_eq!(lines.next_at(), Some(20));
+        assert!(lines.is_worth_a_look(20) && lines.is_short(20));
+        assert_eq!(lines.turns(20).len(), 1);
+        assert_eq!(lines.next_at(), None, "nothing is waited for that has come");
+        assert_eq!((lines.succeeded("q"), lines.failed("q", 0, pause)), (2, 1), "failures are those in a row");
     }
 
     #[test]

@@ -216,6 +216,11 @@ every_store_passes! {
             calls_of_two_instances_do_not_become_one,
             the_last_debounced_call_gives_its_priority_and_its_limits,
         ;
+        endless:
+            what_would_be_due_behind_the_calendar_is_due_at_its_end,
+            a_timeout_without_end_ends_with_the_calendar,
+            a_window_without_end_is_one,
+        ;
         lines:
             turns_go_by_priority_and_then_by_time,
             what_waits_is_asked_of_all_queues_at_once,
@@ -299,6 +304,9 @@ every_store_passes! {
             a_posted_workflow_goes_with_its_transaction,
             what_is_there_is_not_posted,
             a_workflow_is_posted_to_a_queue_of_the_system_database,
+        ;
+        endless_rows:
+            no_timeout_in_a_row_is_in_the_way_of_a_claim,
         ;
         clock:
             what_is_shown_later_is_later_though_the_clock_went_back,

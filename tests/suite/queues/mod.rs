@@ -2,6 +2,8 @@
 
 mod calendar;
 mod debounce;
+mod endless;
+mod failing;
 mod fleet;
 mod lifetime;
 mod limits;

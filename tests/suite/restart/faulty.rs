@@ -63,6 +63,9 @@ pub(crate) struct Faulty {
     to_hold: Mutex<Option<(String, Hold)>>,
     /// How often a call was held.
     holds: AtomicU64,
+    /// The queue whose claims are refused, and how often they were.
+    refused: Mutex<Option<&'static str>>,
+    refusals: AtomicU64,
 }
 
 /// Where a call is held until it is [let through](Faulty::let_through).
@@ -106,6 +109,8 @@ impl Faulty {
             to_lose: Mutex::default(),
             to_hold: Mutex::default(),
             holds: AtomicU64::new(0),
+            refused: Mutex::default(),
+            refusals: AtomicU64::new(0),
         }
     }
 
@@ -124,6 +129,18 @@ impl Faulty {
     /// A claim has the name of its queue behind it: `claim orders`.
     pub(crate) fn hold_next(&self, name: &str, hold: Hold) {
         *self.to_hold.lock().unwrap() = Some((name.to_owned(), hold));
+    }
+
+    /// From now on every claim from this queue is refused, or none is.
+    pub(crate) fn refuse_claims(&self, queue: Option<&'static str>) {
+        *self.refused.lock().unwrap() = queue;
+    }
+
+    /// Returns once so many claims were refused.
+    pub(crate) async fn has_refused(&self, times: u64) {
+        while self.refusals.load(Ordering::SeqCst) < times {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 
     /// Returns once a call is held.
@@ -391,6 +408,10 @@ impl Queues for Faulty {
                 Fate::NotDone(error) => return Err(error),
                 Fate::Done(error) => Some(error),
             };
+            if *self.refused.lock().unwrap() == Some(request.queue.as_str()) {
+                self.refusals.fetch_add(1, Ordering::SeqCst);
+                return Err(StoreError::new(Fault::Refused, "a row of this queue cannot be claimed"));
+            }
             let name = format!("claim {}", request.queue);
             self.pass(&name, Hold::Before).await;
             let claimed = self.inner.claim(request).await;

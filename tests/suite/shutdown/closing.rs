@@ -145,7 +145,7 @@ async fn shutdown_during_launch(stage: &Stage) {
 }
 
 #[derive(Clone, Default)]
-struct Log(Arc<std::sync::Mutex<Vec<u8>>>);
+pub(crate) struct Log(Arc<std::sync::Mutex<Vec<u8>>>);
 
 impl std::io::Write for Log {
     fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
@@ -159,8 +159,21 @@ impl std::io::Write for Log {
 }
 
 impl Log {
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+
+    /// Writes down what is said on this thread, for as long as what it gives lives.
+    ///
+    /// There are two subscribers, because with a single one in the process a line of code is silent
+    /// for ever that another thread was the first to reach.
+    pub(crate) fn hears(&self) -> impl Sized {
+        let subscriber = || {
+            let writer = self.clone();
+            tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish()
+        };
+        let another = tracing::Dispatch::new(subscriber());
+        (tracing::subscriber::set_default(subscriber()), another)
     }
 }
 
@@ -214,7 +227,7 @@ async fn drop_without_shutdown(stage: &Stage) {
 }
 
 /// Runs on a runtime of its own with one thread, which is dropped with whatever is still in it.
-async fn on_a_runtime_that_is_dropped<R: Send + 'static>(
+pub(crate) async fn on_a_runtime_that_is_dropped<R: Send + 'static>(
     work: impl FnOnce(&tokio::runtime::Runtime) -> R + Send + 'static,
 ) -> R {
     let thread = std::thread::spawn(|| {
@@ -441,12 +454,10 @@ async fn the_log_says_what_is_waited_for_and_what_has_become_of_it(stage: &Stage
     let builder = stage.builder("stage");
     let key = fresh("said");
     let log = Log::default();
-    let writer = log.clone();
-    let of_thread = key.clone();
+    let (hearing, of_thread) = (log.clone(), key.clone());
     on_a_runtime_that_is_dropped(move |runtime| {
         // All of this engine is on this thread, and so is all that it says.
-        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-        let _said = tracing::subscriber::set_default(subscriber);
+        let _said = hearing.hears();
         runtime.block_on(async move {
             let app = builder.launch().await.unwrap();
             app.scope(async { guards(of_thread.clone()).id("w").start().await.unwrap() }).await;

@@ -29,6 +29,8 @@ mod processes;
 mod queues;
 mod waits;
 
+pub(crate) use closing::{Log, on_a_runtime_that_is_dropped};
+
 use std::sync::Arc;
 
 use durable::prelude::*;

@@ -5,6 +5,8 @@ pub(super) mod cancel;
 pub(super) mod clock;
 pub(super) mod costs;
 pub(super) mod delays;
+pub(super) mod endless;
+pub(super) mod endless_rows;
 pub(super) mod enqueue;
 pub(super) mod entries;
 pub(super) mod fences;

@@ -128,8 +128,12 @@ impl Builder {
         self
     }
 
-    /// How many workflows run at once in this process; more wait for their turn. Children are not
-    /// counted, because their parents wait for them. Unlimited by default.
+    /// How many of the workflows that were started directly run at once in this process, recovered ones
+    /// among them; more wait for their turn. Unlimited by default.
+    ///
+    /// Children are not counted, because their parents wait for them. Nor are workflows from queues:
+    /// of each queue as many run here as its [`worker_concurrency`](crate::Queue::worker_concurrency) says,
+    /// and 1,000 if it says nothing.
     pub fn max_concurrent_workflows(mut self, most: usize) -> Self {
         self.max_concurrent = Some(most);
         self

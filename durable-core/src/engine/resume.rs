@@ -34,7 +34,7 @@ pub(super) async fn run_all(
         row.name = String::new(); // the function is at hand
         let records = records.remove(&row.key).unwrap_or_default();
         let (runtime, row, slot) = (Arc::clone(runtime), Arc::new(row), slot());
-        let drive = Drive { runtime, workflow, row, fence, records, top_level: true, slot };
+        let drive = Drive { runtime, workflow, row, fence, records, slot };
         occupied.extend(drive.spawn().err());
     }
     Ok(occupied)

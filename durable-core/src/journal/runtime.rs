@@ -66,8 +66,9 @@ pub(crate) struct Runtime {
     pub(crate) timers: Timers,
     /// The runtime that `launch` was called on; executions run there, whoever starts them.
     pub(crate) tokio: Handle,
-    /// One permit for each top-level workflow that may run at once; `None` is no limit. A child
-    /// runs without one: its parent holds one, and would wait for ever.
+    /// One permit for each workflow that may run at once of those that were started directly; `None`
+    /// is no limit. A child runs without one: its parent holds one, and would wait for ever. So does
+    /// what comes from a queue, which has slots of its own.
     pub(crate) permits: Option<Arc<Semaphore>>,
 }
 

@@ -149,6 +149,7 @@ pub(super) struct AdoptedRow {
     recoveries: i32,
     fingerprint: i64,
     deadline: Option<i64>,
+    parent: Option<i64>,
     queue: Option<String>,
     parked: bool,
 }
@@ -169,10 +170,11 @@ impl Decoded<AdoptedAs> for AdoptedRow {
         if let Some(queue) = self.queue {
             return Ok(AdoptedAs::Requeued(queue));
         }
-        let Self { key, id, name, instance, input, attempt, recoveries, fingerprint, deadline, queue, parked: _ } =
+        let Self { key, id, name, instance, input, attempt, recoveries, fingerprint, deadline, parent, queue, .. } =
             self;
         let id = id.into();
-        Ok(AdoptedAs::Run(RunRow { key, id, name, input, instance, attempt, recoveries, fingerprint, deadline, queue }))
+        let run = RunRow { key, id, name, input, instance, attempt, recoveries, fingerprint, deadline, parent, queue };
+        Ok(AdoptedAs::Run(run))
     }
 }
 

@@ -97,6 +97,7 @@ pub(super) struct ClaimedRow {
     recoveries: i32,
     fingerprint: i64,
     deadline: Option<i64>,
+    parent: Option<i64>,
     queue: Option<String>,
     priority: i32,
     created_at: i64,
@@ -104,9 +105,10 @@ pub(super) struct ClaimedRow {
 
 impl Decoded<((i32, i64, i64), RunRow)> for ClaimedRow {
     fn decoded(self) -> Result<((i32, i64, i64), RunRow), StoreError> {
-        let Self { key, id, name, instance, input, attempt, recoveries, fingerprint, deadline, queue, .. } = self;
+        let Self { key, id, name, instance, input, attempt, recoveries, fingerprint, deadline, parent, queue, .. } =
+            self;
         let id = id.into();
-        let run = RunRow { key, id, name, input, instance, attempt, recoveries, fingerprint, deadline, queue };
+        let run = RunRow { key, id, name, input, instance, attempt, recoveries, fingerprint, deadline, parent, queue };
         Ok(((self.priority, self.created_at, key), run))
     }
 }

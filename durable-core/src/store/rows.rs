@@ -321,6 +321,8 @@ pub struct RunRow {
     pub fingerprint: i64,
     /// When its time is up, in microseconds since 1970.
     pub deadline: Option<i64>,
+    /// The key of the workflow that started it, if one did.
+    pub parent: Option<i64>,
     /// The queue it came from, if it did.
     pub queue: Option<String>,
 }

@@ -28,8 +28,6 @@ pub(crate) struct Drive {
     pub(crate) fence: Fence,
     /// What earlier runs recorded; empty for a fresh one.
     pub(crate) records: Vec<Record>,
-    /// Whether it takes one of the permits.
-    pub(crate) top_level: bool,
     /// The slot of its queue, if it came from one.
     pub(crate) slot: Option<Slot>,
 }
@@ -66,7 +64,7 @@ impl Drive {
             let present = &present;
             let run = &present.run;
             let _permit = match &self.runtime.permits {
-                Some(permits) if self.top_level => match Box::pin(self.turn(permits)).await {
+                Some(permits) if self.takes_a_permit() => match Box::pin(self.turn(permits)).await {
                     Some(permit) => Some(permit),
                     None => return,
                 },
@@ -99,6 +97,12 @@ impl Drive {
                 self.records = records;
             }
         }
+    }
+
+    /// Whether it counts among those that run at once. A child does not, because its parent waits for
+    /// it; nor does what comes from a queue: it has been claimed, and the queue's limits count it as running.
+    fn takes_a_permit(&self) -> bool {
+        self.row.parent.is_none() && self.row.queue.is_none()
     }
 
     /// One of the permits; `None` when the engine goes down before.

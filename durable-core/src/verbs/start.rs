@@ -79,7 +79,7 @@ impl Request {
         let entry = Entry { begin: Some(new.clone()), ..Entry::default() };
         let fence = runtime.fence();
         match runtime.write(fence, entry, None).await {
-            Ok(Verdict::Stored) => Ok(begun(&runtime, self.workflow, fence, new, true)),
+            Ok(Verdict::Stored) => Ok(begun(&runtime, self.workflow, fence, new)),
             Ok(Verdict::Existing(held) | Verdict::Debounced(held)) => self.attach(&runtime, held),
             Ok(Verdict::Duplicate(held)) => self.of_duplicate(&runtime, held),
             Ok(Verdict::Superseded | Verdict::Fenced | Verdict::NoReceiver { .. }) => Err(interrupted(&new.id)),
@@ -117,7 +117,7 @@ impl Request {
                 claim.keep(operation, Done { outcome, child, attempts: 1, ..Done::default() }).await;
                 duplicate
             }
-            Ok(_) => Ok(begun(&runtime, self.workflow, parent.fence, new, false)),
+            Ok(_) => Ok(begun(&runtime, self.workflow, parent.fence, new)),
             Err(signal) => parent.stop(signal).await,
         }
     }
@@ -222,27 +222,15 @@ impl Request {
 }
 
 /// A workflow whose row was stored a moment ago: it runs here, or waits for its turn.
-fn begun(
-    runtime: &Arc<Runtime>,
-    workflow: &'static Workflow,
-    fence: Fence,
-    new: NewWorkflow,
-    top_level: bool,
-) -> Started {
+fn begun(runtime: &Arc<Runtime>, workflow: &'static Workflow, fence: Fence, new: NewWorkflow) -> Started {
     if new.place.is_some() {
         return Started { runtime: Arc::clone(runtime), id: new.id, run: None };
     }
-    run_new(runtime, workflow, fence, new, top_level)
+    run_new(runtime, workflow, fence, new)
 }
 
 /// Runs a workflow whose row was stored a moment ago. It has no records, so none are read.
-fn run_new(
-    runtime: &Arc<Runtime>,
-    workflow: &'static Workflow,
-    fence: Fence,
-    new: NewWorkflow,
-    top_level: bool,
-) -> Started {
+fn run_new(runtime: &Arc<Runtime>, workflow: &'static Workflow, fence: Fence, new: NewWorkflow) -> Started {
     let id = new.id.clone();
     let row = RunRow {
         key: new.key,
@@ -254,17 +242,11 @@ fn run_new(
         recoveries: 0,
         fingerprint: new.fingerprint,
         deadline: new.deadline,
+        parent: new.parent,
         queue: None,
     };
-    let drive = Drive {
-        runtime: Arc::clone(runtime),
-        workflow,
-        row: Arc::new(row),
-        fence,
-        records: Vec::new(),
-        top_level,
-        slot: None,
-    };
+    let drive =
+        Drive { runtime: Arc::clone(runtime), workflow, row: Arc::new(row), fence, records: Vec::new(), slot: None };
     // A run of the same id can only be here if the row was deleted under it; it is on its way out then.
     let run = drive.spawn().unwrap_or_else(|(earlier, _)| earlier);
     Started { runtime: Arc::clone(runtime), id, run: Some(run) }

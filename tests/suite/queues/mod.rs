@@ -8,6 +8,7 @@ mod fleet;
 mod lifetime;
 mod limits;
 mod outbox;
+mod permits;
 mod places;
 mod refusals;
 mod schedules;

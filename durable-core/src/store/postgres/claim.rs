@@ -17,7 +17,7 @@ pub(super) const LIMITS: &str = "q.concurrency, q.worker_concurrency, q.rate_sta
 
 /// What is known of a claimed workflow `w`.
 pub(super) const TAKEN: &str = "w.key, w.id, w.name, w.instance, w.input, w.attempt, w.recoveries, w.fingerprint, \
-     w.deadline, w.queue, w.priority, w.created_at, w.partition_key, w.started_at";
+     w.deadline, w.parent, w.queue, w.priority, w.created_at, w.partition_key, w.started_at";
 
 /// What a claim does to a workflow `w`.
 pub(super) fn start() -> String {

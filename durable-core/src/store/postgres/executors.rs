@@ -110,7 +110,8 @@ texts! {
            from chosen c, {CLOCK} now
           where w.key = c.key
          returning w.key, w.id, w.name, w.instance, case when c.requeued is null then w.input else '' end as input,
-                   w.attempt, w.recoveries, w.fingerprint, w.deadline, c.requeued as queue, c.parked"
+                   w.attempt, w.recoveries, w.fingerprint, w.deadline, w.parent, c.requeued as queue,
+                   c.parked"
     );
     /// $1 known names.
     count_unknown = format!(

@@ -17,7 +17,7 @@ pub(super) const LIMITS: &str = "q.concurrency, q.worker_concurrency, q.rate_sta
      q.partition_concurrency, q.partition_rate_starts, q.partition_rate_period, q.paused";
 
 /// What is known of a claimed workflow.
-pub(super) const TAKEN: &str = "key, id, name, instance, attempt, recoveries, fingerprint, deadline, queue, priority, \
+pub(super) const TAKEN: &str = "key, id, name, instance, attempt, recoveries, fingerprint, deadline, parent, queue, priority, \
      created_at, coalesce(input, (select i.input from durable_inputs i where i.workflow = durable_workflows.key)) as input";
 
 /// What a claim does. ?1 the executor; ?3 now.

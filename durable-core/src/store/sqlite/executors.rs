@@ -89,7 +89,7 @@ texts! {
                             and {FENCE}
                           order by w.key limit ?4) m) c
           where key = c.chosen
-         returning key, id, name, instance, attempt, recoveries, fingerprint, deadline, status = 'PARKED' as parked,
+         returning key, id, name, instance, attempt, recoveries, fingerprint, deadline, parent, status = 'PARKED' as parked,
                    case when status = 'ENQUEUED' then queue end as queue,
                    case when status = 'ENQUEUED' then '' else coalesce(input, (
                         select i.input from durable_inputs i where i.workflow = durable_workflows.key)) end as input"

@@ -15,10 +15,11 @@ tokio::task_local! {
     static SCOPE: Arc<Runtime>;
 }
 
-/// The engines that were launched in this process and not yet closed.
+/// The engines that were launched in this process and do not go down yet.
 static LAUNCHED: Mutex<Vec<Weak<Runtime>>> = Mutex::new(Vec::new());
 
-/// The engines that are going down.
+/// The engines that are going down. They are meant as long as there is no other one: until they are
+/// closed, workflows can be enqueued, written to and looked up.
 static LEAVING: Mutex<Vec<Weak<Runtime>>> = Mutex::new(Vec::new());
 
 /// Adds a launched engine.
@@ -26,15 +27,15 @@ pub(crate) fn add(runtime: &Arc<Runtime>) {
     lock(&LAUNCHED).push(Arc::downgrade(runtime));
 }
 
-/// Takes an engine out when it begins to close.
+/// Takes an engine out that is gone without a shutdown.
 pub(crate) fn remove(runtime: &Arc<Runtime>) {
     lock(&LAUNCHED).retain(|it| it.strong_count() > 0 && !std::ptr::eq(it.as_ptr(), Arc::as_ptr(runtime)));
 }
 
 /// Notes that an engine goes down, until it is closed.
 pub(crate) fn leaves(runtime: &Arc<Runtime>) {
+    lock(&LEAVING).push(Arc::downgrade(runtime)); // first, so that it is never in neither
     remove(runtime);
-    lock(&LEAVING).push(Arc::downgrade(runtime));
 }
 
 /// An engine is closed.
@@ -44,11 +45,15 @@ pub(crate) fn has_left(runtime: &Arc<Runtime>) {
 
 /// Whether an engine of this application on this database is going down in this process.
 pub(crate) fn is_leaving(name: &str, location: &Location, schema: &str) -> bool {
-    let leaving: Vec<_> = lock(&LEAVING).iter().filter_map(Weak::upgrade).collect();
+    let leaving = living(&LEAVING);
     let same = |it: &Arc<Runtime>| {
         it.settings.name == name && it.settings.schema == schema && it.store.location() == *location
     };
     !location.in_memory && leaving.iter().any(same)
+}
+
+fn living(list: &Mutex<Vec<Weak<Runtime>>>) -> Vec<Arc<Runtime>> {
+    lock(list).iter().filter_map(Weak::upgrade).collect()
 }
 
 /// Makes `runtime` the engine of everything that `future` does itself. Tasks that it spawns are not in it.
@@ -57,7 +62,7 @@ pub(crate) fn scope<F: Future>(runtime: Arc<Runtime>, future: F) -> impl Future<
 }
 
 /// The engine that the running code means: that of its workflow, else that of its scope, else the
-/// only one in the process.
+/// only one in the process, where one that goes down is meant only if no other is launched.
 ///
 /// # Errors
 /// There is none, or there are several and none was named: two engines in one process, as parallel
@@ -72,8 +77,9 @@ pub(crate) fn engine() -> Result<Arc<Runtime>, Error> {
     if let Ok(runtime) = SCOPE.try_with(Arc::clone) {
         return Ok(runtime);
     }
-    let launched: Vec<_> = lock(&LAUNCHED).iter().filter_map(Weak::upgrade).collect();
-    match launched.as_slice() {
+    let launched = living(&LAUNCHED);
+    let known = if launched.is_empty() { living(&LEAVING) } else { launched };
+    match known.as_slice() {
         [only] => Ok(Arc::clone(only)),
         [] => Err(Error::new(
             ErrorKind::NoEngine,

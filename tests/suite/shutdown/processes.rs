@@ -8,12 +8,13 @@ use durable::testing::server::Server;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
-use crate::crash::processes::{on_every_database, program};
+use crate::crash::processes::{finished, on_every_database, program, start};
 
 use crate::stage::Database;
 
 on_every_database! {
     a_process_with_a_step_that_blocks_ends_in_time_and_says_so,
+    tasks_of_no_scope_find_the_engine_until_it_is_closed,
 }
 
 struct Leaver {
@@ -63,6 +64,18 @@ async fn a_process_with_a_step_that_blocks_ends_in_time_and_says_so(database: &D
     assert!(report.contains("1 stuck") && report.contains("blocks_a_thread"), "{report}");
     assert!(took < Duration::from_secs(4), "after {took:?}: {report}");
     assert_eq!(database.look().await[0].status, Status::Pending);
+}
+
+async fn tasks_of_no_scope_find_the_engine_until_it_is_closed(database: &Database) {
+    let told = finished(start("drained", &[], database)).await;
+    let rest = "enqueue ok\ndebounce ok\nsend ok\nlist ok\nretrieve ok";
+    let expected = format!(
+        "-- while it drains\nstart ShuttingDown\n{rest}\n\
+         -- with another one\nstart ok\n{rest}\n\
+         -- without it\nstart ShuttingDown\n{rest}\n\
+         result ok\nclean true completed 1\nclosed NoEngine\n"
+    );
+    assert_eq!(told, expected);
 }
 
 /// A process whose database is gone ends all the same.

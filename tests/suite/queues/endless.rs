@@ -58,9 +58,9 @@ async fn a_delay_without_end_is_one_wherever_it_is_given(stage: &Stage) {
     })
     .await;
     if stage.is_postgres() {
-        in_a_transaction!(PgConnection)
+        in_a_transaction!(PgConnection);
     } else {
-        in_a_transaction!(SqliteConnection)
+        in_a_transaction!(SqliteConnection);
     }
     let delayed: Vec<_> = stage.look().await.into_iter().filter(|it| it.status == Status::Delayed).collect();
     assert_eq!(delayed.len(), 5, "{delayed:?}");

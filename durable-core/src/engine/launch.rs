@@ -11,7 +11,7 @@ use super::builder::Builder;
 use super::identity::{self, LockFile};
 use super::presence::Signing;
 use super::teardown::{ShutdownOptions, ShutdownReason, Teardown};
-use super::{dispatch, presence, recover, schedule};
+use super::{dispatch, drivers, presence, recover, schedule};
 use crate::journal::clock::Clock;
 use crate::journal::current;
 use crate::journal::level::{Gate, Level};
@@ -29,8 +29,7 @@ use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::id::KeyMaker;
 
 pub(super) async fn launch(builder: Builder) -> Result<Durable> {
-    let tokio = tokio::runtime::Handle::try_current()
-        .map_err(|_| config_error("launch on a tokio runtime: `#[tokio::main] async fn main()`"))?;
+    let tokio = drivers::runtime()?;
     let registry = Registry::gather()?;
     let url = builder.url();
     let store = match &builder.store {

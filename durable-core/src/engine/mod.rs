@@ -6,6 +6,7 @@ mod budgets;
 mod builder;
 mod dispatch;
 mod down;
+mod drivers;
 mod identity;
 mod idle;
 mod launch;

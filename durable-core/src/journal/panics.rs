@@ -13,6 +13,8 @@ use crate::words::error::{Error, ErrorKind};
 thread_local! {
     /// Whether this thread is polling a body just now.
     static WATCHED: Cell<bool> = const { Cell::new(false) };
+    /// Whether a panic of this thread is an answer, and no news for anybody.
+    static ASKED: Cell<bool> = const { Cell::new(false) };
     /// Where the last panic under watch happened.
     static PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
 }
@@ -24,6 +26,9 @@ fn install_hook() {
     ONCE.call_once(|| {
         let earlier = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
+            if ASKED.get() {
+                return;
+            }
             if WATCHED.get() {
                 PLACE.set(info.location().map(ToString::to_string));
             }
@@ -43,6 +48,16 @@ pub(crate) fn watch<R>(body: impl FnOnce() -> R) -> Result<R, Error> {
         let place = PLACE.take().map_or_else(String::new, |it| format!(" at {it}"));
         Error::new(ErrorKind::Panic, format!("panicked{place}: {}", message_of(payload.as_ref())))
     })
+}
+
+/// Whether something that cannot be asked otherwise ends in a panic. Nothing is printed, except where a panic ends
+/// the program.
+pub(crate) fn ends_in_one(question: impl FnOnce()) -> bool {
+    install_hook();
+    let outer = ASKED.replace(cfg!(panic = "unwind"));
+    let answer = panic::catch_unwind(AssertUnwindSafe(question));
+    ASKED.set(outer);
+    answer.is_err()
 }
 
 /// What `panic!` was given, as far as it was text. A NUL is no Postgres text, and must not keep the

@@ -60,3 +60,37 @@ async fn settings_that_cannot_be_are_refused() {
     let text = Durable::builder("a").lease(Duration::from_millis(1)).launch().await.unwrap_err().to_string();
     assert!(text.contains("at least 100 ms"), "{text}");
 }
+
+/// What launches say on such a runtime.
+fn on(mut runtime: tokio::runtime::Builder) -> Result<()> {
+    let stage = Stage::sqlite();
+    let launched = runtime.build().unwrap().block_on(async {
+        stage.builder("stage").launch().await?.shutdown().await;
+        Ok(())
+    });
+    let opened = stage.folder().join("stage.sqlite").exists();
+    assert_eq!(opened, launched.is_ok(), "what is refused opens nothing");
+    launched
+}
+
+#[test]
+fn a_runtime_without_timers_or_io_is_refused_with_the_mend() {
+    use tokio::runtime::Builder;
+    let with = |change: fn(&mut Builder) -> &mut Builder| {
+        [Builder::new_current_thread(), Builder::new_multi_thread()].map(|mut it| {
+            change(&mut it);
+            on(it)
+        })
+    };
+    let refusals: [(fn(&mut Builder) -> &mut Builder, &str); 3] =
+        [(|it| it, "no timers and IO"), (|it| it.enable_time(), "no IO"), (|it| it.enable_io(), "no timers,")];
+    for (change, lacks) in refusals {
+        for refusal in with(change) {
+            let text = refusal.unwrap_err().to_string();
+            assert!(text.contains(lacks) && text.contains("`.enable_all()`"), "{text}");
+        }
+    }
+    for launched in with(|it| it.enable_all()) {
+        launched.unwrap();
+    }
+}

@@ -13,7 +13,7 @@ pub use crate::store::BoxFuture;
 pub use crate::store::Isolation;
 pub use crate::verbs::branches::{join1, join2, join3, join4, join5, join6, join7, join8};
 pub use crate::verbs::call::{call, call_on};
-pub use crate::verbs::outcome::Returned;
+pub use crate::verbs::outcome::{Returned, WorkflowError};
 pub use crate::verbs::select::{
     Select2, Select3, Select4, Select5, Select6, Select7, Select8, select2, select3, select4, select5, select6,
     select7, select8,

@@ -17,7 +17,7 @@ pub trait Returned: Send + 'static {
     /// The value.
     type Ok: Send + 'static;
     /// The error.
-    type Err: From<Error> + Send + 'static;
+    type Err: WorkflowError;
 
     /// The codec of the same type, told as the `Result` that it is.
     #[doc(hidden)]
@@ -26,10 +26,23 @@ pub trait Returned: Send + 'static {
         Self: Sized;
 }
 
+/// The error type of a workflow. There is nothing to implement but `From<durable::Error>`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the error type of a workflow",
+    label = "write `-> durable::Result<…>`, or a `Result` with an error type of your own",
+    note = "into `durable::Error` every error converts with `?`; for a text there is `durable::Error::msg(text)`; of boxed errors `Box<dyn Error + Send + Sync>` can be one",
+    note = "an error type of your own must have `From<durable::Error>`, because a call can also end with an error of the engine: cancelled, parked, shutting down; it must be `Send + 'static` and implement `Display`, and with `serde::Serialize` and `serde::Deserialize` it comes back as it was"
+)]
+pub trait WorkflowError: From<Error> + Send + 'static {}
+
+// What it lacks is told once, in our words, and not as a list of what others can be made from.
+#[diagnostic::do_not_recommend]
+impl<E: From<Error> + Send + 'static> WorkflowError for E {}
+
 impl<T, E> Returned for std::result::Result<T, E>
 where
     T: Send + 'static,
-    E: From<Error> + Send + 'static,
+    E: WorkflowError,
 {
     type Ok = T;
     type Err = E;

@@ -38,6 +38,14 @@ async fn outer(cents: u32) -> std::result::Result<u32, durable::Error> {
     Ok(checkout(cents).await?)
 }
 
+#[workflow]
+async fn boxed(cents: u32) -> Result<u32, Box<dyn std::error::Error + Send + Sync>> {
+    if cents == 0 {
+        return Err("nothing to pay".into());
+    }
+    Ok(outer(cents).await?)
+}
+
 #[step]
 async fn charge(cents: u32) -> Result<u32, Declined> {
     if cents == 0 { Ok(cents) } else { Err(Declined::NoMoney) }
@@ -52,5 +60,5 @@ async fn parse(text: &str) -> Result<u32> {
 async fn main() {
     assert_eq!(charge(1).await, Err(Declined::NoMoney));
     assert!(parse("x").await.is_err());
-    let _ = (checkout(1).id("c"), outer(2).id("o"));
+    let _ = (checkout(1).id("c"), outer(2).id("o"), boxed(3).id("b"));
 }

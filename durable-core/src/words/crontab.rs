@@ -139,42 +139,79 @@ impl Field {
             Some((first, last)) => self.ends(first, last)?,
             None => {
                 let number = self.number(range)?;
-                if let Some(step) = step {
-                    let (from, to) = (range, self.last_of_all());
-                    return Err(format!("a step comes after `*` or a range: write `{from}-{to}/{step}`"));
-                }
                 (number, number)
             }
         };
-        let step = step.map_or(Ok(1), |step| self.step(step))?;
-        Ok((first..=last).step_by(step).fold(0, |set, number| set | 1 << number))
+        let by_name = range.split('-').any(|end| self.named(end).is_some());
+        let by = step.map_or(Ok(1), |step| self.step(step, &self.text(first, by_name)))?;
+        if first > last {
+            let mend = self.around(first, last, by, by_name);
+            return Err(format!("the range ends before it begins: write `{mend}`, or turn it around"));
+        }
+        if step.is_some() && range != "*" && !range.contains('-') {
+            let mend = self.onwards(first, by, by_name);
+            return Err(format!("a step comes after `*` or a range: write `{mend}`"));
+        }
+        Ok((first..=last).step_by(by).fold(0, |set, number| set | 1 << number))
     }
 
     fn ends(&self, first_text: &str, last_text: &str) -> Result<(u32, u32), String> {
-        let (first, mut last) = (self.number(first_text)?, self.number(last_text)?);
+        if first_text.is_empty() && !last_text.is_empty() {
+            return Err(format!("numbers are not negative: allowed are {}", self.allowed));
+        }
+        let (first, last) = (self.number(first_text)?, self.number(last_text)?);
         // By its name Sunday can end a range: `FRI-SUN`.
-        if last == 0 && first > 0 && self.named(last_text).is_some() {
-            last = 7;
-        }
-        if first <= last {
-            return Ok((first, last));
-        }
-        let (from, to) = (self.text(self.first, first_text), self.text(self.last_of_all(), first_text));
-        let mend = format!("`{first_text}-{to},{from}-{last_text}`");
-        Err(format!("the range ends before it begins: write {mend}, or turn it around"))
+        let sunday = last == 0 && first > 0 && self.named(last_text).is_some();
+        Ok((first, if sunday { 7 } else { last }))
     }
 
-    fn step(&self, text: &str) -> Result<usize, String> {
+    /// What a range that ends before it begins means, in words that crontab knows.
+    fn around(&self, first: u32, last: u32, step: usize, by_name: bool) -> String {
+        // 7 begins a week as 0 does, and 0 ends one as 7 does.
+        let first = if first > self.last_of_all() { self.first } else { first };
+        if first <= last {
+            return self.run(first, last, step, by_name);
+        }
+        if last == self.first && self.last > self.last_of_all() {
+            return self.run(first, self.last, step, by_name);
+        }
+        let (top, count) = (self.last_of_all(), self.last_of_all() + 1 - self.first);
+        let head = self.run(first, top, step, by_name);
+        match (first..=last + count).step_by(step).find(|number| *number > top) {
+            Some(next) => format!("{head},{}", self.run(next - count, last, step, by_name)),
+            None => head,
+        }
+    }
+
+    /// All from a number on. A week that does not begin with Sunday ends with it.
+    fn onwards(&self, first: u32, step: usize, by_name: bool) -> String {
+        let (first, last) = match first {
+            0 => (0, self.last_of_all()),
+            _ if first > self.last_of_all() => (0, self.last_of_all()),
+            _ => (first, self.last),
+        };
+        self.run(first, last, step, by_name)
+    }
+
+    /// Numbers with a step, where two or fewer are listed.
+    fn run(&self, first: u32, last: u32, step: usize, by_name: bool) -> String {
+        let text = |number| self.text(number, by_name);
+        match ((first..=last).step_by(step).count(), step) {
+            (..=1, _) => text(first),
+            (_, 1) => format!("{}-{}", text(first), text(last)),
+            (2, _) => (first..=last).step_by(step).map(text).collect::<Vec<_>>().join(","),
+            _ => format!("{}-{}/{step}", text(first), text(last)),
+        }
+    }
+
+    fn step(&self, text: &str, first: &str) -> Result<usize, String> {
         let most = self.last_of_all() - self.first;
         match digits(text) {
             Some(step) if (1..=most).contains(&step) => Ok(step as usize),
             Some(0) => Err(format!("a step is 1 or more, up to {most} here")),
-            Some(step) => {
-                let first = self.first;
-                Err(format!(
-                    "a step of {step} leaves only the first number: a step is up to {most} here; write `{first}`, if that is meant"
-                ))
-            }
+            Some(step) => Err(format!(
+                "a step of {step} leaves only the first number: a step is up to {most} here; write `{first}`, if that is meant"
+            )),
             None => Err(format!("`{text}` is no step: write a number from 1 to {most} after the `/`")),
         }
     }
@@ -207,10 +244,11 @@ impl Field {
         name.copied()
     }
 
-    /// How a number is written beside `other`: by name where that is a name.
-    fn text(&self, number: u32, other: &str) -> String {
-        let name = self.names.get((number - self.first) as usize);
-        name.filter(|_| self.named(other).is_some()).map_or_else(|| number.to_string(), |name| (*name).to_owned())
+    /// How a number is written: by its name where the range is written by names. Either word for Sunday has it.
+    fn text(&self, number: u32, by_name: bool) -> String {
+        let place = if number > self.last_of_all() { self.first } else { number } - self.first;
+        let name = self.names.get(place as usize).filter(|_| by_name);
+        name.map_or_else(|| number.to_string(), |name| (*name).to_owned())
     }
 
     /// The last number that is not another word for one before it.

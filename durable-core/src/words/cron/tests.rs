@@ -98,7 +98,8 @@ fn what_is_no_expression_is_told_with_the_field_and_what_is_allowed() {
         ("0 0 2 * * * 2026", "it has 7 fields: crontab has no years; write five, or six with the seconds first"),
         ("0 25 * * *", "the hours `25`: 25 is not within 0-23"),
         ("60 * * * *", "the minutes `60`: 60 is not within 0-59"),
-        ("-1 * * * *", "the minutes `-1`: a number is missing: allowed are 0-59"),
+        ("-1 * * * *", "the minutes `-1`: numbers are not negative: allowed are 0-59"),
+        ("- * * * *", "the minutes `-`: a number is missing: allowed are 0-59"),
         ("99999999999 0 * * *", "the minutes `99999999999`: 99999999999 is not within 0-59"),
         ("0 0 0 * *", "the days of the month `0`: 0 is not within 1-31"),
         ("0 0 1,32 * *", "the days of the month `1,32`: 32 is not within 1-31"),
@@ -113,6 +114,24 @@ fn what_is_no_expression_is_told_with_the_field_and_what_is_allowed() {
         (
             "0 0 * * FRI-MON",
             "the days of the week `FRI-MON`: the range ends before it begins: write `FRI-SAT,SUN-MON`, or turn it around",
+        ),
+        ("0 22-2/2 * * *", "the hours `22-2/2`: the range ends before it begins: write `22,0,2`, or turn it around"),
+        (
+            "50-20/5 * * * *",
+            "the minutes `50-20/5`: the range ends before it begins: write `50,55,0-20/5`, or turn it around",
+        ),
+        ("0 0 * * 7-0", "the days of the week `7-0`: the range ends before it begins: write `0`, or turn it around"),
+        ("0 0 * * 5-0", "the days of the week `5-0`: the range ends before it begins: write `5-7`, or turn it around"),
+        (
+            "0 0 * nov-feb/2 *",
+            "the months `nov-feb/2`: the range ends before it begins: write `NOV,JAN`, or turn it around",
+        ),
+        ("0 0 * * 1/2", "the days of the week `1/2`: a step comes after `*` or a range: write `1-7/2`"),
+        ("0 0 * * sun/2", "the days of the week `sun/2`: a step comes after `*` or a range: write `SUN-SAT/2`"),
+        ("59/2 * * * *", "the minutes `59/2`: a step comes after `*` or a range: write `59`"),
+        (
+            "10-20/90 * * * *",
+            "the minutes `10-20/90`: a step of 90 leaves only the first number: a step is up to 59 here; write `10`, if that is meant",
         ),
         ("5/15 * * * *", "the minutes `5/15`: a step comes after `*` or a range: write `5-59/15`"),
         ("*/0 * * * *", "the minutes `*/0`: a step is 1 or more, up to 59 here"),
@@ -143,6 +162,77 @@ fn what_is_no_expression_is_told_with_the_field_and_what_is_allowed() {
         assert_eq!(fault(expression), told);
     }
     assert!(fault("@every 5m").contains("write `*/5 * * * *` for every five minutes"));
+}
+
+/// The fields: the place in six, the numbers, and their names.
+const FIELDS: [(usize, std::ops::RangeInclusive<u32>, &[&str]); 5] = [
+    (1, 0..=59, &[]),
+    (2, 0..=23, &[]),
+    (3, 1..=31, &[]),
+    (4, 1..=12, &["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"]),
+    (5, 0..=6, &["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"]),
+];
+
+/// The expression with this text in one field.
+fn with_field(place: usize, text: &str) -> String {
+    let mut fields = ["*"; 6];
+    fields[place] = text;
+    fields.join(" ")
+}
+
+/// What is suggested for this text in one field means these numbers.
+fn assert_suggests(place: usize, text: &str, mut meant: Vec<u32>) {
+    let told = fault(&with_field(place, text));
+    let suggested = told.split("write `").nth(1).and_then(|it| it.split('`').next()).expect(&told);
+    let read = Crontab::parse(&with_field(place, suggested)).unwrap_or_else(|fault| panic!("{told}: {fault}"));
+    let set = [read.seconds, read.minutes, read.hours, read.days, read.months, read.weekdays][place];
+    meant.sort_unstable();
+    meant.dedup();
+    assert_eq!(super::members(set).collect::<Vec<_>>(), meant, "{told}");
+}
+
+#[test]
+fn a_range_around_the_end_is_told_in_words_that_mean_it() {
+    for (place, numbers, names) in FIELDS {
+        let (low, high) = (*numbers.start(), *numbers.end());
+        let count = high + 1 - low;
+        // 7 is Sunday as well.
+        let last = if place == 5 { 7 } else { high };
+        for (from, to) in (low..=last).flat_map(|from| (low..from).map(move |to| (from, to))) {
+            for step in 1..=high - low {
+                // From Saturday to Sunday is as far as from 6 to 7.
+                let begin = if from > high { low } else { from };
+                let end = if begin <= to { to } else { to + count };
+                let meant: Vec<_> =
+                    (begin..=end).step_by(step as usize).map(|number| (number - low) % count + low).collect();
+                let steps = if step == 1 { String::new() } else { format!("/{step}") };
+                assert_suggests(place, &format!("{from}-{to}{steps}"), meant.clone());
+                // Sunday can end a range by its name.
+                if !names.is_empty() && from <= high && (place != 5 || to > low) {
+                    let name = |number: u32| names[(number - low) as usize];
+                    assert_suggests(place, &format!("{}-{}{steps}", name(from), name(to)), meant);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_step_from_a_number_on_is_told_in_words_that_mean_it() {
+    for (place, numbers, names) in FIELDS {
+        let (low, high) = (*numbers.start(), *numbers.end());
+        for (from, step) in numbers.clone().flat_map(|from| (1..=high - low).map(move |step| (from, step))) {
+            // A week that does not begin with Sunday ends with it.
+            let last = if place == 5 && from > 0 { 7 } else { high };
+            let meant: Vec<_> =
+                (from..=last).step_by(step as usize).map(|it| if it > high { low } else { it }).collect();
+            assert_suggests(place, &format!("{from}/{step}"), meant.clone());
+            if let Some(name) = names.get((from - low) as usize) {
+                assert_suggests(place, &format!("{name}/{step}"), meant);
+            }
+        }
+    }
+    assert_suggests(5, "7/2", vec![0, 2, 4, 6]);
 }
 
 #[test]

@@ -184,7 +184,7 @@ impl super::runtime::Runtime {
             return Ok(());
         }
         let message = format!(
-            "{} has {size} bytes and at most {most} are stored; store the value elsewhere and record its place, or raise `max_payload` in the builder",
+            "{} would take {size} bytes, and at most {most} are stored; store the value elsewhere and record its place, or raise `max_payload` in the builder",
             what()
         );
         Err(Error::new(ErrorKind::Payload, message))

@@ -187,15 +187,52 @@ impl Builder {
     }
 
     /// The URL, from the setting, the environment or the name.
-    pub(super) fn url(&self) -> String {
+    ///
+    /// # Errors
+    /// The name is wanted for a file, and would name one in another folder.
+    pub(super) fn url(&self) -> Result<String> {
         let from_environment = || std::env::var(URL_VARIABLE).ok().filter(|it| !it.trim().is_empty());
-        self.url.clone().or_else(from_environment).unwrap_or_else(|| format!("sqlite:{}.sqlite", self.name))
+        self.url.clone().or_else(from_environment).map_or_else(|| url_of(&self.name), Ok)
     }
+}
+
+/// The file in the working directory that an application without a database has.
+fn url_of(name: &str) -> Result<String> {
+    if name.contains(['/', '\\']) {
+        return Err(config_error(format!(
+            "the application's name {name:?} is no name of a file: take one without `/` and `\\`, or say where the database is with `.system_database(\"sqlite:///path/to/file.sqlite\")` or `{URL_VARIABLE}`"
+        )));
+    }
+    // What means something else in a URL.
+    Ok(format!("sqlite:{}.sqlite", name.replace('%', "%25").replace('?', "%3F")))
 }
 
 impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The URL may hold a password.
         write!(f, "Builder({:?})", self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_file_lies_in_the_working_directory_or_the_name_is_refused() {
+        for path in ["../x", "a/b", "/x", "a\\b", "..\\x"] {
+            let text = url_of(path).expect_err("it is a path").to_string();
+            assert!(text.contains(&format!("{path:?}")) && text.contains(".system_database("), "{text}");
+        }
+        for (name, url) in [
+            ("my app", "sqlite:my app.sqlite"),
+            // Strange files, and yet in this folder.
+            (".", "sqlite:..sqlite"),
+            ("..", "sqlite:...sqlite"),
+            ("..%2Fx", "sqlite:..%252Fx.sqlite"),
+            ("what?mode=memory", "sqlite:what%3Fmode=memory.sqlite"),
+        ] {
+            assert_eq!(url_of(name).expect("it is no path"), url);
+        }
     }
 }

@@ -31,10 +31,12 @@ use crate::words::id::KeyMaker;
 pub(super) async fn launch(builder: Builder) -> Result<Durable> {
     let tokio = drivers::runtime()?;
     let registry = Registry::gather()?;
-    let url = builder.url();
     let store = match &builder.store {
         Some(store) => Arc::clone(store),
-        None => store::open(&url, &builder.schema).await.map_err(|error| cannot("open", &url, &error))?,
+        None => {
+            let opened = store::open(&builder.url()?, &builder.schema).await;
+            opened.map_err(|error| Error::new(ErrorKind::Database, error.message))?
+        }
     };
     let launched = match is_free(&builder, &*store) {
         Ok(()) => begin(&builder, tokio, registry, Arc::clone(&store)).await,

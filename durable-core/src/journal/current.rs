@@ -86,14 +86,25 @@ pub(crate) fn engine() -> Result<Arc<Runtime>, Error> {
             "no engine is running in this process: call `Durable::launch(\"my-app\").await?` first and keep what it returns",
         )),
         several => {
-            let names: Vec<_> = several.iter().map(|it| it.settings.name.as_str()).collect();
+            let engines: Vec<_> = several.iter().map(|it| told(it)).collect();
             let message = format!(
-                "{} engines are running in this process ({}) and this task belongs to none of them: run it with `app.scope(…)`, or spawn it with `app.spawn(…)`",
+                "{} engines are running in this process ({}) and this task belongs to none of them: run it with `app.scope(…)`, spawn it with `app.spawn(…)`, or shut down all but one; they need not be launched twice, clones of an app are the same engine",
                 several.len(),
-                names.join(", ")
+                engines.join(", ")
             );
             Err(Error::new(ErrorKind::NoEngine, message))
         }
+    }
+}
+
+/// An engine by its name and its place, for people.
+fn told(runtime: &Runtime) -> String {
+    let (name, location) = (&runtime.settings.name, runtime.store.location());
+    // What is no file has schemas.
+    if location.in_memory || location.file.is_some() {
+        format!("`{name}` on {location}")
+    } else {
+        format!("`{name}` on {location} in the schema {}", runtime.settings.schema)
     }
 }
 

@@ -66,8 +66,24 @@ impl From<sqlx::Error> for StoreError {
             sqlx::Error::Database(database) => fault_of_code(&database.code().unwrap_or_default()),
             _ => Fault::Refused,
         };
-        Self::new(fault, error)
+        match &error {
+            // The driver adds the line of the server's own source.
+            sqlx::Error::Database(database) => match database.code() {
+                Some(code) if is_sqlstate(&code) => {
+                    Self::new(fault, format_args!("{} (SQLSTATE {code})", database.message()))
+                }
+                _ => Self::new(fault, database),
+            },
+            sqlx::Error::Configuration(why) => Self::new(fault, why),
+            _ => Self::new(fault, error),
+        }
     }
+}
+
+/// SQLite's codes are plain numbers of up to four digits; SQLSTATEs have five characters.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+fn is_sqlstate(code: &str) -> bool {
+    code.len() == 5
 }
 
 /// Whether a row with the same key was in the way. Nothing of the statement is stored then.
@@ -78,8 +94,8 @@ pub(super) fn is_clash(error: &sqlx::Error) -> bool {
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 fn fault_of_code(code: &str) -> Fault {
-    // SQLite's codes are plain numbers, where the lowest byte is the primary code; SQLSTATEs have five characters.
-    if code.len() != 5 {
+    // The lowest byte of SQLite's codes is the primary code.
+    if !is_sqlstate(code) {
         return match code.parse::<u32>().map(|it| it & 0xff) {
             // BUSY and LOCKED: another process or connection is writing.
             Ok(5 | 6) => Fault::Contended,

@@ -29,15 +29,15 @@ impl fmt::Display for Location {
 /// [`Fault::Unreachable`] when the database cannot be reached. Messages hold the URL without its password.
 #[cfg_attr(not(feature = "postgres"), allow(unused_variables, reason = "only Postgres has schemas"))]
 pub async fn open(url: &str, schema: &str) -> Result<Arc<dyn Store>, StoreError> {
-    match url.split(':').next().unwrap_or_default() {
+    match url.split_once(':').map_or("", |(scheme, _)| scheme) {
         #[cfg(feature = "postgres")]
         "postgres" | "postgresql" => Ok(Arc::new(super::postgres::PostgresStore::open(url, schema).await?)),
         #[cfg(feature = "sqlite")]
         "sqlite" => Ok(Arc::new(super::sqlite::SqliteStore::open(url).await?)),
         #[cfg(not(feature = "postgres"))]
-        "postgres" | "postgresql" => Err(not_compiled("postgres")),
+        "postgres" | "postgresql" => Err(not_compiled(url, "postgres")),
         #[cfg(not(feature = "sqlite"))]
-        "sqlite" => Err(not_compiled("sqlite")),
+        "sqlite" => Err(not_compiled(url, "sqlite")),
         _ => Err(StoreError::new(
             Fault::Refused,
             format_args!(
@@ -49,8 +49,14 @@ pub async fn open(url: &str, schema: &str) -> Result<Arc<dyn Store>, StoreError>
 }
 
 #[cfg(not(all(feature = "postgres", feature = "sqlite")))]
-fn not_compiled(feature: &str) -> StoreError {
-    StoreError::new(Fault::Refused, format_args!("this program was built without the feature `{feature}` of durable"))
+fn not_compiled(url: &str, feature: &str) -> StoreError {
+    let why = format!("this program was built without the feature `{feature}` of durable");
+    cannot_open(&shown_without_password(url), Fault::Refused, why)
+}
+
+/// Why a database cannot be opened. `shown` is where it is, without a password.
+pub(super) fn cannot_open(shown: impl fmt::Display, fault: Fault, why: impl fmt::Display) -> StoreError {
+    StoreError::new(fault, format_args!("cannot open the database {shown}: {why}"))
 }
 
 /// The URL with `***` for its password.

@@ -46,6 +46,35 @@ async fn a_database_that_cannot_be_written_is_refused_by_its_path() {
 }
 
 #[tokio::test]
+async fn a_folder_that_cannot_be_written_is_told_from_such_a_file() {
+    let folder = tempfile::tempdir().expect("there is a folder for temporary files");
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o555)).expect("the folder is ours");
+    // Root may write anywhere, except where the kernel lets nobody make files.
+    let is_root = std::fs::File::create(folder.path().join("probe")).is_ok();
+    let folder = if is_root { std::path::Path::new("/sys") } else { folder.path() };
+    if is_root && !folder.exists() {
+        return;
+    }
+    let error = refused(&format!("sqlite:{}/new.sqlite", folder.display())).await;
+    assert_eq!(error.fault, Fault::Refused);
+    assert!(error.message.contains("new.sqlite: its folder is not writable"), "{error}");
+}
+
+#[tokio::test]
+async fn a_url_that_cannot_be_read_is_told_the_form_and_named_once() {
+    for word in ["postgres", "postgresql", "sqlite", "app.sqlite", ""] {
+        let error = refused(word).await;
+        assert!(error.message.contains(&format!("{word:?} is of no known form; write")), "{error}");
+    }
+    for (url, why) in [("postgres://ada:s3cret@h:port/app", "invalid port number"), ("postgres://", "")] {
+        let error = refused(url).await;
+        assert_eq!(error.message.matches("cannot open").count(), 1, "{error}");
+        assert!(error.message.contains(why) && !error.message.contains("s3cret"), "{error}");
+        assert!(!error.message.contains("error with configuration"), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn a_file_that_is_no_database_is_foreign() {
     let folder = tempfile::tempdir().expect("there is a folder for temporary files");
     let path = folder.path().join("notes.txt");

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use durable::prelude::*;
 
-use crate::stage::Stage;
+use crate::stage::{Stage, url_of};
 
 async fn refusal(url: &str) -> String {
     let error = Durable::builder("bad input").system_database(url).launch().await.expect_err("it cannot be opened");
@@ -27,6 +27,24 @@ async fn a_folder_that_is_not_there_is_named() {
 async fn a_server_that_does_not_answer_is_named_without_the_password() {
     let text = refusal("postgres://ada:s3cret@127.0.0.1:1/app").await;
     assert!(text.contains("127.0.0.1") && !text.contains("s3cret"), "{text}");
+}
+
+#[tokio::test]
+#[cfg_attr(not(has_postgres), ignore = "no Postgres: set DURABLE_TEST_POSTGRES_URL or install postgresql")]
+async fn what_a_server_refuses_is_told_once_in_its_words_and_with_its_code() {
+    let mut wrong_database = url_of(&durable::testing::server::url());
+    wrong_database.set_path("/nodb");
+    let mut wrong_role = url_of(&durable::testing::server::url());
+    wrong_role.set_username("nobody_here").unwrap();
+    wrong_role.set_password(Some("s3cret")).unwrap();
+    for (url, told) in
+        [(wrong_database, "database \"nodb\" does not exist (SQLSTATE 3D000)"), (wrong_role, "(SQLSTATE 28")]
+    {
+        let text = refusal(url.as_str()).await;
+        assert!(text.starts_with("cannot open the database postgres"), "{text}");
+        assert!(text.contains(told) && !text.contains("s3cret"), "{text}");
+        assert!(!text.contains("at line") && text.matches("cannot open").count() == 1, "{text}");
+    }
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use crate::stage::{Stage, on_every_stage};
 
 on_every_stage! {
     two_engines_in_one_process_never_mix,
+    who_launches_twice_is_told_which_two_and_what_to_do,
     a_workflow_runs_in_the_engine_that_started_it,
 }
 
@@ -41,6 +42,18 @@ async fn two_engines_in_one_process_never_mix(stage: &Stage) {
     let lost = tokio::spawn(async { named("lost".into()).await }).await.unwrap().unwrap_err();
     assert!(lost.to_string().contains("app.scope(…)"), "{lost}");
 
+    a.shutdown().await;
+    b.shutdown().await;
+}
+
+async fn who_launches_twice_is_told_which_two_and_what_to_do(stage: &Stage) {
+    let (a, b) = (stage.launch().await, stage.launch().await);
+    let lost = tokio::spawn(async { named("lost".into()).await }).await.unwrap().unwrap_err().to_string();
+    let schema = if stage.is_postgres() { format!(" in the schema {}", stage.schema()) } else { String::new() };
+    let engine = format!("`stage` on {}{schema}", a.location());
+    // Those of other tests may be there as well.
+    assert_eq!(lost.matches(&engine).count(), 2, "{lost}");
+    assert!(lost.contains("app.scope(…)") && lost.contains("shut down all but one"), "{lost}");
     a.shutdown().await;
     b.shutdown().await;
 }

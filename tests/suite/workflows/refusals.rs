@@ -90,7 +90,10 @@ async fn arguments_that_are_too_large_are_refused_with_both_sizes(_app: TestApp)
     let app = stage.builder("small").max_payload(100).launch().await.unwrap();
     let error = app.scope(async { one("x".repeat(200)).await }).await.unwrap_err();
     let text = error.to_string();
-    assert!(text.contains("arguments of the workflow `one` would take 211 bytes, and at most 100 are stored"), "{text}");
+    assert!(
+        text.contains("arguments of the workflow `one` would take 211 bytes, and at most 100 are stored"),
+        "{text}"
+    );
     assert!(app.list_workflows(Filter::new()).await.unwrap().is_empty());
     app.shutdown().await;
 }
@@ -112,7 +115,10 @@ async fn a_result_that_is_too_large_ends_the_workflow_with_both_sizes(_app: Test
         assert_eq!(long_step(98).await.unwrap(), 98);
         let error = long_step(99).id("long").await.unwrap_err();
         let text = error.to_string();
-        assert!(text.contains("the step `long_text` at position 1 would take 101 bytes, and at most 100 are stored"), "{text}");
+        assert!(
+            text.contains("the step `long_text` at position 1 would take 101 bytes, and at most 100 are stored"),
+            "{text}"
+        );
         assert!(app.list_steps("long").await.unwrap().is_empty(), "nothing of it was written");
     };
     app.scope(work).await;

@@ -36,7 +36,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Postgres, Transactio
 use self::text::{Schema, Texts};
 use super::hints;
 use super::meter::Meter;
-use super::open::shown_without_password;
+use super::open::{cannot_open, shown_without_password};
 use super::{BoxFuture, Costs, Fault, Lifecycle, Location, PoolState, StoreError, StoreFuture};
 
 /// Connections for writing executions down and for reading.
@@ -78,11 +78,15 @@ impl PostgresStore {
         let shown = shown_without_password(url);
         let cannot = |error: sqlx::Error| {
             let error = StoreError::from(error);
-            StoreError::new(error.fault, format_args!("cannot open {shown}: {}", error.message))
+            cannot_open(&shown, error.fault, error.message)
         };
         let channel = hints::channel(schema).into();
         let schema = Schema::new(schema)?;
-        let mut options = PgConnectOptions::from_str(url).map_err(&cannot)?;
+        let unreadable = |error| {
+            let error = cannot(error);
+            StoreError::new(error.fault, format_args!("{error}; write postgres://user@host/database"))
+        };
+        let mut options = PgConnectOptions::from_str(url).map_err(unreadable)?;
         if options.get_application_name().is_none() {
             options = options.application_name("durable");
         }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
+use super::super::open::cannot_open;
 use super::super::{Fault, Location, StoreError};
 
 /// How long a statement waits for a lock of another process or connection.
@@ -29,9 +30,8 @@ impl Place {
     /// # Errors
     /// [`Fault::Refused`] when the URL cannot be read, names no file, or asks for a file that is only read.
     pub(super) fn of(url: &str) -> Result<Self, StoreError> {
-        let refused =
-            |why: &dyn fmt::Display| StoreError::new(Fault::Refused, format_args!("cannot open {url}: {why}"));
-        let options = SqliteConnectOptions::from_str(url).map_err(|fault| refused(&fault))?;
+        let refused = |why: &dyn fmt::Display| cannot_open(url, Fault::Refused, why);
+        let options = SqliteConnectOptions::from_str(url).map_err(|fault| refused(&StoreError::from(fault)))?;
         let options = options.foreign_keys(false).busy_timeout(BUSY_TIMEOUT).create_if_missing(false);
         let (path, query) = url.split_once('?').unwrap_or((url, ""));
         let mode = url::form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == "mode").map(|(_, mode)| mode);
@@ -61,9 +61,7 @@ impl Place {
     pub(super) async fn prepare(&self) -> Result<(), StoreError> {
         let file = self.options.get_filename();
         self.touch(file)?;
-        let cannot = |error: StoreError| {
-            StoreError::new(error.fault, format_args!("cannot open {}: {}", file.display(), error.message))
-        };
+        let cannot = |error: StoreError| cannot_open(file.display(), error.fault, error.message);
         let mut connection = self.options.connect().await.map_err(|error| cannot(error.into()))?;
         let mode = into_wal_mode(&mut connection).await.map_err(cannot)?;
         let _ = connection.close().await; // nothing was written by it that could be lost
@@ -84,19 +82,25 @@ impl Place {
         let Err(error) = how.open(file) else { return Ok(()) };
         let shown = file.display();
         Err(match error.kind() {
+            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem if self.create && is_missing(file) => {
+                let why = format!("cannot make the database {shown}: its folder is not writable: {error}");
+                StoreError::new(Fault::Refused, why)
+            }
             ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => not_writable(file, &error),
             ErrorKind::NotFound if self.create => {
-                StoreError::new(Fault::Refused, format_args!("cannot make {shown}: its folder does not exist"))
+                let why = format!("cannot make the database {shown}: its folder does not exist");
+                StoreError::new(Fault::Refused, why)
             }
-            ErrorKind::NotFound => {
-                StoreError::new(Fault::Refused, format_args!("cannot open {shown}: there is no such file"))
-            }
-            ErrorKind::IsADirectory => {
-                StoreError::new(Fault::Refused, format_args!("cannot open {shown}: it is a folder"))
-            }
-            _ => StoreError::new(Fault::Unreachable, format_args!("cannot open {shown}: {error}")),
+            ErrorKind::NotFound => cannot_open(shown, Fault::Refused, "there is no such file"),
+            ErrorKind::IsADirectory => cannot_open(shown, Fault::Refused, "it is a folder"),
+            _ => cannot_open(shown, Fault::Unreachable, error),
         })
     }
+}
+
+/// Whether there is no such file. Of one that nobody may look at nobody knows.
+fn is_missing(file: &Path) -> bool {
+    file.try_exists().is_ok_and(|exists| !exists)
 }
 
 fn not_writable(file: &Path, why: &dyn fmt::Display) -> StoreError {

@@ -19,6 +19,7 @@ mod faults;
 mod fingerprint;
 mod function;
 mod lifetimes;
+mod nearest;
 mod options;
 mod schedule;
 mod types;

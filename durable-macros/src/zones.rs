@@ -1,7 +1,7 @@
 //! The names of time zones. The list is that of the crate `chrono-tz`, which the engine reads them with: to depend on it
 //! here would compile all its rules a second time, before anything else can be compiled.
 
-use crate::options::distance;
+use crate::nearest;
 
 const NAMES: &str = include_str!("zones.txt");
 
@@ -11,23 +11,10 @@ pub(crate) fn fault(name: &str) -> Option<String> {
         return None;
     }
     let fault = format!("is given {name:?}, which is no time zone");
-    Some(match nearest(name) {
+    Some(match nearest::zone(name, NAMES.lines()) {
         Some(meant) => format!("{fault}, did you mean {meant:?}?"),
         None => format!(r#"{fault}: write one such as "Europe/Warsaw", "America/New_York" or "UTC""#),
     })
-}
-
-/// The one that is written nearly so, or whose city is.
-fn nearest(name: &str) -> Option<&'static str> {
-    let name = name.to_lowercase().replace(' ', "_");
-    let how_far = |known: &str| {
-        let known = known.to_lowercase();
-        let city = known.rsplit('/').next().unwrap_or(&known);
-        distance(&name, &known).min(distance(&name, city))
-    };
-    // Of several that are as far the shortest: UTC, and not Etc/UTC.
-    let meant = NAMES.lines().min_by_key(|known| (how_far(known), known.len()))?;
-    (how_far(meant) <= name.len() / 4).then_some(meant)
 }
 
 #[cfg(test)]

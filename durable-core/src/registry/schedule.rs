@@ -152,9 +152,7 @@ mod tests {
         assert_eq!(fault("0 25 * * *", "UTC"), format!("{place}the hours `25`: 25 is not within 0-23"));
         assert_eq!(
             fault("0 2 * * *", "Europe/Warschau"),
-            format!(
-                "{place}the time zone `Europe/Warschau` is not known; write a name of the IANA database, such as Europe/Warsaw"
-            )
+            format!("{place}the time zone `Europe/Warschau` is not known, did you mean `Europe/Warsaw`?")
         );
     }
 }

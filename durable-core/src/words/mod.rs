@@ -8,6 +8,7 @@ pub(crate) mod duration;
 pub(crate) mod error;
 pub(crate) mod id;
 pub(crate) mod info;
+mod nearest;
 pub(crate) mod payload;
 pub(crate) mod policy;
 pub(crate) mod position;

@@ -11,6 +11,7 @@ use syn::{Expr, ExprLit, ExprUnary, Lit, Token, UnOp};
 
 use crate::facade::Facade;
 use crate::faults::Faults;
+use crate::nearest::distance;
 
 pub(crate) use self::values::name_fault;
 
@@ -202,21 +203,6 @@ fn alike(key: &str, known: &str) -> bool {
         || known.contains(key)
         || key.contains(known)
         || beginning * 2 > known.len()
-}
-
-/// How many letters have to be put in, left out or changed to make `right` of `left`.
-pub(crate) fn distance(left: &str, right: &str) -> usize {
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (line, a) in left.bytes().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = line + 1;
-        for (column, b) in right.bytes().enumerate() {
-            let changed = diagonal + usize::from(a != b);
-            diagonal = row[column + 1];
-            row[column + 1] = changed.min(diagonal + 1).min(row[column] + 1);
-        }
-    }
-    row[right.len()]
 }
 
 /// `key`, or `key = value`.

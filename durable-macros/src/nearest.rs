@@ -1,0 +1,1 @@
+../../durable-core/src/words/nearest.rs

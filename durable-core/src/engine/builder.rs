@@ -53,7 +53,7 @@ impl Builder {
     /// The database: `sqlite:path/to/file.sqlite`, `sqlite::memory:` or `postgres://user@host/database`.
     ///
     /// By default the environment variable `DURABLE_DATABASE_URL`, else the file `<name>.sqlite` in
-    /// the working directory.
+    /// the working directory; a name with `/` or `\` is no name of a file, and is refused then.
     pub fn system_database(mut self, url: impl Into<String>) -> Self {
         self.url = Some(url.into());
         self

@@ -31,12 +31,11 @@ use crate::words::id::KeyMaker;
 pub(super) async fn launch(builder: Builder) -> Result<Durable> {
     let tokio = drivers::runtime()?;
     let registry = Registry::gather()?;
-    let store = match &builder.store {
-        Some(store) => Arc::clone(store),
-        None => {
-            let opened = store::open(&builder.url()?, &builder.schema).await;
-            opened.map_err(|error| Error::new(ErrorKind::Database, error.message))?
-        }
+    let store = if let Some(store) = &builder.store {
+        Arc::clone(store)
+    } else {
+        let opened = store::open(&builder.url()?, &builder.schema).await;
+        opened.map_err(|error| Error::new(ErrorKind::Database, error.message))?
     };
     let launched = match is_free(&builder, &*store) {
         Ok(()) => begin(&builder, tokio, registry, Arc::clone(&store)).await,

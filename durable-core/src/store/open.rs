@@ -51,7 +51,7 @@ pub async fn open(url: &str, schema: &str) -> Result<Arc<dyn Store>, StoreError>
 #[cfg(not(all(feature = "postgres", feature = "sqlite")))]
 fn not_compiled(url: &str, feature: &str) -> StoreError {
     let why = format!("this program was built without the feature `{feature}` of durable");
-    cannot_open(&shown_without_password(url), Fault::Refused, why)
+    cannot_open(shown_without_password(url), Fault::Refused, why)
 }
 
 /// Why a database cannot be opened. `shown` is where it is, without a password.

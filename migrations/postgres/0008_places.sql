@@ -3,10 +3,10 @@ drop index durable.workflows_debounced;
 create unique index workflows_debounced on durable.workflows (name, coalesce(instance, ''), debounce_key)
     where debounce_key is not null and status = 'DELAYED';
 
--- The microseconds of an interval, from none to about ten thousand years: more is not in every calendar.
+-- The microseconds of an interval, from none to those of the calendar, which ends with the year 9999.
 create function durable._micros(length interval) returns bigint
 language sql immutable strict parallel safe set search_path = pg_catalog, pg_temp as $durable$
-    select greatest(least(extract(epoch from length) * 1000000, 315576000000000000), 0)::bigint
+    select greatest(least(extract(epoch from length) * 1000000, 253402300799999999), 0)::bigint
 $durable$;
 
 -- Enqueues a workflow as a part of the caller's transaction, and gives its id. A workflow of the same
@@ -47,7 +47,7 @@ begin
         values
             (durable._key(), own, enqueue.workflow, case when later > 0 then 'DELAYED' else 'ENQUEUED' end, 0, enqueue.queue,
              coalesce(enqueue.priority, 0), coalesce(enqueue.partition_key, ''), enqueue.deduplication_id,
-             case when later > 0 then now + later end, now, durable._micros(enqueue.timeout),
+             case when later > 0 then least(now + later, 253402300799999999) end, now, durable._micros(enqueue.timeout),
              coalesce(enqueue.input, '{}'))
         on conflict do nothing;
         if found then

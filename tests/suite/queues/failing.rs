@@ -22,7 +22,7 @@ static GOOD: Queue = Queue::new("failing-good");
 static AS_GOOD: Queue = Queue::new("failing-as-good").concurrency(2);
 
 #[workflow]
-async fn echoes(number: u32) -> Result<u32> {
+async fn echoes_at_last(number: u32) -> Result<u32> {
     Ok(number)
 }
 
@@ -38,13 +38,13 @@ async fn a_queue_that_cannot_be_claimed_from_holds_up_no_other(stage: &Stage) {
     let faulty = refusing(stage).await;
     let app = stage.builder("a").store(Arc::clone(&faulty) as Arc<dyn Store>).launch().await.unwrap();
     app.scope(async {
-        let bad = echoes(1).enqueue(&BAD).await.unwrap();
+        let bad = echoes_at_last(1).enqueue(&BAD).await.unwrap();
         // By now whatever the failure holds up is held up for seconds.
         faulty.has_refused(6).await;
         let others = async {
-            assert_eq!(echoes(2).queue(&GOOD).await.unwrap(), 2);
-            assert_eq!(echoes(3).queue(&AS_GOOD).await.unwrap(), 3);
-            assert_eq!(echoes(4).delay(Duration::from_millis(1)).await.unwrap(), 4);
+            assert_eq!(echoes_at_last(2).queue(&GOOD).await.unwrap(), 2);
+            assert_eq!(echoes_at_last(3).queue(&AS_GOOD).await.unwrap(), 3);
+            assert_eq!(echoes_at_last(4).delay(Duration::from_millis(1)).await.unwrap(), 4);
         };
         tokio::time::timeout(Duration::from_secs(2), others).await.expect("the others go on");
         assert_eq!(bad.status().await.unwrap(), Status::Enqueued);
@@ -65,7 +65,7 @@ async fn a_queue_that_cannot_be_claimed_from_is_in_the_log(stage: &Stage) {
         runtime.block_on(async move {
             let app = builder.store(Arc::clone(&faulty) as Arc<dyn Store>).launch().await.unwrap();
             app.scope(async {
-                let bad = echoes(1).enqueue(&BAD).await.unwrap();
+                let bad = echoes_at_last(1).enqueue(&BAD).await.unwrap();
                 faulty.has_refused(4).await;
                 faulty.refuse_claims(None);
                 bad.await.unwrap();

@@ -23,7 +23,8 @@ pub struct ShutdownReport {
     pub elapsed: Duration,
     /// The phases in their order.
     pub phases: Vec<PhaseReport>,
-    /// How many workflows came to their end while it went on.
+    /// How many workflows came to their end while it went on, by themselves or because somebody
+    /// cancelled them.
     pub completed: u64,
     /// Workflows that were suspended between two operations: they go on elsewhere, or after the restart.
     pub suspended: Vec<Suspended>,
@@ -61,7 +62,7 @@ pub enum ShutdownState {
     /// It was carried out.
     Closed,
     /// Its task died, because the tokio runtime that it ran on was shut down before it. Nothing is lost:
-    /// the next launch recovers what was running.
+    /// the next launch recovers what was running. The report says what was known then.
     Failed,
 }
 
@@ -105,9 +106,9 @@ pub struct Stuck {
     pub name: String,
     /// What cannot be dropped.
     pub kind: StuckKind,
-    /// What it was doing.
+    /// What it is doing; `None` for code between two operations, such as a destructor.
     pub at: Option<String>,
-    /// How long the step had been running.
+    /// How long the step has been running; zero if it is none.
     pub running_for: Duration,
 }
 

@@ -434,6 +434,11 @@ impl Execution {
         self.doing.shown().or_else(|| lock(&self.control).stop.as_ref()?.at.clone())
     }
 
+    /// What the run does just now, and never what is over.
+    pub(crate) fn present_activity(&self) -> Option<String> {
+        self.doing.shown()
+    }
+
     /// How long the step that runs longest has been running.
     pub(crate) fn step_running_for(&self) -> Option<Duration> {
         self.doing.step_running_for()

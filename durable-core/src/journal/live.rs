@@ -16,7 +16,7 @@ use crate::words::sync::lock;
 pub(crate) struct Live {
     by_id: Mutex<HashMap<Arc<str>, Arc<Run>>>,
     count: watch::Sender<usize>,
-    /// How many have come to their end in this process.
+    /// How many have come to their end in this process, those included that were cancelled in it.
     ended: AtomicU64,
     /// Those that left without having ended, since the shutdown began to list them.
     left: Mutex<Option<Vec<Arc<Run>>>>,
@@ -39,6 +39,8 @@ pub(crate) struct Run {
     execution: Mutex<Option<Arc<Execution>>>,
     /// Whether it is somebody else's by now, or was cancelled: it does not wait to go on.
     given_up: AtomicBool,
+    /// Whether it was cancelled, and so has come to its end.
+    cancelled: AtomicBool,
     /// Drops the task.
     abort: OnceLock<AbortHandle>,
 }
@@ -71,6 +73,7 @@ impl Live {
             key,
             workflow,
             given_up: AtomicBool::new(false),
+            cancelled: AtomicBool::new(false),
             progress: Mutex::new(Progress::Running),
             changed: Notify::new(),
             execution: Mutex::default(),
@@ -84,7 +87,7 @@ impl Live {
     /// Takes a run out. Called by the guard of its task, on whatever way the task ends.
     pub(crate) fn leave(&self, run: &Arc<Run>) {
         lock(&self.by_id).remove(&run.id);
-        if !run.leave() {
+        if !run.leave() || run.cancelled.load(Ordering::Relaxed) {
             self.ended.fetch_add(1, Ordering::Relaxed);
         } else if run.given_up.load(Ordering::Relaxed) {
             // It goes on elsewhere, or not at all.
@@ -154,6 +157,11 @@ impl Run {
     /// It leaves, and this process has no more to do with it.
     pub(crate) fn give_up(&self) {
         self.given_up.store(true, Ordering::Relaxed);
+    }
+
+    /// The same for one that somebody has cancelled.
+    pub(crate) fn is_cancelled(&self) {
+        self.cancelled.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn set_abort(&self, handle: AbortHandle) {

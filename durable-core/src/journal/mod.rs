@@ -2,6 +2,7 @@
 //! checkpoint path, the one door for writing, and the signals that stop an execution.
 
 pub(crate) mod activity;
+mod answer;
 mod branch;
 pub(crate) mod cancelling;
 pub(crate) mod checkpoint;

@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use super::answer::{Answer, closed, unconfirmed};
 use super::level::{Gate, Level};
 use crate::store::{Entry, Fault, Fence, Store, StoreError, Verdict};
 
@@ -28,9 +29,9 @@ const ALONE_BYTES: usize = 64 << 10;
 const YIELDS: usize = 8;
 /// The pauses between attempts on a database that cannot be reached, from first to longest.
 const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(5)];
-
-/// What is called with an entry's verdict, on the writer's task: it must not block.
-type Answer = Box<dyn FnOnce(Result<Verdict, StoreError>) + Send>;
+/// How long a database that was away has for the last try, once the abort has begun: enough to
+/// connect and to commit where it is back, and not so long that anybody has to wait for one that is not.
+const LAST_TRY: Duration = Duration::from_millis(150);
 
 enum Job {
     Write { fence: Fence, entry: Box<Entry>, answer: Answer },
@@ -73,16 +74,20 @@ impl Writer {
         entry: Box<Entry>,
         answer: impl FnOnce(Result<Verdict, StoreError>) + Send + 'static,
     ) {
-        let job = Job::Write { fence, entry, answer: Box::new(answer) };
-        if let Err(refused) = self.jobs.send(job)
-            && let Job::Write { answer, .. } = refused.0
-        {
-            answer(Err(closed()));
-        }
+        self.hand_over(fence, entry, Answer::new(answer));
+    }
+
+    fn hand_over(&self, fence: Fence, entry: Box<Entry>, answer: Answer) {
+        // What is refused here is dropped, and says so by itself.
+        let _ = self.jobs.send(Job::Write { fence, entry, answer });
     }
 
     /// Hands over an entry and waits for its verdict. `then` is called with the verdict even if the
     /// caller no longer waits, which is no reason not to write: on the writer's task, so it must not block.
+    ///
+    /// # Errors
+    /// [`Fault::Closed`]: the engine goes down, and nothing was written. [`Fault::Unreachable`]: nobody
+    /// knows whether it was. What is refused for what it is, as the store says.
     pub(crate) async fn write(
         &self,
         fence: Fence,
@@ -90,13 +95,14 @@ impl Writer {
         then: impl FnOnce(&Verdict) + Send + 'static,
     ) -> Result<Verdict, StoreError> {
         let (sender, receiver) = tokio::sync::oneshot::channel();
-        self.submit(fence, Box::new(entry), move |verdict| {
+        let answer = Answer::new(move |verdict| {
             if let Ok(verdict) = &verdict {
                 then(verdict);
             }
             drop(sender.send(verdict));
         });
-        receiver.await.unwrap_or_else(|_| Err(closed()))
+        self.hand_over(fence, Box::new(entry), answer.of_caller());
+        receiver.await.unwrap_or_else(|_| Err(unconfirmed())) // cannot be: it is answered however it ends
     }
 
     /// Returns when the batch that is under way is answered; at once when there is none.
@@ -114,13 +120,10 @@ impl Writer {
     }
 }
 
-fn closed() -> StoreError {
-    StoreError::new(Fault::Closed, "the engine has been shut down")
-}
-
 /// The writer's task.
 pub(crate) async fn run(mut inbox: Inbox, store: &dyn Store, gate: &Gate) {
     let mut waiting: Vec<Job> = Vec::new();
+    let mut away = false;
     loop {
         if waiting.is_empty() && inbox.jobs.recv_many(&mut waiting, MAX_ROWS).await == 0 {
             return; // every sender is gone
@@ -135,7 +138,7 @@ pub(crate) async fn run(mut inbox: Inbox, store: &dyn Store, gate: &Gate) {
             }
         }
         if let Some(batch) = next_batch(&mut waiting) {
-            flush(batch, store, gate).await;
+            flush(batch, store, gate, &mut away).await;
         } else {
             inbox.pulse.rest();
             return; // the job at the front says stop
@@ -191,15 +194,22 @@ fn next_batch(waiting: &mut Vec<Job>) -> Option<Batch> {
 }
 
 /// Commits a batch and answers everybody in it, however long the database is away.
-async fn flush(batch: Batch, store: &dyn Store, gate: &Gate) {
-    let Batch { fence, entries, answers } = batch;
+async fn flush(batch: Batch, store: &dyn Store, gate: &Gate, away: &mut bool) {
+    let Batch { fence, entries, mut answers } = batch;
+    answers.iter_mut().for_each(Answer::is_sent);
     let mut verdicts = Vec::with_capacity(entries.len());
     // Halving is a stack and no recursion, so that the future has a size.
     let mut ranges = vec![(0, entries.len())];
     while let Some((from, to)) = ranges.pop() {
-        match commit(fence, &entries[from..to], store, gate).await {
-            Ok(of_range) => verdicts.extend(of_range.into_iter().map(Ok)),
-            Err(error) if to - from > 1 && error.fault != Fault::Closed => {
+        match commit(fence, &entries[from..to], store, gate, away).await {
+            Ok(Committed { verdicts: of_range, doubted }) => {
+                verdicts.extend(of_range.into_iter().zip(&answers[from..to]).map(|(verdict, answer)| {
+                    // It may have been stored before another executor took over, by the try without an answer.
+                    let lost = doubted && answer.is_of_caller() && verdict == Verdict::Fenced;
+                    if lost { Err(unconfirmed()) } else { Ok(verdict) }
+                }));
+            }
+            Err(error) if to - from > 1 && matches!(error.fault, Fault::Refused | Fault::Foreign) => {
                 // One entry is at fault and the others must not suffer for it.
                 let middle = usize::midpoint(from, to);
                 ranges.push((middle, to));
@@ -209,41 +219,71 @@ async fn flush(batch: Batch, store: &dyn Store, gate: &Gate) {
         }
     }
     for (answer, verdict) in answers.into_iter().zip(verdicts) {
-        answer(verdict);
+        answer.give(verdict);
     }
 }
 
-/// Commits some entries, again and again while the fault is one that passes.
-async fn commit(fence: Fence, entries: &[Entry], store: &dyn Store, gate: &Gate) -> Result<Vec<Verdict>, StoreError> {
-    let mut failed = 0_u32;
+/// What came of a commit.
+struct Committed {
+    verdicts: Vec<Verdict>,
+    /// Whether a try before the last one may have been carried out.
+    doubted: bool,
+}
+
+/// Commits some entries, again and again while the fault is one that passes. `away` is whether the
+/// database could not be reached when it was tried last: such a one is not waited for in the abort.
+///
+/// # Errors
+/// As [`Writer::write`].
+async fn commit(
+    fence: Fence,
+    entries: &[Entry],
+    store: &dyn Store,
+    gate: &Gate,
+    away: &mut bool,
+) -> Result<Committed, StoreError> {
+    let (mut failed, mut doubted) = (0_u32, false);
     loop {
         // From then on a database that is away is not waited for, and this is the last try.
         let is_last = gate.is_shut();
-        match store.commit(fence, entries, failed > 0).await {
+        let tried = tokio::select! {
+            biased;
+            tried = store.commit(fence, entries, failed > 0) => tried,
+            () = last_try_is_over(gate), if *away => return Err(unconfirmed()),
+        };
+        *away = matches!(&tried, Err(error) if error.fault == Fault::Unreachable);
+        match tried {
             Ok(verdicts) => {
                 if failed > 0 {
                     tracing::info!(target: "durable", attempts = failed + 1, "the database answers again");
                 }
-                return Ok(verdicts);
+                return Ok(Committed { verdicts, doubted });
             }
-            Err(error) if error.fault == Fault::Unreachable && is_last => return Err(error),
+            Err(error) if *away && is_last => return Err(error),
             Err(error) if error.is_temporary() => {
                 if failed == 0 {
                     tracing::warn!(target: "durable", %error, "a write failed and is tried again until it succeeds");
                 }
-                let contended = error.fault == Fault::Contended;
-                let longest = if contended { PAUSES[0] } else { PAUSES[1] };
+                doubted |= *away;
+                let longest = if *away { PAUSES[1] } else { PAUSES[0] };
                 let pause = PAUSES[0].saturating_mul(1 << failed.min(10)).min(longest);
                 failed += 1;
                 tokio::select! {
                     () = tokio::time::sleep(pause) => {}
-                    () = gate.reached(Level::Aborting), if !contended && !is_last => {}
-                    () = gate.reached(Level::Killed) => return Err(closed()),
+                    () = gate.reached(Level::Aborting), if *away => {}
+                    () = gate.reached(Level::Killed) => return Err(if doubted { unconfirmed() } else { closed() }),
                 }
             }
+            Err(error) if error.fault == Fault::Closed && doubted => return Err(unconfirmed()),
             Err(error) => return Err(error),
         }
     }
+}
+
+/// Returns when a database that was away is no longer waited for.
+async fn last_try_is_over(gate: &Gate) {
+    gate.reached(Level::Aborting).await;
+    tokio::time::sleep(LAST_TRY).await;
 }
 
 impl fmt::Debug for Inbox {
@@ -272,7 +312,7 @@ mod tests {
             place: None,
         };
         let entry = Box::new(Entry { begin: Some(begin), ..Entry::default() });
-        Job::Write { fence: Fence { executor: 1, epoch }, entry, answer: Box::new(drop) }
+        Job::Write { fence: Fence { executor: 1, epoch }, entry, answer: Answer::new(drop) }
     }
 
     fn sizes(mut waiting: Vec<Job>) -> Vec<usize> {

@@ -123,7 +123,7 @@ where
     ///
     /// # Errors
     /// Nothing was started: no engine runs or it is shutting down, the id belongs to another
-    /// workflow, the id or the arguments cannot be stored. [`ErrorKind::Interrupted`](crate::ErrorKind::Interrupted)
+    /// workflow, the id or the arguments cannot be stored. [`ErrorKind::Unconfirmed`](crate::ErrorKind::Unconfirmed)
     /// is the exception: the process went down before the database answered, and nobody knows; call
     /// again with the same id.
     pub async fn start(self) -> Result<WorkflowHandle<T, E>> {

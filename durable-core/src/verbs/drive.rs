@@ -141,8 +141,10 @@ impl Drive {
     }
 
     fn left(&self, run: &Run, signal: &Signal) {
-        if matches!(signal, Signal::Cancelled | Signal::Lost) {
-            run.give_up();
+        match signal {
+            Signal::Cancelled => run.is_cancelled(),
+            Signal::Lost => run.give_up(),
+            _ => {}
         }
         tracing::debug!(target: "durable", workflow = self.workflow.name, id = %run.id, why = ?signal, "a workflow leaves this process");
     }

@@ -11,7 +11,7 @@ use crate::words::id::check_name;
 use crate::words::payload::PayloadError;
 use crate::words::position::Position;
 
-use super::start::{interrupted, of_store};
+use super::unanswered::{SHOWN_AGAIN, Unwritten};
 
 /// Shows a value where the call was made.
 pub(super) async fn emit(
@@ -63,11 +63,13 @@ async fn in_step(
     let execution = &scope.execution;
     let (workflow, position) = (execution.row.key, scope.position.clone());
     let emission = emission(&execution.runtime, kind, workflow, position, name, value)?;
+    let what = format!("{} of the workflow {:?}", shown(kind, name), execution.row.id);
+    let unwritten = Unwritten { runtime: &execution.runtime, what: &what, in_doubt: SHOWN_AGAIN };
     let entry = Entry { emissions: vec![emission], ..Entry::default() };
     match execution.runtime.write(execution.fence, entry, Some(&execution.row.id)).await {
         Ok(Verdict::Stored | Verdict::Existing(_)) => Ok(()),
-        Ok(_) => Err(interrupted(&execution.row.id)),
-        Err(error) => Err(of_store(&error, &execution.row.id)),
+        Ok(_) => Err(unwritten.deposed()),
+        Err(error) => Err(unwritten.because(&error)),
     }
 }
 
@@ -80,14 +82,18 @@ fn emission(
     name: &str,
     value: Result<String, PayloadError>,
 ) -> Result<Emission> {
-    let what = match kind {
-        EmissionKind::Event => format!("the event {name:?}"),
-        EmissionKind::Item | EmissionKind::Close => format!("the item of the stream {name:?}"),
-    };
+    let what = shown(kind, name);
     check_name("the name", name)?;
     let value = value.map_err(|fault| Error::new(ErrorKind::Payload, format!("{what} cannot be written: {fault}")))?;
     runtime.check_size(|| what, value.len())?;
     Ok(Emission { key: runtime.keys.next(), workflow, kind, name: name.to_owned(), value, position })
+}
+
+fn shown(kind: EmissionKind, name: &str) -> String {
+    match kind {
+        EmissionKind::Event => format!("the event {name:?}"),
+        EmissionKind::Item | EmissionKind::Close => format!("the item of the stream {name:?}"),
+    }
 }
 
 /// The name of the function that shows it.

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::emit;
-use super::start::{interrupted, of_store};
+use super::unanswered::{cannot, interrupted_for};
 use super::until::{BodyWait, wait_outside};
 use crate::journal::activity::Activity;
 use crate::journal::checkpoint::{Done, Operation};
@@ -117,10 +117,14 @@ impl Asked {
         check_name("the event's name", &self.name)
     }
 
+    /// Nobody knows whether the workflow is there: who asks may be earlier than who starts it.
+    fn interrupted(&self) -> Error {
+        interrupted_for(&format!("the event {:?} of the workflow {:?}", self.name, self.id))
+    }
+
     async fn outside<T: DeserializeOwned>(&self, runtime: &Runtime) -> Result<Option<T>> {
         self.check()?;
-        let came =
-            wait_outside(runtime, &self.id, self.want(), self.timeout).await.map_err(|()| interrupted(&self.id))?;
+        let came = wait_outside(runtime, &self.id, self.want(), self.timeout).await.map_err(|()| self.interrupted())?;
         let Some(News::Event(Some(value))) = came else { return Ok(None) };
         let unreadable = |fault| {
             let message = format!("the event {:?} of the workflow {:?} cannot be read: {fault}", self.name, self.id);
@@ -196,7 +200,11 @@ pub async fn event_history<T: Payload>(
 ) -> Result<Vec<EventValue<T>>> {
     let runtime = current::engine()?;
     let (id, name) = (workflow_id.as_ref(), name.as_ref());
-    let values = runtime.store.event_history(id, name).await.map_err(|error| of_store(&error, id))?;
+    let values = runtime
+        .store
+        .event_history(id, name)
+        .await
+        .map_err(|error| cannot(&runtime, "read the history of an event", &error))?;
     let read = |stored: crate::store::EventValue| {
         let value = decode(&stored.value).map_err(|fault| {
             let message = format!("a value of the event {name:?} of the workflow {id:?} cannot be read: {fault}");

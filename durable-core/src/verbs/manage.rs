@@ -8,11 +8,12 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::lazy::Lazy;
+pub(super) use super::unanswered::cannot;
 use crate::journal::current;
 use crate::journal::execution::Signal;
 use crate::journal::live::Run;
 use crate::journal::runtime::Runtime;
-use crate::store::{Hint, Stopped, StoreError};
+use crate::store::{Hint, Stopped};
 use crate::words::error::{Error, ErrorKind, Result};
 use crate::words::info::{Filter, StepInfo, WorkflowInfo};
 
@@ -152,8 +153,4 @@ fn tell_stopped(runtime: &Runtime, stopped: &Stopped) -> Option<Arc<Run>> {
 
 pub(super) fn not_found(id: &str) -> Error {
     Error::new(ErrorKind::NotFound, format!("no workflow has the id {id:?}"))
-}
-
-pub(super) fn cannot(runtime: &Runtime, what: &str, error: &StoreError) -> Error {
-    Error::new(ErrorKind::Database, format!("cannot {what} in {}: {error}", runtime.store.location()))
 }

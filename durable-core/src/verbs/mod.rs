@@ -29,4 +29,5 @@ pub(crate) mod start;
 pub(crate) mod step;
 pub(crate) mod stream;
 pub(crate) mod transaction;
+mod unanswered;
 mod until;

@@ -6,7 +6,8 @@ use super::call::{Made, WorkflowCall};
 use super::handle::WorkflowHandle;
 use super::lazy::Lazy;
 use super::send::{message as message_to_store, no_receiver};
-use super::start::{Started, of_store};
+use super::start::Started;
+use super::unanswered::refused;
 use crate::journal::current;
 use crate::journal::runtime::Runtime;
 use crate::store::{Outbox, Posted, PostedWorkflow};
@@ -54,7 +55,7 @@ where
         Ok(Posted::Posted) => Ok(()),
         Ok(Posted::NoReceiver(status)) => Err(no_receiver(to, status)),
         Ok(Posted::OtherDatabase) => Err(other_database("send_in", &runtime)),
-        Err(error) => Err(of_store(&error, to)),
+        Err(error) => Err(refused(&format!("the message to the workflow {to:?}"), &error)),
     }
 }
 
@@ -106,7 +107,7 @@ where
             Ok(PostedWorkflow::Existing(held)) if held.id == new.id => request.attach(&runtime, held)?,
             Ok(PostedWorkflow::Existing(held)) => request.of_duplicate(&runtime, held)?,
             Ok(PostedWorkflow::OtherDatabase) => return Err(other_database("start_in", &runtime)),
-            Err(error) => return Err(of_store(&error, &new.id)),
+            Err(error) => return Err(refused(&format!("the workflow {:?}", new.id), &error)),
         };
         Ok(WorkflowHandle::new(started, codec))
     }

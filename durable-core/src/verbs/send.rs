@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use serde::Serialize;
 
 use super::lazy::Lazy;
-use super::start::{interrupted, of_store};
+use super::unanswered::{SEND_AGAIN, Unwritten};
 use crate::journal::checkpoint::{Done, Operation};
 use crate::journal::context::{Claim, Place};
 use crate::journal::current;
@@ -35,7 +35,9 @@ use crate::words::status::Status;
 /// written as JSON or is too large. In a workflow the error is recorded, and comes back on replay.
 ///
 /// # At shutdown
-/// It works as long as the process can write; a workflow that runs elsewhere receives it there.
+/// It works as long as the process can write; a workflow that runs elsewhere receives it there. After
+/// that the error is [`ErrorKind::ShuttingDown`], which says that nothing was sent; and where the
+/// database did not confirm it in time [`ErrorKind::Unconfirmed`], which says that nobody knows.
 ///
 /// # Example
 ///
@@ -110,11 +112,13 @@ impl Made {
 
     async fn send_unrecorded(&self, runtime: &Arc<Runtime>, fence: Fence) -> Result<()> {
         let entry = Entry { messages: vec![self.message(runtime)?], ..Entry::default() };
+        let what = format!("the message to the workflow {:?}", self.to);
+        let unwritten = Unwritten { runtime, what: &what, in_doubt: SEND_AGAIN };
         match runtime.write(fence, entry, None).await {
             Ok(Verdict::NoReceiver { id, status }) => Err(no_receiver(&id, status)),
-            Ok(Verdict::Superseded | Verdict::Fenced) => Err(interrupted(&self.to)),
+            Ok(Verdict::Superseded | Verdict::Fenced) => Err(unwritten.deposed()),
             Ok(_) => Ok(()),
-            Err(error) => Err(of_store(&error, &self.to)),
+            Err(error) => Err(unwritten.because(&error)),
         }
     }
 

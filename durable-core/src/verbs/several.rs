@@ -6,7 +6,7 @@ use std::future::Future;
 use futures_util::future::{join_all, select_all};
 
 use super::handle::WorkflowHandle;
-use super::start::interrupted;
+use super::unanswered::interrupted;
 use crate::journal::activity::Activity;
 use crate::journal::checkpoint::{Done, Operation};
 use crate::journal::context::{Claim, Place};

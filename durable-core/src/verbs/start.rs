@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::drive::Drive;
+use super::unanswered::{START_AGAIN, Unwritten};
 use crate::journal::checkpoint::{Done, Operation};
 use crate::journal::context::{Claim, Place};
 use crate::journal::current;
@@ -82,8 +83,10 @@ impl Request {
             Ok(Verdict::Stored) => Ok(begun(&runtime, self.workflow, fence, new)),
             Ok(Verdict::Existing(held) | Verdict::Debounced(held)) => self.attach(&runtime, held),
             Ok(Verdict::Duplicate(held)) => self.of_duplicate(&runtime, held),
-            Ok(Verdict::Superseded | Verdict::Fenced | Verdict::NoReceiver { .. }) => Err(interrupted(&new.id)),
-            Err(error) => Err(of_store(&error, &new.id)),
+            Ok(Verdict::Superseded | Verdict::Fenced | Verdict::NoReceiver { .. }) => {
+                Err(unwritten(&runtime, &new.id, None))
+            }
+            Err(error) => Err(unwritten(&runtime, &new.id, Some(&error))),
         }
     }
 
@@ -257,20 +260,11 @@ fn attached(runtime: &Arc<Runtime>, held: Held) -> Started {
     Started { runtime: Arc::clone(runtime), id: held.id, run }
 }
 
-/// What a caller outside is told when the engine goes down before the answer is there.
-pub(crate) fn interrupted(id: &str) -> Error {
-    let message = format!(
-        "this process is shutting down; the workflow {id:?} is safe in the database and goes on elsewhere or after the restart: ask again with its id"
-    );
-    Error::new(ErrorKind::Interrupted, message).with_workflow(id)
-}
-
-/// An error of the store, for a caller outside.
-pub(crate) fn of_store(error: &StoreError, id: &str) -> Error {
-    if error.fault == crate::store::Fault::Closed {
-        return interrupted(id);
-    }
-    Error::new(ErrorKind::Database, format!("the database refused the workflow {id:?}: {error}"))
+/// What a caller outside is told whose workflow was not written, or may not have been.
+fn unwritten(runtime: &Runtime, id: &str, because: Option<&StoreError>) -> Error {
+    let what = format!("the workflow {id:?}");
+    let unwritten = Unwritten { runtime, what: &what, in_doubt: START_AGAIN };
+    because.map_or_else(|| unwritten.deposed(), |error| unwritten.because(error)).with_workflow(id)
 }
 
 /// A place on a queue.

@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use futures_util::stream::{self, BoxStream, Stream, StreamExt};
 use serde::Serialize;
 
-use super::start::{interrupted, of_store};
+use super::unanswered::{cannot, interrupted};
 use super::{emit, manage};
 use crate::journal::context::{Context as Here, Place};
 use crate::journal::current;
@@ -176,7 +176,7 @@ impl Reader {
     async fn next(&mut self, runtime: &Runtime) -> Result<Option<String>> {
         while self.page.is_empty() {
             let read = runtime.store.items(&self.id, &self.name, self.mark, PAGE).await;
-            let read = read.map_err(|error| of_store(&error, &self.id))?;
+            let read = read.map_err(|error| cannot(runtime, "read a stream", &error))?;
             let Some(status) = read.status else { return Err(manage::not_found(&self.id)) };
             self.page.extend(read.items);
             if self.page.is_empty() {

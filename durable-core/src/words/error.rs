@@ -56,10 +56,14 @@ pub enum ErrorKind {
     Cancelled,
     /// The workflow is parked and needs a person; the message holds the reason.
     Parked,
-    /// This process shuts down before the answer is there. The workflow is safe and goes on elsewhere or later.
+    /// This process shuts down before what was waited for is there. Where the error has a
+    /// [`workflow_id`](Error::workflow_id), that workflow is safe and goes on elsewhere or later.
     Interrupted,
-    /// This process is shutting down and starts nothing new.
+    /// This process is shutting down and does nothing new: nothing was written.
     ShuttingDown,
+    /// This process went down before the database had confirmed what was to be written: it may or
+    /// may not be there. To start a workflow again with the same id is safe.
+    Unconfirmed,
     /// No engine is running, or several are and none was named.
     NoEngine,
     /// The id belongs to another workflow already.
@@ -139,7 +143,9 @@ impl Error {
 
     /// The id of the workflow that was waited for, where the wait was interrupted: to ask again with,
     /// in another process or after the restart; and the one that was to be started, where a shutdown
-    /// refused it and the call had an id. `None` in most other errors.
+    /// came before it was. The [`kind`](Self::kind) says whether it is there: [`ErrorKind::Interrupted`]
+    /// that it is, [`ErrorKind::ShuttingDown`] that it is not, [`ErrorKind::Unconfirmed`] that nobody
+    /// knows. `None` in most other errors.
     #[must_use]
     pub fn workflow_id(&self) -> Option<&str> {
         self.0.workflow.as_deref()
@@ -157,10 +163,11 @@ impl Error {
         self.kind() == ErrorKind::Parked
     }
 
-    /// Whether this process is going down: the workflow is safe, and the question can be asked again elsewhere.
+    /// Whether this process is going down, so that the answer is to be had elsewhere or after the
+    /// restart. Of what was to be written the [`kind`](Self::kind) says whether it was.
     #[must_use]
     pub fn is_interrupted(&self) -> bool {
-        matches!(self.kind(), ErrorKind::Interrupted | ErrorKind::ShuttingDown)
+        matches!(self.kind(), ErrorKind::Interrupted | ErrorKind::ShuttingDown | ErrorKind::Unconfirmed)
     }
 
     /// Whether the id belongs to another workflow.

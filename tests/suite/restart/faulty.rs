@@ -54,6 +54,8 @@ pub(crate) struct Faulty {
     calls: AtomicU64,
     dead: AtomicBool,
     away: AtomicBool,
+    /// Whether it is away, and what is to be committed waits for it in vain after the first failure.
+    gone: AtomicBool,
     /// How many commits were refused because it is away.
     turned_away: AtomicU64,
     held: tokio::sync::Semaphore,
@@ -104,6 +106,7 @@ impl Faulty {
             calls: AtomicU64::new(0),
             dead: AtomicBool::new(false),
             away: AtomicBool::new(false),
+            gone: AtomicBool::new(false),
             turned_away: AtomicU64::new(0),
             held: tokio::sync::Semaphore::new(0),
             to_lose: Mutex::default(),
@@ -213,6 +216,12 @@ impl Faulty {
         self.away.store(away, Ordering::SeqCst);
     }
 
+    /// The same for a server that is gone: whoever connects to it waits, as a pool of connections does.
+    pub(crate) fn set_gone(&self, gone: bool) {
+        self.gone.store(gone, Ordering::SeqCst);
+        self.set_away(gone);
+    }
+
     /// Waits until something was to be committed while the database was away.
     pub(crate) async fn turned_away(&self) {
         while self.turned_away.load(Ordering::SeqCst) == 0 {
@@ -279,7 +288,10 @@ impl Commit for Faulty {
     fn commit<'a>(&'a self, fence: Fence, entries: &'a [Entry], again: bool) -> StoreFuture<'a, Vec<Verdict>> {
         Box::pin(async move {
             if self.away.load(Ordering::SeqCst) {
-                self.turned_away.fetch_add(1, Ordering::SeqCst);
+                let earlier = self.turned_away.fetch_add(1, Ordering::SeqCst);
+                if earlier > 0 && self.gone.load(Ordering::SeqCst) {
+                    std::future::pending::<()>().await;
+                }
             }
             match self.fate().await? {
                 Fate::Through => self.inner.commit(fence, entries, again).await,

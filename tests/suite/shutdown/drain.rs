@@ -362,7 +362,8 @@ async fn user_cancel_during_drain_wins(stage: &Stage) {
     let down = go_down(&app, budgets(60_000, 0));
     arrive_at(&app, Level::Draining).await;
     handle.cancel().await.unwrap();
-    assert!(down.await.unwrap().is_clean());
+    let report = down.await.unwrap();
+    assert!(report.is_clean() && report.completed == 1, "a cancellation is an end: {report}");
 
     let app = stage.launch().await;
     assert_eq!(app.list_workflows(Filter::new()).await.unwrap()[0].status, Status::Cancelled);

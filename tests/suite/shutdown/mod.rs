@@ -27,6 +27,7 @@ mod lifecycle;
 mod outage;
 mod processes;
 mod queues;
+mod unanswered;
 mod waits;
 
 pub(crate) use closing::{Log, on_a_runtime_that_is_dropped};

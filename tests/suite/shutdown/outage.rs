@@ -43,16 +43,17 @@ async fn db_retry_backoff_is_released(stage: &Stage) {
     let app = stage.builder("away").store(Arc::clone(&faulty) as Arc<dyn Store>).launch().await.unwrap();
     app.scope(async { numbers(key.clone(), 3).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
-    faulty.set_away(true);
+    faulty.set_gone(true);
     gate(&key).add_permits(1); // its record cannot be written, and is tried again and again
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    faulty.turned_away().await;
     let begun = Instant::now();
     let report = app.shutdown_with(budgets(0, 30_000)).await;
     assert!(begun.elapsed() < Duration::from_secs(3), "a database that is away is not waited for: {report}");
+    assert!(abort(&report) < Duration::from_secs(1), "nor is a try that does not come back: {report}");
     assert_eq!((report.suspended_total, report.killed_total), (1, 0), "{report}");
     let why = report.released.as_ref().expect_err("nothing can be handed over");
     assert!(why.contains("away") && report.exit_code() == 1, "{report}");
-    faulty.set_away(false);
+    faulty.set_gone(false);
     assert_eq!(inner.show("w").await.unwrap().unwrap().status, Status::Pending, "never an error");
     inner.close().await;
 
@@ -63,6 +64,11 @@ async fn db_retry_backoff_is_released(stage: &Stage) {
     let ended = tokio::time::timeout(Duration::from_secs(20), ended.result()).await;
     assert_eq!(ended.expect("it goes on").unwrap(), 6);
     app.shutdown().await;
+}
+
+/// How long the steps were waited for.
+fn abort(report: &durable::ShutdownReport) -> Duration {
+    report.phases.iter().find(|it| it.phase == "abort").unwrap().elapsed
 }
 
 /// A server of this test's own, and a database for it.
@@ -131,6 +137,8 @@ async fn postgres_stopped_mid_drain(server: &Arc<Server>) {
     let report = down.await.unwrap();
     assert!(begun.elapsed() < Duration::from_millis(7_500), "{report}");
     assert!(report.released.is_err() && report.exit_code() == 1 && report.stuck_total == 0, "{report}");
+    assert!(abort(&report) < Duration::from_millis(600), "whose record cannot be written leaves at once: {report}");
+    assert_eq!((report.suspended_total, report.killed_total), (1, 0), "no step was running: {report}");
     off_thread(server, |it| it.set_running(true)).await;
     // The third step had run, and there was nobody to record it.
     goes_on(server, &key, 5, 1).await;
@@ -152,6 +160,7 @@ async fn postgres_frozen_mid_shutdown(server: &Arc<Server>) {
     off_thread(server, |it| it.set_frozen(false)).await;
     assert!(took < Duration::from_millis(7_500), "{report}");
     assert!(report.released.is_err() && report.stuck_total == 0, "{report}");
+    assert_eq!((report.suspended_total, report.killed_total), (1, 0), "no step was running: {report}");
     goes_on(server, &key, 5, 1).await;
 }
 

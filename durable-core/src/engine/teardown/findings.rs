@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::engine::report::{Killed, MOST_LISTED, ShutdownReport, Stuck, StuckKind, Suspended};
 use crate::journal::live::Run;
@@ -11,7 +10,8 @@ use crate::journal::threads::Occupied;
 /// What has become of everything that was running.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
-    /// What was running when the time for it was over. What each was doing has to be asked before it is dropped.
+    /// The steps that were running when the time for them was over. What each was doing has to be asked
+    /// before it is dropped.
     overdue: Vec<(i64, Killed)>,
     suspended: Vec<Arc<Run>>,
     killed: Vec<Killed>,
@@ -19,9 +19,10 @@ pub(super) struct Findings {
 }
 
 impl Findings {
-    /// The time is over, and these still run.
+    /// The time is over, and these still run. Who is in no step loses nothing by being dropped, and
+    /// is suspended like all others: it waits for a database that does not answer.
     pub(super) fn overdue(&mut self, runs: &[Arc<Run>]) {
-        self.overdue = runs.iter().map(|run| (run.key, killed(run))).collect();
+        self.overdue = runs.iter().filter_map(|run| Some((run.key, killed(run)?))).collect();
     }
 
     /// After everything was dropped: these still run, these threads are occupied, and these have left.
@@ -82,20 +83,19 @@ fn suspended(run: &Run, released: bool) -> Suspended {
     }
 }
 
-fn killed(run: &Run) -> Killed {
-    let (at, running_for) = doing(run);
-    Killed { id: run.id.to_string(), name: run.workflow.to_owned(), at, running_for }
+/// A run whose step runs and is about to be dropped; `None` for one that is in no step.
+fn killed(run: &Run) -> Option<Killed> {
+    let execution = run.execution()?;
+    let running_for = execution.step_running_for()?;
+    Some(Killed { id: run.id.to_string(), name: run.workflow.to_owned(), at: execution.activity(), running_for })
 }
 
 fn stuck(run: &Run) -> Stuck {
-    let (at, running_for) = doing(run);
-    Stuck { id: run.id.to_string(), name: run.workflow.to_owned(), kind: StuckKind::Task, at, running_for }
-}
-
-fn doing(run: &Run) -> (Option<String>, Duration) {
     let execution = run.execution();
     let running_for = execution.as_ref().and_then(|it| it.step_running_for()).unwrap_or_default();
-    (execution.and_then(|it| it.activity()), running_for)
+    // What it did when it was told to stop may be over, and it hangs in a destructor since.
+    let at = execution.and_then(|it| it.present_activity());
+    Stuck { id: run.id.to_string(), name: run.workflow.to_owned(), kind: StuckKind::Task, at, running_for }
 }
 
 fn on_thread(thread: &Occupied) -> Stuck {

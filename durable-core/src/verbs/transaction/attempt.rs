@@ -88,7 +88,11 @@ impl<R: Send> Run<'_, R> {
             }
             failed += 1;
             if !self.pause(failed).await {
-                return Ran::Refused(Error::new(ErrorKind::Interrupted, "this process is shutting down"));
+                let message = format!(
+                    "the transaction `{}` lost a race and is not tried again, because this process is shutting down; nothing was written",
+                    self.transaction.name
+                );
+                return Ran::Refused(Error::new(ErrorKind::ShuttingDown, message));
             }
         }
     }
@@ -257,6 +261,13 @@ impl<R: Send> Run<'_, R> {
     }
 
     fn refused(&self, error: &StoreError) -> Error {
+        if error.fault == Fault::Closed {
+            let message = format!(
+                "the transaction `{}` was not begun, because this process is shutting down; nothing was written",
+                self.transaction.name
+            );
+            return Error::new(ErrorKind::ShuttingDown, message);
+        }
         let message = format!("the transaction `{}` could not be carried out: {error}", self.transaction.name);
         Error::new(ErrorKind::Database, message)
     }

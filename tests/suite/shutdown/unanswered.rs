@@ -1,0 +1,114 @@
+//! What callers are told who get no answer: whether something was written, and what of it they can rely on.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use durable::prelude::*;
+use durable::{ErrorKind, queue};
+use durable_core::store::Store;
+
+use super::budgets;
+use crate::counter::{count, fresh};
+use crate::restart::faulty::{Faulty, Mode, Plan};
+use crate::stage::{Stage, on_every_stage};
+
+on_every_stage! {
+    what_comes_after_the_end_was_not_written_and_says_so,
+    a_write_that_was_not_confirmed_says_that_nobody_knows,
+    a_message_that_was_not_confirmed_says_that_nobody_knows,
+}
+
+#[queue]
+static AFTER: Queue = Queue::new("shutdown-after");
+
+#[workflow]
+async fn counted_once(key: String) -> Result<u32> {
+    Ok(count(&key))
+}
+
+fn refused(error: &Error) {
+    assert_eq!(error.kind(), ErrorKind::ShuttingDown, "{error}");
+    assert!(error.is_interrupted() && error.to_string().contains("shutting down"), "{error}");
+}
+
+async fn what_comes_after_the_end_was_not_written_and_says_so(stage: &Stage) {
+    let key = fresh("after");
+    let app = stage.launch().await;
+    let handle = app.scope(async { counted_once(key.clone()).id("w").start().await.unwrap() }).await;
+    handle.result().await.unwrap();
+    app.shutdown().await;
+    app.scope(async {
+        for error in [
+            counted_once(key.clone()).id("late").enqueue(&AFTER).await.unwrap_err(),
+            counted_once(key.clone()).id("late").start().await.unwrap_err(),
+            durable::send("w", "topic", &1).await.unwrap_err(),
+            handle.send("topic", &1).await.unwrap_err(),
+        ] {
+            refused(&error);
+            assert!(error.to_string().contains("nothing was written"), "{error}");
+        }
+        // And whoever only asks is told of no workflow that may not be there.
+        refused(&durable::retrieve_workflow::<u32>("late").await.unwrap_err());
+        refused(&durable::cancel_workflow("late").await.unwrap_err());
+        refused(&durable::event_history::<u32>("late", "event").await.unwrap_err());
+        refused(&durable::read_stream::<u32>("late", "stream").next().await.unwrap().unwrap_err());
+        let error = durable::get_event::<u32>("late", "event", Duration::from_secs(9)).await.unwrap_err();
+        assert_eq!((error.kind(), error.workflow_id()), (ErrorKind::Interrupted, None), "{error}");
+    })
+    .await;
+
+    let app = stage.launch().await;
+    let error = app.retrieve_workflow::<u32>("late").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+    app.shutdown().await;
+}
+
+/// An engine whose first commits fail as planned, and the rest without an end.
+async fn failing(stage: &Stage, first: &[Mode]) -> (Durable, Arc<dyn Store>) {
+    let inner = durable_core::store::open(stage.url(), stage.schema()).await.unwrap();
+    let faults: BTreeMap<u64, Mode> = (1..).zip(first.iter().copied().chain([Mode::Unreachable; 500])).collect();
+    let faulty = Arc::new(Faulty::over(&inner, Plan { faults, reading_counts: false }));
+    let app = stage.builder("fails").store(Arc::clone(&faulty) as Arc<dyn Store>).launch().await.unwrap();
+    (app, inner)
+}
+
+fn unconfirmed(error: &Error) {
+    assert_eq!(error.kind(), ErrorKind::Unconfirmed, "{error}");
+    assert!(error.is_interrupted() && error.to_string().contains("may or may not have been written"), "{error}");
+}
+
+async fn a_write_that_was_not_confirmed_says_that_nobody_knows(stage: &Stage) {
+    for (was_written, first) in [(false, Mode::Unreachable), (true, Mode::LostAnswer)] {
+        let (key, id) = (fresh("unknown"), if was_written { "there" } else { "not there" });
+        let (app, store) = failing(stage, &[first]).await;
+        let call = counted_once(key.clone()).id(id);
+        let enqueues = app.spawn(async move { call.enqueue(&AFTER).await });
+        while app.store().costs().commits == 0 && was_written {
+            tokio::task::yield_now().await;
+        }
+        let report = app.shutdown_with(budgets(0, 0)).await;
+        let error = enqueues.await.unwrap().unwrap_err();
+        unconfirmed(&error);
+        assert!(error.to_string().contains(id) && error.workflow_id() == Some(id), "{report}: {error}");
+        store.close().await;
+
+        // As it says: to start it again is safe.
+        let app = stage.launch().await;
+        let found = app.retrieve_workflow::<u32>(id).await;
+        assert_eq!(found.is_ok(), was_written, "{found:?}");
+        let again = app.scope(async { counted_once(key.clone()).id(id).enqueue(&AFTER).await.unwrap() }).await;
+        assert_eq!(again.await.unwrap(), 1);
+        app.shutdown().await;
+    }
+}
+
+async fn a_message_that_was_not_confirmed_says_that_nobody_knows(stage: &Stage) {
+    let (app, store) = failing(stage, &[]).await;
+    let sends = app.spawn(async move { durable::send("w", "topic", &1).await });
+    tokio::task::yield_now().await;
+    app.shutdown_with(budgets(0, 0)).await;
+    let error = sends.await.unwrap().unwrap_err();
+    unconfirmed(&error);
+    assert!(error.to_string().contains("idempotency key") && error.workflow_id().is_none(), "{error}");
+    store.close().await;
+}

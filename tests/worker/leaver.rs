@@ -5,8 +5,9 @@
 //!                        shuts down within so many milliseconds, prints the report, and exits by it
 //! ```
 //!
-//! The modes: `blocks` for a step that blocks a thread for 20 s, `steps` for a row of short steps
-//! without an end. `DURABLE_DATABASE_URL` names the database.
+//! The modes: `blocks` for a step that blocks a thread for 20 s, `stays` for the same in a process that
+//! waits for another line of input before it exits, `steps` for a row of short steps without an end.
+//! `DURABLE_DATABASE_URL` names the database.
 
 use durable::prelude::*;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -29,7 +30,7 @@ async fn short(number: u32) -> u32 {
 
 #[workflow]
 async fn leaves(mode: String) -> Result<u32> {
-    if mode == "blocks" {
+    if mode != "steps" {
         return Ok(blocks_a_thread().await);
     }
     let mut number = 0;
@@ -46,11 +47,14 @@ async fn main() -> Result<()> {
     let within = Duration::from_millis(arguments.next().unwrap_or_default().parse()?);
 
     let app = Durable::launch("leaver").await?;
-    leaves(mode).id("w").start().await?;
+    leaves(mode.clone()).id("w").start().await?;
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     let trigger = lines.next_line();
     let report = app.run_until_with(trigger, ShutdownOptions::within(within)).await;
     println!("{report}");
+    if mode == "stays" {
+        lines.next_line().await?;
+    }
     // Not `return`: the runtime would wait for the thread of the step that blocks.
     std::process::exit(report.exit_code())
 }

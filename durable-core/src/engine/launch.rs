@@ -9,7 +9,7 @@ use super::app::{Durable, config_error};
 use super::background::Background;
 use super::builder::Builder;
 use super::identity::{self, LockFile};
-use super::presence::Signing;
+use super::presence::{Application, Signing};
 use super::teardown::{ShutdownOptions, ShutdownReason, Teardown};
 use super::{dispatch, drivers, presence, recover, schedule};
 use crate::journal::clock::Clock;
@@ -84,6 +84,11 @@ async fn begin(
     let keys = KeyMaker::new();
     let signing = sign_as(builder, &*store);
     let (executor, lock_file) = signing.executor(keys.next());
+    presence::restarts(&Application {
+        name: builder.name.clone(),
+        location: store.location(),
+        schema: builder.schema.clone(),
+    });
     // Who was here before is asked before this executor adds itself.
     let earlier = store.executors().await.map_err(|error| cannot("read", &shown, &error))?;
     let fence = store.sign_on(&executor).await.map_err(|error| cannot("write to", &shown, &error))?;

@@ -22,6 +22,24 @@ pub(super) struct Signing {
     pub(super) location: Location,
 }
 
+/// What is launched again at a restart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Application {
+    pub(super) name: String,
+    pub(super) location: Location,
+    pub(super) schema: String,
+}
+
+/// The locks of executors of this process that are closed and have kept their work for a restart.
+static KEPT: Mutex<Vec<(Application, LockFile)>> = Mutex::new(Vec::new());
+
+/// The application is launched again: it may take what its executors in this process have kept.
+pub(super) fn restarts(application: &Application) {
+    for (_, lock_file) in lock(&KEPT).extract_if(.., |(of, _)| of == application) {
+        lock_file.abandon();
+    }
+}
+
 /// This executor's presence.
 #[derive(Debug)]
 pub(super) struct Presence {
@@ -39,6 +57,20 @@ impl Presence {
     pub(super) fn abandon(&self) {
         if let Some(lock_file) = lock(&self.lock_file).take() {
             lock_file.abandon();
+        }
+    }
+
+    /// Holds on to the lock until the process ends: something of this executor may still be doing
+    /// something, and whoever got the lock would take it for dead before its lease has run out.
+    pub(super) fn keep(&self) {
+        std::mem::forget(lock(&self.lock_file).take());
+    }
+
+    /// Holds on to the lock until the process ends or launches the application again: what was not
+    /// handed over is for nobody else.
+    pub(super) fn keep_for_restart(&self, of: &Application) {
+        if let Some(lock_file) = lock(&self.lock_file).take() {
+            lock(&KEPT).push((of.clone(), lock_file));
         }
     }
 

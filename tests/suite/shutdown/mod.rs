@@ -27,6 +27,7 @@ mod lifecycle;
 mod outage;
 mod processes;
 mod queues;
+mod stuck;
 mod unanswered;
 mod waits;
 

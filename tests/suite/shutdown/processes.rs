@@ -3,8 +3,8 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use durable::Status;
 use durable::testing::server::Server;
+use durable::{Durable, Status};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
@@ -15,6 +15,7 @@ use crate::stage::Database;
 on_every_database! {
     a_process_with_a_step_that_blocks_ends_in_time_and_says_so,
     tasks_of_no_scope_find_the_engine_until_it_is_closed,
+    a_process_whose_step_is_stuck_is_not_taken_for_dead_by_its_neighbours,
 }
 
 struct Leaver {
@@ -76,6 +77,22 @@ async fn tasks_of_no_scope_find_the_engine_until_it_is_closed(database: &Databas
          result ok\nclean true completed 1\nclosed NoEngine\n"
     );
     assert_eq!(told, expected);
+}
+
+async fn a_process_whose_step_is_stuck_is_not_taken_for_dead_by_its_neighbours(database: &Database) {
+    let mut leaver = Leaver::start("stays", 1_000, database.url(), database.folder()).await;
+    leaver.input.write_all(b"leave\n").await.expect("it reads its input");
+    let report = leaver.lines.next_line().await.expect("it prints text").expect("it prints its report");
+    assert!(report.contains("1 stuck"), "{report}");
+    let neighbour = async || {
+        let app = Durable::builder("neighbour").system_database(database.url()).launch().await.unwrap();
+        let executors = app.store().executors().await.unwrap();
+        app.shutdown().await;
+        executors.len() - 1
+    };
+    assert_eq!(neighbour().await, 1, "its step goes on, so it lives until its lease has run out");
+    leaver.child.kill().await.expect("it is there");
+    assert_eq!(neighbour().await, 0, "the system let go of its lock");
 }
 
 /// A process whose database is gone ends all the same.

@@ -103,7 +103,11 @@ impl Teardown {
             run.abort();
         }
         self.background.abort(Level::Closed);
-        self.presence.abandon();
+        if runtime.threads.all().is_empty() {
+            self.presence.abandon();
+        } else {
+            self.presence.keep(); // these cannot be dropped
+        }
     }
 }
 

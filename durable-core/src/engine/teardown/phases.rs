@@ -11,12 +11,14 @@ use tokio::time::{Instant, sleep_until};
 use super::budget::Phase;
 use super::findings::Findings;
 use super::{PhaseReport, ShutdownReport, ShutdownState, Teardown};
+use crate::engine::presence::Application;
 use crate::engine::report::PoolReport;
 use crate::journal::current;
 use crate::journal::level::Level;
 use crate::journal::live::Run;
 use crate::journal::looking::RELEASED;
 use crate::journal::panics::Watched;
+use crate::journal::runtime::Settings;
 use crate::journal::waits::Released as LetGo;
 use crate::store::{Hint, PoolState, Released};
 use crate::words::sync::lock;
@@ -88,6 +90,10 @@ impl Teardown {
         self.phase(Phase::Close, Instant::now(), runtime.store.close()).await;
         if signed_off {
             self.presence.end();
+        } else if findings.is_anything_stuck() {
+            self.presence.keep();
+        } else if !releases {
+            self.presence.keep_for_restart(&self.application());
         } else {
             self.presence.abandon();
         }
@@ -227,6 +233,11 @@ impl Teardown {
         let named: Vec<String> = runs.iter().take(NAMED).map(doing).collect();
         let left = end.saturating_duration_since(Instant::now());
         tracing::info!(target: "durable::shutdown", phase = phase.name(), running = runs.len(), ?left, "waiting for: {}", named.join("; "));
+    }
+
+    fn application(&self) -> Application {
+        let Settings { name, schema, .. } = &self.runtime.settings;
+        Application { name: name.clone(), location: self.runtime.store.location(), schema: schema.clone() }
     }
 
     fn pools(&self) -> Vec<PoolReport> {

@@ -136,9 +136,16 @@ impl Durable {
     /// that is `ENQUEUED` on a queue this process takes work from (unless the queue is paused), or
     /// `DELAYED` and for such a queue; and one that nobody runs since its process has let go of it.
     /// Only workflows whose functions this program has count. What other processes run does not, and
-    /// no more do the ticks of schedules that are still to come.
+    /// no more do the ticks of schedules that are still to come. After [`quiesce`](Self::quiesce) only
+    /// what runs here counts, because nothing else is taken any more.
+    ///
+    /// Inside a workflow it would wait for itself, as [`shutdown`](Self::shutdown) would, so there it
+    /// only requests the shutdown.
     pub async fn run_until_idle(&self) -> Arc<ShutdownReport> {
         let options = ShutdownOptions::default().because(ShutdownReason::Idle);
+        if Context::here().is_some() {
+            return self.shutdown_with(options).await;
+        }
         tokio::select! {
             biased;
             () = self.teardown().requested() => self.teardown().report().await,

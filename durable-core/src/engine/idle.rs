@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::journal::level::Level;
 use crate::journal::runtime::Runtime;
 use crate::store::WorkLeft;
 
@@ -14,6 +15,10 @@ pub(super) async fn idle(runtime: &Arc<Runtime>) {
     let mut pause = PAUSES[0];
     loop {
         runtime.live.idle().await;
+        // Who takes no new work never comes to what waits in a queue, or was let go of.
+        if runtime.gate.level() >= Level::Quiesced && runtime.live.is_empty() {
+            return;
+        }
         let asked = WorkLeft {
             executor: runtime.fence().executor,
             queues: runtime.lines.names(),
@@ -26,7 +31,10 @@ pub(super) async fn idle(runtime: &Arc<Runtime>) {
             Ok(_) => {}
             Err(error) => tracing::debug!(target: "durable", %error, "looking for work that is left failed"),
         }
-        tokio::time::sleep(pause).await;
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = runtime.gate.reached(Level::Quiesced) => {}
+        }
         pause = (pause * 2).min(PAUSES[1]);
     }
 }

@@ -19,6 +19,8 @@ on_every_stage! {
     concurrency_one_queue_not_blocked_after_shutdown,
     schedule_not_fired_after_quiesce,
     run_until_idle_ends_when_the_queues_are_empty,
+    run_until_idle_does_not_wait_for_what_a_quiesced_process_never_takes,
+    run_until_idle_inside_a_workflow_does_not_wait_for_it,
     run_until_idle_waits_for_what_is_delayed_and_for_sleepers,
 }
 
@@ -199,6 +201,41 @@ async fn run_until_idle_ends_when_the_queues_are_empty(stage: &Stage) {
 
     let app = stage.launch().await;
     assert!(app.run_until_idle().await.is_clean(), "and at once where there is nothing to do");
+}
+
+async fn run_until_idle_does_not_wait_for_what_a_quiesced_process_never_takes(stage: &Stage) {
+    let key = fresh("quiesced");
+    let app = stage.launch().await;
+    app.quiesce();
+    app.scope(async {
+        naps_a_little(key.clone()).id("queued").enqueue(&ONE_BY_ONE).await.unwrap();
+        naps_a_little(key.clone()).id("runs").start().await.unwrap();
+    })
+    .await;
+    let report = tokio::time::timeout(Duration::from_secs(30), app.run_until_idle()).await;
+    let report = report.expect("nothing is left that it could do");
+    assert!(report.is_clean() && report.suspended_total == 0, "what runs here still counts: {report}");
+    assert_eq!((with(stage, Status::Success).await.len(), with(stage, Status::Enqueued).await.len()), (1, 1));
+}
+
+static IDLE: std::sync::Mutex<Vec<(String, Durable)>> = std::sync::Mutex::new(Vec::new());
+
+#[workflow]
+async fn waits_until_it_is_idle(key: String) -> Result<String> {
+    let app = IDLE.lock().unwrap().iter().find(|it| it.0 == key).unwrap().1.clone();
+    let report = app.run_until_idle().await;
+    Ok(format!("{:?}", report.state))
+}
+
+async fn run_until_idle_inside_a_workflow_does_not_wait_for_it(stage: &Stage) {
+    let key = fresh("idle inside");
+    let app = stage.launch().await;
+    IDLE.lock().unwrap().push((key.clone(), app.clone()));
+    let handle = app.scope(async { waits_until_it_is_idle(key.clone()).id("w").start().await.unwrap() }).await;
+    let told = tokio::time::timeout(Duration::from_secs(30), handle.result()).await;
+    assert_eq!(told.expect("it does not wait for itself").unwrap(), "Requested");
+    assert!(app.shutdown().await.is_clean());
+    IDLE.lock().unwrap().retain(|it| it.0 != key);
 }
 
 #[workflow]

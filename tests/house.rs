@@ -51,7 +51,7 @@ fn every_task_of_the_engine_has_an_owner() {
         ("engine/background.rs", 1, "named, joined and reported by the teardown"),
         ("engine/teardown/mod.rs", 1, "the teardown itself: its callers wait for its report"),
         ("engine/app.rs", 1, "`Durable::spawn`, a task of the user's"),
-        ("engine/down.rs", 1, "hands a report to a thread that waits, and ends with the teardown"),
+        ("engine/teardown/ahead.rs", 1, "a requested shutdown that waits for a web service, until the teardown begins"),
         (
             "engine/signals/hearing.rs",
             2,

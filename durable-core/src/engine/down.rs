@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 use super::app::Durable;
@@ -44,15 +43,21 @@ impl Durable {
 
     /// Begins the shutdown and returns at once. It may be called from anywhere: a workflow, a step, a
     /// handler of requests.
+    ///
+    /// While `durable::axum::serve` serves, it is to the service what a signal is: readiness goes off
+    /// at once, the engine goes down after the last request, and the service's budgets count.
     pub fn request_shutdown(&self) {
-        self.request_shutdown_with(ShutdownOptions::default());
+        self.teardown().request_in_order(None);
     }
 
     /// The same with budgets of your own. A further call may shorten a shutdown that goes on, and
     /// never lengthens it: each budget counts from its own call, and the earliest end holds. So
     /// `app.request_shutdown_with(ShutdownOptions::immediate())` is how to lose patience.
+    ///
+    /// A web service that goes down first, as [`request_shutdown`](Self::request_shutdown) says, has as
+    /// much time for it as `drain`, and the total counts from this call.
     pub fn request_shutdown_with(&self, options: ShutdownOptions) {
-        self.teardown().request(options);
+        self.teardown().request_in_order(Some(options));
     }
 
     /// Shuts down in order: lets running workflows come to their end for up to 10 s, then suspends
@@ -64,8 +69,8 @@ impl Durable {
     ///
     /// Inside a workflow, a step or a transaction it would wait for itself, so there it only requests
     /// the shutdown and gives a report that says so: [`ShutdownState::Requested`]. A handler of
-    /// requests whose server is drained before should call [`request_shutdown`](Self::request_shutdown),
-    /// for the same reason.
+    /// requests calls [`request_shutdown`](Self::request_shutdown) for the same reason: this here does
+    /// not wait for a web service, whose handlers are without an engine then.
     pub async fn shutdown(&self) -> Arc<ShutdownReport> {
         self.shutdown_with(ShutdownOptions::default()).await
     }
@@ -89,17 +94,9 @@ impl Durable {
         if let Some(refusal) = self.not_from_inside(options) {
             return refusal;
         }
-        let (sender, receiver) = sync_channel(1);
-        let teardown = Arc::clone(self.teardown());
-        self.runtime().tokio.spawn(async move { drop(sender.send(teardown.report().await)) });
         let patience = options.total.saturating_add(Duration::from_secs(5));
-        receiver.recv_timeout(patience).unwrap_or_else(|error| {
-            let state = match error {
-                RecvTimeoutError::Timeout => ShutdownState::Requested,
-                RecvTimeoutError::Disconnected => ShutdownState::Failed, // the runtime is gone
-            };
-            Arc::new(ShutdownReport::of(state, options.reason))
-        })
+        let report = self.teardown().report_for_thread().recv_timeout(patience);
+        report.unwrap_or_else(|_| Arc::new(ShutdownReport::of(ShutdownState::Requested, options.reason)))
     }
 
     /// Waits for `trigger`, whatever it gives, and then shuts down in order. Who shuts the engine down

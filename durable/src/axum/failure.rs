@@ -5,19 +5,31 @@ use ::axum::http::{HeaderValue, StatusCode, header};
 use ::axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use crate::Error;
+use crate::{Error, ErrorKind};
 
 /// After how many seconds a client may ask again. Another process is there at once, as a rule.
 const RETRY_AFTER: &str = "2";
 
 /// The error of a handler, so that `?` works on durable calls and on everything else.
 ///
-/// | error | response |
-/// |---|---|
-/// | the process goes down before the workflow has ended, or starts nothing new | 503, `Retry-After`, and JSON with the id of the workflow: it is safe, and can be asked for elsewhere |
-/// | any other | 500, and JSON without the error's text, which may hold what clients must not see |
+/// | error | status | `error` in the JSON |
+/// |---|---|---|
+/// | the process goes down before the workflow that was waited for has ended ([`Interrupted`]) | 503, `Retry-After` | `interrupted`, and `workflow_id`: it is safe, and can be asked for elsewhere |
+/// | the process does nothing new ([`ShuttingDown`]): nothing was written | 503, `Retry-After` | `shutting_down` |
+/// | the process went down before a write was confirmed ([`Unconfirmed`]) | 503, `Retry-After` | `unconfirmed`: it may or may not have been written |
+/// | the database refused, or cannot be reached ([`Database`]) | 503, `Retry-After` | `unavailable` |
+/// | no workflow has this id ([`NotFound`]) | 404 | `not_found` |
+/// | any other | 500 | `internal` |
 ///
-/// The error itself is an extension of the response, for a layer of your own that logs it.
+/// Only `interrupted` has a `workflow_id`: where there is one, there is a workflow. The last three say
+/// nothing of the error's text, which may hold what clients must not see; the error itself is an
+/// extension of the response, for a layer of your own that logs it.
+///
+/// [`Interrupted`]: ErrorKind::Interrupted
+/// [`ShuttingDown`]: ErrorKind::ShuttingDown
+/// [`Unconfirmed`]: ErrorKind::Unconfirmed
+/// [`Database`]: ErrorKind::Database
+/// [`NotFound`]: ErrorKind::NotFound
 ///
 /// # Example
 ///
@@ -57,17 +69,23 @@ struct Body<'a> {
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let error = &self.0;
-        let mut response = if error.is_interrupted() {
-            let message = error.to_string();
-            let body = Body { error: "shutting_down", message: &message, workflow_id: error.workflow_id() };
-            let mut response = (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response();
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
-            response
-        } else {
-            tracing::error!(target: "durable", kind = ?error.kind(), of = error.type_name(), "a handler failed");
-            let body = Body { error: "internal", message: "the request failed", workflow_id: None };
-            (StatusCode::INTERNAL_SERVER_ERROR, Json(body)).into_response()
+        let text = error.to_string();
+        let (status, word, message) = match error.kind() {
+            ErrorKind::Interrupted => (StatusCode::SERVICE_UNAVAILABLE, "interrupted", text.as_str()),
+            ErrorKind::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "shutting_down", text.as_str()),
+            ErrorKind::Unconfirmed => (StatusCode::SERVICE_UNAVAILABLE, "unconfirmed", text.as_str()),
+            ErrorKind::Database => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "the database does not answer now"),
+            ErrorKind::NotFound => (StatusCode::NOT_FOUND, "not_found", "there is no such workflow"),
+            _ => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "the request failed"),
         };
+        if matches!(word, "unavailable" | "internal") {
+            tracing::error!(target: "durable", kind = ?error.kind(), of = error.type_name(), "a handler failed");
+        }
+        let workflow_id = error.workflow_id().filter(|_| error.kind() == ErrorKind::Interrupted);
+        let mut response = (status, Json(Body { error: word, message, workflow_id })).into_response();
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+        }
         response.extensions_mut().insert(self.0);
         response
     }

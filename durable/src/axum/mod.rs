@@ -3,7 +3,8 @@
 //! A process that shall stop is still being sent requests for a while: whoever balances the load
 //! learns of it late. So the order matters, and [`serve`] keeps it:
 //!
-//! 1. A signal comes (or whatever [`until`](Serve::until) says). Readiness turns 503, and the engine
+//! 1. A signal comes, or a handler calls [`request_shutdown`](crate::Durable::request_shutdown) (or
+//!    whatever [`until`](Serve::until) says). Readiness turns 503, and the engine
 //!    takes no new work from queues, schedules and other executors. Responses say `Connection: close`.
 //! 2. For the **LB delay** everything is served as before, until the balancer has noticed.
 //! 3. The listener closes. For the **HTTP drain**, requests under way may come to their end. Handlers

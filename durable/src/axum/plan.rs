@@ -54,6 +54,11 @@ impl Plan {
         Ok(Self { lb_delay, http_drain, total, shutdown })
     }
 
+    /// How long it takes at most until the engine's own shutdown begins.
+    pub(super) fn ahead(&self) -> Duration {
+        self.total.saturating_sub(LEAST).min(self.lb_delay.saturating_add(self.http_drain).saturating_add(LEAST))
+    }
+
     /// The engine's share, when so much time has passed.
     pub(super) fn engine(&self, passed: Duration) -> ShutdownOptions {
         let left = self.total.saturating_sub(passed).max(LEAST);

@@ -116,6 +116,9 @@ where
         let _attendance = signals.as_ref().map(|it| it.attend(&app, plan.total));
         let mut hurry = pin!(second(signals.clone()));
 
+        // From here on whoever requests the engine's shutdown requests this one: it is held to the end.
+        let _ahead = app.goes_ahead(plan.ahead());
+
         let (stop, stopped) = watch::channel(false);
         let (closing, closed) = oneshot::channel();
         let service = around::<L::Addr>(&app, router);
@@ -135,7 +138,7 @@ where
         tokio::select! {
             () = http.over() => {} // it ends when it is told to, so never here
             () = asked => {}
-            () = app.reached(Level::Quiesced) => {} // a signal, or whoever else asked for it
+            () = app.reached(Level::Quiesced) => {} // a signal, or a requested shutdown
         }
         let begun = Instant::now();
         app.quiesce();

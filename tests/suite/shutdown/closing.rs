@@ -283,7 +283,10 @@ async fn a_shutdown_whose_runtime_is_dropped_says_so(stage: &Stage) {
     let report = app.shutdown().await;
     assert_eq!((report.state, app.state()), (ShutdownState::Failed, Level::Closed), "{report}");
     let of_waiter = tokio::task::spawn_blocking(|| waiter.join().unwrap()).await.unwrap();
-    assert_eq!(of_waiter.state, ShutdownState::Failed);
+    assert!(Arc::ptr_eq(&report, &of_waiter), "all are told the same: {of_waiter}");
+    assert!(report.elapsed > Duration::ZERO && !report.phases.is_empty() && report.released.is_err(), "{report:?}");
+    assert_eq!(report.suspended_total + report.killed_total, 1, "what was running is named: {report}");
+    assert!(report.to_string().contains("tokio runtime") && report.to_string().contains("nothing is lost"), "{report}");
     assert_eq!(counted(&format!("{key} dropped")), 1);
 }
 

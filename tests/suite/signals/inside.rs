@@ -1,5 +1,6 @@
 //! A web service inside another program: no signals, and more than one engine.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
@@ -7,18 +8,23 @@ use axum::extract::Path;
 use axum::routing::get;
 use durable::axum::Failure;
 use durable::prelude::*;
-use durable::{Level, ShutdownReason};
+use durable::{Level, ShutdownReason, queue};
+use durable_core::store::Store;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
 use super::http;
 use crate::counter::{count, fresh};
+use crate::restart::faulty::Faulty;
 use crate::stage::{Stage, on_every_stage};
 use crate::workflows::{arrived, gate};
 
 on_every_stage! {
     a_service_goes_down_in_order_when_its_trigger_says_so,
-    a_shutdown_from_a_handler_takes_the_service_along,
+    a_shutdown_from_a_handler_goes_through_the_same_order_as_a_signal,
+    a_shutdown_that_loses_patience_does_not_wait_for_the_service,
+    a_client_can_tell_what_was_written_from_what_was_not,
+    a_database_that_is_away_is_no_fault_of_the_request,
     who_drops_the_service_closes_its_listener,
     who_connected_before_the_listener_closed_is_served,
 }
@@ -83,26 +89,134 @@ async fn a_service_goes_down_in_order_when_its_trigger_says_so(stage: &Stage) {
     second.shutdown().await;
 }
 
-async fn a_shutdown_from_a_handler_takes_the_service_along(stage: &Stage) {
-    let app = stage.launch().await;
-    let (listener, port) = bound().await;
+#[queue]
+static BEHIND: Queue = Queue::new("inside-behind");
+
+/// A service whose handlers ask for the shutdown, start a workflow, and put one on a queue.
+fn stoppable(app: &Durable) -> Router {
     let asks = app.clone();
     let stop = get(async move || {
         asks.request_shutdown();
         "as you wish"
     });
-    let service =
-        durable::axum::serve(&app, listener, Router::new().route("/stop", stop).route("/{key}", get(handler)))
-            .lb_delay(Duration::from_millis(200))
-            .http_drain(Duration::from_secs(1))
-            .until(std::future::pending());
+    let enqueue = get(async |Path(key): Path<String>| {
+        let handle = served(key.clone()).id(key).enqueue(&BEHIND).await?;
+        Ok::<_, Failure>(handle.id().to_owned())
+    });
+    let find = get(async |Path(id): Path<String>| {
+        let handle = durable::retrieve_workflow::<String>(id).await?;
+        Ok::<_, Failure>(handle.status().await?.to_string())
+    });
+    let router = Router::new().route("/stop", stop).route("/enqueue/{key}", enqueue).route("/find/{id}", find);
+    router.route("/{key}", get(handler)).merge(durable::axum::routes(app))
+}
+
+async fn a_shutdown_from_a_handler_goes_through_the_same_order_as_a_signal(stage: &Stage) {
+    let key = fresh("from a handler");
+    let app = stage.launch().await;
+    let (listener, port) = bound().await;
+    let service = durable::axum::serve(&app, listener, stoppable(&app))
+        .lb_delay(Duration::from_millis(500))
+        .http_drain(Duration::from_secs(20))
+        .until(std::future::pending());
     let service = tokio::spawn(service.into_future());
     assert_eq!(http::get(port, "/stop").await.unwrap().body, "as you wish");
-    app.reached(Level::Draining).await;
-    let late = http::get(port, "/late").await.unwrap();
-    assert_eq!(late.status, 503, "nothing is started any more: {late:?}");
-    assert!(late.body.contains(r#""workflow_id":"late""#), "{late:?}");
-    assert!(service.await.unwrap().unwrap().is_clean());
+    assert_eq!(http::get(port, "/stop").await.unwrap().body, "as you wish", "once more does not hurry it");
+    assert_eq!(http::get(port, "/ready").await.unwrap().status, 503);
+    // Until the balancer has noticed everything is served, and the engine is there for it.
+    let path = format!("/{}", key.replace(' ', "-"));
+    let waits = tokio::spawn(async move { http::get(port, &path).await });
+    let started = tokio::time::timeout(Duration::from_secs(30), arrived(&key.replace(' ', "-"), 1)).await;
+    started.expect("workflows are still started");
+    assert_eq!(http::get(port, "/enqueue/behind").await.unwrap().body, "behind");
+    assert_eq!(http::get(port, "/find/behind").await.unwrap().body, "ENQUEUED");
+    while TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(app.state(), Level::Quiesced, "requests come to their end before workflows do");
+    gate(&key.replace(' ', "-")).add_permits(1);
+    assert_eq!(waits.await.unwrap().unwrap().status, 200);
+    let report = service.await.unwrap().unwrap();
+    assert!(report.is_clean() && report.reason == ShutdownReason::Requested, "{report}");
+}
+
+async fn a_shutdown_that_loses_patience_does_not_wait_for_the_service(stage: &Stage) {
+    let app = stage.launch().await;
+    let (listener, port) = bound().await;
+    let service = durable::axum::serve(&app, listener, stoppable(&app))
+        .lb_delay(Duration::from_secs(30))
+        .http_drain(Duration::from_secs(30))
+        .until(std::future::pending());
+    let service = tokio::spawn(service.into_future());
+    assert_eq!(http::get(port, "/stop").await.unwrap().body, "as you wish");
+    app.request_shutdown_with(ShutdownOptions::immediate());
+    app.reached(Level::Closed).await;
+    assert_eq!(app.shutdown().await.reason, ShutdownReason::Requested);
+    service.abort();
+
+    // And one whose service is dropped has nobody to wait for.
+    let app = stage.launch().await;
+    let (listener, port) = bound().await;
+    let service = durable::axum::serve(&app, listener, stoppable(&app)).until(std::future::pending());
+    let service = tokio::spawn(service.lb_delay(Duration::from_secs(30)).total(Duration::from_mins(1)).into_future());
+    assert_eq!(http::get(port, "/stop").await.unwrap().body, "as you wish");
+    assert_eq!(app.state(), Level::Quiesced);
+    service.abort();
+    app.reached(Level::Closed).await;
+}
+
+async fn a_client_can_tell_what_was_written_from_what_was_not(stage: &Stage) {
+    let key = fresh("tells");
+    let app = stage.launch().await;
+    let (listener, port) = bound().await;
+    let service = durable::axum::serve(&app, listener, stoppable(&app))
+        .lb_delay(Duration::from_secs(30))
+        .http_drain(Duration::from_secs(30))
+        .until(std::future::pending());
+    let service = tokio::spawn(service.into_future());
+    let unknown = http::get(port, "/find/nobody").await.unwrap();
+    assert_eq!((unknown.status, error_of(&unknown)), (404, ("not_found".to_owned(), None)), "{unknown:?}");
+
+    let path = format!("/{key}");
+    let waits = tokio::spawn(async move { http::get(port, &path).await });
+    arrived(&key, 1).await;
+    // Who goes past the service leaves its handlers without an engine.
+    app.shutdown_with(ShutdownOptions::immediate()).await;
+    let waited = waits.await.unwrap().unwrap();
+    assert_eq!((waited.status, error_of(&waited)), (503, ("interrupted".to_owned(), Some(key.clone()))), "{waited:?}");
+    for path in ["/late", "/enqueue/late", "/find/late"] {
+        let late = http::get(port, path).await.unwrap();
+        assert_eq!((late.status, error_of(&late)), (503, ("shutting_down".to_owned(), None)), "{late:?}");
+        assert!(late.head.contains("retry-after: 2"), "{late:?}");
+    }
+    service.abort();
+    let app = stage.launch().await;
+    assert_eq!(app.retrieve_workflow::<String>("late").await.unwrap_err().kind(), durable::ErrorKind::NotFound);
+    app.shutdown_with(ShutdownOptions::immediate()).await;
+}
+
+/// What the JSON of a failure says to a program.
+fn error_of(answer: &http::Answer) -> (String, Option<String>) {
+    let body: serde_json::Value = serde_json::from_str(&answer.body).expect("it is JSON");
+    let text = |name: &str| body[name].as_str().map(str::to_owned);
+    (text("error").expect("it says what kind"), text("workflow_id"))
+}
+
+async fn a_database_that_is_away_is_no_fault_of_the_request(stage: &Stage) {
+    let inner = durable_core::store::open(stage.url(), stage.schema()).await.unwrap();
+    let faulty = Arc::new(Faulty::owning(&inner));
+    let app = stage.builder("away").store(Arc::clone(&faulty) as Arc<dyn Store>).launch().await.unwrap();
+    let (listener, port) = bound().await;
+    let service = durable::axum::serve(&app, listener, stoppable(&app)).until(std::future::pending());
+    let service = tokio::spawn(service.into_future());
+    faulty.set_away(true);
+    let away = http::get(port, "/find/anybody").await.unwrap();
+    assert_eq!((away.status, error_of(&away)), (503, ("unavailable".to_owned(), None)), "{away:?}");
+    assert!(away.head.contains("retry-after: 2"), "{away:?}");
+    faulty.set_away(false);
+    assert_eq!(http::get(port, "/find/anybody").await.unwrap().status, 404);
+    service.abort();
+    app.shutdown().await;
 }
 
 async fn who_drops_the_service_closes_its_listener(stage: &Stage) {

@@ -89,7 +89,7 @@ async fn endless_http_handler_bounded(database: &Database) {
     assert_eq!(answer.status, 503, "{answer:?}");
     assert!(answer.head.contains("retry-after: 2"), "{answer:?}");
     let body: serde_json::Value = serde_json::from_str(&answer.body).expect("it is JSON");
-    assert_eq!((&body["error"], &body["workflow_id"]), (&"shutting_down".into(), &"long".into()));
+    assert_eq!((&body["error"], &body["workflow_id"]), (&"interrupted".into(), &"long".into()));
     let ended = site.ended().await;
     assert!(ended.at - sent < Duration::from_millis(2_700), "the sum of its budgets: {:?}", ended.at - sent);
     assert_eq!(ended.status.code(), Some(0), "of itself: {}", ended.told);

@@ -1,17 +1,23 @@
 //! The shutdown: one list of phases, each with a bound, carried out by a task of the engine's own.
 
+mod ahead;
 mod budget;
+mod cut_off;
 mod findings;
 mod options;
 mod phases;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, OnceLock};
 
+use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use self::ahead::Ahead;
 use self::budget::Budget;
+use self::cut_off::LastWord;
 pub use self::options::{ShutdownOptions, ShutdownReason};
 use super::background::Background;
 use super::presence::Presence;
@@ -20,6 +26,7 @@ use crate::journal::current;
 use crate::journal::level::Level;
 use crate::journal::panics::Watched;
 use crate::journal::runtime::Runtime;
+use crate::words::sync::lock;
 
 /// The shutdown of one engine: requested once, carried out once, awaited by any number of callers.
 #[derive(Debug)]
@@ -27,11 +34,25 @@ pub(super) struct Teardown {
     runtime: Arc<Runtime>,
     background: Arc<Background>,
     presence: Arc<Presence>,
+    ahead: Ahead,
     budget: watch::Sender<Budget>,
     report: watch::Sender<Option<Arc<ShutdownReport>>>,
+    /// Threads that wait for the report.
+    threads: Mutex<Vec<SyncSender<Arc<ShutdownReport>>>>,
     begun: AtomicBool,
+    /// When it was, and what had happened before.
+    since: OnceLock<Since>,
     /// Phases as they end.
     phases: Mutex<Vec<PhaseReport>>,
+}
+
+/// Where a shutdown began.
+#[derive(Debug)]
+struct Since {
+    at: Instant,
+    started_at: DateTime<Utc>,
+    /// How many workflows had come to their end before.
+    ended: u64,
 }
 
 impl Teardown {
@@ -40,20 +61,25 @@ impl Teardown {
             runtime,
             background,
             presence,
+            ahead: Ahead::default(),
             budget: watch::Sender::new(Budget::default()),
             report: watch::Sender::new(None),
+            threads: Mutex::default(),
             begun: AtomicBool::new(false),
+            since: OnceLock::new(),
             phases: Mutex::default(),
         })
     }
 
     /// Begins the shutdown, or shortens the one that goes on.
     pub(super) fn request(self: &Arc<Self>, options: ShutdownOptions) {
-        let options = options.checked();
+        let mut options = options.checked();
+        options.reason = self.ahead.why().unwrap_or(options.reason);
         self.budget.send_if_modified(|budget| budget.add(Instant::now(), options));
         // From here on no new work is taken, and the probes of load balancers are told so.
         self.runtime.gate.raise(Level::Quiesced);
         if !self.begun.swap(true, Ordering::SeqCst) {
+            self.since();
             // Made before the task: the runtime may be gone, and drop the task without polling it.
             let last_word = LastWord(Arc::clone(self));
             // The task belongs to the engine: a caller who no longer waits stops nothing.
@@ -67,6 +93,16 @@ impl Teardown {
         }
     }
 
+    fn has_begun(&self) -> bool {
+        self.begun.load(Ordering::SeqCst)
+    }
+
+    /// Where it began: where this is asked first.
+    fn since(&self) -> &Since {
+        let now = || Since { at: Instant::now(), started_at: Utc::now(), ended: self.runtime.live.ended() };
+        self.since.get_or_init(now)
+    }
+
     /// Returns once a shutdown was asked for.
     pub(super) async fn requested(&self) {
         let _ = self.budget.subscribe().wait_for(Budget::is_asked).await.map(drop); // the sender is in `self`
@@ -78,6 +114,29 @@ impl Teardown {
         match watcher.wait_for(Option::is_some).await.map(|it| it.clone()) {
             Ok(Some(report)) => report,
             _ => Arc::new(ShutdownReport::of(ShutdownState::Failed, ShutdownReason::Requested)), // cannot be: the sender is in `self`
+        }
+    }
+
+    /// Where a thread waits for the report, whatever becomes of the runtime.
+    pub(super) fn report_for_thread(&self) -> Receiver<Arc<ShutdownReport>> {
+        let (sender, receiver) = sync_channel(1);
+        let mut threads = lock(&self.threads); // held, so that it is published before this or after it
+        match self.report.borrow().clone() {
+            Some(report) => drop(sender.send(report)), // there is room for one
+            None => threads.push(sender),
+        }
+        receiver
+    }
+
+    fn publish(&self, report: ShutdownReport) {
+        let report = Arc::new(report);
+        let threads = {
+            let mut threads = lock(&self.threads);
+            self.report.send_replace(Some(Arc::clone(&report)));
+            std::mem::take(&mut *threads)
+        };
+        for thread in threads {
+            let _ = thread.try_send(Arc::clone(&report)); // it may have lost its patience
         }
     }
 
@@ -108,26 +167,5 @@ impl Teardown {
         } else {
             self.presence.keep(); // these cannot be dropped
         }
-    }
-}
-
-/// However the task of the shutdown ends, its callers hear of it.
-struct LastWord(Arc<Teardown>);
-
-impl Drop for LastWord {
-    fn drop(&mut self) {
-        let teardown = &self.0;
-        current::has_left(&teardown.runtime);
-        if teardown.report.borrow().is_some() {
-            return;
-        }
-        teardown.let_everything_go();
-        teardown.runtime.gate.raise(Level::Closed);
-        let reason = teardown.budget.borrow().reason();
-        let mut report = ShutdownReport::of(ShutdownState::Failed, reason);
-        report.panics = teardown.take_panics();
-        report.background = teardown.background.report();
-        tracing::error!(target: "durable::shutdown", %report, "the shutdown was cut off; the next launch recovers what was running");
-        teardown.report.send_replace(Some(Arc::new(report)));
     }
 }

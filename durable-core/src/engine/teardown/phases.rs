@@ -4,13 +4,12 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::Utc;
 use futures_util::future::join;
 use tokio::time::{Instant, sleep_until};
 
 use super::budget::Phase;
 use super::findings::Findings;
-use super::{PhaseReport, ShutdownReport, ShutdownState, Teardown};
+use super::{PhaseReport, ShutdownReport, ShutdownState, Since, Teardown};
 use crate::engine::presence::Application;
 use crate::engine::report::PoolReport;
 use crate::journal::current;
@@ -32,10 +31,9 @@ const NAMED: usize = 10;
 
 impl Teardown {
     pub(super) async fn carry_out(&self) {
-        let (started, started_at) = (Instant::now(), Utc::now());
         let runtime = &self.runtime;
+        let &Since { at: started, started_at, ended: ended_before } = self.since();
         current::leaves(runtime);
-        let ended_before = runtime.live.ended();
         runtime.live.list_left();
         let reason = self.budget.borrow().reason();
         tracing::info!(target: "durable::shutdown", app = %runtime.settings.name, %reason, running = runtime.live.all().len(), "shutting down");
@@ -113,7 +111,7 @@ impl Teardown {
         report.panics = self.take_panics();
         tracing::info!(target: "durable::shutdown", %report);
         current::has_left(runtime);
-        self.report.send_replace(Some(Arc::new(report)));
+        self.publish(report);
     }
 
     /// Nothing is taken any more. A claim that is under way comes to its end, and is given back; and

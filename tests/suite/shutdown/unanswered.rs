@@ -16,6 +16,7 @@ on_every_stage! {
     what_comes_after_the_end_was_not_written_and_says_so,
     a_write_that_was_not_confirmed_says_that_nobody_knows,
     a_message_that_was_not_confirmed_says_that_nobody_knows,
+    what_an_executor_that_was_taken_for_dead_did_not_write_says_so,
 }
 
 #[queue]
@@ -111,4 +112,17 @@ async fn a_message_that_was_not_confirmed_says_that_nobody_knows(stage: &Stage) 
     unconfirmed(&error);
     assert!(error.to_string().contains("idempotency key") && error.workflow_id().is_none(), "{error}");
     store.close().await;
+}
+
+async fn what_an_executor_that_was_taken_for_dead_did_not_write_says_so(stage: &Stage) {
+    let key = fresh("deposed");
+    let app = stage.launch().await;
+    let own = app.store().executors().await.unwrap().remove(0);
+    assert!(app.store().depose(own.key, own.epoch).await.unwrap());
+    let error = app.scope(counted_once(key.clone()).id("late").enqueue(&AFTER)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Database, "it is not shutting down: {error}");
+    assert!(error.to_string().contains("nothing was written") && error.to_string().contains("do it again"), "{error}");
+    let found = app.retrieve_workflow::<u32>("late").await.unwrap_err();
+    assert_eq!(found.kind(), ErrorKind::NotFound, "{found}");
+    app.shutdown_with(budgets(0, 0)).await;
 }

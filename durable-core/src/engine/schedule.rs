@@ -171,8 +171,8 @@ impl Planned {
 
 /// Whether it can go well at the next try, because nothing is wrong with the tick itself.
 fn is_passing(error: &Error) -> bool {
-    use ErrorKind::{Contended, Database, Interrupted, NoEngine, ShuttingDown};
-    matches!(error.kind(), Contended | Database | Interrupted | NoEngine | ShuttingDown)
+    use ErrorKind::{Contended, Database, NoEngine, ShuttingDown, Unconfirmed};
+    matches!(error.kind(), Contended | Database | NoEngine | ShuttingDown | Unconfirmed)
 }
 
 /// The last tick before a moment, looked for in ever longer times before it: a schedule of every

@@ -63,6 +63,17 @@ async fn cost(app: &Durable, work: impl Future<Output = ()>) -> Costs {
     app.store().costs() - before
 }
 
+/// The same, the least of a few times: SQLite looks now and then whether it was others who wrote, and
+/// that may fall into it.
+async fn least_cost(app: &Durable, mut work: impl AsyncFnMut()) -> Costs {
+    let mut least = cost(app, work()).await;
+    for _ in 0..3 {
+        let again = cost(app, work()).await;
+        least = if again.statements < least.statements { again } else { least };
+    }
+    least
+}
+
 async fn a_workflow_of_n_steps_costs_n_plus_1_commits(stage: &Stage) {
     let app = stage.launch().await;
     for many in [0, 1, 2, 10] {
@@ -183,7 +194,7 @@ async fn a_step_and_two_transactions(postgres: bool) -> Result<i64> {
 async fn a_transaction_costs_one_commit_and_takes_earlier_records_along(stage: &Stage) {
     let postgres = stage.is_postgres();
     let app = stage.launch().await;
-    let costs = cost(&app, async { assert_eq!(a_step_and_two_transactions(postgres).await.unwrap(), 3) }).await;
+    let costs = least_cost(&app, async || assert_eq!(a_step_and_two_transactions(postgres).await.unwrap(), 3)).await;
     // The start; the first transaction with the step's record; the second one; the end.
     assert_eq!(costs.commits, 4, "{costs:?}");
     // Start and end are one statement each. A transaction is BEGIN, COMMIT, and one for each record,
@@ -212,13 +223,14 @@ async fn settled(app: &Durable, key: &str, many: u32) {
 async fn a_life_on_a_queue_costs_three_commits_and_no_question_more(stage: &Stage) {
     let key = fresh("life");
     let app = stage.builder("idle").listen_to::<&str>([]).launch().await.unwrap();
-    let costs = cost(&app, async { drop(counted_in_a_queue(key.clone()).enqueue(&COSTED).await.unwrap()) }).await;
+    let enqueues = async || drop(counted_in_a_queue(key.clone()).enqueue(&COSTED).await.unwrap());
+    let costs = least_cost(&app, enqueues).await;
     assert_eq!((costs.statements, costs.commits), (1, 1), "to enqueue is one statement: {costs:?}");
     app.shutdown().await;
 
     let app = stage.builder("works").listen_to([&COSTED]).launch().await.unwrap();
-    settled(&app, &key, 1).await; // the first one
-    for many in 2..5 {
+    settled(&app, &key, 4).await; // the first ones
+    for many in 5..8 {
         let costs = cost(&app, async {
             counted_in_a_queue(key.clone()).enqueue(&COSTED).await.unwrap();
             settled(&app, &key, many).await;

@@ -10,6 +10,7 @@ use durable_core::store::Store;
 use tokio::runtime::Handle;
 
 use super::lifecycle::{busy, stay};
+use super::runtimes::on_a_runtime_that_is_dropped;
 use super::{arrive_at, budgets, go_down, patient};
 use crate::counter::{count, counted, fresh};
 use crate::restart::faulty::{Faulty, Hold};
@@ -21,8 +22,6 @@ on_every_stage! {
     shutdown_before_launch_and_after_failed_launch,
     shutdown_during_launch,
     drop_without_shutdown,
-    a_runtime_that_is_dropped_first_loses_nothing,
-    a_shutdown_whose_runtime_is_dropped_says_so,
     sqlite_wal_gone_after_clean_shutdown,
     panic_in_a_destructor_does_not_stop_the_teardown,
     panic_in_workflow_drop_background_and_admin,
@@ -194,7 +193,7 @@ async fn guarded(key: &str) -> u32 {
 }
 
 #[workflow]
-async fn guards(key: String) -> Result<u32> {
+pub(super) async fn guards(key: String) -> Result<u32> {
     Ok(guarded(&key).await)
 }
 
@@ -224,70 +223,6 @@ async fn drop_without_shutdown(stage: &Stage) {
     gate(&key).add_permits(1);
     assert_eq!(app.retrieve_workflow::<u32>("w").await.unwrap().await.unwrap(), 2);
     app.shutdown().await;
-}
-
-/// Runs on a runtime of its own with one thread, which is dropped with whatever is still in it.
-pub(crate) async fn on_a_runtime_that_is_dropped<R: Send + 'static>(
-    work: impl FnOnce(&tokio::runtime::Runtime) -> R + Send + 'static,
-) -> R {
-    let thread = std::thread::spawn(|| {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let result = work(&runtime);
-        drop(runtime);
-        result
-    });
-    tokio::task::spawn_blocking(|| thread.join().unwrap()).await.unwrap()
-}
-
-async fn a_runtime_that_is_dropped_first_loses_nothing(stage: &Stage) {
-    let key = fresh("runtime");
-    let builder = stage.builder("stage").executor_id("same");
-    let of_thread = key.clone();
-    let app = on_a_runtime_that_is_dropped(move |runtime| {
-        runtime.block_on(async move {
-            let app = builder.launch().await.unwrap();
-            app.scope(async { guards(of_thread.clone()).id("w").start().await.unwrap() }).await;
-            arrived(&of_thread, 1).await;
-            app
-        })
-    })
-    .await;
-    assert_eq!(counted(&format!("{key} dropped")), 1, "it went with the runtime");
-    let report = app.shutdown().await;
-    assert_eq!((report.state, report.exit_code()), (ShutdownState::Failed, 1), "{report}");
-    drop(app);
-
-    let app = stage.builder("stage").executor_id("same").launch().await.unwrap();
-    arrived(&key, 2).await;
-    gate(&key).add_permits(1);
-    assert_eq!(app.retrieve_workflow::<u32>("w").await.unwrap().await.unwrap(), 2);
-    app.shutdown().await;
-}
-
-async fn a_shutdown_whose_runtime_is_dropped_says_so(stage: &Stage) {
-    let key = fresh("cut off");
-    let builder = stage.builder("stage");
-    let of_thread = key.clone();
-    let (app, waiter) = on_a_runtime_that_is_dropped(move |runtime| {
-        runtime.block_on(async move {
-            let app = builder.launch().await.unwrap();
-            app.scope(async { guards(of_thread.clone()).id("w").start().await.unwrap() }).await;
-            arrived(&of_thread, 1).await;
-            app.request_shutdown_with(patient());
-            arrive_at(&app, Level::Draining).await;
-            let of_waiter = app.clone();
-            (app, std::thread::spawn(move || of_waiter.shutdown_blocking(patient())))
-        })
-    })
-    .await;
-    let report = app.shutdown().await;
-    assert_eq!((report.state, app.state()), (ShutdownState::Failed, Level::Closed), "{report}");
-    let of_waiter = tokio::task::spawn_blocking(|| waiter.join().unwrap()).await.unwrap();
-    assert!(Arc::ptr_eq(&report, &of_waiter), "all are told the same: {of_waiter}");
-    assert!(report.elapsed > Duration::ZERO && !report.phases.is_empty() && report.released.is_err(), "{report:?}");
-    assert_eq!(report.suspended_total + report.killed_total, 1, "what was running is named: {report}");
-    assert!(report.to_string().contains("tokio runtime") && report.to_string().contains("nothing is lost"), "{report}");
-    assert_eq!(counted(&format!("{key} dropped")), 1);
 }
 
 async fn sqlite_wal_gone_after_clean_shutdown(stage: &Stage) {

@@ -27,11 +27,13 @@ mod lifecycle;
 mod outage;
 mod processes;
 mod queues;
+mod runtimes;
 mod stuck;
 mod unanswered;
 mod waits;
 
-pub(crate) use closing::{Log, on_a_runtime_that_is_dropped};
+pub(crate) use closing::Log;
+pub(crate) use runtimes::on_a_runtime_that_is_dropped;
 
 use std::sync::Arc;
 

@@ -5,12 +5,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::app::{Durable, config_error};
-use super::launch;
+use crate::engine::app::{Durable, config_error};
+use crate::engine::launch;
 use crate::registry::{Instance, Objects};
 use crate::store::{ApplicationDatabase, Store};
-use crate::words::error::Result;
-use crate::words::id::check_id;
+use crate::types::error::Result;
+use crate::types::id::check_id;
 
 /// The environment variable that names the database.
 pub(crate) const URL_VARIABLE: &str = "DURABLE_DATABASE_URL";

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::journal::level::Level;
-use crate::journal::runtime::Runtime;
+use crate::runtime::Runtime;
 use crate::store::WorkLeft;
+use crate::wait::shutdown_phase::Level;
 
 /// The pauses between two looks, from the first to the longest.
 const PAUSES: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(1)];

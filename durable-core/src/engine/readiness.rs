@@ -1,6 +1,6 @@
 //! Whether a load balancer should send requests here.
 
-use crate::journal::level::Level;
+use crate::wait::shutdown_phase::Level;
 
 /// Whether this process takes new work, for the readiness probe of a load balancer. Given by
 /// [`Durable::readiness`](crate::Durable::readiness).

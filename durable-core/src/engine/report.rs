@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::teardown::ShutdownReason;
+use crate::engine::teardown::ShutdownReason;
 use crate::store::Released;
 
 /// What a shutdown did. [`Display`](std::fmt::Display) is one readable paragraph.

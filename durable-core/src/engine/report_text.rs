@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::report::{ShutdownReport, ShutdownState, StuckKind};
+use crate::engine::report::{ShutdownReport, ShutdownState, StuckKind};
 
 /// How many of a list are named.
 const NAMED: usize = 10;

@@ -3,11 +3,11 @@
 use std::future::{Future, Pending};
 use std::time::Duration;
 
-use super::context::{Claim, go_on_if};
-use super::execution::Signal;
+use crate::journal::context::{Claim, go_on_if};
+use crate::runtime::stop_reason::Signal;
 use crate::store::{NewRecord, Record};
-use crate::words::error::{Error, ErrorKind};
-use crate::words::payload::{Codec, Outcome, PayloadError, RecordedError, encode};
+use crate::types::error::{Error, ErrorKind};
+use crate::types::payload::{Codec, Outcome, PayloadError, RecordedError, encode};
 
 /// What an operation is: kind and name must be the same on replay.
 #[derive(Debug, Clone, Copy)]
@@ -173,20 +173,5 @@ impl Claim {
                 format!("the result of the {kind} `{name}` at position {} cannot be recorded: {fault}", self.position);
             Error::new(ErrorKind::Payload, message)
         })
-    }
-}
-
-impl super::runtime::Runtime {
-    /// Refuses a payload that is too large, before anything is written.
-    pub(crate) fn check_size(&self, what: impl FnOnce() -> String, size: usize) -> Result<(), Error> {
-        let most = self.settings.max_payload;
-        if size <= most {
-            return Ok(());
-        }
-        let message = format!(
-            "{} would take {size} bytes, and at most {most} are stored; store the value elsewhere and record its place, or raise `max_payload` in the builder",
-            what()
-        );
-        Err(Error::new(ErrorKind::Payload, message))
     }
 }

@@ -3,13 +3,16 @@
 use std::future::{Future, pending};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
-use super::branch::Branch;
-use super::cancelling::AbortReason;
-use super::execution::{Execution, Signal};
-use super::runtime::Runtime;
-use crate::words::error::{Error, ErrorKind};
-use crate::words::position::Position;
+use crate::journal::branch::Branch;
+use crate::journal::execution::Execution;
+use crate::runtime::Runtime;
+use crate::runtime::blocking_steps::Occupied;
+use crate::runtime::stop_reason::Signal;
+use crate::types::error::{Error, ErrorKind};
+use crate::types::position::Position;
+use crate::wait::cancellation::AbortReason;
 
 tokio::task_local! {
     /// Set around every poll of a body and of a step. A task that user code spawns has none.
@@ -66,6 +69,17 @@ impl StepScope {
     /// Whether it was told to stop because of a shutdown.
     pub(crate) fn was_told_to_stop(&self) -> bool {
         self.told_to_stop.load(Ordering::Acquire)
+    }
+
+    /// What the engine notes of the step while it occupies a thread.
+    pub(crate) fn blocking_step(&self) -> Occupied {
+        Occupied {
+            key: self.execution.row.key,
+            id: self.execution.row.id.to_string(),
+            workflow: self.execution.workflow.name,
+            step: self.name,
+            since: Instant::now(),
+        }
     }
 
     /// What a call in here is told that needs a position of its own.
@@ -208,7 +222,7 @@ impl Claim {
 
 /// Returns at once, or never: why the execution stops has been said. It is as good as nothing to
 /// hold, and the futures of all operations hold it.
-pub(super) async fn go_on_if(may_go_on: bool) {
+pub(crate) async fn go_on_if(may_go_on: bool) {
     if !may_go_on {
         pending::<()>().await;
     }

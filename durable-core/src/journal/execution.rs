@@ -9,18 +9,19 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::task::Waker;
 use std::time::Duration;
 
-use super::activity::{Activities, Activity, Doing};
-use super::branch::Branch;
-use super::cancelling::{AbortReason, Cancelling};
-use super::durability::Durability;
-use super::riders::Riders;
-use super::runtime::Runtime;
-use super::told::Told;
+use crate::journal::branch::Branch;
+use crate::journal::piggyback::Riders;
+use crate::journal::watermark::Durability;
 use crate::registry::Workflow;
+use crate::runtime::Runtime;
+use crate::runtime::activity::{Activities, Activity, Doing};
+use crate::runtime::changes::Told;
+use crate::runtime::running_workflows::RunControl;
+use crate::runtime::stop_reason::Signal;
 use crate::store::{BoxFuture, Emission, Entry, Fault, Fence, NewRecord, Record, RunRow, StoreError, Verdict};
-use crate::words::error::Error;
-use crate::words::position::Position;
-use crate::words::sync::lock;
+use crate::types::position::Position;
+use crate::types::sync::lock;
+use crate::wait::cancellation::{AbortReason, Cancelling};
 
 /// One run of one workflow.
 pub(crate) struct Execution {
@@ -99,26 +100,6 @@ struct Stop {
     signal: Signal,
     /// What the run did when it was told to stop.
     at: Option<String>,
-}
-
-/// Why a run ends without the body's having returned. None of these is ever a value in user code:
-/// the awaited call does not return, and the driver drops the body.
-#[derive(Debug, Clone)]
-pub(crate) enum Signal {
-    /// The engine shuts down: the row stays PENDING and goes on elsewhere or later.
-    Suspend,
-    /// Another run recorded something else at a position: begin again from the journal.
-    Replay,
-    /// The executor was deposed: somebody else owns the workflow now.
-    Lost,
-    /// The workflow has come to an end by somebody's order.
-    Cancelled,
-    /// Its time is up.
-    TimedOut,
-    /// A panic in a step, a result that is too large: the workflow ends with this error.
-    Fail(Error),
-    /// A person is needed, and this is why.
-    Park(String),
 }
 
 impl Execution {
@@ -289,7 +270,7 @@ impl Execution {
     }
 
     /// What rode with a transaction is durable.
-    pub(super) fn rode(&self) {
+    pub(crate) fn rode(&self) {
         let sent = {
             let mut tail = lock(&self.tail);
             tail.riding = false;
@@ -300,7 +281,7 @@ impl Execution {
     }
 
     /// Takes back what rode with a transaction that was undone: it is as if it had never been taken.
-    pub(super) fn put_back(&self, mut records: Vec<NewRecord>) {
+    pub(crate) fn put_back(&self, mut records: Vec<NewRecord>) {
         let mut tail = lock(&self.tail);
         let unsent = tail.unsent();
         records.append(&mut unsent.records);
@@ -477,6 +458,32 @@ fn signal_of(error: &StoreError) -> Signal {
         Fault::Refused | Fault::Foreign => {
             Signal::Park(format!("the database refuses what this workflow wants to record: {error}"))
         }
+    }
+}
+
+impl RunControl for Execution {
+    fn signal(&self, reason: Signal) {
+        Self::signal(self, reason);
+    }
+
+    fn abort_begins(&self) {
+        Self::abort_begins(self);
+    }
+
+    fn activity(&self) -> Option<String> {
+        Self::activity(self)
+    }
+
+    fn present_activity(&self) -> Option<String> {
+        Self::present_activity(self)
+    }
+
+    fn step_running_for(&self) -> Option<Duration> {
+        Self::step_running_for(self)
+    }
+
+    fn steps_done(&self) -> u32 {
+        Self::steps_done(self)
     }
 }
 

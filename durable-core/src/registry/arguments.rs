@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use super::objects::Objects;
-use crate::words::payload::{Payload, PayloadError, decode, encode};
+use crate::registry::resources::Objects;
+use crate::types::payload::{Payload, PayloadError, decode, encode};
 
 /// Arguments on their way into the database: a JSON object by argument name.
 #[derive(Debug)]

@@ -4,9 +4,9 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 
-use super::{Arguments, Workflow};
-use crate::words::error::{Error, ErrorKind};
-use crate::words::timetable::Timetable;
+use crate::registry::{Arguments, Workflow};
+use crate::types::cron::Timetable;
+use crate::types::error::{Error, ErrorKind};
 
 /// What a `#[scheduled]` attribute says of a workflow.
 pub struct Schedule {
@@ -114,7 +114,7 @@ pub(super) fn gather(
 mod tests {
     use super::*;
     use crate::registry::WorkflowOptions;
-    use crate::words::payload::PayloadError;
+    use crate::types::payload::PayloadError;
 
     static BACKUP: Workflow = Workflow {
         name: "daily_backup",

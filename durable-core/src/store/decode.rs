@@ -5,12 +5,12 @@ use std::cmp::Ordering;
 use chrono::{DateTime, Utc};
 use sqlx::FromRow;
 
-use super::parts::StoredEnd;
-use super::{DeadExecutor, Ended, Fault, Held, Record, RunRow, StoreError};
-use crate::words::info::{StepInfo, WorkflowInfo};
-use crate::words::payload::Outcome;
-use crate::words::position::Position;
-use crate::words::status::Status;
+use crate::store::rows_by_kind::StoredEnd;
+use crate::store::{DeadExecutor, Ended, Fault, Held, Record, RunRow, StoreError};
+use crate::types::listing::{StepInfo, WorkflowInfo};
+use crate::types::payload::Outcome;
+use crate::types::position::Position;
+use crate::types::status::Status;
 
 /// Decodes a row with `$from` and turns it into the type that the caller asked for.
 pub(super) fn decode<'r, R, F, T>(row: &'r R) -> Result<T, StoreError>

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use sqlx::FromRow;
 
-use super::decode::{Decoded, decode};
-use super::{Claimed, Held, QueueLimits, QueueRow, RateLimit, RunRow, StoreError};
-use crate::words::time::micros;
+use crate::store::decode::{Decoded, decode};
+use crate::store::{Claimed, Held, QueueLimits, QueueRow, RateLimit, RunRow, StoreError};
+use crate::types::time::micros;
 
 /// The limits of a queue as the database has them; all NULL where nobody declared it.
 #[derive(Debug, FromRow)]
@@ -145,7 +145,7 @@ pub(super) struct DuplicateRow {
     queue: String,
     deduplication_id: String,
     #[sqlx(flatten)]
-    held: super::decode::HeldRow,
+    held: crate::store::decode::HeldRow,
 }
 
 impl Decoded<((String, String), Held)> for DuplicateRow {

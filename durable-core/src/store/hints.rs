@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Heard, Hint};
+use crate::store::{Heard, Hint};
 
 /// What a notification holds at most.
 const MOST: usize = 7_900;

@@ -3,7 +3,7 @@
 use sqlx::FromRow;
 use sqlx::migrate::{MigrateError, Migrator};
 
-use super::{Fault, StoreError};
+use crate::store::{Fault, StoreError};
 
 /// A migration that the database says it has.
 #[derive(Debug, FromRow)]

@@ -12,51 +12,54 @@
 //!
 //! No method mentions a driver's type, so a store can be wrapped: to count, to delay, to crash.
 
-mod conflict;
+mod app_database;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod batch_clock;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod decode;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod decode_messaging;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod decode_queues;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
-mod decode_talk;
-mod elsewhere;
-mod fault;
+mod enqueue_rows;
 #[cfg(feature = "postgres")]
 mod hints;
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
-mod meter;
+mod id_conflict;
+mod messaging_rows;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod migrations;
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
-mod moment;
 mod open;
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
-mod parts;
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
-mod places;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
-mod queues;
+mod queue_rows;
 mod rows;
-mod schedules;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod rows_by_kind;
+mod schedule_rows;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod sql;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;
-mod talk;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
-mod texts;
-mod transact;
+mod statement_counter;
+mod store_error;
+mod user_transaction;
 
 use std::fmt::Debug;
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-pub(crate) use self::conflict::Named;
-pub use self::elsewhere::ApplicationDatabase;
-pub use self::fault::{Fault, StoreError};
+pub use self::app_database::ApplicationDatabase;
+pub(crate) use self::id_conflict::Named;
+pub use self::messaging_rows::{
+    Cancelled, Emission, EmissionKind, EventValue, Found, FoundEvent, FoundMessage, Heard, Hint, Item, Items, Mark,
+    NewMessage, Outbox, OutboxConnection, Posted, Stopped, Wanted,
+};
 pub(crate) use self::open::shown_without_password;
 pub use self::open::{Location, open};
-pub use self::queues::{
+pub use self::queue_rows::{
     ClaimRequest, Claimed, Debounce, NewQueue, PostedWorkflow, Promoted, QueueChange, QueueLimits, QueuePlace,
     QueueRow, RateLimit,
 };
@@ -64,17 +67,14 @@ pub use self::rows::{
     Adopt, Adopted, DeadExecutor, Ended, Entry, Fence, Finish, Held, KnownWorkflow, NewExecutor, NewRecord,
     NewWorkflow, Presence, Record, Released, RunRow, Verdict, WorkFound, WorkLeft,
 };
-pub use self::schedules::{ScheduleChange, ScheduleRow};
-pub use self::talk::{
-    Cancelled, Emission, EmissionKind, EventValue, Found, FoundEvent, FoundMessage, Heard, Hint, Item, Items, Mark,
-    NewMessage, Outbox, OutboxConnection, Posted, Stopped, Wanted,
-};
-pub use self::transact::{
+pub use self::schedule_rows::{ScheduleChange, ScheduleRow};
+pub use self::store_error::{Fault, StoreError};
+pub use self::user_transaction::{
     Committed, Database, Isolation, Opening, Transact, Transacted, TransactionConnection, UserWork, Wish,
 };
-use crate::words::info::{Filter, StepInfo, WorkflowInfo};
-pub use crate::words::payload::Outcome;
-pub use crate::words::position::Position;
+use crate::types::listing::{Filter, StepInfo, WorkflowInfo};
+pub use crate::types::payload::Outcome;
+pub use crate::types::position::Position;
 
 /// A boxed future, so that the traits are object safe.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

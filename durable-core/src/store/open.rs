@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Fault, Store, StoreError};
+use crate::store::{Fault, Store, StoreError};
 
 /// Where a store is, for messages and lock files. It never holds a password.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,9 +31,9 @@ impl fmt::Display for Location {
 pub async fn open(url: &str, schema: &str) -> Result<Arc<dyn Store>, StoreError> {
     match url.split_once(':').map_or("", |(scheme, _)| scheme) {
         #[cfg(feature = "postgres")]
-        "postgres" | "postgresql" => Ok(Arc::new(super::postgres::PostgresStore::open(url, schema).await?)),
+        "postgres" | "postgresql" => Ok(Arc::new(crate::store::postgres::PostgresStore::open(url, schema).await?)),
         #[cfg(feature = "sqlite")]
-        "sqlite" => Ok(Arc::new(super::sqlite::SqliteStore::open(url).await?)),
+        "sqlite" => Ok(Arc::new(crate::store::sqlite::SqliteStore::open(url).await?)),
         #[cfg(not(feature = "postgres"))]
         "postgres" | "postgresql" => Err(not_compiled(url, "postgres")),
         #[cfg(not(feature = "sqlite"))]
@@ -41,7 +41,7 @@ pub async fn open(url: &str, schema: &str) -> Result<Arc<dyn Store>, StoreError>
         _ => Err(StoreError::new(
             Fault::Refused,
             format_args!(
-                "the database URL {:?} is of no known form; write sqlite:path/to/file.sqlite, sqlite::memory: or postgres://user@host/database",
+                "the database URL {:?} is of no known form; write sqlite:path/to/file.sqlite, in_sqlite::memory: or postgres://user@host/database",
                 shown_without_password(url)
             ),
         )),

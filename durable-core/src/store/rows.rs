@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::queues::QueuePlace;
-use super::talk::{Emission, NewMessage};
-use crate::words::payload::Outcome;
-use crate::words::position::Position;
-use crate::words::status::Status;
+use crate::store::messaging_rows::{Emission, NewMessage};
+use crate::store::queue_rows::QueuePlace;
+use crate::types::payload::Outcome;
+use crate::types::position::Position;
+use crate::types::status::Status;
 
 /// The right to write: an executor, and the epoch it was given. A takeover raises the epoch in the
 /// database, and from then on nothing that shows the old one is stored.
@@ -239,7 +239,7 @@ pub struct DeadExecutor {
     pub key: i64,
     /// Its name.
     pub name: String,
-    /// Its epoch: [`depose`](super::Executors::depose) names it, so that only one succeeds.
+    /// Its epoch: [`depose`](crate::store::Executors::depose) names it, so that only one succeeds.
     pub epoch: i64,
     /// The host it ran on.
     pub host: String,

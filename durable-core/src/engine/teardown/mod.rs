@@ -1,11 +1,11 @@
 //! The shutdown: one list of phases, each with a bound, carried out by a task of the engine's own.
 
-mod ahead;
-mod budget;
-mod cut_off;
-mod findings;
-mod options;
+mod aborted;
+mod leftovers;
+mod phase_budget;
 mod phases;
+mod shutdown_hold;
+mod shutdown_options;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -15,18 +15,18 @@ use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use self::ahead::Ahead;
-use self::budget::Budget;
-use self::cut_off::LastWord;
-pub use self::options::{ShutdownOptions, ShutdownReason};
-use super::background::Background;
-use super::presence::Presence;
-use super::report::{PhaseReport, ShutdownReport, ShutdownState};
-use crate::journal::current;
-use crate::journal::level::Level;
-use crate::journal::panics::Watched;
-use crate::journal::runtime::Runtime;
-use crate::words::sync::lock;
+use self::aborted::LastWord;
+use self::phase_budget::Budget;
+use self::shutdown_hold::Ahead;
+pub use self::shutdown_options::{ShutdownOptions, ShutdownReason};
+use crate::engine::heartbeat::Presence;
+use crate::engine::report::{PhaseReport, ShutdownReport, ShutdownState};
+use crate::engine::tasks::Background;
+use crate::journal::current_engine;
+use crate::runtime::Runtime;
+use crate::runtime::panics::Watched;
+use crate::types::sync::lock;
+use crate::wait::shutdown_phase::Level;
 
 /// The shutdown of one engine: requested once, carried out once, awaited by any number of callers.
 #[derive(Debug)]
@@ -155,7 +155,7 @@ impl Teardown {
     /// Drops everything where it stands, without waiting for anything.
     fn let_everything_go(&self) {
         let runtime = &self.runtime;
-        current::remove(runtime);
+        current_engine::remove(runtime);
         runtime.gate.raise(Level::Closing);
         runtime.store.close_work();
         for run in runtime.live.all() {

@@ -7,20 +7,20 @@ use std::time::Duration;
 use futures_util::future::join;
 use tokio::time::{Instant, sleep_until};
 
-use super::budget::Phase;
-use super::findings::Findings;
-use super::{PhaseReport, ShutdownReport, ShutdownState, Since, Teardown};
-use crate::engine::presence::Application;
+use crate::engine::heartbeat::Application;
 use crate::engine::report::PoolReport;
-use crate::journal::current;
-use crate::journal::level::Level;
-use crate::journal::live::Run;
-use crate::journal::looking::RELEASED;
-use crate::journal::panics::Watched;
-use crate::journal::runtime::Settings;
-use crate::journal::waits::Released as LetGo;
+use crate::engine::teardown::leftovers::Findings;
+use crate::engine::teardown::phase_budget::Phase;
+use crate::engine::teardown::{PhaseReport, ShutdownReport, ShutdownState, Since, Teardown};
+use crate::journal::current_engine;
+use crate::runtime::Settings;
+use crate::runtime::panics::Watched;
+use crate::runtime::pending_notifications::RELEASED;
+use crate::runtime::running_workflows::Run;
 use crate::store::{Hint, PoolState, Released};
-use crate::words::sync::lock;
+use crate::types::sync::lock;
+use crate::wait::shutdown_phase::Level;
+use crate::wait::waiters::Released as LetGo;
 
 /// How often it is said what is waited for.
 const PROGRESS: Duration = Duration::from_secs(5);
@@ -33,7 +33,7 @@ impl Teardown {
     pub(super) async fn carry_out(&self) {
         let runtime = &self.runtime;
         let &Since { at: started, started_at, ended: ended_before } = self.since();
-        current::leaves(runtime);
+        current_engine::leaves(runtime);
         runtime.live.list_left();
         let reason = self.budget.borrow().reason();
         tracing::info!(target: "durable::shutdown", app = %runtime.settings.name, %reason, running = runtime.live.all().len(), "shutting down");
@@ -110,7 +110,7 @@ impl Teardown {
         report.pools = self.pools();
         report.panics = self.take_panics();
         tracing::info!(target: "durable::shutdown", %report);
-        current::has_left(runtime);
+        current_engine::has_left(runtime);
         self.publish(report);
     }
 

@@ -4,14 +4,14 @@ use std::collections::{HashMap, HashSet};
 
 use sqlx::{PgConnection, Row};
 
-use super::super::decode;
-use super::super::fault::is_clash;
-use super::super::parts::{Of, Parts, error_of, output_of, value_of};
-use super::super::places::{Queued, of_whom, record_of_the_begin};
-use super::super::{Entry, Fence, Held, StoreError, Verdict};
-use super::commit::Judged;
-use super::{PgQuery, PostgresStore};
-use crate::words::time::micros;
+use crate::store::decode;
+use crate::store::enqueue_rows::{Queued, of_whom, record_of_the_begin};
+use crate::store::postgres::commit::Judged;
+use crate::store::postgres::{PgQuery, PostgresStore};
+use crate::store::rows_by_kind::{Of, Parts, error_of, output_of, value_of};
+use crate::store::store_error::is_clash;
+use crate::store::{Entry, Fence, Held, StoreError, Verdict};
+use crate::types::time::micros;
 
 impl PostgresStore {
     pub(super) async fn batch(

@@ -8,17 +8,17 @@ use std::sync::Arc;
 
 use sqlx::{PgConnection, Row};
 
-use super::super::decode::{HeldRow, decode};
-use super::super::fault::is_clash;
-use super::super::parts::{Parts, all, error_of, output_of};
-use super::super::places::hangs_on_its_begin;
-use super::super::texts::texts;
-use super::super::{
+use crate::store::decode::{HeldRow, decode};
+use crate::store::enqueue_rows::hangs_on_its_begin;
+use crate::store::postgres::sql_text::{CLOCK, FENCE};
+use crate::store::postgres::{PgQuery, PostgresStore};
+use crate::store::rows_by_kind::{Parts, all, error_of, output_of};
+use crate::store::sql::texts;
+use crate::store::store_error::is_clash;
+use crate::store::{
     Commit, Entry, Fault, Fence, Finish, Held, NewRecord, NewWorkflow, StoreError, StoreFuture, Verdict,
 };
-use super::text::{CLOCK, FENCE};
-use super::{PgQuery, PostgresStore};
-use crate::words::time::micros;
+use crate::types::time::micros;
 
 texts! {
     /// $1, $2 fence; $3 to $12 the workflow.

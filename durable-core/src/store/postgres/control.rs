@@ -2,13 +2,13 @@
 
 use sqlx::Row;
 
-use super::super::decode::decode;
-use super::super::decode_talk::FamilyRow;
-use super::super::parts::TERMINAL;
-use super::super::texts::texts;
-use super::super::{Cancelled, Control, Fault, StoreError, StoreFuture};
-use super::PostgresStore;
-use super::text::CLOCK;
+use crate::store::decode::decode;
+use crate::store::decode_messaging::FamilyRow;
+use crate::store::postgres::PostgresStore;
+use crate::store::postgres::sql_text::CLOCK;
+use crate::store::rows_by_kind::TERMINAL;
+use crate::store::sql::texts;
+use crate::store::{Cancelled, Control, Fault, StoreError, StoreFuture};
 
 /// How often a cancellation is tried that meets other writers' locks in another order than they do.
 const TRIES: usize = 5;

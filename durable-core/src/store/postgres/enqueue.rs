@@ -4,19 +4,19 @@ use std::collections::HashMap;
 
 use sqlx::{PgConnection, Row};
 
-use super::super::decode::{HeldRow, decode};
-use super::super::decode_queues::DuplicateRow;
-use super::super::fault::is_clash;
-use super::super::parts::later;
-use super::super::places::{Begun, Queued, nowhere, went_away};
-use super::super::texts::texts;
-use super::super::{
+use crate::store::decode::{HeldRow, decode};
+use crate::store::decode_queues::DuplicateRow;
+use crate::store::enqueue_rows::{Begun, Queued, nowhere, went_away};
+use crate::store::postgres::commit::{Judged, bind_begin};
+use crate::store::postgres::sql_text::{CLOCK, FENCE};
+use crate::store::postgres::{PgQuery, PostgresStore};
+use crate::store::rows_by_kind::later;
+use crate::store::sql::texts;
+use crate::store::store_error::is_clash;
+use crate::store::{
     Entry, Fault, Fence, Held, Hint, NewWorkflow, OutboxConnection, PostedWorkflow, StoreError, Verdict, hints,
 };
-use super::commit::{Judged, bind_begin};
-use super::text::{CLOCK, FENCE};
-use super::{PgQuery, PostgresStore};
-use crate::words::time::micros;
+use crate::types::time::micros;
 
 texts! {
     /// $1, $2 fence; $3 to $17 the workflow and its place.

@@ -4,16 +4,16 @@ use std::time::Duration;
 
 use sqlx::Row;
 
-use super::super::decode::{self, AdoptedAs, AdoptedRow, ExecutorRow};
-use super::super::parts::{TOO_MANY_RECOVERIES, oldest_first};
-use super::super::texts::texts;
-use super::super::{
+use crate::store::decode::{self, AdoptedAs, AdoptedRow, ExecutorRow};
+use crate::store::postgres::PostgresStore;
+use crate::store::postgres::sql_text::{CLOCK, FENCE, ORPHANED};
+use crate::store::rows_by_kind::{TOO_MANY_RECOVERIES, oldest_first};
+use crate::store::sql::texts;
+use crate::store::{
     Adopt, Adopted, DeadExecutor, Executors, Fence, KnownWorkflow, NewExecutor, Presence, Released, StoreError,
     StoreFuture, WorkFound, WorkLeft,
 };
-use super::PostgresStore;
-use super::text::{CLOCK, FENCE, ORPHANED};
-use crate::words::time::micros;
+use crate::types::time::micros;
 
 texts! {
     /// $1 the key … $6 the lease, $7 the first epoch.

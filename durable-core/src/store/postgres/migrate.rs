@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use sqlx::migrate::{Migration, Migrator};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, FromRow, PgConnection, Row, SqlSafeStr};
 
-use super::super::StoreError;
-use super::super::migrations::{Applied, Standing, compare};
-use super::PostgresStore;
+use crate::store::StoreError;
+use crate::store::migrations::{Applied, Standing, compare};
+use crate::store::postgres::PostgresStore;
 
 /// The migrations as they are in the repository, where the schema is written `durable.`.
 static WRITTEN: Migrator = sqlx::migrate!("./migrations/postgres");

@@ -3,25 +3,25 @@
 //! `commit` is the fast path and `careful` the slow one; the other files are one trait each.
 
 mod batch;
-mod batch_text;
-mod careful;
+mod batch_sql;
 mod claim;
+mod claim_limited;
 mod commit;
+mod commit_rows;
 mod control;
 mod enqueue;
+mod events_and_streams;
 mod executors;
-mod limited;
-mod look;
-mod mail;
+mod messages;
+mod messaging;
 mod migrate;
+mod notify;
+mod poll;
 mod queues;
 mod read;
 mod schedules;
-mod shows;
-mod talk;
-mod text;
+mod sql_text;
 pub(super) mod transact;
-mod wake;
 
 use std::fmt;
 use std::str::FromStr;
@@ -33,11 +33,11 @@ use futures_util::future::join3;
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Postgres, Transaction};
 
-use self::text::{Schema, Texts};
-use super::hints;
-use super::meter::Meter;
-use super::open::{cannot_open, shown_without_password};
-use super::{BoxFuture, Costs, Fault, Lifecycle, Location, PoolState, StoreError, StoreFuture};
+use self::sql_text::{Schema, Texts};
+use crate::store::hints;
+use crate::store::open::{cannot_open, shown_without_password};
+use crate::store::statement_counter::Meter;
+use crate::store::{BoxFuture, Costs, Fault, Lifecycle, Location, PoolState, StoreError, StoreFuture};
 
 /// Connections for writing executions down and for reading.
 const WORK_CONNECTIONS: u32 = 10;

@@ -2,17 +2,17 @@
 
 use sqlx::Row;
 
-use super::super::decode::decode;
-use super::super::decode_queues::{QueueInfoRow, column, columns};
-use super::super::parts::PROMOTED_AT_ONCE;
-use super::super::texts::texts;
-use super::super::{
+use crate::store::decode::decode;
+use crate::store::decode_queues::{QueueInfoRow, column, columns};
+use crate::store::postgres::claim::{LIMITS, each_of};
+use crate::store::postgres::sql_text::CLOCK;
+use crate::store::postgres::{PgQuery, PostgresStore};
+use crate::store::rows_by_kind::PROMOTED_AT_ONCE;
+use crate::store::sql::texts;
+use crate::store::{
     ClaimRequest, Claimed, Fence, NewQueue, NewWorkflow, OutboxConnection, PostedWorkflow, Promoted, QueueChange,
     QueueLimits, QueueRow, Queues, StoreFuture,
 };
-use super::claim::{LIMITS, each_of};
-use super::text::CLOCK;
-use super::{PgQuery, PostgresStore};
 
 texts! {
     /// $1 names; $2 to $9 the limits. Limits that are as they were are not written.

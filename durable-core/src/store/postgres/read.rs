@@ -2,13 +2,13 @@
 
 use sqlx::Row;
 
-use super::super::decode::{HeldRow, RecordRow, StepRow, WorkflowRow, by_position, decode};
-use super::super::texts::texts;
-use super::super::{Found, Held, Read, Record, StoreFuture, Wanted};
-use super::PostgresStore;
-use super::text::CLOCK;
-use crate::words::info::{DEFAULT_LIMIT, Filter, StepInfo, WorkflowInfo};
-use crate::words::status::Status;
+use crate::store::decode::{HeldRow, RecordRow, StepRow, WorkflowRow, by_position, decode};
+use crate::store::postgres::PostgresStore;
+use crate::store::postgres::sql_text::CLOCK;
+use crate::store::sql::texts;
+use crate::store::{Found, Held, Read, Record, StoreFuture, Wanted};
+use crate::types::listing::{DEFAULT_LIMIT, Filter, StepInfo, WorkflowInfo};
+use crate::types::status::Status;
 
 /// A workflow as people see it.
 const INFO: &str = "

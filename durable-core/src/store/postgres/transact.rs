@@ -5,12 +5,12 @@ use std::any::Any;
 use sqlx::pool::PoolConnection;
 use sqlx::{Connection, PgConnection, PgPool, Postgres, Transaction};
 
-use super::super::fault::is_clash;
-use super::super::{
+use crate::store::postgres::PostgresStore;
+use crate::store::postgres::commit::bind_record;
+use crate::store::store_error::is_clash;
+use crate::store::{
     Isolation, Opening, StoreError, StoreFuture, Transact, Transacted, TransactionConnection, UserWork, Wish,
 };
-use super::PostgresStore;
-use super::commit::bind_record;
 
 impl Transact for PostgresStore {
     fn connection_type(&self) -> &'static str {

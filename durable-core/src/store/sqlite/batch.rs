@@ -9,16 +9,16 @@ use std::sync::Arc;
 
 use sqlx::SqliteConnection;
 
-use super::super::fault::is_clash;
-use super::super::parts::{Of, PartRecord, Parts, TERMINAL, all, later};
-use super::super::places::{Queued, record_of_the_begin};
-use super::super::{Emission, Entry, Fence, Finish, NewMessage, NewWorkflow, StoreError, Verdict};
-use super::commit::{bind_begin, bind_finish, bind_record, is_large};
-use super::enqueue::{self, bind_queued};
-use super::mail::bind_message;
-use super::shows::{after_the_last, bind_emission};
-use super::{LiteQuery, SqliteStore};
-use crate::words::id::local_micros;
+use crate::store::enqueue_rows::{Queued, record_of_the_begin};
+use crate::store::rows_by_kind::{Of, PartRecord, Parts, TERMINAL, all, later};
+use crate::store::sqlite::commit::{bind_begin, bind_finish, bind_record, is_large};
+use crate::store::sqlite::enqueue::{self, bind_queued};
+use crate::store::sqlite::events_and_streams::{after_the_last, bind_emission};
+use crate::store::sqlite::messages::bind_message;
+use crate::store::sqlite::{LiteQuery, SqliteStore};
+use crate::store::store_error::is_clash;
+use crate::store::{Emission, Entry, Fence, Finish, NewMessage, NewWorkflow, StoreError, Verdict};
+use crate::types::id::local_micros;
 
 /// The numbers of rows for which there are statements.
 const SIZES: [usize; 3] = [4, 16, LARGEST];

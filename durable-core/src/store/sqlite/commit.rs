@@ -6,20 +6,20 @@ use std::sync::Arc;
 
 use sqlx::{Row, SqliteConnection};
 
-use super::super::decode::{HeldRow, decode};
-use super::super::fault::is_clash;
-use super::super::moment::Moment;
-use super::super::parts::{Parts, all, error_of, output_of};
-use super::super::places::hangs_on_its_begin;
-use super::super::texts::texts;
-use super::super::{
+use crate::store::batch_clock::Moment;
+use crate::store::decode::{HeldRow, decode};
+use crate::store::enqueue_rows::hangs_on_its_begin;
+use crate::store::rows_by_kind::{Parts, all, error_of, output_of};
+use crate::store::sql::texts;
+use crate::store::sqlite::messages::bind_message;
+use crate::store::sqlite::{LiteQuery, SqliteStore};
+use crate::store::store_error::is_clash;
+use crate::store::{
     Commit, Emission, Entry, Fault, Fence, Finish, Held, NewMessage, NewRecord, NewWorkflow, StoreError, StoreFuture,
     Verdict,
 };
-use super::mail::bind_message;
-use super::{LiteQuery, SqliteStore};
-use crate::words::id::local_micros;
-use crate::words::time::micros;
+use crate::types::id::local_micros;
+use crate::types::time::micros;
 
 /// Holds while the executor ?1 has the epoch ?2.
 pub(super) const FENCE: &str = "exists (select 1 from durable_executors where key = ?1 and epoch = ?2)";
@@ -164,7 +164,7 @@ impl SqliteStore {
         fence: Fence,
         ids: &[&str],
     ) -> Result<HashMap<String, (Held, bool)>, StoreError> {
-        let query = self.fenced(&self.texts.commit.existing, fence).bind(super::read::json(ids));
+        let query = self.fenced(&self.texts.commit.existing, fence).bind(crate::store::sqlite::read::json(ids));
         let rows = query.fetch_all(connection).await?;
         rows.iter()
             .map(|row| {

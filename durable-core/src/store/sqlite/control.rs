@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use sqlx::Row;
 
-use super::super::decode::decode;
-use super::super::decode_talk::FamilyRow;
-use super::super::parts::TERMINAL;
-use super::super::texts::texts;
-use super::super::{Cancelled, Control, StoreFuture};
-use super::SqliteStore;
-use super::read::json;
-use crate::words::id::local_micros;
+use crate::store::decode::decode;
+use crate::store::decode_messaging::FamilyRow;
+use crate::store::rows_by_kind::TERMINAL;
+use crate::store::sql::texts;
+use crate::store::sqlite::SqliteStore;
+use crate::store::sqlite::read::json;
+use crate::store::{Cancelled, Control, StoreFuture};
+use crate::types::id::local_micros;
 
 texts! {
     /// ?1 id; ?2 whether with everything below. The walk goes on below those that have come to an end.

@@ -4,17 +4,17 @@ use std::collections::HashMap;
 
 use sqlx::SqliteConnection;
 
-use super::super::decode::{HeldRow, decode};
-use super::super::decode_queues::DuplicateRow;
-use super::super::parts::{all, later};
-use super::super::places::{Begun, Queued, nowhere, went_away};
-use super::super::texts::texts;
-use super::super::{Entry, Fence, Held, NewWorkflow, OutboxConnection, PostedWorkflow, StoreError, Verdict};
-use super::commit::{FENCE, bind_begin, is_large, refuse_nul_in_workflow};
-use super::read::json;
-use super::{LiteQuery, SqliteStore};
-use crate::words::id::local_micros;
-use crate::words::time::micros;
+use crate::store::decode::{HeldRow, decode};
+use crate::store::decode_queues::DuplicateRow;
+use crate::store::enqueue_rows::{Begun, Queued, nowhere, went_away};
+use crate::store::rows_by_kind::{all, later};
+use crate::store::sql::texts;
+use crate::store::sqlite::commit::{FENCE, bind_begin, is_large, refuse_nul_in_workflow};
+use crate::store::sqlite::read::json;
+use crate::store::sqlite::{LiteQuery, SqliteStore};
+use crate::store::{Entry, Fence, Held, NewWorkflow, OutboxConnection, PostedWorkflow, StoreError, Verdict};
+use crate::types::id::local_micros;
+use crate::types::time::micros;
 
 texts! {
     /// ?1, ?2 fence; ?3 now; ?4 to ?18 the workflow and its place.

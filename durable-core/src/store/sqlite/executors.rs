@@ -4,18 +4,18 @@ use std::time::Duration;
 
 use sqlx::Row;
 
-use super::super::decode::{self, AdoptedAs, AdoptedRow, ExecutorRow};
-use super::super::parts::{TOO_MANY_RECOVERIES, oldest_first};
-use super::super::texts::texts;
-use super::super::{
+use crate::store::decode::{self, AdoptedAs, AdoptedRow, ExecutorRow};
+use crate::store::rows_by_kind::{TOO_MANY_RECOVERIES, oldest_first};
+use crate::store::sql::texts;
+use crate::store::sqlite::SqliteStore;
+use crate::store::sqlite::commit::FENCE;
+use crate::store::sqlite::read::json;
+use crate::store::{
     Adopt, Adopted, DeadExecutor, Executors, Fence, KnownWorkflow, NewExecutor, Presence, Released, StoreError,
     StoreFuture, WorkFound, WorkLeft,
 };
-use super::SqliteStore;
-use super::commit::FENCE;
-use super::read::json;
-use crate::words::id::local_micros;
-use crate::words::time::micros;
+use crate::types::id::local_micros;
+use crate::types::time::micros;
 
 /// Owners of PENDING workflows whose row is gone or deposed, as a table `orphaned (executor)` for a
 /// `with recursive`. It hops from owner to owner through the index of PENDING workflows.

@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use sqlx::migrate::Migrator;
 use sqlx::{FromRow, SqliteConnection};
 
-use super::super::StoreError;
-use super::super::migrations::{Applied, Standing, compare};
-use super::SqliteStore;
+use crate::store::StoreError;
+use crate::store::migrations::{Applied, Standing, compare};
+use crate::store::sqlite::SqliteStore;
 
 /// The migrations, in a table that an application's own ones do not meet.
 static MIGRATIONS: Migrator =

@@ -4,25 +4,25 @@
 //! it. `commit` is the fast path and `careful` the slow one; the other files are one trait each.
 
 mod batch;
-mod careful;
 mod claim;
+mod claim_limited;
 mod commit;
+mod commit_rows;
 mod control;
+mod database_file;
 mod enqueue;
+mod events_and_streams;
 mod executors;
-mod file;
-mod lane;
-mod limited;
-mod look;
-mod mail;
+mod messages;
+mod messaging;
 mod migrate;
+mod notify;
+mod poll;
 mod queues;
 mod read;
 mod schedules;
-mod shows;
-mod talk;
 pub(super) mod transact;
-mod wake;
+mod writer_connection;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,10 +31,10 @@ use futures_util::future::join3;
 use sqlx::sqlite::{SqliteArguments, SqlitePoolOptions};
 use sqlx::{AssertSqlSafe, Connection, Sqlite, SqliteConnection, SqlitePool, Transaction};
 
-use self::file::Place;
-use self::lane::{Lane, Reader, Turn};
-use super::meter::Meter;
-use super::{BoxFuture, Costs, Fault, Lifecycle, Location, PoolState, StoreError, StoreFuture};
+use self::database_file::Place;
+use self::writer_connection::{Lane, Reader, Turn};
+use crate::store::statement_counter::Meter;
+use crate::store::{BoxFuture, Costs, Fault, Lifecycle, Location, PoolState, StoreError, StoreFuture};
 
 /// Connections that only read.
 const READERS: u32 = 4;
@@ -63,20 +63,20 @@ pub(crate) struct SqliteStore {
 struct Texts {
     commit: commit::Texts,
     batch: batch::Texts,
-    careful: careful::Texts,
+    careful: commit_rows::Texts,
     executors: executors::Texts,
     enqueue: enqueue::Texts,
     queues: queues::Texts,
     claim: claim::Texts,
-    limited: limited::Texts,
+    limited: claim_limited::Texts,
     read: read::Texts,
     control: control::Texts,
     schedules: schedules::Texts,
-    look: look::Texts,
-    mail: mail::Texts,
-    shows: shows::Texts,
-    talk: talk::Texts,
-    wake: wake::Texts,
+    look: poll::Texts,
+    mail: messages::Texts,
+    shows: events_and_streams::Texts,
+    talk: messaging::Texts,
+    wake: notify::Texts,
 }
 
 impl SqliteStore {
@@ -101,20 +101,20 @@ impl SqliteStore {
         let texts = Texts {
             commit: commit::Texts::new(made),
             batch: batch::Texts::new(made),
-            careful: careful::Texts::new(made),
+            careful: commit_rows::Texts::new(made),
             executors: executors::Texts::new(made),
             enqueue: enqueue::Texts::new(made),
             queues: queues::Texts::new(made),
             claim: claim::Texts::new(made),
-            limited: limited::Texts::new(made),
+            limited: claim_limited::Texts::new(made),
             read: read::Texts::new(made),
             control: control::Texts::new(made),
             schedules: schedules::Texts::new(made),
-            look: look::Texts::new(made),
-            mail: mail::Texts::new(made),
-            shows: shows::Texts::new(made),
-            talk: talk::Texts::new(made),
-            wake: wake::Texts::new(made),
+            look: poll::Texts::new(made),
+            mail: messages::Texts::new(made),
+            shows: events_and_streams::Texts::new(made),
+            talk: messaging::Texts::new(made),
+            wake: notify::Texts::new(made),
         };
         let (closed, meter) = (AtomicBool::new(false), Meter::default());
         Ok(Self { writer, readers, farewell, closed, texts, location: place.location, meter })

@@ -2,18 +2,18 @@
 
 use sqlx::Row;
 
-use super::super::decode::decode;
-use super::super::decode_queues::{QueueInfoRow, column, columns};
-use super::super::parts::PROMOTED_AT_ONCE;
-use super::super::texts::texts;
-use super::super::{
+use crate::store::decode::decode;
+use crate::store::decode_queues::{QueueInfoRow, column, columns};
+use crate::store::rows_by_kind::PROMOTED_AT_ONCE;
+use crate::store::sql::texts;
+use crate::store::sqlite::claim::LIMITS;
+use crate::store::sqlite::read::json;
+use crate::store::sqlite::{LiteQuery, SqliteStore};
+use crate::store::{
     ClaimRequest, Claimed, Fence, NewQueue, NewWorkflow, OutboxConnection, PostedWorkflow, Promoted, QueueChange,
     QueueLimits, QueueRow, Queues, StoreFuture,
 };
-use super::claim::LIMITS;
-use super::read::json;
-use super::{LiteQuery, SqliteStore};
-use crate::words::id::local_micros;
+use crate::types::id::local_micros;
 
 texts! {
     /// ?1 rows of a name and the limits; ?2 now. Limits that are as they were are not written.

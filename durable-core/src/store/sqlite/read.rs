@@ -1,12 +1,12 @@
 //! Reading from SQLite. Lists go in as JSON arrays.
 
-use super::super::decode::{HeldRow, RecordRow, StepRow, WorkflowRow, by_position, decode};
-use super::super::texts::texts;
-use super::super::{Found, Held, Read, Record, StoreFuture, Wanted};
-use super::SqliteStore;
-use crate::words::id::local_micros;
-use crate::words::info::{DEFAULT_LIMIT, Filter, StepInfo, WorkflowInfo};
-use crate::words::status::Status;
+use crate::store::decode::{HeldRow, RecordRow, StepRow, WorkflowRow, by_position, decode};
+use crate::store::sql::texts;
+use crate::store::sqlite::SqliteStore;
+use crate::store::{Found, Held, Read, Record, StoreFuture, Wanted};
+use crate::types::id::local_micros;
+use crate::types::listing::{DEFAULT_LIMIT, Filter, StepInfo, WorkflowInfo};
+use crate::types::status::Status;
 
 /// A workflow as people see it.
 const INFO: &str = "

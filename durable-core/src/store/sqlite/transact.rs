@@ -4,10 +4,10 @@ use std::any::Any;
 
 use sqlx::{Sqlite, SqliteConnection, Transaction};
 
-use super::super::fault::is_clash;
-use super::super::{Opening, StoreError, StoreFuture, Transact, Transacted, TransactionConnection, UserWork, Wish};
-use super::SqliteStore;
-use super::commit::bind_record;
+use crate::store::sqlite::SqliteStore;
+use crate::store::sqlite::commit::bind_record;
+use crate::store::store_error::is_clash;
+use crate::store::{Opening, StoreError, StoreFuture, Transact, Transacted, TransactionConnection, UserWork, Wish};
 
 impl Transact for SqliteStore {
     fn connection_type(&self) -> &'static str {

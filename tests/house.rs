@@ -62,7 +62,11 @@ fn every_task_of_the_engine_has_an_owner() {
         ("engine/tasks.rs", 1, "named, joined and reported by the teardown"),
         ("engine/teardown/mod.rs", 1, "the teardown itself: its callers wait for its report"),
         ("engine/app.rs", 1, "`Durable::spawn`, a task of the user's"),
-        ("engine/teardown/shutdown_hold.rs", 1, "a requested shutdown that waits for a web service, until the teardown begins"),
+        (
+            "engine/teardown/shutdown_hold.rs",
+            1,
+            "a requested shutdown that waits for a web service, until the teardown begins",
+        ),
         (
             "engine/signals/signal_thread.rs",
             2,

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use durable::prelude::*;
-use durable_core::store::{Costs, Wanted};
+use durable_core::store::{PollRequest, StatementCounts};
 
 pub(crate) const SCHEMA: &str = "bench_parked";
 pub(crate) const HEAD: &str = "\
@@ -136,7 +136,7 @@ impl Stage {
             // Their keys do not matter: nobody has a message.
             let to = self.count.min(from + ONE_LOOK);
             let messages = (from..to).map(|it| (it.cast_signed(), "more".to_owned())).collect();
-            let found = app.store().look(&Wanted { messages, ..Wanted::default() }).await;
+            let found = app.store().look(&PollRequest { messages, ..PollRequest::default() }).await;
             assert!(found.expect("the store is there").messages.is_empty());
         }
         begun.elapsed().as_secs_f64() * 1e3
@@ -188,7 +188,7 @@ where
 
 /// Returns once the engine has had nothing to write or to ask for a second.
 async fn quiet(app: &Durable) {
-    let mut before = Costs::default();
+    let mut before = StatementCounts::default();
     while app.store().costs() != before {
         before = app.store().costs();
         tokio::time::sleep(Duration::from_secs(1)).await;

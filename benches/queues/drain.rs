@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use durable::prelude::*;
 use durable::queue;
-use durable_core::store::Costs;
+use durable_core::store::StatementCounts;
 use tokio::sync::Notify;
 
 use crate::floor::Floor;
@@ -101,7 +101,7 @@ async fn of_floor(site: &Site, many: u64, batch: u64) -> Duration {
 }
 
 /// From the moment at which the queue is resumed until everything has ended.
-async fn of_engine(site: &Site, queue: &'static Queue, many: u64) -> (Duration, Costs) {
+async fn of_engine(site: &Site, queue: &'static Queue, many: u64) -> (Duration, StatementCounts) {
     let app = site.launch("drains", &[queue]).await;
     LEFT.store(many, Ordering::Relaxed);
     let (elapsed, costs) = app
@@ -116,7 +116,7 @@ async fn of_engine(site: &Site, queue: &'static Queue, many: u64) -> (Duration, 
             let begun = Instant::now();
             queue.resume().await.expect("the store is there");
             LAST.notified().await;
-            let mut looking = Costs::default();
+            let mut looking = StatementCounts::default();
             loop {
                 let before = app.store().costs();
                 let info = queue.info().await.expect("the store is there");

@@ -27,8 +27,8 @@ mod writer;
 
 pub use engine::signals;
 pub use engine::{
-    Builder, Durable, Killed, PhaseReport, PoolReport, Readiness, ShutdownOptions, ShutdownReason, ShutdownReport,
-    ShutdownState, Stuck, StuckKind, Suspended, TaskOutcome, TaskReport,
+    Builder, Durable, Killed, PhaseReport, PoolReport, Readiness, ShutdownOptions, ShutdownOutcome, ShutdownReason,
+    ShutdownReport, Stuck, StuckKind, Suspended, TaskOutcome, TaskReport,
 };
 #[doc(hidden)]
 pub use engine::{config_error, duration_variable};
@@ -64,4 +64,4 @@ pub use types::listing::{Filter, StepInfo, WorkflowInfo};
 pub use types::payload::Payload;
 pub use types::position::Position;
 pub use types::status::Status;
-pub use wait::shutdown_phase::Level;
+pub use wait::shutdown_phase::EnginePhase;

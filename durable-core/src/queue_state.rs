@@ -9,12 +9,12 @@ use std::time::Duration;
 use crate::store::{Hint, QueueLimits};
 use crate::types::sync::lock;
 use crate::types::time::micros;
-use crate::wait::wakeup::Poke;
+use crate::wait::wakeup::Wakeup;
 
 /// The queues that this process takes work from.
 #[derive(Debug, Default)]
-pub(crate) struct Lines {
-    by_name: Mutex<HashMap<Arc<str>, Line>>,
+pub(crate) struct LocalQueues {
+    by_name: Mutex<HashMap<Arc<str>, QueueState>>,
     /// Whether something may be due that was not known to be: another process has told of the queue.
     due_news: AtomicBool,
     /// How many were given back that were taken when the engine began to go down.
@@ -22,11 +22,11 @@ pub(crate) struct Lines {
     /// Whether something may wait on any of them, which has to be asked for.
     any_news: AtomicBool,
     /// Pokes the dispatcher.
-    pub(crate) news: Poke,
+    pub(crate) news: Wakeup,
 }
 
 #[derive(Debug, Default)]
-struct Line {
+struct QueueState {
     /// How many of its workflows run here, or are about to.
     running: u32,
     /// Whether there may be something to take.
@@ -42,7 +42,7 @@ struct Line {
     limits: QueueLimits,
 }
 
-impl Line {
+impl QueueState {
     /// How many are taken now, if there are so many.
     fn free(&self) -> u32 {
         let most = self.limits.worker_concurrency.unwrap_or(MOST_RUNNING);
@@ -71,17 +71,17 @@ const MOST_AT_ONCE: u32 = 100;
 
 /// A queue whose turn it is, and how many of it there is room for.
 #[derive(Debug)]
-pub(crate) struct Turn {
+pub(crate) struct NextClaim {
     pub(crate) queue: Arc<str>,
     pub(crate) free: u32,
     /// Whether an earlier claim may have taken something that nobody here knows of.
     pub(crate) unsure: bool,
 }
 
-impl Lines {
+impl LocalQueues {
     /// Takes work from this queue from now on.
     pub(crate) fn open(&self, queue: &str, limits: QueueLimits) {
-        lock(&self.by_name).insert(queue.into(), Line { limits, ..Line::default() });
+        lock(&self.by_name).insert(queue.into(), QueueState { limits, ..QueueState::default() });
         self.tell_all();
     }
 
@@ -133,12 +133,12 @@ impl Lines {
 
     /// Whether one of them is worth a look now and has room here.
     pub(crate) fn is_worth_a_look(&self, now: i64) -> bool {
-        let worth = |line: &Line| line.worth_a_look || line.next_at.is_some_and(|at| at <= now);
+        let worth = |line: &QueueState| line.worth_a_look || line.next_at.is_some_and(|at| at <= now);
         lock(&self.by_name).values().any(|line| worth(line) && line.has_rested(now) && line.free() > 0)
     }
 
     /// The queues that are worth a look now and have room here; asked once, they are told of anew.
-    pub(crate) fn turns(&self, now: i64) -> Vec<Turn> {
+    pub(crate) fn turns(&self, now: i64) -> Vec<NextClaim> {
         let mut turns = Vec::new();
         for (name, line) in lock(&self.by_name).iter_mut() {
             if line.next_at.is_some_and(|at| at <= now) {
@@ -151,7 +151,7 @@ impl Lines {
             let free = line.free();
             if line.worth_a_look && free > 0 {
                 line.worth_a_look = false;
-                turns.push(Turn { queue: Arc::clone(name), free, unsure: line.unsure });
+                turns.push(NextClaim { queue: Arc::clone(name), free, unsure: line.unsure });
             }
         }
         turns
@@ -159,7 +159,7 @@ impl Lines {
 
     /// Whether a queue that is worth a look has slots here of which some are taken, and some are free.
     pub(crate) fn is_short(&self, now: i64) -> bool {
-        let short = |line: &Line| {
+        let short = |line: &QueueState| {
             let most = line.limits.worker_concurrency.map(|it| it.min(MOST_AT_ONCE));
             line.worth_a_look && line.has_rested(now) && line.free() > 0 && most.is_some_and(|most| line.free() < most)
         };
@@ -178,7 +178,7 @@ impl Lines {
     }
 
     /// What a claim has shown: the limits as they are, how many of `turn` came, and whether there may be more.
-    pub(crate) fn claimed(&self, turn: &Turn, taken: u32, limits: QueueLimits, next_at: Option<i64>) {
+    pub(crate) fn claimed(&self, turn: &NextClaim, taken: u32, limits: QueueLimits, next_at: Option<i64>) {
         if let Some(line) = lock(&self.by_name).get_mut(&turn.queue) {
             line.limits = limits;
             line.next_at = next_at;
@@ -226,7 +226,7 @@ impl Lines {
     }
 
     /// A slot for a workflow that runs here, until the guard is dropped.
-    pub(crate) fn slot(self: &Arc<Self>, queue: &str) -> Slot {
+    pub(crate) fn slot(self: &Arc<Self>, queue: &str) -> QueueSlot {
         let name = match lock(&self.by_name).get_key_value(queue) {
             Some((name, _)) => Arc::clone(name),
             None => queue.into(),
@@ -234,18 +234,18 @@ impl Lines {
         if let Some(line) = lock(&self.by_name).get_mut(queue) {
             line.running += 1;
         }
-        Slot { lines: Arc::clone(self), queue: name }
+        QueueSlot { lines: Arc::clone(self), queue: name }
     }
 }
 
 /// A place in which a workflow of a queue runs.
 #[derive(Debug)]
-pub(crate) struct Slot {
-    lines: Arc<Lines>,
+pub(crate) struct QueueSlot {
+    lines: Arc<LocalQueues>,
     queue: Arc<str>,
 }
 
-impl Slot {
+impl QueueSlot {
     /// The queue, if others wait for this slot too.
     pub(crate) fn shared(&self) -> Option<Hint> {
         let lines = lock(&self.lines.by_name);
@@ -253,7 +253,7 @@ impl Slot {
     }
 }
 
-impl Drop for Slot {
+impl Drop for QueueSlot {
     fn drop(&mut self) {
         if let Some(line) = lock(&self.lines.by_name).get_mut(&self.queue) {
             line.running = line.running.saturating_sub(1);
@@ -269,8 +269,8 @@ impl Drop for Slot {
 mod tests {
     use super::*;
 
-    fn opened(limits: QueueLimits) -> Arc<Lines> {
-        let lines = Arc::new(Lines::default());
+    fn opened(limits: QueueLimits) -> Arc<LocalQueues> {
+        let lines = Arc::new(LocalQueues::default());
         lines.open("q", limits);
         lines.tell_waiting(&["q".to_owned(), "another".to_owned()]);
         lines

@@ -15,7 +15,7 @@ use crate::store::Location;
 use crate::types::error::{Error, ErrorKind, Result};
 use crate::types::listing::{Filter, StepInfo, WorkflowInfo};
 use crate::types::payload::Payload;
-use crate::wait::shutdown_phase::Level;
+use crate::wait::shutdown_phase::EnginePhase;
 
 /// A running engine. Clones are the same engine.
 ///
@@ -72,7 +72,7 @@ impl Durable {
 
     /// How far it is on its way down.
     #[must_use]
-    pub fn state(&self) -> Level {
+    pub fn state(&self) -> EnginePhase {
         self.runtime().gate.level()
     }
 
@@ -90,7 +90,7 @@ impl Durable {
     /// }
     /// # }
     /// ```
-    pub async fn reached(&self, level: Level) {
+    pub async fn reached(&self, level: EnginePhase) {
         self.runtime().gate.reached(level).await;
     }
 

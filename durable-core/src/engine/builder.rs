@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::engine::app::{Durable, config_error};
 use crate::engine::launch;
-use crate::registry::{Instance, Objects};
+use crate::registry::{Instance, Resources};
 use crate::store::{ApplicationDatabase, Store};
 use crate::types::error::Result;
 use crate::types::id::check_id;
@@ -23,7 +23,7 @@ pub struct Builder {
     pub(super) schema: String,
     pub(super) store: Option<Arc<dyn Store>>,
     pub(super) databases: HashMap<String, ApplicationDatabase>,
-    pub(super) objects: Objects,
+    pub(super) objects: Resources,
     pub(super) executor_id: Option<String>,
     pub(super) version: Option<String>,
     pub(super) max_concurrent: Option<usize>,
@@ -40,7 +40,7 @@ impl Builder {
             schema: "durable".to_owned(),
             store: None,
             databases: HashMap::new(),
-            objects: Objects::default(),
+            objects: Resources::default(),
             executor_id: None,
             version: None,
             max_concurrent: None,

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::engine::run_claimed::{self, Occupied};
-use crate::queue_state::Turn;
+use crate::engine::run_claimed::{self, StillRunning};
+use crate::queue_state::NextClaim;
 use crate::runtime::Runtime;
-use crate::store::{ClaimRequest, Fault, Fence, StoreError};
-use crate::wait::shutdown_phase::Level;
+use crate::store::{ClaimRequest, Fence, StoreError, StoreErrorKind};
+use crate::wait::shutdown_phase::EnginePhase;
 
 /// How often it is asked what waits although nobody has told of anything, where somebody would have.
 const FOR_SAFETY: Duration = Duration::from_secs(10);
@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What the dispatcher knows from one look to the next.
 #[derive(Default)]
-struct Known {
+struct KnownQueues {
     /// When the next delayed workflow is due.
     next_due: Option<i64>,
     /// When it was last asked what waits on any of the queues.
@@ -40,9 +40,9 @@ struct Known {
 /// The dispatcher's task. It takes nothing from `Quiesced` on; a claim that is under way comes to
 /// its end, and what it brings is given back.
 pub(super) async fn run(runtime: Arc<Runtime>) {
-    let mut known = Known::default();
+    let mut known = KnownQueues::default();
     let mut failed = 0_u32;
-    while runtime.gate.level() < Level::Quiesced {
+    while runtime.gate.level() < EnginePhase::Quiesced {
         let rest = match look(&runtime, &mut known).await {
             Ok(true) => continue, // there is more at once
             Ok(false) => {
@@ -70,7 +70,7 @@ pub(super) async fn run(runtime: Arc<Runtime>) {
         };
         tokio::select! {
             () = resting => {}
-            () = runtime.gate.reached(Level::Quiesced) => {}
+            () = runtime.gate.reached(EnginePhase::Quiesced) => {}
         }
     }
 }
@@ -92,7 +92,7 @@ fn longest(runtime: &Runtime) -> Duration {
 }
 
 /// How long nothing is to be done, as far as is known.
-fn rest(runtime: &Runtime, known: &Known) -> Duration {
+fn rest(runtime: &Runtime, known: &KnownQueues) -> Duration {
     let for_safety = known.asked.map_or(Duration::ZERO, |at| longest(runtime).saturating_sub(at.elapsed()));
     let now = runtime.timers.clock.at_least();
     let next = known.next_due.into_iter().chain(runtime.lines.next_at()).min();
@@ -108,18 +108,18 @@ async fn settle() {
 
 /// Takes what there is room for from each queue that is worth it, and then asks what nobody has told
 /// of. Gives whether there is more to take at once.
-async fn look(runtime: &Arc<Runtime>, known: &mut Known) -> Result<bool, StoreError> {
+async fn look(runtime: &Arc<Runtime>, known: &mut KnownQueues) -> Result<bool, StoreError> {
     settle().await;
     if runtime.lines.is_short(runtime.timers.clock.at_least()) {
         // The commit that is under way may free more slots, which one claim then fills together.
         tokio::select! {
             () = runtime.writer.flushed() => settle().await,
-            () = runtime.gate.reached(Level::Quiesced) => return Ok(false),
+            () = runtime.gate.reached(EnginePhase::Quiesced) => return Ok(false),
         }
     }
     let now = runtime.timers.clock.at_least();
     for turn in runtime.lines.turns(now) {
-        if runtime.gate.level() >= Level::Quiesced {
+        if runtime.gate.level() >= EnginePhase::Quiesced {
             return Ok(false);
         }
         match take(runtime, &turn).await {
@@ -130,7 +130,7 @@ async fn look(runtime: &Arc<Runtime>, known: &mut Known) -> Result<bool, StoreEr
                 }
             }
             // The database is away, which it is for every queue.
-            Err(error) if matches!(error.fault, Fault::Unreachable | Fault::Closed) => {
+            Err(error) if matches!(error.fault, StoreErrorKind::Unreachable | StoreErrorKind::Closed) => {
                 // Nobody knows what was claimed, or what of it went back.
                 runtime.lines.set_unsure(&turn.queue, true);
                 return Err(error);
@@ -168,7 +168,7 @@ fn leave_alone(runtime: &Runtime, queue: &str, error: &StoreError) {
 }
 
 /// Takes what there is room for from one queue.
-async fn take(runtime: &Arc<Runtime>, turn: &Turn) -> Result<(), StoreError> {
+async fn take(runtime: &Arc<Runtime>, turn: &NextClaim) -> Result<(), StoreError> {
     let fence = runtime.fence();
     let known = runtime.registry.names().into_iter().map(str::to_owned).collect();
     let request = ClaimRequest { fence, queue: turn.queue.to_string(), known, most: turn.free };
@@ -183,7 +183,7 @@ async fn take(runtime: &Arc<Runtime>, turn: &Turn) -> Result<(), StoreError> {
     runtime.lines.claimed(turn, taken, claimed.limits, claimed.next_at);
     // Nothing begins here once the shutdown has begun, and no more than the limits as they are now
     // let through: they may have been changed since they were last seen.
-    let is_down = runtime.gate.level() >= Level::Quiesced;
+    let is_down = runtime.gate.level() >= EnginePhase::Quiesced;
     let room = if is_down { 0 } else { runtime.lines.room(&turn.queue) };
     let mut runs = claimed.runs;
     let too_many: Vec<i64> = runs.drain(runs.len().min(room)..).map(|it| it.key).collect();
@@ -208,7 +208,7 @@ async fn wait_for_room(
     runtime: &Runtime,
     fence: Fence,
     queue: &str,
-    occupied: Vec<Occupied>,
+    occupied: Vec<StillRunning>,
 ) -> Result<(), StoreError> {
     let mut left = Vec::new();
     for (earlier, drive) in occupied {

@@ -4,17 +4,17 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::engine::lock_file::LockFile;
-use crate::engine::recovery::Findings;
+use crate::engine::recovery::ExpiredExecutors;
 use crate::runtime::Runtime;
-use crate::runtime::stop_reason::Signal;
+use crate::runtime::stop_reason::StopReason;
 use crate::store::{Location, StoreError};
 use crate::types::status::Status;
 use crate::types::sync::lock;
-use crate::wait::shutdown_phase::Level;
+use crate::wait::shutdown_phase::EnginePhase;
 
 /// How this executor signs on.
 #[derive(Debug)]
-pub(super) struct Signing {
+pub(super) struct ExecutorIdentity {
     pub(super) name: String,
     pub(super) host: String,
     pub(super) version: String,
@@ -42,14 +42,14 @@ pub(super) fn restarts(application: &Application) {
 
 /// This executor's presence.
 #[derive(Debug)]
-pub(super) struct Presence {
-    signing: Signing,
+pub(super) struct LockFileKeeper {
+    signing: ExecutorIdentity,
     /// Held while the executor's row is there.
     lock_file: Mutex<Option<LockFile>>,
 }
 
-impl Presence {
-    pub(super) fn new(signing: Signing, lock_file: Option<LockFile>) -> Self {
+impl LockFileKeeper {
+    pub(super) fn new(signing: ExecutorIdentity, lock_file: Option<LockFile>) -> Self {
         Self { signing, lock_file: Mutex::new(lock_file) }
     }
 
@@ -82,14 +82,14 @@ impl Presence {
 
 /// Beats until the engine has handed over its work: others must not take a draining executor for
 /// a dead one, nor take what they cannot know to be dropped.
-pub(super) async fn run(runtime: Arc<Runtime>, presence: Arc<Presence>, findings: Arc<Findings>) {
+pub(super) async fn run(runtime: Arc<Runtime>, presence: Arc<LockFileKeeper>, findings: Arc<ExpiredExecutors>) {
     loop {
         let pause = runtime.settings.lease / 3;
         // Some jitter, so that a fleet that was started together does not beat together.
         let lot = f64::from(uuid::Uuid::new_v4().as_fields().1) / f64::from(u16::MAX);
         tokio::select! {
             () = tokio::time::sleep(pause.mul_f64(0.9 + 0.2 * lot)) => {}
-            () = runtime.gate.reached(Level::Closing) => return,
+            () = runtime.gate.reached(EnginePhase::Closing) => return,
         }
         tokio::select! {
             beaten = beat(&runtime, &presence, &findings) => {
@@ -97,12 +97,16 @@ pub(super) async fn run(runtime: Arc<Runtime>, presence: Arc<Presence>, findings
                     tracing::warn!(target: "durable", %error, "a heartbeat failed");
                 }
             }
-            () = runtime.gate.reached(Level::Closing) => return,
+            () = runtime.gate.reached(EnginePhase::Closing) => return,
         }
     }
 }
 
-async fn beat(runtime: &Arc<Runtime>, presence: &Presence, findings: &Findings) -> Result<(), StoreError> {
+async fn beat(
+    runtime: &Arc<Runtime>,
+    presence: &LockFileKeeper,
+    findings: &ExpiredExecutors,
+) -> Result<(), StoreError> {
     let fence = runtime.fence();
     let runs = runtime.live.all();
     let running: Vec<i64> = runs.iter().map(|it| it.key).collect();
@@ -115,11 +119,11 @@ async fn beat(runtime: &Arc<Runtime>, presence: &Presence, findings: &Findings) 
     }
     for (key, status) in seen.gone {
         if let Some(run) = runs.iter().find(|it| it.key == key) {
-            let signal = if status == Status::Cancelled { Signal::Cancelled } else { Signal::Lost };
+            let signal = if status == Status::Cancelled { StopReason::Cancelled } else { StopReason::Lost };
             run.signal(signal);
         }
     }
-    if runtime.gate.level() < Level::Quiesced && (seen.orphans || !seen.expired.is_empty()) {
+    if runtime.gate.level() < EnginePhase::Quiesced && (seen.orphans || !seen.expired.is_empty()) {
         findings.add(seen.expired);
     }
     Ok(())
@@ -127,13 +131,13 @@ async fn beat(runtime: &Arc<Runtime>, presence: &Presence, findings: &Findings) 
 
 /// Another executor has taken over: this one was paused or cut off for longer than its lease. Its
 /// bodies are dropped, since nothing they do can be recorded; then it signs on again, as a new one.
-async fn deposed(runtime: &Arc<Runtime>, presence: &Presence) -> Result<(), StoreError> {
+async fn deposed(runtime: &Arc<Runtime>, presence: &LockFileKeeper) -> Result<(), StoreError> {
     let runs = runtime.live.all();
     tracing::error!(target: "durable", executor = %runtime.settings.executor, workflows = runs.len(), "another executor took this one for dead and took over; dropping what runs here and signing on anew");
     for run in &runs {
-        run.signal(Signal::Lost);
+        run.signal(StopReason::Lost);
     }
-    if runtime.gate.level() >= Level::Draining {
+    if runtime.gate.level() >= EnginePhase::Draining {
         return Ok(());
     }
     let (executor, lock_file) = presence.signing.executor(runtime.keys.next());

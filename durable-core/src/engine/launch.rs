@@ -8,25 +8,25 @@ use tokio::sync::{Notify, Semaphore};
 use super::{listener, notifier, poller};
 use crate::engine::app::{Durable, config_error};
 use crate::engine::builder::Builder;
-use crate::engine::heartbeat::{Application, Signing};
+use crate::engine::heartbeat::{Application, ExecutorIdentity};
 use crate::engine::lock_file::{self, LockFile};
 use crate::engine::tasks::Background;
 use crate::engine::teardown::{ShutdownOptions, ShutdownReason, Teardown};
 use crate::engine::{dispatcher, heartbeat, recovery, scheduler, tokio_check};
 use crate::journal::current_engine;
 use crate::registry::{INTERNAL_QUEUE, Registry};
-use crate::runtime::blocking_steps::Threads;
-use crate::runtime::pending_notifications::Notices;
-use crate::runtime::running_workflows::Live;
+use crate::runtime::blocking_steps::BlockingSteps;
+use crate::runtime::pending_notifications::PendingNotifications;
+use crate::runtime::running_workflows::RunningWorkflows;
 use crate::runtime::{Runtime, Settings};
 use crate::store::{self, NewExecutor, NewQueue, QueueLimits, Store, StoreError};
 use crate::types::error::{Error, ErrorKind, Result};
 use crate::types::id::KeyMaker;
 use crate::wait::clock::Clock;
-use crate::wait::shutdown_phase::{Gate, Level};
+use crate::wait::shutdown_phase::{EnginePhase, ShutdownSignal};
 use crate::wait::timers::{self, Timers};
-use crate::wait::waiters::Waits;
-use crate::wait::wakeup::Poke;
+use crate::wait::waiters::Waiters;
+use crate::wait::wakeup::Wakeup;
 use crate::writer::{self, Writer};
 
 pub(super) async fn launch(builder: Builder) -> Result<Durable> {
@@ -109,17 +109,17 @@ async fn begin(
         databases: builder.databases.clone(),
         objects: builder.objects.clone(),
         registry,
-        gate: Gate::new(),
+        gate: ShutdownSignal::new(),
         keys,
         writer,
         fence: Mutex::new(fence),
-        live: Live::new(),
-        waits: Waits::default(),
-        notices: Notices::default(),
+        live: RunningWorkflows::new(),
+        waits: Waiters::default(),
+        notices: PendingNotifications::default(),
         lines: Arc::default(),
-        schedules: Poke::default(),
+        schedules: Wakeup::default(),
         released: Notify::new(),
-        threads: Threads::default(),
+        threads: BlockingSteps::default(),
         panics: Mutex::default(),
         timers: Timers::new(clock),
         tokio,
@@ -129,7 +129,7 @@ async fn begin(
     tracing::info!(target: "durable", app = %builder.name, database = %shown, executor = %executor.name, workflows = names.len(), "launched: {}", names.join(", "));
 
     let background = Arc::new(Background::default());
-    let presence = Arc::new(heartbeat::Presence::new(signing, lock_file));
+    let presence = Arc::new(heartbeat::LockFileKeeper::new(signing, lock_file));
     let teardown = Teardown::new(Arc::clone(&runtime), Arc::clone(&background), Arc::clone(&presence));
     let scheduled = scheduler::in_code(&runtime);
     runtime.store.put_schedules(&scheduled).await.map_err(|error| cannot("write to", &shown, &error))?;
@@ -143,34 +143,36 @@ async fn begin(
         app.shutdown_with(ShutdownOptions::immediate().because(ShutdownReason::Dropped)).await;
         return Err(cannot("recover workflows from", &shown, &error));
     }
-    let findings = Arc::new(recovery::Findings::default());
-    let quiesced = Level::Quiesced;
+    let findings = Arc::new(recovery::ExpiredExecutors::default());
+    let quiesced = EnginePhase::Quiesced;
     background.spawn("durable-recovery", quiesced, recovery::run(Arc::clone(&runtime), Arc::clone(&findings)));
     background.spawn("durable-scheduler", quiesced, scheduler::run(Arc::clone(&runtime)));
     background.spawn("durable-queues", quiesced, dispatcher::run(Arc::clone(&runtime)));
-    background.spawn("durable-presence", Level::Closing, heartbeat::run(Arc::clone(&runtime), presence, findings));
+    background.spawn(
+        "durable-presence",
+        EnginePhase::Closing,
+        heartbeat::run(Arc::clone(&runtime), presence, findings),
+    );
     current_engine::add(&runtime);
     Ok(app)
 }
 
-fn spawn_tasks(runtime: &Arc<Runtime>, background: &Background, inbox: writer::Inbox) {
+fn spawn_tasks(runtime: &Arc<Runtime>, background: &Background, inbox: writer::WriterInbox) {
     let of_writer = Arc::clone(runtime);
-    background.spawn("durable-writer", Level::Killed, async move {
+    background.spawn("durable-writer", EnginePhase::Killed, async move {
         writer::run(inbox, &*of_writer.store, &of_writer.gate).await;
     });
     let of_timers = Arc::clone(runtime);
-    background.spawn(
-        "durable-timers",
-        Level::Killed,
-        async move { timers::run(&of_timers.timers, &of_timers.gate).await },
-    );
+    background.spawn("durable-timers", EnginePhase::Killed, async move {
+        timers::run(&of_timers.timers, &of_timers.gate).await
+    });
     let of_waits = Arc::clone(runtime);
-    background.spawn("durable-waits", Level::Killed, async move { poller::run(&of_waits).await });
+    background.spawn("durable-waits", EnginePhase::Killed, async move { poller::run(&of_waits).await });
     let of_listener = Arc::clone(runtime);
-    background.spawn("durable-listener", Level::Killed, async move { listener::run(&of_listener).await });
+    background.spawn("durable-listener", EnginePhase::Killed, async move { listener::run(&of_listener).await });
     if runtime.store.has_others() {
         let of_notifier = Arc::clone(runtime);
-        background.spawn("durable-notifier", Level::Closing, async move { notifier::run(&of_notifier).await });
+        background.spawn("durable-notifier", EnginePhase::Closing, async move { notifier::run(&of_notifier).await });
     }
 }
 
@@ -213,7 +215,7 @@ async fn read_clock(store: &dyn Store) -> Result<Clock, StoreError> {
 }
 
 /// How this executor signs on, now and whenever it was deposed.
-fn sign_as(builder: &Builder, store: &dyn Store) -> Signing {
+fn sign_as(builder: &Builder, store: &dyn Store) -> ExecutorIdentity {
     let host = lock_file::host();
     // Two executors that were given the same name are one that was restarted. A name that nobody
     // gave must never look like that, and hosts and process numbers repeat in containers.
@@ -221,10 +223,10 @@ fn sign_as(builder: &Builder, store: &dyn Store) -> Signing {
     let unique = || format!("{host}:{}:{chance:04x}", std::process::id());
     let name = builder.executor_id.clone().unwrap_or_else(unique);
     let version = builder.version.clone().unwrap_or_else(lock_file::version_of_executable);
-    Signing { name, host, version, lease: builder.lease, location: store.location() }
+    ExecutorIdentity { name, host, version, lease: builder.lease, location: store.location() }
 }
 
-impl Signing {
+impl ExecutorIdentity {
     /// An executor's row with a fresh key, and its lock file. Without a lock file everything works,
     /// and others wait for the lease.
     pub(super) fn executor(&self, key: i64) -> (NewExecutor, Option<LockFile>) {

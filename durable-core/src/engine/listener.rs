@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::poller::back_off;
 use crate::runtime::Runtime;
 use crate::runtime::pending_notifications::{RELEASED, SCHEDULES};
-use crate::store::{Fault, Heard, Hint};
-use crate::wait::shutdown_phase::Level;
+use crate::store::{Hint, Notification, StoreErrorKind};
+use crate::wait::shutdown_phase::EnginePhase;
 
 /// The task that listens to what other processes tell.
 pub(super) async fn run(runtime: &Runtime) {
@@ -20,16 +20,16 @@ pub(super) async fn run(runtime: &Runtime) {
             runtime.waits.news.poke(); // something that runs here may have been cancelled
         }
     };
-    let heard = |heard: Heard| match heard {
-        Heard::Listening => {
+    let heard = |heard: Notification| match heard {
+        Notification::Listening => {
             anything();
             runtime.waits.told.store(true, Ordering::Relaxed);
         }
-        Heard::Something => {
+        Notification::Something => {
             anything();
             runtime.released.notify_one();
         }
-        Heard::Hints(hints) => {
+        Notification::Hints(hints) => {
             for hint in hints {
                 match hint {
                     Hint::Workflow(_) => runtime.waits.tell(hint),
@@ -52,7 +52,7 @@ pub(super) async fn run(runtime: &Runtime) {
     loop {
         let listened = tokio::select! {
             listened = runtime.store.listen(&heard) => listened,
-            () = runtime.gate.reached(Level::Killed) => return,
+            () = runtime.gate.reached(EnginePhase::Killed) => return,
         };
         // Whoever waits is now asked for by the clock.
         let was_told = runtime.waits.told.swap(false, Ordering::Relaxed);
@@ -64,13 +64,13 @@ pub(super) async fn run(runtime: &Runtime) {
                 if failed == 1 {
                     tracing::warn!(target: "durable", %error, "cannot hear of what other processes write, and asks the database by the clock");
                 }
-                error.fault == Fault::Refused
+                error.fault == StoreErrorKind::Refused
             }
         };
         let pause = if hopeless { Duration::from_mins(1) } else { back_off(failed) };
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
-            () = runtime.gate.reached(Level::Killed) => return,
+            () = runtime.gate.reached(EnginePhase::Killed) => return,
         }
     }
 }

@@ -30,7 +30,7 @@ pub use self::builder::Builder;
 pub use self::env::duration_variable;
 pub use self::readiness::Readiness;
 pub use self::report::{
-    Killed, PhaseReport, PoolReport, ShutdownReport, ShutdownState, Stuck, StuckKind, Suspended, TaskOutcome,
+    Killed, PhaseReport, PoolReport, ShutdownOutcome, ShutdownReport, Stuck, StuckKind, Suspended, TaskOutcome,
     TaskReport,
 };
 pub use self::teardown::{ShutdownOptions, ShutdownReason};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::runtime::Runtime;
-use crate::wait::shutdown_phase::Level;
+use crate::wait::shutdown_phase::EnginePhase;
 
 /// The least time between two notifications: what happens within it goes with the next one.
 const COALESCE: Duration = Duration::from_millis(5);
@@ -14,7 +14,7 @@ pub(super) async fn run(runtime: &Runtime) {
     loop {
         let down = tokio::select! {
             () = runtime.notices.news.notified() => false,
-            () = runtime.gate.reached(Level::Closing) => true,
+            () = runtime.gate.reached(EnginePhase::Closing) => true,
         };
         let hints = runtime.notices.take();
         // Who does not hear of it asks by the clock, a little later.

@@ -4,10 +4,10 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use crate::runtime::Runtime;
-use crate::runtime::stop_reason::Signal;
+use crate::runtime::stop_reason::StopReason;
 use crate::store::StoreError;
 use crate::types::time::micros;
-use crate::wait::shutdown_phase::Level;
+use crate::wait::shutdown_phase::EnginePhase;
 
 /// How often the database is asked although nobody has told of news, where somebody would have.
 const FOR_SAFETY: Duration = Duration::from_secs(10);
@@ -20,7 +20,8 @@ const SHARE: u32 = 20;
 const REACH: Duration = Duration::from_secs(10);
 /// The task that asks.
 pub(super) async fn run(runtime: &Runtime) {
-    let mut cancelled = Cancelled { since: runtime.timers.clock.at_least() - micros(REACH), known: HashSet::new() };
+    let mut cancelled =
+        CancellationPoll { since: runtime.timers.clock.at_least() - micros(REACH), known: HashSet::new() };
     let mut pause = BY_THE_CLOCK[0];
     let mut rest = Duration::ZERO;
     let mut failed = 0_u32;
@@ -31,7 +32,7 @@ pub(super) async fn run(runtime: &Runtime) {
         };
         let poked = tokio::select! {
             poked = runtime.waits.news.rest(longest) => poked,
-            () = runtime.gate.reached(Level::Killed) => return,
+            () = runtime.gate.reached(EnginePhase::Killed) => return,
         };
         if poked {
             pause = BY_THE_CLOCK[0];
@@ -51,21 +52,21 @@ pub(super) async fn run(runtime: &Runtime) {
                     tracing::debug!(target: "durable", %error, "asking the database for news failed");
                 }
             },
-            () = runtime.gate.reached(Level::Killed) => return,
+            () = runtime.gate.reached(EnginePhase::Killed) => return,
         }
         rest = begun.elapsed().saturating_mul(SHARE);
     }
 }
 
 /// What is known of cancelled workflows.
-struct Cancelled {
+struct CancellationPoll {
     /// Since when they are asked for.
     since: i64,
     /// Those of the last answer, whose bodies were told.
     known: HashSet<i64>,
 }
 
-async fn look_once(runtime: &Runtime, cancelled: &mut Cancelled) -> Result<(), StoreError> {
+async fn look_once(runtime: &Runtime, cancelled: &mut CancellationPoll) -> Result<(), StoreError> {
     let mut question = runtime.waits.question();
     if !runtime.live.is_empty() {
         question.wanted.cancelled = Some((runtime.fence().executor, cancelled.since));
@@ -83,7 +84,7 @@ async fn look_once(runtime: &Runtime, cancelled: &mut Cancelled) -> Result<(), S
     let now_cancelled: HashSet<i64> = std::mem::take(&mut found.cancelled).into_iter().collect();
     if !now_cancelled.is_subset(&cancelled.known) {
         for run in runtime.live.all().iter().filter(|run| now_cancelled.contains(&run.key)) {
-            run.signal(Signal::Cancelled);
+            run.signal(StopReason::Cancelled);
         }
     }
     cancelled.known = now_cancelled;

@@ -9,9 +9,9 @@ use tokio::time::Instant;
 
 use crate::engine::{lock_file, run_claimed};
 use crate::runtime::Runtime;
-use crate::store::{Adopt, DeadExecutor, RunRow, StoreError, WorkLeft};
+use crate::store::{ExecutorInfo, RunRow, StoreError, TakeoverRequest, WorkQuery};
 use crate::types::sync::lock;
-use crate::wait::shutdown_phase::Level;
+use crate::wait::shutdown_phase::EnginePhase;
 
 /// How many workflows are taken over at a time: one statement and one reading of records for each batch.
 const BATCH: u32 = 500;
@@ -24,15 +24,15 @@ const REST: Duration = Duration::from_millis(500);
 
 /// What the heartbeat has found for the recovery to do.
 #[derive(Debug, Default)]
-pub(super) struct Findings {
+pub(super) struct ExpiredExecutors {
     /// `None` as long as there is nothing to do.
-    dead: Mutex<Option<Vec<DeadExecutor>>>,
+    dead: Mutex<Option<Vec<ExecutorInfo>>>,
     news: Notify,
 }
 
-impl Findings {
+impl ExpiredExecutors {
     /// Adds dead executors, or none of them and only what nobody runs.
-    pub(super) fn add(&self, dead: Vec<DeadExecutor>) {
+    pub(super) fn add(&self, dead: Vec<ExecutorInfo>) {
         *lock(&self.dead) = Some(dead);
         self.news.notify_one();
     }
@@ -40,22 +40,22 @@ impl Findings {
 
 /// The recovery's task. It takes nothing over from `Quiesced` on; what it has begun to take over
 /// comes to its end, so that the hand-over of the shutdown misses nothing.
-pub(super) async fn run(runtime: Arc<Runtime>, findings: Arc<Findings>) {
+pub(super) async fn run(runtime: Arc<Runtime>, findings: Arc<ExpiredExecutors>) {
     // Whether this executor may own workflows that it does not run, because the connection broke
     // while it took them over.
     let mut unsure = false;
     let mut looked = Instant::now();
-    while runtime.gate.level() < Level::Quiesced {
+    while runtime.gate.level() < EnginePhase::Quiesced {
         let told = tokio::select! {
             () = findings.news.notified() => false,
             () = runtime.released.notified() => true,
             () = tokio::time::sleep(SOON), if unsure => false,
-            () = runtime.gate.reached(Level::Quiesced) => return,
+            () = runtime.gate.reached(EnginePhase::Quiesced) => return,
         };
         if told && !unsure {
             tokio::select! {
                 () = tokio::time::sleep_until(looked + REST) => looked = Instant::now(),
-                () = runtime.gate.reached(Level::Quiesced) => return,
+                () = runtime.gate.reached(EnginePhase::Quiesced) => return,
             }
         }
         let dead = lock(&findings.dead).take();
@@ -73,13 +73,13 @@ pub(super) async fn run(runtime: Arc<Runtime>, findings: Arc<Findings>) {
 /// Whether there is something that its executor has let go of. If nobody can say, there is not: the
 /// next heartbeat sees it.
 async fn is_anything_released(runtime: &Runtime) -> bool {
-    let asked = WorkLeft { executor: runtime.fence().executor, queues: Vec::new(), known: runtime.registry.known() };
+    let asked = WorkQuery { executor: runtime.fence().executor, queues: Vec::new(), known: runtime.registry.known() };
     runtime.store.work_left(&asked).await.is_ok_and(|it| it.released)
 }
 
 /// At the launch: who was here before and is dead for certain is deposed at once, without waiting
 /// for a lease.
-pub(super) async fn at_launch(runtime: &Arc<Runtime>, earlier: &[DeadExecutor]) -> Result<(), StoreError> {
+pub(super) async fn at_launch(runtime: &Arc<Runtime>, earlier: &[ExecutorInfo]) -> Result<(), StoreError> {
     let host = lock_file::host();
     let dead: Vec<_> = earlier.iter().filter(|it| is_dead(runtime, &host, it)).cloned().collect();
     now(runtime, &dead, false).await?;
@@ -90,7 +90,7 @@ pub(super) async fn at_launch(runtime: &Arc<Runtime>, earlier: &[DeadExecutor]) 
     Ok(())
 }
 
-fn is_dead(runtime: &Runtime, host: &str, executor: &DeadExecutor) -> bool {
+fn is_dead(runtime: &Runtime, host: &str, executor: &ExecutorInfo) -> bool {
     let lock_says_so = || {
         executor.host == *host
             && executor.lock_file.as_deref().is_some_and(|it| lock_file::is_holder_dead(Path::new(it)))
@@ -104,7 +104,7 @@ fn is_dead(runtime: &Runtime, host: &str, executor: &DeadExecutor) -> bool {
 ///
 /// After an error it is not known what was taken over: then, and when something has no body, it is
 /// to be called again and told that it is `unsure`.
-pub(super) async fn now(runtime: &Arc<Runtime>, dead: &[DeadExecutor], unsure: bool) -> Result<bool, StoreError> {
+pub(super) async fn now(runtime: &Arc<Runtime>, dead: &[ExecutorInfo], unsure: bool) -> Result<bool, StoreError> {
     let mut all_run = true;
     for executor in dead {
         if runtime.store.depose(executor.key, executor.epoch).await? {
@@ -114,10 +114,10 @@ pub(super) async fn now(runtime: &Arc<Runtime>, dead: &[DeadExecutor], unsure: b
             }
         }
     }
-    while runtime.gate.level() < Level::Quiesced {
+    while runtime.gate.level() < EnginePhase::Quiesced {
         let fence = runtime.fence();
         let running = unsure.then(|| runtime.live.all().iter().map(|it| it.key).collect());
-        let adopt = Adopt { fence, known: runtime.registry.known(), limit: BATCH, running };
+        let adopt = TakeoverRequest { fence, known: runtime.registry.known(), limit: BATCH, running };
         let adopted = runtime.store.adopt(&adopt).await?;
         for id in &adopted.parked {
             tracing::error!(target: "durable", %id, "a workflow was recovered too often and is parked");

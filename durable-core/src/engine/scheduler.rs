@@ -4,12 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::operations::schedule_spec::{GRACE, Plan, note_tick, plans, start_tick};
+use crate::operations::schedule_spec::{GRACE, ScheduleSpec, note_tick, plans, start_tick};
 use crate::registry::{Misfire, Schedule};
 use crate::runtime::Runtime;
 use crate::store::ScheduleRow;
 use crate::types::error::{Error, ErrorKind};
-use crate::wait::shutdown_phase::Level;
+use crate::wait::shutdown_phase::EnginePhase;
 
 /// How many ticks of a schedule are started before the others have their turn.
 const AT_A_TIME: usize = 100;
@@ -43,7 +43,7 @@ pub(super) async fn run(runtime: Arc<Runtime>) {
     let mut known: Vec<Planned> = Vec::new();
     let mut changed = true;
     let mut skipped_before = 0;
-    while runtime.gate.level() < Level::Quiesced {
+    while runtime.gate.level() < EnginePhase::Quiesced {
         // Whoever has paused or deleted a schedule does not want to see it fire once more: only what
         // was due before the schedules were read is started.
         let (now, skipped) = runtime.timers.clock.at_least_with_skipped();
@@ -72,14 +72,14 @@ pub(super) async fn run(runtime: Arc<Runtime>) {
         let rest = next.map_or(LONGEST, |at| Duration::from_micros(u64::try_from(at - now).unwrap_or_default()));
         changed |= tokio::select! {
             poked = runtime.schedules.rest(rest.min(longest)) => poked || rest >= LONGEST,
-            () = runtime.gate.reached(Level::Quiesced) => false,
+            () = runtime.gate.reached(EnginePhase::Quiesced) => false,
         };
     }
 }
 
 /// A schedule, and the ticks that are still to come.
 struct Planned {
-    plan: Plan,
+    plan: ScheduleSpec,
     /// The next tick in microseconds, if there is one.
     next: Option<i64>,
     /// Not to be tried before: the last try failed.
@@ -90,7 +90,7 @@ struct Planned {
 }
 
 impl Planned {
-    fn new(runtime: &Runtime, plan: Plan, known: &[Self]) -> Self {
+    fn new(runtime: &Runtime, plan: ScheduleSpec, known: &[Self]) -> Self {
         // What this process has been waiting for all along was not missed.
         if let Some(before) = known.iter().find(|it| it.plan.has_ticks_of(&plan)) {
             return Self { plan, next: before.next, not_before: before.not_before, tried: before.tried };
@@ -122,7 +122,7 @@ impl Planned {
                 self.make_up_for(now);
             }
             let Some(tick) = self.next.filter(|at| *at.max(&self.not_before) <= now) else { return };
-            if runtime.gate.level() >= Level::Quiesced || !self.start(runtime, tick).await {
+            if runtime.gate.level() >= EnginePhase::Quiesced || !self.start(runtime, tick).await {
                 return;
             }
             let later = runtime.timers.clock.at_least();
@@ -177,7 +177,7 @@ fn is_passing(error: &Error) -> bool {
 
 /// The last tick before a moment, looked for in ever longer times before it: a schedule of every
 /// second may have missed millions.
-fn last_before(plan: &Plan, moment: i64) -> Option<i64> {
+fn last_before(plan: &ScheduleSpec, moment: i64) -> Option<i64> {
     const SECOND: i64 = 1_000_000;
     let reaches = [60, 3_600, 86_400, 31 * 86_400, 366 * 86_400, 9 * 366 * 86_400];
     reaches.into_iter().find_map(|seconds| {

@@ -7,10 +7,10 @@ use std::time::Duration;
 use crate::engine::app::Durable;
 use crate::engine::idle;
 use crate::engine::readiness::Readiness;
-use crate::engine::report::{ShutdownReport, ShutdownState};
+use crate::engine::report::{ShutdownOutcome, ShutdownReport};
 use crate::engine::teardown::{ShutdownOptions, ShutdownReason};
 use crate::journal::context::Context;
-use crate::wait::shutdown_phase::Level;
+use crate::wait::shutdown_phase::EnginePhase;
 
 impl Durable {
     /// Stops taking work: from queues, from schedules, from other executors. What runs goes on, and
@@ -19,7 +19,7 @@ impl Durable {
     /// [`readiness`](Self::readiness) says so from now on. It is the first thing to do when a
     /// shutdown is coming, while the load balancer finds out.
     pub fn quiesce(&self) {
-        self.runtime().gate.raise(Level::Quiesced);
+        self.runtime().gate.raise(EnginePhase::Quiesced);
     }
 
     /// Whether a load balancer should send requests here: not any more from the first word of a
@@ -68,7 +68,7 @@ impl Durable {
     /// goes away stops nothing.
     ///
     /// Inside a workflow, a step or a transaction it would wait for itself, so there it only requests
-    /// the shutdown and gives a report that says so: [`ShutdownState::Requested`]. A handler of
+    /// the shutdown and gives a report that says so: [`ShutdownOutcome::Requested`]. A handler of
     /// requests calls [`request_shutdown`](Self::request_shutdown) for the same reason: this here does
     /// not wait for a web service, whose handlers are without an engine then.
     pub async fn shutdown(&self) -> Arc<ShutdownReport> {
@@ -88,7 +88,7 @@ impl Durable {
     /// is over. The engine's runtime has to go on running meanwhile, on other threads.
     ///
     /// It waits no longer than the total and five seconds more: who calls it on the only thread of the
-    /// engine's runtime gets a report that says [`ShutdownState::Requested`] then.
+    /// engine's runtime gets a report that says [`ShutdownOutcome::Requested`] then.
     pub fn shutdown_blocking(&self, options: ShutdownOptions) -> Arc<ShutdownReport> {
         self.teardown().request(options);
         if let Some(refusal) = self.not_from_inside(options) {
@@ -96,7 +96,7 @@ impl Durable {
         }
         let patience = options.total.saturating_add(Duration::from_secs(5));
         let report = self.teardown().report_for_thread().recv_timeout(patience);
-        report.unwrap_or_else(|_| Arc::new(ShutdownReport::of(ShutdownState::Requested, options.reason)))
+        report.unwrap_or_else(|_| Arc::new(ShutdownReport::of(ShutdownOutcome::Requested, options.reason)))
     }
 
     /// Waits for `trigger`, whatever it gives, and then shuts down in order. Who shuts the engine down
@@ -154,6 +154,6 @@ impl Durable {
     fn not_from_inside(&self, options: ShutdownOptions) -> Option<Arc<ShutdownReport>> {
         Context::here()?;
         tracing::error!(target: "durable", app = self.name(), "`shutdown` was called inside a workflow, which it would wait for: it is requested and not awaited; `request_shutdown` is the form for workflows");
-        Some(Arc::new(ShutdownReport::of(ShutdownState::Requested, options.reason)))
+        Some(Arc::new(ShutdownReport::of(ShutdownOutcome::Requested, options.reason)))
     }
 }

@@ -8,7 +8,7 @@ use crate::runtime::Runtime;
 use crate::store::Location;
 use crate::types::error::{Error, ErrorKind};
 use crate::types::sync::lock;
-use crate::wait::shutdown_phase::Level;
+use crate::wait::shutdown_phase::EnginePhase;
 
 tokio::task_local! {
     /// Set by `Durable::scope`, and around the body of a `#[durable::test]`.
@@ -111,7 +111,7 @@ fn told(runtime: &Runtime) -> String {
 /// The same, for what is refused while the engine goes down.
 pub(crate) fn open_engine() -> Result<Arc<Runtime>, Error> {
     let runtime = engine()?;
-    if runtime.gate.level() >= Level::Draining {
+    if runtime.gate.level() >= EnginePhase::Draining {
         let message = format!(
             "`{}` is shutting down and starts no new workflow; nothing was written, start it on another process or after the restart",
             runtime.settings.name

@@ -10,18 +10,20 @@ use std::task::Waker;
 use std::time::Duration;
 
 use crate::journal::branch::Branch;
-use crate::journal::piggyback::Riders;
-use crate::journal::watermark::Durability;
+use crate::journal::piggyback::PiggybackedRecords;
+use crate::journal::watermark::Watermark;
 use crate::registry::Workflow;
 use crate::runtime::Runtime;
-use crate::runtime::activity::{Activities, Activity, Doing};
-use crate::runtime::changes::Told;
+use crate::runtime::activity::{Activity, ActivityGuard, ActivityList};
+use crate::runtime::changes::Change;
 use crate::runtime::running_workflows::RunControl;
-use crate::runtime::stop_reason::Signal;
-use crate::store::{BoxFuture, Emission, Entry, Fault, Fence, NewRecord, Record, RunRow, StoreError, Verdict};
+use crate::runtime::stop_reason::StopReason;
+use crate::store::{
+    BoxFuture, Entry, Fence, NewRecord, Publication, Record, RunRow, StoreError, StoreErrorKind, Verdict,
+};
 use crate::types::position::Position;
 use crate::types::sync::lock;
-use crate::wait::cancellation::{AbortReason, Cancelling};
+use crate::wait::cancellation::{AbortReason, CancellationFlag};
 
 /// One run of one workflow.
 pub(crate) struct Execution {
@@ -41,23 +43,23 @@ pub(crate) struct Execution {
     /// In the order of their positions, and nothing but them: a parked workflow keeps them.
     recorded: Box<[Record]>,
     /// What has yet to be written.
-    tail: Mutex<Tail>,
+    tail: Mutex<PendingWrites>,
     /// How far the sent parcels have come.
-    durability: Durability,
+    durability: Watermark,
     /// What stops it.
-    control: Mutex<Control>,
+    control: Mutex<StopState>,
     /// How many operations are recorded, or about to be.
     done: AtomicU32,
     /// What it does just now, the latest last: with several branches it does several things at once.
-    doing: Activities,
+    doing: ActivityList,
     /// What most executions never need, and a parked one should not have to hold.
-    seldom: OnceLock<Box<Seldom>>,
+    seldom: OnceLock<Box<ColdState>>,
 }
 
 #[derive(Default)]
-struct Seldom {
+struct ColdState {
     /// Tells long steps that they shall stop.
-    cancellation: Arc<Cancelling>,
+    cancellation: Arc<CancellationFlag>,
     /// Branches that were spawned, until the driver polls them beside the body.
     spawned: Mutex<Vec<BoxFuture<'static, ()>>>,
     /// The keys of the messages that this run has received: the database may still show the last of
@@ -71,7 +73,7 @@ struct Seldom {
 /// that is the next side effect and the workflow's end, waits for it; so the record of the last
 /// step travels with the end, in one commit.
 #[derive(Debug, Default)]
-struct Tail {
+struct PendingWrites {
     /// Boxed, because a parked workflow has nothing unsent.
     unsent: Option<Box<Entry>>,
     /// The number of the last parcel that was handed to the writer, or rides with a transaction.
@@ -81,7 +83,7 @@ struct Tail {
     riding: bool,
 }
 
-impl Tail {
+impl PendingWrites {
     /// What is not sent yet, to add something.
     fn unsent(&mut self) -> &mut Entry {
         self.unsent.get_or_insert_default()
@@ -89,15 +91,15 @@ impl Tail {
 }
 
 #[derive(Debug, Default)]
-struct Control {
+struct StopState {
     /// Boxed, because a parked workflow has none.
-    stop: Option<Box<Stop>>,
+    stop: Option<Box<StopRequest>>,
     driver: Option<Waker>,
 }
 
 #[derive(Debug)]
-struct Stop {
-    signal: Signal,
+struct StopRequest {
+    signal: StopReason,
     /// What the run did when it was told to stop.
     at: Option<String>,
 }
@@ -119,14 +121,14 @@ impl Execution {
             done: AtomicU32::new(u32::try_from(records.len()).unwrap_or(u32::MAX)),
             recorded: by_position(records),
             tail: Mutex::default(),
-            durability: Durability::default(),
+            durability: Watermark::default(),
             control: Mutex::default(),
-            doing: Activities::default(),
+            doing: ActivityList::default(),
             seldom: OnceLock::new(),
         })
     }
 
-    fn seldom(&self) -> &Seldom {
+    fn seldom(&self) -> &ColdState {
         self.seldom.get_or_init(Box::default)
     }
 
@@ -152,7 +154,7 @@ impl Execution {
     }
 
     /// Adds something that the workflow shows, with the record of it.
-    pub(crate) fn emit(&self, record: NewRecord, emission: Emission) {
+    pub(crate) fn emit(&self, record: NewRecord, emission: Publication) {
         let mut tail = lock(&self.tail);
         let unsent = tail.unsent();
         unsent.records.push(record);
@@ -188,20 +190,25 @@ impl Execution {
     /// writer in the order of their numbers.
     fn send(
         self: &Arc<Self>,
-        tail: &mut Tail,
+        tail: &mut PendingWrites,
         entry: Box<Entry>,
-        then: impl FnOnce(Result<Verdict, Signal>) + Send + 'static,
+        then: impl FnOnce(Result<Verdict, StopReason>) + Send + 'static,
     ) {
         tail.sent += 1;
         let number = tail.sent;
         let execution = Arc::clone(self);
-        let news = Told::of(&entry, Some(&self.row.id));
+        let news = Change::of(&entry, Some(&self.row.id));
         self.runtime.writer.submit(self.fence, entry, move |verdict| {
             then(execution.answered(number, &news, verdict));
         });
     }
 
-    fn answered(&self, number: u64, news: &[Told], verdict: Result<Verdict, StoreError>) -> Result<Verdict, Signal> {
+    fn answered(
+        &self,
+        number: u64,
+        news: &[Change],
+        verdict: Result<Verdict, StoreError>,
+    ) -> Result<Verdict, StopReason> {
         let signal = match verdict {
             Ok(stored @ (Verdict::Stored | Verdict::Existing(_) | Verdict::Debounced(_))) => {
                 self.runtime.spread(news);
@@ -212,8 +219,8 @@ impl Execution {
                 self.durability.reached(number); // it was alone in its parcel
                 return Ok(refused);
             }
-            Ok(Verdict::Superseded) => Signal::Replay,
-            Ok(Verdict::Fenced) => Signal::Lost,
+            Ok(Verdict::Superseded) => StopReason::Replay,
+            Ok(Verdict::Fenced) => StopReason::Lost,
             Err(error) => signal_of(&error),
         };
         self.durability.broken(signal.clone());
@@ -230,7 +237,7 @@ impl Execution {
     }
 
     /// The same for the driver, who needs to know.
-    pub(crate) async fn settled(self: &Arc<Self>) -> Result<(), Signal> {
+    pub(crate) async fn settled(self: &Arc<Self>) -> Result<(), StopReason> {
         let until = {
             let tail = lock(&self.tail);
             // What is not sent yet will be the next parcel, also if what rides now comes back before.
@@ -252,18 +259,18 @@ impl Execution {
     ///
     /// # Errors
     /// The signal that the execution stops by.
-    pub(crate) async fn take_riders(self: &Arc<Self>) -> Result<Riders, Signal> {
+    pub(crate) async fn take_riders(self: &Arc<Self>) -> Result<PiggybackedRecords, StopReason> {
         if self.has_branches() || lock(&self.tail).unsent.as_ref().is_some_and(|it| !it.is_of_records()) {
             self.settled().await?;
-            return Ok(Riders::none(self));
+            return Ok(PiggybackedRecords::none(self));
         }
         poll_fn(|cx| {
             let mut tail = lock(&self.tail);
             self.durability.poll_up_to(tail.sent, cx).map_ok(|()| {
-                let Some(unsent) = tail.unsent.take() else { return Riders::none(self) };
+                let Some(unsent) = tail.unsent.take() else { return PiggybackedRecords::none(self) };
                 tail.riding = true;
                 tail.sent += 1;
-                Riders::new(self, unsent.records)
+                PiggybackedRecords::new(self, unsent.records)
             })
         })
         .await
@@ -298,7 +305,7 @@ impl Execution {
     ///
     /// # Errors
     /// The signal that the execution stops by, when the entry or something before it cannot be stored.
-    pub(crate) async fn write(self: &Arc<Self>, mut entry: Entry) -> Result<Verdict, Signal> {
+    pub(crate) async fn write(self: &Arc<Self>, mut entry: Entry) -> Result<Verdict, StopReason> {
         let sent = lock(&self.tail).sent;
         poll_fn(|cx| {
             let tail = lock(&self.tail);
@@ -320,7 +327,7 @@ impl Execution {
             self.send(&mut tail, Box::new(entry), move |verdict| drop(sender.send(verdict)));
             answer
         };
-        let verdict = answer.await.unwrap_or(Err(Signal::Suspend)); // the writer answers always, but for the end of the process
+        let verdict = answer.await.unwrap_or(Err(StopReason::Suspend)); // the writer answers always, but for the end of the process
         if verdict.is_ok() {
             self.count(records);
         }
@@ -331,10 +338,10 @@ impl Execution {
     ///
     /// # Errors
     /// The signal that the execution stops by.
-    pub(crate) async fn write_alone(&self, entry: Entry) -> Result<Verdict, Signal> {
+    pub(crate) async fn write_alone(&self, entry: Entry) -> Result<Verdict, StopReason> {
         match self.runtime.write(self.fence, entry, Some(&self.row.id)).await {
-            Ok(Verdict::Superseded) => Err(Signal::Replay),
-            Ok(Verdict::Fenced) => Err(Signal::Lost),
+            Ok(Verdict::Superseded) => Err(StopReason::Replay),
+            Ok(Verdict::Fenced) => Err(StopReason::Lost),
             Ok(stored) => Ok(stored),
             Err(error) => Err(signal_of(&error)),
         }
@@ -342,14 +349,14 @@ impl Execution {
 
     /// Tells the driver to stop the body. The first signal counts; only a suspension gives way to
     /// what is stronger.
-    pub(crate) fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: StopReason) {
         let doing = self.activity();
         let told = self.told_of(&signal);
         let driver = {
             let mut control = lock(&self.control);
             match &mut control.stop {
-                None => control.stop = Some(Box::new(Stop { signal, at: doing })),
-                Some(stop) if matches!(stop.signal, Signal::Suspend) => stop.signal = signal,
+                None => control.stop = Some(Box::new(StopRequest { signal, at: doing })),
+                Some(stop) if matches!(stop.signal, StopReason::Suspend) => stop.signal = signal,
                 Some(_) => {}
             }
             control.driver.take()
@@ -374,22 +381,24 @@ impl Execution {
 
     /// What steps are told by a signal. A wait that is let go of in the drain suspends the run, and a
     /// step beside it has all of the drain to come to its end.
-    fn told_of(&self, signal: &Signal) -> Option<AbortReason> {
+    fn told_of(&self, signal: &StopReason) -> Option<AbortReason> {
         match signal {
-            Signal::Suspend => self.runtime.gate.is_shut().then_some(AbortReason::Shutdown),
-            Signal::Cancelled => Some(AbortReason::Cancelled),
-            Signal::TimedOut => Some(AbortReason::Deadline),
-            Signal::Replay | Signal::Lost | Signal::Fail(_) | Signal::Park(_) => Some(AbortReason::Lost),
+            StopReason::Suspend => self.runtime.gate.is_shut().then_some(AbortReason::Shutdown),
+            StopReason::Cancelled => Some(AbortReason::Cancelled),
+            StopReason::TimedOut => Some(AbortReason::Deadline),
+            StopReason::Replay | StopReason::Lost | StopReason::Fail(_) | StopReason::Park(_) => {
+                Some(AbortReason::Lost)
+            }
         }
     }
 
     /// What tells long steps that they shall stop.
-    pub(crate) fn cancellation(&self) -> &Arc<Cancelling> {
+    pub(crate) fn cancellation(&self) -> &Arc<CancellationFlag> {
         &self.seldom().cancellation
     }
 
     /// The signal, if there is one; else `driver` is woken when one comes.
-    pub(crate) fn poll_signal(&self, driver: &Waker) -> Option<Signal> {
+    pub(crate) fn poll_signal(&self, driver: &Waker) -> Option<StopReason> {
         let mut control = lock(&self.control);
         if control.stop.is_none() {
             control.driver = Some(driver.clone());
@@ -399,13 +408,13 @@ impl Execution {
 
     /// Stops the body at this call: awaited, it never returns. It holds nothing, because every
     /// operation has room for it in its future.
-    pub(crate) fn stop<T>(&self, signal: Signal) -> Pending<T> {
+    pub(crate) fn stop<T>(&self, signal: StopReason) -> Pending<T> {
         self.signal(signal);
         pending()
     }
 
     /// Says what the run does, until the guard is dropped.
-    pub(crate) fn doing(&self, what: Activity) -> Doing<'_> {
+    pub(crate) fn doing(&self, what: Activity) -> ActivityGuard<'_> {
         self.doing.begin(what)
     }
 
@@ -452,17 +461,17 @@ fn by_position(mut records: Vec<Record>) -> Box<[Record]> {
 }
 
 /// What an error of the store means for the execution that wanted to write.
-fn signal_of(error: &StoreError) -> Signal {
+fn signal_of(error: &StoreError) -> StopReason {
     match error.fault {
-        Fault::Closed | Fault::Unreachable | Fault::Contended => Signal::Suspend,
-        Fault::Refused | Fault::Foreign => {
-            Signal::Park(format!("the database refuses what this workflow wants to record: {error}"))
+        StoreErrorKind::Closed | StoreErrorKind::Unreachable | StoreErrorKind::Contended => StopReason::Suspend,
+        StoreErrorKind::Refused | StoreErrorKind::Foreign => {
+            StopReason::Park(format!("the database refuses what this workflow wants to record: {error}"))
         }
     }
 }
 
 impl RunControl for Execution {
-    fn signal(&self, reason: Signal) {
+    fn signal(&self, reason: StopReason) {
         Self::signal(self, reason);
     }
 

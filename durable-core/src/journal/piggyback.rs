@@ -11,12 +11,12 @@ use crate::store::NewRecord;
 /// was undone, or nobody waits for it any more. If they had arrived after all, they are found to be
 /// there when they are sent again.
 #[derive(Debug)]
-pub(crate) struct Riders {
+pub(crate) struct PiggybackedRecords {
     execution: Arc<Execution>,
     records: Vec<NewRecord>,
 }
 
-impl Riders {
+impl PiggybackedRecords {
     pub(crate) fn new(execution: &Arc<Execution>, records: Vec<NewRecord>) -> Self {
         Self { execution: Arc::clone(execution), records }
     }
@@ -38,7 +38,7 @@ impl Riders {
     }
 }
 
-impl Drop for Riders {
+impl Drop for PiggybackedRecords {
     fn drop(&mut self) {
         let records = std::mem::take(&mut self.records);
         if !records.is_empty() {

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::task::{Context, Poll, Waker};
 
-use crate::runtime::stop_reason::Signal;
+use crate::runtime::stop_reason::StopReason;
 use crate::types::sync::lock;
 
 /// How much of what an execution has handed to the writer is durable. Parcels have numbers, from 1,
@@ -11,19 +11,19 @@ use crate::types::sync::lock;
 ///
 /// One body waits here for each of its steps, so this is a lock and a waker and no channel.
 #[derive(Debug, Default)]
-pub(crate) struct Durability(Mutex<State>);
+pub(crate) struct Watermark(Mutex<WatermarkState>);
 
 #[derive(Debug, Default)]
-struct State {
+struct WatermarkState {
     /// The number of the last parcel that is durable.
     durable: u64,
     /// Why a later one never will be.
-    broken: Option<Box<Signal>>,
+    broken: Option<Box<StopReason>>,
     /// Who waits: as a rule the body, and rarely a branch of it beside.
     waiting: Vec<Waker>,
 }
 
-impl Durability {
+impl Watermark {
     /// All parcels up to this number are durable.
     pub(crate) fn reached(&self, number: u64) {
         self.change(|state| state.durable = number);
@@ -35,11 +35,11 @@ impl Durability {
     }
 
     /// No further parcel will ever be durable.
-    pub(crate) fn broken(&self, why: Signal) {
+    pub(crate) fn broken(&self, why: StopReason) {
         self.change(|state| state.broken = Some(Box::new(why)));
     }
 
-    fn change(&self, change: impl FnOnce(&mut State)) {
+    fn change(&self, change: impl FnOnce(&mut WatermarkState)) {
         let waiting = {
             let mut state = lock(&self.0);
             change(&mut state);
@@ -49,13 +49,13 @@ impl Durability {
     }
 
     /// Whether all parcels up to `number` are durable, or never will be; else whoever asks is woken.
-    pub(crate) fn poll_up_to(&self, number: u64, cx: &Context<'_>) -> Poll<Result<(), Signal>> {
+    pub(crate) fn poll_up_to(&self, number: u64, cx: &Context<'_>) -> Poll<Result<(), StopReason>> {
         let mut state = lock(&self.0);
         if state.durable >= number {
             return Poll::Ready(Ok(()));
         }
         if let Some(why) = &state.broken {
-            return Poll::Ready(Err(Signal::clone(why)));
+            return Poll::Ready(Err(StopReason::clone(why)));
         }
         if !state.waiting.iter().any(|it| it.will_wake(cx.waker())) {
             state.waiting.push(cx.waker().clone());
@@ -72,14 +72,14 @@ mod tests {
 
     #[tokio::test]
     async fn all_who_wait_are_told_and_what_was_durable_before_the_break_stays() {
-        let durability = &Durability::default();
+        let durability = &Watermark::default();
         let up_to = |number| poll_fn(move |cx| durability.poll_up_to(number, cx));
         let (first, second, later) = tokio::join!(up_to(1), up_to(1), async {
             durability.reached(1);
-            durability.broken(Signal::Lost);
+            durability.broken(StopReason::Lost);
             up_to(2).await
         });
         assert!(first.is_ok() && second.is_ok());
-        assert!(matches!(later, Err(Signal::Lost)));
+        assert!(matches!(later, Err(StopReason::Lost)));
     }
 }

@@ -8,12 +8,12 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::journal::current_engine;
-use crate::operations::call_state::Lazy;
+use crate::operations::call_state::CallState;
 pub(super) use crate::operations::caller_errors::cannot;
 use crate::runtime::Runtime;
-use crate::runtime::running_workflows::Run;
-use crate::runtime::stop_reason::Signal;
-use crate::store::{Hint, Stopped};
+use crate::runtime::running_workflows::RunningWorkflow;
+use crate::runtime::stop_reason::StopReason;
+use crate::store::{CancelledRun, Hint};
 use crate::types::error::{Error, ErrorKind, Result};
 use crate::types::listing::{Filter, StepInfo, WorkflowInfo};
 
@@ -59,10 +59,10 @@ pub fn cancel_workflow(id: impl AsRef<str>) -> CancelCall {
 /// A cancellation. Given by [`cancel_workflow`].
 #[must_use = "nothing is cancelled until it is awaited"]
 pub struct CancelCall {
-    state: Lazy<'static, ToCancel, Result<()>>,
+    state: CallState<'static, CancelOptions, Result<()>>,
 }
 
-struct ToCancel {
+struct CancelOptions {
     runtime: Result<Arc<Runtime>>,
     id: String,
     children: bool,
@@ -70,7 +70,7 @@ struct ToCancel {
 
 impl CancelCall {
     pub(crate) fn new(runtime: Result<Arc<Runtime>>, id: &str) -> Self {
-        Self { state: Lazy::new(ToCancel { runtime, id: id.to_owned(), children: false }) }
+        Self { state: CallState::new(CancelOptions { runtime, id: id.to_owned(), children: false }) }
     }
 
     /// Also cancels every workflow that it has started, and those that these have started, as far
@@ -83,7 +83,7 @@ impl CancelCall {
     }
 }
 
-impl ToCancel {
+impl CancelOptions {
     async fn run(self: Box<Self>) -> Result<()> {
         let Self { runtime, id, children } = *self;
         cancel(&*runtime?, &id, children).await
@@ -139,10 +139,10 @@ async fn cancel(runtime: &Runtime, id: &str, children: bool) -> Result<()> {
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Tells of a cancellation, and gives the run if it is in this process.
-fn tell_stopped(runtime: &Runtime, stopped: &Stopped) -> Option<Arc<Run>> {
+fn tell_stopped(runtime: &Runtime, stopped: &CancelledRun) -> Option<Arc<RunningWorkflow>> {
     let run = runtime.live.get(&stopped.id);
     match (&run, stopped.executor) {
-        (Some(run), _) => run.signal(Signal::Cancelled),
+        (Some(run), _) => run.signal(StopReason::Cancelled),
         // It is somewhere else, and its executor looks when it is told.
         (None, Some(executor)) => runtime.tell_others(Hint::Executor(executor)),
         (None, None) => {}

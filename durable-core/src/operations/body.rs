@@ -12,7 +12,7 @@ use crate::store::BoxFuture;
 use crate::types::payload::Outcome;
 
 /// The body and its branches, until all of them have ended.
-pub(super) struct Running {
+pub(super) struct BodyAndBranches {
     execution: Arc<Execution>,
     body: Option<BoxFuture<'static, Outcome>>,
     /// What the body has returned, while branches are left.
@@ -21,7 +21,7 @@ pub(super) struct Running {
     branches: Option<Box<FuturesUnordered<BoxFuture<'static, ()>>>>,
 }
 
-impl Running {
+impl BodyAndBranches {
     pub(super) fn new(execution: &Arc<Execution>, body: BoxFuture<'static, Outcome>) -> Self {
         Self { execution: Arc::clone(execution), body: Some(body), returned: None, branches: None }
     }
@@ -72,7 +72,7 @@ impl Running {
 
 /// Everything of the body is gone when this returns: each part by itself, so that a destructor that
 /// panics keeps no other from running.
-impl Drop for Running {
+impl Drop for BodyAndBranches {
     fn drop(&mut self) {
         let body = self.body.take();
         self.drop_watched(body);

@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 use crate::store::BoxFuture;
 
 /// A call: what was made, until it is polled for the first time; then the future of it.
-pub(super) enum Lazy<'a, M, R> {
+pub(super) enum CallState<'a, M, R> {
     /// Nothing has been done yet, so options can still be set.
     Made(Box<M>),
     /// It is under way.
@@ -14,7 +14,7 @@ pub(super) enum Lazy<'a, M, R> {
     Over,
 }
 
-impl<'a, M, R> Lazy<'a, M, R> {
+impl<'a, M, R> CallState<'a, M, R> {
     pub(super) fn new(made: M) -> Self {
         Self::Made(Box::new(made))
     }

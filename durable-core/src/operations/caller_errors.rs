@@ -2,13 +2,13 @@
 //! whether something was written, and what to do now.
 
 use crate::runtime::Runtime;
-use crate::store::{Fault, StoreError};
+use crate::store::{StoreError, StoreErrorKind};
 use crate::types::error::{Error, ErrorKind};
-use crate::wait::shutdown_phase::Level;
+use crate::wait::shutdown_phase::EnginePhase;
 
 /// Something that a caller wanted to have written.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Unwritten<'a> {
+pub(super) struct WriteFailure<'a> {
     pub(super) runtime: &'a Runtime,
     /// What, with the id of the workflow.
     pub(super) what: &'a str,
@@ -24,13 +24,13 @@ pub(super) const SEND_AGAIN: &str =
 /// What to do about something that a step shows: the step runs again.
 pub(super) const SHOWN_AGAIN: &str = "it is shown when the step runs again";
 
-impl Unwritten<'_> {
+impl WriteFailure<'_> {
     /// The store gave an error.
     pub(super) fn because(&self, error: &StoreError) -> Error {
         let Self { runtime, what, in_doubt } = self;
         match error.fault {
-            Fault::Closed => self.closed(),
-            Fault::Unreachable => {
+            StoreErrorKind::Closed => self.closed(),
+            StoreErrorKind::Unreachable => {
                 let message = format!(
                     "the database had not confirmed {what} when `{}` gave up, so it may or may not have been written: {in_doubt}",
                     runtime.settings.name
@@ -43,7 +43,7 @@ impl Unwritten<'_> {
 
     /// Another executor has taken over from this one, which may not write any more.
     pub(super) fn deposed(&self) -> Error {
-        if self.runtime.gate.level() >= Level::Draining {
+        if self.runtime.gate.level() >= EnginePhase::Draining {
             return self.closed();
         }
         let message = format!(
@@ -69,7 +69,7 @@ pub(super) fn refused(what: &str, error: &StoreError) -> Error {
 
 /// The database could not be asked, or not be told what is no record of a workflow.
 pub(super) fn cannot(runtime: &Runtime, what: &str, error: &StoreError) -> Error {
-    if error.fault == Fault::Closed {
+    if error.fault == StoreErrorKind::Closed {
         let message = format!(
             "cannot {what}: `{}` is shutting down and has closed its database; do it on another process or after the restart",
             runtime.settings.name

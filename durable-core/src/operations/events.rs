@@ -8,20 +8,20 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::journal::checkpoint::{Done, Operation};
-use crate::journal::context::{Claim, Place};
+use crate::journal::checkpoint::{Operation, OperationResult};
+use crate::journal::context::{CallSite, ReservedPosition};
 use crate::journal::current_engine;
 use crate::operations::caller_errors::{cannot, interrupted_for};
 use crate::operations::publish;
 use crate::operations::wait_timeout::{BodyWait, wait_outside};
 use crate::runtime::Runtime;
 use crate::runtime::activity::Activity;
-use crate::store::EmissionKind;
+use crate::store::PublicationKind;
 use crate::types::error::{Error, ErrorKind, Result};
 use crate::types::id::{check_id, check_name};
 use crate::types::payload::{Codec, Outcome, Payload, decode, encode};
 use crate::wait::clock::to_date;
-use crate::wait::waiters::{News, Want};
+use crate::wait::waiters::{WaitFor, WaitResult};
 
 /// Sets an event of this workflow: a value under a name, which anybody can ask for with
 /// [`get_event`], now and after the workflow's end. Setting it again replaces the value; the earlier
@@ -47,8 +47,8 @@ pub fn set_event<N: Into<String>, T: Serialize + ?Sized>(
     name: N,
     value: &T,
 ) -> impl Future<Output = Result<()>> + Send + use<N, T> {
-    let (name, value, place) = (name.into(), encode(value), Place::claim());
-    async move { publish::emit(&place, EmissionKind::Event, &name, value).await }
+    let (name, value, place) = (name.into(), encode(value), CallSite::claim());
+    async move { publish::emit(&place, PublicationKind::Event, &name, value).await }
 }
 
 /// Asks for an event of a workflow, and waits until it is set: `None` when the time is up, or when
@@ -89,27 +89,29 @@ pub(super) fn ask<T: Payload>(
     timeout: Duration,
     engine: Option<Arc<Runtime>>,
 ) -> impl Future<Output = Result<Option<T>>> + Send + use<T> {
-    let place = Place::claim();
-    let asked = Asked { id: id.into(), name: name.into(), timeout };
+    let place = CallSite::claim();
+    let asked = EventQuery { id: id.into(), name: name.into(), timeout };
     async move {
         match place {
-            Place::Body(claim) => asked.in_body(&claim).await,
-            Place::Outside | Place::Step(_) => asked.outside(&*engine.map_or_else(current_engine::engine, Ok)?).await,
-            Place::Transaction(scope) => Err(scope.refusal("`durable::get_event`")),
+            CallSite::Body(claim) => asked.in_body(&claim).await,
+            CallSite::Outside | CallSite::Step(_) => {
+                asked.outside(&*engine.map_or_else(current_engine::engine, Ok)?).await
+            }
+            CallSite::Transaction(scope) => Err(scope.refusal("`durable::get_event`")),
         }
     }
 }
 
 /// What is asked for.
-struct Asked {
+struct EventQuery {
     id: Arc<str>,
     name: Arc<str>,
     timeout: Duration,
 }
 
-impl Asked {
-    fn want(&self) -> Want {
-        Want::Event { id: Arc::clone(&self.id), name: Arc::clone(&self.name) }
+impl EventQuery {
+    fn want(&self) -> WaitFor {
+        WaitFor::Event { id: Arc::clone(&self.id), name: Arc::clone(&self.name) }
     }
 
     fn check(&self) -> Result<()> {
@@ -125,7 +127,7 @@ impl Asked {
     async fn outside<T: DeserializeOwned>(&self, runtime: &Runtime) -> Result<Option<T>> {
         self.check()?;
         let came = wait_outside(runtime, &self.id, self.want(), self.timeout).await.map_err(|()| self.interrupted())?;
-        let Some(News::Event(Some(value))) = came else { return Ok(None) };
+        let Some(WaitResult::Event(Some(value))) = came else { return Ok(None) };
         let unreadable = |fault| {
             let message = format!("the event {:?} of the workflow {:?} cannot be read: {fault}", self.name, self.id);
             Error::new(ErrorKind::Payload, message)
@@ -133,7 +135,7 @@ impl Asked {
         decode(&value).map(Some).map_err(unreadable)
     }
 
-    async fn in_body<T: Payload>(&self, claim: &Claim) -> Result<Option<T>> {
+    async fn in_body<T: Payload>(&self, claim: &ReservedPosition) -> Result<Option<T>> {
         self.check()?;
         let operation = Operation::get_event(&self.name);
         claim.check_home("get_event").await;
@@ -151,7 +153,7 @@ impl Asked {
         let mut waiting = BodyWait::new(claim, "get_event", &self.id, self.want(), self.timeout);
         let came = waiting.next(|| Activity::Event(Arc::clone(&self.name))).await;
         let value = match came {
-            Some(News::Event(value)) => value,
+            Some(WaitResult::Event(value)) => value,
             _ => None,
         };
         let read = match &value {
@@ -162,7 +164,7 @@ impl Asked {
             },
         };
         let (outcome, child) = (value.map(Outcome::Output), Some(self.id.to_string()));
-        claim.keep(operation, Done { outcome, child, attempts: 1, ..Done::default() }).await;
+        claim.keep(operation, OperationResult { outcome, child, attempts: 1, ..OperationResult::default() }).await;
         Ok(read)
     }
 }

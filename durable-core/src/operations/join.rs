@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use futures_util::future::Either;
 
-use crate::journal::context::{Claim, Context, Place};
-use crate::runtime::stop_reason::Signal;
+use crate::journal::context::{CallSite, Context, ReservedPosition};
+use crate::runtime::stop_reason::StopReason;
 
 /// A function or macro that makes branches.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Form {
+pub(super) struct BranchKind {
     /// As users write it.
     pub(super) name: &'static str,
     /// What does the same where nothing is replayed.
@@ -22,20 +22,20 @@ pub(super) struct Form {
 /// A call that makes branches: it claims one position, and everything in them stands below that.
 #[derive(Debug)]
 pub(super) struct Fork {
-    form: Form,
-    place: Place,
+    form: BranchKind,
+    place: CallSite,
 }
 
 impl Fork {
     /// Claims the position.
-    pub(super) fn here(form: Form) -> Self {
-        Self { form, place: Place::claim() }
+    pub(super) fn here(form: BranchKind) -> Self {
+        Self { form, place: CallSite::claim() }
     }
 
     /// The position, unless the call is misplaced.
-    pub(super) fn claim(&self) -> Result<&Claim, &Place> {
+    pub(super) fn claim(&self) -> Result<&ReservedPosition, &CallSite> {
         match &self.place {
-            Place::Body(claim) => Ok(claim),
+            CallSite::Body(claim) => Ok(claim),
             misplaced => Err(misplaced),
         }
     }
@@ -43,7 +43,7 @@ impl Fork {
     /// Where the code of a branch stands: the branch of this call's position, or the one with this
     /// number below it. There is none where the call is misplaced.
     pub(super) fn branch(&self, number: Option<usize>) -> Option<Context> {
-        let Claim { execution, position } = self.claim().ok()?;
+        let ReservedPosition { execution, position } = self.claim().ok()?;
         let path = match number {
             None => position.as_branch(),
             Some(number) => format!("{position}/{number}").into(),
@@ -69,7 +69,7 @@ impl Fork {
     ///
     /// # Panics
     /// Outside any workflow, where there is nothing to park.
-    pub(super) async fn check(&self) -> &Claim {
+    pub(super) async fn check(&self) -> &ReservedPosition {
         match self.claim() {
             Ok(claim) => {
                 claim.check_home(self.form.name).await;
@@ -83,32 +83,32 @@ impl Fork {
     }
 }
 
-impl Form {
+impl BranchKind {
     /// Parks the workflow that called it in the wrong place.
     ///
     /// # Panics
     /// Outside any workflow, where there is nothing to park.
-    pub(super) fn refuse(self, place: &Place) {
+    pub(super) fn refuse(self, place: &CallSite) {
         let Self { name, elsewhere } = self;
         let (execution, refusal) = match place {
-            Place::Body(_) => return,
-            Place::Outside => panic!(
+            CallSite::Body(_) => return,
+            CallSite::Outside => panic!(
                 "`{name}` was called outside any workflow, where nothing is replayed; call it in the body of a #[workflow], and elsewhere use {elsewhere}"
             ),
-            Place::Step(scope) => {
+            CallSite::Step(scope) => {
                 let instead = format!("call it in the workflow's body; in a step use {elsewhere}");
                 (Some(&scope.execution), scope.refusal(&format!("`{name}`"), &instead))
             }
-            Place::Transaction(scope) => (scope.execution.as_ref(), scope.refusal(&format!("`{name}`"))),
+            CallSite::Transaction(scope) => (scope.execution.as_ref(), scope.refusal(&format!("`{name}`"))),
         };
         match execution {
-            Some(execution) => execution.signal(Signal::Park(refusal.to_string())),
+            Some(execution) => execution.signal(StopReason::Park(refusal.to_string())),
             None => panic!("{refusal}"),
         }
     }
 }
 
-const JOIN: Form = Form { name: "durable::join!", elsewhere: "`tokio::join!`" };
+const JOIN: BranchKind = BranchKind { name: "durable::join!", elsewhere: "`tokio::join!`" };
 
 macro_rules! joins {
     ($($name:ident($($arm:ident: $future:ident),+);)+) => {

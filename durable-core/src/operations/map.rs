@@ -7,12 +7,12 @@ use std::task::{Context, Poll};
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
-use crate::operations::call_state::Lazy;
-use crate::operations::join::{Fork, Form};
-use crate::runtime::stop_reason::Signal;
+use crate::operations::call_state::CallState;
+use crate::operations::join::{BranchKind, Fork};
+use crate::runtime::stop_reason::StopReason;
 use crate::store::BoxFuture;
 
-const MAP: Form = Form { name: "durable::map", elsewhere: "a `tokio::task::JoinSet`" };
+const MAP: BranchKind = BranchKind { name: "durable::map", elsewhere: "a `tokio::task::JoinSet`" };
 
 /// Works on every item, on at most `limit` of them at once, and gives the results in the order of the
 /// items.
@@ -71,23 +71,23 @@ where
         let future = branch.clone().sync_scope(|| work(item));
         Some(Box::pin(branch.scope(future)) as BoxFuture<'a, F::Output>)
     };
-    Map { state: Lazy::new(Made { fork: Fork::here(MAP), limit, next: Box::new(next) }) }
+    Map { state: CallState::new(MapOptions { fork: Fork::here(MAP), limit, next: Box::new(next) }) }
 }
 
 /// Work on many items. Made by [`map`].
 #[must_use = "no item is worked on until this is awaited"]
 pub struct Map<'a, R> {
-    state: Lazy<'a, Made<'a, R>, Vec<R>>,
+    state: CallState<'a, MapOptions<'a, R>, Vec<R>>,
 }
 
-struct Made<'a, R> {
+struct MapOptions<'a, R> {
     fork: Fork,
     limit: usize,
-    next: Next<'a, R>,
+    next: NextItem<'a, R>,
 }
 
 /// The work on the next item, which has this number; `None` if there is no further item.
-type Next<'a, R> = Box<dyn FnMut(&Fork, usize) -> Option<BoxFuture<'a, R>> + Send + 'a>;
+type NextItem<'a, R> = Box<dyn FnMut(&Fork, usize) -> Option<BoxFuture<'a, R>> + Send + 'a>;
 
 impl<'a, T: Send + 'a, E: Send + 'a> Map<'a, Result<T, E>> {
     /// Ends with an error if an item does, else with the values of all.
@@ -103,23 +103,23 @@ impl<'a, T: Send + 'a, E: Send + 'a> Map<'a, Result<T, E>> {
     /// # Errors
     /// The error of the first item that fails.
     pub fn stop_on_error(self) -> impl Future<Output = Result<Vec<T>, E>> + Send + use<'a, T, E> {
-        let Lazy::Made(made) = self.state else { panic!("`stop_on_error` comes before the first poll") };
+        let CallState::Made(made) = self.state else { panic!("`stop_on_error` comes before the first poll") };
         made.stop()
     }
 }
 
-impl<'a, R: Send + 'a> Made<'a, R> {
+impl<'a, R: Send + 'a> MapOptions<'a, R> {
     /// Returns only where the call may be.
-    async fn begin(self) -> Working<'a, R> {
+    async fn begin(self) -> ItemsInProgress<'a, R> {
         let claim = self.fork.check().await;
         if self.limit == 0 {
             let reason = format!(
                 "`durable::map` at position {} was given the limit 0, with which no item is ever worked on; give it 1 or more",
                 claim.position
             );
-            claim.execution.stop::<()>(Signal::Park(reason)).await;
+            claim.execution.stop::<()>(StopReason::Park(reason)).await;
         }
-        Working { made: self, started: 0, running: FuturesUnordered::new() }
+        ItemsInProgress { made: self, started: 0, running: FuturesUnordered::new() }
     }
 
     async fn collect(self) -> Vec<R> {
@@ -135,7 +135,7 @@ impl<'a, R: Send + 'a> Made<'a, R> {
     }
 }
 
-impl<'a, T: Send + 'a, E: Send + 'a> Made<'a, Result<T, E>> {
+impl<'a, T: Send + 'a, E: Send + 'a> MapOptions<'a, Result<T, E>> {
     async fn stop(self) -> Result<Vec<T>, E> {
         let mut working = self.begin().await;
         let mut values = Vec::new();
@@ -167,20 +167,20 @@ fn put<R>(results: &mut Vec<Option<R>>, number: usize, result: R) {
 }
 
 /// Items that are worked on.
-struct Working<'a, R> {
-    made: Made<'a, R>,
+struct ItemsInProgress<'a, R> {
+    made: MapOptions<'a, R>,
     started: usize,
-    running: FuturesUnordered<Numbered<'a, R>>,
+    running: FuturesUnordered<NumberedItem<'a, R>>,
 }
 
-impl<R> Working<'_, R> {
+impl<R> ItemsInProgress<'_, R> {
     /// Starts as many items as may be worked on.
     fn start(&mut self) {
         while self.running.len() < self.made.limit {
             let number = self.started + 1;
             let Some(future) = (self.made.next)(&self.made.fork, number) else { return };
             self.started = number;
-            self.running.push(Numbered { number, future });
+            self.running.push(NumberedItem { number, future });
         }
     }
 
@@ -192,12 +192,12 @@ impl<R> Working<'_, R> {
 }
 
 /// The work on one item, with its number from 1.
-struct Numbered<'a, R> {
+struct NumberedItem<'a, R> {
     number: usize,
     future: BoxFuture<'a, R>,
 }
 
-impl<R> Future for Numbered<'_, R> {
+impl<R> Future for NumberedItem<'_, R> {
     type Output = (usize, R);
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -216,9 +216,9 @@ impl<'a, R: Send + 'a> Future for Map<'a, R> {
 impl<R> fmt::Debug for Map<'_, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.state {
-            Lazy::Made(made) => write!(f, "Map({:?})", made.fork),
-            Lazy::Running(_) => f.write_str("Map(running)"),
-            Lazy::Over => f.write_str("Map(over)"),
+            CallState::Made(made) => write!(f, "Map({:?})", made.fork),
+            CallState::Running(_) => f.write_str("Map(running)"),
+            CallState::Over => f.write_str("Map(over)"),
         }
     }
 }

@@ -3,14 +3,14 @@
 use serde::Serialize;
 
 use crate::journal::current_engine;
-use crate::operations::call_state::Lazy;
+use crate::operations::call_state::CallState;
 use crate::operations::caller_errors::refused;
 use crate::operations::send::{message as message_to_store, no_receiver};
-use crate::operations::start::Started;
-use crate::operations::workflow_call::{Made, WorkflowCall};
+use crate::operations::start::StartedWorkflow;
+use crate::operations::workflow_call::{WorkflowCall, WorkflowCallOptions};
 use crate::operations::workflow_handle::WorkflowHandle;
 use crate::runtime::Runtime;
-use crate::store::{Outbox, Posted, PostedWorkflow};
+use crate::store::{EnqueueOutcome, Outbox, SendOutcome};
 use crate::types::error::{Error, ErrorKind, Result};
 use crate::types::payload::encode;
 
@@ -52,9 +52,9 @@ where
     let (to, topic) = (workflow_id.as_ref(), topic.into());
     let message = message_to_store(&runtime, to, &topic, &encode(message), None)?;
     match runtime.store.post(tx.outbox(), &message).await {
-        Ok(Posted::Posted) => Ok(()),
-        Ok(Posted::NoReceiver(status)) => Err(no_receiver(to, status)),
-        Ok(Posted::OtherDatabase) => Err(other_database("send_in", &runtime)),
+        Ok(SendOutcome::Posted) => Ok(()),
+        Ok(SendOutcome::NoReceiver(status)) => Err(no_receiver(to, status)),
+        Ok(SendOutcome::OtherDatabase) => Err(other_database("send_in", &runtime)),
         Err(error) => Err(refused(&format!("the message to the workflow {to:?}"), &error)),
     }
 }
@@ -95,18 +95,18 @@ where
     /// # }
     /// ```
     pub async fn start_in<C: Outbox + ?Sized>(self, tx: &mut C) -> Result<WorkflowHandle<T, E>> {
-        let Lazy::Made(made) = self.state else {
+        let CallState::Made(made) = self.state else {
             return Err(Error::new(ErrorKind::Misuse, "this call was awaited already, and has started its workflow"));
         };
-        let Made { mut request, codec, queue, .. } = *made;
+        let WorkflowCallOptions { mut request, codec, queue, .. } = *made;
         queue?;
         let runtime = current_engine::engine()?;
         let new = request.for_outbox(&runtime)?;
         let started = match runtime.store.post_workflow(tx.outbox(), &new).await {
-            Ok(PostedWorkflow::Posted) => Started { runtime, id: new.id, run: None },
-            Ok(PostedWorkflow::Existing(held)) if held.id == new.id => request.attach(&runtime, held)?,
-            Ok(PostedWorkflow::Existing(held)) => request.of_duplicate(&runtime, held)?,
-            Ok(PostedWorkflow::OtherDatabase) => return Err(other_database("start_in", &runtime)),
+            Ok(EnqueueOutcome::Posted) => StartedWorkflow { runtime, id: new.id, run: None },
+            Ok(EnqueueOutcome::Existing(held)) if held.id == new.id => request.attach(&runtime, held)?,
+            Ok(EnqueueOutcome::Existing(held)) => request.of_duplicate(&runtime, held)?,
+            Ok(EnqueueOutcome::OtherDatabase) => return Err(other_database("start_in", &runtime)),
             Err(error) => return Err(refused(&format!("the workflow {:?}", new.id), &error)),
         };
         Ok(WorkflowHandle::new(started, codec))

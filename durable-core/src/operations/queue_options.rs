@@ -9,7 +9,7 @@ use crate::operations::start::internal;
 use crate::operations::workflow_call::WorkflowCall;
 use crate::operations::workflow_handle::WorkflowHandle;
 use crate::registry::Queue;
-use crate::store::{Debounce, QueuePlace};
+use crate::store::{Debounce, QueuePlacement};
 use crate::types::error::{Error, Result};
 use crate::types::id::check_id;
 
@@ -133,7 +133,7 @@ where
         })
     }
 
-    fn placed(mut self, change: impl FnOnce(&mut QueuePlace)) -> Self {
+    fn placed(mut self, change: impl FnOnce(&mut QueuePlacement)) -> Self {
         if let Some(made) = self.state.made() {
             change(made.request.place.get_or_insert_with(internal));
         }

@@ -8,15 +8,15 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::journal::checkpoint::{Done, Operation};
-use crate::journal::context::{Claim, Place};
-use crate::operations::call_state::Lazy;
+use crate::journal::checkpoint::{Operation, OperationResult};
+use crate::journal::context::{CallSite, ReservedPosition};
+use crate::operations::call_state::CallState;
 use crate::operations::wait_timeout::BodyWait;
 use crate::runtime::activity::Activity;
 use crate::types::error::{Error, ErrorKind, Result};
 use crate::types::id::check_name;
 use crate::types::payload::{Outcome, Payload, decode};
-use crate::wait::waiters::{News, Want};
+use crate::wait::waiters::{WaitFor, WaitResult};
 
 /// Takes the next message on a topic, or waits for one: `None` when the time is up.
 ///
@@ -45,39 +45,39 @@ use crate::wait::waiters::{News, Want};
 /// # }
 /// ```
 pub fn recv<T: Payload>(topic: impl Into<String>, timeout: Duration) -> RecvCall<T> {
-    let made = Made { topic: topic.into().into(), timeout, place: Place::claim(), payload: PhantomData };
-    RecvCall { state: Lazy::new(made) }
+    let made = RecvOptions { topic: topic.into().into(), timeout, place: CallSite::claim(), payload: PhantomData };
+    RecvCall { state: CallState::new(made) }
 }
 
 /// A message that is to be received. Given by [`recv`].
 #[must_use = "no message is taken until it is awaited"]
 pub struct RecvCall<T> {
-    state: Lazy<'static, Made<T>, Result<Option<T>>>,
+    state: CallState<'static, RecvOptions<T>, Result<Option<T>>>,
 }
 
-struct Made<T> {
+struct RecvOptions<T> {
     topic: Arc<str>,
     timeout: Duration,
-    place: Place,
+    place: CallSite,
     payload: PhantomData<fn() -> T>,
 }
 
-impl<T: Payload> Made<T> {
+impl<T: Payload> RecvOptions<T> {
     async fn run(self: Box<Self>) -> Result<Option<T>> {
         match &self.place {
-            Place::Body(claim) => self.receive(claim).await,
-            Place::Outside => Err(Error::new(
+            CallSite::Body(claim) => self.receive(claim).await,
+            CallSite::Outside => Err(Error::new(
                 ErrorKind::Misuse,
                 "`durable::recv` was called outside any workflow, and messages are sent to workflows: call it in the body of a #[workflow]",
             )),
-            Place::Step(scope) => {
+            CallSite::Step(scope) => {
                 Err(scope.refusal("`durable::recv`", "call it in the workflow's body, and give the step what came"))
             }
-            Place::Transaction(scope) => Err(scope.refusal("`durable::recv`")),
+            CallSite::Transaction(scope) => Err(scope.refusal("`durable::recv`")),
         }
     }
 
-    async fn receive(&self, claim: &Claim) -> Result<Option<T>> {
+    async fn receive(&self, claim: &ReservedPosition) -> Result<Option<T>> {
         check_name("the topic", &self.topic)?;
         claim.check_home("recv").await;
         if let Some(record) = claim.replayed(Operation::recv(&self.topic)).await {
@@ -88,11 +88,11 @@ impl<T: Payload> Made<T> {
         }
         claim.ready().await;
         let execution = &claim.execution;
-        let want = Want::Message { workflow: execution.row.key, topic: Arc::clone(&self.topic) };
+        let want = WaitFor::Message { workflow: execution.row.key, topic: Arc::clone(&self.topic) };
         let mut waiting = BodyWait::new(claim, "recv", &execution.row.id, want, self.timeout);
         loop {
             let news = waiting.next(|| Activity::Message(Arc::clone(&self.topic))).await;
-            let Some(News::Message { key, payload }) = news else {
+            let Some(WaitResult::Message { key, payload }) = news else {
                 claim.keep(Operation::recv(&self.topic), done(None)).await;
                 return Ok(None);
             };
@@ -105,7 +105,7 @@ impl<T: Payload> Made<T> {
     }
 
     /// Takes a message, unless another call of this run was faster.
-    async fn take(&self, claim: &Claim, key: i64, payload: String) -> Option<T> {
+    async fn take(&self, claim: &ReservedPosition, key: i64, payload: String) -> Option<T> {
         let value = self.read(claim, &payload).await;
         let record = || claim.record(Operation::recv(&self.topic), done(Some(Outcome::Output(payload))));
         if claim.execution.receive(key, record) {
@@ -117,7 +117,7 @@ impl<T: Payload> Made<T> {
     }
 
     /// Reads a message, which is still the first in line if it does not read.
-    async fn read(&self, claim: &Claim, payload: &str) -> T {
+    async fn read(&self, claim: &ReservedPosition, payload: &str) -> T {
         match decode(payload) {
             Ok(value) => value,
             Err(fault) => claim.unreadable(&self.topic, &fault).await,
@@ -125,8 +125,8 @@ impl<T: Payload> Made<T> {
     }
 }
 
-fn done(outcome: Option<Outcome>) -> Done {
-    Done { outcome, attempts: 1, ..Done::default() }
+fn done(outcome: Option<Outcome>) -> OperationResult {
+    OperationResult { outcome, attempts: 1, ..OperationResult::default() }
 }
 
 fn outcome_text(outcome: &Outcome) -> &str {
@@ -146,9 +146,9 @@ impl<T: Payload> Future for RecvCall<T> {
 impl<T> fmt::Debug for RecvCall<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.state {
-            Lazy::Made(made) => write!(f, "RecvCall({:?}, {:?})", made.topic, made.place),
-            Lazy::Running(_) => f.write_str("RecvCall(running)"),
-            Lazy::Over => f.write_str("RecvCall(over)"),
+            CallState::Made(made) => write!(f, "RecvCall({:?}, {:?})", made.topic, made.place),
+            CallState::Running(_) => f.write_str("RecvCall(running)"),
+            CallState::Over => f.write_str("RecvCall(over)"),
         }
     }
 }

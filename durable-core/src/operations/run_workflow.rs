@@ -8,21 +8,21 @@ use std::task::Poll;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::journal::execution::Execution;
-use crate::operations::body::Running;
-use crate::queue_state::Slot;
+use crate::operations::body::BodyAndBranches;
+use crate::queue_state::QueueSlot;
 use crate::registry::{Taken, Workflow};
 use crate::runtime::Runtime;
 use crate::runtime::panics;
-use crate::runtime::running_workflows::Run;
-use crate::runtime::stop_reason::Signal;
-use crate::store::{Ended, Entry, Fence, Finish, Record, RunRow, Wanted};
+use crate::runtime::running_workflows::RunningWorkflow;
+use crate::runtime::stop_reason::StopReason;
+use crate::store::{Entry, Fence, Finish, FinishedWorkflow, PollRequest, Record, RunRow};
 use crate::types::error::Error;
 use crate::types::payload::{Outcome, RecordedError};
 use crate::types::status::Status;
-use crate::wait::shutdown_phase::Level;
+use crate::wait::shutdown_phase::EnginePhase;
 
 /// Everything a driver needs.
-pub(crate) struct Drive {
+pub(crate) struct RunTask {
     pub(crate) runtime: Arc<Runtime>,
     pub(crate) workflow: &'static Workflow,
     pub(crate) row: Arc<RunRow>,
@@ -30,22 +30,22 @@ pub(crate) struct Drive {
     /// What earlier runs recorded; empty for a fresh one.
     pub(crate) records: Vec<Record>,
     /// The slot of its queue, if it came from one.
-    pub(crate) slot: Option<Slot>,
+    pub(crate) slot: Option<QueueSlot>,
 }
 
-impl Drive {
+impl RunTask {
     /// Starts the driver's task.
     ///
     /// # Errors
     /// An earlier run of the same id is still in this process, and comes back with what was to be
     /// started: two bodies of one workflow must not run side by side.
-    pub(crate) fn spawn(self) -> Result<Arc<Run>, (Arc<Run>, Self)> {
+    pub(crate) fn spawn(self) -> Result<Arc<RunningWorkflow>, (Arc<RunningWorkflow>, Self)> {
         let runtime = Arc::clone(&self.runtime);
         match runtime.live.enter(&self.row.id, self.row.key, self.workflow.name) {
             Ok(run) => {
                 let mut drive = self;
                 let slot = drive.slot.take();
-                let task = runtime.tokio.spawn(drive.drive(Present {
+                let task = runtime.tokio.spawn(drive.drive(LiveGuard {
                     runtime: Arc::clone(&runtime),
                     run: Arc::clone(&run),
                     slot,
@@ -58,7 +58,7 @@ impl Drive {
     }
 
     #[expect(clippy::manual_async_fn, reason = "an `async fn` holds what it is given twice")]
-    fn drive(mut self, present: Present) -> impl Future<Output = ()> + Send {
+    fn drive(mut self, present: LiveGuard) -> impl Future<Output = ()> + Send {
         async move {
             // Everything here that is not the body is boxed: a hundred thousand bodies may be parked in
             // this future, and each of them would hold the room for what comes before and after it.
@@ -85,14 +85,14 @@ impl Drive {
                 run.set_execution(Arc::clone(&execution) as _);
                 let stopped = poll_body(&execution).await;
                 match Box::pin(conclude(&execution, stopped)).await {
-                    Finished::Yes(ended) => {
+                    FinishResult::Yes(ended) => {
                         tracing::debug!(target: "durable", workflow = self.workflow.name, id = %run.id, status = %ended.status, "a workflow has ended");
                         return run.ended(Arc::new(ended));
                     }
                     // Somebody else's record stands at one of the positions: what this run knows is
                     // not what happened. It begins again from the journal.
-                    Finished::No(Signal::Replay) if superseded < MAX_REPLAYS => superseded += 1,
-                    Finished::No(signal) => return self.left(run, &signal),
+                    FinishResult::No(StopReason::Replay) if superseded < MAX_REPLAYS => superseded += 1,
+                    FinishResult::No(signal) => return self.left(run, &signal),
                 }
                 let Some(records) = Box::pin(self.reload(run)).await else { return };
                 self.records = records;
@@ -110,17 +110,17 @@ impl Drive {
     async fn turn(&self, permits: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
         tokio::select! {
             biased;
-            () = self.runtime.gate.reached(Level::Aborting) => None,
+            () = self.runtime.gate.reached(EnginePhase::Aborting) => None,
             // The semaphore is never closed, so an error cannot be.
             permit = Arc::clone(permits).acquire_owned() => permit.ok(),
         }
     }
 
     /// Reads the journal again, unless the workflow has ended or is no longer ours.
-    async fn reload(&self, run: &Run) -> Option<Vec<Record>> {
+    async fn reload(&self, run: &RunningWorkflow) -> Option<Vec<Record>> {
         let key = self.row.key;
         let again = async {
-            let wanted = Wanted { ends: vec![self.row.id.to_string()], ..Wanted::default() };
+            let wanted = PollRequest { ends: vec![self.row.id.to_string()], ..PollRequest::default() };
             let ended = self.runtime.store.look(&wanted).await?.ends;
             let records = self.runtime.store.records(&[key]).await?;
             Ok::<_, crate::store::StoreError>((ended, records))
@@ -141,10 +141,10 @@ impl Drive {
         }
     }
 
-    fn left(&self, run: &Run, signal: &Signal) {
+    fn left(&self, run: &RunningWorkflow, signal: &StopReason) {
         match signal {
-            Signal::Cancelled => run.is_cancelled(),
-            Signal::Lost => run.give_up(),
+            StopReason::Cancelled => run.is_cancelled(),
+            StopReason::Lost => run.give_up(),
             _ => {}
         }
         tracing::debug!(target: "durable", workflow = self.workflow.name, id = %run.id, why = ?signal, "a workflow leaves this process");
@@ -156,13 +156,13 @@ const MAX_REPLAYS: u32 = 8;
 
 /// A run is in the list of the living while this lives, on whatever way its task ends, and has its
 /// queue's slot for just as long.
-struct Present {
+struct LiveGuard {
     runtime: Arc<Runtime>,
-    run: Arc<Run>,
-    slot: Option<Slot>,
+    run: Arc<RunningWorkflow>,
+    slot: Option<QueueSlot>,
 }
 
-impl Drop for Present {
+impl Drop for LiveGuard {
     fn drop(&mut self) {
         self.runtime.live.leave(&self.run);
         if let Some(slot) = self.slot.take() {
@@ -175,24 +175,26 @@ impl Drop for Present {
     }
 }
 
-enum Stopped {
+enum StoppedBody {
     Returned(Outcome),
     Panicked(Error),
-    Signalled(Signal),
+    Signalled(StopReason),
 }
 
 /// Polls the body until it returns, panics, or is stopped by a signal. When this returns, the body
 /// is gone: its destructors have run.
-async fn poll_body(execution: &Arc<Execution>) -> Stopped {
+async fn poll_body(execution: &Arc<Execution>) -> StoppedBody {
     let make = || {
         let taken = Taken::read(&execution.row.input)?;
         let mut taken = taken.of_instance(execution.row.instance.as_deref(), &execution.runtime.objects);
         (execution.workflow.run)(&mut taken)
     };
     let mut running = match panics::watch(make) {
-        Ok(Ok(body)) => Running::new(execution, body),
-        Err(panic) => return Stopped::Panicked(panic),
-        Ok(Err(fault)) => return Stopped::Signalled(Signal::Park(format!("the arguments cannot be read: {fault}"))),
+        Ok(Ok(body)) => BodyAndBranches::new(execution, body),
+        Err(panic) => return StoppedBody::Panicked(panic),
+        Ok(Err(fault)) => {
+            return StoppedBody::Signalled(StopReason::Park(format!("the arguments cannot be read: {fault}")));
+        }
     };
     let timers = &execution.runtime.timers;
     let mut time_is_up = execution.row.deadline.map(|at| Box::new(timers.rings(at)));
@@ -204,11 +206,11 @@ async fn poll_body(execution: &Arc<Execution>) -> Stopped {
             time_is_up = None;
             // Once the engine is on its way down the next owner finds it, and nothing is hurried here.
             if !execution.runtime.gate.is_shut() {
-                execution.signal(Signal::TimedOut);
+                execution.signal(StopReason::TimedOut);
             }
         }
-        if let Some(signal @ Signal::TimedOut) = execution.poll_signal(cx.waker()) {
-            return Poll::Ready(Stopped::Signalled(signal));
+        if let Some(signal @ StopReason::TimedOut) = execution.poll_signal(cx.waker()) {
+            return Poll::Ready(StoppedBody::Signalled(signal));
         }
         let polled = match panics::watch(|| running.poll(cx)) {
             Ok(polled) => polled,
@@ -217,23 +219,23 @@ async fn poll_body(execution: &Arc<Execution>) -> Stopped {
                 Some(signal) => {
                     let id = &execution.row.id;
                     execution.runtime.note_panic(format!("the workflow {id:?}, when it was told to stop, {panic}"));
-                    return Poll::Ready(Stopped::Signalled(signal));
+                    return Poll::Ready(StoppedBody::Signalled(signal));
                 }
-                None => return Poll::Ready(Stopped::Panicked(panic)),
+                None => return Poll::Ready(StoppedBody::Panicked(panic)),
             },
         };
         match (execution.poll_signal(cx.waker()), polled) {
             // A sibling of the call that was stopped is in a step: it may come to its end and be recorded.
-            (Some(Signal::Suspend), Poll::Pending) if execution.in_step() => {
+            (Some(StopReason::Suspend), Poll::Pending) if execution.in_step() => {
                 execution.send_tail();
                 Poll::Pending
             }
-            (Some(signal), _) => Poll::Ready(Stopped::Signalled(signal)),
-            (None, Poll::Ready(outcome)) => Poll::Ready(Stopped::Returned(outcome)),
+            (Some(signal), _) => Poll::Ready(StoppedBody::Signalled(signal)),
+            (None, Poll::Ready(outcome)) => Poll::Ready(StoppedBody::Returned(outcome)),
             // Nothing begins any more, and nothing runs that could come to its end.
             (None, Poll::Pending) if execution.runtime.gate.is_shut() && !execution.in_step() => {
-                execution.signal(Signal::Suspend);
-                Poll::Ready(Stopped::Signalled(Signal::Suspend))
+                execution.signal(StopReason::Suspend);
+                Poll::Ready(StoppedBody::Signalled(StopReason::Suspend))
             }
             (None, Poll::Pending) => {
                 // The body waits for something that is not a record; what it has done may be written meanwhile.
@@ -248,13 +250,13 @@ async fn poll_body(execution: &Arc<Execution>) -> Stopped {
 }
 
 /// What is to be written at the end of a run.
-struct End {
+struct RunEnd {
     status: Status,
     outcome: Option<Outcome>,
     reason: Option<String>,
 }
 
-impl End {
+impl RunEnd {
     fn returned(execution: &Execution, outcome: Outcome) -> Self {
         let what = || format!("the result of the workflow `{}`", execution.workflow.name);
         match (execution.runtime.check_size(what, outcome.len()), &outcome) {
@@ -278,48 +280,50 @@ impl End {
     }
 }
 
-enum Finished {
-    Yes(Ended),
-    No(Signal),
+enum FinishResult {
+    Yes(FinishedWorkflow),
+    No(StopReason),
 }
 
 /// What is to be done when the body is gone.
-async fn conclude(execution: &Arc<Execution>, stopped: Stopped) -> Finished {
+async fn conclude(execution: &Arc<Execution>, stopped: StoppedBody) -> FinishResult {
     let end = match stopped {
-        Stopped::Returned(outcome) => End::returned(execution, outcome),
-        Stopped::Panicked(error) | Stopped::Signalled(Signal::Fail(error)) => End::failed(&error),
-        Stopped::Signalled(Signal::Park(reason)) => End::parked(reason),
-        Stopped::Signalled(Signal::TimedOut) => End::timed_out(),
-        Stopped::Signalled(Signal::Suspend) => {
+        StoppedBody::Returned(outcome) => RunEnd::returned(execution, outcome),
+        StoppedBody::Panicked(error) | StoppedBody::Signalled(StopReason::Fail(error)) => RunEnd::failed(&error),
+        StoppedBody::Signalled(StopReason::Park(reason)) => RunEnd::parked(reason),
+        StoppedBody::Signalled(StopReason::TimedOut) => RunEnd::timed_out(),
+        StoppedBody::Signalled(StopReason::Suspend) => {
             // What was done stays done: the records of finished steps go before the body's row is given back.
             let _ = execution.settled().await;
-            return Finished::No(Signal::Suspend);
+            return FinishResult::No(StopReason::Suspend);
         }
-        Stopped::Signalled(other) => return Finished::No(other),
+        StoppedBody::Signalled(other) => return FinishResult::No(other),
     };
     finish(execution, end).await
 }
 
 /// Writes the end of a run, together with the records that wait for it.
-async fn finish(execution: &Arc<Execution>, end: End) -> Finished {
+async fn finish(execution: &Arc<Execution>, end: RunEnd) -> FinishResult {
     let row = &execution.row;
     if end.status == Status::Parked {
         tracing::error!(target: "durable", workflow = execution.workflow.name, id = %row.id, reason = end.reason.as_deref(), "a workflow is parked and needs a person");
     }
-    let End { status, outcome, reason } = end;
+    let RunEnd { status, outcome, reason } = end;
     let row_end =
         Finish { workflow: row.key, attempt: row.attempt, status, outcome: outcome.clone(), reason: reason.clone() };
     let entry = Entry { finish: Some(row_end), ..Entry::default() };
     let alone = (status == Status::Parked).then(|| entry.clone());
     let written = match (execution.write(entry).await, alone) {
         // A record before it cannot be stored, and this says so.
-        (Err(Signal::Park(_)), Some(alone)) => execution.write_alone(alone).await,
+        (Err(StopReason::Park(_)), Some(alone)) => execution.write_alone(alone).await,
         (written, _) => written,
     };
     match written {
-        Ok(_) => Finished::Yes(Ended { id: row.id.to_string(), status, outcome, reason }),
+        Ok(_) => FinishResult::Yes(FinishedWorkflow { id: row.id.to_string(), status, outcome, reason }),
         // The end cannot be stored as it is; that it needs a person can be.
-        Err(Signal::Park(reason)) if status != Status::Parked => Box::pin(finish(execution, End::parked(reason))).await,
-        Err(signal) => Finished::No(signal),
+        Err(StopReason::Park(reason)) if status != Status::Parked => {
+            Box::pin(finish(execution, RunEnd::parked(reason))).await
+        }
+        Err(signal) => FinishResult::No(signal),
     }
 }

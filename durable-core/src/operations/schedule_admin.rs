@@ -11,14 +11,14 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use crate::journal::context::Context as Here;
 use crate::journal::current_engine;
 use crate::operations::admin::cannot;
-use crate::operations::call_state::Lazy;
-use crate::operations::schedule_spec::{GRACE, Plan, start_tick, started_by_hand};
+use crate::operations::call_state::CallState;
+use crate::operations::schedule_spec::{GRACE, ScheduleSpec, start_tick, started_by_hand};
 use crate::operations::workflow_call::WorkflowCall;
 use crate::registry::{Misfire, Overlap};
 use crate::runtime::Runtime;
 use crate::runtime::pending_notifications::SCHEDULES;
 use crate::store::{Hint, ScheduleChange, ScheduleRow};
-use crate::types::cron::Timetable;
+use crate::types::cron::CronSchedule;
 use crate::types::error::{Error, ErrorKind, Result};
 use crate::types::payload::PayloadError;
 use crate::wait::clock::{from_date, to_date};
@@ -84,10 +84,14 @@ where
     pub fn schedule(mut self, name: impl Into<String>, cron: impl Into<String>) -> ScheduleCall {
         let made = self.state.made().map(|made| {
             let request = &made.request;
-            Called { workflow: request.workflow.name, input: request.input.clone(), instance: request.instance.clone() }
+            ScheduledCall {
+                workflow: request.workflow.name,
+                input: request.input.clone(),
+                instance: request.instance.clone(),
+            }
         });
         let (name, cron) = (name.into(), cron.into());
-        let made = Made {
+        let made = ScheduleRequest {
             name,
             cron,
             call: made,
@@ -95,27 +99,27 @@ where
             misfire: Misfire::Skip,
             overlap: Overlap::Allow,
         };
-        ScheduleCall { state: Lazy::new(made) }
+        ScheduleCall { state: CallState::new(made) }
     }
 }
 
 /// A schedule that is to be made. Given by [`WorkflowCall::schedule`].
 #[must_use = "no schedule is made until it is awaited"]
 pub struct ScheduleCall {
-    state: Lazy<'static, Made, Result<()>>,
+    state: CallState<'static, ScheduleRequest, Result<()>>,
 }
 
-struct Made {
+struct ScheduleRequest {
     name: String,
     cron: String,
-    call: Option<Called>,
+    call: Option<ScheduledCall>,
     timezone: String,
     misfire: Misfire,
     overlap: Overlap,
 }
 
 /// What is to be called.
-struct Called {
+struct ScheduledCall {
     workflow: &'static str,
     input: std::result::Result<String, PayloadError>,
     instance: Option<String>,
@@ -138,7 +142,7 @@ impl ScheduleCall {
         self.with(|made| made.overlap = overlap)
     }
 
-    fn with(mut self, change: impl FnOnce(&mut Made)) -> Self {
+    fn with(mut self, change: impl FnOnce(&mut ScheduleRequest)) -> Self {
         if let Some(made) = self.state.made() {
             change(made);
         }
@@ -146,11 +150,11 @@ impl ScheduleCall {
     }
 }
 
-impl Made {
+impl ScheduleRequest {
     async fn run(self: Box<Self>) -> Result<()> {
         Here::refuse_unrecorded("a schedule")?;
         let runtime = current_engine::engine()?;
-        let Some(Called { workflow, input, instance }) = self.call else {
+        let Some(ScheduledCall { workflow, input, instance }) = self.call else {
             return Err(Error::new(
                 ErrorKind::Misuse,
                 "this call was awaited already, and has no arguments left to schedule",
@@ -173,7 +177,7 @@ impl Made {
             paused: false,
             last_tick: 0,
         };
-        Plan::check(&row)?;
+        ScheduleSpec::check(&row)?;
         let rows = [row];
         let stored = runtime.store.put_schedules(&rows).await;
         if stored.map_err(|error| cannot(&runtime, "make a schedule", &error))? == 0 {
@@ -290,10 +294,10 @@ async fn rows(runtime: &Runtime) -> Result<Vec<ScheduleRow>> {
     runtime.store.schedules().await.map_err(|error| cannot(runtime, "read the schedules", &error))
 }
 
-async fn plan(runtime: &Arc<Runtime>, name: &str) -> Result<Plan> {
+async fn plan(runtime: &Arc<Runtime>, name: &str) -> Result<ScheduleSpec> {
     let row = rows(runtime).await?.into_iter().find(|it| it.name == name).ok_or_else(|| unknown(name))?;
     let workflow = row.workflow.clone();
-    Plan::of(runtime, row)?.ok_or_else(|| {
+    ScheduleSpec::of(runtime, row)?.ok_or_else(|| {
         let missing = match runtime.registry.get(&workflow) {
             None => "which this program does not have",
             Some(_) => "which has no #[scheduled] in this program; if no other version has one, delete the schedule",
@@ -326,7 +330,7 @@ fn unknown(name: &str) -> Error {
 fn shown(row: ScheduleRow, now: i64) -> ScheduleInfo {
     let last_tick = to_date(row.last_tick);
     let next = || {
-        let times = Timetable::parse(&row.cron, &row.timezone).ok()?;
+        let times = CronSchedule::parse(&row.cron, &row.timezone).ok()?;
         let next = times.next_after(last_tick)?;
         // What was missed is not to come, unless all of it is made up for.
         let is_missed = row.misfire != Misfire::All.as_str() && from_date(next) < now - GRACE;

@@ -7,11 +7,11 @@ use uuid::Uuid;
 
 use crate::operations::admin::cannot;
 use crate::operations::schedule_admin::tick_text;
-use crate::operations::start::{Limit, Request, internal, of_queue};
+use crate::operations::start::{Limit, StartRequest, internal, of_queue};
 use crate::registry::{Misfire, Overlap, Schedule, Workflow};
 use crate::runtime::Runtime;
 use crate::store::{ScheduleChange, ScheduleRow};
-use crate::types::cron::Timetable;
+use crate::types::cron::CronSchedule;
 use crate::types::error::{Error, ErrorKind, Result};
 use crate::types::id::check_id;
 use crate::wait::clock::{from_date, to_date};
@@ -22,24 +22,24 @@ pub(crate) const GRACE: i64 = 10_000_000;
 
 /// A schedule that this program can carry out.
 #[derive(Debug)]
-pub(crate) struct Plan {
+pub(crate) struct ScheduleSpec {
     row: ScheduleRow,
     workflow: &'static Workflow,
     /// The schedule in the code, if it stands there: its workflow takes the two moments.
     in_code: Option<&'static Schedule>,
-    times: Timetable,
+    times: CronSchedule,
     misfire: Misfire,
     overlap: Overlap,
 }
 
-impl Plan {
+impl ScheduleSpec {
     /// Refuses what could not be carried out.
-    pub(crate) fn check(row: &ScheduleRow) -> Result<Timetable> {
+    pub(crate) fn check(row: &ScheduleRow) -> Result<CronSchedule> {
         check_id("the schedule's name", &row.name)?;
         // The ids of its workflows begin with the name: see `start_tick` and `started_by_hand`.
         let longest = format!("{}@{}+{}", row.name, tick_text(0), Uuid::nil().simple());
         check_id("an id of the schedule's workflows (its name, `@`, the tick, and more)", &longest)?;
-        Timetable::parse(&row.cron, &row.timezone).map_err(|fault| {
+        CronSchedule::parse(&row.cron, &row.timezone).map_err(|fault| {
             Error::new(ErrorKind::Config, format!("the schedule {:?} cannot be kept: {fault}", row.name))
         })
     }
@@ -85,11 +85,11 @@ impl Plan {
 }
 
 /// Every schedule that this program can carry out and that is not paused.
-pub(crate) async fn plans(runtime: &Runtime) -> Result<Vec<Plan>> {
+pub(crate) async fn plans(runtime: &Runtime) -> Result<Vec<ScheduleSpec>> {
     let rows = runtime.store.schedules().await.map_err(|error| cannot(runtime, "read the schedules", &error))?;
     let mut plans = Vec::new();
     for row in rows.into_iter().filter(|it| !it.paused) {
-        match Plan::of(runtime, row) {
+        match ScheduleSpec::of(runtime, row) {
             Ok(plan) => plans.extend(plan),
             Err(error) => tracing::error!(target: "durable", %error, "a schedule is left out"),
         }
@@ -99,7 +99,7 @@ pub(crate) async fn plans(runtime: &Runtime) -> Result<Vec<Plan>> {
 
 /// Starts a tick, unless somebody has. Gives whether its workflow is there: it is not if the schedule
 /// leaves out ticks while the workflow of another one has not ended.
-pub(crate) async fn start_tick(runtime: &Arc<Runtime>, plan: &Plan, tick: i64) -> Result<bool> {
+pub(crate) async fn start_tick(runtime: &Arc<Runtime>, plan: &ScheduleSpec, tick: i64) -> Result<bool> {
     let id = format!("{}@{}", plan.row.name, tick_text(tick));
     match start(runtime, plan, id, to_date(tick)).await {
         Ok(_) => Ok(true),
@@ -109,13 +109,13 @@ pub(crate) async fn start_tick(runtime: &Arc<Runtime>, plan: &Plan, tick: i64) -
 }
 
 /// Notes that a tick was dealt with.
-pub(crate) async fn note_tick(runtime: &Runtime, plan: &Plan, tick: i64) -> Result<()> {
+pub(crate) async fn note_tick(runtime: &Runtime, plan: &ScheduleSpec, tick: i64) -> Result<()> {
     let fired = runtime.store.change_schedule(&plan.row.name, ScheduleChange::Fired(tick)).await;
     fired.map(drop).map_err(|error| cannot(runtime, "note a tick", &error))
 }
 
 /// Starts the workflow once more than the calendar says.
-pub(super) async fn started_by_hand(runtime: &Arc<Runtime>, plan: &Plan) -> Result<String> {
+pub(super) async fn started_by_hand(runtime: &Arc<Runtime>, plan: &ScheduleSpec) -> Result<String> {
     let now = runtime.timers.clock.now();
     let id = format!("{}@{}+{}", plan.row.name, tick_text(from_date(now)), Uuid::now_v7().simple());
     start(runtime, plan, id, now).await.map_err(|error| {
@@ -131,7 +131,7 @@ pub(super) async fn started_by_hand(runtime: &Arc<Runtime>, plan: &Plan) -> Resu
     })
 }
 
-async fn start(runtime: &Arc<Runtime>, plan: &Plan, id: String, scheduled: DateTime<Utc>) -> Result<String> {
+async fn start(runtime: &Arc<Runtime>, plan: &ScheduleSpec, id: String, scheduled: DateTime<Utc>) -> Result<String> {
     let input = match (plan.in_code, &plan.row.input) {
         (Some(schedule), _) => (schedule.arguments)(&scheduled, &runtime.timers.clock.now()).into_text(),
         (None, Some(input)) => Ok(input.clone()),
@@ -141,7 +141,7 @@ async fn start(runtime: &Arc<Runtime>, plan: &Plan, id: String, scheduled: DateT
     if plan.overlap == Overlap::Skip {
         place.get_or_insert_with(internal).deduplicate = Some(format!("schedule:{}", plan.row.name));
     }
-    let request = Request {
+    let request = StartRequest {
         workflow: plan.workflow,
         input,
         id: Some(id),

@@ -4,12 +4,12 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::Poll;
 
-use crate::journal::checkpoint::{Done, Operation};
-use crate::operations::join::{Fork, Form};
-use crate::runtime::stop_reason::Signal;
+use crate::journal::checkpoint::{Operation, OperationResult};
+use crate::operations::join::{BranchKind, Fork};
+use crate::runtime::stop_reason::StopReason;
 use crate::types::payload::Codec;
 
-const SELECT: Form = Form { name: "durable::select!", elsewhere: "`tokio::select!`" };
+const SELECT: BranchKind = BranchKind { name: "durable::select!", elsewhere: "`tokio::select!`" };
 const OPERATION: Operation<'static> = Operation::once("select");
 
 /// The number of the arm that won in an earlier run, if that is recorded.
@@ -24,7 +24,7 @@ async fn recorded(fork: &Fork, arms: u32) -> Option<u32> {
         "at position {} this workflow recorded that arm {winner} of a `durable::select!` won, and the code now has {arms} arms there; bring the earlier arms back (or the earlier version), and resume it",
         claim.position
     );
-    claim.execution.stop(Signal::Park(reason)).await
+    claim.execution.stop(StopReason::Park(reason)).await
 }
 
 /// Records which arm won. It is no side effect, so it waits for nothing; what the winner itself has
@@ -33,7 +33,7 @@ async fn record(fork: &Fork, winner: u32) {
     let claim = fork.check().await;
     // A number always encodes.
     let outcome = claim.encode(Codec::PLAIN, OPERATION, &winner).ok();
-    claim.keep(OPERATION, Done { outcome, attempts: 1, ..Done::default() }).await;
+    claim.keep(OPERATION, OperationResult { outcome, attempts: 1, ..OperationResult::default() }).await;
 }
 
 macro_rules! selects {

@@ -8,11 +8,11 @@ use std::task::{Context, Poll};
 
 use serde::Serialize;
 
-use crate::journal::checkpoint::{Done, Operation};
-use crate::journal::context::{Claim, Place};
+use crate::journal::checkpoint::{Operation, OperationResult};
+use crate::journal::context::{CallSite, ReservedPosition};
 use crate::journal::current_engine;
-use crate::operations::call_state::Lazy;
-use crate::operations::caller_errors::{SEND_AGAIN, Unwritten};
+use crate::operations::call_state::CallState;
+use crate::operations::caller_errors::{SEND_AGAIN, WriteFailure};
 use crate::runtime::Runtime;
 use crate::store::{Entry, Fence, NewMessage, Verdict};
 use crate::types::error::{Error, ErrorKind, Result};
@@ -31,7 +31,7 @@ use crate::types::status::Status;
 /// when the step is: give it an [`idempotency_key`](SendCall::idempotency_key)).
 ///
 /// # Errors
-/// There is no such workflow, or it has come to an end ([`ErrorKind::Ended`]); the message cannot be
+/// There is no such workflow, or it has come to an end ([`ErrorKind::FinishedWorkflow`]); the message cannot be
 /// written as JSON or is too large. In a workflow the error is recorded, and comes back on replay.
 ///
 /// # At shutdown
@@ -51,24 +51,31 @@ use crate::types::status::Status;
 /// ```
 pub fn send<T: Serialize + ?Sized>(workflow_id: impl AsRef<str>, topic: impl Into<String>, message: &T) -> SendCall {
     let (to, topic) = (workflow_id.as_ref().to_owned(), topic.into());
-    let place = Place::claim();
+    let place = CallSite::claim();
     SendCall {
-        state: Lazy::new(Made { to, topic, payload: encode(message), idempotency_key: None, place, engine: None }),
+        state: CallState::new(SendOptions {
+            to,
+            topic,
+            payload: encode(message),
+            idempotency_key: None,
+            place,
+            engine: None,
+        }),
     }
 }
 
 /// A message that is to be sent. Given by [`send`].
 #[must_use = "a message is not sent until it is awaited"]
 pub struct SendCall {
-    state: Lazy<'static, Made, Result<()>>,
+    state: CallState<'static, SendOptions, Result<()>>,
 }
 
-struct Made {
+struct SendOptions {
     to: String,
     topic: String,
     payload: Result<String, PayloadError>,
     idempotency_key: Option<String>,
-    place: Place,
+    place: CallSite,
     /// The engine to send with from outside, if it is known.
     engine: Option<Arc<Runtime>>,
 }
@@ -91,20 +98,20 @@ impl SendCall {
     }
 }
 
-impl Made {
+impl SendOptions {
     async fn run(self: Box<Self>) -> Result<()> {
         match &self.place {
-            Place::Outside => {
+            CallSite::Outside => {
                 let runtime = self.engine.clone().map_or_else(current_engine::engine, Ok)?;
                 let fence = runtime.fence();
                 self.send_unrecorded(&runtime, fence).await
             }
-            Place::Step(scope) => {
+            CallSite::Step(scope) => {
                 let execution = &scope.execution;
                 self.send_unrecorded(&execution.runtime, execution.fence).await
             }
-            Place::Body(claim) => self.send_in_body(claim).await,
-            Place::Transaction(scope) => Err(scope.refusal(
+            CallSite::Body(claim) => self.send_in_body(claim).await,
+            CallSite::Transaction(scope) => Err(scope.refusal(
                 "`durable::send` (write `durable::send_in(tx, ..)` to send with the transaction's own commit)",
             )),
         }
@@ -113,7 +120,7 @@ impl Made {
     async fn send_unrecorded(&self, runtime: &Arc<Runtime>, fence: Fence) -> Result<()> {
         let entry = Entry { messages: vec![self.message(runtime)?], ..Entry::default() };
         let what = format!("the message to the workflow {:?}", self.to);
-        let unwritten = Unwritten { runtime, what: &what, in_doubt: SEND_AGAIN };
+        let unwritten = WriteFailure { runtime, what: &what, in_doubt: SEND_AGAIN };
         match runtime.write(fence, entry, None).await {
             Ok(Verdict::NoReceiver { id, status }) => Err(no_receiver(&id, status)),
             Ok(Verdict::Superseded | Verdict::Fenced) => Err(unwritten.deposed()),
@@ -122,7 +129,7 @@ impl Made {
         }
     }
 
-    async fn send_in_body(&self, claim: &Claim) -> Result<()> {
+    async fn send_in_body(&self, claim: &ReservedPosition) -> Result<()> {
         let operation = Operation::send(&self.topic);
         claim.check_home("send").await;
         if let Some(record) = claim.replayed(operation).await {
@@ -133,7 +140,12 @@ impl Made {
         }
         claim.open().await;
         let execution = &claim.execution;
-        let done = |outcome| Done { outcome, child: Some(self.to.clone()), attempts: 1, ..Done::default() };
+        let done = |outcome| OperationResult {
+            outcome,
+            child: Some(self.to.clone()),
+            attempts: 1,
+            ..OperationResult::default()
+        };
         let error = match self.message(&execution.runtime) {
             Ok(message) => {
                 let record = claim.record(operation, done(None));
@@ -207,9 +219,9 @@ impl Future for SendCall {
 impl fmt::Debug for SendCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.state {
-            Lazy::Made(made) => write!(f, "SendCall({:?} to {:?})", made.topic, made.to),
-            Lazy::Running(_) => f.write_str("SendCall(running)"),
-            Lazy::Over => f.write_str("SendCall(over)"),
+            CallState::Made(made) => write!(f, "SendCall({:?} to {:?})", made.topic, made.to),
+            CallState::Running(_) => f.write_str("SendCall(running)"),
+            CallState::Over => f.write_str("SendCall(over)"),
         }
     }
 }

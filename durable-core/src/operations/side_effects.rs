@@ -5,8 +5,8 @@ use std::future::Future;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::journal::checkpoint::{Done, Operation};
-use crate::journal::context::Place;
+use crate::journal::checkpoint::{Operation, OperationResult};
+use crate::journal::context::CallSite;
 use crate::journal::current_engine;
 use crate::types::payload::{Codec, Outcome, Payload};
 
@@ -38,12 +38,12 @@ pub fn random() -> impl Future<Output = f64> + Send {
 /// Asks once and records the answer. It is no side effect, so it waits for nothing, and its record
 /// goes with the next one.
 fn once<T: Payload>(name: &'static str, ask: fn() -> T) -> impl Future<Output = T> + Send {
-    let place = Place::claim();
+    let place = CallSite::claim();
     async move {
         let claim = match place {
-            Place::Body(claim) => claim,
-            Place::Outside | Place::Step(_) => return ask(),
-            Place::Transaction(scope) => return scope.refuse(&format!("`durable::{name}`")).await,
+            CallSite::Body(claim) => claim,
+            CallSite::Outside | CallSite::Step(_) => return ask(),
+            CallSite::Transaction(scope) => return scope.refuse(&format!("`durable::{name}`")).await,
         };
         let operation = Operation::once(name);
         claim.check_home(name).await;
@@ -55,7 +55,9 @@ fn once<T: Payload>(name: &'static str, ask: fn() -> T) -> impl Future<Output = 
             Ok(outcome) => outcome,
             Err(_) => Outcome::Output("null".to_owned()), // these types always encode
         };
-        claim.keep(operation, Done { outcome: Some(outcome), attempts: 1, ..Done::default() }).await;
+        claim
+            .keep(operation, OperationResult { outcome: Some(outcome), attempts: 1, ..OperationResult::default() })
+            .await;
         value
     }
 }

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::journal::checkpoint::{Done, Operation};
-use crate::journal::context::{Claim, Place};
+use crate::journal::checkpoint::{Operation, OperationResult};
+use crate::journal::context::{CallSite, ReservedPosition};
 use crate::runtime::activity::Activity;
-use crate::runtime::stop_reason::Signal;
+use crate::runtime::stop_reason::StopReason;
 use crate::store::BoxFuture;
 use crate::types::payload::{Codec, Outcome};
 use crate::wait::clock::{from_date, to_date};
-use crate::wait::timers::Rang;
+use crate::wait::timers::TimerOutcome;
 
 /// Sleeps for a duration, however often the program is restarted meanwhile.
 ///
@@ -40,11 +40,13 @@ use crate::wait::timers::Rang;
 /// # }
 /// ```
 pub fn sleep(duration: Duration) -> impl Future<Output = ()> + Send {
-    let place = Place::claim();
+    let place = CallSite::claim();
     async move {
         match &place {
-            Place::Body(claim) => sleep_in_body(claim, || claim.execution.runtime.timers.clock.after(duration)).await,
-            Place::Outside => tokio::time::sleep(duration).await,
+            CallSite::Body(claim) => {
+                sleep_in_body(claim, || claim.execution.runtime.timers.clock.after(duration)).await
+            }
+            CallSite::Outside => tokio::time::sleep(duration).await,
             other => refuse(other).await,
         }
     }
@@ -61,11 +63,11 @@ pub fn sleep(duration: Duration) -> impl Future<Output = ()> + Send {
 /// # }
 /// ```
 pub fn sleep_until(moment: DateTime<Utc>) -> impl Future<Output = ()> + Send {
-    let place = Place::claim();
+    let place = CallSite::claim();
     async move {
         match &place {
-            Place::Body(claim) => sleep_in_body(claim, || from_date(moment)).await,
-            Place::Outside => {
+            CallSite::Body(claim) => sleep_in_body(claim, || from_date(moment)).await,
+            CallSite::Outside => {
                 tokio::time::sleep((moment - Utc::now()).to_std().unwrap_or_default()).await;
             }
             other => refuse(other).await,
@@ -73,15 +75,15 @@ pub fn sleep_until(moment: DateTime<Utc>) -> impl Future<Output = ()> + Send {
     }
 }
 
-async fn sleep_in_body(claim: &Claim, wake: impl FnOnce() -> i64 + Send) {
+async fn sleep_in_body(claim: &ReservedPosition, wake: impl FnOnce() -> i64 + Send) {
     let operation = Operation::once("sleep");
     claim.check_home("sleep").await;
     let wake = recorded_moment(claim, operation, wake).await;
     let execution = &claim.execution;
     let timers = &execution.runtime.timers;
     let _doing = execution.doing(Activity::Sleep);
-    if timers.until(wake).await == Rang::Released {
-        execution.stop::<()>(Signal::Suspend).await;
+    if timers.until(wake).await == TimerOutcome::Released {
+        execution.stop::<()>(StopReason::Suspend).await;
     }
 }
 
@@ -89,36 +91,36 @@ async fn sleep_in_body(claim: &Claim, wake: impl FnOnce() -> i64 + Send) {
 ///
 /// It is boxed because it is over before the wait begins, and its room is then free again.
 pub(super) fn recorded_moment<'a>(
-    claim: &'a Claim,
+    claim: &'a ReservedPosition,
     operation: Operation<'a>,
     moment: impl FnOnce() -> i64 + Send + 'a,
 ) -> BoxFuture<'a, i64> {
     Box::pin(recorded_or(claim, operation, moment))
 }
 
-async fn recorded_or(claim: &Claim, operation: Operation<'_>, moment: impl FnOnce() -> i64) -> i64 {
+async fn recorded_or(claim: &ReservedPosition, operation: Operation<'_>, moment: impl FnOnce() -> i64) -> i64 {
     if let Some(record) = claim.replayed(operation).await {
         let date: DateTime<Utc> = claim.decode(Codec::PLAIN, record).await;
         return from_date(date);
     }
     if claim.execution.runtime.gate.is_shut() {
-        return claim.execution.stop(Signal::Suspend).await;
+        return claim.execution.stop(StopReason::Suspend).await;
     }
     let moment = moment();
     let outcome = claim.encode(Codec::PLAIN, operation, &to_date(moment)).ok();
     let outcome = outcome.or_else(|| Some(Outcome::Output("null".to_owned()))); // a date always encodes
-    claim.keep(operation, Done { outcome, attempts: 1, ..Done::default() }).await;
+    claim.keep(operation, OperationResult { outcome, attempts: 1, ..OperationResult::default() }).await;
     moment
 }
 
-async fn refuse(place: &Place) {
+async fn refuse(place: &CallSite) {
     match place {
-        Place::Step(scope) => {
+        CallSite::Step(scope) => {
             let refusal =
                 scope.refusal("`durable::sleep`", "call it in the workflow's body, or sleep with `tokio::time::sleep`");
-            scope.execution.stop::<()>(Signal::Park(refusal.to_string())).await;
+            scope.execution.stop::<()>(StopReason::Park(refusal.to_string())).await;
         }
-        Place::Transaction(scope) => scope.refuse("`durable::sleep`").await,
-        Place::Outside | Place::Body(_) => {}
+        CallSite::Transaction(scope) => scope.refuse("`durable::sleep`").await,
+        CallSite::Outside | CallSite::Body(_) => {}
     }
 }

@@ -7,10 +7,10 @@ use std::task::{Context, Poll};
 
 use tokio::sync::oneshot;
 
-use crate::operations::join::{Fork, Form};
+use crate::operations::join::{BranchKind, Fork};
 use crate::store::BoxFuture;
 
-const SPAWN: Form = Form { name: "durable::spawn", elsewhere: "`tokio::spawn`" };
+const SPAWN: BranchKind = BranchKind { name: "durable::spawn", elsewhere: "`tokio::spawn`" };
 
 /// Works on a future beside the body of the workflow, from now on, and gives a handle to await its
 /// result with.

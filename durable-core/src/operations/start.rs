@@ -3,22 +3,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::journal::checkpoint::{Done, Operation};
-use crate::journal::context::{Claim, Place};
+use crate::journal::checkpoint::{Operation, OperationResult};
+use crate::journal::context::{CallSite, ReservedPosition};
 use crate::journal::current_engine;
-use crate::operations::caller_errors::{START_AGAIN, Unwritten};
-use crate::operations::run_workflow::Drive;
+use crate::operations::caller_errors::{START_AGAIN, WriteFailure};
+use crate::operations::run_workflow::RunTask;
 use crate::registry::{INTERNAL_QUEUE, Queue, Workflow};
 use crate::runtime::Runtime;
-use crate::runtime::running_workflows::Run;
-use crate::store::{Entry, Fence, Held, Named, NewWorkflow, QueuePlace, RunRow, StoreError, Verdict};
+use crate::runtime::running_workflows::RunningWorkflow;
+use crate::store::{
+    Entry, ExistingWorkflow, Fence, NewWorkflow, QueuePlacement, RunRow, StoreError, Verdict, WorkflowIdentity,
+};
 use crate::types::error::{Error, ErrorKind, Result};
 use crate::types::id::{check_id, check_name, child_id, fresh_workflow_id};
 use crate::types::payload::{Outcome, PayloadError, RecordedError};
 
 /// What is to be started.
 #[derive(Debug)]
-pub(crate) struct Request {
+pub(crate) struct StartRequest {
     pub(crate) workflow: &'static Workflow,
     pub(crate) input: Result<String, PayloadError>,
     pub(crate) id: Option<String>,
@@ -27,7 +29,7 @@ pub(crate) struct Request {
     /// How long it may run.
     pub(crate) limit: Limit,
     /// Where it waits for its turn; `None` starts at once.
-    pub(crate) place: Option<QueuePlace>,
+    pub(crate) place: Option<QueuePlacement>,
     /// Whether another one with the same deduplication id is as good.
     pub(crate) or_existing: bool,
 }
@@ -46,36 +48,36 @@ pub(crate) enum Limit {
 
 /// A workflow that is started, or was there already.
 #[derive(Debug)]
-pub(crate) struct Started {
+pub(crate) struct StartedWorkflow {
     pub(crate) runtime: Arc<Runtime>,
     pub(crate) id: String,
     /// Its run, if it is in this process.
-    pub(crate) run: Option<Arc<Run>>,
+    pub(crate) run: Option<Arc<RunningWorkflow>>,
 }
 
-impl Request {
+impl StartRequest {
     /// Starts it where the call was made.
-    pub(crate) async fn start(self, place: &Place) -> Result<Started> {
+    pub(crate) async fn start(self, place: &CallSite) -> Result<StartedWorkflow> {
         match place {
             // What waits in a queue can be run by others, so it is taken until the end.
-            Place::Outside if self.place.is_some() => self.start_outside(current_engine::engine()?).await,
-            Place::Outside => match current_engine::open_engine() {
+            CallSite::Outside if self.place.is_some() => self.start_outside(current_engine::engine()?).await,
+            CallSite::Outside => match current_engine::open_engine() {
                 Ok(runtime) => self.start_outside(runtime).await,
                 Err(error) => Err(self.id.iter().fold(error, |error, id| error.with_workflow(id))),
             },
-            Place::Body(claim) => self.start_in_body(claim).await,
-            Place::Step(scope) => {
+            CallSite::Body(claim) => self.start_in_body(claim).await,
+            CallSite::Step(scope) => {
                 let message = format!(
                     "the workflow `{}` was called inside the step `{}`, where its start could not be recorded; call it from the workflow's body",
                     self.workflow.name, scope.name
                 );
                 Err(Error::new(ErrorKind::Misuse, message))
             }
-            Place::Transaction(scope) => Err(scope.refusal(&format!("the workflow `{}`", self.workflow.name))),
+            CallSite::Transaction(scope) => Err(scope.refusal(&format!("the workflow `{}`", self.workflow.name))),
         }
     }
 
-    pub(super) async fn start_outside(self, runtime: Arc<Runtime>) -> Result<Started> {
+    pub(super) async fn start_outside(self, runtime: Arc<Runtime>) -> Result<StartedWorkflow> {
         let new = self.check(&runtime, fresh_workflow_id, None)?;
         let entry = Entry { begin: Some(new.clone()), ..Entry::default() };
         let fence = runtime.fence();
@@ -92,7 +94,7 @@ impl Request {
 
     /// A child: its row and the parent's record commit together, so that it is started once
     /// whatever happens to the parent.
-    async fn start_in_body(self, claim: &Claim) -> Result<Started> {
+    async fn start_in_body(self, claim: &ReservedPosition) -> Result<StartedWorkflow> {
         let parent = &claim.execution;
         let runtime = Arc::clone(&parent.runtime);
         let operation = Operation::workflow(self.workflow.name);
@@ -103,12 +105,12 @@ impl Request {
             }
             let id = record.child.clone().unwrap_or_default(); // a start without an error has a child
             let run = runtime.live.get(&id);
-            return Ok(Started { runtime, id, run });
+            return Ok(StartedWorkflow { runtime, id, run });
         }
         claim.open().await;
         let own_id = || child_id(&parent.row.id, &claim.position);
         let new = self.check(&runtime, own_id, Some(&parent.row))?;
-        let done = Done { child: Some(new.id.clone()), attempts: 1, ..Done::default() };
+        let done = OperationResult { child: Some(new.id.clone()), attempts: 1, ..OperationResult::default() };
         let entry =
             Entry { begin: Some(new.clone()), records: vec![claim.record(operation, done)], ..Entry::default() };
         match parent.write(entry).await {
@@ -117,7 +119,9 @@ impl Request {
                 let duplicate = self.of_duplicate(&runtime, held);
                 let child = duplicate.as_ref().ok().map(|it| it.id.clone());
                 let outcome = duplicate.as_ref().err().map(|it| Outcome::Error(RecordedError::of_engine(it).to_text()));
-                claim.keep(operation, Done { outcome, child, attempts: 1, ..Done::default() }).await;
+                claim
+                    .keep(operation, OperationResult { outcome, child, attempts: 1, ..OperationResult::default() })
+                    .await;
                 duplicate
             }
             Ok(_) => Ok(begun(&runtime, self.workflow, parent.fence, new)),
@@ -138,16 +142,16 @@ impl Request {
     }
 
     /// Another workflow with the same deduplication id is on the queue.
-    pub(super) fn of_duplicate(&self, runtime: &Arc<Runtime>, held: Held) -> Result<Started> {
+    pub(super) fn of_duplicate(&self, runtime: &Arc<Runtime>, held: ExistingWorkflow) -> Result<StartedWorkflow> {
         let same = held.is_of(self.workflow.name, self.instance.as_deref());
         if self.or_existing && same { Ok(attached(runtime, held)) } else { Err(self.duplicate(&held, same)) }
     }
 
-    fn duplicate(&self, held: &Held, same: bool) -> Error {
+    fn duplicate(&self, held: &ExistingWorkflow, same: bool) -> Error {
         let place = self.place.as_ref();
         let (queue, key) =
             place.map_or(("", ""), |it| (it.queue.as_str(), it.deduplicate.as_deref().unwrap_or_default()));
-        let own = Named(self.workflow.name, self.instance.as_deref());
+        let own = WorkflowIdentity(self.workflow.name, self.instance.as_deref());
         let mend = if same {
             "wait for it, or take it as good with `.or_existing()`"
         } else {
@@ -156,14 +160,14 @@ impl Request {
         let message = format!(
             "the workflow {:?} ({}) with the deduplication id {key:?} is {} on the queue {queue:?}, so {own} was not enqueued; {mend}",
             held.id,
-            Named(&held.name, held.instance.as_deref()),
+            WorkflowIdentity(&held.name, held.instance.as_deref()),
             held.status
         );
         Error::new(ErrorKind::Duplicate, message).with_workflow(&held.id)
     }
 
     /// Attaches to a workflow that was there already, if it is the same one.
-    pub(super) fn attach(&self, runtime: &Arc<Runtime>, held: Held) -> Result<Started> {
+    pub(super) fn attach(&self, runtime: &Arc<Runtime>, held: ExistingWorkflow) -> Result<StartedWorkflow> {
         let conflict = held.conflict(self.workflow.name, self.instance.as_deref());
         conflict.map_or_else(|| Ok(attached(runtime, held)), Err)
     }
@@ -203,7 +207,7 @@ impl Request {
     }
 }
 
-impl Request {
+impl StartRequest {
     /// Its own timeout.
     fn timeout(&self) -> Option<Duration> {
         match self.limit {
@@ -225,15 +229,15 @@ impl Request {
 }
 
 /// A workflow whose row was stored a moment ago: it runs here, or waits for its turn.
-fn begun(runtime: &Arc<Runtime>, workflow: &'static Workflow, fence: Fence, new: NewWorkflow) -> Started {
+fn begun(runtime: &Arc<Runtime>, workflow: &'static Workflow, fence: Fence, new: NewWorkflow) -> StartedWorkflow {
     if new.place.is_some() {
-        return Started { runtime: Arc::clone(runtime), id: new.id, run: None };
+        return StartedWorkflow { runtime: Arc::clone(runtime), id: new.id, run: None };
     }
     run_new(runtime, workflow, fence, new)
 }
 
 /// Runs a workflow whose row was stored a moment ago. It has no records, so none are read.
-fn run_new(runtime: &Arc<Runtime>, workflow: &'static Workflow, fence: Fence, new: NewWorkflow) -> Started {
+fn run_new(runtime: &Arc<Runtime>, workflow: &'static Workflow, fence: Fence, new: NewWorkflow) -> StartedWorkflow {
     let id = new.id.clone();
     let row = RunRow {
         key: new.key,
@@ -249,35 +253,35 @@ fn run_new(runtime: &Arc<Runtime>, workflow: &'static Workflow, fence: Fence, ne
         queue: None,
     };
     let drive =
-        Drive { runtime: Arc::clone(runtime), workflow, row: Arc::new(row), fence, records: Vec::new(), slot: None };
+        RunTask { runtime: Arc::clone(runtime), workflow, row: Arc::new(row), fence, records: Vec::new(), slot: None };
     // A run of the same id can only be here if the row was deleted under it; it is on its way out then.
     let run = drive.spawn().unwrap_or_else(|(earlier, _)| earlier);
-    Started { runtime: Arc::clone(runtime), id, run: Some(run) }
+    StartedWorkflow { runtime: Arc::clone(runtime), id, run: Some(run) }
 }
 
-fn attached(runtime: &Arc<Runtime>, held: Held) -> Started {
+fn attached(runtime: &Arc<Runtime>, held: ExistingWorkflow) -> StartedWorkflow {
     let run = runtime.live.get(&held.id);
-    Started { runtime: Arc::clone(runtime), id: held.id, run }
+    StartedWorkflow { runtime: Arc::clone(runtime), id: held.id, run }
 }
 
 /// What a caller outside is told whose workflow was not written, or may not have been.
 fn unwritten(runtime: &Runtime, id: &str, because: Option<&StoreError>) -> Error {
     let what = format!("the workflow {id:?}");
-    let unwritten = Unwritten { runtime, what: &what, in_doubt: START_AGAIN };
+    let unwritten = WriteFailure { runtime, what: &what, in_doubt: START_AGAIN };
     because.map_or_else(|| unwritten.deposed(), |error| unwritten.because(error)).with_workflow(id)
 }
 
 /// A place on a queue.
-pub(super) fn of_queue(queue: &Queue) -> QueuePlace {
-    QueuePlace { queue: queue.name().to_owned(), ..QueuePlace::default() }
+pub(super) fn of_queue(queue: &Queue) -> QueuePlacement {
+    QueuePlacement { queue: queue.name().to_owned(), ..QueuePlacement::default() }
 }
 
 /// The engine's own queue, for what needs one and was given none.
-pub(super) fn internal() -> QueuePlace {
-    QueuePlace { queue: INTERNAL_QUEUE.to_owned(), ..QueuePlace::default() }
+pub(super) fn internal() -> QueuePlacement {
+    QueuePlacement { queue: INTERNAL_QUEUE.to_owned(), ..QueuePlacement::default() }
 }
 
-fn check_place(workflow: &str, place: &QueuePlace) -> Result<()> {
+fn check_place(workflow: &str, place: &QueuePlacement) -> Result<()> {
     let misuse = |mend: &str| Err(Error::new(ErrorKind::Misuse, format!("the workflow `{workflow}` was {mend}")));
     match &place.debounce {
         Some(debounce) if debounce.key.is_empty() => {

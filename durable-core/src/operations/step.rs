@@ -12,17 +12,17 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::task::JoinHandle;
 
-use crate::journal::checkpoint::{Done, Operation};
-use crate::journal::context::{Claim, Context, Place, StepScope};
-use crate::operations::call_state::Lazy;
+use crate::journal::checkpoint::{Operation, OperationResult};
+use crate::journal::context::{CallSite, Context, ReservedPosition, StepScope};
+use crate::operations::call_state::CallState;
 use crate::runtime::activity::Activity;
-use crate::runtime::panics::Watched;
-use crate::runtime::stop_reason::Signal;
+use crate::runtime::panics::CatchPanic;
+use crate::runtime::stop_reason::StopReason;
 use crate::store::BoxFuture;
 use crate::types::error::{Error, ErrorKind};
 use crate::types::payload::{Codec, Outcome, Payload, RecordedError};
 use crate::types::retry::StepOptions;
-use crate::wait::timers::Rang;
+use crate::wait::timers::TimerOutcome;
 
 /// What a `#[step]` attribute makes of a function.
 #[derive(Debug)]
@@ -44,14 +44,14 @@ pub struct Step {
 /// A step that runs may come to its end and be recorded; one that has not begun does not begin.
 #[must_use = "a step does nothing until it is awaited"]
 pub struct StepCall<'a, R> {
-    state: Lazy<'a, Made<'a, R>, R>,
+    state: CallState<'a, StepCallOptions<'a, R>, R>,
 }
 
-struct Made<'a, R> {
+struct StepCallOptions<'a, R> {
     name: &'static str,
     options: StepOptions,
     codec: Codec<R>,
-    place: Place,
+    place: CallSite,
     /// Whether the arguments can be cloned for another attempt.
     repeatable: bool,
     /// Whether a failed attempt's result is worth another one; always, if nobody said.
@@ -89,16 +89,16 @@ where
         };
         Some(Box::pin(body(arguments)) as BoxFuture<'a, R>)
     };
-    let made = Made {
+    let made = StepCallOptions {
         name: step.name,
         options: step.options,
         codec,
-        place: Place::claim(),
+        place: CallSite::claim(),
         repeatable,
         retry_if: None,
         attempts: Box::new(attempts),
     };
-    StepCall { state: Lazy::new(made) }
+    StepCall { state: CallState::new(made) }
 }
 
 /// A step without a function of its own: `durable::step("charge", async { … }).await?`.
@@ -113,22 +113,22 @@ where
 {
     let mut kept = Some(body);
     let attempts = move |_last: bool| kept.take().map(|body| Box::pin(body) as BoxFuture<'a, Result<T, E>>);
-    let made = Made {
+    let made = StepCallOptions {
         name,
         options: StepOptions::DEFAULT,
         codec: Codec::<Result<T, E>>::TYPED,
-        place: Place::claim(),
+        place: CallSite::claim(),
         repeatable: false,
         retry_if: None,
         attempts: Box::new(attempts),
     };
-    StepCall { state: Lazy::new(made) }
+    StepCall { state: CallState::new(made) }
 }
 
 /// A function that waits for a thread, or runs on one. Dropped before it has begun it does not begin.
-struct Thread<R>(JoinHandle<R>);
+struct BlockingTask<R>(JoinHandle<R>);
 
-impl<R> Drop for Thread<R> {
+impl<R> Drop for BlockingTask<R> {
     fn drop(&mut self) {
         self.0.abort();
     }
@@ -148,7 +148,7 @@ pub async fn blocking<R: Send + 'static>(body: impl FnOnce() -> R + Send + 'stat
         let _on_thread = scope.as_ref().map(|it| it.execution.runtime.threads.enter(it.blocking_step()));
         context.sync_scope(body)
     };
-    let mut thread = Thread(tokio::task::spawn_blocking(body));
+    let mut thread = BlockingTask(tokio::task::spawn_blocking(body));
     match (&mut thread.0).await {
         Ok(value) => value,
         Err(failed) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
@@ -215,12 +215,12 @@ impl<'a, R: Send + 'a> Future for StepCall<'a, R> {
     }
 }
 
-impl<R: Send> Made<'_, R> {
+impl<R: Send> StepCallOptions<'_, R> {
     async fn run(self: Box<Self>) -> R {
         let Self { name, mut options, codec, place, repeatable, retry_if, mut attempts } = *self;
         let claim = match place {
-            Place::Body(claim) => claim,
-            Place::Outside if !options.outside => {
+            CallSite::Body(claim) => claim,
+            CallSite::Outside if !options.outside => {
                 let message = format!(
                     "the step `{name}` was called outside any workflow, which it forbids with `outside = \"deny\"`; call it from a #[workflow]"
                 );
@@ -229,7 +229,7 @@ impl<R: Send> Made<'_, R> {
                     None => panic!("{message}"),
                 }
             }
-            Place::Transaction(scope) => {
+            CallSite::Transaction(scope) => {
                 let what = format!("the step `{name}`");
                 return match codec.of_engine {
                     Some(of_engine) => of_engine(scope.refusal(&what)),
@@ -237,7 +237,7 @@ impl<R: Send> Made<'_, R> {
                 };
             }
             // Outside, and as a part of another step, it is the plain function.
-            Place::Outside | Place::Step(_) => return first(&mut attempts).await,
+            CallSite::Outside | CallSite::Step(_) => return first(&mut attempts).await,
         };
         claim.check_home(name).await;
         let operation = Operation::step(name);
@@ -249,7 +249,7 @@ impl<R: Send> Made<'_, R> {
             options.retries = 0;
         }
         claim.ready().await;
-        Run { claim: &claim, operation, name, options, codec, retry_if }.attempt_all(attempts).await
+        StepRun { claim: &claim, operation, name, options, codec, retry_if }.attempt_all(attempts).await
     }
 }
 
@@ -261,16 +261,16 @@ async fn first<R>(attempts: &mut Attempts<'_, R>) -> R {
 }
 
 /// A step that is not recorded yet, in the place where it is to run.
-struct Run<'c, 'a, R> {
+struct StepRun<'c, 'a, R> {
     retry_if: Option<RetryIf<'a, R>>,
-    claim: &'c Claim,
+    claim: &'c ReservedPosition,
     operation: Operation<'static>,
     name: &'static str,
     options: StepOptions,
     codec: Codec<R>,
 }
 
-impl<R: Send> Run<'_, '_, R> {
+impl<R: Send> StepRun<'_, '_, R> {
     /// Attempts it until it succeeds or the attempts are used up, and records what came of it.
     async fn attempt_all(&self, mut attempts: Attempts<'_, R>) -> R {
         let started = Instant::now();
@@ -292,13 +292,13 @@ impl<R: Send> Run<'_, '_, R> {
             };
             let outcome = match encoded {
                 Ok(outcome) => outcome,
-                Err(error) => return self.claim.execution.stop(Signal::Fail(error)).await,
+                Err(error) => return self.claim.execution.stop(StopReason::Fail(error)).await,
             };
             let failed = matches!(outcome, Outcome::Error(_));
             if failed && scope.was_told_to_stop() {
                 // It stopped because it was told to, which is no result: it runs again, with all its attempts.
                 drop(doing);
-                return self.claim.execution.stop(Signal::Suspend).await;
+                return self.claim.execution.stop(StopReason::Suspend).await;
             }
             let worth_it = match (&result, &self.retry_if) {
                 (Ok(value), Some(retry_if)) => retry_if(value),
@@ -313,14 +313,19 @@ impl<R: Send> Run<'_, '_, R> {
                 self.pause(attempt).await;
                 continue;
             }
-            let done =
-                Done { outcome: Some(outcome), attempts: attempt, failures, ran_for: started.elapsed(), child: None };
+            let done = OperationResult {
+                outcome: Some(outcome),
+                attempts: attempt,
+                failures,
+                ran_for: started.elapsed(),
+                child: None,
+            };
             self.claim.keep(self.operation, done).await;
             drop(doing);
             return match (result, self.codec.of_engine) {
                 (Ok(value), _) => value,
                 (Err(error), Some(of_engine)) if !error.is_panic() => of_engine(error),
-                (Err(error), _) => self.claim.execution.stop(Signal::Fail(error)).await,
+                (Err(error), _) => self.claim.execution.stop(StopReason::Fail(error)).await,
             };
         }
     }
@@ -338,7 +343,7 @@ impl<R: Send> Run<'_, '_, R> {
 
     /// One attempt: its value, or the panic or the timeout that ended it.
     async fn attempt(&self, scope: &Arc<StepScope>, future: BoxFuture<'_, R>) -> Result<R, Error> {
-        let watched = Watched(Box::pin(Context::Step(Arc::clone(scope)).scope(future)));
+        let watched = CatchPanic(Box::pin(Context::Step(Arc::clone(scope)).scope(future)));
         match self.options.timeout {
             None => watched.await,
             Some(limit) => tokio::time::timeout(limit, watched).await.unwrap_or_else(|_| {
@@ -354,8 +359,8 @@ impl<R: Send> Run<'_, '_, R> {
         let execution = &self.claim.execution;
         let _doing = execution.doing(Activity::Pause(self.name));
         let timers = &execution.runtime.timers;
-        if timers.until(timers.clock.after(pause)).await == Rang::Released {
-            execution.stop::<()>(Signal::Suspend).await;
+        if timers.until(timers.clock.after(pause)).await == TimerOutcome::Released {
+            execution.stop::<()>(StopReason::Suspend).await;
         }
     }
 
@@ -368,9 +373,9 @@ impl<R: Send> Run<'_, '_, R> {
 impl<R> fmt::Debug for StepCall<'_, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.state {
-            Lazy::Made(made) => write!(f, "StepCall({}, {:?})", made.name, made.place),
-            Lazy::Running(_) => f.write_str("StepCall(running)"),
-            Lazy::Over => f.write_str("StepCall(over)"),
+            CallState::Made(made) => write!(f, "StepCall({}, {:?})", made.name, made.place),
+            CallState::Running(_) => f.write_str("StepCall(running)"),
+            CallState::Over => f.write_str("StepCall(over)"),
         }
     }
 }

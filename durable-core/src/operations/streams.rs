@@ -11,16 +11,16 @@ use std::task::{Context, Poll};
 use futures_util::stream::{self, BoxStream, Stream, StreamExt};
 use serde::Serialize;
 
-use crate::journal::context::{Context as Here, Place};
+use crate::journal::context::{CallSite, Context as Here};
 use crate::journal::current_engine;
 use crate::operations::caller_errors::{cannot, interrupted};
 use crate::operations::{admin, publish};
 use crate::runtime::Runtime;
-use crate::store::{EmissionKind, Item, Mark};
+use crate::store::{PublicationKind, StreamCursor, StreamItem};
 use crate::types::error::{Error, ErrorKind, Result};
 use crate::types::payload::{Payload, decode, encode};
-use crate::wait::shutdown_phase::Level;
-use crate::wait::waiters::Want;
+use crate::wait::shutdown_phase::EnginePhase;
+use crate::wait::waiters::WaitFor;
 
 /// How many items are read at once.
 const PAGE: u32 = 256;
@@ -51,8 +51,8 @@ pub fn write_stream<N: Into<String>, T: Serialize + ?Sized>(
     name: N,
     item: &T,
 ) -> impl Future<Output = Result<()>> + Send + use<N, T> {
-    let (name, item, place) = (name.into(), encode(item), Place::claim());
-    async move { publish::emit(&place, EmissionKind::Item, &name, item).await }
+    let (name, item, place) = (name.into(), encode(item), CallSite::claim());
+    async move { publish::emit(&place, PublicationKind::Item, &name, item).await }
 }
 
 /// Ends one of this workflow's streams: readers that have read all of it stop there. What is written
@@ -61,8 +61,8 @@ pub fn write_stream<N: Into<String>, T: Serialize + ?Sized>(
 /// # Errors
 /// It was called outside a workflow or in a transaction.
 pub fn close_stream<N: Into<String>>(name: N) -> impl Future<Output = Result<()>> + Send + use<N> {
-    let (name, place) = (name.into(), Place::claim());
-    async move { publish::emit(&place, EmissionKind::Close, &name, Ok(String::new())).await }
+    let (name, place) = (name.into(), CallSite::claim());
+    async move { publish::emit(&place, PublicationKind::Close, &name, Ok(String::new())).await }
 }
 
 /// Follows a stream of a workflow from its beginning, from any process: the items that are there,
@@ -117,7 +117,12 @@ pub struct StreamReader<T> {
 impl<T: Payload> StreamReader<T> {
     pub(crate) fn new(runtime: Result<Arc<Runtime>>, id: &str, name: &str) -> Self {
         let name: Arc<str> = name.into();
-        let reader = Reader { id: id.into(), name: Arc::clone(&name), mark: Mark::default(), page: VecDeque::new() };
+        let reader = StreamPosition {
+            id: id.into(),
+            name: Arc::clone(&name),
+            mark: StreamCursor::default(),
+            page: VecDeque::new(),
+        };
         let values = match runtime {
             Ok(runtime) => stream::unfold((reader, runtime), |(mut reader, runtime)| async move {
                 let value = reader.next(&runtime).await.transpose()?;
@@ -163,15 +168,15 @@ impl<T> fmt::Debug for StreamReader<T> {
 }
 
 /// How far a stream was read.
-struct Reader {
+struct StreamPosition {
     id: Arc<str>,
     name: Arc<str>,
-    mark: Mark,
+    mark: StreamCursor,
     /// Items that were read and not yet given.
-    page: VecDeque<Item>,
+    page: VecDeque<StreamItem>,
 }
 
-impl Reader {
+impl StreamPosition {
     /// The next value; `None` at the end.
     async fn next(&mut self, runtime: &Runtime) -> Result<Option<String>> {
         while self.page.is_empty() {
@@ -194,11 +199,11 @@ impl Reader {
     /// Waits until there is more to read, or the workflow has come to its end.
     async fn wait(&self, runtime: &Runtime) -> Result<()> {
         let (id, name) = (Arc::clone(&self.id), Arc::clone(&self.name));
-        let waiting = runtime.waits.wait(&self.id, Want::Stream { id, name, mark: Box::new(self.mark) }, false);
+        let waiting = runtime.waits.wait(&self.id, WaitFor::Stream { id, name, mark: Box::new(self.mark) }, false);
         tokio::select! {
             biased;
             news = waiting.next() => news.map(drop).ok_or_else(|| interrupted(&self.id)),
-            () = runtime.gate.reached(Level::Aborting) => Err(interrupted(&self.id)),
+            () = runtime.gate.reached(EnginePhase::Aborting) => Err(interrupted(&self.id)),
         }
     }
 }

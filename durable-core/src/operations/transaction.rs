@@ -10,14 +10,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
-use self::attempt::{Ran, Run};
+use self::attempt::{TransactionOutcome, TransactionRun};
 use crate::journal::checkpoint::Operation;
-use crate::journal::context::Place;
+use crate::journal::context::CallSite;
 use crate::journal::current_engine;
-use crate::operations::call_state::Lazy;
+use crate::operations::call_state::CallState;
 use crate::runtime::Runtime;
-use crate::runtime::stop_reason::Signal;
-use crate::store::{BoxFuture, Isolation, Opening, TransactionConnection};
+use crate::runtime::stop_reason::StopReason;
+use crate::store::{BoxFuture, Isolation, TransactionConnection, TransactionStart};
 use crate::types::error::{Error, ErrorKind};
 use crate::types::payload::Codec;
 
@@ -59,13 +59,13 @@ impl TransactionOptions {
 /// A transaction that runs may come to its commit; one that is dropped is undone, and runs again.
 #[must_use = "a transaction does nothing until it is awaited"]
 pub struct TransactionCall<'a, R> {
-    state: Lazy<'a, Made<'a, R>, R>,
+    state: CallState<'a, TransactionCallOptions<'a, R>, R>,
 }
 
-struct Made<'a, R> {
+struct TransactionCallOptions<'a, R> {
     transaction: &'static Transaction,
     codec: Codec<R>,
-    place: Place,
+    place: CallSite,
     body: Box<dyn Body<R> + 'a>,
 }
 
@@ -78,7 +78,7 @@ trait Body<R>: Send {
     fn run<'c>(&'c mut self, connection: &'c mut (dyn Any + Send)) -> Option<BoxFuture<'c, R>>;
 }
 
-struct Typed<'a, C, A, B> {
+struct TypedBody<'a, C, A, B> {
     clone: fn(&A) -> A,
     arguments: A,
     body: B,
@@ -86,7 +86,7 @@ struct Typed<'a, C, A, B> {
     outlived: PhantomData<&'a ()>,
 }
 
-impl<'a, C, A, R, B> Body<R> for Typed<'a, C, A, B>
+impl<'a, C, A, R, B> Body<R> for TypedBody<'a, C, A, B>
 where
     C: TransactionConnection,
     A: Send + 'a,
@@ -120,8 +120,10 @@ where
     R: Send + 'a,
     B: for<'c> Fn(&'c mut C, A, PhantomData<&'c &'a ()>) -> BoxFuture<'c, R> + Send + 'a,
 {
-    let body = Box::new(Typed { clone, arguments, body, connection: PhantomData, outlived: PhantomData });
-    TransactionCall { state: Lazy::new(Made { transaction, codec, place: Place::claim(), body }) }
+    let body = Box::new(TypedBody { clone, arguments, body, connection: PhantomData, outlived: PhantomData });
+    TransactionCall {
+        state: CallState::new(TransactionCallOptions { transaction, codec, place: CallSite::claim(), body }),
+    }
 }
 
 impl<'a, R: Send + 'a> Future for TransactionCall<'a, R> {
@@ -132,47 +134,50 @@ impl<'a, R: Send + 'a> Future for TransactionCall<'a, R> {
     }
 }
 
-impl<'a, R: Send + 'a> Made<'a, R> {
+impl<'a, R: Send + 'a> TransactionCallOptions<'a, R> {
     async fn run(self: Box<Self>) -> R {
         let Self { transaction, codec, place, mut body } = *self;
         let what = || format!("the transaction `{}`", transaction.name);
-        let opening = Opening { isolation: transaction.options.isolation, read_only: transaction.options.read_only };
+        let opening =
+            TransactionStart { isolation: transaction.options.isolation, read_only: transaction.options.read_only };
         match place {
-            Place::Body(claim) => {
+            CallSite::Body(claim) => {
                 let operation = Operation::transaction(transaction.name);
                 claim.check_home(transaction.name).await;
                 if let Some(record) = claim.replayed(operation).await {
                     return claim.decode(codec, record).await;
                 }
                 if claim.execution.runtime.gate.is_shut() {
-                    return claim.execution.stop(Signal::Suspend).await;
+                    return claim.execution.stop(StopReason::Suspend).await;
                 }
                 let runtime = Arc::clone(&claim.execution.runtime);
-                let run = Run { runtime, transaction, codec, opening, claim: Some(&claim) };
+                let run = TransactionRun { runtime, transaction, codec, opening, claim: Some(&claim) };
                 let ran = run.run(&mut *body).await;
                 match ran {
-                    Ran::Value(value) => value,
+                    TransactionOutcome::Value(value) => value,
                     // Neither is a value of the function: both are faults of the program.
-                    Ran::Panic(error) => claim.execution.stop(Signal::Fail(error)).await,
-                    Ran::Refused(error) => claim.execution.stop(Signal::Park(error.to_string())).await,
+                    TransactionOutcome::Panic(error) => claim.execution.stop(StopReason::Fail(error)).await,
+                    TransactionOutcome::Refused(error) => {
+                        claim.execution.stop(StopReason::Park(error.to_string())).await
+                    }
                 }
             }
-            Place::Outside => match current_engine::engine() {
+            CallSite::Outside => match current_engine::engine() {
                 Ok(runtime) => {
-                    let run = Run { runtime, transaction, codec, opening, claim: None };
+                    let run = TransactionRun { runtime, transaction, codec, opening, claim: None };
                     match run.run(&mut *body).await {
-                        Ran::Value(value) => value,
-                        Ran::Panic(error) => panic!("{error}"),
-                        Ran::Refused(error) => refuse(codec, error),
+                        TransactionOutcome::Value(value) => value,
+                        TransactionOutcome::Panic(error) => panic!("{error}"),
+                        TransactionOutcome::Refused(error) => refuse(codec, error),
                     }
                 }
                 Err(error) => refuse(codec, error),
             },
-            Place::Transaction(scope) => match codec.of_engine {
+            CallSite::Transaction(scope) => match codec.of_engine {
                 Some(of_engine) => of_engine(scope.refusal(&what())),
                 None => scope.refuse(&what()).await,
             },
-            Place::Step(scope) => {
+            CallSite::Step(scope) => {
                 let message = format!(
                     "{} was called inside the step `{}`, where its record has no position; call it from the workflow's body",
                     what(),
@@ -180,7 +185,7 @@ impl<'a, R: Send + 'a> Made<'a, R> {
                 );
                 match codec.of_engine {
                     Some(of_engine) => of_engine(Error::new(ErrorKind::Misuse, message)),
-                    None => scope.execution.stop(Signal::Park(message)).await,
+                    None => scope.execution.stop(StopReason::Park(message)).await,
                 }
             }
         }
@@ -220,9 +225,9 @@ impl Runtime {
 impl<R> fmt::Debug for TransactionCall<'_, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.state {
-            Lazy::Made(made) => write!(f, "TransactionCall({}, {:?})", made.transaction.name, made.place),
-            Lazy::Running(_) => f.write_str("TransactionCall(running)"),
-            Lazy::Over => f.write_str("TransactionCall(over)"),
+            CallState::Made(made) => write!(f, "TransactionCall({}, {:?})", made.transaction.name, made.place),
+            CallState::Running(_) => f.write_str("TransactionCall(running)"),
+            CallState::Over => f.write_str("TransactionCall(over)"),
         }
     }
 }

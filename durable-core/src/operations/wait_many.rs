@@ -5,15 +5,15 @@ use std::future::Future;
 
 use futures_util::future::{join_all, select_all};
 
-use crate::journal::checkpoint::{Done, Operation};
-use crate::journal::context::{Claim, Place};
+use crate::journal::checkpoint::{Operation, OperationResult};
+use crate::journal::context::{CallSite, ReservedPosition};
 use crate::operations::caller_errors::interrupted;
 use crate::operations::workflow_handle::WorkflowHandle;
 use crate::runtime::activity::Activity;
-use crate::runtime::stop_reason::Signal;
+use crate::runtime::stop_reason::StopReason;
 use crate::types::error::{Error, ErrorKind, Result};
 use crate::types::payload::Codec;
-use crate::wait::shutdown_phase::Level;
+use crate::wait::shutdown_phase::EnginePhase;
 
 /// Waits for all of them, and gives their results in the order of the handles.
 ///
@@ -65,7 +65,7 @@ where
     T: Send + 'static,
     E: From<Error> + Send + 'static,
 {
-    let place = Place::claim();
+    let place = CallSite::claim();
     let handles = handles.to_vec();
     async move {
         if handles.is_empty() {
@@ -75,14 +75,14 @@ where
             ));
         }
         match place {
-            Place::Body(claim) => in_body(&claim, &handles).await,
-            Place::Transaction(scope) => Err(scope.refusal("`durable::wait_first`")),
-            Place::Outside | Place::Step(_) => first(&handles, false).await,
+            CallSite::Body(claim) => in_body(&claim, &handles).await,
+            CallSite::Transaction(scope) => Err(scope.refusal("`durable::wait_first`")),
+            CallSite::Outside | CallSite::Step(_) => first(&handles, false).await,
         }
     }
 }
 
-async fn in_body<T, E>(claim: &Claim, handles: &[WorkflowHandle<T, E>]) -> Result<usize>
+async fn in_body<T, E>(claim: &ReservedPosition, handles: &[WorkflowHandle<T, E>]) -> Result<usize>
 where
     T: Send + 'static,
     E: From<Error> + Send + 'static,
@@ -95,9 +95,9 @@ where
     claim.open().await;
     let execution = &claim.execution;
     let _doing = execution.doing(Activity::Result(Ids(handles).to_string()));
-    let Ok(index) = first(handles, true).await else { return execution.stop(Signal::Suspend).await };
+    let Ok(index) = first(handles, true).await else { return execution.stop(StopReason::Suspend).await };
     let outcome = claim.encode(Codec::PLAIN, operation, &index)?;
-    claim.keep(operation, Done { outcome: Some(outcome), attempts: 1, ..Done::default() }).await;
+    claim.keep(operation, OperationResult { outcome: Some(outcome), attempts: 1, ..OperationResult::default() }).await;
     Ok(index)
 }
 
@@ -126,7 +126,7 @@ where
     tokio::select! {
         biased;
         index = any => index.ok_or_else(|| interrupted(handles[0].id())),
-        () = handles[0].gate().reached(Level::Aborting) => Err(interrupted(handles[0].id())),
+        () = handles[0].gate().reached(EnginePhase::Aborting) => Err(interrupted(handles[0].id())),
     }
 }
 

@@ -4,35 +4,41 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::journal::checkpoint::Operation;
-use crate::journal::context::Claim;
+use crate::journal::context::ReservedPosition;
 use crate::operations::sleep::recorded_moment;
 use crate::runtime::Runtime;
 use crate::runtime::activity::Activity;
-use crate::runtime::stop_reason::Signal;
+use crate::runtime::stop_reason::StopReason;
 use crate::types::position::Position;
-use crate::wait::shutdown_phase::Level;
-use crate::wait::waiters::{News, Waiting, Want};
+use crate::wait::shutdown_phase::EnginePhase;
+use crate::wait::waiters::{WaitFor, WaitHandle, WaitResult};
 
 /// A wait in a workflow's body. The time limit is recorded, at the first position of the call's own
 /// branch, once there is something to wait for: what is there already costs no record.
 pub(super) struct BodyWait<'a> {
-    claim: &'a Claim,
+    claim: &'a ReservedPosition,
     /// The name of the call.
     what: &'static str,
-    waiting: Waiting<'a>,
+    waiting: WaitHandle<'a>,
     timeout: Duration,
     /// Until when, once that is recorded.
     until: Option<i64>,
 }
 
 impl<'a> BodyWait<'a> {
-    pub(super) fn new(claim: &'a Claim, what: &'static str, of: &str, want: Want, timeout: Duration) -> Self {
+    pub(super) fn new(
+        claim: &'a ReservedPosition,
+        what: &'static str,
+        of: &str,
+        want: WaitFor,
+        timeout: Duration,
+    ) -> Self {
         let waiting = claim.execution.runtime.waits.wait(of, want, true);
         Self { claim, what, waiting, timeout, until: None }
     }
 
     /// What comes, or `None` when the time is up. It does not return when the engine goes down before.
-    pub(super) async fn next(&mut self, doing: impl FnOnce() -> Activity) -> Option<News> {
+    pub(super) async fn next(&mut self, doing: impl FnOnce() -> Activity) -> Option<WaitResult> {
         let execution = &self.claim.execution;
         if let Some(news) = self.waiting.first().await {
             return Some(news);
@@ -53,7 +59,7 @@ impl<'a> BodyWait<'a> {
         };
         match came {
             Some(news) => Some(news),
-            None => execution.stop(Signal::Suspend).await,
+            None => execution.stop(StopReason::Suspend).await,
         }
     }
 
@@ -63,8 +69,9 @@ impl<'a> BodyWait<'a> {
     }
 
     async fn record_limit(&mut self) -> i64 {
-        let Claim { execution, position } = self.claim;
-        let claim = Claim { execution: Arc::clone(execution), position: Position::new(position.as_branch(), 1) };
+        let ReservedPosition { execution, position } = self.claim;
+        let claim =
+            ReservedPosition { execution: Arc::clone(execution), position: Position::new(position.as_branch(), 1) };
         let timeout = self.timeout;
         let after = || execution.runtime.timers.clock.after(timeout);
         let until = recorded_moment(&claim, Operation::deadline(self.what), after).await;
@@ -80,9 +87,9 @@ impl<'a> BodyWait<'a> {
 pub(super) async fn wait_outside(
     runtime: &Runtime,
     of: &str,
-    want: Want,
+    want: WaitFor,
     timeout: Duration,
-) -> Result<Option<News>, ()> {
+) -> Result<Option<WaitResult>, ()> {
     let until = runtime.timers.clock.after(timeout);
     let waiting = runtime.waits.wait(of, want, false);
     let whichever = async {
@@ -98,6 +105,6 @@ pub(super) async fn wait_outside(
     tokio::select! {
         biased;
         waited = whichever => waited,
-        () = runtime.gate.reached(Level::Aborting) => Err(()),
+        () = runtime.gate.reached(EnginePhase::Aborting) => Err(()),
     }
 }

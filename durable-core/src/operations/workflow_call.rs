@@ -6,9 +6,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::journal::context::{Claim, Place};
-use crate::operations::call_state::Lazy;
-use crate::operations::start::{Limit, Request, of_queue};
+use crate::journal::context::{CallSite, ReservedPosition};
+use crate::operations::call_state::CallState;
+use crate::operations::start::{Limit, StartRequest, of_queue};
 use crate::operations::workflow_handle::WorkflowHandle;
 use crate::operations::workflow_result::Returned;
 use crate::registry::{Arguments, Instance, Workflow};
@@ -31,13 +31,13 @@ use crate::types::position::Position;
 /// belongs to another workflow, the arguments cannot be stored.
 #[must_use = "a workflow is not started until its call is awaited or started with `.start().await`"]
 pub struct WorkflowCall<T, E = Error> {
-    pub(super) state: Lazy<'static, Made<T, E>, Result<T, E>>,
+    pub(super) state: CallState<'static, WorkflowCallOptions<T, E>, Result<T, E>>,
 }
 
-pub(super) struct Made<T, E> {
-    pub(super) request: Request,
+pub(super) struct WorkflowCallOptions<T, E> {
+    pub(super) request: StartRequest,
     pub(super) codec: Codec<Result<T, E>>,
-    place: Place,
+    place: CallSite,
     /// What is wrong with the queue that the call was given, if something is.
     pub(super) queue: Result<()>,
 }
@@ -49,7 +49,7 @@ pub fn call<R: Returned>(
     codec: Codec<R>,
     arguments: Arguments,
 ) -> WorkflowCall<R::Ok, R::Err> {
-    let request = Request {
+    let request = StartRequest {
         workflow,
         input: arguments.into_text(),
         id: None,
@@ -58,7 +58,14 @@ pub fn call<R: Returned>(
         place: workflow.options.queue.map(of_queue),
         or_existing: false,
     };
-    WorkflowCall { state: Lazy::new(Made { request, codec: R::codec(codec), place: Place::claim(), queue: Ok(()) }) }
+    WorkflowCall {
+        state: CallState::new(WorkflowCallOptions {
+            request,
+            codec: R::codec(codec),
+            place: CallSite::claim(),
+            queue: Ok(()),
+        }),
+    }
 }
 
 /// Not public API. Used by generated code.
@@ -127,20 +134,20 @@ where
     /// is the exception: the process went down before the database answered, and nobody knows; call
     /// again with the same id.
     pub async fn start(self) -> Result<WorkflowHandle<T, E>> {
-        let Lazy::Made(made) = self.state else {
+        let CallState::Made(made) = self.state else {
             return Err(Error::new(
                 crate::ErrorKind::Misuse,
                 "this call was awaited already, and has started its workflow",
             ));
         };
-        let Made { request, codec, place, queue } = *made;
+        let WorkflowCallOptions { request, codec, place, queue } = *made;
         queue?;
         let started = request.start(&place).await?;
         Ok(WorkflowHandle::new(started, codec))
     }
 }
 
-impl<T, E> Made<T, E>
+impl<T, E> WorkflowCallOptions<T, E>
 where
     T: Send + 'static,
     E: From<Error> + Send + 'static,
@@ -152,9 +159,9 @@ where
         let handle = WorkflowHandle::new(started, codec);
         match place {
             // The result has a place of its own below the call's: the call claimed one number.
-            Place::Body(Claim { execution, position }) => {
+            CallSite::Body(ReservedPosition { execution, position }) => {
                 let position = Position::new(position.as_branch(), 1);
-                handle.wait(Place::Body(Claim { execution, position })).await
+                handle.wait(CallSite::Body(ReservedPosition { execution, position })).await
             }
             place => handle.wait(place).await,
         }
@@ -176,9 +183,9 @@ where
 impl<T, E> fmt::Debug for WorkflowCall<T, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.state {
-            Lazy::Made(made) => write!(f, "WorkflowCall({}, {:?})", made.request.workflow.name, made.place),
-            Lazy::Running(_) => f.write_str("WorkflowCall(running)"),
-            Lazy::Over => f.write_str("WorkflowCall(over)"),
+            CallState::Made(made) => write!(f, "WorkflowCall({}, {:?})", made.request.workflow.name, made.place),
+            CallState::Running(_) => f.write_str("WorkflowCall(running)"),
+            CallState::Over => f.write_str("WorkflowCall(over)"),
         }
     }
 }

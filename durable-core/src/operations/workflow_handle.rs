@@ -5,26 +5,26 @@ use std::future::{Future, IntoFuture};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::journal::checkpoint::{Done, Operation};
-use crate::journal::context::{Claim, Place};
+use crate::journal::checkpoint::{Operation, OperationResult};
+use crate::journal::context::{CallSite, ReservedPosition};
 use crate::journal::current_engine;
 use crate::operations::admin::{self, CancelCall};
 use crate::operations::caller_errors::interrupted;
 use crate::operations::events;
 use crate::operations::send::{self, SendCall};
-use crate::operations::start::Started;
+use crate::operations::start::StartedWorkflow;
 use crate::operations::streams::{self, StreamReader};
 use crate::operations::workflow_result::result_of;
 use crate::runtime::Runtime;
 use crate::runtime::activity::Activity;
-use crate::runtime::running_workflows::{Progress, Run};
-use crate::runtime::stop_reason::Signal;
-use crate::store::{BoxFuture, Ended};
+use crate::runtime::running_workflows::{RunProgress, RunningWorkflow};
+use crate::runtime::stop_reason::StopReason;
+use crate::store::{BoxFuture, FinishedWorkflow};
 use crate::types::error::{Error, Result};
 use crate::types::payload::{Codec, Outcome, Payload, RecordedError};
 use crate::types::status::Status;
-use crate::wait::shutdown_phase::{Gate, Level};
-use crate::wait::waiters::{News, Want};
+use crate::wait::shutdown_phase::{EnginePhase, ShutdownSignal};
+use crate::wait::waiters::{WaitFor, WaitResult};
 
 /// A workflow seen from outside: its id, its status, its result. It stays valid across restarts of
 /// the workflow, and whichever process runs it.
@@ -33,12 +33,12 @@ use crate::wait::waiters::{News, Want};
 pub struct WorkflowHandle<T, E = Error> {
     runtime: Arc<Runtime>,
     id: String,
-    run: Option<Arc<Run>>,
+    run: Option<Arc<RunningWorkflow>>,
     codec: Codec<Result<T, E>>,
 }
 
 impl<T, E> WorkflowHandle<T, E> {
-    pub(crate) fn new(started: Started, codec: Codec<Result<T, E>>) -> Self {
+    pub(crate) fn new(started: StartedWorkflow, codec: Codec<Result<T, E>>) -> Self {
         Self { runtime: started.runtime, id: started.id, run: started.run, codec }
     }
 
@@ -97,24 +97,24 @@ where
     /// The workflow's own error; or an error of the engine: it was cancelled, it is parked, this
     /// process shuts down (the workflow is safe, ask again elsewhere).
     pub fn result(&self) -> impl Future<Output = Result<T, E>> + Send + use<T, E> {
-        let place = Place::claim();
+        let place = CallSite::claim();
         let handle = self.clone();
         async move { handle.wait(place).await }
     }
 
-    pub(crate) async fn wait(self, place: Place) -> Result<T, E> {
+    pub(crate) async fn wait(self, place: CallSite) -> Result<T, E> {
         match place {
-            Place::Body(claim) => self.wait_in_body(&claim).await,
-            Place::Transaction(scope) => Err(E::from(scope.refusal("`result` of a workflow's handle"))),
-            Place::Outside | Place::Step(_) => match self.wait_outside().await {
+            CallSite::Body(claim) => self.wait_in_body(&claim).await,
+            CallSite::Transaction(scope) => Err(E::from(scope.refusal("`result` of a workflow's handle"))),
+            CallSite::Outside | CallSite::Step(_) => match self.wait_outside().await {
                 Ok(ended) => result_of(self.codec, &ended),
                 Err(error) => Err(E::from(error)),
             },
         }
     }
 
-    async fn wait_outside(&self) -> Result<Arc<Ended>> {
-        let down = self.runtime.gate.reached(Level::Aborting);
+    async fn wait_outside(&self) -> Result<Arc<FinishedWorkflow>> {
+        let down = self.runtime.gate.reached(EnginePhase::Aborting);
         tokio::select! {
             biased;
             ended = self.ended(false) => ended.ok_or_else(|| interrupted(&self.id)),
@@ -123,7 +123,7 @@ where
     }
 
     /// In a body the end is an operation like any other: recorded, and replayed.
-    async fn wait_in_body(&self, claim: &Claim) -> Result<T, E> {
+    async fn wait_in_body(&self, claim: &ReservedPosition) -> Result<T, E> {
         let operation = Operation::result(&self.id);
         claim.check_home(&format!("the result of {}", self.id)).await;
         if let Some(record) = claim.replayed(operation).await {
@@ -132,20 +132,20 @@ where
         }
         let execution = &claim.execution;
         if execution.runtime.gate.is_shut() {
-            return execution.stop(Signal::Suspend).await;
+            return execution.stop(StopReason::Suspend).await;
         }
         let ended = {
             let _doing = execution.doing(Activity::Result(self.id.clone()));
-            let down = self.runtime.gate.reached(Level::Aborting);
+            let down = self.runtime.gate.reached(EnginePhase::Aborting);
             // Nobody here will run a workflow that is not here, so a drain does not wait for it. A
             // parked one can be resumed, so whoever can wait waits on.
             tokio::select! {
                 biased;
                 ended = self.ended(true) => match ended {
                     Some(ended) => ended,
-                    None => execution.stop(Signal::Suspend).await,
+                    None => execution.stop(StopReason::Suspend).await,
                 },
-                () = down => execution.stop(Signal::Suspend).await,
+                () = down => execution.stop(StopReason::Suspend).await,
             }
         };
         let outcome = match &ended.outcome {
@@ -154,31 +154,35 @@ where
                 RecordedError::of_engine(&crate::operations::workflow_result::ending_of(&ended)).to_text(),
             ),
         };
-        let done =
-            Done { outcome: Some(outcome.clone()), child: Some(self.id.clone()), attempts: 1, ..Done::default() };
+        let done = OperationResult {
+            outcome: Some(outcome.clone()),
+            child: Some(self.id.clone()),
+            attempts: 1,
+            ..OperationResult::default()
+        };
         claim.keep(operation, done).await;
         result_of(self.codec, &self.ended_by(outcome))
     }
 
     /// How far the engine that it belongs to is on its way down.
-    pub(super) fn gate(&self) -> &Gate {
+    pub(super) fn gate(&self) -> &ShutdownSignal {
         &self.runtime.gate
     }
 
     /// Waits for the end where it will be known first: in this process, else in the database.
     /// `None` when the engine goes down before. A body goes on waiting in the drain as long as the
     /// workflow runs here: then it is draining, too.
-    pub(super) async fn ended(&self, in_body: bool) -> Option<Arc<Ended>> {
+    pub(super) async fn ended(&self, in_body: bool) -> Option<Arc<FinishedWorkflow>> {
         let mut here = self.runtime.live.get(&self.id).or_else(|| self.run.clone());
         loop {
             if let Some(run) = here
-                && let Progress::Ended(ended) = run.over().await
+                && let RunProgress::Ended(ended) = run.over().await
                 && !(in_body && ended.status == Status::Parked)
             {
                 return Some(ended);
             }
-            let want = Want::End { id: self.id.as_str().into(), parked_counts: !in_body };
-            if let Some(News::Ended(ended)) = self.runtime.waits.wait(&self.id, want, in_body).next().await {
+            let want = WaitFor::End { id: self.id.as_str().into(), parked_counts: !in_body };
+            if let Some(WaitResult::Ended(ended)) = self.runtime.waits.wait(&self.id, want, in_body).next().await {
                 return Some(ended);
             }
             // It may have come here from its queue since.
@@ -186,9 +190,9 @@ where
         }
     }
 
-    fn ended_by(&self, outcome: Outcome) -> Ended {
+    fn ended_by(&self, outcome: Outcome) -> FinishedWorkflow {
         let status = if matches!(outcome, Outcome::Output(_)) { Status::Success } else { Status::Error };
-        Ended { id: self.id.clone(), status, outcome: Some(outcome), reason: None }
+        FinishedWorkflow { id: self.id.clone(), status, outcome: Some(outcome), reason: None }
     }
 }
 

@@ -1,8 +1,8 @@
 //! From the end of a workflow to what its caller gets.
 
 use crate::journal::context::Context;
-use crate::runtime::stop_reason::Signal;
-use crate::store::Ended;
+use crate::runtime::stop_reason::StopReason;
+use crate::store::FinishedWorkflow;
 use crate::types::error::{Error, ErrorKind, Result};
 use crate::types::payload::{Codec, Outcome, PayloadError, RecordedError};
 use crate::types::status::Status;
@@ -62,11 +62,11 @@ pub(crate) async fn unrecordable(fault: &PayloadError) -> Outcome {
         panic!("what the workflow returned cannot be recorded: {fault}");
     };
     let message = format!("the result of the workflow `{}` cannot be recorded: {fault}", execution.workflow.name);
-    execution.stop(Signal::Fail(Error::new(ErrorKind::Payload, message))).await
+    execution.stop(StopReason::Fail(Error::new(ErrorKind::Payload, message))).await
 }
 
 /// What the caller of a workflow gets for its end.
-pub(crate) fn result_of<T, E: From<Error>>(codec: Codec<Result<T, E>>, ended: &Ended) -> Result<T, E> {
+pub(crate) fn result_of<T, E: From<Error>>(codec: Codec<Result<T, E>>, ended: &FinishedWorkflow) -> Result<T, E> {
     match (ended.status, &ended.outcome) {
         (Status::Success | Status::Error, Some(outcome)) => {
             if let Outcome::Error(text) = outcome
@@ -84,7 +84,7 @@ pub(crate) fn result_of<T, E: From<Error>>(codec: Codec<Result<T, E>>, ended: &E
 }
 
 /// The error of an end without a value.
-pub(crate) fn ending_of(ended: &Ended) -> Error {
+pub(crate) fn ending_of(ended: &FinishedWorkflow) -> Error {
     let reason = ended.reason.as_deref().unwrap_or("no reason is recorded");
     let id = &ended.id;
     match ended.status {

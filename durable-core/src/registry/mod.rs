@@ -15,7 +15,7 @@ pub use self::arguments::{Arguments, Taken};
 pub(crate) use self::queue::INTERNAL_QUEUE;
 pub use self::queue::{Queue, RegisteredQueue};
 pub use self::resources::Instance;
-pub(crate) use self::resources::Objects;
+pub(crate) use self::resources::Resources;
 pub use self::schedule::{Misfire, Overlap, RegisteredSchedule, Schedule};
 pub use self::workflow_options::WorkflowOptions;
 use crate::store::{BoxFuture, KnownWorkflow};

@@ -42,12 +42,12 @@ type Object = Arc<dyn Any + Send + Sync>;
 
 /// The objects of one engine.
 #[derive(Default, Clone)]
-pub(crate) struct Objects {
+pub(crate) struct Resources {
     states: HashMap<TypeId, Object>,
     instances: HashMap<(TypeId, String), Object>,
 }
 
-impl Objects {
+impl Resources {
     pub(crate) fn add_state<T: Send + Sync + 'static>(&mut self, state: T) {
         self.states.insert(TypeId::of::<T>(), Arc::new(state));
     }
@@ -76,7 +76,7 @@ impl Objects {
     }
 }
 
-impl fmt::Debug for Objects {
+impl fmt::Debug for Resources {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Objects({} states, {} instances)", self.states.len(), self.instances.len())
     }

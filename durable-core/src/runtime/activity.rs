@@ -8,16 +8,16 @@ use crate::types::sync::lock;
 
 /// What a run does just now, the latest last: with several branches it does several things at once.
 #[derive(Debug, Default)]
-pub(crate) struct Activities(Mutex<State>);
+pub(crate) struct ActivityList(Mutex<Entries>);
 
 #[derive(Debug, Default)]
-struct State {
+struct Entries {
     last_number: u64,
     list: Vec<(u64, Activity)>,
 }
 
-impl Activities {
-    pub(crate) fn begin(&self, what: Activity) -> Doing<'_> {
+impl ActivityList {
+    pub(crate) fn begin(&self, what: Activity) -> ActivityGuard<'_> {
         let mut state = lock(&self.0);
         state.last_number += 1;
         let number = state.last_number;
@@ -25,7 +25,7 @@ impl Activities {
             state.list.reserve_exact(1); // most runs do one thing at a time, and many are parked in it
         }
         state.list.push((number, what));
-        Doing { activities: self, number }
+        ActivityGuard { activities: self, number }
     }
 
     /// What was begun last, and how much else; `None` if nothing is done.
@@ -89,12 +89,12 @@ impl fmt::Display for Activity {
 
 /// Says what a run does while it lives.
 #[derive(Debug)]
-pub(crate) struct Doing<'a> {
-    activities: &'a Activities,
+pub(crate) struct ActivityGuard<'a> {
+    activities: &'a ActivityList,
     number: u64,
 }
 
-impl Drop for Doing<'_> {
+impl Drop for ActivityGuard<'_> {
     fn drop(&mut self) {
         lock(&self.activities.0).list.retain(|(number, _)| *number != self.number);
     }

@@ -8,19 +8,19 @@ use crate::types::sync::lock;
 
 /// The steps that are on threads of their own just now.
 #[derive(Debug, Default)]
-pub(crate) struct Threads {
-    state: Mutex<State>,
+pub(crate) struct BlockingSteps {
+    state: Mutex<Entries>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct Entries {
     last_number: u64,
-    running: BTreeMap<u64, Occupied>,
+    running: BTreeMap<u64, BlockingStep>,
 }
 
 /// A thread that a step occupies.
 #[derive(Debug, Clone)]
-pub(crate) struct Occupied {
+pub(crate) struct BlockingStep {
     /// The internal key of the workflow.
     pub(crate) key: i64,
     /// Its id.
@@ -33,30 +33,30 @@ pub(crate) struct Occupied {
     pub(crate) since: Instant,
 }
 
-impl Threads {
+impl BlockingSteps {
     /// Notes that a step is on this thread, until the guard is dropped.
-    pub(crate) fn enter(&self, occupied: Occupied) -> OnThread<'_> {
+    pub(crate) fn enter(&self, occupied: BlockingStep) -> BlockingStepGuard<'_> {
         let mut state = lock(&self.state);
         state.last_number += 1;
         let number = state.last_number;
         state.running.insert(number, occupied);
-        OnThread { threads: self, number }
+        BlockingStepGuard { threads: self, number }
     }
 
     /// All of them.
-    pub(crate) fn all(&self) -> Vec<Occupied> {
+    pub(crate) fn all(&self) -> Vec<BlockingStep> {
         lock(&self.state).running.values().cloned().collect()
     }
 }
 
 /// A step is on a thread while this lives.
 #[derive(Debug)]
-pub(crate) struct OnThread<'a> {
-    threads: &'a Threads,
+pub(crate) struct BlockingStepGuard<'a> {
+    threads: &'a BlockingSteps,
     number: u64,
 }
 
-impl Drop for OnThread<'_> {
+impl Drop for BlockingStepGuard<'_> {
     fn drop(&mut self) {
         lock(&self.threads.state).running.remove(&self.number);
     }

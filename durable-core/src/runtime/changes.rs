@@ -3,18 +3,18 @@
 use std::sync::Arc;
 
 use crate::runtime::Runtime;
-use crate::store::{Entry, Fence, QueuePlace, StoreError, Verdict};
+use crate::store::{Entry, Fence, QueuePlacement, StoreError, Verdict};
 
 /// Something that is news to others once an entry is stored.
 #[derive(Debug, Clone)]
-pub(crate) enum Told {
+pub(crate) enum Change {
     /// A workflow has come to an end, shows something, has a message.
     Workflow(String),
     /// A queue has more to do, now or when it is due.
     Queue { name: String, delayed: bool },
 }
 
-impl Told {
+impl Change {
     /// The news in an entry; `own` is the id of the execution that writes it, if one does.
     pub(crate) fn of(entry: &Entry, own: Option<&str>) -> Vec<Self> {
         let shows = entry.finish.is_some() || !entry.emissions.is_empty();
@@ -24,7 +24,7 @@ impl Told {
         own.into_iter().chain(sent).chain(place.map(Self::of_place)).collect()
     }
 
-    fn of_place(place: &QueuePlace) -> Self {
+    fn of_place(place: &QueuePlacement) -> Self {
         Self::Queue { name: place.queue.clone(), delayed: place.delay.is_some() || place.debounce.is_some() }
     }
 }
@@ -38,7 +38,7 @@ impl Runtime {
         entry: Entry,
         own: Option<&str>,
     ) -> Result<Verdict, StoreError> {
-        let (news, runtime) = (Told::of(&entry, own), Arc::clone(self));
+        let (news, runtime) = (Change::of(&entry, own), Arc::clone(self));
         let then = move |verdict: &Verdict| {
             if matches!(verdict, Verdict::Stored | Verdict::Existing(_) | Verdict::Debounced(_)) {
                 runtime.spread(&news);
@@ -48,11 +48,11 @@ impl Runtime {
     }
 
     /// Tells whoever waits for it, here and elsewhere.
-    pub(crate) fn spread(&self, news: &[Told]) {
+    pub(crate) fn spread(&self, news: &[Change]) {
         for told in news {
             match told {
-                Told::Workflow(id) => self.tell(id),
-                Told::Queue { name, delayed } => {
+                Change::Workflow(id) => self.tell(id),
+                Change::Queue { name, delayed } => {
                     self.tell_queue(name);
                     if *delayed {
                         self.lines.tell_delayed();

@@ -15,19 +15,19 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore};
 
-use crate::queue_state::Lines;
-use crate::registry::{Objects, Registry};
-use crate::runtime::blocking_steps::Threads;
-use crate::runtime::pending_notifications::Notices;
-use crate::runtime::running_workflows::Live;
+use crate::queue_state::LocalQueues;
+use crate::registry::{Registry, Resources};
+use crate::runtime::blocking_steps::BlockingSteps;
+use crate::runtime::pending_notifications::PendingNotifications;
+use crate::runtime::running_workflows::RunningWorkflows;
 use crate::store::{ApplicationDatabase, Fence, Hint, Store};
 use crate::types::error::{Error, ErrorKind};
 use crate::types::id::KeyMaker;
 use crate::types::sync::lock;
-use crate::wait::shutdown_phase::Gate;
+use crate::wait::shutdown_phase::ShutdownSignal;
 use crate::wait::timers::Timers;
-use crate::wait::waiters::Waits;
-use crate::wait::wakeup::Poke;
+use crate::wait::waiters::Waiters;
+use crate::wait::wakeup::Wakeup;
 use crate::writer::Writer;
 
 /// How many panics are noted.
@@ -43,11 +43,11 @@ pub(crate) struct Runtime {
     /// The application's databases by name, for transactions.
     pub(crate) databases: HashMap<String, ApplicationDatabase>,
     /// What the builder was given for workflows and steps to find.
-    pub(crate) objects: Objects,
+    pub(crate) objects: Resources,
     /// The workflows of this program.
     pub(crate) registry: Registry,
     /// How far the engine is on its way down.
-    pub(crate) gate: Gate,
+    pub(crate) gate: ShutdownSignal,
     /// Makes the internal keys.
     pub(crate) keys: KeyMaker,
     /// The one door for writing.
@@ -56,19 +56,19 @@ pub(crate) struct Runtime {
     /// signed on anew; runs of the old fence are dropped then.
     pub(crate) fence: Mutex<Fence>,
     /// What runs in this process.
-    pub(crate) live: Live,
+    pub(crate) live: RunningWorkflows,
     /// Who waits for something that the database will show.
-    pub(crate) waits: Waits,
+    pub(crate) waits: Waiters,
     /// What other processes are to be told of.
-    pub(crate) notices: Notices,
+    pub(crate) notices: PendingNotifications,
     /// The queues that it takes work from.
-    pub(crate) lines: Arc<Lines>,
+    pub(crate) lines: Arc<LocalQueues>,
     /// Pokes the scheduler: the schedules have changed.
-    pub(crate) schedules: Poke,
+    pub(crate) schedules: Wakeup,
     /// Pokes the recovery: an executor may have let go of workflows.
     pub(crate) released: Notify,
     /// Steps on threads that cannot be stopped.
-    pub(crate) threads: Threads,
+    pub(crate) threads: BlockingSteps,
     /// Panics in places where nobody else hears of them, for the report of the shutdown.
     pub(crate) panics: Mutex<Vec<String>>,
     /// Who waits for a time, and the database's clock.

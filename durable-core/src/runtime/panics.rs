@@ -68,9 +68,9 @@ fn message_of(payload: &(dyn Any + Send)) -> String {
 }
 
 /// A future whose panics come out as errors.
-pub(crate) struct Watched<F>(pub(crate) Pin<Box<F>>);
+pub(crate) struct CatchPanic<F>(pub(crate) Pin<Box<F>>);
 
-impl<F: Future> Future for Watched<F> {
+impl<F: Future> Future for CatchPanic<F> {
     type Output = Result<F::Output, Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {

@@ -15,12 +15,12 @@ pub(crate) const RELEASED: &str = "durable:released";
 
 /// What is to be told to other processes.
 #[derive(Debug, Default)]
-pub(crate) struct Notices {
+pub(crate) struct PendingNotifications {
     hints: Mutex<BTreeSet<Hint>>,
     pub(crate) news: Notify,
 }
 
-impl Notices {
+impl PendingNotifications {
     pub(crate) fn add(&self, hint: Hint) {
         let mut hints = lock(&self.hints);
         let first = hints.is_empty();

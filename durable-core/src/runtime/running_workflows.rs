@@ -9,24 +9,24 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 
-use crate::runtime::stop_reason::Signal;
-use crate::store::Ended;
+use crate::runtime::stop_reason::StopReason;
+use crate::store::FinishedWorkflow;
 use crate::types::sync::lock;
 
 /// What runs in this process.
 #[derive(Debug)]
-pub(crate) struct Live {
-    by_id: Mutex<HashMap<Arc<str>, Arc<Run>>>,
+pub(crate) struct RunningWorkflows {
+    by_id: Mutex<HashMap<Arc<str>, Arc<RunningWorkflow>>>,
     count: watch::Sender<usize>,
     /// How many have come to their end in this process, those included that were cancelled in it.
     ended: AtomicU64,
     /// Those that left without having ended, since the shutdown began to list them.
-    left: Mutex<Option<Vec<Arc<Run>>>>,
+    left: Mutex<Option<Vec<Arc<RunningWorkflow>>>>,
 }
 
 /// One workflow that runs in this process.
 #[derive(Debug)]
-pub(crate) struct Run {
+pub(crate) struct RunningWorkflow {
     /// The external id.
     pub(crate) id: Arc<str>,
     /// The internal key.
@@ -34,7 +34,7 @@ pub(crate) struct Run {
     /// The name of the function.
     pub(crate) workflow: &'static str,
     /// How far it is.
-    progress: Mutex<Progress>,
+    progress: Mutex<RunProgress>,
     /// Tells those who wait for it. There is one for every parked workflow, so it is no channel.
     changed: Notify,
     /// The execution of the present round; a replay begins another one.
@@ -50,7 +50,7 @@ pub(crate) struct Run {
 /// What the engine asks and tells the execution of a running workflow.
 pub(crate) trait RunControl: fmt::Debug + Send + Sync {
     /// Stops the body for this reason.
-    fn signal(&self, reason: Signal);
+    fn signal(&self, reason: StopReason);
 
     /// The shutdown aborts: steps are asked to stop, and no further operation begins.
     fn abort_begins(&self);
@@ -70,34 +70,39 @@ pub(crate) trait RunControl: fmt::Debug + Send + Sync {
 
 /// How far a workflow is, for those who wait for it.
 #[derive(Debug, Clone)]
-pub(crate) enum Progress {
+pub(crate) enum RunProgress {
     /// It runs.
     Running,
     /// It has come to an end, or is parked.
-    Ended(Arc<Ended>),
+    Ended(Arc<FinishedWorkflow>),
     /// It no longer runs in this process, and has not ended here.
     Left,
 }
 
-impl Live {
+impl RunningWorkflows {
     pub(crate) fn new() -> Self {
         Self { by_id: Mutex::default(), count: watch::Sender::new(0), ended: AtomicU64::new(0), left: Mutex::default() }
     }
 
     /// Enters a run; counted from now until the guard is dropped. While an earlier run of the same
     /// id is still here, gives that one instead: the new one must wait until it is gone.
-    pub(crate) fn enter(self: &Live, id: &Arc<str>, key: i64, workflow: &'static str) -> Result<Arc<Run>, Arc<Run>> {
+    pub(crate) fn enter(
+        self: &RunningWorkflows,
+        id: &Arc<str>,
+        key: i64,
+        workflow: &'static str,
+    ) -> Result<Arc<RunningWorkflow>, Arc<RunningWorkflow>> {
         let mut by_id = lock(&self.by_id);
         if let Some(earlier) = by_id.get(id) {
             return Err(Arc::clone(earlier));
         }
-        let run = Arc::new(Run {
+        let run = Arc::new(RunningWorkflow {
             id: Arc::clone(id),
             key,
             workflow,
             given_up: AtomicBool::new(false),
             cancelled: AtomicBool::new(false),
-            progress: Mutex::new(Progress::Running),
+            progress: Mutex::new(RunProgress::Running),
             changed: Notify::new(),
             execution: Mutex::default(),
             abort: OnceLock::new(),
@@ -108,7 +113,7 @@ impl Live {
     }
 
     /// Takes a run out. Called by the guard of its task, on whatever way the task ends.
-    pub(crate) fn leave(&self, run: &Arc<Run>) {
+    pub(crate) fn leave(&self, run: &Arc<RunningWorkflow>) {
         lock(&self.by_id).remove(&run.id);
         if !run.leave() || run.cancelled.load(Ordering::Relaxed) {
             self.ended.fetch_add(1, Ordering::Relaxed);
@@ -120,11 +125,11 @@ impl Live {
         self.count.send_modify(|count| *count -= 1);
     }
 
-    pub(crate) fn get(&self, id: &str) -> Option<Arc<Run>> {
+    pub(crate) fn get(&self, id: &str) -> Option<Arc<RunningWorkflow>> {
         lock(&self.by_id).get(id).cloned()
     }
 
-    pub(crate) fn all(&self) -> Vec<Arc<Run>> {
+    pub(crate) fn all(&self) -> Vec<Arc<RunningWorkflow>> {
         lock(&self.by_id).values().cloned().collect()
     }
 
@@ -144,7 +149,7 @@ impl Live {
     }
 
     /// Who left without having ended, since they are listed.
-    pub(crate) fn left(&self) -> Vec<Arc<Run>> {
+    pub(crate) fn left(&self) -> Vec<Arc<RunningWorkflow>> {
         lock(&self.left).take().unwrap_or_default()
     }
 
@@ -154,7 +159,7 @@ impl Live {
     }
 }
 
-impl Run {
+impl RunningWorkflow {
     pub(crate) fn set_execution(&self, execution: Arc<dyn RunControl>) {
         *lock(&self.execution) = Some(execution);
     }
@@ -163,7 +168,7 @@ impl Run {
         lock(&self.execution).clone()
     }
 
-    pub(crate) fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: StopReason) {
         if let Some(execution) = self.execution() {
             execution.signal(signal);
         }
@@ -197,17 +202,17 @@ impl Run {
         }
     }
 
-    pub(crate) fn ended(&self, ended: Arc<Ended>) {
-        *lock(&self.progress) = Progress::Ended(ended);
+    pub(crate) fn ended(&self, ended: Arc<FinishedWorkflow>) {
+        *lock(&self.progress) = RunProgress::Ended(ended);
         self.changed.notify_waiters();
     }
 
     /// It no longer runs here. Gives whether it has not ended either.
     fn leave(&self) -> bool {
         let mut progress = lock(&self.progress);
-        let running = matches!(*progress, Progress::Running);
+        let running = matches!(*progress, RunProgress::Running);
         if running {
-            *progress = Progress::Left;
+            *progress = RunProgress::Left;
         }
         drop(progress);
         self.changed.notify_waiters();
@@ -215,12 +220,12 @@ impl Run {
     }
 
     /// Returns once it no longer runs here.
-    pub(crate) async fn over(&self) -> Progress {
+    pub(crate) async fn over(&self) -> RunProgress {
         loop {
             // Registered before the look: a word that comes between the two is heard.
             let changed = self.changed.notified();
             let progress = lock(&self.progress).clone();
-            if !matches!(progress, Progress::Running) {
+            if !matches!(progress, RunProgress::Running) {
                 return progress;
             }
             changed.await;

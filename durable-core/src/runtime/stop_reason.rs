@@ -5,7 +5,7 @@ use crate::types::error::Error;
 /// Why a run ends without the body's having returned. None of these is ever a value in user code:
 /// the awaited call does not return, and the driver drops the body.
 #[derive(Debug, Clone)]
-pub(crate) enum Signal {
+pub(crate) enum StopReason {
     /// The engine shuts down: the row stays PENDING and goes on elsewhere or later.
     Suspend,
     /// Another run recorded something else at a position: begin again from the journal.

@@ -3,11 +3,11 @@
 
 use std::collections::HashMap;
 
-use crate::store::{Emission, EmissionKind};
+use crate::store::{Publication, PublicationKind};
 
 /// The time of one call.
 #[derive(Debug)]
-pub(super) struct Moment {
+pub(super) struct BatchClock {
     /// Whether the call may have been committed before.
     pub(super) again: bool,
     /// The database's clock, asked when it is first needed.
@@ -16,22 +16,22 @@ pub(super) struct Moment {
     shown: HashMap<(bool, i64, String), i64>,
 }
 
-impl Moment {
+impl BatchClock {
     pub(super) fn new(again: bool) -> Self {
         Self { again, now: None, shown: HashMap::new() }
     }
 
     /// When this call wrote to the event or stream before.
-    pub(super) fn shown(&self, it: &Emission) -> Option<i64> {
+    pub(super) fn shown(&self, it: &Publication) -> Option<i64> {
         self.shown.get(&place(it)).copied()
     }
 
     /// Notes when this call has written to the event or stream.
-    pub(super) fn note(&mut self, it: &Emission, at: i64) {
+    pub(super) fn note(&mut self, it: &Publication, at: i64) {
         self.shown.insert(place(it), at);
     }
 }
 
-fn place(it: &Emission) -> (bool, i64, String) {
-    (it.kind == EmissionKind::Event, it.workflow, it.name.clone())
+fn place(it: &Publication) -> (bool, i64, String) {
+    (it.kind == PublicationKind::Event, it.workflow, it.name.clone())
 }

@@ -3,12 +3,14 @@
 use sqlx::FromRow;
 
 use crate::store::decode::{Decoded, EndedRow, decode, status};
-use crate::store::{EventValue, Found, FoundEvent, FoundMessage, Item, Items, Mark, Stopped, StoreError};
+use crate::store::{
+    CancelledRun, EventValue, PollResult, PolledEvent, PolledMessage, StoreError, StreamCursor, StreamItem, StreamPage,
+};
 use crate::types::status::Status;
 
 /// One finding of a look: which columns it has depends on what it is.
 #[derive(FromRow)]
-pub(super) struct LookRow {
+pub(super) struct PollRow {
     what: String,
     /// The index in the question; the time, the key for what has no index.
     number: i64,
@@ -17,15 +19,15 @@ pub(super) struct LookRow {
 }
 
 /// Puts the findings of a look together.
-pub(super) fn found<'r, R>(rows: &'r [R]) -> Result<Found, StoreError>
+pub(super) fn found<'r, R>(rows: &'r [R]) -> Result<PollResult, StoreError>
 where
     R: sqlx::Row,
-    LookRow: FromRow<'r, R>,
+    PollRow: FromRow<'r, R>,
     EndedRow: FromRow<'r, R>,
 {
-    let mut found = Found::default();
+    let mut found = PollResult::default();
     for row in rows {
-        let LookRow { what, number, key, output } = LookRow::from_row(row)?;
+        let PollRow { what, number, key, output } = PollRow::from_row(row)?;
         let index = usize::try_from(number).unwrap_or_default(); // what has an index got it from a question of ours
         match &*what {
             "now" => found.now = number,
@@ -33,9 +35,9 @@ where
             "end" => found.ends.push(decode::<_, EndedRow, _>(row)?),
             "message" => {
                 let (key, payload) = (key.unwrap_or_default(), output.unwrap_or_default());
-                found.messages.push(FoundMessage { index, key, payload });
+                found.messages.push(PolledMessage { index, key, payload });
             }
-            "event" => found.events.push(FoundEvent { index, value: output }),
+            "event" => found.events.push(PolledEvent { index, value: output }),
             _ => found.streams.push(index),
         }
     }
@@ -52,17 +54,17 @@ pub(super) struct ItemRow {
 }
 
 /// Puts the rows of a stream together.
-pub(super) fn items<'r, R>(rows: &'r [R]) -> Result<Items, StoreError>
+pub(super) fn items<'r, R>(rows: &'r [R]) -> Result<StreamPage, StoreError>
 where
     R: sqlx::Row,
     ItemRow: FromRow<'r, R>,
 {
-    let mut items = Items::default();
+    let mut items = StreamPage::default();
     for row in rows {
         let row = ItemRow::from_row(row)?;
         items.status = Some(status(&row.status)?);
         if let (Some(at), Some(key)) = (row.at, row.key) {
-            items.items.push(Item { mark: Mark { at, key }, value: row.value });
+            items.items.push(StreamItem { mark: StreamCursor { at, key }, value: row.value });
         }
     }
     Ok(items)
@@ -88,11 +90,11 @@ pub(super) struct FamilyRow {
     executor: Option<i64>,
 }
 
-impl Decoded<(Status, Stopped)> for FamilyRow {
-    fn decoded(self) -> Result<(Status, Stopped), StoreError> {
+impl Decoded<(Status, CancelledRun)> for FamilyRow {
+    fn decoded(self) -> Result<(Status, CancelledRun), StoreError> {
         let status = status(&self.status)?;
         let executor = self.executor.filter(|_| status == Status::Pending);
-        Ok((status, Stopped { id: self.id, executor }))
+        Ok((status, CancelledRun { id: self.id, executor }))
     }
 }
 

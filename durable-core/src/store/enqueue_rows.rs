@@ -2,18 +2,20 @@
 
 use std::borrow::Cow;
 
-use crate::store::{Debounce, Entry, Fault, Held, NewRecord, NewWorkflow, QueuePlace, StoreError, Verdict};
+use crate::store::{
+    Debounce, Entry, ExistingWorkflow, NewRecord, NewWorkflow, QueuePlacement, StoreError, StoreErrorKind, Verdict,
+};
 use crate::types::payload::{Outcome, RecordedError};
 use crate::types::time::micros;
 
 /// A workflow that goes on a queue.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Queued<'a> {
+pub(super) struct QueuedRow<'a> {
     pub(super) row: &'a NewWorkflow,
-    pub(super) place: &'a QueuePlace,
+    pub(super) place: &'a QueuePlacement,
 }
 
-impl<'a> Queued<'a> {
+impl<'a> QueuedRow<'a> {
     pub(super) fn of(row: &'a NewWorkflow) -> Option<Self> {
         Some(Self { row, place: row.place.as_ref()? })
     }
@@ -42,18 +44,18 @@ impl<'a> Queued<'a> {
 
 /// What became of a workflow that an entry of the careful path begins.
 #[derive(Debug)]
-pub(super) enum Begun {
+pub(super) enum StartedRow {
     /// It is there.
     Stored,
     /// Another one has its id.
-    Existing(Held),
+    Existing(ExistingWorkflow),
     /// Another one has its deduplication id.
-    Duplicate(Held),
+    Duplicate(ExistingWorkflow),
     /// Another one has its arguments now.
-    Debounced(Held),
+    Debounced(ExistingWorkflow),
 }
 
-impl Begun {
+impl StartedRow {
     pub(super) fn verdict(self) -> Verdict {
         match self {
             Self::Stored => Verdict::Stored,
@@ -66,12 +68,12 @@ impl Begun {
 
 /// A posted workflow is for somebody else to run, so it has to wait somewhere.
 pub(super) fn nowhere() -> StoreError {
-    StoreError::new(Fault::Refused, "a workflow that is posted has to have a place on a queue")
+    StoreError::new(StoreErrorKind::Refused, "a workflow that is posted has to have a place on a queue")
 }
 
 /// What was in the way is there no more.
 pub(super) fn went_away() -> StoreError {
-    StoreError::new(Fault::Contended, "a workflow went away while another one was enqueued")
+    StoreError::new(StoreErrorKind::Contended, "a workflow went away while another one was enqueued")
 }
 
 /// Whether what becomes of the entry's begin changes what is to be stored of the rest of it, so that

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use crate::store::Held;
+use crate::store::ExistingWorkflow;
 use crate::types::error::{Error, ErrorKind};
 
-impl Held {
+impl ExistingWorkflow {
     /// Whether it is the execution of such a workflow, on such an instance.
     pub(crate) fn is_of(&self, workflow: &str, instance: Option<&str>) -> bool {
         self.name == workflow && self.instance.as_deref() == instance
@@ -16,7 +16,8 @@ impl Held {
         if self.is_of(workflow, instance) {
             return None;
         }
-        let (theirs, ours) = (Named(&self.name, self.instance.as_deref()), Named(workflow, instance));
+        let (theirs, ours) =
+            (WorkflowIdentity(&self.name, self.instance.as_deref()), WorkflowIdentity(workflow, instance));
         let message = format!(
             "the workflow id {:?} belongs to a workflow {theirs} already, and was now used to start {ours}; an id names one execution for ever, choose another",
             self.id
@@ -26,9 +27,9 @@ impl Held {
 }
 
 /// A workflow as errors name it: with its instance, if it has one.
-pub(crate) struct Named<'a>(pub(crate) &'a str, pub(crate) Option<&'a str>);
+pub(crate) struct WorkflowIdentity<'a>(pub(crate) &'a str, pub(crate) Option<&'a str>);
 
-impl fmt::Display for Named<'_> {
+impl fmt::Display for WorkflowIdentity<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "`{}`", self.0)?;
         self.1.map_or(Ok(()), |instance| write!(f, " on the instance {instance:?}"))

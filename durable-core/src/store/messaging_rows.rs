@@ -1,7 +1,7 @@
 //! What workflows say to each other and to the world: messages, events and streams; and how those
 //! who wait hear of it.
 
-use crate::store::Ended;
+use crate::store::FinishedWorkflow;
 use crate::types::position::Position;
 use crate::types::status::Status;
 
@@ -24,13 +24,13 @@ pub struct NewMessage {
 
 /// Something a workflow shows to everybody.
 #[derive(Debug, Clone)]
-pub struct Emission {
+pub struct Publication {
     /// Its own key, fresh. Of emissions stored in one call the one with the lesser key came first.
     pub key: i64,
     /// The key of the workflow.
     pub workflow: i64,
     /// What it is.
-    pub kind: EmissionKind,
+    pub kind: PublicationKind,
     /// The name of the event or the stream.
     pub name: String,
     /// The value as JSON; the empty text for the end of a stream.
@@ -41,7 +41,7 @@ pub struct Emission {
 
 /// What a workflow shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum EmissionKind {
+pub enum PublicationKind {
     /// A value under a name: the last one counts, and the earlier ones stay as its history.
     Event,
     /// The next item of a stream.
@@ -52,9 +52,9 @@ pub enum EmissionKind {
 
 /// Everything that somebody in this process waits for: one question for all of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Wanted {
+pub struct PollRequest {
     /// The executor whose workflows may have been cancelled, and since when (microseconds): see
-    /// [`Found::cancelled`].
+    /// [`PollResult::cancelled`].
     pub cancelled: Option<(i64, i64)>,
     /// The ids of workflows whose end is awaited.
     pub ends: Vec<String>,
@@ -63,32 +63,32 @@ pub struct Wanted {
     /// Events: the workflow's id and the event's name.
     pub events: Vec<(String, String)>,
     /// Streams: the workflow's id, the stream's name, and the mark behind which news are awaited.
-    pub streams: Vec<(String, String, Mark)>,
+    pub streams: Vec<(String, String, StreamCursor)>,
 }
 
 /// How far a stream was read: the time and the key of the last item. The default is before the first.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Mark {
+pub struct StreamCursor {
     /// When that item was written.
     pub at: i64,
     /// Its key.
     pub key: i64,
 }
 
-/// What is there of what was [`Wanted`]. What is not there yet is left out.
+/// What is there of what was [`PollRequest`]. What is not there yet is left out.
 #[derive(Debug, Clone, Default)]
-pub struct Found {
+pub struct PollResult {
     /// The present time of the database's clock.
     pub now: i64,
     /// Keys of the executor's workflows that are CANCELLED with a completion at or after the time
     /// that was asked for.
     pub cancelled: Vec<i64>,
     /// Those of the ids that have come to an end or are parked.
-    pub ends: Vec<Ended>,
+    pub ends: Vec<FinishedWorkflow>,
     /// For each pair, by its index in the question, the oldest message that was not received yet.
-    pub messages: Vec<FoundMessage>,
+    pub messages: Vec<PolledMessage>,
     /// For each pair, by its index, the last value of the event, or that it will never be set.
-    pub events: Vec<FoundEvent>,
+    pub events: Vec<PolledEvent>,
     /// The indices of streams that have something behind their mark, or whose workflow has come to
     /// a terminal status.
     pub streams: Vec<usize>,
@@ -96,7 +96,7 @@ pub struct Found {
 
 /// A message that can be received.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FoundMessage {
+pub struct PolledMessage {
     /// Which of the wanted pairs it is for.
     pub index: usize,
     /// Its key.
@@ -107,7 +107,7 @@ pub struct FoundMessage {
 
 /// An event, or its certain absence.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FoundEvent {
+pub struct PolledEvent {
     /// Which of the wanted pairs it is for.
     pub index: usize,
     /// The last value; `None` when the workflow has come to a terminal status without setting it.
@@ -116,18 +116,18 @@ pub struct FoundEvent {
 
 /// A part of a stream.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Items {
+pub struct StreamPage {
     /// Where the workflow stands; `None` if there is no such workflow.
     pub status: Option<Status>,
     /// The items behind the mark, in the order in which they were written.
-    pub items: Vec<Item>,
+    pub items: Vec<StreamItem>,
 }
 
 /// One item of a stream, or its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Item {
+pub struct StreamItem {
     /// Where it stands in the stream.
-    pub mark: Mark,
+    pub mark: StreamCursor,
     /// Its value; `None` for the end of the stream.
     pub value: Option<String>,
 }
@@ -143,17 +143,17 @@ pub struct EventValue {
 
 /// What a cancellation did.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cancelled {
+pub struct CancelledWorkflows {
     /// The status the workflow had before.
     pub before: Status,
     /// Every workflow that this call has cancelled: the workflow itself, if it had not come to an
     /// end, and those below it if that was asked for.
-    pub stopped: Vec<Stopped>,
+    pub stopped: Vec<CancelledRun>,
 }
 
 /// A workflow that was cancelled.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stopped {
+pub struct CancelledRun {
     /// Its id.
     pub id: String,
     /// Who runs it, if somebody does.
@@ -192,7 +192,7 @@ fn hash(text: &str) -> u32 {
 
 /// What a listener hears.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Heard {
+pub enum Notification {
     /// From now on hints arrive; what came before was not heard, so look once.
     Listening,
     /// There is news of these.
@@ -217,7 +217,7 @@ pub enum OutboxConnection<'a> {
 
 /// What became of a message that is sent within the user's transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Posted {
+pub enum SendOutcome {
     /// It is written, and will be there once the transaction is committed.
     Posted,
     /// The workflow that it is for is not there, or has come to an end.

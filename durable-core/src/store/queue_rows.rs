@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::store::{Fence, Held, RunRow};
+use crate::store::{ExistingWorkflow, Fence, RunRow};
 
 /// Where a new workflow waits for its turn.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct QueuePlace {
+pub struct QueuePlacement {
     /// The queue's name.
     pub queue: String,
     /// The lesser goes first; within one priority the order of enqueueing counts.
@@ -146,12 +146,12 @@ pub enum QueueChange {
 
 /// What became of a workflow that is started within the user's transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PostedWorkflow {
+pub enum EnqueueOutcome {
     /// It is written, and will be there once the transaction is committed.
     Posted,
     /// A workflow of this id, or with the same deduplication id, was there already; or one waits under
     /// the same debounce key, and has the new arguments now.
-    Existing(Held),
+    Existing(ExistingWorkflow),
     /// The connection is one of the other kind of database.
     OtherDatabase,
 }

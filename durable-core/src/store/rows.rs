@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::store::messaging_rows::{Emission, NewMessage};
-use crate::store::queue_rows::QueuePlace;
+use crate::store::messaging_rows::{NewMessage, Publication};
+use crate::store::queue_rows::QueuePlacement;
 use crate::types::payload::Outcome;
 use crate::types::position::Position;
 use crate::types::status::Status;
@@ -34,7 +34,7 @@ pub struct Entry {
     /// it is their positions that keep one message from being received twice.
     pub received: Vec<i64>,
     /// What the execution shows.
-    pub emissions: Vec<Emission>,
+    pub emissions: Vec<Publication>,
 }
 
 impl Entry {
@@ -101,7 +101,7 @@ pub struct NewWorkflow {
     /// When its time is up, in microseconds since 1970.
     pub deadline: Option<i64>,
     /// Where it waits for its turn; `None` is started at once, by who commits it.
-    pub place: Option<QueuePlace>,
+    pub place: Option<QueuePlacement>,
 }
 
 /// A record to add.
@@ -149,12 +149,12 @@ pub enum Verdict {
     Stored,
     /// A workflow of this id was there already; the entry's records, if it has any, are stored. Where
     /// it is one of another name or instance, the record of the begin is stored as the error of that.
-    Existing(Held),
+    Existing(ExistingWorkflow),
     /// Another workflow with the same deduplication id is on the queue: nothing of the entry is stored.
-    Duplicate(Held),
+    Duplicate(ExistingWorkflow),
     /// A workflow waits under the same debounce key, and has the new arguments now; the entry's
     /// records, if it has any, are stored with the id of that one as the child.
-    Debounced(Held),
+    Debounced(ExistingWorkflow),
     /// Another record holds one of the positions, or the workflow is no longer PENDING in this run:
     /// nothing of the entry is stored, and the execution must not go on from what it knows.
     Superseded,
@@ -172,7 +172,7 @@ pub enum Verdict {
 
 /// A workflow that somebody asked for by its id.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Held {
+pub struct ExistingWorkflow {
     /// The internal key.
     pub key: i64,
     /// The external id.
@@ -187,7 +187,7 @@ pub struct Held {
 
 /// An end that somebody waits for: a terminal status, or PARKED.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ended {
+pub struct FinishedWorkflow {
     /// The external id.
     pub id: String,
     /// Where it stands.
@@ -234,7 +234,7 @@ pub struct NewExecutor {
 
 /// An executor's row, looked at by another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeadExecutor {
+pub struct ExecutorInfo {
     /// Its key.
     pub key: i64,
     /// Its name.
@@ -253,13 +253,13 @@ pub struct DeadExecutor {
 
 /// What a heartbeat learns.
 #[derive(Debug, Clone, Default)]
-pub struct Presence {
+pub struct HeartbeatResult {
     /// Whether the fence still holds. If not, the executor was deposed and must drop everything.
     pub ours: bool,
     /// The present time of the database's clock.
     pub now: i64,
     /// Executors whose lease has run out.
-    pub expired: Vec<DeadExecutor>,
+    pub expired: Vec<ExecutorInfo>,
     /// Whether there are PENDING workflows without a living owner to adopt.
     pub orphans: bool,
     /// Of the running keys, those that are no longer PENDING here, with their status.
@@ -277,7 +277,7 @@ pub struct KnownWorkflow {
 
 /// Whom to adopt, and for whom.
 #[derive(Debug, Clone)]
-pub struct Adopt {
+pub struct TakeoverRequest {
     /// The adopting executor.
     pub fence: Fence,
     /// What it can run.
@@ -291,7 +291,7 @@ pub struct Adopt {
 
 /// What was adopted.
 #[derive(Debug, Clone, Default)]
-pub struct Adopted {
+pub struct Takeover {
     /// To run now, the oldest first.
     pub runs: Vec<RunRow>,
     /// Ids that were parked, being recovered too often.
@@ -329,7 +329,7 @@ pub struct RunRow {
 
 /// What a release gave back.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Released {
+pub struct ReleasedWorkflows {
     /// Direct workflows, PENDING without an owner.
     pub direct: u64,
     /// Queued ones, ENQUEUED again.
@@ -338,7 +338,7 @@ pub struct Released {
 
 /// Whose work is asked for.
 #[derive(Debug, Clone)]
-pub struct WorkLeft {
+pub struct WorkQuery {
     /// The executor.
     pub executor: i64,
     /// The queues that it takes work from.

@@ -1,9 +1,9 @@
 //! The rows of one call sorted by kind, as the multi-row statements want them, and when a row that
 //! is there already counts as the one that was to be written.
 
-use crate::store::enqueue_rows::Queued;
+use crate::store::enqueue_rows::QueuedRow;
 use crate::store::{
-    Emission, EmissionKind, Entry, Fence, Finish, NewMessage, NewRecord, NewWorkflow, Record, RunRow, Verdict,
+    Entry, Fence, Finish, NewMessage, NewRecord, NewWorkflow, Publication, PublicationKind, Record, RunRow, Verdict,
 };
 use crate::types::payload::Outcome;
 use crate::types::status::Status;
@@ -11,27 +11,27 @@ use crate::types::time::LATEST;
 
 /// The rows of some entries by kind.
 #[derive(Debug, Default)]
-pub(super) struct Parts<'a> {
+pub(super) struct BatchRows<'a> {
     /// Sorted by id: two executors that start the same ids at once then meet in the same order, and
     /// wait for each other instead of dead-locking.
     pub(super) begins: Vec<&'a NewWorkflow>,
     /// The ones that go on a queue. Sorted by queue, deduplication id and id, for the same reason.
-    pub(super) queued: Vec<Queued<'a>>,
-    pub(super) records: Vec<PartRecord<'a>>,
+    pub(super) queued: Vec<QueuedRow<'a>>,
+    pub(super) records: Vec<BatchRecord<'a>>,
     /// Sorted by key, like the rows that a cancellation locks.
     pub(super) finishes: Vec<&'a Finish>,
     /// Sorted by receiver and idempotency key, for the same reason as the begins.
-    pub(super) messages: Vec<Of<'a, NewMessage>>,
-    pub(super) received: Vec<Of<'a, i64>>,
+    pub(super) messages: Vec<WithEnd<'a, NewMessage>>,
+    pub(super) received: Vec<WithEnd<'a, i64>>,
     /// In the order of their keys, which is that in which they count.
-    pub(super) events: Vec<Of<'a, Emission>>,
+    pub(super) events: Vec<WithEnd<'a, Publication>>,
     /// The same.
-    pub(super) items: Vec<Of<'a, Emission>>,
+    pub(super) items: Vec<WithEnd<'a, Publication>>,
 }
 
 /// A record, and whether its entry also ends the execution: then it may only be stored with that end.
 #[derive(Debug)]
-pub(super) struct PartRecord<'a> {
+pub(super) struct BatchRecord<'a> {
     pub(super) record: &'a NewRecord,
     #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "SQLite takes the whole call back instead"))]
     pub(super) ends: bool,
@@ -43,19 +43,19 @@ pub(super) struct PartRecord<'a> {
 
 /// A row of an entry.
 #[derive(Debug)]
-pub(super) struct Of<'a, T> {
+pub(super) struct WithEnd<'a, T> {
     /// The run that the entry ends, if it ends one: then the row may only be stored with that end.
     #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "SQLite takes the whole call back instead"))]
     pub(super) ends: Option<i64>,
     pub(super) row: &'a T,
 }
 
-impl<'a> Parts<'a> {
+impl<'a> BatchRows<'a> {
     pub(super) fn of(entries: impl IntoIterator<Item = &'a Entry>) -> Self {
         let mut parts = Self::default();
         for it in entries {
             let ends = it.finish.as_ref().map(|it| it.workflow);
-            match it.begin.as_ref().map(|row| (row, Queued::of(row))) {
+            match it.begin.as_ref().map(|row| (row, QueuedRow::of(row))) {
                 Some((_, Some(queued))) => parts.queued.push(queued),
                 Some((row, None)) => parts.begins.push(row),
                 None => {}
@@ -63,20 +63,20 @@ impl<'a> Parts<'a> {
             let of_begin = it.begin.as_ref();
             parts.records.extend(it.records.iter().map(|record| {
                 let begin = of_begin.filter(|begin| record.child.as_ref() == Some(&begin.id));
-                PartRecord { record, ends: ends.is_some(), begins: begin.map(|it| it.key) }
+                BatchRecord { record, ends: ends.is_some(), begins: begin.map(|it| it.key) }
             }));
             parts.finishes.extend(&it.finish);
-            parts.messages.extend(it.messages.iter().map(|row| Of { ends, row }));
-            parts.received.extend(it.received.iter().map(|row| Of { ends, row }));
+            parts.messages.extend(it.messages.iter().map(|row| WithEnd { ends, row }));
+            parts.received.extend(it.received.iter().map(|row| WithEnd { ends, row }));
             for row in &it.emissions {
-                let table = if row.kind == EmissionKind::Event { &mut parts.events } else { &mut parts.items };
-                table.push(Of { ends, row });
+                let table = if row.kind == PublicationKind::Event { &mut parts.events } else { &mut parts.items };
+                table.push(WithEnd { ends, row });
             }
         }
         parts.begins.sort_unstable_by(|a, b| a.id.cmp(&b.id));
         parts.queued.sort_unstable_by(|a, b| a.line().cmp(&b.line()));
         parts.finishes.sort_by_key(|it| it.workflow);
-        let place = |it: &Of<'a, NewMessage>| (&it.row.to, &it.row.idempotency_key, it.row.key);
+        let place = |it: &WithEnd<'a, NewMessage>| (&it.row.to, &it.row.idempotency_key, it.row.key);
         parts.messages.sort_by(|a, b| place(a).cmp(&place(b)));
         parts.received.sort_unstable_by_key(|it| *it.row);
         parts.events.sort_by_key(|it| it.row.key);
@@ -181,6 +181,6 @@ pub(super) const PROMOTED_AT_ONCE: i64 = 1_000;
 pub(super) const TERMINAL: &str = "('SUCCESS', 'ERROR', 'CANCELLED')";
 
 /// What the value column of a stream holds: nothing for its end.
-pub(super) fn value_of(it: &Emission) -> Option<&str> {
-    (it.kind != EmissionKind::Close).then_some(it.value.as_str())
+pub(super) fn value_of(it: &Publication) -> Option<&str> {
+    (it.kind != PublicationKind::Close).then_some(it.value.as_str())
 }

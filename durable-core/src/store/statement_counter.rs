@@ -2,17 +2,17 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::store::Costs;
+use crate::store::StatementCounts;
 
 /// The counters of one store. Both stores count in the one helper that makes their statements.
 #[derive(Debug, Default)]
-pub(super) struct Meter {
+pub(super) struct StatementCounter {
     statements: AtomicU64,
     commits: AtomicU64,
     notices: AtomicU64,
 }
 
-impl Meter {
+impl StatementCounter {
     /// A statement is sent: a round trip, whatever it does.
     pub(super) fn statement(&self) {
         self.statements.fetch_add(1, Ordering::Relaxed);
@@ -31,8 +31,8 @@ impl Meter {
         }
     }
 
-    pub(super) fn read(&self) -> Costs {
-        Costs {
+    pub(super) fn read(&self) -> StatementCounts {
+        StatementCounts {
             statements: self.statements.load(Ordering::Relaxed),
             commits: self.commits.load(Ordering::Relaxed),
             notices: self.notices.load(Ordering::Relaxed),

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// What the engine does about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
+pub enum StoreErrorKind {
     /// The connection, the server or the disk: it was not stored, or nobody knows. Try again for as
     /// long as it takes.
     Unreachable,
@@ -22,21 +22,21 @@ pub enum Fault {
 #[derive(Debug, Clone)]
 pub struct StoreError {
     /// What to do about it.
-    pub fault: Fault,
+    pub fault: StoreErrorKind,
     /// What happened, for people. Never a payload, never a password.
     pub message: String,
 }
 
 impl StoreError {
     /// An error of a kind.
-    pub fn new(fault: Fault, message: impl fmt::Display) -> Self {
+    pub fn new(fault: StoreErrorKind, message: impl fmt::Display) -> Self {
         Self { fault, message: message.to_string() }
     }
 
     /// Whether the same call can succeed later.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
-        matches!(self.fault, Fault::Unreachable | Fault::Contended)
+        matches!(self.fault, StoreErrorKind::Unreachable | StoreErrorKind::Contended)
     }
 }
 
@@ -54,7 +54,7 @@ impl std::error::Error for StoreError {}
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         let fault = match &error {
-            sqlx::Error::PoolClosed => Fault::Closed,
+            sqlx::Error::PoolClosed => StoreErrorKind::Closed,
             sqlx::Error::Io(_)
             | sqlx::Error::Tls(_)
             | sqlx::Error::Protocol(_)
@@ -62,9 +62,9 @@ impl From<sqlx::Error> for StoreError {
             | sqlx::Error::WorkerCrashed
             // The connection is in a state that the driver did not expect; another one will not be.
             | sqlx::Error::InvalidSavePointStatement
-            | sqlx::Error::BeginFailed => Fault::Unreachable,
+            | sqlx::Error::BeginFailed => StoreErrorKind::Unreachable,
             sqlx::Error::Database(database) => fault_of_code(&database.code().unwrap_or_default()),
-            _ => Fault::Refused,
+            _ => StoreErrorKind::Refused,
         };
         match &error {
             // The driver adds the line of the server's own source.
@@ -93,28 +93,28 @@ pub(super) fn is_clash(error: &sqlx::Error) -> bool {
 }
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
-fn fault_of_code(code: &str) -> Fault {
+fn fault_of_code(code: &str) -> StoreErrorKind {
     // The lowest byte of SQLite's codes is the primary code.
     if !is_sqlstate(code) {
         return match code.parse::<u32>().map(|it| it & 0xff) {
             // BUSY and LOCKED: another process or connection is writing.
-            Ok(5 | 6) => Fault::Contended,
+            Ok(5 | 6) => StoreErrorKind::Contended,
             // READONLY, IOERR, FULL, CANTOPEN: the disk, now or until somebody makes room.
-            Ok(8 | 10 | 13 | 14) => Fault::Unreachable,
+            Ok(8 | 10 | 13 | 14) => StoreErrorKind::Unreachable,
             // NOTADB: the file is something else.
-            Ok(26) => Fault::Foreign,
-            _ => Fault::Refused,
+            Ok(26) => StoreErrorKind::Foreign,
+            _ => StoreErrorKind::Refused,
         };
     }
     match code {
         // serialization failure, deadlock, lock not available
-        "40001" | "40P01" | "55P03" => Fault::Contended,
+        "40001" | "40P01" | "55P03" => StoreErrorKind::Contended,
         // read-only transaction: the server is a standby now, a new connection finds the primary
-        "25006" | "25P03" => Fault::Unreachable,
+        "25006" | "25P03" => StoreErrorKind::Unreachable,
         // connection exceptions; shutdown, crash, starting up; out of connections, disk or memory
-        _ if code.starts_with("08") || code.starts_with("53") => Fault::Unreachable,
-        "57P01" | "57P02" | "57P03" => Fault::Unreachable,
-        _ => Fault::Refused,
+        _ if code.starts_with("08") || code.starts_with("53") => StoreErrorKind::Unreachable,
+        "57P01" | "57P02" | "57P03" => StoreErrorKind::Unreachable,
+        _ => StoreErrorKind::Refused,
     }
 }
 
@@ -125,13 +125,13 @@ mod tests {
     #[test]
     fn codes_are_sorted_as_the_table_of_the_design_says() {
         for code in ["08006", "57P01", "57P02", "53300", "53100", "25006", "13", "10", "8", "778"] {
-            assert_eq!(fault_of_code(code), Fault::Unreachable, "{code}");
+            assert_eq!(fault_of_code(code), StoreErrorKind::Unreachable, "{code}");
         }
         for code in ["40001", "40P01", "55P03", "5", "6", "261", "517"] {
-            assert_eq!(fault_of_code(code), Fault::Contended, "{code}");
+            assert_eq!(fault_of_code(code), StoreErrorKind::Contended, "{code}");
         }
         for code in ["57014", "22021", "23505", "42P01", "54000", "1", "19", "2067", ""] {
-            assert_eq!(fault_of_code(code), Fault::Refused, "{code}");
+            assert_eq!(fault_of_code(code), StoreErrorKind::Refused, "{code}");
         }
     }
 }

@@ -22,7 +22,7 @@ pub enum Isolation {
 
 /// How a transaction is to be opened.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Opening {
+pub struct TransactionStart {
     /// How strictly it is kept apart; the database's default if not said.
     pub isolation: Option<Isolation>,
     /// Whether the user's SQL only reads. The record is written all the same.
@@ -38,9 +38,9 @@ pub trait Transact: Send + Sync + Debug {
     /// Dropped on the way, it is undone.
     ///
     /// # Errors
-    /// After [`Fault::Unreachable`](crate::store::Fault::Unreachable) nobody knows whether it was
+    /// After [`StoreErrorKind::Unreachable`](crate::store::StoreErrorKind::Unreachable) nobody knows whether it was
     /// committed: read the record back. After any other error it was not.
-    fn transact<'a>(&'a self, opening: Opening, work: &'a mut dyn UserWork) -> StoreFuture<'a, Transacted>;
+    fn transact<'a>(&'a self, opening: TransactionStart, work: &'a mut dyn UserWork) -> StoreFuture<'a, Transacted>;
 }
 
 /// A connection that a `#[transaction]` function takes: sqlx's `PgConnection` or `SqliteConnection`.
@@ -68,12 +68,12 @@ impl TransactionConnection for sqlx::SqliteConnection {
 pub trait UserWork: Send {
     /// Runs it on the transaction's connection, a `PgConnection` or a `SqliteConnection`, and says
     /// what is to become of the transaction.
-    fn run<'c>(&'c mut self, connection: &'c mut (dyn Any + Send)) -> BoxFuture<'c, Wish>;
+    fn run<'c>(&'c mut self, connection: &'c mut (dyn Any + Send)) -> BoxFuture<'c, TransactionEnd>;
 }
 
 /// What is to become of a transaction.
 #[derive(Debug, Clone)]
-pub enum Wish {
+pub enum TransactionEnd {
     /// Commit it as it is.
     Commit,
     /// Commit it with these records, if the fence holds. The last one is the transaction's own.

@@ -27,10 +27,10 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// assert_eq!(error.type_name(), Some("core::num::error::ParseIntError"));
 /// ```
 #[derive(Clone, Serialize, Deserialize)]
-pub struct Error(Box<Parts>);
+pub struct Error(Box<ErrorParts>);
 
 #[derive(Clone, Serialize, Deserialize)]
-struct Parts {
+struct ErrorParts {
     kind: ErrorKind,
     message: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -105,7 +105,13 @@ impl Error {
     }
 
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self(Box::new(Parts { kind, message: message.into(), sources: Vec::new(), type_name: None, workflow: None }))
+        Self(Box::new(ErrorParts {
+            kind,
+            message: message.into(),
+            sources: Vec::new(),
+            type_name: None,
+            workflow: None,
+        }))
     }
 
     pub(crate) fn with_sources(mut self, sources: Vec<String>) -> Self {

@@ -26,13 +26,13 @@ impl AbortReason {
 
 /// Whether an execution's steps shall stop.
 #[derive(Debug, Default)]
-pub(crate) struct Cancelling {
+pub(crate) struct CancellationFlag {
     /// Zero, or one more than the index of the reason.
     reason: AtomicU8,
     told: Notify,
 }
 
-impl Cancelling {
+impl CancellationFlag {
     /// Tells them. A shutdown gives way to what is stronger; else the first reason counts.
     pub(crate) fn cancel(&self, why: AbortReason) {
         let Some(index) = AbortReason::ALL.iter().position(|it| *it == why) else { return };
@@ -64,7 +64,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_shutdown_gives_way_to_what_is_stronger() {
-        let cancelling = Cancelling::default();
+        let cancelling = CancellationFlag::default();
         assert_eq!(cancelling.reason(), None);
         cancelling.cancel(AbortReason::Shutdown);
         cancelling.cancel(AbortReason::Deadline);

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 /// How far the engine is on its way down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
-pub enum Level {
+pub enum EnginePhase {
     /// Everything works.
     Running,
     /// Takes no work from queues, schedules and other executors; what runs goes on.
@@ -26,19 +26,19 @@ pub enum Level {
 
 /// The level, and the way to wait for it.
 #[derive(Debug)]
-pub(crate) struct Gate {
-    level: watch::Sender<Level>,
+pub(crate) struct ShutdownSignal {
+    level: watch::Sender<EnginePhase>,
     /// Whether the level is `Aborting` or higher: every durable operation asks that, so it is asked
     /// without a lock.
     shut: AtomicBool,
 }
 
-impl Gate {
+impl ShutdownSignal {
     pub(crate) fn new() -> Self {
-        Self { level: watch::Sender::new(Level::Running), shut: AtomicBool::new(false) }
+        Self { level: watch::Sender::new(EnginePhase::Running), shut: AtomicBool::new(false) }
     }
 
-    pub(crate) fn level(&self) -> Level {
+    pub(crate) fn level(&self) -> EnginePhase {
         *self.level.borrow()
     }
 
@@ -48,8 +48,8 @@ impl Gate {
     }
 
     /// Raises the level. A lower one than the present is ignored, so that callers need not look first.
-    pub(crate) fn raise(&self, to: Level) {
-        if to >= Level::Aborting {
+    pub(crate) fn raise(&self, to: EnginePhase) {
+        if to >= EnginePhase::Aborting {
             self.shut.store(true, Ordering::Release);
         }
         self.level.send_if_modified(|level| {
@@ -62,7 +62,7 @@ impl Gate {
     }
 
     /// Returns once the level is `at` or higher.
-    pub(crate) async fn reached(&self, at: Level) {
+    pub(crate) async fn reached(&self, at: EnginePhase) {
         let mut watcher = self.level.subscribe();
         // The guard is dropped here: holding it across an await would make the caller's future
         // not Send. The sender lives as long as `self`, so the wait cannot fail.
@@ -76,10 +76,10 @@ mod tests {
 
     #[tokio::test]
     async fn the_level_never_goes_back_up() {
-        let gate = Gate::new();
-        gate.raise(Level::Aborting);
-        gate.raise(Level::Draining);
-        assert_eq!(gate.level(), Level::Aborting);
-        gate.reached(Level::Quiesced).await;
+        let gate = ShutdownSignal::new();
+        gate.raise(EnginePhase::Aborting);
+        gate.raise(EnginePhase::Draining);
+        assert_eq!(gate.level(), EnginePhase::Aborting);
+        gate.reached(EnginePhase::Quiesced).await;
     }
 }

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 use crate::types::sync::lock;
 use crate::wait::clock::Clock;
-use crate::wait::shutdown_phase::{Gate, Level};
+use crate::wait::shutdown_phase::{EnginePhase, ShutdownSignal};
 
 /// The longest rest of the task: clocks are set now and then.
 const LONGEST: Duration = Duration::from_hours(1);
@@ -23,29 +23,29 @@ const LONGEST: Duration = Duration::from_hours(1);
 #[derive(Debug)]
 pub(crate) struct Timers {
     pub(crate) clock: Clock,
-    state: Mutex<State>,
+    state: Mutex<TimerState>,
     /// Pokes the task: an earlier moment than all others was added, or the clock was set.
     news: Notify,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct TimerState {
     /// By moment; the number tells apart who waits for the same one.
-    waiting: BTreeMap<(i64, u64), Waiter>,
+    waiting: BTreeMap<(i64, u64), TimerEntry>,
     last_number: u64,
     /// Set while the engine goes down: who would wake later than this need not wait for it here.
     horizon: Option<i64>,
 }
 
 #[derive(Debug)]
-struct Waiter {
+struct TimerEntry {
     waker: Waker,
     patient: bool,
 }
 
 /// How a wait for a time ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Rang {
+pub(crate) enum TimerOutcome {
     /// The time has come.
     Due,
     /// The engine goes down before.
@@ -99,13 +99,13 @@ impl Timers {
 }
 
 /// The task that wakes them.
-pub(crate) async fn run(timers: &Timers, gate: &Gate) {
+pub(crate) async fn run(timers: &Timers, gate: &ShutdownSignal) {
     loop {
         let pause = timers.ring().map_or(LONGEST, |next| next.min(LONGEST));
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = timers.news.notified() => {}
-            () = gate.reached(Level::Killed) => return,
+            () = gate.reached(EnginePhase::Killed) => return,
         }
     }
 }
@@ -122,9 +122,9 @@ pub(crate) struct Timer<'a> {
 }
 
 impl Future for Timer<'_> {
-    type Output = Rang;
+    type Output = TimerOutcome;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Rang> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<TimerOutcome> {
         let timers = self.timers;
         let due = timers.clock.at_least() >= self.at;
         let mut state = lock(&timers.state);
@@ -133,7 +133,7 @@ impl Future for Timer<'_> {
             if let Some(number) = self.number.take() {
                 state.waiting.remove(&(self.at, number));
             }
-            return Poll::Ready(if due { Rang::Due } else { Rang::Released });
+            return Poll::Ready(if due { TimerOutcome::Due } else { TimerOutcome::Released });
         }
         let number = *self.number.get_or_insert_with(|| {
             state.last_number += 1;
@@ -143,7 +143,7 @@ impl Future for Timer<'_> {
         let patient = self.patient;
         match state.waiting.get_mut(&key) {
             Some(waiter) => waiter.waker.clone_from(cx.waker()),
-            None => drop(state.waiting.insert(key, Waiter { waker: cx.waker().clone(), patient })),
+            None => drop(state.waiting.insert(key, TimerEntry { waker: cx.waker().clone(), patient })),
         }
         let first = state.waiting.keys().next() == Some(&key);
         drop(state);
@@ -170,9 +170,9 @@ mod tests {
 
     const HOUR: i64 = 3_600_000_000;
 
-    fn timers() -> (Arc<Timers>, Arc<Gate>, tokio::task::JoinHandle<()>) {
+    fn timers() -> (Arc<Timers>, Arc<ShutdownSignal>, tokio::task::JoinHandle<()>) {
         let timers = Arc::new(Timers::new(Clock::new(1_000_000)));
-        let gate = Arc::new(Gate::new());
+        let gate = Arc::new(ShutdownSignal::new());
         let task = tokio::spawn({
             let (timers, gate) = (Arc::clone(&timers), Arc::clone(&gate));
             async move { run(&timers, &gate).await }
@@ -187,14 +187,14 @@ mod tests {
         let wait = |after: i64| {
             let timers = Arc::clone(&timers);
             async move {
-                assert_eq!(timers.until(start + after).await, Rang::Due);
+                assert_eq!(timers.until(start + after).await, TimerOutcome::Due);
                 assert!(timers.clock.at_least() >= start + after);
                 after
             }
         };
         let (a, b, c) = tokio::join!(wait(20_000), wait(1_000), wait(10_000));
         assert_eq!((a, b, c), (20_000, 1_000, 10_000));
-        gate.raise(Level::Killed);
+        gate.raise(EnginePhase::Killed);
         task.await.expect("it only waits");
         assert!(lock(&timers.state).waiting.is_empty());
     }
@@ -206,9 +206,9 @@ mod tests {
         let (soon, late, patient) = (timers.until(now + 20_000), timers.until(now + HOUR), timers.rings(now + 30_000));
         let release = async { timers.release(now + 25_000) };
         let (soon, late, patient, ()) = tokio::join!(soon, late, patient, release);
-        assert_eq!((soon, late, patient), (Rang::Due, Rang::Released, Rang::Due));
-        assert_eq!(timers.until(now + HOUR).await, Rang::Released, "who comes later is let go of, too");
-        gate.raise(Level::Killed);
+        assert_eq!((soon, late, patient), (TimerOutcome::Due, TimerOutcome::Released, TimerOutcome::Due));
+        assert_eq!(timers.until(now + HOUR).await, TimerOutcome::Released, "who comes later is let go of, too");
+        gate.raise(EnginePhase::Killed);
         task.await.expect("it only waits");
     }
 

@@ -7,17 +7,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 
-use crate::store::{Ended, Found, Hint, Mark, Wanted};
+use crate::store::{FinishedWorkflow, Hint, PollRequest, PollResult, StreamCursor};
 use crate::types::status::Status;
 use crate::types::sync::lock;
-use crate::wait::wakeup::Poke;
+use crate::wait::wakeup::Wakeup;
 
 /// How many are asked for at once; the others are next.
 const MOST: usize = 50_000;
 
 /// What is waited for.
 #[derive(Debug, Clone)]
-pub(crate) enum Want {
+pub(crate) enum WaitFor {
     /// The end of the workflow with this id. For those who can wait on, parking is no end.
     End { id: Arc<str>, parked_counts: bool },
     /// The oldest message on a topic, to the workflow with this key.
@@ -25,13 +25,13 @@ pub(crate) enum Want {
     /// The value of an event of the workflow with this id.
     Event { id: Arc<str>, name: Arc<str> },
     /// Anything behind a mark in a stream of the workflow with this id.
-    Stream { id: Arc<str>, name: Arc<str>, mark: Box<Mark> },
+    Stream { id: Arc<str>, name: Arc<str>, mark: Box<StreamCursor> },
 }
 
 /// What came.
 #[derive(Debug, Clone)]
-pub(crate) enum News {
-    Ended(Arc<Ended>),
+pub(crate) enum WaitResult {
+    Ended(Arc<FinishedWorkflow>),
     Message {
         key: i64,
         payload: String,
@@ -43,31 +43,31 @@ pub(crate) enum News {
 
 /// Who waits.
 #[derive(Debug, Default)]
-pub(crate) struct Waits {
-    state: Mutex<State>,
+pub(crate) struct Waiters {
+    state: Mutex<WaiterState>,
     /// Pokes the task that asks.
-    pub(crate) news: Poke,
+    pub(crate) news: Wakeup,
     /// Whether somebody tells of what other processes write, so that asking by the clock is only for safety.
     pub(crate) told: AtomicBool,
 }
 
 /// The hint that concerns a wait, and a number that tells it from the others.
-type Key = (Hint, u64);
+type WaiterKey = (Hint, u64);
 
 #[derive(Debug, Default)]
-struct State {
-    slots: BTreeMap<Key, Slot>,
+struct WaiterState {
+    slots: BTreeMap<WaiterKey, Waiter>,
     last_number: u64,
     /// Whom to ask for next: who begins to wait, and those there is news of.
-    due: Vec<Key>,
+    due: Vec<WaiterKey>,
     /// Whom to ask for when nobody is due: all, now and then, for safety. Nobody waits behind them.
-    in_turn: Vec<Key>,
-    released: Released,
+    in_turn: Vec<WaiterKey>,
+    released: ReleaseScope,
 }
 
 /// Who is let go of without news.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Released {
+pub(crate) enum ReleaseScope {
     #[default]
     Nobody,
     /// Workflows that wait for the end of another one. One that runs here they do not wait for in this
@@ -79,50 +79,52 @@ pub(crate) enum Released {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Turn {
+enum PollTurn {
     Nowhere,
     Later,
     Due,
 }
 
 #[derive(Debug)]
-struct Slot {
-    want: Want,
+struct Waiter {
+    want: WaitFor,
     waker: Option<Waker>,
     /// Boxed, because most of the time nobody has any.
-    news: Option<Box<News>>,
+    news: Option<Box<WaitResult>>,
     /// Which list it is in.
-    turn: Turn,
+    turn: PollTurn,
     /// Whether the database was asked for it since it came here.
     looked: bool,
     /// Who may let go of it.
-    released_with: Released,
+    released_with: ReleaseScope,
 }
 
-impl Waits {
+impl Waiters {
     /// Begins to wait for something of the workflow with the id `of`; a workflow's body is let go of
     /// when the engine goes down, others later.
-    pub(crate) fn wait(&self, of: &str, want: Want, in_body: bool) -> Waiting<'_> {
+    pub(crate) fn wait(&self, of: &str, want: WaitFor, in_body: bool) -> WaitHandle<'_> {
         let released_with = match &want {
-            _ if !in_body => Released::Everybody,
-            Want::End { .. } => Released::Parents,
-            _ => Released::Bodies,
+            _ if !in_body => ReleaseScope::Everybody,
+            WaitFor::End { .. } => ReleaseScope::Parents,
+            _ => ReleaseScope::Bodies,
         };
         let hint = Hint::of(of);
         let mut state = lock(&self.state);
         state.last_number += 1;
         let key = (hint, state.last_number);
-        state.slots.insert(key, Slot { want, waker: None, news: None, turn: Turn::Due, looked: false, released_with });
+        state
+            .slots
+            .insert(key, Waiter { want, waker: None, news: None, turn: PollTurn::Due, looked: false, released_with });
         state.due.push(key);
         drop(state);
         self.news.poke();
-        Waiting { waits: self, key }
+        WaitHandle { waits: self, key }
     }
 
     /// There is news of something.
     pub(crate) fn tell(&self, hint: Hint) {
         let mut state = lock(&self.state);
-        let State { slots, due, .. } = &mut *state;
+        let WaiterState { slots, due, .. } = &mut *state;
         let before = due.len();
         for (key, slot) in slots.range_mut((hint, 0)..=(hint, u64::MAX)) {
             slot.ask_again(*key, due);
@@ -137,10 +139,10 @@ impl Waits {
     /// There may be news of anything.
     pub(crate) fn tell_all(&self) {
         let mut state = lock(&self.state);
-        let State { slots, due, in_turn, .. } = &mut *state;
+        let WaiterState { slots, due, in_turn, .. } = &mut *state;
         for (key, slot) in slots.iter_mut() {
-            if slot.turn == Turn::Nowhere {
-                slot.turn = Turn::Later;
+            if slot.turn == PollTurn::Nowhere {
+                slot.turn = PollTurn::Later;
                 in_turn.push(*key);
             }
         }
@@ -152,7 +154,7 @@ impl Waits {
     }
 
     /// Lets go of them, and of all who come later.
-    pub(crate) fn release(&self, whom: Released) {
+    pub(crate) fn release(&self, whom: ReleaseScope) {
         let mut state = lock(&self.state);
         state.released = state.released.max(whom);
         let released = state.released;
@@ -177,16 +179,16 @@ impl Waits {
     }
 
     /// The question for those whose turn it is, with who they are.
-    pub(crate) fn question(&self) -> Question {
+    pub(crate) fn question(&self) -> PollBatch {
         let mut state = lock(&self.state);
-        let State { slots, due, in_turn, .. } = &mut *state;
-        let mut question = Question::default();
+        let WaiterState { slots, due, in_turn, .. } = &mut *state;
+        let mut question = PollBatch::default();
         let next = if due.is_empty() { &mut *in_turn } else { &mut *due };
         for key in next.drain(..next.len().min(MOST)) {
             if let Some(slot) = slots.get_mut(&key)
-                && slot.turn != Turn::Nowhere
+                && slot.turn != PollTurn::Nowhere
             {
-                slot.turn = Turn::Nowhere;
+                slot.turn = PollTurn::Nowhere;
                 question.add(key, &slot.want);
             }
         }
@@ -198,9 +200,9 @@ impl Waits {
     }
 
     /// Puts back those whose question got no answer.
-    pub(crate) fn put_back(&self, question: &Question) {
+    pub(crate) fn put_back(&self, question: &PollBatch) {
         let mut state = lock(&self.state);
-        let State { slots, due, .. } = &mut *state;
+        let WaiterState { slots, due, .. } = &mut *state;
         for key in question.keys() {
             if let Some(slot) = slots.get_mut(key) {
                 slot.ask_again(*key, due);
@@ -209,11 +211,11 @@ impl Waits {
     }
 
     /// Hands out what was found.
-    pub(crate) fn answer(&self, question: &Question, found: Found) {
+    pub(crate) fn answer(&self, question: &PollBatch, found: PollResult) {
         let mut wakers = Vec::new();
         let mut state = lock(&self.state);
         let released = state.released;
-        let mut give = |key: &Key, news: Option<News>| {
+        let mut give = |key: &WaiterKey, news: Option<WaitResult>| {
             let Some(slot) = state.slots.get_mut(key) else { return };
             let first = !std::mem::replace(&mut slot.looked, true);
             if news.is_some() {
@@ -228,19 +230,19 @@ impl Waits {
             let ended = Arc::new(ended);
             for (key, parked_counts) in keys {
                 if *parked_counts || ended.status != Status::Parked {
-                    give(key, Some(News::Ended(Arc::clone(&ended))));
+                    give(key, Some(WaitResult::Ended(Arc::clone(&ended))));
                 }
             }
         }
         for message in found.messages {
-            let news = News::Message { key: message.key, payload: message.payload };
+            let news = WaitResult::Message { key: message.key, payload: message.payload };
             give(&question.messages[message.index], Some(news));
         }
         for event in found.events {
-            give(&question.events[event.index], Some(News::Event(event.value)));
+            give(&question.events[event.index], Some(WaitResult::Event(event.value)));
         }
         for index in found.streams {
-            give(&question.streams[index], Some(News::Stream));
+            give(&question.streams[index], Some(WaitResult::Stream));
         }
         for key in question.keys() {
             give(key, None);
@@ -250,10 +252,10 @@ impl Waits {
     }
 }
 
-impl Slot {
-    fn ask_again(&mut self, key: Key, due: &mut Vec<Key>) {
-        if self.turn != Turn::Due {
-            self.turn = Turn::Due;
+impl Waiter {
+    fn ask_again(&mut self, key: WaiterKey, due: &mut Vec<WaiterKey>) {
+        if self.turn != PollTurn::Due {
+            self.turn = PollTurn::Due;
             due.push(key);
         }
     }
@@ -261,33 +263,33 @@ impl Slot {
 
 /// A question to the database, and who asked.
 #[derive(Debug, Default)]
-pub(crate) struct Question {
-    pub(crate) wanted: Wanted,
-    ends: HashMap<String, Vec<(Key, bool)>>,
-    messages: Vec<Key>,
-    events: Vec<Key>,
-    streams: Vec<Key>,
+pub(crate) struct PollBatch {
+    pub(crate) wanted: PollRequest,
+    ends: HashMap<String, Vec<(WaiterKey, bool)>>,
+    messages: Vec<WaiterKey>,
+    events: Vec<WaiterKey>,
+    streams: Vec<WaiterKey>,
 }
 
-impl Question {
-    fn add(&mut self, key: Key, want: &Want) {
+impl PollBatch {
+    fn add(&mut self, key: WaiterKey, want: &WaitFor) {
         match want {
-            Want::End { id, parked_counts } => {
+            WaitFor::End { id, parked_counts } => {
                 let askers = self.ends.entry(id.to_string()).or_default();
                 if askers.is_empty() {
                     self.wanted.ends.push(id.to_string());
                 }
                 askers.push((key, *parked_counts));
             }
-            Want::Message { workflow, topic } => {
+            WaitFor::Message { workflow, topic } => {
                 self.wanted.messages.push((*workflow, topic.to_string()));
                 self.messages.push(key);
             }
-            Want::Event { id, name } => {
+            WaitFor::Event { id, name } => {
                 self.wanted.events.push((id.to_string(), name.to_string()));
                 self.events.push(key);
             }
-            Want::Stream { id, name, mark } => {
+            WaitFor::Stream { id, name, mark } => {
                 self.wanted.streams.push((id.to_string(), name.to_string(), **mark));
                 self.streams.push(key);
             }
@@ -299,7 +301,7 @@ impl Question {
         self.keys().next().is_none()
     }
 
-    fn keys(&self) -> impl Iterator<Item = &Key> {
+    fn keys(&self) -> impl Iterator<Item = &WaiterKey> {
         let ends = self.ends.values().flatten().map(|(key, _)| key);
         ends.chain(&self.messages).chain(&self.events).chain(&self.streams)
     }
@@ -308,14 +310,14 @@ impl Question {
 /// A wait. Dropped, it is over.
 #[derive(Debug)]
 #[must_use = "nobody hears what is not awaited"]
-pub(crate) struct Waiting<'a> {
-    waits: &'a Waits,
-    key: Key,
+pub(crate) struct WaitHandle<'a> {
+    waits: &'a Waiters,
+    key: WaiterKey,
 }
 
-impl Waiting<'_> {
+impl WaitHandle<'_> {
     /// What is there already: `None` after the database was asked and had nothing.
-    pub(crate) async fn first(&self) -> Option<News> {
+    pub(crate) async fn first(&self) -> Option<WaitResult> {
         poll_fn(|cx| {
             self.poll(cx.waker(), |slot, _| match slot.news.take() {
                 None if slot.looked => Some(None),
@@ -327,7 +329,7 @@ impl Waiting<'_> {
     }
 
     /// What comes; `None` when the engine goes down before. The database is asked once in any case.
-    pub(crate) async fn next(&self) -> Option<News> {
+    pub(crate) async fn next(&self) -> Option<WaitResult> {
         poll_fn(|cx| {
             self.poll(cx.waker(), |slot, released| match slot.news.take() {
                 None if slot.looked && slot.released_with <= released => Some(None),
@@ -341,7 +343,7 @@ impl Waiting<'_> {
     /// Asks again: what came was of no use.
     pub(crate) fn again(&self) {
         let mut state = lock(&self.waits.state);
-        let State { slots, due, .. } = &mut *state;
+        let WaiterState { slots, due, .. } = &mut *state;
         if let Some(slot) = slots.get_mut(&self.key) {
             (slot.news, slot.looked) = (None, false);
             slot.ask_again(self.key, due);
@@ -350,7 +352,7 @@ impl Waiting<'_> {
         self.waits.news.poke();
     }
 
-    fn poll<T>(&self, waker: &Waker, answer: impl FnOnce(&mut Slot, Released) -> Option<T>) -> Poll<T> {
+    fn poll<T>(&self, waker: &Waker, answer: impl FnOnce(&mut Waiter, ReleaseScope) -> Option<T>) -> Poll<T> {
         let mut state = lock(&self.waits.state);
         let released = state.released;
         let Some(slot) = state.slots.get_mut(&self.key) else { return Poll::Pending }; // it is there until the drop
@@ -362,7 +364,7 @@ impl Waiting<'_> {
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for WaitHandle<'_> {
     fn drop(&mut self) {
         lock(&self.waits.state).slots.remove(&self.key);
     }
@@ -371,19 +373,19 @@ impl Drop for Waiting<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::FoundMessage;
+    use crate::store::PolledMessage;
 
-    fn message(workflow: i64) -> Want {
-        Want::Message { workflow, topic: "paid".into() }
+    fn message(workflow: i64) -> WaitFor {
+        WaitFor::Message { workflow, topic: "paid".into() }
     }
 
     #[tokio::test]
     async fn who_begins_to_wait_is_asked_for_once_and_again_when_there_is_news() {
-        let waits = Waits::default();
+        let waits = Waiters::default();
         let waiting = waits.wait("w", message(1), true);
         let question = waits.question();
         assert_eq!(question.wanted.messages, [(1, "paid".to_owned())]);
-        waits.answer(&question, Found::default());
+        waits.answer(&question, PollResult::default());
         assert!(waiting.first().await.is_none(), "there was nothing");
         assert!(waits.question().is_empty(), "and nobody asks again without a reason");
 
@@ -393,14 +395,14 @@ mod tests {
         waits.tell(Hint::of("w"));
         let question = waits.question();
         assert_eq!(question.wanted.messages.len(), 1, "told twice, asked once");
-        let messages = vec![FoundMessage { index: 0, key: 7, payload: "true".to_owned() }];
-        waits.answer(&question, Found { messages, ..Found::default() });
-        assert!(matches!(waiting.next().await, Some(News::Message { key: 7, .. })));
+        let messages = vec![PolledMessage { index: 0, key: 7, payload: "true".to_owned() }];
+        waits.answer(&question, PollResult { messages, ..PollResult::default() });
+        assert!(matches!(waiting.next().await, Some(WaitResult::Message { key: 7, .. })));
     }
 
     #[tokio::test]
     async fn who_has_news_is_not_asked_for_behind_those_whose_turn_it_is() {
-        let waits = Waits::default();
+        let waits = Waiters::default();
         let _waiting: Vec<_> = (0..3).map(|it| waits.wait("w", message(it), true)).collect();
         let _told = waits.wait("told", message(7), true);
         while !waits.question().is_empty() {}
@@ -413,33 +415,33 @@ mod tests {
 
     #[tokio::test]
     async fn news_that_comes_while_the_question_is_out_is_asked_for_again() {
-        let waits = Waits::default();
+        let waits = Waiters::default();
         let _waiting = waits.wait("w", message(1), true);
         let question = waits.question();
         waits.tell(Hint::of("w"));
-        waits.answer(&question, Found::default());
+        waits.answer(&question, PollResult::default());
         assert!(!waits.question().is_empty());
     }
 
     #[tokio::test]
     async fn at_the_end_bodies_are_let_go_of_first_and_never_before_the_database_was_asked() {
-        let waits = Waits::default();
+        let waits = Waiters::default();
         let (body, outside) = (waits.wait("w", message(1), true), waits.wait("w", message(2), false));
-        waits.release(Released::Bodies);
+        waits.release(ReleaseScope::Bodies);
         let polled = poll_fn(|cx| {
             let mut next = std::pin::pin!(body.next());
             Poll::Ready(next.as_mut().poll(cx).is_pending())
         });
         assert!(polled.await, "a message may be there");
-        waits.answer(&waits.question(), Found::default());
+        waits.answer(&waits.question(), PollResult::default());
         assert!(body.next().await.is_none());
-        waits.release(Released::Everybody);
+        waits.release(ReleaseScope::Everybody);
         assert!(outside.next().await.is_none());
     }
 
     #[tokio::test]
     async fn a_dropped_wait_leaves_nothing_behind() {
-        let waits = Waits::default();
+        let waits = Waiters::default();
         drop(waits.wait("w", message(1), true));
         assert!(waits.is_empty() && waits.question().is_empty());
     }

@@ -7,13 +7,13 @@ use tokio::sync::Notify;
 
 /// Wakes one task, which rests in between.
 #[derive(Debug, Default)]
-pub(crate) struct Poke {
+pub(crate) struct Wakeup {
     notify: Notify,
     poked: AtomicBool,
     resting: AtomicBool,
 }
 
-impl Poke {
+impl Wakeup {
     /// Lets the task go on. One that does not rest goes on once more.
     pub(crate) fn poke(&self) {
         self.poked.store(true, Ordering::SeqCst);

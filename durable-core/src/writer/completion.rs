@@ -1,18 +1,18 @@
 //! How who hands something to the writer hears of it: always, and what is certain.
 
-use crate::store::{Fault, StoreError, Verdict};
+use crate::store::{StoreError, StoreErrorKind, Verdict};
 
 type Call = Box<dyn FnOnce(Result<Verdict, StoreError>) + Send>;
 
 /// What is called with an entry's verdict: once, whatever becomes of the entry and of the writer. A
 /// caller who is told that nothing was written must be able to rely on it.
-pub(crate) struct Answer {
+pub(crate) struct Completion {
     call: Option<Call>,
     of_caller: bool,
     sent: bool,
 }
 
-impl Answer {
+impl Completion {
     /// `call` is called on the writer's task: it must not block.
     pub(crate) fn new(call: impl FnOnce(Result<Verdict, StoreError>) + Send + 'static) -> Self {
         Self { call: Some(Box::new(call)), of_caller: false, sent: false }
@@ -41,7 +41,7 @@ impl Answer {
     }
 }
 
-impl Drop for Answer {
+impl Drop for Completion {
     fn drop(&mut self) {
         if let Some(call) = self.call.take() {
             call(Err(if self.sent { unconfirmed() } else { closed() }));
@@ -51,12 +51,12 @@ impl Drop for Answer {
 
 /// Nothing was written, and nothing will be.
 pub(crate) fn closed() -> StoreError {
-    StoreError::new(Fault::Closed, "the engine has been shut down")
+    StoreError::new(StoreErrorKind::Closed, "the engine has been shut down")
 }
 
 /// It may have been written.
 pub(crate) fn unconfirmed() -> StoreError {
-    StoreError::new(Fault::Unreachable, "the engine was shut down before the database had answered")
+    StoreError::new(StoreErrorKind::Unreachable, "the engine was shut down before the database had answered")
 }
 
 #[cfg(test)]
@@ -68,15 +68,15 @@ mod tests {
 
     #[test]
     fn who_is_never_answered_is_told_whether_the_database_may_have_it() {
-        let told = Arc::<Mutex<Vec<Fault>>>::default();
+        let told = Arc::<Mutex<Vec<StoreErrorKind>>>::default();
         let answer = || {
             let told = Arc::clone(&told);
-            Answer::new(move |verdict| lock(&told).push(verdict.expect_err("there is no verdict").fault))
+            Completion::new(move |verdict| lock(&told).push(verdict.expect_err("there is no verdict").fault))
         };
         drop(answer());
         let mut sent = answer();
         sent.is_sent();
         drop(sent);
-        assert_eq!(*lock(&told), [Fault::Closed, Fault::Unreachable]);
+        assert_eq!(*lock(&told), [StoreErrorKind::Closed, StoreErrorKind::Unreachable]);
     }
 }

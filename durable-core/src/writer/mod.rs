@@ -15,9 +15,9 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use crate::store::{Entry, Fault, Fence, Store, StoreError, Verdict};
-use crate::wait::shutdown_phase::{Gate, Level};
-use crate::writer::completion::{Answer, closed, unconfirmed};
+use crate::store::{Entry, Fence, Store, StoreError, StoreErrorKind, Verdict};
+use crate::wait::shutdown_phase::{EnginePhase, ShutdownSignal};
+use crate::writer::completion::{Completion, closed, unconfirmed};
 
 /// How many rows one commit takes. Beyond about a thousand nothing is gained per row.
 const MAX_ROWS: usize = 1024;
@@ -35,27 +35,27 @@ const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(5)
 /// connect and to commit where it is back, and not so long that anybody has to wait for one that is not.
 const LAST_TRY: Duration = Duration::from_millis(150);
 
-enum Job {
-    Write { fence: Fence, entry: Box<Entry>, answer: Answer },
+enum WriteRequest {
+    Write { fence: Fence, entry: Box<Entry>, answer: Completion },
     Stop,
 }
 
 /// The callers' end.
 #[derive(Debug)]
 pub(crate) struct Writer {
-    jobs: UnboundedSender<Job>,
-    pulse: Arc<Pulse>,
+    jobs: UnboundedSender<WriteRequest>,
+    pulse: Arc<WriterPulse>,
 }
 
 /// The task's end, until the engine spawns it.
-pub(crate) struct Inbox {
-    jobs: UnboundedReceiver<Job>,
-    pulse: Arc<Pulse>,
+pub(crate) struct WriterInbox {
+    jobs: UnboundedReceiver<WriteRequest>,
+    pulse: Arc<WriterPulse>,
 }
 
 /// What the writer is about, for those who can wait for it.
 #[derive(Debug, Default)]
-struct Pulse {
+struct WriterPulse {
     /// Whether something is being committed, or about to be.
     busy: AtomicBool,
     /// Told when a batch is answered.
@@ -63,10 +63,10 @@ struct Pulse {
 }
 
 impl Writer {
-    pub(crate) fn new() -> (Self, Inbox) {
+    pub(crate) fn new() -> (Self, WriterInbox) {
         let (sender, receiver) = unbounded_channel();
-        let pulse = Arc::<Pulse>::default();
-        (Self { jobs: sender, pulse: Arc::clone(&pulse) }, Inbox { jobs: receiver, pulse })
+        let pulse = Arc::<WriterPulse>::default();
+        (Self { jobs: sender, pulse: Arc::clone(&pulse) }, WriterInbox { jobs: receiver, pulse })
     }
 
     /// Hands over an entry; `answer` is called once it is durable, or cannot be.
@@ -76,19 +76,19 @@ impl Writer {
         entry: Box<Entry>,
         answer: impl FnOnce(Result<Verdict, StoreError>) + Send + 'static,
     ) {
-        self.hand_over(fence, entry, Answer::new(answer));
+        self.hand_over(fence, entry, Completion::new(answer));
     }
 
-    fn hand_over(&self, fence: Fence, entry: Box<Entry>, answer: Answer) {
+    fn hand_over(&self, fence: Fence, entry: Box<Entry>, answer: Completion) {
         // What is refused here is dropped, and says so by itself.
-        let _ = self.jobs.send(Job::Write { fence, entry, answer });
+        let _ = self.jobs.send(WriteRequest::Write { fence, entry, answer });
     }
 
     /// Hands over an entry and waits for its verdict. `then` is called with the verdict even if the
     /// caller no longer waits, which is no reason not to write: on the writer's task, so it must not block.
     ///
     /// # Errors
-    /// [`Fault::Closed`]: the engine goes down, and nothing was written. [`Fault::Unreachable`]: nobody
+    /// [`StoreErrorKind::Closed`]: the engine goes down, and nothing was written. [`StoreErrorKind::Unreachable`]: nobody
     /// knows whether it was. What is refused for what it is, as the store says.
     pub(crate) async fn write(
         &self,
@@ -97,7 +97,7 @@ impl Writer {
         then: impl FnOnce(&Verdict) + Send + 'static,
     ) -> Result<Verdict, StoreError> {
         let (sender, receiver) = tokio::sync::oneshot::channel();
-        let answer = Answer::new(move |verdict| {
+        let answer = Completion::new(move |verdict| {
             if let Ok(verdict) = &verdict {
                 then(verdict);
             }
@@ -118,13 +118,13 @@ impl Writer {
 
     /// Lets the task end once everything handed over before is answered.
     pub(crate) fn stop(&self) {
-        let _ = self.jobs.send(Job::Stop); // an error says that it has ended already
+        let _ = self.jobs.send(WriteRequest::Stop); // an error says that it has ended already
     }
 }
 
 /// The writer's task.
-pub(crate) async fn run(mut inbox: Inbox, store: &dyn Store, gate: &Gate) {
-    let mut waiting: Vec<Job> = Vec::new();
+pub(crate) async fn run(mut inbox: WriterInbox, store: &dyn Store, gate: &ShutdownSignal) {
+    let mut waiting: Vec<WriteRequest> = Vec::new();
     let mut away = false;
     loop {
         if waiting.is_empty() && inbox.jobs.recv_many(&mut waiting, MAX_ROWS).await == 0 {
@@ -153,7 +153,7 @@ pub(crate) async fn run(mut inbox: Inbox, store: &dyn Store, gate: &Gate) {
     }
 }
 
-impl Pulse {
+impl WriterPulse {
     /// There is nothing more to commit for now.
     fn rest(&self) {
         self.busy.store(false, Ordering::Release);
@@ -165,16 +165,16 @@ impl Pulse {
 struct Batch {
     fence: Fence,
     entries: Vec<Entry>,
-    answers: Vec<Answer>,
+    answers: Vec<Completion>,
 }
 
 /// Takes a batch from the front of the line; `None` when the front is a stop.
-fn next_batch(waiting: &mut Vec<Job>) -> Option<Batch> {
-    let Some(Job::Write { fence, .. }) = waiting.first() else { return None };
+fn next_batch(waiting: &mut Vec<WriteRequest>) -> Option<Batch> {
+    let Some(WriteRequest::Write { fence, .. }) = waiting.first() else { return None };
     let fence = *fence;
     let (mut rows, mut bytes, mut taken) = (0, 0, 0);
     for job in waiting.iter() {
-        let Job::Write { fence: of_job, entry, .. } = job else { break };
+        let WriteRequest::Write { fence: of_job, entry, .. } = job else { break };
         let (more_rows, more_bytes) = (entry.rows(), entry.bytes());
         let too_much = rows + more_rows > MAX_ROWS || bytes + more_bytes > MAX_BYTES || more_bytes > ALONE_BYTES;
         if taken > 0 && (too_much || *of_job != fence) {
@@ -187,7 +187,7 @@ fn next_batch(waiting: &mut Vec<Job>) -> Option<Batch> {
     }
     let mut batch = Batch { fence, entries: Vec::with_capacity(taken), answers: Vec::with_capacity(taken) };
     for job in waiting.drain(..taken) {
-        if let Job::Write { entry, answer, .. } = job {
+        if let WriteRequest::Write { entry, answer, .. } = job {
             batch.entries.push(*entry);
             batch.answers.push(answer);
         }
@@ -196,22 +196,22 @@ fn next_batch(waiting: &mut Vec<Job>) -> Option<Batch> {
 }
 
 /// Commits a batch and answers everybody in it, however long the database is away.
-async fn flush(batch: Batch, store: &dyn Store, gate: &Gate, away: &mut bool) {
+async fn flush(batch: Batch, store: &dyn Store, gate: &ShutdownSignal, away: &mut bool) {
     let Batch { fence, entries, mut answers } = batch;
-    answers.iter_mut().for_each(Answer::is_sent);
+    answers.iter_mut().for_each(Completion::is_sent);
     let mut verdicts = Vec::with_capacity(entries.len());
     // Halving is a stack and no recursion, so that the future has a size.
     let mut ranges = vec![(0, entries.len())];
     while let Some((from, to)) = ranges.pop() {
         match commit(fence, &entries[from..to], store, gate, away).await {
-            Ok(Committed { verdicts: of_range, doubted }) => {
+            Ok(CommitOutcome { verdicts: of_range, doubted }) => {
                 verdicts.extend(of_range.into_iter().zip(&answers[from..to]).map(|(verdict, answer)| {
                     // It may have been stored before another executor took over, by the try without an answer.
                     let lost = doubted && answer.is_of_caller() && verdict == Verdict::Fenced;
                     if lost { Err(unconfirmed()) } else { Ok(verdict) }
                 }));
             }
-            Err(error) if to - from > 1 && matches!(error.fault, Fault::Refused | Fault::Foreign) => {
+            Err(error) if to - from > 1 && matches!(error.fault, StoreErrorKind::Refused | StoreErrorKind::Foreign) => {
                 // One entry is at fault and the others must not suffer for it.
                 let middle = usize::midpoint(from, to);
                 ranges.push((middle, to));
@@ -226,7 +226,7 @@ async fn flush(batch: Batch, store: &dyn Store, gate: &Gate, away: &mut bool) {
 }
 
 /// What came of a commit.
-struct Committed {
+struct CommitOutcome {
     verdicts: Vec<Verdict>,
     /// Whether a try before the last one may have been carried out.
     doubted: bool,
@@ -241,9 +241,9 @@ async fn commit(
     fence: Fence,
     entries: &[Entry],
     store: &dyn Store,
-    gate: &Gate,
+    gate: &ShutdownSignal,
     away: &mut bool,
-) -> Result<Committed, StoreError> {
+) -> Result<CommitOutcome, StoreError> {
     let (mut failed, mut doubted) = (0_u32, false);
     loop {
         // From then on a database that is away is not waited for, and this is the last try.
@@ -253,13 +253,13 @@ async fn commit(
             tried = store.commit(fence, entries, failed > 0) => tried,
             () = last_try_is_over(gate), if *away => return Err(unconfirmed()),
         };
-        *away = matches!(&tried, Err(error) if error.fault == Fault::Unreachable);
+        *away = matches!(&tried, Err(error) if error.fault == StoreErrorKind::Unreachable);
         match tried {
             Ok(verdicts) => {
                 if failed > 0 {
                     tracing::info!(target: "durable", attempts = failed + 1, "the database answers again");
                 }
-                return Ok(Committed { verdicts, doubted });
+                return Ok(CommitOutcome { verdicts, doubted });
             }
             Err(error) if *away && is_last => return Err(error),
             Err(error) if error.is_temporary() => {
@@ -272,23 +272,23 @@ async fn commit(
                 failed += 1;
                 tokio::select! {
                     () = tokio::time::sleep(pause) => {}
-                    () = gate.reached(Level::Aborting), if *away => {}
-                    () = gate.reached(Level::Killed) => return Err(if doubted { unconfirmed() } else { closed() }),
+                    () = gate.reached(EnginePhase::Aborting), if *away => {}
+                    () = gate.reached(EnginePhase::Killed) => return Err(if doubted { unconfirmed() } else { closed() }),
                 }
             }
-            Err(error) if error.fault == Fault::Closed && doubted => return Err(unconfirmed()),
+            Err(error) if error.fault == StoreErrorKind::Closed && doubted => return Err(unconfirmed()),
             Err(error) => return Err(error),
         }
     }
 }
 
 /// Returns when a database that was away is no longer waited for.
-async fn last_try_is_over(gate: &Gate) {
-    gate.reached(Level::Aborting).await;
+async fn last_try_is_over(gate: &ShutdownSignal) {
+    gate.reached(EnginePhase::Aborting).await;
     tokio::time::sleep(LAST_TRY).await;
 }
 
-impl fmt::Debug for Inbox {
+impl fmt::Debug for WriterInbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Inbox")
     }
@@ -299,7 +299,7 @@ mod tests {
     use super::*;
     use crate::store::NewWorkflow;
 
-    fn job(bytes: usize, epoch: i64) -> Job {
+    fn job(bytes: usize, epoch: i64) -> WriteRequest {
         let begin = NewWorkflow {
             key: 1,
             id: "w".into(),
@@ -314,10 +314,10 @@ mod tests {
             place: None,
         };
         let entry = Box::new(Entry { begin: Some(begin), ..Entry::default() });
-        Job::Write { fence: Fence { executor: 1, epoch }, entry, answer: Answer::new(drop) }
+        WriteRequest::Write { fence: Fence { executor: 1, epoch }, entry, answer: Completion::new(drop) }
     }
 
-    fn sizes(mut waiting: Vec<Job>) -> Vec<usize> {
+    fn sizes(mut waiting: Vec<WriteRequest>) -> Vec<usize> {
         std::iter::from_fn(|| next_batch(&mut waiting).map(|it| it.entries.len())).collect()
     }
 
@@ -336,7 +336,7 @@ mod tests {
 
     #[test]
     fn nothing_behind_a_stop_is_taken() {
-        let mut waiting = vec![job(1, 1), Job::Stop, job(1, 1)];
+        let mut waiting = vec![job(1, 1), WriteRequest::Stop, job(1, 1)];
         assert_eq!(next_batch(&mut waiting).expect("one is before it").entries.len(), 1);
         assert!(next_batch(&mut waiting).is_none());
     }

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use durable_core::Status;
-use durable_core::store::{Heard, Hint, NewWorkflow, QueueLimits, open};
+use durable_core::store::{Hint, NewWorkflow, Notification, QueueLimits, open};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 
 use super::line::{all_enqueued, at_once, claim, declare, enqueued, mail, of_key, partitioned, placed, request, taken};
@@ -194,7 +194,7 @@ async fn sql_tells_the_processes_that_listen(site: Site) {
         let me = sign_on(&*store, "a").await;
         running(&*store, me, "zamówienie").await;
         let heard = Mutex::new(Vec::new());
-        let noted = |it: Heard| heard.lock().expect("nobody panicked").push(it);
+        let noted = |it: Notification| heard.lock().expect("nobody panicked").push(it);
         let said = async {
             let until = async |number: usize| {
                 while heard.lock().expect("nobody panicked").len() < number {
@@ -217,8 +217,8 @@ async fn sql_tells_the_processes_that_listen(site: Site) {
             ended = store.listen(&noted) => panic!("it listens on: {ended:?}"),
             said = tokio::time::timeout(Duration::from_secs(20), said) => said.expect("it is heard"),
         }
-        let hints = |hint: Hint| Heard::Hints(vec![hint]);
-        let expected = vec![Heard::Listening, hints(Hint::of_queue("mail")), hints(Hint::of("zamówienie"))];
+        let hints = |hint: Hint| Notification::Hints(vec![hint]);
+        let expected = vec![Notification::Listening, hints(Hint::of_queue("mail")), hints(Hint::of("zamówienie"))];
         assert_eq!(*heard.lock().expect("nobody panicked"), expected);
         if schema != site.schema {
             store.drop_everything().await.unwrap();

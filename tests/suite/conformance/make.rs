@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use durable_core::Status;
 use durable_core::store::{
-    Adopt, Emission, EmissionKind, Ended, Entry, Fence, Finish, FoundMessage, KnownWorkflow, Mark, NewExecutor,
-    NewMessage, NewRecord, NewWorkflow, Outcome, Position, Store, Verdict, Wanted,
+    Entry, Fence, Finish, FinishedWorkflow, KnownWorkflow, NewExecutor, NewMessage, NewRecord, NewWorkflow, Outcome,
+    PollRequest, PolledMessage, Position, Publication, PublicationKind, Store, StreamCursor, TakeoverRequest, Verdict,
 };
 
 pub(super) const LEASE: Duration = Duration::from_mins(1);
@@ -129,30 +129,30 @@ pub(super) fn receiving(record: NewRecord, key: i64) -> Entry {
     Entry { received: vec![key], ..records([record]) }
 }
 
-fn emission(workflow: i64, kind: EmissionKind, name: &str, value: &str) -> Emission {
+fn emission(workflow: i64, kind: PublicationKind, name: &str, value: &str) -> Publication {
     let position = Position::new("2/1", 3);
-    Emission { key: key(), workflow, kind, name: name.to_owned(), value: value.to_owned(), position }
+    Publication { key: key(), workflow, kind, name: name.to_owned(), value: value.to_owned(), position }
 }
 
-pub(super) fn event(workflow: i64, name: &str, value: &str) -> Emission {
-    emission(workflow, EmissionKind::Event, name, value)
+pub(super) fn event(workflow: i64, name: &str, value: &str) -> Publication {
+    emission(workflow, PublicationKind::Event, name, value)
 }
 
-pub(super) fn item(workflow: i64, stream: &str, value: &str) -> Emission {
-    emission(workflow, EmissionKind::Item, stream, value)
+pub(super) fn item(workflow: i64, stream: &str, value: &str) -> Publication {
+    emission(workflow, PublicationKind::Item, stream, value)
 }
 
-pub(super) fn close(workflow: i64, stream: &str) -> Emission {
-    emission(workflow, EmissionKind::Close, stream, "")
+pub(super) fn close(workflow: i64, stream: &str) -> Publication {
+    emission(workflow, PublicationKind::Close, stream, "")
 }
 
-pub(super) fn show(emissions: impl IntoIterator<Item = Emission>) -> Entry {
+pub(super) fn show(emissions: impl IntoIterator<Item = Publication>) -> Entry {
     Entry { emissions: emissions.into_iter().collect(), ..Entry::default() }
 }
 
 /// The message that waits longest, if one does.
-pub(super) async fn waiting(store: &dyn Store, workflow: i64, topic: &str) -> Option<FoundMessage> {
-    let wanted = Wanted { messages: vec![(workflow, topic.to_owned())], ..Wanted::default() };
+pub(super) async fn waiting(store: &dyn Store, workflow: i64, topic: &str) -> Option<PolledMessage> {
+    let wanted = PollRequest { messages: vec![(workflow, topic.to_owned())], ..PollRequest::default() };
     store.look(&wanted).await.expect("the store looks").messages.pop()
 }
 
@@ -176,7 +176,7 @@ pub(super) async fn history(store: &dyn Store, id: &str, event: &str) -> Vec<Str
 
 /// All items of a stream; nothing for its end.
 pub(super) async fn items(store: &dyn Store, id: &str, stream: &str) -> Vec<Option<String>> {
-    let items = store.items(id, stream, Mark::default(), 100_000).await.expect("the items are read").items;
+    let items = store.items(id, stream, StreamCursor::default(), 100_000).await.expect("the items are read").items;
     assert!(items.windows(2).all(|it| it[0].mark < it[1].mark), "{items:?}");
     items.into_iter().map(|it| it.value).collect()
 }
@@ -210,8 +210,8 @@ pub(super) async fn status(store: &dyn Store, id: &str) -> Option<Status> {
 }
 
 /// Of `ids`, those that have come to an end.
-pub(super) async fn ends(store: &dyn Store, ids: &[String]) -> Vec<Ended> {
-    let wanted = Wanted { ends: ids.to_vec(), ..Wanted::default() };
+pub(super) async fn ends(store: &dyn Store, ids: &[String]) -> Vec<FinishedWorkflow> {
+    let wanted = PollRequest { ends: ids.to_vec(), ..PollRequest::default() };
     store.look(&wanted).await.expect("the store looks").ends
 }
 
@@ -221,8 +221,8 @@ pub(super) async fn cancel(store: &dyn Store, id: &str, reason: &str) -> Option<
 }
 
 /// To adopt workflows named `checkout`.
-pub(super) fn adopting(fence: Fence, limit: u32) -> Adopt {
-    Adopt { fence, known: known("checkout", 100), limit, running: None }
+pub(super) fn adopting(fence: Fence, limit: u32) -> TakeoverRequest {
+    TakeoverRequest { fence, known: known("checkout", 100), limit, running: None }
 }
 
 pub(super) fn known(name: &str, max_recoveries: u32) -> Vec<KnownWorkflow> {

@@ -6,7 +6,9 @@ use std::task::Poll;
 use std::time::Duration;
 
 use durable_core::Filter;
-use durable_core::store::{BoxFuture, Fault, Opening, Store, UserWork, Verdict, Wish, open};
+use durable_core::store::{
+    BoxFuture, Store, StoreErrorKind, TransactionEnd, TransactionStart, UserWork, Verdict, open,
+};
 
 use super::make::{adopting, begin, commit, depose, running, sign_on, workflow};
 use super::site::{Site, in_postgres};
@@ -63,7 +65,7 @@ async fn a_connection_that_the_server_ends_is_replaced(site: Site) {
     site.side_door().await.execute(&end).await;
     let new = [begin(&workflow("v"))];
     let error = store.commit(me, &new, false).await.expect_err("the connection is gone");
-    assert_eq!(error.fault, Fault::Unreachable, "{error}");
+    assert_eq!(error.fault, StoreErrorKind::Unreachable, "{error}");
     assert_eq!(store.commit(me, &new, true).await.unwrap(), [Verdict::Stored]);
     assert_eq!(commit(&*store, me, begin(&workflow("u"))).await, Verdict::Stored);
     store.close().await;
@@ -81,17 +83,17 @@ async fn a_schema_can_have_any_name(site: Site) {
         store.drop_everything().await.unwrap();
         store.close().await;
     }
-    assert_eq!(open(&site.url, &"x".repeat(64)).await.map(drop).expect_err("too long").fault, Fault::Refused);
+    assert_eq!(open(&site.url, &"x".repeat(64)).await.map(drop).expect_err("too long").fault, StoreErrorKind::Refused);
 }
 
 /// Does nothing, and takes its time.
 struct Idle;
 
 impl UserWork for Idle {
-    fn run<'c>(&'c mut self, _connection: &'c mut (dyn std::any::Any + Send)) -> BoxFuture<'c, Wish> {
+    fn run<'c>(&'c mut self, _connection: &'c mut (dyn std::any::Any + Send)) -> BoxFuture<'c, TransactionEnd> {
         Box::pin(async {
             tokio::time::sleep(Duration::from_millis(1)).await;
-            Wish::Commit
+            TransactionEnd::Commit
         })
     }
 }
@@ -99,14 +101,14 @@ impl UserWork for Idle {
 async fn a_transaction_that_is_dropped_while_it_begins_is_not_left_open(site: Site) {
     let name = format!("begins_{}", site.schema);
     let store = named(&site, &name).await;
-    store.transact(Opening::default(), &mut Idle).await.unwrap(); // there is a connection now
+    store.transact(TransactionStart::default(), &mut Idle).await.unwrap(); // there is a connection now
     let mut door = site.side_door().await;
     let open = format!(
         "select count(*) from pg_stat_activity where application_name = '{name}' and state like 'idle in transaction%'"
     );
     for polls in (1..8).cycle().take(70) {
         let (mut left, mut work) = (polls, Idle);
-        let mut transaction = store.transact(Opening::default(), &mut work);
+        let mut transaction = store.transact(TransactionStart::default(), &mut work);
         let some_polls = poll_fn(|cx| {
             left -= 1;
             let polled = transaction.as_mut().poll(cx).map(drop);

@@ -165,9 +165,9 @@ async fn what_nobody_here_knows_is_left_for_others(stage: &Stage) {
         deadline: None,
         place: None,
     };
-    foreign.place = Some(durable_core::store::QueuePlace {
+    foreign.place = Some(durable_core::store::QueuePlacement {
         queue: ONE.name().to_owned(),
-        ..durable_core::store::QueuePlace::default()
+        ..durable_core::store::QueuePlacement::default()
     });
     let executor = durable_core::store::NewExecutor {
         key: 2,

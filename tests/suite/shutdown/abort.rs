@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use durable::prelude::*;
 use durable::sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection, query, query_scalar, raw_sql};
-use durable::{AbortReason, Level, StuckKind};
+use durable::{AbortReason, EnginePhase, StuckKind};
 
 use super::{arrive_at, budgets, go_down};
 use crate::counter::{count, counted, fresh};
@@ -99,7 +99,7 @@ async fn aborted_is_heard_once_the_drain_is_over_and_not_before(stage: &Stage) {
     arrived(&drains, 1).await;
     arrived(&aborts, 1).await;
     let down = go_down(&app, budgets(60_000, 30_000));
-    arrive_at(&app, Level::Draining).await;
+    arrive_at(&app, EnginePhase::Draining).await;
     tokio::time::sleep(Duration::from_millis(50)).await;
     gate(&drains).add_permits(1);
     while app.list_steps("drains").await.unwrap().iter().all(|it| it.kind != "step") {
@@ -136,7 +136,7 @@ async fn step_real_error_during_abort_is_recorded(stage: &Stage) {
     app.scope(async { declines(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
     let down = go_down(&app, budgets(0, 30_000));
-    arrive_at(&app, Level::Aborting).await;
+    arrive_at(&app, EnginePhase::Aborting).await;
     gate(&key).add_permits(1);
     let report = down.await.unwrap();
     assert!(report.is_clean() && report.suspended_total == 1, "{report}");
@@ -159,7 +159,7 @@ async fn a_workflow_that_ends_by_itself_during_the_abort_has_ended(stage: &Stage
     app.scope(async { declines_at_its_end(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
     let down = go_down(&app, budgets(0, 30_000));
-    arrive_at(&app, Level::Aborting).await;
+    arrive_at(&app, EnginePhase::Aborting).await;
     gate(&key).add_permits(1);
     let report = down.await.unwrap();
     assert!(report.is_clean() && (report.completed, report.suspended_total) == (1, 0), "{report}");
@@ -228,7 +228,7 @@ static ENGINES: Mutex<Vec<(String, Durable)>> = Mutex::new(Vec::new());
 async fn returns_when_it_is_let_go_of(key: String) -> Result<String> {
     here_it_is(&key).await;
     let app = ENGINES.lock().unwrap().iter().find(|it| it.0 == key).map(|it| it.1.clone());
-    let goes_down = || app.as_ref().is_some_and(|it| it.state() >= Level::Draining);
+    let goes_down = || app.as_ref().is_some_and(|it| it.state() >= EnginePhase::Draining);
     tokio::select! {
         biased;
         text = durable::recv::<String>("n", Duration::from_hours(1)) => Ok(text?.unwrap_or_default()),
@@ -384,7 +384,7 @@ async fn transaction_in_flight_commits_or_rolls_back(stage: &Stage) {
     app.scope(async { writes_its_key(ends.clone(), schema.clone()).id("ends").start().await.unwrap() }).await;
     arrived(&ends, 1).await;
     let down = go_down(&app, budgets(0, 30_000));
-    arrive_at(&app, Level::Aborting).await;
+    arrive_at(&app, EnginePhase::Aborting).await;
     gate(&ends).add_permits(1);
     assert!(down.await.unwrap().is_clean());
     assert_eq!(kept(stage, &ends).await, 1, "it came to its end within the time for steps");

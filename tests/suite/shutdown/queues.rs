@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use durable::prelude::*;
-use durable::{Level, Misfire};
+use durable::{EnginePhase, Misfire};
 use durable_core::store::Store;
 
 use super::{arrive_at, budgets, go_down, patient};
@@ -67,7 +67,7 @@ async fn dequeue_stops_first(stage: &Stage) {
     let app = stage.launch().await;
     arrived(&key, 1).await;
     app.quiesce();
-    assert!(!app.readiness().is_ready() && app.state() == Level::Quiesced);
+    assert!(!app.readiness().is_ready() && app.state() == EnginePhase::Quiesced);
     gate(&key).add_permits(20);
     let handle = app.retrieve_workflow::<u32>("w0").await.unwrap();
     assert_eq!(handle.await.unwrap(), 1, "what runs goes on");
@@ -95,7 +95,7 @@ async fn shut_down_in_a_claim(stage: &Stage, hold: Hold) {
     faulty.holds().await;
     let down = go_down(&app, budgets(2_000, 0));
     tokio::time::sleep(Duration::from_millis(300)).await;
-    assert_eq!(app.state(), Level::Quiesced, "the claim is waited for");
+    assert_eq!(app.state(), EnginePhase::Quiesced, "the claim is waited for");
     faulty.let_through();
     let report = down.await.unwrap();
     assert!(report.is_clean() && report.returned_claims == 3, "{report}");
@@ -161,10 +161,10 @@ async fn schedule_not_fired_after_quiesce(stage: &Stage) {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let down = go_down(&app, patient());
-    arrive_at(&app, Level::Draining).await;
+    arrive_at(&app, EnginePhase::Draining).await;
     let then = ticks(app.list_workflows(Filter::new()).await.unwrap()).len();
     tokio::time::sleep(Duration::from_millis(2_500)).await;
-    assert_eq!(app.state(), Level::Draining);
+    assert_eq!(app.state(), EnginePhase::Draining);
     assert_eq!(ticks(app.list_workflows(Filter::new()).await.unwrap()).len(), then, "the clock starts nothing");
     gate(&key).add_permits(1);
     assert!(down.await.unwrap().is_clean());

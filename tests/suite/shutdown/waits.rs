@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use durable::prelude::*;
-use durable::{ErrorKind, Level};
+use durable::{EnginePhase, ErrorKind};
 
 use super::{arrive_at, budgets, go_down, patient};
 use crate::counter::{count, counted, fresh};
@@ -140,7 +140,7 @@ async fn recv_is_kept_for_the_grace_and_no_longer(stage: &Stage) {
     options.wait_grace = Duration::from_millis(1_500);
     let begun = Instant::now();
     let down = go_down(&app, options);
-    arrive_at(&app, Level::Draining).await;
+    arrive_at(&app, EnginePhase::Draining).await;
     tokio::time::sleep(Duration::from_millis(200)).await; // one without a grace would be gone by now
     app.scope(async { durable::send("gets", "n", &7).await.unwrap() }).await;
     let report = down.await.unwrap();
@@ -157,9 +157,9 @@ async fn a_sleep_that_ends_after_a_drain_that_was_shortened_is_released(stage: &
     app.scope(async { naps_once(key.clone(), 40_000).id("w").start().await.unwrap() }).await;
     arrived(&format!("{key} before"), 1).await;
     let down = go_down(&app, patient());
-    arrive_at(&app, Level::Draining).await;
+    arrive_at(&app, EnginePhase::Draining).await;
     tokio::time::sleep(Duration::from_millis(50)).await;
-    assert_eq!(app.state(), Level::Draining, "a sleep of 40 s ends within a drain of 60 s");
+    assert_eq!(app.state(), EnginePhase::Draining, "a sleep of 40 s ends within a drain of 60 s");
     let begun = Instant::now();
     // It still drains for 20 s, which the sleep does not end in.
     app.request_shutdown_with(budgets(20_000, 0));
@@ -202,7 +202,7 @@ async fn parent_of_enqueued_children_does_not_burn_drain(stage: &Stage) {
     arrived(&key, 2).await;
     let begun = Instant::now();
     let down = go_down(&app, patient());
-    arrive_at(&app, Level::Draining).await;
+    arrive_at(&app, EnginePhase::Draining).await;
     gate(&key).add_permits(2);
     let report = down.await.unwrap();
     assert!(begun.elapsed() < AT_ONCE && report.is_clean(), "{report}");
@@ -231,7 +231,7 @@ async fn parent_of_local_child_waits(stage: &Stage) {
     arrived(&key, 1).await;
     let waiter = tokio::spawn(handle.result());
     let down = go_down(&app, patient());
-    arrive_at(&app, Level::Draining).await;
+    arrive_at(&app, EnginePhase::Draining).await;
     gate(&key).add_permits(1);
     let report = down.await.unwrap();
     assert!(report.is_clean() && report.completed == 2, "{report}");
@@ -251,7 +251,7 @@ async fn whoever_waits_for_the_first_of_several_waits_for_those_that_run_here(st
     app.scope(async { first_of_two(key.clone()).id("main").start().await.unwrap() }).await;
     arrived(&key, 1).await;
     let down = go_down(&app, patient());
-    arrive_at(&app, Level::Draining).await;
+    arrive_at(&app, EnginePhase::Draining).await;
     gate(&key).add_permits(1);
     let report = down.await.unwrap();
     assert!(report.is_clean() && report.completed == 2, "{report}");

@@ -27,8 +27,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
 
-pub use self::watchdog::Attendance;
-use self::watchdog::Attended;
+pub use self::watchdog::SignalGuard;
+use self::watchdog::WatchedShutdown;
 use crate::types::error::Result;
 use crate::types::sync::lock;
 
@@ -94,7 +94,7 @@ pub struct Signals {
 struct Shared {
     seen: watch::Sender<Seen>,
     /// The engines that the thread itself leads through their shutdown.
-    attended: Mutex<Vec<Arc<Attended>>>,
+    attended: Mutex<Vec<Arc<WatchedShutdown>>>,
     /// Pokes the thread: there is one more of them.
     changed: Notify,
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::engine::app::Durable;
-use crate::engine::report::{ShutdownReport, ShutdownState};
+use crate::engine::report::{ShutdownOutcome, ShutdownReport};
 use crate::engine::signals::install;
 use crate::engine::teardown::ShutdownOptions;
 use crate::journal::context::Context;
@@ -44,7 +44,7 @@ impl Durable {
     pub async fn run_until_signal_with(&self, options: ShutdownOptions) -> Arc<ShutdownReport> {
         if Context::here().is_some() {
             tracing::error!(target: "durable", "`run_until_signal` was called inside a workflow, which the shutdown would wait for: call it in `main`");
-            return Arc::new(ShutdownReport::of(ShutdownState::Requested, options.reason));
+            return Arc::new(ShutdownReport::of(ShutdownOutcome::Requested, options.reason));
         }
         // From here on the signals' thread does it all; this only waits for the report.
         let _attendance = match install() {

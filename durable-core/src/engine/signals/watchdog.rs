@@ -10,7 +10,7 @@ use crate::engine::signals::{Shared, Signal, Signals};
 use crate::engine::teardown::{ShutdownOptions, ShutdownReason, Teardown};
 use crate::runtime::Runtime;
 use crate::types::sync::lock;
-use crate::wait::shutdown_phase::Level;
+use crate::wait::shutdown_phase::EnginePhase;
 
 /// How long after its total a shutdown is waited for before the process is ended.
 const GRACE: Duration = Duration::from_secs(2);
@@ -20,7 +20,7 @@ pub(super) const STUCK: i32 = 70;
 const HURRIED: Duration = Duration::from_secs(1);
 
 /// One engine that the thread attends to.
-pub(super) struct Attended {
+pub(super) struct WatchedShutdown {
     runtime: Arc<Runtime>,
     teardown: Arc<Teardown>,
     /// The shutdown that the first signal begins; without one it only quiesces.
@@ -31,11 +31,11 @@ pub(super) struct Attended {
     since: OnceLock<Instant>,
 }
 
-impl Attended {
+impl WatchedShutdown {
     /// The first signal.
     pub(super) fn first(&self, signal: Signal) {
         let _ = self.since.set(Instant::now()); // set once: by the signal, or when it had come before
-        self.runtime.gate.raise(Level::Quiesced);
+        self.runtime.gate.raise(EnginePhase::Quiesced);
         if let Some(options) = self.shutdown {
             self.teardown.request(options.because(ShutdownReason::Signal(signal.number())));
         }
@@ -59,7 +59,7 @@ impl Attended {
     }
 
     fn is_closed(&self) -> bool {
-        self.runtime.gate.level() >= Level::Closed
+        self.runtime.gate.level() >= EnginePhase::Closed
     }
 
     /// Says what did not come to its end.
@@ -87,7 +87,7 @@ impl Attended {
     }
 }
 
-impl fmt::Debug for Attended {
+impl fmt::Debug for WatchedShutdown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Attended({:?}, within {:?})", self.runtime.settings.name, self.total)
     }
@@ -98,12 +98,12 @@ impl fmt::Debug for Attended {
 /// Dropped before a signal came, it lets go of the engine. Once one has come it stays attended to
 /// until it is closed, whatever becomes of this.
 #[must_use = "the engine is attended to for as long as this is held"]
-pub struct Attendance {
-    attended: Arc<Attended>,
+pub struct SignalGuard {
+    attended: Arc<WatchedShutdown>,
     shared: Arc<Shared>,
 }
 
-impl Drop for Attendance {
+impl Drop for SignalGuard {
     fn drop(&mut self) {
         if self.attended.since.get().is_none() || self.attended.is_closed() {
             lock(&self.shared.attended).retain(|it| !Arc::ptr_eq(it, &self.attended));
@@ -111,7 +111,7 @@ impl Drop for Attendance {
     }
 }
 
-impl fmt::Debug for Attendance {
+impl fmt::Debug for SignalGuard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.attended.fmt(f)
     }
@@ -150,13 +150,13 @@ impl Signals {
     /// std::process::exit(report.exit_code());
     /// # }
     /// ```
-    pub fn attend(&self, app: &Durable, total: Duration) -> Attendance {
+    pub fn attend(&self, app: &Durable, total: Duration) -> SignalGuard {
         self.attend_to(app, total, None)
     }
 
     /// The same; with options, the first signal begins the shutdown itself.
-    pub(super) fn attend_to(&self, app: &Durable, total: Duration, shutdown: Option<ShutdownOptions>) -> Attendance {
-        let attended = Arc::new(Attended {
+    pub(super) fn attend_to(&self, app: &Durable, total: Duration, shutdown: Option<ShutdownOptions>) -> SignalGuard {
+        let attended = Arc::new(WatchedShutdown {
             runtime: Arc::clone(app.runtime()),
             teardown: Arc::clone(app.teardown()),
             shutdown,
@@ -177,6 +177,6 @@ impl Signals {
             attended.second(last);
         }
         self.shared.changed.notify_one();
-        Attendance { attended, shared: Arc::clone(&self.shared) }
+        SignalGuard { attended, shared: Arc::clone(&self.shared) }
     }
 }

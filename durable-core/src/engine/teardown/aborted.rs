@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use crate::engine::teardown::leftovers::Findings;
-use crate::engine::teardown::{ShutdownReport, ShutdownState, Teardown};
+use crate::engine::teardown::leftovers::Leftovers;
+use crate::engine::teardown::{ShutdownOutcome, ShutdownReport, Teardown};
 use crate::journal::current_engine;
 use crate::types::sync::lock;
-use crate::wait::shutdown_phase::Level;
+use crate::wait::shutdown_phase::EnginePhase;
 
 /// However the task of the shutdown ends, its callers hear of it.
-pub(super) struct LastWord(pub(super) Arc<Teardown>);
+pub(super) struct ReportOnDrop(pub(super) Arc<Teardown>);
 
-impl Drop for LastWord {
+impl Drop for ReportOnDrop {
     fn drop(&mut self) {
         let teardown = &self.0;
         current_engine::has_left(&teardown.runtime);
@@ -26,11 +26,11 @@ impl Drop for LastWord {
 impl Teardown {
     fn report_of_the_rest(&self) -> ShutdownReport {
         let live = &self.runtime.live;
-        let mut findings = Findings::default();
+        let mut findings = Leftovers::default();
         let mut left = live.all();
         findings.overdue(&left);
         self.let_everything_go();
-        self.runtime.gate.raise(Level::Closed);
+        self.runtime.gate.raise(EnginePhase::Closed);
         // Of those that have gone with the runtime some are out of the list of the living, and some are not yet.
         let gone = live.left();
         left.retain(|run| !gone.iter().any(|it| it.key == run.key));
@@ -38,7 +38,7 @@ impl Teardown {
         findings.left(&[], &self.runtime.threads.all(), left);
 
         let since = self.since();
-        let mut report = ShutdownReport::of(ShutdownState::Failed, self.budget.borrow().reason());
+        let mut report = ShutdownReport::of(ShutdownOutcome::Failed, self.budget.borrow().reason());
         (report.started_at, report.elapsed) = (since.started_at, since.at.elapsed());
         report.phases = std::mem::take(&mut *lock(&self.phases));
         report.completed = live.ended() - since.ended;

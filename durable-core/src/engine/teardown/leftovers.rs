@@ -4,31 +4,36 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::engine::report::{Killed, MOST_LISTED, ShutdownReport, Stuck, StuckKind, Suspended};
-use crate::runtime::blocking_steps::Occupied;
-use crate::runtime::running_workflows::Run;
+use crate::runtime::blocking_steps::BlockingStep;
+use crate::runtime::running_workflows::RunningWorkflow;
 
 /// What has become of everything that was running.
 #[derive(Debug, Default)]
-pub(super) struct Findings {
+pub(super) struct Leftovers {
     /// The steps that were running when the time for them was over. What each was doing has to be asked
     /// before it is dropped.
     overdue: Vec<(i64, Killed)>,
-    suspended: Vec<Arc<Run>>,
+    suspended: Vec<Arc<RunningWorkflow>>,
     killed: Vec<Killed>,
     stuck: Vec<(i64, Stuck)>,
 }
 
-impl Findings {
+impl Leftovers {
     /// The time is over, and these still run. Who is in no step loses nothing by being dropped, and
     /// is suspended like all others: it waits for a database that does not answer.
-    pub(super) fn overdue(&mut self, runs: &[Arc<Run>]) {
+    pub(super) fn overdue(&mut self, runs: &[Arc<RunningWorkflow>]) {
         self.overdue = runs.iter().filter_map(|run| Some((run.key, killed(run)?))).collect();
     }
 
     /// After everything was dropped: these still run, these threads are occupied, and these have left.
     ///
     /// By sets of keys: there can be a hundred thousand of each.
-    pub(super) fn left(&mut self, runs: &[Arc<Run>], threads: &[Occupied], left: Vec<Arc<Run>>) {
+    pub(super) fn left(
+        &mut self,
+        runs: &[Arc<RunningWorkflow>],
+        threads: &[BlockingStep],
+        left: Vec<Arc<RunningWorkflow>>,
+    ) {
         let tasks = runs.iter().map(|run| (run.key, stuck(run)));
         let on_tasks: HashSet<i64> = runs.iter().map(|run| run.key).collect();
         let threads = threads.iter().filter(|it| !on_tasks.contains(&it.key));
@@ -72,7 +77,7 @@ impl Findings {
     }
 }
 
-fn suspended(run: &Run, released: bool) -> Suspended {
+fn suspended(run: &RunningWorkflow, released: bool) -> Suspended {
     let execution = run.execution();
     Suspended {
         id: run.id.to_string(),
@@ -84,13 +89,13 @@ fn suspended(run: &Run, released: bool) -> Suspended {
 }
 
 /// A run whose step runs and is about to be dropped; `None` for one that is in no step.
-fn killed(run: &Run) -> Option<Killed> {
+fn killed(run: &RunningWorkflow) -> Option<Killed> {
     let execution = run.execution()?;
     let running_for = execution.step_running_for()?;
     Some(Killed { id: run.id.to_string(), name: run.workflow.to_owned(), at: execution.activity(), running_for })
 }
 
-fn stuck(run: &Run) -> Stuck {
+fn stuck(run: &RunningWorkflow) -> Stuck {
     let execution = run.execution();
     let running_for = execution.as_ref().and_then(|it| it.step_running_for()).unwrap_or_default();
     // What it did when it was told to stop may be over, and it hangs in a destructor since.
@@ -98,7 +103,7 @@ fn stuck(run: &Run) -> Stuck {
     Stuck { id: run.id.to_string(), name: run.workflow.to_owned(), kind: StuckKind::Task, at, running_for }
 }
 
-fn on_thread(thread: &Occupied) -> Stuck {
+fn on_thread(thread: &BlockingStep) -> Stuck {
     Stuck {
         id: thread.id.clone(),
         name: thread.workflow.to_owned(),

@@ -9,11 +9,11 @@ use tokio::time::{Instant, sleep};
 
 use crate::engine::app::Durable;
 use crate::engine::teardown::{ShutdownOptions, ShutdownReason, Teardown};
-use crate::wait::shutdown_phase::Level;
+use crate::wait::shutdown_phase::EnginePhase;
 
 /// Who goes before the engine.
 #[derive(Debug, Default)]
-pub(super) struct Ahead {
+pub(super) struct ShutdownHolds {
     services: watch::Sender<Services>,
     /// Why the shutdown was asked for that waits for them.
     why: OnceLock<ShutdownReason>,
@@ -26,7 +26,7 @@ struct Services {
     at_most: Duration,
 }
 
-impl Ahead {
+impl ShutdownHolds {
     /// How long a shutdown waits for them that is asked for with these options. With budgets of the
     /// caller's own they have the time of the drain, which begins later then.
     fn patience(&self, options: Option<ShutdownOptions>) -> Duration {
@@ -55,7 +55,7 @@ impl Teardown {
             return self.request(options.unwrap_or_default());
         }
         let first = self.ahead.why.set(options.unwrap_or_default().reason).is_ok();
-        self.runtime.gate.raise(Level::Quiesced); // they hear that
+        self.runtime.gate.raise(EnginePhase::Quiesced); // they hear that
         if first || options.is_some() {
             // Made before the task: the runtime may be gone, and drop the task without polling it.
             let in_order = InOrder { teardown: Arc::clone(self), options, asked: Instant::now() };
@@ -93,9 +93,9 @@ impl Drop for InOrder {
 }
 
 /// For as long as it lives, somebody goes before the engine.
-struct GoesAhead(Arc<Teardown>);
+struct ShutdownHold(Arc<Teardown>);
 
-impl Drop for GoesAhead {
+impl Drop for ShutdownHold {
     fn drop(&mut self) {
         self.0.ahead.services.send_modify(|it| it.count -= 1);
     }
@@ -103,7 +103,7 @@ impl Drop for GoesAhead {
 
 impl Durable {
     /// Not public API: while the value lives, a requested shutdown waits for it, and no longer than
-    /// `at_most`. Whoever holds it hears of the request by [`Level::Quiesced`], and then calls
+    /// `at_most`. Whoever holds it hears of the request by [`EnginePhase::Quiesced`], and then calls
     /// [`shutdown_with`](Self::shutdown_with), which waits for nobody.
     #[doc(hidden)]
     #[must_use]
@@ -113,6 +113,6 @@ impl Durable {
             it.count += 1;
             it.at_most = it.at_most.max(at_most);
         });
-        GoesAhead(teardown)
+        ShutdownHold(teardown)
     }
 }

@@ -5,33 +5,36 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::journal::checkpoint::{Done, Operation};
-use crate::journal::context::{Claim, Context, TransactionScope};
+use crate::journal::checkpoint::{Operation, OperationResult};
+use crate::journal::context::{Context, ReservedPosition, TransactionScope};
 use crate::operations::transaction::{Body, Transaction};
 use crate::runtime::Runtime;
 use crate::runtime::activity::Activity;
-use crate::runtime::panics::Watched;
-use crate::runtime::stop_reason::Signal;
-use crate::store::{BoxFuture, Database, Fault, NewRecord, Opening, StoreError, Transact, Transacted, UserWork, Wish};
+use crate::runtime::panics::CatchPanic;
+use crate::runtime::stop_reason::StopReason;
+use crate::store::{
+    BoxFuture, Database, NewRecord, StoreError, StoreErrorKind, Transact, Transacted, TransactionEnd, TransactionStart,
+    UserWork,
+};
 use crate::types::error::{Error, ErrorKind};
 use crate::types::payload::{Codec, Outcome, RecordedError};
-use crate::wait::shutdown_phase::Level;
+use crate::wait::shutdown_phase::EnginePhase;
 
 /// The pauses between attempts, from first to longest.
 const PAUSES: [Duration; 2] = [Duration::from_millis(5), Duration::from_millis(500)];
 
 /// A transaction that is to run.
-pub(super) struct Run<'r, R> {
+pub(super) struct TransactionRun<'r, R> {
     pub(super) runtime: Arc<Runtime>,
     pub(super) transaction: &'static Transaction,
     pub(super) codec: Codec<R>,
-    pub(super) opening: Opening,
+    pub(super) opening: TransactionStart,
     /// Where in a workflow; `None` outside, where nothing is recorded.
-    pub(super) claim: Option<&'r Claim>,
+    pub(super) claim: Option<&'r ReservedPosition>,
 }
 
 /// What came of it.
-pub(super) enum Ran<R> {
+pub(super) enum TransactionOutcome<R> {
     /// What the function returned, `Err` included.
     Value(R),
     /// It panicked.
@@ -40,18 +43,18 @@ pub(super) enum Ran<R> {
     Refused(Error),
 }
 
-impl<R: Send> Run<'_, R> {
-    pub(super) async fn run(&self, body: &mut dyn Body<R>) -> Ran<R> {
+impl<R: Send> TransactionRun<'_, R> {
+    pub(super) async fn run(&self, body: &mut dyn Body<R>) -> TransactionOutcome<R> {
         let elsewhere = match self.transaction.options.database {
             None => None,
             Some(name) => match self.runtime.databases.get(name) {
                 Some(database) => Some(Arc::clone(&database.0)),
-                None => return Ran::Refused(self.unknown_database(name)),
+                None => return TransactionOutcome::Refused(self.unknown_database(name)),
             },
         };
         let has = elsewhere.as_ref().map_or(self.runtime.store.connection_type(), |it| it.connection_type());
         if has != body.wants() {
-            return Ran::Refused(self.runtime.wrong_connection(self.transaction, body.wants(), has));
+            return TransactionOutcome::Refused(self.runtime.wrong_connection(self.transaction, body.wants(), has));
         }
         match (elsewhere, self.claim) {
             (None, None) => self.outside(&*self.runtime.store, body).await,
@@ -70,20 +73,20 @@ impl<R: Send> Run<'_, R> {
     }
 
     /// A plain transaction.
-    async fn outside<T: Transact + ?Sized>(&self, database: &T, body: &mut dyn Body<R>) -> Ran<R> {
+    async fn outside<T: Transact + ?Sized>(&self, database: &T, body: &mut dyn Body<R>) -> TransactionOutcome<R> {
         let mut failed = 0;
         loop {
             let mut attempt = self.attempt(body, None, &[]);
             let transacted = database.transact(self.opening, &mut attempt).await;
             match (transacted, attempt.into_result()) {
-                (Ok(_), Some(Returned::Contended)) => {}
-                (Ok(_), Some(Returned::Value(value, _))) => return Ran::Value(value),
-                (Ok(_), Some(Returned::Panic(error))) => return Ran::Panic(error),
-                (Ok(_), Some(Returned::Deposed)) => unreachable!("outside nobody asks for the fence"),
+                (Ok(_), Some(BodyResult::Contended)) => {}
+                (Ok(_), Some(BodyResult::Value(value, _))) => return TransactionOutcome::Value(value),
+                (Ok(_), Some(BodyResult::Panic(error))) => return TransactionOutcome::Panic(error),
+                (Ok(_), Some(BodyResult::Deposed)) => unreachable!("outside nobody asks for the fence"),
                 // What an uncommitted statement did is undone, but nobody knows about a commit
                 // whose answer was lost, and here is no record to ask.
-                (Err(error), None) if error.fault == Fault::Contended => {}
-                (Err(error), _) => return Ran::Refused(self.refused(&error)),
+                (Err(error), None) if error.fault == StoreErrorKind::Contended => {}
+                (Err(error), _) => return TransactionOutcome::Refused(self.refused(&error)),
                 (Ok(_), None) => unreachable!("a transaction that ended had a body that did"),
             }
             failed += 1;
@@ -92,13 +95,13 @@ impl<R: Send> Run<'_, R> {
                     "the transaction `{}` lost a race and is not tried again, because this process is shutting down; nothing was written",
                     self.transaction.name
                 );
-                return Ran::Refused(Error::new(ErrorKind::ShuttingDown, message));
+                return TransactionOutcome::Refused(Error::new(ErrorKind::ShuttingDown, message));
             }
         }
     }
 
     /// In the system database: the records that the body is ahead of ride along.
-    async fn in_system(&self, claim: &Claim, body: &mut dyn Body<R>) -> Ran<R> {
+    async fn in_system(&self, claim: &ReservedPosition, body: &mut dyn Body<R>) -> TransactionOutcome<R> {
         let execution = &claim.execution;
         let riders = match execution.take_riders().await {
             Ok(riders) => riders,
@@ -111,13 +114,13 @@ impl<R: Send> Run<'_, R> {
             let transacted = self.runtime.store.transact(self.opening, &mut attempt).await;
             let returned = attempt.into_result();
             match (transacted, returned) {
-                (Ok(Transacted::Committed), Some(Returned::Value(value, _))) => {
+                (Ok(Transacted::Committed), Some(BodyResult::Value(value, _))) => {
                     riders.arrived();
-                    return Ran::Value(value);
+                    return TransactionOutcome::Value(value);
                 }
-                (Ok(Transacted::Superseded), _) => return execution.stop(Signal::Replay).await,
-                (Ok(Transacted::Fenced), _) => return execution.stop(Signal::Lost).await,
-                (Ok(_), Some(Returned::Contended)) => {}
+                (Ok(Transacted::Superseded), _) => return execution.stop(StopReason::Replay).await,
+                (Ok(Transacted::Fenced), _) => return execution.stop(StopReason::Lost).await,
+                (Ok(_), Some(BodyResult::Contended)) => {}
                 (Ok(_), Some(ended)) => {
                     drop(riders); // they are put back
                     let ran = self.keep(claim, ended).await;
@@ -126,11 +129,11 @@ impl<R: Send> Run<'_, R> {
                 }
                 (Ok(_), None) => unreachable!("a transaction that ended had a body that did"),
                 (Err(error), returned) if error.is_temporary() => {
-                    if let Some(Returned::Value(value, outcome)) = returned
+                    if let Some(BodyResult::Value(value, outcome)) = returned
                         && self.was_committed(claim, &outcome).await
                     {
                         riders.arrived();
-                        return Ran::Value(value);
+                        return TransactionOutcome::Value(value);
                     }
                 }
                 (Err(error), _) => return self.stop_by(claim, &error).await,
@@ -139,14 +142,14 @@ impl<R: Send> Run<'_, R> {
             failed += 1;
             if !self.pause(failed).await {
                 drop(riders); // they are put back
-                return execution.stop(Signal::Suspend).await;
+                return execution.stop(StopReason::Suspend).await;
             }
         }
     }
 
     /// Whether a commit whose answer was lost took place. Another record at the position means that
     /// another run was first.
-    async fn was_committed(&self, claim: &Claim, outcome: &Outcome) -> bool {
+    async fn was_committed(&self, claim: &ReservedPosition, outcome: &Outcome) -> bool {
         let execution = &claim.execution;
         let mut failed = 0;
         loop {
@@ -155,7 +158,7 @@ impl<R: Send> Run<'_, R> {
                     return match records.into_iter().find(|it| it.position == claim.position) {
                         None => false,
                         Some(record) if record.outcome.as_ref() == Some(outcome) => true,
-                        Some(_) => execution.stop(Signal::Replay).await,
+                        Some(_) => execution.stop(StopReason::Replay).await,
                     };
                 }
                 Err(error) if error.is_temporary() => {}
@@ -163,14 +166,19 @@ impl<R: Send> Run<'_, R> {
             }
             failed += 1;
             if !self.pause(failed).await {
-                return execution.stop(Signal::Suspend).await;
+                return execution.stop(StopReason::Suspend).await;
             }
         }
     }
 
     /// In a database of the application's own: the record lies there, beside its tables, and is
     /// copied into the journal. Its primary key lets one run of the transaction through.
-    async fn elsewhere(&self, database: &dyn Database, claim: &Claim, body: &mut dyn Body<R>) -> Ran<R> {
+    async fn elsewhere(
+        &self,
+        database: &dyn Database,
+        claim: &ReservedPosition,
+        body: &mut dyn Body<R>,
+    ) -> TransactionOutcome<R> {
         let execution = &claim.execution;
         claim.ready().await;
         let mut failed = 0;
@@ -184,7 +192,7 @@ impl<R: Send> Run<'_, R> {
                     Err(error) if error.is_temporary() => {
                         failed += 1;
                         if !self.pause(failed).await {
-                            return execution.stop(Signal::Suspend).await;
+                            return execution.stop(StopReason::Suspend).await;
                         }
                         continue;
                     }
@@ -196,8 +204,8 @@ impl<R: Send> Run<'_, R> {
             attempt.ask_fence = true;
             let transacted = database.transact(self.opening, &mut attempt).await;
             match (transacted, attempt.into_result()) {
-                (Ok(Transacted::Committed | Transacted::Undone), Some(Returned::Contended)) => {}
-                (Ok(_), Some(Returned::Deposed)) => return execution.stop(Signal::Lost).await,
+                (Ok(Transacted::Committed | Transacted::Undone), Some(BodyResult::Contended)) => {}
+                (Ok(_), Some(BodyResult::Deposed)) => return execution.stop(StopReason::Lost).await,
                 (Ok(Transacted::Committed | Transacted::Undone), Some(ended)) => {
                     let ran = self.keep(claim, ended).await;
                     drop(doing);
@@ -211,57 +219,59 @@ impl<R: Send> Run<'_, R> {
             drop(doing);
             failed += 1;
             if !self.pause(failed).await {
-                return execution.stop(Signal::Suspend).await;
+                return execution.stop(StopReason::Suspend).await;
             }
         }
     }
 
     /// Takes over what an earlier run committed, as if it had been recorded in the journal then.
-    async fn adopt(&self, claim: &Claim, name: String, outcome: Outcome) -> Ran<R> {
+    async fn adopt(&self, claim: &ReservedPosition, name: String, outcome: Outcome) -> TransactionOutcome<R> {
         if name != self.transaction.name {
             let reason = format!(
                 "at position {} this workflow committed the transaction `{name}`, and the code now calls `{}` there; bring the earlier order of calls back, and resume it",
                 claim.position, self.transaction.name
             );
-            return claim.execution.stop(Signal::Park(reason)).await;
+            return claim.execution.stop(StopReason::Park(reason)).await;
         }
         match (self.codec.decode)(&outcome) {
             Ok(value) => {
-                let done = Done { outcome: Some(outcome), attempts: 1, ..Done::default() };
+                let done = OperationResult { outcome: Some(outcome), attempts: 1, ..OperationResult::default() };
                 claim.keep(Operation::transaction(self.transaction.name), done).await;
-                Ran::Value(value)
+                TransactionOutcome::Value(value)
             }
             Err(fault) => claim.unreadable(self.transaction.name, &fault).await,
         }
     }
 
     /// Keeps what the function returned in the journal, where it is not there by the commit itself.
-    async fn keep(&self, claim: &Claim, ended: Returned<R>) -> Ran<R> {
+    async fn keep(&self, claim: &ReservedPosition, ended: BodyResult<R>) -> TransactionOutcome<R> {
         let operation = Operation::transaction(self.transaction.name);
         let (outcome, ran) = match ended {
-            Returned::Value(value, outcome) => (outcome, Ran::Value(value)),
-            Returned::Panic(error) => {
+            BodyResult::Value(value, outcome) => (outcome, TransactionOutcome::Value(value)),
+            BodyResult::Panic(error) => {
                 let message =
                     format!("the transaction `{}` at position {} {error}", self.transaction.name, claim.position);
                 let error = Error::new(ErrorKind::Panic, message);
-                (Outcome::Error(RecordedError::of_engine(&error).to_text()), Ran::Panic(error))
+                (Outcome::Error(RecordedError::of_engine(&error).to_text()), TransactionOutcome::Panic(error))
             }
-            Returned::Contended | Returned::Deposed => unreachable!("neither is an end"),
+            BodyResult::Contended | BodyResult::Deposed => unreachable!("neither is an end"),
         };
-        claim.keep(operation, Done { outcome: Some(outcome), attempts: 1, ..Done::default() }).await;
+        claim
+            .keep(operation, OperationResult { outcome: Some(outcome), attempts: 1, ..OperationResult::default() })
+            .await;
         ran
     }
 
-    async fn stop_by<T>(&self, claim: &Claim, error: &StoreError) -> T {
+    async fn stop_by<T>(&self, claim: &ReservedPosition, error: &StoreError) -> T {
         let signal = match error.fault {
-            Fault::Closed => Signal::Suspend,
-            _ => Signal::Park(self.refused(error).to_string()),
+            StoreErrorKind::Closed => StopReason::Suspend,
+            _ => StopReason::Park(self.refused(error).to_string()),
         };
         claim.execution.stop(signal).await
     }
 
     fn refused(&self, error: &StoreError) -> Error {
-        if error.fault == Fault::Closed {
+        if error.fault == StoreErrorKind::Closed {
             let message = format!(
                 "the transaction `{}` was not begun, because this process is shutting down; nothing was written",
                 self.transaction.name
@@ -278,14 +288,14 @@ impl<R: Send> Run<'_, R> {
         let pause = PAUSES[0].saturating_mul(1 << failed.min(10)).min(PAUSES[1]).mul_f64(0.5 + lot / 2.0);
         tokio::select! {
             () = tokio::time::sleep(pause) => true,
-            () = self.runtime.gate.reached(Level::Aborting) => false,
+            () = self.runtime.gate.reached(EnginePhase::Aborting) => false,
         }
     }
 
     fn attempt<'b>(
         &'b self,
         body: &'b mut dyn Body<R>,
-        claim: Option<&'b Claim>,
+        claim: Option<&'b ReservedPosition>,
         riders: &'b [NewRecord],
     ) -> Attempt<'b, R> {
         let scope = TransactionScope {
@@ -307,7 +317,7 @@ impl<R: Send> Run<'_, R> {
 }
 
 /// What the function did.
-enum Returned<R> {
+enum BodyResult<R> {
     Value(R, Outcome),
     Panic(Error),
     /// The database let it lose a race: it is tried again.
@@ -322,15 +332,15 @@ struct Attempt<'b, R> {
     codec: Codec<R>,
     operation: Operation<'static>,
     scope: Arc<TransactionScope>,
-    claim: Option<&'b Claim>,
+    claim: Option<&'b ReservedPosition>,
     riders: &'b [NewRecord],
     /// Whether the commit itself does not ask for the fence: in another database it cannot.
     ask_fence: bool,
-    returned: Option<Returned<R>>,
+    returned: Option<BodyResult<R>>,
 }
 
 impl<R> Attempt<'_, R> {
-    fn into_result(self) -> Option<Returned<R>> {
+    fn into_result(self) -> Option<BodyResult<R>> {
         self.returned
     }
 
@@ -348,25 +358,26 @@ impl<R> Attempt<'_, R> {
         }
     }
 
-    fn wish(&self, outcome: &Outcome, ran_for: Duration) -> Wish {
-        let Some(claim) = self.claim else { return Wish::Commit };
-        let done = Done { outcome: Some(outcome.clone()), attempts: 1, ran_for, ..Done::default() };
+    fn wish(&self, outcome: &Outcome, ran_for: Duration) -> TransactionEnd {
+        let Some(claim) = self.claim else { return TransactionEnd::Commit };
+        let done =
+            OperationResult { outcome: Some(outcome.clone()), attempts: 1, ran_for, ..OperationResult::default() };
         let mut records = self.riders.to_vec();
         records.push(claim.record(self.operation, done));
         let workflow = claim.execution.row.id.to_string();
-        Wish::Record { fence: claim.execution.fence, workflow, records }
+        TransactionEnd::Record { fence: claim.execution.fence, workflow, records }
     }
 }
 
 impl<R: Send> UserWork for Attempt<'_, R> {
-    fn run<'c>(&'c mut self, connection: &'c mut (dyn Any + Send)) -> BoxFuture<'c, Wish> {
+    fn run<'c>(&'c mut self, connection: &'c mut (dyn Any + Send)) -> BoxFuture<'c, TransactionEnd> {
         Box::pin(async move {
             let started = Instant::now();
             let scope = Context::Transaction(Arc::clone(&self.scope));
             let Some(future) = self.body.run(connection) else {
                 unreachable!("the type of the connection was compared before")
             };
-            let result = Watched(Box::pin(scope.scope(future))).await;
+            let result = CatchPanic(Box::pin(scope.scope(future))).await;
             let encoded = result.map(|value| {
                 let outcome = (self.codec.encode)(&value);
                 (value, outcome)
@@ -380,19 +391,21 @@ impl<R: Send> UserWork for Attempt<'_, R> {
                 None => false,
             };
             let (returned, wish) = match encoded {
-                Err(panic) => (Returned::Panic(panic), Wish::Undo),
+                Err(panic) => (BodyResult::Panic(panic), TransactionEnd::Undo),
                 Ok((_, Err(fault))) => {
                     let message = format!("returned what cannot be recorded: {fault}");
-                    (Returned::Panic(Error::new(ErrorKind::Payload, message)), Wish::Undo)
+                    (BodyResult::Panic(Error::new(ErrorKind::Payload, message)), TransactionEnd::Undo)
                 }
                 Ok((_, Ok(Outcome::Error(text)))) if RecordedError::from_text(&text).is_contended() => {
-                    (Returned::Contended, Wish::Undo)
+                    (BodyResult::Contended, TransactionEnd::Undo)
                 }
-                Ok((value, Ok(outcome @ Outcome::Error(_)))) => (Returned::Value(value, outcome), Wish::Undo),
-                Ok((_, Ok(_))) if deposed => (Returned::Deposed, Wish::Undo),
+                Ok((value, Ok(outcome @ Outcome::Error(_)))) => {
+                    (BodyResult::Value(value, outcome), TransactionEnd::Undo)
+                }
+                Ok((_, Ok(_))) if deposed => (BodyResult::Deposed, TransactionEnd::Undo),
                 Ok((value, Ok(outcome))) => {
                     let wish = self.wish(&outcome, started.elapsed());
-                    (Returned::Value(value, outcome), wish)
+                    (BodyResult::Value(value, outcome), wish)
                 }
             };
             self.returned = Some(returned);

@@ -8,8 +8,8 @@ use crate::store::postgres::transact::{Lent, close, run};
 use crate::store::rows_by_kind::{error_of, output_of};
 use crate::store::store_error::is_clash;
 use crate::store::{
-    Committed, Database, NewRecord, Opening, StoreError, StoreFuture, Transact, Transacted, TransactionConnection,
-    UserWork, Wish,
+    Committed, Database, NewRecord, StoreError, StoreFuture, Transact, Transacted, TransactionConnection,
+    TransactionEnd, TransactionStart, UserWork,
 };
 use crate::types::payload::Outcome;
 use crate::types::position::Position;
@@ -35,28 +35,28 @@ const COMMITTED: &str = "select name, output, error from durable.transaction_rec
 
 /// A Postgres database of the application's own.
 #[derive(Debug)]
-pub(super) struct Elsewhere {
+pub(super) struct AppDatabase {
     pool: PgPool,
 }
 
-impl Elsewhere {
+impl AppDatabase {
     pub(super) fn new(pool: PgPool) -> Self {
         Self { pool }
     }
 }
 
-impl Transact for Elsewhere {
+impl Transact for AppDatabase {
     fn connection_type(&self) -> &'static str {
         sqlx::PgConnection::NAME
     }
 
-    fn transact<'a>(&'a self, opening: Opening, work: &'a mut dyn UserWork) -> StoreFuture<'a, Transacted> {
+    fn transact<'a>(&'a self, opening: TransactionStart, work: &'a mut dyn UserWork) -> StoreFuture<'a, Transacted> {
         Box::pin(async move {
             let mut lent = Lent::from(&self.pool).await?;
             let mut transaction = lent.begin(opening).await?;
             let wish = run(work, &mut transaction).await;
-            let Wish::Record { workflow, records, .. } = wish else {
-                return close(transaction, matches!(wish, Wish::Commit)).await;
+            let TransactionEnd::Record { workflow, records, .. } = wish else {
+                return close(transaction, matches!(wish, TransactionEnd::Commit)).await;
             };
             for record in &records {
                 match insert(&workflow, record).execute(&mut *transaction).await {
@@ -81,7 +81,7 @@ fn insert<'q>(
     query.bind(&record.name).bind(output_of(record.outcome.as_ref())).bind(error_of(record.outcome.as_ref()))
 }
 
-impl Database for Elsewhere {
+impl Database for AppDatabase {
     fn prepare(&self) -> StoreFuture<'_, ()> {
         Box::pin(async move {
             for statement in PREPARE {

@@ -6,7 +6,8 @@ use crate::store::rows_by_kind::{error_of, output_of};
 use crate::store::sqlite::transact::{close, run};
 use crate::store::store_error::is_clash;
 use crate::store::{
-    Committed, Database, NewRecord, Opening, StoreFuture, Transact, Transacted, TransactionConnection, UserWork, Wish,
+    Committed, Database, NewRecord, StoreFuture, Transact, Transacted, TransactionConnection, TransactionEnd,
+    TransactionStart, UserWork,
 };
 use crate::types::id::local_micros;
 use crate::types::payload::Outcome;
@@ -30,27 +31,27 @@ const COMMITTED: &str = "select name, output, error from durable_transaction_rec
 
 /// A SQLite database of the application's own.
 #[derive(Debug)]
-pub(super) struct Elsewhere {
+pub(super) struct AppDatabase {
     pool: SqlitePool,
 }
 
-impl Elsewhere {
+impl AppDatabase {
     pub(super) fn new(pool: SqlitePool) -> Self {
         Self { pool }
     }
 }
 
-impl Transact for Elsewhere {
+impl Transact for AppDatabase {
     fn connection_type(&self) -> &'static str {
         sqlx::SqliteConnection::NAME
     }
 
-    fn transact<'a>(&'a self, _opening: Opening, work: &'a mut dyn UserWork) -> StoreFuture<'a, Transacted> {
+    fn transact<'a>(&'a self, _opening: TransactionStart, work: &'a mut dyn UserWork) -> StoreFuture<'a, Transacted> {
         Box::pin(async move {
             let mut transaction = self.pool.begin_with("begin immediate").await?;
             let wish = run(work, &mut transaction).await;
-            let Wish::Record { workflow, records, .. } = wish else {
-                return close(transaction, matches!(wish, Wish::Commit)).await;
+            let TransactionEnd::Record { workflow, records, .. } = wish else {
+                return close(transaction, matches!(wish, TransactionEnd::Commit)).await;
             };
             for record in &records {
                 match insert(&workflow, record).execute(&mut *transaction).await {
@@ -79,7 +80,7 @@ fn insert<'q>(
         .bind(local_micros())
 }
 
-impl Database for Elsewhere {
+impl Database for AppDatabase {
     fn prepare(&self) -> StoreFuture<'_, ()> {
         Box::pin(async move {
             sqlx::query(PREPARE).execute(&self.pool).await?;

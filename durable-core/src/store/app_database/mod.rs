@@ -18,14 +18,14 @@ pub struct ApplicationDatabase(pub(crate) Arc<dyn Database>);
 #[cfg(feature = "postgres")]
 impl From<sqlx::PgPool> for ApplicationDatabase {
     fn from(pool: sqlx::PgPool) -> Self {
-        Self(Arc::new(in_postgres::Elsewhere::new(pool)))
+        Self(Arc::new(in_postgres::AppDatabase::new(pool)))
     }
 }
 
 #[cfg(feature = "sqlite")]
 impl From<sqlx::SqlitePool> for ApplicationDatabase {
     fn from(pool: sqlx::SqlitePool) -> Self {
-        Self(Arc::new(in_sqlite::Elsewhere::new(pool)))
+        Self(Arc::new(in_sqlite::AppDatabase::new(pool)))
     }
 }
 

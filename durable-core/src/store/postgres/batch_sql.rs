@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use crate::store::postgres::enqueue;
 use crate::store::postgres::events_and_streams::after_the_last;
 use crate::store::postgres::sql_text::{CLOCK, FENCE, Schema};
-use crate::store::rows_by_kind::{Parts, TERMINAL, later};
+use crate::store::rows_by_kind::{BatchRows, TERMINAL, later};
 
 const BEGIN_COLUMNS: [(&str, &str); 10] = [
     ("key", "bigint"),
@@ -89,7 +89,7 @@ impl Set {
     /// How many sets there are.
     const ALL: usize = 256;
 
-    fn of(parts: &Parts<'_>) -> Self {
+    fn of(parts: &BatchRows<'_>) -> Self {
         let mut set = 0;
         for (bit, there) in [
             (Self::BEGINS, !parts.begins.is_empty()),
@@ -124,7 +124,7 @@ impl Texts {
         Self { schema, made: std::array::from_fn(|_| OnceLock::new()) }
     }
 
-    pub(super) fn of(&self, parts: &Parts<'_>) -> &Arc<str> {
+    pub(super) fn of(&self, parts: &BatchRows<'_>) -> &Arc<str> {
         let set = Set::of(parts);
         self.made[set.0].get_or_init(|| self.schema.render(&text(set)))
     }

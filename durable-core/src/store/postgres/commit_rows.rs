@@ -3,15 +3,17 @@
 
 use sqlx::PgConnection;
 
-use crate::store::batch_clock::Moment;
-use crate::store::decode::{HeldRow, RecordRow, StoredEndRow, decode};
-use crate::store::enqueue_rows::{Begun, Queued, of_whom, record_of_a_debounce};
+use crate::store::batch_clock::BatchClock;
+use crate::store::decode::{ExistingRow, RecordRow, StoredEndRow, decode};
+use crate::store::enqueue_rows::{QueuedRow, StartedRow, of_whom, record_of_a_debounce};
 use crate::store::postgres::PostgresStore;
 use crate::store::postgres::commit::{bind_finish, bind_record};
 use crate::store::postgres::sql_text::CLOCK;
 use crate::store::rows_by_kind::{StoredEnd, all, is_same_end, is_same_record};
 use crate::store::sql::texts;
-use crate::store::{Entry, Fault, Fence, Finish, Held, NewRecord, NewWorkflow, Record, StoreError, Verdict};
+use crate::store::{
+    Entry, ExistingWorkflow, Fence, Finish, NewRecord, NewWorkflow, Record, StoreError, StoreErrorKind, Verdict,
+};
 
 texts! {
     /// $1, $2 fence. This lock waits for every statement that holds the row by its own fence: an
@@ -50,7 +52,7 @@ impl PostgresStore {
             self.undo(transaction).await?;
             return Ok(all(&Verdict::Fenced, entries.len()));
         }
-        let mut moment = Moment::new(again);
+        let mut moment = BatchClock::new(again);
         let (mut verdicts, mut written) = (Vec::with_capacity(entries.len()), 0);
         for entry in entries {
             let (verdict, rows) = self.all_or_nothing(&mut transaction, fence, &mut moment, entry).await?;
@@ -66,7 +68,7 @@ impl PostgresStore {
         &self,
         transaction: &mut PgConnection,
         fence: Fence,
-        moment: &mut Moment,
+        moment: &mut BatchClock,
         entry: &Entry,
     ) -> Result<(Verdict, u64), StoreError> {
         let mut written = 0;
@@ -88,15 +90,15 @@ impl PostgresStore {
         &self,
         transaction: &mut PgConnection,
         fence: Fence,
-        moment: &mut Moment,
+        moment: &mut BatchClock,
         entry: &Entry,
         written: &mut u64,
     ) -> Result<Verdict, StoreError> {
         let mut verdict = Verdict::Stored;
         if let Some(begin) = &entry.begin {
             let before = if moment.again { self.debounced_before(transaction, entry).await? } else { None };
-            let begun = match (before, Queued::of(begin)) {
-                (Some(held), _) => Begun::Debounced(held),
+            let begun = match (before, QueuedRow::of(begin)) {
+                (Some(held), _) => StartedRow::Debounced(held),
                 (None, Some(queued)) => self.enqueue_or_find(transaction, fence, queued, written).await?,
                 (None, None) => self.begin_or_find(transaction, fence, begin, written).await?,
             };
@@ -136,13 +138,13 @@ impl PostgresStore {
         &self,
         transaction: &mut PgConnection,
         entry: &Entry,
-    ) -> Result<Option<Held>, StoreError> {
+    ) -> Result<Option<ExistingWorkflow>, StoreError> {
         let Some(record) = record_of_a_debounce(entry) else { return Ok(None) };
         let Some(Record { child: Some(child), .. }) = self.stored_record(transaction, record).await? else {
             return Ok(None);
         };
         let row = self.query(&self.texts.read.find).bind(child).fetch_optional(transaction).await?;
-        let held: Option<Held> = row.map(|row| decode::<_, HeldRow, _>(&row)).transpose()?;
+        let held: Option<ExistingWorkflow> = row.map(|row| decode::<_, ExistingRow, _>(&row)).transpose()?;
         Ok(held.filter(|it| entry.begin.as_ref().is_some_and(|begin| begin.id != it.id)))
     }
 
@@ -164,19 +166,21 @@ impl PostgresStore {
         fence: Fence,
         begin: &NewWorkflow,
         written: &mut u64,
-    ) -> Result<Begun, StoreError> {
+    ) -> Result<StartedRow, StoreError> {
         let rows = self.begin_statement(fence, begin).execute(&mut *transaction).await?.rows_affected();
         *written += rows;
         if rows > 0 {
-            return Ok(Begun::Stored);
+            return Ok(StartedRow::Stored);
         }
         let row = self.query(&self.texts.read.find).bind(&begin.id).fetch_optional(&mut *transaction).await?;
-        let held: Held = match row {
-            Some(row) => decode::<_, HeldRow, _>(&row)?,
+        let held: ExistingWorkflow = match row {
+            Some(row) => decode::<_, ExistingRow, _>(&row)?,
             // It was deleted in between: trying again starts it.
-            None => return Err(StoreError::new(Fault::Contended, "a workflow went away while it was started")),
+            None => {
+                return Err(StoreError::new(StoreErrorKind::Contended, "a workflow went away while it was started"));
+            }
         };
-        Ok(if held.key == begin.key { Begun::Stored } else { Begun::Existing(held) })
+        Ok(if held.key == begin.key { StartedRow::Stored } else { StartedRow::Existing(held) })
     }
 
     /// Gives whether the record is stored now.

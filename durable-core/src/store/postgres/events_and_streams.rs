@@ -2,11 +2,11 @@
 
 use sqlx::{PgConnection, Row};
 
-use crate::store::batch_clock::Moment;
+use crate::store::batch_clock::BatchClock;
 use crate::store::postgres::PostgresStore;
 use crate::store::rows_by_kind::value_of;
 use crate::store::sql::texts;
-use crate::store::{Emission, EmissionKind, StoreError};
+use crate::store::{Publication, PublicationKind, StoreError};
 
 texts! {
     event = showing("events", "set_at");
@@ -42,13 +42,13 @@ impl PostgresStore {
     pub(super) async fn show_or_find(
         &self,
         transaction: &mut PgConnection,
-        moment: &mut Moment,
-        it: &Emission,
+        moment: &mut BatchClock,
+        it: &Publication,
         written: &mut u64,
     ) -> Result<(), StoreError> {
         let now = self.moment(transaction, moment).await?;
         let texts = &self.texts.shows;
-        let query = self.query(if it.kind == EmissionKind::Event { &texts.event } else { &texts.item });
+        let query = self.query(if it.kind == PublicationKind::Event { &texts.event } else { &texts.item });
         let query = query.bind(it.workflow).bind(&it.name).bind(it.key);
         let query = query.bind(&*it.position.branch).bind(it.position.number).bind(value_of(it));
         let query = query.bind(now).bind(moment.shown(it)).bind(moment.again);
@@ -60,7 +60,11 @@ impl PostgresStore {
     }
 
     /// The one time of a call.
-    pub(super) async fn moment(&self, transaction: &mut PgConnection, moment: &mut Moment) -> Result<i64, StoreError> {
+    pub(super) async fn moment(
+        &self,
+        transaction: &mut PgConnection,
+        moment: &mut BatchClock,
+    ) -> Result<i64, StoreError> {
         if let Some(now) = moment.now {
             return Ok(now);
         }

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use sqlx::Row;
 
-use crate::store::decode::{self, AdoptedAs, AdoptedRow, ExecutorRow};
+use crate::store::decode::{self, ExecutorRow, TakeoverAs, TakeoverRow};
 use crate::store::postgres::PostgresStore;
 use crate::store::postgres::sql_text::{CLOCK, FENCE, ORPHANED};
 use crate::store::rows_by_kind::{TOO_MANY_RECOVERIES, oldest_first};
 use crate::store::sql::texts;
 use crate::store::{
-    Adopt, Adopted, DeadExecutor, Executors, Fence, KnownWorkflow, NewExecutor, Presence, Released, StoreError,
-    StoreFuture, WorkFound, WorkLeft,
+    ExecutorInfo, Executors, Fence, HeartbeatResult, KnownWorkflow, NewExecutor, ReleasedWorkflows, StoreError,
+    StoreFuture, Takeover, TakeoverRequest, WorkFound, WorkQuery,
 };
 use crate::types::time::micros;
 
@@ -160,11 +160,11 @@ impl Executors for PostgresStore {
         })
     }
 
-    fn heartbeat<'a>(&'a self, fence: Fence, lease: Duration, running: &'a [i64]) -> StoreFuture<'a, Presence> {
+    fn heartbeat<'a>(&'a self, fence: Fence, lease: Duration, running: &'a [i64]) -> StoreFuture<'a, HeartbeatResult> {
         Box::pin(async move {
             let query = self.fenced(&self.texts.executors.heartbeat, fence).bind(micros(lease)).bind(running);
             let rows = query.fetch_all(&self.control).await?;
-            let mut presence = Presence::default();
+            let mut presence = HeartbeatResult::default();
             for row in &rows {
                 match row.try_get::<&str, _>("what")? {
                     "ours" => presence.ours = true,
@@ -186,7 +186,7 @@ impl Executors for PostgresStore {
         })
     }
 
-    fn executors(&self) -> StoreFuture<'_, Vec<DeadExecutor>> {
+    fn executors(&self) -> StoreFuture<'_, Vec<ExecutorInfo>> {
         Box::pin(async move {
             let rows = self.query(&self.texts.executors.all).fetch_all(&self.control).await?;
             rows.iter().map(decode::decode::<_, ExecutorRow, _>).collect()
@@ -200,7 +200,7 @@ impl Executors for PostgresStore {
         })
     }
 
-    fn adopt<'a>(&'a self, adopt: &'a Adopt) -> StoreFuture<'a, Adopted> {
+    fn adopt<'a>(&'a self, adopt: &'a TakeoverRequest) -> StoreFuture<'a, Takeover> {
         Box::pin(async move {
             let names: Vec<&str> = names(&adopt.known);
             let most: Vec<i64> = adopt.known.iter().map(|it| i64::from(it.max_recoveries)).collect();
@@ -209,12 +209,12 @@ impl Executors for PostgresStore {
             let query = TOO_MANY_RECOVERIES.into_iter().fold(query, sqlx::query::Query::bind);
             let rows = query.fetch_all(&self.control).await?;
             self.meter.committed(rows.len() as u64);
-            let mut adopted = Adopted::default();
+            let mut adopted = Takeover::default();
             for row in &rows {
-                match decode::decode::<_, AdoptedRow, _>(row)? {
-                    AdoptedAs::Run(run) => adopted.runs.push(run),
-                    AdoptedAs::Parked(id) => adopted.parked.push(id),
-                    AdoptedAs::Requeued(queue) => adopted.requeued.push(queue),
+                match decode::decode::<_, TakeoverRow, _>(row)? {
+                    TakeoverAs::Run(run) => adopted.runs.push(run),
+                    TakeoverAs::Parked(id) => adopted.parked.push(id),
+                    TakeoverAs::Requeued(queue) => adopted.requeued.push(queue),
                 }
             }
             adopted.requeued.sort_unstable();
@@ -231,17 +231,17 @@ impl Executors for PostgresStore {
         })
     }
 
-    fn release<'a>(&'a self, fence: Fence, stuck: &'a [i64]) -> StoreFuture<'a, Released> {
+    fn release<'a>(&'a self, fence: Fence, stuck: &'a [i64]) -> StoreFuture<'a, ReleasedWorkflows> {
         Box::pin(async move {
             let query = self.fenced(&self.texts.executors.release, fence).bind(stuck);
             let row = query.fetch_one(&self.control).await?;
-            let released = Released { direct: count(&row, "direct")?, queued: count(&row, "queued")? };
+            let released = ReleasedWorkflows { direct: count(&row, "direct")?, queued: count(&row, "queued")? };
             self.meter.committed(released.direct + released.queued);
             Ok(released)
         })
     }
 
-    fn work_left<'a>(&'a self, asked: &'a WorkLeft) -> StoreFuture<'a, WorkFound> {
+    fn work_left<'a>(&'a self, asked: &'a WorkQuery) -> StoreFuture<'a, WorkFound> {
         Box::pin(async move {
             let query = self.query(&self.texts.executors.work_left).bind(asked.executor).bind(names(&asked.known));
             let row = query.bind(&asked.queues).fetch_one(&self.control).await?;

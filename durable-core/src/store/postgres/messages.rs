@@ -2,7 +2,7 @@
 
 use sqlx::PgConnection;
 
-use crate::store::batch_clock::Moment;
+use crate::store::batch_clock::BatchClock;
 use crate::store::decode::decode;
 use crate::store::decode_messaging::{Sent, SentRow};
 use crate::store::postgres::sql_text::CLOCK;
@@ -54,7 +54,7 @@ impl PostgresStore {
     pub(super) async fn send_or_explain(
         &self,
         transaction: &mut PgConnection,
-        moment: &mut Moment,
+        moment: &mut BatchClock,
         message: &NewMessage,
         written: &mut u64,
     ) -> Result<Option<Verdict>, StoreError> {

@@ -7,7 +7,8 @@ use crate::store::postgres::PostgresStore;
 use crate::store::postgres::messages::bind_message;
 use crate::store::sql::texts;
 use crate::store::{
-    EventValue, Fault, Hint, Items, Mark, NewMessage, OutboxConnection, Posted, StoreError, StoreFuture, Talk,
+    EventValue, Hint, Messaging, NewMessage, OutboxConnection, SendOutcome, StoreError, StoreErrorKind, StoreFuture,
+    StreamCursor, StreamPage,
 };
 
 texts! {
@@ -29,8 +30,14 @@ texts! {
           order by e.set_at, e.key";
 }
 
-impl Talk for PostgresStore {
-    fn items<'a>(&'a self, workflow: &'a str, stream: &'a str, mark: Mark, limit: u32) -> StoreFuture<'a, Items> {
+impl Messaging for PostgresStore {
+    fn items<'a>(
+        &'a self,
+        workflow: &'a str,
+        stream: &'a str,
+        mark: StreamCursor,
+        limit: u32,
+    ) -> StoreFuture<'a, StreamPage> {
         Box::pin(async move {
             let query = self.query(&self.texts.talk.items).bind(workflow).bind(stream);
             let query = query.bind(mark.at).bind(mark.key).bind(i64::from(limit));
@@ -45,16 +52,16 @@ impl Talk for PostgresStore {
         })
     }
 
-    fn post<'a>(&'a self, connection: OutboxConnection<'a>, message: &'a NewMessage) -> StoreFuture<'a, Posted> {
+    fn post<'a>(&'a self, connection: OutboxConnection<'a>, message: &'a NewMessage) -> StoreFuture<'a, SendOutcome> {
         Box::pin(async move {
             #[allow(irrefutable_let_patterns, reason = "there are other kinds where their stores are compiled in")]
-            let OutboxConnection::Postgres(connection) = connection else { return Ok(Posted::OtherDatabase) };
+            let OutboxConnection::Postgres(connection) = connection else { return Ok(SendOutcome::OtherDatabase) };
             let query = bind_message(self.query(&self.texts.mail.post), message, None);
             let query = query.bind(&*self.channel).bind(hints::text(hints::NOBODY, &[Hint::of(&message.to)]));
             let row = query.fetch_one(connection).await.map_err(|error| self.explained(error))?;
             Ok(match decode::<_, SentRow, _>(&row)? {
-                Sent::Now | Sent::Before => Posted::Posted,
-                Sent::NoReceiver(status) => Posted::NoReceiver(status),
+                Sent::Now | Sent::Before => SendOutcome::Posted,
+                Sent::NoReceiver(status) => SendOutcome::NoReceiver(status),
             })
         })
     }
@@ -74,6 +81,6 @@ impl PostgresStore {
             self.schema.quoted()
         )
         .to_string();
-        StoreError::new(Fault::Refused, why)
+        StoreError::new(StoreErrorKind::Refused, why)
     }
 }

@@ -36,8 +36,10 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Postgres, Transactio
 use self::sql_text::{Schema, Texts};
 use crate::store::hints;
 use crate::store::open::{cannot_open, shown_without_password};
-use crate::store::statement_counter::Meter;
-use crate::store::{BoxFuture, Costs, Fault, Lifecycle, Location, PoolState, StoreError, StoreFuture};
+use crate::store::statement_counter::StatementCounter;
+use crate::store::{
+    BoxFuture, Lifecycle, Location, PoolState, StatementCounts, StoreError, StoreErrorKind, StoreFuture,
+};
 
 /// Connections for writing executions down and for reading.
 const WORK_CONNECTIONS: u32 = 10;
@@ -65,15 +67,15 @@ pub(crate) struct PostgresStore {
     /// By which notifications of this store are known from those of others.
     sender: Box<str>,
     location: Location,
-    meter: Meter,
+    meter: StatementCounter,
 }
 
 impl PostgresStore {
     /// Connects once, so that a wrong URL is an error here and not a retry later.
     ///
     /// # Errors
-    /// [`Fault::Refused`] for a URL, a password or a schema name that cannot be right,
-    /// [`Fault::Unreachable`] when nobody answers.
+    /// [`StoreErrorKind::Refused`] for a URL, a password or a schema name that cannot be right,
+    /// [`StoreErrorKind::Unreachable`] when nobody answers.
     pub(crate) async fn open(url: &str, schema: &str) -> Result<Self, StoreError> {
         let shown = shown_without_password(url);
         let cannot = |error: sqlx::Error| {
@@ -108,7 +110,7 @@ impl PostgresStore {
             channel,
             sender: uuid::Uuid::new_v4().simple().to_string().into(),
             location: Location { shown, file: None, in_memory: false },
-            meter: Meter::default(),
+            meter: StatementCounter::default(),
             options,
             schema,
         })
@@ -149,7 +151,7 @@ impl PostgresStore {
     /// The pool for reading, unless the work is closed.
     fn work(&self) -> Result<&PgPool, StoreError> {
         if self.closed.load(Ordering::Acquire) {
-            return Err(StoreError::new(Fault::Closed, "the store is closed"));
+            return Err(StoreError::new(StoreErrorKind::Closed, "the store is closed"));
         }
         Ok(&self.work)
     }
@@ -190,7 +192,7 @@ impl Lifecycle for PostgresStore {
         self.location.clone()
     }
 
-    fn costs(&self) -> Costs {
+    fn costs(&self) -> StatementCounts {
         self.meter.read()
     }
 

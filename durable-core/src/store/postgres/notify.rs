@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::store::hints;
 use crate::store::postgres::{ACQUIRE_TIMEOUT, PostgresStore, prepared};
 use crate::store::sql::texts;
-use crate::store::{Fault, Heard, Hint, StoreError, StoreFuture, Wake};
+use crate::store::{Hint, Notification, Notifications, StoreError, StoreErrorKind, StoreFuture};
 
 /// How soon a listener has to hear itself.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -25,7 +25,7 @@ texts! {
     notify = "select set_config('synchronous_commit', 'off', true), pg_notify($1::text, $2::text)";
 }
 
-impl Wake for PostgresStore {
+impl Notifications for PostgresStore {
     fn has_others(&self) -> bool {
         true
     }
@@ -39,12 +39,12 @@ impl Wake for PostgresStore {
         })
     }
 
-    fn listen<'a>(&'a self, heard: &'a (dyn Fn(Heard) + Send + Sync)) -> StoreFuture<'a, ()> {
+    fn listen<'a>(&'a self, heard: &'a (dyn Fn(Notification) + Send + Sync)) -> StoreFuture<'a, ()> {
         Box::pin(async move {
             let mut ear = self.open_ear().await?;
             if !self.hears_itself(&mut ear, &|_| ()).await? {
                 return Err(StoreError::new(
-                    Fault::Refused,
+                    StoreErrorKind::Refused,
                     format_args!(
                         "{} takes a listener and never tells it anything, as proxies do that share connections \
                          between transactions (PgBouncer in transaction mode); give durable a direct connection, or \
@@ -53,7 +53,7 @@ impl Wake for PostgresStore {
                     ),
                 ));
             }
-            heard(Heard::Listening);
+            heard(Notification::Listening);
             loop {
                 match timeout(SILENCE, ear.next()).await {
                     Ok(text) => text?.and_then(|text| hints::heard(&self.sender, &text)).into_iter().for_each(heard),
@@ -74,7 +74,11 @@ impl PostgresStore {
     }
 
     /// Whether the listener hears what this process says now. Hints that come meanwhile are passed on.
-    async fn hears_itself(&self, ear: &mut Ear, heard: &(dyn Fn(Heard) + Send + Sync)) -> Result<bool, StoreError> {
+    async fn hears_itself(
+        &self,
+        ear: &mut PgNotificationListener,
+        heard: &(dyn Fn(Notification) + Send + Sync),
+    ) -> Result<bool, StoreError> {
         static TOKENS: AtomicU64 = AtomicU64::new(0);
         let token = hints::token(&self.sender, TOKENS.fetch_add(1, Ordering::Relaxed));
         self.say(token.clone()).await?;
@@ -89,7 +93,7 @@ impl PostgresStore {
         Ok(false)
     }
 
-    async fn open_ear(&self) -> Result<Ear, StoreError> {
+    async fn open_ear(&self) -> Result<PgNotificationListener, StoreError> {
         let pool = PgPoolOptions::new()
             .max_connections(1)
             .max_lifetime(None)
@@ -102,17 +106,17 @@ impl PostgresStore {
         listener.eager_reconnect(false);
         self.meter.statement();
         listener.listen(&self.channel).await?;
-        Ok(Ear { listener, pool })
+        Ok(PgNotificationListener { listener, pool })
     }
 }
 
 /// A listener with a pool of its own, so that no other pool waits for its connection.
-struct Ear {
+struct PgNotificationListener {
     listener: PgListener,
     pool: PgPool,
 }
 
-impl Ear {
+impl PgNotificationListener {
     /// The next notification.
     async fn next(&mut self) -> Result<Option<String>, StoreError> {
         match self.listener.try_recv().await? {
@@ -122,7 +126,7 @@ impl Ear {
     }
 }
 
-impl Drop for Ear {
+impl Drop for PgNotificationListener {
     /// The driver gives a dropped listener's connection back to its pool, and the pool closes it if
     /// it is closed itself.
     fn drop(&mut self) {
@@ -131,5 +135,5 @@ impl Drop for Ear {
 }
 
 fn lost(why: &dyn std::fmt::Display) -> StoreError {
-    StoreError::new(Fault::Unreachable, format_args!("the connection that listens for news is lost: {why}"))
+    StoreError::new(StoreErrorKind::Unreachable, format_args!("the connection that listens for news is lost: {why}"))
 }

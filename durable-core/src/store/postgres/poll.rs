@@ -5,7 +5,7 @@ use crate::store::postgres::PostgresStore;
 use crate::store::postgres::sql_text::CLOCK;
 use crate::store::rows_by_kind::TERMINAL;
 use crate::store::sql::texts;
-use crate::store::{Found, StoreError, Wanted};
+use crate::store::{PollRequest, PollResult, StoreError};
 
 texts! {
     /// A row per finding. $1 the executor and $2 since when; $3 ids; $4, $5 messages; $6, $7 events;
@@ -56,7 +56,7 @@ texts! {
 }
 
 impl PostgresStore {
-    pub(super) async fn look_at(&self, wanted: &Wanted) -> Result<Found, StoreError> {
+    pub(super) async fn look_at(&self, wanted: &PollRequest) -> Result<PollResult, StoreError> {
         /// One array of a column's values.
         macro_rules! column {
             ($rows:ident, $row:ident => $value:expr) => {

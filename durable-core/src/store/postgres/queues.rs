@@ -10,7 +10,7 @@ use crate::store::postgres::{PgQuery, PostgresStore};
 use crate::store::rows_by_kind::PROMOTED_AT_ONCE;
 use crate::store::sql::texts;
 use crate::store::{
-    ClaimRequest, Claimed, Fence, NewQueue, NewWorkflow, OutboxConnection, PostedWorkflow, Promoted, QueueChange,
+    ClaimRequest, Claimed, EnqueueOutcome, Fence, NewQueue, NewWorkflow, OutboxConnection, Promoted, QueueChange,
     QueueLimits, QueueRow, Queues, StoreFuture,
 };
 
@@ -186,7 +186,7 @@ impl Queues for PostgresStore {
         &'a self,
         connection: OutboxConnection<'a>,
         workflow: &'a NewWorkflow,
-    ) -> StoreFuture<'a, PostedWorkflow> {
+    ) -> StoreFuture<'a, EnqueueOutcome> {
         Box::pin(self.post_on_queue(connection, workflow))
     }
 }

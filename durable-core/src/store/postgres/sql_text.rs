@@ -7,7 +7,7 @@ use crate::store::postgres::{
     batch_sql, claim, claim_limited, commit, commit_rows, control, enqueue, events_and_streams, executors, messages,
     messaging, notify, poll, queues, read, schedules,
 };
-use crate::store::{Fault, StoreError};
+use crate::store::{StoreError, StoreErrorKind};
 
 /// The microseconds since 1970, once per statement. A subquery with a volatile function is not
 /// flattened, so that all rows of a statement get the same time.
@@ -43,12 +43,12 @@ pub(super) struct Schema {
 
 impl Schema {
     /// # Errors
-    /// [`Fault::Refused`] for what Postgres would cut short or could not hold.
+    /// [`StoreErrorKind::Refused`] for what Postgres would cut short or could not hold.
     pub(super) fn new(name: &str) -> Result<Self, StoreError> {
         let longest = 63; // NAMEDATALEN - 1: Postgres cuts longer names off without a word
         if name.is_empty() || name.len() > longest || name.chars().any(char::is_control) {
             return Err(StoreError::new(
-                Fault::Refused,
+                StoreErrorKind::Refused,
                 format_args!(
                     "the schema name {name:?} cannot be used: 1 to {longest} bytes without control characters"
                 ),

@@ -6,17 +6,17 @@ use std::sync::Arc;
 
 use sqlx::{Row, SqliteConnection};
 
-use crate::store::batch_clock::Moment;
-use crate::store::decode::{HeldRow, decode};
+use crate::store::batch_clock::BatchClock;
+use crate::store::decode::{ExistingRow, decode};
 use crate::store::enqueue_rows::hangs_on_its_begin;
-use crate::store::rows_by_kind::{Parts, all, error_of, output_of};
+use crate::store::rows_by_kind::{BatchRows, all, error_of, output_of};
 use crate::store::sql::texts;
 use crate::store::sqlite::messages::bind_message;
 use crate::store::sqlite::{LiteQuery, SqliteStore};
 use crate::store::store_error::is_clash;
 use crate::store::{
-    Commit, Emission, Entry, Fault, Fence, Finish, Held, NewMessage, NewRecord, NewWorkflow, StoreError, StoreFuture,
-    Verdict,
+    Commit, Entry, ExistingWorkflow, Fence, Finish, NewMessage, NewRecord, NewWorkflow, Publication, StoreError,
+    StoreErrorKind, StoreFuture, Verdict,
 };
 use crate::types::id::local_micros;
 use crate::types::time::micros;
@@ -85,7 +85,7 @@ impl SqliteStore {
         if entries.iter().any(hangs_on_its_begin) {
             return Ok(None);
         }
-        let parts = Parts::of(entries);
+        let parts = BatchRows::of(entries);
         if let [queued] = parts.queued[..]
             && !is_large(queued.row)
             && entries.iter().map(Entry::rows).sum::<usize>() == 1
@@ -144,10 +144,10 @@ impl SqliteStore {
         &self,
         connection: &mut SqliteConnection,
         fence: Fence,
-        parts: &Parts<'_>,
+        parts: &BatchRows<'_>,
         entries: &[Entry],
     ) -> Result<Option<Vec<Verdict>>, StoreError> {
-        let mut moment = Moment::new(false);
+        let mut moment = BatchClock::new(false);
         let query = match (&parts.messages[..], &parts.events[..], &parts.items[..]) {
             ([message], ..) => bind_message(self.timed(&self.texts.mail.send, fence), message.row),
             (_, [it], _) | (_, _, [it]) => self.emission_statement(fence, &mut moment, it.row),
@@ -163,12 +163,12 @@ impl SqliteStore {
         connection: &mut SqliteConnection,
         fence: Fence,
         ids: &[&str],
-    ) -> Result<HashMap<String, (Held, bool)>, StoreError> {
+    ) -> Result<HashMap<String, (ExistingWorkflow, bool)>, StoreError> {
         let query = self.fenced(&self.texts.commit.existing, fence).bind(crate::store::sqlite::read::json(ids));
         let rows = query.fetch_all(connection).await?;
         rows.iter()
             .map(|row| {
-                let held: Held = decode::<_, HeldRow, _>(row)?;
+                let held: ExistingWorkflow = decode::<_, ExistingRow, _>(row)?;
                 Ok((held.id.clone(), (held, row.try_get("ours")?)))
             })
             .collect()
@@ -251,7 +251,7 @@ fn refuse_nul(entries: &[Entry]) -> Result<(), StoreError> {
             return Err(nul());
         }
         entry.messages.iter().try_for_each(refuse_nul_in)?;
-        let emission = |it: &Emission| [&*it.position.branch, &it.name, &it.value].into_iter().any(has_nul);
+        let emission = |it: &Publication| [&*it.position.branch, &it.name, &it.value].into_iter().any(has_nul);
         if entry.emissions.iter().any(emission) {
             return Err(nul());
         }
@@ -260,7 +260,7 @@ fn refuse_nul(entries: &[Entry]) -> Result<(), StoreError> {
 }
 
 fn nul() -> StoreError {
-    StoreError::new(Fault::Refused, "a text with a NUL character in it cannot be stored")
+    StoreError::new(StoreErrorKind::Refused, "a text with a NUL character in it cannot be stored")
 }
 
 fn has_nul(text: &str) -> bool {

@@ -11,7 +11,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
 use crate::store::open::cannot_open;
-use crate::store::{Fault, Location, StoreError};
+use crate::store::{Location, StoreError, StoreErrorKind};
 
 /// How long a statement waits for a lock of another process or connection.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -20,17 +20,17 @@ const BUSY_PAUSE: Duration = Duration::from_millis(20);
 
 /// Where a database is, and how its connections are made.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct DatabasePlace {
     pub(super) options: SqliteConnectOptions,
     pub(super) location: Location,
     create: bool,
 }
 
-impl Place {
+impl DatabasePlace {
     /// # Errors
-    /// [`Fault::Refused`] when the URL cannot be read, names no file, or asks for a file that is only read.
+    /// [`StoreErrorKind::Refused`] when the URL cannot be read, names no file, or asks for a file that is only read.
     pub(super) fn of(url: &str) -> Result<Self, StoreError> {
-        let refused = |why: &dyn fmt::Display| cannot_open(url, Fault::Refused, why);
+        let refused = |why: &dyn fmt::Display| cannot_open(url, StoreErrorKind::Refused, why);
         let options = SqliteConnectOptions::from_str(url).map_err(|fault| refused(&StoreError::from(fault)))?;
         let options = options.foreign_keys(false).busy_timeout(BUSY_TIMEOUT).create_if_missing(false);
         let (path, query) = url.split_once('?').unwrap_or((url, ""));
@@ -69,7 +69,7 @@ impl Place {
             return Ok(());
         }
         let why = format!("it is in the journal mode {mode:?} and cannot be brought into WAL mode");
-        Err(cannot(StoreError::new(Fault::Refused, why)))
+        Err(cannot(StoreError::new(StoreErrorKind::Refused, why)))
     }
 
     /// Makes the file if it is missing, readable for its owner only: it holds whatever the workflows
@@ -84,16 +84,16 @@ impl Place {
         Err(match error.kind() {
             ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem if self.create && is_missing(file) => {
                 let why = format!("cannot make the database {shown}: its folder is not writable: {error}");
-                StoreError::new(Fault::Refused, why)
+                StoreError::new(StoreErrorKind::Refused, why)
             }
             ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => not_writable(file, &error),
             ErrorKind::NotFound if self.create => {
                 let why = format!("cannot make the database {shown}: its folder does not exist");
-                StoreError::new(Fault::Refused, why)
+                StoreError::new(StoreErrorKind::Refused, why)
             }
-            ErrorKind::NotFound => cannot_open(shown, Fault::Refused, "there is no such file"),
-            ErrorKind::IsADirectory => cannot_open(shown, Fault::Refused, "it is a folder"),
-            _ => cannot_open(shown, Fault::Unreachable, error),
+            ErrorKind::NotFound => cannot_open(shown, StoreErrorKind::Refused, "there is no such file"),
+            ErrorKind::IsADirectory => cannot_open(shown, StoreErrorKind::Refused, "it is a folder"),
+            _ => cannot_open(shown, StoreErrorKind::Unreachable, error),
         })
     }
 }
@@ -105,7 +105,7 @@ fn is_missing(file: &Path) -> bool {
 
 fn not_writable(file: &Path, why: &dyn fmt::Display) -> StoreError {
     StoreError::new(
-        Fault::Refused,
+        StoreErrorKind::Refused,
         format_args!("the database {} is not writable: {why}; durable writes every step down", file.display()),
     )
 }
@@ -117,7 +117,7 @@ async fn into_wal_mode(connection: &mut SqliteConnection) -> Result<String, Stor
     loop {
         let tried = sqlx::query_scalar::<_, String>("pragma journal_mode = wal").fetch_one(&mut *connection).await;
         match tried.map_err(StoreError::from) {
-            Err(error) if error.fault == Fault::Contended && Instant::now() < patience => {
+            Err(error) if error.fault == StoreErrorKind::Contended && Instant::now() < patience => {
                 tokio::time::sleep(BUSY_PAUSE).await;
             }
             other => return other,
@@ -138,23 +138,23 @@ mod tests {
             ("sqlite:/var/app.sqlite?mode=rwc", "/var/app.sqlite"),
             ("sqlite:with%20space.sqlite", "with space.sqlite"),
         ] {
-            let place = Place::of(url).expect("it is a good URL");
+            let place = DatabasePlace::of(url).expect("it is a good URL");
             assert_eq!(place.location.shown, path, "{url}");
             assert!(!place.location.in_memory);
         }
         for url in ["in_sqlite::memory:", "sqlite://:memory:", "sqlite:x?mode=memory"] {
-            assert!(Place::of(url).expect("it is a good URL").location.in_memory, "{url}");
+            assert!(DatabasePlace::of(url).expect("it is a good URL").location.in_memory, "{url}");
         }
     }
 
     #[test]
     fn a_url_that_cannot_be_written_to_is_refused_with_its_path() {
         for url in ["sqlite:app.sqlite?mode=ro", "sqlite:app.sqlite?immutable=1"] {
-            let error = Place::of(url).expect_err("it cannot be written");
+            let error = DatabasePlace::of(url).expect_err("it cannot be written");
             assert!(error.message.contains("app.sqlite is not writable"), "{error}");
         }
         for url in ["sqlite:", "sqlite://", "sqlite:x?mode=what"] {
-            assert_eq!(Place::of(url).expect_err("it names no file").fault, Fault::Refused);
+            assert_eq!(DatabasePlace::of(url).expect_err("it names no file").fault, StoreErrorKind::Refused);
         }
     }
 }

@@ -2,12 +2,12 @@
 
 use sqlx::{Row, SqliteConnection};
 
-use crate::store::batch_clock::Moment;
+use crate::store::batch_clock::BatchClock;
 use crate::store::rows_by_kind::value_of;
 use crate::store::sql::texts;
 use crate::store::sqlite::commit::FENCE;
 use crate::store::sqlite::{LiteQuery, SqliteStore};
-use crate::store::{Emission, EmissionKind, Fence, StoreError};
+use crate::store::{Fence, Publication, PublicationKind, StoreError};
 use crate::types::id::local_micros;
 
 texts! {
@@ -40,8 +40,8 @@ impl SqliteStore {
         &self,
         connection: &mut SqliteConnection,
         fence: Fence,
-        moment: &mut Moment,
-        it: &Emission,
+        moment: &mut BatchClock,
+        it: &Publication,
         written: &mut u64,
     ) -> Result<(), StoreError> {
         let query = self.emission_statement(fence, moment, it);
@@ -52,15 +52,15 @@ impl SqliteStore {
         Ok(())
     }
 
-    pub(super) fn emission_statement(&self, fence: Fence, moment: &mut Moment, it: &Emission) -> LiteQuery {
+    pub(super) fn emission_statement(&self, fence: Fence, moment: &mut BatchClock, it: &Publication) -> LiteQuery {
         let now = *moment.now.get_or_insert_with(local_micros);
         let texts = &self.texts.shows;
-        let query = self.fenced(if it.kind == EmissionKind::Event { &texts.event } else { &texts.item }, fence);
+        let query = self.fenced(if it.kind == PublicationKind::Event { &texts.event } else { &texts.item }, fence);
         bind_emission(query.bind(now), it).bind(moment.shown(it)).bind(moment.again)
     }
 }
 
-pub(super) fn bind_emission(query: LiteQuery, it: &Emission) -> LiteQuery {
+pub(super) fn bind_emission(query: LiteQuery, it: &Publication) -> LiteQuery {
     let query = query.bind(it.workflow).bind(&it.name).bind(it.key);
     query.bind(&*it.position.branch).bind(it.position.number).bind(value_of(it))
 }

@@ -2,7 +2,7 @@
 
 use sqlx::SqliteConnection;
 
-use crate::store::batch_clock::Moment;
+use crate::store::batch_clock::BatchClock;
 use crate::store::decode::decode;
 use crate::store::decode_messaging::{Sent, SentRow};
 use crate::store::rows_by_kind::TERMINAL;
@@ -51,7 +51,7 @@ impl SqliteStore {
         &self,
         connection: &mut SqliteConnection,
         fence: Fence,
-        moment: &mut Moment,
+        moment: &mut BatchClock,
         message: &NewMessage,
         written: &mut u64,
     ) -> Result<Option<Verdict>, StoreError> {

@@ -6,7 +6,8 @@ use crate::store::sql::texts;
 use crate::store::sqlite::SqliteStore;
 use crate::store::sqlite::commit::refuse_nul_in;
 use crate::store::{
-    EventValue, Fault, Items, Mark, NewMessage, OutboxConnection, Posted, StoreError, StoreFuture, Talk,
+    EventValue, Messaging, NewMessage, OutboxConnection, SendOutcome, StoreError, StoreErrorKind, StoreFuture,
+    StreamCursor, StreamPage,
 };
 
 texts! {
@@ -28,8 +29,14 @@ texts! {
           order by set_at, key";
 }
 
-impl Talk for SqliteStore {
-    fn items<'a>(&'a self, workflow: &'a str, stream: &'a str, mark: Mark, limit: u32) -> StoreFuture<'a, Items> {
+impl Messaging for SqliteStore {
+    fn items<'a>(
+        &'a self,
+        workflow: &'a str,
+        stream: &'a str,
+        mark: StreamCursor,
+        limit: u32,
+    ) -> StoreFuture<'a, StreamPage> {
         Box::pin(async move {
             let query = self.query(&self.texts.talk.items).bind(workflow).bind(stream);
             let query = query.bind(mark.at).bind(mark.key).bind(i64::from(limit));
@@ -44,14 +51,14 @@ impl Talk for SqliteStore {
         })
     }
 
-    fn post<'a>(&'a self, connection: OutboxConnection<'a>, message: &'a NewMessage) -> StoreFuture<'a, Posted> {
+    fn post<'a>(&'a self, connection: OutboxConnection<'a>, message: &'a NewMessage) -> StoreFuture<'a, SendOutcome> {
         Box::pin(async move {
             #[allow(irrefutable_let_patterns, reason = "there are other kinds where their stores are compiled in")]
-            let OutboxConnection::Sqlite(connection) = connection else { return Ok(Posted::OtherDatabase) };
+            let OutboxConnection::Sqlite(connection) = connection else { return Ok(SendOutcome::OtherDatabase) };
             refuse_nul_in(message)?;
             match self.post_on(connection, message).await {
-                Ok(Sent::Now | Sent::Before) => Ok(Posted::Posted),
-                Ok(Sent::NoReceiver(status)) => Ok(Posted::NoReceiver(status)),
+                Ok(Sent::Now | Sent::Before) => Ok(SendOutcome::Posted),
+                Ok(Sent::NoReceiver(status)) => Ok(SendOutcome::NoReceiver(status)),
                 Err(error) => Err(self.explained(error)),
             }
         })
@@ -65,7 +72,7 @@ impl SqliteStore {
             return error;
         }
         StoreError::new(
-            Fault::Refused,
+            StoreErrorKind::Refused,
             format_args!(
                 "the connection has to be one to the system database, {}, and it goes to a file without the tables of \
                  durable: {}",

@@ -6,7 +6,7 @@ use sqlx::migrate::Migrator;
 use sqlx::{FromRow, SqliteConnection};
 
 use crate::store::StoreError;
-use crate::store::migrations::{Applied, Standing, compare};
+use crate::store::migrations::{Applied, MigrationState, compare};
 use crate::store::sqlite::SqliteStore;
 
 /// The migrations, in a table that an application's own ones do not meet.
@@ -25,12 +25,12 @@ impl SqliteStore {
 
     async fn look_and_migrate(&self) -> Result<(), StoreError> {
         let mut connection = self.presence().await?;
-        if compare(&MIGRATIONS, &self.applied(&mut connection).await?)? == Standing::Current {
+        if compare(&MIGRATIONS, &self.applied(&mut connection).await?)? == MigrationState::Current {
             return Ok(());
         }
         let mut transaction = self.begin(&mut connection).await?;
         // Another process may have been here between the look and the lock.
-        if compare(&MIGRATIONS, &self.applied(&mut transaction).await?)? == Standing::Behind {
+        if compare(&MIGRATIONS, &self.applied(&mut transaction).await?)? == MigrationState::Behind {
             MIGRATIONS.run_direct(None, &mut *transaction, false).await?;
         }
         self.end(transaction, 1).await?;

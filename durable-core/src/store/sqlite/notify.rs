@@ -8,7 +8,7 @@ use sqlx::Row;
 
 use crate::store::sql::texts;
 use crate::store::sqlite::SqliteStore;
-use crate::store::{Heard, Hint, StoreError, StoreFuture, Wake};
+use crate::store::{Hint, Notification, Notifications, StoreError, StoreFuture};
 
 /// How often the files are looked at.
 const GLANCES: Duration = Duration::from_millis(100);
@@ -21,7 +21,7 @@ texts! {
     data_version = "pragma data_version";
 }
 
-impl Wake for SqliteStore {
+impl Notifications for SqliteStore {
     /// Others watch the file, so nobody has to tell them.
     fn has_others(&self) -> bool {
         false
@@ -31,16 +31,16 @@ impl Wake for SqliteStore {
         Box::pin(std::future::ready(Ok(())))
     }
 
-    fn listen<'a>(&'a self, heard: &'a (dyn Fn(Heard) + Send + Sync)) -> StoreFuture<'a, ()> {
+    fn listen<'a>(&'a self, heard: &'a (dyn Fn(Notification) + Send + Sync)) -> StoreFuture<'a, ()> {
         Box::pin(async move {
             let Some(file) = &self.location.file else {
-                heard(Heard::Listening);
+                heard(Notification::Listening);
                 return std::future::pending().await; // nobody else has the database
             };
-            let files = Files::of(file);
+            let files = WatchedFiles::of(file);
             let mut glance = files.glance();
             let mut version = self.data_version().await?;
-            heard(Heard::Listening);
+            heard(Notification::Listening);
             loop {
                 tokio::time::sleep(GLANCES).await;
                 self.check_open()?;
@@ -52,7 +52,7 @@ impl Wake for SqliteStore {
                 let now = self.data_version().await?;
                 if now != version {
                     version = now;
-                    heard(Heard::Something);
+                    heard(Notification::Something);
                 }
             }
         })
@@ -69,33 +69,33 @@ impl SqliteStore {
 }
 
 /// The files of a database that change when it does.
-struct Files {
+struct WatchedFiles {
     main: PathBuf,
     wal: PathBuf,
 }
 
 /// What the files looked like. Two glances are the same if nothing was written in between.
 #[derive(Debug)]
-struct Glance {
+struct FileStamp {
     seen: [Option<(u64, SystemTime)>; 2],
     /// Whether there may have been writing since that does not show.
     fresh: bool,
 }
 
-impl PartialEq for Glance {
+impl PartialEq for FileStamp {
     fn eq(&self, other: &Self) -> bool {
         self.seen == other.seen
     }
 }
 
-impl Files {
+impl WatchedFiles {
     fn of(main: &Path) -> Self {
         let mut wal = main.as_os_str().to_owned();
         wal.push("-wal");
         Self { main: main.to_owned(), wal: wal.into() }
     }
 
-    fn glance(&self) -> Glance {
+    fn glance(&self) -> FileStamp {
         let now = SystemTime::now();
         let look = |path: &Path| {
             let seen = std::fs::metadata(path).ok()?;
@@ -103,6 +103,6 @@ impl Files {
         };
         let seen = [look(&self.main), look(&self.wal)];
         let is_fresh = |at: SystemTime| now.duration_since(at).map_or(true, |age| age < GRAIN);
-        Glance { seen, fresh: seen.iter().flatten().any(|(_, at)| is_fresh(*at)) }
+        FileStamp { seen, fresh: seen.iter().flatten().any(|(_, at)| is_fresh(*at)) }
     }
 }

@@ -5,7 +5,7 @@ use crate::store::rows_by_kind::TERMINAL;
 use crate::store::sql::texts;
 use crate::store::sqlite::SqliteStore;
 use crate::store::sqlite::read::json;
-use crate::store::{Found, StoreError, Wanted};
+use crate::store::{PollRequest, PollResult, StoreError};
 use crate::types::id::local_micros;
 
 texts! {
@@ -51,7 +51,7 @@ texts! {
 }
 
 impl SqliteStore {
-    pub(super) async fn look_at(&self, wanted: &Wanted) -> Result<Found, StoreError> {
+    pub(super) async fn look_at(&self, wanted: &PollRequest) -> Result<PollResult, StoreError> {
         let streams: Vec<_> = wanted.streams.iter().map(|(id, name, mark)| (id, name, mark.at, mark.key)).collect();
         let query = self.query(&self.texts.look.look).bind(local_micros());
         let query = query.bind(wanted.cancelled.map(|it| it.0)).bind(wanted.cancelled.map(|it| it.1));

@@ -10,7 +10,7 @@ use crate::store::sqlite::claim::LIMITS;
 use crate::store::sqlite::read::json;
 use crate::store::sqlite::{LiteQuery, SqliteStore};
 use crate::store::{
-    ClaimRequest, Claimed, Fence, NewQueue, NewWorkflow, OutboxConnection, PostedWorkflow, Promoted, QueueChange,
+    ClaimRequest, Claimed, EnqueueOutcome, Fence, NewQueue, NewWorkflow, OutboxConnection, Promoted, QueueChange,
     QueueLimits, QueueRow, Queues, StoreFuture,
 };
 use crate::types::id::local_micros;
@@ -170,7 +170,7 @@ impl Queues for SqliteStore {
         &'a self,
         connection: OutboxConnection<'a>,
         workflow: &'a NewWorkflow,
-    ) -> StoreFuture<'a, PostedWorkflow> {
+    ) -> StoreFuture<'a, EnqueueOutcome> {
         Box::pin(self.post_on_queue(connection, workflow))
     }
 }

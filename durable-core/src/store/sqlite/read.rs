@@ -1,9 +1,9 @@
 //! Reading from SQLite. Lists go in as JSON arrays.
 
-use crate::store::decode::{HeldRow, RecordRow, StepRow, WorkflowRow, by_position, decode};
+use crate::store::decode::{ExistingRow, RecordRow, StepRow, WorkflowRow, by_position, decode};
 use crate::store::sql::texts;
 use crate::store::sqlite::SqliteStore;
-use crate::store::{Found, Held, Read, Record, StoreFuture, Wanted};
+use crate::store::{ExistingWorkflow, PollRequest, PollResult, Read, Record, StoreFuture};
 use crate::types::id::local_micros;
 use crate::types::listing::{DEFAULT_LIMIT, Filter, StepInfo, WorkflowInfo};
 use crate::types::status::Status;
@@ -46,14 +46,14 @@ impl Read for SqliteStore {
         Box::pin(async move { self.check_open().map(|()| local_micros()) })
     }
 
-    fn find<'a>(&'a self, id: &'a str) -> StoreFuture<'a, Option<Held>> {
+    fn find<'a>(&'a self, id: &'a str) -> StoreFuture<'a, Option<ExistingWorkflow>> {
         Box::pin(async move {
             let row = self.query(&self.texts.read.find).bind(id).fetch_optional(&mut *self.reading().await?).await?;
-            row.as_ref().map(decode::<_, HeldRow, _>).transpose()
+            row.as_ref().map(decode::<_, ExistingRow, _>).transpose()
         })
     }
 
-    fn look<'a>(&'a self, wanted: &'a Wanted) -> StoreFuture<'a, Found> {
+    fn look<'a>(&'a self, wanted: &'a PollRequest) -> StoreFuture<'a, PollResult> {
         Box::pin(self.look_at(wanted))
     }
 

@@ -8,18 +8,18 @@ use std::str::FromStr;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
-use crate::types::cron::next::Cron;
+use crate::types::cron::next::CronDates;
 use crate::types::cron::parse::Crontab;
 use crate::types::suggest;
 
 /// When a schedule is due.
 #[derive(Debug)]
-pub(crate) struct Timetable {
-    cron: Cron,
+pub(crate) struct CronSchedule {
+    cron: CronDates,
     tz: Tz,
 }
 
-impl Timetable {
+impl CronSchedule {
     /// Reads an expression and the name of a zone.
     ///
     /// # Errors
@@ -29,7 +29,7 @@ impl Timetable {
         if crontab.is_never() {
             return Err(format!("`{cron}` is never due: none of its months has such a day"));
         }
-        let cron = Cron::new(&crontab);
+        let cron = CronDates::new(&crontab);
         let tz = Tz::from_str(tz).map_err(|_| unknown(tz))?;
         Ok(Self { cron, tz })
     }
@@ -60,12 +60,12 @@ mod tests {
             ("utc", "UTC"),
             ("America/New York", "America/New_York"),
         ] {
-            let fault = Timetable::parse("@daily", name).expect_err("it is none");
+            let fault = CronSchedule::parse("@daily", name).expect_err("it is none");
             assert_eq!(fault, format!("the time zone `{name}` is not known, did you mean `{meant}`?"));
         }
         for name in ["Middle-earth/Shire", ""] {
             assert!(
-                Timetable::parse("@daily", name).expect_err("it is none").contains("such as Europe/Warsaw"),
+                CronSchedule::parse("@daily", name).expect_err("it is none").contains("such as Europe/Warsaw"),
                 "{name}"
             );
         }

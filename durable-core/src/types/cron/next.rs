@@ -26,7 +26,7 @@ use crate::types::cron::parse::Crontab;
 /// A change of three hours or more is no summer time but a correction, such as a day that a country leaves out when it
 /// moves over the date line: what is left out then is not made up for.
 #[derive(Debug, Clone)]
-pub(crate) struct Cron {
+pub(crate) struct CronDates {
     /// One, or two of which either is enough.
     schedules: Vec<cron::Schedule>,
     /// Whether it goes by the wall clock alone where that is changed.
@@ -36,7 +36,7 @@ pub(crate) struct Cron {
 /// What cronie takes for a correction of the clock.
 const CORRECTION: TimeDelta = TimeDelta::hours(3);
 
-impl Cron {
+impl CronDates {
     /// When a crontab's expression is due.
     pub(crate) fn new(crontab: &Crontab) -> Self {
         let schedules = if crontab.either_day {

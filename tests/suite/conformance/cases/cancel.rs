@@ -1,13 +1,13 @@
 //! Cancelling: a workflow, and everything below it.
 
 use durable_core::Status;
-use durable_core::store::{Cancelled, Finish, Stopped, Wanted};
+use durable_core::store::{CancelledRun, CancelledWorkflows, Finish, PollRequest};
 
 use super::super::make::{child, commit, finish, record, records, running, sign_on, status, success, workflow};
 use super::super::site::Site;
 
-fn stopped(id: &str, executor: Option<i64>) -> Stopped {
-    Stopped { id: id.to_owned(), executor }
+fn stopped(id: &str, executor: Option<i64>) -> CancelledRun {
+    CancelledRun { id: id.to_owned(), executor }
 }
 
 pub(crate) async fn a_cancellation_reaches_everything_below_that_has_not_ended(Site { store, .. }: Site) {
@@ -35,7 +35,7 @@ pub(crate) async fn a_cancellation_reaches_everything_below_that_has_not_ended(S
         stopped("parked", None),
         stopped("w", mine),
     ];
-    assert_eq!(done, Cancelled { before: Status::Pending, stopped: expected.to_vec() });
+    assert_eq!(done, CancelledWorkflows { before: Status::Pending, stopped: expected.to_vec() });
     for it in &expected {
         let info = store.show(&it.id).await.unwrap().expect("it was begun");
         assert_eq!((info.status, info.reason.as_deref()), (Status::Cancelled, Some("enough")), "{}", it.id);
@@ -44,10 +44,10 @@ pub(crate) async fn a_cancellation_reaches_everything_below_that_has_not_ended(S
     assert_eq!(status(&*store, "ended").await, Some(Status::Success));
     assert_eq!(status(&*store, "apart").await, Some(Status::Pending));
 
-    let wanted = Wanted { cancelled: Some((other.executor, before - 1_000_000)), ..Wanted::default() };
+    let wanted = PollRequest { cancelled: Some((other.executor, before - 1_000_000)), ..PollRequest::default() };
     assert_eq!(store.look(&wanted).await.unwrap().cancelled.len(), 1, "a cancelled row keeps its executor");
     let again = store.cancel("w", "more than enough", true).await.unwrap().expect("it is there");
-    assert_eq!(again, Cancelled { before: Status::Cancelled, stopped: Vec::new() });
+    assert_eq!(again, CancelledWorkflows { before: Status::Cancelled, stopped: Vec::new() });
     assert_eq!(commit(&*store, me, records([record(inner.key, 9, "1")])).await, durable_core::store::Verdict::Stored);
 }
 
@@ -56,7 +56,7 @@ pub(crate) async fn a_cancellation_of_one_leaves_its_children_alone(Site { store
     let root = running(&*store, me, "w").await;
     commit(&*store, me, child(root, 1, &workflow("child"))).await;
     let done = store.cancel("w", "enough", false).await.unwrap().expect("it is there");
-    assert_eq!(done, Cancelled { before: Status::Pending, stopped: vec![stopped("w", Some(me.executor))] });
+    assert_eq!(done, CancelledWorkflows { before: Status::Pending, stopped: vec![stopped("w", Some(me.executor))] });
     assert_eq!(status(&*store, "child").await, Some(Status::Pending));
     let done = store.cancel("w", "and the others", true).await.unwrap().expect("it is there");
     assert_eq!(done.stopped, [stopped("child", Some(me.executor))], "the walk goes on below what has ended");

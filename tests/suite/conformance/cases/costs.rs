@@ -1,6 +1,6 @@
 //! The cost of every shape, in exact figures.
 
-use durable_core::store::{Costs, Entry, Fence, Mark, Store, Verdict, Wanted};
+use durable_core::store::{Entry, Fence, PollRequest, StatementCounts, Store, StreamCursor, Verdict};
 
 use super::super::make::{
     LEASE, adopting, begin, child, commit, ending, event, finish, item, message, once, receiving, record, recorded,
@@ -9,15 +9,15 @@ use super::super::make::{
 use super::super::site::Site;
 
 /// What a commit of these entries costs.
-async fn cost(store: &dyn Store, fence: Fence, entries: &[Entry], verdict: &Verdict) -> Costs {
+async fn cost(store: &dyn Store, fence: Fence, entries: &[Entry], verdict: &Verdict) -> StatementCounts {
     let before = store.costs();
     let verdicts = store.commit(fence, entries, false).await.unwrap();
     assert_eq!(verdicts, vec![verdict.clone(); entries.len()]);
     store.costs() - before
 }
 
-fn costs(statements: u64, commits: u64) -> Costs {
-    Costs { statements, commits, notices: 0 }
+fn costs(statements: u64, commits: u64) -> StatementCounts {
+    StatementCounts { statements, commits, notices: 0 }
 }
 
 pub(crate) async fn a_lone_row_costs_one_statement_and_one_commit(Site { store, .. }: Site) {
@@ -168,8 +168,8 @@ pub(crate) async fn reading_what_is_said_costs_one_statement(Site { store, .. }:
     let me = sign_on(&*store, "a").await;
     running(&*store, me, "w").await;
     let before = store.costs();
-    store.look(&Wanted { ends: vec!["w".to_owned()], ..Wanted::default() }).await.unwrap();
-    store.items("w", "s", Mark::default(), 10).await.unwrap();
+    store.look(&PollRequest { ends: vec!["w".to_owned()], ..PollRequest::default() }).await.unwrap();
+    store.items("w", "s", StreamCursor::default(), 10).await.unwrap();
     store.event_history("w", "e").await.unwrap();
     assert_eq!(store.costs() - before, costs(3, 0));
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use durable_core::Status;
-use durable_core::store::{NewWorkflow, Promoted, QueuePlace, Store, Verdict};
+use durable_core::store::{NewWorkflow, Promoted, QueuePlacement, Store, Verdict};
 
 use super::super::line::{MAIL, all_enqueued, claim, debounced, delayed, enqueued, mail, placed, taken};
 use super::super::make::{
@@ -38,7 +38,7 @@ pub(crate) async fn a_delayed_workflow_waits_until_it_is_due(Site { store, .. }:
     let me = sign_on(&*store, "a").await;
     let before = store.now().await.unwrap();
     enqueued(&*store, me, "soon", delayed(SOON)).await;
-    let late = QueuePlace { queue: "letters".to_owned(), ..delayed(HOUR) };
+    let late = QueuePlacement { queue: "letters".to_owned(), ..delayed(HOUR) };
     let two = [placed("late", late), placed("soon-2", delayed(SOON))];
     all_enqueued(&*store, me, &two).await;
     enqueued(&*store, me, "now", delayed(Duration::ZERO)).await;
@@ -186,7 +186,7 @@ pub(crate) async fn a_delayed_workflow_of_a_dead_executor_waits_on(Site { store,
 
 pub(crate) async fn a_debounce_and_a_deduplication_go_together(Site { store, .. }: Site) {
     let me = sign_on(&*store, "a").await;
-    let both = || QueuePlace { deduplicate: Some("sole".to_owned()), ..debounced("cart", HOUR, None) };
+    let both = || QueuePlacement { deduplicate: Some("sole".to_owned()), ..debounced("cart", HOUR, None) };
     enqueued(&*store, me, "first", both()).await;
     let verdict = commit(&*store, me, begin(&placed("second", both()))).await;
     assert!(matches!(&verdict, Verdict::Debounced(held) if held.id == "first"), "{verdict:?}");
@@ -202,8 +202,8 @@ pub(crate) async fn a_debounce_and_a_deduplication_go_together(Site { store, .. 
 
 pub(crate) async fn calls_of_two_instances_do_not_become_one(Site { store, .. }: Site) {
     let me = sign_on(&*store, "a").await;
-    let sole = || QueuePlace { deduplicate: Some("sole".to_owned()), ..debounced("cart", HOUR, None) };
-    let on = |instance: &str, id: &str, place: QueuePlace| NewWorkflow {
+    let sole = || QueuePlacement { deduplicate: Some("sole".to_owned()), ..debounced("cart", HOUR, None) };
+    let on = |instance: &str, id: &str, place: QueuePlacement| NewWorkflow {
         instance: Some(instance.to_owned()),
         input: format!(r#"{{"of":"{instance}"}}"#),
         ..placed(id, place)
@@ -228,7 +228,7 @@ pub(crate) async fn the_last_debounced_call_gives_its_priority_and_its_limits(Si
     let me = sign_on(&*store, "a").await;
     let call = |id: &str, priority: i32, timeout: Option<Duration>| NewWorkflow {
         timeout,
-        ..placed(id, QueuePlace { priority, ..debounced("cart", Duration::from_millis(1), None) })
+        ..placed(id, QueuePlacement { priority, ..debounced("cart", Duration::from_millis(1), None) })
     };
     commit(&*store, me, begin(&call("first", 5, None))).await;
     let verdict = commit(&*store, me, begin(&call("second", -3, Some(HOUR)))).await;

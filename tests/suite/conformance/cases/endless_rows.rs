@@ -1,6 +1,6 @@
 //! Durations without end in rows that SQL or an older release has written.
 
-use durable_core::store::{ClaimRequest, NewQueue, QueuePlace};
+use durable_core::store::{ClaimRequest, NewQueue, QueuePlacement};
 
 use super::super::line::{MAIL, at_once, enqueued, mail, partitioned, request};
 use super::super::make::sign_on;
@@ -15,7 +15,7 @@ pub(crate) async fn no_timeout_in_a_row_is_in_the_way_of_a_claim(site: Site) {
         if let Some(limits) = limits {
             store.declare(&[NewQueue { name: queue.to_owned(), limits }]).await.unwrap();
         }
-        let place = |key: &str| QueuePlace { queue: queue.to_owned(), partition: Some(key.to_owned()), ..mail() };
+        let place = |key: &str| QueuePlacement { queue: queue.to_owned(), partition: Some(key.to_owned()), ..mail() };
         for (id, timeout) in [("most", i64::MAX), ("least", i64::MIN), ("ordinary", 1_000_000)] {
             let id = format!("{id} {queue}");
             enqueued(store, me, &id, place(&id)).await;

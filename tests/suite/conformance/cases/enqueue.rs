@@ -1,7 +1,7 @@
 //! Putting workflows on queues.
 
 use durable_core::Status;
-use durable_core::store::{Costs, Fault, NewWorkflow, QueuePlace, Verdict};
+use durable_core::store::{NewWorkflow, QueuePlacement, StatementCounts, StoreErrorKind, Verdict};
 
 use super::super::line::{MAIL, claim, delayed, ended, enqueued, mail, of_key, placed, sole, taken, urgent};
 use super::super::make::{
@@ -12,7 +12,8 @@ use super::super::site::Site;
 
 pub(crate) async fn a_workflow_with_a_place_waits_and_does_not_run(Site { store, .. }: Site) {
     let me = sign_on(&*store, "a").await;
-    let place = QueuePlace { partition: Some("ada".to_owned()), ..QueuePlace { priority: -3, ..sole("cart-9") } };
+    let place =
+        QueuePlacement { partition: Some("ada".to_owned()), ..QueuePlacement { priority: -3, ..sole("cart-9") } };
     commit(&*store, me, begin(&placed("lone", place.clone()))).await;
     let two = [begin(&placed("one", of_key("k"))), begin(&placed("other", urgent(7)))];
     assert_eq!(store.commit(me, &two, false).await.unwrap(), [Verdict::Stored, Verdict::Stored]);
@@ -119,9 +120,9 @@ pub(crate) async fn a_duplicate_takes_its_entry_and_no_other(Site { store, .. }:
 
 pub(crate) async fn a_deduplication_id_is_free_again_when_its_workflow_has_ended(Site { store, .. }: Site) {
     let me = sign_on(&*store, "a").await;
-    let elsewhere = QueuePlace { queue: "letters".to_owned(), ..sole("cart") };
+    let elsewhere = QueuePlacement { queue: "letters".to_owned(), ..sole("cart") };
     enqueued(&*store, me, "of another queue", elsewhere).await;
-    let waits = QueuePlace { deduplicate: Some("cart".to_owned()), ..delayed(std::time::Duration::from_hours(1)) };
+    let waits = QueuePlacement { deduplicate: Some("cart".to_owned()), ..delayed(std::time::Duration::from_hours(1)) };
     enqueued(&*store, me, "delayed", waits).await;
     let is_held = async |by: &str| {
         let verdict = commit(&*store, me, begin(&placed("another", sole("cart")))).await;
@@ -198,14 +199,14 @@ pub(crate) async fn a_nul_in_a_place_is_refused(Site { store, .. }: Site) {
     let nul = || Some("a\0b".to_owned());
     let day = std::time::Duration::from_hours(24);
     for place in [
-        QueuePlace { queue: "a\0b".to_owned(), ..mail() },
-        QueuePlace { partition: nul(), ..mail() },
-        QueuePlace { deduplicate: nul(), ..mail() },
+        QueuePlacement { queue: "a\0b".to_owned(), ..mail() },
+        QueuePlacement { partition: nul(), ..mail() },
+        QueuePlacement { deduplicate: nul(), ..mail() },
         super::super::line::debounced("a\0b", day, None),
     ] {
         let entry = [begin(&placed("w", place))];
         let error = store.commit(me, &entry, false).await.expect_err("a NUL cannot be stored");
-        assert_eq!(error.fault, Fault::Refused, "{error}");
+        assert_eq!(error.fault, StoreErrorKind::Refused, "{error}");
     }
     assert_eq!(status(&*store, "w").await, None);
 }
@@ -213,7 +214,7 @@ pub(crate) async fn a_nul_in_a_place_is_refused(Site { store, .. }: Site) {
 pub(crate) async fn thousands_are_enqueued_in_one_commit(site: Site) {
     let store = &*site.store;
     let me = sign_on(store, "a").await;
-    let costs = |statements, commits| Costs { statements, commits, notices: 0 };
+    let costs = |statements, commits| StatementCounts { statements, commits, notices: 0 };
     let mut before = store.costs();
     let mut spent = || {
         let now = store.costs();

@@ -3,12 +3,12 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use durable_core::Filter;
-use durable_core::store::{Fault, Fence, StoreError, Verdict};
+use durable_core::store::{Fence, StoreError, StoreErrorKind, Verdict};
 
 use super::super::make::{LEASE, begin, ending, outcomes, record, records, running, sign_on, success, workflow};
 use super::super::site::Site;
 
-fn fault<T>(result: Result<T, StoreError>) -> Option<Fault> {
+fn fault<T>(result: Result<T, StoreError>) -> Option<StoreErrorKind> {
     result.err().map(|it| it.fault)
 }
 
@@ -18,17 +18,17 @@ pub(crate) async fn a_closed_store_writes_nothing_and_still_releases(Site { stor
     store.close_work();
     store.close_work();
 
-    assert_eq!(fault(store.commit(me, &[begin(&workflow("v"))], false).await), Some(Fault::Closed));
-    assert_eq!(fault(store.find("w").await), Some(Fault::Closed));
-    assert_eq!(fault(store.now().await), Some(Fault::Closed));
-    assert_eq!(fault(store.cancel("w", "why", false).await), Some(Fault::Closed));
+    assert_eq!(fault(store.commit(me, &[begin(&workflow("v"))], false).await), Some(StoreErrorKind::Closed));
+    assert_eq!(fault(store.find("w").await), Some(StoreErrorKind::Closed));
+    assert_eq!(fault(store.now().await), Some(StoreErrorKind::Closed));
+    assert_eq!(fault(store.cancel("w", "why", false).await), Some(StoreErrorKind::Closed));
 
     assert!(store.heartbeat(me, LEASE, &[]).await.unwrap().ours);
     assert_eq!(store.release(me, &[]).await.unwrap().direct, 1);
     store.sign_off(me).await.unwrap();
     assert!(store.executors().await.unwrap().is_empty());
     store.close().await;
-    assert_eq!(fault(store.executors().await), Some(Fault::Closed));
+    assert_eq!(fault(store.executors().await), Some(StoreErrorKind::Closed));
     store.close().await;
 }
 
@@ -36,7 +36,7 @@ pub(crate) async fn everything_can_be_dropped_and_migrated_again(Site { store, .
     let me = sign_on(&*store, "a").await;
     running(&*store, me, "w").await;
     store.drop_everything().await.unwrap();
-    assert_eq!(store.find("w").await.expect_err("there is no table").fault, Fault::Refused);
+    assert_eq!(store.find("w").await.expect_err("there is no table").fault, StoreErrorKind::Refused);
     store.drop_everything().await.unwrap();
     store.migrate().await.unwrap();
     assert!(store.find("w").await.unwrap().is_none());

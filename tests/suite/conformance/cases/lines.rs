@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use durable_core::Status;
 use durable_core::store::{
-    Adopt, ClaimRequest, Costs, KnownWorkflow, NewQueue, NewWorkflow, QueueChange, QueueLimits, QueuePlace, Verdict,
+    ClaimRequest, KnownWorkflow, NewQueue, NewWorkflow, QueueChange, QueueLimits, QueuePlacement, StatementCounts,
+    TakeoverRequest, Verdict,
 };
 
 use super::super::line::{
@@ -20,7 +21,7 @@ pub(crate) async fn turns_go_by_priority_and_then_by_time(Site { store, .. }: Si
         enqueued(&*store, me, id, urgent(priority)).await;
     }
     all_enqueued(&*store, me, &[placed("b-2", urgent(-1)), placed("b-1", urgent(-1))]).await;
-    enqueued(&*store, me, "elsewhere", QueuePlace { queue: "letters".to_owned(), ..urgent(-9) }).await;
+    enqueued(&*store, me, "elsewhere", QueuePlacement { queue: "letters".to_owned(), ..urgent(-9) }).await;
     running(&*store, me, "direct").await;
     assert_eq!(taken(&*store, me, 4).await, ["a", "b-2", "b-1", "c"]);
     assert_eq!(taken(&*store, me, 0).await, [""; 0]);
@@ -149,7 +150,7 @@ pub(crate) async fn what_a_lost_claim_took_is_given_back(Site { store, .. }: Sit
     let (me, other) = (sign_on(&*store, "me").await, sign_on(&*store, "other").await);
     declare(&*store, rated(9, LONG)).await;
     running(&*store, me, "direct").await;
-    let elsewhere = QueuePlace { queue: "letters".to_owned(), ..mail() };
+    let elsewhere = QueuePlacement { queue: "letters".to_owned(), ..mail() };
     enqueued(&*store, me, "elsewhere", elsewhere).await;
     for id in ["a", "b", "c", "d"] {
         enqueued(&*store, me, id, mail()).await;
@@ -171,7 +172,7 @@ pub(crate) async fn what_a_lost_claim_took_is_given_back(Site { store, .. }: Sit
 
 pub(crate) async fn queued_workflows_of_the_dead_go_back_to_their_queues(Site { store, .. }: Site) {
     let dead = sign_on(&*store, "dead").await;
-    let letters = QueuePlace { queue: "letters".to_owned(), ..mail() };
+    let letters = QueuePlacement { queue: "letters".to_owned(), ..mail() };
     let foreign = NewWorkflow { name: "foreign".to_owned(), ..placed("foreign", letters) };
     all_enqueued(&*store, dead, &[placed("a", mail()), foreign, placed("b", sole("k"))]).await;
     enqueued(&*store, dead, "waits", mail()).await;
@@ -208,7 +209,7 @@ pub(crate) async fn a_queued_workflow_that_was_recovered_too_often_is_parked(Sit
         depose(&*store, owner).await;
         owner = sign_on(&*store, "next").await;
         let known = vec![KnownWorkflow { name: "checkout".to_owned(), max_recoveries: 2 }];
-        let adopted = store.adopt(&Adopt { known, ..adopting(owner, 10) }).await.unwrap();
+        let adopted = store.adopt(&TakeoverRequest { known, ..adopting(owner, 10) }).await.unwrap();
         let expected = if recovery < 3 { (0, vec![MAIL.to_owned()]) } else { (1, Vec::new()) };
         assert_eq!((adopted.parked.len(), adopted.requeued), expected);
     }
@@ -238,7 +239,7 @@ pub(crate) async fn the_code_says_the_limits_until_somebody_changes_them(Site { 
     assert_eq!(limits().await, (at_once(2), false));
     let before = store.costs();
     declare(&*store, at_once(2)).await;
-    assert_eq!(store.costs() - before, Costs { statements: 1, commits: 0, notices: 0 }, "nothing is new");
+    assert_eq!(store.costs() - before, StatementCounts { statements: 1, commits: 0, notices: 0 }, "nothing is new");
     assert!(store.change_queue(MAIL, QueueChange::Limits(everything)).await.unwrap());
     declare(&*store, at_once(3)).await;
     assert_eq!(limits().await, (everything, true), "what was changed stays");
@@ -258,7 +259,7 @@ pub(crate) async fn queues_say_what_waits_in_them(Site { store, .. }: Site) {
         enqueued(&*store, me, id, of_key("k")).await;
     }
     enqueued(&*store, me, "late", delayed(LONG)).await;
-    enqueued(&*store, me, "undeclared", QueuePlace { queue: "letters".to_owned(), ..mail() }).await;
+    enqueued(&*store, me, "undeclared", QueuePlacement { queue: "letters".to_owned(), ..mail() }).await;
     let run = claim(&*store, me, 2).await.runs.remove(0);
     ended(&*store, me, &run).await;
     let rows = store.queues().await.unwrap();
@@ -276,7 +277,7 @@ pub(crate) async fn claims_cost_what_they_cost(site: Site) {
     let me = sign_on(store, "a").await;
     let costs = |postgres, sqlite, commits| {
         let statements = if site.is_postgres() { postgres } else { sqlite };
-        Costs { statements, commits, notices: 0 }
+        StatementCounts { statements, commits, notices: 0 }
     };
     let many: Vec<_> = (0..100).map(|it| placed(&format!("w-{it}"), mail())).collect();
     let mut before = store.costs();
@@ -333,10 +334,10 @@ pub(crate) async fn claims_cost_what_they_cost(site: Site) {
 pub(crate) async fn what_waits_is_asked_of_all_queues_at_once(Site { store, .. }: Site) {
     let store = &*store;
     let me = sign_on(store, "a").await;
-    let on = |queue: &str| QueuePlace { queue: queue.to_owned(), ..mail() };
+    let on = |queue: &str| QueuePlacement { queue: queue.to_owned(), ..mail() };
     enqueued(store, me, "w", mail()).await;
     enqueued(store, me, "elsewhere", on("of others")).await;
-    enqueued(store, me, "late", QueuePlace { delay: Some(LONG), ..on("letters") }).await;
+    enqueued(store, me, "late", QueuePlacement { delay: Some(LONG), ..on("letters") }).await;
     let names: Vec<_> = ["letters", "mail", "nothing ever"].map(str::to_owned).into();
     let before = store.costs();
     assert_eq!(store.waiting(&names).await.unwrap(), [MAIL]);

@@ -1,7 +1,7 @@
 //! Messages: who gets them, in which order, and how often.
 
 use durable_core::Status;
-use durable_core::store::{Entry, Finish, NewMessage, Verdict, Wanted};
+use durable_core::store::{Entry, Finish, NewMessage, PollRequest, Verdict};
 
 use super::super::make::{
     begin, cancel, child, commit, ending, finish, inbox, message, once, outcomes, receiving, record, recorded, records,
@@ -260,7 +260,7 @@ pub(crate) async fn batches_of_messages_of_every_size_are_stored_whole(Site { st
         let stored = vec![Verdict::Stored; entries.len()];
         assert_eq!(store.commit(me, &entries, false).await.unwrap(), stored, "{size}");
         let topics = messages.iter().map(|it| (run, it.topic.clone())).collect();
-        let found = store.look(&Wanted { messages: topics, ..Wanted::default() }).await.unwrap().messages;
+        let found = store.look(&PollRequest { messages: topics, ..PollRequest::default() }).await.unwrap().messages;
         let mut found: Vec<_> = found.into_iter().map(|it| (it.index, it.key, it.payload)).collect();
         found.sort_unstable();
         let expected: Vec<_> =
@@ -273,7 +273,7 @@ pub(crate) async fn batches_of_messages_of_every_size_are_stored_whole(Site { st
             .collect();
         assert_eq!(store.commit(me, &receive, false).await.unwrap(), stored, "{size}");
         let topics = (0..size).map(|number| (run, format!("{round}/{number}"))).collect();
-        let found = store.look(&Wanted { messages: topics, ..Wanted::default() }).await.unwrap().messages;
+        let found = store.look(&PollRequest { messages: topics, ..PollRequest::default() }).await.unwrap().messages;
         assert!(found.is_empty(), "{size}: all are received");
     }
 }

@@ -1,6 +1,6 @@
 //! Bringing the schema up to date.
 
-use durable_core::store::Fault;
+use durable_core::store::StoreErrorKind;
 
 use super::super::make::{running, sign_on};
 use super::super::site::Site;
@@ -44,7 +44,7 @@ pub(crate) async fn a_newer_database_is_refused_by_name(site: Site) {
     );
     site.side_door().await.execute(&newer).await;
     let error = site.store.migrate().await.expect_err("it is of a newer release");
-    assert_eq!(error.fault, Fault::Foreign);
+    assert_eq!(error.fault, StoreErrorKind::Foreign);
     for word in ["9999", "time travel", "newer release"] {
         assert!(error.message.contains(word), "{error}");
     }
@@ -54,6 +54,6 @@ pub(crate) async fn a_database_of_another_build_is_refused(site: Site) {
     let blob = if site.is_postgres() { "'\\x00'::bytea" } else { "x'00'" };
     site.side_door().await.execute(&format!("update durable._migrations set checksum = {blob}")).await;
     let error = site.store.migrate().await.expect_err("it is of another build");
-    assert_eq!(error.fault, Fault::Foreign);
+    assert_eq!(error.fault, StoreErrorKind::Foreign);
     assert!(error.message.contains("migration 1 (foundation)"), "{error}");
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use durable_core::store::{ClaimRequest, Fence, NewWorkflow, QueueLimits, QueuePlace, RunRow, Store};
+use durable_core::store::{ClaimRequest, Fence, NewWorkflow, QueueLimits, QueuePlacement, RunRow, Store};
 
 use super::super::line::{
     all_enqueued, claim, declare, delayed, ended, enqueued, mail, of_key, partitioned, placed, rate, request, taken,
@@ -26,7 +26,7 @@ pub(crate) async fn one_at_a_time_and_in_order_for_each_key(Site { store, .. }: 
     let (me, other) = (sign_on(&*store, "me").await, sign_on(&*store, "other").await);
     declare(&*store, partitioned()).await;
     fill(&*store, me, &[("a", 3), ("b", 1), ("c", 2)]).await;
-    enqueued(&*store, me, "a-urgent", QueuePlace { priority: -1, ..of_key("a") }).await;
+    enqueued(&*store, me, "a-urgent", QueuePlacement { priority: -1, ..of_key("a") }).await;
     let runs = claim(&*store, me, 9).await.runs;
     assert_eq!(runs.iter().map(|it| &*it.id).collect::<Vec<_>>(), ["a-urgent", "b-0", "c-0"], "in the queue's order");
     assert_eq!(taken(&*store, other, 9).await, [""; 0]);
@@ -113,7 +113,7 @@ pub(crate) async fn an_unknown_name_holds_its_key_and_no_other(Site { store, .. 
 pub(crate) async fn what_is_delayed_or_parked_holds_nobody_up(Site { store, .. }: Site) {
     let me = sign_on(&*store, "a").await;
     declare(&*store, partitioned()).await;
-    let late = QueuePlace { partition: Some("a".to_owned()), ..delayed(Duration::from_hours(1)) };
+    let late = QueuePlacement { partition: Some("a".to_owned()), ..delayed(Duration::from_hours(1)) };
     enqueued(&*store, me, "late", late).await;
     fill(&*store, me, &[("a", 3)]).await;
     let run = claim(&*store, me, 9).await.runs.remove(0);

@@ -1,6 +1,6 @@
 //! What is put in comes out.
 
-use durable_core::store::{Fault, Finish, Mark, NewMessage, NewRecord, NewWorkflow, Wanted};
+use durable_core::store::{Finish, NewMessage, NewRecord, NewWorkflow, PollRequest, StoreErrorKind, StreamCursor};
 
 use super::super::make::{
     adopting, begin, commit, depose, ending, ends, event, finish, history, item, items, message, once, outcomes,
@@ -76,10 +76,10 @@ pub(crate) async fn texts_of_every_script_come_back(Site { store, .. }: Site) {
         assert_eq!(waiting(&*store, it.key, json).await.expect("it waits").payload, json);
         assert_eq!(history(&*store, &id, json).await, [json]);
         assert_eq!(items(&*store, &id, json).await, [Some(json.to_owned())]);
-        let wanted = Wanted {
+        let wanted = PollRequest {
             events: vec![(id.clone(), json.to_owned())],
-            streams: vec![(id.clone(), json.to_owned(), Mark::default())],
-            ..Wanted::default()
+            streams: vec![(id.clone(), json.to_owned(), StreamCursor::default())],
+            ..PollRequest::default()
         };
         let found = store.look(&wanted).await.unwrap();
         assert_eq!((found.events[0].value.as_deref(), found.streams.len()), (Some(json), 1), "text {number}");
@@ -116,7 +116,7 @@ pub(crate) async fn a_raw_nul_is_refused_and_nothing_is_stored(Site { store, .. 
         for again in [false, true] {
             for entries in [vec![entry.clone()], vec![begin(&workflow("good")), entry.clone()]] {
                 let error = store.commit(me, &entries, again).await.expect_err("a NUL cannot be stored");
-                assert_eq!(error.fault, Fault::Refused, "{error}");
+                assert_eq!(error.fault, StoreErrorKind::Refused, "{error}");
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use durable_core::Status;
-use durable_core::store::{DeadExecutor, Fence};
+use durable_core::store::{ExecutorInfo, Fence};
 
 use super::super::make::{
     LEASE, adopting, begin, cancel, commit, depose, executor, finish, running, sign_on, sign_on_for, success, workflow,
@@ -20,7 +20,7 @@ pub(crate) async fn a_heartbeat_prolongs_the_lease(Site { store, .. }: Site) {
     assert!(store.executors().await.unwrap()[0].expired);
     assert!(store.heartbeat(me, LEASE, &[]).await.unwrap().ours);
     let all = store.executors().await.unwrap();
-    let expected = DeadExecutor {
+    let expected = ExecutorInfo {
         key: me.executor,
         name: "a".to_owned(),
         epoch: me.epoch,

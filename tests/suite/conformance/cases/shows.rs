@@ -1,7 +1,7 @@
 //! Events and streams: what workflows show to everybody.
 
 use durable_core::Status;
-use durable_core::store::{Entry, Mark, Store, Verdict};
+use durable_core::store::{Entry, Store, StreamCursor, Verdict};
 
 use super::super::make::{
     cancel, close, commit, event, finish, history, item, items, record, recorded, records, running, show, sign_on,
@@ -44,7 +44,7 @@ pub(crate) async fn items_are_read_in_the_order_of_their_writing(Site { store, .
     assert_eq!(items(&*store, "w", "s").await, expected);
     assert_eq!(items(&*store, "w", "other").await, some(&["x"]));
 
-    let (mut mark, mut read) = (Mark::default(), Vec::new());
+    let (mut mark, mut read) = (StreamCursor::default(), Vec::new());
     for size in [2, 2, 1, 0] {
         let page = store.items("w", "s", mark, 2).await.unwrap();
         assert_eq!((page.status, page.items.len()), (Some(Status::Pending), size));
@@ -57,7 +57,7 @@ pub(crate) async fn items_are_read_in_the_order_of_their_writing(Site { store, .
 pub(crate) async fn a_stream_tells_where_its_workflow_stands(Site { store, .. }: Site) {
     let me = sign_on(&*store, "a").await;
     let run = running(&*store, me, "w").await;
-    let status = async |id| store.items(id, "s", Mark::default(), 10).await.unwrap().status;
+    let status = async |id| store.items(id, "s", StreamCursor::default(), 10).await.unwrap().status;
     assert_eq!(status("nobody").await, None);
     assert_eq!(status("w").await, Some(Status::Pending));
     commit(&*store, me, show([item(run, "s", "1")])).await;
@@ -71,7 +71,7 @@ pub(crate) async fn a_stream_tells_where_its_workflow_stands(Site { store, .. }:
 
 /// The times of everything in a stream.
 async fn times(store: &dyn Store, id: &str, stream: &str) -> Vec<i64> {
-    let items = store.items(id, stream, Mark::default(), 100_000).await.unwrap().items;
+    let items = store.items(id, stream, StreamCursor::default(), 100_000).await.unwrap().items;
     items.into_iter().map(|it| it.mark.at).collect()
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use durable_core::Status;
 use durable_core::store::{
-    Adopt, Fence, Finish, KnownWorkflow, NewWorkflow, QueueChange, QueueLimits, Verdict, WorkFound, WorkLeft,
+    Fence, Finish, KnownWorkflow, NewWorkflow, QueueChange, QueueLimits, TakeoverRequest, Verdict, WorkFound, WorkQuery,
 };
 
 use super::super::line::{MAIL, declare, delayed, enqueued, mail};
@@ -47,7 +47,7 @@ pub(crate) async fn a_released_workflow_is_adopted_and_not_counted(Site { store,
     store.sign_off(leaving).await.unwrap();
 
     let heir = sign_on(&*store, "heir").await;
-    let adopted = store.adopt(&Adopt { known: known("checkout", 0), ..adopting(heir, 10) }).await.unwrap();
+    let adopted = store.adopt(&TakeoverRequest { known: known("checkout", 0), ..adopting(heir, 10) }).await.unwrap();
     assert_eq!((adopted.runs[0].attempt, adopted.runs[0].recoveries), (2, 0));
 }
 
@@ -95,7 +95,7 @@ pub(crate) async fn unknown_names_are_left_and_counted(Site { store, .. }: Site)
     assert_eq!(store.count_unknown(&[]).await.unwrap(), 4);
     let runs = store.adopt(&adopting(heir, 2)).await.unwrap().runs;
     assert_eq!(runs.iter().map(|it| &*it.id).collect::<Vec<_>>(), ["w"]);
-    let nothing = store.adopt(&Adopt { known: Vec::new(), ..adopting(heir, 2) }).await.unwrap();
+    let nothing = store.adopt(&TakeoverRequest { known: Vec::new(), ..adopting(heir, 2) }).await.unwrap();
     assert!(nothing.runs.is_empty());
 }
 
@@ -109,7 +109,7 @@ pub(crate) async fn a_workflow_that_was_recovered_too_often_is_parked(Site { sto
     for recovery in 1..=3 {
         depose(&*store, owner).await;
         owner = sign_on(&*store, "next").await;
-        let adopted = store.adopt(&Adopt { known: known.clone(), ..adopting(owner, 10) }).await.unwrap();
+        let adopted = store.adopt(&TakeoverRequest { known: known.clone(), ..adopting(owner, 10) }).await.unwrap();
         if recovery < 3 {
             assert_eq!((adopted.runs[0].recoveries, adopted.parked.len()), (recovery, 0));
         } else {
@@ -179,18 +179,18 @@ pub(crate) async fn what_was_adopted_without_an_answer_is_adopted_again(Site { s
     assert_eq!(store.adopt(&adopting(heir, 10)).await.unwrap().runs.len(), 2); // and the answer is lost
     running(&*store, heir, "begun a moment ago").await;
 
-    let unsure = Adopt { running: Some(vec![has_a_body]), known: known("checkout", 1), ..adopting(heir, 10) };
+    let unsure = TakeoverRequest { running: Some(vec![has_a_body]), known: known("checkout", 1), ..adopting(heir, 10) };
     let adopted = store.adopt(&unsure).await.unwrap();
     assert_eq!(adopted.runs.iter().map(|it| it.key).collect::<Vec<_>>(), [lost]);
     assert_eq!((adopted.runs[0].attempt, adopted.runs[0].recoveries), (3, 1), "it was not recovered twice");
-    let unsure = Adopt { running: Some(vec![has_a_body, lost]), ..unsure };
+    let unsure = TakeoverRequest { running: Some(vec![has_a_body, lost]), ..unsure };
     assert!(store.adopt(&unsure).await.unwrap().runs.is_empty());
 }
 
 pub(crate) async fn a_look_says_what_work_is_left(Site { store, .. }: Site) {
     let (me, other) = (sign_on(&*store, "a").await, sign_on(&*store, "b").await);
     let asks = async |fence: Fence, queue: &str, name: &str| {
-        let asked = WorkLeft { executor: fence.executor, queues: vec![queue.to_owned()], known: known(name, 1) };
+        let asked = WorkQuery { executor: fence.executor, queues: vec![queue.to_owned()], known: known(name, 1) };
         store.work_left(&asked).await.unwrap()
     };
     let nothing = WorkFound::default();

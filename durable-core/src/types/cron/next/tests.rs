@@ -5,11 +5,11 @@ use std::fs;
 use chrono::{DateTime, SecondsFormat, Utc};
 use chrono_tz::Tz;
 
-use crate::types::cron::next::Cron;
+use crate::types::cron::next::CronDates;
 use crate::types::cron::parse::Crontab;
 
-fn read(text: &str) -> Cron {
-    Cron::new(&Crontab::parse(text).expect("it reads"))
+fn read(text: &str) -> CronDates {
+    CronDates::new(&Crontab::parse(text).expect("it reads"))
 }
 
 fn zone(name: &str) -> Tz {

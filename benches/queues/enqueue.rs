@@ -114,7 +114,7 @@ async fn of_floor(site: &Site, who: Who, together: bool) -> Duration {
 
 async fn of_engine(site: &Site, who: Who) -> (Duration, StatementCounts) {
     let app = site.launch("enqueues", &[]).await;
-    let before = app.store().costs();
+    let before = app.store().statement_counts();
     let elapsed = match who {
         Who::Callers(callers, all) => {
             let of_calls = app.clone();
@@ -135,7 +135,7 @@ async fn of_engine(site: &Site, who: Who) -> (Duration, StatementCounts) {
             begun.elapsed()
         }
     };
-    let costs = app.store().costs() - before;
+    let costs = app.store().statement_counts() - before;
     down(app).await;
     (elapsed, costs)
 }

@@ -89,7 +89,7 @@ impl LocalQueues {
     pub(crate) fn tell(&self, hint: Hint) {
         let mut told = false;
         for (name, line) in lock(&self.by_name).iter_mut() {
-            if Hint::of_queue(name) == hint {
+            if Hint::for_queue(name) == hint {
                 line.worth_a_look = true;
                 told = true;
             }
@@ -249,7 +249,7 @@ impl QueueSlot {
     /// The queue, if others wait for this slot too.
     pub(crate) fn shared(&self) -> Option<Hint> {
         let lines = lock(&self.lines.by_name);
-        lines.get(&self.queue)?.shared().then(|| Hint::of_queue(&self.queue))
+        lines.get(&self.queue)?.shared().then(|| Hint::for_queue(&self.queue))
     }
 }
 
@@ -282,7 +282,7 @@ mod tests {
         assert_eq!(lines.turns(0)[0].free, 2);
         assert!(lines.turns(0).is_empty(), "nobody has told of anything since");
         let (first, _second) = (lines.slot("q"), lines.slot("q"));
-        lines.tell(Hint::of_queue("q"));
+        lines.tell(Hint::for_queue("q"));
         assert!(lines.turns(0).is_empty(), "there is no room");
         drop(first);
         assert_eq!(lines.turns(0)[0].free, 1);
@@ -318,7 +318,7 @@ mod tests {
         let _short = lines.slot("q");
         let pause = |failures| Duration::from_micros(u64::from(failures) * 10);
         assert_eq!((lines.failed("q", 0, pause), lines.failed("q", 0, pause)), (1, 2));
-        lines.tell(Hint::of_queue("q"));
+        lines.tell(Hint::for_queue("q"));
         assert!(lines.turns(19).is_empty() && !lines.is_worth_a_look(19) && !lines.is_short(19));
         assert_eq!(lines.next_at(), Some(20));
         assert!(lines.is_worth_a_look(20) && lines.is_short(20));

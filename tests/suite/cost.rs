@@ -44,10 +44,10 @@ async fn with_a_child(many: u32) -> Result<u32> {
 /// Waits until nothing has been asked for a while.
 async fn at_rest(app: &Durable) {
     app.listening().await; // it looks around when it begins to listen
-    let mut last = app.store().costs();
+    let mut last = app.store().statement_counts();
     loop {
         tokio::time::sleep(Duration::from_millis(150)).await;
-        let now = app.store().costs();
+        let now = app.store().statement_counts();
         if now == last {
             return;
         }
@@ -58,9 +58,9 @@ async fn at_rest(app: &Durable) {
 /// What `work` costs on an engine that does nothing else: its lease is an hour long.
 async fn cost(app: &Durable, work: impl Future<Output = ()>) -> StatementCounts {
     at_rest(app).await;
-    let before = app.store().costs();
+    let before = app.store().statement_counts();
     app.scope(work).await;
-    app.store().costs() - before
+    app.store().statement_counts() - before
 }
 
 /// The same, the least of a few times: SQLite looks now and then whether it was others who wrote, and
@@ -162,7 +162,7 @@ async fn a_recovery_costs_the_same_whatever_the_number(stage: &Stage) {
         let app = stage.launch().await;
         crate::workflows::arrived(&name, 2 * many).await;
         at_rest(&app).await;
-        statements.push(app.store().costs().statements);
+        statements.push(app.store().statement_counts().statements);
         crate::workflows::gate(&name).add_permits(many as usize);
         app.shutdown().await;
     }
@@ -271,7 +271,7 @@ async fn cost_of_a_line(stage: &Stage, queue: &'static Queue, many: u32) -> Stat
         settled(&app, &key, many).await;
     })
     .await;
-    let left = stage.look().await.iter().filter(|it| it.status != Status::Success).count();
+    let left = stage.poll().await.iter().filter(|it| it.status != Status::Success).count();
     assert_eq!((left, counted(&key)), (0, many));
     app.shutdown().await;
     costs

@@ -130,7 +130,7 @@ async fn look(runtime: &Arc<Runtime>, known: &mut KnownQueues) -> Result<bool, S
                 }
             }
             // The database is away, which it is for every queue.
-            Err(error) if matches!(error.fault, StoreErrorKind::Unreachable | StoreErrorKind::Closed) => {
+            Err(error) if matches!(error.kind, StoreErrorKind::Unreachable | StoreErrorKind::Closed) => {
                 // Nobody knows what was claimed, or what of it went back.
                 runtime.lines.set_unsure(&turn.queue, true);
                 return Err(error);
@@ -151,7 +151,7 @@ async fn look(runtime: &Arc<Runtime>, known: &mut KnownQueues) -> Result<bool, S
     }
     if for_safety || told_of_any {
         known.asked = Some(Instant::now());
-        runtime.lines.tell_waiting(&runtime.store.waiting(&runtime.lines.names()).await?);
+        runtime.lines.tell_waiting(&runtime.store.queues_with_work(&runtime.lines.names()).await?);
     }
     Ok(runtime.lines.is_worth_a_look(runtime.timers.clock.at_least()))
 }
@@ -171,10 +171,10 @@ fn leave_alone(runtime: &Runtime, queue: &str, error: &StoreError) {
 async fn take(runtime: &Arc<Runtime>, turn: &NextClaim) -> Result<(), StoreError> {
     let fence = runtime.fence();
     let known = runtime.registry.names().into_iter().map(str::to_owned).collect();
-    let request = ClaimRequest { fence, queue: turn.queue.to_string(), known, most: turn.free };
+    let request = ClaimRequest { fence, queue: turn.queue.to_string(), known, limit: turn.free };
     if turn.unsure {
         let held: Vec<i64> = runtime.live.all().iter().map(|it| it.key).collect();
-        let lost = runtime.store.give_back_lost(fence, &turn.queue, &held).await?;
+        let lost = runtime.store.release_unknown_claims(fence, &turn.queue, &held).await?;
         runtime.lines.set_unsure(&turn.queue, false);
         tracing::info!(target: "durable", queue = %turn.queue, lost, "gave back what a claim had taken whose answer was lost");
     }
@@ -188,7 +188,7 @@ async fn take(runtime: &Arc<Runtime>, turn: &NextClaim) -> Result<(), StoreError
     let mut runs = claimed.runs;
     let too_many: Vec<i64> = runs.drain(runs.len().min(room)..).map(|it| it.key).collect();
     if !too_many.is_empty() {
-        runtime.store.give_back(fence, &too_many).await?;
+        runtime.store.return_claims(fence, &too_many).await?;
         if is_down {
             runtime.lines.count_returned(too_many.len());
         }
@@ -198,7 +198,7 @@ async fn take(runtime: &Arc<Runtime>, turn: &NextClaim) -> Result<(), StoreError
     match run_claimed::run_all(runtime, runs, || Some(runtime.lines.slot(&turn.queue))).await {
         Ok(occupied) => wait_for_room(runtime, fence, &turn.queue, occupied).await,
         // They could not be begun without their records; somebody else may do better.
-        Err(error) => runtime.store.give_back(fence, &keys).await.and(Err(error)),
+        Err(error) => runtime.store.return_claims(fence, &keys).await.and(Err(error)),
     }
 }
 
@@ -220,7 +220,7 @@ async fn wait_for_room(
     if left.is_empty() {
         return Ok(());
     }
-    runtime.store.give_back(fence, &left).await?;
+    runtime.store.return_claims(fence, &left).await?;
     runtime.tell_queue(queue);
     Ok(())
 }

@@ -114,10 +114,10 @@ async fn beat(
     let seen = runtime.store.heartbeat(fence, runtime.settings.lease, &running).await?;
     runtime.timers.clock.read(seen.now, asked);
     runtime.timers.poke();
-    if !seen.ours {
+    if !seen.fence_holds {
         return deposed(runtime, presence).await;
     }
-    for (key, status) in seen.gone {
+    for (key, status) in seen.no_longer_owned {
         if let Some(run) = runs.iter().find(|it| it.key == key) {
             let signal = if status == Status::Cancelled { StopReason::Cancelled } else { StopReason::Lost };
             run.signal(signal);
@@ -141,7 +141,7 @@ async fn deposed(runtime: &Arc<Runtime>, presence: &LockFileKeeper) -> Result<()
         return Ok(());
     }
     let (executor, lock_file) = presence.signing.executor(runtime.keys.next());
-    let fence = runtime.store.sign_on(&executor).await?;
+    let fence = runtime.store.register_executor(&executor).await?;
     *lock(&presence.lock_file) = lock_file;
     *lock(&runtime.fence) = fence;
     Ok(())

@@ -43,7 +43,7 @@ pub(super) async fn launch(builder: Builder) -> Result<Durable> {
         Err(error) => Err(error),
     };
     if launched.is_err() {
-        store.close_work();
+        store.close_work_pool();
         // A database that does not answer does not answer to a goodbye either.
         let _ = tokio::time::timeout(PATIENCE, store.close()).await;
     }
@@ -80,7 +80,7 @@ async fn begin(
     }
 
     let queues = declared(builder, &registry)?;
-    store.declare(&queues).await.map_err(|error| cannot("write to", &shown, &error))?;
+    store.declare_queues(&queues).await.map_err(|error| cannot("write to", &shown, &error))?;
 
     let keys = KeyMaker::new();
     let signing = sign_as(builder, &*store);
@@ -92,7 +92,7 @@ async fn begin(
     });
     // Who was here before is asked before this executor adds itself.
     let earlier = store.executors().await.map_err(|error| cannot("read", &shown, &error))?;
-    let fence = store.sign_on(&executor).await.map_err(|error| cannot("write to", &shown, &error))?;
+    let fence = store.register_executor(&executor).await.map_err(|error| cannot("write to", &shown, &error))?;
     let clock = read_clock(&*store).await.map_err(|error| cannot("read", &shown, &error))?;
 
     let (writer, inbox) = Writer::new();
@@ -132,7 +132,7 @@ async fn begin(
     let presence = Arc::new(heartbeat::LockFileKeeper::new(signing, lock_file));
     let teardown = Teardown::new(Arc::clone(&runtime), Arc::clone(&background), Arc::clone(&presence));
     let scheduled = scheduler::in_code(&runtime);
-    runtime.store.put_schedules(&scheduled).await.map_err(|error| cannot("write to", &shown, &error))?;
+    runtime.store.upsert_schedules(&scheduled).await.map_err(|error| cannot("write to", &shown, &error))?;
     open_lines(builder, &runtime, &queues);
     spawn_tasks(&runtime, &background, inbox);
     // From here on the handle's guard undoes everything if the launch fails or is dropped.

@@ -38,8 +38,8 @@ pub(super) async fn run(runtime: &Runtime) {
                     }
                     Hint::Executor(_) => {}
                     // The schedules have a name among the queues, and nobody enqueues there.
-                    Hint::Queue(_) if hint == Hint::of_queue(SCHEDULES) => runtime.schedules.poke(),
-                    Hint::Queue(_) if hint == Hint::of_queue(RELEASED) => runtime.released.notify_one(),
+                    Hint::Queue(_) if hint == Hint::for_queue(SCHEDULES) => runtime.schedules.poke(),
+                    Hint::Queue(_) if hint == Hint::for_queue(RELEASED) => runtime.released.notify_one(),
                     Hint::Queue(_) => {
                         runtime.lines.tell(hint);
                         runtime.lines.tell_delayed();
@@ -64,7 +64,7 @@ pub(super) async fn run(runtime: &Runtime) {
                 if failed == 1 {
                     tracing::warn!(target: "durable", %error, "cannot hear of what other processes write, and asks the database by the clock");
                 }
-                error.fault == StoreErrorKind::Refused
+                error.kind == StoreErrorKind::Refused
             }
         };
         let pause = if hopeless { Duration::from_mins(1) } else { back_off(failed) };

@@ -72,7 +72,7 @@ async fn look_once(runtime: &Runtime, cancelled: &mut CancellationPoll) -> Resul
         question.wanted.cancelled = Some((runtime.fence().executor, cancelled.since));
     }
     let asked = Instant::now();
-    let mut found = match runtime.store.look(&question.wanted).await {
+    let mut found = match runtime.store.poll(&question.wanted).await {
         Ok(found) => found,
         Err(error) => {
             runtime.waits.put_back(&question);

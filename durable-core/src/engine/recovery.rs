@@ -107,7 +107,7 @@ fn is_dead(runtime: &Runtime, host: &str, executor: &ExecutorInfo) -> bool {
 pub(super) async fn now(runtime: &Arc<Runtime>, dead: &[ExecutorInfo], unsure: bool) -> Result<bool, StoreError> {
     let mut all_run = true;
     for executor in dead {
-        if runtime.store.depose(executor.key, executor.epoch).await? {
+        if runtime.store.fence_out(executor.key, executor.epoch).await? {
             tracing::info!(target: "durable", executor = %executor.name, "took a dead executor's place");
             if let Some(path) = &executor.lock_file {
                 lock_file::remove(Path::new(path));
@@ -118,7 +118,7 @@ pub(super) async fn now(runtime: &Arc<Runtime>, dead: &[ExecutorInfo], unsure: b
         let fence = runtime.fence();
         let running = unsure.then(|| runtime.live.all().iter().map(|it| it.key).collect());
         let adopt = TakeoverRequest { fence, known: runtime.registry.known(), limit: BATCH, running };
-        let adopted = runtime.store.adopt(&adopt).await?;
+        let adopted = runtime.store.take_over(&adopt).await?;
         for id in &adopted.parked {
             tracing::error!(target: "durable", %id, "a workflow was recovered too often and is parked");
         }

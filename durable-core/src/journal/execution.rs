@@ -158,7 +158,7 @@ impl Execution {
         let mut tail = lock(&self.tail);
         let unsent = tail.unsent();
         unsent.records.push(record);
-        unsent.emissions.push(emission);
+        unsent.publications.push(emission);
         self.count(1);
     }
 
@@ -260,7 +260,7 @@ impl Execution {
     /// # Errors
     /// The signal that the execution stops by.
     pub(crate) async fn take_riders(self: &Arc<Self>) -> Result<PiggybackedRecords, StopReason> {
-        if self.has_branches() || lock(&self.tail).unsent.as_ref().is_some_and(|it| !it.is_of_records()) {
+        if self.has_branches() || lock(&self.tail).unsent.as_ref().is_some_and(|it| !it.has_only_records()) {
             self.settled().await?;
             return Ok(PiggybackedRecords::none(self));
         }
@@ -319,7 +319,7 @@ impl Execution {
             let mut tail = lock(&self.tail);
             match tail.unsent.take() {
                 None => {}
-                Some(unsent) if !entry.can_be_refused() => entry.go_after(*unsent),
+                Some(unsent) if !entry.can_be_refused() => entry.prepend(*unsent),
                 // What is refused takes its entry with it, and not what came before.
                 Some(unsent) => self.send(&mut tail, unsent, drop),
             }
@@ -462,7 +462,7 @@ fn by_position(mut records: Vec<Record>) -> Box<[Record]> {
 
 /// What an error of the store means for the execution that wanted to write.
 fn signal_of(error: &StoreError) -> StopReason {
-    match error.fault {
+    match error.kind {
         StoreErrorKind::Closed | StoreErrorKind::Unreachable | StoreErrorKind::Contended => StopReason::Suspend,
         StoreErrorKind::Refused | StoreErrorKind::Foreign => {
             StopReason::Park(format!("the database refuses what this workflow wants to record: {error}"))

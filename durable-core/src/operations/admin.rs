@@ -124,8 +124,8 @@ async fn cancel(runtime: &Runtime, id: &str, children: bool) -> Result<()> {
         let cancelled = runtime.store.cancel(id, "cancelled by request", children).await;
         let cancelled = cancelled.map_err(|error| cannot(runtime, "cancel a workflow", &error))?;
         let Some(cancelled) = cancelled else { return Err(not_found(id)) };
-        let ours: Vec<_> = cancelled.stopped.iter().filter_map(|stopped| tell_stopped(runtime, stopped)).collect();
-        if !children || cancelled.stopped.is_empty() {
+        let ours: Vec<_> = cancelled.runs.iter().filter_map(|stopped| tell_stopped(runtime, stopped)).collect();
+        if !children || cancelled.runs.is_empty() {
             return Ok(());
         }
         for run in ours {

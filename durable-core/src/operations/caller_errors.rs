@@ -28,7 +28,7 @@ impl WriteFailure<'_> {
     /// The store gave an error.
     pub(super) fn because(&self, error: &StoreError) -> Error {
         let Self { runtime, what, in_doubt } = self;
-        match error.fault {
+        match error.kind {
             StoreErrorKind::Closed => self.closed(),
             StoreErrorKind::Unreachable => {
                 let message = format!(
@@ -69,7 +69,7 @@ pub(super) fn refused(what: &str, error: &StoreError) -> Error {
 
 /// The database could not be asked, or not be told what is no record of a workflow.
 pub(super) fn cannot(runtime: &Runtime, what: &str, error: &StoreError) -> Error {
-    if error.fault == StoreErrorKind::Closed {
+    if error.kind == StoreErrorKind::Closed {
         let message = format!(
             "cannot {what}: `{}` is shutting down and has closed its database; do it on another process or after the restart",
             runtime.settings.name

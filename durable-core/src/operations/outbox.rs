@@ -51,7 +51,7 @@ where
     let runtime = current_engine::engine()?;
     let (to, topic) = (workflow_id.as_ref(), topic.into());
     let message = message_to_store(&runtime, to, &topic, &encode(message), None)?;
-    match runtime.store.post(tx.outbox(), &message).await {
+    match runtime.store.send_in(tx.outbox(), &message).await {
         Ok(SendOutcome::Posted) => Ok(()),
         Ok(SendOutcome::NoReceiver(status)) => Err(no_receiver(to, status)),
         Ok(SendOutcome::OtherDatabase) => Err(other_database("send_in", &runtime)),
@@ -102,7 +102,7 @@ where
         queue?;
         let runtime = current_engine::engine()?;
         let new = request.for_outbox(&runtime)?;
-        let started = match runtime.store.post_workflow(tx.outbox(), &new).await {
+        let started = match runtime.store.enqueue_in(tx.outbox(), &new).await {
             Ok(EnqueueOutcome::Posted) => StartedWorkflow { runtime, id: new.id, run: None },
             Ok(EnqueueOutcome::Existing(held)) if held.id == new.id => request.attach(&runtime, held)?,
             Ok(EnqueueOutcome::Existing(held)) => request.of_duplicate(&runtime, held)?,

@@ -70,7 +70,7 @@ async fn in_step(
     let emission = emission(&execution.runtime, kind, workflow, position, name, value)?;
     let what = format!("{} of the workflow {:?}", shown(kind, name), execution.row.id);
     let unwritten = WriteFailure { runtime: &execution.runtime, what: &what, in_doubt: SHOWN_AGAIN };
-    let entry = Entry { emissions: vec![emission], ..Entry::default() };
+    let entry = Entry { publications: vec![emission], ..Entry::default() };
     match execution.runtime.write(execution.fence, entry, Some(&execution.row.id)).await {
         Ok(Verdict::Stored | Verdict::Existing(_)) => Ok(()),
         Ok(_) => Err(unwritten.deposed()),

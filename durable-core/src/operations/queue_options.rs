@@ -77,7 +77,7 @@ where
     /// [`or_existing`](Self::or_existing) the call attaches to that one instead.
     pub fn deduplicate(self, id: impl Into<String>) -> Self {
         let id = id.into();
-        self.placed(|place| place.deduplicate = Some(id))
+        self.placed(|place| place.deduplication_id = Some(id))
     }
 
     /// Takes the workflow that is there with the same [deduplication id](Self::deduplicate) for as

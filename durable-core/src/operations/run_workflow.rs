@@ -121,7 +121,7 @@ impl RunTask {
         let key = self.row.key;
         let again = async {
             let wanted = PollRequest { ends: vec![self.row.id.to_string()], ..PollRequest::default() };
-            let ended = self.runtime.store.look(&wanted).await?.ends;
+            let ended = self.runtime.store.poll(&wanted).await?.ends;
             let records = self.runtime.store.records(&[key]).await?;
             Ok::<_, crate::store::StoreError>((ended, records))
         };

@@ -179,7 +179,7 @@ impl ScheduleRequest {
         };
         ScheduleSpec::check(&row)?;
         let rows = [row];
-        let stored = runtime.store.put_schedules(&rows).await;
+        let stored = runtime.store.upsert_schedules(&rows).await;
         if stored.map_err(|error| cannot(&runtime, "make a schedule", &error))? == 0 {
             return Err(in_code(&runtime, &rows[0].name));
         }
@@ -320,7 +320,7 @@ async fn change(name: &str, change: ScheduleChange) -> Result<()> {
 /// Tells every scheduler that the schedules have changed.
 fn tell(runtime: &Runtime) {
     runtime.schedules.poke();
-    runtime.tell_others(Hint::of_queue(SCHEDULES));
+    runtime.tell_others(Hint::for_queue(SCHEDULES));
 }
 
 fn unknown(name: &str) -> Error {

@@ -139,7 +139,7 @@ async fn start(runtime: &Arc<Runtime>, plan: &ScheduleSpec, id: String, schedule
     };
     let mut place = plan.workflow.options.queue.map(of_queue);
     if plan.overlap == Overlap::Skip {
-        place.get_or_insert_with(internal).deduplicate = Some(format!("schedule:{}", plan.row.name));
+        place.get_or_insert_with(internal).deduplication_id = Some(format!("schedule:{}", plan.row.name));
     }
     let request = StartRequest {
         workflow: plan.workflow,

@@ -79,7 +79,7 @@ impl StartRequest {
 
     pub(super) async fn start_outside(self, runtime: Arc<Runtime>) -> Result<StartedWorkflow> {
         let new = self.check(&runtime, fresh_workflow_id, None)?;
-        let entry = Entry { begin: Some(new.clone()), ..Entry::default() };
+        let entry = Entry { start: Some(new.clone()), ..Entry::default() };
         let fence = runtime.fence();
         match runtime.write(fence, entry, None).await {
             Ok(Verdict::Stored) => Ok(begun(&runtime, self.workflow, fence, new)),
@@ -112,7 +112,7 @@ impl StartRequest {
         let new = self.check(&runtime, own_id, Some(&parent.row))?;
         let done = OperationResult { child: Some(new.id.clone()), attempts: 1, ..OperationResult::default() };
         let entry =
-            Entry { begin: Some(new.clone()), records: vec![claim.record(operation, done)], ..Entry::default() };
+            Entry { start: Some(new.clone()), records: vec![claim.record(operation, done)], ..Entry::default() };
         match parent.write(entry).await {
             Ok(Verdict::Existing(held) | Verdict::Debounced(held)) => self.attach(&runtime, held),
             Ok(Verdict::Duplicate(held)) => {
@@ -150,7 +150,7 @@ impl StartRequest {
     fn duplicate(&self, held: &ExistingWorkflow, same: bool) -> Error {
         let place = self.place.as_ref();
         let (queue, key) =
-            place.map_or(("", ""), |it| (it.queue.as_str(), it.deduplicate.as_deref().unwrap_or_default()));
+            place.map_or(("", ""), |it| (it.queue.as_str(), it.deduplication_id.as_deref().unwrap_or_default()));
         let own = WorkflowIdentity(self.workflow.name, self.instance.as_deref());
         let mend = if same {
             "wait for it, or take it as good with `.or_existing()`"
@@ -202,7 +202,7 @@ impl StartRequest {
             fingerprint: self.workflow.fingerprint,
             timeout: self.timeout().filter(|_| self.place.is_some()),
             deadline: self.deadline(runtime, parent),
-            place: self.place.clone(),
+            placement: self.place.clone(),
         })
     }
 }
@@ -230,7 +230,7 @@ impl StartRequest {
 
 /// A workflow whose row was stored a moment ago: it runs here, or waits for its turn.
 fn begun(runtime: &Arc<Runtime>, workflow: &'static Workflow, fence: Fence, new: NewWorkflow) -> StartedWorkflow {
-    if new.place.is_some() {
+    if new.placement.is_some() {
         return StartedWorkflow { runtime: Arc::clone(runtime), id: new.id, run: None };
     }
     run_new(runtime, workflow, fence, new)
@@ -299,7 +299,7 @@ fn check_place(workflow: &str, place: &QueuePlacement) -> Result<()> {
     let keys = [
         ("the queue name", Some(place.queue.as_str())),
         ("the partition key", place.partition.as_deref()),
-        ("the deduplication id", place.deduplicate.as_deref()),
+        ("the deduplication id", place.deduplication_id.as_deref()),
         ("the debounce key", place.debounce.as_ref().map(|it| it.key.as_str())),
     ];
     keys.into_iter().try_for_each(|(what, key)| key.map_or(Ok(()), |key| check_id(what, key)))

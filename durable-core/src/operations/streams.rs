@@ -180,7 +180,7 @@ impl StreamPosition {
     /// The next value; `None` at the end.
     async fn next(&mut self, runtime: &Runtime) -> Result<Option<String>> {
         while self.page.is_empty() {
-            let read = runtime.store.items(&self.id, &self.name, self.mark, PAGE).await;
+            let read = runtime.store.read_stream(&self.id, &self.name, self.mark, PAGE).await;
             let read = read.map_err(|error| cannot(runtime, "read a stream", &error))?;
             let Some(status) = read.status else { return Err(admin::not_found(&self.id)) };
             self.page.extend(read.items);
@@ -192,7 +192,7 @@ impl StreamPosition {
             }
         }
         let Some(item) = self.page.pop_front() else { return Ok(None) }; // it was just filled
-        self.mark = item.mark;
+        self.mark = item.cursor;
         Ok(item.value)
     }
 

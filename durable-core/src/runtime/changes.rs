@@ -17,10 +17,10 @@ pub(crate) enum Change {
 impl Change {
     /// The news in an entry; `own` is the id of the execution that writes it, if one does.
     pub(crate) fn of(entry: &Entry, own: Option<&str>) -> Vec<Self> {
-        let shows = entry.finish.is_some() || !entry.emissions.is_empty();
+        let shows = entry.finish.is_some() || !entry.publications.is_empty();
         let own = own.filter(|_| shows).map(|id| Self::Workflow(id.to_owned()));
         let sent = entry.messages.iter().map(|it| Self::Workflow(it.to.clone()));
-        let place = entry.begin.as_ref().and_then(|it| it.place.as_ref());
+        let place = entry.start.as_ref().and_then(|it| it.placement.as_ref());
         own.into_iter().chain(sent).chain(place.map(Self::of_place)).collect()
     }
 

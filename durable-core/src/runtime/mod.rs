@@ -106,14 +106,14 @@ impl Runtime {
 
     /// There is news of a workflow in the database: tells whoever waits for it, here and elsewhere.
     pub(crate) fn tell(&self, workflow: &str) {
-        let hint = Hint::of(workflow);
+        let hint = Hint::for_workflow(workflow);
         self.waits.tell(hint);
         self.tell_others(hint);
     }
 
     /// There is more to do in a queue, or room for more: tells whoever takes from it, here and elsewhere.
     pub(crate) fn tell_queue(&self, name: &str) {
-        let hint = Hint::of_queue(name);
+        let hint = Hint::for_queue(name);
         self.lines.tell(hint);
         self.tell_others(hint);
     }

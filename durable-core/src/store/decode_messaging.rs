@@ -54,7 +54,7 @@ pub(super) struct ItemRow {
 }
 
 /// Puts the rows of a stream together.
-pub(super) fn items<'r, R>(rows: &'r [R]) -> Result<StreamPage, StoreError>
+pub(super) fn read_stream<'r, R>(rows: &'r [R]) -> Result<StreamPage, StoreError>
 where
     R: sqlx::Row,
     ItemRow: FromRow<'r, R>,
@@ -64,7 +64,7 @@ where
         let row = ItemRow::from_row(row)?;
         items.status = Some(status(&row.status)?);
         if let (Some(at), Some(key)) = (row.at, row.key) {
-            items.items.push(StreamItem { mark: StreamCursor { at, key }, value: row.value });
+            items.items.push(StreamItem { cursor: StreamCursor { at, key }, value: row.value });
         }
     }
     Ok(items)

@@ -17,12 +17,12 @@ pub(super) struct QueuedRow<'a> {
 
 impl<'a> QueuedRow<'a> {
     pub(super) fn of(row: &'a NewWorkflow) -> Option<Self> {
-        Some(Self { row, place: row.place.as_ref()? })
+        Some(Self { row, place: row.placement.as_ref()? })
     }
 
     /// By what they are sorted in one call.
     pub(super) fn line(&self) -> (&'a str, Option<&'a str>, &'a str, i64) {
-        (&self.place.queue, self.place.deduplicate.as_deref(), &self.row.id, self.row.key)
+        (&self.place.queue, self.place.deduplication_id.as_deref(), &self.row.id, self.row.key)
     }
 
     pub(super) fn partition(&self) -> &'a str {
@@ -79,20 +79,20 @@ pub(super) fn went_away() -> StoreError {
 /// Whether what becomes of the entry's begin changes what is to be stored of the rest of it, so that
 /// it cannot go with others in one statement.
 pub(super) fn hangs_on_its_begin(entry: &Entry) -> bool {
-    let place = entry.begin.as_ref().and_then(|it| it.place.as_ref());
-    place.is_some_and(|it| it.debounce.is_some() || it.deduplicate.is_some() && entry.rows() > 1)
+    let place = entry.start.as_ref().and_then(|it| it.placement.as_ref());
+    place.is_some_and(|it| it.debounce.is_some() || it.deduplication_id.is_some() && entry.rows() > 1)
 }
 
 /// The record of the start of what the entry begins.
 pub(super) fn record_of_the_begin(entry: &Entry) -> Option<&NewRecord> {
-    let begin = entry.begin.as_ref()?;
+    let begin = entry.start.as_ref()?;
     entry.records.iter().find(|it| it.child.as_ref() == Some(&begin.id))
 }
 
 /// The record as it is stored: the record of a begin that was debounced names the workflow that waits,
 /// and that of one whose id belongs to something else holds the error, for the replay.
 pub(super) fn of_whom<'r>(record: &'r NewRecord, entry: &Entry, verdict: &Verdict) -> Cow<'r, NewRecord> {
-    match (verdict, &entry.begin) {
+    match (verdict, &entry.start) {
         (Verdict::Debounced(held), Some(begin)) if record.child.as_ref() == Some(&begin.id) => {
             Cow::Owned(NewRecord { child: Some(held.id.clone()), ..record.clone() })
         }
@@ -110,6 +110,6 @@ pub(super) fn of_whom<'r>(record: &'r NewRecord, entry: &Entry, verdict: &Verdic
 /// The record of a begin that is debounced: where an earlier sending of the call has stored it, it
 /// tells whose arguments these became.
 pub(super) fn record_of_a_debounce(entry: &Entry) -> Option<&NewRecord> {
-    entry.begin.as_ref()?.place.as_ref()?.debounce.as_ref()?;
+    entry.start.as_ref()?.placement.as_ref()?.debounce.as_ref()?;
     record_of_the_begin(entry)
 }

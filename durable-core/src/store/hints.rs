@@ -74,11 +74,11 @@ mod tests {
     #[test]
     fn hints_come_back_as_they_were_sent() {
         let hints = vec![
-            Hint::of("order-1"),
+            Hint::for_workflow("order-1"),
             Hint::Workflow(0),
             Hint::Workflow(u32::MAX),
             Hint::Executor(i64::MIN),
-            Hint::of_queue("mail"),
+            Hint::for_queue("mail"),
             Hint::Queue(u32::MAX),
         ];
         assert_eq!(heard("me", &text("you", &hints)), Some(Notification::Hints(hints.clone())));

@@ -127,7 +127,7 @@ pub struct StreamPage {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamItem {
     /// Where it stands in the stream.
-    pub mark: StreamCursor,
+    pub cursor: StreamCursor,
     /// Its value; `None` for the end of the stream.
     pub value: Option<String>,
 }
@@ -148,7 +148,7 @@ pub struct CancelledWorkflows {
     pub before: Status,
     /// Every workflow that this call has cancelled: the workflow itself, if it had not come to an
     /// end, and those below it if that was asked for.
-    pub stopped: Vec<CancelledRun>,
+    pub runs: Vec<CancelledRun>,
 }
 
 /// A workflow that was cancelled.
@@ -175,13 +175,13 @@ pub enum Hint {
 impl Hint {
     /// The hint of a workflow's id: FNV-1a, which stays the same between builds and machines.
     #[must_use]
-    pub fn of(id: &str) -> Self {
+    pub fn for_workflow(id: &str) -> Self {
         Self::Workflow(hash(id))
     }
 
     /// The hint of a queue's name.
     #[must_use]
-    pub fn of_queue(name: &str) -> Self {
+    pub fn for_queue(name: &str) -> Self {
         Self::Queue(hash(name))
     }
 }

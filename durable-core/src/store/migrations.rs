@@ -68,7 +68,7 @@ impl From<MigrateError> for StoreError {
             MigrateError::Execute(error) => error.into(),
             MigrateError::ExecuteMigration(error, version) => {
                 let error = Self::from(error);
-                Self::new(error.fault, format_args!("migration {version}: {}", error.message))
+                Self::new(error.kind, format_args!("migration {version}: {}", error.message))
             }
             other => Self::new(StoreErrorKind::Foreign, other),
         }

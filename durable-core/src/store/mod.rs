@@ -125,7 +125,7 @@ pub trait Commit: Send + Sync + Debug {
 /// Executors: who runs workflows, who is dead, and who takes over.
 pub trait Executors: Send + Sync + Debug {
     /// Adds the executor's row with a lease from now, and gives its fence.
-    fn sign_on<'a>(&'a self, executor: &'a NewExecutor) -> StoreFuture<'a, Fence>;
+    fn register_executor<'a>(&'a self, executor: &'a NewExecutor) -> StoreFuture<'a, Fence>;
 
     /// Prolongs the lease if the fence still holds, and looks around once: see [`HeartbeatResult`].
     /// `running` are the keys this process runs, to learn which of them are no longer its own.
@@ -133,7 +133,7 @@ pub trait Executors: Send + Sync + Debug {
 
     /// Says that the executor takes no new work and will leave: others no longer take it for
     /// crashed when they are launched under its name.
-    fn announce_leaving(&self, fence: Fence) -> StoreFuture<'_, ()>;
+    fn mark_leaving(&self, fence: Fence) -> StoreFuture<'_, ()>;
 
     /// Every executor that has not been deposed: the launch looks for dead ones of its own name or host.
     fn executors(&self) -> StoreFuture<'_, Vec<ExecutorInfo>>;
@@ -141,7 +141,7 @@ pub trait Executors: Send + Sync + Debug {
     /// Raises the epoch of an executor that is known to be dead, if it is still `epoch`: after
     /// this returns, no flush of that executor can commit. Waits for a flush in flight.
     /// Gives whether this call was the one that did it.
-    fn depose(&self, executor: i64, epoch: i64) -> StoreFuture<'_, bool>;
+    fn fence_out(&self, executor: i64, epoch: i64) -> StoreFuture<'_, bool>;
 
     /// Takes up to `limit` PENDING workflows of deposed executors, or released ones, and makes them
     /// the caller's. Queued ones, also of names that the caller does not know, are ENQUEUED again
@@ -149,7 +149,7 @@ pub trait Executors: Send + Sync + Debug {
     /// Those recovered too often are parked instead. All of them count for the limit. Nothing is left
     /// that the caller can run once a call gives neither runs nor parked nor requeued ones, except
     /// what another adopter has just locked. Gives nothing if the fence no longer holds.
-    fn adopt<'a>(&'a self, adopt: &'a TakeoverRequest) -> StoreFuture<'a, Takeover>;
+    fn take_over<'a>(&'a self, adopt: &'a TakeoverRequest) -> StoreFuture<'a, Takeover>;
 
     /// How many PENDING workflows that nobody runs have names other than `known`. Queued ones do not
     /// count: whoever adopts gives them back to their queue.
@@ -164,14 +164,14 @@ pub trait Executors: Send + Sync + Debug {
     fn work_left<'a>(&'a self, asked: &'a WorkQuery) -> StoreFuture<'a, WorkFound>;
 
     /// Takes the executor's row away, so that nobody waits for its lease.
-    fn sign_off(&self, fence: Fence) -> StoreFuture<'_, ()>;
+    fn remove_executor(&self, fence: Fence) -> StoreFuture<'_, ()>;
 }
 
 /// Queues: who waits for a turn, and who gets one.
 pub trait Queues: Send + Sync + Debug {
     /// Makes the program's queues known. A queue that is there gets the limits of the code, unless
     /// they were changed at run time.
-    fn declare<'a>(&'a self, queues: &'a [NewQueue]) -> StoreFuture<'a, ()>;
+    fn declare_queues<'a>(&'a self, queues: &'a [NewQueue]) -> StoreFuture<'a, ()>;
 
     /// Takes up to `most` ENQUEUED workflows that the caller can run, in their order, as far as the
     /// limits allow, and makes them PENDING and the caller's. A deadline begins here, from the
@@ -193,19 +193,19 @@ pub trait Queues: Send + Sync + Debug {
 
     /// Gives back what was claimed and has not begun: it is ENQUEUED again, in its old place, as if
     /// it had not been claimed. The attempt and the rate limit do not count it.
-    fn give_back<'a>(&'a self, fence: Fence, keys: &'a [i64]) -> StoreFuture<'a, ()>;
+    fn return_claims<'a>(&'a self, fence: Fence, keys: &'a [i64]) -> StoreFuture<'a, ()>;
 
     /// Gives back what a claim took whose answer was lost: everything that is PENDING, the caller's
     /// and from this queue, except `held`, which is what it knows of. Gives how many those were. It
     /// waits for a claim that is still at work on a connection that is gone.
-    fn give_back_lost<'a>(&'a self, fence: Fence, queue: &'a str, held: &'a [i64]) -> StoreFuture<'a, u64>;
+    fn release_unknown_claims<'a>(&'a self, fence: Fence, queue: &'a str, held: &'a [i64]) -> StoreFuture<'a, u64>;
 
     /// Makes DELAYED workflows whose time has come ENQUEUED, a good many in one call. They stand where
     /// they would if they had not been delayed.
     fn promote(&self) -> StoreFuture<'_, Promoted>;
 
     /// Those of these queues on which something is ENQUEUED, in one round trip for all of them.
-    fn waiting<'a>(&'a self, queues: &'a [String]) -> StoreFuture<'a, Vec<String>>;
+    fn queues_with_work<'a>(&'a self, queues: &'a [String]) -> StoreFuture<'a, Vec<String>>;
 
     /// Every queue that was declared or has workflows that are ENQUEUED, DELAYED or PENDING, by name.
     fn queues(&self) -> StoreFuture<'_, Vec<QueueRow>>;
@@ -218,7 +218,7 @@ pub trait Queues: Send + Sync + Debug {
     ///
     /// # Errors
     /// [`StoreErrorKind::Refused`] for a workflow without a place, and as with [`Messaging::post`].
-    fn post_workflow<'a>(
+    fn enqueue_in<'a>(
         &'a self,
         connection: OutboxConnection<'a>,
         workflow: &'a NewWorkflow,
@@ -230,7 +230,7 @@ pub trait Schedules: Send + Sync + Debug {
     /// Stores schedules, and gives how many. One that is there gets the new workflow, expression, zone,
     /// policies and arguments, and keeps its pause; a new one has its last tick now, and so has one with
     /// another expression or zone. One in the code does not give way to one that is not.
-    fn put_schedules<'a>(&'a self, schedules: &'a [ScheduleRow]) -> StoreFuture<'a, u64>;
+    fn upsert_schedules<'a>(&'a self, schedules: &'a [ScheduleRow]) -> StoreFuture<'a, u64>;
 
     /// All of them, by name.
     fn schedules(&self) -> StoreFuture<'_, Vec<ScheduleRow>>;
@@ -248,7 +248,7 @@ pub trait Read: Send + Sync + Debug {
     fn find<'a>(&'a self, id: &'a str) -> StoreFuture<'a, Option<ExistingWorkflow>>;
 
     /// What is there of everything that is waited for: one statement, whatever the number.
-    fn look<'a>(&'a self, wanted: &'a PollRequest) -> StoreFuture<'a, PollResult>;
+    fn poll<'a>(&'a self, wanted: &'a PollRequest) -> StoreFuture<'a, PollResult>;
 
     /// All records of the workflows with these keys, in one query.
     fn records<'a>(&'a self, keys: &'a [i64]) -> StoreFuture<'a, Vec<Record>>;
@@ -267,7 +267,7 @@ pub trait Read: Send + Sync + Debug {
 /// writing beside it.
 pub trait Messaging: Send + Sync + Debug {
     /// Up to `limit` items of a stream behind `mark`.
-    fn items<'a>(
+    fn read_stream<'a>(
         &'a self,
         workflow: &'a str,
         stream: &'a str,
@@ -286,7 +286,8 @@ pub trait Messaging: Send + Sync + Debug {
     /// # Errors
     /// [`StoreErrorKind::Refused`] when the connection goes to a database without the engine's tables. On
     /// Postgres an error leaves the user's transaction in ruins, as every error there does.
-    fn post<'a>(&'a self, connection: OutboxConnection<'a>, message: &'a NewMessage) -> StoreFuture<'a, SendOutcome>;
+    fn send_in<'a>(&'a self, connection: OutboxConnection<'a>, message: &'a NewMessage)
+    -> StoreFuture<'a, SendOutcome>;
 }
 
 /// How processes hear of each other's writing.
@@ -333,12 +334,12 @@ pub trait Lifecycle: Send + Sync + Debug {
     fn location(&self) -> Location;
 
     /// Statements sent and commits made so far.
-    fn costs(&self) -> StatementCounts;
+    fn statement_counts(&self) -> StatementCounts;
 
     /// Marks the work connections closed at once, without waiting: whoever uses them from now on gets
     /// [`StoreErrorKind::Closed`], and a connection in use is cut when it comes back. What belongs to
     /// [`Executors`] goes on working until [`close`](Self::close).
-    fn close_work(&self);
+    fn close_work_pool(&self);
 
     /// Its connections as they are just now, by what they are for.
     fn pools(&self) -> Vec<PoolState>;
@@ -370,7 +371,7 @@ pub struct StatementCounts {
     /// Transactions that wrote something and were committed.
     pub commits: u64,
     /// Notifications to other processes, which are sent beside all that and for many at once.
-    pub notices: u64,
+    pub notifications: u64,
 }
 
 impl std::ops::Sub for StatementCounts {
@@ -380,7 +381,7 @@ impl std::ops::Sub for StatementCounts {
         Self {
             statements: self.statements - earlier.statements,
             commits: self.commits - earlier.commits,
-            notices: self.notices - earlier.notices,
+            notifications: self.notifications - earlier.notifications,
         }
     }
 }

@@ -16,7 +16,7 @@ pub struct QueuePlacement {
     pub partition: Option<String>,
     /// As long as a workflow with the same one is ENQUEUED, DELAYED or PENDING on the queue, no other
     /// is taken: [`Verdict::Duplicate`](crate::store::Verdict::Duplicate).
-    pub deduplicate: Option<String>,
+    pub deduplication_id: Option<String>,
     /// How long it is DELAYED before it is ENQUEUED. Nothing, and zero, is not at all.
     pub delay: Option<Duration>,
     /// Makes it replace the arguments of the one that waits under the same key.
@@ -82,7 +82,7 @@ pub struct ClaimRequest {
     /// The workflow names that it can run; the others are left for those who can.
     pub known: Vec<String>,
     /// How many at most: its free slots.
-    pub most: u32,
+    pub limit: u32,
 }
 
 /// What was claimed.

@@ -23,7 +23,7 @@ pub struct Fence {
 #[derive(Debug, Clone, Default)]
 pub struct Entry {
     /// A workflow to start.
-    pub begin: Option<NewWorkflow>,
+    pub start: Option<NewWorkflow>,
     /// Records of one execution.
     pub records: Vec<NewRecord>,
     /// The end of that execution.
@@ -34,45 +34,45 @@ pub struct Entry {
     /// it is their positions that keep one message from being received twice.
     pub received: Vec<i64>,
     /// What the execution shows.
-    pub emissions: Vec<Publication>,
+    pub publications: Vec<Publication>,
 }
 
 impl Entry {
     /// How many rows it writes.
     pub(crate) fn rows(&self) -> usize {
-        let talk = self.messages.len() + self.received.len() + self.emissions.len();
-        usize::from(self.begin.is_some()) + self.records.len() + usize::from(self.finish.is_some()) + talk
+        let talk = self.messages.len() + self.received.len() + self.publications.len();
+        usize::from(self.start.is_some()) + self.records.len() + usize::from(self.finish.is_some()) + talk
     }
 
     /// Whether the database can refuse it although the execution may go on.
     pub(crate) fn can_be_refused(&self) -> bool {
-        let deduplicates = |it: &NewWorkflow| it.place.as_ref().is_some_and(|it| it.deduplicate.is_some());
-        !self.messages.is_empty() || self.begin.as_ref().is_some_and(deduplicates)
+        let deduplicates = |it: &NewWorkflow| it.placement.as_ref().is_some_and(|it| it.deduplication_id.is_some());
+        !self.messages.is_empty() || self.start.as_ref().is_some_and(deduplicates)
     }
 
     /// Whether there is nothing in it but records, if anything.
-    pub(crate) fn is_of_records(&self) -> bool {
+    pub(crate) fn has_only_records(&self) -> bool {
         self.rows() == self.records.len()
     }
 
     /// Adds what has to be stored before it.
-    pub(crate) fn go_after(&mut self, mut earlier: Self) {
-        debug_assert!(earlier.begin.is_none() && earlier.finish.is_none(), "these go by themselves");
+    pub(crate) fn prepend(&mut self, mut earlier: Self) {
+        debug_assert!(earlier.start.is_none() && earlier.finish.is_none(), "these go by themselves");
         earlier.records.append(&mut self.records);
         earlier.messages.append(&mut self.messages);
         earlier.received.append(&mut self.received);
-        earlier.emissions.append(&mut self.emissions);
-        let Self { records, messages, received, emissions, .. } = earlier;
-        (self.records, self.messages, self.received, self.emissions) = (records, messages, received, emissions);
+        earlier.publications.append(&mut self.publications);
+        let Self { records, messages, received, publications, .. } = earlier;
+        (self.records, self.messages, self.received, self.publications) = (records, messages, received, publications);
     }
 
     /// How many payload bytes it carries.
     pub(crate) fn bytes(&self) -> usize {
-        let begin = self.begin.as_ref().map_or(0, |it| it.input.len());
+        let begin = self.start.as_ref().map_or(0, |it| it.input.len());
         let records: usize = self.records.iter().map(|it| it.outcome.as_ref().map_or(0, Outcome::len)).sum();
         let finish = self.finish.as_ref().and_then(|it| it.outcome.as_ref()).map_or(0, Outcome::len);
         let messages: usize = self.messages.iter().map(|it| it.payload.len()).sum();
-        let emissions: usize = self.emissions.iter().map(|it| it.value.len()).sum();
+        let emissions: usize = self.publications.iter().map(|it| it.value.len()).sum();
         begin + records + finish + messages + emissions
     }
 }
@@ -101,7 +101,7 @@ pub struct NewWorkflow {
     /// When its time is up, in microseconds since 1970.
     pub deadline: Option<i64>,
     /// Where it waits for its turn; `None` is started at once, by who commits it.
-    pub place: Option<QueuePlacement>,
+    pub placement: Option<QueuePlacement>,
 }
 
 /// A record to add.
@@ -255,7 +255,7 @@ pub struct ExecutorInfo {
 #[derive(Debug, Clone, Default)]
 pub struct HeartbeatResult {
     /// Whether the fence still holds. If not, the executor was deposed and must drop everything.
-    pub ours: bool,
+    pub fence_holds: bool,
     /// The present time of the database's clock.
     pub now: i64,
     /// Executors whose lease has run out.
@@ -263,7 +263,7 @@ pub struct HeartbeatResult {
     /// Whether there are PENDING workflows without a living owner to adopt.
     pub orphans: bool,
     /// Of the running keys, those that are no longer PENDING here, with their status.
-    pub gone: Vec<(i64, Status)>,
+    pub no_longer_owned: Vec<(i64, Status)>,
 }
 
 /// A workflow name that this program can run.

@@ -55,12 +55,12 @@ impl<'a> BatchRows<'a> {
         let mut parts = Self::default();
         for it in entries {
             let ends = it.finish.as_ref().map(|it| it.workflow);
-            match it.begin.as_ref().map(|row| (row, QueuedRow::of(row))) {
+            match it.start.as_ref().map(|row| (row, QueuedRow::of(row))) {
                 Some((_, Some(queued))) => parts.queued.push(queued),
                 Some((row, None)) => parts.begins.push(row),
                 None => {}
             }
-            let of_begin = it.begin.as_ref();
+            let of_begin = it.start.as_ref();
             parts.records.extend(it.records.iter().map(|record| {
                 let begin = of_begin.filter(|begin| record.child.as_ref() == Some(&begin.id));
                 BatchRecord { record, ends: ends.is_some(), begins: begin.map(|it| it.key) }
@@ -68,7 +68,7 @@ impl<'a> BatchRows<'a> {
             parts.finishes.extend(&it.finish);
             parts.messages.extend(it.messages.iter().map(|row| WithEnd { ends, row }));
             parts.received.extend(it.received.iter().map(|row| WithEnd { ends, row }));
-            for row in &it.emissions {
+            for row in &it.publications {
                 let table = if row.kind == PublicationKind::Event { &mut parts.events } else { &mut parts.items };
                 table.push(WithEnd { ends, row });
             }
@@ -104,7 +104,7 @@ impl<'a> BatchRows<'a> {
             || self.messages.iter().any(|it| begun(&it.row.to))
             || entries.iter().any(|entry| {
                 entry.finish.as_ref().is_some_and(|finish| {
-                    entry.begin.is_some() || entry.records.iter().any(|it| it.workflow != finish.workflow)
+                    entry.start.is_some() || entry.records.iter().any(|it| it.workflow != finish.workflow)
                 })
             })
     }

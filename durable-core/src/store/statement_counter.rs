@@ -35,7 +35,7 @@ impl StatementCounter {
         StatementCounts {
             statements: self.statements.load(Ordering::Relaxed),
             commits: self.commits.load(Ordering::Relaxed),
-            notices: self.notices.load(Ordering::Relaxed),
+            notifications: self.notices.load(Ordering::Relaxed),
         }
     }
 }

@@ -22,7 +22,7 @@ pub enum StoreErrorKind {
 #[derive(Debug, Clone)]
 pub struct StoreError {
     /// What to do about it.
-    pub fault: StoreErrorKind,
+    pub kind: StoreErrorKind,
     /// What happened, for people. Never a payload, never a password.
     pub message: String,
 }
@@ -30,13 +30,13 @@ pub struct StoreError {
 impl StoreError {
     /// An error of a kind.
     pub fn new(fault: StoreErrorKind, message: impl fmt::Display) -> Self {
-        Self { fault, message: message.to_string() }
+        Self { kind: fault, message: message.to_string() }
     }
 
     /// Whether the same call can succeed later.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
-        matches!(self.fault, StoreErrorKind::Unreachable | StoreErrorKind::Contended)
+        matches!(self.kind, StoreErrorKind::Unreachable | StoreErrorKind::Contended)
     }
 }
 

@@ -108,7 +108,7 @@ impl Waiters {
             WaitFor::End { .. } => ReleaseScope::Parents,
             _ => ReleaseScope::Bodies,
         };
-        let hint = Hint::of(of);
+        let hint = Hint::for_workflow(of);
         let mut state = lock(&self.state);
         state.last_number += 1;
         let key = (hint, state.last_number);
@@ -389,10 +389,10 @@ mod tests {
         assert!(waiting.first().await.is_none(), "there was nothing");
         assert!(waits.question().is_empty(), "and nobody asks again without a reason");
 
-        waits.tell(Hint::of("another"));
+        waits.tell(Hint::for_workflow("another"));
         assert!(waits.question().is_empty());
-        waits.tell(Hint::of("w"));
-        waits.tell(Hint::of("w"));
+        waits.tell(Hint::for_workflow("w"));
+        waits.tell(Hint::for_workflow("w"));
         let question = waits.question();
         assert_eq!(question.wanted.messages.len(), 1, "told twice, asked once");
         let messages = vec![PolledMessage { index: 0, key: 7, payload: "true".to_owned() }];
@@ -407,7 +407,7 @@ mod tests {
         let _told = waits.wait("told", message(7), true);
         while !waits.question().is_empty() {}
         waits.tell_all();
-        waits.tell(Hint::of("told"));
+        waits.tell(Hint::for_workflow("told"));
         assert_eq!(waits.question().wanted.messages, [(7, "paid".to_owned())]);
         assert_eq!(waits.question().wanted.messages.len(), 3, "the others, and it is not asked for twice");
         assert!(waits.question().is_empty());
@@ -418,7 +418,7 @@ mod tests {
         let waits = Waiters::default();
         let _waiting = waits.wait("w", message(1), true);
         let question = waits.question();
-        waits.tell(Hint::of("w"));
+        waits.tell(Hint::for_workflow("w"));
         waits.answer(&question, PollResult::default());
         assert!(!waits.question().is_empty());
     }

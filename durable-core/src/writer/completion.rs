@@ -71,7 +71,7 @@ mod tests {
         let told = Arc::<Mutex<Vec<StoreErrorKind>>>::default();
         let answer = || {
             let told = Arc::clone(&told);
-            Completion::new(move |verdict| lock(&told).push(verdict.expect_err("there is no verdict").fault))
+            Completion::new(move |verdict| lock(&told).push(verdict.expect_err("there is no verdict").kind))
         };
         drop(answer());
         let mut sent = answer();

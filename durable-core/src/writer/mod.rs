@@ -211,7 +211,7 @@ async fn flush(batch: Batch, store: &dyn Store, gate: &ShutdownSignal, away: &mu
                     if lost { Err(unconfirmed()) } else { Ok(verdict) }
                 }));
             }
-            Err(error) if to - from > 1 && matches!(error.fault, StoreErrorKind::Refused | StoreErrorKind::Foreign) => {
+            Err(error) if to - from > 1 && matches!(error.kind, StoreErrorKind::Refused | StoreErrorKind::Foreign) => {
                 // One entry is at fault and the others must not suffer for it.
                 let middle = usize::midpoint(from, to);
                 ranges.push((middle, to));
@@ -253,7 +253,7 @@ async fn commit(
             tried = store.commit(fence, entries, failed > 0) => tried,
             () = last_try_is_over(gate), if *away => return Err(unconfirmed()),
         };
-        *away = matches!(&tried, Err(error) if error.fault == StoreErrorKind::Unreachable);
+        *away = matches!(&tried, Err(error) if error.kind == StoreErrorKind::Unreachable);
         match tried {
             Ok(verdicts) => {
                 if failed > 0 {
@@ -276,7 +276,7 @@ async fn commit(
                     () = gate.reached(EnginePhase::Killed) => return Err(if doubted { unconfirmed() } else { closed() }),
                 }
             }
-            Err(error) if error.fault == StoreErrorKind::Closed && doubted => return Err(unconfirmed()),
+            Err(error) if error.kind == StoreErrorKind::Closed && doubted => return Err(unconfirmed()),
             Err(error) => return Err(error),
         }
     }
@@ -311,9 +311,9 @@ mod tests {
             fingerprint: 0,
             timeout: None,
             deadline: None,
-            place: None,
+            placement: None,
         };
-        let entry = Box::new(Entry { begin: Some(begin), ..Entry::default() });
+        let entry = Box::new(Entry { start: Some(begin), ..Entry::default() });
         WriteRequest::Write { fence: Fence { executor: 1, epoch }, entry, answer: Completion::new(drop) }
     }
 

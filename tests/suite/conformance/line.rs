@@ -25,7 +25,7 @@ pub(super) fn of_key(key: &str) -> QueuePlacement {
 }
 
 pub(super) fn sole(deduplicate: &str) -> QueuePlacement {
-    QueuePlacement { deduplicate: Some(deduplicate.to_owned()), ..mail() }
+    QueuePlacement { deduplication_id: Some(deduplicate.to_owned()), ..mail() }
 }
 
 pub(super) fn delayed(delay: Duration) -> QueuePlacement {
@@ -38,7 +38,7 @@ pub(super) fn debounced(key: &str, period: Duration, longest: Option<Duration>) 
 
 /// A workflow with a place.
 pub(super) fn placed(id: &str, place: QueuePlacement) -> NewWorkflow {
-    NewWorkflow { place: Some(place), ..workflow(id) }
+    NewWorkflow { placement: Some(place), ..workflow(id) }
 }
 
 /// Puts a workflow on its queue, which is expected to succeed, and gives its key.
@@ -56,7 +56,7 @@ pub(super) async fn all_enqueued(store: &dyn Store, fence: Fence, workflows: &[N
 }
 
 pub(super) fn request(fence: Fence, most: u32) -> ClaimRequest {
-    ClaimRequest { fence, queue: MAIL.to_owned(), known: vec!["checkout".to_owned()], most }
+    ClaimRequest { fence, queue: MAIL.to_owned(), known: vec!["checkout".to_owned()], limit: most }
 }
 
 pub(super) async fn claim(store: &dyn Store, fence: Fence, most: u32) -> Claimed {
@@ -74,8 +74,8 @@ pub(super) async fn ended(store: &dyn Store, fence: Fence, run: &RunRow) {
     assert_eq!(commit(store, fence, finish(end)).await, Verdict::Stored, "{}", run.id);
 }
 
-pub(super) async fn declare(store: &dyn Store, limits: QueueLimits) {
-    store.declare(&[NewQueue { name: MAIL.to_owned(), limits }]).await.expect("the queue is declared");
+pub(super) async fn declare_queues(store: &dyn Store, limits: QueueLimits) {
+    store.declare_queues(&[NewQueue { name: MAIL.to_owned(), limits }]).await.expect("the queue is declared");
 }
 
 pub(super) fn at_once(concurrency: u32) -> QueueLimits {

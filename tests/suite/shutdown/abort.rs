@@ -163,7 +163,7 @@ async fn a_workflow_that_ends_by_itself_during_the_abort_has_ended(stage: &Stage
     gate(&key).add_permits(1);
     let report = down.await.unwrap();
     assert!(report.is_clean() && (report.completed, report.suspended_total) == (1, 0), "{report}");
-    let info = stage.look().await.remove(0);
+    let info = stage.poll().await.remove(0);
     assert_eq!(info.status, Status::Error, "nothing but its own code had to run");
 }
 
@@ -210,7 +210,7 @@ async fn a_body_that_swallows_a_wait_cannot_complete(stage: &Stage) {
     arrived(&key, 3).await;
     let report = app.shutdown_with(budgets(1_000, 1_000)).await;
     assert!(report.is_clean() && report.suspended_total == 3, "{report}");
-    for info in stage.look().await {
+    for info in stage.poll().await {
         assert_eq!((info.status, info.output.as_deref()), (Status::Pending, None), "{}", info.id);
     }
     let app = stage.launch().await;
@@ -249,7 +249,7 @@ async fn select_around_a_wait_cannot_complete(stage: &Stage) {
     let report = app.shutdown_with(budgets(1_000, 1_000)).await;
     ENGINES.lock().unwrap().retain(|it| it.0 != key);
     assert!(report.is_clean() && (report.completed, report.suspended_total) == (0, 1), "{report}");
-    let info = stage.look().await.remove(0);
+    let info = stage.poll().await.remove(0);
     assert_eq!((info.status, info.output), (Status::Pending, None), "what it returned on its way out is no result");
 
     let app = stage.launch().await;
@@ -426,7 +426,7 @@ async fn deadline_in_drain_cancels_but_not_in_abort(stage: &Stage) {
     arrived(&drain, 1).await;
     let report = app.shutdown_with(super::patient()).await;
     assert!(report.is_clean() && report.completed == 1, "{report}");
-    assert_eq!(stage.look().await[0].status, Status::Cancelled, "its time was up within the drain");
+    assert_eq!(stage.poll().await[0].status, Status::Cancelled, "its time was up within the drain");
 
     let app = stage.launch().await;
     app.scope(async {
@@ -438,7 +438,7 @@ async fn deadline_in_drain_cancels_but_not_in_abort(stage: &Stage) {
     arrived(&far, 1).await;
     app.shutdown_with(budgets(0, 3_000)).await;
     for id in ["abort", "far"] {
-        let look = stage.look().await;
+        let look = stage.poll().await;
         assert_eq!(look.iter().find(|it| it.id == id).unwrap().status, Status::Pending, "{id}");
     }
     gate(&far).add_permits(1);

@@ -104,7 +104,7 @@ async fn shutdown_before_launch_and_after_failed_launch(stage: &Stage) {
     assert_eq!(late.kind(), durable::ErrorKind::Database, "{late}");
     drop((inner, faulty));
     nothing_is_left(stage, &name, 0).await;
-    assert_eq!(stage.look().await[0].executor, None, "what it had taken over was given back");
+    assert_eq!(stage.poll().await[0].executor, None, "what it had taken over was given back");
 
     gate(&key).add_permits(2);
     let app = named(stage, &name).launch().await.unwrap();
@@ -216,7 +216,7 @@ async fn drop_without_shutdown(stage: &Stage) {
         "{said}"
     );
     store.close().await;
-    assert_eq!(stage.look().await[0].status, Status::Pending);
+    assert_eq!(stage.poll().await[0].status, Status::Pending);
 
     let app = stage.launch().await;
     arrived(&key, 2).await;
@@ -269,7 +269,7 @@ async fn panic_in_a_destructor_does_not_stop_the_teardown(stage: &Stage) {
     assert_eq!(counted(&format!("{key} dropped")), 1);
     assert!(report.panics.iter().any(|it| it.contains("\"w\"") && it.contains("a destructor that panics")), "{report}");
 
-    assert_eq!(stage.look().await[0].status, Status::Pending);
+    assert_eq!(stage.poll().await[0].status, Status::Pending);
 }
 
 async fn panic_in_workflow_drop_background_and_admin(stage: &Stage) {
@@ -296,7 +296,7 @@ async fn panic_in_workflow_drop_background_and_admin(stage: &Stage) {
         assert!(report.panics.iter().any(|it| it.contains(what)), "{what}: {:?}", report.panics);
     }
     assert!(report.is_closed() && !report.is_clean() && report.released.is_err(), "{report}");
-    assert_eq!(stage.look().await[0].status, Status::Pending);
+    assert_eq!(stage.poll().await[0].status, Status::Pending);
 }
 
 #[transaction]

@@ -213,7 +213,7 @@ async fn swallowing_workflow_cannot_complete(stage: &Stage) {
     count(format!("{selects} open"));
     down.await.unwrap();
 
-    for info in stage.look().await {
+    for info in stage.poll().await {
         assert_eq!((info.status, info.output.as_deref()), (Status::Pending, None), "{}", info.id);
     }
 }
@@ -282,7 +282,7 @@ async fn toplevel_start_refused_enqueue_allowed(stage: &Stage) {
     app.scope(async { passes(key.clone(), 1).id("queued").enqueue(&LATE).await.unwrap() }).await;
     gate(&key).add_permits(1);
     assert!(down.await.unwrap().is_clean());
-    let look = stage.look().await;
+    let look = stage.poll().await;
     let stands: Vec<_> = look.iter().map(|it| (it.id.as_str(), it.status)).collect();
     assert_eq!(stands, [("w", Status::Success), ("queued", Status::Enqueued)], "nothing was written of the other");
 

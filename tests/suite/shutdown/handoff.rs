@@ -90,7 +90,7 @@ async fn shutdown_refunds_attempt(stage: &Stage) {
         let report = app.shutdown().await;
         assert_eq!(report.suspended_total, 1, "{report}");
     }
-    let info = stage.look().await.remove(0);
+    let info = stage.poll().await.remove(0);
     assert_eq!((info.status, info.recoveries), (Status::Pending, 0), "no restart counts against it");
 
     // A crash does.

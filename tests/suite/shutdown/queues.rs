@@ -58,7 +58,7 @@ async fn enqueued(stage: &Stage, key: &str, queue: &Queue, many: u32) {
 }
 
 async fn with(stage: &Stage, status: Status) -> Vec<String> {
-    stage.look().await.into_iter().filter(|it| it.status == status).map(|it| it.id).collect()
+    stage.poll().await.into_iter().filter(|it| it.status == status).map(|it| it.id).collect()
 }
 
 async fn dequeue_stops_first(stage: &Stage) {
@@ -87,7 +87,7 @@ async fn dequeue_stops_first(stage: &Stage) {
 async fn shut_down_in_a_claim(stage: &Stage, hold: Hold) {
     let key = fresh("raced");
     enqueued(stage, &key, &RACED, 3).await;
-    let before = stage.look().await;
+    let before = stage.poll().await;
     let inner = durable_core::store::open(stage.url(), stage.schema()).await.unwrap();
     let faulty = Arc::new(Faulty::over(&inner, Plan::default()));
     faulty.hold_next("claim shutdown-raced", hold);
@@ -175,7 +175,7 @@ async fn schedule_not_fired_after_quiesce(stage: &Stage) {
     }
     app.scope(async { durable::delete_schedule("every-second").await.unwrap() }).await;
     app.shutdown().await;
-    let mut ids: Vec<_> = ticks(stage.look().await).into_iter().map(|it| it.id).collect();
+    let mut ids: Vec<_> = ticks(stage.poll().await).into_iter().map(|it| it.id).collect();
     let many = ids.len();
     ids.sort();
     ids.dedup();

@@ -68,7 +68,7 @@ async fn short_sleep_kept_in_drain(stage: &Stage) {
     arrived(&format!("{key} before"), 1).await;
     let report = app.shutdown_with(patient()).await;
     assert!(report.is_clean() && report.completed == 1 && report.suspended.is_empty(), "{report}");
-    assert_eq!(stage.look().await[0].status, Status::Success);
+    assert_eq!(stage.poll().await[0].status, Status::Success);
 }
 
 #[workflow]
@@ -146,7 +146,7 @@ async fn recv_is_kept_for_the_grace_and_no_longer(stage: &Stage) {
     let report = down.await.unwrap();
     assert!(report.completed == 1 && report.suspended_total == 1, "{report}");
     assert!(begun.elapsed() >= options.wait_grace && begun.elapsed() < AT_ONCE + options.wait_grace, "{report}");
-    let look = stage.look().await;
+    let look = stage.poll().await;
     let output = look.iter().find(|it| it.id == "gets").unwrap().output.as_deref();
     assert_eq!(output, Some("7"));
 }
@@ -207,7 +207,7 @@ async fn parent_of_enqueued_children_does_not_burn_drain(stage: &Stage) {
     let report = down.await.unwrap();
     assert!(begun.elapsed() < AT_ONCE && report.is_clean(), "{report}");
     assert_eq!(report.completed, 2, "{report}");
-    let look = stage.look().await;
+    let look = stage.poll().await;
     let with = |status| look.iter().filter(|it| it.status == status).count();
     assert_eq!((with(Status::Success), with(Status::Enqueued), with(Status::Pending)), (2, 4, 1));
     assert_eq!(counted(&key), 2, "none was begun after the shutdown");
@@ -255,7 +255,7 @@ async fn whoever_waits_for_the_first_of_several_waits_for_those_that_run_here(st
     gate(&key).add_permits(1);
     let report = down.await.unwrap();
     assert!(report.is_clean() && report.completed == 2, "{report}");
-    let look = stage.look().await;
+    let look = stage.poll().await;
     assert_eq!(look.iter().find(|it| it.id == "main").unwrap().output.as_deref(), Some("1"));
 }
 

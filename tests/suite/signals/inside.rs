@@ -196,7 +196,7 @@ async fn a_client_can_tell_what_was_written_from_what_was_not(stage: &Stage) {
 }
 
 /// What the JSON of a failure says to a program.
-fn error_of(answer: &http::Completion) -> (String, Option<String>) {
+fn error_of(answer: &http::Answer) -> (String, Option<String>) {
     let body: serde_json::Value = serde_json::from_str(&answer.body).expect("it is JSON");
     let text = |name: &str| body[name].as_str().map(str::to_owned);
     (text("error").expect("it says what kind"), text("workflow_id"))

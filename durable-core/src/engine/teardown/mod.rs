@@ -157,7 +157,7 @@ impl Teardown {
         let runtime = &self.runtime;
         current_engine::remove(runtime);
         runtime.gate.raise(EnginePhase::Closing);
-        runtime.store.close_work();
+        runtime.store.close_work_pool();
         for run in runtime.live.all() {
             run.abort();
         }

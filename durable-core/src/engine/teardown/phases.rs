@@ -78,7 +78,7 @@ impl Teardown {
         let background = async {
             self.background.ended(EnginePhase::Closed).await;
             if signs_off {
-                let gone = runtime.store.sign_off(runtime.fence()).await;
+                let gone = runtime.store.remove_executor(runtime.fence()).await;
                 signed_off = gone.inspect_err(|error| tracing::warn!(target: "durable::shutdown", %error, "this executor's row stays; others wait for its lease")).is_ok();
             }
         };
@@ -118,7 +118,7 @@ impl Teardown {
     /// whoever is launched under the same name must not take what this process still runs.
     async fn quiesce(&self) {
         let announced = async {
-            if let Err(error) = self.runtime.store.announce_leaving(self.runtime.fence()).await {
+            if let Err(error) = self.runtime.store.mark_leaving(self.runtime.fence()).await {
                 tracing::warn!(target: "durable::shutdown", %error, "could not announce the shutdown");
             }
         };
@@ -154,7 +154,7 @@ impl Teardown {
         let runtime = &self.runtime;
         runtime.gate.raise(EnginePhase::Killed);
         // Marked closed first: a connection in use is then cut, and nobody waits for its statement.
-        runtime.store.close_work();
+        runtime.store.close_work_pool();
         for run in runtime.live.all() {
             run.abort();
         }
@@ -177,10 +177,10 @@ impl Teardown {
         let released = runtime.store.release(runtime.fence(), &stuck).await.map_err(|error| error.to_string())?;
         let mut hints = runtime.notices.take();
         if released.direct > 0 {
-            hints.push(Hint::of_queue(RELEASED));
+            hints.push(Hint::for_queue(RELEASED));
         }
         if released.queued > 0 {
-            hints.extend(runtime.lines.names().iter().map(|name| Hint::of_queue(name)));
+            hints.extend(runtime.lines.names().iter().map(|name| Hint::for_queue(name)));
         }
         if runtime.store.has_others()
             && !hints.is_empty()

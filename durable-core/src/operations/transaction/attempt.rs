@@ -85,7 +85,7 @@ impl<R: Send> TransactionRun<'_, R> {
                 (Ok(_), Some(BodyResult::Deposed)) => unreachable!("outside nobody asks for the fence"),
                 // What an uncommitted statement did is undone, but nobody knows about a commit
                 // whose answer was lost, and here is no record to ask.
-                (Err(error), None) if error.fault == StoreErrorKind::Contended => {}
+                (Err(error), None) if error.kind == StoreErrorKind::Contended => {}
                 (Err(error), _) => return TransactionOutcome::Refused(self.refused(&error)),
                 (Ok(_), None) => unreachable!("a transaction that ended had a body that did"),
             }
@@ -263,7 +263,7 @@ impl<R: Send> TransactionRun<'_, R> {
     }
 
     async fn stop_by<T>(&self, claim: &ReservedPosition, error: &StoreError) -> T {
-        let signal = match error.fault {
+        let signal = match error.kind {
             StoreErrorKind::Closed => StopReason::Suspend,
             _ => StopReason::Park(self.refused(error).to_string()),
         };
@@ -271,7 +271,7 @@ impl<R: Send> TransactionRun<'_, R> {
     }
 
     fn refused(&self, error: &StoreError) -> Error {
-        if error.fault == StoreErrorKind::Closed {
+        if error.kind == StoreErrorKind::Closed {
             let message = format!(
                 "the transaction `{}` was not begun, because this process is shutting down; nothing was written",
                 self.transaction.name

@@ -65,7 +65,7 @@ impl PostgresStore {
         for (index, entry) in entries.iter().enumerate() {
             if entry.finish.as_ref().is_some_and(|it| !done.contains(&it.workflow)) {
                 judged.unclear.push(index);
-            } else if let Some(begin) = entry.begin.as_ref().filter(|it| !begun.contains(&it.key)) {
+            } else if let Some(begin) = entry.start.as_ref().filter(|it| !begun.contains(&it.key)) {
                 there.push((index, begin));
             }
         }
@@ -75,7 +75,7 @@ impl PostgresStore {
         let found = self.existing(lane, fence, there.iter().map(|(_, it)| it.id.as_str()).collect()).await?;
         let mut twins = Vec::new();
         for (index, begin) in there {
-            match (found.get(&begin.id), QueuedRow::of(begin).filter(|it| it.place.deduplicate.is_some())) {
+            match (found.get(&begin.id), QueuedRow::of(begin).filter(|it| it.place.deduplication_id.is_some())) {
                 (Some((held, _)), _) => {
                     judged.verdicts[index] = self.record_existing(lane, fence, entries[index], held.clone()).await?;
                 }
@@ -86,7 +86,7 @@ impl PostgresStore {
         let queued: Vec<QueuedRow<'_>> = twins.iter().map(|(_, it)| *it).collect();
         let found = self.duplicates(lane, fence, &queued).await?;
         for (index, it) in twins {
-            let twin = (it.place.queue.clone(), it.place.deduplicate.clone().unwrap_or_default());
+            let twin = (it.place.queue.clone(), it.place.deduplication_id.clone().unwrap_or_default());
             match found.get(&twin) {
                 Some(held) => judged.verdicts[index] = Verdict::Duplicate(held.clone()),
                 None => judged.unclear.push(index),
@@ -150,7 +150,7 @@ fn bind(mut query: PgQuery, parts: &BatchRows<'_>) -> PgQuery {
             .bind(column!(queued, it => it.place.queue.as_str()))
             .bind(column!(queued, it => it.place.priority))
             .bind(column!(queued, it => it.partition()))
-            .bind(column!(queued, it => it.place.deduplicate.as_deref()))
+            .bind(column!(queued, it => it.place.deduplication_id.as_deref()))
             .bind(column!(queued, it => it.delay()));
     }
     if !finishes.is_empty() {

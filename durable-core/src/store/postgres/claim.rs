@@ -105,7 +105,7 @@ fn giving_back(which: &str, condition: &str) -> String {
 impl PostgresStore {
     pub(super) async fn claim_for(&self, request: &ClaimRequest) -> Result<Claimed, StoreError> {
         let query = self.fenced(&self.texts.claim.claim, request.fence).bind(&request.queue).bind(&request.known);
-        let rows = query.bind(i64::from(request.most)).fetch_all(self.work()?).await?;
+        let rows = query.bind(i64::from(request.limit)).fetch_all(self.work()?).await?;
         let first = &rows[0]; // there is one, also where nothing was claimed
         if first.try_get("ready")? {
             return self.claim_limited(request).await;

@@ -211,10 +211,10 @@ impl PostgresStore {
         let (claim, next) =
             if partitioned { (&texts.by_turns, &texts.next_turn) } else { (&texts.in_line, &texts.next_in_line) };
         let asking = |text| self.fenced(text, request.fence).bind(&request.queue).bind(&request.known);
-        let rows = asking(claim).bind(i64::from(request.most)).fetch_all(&mut *transaction).await?;
+        let rows = asking(claim).bind(i64::from(request.limit)).fetch_all(&mut *transaction).await?;
         let now: i64 = rows[0].try_get("now")?; // there is a row, also where nothing was claimed
         claimed.runs = runs(&rows)?;
-        if has_rate(&claimed.limits) && !claimed.paused && claimed.runs.len() < request.most as usize {
+        if has_rate(&claimed.limits) && !claimed.paused && claimed.runs.len() < request.limit as usize {
             let row = asking(next).fetch_optional(transaction).await?;
             let at: Option<i64> = row.map(|row| row.try_get("next_at")).transpose()?;
             claimed.next_at = at.filter(|at| *at > now);

@@ -83,7 +83,7 @@ impl Commit for PostgresStore {
             let result = self.commit_on(&mut lane, fence, entries, again).await;
             match &result {
                 // The connection itself is at fault, or nobody knows in which state it is.
-                Err(error) if error.fault == StoreErrorKind::Unreachable => drop(lane),
+                Err(error) if error.kind == StoreErrorKind::Unreachable => drop(lane),
                 _ => self.give_lane_back(lane),
             }
             result

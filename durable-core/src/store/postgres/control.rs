@@ -54,7 +54,7 @@ impl Control for PostgresStore {
             loop {
                 left -= 1;
                 match self.try_to_cancel(id, reason, children).await {
-                    Err(error) if error.fault == StoreErrorKind::Contended && left > 0 => {}
+                    Err(error) if error.kind == StoreErrorKind::Contended && left > 0 => {}
                     other => return other,
                 }
             }
@@ -83,6 +83,6 @@ impl PostgresStore {
             }
         }
         self.meter.committed(all.len() as u64);
-        Ok(before.map(|before| CancelledWorkflows { before, stopped: all }))
+        Ok(before.map(|before| CancelledWorkflows { before, runs: all }))
     }
 }

@@ -126,7 +126,7 @@ fn duplicate(queue: &str, id: &str) -> String {
 
 fn bind_queued(query: PgQuery, it: QueuedRow<'_>) -> PgQuery {
     let query = bind_begin(query, it.row).bind(&it.place.queue).bind(it.place.priority).bind(it.partition());
-    query.bind(&it.place.deduplicate).bind(it.delay())
+    query.bind(&it.place.deduplication_id).bind(it.delay())
 }
 
 /// Binds the debounce behind the rest.
@@ -181,7 +181,7 @@ impl PostgresStore {
         fence: Fence,
         of: &[QueuedRow<'_>],
     ) -> Result<HashMap<(String, String), ExistingWorkflow>, StoreError> {
-        let of = || of.iter().filter_map(|it| Some((it.place.queue.as_str(), it.place.deduplicate.as_deref()?)));
+        let of = || of.iter().filter_map(|it| Some((it.place.queue.as_str(), it.place.deduplication_id.as_deref()?)));
         let (queues, ids): (Vec<&str>, Vec<&str>) = of().unzip();
         if ids.is_empty() {
             return Ok(HashMap::new());
@@ -230,7 +230,7 @@ impl PostgresStore {
             let held: ExistingWorkflow = decode::<_, ExistingRow, _>(&row)?;
             return Ok(Some(if held.key == it.row.key { StartedRow::Stored } else { StartedRow::Existing(held) }));
         }
-        let Some(id) = &it.place.deduplicate else { return Ok(None) };
+        let Some(id) = &it.place.deduplication_id else { return Ok(None) };
         let query = self.query(&self.texts.enqueue.duplicate).bind(&it.place.queue).bind(id);
         let row = query.fetch_optional(connection).await?;
         Ok(row.map(|row| decode::<_, ExistingRow, _>(&row)).transpose()?.map(StartedRow::Duplicate))
@@ -245,7 +245,7 @@ impl PostgresStore {
         #[allow(irrefutable_let_patterns, reason = "there are other kinds where their stores are compiled in")]
         let OutboxConnection::Postgres(connection) = connection else { return Ok(EnqueueOutcome::OtherDatabase) };
         let Some(it) = QueuedRow::of(workflow) else { return Err(nowhere()) };
-        let hint = hints::text(hints::NOBODY, &[Hint::of_queue(&it.place.queue)]);
+        let hint = hints::text(hints::NOBODY, &[Hint::for_queue(&it.place.queue)]);
         if it.debounce().is_some() {
             let query = bind_debounced(self.query(&self.texts.enqueue.post_debounced), it);
             let row = query.bind(&*self.channel).bind(hint).fetch_optional(&mut *connection).await;

@@ -149,7 +149,7 @@ texts! {
 }
 
 impl Executors for PostgresStore {
-    fn sign_on<'a>(&'a self, executor: &'a NewExecutor) -> StoreFuture<'a, Fence> {
+    fn register_executor<'a>(&'a self, executor: &'a NewExecutor) -> StoreFuture<'a, Fence> {
         Box::pin(async move {
             let fence = Fence { executor: executor.key, epoch: Fence::FIRST_EPOCH };
             let query = self.query(&self.texts.executors.sign_on).bind(executor.key).bind(&executor.name);
@@ -167,19 +167,19 @@ impl Executors for PostgresStore {
             let mut presence = HeartbeatResult::default();
             for row in &rows {
                 match row.try_get::<&str, _>("what")? {
-                    "ours" => presence.ours = true,
+                    "ours" => presence.fence_holds = true,
                     "now" => presence.now = row.try_get("key")?,
                     "orphans" => presence.orphans = true,
                     "expired" => presence.expired.push(decode::decode::<_, ExecutorRow, _>(row)?),
-                    _ => presence.gone.push((row.try_get("key")?, decode::status(row.try_get("word")?)?)),
+                    _ => presence.no_longer_owned.push((row.try_get("key")?, decode::status(row.try_get("word")?)?)),
                 }
             }
-            self.meter.committed(u64::from(presence.ours));
+            self.meter.committed(u64::from(presence.fence_holds));
             Ok(presence)
         })
     }
 
-    fn announce_leaving(&self, fence: Fence) -> StoreFuture<'_, ()> {
+    fn mark_leaving(&self, fence: Fence) -> StoreFuture<'_, ()> {
         Box::pin(async move {
             self.write(&self.control, self.fenced(&self.texts.executors.announce_leaving, fence)).await?;
             Ok(())
@@ -193,14 +193,14 @@ impl Executors for PostgresStore {
         })
     }
 
-    fn depose(&self, executor: i64, epoch: i64) -> StoreFuture<'_, bool> {
+    fn fence_out(&self, executor: i64, epoch: i64) -> StoreFuture<'_, bool> {
         Box::pin(async move {
             let query = self.query(&self.texts.executors.depose).bind(executor).bind(epoch);
             Ok(self.write(&self.control, query).await? > 0)
         })
     }
 
-    fn adopt<'a>(&'a self, adopt: &'a TakeoverRequest) -> StoreFuture<'a, Takeover> {
+    fn take_over<'a>(&'a self, adopt: &'a TakeoverRequest) -> StoreFuture<'a, Takeover> {
         Box::pin(async move {
             let names: Vec<&str> = names(&adopt.known);
             let most: Vec<i64> = adopt.known.iter().map(|it| i64::from(it.max_recoveries)).collect();
@@ -253,7 +253,7 @@ impl Executors for PostgresStore {
         })
     }
 
-    fn sign_off(&self, fence: Fence) -> StoreFuture<'_, ()> {
+    fn remove_executor(&self, fence: Fence) -> StoreFuture<'_, ()> {
         Box::pin(async move {
             self.write(&self.control, self.fenced(&self.texts.executors.sign_off, fence)).await?;
             Ok(())

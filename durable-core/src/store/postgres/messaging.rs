@@ -1,7 +1,7 @@
 //! What workflows say, read from Postgres; and messages on users' connections.
 
 use crate::store::decode::decode;
-use crate::store::decode_messaging::{EventRow, Sent, SentRow, items};
+use crate::store::decode_messaging::{EventRow, Sent, SentRow, read_stream};
 use crate::store::hints;
 use crate::store::postgres::PostgresStore;
 use crate::store::postgres::messages::bind_message;
@@ -31,7 +31,7 @@ texts! {
 }
 
 impl Messaging for PostgresStore {
-    fn items<'a>(
+    fn read_stream<'a>(
         &'a self,
         workflow: &'a str,
         stream: &'a str,
@@ -41,7 +41,7 @@ impl Messaging for PostgresStore {
         Box::pin(async move {
             let query = self.query(&self.texts.talk.items).bind(workflow).bind(stream);
             let query = query.bind(mark.at).bind(mark.key).bind(i64::from(limit));
-            items(&query.fetch_all(self.work()?).await?)
+            read_stream(&query.fetch_all(self.work()?).await?)
         })
     }
 
@@ -52,12 +52,16 @@ impl Messaging for PostgresStore {
         })
     }
 
-    fn post<'a>(&'a self, connection: OutboxConnection<'a>, message: &'a NewMessage) -> StoreFuture<'a, SendOutcome> {
+    fn send_in<'a>(
+        &'a self,
+        connection: OutboxConnection<'a>,
+        message: &'a NewMessage,
+    ) -> StoreFuture<'a, SendOutcome> {
         Box::pin(async move {
             #[allow(irrefutable_let_patterns, reason = "there are other kinds where their stores are compiled in")]
             let OutboxConnection::Postgres(connection) = connection else { return Ok(SendOutcome::OtherDatabase) };
             let query = bind_message(self.query(&self.texts.mail.post), message, None);
-            let query = query.bind(&*self.channel).bind(hints::text(hints::NOBODY, &[Hint::of(&message.to)]));
+            let query = query.bind(&*self.channel).bind(hints::text(hints::NOBODY, &[Hint::for_workflow(&message.to)]));
             let row = query.fetch_one(connection).await.map_err(|error| self.explained(error))?;
             Ok(match decode::<_, SentRow, _>(&row)? {
                 Sent::Now | Sent::Before => SendOutcome::Posted,

@@ -80,13 +80,13 @@ impl PostgresStore {
         let shown = shown_without_password(url);
         let cannot = |error: sqlx::Error| {
             let error = StoreError::from(error);
-            cannot_open(&shown, error.fault, error.message)
+            cannot_open(&shown, error.kind, error.message)
         };
         let channel = hints::channel(schema).into();
         let schema = Schema::new(schema)?;
         let unreadable = |error| {
             let error = cannot(error);
-            StoreError::new(error.fault, format_args!("{error}; write postgres://user@host/database"))
+            StoreError::new(error.kind, format_args!("{error}; write postgres://user@host/database"))
         };
         let mut options = PgConnectOptions::from_str(url).map_err(unreadable)?;
         if options.get_application_name().is_none() {
@@ -192,11 +192,11 @@ impl Lifecycle for PostgresStore {
         self.location.clone()
     }
 
-    fn costs(&self) -> StatementCounts {
+    fn statement_counts(&self) -> StatementCounts {
         self.meter.read()
     }
 
-    fn close_work(&self) {
+    fn close_work_pool(&self) {
         self.closed.store(true, Ordering::Release);
         // Closing marks the pool before its future is polled; nobody waits for the rest here.
         drop(self.work.close());
@@ -214,7 +214,7 @@ impl Lifecycle for PostgresStore {
 
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
-            self.close_work();
+            self.close_work_pool();
             let kept = self.lane.lock().unwrap_or_else(PoisonError::into_inner).take();
             let lane = async {
                 if let Some((connection, _)) = kept {

@@ -56,7 +56,7 @@ impl Read for PostgresStore {
         })
     }
 
-    fn look<'a>(&'a self, wanted: &'a PollRequest) -> StoreFuture<'a, PollResult> {
+    fn poll<'a>(&'a self, wanted: &'a PollRequest) -> StoreFuture<'a, PollResult> {
         Box::pin(self.look_at(wanted))
     }
 

@@ -37,7 +37,7 @@ texts! {
 }
 
 impl Schedules for PostgresStore {
-    fn put_schedules<'a>(&'a self, schedules: &'a [ScheduleRow]) -> StoreFuture<'a, u64> {
+    fn upsert_schedules<'a>(&'a self, schedules: &'a [ScheduleRow]) -> StoreFuture<'a, u64> {
         Box::pin(async move {
             let mut stored = 0;
             for it in schedules {

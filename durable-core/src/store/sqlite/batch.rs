@@ -177,7 +177,7 @@ impl SqliteStore {
             return Ok(None);
         }
         for (entry, verdict) in entries.iter().zip(&verdicts) {
-            if let Some(begin) = entry.begin.as_ref().filter(|it| is_large(it))
+            if let Some(begin) = entry.start.as_ref().filter(|it| is_large(it))
                 && *verdict == Verdict::Stored
             {
                 self.input_statement(begin).execute(&mut *transaction).await?;
@@ -223,11 +223,11 @@ impl SqliteStore {
         entries: &[Entry],
         verdicts: &mut [Verdict],
     ) -> Result<bool, StoreError> {
-        let ids: Vec<&str> = entries.iter().filter_map(|it| it.begin.as_ref()).map(|it| it.id.as_str()).collect();
+        let ids: Vec<&str> = entries.iter().filter_map(|it| it.start.as_ref()).map(|it| it.id.as_str()).collect();
         let found = self.existing(connection, fence, &ids).await?;
         let mut twins = Vec::new();
         for (entry, verdict) in entries.iter().zip(verdicts) {
-            let Some(begin) = &entry.begin else { continue };
+            let Some(begin) = &entry.start else { continue };
             match (found.get(&begin.id), QueuedRow::of(begin)) {
                 (Some((held, _)), _) if held.key != begin.key => {
                     // The record of a start that is refused is another one than was to be written.
@@ -245,7 +245,7 @@ impl SqliteStore {
         let queued: Vec<QueuedRow<'_>> = twins.iter().map(|(it, _)| *it).collect();
         let twin = self.duplicates(connection, fence, &queued).await?;
         for (it, verdict) in twins {
-            let Some(id) = &it.place.deduplicate else { return Ok(false) };
+            let Some(id) = &it.place.deduplication_id else { return Ok(false) };
             let Some(held) = twin.get(&(it.place.queue.clone(), id.clone())) else { return Ok(false) };
             *verdict = Verdict::Duplicate(held.clone());
         }

@@ -107,7 +107,7 @@ impl SqliteStore {
         }
         let mut turn = self.work().await?;
         let query = self.timed(&self.texts.claim.claim, request.fence).bind(&request.queue).bind(json(&request.known));
-        let runs = runs(&query.bind(i64::from(request.most)).fetch_all(&mut *turn).await?)?;
+        let runs = runs(&query.bind(i64::from(request.limit)).fetch_all(&mut *turn).await?)?;
         self.meter.committed(runs.len() as u64);
         Ok(Claimed { runs, ..Claimed::of(&decode::<_, LimitsRow, _>(&row)?) })
     }

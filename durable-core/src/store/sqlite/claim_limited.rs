@@ -179,7 +179,7 @@ impl SqliteStore {
             let query = self.fenced(text, request.fence).bind(now);
             query.bind(&request.queue).bind(json(&request.known))
         };
-        let chosen = asking(claim).bind(i64::from(request.most)).fetch_all(&mut *transaction).await?;
+        let chosen = asking(claim).bind(i64::from(request.limit)).fetch_all(&mut *transaction).await?;
         let rated = has_rate(&claimed.limits);
         if !chosen.is_empty() {
             let (mut keys, mut turns) = (Vec::<i64>::new(), Vec::<&str>::new());
@@ -202,7 +202,7 @@ impl SqliteStore {
                 }
             }
         }
-        if rated && !claimed.paused && claimed.runs.len() < request.most as usize {
+        if rated && !claimed.paused && claimed.runs.len() < request.limit as usize {
             let row = asking(next).fetch_optional(transaction).await?;
             let at: Option<i64> = row.map(|row| row.try_get("next_at")).transpose()?;
             claimed.next_at = at.filter(|at| *at > now);

@@ -225,9 +225,9 @@ pub(super) fn refuse_nul_in(message: &NewMessage) -> Result<(), StoreError> {
 /// Refuses a workflow as [`refuse_nul`] does.
 pub(super) fn refuse_nul_in_workflow(it: &NewWorkflow) -> Result<(), StoreError> {
     let own = [Some(&it.id), Some(&it.name), Some(&it.version), Some(&it.input), it.instance.as_ref()];
-    let place = it.place.as_ref().map(|it| {
+    let place = it.placement.as_ref().map(|it| {
         let debounce = it.debounce.as_ref().map(|it| &it.key);
-        [Some(&it.queue), it.partition.as_ref(), it.deduplicate.as_ref(), debounce]
+        [Some(&it.queue), it.partition.as_ref(), it.deduplication_id.as_ref(), debounce]
     });
     let mut texts = own.into_iter().chain(place.into_iter().flatten()).flatten();
     if texts.any(|it| has_nul(it)) { Err(nul()) } else { Ok(()) }
@@ -246,13 +246,13 @@ fn refuse_nul(entries: &[Entry]) -> Result<(), StoreError> {
         texts.into_iter().flatten().any(has_nul)
     };
     for entry in entries {
-        entry.begin.as_ref().map_or(Ok(()), refuse_nul_in_workflow)?;
+        entry.start.as_ref().map_or(Ok(()), refuse_nul_in_workflow)?;
         if entry.records.iter().any(record) || entry.finish.as_ref().is_some_and(finish) {
             return Err(nul());
         }
         entry.messages.iter().try_for_each(refuse_nul_in)?;
         let emission = |it: &Publication| [&*it.position.branch, &it.name, &it.value].into_iter().any(has_nul);
-        if entry.emissions.iter().any(emission) {
+        if entry.publications.iter().any(emission) {
             return Err(nul());
         }
     }

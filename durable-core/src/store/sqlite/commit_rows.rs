@@ -88,7 +88,7 @@ impl SqliteStore {
         written: &mut u64,
     ) -> Result<Verdict, StoreError> {
         let mut verdict = Verdict::Stored;
-        if let Some(begin) = &entry.begin {
+        if let Some(begin) = &entry.start {
             let before = if moment.again { self.debounced_before(transaction, entry).await? } else { None };
             let begun = match (before, QueuedRow::of(begin)) {
                 (Some(held), _) => StartedRow::Debounced(held),
@@ -114,7 +114,7 @@ impl SqliteStore {
         if !entry.received.is_empty() {
             *written += self.receive(transaction, fence, &entry.received).await?;
         }
-        for emission in &entry.emissions {
+        for emission in &entry.publications {
             self.show_or_find(transaction, fence, moment, emission, written).await?;
         }
         if let Some(finish) = &entry.finish
@@ -138,7 +138,7 @@ impl SqliteStore {
         };
         let row = self.query(&self.texts.read.find).bind(child).fetch_optional(transaction).await?;
         let held: Option<ExistingWorkflow> = row.map(|row| decode::<_, ExistingRow, _>(&row)).transpose()?;
-        Ok(held.filter(|it| entry.begin.as_ref().is_some_and(|begin| begin.id != it.id)))
+        Ok(held.filter(|it| entry.start.as_ref().is_some_and(|begin| begin.id != it.id)))
     }
 
     async fn stored_record(

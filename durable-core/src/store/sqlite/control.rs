@@ -89,12 +89,12 @@ impl Control for SqliteStore {
             }
             let Some(before) = before.filter(|_| !keys.is_empty()) else {
                 self.undo(transaction).await?;
-                return Ok(before.map(|before| CancelledWorkflows { before, stopped }));
+                return Ok(before.map(|before| CancelledWorkflows { before, runs: stopped }));
             };
             let query = self.query(&self.texts.control.cancel).bind(json(&keys)).bind(reason).bind(local_micros());
             let rows = query.execute(&mut *transaction).await?.rows_affected();
             self.end(transaction, rows).await?;
-            Ok(Some(CancelledWorkflows { before, stopped }))
+            Ok(Some(CancelledWorkflows { before, runs: stopped }))
         })
     }
 }

@@ -61,7 +61,7 @@ impl DatabasePlace {
     pub(super) async fn prepare(&self) -> Result<(), StoreError> {
         let file = self.options.get_filename();
         self.touch(file)?;
-        let cannot = |error: StoreError| cannot_open(file.display(), error.fault, error.message);
+        let cannot = |error: StoreError| cannot_open(file.display(), error.kind, error.message);
         let mut connection = self.options.connect().await.map_err(|error| cannot(error.into()))?;
         let mode = into_wal_mode(&mut connection).await.map_err(cannot)?;
         let _ = connection.close().await; // nothing was written by it that could be lost
@@ -117,7 +117,7 @@ async fn into_wal_mode(connection: &mut SqliteConnection) -> Result<String, Stor
     loop {
         let tried = sqlx::query_scalar::<_, String>("pragma journal_mode = wal").fetch_one(&mut *connection).await;
         match tried.map_err(StoreError::from) {
-            Err(error) if error.fault == StoreErrorKind::Contended && Instant::now() < patience => {
+            Err(error) if error.kind == StoreErrorKind::Contended && Instant::now() < patience => {
                 tokio::time::sleep(BUSY_PAUSE).await;
             }
             other => return other,
@@ -154,7 +154,7 @@ mod tests {
             assert!(error.message.contains("app.sqlite is not writable"), "{error}");
         }
         for url in ["sqlite:", "sqlite://", "sqlite:x?mode=what"] {
-            assert_eq!(DatabasePlace::of(url).expect_err("it names no file").fault, StoreErrorKind::Refused);
+            assert_eq!(DatabasePlace::of(url).expect_err("it names no file").kind, StoreErrorKind::Refused);
         }
     }
 }

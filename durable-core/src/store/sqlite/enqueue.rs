@@ -92,7 +92,7 @@ fn debouncing(now: &str, first: usize, condition: &str) -> String {
 /// Binds the workflow and its place, in the order of [`NAMES`].
 pub(super) fn bind_queued(query: LiteQuery, it: QueuedRow<'_>) -> LiteQuery {
     let query = bind_begin(query, it.row).bind(&it.place.queue).bind(it.place.priority).bind(it.partition());
-    query.bind(&it.place.deduplicate).bind(it.delay())
+    query.bind(&it.place.deduplication_id).bind(it.delay())
 }
 
 /// Binds the debounce behind the rest.
@@ -132,7 +132,7 @@ impl SqliteStore {
         of: &[QueuedRow<'_>],
     ) -> Result<HashMap<(String, String), ExistingWorkflow>, StoreError> {
         let pairs: Vec<(&str, &str)> =
-            of.iter().filter_map(|it| Some((it.place.queue.as_str(), it.place.deduplicate.as_deref()?))).collect();
+            of.iter().filter_map(|it| Some((it.place.queue.as_str(), it.place.deduplication_id.as_deref()?))).collect();
         if pairs.is_empty() {
             return Ok(HashMap::new());
         }
@@ -197,7 +197,7 @@ impl SqliteStore {
             let held: ExistingWorkflow = decode::<_, ExistingRow, _>(&row)?;
             return Ok(Some(if held.key == it.row.key { StartedRow::Stored } else { StartedRow::Existing(held) }));
         }
-        let Some(id) = &it.place.deduplicate else { return Ok(None) };
+        let Some(id) = &it.place.deduplication_id else { return Ok(None) };
         let query = self.query(&self.texts.enqueue.duplicate).bind(&it.place.queue).bind(id);
         let row = query.fetch_optional(connection).await?;
         Ok(row.map(|row| decode::<_, ExistingRow, _>(&row)).transpose()?.map(StartedRow::Duplicate))

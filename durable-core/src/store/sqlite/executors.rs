@@ -129,7 +129,7 @@ texts! {
 }
 
 impl Executors for SqliteStore {
-    fn sign_on<'a>(&'a self, executor: &'a NewExecutor) -> StoreFuture<'a, Fence> {
+    fn register_executor<'a>(&'a self, executor: &'a NewExecutor) -> StoreFuture<'a, Fence> {
         Box::pin(async move {
             let fence = Fence { executor: executor.key, epoch: Fence::FIRST_EPOCH };
             let query = self.query(&self.texts.executors.sign_on).bind(executor.key).bind(&executor.name);
@@ -146,20 +146,20 @@ impl Executors for SqliteStore {
             let now = local_micros();
             let query = self.fenced(&self.texts.executors.beat, fence).bind(now.saturating_add(micros(lease)));
             let ours = self.write(&mut *self.presence().await?, query).await? > 0;
-            let mut presence = HeartbeatResult { ours, now, ..HeartbeatResult::default() };
+            let mut presence = HeartbeatResult { fence_holds: ours, now, ..HeartbeatResult::default() };
             let query = self.query(&self.texts.executors.look_around).bind(fence.executor).bind(now);
             for row in &query.bind(json(running)).fetch_all(&mut *self.presence().await?).await? {
                 match row.try_get::<&str, _>("what")? {
                     "orphans" => presence.orphans = true,
                     "expired" => presence.expired.push(decode::decode::<_, ExecutorRow, _>(row)?),
-                    _ => presence.gone.push((row.try_get("key")?, decode::status(row.try_get("word")?)?)),
+                    _ => presence.no_longer_owned.push((row.try_get("key")?, decode::status(row.try_get("word")?)?)),
                 }
             }
             Ok(presence)
         })
     }
 
-    fn announce_leaving(&self, fence: Fence) -> StoreFuture<'_, ()> {
+    fn mark_leaving(&self, fence: Fence) -> StoreFuture<'_, ()> {
         Box::pin(async move {
             self.write(&mut *self.presence().await?, self.fenced(&self.texts.executors.announce_leaving, fence))
                 .await?;
@@ -178,14 +178,14 @@ impl Executors for SqliteStore {
         })
     }
 
-    fn depose(&self, executor: i64, epoch: i64) -> StoreFuture<'_, bool> {
+    fn fence_out(&self, executor: i64, epoch: i64) -> StoreFuture<'_, bool> {
         Box::pin(async move {
             let query = self.query(&self.texts.executors.depose).bind(executor).bind(epoch);
             Ok(self.write(&mut *self.presence().await?, query).await? > 0)
         })
     }
 
-    fn adopt<'a>(&'a self, adopt: &'a TakeoverRequest) -> StoreFuture<'a, Takeover> {
+    fn take_over<'a>(&'a self, adopt: &'a TakeoverRequest) -> StoreFuture<'a, Takeover> {
         Box::pin(async move {
             let known: Vec<_> = adopt.known.iter().map(|it| (&it.name, it.max_recoveries)).collect();
             let query = self.fenced(&self.texts.executors.adopt, adopt.fence).bind(json(&known));
@@ -240,7 +240,7 @@ impl Executors for SqliteStore {
         })
     }
 
-    fn sign_off(&self, fence: Fence) -> StoreFuture<'_, ()> {
+    fn remove_executor(&self, fence: Fence) -> StoreFuture<'_, ()> {
         Box::pin(async move {
             self.write(&mut *self.presence().await?, self.fenced(&self.texts.executors.sign_off, fence)).await?;
             Ok(())

@@ -1,7 +1,7 @@
 //! What workflows say, read from SQLite; and messages on users' connections.
 
 use crate::store::decode::decode;
-use crate::store::decode_messaging::{EventRow, Sent, items};
+use crate::store::decode_messaging::{EventRow, Sent, read_stream};
 use crate::store::sql::texts;
 use crate::store::sqlite::SqliteStore;
 use crate::store::sqlite::commit::refuse_nul_in;
@@ -30,7 +30,7 @@ texts! {
 }
 
 impl Messaging for SqliteStore {
-    fn items<'a>(
+    fn read_stream<'a>(
         &'a self,
         workflow: &'a str,
         stream: &'a str,
@@ -40,7 +40,7 @@ impl Messaging for SqliteStore {
         Box::pin(async move {
             let query = self.query(&self.texts.talk.items).bind(workflow).bind(stream);
             let query = query.bind(mark.at).bind(mark.key).bind(i64::from(limit));
-            items(&query.fetch_all(&mut *self.reading().await?).await?)
+            read_stream(&query.fetch_all(&mut *self.reading().await?).await?)
         })
     }
 
@@ -51,7 +51,11 @@ impl Messaging for SqliteStore {
         })
     }
 
-    fn post<'a>(&'a self, connection: OutboxConnection<'a>, message: &'a NewMessage) -> StoreFuture<'a, SendOutcome> {
+    fn send_in<'a>(
+        &'a self,
+        connection: OutboxConnection<'a>,
+        message: &'a NewMessage,
+    ) -> StoreFuture<'a, SendOutcome> {
         Box::pin(async move {
             #[allow(irrefutable_let_patterns, reason = "there are other kinds where their stores are compiled in")]
             let OutboxConnection::Sqlite(connection) = connection else { return Ok(SendOutcome::OtherDatabase) };

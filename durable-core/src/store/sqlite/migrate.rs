@@ -19,7 +19,7 @@ impl SqliteStore {
     pub(super) async fn run_migrations(&self) -> Result<(), StoreError> {
         let result = self.look_and_migrate().await;
         result.map_err(|error| {
-            StoreError::new(error.fault, format_args!("cannot prepare {}: {}", self.location, error.message))
+            StoreError::new(error.kind, format_args!("cannot prepare {}: {}", self.location, error.message))
         })
     }
 

@@ -195,11 +195,11 @@ impl Lifecycle for SqliteStore {
         self.location.clone()
     }
 
-    fn costs(&self) -> StatementCounts {
+    fn statement_counts(&self) -> StatementCounts {
         self.meter.read()
     }
 
-    fn close_work(&self) {
+    fn close_work_pool(&self) {
         self.closed.store(true, Ordering::Release);
         if let Some(readers) = &self.readers {
             // Closing marks the pool before its future is polled; nobody waits for the rest here.
@@ -222,7 +222,7 @@ impl Lifecycle for SqliteStore {
 
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
-            self.close_work();
+            self.close_work_pool();
             let readers = async {
                 if let Some(readers) = &self.readers {
                     readers.close().await;

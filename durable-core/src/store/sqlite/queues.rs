@@ -84,7 +84,7 @@ fn bind_limits(query: LiteQuery, limits: &QueueLimits) -> LiteQuery {
 }
 
 impl Queues for SqliteStore {
-    fn declare<'a>(&'a self, queues: &'a [NewQueue]) -> StoreFuture<'a, ()> {
+    fn declare_queues<'a>(&'a self, queues: &'a [NewQueue]) -> StoreFuture<'a, ()> {
         Box::pin(async move {
             if queues.is_empty() {
                 return Ok(());
@@ -106,11 +106,11 @@ impl Queues for SqliteStore {
         Box::pin(self.claim_for(request))
     }
 
-    fn give_back<'a>(&'a self, fence: Fence, keys: &'a [i64]) -> StoreFuture<'a, ()> {
+    fn return_claims<'a>(&'a self, fence: Fence, keys: &'a [i64]) -> StoreFuture<'a, ()> {
         Box::pin(self.give_back_claimed(fence, keys))
     }
 
-    fn give_back_lost<'a>(&'a self, fence: Fence, queue: &'a str, held: &'a [i64]) -> StoreFuture<'a, u64> {
+    fn release_unknown_claims<'a>(&'a self, fence: Fence, queue: &'a str, held: &'a [i64]) -> StoreFuture<'a, u64> {
         Box::pin(self.give_back_unheard(fence, queue, held))
     }
 
@@ -136,7 +136,7 @@ impl Queues for SqliteStore {
         })
     }
 
-    fn waiting<'a>(&'a self, queues: &'a [String]) -> StoreFuture<'a, Vec<String>> {
+    fn queues_with_work<'a>(&'a self, queues: &'a [String]) -> StoreFuture<'a, Vec<String>> {
         Box::pin(async move {
             let query = self.query(&self.texts.queues.waiting).bind(json(queues));
             let rows = query.fetch_all(&mut *self.reading().await?).await?;
@@ -166,7 +166,7 @@ impl Queues for SqliteStore {
         })
     }
 
-    fn post_workflow<'a>(
+    fn enqueue_in<'a>(
         &'a self,
         connection: OutboxConnection<'a>,
         workflow: &'a NewWorkflow,

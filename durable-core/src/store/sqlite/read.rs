@@ -53,7 +53,7 @@ impl Read for SqliteStore {
         })
     }
 
-    fn look<'a>(&'a self, wanted: &'a PollRequest) -> StoreFuture<'a, PollResult> {
+    fn poll<'a>(&'a self, wanted: &'a PollRequest) -> StoreFuture<'a, PollResult> {
         Box::pin(self.look_at(wanted))
     }
 

@@ -36,7 +36,7 @@ texts! {
 }
 
 impl Schedules for SqliteStore {
-    fn put_schedules<'a>(&'a self, schedules: &'a [ScheduleRow]) -> StoreFuture<'a, u64> {
+    fn upsert_schedules<'a>(&'a self, schedules: &'a [ScheduleRow]) -> StoreFuture<'a, u64> {
         Box::pin(async move {
             let mut turn = self.work().await?;
             let mut stored = 0;

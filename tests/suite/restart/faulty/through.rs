@@ -92,19 +92,19 @@ impl Transact for Faulty {
 
 impl Executors for Faulty {
     through! {
-        sign_on(executor: &'a NewExecutor) -> Fence;
+        register_executor(executor: &'a NewExecutor) -> Fence;
         heartbeat(fence: Fence, lease: Duration, running: &'a [i64]) -> HeartbeatResult;
-        announce_leaving(fence: Fence) -> ();
+        mark_leaving(fence: Fence) -> ();
         executors() -> Vec<ExecutorInfo>;
-        depose(executor: i64, epoch: i64) -> bool;
+        fence_out(executor: i64, epoch: i64) -> bool;
         count_unknown(known: &'a [KnownWorkflow]) -> u64;
         release(fence: Fence, stuck: &'a [i64]) -> ReleasedWorkflows;
         work_left(asked: &'a WorkQuery) -> WorkFound;
-        sign_off(fence: Fence) -> ();
+        remove_executor(fence: Fence) -> ();
     }
 
     counted! {
-        adopt(adopt: &'a TakeoverRequest) -> Takeover;
+        take_over(adopt: &'a TakeoverRequest) -> Takeover;
     }
 }
 
@@ -118,7 +118,7 @@ impl Read for Faulty {
 
     counted! {
         find(id: &'a str) -> Option<ExistingWorkflow>;
-        look(wanted: &'a PollRequest) -> PollResult;
+        poll(wanted: &'a PollRequest) -> PollResult;
         records(keys: &'a [i64]) -> Vec<Record>;
     }
 }
@@ -144,17 +144,17 @@ impl Queues for Faulty {
     }
 
     counted! {
-        give_back(fence: Fence, keys: &'a [i64]) -> ();
-        give_back_lost(fence: Fence, queue: &'a str, held: &'a [i64]) -> u64;
+        return_claims(fence: Fence, keys: &'a [i64]) -> ();
+        release_unknown_claims(fence: Fence, queue: &'a str, held: &'a [i64]) -> u64;
     }
 
     through! {
-        declare(queues: &'a [NewQueue]) -> ();
+        declare_queues(queues: &'a [NewQueue]) -> ();
         promote() -> Promoted;
-        waiting(queues: &'a [String]) -> Vec<String>;
+        queues_with_work(queues: &'a [String]) -> Vec<String>;
         queues() -> Vec<QueueRow>;
         change_queue(name: &'a str, change: QueueChange) -> bool;
-        post_workflow(connection: OutboxConnection<'a>, workflow: &'a NewWorkflow) -> EnqueueOutcome;
+        enqueue_in(connection: OutboxConnection<'a>, workflow: &'a NewWorkflow) -> EnqueueOutcome;
     }
 }
 
@@ -164,7 +164,7 @@ impl Schedules for Faulty {
     }
 
     through! {
-        put_schedules(schedules: &'a [ScheduleRow]) -> u64;
+        upsert_schedules(schedules: &'a [ScheduleRow]) -> u64;
         change_schedule(name: &'a str, change: ScheduleChange) -> bool;
     }
 }
@@ -177,9 +177,9 @@ impl Control for Faulty {
 
 impl Messaging for Faulty {
     through! {
-        items(workflow: &'a str, stream: &'a str, mark: StreamCursor, limit: u32) -> StreamPage;
+        read_stream(workflow: &'a str, stream: &'a str, mark: StreamCursor, limit: u32) -> StreamPage;
         event_history(workflow: &'a str, event: &'a str) -> Vec<EventValue>;
-        post(connection: OutboxConnection<'a>, message: &'a NewMessage) -> SendOutcome;
+        send_in(connection: OutboxConnection<'a>, message: &'a NewMessage) -> SendOutcome;
     }
 }
 
@@ -204,17 +204,17 @@ impl Lifecycle for Faulty {
         self.inner.location()
     }
 
-    fn costs(&self) -> StatementCounts {
-        self.inner.costs()
+    fn statement_counts(&self) -> StatementCounts {
+        self.inner.statement_counts()
     }
 
     fn pools(&self) -> Vec<PoolState> {
         if self.owned { self.inner.pools() } else { Vec::new() }
     }
 
-    fn close_work(&self) {
+    fn close_work_pool(&self) {
         if self.owned {
-            self.inner.close_work();
+            self.inner.close_work_pool();
         }
     }
 

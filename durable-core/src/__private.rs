@@ -10,7 +10,7 @@ pub use crate::operations::select::{
     Select2, Select3, Select4, Select5, Select6, Select7, Select8, select2, select3, select4, select5, select6,
     select7, select8,
 };
-pub use crate::operations::step::{Step, blocking, step};
+pub use crate::operations::step::{Step, StepBody, blocking, step};
 pub use crate::operations::transaction::{Transaction, TransactionOptions, transaction};
 pub use crate::operations::workflow_call::{call, call_on};
 pub use crate::operations::workflow_result::{Returned, WorkflowError};

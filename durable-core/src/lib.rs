@@ -7,10 +7,12 @@
 //! | floor | modules | what |
 //! |---|---|---|
 //! | 0 | `types` | types and pure functions that everything speaks with |
-//! | 1 | [`store`], `registry` | what is asked of a database, and the databases; the workflows by name |
+//! | 1 | `store`, `registry` | what is asked of a database, and the databases; the workflows by name |
 //! | 2 | `journal` | what an execution knows and how it is written down |
 //! | 3 | `operations` | the durable operations |
 //! | 4 | `engine` | launch, recovery, shutdown |
+
+#![warn(unnameable_types)]
 
 #[doc(hidden)]
 pub mod __private;
@@ -20,6 +22,11 @@ mod operations;
 mod queue_state;
 mod registry;
 mod runtime;
+#[cfg(not(feature = "testing"))]
+#[allow(dead_code, unreachable_pub, reason = "tests use all of it, and then it is public")]
+mod store;
+#[cfg(feature = "testing")]
+#[doc(hidden)]
 pub mod store;
 mod types;
 mod wait;
@@ -34,6 +41,7 @@ pub use engine::{
 pub use engine::{config_error, duration_variable};
 pub use operations::admin::{CancelCall, cancel_workflow, list_steps, list_workflows};
 pub use operations::events::{EventValue, event_history, get_event, set_event};
+pub use operations::inline_step::{FromClosure, FromFuture, InlineStep, step};
 pub use operations::map::{Map, map};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use operations::outbox::send_in;
@@ -47,9 +55,10 @@ pub use operations::send::{SendCall, send};
 pub use operations::side_effects::{now, random, uuid};
 pub use operations::sleep::{sleep, sleep_until};
 pub use operations::spawn::{BranchHandle, spawn};
-pub use operations::step::{StepCall, inline as step};
+pub use operations::step::StepCall;
 pub use operations::step_context::{
     AbortReason, Cancellation, StepStatus, aborted, cancellation, idempotency_key, should_abort, state, step_status,
+    workflow_id,
 };
 pub use operations::streams::{StreamReader, close_stream, read_stream, write_stream};
 pub use operations::transaction::TransactionCall;
@@ -59,9 +68,10 @@ pub use operations::workflow_handle::{WorkflowHandle, retrieve_workflow};
 pub use registry::{Instance, Misfire, Overlap, Queue};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use store::Outbox;
+pub use store::{ApplicationDatabase, Location, ReleasedWorkflows};
 pub use types::error::{Error, ErrorKind, Result};
 pub use types::listing::{Filter, StepInfo, WorkflowInfo};
 pub use types::payload::Payload;
-pub use types::position::Position;
+pub use types::position::{InvalidPosition, Position};
 pub use types::status::{Status, UnknownStatus};
 pub use wait::shutdown_phase::EnginePhase;

@@ -61,17 +61,17 @@
 
 pub use durable_core::signals;
 pub use durable_core::{
-    AbortReason, BranchHandle, Builder, CancelCall, Cancellation, Durable, EnginePhase, Error, ErrorKind, EventValue,
-    Filter, Map, Misfire, Overlap, Payload, PhaseReport, Position, QueueInfo, QueueLimits, Readiness, RecvCall, Result,
-    ScheduleCall, ScheduleInfo, SendCall, ShutdownOptions, ShutdownOutcome, ShutdownReason, ShutdownReport, Status,
-    StepCall, StepInfo, StepStatus, StreamReader, Suspended, TransactionCall, UnknownStatus, WorkflowCall,
-    WorkflowHandle, WorkflowInfo, aborted, backfill_schedule, cancel_workflow, cancellation, close_stream,
-    delete_schedule, event_history, get_event, idempotency_key, list_queues, list_schedules, list_steps,
-    list_workflows, map, now, pause_schedule, random, read_stream, recv, resume_schedule, retrieve_workflow, send,
-    set_event, should_abort, sleep, sleep_until, spawn, step_status, trigger_schedule, uuid, wait_all, wait_first,
-    write_stream,
+    AbortReason, ApplicationDatabase, BranchHandle, Builder, CancelCall, Cancellation, Durable, EnginePhase, Error,
+    ErrorKind, EventValue, Filter, FromClosure, FromFuture, InlineStep, Instance, InvalidPosition, Killed, Location,
+    Map, Misfire, Overlap, Payload, PhaseReport, PoolReport, Position, Queue, QueueInfo, QueueLimits, Readiness,
+    RecvCall, ReleasedWorkflows, Result, ScheduleCall, ScheduleInfo, SendCall, ShutdownOptions, ShutdownOutcome,
+    ShutdownReason, ShutdownReport, Status, StepCall, StepInfo, StepStatus, StreamReader, Stuck, StuckKind, Suspended,
+    TaskOutcome, TaskReport, TransactionCall, UnknownStatus, WorkflowCall, WorkflowHandle, WorkflowInfo, aborted,
+    backfill_schedule, cancel_workflow, cancellation, close_stream, delete_schedule, event_history, get_event,
+    idempotency_key, list_queues, list_schedules, list_steps, list_workflows, map, now, pause_schedule, random,
+    read_stream, recv, resume_schedule, retrieve_workflow, send, set_event, should_abort, sleep, sleep_until, spawn,
+    state, step, step_status, trigger_schedule, uuid, wait_all, wait_first, workflow_id, write_stream,
 };
-pub use durable_core::{Instance, Killed, PoolReport, Queue, Stuck, StuckKind, TaskOutcome, TaskReport, state, step};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use durable_core::{Outbox, send_in};
 pub use durable_macros::{instance, queue, scheduled, step, test, transaction, workflow};
@@ -82,18 +82,21 @@ pub use sqlx;
 #[cfg(feature = "axum")]
 pub mod axum;
 mod branches;
+mod test_app;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-/// What most programs need: `use durable::prelude::*;`.
+pub use self::test_app::TestApp;
+
+/// What most programs need: `use durable::prelude::*;`. It is the same with every set of features.
 pub mod prelude {
     pub use std::time::Duration;
 
     pub use chrono::{DateTime, Utc};
 
-    #[cfg(feature = "testing")]
-    pub use crate::testing::TestApp;
-    pub use crate::{Durable, Error, Filter, Instance, Queue, Result, ShutdownOptions, Status, WorkflowHandle};
+    pub use crate::{
+        Durable, Error, Filter, Instance, Queue, Result, ShutdownOptions, Status, TestApp, WorkflowHandle,
+    };
     // The attributes alone: `durable::step` is also a function.
     pub use durable_macros::{queue, scheduled, step, transaction, workflow};
 }
@@ -106,8 +109,8 @@ pub mod __private_macros {
     pub use durable_macros::{join, select};
 }
 
-/// The documents' code is compiled with the doc tests.
-#[cfg(doctest)]
+/// The documents' code is compiled with the doc tests. Some of it is tests of applications.
+#[cfg(all(doctest, feature = "testing"))]
 mod documents {
     #[doc = include_str!("../../README.md")]
     mod readme {}

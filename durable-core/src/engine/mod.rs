@@ -10,6 +10,7 @@ mod launch;
 mod listener;
 mod lock_file;
 mod notifier;
+mod operations_api;
 mod poller;
 mod readiness;
 mod recovery;

@@ -1,34 +1,89 @@
-//! Whether a load balancer should send requests here.
+//! Whether a load balancer should send requests to this process.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::wait::shutdown_phase::EnginePhase;
 
 /// Whether this process takes new work, for the readiness probe of a load balancer. Given by
 /// [`Durable::readiness`](crate::Durable::readiness).
+///
+/// As JSON it is `{"ready":true}`, or `{"ready":false,"reason":"…"}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Readiness {
     /// It does.
     Ready,
-    /// It does not, and why: on its way down, and it never comes back up.
+    /// It does not, and why: it shuts down, and it never becomes ready again.
     NotReady(&'static str),
 }
 
 impl Readiness {
-    /// Whether it takes new work.
+    /// Whether this process takes new work.
     #[must_use]
     pub fn is_ready(self) -> bool {
         self == Self::Ready
     }
+
+    /// Why this process takes no new work; `None` if it does.
+    #[must_use]
+    pub fn reason(self) -> Option<&'static str> {
+        match self {
+            Self::Ready => None,
+            Self::NotReady(reason) => Some(reason),
+        }
+    }
+}
+
+impl fmt::Display for Readiness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.reason().unwrap_or("ready"))
+    }
 }
 
 impl From<EnginePhase> for Readiness {
-    fn from(level: EnginePhase) -> Self {
-        Self::NotReady(match level {
+    fn from(phase: EnginePhase) -> Self {
+        Self::NotReady(match phase {
             EnginePhase::Running => return Self::Ready,
             EnginePhase::Quiesced => "no new work is taken: a shutdown is coming",
-            EnginePhase::Draining => "shutting down: running workflows come to their end",
-            EnginePhase::Aborting => "shutting down: running steps come to their end",
-            EnginePhase::Stopping | EnginePhase::Closing => "shutting down: what is left is handed over",
+            EnginePhase::Draining => "shutting down: running workflows are finishing",
+            EnginePhase::Aborting => "shutting down: running steps are finishing",
+            EnginePhase::Stopping | EnginePhase::Closing => "shutting down: remaining workflows are handed over",
             EnginePhase::Closed => "shut down",
         })
+    }
+}
+
+/// The JSON form.
+#[derive(Serialize, Deserialize)]
+struct ReadinessJson {
+    ready: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+impl Serialize for Readiness {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        ReadinessJson { ready: self.is_ready(), reason: self.reason().map(str::to_owned) }.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Readiness {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        const NOT_READY: [EnginePhase; 5] = [
+            EnginePhase::Quiesced,
+            EnginePhase::Draining,
+            EnginePhase::Aborting,
+            EnginePhase::Stopping,
+            EnginePhase::Closed,
+        ];
+        let json = ReadinessJson::deserialize(deserializer)?;
+        if json.ready {
+            return Ok(Self::Ready);
+        }
+        // The reason of another release may have another wording.
+        let known = NOT_READY.into_iter().map(Self::from).find(|it| it.reason() == json.reason.as_deref());
+        Ok(known.unwrap_or(Self::NotReady("shutting down")))
     }
 }

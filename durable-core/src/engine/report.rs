@@ -1,16 +1,19 @@
 //! What a shutdown has to say.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
 use crate::engine::teardown::ShutdownReason;
 use crate::store::ReleasedWorkflows;
 
 /// What a shutdown did. [`Display`](std::fmt::Display) is one readable paragraph.
 ///
-/// The lists hold a thousand entries at most; the totals beside them count all.
-#[derive(Debug, Clone)]
+/// The lists hold a thousand entries at most; the totals beside them count all. In JSON durations are
+/// numbers of seconds, times are RFC 3339, and `released` is `{"ok":…}` or `{"error":…}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ShutdownReport {
     /// How far it came.
@@ -20,6 +23,7 @@ pub struct ShutdownReport {
     /// When it began.
     pub started_at: DateTime<Utc>,
     /// How long it took in all.
+    #[serde(with = "crate::types::seconds")]
     pub elapsed: Duration,
     /// The phases in their order.
     pub phases: Vec<PhaseReport>,
@@ -42,6 +46,7 @@ pub struct ShutdownReport {
     /// How many workflows were taken from queues while the shutdown began, and given back.
     pub returned_claims: u64,
     /// What was handed over, or why it could not be.
+    #[serde(with = "release_json")]
     pub released: Result<ReleasedWorkflows, String>,
     /// The engine's own tasks, and how they ended.
     pub background: Vec<TaskReport>,
@@ -53,7 +58,8 @@ pub struct ShutdownReport {
 }
 
 /// How far a shutdown came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ShutdownOutcome {
     /// It was asked for, and the caller could not wait for it: it was a workflow, which the shutdown
@@ -67,7 +73,7 @@ pub enum ShutdownOutcome {
 }
 
 /// A workflow that was suspended between two operations.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Suspended {
     /// Its id.
@@ -83,7 +89,7 @@ pub struct Suspended {
 }
 
 /// A workflow whose running step was dropped.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Killed {
     /// Its id.
@@ -93,11 +99,12 @@ pub struct Killed {
     /// What it was doing.
     pub at: Option<String>,
     /// How long the step had been running.
+    #[serde(with = "crate::types::seconds")]
     pub running_for: Duration,
 }
 
 /// Something that did not let go.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Stuck {
     /// The workflow's id.
@@ -109,11 +116,13 @@ pub struct Stuck {
     /// What it is doing; `None` for code between two operations, such as a destructor.
     pub at: Option<String>,
     /// How long the step has been running; zero if it is none.
+    #[serde(with = "crate::types::seconds")]
     pub running_for: Duration,
 }
 
 /// What cannot be dropped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum StuckKind {
     /// A task that blocks a thread of the runtime: a long computation, a blocking call in async code.
@@ -124,19 +133,21 @@ pub enum StuckKind {
 }
 
 /// A task of the engine.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct TaskReport {
     /// Its name.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// How it ended.
     pub outcome: TaskOutcome,
     /// How long it ran.
+    #[serde(with = "crate::types::seconds")]
     pub ran_for: Duration,
 }
 
 /// How a task of the engine ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum TaskOutcome {
     /// By itself.
@@ -150,11 +161,11 @@ pub enum TaskOutcome {
 }
 
 /// Connections of the engine.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct PoolReport {
     /// What they are for.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// Whether all of them are closed.
     pub closed: bool,
     /// How many somebody still holds: where there are any, idle ones of the same pool stay open with them.
@@ -162,12 +173,13 @@ pub struct PoolReport {
 }
 
 /// One phase of a shutdown.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct PhaseReport {
     /// Its name.
-    pub phase: &'static str,
+    pub phase: Cow<'static, str>,
     /// How long it took.
+    #[serde(with = "crate::types::seconds")]
     pub elapsed: Duration,
     /// Whether its budget ran out.
     pub timed_out: bool,
@@ -229,7 +241,37 @@ impl ShutdownReport {
 
     /// The names of the engine's own tasks that did not end by themselves.
     #[must_use]
-    pub fn unfinished_tasks(&self) -> Vec<&'static str> {
-        self.background.iter().filter(|it| it.outcome != TaskOutcome::Ended).map(|it| it.name).collect()
+    pub fn unfinished_tasks(&self) -> Vec<&str> {
+        self.background.iter().filter(|it| it.outcome != TaskOutcome::Ended).map(|it| &*it.name).collect()
+    }
+}
+
+/// `released` in JSON: `{"ok":{"direct":2,"queued":1}}` or `{"error":"…"}`.
+mod release_json {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::store::ReleasedWorkflows;
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Release {
+        Ok(ReleasedWorkflows),
+        Error(String),
+    }
+
+    pub(super) fn serialize<S: Serializer>(
+        released: &Result<ReleasedWorkflows, String>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        released.clone().map_or_else(Release::Error, Release::Ok).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Result<ReleasedWorkflows, String>, D::Error> {
+        Ok(match Release::deserialize(deserializer)? {
+            Release::Ok(released) => Ok(released),
+            Release::Error(error) => Err(error),
+        })
     }
 }

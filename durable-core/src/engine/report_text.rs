@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn connections_that_nobody_holds_were_not_closed_for_want_of_time() {
         let mut report = ShutdownReport::of(ShutdownOutcome::Closed, ShutdownReason::Requested);
-        let pool = |name, outstanding| PoolReport { name, closed: false, outstanding };
+        let pool = |name: &'static str, outstanding| PoolReport { name: name.into(), closed: false, outstanding };
         report.pools = vec![pool("reading", 0), pool("work", 2)];
         let text = report.to_string();
         assert!(text.contains("no time left to close the connections for reading"), "{text}");

@@ -90,7 +90,7 @@ impl Background {
     pub(super) fn report(&self) -> Vec<TaskReport> {
         let shown = |it: &Task| {
             let (outcome, ran_for) = it.over.clone().unwrap_or((TaskOutcome::Running, it.begun.elapsed()));
-            TaskReport { name: it.name, outcome, ran_for }
+            TaskReport { name: it.name.into(), outcome, ran_for }
         };
         lock(&self.tasks.list).iter().map(shown).collect()
     }
@@ -126,9 +126,9 @@ mod tests {
         background.wait_for_end(EnginePhase::Quiesced).await;
         background.abort(EnginePhase::Stopping);
         background.wait_for_end(EnginePhase::Stopping).await;
-        let outcomes: Vec<_> = background.report().into_iter().map(|it| (it.name, it.outcome)).collect();
-        assert_eq!(outcomes[0], ("ends", TaskOutcome::Ended));
+        let outcomes: Vec<_> = background.report().into_iter().map(|it| (it.name.into_owned(), it.outcome)).collect();
+        assert_eq!(outcomes[0], ("ends".to_owned(), TaskOutcome::Ended));
         assert!(matches!(&outcomes[1].1, TaskOutcome::Panicked(why) if why.contains("it was meant to")));
-        assert_eq!(outcomes[2], ("stays", TaskOutcome::Dropped));
+        assert_eq!(outcomes[2], ("stays".to_owned(), TaskOutcome::Dropped));
     }
 }

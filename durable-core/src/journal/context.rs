@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use tokio::task::futures::TaskLocalFuture;
+
 use crate::journal::branch::Branch;
 use crate::journal::execution::Execution;
 use crate::journal::reserved_position::ReservedPosition;
@@ -123,7 +125,7 @@ impl Context {
     }
 
     /// A future that is polled here, wherever it is polled.
-    pub(crate) fn scope<F: Future>(self, future: F) -> impl Future<Output = F::Output> {
+    pub(crate) fn scope<F: Future>(self, future: F) -> TaskLocalFuture<Self, F> {
         CONTEXT.scope(self, future)
     }
 }

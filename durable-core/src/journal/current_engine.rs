@@ -110,7 +110,11 @@ fn describe(runtime: &Runtime) -> String {
 
 /// The same, for what is refused while the engine goes down.
 pub(crate) fn accepting_engine() -> Result<Arc<Runtime>, Error> {
-    let runtime = engine()?;
+    accepting(engine()?)
+}
+
+/// The engine that was given, unless it is shutting down.
+pub(crate) fn accepting(runtime: Arc<Runtime>) -> Result<Arc<Runtime>, Error> {
     if runtime.shutdown.phase() >= EnginePhase::Draining {
         let message = format!(
             "`{}` is shutting down and starts no new workflow; nothing was written, start it on another process or after the restart",

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::journal::checkpoint::{Operation, OperationResult};
 use crate::journal::context::CallSite;
@@ -84,7 +84,7 @@ pub fn get_event<T: Payload>(
 }
 
 /// Asks, with the engine that is given when it is called outside.
-pub(super) fn ask<T: Payload>(
+pub(crate) fn ask<T: Payload>(
     id: &str,
     name: &str,
     timeout: Duration,
@@ -172,8 +172,8 @@ impl EventQuery {
     }
 }
 
-/// A value that an event had, and when it was set.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A value that an event had, and when it was set. As JSON the time is RFC 3339.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct EventValue<T> {
     /// When it was set, by the database's clock.
@@ -203,13 +203,16 @@ pub async fn event_history<T: Payload>(
     workflow_id: impl AsRef<str>,
     name: impl AsRef<str>,
 ) -> Result<Vec<EventValue<T>>> {
-    let runtime = current_engine::engine()?;
-    let (id, name) = (workflow_id.as_ref(), name.as_ref());
+    history(&*current_engine::engine()?, workflow_id.as_ref(), name.as_ref()).await
+}
+
+/// The history of an event, read with this engine.
+pub(crate) async fn history<T: Payload>(runtime: &Runtime, id: &str, name: &str) -> Result<Vec<EventValue<T>>> {
     let values = runtime
         .store
         .event_history(id, name)
         .await
-        .map_err(|error| failed_to(&runtime, "read the history of an event", &error))?;
+        .map_err(|error| failed_to(runtime, "read the history of an event", &error))?;
     let read = |stored: crate::store::EventValue| {
         let value = decode(&stored.value).map_err(|fault| {
             let message = format!("a value of the event {name:?} of the workflow {id:?} cannot be read: {fault}");

@@ -1,11 +1,13 @@
-//! Branches: parts of a workflow that go on at the same time, each with positions of its own, so that
-//! the order in which they get on cannot disturb a replay. All are polled in the workflow's own task.
+//! Branches: parts of a workflow that run concurrently, each with positions of its own, so that a replay
+//! does not depend on the order in which they make progress. All are polled in the workflow's own task.
+//! Outside any workflow nothing is recorded, and they are the plain futures.
 
-use std::future::{Future, Pending, pending};
+use std::future::{Future, pending};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
 
-use futures_util::future::Either;
+use tokio::task::futures::TaskLocalFuture;
 
 use crate::journal::context::{CallSite, Context};
 use crate::journal::reserved_position::ReservedPosition;
@@ -16,35 +18,27 @@ use crate::runtime::stop_reason::StopReason;
 pub(super) struct BranchKind {
     /// As users write it.
     pub(super) name: &'static str,
-    /// What does the same where nothing is replayed.
-    pub(super) elsewhere: &'static str,
+    /// What does the same in a step.
+    pub(super) replacement: &'static str,
 }
 
 /// A call that makes branches: it claims one position, and everything in them stands below that.
 #[derive(Debug)]
 pub(super) struct Fork {
-    form: BranchKind,
-    call_site: CallSite,
+    kind: BranchKind,
+    pub(super) call_site: CallSite,
 }
 
 impl Fork {
     /// Claims the position.
-    pub(super) fn here(form: BranchKind) -> Self {
-        Self { form, call_site: CallSite::here() }
-    }
-
-    /// The position, unless the call is misplaced.
-    pub(super) fn claim(&self) -> Result<&ReservedPosition, &CallSite> {
-        match &self.call_site {
-            CallSite::Body(claim) => Ok(claim),
-            misplaced => Err(misplaced),
-        }
+    pub(super) fn here(kind: BranchKind) -> Self {
+        Self { kind, call_site: CallSite::here() }
     }
 
     /// Where the code of a branch stands: the branch of this call's position, or the one with this
     /// number below it. There is none where the call is misplaced.
     pub(super) fn branch(&self, number: Option<usize>) -> Option<Context> {
-        let ReservedPosition { execution, position } = self.claim().ok()?;
+        let CallSite::Body(ReservedPosition { execution, position }) = &self.call_site else { return None };
         let path = match number {
             None => position.as_branch(),
             Some(number) => format!("{position}/{number}").into(),
@@ -52,52 +46,70 @@ impl Fork {
         Some(Context::Body { execution: Arc::clone(execution), branch: execution.root.fork(path) })
     }
 
-    /// A future that works in a branch; where the call is misplaced, one that never does anything.
+    /// A future that works in a branch. Outside any workflow it is the plain future; where the call is
+    /// misplaced it never does anything.
     ///
     /// It lies on the heap, so that a workflow's future does not grow by copies of its parts.
-    pub(super) fn arm<F: Future>(
-        &self,
-        number: Option<usize>,
-        future: F,
-    ) -> Either<Pin<Box<impl Future<Output = F::Output> + use<F>>>, Pending<F::Output>> {
-        match self.branch(number) {
-            Some(branch) => Either::Left(Box::pin(branch.scope(future))),
-            None => Either::Right(pending()),
+    pub(super) fn arm<F: Future>(&self, number: Option<usize>, future: F) -> BranchFuture<F> {
+        match (&self.call_site, self.branch(number)) {
+            (CallSite::Outside, _) => BranchFuture::Plain(Box::pin(future)),
+            (_, Some(branch)) => BranchFuture::Branch(Box::pin(branch.scope(future))),
+            (_, None) => BranchFuture::Misplaced,
         }
     }
 
-    /// Returns only if the call stands in a workflow's body, and is awaited there.
+    /// Returns if the call stands in a workflow's body and is awaited there, with its position; or if it
+    /// stands outside any workflow, where nothing is recorded, with `None`. Otherwise the workflow is
+    /// parked, and this never returns.
     ///
     /// # Panics
-    /// Outside any workflow, where there is nothing to park.
-    pub(super) async fn check(&self) -> &ReservedPosition {
-        match self.claim() {
-            Ok(claim) => {
-                claim.check_same_body(self.form.name).await;
-                claim
+    /// In a transaction outside any workflow, where there is nothing to park.
+    pub(super) async fn check(&self) -> Option<&ReservedPosition> {
+        match &self.call_site {
+            CallSite::Body(position) => {
+                position.check_same_body(self.kind.name).await;
+                Some(position)
             }
-            Err(place) => {
-                self.form.refuse(place);
+            CallSite::Outside => None,
+            misplaced => {
+                self.kind.refuse(misplaced);
                 pending().await
             }
         }
     }
 }
 
+/// Given by [`Fork::arm`].
+pub(super) enum BranchFuture<F> {
+    Branch(Pin<Box<TaskLocalFuture<Context, F>>>),
+    Plain(Pin<Box<F>>),
+    Misplaced,
+}
+
+impl<F: Future> Future for BranchFuture<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<F::Output> {
+        // The parts are boxed, so the whole is `Unpin`.
+        match self.get_mut() {
+            Self::Branch(future) => future.as_mut().poll(cx),
+            Self::Plain(future) => future.as_mut().poll(cx),
+            Self::Misplaced => Poll::Pending,
+        }
+    }
+}
+
 impl BranchKind {
-    /// Parks the workflow that called it in the wrong place.
+    /// Parks the workflow that made the call in a step or a transaction.
     ///
     /// # Panics
-    /// Outside any workflow, where there is nothing to park.
-    pub(super) fn refuse(self, place: &CallSite) {
-        let Self { name, elsewhere } = self;
-        let (execution, refusal) = match place {
-            CallSite::Body(_) => return,
-            CallSite::Outside => panic!(
-                "`{name}` was called outside any workflow, where nothing is replayed; call it in the body of a #[workflow], and elsewhere use {elsewhere}"
-            ),
+    /// In a transaction outside any workflow, where there is nothing to park.
+    pub(super) fn refuse(self, call_site: &CallSite) {
+        let Self { name, replacement } = self;
+        let (execution, refusal) = match call_site {
+            CallSite::Body(_) | CallSite::Outside => return,
             CallSite::Step(scope) => {
-                let instead = format!("call it in the workflow's body; in a step use {elsewhere}");
+                let instead = format!("call it in the workflow's body; in a step use {replacement}");
                 (Some(&scope.execution), scope.refusal(&format!("`{name}`"), &instead))
             }
             CallSite::Transaction(scope) => (scope.execution.as_ref(), scope.refusal(&format!("`{name}`"))),
@@ -109,7 +121,7 @@ impl BranchKind {
     }
 }
 
-const JOIN: BranchKind = BranchKind { name: "durable::join!", elsewhere: "`tokio::join!`" };
+const JOIN: BranchKind = BranchKind { name: "durable::join!", replacement: "`tokio::join!`" };
 
 macro_rules! joins {
     ($($name:ident($($arm:ident: $future:ident),+);)+) => {

@@ -12,28 +12,33 @@ use crate::operations::join::{BranchKind, Fork};
 use crate::runtime::stop_reason::StopReason;
 use crate::store::BoxFuture;
 
-const MAP: BranchKind = BranchKind { name: "durable::map", elsewhere: "a `tokio::task::JoinSet`" };
+const MAP: BranchKind = BranchKind { name: "durable::map", replacement: "a `tokio::task::JoinSet`" };
 
-/// Works on every item, on at most `limit` of them at once, and gives the results in the order of the
-/// items.
+/// Calls `work` for every item and awaits the futures, at most `limit` of them at once. Returns the
+/// results in the order of the items.
 ///
 /// Every item is a branch with positions of its own: if this call has position 3, the second item
-/// records 3/2/1, 3/2/2 …, so the order in which they get on cannot disturb a replay. Items are
-/// started in their order, in the workflow's own task. The same items have to come on a replay, so
-/// they come from arguments and recorded results.
+/// records 3/2/1, 3/2/2 …, so a replay does not depend on which item makes progress first. Items are
+/// started in their order and polled in the workflow's own task. A replay needs the same items in the
+/// same order: take them from arguments and recorded results.
 ///
-/// Awaited, it gives the result of every item, also where results are `Result`s: the items do not
-/// disturb each other. To end with the first error instead there is
-/// [`stop_on_error`](Map::stop_on_error).
+/// Awaiting it gives the result of every item, also where these are `Result`s: an error of one item
+/// does not stop the others. [`stop_on_error`](Map::stop_on_error) stops at the first error instead.
 ///
-/// The position is claimed when this is called. A `limit` of 0 parks the workflow.
+/// The position is reserved when this is called. In a workflow a `limit` of 0 parks it, as does a call
+/// in a step or a transaction.
+///
+/// # Outside any workflow
+/// Nothing is recorded: it is a plain concurrent map, with a `limit` of at least 1. The same holds for
+/// `durable::join!`, `durable::select!` and [`durable::spawn`](crate::spawn()), so that code of a
+/// workflow can be called from a unit test.
 ///
 /// # Panics
-/// Awaited outside any workflow. In a step or a transaction it parks the workflow instead.
+/// In a `#[transaction]` that was called outside any workflow.
 ///
 /// # At shutdown
-/// Items that are in a step may let it come to its end and be recorded; the rest is suspended, and
-/// goes on elsewhere or after the restart.
+/// Running steps of the items may finish and are recorded. Then the call is suspended, and the workflow
+/// continues in another process or after the restart.
 ///
 /// # Example
 ///
@@ -67,9 +72,11 @@ where
     let next = move |fork: &Fork, number| {
         let item = items.next()?;
         // The calls that `work` makes before it gives its future are the item's, too.
-        let branch = fork.branch(Some(number))?;
-        let future = branch.clone().sync_scope(|| work(item));
-        Some(Box::pin(branch.scope(future)) as BoxFuture<'a, F::Output>)
+        let future = match fork.branch(Some(number)) {
+            Some(branch) => branch.sync_scope(|| work(item)),
+            None => work(item),
+        };
+        Some(Box::pin(fork.arm(Some(number), future)) as BoxFuture<'a, F::Output>)
     };
     Map { state: CallState::new(MapOptions { fork: Fork::here(MAP), limit, next: Box::new(next) }) }
 }
@@ -109,15 +116,19 @@ impl<'a, T: Send + 'a, E: Send + 'a> Map<'a, Result<T, E>> {
 }
 
 impl<'a, R: Send + 'a> MapOptions<'a, R> {
-    /// Returns only where the call may be.
-    async fn begin(self) -> ItemsInProgress<'a, R> {
-        let claim = self.fork.check().await;
-        if self.limit == 0 {
-            let reason = format!(
-                "`durable::map` at position {} was given the limit 0, with which no item is ever worked on; give it 1 or more",
-                claim.position
-            );
-            claim.execution.stop_here::<()>(StopReason::Park(reason)).await;
+    /// Returns only where the call is allowed.
+    async fn begin(mut self) -> ItemsInProgress<'a, R> {
+        match self.fork.check().await {
+            Some(claim) if self.limit == 0 => {
+                let reason = format!(
+                    "`durable::map` at position {} was given the limit 0, with which no item is ever worked on; give it 1 or more",
+                    claim.position
+                );
+                claim.execution.stop_here::<()>(StopReason::Park(reason)).await;
+            }
+            Some(_) => {}
+            // There is nothing to park.
+            None => self.limit = self.limit.max(1),
         }
         ItemsInProgress { options: self, started: 0, running: FuturesUnordered::new() }
     }

@@ -5,6 +5,7 @@ mod body;
 mod call_state;
 mod caller_errors;
 pub(crate) mod events;
+pub(crate) mod inline_step;
 pub(crate) mod join;
 pub(crate) mod map;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]

@@ -48,13 +48,20 @@ where
     C: Outbox + ?Sized,
     T: Serialize + ?Sized + Sync,
 {
-    let runtime = current_engine::engine()?;
-    let (to, topic) = (workflow_id.as_ref(), topic.into());
-    let message = message_to_store(&runtime, to, &topic, &encode(message), None)?;
+    send_in_with(&*current_engine::engine()?, tx, workflow_id.as_ref(), &topic.into(), message).await
+}
+
+/// Sends a message with this engine, as a part of the transaction.
+pub(crate) async fn send_in_with<C, T>(runtime: &Runtime, tx: &mut C, to: &str, topic: &str, message: &T) -> Result<()>
+where
+    C: Outbox + ?Sized,
+    T: Serialize + ?Sized + Sync,
+{
+    let message = message_to_store(runtime, to, topic, &encode(message), None)?;
     match runtime.store.send_in(tx.outbox(), &message).await {
         Ok(SendOutcome::Posted) => Ok(()),
         Ok(SendOutcome::NoReceiver(status)) => Err(no_receiver(to, status)),
-        Ok(SendOutcome::OtherDatabase) => Err(other_database("send_in", &runtime)),
+        Ok(SendOutcome::OtherDatabase) => Err(other_database("send_in", runtime)),
         Err(error) => Err(refused(&format!("the message to the workflow {to:?}"), &error)),
     }
 }

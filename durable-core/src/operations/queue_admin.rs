@@ -1,9 +1,10 @@
-//! Queues as people see and change them.
+//! Queues: their state, and changing their limits while they are in use.
 
 use std::fmt;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
 use crate::journal::current_engine;
 use crate::operations::admin::failed_to;
@@ -13,32 +14,38 @@ use crate::store::{QueueChange, QueueRow, StoredLimits};
 use crate::types::error::{Error, ErrorKind, Result};
 use crate::wait::clock::to_date;
 
-/// A queue, as the database has it.
-#[derive(Debug, Clone)]
+/// A queue, as the database has it. As JSON the fields have these names, times are RFC 3339 and
+/// durations are numbers of seconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct QueueInfo {
     /// Its name.
     pub name: String,
-    /// How many workflows wait on it, and could start as far as they themselves go.
+    /// How many workflows are `ENQUEUED` on it.
     pub depth: u64,
-    /// How many are delayed.
+    /// How many workflows are `DELAYED` on it.
     pub delayed: u64,
-    /// How many run.
+    /// How many of its workflows run.
     pub running: u64,
-    /// When the one that waits longest was enqueued.
+    /// When the oldest `ENQUEUED` workflow was enqueued; `None` if there is none.
     pub oldest: Option<DateTime<Utc>>,
-    /// For how long that one has waited, by the database's clock.
+    /// How long that workflow has waited, by the database's clock. In JSON a number of seconds.
+    #[serde(with = "crate::types::seconds")]
     pub lag: Duration,
-    /// Whether nobody takes from it for the time being.
+    /// Whether the queue is paused: no process takes workflows from it.
     pub paused: bool,
-    /// Its limits, as they are now.
+    /// Its current limits.
     pub limits: QueueLimits,
-    /// Whether the limits were changed at run time, and are not those of the code.
+    /// Whether the limits were changed at run time and differ from those in the code.
     pub changed: bool,
 }
 
-/// The limits of a queue as they are now; [`Queue::set_limits`] changes them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// The current limits of a queue; [`Queue::set_limits`] changes them.
+///
+/// As JSON: `{"concurrency":10,"worker_concurrency":null,"rate_limit":{"starts":100,"period":60.0},…}`,
+/// with the period in seconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct QueueLimits(pub(crate) StoredLimits);
 
 impl QueueLimits {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use serde::{Deserialize, Serialize};
 
 use crate::journal::context::Context as Here;
 use crate::journal::current_engine;
@@ -23,11 +24,11 @@ use crate::types::error::{Error, ErrorKind, Result};
 use crate::types::payload::PayloadError;
 use crate::wait::clock::{from_date, to_date};
 
-/// How many ticks a backfill starts before it looks whether the schedule is still there.
-const AT_A_TIME: usize = 100;
+/// How many ticks a backfill starts before it reads the schedule again.
+const BACKFILL_BATCH: usize = 100;
 
-/// A schedule, as the database has it.
-#[derive(Debug, Clone)]
+/// A schedule, as the database has it. As JSON the fields have these names and times are RFC 3339.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ScheduleInfo {
     /// Its name: that of the workflow, for one in the code.
@@ -183,7 +184,7 @@ impl ScheduleRequest {
         if stored.map_err(|error| failed_to(&runtime, "make a schedule", &error))? == 0 {
             return Err(in_code(&runtime, &rows[0].name));
         }
-        tell(&runtime);
+        notify_schedulers(&runtime);
         Ok(())
     }
 }
@@ -202,78 +203,97 @@ impl fmt::Debug for ScheduleCall {
     }
 }
 
-/// All schedules, those of the code and those made at run time, by name.
+/// All schedules, those in the code and those made at run time, by name.
 ///
 /// # Errors
 /// No engine runs, or the database cannot be reached.
 pub async fn list_schedules() -> Result<Vec<ScheduleInfo>> {
-    let runtime = current_engine::engine()?;
+    list(&*current_engine::engine()?).await
+}
+
+pub(crate) async fn list(runtime: &Runtime) -> Result<Vec<ScheduleInfo>> {
     let now = runtime.timers.clock.lower_bound();
-    Ok(rows(&runtime).await?.into_iter().map(|row| shown(row, now)).collect())
+    Ok(rows(runtime).await?.into_iter().map(|row| schedule_info(row, now)).collect())
 }
 
-/// Lets a schedule not fire until it is resumed. What is missed meanwhile stays missed.
+/// Stops a schedule from starting workflows until it is [resumed](resume_schedule). Ticks that are
+/// missed meanwhile are not made up for.
 ///
 /// # Errors
-/// There is no schedule of this name; no engine runs, or the database cannot be reached.
+/// There is no schedule of this name; it is called in the body of a workflow, where it is not
+/// recorded: move it into a step. No engine runs, or the database cannot be reached.
 pub async fn pause_schedule(name: impl AsRef<str>) -> Result<()> {
-    change(name.as_ref(), ScheduleChange::Pause).await
+    change(&*current_engine::engine()?, name.as_ref(), ScheduleChange::Pause).await
 }
 
-/// Lets a paused schedule fire again, from now on.
+/// Resumes a paused schedule: the next tick is the first one after this call.
 ///
 /// # Errors
-/// There is no schedule of this name; no engine runs, or the database cannot be reached.
+/// There is no schedule of this name; it is called in the body of a workflow, where it is not
+/// recorded: move it into a step. No engine runs, or the database cannot be reached.
 pub async fn resume_schedule(name: impl AsRef<str>) -> Result<()> {
-    change(name.as_ref(), ScheduleChange::Resume).await
+    change(&*current_engine::engine()?, name.as_ref(), ScheduleChange::Resume).await
 }
 
-/// Deletes a schedule. One that stands in the code is there again after the next launch: pause it instead.
+/// Deletes a schedule. The next launch makes one that is in the code again: pause it instead.
 ///
 /// # Errors
-/// There is no schedule of this name; no engine runs, or the database cannot be reached.
+/// There is no schedule of this name; it is called in the body of a workflow, where it is not
+/// recorded: move it into a step. No engine runs, or the database cannot be reached.
 pub async fn delete_schedule(name: impl AsRef<str>) -> Result<()> {
-    change(name.as_ref(), ScheduleChange::Delete).await
+    change(&*current_engine::engine()?, name.as_ref(), ScheduleChange::Delete).await
 }
 
-/// Starts a schedule's workflow now, whatever the calendar says and also if it is paused, and gives
-/// the workflow's id.
+/// Starts a schedule's workflow now, also if the schedule is paused, and returns the workflow's id.
 ///
 /// # Errors
-/// The schedule leaves out ticks while another one is not over ([`Overlap::Skip`]), and one is not;
-/// it is called in the body of a workflow, where it is not recorded: move it into a step. There is no schedule of this name, or this program does not have its workflow; no engine runs, or
-/// the database cannot be reached.
+/// The schedule has [`Overlap::Skip`] and the workflow of another tick has not ended; it is called in
+/// the body of a workflow, where it is not recorded: move it into a step. There is no schedule of this
+/// name, or this program does not have its workflow; no engine runs, or the database cannot be reached.
 pub async fn trigger_schedule(name: impl AsRef<str>) -> Result<String> {
-    Here::refuse_unrecorded("trigger_schedule")?;
-    let runtime = current_engine::accepting_engine()?;
-    let plan = plan(&runtime, name.as_ref()).await?;
-    start_now(&runtime, &plan).await
+    trigger(&current_engine::engine()?, name.as_ref()).await
 }
 
-/// Starts every tick of a schedule from one moment (inclusive) to another (exclusive), and gives how
-/// many of them have a workflow now. A tick that was started already is not started again; with
-/// [`Overlap::Skip`] those are left out, and not counted, that come while another one is not over: call
-/// it again when that has ended. The calendar goes on as before: what lies in the future is started now,
-/// and not once more when its time has come.
+pub(crate) async fn trigger(runtime: &Arc<Runtime>, name: &str) -> Result<String> {
+    Here::refuse_unrecorded("trigger_schedule")?;
+    let runtime = current_engine::accepting(Arc::clone(runtime))?;
+    let spec = schedule_spec(&runtime, name).await?;
+    start_now(&runtime, &spec).await
+}
+
+/// Starts every tick of a schedule from `from` (inclusive) to `to` (exclusive), and returns how many of
+/// them have a workflow now. A tick that was started already is not started again. With
+/// [`Overlap::Skip`] a tick is left out, and not counted, while the workflow of another one has not
+/// ended: call this again later. The schedule itself goes on as before; a tick in the future that is
+/// started here is not started again when it is due.
 ///
 /// # Errors
 /// The schedule is deleted meanwhile; it is called in the body of a workflow, where it is not recorded:
-/// move it into a step. There is no schedule of this name, or this program does not have its workflow; no engine runs, or
-/// the database cannot be reached.
+/// move it into a step. There is no schedule of this name, or this program does not have its workflow;
+/// no engine runs, or the database cannot be reached.
 pub async fn backfill_schedule(name: impl AsRef<str>, from: DateTime<Utc>, to: DateTime<Utc>) -> Result<u64> {
+    backfill(&current_engine::engine()?, name.as_ref(), from, to).await
+}
+
+pub(crate) async fn backfill(
+    runtime: &Arc<Runtime>,
+    name: &str,
+    from: DateTime<Utc>,
+    to: DateTime<Utc>,
+) -> Result<u64> {
     Here::refuse_unrecorded("backfill_schedule")?;
     let mut count = 0;
     let mut from = from_date(from);
     loop {
-        // It is asked for now and then: whoever has deleted it does not want the rest.
-        let runtime = current_engine::accepting_engine()?;
-        let plan = plan(&runtime, name.as_ref()).await?;
-        let ticks = std::iter::successors(plan.next_after(from - 1), |tick| plan.next_after(*tick));
-        let some: Vec<i64> = ticks.take_while(|tick| *tick < from_date(to)).take(AT_A_TIME).collect();
-        for tick in &some {
-            count += u64::from(start_tick(&runtime, &plan, *tick).await?);
+        // The schedule is read again for each batch, so that deleting it ends the backfill.
+        let runtime = current_engine::accepting(Arc::clone(runtime))?;
+        let spec = schedule_spec(&runtime, name).await?;
+        let ticks = std::iter::successors(spec.next_after(from - 1), |tick| spec.next_after(*tick));
+        let batch: Vec<i64> = ticks.take_while(|tick| *tick < from_date(to)).take(BACKFILL_BATCH).collect();
+        for tick in &batch {
+            count += u64::from(start_tick(&runtime, &spec, *tick).await?);
         }
-        match some.last() {
+        match batch.last() {
             Some(last) => from = last + 1,
             None => return Ok(count),
         }
@@ -294,7 +314,7 @@ async fn rows(runtime: &Runtime) -> Result<Vec<ScheduleRow>> {
     runtime.store.schedules().await.map_err(|error| failed_to(runtime, "read the schedules", &error))
 }
 
-async fn plan(runtime: &Arc<Runtime>, name: &str) -> Result<ScheduleSpec> {
+async fn schedule_spec(runtime: &Arc<Runtime>, name: &str) -> Result<ScheduleSpec> {
     let row = rows(runtime).await?.into_iter().find(|it| it.name == name).ok_or_else(|| unknown(name))?;
     let workflow = row.workflow.clone();
     ScheduleSpec::from_row(runtime, row)?.ok_or_else(|| {
@@ -306,19 +326,18 @@ async fn plan(runtime: &Arc<Runtime>, name: &str) -> Result<ScheduleSpec> {
     })
 }
 
-async fn change(name: &str, change: ScheduleChange) -> Result<()> {
+pub(crate) async fn change(runtime: &Runtime, name: &str, change: ScheduleChange) -> Result<()> {
     Here::refuse_unrecorded("a change of a schedule")?;
-    let runtime = current_engine::engine()?;
     let changed = runtime.store.change_schedule(name, change).await;
-    if !changed.map_err(|error| failed_to(&runtime, "change a schedule", &error))? {
+    if !changed.map_err(|error| failed_to(runtime, "change a schedule", &error))? {
         return Err(unknown(name));
     }
-    tell(&runtime);
+    notify_schedulers(runtime);
     Ok(())
 }
 
-/// Tells every scheduler that the schedules have changed.
-fn tell(runtime: &Runtime) {
+/// Notifies the schedulers of all processes that the schedules have changed.
+fn notify_schedulers(runtime: &Runtime) {
     runtime.schedules.wake();
     runtime.notify_others(Hint::for_queue(SCHEDULES));
 }
@@ -327,7 +346,7 @@ fn unknown(name: &str) -> Error {
     Error::new(ErrorKind::NotFound, format!("no schedule has the name {name:?}"))
 }
 
-fn shown(row: ScheduleRow, now: i64) -> ScheduleInfo {
+fn schedule_info(row: ScheduleRow, now: i64) -> ScheduleInfo {
     let last_tick = to_date(row.last_tick);
     let next = || {
         let times = CronSchedule::parse(&row.cron, &row.timezone).ok()?;

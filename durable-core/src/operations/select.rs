@@ -9,12 +9,12 @@ use crate::operations::join::{BranchKind, Fork};
 use crate::runtime::stop_reason::StopReason;
 use crate::types::payload::Codec;
 
-const SELECT: BranchKind = BranchKind { name: "durable::select!", elsewhere: "`tokio::select!`" };
+const SELECT: BranchKind = BranchKind { name: "durable::select!", replacement: "`tokio::select!`" };
 const OPERATION: Operation<'static> = Operation::once("select");
 
 /// The number of the arm that won in an earlier run, if that is recorded.
 async fn recorded(fork: &Fork, arms: u32) -> Option<u32> {
-    let claim = fork.check().await;
+    let claim = fork.check().await?;
     let record = claim.replayed(OPERATION).await?;
     let winner = claim.decode(Codec::<u32>::PLAIN, record).await;
     if (1..=arms).contains(&winner) {
@@ -30,7 +30,7 @@ async fn recorded(fork: &Fork, arms: u32) -> Option<u32> {
 /// Records which arm won. It is no side effect, so it waits for nothing; what the winner itself has
 /// recorded stands before it, and so is durable first.
 async fn record(fork: &Fork, winner: u32) {
-    let claim = fork.check().await;
+    let Some(claim) = fork.check().await else { return };
     // A number always encodes.
     let outcome = claim.encode(Codec::PLAIN, OPERATION, &winner).ok();
     claim.record_result(OPERATION, OperationResult { outcome, attempts: 1, ..OperationResult::default() }).await;

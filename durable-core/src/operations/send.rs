@@ -83,7 +83,7 @@ struct SendOptions {
 
 impl SendCall {
     /// Sends with this engine when it is called outside.
-    pub(super) fn through(mut self, engine: &Arc<Runtime>) -> Self {
+    pub(crate) fn through(mut self, engine: &Arc<Runtime>) -> Self {
         if let Some(made) = self.state.made() {
             made.engine = Some(Arc::clone(engine));
         }

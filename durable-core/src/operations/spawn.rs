@@ -1,4 +1,4 @@
-//! `durable::spawn`: a branch that goes on beside the body.
+//! `durable::spawn`: a branch that runs concurrently with the body.
 
 use std::fmt;
 use std::future::{Future, pending};
@@ -6,30 +6,36 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
+use crate::journal::context::CallSite;
 use crate::operations::join::{BranchKind, Fork};
 use crate::store::BoxFuture;
 
-const SPAWN: BranchKind = BranchKind { name: "durable::spawn", elsewhere: "`tokio::spawn`" };
+const SPAWN: BranchKind = BranchKind { name: "durable::spawn", replacement: "`tokio::spawn`" };
 
-/// Works on a future beside the body of the workflow, from now on, and gives a handle to await its
-/// result with.
+/// Runs a future concurrently with the rest of the workflow's body, from now on, and returns a handle
+/// that gives its result.
 ///
-/// The future is a branch: it has positions of its own below the one that this call claims (spawned
-/// at position 3 it records 3/1, 3/2 …), so it replays the same way whatever ends first. It is
-/// polled in the workflow's own task, so it must not block, and needs no lock; what it shares with
-/// other branches it must not use to talk with them, because a replay would talk in another order.
+/// The future is a branch with positions of its own below the one that this call reserves (spawned at
+/// position 3 it records 3/1, 3/2 …), so a replay does not depend on which branch makes progress first.
+/// It is polled in the workflow's own task, so it must not block. Branches must not communicate through
+/// shared memory: a replay would do so in another order.
 ///
-/// The workflow ends only when its body has returned and all its branches have ended, as
-/// [`std::thread::scope`] does. To drop the handle does not stop the branch. A panic in the branch is
-/// the workflow's panic.
+/// The workflow ends when its body has returned and all its branches have ended, as with
+/// [`std::thread::scope`]. Dropping the handle does not stop the branch. A panic in the branch is the
+/// workflow's panic. In a step or a transaction this parks the workflow.
+///
+/// # Outside any workflow
+/// It is [`tokio::spawn`]: nothing is recorded, and a panic of the task is passed on by the handle.
 ///
 /// # Panics
-/// Outside any workflow. In a step or a transaction it parks the workflow instead.
+/// Outside any workflow, if there is no tokio runtime; in a `#[transaction]` that was called outside any
+/// workflow.
 ///
 /// # At shutdown
-/// A branch in a step may let it come to its end and be recorded; then all of the workflow is dropped
-/// together, and goes on elsewhere or after the restart.
+/// A running step of a branch may finish and is recorded. Then the body and all branches are dropped
+/// together, and the workflow continues in another process or after the restart.
 ///
 /// # Example
 ///
@@ -54,37 +60,51 @@ where
     F::Output: Send + 'static,
 {
     let fork = Fork::here(SPAWN);
-    let (sender, receiver) = oneshot::channel();
-    match fork.claim() {
-        Ok(claim) => {
+    let result: BoxFuture<'static, F::Output> = match &fork.call_site {
+        CallSite::Body(position) => {
+            let (sender, receiver) = oneshot::channel();
             let arm = fork.arm(None, future);
-            // Nobody may want the result, which is no reason not to work.
+            // The handle may be dropped; the branch runs all the same.
             let branch = async move { drop(sender.send(arm.await)) };
-            claim.execution.add_branch(Box::pin(branch));
+            position.execution.add_branch(Box::pin(branch));
+            Box::pin(async move {
+                fork.check().await;
+                match receiver.await {
+                    Ok(value) => value,
+                    // The branch was dropped together with its workflow, and so is the code that awaits it.
+                    Err(_) => pending().await,
+                }
+            })
         }
-        Err(place) => SPAWN.refuse(place),
-    }
-    let ended = async move {
-        fork.check().await;
-        match receiver.await {
-            Ok(value) => value,
-            // The branch is gone with its workflow, and so is whoever awaits it.
-            Err(_) => pending().await,
+        CallSite::Outside => Box::pin(join_task(tokio::spawn(future))),
+        misplaced => {
+            SPAWN.refuse(misplaced);
+            Box::pin(pending())
         }
     };
-    BranchHandle { ended: Box::pin(ended) }
+    BranchHandle { result }
+}
+
+/// The result of a task that was spawned outside any workflow.
+async fn join_task<T>(task: JoinHandle<T>) -> T {
+    match task.await {
+        Ok(value) => value,
+        Err(failed) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
+        // The runtime shuts down.
+        Err(_) => pending().await,
+    }
 }
 
 /// Waits for a branch that was [spawned](spawn): a future that gives what the branch returns.
 pub struct BranchHandle<T> {
-    ended: BoxFuture<'static, T>,
+    result: BoxFuture<'static, T>,
 }
 
 impl<T> Future for BranchHandle<T> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        self.ended.as_mut().poll(cx)
+        self.result.as_mut().poll(cx)
     }
 }
 

@@ -8,8 +8,6 @@ use std::sync::atomic::AtomicBool;
 use std::task::{Context as TaskContext, Poll};
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use tokio::task::JoinHandle;
 
 use crate::journal::checkpoint::{Operation, OperationResult};
@@ -21,7 +19,7 @@ use crate::runtime::panics::CatchPanic;
 use crate::runtime::stop_reason::StopReason;
 use crate::store::BoxFuture;
 use crate::types::error::{Error, ErrorKind};
-use crate::types::payload::{Codec, Outcome, Payload, RecordedError};
+use crate::types::payload::{Codec, Outcome, RecordedError};
 use crate::types::retry::StepOptions;
 use crate::wait::timers::TimerOutcome;
 
@@ -45,26 +43,38 @@ pub struct Step {
 /// A step that runs may come to its end and be recorded; one that has not begun does not begin.
 #[must_use = "a step does nothing until it is awaited"]
 pub struct StepCall<'a, R> {
-    state: CallState<'a, StepCallOptions<'a, R>, R>,
+    pub(super) state: CallState<'a, StepCallOptions<'a, R>, R>,
 }
 
-struct StepCallOptions<'a, R> {
-    name: &'static str,
-    options: StepOptions,
-    codec: Codec<R>,
-    call_site: CallSite,
-    /// Whether the arguments can be cloned for another attempt.
-    repeatable: bool,
-    /// Whether a failed attempt's result is worth another one; always, if nobody said.
-    retry_if: Option<RetryIf<'a, R>>,
-    attempts: Attempts<'a, R>,
+pub(super) struct StepCallOptions<'a, R> {
+    pub(super) name: &'static str,
+    pub(super) options: StepOptions,
+    pub(super) codec: Codec<R>,
+    pub(super) call_site: CallSite,
+    /// Whether the result of a failed attempt is retried; always, without one.
+    pub(super) retry_if: Option<RetryIf<'a, R>>,
+    pub(super) body: StepBody<'a, R>,
 }
 
-type RetryIf<'a, R> = Box<dyn Fn(&R) -> bool + Send + Sync + 'a>;
+/// Not public API: makes the future of each attempt.
+#[doc(hidden)]
+pub struct StepBody<'a, R> {
+    /// Whether it can make more than one.
+    pub(super) repeatable: bool,
+    pub(super) attempts: Attempts<'a, R>,
+}
+
+impl<R> fmt::Debug for StepBody<'_, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StepBody").field("repeatable", &self.repeatable).finish_non_exhaustive()
+    }
+}
+
+pub(super) type RetryIf<'a, R> = Box<dyn Fn(&R) -> bool + Send + Sync + 'a>;
 
 /// Makes the future of one attempt; `None` if the arguments are used up and cannot be cloned. It is
 /// told whether the attempt is the last one, which needs no copy of the arguments.
-type Attempts<'a, R> = Box<dyn FnMut(bool) -> Option<BoxFuture<'a, R>> + Send + 'a>;
+pub(super) type Attempts<'a, R> = Box<dyn FnMut(bool) -> Option<BoxFuture<'a, R>> + Send + 'a>;
 
 /// Not public API. Used by generated code.
 #[doc(hidden)]
@@ -95,33 +105,8 @@ where
         options: step.options,
         codec,
         call_site: CallSite::here(),
-        repeatable,
         retry_if: None,
-        attempts: Box::new(attempts),
-    };
-    StepCall { state: CallState::new(made) }
-}
-
-/// A step without a function of its own: `durable::step("charge", async { … }).await?`.
-///
-/// It is a step like any other, with the one exception that it cannot be tried again: the future is
-/// there once. For retries, write a function with `#[step]`.
-pub fn inline<'a, T, E, F>(name: &'static str, body: F) -> StepCall<'a, Result<T, E>>
-where
-    T: Payload,
-    E: Serialize + DeserializeOwned + fmt::Display + Send + 'a,
-    F: Future<Output = Result<T, E>> + Send + 'a,
-{
-    let mut kept = Some(body);
-    let attempts = move |_last: bool| kept.take().map(|body| Box::pin(body) as BoxFuture<'a, Result<T, E>>);
-    let made = StepCallOptions {
-        name,
-        options: StepOptions::DEFAULT,
-        codec: Codec::<Result<T, E>>::TYPED,
-        call_site: CallSite::here(),
-        repeatable: false,
-        retry_if: None,
-        attempts: Box::new(attempts),
+        body: StepBody { repeatable, attempts: Box::new(attempts) },
     };
     StepCall { state: CallState::new(made) }
 }
@@ -218,7 +203,8 @@ impl<'a, R: Send + 'a> Future for StepCall<'a, R> {
 
 impl<R: Send> StepCallOptions<'_, R> {
     async fn run(self: Box<Self>) -> R {
-        let Self { name, mut options, codec, call_site, repeatable, retry_if, mut attempts } = *self;
+        let Self { name, mut options, codec, call_site, retry_if, body } = *self;
+        let StepBody { repeatable, mut attempts } = body;
         let claim = match call_site {
             CallSite::Body(claim) => claim,
             CallSite::Outside if !options.outside => {
@@ -246,7 +232,7 @@ impl<R: Send> StepCallOptions<'_, R> {
             return claim.decode(codec, record).await;
         }
         if options.retries > 0 && !repeatable {
-            tracing::warn!(target: "durable", step = name, "a step is to be retried and its arguments are not `Clone`: it gets one attempt");
+            tracing::warn!(target: "durable", step = name, "this step has one attempt and `retries` changes nothing: its arguments are not `Clone`, or `durable::step` was given a future; make the arguments `Clone`, or give it a closure");
             options.retries = 0;
         }
         claim.ensure_accepting_and_flushed().await;

@@ -1,20 +1,27 @@
 //! What a step's body can ask about itself.
 
+use std::borrow::Cow;
 use std::future::{Future, pending};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::journal::context::{Context, StepScope};
 use crate::journal::current_engine;
+use crate::runtime::Runtime;
+use crate::types::position::Position;
 pub use crate::wait::cancellation::AbortReason;
 
-/// Which attempt of a step this is. Given by [`step_status`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Which attempt of which step is running. Given by [`step_status`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct StepStatus {
-    /// The id of the workflow whose step it is.
+    /// The id of the workflow that the step belongs to.
     pub workflow_id: String,
     /// The step's name.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
+    /// The step's position in the workflow.
+    pub position: Position,
     /// Which attempt this is, from 1.
     pub attempt: u32,
     /// How many attempts there are at most.
@@ -36,10 +43,38 @@ pub fn step_status() -> Option<StepStatus> {
     let scope = step()?;
     Some(StepStatus {
         workflow_id: scope.execution.row.id.to_string(),
-        name: scope.name,
+        name: scope.name.into(),
+        position: scope.position.clone(),
         attempt: scope.attempt,
         max_attempts: scope.max_attempts,
     })
+}
+
+/// The id of the workflow that is running: in its body, its steps and its transactions. `None` outside
+/// any workflow, and in a task that user code has spawned with tokio.
+///
+/// Hand it to an outside service that is to answer with [`send`](crate::send()).
+///
+/// # Example
+///
+/// ```no_run
+/// # use durable_core as durable;
+/// # async fn request_approval(callback: &str) {}
+/// # async fn step() {
+/// // In a #[step]:
+/// if let Some(id) = durable::workflow_id() {
+///     request_approval(&format!("https://shop.example/approved/{id}")).await;
+/// }
+/// # }
+/// ```
+#[must_use]
+pub fn workflow_id() -> Option<String> {
+    let execution = match Context::here()? {
+        Context::Body { execution, .. } => execution,
+        Context::Step(scope) => Arc::clone(&scope.execution),
+        Context::Transaction(scope) => Arc::clone(scope.execution.as_ref()?),
+    };
+    Some(execution.row.id.to_string())
 }
 
 /// A key for the outside service that a step calls: the same in every attempt of this step and after
@@ -162,7 +197,14 @@ impl Cancellation {
 /// ```
 #[must_use]
 pub fn state<T: Send + Sync + 'static>() -> Arc<T> {
-    let runtime = current_engine::engine().unwrap_or_else(|error| panic!("{error}"));
+    state_of(&current_engine::engine().unwrap_or_else(|error| panic!("{error}")))
+}
+
+/// The state of this type that the engine's builder was given.
+///
+/// # Panics
+/// When it was given none.
+pub(crate) fn state_of<T: Send + Sync + 'static>(runtime: &Runtime) -> Arc<T> {
     runtime.resources.state().unwrap_or_else(|| {
         let name = std::any::type_name::<T>();
         panic!("the builder was given no `{name}`: add `.state(…)` with one before the launch")

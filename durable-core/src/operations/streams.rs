@@ -91,7 +91,7 @@ pub fn read_stream<T: Payload>(workflow_id: impl AsRef<str>, name: impl AsRef<st
 }
 
 /// Follows a stream with the engine that is given.
-pub(super) fn open_reader<T: Payload>(engine: Option<Arc<Runtime>>, id: &str, name: &str) -> StreamReader<T> {
+pub(crate) fn open_reader<T: Payload>(engine: Option<Arc<Runtime>>, id: &str, name: &str) -> StreamReader<T> {
     let runtime = match Here::here() {
         Some(Here::Body { .. }) => Err(Error::new(
             ErrorKind::Misuse,

@@ -26,7 +26,9 @@ pub struct Schedule {
 
 /// What becomes of the times of a schedule at which no process was there, or was stopped or asleep. The last
 /// one counts as on time if it is at most ten seconds late.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Misfire {
     /// Nothing.
     #[default]
@@ -38,7 +40,9 @@ pub enum Misfire {
 }
 
 /// What becomes of a time at which the workflow of another one waits in a queue or runs.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Overlap {
     /// Another one is started beside it.
     #[default]

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::store::{ExistingWorkflow, Fence, RunRow};
 
 /// Where a new workflow waits for its turn.
@@ -37,16 +39,17 @@ pub struct Debounce {
 }
 
 /// So many starts in any window of such a length.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RateLimit {
     /// How many.
     pub starts: u32,
-    /// The length of the window.
+    /// The length of the window, in JSON a number of seconds.
+    #[serde(with = "crate::types::seconds")]
     pub period: Duration,
 }
 
 /// The limits of a queue.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredLimits {
     /// How many run at once in the whole fleet.
     pub concurrency: Option<u32>,

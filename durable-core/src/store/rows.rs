@@ -328,7 +328,8 @@ pub struct RunRow {
 }
 
 /// What a release gave back.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[non_exhaustive]
 pub struct ReleasedWorkflows {
     /// Direct workflows, PENDING without an owner.
     pub direct: u64,

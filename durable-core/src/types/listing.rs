@@ -1,12 +1,13 @@
-//! What people and tests see of workflows and their records, and how they ask for it.
+//! Listings: workflows and their records, and the filter that selects them.
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
 use crate::types::position::Position;
 use crate::types::status::Status;
 
-/// One workflow, as the database has it.
-#[derive(Debug, Clone)]
+/// One workflow, as the database has it. As JSON the fields have these names and times are RFC 3339.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct WorkflowInfo {
     /// Its id: the idempotency key it was started with, or a UUID.
@@ -53,8 +54,9 @@ pub struct WorkflowInfo {
     pub completed_at: Option<DateTime<Utc>>,
 }
 
-/// One record of a workflow: what an operation at a position did.
-#[derive(Debug, Clone)]
+/// One record of a workflow: what the operation at a position did. As JSON the fields have these names,
+/// the position is a text such as `"3/1"`, and times are RFC 3339.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct StepInfo {
     /// Where in the workflow.
@@ -79,28 +81,32 @@ pub struct StepInfo {
     pub completed_at: DateTime<Utc>,
 }
 
-/// Which workflows to list.
+/// Which workflows to list. Conditions of different kinds must all hold; several of one kind (two
+/// statuses, three names) select workflows that match any of them.
 ///
 /// # Example
 ///
 /// ```
 /// use durable_core::{Filter, Status};
 ///
-/// let filter = Filter::new().status(Status::Pending).name("checkout").limit(10);
-/// # let _ = filter;
+/// let filter = Filter::new().status(Status::Pending).name("checkout").name("refund").limit(10);
+/// let some = Filter::new().ids(["order-1001", "order-1002"]);
+/// # let _ = (filter, some);
 /// ```
 #[derive(Debug, Clone, Default)]
 #[must_use]
 pub struct Filter {
     pub(crate) statuses: Vec<Status>,
-    pub(crate) name: Option<String>,
+    pub(crate) names: Vec<String>,
+    /// `None` selects any id; an empty list selects no workflow.
+    pub(crate) ids: Option<Vec<String>>,
     pub(crate) id_prefix: Option<String>,
     pub(crate) limit: Option<u32>,
     pub(crate) offset: u32,
     pub(crate) newest_first: bool,
 }
 
-/// How many workflows a listing gives when nothing else is said.
+/// How many workflows a listing has when the filter sets no limit.
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) const DEFAULT_LIMIT: u32 = 100;
 
@@ -110,37 +116,49 @@ impl Filter {
         Self::default()
     }
 
-    /// Only workflows of this status. Called again it adds a second one.
+    /// Only workflows with this status. A second call adds a second status.
     pub fn status(mut self, status: Status) -> Self {
         self.statuses.push(status);
         self
     }
 
-    /// Only workflows of this name.
+    /// Only workflows with this name. A second call adds a second name.
     pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.name = Some(name.into());
+        self.names.push(name.into());
         self
     }
 
-    /// Only workflows whose id begins so.
+    /// Only the workflow with this id. A second call adds a second id.
+    pub fn id(self, id: impl Into<String>) -> Self {
+        self.ids([id])
+    }
+
+    /// Only workflows with these ids, in addition to those of earlier calls. An empty list selects no
+    /// workflow. At most [`limit`](Self::limit) workflows are listed, 100 if it is not set.
+    pub fn ids<I: Into<String>>(mut self, ids: impl IntoIterator<Item = I>) -> Self {
+        self.ids.get_or_insert_default().extend(ids.into_iter().map(Into::into));
+        self
+    }
+
+    /// Only workflows whose id begins with this text.
     pub fn id_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.id_prefix = Some(prefix.into());
         self
     }
 
-    /// At most this many.
+    /// At most this many workflows; 100 without this call.
     pub fn limit(mut self, limit: u32) -> Self {
         self.limit = Some(limit);
         self
     }
 
-    /// Leaves out the first so many.
+    /// Skips this many workflows of the listing.
     pub fn offset(mut self, offset: u32) -> Self {
         self.offset = offset;
         self
     }
 
-    /// The newest first.
+    /// Lists the newest workflows first.
     pub fn newest_first(mut self) -> Self {
         self.newest_first = true;
         self

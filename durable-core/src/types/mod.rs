@@ -10,6 +10,7 @@ pub(crate) mod listing;
 pub(crate) mod payload;
 pub(crate) mod position;
 pub(crate) mod retry;
+pub(crate) mod seconds;
 pub(crate) mod serialization_failure;
 pub(crate) mod status;
 mod suggest;

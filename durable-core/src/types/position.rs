@@ -1,13 +1,27 @@
 //! Where in a workflow an operation stands.
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Where in a workflow an operation stands: its number, within its branch.
 ///
 /// The body itself is the branch without a name and counts 1, 2, 3 …; the branches that the call at
-/// position 3 makes count 3/1, 3/2 …
+/// position 3 makes count 3/1, 3/2 … That text is what [`Display`](fmt::Display) shows, what
+/// [`FromStr`] reads, and how a position is written in JSON.
+///
+/// # Example
+///
+/// ```
+/// use durable_core::Position;
+///
+/// let position: Position = "3/2/1".parse().unwrap();
+/// assert_eq!((&*position.branch, position.number), ("3/2", 1));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
 pub struct Position {
     /// The branch: empty for the body, else the position of the call that made it.
     pub branch: Arc<str>,
@@ -32,5 +46,62 @@ impl Position {
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.branch.is_empty() { write!(f, "{}", self.number) } else { write!(f, "{}/{}", self.branch, self.number) }
+    }
+}
+
+/// The error of parsing a [`Position`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidPosition(String);
+
+impl fmt::Display for InvalidPosition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} is not a position; a position is written as `3`, or as `3/1` in a branch", self.0)
+    }
+}
+
+impl std::error::Error for InvalidPosition {}
+
+impl FromStr for Position {
+    type Err = InvalidPosition;
+
+    fn from_str(text: &str) -> Result<Self, InvalidPosition> {
+        let number = |it: &str| it.parse::<i32>().ok().filter(|it| *it > 0);
+        let invalid = || InvalidPosition(text.to_owned());
+        if !text.split('/').all(|it| number(it).is_some()) {
+            return Err(invalid());
+        }
+        let (branch, last) = text.rsplit_once('/').unwrap_or(("", text));
+        Ok(Self::new(branch, number(last).ok_or_else(invalid)?))
+    }
+}
+
+impl Serialize for Position {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Position {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_position_reads_back_from_its_text() {
+        for (position, text) in
+            [(Position::new("", 7), "7"), (Position::new("3", 1), "3/1"), (Position::new("3/2", 1), "3/2/1")]
+        {
+            assert_eq!(position.to_string(), text);
+            assert_eq!(text.parse(), Ok(position));
+        }
+        for text in ["", "/", "0", "-1", "3/", "/3", "a/1", "3//1"] {
+            let error = text.parse::<Position>().expect_err("it is not a position").to_string();
+            assert!(error.starts_with(&format!("{text:?} is not a position")), "{error}");
+        }
     }
 }

@@ -1,9 +1,12 @@
-//! Where a workflow stands.
+//! The status of a workflow.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// Where a workflow stands. In the database it is the upper-case word that [`Display`](fmt::Display) shows.
+use serde::{Deserialize, Serialize};
+
+/// The status of a workflow. In the database and in JSON it is the upper-case word that
+/// [`Display`](fmt::Display) shows.
 ///
 /// # Example
 ///
@@ -12,24 +15,26 @@ use std::str::FromStr;
 ///
 /// assert_eq!(Status::Success.to_string(), "SUCCESS");
 /// assert!(Status::Cancelled.is_terminal());
-/// assert!(!Status::Parked.is_terminal(), "a parked workflow waits for a person, and can go on");
+/// assert!(!Status::Parked.is_terminal(), "a parked workflow can be resumed");
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
 #[non_exhaustive]
 pub enum Status {
-    /// On a queue, and no executor has taken it yet.
+    /// On a queue, and not claimed by an executor yet.
     Enqueued,
-    /// On a queue, and not due yet.
+    /// On a queue, with a delay that has not passed yet.
     Delayed,
-    /// Running, or to be recovered.
+    /// Running, or waiting to be recovered.
     Pending,
     /// The body returned `Ok`; the value is recorded.
     Success,
     /// The body returned `Err` or panicked; the error is recorded.
     Error,
-    /// Cancelled by somebody, or its time was up; the reason is recorded.
+    /// Cancelled by a call, or because its timeout passed; the reason is recorded.
     Cancelled,
-    /// Needs a person: going on by itself could only repeat a fault. The reason is recorded.
+    /// Stopped until a person resumes or cancels it, because another run would fail in the same way.
+    /// The reason is recorded.
     Parked,
 }
 
@@ -38,7 +43,7 @@ impl Status {
     pub const ALL: [Self; 7] =
         [Self::Enqueued, Self::Delayed, Self::Pending, Self::Success, Self::Error, Self::Cancelled, Self::Parked];
 
-    /// The word in the database.
+    /// The word in the database and in JSON.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -52,7 +57,7 @@ impl Status {
         }
     }
 
-    /// Whether nothing will ever change it again: `SUCCESS`, `ERROR` and `CANCELLED`.
+    /// Whether the workflow has ended: `SUCCESS`, `ERROR` and `CANCELLED`.
     #[must_use]
     pub const fn is_terminal(self) -> bool {
         matches!(self, Self::Success | Self::Error | Self::Cancelled)
@@ -68,7 +73,7 @@ impl fmt::Display for Status {
 impl FromStr for Status {
     type Err = UnknownStatus;
 
-    /// Reads a status as the database has it, in upper or lower case.
+    /// Reads a status by its word in the database, in upper or lower case.
     fn from_str(word: &str) -> Result<Self, UnknownStatus> {
         Self::ALL
             .into_iter()

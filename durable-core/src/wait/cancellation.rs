@@ -2,10 +2,12 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 /// Why a step shall stop. Given by [`should_abort`](crate::should_abort).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum AbortReason {
     /// This process shuts down. The step may still come to its end for a short while, and is recorded

@@ -27,44 +27,17 @@
 //! ```
 
 use std::future::Future;
-use std::ops::Deref;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use durable_core::{Durable, ShutdownOptions};
 
+pub use crate::TestApp;
+
 #[cfg(feature = "postgres")]
 #[doc(hidden)]
 pub mod server;
-
-/// The engine of one test. It is a [`Durable`], and the engine of everything the test's own task calls.
-///
-/// When the test ends it is shut down, and the test fails if something was left behind: a body that
-/// does not let go, a task of the engine, a connection, a schema.
-#[derive(Debug)]
-pub struct TestApp {
-    app: Durable,
-}
-
-impl TestApp {
-    /// Lets time pass for this engine: sleeps, timeouts, deadlines and the pauses between retries
-    /// that end within `duration` end now. What they lead to happens after this returns: wait for it.
-    ///
-    /// The clocks of the machine and of the database stay as they are.
-    pub async fn advance(&self, duration: Duration) {
-        self.app.skip_time(duration);
-        tokio::task::yield_now().await;
-    }
-}
-
-impl Deref for TestApp {
-    type Target = Durable;
-
-    fn deref(&self) -> &Durable {
-        &self.app
-    }
-}
 
 /// Not public API. Used by generated code.
 #[doc(hidden)]

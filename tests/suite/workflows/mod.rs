@@ -6,6 +6,8 @@ mod calls;
 mod children;
 mod engines;
 mod errors;
+mod inline_steps;
+mod listing;
 mod objects;
 mod once;
 mod refusals;

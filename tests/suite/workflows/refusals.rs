@@ -14,7 +14,7 @@ on_every_store! {
     a_step_that_forbids_it_is_not_called_outside,
     branches_in_a_step_park_the_workflow,
     branches_that_were_carried_into_another_task_park_the_workflow,
-    branches_outside_any_workflow_panic_with_the_mend,
+    branches_outside_any_workflow_are_plain_futures,
     a_map_with_no_room_for_any_item_parks_the_workflow,
 }
 
@@ -205,13 +205,20 @@ async fn branches_that_were_carried_into_another_task_park_the_workflow(_app: Te
     }
 }
 
-async fn branches_outside_any_workflow_panic_with_the_mend(_app: TestApp) {
-    for (kind, instead) in FORMS {
-        let panic = tokio::spawn(branch(kind)).await.expect_err("it panics").into_panic();
-        let text = panic.downcast_ref::<String>().unwrap();
-        assert!(text.starts_with(&format!("`{kind}` was called outside any workflow")), "{text}");
-        assert!(text.contains("in the body of a #[workflow]") && text.contains(instead), "{text}");
-    }
+async fn branches_outside_any_workflow_are_plain_futures(app: TestApp) {
+    let joined = durable::join!(echo("a".into()), async { 2 });
+    assert_eq!(joined, ("a".to_owned(), 2));
+    let mapped = durable::map(["a", "b"], 1, |text| echo(text.into())).await;
+    assert_eq!(mapped, ["a", "b"]);
+    let stopped = durable::map(1..=3, 0, |number| async move { if number == 2 { Err(number) } else { Ok(number) } });
+    assert_eq!(stopped.stop_on_error().await, Err(2), "a limit of 0 works on one item at a time");
+    assert_eq!(durable::spawn(echo("spawned".into())).await, "spawned");
+    let first = durable::select! {
+        () = std::future::pending() => "never".to_owned(),
+        text = echo("first".into()) => text,
+    };
+    assert_eq!(first, "first");
+    assert!(app.list_workflows(Filter::new()).await.unwrap().is_empty(), "nothing is recorded");
 }
 
 #[workflow]

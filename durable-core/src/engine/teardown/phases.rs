@@ -219,7 +219,7 @@ impl Teardown {
         }
         let elapsed = since.elapsed();
         tracing::info!(target: "durable::shutdown", phase = phase.name(), ?elapsed, timed_out, "a phase has ended");
-        lock(&self.phases).push(PhaseReport { phase: phase.name(), elapsed, timed_out, panicked });
+        lock(&self.phases).push(PhaseReport { phase: phase.name().into(), elapsed, timed_out, panicked });
     }
 
     fn say_what_is_waited_for(&self, phase: Phase, end: Instant) {
@@ -239,7 +239,7 @@ impl Teardown {
     }
 
     fn pools(&self) -> Vec<PoolReport> {
-        let report = |it: PoolState| PoolReport { name: it.name, closed: it.open == 0, outstanding: it.held };
+        let report = |it: PoolState| PoolReport { name: it.name.into(), closed: it.open == 0, outstanding: it.held };
         self.runtime.store.pools().into_iter().map(report).collect()
     }
 

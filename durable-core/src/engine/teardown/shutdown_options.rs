@@ -36,7 +36,8 @@ pub struct ShutdownOptions {
 }
 
 /// Why an engine was shut down.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ShutdownReason {
     /// The program asked for it.

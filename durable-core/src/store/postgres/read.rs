@@ -19,11 +19,12 @@ const INFO: &str = "
       left join durable.workflows p on p.key = w.parent
       left join durable.executors e on e.key = w.executor";
 
-/// $1 statuses, $2 name, $3 prefix, $4 limit, $5 offset.
+/// $1 statuses, $2 names, $3 prefix, $4 limit, $5 offset, $6 ids.
 const FILTER: &str = "
      where ($1::text[] is null or w.status = any($1::text[]))
-       and ($2::text is null or w.name = $2::text)
-       and ($3::text is null or starts_with(w.id, $3::text))";
+       and ($2::text[] is null or w.name = any($2::text[]))
+       and ($3::text is null or starts_with(w.id, $3::text))
+       and ($6::text[] is null or w.id = any($6::text[]))";
 
 texts! {
     now = format!("select now from {CLOCK} c");
@@ -73,8 +74,10 @@ impl Read for PostgresStore {
             let statuses: Vec<&str> = filter.statuses.iter().map(|it| Status::as_str(*it)).collect();
             let statuses = (!statuses.is_empty()).then_some(statuses);
             let query = self.query(if filter.newest_first { &texts.newest_first } else { &texts.oldest_first });
-            let query = query.bind(statuses).bind(&filter.name).bind(&filter.id_prefix);
+            let names = (!filter.names.is_empty()).then_some(&filter.names);
+            let query = query.bind(statuses).bind(names).bind(&filter.id_prefix);
             let query = query.bind(i64::from(filter.limit.unwrap_or(DEFAULT_LIMIT))).bind(i64::from(filter.offset));
+            let query = query.bind(&filter.ids);
             // Planned for this filter: a plan for every filter would have to read the whole table.
             let query = query.persistent(false);
             query.fetch_all(self.work()?).await?.iter().map(decode::<_, WorkflowRow, _>).collect()

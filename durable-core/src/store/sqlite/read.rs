@@ -18,11 +18,12 @@ const INFO: &str = "
       left join durable_workflows p on p.key = w.parent
       left join durable_executors e on e.key = w.executor";
 
-/// ?1 statuses, ?2 name, ?3 prefix, ?4 limit, ?5 offset.
+/// ?1 statuses, ?2 names, ?3 prefix, ?4 limit, ?5 offset, ?6 ids.
 const FILTER: &str = "
      where (?1 is null or w.status in (select value from json_each(?1)))
-       and (?2 is null or w.name = ?2)
-       and (?3 is null or substr(w.id, 1, length(?3)) = ?3)";
+       and (?2 is null or w.name in (select value from json_each(?2)))
+       and (?3 is null or substr(w.id, 1, length(?3)) = ?3)
+       and (?6 is null or w.id in (select value from json_each(?6)))";
 
 texts! {
     find = "select key, id, name, instance, status from durable_workflows where id = ?1";
@@ -71,8 +72,10 @@ impl Read for SqliteStore {
             let statuses: Vec<&str> = filter.statuses.iter().map(|it| Status::as_str(*it)).collect();
             let statuses = (!statuses.is_empty()).then(|| json(&statuses));
             let query = self.query(if filter.newest_first { &texts.newest_first } else { &texts.oldest_first });
-            let query = query.bind(statuses).bind(&filter.name).bind(&filter.id_prefix);
+            let names = (!filter.names.is_empty()).then(|| json(&filter.names));
+            let query = query.bind(statuses).bind(names).bind(&filter.id_prefix);
             let query = query.bind(i64::from(filter.limit.unwrap_or(DEFAULT_LIMIT))).bind(i64::from(filter.offset));
+            let query = query.bind(filter.ids.as_deref().map(json));
             query.fetch_all(&mut *self.reading().await?).await?.iter().map(decode::<_, WorkflowRow, _>).collect()
         })
     }

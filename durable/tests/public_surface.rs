@@ -3,7 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use durable::*;
+use durable::{
+    AbortReason, EnginePhase, ErrorKind, EventValue, Misfire, Overlap, QueueInfo, QueueLimits, Readiness, ScheduleInfo,
+    ShutdownReason, ShutdownReport, Status, StepInfo, StepStatus, WorkflowInfo,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};

@@ -9,9 +9,8 @@ use crate::wait::shutdown_phase::EnginePhase;
 /// Whether this process takes new work, for the readiness probe of a load balancer. Given by
 /// [`Durable::readiness`](crate::Durable::readiness).
 ///
-/// As JSON it is `{"ready":true}`, or `{"ready":false,"reason":"…"}`.
+/// There are these two answers and no others, so a `match` needs no wildcard arm. As JSON it is `{"ready":true}`, or `{"ready":false,"reason":"…"}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum Readiness {
     /// It does.
     Ready,

@@ -1,14 +1,11 @@
 //! Looking at workflows, and cancelling them.
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::journal::current_engine;
-use crate::operations::call_state::CallState;
+use crate::operations::call::{Call, CallOptions, delegate_to_call};
 pub(super) use crate::operations::caller_errors::failed_to;
 use crate::runtime::Runtime;
 use crate::runtime::running_workflows::RunningWorkflow;
@@ -59,7 +56,7 @@ pub fn cancel_workflow(id: impl AsRef<str>) -> CancelCall {
 /// A cancellation. Given by [`cancel_workflow`].
 #[must_use = "nothing is cancelled until it is awaited"]
 pub struct CancelCall {
-    state: CallState<'static, CancelOptions, Result<()>>,
+    call: Call<'static, CancelOptions, Result<()>>,
 }
 
 struct CancelOptions {
@@ -70,37 +67,23 @@ struct CancelOptions {
 
 impl CancelCall {
     pub(crate) fn new(runtime: Result<Arc<Runtime>>, id: &str) -> Self {
-        Self { state: CallState::new(CancelOptions { runtime, id: id.to_owned(), children: false }) }
+        Self { call: Call::new(CancelOptions { runtime, id: id.to_owned(), children: false }) }
     }
 
     /// Also cancels every workflow that it has started, and those that these have started, as far
     /// as they have not come to an end; even when the workflow itself has.
     pub fn cancel_children(mut self) -> Self {
-        if let Some(made) = self.state.made() {
-            made.children = true;
-        }
+        self.call.set(|options| options.children = true);
         self
     }
 }
 
-impl CancelOptions {
+impl CallOptions<'static> for CancelOptions {
+    type Output = Result<()>;
+
     async fn run(self: Box<Self>) -> Result<()> {
         let Self { runtime, id, children } = *self;
         cancel(&*runtime?, &id, children).await
-    }
-}
-
-impl Future for CancelCall {
-    type Output = Result<()>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.state.poll(cx, |made| Box::pin(made.run()))
-    }
-}
-
-impl fmt::Debug for CancelCall {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("CancelCall")
     }
 }
 
@@ -154,3 +137,11 @@ fn tell_stopped(runtime: &Runtime, stopped: &CancelledRun) -> Option<Arc<Running
 pub(super) fn not_found(id: &str) -> Error {
     Error::new(ErrorKind::NotFound, format!("no workflow has the id {id:?}"))
 }
+
+impl fmt::Debug for CancelOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.id)
+    }
+}
+
+delegate_to_call!("CancelCall", [] CancelCall => Result<()>, [] CancelCall);

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::journal::context::CallSite;
-use crate::operations::call_state::CallState;
+use crate::operations::call::Call;
 use crate::operations::step::{StepBody, StepCall, StepCallOptions};
 use crate::store::BoxFuture;
 use crate::types::error::Error;
@@ -100,7 +100,7 @@ where
     E: Serialize + DeserializeOwned + fmt::Display + Send + 'static,
 {
     StepCall {
-        state: CallState::new(StepCallOptions {
+        call: Call::new(StepCallOptions {
             name,
             options: StepOptions::DEFAULT,
             codec: codec(),

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
-use crate::operations::call_state::CallState;
+use crate::operations::call::{Call, CallOptions, delegate_to_call};
 use crate::operations::join::{BranchKind, Fork};
 use crate::runtime::stop_reason::StopReason;
 use crate::store::BoxFuture;
@@ -78,13 +78,13 @@ where
         };
         Some(Box::pin(fork.arm(Some(number), future)) as BoxFuture<'a, F::Output>)
     };
-    Map { state: CallState::new(MapOptions { fork: Fork::here(MAP), limit, next: Box::new(next) }) }
+    Map { call: Call::new(MapOptions { fork: Fork::here(MAP), limit, next: Box::new(next) }) }
 }
 
 /// Work on many items. Made by [`map`].
 #[must_use = "no item is worked on until this is awaited"]
 pub struct Map<'a, R> {
-    state: CallState<'a, MapOptions<'a, R>, Vec<R>>,
+    call: Call<'a, MapOptions<'a, R>, Vec<R>>,
 }
 
 struct MapOptions<'a, R> {
@@ -110,8 +110,8 @@ impl<'a, T: Send + 'a, E: Send + 'a> Map<'a, Result<T, E>> {
     /// # Errors
     /// The error of the first item that fails.
     pub fn stop_on_error(self) -> impl Future<Output = Result<Vec<T>, E>> + Send + use<'a, T, E> {
-        let CallState::Made(made) = self.state else { panic!("`stop_on_error` comes before the first poll") };
-        made.stop()
+        let Some(options) = self.call.into_options() else { panic!("`stop_on_error` comes before the first poll") };
+        options.stop()
     }
 }
 
@@ -132,8 +132,12 @@ impl<'a, R: Send + 'a> MapOptions<'a, R> {
         }
         ItemsInProgress { options: self, started: 0, running: FuturesUnordered::new() }
     }
+}
 
-    async fn collect(self) -> Vec<R> {
+impl<'a, R: Send + 'a> CallOptions<'a> for MapOptions<'a, R> {
+    type Output = Vec<R>;
+
+    async fn run(self: Box<Self>) -> Vec<R> {
         let mut working = self.begin().await;
         let mut results = Vec::new();
         loop {
@@ -216,20 +220,10 @@ impl<R> Future for NumberedItem<'_, R> {
     }
 }
 
-impl<'a, R: Send + 'a> Future for Map<'a, R> {
-    type Output = Vec<R>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Vec<R>> {
-        self.state.poll(cx, |made| Box::pin(made.collect()))
-    }
-}
-
-impl<R> fmt::Debug for Map<'_, R> {
+impl<R> fmt::Debug for MapOptions<'_, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.state {
-            CallState::Made(made) => write!(f, "Map({:?})", made.fork),
-            CallState::Running(_) => f.write_str("Map(running)"),
-            CallState::Over => f.write_str("Map(over)"),
-        }
+        self.fork.fmt(f)
     }
 }
+
+delegate_to_call!("Map", ['a, R: Send + 'a] Map<'a, R> => Vec<R>, [R] Map<'_, R>);

@@ -2,7 +2,7 @@
 
 pub(crate) mod admin;
 mod body;
-mod call_state;
+mod call;
 mod caller_errors;
 pub(crate) mod events;
 pub(crate) mod inline_step;

@@ -3,7 +3,6 @@
 use serde::Serialize;
 
 use crate::journal::current_engine;
-use crate::operations::call_state::CallState;
 use crate::operations::caller_errors::refused;
 use crate::operations::send::{message as message_to_store, no_receiver};
 use crate::operations::start::StartedWorkflow;
@@ -102,10 +101,10 @@ where
     /// # }
     /// ```
     pub async fn start_in<C: Outbox + ?Sized>(self, tx: &mut C) -> Result<WorkflowHandle<T, E>> {
-        let CallState::Made(made) = self.state else {
+        let Some(options) = self.call.into_options() else {
             return Err(Error::new(ErrorKind::Misuse, "this call was awaited already, and has started its workflow"));
         };
-        let WorkflowCallOptions { mut request, codec, checked, .. } = *made;
+        let WorkflowCallOptions { mut request, codec, checked, .. } = *options;
         checked?;
         let runtime = current_engine::engine()?;
         let new = request.for_outbox(&runtime)?;

@@ -42,7 +42,7 @@ where
     pub fn queue(mut self, queue: &Queue) -> Self {
         self.check(queue.check());
         let name = queue.name().to_owned();
-        self.placed(|place| place.queue = name)
+        self.with_placement(|placement| placement.queue = name)
     }
 
     /// Puts the workflow on a queue and returns as soon as that is durable: `.queue(queue).start()`.
@@ -56,7 +56,7 @@ where
     /// Its priority on the queue: the lesser goes first, 0 without this. Within one priority the
     /// order of enqueueing counts.
     pub fn priority(self, priority: i32) -> Self {
-        self.placed(|place| place.priority = priority)
+        self.with_placement(|placement| placement.priority = priority)
     }
 
     /// The key of the part of a partitioned queue it belongs to: what has the same key runs one
@@ -67,7 +67,7 @@ where
     /// keys are kept and mean nothing, until [`Queue::set_limits`] makes it partitioned.
     pub fn partition(self, key: impl Into<String>) -> Self {
         let key = key.into();
-        self.placed(|place| place.partition = Some(key))
+        self.with_placement(|placement| placement.partition = Some(key))
     }
 
     /// Refuses the workflow while another one with the same deduplication id waits or runs on the
@@ -75,7 +75,7 @@ where
     /// [`or_existing`](Self::or_existing) the call attaches to that one instead.
     pub fn deduplicate(self, id: impl Into<String>) -> Self {
         let id = id.into();
-        self.placed(|place| place.deduplication_id = Some(id))
+        self.with_placement(|placement| placement.deduplication_id = Some(id))
     }
 
     /// Takes the workflow that is there with the same [deduplication id](Self::deduplicate) for as
@@ -83,9 +83,7 @@ where
     /// same. Without a deduplication id it changes nothing: a call with the
     /// [id](Self::id) of a workflow that is there attaches to it anyway.
     pub fn or_existing(mut self) -> Self {
-        if let Some(made) = self.state.made() {
-            made.request.or_existing = true;
-        }
+        self.call.set(|options| options.request.or_existing = true);
         self
     }
 
@@ -96,7 +94,7 @@ where
     /// A call that is [debounced](Self::debounce) is held back for its period, and refused with a
     /// delay beside it.
     pub fn delay(self, delay: Duration) -> Self {
-        self.placed(|place| place.delay = Some(delay))
+        self.with_placement(|placement| placement.delay = Some(delay))
     }
 
     /// Starts the workflow once no other call with the same key has come for `period`: the last call
@@ -131,34 +129,32 @@ where
     pub fn debounce(mut self, key: impl Into<String>, period: Duration) -> Self {
         let key = key.into();
         self.check(check_id("the debounce key", &key));
-        self.placed(|place| {
-            let longest = place.debounce.take().and_then(|it| it.longest);
-            place.debounce = Some(Debounce { key, period, longest });
+        self.with_placement(|placement| {
+            let longest = placement.debounce.take().and_then(|it| it.longest);
+            placement.debounce = Some(Debounce { key, period, longest });
         })
     }
 
     /// How long after the first of several debounced calls the workflow starts at the latest. Without
     /// [`debounce`](Self::debounce) the call is refused when it is started.
     pub fn debounce_up_to(self, longest: Duration) -> Self {
-        self.placed(|place| {
+        self.with_placement(|placement| {
             let none = Debounce { key: String::new(), period: Duration::ZERO, longest: None };
-            place.debounce.get_or_insert(none).longest = Some(longest);
+            placement.debounce.get_or_insert(none).longest = Some(longest);
         })
     }
 
     /// Keeps the first error of an option, which refuses the call when it is started.
     fn check(&mut self, checked: Result<()>) {
-        if let Some(options) = self.state.made()
-            && options.checked.is_ok()
-        {
-            options.checked = checked;
-        }
+        self.call.set(|options| {
+            if options.checked.is_ok() {
+                options.checked = checked;
+            }
+        });
     }
 
-    fn placed(mut self, change: impl FnOnce(&mut QueuePlacement)) -> Self {
-        if let Some(made) = self.state.made() {
-            change(made.request.placement.get_or_insert_with(internal));
-        }
+    fn with_placement(mut self, change: impl FnOnce(&mut QueuePlacement)) -> Self {
+        self.call.set(|options| change(options.request.placement.get_or_insert_with(internal)));
         self
     }
 }

@@ -1,17 +1,14 @@
 //! Receiving messages.
 
 use std::fmt;
-use std::future::Future;
 use std::marker::PhantomData;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::journal::checkpoint::{Operation, OperationResult};
 use crate::journal::context::CallSite;
 use crate::journal::reserved_position::ReservedPosition;
-use crate::operations::call_state::CallState;
+use crate::operations::call::{Call, CallOptions, delegate_to_call};
 use crate::operations::wait_timeout::BodyWait;
 use crate::runtime::activity::Activity;
 use crate::types::error::{Error, ErrorKind, Result};
@@ -46,14 +43,15 @@ use crate::wait::waiters::{WaitFor, WaitResult};
 /// # }
 /// ```
 pub fn recv<T: Payload>(topic: impl Into<String>, timeout: Duration) -> RecvCall<T> {
-    let made = RecvOptions { topic: topic.into().into(), timeout, call_site: CallSite::here(), payload: PhantomData };
-    RecvCall { state: CallState::new(made) }
+    let options =
+        RecvOptions { topic: topic.into().into(), timeout, call_site: CallSite::here(), payload: PhantomData };
+    RecvCall { call: Call::new(options) }
 }
 
 /// A message that is to be received. Given by [`recv`].
 #[must_use = "no message is taken until it is awaited"]
 pub struct RecvCall<T> {
-    state: CallState<'static, RecvOptions<T>, Result<Option<T>>>,
+    call: Call<'static, RecvOptions<T>, Result<Option<T>>>,
 }
 
 struct RecvOptions<T> {
@@ -63,7 +61,9 @@ struct RecvOptions<T> {
     payload: PhantomData<fn() -> T>,
 }
 
-impl<T: Payload> RecvOptions<T> {
+impl<T: Payload> CallOptions<'static> for RecvOptions<T> {
+    type Output = Result<Option<T>>;
+
     async fn run(self: Box<Self>) -> Result<Option<T>> {
         match &self.call_site {
             CallSite::Body(claim) => self.receive(claim).await,
@@ -77,7 +77,9 @@ impl<T: Payload> RecvOptions<T> {
             CallSite::Transaction(scope) => Err(scope.refusal("`durable::recv`")),
         }
     }
+}
 
+impl<T: Payload> RecvOptions<T> {
     async fn receive(&self, claim: &ReservedPosition) -> Result<Option<T>> {
         check_name("the topic", &self.topic)?;
         claim.check_same_body("recv").await;
@@ -136,20 +138,10 @@ fn outcome_text(outcome: &Outcome) -> &str {
     }
 }
 
-impl<T: Payload> Future for RecvCall<T> {
-    type Output = Result<Option<T>>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.state.poll(cx, |made| Box::pin(made.run()))
-    }
-}
-
-impl<T> fmt::Debug for RecvCall<T> {
+impl<T> fmt::Debug for RecvOptions<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.state {
-            CallState::Made(made) => write!(f, "RecvCall({:?}, {:?})", made.topic, made.call_site),
-            CallState::Running(_) => f.write_str("RecvCall(running)"),
-            CallState::Over => f.write_str("RecvCall(over)"),
-        }
+        write!(f, "{:?}, {:?}", self.topic, self.call_site)
     }
 }
+
+delegate_to_call!("RecvCall", [T: Payload] RecvCall<T> => Result<Option<T>>, [T] RecvCall<T>);

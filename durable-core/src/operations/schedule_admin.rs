@@ -1,10 +1,7 @@
 //! Schedules: workflows that are started by the calendar, from the code and at run time.
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
@@ -12,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::journal::context::Context as Here;
 use crate::journal::current_engine;
 use crate::operations::admin::failed_to;
-use crate::operations::call_state::CallState;
+use crate::operations::call::{Call, CallOptions, delegate_to_call};
 use crate::operations::schedule_spec::{MISFIRE_GRACE, ScheduleSpec, start_now, start_tick};
 use crate::operations::workflow_call::WorkflowCall;
 use crate::registry::{Misfire, Overlap};
@@ -82,45 +79,41 @@ where
     /// # Ok(())
     /// # }
     /// ```
-    pub fn schedule(mut self, name: impl Into<String>, cron: impl Into<String>) -> ScheduleCall {
-        let made = self.state.made().map(|made| {
-            let request = &made.request;
-            ScheduledCall {
-                workflow: request.workflow.name,
-                input: request.input.clone(),
-                instance: request.instance.clone(),
-            }
+    pub fn schedule(self, name: impl Into<String>, cron: impl Into<String>) -> ScheduleCall {
+        let target = self.call.into_options().map(|options| {
+            let request = options.request;
+            ScheduleTarget { workflow: request.workflow.name, input: request.input, instance: request.instance }
         });
-        let (name, cron) = (name.into(), cron.into());
-        let made = ScheduleRequest {
-            name,
-            cron,
-            call: made,
+        let options = ScheduleOptions {
+            name: name.into(),
+            cron: cron.into(),
+            target,
             timezone: "UTC".to_owned(),
             misfire: Misfire::Skip,
             overlap: Overlap::Allow,
         };
-        ScheduleCall { state: CallState::new(made) }
+        ScheduleCall { call: Call::new(options) }
     }
 }
 
 /// A schedule that is to be made. Given by [`WorkflowCall::schedule`].
 #[must_use = "no schedule is made until it is awaited"]
 pub struct ScheduleCall {
-    state: CallState<'static, ScheduleRequest, Result<()>>,
+    call: Call<'static, ScheduleOptions, Result<()>>,
 }
 
-struct ScheduleRequest {
+struct ScheduleOptions {
     name: String,
     cron: String,
-    call: Option<ScheduledCall>,
+    /// `None` if the workflow's call had been awaited before.
+    target: Option<ScheduleTarget>,
     timezone: String,
     misfire: Misfire,
     overlap: Overlap,
 }
 
-/// What is to be called.
-struct ScheduledCall {
+/// The workflow that is started, with its arguments.
+struct ScheduleTarget {
     workflow: &'static str,
     input: std::result::Result<String, PayloadError>,
     instance: Option<String>,
@@ -130,32 +123,32 @@ impl ScheduleCall {
     /// The time zone in which the expression is read, by its name in the tz database: `Europe/Warsaw`.
     pub fn timezone(self, timezone: impl Into<String>) -> Self {
         let timezone = timezone.into();
-        self.with(|made| made.timezone = timezone)
+        self.with(|options| options.timezone = timezone)
     }
 
     /// What becomes of ticks at which no process was there. They are skipped without this.
     pub fn misfire(self, misfire: Misfire) -> Self {
-        self.with(|made| made.misfire = misfire)
+        self.with(|options| options.misfire = misfire)
     }
 
     /// Whether a tick is started while the one before still runs. It is without this.
     pub fn overlap(self, overlap: Overlap) -> Self {
-        self.with(|made| made.overlap = overlap)
+        self.with(|options| options.overlap = overlap)
     }
 
-    fn with(mut self, change: impl FnOnce(&mut ScheduleRequest)) -> Self {
-        if let Some(made) = self.state.made() {
-            change(made);
-        }
+    fn with(mut self, change: impl FnOnce(&mut ScheduleOptions)) -> Self {
+        self.call.set(change);
         self
     }
 }
 
-impl ScheduleRequest {
+impl CallOptions<'static> for ScheduleOptions {
+    type Output = Result<()>;
+
     async fn run(self: Box<Self>) -> Result<()> {
         Here::refuse_unrecorded("a schedule")?;
         let runtime = current_engine::engine()?;
-        let Some(ScheduledCall { workflow, input, instance }) = self.call else {
+        let Some(ScheduleTarget { workflow, input, instance }) = self.target else {
             return Err(Error::new(
                 ErrorKind::Misuse,
                 "this call was awaited already, and has no arguments left to schedule",
@@ -186,20 +179,6 @@ impl ScheduleRequest {
         }
         notify_schedulers(&runtime);
         Ok(())
-    }
-}
-
-impl Future for ScheduleCall {
-    type Output = Result<()>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.state.poll(cx, |made| Box::pin(made.run()))
-    }
-}
-
-impl fmt::Debug for ScheduleCall {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ScheduleCall")
     }
 }
 
@@ -372,3 +351,11 @@ fn schedule_info(row: ScheduleRow, now: i64) -> ScheduleInfo {
 pub(super) fn tick_text(tick: i64) -> String {
     to_date(tick).to_rfc3339_opts(SecondsFormat::Secs, true)
 }
+
+impl fmt::Debug for ScheduleOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}, {:?}", self.name, self.cron)
+    }
+}
+
+delegate_to_call!("ScheduleCall", [] ScheduleCall => Result<()>, [] ScheduleCall);

@@ -1,10 +1,7 @@
 //! Sending messages to workflows.
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use serde::Serialize;
 
@@ -12,7 +9,7 @@ use crate::journal::checkpoint::{Operation, OperationResult};
 use crate::journal::context::CallSite;
 use crate::journal::current_engine;
 use crate::journal::reserved_position::ReservedPosition;
-use crate::operations::call_state::CallState;
+use crate::operations::call::{Call, CallOptions, delegate_to_call};
 use crate::operations::caller_errors::{RETRY_SEND, WriteFailure};
 use crate::runtime::Runtime;
 use crate::store::{Entry, Fence, NewMessage, Verdict};
@@ -54,7 +51,7 @@ pub fn send<T: Serialize + ?Sized>(workflow_id: impl AsRef<str>, topic: impl Int
     let (to, topic) = (workflow_id.as_ref().to_owned(), topic.into());
     let place = CallSite::here();
     SendCall {
-        state: CallState::new(SendOptions {
+        call: Call::new(SendOptions {
             to,
             topic,
             payload: encode(message),
@@ -68,7 +65,7 @@ pub fn send<T: Serialize + ?Sized>(workflow_id: impl AsRef<str>, topic: impl Int
 /// A message that is to be sent. Given by [`send`].
 #[must_use = "a message is not sent until it is awaited"]
 pub struct SendCall {
-    state: CallState<'static, SendOptions, Result<()>>,
+    call: Call<'static, SendOptions, Result<()>>,
 }
 
 struct SendOptions {
@@ -84,22 +81,20 @@ struct SendOptions {
 impl SendCall {
     /// Sends with this engine when it is called outside.
     pub(crate) fn through(mut self, engine: &Arc<Runtime>) -> Self {
-        if let Some(made) = self.state.made() {
-            made.engine = Some(Arc::clone(engine));
-        }
+        self.call.set(|options| options.engine = Some(Arc::clone(engine)));
         self
     }
 
     /// The workflow takes one message with this key, whoever sends it and however often.
     pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
-        if let Some(made) = self.state.made() {
-            made.idempotency_key = Some(key.into());
-        }
+        self.call.set(|options| options.idempotency_key = Some(key.into()));
         self
     }
 }
 
-impl SendOptions {
+impl CallOptions<'static> for SendOptions {
+    type Output = Result<()>;
+
     async fn run(self: Box<Self>) -> Result<()> {
         match &self.call_site {
             CallSite::Outside => {
@@ -117,7 +112,9 @@ impl SendOptions {
             )),
         }
     }
+}
 
+impl SendOptions {
     async fn send_unrecorded(&self, runtime: &Arc<Runtime>, fence: Fence) -> Result<()> {
         let entry = Entry { messages: vec![self.message(runtime)?], ..Entry::default() };
         let what = format!("the message to the workflow {:?}", self.to);
@@ -209,20 +206,10 @@ pub(super) fn no_receiver(id: &str, status: Option<Status>) -> Error {
     }
 }
 
-impl Future for SendCall {
-    type Output = Result<()>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.state.poll(cx, |made| Box::pin(made.run()))
-    }
-}
-
-impl fmt::Debug for SendCall {
+impl fmt::Debug for SendOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.state {
-            CallState::Made(made) => write!(f, "SendCall({:?} to {:?})", made.topic, made.to),
-            CallState::Running(_) => f.write_str("SendCall(running)"),
-            CallState::Over => f.write_str("SendCall(over)"),
-        }
+        write!(f, "{:?} to {:?}", self.topic, self.to)
     }
 }
+
+delegate_to_call!("SendCall", [] SendCall => Result<()>, [] SendCall);

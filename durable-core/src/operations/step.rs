@@ -2,10 +2,8 @@
 
 use std::fmt;
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::task::{Context as TaskContext, Poll};
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
@@ -13,7 +11,7 @@ use tokio::task::JoinHandle;
 use crate::journal::checkpoint::{Operation, OperationResult};
 use crate::journal::context::{CallSite, Context, StepScope};
 use crate::journal::reserved_position::ReservedPosition;
-use crate::operations::call_state::CallState;
+use crate::operations::call::{Call, CallOptions, delegate_to_call};
 use crate::runtime::activity::Activity;
 use crate::runtime::panics::CatchPanic;
 use crate::runtime::stop_reason::StopReason;
@@ -43,7 +41,7 @@ pub struct Step {
 /// A step that runs may come to its end and be recorded; one that has not begun does not begin.
 #[must_use = "a step does nothing until it is awaited"]
 pub struct StepCall<'a, R> {
-    pub(super) state: CallState<'a, StepCallOptions<'a, R>, R>,
+    pub(super) call: Call<'a, StepCallOptions<'a, R>, R>,
 }
 
 pub(super) struct StepCallOptions<'a, R> {
@@ -100,7 +98,7 @@ where
         };
         Some(Box::pin(body(arguments)) as BoxFuture<'a, R>)
     };
-    let made = StepCallOptions {
+    let options = StepCallOptions {
         name: step.name,
         options: step.options,
         codec,
@@ -108,7 +106,7 @@ where
         retry_if: None,
         body: StepBody { repeatable, attempts: Box::new(attempts) },
     };
-    StepCall { state: CallState::new(made) }
+    StepCall { call: Call::new(options) }
 }
 
 /// A function that waits for a thread, or runs on one. Dropped before it has begun it does not begin.
@@ -175,9 +173,7 @@ impl<R> StepCall<'_, R> {
     }
 
     fn with(mut self, change: impl FnOnce(&mut StepOptions)) -> Self {
-        if let Some(made) = self.state.made() {
-            change(&mut made.options);
-        }
+        self.call.set(|call| change(&mut call.options));
         self
     }
 }
@@ -186,22 +182,16 @@ impl<'a, T: 'a, E: 'a> StepCall<'a, Result<T, E>> {
     /// Which errors are worth another attempt, for this call. Any other is recorded at once, also
     /// before the attempts are used up. Timeouts and panics are always tried again.
     pub fn retry_if(mut self, predicate: fn(&E) -> bool) -> Self {
-        if let Some(made) = self.state.made() {
-            made.retry_if = Some(Box::new(move |result| result.as_ref().err().is_none_or(predicate)));
-        }
+        let retry_if: RetryIf<'a, _> =
+            Box::new(move |result: &Result<T, E>| result.as_ref().err().is_none_or(predicate));
+        self.call.set(|options| options.retry_if = Some(retry_if));
         self
     }
 }
 
-impl<'a, R: Send + 'a> Future for StepCall<'a, R> {
+impl<'a, R: Send + 'a> CallOptions<'a> for StepCallOptions<'a, R> {
     type Output = R;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<R> {
-        self.state.poll(cx, |made| Box::pin(made.run()))
-    }
-}
-
-impl<R: Send> StepCallOptions<'_, R> {
     async fn run(self: Box<Self>) -> R {
         let Self { name, mut options, codec, call_site, retry_if, body } = *self;
         let StepBody { repeatable, mut attempts } = body;
@@ -357,12 +347,10 @@ impl<R: Send> StepRun<'_, '_, R> {
     }
 }
 
-impl<R> fmt::Debug for StepCall<'_, R> {
+impl<R> fmt::Debug for StepCallOptions<'_, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.state {
-            CallState::Made(made) => write!(f, "StepCall({}, {:?})", made.name, made.call_site),
-            CallState::Running(_) => f.write_str("StepCall(running)"),
-            CallState::Over => f.write_str("StepCall(over)"),
-        }
+        write!(f, "{}, {:?}", self.name, self.call_site)
     }
 }
+
+delegate_to_call!("StepCall", ['a, R: Send + 'a] StepCall<'a, R> => R, [R] StepCall<'_, R>);

@@ -4,17 +4,14 @@ mod attempt;
 
 use std::any::Any;
 use std::fmt;
-use std::future::Future;
 use std::marker::PhantomData;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context as TaskContext, Poll};
 
 use self::attempt::{TransactionOutcome, TransactionRun};
 use crate::journal::checkpoint::Operation;
 use crate::journal::context::CallSite;
 use crate::journal::current_engine;
-use crate::operations::call_state::CallState;
+use crate::operations::call::{Call, CallOptions, delegate_to_call};
 use crate::runtime::Runtime;
 use crate::runtime::stop_reason::StopReason;
 use crate::store::{BoxFuture, Isolation, TransactionConnection, TransactionStart};
@@ -59,7 +56,7 @@ impl TransactionOptions {
 /// A transaction that runs may come to its commit; one that is dropped is undone, and runs again.
 #[must_use = "a transaction does nothing until it is awaited"]
 pub struct TransactionCall<'a, R> {
-    state: CallState<'a, TransactionCallOptions<'a, R>, R>,
+    call: Call<'a, TransactionCallOptions<'a, R>, R>,
 }
 
 struct TransactionCallOptions<'a, R> {
@@ -78,7 +75,7 @@ trait Body<R>: Send {
     fn run<'c>(&'c mut self, connection: &'c mut (dyn Any + Send)) -> Option<BoxFuture<'c, R>>;
 }
 
-struct TypedBody<'a, C, A, B> {
+struct FunctionBody<'a, C, A, B> {
     clone: fn(&A) -> A,
     arguments: A,
     body: B,
@@ -86,7 +83,7 @@ struct TypedBody<'a, C, A, B> {
     outlived: PhantomData<&'a ()>,
 }
 
-impl<'a, C, A, R, B> Body<R> for TypedBody<'a, C, A, B>
+impl<'a, C, A, R, B> Body<R> for FunctionBody<'a, C, A, B>
 where
     C: TransactionConnection,
     A: Send + 'a,
@@ -120,21 +117,15 @@ where
     R: Send + 'a,
     B: for<'c> Fn(&'c mut C, A, PhantomData<&'c &'a ()>) -> BoxFuture<'c, R> + Send + 'a,
 {
-    let body = Box::new(TypedBody { clone, arguments, body, connection: PhantomData, outlived: PhantomData });
+    let body = Box::new(FunctionBody { clone, arguments, body, connection: PhantomData, outlived: PhantomData });
     TransactionCall {
-        state: CallState::new(TransactionCallOptions { transaction, codec, call_site: CallSite::here(), body }),
+        call: Call::new(TransactionCallOptions { transaction, codec, call_site: CallSite::here(), body }),
     }
 }
 
-impl<'a, R: Send + 'a> Future for TransactionCall<'a, R> {
+impl<'a, R: Send + 'a> CallOptions<'a> for TransactionCallOptions<'a, R> {
     type Output = R;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<R> {
-        self.state.poll(cx, |made| Box::pin(made.run()))
-    }
-}
-
-impl<'a, R: Send + 'a> TransactionCallOptions<'a, R> {
     async fn run(self: Box<Self>) -> R {
         let Self { transaction, codec, call_site, mut body } = *self;
         let what = || format!("the transaction `{}`", transaction.name);
@@ -222,12 +213,10 @@ impl Runtime {
     }
 }
 
-impl<R> fmt::Debug for TransactionCall<'_, R> {
+impl<R> fmt::Debug for TransactionCallOptions<'_, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.state {
-            CallState::Made(made) => write!(f, "TransactionCall({}, {:?})", made.transaction.name, made.call_site),
-            CallState::Running(_) => f.write_str("TransactionCall(running)"),
-            CallState::Over => f.write_str("TransactionCall(over)"),
-        }
+        write!(f, "{}, {:?}", self.transaction.name, self.call_site)
     }
 }
+
+delegate_to_call!("TransactionCall", ['a, R: Send + 'a] TransactionCall<'a, R> => R, [R] TransactionCall<'_, R>);

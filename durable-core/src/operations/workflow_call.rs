@@ -1,14 +1,11 @@
 //! `#[workflow]`: the call as a value.
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::journal::context::CallSite;
 use crate::journal::reserved_position::ReservedPosition;
-use crate::operations::call_state::CallState;
+use crate::operations::call::{Call, CallOptions, delegate_to_call};
 use crate::operations::start::{Limit, StartRequest, of_queue};
 use crate::operations::workflow_handle::WorkflowHandle;
 use crate::operations::workflow_result::Returned;
@@ -32,7 +29,7 @@ use crate::types::position::Position;
 /// belongs to another workflow, the arguments cannot be stored.
 #[must_use = "a workflow is not started until its call is awaited or started with `.start().await`"]
 pub struct WorkflowCall<T, E = Error> {
-    pub(super) state: CallState<'static, WorkflowCallOptions<T, E>, Result<T, E>>,
+    pub(super) call: Call<'static, WorkflowCallOptions<T, E>, Result<T, E>>,
 }
 
 pub(super) struct WorkflowCallOptions<T, E> {
@@ -60,7 +57,7 @@ pub fn call<R: Returned>(
         or_existing: false,
     };
     WorkflowCall {
-        state: CallState::new(WorkflowCallOptions {
+        call: Call::new(WorkflowCallOptions {
             request,
             codec: R::codec(codec),
             call_site: CallSite::here(),
@@ -80,9 +77,8 @@ pub fn call_on<R: Returned, T: Instance>(
     arguments: Arguments,
 ) -> WorkflowCall<R::Ok, R::Err> {
     let mut call = call(workflow, codec, arguments);
-    if let Some(made) = call.state.made() {
-        made.request.instance = Some(instance.instance_name().to_owned());
-    }
+    let name = instance.instance_name().to_owned();
+    call.call.set(|options| options.request.instance = Some(name));
     call
 }
 
@@ -99,9 +95,7 @@ where
     /// At most 255 bytes without control characters. Without this call the id is a fresh UUID, or
     /// `parent-position` for a child.
     pub fn id(mut self, id: impl Into<String>) -> Self {
-        if let Some(made) = self.state.made() {
-            made.request.id = Some(id.into());
-        }
+        self.call.set(|options| options.request.id = Some(id.into()));
         self
     }
 
@@ -121,9 +115,7 @@ where
     }
 
     fn limited(mut self, limit: Limit) -> Self {
-        if let Some(made) = self.state.made() {
-            made.request.limit = limit;
-        }
+        self.call.set(|options| options.request.limit = limit);
         self
     }
 
@@ -135,24 +127,26 @@ where
     /// is the exception: the process went down before the database answered, and nobody knows; call
     /// again with the same id.
     pub async fn start(self) -> Result<WorkflowHandle<T, E>> {
-        let CallState::Made(made) = self.state else {
+        let Some(options) = self.call.into_options() else {
             return Err(Error::new(
                 crate::ErrorKind::Misuse,
                 "this call was awaited already, and has started its workflow",
             ));
         };
-        let WorkflowCallOptions { request, codec, call_site, checked } = *made;
+        let WorkflowCallOptions { request, codec, call_site, checked } = *options;
         checked?;
         let started = request.start(&call_site).await?;
         Ok(WorkflowHandle::new(started, codec))
     }
 }
 
-impl<T, E> WorkflowCallOptions<T, E>
+impl<T, E> CallOptions<'static> for WorkflowCallOptions<T, E>
 where
     T: Send + 'static,
     E: From<Error> + Send + 'static,
 {
+    type Output = Result<T, E>;
+
     async fn run(self: Box<Self>) -> Result<T, E> {
         let Self { request, codec, call_site, checked } = *self;
         checked.map_err(E::from)?;
@@ -169,24 +163,14 @@ where
     }
 }
 
-impl<T, E> Future for WorkflowCall<T, E>
-where
-    T: Send + 'static,
-    E: From<Error> + Send + 'static,
-{
-    type Output = Result<T, E>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.state.poll(cx, |made| Box::pin(made.run()))
-    }
-}
-
-impl<T, E> fmt::Debug for WorkflowCall<T, E> {
+impl<T, E> fmt::Debug for WorkflowCallOptions<T, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.state {
-            CallState::Made(made) => write!(f, "WorkflowCall({}, {:?})", made.request.workflow.name, made.call_site),
-            CallState::Running(_) => f.write_str("WorkflowCall(running)"),
-            CallState::Over => f.write_str("WorkflowCall(over)"),
-        }
+        write!(f, "{}, {:?}", self.request.workflow.name, self.call_site)
     }
 }
+
+delegate_to_call!(
+    "WorkflowCall",
+    [T: Send + 'static, E: From<Error> + Send + 'static] WorkflowCall<T, E> => Result<T, E>,
+    [T, E] WorkflowCall<T, E>
+);

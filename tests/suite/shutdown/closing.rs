@@ -290,7 +290,7 @@ async fn panic_in_workflow_drop_background_and_admin(stage: &Stage) {
     assert!(asks.await.unwrap().unwrap_err().is_interrupted());
     let waits = report.background.iter().find(|it| it.name == "durable-waits").unwrap();
     assert!(matches!(waits.outcome, TaskOutcome::Panicked(_)), "{report}");
-    let phases: Vec<_> = report.phases.iter().filter(|it| it.panicked).map(|it| it.phase).collect();
+    let phases: Vec<_> = report.phases.iter().filter(|it| it.panicked).map(|it| &*it.phase).collect();
     assert_eq!((phases, report.phases.len()), (vec!["hand-off"], 7), "{report}");
     for what in ["destructor", "durable-waits", "hand-off"] {
         assert!(report.panics.iter().any(|it| it.contains(what)), "{what}: {:?}", report.panics);
@@ -337,7 +337,7 @@ async fn pools_closed_last_and_bounded(stage: &Stage) {
     assert!(begun.elapsed() < Duration::from_secs(8), "{report}");
     let close = report.phases.last().unwrap();
     assert!(close.phase == "close" && close.timed_out, "{report}");
-    let open: Vec<_> = report.pools.iter().filter(|it| !it.closed).map(|it| (it.name, it.outstanding)).collect();
+    let open: Vec<_> = report.pools.iter().filter(|it| !it.closed).map(|it| (&*it.name, it.outstanding)).collect();
     assert_eq!(open, [(if postgres { "work" } else { "writing" }, 1)], "{report}");
     assert!(!report.is_clean(), "{report}");
     if let Some(own) = &own {

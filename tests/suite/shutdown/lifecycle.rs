@@ -64,7 +64,7 @@ pub(super) async fn drain_returns_as_soon_as_idle(stage: &Stage) {
     let report = down.await.unwrap();
     assert!(report.is_clean() && report.completed == 1, "{report}");
     assert!(begun.elapsed() < Duration::from_secs(5), "it ends with the last workflow: {report}");
-    let phases: Vec<_> = report.phases.iter().map(|it| it.phase).collect();
+    let phases: Vec<_> = report.phases.iter().map(|it| &*it.phase).collect();
     assert_eq!(phases, ["quiesce", "drain", "abort", "stop", "hand-off", "background", "close"]);
     assert!(report.phases.iter().all(|it| !it.timed_out && !it.panicked), "{:?}", report.phases);
 }

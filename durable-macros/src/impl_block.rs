@@ -1,47 +1,47 @@
-//! An `impl` block as `#[durable::instance]` sees it: whose it is, and the workflows in it. All else is only passed on.
+//! An `impl` block as `#[durable::instance]` sees it: its type, and the workflows in it. The other items stay tokens.
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::parse::{ParseStream, Parser};
 use syn::{Attribute, Generics, Ident, Token, Type, WhereClause};
 
-use crate::attributes;
 use crate::function::Function;
+use crate::user_attributes;
 
-/// An `impl` block whose functions stay tokens, but for the workflows: a fault inside it is the compiler's to report.
-pub(crate) struct Block {
+/// An `impl` block in which only the workflows are parsed: the compiler reports the errors in the other items.
+pub(crate) struct ImplBlock {
     pub(crate) attrs: Vec<Attribute>,
     pub(crate) impl_token: Token![impl],
     pub(crate) generics: Generics,
-    /// The trait, where it is the `impl` of one.
+    /// The trait, if the block implements one.
     pub(crate) trait_name: Option<TokenStream>,
     pub(crate) ty: Type,
-    pub(crate) items: Vec<Item>,
-    /// All before the braces, without the attributes.
+    pub(crate) items: Vec<BlockItem>,
+    /// Everything before the braces, without the attributes.
     header: TokenStream,
     braces: Group,
 }
 
-pub(crate) enum Item {
-    Workflow(Box<Workflow>),
+pub(crate) enum BlockItem {
+    Workflow(Box<WorkflowMethod>),
     Other(TokenStream),
 }
 
-/// A `#[workflow]` in the block.
-pub(crate) struct Workflow {
+/// A method with `#[workflow]`.
+pub(crate) struct WorkflowMethod {
+    /// The `#[workflow]` attribute, which is not in the attributes of `function`.
     pub(crate) attribute: Attribute,
     pub(crate) function: Function,
 }
 
-impl Block {
-    /// Reads the item that the attribute stands on.
-    pub(crate) fn read(item: TokenStream, facade: &str) -> syn::Result<Self> {
+impl ImplBlock {
+    /// Parses the item that the attribute is on.
+    pub(crate) fn parse_item(item: TokenStream, crate_name: &str) -> syn::Result<Self> {
         let parser = |input: ParseStream<'_>| {
             let attrs = input.call(Attribute::parse_outer)?;
             let starts = input.peek(Token![impl]) || (input.peek(Token![unsafe]) && input.peek2(Token![impl]));
             if !starts {
-                let mend = "put it before the `impl` that has the workflows";
-                return Err(input.error(format!("`#[durable::instance]` goes on an `impl` block: {mend}")));
+                return Err(input.error("`#[durable::instance]` goes on the `impl` block that has the workflows"));
             }
             let all: TokenStream = input.fork().parse()?;
             input.parse::<Option<Token![unsafe]>>()?;
@@ -56,7 +56,7 @@ impl Block {
             }
             generics.where_clause = input.parse::<Option<WhereClause>>()?;
             let braces: Group = input.parse()?;
-            let items = items(braces.stream(), facade)?;
+            let items = parse_items(braces.stream(), crate_name)?;
             let mut header: Vec<TokenTree> = all.into_iter().collect();
             header.pop();
             let header = header.into_iter().collect();
@@ -65,7 +65,7 @@ impl Block {
         parser.parse2(item)
     }
 
-    /// The last word of the type's path.
+    /// The last segment of the type's path.
     pub(crate) fn type_name(&self) -> Option<&Ident> {
         match &self.ty {
             Type::Path(path) => path.path.segments.last().map(|segment| &segment.ident),
@@ -73,50 +73,50 @@ impl Block {
         }
     }
 
-    /// The block with what its items have become.
-    pub(crate) fn with(&self, items: impl FnMut(&Item) -> TokenStream) -> TokenStream {
+    /// The block with each item replaced by its expansion.
+    pub(crate) fn with_items(&self, expand: impl FnMut(&BlockItem) -> TokenStream) -> TokenStream {
         let (attrs, header) = (&self.attrs, &self.header);
-        let mut braces = Group::new(Delimiter::Brace, self.items.iter().map(items).collect());
+        let mut braces = Group::new(Delimiter::Brace, self.items.iter().map(expand).collect());
         braces.set_span(self.braces.span());
         quote!(#(#attrs)* #header #braces)
     }
 }
 
-/// Takes the workflows out of what stands in the braces.
-fn items(inside: TokenStream, facade: &str) -> syn::Result<Vec<Item>> {
+/// Parses the contents of the braces.
+fn parse_items(content: TokenStream, crate_name: &str) -> syn::Result<Vec<BlockItem>> {
     let parser = |input: ParseStream<'_>| {
         let mut items = Vec::new();
         while !input.is_empty() {
             let ahead = input.fork();
-            // What cannot be read here is left to the compiler, which says so.
+            // The compiler reports attributes that do not parse.
             let attrs = ahead.call(Attribute::parse_outer).unwrap_or_default();
-            let is_workflow = |attribute: &Attribute| attributes::ours(attribute, facade) == Some("workflow");
+            let is_workflow = |attribute: &Attribute| user_attributes::durable_attribute(attribute, crate_name) == Some("workflow");
             match attrs.iter().position(is_workflow) {
-                Some(place) => {
+                Some(index) => {
                     let mut function = input.call(|input| Function::parse(input, "workflow"))?;
-                    let attribute = function.attrs.remove(place);
-                    items.push(Item::Workflow(Box::new(Workflow { attribute, function })));
+                    let attribute = function.attrs.remove(index);
+                    items.push(BlockItem::Workflow(Box::new(WorkflowMethod { attribute, function })));
                 }
-                None => items.push(Item::Other(other(input)?)),
+                None => items.push(BlockItem::Other(skip_item(input)?)),
             }
         }
         Ok(items)
     };
-    parser.parse2(inside)
+    parser.parse2(content)
 }
 
-/// One item that is none of ours: up to its braces, or its semicolon where it is no function.
-fn other(input: ParseStream<'_>) -> syn::Result<TokenStream> {
+/// The tokens of one item, up to its block or its semicolon.
+fn skip_item(input: ParseStream<'_>) -> syn::Result<TokenStream> {
     let mut item = TokenStream::new();
-    let mut value = false;
+    let mut after_equals = false;
     while !input.is_empty() {
         let token: TokenTree = input.parse()?;
         let ends = match &token {
             TokenTree::Punct(punct) => {
-                value |= punct.as_char() == '=';
+                after_equals |= punct.as_char() == '=';
                 punct.as_char() == ';'
             }
-            TokenTree::Group(group) => group.delimiter() == Delimiter::Brace && !value,
+            TokenTree::Group(group) => group.delimiter() == Delimiter::Brace && !after_equals,
             _ => false,
         };
         item.extend([token]);

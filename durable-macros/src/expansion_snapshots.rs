@@ -1,5 +1,5 @@
-//! Every `tests/expand/NAME.rs` expands to the committed `tests/expand/NAME.expanded.rs`; `BLESS=1` writes those anew.
-//! They are the place to see what the attributes make of a function.
+//! Every `tests/expand/NAME.rs` expands to the committed `tests/expand/NAME.expanded.rs`, which `BLESS=1` rewrites. They
+//! show what the attributes generate.
 
 use std::fs;
 use std::io::Write;
@@ -10,43 +10,45 @@ use proc_macro2::TokenStream;
 use quote::ToTokens;
 use syn::{Attribute, File, ImplItem, Item, ItemImpl, Meta};
 
+use crate::attribute;
+
 #[test]
-fn expansions_are_as_committed() {
+fn expansions_equal_the_committed_files() {
     for source in sources() {
         let committed = source.with_extension("expanded.rs");
         let actual = expanded(&source);
         if std::env::var_os("BLESS").is_some() {
-            fs::write(&committed, &actual).expect("the folder can be written to");
+            fs::write(&committed, &actual).expect("the directory can be written to");
         }
         let expected = fs::read_to_string(&committed).unwrap_or_default();
         let name = source.display();
-        assert_eq!(actual, expected, "{name} expands to something else: run with BLESS=1, and read the difference");
+        assert_eq!(actual, expected, "{name} expands to something else: run with BLESS=1, and read the diff");
     }
 }
 
-/// Generated code is read in error messages, in backtraces and by the curious, and compiled a hundred times in a program.
+/// Generated code appears in error messages and backtraces, and is compiled for every function of a program.
 #[test]
-fn a_workflow_of_two_arguments_stays_short() {
-    let lines = expanded(&folder().join("workflow_with_two_arguments.rs")).lines().count();
+fn the_expansion_of_a_workflow_with_two_arguments_has_fewer_than_40_lines() {
+    let lines = expanded(&directory().join("workflow_with_two_arguments.rs")).lines().count();
     assert!(lines < 40, "{lines} lines");
 }
 
-/// An application can call its dependency as it likes, and have something else under our name.
+/// An application may rename the dependency, and have another crate named `durable`.
 #[test]
-fn a_renamed_crate_is_spoken_to_by_its_new_name_only() {
-    let expanded = expanded(&folder().join("crate_renamed.rs"));
+fn the_expansion_for_a_renamed_crate_never_names_durable() {
+    let expanded = expanded(&directory().join("crate_renamed.rs"));
     assert!(!expanded.contains("::durable"), "{expanded}");
 }
 
-fn folder() -> PathBuf {
+fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/expand")
 }
 
 fn sources() -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder()).expect("the folder is there");
-    let paths = entries.map(|entry| entry.expect("the folder can be read").path());
+    let entries = fs::read_dir(directory()).expect("the directory exists");
+    let paths = entries.map(|entry| entry.expect("the directory can be read").path());
     let sources: Vec<_> = paths.filter(|path| !path.to_string_lossy().ends_with(".expanded.rs")).collect();
-    assert!(!sources.is_empty(), "no expansion is looked at");
+    assert!(!sources.is_empty(), "there is no source to expand");
     sources
 }
 
@@ -57,7 +59,7 @@ fn expanded(source: &Path) -> String {
     rustfmt(&prettyplease::unparse(&file))
 }
 
-/// In the style of the project: from this folder it finds the project's settings.
+/// Formats with the project's settings, which rustfmt finds from this directory.
 fn rustfmt(code: &str) -> String {
     let mut rustfmt = Command::new("rustfmt");
     rustfmt.args(["--edition", "2024"]).current_dir(env!("CARGO_MANIFEST_DIR"));
@@ -74,22 +76,22 @@ fn expand_item(item: Item) -> Vec<Item> {
         Item::Impl(mut block) => match block.attrs.pop() {
             Some(attribute) => {
                 let options = options(&attribute);
-                let block = super::instance(options, block.into_token_stream());
+                let block = attribute::instance(options, block.into_token_stream());
                 vec![Item::Impl(expand_methods(syn::parse2(block).expect("an expansion parses")))]
             }
             None => vec![Item::Impl(expand_methods(block))],
         },
-        Item::Fn(function) if ours(&function.attrs).is_some() => {
+        Item::Fn(function) if first_macro(&function.attrs).is_some() => {
             let expanded = expand(&function.attrs, function.to_token_stream());
             let file = syn::parse2::<File>(expanded).expect("an expansion parses");
-            // One above the other: the second is expanded in what the first has left.
+            // Of several attributes, the next one is expanded in the output of the previous one.
             file.items.into_iter().flat_map(expand_item).collect()
         }
         Item::Static(mut queue) => {
-            let place =
+            let index =
                 queue.attrs.iter().position(|it| it.path().is_ident("queue")).expect("a static here is a queue");
-            let options = options(&queue.attrs.remove(place));
-            let expanded = super::queue(options, &queue.into_token_stream());
+            let options = options(&queue.attrs.remove(index));
+            let expanded = attribute::queue(options, &queue.into_token_stream());
             syn::parse2::<File>(expanded).expect("an expansion parses").items
         }
         other => vec![other],
@@ -98,7 +100,7 @@ fn expand_item(item: Item) -> Vec<Item> {
 
 fn expand_methods(mut block: ItemImpl) -> ItemImpl {
     let methods = block.items.into_iter().flat_map(|item| match item {
-        ImplItem::Fn(method) if ours(&method.attrs).is_some() => {
+        ImplItem::Fn(method) if first_macro(&method.attrs).is_some() => {
             let expanded = expand(&method.attrs, method.to_token_stream());
             let block: ItemImpl = syn::parse_quote!(impl Block { #expanded });
             block.items
@@ -109,17 +111,17 @@ fn expand_methods(mut block: ItemImpl) -> ItemImpl {
     block
 }
 
-/// Does what the compiler does with the first attribute that is a macro.
+/// Expands the first attribute that is a macro, as the compiler does.
 fn expand(attributes: &[Attribute], item: TokenStream) -> TokenStream {
-    let attribute = ours(attributes).expect("the caller looked");
+    let attribute = first_macro(attributes).expect("the caller found it");
     let item = without(attribute, item);
     let options = options(attribute);
     match attribute.path().segments.last().expect("a path is not empty").ident.to_string().as_str() {
-        "workflow" => super::workflow(options, item),
-        "step" => super::step(options, item),
-        "transaction" => super::transaction(options, item),
-        "scheduled" => super::scheduled(options, &item),
-        _ => super::test(options, item),
+        "workflow" => attribute::workflow(options, item),
+        "step" => attribute::step(options, item),
+        "transaction" => attribute::transaction(options, item),
+        "scheduled" => attribute::scheduled(options, &item),
+        _ => attribute::test(options, item, true),
     }
 }
 
@@ -130,16 +132,16 @@ fn options(attribute: &Attribute) -> TokenStream {
     }
 }
 
-fn ours(attributes: &[Attribute]) -> Option<&Attribute> {
+fn first_macro(attributes: &[Attribute]) -> Option<&Attribute> {
     attributes.iter().find(|attribute| {
         let name = &attribute.path().segments.last().expect("a path is not empty").ident;
-        ["workflow", "step", "transaction", "scheduled", "test"].iter().any(|ours| name == ours)
+        ["workflow", "step", "transaction", "scheduled", "test"].iter().any(|it| name == it)
     })
 }
 
 fn without(attribute: &Attribute, item: TokenStream) -> TokenStream {
     let mut function: syn::ItemFn = syn::parse2(item).expect("a function parses");
-    let place = function.attrs.iter().position(|it| it == attribute).expect("the attribute is the function's");
-    function.attrs.remove(place);
+    let index = function.attrs.iter().position(|it| it == attribute).expect("the attribute is the function's");
+    function.attrs.remove(index);
     function.into_token_stream()
 }

@@ -1,10 +1,5 @@
 #[allow(dead_code, clippy::type_complexity)]
-fn checkout(
-    order: Order,
-) -> ::renamed::WorkflowCall<
-    <Result<Receipt> as ::renamed::__private::Returned>::Ok,
-    <Result<Receipt> as ::renamed::__private::Returned>::Err,
-> {
+fn checkout(order: Order) -> ::renamed::WorkflowCallOf<Result<Receipt>> {
     #[allow(clippy::too_many_arguments, clippy::unused_async)]
     async fn __body(order: Order) -> Result<Receipt> {
         charge(order).await
@@ -86,14 +81,7 @@ impl Shop {
         self.order(item, count).await
     }
     #[allow(dead_code, clippy::type_complexity, clippy::use_self)]
-    fn restock(
-        &self,
-        item: Item,
-        count: u32,
-    ) -> ::renamed::WorkflowCall<
-        <Result<()> as ::renamed::__private::Returned>::Ok,
-        <Result<()> as ::renamed::__private::Returned>::Err,
-    > {
+    fn restock(&self, item: Item, count: u32) -> ::renamed::WorkflowCallOf<Result<()>> {
         #[allow(clippy::needless_update)]
         static __WORKFLOW: (::renamed::__private::Workflow, fn(&Item, &u32) -> ::renamed::__private::Arguments) = (
             ::renamed::__private::Workflow {

@@ -11,14 +11,7 @@ impl Processor {
     }
     #[allow(dead_code, clippy::type_complexity, clippy::use_self)]
     /// Docs.
-    pub fn process(
-        &self,
-        day: NaiveDate,
-        next: Option<Processor>,
-    ) -> ::durable::WorkflowCall<
-        <Result<Value> as ::durable::__private::Returned>::Ok,
-        <Result<Value> as ::durable::__private::Returned>::Err,
-    > {
+    pub fn process(&self, day: NaiveDate, next: Option<Processor>) -> ::durable::WorkflowCallOf<Result<Value>> {
         #[allow(clippy::needless_update)]
         static __WORKFLOW: (
             ::durable::__private::Workflow,

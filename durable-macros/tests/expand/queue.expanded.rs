@@ -18,10 +18,7 @@ const _: () = {
     });
 };
 #[allow(dead_code, clippy::type_complexity)]
-fn backup() -> ::durable::WorkflowCall<
-    <Result<()> as ::durable::__private::Returned>::Ok,
-    <Result<()> as ::durable::__private::Returned>::Err,
-> {
+fn backup() -> ::durable::WorkflowCallOf<Result<()>> {
     #[allow(clippy::too_many_arguments, clippy::unused_async)]
     async fn __body() -> Result<()> {
         todo!()

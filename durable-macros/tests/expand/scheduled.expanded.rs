@@ -1,12 +1,6 @@
 #[allow(dead_code, clippy::type_complexity)]
 /// Docs.
-pub fn daily_backup(
-    scheduled: DateTime<Utc>,
-    actual: DateTime<Utc>,
-) -> ::durable::WorkflowCall<
-    <Result<String> as ::durable::__private::Returned>::Ok,
-    <Result<String> as ::durable::__private::Returned>::Err,
-> {
+pub fn daily_backup(scheduled: DateTime<Utc>, actual: DateTime<Utc>) -> ::durable::WorkflowCallOf<Result<String>> {
     #[allow(clippy::too_many_arguments, clippy::unused_async)]
     async fn __body(scheduled: DateTime<Utc>, actual: DateTime<Utc>) -> Result<String> {
         todo!()
@@ -54,13 +48,7 @@ pub fn daily_backup(
     )
 }
 #[allow(dead_code, clippy::type_complexity)]
-fn refresh(
-    due: DateTime<Utc>,
-    actual: chrono::DateTime<chrono::Utc>,
-) -> ::renamed::WorkflowCall<
-    <Result<()> as ::renamed::__private::Returned>::Ok,
-    <Result<()> as ::renamed::__private::Returned>::Err,
-> {
+fn refresh(due: DateTime<Utc>, actual: chrono::DateTime<chrono::Utc>) -> ::renamed::WorkflowCallOf<Result<()>> {
     #[allow(clippy::too_many_arguments, clippy::unused_async)]
     async fn __body(due: DateTime<Utc>, actual: chrono::DateTime<chrono::Utc>) -> Result<()> {
         todo!()

@@ -1,11 +1,5 @@
 #[allow(dead_code, clippy::type_complexity)]
-fn r#loop(
-    r#type: Vec<String>,
-    _unused: bool,
-) -> ::durable::WorkflowCall<
-    <durable::Result<String> as ::durable::__private::Returned>::Ok,
-    <durable::Result<String> as ::durable::__private::Returned>::Err,
-> {
+fn r#loop(r#type: Vec<String>, _unused: bool) -> ::durable::WorkflowCall<String> {
     #[allow(clippy::too_many_arguments, clippy::unused_async)]
     async fn __body(mut r#type: Vec<String>, _unused: bool) -> durable::Result<String> {
         r#type.pop().ok_or_else(|| durable::Error::msg("nothing"))

@@ -1,9 +1,6 @@
 #[allow(dead_code, clippy::type_complexity)]
 #[deprecated]
-fn backup() -> ::durable::WorkflowCall<
-    <Result<(), BackupError> as ::durable::__private::Returned>::Ok,
-    <Result<(), BackupError> as ::durable::__private::Returned>::Err,
-> {
+fn backup() -> ::durable::WorkflowCall<(), BackupError> {
     #[allow(clippy::too_many_arguments, clippy::unused_async)]
     #[tracing::instrument]
     async fn __body() -> Result<(), BackupError> {

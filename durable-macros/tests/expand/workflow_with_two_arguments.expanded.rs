@@ -1,11 +1,5 @@
 #[allow(dead_code, clippy::type_complexity)]
-pub fn checkout(
-    order: Order,
-    attempt: u32,
-) -> ::durable::WorkflowCall<
-    <Result<Receipt> as ::durable::__private::Returned>::Ok,
-    <Result<Receipt> as ::durable::__private::Returned>::Err,
-> {
+pub fn checkout(order: Order, attempt: u32) -> ::durable::WorkflowCallOf<Result<Receipt>> {
     #[allow(clippy::too_many_arguments, clippy::unused_async)]
     async fn __body(order: Order, attempt: u32) -> Result<Receipt> {
         charge(order, attempt).await

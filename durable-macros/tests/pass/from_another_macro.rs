@@ -1,4 +1,4 @@
-//! A macro may write the function, with some of the names its own and some passed in.
+//! Another macro generates the function, with names of its own and names from its caller.
 
 #![deny(warnings)]
 
@@ -31,6 +31,7 @@ macro_rules! whole {
 whole! { #[workflow] pub(crate) length(text: String) -> Result<usize> { Ok(length_of(&text).await) } }
 whole! { #[step] length_of(text: &str) -> usize { text.len() } }
 
-fn main() {
+#[test]
+fn another_macro_can_generate_workflows_and_steps() {
     let _ = (double(1, 2).id("x"), length("x".into()).id("y"));
 }

@@ -1,4 +1,4 @@
-//! `mut` arguments everywhere, and patterns in the arguments of a step.
+//! `mut` arguments of workflows and steps, and patterns in the arguments of a step.
 
 #![deny(warnings)]
 
@@ -22,8 +22,8 @@ async fn add((left, mut right): (u32, u32), Line { item, count }: Line, [first, 
     format!("{item}: {rest:?}")
 }
 
-#[tokio::main]
-async fn main() {
+#[tokio::test]
+async fn a_step_takes_patterns_and_a_workflow_takes_mut_arguments() {
     let line = Line { item: "tea".into(), count: 3 };
     assert_eq!(add((1, 2), line, &[4, 5, 6], true, vec![0]).await, "tea: [0, 11]");
     let _ = total(vec![], true).id("x");

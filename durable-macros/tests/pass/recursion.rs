@@ -1,4 +1,4 @@
-//! A workflow calls itself, and so does a step.
+//! A workflow calls itself, and steps call each other.
 
 use durable::prelude::*;
 
@@ -28,8 +28,8 @@ async fn depth(path: &[&str]) -> usize {
     }
 }
 
-#[tokio::main]
-async fn main() {
+#[tokio::test]
+async fn workflows_and_steps_are_recursive() {
     assert!(even(10).await);
     assert_eq!(depth(&["a", "b"]).await, 2);
     let _ = countdown(3).id("x");

@@ -1,4 +1,4 @@
-//! `retry_if` names a function of the error, wherever it stands.
+//! `retry_if` takes a function of the error, by any path.
 
 #![deny(warnings)]
 
@@ -34,8 +34,8 @@ fn digest<T: Clone + Send + 'static>(value: T) -> Result<usize> {
     Ok(1)
 }
 
-#[tokio::main]
-async fn main() -> Result<()> {
+#[tokio::test]
+async fn retry_if_takes_any_function_of_the_error() -> Result<()> {
     assert_eq!(charge("c").retry_if(|_| false).await?, "c");
     assert_eq!(digest("x").await?, 1);
     Gateway.call().await

@@ -1,4 +1,4 @@
-//! Steps take `self` in every form, and know `Self`.
+//! Steps take `self` in every form, and use `Self`.
 
 #![deny(warnings)]
 
@@ -87,8 +87,8 @@ impl Press {
     }
 }
 
-#[tokio::main]
-async fn main() -> Result<()> {
+#[tokio::test]
+async fn a_step_takes_self_in_every_form() -> Result<()> {
     let name = String::from("corner");
     let mut shop = Shop { name: &name, stock: vec![1] };
     assert_eq!(shop.find("tea").await?, "tea at corner");

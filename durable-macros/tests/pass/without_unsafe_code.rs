@@ -1,4 +1,4 @@
-//! The list of workflows is made before `main` without any unsafe code of the user's.
+//! The list of workflows is built before `main` without unsafe code in the user's crate.
 
 #![forbid(unsafe_code)]
 #![deny(warnings)]
@@ -24,6 +24,7 @@ async fn charge(order: String) -> String {
     order
 }
 
-fn main() {
+#[test]
+fn the_expansion_has_no_unsafe_code() {
     let _ = first("tea".into()).id("x");
 }

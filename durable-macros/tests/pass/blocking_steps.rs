@@ -1,4 +1,4 @@
-//! A step without `async` runs where blocking is no harm.
+//! A step without `async` runs on the threads for blocking work.
 
 #![deny(warnings)]
 
@@ -20,8 +20,8 @@ fn name_of_thread() -> Option<String> {
     std::thread::current().name().map(ToOwned::to_owned)
 }
 
-#[tokio::main]
-async fn main() {
+#[tokio::test]
+async fn a_step_without_async_runs_on_another_thread() {
     assert_eq!(digest(vec![1, 2], 3).await, 7);
     assert_eq!(generic(vec!['a'], "x").await, 1);
     assert_ne!(name_of_thread().await.as_deref(), Some("main"));

@@ -1,4 +1,4 @@
-//! Queues are statics anywhere, and workflows name them by any path.
+//! Queues are statics in any module, and workflows name them by any path.
 
 #![deny(warnings, missing_docs, unreachable_pub, unused_qualifications)]
 #![forbid(unsafe_code)]
@@ -12,7 +12,7 @@ pub mod queues {
     pub static TASKS: Queue = Queue::new("tasks").worker_concurrency(5);
 
     #[queue]
-    static HIDDEN: Queue = Queue::new("hidden").concurrency(LIMIT).priorities();
+    static HIDDEN: Queue = Queue::new("hidden").concurrency(LIMIT);
 
     const LIMIT: u32 = 3;
 
@@ -53,20 +53,21 @@ impl Shop {
     }
 }
 
-#[tokio::main]
-async fn main() {
+#[tokio::test]
+async fn queues_are_registered_with_their_lines() {
     #[queue]
     static INSIDE: Queue = Queue::new("inside");
     assert_eq!(queues::TASKS.name(), "tasks");
     assert_eq!(INSIDE.name(), "inside");
 
-    // The engine finds them all, with their places.
+    // The engine finds all of them, with their lines.
     use durable::__private::{RegisteredQueue, inventory};
-    let known = |queue: &'static Queue| {
+    let line_of = |queue: &'static Queue| {
         let mut all = inventory::iter::<RegisteredQueue>.into_iter();
         all.find(|it| std::ptr::eq(it.queue, queue)).map(|it| it.line)
     };
-    assert_eq!(inventory::iter::<RegisteredQueue>.into_iter().count(), 4);
-    assert_eq!(known(&queues::TASKS), Some(12));
-    assert!(known(&INSIDE).is_some());
+    let here = inventory::iter::<RegisteredQueue>.into_iter().filter(|it| it.file == file!());
+    assert_eq!(here.count(), 4);
+    assert_eq!(line_of(&queues::TASKS), Some(12));
+    assert!(line_of(&INSIDE).is_some());
 }

@@ -1,4 +1,4 @@
-//! A step's error is any that can be recorded; a workflow's has room for the engine's.
+//! A step's error is any that can be recorded; a workflow's error also has `From<durable::Error>`.
 
 #![deny(warnings)]
 
@@ -56,8 +56,8 @@ async fn parse(text: &str) -> Result<u32> {
     Ok(text.parse()?)
 }
 
-#[tokio::main]
-async fn main() {
+#[tokio::test]
+async fn steps_and_workflows_return_errors_of_your_own() {
     assert_eq!(charge(1).await, Err(Declined::NoMoney));
     assert!(parse("x").await.is_err());
     let _ = (checkout(1).id("c"), outer(2).id("o"), boxed(3).id("b"));

@@ -1,4 +1,4 @@
-//! Workflows are methods of an instance, beside whatever else stands in the block.
+//! Workflows are methods of an instance, beside any other items in the block.
 
 #![deny(warnings, missing_docs, unused)]
 
@@ -73,7 +73,8 @@ impl shop::Shop {
     }
 }
 
-fn main() {
+#[test]
+fn workflows_are_methods_of_an_instance() {
     let processor = Arc::new(Processor { source: "s".into() });
     let _ = processor.process(1, "a".into()).id("x");
     let _ = processor.nothing();

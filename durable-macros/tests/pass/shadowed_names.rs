@@ -1,4 +1,4 @@
-//! The expansion leans on no name that the user's module could give another meaning.
+//! The expansion uses no name that the user's module can redefine.
 
 #![deny(warnings)]
 #![allow(dead_code, non_camel_case_types)]
@@ -79,7 +79,8 @@ impl Instance {
     }
 }
 
-fn main() {
+#[test]
+fn the_expansion_uses_no_name_that_the_user_can_shadow() {
     let _ = Instance.call(1, 2).id("y");
     let runtime = ::tokio::runtime::Builder::new_multi_thread().build().expect("a runtime starts");
     assert_eq!(runtime.block_on(async { charge(&1, 2).await }).expect("it cannot fail"), 11);

@@ -24,8 +24,8 @@ impl Yard {
     }
 }
 
-#[tokio::main]
-async fn main() {
+#[tokio::test]
+async fn names_can_be_raw_identifiers() {
     assert_eq!(r#loop("x").await, "x");
     assert_eq!(Yard.r#move(1).await, 1);
     let _ = r#match("x".into(), true).id("m");

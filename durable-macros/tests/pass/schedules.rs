@@ -1,4 +1,4 @@
-//! A schedule stands above or below `#[workflow]`, and the workflow stays callable.
+//! `#[scheduled]` is above or below `#[workflow]`, and the workflow can also be called.
 
 #![deny(warnings, missing_docs, unreachable_pub, unused_qualifications)]
 #![forbid(unsafe_code)]
@@ -44,19 +44,20 @@ impl Shop {
     }
 }
 
-#[tokio::main]
-async fn main() {
+#[tokio::test]
+async fn schedules_are_registered_with_their_options() {
     let _call = backups::daily_backup(Utc::now(), Utc::now());
     let _call = Shop::restock(Utc::now(), Utc::now());
 
-    // The engine finds them all, with their workflows.
+    // The engine finds all of them, with their workflows.
     use durable::__private::{Misfire, Overlap, RegisteredSchedule, inventory};
     let found = |name: &str| {
         let mut all = inventory::iter::<RegisteredSchedule>.into_iter();
         let schedule = &all.find(|it| it.0.workflow.name == name).expect("it is registered").0;
         (schedule.cron, schedule.tz, schedule.misfire, schedule.overlap)
     };
-    assert_eq!(inventory::iter::<RegisteredSchedule>.into_iter().count(), 4);
+    let here = inventory::iter::<RegisteredSchedule>.into_iter().filter(|it| it.0.workflow.file == file!());
+    assert_eq!(here.count(), 4);
     assert_eq!(found("daily_backup"), ("0 2 * * *", "Europe/Warsaw", Misfire::Once, Overlap::Skip));
     assert_eq!(found("below"), ("*/10 0 0 1 * MON-FRI,sun", "UTC", Misfire::All, Overlap::Allow));
     assert_eq!(found("restock"), ("15 * * * *", "UTC", Misfire::Skip, Overlap::Allow));

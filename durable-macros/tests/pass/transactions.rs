@@ -1,4 +1,4 @@
-//! A transaction borrows what it likes, is generic, and is a method; the connection is no argument of a call.
+//! A transaction borrows, is generic and is a method; its connection is not an argument of a call.
 
 #![deny(warnings, missing_docs, elided_lifetimes_in_paths, unused)]
 
@@ -112,6 +112,7 @@ async fn all(name: String) -> Result<usize> {
     Ok(sum + shop.clone().close().await? + Arc::new(shop).shared(Shop::<u8>::opens(1).await? as usize).await?)
 }
 
-fn main() {
+#[test]
+fn a_transaction_borrows_is_generic_and_is_a_method() {
     let _ = all("n".into()).id("x");
 }

@@ -1,4 +1,4 @@
-//! Docs, visibility and attributes are kept where they matter, and the expansion is as clean as its source.
+//! Docs, visibility and attributes stay on the function, and the expansion causes no lint.
 
 #![deny(warnings, missing_docs, unreachable_pub, unused_qualifications, rust_2018_idioms, let_underscore_drop)]
 
@@ -58,8 +58,8 @@ async fn charge(_order: &str) -> Result<()> {
     Ok(())
 }
 
-#[tokio::main]
-async fn main() {
+#[tokio::test]
+async fn docs_visibility_and_attributes_stay_on_the_function() {
     assert_eq!(shop::wrap("tea").await.expect("it cannot fail"), "(tea)");
     let _call = shop::sell("tea".into());
     #[allow(deprecated)]

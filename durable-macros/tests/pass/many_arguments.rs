@@ -1,4 +1,4 @@
-//! Any number of arguments, with the lint for that told once, or turned off where the user says so.
+//! A workflow and a step take any number of arguments, and Clippy reports it once, unless the user turns that off.
 
 #![deny(warnings)]
 
@@ -27,8 +27,8 @@ async fn none() -> Result<()> {
 #[step]
 async fn nothing() {}
 
-#[tokio::main]
-async fn main() {
+#[tokio::test]
+async fn a_workflow_takes_many_arguments() {
     assert_eq!(all(1, 2, 3, 4, 0, 0, 0, 0, true, 'x', "five", &[1, 2]).await, 16);
     let _ = (many(1, 2, 3, 4, 0, 0, 0, 0, true, 'x', "five".into(), vec![]).id("m"), none().id("n"));
 }

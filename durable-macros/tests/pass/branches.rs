@@ -1,6 +1,7 @@
-//! What branches may borrow, and what may stand in their macros.
+//! What branches borrow, and the patterns and handlers of `select!`.
 
 #![deny(warnings, clippy::all, clippy::pedantic)]
+#![allow(clippy::let_underscore_future, clippy::many_single_char_names, clippy::ignored_unit_patterns)]
 
 use durable::prelude::*;
 
@@ -105,7 +106,8 @@ async fn from_another_macro() -> Result<String> {
 
 fn is_send<T: Send>(_: T) {}
 
-fn main() {
+#[test]
+fn branches_borrow_and_select_takes_any_irrefutable_pattern() {
     let _ = borrows(1, 2).id("x");
     let _ = chooses(vec![]).id("x");
     let _ = maps(vec![], 1).id("x");

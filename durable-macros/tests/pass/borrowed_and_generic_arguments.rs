@@ -1,4 +1,4 @@
-//! A step borrows what it likes, and is generic.
+//! A step borrows its arguments and is generic.
 
 #![deny(warnings, elided_lifetimes_in_paths, single_use_lifetimes)]
 
@@ -75,8 +75,8 @@ async fn length(line: &str) -> usize {
     line.len()
 }
 
-#[tokio::main]
-async fn main() -> Result<()> {
+#[tokio::test]
+async fn a_step_borrows_and_is_generic() -> Result<()> {
     let mut log = vec![String::from("zero")];
     assert_eq!(exclusive(&mut log, "one").await, 2);
     assert_eq!(log, ["zero", "one"]);

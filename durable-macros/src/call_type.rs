@@ -77,7 +77,9 @@ mod tests {
 
     #[test]
     fn a_type_whose_error_is_not_in_the_tokens_goes_through_the_public_alias() {
-        for returned in ["Result<u32>", "anyhow::Result<u32>", "shop::durable::Result<u32>", "Sold", "<A as B>::Result<u8, u8>"] {
+        for returned in
+            ["Result<u32>", "anyhow::Result<u32>", "shop::durable::Result<u32>", "Sold", "<A as B>::Result<u8, u8>"]
+        {
             let expected = format!("->::durable::WorkflowCallOf<{}>", returned.replace(' ', ""));
             assert_eq!(call_type(returned), expected);
         }

@@ -90,7 +90,8 @@ fn parse_items(content: TokenStream, crate_name: &str) -> syn::Result<Vec<BlockI
             let ahead = input.fork();
             // The compiler reports attributes that do not parse.
             let attrs = ahead.call(Attribute::parse_outer).unwrap_or_default();
-            let is_workflow = |attribute: &Attribute| user_attributes::durable_attribute(attribute, crate_name) == Some("workflow");
+            let is_workflow =
+                |attribute: &Attribute| user_attributes::durable_attribute(attribute, crate_name) == Some("workflow");
             match attrs.iter().position(is_workflow) {
                 Some(index) => {
                     let mut function = input.call(|input| Function::parse(input, "workflow"))?;

@@ -143,7 +143,8 @@ impl Arm {
         let guarded = input.peek(Token![,]) && input.peek2(Token![if]);
         if guarded {
             input.parse::<Token![,]>()?;
-            let message = "`durable::select!` has no `, if` guards: write an `if` around it, with the arms of each case";
+            let message =
+                "`durable::select!` has no `, if` guards: write an `if` around it, with the arms of each case";
             diagnostics.error_on(input.parse::<Token![if]>()?, message);
             input.parse::<Expr>()?;
         }

@@ -119,7 +119,8 @@ fn check_receiver(function: &Function, diagnostics: &mut Diagnostics) {
     match function.sig.receiver() {
         Some(Receiver { kind: ReceiverKind::Reference(_, None, None), .. }) => {}
         Some(Receiver { kind: ReceiverKind::Reference(_, Some(lifetime), None), .. }) => {
-            diagnostics.error_on(lifetime, "a workflow outlives its caller, so its `self` has no lifetime: write `&self`");
+            diagnostics
+                .error_on(lifetime, "a workflow outlives its caller, so its `self` has no lifetime: write `&self`");
         }
         Some(receiver) => {
             let fix = "write `&self`, and keep mutable state in a `Mutex` or in the results of steps";

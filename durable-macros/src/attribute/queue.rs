@@ -62,7 +62,8 @@ fn parse(item: TokenStream, diagnostics: &mut Diagnostics) -> Option<ItemStatic>
         }
         // Each use of a constant is another value, and only one of them would be registered.
         Ok(Item::Const(constant)) => {
-            diagnostics.error_on(constant.const_token, "a queue is one shared value: write `static` instead of `const`");
+            diagnostics
+                .error_on(constant.const_token, "a queue is one shared value: write `static` instead of `const`");
             None
         }
         Ok(Item::Fn(function)) => {

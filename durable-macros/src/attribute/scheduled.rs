@@ -35,7 +35,8 @@ pub(crate) fn scheduled(options: TokenStream, item: &TokenStream) -> TokenStream
         }
     };
     // The crate may be renamed, so any `workflow` is taken for durable's.
-    let is_workflow = |attribute: &Attribute| user_attributes::last_segment(attribute).is_some_and(|it| it == "workflow");
+    let is_workflow =
+        |attribute: &Attribute| user_attributes::last_segment(attribute).is_some_and(|it| it == "workflow");
     if let Some(index) = function.attrs.iter().position(is_workflow) {
         function.attrs.insert(index + 1, parse_quote!(#[scheduled(#options)]));
         let Function { attrs, vis, sig, body } = function;
@@ -70,8 +71,7 @@ pub(crate) struct Schedule {
 impl Schedule {
     /// Parses the attribute's arguments. An error about missing arguments appears at `attribute_span`.
     fn parse(arguments: TokenStream, attribute_span: Span, diagnostics: &mut Diagnostics) -> Option<Self> {
-        const FORM: &str =
-            r#"`#[scheduled]` starts with a crontab expression in quotes: `#[scheduled("0 2 * * *")]`"#;
+        const FORM: &str = r#"`#[scheduled]` starts with a crontab expression in quotes: `#[scheduled("0 2 * * *")]`"#;
         let first = arguments.clone().into_iter().next().map_or(attribute_span, |token| token.span());
         let parser = |input: ParseStream<'_>| {
             let cron: LitStr = input.parse()?;
@@ -162,8 +162,10 @@ fn check_arguments(function: &Function, diagnostics: &mut Diagnostics) {
         diagnostics.error_on(quote!(#(#surplus),*), form());
     }
     for argument in function.arguments().take(2).filter(|it| !is_utc_time(it.ty)) {
-        diagnostics
-            .error_on(argument.ty, format!("a scheduled workflow takes two times: write `DateTime<Utc>`, as in `{ARGUMENTS}`"));
+        diagnostics.error_on(
+            argument.ty,
+            format!("a scheduled workflow takes two times: write `DateTime<Utc>`, as in `{ARGUMENTS}`"),
+        );
     }
 }
 

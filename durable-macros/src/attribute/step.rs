@@ -52,8 +52,7 @@ pub(super) fn expand(function: &Function, options: &Options) -> TokenStream {
     } else {
         // Its arguments are owned even if it only reads them, and it runs on the blocking threads even if it could be const.
         let lint = names.is_empty().then(|| quote!(#[allow(clippy::redundant_closure)]));
-        let body =
-            quote_spanned!(span=> |#pattern| #durable_at_name::__private::blocking(#lint move || #body_call));
+        let body = quote_spanned!(span=> |#pattern| #durable_at_name::__private::blocking(#lint move || #body_call));
         (body, quote!(clippy::needless_pass_by_value, clippy::missing_const_for_fn))
     };
 

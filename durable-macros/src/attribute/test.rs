@@ -25,8 +25,7 @@ pub(crate) fn test(options: TokenStream, item: TokenStream, feature_testing: boo
         );
         return diagnostics.into_compile_error();
     }
-    let attribute =
-        FunctionAttribute { name: "durable::test", options: options::TEST, check, expand, placeholder };
+    let attribute = FunctionAttribute { name: "durable::test", options: options::TEST, check, expand, placeholder };
     attribute.apply(options, item)
 }
 
@@ -117,7 +116,11 @@ mod tests {
 
     #[test]
     fn without_the_feature_testing_the_only_error_says_how_to_add_it() {
-        let item = quote!(async fn sells(app: TestApp, more: u8) { sell(app).await; });
+        let item = quote!(
+            async fn sells(app: TestApp, more: u8) {
+                sell(app).await;
+            }
+        );
         let expanded = test(quote!(mysql), item, false).to_string();
         assert_eq!(expanded.matches("compile_error").count(), 1, "{expanded}");
         assert!(expanded.contains("[dev-dependencies]"), "{expanded}");

@@ -24,17 +24,18 @@ use crate::user_attributes;
 // Output:
 //     pub fn checkout(order: Order, attempt: u32) -> WorkflowCallOf<Result<Receipt>> {
 //         async fn __body(mut order: Order, attempt: u32) -> Result<Receipt> { .. }
-//         static __WORKFLOW: (Workflow, fn(&Order, &u32) -> Arguments) = (
-//             Workflow { name: "checkout", .., run: |arguments| Ok(run(codec!(..), __body(arguments.take("order")?, ..))) },
+//         static __WORKFLOW: (Workflow, fn(&Order, &u32) -> Arguments, fn() -> Codec<Result<Receipt>>) = (
+//             Workflow { name: "checkout", .., run: |arguments| Ok(run((__WORKFLOW.2)(), __body(arguments.take("order")?, ..))) },
 //             |order, attempt| Arguments::new().with("order", order).with("attempt", attempt),
+//             || codec!(Result<Receipt>),
 //         );
 //         inventory::submit!(Registered(&__WORKFLOW.0));
-//         call(&__WORKFLOW.0, codec!(Result<Receipt>), (__WORKFLOW.1)(&order, &attempt))
+//         call(&__WORKFLOW.0, (__WORKFLOW.2)(), (__WORKFLOW.1)(&order, &attempt))
 //     }
 // With `#[scheduled("0 2 * * *")]` below it:
 //         inventory::submit!(RegisteredSchedule(Schedule { workflow: &__WORKFLOW.0, cron: "0 2 * * *", .. }));
 //
-// Arguments are encoded and decoded in one place, the static, so that an error about their types appears once.
+// The static is the only place that encodes and decodes arguments and results, so that an error about a type appears once.
 pub(super) fn expand(function: &Function, options: &Options) -> TokenStream {
     let name = recorded_name(function, options);
     let schedule = Schedule::of(function, options);
@@ -78,6 +79,7 @@ impl Expansion<'_> {
         let names: Vec<Ident> = function.arguments().map(|argument| argument.name).collect();
         let types = function.arguments().map(|argument| argument.ty);
         let (call, schedule) = (self.call(&names), self.schedule());
+        let (returned, codec) = (function.return_type(), codec(function, &crate_path));
         // The registry entry cannot use `Self`, and the signature is the same everywhere.
         let use_self = self.instance.map(|_| quote!(, clippy::use_self));
         split.expand(&Generated {
@@ -91,6 +93,7 @@ impl Expansion<'_> {
                 static __WORKFLOW: (
                     #durable::__private::Workflow,
                     fn(#(&#types),*) -> #durable::__private::Arguments,
+                    fn() -> #durable::__private::Codec<#returned>,
                 ) = (
                     #durable::__private::Workflow {
                         name: #name,
@@ -102,6 +105,7 @@ impl Expansion<'_> {
                         run: |#parameter| #run,
                     },
                     |#(#names),*| #durable::__private::Arguments::new() #(#encoded)*,
+                    || #codec,
                 );
                 #durable::__private::inventory::submit!(#durable::__private::Registered(&__WORKFLOW.0));
                 #schedule
@@ -123,7 +127,7 @@ impl Expansion<'_> {
         });
         let span = self.function.sig.ident.span();
         let crate_path = self.options.crate_path();
-        let (codec, durable) = (codec(self.function, &crate_path), crate_path.spanned(span));
+        let (codec, durable) = (self.codec_call(), crate_path.spanned(span));
         // The error about a body that is not `Send` appears at the function's name.
         let run = if let Some(instance) = self.instance {
             let this = Ident::new("this", Span::mixed_site());
@@ -142,6 +146,14 @@ impl Expansion<'_> {
             quote!(::core::result::Result::Ok(#run))
         };
         (parameter, run)
+    }
+
+    /// The codec of the static, with the span of the return type: an error about that appears there.
+    fn codec_call(&self) -> TokenStream {
+        let (first, last) = end_spans(&self.function.return_type());
+        let mut arguments = Group::new(Delimiter::Parenthesis, TokenStream::new());
+        arguments.set_span(last);
+        quote_spanned!(first=> (__WORKFLOW.2) #arguments)
     }
 
     /// The registry entry of the schedule.
@@ -170,7 +182,7 @@ impl Expansion<'_> {
         let returned = self.function.return_type();
         let (first, last) = end_spans(&returned);
         let crate_path = self.options.crate_path();
-        let (codec, durable) = (codec(self.function, &crate_path), crate_path.spanned(first));
+        let (codec, durable) = (self.codec_call(), crate_path.spanned(first));
         let (call, this) = match self.instance {
             None => (quote_spanned!(first=> #durable::__private::call::<#returned>), None),
             // The error about a type that is not an instance appears at the type of the block, once for all workflows.

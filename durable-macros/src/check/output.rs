@@ -30,7 +30,8 @@ pub(crate) fn owned_output(function: &Function, whose: &str, diagnostics: &mut D
     let why = format!("{whose} result is read back after a restart");
     let contents = TypeContents::of(ty);
     for impl_trait in contents.impl_traits {
-        diagnostics.error_on(impl_trait, format!("{why}, so its type has a name: write the type instead of `impl Trait`"));
+        diagnostics
+            .error_on(impl_trait, format!("{why}, so its type has a name: write the type instead of `impl Trait`"));
     }
     for reference in contents.references {
         let fix = owned_form(&reference.elem).map(|owned| format!(": return `{owned}`")).unwrap_or_default();

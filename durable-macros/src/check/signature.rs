@@ -36,7 +36,8 @@ pub(crate) fn qualifiers(function: &Function, what: &str, diagnostics: &mut Diag
         diagnostics.error_on(token, format!("{what} cannot be `unsafe`: use an `unsafe` block in its body"));
     }
     if let Some(abi) = &sig.abi {
-        diagnostics.error_on(abi, format!("{what} cannot be `extern`: write a plain function that calls the foreign one"));
+        diagnostics
+            .error_on(abi, format!("{what} cannot be `extern`: write a plain function that calls the foreign one"));
     }
     if let Some(variadic) = &sig.variadic {
         diagnostics.error_on(variadic, format!("{what} cannot be variadic: take a `Vec`"));

@@ -23,7 +23,9 @@ pub(crate) fn check(body: &TokenStream, diagnostics: &mut Diagnostics) {
             TokenTree::Ident(ident) if ident == "fn" && is_ident(tokens.get(at + 1)) => {
                 at += tokens_before(&tokens[at..], |token| is_group(token, Delimiter::Brace));
             }
-            TokenTree::Ident(ident) if ident == "use" => at += tokens_before(&tokens[at..], |token| is_punct(Some(token), ';')),
+            TokenTree::Ident(ident) if ident == "use" => {
+                at += tokens_before(&tokens[at..], |token| is_punct(Some(token), ';'))
+            }
             TokenTree::Ident(_) => {
                 let length = path_length(&tokens[at..]);
                 check_path(&tokens, at, length, diagnostics);
@@ -79,7 +81,9 @@ impl Rule {
         let (last, before) = self.path.split_last().expect("a rule has a segment");
         match self.position {
             Position::Macro => kind == Kind::Macro && segments == self.path,
-            Position::MacroOfAsync => kind == Kind::Macro && segments == self.path && arguments().is_some_and(has_async),
+            Position::MacroOfAsync => {
+                kind == Kind::Macro && segments == self.path && arguments().is_some_and(has_async)
+            }
             Position::Method => kind == Kind::Method && segments == self.path,
             _ if kind != Kind::Function => false,
             Position::EndOfAsync => segments.ends_with(self.path) && arguments().is_some_and(has_async),
@@ -90,7 +94,9 @@ impl Rule {
                     && !segments.iter().any(|segment| DETERMINISTIC.contains(segment))
             }
             Position::End => segments.ends_with(self.path),
-            Position::EndPrefix => segments.split_last().is_some_and(|(end, rest)| end.starts_with(last) && rest.ends_with(before)),
+            Position::EndPrefix => {
+                segments.split_last().is_some_and(|(end, rest)| end.starts_with(last) && rest.ends_with(before))
+            }
         }
     }
 }

@@ -139,14 +139,20 @@ impl Hazard {
             }
             Interval => "starts over on replay; use a loop with `durable::sleep(..).await`",
             LostTask => "starts a task that is lost on restart; use `durable::spawn(..)`",
-            LostTasks => "starts tasks that are lost on restart; use `durable::map(..)`, or `durable::spawn(..)` for each",
+            LostTasks => {
+                "starts tasks that are lost on restart; use `durable::map(..)`, or `durable::spawn(..)` for each"
+            }
             LostWork => "starts work that is lost on restart; use a workflow with `.start()`, or a `#[step]`",
-            CompletionOrder => "gives results in order of completion, which may differ on replay; use `durable::map(..)`",
+            CompletionOrder => {
+                "gives results in order of completion, which may differ on replay; use `durable::map(..)`"
+            }
             Join => "makes step order depend on timing, so a replay may see a different order; use `durable::join!`",
             TryJoin => {
                 "makes step order depend on timing, so a replay may see a different order; use `durable::join!` and `?` on its results"
             }
-            JoinAll => "makes step order depend on timing, so a replay may see a different order; use `durable::map(..)`",
+            JoinAll => {
+                "makes step order depend on timing, so a replay may see a different order; use `durable::map(..)`"
+            }
             Race => "may choose another branch on replay; use `durable::select!`",
             SideEffect => "has side effects or changing results, and runs again on replay; use a `#[step]`",
             Environment => "may return another value on replay; use an argument or a `#[step]`",

@@ -158,5 +158,6 @@ pub(super) fn zone(value: &Value) -> Result<TokenStream, ValueError> {
     let Value::Literal(Lit::Str(literal)) = value else {
         return Err(ValueError::WrongKind("the name of a time zone in quotes"));
     };
-    time_zones::name_error(&literal.value()).map_or_else(|| Ok(quote!(#literal)), |error| Err(ValueError::Invalid(error)))
+    time_zones::name_error(&literal.value())
+        .map_or_else(|| Ok(quote!(#literal)), |error| Err(ValueError::Invalid(error)))
 }

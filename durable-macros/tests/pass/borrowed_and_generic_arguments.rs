@@ -16,7 +16,12 @@ async fn exclusive(log: &mut Vec<String>, line: &str) -> usize {
 }
 
 #[step]
-async fn nested(keys: &[&str], map: Option<&BTreeMap<String, u32>>, note: Cow<'_, str>, index: &mut BTreeMap<u32, &str>) -> usize {
+async fn nested(
+    keys: &[&str],
+    map: Option<&BTreeMap<String, u32>>,
+    note: Cow<'_, str>,
+    index: &mut BTreeMap<u32, &str>,
+) -> usize {
     index.insert(1, "one");
     keys.len() + map.map_or(0, BTreeMap::len) + note.len() + index.len()
 }
@@ -40,7 +45,11 @@ where
 }
 
 #[step]
-async fn unnamed(whole: impl Display + Send, part: &(impl Display + Sync), many: Vec<impl Into<String> + Send>) -> String {
+async fn unnamed(
+    whole: impl Display + Send,
+    part: &(impl Display + Sync),
+    many: Vec<impl Into<String> + Send>,
+) -> String {
     many.into_iter().map(Into::into).fold(format!("{whole}{part}"), |all, next: String| all + &next)
 }
 

@@ -113,5 +113,7 @@ fn branches_borrow_and_select_takes_any_irrefutable_pattern() {
     let _ = maps(vec![], 1).id("x");
     let _ = from_another_macro().id("x");
     is_send(async { durable::join!(text("a"), text("b")) });
-    is_send(async { durable::select! { a = text("a") => a, b = text("b") => b } });
+    is_send(async {
+        durable::select! { a = text("a") => a, b = text("b") => b }
+    });
 }

@@ -6,7 +6,20 @@ use durable::prelude::*;
 
 #[allow(clippy::too_many_arguments)]
 #[workflow]
-async fn many(a: u8, b: u16, c: u32, d: u64, e: i8, f: i16, g: i32, h: i64, i: bool, j: char, k: String, l: Vec<u8>) -> Result<u64> {
+async fn many(
+    a: u8,
+    b: u16,
+    c: u32,
+    d: u64,
+    e: i8,
+    f: i16,
+    g: i32,
+    h: i64,
+    i: bool,
+    j: char,
+    k: String,
+    l: Vec<u8>,
+) -> Result<u64> {
     let sum = all(a, b, c, d, e, f, g, h, i, j, &k, &l).await;
     Ok(sum)
 }

@@ -16,7 +16,13 @@ async fn total(mut lines: Vec<u32>, _unused: bool) -> Result<u32> {
 }
 
 #[step]
-async fn add((left, mut right): (u32, u32), Line { item, count }: Line, [first, ..]: &[u32; 3], _: bool, mut rest: Vec<u32>) -> String {
+async fn add(
+    (left, mut right): (u32, u32),
+    Line { item, count }: Line,
+    [first, ..]: &[u32; 3],
+    _: bool,
+    mut rest: Vec<u32>,
+) -> String {
     right += 1;
     rest.push(left + right + count + first);
     format!("{item}: {rest:?}")

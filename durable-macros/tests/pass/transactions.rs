@@ -53,7 +53,11 @@ async fn nested<'a>(
 }
 
 #[transaction]
-async fn unnamed(tx: &mut SqliteConnection, whole: impl Display + Clone + Send, part: &(impl Display + Sync)) -> Result<String> {
+async fn unnamed(
+    tx: &mut SqliteConnection,
+    whole: impl Display + Clone + Send,
+    part: &(impl Display + Sync),
+) -> Result<String> {
     select(tx).await?;
     Ok(format!("{whole}{part}"))
 }

@@ -18,7 +18,7 @@ async fn first(order: String) -> Result<String> {
     max_backoff = "1h30m",
     jitter = 0,
     timeout = "2d",
-    outside = "deny",
+    outside = "deny"
 )]
 async fn charge(order: String) -> String {
     order

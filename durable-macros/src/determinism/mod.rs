@@ -9,7 +9,7 @@ mod rules;
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
-use self::rules::{DETERMINISTIC, Position, RULES, Rule};
+use self::rules::{DETERMINISTIC, PathMatch, RULES, Rule};
 use crate::diagnostics::Diagnostics;
 
 /// Reports the calls in the body of a workflow that are not deterministic.
@@ -24,7 +24,7 @@ pub(crate) fn check(body: &TokenStream, diagnostics: &mut Diagnostics) {
                 at += tokens_before(&tokens[at..], |token| is_group(token, Delimiter::Brace));
             }
             TokenTree::Ident(ident) if ident == "use" => {
-                at += tokens_before(&tokens[at..], |token| is_punct(Some(token), ';'))
+                at += tokens_before(&tokens[at..], |token| is_punct(Some(token), ';'));
             }
             TokenTree::Ident(_) => {
                 let length = path_length(&tokens[at..]);
@@ -79,22 +79,22 @@ enum Kind {
 impl Rule {
     fn matches(&self, segments: &[&str], kind: Kind, arguments: impl Fn() -> Option<TokenStream>) -> bool {
         let (last, before) = self.path.split_last().expect("a rule has a segment");
-        match self.position {
-            Position::Macro => kind == Kind::Macro && segments == self.path,
-            Position::MacroOfAsync => {
+        match self.path_match {
+            PathMatch::Macro => kind == Kind::Macro && segments == self.path,
+            PathMatch::MacroOfAsync => {
                 kind == Kind::Macro && segments == self.path && arguments().is_some_and(has_async)
             }
-            Position::Method => kind == Kind::Method && segments == self.path,
+            PathMatch::Method => kind == Kind::Method && segments == self.path,
             _ if kind != Kind::Function => false,
-            Position::EndOfAsync => segments.ends_with(self.path) && arguments().is_some_and(has_async),
-            Position::Start => {
+            PathMatch::EndOfAsync => segments.ends_with(self.path) && arguments().is_some_and(has_async),
+            PathMatch::Start => {
                 segments.len() > self.path.len()
                     && segments.starts_with(self.path)
                     && segments[segments.len() - 1].starts_with(char::is_lowercase)
                     && !segments.iter().any(|segment| DETERMINISTIC.contains(segment))
             }
-            Position::End => segments.ends_with(self.path),
-            Position::EndPrefix => {
+            PathMatch::End => segments.ends_with(self.path),
+            PathMatch::EndPrefix => {
                 segments.split_last().is_some_and(|(end, rest)| end.starts_with(last) && rest.ends_with(before))
             }
         }

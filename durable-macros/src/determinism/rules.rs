@@ -4,13 +4,13 @@
 pub(super) struct Rule {
     /// The segments of the path.
     pub(super) path: &'static [&'static str],
-    pub(super) position: Position,
+    pub(super) path_match: PathMatch,
     pub(super) hazard: Hazard,
 }
 
 /// Where the segments of a rule must be in the path of a call.
 #[derive(Clone, Copy, PartialEq)]
-pub(super) enum Position {
+pub(super) enum PathMatch {
     /// At its start, and the last segment is a function: it starts with a lower-case letter.
     Start,
     /// At its end.
@@ -51,15 +51,15 @@ pub(super) enum Hazard {
     Environment,
 }
 
-const fn rule(path: &'static [&'static str], position: Position, hazard: Hazard) -> Rule {
-    Rule { path, position, hazard }
+const fn rule(path: &'static [&'static str], path_match: PathMatch, hazard: Hazard) -> Rule {
+    Rule { path, path_match, hazard }
 }
 
 use Hazard::{
     Clock, CompletionOrder, Environment, Interval, Join, JoinAll, LostTask, LostTasks, LostWork, Race, RandomId,
     RandomNumber, SideEffect, Sleep, SleepUntil, Timeout, TryJoin,
 };
-use Position::{End, EndOfAsync, EndPrefix, Macro, MacroOfAsync, Method, Start};
+use PathMatch::{End, EndOfAsync, EndPrefix, Macro, MacroOfAsync, Method, Start};
 
 /// The first rule that matches counts.
 pub(super) const RULES: &[Rule] = &[
@@ -122,7 +122,7 @@ pub(super) const RULES: &[Rule] = &[
     rule(&["env", "args"], End, Environment),
 ];
 
-/// Segments of a path that are deterministic although a rule with `Position::Start` matches it.
+/// Segments of a path that are deterministic although a rule with `PathMatch::Start` matches it.
 pub(super) const DETERMINISTIC: [&str; 6] = ["Url", "seed_from_u64", "from_seed", "from_rng", "from_str", "yield_now"];
 
 impl Hazard {

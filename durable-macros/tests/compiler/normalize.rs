@@ -92,7 +92,7 @@ fn place(path: &str) -> (String, bool) {
     if path.starts_with("tests/") {
         return (path.to_owned(), true);
     }
-    let file = path.split(":").next().unwrap_or(path);
+    let file = path.split(':').next().unwrap_or(path);
     let short = if let Some((_, library)) = file.split_once("/library/") {
         format!("$RUST/{library}")
     } else {

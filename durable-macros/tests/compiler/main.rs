@@ -46,6 +46,33 @@ fn the_edition_2021_and_a_renamed_dependency_compile() {
     }
 }
 
+/// The docs of a user's crate show types that can be looked up, and nothing of `durable::__private`.
+#[test]
+fn the_docs_of_a_call_show_public_types() {
+    let docs = Rustc::of_this_test("2024", "durable").document(Path::new("tests/compiler/documented.rs"));
+    for (function, signature) in [
+        ("refund", "pub fn refund(order: String, cents: u64) -> WorkflowCall<u64, Declined>"),
+        ("quote", "pub fn quote(order: String) -> WorkflowCall<u64>"),
+        ("checkout", "pub fn checkout(order: String) -> WorkflowCallOf<Result<String>>"),
+        ("ship", "pub fn ship<'durable>(order: &'durable str, count: u32) -> StepCall<'durable, Result<String>>"),
+        ("reserve", "pub fn reserve<'durable>(order: &'durable str) -> TransactionCall<'durable, Result<u64>>"),
+    ] {
+        let html = fs::read_to_string(docs.join(format!("fn.{function}.html"))).expect("each function has a page");
+        let text = text_of(&html);
+        assert!(text.contains(signature), "{function}: {text}");
+        assert!(!text.contains("__private") && !text.contains("Returned"), "{function}: {text}");
+    }
+}
+
+/// The text of a page, on one line.
+fn text_of(html: &str) -> String {
+    let without_tags: String = html.split('<').filter_map(|it| it.split_once('>')).map(|(_, text)| text).collect();
+    let text = without_tags.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&").replace("&#39;", "'");
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    // A long signature has one argument on each line.
+    text.replace("( ", "(").replace(", )", ")")
+}
+
 fn check(rustc: &Rustc, case: &Path) -> Result<(), String> {
     let name = case.display();
     let compiled = rustc.compile(case, false);

@@ -43,6 +43,16 @@ impl Rustc {
         Self { program: ARGUMENTS[0], arguments, output }
     }
 
+    /// Generates the docs of a library, and returns the directory that they are in.
+    pub(crate) fn document(&self, source: &Path) -> PathBuf {
+        let mut command = Command::new(Path::new(self.program).with_file_name("rustdoc"));
+        command.args(self.arguments.iter().filter(|it| !it.starts_with("--diagnostic-width")));
+        command.arg("--out-dir").arg(&self.output).arg(Path::new("durable-macros").join(source));
+        let output = command.current_dir(workspace()).output().expect("rustdoc is beside the compiler");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        self.output.join(source.file_stem().expect("a source has a name"))
+    }
+
     /// Checks a program without generating code, as `cargo check` does. The path of its source is relative to this crate.
     pub(crate) fn compile(&self, source: &Path, test_harness: bool) -> Compiled {
         let mut command = Command::new(self.program);

@@ -1,1 +1,1 @@
-../../durable-core/src/words/crontab.rs
+../../durable-core/src/types/cron/parse.rs

@@ -1,1 +1,1 @@
-../../durable-core/src/words/duration.rs
+../../durable-core/src/types/duration.rs

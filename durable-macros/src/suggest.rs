@@ -1,1 +1,1 @@
-../../durable-core/src/words/nearest.rs
+../../durable-core/src/types/suggest.rs

@@ -4,18 +4,18 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
-use super::builder::Builder;
-use super::teardown::Teardown;
-use crate::journal::current;
-use crate::journal::level::Level;
-use crate::journal::runtime::Runtime;
+use crate::engine::builder::Builder;
+use crate::engine::teardown::Teardown;
+use crate::journal::current_engine;
+use crate::operations::admin::{self, CancelCall};
+use crate::operations::queue_admin::{self, QueueInfo};
+use crate::operations::workflow_handle::{self, WorkflowHandle};
+use crate::runtime::Runtime;
 use crate::store::Location;
-use crate::verbs::handle::{self, WorkflowHandle};
-use crate::verbs::manage::{self, CancelCall};
-use crate::verbs::queues::{self, QueueInfo};
-use crate::words::error::{Error, ErrorKind, Result};
-use crate::words::info::{Filter, StepInfo, WorkflowInfo};
-use crate::words::payload::Payload;
+use crate::types::error::{Error, ErrorKind, Result};
+use crate::types::listing::{Filter, StepInfo, WorkflowInfo};
+use crate::types::payload::Payload;
+use crate::wait::shutdown_phase::EnginePhase;
 
 /// A running engine. Clones are the same engine.
 ///
@@ -72,8 +72,8 @@ impl Durable {
 
     /// How far it is on its way down.
     #[must_use]
-    pub fn state(&self) -> Level {
-        self.runtime().gate.level()
+    pub fn phase(&self) -> EnginePhase {
+        self.runtime().shutdown.phase()
     }
 
     /// Returns once the engine is so far on its way down, or further.
@@ -90,8 +90,8 @@ impl Durable {
     /// }
     /// # }
     /// ```
-    pub async fn reached(&self, level: Level) {
-        self.runtime().gate.reached(level).await;
+    pub async fn wait_for_phase(&self, level: EnginePhase) {
+        self.runtime().shutdown.wait_for(level).await;
     }
 
     /// Lists workflows, the oldest first. See [`Filter`].
@@ -99,7 +99,7 @@ impl Durable {
     /// # Errors
     /// The database cannot be reached.
     pub async fn list_workflows(&self, filter: Filter) -> Result<Vec<WorkflowInfo>> {
-        manage::list(self.runtime(), &filter).await
+        admin::list(self.runtime(), &filter).await
     }
 
     /// The records of a workflow, in the order of their positions.
@@ -107,7 +107,7 @@ impl Durable {
     /// # Errors
     /// The database cannot be reached.
     pub async fn list_steps(&self, id: impl AsRef<str>) -> Result<Vec<StepInfo>> {
-        manage::steps(self.runtime(), id.as_ref()).await
+        admin::steps(self.runtime(), id.as_ref()).await
     }
 
     /// Cancels a workflow: see [`cancel_workflow`](crate::cancel_workflow).
@@ -120,7 +120,7 @@ impl Durable {
     /// # Errors
     /// The database cannot be reached.
     pub async fn list_queues(&self) -> Result<Vec<QueueInfo>> {
-        queues::list(self.runtime()).await
+        queue_admin::list(self.runtime()).await
     }
 
     /// Finds a workflow by its id: see [`retrieve_workflow`](crate::retrieve_workflow).
@@ -128,13 +128,13 @@ impl Durable {
     /// # Errors
     /// There is no such workflow, or the database cannot be reached.
     pub async fn retrieve_workflow<T: Payload>(&self, id: impl AsRef<str>) -> Result<WorkflowHandle<T>> {
-        handle::retrieve(Arc::clone(self.runtime()), id.as_ref()).await
+        workflow_handle::retrieve(Arc::clone(self.runtime()), id.as_ref()).await
     }
 
     /// Makes this the engine of everything that `future` itself does. Only a process with several
     /// engines needs it: with one, calls find it by themselves.
     pub fn scope<F: Future>(&self, future: F) -> impl Future<Output = F::Output> + use<F> {
-        current::scope(Arc::clone(self.runtime()), future)
+        current_engine::scope(Arc::clone(self.runtime()), future)
     }
 
     /// Spawns a task that belongs to this engine, as [`scope`](Self::scope) does for a future.
@@ -151,10 +151,10 @@ impl Durable {
     #[doc(hidden)]
     pub async fn listening(&self) {
         let runtime = self.runtime();
-        while !(runtime.waits.is_told()
-            && runtime.waits.news.is_at_rest()
-            && runtime.lines.news.is_at_rest()
-            && runtime.schedules.is_at_rest())
+        while !(runtime.waiters.is_listening()
+            && runtime.waiters.wakeup.is_idle()
+            && runtime.queues.wakeup.is_idle()
+            && runtime.schedules.is_idle())
         {
             tokio::time::sleep(std::time::Duration::from_millis(1)).await;
         }
@@ -165,8 +165,8 @@ impl Durable {
     #[doc(hidden)]
     pub fn skip_time(&self, duration: std::time::Duration) {
         self.runtime().timers.clock.skip(duration);
-        self.runtime().timers.poke();
-        self.runtime().schedules.poke();
+        self.runtime().timers.wake();
+        self.runtime().schedules.wake();
     }
 
     /// Not public API: what tests look at.
@@ -188,13 +188,13 @@ impl Durable {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.teardown.dropped();
+        self.teardown.engine_dropped();
     }
 }
 
 impl fmt::Debug for Durable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Durable({:?}, {}, {:?})", self.name(), self.location(), self.state())
+        write!(f, "Durable({:?}, {}, {:?})", self.name(), self.location(), self.phase())
     }
 }
 

@@ -9,18 +9,21 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::task::Waker;
 use std::time::Duration;
 
-use super::activity::{Activities, Activity, Doing};
-use super::branch::Branch;
-use super::cancelling::{AbortReason, Cancelling};
-use super::durability::Durability;
-use super::riders::Riders;
-use super::runtime::Runtime;
-use super::told::Told;
+use crate::journal::branch::Branch;
+use crate::journal::piggyback::PiggybackedRecords;
+use crate::journal::watermark::Watermark;
 use crate::registry::Workflow;
-use crate::store::{BoxFuture, Emission, Entry, Fault, Fence, NewRecord, Record, RunRow, StoreError, Verdict};
-use crate::words::error::Error;
-use crate::words::position::Position;
-use crate::words::sync::lock;
+use crate::runtime::Runtime;
+use crate::runtime::activity::{Activity, ActivityGuard, ActivityList};
+use crate::runtime::changes::Change;
+use crate::runtime::running_workflows::RunControl;
+use crate::runtime::stop_reason::StopReason;
+use crate::store::{
+    BoxFuture, Entry, Fence, NewRecord, Publication, Record, RunRow, StoreError, StoreErrorKind, Verdict,
+};
+use crate::types::position::Position;
+use crate::types::sync::lock;
+use crate::wait::cancellation::{AbortReason, CancellationFlag};
 
 /// One run of one workflow.
 pub(crate) struct Execution {
@@ -40,23 +43,23 @@ pub(crate) struct Execution {
     /// In the order of their positions, and nothing but them: a parked workflow keeps them.
     recorded: Box<[Record]>,
     /// What has yet to be written.
-    tail: Mutex<Tail>,
+    pending: Mutex<PendingWrites>,
     /// How far the sent parcels have come.
-    durability: Durability,
+    watermark: Watermark,
     /// What stops it.
-    control: Mutex<Control>,
+    stop_state: Mutex<StopState>,
     /// How many operations are recorded, or about to be.
-    done: AtomicU32,
+    operations: AtomicU32,
     /// What it does just now, the latest last: with several branches it does several things at once.
-    doing: Activities,
+    doing: ActivityList,
     /// What most executions never need, and a parked one should not have to hold.
-    seldom: OnceLock<Box<Seldom>>,
+    cold: OnceLock<Box<ColdState>>,
 }
 
 #[derive(Default)]
-struct Seldom {
+struct ColdState {
     /// Tells long steps that they shall stop.
-    cancellation: Arc<Cancelling>,
+    cancellation: Arc<CancellationFlag>,
     /// Branches that were spawned, until the driver polls them beside the body.
     spawned: Mutex<Vec<BoxFuture<'static, ()>>>,
     /// The keys of the messages that this run has received: the database may still show the last of
@@ -70,17 +73,17 @@ struct Seldom {
 /// that is the next side effect and the workflow's end, waits for it; so the record of the last
 /// step travels with the end, in one commit.
 #[derive(Debug, Default)]
-struct Tail {
+struct PendingWrites {
     /// Boxed, because a parked workflow has nothing unsent.
     unsent: Option<Box<Entry>>,
     /// The number of the last parcel that was handed to the writer, or rides with a transaction.
     sent: u64,
     /// Whether the last parcel rides with a transaction, which may yet be undone. Nothing is sent
     /// meanwhile, because what was recorded later must not be durable earlier.
-    riding: bool,
+    in_transaction: bool,
 }
 
-impl Tail {
+impl PendingWrites {
     /// What is not sent yet, to add something.
     fn unsent(&mut self) -> &mut Entry {
         self.unsent.get_or_insert_default()
@@ -88,37 +91,17 @@ impl Tail {
 }
 
 #[derive(Debug, Default)]
-struct Control {
+struct StopState {
     /// Boxed, because a parked workflow has none.
-    stop: Option<Box<Stop>>,
+    stop: Option<Box<StopRequest>>,
     driver: Option<Waker>,
 }
 
 #[derive(Debug)]
-struct Stop {
-    signal: Signal,
+struct StopRequest {
+    reason: StopReason,
     /// What the run did when it was told to stop.
     at: Option<String>,
-}
-
-/// Why a run ends without the body's having returned. None of these is ever a value in user code:
-/// the awaited call does not return, and the driver drops the body.
-#[derive(Debug, Clone)]
-pub(crate) enum Signal {
-    /// The engine shuts down: the row stays PENDING and goes on elsewhere or later.
-    Suspend,
-    /// Another run recorded something else at a position: begin again from the journal.
-    Replay,
-    /// The executor was deposed: somebody else owns the workflow now.
-    Lost,
-    /// The workflow has come to an end by somebody's order.
-    Cancelled,
-    /// Its time is up.
-    TimedOut,
-    /// A panic in a step, a result that is too large: the workflow ends with this error.
-    Fail(Error),
-    /// A person is needed, and this is why.
-    Park(String),
 }
 
 impl Execution {
@@ -135,18 +118,18 @@ impl Execution {
             row,
             fence,
             root: Arc::new(Branch::root()),
-            done: AtomicU32::new(u32::try_from(records.len()).unwrap_or(u32::MAX)),
-            recorded: by_position(records),
-            tail: Mutex::default(),
-            durability: Durability::default(),
-            control: Mutex::default(),
-            doing: Activities::default(),
-            seldom: OnceLock::new(),
+            operations: AtomicU32::new(u32::try_from(records.len()).unwrap_or(u32::MAX)),
+            recorded: sorted_by_position(records),
+            pending: Mutex::default(),
+            watermark: Watermark::default(),
+            stop_state: Mutex::default(),
+            doing: ActivityList::default(),
+            cold: OnceLock::new(),
         })
     }
 
-    fn seldom(&self) -> &Seldom {
-        self.seldom.get_or_init(Box::default)
+    fn cold(&self) -> &ColdState {
+        self.cold.get_or_init(Box::default)
     }
 
     /// The record of an earlier run at a position.
@@ -156,34 +139,34 @@ impl Execution {
     }
 
     /// Adds a record to what is yet to be written.
-    pub(crate) fn keep(&self, record: NewRecord) {
-        lock(&self.tail).unsent().records.push(record);
+    pub(crate) fn record(&self, record: NewRecord) {
+        lock(&self.pending).unsent().records.push(record);
         self.count(1);
     }
 
     fn count(&self, records: usize) {
-        self.done.fetch_add(u32::try_from(records).unwrap_or(u32::MAX), Ordering::Relaxed);
+        self.operations.fetch_add(u32::try_from(records).unwrap_or(u32::MAX), Ordering::Relaxed);
     }
 
     /// How many of its operations are recorded, or about to be.
     pub(crate) fn steps_done(&self) -> u32 {
-        self.done.load(Ordering::Relaxed)
+        self.operations.load(Ordering::Relaxed)
     }
 
     /// Adds something that the workflow shows, with the record of it.
-    pub(crate) fn emit(&self, record: NewRecord, emission: Emission) {
-        let mut tail = lock(&self.tail);
+    pub(crate) fn publish(&self, record: NewRecord, emission: Publication) {
+        let mut tail = lock(&self.pending);
         let unsent = tail.unsent();
         unsent.records.push(record);
-        unsent.emissions.push(emission);
+        unsent.publications.push(emission);
         self.count(1);
     }
 
     /// Takes a message, unless another call of this run was faster: the record holds what is in it.
     pub(crate) fn receive(&self, message: i64, record: impl FnOnce() -> NewRecord) -> bool {
-        let first = lock(&self.seldom().received).insert(message);
+        let first = lock(&self.cold().received).insert(message);
         if first {
-            let mut tail = lock(&self.tail);
+            let mut tail = lock(&self.pending);
             let unsent = tail.unsent();
             unsent.records.push(record());
             unsent.received.push(message);
@@ -193,9 +176,9 @@ impl Execution {
     }
 
     /// Hands what is yet unsent to the writer, without waiting.
-    pub(crate) fn send_tail(self: &Arc<Self>) {
-        let mut tail = lock(&self.tail);
-        if tail.riding {
+    pub(crate) fn send_pending(self: &Arc<Self>) {
+        let mut tail = lock(&self.pending);
+        if tail.in_transaction {
             return;
         }
         if let Some(unsent) = tail.unsent.take() {
@@ -207,58 +190,63 @@ impl Execution {
     /// writer in the order of their numbers.
     fn send(
         self: &Arc<Self>,
-        tail: &mut Tail,
+        pending: &mut PendingWrites,
         entry: Box<Entry>,
-        then: impl FnOnce(Result<Verdict, Signal>) + Send + 'static,
+        then: impl FnOnce(Result<Verdict, StopReason>) + Send + 'static,
     ) {
-        tail.sent += 1;
-        let number = tail.sent;
+        pending.sent += 1;
+        let number = pending.sent;
         let execution = Arc::clone(self);
-        let news = Told::of(&entry, Some(&self.row.id));
+        let news = Change::of(&entry, Some(&self.row.id));
         self.runtime.writer.submit(self.fence, entry, move |verdict| {
-            then(execution.answered(number, &news, verdict));
+            then(execution.on_verdict(number, &news, verdict));
         });
     }
 
-    fn answered(&self, number: u64, news: &[Told], verdict: Result<Verdict, StoreError>) -> Result<Verdict, Signal> {
+    fn on_verdict(
+        &self,
+        number: u64,
+        news: &[Change],
+        verdict: Result<Verdict, StoreError>,
+    ) -> Result<Verdict, StopReason> {
         let signal = match verdict {
             Ok(stored @ (Verdict::Stored | Verdict::Existing(_) | Verdict::Debounced(_))) => {
-                self.runtime.spread(news);
-                self.durability.reached(number);
+                self.runtime.announce(news);
+                self.watermark.advance_to(number);
                 return Ok(stored);
             }
             Ok(refused @ (Verdict::NoReceiver { .. } | Verdict::Duplicate(_))) => {
-                self.durability.reached(number); // it was alone in its parcel
+                self.watermark.advance_to(number); // it was alone in its parcel
                 return Ok(refused);
             }
-            Ok(Verdict::Superseded) => Signal::Replay,
-            Ok(Verdict::Fenced) => Signal::Lost,
-            Err(error) => signal_of(&error),
+            Ok(Verdict::Superseded) => StopReason::Replay,
+            Ok(Verdict::Fenced) => StopReason::Lost,
+            Err(error) => stop_reason_for(&error),
         };
-        self.durability.broken(signal.clone());
-        self.signal(signal.clone());
+        self.watermark.fail(signal.clone());
+        self.request_stop(signal.clone());
         Err(signal)
     }
 
     /// Returns once everything recorded so far is durable. If that cannot be, it never returns:
     /// the signal that says why is on its way to the driver.
-    pub(crate) async fn settle(self: &Arc<Self>) {
-        if self.settled().await.is_err() {
+    pub(crate) async fn flush(self: &Arc<Self>) {
+        if self.try_flush().await.is_err() {
             pending::<()>().await;
         }
     }
 
     /// The same for the driver, who needs to know.
-    pub(crate) async fn settled(self: &Arc<Self>) -> Result<(), Signal> {
+    pub(crate) async fn try_flush(self: &Arc<Self>) -> Result<(), StopReason> {
         let until = {
-            let tail = lock(&self.tail);
+            let tail = lock(&self.pending);
             // What is not sent yet will be the next parcel, also if what rides now comes back before.
             tail.sent + u64::from(tail.unsent.is_some())
         };
         poll_fn(|cx| {
-            let settled = self.durability.poll_up_to(until, cx);
+            let settled = self.watermark.poll_durable(until, cx);
             if settled.is_pending() {
-                self.send_tail(); // what rides may have come back since it was tried last
+                self.send_pending(); // what rides may have come back since it was tried last
             }
             settled
         })
@@ -271,44 +259,44 @@ impl Execution {
     ///
     /// # Errors
     /// The signal that the execution stops by.
-    pub(crate) async fn take_riders(self: &Arc<Self>) -> Result<Riders, Signal> {
-        if self.has_branches() || lock(&self.tail).unsent.as_ref().is_some_and(|it| !it.is_of_records()) {
-            self.settled().await?;
-            return Ok(Riders::none(self));
+    pub(crate) async fn take_piggyback(self: &Arc<Self>) -> Result<PiggybackedRecords, StopReason> {
+        if self.has_branches() || lock(&self.pending).unsent.as_ref().is_some_and(|it| !it.has_only_records()) {
+            self.try_flush().await?;
+            return Ok(PiggybackedRecords::empty(self));
         }
         poll_fn(|cx| {
-            let mut tail = lock(&self.tail);
-            self.durability.poll_up_to(tail.sent, cx).map_ok(|()| {
-                let Some(unsent) = tail.unsent.take() else { return Riders::none(self) };
-                tail.riding = true;
+            let mut tail = lock(&self.pending);
+            self.watermark.poll_durable(tail.sent, cx).map_ok(|()| {
+                let Some(unsent) = tail.unsent.take() else { return PiggybackedRecords::empty(self) };
+                tail.in_transaction = true;
                 tail.sent += 1;
-                Riders::new(self, unsent.records)
+                PiggybackedRecords::new(self, unsent.records)
             })
         })
         .await
     }
 
     /// What rode with a transaction is durable.
-    pub(super) fn rode(&self) {
+    pub(crate) fn piggyback_committed(&self) {
         let sent = {
-            let mut tail = lock(&self.tail);
-            tail.riding = false;
+            let mut tail = lock(&self.pending);
+            tail.in_transaction = false;
             tail.sent
         };
-        self.durability.reached(sent);
+        self.watermark.advance_to(sent);
         self.count(1); // the transaction's own record; those that rode with it are counted
     }
 
     /// Takes back what rode with a transaction that was undone: it is as if it had never been taken.
-    pub(super) fn put_back(&self, mut records: Vec<NewRecord>) {
-        let mut tail = lock(&self.tail);
+    pub(crate) fn restore_piggyback(&self, mut records: Vec<NewRecord>) {
+        let mut tail = lock(&self.pending);
         let unsent = tail.unsent();
         records.append(&mut unsent.records);
         unsent.records = records;
-        tail.riding = false;
+        tail.in_transaction = false;
         tail.sent -= 1;
         drop(tail);
-        self.durability.look_again();
+        self.watermark.wake_all();
     }
 
     /// Writes an entry together with everything not yet sent, and gives its verdict.
@@ -317,21 +305,21 @@ impl Execution {
     ///
     /// # Errors
     /// The signal that the execution stops by, when the entry or something before it cannot be stored.
-    pub(crate) async fn write(self: &Arc<Self>, mut entry: Entry) -> Result<Verdict, Signal> {
-        let sent = lock(&self.tail).sent;
+    pub(crate) async fn write(self: &Arc<Self>, mut entry: Entry) -> Result<Verdict, StopReason> {
+        let sent = lock(&self.pending).sent;
         poll_fn(|cx| {
-            let tail = lock(&self.tail);
-            let until = if tail.riding { tail.sent } else { sent.min(tail.sent) };
-            self.durability.poll_up_to(until, cx)
+            let tail = lock(&self.pending);
+            let until = if tail.in_transaction { tail.sent } else { sent.min(tail.sent) };
+            self.watermark.poll_durable(until, cx)
         })
         .await?;
         let records = entry.records.len();
         let answer = {
             let (sender, answer) = tokio::sync::oneshot::channel();
-            let mut tail = lock(&self.tail);
+            let mut tail = lock(&self.pending);
             match tail.unsent.take() {
                 None => {}
-                Some(unsent) if !entry.can_be_refused() => entry.go_after(*unsent),
+                Some(unsent) if !entry.can_be_refused() => entry.prepend(*unsent),
                 // What is refused takes its entry with it, and not what came before.
                 Some(unsent) => self.send(&mut tail, unsent, drop),
             }
@@ -339,7 +327,7 @@ impl Execution {
             self.send(&mut tail, Box::new(entry), move |verdict| drop(sender.send(verdict)));
             answer
         };
-        let verdict = answer.await.unwrap_or(Err(Signal::Suspend)); // the writer answers always, but for the end of the process
+        let verdict = answer.await.unwrap_or(Err(StopReason::Suspend)); // the writer answers always, but for the end of the process
         if verdict.is_ok() {
             self.count(records);
         }
@@ -350,25 +338,25 @@ impl Execution {
     ///
     /// # Errors
     /// The signal that the execution stops by.
-    pub(crate) async fn write_alone(&self, entry: Entry) -> Result<Verdict, Signal> {
+    pub(crate) async fn write_alone(&self, entry: Entry) -> Result<Verdict, StopReason> {
         match self.runtime.write(self.fence, entry, Some(&self.row.id)).await {
-            Ok(Verdict::Superseded) => Err(Signal::Replay),
-            Ok(Verdict::Fenced) => Err(Signal::Lost),
+            Ok(Verdict::Superseded) => Err(StopReason::Replay),
+            Ok(Verdict::Fenced) => Err(StopReason::Lost),
             Ok(stored) => Ok(stored),
-            Err(error) => Err(signal_of(&error)),
+            Err(error) => Err(stop_reason_for(&error)),
         }
     }
 
     /// Tells the driver to stop the body. The first signal counts; only a suspension gives way to
     /// what is stronger.
-    pub(crate) fn signal(&self, signal: Signal) {
+    pub(crate) fn request_stop(&self, signal: StopReason) {
         let doing = self.activity();
-        let told = self.told_of(&signal);
+        let told = self.abort_reason_for(&signal);
         let driver = {
-            let mut control = lock(&self.control);
+            let mut control = lock(&self.stop_state);
             match &mut control.stop {
-                None => control.stop = Some(Box::new(Stop { signal, at: doing })),
-                Some(stop) if matches!(stop.signal, Signal::Suspend) => stop.signal = signal,
+                None => control.stop = Some(Box::new(StopRequest { reason: signal, at: doing })),
+                Some(stop) if matches!(stop.reason, StopReason::Suspend) => stop.reason = signal,
                 Some(_) => {}
             }
             control.driver.take()
@@ -383,8 +371,8 @@ impl Execution {
 
     /// Steps are told that the engine goes down. The driver looks whether the body has to be suspended:
     /// as long as a step runs it has not.
-    pub(crate) fn abort_begins(&self) {
-        let driver = lock(&self.control).driver.take();
+    pub(crate) fn begin_abort(&self) {
+        let driver = lock(&self.stop_state).driver.take();
         self.cancellation().cancel(AbortReason::Shutdown);
         if let Some(driver) = driver {
             driver.wake();
@@ -393,50 +381,52 @@ impl Execution {
 
     /// What steps are told by a signal. A wait that is let go of in the drain suspends the run, and a
     /// step beside it has all of the drain to come to its end.
-    fn told_of(&self, signal: &Signal) -> Option<AbortReason> {
+    fn abort_reason_for(&self, signal: &StopReason) -> Option<AbortReason> {
         match signal {
-            Signal::Suspend => self.runtime.gate.is_shut().then_some(AbortReason::Shutdown),
-            Signal::Cancelled => Some(AbortReason::Cancelled),
-            Signal::TimedOut => Some(AbortReason::Deadline),
-            Signal::Replay | Signal::Lost | Signal::Fail(_) | Signal::Park(_) => Some(AbortReason::Lost),
+            StopReason::Suspend => self.runtime.shutdown.is_aborting().then_some(AbortReason::Shutdown),
+            StopReason::Cancelled => Some(AbortReason::Cancelled),
+            StopReason::TimedOut => Some(AbortReason::Deadline),
+            StopReason::Replay | StopReason::Lost | StopReason::Fail(_) | StopReason::Park(_) => {
+                Some(AbortReason::Lost)
+            }
         }
     }
 
     /// What tells long steps that they shall stop.
-    pub(crate) fn cancellation(&self) -> &Arc<Cancelling> {
-        &self.seldom().cancellation
+    pub(crate) fn cancellation(&self) -> &Arc<CancellationFlag> {
+        &self.cold().cancellation
     }
 
     /// The signal, if there is one; else `driver` is woken when one comes.
-    pub(crate) fn poll_signal(&self, driver: &Waker) -> Option<Signal> {
-        let mut control = lock(&self.control);
+    pub(crate) fn poll_stop(&self, driver: &Waker) -> Option<StopReason> {
+        let mut control = lock(&self.stop_state);
         if control.stop.is_none() {
             control.driver = Some(driver.clone());
         }
-        control.stop.as_ref().map(|it| it.signal.clone())
+        control.stop.as_ref().map(|it| it.reason.clone())
     }
 
     /// Stops the body at this call: awaited, it never returns. It holds nothing, because every
     /// operation has room for it in its future.
-    pub(crate) fn stop<T>(&self, signal: Signal) -> Pending<T> {
-        self.signal(signal);
+    pub(crate) fn stop_here<T>(&self, signal: StopReason) -> Pending<T> {
+        self.request_stop(signal);
         pending()
     }
 
     /// Says what the run does, until the guard is dropped.
-    pub(crate) fn doing(&self, what: Activity) -> Doing<'_> {
+    pub(crate) fn begin_activity(&self, what: Activity) -> ActivityGuard<'_> {
         self.doing.begin(what)
     }
 
     /// What the run does just now, for reports: what it began last, and how much else; or what it did
     /// when it was told to stop.
     pub(crate) fn activity(&self) -> Option<String> {
-        self.doing.shown().or_else(|| lock(&self.control).stop.as_ref()?.at.clone())
+        self.doing.describe().or_else(|| lock(&self.stop_state).stop.as_ref()?.at.clone())
     }
 
     /// What the run does just now, and never what is over.
-    pub(crate) fn present_activity(&self) -> Option<String> {
-        self.doing.shown()
+    pub(crate) fn current_activity(&self) -> Option<String> {
+        self.doing.describe()
     }
 
     /// How long the step that runs longest has been running.
@@ -456,27 +446,53 @@ impl Execution {
 
     /// Adds a branch that is polled beside the body from now on.
     pub(crate) fn add_branch(&self, branch: BoxFuture<'static, ()>) {
-        lock(&self.seldom().spawned).push(branch);
+        lock(&self.cold().spawned).push(branch);
     }
 
     /// The branches that were added since this was asked last.
     pub(crate) fn take_spawned(&self) -> Vec<BoxFuture<'static, ()>> {
-        self.seldom.get().map_or_else(Vec::new, |it| std::mem::take(&mut lock(&it.spawned)))
+        self.cold.get().map_or_else(Vec::new, |it| std::mem::take(&mut lock(&it.spawned)))
     }
 }
 
-fn by_position(mut records: Vec<Record>) -> Box<[Record]> {
+fn sorted_by_position(mut records: Vec<Record>) -> Box<[Record]> {
     records.sort_unstable_by(|left, right| left.position.cmp(&right.position));
     records.into_boxed_slice()
 }
 
 /// What an error of the store means for the execution that wanted to write.
-fn signal_of(error: &StoreError) -> Signal {
-    match error.fault {
-        Fault::Closed | Fault::Unreachable | Fault::Contended => Signal::Suspend,
-        Fault::Refused | Fault::Foreign => {
-            Signal::Park(format!("the database refuses what this workflow wants to record: {error}"))
+fn stop_reason_for(error: &StoreError) -> StopReason {
+    match error.kind {
+        StoreErrorKind::Closed | StoreErrorKind::Unreachable | StoreErrorKind::Contended => StopReason::Suspend,
+        StoreErrorKind::Refused | StoreErrorKind::Foreign => {
+            StopReason::Park(format!("the database refuses what this workflow wants to record: {error}"))
         }
+    }
+}
+
+impl RunControl for Execution {
+    fn request_stop(&self, reason: StopReason) {
+        Self::request_stop(self, reason);
+    }
+
+    fn begin_abort(&self) {
+        Self::begin_abort(self);
+    }
+
+    fn activity(&self) -> Option<String> {
+        Self::activity(self)
+    }
+
+    fn current_activity(&self) -> Option<String> {
+        Self::current_activity(self)
+    }
+
+    fn step_running_for(&self) -> Option<Duration> {
+        Self::step_running_for(self)
+    }
+
+    fn steps_done(&self) -> u32 {
+        Self::steps_done(self)
     }
 }
 

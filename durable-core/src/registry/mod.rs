@@ -2,26 +2,26 @@
 //! its name after a restart.
 
 mod arguments;
-mod objects;
-mod options;
 mod queue;
+mod resources;
 mod schedule;
+mod workflow_options;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Mutex;
 
 pub use self::arguments::{Arguments, Taken};
-pub use self::objects::Instance;
-pub(crate) use self::objects::Objects;
-pub use self::options::WorkflowOptions;
 pub(crate) use self::queue::INTERNAL_QUEUE;
 pub use self::queue::{Queue, RegisteredQueue};
+pub use self::resources::Instance;
+pub(crate) use self::resources::Resources;
 pub use self::schedule::{Misfire, Overlap, RegisteredSchedule, Schedule};
+pub use self::workflow_options::WorkflowOptions;
 use crate::store::{BoxFuture, KnownWorkflow};
-use crate::words::error::{Error, ErrorKind};
-use crate::words::payload::{Outcome, PayloadError};
-use crate::words::sync::lock;
+use crate::types::error::{Error, ErrorKind};
+use crate::types::payload::{Outcome, PayloadError};
+use crate::types::sync::lock;
 
 /// What a `#[workflow]` attribute makes of a function.
 pub struct Workflow {
@@ -69,7 +69,7 @@ impl Registry {
     /// # Errors
     /// Two workflows of one name, with the places of both: after a restart nobody could tell which
     /// of them a row belongs to. Two queues of one name, or limits that let nothing run.
-    pub(crate) fn gather() -> Result<Self, Error> {
+    pub(crate) fn collect() -> Result<Self, Error> {
         let mut by_name: HashMap<&'static str, &'static Workflow> = HashMap::new();
         for Registered(workflow) in inventory::iter::<Registered> {
             if let Some(earlier) = by_name.insert(workflow.name, workflow) {
@@ -86,11 +86,11 @@ impl Registry {
                 return Err(Error::new(ErrorKind::Registry, message));
             }
         }
-        let queues = queue::gather(inventory::iter::<RegisteredQueue>)?;
+        let queues = queue::collect_queues(inventory::iter::<RegisteredQueue>)?;
         for workflow in by_name.values() {
             check_queue(workflow, &queues)?;
         }
-        let schedules = schedule::gather(inventory::iter::<RegisteredSchedule>)?;
+        let schedules = schedule::collect_schedules(inventory::iter::<RegisteredSchedule>)?;
         Ok(Self { by_name, queues, strange_queues: Mutex::default(), schedules })
     }
 

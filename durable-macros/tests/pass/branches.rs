@@ -47,7 +47,7 @@ fn right_number() -> u32 {
 async fn chooses(numbers: Vec<u32>) -> Result<String> {
     let mut sum = 0;
     let mut background = durable::spawn(async move { text("background").await });
-    let told = loop {
+    let chosen = loop {
         let name = durable::select! {
             // Arms borrow mutably, and handlers again.
             added = add(&mut sum, 1) => {
@@ -70,7 +70,7 @@ async fn chooses(numbers: Vec<u32>) -> Result<String> {
             break name;
         }
     };
-    Ok(told)
+    Ok(chosen)
 }
 
 #[workflow]

@@ -1,4 +1,4 @@
-//! A workflow in the block is checked like any other, and one at fault hides no other.
+//! A workflow in the block is checked like any other, and an error in one does not hide those of the others.
 
 use durable::prelude::*;
 

@@ -1,4 +1,4 @@
-//! All mistakes of one function are told together, each at its place.
+//! All mistakes of one function are reported together, each at its token.
 
 use durable::prelude::*;
 

@@ -1,4 +1,4 @@
-//! The callers of a faulty workflow do not light up: they see the call that it is meant to give.
+//! The callers of a workflow with an error get no errors: they see the type that the fixed workflow has.
 
 use durable::prelude::*;
 

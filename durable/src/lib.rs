@@ -105,11 +105,5 @@ pub mod __private_macros {
     pub use durable_macros::{join, select};
 }
 
-/// The documents' code is compiled with the doc tests.
 #[cfg(doctest)]
-mod documents {
-    #[doc = include_str!("../../README.md")]
-    mod readme {}
-    #[doc = include_str!("../../docs/guide.md")]
-    mod guide {}
-}
+mod documents;

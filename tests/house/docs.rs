@@ -52,6 +52,33 @@ fn chapters_link_only_to_chapters_since_the_book_has_nothing_else() {
     }
 }
 
+/// Paths in code spans, such as `examples/web`, from the root of the project.
+#[test]
+fn every_quoted_path_of_a_user_document_exists() {
+    let mut missing = Vec::new();
+    for document in chapters().into_iter().chain([PathBuf::from("README.md"), PathBuf::from("examples/README.md")]) {
+        let text = read(&document);
+        for span in text.split('`').skip(1).step_by(2) {
+            let is_path =
+                ["examples/", "tests/", "docs/", "benches/", "migrations/"].iter().any(|it| span.starts_with(it));
+            if is_path && !span.contains(' ') && !root().join(span).exists() {
+                missing.push(format!("{}: {span}", document.display()));
+            }
+        }
+    }
+    let readme = read(Path::new("README.md"));
+    let guarantees = readme.split("## ").find(|it| it.starts_with("Guarantees")).expect("README has guarantees");
+    for row in guarantees.lines().filter(|line| line.starts_with('|')).skip(2) {
+        let folders = row.trim_end_matches(" |").rsplit(" | ").next().expect("a row has cells");
+        for folder in folders.split('`').skip(1).step_by(2) {
+            if !root().join("tests/suite").join(folder).is_dir() {
+                missing.push(format!("README.md, guarantees: tests/suite/{folder}"));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
+}
+
 #[test]
 fn included_anchors_of_the_recipes_exist() {
     let mut included = 0;

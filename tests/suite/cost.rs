@@ -2,7 +2,7 @@
 
 use durable::prelude::*;
 use durable::queue;
-use durable_core::store::Costs;
+use durable_core::store::StatementCounts;
 
 use crate::counter::{count, counted, fresh};
 use crate::stage::{Stage, on_every_stage};
@@ -44,10 +44,10 @@ async fn with_a_child(many: u32) -> Result<u32> {
 /// Waits until nothing has been asked for a while.
 async fn at_rest(app: &Durable) {
     app.listening().await; // it looks around when it begins to listen
-    let mut last = app.store().costs();
+    let mut last = app.store().statement_counts();
     loop {
         tokio::time::sleep(Duration::from_millis(150)).await;
-        let now = app.store().costs();
+        let now = app.store().statement_counts();
         if now == last {
             return;
         }
@@ -56,16 +56,16 @@ async fn at_rest(app: &Durable) {
 }
 
 /// What `work` costs on an engine that does nothing else: its lease is an hour long.
-async fn cost(app: &Durable, work: impl Future<Output = ()>) -> Costs {
+async fn cost(app: &Durable, work: impl Future<Output = ()>) -> StatementCounts {
     at_rest(app).await;
-    let before = app.store().costs();
+    let before = app.store().statement_counts();
     app.scope(work).await;
-    app.store().costs() - before
+    app.store().statement_counts() - before
 }
 
 /// The same, the least of a few times: SQLite looks now and then whether it was others who wrote, and
 /// that may fall into it.
-async fn least_cost(app: &Durable, mut work: impl AsyncFnMut()) -> Costs {
+async fn least_cost(app: &Durable, mut work: impl AsyncFnMut()) -> StatementCounts {
     let mut least = cost(app, work()).await;
     for _ in 0..3 {
         let again = cost(app, work()).await;
@@ -162,7 +162,7 @@ async fn a_recovery_costs_the_same_whatever_the_number(stage: &Stage) {
         let app = stage.launch().await;
         crate::workflows::arrived(&name, 2 * many).await;
         at_rest(&app).await;
-        statements.push(app.store().costs().statements);
+        statements.push(app.store().statement_counts().statements);
         crate::workflows::gate(&name).add_permits(many as usize);
         app.shutdown().await;
     }
@@ -257,7 +257,7 @@ async fn what_is_enqueued_together_shares_commits(stage: &Stage) {
 }
 
 /// What it costs to take so many from a queue of nothing else, and to finish them.
-async fn cost_of_a_line(stage: &Stage, queue: &'static Queue, many: u32) -> Costs {
+async fn cost_of_a_line(stage: &Stage, queue: &'static Queue, many: u32) -> StatementCounts {
     let key = fresh("line");
     let app = stage.builder("works").listen_to([queue]).launch().await.unwrap();
     app.scope(async {
@@ -271,7 +271,7 @@ async fn cost_of_a_line(stage: &Stage, queue: &'static Queue, many: u32) -> Cost
         settled(&app, &key, many).await;
     })
     .await;
-    let left = stage.look().await.iter().filter(|it| it.status != Status::Success).count();
+    let left = stage.poll().await.iter().filter(|it| it.status != Status::Success).count();
     assert_eq!((left, counted(&key)), (0, many));
     app.shutdown().await;
     costs
@@ -299,6 +299,6 @@ async fn silent_queues_cost_nothing(stage: &Stage) {
     app.scope(counted_in_a_queue(key.clone()).enqueue(&COSTED)).await.unwrap();
     settled(&app, &key, 1).await;
     let costs = cost(&app, tokio::time::sleep(Duration::from_secs(1))).await;
-    assert_eq!(costs, Costs::default());
+    assert_eq!(costs, StatementCounts::default());
     app.shutdown().await;
 }

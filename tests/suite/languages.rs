@@ -38,7 +38,7 @@ async fn orders_are_handed_over(hand_over: impl AsyncFn(&Database)) {
     hand_over(&database).await; // everything has an id, so this changes nothing
     kill_9(worker).await;
 
-    let found = database.look().await;
+    let found = database.poll().await;
     let found: Vec<_> = found.iter().map(|it| (it.id.as_str(), it.status)).collect();
     assert_eq!(found, [("order-1", durable::Status::Success)], "what was rolled back is not there");
     let mut user = sqlx::PgConnection::connect(database.url()).await.expect("the server is there");

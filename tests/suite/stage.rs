@@ -65,7 +65,7 @@ impl Stage {
     }
 
     /// The workflows in the database, with no engine that would go on with them.
-    pub(crate) async fn look(&self) -> Vec<durable::WorkflowInfo> {
+    pub(crate) async fn poll(&self) -> Vec<durable::WorkflowInfo> {
         let store = durable_core::store::open(&self.url, &self.schema).await.expect("the stage is set");
         let found = store.list(&durable::Filter::new().limit(10_000)).await.expect("the stage is set");
         store.close().await;
@@ -200,7 +200,7 @@ impl Database {
         recorded
     }
 
-    pub(crate) async fn look(&self) -> Vec<durable::WorkflowInfo> {
+    pub(crate) async fn poll(&self) -> Vec<durable::WorkflowInfo> {
         let store = durable_core::store::open(&self.url, "durable").await.expect("the database is there");
         let found = store.list(&durable::Filter::new().limit(10_000)).await.expect("the database is there");
         store.close().await;

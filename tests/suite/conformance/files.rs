@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use durable_core::store::{Fault, StoreError, open};
+use durable_core::store::{StoreError, StoreErrorKind, open};
 
 async fn refused(url: &str) -> StoreError {
     open(url, "durable").await.map(drop).expect_err("it cannot be opened")
@@ -33,7 +33,7 @@ async fn a_database_that_cannot_be_written_is_refused_by_its_path() {
     let url = format!("sqlite:{}", path.display());
     open(&url, "durable").await.unwrap().close().await;
     let error = refused(&format!("{url}?mode=ro")).await;
-    assert_eq!(error.fault, Fault::Refused);
+    assert_eq!(error.kind, StoreErrorKind::Refused);
     assert!(error.message.contains(&format!("{} is not writable", path.display())), "{error}");
 
     let missing = folder.path().join("no/such/folder.sqlite");
@@ -56,7 +56,7 @@ async fn a_folder_that_cannot_be_written_is_told_from_such_a_file() {
         return;
     }
     let error = refused(&format!("sqlite:{}/new.sqlite", folder.display())).await;
-    assert_eq!(error.fault, Fault::Refused);
+    assert_eq!(error.kind, StoreErrorKind::Refused);
     assert!(error.message.contains("new.sqlite: its folder is not writable"), "{error}");
 }
 
@@ -80,7 +80,7 @@ async fn a_file_that_is_no_database_is_foreign() {
     let path = folder.path().join("notes.txt");
     std::fs::write(&path, "these are notes and no database at all\n".repeat(100)).expect("the file is written");
     let error = refused(&format!("sqlite:{}", path.display())).await;
-    assert_eq!(error.fault, Fault::Foreign);
+    assert_eq!(error.kind, StoreErrorKind::Foreign);
     assert!(error.message.contains("notes.txt"), "{error}");
 }
 
@@ -96,7 +96,7 @@ async fn databases_in_memory_are_apart() {
 #[tokio::test]
 async fn a_server_that_is_not_there_is_unreachable_at_once_and_its_password_stays_secret() {
     let error = refused("postgres://ada:s3cret@127.0.0.1:1/app").await;
-    assert_eq!(error.fault, Fault::Unreachable, "{error}");
+    assert_eq!(error.kind, StoreErrorKind::Unreachable, "{error}");
     assert!(error.message.contains("ada:***@127.0.0.1:1") && !error.message.contains("s3cret"), "{error}");
-    assert_eq!(refused("mysql://localhost/app").await.fault, Fault::Refused);
+    assert_eq!(refused("mysql://localhost/app").await.kind, StoreErrorKind::Refused);
 }

@@ -4,11 +4,13 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use durable_core::Status;
-use durable_core::store::{Heard, Hint, NewWorkflow, QueueLimits, open};
+use durable_core::store::{Hint, NewWorkflow, Notification, QueueLimits, open};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 
-use super::line::{all_enqueued, at_once, claim, declare, enqueued, mail, of_key, partitioned, placed, request, taken};
-use super::make::{commit, finish, inbox, running, sign_on, status, success};
+use super::line::{
+    all_enqueued, at_once, claim, declare_queues, enqueued, mail, of_key, partitioned, placed, request, taken,
+};
+use super::make::{commit, finish, inbox, register_executor, running, status, success};
 use super::site::{SideDoor, Site, in_postgres};
 
 macro_rules! on_a_server {
@@ -49,7 +51,7 @@ async fn connect(site: &Site) -> PgConnection {
 
 async fn sql_enqueues_as_the_engine_does(site: Site) {
     let store = &*site.store;
-    let me = sign_on(store, "a").await;
+    let me = register_executor(store, "a").await;
     let mut user = connect(&site).await;
     let id = call(&site, &mut user, "select durable.enqueue('checkout', '{\"order\": 1}', 'mail')").await;
     let id = id.unwrap().expect("it gives the id");
@@ -97,7 +99,7 @@ async fn sql_enqueues_within_its_transaction(site: Site) {
 }
 
 async fn sql_is_told_what_is_wrong(site: Site) {
-    let me = sign_on(&*site.store, "a").await;
+    let me = register_executor(&*site.store, "a").await;
     let ended = running(&*site.store, me, "ended").await;
     commit(&*site.store, me, finish(success(ended, "1"))).await;
     let of_an_object = NewWorkflow { instance: Some("desk".to_owned()), ..placed("ada", mail()) };
@@ -130,7 +132,7 @@ async fn sql_is_told_what_is_wrong(site: Site) {
 }
 
 async fn sql_takes_intervals_of_every_length(site: Site) {
-    let me = sign_on(&*site.store, "a").await;
+    let me = register_executor(&*site.store, "a").await;
     let mut user = connect(&site).await;
     let the_end = 253_402_300_799_999_999; // of the year 9999
     for (id, of) in [
@@ -152,7 +154,7 @@ async fn sql_takes_intervals_of_every_length(site: Site) {
 }
 
 async fn sql_takes_values_of_the_type_json(site: Site) {
-    let me = sign_on(&*site.store, "a").await;
+    let me = register_executor(&*site.store, "a").await;
     let mut user = connect(&site).await;
     for input in ["json_build_object('order', 1)", "jsonb_build_object('order', 1)", "'{\"order\": 1}'::text"] {
         let sql = format!("select durable.enqueue('checkout', {input}, queue => 'mail')");
@@ -166,7 +168,7 @@ async fn sql_takes_values_of_the_type_json(site: Site) {
 }
 
 async fn sql_sends_messages(site: Site) {
-    let me = sign_on(&*site.store, "a").await;
+    let me = register_executor(&*site.store, "a").await;
     let run = running(&*site.store, me, "w").await;
     let mut user = connect(&site).await;
     sqlx::query("begin").execute(&mut user).await.unwrap();
@@ -191,10 +193,10 @@ async fn sql_tells_the_processes_that_listen(site: Site) {
     for schema in [site.schema.clone(), long] {
         let store = open(&site.url, &schema).await.unwrap();
         store.migrate().await.unwrap();
-        let me = sign_on(&*store, "a").await;
+        let me = register_executor(&*store, "a").await;
         running(&*store, me, "zamówienie").await;
         let heard = Mutex::new(Vec::new());
-        let noted = |it: Heard| heard.lock().expect("nobody panicked").push(it);
+        let noted = |it: Notification| heard.lock().expect("nobody panicked").push(it);
         let said = async {
             let until = async |number: usize| {
                 while heard.lock().expect("nobody panicked").len() < number {
@@ -217,8 +219,9 @@ async fn sql_tells_the_processes_that_listen(site: Site) {
             ended = store.listen(&noted) => panic!("it listens on: {ended:?}"),
             said = tokio::time::timeout(Duration::from_secs(20), said) => said.expect("it is heard"),
         }
-        let hints = |hint: Hint| Heard::Hints(vec![hint]);
-        let expected = vec![Heard::Listening, hints(Hint::of_queue("mail")), hints(Hint::of("zamówienie"))];
+        let hints = |hint: Hint| Notification::Hints(vec![hint]);
+        let expected =
+            vec![Notification::Listening, hints(Hint::for_queue("mail")), hints(Hint::for_workflow("zamówienie"))];
         assert_eq!(*heard.lock().expect("nobody panicked"), expected);
         if schema != site.schema {
             store.drop_everything().await.unwrap();
@@ -228,10 +231,10 @@ async fn sql_tells_the_processes_that_listen(site: Site) {
 }
 
 async fn a_claim_does_not_wait_for_rows_that_somebody_holds(site: Site) {
-    let me = sign_on(&*site.store, "a").await;
+    let me = register_executor(&*site.store, "a").await;
     let mut other = site.side_door().await;
     for (number, limits) in [QueueLimits::default(), at_once(9)].into_iter().enumerate() {
-        declare(&*site.store, limits).await;
+        declare_queues(&*site.store, limits).await;
         let (held, free) = (format!("held-{number}"), format!("free-{number}"));
         enqueued(&*site.store, me, &held, mail()).await;
         enqueued(&*site.store, me, &free, mail()).await;
@@ -245,8 +248,8 @@ async fn a_claim_does_not_wait_for_rows_that_somebody_holds(site: Site) {
 }
 
 async fn a_key_waits_with_its_row_that_somebody_holds(site: Site) {
-    let me = sign_on(&*site.store, "a").await;
-    declare(&*site.store, QueueLimits { partition_concurrency: Some(3), ..partitioned() }).await;
+    let me = register_executor(&*site.store, "a").await;
+    declare_queues(&*site.store, QueueLimits { partition_concurrency: Some(3), ..partitioned() }).await;
     for (id, key) in [("a-0", "a"), ("a-1", "a"), ("a-2", "a"), ("b-0", "b")] {
         enqueued(&*site.store, me, id, of_key(key)).await;
     }
@@ -288,7 +291,7 @@ async fn rows_read<T>(site: &Site, work: impl Future<Output = T>) -> (i64, T) {
 
 async fn a_claim_reads_no_more_than_it_takes(site: Site) {
     let store = &*site.store;
-    let me = sign_on(store, "a").await;
+    let me = register_executor(store, "a").await;
     // The plans are made, and kept, while the table is empty.
     for _ in 0..8 {
         assert!(claim(store, me, 10).await.runs.is_empty());
@@ -318,13 +321,13 @@ async fn a_claim_reads_no_more_than_it_takes(site: Site) {
 
 async fn a_turn_of_keys_costs_the_same_in_a_long_line(site: Site) {
     let store = &*site.store;
-    let me = sign_on(store, "a").await;
-    declare(store, QueueLimits { partition_concurrency: Some(1_000), ..partitioned() }).await;
+    let me = register_executor(store, "a").await;
+    declare_queues(store, QueueLimits { partition_concurrency: Some(1_000), ..partitioned() }).await;
     for _ in 0..8 {
         claim(store, me, 10).await;
     }
     fill(&site, 100_000, "'k' || n % 10").await;
-    let most = request(me, 10).most;
+    let most = request(me, 10).limit;
     let (read, runs) = rows_read(&site, async {
         let mut runs = 0;
         for _ in 0..10 {

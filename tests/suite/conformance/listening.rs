@@ -4,12 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use durable_core::store::{Costs, Fault, Heard, Hint, Store, StoreError, open};
+use durable_core::store::{Hint, Notification, StatementCounts, Store, StoreError, StoreErrorKind, open};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::make::{key, message, running, send, sign_on};
+use super::make::{key, message, register_executor, running, send};
 use super::servers::on_a_server;
 use super::site::{SideDoor, Site, in_memory, in_postgres, in_sqlite};
 
@@ -19,15 +19,15 @@ const SOON: Duration = Duration::from_secs(10);
 const QUIET: Duration = Duration::from_millis(400);
 
 /// What somebody hears who listens to a store.
-struct Ear {
-    heard: UnboundedReceiver<Heard>,
+struct PgNotificationListener {
+    heard: UnboundedReceiver<Notification>,
     listening: JoinHandle<Result<(), StoreError>>,
 }
 
-impl Ear {
+impl PgNotificationListener {
     async fn new(store: &Arc<dyn Store>) -> Self {
         let mut ear = Self::unready(store);
-        assert_eq!(ear.next().await, Heard::Listening);
+        assert_eq!(ear.next().await, Notification::Listening);
         ear
     }
 
@@ -37,7 +37,7 @@ impl Ear {
         Self { heard, listening }
     }
 
-    async fn next(&mut self) -> Heard {
+    async fn next(&mut self) -> Notification {
         timeout(SOON, self.heard.recv()).await.expect("it comes soon").expect("somebody listens")
     }
 
@@ -53,7 +53,7 @@ impl Ear {
     }
 }
 
-impl Drop for Ear {
+impl Drop for PgNotificationListener {
     fn drop(&mut self) {
         self.listening.abort();
     }
@@ -68,8 +68,8 @@ mod memory {
 
 async fn nobody_else_is_heard(site: Site) {
     assert!(!site.store.has_others());
-    let mut ear = Ear::new(&site.store).await;
-    let me = sign_on(&*site.store, "a").await;
+    let mut ear = PgNotificationListener::new(&site.store).await;
+    let me = register_executor(&*site.store, "a").await;
     running(&*site.store, me, "w").await;
     ear.hears_nothing().await;
 }
@@ -88,36 +88,36 @@ mod sqlite {
 
 async fn the_writing_of_others_is_heard_and_ones_own_is_not(site: Site) {
     assert!(!site.store.has_others(), "everybody watches the file");
-    let me = sign_on(&*site.store, "a").await;
-    let mut ear = Ear::new(&site.store).await;
+    let me = register_executor(&*site.store, "a").await;
+    let mut ear = PgNotificationListener::new(&site.store).await;
     for number in 0..5 {
         running(&*site.store, me, &format!("own-{number}")).await;
     }
     ear.hears_nothing().await;
 
     let other = site.second().await;
-    let mut others_ear = Ear::new(&other).await;
+    let mut others_ear = PgNotificationListener::new(&other).await;
     running(&*other, me, "w").await;
-    assert_eq!(ear.next().await, Heard::Something);
+    assert_eq!(ear.next().await, Notification::Something);
     others_ear.hears_nothing().await;
     // A user's connection in this very process is somebody else too.
     let mut user = site.side_door().await;
     user.execute("begin immediate").await;
-    site.store.post(user.outbox(), &message("w", "1")).await.unwrap();
+    site.store.send_in(user.outbox(), &message("w", "1")).await.unwrap();
     ear.hears_nothing().await;
     user.execute("commit").await;
-    assert_eq!(ear.next().await, Heard::Something);
-    assert_eq!(others_ear.next().await, Heard::Something);
+    assert_eq!(ear.next().await, Notification::Something);
+    assert_eq!(others_ear.next().await, Notification::Something);
     other.close().await;
-    assert_eq!(others_ear.error().await.fault, Fault::Closed);
+    assert_eq!(others_ear.error().await.kind, StoreErrorKind::Closed);
 }
 
 async fn silence_costs_nothing(site: Site) {
-    let ear = Ear::new(&site.store).await;
+    let ear = PgNotificationListener::new(&site.store).await;
     tokio::time::sleep(Duration::from_millis(300)).await; // until the last writing is some time ago
-    let before = site.store.costs();
+    let before = site.store.statement_counts();
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!(site.store.costs() - before, Costs::default());
+    assert_eq!(site.store.statement_counts() - before, StatementCounts::default());
     drop(ear);
 }
 
@@ -136,22 +136,23 @@ on_a_server! {
 async fn others_are_heard_and_oneself_is_not(site: Site) {
     assert!(site.store.has_others());
     let other = site.second().await;
-    let (mut ear, mut others) = (Ear::new(&site.store).await, Ear::new(&other).await);
-    let hints = vec![Hint::of("w"), Hint::Executor(-7)];
+    let (mut ear, mut others) =
+        (PgNotificationListener::new(&site.store).await, PgNotificationListener::new(&other).await);
+    let hints = vec![Hint::for_workflow("w"), Hint::Executor(-7)];
     other.notify(&hints).await.unwrap();
-    assert_eq!(ear.next().await, Heard::Hints(hints));
-    site.store.notify(&[Hint::of("v")]).await.unwrap();
-    assert_eq!(others.next().await, Heard::Hints(vec![Hint::of("v")]));
+    assert_eq!(ear.next().await, Notification::Hints(hints));
+    site.store.notify(&[Hint::for_workflow("v")]).await.unwrap();
+    assert_eq!(others.next().await, Notification::Hints(vec![Hint::for_workflow("v")]));
     other.notify(&[]).await.unwrap();
     for ear in [&mut ear, &mut others] {
         ear.hears_nothing().await;
     }
-    let mut third = Ear::new(&other).await;
+    let mut third = PgNotificationListener::new(&other).await;
     ear.hears_nothing().await; // how a listener tries itself out is no news
-    site.store.notify(&[Hint::of("u")]).await.unwrap();
-    assert_eq!(third.next().await, Heard::Hints(vec![Hint::of("u")]));
+    site.store.notify(&[Hint::for_workflow("u")]).await.unwrap();
+    assert_eq!(third.next().await, Notification::Hints(vec![Hint::for_workflow("u")]));
     let apart = open(&site.url, "elsewhere").await.unwrap();
-    apart.notify(&[Hint::of("t")]).await.unwrap();
+    apart.notify(&[Hint::for_workflow("t")]).await.unwrap();
     ear.hears_nothing().await;
     apart.close().await;
     other.close().await;
@@ -159,40 +160,40 @@ async fn others_are_heard_and_oneself_is_not(site: Site) {
 
 async fn more_hints_than_a_notification_holds_are_news_of_something(site: Site) {
     let other = site.second().await;
-    let mut ear = Ear::new(&site.store).await;
+    let mut ear = PgNotificationListener::new(&site.store).await;
     let many: Vec<_> = (0..5_000).map(|_| Hint::Executor(i64::MAX - key())).collect();
     other.notify(&many).await.unwrap();
-    assert_eq!(ear.next().await, Heard::Something);
+    assert_eq!(ear.next().await, Notification::Something);
     other.notify(&many[..300]).await.unwrap();
-    assert_eq!(ear.next().await, Heard::Hints(many[..300].to_vec()));
+    assert_eq!(ear.next().await, Notification::Hints(many[..300].to_vec()));
     other.close().await;
 }
 
 async fn schemas_of_any_name_have_ears(site: Site) {
     for name in ["My app".to_owned(), "quote\"d".to_owned(), "it's; ż".to_owned(), "x".repeat(63), "y".repeat(60)] {
         let (one, two) = (open(&site.url, &name).await.unwrap(), open(&site.url, &name).await.unwrap());
-        let mut ear = Ear::new(&one).await;
-        two.notify(&[Hint::of("w")]).await.unwrap();
-        assert_eq!(ear.next().await, Heard::Hints(vec![Hint::of("w")]), "{name}");
+        let mut ear = PgNotificationListener::new(&one).await;
+        two.notify(&[Hint::for_workflow("w")]).await.unwrap();
+        assert_eq!(ear.next().await, Notification::Hints(vec![Hint::for_workflow("w")]), "{name}");
         one.close().await;
         two.close().await;
     }
 }
 
 async fn a_posted_message_is_heard_when_it_is_committed(site: Site) {
-    let me = sign_on(&*site.store, "a").await;
+    let me = register_executor(&*site.store, "a").await;
     running(&*site.store, me, "w").await;
     // Also by the process that has posted it: it does not know when the user commits.
-    let mut ear = Ear::new(&site.store).await;
+    let mut ear = PgNotificationListener::new(&site.store).await;
     let mut user = site.side_door().await;
     for end in ["rollback", "commit"] {
         user.execute("begin").await;
-        site.store.post(user.outbox(), &message("w", "1")).await.unwrap();
-        site.store.post(user.outbox(), &message("nobody", "1")).await.unwrap();
+        site.store.send_in(user.outbox(), &message("w", "1")).await.unwrap();
+        site.store.send_in(user.outbox(), &message("nobody", "1")).await.unwrap();
         ear.hears_nothing().await;
         user.execute(end).await;
     }
-    assert_eq!(ear.next().await, Heard::Hints(vec![Hint::of("w")]));
+    assert_eq!(ear.next().await, Notification::Hints(vec![Hint::for_workflow("w")]));
     ear.hears_nothing().await;
     site.store.commit(me, &[send(message("w", "2"))], false).await.unwrap();
     ear.hears_nothing().await; // commits of ours notify nobody by themselves
@@ -211,31 +212,35 @@ fn listeners(name: &str) -> String {
 async fn a_lost_connection_ends_the_listening(site: Site) {
     let name = format!("lost_{}", site.schema);
     let store = named(&site, &name).await;
-    let ear = Ear::new(&store).await;
+    let ear = PgNotificationListener::new(&store).await;
     let mut door = site.side_door().await;
     door.execute(&format!("select pg_terminate_backend(pid) {}", listeners(&name))).await;
     let error = ear.error().await;
-    assert_eq!(error.fault, Fault::Unreachable, "{error}");
-    let mut again = Ear::new(&store).await;
-    site.store.notify(&[Hint::of("w")]).await.unwrap();
-    assert_eq!(again.next().await, Heard::Hints(vec![Hint::of("w")]));
+    assert_eq!(error.kind, StoreErrorKind::Unreachable, "{error}");
+    let mut again = PgNotificationListener::new(&store).await;
+    site.store.notify(&[Hint::for_workflow("w")]).await.unwrap();
+    assert_eq!(again.next().await, Notification::Hints(vec![Hint::for_workflow("w")]));
     store.close().await;
 }
 
 async fn a_listener_does_not_keep_a_store_open(site: Site) {
     let store = site.second().await;
-    let mut ear = Ear::new(&store).await;
-    store.close_work();
-    site.store.notify(&[Hint::of("w")]).await.unwrap();
-    assert_eq!(ear.next().await, Heard::Hints(vec![Hint::of("w")]), "what drains still waits for news");
-    store.notify(&[Hint::of("v")]).await.unwrap();
+    let mut ear = PgNotificationListener::new(&store).await;
+    store.close_work_pool();
+    site.store.notify(&[Hint::for_workflow("w")]).await.unwrap();
+    assert_eq!(
+        ear.next().await,
+        Notification::Hints(vec![Hint::for_workflow("w")]),
+        "what drains still waits for news"
+    );
+    store.notify(&[Hint::for_workflow("v")]).await.unwrap();
     timeout(SOON, store.close()).await.expect("it closes");
 }
 
 async fn a_listener_that_is_dropped_leaves_no_connection(site: Site) {
     let name = format!("dropped_{}", site.schema);
     let store = named(&site, &name).await;
-    let ear = Ear::new(&store).await;
+    let ear = PgNotificationListener::new(&store).await;
     let mut door = site.side_door().await;
     let count = format!("select count(*) from pg_stat_activity where application_name = '{name}'");
     let before = door.number(&count).await;
@@ -251,9 +256,12 @@ async fn a_listener_that_is_dropped_leaves_no_connection(site: Site) {
 }
 
 async fn a_notification_is_one_statement_and_no_commit(site: Site) {
-    let before = site.store.costs();
-    site.store.notify(&[Hint::of("w")]).await.unwrap();
-    assert_eq!(site.store.costs() - before, Costs { notices: 1, ..Costs::default() });
+    let before = site.store.statement_counts();
+    site.store.notify(&[Hint::for_workflow("w")]).await.unwrap();
+    assert_eq!(
+        site.store.statement_counts() - before,
+        StatementCounts { notifications: 1, ..StatementCounts::default() }
+    );
 }
 
 /// Stands between a client and the server and swallows notifications, as a proxy does that gives
@@ -298,11 +306,11 @@ async fn a_proxy_that_swallows_notifications_is_found_out(site: Site) {
     through.set_port(Some(port)).expect("it has a port");
     through.set_query(Some("sslmode=disable"));
     let store = open(through.as_str(), &site.schema).await.unwrap();
-    let mut ear = Ear::unready(&store);
+    let mut ear = PgNotificationListener::unready(&store);
     let heard = timeout(SOON, ear.heard.recv()).await.expect("it gives up soon");
     assert_eq!(heard, None, "it never says that it listens");
     let error = ear.error().await;
-    assert_eq!(error.fault, Fault::Refused);
+    assert_eq!(error.kind, StoreErrorKind::Refused);
     assert!(error.message.contains("PgBouncer"), "{error}");
     assert!(matches!(site.side_door().await, SideDoor::Postgres(..)));
     store.close().await;

@@ -6,9 +6,11 @@ use std::task::Poll;
 use std::time::Duration;
 
 use durable_core::Filter;
-use durable_core::store::{BoxFuture, Fault, Opening, Store, UserWork, Verdict, Wish, open};
+use durable_core::store::{
+    BoxFuture, Store, StoreErrorKind, TransactionEnd, TransactionStart, UserWork, Verdict, open,
+};
 
-use super::make::{adopting, begin, commit, depose, running, sign_on, workflow};
+use super::make::{adopting, begin, commit, fence_out, register_executor, running, workflow};
 use super::site::{Site, in_postgres};
 
 macro_rules! on_a_server {
@@ -32,20 +34,21 @@ on_a_server! {
 }
 
 async fn an_adopter_does_not_wait_for_rows_that_somebody_holds(site: Site) {
-    let (dead, leaving) = (sign_on(&*site.store, "dead").await, sign_on(&*site.store, "leaving").await);
+    let (dead, leaving) =
+        (register_executor(&*site.store, "dead").await, register_executor(&*site.store, "leaving").await);
     for (owner, id) in [(dead, "held"), (dead, "free"), (leaving, "held-too"), (leaving, "free-too")] {
         running(&*site.store, owner, id).await;
     }
-    depose(&*site.store, dead).await;
+    fence_out(&*site.store, dead).await;
     site.store.release(leaving, &[]).await.unwrap();
     let mut other = site.side_door().await;
     other.execute("begin").await;
     other.execute("select 1 from durable.workflows where id like 'held%' for update").await;
-    let heir = sign_on(&*site.store, "heir").await;
-    let runs = site.store.adopt(&adopting(heir, 10)).await.unwrap().runs;
+    let heir = register_executor(&*site.store, "heir").await;
+    let runs = site.store.take_over(&adopting(heir, 10)).await.unwrap().runs;
     assert_eq!(runs.iter().map(|it| &*it.id).collect::<Vec<_>>(), ["free", "free-too"]);
     other.execute("rollback").await;
-    assert_eq!(site.store.adopt(&adopting(heir, 10)).await.unwrap().runs.len(), 2);
+    assert_eq!(site.store.take_over(&adopting(heir, 10)).await.unwrap().runs.len(), 2);
 }
 
 /// A store whose connections can be told from those of the other tests.
@@ -57,13 +60,13 @@ async fn named(site: &Site, name: &str) -> Arc<dyn Store> {
 async fn a_connection_that_the_server_ends_is_replaced(site: Site) {
     let name = format!("ended_{}", site.schema);
     let store = named(&site, &name).await;
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     running(&*store, me, "w").await;
     let end = format!("select pg_terminate_backend(pid) from pg_stat_activity where application_name = '{name}'");
     site.side_door().await.execute(&end).await;
     let new = [begin(&workflow("v"))];
     let error = store.commit(me, &new, false).await.expect_err("the connection is gone");
-    assert_eq!(error.fault, Fault::Unreachable, "{error}");
+    assert_eq!(error.kind, StoreErrorKind::Unreachable, "{error}");
     assert_eq!(store.commit(me, &new, true).await.unwrap(), [Verdict::Stored]);
     assert_eq!(commit(&*store, me, begin(&workflow("u"))).await, Verdict::Stored);
     store.close().await;
@@ -74,24 +77,24 @@ async fn a_schema_can_have_any_name(site: Site) {
         let name = format!("{}_{name}", site.schema);
         let store = open(&site.url, &name).await.unwrap();
         store.migrate().await.unwrap();
-        let me = sign_on(&*store, "a").await;
+        let me = register_executor(&*store, "a").await;
         running(&*store, me, "w").await;
         store.migrate().await.unwrap();
         assert_eq!(store.list(&Filter::new()).await.unwrap().len(), 1, "{name}");
         store.drop_everything().await.unwrap();
         store.close().await;
     }
-    assert_eq!(open(&site.url, &"x".repeat(64)).await.map(drop).expect_err("too long").fault, Fault::Refused);
+    assert_eq!(open(&site.url, &"x".repeat(64)).await.map(drop).expect_err("too long").kind, StoreErrorKind::Refused);
 }
 
 /// Does nothing, and takes its time.
 struct Idle;
 
 impl UserWork for Idle {
-    fn run<'c>(&'c mut self, _connection: &'c mut (dyn std::any::Any + Send)) -> BoxFuture<'c, Wish> {
+    fn run<'c>(&'c mut self, _connection: &'c mut (dyn std::any::Any + Send)) -> BoxFuture<'c, TransactionEnd> {
         Box::pin(async {
             tokio::time::sleep(Duration::from_millis(1)).await;
-            Wish::Commit
+            TransactionEnd::Commit
         })
     }
 }
@@ -99,14 +102,14 @@ impl UserWork for Idle {
 async fn a_transaction_that_is_dropped_while_it_begins_is_not_left_open(site: Site) {
     let name = format!("begins_{}", site.schema);
     let store = named(&site, &name).await;
-    store.transact(Opening::default(), &mut Idle).await.unwrap(); // there is a connection now
+    store.transact(TransactionStart::default(), &mut Idle).await.unwrap(); // there is a connection now
     let mut door = site.side_door().await;
     let open = format!(
         "select count(*) from pg_stat_activity where application_name = '{name}' and state like 'idle in transaction%'"
     );
     for polls in (1..8).cycle().take(70) {
         let (mut left, mut work) = (polls, Idle);
-        let mut transaction = store.transact(Opening::default(), &mut work);
+        let mut transaction = store.transact(TransactionStart::default(), &mut work);
         let some_polls = poll_fn(|cx| {
             left -= 1;
             let polled = transaction.as_mut().poll(cx).map(drop);

@@ -70,7 +70,7 @@ async fn ten_thousand_messages_are_received_once_and_in_order_although_everybody
         "{MESSAGES} messages, {KILLS} kills of the receivers and {killed_senders} of senders, {again} notes a second time, in {:?}",
         begun.elapsed()
     );
-    let look = database.look().await;
+    let look = database.poll().await;
     assert!(look.iter().all(|it| it.status == durable::Status::Success), "{look:?}");
 }
 

@@ -117,7 +117,7 @@ async fn kill_9_of_the_quickstart_at_20_random_moments(database: &Database) {
     println!("{kills} kills, {} effects, {again} of them a second time", effects.lines().count());
     assert!(again <= kills, "{times:?}");
 
-    let look = database.look().await;
+    let look = database.poll().await;
     assert!(look.iter().all(|it| it.status == durable::Status::Success), "{look:?}");
     for order in 0..4 {
         let steps = database.steps(&format!("order-{order}")).await;
@@ -160,7 +160,7 @@ async fn a_thousand_workflows_killed_twice_all_end_once(database: &Database) {
     // At a kill each of the 64 workflows had at most one step that had run and was not recorded.
     assert!(again <= 2 * 64, "{again} steps ran again");
     assert!(runs.values().all(|it| it.len() <= 3));
-    let look = database.look().await;
+    let look = database.poll().await;
     assert_eq!(look.iter().filter(|it| it.status == durable::Status::Success).count(), 1000);
     assert_eq!(database.count_steps().await, 10_000, "each step is recorded once");
 }
@@ -180,7 +180,7 @@ async fn two_processes_start_the_same_500_ids(database: &Database) {
         shares
     });
     println!("500 executions, shared {shares:?}");
-    assert_eq!(database.look().await.len(), 500);
+    assert_eq!(database.poll().await.len(), 500);
 }
 
 /// The program may not write files above 300 KiB: to it the disk is full. Then it may.
@@ -227,5 +227,5 @@ async fn a_full_disk_is_waited_for_and_nothing_is_lost() {
     let runs = ledger(database.folder());
     assert_eq!(runs.len(), 3_000);
     assert!(runs.values().all(|it| it.len() == 1), "nothing crashed, so nothing ran twice");
-    assert!(database.look().await.iter().all(|it| it.status == durable::Status::Success));
+    assert!(database.poll().await.iter().all(|it| it.status == durable::Status::Success));
 }

@@ -241,7 +241,11 @@ impl<'a> Hall<'a> {
                 }
                 Effect::Items(many) => {
                     let all: Vec<u32> = (0..many).collect();
-                    assert_eq!(items(app, &id, &format!("items {n}")).await, all, "{key} is written once, in order");
+                    assert_eq!(
+                        read_stream(app, &id, &format!("items {n}")).await,
+                        all,
+                        "{key} is written once, in order"
+                    );
                     continue;
                 }
             };
@@ -251,14 +255,14 @@ impl<'a> Hall<'a> {
                 "{key} happened {times} times in {killed} processes that were killed and one that was not"
             );
             if effect == Effect::Shows {
-                let shown = items(app, &id, &format!("shown {n}")).await;
+                let shown = read_stream(app, &id, &format!("shown {n}")).await;
                 assert!(!shown.is_empty() && shown.iter().all(|it| *it == n), "{shown:?}");
             }
         }
     }
 }
 
-async fn items(app: &Durable, id: &str, stream: &str) -> Vec<u32> {
+async fn read_stream(app: &Durable, id: &str, stream: &str) -> Vec<u32> {
     app.scope(async {
         let mut reader = durable::read_stream::<u32>(id, stream);
         let mut items = Vec::new();

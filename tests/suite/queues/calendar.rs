@@ -89,7 +89,7 @@ async fn info(name: &str) -> ScheduleInfo {
 /// The ids of the workflows that a schedule has started, in the order of their ticks.
 async fn started(stage: &Stage, name: &str) -> Vec<String> {
     let prefix = format!("{name}@");
-    let mut ids: Vec<_> = stage.look().await.into_iter().map(|it| it.id).filter(|it| it.starts_with(&prefix)).collect();
+    let mut ids: Vec<_> = stage.poll().await.into_iter().map(|it| it.id).filter(|it| it.starts_with(&prefix)).collect();
     ids.sort_unstable();
     ids
 }
@@ -157,7 +157,7 @@ async fn a_tick_that_cannot_be_started_is_left_out_and_the_next_one_comes(stage:
         while info("taken").await.last_tick < first + 2 * HOUR {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        let mut found: Vec<_> = stage.look().await.into_iter().filter(|it| it.name == "counts_stock").collect();
+        let mut found: Vec<_> = stage.poll().await.into_iter().filter(|it| it.name == "counts_stock").collect();
         found.sort_unstable_by(|a, b| a.id.cmp(&b.id));
         assert_eq!(found.iter().map(|it| &it.id).collect::<Vec<_>>(), [&ids[0], &ids[2]]);
     })
@@ -225,7 +225,7 @@ async fn a_schedule_in_the_code_keeps_its_name(stage: &Stage) {
 
         let mut row = app.store().schedules().await.unwrap().into_iter().find(|it| it.name == "leap_stock").unwrap();
         (row.name, row.workflow) = ("counts_stock".into(), "counts_stock".into()); // as an earlier version had it
-        app.store().put_schedules(&[row]).await.unwrap();
+        app.store().upsert_schedules(&[row]).await.unwrap();
         let refused = durable::trigger_schedule("counts_stock").await.expect_err("with which arguments?").to_string();
         assert!(refused.contains("has no #[scheduled] in this program"), "{refused}");
         durable::delete_schedule("counts_stock").await.unwrap();

@@ -31,7 +31,7 @@ async fn the_last_of_several_calls_wins(stage: &Stage) {
         assert_eq!(later.await.unwrap(), "later", "a call after that is another one");
     })
     .await;
-    assert_eq!(stage.look().await.len(), 2);
+    assert_eq!(stage.poll().await.len(), 2);
     app.shutdown().await;
 }
 
@@ -115,7 +115,7 @@ async fn the_last_calls_priority_and_timeout_count(stage: &Stage) {
         last.debounce("doc-11", Duration::from_millis(1)).await.unwrap().await.unwrap();
     })
     .await;
-    let info = stage.look().await.remove(0);
+    let info = stage.poll().await.remove(0);
     assert_eq!((info.priority, info.output.as_deref()), (-2, Some("\"last\"")));
     assert!(info.deadline.is_some_and(|it| it > info.started_at.unwrap()), "{:?}", info.deadline);
     app.shutdown().await;

@@ -27,7 +27,7 @@ async fn a_timeout_without_end_holds_up_nobody_in_the_queue(stage: &Stage) {
         assert_eq!(outlasts(2).queue(&ENDLESS).await.unwrap(), 2);
     })
     .await;
-    let deadline = stage.look().await[0].deadline.expect("it has one, which is far away");
+    let deadline = stage.poll().await[0].deadline.expect("it has one, which is far away");
     assert!(deadline.to_rfc3339().starts_with("9999-12-31"), "{deadline}");
     app.shutdown().await;
 }
@@ -62,7 +62,7 @@ async fn a_delay_without_end_is_one_wherever_it_is_given(stage: &Stage) {
     } else {
         in_a_transaction!(SqliteConnection);
     }
-    let delayed: Vec<_> = stage.look().await.into_iter().filter(|it| it.status == Status::Delayed).collect();
+    let delayed: Vec<_> = stage.poll().await.into_iter().filter(|it| it.status == Status::Delayed).collect();
     assert_eq!(delayed.len(), 5, "{delayed:?}");
     for it in delayed {
         let due = it.due_at.expect("it is delayed");

@@ -159,7 +159,7 @@ async fn work_off<'a>(database: &'a Database, processes: usize, kills: usize, ki
 
 async fn left(database: &Database, kinds: &[&str]) -> usize {
     let of_kind = |it: &&WorkflowInfo| it.queue.as_deref().is_some_and(|queue| kinds.contains(&queue));
-    let infos = database.look().await;
+    let infos = database.poll().await;
     infos.iter().filter(of_kind).filter(|it| it.status != Status::Success).count()
 }
 
@@ -189,7 +189,7 @@ async fn each_limit_alone_and_all_together_hold_while_processes_are_killed(datab
         let most = most_at_once(of("all").filter(|stay| stay.key == format!("k{key}")));
         assert!(most <= 2, "k{key}: {most} at once");
     }
-    let infos = database.look().await;
+    let infos = database.poll().await;
     for (queue, starts, period) in [("rated", 100, 500_000), ("all", 200, 500_000)] {
         let mut times: Vec<i64> = infos
             .iter()
@@ -231,7 +231,7 @@ async fn each_of_200_keys_is_worked_off_in_order_while_processes_are_killed(data
 
 /// The seconds since 1970 for which a schedule has started its workflow.
 async fn ticks(database: &Database, schedule: &str) -> Vec<i64> {
-    let infos = database.look().await;
+    let infos = database.poll().await;
     let ids = infos.iter().filter(|it| it.name == schedule).map(|it| it.id.as_str());
     let mut seconds: Vec<i64> = ids
         .map(|it| {

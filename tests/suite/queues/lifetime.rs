@@ -74,7 +74,7 @@ async fn a_shutdown_puts_queued_workflows_back_and_does_not_count_it(stage: &Sta
     app.scope(async { queued(key.clone()).queue(&ONE).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
     app.shutdown_with(ShutdownOptions::immediate()).await;
-    let info = stage.look().await.remove(0);
+    let info = stage.poll().await.remove(0);
     assert_eq!((info.status, info.recoveries, info.executor), (Status::Enqueued, 0, None));
     gate(&key).add_permits(2);
     let app = stage.launch().await;
@@ -163,11 +163,11 @@ async fn what_nobody_here_knows_is_left_for_others(stage: &Stage) {
         fingerprint: 0,
         timeout: None,
         deadline: None,
-        place: None,
+        placement: None,
     };
-    foreign.place = Some(durable_core::store::QueuePlace {
+    foreign.placement = Some(durable_core::store::QueuePlacement {
         queue: ONE.name().to_owned(),
-        ..durable_core::store::QueuePlace::default()
+        ..durable_core::store::QueuePlacement::default()
     });
     let executor = durable_core::store::NewExecutor {
         key: 2,
@@ -178,8 +178,8 @@ async fn what_nobody_here_knows_is_left_for_others(stage: &Stage) {
         lease: Duration::from_hours(1),
     };
     let store = app.store();
-    let fence = store.sign_on(&executor).await.unwrap();
-    let entry = durable_core::store::Entry { begin: Some(foreign), ..durable_core::store::Entry::default() };
+    let fence = store.register_executor(&executor).await.unwrap();
+    let entry = durable_core::store::Entry { start: Some(foreign), ..durable_core::store::Entry::default() };
     store.commit(fence, &[entry], false).await.unwrap();
     gate(&key).add_permits(1);
     app.scope(async { assert_eq!(queued(key.clone()).enqueue(&ONE).await.unwrap().await.unwrap(), 1) }).await;
@@ -204,6 +204,6 @@ async fn enqueueing_works_until_the_end_of_the_drain(stage: &Stage) {
     gate(&key).add_permits(1);
     assert_eq!(handle.await.unwrap(), "late");
     app.shutdown().await;
-    let late = stage.look().await.into_iter().find(|it| it.id == "late").unwrap();
+    let late = stage.poll().await.into_iter().find(|it| it.id == "late").unwrap();
     assert_eq!(late.status, Status::Enqueued, "nobody here takes it any more");
 }

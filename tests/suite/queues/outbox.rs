@@ -24,7 +24,7 @@ async fn rejects(order: u32) -> Result<u32> {
 }
 
 /// Starts one in a transaction that stays open.
-async fn post(app: &Durable, tx: &mut impl Outbox, order: u32) -> Result<WorkflowHandle<u32>> {
+async fn send_in(app: &Durable, tx: &mut impl Outbox, order: u32) -> Result<WorkflowHandle<u32>> {
     app.scope(async { confirms(order).queue(&POSTED).id(format!("w{order}")).deduplicate("one").start_in(tx).await })
         .await
 }
@@ -36,16 +36,16 @@ async fn a_workflow_in_the_users_own_transaction_comes_with_its_commit_or_not_at
         ($connection:ident) => {{
             let mut connection = $connection::connect(stage.url()).await.unwrap();
             let mut undone = connection.begin().await.unwrap();
-            post(&app, &mut *undone, 1).await.unwrap();
+            send_in(&app, &mut *undone, 1).await.unwrap();
             undone.rollback().await.unwrap();
 
             let mut kept = connection.begin().await.unwrap();
-            let handle = post(&app, &mut *kept, 2).await.unwrap();
-            let again = post(&app, &mut *kept, 2).await.unwrap();
+            let handle = send_in(&app, &mut *kept, 2).await.unwrap();
+            let again = send_in(&app, &mut *kept, 2).await.unwrap();
             assert_eq!((handle.id(), again.id()), ("w2", "w2"));
-            let error = post(&app, &mut *kept, 3).await.expect_err("one waits already");
+            let error = send_in(&app, &mut *kept, 3).await.expect_err("one waits already");
             assert_eq!(error.kind(), ErrorKind::Duplicate);
-            assert!(stage.look().await.is_empty(), "nobody sees it yet");
+            assert!(stage.poll().await.is_empty(), "nobody sees it yet");
             kept.commit().await.unwrap();
             assert_eq!(handle.await.unwrap(), 2);
             assert_eq!(again.await.unwrap(), 2);
@@ -57,12 +57,12 @@ async fn a_workflow_in_the_users_own_transaction_comes_with_its_commit_or_not_at
     }
     if stage.is_postgres() {
         in_transactions!(PgConnection);
-        let error = post(&app, &mut elsewhere, 4).await.expect_err("it is another database");
+        let error = send_in(&app, &mut elsewhere, 4).await.expect_err("it is another database");
         assert_eq!(error.kind(), ErrorKind::Misuse);
     } else {
         in_transactions!(SqliteConnection);
-        post(&app, &mut elsewhere, 4).await.expect_err("it has no tables of ours");
+        send_in(&app, &mut elsewhere, 4).await.expect_err("it has no tables of ours");
     }
     app.shutdown().await;
-    assert_eq!(stage.look().await.len(), 1, "what was undone or refused was never there");
+    assert_eq!(stage.poll().await.len(), 1, "what was undone or refused was never there");
 }

@@ -104,7 +104,7 @@ async fn a_delayed_workflow_waits_for_its_time(stage: &Stage) {
         assert_eq!(handle.await.unwrap(), 1);
     })
     .await;
-    let info = stage.look().await.remove(0);
+    let info = stage.poll().await.remove(0);
     let waited = info.started_at.unwrap() - info.created_at;
     assert!(waited >= chrono_of(Duration::from_millis(300)), "{waited:?}");
     app.shutdown().await;
@@ -167,9 +167,9 @@ async fn many_are_enqueued_with_few_commits(stage: &Stage) {
     let key = fresh("bulk");
     let app = stage.builder("bulk").listen_to::<&str>([]).launch().await.unwrap();
     app.listening().await;
-    let before = app.store().costs();
+    let before = app.store().statement_counts();
     let handles = app.scope(PLAIN.enqueue_all((0..1_000).map(|value| notes(key.clone(), value)))).await.unwrap();
-    let costs = app.store().costs() - before;
+    let costs = app.store().statement_counts() - before;
     assert_eq!(handles.len(), 1_000);
     assert!(costs.commits <= 10, "{costs:?}");
     app.shutdown().await;
@@ -183,7 +183,7 @@ async fn waits_by_itself(value: u32) -> Result<u32> {
 async fn a_workflow_with_a_queue_in_its_attribute_waits_there(stage: &Stage) {
     let app = stage.launch().await;
     assert_eq!(app.scope(async { waits_by_itself(3).await }).await.unwrap(), 3);
-    assert_eq!(stage.look().await[0].queue.as_deref(), Some("places-other"));
+    assert_eq!(stage.poll().await[0].queue.as_deref(), Some("places-other"));
     app.shutdown().await;
 }
 
@@ -195,7 +195,7 @@ async fn a_timeout_begins_when_the_turn_comes(stage: &Stage) {
         let first = holds_its_slot(key.clone()).enqueue(&SINGLE).await.unwrap();
         arrived(&key, 1).await;
         let second = holds_its_slot(key.clone()).queue(&SINGLE).timeout(hour).start().await.unwrap();
-        let waiting = stage.look().await.remove(1);
+        let waiting = stage.poll().await.remove(1);
         assert_eq!(
             (waiting.status, waiting.deadline),
             (Status::Enqueued, None),

@@ -66,7 +66,7 @@ async fn a_queue_that_no_program_could_declare_is_refused_where_it_is_named(stag
         assert_eq!(echoes(1).queue(&Queue::new("")).enqueue(&REFUSING).await.unwrap().await.unwrap(), 1);
     })
     .await;
-    assert_eq!(stage.look().await.len(), 1, "only the last one was written");
+    assert_eq!(stage.poll().await.len(), 1, "only the last one was written");
     app.shutdown().await;
 }
 
@@ -110,7 +110,7 @@ async fn a_delay_beside_a_debounce_is_refused(stage: &Stage) {
         }
     })
     .await;
-    assert!(stage.look().await.is_empty());
+    assert!(stage.poll().await.is_empty());
     app.shutdown().await;
 }
 

@@ -62,7 +62,7 @@ fn every_hour() -> String {
 /// The ids of the workflows that a schedule has started, in the order of their ticks.
 async fn started(stage: &Stage, name: &str) -> Vec<String> {
     let prefix = format!("{name}@");
-    let mut ids: Vec<_> = stage.look().await.into_iter().map(|it| it.id).filter(|it| it.starts_with(&prefix)).collect();
+    let mut ids: Vec<_> = stage.poll().await.into_iter().map(|it| it.id).filter(|it| it.starts_with(&prefix)).collect();
     ids.sort_unstable();
     ids
 }
@@ -370,7 +370,7 @@ async fn a_schedule_of_a_workflow_that_nobody_here_has_hurts_nobody(stage: &Stag
         let mut rows = app.store().schedules().await.unwrap();
         let mut row = rows.remove(rows.iter().position(|it| it.name == "mine").unwrap());
         (row.name, row.workflow) = ("foreign".into(), "of_another_program".into());
-        app.store().put_schedules(&[row]).await.unwrap();
+        app.store().upsert_schedules(&[row]).await.unwrap();
         let error = durable::trigger_schedule("foreign").await.expect_err("it cannot be started here").to_string();
         assert!(error.contains("\"foreign\"") && error.contains("`of_another_program`"), "{error}");
         app.skip_time(HOUR);

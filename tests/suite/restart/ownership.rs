@@ -81,7 +81,7 @@ async fn a_deposed_executor_drops_its_bodies_and_signs_on_anew(stage: &Stage) {
 
     let store = app.store();
     let executor = store.executors().await.unwrap().pop().unwrap();
-    assert!(store.depose(executor.key, executor.epoch).await.unwrap());
+    assert!(store.fence_out(executor.key, executor.epoch).await.unwrap());
     // It finds out with its next heartbeat, and takes the workflow over from its former self.
     arrived(&key, 2).await;
     gate(&key).add_permits(1);

@@ -133,7 +133,7 @@ pub(super) async fn left_by_the_dead(store: &dyn Store, workflows: &[(&str, &str
         version: "test".into(),
         lease: Duration::from_hours(1),
     };
-    let fence = store.sign_on(&executor).await.unwrap();
+    let fence = store.register_executor(&executor).await.unwrap();
     for (key, (id, name, input)) in (1..).zip(workflows) {
         let begin = NewWorkflow {
             key,
@@ -144,13 +144,13 @@ pub(super) async fn left_by_the_dead(store: &dyn Store, workflows: &[(&str, &str
             parent: None,
             timeout: None,
             deadline: None,
-            place: None,
+            placement: None,
             version: "test".into(),
             fingerprint: 0,
         };
-        store.commit(fence, &[Entry { begin: Some(begin), ..Entry::default() }], false).await.unwrap();
+        store.commit(fence, &[Entry { start: Some(begin), ..Entry::default() }], false).await.unwrap();
     }
-    assert!(store.depose(fence.executor, fence.epoch).await.unwrap());
+    assert!(store.fence_out(fence.executor, fence.epoch).await.unwrap());
 }
 
 #[workflow]

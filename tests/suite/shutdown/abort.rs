@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use durable::prelude::*;
 use durable::sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection, query, query_scalar, raw_sql};
-use durable::{AbortReason, Level, StuckKind};
+use durable::{AbortReason, EnginePhase, StuckKind};
 
 use super::{arrive_at, budgets, go_down};
 use crate::counter::{count, counted, fresh};
@@ -99,7 +99,7 @@ async fn aborted_is_heard_once_the_drain_is_over_and_not_before(stage: &Stage) {
     arrived(&drains, 1).await;
     arrived(&aborts, 1).await;
     let down = go_down(&app, budgets(60_000, 30_000));
-    arrive_at(&app, Level::Draining).await;
+    arrive_at(&app, EnginePhase::Draining).await;
     tokio::time::sleep(Duration::from_millis(50)).await;
     gate(&drains).add_permits(1);
     while app.list_steps("drains").await.unwrap().iter().all(|it| it.kind != "step") {
@@ -136,7 +136,7 @@ async fn step_real_error_during_abort_is_recorded(stage: &Stage) {
     app.scope(async { declines(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
     let down = go_down(&app, budgets(0, 30_000));
-    arrive_at(&app, Level::Aborting).await;
+    arrive_at(&app, EnginePhase::Aborting).await;
     gate(&key).add_permits(1);
     let report = down.await.unwrap();
     assert!(report.is_clean() && report.suspended_total == 1, "{report}");
@@ -159,11 +159,11 @@ async fn a_workflow_that_ends_by_itself_during_the_abort_has_ended(stage: &Stage
     app.scope(async { declines_at_its_end(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
     let down = go_down(&app, budgets(0, 30_000));
-    arrive_at(&app, Level::Aborting).await;
+    arrive_at(&app, EnginePhase::Aborting).await;
     gate(&key).add_permits(1);
     let report = down.await.unwrap();
     assert!(report.is_clean() && (report.completed, report.suspended_total) == (1, 0), "{report}");
-    let info = stage.look().await.remove(0);
+    let info = stage.poll().await.remove(0);
     assert_eq!(info.status, Status::Error, "nothing but its own code had to run");
 }
 
@@ -210,7 +210,7 @@ async fn a_body_that_swallows_a_wait_cannot_complete(stage: &Stage) {
     arrived(&key, 3).await;
     let report = app.shutdown_with(budgets(1_000, 1_000)).await;
     assert!(report.is_clean() && report.suspended_total == 3, "{report}");
-    for info in stage.look().await {
+    for info in stage.poll().await {
         assert_eq!((info.status, info.output.as_deref()), (Status::Pending, None), "{}", info.id);
     }
     let app = stage.launch().await;
@@ -228,7 +228,7 @@ static ENGINES: Mutex<Vec<(String, Durable)>> = Mutex::new(Vec::new());
 async fn returns_when_it_is_let_go_of(key: String) -> Result<String> {
     here_it_is(&key).await;
     let app = ENGINES.lock().unwrap().iter().find(|it| it.0 == key).map(|it| it.1.clone());
-    let goes_down = || app.as_ref().is_some_and(|it| it.state() >= Level::Draining);
+    let goes_down = || app.as_ref().is_some_and(|it| it.state() >= EnginePhase::Draining);
     tokio::select! {
         biased;
         text = durable::recv::<String>("n", Duration::from_hours(1)) => Ok(text?.unwrap_or_default()),
@@ -249,7 +249,7 @@ async fn select_around_a_wait_cannot_complete(stage: &Stage) {
     let report = app.shutdown_with(budgets(1_000, 1_000)).await;
     ENGINES.lock().unwrap().retain(|it| it.0 != key);
     assert!(report.is_clean() && (report.completed, report.suspended_total) == (0, 1), "{report}");
-    let info = stage.look().await.remove(0);
+    let info = stage.poll().await.remove(0);
     assert_eq!((info.status, info.output), (Status::Pending, None), "what it returned on its way out is no result");
 
     let app = stage.launch().await;
@@ -384,7 +384,7 @@ async fn transaction_in_flight_commits_or_rolls_back(stage: &Stage) {
     app.scope(async { writes_its_key(ends.clone(), schema.clone()).id("ends").start().await.unwrap() }).await;
     arrived(&ends, 1).await;
     let down = go_down(&app, budgets(0, 30_000));
-    arrive_at(&app, Level::Aborting).await;
+    arrive_at(&app, EnginePhase::Aborting).await;
     gate(&ends).add_permits(1);
     assert!(down.await.unwrap().is_clean());
     assert_eq!(kept(stage, &ends).await, 1, "it came to its end within the time for steps");
@@ -426,7 +426,7 @@ async fn deadline_in_drain_cancels_but_not_in_abort(stage: &Stage) {
     arrived(&drain, 1).await;
     let report = app.shutdown_with(super::patient()).await;
     assert!(report.is_clean() && report.completed == 1, "{report}");
-    assert_eq!(stage.look().await[0].status, Status::Cancelled, "its time was up within the drain");
+    assert_eq!(stage.poll().await[0].status, Status::Cancelled, "its time was up within the drain");
 
     let app = stage.launch().await;
     app.scope(async {
@@ -438,7 +438,7 @@ async fn deadline_in_drain_cancels_but_not_in_abort(stage: &Stage) {
     arrived(&far, 1).await;
     app.shutdown_with(budgets(0, 3_000)).await;
     for id in ["abort", "far"] {
-        let look = stage.look().await;
+        let look = stage.poll().await;
         assert_eq!(look.iter().find(|it| it.id == id).unwrap().status, Status::Pending, "{id}");
     }
     gate(&far).add_permits(1);

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use durable::prelude::*;
 use durable::sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, SqliteConnection, query, query_scalar};
-use durable::{Level, ShutdownState, TaskOutcome};
+use durable::{EnginePhase, ShutdownOutcome, TaskOutcome};
 use durable_core::store::Store;
 use tokio::runtime::Handle;
 
@@ -104,7 +104,7 @@ async fn shutdown_before_launch_and_after_failed_launch(stage: &Stage) {
     assert_eq!(late.kind(), durable::ErrorKind::Database, "{late}");
     drop((inner, faulty));
     nothing_is_left(stage, &name, 0).await;
-    assert_eq!(stage.look().await[0].executor, None, "what it had taken over was given back");
+    assert_eq!(stage.poll().await[0].executor, None, "what it had taken over was given back");
 
     gate(&key).add_permits(2);
     let app = named(stage, &name).launch().await.unwrap();
@@ -216,7 +216,7 @@ async fn drop_without_shutdown(stage: &Stage) {
         "{said}"
     );
     store.close().await;
-    assert_eq!(stage.look().await[0].status, Status::Pending);
+    assert_eq!(stage.poll().await[0].status, Status::Pending);
 
     let app = stage.launch().await;
     arrived(&key, 2).await;
@@ -265,11 +265,11 @@ async fn panic_in_a_destructor_does_not_stop_the_teardown(stage: &Stage) {
     app.scope(async { holds_a_mine(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
     let report = app.shutdown_with(ShutdownOptions::immediate()).await;
-    assert!(report.is_closed() && report.state == ShutdownState::Closed, "{report}");
+    assert!(report.is_closed() && report.state == ShutdownOutcome::Closed, "{report}");
     assert_eq!(counted(&format!("{key} dropped")), 1);
     assert!(report.panics.iter().any(|it| it.contains("\"w\"") && it.contains("a destructor that panics")), "{report}");
 
-    assert_eq!(stage.look().await[0].status, Status::Pending);
+    assert_eq!(stage.poll().await[0].status, Status::Pending);
 }
 
 async fn panic_in_workflow_drop_background_and_admin(stage: &Stage) {
@@ -296,7 +296,7 @@ async fn panic_in_workflow_drop_background_and_admin(stage: &Stage) {
         assert!(report.panics.iter().any(|it| it.contains(what)), "{what}: {:?}", report.panics);
     }
     assert!(report.is_closed() && !report.is_clean() && report.released.is_err(), "{report}");
-    assert_eq!(stage.look().await[0].status, Status::Pending);
+    assert_eq!(stage.poll().await[0].status, Status::Pending);
 }
 
 #[transaction]
@@ -363,7 +363,7 @@ async fn current_thread_runtime(stage: &Stage) {
             app.scope(async { guards(key.clone()).id("drains").start().await.unwrap() }).await;
             arrived(&key, 1).await;
             let down = go_down(&app, patient());
-            arrive_at(&app, Level::Draining).await;
+            arrive_at(&app, EnginePhase::Draining).await;
             gate(&key).add_permits(1);
             let report = down.await.unwrap();
             assert!(report.is_clean() && report.completed == 1, "{report}");
@@ -379,7 +379,7 @@ async fn current_thread_runtime(stage: &Stage) {
             arrived(&key, 2).await;
             arrived(&format!("{key} before"), 1).await;
             let down = go_down(&app, budgets(0, 30_000));
-            arrive_at(&app, Level::Aborting).await;
+            arrive_at(&app, EnginePhase::Aborting).await;
             gate(&key).add_permits(1);
             let report = down.await.unwrap();
             assert!(report.is_clean() && (report.completed, report.suspended_total) == (1, 1), "{report}");

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use durable::Level;
+use durable::EnginePhase;
 use durable::prelude::*;
 
 use super::waits::assert_interrupted;
@@ -76,7 +76,7 @@ async fn drain_timeout_suspends_between_steps(stage: &Stage) {
     gate(&key).add_permits(1);
     arrived(&key, 2).await; // in the second step
     let down = go_down(&app, budgets(0, 10_000));
-    arrive_at(&app, Level::Aborting).await;
+    arrive_at(&app, EnginePhase::Aborting).await;
     gate(&key).add_permits(1);
     let report = down.await.unwrap();
     assert!(report.is_clean() && report.suspended.len() == 1, "{report}");
@@ -100,7 +100,7 @@ async fn inflight_step_finishes_and_is_recorded(stage: &Stage) {
     app.scope(async { passes(key.clone(), 1).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
     let down = go_down(&app, budgets(0, 10_000));
-    arrive_at(&app, Level::Aborting).await;
+    arrive_at(&app, EnginePhase::Aborting).await;
     gate(&key).add_permits(1);
     assert!(down.await.unwrap().is_clean());
 
@@ -209,11 +209,11 @@ async fn swallowing_workflow_cannot_complete(stage: &Stage) {
     arrived(&waits, 1).await;
     arrived(&selects, 1).await;
     let down = go_down(&app, budgets(0, 50));
-    arrive_at(&app, Level::Aborting).await;
+    arrive_at(&app, EnginePhase::Aborting).await;
     count(format!("{selects} open"));
     down.await.unwrap();
 
-    for info in stage.look().await {
+    for info in stage.poll().await {
         assert_eq!((info.status, info.output.as_deref()), (Status::Pending, None), "{}", info.id);
     }
 }
@@ -240,7 +240,7 @@ async fn join_of_wait_and_step_keeps_step_result(stage: &Stage) {
     arrived(&slow, 1).await;
     arrived(&quick, 1).await;
     let down = go_down(&app, budgets(0, 1000));
-    arrive_at(&app, Level::Aborting).await;
+    arrive_at(&app, EnginePhase::Aborting).await;
     gate(&quick).add_permits(1);
     down.await.unwrap();
 
@@ -264,7 +264,7 @@ async fn child_started_while_draining_is_counted(stage: &Stage) {
     app.scope(async { parent_in_drain(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
     let down = go_down(&app, budgets(60_000, 0));
-    arrive_at(&app, Level::Draining).await;
+    arrive_at(&app, EnginePhase::Draining).await;
     gate(&key).add_permits(2);
     let report = down.await.unwrap();
     assert!(report.is_clean() && report.completed == 2, "{report}");
@@ -276,13 +276,13 @@ async fn toplevel_start_refused_enqueue_allowed(stage: &Stage) {
     app.scope(async { passes(key.clone(), 1).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
     let down = go_down(&app, budgets(60_000, 0));
-    arrive_at(&app, Level::Draining).await;
+    arrive_at(&app, EnginePhase::Draining).await;
     let refused = app.scope(async { passes(key.clone(), 1).id("late").start().await }).await.unwrap_err();
     assert!(refused.is_interrupted() && refused.to_string().contains("shutting down"), "{refused}");
     app.scope(async { passes(key.clone(), 1).id("queued").enqueue(&LATE).await.unwrap() }).await;
     gate(&key).add_permits(1);
     assert!(down.await.unwrap().is_clean());
-    let look = stage.look().await;
+    let look = stage.poll().await;
     let stands: Vec<_> = look.iter().map(|it| (it.id.as_str(), it.status)).collect();
     assert_eq!(stands, [("w", Status::Success), ("queued", Status::Enqueued)], "nothing was written of the other");
 
@@ -308,7 +308,7 @@ async fn a_plain_transaction_works_until_the_end_of_the_drain(stage: &Stage) {
     app.scope(async { passes(key.clone(), 1).start().await.unwrap() }).await;
     arrived(&key, 1).await;
     let down = go_down(&app, budgets(60_000, 0));
-    arrive_at(&app, Level::Draining).await;
+    arrive_at(&app, EnginePhase::Draining).await;
     // It belongs to no workflow: a request, say, that is answered before the process ends.
     let asked = async { if stage.is_postgres() { asks_postgres().await } else { asks_lite().await } };
     assert_eq!(app.scope(asked).await.unwrap(), 1);
@@ -360,7 +360,7 @@ async fn user_cancel_during_drain_wins(stage: &Stage) {
     let handle = app.scope(async { endless(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
     let down = go_down(&app, budgets(60_000, 0));
-    arrive_at(&app, Level::Draining).await;
+    arrive_at(&app, EnginePhase::Draining).await;
     handle.cancel().await.unwrap();
     let report = down.await.unwrap();
     assert!(report.is_clean() && report.completed == 1, "a cancellation is an end: {report}");

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use durable::Level;
+use durable::EnginePhase;
 use durable::prelude::*;
 
 use super::{arrive_at, budgets, go_down, patient};
@@ -90,7 +90,7 @@ async fn shutdown_refunds_attempt(stage: &Stage) {
         let report = app.shutdown().await;
         assert_eq!(report.suspended_total, 1, "{report}");
     }
-    let info = stage.look().await.remove(0);
+    let info = stage.poll().await.remove(0);
     assert_eq!((info.status, info.recoveries), (Status::Pending, 0), "no restart counts against it");
 
     // A crash does.
@@ -131,12 +131,12 @@ async fn same_executor_id_overlap(stage: &Stage) {
     .await;
     arrived(&key, 2).await;
     let down = go_down(&app, budgets(1_500, 0));
-    arrive_at(&app, Level::Draining).await;
+    arrive_at(&app, EnginePhase::Draining).await;
 
     let next = stage.builder("new").executor_id("pod-7").launch().await.unwrap();
     next.listening().await;
     tokio::time::sleep(Duration::from_millis(500)).await;
-    assert_eq!((app.state(), counted(&key)), (Level::Draining, 2), "what still runs there is not taken");
+    assert_eq!((app.state(), counted(&key)), (EnginePhase::Draining, 2), "what still runs there is not taken");
     let report = down.await.unwrap();
     assert_eq!((report.killed_total, report.is_closed()), (2, true), "{report}");
     arrived(&key, 4).await;
@@ -159,7 +159,7 @@ async fn heartbeat_outlives_drain(stage: &Stage) {
     arrived(&key, 1).await;
     let down = go_down(&app, patient());
     tokio::time::sleep(4 * lease).await;
-    assert_eq!(app.state(), Level::Draining);
+    assert_eq!(app.state(), EnginePhase::Draining);
     gate(&key).add_permits(1);
     let report = down.await.unwrap();
     assert!(report.is_clean() && report.completed == 1, "{report}");
@@ -178,7 +178,7 @@ async fn listener_alive_during_drain(stage: &Stage) {
     let mut options = patient();
     options.wait_grace = Duration::from_secs(30);
     let down = go_down(&app, options);
-    arrive_at(&app, Level::Draining).await;
+    arrive_at(&app, EnginePhase::Draining).await;
     let begun = Instant::now();
     peer.scope(async { durable::send("w", "word", &7).await.unwrap() }).await;
     let report = down.await.unwrap();
@@ -204,7 +204,7 @@ async fn notifier_flushes_before_close(stage: &Stage) {
     let asks = reader.spawn(durable::get_event::<u32>("w", "last word", Duration::from_mins(1)));
     tokio::time::sleep(Duration::from_millis(100)).await; // it has looked, and waits for news
     let down = go_down(&app, patient());
-    arrive_at(&app, Level::Draining).await;
+    arrive_at(&app, EnginePhase::Draining).await;
     let begun = Instant::now();
     gate(&key).add_permits(1);
     assert!(down.await.unwrap().is_clean());

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use durable::prelude::*;
-use durable::{Level, Readiness, ShutdownReason};
+use durable::{EnginePhase, Readiness, ShutdownReason};
 
 use super::{arrive_at, go_down, patient};
 use crate::counter::{count, fresh};
@@ -73,7 +73,7 @@ pub(super) async fn shutdown_is_idempotent(stage: &Stage) {
     let app = stage.launch().await;
     let first = app.shutdown().await;
     assert!(Arc::ptr_eq(&first, &app.shutdown().await));
-    assert_eq!(app.state(), Level::Closed);
+    assert_eq!(app.state(), EnginePhase::Closed);
 }
 
 async fn concurrent_shutdown_calls_share_report(stage: &Stage) {
@@ -98,7 +98,7 @@ async fn later_call_shortens_never_extends(stage: &Stage) {
         let app = app.clone();
         async move { app.shutdown_with(ShutdownOptions::within(Duration::from_mins(2))).await }
     });
-    while app.state() < Level::Draining {
+    while app.state() < EnginePhase::Draining {
         tokio::task::yield_now().await;
     }
     let begun = Instant::now();
@@ -114,7 +114,7 @@ async fn dropped_caller_does_not_stop_teardown(stage: &Stage) {
         let app = app.clone();
         async move { app.shutdown_with(ShutdownOptions::within(Duration::from_mins(2))).await }
     });
-    while app.state() < Level::Draining {
+    while app.state() < EnginePhase::Draining {
         tokio::task::yield_now().await;
     }
     caller.abort();
@@ -171,7 +171,7 @@ async fn launch_during_shutdown_refused(stage: &Stage) {
     let key = fresh("still down");
     let app = busy(stage, &key).await;
     let down = go_down(&app, patient());
-    arrive_at(&app, Level::Draining).await;
+    arrive_at(&app, EnginePhase::Draining).await;
     let refused = stage.builder("stage").launch().await.unwrap_err();
     assert_eq!(refused.kind(), durable::ErrorKind::ShuttingDown, "{refused}");
     let other = stage.builder("another").launch().await.expect("another application may come up");
@@ -206,9 +206,9 @@ async fn run_until_shuts_down_when_its_future_ends(stage: &Stage) {
         async move { app.run_until(stopped).await }
     });
     tokio::time::sleep(Duration::from_millis(20)).await;
-    assert_eq!(app.state(), Level::Running);
+    assert_eq!(app.state(), EnginePhase::Running);
     stop.send(()).unwrap();
-    arrive_at(&app, Level::Draining).await;
+    arrive_at(&app, EnginePhase::Draining).await;
     gate(&key).add_permits(1);
     let report = runs.await.unwrap();
     assert!(report.is_clean() && report.reason == ShutdownReason::Triggered, "{report}");
@@ -236,7 +236,7 @@ async fn shutdown_blocking_is_for_threads_outside(stage: &Stage) {
         let app = app.clone();
         move || app.shutdown_blocking(patient())
     });
-    arrive_at(&app, Level::Draining).await;
+    arrive_at(&app, EnginePhase::Draining).await;
     gate(&key).add_permits(1);
     let report = tokio::task::spawn_blocking(|| thread.join().unwrap()).await.unwrap();
     assert!(report.is_clean() && report.completed == 1, "{report}");

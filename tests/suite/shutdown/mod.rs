@@ -38,7 +38,7 @@ pub(crate) use runtimes::on_a_runtime_that_is_dropped;
 use std::sync::Arc;
 
 use durable::prelude::*;
-use durable::{Level, ShutdownReport};
+use durable::{EnginePhase, ShutdownReport};
 use tokio::task::JoinHandle;
 
 /// So many milliseconds for the drain and the abort.
@@ -62,7 +62,7 @@ fn go_down(app: &Durable, options: ShutdownOptions) -> JoinHandle<Arc<ShutdownRe
 }
 
 /// Returns once the shutdown has come so far.
-async fn arrive_at(app: &Durable, level: Level) {
+async fn arrive_at(app: &Durable, level: EnginePhase) {
     while app.state() < level {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }

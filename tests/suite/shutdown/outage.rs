@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use durable::Level;
+use durable::EnginePhase;
 use durable::prelude::*;
 use durable::sqlx::{Connection, PgConnection, query_scalar};
 use durable::testing::server::Server;
@@ -131,7 +131,7 @@ async fn postgres_stopped_mid_drain(server: &Arc<Server>) {
     arrived(&key, 3).await;
     let begun = Instant::now();
     let down = go_down(&app, ShutdownOptions::within(Duration::from_secs(6)));
-    arrive_at(&app, Level::Draining).await;
+    arrive_at(&app, EnginePhase::Draining).await;
     off_thread(server, |it| it.set_running(false)).await;
     gate(&key).add_permits(1);
     let report = down.await.unwrap();
@@ -152,7 +152,7 @@ async fn postgres_frozen_mid_shutdown(server: &Arc<Server>) {
     arrived(&key, 3).await;
     let begun = Instant::now();
     let down = go_down(&app, ShutdownOptions::within(Duration::from_secs(6)));
-    arrive_at(&app, Level::Draining).await;
+    arrive_at(&app, EnginePhase::Draining).await;
     off_thread(server, |it| it.set_frozen(true)).await;
     gate(&key).add_permits(1); // its record is never answered
     let report = down.await.unwrap();
@@ -171,11 +171,11 @@ async fn postgres_restart_during_drain(server: &Arc<Server>) {
     gate(&key).add_permits(2);
     arrived(&key, 3).await;
     let down = go_down(&app, patient());
-    arrive_at(&app, Level::Draining).await;
+    arrive_at(&app, EnginePhase::Draining).await;
     off_thread(server, |it| it.set_running(false)).await;
     gate(&key).add_permits(3);
     tokio::time::sleep(Duration::from_millis(300)).await;
-    assert_eq!(app.state(), Level::Draining, "the database is waited for as long as the drain lasts");
+    assert_eq!(app.state(), EnginePhase::Draining, "the database is waited for as long as the drain lasts");
     off_thread(server, |it| it.set_running(true)).await;
     let report = down.await.unwrap();
     assert!(report.completed == 1 && report.suspended_total == 0, "{report}");
@@ -189,7 +189,7 @@ async fn backend_terminated_during_checkpoint(server: &Arc<Server>) {
     app.scope(async { numbers(key.clone(), MANY).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
     let down = go_down(&app, patient());
-    arrive_at(&app, Level::Draining).await;
+    arrive_at(&app, EnginePhase::Draining).await;
     let mut door = PgConnection::connect(&server.url()).await.unwrap();
     let mut ended = 0;
     for done in 1..MANY {

@@ -64,7 +64,7 @@ async fn a_process_with_a_step_that_blocks_ends_in_time_and_says_so(database: &D
     assert_eq!(code, Some(1), "{report}");
     assert!(report.contains("1 stuck") && report.contains("blocks_a_thread"), "{report}");
     assert!(took < Duration::from_secs(4), "after {took:?}: {report}");
-    assert_eq!(database.look().await[0].status, Status::Pending);
+    assert_eq!(database.poll().await[0].status, Status::Pending);
 }
 
 async fn tasks_of_no_scope_find_the_engine_until_it_is_closed(database: &Database) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use durable::prelude::*;
-use durable::{Level, Misfire};
+use durable::{EnginePhase, Misfire};
 use durable_core::store::Store;
 
 use super::{arrive_at, budgets, go_down, patient};
@@ -58,7 +58,7 @@ async fn enqueued(stage: &Stage, key: &str, queue: &Queue, many: u32) {
 }
 
 async fn with(stage: &Stage, status: Status) -> Vec<String> {
-    stage.look().await.into_iter().filter(|it| it.status == status).map(|it| it.id).collect()
+    stage.poll().await.into_iter().filter(|it| it.status == status).map(|it| it.id).collect()
 }
 
 async fn dequeue_stops_first(stage: &Stage) {
@@ -67,7 +67,7 @@ async fn dequeue_stops_first(stage: &Stage) {
     let app = stage.launch().await;
     arrived(&key, 1).await;
     app.quiesce();
-    assert!(!app.readiness().is_ready() && app.state() == Level::Quiesced);
+    assert!(!app.readiness().is_ready() && app.state() == EnginePhase::Quiesced);
     gate(&key).add_permits(20);
     let handle = app.retrieve_workflow::<u32>("w0").await.unwrap();
     assert_eq!(handle.await.unwrap(), 1, "what runs goes on");
@@ -87,7 +87,7 @@ async fn dequeue_stops_first(stage: &Stage) {
 async fn shut_down_in_a_claim(stage: &Stage, hold: Hold) {
     let key = fresh("raced");
     enqueued(stage, &key, &RACED, 3).await;
-    let before = stage.look().await;
+    let before = stage.poll().await;
     let inner = durable_core::store::open(stage.url(), stage.schema()).await.unwrap();
     let faulty = Arc::new(Faulty::over(&inner, Plan::default()));
     faulty.hold_next("claim shutdown-raced", hold);
@@ -95,7 +95,7 @@ async fn shut_down_in_a_claim(stage: &Stage, hold: Hold) {
     faulty.holds().await;
     let down = go_down(&app, budgets(2_000, 0));
     tokio::time::sleep(Duration::from_millis(300)).await;
-    assert_eq!(app.state(), Level::Quiesced, "the claim is waited for");
+    assert_eq!(app.state(), EnginePhase::Quiesced, "the claim is waited for");
     faulty.let_through();
     let report = down.await.unwrap();
     assert!(report.is_clean() && report.returned_claims == 3, "{report}");
@@ -161,10 +161,10 @@ async fn schedule_not_fired_after_quiesce(stage: &Stage) {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let down = go_down(&app, patient());
-    arrive_at(&app, Level::Draining).await;
+    arrive_at(&app, EnginePhase::Draining).await;
     let then = ticks(app.list_workflows(Filter::new()).await.unwrap()).len();
     tokio::time::sleep(Duration::from_millis(2_500)).await;
-    assert_eq!(app.state(), Level::Draining);
+    assert_eq!(app.state(), EnginePhase::Draining);
     assert_eq!(ticks(app.list_workflows(Filter::new()).await.unwrap()).len(), then, "the clock starts nothing");
     gate(&key).add_permits(1);
     assert!(down.await.unwrap().is_clean());
@@ -175,7 +175,7 @@ async fn schedule_not_fired_after_quiesce(stage: &Stage) {
     }
     app.scope(async { durable::delete_schedule("every-second").await.unwrap() }).await;
     app.shutdown().await;
-    let mut ids: Vec<_> = ticks(stage.look().await).into_iter().map(|it| it.id).collect();
+    let mut ids: Vec<_> = ticks(stage.poll().await).into_iter().map(|it| it.id).collect();
     let many = ids.len();
     ids.sort();
     ids.dedup();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use durable::prelude::*;
-use durable::{Level, ShutdownState};
+use durable::{EnginePhase, ShutdownOutcome};
 
 use super::closing::guards;
 use super::{arrive_at, patient};
@@ -44,7 +44,7 @@ async fn a_runtime_that_is_dropped_first_loses_nothing(stage: &Stage) {
     .await;
     assert_eq!(counted(&format!("{key} dropped")), 1, "it went with the runtime");
     let report = app.shutdown().await;
-    assert_eq!((report.state, report.exit_code()), (ShutdownState::Failed, 1), "{report}");
+    assert_eq!((report.state, report.exit_code()), (ShutdownOutcome::Failed, 1), "{report}");
     drop(app);
 
     let app = stage.builder("stage").executor_id("same").launch().await.unwrap();
@@ -64,14 +64,14 @@ async fn a_shutdown_whose_runtime_is_dropped_says_so(stage: &Stage) {
             app.scope(async { guards(of_thread.clone()).id("w").start().await.unwrap() }).await;
             arrived(&of_thread, 1).await;
             app.request_shutdown_with(patient());
-            arrive_at(&app, Level::Draining).await;
+            arrive_at(&app, EnginePhase::Draining).await;
             let of_waiter = app.clone();
             (app, std::thread::spawn(move || of_waiter.shutdown_blocking(patient())))
         })
     })
     .await;
     let report = app.shutdown().await;
-    assert_eq!((report.state, app.state()), (ShutdownState::Failed, Level::Closed), "{report}");
+    assert_eq!((report.state, app.state()), (ShutdownOutcome::Failed, EnginePhase::Closed), "{report}");
     let of_waiter = tokio::task::spawn_blocking(|| waiter.join().unwrap()).await.unwrap();
     assert!(Arc::ptr_eq(&report, &of_waiter), "all are told the same: {of_waiter}");
     assert!(report.elapsed > Duration::ZERO && !report.phases.is_empty() && report.released.is_err(), "{report:?}");

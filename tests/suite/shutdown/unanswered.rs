@@ -84,7 +84,7 @@ async fn a_write_that_was_not_confirmed_says_that_nobody_knows(stage: &Stage) {
         let (app, store) = failing(stage, &[first]).await;
         let call = counted_once(key.clone()).id(id);
         let enqueues = app.spawn(async move { call.enqueue(&AFTER).await });
-        while app.store().costs().commits == 0 && was_written {
+        while app.store().statement_counts().commits == 0 && was_written {
             tokio::task::yield_now().await;
         }
         let report = app.shutdown_with(budgets(0, 0)).await;
@@ -118,7 +118,7 @@ async fn what_an_executor_that_was_taken_for_dead_did_not_write_says_so(stage: &
     let key = fresh("deposed");
     let app = stage.launch().await;
     let own = app.store().executors().await.unwrap().remove(0);
-    assert!(app.store().depose(own.key, own.epoch).await.unwrap());
+    assert!(app.store().fence_out(own.key, own.epoch).await.unwrap());
     let error = app.scope(counted_once(key.clone()).id("late").enqueue(&AFTER)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Database, "it is not shutting down: {error}");
     assert!(error.to_string().contains("nothing was written") && error.to_string().contains("do it again"), "{error}");

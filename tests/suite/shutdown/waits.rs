@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use durable::prelude::*;
-use durable::{ErrorKind, Level};
+use durable::{EnginePhase, ErrorKind};
 
 use super::{arrive_at, budgets, go_down, patient};
 use crate::counter::{count, counted, fresh};
@@ -68,7 +68,7 @@ async fn short_sleep_kept_in_drain(stage: &Stage) {
     arrived(&format!("{key} before"), 1).await;
     let report = app.shutdown_with(patient()).await;
     assert!(report.is_clean() && report.completed == 1 && report.suspended.is_empty(), "{report}");
-    assert_eq!(stage.look().await[0].status, Status::Success);
+    assert_eq!(stage.poll().await[0].status, Status::Success);
 }
 
 #[workflow]
@@ -140,13 +140,13 @@ async fn recv_is_kept_for_the_grace_and_no_longer(stage: &Stage) {
     options.wait_grace = Duration::from_millis(1_500);
     let begun = Instant::now();
     let down = go_down(&app, options);
-    arrive_at(&app, Level::Draining).await;
+    arrive_at(&app, EnginePhase::Draining).await;
     tokio::time::sleep(Duration::from_millis(200)).await; // one without a grace would be gone by now
     app.scope(async { durable::send("gets", "n", &7).await.unwrap() }).await;
     let report = down.await.unwrap();
     assert!(report.completed == 1 && report.suspended_total == 1, "{report}");
     assert!(begun.elapsed() >= options.wait_grace && begun.elapsed() < AT_ONCE + options.wait_grace, "{report}");
-    let look = stage.look().await;
+    let look = stage.poll().await;
     let output = look.iter().find(|it| it.id == "gets").unwrap().output.as_deref();
     assert_eq!(output, Some("7"));
 }
@@ -157,9 +157,9 @@ async fn a_sleep_that_ends_after_a_drain_that_was_shortened_is_released(stage: &
     app.scope(async { naps_once(key.clone(), 40_000).id("w").start().await.unwrap() }).await;
     arrived(&format!("{key} before"), 1).await;
     let down = go_down(&app, patient());
-    arrive_at(&app, Level::Draining).await;
+    arrive_at(&app, EnginePhase::Draining).await;
     tokio::time::sleep(Duration::from_millis(50)).await;
-    assert_eq!(app.state(), Level::Draining, "a sleep of 40 s ends within a drain of 60 s");
+    assert_eq!(app.state(), EnginePhase::Draining, "a sleep of 40 s ends within a drain of 60 s");
     let begun = Instant::now();
     // It still drains for 20 s, which the sleep does not end in.
     app.request_shutdown_with(budgets(20_000, 0));
@@ -202,12 +202,12 @@ async fn parent_of_enqueued_children_does_not_burn_drain(stage: &Stage) {
     arrived(&key, 2).await;
     let begun = Instant::now();
     let down = go_down(&app, patient());
-    arrive_at(&app, Level::Draining).await;
+    arrive_at(&app, EnginePhase::Draining).await;
     gate(&key).add_permits(2);
     let report = down.await.unwrap();
     assert!(begun.elapsed() < AT_ONCE && report.is_clean(), "{report}");
     assert_eq!(report.completed, 2, "{report}");
-    let look = stage.look().await;
+    let look = stage.poll().await;
     let with = |status| look.iter().filter(|it| it.status == status).count();
     assert_eq!((with(Status::Success), with(Status::Enqueued), with(Status::Pending)), (2, 4, 1));
     assert_eq!(counted(&key), 2, "none was begun after the shutdown");
@@ -231,7 +231,7 @@ async fn parent_of_local_child_waits(stage: &Stage) {
     arrived(&key, 1).await;
     let waiter = tokio::spawn(handle.result());
     let down = go_down(&app, patient());
-    arrive_at(&app, Level::Draining).await;
+    arrive_at(&app, EnginePhase::Draining).await;
     gate(&key).add_permits(1);
     let report = down.await.unwrap();
     assert!(report.is_clean() && report.completed == 2, "{report}");
@@ -251,11 +251,11 @@ async fn whoever_waits_for_the_first_of_several_waits_for_those_that_run_here(st
     app.scope(async { first_of_two(key.clone()).id("main").start().await.unwrap() }).await;
     arrived(&key, 1).await;
     let down = go_down(&app, patient());
-    arrive_at(&app, Level::Draining).await;
+    arrive_at(&app, EnginePhase::Draining).await;
     gate(&key).add_permits(1);
     let report = down.await.unwrap();
     assert!(report.is_clean() && report.completed == 2, "{report}");
-    let look = stage.look().await;
+    let look = stage.poll().await;
     assert_eq!(look.iter().find(|it| it.id == "main").unwrap().output.as_deref(), Some("1"));
 }
 

@@ -49,7 +49,7 @@ async fn the_web_example_is_stopped_at_any_moment_and_loses_nothing(database: &D
     assert_eq!((answer.status, answer.body.as_str()), (200, "72 steps\n"));
     second.signal("TERM");
     assert_eq!(second.ended().await.status.code(), Some(0));
-    let look = database.look().await;
+    let look = database.poll().await;
     assert_eq!(look.len(), 7);
     assert!(look.iter().all(|it| it.status == Status::Success && it.recoveries == 0), "{look:?}");
 }

@@ -44,7 +44,7 @@ async fn rolling_restart_under_load(database: &Database) {
         assert_eq!(ended.status.code(), Some(0), "{}", ended.told);
     }
     let all_done = async {
-        while database.look().await.iter().any(|it| it.status != Status::Success) {
+        while database.poll().await.iter().any(|it| it.status != Status::Success) {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
@@ -56,7 +56,7 @@ async fn rolling_restart_under_load(database: &Database) {
     }
     println!("from TERM to exit: {exits:.2?}; {:.1?} in all", begun.elapsed());
 
-    let look = database.look().await;
+    let look = database.poll().await;
     assert_eq!(look.len() as u64, WORKFLOWS);
     assert!(look.iter().all(|it| it.recoveries == 0), "nothing crashed");
     let runs = ledger(database.folder());

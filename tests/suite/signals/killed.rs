@@ -53,7 +53,7 @@ async fn kill_9_anywhere(database: &Database) {
     let mut last = signalled("many", 60_000, 80_000, &[u64::from(STEPS), 2], database);
     last.says(HEARS).await;
     let done = async {
-        while database.look().await.iter().any(|it| it.status != Status::Success) {
+        while database.poll().await.iter().any(|it| it.status != Status::Success) {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
@@ -63,7 +63,7 @@ async fn kill_9_anywhere(database: &Database) {
 
     let runs = ledger(database.folder());
     let all = WORKFLOWS * STEPS as usize;
-    assert_eq!((runs.len(), database.look().await.len()), (all, WORKFLOWS), "nothing was lost");
+    assert_eq!((runs.len(), database.poll().await.len()), (all, WORKFLOWS), "nothing was lost");
     assert_eq!(database.count_steps().await, all, "each step is recorded once");
     for (step, times) in &recorded {
         assert_eq!(runs[step].len(), *times, "{step} was recorded and ran again");
@@ -124,7 +124,7 @@ async fn kill_9_during_handoff(database: &Database) {
     assert!(!process.told().contains("phase=\"hand-off\""), "{}", process.told());
     process.kill_9().await;
     obstacle.remove().await;
-    let row = database.look().await.remove(0);
+    let row = database.poll().await.remove(0);
     assert_eq!((row.status, row.executor.is_some()), (Status::Pending, true), "it is still owned");
 
     // After it: the next one has recovered it, and hands it over, and then dies.
@@ -132,7 +132,7 @@ async fn kill_9_during_handoff(database: &Database) {
     process.signal("TERM");
     process.says("phase=\"hand-off\"").await;
     process.kill_9().await;
-    let row = database.look().await.remove(0);
+    let row = database.poll().await.remove(0);
     assert_eq!((row.status, row.executor.is_none()), (Status::Pending, true), "it is handed over");
 
     // And the one after that.
@@ -140,7 +140,7 @@ async fn kill_9_during_handoff(database: &Database) {
     process.signal("TERM");
     let ended = process.ended().await;
     assert_eq!(ended.report()["suspended"], 1, "it had recovered it: {}", ended.told);
-    let row = database.look().await.remove(0);
+    let row = database.poll().await.remove(0);
     assert_eq!((row.status, row.recoveries), (Status::Pending, 1), "only the crash that left it owned is counted");
     assert_eq!(database.recorded().await.len(), 1, "it sleeps the same sleep");
 }

@@ -51,7 +51,7 @@ fn times(database: &Database, line: &str) -> usize {
 
 /// The status of one workflow, with no engine that would go on with it.
 async fn status(database: &Database, id: &str) -> Status {
-    database.look().await.into_iter().find(|it| it.id == id).expect("it is there").status
+    database.poll().await.into_iter().find(|it| it.id == id).expect("it is there").status
 }
 
 /// Lets a fresh process go on with the workflow "w" of the mode `steps`, and end by itself.

@@ -87,7 +87,7 @@ async fn no_request_is_lost_while_web_services_are_replaced(database: &Database)
     }
     load.await.unwrap();
     let all_done = async {
-        while database.look().await.iter().any(|it| it.status != Status::Success) {
+        while database.poll().await.iter().any(|it| it.status != Status::Success) {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
@@ -108,7 +108,7 @@ async fn no_request_is_lost_while_web_services_are_replaced(database: &Database)
     );
     assert!(requests.failed.is_empty(), "{:#?}", requests.failed);
     assert_eq!(requests.answered, sent);
-    let look = database.look().await;
+    let look = database.poll().await;
     assert_eq!(look.len() as u64, sent);
     assert!(look.iter().all(|it| it.recoveries == 0), "nothing crashed");
     let runs = ledger(database.folder());

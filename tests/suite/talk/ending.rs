@@ -52,7 +52,7 @@ async fn a_timeout_cancels_the_workflow_with_its_reason(stage: &Stage) {
     let error = handle.await.expect_err("its time was up");
     assert!(error.is_cancelled() && error.to_string().ends_with("timeout"), "{error}");
     arrived(&format!("{key} dropped"), 1).await;
-    let info = &stage.look().await[0];
+    let info = &stage.poll().await[0];
     assert_eq!((info.status, info.reason.as_deref()), (Status::Cancelled, Some("timeout")));
     app.shutdown().await;
 }

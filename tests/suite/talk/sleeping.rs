@@ -70,7 +70,7 @@ async fn a_restart_waits_only_for_the_rest(stage: &Stage) {
     let steps = app.list_steps("w").await.unwrap();
     assert_eq!((steps.len(), steps[0].output.as_deref()), (1, Some(recorded.as_str())), "it did not begin anew");
     let moment: DateTime<Utc> = serde_json::from_str(&recorded).unwrap();
-    let woken = stage.look().await[0].completed_at.unwrap();
+    let woken = stage.poll().await[0].completed_at.unwrap();
     assert!(woken >= moment, "{woken} is too early for {moment}");
     app.shutdown().await;
 }
@@ -98,7 +98,7 @@ async fn a_long_sleep_does_not_hold_up_the_shutdown(stage: &Stage) {
     slept(&app, "w").await;
     let report = app.shutdown().await;
     assert!(report.elapsed < Duration::from_secs(5), "{report}");
-    assert_eq!(stage.look().await[0].status, Status::Pending);
+    assert_eq!(stage.poll().await[0].status, Status::Pending);
 }
 
 async fn a_short_sleep_comes_to_its_end_during_the_drain(stage: &Stage) {
@@ -106,7 +106,7 @@ async fn a_short_sleep_comes_to_its_end_during_the_drain(stage: &Stage) {
     app.scope(async { sleeps(Duration::from_millis(300)).id("w").start().await.unwrap() }).await;
     let report = app.shutdown().await;
     assert_eq!((report.completed, report.suspended.len()), (1, 0), "{report}");
-    assert_eq!(stage.look().await[0].status, Status::Success);
+    assert_eq!(stage.poll().await[0].status, Status::Success);
 }
 
 #[step]

@@ -88,7 +88,7 @@ async fn run(database: &Database, bank: Option<&Database>) {
     println!("{TRANSFERS} transfers, {kills} of {KILLS} kills while they went on");
     assert!(kills >= 5, "it was killed at work: {kills}");
     check(bank.unwrap_or(database).url()).await;
-    let look = database.look().await;
+    let look = database.poll().await;
     assert!(look.iter().all(|it| it.status == durable::Status::Success), "{look:?}");
 }
 

@@ -181,7 +181,7 @@ async fn a_deposed_executor_commits_nothing_in_another_database() {
     arrived(&key, 1).await;
     let store = app.store();
     let me = store.executors().await.unwrap().pop().unwrap();
-    assert!(store.depose(me.key, me.epoch).await.unwrap());
+    assert!(store.fence_out(me.key, me.epoch).await.unwrap());
     gate(&key).add_permits(1);
     let report = app.shutdown().await; // returns when the body is gone
     assert_eq!(report.completed, 0, "{report}");

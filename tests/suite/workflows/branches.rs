@@ -361,7 +361,7 @@ async fn branches_in_steps_come_to_their_end_at_a_shutdown(stage: &Stage) {
         let app = app.clone();
         async move { app.shutdown_with(budgets(0, 60_000)).await }
     });
-    while app.state() < durable::Level::Aborting {
+    while app.state() < durable::EnginePhase::Aborting {
         tokio::task::yield_now().await;
     }
     for name in HELD {

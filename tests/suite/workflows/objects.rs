@@ -156,7 +156,7 @@ async fn a_name_of_an_instance_that_cannot_be_stored_is_refused(stage: &Stage) {
     let app = stage.launch().await;
     let error = app.scope(async { Document("a\0b").save("6".into()).await.unwrap_err() }).await;
     assert!(error.to_string().contains("the instance's name \"a\\0b\" cannot be used"), "{error}");
-    assert!(stage.look().await.is_empty());
+    assert!(stage.poll().await.is_empty());
     app.shutdown().await;
 }
 

@@ -2,12 +2,12 @@
 
 use durable_core::store::Verdict;
 
-use super::super::make::{commit, event, history, item, items, running, show, sign_on};
+use super::super::make::{commit, event, history, item, read_stream, register_executor, running, show};
 use super::super::site::Site;
 
 pub(crate) async fn what_is_shown_later_is_later_though_the_clock_went_back(site: Site) {
     let store = &*site.store;
-    let me = sign_on(store, "a").await;
+    let me = register_executor(store, "a").await;
     let run = running(store, me, "w").await;
     for (round, again) in [(1, false), (2, false), (3, true)] {
         commit(store, me, show([item(run, "s", "early"), event(run, "e", "early")])).await;
@@ -27,7 +27,7 @@ pub(crate) async fn what_is_shown_later_is_later_though_the_clock_went_back(site
             let verdicts = store.commit(me, entries, again).await.unwrap();
             assert_eq!(verdicts, vec![Verdict::Stored; entries.len()]);
         }
-        let written = items(store, "w", "s").await;
+        let written = read_stream(store, "w", "s").await;
         assert_eq!(
             written[written.len() - 4..],
             ["early", "late", "later", "last"].map(|it| Some(it.to_owned())),

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use durable_core::Status;
-use durable_core::store::{NewWorkflow, Promoted, QueuePlace, Store, Verdict};
+use durable_core::store::{NewWorkflow, Promoted, QueuePlacement, Store, Verdict};
 
 use super::super::line::{MAIL, all_enqueued, claim, debounced, delayed, enqueued, mail, placed, taken};
 use super::super::make::{
-    begin, cancel, child, commit, depose, outcomes, record, recorded, records, running, sign_on, status, workflow,
+    begin, cancel, child, commit, fence_out, outcomes, record, recorded, records, register_executor, running, status,
+    workflow,
 };
 use super::super::site::Site;
 
@@ -35,10 +36,10 @@ async fn promoted_in_time(store: &dyn Store) -> Promoted {
 }
 
 pub(crate) async fn a_delayed_workflow_waits_until_it_is_due(Site { store, .. }: Site) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let before = store.now().await.unwrap();
     enqueued(&*store, me, "soon", delayed(SOON)).await;
-    let late = QueuePlace { queue: "letters".to_owned(), ..delayed(HOUR) };
+    let late = QueuePlacement { queue: "letters".to_owned(), ..delayed(HOUR) };
     let two = [placed("late", late), placed("soon-2", delayed(SOON))];
     all_enqueued(&*store, me, &two).await;
     enqueued(&*store, me, "now", delayed(Duration::ZERO)).await;
@@ -65,7 +66,7 @@ async fn promoted_in_time_of(store: &dyn Store, id: &str) {
 }
 
 pub(crate) async fn many_become_due_at_once(Site { store, .. }: Site) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let many: Vec<_> = (0..2_500).map(|it| placed(&format!("w-{it}"), delayed(Duration::from_micros(1)))).collect();
     all_enqueued(&*store, me, &many).await;
     let mut calls = 0;
@@ -78,7 +79,7 @@ pub(crate) async fn many_become_due_at_once(Site { store, .. }: Site) {
 }
 
 pub(crate) async fn a_promoted_workflow_stands_where_it_would_without_its_delay(Site { store, .. }: Site) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     enqueued(&*store, me, "first", delayed(Duration::from_millis(1))).await;
     enqueued(&*store, me, "second", mail()).await;
     promoted_in_time_of(&*store, "first").await;
@@ -86,7 +87,7 @@ pub(crate) async fn a_promoted_workflow_stands_where_it_would_without_its_delay(
 }
 
 pub(crate) async fn a_debounced_call_gives_its_arguments_to_the_one_that_waits(Site { store, .. }: Site) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let call = |id: &str, size: usize| {
         let input = format!(r#"{{"text":"{}"}}"#, "x".repeat(size));
         NewWorkflow { input, ..placed(id, debounced("cart", HOUR, None)) }
@@ -117,7 +118,7 @@ pub(crate) async fn a_debounced_call_gives_its_arguments_to_the_one_that_waits(S
 }
 
 pub(crate) async fn a_debounce_is_not_put_off_for_longer_than_it_may(Site { store, .. }: Site) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     enqueued(&*store, me, "first", debounced("cart", 2 * HOUR, Some(HOUR))).await;
     let first = due(&*store, "first").await;
     let begun = store.show("first").await.unwrap().expect("it waits").created_at.timestamp_micros();
@@ -130,7 +131,7 @@ pub(crate) async fn a_debounce_is_not_put_off_for_longer_than_it_may(Site { stor
 }
 
 pub(crate) async fn a_debounce_begins_anew_once_it_was_due(Site { store, .. }: Site) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let soon = || debounced("cart", Duration::from_millis(1), None);
     enqueued(&*store, me, "first", soon()).await;
     promoted_in_time_of(&*store, "first").await;
@@ -142,7 +143,7 @@ pub(crate) async fn a_debounce_begins_anew_once_it_was_due(Site { store, .. }: S
 }
 
 pub(crate) async fn the_record_of_a_debounced_child_names_the_one_that_waits(Site { store, .. }: Site) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let (one, two) = (running(&*store, me, "one").await, running(&*store, me, "two").await);
     let new = |id: &str| placed(id, debounced("cart", HOUR, None));
     assert_eq!(commit(&*store, me, child(one, 1, &new("one-1"))).await, Verdict::Stored);
@@ -161,7 +162,7 @@ pub(crate) async fn the_record_of_a_debounced_child_names_the_one_that_waits(Sit
 }
 
 pub(crate) async fn a_debounce_that_lost_its_position_changes_nothing(Site { store, .. }: Site) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let parent = running(&*store, me, "parent").await;
     enqueued(&*store, me, "waits", debounced("cart", HOUR, None)).await;
     let before = store.show("waits").await.unwrap().expect("it waits");
@@ -175,18 +176,18 @@ pub(crate) async fn a_debounce_that_lost_its_position_changes_nothing(Site { sto
 }
 
 pub(crate) async fn a_delayed_workflow_of_a_dead_executor_waits_on(Site { store, .. }: Site) {
-    let dead = sign_on(&*store, "dead").await;
+    let dead = register_executor(&*store, "dead").await;
     enqueued(&*store, dead, "w", delayed(Duration::from_millis(1))).await;
-    depose(&*store, dead).await;
+    fence_out(&*store, dead).await;
     promoted_in_time_of(&*store, "w").await;
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let runs = claim(&*store, me, 1).await.runs;
     assert_eq!((runs[0].attempt, runs[0].recoveries), (1, 0));
 }
 
 pub(crate) async fn a_debounce_and_a_deduplication_go_together(Site { store, .. }: Site) {
-    let me = sign_on(&*store, "a").await;
-    let both = || QueuePlace { deduplicate: Some("sole".to_owned()), ..debounced("cart", HOUR, None) };
+    let me = register_executor(&*store, "a").await;
+    let both = || QueuePlacement { deduplication_id: Some("sole".to_owned()), ..debounced("cart", HOUR, None) };
     enqueued(&*store, me, "first", both()).await;
     let verdict = commit(&*store, me, begin(&placed("second", both()))).await;
     assert!(matches!(&verdict, Verdict::Debounced(held) if held.id == "first"), "{verdict:?}");
@@ -201,9 +202,9 @@ pub(crate) async fn a_debounce_and_a_deduplication_go_together(Site { store, .. 
 }
 
 pub(crate) async fn calls_of_two_instances_do_not_become_one(Site { store, .. }: Site) {
-    let me = sign_on(&*store, "a").await;
-    let sole = || QueuePlace { deduplicate: Some("sole".to_owned()), ..debounced("cart", HOUR, None) };
-    let on = |instance: &str, id: &str, place: QueuePlace| NewWorkflow {
+    let me = register_executor(&*store, "a").await;
+    let sole = || QueuePlacement { deduplication_id: Some("sole".to_owned()), ..debounced("cart", HOUR, None) };
+    let on = |instance: &str, id: &str, place: QueuePlacement| NewWorkflow {
         instance: Some(instance.to_owned()),
         input: format!(r#"{{"of":"{instance}"}}"#),
         ..placed(id, place)
@@ -225,10 +226,10 @@ pub(crate) async fn calls_of_two_instances_do_not_become_one(Site { store, .. }:
 }
 
 pub(crate) async fn the_last_debounced_call_gives_its_priority_and_its_limits(Site { store, .. }: Site) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let call = |id: &str, priority: i32, timeout: Option<Duration>| NewWorkflow {
         timeout,
-        ..placed(id, QueuePlace { priority, ..debounced("cart", Duration::from_millis(1), None) })
+        ..placed(id, QueuePlacement { priority, ..debounced("cart", Duration::from_millis(1), None) })
     };
     commit(&*store, me, begin(&call("first", 5, None))).await;
     let verdict = commit(&*store, me, begin(&call("second", -3, Some(HOUR)))).await;

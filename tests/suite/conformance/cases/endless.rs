@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use durable_core::store::{NewWorkflow, Store, Verdict};
 
-use super::super::line::{all_enqueued, claim, debounced, declare, delayed, enqueued, mail, placed, rated, taken};
-use super::super::make::{begin, commit, sign_on};
+use super::super::line::{
+    all_enqueued, claim, debounced, declare_queues, delayed, enqueued, mail, placed, rated, taken,
+};
+use super::super::make::{begin, commit, register_executor};
 use super::super::site::Site;
 
 /// The last microsecond of the year 9999.
@@ -18,7 +20,7 @@ async fn due(store: &dyn Store, id: &str) -> i64 {
 }
 
 pub(crate) async fn what_would_be_due_behind_the_calendar_is_due_at_its_end(Site { store, .. }: Site) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     enqueued(&*store, me, "alone", delayed(Duration::MAX)).await;
     let two = [placed("one of two", delayed(Duration::MAX)), placed("in time", delayed(HOUR))];
     all_enqueued(&*store, me, &two).await;
@@ -37,7 +39,7 @@ pub(crate) async fn what_would_be_due_behind_the_calendar_is_due_at_its_end(Site
 }
 
 pub(crate) async fn a_timeout_without_end_ends_with_the_calendar(Site { store, .. }: Site) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let endless = |id: &str| NewWorkflow { timeout: Some(Duration::MAX), ..placed(id, mail()) };
     commit(&*store, me, begin(&endless("alone"))).await;
     all_enqueued(&*store, me, &[endless("one of two"), placed("beside", mail())]).await;
@@ -46,8 +48,8 @@ pub(crate) async fn a_timeout_without_end_ends_with_the_calendar(Site { store, .
 }
 
 pub(crate) async fn a_window_without_end_is_one(Site { store, .. }: Site) {
-    let me = sign_on(&*store, "a").await;
-    declare(&*store, rated(1, Duration::MAX)).await;
+    let me = register_executor(&*store, "a").await;
+    declare_queues(&*store, rated(1, Duration::MAX)).await;
     all_enqueued(&*store, me, &[placed("first", mail()), placed("second", mail())]).await;
     assert_eq!(taken(&*store, me, 9).await, ["first"]);
     let claimed = claim(&*store, me, 9).await;

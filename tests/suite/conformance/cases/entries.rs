@@ -5,13 +5,13 @@ use durable_core::store::{Entry, NewWorkflow, Outcome, Position, Verdict};
 
 use super::super::line::mail;
 use super::super::make::{
-    begin, cancel, child, commit, ending, ends, finish, outcomes, output, record, recorded, records, running, sign_on,
-    status, success, workflow,
+    begin, cancel, child, commit, ending, ends, finish, outcomes, output, record, recorded, records, register_executor,
+    running, status, success, workflow,
 };
 use super::super::site::Site;
 
 pub(crate) async fn a_lost_race_takes_its_entry_and_no_other(Site { store, .. }: Site) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let (lost, fine) = (running(&*store, me, "lost").await, running(&*store, me, "fine").await);
     recorded(&*store, me, record(lost, 2, "first")).await;
     let new = workflow("new");
@@ -30,7 +30,7 @@ pub(crate) async fn a_lost_race_takes_its_entry_and_no_other(Site { store, .. }:
 }
 
 pub(crate) async fn a_child_and_the_record_of_its_parent_are_stored_together(Site { store, .. }: Site) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let parent = running(&*store, me, "w").await;
     let mut started = child(parent, 1, &workflow("w-1"));
     started.records[0].position = Position::new("3/2", 1);
@@ -42,7 +42,7 @@ pub(crate) async fn a_child_and_the_record_of_its_parent_are_stored_together(Sit
 }
 
 pub(crate) async fn an_existing_child_still_gets_the_record_of_its_parent(Site { store, .. }: Site) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let (parent, there) = (running(&*store, me, "w").await, running(&*store, me, "shared").await);
     let Verdict::Existing(held) = commit(&*store, me, child(parent, 1, &workflow("shared"))).await else {
         panic!("the child is there")
@@ -52,7 +52,7 @@ pub(crate) async fn an_existing_child_still_gets_the_record_of_its_parent(Site {
 }
 
 pub(crate) async fn a_child_whose_id_belongs_to_something_else_gets_a_record_of_the_error(Site { store, .. }: Site) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let parent = running(&*store, me, "w").await;
     let ada = || NewWorkflow { instance: Some("ada".to_owned()), ..workflow("shared") };
     assert_eq!(commit(&*store, me, begin(&ada())).await, Verdict::Stored);
@@ -60,7 +60,7 @@ pub(crate) async fn a_child_whose_id_belongs_to_something_else_gets_a_record_of_
     assert_eq!(held.instance.as_deref(), Some("ada"));
     let refund = NewWorkflow { name: "refund".to_owned(), ..workflow("shared") };
     let bob = NewWorkflow { instance: Some("bob".to_owned()), ..workflow("shared") };
-    let queued = |it: NewWorkflow| NewWorkflow { place: Some(mail()), ..it };
+    let queued = |it: NewWorkflow| NewWorkflow { placement: Some(mail()), ..it };
     for (number, new) in (1..).step_by(3).zip([&refund, &bob, &queued(bob.clone()), &workflow("shared")]) {
         let beside = [begin(&workflow(&format!("beside-{number}"))), child(parent, number + 1, new)];
         let again = [child(parent, number + 2, new)];
@@ -90,7 +90,7 @@ pub(crate) async fn a_child_whose_id_belongs_to_something_else_gets_a_record_of_
 }
 
 pub(crate) async fn a_child_of_a_parent_that_lost_the_race_is_not_begun(Site { store, .. }: Site) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let parent = running(&*store, me, "w").await;
     recorded(&*store, me, record(parent, 1, "first")).await;
     let other = workflow("other");
@@ -101,7 +101,7 @@ pub(crate) async fn a_child_of_a_parent_that_lost_the_race_is_not_begun(Site { s
 }
 
 pub(crate) async fn an_end_that_does_not_apply_takes_only_its_own_records(Site { store, .. }: Site) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let gone = running(&*store, me, "gone").await;
     let fine = running(&*store, me, "fine").await;
     cancel(&*store, "gone", "by hand").await;
@@ -122,9 +122,9 @@ pub(crate) async fn an_end_that_does_not_apply_takes_only_its_own_records(Site {
 }
 
 pub(crate) async fn an_entry_that_begins_and_ends_is_all_or_nothing(Site { store, .. }: Site) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let short = workflow("short");
-    let entry = Entry { begin: Some(short.clone()), ..ending([record(short.key, 1, "1")], success(short.key, "1")) };
+    let entry = Entry { start: Some(short.clone()), ..ending([record(short.key, 1, "1")], success(short.key, "1")) };
     assert_eq!(commit(&*store, me, entry).await, Verdict::Stored);
     assert_eq!(status(&*store, "short").await, Some(Status::Success));
 
@@ -138,7 +138,7 @@ pub(crate) async fn an_entry_that_begins_and_ends_is_all_or_nothing(Site { store
 }
 
 pub(crate) async fn of_two_ends_in_one_call_one_is_superseded(Site { store, .. }: Site) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let run = running(&*store, me, "w").await;
     let entries = [
         ending([record(run, 1, "1")], success(run, "one")),
@@ -151,7 +151,7 @@ pub(crate) async fn of_two_ends_in_one_call_one_is_superseded(Site { store, .. }
 }
 
 pub(crate) async fn of_two_begins_in_one_call_one_attaches(Site { store, .. }: Site) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let (first, second) = (workflow("w"), workflow("w"));
     let verdicts = store.commit(me, &[begin(&first), begin(&second)], false).await.unwrap();
     let held = store.find("w").await.unwrap().expect("one of them was begun");
@@ -161,7 +161,7 @@ pub(crate) async fn of_two_begins_in_one_call_one_attaches(Site { store, .. }: S
 }
 
 pub(crate) async fn batches_of_every_size_are_stored_whole(Site { store, .. }: Site) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     for size in [1, 2, 3, 4, 5, 16, 17, 63, 64, 65, 129, 1024] {
         let all: Vec<_> = (0..size).map(|it| workflow(&format!("{size}/{it}"))).collect();
         let stored = vec![Verdict::Stored; size];
@@ -189,7 +189,7 @@ pub(crate) async fn batches_of_every_size_are_stored_whole(Site { store, .. }: S
 }
 
 pub(crate) async fn a_batch_of_mixed_fates_gets_a_verdict_each(Site { store, .. }: Site) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let old = running(&*store, me, "old").await;
     let mut entries = Vec::new();
     for number in 0..100 {

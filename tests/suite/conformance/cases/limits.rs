@@ -5,9 +5,9 @@ use std::time::Duration;
 use durable_core::store::{Fence, QueueChange, QueueLimits, Store};
 
 use super::super::line::{
-    MAIL, all_enqueued, at_once, claim, declare, ended, enqueued, mail, placed, rated, taken, urgent,
+    MAIL, all_enqueued, at_once, claim, declare_queues, ended, enqueued, mail, placed, rated, taken, urgent,
 };
-use super::super::make::{adopting, cancel, depose, sign_on};
+use super::super::make::{adopting, cancel, fence_out, register_executor};
 use super::super::site::Site;
 
 async fn fill(store: &dyn Store, fence: Fence, number: usize) {
@@ -24,8 +24,8 @@ async fn starts(store: &dyn Store) -> Vec<i64> {
 }
 
 pub(crate) async fn no_more_run_at_once_than_may(Site { store, .. }: Site) {
-    let (me, other) = (sign_on(&*store, "me").await, sign_on(&*store, "other").await);
-    declare(&*store, at_once(3)).await;
+    let (me, other) = (register_executor(&*store, "me").await, register_executor(&*store, "other").await);
+    declare_queues(&*store, at_once(3)).await;
     fill(&*store, me, 9).await;
     enqueued(&*store, me, "urgent", urgent(-1)).await;
     let first = claim(&*store, me, 2).await;
@@ -35,7 +35,7 @@ pub(crate) async fn no_more_run_at_once_than_may(Site { store, .. }: Site) {
     assert_eq!(taken(&*store, me, 9).await, [""; 0]);
     ended(&*store, me, &first.runs[0]).await;
     assert_eq!(taken(&*store, other, 9).await, ["w-2"]);
-    store.give_back(me, &[first.runs[1].key]).await.unwrap();
+    store.return_claims(me, &[first.runs[1].key]).await.unwrap();
     assert_eq!(taken(&*store, other, 9).await, ["w-0"], "what was given back has made room");
     cancel(&*store, "w-1", "by hand").await;
     assert_eq!(taken(&*store, me, 9).await, ["w-3"]);
@@ -46,20 +46,20 @@ pub(crate) async fn no_more_run_at_once_than_may(Site { store, .. }: Site) {
 }
 
 pub(crate) async fn the_slots_of_the_dead_come_back(Site { store, .. }: Site) {
-    let (me, dead) = (sign_on(&*store, "me").await, sign_on(&*store, "dead").await);
-    declare(&*store, at_once(2)).await;
+    let (me, dead) = (register_executor(&*store, "me").await, register_executor(&*store, "dead").await);
+    declare_queues(&*store, at_once(2)).await;
     fill(&*store, me, 3).await;
     assert_eq!(taken(&*store, dead, 9).await.len(), 2);
-    depose(&*store, dead).await;
+    fence_out(&*store, dead).await;
     assert_eq!(taken(&*store, me, 9).await, [""; 0], "nobody knows yet what becomes of them");
-    assert_eq!(store.adopt(&adopting(me, 9)).await.unwrap().requeued, [MAIL]);
+    assert_eq!(store.take_over(&adopting(me, 9)).await.unwrap().requeued, [MAIL]);
     assert_eq!(taken(&*store, me, 9).await, ["w-0", "w-1"]);
 }
 
 pub(crate) async fn no_more_begin_in_a_window_than_may(Site { store, .. }: Site) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let period = Duration::from_millis(250);
-    declare(&*store, rated(3, period)).await;
+    declare_queues(&*store, rated(3, period)).await;
     fill(&*store, me, 10).await;
     let mut left = 10;
     while left > 0 {
@@ -83,29 +83,29 @@ pub(crate) async fn no_more_begin_in_a_window_than_may(Site { store, .. }: Site)
 }
 
 pub(crate) async fn a_window_counts_whatever_began_in_it(Site { store, .. }: Site) {
-    let (me, dead) = (sign_on(&*store, "me").await, sign_on(&*store, "dead").await);
-    declare(&*store, rated(4, Duration::from_hours(1))).await;
+    let (me, dead) = (register_executor(&*store, "me").await, register_executor(&*store, "dead").await);
+    declare_queues(&*store, rated(4, Duration::from_hours(1))).await;
     fill(&*store, me, 9).await;
     let first = claim(&*store, me, 2).await;
     assert_eq!(first.next_at, None);
     ended(&*store, me, &first.runs[0]).await;
     cancel(&*store, &first.runs[1].id, "by hand").await;
     assert_eq!(taken(&*store, dead, 1).await, ["w-2"]);
-    depose(&*store, dead).await;
-    store.adopt(&adopting(me, 9)).await.unwrap();
+    fence_out(&*store, dead).await;
+    store.take_over(&adopting(me, 9)).await.unwrap();
     let last = claim(&*store, me, 9).await;
     assert_eq!(last.runs.iter().map(|it| &*it.id).collect::<Vec<_>>(), ["w-2"], "again, and counted again");
     let began = starts(&*store).await[0];
     assert_eq!(last.next_at, Some(began + 3_600_000_000), "when the first start leaves the window");
     let full = claim(&*store, me, 9).await;
     assert_eq!((full.runs.len(), full.next_at), (0, last.next_at));
-    store.give_back(me, &[last.runs[0].key]).await.unwrap();
+    store.return_claims(me, &[last.runs[0].key]).await.unwrap();
     assert_eq!(taken(&*store, me, 9).await, ["w-2"], "what was given back is not counted");
 }
 
 pub(crate) async fn a_window_is_in_the_way_only_if_something_waits_and_has_room(Site { store, .. }: Site) {
-    let me = sign_on(&*store, "a").await;
-    declare(&*store, QueueLimits { concurrency: Some(2), ..rated(2, Duration::from_hours(1)) }).await;
+    let me = register_executor(&*store, "a").await;
+    declare_queues(&*store, QueueLimits { concurrency: Some(2), ..rated(2, Duration::from_hours(1)) }).await;
     assert_eq!(claim(&*store, me, 9).await.next_at, None, "nothing waits");
     fill(&*store, me, 2).await;
     let both = claim(&*store, me, 9).await;
@@ -122,14 +122,14 @@ pub(crate) async fn a_window_is_in_the_way_only_if_something_waits_and_has_room(
 }
 
 pub(crate) async fn a_limit_of_none_lets_nobody_through(Site { store, .. }: Site) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     fill(&*store, me, 1).await;
     for limits in [at_once(0), rated(0, Duration::from_secs(1))] {
-        declare(&*store, limits).await;
+        declare_queues(&*store, limits).await;
         let claimed = claim(&*store, me, 9).await;
         assert_eq!((claimed.runs.len(), claimed.next_at), (0, None));
     }
     let no_key = QueueLimits { partition_concurrency: Some(0), ..QueueLimits::default() };
-    declare(&*store, no_key).await;
+    declare_queues(&*store, no_key).await;
     assert_eq!(taken(&*store, me, 9).await, [""; 0]);
 }

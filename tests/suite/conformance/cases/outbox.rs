@@ -1,10 +1,12 @@
 //! Messages that are sent within a transaction of the user's.
 
 use durable_core::Status;
-use durable_core::store::{Fault, NewMessage, OutboxConnection, Posted};
+use durable_core::store::{NewMessage, OutboxConnection, SendOutcome, StoreErrorKind};
 use sqlx::{Connection, SqliteConnection};
 
-use super::super::make::{cancel, commit, finish, inbox, message, once, running, send, sign_on, success, waiting};
+use super::super::make::{
+    cancel, commit, finish, inbox, message, once, queues_with_work, register_executor, running, send, success,
+};
 use super::super::site::{SideDoor, Site};
 
 async fn begin(user: &mut SideDoor) {
@@ -13,32 +15,32 @@ async fn begin(user: &mut SideDoor) {
 
 pub(crate) async fn a_posted_message_is_there_when_the_transaction_is_committed(site: Site) {
     let store = &*site.store;
-    let me = sign_on(store, "a").await;
+    let me = register_executor(store, "a").await;
     let run = running(store, me, "w").await;
     let mut user = site.side_door().await;
     begin(&mut user).await;
-    assert_eq!(store.post(user.outbox(), &message("w", "1")).await.unwrap(), Posted::Posted);
-    assert!(waiting(store, run, "").await.is_none(), "nobody sees it yet");
+    assert_eq!(store.send_in(user.outbox(), &message("w", "1")).await.unwrap(), SendOutcome::Posted);
+    assert!(queues_with_work(store, run, "").await.is_none(), "nobody sees it yet");
     user.execute("commit").await;
     assert_eq!(inbox(store, me, run).await, ["1"]);
 }
 
 pub(crate) async fn a_posted_message_goes_with_its_transaction(site: Site) {
     let store = &*site.store;
-    let me = sign_on(store, "a").await;
+    let me = register_executor(store, "a").await;
     let run = running(store, me, "w").await;
     let mut user = site.side_door().await;
     begin(&mut user).await;
-    assert_eq!(store.post(user.outbox(), &message("w", "1")).await.unwrap(), Posted::Posted);
+    assert_eq!(store.send_in(user.outbox(), &message("w", "1")).await.unwrap(), SendOutcome::Posted);
     user.execute("rollback").await;
-    assert!(waiting(store, run, "").await.is_none());
-    assert_eq!(store.post(user.outbox(), &message("w", "alone")).await.unwrap(), Posted::Posted);
+    assert!(queues_with_work(store, run, "").await.is_none());
+    assert_eq!(store.send_in(user.outbox(), &message("w", "alone")).await.unwrap(), SendOutcome::Posted);
     assert_eq!(inbox(store, me, run).await, ["alone"], "a connection without a transaction commits at once");
 }
 
 pub(crate) async fn a_message_is_not_posted_to_nobody(site: Site) {
     let store = &*site.store;
-    let me = sign_on(store, "a").await;
+    let me = register_executor(store, "a").await;
     let run = running(store, me, "w").await;
     running(store, me, "v").await;
     let mut user = site.side_door().await;
@@ -46,25 +48,25 @@ pub(crate) async fn a_message_is_not_posted_to_nobody(site: Site) {
     commit(store, me, finish(success(run, "1"))).await;
     cancel(store, "v", "by hand").await;
     for (it, expected) in [
-        (message("nobody", "1"), Posted::NoReceiver(None)),
-        (message("w", "1"), Posted::NoReceiver(Some(Status::Success))),
-        (once("w", "other", "1"), Posted::NoReceiver(Some(Status::Success))),
-        (message("v", "1"), Posted::NoReceiver(Some(Status::Cancelled))),
-        (once("w", "k", "the retry of a success"), Posted::Posted),
+        (message("nobody", "1"), SendOutcome::NoReceiver(None)),
+        (message("w", "1"), SendOutcome::NoReceiver(Some(Status::Success))),
+        (once("w", "other", "1"), SendOutcome::NoReceiver(Some(Status::Success))),
+        (message("v", "1"), SendOutcome::NoReceiver(Some(Status::Cancelled))),
+        (once("w", "k", "the retry of a success"), SendOutcome::Posted),
     ] {
-        assert_eq!(store.post(user.outbox(), &it).await.unwrap(), expected, "{it:?}");
+        assert_eq!(store.send_in(user.outbox(), &it).await.unwrap(), expected, "{it:?}");
     }
 }
 
 pub(crate) async fn a_message_is_posted_once(site: Site) {
     let store = &*site.store;
-    let me = sign_on(store, "a").await;
+    let me = register_executor(store, "a").await;
     let run = running(store, me, "w").await;
     let mut user = site.side_door().await;
     let (plain, first) = (message("w", "plain"), once("w", "k", "first"));
     begin(&mut user).await;
     for it in [&plain, &plain, &first, &first, &once("w", "k", "second")] {
-        assert_eq!(store.post(user.outbox(), it).await.unwrap(), Posted::Posted);
+        assert_eq!(store.send_in(user.outbox(), it).await.unwrap(), SendOutcome::Posted);
     }
     user.execute("commit").await;
     assert_eq!(commit(store, me, send(once("w", "k", "third"))).await, durable_core::store::Verdict::Stored);
@@ -72,12 +74,12 @@ pub(crate) async fn a_message_is_posted_once(site: Site) {
 }
 
 pub(crate) async fn a_message_is_posted_to_the_system_database_only(site: Site) {
-    let me = sign_on(&*site.store, "a").await;
+    let me = register_executor(&*site.store, "a").await;
     running(&*site.store, me, "w").await;
     let mut elsewhere = SqliteConnection::connect("sqlite::memory:").await.expect("memory is there");
-    let posted = site.store.post(OutboxConnection::Sqlite(&mut elsewhere), &message("w", "1")).await;
+    let posted = site.store.send_in(OutboxConnection::Sqlite(&mut elsewhere), &message("w", "1")).await;
     if site.is_postgres() {
-        assert_eq!(posted.unwrap(), Posted::OtherDatabase);
+        assert_eq!(posted.unwrap(), SendOutcome::OtherDatabase);
         let server = site.store;
         let memory = durable_core::store::open("sqlite::memory:", "durable").await.unwrap();
         let SideDoor::Postgres(mut user, _) =
@@ -85,23 +87,23 @@ pub(crate) async fn a_message_is_posted_to_the_system_database_only(site: Site) 
         else {
             panic!("it is a server")
         };
-        let posted = memory.post(OutboxConnection::Postgres(&mut user), &message("w", "1")).await;
-        assert_eq!(posted.unwrap(), Posted::OtherDatabase);
+        let posted = memory.send_in(OutboxConnection::Postgres(&mut user), &message("w", "1")).await;
+        assert_eq!(posted.unwrap(), SendOutcome::OtherDatabase);
         let unprepared = durable_core::store::open(&site.url, "nowhere").await.unwrap();
-        let posted = unprepared.post(OutboxConnection::Postgres(&mut user), &message("w", "1")).await;
+        let posted = unprepared.send_in(OutboxConnection::Postgres(&mut user), &message("w", "1")).await;
         let error = posted.expect_err("there are no tables");
         assert!(error.message.contains("system database"), "{error}");
-        assert_eq!(error.fault, Fault::Refused);
+        assert_eq!(error.kind, StoreErrorKind::Refused);
         unprepared.close().await;
     } else {
         let error = posted.expect_err("there are no tables");
         assert!(error.message.contains("system database"), "{error}");
-        assert_eq!(error.fault, Fault::Refused);
+        assert_eq!(error.kind, StoreErrorKind::Refused);
     }
 }
 
 pub(crate) async fn a_nul_is_not_posted(site: Site) {
-    let me = sign_on(&*site.store, "a").await;
+    let me = register_executor(&*site.store, "a").await;
     running(&*site.store, me, "w").await;
     let good = message("w", "1");
     let bad = [
@@ -112,7 +114,7 @@ pub(crate) async fn a_nul_is_not_posted(site: Site) {
     ];
     for it in &bad {
         let mut user = site.side_door().await;
-        let error = site.store.post(user.outbox(), it).await.expect_err("a NUL cannot be stored");
-        assert_eq!(error.fault, Fault::Refused, "{error}");
+        let error = site.store.send_in(user.outbox(), it).await.expect_err("a NUL cannot be stored");
+        assert_eq!(error.kind, StoreErrorKind::Refused, "{error}");
     }
 }

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use durable_core::Status;
-use durable_core::store::{Fault, NewWorkflow, OutboxConnection, PostedWorkflow};
+use durable_core::store::{EnqueueOutcome, NewWorkflow, OutboxConnection, StoreErrorKind};
 use sqlx::{Connection, SqliteConnection};
 
 use super::super::line::{claim, debounced, delayed, enqueued, mail, placed, sole, taken};
-use super::super::make::{cancel, running, sign_on, status, workflow};
+use super::super::make::{cancel, register_executor, running, status, workflow};
 use super::super::site::{SideDoor, Site};
 
 async fn begin(user: &mut SideDoor) {
@@ -16,13 +16,13 @@ async fn begin(user: &mut SideDoor) {
 
 pub(crate) async fn a_posted_workflow_is_there_when_the_transaction_is_committed(site: Site) {
     let store = &*site.store;
-    let me = sign_on(store, "a").await;
+    let me = register_executor(store, "a").await;
     let mut user = site.side_door().await;
     let large = NewWorkflow { input: format!(r#"{{"text":"{}"}}"#, "x".repeat(5_000)), ..placed("large", mail()) };
     begin(&mut user).await;
     for it in [&placed("small", mail()), &large, &placed("late", delayed(Duration::from_hours(1)))] {
-        assert_eq!(store.post_workflow(user.outbox(), it).await.unwrap(), PostedWorkflow::Posted);
-        assert_eq!(store.post_workflow(user.outbox(), it).await.unwrap(), PostedWorkflow::Posted, "once");
+        assert_eq!(store.enqueue_in(user.outbox(), it).await.unwrap(), EnqueueOutcome::Posted);
+        assert_eq!(store.enqueue_in(user.outbox(), it).await.unwrap(), EnqueueOutcome::Posted, "once");
     }
     assert_eq!(taken(store, me, 9).await, [""; 0], "nobody sees them yet");
     user.execute("commit").await;
@@ -33,20 +33,20 @@ pub(crate) async fn a_posted_workflow_is_there_when_the_transaction_is_committed
 
 pub(crate) async fn a_posted_workflow_goes_with_its_transaction(site: Site) {
     let store = &*site.store;
-    let me = sign_on(store, "a").await;
+    let me = register_executor(store, "a").await;
     let mut user = site.side_door().await;
     begin(&mut user).await;
-    assert_eq!(store.post_workflow(user.outbox(), &placed("w", sole("k"))).await.unwrap(), PostedWorkflow::Posted);
+    assert_eq!(store.enqueue_in(user.outbox(), &placed("w", sole("k"))).await.unwrap(), EnqueueOutcome::Posted);
     user.execute("rollback").await;
     assert_eq!(status(store, "w").await, None);
     let alone = placed("alone", sole("k"));
-    assert_eq!(store.post_workflow(user.outbox(), &alone).await.unwrap(), PostedWorkflow::Posted);
+    assert_eq!(store.enqueue_in(user.outbox(), &alone).await.unwrap(), EnqueueOutcome::Posted);
     assert_eq!(taken(store, me, 9).await, ["alone"], "a connection without a transaction commits at once");
 }
 
 pub(crate) async fn what_is_there_is_not_posted(site: Site) {
     let store = &*site.store;
-    let me = sign_on(store, "a").await;
+    let me = register_executor(store, "a").await;
     running(store, me, "direct").await;
     enqueued(store, me, "queued", sole("k")).await;
     let hour = Duration::from_hours(1);
@@ -60,38 +60,38 @@ pub(crate) async fn what_is_there_is_not_posted(site: Site) {
         (placed("again", debounced("cart", hour, None)), "waits"),
     ] {
         let large = NewWorkflow { input: format!(r#"{{"text":"{}"}}"#, "y".repeat(3_000)), ..it };
-        let posted = store.post_workflow(user.outbox(), &large).await.unwrap();
-        assert!(matches!(&posted, PostedWorkflow::Existing(held) if held.id == expected), "{posted:?}");
+        let posted = store.enqueue_in(user.outbox(), &large).await.unwrap();
+        assert!(matches!(&posted, EnqueueOutcome::Existing(held) if held.id == expected), "{posted:?}");
     }
     let first = placed("first", debounced("another cart", hour, None));
-    assert_eq!(store.post_workflow(user.outbox(), &first).await.unwrap(), PostedWorkflow::Posted);
+    assert_eq!(store.enqueue_in(user.outbox(), &first).await.unwrap(), EnqueueOutcome::Posted);
     user.execute("commit").await;
     assert_eq!(store.show("waits").await.unwrap().expect("it waits").input.len(), 3_011, "it has the new arguments");
     assert_eq!(store.show("direct").await.unwrap().expect("it runs").input, r#"{"order":1}"#);
     assert_eq!(status(store, "first").await, Some(Status::Delayed));
     cancel(store, "queued", "by hand").await;
-    assert_eq!(store.post_workflow(user.outbox(), &placed("twin", sole("k"))).await.unwrap(), PostedWorkflow::Posted);
+    assert_eq!(store.enqueue_in(user.outbox(), &placed("twin", sole("k"))).await.unwrap(), EnqueueOutcome::Posted);
 }
 
 pub(crate) async fn a_workflow_is_posted_to_a_queue_of_the_system_database(site: Site) {
     let mut user = site.side_door().await;
-    let error = site.store.post_workflow(user.outbox(), &workflow("w")).await.expect_err("nobody would run it");
-    assert_eq!(error.fault, Fault::Refused, "{error}");
+    let error = site.store.enqueue_in(user.outbox(), &workflow("w")).await.expect_err("nobody would run it");
+    assert_eq!(error.kind, StoreErrorKind::Refused, "{error}");
     let nul = placed("a\0b", mail());
-    let error = site.store.post_workflow(user.outbox(), &nul).await.expect_err("a NUL cannot be stored");
-    assert_eq!(error.fault, Fault::Refused, "{error}");
+    let error = site.store.enqueue_in(user.outbox(), &nul).await.expect_err("a NUL cannot be stored");
+    assert_eq!(error.kind, StoreErrorKind::Refused, "{error}");
     let mut elsewhere = SqliteConnection::connect("sqlite::memory:").await.expect("memory is there");
-    let posted = site.store.post_workflow(OutboxConnection::Sqlite(&mut elsewhere), &placed("w", mail())).await;
+    let posted = site.store.enqueue_in(OutboxConnection::Sqlite(&mut elsewhere), &placed("w", mail())).await;
     if site.is_postgres() {
-        assert_eq!(posted.unwrap(), PostedWorkflow::OtherDatabase);
+        assert_eq!(posted.unwrap(), EnqueueOutcome::OtherDatabase);
         let unprepared = durable_core::store::open(&site.url, "nowhere").await.unwrap();
         let mut user = site.side_door().await;
-        let error = unprepared.post_workflow(user.outbox(), &placed("w", mail())).await.expect_err("no tables");
+        let error = unprepared.enqueue_in(user.outbox(), &placed("w", mail())).await.expect_err("no tables");
         assert!(error.message.contains("system database"), "{error}");
         unprepared.close().await;
     } else {
         let error = posted.expect_err("there are no tables");
         assert!(error.message.contains("system database"), "{error}");
-        assert_eq!(error.fault, Fault::Refused);
+        assert_eq!(error.kind, StoreErrorKind::Refused);
     }
 }

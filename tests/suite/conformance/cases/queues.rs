@@ -5,12 +5,14 @@ use std::time::Duration;
 use durable_core::Status;
 use durable_core::store::{NewWorkflow, Verdict};
 
-use super::super::make::{begin, cancel, commit, finish, inbox, message, running, send, sign_on, success, workflow};
+use super::super::make::{
+    begin, cancel, commit, finish, inbox, message, register_executor, running, send, success, workflow,
+};
 use super::super::site::Site;
 
 pub(crate) async fn a_queued_workflow_goes_back_to_its_queue(site: Site) {
     let store = &*site.store;
-    let me = sign_on(store, "a").await;
+    let me = register_executor(store, "a").await;
     let queued = running(store, me, "queued").await;
     running(store, me, "direct").await;
     let stuck = running(store, me, "stuck").await;
@@ -32,7 +34,7 @@ pub(crate) async fn a_queued_workflow_goes_back_to_its_queue(site: Site) {
 }
 
 pub(crate) async fn a_queued_workflow_receives(site: Site) {
-    let me = sign_on(&*site.store, "a").await;
+    let me = register_executor(&*site.store, "a").await;
     for status in ["ENQUEUED", "DELAYED"] {
         let run = running(&*site.store, me, status).await;
         let change = format!("update durable.workflows set status = '{status}', executor = null where key = {run}");
@@ -47,7 +49,7 @@ pub(crate) async fn a_queued_workflow_receives(site: Site) {
 }
 
 pub(crate) async fn a_timeout_is_kept_until_it_begins_to_run(site: Site) {
-    let me = sign_on(&*site.store, "a").await;
+    let me = register_executor(&*site.store, "a").await;
     let limited = |id| NewWorkflow { timeout: Some(Duration::from_millis(1_500)), ..workflow(id) };
     commit(&*site.store, me, begin(&limited("lone"))).await;
     site.store.commit(me, &[begin(&limited("one")), begin(&limited("two"))], false).await.unwrap();

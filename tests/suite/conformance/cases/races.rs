@@ -7,13 +7,13 @@ use durable_core::store::{Entry, Fence, Verdict};
 use tokio::sync::Barrier;
 
 use super::super::make::{
-    adopting, begin, child, depose, ending, event, finish, item, message, once, outcomes, receiving, record, records,
-    running, send, sending, show, sign_on, success, waiting, workflow,
+    adopting, begin, child, ending, event, fence_out, finish, item, message, once, outcomes, queues_with_work,
+    receiving, record, records, register_executor, running, send, sending, show, success, workflow,
 };
 use super::super::site::Site;
 
 pub(crate) async fn a_takeover_waits_for_a_flush_in_flight(site: Site) {
-    let dead = sign_on(&*site.store, "dead").await;
+    let dead = register_executor(&*site.store, "dead").await;
     running(&*site.store, dead, "w").await;
     let mut flush = site.side_door().await;
     if site.is_postgres() {
@@ -24,15 +24,15 @@ pub(crate) async fn a_takeover_waits_for_a_flush_in_flight(site: Site) {
     }
     flush.execute("insert into durable.steps (workflow, branch, position, kind, name, attempts, started_at, completed_at) select key, '', 1, 'step', 'last', 1, 0, 0 from durable.workflows").await;
     let store = site.store.clone();
-    let takeover = tokio::spawn(async move { store.depose(dead.executor, dead.epoch).await });
+    let takeover = tokio::spawn(async move { store.fence_out(dead.executor, dead.epoch).await });
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert!(!takeover.is_finished(), "the flush may still commit");
     flush.execute("commit").await;
     assert!(takeover.await.expect("it does not panic").unwrap());
 
     // What the flush wrote is there for whoever takes over.
-    let heir = sign_on(&*site.store, "heir").await;
-    let runs = site.store.adopt(&adopting(heir, 10)).await.unwrap().runs;
+    let heir = register_executor(&*site.store, "heir").await;
+    let runs = site.store.take_over(&adopting(heir, 10)).await.unwrap().runs;
     assert_eq!(outcomes(&*site.store, runs[0].key).await.len(), 1);
 }
 
@@ -53,7 +53,7 @@ pub(crate) async fn a_flush_waits_for_a_takeover_and_then_writes_nothing(site: S
         |run| vec![receiving(record(run, 1, "1"), 1)],
     ];
     for (number, shape) in (0..).zip(shapes) {
-        let dead = sign_on(store, "dead").await;
+        let dead = register_executor(store, "dead").await;
         let run = running(store, dead, &format!("w-{number}")).await;
         let mut takeover = site.side_door().await;
         takeover.execute(if site.is_postgres() { "begin" } else { "begin immediate" }).await;
@@ -80,19 +80,19 @@ pub(crate) async fn a_flush_waits_for_a_takeover_and_then_writes_nothing(site: S
 }
 
 pub(crate) async fn two_adopters_share_without_overlap(site: Site) {
-    let dead = sign_on(&*site.store, "dead").await;
+    let dead = register_executor(&*site.store, "dead").await;
     let begins: Vec<_> = (0..200).map(|number| begin(&workflow(&format!("w-{number}")))).collect();
     site.store.commit(dead, &begins, false).await.unwrap();
-    depose(&*site.store, dead).await;
+    fence_out(&*site.store, dead).await;
 
     let mut adopters = Vec::new();
     for name in ["a", "b"] {
         let store = site.second().await;
-        let fence = sign_on(&*store, name).await;
+        let fence = register_executor(&*store, name).await;
         adopters.push(tokio::spawn(async move {
             let mut keys = Vec::new();
             loop {
-                let runs = store.adopt(&adopting(fence, 7)).await.unwrap().runs;
+                let runs = store.take_over(&adopting(fence, 7)).await.unwrap().runs;
                 if runs.is_empty() {
                     store.close().await;
                     return keys;
@@ -137,7 +137,7 @@ const ROUNDS: usize = 8;
 const IDS: usize = 300;
 
 pub(crate) async fn two_executors_begin_the_same_ids_once(site: Site) {
-    let (a, b) = (sign_on(&*site.store, "a").await, sign_on(&*site.store, "b").await);
+    let (a, b) = (register_executor(&*site.store, "a").await, register_executor(&*site.store, "b").await);
     let start = Arc::new(Barrier::new(2));
     let first = tokio::spawn(begin_all(site.clone(), a, start.clone(), false));
     let second = tokio::spawn(begin_all(site.clone(), b, start, true));
@@ -163,7 +163,7 @@ async fn send_all(site: Site, fence: Fence, start: Arc<Barrier>, backwards: bool
 }
 
 pub(crate) async fn two_senders_of_the_same_idempotency_keys_are_heard_once(site: Site) {
-    let (a, b) = (sign_on(&*site.store, "a").await, sign_on(&*site.store, "b").await);
+    let (a, b) = (register_executor(&*site.store, "a").await, register_executor(&*site.store, "b").await);
     let run = running(&*site.store, a, "w").await;
     let start = Arc::new(Barrier::new(2));
     let first = tokio::spawn(send_all(site.clone(), a, start.clone(), false));
@@ -172,11 +172,11 @@ pub(crate) async fn two_senders_of_the_same_idempotency_keys_are_heard_once(site
     second.await.expect("it does not panic");
     let stored = site.side_door().await.number("select count(*) from durable.messages").await;
     assert_eq!(usize::try_from(stored), Ok(ROUNDS * IDS));
-    assert_eq!(waiting(&*site.store, run, "").await.map(|it| it.payload.starts_with("0-")), Some(true));
+    assert_eq!(queues_with_work(&*site.store, run, "").await.map(|it| it.payload.starts_with("0-")), Some(true));
 }
 
 pub(crate) async fn a_cancellation_of_a_family_meets_its_ends(site: Site) {
-    let me = sign_on(&*site.store, "a").await;
+    let me = register_executor(&*site.store, "a").await;
     for round in 0..10 {
         let root = running(&*site.store, me, &format!("w-{round}")).await;
         let all: Vec<_> = (0..50).map(|number| workflow(&format!("w-{round}-{number}"))).collect();
@@ -190,14 +190,14 @@ pub(crate) async fn a_cancellation_of_a_family_meets_its_ends(site: Site) {
             verdicts.into_iter().filter(|it| *it == Verdict::Stored).count()
         });
         let id = format!("w-{round}");
-        let stopped = site.store.cancel(&id, "enough", true).await.unwrap().expect("it is there").stopped;
+        let stopped = site.store.cancel(&id, "enough", true).await.unwrap().expect("it is there").runs;
         let ended = ending.await.expect("it does not panic");
         assert_eq!(ended + stopped.len(), 51, "each of them has one end");
     }
 }
 
 pub(crate) async fn two_records_for_one_position_leave_one(site: Site) {
-    let me = sign_on(&*site.store, "a").await;
+    let me = register_executor(&*site.store, "a").await;
     let run = running(&*site.store, me, "w").await;
     let mut calls = Vec::new();
     for text in ["1", "2"] {

@@ -10,9 +10,9 @@ use durable_core::store::{Fence, QueueLimits, RunRow, Store, Verdict};
 use durable_core::{Filter, WorkflowInfo};
 
 use super::super::line::{
-    all_enqueued, at_once, claim, declare, ended, mail, of_key, partitioned, placed, rate, rated, request, sole,
+    all_enqueued, at_once, claim, declare_queues, ended, mail, of_key, partitioned, placed, rate, rated, request, sole,
 };
-use super::super::make::{begin, sign_on};
+use super::super::make::{begin, register_executor};
 use super::super::site::Site;
 
 /// What was run, in the order of the claims, by partition key.
@@ -26,7 +26,7 @@ async fn race(site: &Site, tasks: usize, number: usize, most: u32, watch: Option
     let mut all = tokio::task::JoinSet::new();
     for process in 0..2 {
         let store = site.second().await;
-        let me = sign_on(&*store, &format!("process {process}")).await;
+        let me = register_executor(&*store, &format!("process {process}")).await;
         for task in 0..tasks {
             let (store, done, ledger) = (store.clone(), done.clone(), ledger.clone());
             all.spawn(async move {
@@ -39,7 +39,7 @@ async fn race(site: &Site, tasks: usize, number: usize, most: u32, watch: Option
                     for run in runs {
                         rounds += 1;
                         if (rounds + task).is_multiple_of(11) {
-                            store.give_back(me, &[run.key]).await.unwrap();
+                            store.return_claims(me, &[run.key]).await.unwrap();
                             continue;
                         }
                         let key = run.id.split('-').next().unwrap_or_default().to_owned();
@@ -103,7 +103,7 @@ fn most_at_once<'a>(all: impl IntoIterator<Item = &'a WorkflowInfo>) -> i64 {
 }
 
 pub(crate) async fn claimers_share_without_overlap_and_without_waiting(site: Site) {
-    let me = sign_on(&*site.store, "a").await;
+    let me = register_executor(&*site.store, "a").await;
     let all: Vec<_> = (0..600).map(|it| placed(&format!("w-{it}"), mail())).collect();
     all_enqueued(&*site.store, me, &all).await;
     let ledger = race(&site, 4, 600, 7, None).await;
@@ -115,8 +115,8 @@ pub(crate) async fn claimers_share_without_overlap_and_without_waiting(site: Sit
 }
 
 pub(crate) async fn claimers_never_exceed_the_concurrency(site: Site) {
-    let me = sign_on(&*site.store, "a").await;
-    declare(&*site.store, at_once(5)).await;
+    let me = register_executor(&*site.store, "a").await;
+    declare_queues(&*site.store, at_once(5)).await;
     let all: Vec<_> = (0..250).map(|it| placed(&format!("w-{it}"), mail())).collect();
     all_enqueued(&*site.store, me, &all).await;
     let running = "select count(*) from durable.workflows where status = 'PENDING' and queue = 'mail'";
@@ -126,9 +126,9 @@ pub(crate) async fn claimers_never_exceed_the_concurrency(site: Site) {
 }
 
 pub(crate) async fn claimers_never_exceed_the_rate(site: Site) {
-    let me = sign_on(&*site.store, "a").await;
+    let me = register_executor(&*site.store, "a").await;
     let period = Duration::from_millis(100);
-    declare(&*site.store, rated(10, period)).await;
+    declare_queues(&*site.store, rated(10, period)).await;
     let all: Vec<_> = (0..60).map(|it| placed(&format!("w-{it}"), mail())).collect();
     all_enqueued(&*site.store, me, &all).await;
     race(&site, 3, 60, 4, None).await;
@@ -141,8 +141,8 @@ pub(crate) async fn claimers_never_exceed_the_rate(site: Site) {
 }
 
 pub(crate) async fn claimers_keep_the_order_of_every_key(site: Site) {
-    let me = sign_on(&*site.store, "a").await;
-    declare(&*site.store, QueueLimits { concurrency: Some(6), ..partitioned() }).await;
+    let me = register_executor(&*site.store, "a").await;
+    declare_queues(&*site.store, QueueLimits { concurrency: Some(6), ..partitioned() }).await;
     let ids = (0..20).flat_map(|it| (0..10).map(move |key| (format!("k{key}-{it}"), format!("k{key}"))));
     let all: Vec<_> = ids.map(|(id, key)| placed(&id, of_key(&key))).collect();
     all_enqueued(&*site.store, me, &all).await;
@@ -162,13 +162,13 @@ pub(crate) async fn claimers_keep_the_order_of_every_key(site: Site) {
 }
 
 pub(crate) async fn claimers_never_exceed_the_limits_of_a_key(site: Site) {
-    let me = sign_on(&*site.store, "a").await;
+    let me = register_executor(&*site.store, "a").await;
     let limits = QueueLimits {
         partition_concurrency: Some(2),
         partition_rate_limit: Some(rate(4, Duration::from_millis(60))),
         ..QueueLimits::default()
     };
-    declare(&*site.store, limits).await;
+    declare_queues(&*site.store, limits).await;
     let ids = (0..16).flat_map(|it| ["a", "b", "c"].map(|key| (format!("{key}-{it}"), key)));
     let all: Vec<_> = ids.map(|(id, key)| placed(&id, of_key(key))).collect();
     all_enqueued(&*site.store, me, &all).await;
@@ -187,7 +187,7 @@ pub(crate) async fn of_racing_duplicates_one_is_stored(site: Site) {
     let mut all = tokio::task::JoinSet::new();
     for process in 0..2 {
         let store = site.second().await;
-        let me = sign_on(&*store, "a").await;
+        let me = register_executor(&*store, "a").await;
         all.spawn(async move {
             let mut won = 0;
             for round in 0..40 {
@@ -215,7 +215,7 @@ pub(crate) async fn of_racing_duplicates_one_is_stored(site: Site) {
         won += one.expect("no task panics");
     }
     assert_eq!(won, 40);
-    let me = sign_on(&*site.store, "b").await;
+    let me = register_executor(&*site.store, "b").await;
     assert_eq!(claim(&*site.store, me, 1_000).await.runs.len(), 40);
 }
 
@@ -223,7 +223,7 @@ pub(crate) async fn racing_debounces_are_one(site: Site) {
     let mut all = tokio::task::JoinSet::new();
     for process in 0..2 {
         let store = site.second().await;
-        let me = sign_on(&*store, "a").await;
+        let me = register_executor(&*store, "a").await;
         all.spawn(async move {
             let mut won = 0;
             for round in 0..60 {

@@ -46,7 +46,7 @@ async fn receive(Json(payment): Json<Payment>) -> Result<StatusCode, Failure> {
 
 pub(crate) async fn run(database: &str) -> Result<()> {
     let ledger = std::sync::Arc::new(Ledger::default());
-    // The second round is another process, as it were: ids are remembered across restarts.
+    // The second round stands for another process: ids are remembered across restarts.
     for _ in 0..2 {
         let builder = Durable::builder("webhook").system_database(database).state(std::sync::Arc::clone(&ledger));
         let app = builder.launch().await?;

@@ -32,7 +32,7 @@ mod web_services {}
 mod tests {}
 #[doc = include_str!("../../docs/other-languages.md")]
 mod other_languages {}
-#[doc = include_str!("../../docs/recipes/README.md")]
+#[doc = include_str!("../../docs/recipes.md")]
 mod recipes {}
 #[doc = include_str!("../../docs/recipes/saga.md")]
 mod recipes_saga {}

@@ -57,7 +57,7 @@ async fn decide(workflow: &str, decision: &Decision) -> Result<()> {
 
 pub(crate) async fn run(database: &str) -> Result<()> {
     let app = Durable::builder("approval").system_database(database).launch().await?;
-    let week = Duration::from_secs(7 * 86_400);
+    let week = Duration::from_hours(7 * 24);
 
     let approved = reimburse("train to Lyon, 84 EUR".into(), week).id("expense-1").start().await?;
     let rejected = reimburse("a yacht".into(), week).id("expense-2").start().await?;

@@ -15,7 +15,7 @@ async fn write_report(day: &str) -> Result<String> {
 #[scheduled("0 6 * * *", tz = "Europe/Warsaw", misfire = "once")]
 #[workflow]
 async fn daily_report(scheduled: DateTime<Utc>, _actual: DateTime<Utc>) -> Result<String> {
-    let day = (scheduled - Duration::from_secs(86_400)).date_naive().to_string();
+    let day = (scheduled - Duration::from_hours(24)).date_naive().to_string();
     write_report(&day).await
 }
 

@@ -11,7 +11,7 @@ static THUMBNAILS: Queue = Queue::new("thumbnails").concurrency(4);
 
 #[step(retries = 2, backoff = "10ms", timeout = "30s")]
 async fn render(image: &str) -> Result<u64> {
-    if image.ends_with(".txt") {
+    if image.starts_with("notes") {
         return Err(Error::msg("not an image"));
     }
     Ok(image.len() as u64)

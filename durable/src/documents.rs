@@ -1,4 +1,4 @@
-//! The code blocks of the documents are compiled as doc tests: README and every chapter of the book.
+//! README and every chapter of the book: their code blocks are compiled as doc tests, with all features.
 
 #[doc = include_str!("../../README.md")]
 mod readme {}

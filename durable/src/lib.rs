@@ -106,5 +106,5 @@ pub mod __private_macros {
     pub use durable_macros::{join, select};
 }
 
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "sqlite", feature = "postgres", feature = "testing", feature = "axum"))]
 mod documents;

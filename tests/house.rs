@@ -3,6 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+#[path = "house/docs.rs"]
+mod docs;
+
 /// From the ground up. A module may name those on its own floor and below.
 const FLOORS: &[&[&str]] = &[
     &["types"],

@@ -111,11 +111,5 @@ pub mod __private_macros {
     pub use durable_macros::{join, select};
 }
 
-/// The documents' code is compiled with the doc tests.
-#[cfg(doctest)]
-mod documents {
-    #[doc = include_str!("../../README.md")]
-    mod readme {}
-    #[doc = include_str!("../../docs/guide.md")]
-    mod guide {}
-}
+#[cfg(all(doctest, feature = "sqlite", feature = "postgres", feature = "testing", feature = "axum"))]
+mod documents;

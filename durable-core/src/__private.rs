@@ -30,20 +30,20 @@ use futures_util::FutureExt;
 
 /// Not public API. Used by generated code.
 ///
-/// Makes the future that the driver polls: the body, and what it returns as it is recorded.
+/// The future that the driver polls: the body, whose result is encoded for the database.
 pub fn run<R, F>(codec: Codec<R>, body: F) -> BoxFuture<'static, Outcome>
 where
     R: Send + 'static,
     F: Future<Output = R> + Send + 'static,
 {
-    // An async block would hold the body twice: where it was put, and where it is polled.
+    // An async block would hold the body twice, as a captured value and as a polled future.
     Box::pin(body.then(move |returned| {
         let encoded = (codec.encode)(&returned);
         drop(returned);
         async move {
             match encoded {
                 Ok(outcome) => outcome,
-                Err(fault) => crate::operations::workflow_result::unrecordable(&fault).await,
+                Err(error) => crate::operations::workflow_result::unrecordable(&error).await,
             }
         }
     }))
@@ -81,8 +81,8 @@ macro_rules! __cloner {
 /// Not public API. Used by generated code.
 ///
 /// Method calls find the implementation with the most references first, so the arms are ordered by
-/// how many they have. Bounds on an implementation choose the arm; bounds on its method are what a
-/// user is told when they do not hold.
+/// how many they have. Bounds on an implementation choose the arm; unmet bounds on its method are what
+/// the compiler reports to the user.
 pub mod probe {
     use std::fmt;
     use std::marker::PhantomData;

@@ -1,8 +1,8 @@
 //! The engine of `durable`: stores, journal, execution, teardown. Applications depend on the crate
 //! `durable`, which re-exports what they need.
 //!
-//! The floors, from the ground up; a lower one never imports a higher one, and a test of the
-//! workspace says so:
+//! The floors, from the lowest; a lower one never imports a higher one, which a test of the workspace
+//! checks:
 //!
 //! | floor | modules | what |
 //! |---|---|---|
@@ -48,9 +48,9 @@ pub use operations::outbox::send_in;
 pub use operations::queue_admin::{QueueInfo, QueueLimits, list_queues};
 pub use operations::recv::{RecvCall, recv};
 pub use operations::schedule_admin::{
-    ScheduleCall, ScheduleInfo, backfill_schedule, delete_schedule, list_schedules, pause_schedule, resume_schedule,
-    trigger_schedule,
+    ScheduleInfo, backfill_schedule, delete_schedule, list_schedules, pause_schedule, resume_schedule, trigger_schedule,
 };
+pub use operations::schedule_call::ScheduleCall;
 pub use operations::send::{SendCall, send};
 pub use operations::side_effects::{now, random, uuid};
 pub use operations::sleep::{sleep, sleep_until};

@@ -1,4 +1,4 @@
-//! Looking at workflows, and cancelling them.
+//! Listing and cancelling workflows.
 
 use std::fmt;
 use std::sync::Arc;
@@ -32,9 +32,9 @@ pub async fn list_steps(id: impl AsRef<str>) -> Result<Vec<StepInfo>> {
     steps(&runtime, id.as_ref()).await
 }
 
-/// Cancels a workflow. It is `CANCELLED` when this returns, if it had not come to an end before; its
-/// body is dropped at its next await point, within a second in whichever process it runs, and its
-/// steps see their [`cancellation`](crate::cancellation). What its steps have done stays done.
+/// Cancels a workflow. When this returns it is `CANCELLED`, unless it had ended before. Its body is
+/// dropped at its next await point, within a second in whichever process it runs, and its steps see
+/// their [`cancellation`](crate::cancellation). The effects of its steps are not undone.
 ///
 /// # Errors
 /// There is no such workflow, no engine runs, or the database cannot be reached.
@@ -70,8 +70,8 @@ impl CancelCall {
         Self { call: Call::new(CancelOptions { runtime, id: id.to_owned(), children: false }) }
     }
 
-    /// Also cancels every workflow that it has started, and those that these have started, as far
-    /// as they have not come to an end; even when the workflow itself has.
+    /// Also cancels every workflow that it has started, and those that these have started, unless they
+    /// have ended; also if the workflow itself has ended.
     pub fn cancel_children(mut self) -> Self {
         self.call.set(|options| options.children = true);
         self
@@ -101,32 +101,32 @@ pub(crate) async fn workflow(runtime: &Runtime, id: &str) -> Result<WorkflowInfo
 }
 
 async fn cancel(runtime: &Runtime, id: &str, children: bool) -> Result<()> {
-    // A body that has not heard of it yet may have started another child meanwhile: so the family is
-    // gone through again, until nobody new is found in it. Bodies that run here are gone by then.
+    // A body that has not noticed the cancellation yet may have started another child: the family is read
+    // again until it holds no new workflow. Bodies that run here have been dropped by then.
     loop {
         let cancelled = runtime.store.cancel(id, "cancelled by request", children).await;
         let cancelled = cancelled.map_err(|error| failed_to(runtime, "cancel a workflow", &error))?;
         let Some(cancelled) = cancelled else { return Err(not_found(id)) };
-        let ours: Vec<_> = cancelled.runs.iter().filter_map(|stopped| tell_stopped(runtime, stopped)).collect();
+        let ours: Vec<_> = cancelled.runs.iter().filter_map(|stopped| notify_cancelled(runtime, stopped)).collect();
         if !children || cancelled.runs.is_empty() {
             return Ok(());
         }
         for run in ours {
-            // A body that blocks its thread hears of it late; what it starts then is not waited for.
-            let _ = tokio::time::timeout(PATIENCE, run.finished()).await;
+            // A body that blocks its thread notices the cancellation late; children that it starts then are missed.
+            let _ = tokio::time::timeout(STOP_WAIT, run.finished()).await;
         }
     }
 }
 
-/// How long the end of a body is waited for that has been told to stop.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long to wait for a body to stop after its cancellation.
+const STOP_WAIT: Duration = Duration::from_secs(1);
 
-/// Tells of a cancellation, and gives the run if it is in this process.
-fn tell_stopped(runtime: &Runtime, stopped: &CancelledRun) -> Option<Arc<RunningWorkflow>> {
+/// Notifies the executor of a cancelled workflow, and returns the run if it is in this process.
+fn notify_cancelled(runtime: &Runtime, stopped: &CancelledRun) -> Option<Arc<RunningWorkflow>> {
     let run = runtime.running.get(&stopped.id);
     match (&run, stopped.executor) {
         (Some(run), _) => run.request_stop(StopReason::Cancelled),
-        // It is somewhere else, and its executor looks when it is told.
+        // It runs elsewhere; its executor reads the database after this hint.
         (None, Some(executor)) => runtime.notify_others(Hint::Executor(executor)),
         (None, None) => {}
     }

@@ -1,4 +1,4 @@
-//! What a driver polls: the body of a workflow, and the branches that were spawned beside it.
+//! What a driver polls: the body of a workflow and its spawned branches.
 
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
@@ -26,7 +26,7 @@ impl BodyAndBranches {
         Self { execution: Arc::clone(execution), body: Some(body), returned: None, branches: None }
     }
 
-    /// Polls everything once; gives what the body returned once its branches have ended, too.
+    /// Polls everything once; ready with what the body returned once its branches have ended too.
     pub(super) fn poll(&mut self, cx: &mut TaskContext<'_>) -> Poll<Outcome> {
         let (execution, branch) = (Arc::clone(&self.execution), Arc::clone(&self.execution.root));
         let here = Context::Body { execution, branch };
@@ -70,8 +70,8 @@ impl BodyAndBranches {
     }
 }
 
-/// Everything of the body is gone when this returns: each part by itself, so that a destructor that
-/// panics keeps no other from running.
+/// Drops the body and each branch separately, so that a destructor that panics does not prevent the
+/// others from running.
 impl Drop for BodyAndBranches {
     fn drop(&mut self) {
         let body = self.body.take();

@@ -1,4 +1,4 @@
-//! Events: values that a workflow shows under a name, to whoever asks.
+//! Events: values that a workflow publishes under a name.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -24,12 +24,12 @@ use crate::types::payload::{Codec, Outcome, Payload, decode, encode};
 use crate::wait::clock::to_date;
 use crate::wait::waiters::{WaitFor, WaitResult};
 
-/// Sets an event of this workflow: a value under a name, which anybody can ask for with
-/// [`get_event`], now and after the workflow's end. Setting it again replaces the value; the earlier
-/// ones stay as its [history](event_history).
+/// Sets an event of this workflow: a value under a name, which any process can read with [`get_event`],
+/// now and after the workflow's end. Setting it again replaces the value; the earlier values stay as its
+/// [history](event_history).
 ///
-/// In the workflow's body it is recorded, and set once whatever happens; it costs no commit of its
-/// own. In a step it is set again when the step is.
+/// In the workflow's body it is recorded, and set exactly once; it is written with the next commit of
+/// the workflow. In a step it is written at once, and again if the step runs again.
 ///
 /// # Errors
 /// It was called outside a workflow or in a transaction; the value cannot be written as JSON or is
@@ -48,22 +48,24 @@ pub fn set_event<N: Into<String>, T: Serialize + ?Sized>(
     name: N,
     value: &T,
 ) -> impl Future<Output = Result<()>> + Send + use<N, T> {
-    let (name, value, place) = (name.into(), encode(value), CallSite::here());
-    async move { publish::publish(&place, PublicationKind::Event, &name, value).await }
+    let (name, value, call_site) = (name.into(), encode(value), CallSite::here());
+    async move { publish::publish(&call_site, PublicationKind::Event, &name, value).await }
 }
 
-/// Asks for an event of a workflow, and waits until it is set: `None` when the time is up, or when
-/// the workflow has come to an end without setting it. The workflow need not be started yet.
+/// Reads an event of a workflow, and waits up to `timeout` until it is set. Returns `None` after the
+/// timeout, or when the workflow has ended without setting it. The workflow need not be started yet, and
+/// may run in any process.
 ///
-/// In a workflow's body the answer is recorded, and so is the time limit, which holds across
-/// restarts; elsewhere it is a plain question. It may be asked from any process.
+/// In a workflow's body the value is recorded, and so is the deadline, which holds across restarts.
+/// Elsewhere nothing is recorded.
 ///
 /// # Errors
 /// The value does not read as a `T` (in a body that parks the workflow); the process shuts down; it
 /// was called in a transaction; the database cannot be reached.
 ///
 /// # At shutdown
-/// In a body the wait is suspended at once, and goes on elsewhere or after the restart.
+/// In a body the wait is suspended at once, and the workflow continues in another process or after the
+/// restart. Elsewhere the error is [`ErrorKind::Interrupted`].
 ///
 /// # Example
 ///
@@ -90,11 +92,11 @@ pub(crate) fn ask<T: Payload>(
     timeout: Duration,
     engine: Option<Arc<Runtime>>,
 ) -> impl Future<Output = Result<Option<T>>> + Send + use<T> {
-    let place = CallSite::here();
+    let call_site = CallSite::here();
     let asked = EventQuery { id: id.into(), name: name.into(), timeout };
     async move {
-        match place {
-            CallSite::Body(claim) => asked.in_body(&claim).await,
+        match call_site {
+            CallSite::Body(reserved) => asked.in_body(&reserved).await,
             CallSite::Outside | CallSite::Step(_) => {
                 asked.outside(&*engine.map_or_else(current_engine::engine, Ok)?).await
             }
@@ -120,7 +122,7 @@ impl EventQuery {
         check_name("the event's name", &self.name)
     }
 
-    /// Nobody knows whether the workflow is there: who asks may be earlier than who starts it.
+    /// It is unknown whether the workflow exists: an event can be awaited before the workflow is started.
     fn interrupted(&self) -> Error {
         interrupted_for(&format!("the event {:?} of the workflow {:?}", self.name, self.id))
     }
@@ -129,29 +131,29 @@ impl EventQuery {
         self.check()?;
         let came = wait_outside(runtime, &self.id, self.want(), self.timeout).await.map_err(|()| self.interrupted())?;
         let Some(WaitResult::Event(Some(value))) = came else { return Ok(None) };
-        let unreadable = |fault| {
-            let message = format!("the event {:?} of the workflow {:?} cannot be read: {fault}", self.name, self.id);
+        let unreadable = |error| {
+            let message = format!("the event {:?} of the workflow {:?} cannot be read: {error}", self.name, self.id);
             Error::new(ErrorKind::Payload, message)
         };
         decode(&value).map(Some).map_err(unreadable)
     }
 
-    async fn in_body<T: Payload>(&self, claim: &ReservedPosition) -> Result<Option<T>> {
+    async fn in_body<T: Payload>(&self, reserved: &ReservedPosition) -> Result<Option<T>> {
         self.check()?;
         let operation = Operation::get_event(&self.name);
-        claim.check_same_body("get_event").await;
-        if let Some(record) = claim.replayed(operation).await {
+        reserved.check_same_body("get_event").await;
+        if let Some(record) = reserved.replayed(operation).await {
             if record.outcome.is_none() {
                 return Ok(None);
             }
-            return Ok(Some(claim.decode(Codec::PLAIN, record).await));
+            return Ok(Some(reserved.decode(Codec::PLAIN, record).await));
         }
-        if *self.id == *claim.execution.row.id {
-            claim.ensure_accepting_and_flushed().await; // what it has set itself a moment ago is seen
+        if *self.id == *reserved.execution.row.id {
+            reserved.ensure_accepting_and_flushed().await; // what it has set itself a moment ago is seen
         } else {
-            claim.ensure_accepting().await;
+            reserved.ensure_accepting().await;
         }
-        let mut waiting = BodyWait::new(claim, "get_event", &self.id, self.want(), self.timeout);
+        let mut waiting = BodyWait::new(reserved, "get_event", &self.id, self.want(), self.timeout);
         let came = waiting.next(|| Activity::Event(Arc::clone(&self.name))).await;
         let value = match came {
             Some(WaitResult::Event(value)) => value,
@@ -161,11 +163,11 @@ impl EventQuery {
             None => None,
             Some(text) => match decode(text) {
                 Ok(value) => Some(value),
-                Err(fault) => return claim.park_unreadable(&self.name, &fault).await,
+                Err(error) => return reserved.park_unreadable(&self.name, &error).await,
             },
         };
         let (outcome, child) = (value.map(Outcome::Output), Some(self.id.to_string()));
-        claim
+        reserved
             .record_result(operation, OperationResult { outcome, child, attempts: 1, ..OperationResult::default() })
             .await;
         Ok(read)
@@ -182,8 +184,8 @@ pub struct EventValue<T> {
     pub value: T,
 }
 
-/// Every value that an event had, the oldest first; empty if it was never set. In a workflow's body
-/// ask for it in a step: the answer grows, and is not recorded.
+/// Every value that an event had, the oldest first; empty if it was never set. The result is not
+/// recorded: in a workflow, call it in a step.
 ///
 /// # Errors
 /// A value does not read as a `T`; the database cannot be reached; no engine runs.
@@ -214,8 +216,8 @@ pub(crate) async fn history<T: Payload>(runtime: &Runtime, id: &str, name: &str)
         .await
         .map_err(|error| failed_to(runtime, "read the history of an event", &error))?;
     let read = |stored: crate::store::EventValue| {
-        let value = decode(&stored.value).map_err(|fault| {
-            let message = format!("a value of the event {name:?} of the workflow {id:?} cannot be read: {fault}");
+        let value = decode(&stored.value).map_err(|error| {
+            let message = format!("a value of the event {name:?} of the workflow {id:?} cannot be read: {error}");
             Error::new(ErrorKind::Payload, message)
         })?;
         Ok(EventValue { set_at: to_date(stored.at), value })

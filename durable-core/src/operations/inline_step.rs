@@ -17,7 +17,7 @@ use crate::types::retry::StepOptions;
 
 /// What [`step`] takes: a closure that returns a future of a `Result`, or such a future itself.
 ///
-/// `Kind` tells the two apart and is always inferred. There is nothing to implement.
+/// `Kind` distinguishes the two and is always inferred. There is nothing to implement.
 #[diagnostic::on_unimplemented(
     message = "`durable::step` takes a closure that returns a future of a `Result`, or such a future",
     label = "write `|| async {{ … }}` (which can be retried) or `async {{ … }}`, and end it with a `Result`",
@@ -69,7 +69,7 @@ where
 /// reserved when this is called, its result is recorded, and outside any workflow it is a plain call.
 ///
 /// It takes a future in place of the closure, too. That step has one attempt, since a future runs
-/// once: [`retries`](StepCall::retries) changes nothing then, and is logged.
+/// once: [`retries`](StepCall::retries) changes nothing then, and a warning is logged.
 ///
 /// # Errors
 /// Those of the closure. A timeout, after the last attempt, comes as the error too where the error type

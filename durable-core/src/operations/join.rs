@@ -22,21 +22,21 @@ pub(super) struct BranchKind {
     pub(super) replacement: &'static str,
 }
 
-/// A call that makes branches: it claims one position, and everything in them stands below that.
+/// A call that makes branches. It reserves one position, and the positions in its branches are below that.
 #[derive(Debug)]
-pub(super) struct Fork {
+pub(super) struct BranchPoint {
     kind: BranchKind,
     pub(super) call_site: CallSite,
 }
 
-impl Fork {
-    /// Claims the position.
+impl BranchPoint {
+    /// Reserves the position.
     pub(super) fn here(kind: BranchKind) -> Self {
         Self { kind, call_site: CallSite::here() }
     }
 
-    /// Where the code of a branch stands: the branch of this call's position, or the one with this
-    /// number below it. There is none where the call is misplaced.
+    /// The context of a branch: of the branch of this call's position, or of the one with this number
+    /// below it. `None` outside a workflow's body.
     pub(super) fn branch(&self, number: Option<usize>) -> Option<Context> {
         let CallSite::Body(ReservedPosition { execution, position }) = &self.call_site else { return None };
         let path = match number {
@@ -46,10 +46,10 @@ impl Fork {
         Some(Context::Body { execution: Arc::clone(execution), branch: execution.root.fork(path) })
     }
 
-    /// A future that works in a branch. Outside any workflow it is the plain future; where the call is
-    /// misplaced it never does anything.
+    /// A future that runs in a branch. Outside any workflow it is the plain future; in a step or a
+    /// transaction, where the call is refused, it never does anything.
     ///
-    /// It lies on the heap, so that a workflow's future does not grow by copies of its parts.
+    /// It is boxed, so that a workflow's future does not grow by copies of its parts.
     pub(super) fn arm<F: Future>(&self, number: Option<usize>, future: F) -> BranchFuture<F> {
         match (&self.call_site, self.branch(number)) {
             (CallSite::Outside, _) => BranchFuture::Plain(Box::pin(future)),
@@ -58,9 +58,9 @@ impl Fork {
         }
     }
 
-    /// Returns if the call stands in a workflow's body and is awaited there, with its position; or if it
-    /// stands outside any workflow, where nothing is recorded, with `None`. Otherwise the workflow is
-    /// parked, and this never returns.
+    /// Returns the position if the call was made in a workflow's body and is awaited there, and `None`
+    /// outside any workflow, where nothing is recorded. Otherwise the workflow is parked, and this never
+    /// returns.
     ///
     /// # Panics
     /// In a transaction outside any workflow, where there is nothing to park.
@@ -131,8 +131,8 @@ macro_rules! joins {
             #[allow(clippy::too_many_arguments, reason = "one for each arm, and generated code gives them")]
             pub fn $name<$($future: Future),+>($($arm: $future),+) -> impl Future<Output = ($($future::Output,)+)> {
                 $(
-                    let fork = Fork::here(JOIN);
-                    let $arm = (fork.arm(None, $arm), fork);
+                    let point = BranchPoint::here(JOIN);
+                    let $arm = (point.arm(None, $arm), point);
                 )+
                 async move {
                     $($arm.1.check().await;)+

@@ -8,13 +8,13 @@ use std::task::{Context, Poll};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use crate::operations::call::{Call, CallOptions, delegate_to_call};
-use crate::operations::join::{BranchKind, Fork};
+use crate::operations::join::{BranchKind, BranchPoint};
 use crate::runtime::stop_reason::StopReason;
 use crate::store::BoxFuture;
 
 const MAP: BranchKind = BranchKind { name: "durable::map", replacement: "a `tokio::task::JoinSet`" };
 
-/// Calls `work` for every item and awaits the futures, at most `limit` of them at once. Returns the
+/// Calls `work` forevery item and awaits the futures, at most `limit` of them at once. Returns the
 /// results in the order of the items.
 ///
 /// Every item is a branch with positions of its own: if this call has position 3, the second item
@@ -69,16 +69,16 @@ where
     F::Output: Send + 'a,
 {
     let mut items = items.into_iter();
-    let next = move |fork: &Fork, number| {
+    let next = move |point: &BranchPoint, number| {
         let item = items.next()?;
         // The calls that `work` makes before it gives its future are the item's, too.
-        let future = match fork.branch(Some(number)) {
+        let future = match point.branch(Some(number)) {
             Some(branch) => branch.sync_scope(|| work(item)),
             None => work(item),
         };
-        Some(Box::pin(fork.arm(Some(number), future)) as BoxFuture<'a, F::Output>)
+        Some(Box::pin(point.arm(Some(number), future)) as BoxFuture<'a, F::Output>)
     };
-    Map { call: Call::new(MapOptions { fork: Fork::here(MAP), limit, next: Box::new(next) }) }
+    Map { call: Call::new(MapOptions { point: BranchPoint::here(MAP), limit, next: Box::new(next) }) }
 }
 
 /// Work on many items. Made by [`map`].
@@ -88,13 +88,13 @@ pub struct Map<'a, R> {
 }
 
 struct MapOptions<'a, R> {
-    fork: Fork,
+    point: BranchPoint,
     limit: usize,
     next: NextItem<'a, R>,
 }
 
 /// The work on the next item, which has this number; `None` if there is no further item.
-type NextItem<'a, R> = Box<dyn FnMut(&Fork, usize) -> Option<BoxFuture<'a, R>> + Send + 'a>;
+type NextItem<'a, R> = Box<dyn FnMut(&BranchPoint, usize) -> Option<BoxFuture<'a, R>> + Send + 'a>;
 
 impl<'a, T: Send + 'a, E: Send + 'a> Map<'a, Result<T, E>> {
     /// Ends with an error if an item does, else with the values of all.
@@ -102,7 +102,7 @@ impl<'a, T: Send + 'a, E: Send + 'a> Map<'a, Result<T, E>> {
     /// After a failure no further item is started. Those before the failed one are finished, and
     /// those behind it are dropped; of several errors the one of the first item in the order is
     /// given. That needs no record to be the same on a replay: whatever failed earlier in time, every
-    /// item before the one whose error is given has come to its end and is recorded.
+    /// item before the one whose error is returned has ended and is recorded.
     ///
     /// # Panics
     /// When it was polled before.
@@ -118,13 +118,13 @@ impl<'a, T: Send + 'a, E: Send + 'a> Map<'a, Result<T, E>> {
 impl<'a, R: Send + 'a> MapOptions<'a, R> {
     /// Returns only where the call is allowed.
     async fn begin(mut self) -> ItemsInProgress<'a, R> {
-        match self.fork.check().await {
-            Some(claim) if self.limit == 0 => {
+        match self.point.check().await {
+            Some(reserved) if self.limit == 0 => {
                 let reason = format!(
                     "`durable::map` at position {} was given the limit 0, with which no item is ever worked on; give it 1 or more",
-                    claim.position
+                    reserved.position
                 );
-                claim.execution.stop_here::<()>(StopReason::Park(reason)).await;
+                reserved.execution.stop_here::<()>(StopReason::Park(reason)).await;
             }
             Some(_) => {}
             // There is nothing to park.
@@ -193,7 +193,7 @@ impl<R> ItemsInProgress<'_, R> {
     fn start(&mut self) {
         while self.running.len() < self.options.limit {
             let number = self.started + 1;
-            let Some(future) = (self.options.next)(&self.options.fork, number) else { return };
+            let Some(future) = (self.options.next)(&self.options.point, number) else { return };
             self.started = number;
             self.running.push(NumberedItem { number, future });
         }
@@ -222,7 +222,7 @@ impl<R> Future for NumberedItem<'_, R> {
 
 impl<R> fmt::Debug for MapOptions<'_, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.fork.fmt(f)
+        self.point.fmt(f)
     }
 }
 

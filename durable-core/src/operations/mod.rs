@@ -1,4 +1,4 @@
-//! Floor 3, the verbs: one durable operation per room, each a thin layer over the journal.
+//! The durable operations, one per file, each a thin layer over the journal.
 
 pub(crate) mod admin;
 mod body;
@@ -12,10 +12,10 @@ pub(crate) mod map;
 pub(crate) mod outbox;
 mod publish;
 pub(crate) mod queue_admin;
-pub(crate) mod queue_options;
 pub(crate) mod recv;
 pub(crate) mod run_workflow;
 pub(crate) mod schedule_admin;
+pub(crate) mod schedule_call;
 pub(crate) mod schedule_spec;
 pub(crate) mod select;
 pub(crate) mod send;
@@ -30,5 +30,6 @@ pub(crate) mod transaction;
 pub(crate) mod wait_many;
 mod wait_timeout;
 pub(crate) mod workflow_call;
+mod workflow_call_options;
 pub(crate) mod workflow_handle;
 pub(crate) mod workflow_result;

@@ -13,9 +13,9 @@ use crate::store::{EnqueueOutcome, Outbox, SendOutcome};
 use crate::types::error::{Error, ErrorKind, Result};
 use crate::types::payload::encode;
 
-/// Sends a message as a part of a transaction of one's own in the system database: it is there if
-/// and when the transaction is committed. So a row and the message about it are written together,
-/// or not at all.
+/// Sends a message as a part of the program's own transaction in the system database: it is sent if and
+/// when the transaction is committed. So a row and the message about it are written together, or not at
+/// all.
 ///
 /// `tx` is a transaction or a connection of sqlx to the database that the engine keeps its tables
 /// in, such as the connection of a `#[transaction]`.
@@ -70,14 +70,14 @@ where
     T: Send + 'static,
     E: From<Error> + Send + 'static,
 {
-    /// Starts the workflow as a part of a transaction of one's own in the system database: it is
-    /// there if and when the transaction is committed. So a row and the workflow about it are written
-    /// together, or not at all.
+    /// Starts the workflow as a part of the program's own transaction in the system database: it exists if
+    /// and when the transaction is committed. So a row and the workflow about it are written together, or
+    /// not at all.
     ///
-    /// It waits on its queue, or without one on that of the engine, until a process has room for it.
+    /// It waits on its queue, or without one on the engine's own queue, until a process has capacity.
     /// `tx` is a transaction or a connection of sqlx to the database that the engine keeps its tables
     /// in, such as the connection of a `#[transaction]`. The handle can be awaited once the transaction
-    /// is committed; after a rollback there is no workflow, and it would wait for ever.
+    /// is committed; after a rollback there is no workflow, and it would wait forever.
     ///
     /// # Errors
     /// As [`start`](Self::start), and when `tx` is a connection to another database; a workflow that
@@ -110,8 +110,8 @@ where
         let new = request.for_outbox(&runtime)?;
         let started = match runtime.store.enqueue_in(tx.outbox(), &new).await {
             Ok(EnqueueOutcome::Posted) => StartedWorkflow { runtime, id: new.id, run: None },
-            Ok(EnqueueOutcome::Existing(held)) if held.id == new.id => request.attach(&runtime, held)?,
-            Ok(EnqueueOutcome::Existing(held)) => request.of_duplicate(&runtime, held)?,
+            Ok(EnqueueOutcome::Existing(existing)) if existing.id == new.id => request.attach(&runtime, existing)?,
+            Ok(EnqueueOutcome::Existing(existing)) => request.of_duplicate(&runtime, existing)?,
             Ok(EnqueueOutcome::OtherDatabase) => return Err(other_database("start_in", &runtime)),
             Err(error) => return Err(refused(&format!("the workflow {:?}", new.id), &error)),
         };

@@ -1,4 +1,4 @@
-//! What events and streams have in common: a value that a workflow shows to everybody.
+//! What events and streams have in common: values that a workflow publishes.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::types::position::Position;
 
 use crate::operations::caller_errors::{RETRY_BY_STEP, WriteFailure};
 
-/// Shows a value where the call was made.
+/// Publishes a value.
 pub(super) async fn publish(
     call_site: &CallSite,
     kind: PublicationKind,
@@ -22,7 +22,7 @@ pub(super) async fn publish(
     value: Result<String, PayloadError>,
 ) -> Result<()> {
     match call_site {
-        CallSite::Body(claim) => in_body(claim, kind, name, value).await,
+        CallSite::Body(reserved) => in_body(reserved, kind, name, value).await,
         CallSite::Step(scope) => in_step(scope, kind, name, value).await,
         CallSite::Transaction(scope) => Err(scope.refusal(&format!("`durable::{}`", function(kind)))),
         CallSite::Outside => {
@@ -35,31 +35,31 @@ pub(super) async fn publish(
     }
 }
 
-/// In a body it is recorded, and goes with the next commit: it is no side effect of the outside world.
+/// In a body it is recorded and written with the next commit: it is not a side effect outside the database.
 async fn in_body(
-    claim: &ReservedPosition,
+    reserved: &ReservedPosition,
     kind: PublicationKind,
     name: &str,
     value: Result<String, PayloadError>,
 ) -> Result<()> {
-    claim.check_same_body(function(kind)).await;
+    reserved.check_same_body(function(kind)).await;
     let operation = match kind {
         PublicationKind::Event => Operation::set_event(name),
         PublicationKind::Item | PublicationKind::Close => Operation { kind: function(kind), name },
     };
-    if claim.replayed(operation).await.is_some() {
+    if reserved.replayed(operation).await.is_some() {
         return Ok(());
     }
-    claim.ensure_accepting().await;
-    let execution = &claim.execution;
-    let (workflow, position) = (execution.row.key, claim.position.clone());
-    let emission = emission(&execution.runtime, kind, workflow, position, name, value)?;
-    let record = claim.new_record(operation, OperationResult { attempts: 1, ..OperationResult::default() });
-    execution.publish(record, emission);
+    reserved.ensure_accepting().await;
+    let execution = &reserved.execution;
+    let (workflow, position) = (execution.row.key, reserved.position.clone());
+    let publication = publication(&execution.runtime, kind, workflow, position, name, value)?;
+    let record = reserved.new_record(operation, OperationResult { attempts: 1, ..OperationResult::default() });
+    execution.publish(record, publication);
     Ok(())
 }
 
-/// In a step there is nothing to record, and nothing to wait for its durability later: it is written now.
+/// In a step nothing is recorded and no later write would carry it, so it is written at once.
 async fn in_step(
     scope: &Arc<StepScope>,
     kind: PublicationKind,
@@ -68,19 +68,19 @@ async fn in_step(
 ) -> Result<()> {
     let execution = &scope.execution;
     let (workflow, position) = (execution.row.key, scope.position.clone());
-    let emission = emission(&execution.runtime, kind, workflow, position, name, value)?;
-    let what = format!("{} of the workflow {:?}", shown(kind, name), execution.row.id);
-    let unwritten = WriteFailure { runtime: &execution.runtime, what: &what, if_unconfirmed: RETRY_BY_STEP };
-    let entry = Entry { publications: vec![emission], ..Entry::default() };
+    let publication = publication(&execution.runtime, kind, workflow, position, name, value)?;
+    let what = format!("{} of the workflow {:?}", describe(kind, name), execution.row.id);
+    let failure = WriteFailure { runtime: &execution.runtime, what: &what, if_unconfirmed: RETRY_BY_STEP };
+    let entry = Entry { publications: vec![publication], ..Entry::default() };
     match execution.runtime.write(execution.fence, entry, Some(&execution.row.id)).await {
         Ok(Verdict::Stored | Verdict::Existing(_)) => Ok(()),
-        Ok(_) => Err(unwritten.fenced()),
-        Err(error) => Err(unwritten.error_for(&error)),
+        Ok(_) => Err(failure.fenced()),
+        Err(error) => Err(failure.error_for(&error)),
     }
 }
 
 /// What is to be stored; refuses what cannot be.
-fn emission(
+fn publication(
     runtime: &Runtime,
     kind: PublicationKind,
     workflow: i64,
@@ -88,21 +88,21 @@ fn emission(
     name: &str,
     value: Result<String, PayloadError>,
 ) -> Result<Publication> {
-    let what = shown(kind, name);
+    let what = describe(kind, name);
     check_name("the name", name)?;
-    let value = value.map_err(|fault| Error::new(ErrorKind::Payload, format!("{what} cannot be written: {fault}")))?;
+    let value = value.map_err(|error| Error::new(ErrorKind::Payload, format!("{what} cannot be written: {error}")))?;
     runtime.check_size(|| what, value.len())?;
     Ok(Publication { key: runtime.keys.next(), workflow, kind, name: name.to_owned(), value, position })
 }
 
-fn shown(kind: PublicationKind, name: &str) -> String {
+fn describe(kind: PublicationKind, name: &str) -> String {
     match kind {
         PublicationKind::Event => format!("the event {name:?}"),
         PublicationKind::Item | PublicationKind::Close => format!("the item of the stream {name:?}"),
     }
 }
 
-/// The name of the function that shows it.
+/// The name of the function that publishes it.
 fn function(kind: PublicationKind) -> &'static str {
     match kind {
         PublicationKind::Event => "set_event",

@@ -1,13 +1,17 @@
 //! Queues: their state, and changing their limits while they are in use.
 
 use std::fmt;
+use std::future::Future;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
 
 use crate::journal::current_engine;
 use crate::operations::admin::failed_to;
+use crate::operations::workflow_call::WorkflowCall;
+use crate::operations::workflow_handle::WorkflowHandle;
 use crate::registry::Queue;
 use crate::runtime::Runtime;
 use crate::store::{QueueChange, QueueRow, StoredLimits};
@@ -140,7 +144,37 @@ fn shown(row: QueueRow, now: i64) -> QueueInfo {
 }
 
 impl Queue {
-    /// How the queue is doing.
+    /// Puts many calls on this queue, with as few commits as there can be.
+    ///
+    /// # Errors
+    /// The first that was refused; those before and after it may be on the queue: give them ids, and
+    /// the whole can be done again.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # use durable_core as durable;
+    /// # use durable::{Queue, WorkflowCall};
+    /// # static ORDERS: Queue = Queue::new("orders");
+    /// # fn checkout(order: u32) -> WorkflowCall<String> { unimplemented!() }
+    /// # async fn example() -> durable::Result<()> {
+    /// let handles = ORDERS.enqueue_all((0..1_000).map(checkout)).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn enqueue_all<T, E>(
+        &self,
+        calls: impl IntoIterator<Item = WorkflowCall<T, E>>,
+    ) -> impl Future<Output = Result<Vec<WorkflowHandle<T, E>>>> + Send
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        let started: Vec<_> = calls.into_iter().map(|call| call.queue(self).start()).collect();
+        try_join_all(started)
+    }
+
+    /// The queue's depth, lag and limits.
     ///
     /// # Errors
     /// No engine runs, or the database cannot be reached.
@@ -149,8 +183,8 @@ impl Queue {
         all.into_iter().find(|it| it.name == self.name()).ok_or_else(|| unknown(self.name()))
     }
 
-    /// Lets nobody take from the queue any more, in the whole fleet, until it is
-    /// [resumed](Self::resume). What runs goes on, and more can be enqueued.
+    /// Pauses the queue in the whole fleet, until it is [resumed](Self::resume): no process claims
+    /// workflows from it. Running workflows continue, and more can be enqueued.
     ///
     /// # Errors
     /// No engine runs, or the database cannot be reached.
@@ -159,7 +193,7 @@ impl Queue {
         change(&*current_engine::engine()?, self.name(), QueueChange::Pause).await
     }
 
-    /// Goes on with a paused queue.
+    /// Resumes a paused queue.
     ///
     /// # Errors
     /// No engine runs, or the database cannot be reached.

@@ -16,21 +16,22 @@ use crate::types::id::check_name;
 use crate::types::payload::{Outcome, Payload, decode};
 use crate::wait::waiters::{WaitFor, WaitResult};
 
-/// Takes the next message on a topic, or waits for one: `None` when the time is up.
+/// Receives the next message on a topic, or waits up to `timeout` for one. Returns `None` after the
+/// timeout.
 ///
-/// The message is taken and recorded in one commit, so it is received once whatever happens. The
-/// time limit is recorded when the wait begins and holds across restarts; with `Duration::ZERO` it
-/// takes what is there, and `Duration::MAX` waits for ever. Of two calls on one topic at the same
-/// time each gets a message of its own.
+/// The message is taken and recorded in one commit, so it is received exactly once. The deadline is
+/// recorded when the wait begins and holds across restarts. `Duration::ZERO` does not wait, and
+/// `Duration::MAX` waits forever. Two concurrent calls on one topic receive different messages.
 ///
-/// Only workflows receive: their id is the address. A message that does not read as a `T` parks the
-/// workflow and stays first in line, so that nothing is lost: mend the type, and resume it.
+/// Only workflows receive: the workflow's id is the address. A message that does not read as a `T` parks
+/// the workflow and stays the next one on its topic, so that nothing is lost: fix the type, and resume
+/// the workflow.
 ///
 /// # Errors
 /// It was called outside a workflow, in a step or in a transaction; the topic cannot be stored.
 ///
 /// # At shutdown
-/// A wait is suspended at once, and goes on elsewhere or after the restart.
+/// The wait is suspended at once, and the workflow continues in another process or after the restart.
 ///
 /// # Example
 ///
@@ -66,7 +67,7 @@ impl<T: Payload> CallOptions<'static> for RecvOptions<T> {
 
     async fn run(self: Box<Self>) -> Result<Option<T>> {
         match &self.call_site {
-            CallSite::Body(claim) => self.receive(claim).await,
+            CallSite::Body(reserved) => self.receive(reserved).await,
             CallSite::Outside => Err(Error::new(
                 ErrorKind::Misuse,
                 "`durable::recv` was called outside any workflow, and messages are sent to workflows: call it in the body of a #[workflow]",
@@ -80,27 +81,27 @@ impl<T: Payload> CallOptions<'static> for RecvOptions<T> {
 }
 
 impl<T: Payload> RecvOptions<T> {
-    async fn receive(&self, claim: &ReservedPosition) -> Result<Option<T>> {
+    async fn receive(&self, reserved: &ReservedPosition) -> Result<Option<T>> {
         check_name("the topic", &self.topic)?;
-        claim.check_same_body("recv").await;
-        if let Some(record) = claim.replayed(Operation::recv(&self.topic)).await {
+        reserved.check_same_body("recv").await;
+        if let Some(record) = reserved.replayed(Operation::recv(&self.topic)).await {
             return match &record.outcome {
                 None => Ok(None),
-                Some(outcome) => Ok(Some(self.read(claim, outcome_text(outcome)).await)),
+                Some(outcome) => Ok(Some(self.read(reserved, outcome_text(outcome)).await)),
             };
         }
-        claim.ensure_accepting_and_flushed().await;
-        let execution = &claim.execution;
+        reserved.ensure_accepting_and_flushed().await;
+        let execution = &reserved.execution;
         let want = WaitFor::Message { workflow: execution.row.key, topic: Arc::clone(&self.topic) };
-        let mut waiting = BodyWait::new(claim, "recv", &execution.row.id, want, self.timeout);
+        let mut waiting = BodyWait::new(reserved, "recv", &execution.row.id, want, self.timeout);
         loop {
-            let news = waiting.next(|| Activity::Message(Arc::clone(&self.topic))).await;
-            let Some(WaitResult::Message { key, payload }) = news else {
-                claim.record_result(Operation::recv(&self.topic), done(None)).await;
+            let event = waiting.next(|| Activity::Message(Arc::clone(&self.topic))).await;
+            let Some(WaitResult::Message { key, payload }) = event else {
+                reserved.record_result(Operation::recv(&self.topic), done(None)).await;
                 return Ok(None);
             };
             // It is boxed because it comes after the wait, which would have to keep the room for it.
-            match Box::pin(self.take(claim, key, payload)).await {
+            match Box::pin(self.take(reserved, key, payload)).await {
                 None => waiting.retry(),
                 taken => return Ok(taken),
             }
@@ -108,22 +109,22 @@ impl<T: Payload> RecvOptions<T> {
     }
 
     /// Takes a message, unless another call of this run was faster.
-    async fn take(&self, claim: &ReservedPosition, key: i64, payload: String) -> Option<T> {
-        let value = self.read(claim, &payload).await;
-        let record = || claim.new_record(Operation::recv(&self.topic), done(Some(Outcome::Output(payload))));
-        if claim.execution.receive(key, record) {
+    async fn take(&self, reserved: &ReservedPosition, key: i64, payload: String) -> Option<T> {
+        let value = self.read(reserved, &payload).await;
+        let record = || reserved.new_record(Operation::recv(&self.topic), done(Some(Outcome::Output(payload))));
+        if reserved.execution.receive(key, record) {
             return Some(value);
         }
         // It was taken a moment ago: once that is durable, the database shows the next one.
-        claim.execution.flush().await;
+        reserved.execution.flush().await;
         None
     }
 
     /// Reads a message, which is still the first in line if it does not read.
-    async fn read(&self, claim: &ReservedPosition, payload: &str) -> T {
+    async fn read(&self, reserved: &ReservedPosition, payload: &str) -> T {
         match decode(payload) {
             Ok(value) => value,
-            Err(fault) => claim.park_unreadable(&self.topic, &fault).await,
+            Err(error) => reserved.park_unreadable(&self.topic, &error).await,
         }
     }
 }

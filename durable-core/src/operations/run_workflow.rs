@@ -89,7 +89,7 @@ impl RunTask {
                         tracing::debug!(target: "durable", workflow = self.workflow.name, id = %run.id, status = %ended.status, "a workflow has ended");
                         return run.finish(Arc::new(ended));
                     }
-                    // Somebody else's record stands at one of the positions: what this run knows is
+                    // Another run has recorded one of the positions: what this run knows is
                     // not what happened. It begins again from the journal.
                     FinishResult::No(StopReason::Replay) if superseded < MAX_REPLAYS => superseded += 1,
                     FinishResult::No(signal) => return self.leave(run, &signal),
@@ -106,7 +106,7 @@ impl RunTask {
         self.row.parent.is_none() && self.row.queue.is_none()
     }
 
-    /// One of the permits; `None` when the engine goes down before.
+    /// One of the permits; `None` if the engine shuts down first.
     async fn turn(&self, permits: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
         tokio::select! {
             biased;
@@ -182,7 +182,7 @@ enum StoppedBody {
 }
 
 /// Polls the body until it returns, panics, or is stopped by a signal. When this returns, the body
-/// is gone: its destructors have run.
+/// has been dropped: its destructors have run.
 async fn poll_body(execution: &Arc<Execution>) -> StoppedBody {
     let make = || {
         let taken = Taken::read(&execution.row.input)?;
@@ -192,14 +192,14 @@ async fn poll_body(execution: &Arc<Execution>) -> StoppedBody {
     let mut running = match panics::catch(make) {
         Ok(Ok(body)) => BodyAndBranches::new(execution, body),
         Err(panic) => return StoppedBody::Panicked(panic),
-        Ok(Err(fault)) => {
-            return StoppedBody::Signalled(StopReason::Park(format!("the arguments cannot be read: {fault}")));
+        Ok(Err(error)) => {
+            return StoppedBody::Signalled(StopReason::Park(format!("the arguments cannot be read: {error}")));
         }
     };
     let timers = &execution.runtime.timers;
     let mut time_is_up = execution.row.deadline.map(|at| Box::new(timers.at_always(at)));
     let stopped = poll_fn(|cx| {
-        // It is looked at first: a workflow whose time was up during an outage does not go on for a moment.
+        // The deadline is checked first: a workflow whose deadline passed during an outage does not continue.
         if let Some(timer) = &mut time_is_up
             && Pin::new(timer).poll(cx).is_ready()
         {
@@ -215,7 +215,7 @@ async fn poll_body(execution: &Arc<Execution>) -> StoppedBody {
         let polled = match panics::catch(|| running.poll(cx)) {
             Ok(polled) => polled,
             Err(panic) => match execution.poll_stop(cx.waker()) {
-                // A body that is on its way out says nothing any more, not even by a panic.
+                // The panic of a body that is being stopped is not the workflow's result.
                 Some(signal) => {
                     let id = &execution.row.id;
                     execution.runtime.note_panic(format!("the workflow {id:?}, when it was told to stop, {panic}"));
@@ -225,14 +225,14 @@ async fn poll_body(execution: &Arc<Execution>) -> StoppedBody {
             },
         };
         match (execution.poll_stop(cx.waker()), polled) {
-            // A sibling of the call that was stopped is in a step: it may come to its end and be recorded.
+            // Another branch is in a step, which may finish and be recorded.
             (Some(StopReason::Suspend), Poll::Pending) if execution.in_step() => {
                 execution.send_pending();
                 Poll::Pending
             }
             (Some(signal), _) => Poll::Ready(StoppedBody::Signalled(signal)),
             (None, Poll::Ready(outcome)) => Poll::Ready(StoppedBody::Returned(outcome)),
-            // Nothing begins any more, and nothing runs that could come to its end.
+            // No operation may begin any more, and no step is running that could finish.
             (None, Poll::Pending) if execution.runtime.shutdown.is_aborting() && !execution.in_step() => {
                 execution.request_stop(StopReason::Suspend);
                 Poll::Ready(StoppedBody::Signalled(StopReason::Suspend))
@@ -285,7 +285,7 @@ enum FinishResult {
     No(StopReason),
 }
 
-/// What is to be done when the body is gone.
+/// What is to be done when the body has been dropped.
 async fn finish_run(execution: &Arc<Execution>, stopped: StoppedBody) -> FinishResult {
     let end = match stopped {
         StoppedBody::Returned(outcome) => RunEnd::returned(execution, outcome),
@@ -314,7 +314,7 @@ async fn finish(execution: &Arc<Execution>, end: RunEnd) -> FinishResult {
     let entry = Entry { finish: Some(row_end), ..Entry::default() };
     let alone = (status == Status::Parked).then(|| entry.clone());
     let written = match (execution.write(entry).await, alone) {
-        // A record before it cannot be stored, and this says so.
+        // A record before it cannot be stored; the parked status and its reason can.
         (Err(StopReason::Park(_)), Some(alone)) => execution.write_alone(alone).await,
         (written, _) => written,
     };

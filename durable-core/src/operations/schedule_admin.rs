@@ -1,6 +1,5 @@
-//! Schedules: workflows that are started by the calendar, from the code and at run time.
+//! Schedules: listing, pausing, triggering and deleting them.
 
-use std::fmt;
 use std::sync::Arc;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -9,16 +8,13 @@ use serde::{Deserialize, Serialize};
 use crate::journal::context::Context as Here;
 use crate::journal::current_engine;
 use crate::operations::admin::failed_to;
-use crate::operations::call::{Call, CallOptions, delegate_to_call};
 use crate::operations::schedule_spec::{MISFIRE_GRACE, ScheduleSpec, start_now, start_tick};
-use crate::operations::workflow_call::WorkflowCall;
-use crate::registry::{Misfire, Overlap};
+use crate::registry::Misfire;
 use crate::runtime::Runtime;
 use crate::runtime::pending_notifications::SCHEDULES;
 use crate::store::{Hint, ScheduleChange, ScheduleRow};
 use crate::types::cron::CronSchedule;
 use crate::types::error::{Error, ErrorKind, Result};
-use crate::types::payload::PayloadError;
 use crate::wait::clock::{from_date, to_date};
 
 /// How many ticks a backfill starts before it reads the schedule again.
@@ -38,151 +34,17 @@ pub struct ScheduleInfo {
     pub cron: String,
     /// The time zone in which it is read.
     pub timezone: String,
-    /// Whether it stands in the code.
+    /// Whether it is declared in the code, with `#[scheduled]`.
     pub in_code: bool,
-    /// Whether it does not fire for the time being.
+    /// Whether it is paused.
     pub paused: bool,
-    /// The last tick that was dealt with, or when the schedule was made.
+    /// The last tick that was handled, or when the schedule was created.
     pub last_tick: DateTime<Utc>,
-    /// The next tick to come; `None` if it is paused, or there is none before 2101.
+    /// The next tick; `None` if the schedule is paused, or has no tick before 2101.
     pub next_tick: Option<DateTime<Utc>>,
 }
 
-impl<T, E> WorkflowCall<T, E>
-where
-    T: Send + 'static,
-    E: From<Error> + Send + 'static,
-{
-    /// Makes a schedule that starts this workflow, with these arguments (and on this instance, if it is
-    /// a method), whenever the crontab expression says so. One of the same name is replaced; if its
-    /// expression or its zone is another one, the new one counts from now on.
-    ///
-    /// Five fields as in crontab(5), or six with seconds first, in UTC unless
-    /// [`timezone`](ScheduleCall::timezone) says otherwise. The options of the call (queue, timeout)
-    /// are not part of the schedule; those of the workflow's attribute count.
-    ///
-    /// # Errors
-    /// The expression or the zone does not read, or is never due; the name is that of a schedule in the
-    /// code, or too long for the ids of its workflows (`<name>@<moment>`); the arguments cannot be
-    /// written, or are too large; it is awaited in the body of a workflow, where it is not recorded: move
-    /// it into a step. No engine runs, or the database cannot be reached.
-    ///
-    /// # Example
-    ///
-    /// ```no_run
-    /// # use durable_core as durable;
-    /// # use durable::WorkflowCall;
-    /// # fn report(of: &str) -> WorkflowCall<String> { unimplemented!() }
-    /// # async fn example() -> durable::Result<()> {
-    /// report("sales").schedule("nightly-sales", "30 2 * * MON-FRI").timezone("Europe/Warsaw").await?;
-    /// durable::pause_schedule("nightly-sales").await?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn schedule(self, name: impl Into<String>, cron: impl Into<String>) -> ScheduleCall {
-        let target = self.call.into_options().map(|options| {
-            let request = options.request;
-            ScheduleTarget { workflow: request.workflow.name, input: request.input, instance: request.instance }
-        });
-        let options = ScheduleOptions {
-            name: name.into(),
-            cron: cron.into(),
-            target,
-            timezone: "UTC".to_owned(),
-            misfire: Misfire::Skip,
-            overlap: Overlap::Allow,
-        };
-        ScheduleCall { call: Call::new(options) }
-    }
-}
-
-/// A schedule that is to be made. Given by [`WorkflowCall::schedule`].
-#[must_use = "no schedule is made until it is awaited"]
-pub struct ScheduleCall {
-    call: Call<'static, ScheduleOptions, Result<()>>,
-}
-
-struct ScheduleOptions {
-    name: String,
-    cron: String,
-    /// `None` if the workflow's call had been awaited before.
-    target: Option<ScheduleTarget>,
-    timezone: String,
-    misfire: Misfire,
-    overlap: Overlap,
-}
-
-/// The workflow that is started, with its arguments.
-struct ScheduleTarget {
-    workflow: &'static str,
-    input: std::result::Result<String, PayloadError>,
-    instance: Option<String>,
-}
-
-impl ScheduleCall {
-    /// The time zone in which the expression is read, by its name in the tz database: `Europe/Warsaw`.
-    pub fn timezone(self, timezone: impl Into<String>) -> Self {
-        let timezone = timezone.into();
-        self.with(|options| options.timezone = timezone)
-    }
-
-    /// What becomes of ticks at which no process was there. They are skipped without this.
-    pub fn misfire(self, misfire: Misfire) -> Self {
-        self.with(|options| options.misfire = misfire)
-    }
-
-    /// Whether a tick is started while the one before still runs. It is without this.
-    pub fn overlap(self, overlap: Overlap) -> Self {
-        self.with(|options| options.overlap = overlap)
-    }
-
-    fn with(mut self, change: impl FnOnce(&mut ScheduleOptions)) -> Self {
-        self.call.set(change);
-        self
-    }
-}
-
-impl CallOptions<'static> for ScheduleOptions {
-    type Output = Result<()>;
-
-    async fn run(self: Box<Self>) -> Result<()> {
-        Here::refuse_unrecorded("a schedule")?;
-        let runtime = current_engine::engine()?;
-        let Some(ScheduleTarget { workflow, input, instance }) = self.target else {
-            return Err(Error::new(
-                ErrorKind::Misuse,
-                "this call was awaited already, and has no arguments left to schedule",
-            ));
-        };
-        let input = input.map_err(|fault| {
-            Error::new(ErrorKind::Payload, format!("the workflow `{workflow}` cannot be scheduled: {fault}"))
-        })?;
-        runtime.check_size(|| format!("the arguments of the workflow `{workflow}`"), input.len())?;
-        let row = ScheduleRow {
-            name: self.name,
-            workflow: workflow.to_owned(),
-            cron: self.cron,
-            timezone: self.timezone,
-            misfire: self.misfire.as_str().to_owned(),
-            overlap: self.overlap.as_str().to_owned(),
-            input: Some(input),
-            instance,
-            in_code: false,
-            paused: false,
-            last_tick: 0,
-        };
-        ScheduleSpec::check(&row)?;
-        let rows = [row];
-        let stored = runtime.store.upsert_schedules(&rows).await;
-        if stored.map_err(|error| failed_to(&runtime, "make a schedule", &error))? == 0 {
-            return Err(in_code(&runtime, &rows[0].name));
-        }
-        notify_schedulers(&runtime);
-        Ok(())
-    }
-}
-
-/// All schedules, those in the code and those made at run time, by name.
+/// All schedules, those in the code and those created at run time, by name.
 ///
 /// # Errors
 /// No engine runs, or the database cannot be reached.
@@ -226,7 +88,7 @@ pub async fn delete_schedule(name: impl AsRef<str>) -> Result<()> {
 /// Starts a schedule's workflow now, also if the schedule is paused, and returns the workflow's id.
 ///
 /// # Errors
-/// The schedule has [`Overlap::Skip`] and the workflow of another tick has not ended; it is called in
+/// The schedule has [`Overlap::Skip`](crate::Overlap::Skip) and the workflow of another tick has not ended; it is called in
 /// the body of a workflow, where it is not recorded: move it into a step. There is no schedule of this
 /// name, or this program does not have its workflow; no engine runs, or the database cannot be reached.
 pub async fn trigger_schedule(name: impl AsRef<str>) -> Result<String> {
@@ -242,7 +104,7 @@ pub(crate) async fn trigger(runtime: &Arc<Runtime>, name: &str) -> Result<String
 
 /// Starts every tick of a schedule from `from` (inclusive) to `to` (exclusive), and returns how many of
 /// them have a workflow now. A tick that was started already is not started again. With
-/// [`Overlap::Skip`] a tick is left out, and not counted, while the workflow of another one has not
+/// [`Overlap::Skip`](crate::Overlap::Skip) a tick is left out, and not counted, while the workflow of another one has not
 /// ended: call this again later. The schedule itself goes on as before; a tick in the future that is
 /// started here is not started again when it is due.
 ///
@@ -279,16 +141,6 @@ pub(crate) async fn backfill(
     }
 }
 
-/// A name that stands in the code: the next launch would take the place back.
-fn in_code(runtime: &Runtime, name: &str) -> Error {
-    let is_here = runtime.registry.schedules().iter().any(|it| it.workflow.name == name);
-    let or = if is_here { "" } else { ", or delete it if no version of the program has it any more" };
-    Error::new(
-        ErrorKind::Config,
-        format!("the schedule {name:?} is one in the code, with #[scheduled]; choose another name{or}"),
-    )
-}
-
 async fn rows(runtime: &Runtime) -> Result<Vec<ScheduleRow>> {
     runtime.store.schedules().await.map_err(|error| failed_to(runtime, "read the schedules", &error))
 }
@@ -316,7 +168,7 @@ pub(crate) async fn change(runtime: &Runtime, name: &str, change: ScheduleChange
 }
 
 /// Notifies the schedulers of all processes that the schedules have changed.
-fn notify_schedulers(runtime: &Runtime) {
+pub(super) fn notify_schedulers(runtime: &Runtime) {
     runtime.schedules.wake();
     runtime.notify_others(Hint::for_queue(SCHEDULES));
 }
@@ -330,7 +182,7 @@ fn schedule_info(row: ScheduleRow, now: i64) -> ScheduleInfo {
     let next = || {
         let times = CronSchedule::parse(&row.cron, &row.timezone).ok()?;
         let next = times.next_after(last_tick)?;
-        // What was missed is not to come, unless all of it is made up for.
+        // Missed ticks are not started later, unless the policy is `All`.
         let is_missed = row.misfire != Misfire::All.as_str() && from_date(next) < now - MISFIRE_GRACE;
         if is_missed { times.next_after(to_date(now)) } else { Some(next) }
     };
@@ -347,15 +199,7 @@ fn schedule_info(row: ScheduleRow, now: i64) -> ScheduleInfo {
     }
 }
 
-/// A tick as it stands in an id.
+/// A tick as a part of a workflow id.
 pub(super) fn tick_text(tick: i64) -> String {
     to_date(tick).to_rfc3339_opts(SecondsFormat::Secs, true)
 }
-
-impl fmt::Debug for ScheduleOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}, {:?}", self.name, self.cron)
-    }
-}
-
-delegate_to_call!("ScheduleCall", [] ScheduleCall => Result<()>, [] ScheduleCall);

@@ -25,7 +25,7 @@ pub(crate) const MISFIRE_GRACE: i64 = 10_000_000;
 pub(crate) struct ScheduleSpec {
     row: ScheduleRow,
     workflow: &'static Workflow,
-    /// The schedule in the code, if it stands there: its workflow takes the two moments.
+    /// The schedule in the code, if it is one: its workflow takes the two times.
     in_code: Option<&'static Schedule>,
     times: CronSchedule,
     misfire: Misfire,
@@ -39,8 +39,8 @@ impl ScheduleSpec {
         // The ids of its workflows begin with the name: see `start_tick` and `started_by_hand`.
         let longest = format!("{}@{}+{}", row.name, tick_text(0), Uuid::nil().simple());
         check_id("an id of the schedule's workflows (its name, `@`, the tick, and more)", &longest)?;
-        CronSchedule::parse(&row.cron, &row.timezone).map_err(|fault| {
-            Error::new(ErrorKind::Config, format!("the schedule {:?} cannot be kept: {fault}", row.name))
+        CronSchedule::parse(&row.cron, &row.timezone).map_err(|error| {
+            Error::new(ErrorKind::Config, format!("the schedule {:?} cannot be kept: {error}", row.name))
         })
     }
 
@@ -87,21 +87,21 @@ impl ScheduleSpec {
 /// Every schedule that this program can carry out and that is not paused.
 pub(crate) async fn load_specs(runtime: &Runtime) -> Result<Vec<ScheduleSpec>> {
     let rows = runtime.store.schedules().await.map_err(|error| failed_to(runtime, "read the schedules", &error))?;
-    let mut plans = Vec::new();
+    let mut specs = Vec::new();
     for row in rows.into_iter().filter(|it| !it.paused) {
         match ScheduleSpec::from_row(runtime, row) {
-            Ok(plan) => plans.extend(plan),
+            Ok(spec) => specs.extend(spec),
             Err(error) => tracing::error!(target: "durable", %error, "a schedule is left out"),
         }
     }
-    Ok(plans)
+    Ok(specs)
 }
 
-/// Starts a tick, unless somebody has. Gives whether its workflow is there: it is not if the schedule
+/// Starts a tick, unless it was started already. Returns whether its workflow exists: it does not if the schedule
 /// leaves out ticks while the workflow of another one has not ended.
-pub(crate) async fn start_tick(runtime: &Arc<Runtime>, plan: &ScheduleSpec, tick: i64) -> Result<bool> {
-    let id = format!("{}@{}", plan.row.name, tick_text(tick));
-    match start(runtime, plan, id, to_date(tick)).await {
+pub(crate) async fn start_tick(runtime: &Arc<Runtime>, spec: &ScheduleSpec, tick: i64) -> Result<bool> {
+    let id = format!("{}@{}", spec.row.name, tick_text(tick));
+    match start(runtime, spec, id, to_date(tick)).await {
         Ok(_) => Ok(true),
         Err(error) if error.kind() == ErrorKind::Duplicate => Ok(false),
         Err(error) => Err(error),
@@ -109,45 +109,45 @@ pub(crate) async fn start_tick(runtime: &Arc<Runtime>, plan: &ScheduleSpec, tick
 }
 
 /// Notes that a tick was dealt with.
-pub(crate) async fn record_tick(runtime: &Runtime, plan: &ScheduleSpec, tick: i64) -> Result<()> {
-    let fired = runtime.store.change_schedule(&plan.row.name, ScheduleChange::Fired(tick)).await;
+pub(crate) async fn record_tick(runtime: &Runtime, spec: &ScheduleSpec, tick: i64) -> Result<()> {
+    let fired = runtime.store.change_schedule(&spec.row.name, ScheduleChange::Fired(tick)).await;
     fired.map(drop).map_err(|error| failed_to(runtime, "note a tick", &error))
 }
 
-/// Starts the workflow once more than the calendar says.
-pub(super) async fn start_now(runtime: &Arc<Runtime>, plan: &ScheduleSpec) -> Result<String> {
+/// Starts the workflow now, in addition to the ticks of the schedule.
+pub(super) async fn start_now(runtime: &Arc<Runtime>, spec: &ScheduleSpec) -> Result<String> {
     let now = runtime.timers.clock.now();
-    let id = format!("{}@{}+{}", plan.row.name, tick_text(from_date(now)), Uuid::now_v7().simple());
-    start(runtime, plan, id, now).await.map_err(|error| {
+    let id = format!("{}@{}+{}", spec.row.name, tick_text(from_date(now)), Uuid::now_v7().simple());
+    start(runtime, spec, id, now).await.map_err(|error| {
         if error.kind() != ErrorKind::Duplicate {
             return error;
         }
         let earlier = error.workflow_id().unwrap_or_default();
         let message = format!(
             "the schedule {:?} was not triggered: it has `overlap = \"skip\"`, and its workflow {earlier:?} has not ended",
-            plan.row.name
+            spec.row.name
         );
         Error::new(ErrorKind::Duplicate, message).with_workflow(earlier)
     })
 }
 
-async fn start(runtime: &Arc<Runtime>, plan: &ScheduleSpec, id: String, scheduled: DateTime<Utc>) -> Result<String> {
-    let input = match (plan.in_code, &plan.row.input) {
+async fn start(runtime: &Arc<Runtime>, spec: &ScheduleSpec, id: String, scheduled: DateTime<Utc>) -> Result<String> {
+    let input = match (spec.in_code, &spec.row.input) {
         (Some(schedule), _) => (schedule.arguments)(&scheduled, &runtime.timers.clock.now()).into_text(),
         (None, Some(input)) => Ok(input.clone()),
         (None, None) => Ok("{}".to_owned()),
     };
-    let mut place = plan.workflow.options.queue.map(of_queue);
-    if plan.overlap == Overlap::Skip {
-        place.get_or_insert_with(internal).deduplication_id = Some(format!("schedule:{}", plan.row.name));
+    let mut placement = spec.workflow.options.queue.map(of_queue);
+    if spec.overlap == Overlap::Skip {
+        placement.get_or_insert_with(internal).deduplication_id = Some(format!("schedule:{}", spec.row.name));
     }
     let request = StartRequest {
-        workflow: plan.workflow,
+        workflow: spec.workflow,
         input,
         id: Some(id),
-        instance: plan.row.instance.clone(),
+        instance: spec.row.instance.clone(),
         limit: Limit::Inherited,
-        placement: place,
+        placement,
         or_existing: false,
     };
     request.start_outside(Arc::clone(runtime)).await.map(|it| it.id)

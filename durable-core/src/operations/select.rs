@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::Poll;
 
 use crate::journal::checkpoint::{Operation, OperationResult};
-use crate::operations::join::{BranchKind, Fork};
+use crate::operations::join::{BranchKind, BranchPoint};
 use crate::runtime::stop_reason::StopReason;
 use crate::types::payload::Codec;
 
@@ -13,27 +13,27 @@ const SELECT: BranchKind = BranchKind { name: "durable::select!", replacement: "
 const OPERATION: Operation<'static> = Operation::once("select");
 
 /// The number of the arm that won in an earlier run, if that is recorded.
-async fn recorded(fork: &Fork, arms: u32) -> Option<u32> {
-    let claim = fork.check().await?;
-    let record = claim.replayed(OPERATION).await?;
-    let winner = claim.decode(Codec::<u32>::PLAIN, record).await;
+async fn recorded(point: &BranchPoint, arms: u32) -> Option<u32> {
+    let reserved = point.check().await?;
+    let record = reserved.replayed(OPERATION).await?;
+    let winner = reserved.decode(Codec::<u32>::PLAIN, record).await;
     if (1..=arms).contains(&winner) {
         return Some(winner);
     }
     let reason = format!(
         "at position {} this workflow recorded that arm {winner} of a `durable::select!` won, and the code now has {arms} arms there; bring the earlier arms back (or the earlier version), and resume it",
-        claim.position
+        reserved.position
     );
-    claim.execution.stop_here(StopReason::Park(reason)).await
+    reserved.execution.stop_here(StopReason::Park(reason)).await
 }
 
 /// Records which arm won. It is no side effect, so it waits for nothing; what the winner itself has
-/// recorded stands before it, and so is durable first.
-async fn record(fork: &Fork, winner: u32) {
-    let Some(claim) = fork.check().await else { return };
+/// recorded comes before it, and so is durable first.
+async fn record(point: &BranchPoint, winner: u32) {
+    let Some(reserved) = point.check().await else { return };
     // A number always encodes.
-    let outcome = claim.encode(Codec::PLAIN, OPERATION, &winner).ok();
-    claim.record_result(OPERATION, OperationResult { outcome, attempts: 1, ..OperationResult::default() }).await;
+    let outcome = reserved.encode(Codec::PLAIN, OPERATION, &winner).ok();
+    reserved.record_result(OPERATION, OperationResult { outcome, attempts: 1, ..OperationResult::default() }).await;
 }
 
 macro_rules! selects {
@@ -50,10 +50,10 @@ macro_rules! selects {
             #[doc(hidden)]
             #[allow(clippy::too_many_arguments, reason = "one for each arm, and generated code gives them")]
             pub fn $name<$($future: Future),+>($($arm: $future),+) -> impl Future<Output = $won<$($future::Output),+>> {
-                let fork = Fork::here(SELECT);
-                $(let mut $arm = Some(fork.arm(Some($number), $arm));)+
+                let point = BranchPoint::here(SELECT);
+                $(let mut $arm = Some(point.arm(Some($number), $arm));)+
                 async move {
-                    let recorded = recorded(&fork, $arms).await;
+                    let recorded = recorded(&point, $arms).await;
                     if let Some(winner) = recorded {
                         // The others are not polled again: what they did beside does not count.
                         $(if winner != $number { $arm = None; })+
@@ -68,7 +68,7 @@ macro_rules! selects {
                     })
                     .await;
                     if recorded.is_none() {
-                        record(&fork, winner).await;
+                        record(&point, winner).await;
                     }
                     won
                 }

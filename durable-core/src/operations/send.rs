@@ -20,22 +20,21 @@ use crate::types::status::Status;
 
 /// Sends a message to a workflow, which takes it with [`recv`](crate::recv).
 ///
-/// Messages on one topic are received in the order in which they were sent, each by one `recv`,
-/// once. One that is sent before the workflow asks for it waits. When this returns, the message is
-/// durable.
+/// Messages on one topic are received in the order in which they were sent, each by one `recv`. A
+/// message can be sent before the workflow asks for it. When this returns, the message is durable.
 ///
-/// It works everywhere, in any process: outside, in a workflow (where the message and the record of
-/// it are one commit, so it is sent once whatever happens), and in a step (where it is sent again
-/// when the step is: give it an [`idempotency_key`](SendCall::idempotency_key)).
+/// It works in any process: outside, in a workflow (where the message and the record of it are one
+/// commit, so it is sent exactly once), and in a step (where it is sent again if the step runs again:
+/// give it an [`idempotency_key`](SendCall::idempotency_key)).
 ///
 /// # Errors
-/// There is no such workflow, or it has come to an end ([`ErrorKind::FinishedWorkflow`]); the message cannot be
+/// There is no such workflow, or it has ended ([`ErrorKind::Ended`]); the message cannot be
 /// written as JSON or is too large. In a workflow the error is recorded, and comes back on replay.
 ///
 /// # At shutdown
-/// It works as long as the process can write; a workflow that runs elsewhere receives it there. After
-/// that the error is [`ErrorKind::ShuttingDown`], which says that nothing was sent; and where the
-/// database did not confirm it in time [`ErrorKind::Unconfirmed`], which says that nobody knows.
+/// It works as long as the process can write. After that the error is [`ErrorKind::ShuttingDown`], and
+/// nothing was sent. If the database did not confirm the message in time, the error is
+/// [`ErrorKind::Unconfirmed`], and the message may or may not have been sent.
 ///
 /// # Example
 ///
@@ -49,14 +48,14 @@ use crate::types::status::Status;
 /// ```
 pub fn send<T: Serialize + ?Sized>(workflow_id: impl AsRef<str>, topic: impl Into<String>, message: &T) -> SendCall {
     let (to, topic) = (workflow_id.as_ref().to_owned(), topic.into());
-    let place = CallSite::here();
+    let call_site = CallSite::here();
     SendCall {
         call: Call::new(SendOptions {
             to,
             topic,
             payload: encode(message),
             idempotency_key: None,
-            call_site: place,
+            call_site,
             engine: None,
         }),
     }
@@ -85,7 +84,7 @@ impl SendCall {
         self
     }
 
-    /// The workflow takes one message with this key, whoever sends it and however often.
+    /// Sets an idempotency key: of all messages with this key the workflow receives one.
     pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
         self.call.set(|options| options.idempotency_key = Some(key.into()));
         self
@@ -106,7 +105,7 @@ impl CallOptions<'static> for SendOptions {
                 let execution = &scope.execution;
                 self.send_unrecorded(&execution.runtime, execution.fence).await
             }
-            CallSite::Body(claim) => self.send_in_body(claim).await,
+            CallSite::Body(reserved) => self.send_in_body(reserved).await,
             CallSite::Transaction(scope) => Err(scope.refusal(
                 "`durable::send` (write `durable::send_in(tx, ..)` to send with the transaction's own commit)",
             )),
@@ -118,26 +117,26 @@ impl SendOptions {
     async fn send_unrecorded(&self, runtime: &Arc<Runtime>, fence: Fence) -> Result<()> {
         let entry = Entry { messages: vec![self.message(runtime)?], ..Entry::default() };
         let what = format!("the message to the workflow {:?}", self.to);
-        let unwritten = WriteFailure { runtime, what: &what, if_unconfirmed: RETRY_SEND };
+        let failure = WriteFailure { runtime, what: &what, if_unconfirmed: RETRY_SEND };
         match runtime.write(fence, entry, None).await {
             Ok(Verdict::NoReceiver { id, status }) => Err(no_receiver(&id, status)),
-            Ok(Verdict::Superseded | Verdict::Fenced) => Err(unwritten.fenced()),
+            Ok(Verdict::Superseded | Verdict::Fenced) => Err(failure.fenced()),
             Ok(_) => Ok(()),
-            Err(error) => Err(unwritten.error_for(&error)),
+            Err(error) => Err(failure.error_for(&error)),
         }
     }
 
-    async fn send_in_body(&self, claim: &ReservedPosition) -> Result<()> {
+    async fn send_in_body(&self, reserved: &ReservedPosition) -> Result<()> {
         let operation = Operation::send(&self.topic);
-        claim.check_same_body("send").await;
-        if let Some(record) = claim.replayed(operation).await {
+        reserved.check_same_body("send").await;
+        if let Some(record) = reserved.replayed(operation).await {
             return match &record.outcome {
                 Some(Outcome::Error(text)) => Err(RecordedError::from_text(text).into_error()),
                 _ => Ok(()),
             };
         }
-        claim.ensure_accepting().await;
-        let execution = &claim.execution;
+        reserved.ensure_accepting().await;
+        let execution = &reserved.execution;
         let done = |outcome| OperationResult {
             outcome,
             child: Some(self.to.clone()),
@@ -146,7 +145,7 @@ impl SendOptions {
         };
         let error = match self.message(&execution.runtime) {
             Ok(message) => {
-                let record = claim.new_record(operation, done(None));
+                let record = reserved.new_record(operation, done(None));
                 let entry = Entry { records: vec![record], messages: vec![message], ..Entry::default() };
                 match execution.write(entry).await {
                     Ok(Verdict::NoReceiver { id, status }) => no_receiver(&id, status),
@@ -157,7 +156,7 @@ impl SendOptions {
             Err(error) => error,
         };
         let text = RecordedError::from_engine(&error).to_text();
-        claim.record_result(operation, done(Some(Outcome::Error(text)))).await;
+        reserved.record_result(operation, done(Some(Outcome::Error(text)))).await;
         Err(error)
     }
 
@@ -179,7 +178,7 @@ pub(super) fn message(
     if let Some(key) = idempotency_key {
         check_id("the idempotency key", key)?;
     }
-    let refused = |fault| Error::new(ErrorKind::Payload, format!("the message on {topic:?} cannot be sent: {fault}"));
+    let refused = |error| Error::new(ErrorKind::Payload, format!("the message on {topic:?} cannot be sent: {error}"));
     let payload = payload.clone().map_err(refused)?;
     runtime.check_size(|| format!("the message on {topic:?} to the workflow {to:?}"), payload.len())?;
     Ok(NewMessage {
@@ -199,9 +198,7 @@ pub(super) fn no_receiver(id: &str, status: Option<Status>) -> Error {
         ),
         Some(status) => Error::new(
             ErrorKind::Ended,
-            format!(
-                "the workflow {id:?} has come to an end ({status}) and receives nothing any more, so the message was not sent"
-            ),
+            format!("the workflow {id:?} has ended ({status}) and receives no more messages, so this one was not sent"),
         ),
     }
 }

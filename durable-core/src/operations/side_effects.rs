@@ -1,4 +1,4 @@
-//! What a workflow may not ask itself, since a replay would get another answer: the time, ids, chance.
+//! The time, ids and random numbers, recorded so that a replay gets the same values.
 
 use std::future::Future;
 
@@ -10,52 +10,54 @@ use crate::journal::context::CallSite;
 use crate::journal::current_engine;
 use crate::types::payload::{Codec, Outcome, Payload};
 
-/// The present time, recorded once: a replay gets the same. It costs no commit of its own.
+/// The current time, recorded: a replay gets the same value. It is written with the next commit of the
+/// workflow.
 ///
-/// The position is claimed when this is called. In a step and outside any workflow it is the plain time.
+/// The position is reserved when this is called. In a step and outside any workflow nothing is recorded.
 pub fn now() -> impl Future<Output = DateTime<Utc>> + Send {
     // The engine's clock is the database's, which is the same for the whole fleet.
     once("now", || current_engine::engine().map_or_else(|_| Utc::now(), |runtime| runtime.timers.clock.now()))
 }
 
-/// A fresh UUID, version 7, recorded once: a replay gets the same. It costs no commit of its own.
+/// A new UUID, version 7, recorded: a replay gets the same value. It is written with the next commit of
+/// the workflow.
 pub fn uuid() -> impl Future<Output = Uuid> + Send {
     once("uuid", Uuid::now_v7)
 }
 
-/// A number from 0 (inclusive) to 1 (exclusive) by lot, recorded once: a replay gets the same. It
-/// costs no commit of its own. Not for secrets.
+/// A random number from 0 (inclusive) to 1 (exclusive), recorded: a replay gets the same value. It is
+/// written with the next commit of the workflow. Not for secrets.
 pub fn random() -> impl Future<Output = f64> + Send {
     once("random", || {
-        // The first 48 bits are drawn by lot; behind them is the version.
-        let lot = Uuid::new_v4().as_u64_pair().0 >> 16;
+        // The first 48 bits are random; the version follows them.
+        let random = Uuid::new_v4().as_u64_pair().0 >> 16;
         #[expect(clippy::cast_precision_loss, reason = "48 bits fit")]
-        let lot = lot as f64 / (1_u64 << 48) as f64;
-        lot
+        let random = random as f64 / (1_u64 << 48) as f64;
+        random
     })
 }
 
-/// Asks once and records the answer. It is no side effect, so it waits for nothing, and its record
-/// goes with the next one.
+/// Calls `ask` once and records the value. It is not a side effect outside the database, so its record
+/// is written with the next one.
 fn once<T: Payload>(name: &'static str, ask: fn() -> T) -> impl Future<Output = T> + Send {
-    let place = CallSite::here();
+    let call_site = CallSite::here();
     async move {
-        let claim = match place {
-            CallSite::Body(claim) => claim,
+        let reserved = match call_site {
+            CallSite::Body(reserved) => reserved,
             CallSite::Outside | CallSite::Step(_) => return ask(),
             CallSite::Transaction(scope) => return scope.refuse(&format!("`durable::{name}`")).await,
         };
         let operation = Operation::once(name);
-        claim.check_same_body(name).await;
-        if let Some(record) = claim.replayed(operation).await {
-            return claim.decode(Codec::PLAIN, record).await;
+        reserved.check_same_body(name).await;
+        if let Some(record) = reserved.replayed(operation).await {
+            return reserved.decode(Codec::PLAIN, record).await;
         }
         let value = ask();
-        let outcome = match claim.encode(Codec::PLAIN, operation, &value) {
+        let outcome = match reserved.encode(Codec::PLAIN, operation, &value) {
             Ok(outcome) => outcome,
             Err(_) => Outcome::Output("null".to_owned()), // these types always encode
         };
-        claim
+        reserved
             .record_result(
                 operation,
                 OperationResult { outcome: Some(outcome), attempts: 1, ..OperationResult::default() },

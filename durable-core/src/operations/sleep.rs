@@ -1,4 +1,4 @@
-//! Sleeping: the moment of waking is recorded, and whoever runs the workflow then wakes it.
+//! Sleeping: the wake-up time is recorded, and the process that runs the workflow then wakes it.
 
 use std::future::Future;
 use std::time::Duration;
@@ -17,19 +17,19 @@ use crate::wait::timers::TimerOutcome;
 
 /// Sleeps for a duration, however often the program is restarted meanwhile.
 ///
-/// The moment of waking is recorded when the sleep begins, by the database's clock; after a restart
-/// the workflow waits for the rest of it only. It never wakes too early, and too late only by as
-/// long as nobody was there to run it. A sleeping workflow holds no connection and no thread.
+/// The wake-up time is recorded when the sleep begins, by the database's clock; after a restart the
+/// workflow waits only for the remaining time. It never wakes early, and late only if no process was
+/// running. A sleeping workflow holds no connection and no thread.
 ///
-/// The position is claimed when this is called. Outside any workflow it is a plain sleep.
+/// The position is reserved when this is called. Outside any workflow it is a plain sleep.
 ///
 /// # Panics
 /// In a step or a transaction, where it could not be recorded, it parks the workflow: sleep in the
 /// workflow's body, or with `tokio::time::sleep` if the step itself has to pause.
 ///
 /// # At shutdown
-/// A sleep that ends before the drain does is waited for; any other is suspended at once, and goes
-/// on elsewhere or after the restart.
+/// The drain waits for a sleep that ends within it. Any other sleep is suspended at once, and the
+/// workflow continues in another process or after the restart.
 ///
 /// # Example
 ///
@@ -41,11 +41,11 @@ use crate::wait::timers::TimerOutcome;
 /// # }
 /// ```
 pub fn sleep(duration: Duration) -> impl Future<Output = ()> + Send {
-    let place = CallSite::here();
+    let call_site = CallSite::here();
     async move {
-        match &place {
-            CallSite::Body(claim) => {
-                sleep_in_body(claim, || claim.execution.runtime.timers.clock.after(duration)).await
+        match &call_site {
+            CallSite::Body(reserved) => {
+                sleep_in_body(reserved, || reserved.execution.runtime.timers.clock.after(duration)).await
             }
             CallSite::Outside => tokio::time::sleep(duration).await,
             other => refuse(other).await,
@@ -64,10 +64,10 @@ pub fn sleep(duration: Duration) -> impl Future<Output = ()> + Send {
 /// # }
 /// ```
 pub fn sleep_until(moment: DateTime<Utc>) -> impl Future<Output = ()> + Send {
-    let place = CallSite::here();
+    let call_site = CallSite::here();
     async move {
-        match &place {
-            CallSite::Body(claim) => sleep_in_body(claim, || from_date(moment)).await,
+        match &call_site {
+            CallSite::Body(reserved) => sleep_in_body(reserved, || from_date(moment)).await,
             CallSite::Outside => {
                 tokio::time::sleep((moment - Utc::now()).to_std().unwrap_or_default()).await;
             }
@@ -76,13 +76,13 @@ pub fn sleep_until(moment: DateTime<Utc>) -> impl Future<Output = ()> + Send {
     }
 }
 
-async fn sleep_in_body(claim: &ReservedPosition, wake: impl FnOnce() -> i64 + Send) {
+async fn sleep_in_body(reserved: &ReservedPosition, wake: impl FnOnce() -> i64 + Send) {
     let operation = Operation::once("sleep");
-    claim.check_same_body("sleep").await;
-    let wake = recorded_moment(claim, operation, wake).await;
-    let execution = &claim.execution;
+    reserved.check_same_body("sleep").await;
+    let wake = recorded_moment(reserved, operation, wake).await;
+    let execution = &reserved.execution;
     let timers = &execution.runtime.timers;
-    let _doing = execution.begin_activity(Activity::Sleep);
+    let _activity = execution.begin_activity(Activity::Sleep);
     if timers.at(wake).await == TimerOutcome::Released {
         execution.stop_here::<()>(StopReason::Suspend).await;
     }
@@ -92,30 +92,30 @@ async fn sleep_in_body(claim: &ReservedPosition, wake: impl FnOnce() -> i64 + Se
 ///
 /// It is boxed because it is over before the wait begins, and its room is then free again.
 pub(super) fn recorded_moment<'a>(
-    claim: &'a ReservedPosition,
+    reserved: &'a ReservedPosition,
     operation: Operation<'a>,
     moment: impl FnOnce() -> i64 + Send + 'a,
 ) -> BoxFuture<'a, i64> {
-    Box::pin(recorded_or(claim, operation, moment))
+    Box::pin(recorded_or(reserved, operation, moment))
 }
 
-async fn recorded_or(claim: &ReservedPosition, operation: Operation<'_>, moment: impl FnOnce() -> i64) -> i64 {
-    if let Some(record) = claim.replayed(operation).await {
-        let date: DateTime<Utc> = claim.decode(Codec::PLAIN, record).await;
+async fn recorded_or(reserved: &ReservedPosition, operation: Operation<'_>, moment: impl FnOnce() -> i64) -> i64 {
+    if let Some(record) = reserved.replayed(operation).await {
+        let date: DateTime<Utc> = reserved.decode(Codec::PLAIN, record).await;
         return from_date(date);
     }
-    if claim.execution.runtime.shutdown.is_aborting() {
-        return claim.execution.stop_here(StopReason::Suspend).await;
+    if reserved.execution.runtime.shutdown.is_aborting() {
+        return reserved.execution.stop_here(StopReason::Suspend).await;
     }
     let moment = moment();
-    let outcome = claim.encode(Codec::PLAIN, operation, &to_date(moment)).ok();
+    let outcome = reserved.encode(Codec::PLAIN, operation, &to_date(moment)).ok();
     let outcome = outcome.or_else(|| Some(Outcome::Output("null".to_owned()))); // a date always encodes
-    claim.record_result(operation, OperationResult { outcome, attempts: 1, ..OperationResult::default() }).await;
+    reserved.record_result(operation, OperationResult { outcome, attempts: 1, ..OperationResult::default() }).await;
     moment
 }
 
-async fn refuse(place: &CallSite) {
-    match place {
+async fn refuse(call_site: &CallSite) {
+    match call_site {
         CallSite::Step(scope) => {
             let refusal =
                 scope.refusal("`durable::sleep`", "call it in the workflow's body, or sleep with `tokio::time::sleep`");

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::journal::context::CallSite;
-use crate::operations::join::{BranchKind, Fork};
+use crate::operations::join::{BranchKind, BranchPoint};
 use crate::store::BoxFuture;
 
 const SPAWN: BranchKind = BranchKind { name: "durable::spawn", replacement: "`tokio::spawn`" };
@@ -50,7 +50,7 @@ const SPAWN: BranchKind = BranchKind { name: "durable::spawn", replacement: "`to
 ///     let parcel = pack(order).await; // calls of steps
 ///     format!("{parcel}, {}", label(order).await)
 /// });
-/// announce(order).await; // goes on beside
+/// announce(order).await; // runs concurrently
 /// packed.await
 /// # }
 /// ```
@@ -59,16 +59,16 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    let fork = Fork::here(SPAWN);
-    let result: BoxFuture<'static, F::Output> = match &fork.call_site {
+    let point = BranchPoint::here(SPAWN);
+    let result: BoxFuture<'static, F::Output> = match &point.call_site {
         CallSite::Body(position) => {
             let (sender, receiver) = oneshot::channel();
-            let arm = fork.arm(None, future);
+            let arm = point.arm(None, future);
             // The handle may be dropped; the branch runs all the same.
             let branch = async move { drop(sender.send(arm.await)) };
             position.execution.add_branch(Box::pin(branch));
             Box::pin(async move {
-                fork.check().await;
+                point.check().await;
                 match receiver.await {
                     Ok(value) => value,
                     // The branch was dropped together with its workflow, and so is the code that awaits it.

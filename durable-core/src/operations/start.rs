@@ -29,21 +29,21 @@ pub(crate) struct StartRequest {
     pub(crate) instance: Option<String>,
     /// How long it may run.
     pub(crate) limit: Limit,
-    /// Where it waits for its turn; `None` starts at once.
+    /// Its queue and priority; `None` starts at once.
     pub(crate) placement: Option<QueuePlacement>,
-    /// Whether another one with the same deduplication id is as good.
+    /// Whether to attach to an existing workflow with the same deduplication id.
     pub(crate) or_existing: bool,
 }
 
-/// How long a workflow may run, as its call says.
+/// The timeout of one call.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Limit {
-    /// As its attribute says; else as long as the workflow that calls it.
+    /// That of the attribute, or else the deadline of the calling workflow.
     #[default]
     Inherited,
-    /// So long.
+    /// This long.
     For(Duration),
-    /// As long as it takes.
+    /// No timeout.
     None,
 }
 
@@ -58,15 +58,15 @@ pub(crate) struct StartedWorkflow {
 
 impl StartRequest {
     /// Starts it where the call was made.
-    pub(crate) async fn start(self, place: &CallSite) -> Result<StartedWorkflow> {
-        match place {
+    pub(crate) async fn start(self, call_site: &CallSite) -> Result<StartedWorkflow> {
+        match call_site {
             // What waits in a queue can be run by others, so it is taken until the end.
             CallSite::Outside if self.placement.is_some() => self.start_outside(current_engine::engine()?).await,
             CallSite::Outside => match current_engine::accepting_engine() {
                 Ok(runtime) => self.start_outside(runtime).await,
                 Err(error) => Err(self.id.iter().fold(error, |error, id| error.with_workflow(id))),
             },
-            CallSite::Body(claim) => self.start_in_body(claim).await,
+            CallSite::Body(reserved) => self.start_in_body(reserved).await,
             CallSite::Step(scope) => {
                 let message = format!(
                     "the workflow `{}` was called inside the step `{}`, where its start could not be recorded; call it from the workflow's body",
@@ -83,9 +83,9 @@ impl StartRequest {
         let entry = Entry { start: Some(new.clone()), ..Entry::default() };
         let fence = runtime.fence();
         match runtime.write(fence, entry, None).await {
-            Ok(Verdict::Stored) => Ok(begun(&runtime, self.workflow, fence, new)),
-            Ok(Verdict::Existing(held) | Verdict::Debounced(held)) => self.attach(&runtime, held),
-            Ok(Verdict::Duplicate(held)) => self.of_duplicate(&runtime, held),
+            Ok(Verdict::Stored) => Ok(started_now(&runtime, self.workflow, fence, new)),
+            Ok(Verdict::Existing(existing) | Verdict::Debounced(existing)) => self.attach(&runtime, existing),
+            Ok(Verdict::Duplicate(existing)) => self.of_duplicate(&runtime, existing),
             Ok(Verdict::Superseded | Verdict::Fenced | Verdict::NoReceiver { .. }) => {
                 Err(unwritten(&runtime, &new.id, None))
             }
@@ -95,12 +95,12 @@ impl StartRequest {
 
     /// A child: its row and the parent's record commit together, so that it is started once
     /// whatever happens to the parent.
-    async fn start_in_body(self, claim: &ReservedPosition) -> Result<StartedWorkflow> {
-        let parent = &claim.execution;
+    async fn start_in_body(self, reserved: &ReservedPosition) -> Result<StartedWorkflow> {
+        let parent = &reserved.execution;
         let runtime = Arc::clone(&parent.runtime);
         let operation = Operation::workflow(self.workflow.name);
-        claim.check_same_body(self.workflow.name).await;
-        if let Some(record) = claim.replayed(operation).await {
+        reserved.check_same_body(self.workflow.name).await;
+        if let Some(record) = reserved.replayed(operation).await {
             if let Some(Outcome::Error(text)) = &record.outcome {
                 return Err(RecordedError::from_text(text).into_error());
             }
@@ -108,20 +108,20 @@ impl StartRequest {
             let run = runtime.running.get(&id);
             return Ok(StartedWorkflow { runtime, id, run });
         }
-        claim.ensure_accepting().await;
-        let own_id = || child_id(&parent.row.id, &claim.position);
+        reserved.ensure_accepting().await;
+        let own_id = || child_id(&parent.row.id, &reserved.position);
         let new = self.check(&runtime, own_id, Some(&parent.row))?;
         let done = OperationResult { child: Some(new.id.clone()), attempts: 1, ..OperationResult::default() };
         let entry =
-            Entry { start: Some(new.clone()), records: vec![claim.new_record(operation, done)], ..Entry::default() };
+            Entry { start: Some(new.clone()), records: vec![reserved.new_record(operation, done)], ..Entry::default() };
         match parent.write(entry).await {
-            Ok(Verdict::Existing(held) | Verdict::Debounced(held)) => self.attach(&runtime, held),
-            Ok(Verdict::Duplicate(held)) => {
-                let duplicate = self.of_duplicate(&runtime, held);
+            Ok(Verdict::Existing(existing) | Verdict::Debounced(existing)) => self.attach(&runtime, existing),
+            Ok(Verdict::Duplicate(existing)) => {
+                let duplicate = self.of_duplicate(&runtime, existing);
                 let child = duplicate.as_ref().ok().map(|it| it.id.clone());
                 let outcome =
                     duplicate.as_ref().err().map(|it| Outcome::Error(RecordedError::from_engine(it).to_text()));
-                claim
+                reserved
                     .record_result(
                         operation,
                         OperationResult { outcome, child, attempts: 1, ..OperationResult::default() },
@@ -129,17 +129,17 @@ impl StartRequest {
                     .await;
                 duplicate
             }
-            Ok(_) => Ok(begun(&runtime, self.workflow, parent.fence, new)),
+            Ok(_) => Ok(started_now(&runtime, self.workflow, parent.fence, new)),
             Err(signal) => parent.stop_here(signal).await,
         }
     }
 
-    /// What is to be written in a transaction of the user's: nobody runs it before it is committed,
-    /// so it waits on a queue in any case.
+    /// The row to write in a transaction of the user's. It cannot run before the commit, so it is put on
+    /// a queue in any case.
     #[cfg(any(feature = "sqlite", feature = "postgres"))]
     pub(super) fn for_outbox(&mut self, runtime: &Runtime) -> Result<NewWorkflow> {
-        let place = self.placement.get_or_insert_with(internal);
-        if place.debounce.is_some() {
+        let placement = self.placement.get_or_insert_with(internal);
+        if placement.debounce.is_some() {
             let message = "a debounced workflow cannot be started in a transaction: whether it replaces another one is decided when it is committed";
             return Err(Error::new(ErrorKind::Misuse, message));
         }
@@ -147,34 +147,34 @@ impl StartRequest {
     }
 
     /// Another workflow with the same deduplication id is on the queue.
-    pub(super) fn of_duplicate(&self, runtime: &Arc<Runtime>, held: ExistingWorkflow) -> Result<StartedWorkflow> {
-        let same = held.is_of(self.workflow.name, self.instance.as_deref());
-        if self.or_existing && same { Ok(attached(runtime, held)) } else { Err(self.duplicate(&held, same)) }
+    pub(super) fn of_duplicate(&self, runtime: &Arc<Runtime>, existing: ExistingWorkflow) -> Result<StartedWorkflow> {
+        let same = existing.is_of(self.workflow.name, self.instance.as_deref());
+        if self.or_existing && same { Ok(attached(runtime, existing)) } else { Err(self.duplicate(&existing, same)) }
     }
 
-    fn duplicate(&self, held: &ExistingWorkflow, same: bool) -> Error {
-        let place = self.placement.as_ref();
+    fn duplicate(&self, existing: &ExistingWorkflow, same: bool) -> Error {
+        let placement = self.placement.as_ref();
         let (queue, key) =
-            place.map_or(("", ""), |it| (it.queue.as_str(), it.deduplication_id.as_deref().unwrap_or_default()));
+            placement.map_or(("", ""), |it| (it.queue.as_str(), it.deduplication_id.as_deref().unwrap_or_default()));
         let own = WorkflowIdentity(self.workflow.name, self.instance.as_deref());
         let mend = if same {
-            "wait for it, or take it as good with `.or_existing()`"
+            "wait for it, or attach to it with `.or_existing()`"
         } else {
-            "that is another workflow, so it cannot stand for this one: choose another deduplication id, such as one that begins with the name of the workflow"
+            "that is another workflow, so this call cannot attach to it: choose another deduplication id, such as one that begins with the name of the workflow"
         };
         let message = format!(
             "the workflow {:?} ({}) with the deduplication id {key:?} is {} on the queue {queue:?}, so {own} was not enqueued; {mend}",
-            held.id,
-            WorkflowIdentity(&held.name, held.instance.as_deref()),
-            held.status
+            existing.id,
+            WorkflowIdentity(&existing.name, existing.instance.as_deref()),
+            existing.status
         );
-        Error::new(ErrorKind::Duplicate, message).with_workflow(&held.id)
+        Error::new(ErrorKind::Duplicate, message).with_workflow(&existing.id)
     }
 
     /// Attaches to a workflow that was there already, if it is the same one.
-    pub(super) fn attach(&self, runtime: &Arc<Runtime>, held: ExistingWorkflow) -> Result<StartedWorkflow> {
-        let conflict = held.conflict(self.workflow.name, self.instance.as_deref());
-        conflict.map_or_else(|| Ok(attached(runtime, held)), Err)
+    pub(super) fn attach(&self, runtime: &Arc<Runtime>, existing: ExistingWorkflow) -> Result<StartedWorkflow> {
+        let conflict = existing.conflict(self.workflow.name, self.instance.as_deref());
+        conflict.map_or_else(|| Ok(attached(runtime, existing)), Err)
     }
 
     /// Refuses what cannot be stored, before anything is.
@@ -188,12 +188,12 @@ impl StartRequest {
         let id = self.id.clone().unwrap_or_else(fresh_id);
         check_id("the workflow id", &id)?;
         check_name("the instance's name", self.instance.as_deref().unwrap_or_default())?;
-        if let Some(place) = &self.placement {
-            check_place(name, place)?;
-            runtime.registry.expect_queue(&place.queue);
+        if let Some(placement) = &self.placement {
+            check_placement(name, placement)?;
+            runtime.registry.expect_queue(&placement.queue);
         }
-        let input = self.input.clone().map_err(|fault| {
-            Error::new(ErrorKind::Payload, format!("the workflow `{name}` cannot be started: {fault}"))
+        let input = self.input.clone().map_err(|error| {
+            Error::new(ErrorKind::Payload, format!("the workflow `{name}` cannot be started: {error}"))
         })?;
         runtime.check_size(|| format!("the arguments of the workflow `{name}`"), input.len())?;
         Ok(NewWorkflow {
@@ -233,21 +233,21 @@ impl StartRequest {
     }
 }
 
-/// A workflow whose row was stored a moment ago: it runs here, or waits for its turn.
-fn begun(runtime: &Arc<Runtime>, workflow: &'static Workflow, fence: Fence, new: NewWorkflow) -> StartedWorkflow {
+/// A workflow whose row was just stored: it runs here, or waits on its queue.
+fn started_now(runtime: &Arc<Runtime>, workflow: &'static Workflow, fence: Fence, new: NewWorkflow) -> StartedWorkflow {
     if new.placement.is_some() {
         return StartedWorkflow { runtime: Arc::clone(runtime), id: new.id, run: None };
     }
     run_new(runtime, workflow, fence, new)
 }
 
-/// Runs a workflow whose row was stored a moment ago. It has no records, so none are read.
+/// Runs a workflow whose row was just stored. It has no records, so none are read.
 fn run_new(runtime: &Arc<Runtime>, workflow: &'static Workflow, fence: Fence, new: NewWorkflow) -> StartedWorkflow {
     let id = new.id.clone();
     let row = RunRow {
         key: new.key,
         id: new.id.into(),
-        name: String::new(), // the function is at hand
+        name: String::new(), // the function is known
         input: new.input,
         instance: new.instance,
         attempt: 1,
@@ -264,12 +264,12 @@ fn run_new(runtime: &Arc<Runtime>, workflow: &'static Workflow, fence: Fence, ne
     StartedWorkflow { runtime: Arc::clone(runtime), id, run: Some(run) }
 }
 
-fn attached(runtime: &Arc<Runtime>, held: ExistingWorkflow) -> StartedWorkflow {
-    let run = runtime.running.get(&held.id);
-    StartedWorkflow { runtime: Arc::clone(runtime), id: held.id, run }
+fn attached(runtime: &Arc<Runtime>, existing: ExistingWorkflow) -> StartedWorkflow {
+    let run = runtime.running.get(&existing.id);
+    StartedWorkflow { runtime: Arc::clone(runtime), id: existing.id, run }
 }
 
-/// What a caller outside is told whose workflow was not written, or may not have been.
+/// The error for a caller outside whose workflow was not written, or may not have been.
 fn unwritten(runtime: &Runtime, id: &str, because: Option<&StoreError>) -> Error {
     let what = format!("the workflow {id:?}");
     let unwritten = WriteFailure { runtime, what: &what, if_unconfirmed: RETRY_START };
@@ -286,16 +286,16 @@ pub(super) fn internal() -> QueuePlacement {
     QueuePlacement { queue: INTERNAL_QUEUE.to_owned(), ..QueuePlacement::default() }
 }
 
-fn check_place(workflow: &str, place: &QueuePlacement) -> Result<()> {
+fn check_placement(workflow: &str, placement: &QueuePlacement) -> Result<()> {
     let misuse =
         |problem: &str| Err(Error::new(ErrorKind::Misuse, format!("the call of the workflow `{workflow}` {problem}")));
-    match &place.debounce {
+    match &placement.debounce {
         Some(debounce) if debounce.key.is_empty() => {
             return misuse(
                 "has `.debounce_up_to(..)` without `.debounce(..)`: add `.debounce(key, period)`, or remove the bound",
             );
         }
-        Some(_) if place.delay.is_some() => {
+        Some(_) if placement.delay.is_some() => {
             return misuse(
                 "has both `.delay(..)` and `.debounce(..)`, and a debounced call is delayed by its period: remove `.delay(..)`, and debounce with the longer of the two",
             );
@@ -303,10 +303,10 @@ fn check_place(workflow: &str, place: &QueuePlacement) -> Result<()> {
         _ => {}
     }
     let keys = [
-        ("the queue name", Some(place.queue.as_str())),
-        ("the partition key", place.partition.as_deref()),
-        ("the deduplication id", place.deduplication_id.as_deref()),
-        ("the debounce key", place.debounce.as_ref().map(|it| it.key.as_str())),
+        ("the queue name", Some(placement.queue.as_str())),
+        ("the partition key", placement.partition.as_deref()),
+        ("the deduplication id", placement.deduplication_id.as_deref()),
+        ("the debounce key", placement.debounce.as_ref().map(|it| it.key.as_str())),
     ];
     keys.into_iter().try_for_each(|(what, key)| key.map_or(Ok(()), |key| check_id(what, key)))
 }

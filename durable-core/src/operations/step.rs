@@ -33,12 +33,12 @@ pub struct Step {
 /// A call of a step: a future that runs it and records what it returns, or gives back what an
 /// earlier run recorded.
 ///
-/// The call has its position in the workflow from the moment it is made, so calls that are awaited
-/// in another order replay the same way. Outside any workflow awaiting it is a plain call of the
-/// function: one attempt, nothing recorded.
+/// The position in the workflow is reserved when the call is made, so calls that are awaited in another
+/// order replay the same way. Outside any workflow awaiting it is a plain call of the function: one
+/// attempt, nothing recorded.
 ///
 /// # At shutdown
-/// A step that runs may come to its end and be recorded; one that has not begun does not begin.
+/// A running step may finish and is recorded; a step that has not begun does not begin.
 #[must_use = "a step does nothing until it is awaited"]
 pub struct StepCall<'a, R> {
     pub(super) call: Call<'a, StepCallOptions<'a, R>, R>,
@@ -71,7 +71,7 @@ impl<R> fmt::Debug for StepBody<'_, R> {
 pub(super) type RetryIf<'a, R> = Box<dyn Fn(&R) -> bool + Send + Sync + 'a>;
 
 /// Makes the future of one attempt; `None` if the arguments are used up and cannot be cloned. It is
-/// told whether the attempt is the last one, which needs no copy of the arguments.
+/// given whether the attempt is the last one, which needs no copy of the arguments.
 pub(super) type Attempts<'a, R> = Box<dyn FnMut(bool) -> Option<BoxFuture<'a, R>> + Send + 'a>;
 
 /// Not public API. Used by generated code.
@@ -109,7 +109,7 @@ where
     StepCall { call: Call::new(options) }
 }
 
-/// A function that waits for a thread, or runs on one. Dropped before it has begun it does not begin.
+/// A function that waits for a thread, or runs on one. If this is dropped before the function begins, it does not begin.
 struct BlockingTask<R>(JoinHandle<R>);
 
 impl<R> Drop for BlockingTask<R> {
@@ -128,7 +128,7 @@ pub async fn blocking<R: Send + 'static>(body: impl FnOnce() -> R + Send + 'stat
     let body = move || {
         let Some(context) = here else { return body() };
         let scope = if let Context::Step(scope) = &context { Some(Arc::clone(scope)) } else { None };
-        // The shutdown cannot stop a thread, and has to say so.
+        // The shutdown cannot stop a thread, and lists it in its report.
         let _on_thread = scope.as_ref().map(|it| it.execution.runtime.blocking_steps.enter(it.blocking_step()));
         context.sync_scope(body)
     };
@@ -136,38 +136,41 @@ pub async fn blocking<R: Send + 'static>(body: impl FnOnce() -> R + Send + 'stat
     match (&mut thread.0).await {
         Ok(value) => value,
         Err(failed) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
-        // The runtime goes down. The step has no result, and the driver of its workflow goes with it.
+        // The tokio runtime shuts down, and drops the driver of the workflow as well.
         Err(_) => std::future::pending().await,
     }
 }
 
 impl<R> StepCall<'_, R> {
-    /// Attempts after the first, for this call.
+    /// Sets how many times a failed attempt is retried. 0 by default, or what the attribute sets.
     pub fn retries(self, retries: u32) -> Self {
         self.with(|options| options.retries = retries)
     }
 
-    /// The pause before the first retry, for this call. Each further one is `backoff_rate` times longer.
+    /// Sets the delay before the first retry. Each further delay is [`backoff_rate`](Self::backoff_rate)
+    /// times longer. 1 s by default.
     pub fn backoff(self, pause: Duration) -> Self {
         self.with(|options| options.backoff = pause)
     }
 
-    /// By what each further pause is longer, for this call.
+    /// Sets the factor by which the delay grows after each attempt. 2 by default.
     pub fn backoff_rate(self, rate: f64) -> Self {
         self.with(|options| options.backoff_rate = rate)
     }
 
-    /// The longest pause, for this call.
+    /// Sets the longest delay between two attempts. 1 h by default.
     pub fn max_backoff(self, pause: Duration) -> Self {
         self.with(|options| options.max_backoff = pause)
     }
 
-    /// How much of a pause is drawn by lot, for this call: 0.2 makes it 80 % to 120 %.
+    /// Sets the random jitter as a fraction of the delay, from 0 to 1: 0.2 gives 80 % to 120 %. 0.2 by
+    /// default.
     pub fn jitter(self, part: f64) -> Self {
         self.with(|options| options.jitter = part.clamp(0.0, 1.0))
     }
 
-    /// How long one attempt may take, for this call. Its future is dropped then, and the attempt counts as failed.
+    /// Sets how long one attempt may take. After that its future is dropped and the attempt has failed. No
+    /// timeout by default.
     pub fn timeout(self, timeout: Duration) -> Self {
         self.with(|options| options.timeout = Some(timeout))
     }
@@ -179,8 +182,8 @@ impl<R> StepCall<'_, R> {
 }
 
 impl<'a, T: 'a, E: 'a> StepCall<'a, Result<T, E>> {
-    /// Which errors are worth another attempt, for this call. Any other is recorded at once, also
-    /// before the attempts are used up. Timeouts and panics are always tried again.
+    /// Sets which errors are retried. Any other error is recorded at once, without further attempts.
+    /// Timeouts and panics are always retried. By default every error is.
     pub fn retry_if(mut self, predicate: fn(&E) -> bool) -> Self {
         let retry_if: RetryIf<'a, _> =
             Box::new(move |result: &Result<T, E>| result.as_ref().err().is_none_or(predicate));
@@ -195,8 +198,8 @@ impl<'a, R: Send + 'a> CallOptions<'a> for StepCallOptions<'a, R> {
     async fn run(self: Box<Self>) -> R {
         let Self { name, mut options, codec, call_site, retry_if, body } = *self;
         let StepBody { repeatable, mut attempts } = body;
-        let claim = match call_site {
-            CallSite::Body(claim) => claim,
+        let reserved = match call_site {
+            CallSite::Body(reserved) => reserved,
             CallSite::Outside if !options.outside => {
                 let message = format!(
                     "the step `{name}` was called outside any workflow, which it forbids with `outside = \"deny\"`; call it from a #[workflow]"
@@ -216,17 +219,17 @@ impl<'a, R: Send + 'a> CallOptions<'a> for StepCallOptions<'a, R> {
             // Outside, and as a part of another step, it is the plain function.
             CallSite::Outside | CallSite::Step(_) => return first(&mut attempts).await,
         };
-        claim.check_same_body(name).await;
+        reserved.check_same_body(name).await;
         let operation = Operation::step(name);
-        if let Some(record) = claim.replayed(operation).await {
-            return claim.decode(codec, record).await;
+        if let Some(record) = reserved.replayed(operation).await {
+            return reserved.decode(codec, record).await;
         }
         if options.retries > 0 && !repeatable {
             tracing::warn!(target: "durable", step = name, "this step has one attempt and `retries` changes nothing: its arguments are not `Clone`, or `durable::step` was given a future; make the arguments `Clone`, or give it a closure");
             options.retries = 0;
         }
-        claim.ensure_accepting_and_flushed().await;
-        StepRun { claim: &claim, operation, name, options, codec, retry_if }.attempt_all(attempts).await
+        reserved.ensure_accepting_and_flushed().await;
+        StepRun { reserved: &reserved, operation, name, options, codec, retry_if }.attempt_all(attempts).await
     }
 }
 
@@ -237,10 +240,10 @@ async fn first<R>(attempts: &mut Attempts<'_, R>) -> R {
     }
 }
 
-/// A step that is not recorded yet, in the place where it is to run.
+/// A step that is not recorded yet.
 struct StepRun<'c, 'a, R> {
     retry_if: Option<RetryIf<'a, R>>,
-    claim: &'c ReservedPosition,
+    reserved: &'c ReservedPosition,
     operation: Operation<'static>,
     name: &'static str,
     options: StepOptions,
@@ -248,7 +251,7 @@ struct StepRun<'c, 'a, R> {
 }
 
 impl<R: Send> StepRun<'_, '_, R> {
-    /// Attempts it until it succeeds or the attempts are used up, and records what came of it.
+    /// Attempts it until it succeeds or the attempts are used up, and records the result.
     async fn attempt_all(&self, mut attempts: Attempts<'_, R>) -> R {
         let started = Instant::now();
         let most = self.options.retries.saturating_add(1);
@@ -260,33 +263,33 @@ impl<R: Send> StepRun<'_, '_, R> {
                 unreachable!("an attempt after which the arguments are used up is never retried")
             };
             // Held until the record is kept: a run that is to be suspended waits for that.
-            let doing = self.claim.execution.begin_activity(Activity::step(self.name));
+            let activity = self.reserved.execution.begin_activity(Activity::step(self.name));
             let scope = Arc::new(self.scope(attempt, most));
             let result = self.attempt(&scope, future).await.map_err(|error| self.in_step(&error));
             let encoded = match &result {
-                Ok(value) => self.claim.encode(self.codec, self.operation, value),
+                Ok(value) => self.reserved.encode(self.codec, self.operation, value),
                 Err(error) => Ok(Outcome::Error(RecordedError::from_engine(error).to_text())),
             };
             let outcome = match encoded {
                 Ok(outcome) => outcome,
-                Err(error) => return self.claim.execution.stop_here(StopReason::Fail(error)).await,
+                Err(error) => return self.reserved.execution.stop_here(StopReason::Fail(error)).await,
             };
             let failed = matches!(outcome, Outcome::Error(_));
             if failed && scope.was_asked_to_stop() {
-                // It stopped because it was told to, which is no result: it runs again, with all its attempts.
-                drop(doing);
-                return self.claim.execution.stop_here(StopReason::Suspend).await;
+                // It stopped because it was asked to, which is not a result: it runs again, with all its attempts.
+                drop(activity);
+                return self.reserved.execution.stop_here(StopReason::Suspend).await;
             }
             let worth_it = match (&result, &self.retry_if) {
                 (Ok(value), Some(retry_if)) => retry_if(value),
                 _ => true,
             };
             if failed && worth_it && attempt < most {
-                drop(doing);
+                drop(activity);
                 if let Outcome::Error(text) = &outcome {
                     failures.push(RecordedError::from_text(text).message);
                 }
-                tracing::debug!(target: "durable", step = self.name, id = %self.claim.execution.row.id, attempt, "a step failed and is tried again");
+                tracing::debug!(target: "durable", step = self.name, id = %self.reserved.execution.row.id, attempt, "a step failed and is tried again");
                 self.pause(attempt).await;
                 continue;
             }
@@ -297,21 +300,21 @@ impl<R: Send> StepRun<'_, '_, R> {
                 ran_for: started.elapsed(),
                 child: None,
             };
-            self.claim.record_result(self.operation, done).await;
-            drop(doing);
+            self.reserved.record_result(self.operation, done).await;
+            drop(activity);
             return match (result, self.codec.from_engine) {
                 (Ok(value), _) => value,
                 (Err(error), Some(of_engine)) if !error.is_panic() => of_engine(error),
-                (Err(error), _) => self.claim.execution.stop_here(StopReason::Fail(error)).await,
+                (Err(error), _) => self.reserved.execution.stop_here(StopReason::Fail(error)).await,
             };
         }
     }
 
     fn scope(&self, attempt: u32, most: u32) -> StepScope {
         StepScope {
-            execution: Arc::clone(&self.claim.execution),
+            execution: Arc::clone(&self.reserved.execution),
             name: self.name,
-            position: self.claim.position.clone(),
+            position: self.reserved.position.clone(),
             attempt,
             max_attempts: most,
             asked_to_stop: AtomicBool::new(false),
@@ -329,12 +332,12 @@ impl<R: Send> StepRun<'_, '_, R> {
         }
     }
 
-    /// The pause before a retry. One that is longer than the drain ends with that, and the attempts so far are not counted.
+    /// The delay before a retry. If the drain ends first, the workflow is suspended, and the attempts so far are not counted.
     async fn pause(&self, failed: u32) {
-        let lot = uuid::Uuid::new_v4().as_fields().0;
-        let pause = self.options.delays().jittered_delay(failed, f64::from(lot) / f64::from(u32::MAX));
-        let execution = &self.claim.execution;
-        let _doing = execution.begin_activity(Activity::Pause(self.name));
+        let random = uuid::Uuid::new_v4().as_fields().0;
+        let pause = self.options.delays().jittered_delay(failed, f64::from(random) / f64::from(u32::MAX));
+        let execution = &self.reserved.execution;
+        let _activity = execution.begin_activity(Activity::Pause(self.name));
         let timers = &execution.runtime.timers;
         if timers.at(timers.clock.after(pause)).await == TimerOutcome::Released {
             execution.stop_here::<()>(StopReason::Suspend).await;
@@ -342,7 +345,7 @@ impl<R: Send> StepRun<'_, '_, R> {
     }
 
     fn in_step(&self, error: &Error) -> Error {
-        let message = format!("the step `{}` at position {} {error}", self.name, self.claim.position);
+        let message = format!("the step `{}` at position {} {error}", self.name, self.reserved.position);
         Error::new(error.kind(), message)
     }
 }

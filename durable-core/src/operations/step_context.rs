@@ -1,4 +1,4 @@
-//! What a step's body can ask about itself.
+//! What a step's body can ask about itself: its attempt, its cancellation, its workflow.
 
 use std::borrow::Cow;
 use std::future::{Future, pending};
@@ -77,25 +77,24 @@ pub fn workflow_id() -> Option<String> {
     Some(execution.row.id.to_string())
 }
 
-/// A key for the outside service that a step calls: the same in every attempt of this step and after
-/// every recovery, and different in every other step. `None` outside a workflow's step.
+/// An idempotency key for the service that a step calls: the same in every attempt of this step and
+/// after every recovery, and different in every other step. `None` outside a workflow's step.
 ///
-/// A step's side effect can happen twice, if the process dies between the effect and its record. A
-/// service that takes an idempotency key makes it once.
+/// A step's side effect can happen twice, if the process crashes between the effect and its record. A
+/// service that accepts an idempotency key carries it out once.
 #[must_use]
 pub fn idempotency_key() -> Option<String> {
     let scope = step()?;
     Some(format!("{}:{}", scope.execution.row.id, scope.position))
 }
 
-/// Whether the running step shall stop, and why: `None` as long as it shall not, and outside any
-/// workflow's step.
+/// Why the running step should stop; `None` as long as it should not, and outside any workflow's step.
 ///
-/// An async step need not ask: it is dropped at its next await when its workflow is cancelled, and at
-/// a shutdown when the time for running steps is over. A step that blocks, or that wants to leave
-/// things in order, asks now and then and returns an error. At a shutdown such an error, of a step
-/// that has been told, is not recorded: no retry is used up, and the step runs again elsewhere or
-/// after the restart. What it returns with `Ok` is recorded.
+/// An async step need not call this: it is dropped at its next `.await` when its workflow is cancelled,
+/// and at a shutdown when the time for running steps is over. A step that blocks its thread, or that has
+/// to clean up, calls it from time to time and returns an error. At a shutdown the error of a step that
+/// has received a reason is not recorded: no retry is used up, and the step runs again in another process
+/// or after the restart. A value that it returns with `Ok` is recorded.
 ///
 /// # Example
 ///
@@ -116,8 +115,8 @@ pub fn should_abort() -> Option<AbortReason> {
     cancellation().reason()
 }
 
-/// Returns once the running step shall stop, and says why: [`should_abort`], to be raced with what
-/// the step does. Outside any workflow's step it never returns.
+/// Waits until the running step should stop, and returns the reason: the async form of
+/// [`should_abort`], for `tokio::select!`. Outside any workflow's step it never returns.
 ///
 /// # Example
 ///
@@ -136,7 +135,8 @@ pub fn aborted() -> impl Future<Output = AbortReason> + Send {
     async move { cancellation.cancelled().await }
 }
 
-/// The same as a token, which can be taken to other threads and tasks: see [`should_abort`].
+/// A token that reports whether the running step should stop: [`should_abort`] for other threads and
+/// tasks.
 ///
 /// # Example
 ///
@@ -151,20 +151,20 @@ pub fn cancellation() -> Cancellation {
     Cancellation { step: step() }
 }
 
-/// Given by [`cancellation`]. It can be cloned, and taken to other threads.
+/// Whether a step should stop. Given by [`cancellation`]; it can be cloned and sent to other threads.
 #[derive(Debug, Clone)]
 pub struct Cancellation {
     step: Option<Arc<StepScope>>,
 }
 
 impl Cancellation {
-    /// Whether the step shall stop.
+    /// Whether the step should stop.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.reason().is_some()
     }
 
-    /// Whether the step shall stop, and why.
+    /// Why the step should stop; `None` as long as it should not.
     #[must_use]
     pub fn reason(&self) -> Option<AbortReason> {
         let step = self.step.as_ref()?;
@@ -173,7 +173,7 @@ impl Cancellation {
         reason
     }
 
-    /// Returns once the step shall stop, and says why. Outside any workflow's step it never returns.
+    /// Waits until the step should stop, and returns the reason. Outside any workflow's step it never returns.
     pub async fn cancelled(&self) -> AbortReason {
         let Some(step) = &self.step else { return pending().await };
         let reason = step.execution.cancellation().cancelled().await;
@@ -182,11 +182,12 @@ impl Cancellation {
     }
 }
 
-/// What the builder was given with `.state(value)`, by its type: a client, a pool, the configuration.
+/// The value that the builder was given with `.state(value)`, by its type: a client, a pool, the
+/// configuration.
 ///
 /// # Panics
-/// When the builder was given nothing of this type, or no engine runs. In a workflow or a step that
-/// ends the workflow with an error that says so.
+/// When the builder was given no value of this type, or no engine runs. In a workflow or a step the
+/// workflow then ends with that message as its error.
 ///
 /// # Example
 ///

@@ -1,4 +1,4 @@
-//! Streams: items that a workflow writes one after the other, and that readers follow while it does.
+//! Streams: items that a workflow appends, and that readers follow while it runs.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -25,11 +25,12 @@ use crate::wait::waiters::WaitFor;
 /// How many items are read at once.
 const PAGE: u32 = 256;
 
-/// Writes the next item of one of this workflow's streams. Whoever reads it with [`read_stream`]
-/// sees the items in the order in which they were written, while the workflow runs and after its end.
+/// Appends an item to one of this workflow's streams. Readers ([`read_stream`]) see the items in the
+/// order in which they were written, while the workflow runs and after its end.
 ///
-/// In the workflow's body it is recorded, and written once whatever happens; it costs no commit of
-/// its own. In a step, where progress and tokens come from, it is written again when the step is.
+/// In the workflow's body it is recorded, and written exactly once, with the next commit of the
+/// workflow. In a step, where progress and tokens come from, it is written at once, and again if the step
+/// runs again.
 ///
 /// # Errors
 /// It was called outside a workflow or in a transaction; the item cannot be written as JSON or is
@@ -51,28 +52,28 @@ pub fn write_stream<N: Into<String>, T: Serialize + ?Sized>(
     name: N,
     item: &T,
 ) -> impl Future<Output = Result<()>> + Send + use<N, T> {
-    let (name, item, place) = (name.into(), encode(item), CallSite::here());
-    async move { publish::publish(&place, PublicationKind::Item, &name, item).await }
+    let (name, item, call_site) = (name.into(), encode(item), CallSite::here());
+    async move { publish::publish(&call_site, PublicationKind::Item, &name, item).await }
 }
 
-/// Ends one of this workflow's streams: readers that have read all of it stop there. What is written
-/// after it is not read. A stream that is not closed ends with the workflow.
+/// Closes one of this workflow's streams: readers stop after the last item. Items that are written later
+/// are not read. A stream that is not closed ends with the workflow.
 ///
 /// # Errors
 /// It was called outside a workflow or in a transaction.
 pub fn close_stream<N: Into<String>>(name: N) -> impl Future<Output = Result<()>> + Send + use<N> {
-    let (name, place) = (name.into(), CallSite::here());
-    async move { publish::publish(&place, PublicationKind::Close, &name, Ok(String::new())).await }
+    let (name, call_site) = (name.into(), CallSite::here());
+    async move { publish::publish(&call_site, PublicationKind::Close, &name, Ok(String::new())).await }
 }
 
-/// Follows a stream of a workflow from its beginning, from any process: the items that are there,
-/// and those that come. It ends when the stream is closed or the workflow comes to an end.
+/// Reads a stream of a workflow from its beginning, from any process: the existing items, and new ones as
+/// they are written. It ends when the stream is closed or the workflow ends.
 ///
-/// It is a [`Stream`], and has a [`next`](StreamReader::next) of its own for those who have no
-/// extension trait at hand. Dropping it costs the writer nothing.
+/// It is a [`Stream`], and also has a method [`next`](StreamReader::next) that needs no extension trait.
+/// Dropping it has no effect on the writer.
 ///
-/// What it gives is not recorded: in a workflow, read in a step. In a workflow's body the first item
-/// is an error that says so.
+/// The items are not recorded: in a workflow, read in a step. In a workflow's body the first item is an
+/// error of the kind [`ErrorKind::Misuse`].
 ///
 /// # Example
 ///
@@ -102,7 +103,7 @@ pub(crate) fn open_reader<T: Payload>(engine: Option<Arc<Runtime>>, id: &str, na
     StreamReader::new(runtime, id, name)
 }
 
-/// Follows a stream. Given by [`read_stream`].
+/// Reads a stream. Given by [`read_stream`].
 ///
 /// Each item is a `Result`, and the first error is the last item: an item that does not read as a
 /// `T`, an unknown workflow, a database that refuses, a process that shuts down.
@@ -140,8 +141,8 @@ impl<T: Payload> StreamReader<T> {
     }
 
     fn read(&self, value: Result<String>) -> Result<T> {
-        decode(&value?).map_err(|fault| {
-            Error::new(ErrorKind::Payload, format!("an item of the stream {:?} cannot be read: {fault}", self.name))
+        decode(&value?).map_err(|error| {
+            Error::new(ErrorKind::Payload, format!("an item of the stream {:?} cannot be read: {error}", self.name))
         })
     }
 }
@@ -196,13 +197,13 @@ impl StreamPosition {
         Ok(item.value)
     }
 
-    /// Waits until there is more to read, or the workflow has come to its end.
+    /// Waits until there is more to read, or the workflow has ended.
     async fn wait(&self, runtime: &Runtime) -> Result<()> {
         let (id, name) = (Arc::clone(&self.id), Arc::clone(&self.name));
         let waiting = runtime.waiters.wait(&self.id, WaitFor::Stream { id, name, mark: Box::new(self.mark) }, false);
         tokio::select! {
             biased;
-            news = waiting.next() => news.map(drop).ok_or_else(|| interrupted(&self.id)),
+            event = waiting.next() => event.map(drop).ok_or_else(|| interrupted(&self.id)),
             () = runtime.shutdown.wait_for(EnginePhase::Aborting) => Err(interrupted(&self.id)),
         }
     }

@@ -46,14 +46,14 @@ impl TransactionOptions {
 /// A call of a transaction: a future that runs the function's SQL and records what it returns in
 /// the same commit, or gives back what an earlier run recorded. So the SQL takes effect exactly once.
 ///
-/// The transaction is committed when the function returns `Ok` (or anything that is no `Result`),
-/// and undone when it returns `Err`, which is recorded too. Serialization failures, deadlocks and
-/// busy databases are tried again by themselves.
+/// The transaction is committed when the function returns `Ok` (or a type other than `Result`), and
+/// rolled back when it returns `Err`, which is recorded too. Serialization failures, deadlocks and busy
+/// databases are retried automatically.
 ///
 /// Outside any workflow awaiting it is a plain transaction in the same database: nothing is recorded.
 ///
 /// # At shutdown
-/// A transaction that runs may come to its commit; one that is dropped is undone, and runs again.
+/// A running transaction may commit. One that is dropped is rolled back, and runs again.
 #[must_use = "a transaction does nothing until it is awaited"]
 pub struct TransactionCall<'a, R> {
     call: Call<'a, TransactionCallOptions<'a, R>, R>,
@@ -101,8 +101,8 @@ where
 
 /// Not public API. Used by generated code.
 ///
-/// The last argument of `body` carries no value: its type says that the arguments outlive the
-/// connection's borrow, which a bound cannot say of every borrow.
+/// The last argument of `body` carries no value: its type expresses that the arguments outlive the
+/// connection's borrow, which a bound cannot express forevery borrow.
 #[doc(hidden)]
 pub fn transaction<'a, C, A, R, B>(
     transaction: &'static Transaction,
@@ -132,30 +132,30 @@ impl<'a, R: Send + 'a> CallOptions<'a> for TransactionCallOptions<'a, R> {
         let opening =
             TransactionStart { isolation: transaction.options.isolation, read_only: transaction.options.read_only };
         match call_site {
-            CallSite::Body(claim) => {
+            CallSite::Body(reserved) => {
                 let operation = Operation::transaction(transaction.name);
-                claim.check_same_body(transaction.name).await;
-                if let Some(record) = claim.replayed(operation).await {
-                    return claim.decode(codec, record).await;
+                reserved.check_same_body(transaction.name).await;
+                if let Some(record) = reserved.replayed(operation).await {
+                    return reserved.decode(codec, record).await;
                 }
-                if claim.execution.runtime.shutdown.is_aborting() {
-                    return claim.execution.stop_here(StopReason::Suspend).await;
+                if reserved.execution.runtime.shutdown.is_aborting() {
+                    return reserved.execution.stop_here(StopReason::Suspend).await;
                 }
-                let runtime = Arc::clone(&claim.execution.runtime);
-                let run = TransactionRun { runtime, transaction, codec, opening, claim: Some(&claim) };
+                let runtime = Arc::clone(&reserved.execution.runtime);
+                let run = TransactionRun { runtime, transaction, codec, opening, reserved: Some(&reserved) };
                 let ran = run.run(&mut *body).await;
                 match ran {
                     TransactionOutcome::Value(value) => value,
                     // Neither is a value of the function: both are faults of the program.
-                    TransactionOutcome::Panic(error) => claim.execution.stop_here(StopReason::Fail(error)).await,
+                    TransactionOutcome::Panic(error) => reserved.execution.stop_here(StopReason::Fail(error)).await,
                     TransactionOutcome::Refused(error) => {
-                        claim.execution.stop_here(StopReason::Park(error.to_string())).await
+                        reserved.execution.stop_here(StopReason::Park(error.to_string())).await
                     }
                 }
             }
             CallSite::Outside => match current_engine::engine() {
                 Ok(runtime) => {
-                    let run = TransactionRun { runtime, transaction, codec, opening, claim: None };
+                    let run = TransactionRun { runtime, transaction, codec, opening, reserved: None };
                     match run.run(&mut *body).await {
                         TransactionOutcome::Value(value) => value,
                         TransactionOutcome::Panic(error) => panic!("{error}"),
@@ -195,7 +195,7 @@ fn refuse<R>(codec: Codec<R>, error: Error) -> R {
 }
 
 impl Runtime {
-    /// What a transaction is told whose connection is of another type than the database's.
+    /// The error of a transaction whose connection is of another type than the database's.
     fn wrong_connection(&self, transaction: &Transaction, wants: &str, has: &str) -> Error {
         let place = match transaction.options.database {
             Some(name) => format!("the database `{name}`"),

@@ -16,9 +16,9 @@ use crate::types::error::{Error, ErrorKind, Result};
 use crate::types::payload::Codec;
 use crate::wait::shutdown_phase::EnginePhase;
 
-/// Waits for all of them, and gives their results in the order of the handles.
+/// Waits for all of the workflows, and returns their results in the order of the handles.
 ///
-/// Inside a workflow each result is recorded, under positions claimed when this is called.
+/// Inside a workflow each result is recorded, at positions that are reserved when this is called.
 ///
 /// # Example
 ///
@@ -43,10 +43,10 @@ where
     join_all(results)
 }
 
-/// Waits until one of them has come to an end, and gives its index: await that handle for the
-/// result. Of several that have ended already it is the first in the slice.
+/// Waits until one of the workflows has ended, and returns its index: await that handle for the result.
+/// If several have ended already, it is the first of them in the slice.
 ///
-/// Inside a workflow the answer is recorded, under a position claimed when this is called.
+/// Inside a workflow the index is recorded, at a position that is reserved when this is called.
 ///
 /// # Errors
 /// The slice is empty; the process shuts down; it was called in a transaction.
@@ -66,39 +66,39 @@ where
     T: Send + 'static,
     E: From<Error> + Send + 'static,
 {
-    let place = CallSite::here();
+    let call_site = CallSite::here();
     let handles = handles.to_vec();
     async move {
         if handles.is_empty() {
             return Err(Error::new(
                 ErrorKind::Misuse,
-                "`durable::wait_first` was given no handles, and would wait for ever",
+                "`durable::wait_first` was given no handles, and would wait forever",
             ));
         }
-        match place {
-            CallSite::Body(claim) => in_body(&claim, &handles).await,
+        match call_site {
+            CallSite::Body(reserved) => in_body(&reserved, &handles).await,
             CallSite::Transaction(scope) => Err(scope.refusal("`durable::wait_first`")),
             CallSite::Outside | CallSite::Step(_) => first(&handles, false).await,
         }
     }
 }
 
-async fn in_body<T, E>(claim: &ReservedPosition, handles: &[WorkflowHandle<T, E>]) -> Result<usize>
+async fn in_body<T, E>(reserved: &ReservedPosition, handles: &[WorkflowHandle<T, E>]) -> Result<usize>
 where
     T: Send + 'static,
     E: From<Error> + Send + 'static,
 {
     let operation = Operation::once("wait_first");
-    claim.check_same_body("wait_first").await;
-    if let Some(record) = claim.replayed(operation).await {
-        return Ok(claim.decode(Codec::PLAIN, record).await);
+    reserved.check_same_body("wait_first").await;
+    if let Some(record) = reserved.replayed(operation).await {
+        return Ok(reserved.decode(Codec::PLAIN, record).await);
     }
-    claim.ensure_accepting().await;
-    let execution = &claim.execution;
-    let _doing = execution.begin_activity(Activity::Result(Ids(handles).to_string()));
+    reserved.ensure_accepting().await;
+    let execution = &reserved.execution;
+    let _activity = execution.begin_activity(Activity::Result(Ids(handles).to_string()));
     let Ok(index) = first(handles, true).await else { return execution.stop_here(StopReason::Suspend).await };
-    let outcome = claim.encode(Codec::PLAIN, operation, &index)?;
-    claim
+    let outcome = reserved.encode(Codec::PLAIN, operation, &index)?;
+    reserved
         .record_result(operation, OperationResult { outcome: Some(outcome), attempts: 1, ..OperationResult::default() })
         .await;
     Ok(index)
@@ -116,7 +116,7 @@ where
     };
     let mut ends: Vec<_> = handles.iter().enumerate().map(ended).collect();
     let any = async {
-        // Some may be let go of in a drain while others run here and come to their end.
+        // In a drain some waits are released while other workflows run here and finish.
         while !ends.is_empty() {
             let (index, _, others) = select_all(ends).await;
             if let Some(index) = index {

@@ -16,7 +16,7 @@ use crate::wait::waiters::{WaitFor, WaitHandle, WaitResult};
 /// A wait in a workflow's body. The time limit is recorded, at the first position of the call's own
 /// branch, once there is something to wait for: what is there already costs no record.
 pub(super) struct BodyWait<'a> {
-    claim: &'a ReservedPosition,
+    reserved: &'a ReservedPosition,
     /// The name of the call.
     what: &'static str,
     waiting: WaitHandle<'a>,
@@ -27,21 +27,21 @@ pub(super) struct BodyWait<'a> {
 
 impl<'a> BodyWait<'a> {
     pub(super) fn new(
-        claim: &'a ReservedPosition,
+        reserved: &'a ReservedPosition,
         what: &'static str,
         of: &str,
         want: WaitFor,
         timeout: Duration,
     ) -> Self {
-        let waiting = claim.execution.runtime.waiters.wait(of, want, true);
-        Self { claim, what, waiting, timeout, until: None }
+        let waiting = reserved.execution.runtime.waiters.wait(of, want, true);
+        Self { reserved, what, waiting, timeout, until: None }
     }
 
-    /// What comes, or `None` when the time is up. It does not return when the engine goes down before.
-    pub(super) async fn next(&mut self, doing: impl FnOnce() -> Activity) -> Option<WaitResult> {
-        let execution = &self.claim.execution;
-        if let Some(news) = self.waiting.first().await {
-            return Some(news);
+    /// The event that is waited for, or `None` after the timeout. It does not return if the engine shuts down first.
+    pub(super) async fn next(&mut self, activity: impl FnOnce() -> Activity) -> Option<WaitResult> {
+        let execution = &self.reserved.execution;
+        if let Some(event) = self.waiting.first().await {
+            return Some(event);
         }
         if self.timeout.is_zero() {
             return None;
@@ -50,31 +50,31 @@ impl<'a> BodyWait<'a> {
             Some(until) => until,
             None => Box::pin(self.record_limit()).await,
         };
-        let _doing = execution.begin_activity(doing());
+        let _activity = execution.begin_activity(activity());
         let came = tokio::select! {
             biased;
-            news = self.waiting.next() => news,
-            // When the engine goes down the other one says how long it is waited for.
+            event = self.waiting.next() => event,
+            // At a shutdown the other timer decides how long the drain waits.
             _ = execution.runtime.timers.at_always(until) => return None,
         };
         match came {
-            Some(news) => Some(news),
+            Some(event) => Some(event),
             None => execution.stop_here(StopReason::Suspend).await,
         }
     }
 
-    /// Asks again: what came was of no use.
+    /// Waits again: another call has taken the event.
     pub(super) fn retry(&self) {
         self.waiting.retry_read();
     }
 
     async fn record_limit(&mut self) -> i64 {
-        let ReservedPosition { execution, position } = self.claim;
-        let claim =
+        let ReservedPosition { execution, position } = self.reserved;
+        let reserved =
             ReservedPosition { execution: Arc::clone(execution), position: Position::new(position.as_branch(), 1) };
         let timeout = self.timeout;
         let after = || execution.runtime.timers.clock.after(timeout);
-        let until = recorded_moment(&claim, Operation::deadline(self.what), after).await;
+        let until = recorded_moment(&reserved, Operation::deadline(self.what), after).await;
         self.until = Some(until);
         until
     }
@@ -83,7 +83,7 @@ impl<'a> BodyWait<'a> {
 /// A wait outside: nothing is recorded, and the time limit is counted from now.
 ///
 /// # Errors
-/// `Err(())` when the engine goes down before.
+/// `Err(())` if the engine shuts down first.
 pub(super) async fn wait_outside(
     runtime: &Runtime,
     of: &str,
@@ -93,12 +93,12 @@ pub(super) async fn wait_outside(
     let until = runtime.timers.clock.after(timeout);
     let waiting = runtime.waiters.wait(of, want, false);
     let whichever = async {
-        if let Some(news) = waiting.first().await {
-            return Ok(Some(news));
+        if let Some(event) = waiting.first().await {
+            return Ok(Some(event));
         }
         tokio::select! {
             biased;
-            news = waiting.next() => news.map(Some).ok_or(()),
+            event = waiting.next() => event.map(Some).ok_or(()),
             _ = runtime.timers.at_always(until) => Ok(None),
         }
     };

@@ -17,10 +17,10 @@ use crate::types::position::Position;
 /// A call of a workflow. Awaiting it starts the workflow and waits for its result; [`start`](Self::start)
 /// starts it in the background. Methods set options of this one call.
 ///
-/// The workflow belongs to the engine and not to this future: once it is started, dropping the
-/// future, or the whole task that awaits it, leaves the workflow running.
+/// The workflow is owned by the engine, not by this future: once it is started, dropping the future, or
+/// the task that awaits it, does not stop the workflow.
 ///
-/// Inside another workflow the call is a child: it has its position from the moment it is made, its
+/// Inside another workflow the call starts a child: its position is reserved when the call is made, its
 /// row and the parent's record are one commit, and its result is recorded in the parent.
 ///
 /// # Errors
@@ -36,7 +36,7 @@ pub(super) struct WorkflowCallOptions<T, E> {
     pub(super) request: StartRequest,
     pub(super) codec: Codec<Result<T, E>>,
     call_site: CallSite,
-    /// What is wrong with the queue that the call was given, if something is.
+    /// The first error of an option; it is returned when the call is started.
     pub(super) checked: Result<()>,
 }
 
@@ -87,29 +87,28 @@ where
     T: Send + 'static,
     E: From<Error> + Send + 'static,
 {
-    /// The workflow's id, and with that its idempotency key: the same id never runs twice. A call
-    /// with an id that is there already attaches to that workflow, whatever its arguments were, and
-    /// gives its result. Where it is one of another function, or of another instance, that is an
-    /// error of the kind [`IdConflict`](crate::ErrorKind::IdConflict).
+    /// Sets the workflow's id, which is its idempotency key: the same id never runs twice. A call with the
+    /// id of an existing workflow attaches to that workflow, whatever its arguments were, and returns its
+    /// result. If that is a workflow of another function or another instance, the call fails with
+    /// [`ErrorKind::IdConflict`](crate::ErrorKind::IdConflict).
     ///
-    /// At most 255 bytes without control characters. Without this call the id is a fresh UUID, or
+    /// At most 255 bytes without control characters. By default the id is a new UUID, or
     /// `parent-position` for a child.
     pub fn id(mut self, id: impl Into<String>) -> Self {
         self.call.set(|options| options.request.id = Some(id.into()));
         self
     }
 
-    /// How long the workflow may run: when the time is up it is cancelled, with the reason `timeout`.
+    /// Sets how long the workflow may run; after that it is cancelled, with the reason `timeout`.
     ///
-    /// The deadline is recorded when it begins to run, and holds across restarts. Children inherit
-    /// it unless they have a timeout of their own. Without this call the one of the attribute
-    /// counts, if it has one.
+    /// The deadline is recorded when the workflow begins to run, and holds across restarts. Children
+    /// inherit it unless they have a timeout of their own. The default is the timeout of the attribute,
+    /// if it has one.
     pub fn timeout(self, timeout: Duration) -> Self {
         self.limited(Limit::For(timeout))
     }
 
-    /// Lets the workflow run as long as it takes, whatever its attribute says and whatever the
-    /// deadline of the workflow that calls it is.
+    /// Removes the timeout: that of the attribute, and the deadline inherited from the calling workflow.
     pub fn no_timeout(self) -> Self {
         self.limited(Limit::None)
     }
@@ -124,8 +123,8 @@ where
     /// # Errors
     /// Nothing was started: no engine runs or it is shutting down, the id belongs to another
     /// workflow, the id or the arguments cannot be stored. [`ErrorKind::Unconfirmed`](crate::ErrorKind::Unconfirmed)
-    /// is the exception: the process went down before the database answered, and nobody knows; call
-    /// again with the same id.
+    /// is the exception: the process shut down before the database replied, so the workflow may or may
+    /// not have been started; call again with the same id, which is safe.
     pub async fn start(self) -> Result<WorkflowHandle<T, E>> {
         let Some(options) = self.call.into_options() else {
             return Err(Error::new(
@@ -153,12 +152,12 @@ where
         let started = request.start(&call_site).await.map_err(E::from)?;
         let handle = WorkflowHandle::new(started, codec);
         match call_site {
-            // The result has a place of its own below the call's: the call claimed one number.
+            // The result has a position of its own below the call's, which reserved one number.
             CallSite::Body(ReservedPosition { execution, position }) => {
                 let position = Position::new(position.as_branch(), 1);
                 handle.wait(CallSite::Body(ReservedPosition { execution, position })).await
             }
-            place => handle.wait(place).await,
+            other => handle.wait(other).await,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Handles: a workflow seen from outside.
+//! Handles: the status and the result of a workflow.
 
 use std::fmt;
 use std::future::{Future, IntoFuture};
@@ -27,8 +27,8 @@ use crate::types::status::Status;
 use crate::wait::shutdown_phase::{EnginePhase, ShutdownSignal};
 use crate::wait::waiters::{WaitFor, WaitResult};
 
-/// A workflow seen from outside: its id, its status, its result. It stays valid across restarts of
-/// the workflow, and whichever process runs it.
+/// A handle to a workflow: its id, its status, its result. It stays valid across restarts of the
+/// workflow, whichever process runs it.
 ///
 /// Awaiting the handle is [`result`](Self::result).
 pub struct WorkflowHandle<T, E = Error> {
@@ -49,10 +49,10 @@ impl<T, E> WorkflowHandle<T, E> {
         &self.id
     }
 
-    /// Where the workflow stands now, from the database.
+    /// The workflow's current status, read from the database.
     ///
     /// # Errors
-    /// The workflow is gone, or the database cannot be reached.
+    /// The workflow was deleted, or the database cannot be reached.
     pub async fn status(&self) -> Result<Status> {
         admin::workflow(&self.runtime, &self.id).await.map(|it| it.status)
     }
@@ -90,22 +90,22 @@ where
     T: Send + 'static,
     E: From<Error> + Send + 'static,
 {
-    /// Waits for the workflow's end and gives its result. May be asked any number of times.
+    /// Waits for the workflow's end and returns its result. It can be called any number of times.
     ///
-    /// Inside a workflow the answer is recorded, under a position claimed when this is called.
+    /// Inside a workflow the result is recorded, at a position that is reserved when this is called.
     ///
     /// # Errors
     /// The workflow's own error; or an error of the engine: it was cancelled, it is parked, this
     /// process shuts down (the workflow is safe, ask again elsewhere).
     pub fn result(&self) -> impl Future<Output = Result<T, E>> + Send + use<T, E> {
-        let place = CallSite::here();
+        let call_site = CallSite::here();
         let handle = self.clone();
-        async move { handle.wait(place).await }
+        async move { handle.wait(call_site).await }
     }
 
-    pub(crate) async fn wait(self, place: CallSite) -> Result<T, E> {
-        match place {
-            CallSite::Body(claim) => self.wait_in_body(&claim).await,
+    pub(crate) async fn wait(self, call_site: CallSite) -> Result<T, E> {
+        match call_site {
+            CallSite::Body(reserved) => self.wait_in_body(&reserved).await,
             CallSite::Transaction(scope) => Err(E::from(scope.refusal("`result` of a workflow's handle"))),
             CallSite::Outside | CallSite::Step(_) => match self.wait_outside().await {
                 Ok(ended) => result_of(self.codec, &ended),
@@ -124,22 +124,22 @@ where
     }
 
     /// In a body the end is an operation like any other: recorded, and replayed.
-    async fn wait_in_body(&self, claim: &ReservedPosition) -> Result<T, E> {
+    async fn wait_in_body(&self, reserved: &ReservedPosition) -> Result<T, E> {
         let operation = Operation::result(&self.id);
-        claim.check_same_body(&format!("the result of {}", self.id)).await;
-        if let Some(record) = claim.replayed(operation).await {
+        reserved.check_same_body(&format!("the result of {}", self.id)).await;
+        if let Some(record) = reserved.replayed(operation).await {
             let outcome = record.outcome.clone().unwrap_or_else(|| Outcome::Output("null".to_owned()));
             return result_of(self.codec, &self.ended_by(outcome));
         }
-        let execution = &claim.execution;
+        let execution = &reserved.execution;
         if execution.runtime.shutdown.is_aborting() {
             return execution.stop_here(StopReason::Suspend).await;
         }
         let ended = {
-            let _doing = execution.begin_activity(Activity::Result(self.id.clone()));
+            let _activity = execution.begin_activity(Activity::Result(self.id.clone()));
             let down = self.runtime.shutdown.wait_for(EnginePhase::Aborting);
-            // Nobody here will run a workflow that is not here, so a drain does not wait for it. A
-            // parked one can be resumed, so whoever can wait waits on.
+            // A drain does not wait for a workflow that runs elsewhere. A parked one can be resumed, so
+            // the wait continues.
             tokio::select! {
                 biased;
                 ended = self.ended(true) => match ended {
@@ -161,17 +161,17 @@ where
             attempts: 1,
             ..OperationResult::default()
         };
-        claim.record_result(operation, done).await;
+        reserved.record_result(operation, done).await;
         result_of(self.codec, &self.ended_by(outcome))
     }
 
-    /// How far the engine that it belongs to is on its way down.
+    /// The shutdown phase of its engine.
     pub(super) fn gate(&self) -> &ShutdownSignal {
         &self.runtime.shutdown
     }
 
     /// Waits for the end where it will be known first: in this process, else in the database.
-    /// `None` when the engine goes down before. A body goes on waiting in the drain as long as the
+    /// `None` if the engine shuts down first. A body keeps waiting in the drain as long as the
     /// workflow runs here: then it is draining, too.
     pub(super) async fn ended(&self, in_body: bool) -> Option<Arc<FinishedWorkflow>> {
         let mut here = self.runtime.running.get(&self.id).or_else(|| self.run.clone());

@@ -19,7 +19,7 @@ pub trait Returned: Send + 'static {
     /// The error.
     type Err: WorkflowError;
 
-    /// The codec of the same type, told as the `Result` that it is.
+    /// The codec, with `Self` spelled out as a `Result`.
     #[doc(hidden)]
     fn codec(codec: Codec<Self>) -> Codec<std::result::Result<Self::Ok, Self::Err>>
     where
@@ -35,7 +35,7 @@ pub trait Returned: Send + 'static {
 )]
 pub trait WorkflowError: From<Error> + Send + 'static {}
 
-// What it lacks is told once, in our words, and not as a list of what others can be made from.
+// The compiler then shows the message above instead of a list of other implementations.
 #[diagnostic::do_not_recommend]
 impl<E: From<Error> + Send + 'static> WorkflowError for E {}
 
@@ -57,11 +57,11 @@ where
 ///
 /// # Panics
 /// Where no workflow is, which cannot be: only drivers poll what comes here.
-pub(crate) async fn unrecordable(fault: &PayloadError) -> Outcome {
+pub(crate) async fn unrecordable(error: &PayloadError) -> Outcome {
     let Some(Context::Body { execution, .. }) = Context::here() else {
-        panic!("what the workflow returned cannot be recorded: {fault}");
+        panic!("what the workflow returned cannot be recorded: {error}");
     };
-    let message = format!("the result of the workflow `{}` cannot be recorded: {fault}", execution.workflow.name);
+    let message = format!("the result of the workflow `{}` cannot be recorded: {error}", execution.workflow.name);
     execution.stop_here(StopReason::Fail(Error::new(ErrorKind::Payload, message))).await
 }
 
@@ -74,8 +74,8 @@ pub(crate) fn result_of<T, E: From<Error>>(codec: Codec<Result<T, E>>, ended: &F
             {
                 return Err(E::from(error));
             }
-            (codec.decode)(outcome).unwrap_or_else(|fault| {
-                let message = format!("the result of the workflow {:?} cannot be read: {fault}", ended.id);
+            (codec.decode)(outcome).unwrap_or_else(|error| {
+                let message = format!("the result of the workflow {:?} cannot be read: {error}", ended.id);
                 Err(E::from(Error::new(ErrorKind::Payload, message)))
             })
         }

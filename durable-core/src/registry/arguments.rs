@@ -34,7 +34,7 @@ impl Arguments {
                     // A Rust name needs no escapes.
                     text.extend(["\"", name, "\":", &json]);
                 }
-                Err(fault) => self.text = Err(PayloadError::new(format_args!("the argument `{name}`: {fault}"))),
+                Err(error) => self.text = Err(PayloadError::new(format_args!("the argument `{name}`: {error}"))),
             }
         }
         self
@@ -90,8 +90,8 @@ impl Taken {
     pub fn take<T: Payload>(&mut self, name: &'static str) -> Result<T, PayloadError> {
         let recorded = self.fields.remove(name);
         let text = recorded.as_ref().map_or("null", |it| it.get());
-        decode(text).map_err(|fault| match recorded {
-            Some(_) => PayloadError::new(format_args!("the argument `{name}`: {fault}")),
+        decode(text).map_err(|error| match recorded {
+            Some(_) => PayloadError::new(format_args!("the argument `{name}`: {error}")),
             None => PayloadError::new(format_args!(
                 "the argument `{name}` was not recorded when this workflow was started, and is no `Option`"
             )),
@@ -111,7 +111,7 @@ mod tests {
         assert_eq!(taken.take::<u32>("attempt").expect("a number"), 2);
         assert_eq!(taken.take::<String>("order").expect("a text"), "o-1");
         assert_eq!(taken.take::<Option<bool>>("added_later").expect("an option may be missing"), None);
-        let fault = taken.take::<u32>("added_later_too").expect_err("a number may not");
-        assert!(fault.message.contains("`added_later_too`"), "{fault}");
+        let error = taken.take::<u32>("added_later_too").expect_err("a number may not");
+        assert!(error.message.contains("`added_later_too`"), "{error}");
     }
 }

@@ -1,5 +1,5 @@
-//! Floor 1, the registry: every `#[workflow]`, `#[queue]` and `#[scheduled]` of the program, found by
-//! its name after a restart.
+//! The registry: every `#[workflow]`, `#[queue]` and `#[scheduled]` of the program, by name, so that they
+//! are found after a restart.
 
 mod arguments;
 mod queue;
@@ -23,11 +23,11 @@ use crate::types::error::{Error, ErrorKind};
 use crate::types::payload::{Outcome, PayloadError};
 use crate::types::sync::lock;
 
-/// What a `#[workflow]` attribute makes of a function.
+/// A function with the attribute `#[workflow]`.
 pub struct Workflow {
     /// The name in the database.
     pub name: &'static str,
-    /// The module it stands in.
+    /// The module of the function.
     pub module: &'static str,
     /// The source file.
     pub file: &'static str,
@@ -37,7 +37,7 @@ pub struct Workflow {
     pub fingerprint: i64,
     /// Its options.
     pub options: WorkflowOptions,
-    /// Reads the arguments and makes the body's future.
+    /// Reads the arguments and returns the future of the body.
     pub run: fn(&mut Taken) -> Result<BoxFuture<'static, Outcome>, PayloadError>,
 }
 
@@ -47,28 +47,28 @@ impl fmt::Debug for Workflow {
     }
 }
 
-/// A workflow in the program-wide list. A type of its own, because the list belongs to a type.
+/// A workflow in the program-wide list. `inventory` needs a type for each list.
 #[derive(Debug)]
 pub struct Registered(pub &'static Workflow);
 
 inventory::collect!(Registered);
 
-/// What the program has: the workflows by name, the queues and the schedules.
+/// The workflows of the program by name, its queues and its schedules.
 #[derive(Debug)]
 pub(crate) struct Registry {
     by_name: HashMap<&'static str, &'static Workflow>,
     queues: Vec<&'static Queue>,
-    /// The names of other queues on which something was put here.
-    strange_queues: Mutex<HashSet<String>>,
+    /// The names of queues that are not in this program and were used by it.
+    unknown_queues: Mutex<HashSet<String>>,
     schedules: Vec<&'static Schedule>,
 }
 
 impl Registry {
-    /// Gathers what the linked crates have registered.
+    /// Collects what the linked crates have registered.
     ///
     /// # Errors
-    /// Two workflows of one name, with the places of both: after a restart nobody could tell which
-    /// of them a row belongs to. Two queues of one name, or limits that let nothing run.
+    /// Two workflows of one name, with the source locations of both: after a restart it would be unknown
+    /// which of them a row belongs to. Two queues of one name, or limits that let nothing run.
     pub(crate) fn collect() -> Result<Self, Error> {
         let mut by_name: HashMap<&'static str, &'static Workflow> = HashMap::new();
         for Registered(workflow) in inventory::iter::<Registered> {
@@ -91,7 +91,7 @@ impl Registry {
             check_queue(workflow, &queues)?;
         }
         let schedules = schedule::collect_schedules(inventory::iter::<RegisteredSchedule>)?;
-        Ok(Self { by_name, queues, strange_queues: Mutex::default(), schedules })
+        Ok(Self { by_name, queues, unknown_queues: Mutex::default(), schedules })
     }
 
     /// The queues of the program, in the order of their names.
@@ -99,17 +99,17 @@ impl Registry {
         &self.queues
     }
 
-    /// Something goes on a queue of this name. Says once of each that is not in this program that
-    /// nobody here takes from it, and gives whether it said so.
+    /// Logs a warning if the queue of this name is not in this program, once for each name. Returns whether
+    /// it did.
     pub(crate) fn expect_queue(&self, name: &str) -> bool {
         let ours = name == INTERNAL_QUEUE || self.queues.binary_search_by_key(&name, |it| it.name()).is_ok();
-        if ours || !lock(&self.strange_queues).insert(name.to_owned()) {
+        if ours || !lock(&self.unknown_queues).insert(name.to_owned()) {
             return false;
         }
         tracing::warn!(
             target: "durable",
             queue = name,
-            "a workflow is put on a queue that is not in this program: there is no `#[queue] static` of that name, so only another program can take it"
+            "a workflow is put on a queue that is not in this program: there is no `#[queue] static` of that name, so only another program can run it"
         );
         true
     }
@@ -140,7 +140,7 @@ impl Registry {
     }
 }
 
-/// Nobody would take workflows from a queue that is not registered.
+/// No process would claim workflows from a queue that is not registered.
 fn check_queue(workflow: &Workflow, queues: &[&'static Queue]) -> Result<(), Error> {
     let Some(queue) = workflow.options.queue else { return Ok(()) };
     if queues.iter().any(|it| std::ptr::eq(*it, queue)) {
@@ -174,20 +174,20 @@ mod tests {
     };
 
     #[test]
-    fn a_queue_that_is_not_in_the_program_is_told_of_once() {
+    fn a_queue_that_is_not_in_the_program_is_logged_once() {
         let queues = vec![&OTHER];
         let registry =
-            Registry { by_name: HashMap::new(), queues, strange_queues: Mutex::default(), schedules: Vec::new() };
+            Registry { by_name: HashMap::new(), queues, unknown_queues: Mutex::default(), schedules: Vec::new() };
         assert!(!registry.expect_queue("tasks") && !registry.expect_queue(INTERNAL_QUEUE), "they are known");
         assert!(registry.expect_queue("elsewhere") && registry.expect_queue("nowhere"));
-        assert!(!registry.expect_queue("elsewhere"), "it was said before");
+        assert!(!registry.expect_queue("elsewhere"), "it was logged before");
     }
 
     #[test]
-    fn a_queue_that_is_not_registered_is_refused_with_the_mend() {
+    fn a_queue_that_is_not_registered_is_refused_with_the_fix() {
         assert!(check_queue(&RESIZE, &[&TASKS]).is_ok());
-        let fault = check_queue(&RESIZE, &[&OTHER]).expect_err("it is another one of the name").to_string();
-        assert!(fault.contains("`resize` (src/pictures.rs:9) waits on the queue `tasks`"), "{fault}");
-        assert!(fault.ends_with("write #[queue] before its `static`"), "{fault}");
+        let error = check_queue(&RESIZE, &[&OTHER]).expect_err("it is another one of the name").to_string();
+        assert!(error.contains("`resize` (src/pictures.rs:9) waits on the queue `tasks`"), "{error}");
+        assert!(error.ends_with("write #[queue] before its `static`"), "{error}");
     }
 }

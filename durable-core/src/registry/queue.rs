@@ -6,11 +6,11 @@ use crate::store::{RateLimit, StoredLimits};
 use crate::types::error::{Error, ErrorKind};
 use crate::types::id::check_id;
 
-/// A queue: workflows wait on it for their turn, and its limits say how many have it.
+/// A queue of workflows, with limits on how many of them run.
 ///
-/// It is declared as a `static` with `#[queue]`. The engine of every process that has it in its
-/// program takes workflows from it, as many as the limits allow. One without limits starts what it
-/// is given as soon as a process has time for it.
+/// It is declared as a `static` with `#[queue]`. Every process that has it in its program claims
+/// workflows from it, within the limits. Without limits a workflow starts as soon as a process has
+/// capacity.
 ///
 /// # Example: limits of a process, of a service, of a user
 ///
@@ -36,7 +36,7 @@ pub struct Queue {
     limits: StoredLimits,
 }
 
-/// The engine's own queue: what has a delay, or is debounced, and was given no queue waits here.
+/// The engine's own queue, for workflows that have a delay or are debounced and have no queue.
 pub(crate) const INTERNAL_QUEUE: &str = "durable";
 
 impl Queue {
@@ -60,7 +60,7 @@ impl Queue {
     ///
     /// A workflow keeps its slot while it waits. One that awaits a child on the same queue needs a
     /// second slot for it: with `concurrency(1)`, or with as many such parents as there are slots,
-    /// they wait for ever. Give the children another queue, or none.
+    /// they wait forever. Give the children another queue, or none.
     #[must_use]
     pub const fn concurrency(mut self, most: u32) -> Self {
         self.limits.concurrency = Some(most);
@@ -83,9 +83,9 @@ impl Queue {
         self
     }
 
-    /// Workflows are enqueued with a partition key, such as a user's id. Those of one key run one at
-    /// a time and in their order; keys with work take turns. Those that are enqueued without a key
-    /// count as those of one more key.
+    /// Partitions the queue by a key of its workflows, such as a user's id. Workflows of one key run one
+    /// at a time, in the order in which they were enqueued, and the keys take turns. Workflows without a
+    /// key share one implicit partition.
     #[must_use]
     pub const fn partitioned(mut self) -> Self {
         self.limits.partitioned = true;
@@ -123,7 +123,7 @@ impl Queue {
         self.limits
     }
 
-    /// Refuses what no engine could keep, or what would let nothing ever run.
+    /// Refuses limits that cannot be enforced, or with which nothing would ever run.
     pub(crate) fn check(&self) -> Result<(), Error> {
         check_id("the queue name", self.name)?;
         if self.name == INTERNAL_QUEUE {
@@ -132,8 +132,8 @@ impl Queue {
             );
             return Err(Error::new(ErrorKind::Registry, message));
         }
-        let refuse = |fault: String| {
-            let message = format!("the queue `{}` {fault}", self.name);
+        let refuse = |error: String| {
+            let message = format!("the queue `{}` {error}", self.name);
             Err(Error::new(ErrorKind::Registry, message))
         };
         let StoredLimits { concurrency, worker_concurrency, partition_concurrency, .. } = self.limits;
@@ -184,16 +184,16 @@ inventory::collect!(RegisteredQueue);
 /// The queues in the order of their names.
 ///
 /// # Errors
-/// One that cannot be used, or two of one name, with the places of both: their limits would fight in
-/// the database.
+/// One that cannot be used, or two of one name, with the source locations of both: their limits would
+/// overwrite each other in the database.
 pub(super) fn collect_queues(
     registered: impl IntoIterator<Item = &'static RegisteredQueue>,
 ) -> Result<Vec<&'static Queue>, Error> {
     let mut found: Vec<&RegisteredQueue> = registered.into_iter().collect();
     found.sort_unstable_by_key(|it| (it.queue.name, it.file, it.line));
     for it in &found {
-        it.queue.check().map_err(|fault| {
-            let message = format!("{}:{}: {fault}", it.file, it.line);
+        it.queue.check().map_err(|error| {
+            let message = format!("{}:{}: {error}", it.file, it.line);
             Error::new(ErrorKind::Registry, message)
         })?;
     }
@@ -211,7 +211,7 @@ pub(super) fn collect_queues(
 mod tests {
     use super::*;
 
-    fn fault(queues: Vec<Queue>) -> String {
+    fn error(queues: Vec<Queue>) -> String {
         let registered = queues.into_iter().zip(1..).map(|(queue, line)| {
             let queue = Box::leak(Box::new(queue));
             &*Box::leak(Box::new(RegisteredQueue { queue, file: "src/queues.rs", line }))
@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn two_queues_of_one_name_are_refused_with_both_places() {
-        let text = fault(vec![Queue::new("tasks"), Queue::new("mail"), Queue::new("tasks").concurrency(1)]);
+        let text = error(vec![Queue::new("tasks"), Queue::new("mail"), Queue::new("tasks").concurrency(1)]);
         assert!(text.contains("`tasks`: src/queues.rs:1 and src/queues.rs:3;"), "{text}");
     }
 
@@ -236,7 +236,7 @@ mod tests {
             (Queue::new("q").partition_rate_limit(0, minute), ".partition_rate_limit(n, period)"),
             (Queue::new("q").rate_limit(5, Duration::ZERO), "a period of 1 ms or more"),
         ] {
-            let text = fault(vec![queue]);
+            let text = error(vec![queue]);
             assert!(text.starts_with("src/queues.rs:1: the queue `q` ") && text.contains(method), "{text}");
         }
     }
@@ -244,14 +244,14 @@ mod tests {
     #[test]
     fn a_name_that_cannot_be_stored_is_refused() {
         for name in ["", "a\0b", "a\nb"] {
-            let text = fault(vec![Queue::new(name)]);
+            let text = error(vec![Queue::new(name)]);
             assert!(text.starts_with("src/queues.rs:1: the queue name "), "{text}");
         }
     }
 
     #[test]
     fn the_name_of_the_engines_own_queue_is_refused_with_the_reason() {
-        let text = fault(vec![Queue::new(INTERNAL_QUEUE)]);
+        let text = error(vec![Queue::new(INTERNAL_QUEUE)]);
         assert!(
             text.starts_with("src/queues.rs:1: no queue can be named `durable`: that is the engine's own"),
             "{text}"

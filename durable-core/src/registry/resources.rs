@@ -1,5 +1,4 @@
-//! What the builder was given for workflows and steps to find: clients and pools by their type,
-//! instances by type and name.
+//! Values that the builder was given for workflows and steps: state by type, instances by type and name.
 
 use std::any::{Any, TypeId, type_name};
 use std::collections::HashMap;
@@ -10,8 +9,8 @@ use crate::types::payload::PayloadError;
 
 /// An object whose methods are workflows.
 ///
-/// After a restart a workflow is given the instance of its type and name again, so the name must be
-/// the same then, and differ between the instances of a type.
+/// A workflow is recorded with the name of its instance, and recovery finds the instance by its type and
+/// that name. So the name must be the same after a restart, and unique among the instances of a type.
 ///
 /// # Example
 ///

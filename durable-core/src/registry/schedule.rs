@@ -1,4 +1,4 @@
-//! Schedules as a program declares them: a workflow, and when it is started.
+//! Schedules that a program declares: a workflow and the times at which it is started.
 
 use std::fmt;
 
@@ -8,51 +8,51 @@ use crate::registry::{Arguments, Workflow};
 use crate::types::cron::CronSchedule;
 use crate::types::error::{Error, ErrorKind};
 
-/// What a `#[scheduled]` attribute says of a workflow.
+/// A `#[scheduled]` attribute of a workflow.
 pub struct Schedule {
-    /// What is started: the schedule has its name and its place in the source.
+    /// The workflow, whose name is also that of the schedule.
     pub workflow: &'static Workflow,
     /// The crontab expression.
     pub cron: &'static str,
     /// The zone in which it is read, by its name in the IANA database.
     pub tz: &'static str,
-    /// What becomes of times at which no process was there.
+    /// What to do about ticks at which no process was running.
     pub misfire: Misfire,
-    /// What becomes of a time at which the workflow of the last one still runs.
+    /// What to do about a tick while the workflow of an earlier one still runs.
     pub overlap: Overlap,
-    /// The arguments of one time: when it was due, and when it is started.
+    /// The arguments of one tick: when it was due, and when it is started.
     pub arguments: fn(&DateTime<Utc>, &DateTime<Utc>) -> Arguments,
 }
 
-/// What becomes of the times of a schedule at which no process was there, or was stopped or asleep. The last
-/// one counts as on time if it is at most ten seconds late.
+/// What to do about the ticks of a schedule at which no process was running, or the machine was asleep.
+/// A tick that is at most ten seconds late is not missed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Misfire {
-    /// Nothing.
+    /// Missed ticks are skipped.
     #[default]
     Skip,
-    /// The workflow is started once, for the last of them.
+    /// The workflow is started once, for the last missed tick.
     Once,
-    /// It is started for each of them.
+    /// The workflow is started for each missed tick.
     All,
 }
 
-/// What becomes of a time at which the workflow of another one waits in a queue or runs.
+/// What to do about a tick while the workflow of an earlier one waits on its queue or runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Overlap {
-    /// Another one is started beside it.
+    /// Another workflow is started concurrently.
     #[default]
     Allow,
-    /// Nothing.
+    /// The tick is skipped.
     Skip,
 }
 
 impl Misfire {
-    /// The word that the database has for it.
+    /// The word in the database.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Skip => "skip",
@@ -61,14 +61,14 @@ impl Misfire {
         }
     }
 
-    /// What the database's word means.
+    /// Reads the word in the database.
     pub(crate) fn parse(word: &str) -> Option<Self> {
         [Self::Skip, Self::Once, Self::All].into_iter().find(|it| it.as_str() == word)
     }
 }
 
 impl Overlap {
-    /// The word that the database has for it.
+    /// The word in the database.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Allow => "allow",
@@ -76,7 +76,7 @@ impl Overlap {
         }
     }
 
-    /// What the database's word means.
+    /// Reads the word in the database.
     pub(crate) fn parse(word: &str) -> Option<Self> {
         [Self::Allow, Self::Skip].into_iter().find(|it| it.as_str() == word)
     }
@@ -97,18 +97,18 @@ inventory::collect!(RegisteredSchedule);
 /// The schedules in the order of their workflows' names.
 ///
 /// # Errors
-/// An expression or a zone that does not read. The attribute reads both when it is expanded, so that
-/// is for the case that its list of zones is newer than the zones.
+/// An expression or a time zone that cannot be parsed. The attribute parses both at compile time, so this
+/// only happens if the list of zones of the macros is newer.
 pub(super) fn collect_schedules(
     registered: impl IntoIterator<Item = &'static RegisteredSchedule>,
 ) -> Result<Vec<&'static Schedule>, Error> {
     let mut found: Vec<_> = registered.into_iter().map(|it| &it.0).collect();
     found.sort_unstable_by_key(|it| it.workflow.name);
     for Schedule { workflow, cron, tz, .. } in &found {
-        CronSchedule::parse(cron, tz).map_err(|fault| {
+        CronSchedule::parse(cron, tz).map_err(|error| {
             let place =
                 format!("{}:{}: the schedule of the workflow `{}`", workflow.file, workflow.line, workflow.name);
-            Error::new(ErrorKind::Registry, format!("{place}: {fault}"))
+            Error::new(ErrorKind::Registry, format!("{place}: {error}"))
         })?;
     }
     Ok(found)
@@ -151,11 +151,11 @@ mod tests {
 
     #[test]
     fn what_does_not_read_is_refused_with_its_place() {
-        let fault = |cron, tz| collect_schedules([registered(cron, tz)]).expect_err("it is refused").to_string();
+        let error = |cron, tz| collect_schedules([registered(cron, tz)]).expect_err("it is refused").to_string();
         let place = "src/backup.rs:7: the schedule of the workflow `daily_backup`: ";
-        assert_eq!(fault("0 25 * * *", "UTC"), format!("{place}the hours `25`: 25 is not within 0-23"));
+        assert_eq!(error("0 25 * * *", "UTC"), format!("{place}the hours `25`: 25 is not within 0-23"));
         assert_eq!(
-            fault("0 2 * * *", "Europe/Warschau"),
+            error("0 2 * * *", "Europe/Warschau"),
             format!("{place}the time zone `Europe/Warschau` is not known, did you mean `Europe/Warsaw`?")
         );
     }

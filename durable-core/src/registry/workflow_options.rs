@@ -1,4 +1,4 @@
-//! What a workflow is told with options.
+//! The options of `#[workflow]`.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ pub struct WorkflowOptions {
     pub max_recoveries: u32,
     /// How long it may run, from when it begins to run for the first time.
     pub timeout: Option<Duration>,
-    /// Where it waits for its turn when a call names no queue.
+    /// The queue for calls that name none.
     pub queue: Option<&'static Queue>,
 }
 

@@ -1,14 +1,14 @@
-//! The one error type of the engine.
+//! The error type of the engine.
 
 use std::error::Error as StdError;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What the engine's functions return.
+/// The result of the engine's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// An error of the engine, or of user code on its way through the engine.
+/// An error of the engine, or of user code that the engine passes on.
 ///
 /// It converts from every [`std::error::Error`] with `?`, and it is recorded with its message, the
 /// messages of its source chain, and the name of the type it came from, so that a replay sees the
@@ -41,12 +41,12 @@ struct ErrorParts {
     workflow: Option<String>,
 }
 
-/// What an [`Error`] is about.
+/// The kind of an [`Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// Of user code: made with [`Error::msg`], or converted from another error.
+    /// An error of user code: created with [`Error::msg`], or converted from another error.
     User,
     /// A panic in user code; the message holds the location.
     Panic,
@@ -54,19 +54,19 @@ pub enum ErrorKind {
     Timeout,
     /// The workflow was cancelled; the message holds the reason.
     Cancelled,
-    /// The workflow is parked and needs a person; the message holds the reason.
+    /// The workflow is parked until a person resumes or cancels it; the message holds the reason.
     Parked,
-    /// This process shuts down before what was waited for is there. Where the error has a
-    /// [`workflow_id`](Error::workflow_id), that workflow is safe and goes on elsewhere or later.
+    /// This process shut down during a wait. If the error has a [`workflow_id`](Error::workflow_id), that
+    /// workflow is safe in the database and continues in another process or after the restart.
     Interrupted,
-    /// This process is shutting down and does nothing new: nothing was written.
+    /// This process is shutting down and starts nothing new: nothing was written.
     ShuttingDown,
-    /// This process went down before the database had confirmed what was to be written: it may or
-    /// may not be there. To start a workflow again with the same id is safe.
+    /// This process shut down before the database confirmed a write, which may or may not have taken place.
+    /// Starting a workflow again with the same id is safe.
     Unconfirmed,
-    /// No engine is running, or several are and none was named.
+    /// No engine is running in this process, or several are and it is ambiguous which one is meant.
     NoEngine,
-    /// The id belongs to another workflow already.
+    /// The id belongs to another workflow.
     IdConflict,
     /// Another workflow with the same deduplication id is on the queue.
     Duplicate,
@@ -74,19 +74,19 @@ pub enum ErrorKind {
     InvalidId,
     /// No workflow has this id.
     NotFound,
-    /// The workflow has come to an end, and receives nothing any more.
+    /// The workflow has ended and receives no more messages.
     Ended,
-    /// No function of this program has this workflow name, or two have.
+    /// No workflow of this program has this name, or two have.
     Registry,
     /// A value that cannot be written or read back, or is too large.
     Payload,
-    /// A durable call in a place where it cannot be.
+    /// A durable call in a place where it is not allowed.
     Misuse,
     /// The settings are wrong.
     Config,
-    /// The database let a transaction lose a race. A `#[transaction]` is tried again then.
+    /// Serialization failure or deadlock in the database. A `#[transaction]` is retried.
     Contended,
-    /// The database refused, or cannot be reached.
+    /// The database refused a statement, or cannot be reached.
     Database,
 }
 
@@ -129,7 +129,7 @@ impl Error {
         self
     }
 
-    /// What it is about.
+    /// The kind of the error.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
@@ -147,11 +147,11 @@ impl Error {
         self.0.type_name.as_deref()
     }
 
-    /// The id of the workflow that was waited for, where the wait was interrupted: to ask again with,
-    /// in another process or after the restart; and the one that was to be started, where a shutdown
-    /// came before it was. The [`kind`](Self::kind) says whether it is there: [`ErrorKind::Interrupted`]
-    /// that it is, [`ErrorKind::ShuttingDown`] that it is not, [`ErrorKind::Unconfirmed`] that nobody
-    /// knows. `None` in most other errors.
+    /// The id of the workflow that an interrupted call waited for or was to start. Use it to wait or to
+    /// start again, in another process or after the restart. The workflow exists if the
+    /// [`kind`](Self::kind) is [`ErrorKind::Interrupted`], does not exist if it is
+    /// [`ErrorKind::ShuttingDown`], and may exist if it is [`ErrorKind::Unconfirmed`]. `None` in most
+    /// other errors.
     #[must_use]
     pub fn workflow_id(&self) -> Option<&str> {
         self.0.workflow.as_deref()
@@ -163,14 +163,14 @@ impl Error {
         self.kind() == ErrorKind::Cancelled
     }
 
-    /// Whether the workflow is parked and needs a person.
+    /// Whether the workflow is parked.
     #[must_use]
     pub fn is_parked(&self) -> bool {
         self.kind() == ErrorKind::Parked
     }
 
-    /// Whether this process is going down, so that the answer is to be had elsewhere or after the
-    /// restart. Of what was to be written the [`kind`](Self::kind) says whether it was.
+    /// Whether the call was cut short by a shutdown of this process: repeat it in another process or after
+    /// the restart. The [`kind`](Self::kind) tells whether something was written.
     #[must_use]
     pub fn is_interrupted(&self) -> bool {
         matches!(self.kind(), ErrorKind::Interrupted | ErrorKind::ShuttingDown | ErrorKind::Unconfirmed)

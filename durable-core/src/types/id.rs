@@ -22,12 +22,12 @@ pub(crate) fn child_id(parent: &str, position: impl std::fmt::Display) -> String
     if id.len() <= MAX_ID_BYTES { id } else { Uuid::new_v5(&Uuid::NAMESPACE_OID, id.as_bytes()).to_string() }
 }
 
-/// Refuses an id that a database, a log or a notification could not carry.
+/// Refuses an id that cannot be stored in the database, logged or sent in a notification.
 ///
 /// # Errors
 /// Empty, longer than [`MAX_ID_BYTES`], or with a control character in it (`NUL` is no Postgres text).
 pub(crate) fn check_id(what: &str, id: &str) -> Result<(), Error> {
-    let fault = if id.is_empty() {
+    let error = if id.is_empty() {
         "it is empty".to_owned()
     } else if id.len() > MAX_ID_BYTES {
         format!("it has {} bytes and {MAX_ID_BYTES} are allowed", id.len())
@@ -37,11 +37,10 @@ pub(crate) fn check_id(what: &str, id: &str) -> Result<(), Error> {
         return Ok(());
     };
     let shown: String = id.chars().take(40).collect();
-    Err(Error::new(ErrorKind::InvalidId, format!("{what} {shown:?} cannot be used: {fault}")))
+    Err(Error::new(ErrorKind::InvalidId, format!("{what} {shown:?} cannot be used: {error}")))
 }
 
-/// Refuses a topic, or the name of an event or a stream, that a database could not carry. The empty
-/// one is a name like any other.
+/// Refuses a topic, or the name of an event or a stream, that cannot be stored. The empty name is valid.
 ///
 /// # Errors
 /// Longer than [`MAX_ID_BYTES`], or with a control character in it.

@@ -1,6 +1,6 @@
-//! Whether an error says that a transaction lost a race, and should be tried again.
+//! Whether an error is a serialization failure or a deadlock, after which a transaction is retried.
 //!
-//! It is asked where an error becomes a [`durable::Error`](crate::Error): the code is lost after
+//! It is checked where an error becomes a [`durable::Error`](crate::Error): the code is lost after
 //! that, since what is recorded of an error is text.
 
 use std::error::Error;

@@ -1,13 +1,11 @@
-//! Times and durations as they are written down: in microseconds, and none of them beyond the calendar.
+//! Times and durations in microseconds, limited to the year 9999.
 
 use std::time::Duration;
 
-/// The last microsecond of the year 9999: later times have no common way of writing. What would be
-/// later is then.
+/// The last microsecond of the year 9999. Later times have no common text form and are replaced by this.
 pub(crate) const LATEST: i64 = 253_402_300_799_999_999;
 
-/// A duration in microseconds. One that is longer than the calendar is as long as that: so it can be
-/// added to any time without overflow.
+/// A duration in microseconds, at most [`LATEST`], so that it can be added to any time without overflow.
 pub(crate) fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).map_or(LATEST, |it| it.min(LATEST))
 }

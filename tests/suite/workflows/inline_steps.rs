@@ -13,7 +13,7 @@ on_every_stage! {
 }
 
 #[workflow]
-async fn fetches(key: String) -> Result<u32> {
+async fn fetches_inline(key: String) -> Result<u32> {
     let number = durable::step("fetch", || async {
         let attempt = count(&key);
         if attempt < 3 { Err(Error::msg(format!("attempt {attempt} fails"))) } else { Ok(attempt) }
@@ -29,7 +29,7 @@ async fn an_inline_step_from_a_closure_is_retried_and_recorded(stage: &Stage) {
     let key = fresh("inline_closure");
     let app = stage.launch().await;
     for _ in 0..2 {
-        let sum = app.scope(async { fetches(key.clone()).id("w").await }).await.unwrap();
+        let sum = app.scope(async { fetches_inline(key.clone()).id("w").await }).await.unwrap();
         assert_eq!(sum, 13);
     }
     assert_eq!(counted(&key), 3);
@@ -40,7 +40,7 @@ async fn an_inline_step_from_a_closure_is_retried_and_recorded(stage: &Stage) {
 }
 
 #[workflow]
-async fn retries_a_future(key: String) -> Result<u32> {
+async fn retries_an_inline_future(key: String) -> Result<u32> {
     let future = async {
         count(&key);
         Err::<u32, _>(Error::msg("it fails"))
@@ -51,14 +51,14 @@ async fn retries_a_future(key: String) -> Result<u32> {
 async fn an_inline_step_from_a_future_has_one_attempt(stage: &Stage) {
     let key = fresh("inline_future");
     let app = stage.launch().await;
-    let error = app.scope(async { retries_a_future(key.clone()).await }).await.unwrap_err();
+    let error = app.scope(async { retries_an_inline_future(key.clone()).await }).await.unwrap_err();
     assert_eq!(error.to_string(), "it fails");
     assert_eq!(counted(&key), 1);
     app.shutdown().await;
 }
 
 #[workflow]
-async fn times_out() -> Result<String> {
+async fn times_out_inline() -> Result<String> {
     let slow = durable::step("slow", || async {
         std::future::pending::<()>().await;
         Ok::<_, Error>(())
@@ -68,7 +68,7 @@ async fn times_out() -> Result<String> {
 
 async fn a_timeout_of_an_inline_step_is_an_error_of_the_step(stage: &Stage) {
     let app = stage.launch().await;
-    let message = app.scope(async { times_out().await }).await.unwrap();
+    let message = app.scope(async { times_out_inline().await }).await.unwrap();
     assert!(message.starts_with("the step `slow` at position 1 took longer than its timeout"), "{message}");
     app.shutdown().await;
 }
@@ -80,7 +80,7 @@ async fn asks_in_a_step() -> Option<(String, String)> {
 }
 
 #[workflow]
-async fn asks() -> Result<Vec<Option<(String, String)>>> {
+async fn asks_where_it_runs() -> Result<Vec<Option<(String, String)>>> {
     let in_body = durable::workflow_id().map(|id| (id, String::new()));
     let in_step = asks_in_a_step().await;
     let (in_branch, _) = durable::join!(async { asks_in_a_step().await }, async {});
@@ -89,7 +89,7 @@ async fn asks() -> Result<Vec<Option<(String, String)>>> {
 
 async fn code_can_ask_for_the_id_of_its_workflow_and_the_position_of_its_step(stage: &Stage) {
     let app = stage.launch().await;
-    let answers = app.scope(async { asks().id("asking").await }).await.unwrap();
+    let answers = app.scope(async { asks_where_it_runs().id("asking").await }).await.unwrap();
     let positions = ["", "1", "2/1"].map(|position| Some(("asking".to_owned(), position.to_owned())));
     assert_eq!(answers, positions);
     assert_eq!(app.scope(async { (durable::workflow_id(), asks_in_a_step().await) }).await, (None, None));

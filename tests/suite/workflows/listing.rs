@@ -45,7 +45,7 @@ async fn a_filter_selects_by_several_ids_and_names(stage: &Stage) {
 }
 
 #[workflow]
-async fn talks() -> Result<u32> {
+async fn talks_by_its_engine() -> Result<u32> {
     durable::set_event("ready", &true).await?;
     durable::write_stream("progress", &50).await?;
     Ok(durable::recv("number", Duration::from_secs(60)).await?.unwrap_or_default())
@@ -54,7 +54,7 @@ async fn talks() -> Result<u32> {
 async fn the_operations_of_an_engine_need_no_scope(stage: &Stage) {
     // Two engines run, so the free functions would not know which of them is meant.
     let (app, other) = (stage.launch().await, stage.launch().await);
-    let handle = app.scope(async { talks().id("talker").start().await }).await.unwrap();
+    let handle = app.scope(async { talks_by_its_engine().id("talker").start().await }).await.unwrap();
     let ready: Option<bool> = app.get_event("talker", "ready", Duration::from_secs(30)).await.unwrap();
     assert_eq!(ready, Some(true));
     assert_eq!(app.event_history::<bool>("talker", "ready").await.unwrap().len(), 1);

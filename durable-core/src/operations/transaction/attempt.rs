@@ -32,10 +32,10 @@ pub(super) struct TransactionRun<'r, R> {
     pub(super) codec: Codec<R>,
     pub(super) opening: TransactionStart,
     /// Where in a workflow; `None` outside, where nothing is recorded.
-    pub(super) claim: Option<&'r ReservedPosition>,
+    pub(super) reserved: Option<&'r ReservedPosition>,
 }
 
-/// What came of it.
+/// How the transaction ended.
 pub(super) enum TransactionOutcome<R> {
     /// What the function returned, `Err` included.
     Value(R),
@@ -47,22 +47,22 @@ pub(super) enum TransactionOutcome<R> {
 
 impl<R: Send> TransactionRun<'_, R> {
     pub(super) async fn run(&self, body: &mut dyn Body<R>) -> TransactionOutcome<R> {
-        let elsewhere = match self.transaction.options.database {
+        let app_database = match self.transaction.options.database {
             None => None,
             Some(name) => match self.runtime.databases.get(name) {
                 Some(database) => Some(Arc::clone(&database.0)),
                 None => return TransactionOutcome::Refused(self.unknown_database(name)),
             },
         };
-        let has = elsewhere.as_ref().map_or(self.runtime.store.connection_type(), |it| it.connection_type());
+        let has = app_database.as_ref().map_or(self.runtime.store.connection_type(), |it| it.connection_type());
         if has != body.wants() {
             return TransactionOutcome::Refused(self.runtime.wrong_connection(self.transaction, body.wants(), has));
         }
-        match (elsewhere, self.claim) {
+        match (app_database, self.reserved) {
             (None, None) => self.outside(&*self.runtime.store, body).await,
             (Some(database), None) => self.outside(&*database, body).await,
-            (None, Some(claim)) => self.in_system(claim, body).await,
-            (Some(database), Some(claim)) => self.elsewhere(&*database, claim, body).await,
+            (None, Some(reserved)) => self.in_system(reserved, body).await,
+            (Some(database), Some(reserved)) => self.app_database(&*database, reserved, body).await,
         }
     }
 
@@ -84,9 +84,9 @@ impl<R: Send> TransactionRun<'_, R> {
                 (Ok(_), Some(BodyResult::Contended)) => {}
                 (Ok(_), Some(BodyResult::Value(value, _))) => return TransactionOutcome::Value(value),
                 (Ok(_), Some(BodyResult::Panic(error))) => return TransactionOutcome::Panic(error),
-                (Ok(_), Some(BodyResult::Deposed)) => unreachable!("outside nobody asks for the fence"),
-                // What an uncommitted statement did is undone, but nobody knows about a commit
-                // whose answer was lost, and here is no record to ask.
+                (Ok(_), Some(BodyResult::FencedOut)) => unreachable!("the fence is not checked outside a workflow"),
+                // An uncommitted statement was rolled back, but the outcome of a commit whose reply was
+                // lost is unknown, and there is no record to check.
                 (Err(error), None) if error.kind == StoreErrorKind::Contended => {}
                 (Err(error), _) => return TransactionOutcome::Refused(self.refused(&error)),
                 (Ok(_), None) => unreachable!("a transaction that ended had a body that did"),
@@ -94,7 +94,7 @@ impl<R: Send> TransactionRun<'_, R> {
             failed += 1;
             if !self.pause(failed).await {
                 let message = format!(
-                    "the transaction `{}` lost a race and is not tried again, because this process is shutting down; nothing was written",
+                    "the transaction `{}` failed to serialize and is not retried, because this process is shutting down; nothing was written",
                     self.transaction.name
                 );
                 return TransactionOutcome::Refused(Error::new(ErrorKind::ShuttingDown, message));
@@ -103,68 +103,68 @@ impl<R: Send> TransactionRun<'_, R> {
     }
 
     /// In the system database: the records that the body is ahead of ride along.
-    async fn in_system(&self, claim: &ReservedPosition, body: &mut dyn Body<R>) -> TransactionOutcome<R> {
-        let execution = &claim.execution;
-        let riders = match execution.take_piggyback().await {
-            Ok(riders) => riders,
+    async fn in_system(&self, reserved: &ReservedPosition, body: &mut dyn Body<R>) -> TransactionOutcome<R> {
+        let execution = &reserved.execution;
+        let piggyback = match execution.take_piggyback().await {
+            Ok(piggyback) => piggyback,
             Err(signal) => return execution.stop_here(signal).await,
         };
         let mut failed = 0;
         loop {
-            let doing = execution.begin_activity(Activity::step(self.transaction.name));
-            let mut attempt = self.attempt(body, Some(claim), riders.records());
+            let activity = execution.begin_activity(Activity::step(self.transaction.name));
+            let mut attempt = self.attempt(body, Some(reserved), piggyback.records());
             let transacted = self.runtime.store.transact(self.opening, &mut attempt).await;
             let returned = attempt.into_result();
             match (transacted, returned) {
                 (Ok(Transacted::Committed), Some(BodyResult::Value(value, _))) => {
-                    riders.committed();
+                    piggyback.committed();
                     return TransactionOutcome::Value(value);
                 }
                 (Ok(Transacted::Superseded), _) => return execution.stop_here(StopReason::Replay).await,
                 (Ok(Transacted::Fenced), _) => return execution.stop_here(StopReason::Lost).await,
                 (Ok(_), Some(BodyResult::Contended)) => {}
                 (Ok(_), Some(ended)) => {
-                    drop(riders); // they are put back
-                    let ran = self.keep(claim, ended).await;
-                    drop(doing);
+                    drop(piggyback); // they are put back
+                    let ran = self.keep(reserved, ended).await;
+                    drop(activity);
                     return ran;
                 }
                 (Ok(_), None) => unreachable!("a transaction that ended had a body that did"),
                 (Err(error), returned) if error.is_temporary() => {
                     if let Some(BodyResult::Value(value, outcome)) = returned
-                        && self.was_committed(claim, &outcome).await
+                        && self.was_committed(reserved, &outcome).await
                     {
-                        riders.committed();
+                        piggyback.committed();
                         return TransactionOutcome::Value(value);
                     }
                 }
-                (Err(error), _) => return self.stop_by(claim, &error).await,
+                (Err(error), _) => return self.stop_by(reserved, &error).await,
             }
-            drop(doing);
+            drop(activity);
             failed += 1;
             if !self.pause(failed).await {
-                drop(riders); // they are put back
+                drop(piggyback); // they are put back
                 return execution.stop_here(StopReason::Suspend).await;
             }
         }
     }
 
-    /// Whether a commit whose answer was lost took place. Another record at the position means that
+    /// Whether a commit whose reply was lost took place. Another record at the position means that
     /// another run was first.
-    async fn was_committed(&self, claim: &ReservedPosition, outcome: &Outcome) -> bool {
-        let execution = &claim.execution;
+    async fn was_committed(&self, reserved: &ReservedPosition, outcome: &Outcome) -> bool {
+        let execution = &reserved.execution;
         let mut failed = 0;
         loop {
             match self.runtime.store.records(&[execution.row.key]).await {
                 Ok(records) => {
-                    return match records.into_iter().find(|it| it.position == claim.position) {
+                    return match records.into_iter().find(|it| it.position == reserved.position) {
                         None => false,
                         Some(record) if record.outcome.as_ref() == Some(outcome) => true,
                         Some(_) => execution.stop_here(StopReason::Replay).await,
                     };
                 }
                 Err(error) if error.is_temporary() => {}
-                Err(error) => return self.stop_by(claim, &error).await,
+                Err(error) => return self.stop_by(reserved, &error).await,
             }
             failed += 1;
             if !self.pause(failed).await {
@@ -173,23 +173,23 @@ impl<R: Send> TransactionRun<'_, R> {
         }
     }
 
-    /// In a database of the application's own: the record lies there, beside its tables, and is
+    /// In a database of the application: the record is written there, beside its tables, and is
     /// copied into the journal. Its primary key lets one run of the transaction through.
-    async fn elsewhere(
+    async fn app_database(
         &self,
         database: &dyn Database,
-        claim: &ReservedPosition,
+        reserved: &ReservedPosition,
         body: &mut dyn Body<R>,
     ) -> TransactionOutcome<R> {
-        let execution = &claim.execution;
-        claim.ensure_accepting_and_flushed().await;
+        let execution = &reserved.execution;
+        reserved.ensure_accepting_and_flushed().await;
         let mut failed = 0;
         // A first run knows that nothing is committed there yet.
-        let mut look = execution.row.attempt > 1;
+        let mut check_committed = execution.row.attempt > 1;
         loop {
-            if look {
-                match database.committed(&execution.row.id, &claim.position).await {
-                    Ok(Some(committed)) => return self.adopt(claim, committed.name, committed.outcome).await,
+            if check_committed {
+                match database.committed(&execution.row.id, &reserved.position).await {
+                    Ok(Some(committed)) => return self.adopt(reserved, committed.name, committed.outcome).await,
                     Ok(None) => {}
                     Err(error) if error.is_temporary() => {
                         failed += 1;
@@ -198,27 +198,27 @@ impl<R: Send> TransactionRun<'_, R> {
                         }
                         continue;
                     }
-                    Err(error) => return self.stop_by(claim, &error).await,
+                    Err(error) => return self.stop_by(reserved, &error).await,
                 }
             }
-            let doing = execution.begin_activity(Activity::step(self.transaction.name));
-            let mut attempt = self.attempt(body, Some(claim), &[]);
-            attempt.ask_fence = true;
+            let activity = execution.begin_activity(Activity::step(self.transaction.name));
+            let mut attempt = self.attempt(body, Some(reserved), &[]);
+            attempt.check_fence = true;
             let transacted = database.transact(self.opening, &mut attempt).await;
             match (transacted, attempt.into_result()) {
                 (Ok(Transacted::Committed | Transacted::Undone), Some(BodyResult::Contended)) => {}
-                (Ok(_), Some(BodyResult::Deposed)) => return execution.stop_here(StopReason::Lost).await,
+                (Ok(_), Some(BodyResult::FencedOut)) => return execution.stop_here(StopReason::Lost).await,
                 (Ok(Transacted::Committed | Transacted::Undone), Some(ended)) => {
-                    let ran = self.keep(claim, ended).await;
-                    drop(doing);
+                    let ran = self.keep(reserved, ended).await;
+                    drop(activity);
                     return ran;
                 }
                 // An earlier run was first, or a commit whose answer was lost took place.
-                (Ok(_), _) => look = true,
-                (Err(error), _) if error.is_temporary() => look = true,
-                (Err(error), _) => return self.stop_by(claim, &error).await,
+                (Ok(_), _) => check_committed = true,
+                (Err(error), _) if error.is_temporary() => check_committed = true,
+                (Err(error), _) => return self.stop_by(reserved, &error).await,
             }
-            drop(doing);
+            drop(activity);
             failed += 1;
             if !self.pause(failed).await {
                 return execution.stop_here(StopReason::Suspend).await;
@@ -227,38 +227,38 @@ impl<R: Send> TransactionRun<'_, R> {
     }
 
     /// Takes over what an earlier run committed, as if it had been recorded in the journal then.
-    async fn adopt(&self, claim: &ReservedPosition, name: String, outcome: Outcome) -> TransactionOutcome<R> {
+    async fn adopt(&self, reserved: &ReservedPosition, name: String, outcome: Outcome) -> TransactionOutcome<R> {
         if name != self.transaction.name {
             let reason = format!(
                 "at position {} this workflow committed the transaction `{name}`, and the code now calls `{}` there; bring the earlier order of calls back, and resume it",
-                claim.position, self.transaction.name
+                reserved.position, self.transaction.name
             );
-            return claim.execution.stop_here(StopReason::Park(reason)).await;
+            return reserved.execution.stop_here(StopReason::Park(reason)).await;
         }
         match (self.codec.decode)(&outcome) {
             Ok(value) => {
                 let done = OperationResult { outcome: Some(outcome), attempts: 1, ..OperationResult::default() };
-                claim.record_result(Operation::transaction(self.transaction.name), done).await;
+                reserved.record_result(Operation::transaction(self.transaction.name), done).await;
                 TransactionOutcome::Value(value)
             }
-            Err(fault) => claim.park_unreadable(self.transaction.name, &fault).await,
+            Err(error) => reserved.park_unreadable(self.transaction.name, &error).await,
         }
     }
 
-    /// Keeps what the function returned in the journal, where it is not there by the commit itself.
-    async fn keep(&self, claim: &ReservedPosition, ended: BodyResult<R>) -> TransactionOutcome<R> {
+    /// Records what the function returned, where the commit itself did not.
+    async fn keep(&self, reserved: &ReservedPosition, ended: BodyResult<R>) -> TransactionOutcome<R> {
         let operation = Operation::transaction(self.transaction.name);
         let (outcome, ran) = match ended {
             BodyResult::Value(value, outcome) => (outcome, TransactionOutcome::Value(value)),
             BodyResult::Panic(error) => {
                 let message =
-                    format!("the transaction `{}` at position {} {error}", self.transaction.name, claim.position);
+                    format!("the transaction `{}` at position {} {error}", self.transaction.name, reserved.position);
                 let error = Error::new(ErrorKind::Panic, message);
                 (Outcome::Error(RecordedError::from_engine(&error).to_text()), TransactionOutcome::Panic(error))
             }
-            BodyResult::Contended | BodyResult::Deposed => unreachable!("neither is an end"),
+            BodyResult::Contended | BodyResult::FencedOut => unreachable!("neither is an end"),
         };
-        claim
+        reserved
             .record_result(
                 operation,
                 OperationResult { outcome: Some(outcome), attempts: 1, ..OperationResult::default() },
@@ -267,12 +267,12 @@ impl<R: Send> TransactionRun<'_, R> {
         ran
     }
 
-    async fn stop_by<T>(&self, claim: &ReservedPosition, error: &StoreError) -> T {
+    async fn stop_by<T>(&self, reserved: &ReservedPosition, error: &StoreError) -> T {
         let signal = match error.kind {
             StoreErrorKind::Closed => StopReason::Suspend,
             _ => StopReason::Park(self.refused(error).to_string()),
         };
-        claim.execution.stop_here(signal).await
+        reserved.execution.stop_here(signal).await
     }
 
     fn refused(&self, error: &StoreError) -> Error {
@@ -289,8 +289,8 @@ impl<R: Send> TransactionRun<'_, R> {
 
     /// The pause before another attempt; `false` if there is to be none.
     async fn pause(&self, failed: u32) -> bool {
-        let lot = f64::from(uuid::Uuid::new_v4().as_fields().0) / f64::from(u32::MAX);
-        let pause = DELAYS.jittered_delay(failed, lot);
+        let random = f64::from(uuid::Uuid::new_v4().as_fields().0) / f64::from(u32::MAX);
+        let pause = DELAYS.jittered_delay(failed, random);
         tokio::select! {
             () = tokio::time::sleep(pause) => true,
             () = self.runtime.shutdown.wait_for(EnginePhase::Aborting) => false,
@@ -300,12 +300,12 @@ impl<R: Send> TransactionRun<'_, R> {
     fn attempt<'b>(
         &'b self,
         body: &'b mut dyn Body<R>,
-        claim: Option<&'b ReservedPosition>,
-        riders: &'b [NewRecord],
+        reserved: Option<&'b ReservedPosition>,
+        piggyback: &'b [NewRecord],
     ) -> Attempt<'b, R> {
         let scope = TransactionScope {
             runtime: Arc::clone(&self.runtime),
-            execution: claim.map(|it| Arc::clone(&it.execution)),
+            execution: reserved.map(|it| Arc::clone(&it.execution)),
             name: self.transaction.name,
         };
         Attempt {
@@ -313,9 +313,9 @@ impl<R: Send> TransactionRun<'_, R> {
             codec: self.codec,
             operation: Operation::transaction(self.transaction.name),
             scope: Arc::new(scope),
-            claim,
-            riders,
-            ask_fence: false,
+            reserved,
+            piggyback,
+            check_fence: false,
             returned: None,
         }
     }
@@ -325,10 +325,10 @@ impl<R: Send> TransactionRun<'_, R> {
 enum BodyResult<R> {
     Value(R, Outcome),
     Panic(Error),
-    /// The database let it lose a race: it is tried again.
+    /// Serialization failure or deadlock: it is retried.
     Contended,
-    /// The executor was deposed meanwhile: the workflow is somebody else's.
-    Deposed,
+    /// Another executor has taken over: the workflow belongs to it now.
+    FencedOut,
 }
 
 /// One attempt: the function inside the open transaction.
@@ -337,10 +337,10 @@ struct Attempt<'b, R> {
     codec: Codec<R>,
     operation: Operation<'static>,
     scope: Arc<TransactionScope>,
-    claim: Option<&'b ReservedPosition>,
-    riders: &'b [NewRecord],
+    reserved: Option<&'b ReservedPosition>,
+    piggyback: &'b [NewRecord],
     /// Whether the commit itself does not ask for the fence: in another database it cannot.
-    ask_fence: bool,
+    check_fence: bool,
     returned: Option<BodyResult<R>>,
 }
 
@@ -349,10 +349,10 @@ impl<R> Attempt<'_, R> {
         self.returned
     }
 
-    /// Asks whether the executor was deposed, as far as the system database can tell. Where it
+    /// Whether another executor has taken over, as far as the system database shows. Where it
     /// cannot, the record's primary key still lets only one run through.
-    fn deposed(&self) -> impl Future<Output = bool> + Send + use<R> {
-        let asked = self.claim.filter(|_| self.ask_fence).map(|it| it.execution.fence);
+    fn fenced_out(&self) -> impl Future<Output = bool> + Send + use<R> {
+        let asked = self.reserved.filter(|_| self.check_fence).map(|it| it.execution.fence);
         let runtime = Arc::clone(&self.scope.runtime);
         async move {
             let Some(fence) = asked else { return false };
@@ -363,14 +363,14 @@ impl<R> Attempt<'_, R> {
         }
     }
 
-    fn wish(&self, outcome: &Outcome, ran_for: Duration) -> TransactionEnd {
-        let Some(claim) = self.claim else { return TransactionEnd::Commit };
+    fn end(&self, outcome: &Outcome, ran_for: Duration) -> TransactionEnd {
+        let Some(reserved) = self.reserved else { return TransactionEnd::Commit };
         let done =
             OperationResult { outcome: Some(outcome.clone()), attempts: 1, ran_for, ..OperationResult::default() };
-        let mut records = self.riders.to_vec();
-        records.push(claim.new_record(self.operation, done));
-        let workflow = claim.execution.row.id.to_string();
-        TransactionEnd::Record { fence: claim.execution.fence, workflow, records }
+        let mut records = self.piggyback.to_vec();
+        records.push(reserved.new_record(self.operation, done));
+        let workflow = reserved.execution.row.id.to_string();
+        TransactionEnd::Record { fence: reserved.execution.fence, workflow, records }
     }
 }
 
@@ -387,18 +387,18 @@ impl<R: Send> UserWork for Attempt<'_, R> {
                 let outcome = (self.codec.encode)(&value);
                 (value, outcome)
             });
-            let deposed = match &encoded {
-                Ok((_, Ok(Outcome::Output(_)))) => Some(self.deposed()),
+            let fenced_out = match &encoded {
+                Ok((_, Ok(Outcome::Output(_)))) => Some(self.fenced_out()),
                 _ => None,
             };
-            let deposed = match deposed {
-                Some(deposed) => deposed.await,
+            let fenced_out = match fenced_out {
+                Some(fenced_out) => fenced_out.await,
                 None => false,
             };
-            let (returned, wish) = match encoded {
+            let (returned, end) = match encoded {
                 Err(panic) => (BodyResult::Panic(panic), TransactionEnd::Undo),
-                Ok((_, Err(fault))) => {
-                    let message = format!("returned what cannot be recorded: {fault}");
+                Ok((_, Err(error))) => {
+                    let message = format!("returned what cannot be recorded: {error}");
                     (BodyResult::Panic(Error::new(ErrorKind::Payload, message)), TransactionEnd::Undo)
                 }
                 Ok((_, Ok(Outcome::Error(text)))) if RecordedError::from_text(&text).is_serialization_failure() => {
@@ -407,14 +407,14 @@ impl<R: Send> UserWork for Attempt<'_, R> {
                 Ok((value, Ok(outcome @ Outcome::Error(_)))) => {
                     (BodyResult::Value(value, outcome), TransactionEnd::Undo)
                 }
-                Ok((_, Ok(_))) if deposed => (BodyResult::Deposed, TransactionEnd::Undo),
+                Ok((_, Ok(_))) if fenced_out => (BodyResult::FencedOut, TransactionEnd::Undo),
                 Ok((value, Ok(outcome))) => {
-                    let wish = self.wish(&outcome, started.elapsed());
-                    (BodyResult::Value(value, outcome), wish)
+                    let end = self.end(&outcome, started.elapsed());
+                    (BodyResult::Value(value, outcome), end)
                 }
             };
             self.returned = Some(returned);
-            wish
+            end
         })
     }
 }

@@ -23,9 +23,9 @@ impl CronSchedule {
     /// Reads an expression and the name of a zone.
     ///
     /// # Errors
-    /// What does not read, for people.
+    /// What cannot be parsed, as a message for users.
     pub(crate) fn parse(cron: &str, tz: &str) -> Result<Self, String> {
-        let crontab = Crontab::parse(cron).map_err(|fault| fault.to_string())?;
+        let crontab = Crontab::parse(cron).map_err(|error| error.to_string())?;
         if crontab.is_never() {
             return Err(format!("`{cron}` is never due: none of its months has such a day"));
         }
@@ -41,10 +41,10 @@ impl CronSchedule {
 }
 
 fn unknown(tz: &str) -> String {
-    let fault = format!("the time zone `{tz}` is not known");
+    let error = format!("the time zone `{tz}` is not known");
     match suggest::zone(tz, chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name())) {
-        Some(meant) => format!("{fault}, did you mean `{meant}`?"),
-        None => format!("{fault}; write a name of the IANA database, such as Europe/Warsaw"),
+        Some(meant) => format!("{error}, did you mean `{meant}`?"),
+        None => format!("{error}; write a name of the IANA database, such as Europe/Warsaw"),
     }
 }
 
@@ -60,8 +60,8 @@ mod tests {
             ("utc", "UTC"),
             ("America/New York", "America/New_York"),
         ] {
-            let fault = CronSchedule::parse("@daily", name).expect_err("it is none");
-            assert_eq!(fault, format!("the time zone `{name}` is not known, did you mean `{meant}`?"));
+            let error = CronSchedule::parse("@daily", name).expect_err("it is none");
+            assert_eq!(error, format!("the time zone `{name}` is not known, did you mean `{meant}`?"));
         }
         for name in ["Middle-earth/Shire", ""] {
             assert!(

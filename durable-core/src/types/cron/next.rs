@@ -141,7 +141,7 @@ fn schedule(crontab: &Crontab, by_month: bool, by_week: bool) -> cron::Schedule 
     let (seconds, minutes, hours) = (numbers(crontab.seconds), numbers(crontab.minutes), numbers(crontab.hours));
     let text = format!("{seconds} {minutes} {hours} {days} {} {weekdays}", numbers(crontab.months));
     // A bug here, if ever: whatever was written was read already, and these are lists of what is allowed.
-    cron::Schedule::from_str(&text).unwrap_or_else(|fault| panic!("`{text}` is no list of numbers: {fault}"))
+    cron::Schedule::from_str(&text).unwrap_or_else(|error| panic!("`{text}` is no list of numbers: {error}"))
 }
 
 fn numbers(set: u64) -> String {

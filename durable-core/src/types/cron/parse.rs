@@ -123,7 +123,7 @@ impl Field {
     fn read(&self, text: &str) -> Result<u64, CronError> {
         let mut set = 0;
         for part in text.split(',') {
-            set |= self.range(part).map_err(|fault| CronError(format!("the {} `{text}`: {fault}", self.name)))?;
+            set |= self.range(part).map_err(|error| CronError(format!("the {} `{text}`: {error}", self.name)))?;
         }
         Ok(set)
     }

@@ -1,4 +1,4 @@
-//! What is stored of a value: JSON text, and how values become it and come back.
+//! Values as JSON text: writing them, reading them back, and what is recorded of errors.
 
 mod json_check;
 
@@ -20,7 +20,7 @@ use crate::types::error::{Error, ErrorKind};
 )]
 pub trait Payload: Serialize + DeserializeOwned + Send + 'static {}
 
-// A type that lacks it is told once, in our words, and not once for each half of serde.
+// The compiler then shows the message above once, and not once for each half of serde.
 #[diagnostic::do_not_recommend]
 impl<T: Serialize + DeserializeOwned + Send + 'static> Payload for T {}
 
@@ -42,7 +42,7 @@ impl Outcome {
     }
 }
 
-/// How the engine's own error type is called in the database.
+/// The name of the engine's own error type in the database.
 const ENGINE_ERROR: &str = "durable::Error";
 
 /// What is recorded of an error: enough to give the typed value back, and to be read by people and
@@ -52,7 +52,7 @@ pub(crate) struct RecordedError {
     /// The type's name.
     #[serde(rename = "type")]
     pub type_name: String,
-    /// What `Display` showed.
+    /// The text of `Display`.
     pub message: String,
     /// The messages of the source chain.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -82,7 +82,7 @@ impl RecordedError {
         self.type_name == ENGINE_ERROR
     }
 
-    /// Whether it says that a transaction lost a race.
+    /// Whether it is a serialization failure or a deadlock.
     pub(crate) fn is_serialization_failure(&self) -> bool {
         let value = self.value.as_ref().filter(|_| self.is_from_engine());
         value.is_some_and(|it| {
@@ -92,8 +92,8 @@ impl RecordedError {
 
     /// The JSON to store. Plain strings always serialize.
     pub(crate) fn to_text(&self) -> String {
-        serde_json::to_string(self).unwrap_or_else(|fault| {
-            format!(r#"{{"type":"durable::Error","message":"an error that could not be written: {fault}"}}"#)
+        serde_json::to_string(self).unwrap_or_else(|error| {
+            format!(r#"{{"type":"durable::Error","message":"an error that could not be written: {error}"}}"#)
         })
     }
 
@@ -108,7 +108,7 @@ impl RecordedError {
         })
     }
 
-    /// The error for a caller who does not have the type.
+    /// The error for a caller without the type.
     pub(crate) fn into_error(self) -> Error {
         if let Some(value) = &self.value
             && self.type_name == ENGINE_ERROR
@@ -122,7 +122,7 @@ impl RecordedError {
     }
 }
 
-/// Why a value could not be written or read back. It names the place in the value, never the value.
+/// Why a value could not be written or read back. It names the path in the value, never the value.
 #[derive(Debug, Clone)]
 pub struct PayloadError {
     pub(crate) message: String,
@@ -142,26 +142,26 @@ impl fmt::Display for PayloadError {
 
 /// Writes a value as JSON; what would not be read back as it was written is refused.
 pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<String, PayloadError> {
-    let cannot = |fault: &dyn fmt::Display| {
-        PayloadError::new(format_args!("a `{}` cannot be written as JSON: {fault}", short_type_name::<T>()))
+    let cannot = |error: &dyn fmt::Display| {
+        PayloadError::new(format_args!("a `{}` cannot be written as JSON: {error}", short_type_name::<T>()))
     };
-    let text = serde_json::to_string(value).map_err(|fault| cannot(&fault))?;
-    json_check::check(value, &text).map_err(|fault| cannot(&fault))?;
+    let text = serde_json::to_string(value).map_err(|error| cannot(&error))?;
+    json_check::check(value, &text).map_err(|error| cannot(&error))?;
     Ok(text)
 }
 
 /// Reads a value back; the error names the path to the field that does not fit.
 pub(crate) fn decode<T: DeserializeOwned>(text: &str) -> Result<T, PayloadError> {
     let reader = &mut serde_json::Deserializer::from_str(text);
-    serde_path_to_error::deserialize(reader).map_err(|fault| {
-        let place = match fault.path().to_string() {
+    serde_path_to_error::deserialize(reader).map_err(|error| {
+        let place = match error.path().to_string() {
             root if root == "." => String::new(),
             path => format!(" at `{path}`"),
         };
         PayloadError::new(format_args!(
             "the recorded value does not read as `{}`{place}: {}",
             short_type_name::<T>(),
-            fault.inner()
+            error.inner()
         ))
     })
 }
@@ -314,8 +314,8 @@ mod tests {
 
     #[test]
     fn a_value_that_does_not_fit_is_refused_with_the_path_of_the_field() {
-        let fault = decode::<Order>(r#"{"lines":[{"cents":1},{"cents":"two"}]}"#).expect_err("two is no number");
-        assert!(fault.message.contains("`Order` at `lines[1].cents`"), "{fault}");
+        let error = decode::<Order>(r#"{"lines":[{"cents":1},{"cents":"two"}]}"#).expect_err("two is no number");
+        assert!(error.message.contains("`Order` at `lines[1].cents`"), "{error}");
     }
 
     #[test]

@@ -28,7 +28,7 @@ fn due(expression: &str, name: &str, start: &str, count: usize) -> Vec<String> {
     times
 }
 
-fn fault(expression: &str) -> String {
+fn error(expression: &str) -> String {
     Crontab::parse(expression).expect_err(expression).to_string()
 }
 
@@ -159,9 +159,9 @@ fn what_is_no_expression_is_told_with_the_field_and_what_is_allowed() {
             "`@noon` is not known to crontab: there are `@hourly`, `@daily`, `@midnight`, `@weekly`, `@monthly`, `@yearly` and `@annually`",
         ),
     ] {
-        assert_eq!(fault(expression), told);
+        assert_eq!(error(expression), told);
     }
-    assert!(fault("@every 5m").contains("write `*/5 * * * *` for every five minutes"));
+    assert!(error("@every 5m").contains("write `*/5 * * * *` for every five minutes"));
 }
 
 /// The fields: the place in six, the numbers, and their names.
@@ -182,9 +182,9 @@ fn with_field(place: usize, text: &str) -> String {
 
 /// What is suggested for this text in one field means these numbers.
 fn assert_suggests(place: usize, text: &str, mut meant: Vec<u32>) {
-    let told = fault(&with_field(place, text));
+    let told = error(&with_field(place, text));
     let suggested = told.split("write `").nth(1).and_then(|it| it.split('`').next()).expect(&told);
-    let read = Crontab::parse(&with_field(place, suggested)).unwrap_or_else(|fault| panic!("{told}: {fault}"));
+    let read = Crontab::parse(&with_field(place, suggested)).unwrap_or_else(|error| panic!("{told}: {error}"));
     let set = [read.seconds, read.minutes, read.hours, read.days, read.months, read.weekdays][place];
     meant.sort_unstable();
     meant.dedup();
@@ -338,7 +338,7 @@ fn ten_thousand_expressions_are_due_when_another_method_says() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/cron/cases.txt");
     // The fixtures are not part of the package.
     let Ok(cases) = fs::read_to_string(path) else { return };
-    let (mut looked_at, mut faults) = (0, Vec::new());
+    let (mut looked_at, mut errors) = (0, Vec::new());
     for case in cases.lines() {
         let mut parts = case.split('|');
         let mut part = || parts.next().expect("a case has four parts");
@@ -354,17 +354,17 @@ fn ten_thousand_expressions_are_due_when_another_method_says() {
                     if found != Some(expected) {
                         let shown = found.and_then(|it| DateTime::from_timestamp(it, 0));
                         let shown = shown.map(|it| it.to_rfc3339_opts(SecondsFormat::Secs, true));
-                        faults.push(format!("{case}: {shown:?}"));
+                        errors.push(format!("{case}: {shown:?}"));
                     }
                     at = expected;
                 }
                 // The oracle has looked for nearly eight years.
-                None if found.is_some_and(|it| it < start + 2_900 * 86_400) => faults.push(case.to_owned()),
+                None if found.is_some_and(|it| it < start + 2_900 * 86_400) => errors.push(case.to_owned()),
                 None => {}
             }
         }
         looked_at += 1;
     }
-    assert!(faults.is_empty(), "{} of {looked_at}:\n{}", faults.len(), faults.join("\n"));
+    assert!(errors.is_empty(), "{} of {looked_at}:\n{}", errors.len(), errors.join("\n"));
     assert_eq!(looked_at, 10_000);
 }

@@ -1,9 +1,6 @@
-//! Calls that wait for their turn: the options of queues, delays and debouncing.
+//! The options of a [`WorkflowCall`] for queues, delays and debouncing.
 
-use std::future::Future;
 use std::time::Duration;
-
-use futures_util::future::try_join_all;
 
 use crate::operations::start::internal;
 use crate::operations::workflow_call::WorkflowCall;
@@ -18,8 +15,8 @@ where
     T: Send + 'static,
     E: From<Error> + Send + 'static,
 {
-    /// Puts the workflow on a queue, where it waits for its turn: some process of the fleet that
-    /// knows it takes it, as far as the queue's limits allow.
+    /// Puts the workflow on a queue. A process of the fleet that has this workflow and this queue in its
+    /// program claims it, within the queue's limits.
     ///
     /// # Example
     ///
@@ -53,46 +50,44 @@ where
         self.queue(queue).start().await
     }
 
-    /// Its priority on the queue: the lesser goes first, 0 without this. Within one priority the
-    /// order of enqueueing counts.
+    /// Sets the priority on the queue: lower numbers start first, 0 by default. Workflows of one priority
+    /// start in the order in which they were enqueued.
     pub fn priority(self, priority: i32) -> Self {
         self.with_placement(|placement| placement.priority = priority)
     }
 
-    /// The key of the part of a partitioned queue it belongs to: what has the same key runs one
-    /// after the other, in the order of enqueueing, and the keys take turns.
+    /// Sets the partition key. On a [partitioned](Queue::partitioned) queue the workflows of one key run
+    /// one after the other, in the order in which they were enqueued, and the keys take turns.
     ///
-    /// Without this call it belongs to the part without a key, which is one like the others: all such
-    /// workflows of a partitioned queue run one after the other. On a queue that is not partitioned
-    /// keys are kept and mean nothing, until [`Queue::set_limits`] makes it partitioned.
+    /// Workflows without a partition key share one implicit partition. On a queue that is not
+    /// partitioned the key is recorded and has no effect, until [`Queue::set_limits`] makes the queue
+    /// partitioned.
     pub fn partition(self, key: impl Into<String>) -> Self {
         let key = key.into();
         self.with_placement(|placement| placement.partition = Some(key))
     }
 
-    /// Refuses the workflow while another one with the same deduplication id waits or runs on the
-    /// queue, with [`ErrorKind::Duplicate`](crate::ErrorKind::Duplicate); with
-    /// [`or_existing`](Self::or_existing) the call attaches to that one instead.
+    /// Sets a deduplication id. While another workflow with the same id waits or runs on the queue, the
+    /// call fails with [`ErrorKind::Duplicate`](crate::ErrorKind::Duplicate); with
+    /// [`or_existing`](Self::or_existing) it attaches to that workflow instead.
     pub fn deduplicate(self, id: impl Into<String>) -> Self {
         let id = id.into();
         self.with_placement(|placement| placement.deduplication_id = Some(id))
     }
 
-    /// Takes the workflow that is there with the same [deduplication id](Self::deduplicate) for as
-    /// good, if it is one of the same function, and the same instance; another one is refused all the
-    /// same. Without a deduplication id it changes nothing: a call with the
-    /// [id](Self::id) of a workflow that is there attaches to it anyway.
+    /// Attaches to an existing workflow with the same [deduplication id](Self::deduplicate) instead of
+    /// failing, if it is one of the same function and the same instance; otherwise the call still fails.
+    /// Without a deduplication id this has no effect: a call with the [id](Self::id) of an existing
+    /// workflow attaches to it in any case.
     pub fn or_existing(mut self) -> Self {
         self.call.set(|options| options.request.or_existing = true);
         self
     }
 
-    /// Holds the workflow back for a while: it is `DELAYED`, and after that waits on the queue in the
-    /// place that it has had since it was enqueued, before what came later. Without a queue it then
-    /// starts as soon as a process has room for it.
+    /// Delays the start: the workflow is `DELAYED` for this long and then `ENQUEUED`, in the order of the
+    /// time at which it was enqueued. Without a queue it then starts as soon as a process has capacity.
     ///
-    /// A call that is [debounced](Self::debounce) is held back for its period, and refused with a
-    /// delay beside it.
+    /// A [debounced](Self::debounce) call is delayed by its period, and a delay in addition is an error.
     pub fn delay(self, delay: Duration) -> Self {
         self.with_placement(|placement| placement.delay = Some(delay))
     }
@@ -156,37 +151,5 @@ where
     fn with_placement(mut self, change: impl FnOnce(&mut QueuePlacement)) -> Self {
         self.call.set(|options| change(options.request.placement.get_or_insert_with(internal)));
         self
-    }
-}
-
-impl Queue {
-    /// Puts many calls on this queue, with as few commits as there can be.
-    ///
-    /// # Errors
-    /// The first that was refused; those before and after it may be on the queue: give them ids, and
-    /// the whole can be done again.
-    ///
-    /// # Example
-    ///
-    /// ```no_run
-    /// # use durable_core as durable;
-    /// # use durable::{Queue, WorkflowCall};
-    /// # static ORDERS: Queue = Queue::new("orders");
-    /// # fn checkout(order: u32) -> WorkflowCall<String> { unimplemented!() }
-    /// # async fn example() -> durable::Result<()> {
-    /// let handles = ORDERS.enqueue_all((0..1_000).map(checkout)).await?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn enqueue_all<T, E>(
-        &self,
-        calls: impl IntoIterator<Item = WorkflowCall<T, E>>,
-    ) -> impl Future<Output = Result<Vec<WorkflowHandle<T, E>>>> + Send
-    where
-        T: Send + 'static,
-        E: From<Error> + Send + 'static,
-    {
-        let started: Vec<_> = calls.into_iter().map(|call| call.queue(self).start()).collect();
-        try_join_all(started)
     }
 }

@@ -13,6 +13,7 @@ mod shutdown;
 #[cfg(unix)]
 mod signals;
 mod stage;
+mod support;
 mod talk;
 mod transactions;
 mod workflows;

@@ -9,6 +9,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::stage::Database;
+use crate::support::os_process::lift_file_size_limit;
 
 macro_rules! on_every_database {
     ($($case:ident),+ $(,)?) => {
@@ -188,7 +189,7 @@ async fn two_processes_start_the_same_500_ids(database: &Database) {
 async fn a_full_disk_is_waited_for_and_nothing_is_lost() {
     let database = Database::sqlite();
     let folder = database.folder().display().to_string();
-    let limited = r#"trap '' XFSZ; exec prlimit --fsize=307200:unlimited -- "$@""#;
+    let limited = r#"trap '' XFSZ; ulimit -S -f 600; exec "$@""#; // in blocks of 512 bytes
     let mut child = Command::new("sh")
         .args(["-c", limited, "limited"])
         .arg(program("worker"))
@@ -215,9 +216,7 @@ async fn a_full_disk_is_waited_for_and_nothing_is_lost() {
     let done = ledger(database.folder()).len();
     assert!(done < 3_000, "it stands still before its end");
 
-    let pid = child.id().expect("it is running").to_string();
-    let raised = Command::new("prlimit").args(["--pid", &pid, "--fsize=unlimited"]).status().await;
-    assert!(raised.expect("prlimit comes with every Linux").success());
+    lift_file_size_limit(child.id().expect("it is running"));
     let logging = tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
     let told = finished(child).await;
     assert!(told.contains("many DONE 300"), "{told}");

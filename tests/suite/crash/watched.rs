@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 
 use super::processes::program;
 use crate::stage::Database;
+use crate::support::os_process::{Signal, send_signal};
 
 /// How long anything may take that has to happen.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -110,10 +111,10 @@ impl Watched {
         self.said.lines.lock().unwrap().iter().fold(String::new(), |all, (_, line)| all + line + "\n")
     }
 
-    /// Sends a signal: `TERM`, `INT`, `KILL`, `STOP`, `CONT`.
-    pub(crate) fn signal(&self, name: &str) -> Instant {
+    /// Sends a signal.
+    pub(crate) fn signal(&self, signal: Signal) -> Instant {
         let at = Instant::now();
-        send(name, self.pid);
+        send_signal(self.pid, signal);
         at
     }
 
@@ -135,10 +136,4 @@ impl Watched {
     pub(crate) fn is_over(&mut self) -> bool {
         self.child.try_wait().expect("it is a child").is_some()
     }
-}
-
-/// Sends a signal to a process by the system's own command.
-pub(crate) fn send(name: &str, pid: u32) {
-    let sent = std::process::Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status();
-    assert!(sent.expect("`kill` comes with every Unix").success(), "{name} to {pid}");
 }

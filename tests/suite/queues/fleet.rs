@@ -11,6 +11,7 @@ use tokio::process::Child;
 use crate::crash::processes::{finished, on_every_database, start};
 use crate::crash::watched::Watched;
 use crate::stage::Database;
+use crate::support::os_process::Signal;
 
 on_every_database! {
     each_limit_alone_and_all_together_hold_while_processes_are_killed,
@@ -275,11 +276,11 @@ async fn a_process_that_was_stopped_has_missed_what_was_due_meanwhile(database: 
     let process = Watched::start("lines", &["work", &database.folder().display().to_string()], database);
     process.says("READY").await;
     reached(1).await;
-    process.signal("STOP");
+    process.signal(Signal::STOP);
     let stopped = Utc::now().timestamp();
     tokio::time::sleep(Duration::from_secs(14)).await;
     let woken = Utc::now().timestamp();
-    process.signal("CONT");
+    process.signal(Signal::CONT);
     reached(woken + 1).await;
     let meanwhile = |all: Vec<i64>| all.into_iter().filter(|it| (stopped + 1..woken).contains(it)).collect::<Vec<_>>();
     let skipped = meanwhile(ticks(database, "seconds_in_time").await);

@@ -13,6 +13,7 @@ use super::{arrive_at, budgets, go_down, patient};
 use crate::counter::{count, counted, fresh};
 use crate::restart::faulty::{Faulty, Plan};
 use crate::stage::{Stage, on_every_stage};
+use crate::support::os_process::set_frozen;
 use crate::workflows::{arrived, gate};
 
 on_every_stage! {
@@ -153,11 +154,11 @@ async fn postgres_frozen_mid_shutdown(server: &Arc<Server>) {
     let begun = Instant::now();
     let down = go_down(&app, ShutdownOptions::within(Duration::from_secs(6)));
     arrive_at(&app, Level::Draining).await;
-    off_thread(server, |it| it.set_frozen(true)).await;
+    off_thread(server, |it| set_frozen(it.process_id(), true)).await;
     gate(&key).add_permits(1); // its record is never answered
     let report = down.await.unwrap();
     let took = begun.elapsed();
-    off_thread(server, |it| it.set_frozen(false)).await;
+    off_thread(server, |it| set_frozen(it.process_id(), false)).await;
     assert!(took < Duration::from_millis(7_500), "{report}");
     assert!(report.released.is_err() && report.stuck_total == 0, "{report}");
     assert_eq!((report.suspended_total, report.killed_total), (1, 0), "no step was running: {report}");

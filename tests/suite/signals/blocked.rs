@@ -10,6 +10,7 @@ use super::{HEARS, noted, signalled, status};
 use crate::crash::processes::on_every_database;
 use crate::crash::watched::Watched;
 use crate::stage::{Database, url_of};
+use crate::support::os_process::Signal;
 
 on_every_database! {
     signals_work_with_blocked_workers,
@@ -25,7 +26,7 @@ async fn signals_work_with_blocked_workers(database: &Database) {
     };
     tokio::time::timeout(Duration::from_secs(10), both).await.expect("both workers are blocked");
     process.says(HEARS).await;
-    let sent = process.signal("TERM");
+    let sent = process.signal(Signal::TERM);
     let (heard, _) = process.says("a signal asks the process to end").await;
     assert!(heard - sent < Duration::from_secs(2), "heard after {:?}", heard - sent);
     let ended = process.ended().await;
@@ -43,7 +44,7 @@ async fn a_thread_that_blocks_does_not_hold_up_the_exit(database: &Database) {
     let mut process = signalled("thread", 300, 2_000, &[], database);
     noted(database, "blocks").await;
     process.says(HEARS).await;
-    let sent = process.signal("TERM");
+    let sent = process.signal(Signal::TERM);
     let ended = process.ended().await;
     assert!(ended.at - sent < Duration::from_secs(3), "its total and 1 s: {:?}", ended.at - sent);
     assert_eq!(ended.status.code(), Some(1), "a step was dropped: {}", ended.told);
@@ -114,7 +115,7 @@ async fn exits_although(gone: Gone, database: &Database) {
     let mut process: Watched = signalled("steps", 2_000, 4_000, &[1_000, 50], &behind);
     process.says(HEARS).await;
     noted(&behind, "w 3").await;
-    process.signal("TERM");
+    process.signal(Signal::TERM);
     process.says("a signal asks").await;
     switch.send_replace(gone);
     let cut = std::time::Instant::now();

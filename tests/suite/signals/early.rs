@@ -9,8 +9,9 @@ use tokio::process::Command;
 
 use super::{HEARS, finished, noted, signalled, status};
 use crate::crash::processes::{on_every_database, program};
-use crate::crash::watched::{Watched, send};
+use crate::crash::watched::Watched;
 use crate::stage::Database;
+use crate::support::os_process::{Signal, children, send_signal};
 
 on_every_database! {
     sigterm_before_ready,
@@ -55,7 +56,7 @@ async fn sigterm_before_ready(database: &Database) {
             process.says("LAUNCHING").await;
         }
         tokio::time::sleep(Duration::from_millis(300)).await; // it is at the migrations
-        let sent = process.signal("TERM");
+        let sent = process.signal(Signal::TERM);
         let ended = process.ended().await;
         assert!(ended.at - sent < Duration::from_secs(2), "{mode}: {:?}", ended.at - sent);
         assert!(!ended.told.contains("READY"), "{mode}: {}", ended.told);
@@ -75,10 +76,9 @@ async fn as_pid_1(mode: &str, database: &Database) -> (Watched, u32) {
     command.arg(mode).arg(database.folder()).args(["10000", "20000", "8", "300"]);
     let unshare = Watched::run(command, database);
     noted(database, "w 1").await;
-    let children = format!("/proc/{pid}/task/{pid}/children", pid = unshare.pid());
-    let children = std::fs::read_to_string(children).expect("it is running");
-    let pid = children.trim().parse().expect("it has one child");
-    (unshare, pid)
+    let children = children(unshare.pid());
+    assert_eq!(children.len(), 1, "the program is its only child");
+    (unshare, children[0])
 }
 
 #[cfg_attr(not(can_unshare), ignore = "namespaces of processes are not allowed here: run it as root")]
@@ -88,7 +88,7 @@ async fn sigterm_as_pid1() {
     let (mut unshare, pid) = as_pid_1("steps", &database).await;
     assert!(database.folder().join("ledger-1").exists(), "to itself it is process 1");
     unshare.says(HEARS).await;
-    send("TERM", pid);
+    send_signal(pid, Signal::TERM);
     let ended = unshare.ended().await;
     assert_eq!((ended.status.code(), &ended.report()["completed"]), (Some(0), &1.into()), "{}", ended.told);
     assert_eq!(status(&database, "w").await, Status::Success);
@@ -96,9 +96,9 @@ async fn sigterm_as_pid1() {
     // The system takes no default action for a first process: who does not listen is not stopped.
     let database = Database::sqlite();
     let (mut unshare, pid) = as_pid_1("plain", &database).await;
-    send("TERM", pid);
+    send_signal(pid, Signal::TERM);
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert!(!unshare.is_over(), "a first process that takes over no signals does not hear them");
-    send("KILL", pid);
+    send_signal(pid, Signal::KILL);
     unshare.ended().await;
 }

@@ -9,6 +9,7 @@ use super::http::get;
 use crate::crash::processes::{on_every_database, program};
 use crate::crash::watched::Watched;
 use crate::stage::Database;
+use crate::support::os_process::Signal;
 
 on_every_database! {
     the_web_example_is_stopped_at_any_moment_and_loses_nothing,
@@ -37,7 +38,7 @@ async fn the_web_example_is_stopped_at_any_moment_and_loses_nothing(database: &D
         async move { get(port, &path).await }
     });
     first.says("step 2 is done").await;
-    let sent = first.signal("TERM");
+    let sent = first.signal(Signal::TERM);
     let answer = waits.await.unwrap().expect("it is answered");
     assert!(answer.status == 503 && answer.body.contains(&id), "{answer:?}");
     let ended = first.ended().await;
@@ -47,7 +48,7 @@ async fn the_web_example_is_stopped_at_any_moment_and_loses_nothing(database: &D
     let (mut second, port) = web(database).await;
     let answer = get(port, &format!("/workflows/{id}/result")).await.unwrap();
     assert_eq!((answer.status, answer.body.as_str()), (200, "72 steps\n"));
-    second.signal("TERM");
+    second.signal(Signal::TERM);
     assert_eq!(second.ended().await.status.code(), Some(0));
     let look = database.look().await;
     assert_eq!(look.len(), 7);

@@ -7,6 +7,7 @@ use durable::Status;
 use super::{HEARS, signalled};
 use crate::crash::processes::{ledger, on_every_database};
 use crate::stage::Database;
+use crate::support::os_process::Signal;
 
 on_every_database! {
     rolling_restart_under_load,
@@ -38,7 +39,7 @@ async fn rolling_restart_under_load(database: &Database) {
         let mut old = fleet.remove(0);
         fleet.push(launch());
         old.says(HEARS).await;
-        let sent = old.signal("TERM");
+        let sent = old.signal(Signal::TERM);
         let ended = old.ended().await;
         exits.push(ended.at - sent);
         assert_eq!(ended.status.code(), Some(0), "{}", ended.told);
@@ -51,7 +52,7 @@ async fn rolling_restart_under_load(database: &Database) {
     tokio::time::timeout(Duration::from_mins(1), all_done).await.expect("all of them end");
     for mut process in fleet {
         process.says(HEARS).await;
-        let sent = process.signal("TERM");
+        let sent = process.signal(Signal::TERM);
         exits.push(process.ended().await.at - sent);
     }
     println!("from TERM to exit: {exits:.2?}; {:.1?} in all", begun.elapsed());

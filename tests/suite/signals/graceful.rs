@@ -8,6 +8,7 @@ use durable::Status;
 use super::{finished, noted, signalled, status, times, works};
 use crate::crash::processes::on_every_database;
 use crate::stage::Database;
+use crate::support::os_process::Signal;
 
 on_every_database! {
     sigterm_graceful_exit_0,
@@ -21,10 +22,10 @@ on_every_database! {
 
 const SIGTERM: i32 = 15;
 
-async fn one_signal(database: &Database, name: &str, number: i32) {
+async fn one_signal(database: &Database, signal: Signal, number: i32) {
     let mut process = signalled("steps", 10_000, 20_000, &[3, 300], database);
     works(&process, database).await;
-    process.signal(name);
+    process.signal(signal);
     let ended = process.ended().await;
     assert_eq!(ended.status.code(), Some(0), "{}", ended.told);
     let report = ended.report();
@@ -34,20 +35,20 @@ async fn one_signal(database: &Database, name: &str, number: i32) {
 }
 
 async fn sigterm_graceful_exit_0(database: &Database) {
-    one_signal(database, "TERM", 15).await;
+    one_signal(database, Signal::TERM, 15).await;
 }
 
 async fn sigint_same(database: &Database) {
-    one_signal(database, "INT", 2).await;
+    one_signal(database, Signal::INT, 2).await;
 }
 
 async fn second_sigterm_aborts(database: &Database) {
     let mut process = signalled("steps", 60_000, 70_000, &[1_000, 100], database);
     works(&process, database).await;
-    process.signal("TERM");
+    process.signal(Signal::TERM);
     tokio::time::sleep(Duration::from_millis(1_500)).await; // longer than duplicates are forgiven
     assert!(!process.is_over(), "it drains: {}", process.told());
-    let second = process.signal("TERM");
+    let second = process.signal(Signal::TERM);
     let ended = process.ended().await;
     assert!(ended.at - second < Duration::from_secs(3), "{:?}: {}", ended.at - second, ended.told);
     assert_eq!(ended.status.code(), Some(0), "a step of 100 ms comes to its end: {}", ended.told);
@@ -58,9 +59,9 @@ async fn second_sigterm_aborts(database: &Database) {
 async fn duplicate_sigterm_debounced(database: &Database) {
     let mut process = signalled("steps", 20_000, 30_000, &[8, 300], database);
     works(&process, database).await;
-    process.signal("TERM");
+    process.signal(Signal::TERM);
     tokio::time::sleep(Duration::from_millis(50)).await; // as a wrapper that passes it on
-    process.signal("TERM");
+    process.signal(Signal::TERM);
     let ended = process.ended().await;
     assert_eq!((ended.status.code(), &ended.report()["completed"]), (Some(0), &1.into()), "{}", ended.told);
     assert_eq!(status(database, "w").await, Status::Success);
@@ -69,12 +70,12 @@ async fn duplicate_sigterm_debounced(database: &Database) {
 async fn third_signal_exits_143(database: &Database) {
     let mut process = signalled("steps", 60_000, 70_000, &[2, 600_000], database);
     works(&process, database).await;
-    process.signal("TERM");
+    process.signal(Signal::TERM);
     tokio::time::sleep(Duration::from_millis(1_100)).await; // longer than duplicates are forgiven
-    process.signal("TERM");
+    process.signal(Signal::TERM);
     process.says("a second signal").await;
     tokio::time::sleep(Duration::from_millis(100)).await; // longer than an echo
-    let third = process.signal("TERM");
+    let third = process.signal(Signal::TERM);
     let ended = process.ended().await;
     assert!(ended.at - third < Duration::from_millis(500), "{:?}", ended.at - third);
     assert_eq!(ended.status.code(), Some(128 + SIGTERM), "{}", ended.told);
@@ -87,7 +88,7 @@ async fn third_signal_exits_143(database: &Database) {
 async fn no_signal_takeover_by_default(database: &Database) {
     let mut process = signalled("plain", 10_000, 20_000, &[100, 100], database);
     noted(database, "w 1").await;
-    let sent = process.signal("TERM");
+    let sent = process.signal(Signal::TERM);
     let ended = process.ended().await;
     assert_eq!(ended.status.signal(), Some(SIGTERM), "killed, and not ended: {}", ended.status);
     assert!(ended.at - sent < Duration::from_millis(500));

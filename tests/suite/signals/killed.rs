@@ -11,6 +11,7 @@ use crate::crash::processes::{ledger, on_every_database};
 use crate::crash::watched::Watched;
 use crate::lot::Lot;
 use crate::stage::Database;
+use crate::support::os_process::Signal;
 
 on_every_database! {
     kill_9_anywhere,
@@ -32,7 +33,7 @@ async fn kill_9_anywhere(database: &Database) {
         if round % 2 == 1 {
             process.says(HEARS).await;
             tokio::time::sleep(Duration::from_millis(lot.below(150))).await; // the moment of the signal
-            process.signal("TERM");
+            process.signal(Signal::TERM);
             tokio::time::sleep(Duration::from_millis(lot.below(350))).await; // the moment of the kill
             in_shutdown += u32::from(!process.is_over());
         } else {
@@ -58,7 +59,7 @@ async fn kill_9_anywhere(database: &Database) {
         }
     };
     tokio::time::timeout(Duration::from_secs(30), done).await.expect("all of them end");
-    last.signal("TERM");
+    last.signal(Signal::TERM);
     assert_eq!(last.ended().await.status.code(), Some(0));
 
     let runs = ledger(database.folder());
@@ -118,7 +119,7 @@ async fn kill_9_during_handoff(database: &Database) {
     // Before it is handed over: somebody else holds the table.
     let mut process = asleep(database).await;
     let obstacle = Obstacle::new(database).await;
-    process.signal("TERM");
+    process.signal(Signal::TERM);
     process.says("phase=\"stop\"").await;
     tokio::time::sleep(Duration::from_millis(50)).await; // it waits for the table
     assert!(!process.told().contains("phase=\"hand-off\""), "{}", process.told());
@@ -129,7 +130,7 @@ async fn kill_9_during_handoff(database: &Database) {
 
     // After it: the next one has recovered it, and hands it over, and then dies.
     let mut process = asleep(database).await;
-    process.signal("TERM");
+    process.signal(Signal::TERM);
     process.says("phase=\"hand-off\"").await;
     process.kill_9().await;
     let row = database.look().await.remove(0);
@@ -137,7 +138,7 @@ async fn kill_9_during_handoff(database: &Database) {
 
     // And the one after that.
     let mut process = asleep(database).await;
-    process.signal("TERM");
+    process.signal(Signal::TERM);
     let ended = process.ended().await;
     assert_eq!(ended.report()["suspended"], 1, "it had recovered it: {}", ended.told);
     let row = database.look().await.remove(0);

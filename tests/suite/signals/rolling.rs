@@ -13,6 +13,7 @@ use super::http::get;
 use super::web::site;
 use crate::crash::processes::{ledger, on_every_database};
 use crate::stage::Database;
+use crate::support::os_process::Signal;
 
 on_every_database! {
     no_request_is_lost_while_web_services_are_replaced,
@@ -75,7 +76,7 @@ async fn no_request_is_lost_while_web_services_are_replaced(database: &Database)
         let next = tokio::time::sleep(Duration::from_secs(2));
         // The old one is asked for as long as it listens, as by a balancer that has not noticed yet.
         let (mut old, old_port) = fleet.remove(0);
-        let gone = old.signal("TERM");
+        let gone = old.signal(Signal::TERM);
         let new = launch().await;
         ports.lock().unwrap().push(new.1);
         fleet.push(new);
@@ -93,7 +94,7 @@ async fn no_request_is_lost_while_web_services_are_replaced(database: &Database)
     };
     tokio::time::timeout(Duration::from_mins(1), all_done).await.expect("all of them end");
     for (mut process, _) in fleet {
-        process.signal("TERM");
+        process.signal(Signal::TERM);
         process.ended().await;
     }
 

@@ -12,6 +12,7 @@ use super::{status, times};
 use crate::crash::processes::{on_every_database, program};
 use crate::crash::watched::Watched;
 use crate::stage::Database;
+use crate::support::os_process::Signal;
 
 on_every_database! {
     readiness_then_drain_http,
@@ -39,7 +40,7 @@ async fn readiness_then_drain_http(database: &Database) {
     ask(&mut kept, "/work?ms=1").await.unwrap();
     assert!(!answer(&mut kept).await.unwrap().head.contains("connection: close"), "it may stay");
 
-    let sent = site.signal("TERM");
+    let sent = site.signal(Signal::TERM);
     while get(port, "/ready").await.unwrap().status == 200 {
         assert!(sent.elapsed() < Duration::from_millis(900), "readiness is still on after {:?}", sent.elapsed());
     }
@@ -84,7 +85,7 @@ async fn endless_http_handler_bounded(database: &Database) {
     let endless = tokio::spawn(async move { get(port, "/endless").await });
     let waits = tokio::spawn(async move { get(port, "/run?id=long&steps=1000&ms=50").await });
     super::noted(database, "long 2").await;
-    let sent = site.signal("TERM");
+    let sent = site.signal(Signal::TERM);
     let answer = waits.await.unwrap().expect("it is answered");
     assert_eq!(answer.status, 503, "{answer:?}");
     assert!(answer.head.contains("retry-after: 2"), "{answer:?}");
@@ -102,10 +103,10 @@ async fn a_second_signal_skips_the_waits(database: &Database) {
     let _endless = tokio::spawn(async move { get(port, "/endless").await });
     tokio::spawn(async move { get(port, "/run?id=long&steps=1000&ms=50").await });
     super::noted(database, "long 2").await;
-    site.signal("TERM");
+    site.signal(Signal::TERM);
     tokio::time::sleep(Duration::from_millis(1_200)).await; // longer than duplicates are forgiven
     assert_eq!(get(port, "/work?ms=1").await.unwrap().status, 200, "it still serves");
-    let second = site.signal("TERM");
+    let second = site.signal(Signal::TERM);
     let ended = site.ended().await;
     assert!(ended.at - second < Duration::from_secs(2), "{:?}", ended.at - second);
     assert_eq!(ended.status.code(), Some(0), "{}", ended.told);
@@ -120,7 +121,7 @@ async fn errors_of_handlers_show_nothing_that_clients_must_not_see(database: &Da
     let peer = get(port, "/peer").await.unwrap();
     assert!(peer.body.starts_with("127.0.0.1:"), "{peer:?}");
     let sent = Instant::now();
-    site.signal("INT");
+    site.signal(Signal::INT);
     let ended = site.ended().await;
     assert!(!ended.told.contains("4111"), "nor the log: {}", ended.told);
     assert!(ended.told.contains("a handler failed") && sent.elapsed() < Duration::from_secs(2), "{}", ended.told);

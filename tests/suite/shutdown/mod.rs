@@ -14,7 +14,7 @@
 //! | a second call neither shortens nor aborts anything | `lifecycle::later_call_shortens_never_extends` |
 //! | signals wait behind blocked threads, and two become one | `signals::blocked`: `signals_work_with_blocked_workers` |
 //! | a blocking thread holds up the end of the process | `signals::blocked`: `a_thread_that_blocks_does_not_hold_up_the_exit` |
-//! | closing the pool waits for ever for one connection | `closing::pools_closed_last_and_bounded` |
+//! | closing the pool waits for ever for one connection | `closing::closing_is_cut_off_while_the_program_keeps_a_connection` |
 //! | closing waits for the statement of a step that was dropped | `closing::aborted_query_does_not_delay_close` |
 //! | the write-ahead log of SQLite stays behind | `closing::sqlite_wal_gone_after_clean_shutdown` |
 //! | an endless request holds up the web service | `signals::web`: `endless_http_handler_bounded` |

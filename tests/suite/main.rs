@@ -1,19 +1,16 @@
 //! The integration tests, in one binary so that they are linked once.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so, and where")]
+mod commit_counts;
 mod conformance;
-mod cost;
-mod counter;
 mod crash;
-mod languages;
-mod lot;
+mod messaging;
+mod other_languages;
 mod programs;
 mod queues;
 mod restart;
 mod shutdown;
 #[cfg(unix)]
 mod signals;
-mod stage;
 mod support;
-mod talk;
 mod transactions;
 mod workflows;

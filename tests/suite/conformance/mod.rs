@@ -4,9 +4,6 @@
 #![allow(clippy::unwrap_used, reason = "an error of a store fails the case, and shows itself")]
 
 mod cases;
-mod line;
-mod make;
-mod site;
 
 /// Makes one test per case and store. The first list is of cases that need no more than one store;
 /// the second one of cases that look at the database from two sides, which memory does not allow.
@@ -19,7 +16,7 @@ macro_rules! every_store_passes {
             $(mod $topic {
                 $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $case() {
-                    super::super::site::in_memory(super::super::cases::$topic::$case).await;
+                    crate::support::store_database::in_memory(super::super::cases::$topic::$case).await;
                 })+
             })+
         }
@@ -27,13 +24,13 @@ macro_rules! every_store_passes {
             $(mod $topic {
                 $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $case() {
-                    super::super::site::in_sqlite(super::super::cases::$topic::$case).await;
+                    crate::support::store_database::in_sqlite(super::super::cases::$topic::$case).await;
                 })+
             })+
             $(mod $shared_topic {
                 $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $shared_case() {
-                    super::super::site::in_sqlite(super::super::cases::$shared_topic::$shared_case).await;
+                    crate::support::store_database::in_sqlite(super::super::cases::$shared_topic::$shared_case).await;
                 })+
             })+
         }
@@ -42,14 +39,14 @@ macro_rules! every_store_passes {
                 $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 #[cfg_attr(not(has_postgres), ignore = "no Postgres: set DURABLE_TEST_POSTGRES_URL or install postgresql")]
                 async fn $case() {
-                    super::super::site::in_postgres(super::super::cases::$topic::$case).await;
+                    crate::support::store_database::in_postgres(super::super::cases::$topic::$case).await;
                 })+
             })+
             $(mod $shared_topic {
                 $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 #[cfg_attr(not(has_postgres), ignore = "no Postgres: set DURABLE_TEST_POSTGRES_URL or install postgresql")]
                 async fn $shared_case() {
-                    super::super::site::in_postgres(super::super::cases::$shared_topic::$shared_case).await;
+                    crate::support::store_database::in_postgres(super::super::cases::$shared_topic::$shared_case).await;
                 })+
             })+
         }
@@ -58,7 +55,7 @@ macro_rules! every_store_passes {
 
 every_store_passes! {
     alone {
-        verdicts:
+        commit_verdicts:
             a_record_is_stored_once,
             an_equal_record_that_is_there_counts_as_stored,
             a_begin_stores_what_it_was_given,
@@ -70,7 +67,7 @@ every_store_passes! {
             a_parked_workflow_has_a_reason_and_no_completion,
             an_empty_call_has_no_verdicts,
         ;
-        entries:
+        commit_entries:
             a_lost_race_takes_its_entry_and_no_other,
             a_child_and_the_record_of_its_parent_are_stored_together,
             an_existing_child_still_gets_the_record_of_its_parent,
@@ -83,24 +80,24 @@ every_store_passes! {
             batches_of_every_size_are_stored_whole,
             a_batch_of_mixed_fates_gets_a_verdict_each,
         ;
-        again:
+        commit_retries:
             what_was_committed_counts_as_stored,
             what_was_never_committed_is_stored_now,
             what_was_partly_there_is_completed,
             what_somebody_else_wrote_is_not_taken_for_ones_own,
         ;
-        fences:
+        fencing:
             a_deposed_executor_writes_nothing,
             only_one_of_two_takeovers_succeeds,
             an_executor_that_signed_off_writes_nothing,
         ;
-        payloads:
+        stored_payloads:
             inputs_of_every_size_come_back,
             a_large_record_comes_back,
             texts_of_every_script_come_back,
             a_raw_nul_is_refused_and_nothing_is_stored,
         ;
-        takeover:
+        dead_executors:
             workflows_of_a_dead_executor_are_adopted_and_counted,
             a_look_says_what_work_is_left,
             a_released_workflow_is_adopted_and_not_counted,
@@ -113,7 +110,7 @@ every_store_passes! {
             a_deadline_comes_back_with_the_workflow,
             what_was_adopted_without_an_answer_is_adopted_again,
         ;
-        presence:
+        executors:
             a_heartbeat_prolongs_the_lease,
             a_heartbeat_tells_the_time,
             a_heartbeat_learns_who_has_expired,
@@ -124,7 +121,7 @@ every_store_passes! {
             signing_on_twice_is_signing_on_once,
             an_executor_with_a_stuck_workflow_keeps_its_row,
         ;
-        people:
+        listings:
             a_cancelled_workflow_says_what_it_was,
             an_ended_workflow_is_not_cancelled,
             a_listing_is_filtered,
@@ -134,7 +131,7 @@ every_store_passes! {
             a_workflow_shows_its_parent_and_its_executor,
             ends_are_found_by_id,
         ;
-        mail:
+        stored_messages:
             messages_are_received_in_the_order_of_their_sending,
             messages_of_one_call_are_ordered_by_their_keys,
             a_message_without_a_receiver_takes_its_entry_and_no_other,
@@ -148,14 +145,14 @@ every_store_passes! {
             a_workflow_can_write_to_itself_and_end,
             batches_of_messages_of_every_size_are_stored_whole,
         ;
-        shows:
+        events_and_streams:
             the_values_of_an_event_are_its_history,
             items_are_read_in_the_order_of_their_writing,
             a_stream_tells_where_its_workflow_stands,
             what_one_call_shows_is_ordered_by_key,
             what_a_lost_race_shows_is_not_shown,
         ;
-        look:
+        polling:
             one_look_finds_everything,
             a_look_for_nothing_tells_the_time,
             the_last_value_of_an_event_is_found,
@@ -164,18 +161,18 @@ every_store_passes! {
             a_look_finds_what_was_cancelled_of_ones_own_and_since_when,
             a_look_for_thousands_is_one_statement,
         ;
-        cancel:
+        cancellations:
             a_cancellation_reaches_everything_below_that_has_not_ended,
             a_cancellation_of_one_leaves_its_children_alone,
             a_workflow_that_nobody_runs_is_cancelled_without_an_executor,
         ;
-        life:
+        store_lifecycle:
             a_closed_store_writes_nothing_and_still_releases,
             everything_can_be_dropped_and_migrated_again,
             a_commit_that_is_dropped_midway_can_be_sent_again,
             the_clock_is_the_clock,
         ;
-        costs:
+        statement_counts:
             a_lone_row_costs_one_statement_and_one_commit,
             a_last_record_with_its_end_costs_one_commit,
             a_batch_costs_one_commit,
@@ -188,7 +185,7 @@ every_store_passes! {
             reading_what_is_said_costs_one_statement,
             a_cancellation_costs_one_commit,
         ;
-        enqueue:
+        enqueueing:
             a_workflow_with_a_place_waits_and_does_not_run,
             inputs_of_every_size_wait,
             queued_and_direct_ones_go_together,
@@ -202,7 +199,7 @@ every_store_passes! {
             a_nul_in_a_place_is_refused,
             thousands_are_enqueued_in_one_commit,
         ;
-        delays:
+        delays_and_debounce:
             a_delayed_workflow_waits_until_it_is_due,
             many_become_due_at_once,
             a_promoted_workflow_stands_where_it_would_without_its_delay,
@@ -216,12 +213,12 @@ every_store_passes! {
             calls_of_two_instances_do_not_become_one,
             the_last_debounced_call_gives_its_priority_and_its_limits,
         ;
-        endless:
+        unlimited_durations:
             what_would_be_due_behind_the_calendar_is_due_at_its_end,
             a_timeout_without_end_ends_with_the_calendar,
             a_window_without_end_is_one,
         ;
-        lines:
+        claims:
             turns_go_by_priority_and_then_by_time,
             what_waits_is_asked_of_all_queues_at_once,
             a_claimed_workflow_is_the_claimers_and_runs,
@@ -237,7 +234,7 @@ every_store_passes! {
             queues_say_what_waits_in_them,
             claims_cost_what_they_cost,
         ;
-        limits:
+        queue_limits:
             no_more_run_at_once_than_may,
             the_slots_of_the_dead_come_back,
             no_more_begin_in_a_window_than_may,
@@ -245,7 +242,7 @@ every_store_passes! {
             a_window_is_in_the_way_only_if_something_waits_and_has_room,
             a_limit_of_none_lets_nobody_through,
         ;
-        partitions:
+        partition_keys:
             one_at_a_time_and_in_order_for_each_key,
             keys_take_turns,
             a_long_line_starves_nobody,
@@ -257,7 +254,7 @@ every_store_passes! {
             each_key_has_a_window_of_its_own,
             both_windows_count,
         ;
-        schedules:
+        stored_schedules:
             a_schedule_is_stored_as_it_is_and_begins_now,
             another_of_its_name_keeps_its_pause_and_its_last_tick,
             another_calendar_begins_now,
@@ -268,7 +265,7 @@ every_store_passes! {
         ;
     }
     shared {
-        races:
+        concurrent_commits:
             a_takeover_waits_for_a_flush_in_flight,
             a_flush_waits_for_a_takeover_and_then_writes_nothing,
             two_adopters_share_without_overlap,
@@ -277,12 +274,12 @@ every_store_passes! {
             a_cancellation_of_a_family_meets_its_ends,
             two_records_for_one_position_leave_one,
         ;
-        queues:
+        recovered_queued_workflows:
             a_queued_workflow_goes_back_to_its_queue,
             a_queued_workflow_receives,
             a_timeout_is_kept_until_it_begins_to_run,
         ;
-        outbox:
+        posted_messages:
             a_posted_message_is_there_when_the_transaction_is_committed,
             a_posted_message_goes_with_its_transaction,
             a_message_is_not_posted_to_nobody,
@@ -290,7 +287,7 @@ every_store_passes! {
             a_message_is_posted_to_the_system_database_only,
             a_nul_is_not_posted,
         ;
-        turns:
+        concurrent_claims:
             claimers_share_without_overlap_and_without_waiting,
             claimers_never_exceed_the_concurrency,
             claimers_never_exceed_the_rate,
@@ -299,16 +296,16 @@ every_store_passes! {
             of_racing_duplicates_one_is_stored,
             racing_debounces_are_one,
         ;
-        posts:
+        posted_workflows:
             a_posted_workflow_is_there_when_the_transaction_is_committed,
             a_posted_workflow_goes_with_its_transaction,
             what_is_there_is_not_posted,
             a_workflow_is_posted_to_a_queue_of_the_system_database,
         ;
-        endless_rows:
+        unlimited_timeouts_in_rows:
             no_timeout_in_a_row_is_in_the_way_of_a_claim,
         ;
-        clock:
+        clock_going_back:
             what_is_shown_later_is_later_though_the_clock_went_back,
         ;
         migrations:
@@ -320,8 +317,8 @@ every_store_passes! {
     }
 }
 
+mod notifications;
+mod postgres_connections;
+mod sql_functions;
 #[cfg(unix)]
-mod files;
-mod functions;
-mod listening;
-mod servers;
+mod sqlite_files;

@@ -5,12 +5,11 @@ use std::time::Instant;
 use durable::Level;
 use durable::prelude::*;
 
-use super::{arrive_at, budgets, go_down, patient};
-use crate::counter::{count, counted, fresh};
-use crate::stage::{Stage, on_every_stage};
-use crate::workflows::{arrived, gate};
+use crate::support::{
+    TestDatabase, arrived, budgets, count, counted, database_tests, fresh, gate, patient, start_shutdown,
+};
 
-on_every_stage! {
+database_tests! {
     released_rows_taken_by_live_peer,
     what_is_not_to_be_released_waits_for_the_restart,
     shutdown_refunds_attempt,
@@ -35,10 +34,10 @@ async fn waits_for_word(key: String) -> Result<u32> {
     Ok(word.unwrap_or_default())
 }
 
-async fn released_rows_taken_by_live_peer(stage: &Stage) {
+async fn released_rows_taken_by_live_peer(database: &TestDatabase) {
     let key = fresh("peer");
-    let app = stage.builder("a").launch().await.unwrap();
-    let peer = stage.builder("b").launch().await.unwrap();
+    let app = database.builder("a").launch().await.unwrap();
+    let peer = database.builder("b").launch().await.unwrap();
     peer.listening().await;
     app.scope(async { waits_for_word(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
@@ -55,10 +54,10 @@ async fn released_rows_taken_by_live_peer(stage: &Stage) {
     peer.shutdown().await;
 }
 
-async fn what_is_not_to_be_released_waits_for_the_restart(stage: &Stage) {
+async fn what_is_not_to_be_released_waits_for_the_restart(database: &TestDatabase) {
     let key = fresh("kept");
-    let app = stage.launch().await;
-    let peer = stage.builder("peer").launch().await.unwrap();
+    let app = database.launch().await;
+    let peer = database.builder("peer").launch().await.unwrap();
     peer.listening().await;
     app.scope(async { waits_for_word(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
@@ -71,7 +70,7 @@ async fn what_is_not_to_be_released_waits_for_the_restart(stage: &Stage) {
     assert!(owner.is_some(), "it is still its own");
     peer.shutdown().await;
 
-    let app = stage.launch().await;
+    let app = database.launch().await;
     app.scope(async { durable::send("w", "word", &7).await.unwrap() }).await;
     let ended = app.retrieve_workflow::<u32>("w").await.unwrap();
     let ended = tokio::time::timeout(SOON, ended.result()).await;
@@ -79,29 +78,29 @@ async fn what_is_not_to_be_released_waits_for_the_restart(stage: &Stage) {
     app.shutdown().await;
 }
 
-async fn shutdown_refunds_attempt(stage: &Stage) {
+async fn shutdown_refunds_attempt(database: &TestDatabase) {
     let key = fresh("refund");
-    let app = stage.launch().await;
+    let app = database.launch().await;
     app.scope(async { waits_for_word(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
     app.shutdown().await;
     for _ in 0..200 {
-        let app = stage.launch().await;
+        let app = database.launch().await;
         let report = app.shutdown().await;
         assert_eq!(report.suspended_total, 1, "{report}");
     }
-    let info = stage.look().await.remove(0);
+    let info = database.workflows().await.remove(0);
     assert_eq!((info.status, info.recoveries), (Status::Pending, 0), "no restart counts against it");
 
     // A crash does.
     for _ in 0..3 {
-        let app = stage.launch().await;
+        let app = database.launch().await;
         while app.list_workflows(Filter::new()).await.unwrap()[0].executor.is_none() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        stage.crash(app).await;
+        database.crash(app).await;
     }
-    let app = stage.launch().await;
+    let app = database.launch().await;
     assert_eq!(app.list_workflows(Filter::new()).await.unwrap()[0].status, Status::Parked);
     app.shutdown().await;
 }
@@ -121,19 +120,19 @@ async fn works_on(key: String) -> Result<u32> {
 #[queue]
 static OVERLAP: Queue = Queue::new("shutdown-overlap").worker_concurrency(1);
 
-async fn same_executor_id_overlap(stage: &Stage) {
+async fn same_executor_id_overlap(database: &TestDatabase) {
     let key = fresh("overlap");
-    let app = stage.builder("old").executor_id("pod-7").launch().await.unwrap();
+    let app = database.builder("old").executor_id("pod-7").launch().await.unwrap();
     app.scope(async {
         works_on(key.clone()).id("direct").start().await.unwrap();
         works_on(key.clone()).id("queued").enqueue(&OVERLAP).await.unwrap();
     })
     .await;
     arrived(&key, 2).await;
-    let down = go_down(&app, budgets(1_500, 0));
-    arrive_at(&app, Level::Draining).await;
+    let down = start_shutdown(&app, budgets(1_500, 0));
+    app.reached(Level::Draining).await;
 
-    let next = stage.builder("new").executor_id("pod-7").launch().await.unwrap();
+    let next = database.builder("new").executor_id("pod-7").launch().await.unwrap();
     next.listening().await;
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!((app.state(), counted(&key)), (Level::Draining, 2), "what still runs there is not taken");
@@ -150,14 +149,14 @@ async fn same_executor_id_overlap(stage: &Stage) {
     next.shutdown().await;
 }
 
-async fn heartbeat_outlives_drain(stage: &Stage) {
+async fn heartbeat_outlives_drain(database: &TestDatabase) {
     let key = fresh("beats");
     let lease = Duration::from_millis(800);
-    let app = stage.builder("a").lease(lease).launch().await.unwrap();
-    let peer = stage.builder("b").lease(lease).launch().await.unwrap();
+    let app = database.builder("a").lease(lease).launch().await.unwrap();
+    let peer = database.builder("b").lease(lease).launch().await.unwrap();
     app.scope(async { works_on(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
-    let down = go_down(&app, patient());
+    let down = start_shutdown(&app, patient());
     tokio::time::sleep(4 * lease).await;
     assert_eq!(app.state(), Level::Draining);
     gate(&key).add_permits(1);
@@ -168,17 +167,17 @@ async fn heartbeat_outlives_drain(stage: &Stage) {
     peer.shutdown().await;
 }
 
-async fn listener_alive_during_drain(stage: &Stage) {
+async fn listener_alive_during_drain(database: &TestDatabase) {
     let key = fresh("listens");
-    let app = stage.builder("a").launch().await.unwrap();
-    let peer = stage.builder("b").launch().await.unwrap();
+    let app = database.builder("a").launch().await.unwrap();
+    let peer = database.builder("b").launch().await.unwrap();
     app.listening().await;
     app.scope(async { waits_for_word(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
     let mut options = patient();
     options.wait_grace = Duration::from_secs(30);
-    let down = go_down(&app, options);
-    arrive_at(&app, Level::Draining).await;
+    let down = start_shutdown(&app, options);
+    app.reached(Level::Draining).await;
     let begun = Instant::now();
     peer.scope(async { durable::send("w", "word", &7).await.unwrap() }).await;
     let report = down.await.unwrap();
@@ -194,17 +193,17 @@ async fn shows_at_the_end(key: String) -> Result<u32> {
     Ok(1)
 }
 
-async fn notifier_flushes_before_close(stage: &Stage) {
+async fn notifier_flushes_before_close(database: &TestDatabase) {
     let key = fresh("flush");
-    let app = stage.builder("a").launch().await.unwrap();
-    let reader = stage.builder("b").launch().await.unwrap();
+    let app = database.builder("a").launch().await.unwrap();
+    let reader = database.builder("b").launch().await.unwrap();
     reader.listening().await;
     app.scope(async { shows_at_the_end(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
     let asks = reader.spawn(durable::get_event::<u32>("w", "last word", Duration::from_mins(1)));
     tokio::time::sleep(Duration::from_millis(100)).await; // it has looked, and waits for news
-    let down = go_down(&app, patient());
-    arrive_at(&app, Level::Draining).await;
+    let down = start_shutdown(&app, patient());
+    app.reached(Level::Draining).await;
     let begun = Instant::now();
     gate(&key).add_permits(1);
     assert!(down.await.unwrap().is_clean());

@@ -20,50 +20,14 @@
 //! | an endless request holds up the web service | `signals::web`: `endless_http_handler_bounded` |
 
 mod abort;
+mod caller_errors;
 mod closing;
+mod database_outages;
 mod drain;
+mod dropped_runtimes;
+mod exiting_processes;
 mod handoff;
-mod lifecycle;
-mod outage;
-mod processes;
-mod queues;
-mod runtimes;
-mod stuck;
-mod unanswered;
-mod waits;
-
-pub(crate) use closing::Log;
-pub(crate) use runtimes::on_a_runtime_that_is_dropped;
-
-use std::sync::Arc;
-
-use durable::prelude::*;
-use durable::{Level, ShutdownReport};
-use tokio::task::JoinHandle;
-
-/// So many milliseconds for the drain and the abort.
-fn budgets(drain: u64, abort: u64) -> ShutdownOptions {
-    let mut options = ShutdownOptions::default();
-    options.drain = Duration::from_millis(drain);
-    options.abort = Duration::from_millis(abort);
-    options.total = options.drain + options.abort + Duration::from_secs(10);
-    options
-}
-
-/// A drain of a minute: what ends sooner was not waited for.
-fn patient() -> ShutdownOptions {
-    budgets(60_000, 0)
-}
-
-/// Shuts down beside the test.
-fn go_down(app: &Durable, options: ShutdownOptions) -> JoinHandle<Arc<ShutdownReport>> {
-    let app = app.clone();
-    tokio::spawn(async move { app.shutdown_with(options).await })
-}
-
-/// Returns once the shutdown has come so far.
-async fn arrive_at(app: &Durable, level: Level) {
-    while app.state() < level {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-}
+mod queues_at_shutdown;
+mod shutdown_calls;
+mod stuck_steps;
+mod suspended_waits;

@@ -3,8 +3,7 @@
 use durable::prelude::*;
 use durable::sqlx::{self, SqliteConnection};
 
-use crate::counter::{count, counted, fresh};
-use crate::stage::Stage;
+use crate::support::{TestDatabase, count, counted, fresh};
 use crate::workflows::branch;
 
 #[transaction]
@@ -198,9 +197,9 @@ async fn adds(table: String) -> Result<i64> {
 #[cfg_attr(not(has_postgres), ignore = "no Postgres: set DURABLE_TEST_POSTGRES_URL or install postgresql")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_serialization_failure_is_tried_again_until_it_succeeds() {
-    let stage = Stage::postgres();
-    let app = stage.launch().await;
-    let table = format!("\"{}\".numbers", stage.schema());
+    let database = TestDatabase::postgres();
+    let app = database.launch().await;
+    let table = format!("\"{}\".numbers", database.schema());
     app.scope(run_sql(format!("create table {table} (n bigint)"))).await.unwrap();
     let calls: Vec<_> = (0..24).map(|_| app.spawn(adds(table.clone()))).collect();
     let mut sums = Vec::new();
@@ -211,5 +210,5 @@ async fn a_serialization_failure_is_tried_again_until_it_succeeds() {
     let expected: Vec<i64> = (0..24).map(|it| 1 << it).collect();
     assert_eq!(sums, expected, "each saw what all before it had written");
     app.shutdown().await;
-    stage.clear().await;
+    database.clear().await;
 }

@@ -2,11 +2,9 @@
 
 use durable::prelude::*;
 
-use super::{arrived, gate};
-use crate::counter::{count, counted, fresh};
-use crate::stage::{Stage, on_every_stage};
+use crate::support::{TestDatabase, arrived, count, counted, database_tests, fresh, gate};
 
-on_every_stage! {
+database_tests! {
     every_form_records_below_its_position,
     another_order_of_completion_after_a_crash_disturbs_nothing,
     a_map_works_on_so_many_at_once_and_keeps_the_order,
@@ -72,8 +70,8 @@ async fn every_form(key: String) -> Result<String> {
     Ok([before, left, right, spawned, mapped.join(", "), after].join("; "))
 }
 
-async fn every_form_records_below_its_position(stage: &Stage) {
-    let app = stage.launch().await;
+async fn every_form_records_below_its_position(database: &TestDatabase) {
+    let app = database.launch().await;
     let told = app.scope(async { every_form(fresh("forms")).id("w").await.unwrap() }).await;
     let first = "1 made before the future mapped, 2 made before the future mapped";
     assert_eq!(told, format!("before; inner left inner right; right; spawned again; {first}; after"));
@@ -106,25 +104,25 @@ async fn two_by_two(key: String) -> Result<Vec<String>> {
     Ok(all)
 }
 
-async fn another_order_of_completion_after_a_crash_disturbs_nothing(stage: &Stage) {
+async fn another_order_of_completion_after_a_crash_disturbs_nothing(database: &TestDatabase) {
     let key = fresh("order");
     let open = |name: &str| gate(&format!("{key} {name}")).add_permits(1);
-    let app = stage.launch().await;
+    let app = database.launch().await;
     app.scope(async { two_by_two(key.clone()).id("w").start().await.unwrap() }).await;
     open("b1");
     open("b2");
     assert_eq!(recorded(&app, "w", 2).await, ["2/1 \"b1\"", "2/2 \"b2\""], "the second arm was first");
-    stage.crash(app).await;
+    database.crash(app).await;
 
-    let app = stage.launch().await;
+    let app = database.launch().await;
     for name in ["a1", "a2", "e"] {
         open(name);
     }
     let shown = recorded(&app, "w", 5).await;
     assert_eq!(shown, ["1/1 \"a1\"", "1/2 \"a2\"", "2/1 \"b1\"", "2/2 \"b2\"", "3/3/1 \"e\""]);
-    stage.crash(app).await;
+    database.crash(app).await;
 
-    let app = stage.launch().await;
+    let app = database.launch().await;
     for name in ["d", "c"] {
         open(name);
     }
@@ -140,10 +138,10 @@ async fn bounded(key: String) -> Result<Vec<String>> {
     Ok(durable::map(&items, 2, |item| wait_for(&key, item)).await)
 }
 
-async fn a_map_works_on_so_many_at_once_and_keeps_the_order(stage: &Stage) {
+async fn a_map_works_on_so_many_at_once_and_keeps_the_order(database: &TestDatabase) {
     let key = fresh("bounded");
     let begun = |number| counted(&format!("{key} {number}"));
-    let app = stage.launch().await;
+    let app = database.launch().await;
     let handle = app.scope(async { bounded(key.clone()).id("w").start().await.unwrap() }).await;
     // The first stays open until the end, so one of the two places goes from item to item.
     for number in 2..=5 {
@@ -169,14 +167,14 @@ async fn collects(key: String) -> Result<Vec<Result<u32, String>>> {
     Ok(checked)
 }
 
-async fn a_map_collects_errors_and_replays_them(stage: &Stage) {
+async fn a_map_collects_errors_and_replays_them(database: &TestDatabase) {
     let key = fresh("collects");
-    let app = stage.launch().await;
+    let app = database.launch().await;
     app.scope(async { collects(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&format!("{key} hold"), 1).await;
-    stage.crash(app).await;
+    database.crash(app).await;
 
-    let app = stage.launch().await;
+    let app = database.launch().await;
     gate(&format!("{key} hold")).add_permits(1);
     let checked = app.retrieve_workflow::<Vec<Result<u32, String>>>("w").await.unwrap().await.unwrap();
     assert_eq!(checked, [Ok(1), Err("2 is even".into()), Ok(3), Err("4 is even".into())]);
@@ -201,10 +199,10 @@ async fn stops(key: String, all: Vec<u32>) -> Result<String> {
     Ok(told)
 }
 
-async fn a_map_that_stops_gives_the_error_of_the_first_item(stage: &Stage) {
+async fn a_map_that_stops_gives_the_error_of_the_first_item(database: &TestDatabase) {
     let key = fresh("stops");
     let open = |item: &str| gate(&format!("{key} {item}")).add_permits(1);
-    let app = stage.launch().await;
+    let app = database.launch().await;
     app.scope(async { stops(key.clone(), (1..=7).collect()).id("w").start().await.unwrap() }).await;
     arrived(&format!("{key} 5"), 1).await;
     open("4"); // the first failure, and not the answer
@@ -215,9 +213,9 @@ async fn a_map_that_stops_gives_the_error_of_the_first_item(stage: &Stage) {
     open("2");
     arrived(&format!("{key} hold"), 1).await;
     assert_eq!(counted(&format!("{key} 6")), 0, "no further item was started");
-    stage.crash(app).await;
+    database.crash(app).await;
 
-    let app = stage.launch().await;
+    let app = database.launch().await;
     open("hold");
     assert_eq!(app.retrieve_workflow::<String>("w").await.unwrap().await.unwrap(), "2 is even");
     let shown = recorded(&app, "w", 5).await;
@@ -245,8 +243,8 @@ async fn spawns_and_returns(key: String, forget: bool) -> Result<u32> {
     Ok(1)
 }
 
-async fn a_workflow_ends_after_its_branches(stage: &Stage) {
-    let app = stage.launch().await;
+async fn a_workflow_ends_after_its_branches(database: &TestDatabase) {
+    let app = database.launch().await;
     for forget in [true, false] {
         let key = fresh("spawn");
         let handle = app.scope(async { spawns_and_returns(key.clone(), forget).id(&key).start().await.unwrap() }).await;
@@ -289,9 +287,9 @@ async fn panics_beside(key: String) -> Result<()> {
     std::future::pending().await
 }
 
-async fn a_panic_in_a_branch_is_the_workflows(stage: &Stage) {
+async fn a_panic_in_a_branch_is_the_workflows(database: &TestDatabase) {
     let key = fresh("panic");
-    let app = stage.launch().await;
+    let app = database.launch().await;
     let error = app.scope(async { panics_beside(key.clone()).id("w").await.unwrap_err() }).await;
     assert!(error.is_panic(), "{error}");
     assert!(error.to_string().contains("branches.rs:") && error.to_string().ends_with(": no stock of tea"), "{error}");
@@ -329,9 +327,9 @@ async fn holds_in_branches(key: String) -> Result<String> {
 
 const HELD: [&str; 4] = ["spawned", "joined", "mapped", "too"];
 
-async fn what_is_cancelled_drops_its_branches(stage: &Stage) {
+async fn what_is_cancelled_drops_its_branches(database: &TestDatabase) {
     let key = fresh("cancelled");
-    let app = stage.launch().await;
+    let app = database.launch().await;
     let handle = app.scope(async { holds_in_branches(key.clone()).id("w").start().await.unwrap() }).await;
     for name in HELD {
         arrived(&format!("{key} {name}"), 1).await;
@@ -350,9 +348,9 @@ fn budgets(drain: u64, abort: u64) -> ShutdownOptions {
     options
 }
 
-async fn branches_in_steps_come_to_their_end_at_a_shutdown(stage: &Stage) {
+async fn branches_in_steps_come_to_their_end_at_a_shutdown(database: &TestDatabase) {
     let key = fresh("down");
-    let app = stage.launch().await;
+    let app = database.launch().await;
     app.scope(async { holds_in_branches(key.clone()).id("w").start().await.unwrap() }).await;
     for name in HELD {
         arrived(&format!("{key} {name}"), 1).await;
@@ -371,7 +369,7 @@ async fn branches_in_steps_come_to_their_end_at_a_shutdown(stage: &Stage) {
     assert!(report.is_clean(), "{report}");
     assert_eq!(counted(&format!("{key} dropped")), 4, "nothing is left");
 
-    let app = stage.launch().await;
+    let app = database.launch().await;
     assert_eq!(app.retrieve_workflow::<String>("w").await.unwrap().await.unwrap(), "joined");
     for name in HELD {
         assert_eq!(counted(&format!("{key} {name}")), 1, "the step {name} came to its end and was recorded");
@@ -379,9 +377,9 @@ async fn branches_in_steps_come_to_their_end_at_a_shutdown(stage: &Stage) {
     app.shutdown().await;
 }
 
-async fn the_report_of_a_shutdown_counts_what_goes_on(stage: &Stage) {
+async fn the_report_of_a_shutdown_counts_what_goes_on(database: &TestDatabase) {
     let key = fresh("report");
-    let app = stage.launch().await;
+    let app = database.launch().await;
     app.scope(async { holds_in_branches(key.clone()).id("w").start().await.unwrap() }).await;
     for name in HELD {
         arrived(&format!("{key} {name}"), 1).await;
@@ -395,7 +393,7 @@ async fn the_report_of_a_shutdown_counts_what_goes_on(stage: &Stage) {
     assert_eq!(report.killed[0].at.as_deref(), Some("step `wait_for`, and 1 more"), "{report}");
     assert_eq!(counted(&format!("{key} dropped")), 4, "nothing is left");
 
-    let app = stage.launch().await;
+    let app = database.launch().await;
     for name in ["joined", "too"] {
         gate(&format!("{key} {name}")).add_permits(1);
     }

@@ -1,14 +1,10 @@
 //! Calls of workflows and steps: values, options, positions.
 
-use std::sync::Arc;
-
 use durable::prelude::*;
-use tokio::sync::Semaphore;
 
-use crate::counter::{count, counted, fresh};
-use crate::stage::on_every_store;
+use crate::support::{app_tests, arrived, count, counted, fresh, gate};
 
-on_every_store! {
+app_tests! {
     a_workflow_records_its_steps_by_position,
     the_same_id_never_runs_twice,
     a_second_start_attaches_and_gets_the_same_result,
@@ -253,14 +249,6 @@ async fn a_method_can_be_a_step(_app: TestApp) {
     assert_eq!(signed().await.unwrap(), "yours, Tea & Co");
 }
 
-static GATES: std::sync::LazyLock<std::sync::Mutex<std::collections::HashMap<String, Arc<Semaphore>>>> =
-    std::sync::LazyLock::new(Default::default);
-
-/// A gate that a step waits at and a test opens.
-pub(crate) fn gate(name: &str) -> Arc<Semaphore> {
-    Arc::clone(GATES.lock().unwrap().entry(name.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(0))))
-}
-
 #[step]
 async fn wait_at(name: &str) -> u32 {
     let arrived = count(name);
@@ -271,13 +259,6 @@ async fn wait_at(name: &str) -> u32 {
 #[workflow]
 async fn gated(name: String) -> Result<u32> {
     Ok(wait_at(&name).await)
-}
-
-/// Waits until so many have arrived. The steps signal by counting; there is nothing to await.
-pub(crate) async fn arrived(name: &str, many: u32) {
-    while counted(name) < many {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
 }
 
 async fn a_dropped_await_leaves_the_workflow_running(app: TestApp) {
@@ -351,8 +332,8 @@ async fn a_cancelled_workflow_drops_its_body(app: TestApp) {
 }
 
 async fn only_so_many_run_at_once_as_the_builder_says(_app: TestApp) {
-    let stage = crate::stage::Stage::sqlite();
-    let app = stage.builder("two at a time").max_concurrent_workflows(2).launch().await.unwrap();
+    let database = crate::support::TestDatabase::sqlite();
+    let app = database.builder("two at a time").max_concurrent_workflows(2).launch().await.unwrap();
     let name = fresh("permits");
     let work = async {
         let mut handles = Vec::new();
@@ -370,5 +351,5 @@ async fn only_so_many_run_at_once_as_the_builder_says(_app: TestApp) {
     };
     app.scope(work).await;
     app.shutdown().await;
-    stage.clear().await;
+    database.clear().await;
 }

@@ -2,9 +2,9 @@
 
 use durable::prelude::*;
 
-use crate::stage::on_every_store;
+use crate::support::app_tests;
 
-on_every_store! {
+app_tests! {
     a_workflow_can_call_itself,
     a_child_has_its_parents_id_and_position,
     families_are_deeper_than_ids_are_long,

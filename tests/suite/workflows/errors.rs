@@ -5,9 +5,9 @@ use std::fmt;
 use durable::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::stage::on_every_store;
+use crate::support::app_tests;
 
-on_every_store! {
+app_tests! {
     a_typed_error_comes_back_as_the_same_value,
     any_error_converts_with_a_question_mark,
     a_panic_in_a_step_ends_the_workflow_with_message_and_place,

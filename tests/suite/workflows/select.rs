@@ -5,11 +5,9 @@ use std::sync::{LazyLock, Mutex};
 
 use durable::prelude::*;
 
-use super::{arrived, gate};
-use crate::counter::{count, counted, fresh};
-use crate::stage::{Stage, on_every_stage};
+use crate::support::{TestDatabase, arrived, count, counted, database_tests, fresh, gate};
 
-on_every_stage! {
+database_tests! {
     the_winner_is_recorded_and_alone_polled_on_a_replay,
     the_first_that_is_ready_in_the_order_written_wins,
     handlers_are_code_of_the_body,
@@ -60,9 +58,9 @@ async fn races(key: String) -> Result<String> {
     Ok(format!("{winner} {}", wait_for(&key, "after").await))
 }
 
-async fn the_winner_is_recorded_and_alone_polled_on_a_replay(stage: &Stage) {
+async fn the_winner_is_recorded_and_alone_polled_on_a_replay(database: &TestDatabase) {
     let key = fresh("race");
-    let app = stage.launch().await;
+    let app = database.launch().await;
     app.scope(async { races(key.clone()).id("w").start().await.unwrap() }).await;
     open(&key, "fast");
     open(&key, "faster");
@@ -70,10 +68,10 @@ async fn the_winner_is_recorded_and_alone_polled_on_a_replay(stage: &Stage) {
     assert_eq!(counted(&format!("{key} slow polled")), 1);
     let shown = ["1 select 2", "1/2/1 wait_for \"fast\"", "1/2/2 wait_for \"faster\""];
     assert_eq!(recorded(&app, "w").await, shown, "it was durable before the step after it began");
-    stage.crash(app).await;
+    database.crash(app).await;
 
     open(&key, "slow"); // it would win now
-    let app = stage.launch().await;
+    let app = database.launch().await;
     open(&key, "after");
     let told = app.retrieve_workflow::<String>("w").await.unwrap().await.unwrap();
     assert_eq!(told, "fastfaster after");
@@ -96,8 +94,8 @@ async fn two_are_ready() -> Result<Vec<u32>> {
     Ok(all)
 }
 
-async fn the_first_that_is_ready_in_the_order_written_wins(stage: &Stage) {
-    let app = stage.launch().await;
+async fn the_first_that_is_ready_in_the_order_written_wins(database: &TestDatabase) {
+    let app = database.launch().await;
     let all = app.scope(async { two_are_ready().await.unwrap() }).await;
     assert_eq!(all, [2; 20]);
     app.shutdown().await;
@@ -126,8 +124,8 @@ async fn handled(key: String, way: u32) -> Result<String> {
     Ok(format!("{rounds:?}"))
 }
 
-async fn handlers_are_code_of_the_body(stage: &Stage) {
-    let app = stage.launch().await;
+async fn handlers_are_code_of_the_body(database: &TestDatabase) {
+    let app = database.launch().await;
     let expected = [Ok("[0]"), Ok("in the handler"), Err("handed up"), Ok("gogo")];
     for (way, expected) in (0..).zip(expected) {
         let key = fresh("handler");
@@ -161,15 +159,15 @@ async fn rounds(key: String) -> Result<Vec<String>> {
     }
 }
 
-async fn a_select_in_a_loop_has_a_record_for_each_round(stage: &Stage) {
+async fn a_select_in_a_loop_has_a_record_for_each_round(database: &TestDatabase) {
     let key = fresh("rounds");
-    let app = stage.launch().await;
+    let app = database.launch().await;
     app.scope(async { rounds(key.clone()).id("w").start().await.unwrap() }).await;
     open(&key, "round 0");
     arrived(&format!("{key} round 1"), 1).await;
-    stage.crash(app).await;
+    database.crash(app).await;
 
-    let app = stage.launch().await;
+    let app = database.launch().await;
     arrived(&format!("{key} round 1"), 2).await;
     open(&key, "round 1");
     arrived(&format!("{key} round 2"), 1).await;
@@ -203,18 +201,18 @@ async fn nested(key: String) -> Result<Vec<String>> {
     .await)
 }
 
-async fn forms_are_nested_in_each_other(stage: &Stage) {
+async fn forms_are_nested_in_each_other(database: &TestDatabase) {
     let key = fresh("nested");
-    let app = stage.launch().await;
+    let app = database.launch().await;
     app.scope(async { nested(key.clone()).id("w").start().await.unwrap() }).await;
     open(&key, "b late");
     open(&key, "a right");
     while recorded(&app, "w").await.len() < 3 {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    stage.crash(app).await;
+    database.crash(app).await;
 
-    let app = stage.launch().await;
+    let app = database.launch().await;
     open(&key, "a left");
     let all = app.retrieve_workflow::<Vec<String>>("w").await.unwrap().await.unwrap();
     assert_eq!(all, ["a left and a right", "b late"]);
@@ -244,16 +242,16 @@ async fn loses_an_arm(key: String) -> Result<String> {
     Ok(format!("{winner} {}", wait_for(&key, "after").await))
 }
 
-async fn a_winner_that_the_code_no_longer_has_parks_the_workflow(stage: &Stage) {
+async fn a_winner_that_the_code_no_longer_has_parks_the_workflow(database: &TestDatabase) {
     let key = fresh("lost arm");
-    let app = stage.launch().await;
+    let app = database.launch().await;
     app.scope(async { loses_an_arm(key.clone()).id("w").start().await.unwrap() }).await;
     open(&key, "c");
     arrived(&format!("{key} after"), 1).await;
-    stage.crash(app).await;
+    database.crash(app).await;
 
     CHANGED.lock().unwrap().insert(key.clone());
-    let app = stage.launch().await;
+    let app = database.launch().await;
     let error = app.retrieve_workflow::<String>("w").await.unwrap().await.unwrap_err();
     let text = error.to_string();
     assert!(error.is_parked(), "{text}");
@@ -268,9 +266,9 @@ async fn made_outside(key: String) -> Result<String> {
     Ok(format!("{first} {second}"))
 }
 
-async fn a_call_that_was_made_outside_keeps_its_position_in_an_arm(stage: &Stage) {
+async fn a_call_that_was_made_outside_keeps_its_position_in_an_arm(database: &TestDatabase) {
     let key = fresh("outside");
-    let app = stage.launch().await;
+    let app = database.launch().await;
     for name in ["first", "second", "third"] {
         open(&key, name);
     }

@@ -2,17 +2,17 @@
 
 use durable_core::store::Fault;
 
-use super::super::make::{running, sign_on};
-use super::super::site::Site;
+use crate::support::store_database::StoreDatabase;
+use crate::support::store_rows::{running, sign_on};
 
-pub(crate) async fn ten_processes_migrate_an_empty_database_at_once(site: Site) {
+pub(crate) async fn ten_processes_migrate_an_empty_database_at_once(database: StoreDatabase) {
     for _ in 0..3 {
-        site.store.drop_everything().await.unwrap();
+        database.store.drop_everything().await.unwrap();
         let processes: Vec<_> = (0..10)
             .map(|_| {
-                let site = site.clone();
+                let database = database.clone();
                 tokio::spawn(async move {
-                    let store = site.second().await;
+                    let store = database.second().await;
                     let migrated = store.migrate().await;
                     store.close().await;
                     migrated
@@ -22,38 +22,38 @@ pub(crate) async fn ten_processes_migrate_an_empty_database_at_once(site: Site) 
         for process in processes {
             process.await.expect("it does not panic").unwrap();
         }
-        let me = sign_on(&*site.store, "a").await;
-        running(&*site.store, me, "w").await;
+        let me = sign_on(&*database.store, "a").await;
+        running(&*database.store, me, "w").await;
     }
 }
 
-pub(crate) async fn a_migrated_database_is_left_as_it_is(site: Site) {
-    let me = sign_on(&*site.store, "a").await;
-    running(&*site.store, me, "w").await;
-    let before = site.store.costs();
-    site.store.migrate().await.unwrap();
-    assert_eq!((site.store.costs() - before).commits, 0, "a launch on a database of its release writes nothing");
-    assert!(site.store.find("w").await.unwrap().is_some());
+pub(crate) async fn a_migrated_database_is_left_as_it_is(database: StoreDatabase) {
+    let me = sign_on(&*database.store, "a").await;
+    running(&*database.store, me, "w").await;
+    let before = database.store.costs();
+    database.store.migrate().await.unwrap();
+    assert_eq!((database.store.costs() - before).commits, 0, "a launch on a database of its release writes nothing");
+    assert!(database.store.find("w").await.unwrap().is_some());
 }
 
-pub(crate) async fn a_newer_database_is_refused_by_name(site: Site) {
-    let blob = if site.is_postgres() { "'\\x00'::bytea" } else { "x'00'" };
+pub(crate) async fn a_newer_database_is_refused_by_name(database: StoreDatabase) {
+    let blob = if database.is_postgres() { "'\\x00'::bytea" } else { "x'00'" };
     let newer = format!(
         "insert into durable._migrations (version, description, success, checksum, execution_time)
          values (9999, 'time travel', true, {blob}, 0)"
     );
-    site.side_door().await.execute(&newer).await;
-    let error = site.store.migrate().await.expect_err("it is of a newer release");
+    database.direct_connection().await.execute(&newer).await;
+    let error = database.store.migrate().await.expect_err("it is of a newer release");
     assert_eq!(error.fault, Fault::Foreign);
     for word in ["9999", "time travel", "newer release"] {
         assert!(error.message.contains(word), "{error}");
     }
 }
 
-pub(crate) async fn a_database_of_another_build_is_refused(site: Site) {
-    let blob = if site.is_postgres() { "'\\x00'::bytea" } else { "x'00'" };
-    site.side_door().await.execute(&format!("update durable._migrations set checksum = {blob}")).await;
-    let error = site.store.migrate().await.expect_err("it is of another build");
+pub(crate) async fn a_database_of_another_build_is_refused(database: StoreDatabase) {
+    let blob = if database.is_postgres() { "'\\x00'::bytea" } else { "x'00'" };
+    database.direct_connection().await.execute(&format!("update durable._migrations set checksum = {blob}")).await;
+    let error = database.store.migrate().await.expect_err("it is of another build");
     assert_eq!(error.fault, Fault::Foreign);
     assert!(error.message.contains("migration 1 (foundation)"), "{error}");
 }

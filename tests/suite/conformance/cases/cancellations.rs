@@ -1,0 +1,77 @@
+//! Cancelling: a workflow, and everything below it.
+
+use durable_core::Status;
+use durable_core::store::{Cancelled, Finish, Stopped, Wanted};
+
+use crate::support::store_database::StoreDatabase;
+use crate::support::store_rows::{child, commit, finish, record, records, running, sign_on, status, success, workflow};
+
+fn stopped(id: &str, executor: Option<i64>) -> Stopped {
+    Stopped { id: id.to_owned(), executor }
+}
+
+pub(crate) async fn a_cancellation_reaches_everything_below_that_has_not_ended(
+    StoreDatabase { store, .. }: StoreDatabase,
+) {
+    let (me, other) = (sign_on(&*store, "a").await, sign_on(&*store, "b").await);
+    // w > (child > grandchild), (ended > below), (parked); the grandchild runs elsewhere.
+    let root = running(&*store, me, "w").await;
+    let (inner, ended, parked) = (workflow("child"), workflow("ended"), workflow("parked"));
+    for (number, it) in (1..).zip([&inner, &ended, &parked]) {
+        commit(&*store, me, child(root, number, it)).await;
+    }
+    commit(&*store, other, child(inner.key, 1, &workflow("grandchild"))).await;
+    commit(&*store, me, child(ended.key, 1, &workflow("below"))).await;
+    commit(&*store, me, finish(success(ended.key, "1"))).await;
+    commit(&*store, me, finish(Finish { status: Status::Parked, outcome: None, ..success(parked.key, "") })).await;
+    running(&*store, me, "apart").await;
+
+    let before = store.now().await.unwrap();
+    let mut done = store.cancel("w", "enough", true).await.unwrap().expect("it is there");
+    done.stopped.sort_by(|a, b| a.id.cmp(&b.id));
+    let (mine, others) = (Some(me.executor), Some(other.executor));
+    let expected = [
+        stopped("below", mine),
+        stopped("child", mine),
+        stopped("grandchild", others),
+        stopped("parked", None),
+        stopped("w", mine),
+    ];
+    assert_eq!(done, Cancelled { before: Status::Pending, stopped: expected.to_vec() });
+    for it in &expected {
+        let info = store.show(&it.id).await.unwrap().expect("it was begun");
+        assert_eq!((info.status, info.reason.as_deref()), (Status::Cancelled, Some("enough")), "{}", it.id);
+        assert!(info.completed_at.expect("it is at its end").timestamp_micros() >= before - 1_000_000);
+    }
+    assert_eq!(status(&*store, "ended").await, Some(Status::Success));
+    assert_eq!(status(&*store, "apart").await, Some(Status::Pending));
+
+    let wanted = Wanted { cancelled: Some((other.executor, before - 1_000_000)), ..Wanted::default() };
+    assert_eq!(store.look(&wanted).await.unwrap().cancelled.len(), 1, "a cancelled row keeps its executor");
+    let again = store.cancel("w", "more than enough", true).await.unwrap().expect("it is there");
+    assert_eq!(again, Cancelled { before: Status::Cancelled, stopped: Vec::new() });
+    assert_eq!(commit(&*store, me, records([record(inner.key, 9, "1")])).await, durable_core::store::Verdict::Stored);
+}
+
+pub(crate) async fn a_cancellation_of_one_leaves_its_children_alone(StoreDatabase { store, .. }: StoreDatabase) {
+    let me = sign_on(&*store, "a").await;
+    let root = running(&*store, me, "w").await;
+    commit(&*store, me, child(root, 1, &workflow("child"))).await;
+    let done = store.cancel("w", "enough", false).await.unwrap().expect("it is there");
+    assert_eq!(done, Cancelled { before: Status::Pending, stopped: vec![stopped("w", Some(me.executor))] });
+    assert_eq!(status(&*store, "child").await, Some(Status::Pending));
+    let done = store.cancel("w", "and the others", true).await.unwrap().expect("it is there");
+    assert_eq!(done.stopped, [stopped("child", Some(me.executor))], "the walk goes on below what has ended");
+    assert_eq!(done.before, Status::Cancelled);
+    assert_eq!(store.cancel("nobody", "why", true).await.unwrap(), None);
+}
+
+pub(crate) async fn a_workflow_that_nobody_runs_is_cancelled_without_an_executor(
+    StoreDatabase { store, .. }: StoreDatabase,
+) {
+    let me = sign_on(&*store, "a").await;
+    running(&*store, me, "w").await;
+    store.release(me, &[]).await.unwrap();
+    let done = store.cancel("w", "enough", false).await.unwrap().expect("it is there");
+    assert_eq!(done.stopped, [stopped("w", None)]);
+}

@@ -1,0 +1,129 @@
+//! Sending a call again whose answer was lost.
+
+use durable_core::Status;
+use durable_core::store::{Entry, Fence, Store, Verdict};
+
+use crate::support::store_database::StoreDatabase;
+use crate::support::store_rows::{
+    begin, child, close, commit, ending, event, finish, history, inbox, item, items, message, once, outcomes, output,
+    receiving, record, recorded, records, running, send, sending, show, sign_on, status, success, waiting, workflow,
+};
+
+/// One entry of every shape, each about workflows of its own.
+async fn every_shape(store: &dyn Store, me: Fence, run: &str) -> Vec<Entry> {
+    let mut keys = Vec::new();
+    for number in 0..8 {
+        keys.push(running(store, me, &format!("{run}-parent-{number}")).await);
+    }
+    let to = format!("{run}-parent-7");
+    commit(store, me, send(message(&format!("{run}-parent-5"), "waits"))).await;
+    let waits = waiting(store, keys[5], "").await.expect("it waits");
+    vec![
+        begin(&workflow(&format!("{run}-begin"))),
+        records([record(keys[0], 1, "1")]),
+        finish(success(keys[1], "1")),
+        ending([record(keys[2], 1, "1"), record(keys[2], 2, "2")], success(keys[2], "1")),
+        child(keys[3], 1, &workflow(&format!("{run}-child"))),
+        records([record(keys[4], 1, "1"), record(keys[4], 2, "2")]),
+        send(message(&to, "lone")),
+        send(once(&to, "key", "once")),
+        sending(record(keys[5], 1, "1"), message(&to, "with a record")),
+        receiving(record(keys[5], 2, "1"), waits.key),
+        show([event(keys[5], "e", "lone")]),
+        show([item(keys[5], "s", "lone")]),
+        Entry {
+            emissions: vec![event(keys[5], "e", "more"), item(keys[5], "s", "more")],
+            ..records([record(keys[5], 3, "1")])
+        },
+        Entry {
+            messages: vec![message(&to, "with a child")],
+            ..child(keys[5], 4, &workflow(&format!("{run}-other-child")))
+        },
+        Entry {
+            messages: vec![message(&to, "last")],
+            emissions: vec![event(keys[6], "e", "last"), close(keys[6], "s")],
+            ..ending([record(keys[6], 1, "1")], success(keys[6], "1"))
+        },
+    ]
+}
+
+/// What the entries of a run have said, once and in their order.
+async fn check_what_was_said(store: &dyn Store, me: Fence, run: &str) {
+    let to = store.find(&format!("{run}-parent-7")).await.unwrap().expect("it was begun");
+    assert_eq!(inbox(store, me, to.key).await, ["lone", "once", "with a record", "with a child", "last"], "{run}");
+    let (five, six) = (format!("{run}-parent-5"), format!("{run}-parent-6"));
+    assert_eq!(history(store, &five, "e").await, ["lone", "more"], "{run}");
+    assert_eq!(items(store, &five, "s").await, ["lone", "more"].map(|it| Some(it.to_owned())), "{run}");
+    assert_eq!(history(store, &six, "e").await, ["last"], "{run}");
+    assert_eq!(items(store, &six, "s").await, [None], "{run}");
+    let five = store.find(&five).await.unwrap().expect("it was begun");
+    assert_eq!(waiting(store, five.key, "").await, None, "{run}: it was received");
+}
+
+pub(crate) async fn what_was_committed_counts_as_stored(StoreDatabase { store, .. }: StoreDatabase) {
+    let me = sign_on(&*store, "a").await;
+    let all = every_shape(&*store, me, "batch").await;
+    let stored = vec![Verdict::Stored; all.len()];
+    for again in [false, true, true] {
+        assert_eq!(store.commit(me, &all, again).await.unwrap(), stored);
+    }
+    check_what_was_said(&*store, me, "batch").await;
+    // Also when those who received have ended since.
+    let to = store.find("batch-parent-7").await.unwrap().expect("it was begun");
+    commit(&*store, me, finish(success(to.key, "1"))).await;
+    assert_eq!(store.commit(me, &all, true).await.unwrap(), stored);
+    for entry in every_shape(&*store, me, "lone").await {
+        for again in [false, true] {
+            assert_eq!(
+                store.commit(me, std::slice::from_ref(&entry), again).await.unwrap(),
+                [Verdict::Stored],
+                "{entry:?}"
+            );
+        }
+    }
+    check_what_was_said(&*store, me, "lone").await;
+}
+
+pub(crate) async fn what_was_never_committed_is_stored_now(StoreDatabase { store, .. }: StoreDatabase) {
+    let me = sign_on(&*store, "a").await;
+    let all = every_shape(&*store, me, "batch").await;
+    assert_eq!(store.commit(me, &all, true).await.unwrap(), vec![Verdict::Stored; all.len()]);
+    assert_eq!(status(&*store, "batch-begin").await, Some(Status::Pending));
+    assert_eq!(status(&*store, "batch-child").await, Some(Status::Pending));
+    assert_eq!(status(&*store, "batch-parent-1").await, Some(Status::Success));
+    assert_eq!(status(&*store, "batch-parent-2").await, Some(Status::Success));
+    check_what_was_said(&*store, me, "batch").await;
+    for entry in every_shape(&*store, me, "lone").await {
+        assert_eq!(store.commit(me, std::slice::from_ref(&entry), true).await.unwrap(), [Verdict::Stored], "{entry:?}");
+    }
+    check_what_was_said(&*store, me, "lone").await;
+}
+
+pub(crate) async fn what_was_partly_there_is_completed(StoreDatabase { store, .. }: StoreDatabase) {
+    let me = sign_on(&*store, "a").await;
+    let run = running(&*store, me, "w").await;
+    recorded(&*store, me, record(run, 1, "1")).await;
+    let entry = ending([record(run, 1, "1"), record(run, 2, "2")], success(run, "1"));
+    assert_eq!(store.commit(me, &[entry], true).await.unwrap(), [Verdict::Stored]);
+    assert_eq!(outcomes(&*store, run).await, [(1, output("1")), (2, output("2"))]);
+    assert_eq!(status(&*store, "w").await, Some(Status::Success));
+}
+
+pub(crate) async fn what_somebody_else_wrote_is_not_taken_for_ones_own(StoreDatabase { store, .. }: StoreDatabase) {
+    let me = sign_on(&*store, "a").await;
+    let run = running(&*store, me, "w").await;
+    recorded(&*store, me, record(run, 1, "1")).await;
+    let mut of_child = child(run, 2, &workflow("w-2"));
+    store.commit(me, &[of_child.clone()], false).await.unwrap();
+    of_child.begin = Some(workflow("w-2"));
+    of_child.records[0].child = Some("w-9".to_owned());
+
+    let entries = [records([record(run, 1, "2")]), begin(&workflow("w")), of_child, finish(success(run, "1"))];
+    let verdicts = store.commit(me, &entries, true).await.unwrap();
+    assert_eq!(verdicts[0], Verdict::Superseded);
+    assert!(matches!(&verdicts[1], Verdict::Existing(held) if held.key == run));
+    assert_eq!(verdicts[2], Verdict::Superseded);
+    assert_eq!(verdicts[3], Verdict::Stored);
+    let verdicts = store.commit(me, &[finish(success(run, "2"))], true).await.unwrap();
+    assert_eq!(verdicts, [Verdict::Superseded]);
+}

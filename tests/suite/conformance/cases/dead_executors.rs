@@ -1,0 +1,219 @@
+//! Who takes over what from whom.
+
+use std::time::Duration;
+
+use durable_core::Status;
+use durable_core::store::{
+    Adopt, Fence, Finish, KnownWorkflow, NewWorkflow, QueueChange, QueueLimits, Verdict, WorkFound, WorkLeft,
+};
+
+use crate::support::store_database::StoreDatabase;
+use crate::support::store_queues::{MAIL, declare, delayed, enqueued, mail};
+use crate::support::store_rows::{
+    adopting, begin, cancel, commit, depose, ends, finish, known, record, records, running, sign_on, status, success,
+    workflow,
+};
+
+pub(crate) async fn workflows_of_a_dead_executor_are_adopted_and_counted(StoreDatabase { store, .. }: StoreDatabase) {
+    let dead = sign_on(&*store, "dead").await;
+    let run = running(&*store, dead, "w").await;
+    let ended = running(&*store, dead, "ended").await;
+    commit(&*store, dead, finish(success(ended, "1"))).await;
+    depose(&*store, dead).await;
+
+    let heir = sign_on(&*store, "heir").await;
+    let adopted = store.adopt(&adopting(heir, 10)).await.unwrap();
+    assert_eq!((adopted.runs.len(), adopted.parked.len()), (1, 0));
+    let it = &adopted.runs[0];
+    assert_eq!((it.key, &*it.id, &*it.name, &*it.input), (run, "w", "checkout", r#"{"order":1}"#));
+    assert_eq!((it.attempt, it.recoveries, it.fingerprint), (2, 1, -7));
+    let info = store.show("w").await.unwrap().expect("it was begun");
+    assert_eq!((info.status, info.executor.as_deref(), info.attempts), (Status::Pending, Some("heir"), 2));
+    assert!(info.started_at > Some(info.created_at));
+    assert!(store.adopt(&adopting(heir, 10)).await.unwrap().runs.is_empty(), "nothing is left");
+
+    store.depose(heir.executor, heir.epoch).await.unwrap();
+    let third = sign_on(&*store, "third").await;
+    let adopted = store.adopt(&adopting(third, 10)).await.unwrap();
+    assert_eq!((adopted.runs[0].attempt, adopted.runs[0].recoveries), (3, 2));
+}
+
+pub(crate) async fn a_released_workflow_is_adopted_and_not_counted(StoreDatabase { store, .. }: StoreDatabase) {
+    let leaving = sign_on(&*store, "leaving").await;
+    running(&*store, leaving, "w").await;
+    let released = store.release(leaving, &[]).await.unwrap();
+    assert_eq!((released.direct, released.queued), (1, 0));
+    assert_eq!(status(&*store, "w").await, Some(Status::Pending));
+    store.sign_off(leaving).await.unwrap();
+
+    let heir = sign_on(&*store, "heir").await;
+    let adopted = store.adopt(&Adopt { known: known("checkout", 0), ..adopting(heir, 10) }).await.unwrap();
+    assert_eq!((adopted.runs[0].attempt, adopted.runs[0].recoveries), (2, 0));
+}
+
+pub(crate) async fn workflows_of_the_living_are_left_alone(StoreDatabase { store, .. }: StoreDatabase) {
+    let (living, leaving) = (sign_on(&*store, "living").await, sign_on(&*store, "leaving").await);
+    running(&*store, living, "w").await;
+    running(&*store, leaving, "v").await;
+    store.announce_leaving(leaving).await.unwrap();
+    let other = sign_on(&*store, "other").await;
+    assert!(store.adopt(&adopting(other, 10)).await.unwrap().runs.is_empty());
+    assert!(store.adopt(&adopting(living, 10)).await.unwrap().runs.is_empty(), "its own ones run already");
+}
+
+pub(crate) async fn the_oldest_are_adopted_first_up_to_the_limit(StoreDatabase { store, .. }: StoreDatabase) {
+    let (dead, leaving) = (sign_on(&*store, "dead").await, sign_on(&*store, "leaving").await);
+    let mut keys = Vec::new();
+    for number in 0..10 {
+        let owner = if number % 3 == 0 { leaving } else { dead };
+        keys.push(running(&*store, owner, &format!("w-{number}")).await);
+    }
+    depose(&*store, dead).await;
+    store.release(leaving, &[]).await.unwrap();
+    let heir = sign_on(&*store, "heir").await;
+    let mut taken = Vec::new();
+    for expected in [4, 4, 2, 0] {
+        let runs = store.adopt(&adopting(heir, 4)).await.unwrap().runs;
+        assert_eq!(runs.len(), expected);
+        taken.extend(runs.iter().map(|it| it.key));
+    }
+    assert_eq!(taken, keys);
+}
+
+pub(crate) async fn unknown_names_are_left_and_counted(StoreDatabase { store, .. }: StoreDatabase) {
+    let dead = sign_on(&*store, "dead").await;
+    for number in 0..3 {
+        let foreign = NewWorkflow { name: "foreign".to_owned(), ..workflow(&format!("foreign-{number}")) };
+        commit(&*store, dead, begin(&foreign)).await;
+    }
+    running(&*store, dead, "w").await;
+    let heir = sign_on(&*store, "heir").await;
+    running(&*store, heir, "own").await;
+    assert_eq!(store.count_unknown(&known("checkout", 1)).await.unwrap(), 0, "somebody lives who runs them");
+    depose(&*store, dead).await;
+    assert_eq!(store.count_unknown(&known("checkout", 1)).await.unwrap(), 3);
+    assert_eq!(store.count_unknown(&[]).await.unwrap(), 4);
+    let runs = store.adopt(&adopting(heir, 2)).await.unwrap().runs;
+    assert_eq!(runs.iter().map(|it| &*it.id).collect::<Vec<_>>(), ["w"]);
+    let nothing = store.adopt(&Adopt { known: Vec::new(), ..adopting(heir, 2) }).await.unwrap();
+    assert!(nothing.runs.is_empty());
+}
+
+pub(crate) async fn a_workflow_that_was_recovered_too_often_is_parked(StoreDatabase { store, .. }: StoreDatabase) {
+    let mut owner = sign_on(&*store, "first").await;
+    let run = running(&*store, owner, "w").await;
+    let known = vec![
+        KnownWorkflow { name: "another".to_owned(), max_recoveries: 9 },
+        KnownWorkflow { name: "checkout".to_owned(), max_recoveries: 2 },
+    ];
+    for recovery in 1..=3 {
+        depose(&*store, owner).await;
+        owner = sign_on(&*store, "next").await;
+        let adopted = store.adopt(&Adopt { known: known.clone(), ..adopting(owner, 10) }).await.unwrap();
+        if recovery < 3 {
+            assert_eq!((adopted.runs[0].recoveries, adopted.parked.len()), (recovery, 0));
+        } else {
+            assert!(adopted.runs.is_empty());
+            assert_eq!(adopted.parked, ["w"]);
+        }
+    }
+    let info = store.show("w").await.unwrap().expect("it was begun");
+    assert_eq!((info.status, info.recoveries, info.attempts, info.completed_at), (Status::Parked, 2, 3, None));
+    assert_eq!(
+        info.reason.as_deref(),
+        Some(
+            "recovered 2 times without coming to an end (max_recoveries = 2); it may crash the process each time. \
+             Resume it when the cause is mended"
+        )
+    );
+    let ended = ends(&*store, &["w".to_owned()]).await;
+    assert_eq!((ended[0].status, &ended[0].reason), (Status::Parked, &info.reason));
+    let late = Finish { attempt: 3, ..success(run, "1") };
+    assert_eq!(commit(&*store, owner, finish(late)).await, Verdict::Superseded);
+}
+
+pub(crate) async fn a_fenced_executor_adopts_nothing(StoreDatabase { store, .. }: StoreDatabase) {
+    let (dead, fenced) = (sign_on(&*store, "dead").await, sign_on(&*store, "fenced").await);
+    running(&*store, dead, "w").await;
+    depose(&*store, dead).await;
+    depose(&*store, fenced).await;
+    assert!(store.adopt(&adopting(fenced, 10)).await.unwrap().runs.is_empty());
+    assert_eq!(store.show("w").await.unwrap().expect("it was begun").attempts, 1);
+}
+
+pub(crate) async fn an_adopted_workflow_cannot_be_ended_by_its_former_run(StoreDatabase { store, .. }: StoreDatabase) {
+    // Released and adopted by the same living executor: the fence holds, and only the run differs.
+    let me = sign_on(&*store, "a").await;
+    let run = running(&*store, me, "w").await;
+    store.release(me, &[]).await.unwrap();
+    assert_eq!(store.adopt(&adopting(me, 10)).await.unwrap().runs[0].attempt, 2);
+    assert_eq!(commit(&*store, me, finish(success(run, "1"))).await, Verdict::Superseded);
+    let both = [finish(success(run, "1")), records([record(run, 1, "1")])];
+    let verdicts = store.commit(me, &both, false).await.unwrap();
+    assert_eq!(verdicts, [Verdict::Superseded, Verdict::Stored]);
+    let second = Finish { attempt: 2, ..success(run, "1") };
+    assert_eq!(commit(&*store, me, finish(second)).await, Verdict::Stored);
+}
+
+pub(crate) async fn a_deadline_comes_back_with_the_workflow(StoreDatabase { store, .. }: StoreDatabase) {
+    let dead = sign_on(&*store, "dead").await;
+    let limited = |id| NewWorkflow { deadline: Some(1_234_567), ..workflow(id) };
+    commit(&*store, dead, begin(&limited("lone"))).await;
+    let two = [begin(&limited("one-of-two")), begin(&workflow("unlimited"))];
+    store.commit(dead, &two, false).await.unwrap();
+    store.commit(dead, &[begin(&limited("careful"))], true).await.unwrap();
+    depose(&*store, dead).await;
+    let heir = sign_on(&*store, "heir").await;
+    let mut runs = store.adopt(&adopting(heir, 10)).await.unwrap().runs;
+    runs.sort_by(|a, b| a.id.cmp(&b.id));
+    let deadlines: Vec<_> = runs.iter().map(|it| (&*it.id, it.deadline)).collect();
+    let at = Some(1_234_567);
+    assert_eq!(deadlines, [("careful", at), ("lone", at), ("one-of-two", at), ("unlimited", None)]);
+}
+
+pub(crate) async fn what_was_adopted_without_an_answer_is_adopted_again(StoreDatabase { store, .. }: StoreDatabase) {
+    let (dead, heir) = (sign_on(&*store, "dead").await, sign_on(&*store, "heir").await);
+    let lost = running(&*store, dead, "lost").await;
+    let has_a_body = running(&*store, dead, "has a body").await;
+    depose(&*store, dead).await;
+    assert_eq!(store.adopt(&adopting(heir, 10)).await.unwrap().runs.len(), 2); // and the answer is lost
+    running(&*store, heir, "begun a moment ago").await;
+
+    let unsure = Adopt { running: Some(vec![has_a_body]), known: known("checkout", 1), ..adopting(heir, 10) };
+    let adopted = store.adopt(&unsure).await.unwrap();
+    assert_eq!(adopted.runs.iter().map(|it| it.key).collect::<Vec<_>>(), [lost]);
+    assert_eq!((adopted.runs[0].attempt, adopted.runs[0].recoveries), (3, 1), "it was not recovered twice");
+    let unsure = Adopt { running: Some(vec![has_a_body, lost]), ..unsure };
+    assert!(store.adopt(&unsure).await.unwrap().runs.is_empty());
+}
+
+pub(crate) async fn a_look_says_what_work_is_left(StoreDatabase { store, .. }: StoreDatabase) {
+    let (me, other) = (sign_on(&*store, "a").await, sign_on(&*store, "b").await);
+    let asks = async |fence: Fence, queue: &str, name: &str| {
+        let asked = WorkLeft { executor: fence.executor, queues: vec![queue.to_owned()], known: known(name, 1) };
+        store.work_left(&asked).await.unwrap()
+    };
+    let nothing = WorkFound::default();
+    assert_eq!(asks(me, MAIL, "checkout").await, nothing);
+
+    running(&*store, me, "w").await;
+    assert_eq!(asks(me, MAIL, "checkout").await, WorkFound { own: true, ..nothing });
+    assert_eq!(asks(other, MAIL, "checkout").await, nothing, "it is somebody's");
+    store.release(me, &[]).await.unwrap();
+    assert_eq!(asks(other, MAIL, "checkout").await, WorkFound { released: true, ..nothing });
+    assert_eq!(asks(other, MAIL, "refund").await, nothing, "only somebody else can run it");
+    cancel(&*store, "w", "by hand").await;
+
+    declare(&*store, QueueLimits::default()).await;
+    enqueued(&*store, me, "q", mail()).await;
+    enqueued(&*store, me, "d", delayed(Duration::from_hours(1))).await;
+    let queued = WorkFound { queued: true, ..nothing };
+    assert_eq!(asks(other, MAIL, "checkout").await, queued);
+    assert_eq!(asks(other, "parcels", "checkout").await, nothing);
+    assert_eq!(asks(other, MAIL, "refund").await, nothing);
+    store.change_queue(MAIL, QueueChange::Pause).await.unwrap();
+    assert_eq!(asks(other, MAIL, "checkout").await, nothing, "nobody takes from a paused queue");
+    store.change_queue(MAIL, QueueChange::Resume).await.unwrap();
+    cancel(&*store, "q", "by hand").await;
+    assert_eq!(asks(other, MAIL, "checkout").await, queued, "the delayed one is still to come");
+}

@@ -1,0 +1,114 @@
+//! Events and streams: what workflows show to everybody.
+
+use durable_core::Status;
+use durable_core::store::{Entry, Mark, Store, Verdict};
+
+use crate::support::store_database::StoreDatabase;
+use crate::support::store_rows::{
+    cancel, close, commit, event, finish, history, item, items, record, recorded, records, running, show, sign_on,
+    success,
+};
+
+fn some(values: &[&str]) -> Vec<Option<String>> {
+    values.iter().map(|it| Some((*it).to_owned())).collect()
+}
+
+pub(crate) async fn the_values_of_an_event_are_its_history(StoreDatabase { store, .. }: StoreDatabase) {
+    let me = sign_on(&*store, "a").await;
+    let run = running(&*store, me, "w").await;
+    for value in ["1", "2", "3"] {
+        assert_eq!(commit(&*store, me, show([event(run, "e", value)])).await, Verdict::Stored);
+    }
+    commit(&*store, me, show([event(run, "other", "4")])).await;
+    let two = [
+        show([event(run, "e", "5")]),
+        Entry { emissions: vec![event(run, "e", "6")], ..records([record(run, 1, "1")]) },
+    ];
+    assert_eq!(store.commit(me, &two, false).await.unwrap(), [Verdict::Stored, Verdict::Stored]);
+    assert_eq!(history(&*store, "w", "e").await, ["1", "2", "3", "5", "6"]);
+    assert_eq!(history(&*store, "w", "other").await, ["4"]);
+    assert_eq!(history(&*store, "w", "none").await, [""; 0]);
+    assert_eq!(history(&*store, "nobody", "e").await, [""; 0]);
+}
+
+pub(crate) async fn items_are_read_in_the_order_of_their_writing(StoreDatabase { store, .. }: StoreDatabase) {
+    let me = sign_on(&*store, "a").await;
+    let run = running(&*store, me, "w").await;
+    for value in ["1", "2"] {
+        assert_eq!(commit(&*store, me, show([item(run, "s", value)])).await, Verdict::Stored);
+    }
+    commit(&*store, me, show([item(run, "s", "3"), item(run, "other", "x"), item(run, "s", "4"), close(run, "s")]))
+        .await;
+    let mut expected = some(&["1", "2", "3", "4"]);
+    expected.push(None);
+    assert_eq!(items(&*store, "w", "s").await, expected);
+    assert_eq!(items(&*store, "w", "other").await, some(&["x"]));
+
+    let (mut mark, mut read) = (Mark::default(), Vec::new());
+    for size in [2, 2, 1, 0] {
+        let page = store.items("w", "s", mark, 2).await.unwrap();
+        assert_eq!((page.status, page.items.len()), (Some(Status::Pending), size));
+        mark = page.items.last().map_or(mark, |it| it.mark);
+        read.extend(page.items.into_iter().map(|it| it.value));
+    }
+    assert_eq!(read, expected);
+}
+
+pub(crate) async fn a_stream_tells_where_its_workflow_stands(StoreDatabase { store, .. }: StoreDatabase) {
+    let me = sign_on(&*store, "a").await;
+    let run = running(&*store, me, "w").await;
+    let status = async |id| store.items(id, "s", Mark::default(), 10).await.unwrap().status;
+    assert_eq!(status("nobody").await, None);
+    assert_eq!(status("w").await, Some(Status::Pending));
+    commit(&*store, me, show([item(run, "s", "1")])).await;
+    assert_eq!(status("w").await, Some(Status::Pending));
+    commit(&*store, me, finish(success(run, "1"))).await;
+    assert_eq!(status("w").await, Some(Status::Success));
+    running(&*store, me, "v").await;
+    cancel(&*store, "v", "by hand").await;
+    assert_eq!(status("v").await, Some(Status::Cancelled));
+}
+
+/// The times of everything in a stream.
+async fn times(store: &dyn Store, id: &str, stream: &str) -> Vec<i64> {
+    let items = store.items(id, stream, Mark::default(), 100_000).await.unwrap().items;
+    items.into_iter().map(|it| it.mark.at).collect()
+}
+
+pub(crate) async fn what_one_call_shows_is_ordered_by_key(StoreDatabase { store, .. }: StoreDatabase) {
+    let me = sign_on(&*store, "a").await;
+    for (again, size) in [(false, 2), (true, 2), (false, 50), (true, 50), (false, 300)] {
+        let id = format!("w-{again}-{size}");
+        let run = running(&*store, me, &id).await;
+        commit(&*store, me, show([item(run, "s", "before"), event(run, "e", "before")])).await;
+        let numbers: Vec<_> = (0..size).map(|number: i32| number.to_string()).collect();
+        let mut entries: Vec<_> = numbers.iter().map(|it| show([item(run, "s", it), event(run, "e", it)])).collect();
+        entries.reverse();
+        assert_eq!(store.commit(me, &entries, again).await.unwrap(), vec![Verdict::Stored; entries.len()]);
+        let mut expected = vec!["before"];
+        expected.extend(numbers.iter().map(String::as_str));
+        assert_eq!(items(&*store, &id, "s").await, some(&expected), "{id}");
+        assert_eq!(history(&*store, &id, "e").await, expected, "{id}");
+        let times = times(&*store, &id, "s").await;
+        assert!(times[0] < times[1], "a later call is later");
+        if size <= 50 {
+            assert_eq!(times[1], times[1 + entries.len() - 1], "one call is one moment");
+        }
+    }
+}
+
+pub(crate) async fn what_a_lost_race_shows_is_not_shown(StoreDatabase { store, .. }: StoreDatabase) {
+    let me = sign_on(&*store, "a").await;
+    let (run, other) = (running(&*store, me, "w").await, running(&*store, me, "v").await);
+    recorded(&*store, me, record(run, 1, "first")).await;
+    let lost =
+        Entry { emissions: vec![event(run, "e", "1"), item(run, "s", "1")], ..records([record(run, 1, "second")]) };
+    assert_eq!(commit(&*store, me, lost.clone()).await, Verdict::Superseded);
+    let batch = [show([item(other, "s", "1")]), lost, show([event(other, "e", "2")])];
+    let verdicts = store.commit(me, &batch, false).await.unwrap();
+    assert_eq!(verdicts, [Verdict::Stored, Verdict::Superseded, Verdict::Stored]);
+    assert_eq!(history(&*store, "w", "e").await, [""; 0]);
+    assert!(items(&*store, "w", "s").await.is_empty());
+    assert_eq!(history(&*store, "v", "e").await, ["2"]);
+    assert_eq!(items(&*store, "v", "s").await, some(&["1"]));
+}

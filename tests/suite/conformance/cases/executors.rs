@@ -1,0 +1,143 @@
+//! Executors' rows: leases, leaving, and what a heartbeat learns.
+
+use std::time::Duration;
+
+use durable_core::Status;
+use durable_core::store::{DeadExecutor, Fence};
+
+use crate::support::store_database::StoreDatabase;
+use crate::support::store_rows::{
+    LEASE, adopting, begin, cancel, commit, depose, executor, finish, running, sign_on, sign_on_for, success, workflow,
+};
+
+const NONE: Duration = Duration::ZERO;
+/// Long enough for a lease of no length to lie in the past, on a clock of microseconds.
+const MOMENT: Duration = Duration::from_millis(2);
+
+pub(crate) async fn a_heartbeat_prolongs_the_lease(StoreDatabase { store, .. }: StoreDatabase) {
+    let me = sign_on_for(&*store, "a", NONE).await;
+    tokio::time::sleep(MOMENT).await;
+    assert!(store.executors().await.unwrap()[0].expired);
+    assert!(store.heartbeat(me, LEASE, &[]).await.unwrap().ours);
+    let all = store.executors().await.unwrap();
+    let expected = DeadExecutor {
+        key: me.executor,
+        name: "a".to_owned(),
+        epoch: me.epoch,
+        host: "host".to_owned(),
+        lock_file: Some("/run/a.lock".to_owned()),
+        expired: false,
+        leaving: false,
+    };
+    assert_eq!(all, [expected]);
+}
+
+pub(crate) async fn a_heartbeat_tells_the_time(StoreDatabase { store, .. }: StoreDatabase) {
+    let me = sign_on(&*store, "a").await;
+    let before = store.now().await.unwrap();
+    let seen = store.heartbeat(me, LEASE, &[]).await.unwrap();
+    let after = store.now().await.unwrap();
+    assert!(before <= seen.now && seen.now <= after, "{before} {} {after}", seen.now);
+    depose(&*store, me).await;
+    assert!(store.heartbeat(me, LEASE, &[]).await.unwrap().now >= after, "also to those who were deposed");
+}
+
+pub(crate) async fn a_heartbeat_learns_who_has_expired(StoreDatabase { store, .. }: StoreDatabase) {
+    let me = sign_on(&*store, "a").await;
+    let (late, _fine) = (sign_on_for(&*store, "late", NONE).await, sign_on(&*store, "fine").await);
+    tokio::time::sleep(MOMENT).await;
+    let seen = store.heartbeat(me, LEASE, &[]).await.unwrap();
+    assert!(seen.ours && !seen.orphans);
+    let names: Vec<_> = seen.expired.iter().map(|it| (&*it.name, it.key, it.epoch, it.expired, it.leaving)).collect();
+    assert_eq!(names, [("late", late.executor, 1, true, false)]);
+    depose(&*store, late).await;
+    assert!(store.heartbeat(me, LEASE, &[]).await.unwrap().expired.is_empty(), "it is dealt with");
+}
+
+pub(crate) async fn a_heartbeat_learns_of_orphans(StoreDatabase { store, .. }: StoreDatabase) {
+    let me = sign_on(&*store, "a").await;
+    let orphans = async || store.heartbeat(me, LEASE, &[]).await.unwrap().orphans;
+    running(&*store, me, "own").await;
+    assert!(!orphans().await);
+
+    let dead = sign_on(&*store, "dead").await;
+    running(&*store, dead, "w").await;
+    assert!(!orphans().await, "its owner lives");
+    depose(&*store, dead).await;
+    assert!(orphans().await);
+    store.adopt(&adopting(me, 10)).await.unwrap();
+    assert!(!orphans().await);
+
+    let leaving = sign_on(&*store, "leaving").await;
+    running(&*store, leaving, "v").await;
+    store.release(leaving, &[]).await.unwrap();
+    assert!(orphans().await);
+}
+
+pub(crate) async fn a_heartbeat_learns_which_runs_are_no_longer_its_own(StoreDatabase { store, .. }: StoreDatabase) {
+    let me = sign_on(&*store, "a").await;
+    let running = [
+        running(&*store, me, "fine").await,
+        running(&*store, me, "cancelled").await,
+        running(&*store, me, "ended").await,
+        running(&*store, me, "released").await,
+    ];
+    cancel(&*store, "cancelled", "by hand").await;
+    commit(&*store, me, finish(success(running[2], "1"))).await;
+    store.release(me, &running[..3]).await.unwrap();
+    let mut gone = store.heartbeat(me, LEASE, &running).await.unwrap().gone;
+    gone.sort_unstable();
+    let expected = [(running[1], Status::Cancelled), (running[2], Status::Success), (running[3], Status::Pending)];
+    assert_eq!(gone, expected);
+    let not_there_yet = store.heartbeat(me, LEASE, &[running[0], -1]).await.unwrap();
+    assert!(not_there_yet.gone.is_empty());
+    let many: Vec<i64> = (0..5_000).map(|it| -it).collect();
+    assert!(store.heartbeat(me, LEASE, &many).await.unwrap().ours);
+}
+
+pub(crate) async fn a_deposed_executor_learns_it_from_its_heartbeat(StoreDatabase { store, .. }: StoreDatabase) {
+    let me = sign_on(&*store, "a").await;
+    depose(&*store, me).await;
+    assert!(!store.heartbeat(me, LEASE, &[]).await.unwrap().ours);
+    assert!(store.executors().await.unwrap().is_empty());
+    let gone = Fence { executor: -1, epoch: 1 };
+    assert!(!store.heartbeat(gone, LEASE, &[]).await.unwrap().ours, "its row is gone");
+}
+
+pub(crate) async fn an_executor_that_leaves_says_so(StoreDatabase { store, .. }: StoreDatabase) {
+    let me = sign_on(&*store, "a").await;
+    store.announce_leaving(me).await.unwrap();
+    store.announce_leaving(me).await.unwrap();
+    assert!(store.executors().await.unwrap()[0].leaving);
+    assert!(store.heartbeat(me, NONE, &[]).await.unwrap().ours, "it still finishes what it runs");
+    tokio::time::sleep(MOMENT).await;
+    let other = sign_on(&*store, "b").await;
+    let seen = store.heartbeat(other, LEASE, &[]).await.unwrap();
+    assert!(seen.expired[0].leaving);
+    depose(&*store, me).await;
+    store.announce_leaving(me).await.unwrap();
+    assert_eq!(store.executors().await.unwrap().len(), 1, "the dead stay dead");
+}
+
+pub(crate) async fn signing_on_twice_is_signing_on_once(StoreDatabase { store, .. }: StoreDatabase) {
+    let it = executor("a", LEASE);
+    let first = store.sign_on(&it).await.unwrap();
+    assert_eq!(store.sign_on(&it).await.unwrap(), first);
+    assert_eq!(store.executors().await.unwrap().len(), 1);
+    depose(&*store, first).await;
+    let late = store.sign_on(&it).await.unwrap();
+    assert!(!store.heartbeat(late, LEASE, &[]).await.unwrap().ours, "a late copy does not bring it back to life");
+}
+
+pub(crate) async fn an_executor_with_a_stuck_workflow_keeps_its_row(StoreDatabase { store, .. }: StoreDatabase) {
+    let me = sign_on(&*store, "a").await;
+    let stuck = running(&*store, me, "stuck").await;
+    commit(&*store, me, begin(&workflow("free"))).await;
+    assert_eq!(store.release(me, &[stuck]).await.unwrap().direct, 1);
+    store.sign_off(me).await.unwrap();
+    assert_eq!(store.executors().await.unwrap().len(), 1, "somebody has to wait for its lease");
+    commit(&*store, me, finish(success(stuck, "1"))).await;
+    store.sign_off(me).await.unwrap();
+    store.sign_off(me).await.unwrap();
+    assert!(store.executors().await.unwrap().is_empty());
+}

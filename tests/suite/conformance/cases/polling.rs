@@ -1,0 +1,183 @@
+//! One look at everything that is waited for.
+
+use durable_core::Status;
+use durable_core::store::{Costs, Finish, FoundEvent, Mark, NewMessage, Store, Wanted};
+
+use crate::support::store_database::StoreDatabase;
+use crate::support::store_rows::{
+    begin, cancel, commit, event, finish, item, message, record, records, running, send, show, sign_on, success,
+    workflow,
+};
+
+fn text(it: &str) -> String {
+    it.to_owned()
+}
+
+/// What is found of some events.
+async fn events(store: &dyn Store, wanted: &[(&str, &str)]) -> Vec<FoundEvent> {
+    let events = wanted.iter().map(|(id, name)| (text(id), text(name))).collect();
+    let mut found = store.look(&Wanted { events, ..Wanted::default() }).await.unwrap().events;
+    found.sort_by_key(|it| it.index);
+    found
+}
+
+pub(crate) async fn one_look_finds_everything(StoreDatabase { store, .. }: StoreDatabase) {
+    let me = sign_on(&*store, "a").await;
+    let before = store.now().await.unwrap();
+    let run = running(&*store, me, "w").await;
+    let (cancelled, ended) = (running(&*store, me, "cancelled").await, running(&*store, me, "ended").await);
+    cancel(&*store, "cancelled", "by hand").await;
+    commit(&*store, me, finish(success(ended, "[1]"))).await;
+    let sent = message("w", "hello");
+    commit(&*store, me, send(sent.clone())).await;
+    commit(&*store, me, show([event(run, "e", "1"), item(run, "s", "2")])).await;
+    let wanted = Wanted {
+        cancelled: Some((me.executor, before)),
+        ends: ["w", "ended", "cancelled", "nobody"].map(text).to_vec(),
+        messages: vec![(run, text("other")), (run, text("")), (-1, text(""))],
+        events: vec![(text("nobody"), text("e")), (text("w"), text("none")), (text("w"), text("e"))],
+        streams: vec![(text("w"), text("none"), Mark::default()), (text("w"), text("s"), Mark::default())],
+    };
+    let earlier = store.costs();
+    let found = store.look(&wanted).await.unwrap();
+    assert_eq!(store.costs() - earlier, Costs { statements: 1, ..Costs::default() });
+    assert!(found.now >= before && found.now - before < 60_000_000);
+    assert_eq!(found.cancelled, [cancelled]);
+    let mut ends: Vec<_> = found.ends.iter().map(|it| (it.id.as_str(), it.status)).collect();
+    ends.sort_unstable();
+    assert_eq!(ends, [("cancelled", Status::Cancelled), ("ended", Status::Success)]);
+    let messages: Vec<_> = found.messages.iter().map(|it| (it.index, it.key, it.payload.as_str())).collect();
+    assert_eq!(messages, [(1, sent.key, "hello")]);
+    assert_eq!(found.events, [FoundEvent { index: 2, value: Some(text("1")) }]);
+    assert_eq!(found.streams, [1]);
+}
+
+pub(crate) async fn a_look_for_nothing_tells_the_time(StoreDatabase { store, .. }: StoreDatabase) {
+    let found = store.look(&Wanted::default()).await.unwrap();
+    assert!(found.now.abs_diff(store.now().await.unwrap()) < 60_000_000);
+    assert!(found.cancelled.is_empty() && found.ends.is_empty() && found.messages.is_empty());
+    assert!(found.events.is_empty() && found.streams.is_empty());
+}
+
+pub(crate) async fn the_last_value_of_an_event_is_found(StoreDatabase { store, .. }: StoreDatabase) {
+    let me = sign_on(&*store, "a").await;
+    let run = running(&*store, me, "w").await;
+    for value in ["1", "null", "3"] {
+        commit(&*store, me, show([event(run, "e", value), event(run, "null", "null")])).await;
+    }
+    commit(&*store, me, show([event(run, "e", "4"), event(run, "e", "5")])).await;
+    let found = events(&*store, &[("w", "e"), ("w", "null"), ("w", "e")]).await;
+    let expected =
+        [(0, "5"), (1, "null"), (2, "5")].map(|(index, value)| FoundEvent { index, value: Some(text(value)) });
+    assert_eq!(found, expected);
+    commit(&*store, me, finish(success(run, "1"))).await;
+    assert_eq!(
+        events(&*store, &[("w", "e")]).await[0].value.as_deref(),
+        Some("5"),
+        "it stays when the workflow has ended"
+    );
+}
+
+pub(crate) async fn an_event_that_will_never_be_set_is_known_for_that(StoreDatabase { store, .. }: StoreDatabase) {
+    let me = sign_on(&*store, "a").await;
+    for status in [Status::Success, Status::Error, Status::Cancelled, Status::Parked] {
+        let id = status.to_string();
+        let run = running(&*store, me, &id).await;
+        assert_eq!(events(&*store, &[(&id, "e")]).await, []);
+        commit(&*store, me, finish(Finish { status, outcome: None, ..success(run, "") })).await;
+        let found = events(&*store, &[(&id, "e")]).await;
+        let expected = [FoundEvent { index: 0, value: None }];
+        assert_eq!(found, if status.is_terminal() { &expected[..] } else { &[] }, "{status}");
+    }
+    assert_eq!(events(&*store, &[("nobody", "e")]).await, [], "it may be started yet");
+}
+
+pub(crate) async fn a_stream_has_news_behind_its_mark_only(StoreDatabase { store, .. }: StoreDatabase) {
+    let me = sign_on(&*store, "a").await;
+    let run = running(&*store, me, "w").await;
+    let news = async |mark| {
+        let streams = vec![(text("w"), text("s"), mark)];
+        !store.look(&Wanted { streams, ..Wanted::default() }).await.unwrap().streams.is_empty()
+    };
+    assert!(!news(Mark::default()).await);
+    commit(&*store, me, show([item(run, "s", "1"), item(run, "s", "2")])).await;
+    let items = store.items("w", "s", Mark::default(), 10).await.unwrap().items;
+    assert!(news(Mark::default()).await && news(items[0].mark).await);
+    assert!(!news(items[1].mark).await);
+    commit(&*store, me, show([item(run, "other", "1")])).await;
+    assert!(!news(items[1].mark).await, "it is another stream");
+    commit(&*store, me, show([crate::support::store_rows::close(run, "s")])).await;
+    assert!(news(items[1].mark).await);
+    let end = store.items("w", "s", items[1].mark, 10).await.unwrap().items;
+    assert!(!news(end[0].mark).await);
+    commit(&*store, me, finish(Finish { status: Status::Parked, ..success(run, "1") })).await;
+    assert!(!news(end[0].mark).await, "a parked workflow may go on");
+    cancel(&*store, "w", "by hand").await;
+    assert!(news(end[0].mark).await, "nothing will come any more");
+}
+
+pub(crate) async fn a_look_finds_what_was_cancelled_of_ones_own_and_since_when(
+    StoreDatabase { store, .. }: StoreDatabase,
+) {
+    let (me, other) = (sign_on(&*store, "a").await, sign_on(&*store, "b").await);
+    let run = running(&*store, me, "w").await;
+    running(&*store, other, "v").await;
+    let ended = running(&*store, me, "ended").await;
+    commit(&*store, me, finish(success(ended, "1"))).await;
+    let cancelled = async |since| {
+        store.look(&Wanted { cancelled: Some((me.executor, since)), ..Wanted::default() }).await.unwrap().cancelled
+    };
+    assert!(cancelled(0).await.is_empty());
+    cancel(&*store, "w", "by hand").await;
+    cancel(&*store, "v", "by hand").await;
+    assert_eq!(cancelled(0).await, [run]);
+    let at = store.show("w").await.unwrap().expect("it was begun").completed_at.expect("it is cancelled");
+    assert_eq!(cancelled(at.timestamp_micros()).await, [run]);
+    assert!(cancelled(at.timestamp_micros() + 1).await.is_empty());
+    let by_itself = running(&*store, me, "by-itself").await;
+    commit(&*store, me, finish(Finish { status: Status::Cancelled, outcome: None, ..success(by_itself, "") })).await;
+    assert!(cancelled(0).await.contains(&run), "one's own words of it do no harm");
+}
+
+pub(crate) async fn a_look_for_thousands_is_one_statement(StoreDatabase { store, .. }: StoreDatabase) {
+    const MANY: usize = 3_000;
+    let me = sign_on(&*store, "a").await;
+    let all: Vec<_> = (0..MANY).map(|number| workflow(&format!("w-{number}"))).collect();
+    for part in all.chunks(1_000) {
+        store.commit(me, &part.iter().map(begin).collect::<Vec<_>>(), false).await.unwrap();
+        let mut said = Vec::new();
+        for (it, number) in part.iter().zip(0..) {
+            match number % 4 {
+                0 => said.push(finish(success(it.key, "1"))),
+                1 => said.push(send(NewMessage { topic: text("t"), ..message(&it.id, &it.id) })),
+                2 => said.push(show([event(it.key, "e", &it.id)])),
+                _ => said.push(show([item(it.key, "s", &it.id)])),
+            }
+        }
+        said.push(records([record(part[0].key, 1, "1")]));
+        store.commit(me, &said, false).await.unwrap();
+    }
+    let wanted = Wanted {
+        cancelled: Some((me.executor, 0)),
+        ends: all.iter().map(|it| it.id.clone()).collect(),
+        messages: all.iter().map(|it| (it.key, text("t"))).collect(),
+        events: all.iter().map(|it| (it.id.clone(), text("e"))).collect(),
+        streams: all.iter().map(|it| (it.id.clone(), text("s"), Mark::default())).collect(),
+    };
+    for _ in 0..3 {
+        let before = store.costs();
+        let found = store.look(&wanted).await.unwrap();
+        assert_eq!(store.costs() - before, Costs { statements: 1, ..Costs::default() });
+        assert_eq!((found.ends.len(), found.messages.len()), (MANY / 4, MANY / 4));
+        assert!(found.messages.iter().all(|it| it.payload == all[it.index].id));
+        // A quarter has the event, and a quarter has ended without it; the same for the streams.
+        assert_eq!((found.events.len(), found.streams.len()), (MANY / 2, MANY / 2));
+        assert!(
+            found
+                .events
+                .iter()
+                .filter_map(|it| Some((it.index, it.value.as_ref()?)))
+                .all(|(index, it)| *it == all[index].id)
+        );
+    }
+}

@@ -1,0 +1,122 @@
+//! Messages that are sent within a transaction of the user's.
+
+use durable_core::Status;
+use durable_core::store::{Fault, NewMessage, OutboxConnection, Posted};
+use sqlx::{Connection, SqliteConnection};
+
+use crate::support::store_database::{DirectConnection, StoreDatabase};
+use crate::support::store_rows::{
+    cancel, commit, finish, inbox, message, once, running, send, sign_on, success, waiting,
+};
+
+async fn begin(user: &mut DirectConnection) {
+    user.execute(if matches!(user, DirectConnection::Postgres(..)) { "begin" } else { "begin immediate" }).await;
+}
+
+pub(crate) async fn a_posted_message_is_there_when_the_transaction_is_committed(database: StoreDatabase) {
+    let store = &*database.store;
+    let me = sign_on(store, "a").await;
+    let run = running(store, me, "w").await;
+    let mut user = database.direct_connection().await;
+    begin(&mut user).await;
+    assert_eq!(store.post(user.outbox(), &message("w", "1")).await.unwrap(), Posted::Posted);
+    assert!(waiting(store, run, "").await.is_none(), "nobody sees it yet");
+    user.execute("commit").await;
+    assert_eq!(inbox(store, me, run).await, ["1"]);
+}
+
+pub(crate) async fn a_posted_message_goes_with_its_transaction(database: StoreDatabase) {
+    let store = &*database.store;
+    let me = sign_on(store, "a").await;
+    let run = running(store, me, "w").await;
+    let mut user = database.direct_connection().await;
+    begin(&mut user).await;
+    assert_eq!(store.post(user.outbox(), &message("w", "1")).await.unwrap(), Posted::Posted);
+    user.execute("rollback").await;
+    assert!(waiting(store, run, "").await.is_none());
+    assert_eq!(store.post(user.outbox(), &message("w", "alone")).await.unwrap(), Posted::Posted);
+    assert_eq!(inbox(store, me, run).await, ["alone"], "a connection without a transaction commits at once");
+}
+
+pub(crate) async fn a_message_is_not_posted_to_nobody(database: StoreDatabase) {
+    let store = &*database.store;
+    let me = sign_on(store, "a").await;
+    let run = running(store, me, "w").await;
+    running(store, me, "v").await;
+    let mut user = database.direct_connection().await;
+    commit(store, me, send(once("w", "k", "1"))).await;
+    commit(store, me, finish(success(run, "1"))).await;
+    cancel(store, "v", "by hand").await;
+    for (it, expected) in [
+        (message("nobody", "1"), Posted::NoReceiver(None)),
+        (message("w", "1"), Posted::NoReceiver(Some(Status::Success))),
+        (once("w", "other", "1"), Posted::NoReceiver(Some(Status::Success))),
+        (message("v", "1"), Posted::NoReceiver(Some(Status::Cancelled))),
+        (once("w", "k", "the retry of a success"), Posted::Posted),
+    ] {
+        assert_eq!(store.post(user.outbox(), &it).await.unwrap(), expected, "{it:?}");
+    }
+}
+
+pub(crate) async fn a_message_is_posted_once(database: StoreDatabase) {
+    let store = &*database.store;
+    let me = sign_on(store, "a").await;
+    let run = running(store, me, "w").await;
+    let mut user = database.direct_connection().await;
+    let (plain, first) = (message("w", "plain"), once("w", "k", "first"));
+    begin(&mut user).await;
+    for it in [&plain, &plain, &first, &first, &once("w", "k", "second")] {
+        assert_eq!(store.post(user.outbox(), it).await.unwrap(), Posted::Posted);
+    }
+    user.execute("commit").await;
+    assert_eq!(commit(store, me, send(once("w", "k", "third"))).await, durable_core::store::Verdict::Stored);
+    assert_eq!(inbox(store, me, run).await, ["plain", "first"]);
+}
+
+pub(crate) async fn a_message_is_posted_to_the_system_database_only(database: StoreDatabase) {
+    let me = sign_on(&*database.store, "a").await;
+    running(&*database.store, me, "w").await;
+    let mut elsewhere = SqliteConnection::connect("sqlite::memory:").await.expect("memory is there");
+    let posted = database.store.post(OutboxConnection::Sqlite(&mut elsewhere), &message("w", "1")).await;
+    if database.is_postgres() {
+        assert_eq!(posted.unwrap(), Posted::OtherDatabase);
+        let server = database.store;
+        let memory = durable_core::store::open("sqlite::memory:", "durable").await.unwrap();
+        let DirectConnection::Postgres(mut user, _) =
+            (StoreDatabase { store: server, url: database.url.clone(), schema: database.schema })
+                .direct_connection()
+                .await
+        else {
+            panic!("it is a server")
+        };
+        let posted = memory.post(OutboxConnection::Postgres(&mut user), &message("w", "1")).await;
+        assert_eq!(posted.unwrap(), Posted::OtherDatabase);
+        let unprepared = durable_core::store::open(&database.url, "nowhere").await.unwrap();
+        let posted = unprepared.post(OutboxConnection::Postgres(&mut user), &message("w", "1")).await;
+        let error = posted.expect_err("there are no tables");
+        assert!(error.message.contains("system database"), "{error}");
+        assert_eq!(error.fault, Fault::Refused);
+        unprepared.close().await;
+    } else {
+        let error = posted.expect_err("there are no tables");
+        assert!(error.message.contains("system database"), "{error}");
+        assert_eq!(error.fault, Fault::Refused);
+    }
+}
+
+pub(crate) async fn a_nul_is_not_posted(database: StoreDatabase) {
+    let me = sign_on(&*database.store, "a").await;
+    running(&*database.store, me, "w").await;
+    let good = message("w", "1");
+    let bad = [
+        NewMessage { topic: "a\0b".to_owned(), ..good.clone() },
+        NewMessage { payload: "\"\0\"".to_owned(), ..good.clone() },
+        NewMessage { idempotency_key: Some("a\0b".to_owned()), ..good.clone() },
+        NewMessage { to: "w\0".to_owned(), ..good },
+    ];
+    for it in &bad {
+        let mut user = database.direct_connection().await;
+        let error = database.store.post(user.outbox(), it).await.expect_err("a NUL cannot be stored");
+        assert_eq!(error.fault, Fault::Refused, "{error}");
+    }
+}

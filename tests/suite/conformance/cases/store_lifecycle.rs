@@ -1,0 +1,78 @@
+//! The store's own life.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use durable_core::Filter;
+use durable_core::store::{Fault, Fence, StoreError, Verdict};
+
+use crate::support::store_database::StoreDatabase;
+use crate::support::store_rows::{
+    LEASE, begin, ending, outcomes, record, records, running, sign_on, success, workflow,
+};
+
+fn fault<T>(result: Result<T, StoreError>) -> Option<Fault> {
+    result.err().map(|it| it.fault)
+}
+
+pub(crate) async fn a_closed_store_writes_nothing_and_still_releases(StoreDatabase { store, .. }: StoreDatabase) {
+    let me = sign_on(&*store, "a").await;
+    running(&*store, me, "w").await;
+    store.close_work();
+    store.close_work();
+
+    assert_eq!(fault(store.commit(me, &[begin(&workflow("v"))], false).await), Some(Fault::Closed));
+    assert_eq!(fault(store.find("w").await), Some(Fault::Closed));
+    assert_eq!(fault(store.now().await), Some(Fault::Closed));
+    assert_eq!(fault(store.cancel("w", "why", false).await), Some(Fault::Closed));
+
+    assert!(store.heartbeat(me, LEASE, &[]).await.unwrap().ours);
+    assert_eq!(store.release(me, &[]).await.unwrap().direct, 1);
+    store.sign_off(me).await.unwrap();
+    assert!(store.executors().await.unwrap().is_empty());
+    store.close().await;
+    assert_eq!(fault(store.executors().await), Some(Fault::Closed));
+    store.close().await;
+}
+
+pub(crate) async fn everything_can_be_dropped_and_migrated_again(StoreDatabase { store, .. }: StoreDatabase) {
+    let me = sign_on(&*store, "a").await;
+    running(&*store, me, "w").await;
+    store.drop_everything().await.unwrap();
+    assert_eq!(store.find("w").await.expect_err("there is no table").fault, Fault::Refused);
+    store.drop_everything().await.unwrap();
+    store.migrate().await.unwrap();
+    assert!(store.find("w").await.unwrap().is_none());
+    let fresh = sign_on(&*store, "a").await;
+    assert_eq!(fresh, Fence { executor: fresh.executor, epoch: 1 });
+    running(&*store, fresh, "w").await;
+}
+
+pub(crate) async fn a_commit_that_is_dropped_midway_can_be_sent_again(StoreDatabase { store, .. }: StoreDatabase) {
+    let me = sign_on(&*store, "a").await;
+    let mut dropped = 0;
+    for round in 0..60 {
+        let run = running(&*store, me, &format!("w-{round}")).await;
+        let mut entries = vec![ending([record(run, 1, "1")], success(run, "1"))];
+        if round % 2 == 0 {
+            entries.extend((0..40).map(|number| begin(&workflow(&format!("w-{round}-{number}")))));
+            entries.extend((2..40).map(|number| records([record(run, number, "1")])));
+        }
+        let patience = Duration::from_micros(30 * round);
+        let result = if let Ok(result) = tokio::time::timeout(patience, store.commit(me, &entries, false)).await {
+            result
+        } else {
+            dropped += 1;
+            store.commit(me, &entries, true).await
+        };
+        assert_eq!(result.unwrap(), vec![Verdict::Stored; entries.len()], "round {round}");
+        assert_eq!(outcomes(&*store, run).await.len(), if round % 2 == 0 { 39 } else { 1 });
+    }
+    assert!(dropped > 0, "some commit took longer than nothing");
+    assert_eq!(store.list(&Filter::new().limit(10_000)).await.unwrap().len(), 60 + 30 * 40);
+}
+
+pub(crate) async fn the_clock_is_the_clock(StoreDatabase { store, .. }: StoreDatabase) {
+    let here = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970").as_micros();
+    let there = u128::try_from(store.now().await.unwrap()).expect("it is after 1970");
+    assert!(there.abs_diff(here) < 3_600_000_000, "{there} and {here} are of the same hour");
+}

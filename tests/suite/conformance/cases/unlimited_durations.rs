@@ -1,0 +1,59 @@
+//! Durations without end, which people give and which nothing may stumble over.
+
+use std::time::Duration;
+
+use durable_core::store::{NewWorkflow, Store, Verdict};
+
+use crate::support::store_database::StoreDatabase;
+use crate::support::store_queues::{
+    all_enqueued, claim, debounced, declare, delayed, enqueued, mail, placed, rated, taken,
+};
+use crate::support::store_rows::{begin, commit, sign_on};
+
+/// The last microsecond of the year 9999.
+pub(super) const LATEST: i64 = 253_402_300_799_999_999;
+
+const HOUR: Duration = Duration::from_hours(1);
+
+async fn due(store: &dyn Store, id: &str) -> i64 {
+    store.show(id).await.unwrap().expect("it is there").due_at.expect("it is delayed").timestamp_micros()
+}
+
+pub(crate) async fn what_would_be_due_behind_the_calendar_is_due_at_its_end(
+    StoreDatabase { store, .. }: StoreDatabase,
+) {
+    let me = sign_on(&*store, "a").await;
+    enqueued(&*store, me, "alone", delayed(Duration::MAX)).await;
+    let two = [placed("one of two", delayed(Duration::MAX)), placed("in time", delayed(HOUR))];
+    all_enqueued(&*store, me, &two).await;
+    for (id, longest) in [("debounced", None), ("again", None), ("bounded", Some(Duration::MAX))] {
+        enqueued(&*store, me, id, debounced(id, Duration::MAX, longest)).await;
+        let again = begin(&placed("the second call", debounced(id, Duration::MAX, longest)));
+        assert!(matches!(commit(&*store, me, again).await, Verdict::Debounced(_)));
+    }
+    for id in ["alone", "one of two", "debounced", "again", "bounded"] {
+        assert_eq!(due(&*store, id).await, LATEST, "{id}");
+    }
+    assert!(due(&*store, "in time").await < LATEST);
+    enqueued(&*store, me, "soon", debounced("soon", HOUR, Some(Duration::MAX))).await;
+    assert!(due(&*store, "soon").await < LATEST);
+    assert!(store.promote().await.unwrap().queues.is_empty());
+}
+
+pub(crate) async fn a_timeout_without_end_ends_with_the_calendar(StoreDatabase { store, .. }: StoreDatabase) {
+    let me = sign_on(&*store, "a").await;
+    let endless = |id: &str| NewWorkflow { timeout: Some(Duration::MAX), ..placed(id, mail()) };
+    commit(&*store, me, begin(&endless("alone"))).await;
+    all_enqueued(&*store, me, &[endless("one of two"), placed("beside", mail())]).await;
+    let deadlines: Vec<_> = claim(&*store, me, 9).await.runs.into_iter().map(|it| it.deadline).collect();
+    assert_eq!(deadlines, [Some(LATEST), Some(LATEST), None]);
+}
+
+pub(crate) async fn a_window_without_end_is_one(StoreDatabase { store, .. }: StoreDatabase) {
+    let me = sign_on(&*store, "a").await;
+    declare(&*store, rated(1, Duration::MAX)).await;
+    all_enqueued(&*store, me, &[placed("first", mail()), placed("second", mail())]).await;
+    assert_eq!(taken(&*store, me, 9).await, ["first"]);
+    let claimed = claim(&*store, me, 9).await;
+    assert!(claimed.runs.is_empty() && claimed.next_at > Some(LATEST), "{claimed:?}");
+}

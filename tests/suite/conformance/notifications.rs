@@ -1,0 +1,309 @@
+//! How processes hear of each other's writing: on a server by notifications, beside a file by
+//! watching it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use durable_core::store::{Costs, Fault, Heard, Hint, Store, StoreError, open};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::support::postgres_store_tests;
+use crate::support::store_database::{DirectConnection, StoreDatabase, in_memory, in_sqlite};
+use crate::support::store_rows::{key, message, running, send, sign_on};
+
+/// Longer than any news takes.
+const SOON: Duration = Duration::from_secs(10);
+/// Long enough to say that nothing comes.
+const QUIET: Duration = Duration::from_millis(400);
+
+/// What somebody hears who listens to a store.
+struct Ear {
+    heard: UnboundedReceiver<Heard>,
+    listening: JoinHandle<Result<(), StoreError>>,
+}
+
+impl Ear {
+    async fn new(store: &Arc<dyn Store>) -> Self {
+        let mut ear = Self::unready(store);
+        assert_eq!(ear.next().await, Heard::Listening);
+        ear
+    }
+
+    fn unready(store: &Arc<dyn Store>) -> Self {
+        let ((sender, heard), store) = (unbounded_channel(), Arc::clone(store));
+        let listening = tokio::spawn(async move { store.listen(&move |it| sender.send(it).unwrap_or_default()).await });
+        Self { heard, listening }
+    }
+
+    async fn next(&mut self) -> Heard {
+        timeout(SOON, self.heard.recv()).await.expect("it comes soon").expect("somebody listens")
+    }
+
+    async fn hears_nothing(&mut self) {
+        let heard = timeout(QUIET, self.heard.recv()).await;
+        assert!(heard.is_err(), "{heard:?}");
+    }
+
+    /// Why the listening ended.
+    async fn error(mut self) -> StoreError {
+        let ended = timeout(SOON, &mut self.listening).await.expect("it ends soon");
+        ended.expect("it does not panic").expect_err("listening only ends with an error")
+    }
+}
+
+impl Drop for Ear {
+    fn drop(&mut self) {
+        self.listening.abort();
+    }
+}
+
+mod memory {
+    #[tokio::test]
+    async fn nobody_else_is_heard() {
+        super::in_memory(super::nobody_else_is_heard).await;
+    }
+}
+
+async fn nobody_else_is_heard(database: StoreDatabase) {
+    assert!(!database.store.has_others());
+    let mut ear = Ear::new(&database.store).await;
+    let me = sign_on(&*database.store, "a").await;
+    running(&*database.store, me, "w").await;
+    ear.hears_nothing().await;
+}
+
+mod sqlite {
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn the_writing_of_others_is_heard_and_ones_own_is_not() {
+        super::in_sqlite(super::the_writing_of_others_is_heard_and_ones_own_is_not).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn silence_costs_nothing() {
+        super::in_sqlite(super::silence_costs_nothing).await;
+    }
+}
+
+async fn the_writing_of_others_is_heard_and_ones_own_is_not(database: StoreDatabase) {
+    assert!(!database.store.has_others(), "everybody watches the file");
+    let me = sign_on(&*database.store, "a").await;
+    let mut ear = Ear::new(&database.store).await;
+    for number in 0..5 {
+        running(&*database.store, me, &format!("own-{number}")).await;
+    }
+    ear.hears_nothing().await;
+
+    let other = database.second().await;
+    let mut others_ear = Ear::new(&other).await;
+    running(&*other, me, "w").await;
+    assert_eq!(ear.next().await, Heard::Something);
+    others_ear.hears_nothing().await;
+    // A user's connection in this very process is somebody else too.
+    let mut user = database.direct_connection().await;
+    user.execute("begin immediate").await;
+    database.store.post(user.outbox(), &message("w", "1")).await.unwrap();
+    ear.hears_nothing().await;
+    user.execute("commit").await;
+    assert_eq!(ear.next().await, Heard::Something);
+    assert_eq!(others_ear.next().await, Heard::Something);
+    other.close().await;
+    assert_eq!(others_ear.error().await.fault, Fault::Closed);
+}
+
+async fn silence_costs_nothing(database: StoreDatabase) {
+    let ear = Ear::new(&database.store).await;
+    tokio::time::sleep(Duration::from_millis(300)).await; // until the last writing is some time ago
+    let before = database.store.costs();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(database.store.costs() - before, Costs::default());
+    drop(ear);
+}
+
+postgres_store_tests! {
+    others_are_heard_and_oneself_is_not,
+    more_hints_than_a_notification_holds_are_news_of_something,
+    schemas_of_any_name_have_ears,
+    a_posted_message_is_heard_when_it_is_committed,
+    a_lost_connection_ends_the_listening,
+    a_listener_does_not_keep_a_store_open,
+    a_listener_that_is_dropped_leaves_no_connection,
+    a_proxy_that_swallows_notifications_is_found_out,
+    a_notification_is_one_statement_and_no_commit,
+}
+
+async fn others_are_heard_and_oneself_is_not(database: StoreDatabase) {
+    assert!(database.store.has_others());
+    let other = database.second().await;
+    let (mut ear, mut others) = (Ear::new(&database.store).await, Ear::new(&other).await);
+    let hints = vec![Hint::of("w"), Hint::Executor(-7)];
+    other.notify(&hints).await.unwrap();
+    assert_eq!(ear.next().await, Heard::Hints(hints));
+    database.store.notify(&[Hint::of("v")]).await.unwrap();
+    assert_eq!(others.next().await, Heard::Hints(vec![Hint::of("v")]));
+    other.notify(&[]).await.unwrap();
+    for ear in [&mut ear, &mut others] {
+        ear.hears_nothing().await;
+    }
+    let mut third = Ear::new(&other).await;
+    ear.hears_nothing().await; // how a listener tries itself out is no news
+    database.store.notify(&[Hint::of("u")]).await.unwrap();
+    assert_eq!(third.next().await, Heard::Hints(vec![Hint::of("u")]));
+    let apart = open(&database.url, "elsewhere").await.unwrap();
+    apart.notify(&[Hint::of("t")]).await.unwrap();
+    ear.hears_nothing().await;
+    apart.close().await;
+    other.close().await;
+}
+
+async fn more_hints_than_a_notification_holds_are_news_of_something(database: StoreDatabase) {
+    let other = database.second().await;
+    let mut ear = Ear::new(&database.store).await;
+    let many: Vec<_> = (0..5_000).map(|_| Hint::Executor(i64::MAX - key())).collect();
+    other.notify(&many).await.unwrap();
+    assert_eq!(ear.next().await, Heard::Something);
+    other.notify(&many[..300]).await.unwrap();
+    assert_eq!(ear.next().await, Heard::Hints(many[..300].to_vec()));
+    other.close().await;
+}
+
+async fn schemas_of_any_name_have_ears(database: StoreDatabase) {
+    for name in ["My app".to_owned(), "quote\"d".to_owned(), "it's; ż".to_owned(), "x".repeat(63), "y".repeat(60)] {
+        let (one, two) = (open(&database.url, &name).await.unwrap(), open(&database.url, &name).await.unwrap());
+        let mut ear = Ear::new(&one).await;
+        two.notify(&[Hint::of("w")]).await.unwrap();
+        assert_eq!(ear.next().await, Heard::Hints(vec![Hint::of("w")]), "{name}");
+        one.close().await;
+        two.close().await;
+    }
+}
+
+async fn a_posted_message_is_heard_when_it_is_committed(database: StoreDatabase) {
+    let me = sign_on(&*database.store, "a").await;
+    running(&*database.store, me, "w").await;
+    // Also by the process that has posted it: it does not know when the user commits.
+    let mut ear = Ear::new(&database.store).await;
+    let mut user = database.direct_connection().await;
+    for end in ["rollback", "commit"] {
+        user.execute("begin").await;
+        database.store.post(user.outbox(), &message("w", "1")).await.unwrap();
+        database.store.post(user.outbox(), &message("nobody", "1")).await.unwrap();
+        ear.hears_nothing().await;
+        user.execute(end).await;
+    }
+    assert_eq!(ear.next().await, Heard::Hints(vec![Hint::of("w")]));
+    ear.hears_nothing().await;
+    database.store.commit(me, &[send(message("w", "2"))], false).await.unwrap();
+    ear.hears_nothing().await; // commits of ours notify nobody by themselves
+}
+
+/// A store whose connections can be told from those of the other tests.
+async fn named(database: &StoreDatabase, name: &str) -> Arc<dyn Store> {
+    let separator = if database.url.contains('?') { '&' } else { '?' };
+    open(&format!("{}{separator}application_name={name}", database.url), &database.schema).await.unwrap()
+}
+
+fn listeners(name: &str) -> String {
+    format!("from pg_stat_activity where application_name = '{name}' and query like 'LISTEN%'")
+}
+
+async fn a_lost_connection_ends_the_listening(database: StoreDatabase) {
+    let name = format!("lost_{}", database.schema);
+    let store = named(&database, &name).await;
+    let ear = Ear::new(&store).await;
+    let mut direct = database.direct_connection().await;
+    direct.execute(&format!("select pg_terminate_backend(pid) {}", listeners(&name))).await;
+    let error = ear.error().await;
+    assert_eq!(error.fault, Fault::Unreachable, "{error}");
+    let mut again = Ear::new(&store).await;
+    database.store.notify(&[Hint::of("w")]).await.unwrap();
+    assert_eq!(again.next().await, Heard::Hints(vec![Hint::of("w")]));
+    store.close().await;
+}
+
+async fn a_listener_does_not_keep_a_store_open(database: StoreDatabase) {
+    let store = database.second().await;
+    let mut ear = Ear::new(&store).await;
+    store.close_work();
+    database.store.notify(&[Hint::of("w")]).await.unwrap();
+    assert_eq!(ear.next().await, Heard::Hints(vec![Hint::of("w")]), "what drains still waits for news");
+    store.notify(&[Hint::of("v")]).await.unwrap();
+    timeout(SOON, store.close()).await.expect("it closes");
+}
+
+async fn a_listener_that_is_dropped_leaves_no_connection(database: StoreDatabase) {
+    let name = format!("dropped_{}", database.schema);
+    let store = named(&database, &name).await;
+    let ear = Ear::new(&store).await;
+    let mut direct = database.direct_connection().await;
+    let count = format!("select count(*) from pg_stat_activity where application_name = '{name}'");
+    let before = direct.number(&count).await;
+    assert_eq!(direct.number(&format!("select count(*) {}", listeners(&name))).await, 1);
+    drop(ear);
+    let gone = async {
+        while direct.number(&count).await >= before {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(SOON, gone).await.expect("the connection is closed");
+    store.close().await;
+}
+
+async fn a_notification_is_one_statement_and_no_commit(database: StoreDatabase) {
+    let before = database.store.costs();
+    database.store.notify(&[Hint::of("w")]).await.unwrap();
+    assert_eq!(database.store.costs() - before, Costs { notices: 1, ..Costs::default() });
+}
+
+/// Stands between a client and the server and swallows notifications, as a proxy does that gives
+/// every transaction another connection.
+async fn proxy(server: &url::Url) -> u16 {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
+    use tokio::net::{TcpListener, TcpStream};
+
+    let host = server.host_str().unwrap_or("127.0.0.1").to_owned();
+    let port = server.port().unwrap_or(5432);
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    let own = listener.local_addr().expect("it is bound").port();
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let server = TcpStream::connect((host.as_str(), port)).await.expect("the server is there");
+            let (mut from_client, mut to_client) = client.into_split();
+            let (mut from_server, mut to_server) = server.into_split();
+            tokio::spawn(async move { copy(&mut from_client, &mut to_server).await });
+            tokio::spawn(async move {
+                loop {
+                    let (kind, length) = (from_server.read_u8().await?, from_server.read_u32().await?);
+                    let mut body = vec![0; length as usize - 4];
+                    from_server.read_exact(&mut body).await?;
+                    if kind != b'A' {
+                        to_client.write_u8(kind).await?;
+                        to_client.write_u32(length).await?;
+                        to_client.write_all(&body).await?;
+                    }
+                }
+                #[allow(unreachable_code, reason = "it says which error the loop ends with")]
+                Ok::<(), std::io::Error>(())
+            });
+        }
+    });
+    own
+}
+
+async fn a_proxy_that_swallows_notifications_is_found_out(database: StoreDatabase) {
+    let mut through = url::Url::parse(&database.url).expect("it is a URL");
+    let port = proxy(&through).await;
+    through.set_host(Some("127.0.0.1")).expect("it has a host");
+    through.set_port(Some(port)).expect("it has a port");
+    through.set_query(Some("sslmode=disable"));
+    let store = open(through.as_str(), &database.schema).await.unwrap();
+    let mut ear = Ear::unready(&store);
+    let heard = timeout(SOON, ear.heard.recv()).await.expect("it gives up soon");
+    assert_eq!(heard, None, "it never says that it listens");
+    let error = ear.error().await;
+    assert_eq!(error.fault, Fault::Refused);
+    assert!(error.message.contains("PgBouncer"), "{error}");
+    assert!(matches!(database.direct_connection().await, DirectConnection::Postgres(..)));
+    store.close().await;
+}

@@ -1,0 +1,83 @@
+//! Signals to processes that are stuck: they are heard, and the process ends whatever blocks it.
+
+use std::time::Duration;
+
+use durable::Status;
+
+use crate::support::signal_worker::{HANDLES_SIGNALS, start_signal_worker, status_of, wait_for_ledger_line};
+use crate::support::tcp_proxy::{Link, tcp_proxy};
+use crate::support::{ProcessDatabase, Signal, WatchedProcess, process_tests, url_of};
+
+process_tests! {
+    signals_work_with_blocked_workers,
+    a_thread_that_blocks_does_not_hold_up_the_exit,
+}
+
+async fn signals_work_with_blocked_workers(database: &ProcessDatabase) {
+    let mut process = start_signal_worker("blocked", 500, 2_000, &[], database);
+    let both = async {
+        while crate::support::signal_worker::times_in_ledger(database, "blocks") < 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), both).await.expect("both workers are blocked");
+    process.wait_for_line(HANDLES_SIGNALS).await;
+    let sent = process.signal(Signal::TERM);
+    let (heard, _) = process.wait_for_line("a signal asks the process to end").await;
+    assert!(heard - sent < Duration::from_secs(2), "heard after {:?}", heard - sent);
+    let ended = process.wait_for_exit().await;
+    let lasted = ended.at - sent;
+    println!("heard after {:?}, and the watchdog ended it after {lasted:?}", heard - sent);
+    assert_eq!(ended.status.code(), Some(70), "{}", ended.output);
+    // Its total and 2 s. Without the watchdog it would be the minute for which the workers are blocked.
+    assert!((Duration::from_secs(4)..Duration::from_secs(20)).contains(&lasted), "it ended after {lasted:?}");
+    let complaint = ended.output.lines().find(|it| it.contains("did not come to its end")).expect("it says why");
+    assert!(complaint.contains("\"w\"") && complaint.contains("blocks_its_worker"), "{complaint}");
+    assert_eq!(status_of(database, "w").await, Status::Pending);
+}
+
+async fn a_thread_that_blocks_does_not_hold_up_the_exit(database: &ProcessDatabase) {
+    let mut process = start_signal_worker("thread", 300, 2_000, &[], database);
+    wait_for_ledger_line(database, "blocks").await;
+    process.wait_for_line(HANDLES_SIGNALS).await;
+    let sent = process.signal(Signal::TERM);
+    let ended = process.wait_for_exit().await;
+    assert!(ended.at - sent < Duration::from_secs(3), "its total and 1 s: {:?}", ended.at - sent);
+    assert_eq!(ended.status.code(), Some(1), "a step was dropped: {}", ended.output);
+    assert_eq!(status_of(database, "w").await, Status::Pending);
+}
+
+/// A server that goes away, or freezes, while a process shuts down: the process still ends.
+mod on_a_server {
+    use super::{Link, ProcessDatabase};
+
+    #[cfg_attr(not(has_postgres), ignore = "no Postgres: set DURABLE_TEST_POSTGRES_URL or install postgresql")]
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_process_exits_although_the_server_is_gone() {
+        super::exits_although(Link::Cut, &ProcessDatabase::postgres().await).await;
+    }
+
+    #[cfg_attr(not(has_postgres), ignore = "no Postgres: set DURABLE_TEST_POSTGRES_URL or install postgresql")]
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_process_exits_although_the_server_is_frozen() {
+        super::exits_although(Link::Frozen, &ProcessDatabase::postgres().await).await;
+    }
+}
+
+async fn exits_although(gone: Link, database: &ProcessDatabase) {
+    let (url, switch) = tcp_proxy(&url_of(database.url())).await;
+    let behind = ProcessDatabase::at(url.as_str());
+    let mut process: WatchedProcess = start_signal_worker("steps", 2_000, 4_000, &[1_000, 50], &behind);
+    process.wait_for_line(HANDLES_SIGNALS).await;
+    wait_for_ledger_line(&behind, "w 3").await;
+    process.signal(Signal::TERM);
+    process.wait_for_line("a signal asks").await;
+    switch.send_replace(gone);
+    let cut = std::time::Instant::now();
+    let ended = process.wait_for_exit().await;
+    println!("{gone:?}: ended {:?} after it, with {}", ended.at - cut, ended.status);
+    assert!(ended.at - cut < Duration::from_secs(5), "its total and 1 s: {:?}", ended.at - cut);
+    assert_eq!(ended.status.code(), Some(1), "it could not hand over: {}", ended.output);
+    assert_eq!(ended.report()["released"], false);
+    assert_eq!(status_of(database, "w").await, Status::Pending);
+}

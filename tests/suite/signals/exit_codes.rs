@@ -1,0 +1,107 @@
+//! What one, two and three signals do to a process that works.
+
+use std::os::unix::process::ExitStatusExt;
+use std::time::Duration;
+
+use durable::Status;
+
+use crate::support::signal_worker::{
+    finish_workflow, start_signal_worker, status_of, times_in_ledger, wait_for_first_step, wait_for_ledger_line,
+};
+use crate::support::{ProcessDatabase, Signal, process_tests};
+
+process_tests! {
+    sigterm_graceful_exit_0,
+    sigint_same,
+    second_sigterm_aborts,
+    duplicate_sigterm_debounced,
+    third_signal_exits_143,
+    no_signal_takeover_by_default,
+    a_shutdown_without_a_signal_ends_the_run_too,
+}
+
+const SIGTERM: i32 = 15;
+
+async fn one_signal(database: &ProcessDatabase, signal: Signal, number: i32) {
+    let mut process = start_signal_worker("steps", 10_000, 20_000, &[3, 300], database);
+    wait_for_first_step(&process, database).await;
+    process.signal(signal);
+    let ended = process.wait_for_exit().await;
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.output);
+    let report = ended.report();
+    assert_eq!((&report["completed"], &report["clean"]), (&1.into(), &true.into()), "{report}");
+    assert_eq!(report["reason"], format!("signal {number}"));
+    assert_eq!(status_of(database, "w").await, Status::Success);
+}
+
+async fn sigterm_graceful_exit_0(database: &ProcessDatabase) {
+    one_signal(database, Signal::TERM, 15).await;
+}
+
+async fn sigint_same(database: &ProcessDatabase) {
+    one_signal(database, Signal::INT, 2).await;
+}
+
+async fn second_sigterm_aborts(database: &ProcessDatabase) {
+    let mut process = start_signal_worker("steps", 60_000, 70_000, &[1_000, 100], database);
+    wait_for_first_step(&process, database).await;
+    process.signal(Signal::TERM);
+    tokio::time::sleep(Duration::from_millis(1_500)).await; // longer than duplicates are forgiven
+    assert!(!process.has_exited(), "it drains: {}", process.output());
+    let second = process.signal(Signal::TERM);
+    let ended = process.wait_for_exit().await;
+    assert!(ended.at - second < Duration::from_secs(3), "{:?}: {}", ended.at - second, ended.output);
+    assert_eq!(ended.status.code(), Some(0), "a step of 100 ms comes to its end: {}", ended.output);
+    assert_eq!(ended.report()["suspended"], 1);
+    assert_eq!(status_of(database, "w").await, Status::Pending);
+}
+
+async fn duplicate_sigterm_debounced(database: &ProcessDatabase) {
+    let mut process = start_signal_worker("steps", 20_000, 30_000, &[8, 300], database);
+    wait_for_first_step(&process, database).await;
+    process.signal(Signal::TERM);
+    tokio::time::sleep(Duration::from_millis(50)).await; // as a wrapper that passes it on
+    process.signal(Signal::TERM);
+    let ended = process.wait_for_exit().await;
+    assert_eq!((ended.status.code(), &ended.report()["completed"]), (Some(0), &1.into()), "{}", ended.output);
+    assert_eq!(status_of(database, "w").await, Status::Success);
+}
+
+async fn third_signal_exits_143(database: &ProcessDatabase) {
+    let mut process = start_signal_worker("steps", 60_000, 70_000, &[2, 600_000], database);
+    wait_for_first_step(&process, database).await;
+    process.signal(Signal::TERM);
+    tokio::time::sleep(Duration::from_millis(1_100)).await; // longer than duplicates are forgiven
+    process.signal(Signal::TERM);
+    process.wait_for_line("a second signal").await;
+    tokio::time::sleep(Duration::from_millis(100)).await; // longer than an echo
+    let third = process.signal(Signal::TERM);
+    let ended = process.wait_for_exit().await;
+    assert!(ended.at - third < Duration::from_millis(500), "{:?}", ended.at - third);
+    assert_eq!(ended.status.code(), Some(128 + SIGTERM), "{}", ended.output);
+    assert_eq!(status_of(database, "w").await, Status::Pending);
+
+    finish_workflow(database, 2).await;
+    assert_eq!(
+        (times_in_ledger(database, "w 1"), times_in_ledger(database, "w 2")),
+        (2, 1),
+        "the step that was cut off ran again"
+    );
+}
+
+async fn no_signal_takeover_by_default(database: &ProcessDatabase) {
+    let mut process = start_signal_worker("plain", 10_000, 20_000, &[100, 100], database);
+    wait_for_ledger_line(database, "w 1").await;
+    let sent = process.signal(Signal::TERM);
+    let ended = process.wait_for_exit().await;
+    assert_eq!(ended.status.signal(), Some(SIGTERM), "killed, and not ended: {}", ended.status);
+    assert!(ended.at - sent < Duration::from_millis(500));
+    assert_eq!(status_of(database, "w").await, Status::Pending);
+}
+
+async fn a_shutdown_without_a_signal_ends_the_run_too(database: &ProcessDatabase) {
+    let mut process = start_signal_worker("steps", 10_000, 20_000, &[2, 1], database);
+    process.wait_for_line("ENDED").await; // now it requests the shutdown by itself
+    let ended = process.wait_for_exit().await;
+    assert_eq!((ended.status.code(), ended.report()["reason"].as_str()), (Some(0), Some("requested")));
+}

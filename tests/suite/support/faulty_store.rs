@@ -1,0 +1,299 @@
+//! A store that fails at chosen calls: what a crash or a broken connection would do, by counting.
+
+mod passthrough;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use durable::Result;
+use durable_core::store::{Commit, Entry, Fault, Fence, Store, StoreError, StoreFuture, Verdict};
+
+use super::TestDatabase;
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum FaultMode {
+    /// The process dies before the commit.
+    Before,
+    /// The process dies after the commit, before it hears of it.
+    After,
+    /// The connection breaks after the commit, and the process lives.
+    LostAnswer,
+    /// The connection breaks before anything is done, and the process lives.
+    Unreachable,
+    /// The commit waits until it is [let through](FaultyStore::release_held_call).
+    Held,
+    /// The database refuses what is to be committed.
+    Refused,
+}
+
+/// At which calls a store fails, and how.
+#[derive(Debug, Default)]
+pub(crate) struct FaultPlan {
+    pub(crate) faults: BTreeMap<u64, FaultMode>,
+    /// Whether reading counts like committing. How often an engine reads depends on the moment, so
+    /// that such a plan cannot be exhaustive.
+    pub(crate) reading_counts: bool,
+}
+
+/// A store that fails as planned.
+#[derive(Debug)]
+pub(crate) struct FaultyStore {
+    inner: Arc<dyn Store>,
+    /// Whether it is closed with this one. It is not where several processes in turn use it.
+    owned: bool,
+    plan: FaultPlan,
+    calls: AtomicU64,
+    dead: AtomicBool,
+    away: AtomicBool,
+    /// Whether it is away, and what is to be committed waits for it in vain after the first failure.
+    gone: AtomicBool,
+    /// How many commits were refused because it is away.
+    turned_away: AtomicU64,
+    held: tokio::sync::Semaphore,
+    /// The call whose next answer is lost.
+    to_lose: Mutex<Option<&'static str>>,
+    /// The call that is held at its next time, or panics.
+    to_hold: Mutex<Option<(String, HoldAt)>>,
+    /// How often a call was held.
+    holds: AtomicU64,
+    /// The queue whose claims are refused, and how often they were.
+    refused: Mutex<Option<&'static str>>,
+    refusals: AtomicU64,
+}
+
+/// Where a call is held until it is [let through](FaultyStore::release_held_call).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum HoldAt {
+    /// Before anything is done.
+    Before,
+    /// When it is done, before anybody hears of it.
+    After,
+    /// It is not held and panics.
+    Panics,
+}
+
+/// What becomes of a call.
+enum Fate {
+    Through,
+    /// It is done, and nobody hears of it.
+    Done(StoreError),
+    NotDone(StoreError),
+}
+
+impl FaultyStore {
+    /// One that fails at its `at`th commit.
+    pub(crate) async fn new(database: &TestDatabase, mode: FaultMode, at: u64) -> Arc<Self> {
+        let inner = durable_core::store::open(database.url(), database.schema()).await.unwrap();
+        let faults = BTreeMap::from([(at, mode)]);
+        Arc::new(Self { owned: true, ..Self::over(&inner, FaultPlan { faults, reading_counts: false }) })
+    }
+
+    /// The store of one process of several that use `inner` one after the other.
+    pub(crate) fn over(inner: &Arc<dyn Store>, plan: FaultPlan) -> Self {
+        Self {
+            inner: Arc::clone(inner),
+            owned: false,
+            plan,
+            calls: AtomicU64::new(0),
+            dead: AtomicBool::new(false),
+            away: AtomicBool::new(false),
+            gone: AtomicBool::new(false),
+            turned_away: AtomicU64::new(0),
+            held: tokio::sync::Semaphore::new(0),
+            to_lose: Mutex::default(),
+            to_hold: Mutex::default(),
+            holds: AtomicU64::new(0),
+            refused: Mutex::default(),
+            refusals: AtomicU64::new(0),
+        }
+    }
+
+    /// One that closes `inner` when it is closed.
+    pub(crate) fn owning(inner: &Arc<dyn Store>) -> Self {
+        Self { owned: true, ..Self::over(inner, FaultPlan::default()) }
+    }
+
+    /// The answer to the next call of this name is lost: it is done, and the connection breaks.
+    pub(crate) fn lose_next_answer(&self, name: &'static str) {
+        *self.to_lose.lock().unwrap() = Some(name);
+    }
+
+    /// The next call of this name is held.
+    ///
+    /// A claim has the name of its queue behind it: `claim orders`.
+    pub(crate) fn hold_next(&self, name: &str, hold: HoldAt) {
+        *self.to_hold.lock().unwrap() = Some((name.to_owned(), hold));
+    }
+
+    /// From now on every claim from this queue is refused, or none is.
+    pub(crate) fn refuse_claims(&self, queue: Option<&'static str>) {
+        *self.refused.lock().unwrap() = queue;
+    }
+
+    /// Returns once so many claims were refused.
+    pub(crate) async fn wait_for_refusals(&self, times: u64) {
+        while self.refusals.load(Ordering::SeqCst) < times {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// Returns once a call is held.
+    pub(crate) async fn wait_for_held_call(&self) {
+        self.wait_for_held_calls(1).await;
+    }
+
+    /// Returns once so many calls were held.
+    pub(crate) async fn wait_for_held_calls(&self, times: u64) {
+        while self.holds.load(Ordering::SeqCst) < times {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    async fn pass(&self, name: &str, at: HoldAt) {
+        let here = |it: &mut (String, HoldAt)| it.0 == name && (it.1 == at || it.1 == HoldAt::Panics);
+        let held = self.to_hold.lock().unwrap().take_if(here);
+        let Some((_, hold)) = held else { return };
+        self.holds.fetch_add(1, Ordering::SeqCst);
+        assert!(hold != HoldAt::Panics, "the call `{name}` was to panic");
+        self.held.acquire().await.unwrap().forget();
+    }
+
+    /// Whether that has happened.
+    pub(crate) fn lost_an_answer(&self) -> bool {
+        self.to_lose.lock().unwrap().is_none()
+    }
+
+    /// Returns once the process is dead.
+    pub(crate) async fn wait_for_death(&self) {
+        while !self.is_dead() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// Waits until the call has its result, or the process is dead: then there is none. A dead
+    /// process does not tell; ours is told by the store that it is dead, and lets go.
+    pub(crate) async fn result_or_death<T>(&self, call: tokio::task::JoinHandle<Result<T>>) -> Option<T> {
+        let ended = async {
+            tokio::select! {
+                // A caller in a dying process may still hear that it dies.
+                result = call => result.unwrap().ok(),
+                () = self.wait_for_death() => None,
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), ended).await.expect("it ends or dies")
+    }
+
+    /// Whether the first fault has happened.
+    pub(crate) fn was_reached(&self) -> bool {
+        self.plan.faults.keys().next().is_none_or(|at| self.calls() >= *at)
+    }
+
+    pub(crate) fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::SeqCst)
+    }
+
+    /// How many calls there were of those that count.
+    pub(crate) fn calls(&self) -> u64 {
+        self.calls.load(Ordering::SeqCst)
+    }
+
+    /// The process is dead from now on.
+    pub(crate) fn kill(&self) {
+        self.dead.store(true, Ordering::SeqCst);
+    }
+
+    /// The database goes away, or is back: meanwhile every call fails, and nothing is done.
+    pub(crate) fn set_unreachable(&self, away: bool) {
+        self.away.store(away, Ordering::SeqCst);
+    }
+
+    /// The same for a server that is gone: whoever connects to it waits, as a pool of connections does.
+    pub(crate) fn set_unresponsive(&self, gone: bool) {
+        self.gone.store(gone, Ordering::SeqCst);
+        self.set_unreachable(gone);
+    }
+
+    /// Waits until something was to be committed while the database was away.
+    pub(crate) async fn wait_for_rejected_commit(&self) {
+        while self.turned_away.load(Ordering::SeqCst) == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// Lets the commit go on that was held.
+    pub(crate) fn release_held_call(&self) {
+        self.held.add_permits(1);
+    }
+
+    pub(crate) async fn close(&self) {
+        self.inner.close().await;
+    }
+
+    fn alive(&self) -> Result<(), StoreError> {
+        if self.is_dead() {
+            return Err(StoreError::new(Fault::Closed, "this process is dead"));
+        }
+        if self.away.load(Ordering::SeqCst) {
+            return Err(StoreError::new(Fault::Unreachable, "the database is away"));
+        }
+        Ok(())
+    }
+
+    /// What becomes of the next call. A process that dies is dead before its call is done, so that
+    /// nothing else of it is.
+    async fn fate(&self) -> Result<Fate, StoreError> {
+        self.alive()?;
+        let number = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
+        let Some(mode) = self.plan.faults.get(&number) else { return Ok(Fate::Through) };
+        let broken = |when| StoreError::new(Fault::Unreachable, format!("the connection broke {when}"));
+        let dead = || {
+            self.kill();
+            StoreError::new(Fault::Closed, "this process has just died")
+        };
+        Ok(match mode {
+            FaultMode::Held => {
+                self.held.acquire().await.unwrap().forget();
+                Fate::Through
+            }
+            FaultMode::Refused => Fate::NotDone(StoreError::new(Fault::Refused, "no such thing is stored here")),
+            FaultMode::Before => Fate::NotDone(dead()),
+            FaultMode::After => Fate::Done(dead()),
+            FaultMode::LostAnswer => Fate::Done(broken("before the answer came")),
+            FaultMode::Unreachable => Fate::NotDone(broken("before anything was done")),
+        })
+    }
+
+    async fn fate_of_reading(&self, name: &'static str) -> Result<Fate, StoreError> {
+        if self.to_lose.lock().unwrap().take_if(|it| *it == name).is_some() {
+            let broken = StoreError::new(Fault::Unreachable, "the connection broke before the answer came");
+            return Ok(Fate::Done(broken));
+        }
+        if self.plan.reading_counts {
+            return self.fate().await;
+        }
+        self.alive().map(|()| Fate::Through)
+    }
+}
+
+impl Commit for FaultyStore {
+    fn commit<'a>(&'a self, fence: Fence, entries: &'a [Entry], again: bool) -> StoreFuture<'a, Vec<Verdict>> {
+        Box::pin(async move {
+            if self.away.load(Ordering::SeqCst) {
+                let earlier = self.turned_away.fetch_add(1, Ordering::SeqCst);
+                if earlier > 0 && self.gone.load(Ordering::SeqCst) {
+                    std::future::pending::<()>().await;
+                }
+            }
+            match self.fate().await? {
+                Fate::Through => self.inner.commit(fence, entries, again).await,
+                Fate::NotDone(error) => Err(error),
+                Fate::Done(error) => {
+                    self.inner.commit(fence, entries, again).await?;
+                    Err(error)
+                }
+            }
+        })
+    }
+}

@@ -1,0 +1,223 @@
+//! What goes through to the store behind, counted or not.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use durable_core::Filter;
+use durable_core::store::{
+    Adopt, Adopted, BoxFuture, Cancelled, ClaimRequest, Claimed, Control, Costs, DeadExecutor, EventValue, Executors,
+    Fault, Fence, Found, Heard, Held, Hint, Items, KnownWorkflow, Lifecycle, Location, Mark, NewExecutor, NewMessage,
+    NewQueue, NewWorkflow, Opening, OutboxConnection, PoolState, Posted, PostedWorkflow, Presence, Promoted,
+    QueueChange, QueueRow, Queues, Read, Record, Released, ScheduleChange, ScheduleRow, Schedules, StoreError,
+    StoreFuture, Talk, Transact, Transacted, UserWork, Wake, Wanted, Wish, WorkFound, WorkLeft,
+};
+use durable_core::{StepInfo, WorkflowInfo};
+
+use super::{Fate, FaultyStore, HoldAt};
+
+/// Everything else goes through, as long as the process lives.
+macro_rules! through {
+    ($($name:ident($($argument:ident: $type:ty),*) -> $given:ty;)+) => {
+        $(
+            #[allow(clippy::needless_lifetimes, clippy::elidable_lifetime_names, reason = "some of the arguments have the lifetime")]
+            fn $name<'a>(&'a self, $($argument: $type),*) -> StoreFuture<'a, $given> {
+                Box::pin(async move {
+                    self.alive()?;
+                    self.pass(stringify!($name), HoldAt::Before).await;
+                    let given = self.inner.$name($($argument),*).await;
+                    self.pass(stringify!($name), HoldAt::After).await;
+                    given
+                })
+            }
+        )+
+    };
+}
+
+/// Reading, and what else may count.
+macro_rules! counted {
+    ($($name:ident($($argument:ident: $type:ty),*) -> $given:ty;)+) => {
+        $(
+            #[allow(clippy::needless_lifetimes, clippy::elidable_lifetime_names, reason = "some of the arguments have the lifetime")]
+            fn $name<'a>(&'a self, $($argument: $type),*) -> StoreFuture<'a, $given> {
+                Box::pin(async move {
+                    self.pass(stringify!($name), HoldAt::Before).await;
+                    match self.fate_of_reading(stringify!($name)).await? {
+                        Fate::Through => self.inner.$name($($argument),*).await,
+                        Fate::NotDone(error) => Err(error),
+                        Fate::Done(error) => {
+                            self.inner.$name($($argument),*).await?;
+                            Err(error)
+                        }
+                    }
+                })
+            }
+        )+
+    };
+}
+
+/// Runs the work and undoes it: the process dies before the commit.
+struct Undone<'a>(&'a mut dyn UserWork);
+
+impl UserWork for Undone<'_> {
+    fn run<'c>(&'c mut self, connection: &'c mut (dyn std::any::Any + Send)) -> BoxFuture<'c, Wish> {
+        Box::pin(async move {
+            self.0.run(connection).await;
+            Wish::Undo
+        })
+    }
+}
+
+impl Transact for FaultyStore {
+    fn connection_type(&self) -> &'static str {
+        self.inner.connection_type()
+    }
+
+    fn transact<'a>(&'a self, opening: Opening, work: &'a mut dyn UserWork) -> StoreFuture<'a, Transacted> {
+        Box::pin(async move {
+            match self.fate().await? {
+                Fate::Through => self.inner.transact(opening, work).await,
+                Fate::NotDone(error) => {
+                    self.inner.transact(opening, &mut Undone(work)).await?;
+                    Err(error)
+                }
+                Fate::Done(error) => {
+                    self.inner.transact(opening, work).await?;
+                    Err(error)
+                }
+            }
+        })
+    }
+}
+
+impl Executors for FaultyStore {
+    through! {
+        sign_on(executor: &'a NewExecutor) -> Fence;
+        heartbeat(fence: Fence, lease: Duration, running: &'a [i64]) -> Presence;
+        announce_leaving(fence: Fence) -> ();
+        executors() -> Vec<DeadExecutor>;
+        depose(executor: i64, epoch: i64) -> bool;
+        count_unknown(known: &'a [KnownWorkflow]) -> u64;
+        release(fence: Fence, stuck: &'a [i64]) -> Released;
+        work_left(asked: &'a WorkLeft) -> WorkFound;
+        sign_off(fence: Fence) -> ();
+    }
+
+    counted! {
+        adopt(adopt: &'a Adopt) -> Adopted;
+    }
+}
+
+impl Read for FaultyStore {
+    through! {
+        now() -> i64;
+        list(filter: &'a Filter) -> Vec<WorkflowInfo>;
+        show(id: &'a str) -> Option<WorkflowInfo>;
+        steps(id: &'a str) -> Vec<StepInfo>;
+    }
+
+    counted! {
+        find(id: &'a str) -> Option<Held>;
+        look(wanted: &'a Wanted) -> Found;
+        records(keys: &'a [i64]) -> Vec<Record>;
+    }
+}
+
+impl Queues for FaultyStore {
+    fn claim<'a>(&'a self, request: &'a ClaimRequest) -> StoreFuture<'a, Claimed> {
+        Box::pin(async move {
+            let broken = match self.fate_of_reading("claim").await? {
+                Fate::Through => None,
+                Fate::NotDone(error) => return Err(error),
+                Fate::Done(error) => Some(error),
+            };
+            if *self.refused.lock().unwrap() == Some(request.queue.as_str()) {
+                self.refusals.fetch_add(1, Ordering::SeqCst);
+                return Err(StoreError::new(Fault::Refused, "a row of this queue cannot be claimed"));
+            }
+            let name = format!("claim {}", request.queue);
+            self.pass(&name, HoldAt::Before).await;
+            let claimed = self.inner.claim(request).await;
+            self.pass(&name, HoldAt::After).await;
+            broken.map_or(claimed, Err)
+        })
+    }
+
+    counted! {
+        give_back(fence: Fence, keys: &'a [i64]) -> ();
+        give_back_lost(fence: Fence, queue: &'a str, held: &'a [i64]) -> u64;
+    }
+
+    through! {
+        declare(queues: &'a [NewQueue]) -> ();
+        promote() -> Promoted;
+        waiting(queues: &'a [String]) -> Vec<String>;
+        queues() -> Vec<QueueRow>;
+        change_queue(name: &'a str, change: QueueChange) -> bool;
+        post_workflow(connection: OutboxConnection<'a>, workflow: &'a NewWorkflow) -> PostedWorkflow;
+    }
+}
+
+impl Schedules for FaultyStore {
+    counted! {
+        schedules() -> Vec<ScheduleRow>;
+    }
+
+    through! {
+        put_schedules(schedules: &'a [ScheduleRow]) -> u64;
+        change_schedule(name: &'a str, change: ScheduleChange) -> bool;
+    }
+}
+
+impl Control for FaultyStore {
+    through! {
+        cancel(id: &'a str, reason: &'a str, children: bool) -> Option<Cancelled>;
+    }
+}
+
+impl Talk for FaultyStore {
+    through! {
+        items(workflow: &'a str, stream: &'a str, mark: Mark, limit: u32) -> Items;
+        event_history(workflow: &'a str, event: &'a str) -> Vec<EventValue>;
+        post(connection: OutboxConnection<'a>, message: &'a NewMessage) -> Posted;
+    }
+}
+
+impl Wake for FaultyStore {
+    through! {
+        notify(hints: &'a [Hint]) -> ();
+        listen(heard: &'a (dyn Fn(Heard) + Send + Sync)) -> ();
+    }
+
+    fn has_others(&self) -> bool {
+        self.inner.has_others()
+    }
+}
+
+impl Lifecycle for FaultyStore {
+    through! {
+        migrate() -> ();
+        drop_everything() -> ();
+    }
+
+    fn location(&self) -> Location {
+        self.inner.location()
+    }
+
+    fn costs(&self) -> Costs {
+        self.inner.costs()
+    }
+
+    fn pools(&self) -> Vec<PoolState> {
+        if self.owned { self.inner.pools() } else { Vec::new() }
+    }
+
+    fn close_work(&self) {
+        if self.owned {
+            self.inner.close_work();
+        }
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        if self.owned { self.inner.close() } else { Box::pin(std::future::ready(())) }
+    }
+}

@@ -1,0 +1,95 @@
+//! Short ways to make the queues that the cases are about, and who stands in them.
+
+use std::time::Duration;
+
+use durable_core::store::{
+    ClaimRequest, Claimed, Debounce, Fence, Finish, NewQueue, NewWorkflow, QueueLimits, QueuePlace, RateLimit, RunRow,
+    Store, Verdict,
+};
+
+use super::store_rows::{begin, commit, finish, success, workflow};
+
+/// The queue that most cases are about.
+pub(crate) const MAIL: &str = "mail";
+
+pub(crate) fn mail() -> QueuePlace {
+    QueuePlace { queue: MAIL.to_owned(), ..QueuePlace::default() }
+}
+
+pub(crate) fn urgent(priority: i32) -> QueuePlace {
+    QueuePlace { priority, ..mail() }
+}
+
+pub(crate) fn of_key(key: &str) -> QueuePlace {
+    QueuePlace { partition: Some(key.to_owned()), ..mail() }
+}
+
+pub(crate) fn sole(deduplicate: &str) -> QueuePlace {
+    QueuePlace { deduplicate: Some(deduplicate.to_owned()), ..mail() }
+}
+
+pub(crate) fn delayed(delay: Duration) -> QueuePlace {
+    QueuePlace { delay: Some(delay), ..mail() }
+}
+
+pub(crate) fn debounced(key: &str, period: Duration, longest: Option<Duration>) -> QueuePlace {
+    QueuePlace { debounce: Some(Debounce { key: key.to_owned(), period, longest }), ..mail() }
+}
+
+/// A workflow with a place.
+pub(crate) fn placed(id: &str, place: QueuePlace) -> NewWorkflow {
+    NewWorkflow { place: Some(place), ..workflow(id) }
+}
+
+/// Puts a workflow on its queue, which is expected to succeed, and gives its key.
+pub(crate) async fn enqueued(store: &dyn Store, fence: Fence, id: &str, place: QueuePlace) -> i64 {
+    let workflow = placed(id, place);
+    assert_eq!(commit(store, fence, begin(&workflow)).await, Verdict::Stored, "{id}");
+    workflow.key
+}
+
+/// Puts many on one queue at once.
+pub(crate) async fn all_enqueued(store: &dyn Store, fence: Fence, workflows: &[NewWorkflow]) {
+    let entries: Vec<_> = workflows.iter().map(begin).collect();
+    let verdicts = store.commit(fence, &entries, false).await.expect("the entries are committed");
+    assert!(verdicts.iter().all(|it| *it == Verdict::Stored), "{verdicts:?}");
+}
+
+pub(crate) fn request(fence: Fence, most: u32) -> ClaimRequest {
+    ClaimRequest { fence, queue: MAIL.to_owned(), known: vec!["checkout".to_owned()], most }
+}
+
+pub(crate) async fn claim(store: &dyn Store, fence: Fence, most: u32) -> Claimed {
+    store.claim(&request(fence, most)).await.expect("the store claims")
+}
+
+/// Claims, and gives the ids.
+pub(crate) async fn taken(store: &dyn Store, fence: Fence, most: u32) -> Vec<String> {
+    claim(store, fence, most).await.runs.into_iter().map(|it| it.id.to_string()).collect()
+}
+
+/// Ends a claimed run.
+pub(crate) async fn ended(store: &dyn Store, fence: Fence, run: &RunRow) {
+    let end = Finish { attempt: run.attempt, ..success(run.key, "1") };
+    assert_eq!(commit(store, fence, finish(end)).await, Verdict::Stored, "{}", run.id);
+}
+
+pub(crate) async fn declare(store: &dyn Store, limits: QueueLimits) {
+    store.declare(&[NewQueue { name: MAIL.to_owned(), limits }]).await.expect("the queue is declared");
+}
+
+pub(crate) fn at_once(concurrency: u32) -> QueueLimits {
+    QueueLimits { concurrency: Some(concurrency), ..QueueLimits::default() }
+}
+
+pub(crate) fn rate(starts: u32, period: Duration) -> RateLimit {
+    RateLimit { starts, period }
+}
+
+pub(crate) fn rated(starts: u32, period: Duration) -> QueueLimits {
+    QueueLimits { rate_limit: Some(rate(starts, period)), ..QueueLimits::default() }
+}
+
+pub(crate) fn partitioned() -> QueueLimits {
+    QueueLimits { partitioned: true, ..QueueLimits::default() }
+}

@@ -45,7 +45,7 @@ async fn at_rest(app: &Durable) {
     app.listening().await; // it looks around when it begins to listen
     let mut last = app.store().costs();
     loop {
-        tokio::time::sleep(Duration::from_millis(150)).await;
+        tokio::time::sleep(Duration::from_millis(150)).await; // the engine is at rest when nothing happens in it
         let now = app.store().costs();
         if now == last {
             return;
@@ -297,7 +297,7 @@ async fn silent_queues_cost_nothing(database: &TestDatabase) {
     let app = database.launch().await;
     app.scope(counted_in_a_queue(key.clone()).enqueue(&COSTED)).await.unwrap();
     settled(&app, &key, 1).await;
-    let costs = cost(&app, tokio::time::sleep(Duration::from_secs(1))).await;
+    let costs = cost(&app, tokio::time::sleep(Duration::from_secs(1))).await; // nothing may happen in it
     assert_eq!(costs, Costs::default());
     app.shutdown().await;
 }

@@ -1,11 +1,11 @@
 //! What only a Postgres has of queues: the functions for other languages, locks of others, and plans.
 
-use std::sync::Mutex;
 use std::time::Duration;
 
 use durable_core::Status;
 use durable_core::store::{Heard, Hint, NewWorkflow, QueueLimits, open};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
+use tokio::sync::watch;
 
 use crate::support::postgres_store_tests;
 use crate::support::store_database::{DirectConnection, StoreDatabase};
@@ -195,15 +195,13 @@ async fn sql_tells_the_processes_that_listen(database: StoreDatabase) {
         store.migrate().await.unwrap();
         let me = sign_on(&*store, "a").await;
         running(&*store, me, "zamówienie").await;
-        let heard = Mutex::new(Vec::new());
-        let noted = |it: Heard| heard.lock().expect("nobody panicked").push(it);
+        let heard = watch::Sender::new(Vec::new());
+        let noted = |it: Heard| heard.send_modify(|all| all.push(it));
         let said = async {
-            let until = async |number: usize| {
-                while heard.lock().expect("nobody panicked").len() < number {
-                    tokio::time::sleep(Duration::from_millis(2)).await;
-                }
+            let heard_so_many = async |number: usize| {
+                heard.subscribe().wait_for(|it| it.len() >= number).await.expect("the sender is here");
             };
-            until(1).await;
+            heard_so_many(1).await;
             let mut user = connect(&database).await;
             let quoted = format!("\"{schema}\"");
             for (number, sql) in [
@@ -212,7 +210,7 @@ async fn sql_tells_the_processes_that_listen(database: StoreDatabase) {
             ] {
                 let sql = AssertSqlSafe(sql.replace("durable.", &format!("{quoted}.")));
                 sqlx::query(sql).execute(&mut user).await.unwrap();
-                until(number).await;
+                heard_so_many(number).await;
             }
         };
         tokio::select! {
@@ -221,7 +219,7 @@ async fn sql_tells_the_processes_that_listen(database: StoreDatabase) {
         }
         let hints = |hint: Hint| Heard::Hints(vec![hint]);
         let expected = vec![Heard::Listening, hints(Hint::of_queue("mail")), hints(Hint::of("zamówienie"))];
-        assert_eq!(*heard.lock().expect("nobody panicked"), expected);
+        assert_eq!(*heard.borrow(), expected);
         if schema != database.schema {
             store.drop_everything().await.unwrap();
         }
@@ -280,7 +278,7 @@ async fn rows_read<T>(database: &StoreDatabase, work: impl Future<Output = T>) -
     );
     let settled = async |direct: &mut DirectConnection| {
         // What a connection has done is told a second after it, at the latest.
-        tokio::time::sleep(Duration::from_millis(1_200)).await;
+        tokio::time::sleep(Duration::from_millis(1_200)).await; // the server publishes its statistics within a second
         direct.number(&question).await
     };
     let before = settled(&mut direct).await;

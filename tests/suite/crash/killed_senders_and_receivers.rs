@@ -1,11 +1,11 @@
 //! Messages between processes that are killed: each is received once, in the order of its sender.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde::Deserialize;
 
-use crate::support::{ProcessDatabase, Random, finished, kill_9, ledger, process_tests, start};
+use crate::support::{ProcessDatabase, Random, finished, kill_9, ledger, process_tests, start, until};
 
 process_tests! {
     ten_thousand_messages_are_received_once_and_in_order_although_everybody_is_killed,
@@ -31,18 +31,14 @@ async fn ten_thousand_messages_are_received_once_and_in_order_although_everybody
     let receive = || start("message_worker", &["receive", &folder], database);
 
     let mut receiving = receive();
-    while database_is_empty(database).await {
-        tokio::time::sleep(Duration::from_millis(10)).await; // until there is somebody to send to
-    }
+    until("the receivers are started", async || !database_is_empty(database).await).await;
     let mut sending = [send("0"), send("4")];
     let mut killed_senders = 0;
     for kill in 0..KILLS {
         // In each tenth of the messages, somewhere.
         let part = MESSAGES / (KILLS + 1);
         let enough = kill * part + usize::try_from(random.below(part as u64)).expect("it is small");
-        while ledger(database.folder()).len() < enough {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
+        until("enough messages are received", async || ledger(database.folder()).len() >= enough).await;
         kill_9(receiving).await;
         if kill % 4 == 1 && killed_senders < 2 * KILLS_OF_SENDERS {
             for (sender, first) in sending.iter_mut().zip(["0", "4"]) {

@@ -8,7 +8,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
 use crate::support::{
-    ProcessDatabase, Random, finished, kill_9, ledger, lift_file_size_limit, process_tests, program, start,
+    ProcessDatabase, Random, finished, kill_9, ledger, lift_file_size_limit, process_tests, program, start, until,
 };
 
 process_tests! {
@@ -25,7 +25,7 @@ async fn kill_9_of_the_quickstart_at_20_random_moments(database: &ProcessDatabas
         let moment = Duration::from_millis(random.below(350));
         let order = format!("order-{}", round / 5); // each order is killed five times
         let child = start("quickstart", &[&order, "0.03"], database);
-        tokio::time::sleep(moment).await;
+        tokio::time::sleep(moment).await; // the moment of the kill
         kill_9(child).await;
         kills += 1;
     }
@@ -59,9 +59,7 @@ async fn a_thousand_workflows_killed_twice_all_end_once(database: &ProcessDataba
     for enough in [2_000, 6_000] {
         let child = start("step_worker", &["many", &folder, "1000", "64"], database);
         // Killed when so many of the 10,000 steps have run, which the ledgers tell.
-        while ledger(database.folder()).len() < enough {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        until("enough steps have run", async || ledger(database.folder()).len() >= enough).await;
         kill_9(child).await;
     }
     let told = finished(start("step_worker", &["many", &folder, "1000", "64"], database)).await;

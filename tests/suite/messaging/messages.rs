@@ -3,7 +3,7 @@
 use durable::prelude::*;
 use durable::sqlx::{Connection, PgConnection, SqliteConnection};
 
-use crate::support::{TestDatabase, arrived, database_tests, fresh, gate};
+use crate::support::{TestDatabase, arrived, database_tests, fresh, gate, wait_for_steps};
 
 database_tests! {
     a_message_is_received_whether_it_is_sent_before_or_after_the_wait_begins,
@@ -36,9 +36,7 @@ async fn a_message_is_received_whether_it_is_sent_before_or_after_the_wait_begin
     app.scope(async {
         let handle = takes("n".into(), 2).id("w").start().await.unwrap();
         durable::send("w", "n", &1).await.unwrap();
-        while app.list_steps("w").await.unwrap().len() < 2 {
-            tokio::time::sleep(Duration::from_millis(1)).await; // until it waits for the second
-        }
+        wait_for_steps(&app, "w", 2).await; // it waits for the second message
         handle.send("n", &2).await.unwrap();
         assert_eq!(handle.await.unwrap(), [1, 2]);
     })
@@ -104,9 +102,7 @@ async fn waits_for_nothing() -> Result<bool> {
 async fn a_time_limit_of_a_wait_holds_across_restarts(database: &TestDatabase) {
     let app = database.launch().await;
     app.scope(async { waits_for_nothing().id("w").start().await.unwrap() }).await;
-    while app.list_steps("w").await.unwrap().is_empty() {
-        tokio::time::sleep(Duration::from_millis(1)).await; // until the limit is recorded
-    }
+    wait_for_steps(&app, "w", 1).await; // the deadline is recorded
     database.crash(app).await;
 
     let app = database.launch().await;

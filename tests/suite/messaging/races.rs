@@ -38,7 +38,7 @@ async fn a_wait_that_gave_up_leaves_the_message_to_the_next_one(database: &TestD
             app.spawn(async move {
                 let handle = is_impatient(MANY as usize, micros).id(&id).start().await.unwrap();
                 for (n, pause) in (0..MANY).zip(pauses) {
-                    tokio::time::sleep(Duration::from_micros(pause)).await; // by lot, around the limits
+                    tokio::time::sleep(Duration::from_micros(pause)).await; // a random pause, around the timeouts
                     durable::send(&id, "n", &n).await.unwrap();
                 }
                 handle.await.unwrap()

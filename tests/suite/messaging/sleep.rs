@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use durable::prelude::*;
 
-use crate::support::{TestDatabase, database_tests, fresh, gate};
+use crate::support::{TestDatabase, database_tests, fresh, gate, wait_for_steps};
 
 database_tests! {
     a_sleep_is_not_over_too_early,
@@ -20,12 +20,6 @@ database_tests! {
 async fn sleeps(duration: Duration) -> Result<()> {
     durable::sleep(duration).await;
     Ok(())
-}
-
-async fn slept(app: &Durable, id: &str) {
-    while app.list_steps(id).await.unwrap().is_empty() {
-        tokio::time::sleep(Duration::from_millis(1)).await; // until the moment is recorded
-    }
 }
 
 async fn a_sleep_is_not_over_too_early(database: &TestDatabase) {
@@ -49,7 +43,7 @@ const MOST_OF_A_YEAR: Duration = Duration::from_hours(364 * 24);
 async fn a_sleep_of_a_year_is_over_after_a_year(database: &TestDatabase) {
     let app = database.launch().await;
     let handle = app.scope(async { sleeps(YEAR).id("w").start().await.unwrap() }).await;
-    slept(&app, "w").await;
+    wait_for_steps(&app, "w", 1).await; // the time of waking is recorded
     app.skip_time(MOST_OF_A_YEAR);
     assert_eq!(handle.status().await.unwrap(), Status::Pending);
     app.skip_time(Duration::from_hours(24));
@@ -69,7 +63,7 @@ async fn after_a_restart_a_sleep_lasts_only_for_the_rest_of_its_time(database: &
     let app = database.launch().await;
     gate(&key).add_permits(1);
     app.scope(async { sleeps_behind_a_gate(key.clone(), YEAR).id("w").start().await.unwrap() }).await;
-    slept(&app, "w").await;
+    wait_for_steps(&app, "w", 1).await; // the time of waking is recorded
     let recorded = app.list_steps("w").await.unwrap().remove(0).output.unwrap();
     database.crash(app).await;
 
@@ -107,7 +101,7 @@ async fn a_sleep_until_a_past_moment_is_over_at_once(database: &TestDatabase) {
 async fn a_long_sleep_does_not_hold_up_the_shutdown(database: &TestDatabase) {
     let app = database.launch().await;
     app.scope(async { sleeps(YEAR).id("w").start().await.unwrap() }).await;
-    slept(&app, "w").await;
+    wait_for_steps(&app, "w", 1).await; // the time of waking is recorded
     let report = app.shutdown().await;
     assert!(report.elapsed < Duration::from_secs(5), "{report}");
     assert_eq!(database.workflows().await[0].status, Status::Pending);

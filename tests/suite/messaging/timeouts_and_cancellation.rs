@@ -61,7 +61,7 @@ async fn a_deadline_holds_across_restarts_and_fires_after_an_outage(database: &T
     app.scope(async { held_up(key.clone()).id("w").timeout(Duration::from_millis(400)).start().await.unwrap() }).await;
     arrived(&key, 1).await;
     database.crash(app).await;
-    tokio::time::sleep(Duration::from_millis(500)).await; // the time is up while nobody is there
+    tokio::time::sleep(Duration::from_millis(500)).await; // the timeout passes while no engine runs
 
     let app = database.launch().await;
     let error = app.retrieve_workflow::<()>("w").await.unwrap().await.expect_err("its time was up");
@@ -133,7 +133,7 @@ fn blocks_until_told(key: String) {
     count(key.clone());
     let cancellation = durable::cancellation();
     while !cancellation.is_cancelled() {
-        std::thread::sleep(Duration::from_millis(1));
+        std::thread::sleep(Duration::from_millis(1)); // it blocks its thread, as the work that it stands for does
     }
     count(format!("{key} told"));
 }

@@ -145,7 +145,7 @@ async fn messages_arrive_in_order_although_the_listener_is_ended_again_and_again
             ended += found.len();
         }
         if n % 60 == 45 {
-            tokio::time::sleep(Duration::from_millis(300)).await; // so that there is somebody to end again
+            tokio::time::sleep(Duration::from_millis(300)).await; // so that there is a listener to end again
         }
     }
     let heard = tokio::time::timeout(Duration::from_secs(15), handle.result()).await.expect("they arrive").unwrap();

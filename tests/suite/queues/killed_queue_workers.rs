@@ -8,7 +8,7 @@ use durable::WorkflowInfo;
 use durable::prelude::{DateTime, Status, Utc};
 use tokio::process::Child;
 
-use crate::support::{ProcessDatabase, Random, Signal, WatchedProcess, finished, process_tests, start};
+use crate::support::{ProcessDatabase, Random, Signal, WatchedProcess, finished, process_tests, start, until};
 
 process_tests! {
     each_limit_alone_and_all_together_hold_while_processes_are_killed,
@@ -240,11 +240,11 @@ async fn ticks(database: &ProcessDatabase, schedule: &str) -> Vec<i64> {
 async fn each_second_is_one_tick_of_three_processes_while_they_are_killed(database: &ProcessDatabase) {
     let mut fleet = Fleet::new(database, 3);
     for round in 0..6 {
-        tokio::time::sleep(Duration::from_millis(1_300)).await;
+        tokio::time::sleep(Duration::from_millis(1_300)).await; // the moment of the kill, within some second
         fleet.kill_one(round).await;
         fleet.join();
     }
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    tokio::time::sleep(Duration::from_secs(3)).await; // ticks without kills
     fleet.kill_all().await;
     let seconds = ticks(database, "every_second").await;
     let all: Vec<i64> = (seconds[0]..=seconds[seconds.len() - 1]).collect();
@@ -261,20 +261,19 @@ async fn each_second_is_one_tick_of_three_processes_while_they_are_killed(databa
 
 /// It takes its time: only what is more than ten seconds late was missed.
 async fn a_process_that_was_stopped_has_missed_what_was_due_meanwhile(database: &ProcessDatabase) {
-    let reached = async |least: i64| {
-        while ticks(database, "seconds_in_time").await.last().is_none_or(|it| *it < least) {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+    let tick_after = async |least: i64| {
+        let is_there = async || ticks(database, "seconds_in_time").await.last().is_some_and(|it| *it >= least);
+        until("the schedule has fired", is_there).await;
     };
     let process = WatchedProcess::start("queue_worker", &["work", &database.folder().display().to_string()], database);
     process.wait_for_line("READY").await;
-    reached(1).await;
+    tick_after(1).await;
     process.signal(Signal::STOP);
     let stopped = Utc::now().timestamp();
-    tokio::time::sleep(Duration::from_secs(14)).await;
+    tokio::time::sleep(Duration::from_secs(14)).await; // longer than the ten seconds after which a tick is missed
     let woken = Utc::now().timestamp();
     process.signal(Signal::CONT);
-    reached(woken + 1).await;
+    tick_after(woken + 1).await;
     let meanwhile = |all: Vec<i64>| all.into_iter().filter(|it| (stopped + 1..woken).contains(it)).collect::<Vec<_>>();
     let skipped = meanwhile(ticks(database, "seconds_in_time").await);
     assert!(skipped.len() <= 1, "only the last one may count as on time: {skipped:?}");

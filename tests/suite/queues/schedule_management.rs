@@ -3,7 +3,7 @@
 use durable::prelude::*;
 use durable::{ErrorKind, Misfire, Overlap, ScheduleInfo};
 
-use crate::support::{TestDatabase, arrived, count, counted, database_tests, fresh, gate};
+use crate::support::{TestDatabase, arrived, count, counted, database_tests, fresh, gate, until};
 
 database_tests! {
     a_backfill_of_the_future_does_not_move_the_calendar,
@@ -153,9 +153,7 @@ async fn a_tick_that_cannot_be_started_is_left_out_and_the_next_one_comes(databa
         let ids: Vec<_> = (0..3).map(|hours| format!("taken@{}", (first + hours * HOUR).format("%FT%TZ"))).collect();
         triggers("nothing".into()).id(&ids[1]).delay(100 * HOUR).start().await.unwrap(); // an id of another workflow
         app.skip_time(3 * HOUR);
-        while info("taken").await.last_tick < first + 2 * HOUR {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        until("the third tick is done", async || info("taken").await.last_tick >= first + 2 * HOUR).await;
         let mut found: Vec<_> = database.workflows().await.into_iter().filter(|it| it.name == "counts_stock").collect();
         found.sort_unstable_by(|a, b| a.id.cmp(&b.id));
         assert_eq!(found.iter().map(|it| &it.id).collect::<Vec<_>>(), [&ids[0], &ids[2]]);
@@ -170,9 +168,7 @@ async fn a_schedule_that_is_far_behind_leaves_the_others_their_turn_and_can_be_p
     app.scope(async {
         counts_stock("a".into()).schedule("far-behind", "* * * * * *").misfire(Misfire::All).await.unwrap();
         counts_stock("b".into()).schedule("hourly", hourly()).misfire(Misfire::All).await.unwrap();
-        while started(database, "hourly").await.len() < 5 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        until("the other schedule has fired", async || started(database, "hourly").await.len() >= 5).await;
         durable::pause_schedule("far-behind").await.unwrap();
         app.listening().await; // it has heard of the pause
         let left = 5 * 3_600 - started(database, "far-behind").await.len();

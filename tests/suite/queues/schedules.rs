@@ -6,7 +6,9 @@ use durable::prelude::*;
 use durable::{Misfire, Overlap, ScheduleInfo};
 use durable_core::store::Store;
 
-use crate::support::{FaultPlan, FaultyStore, TestDatabase, arrived, count, counted, database_tests, fresh, gate};
+use crate::support::{
+    FaultPlan, FaultyStore, TestDatabase, arrived, count, counted, database_tests, fresh, gate, until,
+};
 
 database_tests! {
     each_tick_is_started_once_when_its_time_has_come,
@@ -67,13 +69,8 @@ async fn started(database: &TestDatabase, name: &str) -> Vec<String> {
 
 /// Waits until a schedule has started so many.
 async fn fired(database: &TestDatabase, name: &str, count: usize) -> Vec<String> {
-    loop {
-        let ids = started(database, name).await;
-        if ids.len() >= count {
-            return ids;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until("the schedule has fired", async || started(database, name).await.len() >= count).await;
+    started(database, name).await
 }
 
 async fn info(name: &str) -> Option<ScheduleInfo> {
@@ -84,9 +81,7 @@ async fn info(name: &str) -> Option<ScheduleInfo> {
 async fn dealt_with(name: &str, id: &str) {
     let (_, tick) = id.split_once('@').expect("the id of a tick names its moment");
     let tick: DateTime<Utc> = tick.parse().expect("it is a date");
-    while info(name).await.expect("it is there").last_tick < tick {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until("the tick is noted", async || info(name).await.expect("it is there").last_tick >= tick).await;
 }
 
 async fn each_tick_is_started_once_when_its_time_has_come(database: &TestDatabase) {
@@ -147,9 +142,7 @@ async fn a_tick_is_left_out_while_the_one_before_runs_if_the_schedule_says_so(da
         dealt_with("alone", &ids[0]).await;
         let first = info("alone").await.unwrap().last_tick;
         app.skip_time(HOUR);
-        while info("alone").await.unwrap().last_tick == first {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        until("the next tick is noted", async || info("alone").await.unwrap().last_tick != first).await;
         assert_eq!(started(database, "alone").await, ids, "the second one was left out");
         gate(&key).add_permits(2);
         durable::retrieve_workflow::<()>(&ids[0]).await.unwrap().await.unwrap();

@@ -12,6 +12,7 @@ use durable::{AbortReason, Level, StuckKind};
 
 use crate::support::{
     TestDatabase, arrived, budgets, count, counted, database_tests, fresh, gate, patient, start_shutdown,
+    wait_for_steps,
 };
 
 database_tests! {
@@ -38,7 +39,7 @@ async fn asks_whether_to_stop(key: &str) -> Result<u32> {
         if let Some(why) = durable::should_abort() {
             return Err(Error::msg(format!("stopped: {why:?}")));
         }
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        tokio::time::sleep(Duration::from_millis(1)).await; // the step polls: that is what it tests
     }
 }
 
@@ -99,11 +100,9 @@ async fn aborted_is_heard_once_the_drain_is_over_and_not_before(database: &TestD
     arrived(&aborts, 1).await;
     let down = start_shutdown(&app, budgets(60_000, 30_000));
     app.reached(Level::Draining).await;
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    tokio::time::sleep(Duration::from_millis(50)).await; // nothing may happen in it
     gate(&drains).add_permits(1);
-    while app.list_steps("drains").await.unwrap().iter().all(|it| it.kind != "step") {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    wait_for_steps(&app, "drains", 2).await; // the step is recorded, after the sleep
     app.request_shutdown_with(budgets(0, 30_000));
     assert_eq!(down.await.unwrap().suspended_total, 2);
 
@@ -242,9 +241,7 @@ async fn select_around_a_wait_cannot_complete(database: &TestDatabase) {
     ENGINES.lock().unwrap().push((key.clone(), app.clone()));
     app.scope(async { returns_when_it_is_let_go_of(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
-    while app.list_steps("w").await.unwrap().len() < 2 {
-        tokio::time::sleep(Duration::from_millis(1)).await; // it waits once its time limit is recorded
-    }
+    wait_for_steps(&app, "w", 2).await; // it waits once its deadline is recorded
     let report = app.shutdown_with(budgets(1_000, 1_000)).await;
     ENGINES.lock().unwrap().retain(|it| it.0 != key);
     assert!(report.is_clean() && (report.completed, report.suspended_total) == (0, 1), "{report}");
@@ -321,7 +318,7 @@ async fn a_blocking_step_that_has_no_thread_yet_does_not_begin(database: &TestDa
             .await;
             arrived(&of_thread, 2).await;
             let report = app.shutdown_with(budgets(0, 100)).await;
-            tokio::time::sleep(Duration::from_secs(3)).await; // the threads are free again
+            tokio::time::sleep(Duration::from_secs(3)).await; // the threads are free again, and nothing may begin
             report
         })
     });

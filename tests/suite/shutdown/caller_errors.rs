@@ -7,7 +7,7 @@ use durable::prelude::*;
 use durable::{ErrorKind, queue};
 use durable_core::store::Store;
 
-use crate::support::{FaultMode, FaultPlan, FaultyStore, TestDatabase, budgets, count, database_tests, fresh};
+use crate::support::{FaultMode, FaultPlan, FaultyStore, TestDatabase, budgets, count, database_tests, fresh, until};
 
 database_tests! {
     what_comes_after_the_end_was_not_written_and_says_so,
@@ -82,9 +82,7 @@ async fn a_write_that_was_not_confirmed_says_that_nobody_knows(database: &TestDa
         let (app, store) = failing(database, &[first]).await;
         let call = counted_once(key.clone()).id(id);
         let enqueues = app.spawn(async move { call.enqueue(&AFTER).await });
-        while app.store().costs().commits == 0 && was_written {
-            tokio::task::yield_now().await;
-        }
+        until("the write is sent", async || !was_written || app.store().costs().commits > 0).await;
         let report = app.shutdown_with(budgets(0, 0)).await;
         let error = enqueues.await.unwrap().unwrap_err();
         unconfirmed(&error);

@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 use super::shutdown_calls::{busy, stay};
 use crate::support::{
     FaultyStore, HoldAt, LogCapture, TestDatabase, arrived, budgets, count, counted, database_tests, fresh, gate,
-    on_dropped_runtime, patient, start_shutdown,
+    on_dropped_runtime, patient, start_shutdown, until,
 };
 
 database_tests! {
@@ -57,15 +57,9 @@ async fn connections(database: &TestDatabase, name: &str) -> usize {
 
 /// Returns once there are so few tasks again, and no connections. The server may take a moment to see one go.
 async fn nothing_is_left(database: &TestDatabase, name: &str, tasks: usize) {
-    let patience = Instant::now() + Duration::from_secs(5);
-    loop {
-        let (left, open) = (Handle::current().metrics().num_alive_tasks(), connections(database, name).await);
-        if left <= tasks && open == 0 {
-            return;
-        }
-        assert!(Instant::now() < patience, "{left} tasks and {open} connections are left, of {tasks} and none");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let nothing =
+        async || Handle::current().metrics().num_alive_tasks() <= tasks && connections(database, name).await == 0;
+    until("all tasks and connections are gone", nothing).await;
 }
 
 async fn relaunch_in_same_process_x20(database: &TestDatabase) {
@@ -430,7 +424,12 @@ async fn aborted_query_does_not_delay_close() {
     let app = database.launch().await;
     app.scope(async { sleeps_in_the_server(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
-    tokio::time::sleep(Duration::from_millis(200)).await; // the statement is on its way
+    let mut direct = PgConnection::connect(database.url()).await.unwrap();
+    let sleeping = "select count(*) from pg_stat_activity where state = 'active' and query = 'select pg_sleep(30)'";
+    until("the server executes the statement", async || {
+        query_scalar::<_, i64>(sleeping).fetch_one(&mut direct).await.unwrap() > 0
+    })
+    .await;
     let report = app.shutdown_with(budgets(0, 0)).await;
     let close = report.phases.last().unwrap();
     assert!(close.phase == "close" && close.elapsed < Duration::from_secs(2), "{close:?}");

@@ -173,7 +173,7 @@ async fn postgres_restart_during_drain(server: &Arc<Server>) {
     app.reached(Level::Draining).await;
     off_thread(server, |it| it.set_running(false)).await;
     gate(&key).add_permits(3);
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    tokio::time::sleep(Duration::from_millis(300)).await; // nothing may happen in it
     assert_eq!(app.state(), Level::Draining, "the database is waited for as long as the drain lasts");
     off_thread(server, |it| it.set_running(true)).await;
     let report = down.await.unwrap();

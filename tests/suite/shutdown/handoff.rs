@@ -6,7 +6,7 @@ use durable::Level;
 use durable::prelude::*;
 
 use crate::support::{
-    TestDatabase, arrived, budgets, count, counted, database_tests, fresh, gate, patient, start_shutdown,
+    TestDatabase, arrived, budgets, count, counted, database_tests, fresh, gate, patient, start_shutdown, until,
 };
 
 database_tests! {
@@ -44,10 +44,9 @@ async fn released_rows_taken_by_live_peer(database: &TestDatabase) {
     let report = app.shutdown_with(patient()).await;
     assert_eq!(report.released.as_ref().unwrap().direct, 1, "{report}");
     let begun = Instant::now();
-    while peer.list_workflows(Filter::new()).await.unwrap()[0].executor.is_none() {
-        assert!(begun.elapsed() < SOON, "nobody has told the peer");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let is_taken = async || peer.list_workflows(Filter::new()).await.unwrap()[0].executor.is_some();
+    until("the peer has taken the workflow", is_taken).await;
+    assert!(begun.elapsed() < SOON, "the peer was not notified: it found the workflow by itself");
     peer.scope(async { durable::send("w", "word", &7).await.unwrap() }).await;
     assert_eq!(peer.retrieve_workflow::<u32>("w").await.unwrap().await.unwrap(), 7);
     assert_eq!(counted(&key), 1);
@@ -65,7 +64,7 @@ async fn what_is_not_to_be_released_waits_for_the_restart(database: &TestDatabas
     options.release = false;
     let report = app.shutdown_with(options).await;
     assert!(!report.suspended[0].released && report.is_clean(), "{report}");
-    tokio::time::sleep(Duration::from_millis(700)).await;
+    tokio::time::sleep(Duration::from_millis(700)).await; // nothing may happen in it
     let owner = peer.list_workflows(Filter::new()).await.unwrap()[0].executor.clone();
     assert!(owner.is_some(), "it is still its own");
     peer.shutdown().await;
@@ -95,9 +94,8 @@ async fn shutdown_refunds_attempt(database: &TestDatabase) {
     // A crash does.
     for _ in 0..3 {
         let app = database.launch().await;
-        while app.list_workflows(Filter::new()).await.unwrap()[0].executor.is_none() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        let is_taken = async || app.list_workflows(Filter::new()).await.unwrap()[0].executor.is_some();
+        until("the workflow is recovered", is_taken).await;
         database.crash(app).await;
     }
     let app = database.launch().await;
@@ -134,7 +132,7 @@ async fn same_executor_id_overlap(database: &TestDatabase) {
 
     let next = database.builder("new").executor_id("pod-7").launch().await.unwrap();
     next.listening().await;
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    tokio::time::sleep(Duration::from_millis(500)).await; // nothing may happen in it
     assert_eq!((app.state(), counted(&key)), (Level::Draining, 2), "what still runs there is not taken");
     let report = down.await.unwrap();
     assert_eq!((report.killed_total, report.is_closed()), (2, true), "{report}");
@@ -157,7 +155,7 @@ async fn heartbeat_outlives_drain(database: &TestDatabase) {
     app.scope(async { works_on(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
     let down = start_shutdown(&app, patient());
-    tokio::time::sleep(4 * lease).await;
+    tokio::time::sleep(4 * lease).await; // without heartbeats the lease would run out in it
     assert_eq!(app.state(), Level::Draining);
     gate(&key).add_permits(1);
     let report = down.await.unwrap();
@@ -201,7 +199,7 @@ async fn notifier_flushes_before_close(database: &TestDatabase) {
     app.scope(async { shows_at_the_end(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
     let asks = reader.spawn(durable::get_event::<u32>("w", "last word", Duration::from_mins(1)));
-    tokio::time::sleep(Duration::from_millis(100)).await; // it has looked, and waits for news
+    tokio::time::sleep(Duration::from_millis(100)).await; // it has asked once, and waits for a notification
     let down = start_shutdown(&app, patient());
     app.reached(Level::Draining).await;
     let begun = Instant::now();

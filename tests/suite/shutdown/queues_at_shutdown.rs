@@ -8,7 +8,7 @@ use durable_core::store::Store;
 
 use crate::support::{
     FaultPlan, FaultyStore, HoldAt, TestDatabase, arrived, budgets, count, counted, database_tests, fresh, gate,
-    patient, start_shutdown,
+    patient, start_shutdown, until,
 };
 
 database_tests! {
@@ -70,7 +70,7 @@ async fn dequeue_stops_first(database: &TestDatabase) {
     gate(&key).add_permits(20);
     let handle = app.retrieve_workflow::<u32>("w0").await.unwrap();
     assert_eq!(handle.await.unwrap(), 1, "what runs goes on");
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    tokio::time::sleep(Duration::from_millis(500)).await; // nothing may happen in it
     assert_eq!(counted(&key), 1, "nothing is taken any more");
     app.shutdown().await;
     let left: Vec<_> = (1..20).map(|it| format!("w{it}")).collect();
@@ -93,7 +93,7 @@ async fn shut_down_in_a_claim(database: &TestDatabase, hold: HoldAt) {
     let app = database.builder("races").store(Arc::clone(&faulty) as Arc<dyn Store>).launch().await.unwrap();
     faulty.wait_for_held_call().await;
     let down = start_shutdown(&app, budgets(2_000, 0));
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    tokio::time::sleep(Duration::from_millis(300)).await; // nothing may happen in it
     assert_eq!(app.state(), Level::Quiesced, "the claim is waited for");
     faulty.release_held_call();
     let report = down.await.unwrap();
@@ -156,22 +156,19 @@ async fn schedule_not_fired_after_quiesce(database: &TestDatabase) {
     })
     .await;
     let ticks = |all: Vec<durable::WorkflowInfo>| all.into_iter().filter(|it| it.name == "ticked").collect::<Vec<_>>();
-    while ticks(app.list_workflows(Filter::new()).await.unwrap()).is_empty() {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until("the schedule fires", async || !ticks(app.list_workflows(Filter::new()).await.unwrap()).is_empty()).await;
     let down = start_shutdown(&app, patient());
     app.reached(Level::Draining).await;
     let then = ticks(app.list_workflows(Filter::new()).await.unwrap()).len();
-    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    tokio::time::sleep(Duration::from_millis(2_500)).await; // two ticks, which must not be started
     assert_eq!(app.state(), Level::Draining);
     assert_eq!(ticks(app.list_workflows(Filter::new()).await.unwrap()).len(), then, "the clock starts nothing");
     gate(&key).add_permits(1);
     assert!(down.await.unwrap().is_clean());
 
     let app = database.launch().await;
-    while ticks(app.list_workflows(Filter::new()).await.unwrap()).len() < then + 3 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let fired = async || ticks(app.list_workflows(Filter::new()).await.unwrap()).len();
+    until("the missed ticks are started", async || fired().await >= then + 3).await;
     app.scope(async { durable::delete_schedule("every-second").await.unwrap() }).await;
     app.shutdown().await;
     let mut ids: Vec<_> = ticks(database.workflows().await).into_iter().map(|it| it.id).collect();

@@ -56,7 +56,7 @@ pub(super) async fn drain_returns_as_soon_as_idle(database: &TestDatabase) {
     let app = busy(database, &key).await;
     let begun = Instant::now();
     let down = start_shutdown(&app, patient());
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    app.reached(Level::Draining).await;
     gate(&key).add_permits(1);
     let report = down.await.unwrap();
     assert!(report.is_clean() && report.completed == 1, "{report}");
@@ -95,9 +95,7 @@ async fn later_call_shortens_never_extends(database: &TestDatabase) {
         let app = app.clone();
         async move { app.shutdown_with(ShutdownOptions::within(Duration::from_mins(2))).await }
     });
-    while app.state() < Level::Draining {
-        tokio::task::yield_now().await;
-    }
+    app.reached(Level::Draining).await;
     let begun = Instant::now();
     let report = app.shutdown_with(ShutdownOptions::immediate()).await;
     assert!(begun.elapsed() < Duration::from_secs(10), "{report}");
@@ -111,9 +109,7 @@ async fn dropped_caller_does_not_stop_teardown(database: &TestDatabase) {
         let app = app.clone();
         async move { app.shutdown_with(ShutdownOptions::within(Duration::from_mins(2))).await }
     });
-    while app.state() < Level::Draining {
-        tokio::task::yield_now().await;
-    }
+    app.reached(Level::Draining).await;
     caller.abort();
     gate(&key).add_permits(1);
     let report = app.shutdown().await;
@@ -202,7 +198,7 @@ async fn run_until_shuts_down_when_its_future_ends(database: &TestDatabase) {
         let app = app.clone();
         async move { app.run_until(stopped).await }
     });
-    tokio::time::sleep(Duration::from_millis(20)).await;
+    tokio::time::sleep(Duration::from_millis(20)).await; // nothing may happen in it
     assert_eq!(app.state(), Level::Running);
     stop.send(()).unwrap();
     app.reached(Level::Draining).await;

@@ -7,6 +7,7 @@ use durable::{ErrorKind, Level};
 
 use crate::support::{
     TestDatabase, arrived, budgets, count, counted, database_tests, fresh, gate, patient, start_shutdown,
+    wait_for_steps,
 };
 
 database_tests! {
@@ -42,9 +43,7 @@ async fn long_sleep_released_at_once(database: &TestDatabase) {
     let app = database.launch().await;
     app.scope(async { naps_once(key.clone(), 3_600_000).id("w").start().await.unwrap() }).await;
     arrived(&format!("{key} before"), 1).await;
-    while app.list_steps("w").await.unwrap().len() < 2 {
-        tokio::time::sleep(Duration::from_millis(1)).await; // the time of waking is not recorded yet
-    }
+    wait_for_steps(&app, "w", 2).await; // the time of waking is recorded
     let wakes = app.list_steps("w").await.unwrap()[1].output.clone();
     let begun = Instant::now();
     let report = app.shutdown_with(patient()).await;
@@ -140,7 +139,7 @@ async fn recv_is_kept_for_the_grace_and_no_longer(database: &TestDatabase) {
     let begun = Instant::now();
     let down = start_shutdown(&app, options);
     app.reached(Level::Draining).await;
-    tokio::time::sleep(Duration::from_millis(200)).await; // one without a grace would be gone by now
+    tokio::time::sleep(Duration::from_millis(200)).await; // one without a grace would be suspended by now
     app.scope(async { durable::send("gets", "n", &7).await.unwrap() }).await;
     let report = down.await.unwrap();
     assert!(report.completed == 1 && report.suspended_total == 1, "{report}");
@@ -157,7 +156,7 @@ async fn a_sleep_that_ends_after_a_drain_that_was_shortened_is_released(database
     arrived(&format!("{key} before"), 1).await;
     let down = start_shutdown(&app, patient());
     app.reached(Level::Draining).await;
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    tokio::time::sleep(Duration::from_millis(50)).await; // nothing may happen in it
     assert_eq!(app.state(), Level::Draining, "a sleep of 40 s ends within a drain of 60 s");
     let begun = Instant::now();
     // It still drains for 20 s, which the sleep does not end in.

@@ -55,7 +55,7 @@ async fn sigterm_before_ready(database: &ProcessDatabase) {
         if mode == "early" {
             process.wait_for_line("LAUNCHING").await;
         }
-        tokio::time::sleep(Duration::from_millis(300)).await; // it is at the migrations
+        tokio::time::sleep(Duration::from_millis(300)).await; // it waits for a lock at its migrations, which it does not announce
         let sent = process.signal(Signal::TERM);
         let ended = process.wait_for_exit().await;
         assert!(ended.at - sent < Duration::from_secs(2), "{mode}: {:?}", ended.at - sent);
@@ -97,7 +97,7 @@ async fn sigterm_as_pid1() {
     let database = ProcessDatabase::sqlite();
     let (mut unshare, pid) = as_pid_1("plain", &database).await;
     send_signal(pid, Signal::TERM);
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    tokio::time::sleep(Duration::from_millis(500)).await; // nothing may happen in it
     assert!(!unshare.has_exited(), "a first process that takes over no signals does not hear them");
     send_signal(pid, Signal::KILL);
     unshare.wait_for_exit().await;

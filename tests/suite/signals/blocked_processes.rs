@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use durable::Status;
 
-use crate::support::signal_worker::{HANDLES_SIGNALS, start_signal_worker, status_of, wait_for_ledger_line};
+use crate::support::signal_worker::{
+    HANDLES_SIGNALS, start_signal_worker, status_of, times_in_ledger, wait_for_ledger_line,
+};
 use crate::support::tcp_proxy::{Link, tcp_proxy};
-use crate::support::{ProcessDatabase, Signal, WatchedProcess, process_tests, url_of};
+use crate::support::{ProcessDatabase, Signal, WatchedProcess, process_tests, until, url_of};
 
 process_tests! {
     signals_work_with_blocked_workers,
@@ -15,12 +17,7 @@ process_tests! {
 
 async fn signals_work_with_blocked_workers(database: &ProcessDatabase) {
     let mut process = start_signal_worker("blocked", 500, 2_000, &[], database);
-    let both = async {
-        while crate::support::signal_worker::times_in_ledger(database, "blocks") < 2 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(10), both).await.expect("both workers are blocked");
+    until("both workers are blocked", async || times_in_ledger(database, "blocks") >= 2).await;
     process.wait_for_line(HANDLES_SIGNALS).await;
     let sent = process.signal(Signal::TERM);
     let (heard, _) = process.wait_for_line("a signal asks the process to end").await;

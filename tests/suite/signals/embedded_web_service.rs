@@ -13,7 +13,7 @@ use durable_core::store::Store;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
-use crate::support::{FaultyStore, TestDatabase, arrived, count, database_tests, fresh, gate, http};
+use crate::support::{FaultyStore, TestDatabase, arrived, count, database_tests, fresh, gate, http, until};
 
 database_tests! {
     a_service_goes_down_in_order_when_its_trigger_says_so,
@@ -71,9 +71,7 @@ async fn a_service_goes_down_in_order_when_its_trigger_says_so(database: &TestDa
     let waits = tokio::spawn(async move { http::get(port, &path).await });
     let started = tokio::time::timeout(Duration::from_secs(30), arrived(&key, 1)).await;
     started.expect("workflows are still started");
-    while TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until("the listener is closed", async || TcpStream::connect(("127.0.0.1", port)).await.is_err()).await;
     assert_eq!(app.state(), Level::Quiesced, "while HTTP drains the engine lets everything run");
     gate(&key).add_permits(1);
     let answer = waits.await.unwrap().unwrap();
@@ -126,9 +124,7 @@ async fn a_shutdown_from_a_handler_goes_through_the_same_order_as_a_signal(datab
     started.expect("workflows are still started");
     assert_eq!(http::get(port, "/enqueue/behind").await.unwrap().body, "behind");
     assert_eq!(http::get(port, "/find/behind").await.unwrap().body, "ENQUEUED");
-    while TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until("the listener is closed", async || TcpStream::connect(("127.0.0.1", port)).await.is_err()).await;
     assert_eq!(app.state(), Level::Quiesced, "requests come to their end before workflows do");
     gate(&key.replace(' ', "-")).add_permits(1);
     assert_eq!(waits.await.unwrap().unwrap().status, 200);
@@ -245,7 +241,7 @@ async fn who_connected_before_the_listener_closed_is_served(database: &TestDatab
         stop.send(()).unwrap();
         while TcpStream::connect(("127.0.0.1", port)).await.is_ok() {}
         let closed = Instant::now();
-        tokio::time::sleep(Duration::from_millis(40)).await; // so long its first bytes are under way
+        tokio::time::sleep(Duration::from_millis(40)).await; // the first bytes of the request take that long
         http::ask(&mut early, "/live").await.unwrap();
         let asked = closed.elapsed();
         let answer = http::answer(&mut early).await;

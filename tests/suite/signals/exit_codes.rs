@@ -46,7 +46,7 @@ async fn second_sigterm_aborts(database: &ProcessDatabase) {
     let mut process = start_signal_worker("steps", 60_000, 70_000, &[1_000, 100], database);
     wait_for_first_step(&process, database).await;
     process.signal(Signal::TERM);
-    tokio::time::sleep(Duration::from_millis(1_500)).await; // longer than duplicates are forgiven
+    tokio::time::sleep(Duration::from_millis(1_500)).await; // a signal counts as a duplicate of an earlier one for a second
     assert!(!process.has_exited(), "it drains: {}", process.output());
     let second = process.signal(Signal::TERM);
     let ended = process.wait_for_exit().await;
@@ -60,7 +60,7 @@ async fn duplicate_sigterm_debounced(database: &ProcessDatabase) {
     let mut process = start_signal_worker("steps", 20_000, 30_000, &[8, 300], database);
     wait_for_first_step(&process, database).await;
     process.signal(Signal::TERM);
-    tokio::time::sleep(Duration::from_millis(50)).await; // as a wrapper that passes it on
+    tokio::time::sleep(Duration::from_millis(50)).await; // a wrapper passes the signal on a second time
     process.signal(Signal::TERM);
     let ended = process.wait_for_exit().await;
     assert_eq!((ended.status.code(), &ended.report()["completed"]), (Some(0), &1.into()), "{}", ended.output);
@@ -71,10 +71,10 @@ async fn third_signal_exits_143(database: &ProcessDatabase) {
     let mut process = start_signal_worker("steps", 60_000, 70_000, &[2, 600_000], database);
     wait_for_first_step(&process, database).await;
     process.signal(Signal::TERM);
-    tokio::time::sleep(Duration::from_millis(1_100)).await; // longer than duplicates are forgiven
+    tokio::time::sleep(Duration::from_millis(1_100)).await; // a signal counts as a duplicate of an earlier one for a second
     process.signal(Signal::TERM);
     process.wait_for_line("a second signal").await;
-    tokio::time::sleep(Duration::from_millis(100)).await; // longer than an echo
+    tokio::time::sleep(Duration::from_millis(100)).await; // a signal counts as an echo of an earlier one for less
     let third = process.signal(Signal::TERM);
     let ended = process.wait_for_exit().await;
     assert!(ended.at - third < Duration::from_millis(500), "{:?}", ended.at - third);

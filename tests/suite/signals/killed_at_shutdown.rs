@@ -7,7 +7,7 @@ use durable::Status;
 use sqlx::Connection;
 
 use crate::support::signal_worker::{HANDLES_SIGNALS, start_signal_worker, wait_for_ledger_line};
-use crate::support::{ProcessDatabase, Random, Signal, WatchedProcess, ledger, process_tests};
+use crate::support::{ProcessDatabase, Random, Signal, WatchedProcess, ledger, process_tests, until};
 
 process_tests! {
     kill_9_anywhere,
@@ -49,12 +49,7 @@ async fn kill_9_anywhere(database: &ProcessDatabase) {
     }
     let mut last = start_signal_worker("many", 60_000, 80_000, &[u64::from(STEPS), 2], database);
     last.wait_for_line(HANDLES_SIGNALS).await;
-    let done = async {
-        while database.workflows().await.iter().any(|it| it.status != Status::Success) {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(30), done).await.expect("all of them end");
+    database.wait_until_all_succeed().await;
     last.signal(Signal::TERM);
     assert_eq!(last.wait_for_exit().await.status.code(), Some(0));
 
@@ -105,9 +100,7 @@ async fn asleep(database: &ProcessDatabase) -> WatchedProcess {
     let process = start_signal_worker("sleeps", 0, 10_000, &[], database);
     process.wait_for_line(HANDLES_SIGNALS).await;
     wait_for_ledger_line(database, "sleeps").await;
-    while !database.recorded().await.iter().any(|it| it.0 == "w") {
-        tokio::time::sleep(Duration::from_millis(5)).await; // the sleep is recorded
-    }
+    until("the sleep is recorded", async || database.recorded().await.iter().any(|it| it.0 == "w")).await;
     process
 }
 
@@ -117,7 +110,7 @@ async fn kill_9_during_handoff(database: &ProcessDatabase) {
     let obstacle = Obstacle::new(database).await;
     process.signal(Signal::TERM);
     process.wait_for_line("phase=\"stop\"").await;
-    tokio::time::sleep(Duration::from_millis(50)).await; // it waits for the table
+    tokio::time::sleep(Duration::from_millis(50)).await; // it waits for the lock, and nothing may happen in it
     assert!(!process.output().contains("phase=\"hand-off\""), "{}", process.output());
     process.kill_9().await;
     obstacle.remove().await;

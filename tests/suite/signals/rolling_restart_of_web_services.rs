@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use durable::Status;
 use tokio::task::JoinSet;
 
 use super::rolling_restart_of_workers::long;
@@ -71,7 +70,7 @@ async fn no_request_is_lost_while_web_services_are_replaced(database: &ProcessDa
     });
     let mut exits = Vec::new();
     while begun.elapsed() + Duration::from_secs(2) < long() {
-        let next = tokio::time::sleep(Duration::from_secs(2));
+        let next = tokio::time::sleep(Duration::from_secs(2)); // the pace of the restarts
         // The old one is asked for as long as it listens, as by a balancer that has not noticed yet.
         let (mut old, old_port) = fleet.remove(0);
         let gone = old.signal(Signal::TERM);
@@ -85,12 +84,7 @@ async fn no_request_is_lost_while_web_services_are_replaced(database: &ProcessDa
         next.await;
     }
     load.await.unwrap();
-    let all_done = async {
-        while database.workflows().await.iter().any(|it| it.status != Status::Success) {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_mins(1), all_done).await.expect("all of them end");
+    database.wait_until_all_succeed().await;
     for (mut process, _) in fleet {
         process.signal(Signal::TERM);
         process.wait_for_exit().await;

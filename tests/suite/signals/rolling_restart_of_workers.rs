@@ -2,8 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use durable::Status;
-
 use crate::support::signal_worker::{HANDLES_SIGNALS, start_signal_worker};
 use crate::support::{ProcessDatabase, Signal, ledger, process_tests};
 
@@ -33,7 +31,7 @@ async fn rolling_restart_under_load(database: &ProcessDatabase) {
         process.wait_for_line(HANDLES_SIGNALS).await;
     }
     while begun.elapsed() < long() {
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        tokio::time::sleep(Duration::from_secs(2)).await; // the pace of the restarts
         let mut old = fleet.remove(0);
         fleet.push(launch());
         old.wait_for_line(HANDLES_SIGNALS).await;
@@ -42,12 +40,7 @@ async fn rolling_restart_under_load(database: &ProcessDatabase) {
         exits.push(ended.at - sent);
         assert_eq!(ended.status.code(), Some(0), "{}", ended.output);
     }
-    let all_done = async {
-        while database.workflows().await.iter().any(|it| it.status != Status::Success) {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_mins(1), all_done).await.expect("all of them end");
+    database.wait_until_all_succeed().await;
     for mut process in fleet {
         process.wait_for_line(HANDLES_SIGNALS).await;
         let sent = process.signal(Signal::TERM);

@@ -63,7 +63,7 @@ async fn readiness_then_drain_http(database: &ProcessDatabase) {
             }
             Err(error) => break (sent.elapsed(), error),
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await; // the pace of the requests
     };
     assert_eq!(refused.1.kind(), ErrorKind::ConnectionRefused, "{refused:?}");
     assert!((Duration::from_millis(950)..Duration::from_secs(3)).contains(&refused.0), "{refused:?}");
@@ -106,7 +106,7 @@ async fn a_second_signal_skips_the_waits(database: &ProcessDatabase) {
     tokio::spawn(async move { get(port, "/run?id=long&steps=1000&ms=50").await });
     crate::support::signal_worker::wait_for_ledger_line(database, "long 2").await;
     site.signal(Signal::TERM);
-    tokio::time::sleep(Duration::from_millis(1_200)).await; // longer than duplicates are forgiven
+    tokio::time::sleep(Duration::from_millis(1_200)).await; // a signal counts as a duplicate of an earlier one for a second
     assert_eq!(get(port, "/work?ms=1").await.unwrap().status, 200, "it still serves");
     let second = site.signal(Signal::TERM);
     let ended = site.wait_for_exit().await;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use durable::Result;
 use durable_core::store::{Commit, Entry, Fault, Fence, Store, StoreError, StoreFuture, Verdict};
+use tokio::sync::watch;
 
 use super::TestDatabase;
 
@@ -45,22 +46,22 @@ pub(crate) struct FaultyStore {
     owned: bool,
     plan: FaultPlan,
     calls: AtomicU64,
-    dead: AtomicBool,
+    dead: watch::Sender<bool>,
     away: AtomicBool,
     /// Whether it is away, and what is to be committed waits for it in vain after the first failure.
     gone: AtomicBool,
     /// How many commits were refused because it is away.
-    turned_away: AtomicU64,
+    rejected_commits: watch::Sender<u64>,
     held: tokio::sync::Semaphore,
     /// The call whose next answer is lost.
     to_lose: Mutex<Option<&'static str>>,
     /// The call that is held at its next time, or panics.
     to_hold: Mutex<Option<(String, HoldAt)>>,
     /// How often a call was held.
-    holds: AtomicU64,
+    holds: watch::Sender<u64>,
     /// The queue whose claims are refused, and how often they were.
     refused: Mutex<Option<&'static str>>,
-    refusals: AtomicU64,
+    refusals: watch::Sender<u64>,
 }
 
 /// Where a call is held until it is [let through](FaultyStore::release_held_call).
@@ -82,6 +83,11 @@ enum Fate {
     NotDone(StoreError),
 }
 
+/// Returns once the value fulfils the condition.
+async fn wait_for<T>(value: &watch::Sender<T>, condition: impl FnMut(&T) -> bool) {
+    value.subscribe().wait_for(condition).await.expect("the sender is borrowed");
+}
+
 impl FaultyStore {
     /// One that fails at its `at`th commit.
     pub(crate) async fn new(database: &TestDatabase, mode: FaultMode, at: u64) -> Arc<Self> {
@@ -97,16 +103,16 @@ impl FaultyStore {
             owned: false,
             plan,
             calls: AtomicU64::new(0),
-            dead: AtomicBool::new(false),
+            dead: watch::Sender::default(),
             away: AtomicBool::new(false),
             gone: AtomicBool::new(false),
-            turned_away: AtomicU64::new(0),
+            rejected_commits: watch::Sender::default(),
             held: tokio::sync::Semaphore::new(0),
             to_lose: Mutex::default(),
             to_hold: Mutex::default(),
-            holds: AtomicU64::new(0),
+            holds: watch::Sender::default(),
             refused: Mutex::default(),
-            refusals: AtomicU64::new(0),
+            refusals: watch::Sender::default(),
         }
     }
 
@@ -134,9 +140,7 @@ impl FaultyStore {
 
     /// Returns once so many claims were refused.
     pub(crate) async fn wait_for_refusals(&self, times: u64) {
-        while self.refusals.load(Ordering::SeqCst) < times {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        wait_for(&self.refusals, |it| *it >= times).await;
     }
 
     /// Returns once a call is held.
@@ -146,16 +150,14 @@ impl FaultyStore {
 
     /// Returns once so many calls were held.
     pub(crate) async fn wait_for_held_calls(&self, times: u64) {
-        while self.holds.load(Ordering::SeqCst) < times {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        wait_for(&self.holds, |it| *it >= times).await;
     }
 
     async fn pass(&self, name: &str, at: HoldAt) {
         let here = |it: &mut (String, HoldAt)| it.0 == name && (it.1 == at || it.1 == HoldAt::Panics);
         let held = self.to_hold.lock().unwrap().take_if(here);
         let Some((_, hold)) = held else { return };
-        self.holds.fetch_add(1, Ordering::SeqCst);
+        self.holds.send_modify(|it| *it += 1);
         assert!(hold != HoldAt::Panics, "the call `{name}` was to panic");
         self.held.acquire().await.unwrap().forget();
     }
@@ -167,9 +169,7 @@ impl FaultyStore {
 
     /// Returns once the process is dead.
     pub(crate) async fn wait_for_death(&self) {
-        while !self.is_dead() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        wait_for(&self.dead, |it| *it).await;
     }
 
     /// Waits until the call has its result, or the process is dead: then there is none. A dead
@@ -191,7 +191,7 @@ impl FaultyStore {
     }
 
     pub(crate) fn is_dead(&self) -> bool {
-        self.dead.load(Ordering::SeqCst)
+        *self.dead.borrow()
     }
 
     /// How many calls there were of those that count.
@@ -201,7 +201,7 @@ impl FaultyStore {
 
     /// The process is dead from now on.
     pub(crate) fn kill(&self) {
-        self.dead.store(true, Ordering::SeqCst);
+        self.dead.send_replace(true);
     }
 
     /// The database goes away, or is back: meanwhile every call fails, and nothing is done.
@@ -217,9 +217,7 @@ impl FaultyStore {
 
     /// Waits until something was to be committed while the database was away.
     pub(crate) async fn wait_for_rejected_commit(&self) {
-        while self.turned_away.load(Ordering::SeqCst) == 0 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        wait_for(&self.rejected_commits, |it| *it > 0).await;
     }
 
     /// Lets the commit go on that was held.
@@ -281,7 +279,8 @@ impl Commit for FaultyStore {
     fn commit<'a>(&'a self, fence: Fence, entries: &'a [Entry], again: bool) -> StoreFuture<'a, Vec<Verdict>> {
         Box::pin(async move {
             if self.away.load(Ordering::SeqCst) {
-                let earlier = self.turned_away.fetch_add(1, Ordering::SeqCst);
+                let earlier = *self.rejected_commits.borrow();
+                self.rejected_commits.send_modify(|it| *it += 1);
                 if earlier > 0 && self.gone.load(Ordering::SeqCst) {
                     std::future::pending::<()>().await;
                 }

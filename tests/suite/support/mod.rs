@@ -29,5 +29,5 @@ pub(crate) use processes::{finished, kill_9, ledger, program, start};
 pub(crate) use random::Random;
 pub(crate) use shutdown::{budgets, on_dropped_runtime, patient, start_shutdown};
 pub(crate) use test_macros::{app_tests, database_tests, postgres_store_tests, process_tests};
-pub(crate) use until::until;
+pub(crate) use until::{until, wait_for_steps};
 pub(crate) use watched_process::WatchedProcess;

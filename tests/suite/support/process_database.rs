@@ -1,5 +1,7 @@
 //! A database for the processes that a test starts.
 
+use std::time::Duration;
+
 use durable::testing::server;
 
 use super::databases::remove_lock_files;
@@ -64,6 +66,16 @@ impl ProcessDatabase {
         let found = store.list(&durable::Filter::new().limit(10_000)).await.expect("the database is there");
         store.close().await;
         found
+    }
+
+    /// Returns once every workflow has succeeded.
+    pub(crate) async fn wait_until_all_succeed(&self) {
+        let succeeded = async {
+            while self.workflows().await.iter().any(|it| it.status != durable::Status::Success) {
+                tokio::time::sleep(Duration::from_millis(100)).await; // the pause of the polling: there are many rows
+            }
+        };
+        tokio::time::timeout(Duration::from_mins(2), succeeded).await.expect("all workflows end");
     }
 
     pub(crate) async fn steps(&self, id: &str) -> Vec<durable::StepInfo> {

@@ -3,7 +3,7 @@
 use durable::Status;
 
 use super::processes::ledger;
-use super::{ProcessDatabase, WatchedProcess};
+use super::{ProcessDatabase, WatchedProcess, until};
 
 /// Starts the program `signal_worker` in one of its modes.
 pub(crate) fn start_signal_worker(
@@ -30,12 +30,7 @@ pub(crate) async fn wait_for_first_step(process: &WatchedProcess, database: &Pro
 
 /// Waits until some process has written this line to its ledger.
 pub(crate) async fn wait_for_ledger_line(database: &ProcessDatabase, line: &str) {
-    let written = async {
-        while !ledger(database.folder()).contains_key(line) {
-            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
-        }
-    };
-    tokio::time::timeout(std::time::Duration::from_secs(30), written).await.expect("it is written");
+    until("the line is in a ledger", async || ledger(database.folder()).contains_key(line)).await;
 }
 
 /// How often each line was written, whichever process did.

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use durable_core::store::{self, OutboxConnection, Store};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
@@ -76,6 +77,16 @@ impl DirectConnection {
             }
         };
         number.expect("the question is right").expect("there is an answer")
+    }
+
+    /// Returns once the number fulfils the condition.
+    pub(crate) async fn wait_for_number(&mut self, sql: &str, condition: impl Fn(i64) -> bool + Send) {
+        let fulfilled = async {
+            while !condition(self.number(sql).await) {
+                tokio::time::sleep(Duration::from_millis(10)).await; // the pause of the polling
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), fulfilled).await.unwrap_or_else(|_| panic!("in vain: {sql}"));
     }
 
     /// The connection as an outbox call takes it.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use durable::{Durable, StepInfo};
+
 /// Longer than anything takes that is bound to happen, also on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(2);
 /// The pause between two looks.
@@ -19,4 +21,10 @@ pub(crate) async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) 
         }
     };
     tokio::time::timeout(PATIENCE, holds).await.unwrap_or_else(|_| panic!("waited in vain until {what}"));
+}
+
+/// Returns once so many records of a workflow are durable, and gives all of them.
+pub(crate) async fn wait_for_steps(app: &Durable, id: &str, many: usize) -> Vec<StepInfo> {
+    until("the steps are recorded", async || app.list_steps(id).await.unwrap().len() >= many).await;
+    app.list_steps(id).await.unwrap()
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 
 use super::os_process::send_signal;
 use super::{ProcessDatabase, Signal, program};
@@ -20,6 +21,7 @@ pub(crate) struct WatchedProcess {
     child: Child,
     pid: u32,
     said: Arc<Said>,
+    readers: Vec<JoinHandle<()>>,
 }
 
 #[derive(Default)]
@@ -30,7 +32,7 @@ struct Said {
 
 impl Said {
     /// Adds what comes until the end.
-    fn read(self: &Arc<Self>, from: impl AsyncRead + Unpin + Send + 'static) {
+    fn read(self: &Arc<Self>, from: impl AsyncRead + Unpin + Send + 'static) -> JoinHandle<()> {
         let said = Arc::clone(self);
         tokio::spawn(async move {
             let mut lines = BufReader::new(from).lines();
@@ -38,7 +40,7 @@ impl Said {
                 said.lines.lock().unwrap().push((Instant::now(), line));
                 said.news.notify_waiters();
             }
-        });
+        })
     }
 }
 
@@ -79,9 +81,11 @@ impl WatchedProcess {
         }
         let mut child = command.spawn().expect("the program can be started");
         let said = Arc::new(Said::default());
-        said.read(child.stdout.take().expect("it is piped"));
-        said.read(child.stderr.take().expect("it is piped"));
-        Self { pid: child.id().expect("it is running"), child, said }
+        let readers = vec![
+            said.read(child.stdout.take().expect("it is piped")),
+            said.read(child.stderr.take().expect("it is piped")),
+        ];
+        Self { pid: child.id().expect("it is running"), child, said, readers }
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -122,7 +126,9 @@ impl WatchedProcess {
         let status = tokio::time::timeout(2 * PATIENCE, self.child.wait()).await;
         let status = status.unwrap_or_else(|_| panic!("it does not end: {}", self.output())).expect("it is a child");
         let at = Instant::now();
-        tokio::time::sleep(Duration::from_millis(20)).await; // for the last lines in the pipes
+        for reader in self.readers.drain(..) {
+            let _ = tokio::time::timeout(PATIENCE, reader).await; // the last lines in the pipes
+        }
         Exit { status, at, output: self.output() }
     }
 

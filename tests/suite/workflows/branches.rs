@@ -2,7 +2,7 @@
 
 use durable::prelude::*;
 
-use crate::support::{TestDatabase, arrived, count, counted, database_tests, fresh, gate};
+use crate::support::{TestDatabase, arrived, count, counted, database_tests, fresh, gate, wait_for_steps};
 
 database_tests! {
     every_form_records_below_its_position,
@@ -32,13 +32,8 @@ async fn wait_for(key: &str, name: &str) -> String {
 
 /// Waits until so many records are durable.
 async fn recorded(app: &Durable, id: &str, many: usize) -> Vec<String> {
-    loop {
-        let steps = app.list_steps(id).await.unwrap();
-        if steps.len() >= many {
-            return steps.iter().map(|it| format!("{} {}", it.position, it.output.as_deref().unwrap_or("-"))).collect();
-        }
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    let steps = wait_for_steps(app, id, many).await;
+    steps.iter().map(|it| format!("{} {}", it.position, it.output.as_deref().unwrap_or("-"))).collect()
 }
 
 #[workflow]
@@ -359,9 +354,7 @@ async fn branches_in_steps_come_to_their_end_at_a_shutdown(database: &TestDataba
         let app = app.clone();
         async move { app.shutdown_with(budgets(0, 60_000)).await }
     });
-    while app.state() < durable::Level::Aborting {
-        tokio::task::yield_now().await;
-    }
+    app.reached(durable::Level::Aborting).await;
     for name in HELD {
         gate(&format!("{key} {name}")).add_permits(1);
     }

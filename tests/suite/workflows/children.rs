@@ -2,7 +2,7 @@
 
 use durable::prelude::*;
 
-use crate::support::app_tests;
+use crate::support::{app_tests, until};
 
 app_tests! {
     a_workflow_can_call_itself,
@@ -112,8 +112,6 @@ async fn parent_of_endless() -> Result<String> {
 
 async fn a_cancelled_child_is_an_error_in_its_parent(app: TestApp) {
     let parent = parent_of_endless().id("pe").start().await.unwrap();
-    while app.cancel_workflow("endless").await.is_err() {
-        tokio::time::sleep(Duration::from_millis(1)).await; // the child is not there yet
-    }
+    until("the child is there", async || app.cancel_workflow("endless").await.is_ok()).await;
     assert_eq!(parent.await.unwrap(), "the workflow \"endless\" was cancelled: cancelled by request");
 }

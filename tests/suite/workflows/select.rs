@@ -5,7 +5,7 @@ use std::sync::{LazyLock, Mutex};
 
 use durable::prelude::*;
 
-use crate::support::{TestDatabase, arrived, count, counted, database_tests, fresh, gate};
+use crate::support::{TestDatabase, arrived, count, counted, database_tests, fresh, gate, wait_for_steps};
 
 database_tests! {
     the_winner_is_recorded_and_alone_polled_on_a_replay,
@@ -207,9 +207,7 @@ async fn forms_are_nested_in_each_other(database: &TestDatabase) {
     app.scope(async { nested(key.clone()).id("w").start().await.unwrap() }).await;
     open(&key, "b late");
     open(&key, "a right");
-    while recorded(&app, "w").await.len() < 3 {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    wait_for_steps(&app, "w", 3).await;
     database.crash(app).await;
 
     let app = database.launch().await;

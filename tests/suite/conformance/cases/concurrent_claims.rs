@@ -40,7 +40,7 @@ async fn race(
                 while done.load(Ordering::SeqCst) < number {
                     let runs = claim_patiently(&*store, me, most).await;
                     if runs.is_empty() {
-                        tokio::time::sleep(Duration::from_millis(1)).await;
+                        tokio::time::sleep(Duration::from_millis(1)).await; // the pause between two claims
                     }
                     for run in runs {
                         rounds += 1;
@@ -50,7 +50,7 @@ async fn race(
                         }
                         let key = run.id.split('-').next().unwrap_or_default().to_owned();
                         ledger.lock().expect("nobody panicked").entry(key).or_default().push(run.id.to_string());
-                        tokio::time::sleep(Duration::from_millis(1)).await;
+                        tokio::time::sleep(Duration::from_millis(1)).await; // the work
                         ended(&*store, me, &run).await;
                         done.fetch_add(1, Ordering::SeqCst);
                     }
@@ -64,7 +64,7 @@ async fn race(
             while done.load(Ordering::SeqCst) < number {
                 let running = direct.number(question).await;
                 assert!(running <= limit, "{running} run at once");
-                tokio::time::sleep(Duration::from_micros(500)).await;
+                tokio::time::sleep(Duration::from_micros(500)).await; // the pause between two samples
             }
         });
     }

@@ -25,7 +25,7 @@ pub(crate) async fn a_takeover_waits_for_a_flush_in_flight(database: StoreDataba
     flush.execute("insert into durable.steps (workflow, branch, position, kind, name, attempts, started_at, completed_at) select key, '', 1, 'step', 'last', 1, 0, 0 from durable.workflows").await;
     let store = database.store.clone();
     let takeover = tokio::spawn(async move { store.depose(dead.executor, dead.epoch).await });
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    tokio::time::sleep(Duration::from_millis(200)).await; // the other one waits for the lock, and nothing may happen in it
     assert!(!takeover.is_finished(), "the flush may still commit");
     flush.execute("commit").await;
     assert!(takeover.await.expect("it does not panic").unwrap());
@@ -65,7 +65,7 @@ pub(crate) async fn a_flush_waits_for_a_takeover_and_then_writes_nothing(databas
             let store = database.store.clone();
             async move { store.commit(dead, &shape(run), false).await }
         });
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(50)).await; // the other one waits for the lock, and nothing may happen in it
         assert!(!flush.is_finished(), "shape {number}: nobody knows yet who wins");
         takeover.execute("commit").await;
         let verdicts = flush.await.expect("it does not panic").unwrap();

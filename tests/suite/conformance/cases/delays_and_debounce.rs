@@ -27,7 +27,7 @@ async fn promoted_in_time(store: &dyn Store) -> Promoted {
         match promoted.next_due {
             Some(due) if promoted.queues.is_empty() => {
                 let left = u64::try_from(due - promoted.now).unwrap_or(0);
-                tokio::time::sleep(Duration::from_micros(left)).await;
+                tokio::time::sleep(Duration::from_micros(left)).await; // until it is due
             }
             _ => return promoted,
         }

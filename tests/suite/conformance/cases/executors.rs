@@ -16,7 +16,7 @@ const MOMENT: Duration = Duration::from_millis(2);
 
 pub(crate) async fn a_heartbeat_prolongs_the_lease(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on_for(&*store, "a", NONE).await;
-    tokio::time::sleep(MOMENT).await;
+    tokio::time::sleep(MOMENT).await; // the lease runs out
     assert!(store.executors().await.unwrap()[0].expired);
     assert!(store.heartbeat(me, LEASE, &[]).await.unwrap().ours);
     let all = store.executors().await.unwrap();
@@ -45,7 +45,7 @@ pub(crate) async fn a_heartbeat_tells_the_time(StoreDatabase { store, .. }: Stor
 pub(crate) async fn a_heartbeat_learns_who_has_expired(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     let (late, _fine) = (sign_on_for(&*store, "late", NONE).await, sign_on(&*store, "fine").await);
-    tokio::time::sleep(MOMENT).await;
+    tokio::time::sleep(MOMENT).await; // the lease runs out
     let seen = store.heartbeat(me, LEASE, &[]).await.unwrap();
     assert!(seen.ours && !seen.orphans);
     let names: Vec<_> = seen.expired.iter().map(|it| (&*it.name, it.key, it.epoch, it.expired, it.leaving)).collect();
@@ -110,7 +110,7 @@ pub(crate) async fn an_executor_that_leaves_says_so(StoreDatabase { store, .. }:
     store.announce_leaving(me).await.unwrap();
     assert!(store.executors().await.unwrap()[0].leaving);
     assert!(store.heartbeat(me, NONE, &[]).await.unwrap().ours, "it still finishes what it runs");
-    tokio::time::sleep(MOMENT).await;
+    tokio::time::sleep(MOMENT).await; // the lease runs out
     let other = sign_on(&*store, "b").await;
     let seen = store.heartbeat(other, LEASE, &[]).await.unwrap();
     assert!(seen.expired[0].leaving);

@@ -193,7 +193,7 @@ pub(crate) async fn both_windows_count(StoreDatabase { store, .. }: StoreDatabas
     let next = first.next_at.expect("the window of the queue is in the way");
     let wait = u64::try_from(next - store.now().await.unwrap()).unwrap_or(0);
     assert!(wait <= 150_000);
-    tokio::time::sleep(Duration::from_micros(wait)).await;
+    tokio::time::sleep(Duration::from_micros(wait)).await; // until the window ends
     let second = claim(&*store, me, 9).await;
     assert_eq!(second.runs.iter().map(|it| &*it.id).collect::<Vec<_>>(), ["d-0"]);
     assert!(second.next_at.expect("now those of the keys are") > next + 3_000_000_000);

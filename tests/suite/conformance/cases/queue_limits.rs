@@ -71,7 +71,7 @@ pub(crate) async fn no_more_begin_in_a_window_than_may(StoreDatabase { store, ..
         if let Some(next) = claimed.next_at {
             let now = store.now().await.unwrap();
             assert!(claimed.runs.len() < 2 && next <= now + 250_000, "{next} {now}");
-            tokio::time::sleep(Duration::from_micros(u64::try_from(next - now).unwrap_or(0))).await;
+            tokio::time::sleep(Duration::from_micros(u64::try_from(next - now).unwrap_or(0))).await; // until the window ends
         } else {
             assert!(claimed.runs.len() == 2 || left == 0, "the window is the one thing in the way");
         }

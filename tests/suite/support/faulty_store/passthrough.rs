@@ -1,6 +1,5 @@
 //! What goes through to the store behind, counted or not.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use durable_core::Filter;
@@ -131,7 +130,7 @@ impl Queues for FaultyStore {
                 Fate::Done(error) => Some(error),
             };
             if *self.refused.lock().unwrap() == Some(request.queue.as_str()) {
-                self.refusals.fetch_add(1, Ordering::SeqCst);
+                self.refusals.send_modify(|it| *it += 1);
                 return Err(StoreError::new(Fault::Refused, "a row of this queue cannot be claimed"));
             }
             let name = format!("claim {}", request.queue);

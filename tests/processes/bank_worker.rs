@@ -1,4 +1,4 @@
-//! A bank that the crash tests kill: transfers between accounts, each a transaction.
+//! A program that transfers money between accounts, each transfer a transaction. Tests kill it.
 //!
 //! ```text
 //! bank_worker COUNT CONCURRENCY      makes COUNT transfers, so many at a time
@@ -21,7 +21,7 @@ macro_rules! transfer {
         #[transaction $(($option))?]
         async fn $name(tx: &mut $connection, number: i64, from: i64, to: i64, cents: i64) -> Result<()> {
             // In the order of the accounts: transfers that cross would otherwise wait for each other
-            // until the database's patience is over.
+            // until one of them times out.
             let mut changes = [(from, -cents), (to, cents)];
             changes.sort_unstable();
             for (account, change) in changes {

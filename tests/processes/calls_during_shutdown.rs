@@ -1,5 +1,5 @@
-//! A process with one engine, whose ordinary tasks go on calling while it goes down. In a process of
-//! its own, because in the tests' own there are always other engines.
+//! A program with one engine whose ordinary tasks make calls while it shuts down. It is a process of its
+//! own because the process of the tests always has other engines.
 //!
 //! It prints what each call gave: the name of the call, and `ok` or the kind of the error.
 //! `DURABLE_DATABASE_URL` names the database.

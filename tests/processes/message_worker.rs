@@ -1,4 +1,4 @@
-//! A post office that the crash tests kill: senders and receivers in processes of their own.
+//! A program that hosts senders or receivers of messages. Tests start and kill several of them.
 //!
 //! ```text
 //! message_worker receive FOLDER             hosts the receivers, and writes down what each of them has got
@@ -85,7 +85,7 @@ async fn sends(sender: u32) -> Result<()> {
     Ok(())
 }
 
-/// A sender who remembers nothing: after a crash it sends everything again, with the same keys.
+/// A sender without state: after a crash it sends everything again, with the same keys.
 async fn sends_with_keys(sender: u32) -> Result<()> {
     for number in 0..EACH {
         let (to, topic, letter) = (Letter::receiver(number), Letter::topic(number), Letter { sender, number });

@@ -1,4 +1,4 @@
-//! A program that the queue tests start, kill and start again.
+//! A program that fills queues or runs their workflows. Tests start and kill several of them.
 //!
 //! ```text
 //! queue_worker fill FOLDER KIND COUNT     enqueues COUNT workflows of a kind, and ends

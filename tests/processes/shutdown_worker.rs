@@ -1,4 +1,4 @@
-//! A process that shuts down when it is told to, for the tests of shutdowns.
+//! A program that shuts down after a line of input.
 //!
 //! ```text
 //! shutdown_worker MODE MILLIS     runs the workflow of the mode, prints RUNNING, waits for a line of input,

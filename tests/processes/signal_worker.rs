@@ -1,4 +1,4 @@
-//! A program that the signal tests send signals to.
+//! A program that handles signals.
 //!
 //! ```text
 //! signal_worker MODE FOLDER DRAIN TOTAL [NUMBER ..]     budgets of the shutdown in milliseconds
@@ -10,12 +10,12 @@
 //! thread                  a step that blocks a thread for a minute
 //! line                    works off a queue
 //! fill COUNT              puts COUNT workflows on that queue, and ends
-//! early                   hears signals before its launch
+//! early                   handles signals before its launch
 //! plain COUNT MILLIS      as `steps`, and leaves signals alone
 //! ```
 //!
 //! `DURABLE_DATABASE_URL` names the database. Each step adds a line to a file of this process in FOLDER:
-//! the files and not the database are what the tests believe. `READY` on the output says that it runs,
+//! tests rely on the files and not on the database. `READY` is printed when it runs,
 //! and a line of JSON what became of it. It ends by itself when its workflow "w" does.
 
 use std::fs::File;
@@ -67,7 +67,7 @@ async fn sleeps(_hours: u64) -> Result<u64> {
 static AT_THE_GATE: AtomicU64 = AtomicU64::new(0);
 
 /// Blocks when the other one is there too: what the first one blocked alone, such as the start of the
-/// second, would never come to its end.
+/// second, would never end.
 #[step]
 async fn blocks_its_worker(seconds: u64) {
     AT_THE_GATE.fetch_add(1, Ordering::Relaxed);
@@ -78,7 +78,7 @@ async fn blocks_its_worker(seconds: u64) {
     std::thread::sleep(Duration::from_secs(seconds)); // the fault that is tested here
 }
 
-/// Gives the runtime something to do from outside for a while: the second worker may be asleep, with nobody
+/// Gives the runtime something to do from outside for a while: the second worker may be asleep, with nothing
 /// left to wake it, when the first one blocks.
 fn prod() {
     let runtime = tokio::runtime::Handle::current();

@@ -1,4 +1,4 @@
-//! Sleepers that the crash tests kill.
+//! A program whose workflows sleep. Tests kill it.
 //!
 //! ```text
 //! sleep_worker FOLDER COUNT LONGEST     starts COUNT workflows that sleep up to LONGEST milliseconds, and awaits them

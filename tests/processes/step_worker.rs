@@ -1,4 +1,4 @@
-//! A program that the crash tests start, kill and start again.
+//! A program that runs many workflows of ten steps. Tests start it, kill it and start it again.
 //!
 //! ```text
 //! step_worker many FOLDER COUNT CONCURRENCY   starts COUNT workflows of 10 steps, so many at a time

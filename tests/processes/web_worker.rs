@@ -1,4 +1,4 @@
-//! A web service that the signal tests send requests and signals to.
+//! A web service. Tests send requests and signals to it.
 //!
 //! ```text
 //! web_worker FOLDER        serves on 127.0.0.1, on PORT or any that is free, until a signal comes

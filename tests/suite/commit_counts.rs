@@ -1,4 +1,4 @@
-//! The cost model: round trips and commits of each operation, counted.
+//! The number of statements and commits of each operation.
 
 use durable::prelude::*;
 use durable::queue;
@@ -9,16 +9,16 @@ use crate::support::{TestDatabase, count, counted, database_tests, fresh};
 database_tests! {
     a_workflow_of_n_steps_costs_n_plus_1_commits,
     a_started_workflow_costs_one_commit,
-    a_child_costs_one_commit_more,
-    branches_have_no_records_of_their_own_but_selects_which_cost_no_commit,
+    a_child_workflow_adds_one_commit,
+    branches_need_no_commits_and_only_select_has_a_record,
     concurrent_workflows_share_commits,
-    a_recovery_costs_the_same_whatever_the_number,
-    a_transaction_costs_one_commit_and_takes_earlier_records_along,
-    a_life_on_a_queue_costs_three_commits_and_no_question_more,
-    what_is_enqueued_together_shares_commits,
-    a_line_is_taken_a_hundred_at_a_time,
-    a_small_share_is_filled_several_slots_at_a_time,
-    silent_queues_cost_nothing,
+    recovery_costs_the_same_for_one_workflow_and_for_fifty,
+    a_transaction_commits_earlier_records_with_it,
+    a_queued_workflow_costs_three_commits_and_no_extra_query,
+    enqueue_all_shares_commits,
+    a_full_queue_is_claimed_a_hundred_workflows_at_a_time,
+    several_free_slots_are_filled_with_one_claim,
+    idle_queues_execute_no_statements,
 }
 
 #[step]
@@ -62,7 +62,7 @@ async fn cost(app: &Durable, work: impl Future<Output = ()>) -> Costs {
     app.store().costs() - before
 }
 
-/// The same, the least of a few times: SQLite looks now and then whether it was others who wrote, and
+/// The same, the least of a few times: SQLite checks now and then for writes of other processes, and
 /// that may fall into it.
 async fn least_cost(app: &Durable, mut work: impl AsyncFnMut()) -> Costs {
     let mut least = cost(app, work()).await;
@@ -92,7 +92,7 @@ async fn a_started_workflow_costs_one_commit(database: &TestDatabase) {
     app.shutdown().await;
 }
 
-async fn a_child_costs_one_commit_more(database: &TestDatabase) {
+async fn a_child_workflow_adds_one_commit(database: &TestDatabase) {
     let app = database.launch().await;
     let costs = cost(&app, async { assert_eq!(with_a_child(1).await.unwrap(), 0) }).await;
     // The parent's start; the child's row with the parent's record; the child's step with its end;
@@ -112,7 +112,7 @@ async fn one_step_in_branches() -> Result<u32> {
     Ok(number)
 }
 
-async fn branches_have_no_records_of_their_own_but_selects_which_cost_no_commit(database: &TestDatabase) {
+async fn branches_need_no_commits_and_only_select_has_a_record(database: &TestDatabase) {
     let app = database.launch().await;
     let costs = cost(&app, async { assert_eq!(one_step_in_branches().id("w").await.unwrap(), 1) }).await;
     assert_eq!(costs.commits, 2, "the start, and the end with all records: {costs:?}");
@@ -132,7 +132,7 @@ async fn concurrent_workflows_share_commits(database: &TestDatabase) {
     })
     .await;
     // Alone they would make 64 times 11. In lockstep they would make 11; how close they come is
-    // for the benchmark to say.
+    // measured by the benchmark.
     assert!(costs.commits < 64 * 11 / 4, "{costs:?}");
     app.shutdown().await;
 }
@@ -144,7 +144,7 @@ async fn waits_for_a_test(name: String) -> Result<u32> {
     Ok(1)
 }
 
-async fn a_recovery_costs_the_same_whatever_the_number(database: &TestDatabase) {
+async fn recovery_costs_the_same_for_one_workflow_and_for_fifty(database: &TestDatabase) {
     let mut statements = Vec::new();
     for many in [1, 50] {
         let name = fresh("recovered");
@@ -190,7 +190,7 @@ async fn a_step_and_two_transactions(postgres: bool) -> Result<i64> {
     Ok(sum)
 }
 
-async fn a_transaction_costs_one_commit_and_takes_earlier_records_along(database: &TestDatabase) {
+async fn a_transaction_commits_earlier_records_with_it(database: &TestDatabase) {
     let postgres = database.is_postgres();
     let app = database.launch().await;
     let costs = least_cost(&app, async || assert_eq!(a_step_and_two_transactions(postgres).await.unwrap(), 3)).await;
@@ -219,7 +219,7 @@ async fn settled(app: &Durable, key: &str, many: u32) {
     at_rest(app).await;
 }
 
-async fn a_life_on_a_queue_costs_three_commits_and_no_question_more(database: &TestDatabase) {
+async fn a_queued_workflow_costs_three_commits_and_no_extra_query(database: &TestDatabase) {
     let key = fresh("life");
     let app = database.builder("idle").listen_to::<&str>([]).launch().await.unwrap();
     let enqueues = async || drop(counted_in_a_queue(key.clone()).enqueue(&COSTED).await.unwrap());
@@ -236,15 +236,15 @@ async fn a_life_on_a_queue_costs_three_commits_and_no_question_more(database: &T
         })
         .await;
         assert_eq!(costs.commits, 3, "enqueued, claimed, finished: {costs:?}");
-        // SQLite looks whether there is something to claim, and whether it was others who wrote.
+        // SQLite also checks whether there is something to claim, and for writes of other processes.
         if database.is_postgres() {
-            assert_eq!(costs.statements, costs.commits, "nobody asks whether there is more: {costs:?}");
+            assert_eq!(costs.statements, costs.commits, "no statement asks whether there is more: {costs:?}");
         }
     }
     app.shutdown().await;
 }
 
-async fn what_is_enqueued_together_shares_commits(database: &TestDatabase) {
+async fn enqueue_all_shares_commits(database: &TestDatabase) {
     let app = database.builder("idle").listen_to::<&str>([]).launch().await.unwrap();
     let costs = cost(&app, async {
         let calls = (0..1_000).map(|_| counted_in_a_queue("nobody".to_owned()));
@@ -276,7 +276,7 @@ async fn cost_of_a_line(database: &TestDatabase, queue: &'static Queue, many: u3
     costs
 }
 
-async fn a_line_is_taken_a_hundred_at_a_time(database: &TestDatabase) {
+async fn a_full_queue_is_claimed_a_hundred_workflows_at_a_time(database: &TestDatabase) {
     let costs = cost_of_a_line(database, &COSTED, 1_000).await;
     // Ten claims, and as many ends as there are commits while the bodies of a claim come to theirs.
     assert!((11..=60).contains(&costs.commits), "{costs:?}");
@@ -285,14 +285,14 @@ async fn a_line_is_taken_a_hundred_at_a_time(database: &TestDatabase) {
     }
 }
 
-async fn a_small_share_is_filled_several_slots_at_a_time(database: &TestDatabase) {
+async fn several_free_slots_are_filled_with_one_claim(database: &TestDatabase) {
     let costs = cost_of_a_line(database, &COSTED_BY_FIVE, 200).await;
     // Five with one claim and one end would be 80 commits, one by one 400.
     let most = if database.is_postgres() { 140 } else { 180 };
     assert!(costs.commits <= most, "{costs:?}");
 }
 
-async fn silent_queues_cost_nothing(database: &TestDatabase) {
+async fn idle_queues_execute_no_statements(database: &TestDatabase) {
     let key = fresh("silent");
     let app = database.launch().await;
     app.scope(counted_in_a_queue(key.clone()).enqueue(&COSTED)).await.unwrap();

@@ -1,5 +1,5 @@
 //! The integration tests, in one binary so that they are linked once.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so, and where")]
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test, with its location")]
 mod commit_counts;
 mod conformance;
 mod crash;

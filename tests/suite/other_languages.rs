@@ -1,5 +1,4 @@
-//! The functions for other languages as their examples use them: the files themselves are run,
-//! against the worker of the examples in a process of its own.
+//! The examples for other languages: their files are executed as they are, against the worker of the examples.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -27,9 +26,9 @@ async fn orders_are_handed_over(hand_over: impl AsyncFn(&ProcessDatabase)) {
                     return;
                 }
             }
-            panic!("the worker has ended, and did not say {expected:?}");
+            panic!("the worker has ended, and did not print {expected:?}");
         };
-        tokio::time::timeout(Duration::from_mins(1), said).await.expect("it is said soon");
+        tokio::time::timeout(Duration::from_mins(1), said).await.expect("it is printed soon");
     };
     told("waiting for orders").await;
     hand_over(&database).await;

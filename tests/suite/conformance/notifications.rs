@@ -1,5 +1,4 @@
-//! How processes hear of each other's writing: on a server by notifications, beside a file by
-//! watching it.
+//! How processes are notified of each other's writes: by NOTIFY on Postgres, by watching the file on SQLite.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,10 +14,10 @@ use crate::support::store_rows::{key, message, running, send, sign_on};
 
 /// Longer than any news takes.
 const SOON: Duration = Duration::from_secs(10);
-/// Long enough to say that nothing comes.
+/// Long enough to conclude that nothing comes.
 const QUIET: Duration = Duration::from_millis(400);
 
-/// What somebody hears who listens to a store.
+/// A listener of a store, and what it has received.
 struct Ear {
     heard: UnboundedReceiver<Heard>,
     listening: JoinHandle<Result<(), StoreError>>,
@@ -38,7 +37,7 @@ impl Ear {
     }
 
     async fn next(&mut self) -> Heard {
-        timeout(SOON, self.heard.recv()).await.expect("it comes soon").expect("somebody listens")
+        timeout(SOON, self.heard.recv()).await.expect("it comes soon").expect("the listener runs")
     }
 
     async fn hears_nothing(&mut self) {
@@ -61,12 +60,12 @@ impl Drop for Ear {
 
 mod memory {
     #[tokio::test]
-    async fn nobody_else_is_heard() {
-        super::in_memory(super::nobody_else_is_heard).await;
+    async fn a_database_in_memory_notifies_of_no_other_process() {
+        super::in_memory(super::a_database_in_memory_notifies_of_no_other_process).await;
     }
 }
 
-async fn nobody_else_is_heard(database: StoreDatabase) {
+async fn a_database_in_memory_notifies_of_no_other_process(database: StoreDatabase) {
     assert!(!database.store.has_others());
     let mut ear = Ear::new(&database.store).await;
     let me = sign_on(&*database.store, "a").await;
@@ -76,18 +75,18 @@ async fn nobody_else_is_heard(database: StoreDatabase) {
 
 mod sqlite {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn the_writing_of_others_is_heard_and_ones_own_is_not() {
-        super::in_sqlite(super::the_writing_of_others_is_heard_and_ones_own_is_not).await;
+    async fn writes_of_other_processes_are_detected_and_own_ones_are_not() {
+        super::in_sqlite(super::writes_of_other_processes_are_detected_and_own_ones_are_not).await;
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn silence_costs_nothing() {
-        super::in_sqlite(super::silence_costs_nothing).await;
+    async fn an_idle_listener_executes_no_statements() {
+        super::in_sqlite(super::an_idle_listener_executes_no_statements).await;
     }
 }
 
-async fn the_writing_of_others_is_heard_and_ones_own_is_not(database: StoreDatabase) {
-    assert!(!database.store.has_others(), "everybody watches the file");
+async fn writes_of_other_processes_are_detected_and_own_ones_are_not(database: StoreDatabase) {
+    assert!(!database.store.has_others(), "every process watches the file");
     let me = sign_on(&*database.store, "a").await;
     let mut ear = Ear::new(&database.store).await;
     for number in 0..5 {
@@ -100,7 +99,7 @@ async fn the_writing_of_others_is_heard_and_ones_own_is_not(database: StoreDatab
     running(&*other, me, "w").await;
     assert_eq!(ear.next().await, Heard::Something);
     others_ear.hears_nothing().await;
-    // A user's connection in this very process is somebody else too.
+    // A user's connection in this process counts as another process.
     let mut user = database.direct_connection().await;
     user.execute("begin immediate").await;
     database.store.post(user.outbox(), &message("w", "1")).await.unwrap();
@@ -112,7 +111,7 @@ async fn the_writing_of_others_is_heard_and_ones_own_is_not(database: StoreDatab
     assert_eq!(others_ear.error().await.fault, Fault::Closed);
 }
 
-async fn silence_costs_nothing(database: StoreDatabase) {
+async fn an_idle_listener_executes_no_statements(database: StoreDatabase) {
     let ear = Ear::new(&database.store).await;
     tokio::time::sleep(Duration::from_millis(300)).await; // the last write is detected by then
     let before = database.store.costs();
@@ -122,18 +121,18 @@ async fn silence_costs_nothing(database: StoreDatabase) {
 }
 
 postgres_store_tests! {
-    others_are_heard_and_oneself_is_not,
-    more_hints_than_a_notification_holds_are_news_of_something,
-    schemas_of_any_name_have_ears,
-    a_posted_message_is_heard_when_it_is_committed,
-    a_lost_connection_ends_the_listening,
-    a_listener_does_not_keep_a_store_open,
-    a_listener_that_is_dropped_leaves_no_connection,
-    a_proxy_that_swallows_notifications_is_found_out,
+    a_listener_hears_other_stores_and_not_its_own,
+    too_many_hints_for_a_notification_become_a_general_one,
+    notifications_work_for_schemas_of_any_name,
+    a_posted_message_notifies_at_its_commit,
+    a_lost_connection_ends_the_listener_with_an_error,
+    a_listener_does_not_delay_closing_the_store,
+    a_dropped_listener_leaves_no_connection,
+    a_proxy_that_drops_notifications_is_detected,
     a_notification_is_one_statement_and_no_commit,
 }
 
-async fn others_are_heard_and_oneself_is_not(database: StoreDatabase) {
+async fn a_listener_hears_other_stores_and_not_its_own(database: StoreDatabase) {
     assert!(database.store.has_others());
     let other = database.second().await;
     let (mut ear, mut others) = (Ear::new(&database.store).await, Ear::new(&other).await);
@@ -157,7 +156,7 @@ async fn others_are_heard_and_oneself_is_not(database: StoreDatabase) {
     other.close().await;
 }
 
-async fn more_hints_than_a_notification_holds_are_news_of_something(database: StoreDatabase) {
+async fn too_many_hints_for_a_notification_become_a_general_one(database: StoreDatabase) {
     let other = database.second().await;
     let mut ear = Ear::new(&database.store).await;
     let many: Vec<_> = (0..5_000).map(|_| Hint::Executor(i64::MAX - key())).collect();
@@ -168,7 +167,7 @@ async fn more_hints_than_a_notification_holds_are_news_of_something(database: St
     other.close().await;
 }
 
-async fn schemas_of_any_name_have_ears(database: StoreDatabase) {
+async fn notifications_work_for_schemas_of_any_name(database: StoreDatabase) {
     for name in ["My app".to_owned(), "quote\"d".to_owned(), "it's; ż".to_owned(), "x".repeat(63), "y".repeat(60)] {
         let (one, two) = (open(&database.url, &name).await.unwrap(), open(&database.url, &name).await.unwrap());
         let mut ear = Ear::new(&one).await;
@@ -179,7 +178,7 @@ async fn schemas_of_any_name_have_ears(database: StoreDatabase) {
     }
 }
 
-async fn a_posted_message_is_heard_when_it_is_committed(database: StoreDatabase) {
+async fn a_posted_message_notifies_at_its_commit(database: StoreDatabase) {
     let me = sign_on(&*database.store, "a").await;
     running(&*database.store, me, "w").await;
     // Also by the process that has posted it: it does not know when the user commits.
@@ -195,10 +194,10 @@ async fn a_posted_message_is_heard_when_it_is_committed(database: StoreDatabase)
     assert_eq!(ear.next().await, Heard::Hints(vec![Hint::of("w")]));
     ear.hears_nothing().await;
     database.store.commit(me, &[send(message("w", "2"))], false).await.unwrap();
-    ear.hears_nothing().await; // commits of ours notify nobody by themselves
+    ear.hears_nothing().await; // commits send no notification by themselves
 }
 
-/// A store whose connections can be told from those of the other tests.
+/// A store whose connections have a name of their own on the server.
 async fn named(database: &StoreDatabase, name: &str) -> Arc<dyn Store> {
     let separator = if database.url.contains('?') { '&' } else { '?' };
     open(&format!("{}{separator}application_name={name}", database.url), &database.schema).await.unwrap()
@@ -208,7 +207,7 @@ fn listeners(name: &str) -> String {
     format!("from pg_stat_activity where application_name = '{name}' and query like 'LISTEN%'")
 }
 
-async fn a_lost_connection_ends_the_listening(database: StoreDatabase) {
+async fn a_lost_connection_ends_the_listener_with_an_error(database: StoreDatabase) {
     let name = format!("lost_{}", database.schema);
     let store = named(&database, &name).await;
     let ear = Ear::new(&store).await;
@@ -222,7 +221,7 @@ async fn a_lost_connection_ends_the_listening(database: StoreDatabase) {
     store.close().await;
 }
 
-async fn a_listener_does_not_keep_a_store_open(database: StoreDatabase) {
+async fn a_listener_does_not_delay_closing_the_store(database: StoreDatabase) {
     let store = database.second().await;
     let mut ear = Ear::new(&store).await;
     store.close_work();
@@ -232,7 +231,7 @@ async fn a_listener_does_not_keep_a_store_open(database: StoreDatabase) {
     timeout(SOON, store.close()).await.expect("it closes");
 }
 
-async fn a_listener_that_is_dropped_leaves_no_connection(database: StoreDatabase) {
+async fn a_dropped_listener_leaves_no_connection(database: StoreDatabase) {
     let name = format!("dropped_{}", database.schema);
     let store = named(&database, &name).await;
     let ear = Ear::new(&store).await;
@@ -278,7 +277,7 @@ async fn proxy(server: &url::Url) -> u16 {
                         to_client.write_all(&body).await?;
                     }
                 }
-                #[allow(unreachable_code, reason = "it says which error the loop ends with")]
+                #[allow(unreachable_code, reason = "it names the error that the loop ends with")]
                 Ok::<(), std::io::Error>(())
             });
         }
@@ -286,7 +285,7 @@ async fn proxy(server: &url::Url) -> u16 {
     own
 }
 
-async fn a_proxy_that_swallows_notifications_is_found_out(database: StoreDatabase) {
+async fn a_proxy_that_drops_notifications_is_detected(database: StoreDatabase) {
     let mut through = url::Url::parse(&database.url).expect("it is a URL");
     let port = proxy(&through).await;
     through.set_host(Some("127.0.0.1")).expect("it has a host");
@@ -295,7 +294,7 @@ async fn a_proxy_that_swallows_notifications_is_found_out(database: StoreDatabas
     let store = open(through.as_str(), &database.schema).await.unwrap();
     let mut ear = Ear::unready(&store);
     let heard = timeout(SOON, ear.heard.recv()).await.expect("it gives up soon");
-    assert_eq!(heard, None, "it never says that it listens");
+    assert_eq!(heard, None, "it never reports that it listens");
     let error = ear.error().await;
     assert_eq!(error.fault, Fault::Refused);
     assert!(error.message.contains("PgBouncer"), "{error}");

@@ -1,4 +1,4 @@
-//! What only a server has: connections that end, rows that others hold, schemas of any name.
+//! Postgres only: terminated connections, rows locked by others, schemas of any name.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -13,13 +13,13 @@ use crate::support::store_database::StoreDatabase;
 use crate::support::store_rows::{adopting, begin, commit, depose, running, sign_on, workflow};
 
 postgres_store_tests! {
-    an_adopter_does_not_wait_for_rows_that_somebody_holds,
-    a_connection_that_the_server_ends_is_replaced,
+    a_takeover_does_not_wait_for_locked_rows,
+    a_connection_terminated_by_the_server_is_replaced,
     a_schema_can_have_any_name,
-    a_transaction_that_is_dropped_while_it_begins_is_not_left_open,
+    a_transaction_dropped_while_it_begins_is_closed,
 }
 
-async fn an_adopter_does_not_wait_for_rows_that_somebody_holds(database: StoreDatabase) {
+async fn a_takeover_does_not_wait_for_locked_rows(database: StoreDatabase) {
     let (dead, leaving) = (sign_on(&*database.store, "dead").await, sign_on(&*database.store, "leaving").await);
     for (owner, id) in [(dead, "held"), (dead, "free"), (leaving, "held-too"), (leaving, "free-too")] {
         running(&*database.store, owner, id).await;
@@ -36,13 +36,13 @@ async fn an_adopter_does_not_wait_for_rows_that_somebody_holds(database: StoreDa
     assert_eq!(database.store.adopt(&adopting(heir, 10)).await.unwrap().runs.len(), 2);
 }
 
-/// A store whose connections can be told from those of the other tests.
+/// A store whose connections have a name of their own on the server.
 async fn named(database: &StoreDatabase, name: &str) -> Arc<dyn Store> {
     let separator = if database.url.contains('?') { '&' } else { '?' };
     open(&format!("{}{separator}application_name={name}", database.url), &database.schema).await.unwrap()
 }
 
-async fn a_connection_that_the_server_ends_is_replaced(database: StoreDatabase) {
+async fn a_connection_terminated_by_the_server_is_replaced(database: StoreDatabase) {
     let name = format!("ended_{}", database.schema);
     let store = named(&database, &name).await;
     let me = sign_on(&*store, "a").await;
@@ -84,7 +84,7 @@ impl UserWork for Idle {
     }
 }
 
-async fn a_transaction_that_is_dropped_while_it_begins_is_not_left_open(database: StoreDatabase) {
+async fn a_transaction_dropped_while_it_begins_is_closed(database: StoreDatabase) {
     let name = format!("begins_{}", database.schema);
     let store = named(&database, &name).await;
     store.transact(Opening::default(), &mut Idle).await.unwrap(); // there is a connection now

@@ -1,4 +1,4 @@
-//! What only a Postgres has of queues: the functions for other languages, locks of others, and plans.
+//! Postgres only: the SQL functions for other languages, rows locked by others, and query plans.
 
 use std::time::Duration;
 
@@ -15,17 +15,17 @@ use crate::support::store_queues::{
 use crate::support::store_rows::{commit, finish, inbox, running, sign_on, status, success};
 
 postgres_store_tests! {
-    sql_enqueues_as_the_engine_does,
-    sql_enqueues_within_its_transaction,
-    sql_is_told_what_is_wrong,
-    sql_sends_messages,
-    sql_tells_the_processes_that_listen,
-    sql_takes_intervals_of_every_length,
-    sql_takes_values_of_the_type_json,
-    a_claim_does_not_wait_for_rows_that_somebody_holds,
-    a_key_waits_with_its_row_that_somebody_holds,
+    the_sql_function_enqueues_like_the_engine,
+    the_sql_function_enqueues_within_its_transaction,
+    the_sql_functions_explain_what_is_wrong,
+    the_sql_function_sends_messages,
+    the_sql_functions_notify_listening_processes,
+    the_sql_functions_accept_intervals_of_every_length,
+    the_sql_functions_accept_json_values,
+    a_claim_does_not_wait_for_locked_rows,
+    a_locked_row_blocks_its_partition_key,
     a_claim_reads_no_more_than_it_takes,
-    a_turn_of_keys_costs_the_same_in_a_long_line,
+    claims_by_partition_key_cost_the_same_in_a_long_queue,
 }
 
 /// Calls a function of the schema with texts, and gives its text.
@@ -42,7 +42,7 @@ async fn connect(database: &StoreDatabase) -> PgConnection {
     PgConnection::connect(&database.url).await.expect("the server is there")
 }
 
-async fn sql_enqueues_as_the_engine_does(database: StoreDatabase) {
+async fn the_sql_function_enqueues_like_the_engine(database: StoreDatabase) {
     let store = &*database.store;
     let me = sign_on(store, "a").await;
     let mut user = connect(&database).await;
@@ -85,7 +85,7 @@ async fn sql_enqueues_as_the_engine_does(database: StoreDatabase) {
     assert_eq!(direct.number(between).await, 4);
 }
 
-async fn sql_enqueues_within_its_transaction(database: StoreDatabase) {
+async fn the_sql_function_enqueues_within_its_transaction(database: StoreDatabase) {
     let mut user = connect(&database).await;
     for (end, expected) in [("rollback", None), ("commit", Some(Status::Enqueued))] {
         sqlx::query("begin").execute(&mut user).await.unwrap();
@@ -96,7 +96,7 @@ async fn sql_enqueues_within_its_transaction(database: StoreDatabase) {
     }
 }
 
-async fn sql_is_told_what_is_wrong(database: StoreDatabase) {
+async fn the_sql_functions_explain_what_is_wrong(database: StoreDatabase) {
     let me = sign_on(&*database.store, "a").await;
     let ended = running(&*database.store, me, "ended").await;
     commit(&*database.store, me, finish(success(ended, "1"))).await;
@@ -131,7 +131,7 @@ async fn sql_is_told_what_is_wrong(database: StoreDatabase) {
     }
 }
 
-async fn sql_takes_intervals_of_every_length(database: StoreDatabase) {
+async fn the_sql_functions_accept_intervals_of_every_length(database: StoreDatabase) {
     let me = sign_on(&*database.store, "a").await;
     let mut user = connect(&database).await;
     let the_end = 253_402_300_799_999_999; // of the year 9999
@@ -153,7 +153,7 @@ async fn sql_takes_intervals_of_every_length(database: StoreDatabase) {
     assert_eq!(deadlines, [Some(the_end), Some(short.timestamp_micros()), None]);
 }
 
-async fn sql_takes_values_of_the_type_json(database: StoreDatabase) {
+async fn the_sql_functions_accept_json_values(database: StoreDatabase) {
     let me = sign_on(&*database.store, "a").await;
     let mut user = connect(&database).await;
     for input in ["json_build_object('order', 1)", "jsonb_build_object('order', 1)", "'{\"order\": 1}'::text"] {
@@ -167,7 +167,7 @@ async fn sql_takes_values_of_the_type_json(database: StoreDatabase) {
     assert_eq!(inbox(&*database.store, me, run).await, ["\"hi\""]);
 }
 
-async fn sql_sends_messages(database: StoreDatabase) {
+async fn the_sql_function_sends_messages(database: StoreDatabase) {
     let me = sign_on(&*database.store, "a").await;
     let run = running(&*database.store, me, "w").await;
     let mut user = connect(&database).await;
@@ -188,7 +188,7 @@ async fn sql_sends_messages(database: StoreDatabase) {
     call(&database, &mut user, "select durable.send('w', '', '3', 'key')::text").await.unwrap(); // the retry of a success
 }
 
-async fn sql_tells_the_processes_that_listen(database: StoreDatabase) {
+async fn the_sql_functions_notify_listening_processes(database: StoreDatabase) {
     let long = format!("{}_{}", database.schema, "ż'x".repeat(8));
     for schema in [database.schema.clone(), long] {
         let store = open(&database.url, &schema).await.unwrap();
@@ -215,7 +215,7 @@ async fn sql_tells_the_processes_that_listen(database: StoreDatabase) {
         };
         tokio::select! {
             ended = store.listen(&noted) => panic!("it listens on: {ended:?}"),
-            said = tokio::time::timeout(Duration::from_secs(20), said) => said.expect("it is heard"),
+            said = tokio::time::timeout(Duration::from_secs(20), said) => said.expect("the notifications arrive"),
         }
         let hints = |hint: Hint| Heard::Hints(vec![hint]);
         let expected = vec![Heard::Listening, hints(Hint::of_queue("mail")), hints(Hint::of("zamówienie"))];
@@ -227,7 +227,7 @@ async fn sql_tells_the_processes_that_listen(database: StoreDatabase) {
     }
 }
 
-async fn a_claim_does_not_wait_for_rows_that_somebody_holds(database: StoreDatabase) {
+async fn a_claim_does_not_wait_for_locked_rows(database: StoreDatabase) {
     let me = sign_on(&*database.store, "a").await;
     let mut other = database.direct_connection().await;
     for (number, limits) in [QueueLimits::default(), at_once(9)].into_iter().enumerate() {
@@ -244,7 +244,7 @@ async fn a_claim_does_not_wait_for_rows_that_somebody_holds(database: StoreDatab
     }
 }
 
-async fn a_key_waits_with_its_row_that_somebody_holds(database: StoreDatabase) {
+async fn a_locked_row_blocks_its_partition_key(database: StoreDatabase) {
     let me = sign_on(&*database.store, "a").await;
     declare(&*database.store, QueueLimits { partition_concurrency: Some(3), ..partitioned() }).await;
     for (id, key) in [("a-0", "a"), ("a-1", "a"), ("a-2", "a"), ("b-0", "b")] {
@@ -254,7 +254,7 @@ async fn a_key_waits_with_its_row_that_somebody_holds(database: StoreDatabase) {
     other.execute("begin").await;
     other.execute("select 1 from durable.workflows where id = 'a-1' for update").await;
     let claimed = tokio::time::timeout(Duration::from_secs(5), taken(&*database.store, me, 9)).await;
-    assert_eq!(claimed.expect("it does not wait"), ["a-0", "b-0"], "nobody jumps over the one that is held");
+    assert_eq!(claimed.expect("it does not wait"), ["a-0", "b-0"], "the locked one is not overtaken");
     other.execute("rollback").await;
     assert_eq!(taken(&*database.store, me, 9).await, ["a-1", "a-2"]);
 }
@@ -277,7 +277,7 @@ async fn rows_read<T>(database: &StoreDatabase, work: impl Future<Output = T>) -
         database.schema
     );
     let settled = async |direct: &mut DirectConnection| {
-        // What a connection has done is told a second after it, at the latest.
+        // Postgres updates its statistics within a second.
         tokio::time::sleep(Duration::from_millis(1_200)).await; // the server publishes its statistics within a second
         direct.number(&question).await
     };
@@ -316,7 +316,7 @@ async fn a_claim_reads_no_more_than_it_takes(database: StoreDatabase) {
     }
 }
 
-async fn a_turn_of_keys_costs_the_same_in_a_long_line(database: StoreDatabase) {
+async fn claims_by_partition_key_cost_the_same_in_a_long_queue(database: StoreDatabase) {
     let store = &*database.store;
     let me = sign_on(store, "a").await;
     declare(store, QueueLimits { partition_concurrency: Some(1_000), ..partitioned() }).await;

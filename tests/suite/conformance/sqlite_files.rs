@@ -1,4 +1,4 @@
-//! What SQLite stores do with files, and what the URLs of stores that cannot be opened are told.
+//! Files of SQLite databases, and errors of URLs that cannot be opened.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -9,7 +9,7 @@ async fn refused(url: &str) -> StoreError {
 }
 
 #[tokio::test]
-async fn a_new_file_is_for_its_owner_only() {
+async fn a_new_database_file_is_readable_by_its_owner_only() {
     let folder = tempfile::tempdir().expect("there is a folder for temporary files");
     let path = folder.path().join("app.sqlite");
     let store = open(&format!("sqlite:{}", path.display()), "durable").await.unwrap();
@@ -27,7 +27,7 @@ async fn a_new_file_is_for_its_owner_only() {
 }
 
 #[tokio::test]
-async fn a_database_that_cannot_be_written_is_refused_by_its_path() {
+async fn a_read_only_database_is_refused_with_its_path() {
     let folder = tempfile::tempdir().expect("there is a folder for temporary files");
     let path = folder.path().join("app.sqlite");
     let url = format!("sqlite:{}", path.display());
@@ -50,7 +50,7 @@ async fn a_database_that_cannot_be_written_is_refused_by_its_path() {
     ignore = "root may write to any folder here: run it as another user, or with /sys"
 )]
 #[tokio::test]
-async fn a_folder_that_cannot_be_written_is_told_from_such_a_file() {
+async fn a_read_only_folder_is_named_as_the_cause() {
     let folder = tempfile::tempdir().expect("there is a folder for temporary files");
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o555)).expect("the folder is ours");
     // Root may write to any folder of a disk, but creates no files in /sys.
@@ -62,7 +62,7 @@ async fn a_folder_that_cannot_be_written_is_told_from_such_a_file() {
 }
 
 #[tokio::test]
-async fn a_url_that_cannot_be_read_is_told_the_form_and_named_once() {
+async fn an_invalid_url_is_refused_with_the_accepted_forms() {
     for word in ["postgres", "postgresql", "sqlite", "app.sqlite", ""] {
         let error = refused(word).await;
         assert!(error.message.contains(&format!("{word:?} is of no known form; write")), "{error}");
@@ -76,7 +76,7 @@ async fn a_url_that_cannot_be_read_is_told_the_form_and_named_once() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_database_is_foreign() {
+async fn a_file_that_is_not_a_database_is_refused() {
     let folder = tempfile::tempdir().expect("there is a folder for temporary files");
     let path = folder.path().join("notes.txt");
     std::fs::write(&path, "these are notes and no database at all\n".repeat(100)).expect("the file is written");
@@ -86,7 +86,7 @@ async fn a_file_that_is_no_database_is_foreign() {
 }
 
 #[tokio::test]
-async fn databases_in_memory_are_apart() {
+async fn databases_in_memory_are_separate() {
     let (one, two) =
         (open("sqlite::memory:", "durable").await.unwrap(), open("sqlite::memory:", "durable").await.unwrap());
     one.migrate().await.unwrap();
@@ -95,7 +95,7 @@ async fn databases_in_memory_are_apart() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_is_unreachable_at_once_and_its_password_stays_secret() {
+async fn an_unreachable_server_is_an_error_at_once_that_hides_the_password() {
     let error = refused("postgres://ada:s3cret@127.0.0.1:1/app").await;
     assert_eq!(error.fault, Fault::Unreachable, "{error}");
     assert!(error.message.contains("ada:***@127.0.0.1:1") && !error.message.contains("s3cret"), "{error}");

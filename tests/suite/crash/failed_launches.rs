@@ -1,4 +1,4 @@
-//! Launches that cannot succeed say why.
+//! Launches that cannot succeed explain why.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -12,26 +12,26 @@ async fn refusal(url: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_url_of_no_known_form_is_refused_with_the_known_forms() {
+async fn an_unsupported_url_is_refused_with_the_accepted_forms() {
     let text = refusal("mysql://localhost/app").await;
     assert!(text.contains("sqlite:path/to/file.sqlite") && text.contains("postgres://user@host/database"), "{text}");
 }
 
 #[tokio::test]
-async fn a_folder_that_is_not_there_is_named() {
+async fn a_missing_folder_is_named_in_the_error() {
     let text = refusal("sqlite:/no/such/folder/app.sqlite").await;
     assert!(text.contains("/no/such/folder"), "{text}");
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_answer_is_named_without_the_password() {
+async fn an_unreachable_server_is_named_without_its_password() {
     let text = refusal("postgres://ada:s3cret@127.0.0.1:1/app").await;
     assert!(text.contains("127.0.0.1") && !text.contains("s3cret"), "{text}");
 }
 
 #[tokio::test]
 #[cfg_attr(not(has_postgres), ignore = "no Postgres: set DURABLE_TEST_POSTGRES_URL or install postgresql")]
-async fn what_a_server_refuses_is_told_once_in_its_words_and_with_its_code() {
+async fn a_server_error_is_shown_once_with_its_sqlstate() {
     let mut wrong_database = url_of(&durable::testing::server::url());
     wrong_database.set_path("/nodb");
     let mut wrong_role = url_of(&durable::testing::server::url());
@@ -48,7 +48,7 @@ async fn what_a_server_refuses_is_told_once_in_its_words_and_with_its_code() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_database_is_refused_and_left_as_it_is() {
+async fn a_file_that_is_not_a_database_is_left_unchanged() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("notes.txt");
     let notes = "not a database, and longer than the hundred bytes that a header of SQLite takes ".repeat(4);
@@ -59,7 +59,7 @@ async fn a_file_that_is_no_database_is_refused_and_left_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_read_only_file_is_refused_by_name() {
+async fn a_read_only_file_is_named_in_the_error() {
     let database = TestDatabase::sqlite();
     database.launch().await.shutdown().await;
     let path = database.folder().join("app.sqlite");
@@ -70,7 +70,7 @@ async fn a_read_only_file_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn settings_that_cannot_be_are_refused() {
+async fn invalid_settings_are_refused() {
     let text = Durable::builder("").launch().await.unwrap_err().to_string();
     assert!(text.contains("the application's name"), "{text}");
     let text = Durable::builder("a").max_concurrent_workflows(0).launch().await.unwrap_err().to_string();
@@ -79,7 +79,7 @@ async fn settings_that_cannot_be_are_refused() {
     assert!(text.contains("at least 100 ms"), "{text}");
 }
 
-/// What launches say on such a runtime.
+/// The result of a launch on such a runtime.
 fn on(mut runtime: tokio::runtime::Builder) -> Result<()> {
     let database = TestDatabase::sqlite();
     let launched = runtime.build().unwrap().block_on(async {
@@ -92,7 +92,7 @@ fn on(mut runtime: tokio::runtime::Builder) -> Result<()> {
 }
 
 #[test]
-fn a_runtime_without_timers_or_io_is_refused_with_the_mend() {
+fn a_runtime_without_timers_or_io_is_refused_with_the_fix() {
     use tokio::runtime::Builder;
     let cases =
         [(false, false, "no timers and IO"), (true, false, "no IO,"), (false, true, "no timers,"), (true, true, "")];

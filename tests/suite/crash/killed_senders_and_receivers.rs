@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::support::{ProcessDatabase, Random, finished, kill_9, ledger, process_tests, start, until};
 
 process_tests! {
-    ten_thousand_messages_are_received_once_and_in_order_although_everybody_is_killed,
+    ten_thousand_messages_are_received_once_and_in_order_while_processes_are_killed,
 }
 
 const MESSAGES: usize = 10_000;
@@ -24,7 +24,7 @@ struct Letter {
     number: u32,
 }
 
-async fn ten_thousand_messages_are_received_once_and_in_order_although_everybody_is_killed(database: &ProcessDatabase) {
+async fn ten_thousand_messages_are_received_once_and_in_order_while_processes_are_killed(database: &ProcessDatabase) {
     let (mut random, begun) = (Random::new("mail"), Instant::now());
     let folder = database.folder().display().to_string();
     let send = |first: &str| start("message_worker", &["send", &folder, first], database);

@@ -1,4 +1,4 @@
-//! Sleepers that are killed in their sleep: they wake once, not too early, and sleep on for the rest.
+//! Sleeps of processes that are killed: they end once, never early, and are not restarted.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -8,14 +8,14 @@ use durable::prelude::*;
 use crate::support::{ProcessDatabase, Random, finished, kill_9, ledger, process_tests, start};
 
 process_tests! {
-    sleepers_that_are_killed_in_their_sleep_wake_once_and_not_too_early,
+    sleeps_of_killed_processes_end_once_and_never_early,
 }
 
 const SLEEPERS: u32 = 500;
 const LONGEST: u64 = 4_000;
 const KILLS: u32 = 6;
 
-async fn sleepers_that_are_killed_in_their_sleep_wake_once_and_not_too_early(database: &ProcessDatabase) {
+async fn sleeps_of_killed_processes_end_once_and_never_early(database: &ProcessDatabase) {
     let (mut random, begun) = (Random::new("sleepers"), Instant::now());
     let (folder, count) = (database.folder().display().to_string(), SLEEPERS.to_string());
     let launch = || start("sleep_worker", &[&folder, &count, &LONGEST.to_string()], database);
@@ -49,7 +49,7 @@ async fn sleepers_that_are_killed_in_their_sleep_wake_once_and_not_too_early(dat
         let micros = i64::try_from(LONGEST * u64::from(number) / u64::from(SLEEPERS)).unwrap() * 1_000;
         // It was recorded at the beginning of this sleep, and is not moved by a restart. The clock is
         // known up to the time that a question took, so it may be that much later.
-        assert!(moment <= steps[1].completed_at.timestamp_micros() + micros + 150_000, "{number} began anew");
+        assert!(moment <= steps[1].completed_at.timestamp_micros() + micros + 150_000, "{number} restarted its sleep");
         let short = times[&(number, false)].iter().min().unwrap() + micros - moment;
         assert!(short <= 0, "{number} sleeps {short} microseconds too short");
         let woken = &times[&(number, true)];

@@ -1,4 +1,4 @@
-//! `kill -9`, again and again: what the steps did is read from files, not from the database.
+//! `kill -9` of processes at work. What the steps did is read from files and not from the database.
 
 use std::collections::HashMap;
 use std::process::Stdio;
@@ -12,12 +12,12 @@ use crate::support::{
 };
 
 process_tests! {
-    kill_9_of_the_quickstart_at_20_random_moments,
-    a_thousand_workflows_killed_twice_all_end_once,
-    two_processes_start_the_same_500_ids,
+    the_quickstart_survives_20_kills_at_random_moments,
+    a_thousand_workflows_complete_once_after_two_kills,
+    two_processes_starting_the_same_ids_run_each_once,
 }
 
-async fn kill_9_of_the_quickstart_at_20_random_moments(database: &ProcessDatabase) {
+async fn the_quickstart_survives_20_kills_at_random_moments(database: &ProcessDatabase) {
     // 8 steps of 30 ms and the launch: the moments lie in all parts of it.
     let mut random = Random::new("kills of the quickstart");
     let mut kills = 0;
@@ -54,11 +54,11 @@ async fn kill_9_of_the_quickstart_at_20_random_moments(database: &ProcessDatabas
     }
 }
 
-async fn a_thousand_workflows_killed_twice_all_end_once(database: &ProcessDatabase) {
+async fn a_thousand_workflows_complete_once_after_two_kills(database: &ProcessDatabase) {
     let folder = database.folder().display().to_string();
     for enough in [2_000, 6_000] {
         let child = start("step_worker", &["many", &folder, "1000", "64"], database);
-        // Killed when so many of the 10,000 steps have run, which the ledgers tell.
+        // Killed when so many of the 10,000 steps have run, according to the ledgers.
         until("enough steps have run", async || ledger(database.folder()).len() >= enough).await;
         kill_9(child).await;
     }
@@ -77,7 +77,7 @@ async fn a_thousand_workflows_killed_twice_all_end_once(database: &ProcessDataba
     assert_eq!(database.count_steps().await, 10_000, "each step is recorded once");
 }
 
-async fn two_processes_start_the_same_500_ids(database: &ProcessDatabase) {
+async fn two_processes_starting_the_same_ids_run_each_once(database: &ProcessDatabase) {
     let folder = database.folder().display().to_string();
     let (a, b) = (
         start("step_worker", &["same", &folder, "500"], database),
@@ -99,7 +99,7 @@ async fn two_processes_start_the_same_500_ids(database: &ProcessDatabase) {
 
 /// The program may not write files above 300 KiB: to it the disk is full. Then it may.
 #[tokio::test]
-async fn a_full_disk_is_waited_for_and_nothing_is_lost() {
+async fn a_process_continues_after_a_full_disk_and_loses_nothing() {
     let database = ProcessDatabase::sqlite();
     let folder = database.folder().display().to_string();
     let limited = r#"trap '' XFSZ; ulimit -S -f 600; exec "$@""#; // in blocks of 512 bytes

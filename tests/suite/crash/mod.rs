@@ -1,4 +1,4 @@
-//! Real processes, killed with real signals.
+//! Real processes that are killed.
 
 mod failed_launches;
 mod killed_senders_and_receivers;

@@ -5,15 +5,15 @@ use durable::prelude::*;
 use crate::support::{TestDatabase, arrived, database_tests, fresh, gate};
 
 database_tests! {
-    an_event_is_seen_while_the_workflow_runs_and_after_its_end,
-    the_last_value_counts_and_the_earlier_ones_are_its_history,
-    an_event_is_set_once_whatever_crashes,
-    an_event_that_will_never_be_set_is_not_waited_for,
-    a_workflow_asks_for_an_event_of_another_and_the_answer_is_recorded,
-    an_event_is_awaited_before_its_workflow_is_started,
+    an_event_can_be_read_during_and_after_its_workflow,
+    get_event_returns_the_last_value_and_event_history_all,
+    an_event_is_set_once_despite_a_crash,
+    get_event_returns_none_once_the_workflow_has_ended_without_it,
+    an_event_read_by_a_workflow_is_recorded,
+    an_event_can_be_awaited_before_its_workflow_is_started,
     an_event_set_outside_a_workflow_is_refused,
-    another_process_sees_the_event,
-    a_workflow_sees_what_it_has_set_itself,
+    another_process_can_read_an_event,
+    a_workflow_can_read_its_own_events,
 }
 
 const LONG: Duration = Duration::from_hours(1);
@@ -41,7 +41,7 @@ async fn status(id: &str) -> Option<String> {
     durable::get_event(id, "status", LONG).await.unwrap()
 }
 
-async fn an_event_is_seen_while_the_workflow_runs_and_after_its_end(database: &TestDatabase) {
+async fn an_event_can_be_read_during_and_after_its_workflow(database: &TestDatabase) {
     let key = fresh("shows");
     let app = database.launch().await;
     app.scope(async {
@@ -55,7 +55,7 @@ async fn an_event_is_seen_while_the_workflow_runs_and_after_its_end(database: &T
     app.shutdown().await;
 }
 
-async fn the_last_value_counts_and_the_earlier_ones_are_its_history(database: &TestDatabase) {
+async fn get_event_returns_the_last_value_and_event_history_all(database: &TestDatabase) {
     let key = fresh("history");
     let app = database.launch().await;
     gate(&key).add_permits(1);
@@ -71,7 +71,7 @@ async fn the_last_value_counts_and_the_earlier_ones_are_its_history(database: &T
     app.shutdown().await;
 }
 
-async fn an_event_is_set_once_whatever_crashes(database: &TestDatabase) {
+async fn an_event_is_set_once_despite_a_crash(database: &TestDatabase) {
     let key = fresh("once");
     let app = database.launch().await;
     app.scope(async { shows(key.clone()).id("w").start().await.unwrap() }).await;
@@ -94,7 +94,7 @@ async fn shows_nothing() -> Result<()> {
     Ok(())
 }
 
-async fn an_event_that_will_never_be_set_is_not_waited_for(database: &TestDatabase) {
+async fn get_event_returns_none_once_the_workflow_has_ended_without_it(database: &TestDatabase) {
     let app = database.launch().await;
     app.scope(async {
         shows_nothing().id("w").await.unwrap();
@@ -113,7 +113,7 @@ async fn asks(of: String, key: String) -> Result<Option<String>> {
     Ok(seen)
 }
 
-async fn a_workflow_asks_for_an_event_of_another_and_the_answer_is_recorded(database: &TestDatabase) {
+async fn an_event_read_by_a_workflow_is_recorded(database: &TestDatabase) {
     let (key, of_asking) = (fresh("shows"), fresh("asks"));
     let app = database.launch().await;
     app.scope(async {
@@ -134,7 +134,7 @@ async fn a_workflow_asks_for_an_event_of_another_and_the_answer_is_recorded(data
     app.shutdown().await;
 }
 
-async fn an_event_is_awaited_before_its_workflow_is_started(database: &TestDatabase) {
+async fn an_event_can_be_awaited_before_its_workflow_is_started(database: &TestDatabase) {
     let key = fresh("later");
     let app = database.launch().await;
     gate(&key).add_permits(1);
@@ -146,12 +146,12 @@ async fn an_event_is_awaited_before_its_workflow_is_started(database: &TestDatab
 
 async fn an_event_set_outside_a_workflow_is_refused(database: &TestDatabase) {
     let app = database.launch().await;
-    let error = app.scope(durable::set_event("status", "none")).await.expect_err("it belongs to nobody");
+    let error = app.scope(durable::set_event("status", "none")).await.expect_err("it belongs to no workflow");
     assert!(error.to_string().contains("`durable::set_event` was called outside any workflow"), "{error}");
     app.shutdown().await;
 }
 
-async fn another_process_sees_the_event(database: &TestDatabase) {
+async fn another_process_can_read_an_event(database: &TestDatabase) {
     let key = fresh("elsewhere");
     let here = database.builder("here").launch().await.unwrap();
     let there = database.builder("there").launch().await.unwrap();
@@ -174,7 +174,7 @@ async fn asks_itself(id: String) -> Result<Vec<Option<u32>>> {
     Ok(seen)
 }
 
-async fn a_workflow_sees_what_it_has_set_itself(database: &TestDatabase) {
+async fn a_workflow_can_read_its_own_events(database: &TestDatabase) {
     let app = database.launch().await;
     let seen = app.scope(async { asks_itself("w".into()).id("w").await.unwrap() }).await;
     assert_eq!(seen, [Some(1), Some(2), Some(3)], "and not what it had set before");

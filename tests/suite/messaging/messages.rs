@@ -1,4 +1,4 @@
-//! Messages to workflows.
+//! Sending and receiving messages.
 
 use durable::prelude::*;
 use durable::sqlx::{Connection, PgConnection, SqliteConnection};
@@ -6,18 +6,18 @@ use durable::sqlx::{Connection, PgConnection, SqliteConnection};
 use crate::support::{TestDatabase, arrived, database_tests, fresh, gate, wait_for_steps};
 
 database_tests! {
-    a_message_is_received_whether_it_is_sent_before_or_after_the_wait_begins,
-    messages_are_received_in_their_order_and_topics_do_not_mix,
-    a_message_is_received_once_whatever_crashes,
-    a_time_limit_of_a_wait_holds_across_restarts,
-    two_waits_on_one_topic_get_a_message_each,
-    a_second_message_with_the_same_key_is_not_received,
-    workflows_and_steps_send_to_workflows,
-    a_message_without_a_receiver_is_an_error_that_is_recorded,
-    a_message_of_another_type_parks_the_workflow_and_is_kept,
-    a_wait_outside_a_workflow_or_in_a_step_is_refused,
+    a_message_is_received_if_sent_before_or_after_recv_begins,
+    messages_are_received_in_order_per_topic,
+    a_message_is_received_once_despite_a_crash,
+    a_recv_timeout_holds_across_restarts,
+    two_concurrent_recvs_on_one_topic_get_a_message_each,
+    a_second_message_with_the_same_idempotency_key_is_dropped,
+    workflows_and_steps_can_send_messages,
+    sending_to_an_unknown_or_ended_workflow_is_a_recorded_error,
+    a_message_of_another_type_parks_the_workflow_and_stays_unreceived,
+    recv_outside_a_workflow_or_in_a_step_is_refused,
     another_process_receives_what_this_one_sends,
-    a_message_in_the_users_own_transaction_comes_with_its_commit_or_not_at_all,
+    a_message_sent_in_the_users_transaction_commits_with_it,
 }
 
 const LONG: Duration = Duration::from_hours(1);
@@ -31,7 +31,7 @@ async fn takes(topic: String, many: u32) -> Result<Vec<u32>> {
     Ok(taken)
 }
 
-async fn a_message_is_received_whether_it_is_sent_before_or_after_the_wait_begins(database: &TestDatabase) {
+async fn a_message_is_received_if_sent_before_or_after_recv_begins(database: &TestDatabase) {
     let app = database.launch().await;
     app.scope(async {
         let handle = takes("n".into(), 2).id("w").start().await.unwrap();
@@ -44,7 +44,7 @@ async fn a_message_is_received_whether_it_is_sent_before_or_after_the_wait_begin
     app.shutdown().await;
 }
 
-async fn messages_are_received_in_their_order_and_topics_do_not_mix(database: &TestDatabase) {
+async fn messages_are_received_in_order_per_topic(database: &TestDatabase) {
     let app = database.launch().await;
     app.scope(async {
         let (a, b) = (takes("a".into(), 50).id("a").start().await.unwrap(), takes("b".into(), 50).id("b"));
@@ -75,7 +75,7 @@ async fn takes_and_holds(key: String) -> Result<Vec<u32>> {
     Ok(vec![first, second])
 }
 
-async fn a_message_is_received_once_whatever_crashes(database: &TestDatabase) {
+async fn a_message_is_received_once_despite_a_crash(database: &TestDatabase) {
     let key = fresh("takes");
     let app = database.launch().await;
     app.scope(async {
@@ -99,7 +99,7 @@ async fn waits_for_nothing() -> Result<bool> {
     Ok(came.is_some())
 }
 
-async fn a_time_limit_of_a_wait_holds_across_restarts(database: &TestDatabase) {
+async fn a_recv_timeout_holds_across_restarts(database: &TestDatabase) {
     let app = database.launch().await;
     app.scope(async { waits_for_nothing().id("w").start().await.unwrap() }).await;
     wait_for_steps(&app, "w", 1).await; // the deadline is recorded
@@ -125,7 +125,7 @@ async fn takes_two_at_once() -> Result<Vec<u32>> {
     Ok(vec![a?.unwrap_or_default(), b?.unwrap_or_default()])
 }
 
-async fn two_waits_on_one_topic_get_a_message_each(database: &TestDatabase) {
+async fn two_concurrent_recvs_on_one_topic_get_a_message_each(database: &TestDatabase) {
     let app = database.launch().await;
     app.scope(async {
         let handle = takes_two_at_once().id("w").start().await.unwrap();
@@ -139,7 +139,7 @@ async fn two_waits_on_one_topic_get_a_message_each(database: &TestDatabase) {
     app.shutdown().await;
 }
 
-async fn a_second_message_with_the_same_key_is_not_received(database: &TestDatabase) {
+async fn a_second_message_with_the_same_idempotency_key_is_dropped(database: &TestDatabase) {
     let app = database.launch().await;
     app.scope(async {
         let handle = takes("n".into(), 2).id("w").start().await.unwrap();
@@ -164,7 +164,7 @@ async fn sends(to: String) -> Result<()> {
     step_that_sends(to).await
 }
 
-async fn workflows_and_steps_send_to_workflows(database: &TestDatabase) {
+async fn workflows_and_steps_can_send_messages(database: &TestDatabase) {
     let app = database.launch().await;
     app.scope(async {
         let handle = takes("n".into(), 2).id("w").start().await.unwrap();
@@ -181,11 +181,11 @@ async fn workflows_and_steps_send_to_workflows(database: &TestDatabase) {
 async fn sends_into_the_void(key: String) -> Result<String> {
     let error = durable::send("nobody", "n", &1).await.expect_err("nobody is there");
     hold(&key).await;
-    let ended = durable::send("ended", "n", &1).await.expect_err("it has come to an end");
+    let ended = durable::send("ended", "n", &1).await.expect_err("it has ended");
     Ok(format!("{error}|{:?}|{:?}", error.kind(), ended.kind()))
 }
 
-async fn a_message_without_a_receiver_is_an_error_that_is_recorded(database: &TestDatabase) {
+async fn sending_to_an_unknown_or_ended_workflow_is_a_recorded_error(database: &TestDatabase) {
     let key = fresh("void");
     let app = database.launch().await;
     app.scope(async {
@@ -204,7 +204,7 @@ async fn a_message_without_a_receiver_is_an_error_that_is_recorded(database: &Te
     app.shutdown().await;
 }
 
-async fn a_message_of_another_type_parks_the_workflow_and_is_kept(database: &TestDatabase) {
+async fn a_message_of_another_type_parks_the_workflow_and_stays_unreceived(database: &TestDatabase) {
     let app = database.launch().await;
     app.scope(async {
         let handle = takes("n".into(), 1).id("w").start().await.unwrap();
@@ -229,7 +229,7 @@ async fn waits_in_a_step() -> Result<String> {
     Ok(step_that_waits().await.expect_err("it cannot be recorded").to_string())
 }
 
-async fn a_wait_outside_a_workflow_or_in_a_step_is_refused(database: &TestDatabase) {
+async fn recv_outside_a_workflow_or_in_a_step_is_refused(database: &TestDatabase) {
     let app = database.launch().await;
     app.scope(async {
         let error = durable::recv::<u32>("n", LONG).await.expect_err("messages are for workflows");
@@ -259,7 +259,7 @@ async fn another_process_receives_what_this_one_sends(database: &TestDatabase) {
     sender.shutdown().await;
 }
 
-async fn a_message_in_the_users_own_transaction_comes_with_its_commit_or_not_at_all(database: &TestDatabase) {
+async fn a_message_sent_in_the_users_transaction_commits_with_it(database: &TestDatabase) {
     let app = database.launch().await;
     let handle = app.scope(async { takes("n".into(), 1).id("w").start().await.unwrap() }).await;
     let mut lite = SqliteConnection::connect("sqlite::memory:").await.unwrap();

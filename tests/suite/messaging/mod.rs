@@ -1,4 +1,4 @@
-//! Time and talk: sleeps, messages, events, streams, timeouts, cancellation.
+//! Waiting: sleeps, messages, events, streams, timeouts, cancellation.
 
 mod events;
 mod messages;

@@ -1,4 +1,4 @@
-//! What a payload may hold, wherever it goes: it comes back as it was, or is refused by name.
+//! Unusual payloads are read as written wherever they are stored, or refused by name.
 
 use durable::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::support::{TestDatabase, database_tests};
 
 database_tests! {
-    odd_payloads_come_back_as_they_were_from_everywhere,
-    what_cannot_be_kept_is_refused_by_name_everywhere,
+    unusual_payloads_are_read_as_written_everywhere,
+    payloads_that_cannot_be_stored_are_refused_by_name_everywhere,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -45,7 +45,7 @@ async fn carries(id: String, odd: Odd) -> Result<Odd> {
     Ok(odd)
 }
 
-async fn odd_payloads_come_back_as_they_were_from_everywhere(database: &TestDatabase) {
+async fn unusual_payloads_are_read_as_written_everywhere(database: &TestDatabase) {
     let cases = [
         ("nul", odd("a\0b\0", 0.1, 1)),
         ("emoji", odd("👩‍👩‍👧 ż \u{10FFFF} \u{202E}\"\\ \u{7f}\u{1}", f64::MIN_POSITIVE, 1)),
@@ -101,7 +101,7 @@ async fn makes(what: String, place: String, id: String) -> Result<Option<Odd>> {
     Ok(None)
 }
 
-async fn what_cannot_be_kept_is_refused_by_name_everywhere(database: &TestDatabase) {
+async fn payloads_that_cannot_be_stored_are_refused_by_name_everywhere(database: &TestDatabase) {
     let app = database.launch().await;
     for (what, word) in [("NaN", "no number NaN"), ("inf", "no number -inf"), ("nested", "nested"), ("large", "bytes")]
     {

@@ -1,15 +1,15 @@
-//! Two things at the same moment: whichever is first, nothing is lost and nothing counts twice.
+//! Two things at the same time: nothing is lost, and nothing counts twice.
 
 use durable::prelude::*;
 
 use crate::support::{Random, TestDatabase, arrived, database_tests, fresh, gate};
 
 database_tests! {
-    a_wait_that_gave_up_leaves_the_message_to_the_next_one,
-    a_cancellation_and_an_end_at_the_same_moment_are_one_of_the_two,
-    no_message_is_received_twice_while_one_engine_takes_over_from_another,
-    a_message_to_a_workflow_that_ends_is_taken_or_refused,
-    an_event_that_is_set_while_it_is_asked_for_is_seen,
+    a_recv_that_timed_out_leaves_its_message_to_the_next,
+    of_a_concurrent_cancellation_and_end_one_takes_effect,
+    no_message_is_received_twice_during_takeovers,
+    a_message_to_an_ending_workflow_is_stored_or_refused,
+    an_event_set_during_get_event_is_returned,
     hundreds_of_waits_of_every_kind_leave_nothing_behind,
 }
 
@@ -26,7 +26,7 @@ async fn is_impatient(many: usize, micros: u64) -> Result<(Vec<u32>, u32)> {
     Ok((all, waits))
 }
 
-async fn a_wait_that_gave_up_leaves_the_message_to_the_next_one(database: &TestDatabase) {
+async fn a_recv_that_timed_out_leaves_its_message_to_the_next(database: &TestDatabase) {
     const RECEIVERS: u64 = 20;
     const MANY: u32 = 50;
     let mut random = Random::new("waits that give up");
@@ -67,7 +67,7 @@ async fn held(key: &str) {
     gate(key).acquire().await.expect("it is never closed").forget();
 }
 
-async fn a_cancellation_and_an_end_at_the_same_moment_are_one_of_the_two(database: &TestDatabase) {
+async fn of_a_concurrent_cancellation_and_end_one_takes_effect(database: &TestDatabase) {
     const MANY: u32 = 200;
     let (key, mut random) = (fresh("ends"), Random::new("cancellations"));
     let app = database.launch().await;
@@ -79,7 +79,7 @@ async fn a_cancellation_and_an_end_at_the_same_moment_are_one_of_the_two(databas
     arrived(&key, MANY).await;
     let mut cancels = Vec::new();
     for handle in &handles {
-        gate(&key).add_permits(1); // for whoever waits the longest
+        gate(&key).add_permits(1); // for the workflow that waits longest
         if random.chance(50) {
             tokio::task::yield_now().await;
         }
@@ -115,7 +115,7 @@ async fn is_handed_on(many: u32) -> Result<Vec<u32>> {
     Ok(all)
 }
 
-async fn no_message_is_received_twice_while_one_engine_takes_over_from_another(database: &TestDatabase) {
+async fn no_message_is_received_twice_during_takeovers(database: &TestDatabase) {
     const MANY: u32 = 200;
     const WORKFLOWS: u32 = 10;
     let sender = database.builder("sender").launch().await.unwrap();
@@ -158,7 +158,7 @@ async fn takes_one_and_ends() -> Result<Option<u32>> {
     durable::recv("n", HOUR).await
 }
 
-async fn a_message_to_a_workflow_that_ends_is_taken_or_refused(database: &TestDatabase) {
+async fn a_message_to_an_ending_workflow_is_stored_or_refused(database: &TestDatabase) {
     const SENDERS: u32 = 6;
     let app = database.launch().await;
     let (mut stored, mut refused) = (0, 0);
@@ -188,7 +188,7 @@ async fn a_message_to_a_workflow_that_ends_is_taken_or_refused(database: &TestDa
             refused += 1;
         }
         let taken: u32 = handle.await.unwrap().expect("one was sent");
-        assert!(accepted.contains(&taken), "{taken} was taken and its sender was told otherwise");
+        assert!(accepted.contains(&taken), "{taken} was received although its sender got an error");
         stored += accepted.len();
     }
     println!("{stored} stored, {refused} refused");
@@ -200,7 +200,7 @@ async fn shows_soon(n: u32) -> Result<()> {
     durable::set_event("n", &n).await
 }
 
-async fn an_event_that_is_set_while_it_is_asked_for_is_seen(database: &TestDatabase) {
+async fn an_event_set_during_get_event_is_returned(database: &TestDatabase) {
     let (here, there) = (database.launch().await, database.builder("there").launch().await.unwrap());
     let mut asking = Vec::new();
     for n in 0..100 {
@@ -229,7 +229,7 @@ async fn waits_a_little(n: u64) -> Result<u64> {
         _ => {
             let forever = async { drop(durable::recv::<u32>("never", HOUR).await) };
             durable::select! {
-                () = forever => unreachable!("nobody sends it anything"),
+                () = forever => unreachable!("no message is sent to it"),
                 () = durable::sleep(limit) => {},
             }
         }
@@ -247,7 +247,7 @@ async fn hundreds_of_waits_of_every_kind_leave_nothing_behind(database: &TestDat
         assert_eq!(call.await.unwrap(), n);
     }
     for it in &outside {
-        it.abort(); // a caller who goes away waits no more
+        it.abort(); // a caller can drop its wait
     }
     let report = app.shutdown().await;
     assert!(report.suspended.is_empty() && report.stuck.is_empty() && report.is_closed(), "{report}");

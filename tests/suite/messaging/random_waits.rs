@@ -1,5 +1,4 @@
-//! Everything that waits for a time, by lot, through restarts between leaps of the clock: never too
-//! early, and over when its time has come.
+//! Random waits across restarts and jumps of the clock: none ends early, and all end.
 
 use durable::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -7,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::support::{Random, TestDatabase, database_tests};
 
 database_tests! {
-    waits_by_lot_through_restarts_end_at_their_time_and_none_is_lost,
+    random_waits_end_on_time_across_restarts,
 }
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -47,7 +46,7 @@ const MANY: u64 = 60;
 const NAPS: u64 = 3;
 const LONGEST: u64 = 10;
 
-async fn waits_by_lot_through_restarts_end_at_their_time_and_none_is_lost(database: &TestDatabase) {
+async fn random_waits_end_on_time_across_restarts(database: &TestDatabase) {
     let mut random = Random::new("clockwork");
     let hours = |random: &mut Random| Duration::from_secs(60 + random.below(LONGEST * 3600));
     let mut app = database.launch().await;

@@ -7,12 +7,12 @@ use durable::prelude::*;
 use crate::support::{TestDatabase, database_tests, fresh, gate, wait_for_steps};
 
 database_tests! {
-    a_sleep_is_not_over_too_early,
-    a_sleep_of_a_year_is_over_after_a_year,
+    a_sleep_never_ends_early,
+    a_sleep_of_a_year_ends_after_a_year,
     after_a_restart_a_sleep_lasts_only_for_the_rest_of_its_time,
-    a_sleep_until_a_past_moment_is_over_at_once,
-    a_long_sleep_does_not_hold_up_the_shutdown,
-    a_short_sleep_comes_to_its_end_during_the_drain,
+    a_sleep_until_a_past_time_ends_at_once,
+    a_long_sleep_does_not_delay_the_shutdown,
+    a_short_sleep_ends_during_the_drain,
     a_sleep_in_a_step_parks_the_workflow,
 }
 
@@ -22,7 +22,7 @@ async fn sleeps(duration: Duration) -> Result<()> {
     Ok(())
 }
 
-async fn a_sleep_is_not_over_too_early(database: &TestDatabase) {
+async fn a_sleep_never_ends_early(database: &TestDatabase) {
     let app = database.launch().await;
     let calls = (0..50_u32).map(|n| {
         app.spawn(async move {
@@ -40,7 +40,7 @@ async fn a_sleep_is_not_over_too_early(database: &TestDatabase) {
 const YEAR: Duration = Duration::from_hours(365 * 24);
 const MOST_OF_A_YEAR: Duration = Duration::from_hours(364 * 24);
 
-async fn a_sleep_of_a_year_is_over_after_a_year(database: &TestDatabase) {
+async fn a_sleep_of_a_year_ends_after_a_year(database: &TestDatabase) {
     let app = database.launch().await;
     let handle = app.scope(async { sleeps(YEAR).id("w").start().await.unwrap() }).await;
     wait_for_steps(&app, "w", 1).await; // the time of waking is recorded
@@ -87,7 +87,7 @@ async fn sleeps_until(moment: DateTime<Utc>) -> Result<()> {
     Ok(())
 }
 
-async fn a_sleep_until_a_past_moment_is_over_at_once(database: &TestDatabase) {
+async fn a_sleep_until_a_past_time_ends_at_once(database: &TestDatabase) {
     let app = database.launch().await;
     let steps = app.scope(async {
         sleeps_until(DateTime::<Utc>::MIN_UTC).id("past").await.unwrap();
@@ -98,7 +98,7 @@ async fn a_sleep_until_a_past_moment_is_over_at_once(database: &TestDatabase) {
     app.shutdown().await;
 }
 
-async fn a_long_sleep_does_not_hold_up_the_shutdown(database: &TestDatabase) {
+async fn a_long_sleep_does_not_delay_the_shutdown(database: &TestDatabase) {
     let app = database.launch().await;
     app.scope(async { sleeps(YEAR).id("w").start().await.unwrap() }).await;
     wait_for_steps(&app, "w", 1).await; // the time of waking is recorded
@@ -107,7 +107,7 @@ async fn a_long_sleep_does_not_hold_up_the_shutdown(database: &TestDatabase) {
     assert_eq!(database.workflows().await[0].status, Status::Pending);
 }
 
-async fn a_short_sleep_comes_to_its_end_during_the_drain(database: &TestDatabase) {
+async fn a_short_sleep_ends_during_the_drain(database: &TestDatabase) {
     let app = database.launch().await;
     app.scope(async { sleeps(Duration::from_millis(300)).id("w").start().await.unwrap() }).await;
     let report = app.shutdown().await;

@@ -5,14 +5,14 @@ use durable::prelude::*;
 use crate::support::{TestDatabase, arrived, database_tests, fresh, gate};
 
 database_tests! {
-    a_reader_follows_the_writer_and_ends_with_the_stream,
+    a_reader_follows_the_writer_until_the_stream_is_closed,
     a_stream_that_is_not_closed_ends_with_its_workflow,
-    a_crash_leaves_no_gap_and_nothing_twice,
+    a_crash_leaves_a_stream_without_gaps_or_duplicates,
     a_step_writes_items_and_a_retry_writes_them_again,
-    many_items_are_read_in_their_order,
-    a_stream_of_nobody_is_an_error,
+    many_stream_items_are_read_in_order,
+    a_stream_of_an_unknown_workflow_is_an_error,
     an_item_of_another_type_ends_the_stream_with_an_error,
-    another_process_reads_along,
+    another_process_can_read_a_stream,
 }
 
 #[step]
@@ -46,7 +46,7 @@ async fn read_all(id: &str) -> Vec<u32> {
     read
 }
 
-async fn a_reader_follows_the_writer_and_ends_with_the_stream(database: &TestDatabase) {
+async fn a_reader_follows_the_writer_until_the_stream_is_closed(database: &TestDatabase) {
     let key = fresh("writes");
     let app = database.launch().await;
     app.scope(async {
@@ -79,7 +79,7 @@ async fn a_stream_that_is_not_closed_ends_with_its_workflow(database: &TestDatab
     app.shutdown().await;
 }
 
-async fn a_crash_leaves_no_gap_and_nothing_twice(database: &TestDatabase) {
+async fn a_crash_leaves_a_stream_without_gaps_or_duplicates(database: &TestDatabase) {
     let key = fresh("writes");
     let app = database.launch().await;
     app.scope(async { writes(key.clone(), 5, 5, false).id("w").start().await.unwrap() }).await;
@@ -115,7 +115,7 @@ async fn a_step_writes_items_and_a_retry_writes_them_again(database: &TestDataba
     app.shutdown().await;
 }
 
-async fn many_items_are_read_in_their_order(database: &TestDatabase) {
+async fn many_stream_items_are_read_in_order(database: &TestDatabase) {
     let key = fresh("many");
     let app = database.launch().await;
     gate(&key).add_permits(1);
@@ -127,11 +127,11 @@ async fn many_items_are_read_in_their_order(database: &TestDatabase) {
     app.shutdown().await;
 }
 
-async fn a_stream_of_nobody_is_an_error(database: &TestDatabase) {
+async fn a_stream_of_an_unknown_workflow_is_an_error(database: &TestDatabase) {
     let app = database.launch().await;
     app.scope(async {
         let mut reader = durable::read_stream::<u32>("nobody", "n");
-        let error = reader.next().await.expect("it says so").expect_err("there is no such workflow");
+        let error = reader.next().await.expect("there is an error").expect_err("there is no such workflow");
         assert_eq!(error.kind(), durable::ErrorKind::NotFound);
         assert!(reader.next().await.is_none());
     })
@@ -154,7 +154,7 @@ async fn an_item_of_another_type_ends_the_stream_with_an_error(database: &TestDa
     app.shutdown().await;
 }
 
-async fn another_process_reads_along(database: &TestDatabase) {
+async fn another_process_can_read_a_stream(database: &TestDatabase) {
     let key = fresh("along");
     let here = database.builder("here").launch().await.unwrap();
     let there = database.builder("there").launch().await.unwrap();

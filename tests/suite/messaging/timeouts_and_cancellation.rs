@@ -1,4 +1,4 @@
-//! How workflows end before their own end: timeouts and cancellation; and waiting for several.
+//! Timeouts, cancellation, and waiting for several workflows.
 
 use durable::prelude::*;
 
@@ -6,13 +6,13 @@ use crate::support::{TestDatabase, arrived, count, database_tests, fresh, gate};
 
 database_tests! {
     a_timeout_cancels_the_workflow_with_its_reason,
-    a_deadline_holds_across_restarts_and_fires_after_an_outage,
+    a_timeout_holds_across_restarts_and_fires_when_an_engine_is_back,
     a_child_inherits_the_deadline_unless_it_has_its_own,
-    a_cancelled_workflow_is_dropped_in_another_process_within_a_second,
-    children_are_cancelled_with_their_parent_if_that_is_asked_for,
-    a_timeout_in_a_step_tells_the_step,
-    the_first_of_several_is_recorded,
-    all_of_several_are_waited_for,
+    cancelling_from_another_process_takes_effect_within_a_second,
+    cancel_children_cancels_the_descendants_too,
+    a_workflow_timeout_cancels_its_running_step,
+    the_winner_of_wait_first_is_recorded,
+    wait_all_waits_for_every_workflow,
 }
 
 #[step]
@@ -55,7 +55,7 @@ async fn a_timeout_cancels_the_workflow_with_its_reason(database: &TestDatabase)
     app.shutdown().await;
 }
 
-async fn a_deadline_holds_across_restarts_and_fires_after_an_outage(database: &TestDatabase) {
+async fn a_timeout_holds_across_restarts_and_fires_when_an_engine_is_back(database: &TestDatabase) {
     let key = fresh("outage");
     let app = database.launch().await;
     app.scope(async { held_up(key.clone()).id("w").timeout(Duration::from_millis(400)).start().await.unwrap() }).await;
@@ -97,7 +97,7 @@ async fn a_child_inherits_the_deadline_unless_it_has_its_own(database: &TestData
     app.shutdown().await;
 }
 
-async fn a_cancelled_workflow_is_dropped_in_another_process_within_a_second(database: &TestDatabase) {
+async fn cancelling_from_another_process_takes_effect_within_a_second(database: &TestDatabase) {
     let key = fresh("elsewhere");
     let here = database.builder("here").launch().await.unwrap();
     let there = database.builder("there").launch().await.unwrap();
@@ -112,7 +112,7 @@ async fn a_cancelled_workflow_is_dropped_in_another_process_within_a_second(data
     there.shutdown().await;
 }
 
-async fn children_are_cancelled_with_their_parent_if_that_is_asked_for(database: &TestDatabase) {
+async fn cancel_children_cancels_the_descendants_too(database: &TestDatabase) {
     let key = fresh("family");
     let app = database.launch().await;
     app.scope(async { starts_children(key.clone()).id("parent").start().await.unwrap() }).await;
@@ -144,7 +144,7 @@ async fn blocked(key: String) -> Result<()> {
     Ok(())
 }
 
-async fn a_timeout_in_a_step_tells_the_step(database: &TestDatabase) {
+async fn a_workflow_timeout_cancels_its_running_step(database: &TestDatabase) {
     let key = fresh("told");
     let app = database.launch().await;
     let handle = app.scope(async { blocked(key.clone()).timeout(HOUR).start().await.unwrap() }).await;
@@ -172,7 +172,7 @@ async fn takes_the_first(keys: Vec<String>, own: String) -> Result<usize> {
     Ok(first)
 }
 
-async fn the_first_of_several_is_recorded(database: &TestDatabase) {
+async fn the_winner_of_wait_first_is_recorded(database: &TestDatabase) {
     let (keys, own) = (vec![fresh("a"), fresh("b")], fresh("own"));
     let app = database.launch().await;
     app.scope(async { takes_the_first(keys.clone(), own.clone()).id("w").start().await.unwrap() }).await;
@@ -186,11 +186,11 @@ async fn the_first_of_several_is_recorded(database: &TestDatabase) {
     app.retrieve_workflow::<u32>("w-1").await.unwrap().await.unwrap();
     gate(&own).add_permits(2);
     let first = app.retrieve_workflow::<usize>("w").await.unwrap().await.unwrap();
-    assert_eq!(first, 1, "although both have come to an end by now");
+    assert_eq!(first, 1, "although both have ended by now");
     app.shutdown().await;
 }
 
-async fn all_of_several_are_waited_for(database: &TestDatabase) {
+async fn wait_all_waits_for_every_workflow(database: &TestDatabase) {
     let key = fresh("all");
     let app = database.launch().await;
     gate(&key).add_permits(5);

@@ -1,4 +1,4 @@
-//! Talk while the database is away, and while connections break.
+//! Waits while the database is unreachable and while connections break.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,7 +10,7 @@ use crate::support::tcp_proxy::{Link, tcp_proxy};
 use crate::support::{FaultPlan, FaultyStore, TestDatabase, arrived, count, database_tests, fresh};
 
 database_tests! {
-    a_timeout_during_an_outage_fires_on_return_and_the_neighbours_go_on,
+    a_timeout_during_an_outage_takes_effect_and_other_workflows_continue,
 }
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -36,7 +36,7 @@ async fn takes_its_time(key: String) -> Result<Option<u32>> {
     durable::recv("n", Duration::MAX).await
 }
 
-async fn a_timeout_during_an_outage_fires_on_return_and_the_neighbours_go_on(database: &TestDatabase) {
+async fn a_timeout_during_an_outage_takes_effect_and_other_workflows_continue(database: &TestDatabase) {
     let (short, long) = (fresh("short"), fresh("long"));
     let inner = durable_core::store::open(database.url(), database.schema()).await.unwrap();
     let faulty = Arc::new(FaultyStore::over(&inner, FaultPlan::default()));
@@ -81,11 +81,11 @@ macro_rules! on_a_server {
 }
 
 on_a_server! {
-    a_deadline_that_passes_while_the_server_is_cut_off_is_kept_on_return,
-    messages_arrive_in_order_although_the_listener_is_ended_again_and_again,
+    a_timeout_during_a_connection_loss_takes_effect_on_return,
+    messages_arrive_in_order_while_the_listener_is_terminated_repeatedly,
 }
 
-async fn a_deadline_that_passes_while_the_server_is_cut_off_is_kept_on_return(database: &TestDatabase) {
+async fn a_timeout_during_a_connection_loss_takes_effect_on_return(database: &TestDatabase) {
     let (short, long) = (fresh("short"), fresh("long"));
     let (url, link) = tcp_proxy(&url::Url::parse(database.url()).expect("it is a URL")).await;
     let app = database.builder("cut off").system_database(url.as_str()).launch().await.unwrap();
@@ -96,7 +96,7 @@ async fn a_deadline_that_passes_while_the_server_is_cut_off_is_kept_on_return(da
         arrived(&short, 1).await;
         arrived(&long, 1).await;
         link.send_replace(Link::Cut);
-        arrived(&format!("{short} dropped"), 1).await; // its time is up while nobody answers
+        arrived(&format!("{short} dropped"), 1).await; // its timeout passes while the server is unreachable
         let asked = app.list_steps("short").await;
         assert!(asked.is_err(), "the server is cut off");
         let begun = Instant::now();
@@ -122,7 +122,7 @@ async fn listens_for(many: u32) -> Result<Vec<u32>> {
     Ok(all)
 }
 
-async fn messages_arrive_in_order_although_the_listener_is_ended_again_and_again(database: &TestDatabase) {
+async fn messages_arrive_in_order_while_the_listener_is_terminated_repeatedly(database: &TestDatabase) {
     use durable::sqlx::{AssertSqlSafe, Connection, PgConnection, query_scalar};
     const MANY: u32 = 300;
     let name = format!("listener_{}", database.schema());
@@ -140,7 +140,7 @@ async fn messages_arrive_in_order_although_the_listener_is_ended_again_and_again
             let end = format!(
                 "select pg_terminate_backend(pid) from pg_stat_activity where application_name = '{name}' and query like 'LISTEN%'"
             );
-            // It may be about to listen again: then there is none to end, and what is sent is not heard.
+            // It may be about to listen again: then there is none to terminate.
             let found = query_scalar::<_, bool>(AssertSqlSafe(end)).fetch_all(&mut door).await.unwrap();
             ended += found.len();
         }

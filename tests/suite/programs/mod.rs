@@ -1,4 +1,4 @@
-//! Programs by lot, run without faults and then with crashes at moments by lot: the same comes out.
+//! Random programs, run without faults and then with random crashes: the result is the same.
 
 mod interpreter;
 mod program;

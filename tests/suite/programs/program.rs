@@ -1,4 +1,4 @@
-//! The programs: trees of operations whose results do not depend on who is faster.
+//! The programs: trees of operations whose results do not depend on timing.
 
 use serde::{Deserialize, Serialize};
 
@@ -27,7 +27,7 @@ pub(super) enum Op {
     Sleep(u64),
     Join(Vec<Block>),
     Map(Vec<Block>, usize),
-    /// A branch that goes on beside the rest of its block, and is awaited at the end of it or by nobody.
+    /// A branch beside the rest of its block, which is awaited at the end of the block or not at all.
     Spawn(Block, bool),
     /// All arms but the winner never end; each does something first.
     Select {

@@ -1,5 +1,5 @@
-//! Every program is run without faults, and then again in processes that die at calls by lot, until
-//! one of them brings it to its end.
+//! Every program is run without faults, and then again in processes that die at random calls, until one of
+//! them completes it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,18 +13,18 @@ use super::program::{Author, Block, Effect, effects, workflows};
 use crate::support::{FaultMode, FaultPlan, FaultyStore, Random, TestDatabase, counted, database_tests, fresh};
 
 database_tests! {
-    programs_give_the_same_whatever_dies_when,
+    random_programs_give_the_same_result_despite_random_crashes,
 }
 
 /// How many programs run beside each other.
 const TOGETHER: usize = 5;
 /// How many processes die at most before one is spared.
 const DEATHS: u64 = 8;
-/// So long that nobody is taken for dead who is alive, and so short that somebody looks around who
+/// Longer than any pause of a live executor, and short enough for the heartbeat to look for orphans:
 /// has to: what a failed launch gives back at its end is found then.
 const LEASE: Duration = Duration::from_secs(15);
 
-async fn programs_give_the_same_whatever_dies_when(database: &TestDatabase) {
+async fn random_programs_give_the_same_result_despite_random_crashes(database: &TestDatabase) {
     let mut random = Random::new("programs");
     let many = std::env::var("DURABLE_TEST_PROGRAMS").ok().map(|it| it.parse().expect("it is a number"));
     let many = many.unwrap_or(if database.is_postgres() { 50 } else { 200 });
@@ -90,7 +90,7 @@ impl<'a> Hall<'a> {
         let (calm, stormy) = (fresh("calm"), fresh("stormy"));
         let (faulty, first) = self.launch(FaultPlan { reading_counts: true, ..FaultPlan::default() }).await;
         let app = first.expect("nothing fails here");
-        let expected = self.attempt(&app, &faulty, &calm, programs).await.expect("nobody dies here");
+        let expected = self.attempt(&app, &faulty, &calm, programs).await.expect("no process dies here");
         let calls = faulty.calls();
         for (index, program) in programs.iter().enumerate() {
             for id in workflows(&format!("{calm}.{index}"), program) {
@@ -113,12 +113,12 @@ impl<'a> Hall<'a> {
             if let Some(app) = launched {
                 self.attempt(&app, &failing, &stormy, programs).await;
                 deaths += u64::from(failing.is_dead());
-                failing.kill(); // also one that was spared: children that nobody awaits may still run
+                failing.kill(); // also if it did not die: children that are not awaited may still run
             }
         }
         let (sound, last) = self.launch(FaultPlan::default()).await;
         let last = last.expect("nothing fails here");
-        let given = self.attempt(&last, &sound, &stormy, programs).await.expect("nobody dies here");
+        let given = self.attempt(&last, &sound, &stormy, programs).await.expect("no process dies here");
 
         let mut records = 0;
         for (index, program) in programs.iter().enumerate() {
@@ -162,11 +162,11 @@ impl<'a> Hall<'a> {
             };
             let story = || serde_json::to_string(program).expect("it came from a text, or went into one");
             let Ok(ended) = tokio::time::timeout(Duration::from_secs(20), ended).await else {
-                panic!("{id} does not come to its end: {}\n{}", story(), self.standing(id).await);
+                panic!("{id} does not end: {}\n{}", story(), self.standing(id).await);
             };
             match ended {
                 Some(Ok(result)) => results.push(result),
-                // A caller in a dying process may still hear that it dies.
+                // A caller in a dying process may get an error.
                 Some(Err(_)) if faulty.is_dead() => return None,
                 Some(Err(error)) => panic!("{id}: {error}: {}", story()),
                 None => return None,
@@ -175,16 +175,16 @@ impl<'a> Hall<'a> {
         Some(results)
     }
 
-    /// Waits until a workflow has come to its end that nobody else waited for.
+    /// Waits for the end of a workflow.
     async fn ended(&self, app: &Durable, id: &str) {
         let handle = app.retrieve_workflow::<String>(id).await.unwrap();
         let Ok(result) = tokio::time::timeout(Duration::from_secs(20), handle.result()).await else {
-            panic!("{id} does not come to its end: {}", self.standing(id).await);
+            panic!("{id} does not end: {}", self.standing(id).await);
         };
         result.unwrap();
     }
 
-    /// Where those stand that have not come to their end.
+    /// The steps of the workflows that have not ended.
     async fn standing(&self, id: &str) -> String {
         let mut all = Vec::new();
         for it in self.inner.list(&durable::Filter::new().id_prefix(id).limit(10_000)).await.unwrap() {

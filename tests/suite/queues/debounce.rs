@@ -1,16 +1,16 @@
-//! Debouncing: several calls become one, with the arguments of the last.
+//! Debounced calls: several become one, with the arguments of the last.
 
 use durable::prelude::*;
 
 use crate::support::{TestDatabase, database_tests};
 
 database_tests! {
-    the_last_of_several_calls_wins,
-    a_bound_ends_a_stream_of_calls,
-    calls_of_two_processes_become_one,
-    a_workflow_debounces_and_replays,
-    calls_on_two_instances_with_one_key_stay_apart,
-    the_last_calls_priority_and_timeout_count,
+    the_last_debounced_call_wins,
+    debounce_up_to_limits_how_long_a_call_is_postponed,
+    debounced_calls_of_two_processes_become_one_workflow,
+    a_debounced_call_in_a_workflow_replays,
+    debounced_calls_on_two_instances_stay_separate,
+    priority_and_timeout_of_the_last_debounced_call_apply,
 }
 
 #[workflow]
@@ -18,7 +18,7 @@ async fn saves_draft(text: String) -> Result<String> {
     Ok(text)
 }
 
-async fn the_last_of_several_calls_wins(database: &TestDatabase) {
+async fn the_last_debounced_call_wins(database: &TestDatabase) {
     let app = database.launch().await;
     app.scope(async {
         let mut handles = Vec::new();
@@ -35,7 +35,7 @@ async fn the_last_of_several_calls_wins(database: &TestDatabase) {
     app.shutdown().await;
 }
 
-async fn a_bound_ends_a_stream_of_calls(database: &TestDatabase) {
+async fn debounce_up_to_limits_how_long_a_call_is_postponed(database: &TestDatabase) {
     let app = database.launch().await;
     app.scope(async {
         let call = |text: String| {
@@ -49,7 +49,7 @@ async fn a_bound_ends_a_stream_of_calls(database: &TestDatabase) {
     app.shutdown().await;
 }
 
-async fn calls_of_two_processes_become_one(database: &TestDatabase) {
+async fn debounced_calls_of_two_processes_become_one_workflow(database: &TestDatabase) {
     let (one, two) = (database.builder("one").launch().await.unwrap(), database.builder("two").launch().await.unwrap());
     let period = Duration::from_millis(400);
     let first = one.scope(saves_draft("one".into()).debounce("doc-9", period)).await.unwrap();
@@ -66,7 +66,7 @@ async fn debounces(text: String) -> Result<String> {
     handle.await
 }
 
-async fn a_workflow_debounces_and_replays(database: &TestDatabase) {
+async fn a_debounced_call_in_a_workflow_replays(database: &TestDatabase) {
     let app = database.launch().await;
     assert_eq!(app.scope(async { debounces("inside".into()).id("d").await }).await.unwrap(), "inside");
     let steps = app.list_steps("d").await.unwrap();
@@ -90,7 +90,7 @@ impl Draft {
     }
 }
 
-async fn calls_on_two_instances_with_one_key_stay_apart(database: &TestDatabase) {
+async fn debounced_calls_on_two_instances_stay_separate(database: &TestDatabase) {
     let mut builder = database.builder("documents");
     let (a, z) = (builder.instance(Draft("doc-a")), builder.instance(Draft("doc-z")));
     let app = builder.launch().await.unwrap();
@@ -106,7 +106,7 @@ async fn calls_on_two_instances_with_one_key_stay_apart(database: &TestDatabase)
     app.shutdown().await;
 }
 
-async fn the_last_calls_priority_and_timeout_count(database: &TestDatabase) {
+async fn priority_and_timeout_of_the_last_debounced_call_apply(database: &TestDatabase) {
     let app = database.launch().await;
     app.scope(async {
         let hour = Duration::from_hours(1);

@@ -1,4 +1,4 @@
-//! Waiting for a turn: order, priorities, delays, deduplication, children, bulk.
+//! Enqueueing: order, priorities, delays, deduplication, children, many at once.
 
 use durable::prelude::*;
 use durable::{ErrorKind, queue};
@@ -6,16 +6,16 @@ use durable::{ErrorKind, queue};
 use crate::support::{TestDatabase, arrived, count, database_tests, fresh, gate};
 
 database_tests! {
-    an_enqueued_workflow_runs_and_gives_its_result,
-    the_order_is_that_of_priority_and_then_of_enqueueing,
-    a_delayed_workflow_waits_for_its_time,
-    a_duplicate_is_refused_or_attached_to,
-    a_workflow_enqueues_children_and_awaits_them,
+    an_enqueued_workflow_runs_and_returns_its_result,
+    workflows_run_by_priority_and_then_in_enqueue_order,
+    a_delayed_workflow_starts_after_its_delay,
+    a_duplicate_is_an_error_or_attaches_if_asked_to,
+    a_workflow_can_enqueue_children_and_await_them,
     many_are_enqueued_with_few_commits,
-    a_workflow_with_a_queue_in_its_attribute_waits_there,
-    a_timeout_begins_when_the_turn_comes,
-    an_id_that_was_enqueued_before_is_attached_to,
-    a_queue_shows_its_depth_and_its_lag,
+    a_workflow_with_a_queue_in_its_attribute_is_enqueued_there,
+    the_timeout_of_a_queued_workflow_starts_when_it_runs,
+    enqueueing_a_known_id_attaches_to_its_workflow,
+    queue_info_shows_depth_and_oldest_workflow,
     a_paused_queue_starts_nothing_until_it_is_resumed,
     a_process_takes_only_from_the_queues_it_listens_to,
 }
@@ -61,7 +61,7 @@ async fn holds_its_slot(key: String) -> Result<()> {
     Ok(())
 }
 
-async fn an_enqueued_workflow_runs_and_gives_its_result(database: &TestDatabase) {
+async fn an_enqueued_workflow_runs_and_returns_its_result(database: &TestDatabase) {
     let app = database.launch().await;
     app.scope(async {
         let handle = notes(fresh("runs"), 7).enqueue(&PLAIN).await.unwrap();
@@ -73,7 +73,7 @@ async fn an_enqueued_workflow_runs_and_gives_its_result(database: &TestDatabase)
     app.shutdown().await;
 }
 
-async fn the_order_is_that_of_priority_and_then_of_enqueueing(database: &TestDatabase) {
+async fn workflows_run_by_priority_and_then_in_enqueue_order(database: &TestDatabase) {
     let key = fresh("order");
     let app = database.launch().await;
     app.scope(async {
@@ -94,7 +94,7 @@ async fn the_order_is_that_of_priority_and_then_of_enqueueing(database: &TestDat
     app.shutdown().await;
 }
 
-async fn a_delayed_workflow_waits_for_its_time(database: &TestDatabase) {
+async fn a_delayed_workflow_starts_after_its_delay(database: &TestDatabase) {
     let app = database.launch().await;
     app.scope(async {
         let handle = notes(fresh("delayed"), 1).delay(Duration::from_millis(300)).id("d").start().await.unwrap();
@@ -113,7 +113,7 @@ fn chrono_of(duration: Duration) -> <DateTime<Utc> as std::ops::Sub>::Output {
     (now + duration) - now
 }
 
-async fn a_duplicate_is_refused_or_attached_to(database: &TestDatabase) {
+async fn a_duplicate_is_an_error_or_attaches_if_asked_to(database: &TestDatabase) {
     let key = fresh("duplicate");
     let app = database.launch().await;
     app.scope(async {
@@ -125,7 +125,7 @@ async fn a_duplicate_is_refused_or_attached_to(database: &TestDatabase) {
         assert_eq!(call().or_existing().start().await.unwrap().id(), first.id());
         gate(&key).add_permits(2);
         first.clone().await.unwrap();
-        let second = call().start().await.expect("the first one has come to its end");
+        let second = call().start().await.expect("the first one has ended");
         assert_ne!(second.id(), first.id());
         second.await.unwrap();
     })
@@ -147,7 +147,7 @@ async fn parent_of_many(key: String, many: u32) -> Result<u32> {
     Ok(sum)
 }
 
-async fn a_workflow_enqueues_children_and_awaits_them(database: &TestDatabase) {
+async fn a_workflow_can_enqueue_children_and_await_them(database: &TestDatabase) {
     let key = fresh("children");
     let app = database.launch().await;
     app.scope(async { parent_of_many(key.clone(), 20).id("p").start().await.unwrap() }).await;
@@ -178,14 +178,14 @@ async fn waits_by_itself(value: u32) -> Result<u32> {
     Ok(value)
 }
 
-async fn a_workflow_with_a_queue_in_its_attribute_waits_there(database: &TestDatabase) {
+async fn a_workflow_with_a_queue_in_its_attribute_is_enqueued_there(database: &TestDatabase) {
     let app = database.launch().await;
     assert_eq!(app.scope(async { waits_by_itself(3).await }).await.unwrap(), 3);
     assert_eq!(database.workflows().await[0].queue.as_deref(), Some("places-other"));
     app.shutdown().await;
 }
 
-async fn a_timeout_begins_when_the_turn_comes(database: &TestDatabase) {
+async fn the_timeout_of_a_queued_workflow_starts_when_it_runs(database: &TestDatabase) {
     let key = fresh("timeout");
     let app = database.launch().await;
     let hour = Duration::from_hours(1);
@@ -209,7 +209,7 @@ async fn a_timeout_begins_when_the_turn_comes(database: &TestDatabase) {
     app.shutdown().await;
 }
 
-async fn an_id_that_was_enqueued_before_is_attached_to(database: &TestDatabase) {
+async fn enqueueing_a_known_id_attaches_to_its_workflow(database: &TestDatabase) {
     let key = fresh("attached");
     let app = database.launch().await;
     app.scope(async {
@@ -222,7 +222,7 @@ async fn an_id_that_was_enqueued_before_is_attached_to(database: &TestDatabase) 
     app.shutdown().await;
 }
 
-async fn a_queue_shows_its_depth_and_its_lag(database: &TestDatabase) {
+async fn queue_info_shows_depth_and_oldest_workflow(database: &TestDatabase) {
     let app = database.builder("shows").listen_to::<&str>([]).launch().await.unwrap();
     app.scope(async {
         PLAIN.enqueue_all((0..3).map(|value| notes(String::new(), value))).await.unwrap();

@@ -1,4 +1,4 @@
-//! A queue whose claims fail: whatever is wrong with it, the others go on.
+//! A queue whose claims fail does not affect the others.
 
 use std::sync::Arc;
 
@@ -8,8 +8,8 @@ use durable_core::store::Store;
 use crate::support::{FaultyStore, LogCapture, TestDatabase, database_tests, on_dropped_runtime};
 
 database_tests! {
-    a_queue_that_cannot_be_claimed_from_holds_up_no_other,
-    a_queue_that_cannot_be_claimed_from_is_in_the_log,
+    a_queue_whose_claims_fail_does_not_block_the_others,
+    a_queue_whose_claims_fail_is_logged_once,
 }
 
 #[queue]
@@ -32,7 +32,7 @@ async fn refusing(database: &TestDatabase) -> Arc<FaultyStore> {
     faulty
 }
 
-async fn a_queue_that_cannot_be_claimed_from_holds_up_no_other(database: &TestDatabase) {
+async fn a_queue_whose_claims_fail_does_not_block_the_others(database: &TestDatabase) {
     let faulty = refusing(database).await;
     let app = database.builder("a").store(Arc::clone(&faulty) as Arc<dyn Store>).launch().await.unwrap();
     app.scope(async {
@@ -53,12 +53,12 @@ async fn a_queue_that_cannot_be_claimed_from_holds_up_no_other(database: &TestDa
     app.shutdown().await;
 }
 
-async fn a_queue_that_cannot_be_claimed_from_is_in_the_log(database: &TestDatabase) {
+async fn a_queue_whose_claims_fail_is_logged_once(database: &TestDatabase) {
     let (faulty, builder) = (refusing(database).await, database.builder("a"));
     let log = LogCapture::default();
     let hearing = log.clone();
     on_dropped_runtime(move |runtime| {
-        // All of this engine is on this thread, and so is all that it says.
+        // All of this engine runs on this thread, so all of its log is recorded.
         let _said = hearing.record();
         runtime.block_on(async move {
             let app = builder.store(Arc::clone(&faulty) as Arc<dyn Store>).launch().await.unwrap();
@@ -76,6 +76,6 @@ async fn a_queue_that_cannot_be_claimed_from_is_in_the_log(database: &TestDataba
     let said = log.text();
     let of_queue: Vec<_> = said.lines().filter(|it| it.contains("queue=failing-bad")).collect();
     let loud: Vec<_> = of_queue.iter().filter(|it| it.contains("WARN")).collect();
-    assert!(loud.len() == 1 && loud[0].contains("cannot be claimed"), "once, and not with every try: {said}");
+    assert!(loud.len() == 1 && loud[0].contains("cannot be claimed"), "once, and not with every attempt: {said}");
     assert!(of_queue.iter().any(|it| it.contains("INFO") && it.contains("again")), "{said}");
 }

@@ -1,4 +1,4 @@
-//! Queues of a fleet of real processes that are killed: limits, order, ticks.
+//! Queues of a fleet of processes that are killed: limits, order, ticks.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
@@ -11,10 +11,10 @@ use tokio::process::Child;
 use crate::support::{ProcessDatabase, Random, Signal, WatchedProcess, finished, process_tests, start, until};
 
 process_tests! {
-    each_limit_alone_and_all_together_hold_while_processes_are_killed,
-    each_of_200_keys_is_worked_off_in_order_while_processes_are_killed,
-    each_second_is_one_tick_of_three_processes_while_they_are_killed,
-    a_process_that_was_stopped_has_missed_what_was_due_meanwhile,
+    all_limits_hold_while_processes_are_killed,
+    each_of_200_partition_keys_stays_in_order_while_processes_are_killed,
+    three_processes_start_each_tick_once_while_they_are_killed,
+    ticks_that_were_due_while_a_process_was_stopped_are_missed,
 }
 
 /// One stay of a workflow in its step, by the ledger.
@@ -67,7 +67,7 @@ impl<'a> Fleet<'a> {
         }
     }
 
-    /// What the ledgers say, in the order of the beginnings.
+    /// All stays in the ledgers, in the order of their beginnings.
     fn stays(&self) -> Vec<Stay> {
         let mut stays = Vec::new();
         for entry in std::fs::read_dir(self.database.folder()).expect("the folder is there") {
@@ -157,7 +157,7 @@ async fn left(database: &ProcessDatabase, kinds: &[&str]) -> usize {
     infos.iter().filter(of_kind).filter(|it| it.status != Status::Success).count()
 }
 
-async fn each_limit_alone_and_all_together_hold_while_processes_are_killed(database: &ProcessDatabase) {
+async fn all_limits_hold_while_processes_are_killed(database: &ProcessDatabase) {
     const COUNT: u32 = 1_000;
     let kinds = ["worker", "fleet", "rated", "parted", "all"];
     for kind in kinds {
@@ -201,7 +201,7 @@ async fn each_limit_alone_and_all_together_hold_while_processes_are_killed(datab
     );
 }
 
-async fn each_of_200_keys_is_worked_off_in_order_while_processes_are_killed(database: &ProcessDatabase) {
+async fn each_of_200_partition_keys_stays_in_order_while_processes_are_killed(database: &ProcessDatabase) {
     const COUNT: u32 = 10_000;
     fill(database, "parted", COUNT).await;
     let fleet = work_off(database, 3, 5, &["parted"]).await;
@@ -237,7 +237,7 @@ async fn ticks(database: &ProcessDatabase, schedule: &str) -> Vec<i64> {
     seconds
 }
 
-async fn each_second_is_one_tick_of_three_processes_while_they_are_killed(database: &ProcessDatabase) {
+async fn three_processes_start_each_tick_once_while_they_are_killed(database: &ProcessDatabase) {
     let mut fleet = Fleet::new(database, 3);
     for round in 0..6 {
         tokio::time::sleep(Duration::from_millis(1_300)).await; // the moment of the kill, within some second
@@ -260,7 +260,7 @@ async fn each_second_is_one_tick_of_three_processes_while_they_are_killed(databa
 }
 
 /// It takes its time: only what is more than ten seconds late was missed.
-async fn a_process_that_was_stopped_has_missed_what_was_due_meanwhile(database: &ProcessDatabase) {
+async fn ticks_that_were_due_while_a_process_was_stopped_are_missed(database: &ProcessDatabase) {
     let tick_after = async |least: i64| {
         let is_there = async || ticks(database, "seconds_in_time").await.last().is_some_and(|it| *it >= least);
         until("the schedule has fired", is_there).await;

@@ -1,4 +1,4 @@
-//! Limits, watched from within the workflows.
+//! Limits of queues, observed from within the workflows.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -10,12 +10,12 @@ use durable::queue;
 use crate::support::{TestDatabase, database_tests, fresh};
 
 database_tests! {
-    no_process_runs_more_than_its_share,
-    the_fleet_runs_no_more_than_its_limit,
-    no_more_are_started_in_any_window_than_the_rate_allows,
-    each_partition_runs_one_at_a_time_and_in_order,
-    limits_can_be_changed_while_everything_runs,
-    who_is_launched_later_obeys_the_limits_as_they_are,
+    worker_concurrency_limits_each_process,
+    concurrency_limits_the_whole_fleet,
+    the_rate_limit_holds_in_every_window,
+    each_partition_runs_one_workflow_at_a_time_and_in_order,
+    limits_can_be_changed_while_workflows_run,
+    an_engine_launched_later_uses_the_changed_limits,
 }
 
 #[queue]
@@ -75,7 +75,7 @@ async fn all_done(handles: Vec<WorkflowHandle<()>>) {
     }
 }
 
-async fn no_process_runs_more_than_its_share(database: &TestDatabase) {
+async fn worker_concurrency_limits_each_process(database: &TestDatabase) {
     let key = fresh("worker");
     let app = database.launch().await;
     app.scope(async {
@@ -86,7 +86,7 @@ async fn no_process_runs_more_than_its_share(database: &TestDatabase) {
     app.shutdown().await;
 }
 
-async fn the_fleet_runs_no_more_than_its_limit(database: &TestDatabase) {
+async fn concurrency_limits_the_whole_fleet(database: &TestDatabase) {
     let key = fresh("fleet");
     let (one, two) = (database.builder("one").launch().await.unwrap(), database.builder("two").launch().await.unwrap());
     one.scope(async {
@@ -98,7 +98,7 @@ async fn the_fleet_runs_no_more_than_its_limit(database: &TestDatabase) {
     two.shutdown().await;
 }
 
-async fn no_more_are_started_in_any_window_than_the_rate_allows(database: &TestDatabase) {
+async fn the_rate_limit_holds_in_every_window(database: &TestDatabase) {
     let key = fresh("rated");
     let app = database.launch().await;
     app.scope(async {
@@ -115,7 +115,7 @@ async fn no_more_are_started_in_any_window_than_the_rate_allows(database: &TestD
     app.shutdown().await;
 }
 
-async fn each_partition_runs_one_at_a_time_and_in_order(database: &TestDatabase) {
+async fn each_partition_runs_one_workflow_at_a_time_and_in_order(database: &TestDatabase) {
     let all = fresh("parted");
     let (one, two) = (database.builder("one").launch().await.unwrap(), database.builder("two").launch().await.unwrap());
     let of = |user: u32| format!("{all}-{user}");
@@ -135,7 +135,7 @@ async fn each_partition_runs_one_at_a_time_and_in_order(database: &TestDatabase)
     two.shutdown().await;
 }
 
-async fn limits_can_be_changed_while_everything_runs(database: &TestDatabase) {
+async fn limits_can_be_changed_while_workflows_run(database: &TestDatabase) {
     let key = fresh("changed");
     let app = database.launch().await;
     app.scope(async {
@@ -155,7 +155,7 @@ async fn limits_can_be_changed_while_everything_runs(database: &TestDatabase) {
     app.shutdown().await;
 }
 
-async fn who_is_launched_later_obeys_the_limits_as_they_are(database: &TestDatabase) {
+async fn an_engine_launched_later_uses_the_changed_limits(database: &TestDatabase) {
     let key = fresh("tightened");
     let first = database.builder("first").listen_to::<&str>([]).launch().await.unwrap();
     let handles = first

@@ -1,14 +1,14 @@
-//! `max_concurrent_workflows`: it bounds what is started directly, and nothing that this waits for.
+//! `max_concurrent_workflows` limits direct starts, and never what these wait for.
 
 use durable::prelude::*;
 
 use crate::support::{TestDatabase, arrived, count, database_tests, fresh, gate};
 
 database_tests! {
-    a_full_process_runs_the_queued_children_of_what_it_runs,
-    a_workflow_that_a_full_process_has_claimed_has_its_time,
-    a_full_process_keeps_no_slot_from_the_fleet,
-    a_recovered_child_runs_although_its_parent_fills_the_process,
+    a_process_at_its_workflow_limit_still_runs_queued_children,
+    a_claimed_workflow_does_not_wait_for_a_permit,
+    a_process_at_its_workflow_limit_keeps_no_slot_from_the_fleet,
+    a_recovered_child_runs_while_its_parent_takes_the_only_permit,
 }
 
 #[queue]
@@ -54,7 +54,7 @@ async fn parent_of_two(number: u32) -> Result<u32> {
     Ok(sum)
 }
 
-async fn a_full_process_runs_the_queued_children_of_what_it_runs(database: &TestDatabase) {
+async fn a_process_at_its_workflow_limit_still_runs_queued_children(database: &TestDatabase) {
     let app = database.builder("two").max_concurrent_workflows(2).launch().await.unwrap();
     app.scope(async {
         let parents = [parent_of_two(2).start().await.unwrap(), parent_of_two(4).start().await.unwrap()];
@@ -67,7 +67,7 @@ async fn a_full_process_runs_the_queued_children_of_what_it_runs(database: &Test
     app.shutdown().await;
 }
 
-async fn a_workflow_that_a_full_process_has_claimed_has_its_time(database: &TestDatabase) {
+async fn a_claimed_workflow_does_not_wait_for_a_permit(database: &TestDatabase) {
     let key = fresh("full");
     let app = database.builder("one").max_concurrent_workflows(1).launch().await.unwrap();
     app.scope(async {
@@ -83,13 +83,13 @@ async fn a_workflow_that_a_full_process_has_claimed_has_its_time(database: &Test
     app.shutdown().await;
 }
 
-async fn a_full_process_keeps_no_slot_from_the_fleet(database: &TestDatabase) {
+async fn a_process_at_its_workflow_limit_keeps_no_slot_from_the_fleet(database: &TestDatabase) {
     let key = fresh("full");
     let full = database.builder("full").max_concurrent_workflows(1).launch().await.unwrap();
     let direct = full.scope(async { fills_a_place(key.clone()).start().await.unwrap() }).await;
     arrived(&key, 1).await;
     let idle = database.builder("idle").launch().await.unwrap();
-    // Who enqueues hears of it first, and takes the first one.
+    // The engine that enqueues claims first.
     let handles = full.scope(SINGLE.enqueue_all((0..4).map(|it| halves(2 * it)))).await.unwrap();
     for (handle, expected) in handles.into_iter().zip(0..) {
         let ended = tokio::time::timeout(PATIENCE, handle.result()).await;
@@ -106,7 +106,7 @@ async fn parent_of_one(key: String) -> Result<u32> {
     fills_a_place(key).await
 }
 
-async fn a_recovered_child_runs_although_its_parent_fills_the_process(database: &TestDatabase) {
+async fn a_recovered_child_runs_while_its_parent_takes_the_only_permit(database: &TestDatabase) {
     let key = fresh("recovered");
     let launch = async || database.builder("one").max_concurrent_workflows(1).launch().await.unwrap();
     let app = launch().await;

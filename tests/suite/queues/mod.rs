@@ -1,4 +1,4 @@
-//! Queues: what users see of them.
+//! Queues and schedules, as users see them.
 
 mod debounce;
 mod enqueue_and_run;

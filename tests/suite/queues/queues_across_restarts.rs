@@ -8,13 +8,13 @@ use durable_core::store::Store;
 use crate::support::{FaultPlan, FaultyStore, HoldAt, TestDatabase, arrived, count, database_tests, fresh, gate};
 
 database_tests! {
-    what_is_enqueued_survives_everything,
-    a_dead_process_gives_its_slots_back,
-    a_shutdown_puts_queued_workflows_back_and_does_not_count_it,
-    a_panic_frees_the_slot,
-    what_a_claim_took_whose_answer_was_lost_is_run,
-    what_could_neither_begin_nor_go_back_is_run_after_the_outage,
-    what_nobody_here_knows_is_left_for_others,
+    an_enqueued_workflow_survives_a_crash,
+    slots_of_a_crashed_process_become_free,
+    a_shutdown_returns_queued_workflows_without_counting_a_recovery,
+    a_panic_releases_the_slot,
+    workflows_of_a_claim_without_an_answer_are_run,
+    a_claimed_workflow_that_could_not_start_is_run_after_the_outage,
+    a_queued_workflow_unknown_to_this_program_stays_enqueued,
     enqueueing_works_until_the_end_of_the_drain,
 }
 
@@ -33,7 +33,7 @@ async fn queued(key: String) -> Result<u32> {
     Ok(1)
 }
 
-async fn what_is_enqueued_survives_everything(database: &TestDatabase) {
+async fn an_enqueued_workflow_survives_a_crash(database: &TestDatabase) {
     let key = fresh("survives");
     let app = database.builder("enqueues").listen_to::<&str>([]).launch().await.unwrap();
     app.scope(async { queued(key.clone()).queue(&ONE).id("w").start().await.unwrap() }).await;
@@ -44,7 +44,7 @@ async fn what_is_enqueued_survives_everything(database: &TestDatabase) {
     app.shutdown().await;
 }
 
-async fn a_dead_process_gives_its_slots_back(database: &TestDatabase) {
+async fn slots_of_a_crashed_process_become_free(database: &TestDatabase) {
     let key = fresh("dead");
     let app = database.launch().await;
     app.scope(async {
@@ -65,7 +65,7 @@ async fn a_dead_process_gives_its_slots_back(database: &TestDatabase) {
     app.shutdown().await;
 }
 
-async fn a_shutdown_puts_queued_workflows_back_and_does_not_count_it(database: &TestDatabase) {
+async fn a_shutdown_returns_queued_workflows_without_counting_a_recovery(database: &TestDatabase) {
     let key = fresh("back");
     let app = database.launch().await;
     app.scope(async { queued(key.clone()).queue(&ONE).id("w").start().await.unwrap() }).await;
@@ -84,7 +84,7 @@ async fn panics_in_the_queue() -> Result<u32> {
     panic!("it was meant to")
 }
 
-async fn what_a_claim_took_whose_answer_was_lost_is_run(database: &TestDatabase) {
+async fn workflows_of_a_claim_without_an_answer_are_run(database: &TestDatabase) {
     let key = fresh("lost-claim");
     let inner = durable_core::store::open(database.url(), database.schema()).await.unwrap();
     let faulty = Arc::new(FaultyStore::over(&inner, FaultPlan::default()));
@@ -106,7 +106,7 @@ async fn what_a_claim_took_whose_answer_was_lost_is_run(database: &TestDatabase)
     inner.close().await;
 }
 
-async fn what_could_neither_begin_nor_go_back_is_run_after_the_outage(database: &TestDatabase) {
+async fn a_claimed_workflow_that_could_not_start_is_run_after_the_outage(database: &TestDatabase) {
     let key = fresh("neither");
     let app = database.launch().await;
     app.scope(async { queued(key.clone()).queue(&ONE).id("w").start().await.unwrap() }).await;
@@ -132,7 +132,7 @@ async fn what_could_neither_begin_nor_go_back_is_run_after_the_outage(database: 
     inner.close().await;
 }
 
-async fn a_panic_frees_the_slot(database: &TestDatabase) {
+async fn a_panic_releases_the_slot(database: &TestDatabase) {
     let key = fresh("panic");
     let app = database.launch().await;
     gate(&key).add_permits(1);
@@ -146,7 +146,7 @@ async fn a_panic_frees_the_slot(database: &TestDatabase) {
     app.shutdown().await;
 }
 
-async fn what_nobody_here_knows_is_left_for_others(database: &TestDatabase) {
+async fn a_queued_workflow_unknown_to_this_program_stays_enqueued(database: &TestDatabase) {
     let key = fresh("unknown");
     let app = database.launch().await;
     let mut foreign = durable_core::store::NewWorkflow {
@@ -202,5 +202,5 @@ async fn enqueueing_works_until_the_end_of_the_drain(database: &TestDatabase) {
     assert_eq!(handle.await.unwrap(), "late");
     app.shutdown().await;
     let late = database.workflows().await.into_iter().find(|it| it.id == "late").unwrap();
-    assert_eq!(late.status, Status::Enqueued, "nobody here takes it any more");
+    assert_eq!(late.status, Status::Enqueued, "it is not claimed here any more");
 }

@@ -1,4 +1,4 @@
-//! What is refused of queues and their options, and in which words: nothing is written, and nobody is parked.
+//! Invalid queues and options: refused with an explanation, nothing is written, and no workflow is parked.
 
 use durable::prelude::*;
 use durable::{ErrorKind, queue};
@@ -6,13 +6,13 @@ use durable::{ErrorKind, queue};
 use crate::support::{TestDatabase, database_tests};
 
 database_tests! {
-    a_queue_that_no_program_could_declare_is_refused_where_it_is_named,
-    a_child_on_a_queue_that_cannot_be_is_an_error_and_no_parking,
-    a_queue_of_another_program_is_accepted,
-    a_delay_beside_a_debounce_is_refused,
-    a_bound_without_a_debounce_is_refused_with_the_mend,
-    no_call_attaches_to_another_workflow_by_a_deduplication_id,
-    limits_of_a_queue_with_another_name_are_refused,
+    an_invalid_queue_is_refused_wherever_it_is_used,
+    enqueueing_a_child_on_an_invalid_queue_is_an_error_and_does_not_park,
+    enqueueing_on_a_queue_of_another_program_is_allowed,
+    delay_together_with_debounce_is_refused,
+    debounce_up_to_without_debounce_is_refused_with_the_fix,
+    a_deduplication_id_never_attaches_to_another_workflow_function,
+    set_limits_refuses_a_queue_of_another_name,
 }
 
 #[queue]
@@ -33,7 +33,7 @@ const LONG: &str = match std::str::from_utf8(&[b'x'; 10_000]) {
     Err(_) => panic!(),
 };
 
-/// Queues that cannot be, with what is said of them.
+/// Invalid queues, with a part of their error.
 fn impossible() -> [(Queue, &'static str); 6] {
     [
         (Queue::new(""), "the queue name \"\" cannot be used: it is empty"),
@@ -45,7 +45,7 @@ fn impossible() -> [(Queue, &'static str); 6] {
     ]
 }
 
-async fn a_queue_that_no_program_could_declare_is_refused_where_it_is_named(database: &TestDatabase) {
+async fn an_invalid_queue_is_refused_wherever_it_is_used(database: &TestDatabase) {
     let app = database.launch().await;
     app.scope(async {
         for (queue, expected) in impossible() {
@@ -79,7 +79,7 @@ async fn enqueues_in_vain() -> Result<Vec<String>> {
     Ok(told)
 }
 
-async fn a_child_on_a_queue_that_cannot_be_is_an_error_and_no_parking(database: &TestDatabase) {
+async fn enqueueing_a_child_on_an_invalid_queue_is_an_error_and_does_not_park(database: &TestDatabase) {
     let app = database.launch().await;
     let told = app.scope(async { enqueues_in_vain().await }).await.unwrap();
     for (text, (_, expected)) in told.into_iter().zip(impossible()) {
@@ -88,15 +88,15 @@ async fn a_child_on_a_queue_that_cannot_be_is_an_error_and_no_parking(database: 
     app.shutdown().await;
 }
 
-async fn a_queue_of_another_program_is_accepted(database: &TestDatabase) {
+async fn enqueueing_on_a_queue_of_another_program_is_allowed(database: &TestDatabase) {
     let app = database.launch().await;
     let elsewhere = Queue::new("refusals-of-another-program");
     let handle = app.scope(async { echoes(1).enqueue(&elsewhere).await.unwrap() }).await;
-    assert_eq!(handle.status().await.unwrap(), Status::Enqueued, "who has it may take it");
+    assert_eq!(handle.status().await.unwrap(), Status::Enqueued, "a program that has the queue may claim it");
     app.shutdown().await;
 }
 
-async fn a_delay_beside_a_debounce_is_refused(database: &TestDatabase) {
+async fn delay_together_with_debounce_is_refused(database: &TestDatabase) {
     let app = database.launch().await;
     app.scope(async {
         for delay in [Duration::from_secs(5), Duration::ZERO] {
@@ -114,7 +114,7 @@ async fn a_delay_beside_a_debounce_is_refused(database: &TestDatabase) {
     app.shutdown().await;
 }
 
-async fn a_bound_without_a_debounce_is_refused_with_the_mend(database: &TestDatabase) {
+async fn debounce_up_to_without_debounce_is_refused_with_the_fix(database: &TestDatabase) {
     let app = database.launch().await;
     app.scope(async {
         let call = || echoes(1).debounce_up_to(Duration::from_secs(1));
@@ -136,7 +136,7 @@ async fn takes_another_for_as_good() -> Result<(ErrorKind, String)> {
     Ok((error.kind(), error.to_string()))
 }
 
-async fn no_call_attaches_to_another_workflow_by_a_deduplication_id(database: &TestDatabase) {
+async fn a_deduplication_id_never_attaches_to_another_workflow_function(database: &TestDatabase) {
     let app = database.builder("nobody").listen_to::<&str>([]).launch().await.unwrap();
     app.scope(async {
         echoes(1).queue(&REFUSING).deduplicate("cart").id("one").start().await.unwrap();
@@ -153,7 +153,7 @@ async fn no_call_attaches_to_another_workflow_by_a_deduplication_id(database: &T
     app.shutdown().await;
 }
 
-async fn limits_of_a_queue_with_another_name_are_refused(database: &TestDatabase) {
+async fn set_limits_refuses_a_queue_of_another_name(database: &TestDatabase) {
     let app = database.launch().await;
     app.scope(async {
         let error = REFUSING.set_limits(&Queue::new("refusal").concurrency(1)).await.expect_err("a slip");

@@ -1,4 +1,4 @@
-//! What people do to schedules, and what schedules make of it.
+//! Managing schedules: backfill, trigger, pause, delete.
 
 use durable::prelude::*;
 use durable::{ErrorKind, Misfire, Overlap, ScheduleInfo};
@@ -6,15 +6,15 @@ use durable::{ErrorKind, Misfire, Overlap, ScheduleInfo};
 use crate::support::{TestDatabase, arrived, count, counted, database_tests, fresh, gate, until};
 
 database_tests! {
-    a_backfill_of_the_future_does_not_move_the_calendar,
-    a_backfill_counts_what_it_has_started,
-    a_schedule_of_a_method_starts_it_on_its_instance,
-    a_tick_that_cannot_be_started_is_left_out_and_the_next_one_comes,
-    a_schedule_that_is_far_behind_leaves_the_others_their_turn_and_can_be_paused,
-    a_trigger_says_what_it_would_overlap_with,
-    in_a_body_schedules_are_left_alone_and_in_a_step_they_are_not,
-    a_schedule_in_the_code_keeps_its_name,
-    what_was_missed_is_not_shown_as_to_come,
+    a_backfill_of_the_future_does_not_change_the_next_tick,
+    a_backfill_returns_the_number_of_started_workflows,
+    a_scheduled_method_runs_on_its_instance,
+    a_tick_that_cannot_be_started_is_skipped,
+    a_schedule_that_is_far_behind_does_not_block_others_and_can_be_paused,
+    a_refused_trigger_names_the_running_workflow,
+    schedules_can_be_managed_in_steps_and_not_in_workflow_bodies,
+    the_name_of_a_schedule_in_code_cannot_be_taken,
+    next_tick_is_never_in_the_past,
 }
 
 #[workflow]
@@ -93,7 +93,7 @@ async fn started(database: &TestDatabase, name: &str) -> Vec<String> {
     ids
 }
 
-async fn a_backfill_of_the_future_does_not_move_the_calendar(database: &TestDatabase) {
+async fn a_backfill_of_the_future_does_not_change_the_next_tick(database: &TestDatabase) {
     let app = database.launch().await;
     app.scope(async {
         counts_stock("new".into()).schedule("new", DAILY).await.unwrap();
@@ -107,7 +107,7 @@ async fn a_backfill_of_the_future_does_not_move_the_calendar(database: &TestData
     app.shutdown().await;
 }
 
-async fn a_backfill_counts_what_it_has_started(database: &TestDatabase) {
+async fn a_backfill_returns_the_number_of_started_workflows(database: &TestDatabase) {
     let key = fresh("stock");
     let app = database.launch().await;
     app.scope(async {
@@ -124,7 +124,7 @@ async fn a_backfill_counts_what_it_has_started(database: &TestDatabase) {
     app.shutdown().await;
 }
 
-async fn a_schedule_of_a_method_starts_it_on_its_instance(database: &TestDatabase) {
+async fn a_scheduled_method_runs_on_its_instance(database: &TestDatabase) {
     let mut builder = database.builder("warehouse");
     let north = builder.instance(Warehouse("north".into()));
     let _south = builder.instance(Warehouse("south".into()));
@@ -145,7 +145,7 @@ fn hourly() -> String {
     format!("{} * * * *", (Utc::now().timestamp() / 60 + 30) % 60)
 }
 
-async fn a_tick_that_cannot_be_started_is_left_out_and_the_next_one_comes(database: &TestDatabase) {
+async fn a_tick_that_cannot_be_started_is_skipped(database: &TestDatabase) {
     let app = database.launch().await;
     app.scope(async {
         counts_stock("x".into()).schedule("taken", hourly()).misfire(Misfire::All).await.unwrap();
@@ -162,7 +162,7 @@ async fn a_tick_that_cannot_be_started_is_left_out_and_the_next_one_comes(databa
     app.shutdown().await;
 }
 
-async fn a_schedule_that_is_far_behind_leaves_the_others_their_turn_and_can_be_paused(database: &TestDatabase) {
+async fn a_schedule_that_is_far_behind_does_not_block_others_and_can_be_paused(database: &TestDatabase) {
     let app = database.launch().await;
     app.skip_time(5 * HOUR); // later than the database, which notes when schedules are made
     app.scope(async {
@@ -170,7 +170,7 @@ async fn a_schedule_that_is_far_behind_leaves_the_others_their_turn_and_can_be_p
         counts_stock("b".into()).schedule("hourly", hourly()).misfire(Misfire::All).await.unwrap();
         until("the other schedule has fired", async || started(database, "hourly").await.len() >= 5).await;
         durable::pause_schedule("far-behind").await.unwrap();
-        app.listening().await; // it has heard of the pause
+        app.listening().await; // it has been notified of the pause
         let left = 5 * 3_600 - started(database, "far-behind").await.len();
         assert!(left > 3_600, "the others have waited, or it goes on although it is paused: {left} are left");
     })
@@ -178,7 +178,7 @@ async fn a_schedule_that_is_far_behind_leaves_the_others_their_turn_and_can_be_p
     app.shutdown().await;
 }
 
-async fn a_trigger_says_what_it_would_overlap_with(database: &TestDatabase) {
+async fn a_refused_trigger_names_the_running_workflow(database: &TestDatabase) {
     let key = fresh("stock");
     let app = database.launch().await;
     app.scope(async {
@@ -197,7 +197,7 @@ async fn a_trigger_says_what_it_would_overlap_with(database: &TestDatabase) {
     assert_eq!(counted(&key), 1);
 }
 
-async fn in_a_body_schedules_are_left_alone_and_in_a_step_they_are_not(database: &TestDatabase) {
+async fn schedules_can_be_managed_in_steps_and_not_in_workflow_bodies(database: &TestDatabase) {
     let app = database.launch().await;
     app.scope(async {
         counts_stock("x".into()).schedule("by-hand", DAILY).await.unwrap();
@@ -210,7 +210,7 @@ async fn in_a_body_schedules_are_left_alone_and_in_a_step_they_are_not(database:
     app.shutdown().await;
 }
 
-async fn a_schedule_in_the_code_keeps_its_name(database: &TestDatabase) {
+async fn the_name_of_a_schedule_in_code_cannot_be_taken(database: &TestDatabase) {
     let app = database.launch().await;
     app.scope(async {
         let refused =
@@ -229,7 +229,7 @@ async fn a_schedule_in_the_code_keeps_its_name(database: &TestDatabase) {
     app.shutdown().await;
 }
 
-async fn what_was_missed_is_not_shown_as_to_come(database: &TestDatabase) {
+async fn next_tick_is_never_in_the_past(database: &TestDatabase) {
     let app = database.launch().await;
     app.skip_time(5 * HOUR);
     app.scope(async {

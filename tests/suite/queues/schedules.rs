@@ -1,4 +1,4 @@
-//! Schedules: what the calendar starts, and what people can do about it.
+//! What schedules start, and when.
 
 use std::sync::Arc;
 
@@ -11,20 +11,20 @@ use crate::support::{
 };
 
 database_tests! {
-    each_tick_is_started_once_when_its_time_has_come,
-    missed_ticks_are_skipped_or_started_once_or_all,
-    a_tick_is_left_out_while_the_one_before_runs_if_the_schedule_says_so,
+    each_tick_is_started_once_and_on_time,
+    misfire_skips_missed_ticks_or_starts_one_or_all,
+    overlap_skip_leaves_out_a_tick_while_the_previous_one_runs,
     a_paused_schedule_does_not_fire_until_it_is_resumed,
     a_pause_and_the_last_tick_survive_a_restart,
     a_deleted_schedule_does_not_fire,
     a_schedule_is_triggered_by_hand,
-    a_backfill_starts_every_tick_of_a_time_once,
-    a_schedule_in_the_code_gets_its_two_moments,
-    of_two_processes_one_starts_a_tick,
-    after_an_outage_what_became_due_in_it_was_missed,
+    a_backfill_starts_every_tick_of_a_period_once,
+    a_schedule_in_code_gets_the_scheduled_and_the_actual_time,
+    of_two_processes_only_one_starts_a_tick,
+    ticks_due_during_an_outage_are_missed,
     schedules_that_could_not_be_read_are_read_again,
-    what_cannot_be_kept_is_refused_and_not_stored,
-    a_schedule_of_a_workflow_that_nobody_here_has_hurts_nobody,
+    an_invalid_schedule_is_refused_and_not_stored,
+    a_schedule_of_an_unknown_workflow_does_not_affect_the_others,
 }
 
 #[workflow]
@@ -84,7 +84,7 @@ async fn dealt_with(name: &str, id: &str) {
     until("the tick is noted", async || info(name).await.expect("it is there").last_tick >= tick).await;
 }
 
-async fn each_tick_is_started_once_when_its_time_has_come(database: &TestDatabase) {
+async fn each_tick_is_started_once_and_on_time(database: &TestDatabase) {
     let app = database.launch().await;
     app.scope(async {
         sends_report("sales".into()).schedule("hourly", every_hour()).misfire(Misfire::All).await.unwrap();
@@ -105,7 +105,7 @@ async fn each_tick_is_started_once_when_its_time_has_come(database: &TestDatabas
     assert_eq!(started(database, "hourly").await.len(), 3);
 }
 
-async fn missed_ticks_are_skipped_or_started_once_or_all(database: &TestDatabase) {
+async fn misfire_skips_missed_ticks_or_starts_one_or_all(database: &TestDatabase) {
     let app = database.launch().await;
     // Later by five hours than the database, which notes when the schedules were made.
     app.skip_time(5 * HOUR);
@@ -120,13 +120,13 @@ async fn missed_ticks_are_skipped_or_started_once_or_all(database: &TestDatabase
         app.skip_time(HOUR);
         assert_eq!(fired(database, "all", 6).await.len(), 6);
         assert_eq!(fired(database, "once", 2).await.len(), 2);
-        assert_eq!(fired(database, "skip", 1).await.len(), 1, "only the one that nobody missed");
+        assert_eq!(fired(database, "skip", 1).await.len(), 1, "only the one that was not missed");
     })
     .await;
     app.shutdown().await;
 }
 
-async fn a_tick_is_left_out_while_the_one_before_runs_if_the_schedule_says_so(database: &TestDatabase) {
+async fn overlap_skip_leaves_out_a_tick_while_the_previous_one_runs(database: &TestDatabase) {
     let key = fresh("overlap");
     let app = database.launch().await;
     app.scope(async {
@@ -229,7 +229,7 @@ async fn a_schedule_is_triggered_by_hand(database: &TestDatabase) {
     app.shutdown().await;
 }
 
-async fn a_backfill_starts_every_tick_of_a_time_once(database: &TestDatabase) {
+async fn a_backfill_starts_every_tick_of_a_period_once(database: &TestDatabase) {
     let moment = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
     let app = database.launch().await;
     app.scope(async {
@@ -244,7 +244,7 @@ async fn a_backfill_starts_every_tick_of_a_time_once(database: &TestDatabase) {
     app.shutdown().await;
 }
 
-async fn a_schedule_in_the_code_gets_its_two_moments(database: &TestDatabase) {
+async fn a_schedule_in_code_gets_the_scheduled_and_the_actual_time(database: &TestDatabase) {
     let moment = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
     let app = database.launch().await;
     app.scope(async {
@@ -260,7 +260,7 @@ async fn a_schedule_in_the_code_gets_its_two_moments(database: &TestDatabase) {
     app.shutdown().await;
 }
 
-async fn of_two_processes_one_starts_a_tick(database: &TestDatabase) {
+async fn of_two_processes_only_one_starts_a_tick(database: &TestDatabase) {
     let (one, two) = (database.builder("one").launch().await.unwrap(), database.builder("two").launch().await.unwrap());
     one.scope(async {
         sends_report("both".into()).schedule("both", every_hour()).misfire(Misfire::All).await.unwrap();
@@ -277,7 +277,7 @@ async fn of_two_processes_one_starts_a_tick(database: &TestDatabase) {
     assert_eq!(started(database, "both").await.len(), 3);
 }
 
-async fn after_an_outage_what_became_due_in_it_was_missed(database: &TestDatabase) {
+async fn ticks_due_during_an_outage_are_missed(database: &TestDatabase) {
     let inner = durable_core::store::open(database.url(), database.schema()).await.unwrap();
     let faulty = Arc::new(FaultyStore::over(&inner, FaultPlan::default()));
     let app = database.builder("outage").store(Arc::clone(&faulty) as Arc<dyn Store>).launch().await.unwrap();
@@ -324,7 +324,7 @@ async fn schedules_that_could_not_be_read_are_read_again(database: &TestDatabase
     inner.close().await;
 }
 
-async fn what_cannot_be_kept_is_refused_and_not_stored(database: &TestDatabase) {
+async fn an_invalid_schedule_is_refused_and_not_stored(database: &TestDatabase) {
     let app = database.launch().await;
     app.scope(async {
         let refused = async |name: &str, cron: &str, timezone: &str| {
@@ -354,7 +354,7 @@ async fn what_cannot_be_kept_is_refused_and_not_stored(database: &TestDatabase) 
     app.shutdown().await;
 }
 
-async fn a_schedule_of_a_workflow_that_nobody_here_has_hurts_nobody(database: &TestDatabase) {
+async fn a_schedule_of_an_unknown_workflow_does_not_affect_the_others(database: &TestDatabase) {
     let app = database.launch().await;
     app.scope(async {
         sends_report("mine".into()).schedule("mine", every_hour()).misfire(Misfire::All).await.unwrap();

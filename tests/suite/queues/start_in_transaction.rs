@@ -1,4 +1,4 @@
-//! Workflows that are started as a part of the user's own transaction.
+//! Workflows started in the user's own transaction.
 
 use durable::prelude::*;
 use durable::sqlx::{Connection, PgConnection, SqliteConnection};
@@ -7,7 +7,7 @@ use durable::{ErrorKind, Outbox};
 use crate::support::{TestDatabase, database_tests};
 
 database_tests! {
-    a_workflow_in_the_users_own_transaction_comes_with_its_commit_or_not_at_all,
+    a_workflow_started_in_the_users_transaction_commits_with_it,
 }
 
 #[queue]
@@ -29,7 +29,7 @@ async fn post(app: &Durable, tx: &mut impl Outbox, order: u32) -> Result<Workflo
         .await
 }
 
-async fn a_workflow_in_the_users_own_transaction_comes_with_its_commit_or_not_at_all(database: &TestDatabase) {
+async fn a_workflow_started_in_the_users_transaction_commits_with_it(database: &TestDatabase) {
     let app = database.launch().await;
     let mut elsewhere = SqliteConnection::connect("sqlite::memory:").await.unwrap();
     macro_rules! in_transactions {
@@ -45,7 +45,7 @@ async fn a_workflow_in_the_users_own_transaction_comes_with_its_commit_or_not_at
             assert_eq!((handle.id(), again.id()), ("w2", "w2"));
             let error = post(&app, &mut *kept, 3).await.expect_err("one waits already");
             assert_eq!(error.kind(), ErrorKind::Duplicate);
-            assert!(database.workflows().await.is_empty(), "nobody sees it yet");
+            assert!(database.workflows().await.is_empty(), "it is not visible yet");
             kept.commit().await.unwrap();
             assert_eq!(handle.await.unwrap(), 2);
             assert_eq!(again.await.unwrap(), 2);

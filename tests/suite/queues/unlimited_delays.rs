@@ -1,4 +1,4 @@
-//! Durations without end: what people give who mean "for ever".
+//! Durations such as `Duration::MAX` as delays and timeouts.
 
 use durable::prelude::*;
 use durable::sqlx::{Connection, PgConnection, SqliteConnection};
@@ -6,8 +6,8 @@ use durable::sqlx::{Connection, PgConnection, SqliteConnection};
 use crate::support::{TestDatabase, database_tests};
 
 database_tests! {
-    a_timeout_without_end_holds_up_nobody_in_the_queue,
-    a_delay_without_end_is_one_wherever_it_is_given,
+    an_unlimited_timeout_does_not_block_the_queue,
+    an_unlimited_delay_is_accepted_everywhere,
 }
 
 #[queue]
@@ -18,7 +18,7 @@ async fn outlasts(number: u32) -> Result<u32> {
     Ok(number)
 }
 
-async fn a_timeout_without_end_holds_up_nobody_in_the_queue(database: &TestDatabase) {
+async fn an_unlimited_timeout_does_not_block_the_queue(database: &TestDatabase) {
     let app = database.launch().await;
     app.scope(async {
         let endless = outlasts(1).queue(&ENDLESS).timeout(Duration::MAX).start().await.unwrap();
@@ -40,7 +40,7 @@ async fn delays_for_ever() -> Result<u32> {
     Ok(3)
 }
 
-async fn a_delay_without_end_is_one_wherever_it_is_given(database: &TestDatabase) {
+async fn an_unlimited_delay_is_accepted_everywhere(database: &TestDatabase) {
     let app = database.launch().await;
     macro_rules! in_a_transaction {
         ($connection:ident) => {{

@@ -1,5 +1,5 @@
-//! Branches and crashes: the same result whatever dies when; and no side effect on ground that can
-//! give way, although several branches write at the same time.
+//! Crashes of workflows with branches: the result is the same, and no side effect runs before the records that
+//! it depends on are durable.
 
 use std::sync::Arc;
 
@@ -10,12 +10,12 @@ use durable_core::store::Store;
 use crate::support::{FaultMode, FaultyStore, TestDatabase, arrived, count, counted, database_tests, fresh, gate};
 
 database_tests! {
-    a_crash_before_every_commit_of_branches_gives_the_same_result,
-    a_crash_after_every_commit_of_branches_gives_the_same_result,
-    a_lost_answer_to_every_commit_of_branches_gives_the_same_result,
-    what_rides_with_a_transaction_is_durable_before_a_side_effect_beside_it,
-    what_goes_with_the_start_of_a_child_is_durable_before_a_side_effect_beside_it,
-    what_rode_with_a_transaction_that_was_dropped_is_recorded,
+    a_crash_before_any_commit_of_branches_gives_the_same_result,
+    a_crash_after_any_commit_of_branches_gives_the_same_result,
+    losing_the_answer_of_any_commit_of_branches_gives_the_same_result,
+    records_committed_with_a_transaction_are_durable_before_concurrent_side_effects,
+    records_committed_with_a_child_are_durable_before_concurrent_side_effects,
+    records_in_a_dropped_transaction_are_still_stored,
     a_record_that_the_database_refuses_parks_the_workflow,
 }
 
@@ -118,15 +118,15 @@ async fn run_with_faults(database: &TestDatabase, mode: FaultMode) {
     }
 }
 
-async fn a_crash_before_every_commit_of_branches_gives_the_same_result(database: &TestDatabase) {
+async fn a_crash_before_any_commit_of_branches_gives_the_same_result(database: &TestDatabase) {
     run_with_faults(database, FaultMode::Before).await;
 }
 
-async fn a_crash_after_every_commit_of_branches_gives_the_same_result(database: &TestDatabase) {
+async fn a_crash_after_any_commit_of_branches_gives_the_same_result(database: &TestDatabase) {
     run_with_faults(database, FaultMode::After).await;
 }
 
-async fn a_lost_answer_to_every_commit_of_branches_gives_the_same_result(database: &TestDatabase) {
+async fn losing_the_answer_of_any_commit_of_branches_gives_the_same_result(database: &TestDatabase) {
     run_with_faults(database, FaultMode::LostAnswer).await;
 }
 
@@ -162,7 +162,7 @@ async fn transaction_beside(key: String, postgres: bool, undo: bool) -> Result<V
     seen
 }
 
-async fn what_rides_with_a_transaction_is_durable_before_a_side_effect_beside_it(database: &TestDatabase) {
+async fn records_committed_with_a_transaction_are_durable_before_concurrent_side_effects(database: &TestDatabase) {
     for undo in [false, true] {
         let key = fresh("rides");
         let app = database.launch().await;
@@ -185,10 +185,10 @@ async fn transaction_in_a_branch(key: String) -> Result<Vec<String>> {
     seen
 }
 
-/// On SQLite everybody waits for whoever writes.
+/// Postgres only: on SQLite all writers wait for the transaction.
 #[cfg_attr(not(has_postgres), ignore = "no Postgres: set DURABLE_TEST_POSTGRES_URL or install postgresql")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_transaction_in_a_branch_lets_the_others_go_on() {
+async fn a_transaction_in_a_branch_does_not_block_the_other_branches() {
     let database = TestDatabase::postgres();
     let key = fresh("goes on");
     let app = database.launch().await;
@@ -218,7 +218,7 @@ async fn child_beside(key: String) -> Result<Vec<String>> {
     seen
 }
 
-async fn what_goes_with_the_start_of_a_child_is_durable_before_a_side_effect_beside_it(database: &TestDatabase) {
+async fn records_committed_with_a_child_are_durable_before_concurrent_side_effects(database: &TestDatabase) {
     let key = fresh("goes with");
     let faulty = FaultyStore::new(database, FaultMode::Held, 3).await;
     let app = database.builder("held").store(Arc::clone(&faulty) as Arc<dyn Store>).launch().await.unwrap();
@@ -244,7 +244,7 @@ async fn drops_a_transaction(key: String, postgres: bool) -> Result<()> {
     Ok(())
 }
 
-async fn what_rode_with_a_transaction_that_was_dropped_is_recorded(database: &TestDatabase) {
+async fn records_in_a_dropped_transaction_are_still_stored(database: &TestDatabase) {
     let key = fresh("dropped");
     let app = database.launch().await;
     app.scope(async { drops_a_transaction(key.clone(), database.is_postgres()).id("w").await.unwrap() }).await;

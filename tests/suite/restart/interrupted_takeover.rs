@@ -1,4 +1,4 @@
-//! A takeover on a connection that breaks: what was taken over is run.
+//! A takeover on a connection that breaks: the workflows are still run.
 
 use std::sync::Arc;
 
@@ -8,8 +8,8 @@ use durable_core::store::Store;
 use crate::support::{FaultPlan, FaultyStore, TestDatabase, arrived, database_tests, fresh, gate};
 
 database_tests! {
-    workflows_whose_records_cannot_be_read_at_once_are_run_nevertheless,
-    workflows_that_were_adopted_by_a_commit_whose_answer_was_lost_are_run,
+    workflows_are_run_although_reading_their_records_failed_once,
+    workflows_are_run_although_the_answer_of_the_takeover_was_lost,
 }
 
 #[step]
@@ -24,7 +24,7 @@ async fn left_behind(key: String) -> Result<u32> {
     Ok(7)
 }
 
-/// An heir is there when somebody dies, and the answer to one of its calls is lost.
+/// A live executor takes over from a crashed one, and the answer to one of its calls is lost.
 async fn heir_loses(database: &TestDatabase, call: &'static str) {
     let key = fresh("left behind");
     let inner = durable_core::store::open(database.url(), database.schema()).await.unwrap();
@@ -47,10 +47,10 @@ async fn heir_loses(database: &TestDatabase, call: &'static str) {
     inner.close().await;
 }
 
-async fn workflows_whose_records_cannot_be_read_at_once_are_run_nevertheless(database: &TestDatabase) {
+async fn workflows_are_run_although_reading_their_records_failed_once(database: &TestDatabase) {
     heir_loses(database, "records").await;
 }
 
-async fn workflows_that_were_adopted_by_a_commit_whose_answer_was_lost_are_run(database: &TestDatabase) {
+async fn workflows_are_run_although_the_answer_of_the_takeover_was_lost(database: &TestDatabase) {
     heir_loses(database, "adopt").await;
 }

@@ -1,14 +1,14 @@
-//! Who may run a workflow: leases, epochs, names.
+//! Which executor owns a workflow: leases, epochs, names.
 
 use durable::prelude::*;
 
 use crate::support::{TestDatabase, arrived, count, counted, database_tests, fresh, gate};
 
 database_tests! {
-    a_living_executors_workflows_are_left_alone,
+    workflows_of_a_live_executor_are_not_taken_over,
     a_launch_under_the_same_name_takes_over_at_once,
-    an_expired_lease_is_taken_over_by_whoever_lives,
-    a_deposed_executor_drops_its_bodies_and_signs_on_anew,
+    workflows_of_an_expired_lease_are_taken_over,
+    a_fenced_executor_drops_its_workflows_and_registers_again,
     many_executors_start_the_same_ids_and_each_runs_once,
 }
 
@@ -24,7 +24,7 @@ async fn owned(key: String) -> Result<u32> {
     Ok(held(&key).await)
 }
 
-async fn a_living_executors_workflows_are_left_alone(database: &TestDatabase) {
+async fn workflows_of_a_live_executor_are_not_taken_over(database: &TestDatabase) {
     let key = fresh("owned");
     let a = database.builder("a").launch().await.unwrap();
     let handle = a.scope(async { owned(key.clone()).id("w").start().await.unwrap() }).await;
@@ -56,7 +56,7 @@ async fn a_launch_under_the_same_name_takes_over_at_once(database: &TestDatabase
     assert_eq!(counted(&key), 2);
 }
 
-async fn an_expired_lease_is_taken_over_by_whoever_lives(database: &TestDatabase) {
+async fn workflows_of_an_expired_lease_are_taken_over(database: &TestDatabase) {
     let key = fresh("expired");
     let short = Duration::from_millis(300);
     let a = database.builder("a").lease(short).launch().await.unwrap();
@@ -71,7 +71,7 @@ async fn an_expired_lease_is_taken_over_by_whoever_lives(database: &TestDatabase
     b.shutdown().await;
 }
 
-async fn a_deposed_executor_drops_its_bodies_and_signs_on_anew(database: &TestDatabase) {
+async fn a_fenced_executor_drops_its_workflows_and_registers_again(database: &TestDatabase) {
     let key = fresh("deposed");
     let app = database.builder("a").lease(Duration::from_millis(300)).launch().await.unwrap();
     let handle = app.scope(async { owned(key.clone()).id("w").start().await.unwrap() }).await;

@@ -1,4 +1,4 @@
-//! A crashed engine's workflows go on in the next one.
+//! The next engine continues the workflows of a crashed one.
 
 use durable::prelude::*;
 use durable_core::store::{Entry, NewExecutor, NewWorkflow, Store};
@@ -6,13 +6,13 @@ use durable_core::store::{Entry, NewExecutor, NewWorkflow, Store};
 use crate::support::{TestDatabase, arrived, count, counted, database_tests, fresh, gate};
 
 database_tests! {
-    a_crashed_workflow_goes_on_after_its_last_record,
+    a_crashed_workflow_continues_after_its_last_record,
     a_typed_error_is_the_same_value_after_a_restart,
-    a_workflow_that_is_recovered_too_often_is_parked,
-    a_suspended_workflow_goes_on_and_is_not_counted_as_a_recovery,
-    arguments_that_cannot_be_read_park_the_workflow_and_the_neighbors_go_on,
-    a_workflow_nobody_here_knows_is_left_alone,
-    a_caller_after_the_restart_gets_the_result_by_id,
+    a_workflow_recovered_too_often_is_parked,
+    continuing_a_suspended_workflow_is_not_a_recovery,
+    unreadable_arguments_park_only_their_workflow,
+    a_workflow_unknown_to_this_program_is_left_pending,
+    a_call_after_the_restart_gets_the_recorded_result,
 }
 
 #[step]
@@ -35,7 +35,7 @@ async fn three_parts(key: String) -> Result<u32> {
     Ok(one + two + effect(&key, 3).await)
 }
 
-async fn a_crashed_workflow_goes_on_after_its_last_record(database: &TestDatabase) {
+async fn a_crashed_workflow_continues_after_its_last_record(database: &TestDatabase) {
     let key = fresh("crash");
     let app = database.launch().await;
     app.scope(async { three_parts(key.clone()).id("w").start().await.unwrap() }).await;
@@ -86,7 +86,7 @@ async fn poison(key: String) -> Result<u32> {
     Ok(blocked(&key).await)
 }
 
-async fn a_workflow_that_is_recovered_too_often_is_parked(database: &TestDatabase) {
+async fn a_workflow_recovered_too_often_is_parked(database: &TestDatabase) {
     let key = fresh("poison");
     let mut app = database.launch().await;
     app.scope(async { poison(key.clone()).id("w").start().await.unwrap() }).await;
@@ -103,12 +103,12 @@ async fn a_workflow_that_is_recovered_too_often_is_parked(database: &TestDatabas
     app.shutdown().await;
 }
 
-async fn a_suspended_workflow_goes_on_and_is_not_counted_as_a_recovery(database: &TestDatabase) {
+async fn continuing_a_suspended_workflow_is_not_a_recovery(database: &TestDatabase) {
     let key = fresh("suspended");
     let app = database.launch().await;
     app.scope(async { poison(key.clone()).id("w").start().await.unwrap() }).await;
     for runs in 1..=5 {
-        // Launched anew and shut down more often than it may be recovered.
+        // Launched and shut down more often than it may be recovered.
         let app = if runs == 1 { app.clone() } else { database.launch().await };
         arrived(&key, runs).await;
         let report = app.shutdown_with(ShutdownOptions::immediate()).await;
@@ -121,7 +121,7 @@ async fn a_suspended_workflow_goes_on_and_is_not_counted_as_a_recovery(database:
     app.shutdown().await;
 }
 
-/// Starts workflows as an executor that is dead by the time anybody looks.
+/// Stores workflows of an executor that is dead.
 pub(super) async fn left_by_the_dead(store: &dyn Store, workflows: &[(&str, &str, &str)]) {
     let executor = NewExecutor {
         key: 1,
@@ -156,7 +156,7 @@ async fn plus_one(number: u32) -> Result<u32> {
     Ok(effect("plus", number).await + 1)
 }
 
-async fn arguments_that_cannot_be_read_park_the_workflow_and_the_neighbors_go_on(database: &TestDatabase) {
+async fn unreadable_arguments_park_only_their_workflow(database: &TestDatabase) {
     let app = database.launch().await;
     let workflows = [
         ("good", "plus_one", r#"{"number":4}"#),
@@ -176,7 +176,7 @@ async fn arguments_that_cannot_be_read_park_the_workflow_and_the_neighbors_go_on
     app.shutdown().await;
 }
 
-async fn a_workflow_nobody_here_knows_is_left_alone(database: &TestDatabase) {
+async fn a_workflow_unknown_to_this_program_is_left_pending(database: &TestDatabase) {
     let app = database.launch().await;
     left_by_the_dead(&*app.store(), &[("new", "a_name_of_a_later_release", "{}")]).await;
     app.shutdown().await;
@@ -187,7 +187,7 @@ async fn a_workflow_nobody_here_knows_is_left_alone(database: &TestDatabase) {
     app.shutdown().await;
 }
 
-async fn a_caller_after_the_restart_gets_the_result_by_id(database: &TestDatabase) {
+async fn a_call_after_the_restart_gets_the_recorded_result(database: &TestDatabase) {
     let app = database.launch().await;
     assert_eq!(app.scope(async { plus_one(2).id("p").await }).await.unwrap(), 21);
     app.shutdown().await;

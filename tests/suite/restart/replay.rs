@@ -10,9 +10,9 @@ use crate::support::{TestDatabase, arrived, count, counted, database_tests, fres
 
 database_tests! {
     a_renamed_step_parks_the_workflow_with_both_names_and_the_position,
-    a_record_that_does_not_read_parks_the_workflow_with_the_path,
+    an_unreadable_record_parks_the_workflow_with_its_position,
     the_first_record_for_a_position_wins,
-    a_start_that_was_refused_is_refused_again,
+    a_refused_start_is_refused_again_on_replay,
 }
 
 /// Keys whose workflows run the code of the next release.
@@ -88,7 +88,7 @@ async fn holds_first(key: String) -> Result<u32> {
     Ok(held + u32::try_from(new_name(&key).await.len()).unwrap())
 }
 
-async fn a_record_that_does_not_read_parks_the_workflow_with_the_path(database: &TestDatabase) {
+async fn an_unreadable_record_parks_the_workflow_with_its_position(database: &TestDatabase) {
     let key = fresh("unreadable");
     let app = database.launch().await;
     app.scope(async { holds_first(key.clone()).id("w").start().await.unwrap() }).await;
@@ -132,7 +132,7 @@ async fn wants_the_id(key: String) -> Result<String> {
     Ok(format!("{refused:?} and {awaited:?}"))
 }
 
-async fn a_start_that_was_refused_is_refused_again(database: &TestDatabase) {
+async fn a_refused_start_is_refused_again_on_replay(database: &TestDatabase) {
     let key = fresh("refused");
     let app = database.launch().await;
     app.scope(async {

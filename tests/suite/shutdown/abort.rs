@@ -1,4 +1,4 @@
-//! What steps hear when their time is over, and what becomes of their results.
+//! What steps observe during the abort, and what becomes of their results.
 
 use std::future::{Future, poll_fn};
 use std::panic::AssertUnwindSafe;
@@ -16,17 +16,17 @@ use crate::support::{
 };
 
 database_tests! {
-    step_observes_should_abort,
-    aborted_is_heard_once_the_drain_is_over_and_not_before,
-    step_real_error_during_abort_is_recorded,
-    a_workflow_that_ends_by_itself_during_the_abort_has_ended,
-    a_body_that_swallows_a_wait_cannot_complete,
-    select_around_a_wait_cannot_complete,
-    spawn_blocking_step_does_not_block_shutdown,
-    a_blocking_step_that_has_no_thread_yet_does_not_begin,
-    transaction_in_flight_commits_or_rolls_back,
-    deadline_in_drain_cancels_but_not_in_abort,
-    aborted_says_why_a_step_shall_stop,
+    a_step_sees_should_abort_and_its_error_is_not_recorded,
+    aborted_resolves_after_the_drain_and_not_before,
+    a_steps_own_error_during_the_abort_is_recorded,
+    a_workflow_that_ends_during_the_abort_is_recorded_as_ended,
+    a_body_that_ignores_errors_of_a_wait_cannot_complete,
+    a_select_around_a_suspended_wait_cannot_complete,
+    a_blocking_step_does_not_block_the_shutdown,
+    a_blocking_step_waiting_for_a_thread_never_starts_after_the_abort,
+    a_transaction_in_flight_commits_or_rolls_back,
+    a_deadline_cancels_during_the_drain_and_not_during_the_abort,
+    aborted_returns_the_reason,
 }
 
 #[step(retries = 3, backoff = "1ms")]
@@ -48,7 +48,7 @@ async fn asks_in_a_step(key: String, retries: u32) -> Result<u32> {
     asks_whether_to_stop(&key).retries(retries).await
 }
 
-async fn step_observes_should_abort(database: &TestDatabase) {
+async fn a_step_sees_should_abort_and_its_error_is_not_recorded(database: &TestDatabase) {
     let (retried, last) = (fresh("retried"), fresh("last"));
     let app = database.launch().await;
     app.scope(async {
@@ -83,12 +83,12 @@ async fn hears(key: &str) -> String {
 
 #[workflow]
 async fn naps_beside_a_step(key: String) -> Result<String> {
-    // The nap is let go of when the drain begins. That is no reason for the step to stop.
+    // The sleep is suspended when the drain begins. That does not stop the step.
     let ((), heard) = tokio::join!(durable::sleep(Duration::from_hours(1)), hears(&key));
     Ok(heard)
 }
 
-async fn aborted_is_heard_once_the_drain_is_over_and_not_before(database: &TestDatabase) {
+async fn aborted_resolves_after_the_drain_and_not_before(database: &TestDatabase) {
     let (drains, aborts) = (fresh("drains"), fresh("aborts"));
     let app = database.launch().await;
     app.scope(async {
@@ -128,7 +128,7 @@ async fn declines(key: String) -> Result<u32> {
     declined
 }
 
-async fn step_real_error_during_abort_is_recorded(database: &TestDatabase) {
+async fn a_steps_own_error_during_the_abort_is_recorded(database: &TestDatabase) {
     let key = fresh("declined");
     let app = database.launch().await;
     app.scope(async { declines(key.clone()).id("w").start().await.unwrap() }).await;
@@ -151,7 +151,7 @@ async fn declines_at_its_end(key: String) -> Result<u32> {
     fails_by_itself(&key).await
 }
 
-async fn a_workflow_that_ends_by_itself_during_the_abort_has_ended(database: &TestDatabase) {
+async fn a_workflow_that_ends_during_the_abort_is_recorded_as_ended(database: &TestDatabase) {
     let key = fresh("last step");
     let app = database.launch().await;
     app.scope(async { declines_at_its_end(key.clone()).id("w").start().await.unwrap() }).await;
@@ -196,7 +196,7 @@ async fn catches_panics(key: String) -> Result<String> {
     Ok(caught.await.map_or("a panic".to_owned(), |it| it.ok().flatten().unwrap_or("nothing".to_owned())))
 }
 
-async fn a_body_that_swallows_a_wait_cannot_complete(database: &TestDatabase) {
+async fn a_body_that_ignores_errors_of_a_wait_cannot_complete(database: &TestDatabase) {
     let key = fresh("swallows");
     let app = database.launch().await;
     app.scope(async {
@@ -230,12 +230,12 @@ async fn returns_when_it_is_let_go_of(key: String) -> Result<String> {
     tokio::select! {
         biased;
         text = durable::recv::<String>("n", Duration::from_hours(1)) => Ok(text?.unwrap_or_default()),
-        // Ready in the very poll in which the wait is let go of.
+        // Ready in the same poll in which the wait is suspended.
         () = poll_fn(|_| if goes_down() { Poll::Ready(()) } else { Poll::Pending }) => Ok("gone".into()),
     }
 }
 
-async fn select_around_a_wait_cannot_complete(database: &TestDatabase) {
+async fn a_select_around_a_suspended_wait_cannot_complete(database: &TestDatabase) {
     let key = fresh("selects");
     let app = database.launch().await;
     ENGINES.lock().unwrap().push((key.clone(), app.clone()));
@@ -268,7 +268,7 @@ async fn blocks_on_a_thread(key: String) -> Result<u32> {
     Ok(blocks_for_long(key).await)
 }
 
-async fn spawn_blocking_step_does_not_block_shutdown(database: &TestDatabase) {
+async fn a_blocking_step_does_not_block_the_shutdown(database: &TestDatabase) {
     let key = fresh("thread");
     let short = Duration::from_millis(500);
     let app = database.builder("blocks").lease(short).launch().await.unwrap();
@@ -301,7 +301,7 @@ async fn occupies(key: String) -> Result<u32> {
 }
 
 /// Two threads for steps that block, and four such steps.
-async fn a_blocking_step_that_has_no_thread_yet_does_not_begin(database: &TestDatabase) {
+async fn a_blocking_step_waiting_for_a_thread_never_starts_after_the_abort(database: &TestDatabase) {
     let key = fresh("no thread");
     let builder = database.builder("two threads");
     let of_thread = key.clone();
@@ -365,7 +365,7 @@ async fn kept(database: &TestDatabase, key: &str) -> i64 {
     }
 }
 
-async fn transaction_in_flight_commits_or_rolls_back(database: &TestDatabase) {
+async fn a_transaction_in_flight_commits_or_rolls_back(database: &TestDatabase) {
     let (ends, exceeds) = (fresh("ends"), fresh("exceeds"));
     let app = database.launch().await;
     if database.is_postgres() {
@@ -414,7 +414,7 @@ async fn has_a_deadline(key: String) -> Result<()> {
     Ok(())
 }
 
-async fn deadline_in_drain_cancels_but_not_in_abort(database: &TestDatabase) {
+async fn a_deadline_cancels_during_the_drain_and_not_during_the_abort(database: &TestDatabase) {
     let (drain, abort, far) = (fresh("drain"), fresh("abort"), fresh("far"));
     let limit = Duration::from_secs(2); // the step has begun long before
     let app = database.launch().await;
@@ -463,7 +463,7 @@ async fn asks_why(key: String) -> Result<()> {
     Ok(())
 }
 
-async fn aborted_says_why_a_step_shall_stop(database: &TestDatabase) {
+async fn aborted_returns_the_reason(database: &TestDatabase) {
     assert_eq!(durable::should_abort(), None, "outside any step");
     let (cancelled, late) = (fresh("cancelled"), fresh("late"));
     let app = database.launch().await;

@@ -1,4 +1,4 @@
-//! What callers are told who get no answer: whether something was written, and what of it they can rely on.
+//! Errors of callers that get no answer: they tell whether something was written.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use durable_core::store::Store;
 use crate::support::{FaultMode, FaultPlan, FaultyStore, TestDatabase, budgets, count, database_tests, fresh, until};
 
 database_tests! {
-    what_comes_after_the_end_was_not_written_and_says_so,
-    a_write_that_was_not_confirmed_says_that_nobody_knows,
-    a_message_that_was_not_confirmed_says_that_nobody_knows,
-    what_an_executor_that_was_taken_for_dead_did_not_write_says_so,
+    calls_after_the_shutdown_report_that_nothing_was_written,
+    an_unconfirmed_start_is_an_unconfirmed_error,
+    an_unconfirmed_message_is_an_unconfirmed_error,
+    a_fenced_executor_reports_that_nothing_was_written,
 }
 
 #[queue]
@@ -29,7 +29,7 @@ fn refused(error: &Error) {
     assert!(error.is_interrupted() && error.to_string().contains("shutting down"), "{error}");
 }
 
-async fn what_comes_after_the_end_was_not_written_and_says_so(database: &TestDatabase) {
+async fn calls_after_the_shutdown_report_that_nothing_was_written(database: &TestDatabase) {
     let key = fresh("after");
     let app = database.launch().await;
     let handle = app.scope(async { counted_once(key.clone()).id("w").start().await.unwrap() }).await;
@@ -45,7 +45,7 @@ async fn what_comes_after_the_end_was_not_written_and_says_so(database: &TestDat
             refused(&error);
             assert!(error.to_string().contains("nothing was written"), "{error}");
         }
-        // And whoever only asks is told of no workflow that may not be there.
+        // Reading calls fail without naming a workflow that may not exist.
         refused(&durable::retrieve_workflow::<u32>("late").await.unwrap_err());
         refused(&durable::cancel_workflow("late").await.unwrap_err());
         refused(&durable::event_history::<u32>("late", "event").await.unwrap_err());
@@ -76,7 +76,7 @@ fn unconfirmed(error: &Error) {
     assert!(error.is_interrupted() && error.to_string().contains("may or may not have been written"), "{error}");
 }
 
-async fn a_write_that_was_not_confirmed_says_that_nobody_knows(database: &TestDatabase) {
+async fn an_unconfirmed_start_is_an_unconfirmed_error(database: &TestDatabase) {
     for (was_written, first) in [(false, FaultMode::Unreachable), (true, FaultMode::LostAnswer)] {
         let (key, id) = (fresh("unknown"), if was_written { "there" } else { "not there" });
         let (app, store) = failing(database, &[first]).await;
@@ -89,7 +89,7 @@ async fn a_write_that_was_not_confirmed_says_that_nobody_knows(database: &TestDa
         assert!(error.to_string().contains(id) && error.workflow_id() == Some(id), "{report}: {error}");
         store.close().await;
 
-        // As it says: to start it again is safe.
+        // As the error explains, starting it again is safe.
         let app = database.launch().await;
         let found = app.retrieve_workflow::<u32>(id).await;
         assert_eq!(found.is_ok(), was_written, "{found:?}");
@@ -99,7 +99,7 @@ async fn a_write_that_was_not_confirmed_says_that_nobody_knows(database: &TestDa
     }
 }
 
-async fn a_message_that_was_not_confirmed_says_that_nobody_knows(database: &TestDatabase) {
+async fn an_unconfirmed_message_is_an_unconfirmed_error(database: &TestDatabase) {
     let (app, store) = failing(database, &[]).await;
     let sends = app.spawn(async move { durable::send("w", "topic", &1).await });
     tokio::task::yield_now().await;
@@ -110,7 +110,7 @@ async fn a_message_that_was_not_confirmed_says_that_nobody_knows(database: &Test
     store.close().await;
 }
 
-async fn what_an_executor_that_was_taken_for_dead_did_not_write_says_so(database: &TestDatabase) {
+async fn a_fenced_executor_reports_that_nothing_was_written(database: &TestDatabase) {
     let key = fresh("deposed");
     let app = database.launch().await;
     let own = app.store().executors().await.unwrap().remove(0);

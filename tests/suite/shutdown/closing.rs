@@ -1,4 +1,4 @@
-//! The end: every connection closed, every task gone, and nothing left behind, however it came about.
+//! At the end every connection is closed and every task is gone, however the engine ended.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,17 +16,17 @@ use crate::support::{
 };
 
 database_tests! {
-    relaunch_in_same_process_x20,
-    shutdown_before_launch_and_after_failed_launch,
-    shutdown_during_launch,
-    drop_without_shutdown,
-    sqlite_wal_gone_after_clean_shutdown,
-    panic_in_a_destructor_does_not_stop_the_teardown,
-    panic_in_workflow_drop_background_and_admin,
+    an_engine_can_be_launched_20_times_in_one_process,
+    a_failed_launch_leaves_nothing_behind,
+    a_launch_dropped_at_any_call_leaves_nothing_behind,
+    dropping_the_engine_without_a_shutdown_warns_and_drops_its_workflows,
+    a_clean_shutdown_leaves_one_sqlite_file,
+    a_panic_in_a_destructor_does_not_stop_the_shutdown,
+    panics_in_workflows_tasks_and_phases_do_not_stop_the_shutdown,
     pools_are_closed_after_their_last_use,
-    closing_is_cut_off_while_the_program_keeps_a_connection,
-    current_thread_runtime,
-    the_log_says_what_is_waited_for_and_what_has_become_of_it,
+    closing_is_bounded_while_the_program_holds_a_connection,
+    an_engine_shuts_down_on_a_current_thread_runtime,
+    the_log_shows_the_phases_and_what_they_wait_for,
 }
 
 /// An engine's settings with a name by which the server knows its connections.
@@ -62,7 +62,7 @@ async fn nothing_is_left(database: &TestDatabase, name: &str, tasks: usize) {
     until("all tasks and connections are gone", nothing).await;
 }
 
-async fn relaunch_in_same_process_x20(database: &TestDatabase) {
+async fn an_engine_can_be_launched_20_times_in_one_process(database: &TestDatabase) {
     let name = fresh("x20");
     let tasks = Handle::current().metrics().num_alive_tasks();
     for round in 0..20 {
@@ -79,7 +79,7 @@ async fn relaunch_in_same_process_x20(database: &TestDatabase) {
     }
 }
 
-async fn shutdown_before_launch_and_after_failed_launch(database: &TestDatabase) {
+async fn a_failed_launch_leaves_nothing_behind(database: &TestDatabase) {
     let (name, key) = (fresh("failed"), fresh("failed"));
     let app = busy(database, &key).await;
     app.shutdown_with(budgets(0, 0)).await;
@@ -109,7 +109,7 @@ async fn shutdown_before_launch_and_after_failed_launch(database: &TestDatabase)
 }
 
 /// Nobody has a handle before the launch is over, so the one way to end it before is to drop it.
-async fn shutdown_during_launch(database: &TestDatabase) {
+async fn a_launch_dropped_at_any_call_leaves_nothing_behind(database: &TestDatabase) {
     let key = fresh("launching");
     let app = busy(database, &key).await;
     app.shutdown_with(budgets(0, 0)).await;
@@ -129,7 +129,7 @@ async fn shutdown_during_launch(database: &TestDatabase) {
         nothing_is_left(database, &name, 0).await;
     }
     gate(&key).add_permits(10);
-    // Whoever was cut off has not said goodbye.
+    // A launch that was dropped has not removed its executor.
     let app = database.builder("app").launch().await.unwrap();
     let ended = app.retrieve_workflow::<u32>("w").await.unwrap().result();
     tokio::time::timeout(Duration::from_secs(10), ended).await.expect("it goes on").unwrap();
@@ -157,7 +157,7 @@ pub(super) async fn guards(key: String) -> Result<u32> {
     Ok(guarded(&key).await)
 }
 
-async fn drop_without_shutdown(database: &TestDatabase) {
+async fn dropping_the_engine_without_a_shutdown_warns_and_drops_its_workflows(database: &TestDatabase) {
     let key = fresh("dropped");
     let app = database.launch().await;
     app.scope(async { guards(key.clone()).id("w").start().await.unwrap() }).await;
@@ -185,7 +185,7 @@ async fn drop_without_shutdown(database: &TestDatabase) {
     app.shutdown().await;
 }
 
-async fn sqlite_wal_gone_after_clean_shutdown(database: &TestDatabase) {
+async fn a_clean_shutdown_leaves_one_sqlite_file(database: &TestDatabase) {
     let key = fresh("wal");
     let app = database.launch().await;
     gate(&key).add_permits(1);
@@ -221,7 +221,7 @@ async fn holds_a_mine(key: String) -> Result<u32> {
     Ok(stay(&key).await)
 }
 
-async fn panic_in_a_destructor_does_not_stop_the_teardown(database: &TestDatabase) {
+async fn a_panic_in_a_destructor_does_not_stop_the_shutdown(database: &TestDatabase) {
     let key = fresh("mine");
     let app = database.launch().await;
     app.scope(async { holds_a_mine(key.clone()).id("w").start().await.unwrap() }).await;
@@ -234,7 +234,7 @@ async fn panic_in_a_destructor_does_not_stop_the_teardown(database: &TestDatabas
     assert_eq!(database.workflows().await[0].status, Status::Pending);
 }
 
-async fn panic_in_workflow_drop_background_and_admin(database: &TestDatabase) {
+async fn panics_in_workflows_tasks_and_phases_do_not_stop_the_shutdown(database: &TestDatabase) {
     let inner = durable_core::store::open(database.url(), database.schema()).await.unwrap();
     let faulty = Arc::new(FaultyStore::owning(&inner));
     let app = database.builder("app").store(Arc::clone(&faulty) as Arc<dyn Store>).launch().await.unwrap();
@@ -315,7 +315,7 @@ async fn pools_are_closed_after_their_last_use(database: &TestDatabase) {
     store.close().await;
 }
 
-async fn closing_is_cut_off_while_the_program_keeps_a_connection(database: &TestDatabase) {
+async fn closing_is_bounded_while_the_program_holds_a_connection(database: &TestDatabase) {
     let key = fresh("keeps");
     let own = PgPool::connect_lazy(database.url()).ok().filter(|_| database.is_postgres());
     let mut builder = database.builder("app");
@@ -348,7 +348,7 @@ async fn closing_is_cut_off_while_the_program_keeps_a_connection(database: &Test
     let _ = keeps.await.unwrap();
 }
 
-async fn current_thread_runtime(database: &TestDatabase) {
+async fn an_engine_shuts_down_on_a_current_thread_runtime(database: &TestDatabase) {
     let (url, schema) = (database.url().to_owned(), database.schema().to_owned());
     let key = fresh("one thread");
     on_dropped_runtime(move |runtime| {
@@ -368,7 +368,7 @@ async fn current_thread_runtime(database: &TestDatabase) {
             assert!(report.is_clean() && report.completed == 1, "{report}");
             assert!(Arc::ptr_eq(&report, &app.shutdown().await));
 
-            // It lets go of waits, and of steps that come to their end.
+            // It suspends waits, and lets a step finish.
             let app = launch().await;
             app.scope(async {
                 super::suspended_waits::naps_once(key.clone(), 3_600_000).id("naps").start().await.unwrap();
@@ -387,13 +387,13 @@ async fn current_thread_runtime(database: &TestDatabase) {
     .await;
 }
 
-async fn the_log_says_what_is_waited_for_and_what_has_become_of_it(database: &TestDatabase) {
+async fn the_log_shows_the_phases_and_what_they_wait_for(database: &TestDatabase) {
     let builder = database.builder("app");
     let key = fresh("said");
     let log = LogCapture::default();
     let (hearing, of_thread) = (log.clone(), key.clone());
     on_dropped_runtime(move |runtime| {
-        // All of this engine is on this thread, and so is all that it says.
+        // All of this engine runs on this thread, so all of its log is recorded.
         let _said = hearing.record();
         runtime.block_on(async move {
             let app = builder.launch().await.unwrap();
@@ -415,10 +415,10 @@ async fn the_log_says_what_is_waited_for_and_what_has_become_of_it(database: &Te
     assert!(!log.text().contains(&key), "no argument is in the log");
 }
 
-/// A step that waits for the server is cut off, and nobody waits for the server's answer.
+/// A step that waits for the server is dropped, and the close does not wait for the server's answer.
 #[cfg_attr(not(has_postgres), ignore = "no Postgres: set DURABLE_TEST_POSTGRES_URL or install postgresql")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn aborted_query_does_not_delay_close() {
+async fn a_query_of_a_dropped_step_does_not_delay_the_close() {
     let database = TestDatabase::postgres();
     let key = fresh("sleeps in the server");
     let app = database.launch().await;

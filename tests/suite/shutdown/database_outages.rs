@@ -1,4 +1,4 @@
-//! The database goes away, stands still and comes back while the engine shuts down.
+//! The database fails, stops responding and returns while the engine shuts down.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,7 +15,7 @@ use crate::support::{
 };
 
 database_tests! {
-    db_retry_backoff_is_released,
+    the_abort_ends_retries_against_an_unreachable_database,
 }
 
 #[step]
@@ -35,7 +35,7 @@ async fn numbers(key: String, many: u32) -> Result<u32> {
     Ok(sum)
 }
 
-async fn db_retry_backoff_is_released(database: &TestDatabase) {
+async fn the_abort_ends_retries_against_an_unreachable_database(database: &TestDatabase) {
     let key = fresh("away");
     let inner = durable_core::store::open(database.url(), database.schema()).await.unwrap();
     let faulty = Arc::new(FaultyStore::over(&inner, FaultPlan::default()));
@@ -56,7 +56,7 @@ async fn db_retry_backoff_is_released(database: &TestDatabase) {
     assert_eq!(inner.show("w").await.unwrap().unwrap().status, Status::Pending, "never an error");
     inner.close().await;
 
-    // Nobody has signed off, but the process has let go of its lock file, or is of the same name.
+    // The executor was not removed, but its lock file is unlocked, or the next one has its name.
     gate(&key).add_permits(3);
     let app = database.builder("next").launch().await.unwrap();
     let ended = app.retrieve_workflow::<u32>("w").await.unwrap();
@@ -76,7 +76,7 @@ fn server() -> Server {
 }
 
 fn builder(server: &Server) -> durable::Builder {
-    // Who was cut off from the database says no goodbye: the next one is of the same name.
+    // An engine without a database cannot remove its executor: the next one has the same id.
     Durable::builder("outage").system_database(server.url()).executor_id("outage").lease(Duration::from_hours(1))
 }
 
@@ -116,13 +116,13 @@ macro_rules! on_a_server_of_its_own {
 }
 
 on_a_server_of_its_own! {
-    postgres_stopped_mid_drain,
-    postgres_frozen_mid_shutdown,
-    postgres_restart_during_drain,
-    backend_terminated_during_checkpoint,
+    a_shutdown_is_bounded_while_the_server_is_stopped,
+    a_shutdown_is_bounded_while_the_server_is_frozen,
+    a_drain_waits_for_a_restarting_server,
+    a_drain_survives_terminated_server_connections,
 }
 
-async fn postgres_stopped_mid_drain(server: &Arc<Server>) {
+async fn a_shutdown_is_bounded_while_the_server_is_stopped(server: &Arc<Server>) {
     let key = fresh("stopped");
     let app = builder(server).launch().await.unwrap();
     app.scope(async { numbers(key.clone(), 5).id("w").start().await.unwrap() }).await;
@@ -139,11 +139,11 @@ async fn postgres_stopped_mid_drain(server: &Arc<Server>) {
     assert!(abort(&report) < Duration::from_millis(600), "whose record cannot be written leaves at once: {report}");
     assert_eq!((report.suspended_total, report.killed_total), (1, 0), "no step was running: {report}");
     off_thread(server, |it| it.set_running(true)).await;
-    // The third step had run, and there was nobody to record it.
+    // The third step had run, and could not be recorded.
     goes_on(server, &key, 5, 1).await;
 }
 
-async fn postgres_frozen_mid_shutdown(server: &Arc<Server>) {
+async fn a_shutdown_is_bounded_while_the_server_is_frozen(server: &Arc<Server>) {
     let key = fresh("frozen");
     let app = builder(server).launch().await.unwrap();
     app.scope(async { numbers(key.clone(), 5).id("w").start().await.unwrap() }).await;
@@ -163,7 +163,7 @@ async fn postgres_frozen_mid_shutdown(server: &Arc<Server>) {
     goes_on(server, &key, 5, 1).await;
 }
 
-async fn postgres_restart_during_drain(server: &Arc<Server>) {
+async fn a_drain_waits_for_a_restarting_server(server: &Arc<Server>) {
     let key = fresh("restarted");
     let app = builder(server).launch().await.unwrap();
     app.scope(async { numbers(key.clone(), 5).id("w").start().await.unwrap() }).await;
@@ -181,7 +181,7 @@ async fn postgres_restart_during_drain(server: &Arc<Server>) {
     goes_on(server, &key, 5, 0).await;
 }
 
-async fn backend_terminated_during_checkpoint(server: &Arc<Server>) {
+async fn a_drain_survives_terminated_server_connections(server: &Arc<Server>) {
     const MANY: u32 = 30;
     let key = fresh("terminated");
     let app = builder(server).launch().await.unwrap();

@@ -1,4 +1,4 @@
-//! What becomes of running work.
+//! What becomes of running workflows.
 
 use std::time::Instant;
 
@@ -9,20 +9,20 @@ use super::suspended_waits::assert_interrupted;
 use crate::support::{TestDatabase, arrived, budgets, count, counted, database_tests, fresh, gate, start_shutdown};
 
 database_tests! {
-    drain_completes_short_workflows,
-    drain_timeout_suspends_between_steps,
-    inflight_step_finishes_and_is_recorded,
-    step_ignoring_abort_is_killed,
-    blocking_step_is_reported_stuck,
-    swallowing_workflow_cannot_complete,
-    join_of_wait_and_step_keeps_step_result,
-    child_started_while_draining_is_counted,
-    toplevel_start_refused_enqueue_allowed,
-    a_plain_transaction_works_until_the_end_of_the_drain,
-    external_result_waiter_interrupted,
-    retry_backoff_released,
-    user_cancel_during_drain_wins,
-    a_workflow_waiting_for_its_turn_is_suspended,
+    the_drain_completes_short_workflows,
+    a_workflow_is_suspended_between_steps_when_the_drain_times_out,
+    a_running_step_finishes_and_is_recorded,
+    a_step_that_ignores_the_abort_is_dropped,
+    a_step_that_blocks_its_thread_is_reported_as_stuck,
+    a_workflow_that_ignores_its_suspension_cannot_complete,
+    a_finished_step_of_a_join_is_recorded_when_its_sibling_is_dropped,
+    a_child_can_be_started_during_the_drain,
+    the_drain_refuses_direct_starts_and_allows_enqueueing,
+    a_transaction_outside_a_workflow_works_during_the_drain,
+    waiting_for_a_result_is_interrupted_by_the_shutdown,
+    a_retry_backoff_does_not_delay_the_shutdown,
+    a_cancellation_during_the_drain_takes_effect,
+    a_workflow_waiting_for_a_permit_is_suspended,
 }
 
 #[queue]
@@ -45,7 +45,7 @@ async fn passes(key: String, many: u32) -> Result<u32> {
     Ok(sum)
 }
 
-async fn drain_completes_short_workflows(database: &TestDatabase) {
+async fn the_drain_completes_short_workflows(database: &TestDatabase) {
     let key = fresh("drain");
     let app = database.launch().await;
     app.scope(async {
@@ -66,7 +66,7 @@ async fn drain_completes_short_workflows(database: &TestDatabase) {
     app.shutdown().await;
 }
 
-async fn drain_timeout_suspends_between_steps(database: &TestDatabase) {
+async fn a_workflow_is_suspended_between_steps_when_the_drain_times_out(database: &TestDatabase) {
     let key = fresh("between");
     let app = database.launch().await;
     app.scope(async { passes(key.clone(), 3).id("w").start().await.unwrap() }).await;
@@ -91,7 +91,7 @@ async fn drain_timeout_suspends_between_steps(database: &TestDatabase) {
     app.shutdown().await;
 }
 
-async fn inflight_step_finishes_and_is_recorded(database: &TestDatabase) {
+async fn a_running_step_finishes_and_is_recorded(database: &TestDatabase) {
     let key = fresh("inflight");
     let app = database.launch().await;
     app.scope(async { passes(key.clone(), 1).id("w").start().await.unwrap() }).await;
@@ -128,7 +128,7 @@ async fn endless(key: String) -> Result<u32> {
     Ok(never_lets_go(&key).await)
 }
 
-async fn step_ignoring_abort_is_killed(database: &TestDatabase) {
+async fn a_step_that_ignores_the_abort_is_dropped(database: &TestDatabase) {
     let key = fresh("killed");
     let app = database.launch().await;
     app.scope(async { endless(key.clone()).id("w").start().await.unwrap() }).await;
@@ -159,7 +159,7 @@ async fn blocking(key: String) -> Result<u32> {
     Ok(blocks_its_thread(&key).await)
 }
 
-async fn blocking_step_is_reported_stuck(database: &TestDatabase) {
+async fn a_step_that_blocks_its_thread_is_reported_as_stuck(database: &TestDatabase) {
     let key = fresh("stuck");
     let app = database.builder("stuck").lease(Duration::from_millis(500)).launch().await.unwrap();
     app.scope(async { blocking(key.clone()).id("w").start().await.unwrap() }).await;
@@ -195,7 +195,7 @@ async fn selects_around_a_wait(key: String) -> Result<String> {
     }
 }
 
-async fn swallowing_workflow_cannot_complete(database: &TestDatabase) {
+async fn a_workflow_that_ignores_its_suspension_cannot_complete(database: &TestDatabase) {
     let (waits, selects) = (fresh("swallow"), fresh("select"));
     let app = database.launch().await;
     app.scope(async {
@@ -229,7 +229,7 @@ async fn pass_named(key: String) -> u32 {
     10
 }
 
-async fn join_of_wait_and_step_keeps_step_result(database: &TestDatabase) {
+async fn a_finished_step_of_a_join_is_recorded_when_its_sibling_is_dropped(database: &TestDatabase) {
     let key = fresh("join");
     let (slow, quick) = (format!("{key} slow"), format!("{key} quick"));
     let app = database.launch().await;
@@ -255,7 +255,7 @@ async fn parent_in_drain(key: String) -> Result<u32> {
     Ok(first + passes(key, 1).await?)
 }
 
-async fn child_started_while_draining_is_counted(database: &TestDatabase) {
+async fn a_child_can_be_started_during_the_drain(database: &TestDatabase) {
     let key = fresh("child");
     let app = database.launch().await;
     app.scope(async { parent_in_drain(key.clone()).id("w").start().await.unwrap() }).await;
@@ -267,7 +267,7 @@ async fn child_started_while_draining_is_counted(database: &TestDatabase) {
     assert!(report.is_clean() && report.completed == 2, "{report}");
 }
 
-async fn toplevel_start_refused_enqueue_allowed(database: &TestDatabase) {
+async fn the_drain_refuses_direct_starts_and_allows_enqueueing(database: &TestDatabase) {
     let key = fresh("refused");
     let app = database.launch().await;
     app.scope(async { passes(key.clone(), 1).id("w").start().await.unwrap() }).await;
@@ -299,21 +299,21 @@ async fn asks_postgres(tx: &mut sqlx::PgConnection) -> Result<i64> {
     Ok(sqlx::query_scalar("select 1::bigint").fetch_one(tx).await?)
 }
 
-async fn a_plain_transaction_works_until_the_end_of_the_drain(database: &TestDatabase) {
+async fn a_transaction_outside_a_workflow_works_during_the_drain(database: &TestDatabase) {
     let key = fresh("plain");
     let app = database.launch().await;
     app.scope(async { passes(key.clone(), 1).start().await.unwrap() }).await;
     arrived(&key, 1).await;
     let down = start_shutdown(&app, budgets(60_000, 0));
     app.reached(Level::Draining).await;
-    // It belongs to no workflow: a request, say, that is answered before the process ends.
+    // It belongs to no workflow: it may serve a request that is answered before the process ends.
     let asked = async { if database.is_postgres() { asks_postgres().await } else { asks_lite().await } };
     assert_eq!(app.scope(asked).await.unwrap(), 1);
     gate(&key).add_permits(1);
     assert_eq!(down.await.unwrap().completed, 1);
 }
 
-async fn external_result_waiter_interrupted(database: &TestDatabase) {
+async fn waiting_for_a_result_is_interrupted_by_the_shutdown(database: &TestDatabase) {
     let key = fresh("waiter");
     let app = database.launch().await;
     let handle = app.scope(async { endless(key.clone()).id("w").start().await.unwrap() }).await;
@@ -337,7 +337,7 @@ async fn retries_for_long(key: String) -> Result<u32> {
     fails_once(&key).await
 }
 
-async fn retry_backoff_released(database: &TestDatabase) {
+async fn a_retry_backoff_does_not_delay_the_shutdown(database: &TestDatabase) {
     let key = fresh("backoff");
     let app = database.launch().await;
     app.scope(async { retries_for_long(key.clone()).id("w").start().await.unwrap() }).await;
@@ -351,7 +351,7 @@ async fn retry_backoff_released(database: &TestDatabase) {
     app.shutdown().await;
 }
 
-async fn user_cancel_during_drain_wins(database: &TestDatabase) {
+async fn a_cancellation_during_the_drain_takes_effect(database: &TestDatabase) {
     let key = fresh("cancel");
     let app = database.launch().await;
     let handle = app.scope(async { endless(key.clone()).id("w").start().await.unwrap() }).await;
@@ -367,7 +367,7 @@ async fn user_cancel_during_drain_wins(database: &TestDatabase) {
     app.shutdown().await;
 }
 
-async fn a_workflow_waiting_for_its_turn_is_suspended(database: &TestDatabase) {
+async fn a_workflow_waiting_for_a_permit_is_suspended(database: &TestDatabase) {
     let key = fresh("turn");
     let app = database.builder("one").max_concurrent_workflows(1).launch().await.unwrap();
     app.scope(async {

@@ -1,4 +1,4 @@
-//! A runtime that is dropped before the engine on it was shut down, or in the middle of that.
+//! A runtime that is dropped before or during the shutdown of its engine.
 
 use std::sync::Arc;
 
@@ -9,11 +9,11 @@ use super::closing::guards;
 use crate::support::{TestDatabase, arrived, counted, database_tests, fresh, gate, on_dropped_runtime, patient};
 
 database_tests! {
-    a_runtime_that_is_dropped_first_loses_nothing,
-    a_shutdown_whose_runtime_is_dropped_says_so,
+    a_runtime_dropped_before_the_shutdown_loses_nothing,
+    a_shutdown_whose_runtime_is_dropped_reports_failure,
 }
 
-async fn a_runtime_that_is_dropped_first_loses_nothing(database: &TestDatabase) {
+async fn a_runtime_dropped_before_the_shutdown_loses_nothing(database: &TestDatabase) {
     let key = fresh("runtime");
     let builder = database.builder("app").executor_id("same");
     let of_thread = key.clone();
@@ -38,7 +38,7 @@ async fn a_runtime_that_is_dropped_first_loses_nothing(database: &TestDatabase) 
     app.shutdown().await;
 }
 
-async fn a_shutdown_whose_runtime_is_dropped_says_so(database: &TestDatabase) {
+async fn a_shutdown_whose_runtime_is_dropped_reports_failure(database: &TestDatabase) {
     let key = fresh("cut off");
     let builder = database.builder("app");
     let of_thread = key.clone();
@@ -57,7 +57,7 @@ async fn a_shutdown_whose_runtime_is_dropped_says_so(database: &TestDatabase) {
     let report = app.shutdown().await;
     assert_eq!((report.state, app.state()), (ShutdownState::Failed, Level::Closed), "{report}");
     let of_waiter = tokio::task::spawn_blocking(|| waiter.join().unwrap()).await.unwrap();
-    assert!(Arc::ptr_eq(&report, &of_waiter), "all are told the same: {of_waiter}");
+    assert!(Arc::ptr_eq(&report, &of_waiter), "all callers get the same report: {of_waiter}");
     assert!(report.elapsed > Duration::ZERO && !report.phases.is_empty() && report.released.is_err(), "{report:?}");
     assert_eq!(report.suspended_total + report.killed_total, 1, "what was running is named: {report}");
     assert!(report.to_string().contains("tokio runtime") && report.to_string().contains("nothing is lost"), "{report}");

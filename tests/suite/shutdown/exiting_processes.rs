@@ -1,4 +1,4 @@
-//! Real processes that shut down, and really end.
+//! Processes exit after their shutdown, in time.
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -11,9 +11,9 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use crate::support::{ProcessDatabase, finished, process_tests, program, start};
 
 process_tests! {
-    a_process_with_a_step_that_blocks_ends_in_time_and_says_so,
-    tasks_of_no_scope_find_the_engine_until_it_is_closed,
-    a_process_whose_step_is_stuck_is_not_taken_for_dead_by_its_neighbours,
+    a_process_with_a_blocked_step_exits_in_time_and_reports_it,
+    tasks_without_a_scope_find_the_only_engine_until_it_is_closed,
+    a_process_with_a_stuck_step_is_not_taken_over_while_it_lives,
 }
 
 struct Leaver {
@@ -56,7 +56,7 @@ impl Leaver {
     }
 }
 
-async fn a_process_with_a_step_that_blocks_ends_in_time_and_says_so(database: &ProcessDatabase) {
+async fn a_process_with_a_blocked_step_exits_in_time_and_reports_it(database: &ProcessDatabase) {
     let leaver = Leaver::start("blocks", 2_000, database.url(), database.folder()).await;
     let (report, code, took) = leaver.leave().await;
     assert_eq!(code, Some(1), "{report}");
@@ -65,7 +65,7 @@ async fn a_process_with_a_step_that_blocks_ends_in_time_and_says_so(database: &P
     assert_eq!(database.workflows().await[0].status, Status::Pending);
 }
 
-async fn tasks_of_no_scope_find_the_engine_until_it_is_closed(database: &ProcessDatabase) {
+async fn tasks_without_a_scope_find_the_only_engine_until_it_is_closed(database: &ProcessDatabase) {
     let told = finished(start("calls_during_shutdown", &[], database)).await;
     let rest = "enqueue ok\ndebounce ok\nsend ok\nlist ok\nretrieve ok";
     let expected = format!(
@@ -77,7 +77,7 @@ async fn tasks_of_no_scope_find_the_engine_until_it_is_closed(database: &Process
     assert_eq!(told, expected);
 }
 
-async fn a_process_whose_step_is_stuck_is_not_taken_for_dead_by_its_neighbours(database: &ProcessDatabase) {
+async fn a_process_with_a_stuck_step_is_not_taken_over_while_it_lives(database: &ProcessDatabase) {
     let mut leaver = Leaver::start("stays", 1_000, database.url(), database.folder()).await;
     leaver.input.write_all(b"leave\n").await.expect("it reads its input");
     let report = leaver.lines.next_line().await.expect("it prints text").expect("it prints its report");
@@ -90,13 +90,13 @@ async fn a_process_whose_step_is_stuck_is_not_taken_for_dead_by_its_neighbours(d
     };
     assert_eq!(neighbour().await, 1, "its step goes on, so it lives until its lease has run out");
     leaver.child.kill().await.expect("it is there");
-    assert_eq!(neighbour().await, 0, "the system let go of its lock");
+    assert_eq!(neighbour().await, 0, "the system has released its lock");
 }
 
 /// A process whose database is gone ends all the same.
 #[cfg_attr(not(has_postgres), ignore = "no Postgres: set DURABLE_TEST_POSTGRES_URL or install postgresql")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_process_whose_database_is_stopped_really_exits() {
+async fn a_process_exits_although_its_database_is_stopped() {
     let server = tokio::task::spawn_blocking(Server::start).await.unwrap().expect("a server can be started");
     let folder = tempfile::tempdir().unwrap();
     let leaver = Leaver::start("steps", 4_000, &server.url(), folder.path()).await;

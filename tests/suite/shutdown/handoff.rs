@@ -1,4 +1,4 @@
-//! What is left goes on elsewhere, at once and never twice.
+//! Released workflows continue elsewhere, at once and only once.
 
 use std::time::Instant;
 
@@ -10,13 +10,13 @@ use crate::support::{
 };
 
 database_tests! {
-    released_rows_taken_by_live_peer,
-    what_is_not_to_be_released_waits_for_the_restart,
-    shutdown_refunds_attempt,
-    same_executor_id_overlap,
-    heartbeat_outlives_drain,
-    listener_alive_during_drain,
-    notifier_flushes_before_close,
+    released_workflows_are_taken_over_by_a_live_peer_at_once,
+    workflows_that_are_not_released_wait_for_the_restart,
+    two_hundred_restarts_count_as_no_recovery,
+    a_successor_with_the_same_executor_id_takes_nothing_while_the_first_drains,
+    heartbeats_continue_during_the_drain,
+    messages_are_received_during_the_drain,
+    notifications_are_sent_before_the_connections_close,
 }
 
 /// Leases are an hour long in these tests: what happens within this was not found by a heartbeat.
@@ -34,7 +34,7 @@ async fn waits_for_word(key: String) -> Result<u32> {
     Ok(word.unwrap_or_default())
 }
 
-async fn released_rows_taken_by_live_peer(database: &TestDatabase) {
+async fn released_workflows_are_taken_over_by_a_live_peer_at_once(database: &TestDatabase) {
     let key = fresh("peer");
     let app = database.builder("a").launch().await.unwrap();
     let peer = database.builder("b").launch().await.unwrap();
@@ -53,7 +53,7 @@ async fn released_rows_taken_by_live_peer(database: &TestDatabase) {
     peer.shutdown().await;
 }
 
-async fn what_is_not_to_be_released_waits_for_the_restart(database: &TestDatabase) {
+async fn workflows_that_are_not_released_wait_for_the_restart(database: &TestDatabase) {
     let key = fresh("kept");
     let app = database.launch().await;
     let peer = database.builder("peer").launch().await.unwrap();
@@ -77,7 +77,7 @@ async fn what_is_not_to_be_released_waits_for_the_restart(database: &TestDatabas
     app.shutdown().await;
 }
 
-async fn shutdown_refunds_attempt(database: &TestDatabase) {
+async fn two_hundred_restarts_count_as_no_recovery(database: &TestDatabase) {
     let key = fresh("refund");
     let app = database.launch().await;
     app.scope(async { waits_for_word(key.clone()).id("w").start().await.unwrap() }).await;
@@ -118,7 +118,7 @@ async fn works_on(key: String) -> Result<u32> {
 #[queue]
 static OVERLAP: Queue = Queue::new("shutdown-overlap").worker_concurrency(1);
 
-async fn same_executor_id_overlap(database: &TestDatabase) {
+async fn a_successor_with_the_same_executor_id_takes_nothing_while_the_first_drains(database: &TestDatabase) {
     let key = fresh("overlap");
     let app = database.builder("old").executor_id("pod-7").launch().await.unwrap();
     app.scope(async {
@@ -147,7 +147,7 @@ async fn same_executor_id_overlap(database: &TestDatabase) {
     next.shutdown().await;
 }
 
-async fn heartbeat_outlives_drain(database: &TestDatabase) {
+async fn heartbeats_continue_during_the_drain(database: &TestDatabase) {
     let key = fresh("beats");
     let lease = Duration::from_millis(800);
     let app = database.builder("a").lease(lease).launch().await.unwrap();
@@ -161,11 +161,11 @@ async fn heartbeat_outlives_drain(database: &TestDatabase) {
     let report = down.await.unwrap();
     assert!(report.is_clean() && report.completed == 1, "{report}");
     let info = peer.list_workflows(Filter::new()).await.unwrap().remove(0);
-    assert_eq!((info.status, info.recoveries, counted(&key)), (Status::Success, 0, 1), "nobody took it for dead");
+    assert_eq!((info.status, info.recoveries, counted(&key)), (Status::Success, 0, 1), "it was not taken over");
     peer.shutdown().await;
 }
 
-async fn listener_alive_during_drain(database: &TestDatabase) {
+async fn messages_are_received_during_the_drain(database: &TestDatabase) {
     let key = fresh("listens");
     let app = database.builder("a").launch().await.unwrap();
     let peer = database.builder("b").launch().await.unwrap();
@@ -180,7 +180,7 @@ async fn listener_alive_during_drain(database: &TestDatabase) {
     peer.scope(async { durable::send("w", "word", &7).await.unwrap() }).await;
     let report = down.await.unwrap();
     assert!(report.is_clean() && report.completed == 1, "{report}");
-    assert!(begun.elapsed() < SOON, "it was heard, and not found ten seconds later");
+    assert!(begun.elapsed() < SOON, "it was notified, and not found by polling ten seconds later");
     peer.shutdown().await;
 }
 
@@ -191,7 +191,7 @@ async fn shows_at_the_end(key: String) -> Result<u32> {
     Ok(1)
 }
 
-async fn notifier_flushes_before_close(database: &TestDatabase) {
+async fn notifications_are_sent_before_the_connections_close(database: &TestDatabase) {
     let key = fresh("flush");
     let app = database.builder("a").launch().await.unwrap();
     let reader = database.builder("b").launch().await.unwrap();
@@ -206,6 +206,6 @@ async fn notifier_flushes_before_close(database: &TestDatabase) {
     gate(&key).add_permits(1);
     assert!(down.await.unwrap().is_clean());
     assert_eq!(asks.await.unwrap().unwrap(), Some(7));
-    assert!(begun.elapsed() < SOON, "it was told before the connections were closed");
+    assert!(begun.elapsed() < SOON, "it was notified before the connections were closed");
     reader.shutdown().await;
 }

@@ -1,4 +1,4 @@
-//! Queues and schedules: nothing is taken any more, and what was taken goes back.
+//! Queues and schedules: a shutdown claims nothing more, and returns what was claimed.
 
 use std::sync::Arc;
 
@@ -12,15 +12,15 @@ use crate::support::{
 };
 
 database_tests! {
-    dequeue_stops_first,
-    claim_racing_quiesce_is_returned,
-    queue_task_is_never_cut_mid_claim,
-    concurrency_one_queue_not_blocked_after_shutdown,
-    schedule_not_fired_after_quiesce,
+    a_quiesced_engine_claims_nothing,
+    a_claim_that_completes_during_the_shutdown_is_returned,
+    the_shutdown_waits_for_a_claim_in_flight,
+    a_shutdown_frees_the_slot_of_a_queue_with_concurrency_one,
+    a_quiesced_engine_fires_no_schedule_and_no_tick_is_lost,
     run_until_idle_ends_when_the_queues_are_empty,
-    run_until_idle_does_not_wait_for_what_a_quiesced_process_never_takes,
-    run_until_idle_inside_a_workflow_does_not_wait_for_it,
-    run_until_idle_waits_for_what_is_delayed_and_for_sleepers,
+    run_until_idle_does_not_wait_for_queues_of_a_quiesced_engine,
+    run_until_idle_inside_a_workflow_does_not_wait_for_that_workflow,
+    run_until_idle_waits_for_delayed_and_sleeping_workflows,
 }
 
 #[queue]
@@ -60,7 +60,7 @@ async fn with(database: &TestDatabase, status: Status) -> Vec<String> {
     database.workflows().await.into_iter().filter(|it| it.status == status).map(|it| it.id).collect()
 }
 
-async fn dequeue_stops_first(database: &TestDatabase) {
+async fn a_quiesced_engine_claims_nothing(database: &TestDatabase) {
     let key = fresh("first");
     enqueued(database, &key, &ONE_BY_ONE, 20).await;
     let app = database.launch().await;
@@ -116,15 +116,15 @@ async fn shut_down_in_a_claim(database: &TestDatabase, hold: HoldAt) {
     app.shutdown().await;
 }
 
-async fn claim_racing_quiesce_is_returned(database: &TestDatabase) {
+async fn a_claim_that_completes_during_the_shutdown_is_returned(database: &TestDatabase) {
     shut_down_in_a_claim(database, HoldAt::After).await;
 }
 
-async fn queue_task_is_never_cut_mid_claim(database: &TestDatabase) {
+async fn the_shutdown_waits_for_a_claim_in_flight(database: &TestDatabase) {
     shut_down_in_a_claim(database, HoldAt::Before).await;
 }
 
-async fn concurrency_one_queue_not_blocked_after_shutdown(database: &TestDatabase) {
+async fn a_shutdown_frees_the_slot_of_a_queue_with_concurrency_one(database: &TestDatabase) {
     let key = fresh("single");
     enqueued(database, &key, &SINGLE, 2).await;
     let app = database.builder("a").launch().await.unwrap();
@@ -137,7 +137,7 @@ async fn concurrency_one_queue_not_blocked_after_shutdown(database: &TestDatabas
     for id in ["w0", "w1"] {
         let ended = peer.retrieve_workflow::<u32>(id).await.unwrap();
         let ended = tokio::time::timeout(Duration::from_secs(8), ended.result()).await;
-        assert_eq!(ended.expect("the dead one does not hold its place").unwrap(), 1);
+        assert_eq!(ended.expect("the executor that left does not keep its slot").unwrap(), 1);
     }
     peer.shutdown().await;
 }
@@ -147,7 +147,7 @@ async fn ticked() -> Result<u32> {
     Ok(1)
 }
 
-async fn schedule_not_fired_after_quiesce(database: &TestDatabase) {
+async fn a_quiesced_engine_fires_no_schedule_and_no_tick_is_lost(database: &TestDatabase) {
     let key = fresh("ticks");
     let app = database.launch().await;
     app.scope(async {
@@ -199,7 +199,7 @@ async fn run_until_idle_ends_when_the_queues_are_empty(database: &TestDatabase) 
     assert!(app.run_until_idle().await.is_clean(), "and at once where there is nothing to do");
 }
 
-async fn run_until_idle_does_not_wait_for_what_a_quiesced_process_never_takes(database: &TestDatabase) {
+async fn run_until_idle_does_not_wait_for_queues_of_a_quiesced_engine(database: &TestDatabase) {
     let key = fresh("quiesced");
     let app = database.launch().await;
     app.quiesce();
@@ -223,7 +223,7 @@ async fn waits_until_it_is_idle(key: String) -> Result<String> {
     Ok(format!("{:?}", report.state))
 }
 
-async fn run_until_idle_inside_a_workflow_does_not_wait_for_it(database: &TestDatabase) {
+async fn run_until_idle_inside_a_workflow_does_not_wait_for_that_workflow(database: &TestDatabase) {
     let key = fresh("idle inside");
     let app = database.launch().await;
     IDLE.lock().unwrap().push((key.clone(), app.clone()));
@@ -241,7 +241,7 @@ async fn naps_a_little(key: String) -> Result<u32> {
     Ok(1)
 }
 
-async fn run_until_idle_waits_for_what_is_delayed_and_for_sleepers(database: &TestDatabase) {
+async fn run_until_idle_waits_for_delayed_and_sleeping_workflows(database: &TestDatabase) {
     let key = fresh("delayed");
     let app = database.launch().await;
     app.scope(async {

@@ -1,4 +1,4 @@
-//! Calling it twice, dropping it, launching again.
+//! Calling for a shutdown twice, dropping the call, launching again.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,20 +9,20 @@ use durable::{Level, Readiness, ShutdownReason};
 use crate::support::{TestDatabase, arrived, count, database_tests, fresh, gate, patient, start_shutdown};
 
 database_tests! {
-    drain_returns_as_soon_as_idle,
+    the_drain_ends_as_soon_as_nothing_runs,
     shutdown_is_idempotent,
-    concurrent_shutdown_calls_share_report,
-    later_call_shortens_never_extends,
-    dropped_caller_does_not_stop_teardown,
-    shutdown_inside_workflow_errors,
+    concurrent_shutdown_calls_get_the_same_report,
+    a_later_shutdown_call_shortens_the_budgets,
+    dropping_the_shutdown_future_does_not_stop_the_shutdown,
+    shutdown_inside_a_workflow_only_requests_it,
 
-    request_shutdown_inside_workflow_lets_it_end,
-    launch_during_shutdown_refused,
-    readiness_is_gone_with_the_first_word,
+    a_workflow_can_request_the_shutdown_and_still_complete,
+    launching_the_same_application_during_its_shutdown_is_refused,
+    readiness_ends_as_soon_as_a_shutdown_is_requested,
     run_until_shuts_down_when_its_future_ends,
-    run_until_ends_with_any_other_shutdown,
-    shutdown_blocking_is_for_threads_outside,
-    the_first_reason_counts,
+    run_until_ends_with_a_shutdown_from_elsewhere,
+    shutdown_blocking_works_outside_the_runtime,
+    the_first_shutdown_reason_is_reported,
 }
 
 #[step]
@@ -45,7 +45,7 @@ pub(super) async fn busy(database: &TestDatabase, key: &str) -> Durable {
     app
 }
 
-pub(super) async fn drain_returns_as_soon_as_idle(database: &TestDatabase) {
+pub(super) async fn the_drain_ends_as_soon_as_nothing_runs(database: &TestDatabase) {
     let app = database.launch().await;
     let begun = Instant::now();
     let report = app.shutdown_with(patient()).await;
@@ -73,7 +73,7 @@ pub(super) async fn shutdown_is_idempotent(database: &TestDatabase) {
     assert_eq!(app.state(), Level::Closed);
 }
 
-async fn concurrent_shutdown_calls_share_report(database: &TestDatabase) {
+async fn concurrent_shutdown_calls_get_the_same_report(database: &TestDatabase) {
     let app = database.launch().await;
     let calls: Vec<_> = (0..10)
         .map(|_| {
@@ -88,7 +88,7 @@ async fn concurrent_shutdown_calls_share_report(database: &TestDatabase) {
     assert!(reports.windows(2).all(|pair| Arc::ptr_eq(&pair[0], &pair[1])));
 }
 
-async fn later_call_shortens_never_extends(database: &TestDatabase) {
+async fn a_later_shutdown_call_shortens_the_budgets(database: &TestDatabase) {
     let key = fresh("shorten");
     let app = busy(database, &key).await;
     let patient = tokio::spawn({
@@ -102,7 +102,7 @@ async fn later_call_shortens_never_extends(database: &TestDatabase) {
     assert!(Arc::ptr_eq(&report, &patient.await.unwrap()));
 }
 
-async fn dropped_caller_does_not_stop_teardown(database: &TestDatabase) {
+async fn dropping_the_shutdown_future_does_not_stop_the_shutdown(database: &TestDatabase) {
     let key = fresh("caller");
     let app = busy(database, &key).await;
     let caller = tokio::spawn({
@@ -131,7 +131,7 @@ async fn shuts_down(key: String) -> Result<String> {
     Ok(format!("{:?}", report.state))
 }
 
-async fn shutdown_inside_workflow_errors(database: &TestDatabase) {
+async fn shutdown_inside_a_workflow_only_requests_it(database: &TestDatabase) {
     let key = fresh("inside");
     let app = database.launch().await;
     APP.lock().unwrap().push((key.clone(), app.clone()));
@@ -149,7 +149,7 @@ async fn requests_a_shutdown(key: String) -> Result<u32> {
     Ok(fetch_app(&key).await)
 }
 
-async fn request_shutdown_inside_workflow_lets_it_end(database: &TestDatabase) {
+async fn a_workflow_can_request_the_shutdown_and_still_complete(database: &TestDatabase) {
     let key = fresh("requests");
     let app = database.launch().await;
     APP.lock().unwrap().push((key.clone(), app.clone()));
@@ -160,7 +160,7 @@ async fn request_shutdown_inside_workflow_lets_it_end(database: &TestDatabase) {
     APP.lock().unwrap().retain(|it| it.0 != key);
 }
 
-async fn launch_during_shutdown_refused(database: &TestDatabase) {
+async fn launching_the_same_application_during_its_shutdown_is_refused(database: &TestDatabase) {
     let key = fresh("still down");
     let app = busy(database, &key).await;
     let down = start_shutdown(&app, patient());
@@ -175,11 +175,11 @@ async fn launch_during_shutdown_refused(database: &TestDatabase) {
     app.shutdown().await;
 }
 
-async fn readiness_is_gone_with_the_first_word(database: &TestDatabase) {
+async fn readiness_ends_as_soon_as_a_shutdown_is_requested(database: &TestDatabase) {
     let app = database.launch().await;
     assert_eq!(app.readiness(), Readiness::Ready);
     app.quiesce();
-    let Readiness::NotReady(why) = app.readiness() else { panic!("it is on its way down") };
+    let Readiness::NotReady(why) = app.readiness() else { panic!("it shuts down") };
     assert!(why.contains("shutdown is coming"), "{why}");
     app.shutdown().await;
     assert_eq!(app.readiness(), Readiness::NotReady("shut down"));
@@ -207,7 +207,7 @@ async fn run_until_shuts_down_when_its_future_ends(database: &TestDatabase) {
     assert!(report.is_clean() && report.reason == ShutdownReason::Triggered, "{report}");
 }
 
-async fn run_until_ends_with_any_other_shutdown(database: &TestDatabase) {
+async fn run_until_ends_with_a_shutdown_from_elsewhere(database: &TestDatabase) {
     let app = database.launch().await;
     let runs = tokio::spawn({
         let app = app.clone();
@@ -222,7 +222,7 @@ async fn run_until_ends_with_any_other_shutdown(database: &TestDatabase) {
     assert!(Arc::ptr_eq(&idle.await.unwrap(), &first));
 }
 
-async fn shutdown_blocking_is_for_threads_outside(database: &TestDatabase) {
+async fn shutdown_blocking_works_outside_the_runtime(database: &TestDatabase) {
     let key = fresh("outside");
     let app = busy(database, &key).await;
     let thread = std::thread::spawn({
@@ -236,7 +236,7 @@ async fn shutdown_blocking_is_for_threads_outside(database: &TestDatabase) {
     assert!(Arc::ptr_eq(&report, &app.shutdown().await));
 }
 
-async fn the_first_reason_counts(database: &TestDatabase) {
+async fn the_first_shutdown_reason_is_reported(database: &TestDatabase) {
     let key = fresh("reason");
     let app = busy(database, &key).await;
     app.request_shutdown_with(patient().because(ShutdownReason::Signal(15)));

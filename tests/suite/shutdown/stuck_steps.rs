@@ -1,4 +1,4 @@
-//! What cannot be dropped, and what others may do about it: nothing before the lease has run out.
+//! Steps that cannot be dropped: their workflows are not taken over before the lease expires.
 
 use std::sync::mpsc;
 use std::time::Instant;
@@ -9,8 +9,8 @@ use durable::prelude::*;
 use crate::support::{TestDatabase, arrived, budgets, count, counted, database_tests, fresh, patient};
 
 database_tests! {
-    what_is_stuck_is_nobody_elses_before_its_lease_has_run_out,
-    a_body_that_hangs_in_its_destructor_is_shown_where_it_is,
+    a_stuck_workflow_is_not_taken_over_before_its_lease_expires,
+    a_body_blocked_in_its_destructor_is_reported_as_stuck,
 }
 
 /// Where a thread hangs until the test lets it go on.
@@ -46,7 +46,7 @@ async fn hangs_in_a_step(key: String) -> Result<u32> {
     Ok(hangs(key).await)
 }
 
-async fn what_is_stuck_is_nobody_elses_before_its_lease_has_run_out(database: &TestDatabase) {
+async fn a_stuck_workflow_is_not_taken_over_before_its_lease_expires(database: &TestDatabase) {
     let key = fresh("stuck for long");
     let release = hold(&key);
     // Under one name, as a process is restarted.
@@ -87,7 +87,7 @@ async fn hangs_in_a_destructor(key: String) -> Result<()> {
     Ok(())
 }
 
-async fn a_body_that_hangs_in_its_destructor_is_shown_where_it_is(database: &TestDatabase) {
+async fn a_body_blocked_in_its_destructor_is_reported_as_stuck(database: &TestDatabase) {
     let key = fresh("hangs when dropped");
     let release = hold(&key);
     let app = database.launch().await;

@@ -1,4 +1,4 @@
-//! What waits is not waited for, unless it comes to its end within the drain.
+//! The drain suspends waits, unless they end within it.
 
 use std::time::Instant;
 
@@ -11,15 +11,15 @@ use crate::support::{
 };
 
 database_tests! {
-    long_sleep_released_at_once,
-    short_sleep_kept_in_drain,
-    recv_released_at_once,
-    get_event_released_at_once,
-    recv_is_kept_for_the_grace_and_no_longer,
-    a_sleep_that_ends_after_a_drain_that_was_shortened_is_released,
-    parent_of_enqueued_children_does_not_burn_drain,
-    parent_of_local_child_waits,
-    whoever_waits_for_the_first_of_several_waits_for_those_that_run_here,
+    a_long_sleep_is_suspended_at_once,
+    a_short_sleep_completes_in_the_drain,
+    recv_is_suspended_at_once,
+    get_event_is_suspended_at_once,
+    recv_is_suspended_after_the_wait_grace,
+    a_sleep_beyond_a_shortened_drain_is_suspended,
+    a_parent_waiting_for_queued_children_does_not_delay_the_drain,
+    a_parent_of_a_child_running_here_completes_in_the_drain,
+    wait_first_in_the_drain_waits_for_workflows_running_here,
 }
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -38,7 +38,7 @@ pub(super) async fn naps_once(key: String, millis: u64) -> Result<u32> {
     Ok(noted(&format!("{key} after")).await)
 }
 
-async fn long_sleep_released_at_once(database: &TestDatabase) {
+async fn a_long_sleep_is_suspended_at_once(database: &TestDatabase) {
     let key = fresh("long");
     let app = database.launch().await;
     app.scope(async { naps_once(key.clone(), 3_600_000).id("w").start().await.unwrap() }).await;
@@ -59,7 +59,7 @@ async fn long_sleep_released_at_once(database: &TestDatabase) {
     app.shutdown().await;
 }
 
-async fn short_sleep_kept_in_drain(database: &TestDatabase) {
+async fn a_short_sleep_completes_in_the_drain(database: &TestDatabase) {
     let key = fresh("short");
     let app = database.launch().await;
     app.scope(async { naps_once(key.clone(), 300).id("w").start().await.unwrap() }).await;
@@ -75,7 +75,7 @@ async fn awaits_a_message(key: String, timeout: Duration) -> Result<Option<u32>>
     durable::recv("n", timeout).await
 }
 
-async fn recv_released_at_once(database: &TestDatabase) {
+async fn recv_is_suspended_at_once(database: &TestDatabase) {
     let key = fresh("recv");
     let app = database.launch().await;
     app.scope(async { awaits_a_message(key.clone(), HOUR).id("w").start().await.unwrap() }).await;
@@ -105,7 +105,7 @@ async fn asks_for_an_event(key: String, of: String) -> Result<Option<u32>> {
     durable::get_event(&of, "shown", HOUR).await
 }
 
-async fn get_event_released_at_once(database: &TestDatabase) {
+async fn get_event_is_suspended_at_once(database: &TestDatabase) {
     let key = fresh("event");
     let app = database.launch().await;
     app.scope(async {
@@ -124,7 +124,7 @@ async fn get_event_released_at_once(database: &TestDatabase) {
     app.shutdown().await;
 }
 
-async fn recv_is_kept_for_the_grace_and_no_longer(database: &TestDatabase) {
+async fn recv_is_suspended_after_the_wait_grace(database: &TestDatabase) {
     let (gets, waits) = (fresh("gets"), fresh("waits"));
     let app = database.launch().await;
     app.scope(async {
@@ -149,7 +149,7 @@ async fn recv_is_kept_for_the_grace_and_no_longer(database: &TestDatabase) {
     assert_eq!(output, Some("7"));
 }
 
-async fn a_sleep_that_ends_after_a_drain_that_was_shortened_is_released(database: &TestDatabase) {
+async fn a_sleep_beyond_a_shortened_drain_is_suspended(database: &TestDatabase) {
     let key = fresh("shortened");
     let app = database.launch().await;
     app.scope(async { naps_once(key.clone(), 40_000).id("w").start().await.unwrap() }).await;
@@ -193,7 +193,7 @@ async fn main_of_subs(key: String, many: u32) -> Result<u32> {
     Ok(sum)
 }
 
-async fn parent_of_enqueued_children_does_not_burn_drain(database: &TestDatabase) {
+async fn a_parent_waiting_for_queued_children_does_not_delay_the_drain(database: &TestDatabase) {
     let key = fresh("subs");
     let app = database.launch().await;
     app.scope(async { main_of_subs(key.clone(), 6).id("main").start().await.unwrap() }).await;
@@ -222,7 +222,7 @@ async fn main_of_one(key: String) -> Result<u32> {
     sub(key).await
 }
 
-async fn parent_of_local_child_waits(database: &TestDatabase) {
+async fn a_parent_of_a_child_running_here_completes_in_the_drain(database: &TestDatabase) {
     let key = fresh("local");
     let app = database.launch().await;
     let handle = app.scope(async { main_of_one(key.clone()).id("main").start().await.unwrap() }).await;
@@ -233,7 +233,7 @@ async fn parent_of_local_child_waits(database: &TestDatabase) {
     gate(&key).add_permits(1);
     let report = down.await.unwrap();
     assert!(report.is_clean() && report.completed == 2, "{report}");
-    assert_eq!(waiter.await.unwrap().unwrap(), 1, "who waits outside gets the value of one that ends");
+    assert_eq!(waiter.await.unwrap().unwrap(), 1, "a caller outside gets the value of a workflow that ends");
 }
 
 #[workflow]
@@ -243,7 +243,7 @@ async fn first_of_two(here: String) -> Result<usize> {
     durable::wait_first(&handles).await
 }
 
-async fn whoever_waits_for_the_first_of_several_waits_for_those_that_run_here(database: &TestDatabase) {
+async fn wait_first_in_the_drain_waits_for_workflows_running_here(database: &TestDatabase) {
     let key = fresh("first");
     let app = database.launch().await;
     app.scope(async { first_of_two(key.clone()).id("main").start().await.unwrap() }).await;
@@ -257,7 +257,7 @@ async fn whoever_waits_for_the_first_of_several_waits_for_those_that_run_here(da
     assert_eq!(look.iter().find(|it| it.id == "main").unwrap().output.as_deref(), Some("1"));
 }
 
-/// The error that whoever waits outside is given: the one place that knows what is in it.
+/// Checks the error of a caller outside the workflow that waited for its result.
 pub(super) fn assert_interrupted(error: &Error, id: &str) {
     assert_eq!((error.kind(), error.workflow_id()), (ErrorKind::Interrupted, Some(id)), "{error}");
     assert!(error.is_interrupted() && error.to_string().contains(id), "{error}");

@@ -14,10 +14,10 @@ use crate::support::signal_worker::{
 use crate::support::{ProcessDatabase, Signal, WatchedProcess, process_tests, program, send_signal};
 
 process_tests! {
-    sigterm_before_ready,
+    sigterm_before_the_launch_is_done_ends_the_process,
 }
 
-/// Somebody who keeps every launch from getting past its migrations.
+/// A lock that blocks every launch at its migrations.
 enum Obstacle {
     Sqlite(sqlx::SqliteConnection),
     Postgres(sqlx::PgConnection),
@@ -47,8 +47,8 @@ impl Obstacle {
     }
 }
 
-async fn sigterm_before_ready(database: &ProcessDatabase) {
-    // One that hears signals from the beginning, and one that leaves them alone until it runs.
+async fn sigterm_before_the_launch_is_done_ends_the_process(database: &ProcessDatabase) {
+    // One that handles signals from the beginning, and one only after its launch.
     for mode in ["early", "steps"] {
         let obstacle = Obstacle::new(database).await;
         let mut process = start_signal_worker(mode, 10_000, 20_000, &[2, 1], database);
@@ -83,7 +83,7 @@ async fn as_pid_1(mode: &str, database: &ProcessDatabase) -> (WatchedProcess, u3
 
 #[cfg_attr(not(can_unshare), ignore = "namespaces of processes are not allowed here: run it as root")]
 #[tokio::test]
-async fn sigterm_as_pid1() {
+async fn sigterm_is_handled_as_process_1() {
     let database = ProcessDatabase::sqlite();
     let (mut unshare, pid) = as_pid_1("steps", &database).await;
     assert!(database.folder().join("ledger-1").exists(), "to itself it is process 1");
@@ -93,12 +93,12 @@ async fn sigterm_as_pid1() {
     assert_eq!((ended.status.code(), &ended.report()["completed"]), (Some(0), &1.into()), "{}", ended.output);
     assert_eq!(status_of(&database, "w").await, Status::Success);
 
-    // The system takes no default action for a first process: who does not listen is not stopped.
+    // For process 1 the kernel takes no default action: without a handler the signal does nothing.
     let database = ProcessDatabase::sqlite();
     let (mut unshare, pid) = as_pid_1("plain", &database).await;
     send_signal(pid, Signal::TERM);
     tokio::time::sleep(Duration::from_millis(500)).await; // nothing may happen in it
-    assert!(!unshare.has_exited(), "a first process that takes over no signals does not hear them");
+    assert!(!unshare.has_exited(), "without a handler process 1 ignores the signal");
     send_signal(pid, Signal::KILL);
     unshare.wait_for_exit().await;
 }

@@ -1,4 +1,4 @@
-//! Signals to processes that are stuck: they are heard, and the process ends whatever blocks it.
+//! Signals to blocked processes: they are handled, and the process exits whatever blocks it.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use crate::support::tcp_proxy::{Link, tcp_proxy};
 use crate::support::{ProcessDatabase, Signal, WatchedProcess, process_tests, until, url_of};
 
 process_tests! {
-    signals_work_with_blocked_workers,
-    a_thread_that_blocks_does_not_hold_up_the_exit,
+    signals_are_handled_while_all_runtime_threads_are_blocked,
+    a_blocked_thread_does_not_delay_the_exit,
 }
 
-async fn signals_work_with_blocked_workers(database: &ProcessDatabase) {
+async fn signals_are_handled_while_all_runtime_threads_are_blocked(database: &ProcessDatabase) {
     let mut process = start_signal_worker("blocked", 500, 2_000, &[], database);
     until("both workers are blocked", async || times_in_ledger(database, "blocks") >= 2).await;
     process.wait_for_line(HANDLES_SIGNALS).await;
@@ -28,12 +28,12 @@ async fn signals_work_with_blocked_workers(database: &ProcessDatabase) {
     assert_eq!(ended.status.code(), Some(70), "{}", ended.output);
     // Its total and 2 s. Without the watchdog it would be the minute for which the workers are blocked.
     assert!((Duration::from_secs(4)..Duration::from_secs(20)).contains(&lasted), "it ended after {lasted:?}");
-    let complaint = ended.output.lines().find(|it| it.contains("did not come to its end")).expect("it says why");
+    let complaint = ended.output.lines().find(|it| it.contains("did not come to its end")).expect("it logs why");
     assert!(complaint.contains("\"w\"") && complaint.contains("blocks_its_worker"), "{complaint}");
     assert_eq!(status_of(database, "w").await, Status::Pending);
 }
 
-async fn a_thread_that_blocks_does_not_hold_up_the_exit(database: &ProcessDatabase) {
+async fn a_blocked_thread_does_not_delay_the_exit(database: &ProcessDatabase) {
     let mut process = start_signal_worker("thread", 300, 2_000, &[], database);
     wait_for_ledger_line(database, "blocks").await;
     process.wait_for_line(HANDLES_SIGNALS).await;
@@ -50,7 +50,7 @@ mod on_a_server {
 
     #[cfg_attr(not(has_postgres), ignore = "no Postgres: set DURABLE_TEST_POSTGRES_URL or install postgresql")]
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn a_process_exits_although_the_server_is_gone() {
+    async fn a_process_exits_although_its_connections_are_cut() {
         super::exits_although(Link::Cut, &ProcessDatabase::postgres().await).await;
     }
 

@@ -1,4 +1,4 @@
-//! A web service inside another program: no signals, and more than one engine.
+//! A web service inside another program: without signals, and with more than one engine.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,13 +16,13 @@ use tokio::sync::oneshot;
 use crate::support::{FaultyStore, TestDatabase, arrived, count, database_tests, fresh, gate, http, until};
 
 database_tests! {
-    a_service_goes_down_in_order_when_its_trigger_says_so,
-    a_shutdown_from_a_handler_goes_through_the_same_order_as_a_signal,
-    a_shutdown_that_loses_patience_does_not_wait_for_the_service,
-    a_client_can_tell_what_was_written_from_what_was_not,
-    a_database_that_is_away_is_no_fault_of_the_request,
-    who_drops_the_service_closes_its_listener,
-    who_connected_before_the_listener_closed_is_served,
+    a_service_shuts_down_in_order_when_triggered,
+    a_shutdown_requested_by_a_handler_follows_the_same_order_as_a_signal,
+    an_immediate_shutdown_does_not_wait_for_the_service,
+    http_errors_tell_whether_something_was_written,
+    an_unreachable_database_is_a_503_response,
+    dropping_the_service_closes_its_listener,
+    a_connection_accepted_before_the_listener_closed_is_served,
 }
 
 #[step]
@@ -47,9 +47,9 @@ async fn bound() -> (TcpListener, u16) {
     (listener, port)
 }
 
-async fn a_service_goes_down_in_order_when_its_trigger_says_so(database: &TestDatabase) {
+async fn a_service_shuts_down_in_order_when_triggered(database: &TestDatabase) {
     let key = fresh("in-order");
-    // There are two engines, so a handler finds its own one only because it is told.
+    // There are two engines, so a handler needs the scope of its own one.
     let (app, other) = (database.launch().await, TestDatabase::sqlite());
     let second = other.launch().await;
     let (listener, port) = bound().await;
@@ -105,7 +105,7 @@ fn stoppable(app: &Durable) -> Router {
     router.route("/{key}", get(handler)).merge(durable::axum::routes(app))
 }
 
-async fn a_shutdown_from_a_handler_goes_through_the_same_order_as_a_signal(database: &TestDatabase) {
+async fn a_shutdown_requested_by_a_handler_follows_the_same_order_as_a_signal(database: &TestDatabase) {
     let key = fresh("from a handler");
     let app = database.launch().await;
     let (listener, port) = bound().await;
@@ -125,14 +125,14 @@ async fn a_shutdown_from_a_handler_goes_through_the_same_order_as_a_signal(datab
     assert_eq!(http::get(port, "/enqueue/behind").await.unwrap().body, "behind");
     assert_eq!(http::get(port, "/find/behind").await.unwrap().body, "ENQUEUED");
     until("the listener is closed", async || TcpStream::connect(("127.0.0.1", port)).await.is_err()).await;
-    assert_eq!(app.state(), Level::Quiesced, "requests come to their end before workflows do");
+    assert_eq!(app.state(), Level::Quiesced, "requests are completed before workflows");
     gate(&key.replace(' ', "-")).add_permits(1);
     assert_eq!(waits.await.unwrap().unwrap().status, 200);
     let report = service.await.unwrap().unwrap();
     assert!(report.is_clean() && report.reason == ShutdownReason::Requested, "{report}");
 }
 
-async fn a_shutdown_that_loses_patience_does_not_wait_for_the_service(database: &TestDatabase) {
+async fn an_immediate_shutdown_does_not_wait_for_the_service(database: &TestDatabase) {
     let app = database.launch().await;
     let (listener, port) = bound().await;
     let service = durable::axum::serve(&app, listener, stoppable(&app))
@@ -146,7 +146,7 @@ async fn a_shutdown_that_loses_patience_does_not_wait_for_the_service(database: 
     assert_eq!(app.shutdown().await.reason, ShutdownReason::Requested);
     service.abort();
 
-    // And one whose service is dropped has nobody to wait for.
+    // With the service dropped there is nothing to wait for.
     let app = database.launch().await;
     let (listener, port) = bound().await;
     let service = durable::axum::serve(&app, listener, stoppable(&app)).until(std::future::pending());
@@ -157,7 +157,7 @@ async fn a_shutdown_that_loses_patience_does_not_wait_for_the_service(database: 
     app.reached(Level::Closed).await;
 }
 
-async fn a_client_can_tell_what_was_written_from_what_was_not(database: &TestDatabase) {
+async fn http_errors_tell_whether_something_was_written(database: &TestDatabase) {
     let key = fresh("tells");
     let app = database.launch().await;
     let (listener, port) = bound().await;
@@ -187,14 +187,14 @@ async fn a_client_can_tell_what_was_written_from_what_was_not(database: &TestDat
     app.shutdown_with(ShutdownOptions::immediate()).await;
 }
 
-/// What the JSON of a failure says to a program.
+/// The kind and the workflow of a JSON error.
 fn error_of(answer: &http::Answer) -> (String, Option<String>) {
     let body: serde_json::Value = serde_json::from_str(&answer.body).expect("it is JSON");
     let text = |name: &str| body[name].as_str().map(str::to_owned);
-    (text("error").expect("it says what kind"), text("workflow_id"))
+    (text("error").expect("there is a kind"), text("workflow_id"))
 }
 
-async fn a_database_that_is_away_is_no_fault_of_the_request(database: &TestDatabase) {
+async fn an_unreachable_database_is_a_503_response(database: &TestDatabase) {
     let inner = durable_core::store::open(database.url(), database.schema()).await.unwrap();
     let faulty = Arc::new(FaultyStore::owning(&inner));
     let app = database.builder("away").store(Arc::clone(&faulty) as Arc<dyn Store>).launch().await.unwrap();
@@ -211,7 +211,7 @@ async fn a_database_that_is_away_is_no_fault_of_the_request(database: &TestDatab
     app.shutdown().await;
 }
 
-async fn who_drops_the_service_closes_its_listener(database: &TestDatabase) {
+async fn dropping_the_service_closes_its_listener(database: &TestDatabase) {
     let app = database.launch().await;
     let (listener, port) = bound().await;
     let service = durable::axum::serve(&app, listener, durable::axum::routes(&app)).until(std::future::pending());
@@ -224,9 +224,9 @@ async fn who_drops_the_service_closes_its_listener(database: &TestDatabase) {
     app.shutdown().await;
 }
 
-async fn who_connected_before_the_listener_closed_is_served(database: &TestDatabase) {
+async fn a_connection_accepted_before_the_listener_closed_is_served(database: &TestDatabase) {
     // The first bytes of a request may come a moment after that. Where this test is held up for
-    // longer than such a moment, it says nothing, and is tried again.
+    // longer than that, the attempt proves nothing and is repeated.
     for _ in 0..5 {
         let app = database.launch().await;
         let (listener, port) = bound().await;
@@ -251,5 +251,5 @@ async fn who_connected_before_the_listener_closed_is_served(database: &TestDatab
             return;
         }
     }
-    panic!("this machine is too slow to say anything");
+    panic!("this machine is too slow for this test");
 }

@@ -1,4 +1,4 @@
-//! What one, two and three signals do to a process that works.
+//! The effect of one, two and three signals.
 
 use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
@@ -11,13 +11,13 @@ use crate::support::signal_worker::{
 use crate::support::{ProcessDatabase, Signal, process_tests};
 
 process_tests! {
-    sigterm_graceful_exit_0,
-    sigint_same,
-    second_sigterm_aborts,
-    duplicate_sigterm_debounced,
-    third_signal_exits_143,
-    no_signal_takeover_by_default,
-    a_shutdown_without_a_signal_ends_the_run_too,
+    sigterm_ends_a_process_with_exit_code_0,
+    sigint_ends_a_process_with_exit_code_0,
+    a_second_sigterm_skips_the_drain,
+    a_duplicate_sigterm_is_ignored,
+    a_third_sigterm_exits_at_once_with_code_143,
+    without_signal_handling_sigterm_kills_the_process,
+    run_until_signal_ends_with_a_requested_shutdown,
 }
 
 const SIGTERM: i32 = 15;
@@ -34,15 +34,15 @@ async fn one_signal(database: &ProcessDatabase, signal: Signal, number: i32) {
     assert_eq!(status_of(database, "w").await, Status::Success);
 }
 
-async fn sigterm_graceful_exit_0(database: &ProcessDatabase) {
+async fn sigterm_ends_a_process_with_exit_code_0(database: &ProcessDatabase) {
     one_signal(database, Signal::TERM, 15).await;
 }
 
-async fn sigint_same(database: &ProcessDatabase) {
+async fn sigint_ends_a_process_with_exit_code_0(database: &ProcessDatabase) {
     one_signal(database, Signal::INT, 2).await;
 }
 
-async fn second_sigterm_aborts(database: &ProcessDatabase) {
+async fn a_second_sigterm_skips_the_drain(database: &ProcessDatabase) {
     let mut process = start_signal_worker("steps", 60_000, 70_000, &[1_000, 100], database);
     wait_for_first_step(&process, database).await;
     process.signal(Signal::TERM);
@@ -51,12 +51,12 @@ async fn second_sigterm_aborts(database: &ProcessDatabase) {
     let second = process.signal(Signal::TERM);
     let ended = process.wait_for_exit().await;
     assert!(ended.at - second < Duration::from_secs(3), "{:?}: {}", ended.at - second, ended.output);
-    assert_eq!(ended.status.code(), Some(0), "a step of 100 ms comes to its end: {}", ended.output);
+    assert_eq!(ended.status.code(), Some(0), "a step of 100 ms finishes: {}", ended.output);
     assert_eq!(ended.report()["suspended"], 1);
     assert_eq!(status_of(database, "w").await, Status::Pending);
 }
 
-async fn duplicate_sigterm_debounced(database: &ProcessDatabase) {
+async fn a_duplicate_sigterm_is_ignored(database: &ProcessDatabase) {
     let mut process = start_signal_worker("steps", 20_000, 30_000, &[8, 300], database);
     wait_for_first_step(&process, database).await;
     process.signal(Signal::TERM);
@@ -67,7 +67,7 @@ async fn duplicate_sigterm_debounced(database: &ProcessDatabase) {
     assert_eq!(status_of(database, "w").await, Status::Success);
 }
 
-async fn third_signal_exits_143(database: &ProcessDatabase) {
+async fn a_third_sigterm_exits_at_once_with_code_143(database: &ProcessDatabase) {
     let mut process = start_signal_worker("steps", 60_000, 70_000, &[2, 600_000], database);
     wait_for_first_step(&process, database).await;
     process.signal(Signal::TERM);
@@ -89,7 +89,7 @@ async fn third_signal_exits_143(database: &ProcessDatabase) {
     );
 }
 
-async fn no_signal_takeover_by_default(database: &ProcessDatabase) {
+async fn without_signal_handling_sigterm_kills_the_process(database: &ProcessDatabase) {
     let mut process = start_signal_worker("plain", 10_000, 20_000, &[100, 100], database);
     wait_for_ledger_line(database, "w 1").await;
     let sent = process.signal(Signal::TERM);
@@ -99,7 +99,7 @@ async fn no_signal_takeover_by_default(database: &ProcessDatabase) {
     assert_eq!(status_of(database, "w").await, Status::Pending);
 }
 
-async fn a_shutdown_without_a_signal_ends_the_run_too(database: &ProcessDatabase) {
+async fn run_until_signal_ends_with_a_requested_shutdown(database: &ProcessDatabase) {
     let mut process = start_signal_worker("steps", 10_000, 20_000, &[2, 1], database);
     process.wait_for_line("ENDED").await; // now it requests the shutdown by itself
     let ended = process.wait_for_exit().await;

@@ -1,4 +1,4 @@
-//! `kill -9` at any moment, also of a process that is shutting down.
+//! `kill -9` at any time, also during a shutdown.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,8 +10,8 @@ use crate::support::signal_worker::{HANDLES_SIGNALS, start_signal_worker, wait_f
 use crate::support::{ProcessDatabase, Random, Signal, WatchedProcess, ledger, process_tests, until};
 
 process_tests! {
-    kill_9_anywhere,
-    kill_9_during_handoff,
+    nothing_is_lost_by_kills_at_any_moment,
+    a_kill_before_or_after_the_hand_off_loses_nothing,
 }
 
 const ROUNDS: u32 = 50;
@@ -19,8 +19,8 @@ const WORKFLOWS: usize = 20;
 /// Of each workflow.
 const STEPS: u32 = 300;
 
-async fn kill_9_anywhere(database: &ProcessDatabase) {
-    let mut random = Random::new("kill_9_anywhere");
+async fn nothing_is_lost_by_kills_at_any_moment(database: &ProcessDatabase) {
+    let mut random = Random::new("nothing_is_lost_by_kills_at_any_moment");
     // How often each step had run when it was first seen recorded: no process may run it again.
     let mut recorded: HashMap<String, usize> = HashMap::new();
     let mut in_shutdown = 0;
@@ -65,7 +65,7 @@ async fn kill_9_anywhere(database: &ProcessDatabase) {
     println!("{ROUNDS} kills, {in_shutdown} of them in a shutdown; {again} of {} steps ran again", runs.len());
 }
 
-/// Somebody who keeps everybody from writing.
+/// A lock that blocks all writes.
 enum Obstacle {
     Sqlite(sqlx::SqliteConnection),
     Postgres(sqlx::PgConnection),
@@ -104,8 +104,8 @@ async fn asleep(database: &ProcessDatabase) -> WatchedProcess {
     process
 }
 
-async fn kill_9_during_handoff(database: &ProcessDatabase) {
-    // Before it is handed over: somebody else holds the table.
+async fn a_kill_before_or_after_the_hand_off_loses_nothing(database: &ProcessDatabase) {
+    // Before the hand-off, which waits for the locked table.
     let mut process = asleep(database).await;
     let obstacle = Obstacle::new(database).await;
     process.signal(Signal::TERM);

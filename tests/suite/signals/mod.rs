@@ -1,4 +1,4 @@
-//! Signals and web services: real processes that are sent real signals.
+//! Signals and web services.
 
 mod before_ready;
 mod blocked_processes;

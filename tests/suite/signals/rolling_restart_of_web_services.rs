@@ -1,4 +1,4 @@
-//! Web services that are replaced one by one while requests come: the rolling deployment.
+//! Replacing web services one by one while requests arrive.
 
 use std::io::ErrorKind;
 use std::sync::Arc;

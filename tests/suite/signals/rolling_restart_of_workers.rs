@@ -1,4 +1,4 @@
-//! A fleet that is replaced one by one while it works.
+//! Replacing workers one by one while they run workflows.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use crate::support::signal_worker::{HANDLES_SIGNALS, start_signal_worker};
 use crate::support::{ProcessDatabase, Signal, ledger, process_tests};
 
 process_tests! {
-    rolling_restart_under_load,
+    a_rolling_restart_of_workers_loses_nothing,
 }
 
 const WORKFLOWS: u64 = 1_000;
@@ -18,7 +18,7 @@ pub(super) fn long() -> Duration {
     Duration::from_secs(std::env::var(SECONDS).ok().and_then(|it| it.parse().ok()).unwrap_or(12))
 }
 
-async fn rolling_restart_under_load(database: &ProcessDatabase) {
+async fn a_rolling_restart_of_workers_loses_nothing(database: &ProcessDatabase) {
     let mut fill = start_signal_worker("fill", 0, 5_000, &[WORKFLOWS], database);
     fill.wait_for_line("FILLED").await;
     fill.wait_for_exit().await;

@@ -1,4 +1,4 @@
-//! The web example does what its README says.
+//! The web example does what its README describes.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::support::http::get;
 use crate::support::{ProcessDatabase, Signal, WatchedProcess, process_tests, program};
 
 process_tests! {
-    the_web_example_is_stopped_at_any_moment_and_loses_nothing,
+    the_web_example_loses_nothing_when_it_is_stopped,
 }
 
 async fn web(database: &ProcessDatabase) -> (WatchedProcess, u16) {
@@ -21,10 +21,10 @@ async fn web(database: &ProcessDatabase) -> (WatchedProcess, u16) {
     let clock: Vec<_> = line[..8].split(':').map(str::parse::<u8>).collect();
     assert!(clock.len() == 3 && clock.iter().all(Result::is_ok), "the time alone: {line}");
     let port = line.split(':').nth(4).and_then(|it| it.split(',').next()).and_then(|it| it.parse().ok());
-    (web, port.unwrap_or_else(|| panic!("it says its port: {line}")))
+    (web, port.unwrap_or_else(|| panic!("it prints its port: {line}")))
 }
 
-async fn the_web_example_is_stopped_at_any_moment_and_loses_nothing(database: &ProcessDatabase) {
+async fn the_web_example_loses_nothing_when_it_is_stopped(database: &ProcessDatabase) {
     let (mut first, port) = web(database).await;
     let shown = get(port, "/?n_sub_workflows=6&n_steps_per_workflow=12").await.unwrap();
     assert_eq!(shown.status, 200, "{shown:?}");

@@ -1,4 +1,4 @@
-//! Web services that are stopped while requests come.
+//! Stopping a web service while requests arrive.
 
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
@@ -12,10 +12,10 @@ use crate::support::signal_worker::{status_of, times_in_ledger};
 use crate::support::{ProcessDatabase, Signal, WatchedProcess, process_tests, program};
 
 process_tests! {
-    readiness_then_drain_http,
-    endless_http_handler_bounded,
-    a_second_signal_skips_the_waits,
-    errors_of_handlers_show_nothing_that_clients_must_not_see,
+    readiness_ends_before_the_listener_closes_and_requests_are_completed,
+    an_endless_request_does_not_delay_the_exit,
+    a_second_signal_skips_the_delays_of_the_web_service,
+    internal_errors_are_hidden_from_clients,
 }
 
 /// Starts the program `web_worker`, and gives its port.
@@ -31,11 +31,11 @@ pub(super) async fn site(
     let site = WatchedProcess::run(command, database);
     let (_, line) = site.wait_for_line("READY").await;
     site.wait_for_line(crate::support::signal_worker::HANDLES_SIGNALS).await;
-    let port = line.rsplit(' ').next().and_then(|it| it.parse().ok()).expect("it says its port");
+    let port = line.rsplit(' ').next().and_then(|it| it.parse().ok()).expect("it prints its port");
     (site, port)
 }
 
-async fn readiness_then_drain_http(database: &ProcessDatabase) {
+async fn readiness_ends_before_the_listener_closes_and_requests_are_completed(database: &ProcessDatabase) {
     let (mut site, port) = site(database, "1s", "3s", "5s").await;
     assert_eq!((get(port, "/ready").await.unwrap().status, get(port, "/live").await.unwrap().status), (200, 200));
     let mut kept = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
@@ -82,7 +82,7 @@ async fn readiness_then_drain_http(database: &ProcessDatabase) {
     assert_eq!((status_of(database, "queued").await, times_in_ledger(database, "queued 1")), (Status::Enqueued, 0));
 }
 
-async fn endless_http_handler_bounded(database: &ProcessDatabase) {
+async fn an_endless_request_does_not_delay_the_exit(database: &ProcessDatabase) {
     let (mut site, port) = site(database, "100ms", "400ms", "2s").await;
     let endless = tokio::spawn(async move { get(port, "/endless").await });
     let waits = tokio::spawn(async move { get(port, "/run?id=long&steps=1000&ms=50").await });
@@ -100,7 +100,7 @@ async fn endless_http_handler_bounded(database: &ProcessDatabase) {
     assert_eq!(status_of(database, "long").await, Status::Pending);
 }
 
-async fn a_second_signal_skips_the_waits(database: &ProcessDatabase) {
+async fn a_second_signal_skips_the_delays_of_the_web_service(database: &ProcessDatabase) {
     let (mut site, port) = site(database, "60s", "60s", "60s").await;
     let _endless = tokio::spawn(async move { get(port, "/endless").await });
     tokio::spawn(async move { get(port, "/run?id=long&steps=1000&ms=50").await });
@@ -115,7 +115,7 @@ async fn a_second_signal_skips_the_waits(database: &ProcessDatabase) {
     assert_eq!(status_of(database, "long").await, Status::Pending);
 }
 
-async fn errors_of_handlers_show_nothing_that_clients_must_not_see(database: &ProcessDatabase) {
+async fn internal_errors_are_hidden_from_clients(database: &ProcessDatabase) {
     let (mut site, port) = site(database, "0", "1", "2").await;
     let answer = get(port, "/fails").await.unwrap();
     assert_eq!(answer.status, 500);

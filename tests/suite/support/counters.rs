@@ -1,4 +1,4 @@
-//! Counting side effects, for each key apart: tests run beside each other in one process.
+//! Counters and gates by key: the tests of one process run beside each other.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex};

@@ -1,4 +1,4 @@
-//! A store that fails at chosen calls: what a crash or a broken connection would do, by counting.
+//! A store that fails at chosen calls, as a crash or a broken connection would make it.
 
 mod passthrough;
 
@@ -17,7 +17,7 @@ use super::TestDatabase;
 pub(crate) enum FaultMode {
     /// The process dies before the commit.
     Before,
-    /// The process dies after the commit, before it hears of it.
+    /// The process dies after the commit, before it gets the answer.
     After,
     /// The connection breaks after the commit, and the process lives.
     LostAnswer,
@@ -69,7 +69,7 @@ pub(crate) struct FaultyStore {
 pub(crate) enum HoldAt {
     /// Before anything is done.
     Before,
-    /// When it is done, before anybody hears of it.
+    /// After it is done, before its result is returned.
     After,
     /// It is not held and panics.
     Panics,
@@ -78,7 +78,7 @@ pub(crate) enum HoldAt {
 /// What becomes of a call.
 enum Fate {
     Through,
-    /// It is done, and nobody hears of it.
+    /// It is done, and its result is lost.
     Done(StoreError),
     NotDone(StoreError),
 }
@@ -172,12 +172,12 @@ impl FaultyStore {
         wait_for(&self.dead, |it| *it).await;
     }
 
-    /// Waits until the call has its result, or the process is dead: then there is none. A dead
-    /// process does not tell; ours is told by the store that it is dead, and lets go.
+    /// Waits for the result of a call, or for the death of the process: then there is none. In a real crash
+    /// the caller would be gone, too.
     pub(crate) async fn result_or_death<T>(&self, call: tokio::task::JoinHandle<Result<T>>) -> Option<T> {
         let ended = async {
             tokio::select! {
-                // A caller in a dying process may still hear that it dies.
+                // A caller in a dying process may get an error.
                 result = call => result.unwrap().ok(),
                 () = self.wait_for_death() => None,
             }
@@ -209,7 +209,7 @@ impl FaultyStore {
         self.away.store(away, Ordering::SeqCst);
     }
 
-    /// The same for a server that is gone: whoever connects to it waits, as a pool of connections does.
+    /// The same for a server that does not respond: after the first failure, commits wait without an answer.
     pub(crate) fn set_unresponsive(&self, gone: bool) {
         self.gone.store(gone, Ordering::SeqCst);
         self.set_unreachable(gone);

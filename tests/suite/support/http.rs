@@ -1,4 +1,4 @@
-//! The little of HTTP that the tests speak.
+//! A minimal HTTP client.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! Shutdowns: their budgets, and how far one is.
+//! Budgets of shutdowns, and shutdowns in the background.
 
 use std::sync::Arc;
 

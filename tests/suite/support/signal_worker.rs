@@ -19,10 +19,10 @@ pub(crate) fn start_signal_worker(
     WatchedProcess::start("signal_worker", &arguments, database)
 }
 
-/// What a process logs once it hears signals.
+/// What a process logs once it handles signals.
 pub(crate) const HANDLES_SIGNALS: &str = "SIGTERM and SIGINT end this process in order";
 
-/// Waits until it hears signals and is in its first step.
+/// Waits until it handles signals and is in its first step.
 pub(crate) async fn wait_for_first_step(process: &WatchedProcess, database: &ProcessDatabase) {
     process.wait_for_line(HANDLES_SIGNALS).await;
     wait_for_ledger_line(database, "w 1").await;

@@ -1,4 +1,4 @@
-//! A database of one test: opened, migrated, and gone again when the test is over, however it ends.
+//! A database for one case of a store: migrated before it, and removed after it also if it fails.
 
 use std::future::Future;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Short ways to make the queues that the cases are about, and who stands in them.
+//! Queues and queued workflows for the cases of the stores.
 
 use std::time::Duration;
 

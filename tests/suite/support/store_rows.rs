@@ -1,4 +1,4 @@
-//! Short ways to make the rows that the cases are about.
+//! Rows for the cases of the stores.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -17,7 +17,7 @@ pub(crate) fn key() -> i64 {
     LAST.fetch_add(1, Ordering::Relaxed)
 }
 
-/// A living executor.
+/// A registered executor.
 pub(crate) async fn sign_on(store: &dyn Store, name: &str) -> Fence {
     sign_on_for(store, name, LEASE).await
 }
@@ -209,7 +209,7 @@ pub(crate) async fn status(store: &dyn Store, id: &str) -> Option<Status> {
     store.find(id).await.expect("the workflow is looked for").map(|it| it.status)
 }
 
-/// Of `ids`, those that have come to an end.
+/// Of `ids`, those that have ended.
 pub(crate) async fn ends(store: &dyn Store, ids: &[String]) -> Vec<Ended> {
     let wanted = Wanted { ends: ids.to_vec(), ..Wanted::default() };
     store.look(&wanted).await.expect("the store looks").ends
@@ -229,7 +229,7 @@ pub(crate) fn known(name: &str, max_recoveries: u32) -> Vec<KnownWorkflow> {
     vec![KnownWorkflow { name: name.to_owned(), max_recoveries }]
 }
 
-/// Takes an executor for dead.
+/// Fences an executor, as a takeover does.
 pub(crate) async fn depose(store: &dyn Store, fence: Fence) {
     assert!(store.depose(fence.executor, fence.epoch).await.expect("the executor is deposed"));
 }

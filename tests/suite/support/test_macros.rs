@@ -1,4 +1,4 @@
-//! One list of cases, and a test of each on both stores.
+//! Lists of cases that become a test on each store.
 
 /// Runs each case on SQLite and on Postgres, on a database of its own, for cases that launch their engines.
 macro_rules! database_tests {

@@ -1,4 +1,4 @@
-//! Waiting for what sends no signal.
+//! Waiting for conditions that send no signal.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A process whose words are heard as they come, and that is sent signals.
+//! A process whose output is read line by line, and that is sent signals.
 
 use std::ffi::OsStr;
 use std::process::{ExitStatus, Stdio};
@@ -49,7 +49,7 @@ impl Said {
 pub(crate) struct Exit {
     pub(crate) status: ExitStatus,
     pub(crate) at: Instant,
-    /// What it has said.
+    /// All of its output.
     pub(crate) output: String,
 }
 
@@ -92,13 +92,13 @@ impl WatchedProcess {
         self.pid
     }
 
-    /// Waits until it says a line with `text`, and gives the line and when it came.
+    /// Waits for a line with `text`, and gives the line and when it was read.
     pub(crate) async fn wait_for_line(&self, text: &str) -> (Instant, String) {
         let heard = async {
             loop {
                 let news = self.said.news.notified();
                 tokio::pin!(news);
-                news.as_mut().enable(); // before the look: a line that comes between the two is heard
+                news.as_mut().enable(); // before the lines are searched, so that none is missed
                 if let Some(found) = self.said.lines.lock().unwrap().iter().find(|(_, line)| line.contains(text)) {
                     return found.clone();
                 }
@@ -106,10 +106,10 @@ impl WatchedProcess {
             }
         };
         let heard = tokio::time::timeout(PATIENCE, heard).await;
-        heard.unwrap_or_else(|_| panic!("it does not say {text:?}, but: {}", self.output()))
+        heard.unwrap_or_else(|_| panic!("it does not print {text:?}, but: {}", self.output()))
     }
 
-    /// Everything that it has said so far.
+    /// All of its output so far.
     pub(crate) fn output(&self) -> String {
         self.said.lines.lock().unwrap().iter().fold(String::new(), |all, (_, line)| all + line + "\n")
     }

@@ -9,9 +9,9 @@ use durable_core::store::Store;
 use crate::support::{FaultMode, FaultyStore, TestDatabase, arrived, count, database_tests, fresh, gate};
 
 database_tests! {
-    a_crash_before_every_commit_applies_each_transaction_once,
-    a_crash_after_every_commit_applies_each_transaction_once,
-    a_lost_answer_to_every_commit_applies_each_transaction_once,
+    a_crash_before_any_commit_applies_each_transaction_once,
+    a_crash_after_any_commit_applies_each_transaction_once,
+    losing_the_answer_of_any_commit_applies_each_transaction_once,
 }
 
 #[transaction]
@@ -97,15 +97,15 @@ async fn run(database: &TestDatabase, mode: FaultMode) {
     }
 }
 
-async fn a_crash_before_every_commit_applies_each_transaction_once(database: &TestDatabase) {
+async fn a_crash_before_any_commit_applies_each_transaction_once(database: &TestDatabase) {
     run(database, FaultMode::Before).await;
 }
 
-async fn a_crash_after_every_commit_applies_each_transaction_once(database: &TestDatabase) {
+async fn a_crash_after_any_commit_applies_each_transaction_once(database: &TestDatabase) {
     run(database, FaultMode::After).await;
 }
 
-async fn a_lost_answer_to_every_commit_applies_each_transaction_once(database: &TestDatabase) {
+async fn losing_the_answer_of_any_commit_applies_each_transaction_once(database: &TestDatabase) {
     run(database, FaultMode::LostAnswer).await;
 }
 
@@ -120,7 +120,7 @@ async fn five_elsewhere(key: String) -> Result<u32> {
 /// The commit in the other database and the record in the journal are two commits: a crash between
 /// them must not apply the transaction again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_crash_between_the_other_database_and_the_journal_applies_each_transaction_once() {
+async fn a_crash_between_the_two_databases_applies_each_transaction_once() {
     let database = TestDatabase::sqlite();
     let other = format!("sqlite:{}?mode=rwc", database.folder().join("other.sqlite").display());
     let pool = sqlx::SqlitePool::connect(&other).await.unwrap();
@@ -167,7 +167,7 @@ async fn adds_when_told(key: String) -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_deposed_executor_commits_nothing_in_another_database() {
+async fn a_fenced_executor_commits_nothing_in_another_database() {
     let database = TestDatabase::sqlite();
     let other = format!("sqlite:{}?mode=rwc", database.folder().join("other.sqlite").display());
     let pool = sqlx::SqlitePool::connect(&other).await.unwrap();

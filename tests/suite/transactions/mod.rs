@@ -1,4 +1,4 @@
-//! `#[transaction]`: the user's SQL exactly once.
+//! `#[transaction]`: exactly once.
 
 mod exactly_once;
 mod killed_bank;

@@ -58,7 +58,7 @@ async fn undone(id: String) -> Result<String> {
 }
 
 #[durable::test]
-async fn an_error_undoes_the_sql_and_is_recorded(app: TestApp) {
+async fn an_error_rolls_back_and_is_recorded(app: TestApp) {
     make_table().await.unwrap();
     assert_eq!(undone(fresh("u")).id("w").await.unwrap(), "changed my mind, None");
     let step = &app.list_steps("w").await.unwrap()[0];
@@ -77,7 +77,7 @@ async fn panics_in_a_transaction(id: String) -> Result<()> {
 }
 
 #[durable::test]
-async fn a_panic_undoes_the_sql_and_ends_the_workflow(_app: TestApp) {
+async fn a_panic_rolls_back_and_ends_the_workflow(_app: TestApp) {
     make_table().await.unwrap();
     let id = fresh("u");
     let error = panics_in_a_transaction(id.clone()).await.unwrap_err();
@@ -118,7 +118,7 @@ async fn misplaced(which: u32) -> Result<String> {
 }
 
 #[durable::test]
-async fn durable_calls_inside_a_transaction_and_transactions_inside_a_step_are_refused(_app: TestApp) {
+async fn durable_calls_in_transactions_and_transactions_in_steps_are_refused(_app: TestApp) {
     make_table().await.unwrap();
     let parked = misplaced(0).await.unwrap_err();
     assert!(
@@ -165,7 +165,7 @@ async fn to_another_kind_of_database(_tx: &mut sqlx::PgConnection) -> Result<()>
 }
 
 #[durable::test]
-async fn a_database_that_does_not_fit_is_refused_with_the_mend(_app: TestApp) {
+async fn a_wrong_database_is_refused_with_the_fix(_app: TestApp) {
     let error = to_a_database_that_is_not_there().await.unwrap_err();
     assert!(error.to_string().contains(".database(\"nowhere\", pool)"), "{error}");
     let error = to_another_kind_of_database().await.unwrap_err();
@@ -196,7 +196,7 @@ async fn adds(table: String) -> Result<i64> {
 
 #[cfg_attr(not(has_postgres), ignore = "no Postgres: set DURABLE_TEST_POSTGRES_URL or install postgresql")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_serialization_failure_is_tried_again_until_it_succeeds() {
+async fn a_serialization_failure_is_retried_until_it_succeeds() {
     let database = TestDatabase::postgres();
     let app = database.launch().await;
     let table = format!("\"{}\".numbers", database.schema());

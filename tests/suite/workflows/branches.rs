@@ -5,16 +5,16 @@ use durable::prelude::*;
 use crate::support::{TestDatabase, arrived, count, counted, database_tests, fresh, gate, wait_for_steps};
 
 database_tests! {
-    every_form_records_below_its_position,
-    another_order_of_completion_after_a_crash_disturbs_nothing,
-    a_map_works_on_so_many_at_once_and_keeps_the_order,
+    join_map_and_spawn_record_below_their_positions,
+    branches_may_complete_in_another_order_after_a_crash,
+    map_limits_concurrency_and_keeps_the_order,
     a_map_collects_errors_and_replays_them,
-    a_map_that_stops_gives_the_error_of_the_first_item,
+    stop_on_error_returns_the_error_of_the_first_failed_item,
     a_workflow_ends_after_its_branches,
-    a_panic_in_a_branch_is_the_workflows,
-    what_is_cancelled_drops_its_branches,
-    branches_in_steps_come_to_their_end_at_a_shutdown,
-    the_report_of_a_shutdown_counts_what_goes_on,
+    a_panic_in_a_branch_ends_the_workflow,
+    cancelling_a_workflow_drops_its_branches,
+    running_steps_of_branches_finish_during_the_abort,
+    the_shutdown_report_counts_running_branches,
 }
 
 #[step]
@@ -65,7 +65,7 @@ async fn every_form(key: String) -> Result<String> {
     Ok([before, left, right, spawned, mapped.join(", "), after].join("; "))
 }
 
-async fn every_form_records_below_its_position(database: &TestDatabase) {
+async fn join_map_and_spawn_record_below_their_positions(database: &TestDatabase) {
     let app = database.launch().await;
     let told = app.scope(async { every_form(fresh("forms")).id("w").await.unwrap() }).await;
     let first = "1 made before the future mapped, 2 made before the future mapped";
@@ -99,7 +99,7 @@ async fn two_by_two(key: String) -> Result<Vec<String>> {
     Ok(all)
 }
 
-async fn another_order_of_completion_after_a_crash_disturbs_nothing(database: &TestDatabase) {
+async fn branches_may_complete_in_another_order_after_a_crash(database: &TestDatabase) {
     let key = fresh("order");
     let open = |name: &str| gate(&format!("{key} {name}")).add_permits(1);
     let app = database.launch().await;
@@ -133,7 +133,7 @@ async fn bounded(key: String) -> Result<Vec<String>> {
     Ok(durable::map(&items, 2, |item| wait_for(&key, item)).await)
 }
 
-async fn a_map_works_on_so_many_at_once_and_keeps_the_order(database: &TestDatabase) {
+async fn map_limits_concurrency_and_keeps_the_order(database: &TestDatabase) {
     let key = fresh("bounded");
     let begun = |number| counted(&format!("{key} {number}"));
     let app = database.launch().await;
@@ -194,7 +194,7 @@ async fn stops(key: String, all: Vec<u32>) -> Result<String> {
     Ok(told)
 }
 
-async fn a_map_that_stops_gives_the_error_of_the_first_item(database: &TestDatabase) {
+async fn stop_on_error_returns_the_error_of_the_first_failed_item(database: &TestDatabase) {
     let key = fresh("stops");
     let open = |item: &str| gate(&format!("{key} {item}")).add_permits(1);
     let app = database.launch().await;
@@ -282,7 +282,7 @@ async fn panics_beside(key: String) -> Result<()> {
     std::future::pending().await
 }
 
-async fn a_panic_in_a_branch_is_the_workflows(database: &TestDatabase) {
+async fn a_panic_in_a_branch_ends_the_workflow(database: &TestDatabase) {
     let key = fresh("panic");
     let app = database.launch().await;
     let error = app.scope(async { panics_beside(key.clone()).id("w").await.unwrap_err() }).await;
@@ -322,7 +322,7 @@ async fn holds_in_branches(key: String) -> Result<String> {
 
 const HELD: [&str; 4] = ["spawned", "joined", "mapped", "too"];
 
-async fn what_is_cancelled_drops_its_branches(database: &TestDatabase) {
+async fn cancelling_a_workflow_drops_its_branches(database: &TestDatabase) {
     let key = fresh("cancelled");
     let app = database.launch().await;
     let handle = app.scope(async { holds_in_branches(key.clone()).id("w").start().await.unwrap() }).await;
@@ -343,7 +343,7 @@ fn budgets(drain: u64, abort: u64) -> ShutdownOptions {
     options
 }
 
-async fn branches_in_steps_come_to_their_end_at_a_shutdown(database: &TestDatabase) {
+async fn running_steps_of_branches_finish_during_the_abort(database: &TestDatabase) {
     let key = fresh("down");
     let app = database.launch().await;
     app.scope(async { holds_in_branches(key.clone()).id("w").start().await.unwrap() }).await;
@@ -370,7 +370,7 @@ async fn branches_in_steps_come_to_their_end_at_a_shutdown(database: &TestDataba
     app.shutdown().await;
 }
 
-async fn the_report_of_a_shutdown_counts_what_goes_on(database: &TestDatabase) {
+async fn the_shutdown_report_counts_running_branches(database: &TestDatabase) {
     let key = fresh("report");
     let app = database.launch().await;
     app.scope(async { holds_in_branches(key.clone()).id("w").start().await.unwrap() }).await;

@@ -10,18 +10,18 @@ app_tests! {
     a_second_start_attaches_and_gets_the_same_result,
     arguments_are_recorded_by_name,
     steps_borrow_and_are_generic,
-    a_step_is_tried_again_until_it_succeeds,
+    a_step_is_retried_until_it_succeeds,
     arguments_are_cloned_only_when_a_retry_can_happen,
-    a_step_that_takes_too_long_is_dropped,
+    a_step_over_its_timeout_is_dropped,
     positions_are_claimed_when_the_call_is_made,
-    a_call_that_is_never_awaited_keeps_its_number,
+    a_call_that_is_never_awaited_keeps_its_position,
     a_blocking_step_runs_on_other_threads,
     a_method_can_be_a_step,
     a_dropped_await_leaves_the_workflow_running,
     a_workflow_can_be_found_by_its_id,
     workflows_are_listed_by_status_and_name,
     a_cancelled_workflow_drops_its_body,
-    only_so_many_run_at_once_as_the_builder_says,
+    max_concurrent_workflows_limits_direct_starts,
 }
 
 #[step]
@@ -119,7 +119,7 @@ async fn retried(key: String, attempt: u32) -> Result<u32> {
     succeed_at(key, attempt).await
 }
 
-async fn a_step_is_tried_again_until_it_succeeds(app: TestApp) {
+async fn a_step_is_retried_until_it_succeeds(app: TestApp) {
     assert_eq!(retried(fresh("retry"), 3).id("third").await.unwrap(), 3);
     let step = &app.list_steps("third").await.unwrap()[0];
     assert_eq!(
@@ -176,7 +176,7 @@ async fn impatient() -> Result<String> {
     Ok(format!("{:?}: {error}", error.kind()))
 }
 
-async fn a_step_that_takes_too_long_is_dropped(_app: TestApp) {
+async fn a_step_over_its_timeout_is_dropped(_app: TestApp) {
     let told = impatient().await.unwrap();
     assert_eq!(told, "Timeout: the step `dawdle` at position 1 took longer than its timeout of 20ms");
 }
@@ -205,7 +205,7 @@ async fn drops_one() -> Result<String> {
     Ok(tagged("second".into()).await)
 }
 
-async fn a_call_that_is_never_awaited_keeps_its_number(app: TestApp) {
+async fn a_call_that_is_never_awaited_keeps_its_position(app: TestApp) {
     drops_one().id("dropped").await.unwrap();
     let steps = app.list_steps("dropped").await.unwrap();
     assert_eq!(steps.len(), 1);
@@ -331,7 +331,7 @@ async fn a_cancelled_workflow_drops_its_body(app: TestApp) {
     assert!(app.list_steps("c").await.unwrap().is_empty());
 }
 
-async fn only_so_many_run_at_once_as_the_builder_says(_app: TestApp) {
+async fn max_concurrent_workflows_limits_direct_starts(_app: TestApp) {
     let database = crate::support::TestDatabase::sqlite();
     let app = database.builder("two at a time").max_concurrent_workflows(2).launch().await.unwrap();
     let name = fresh("permits");

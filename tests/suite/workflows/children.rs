@@ -7,7 +7,7 @@ use crate::support::{app_tests, until};
 app_tests! {
     a_workflow_can_call_itself,
     a_child_has_its_parents_id_and_position,
-    families_are_deeper_than_ids_are_long,
+    workflows_can_be_nested_200_levels_deep,
     a_child_started_in_the_background_is_awaited_by_its_handle,
     a_cancelled_child_is_an_error_in_its_parent,
 }
@@ -77,11 +77,11 @@ async fn descends(depth: u32) -> Result<u32> {
     Ok(descends(depth - 1).await? + 1)
 }
 
-async fn families_are_deeper_than_ids_are_long(app: TestApp) {
+async fn workflows_can_be_nested_200_levels_deep(app: TestApp) {
     assert_eq!(descends(200).id("founder").await.unwrap(), 200);
     let all = app.list_workflows(Filter::new().name("descends").limit(1000)).await.unwrap();
     assert_eq!(all.len(), 201);
-    // Replays find the same children: nothing is started anew by a second call.
+    // A second call attaches, and starts no child again.
     assert_eq!(descends(200).id("founder").await.unwrap(), 200);
     assert_eq!(app.list_workflows(Filter::new().name("descends").limit(1000)).await.unwrap().len(), 201);
 }

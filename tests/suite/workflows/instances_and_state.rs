@@ -1,4 +1,4 @@
-//! Instances, state, errors of any type, inline steps.
+//! Methods as workflows, state, errors of any type, inline steps.
 
 use std::fmt;
 
@@ -8,13 +8,13 @@ use crate::support::{TestDatabase, arrived, count, counted, database_tests, fres
 
 database_tests! {
     a_method_is_recovered_on_the_instance_of_its_name,
-    an_instance_that_is_missing_parks_the_workflow,
+    a_missing_instance_parks_the_workflow,
     an_id_of_another_instance_is_refused_with_both_names,
-    a_deduplication_id_of_another_instance_is_not_as_good,
-    a_name_of_an_instance_that_cannot_be_stored_is_refused,
+    a_deduplication_id_never_attaches_to_another_instance,
+    an_invalid_instance_name_is_refused,
     state_is_found_by_its_type,
-    an_error_of_any_type_comes_back_by_its_message,
-    an_anyhow_error_comes_back_with_its_chain,
+    an_error_of_any_type_is_returned_by_its_message,
+    an_anyhow_error_is_returned_with_its_chain,
     an_inline_step_is_recorded,
 }
 
@@ -75,14 +75,14 @@ async fn a_method_is_recovered_on_the_instance_of_its_name(database: &TestDataba
     let app = builder.launch().await.unwrap();
     gate(&key).add_permits(4);
     let result = async |id| app.retrieve_workflow::<String>(id).await.unwrap().await.unwrap();
-    assert_eq!(result("p").await, "Good day Ada, says polite", "what was recorded stays");
+    assert_eq!(result("p").await, "Good day Ada, says polite", "recorded results are kept");
     assert_eq!(result("r").await, "Oi Bob, says rude");
     let info = &app.list_workflows(Filter::new()).await.unwrap()[0];
     assert_eq!(info.name, "Greeter::greet");
     app.shutdown().await;
 }
 
-async fn an_instance_that_is_missing_parks_the_workflow(database: &TestDatabase) {
+async fn a_missing_instance_parks_the_workflow(database: &TestDatabase) {
     let key = fresh("missing");
     let mut builder = database.builder("first");
     let polite = builder.instance(greeter("polite", "Good day"));
@@ -130,7 +130,7 @@ async fn an_id_of_another_instance_is_refused_with_both_names(database: &TestDat
     app.shutdown().await;
 }
 
-async fn a_deduplication_id_of_another_instance_is_not_as_good(database: &TestDatabase) {
+async fn a_deduplication_id_never_attaches_to_another_instance(database: &TestDatabase) {
     let mut builder = database.builder("documents").listen_to::<&str>([]);
     let (a, z) = (builder.instance(Document("doc-a")), builder.instance(Document("doc-z")));
     let app = builder.launch().await.unwrap();
@@ -150,7 +150,7 @@ async fn a_deduplication_id_of_another_instance_is_not_as_good(database: &TestDa
     app.shutdown().await;
 }
 
-async fn a_name_of_an_instance_that_cannot_be_stored_is_refused(database: &TestDatabase) {
+async fn an_invalid_instance_name_is_refused(database: &TestDatabase) {
     let app = database.launch().await;
     let error = app.scope(async { Document("a\0b").save("6".into()).await.unwrap_err() }).await;
     assert!(error.to_string().contains("the instance's name \"a\\0b\" cannot be used"), "{error}");
@@ -218,7 +218,7 @@ async fn any_error(key: String) -> Result<String, Opaque> {
     Err(Opaque(format!("{first} and {second}")))
 }
 
-async fn an_error_of_any_type_comes_back_by_its_message(database: &TestDatabase) {
+async fn an_error_of_any_type_is_returned_by_its_message(database: &TestDatabase) {
     let key = fresh("opaque");
     let app = database.launch().await;
     let call = async || app.scope(async { any_error(key.clone()).id("w").await }).await.unwrap_err().0;
@@ -240,7 +240,7 @@ async fn parses(text: String) -> anyhow::Result<u32> {
     parse(&text).await
 }
 
-async fn an_anyhow_error_comes_back_with_its_chain(database: &TestDatabase) {
+async fn an_anyhow_error_is_returned_with_its_chain(database: &TestDatabase) {
     let app = database.launch().await;
     for _ in 0..2 {
         let error = app.scope(async { parses("seven".into()).id("w").await }).await.unwrap_err();

@@ -1,4 +1,4 @@
-//! The user's view: workflows and steps as the macros expand them.
+//! Workflows and steps, as users write them.
 
 mod branches;
 mod calls;

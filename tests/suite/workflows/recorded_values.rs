@@ -1,4 +1,4 @@
-//! Time, ids and chance; retries by kind of error; cancellation of blocking steps.
+//! Recorded time, ids and random numbers; `retry_if`; idempotency keys.
 
 use std::collections::HashSet;
 
@@ -7,10 +7,10 @@ use durable::prelude::*;
 use crate::support::{TestDatabase, arrived, count, counted, database_tests, fresh, gate};
 
 database_tests! {
-    time_ids_and_chance_are_the_same_after_a_restart,
-    an_error_that_is_not_worth_it_is_not_tried_again,
-    a_blocking_step_hears_that_it_shall_stop,
-    a_step_has_the_same_key_in_every_attempt,
+    now_uuid_and_random_are_the_same_after_a_restart,
+    retry_if_stops_retrying_other_errors,
+    a_blocking_step_sees_its_cancellation,
+    a_step_has_the_same_idempotency_key_in_every_attempt,
 }
 
 #[step]
@@ -36,7 +36,7 @@ async fn asks_once(key: String) -> Result<Once> {
     Ok((now, uuid.to_string(), random))
 }
 
-async fn time_ids_and_chance_are_the_same_after_a_restart(database: &TestDatabase) {
+async fn now_uuid_and_random_are_the_same_after_a_restart(database: &TestDatabase) {
     let key = fresh("once");
     let before = Utc::now();
     let app = database.launch().await;
@@ -48,7 +48,7 @@ async fn time_ids_and_chance_are_the_same_after_a_restart(database: &TestDatabas
     gate(&key).add_permits(2);
     let (now, uuid, random) = app.retrieve_workflow::<Once>("w").await.unwrap().await.unwrap();
     let told = format!("{key} {now:?} {uuid} {random}");
-    assert_eq!(counted(&told), 1, "what the first run told is what the second one returns: {told}");
+    assert_eq!(counted(&told), 1, "both runs have the same values: {told}");
     assert!(before <= now && now <= Utc::now());
     assert!((0.0..1.0).contains(&random));
     let kinds: Vec<_> = app.list_steps("w").await.unwrap().into_iter().map(|it| it.kind).collect();
@@ -73,7 +73,7 @@ async fn gives_up_early(key: String) -> Result<String> {
     Ok(fails_as_told(&key, 2).await.unwrap_err())
 }
 
-async fn an_error_that_is_not_worth_it_is_not_tried_again(database: &TestDatabase) {
+async fn retry_if_stops_retrying_other_errors(database: &TestDatabase) {
     let app = database.launch().await;
     let told = app.scope(async { gives_up_early(fresh("worth")).id("w").await.unwrap() }).await;
     assert_eq!(told, "broken at 3");
@@ -97,7 +97,7 @@ async fn blocks(key: String) -> Result<bool> {
     Ok(blocks_until_told(key).await)
 }
 
-async fn a_blocking_step_hears_that_it_shall_stop(database: &TestDatabase) {
+async fn a_blocking_step_sees_its_cancellation(database: &TestDatabase) {
     let key = fresh("blocks");
     let app = database.launch().await;
     let handle = app.scope(async { blocks(key.clone()).id("w").start().await.unwrap() }).await;
@@ -122,7 +122,7 @@ async fn notes_keys(key: String) -> Result<Vec<String>> {
     Ok(vec![notes_its_key(&key).await?, notes_its_key(&key).await?])
 }
 
-async fn a_step_has_the_same_key_in_every_attempt(database: &TestDatabase) {
+async fn a_step_has_the_same_idempotency_key_in_every_attempt(database: &TestDatabase) {
     let app = database.launch().await;
     let keys = app.scope(async { notes_keys(fresh("key")).id("w").await.unwrap() }).await;
     assert_eq!(keys, ["w:1", "w:2"], "the same in both attempts, and another one in another step");

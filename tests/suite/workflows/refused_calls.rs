@@ -1,4 +1,4 @@
-//! What is refused, and in which words: nothing is written, or the workflow is parked.
+//! Refused calls explain why: nothing is written, or the workflow is parked.
 
 use durable::prelude::*;
 
@@ -6,16 +6,16 @@ use crate::support::{TestDatabase, app_tests};
 
 app_tests! {
     an_id_of_another_workflow_is_refused_with_both_names,
-    an_id_that_cannot_be_stored_is_refused,
+    an_invalid_workflow_id_is_refused,
     a_workflow_called_in_a_step_is_refused,
-    a_call_that_was_carried_into_another_task_parks_the_workflow,
-    arguments_that_are_too_large_are_refused_with_both_sizes,
-    a_result_that_is_too_large_ends_the_workflow_with_both_sizes,
-    a_step_that_forbids_it_is_not_called_outside,
+    a_call_moved_into_another_task_parks_the_workflow,
+    arguments_over_the_size_limit_are_refused,
+    a_result_over_the_size_limit_ends_the_workflow,
+    a_step_with_outside_deny_is_refused_outside_workflows,
     branches_in_a_step_park_the_workflow,
-    branches_that_were_carried_into_another_task_park_the_workflow,
-    branches_outside_any_workflow_panic_with_the_mend,
-    a_map_with_no_room_for_any_item_parks_the_workflow,
+    branches_moved_into_another_task_park_the_workflow,
+    branches_outside_any_workflow_panic_with_the_fix,
+    a_map_with_a_limit_of_zero_parks_the_workflow,
 }
 
 #[step]
@@ -41,7 +41,7 @@ async fn an_id_of_another_workflow_is_refused_with_both_names(_app: TestApp) {
     assert!(text.contains("\"taken\"") && text.contains("`one`") && text.contains("`other`"), "{text}");
 }
 
-async fn an_id_that_cannot_be_stored_is_refused(app: TestApp) {
+async fn an_invalid_workflow_id_is_refused(app: TestApp) {
     for bad in ["", "a\0b", &"x".repeat(256)] {
         let error = one("a".into()).id(bad).await.unwrap_err();
         assert!(error.to_string().starts_with("the workflow id "), "{error}");
@@ -69,12 +69,12 @@ async fn a_workflow_called_in_a_step_is_refused(app: TestApp) {
 #[workflow(nondeterminism = "allow")] // what must not be done is what is tested
 async fn carries_a_call_away() -> Result<String> {
     let call = echo("away".into());
-    let elsewhere = tokio::spawn(call).await.expect_err("it is told so where it is awaited, too");
+    let elsewhere = tokio::spawn(call).await.expect_err("the await fails, too");
     assert!(elsewhere.is_panic());
     std::future::pending().await
 }
 
-async fn a_call_that_was_carried_into_another_task_parks_the_workflow(app: TestApp) {
+async fn a_call_moved_into_another_task_parks_the_workflow(app: TestApp) {
     let error = carries_a_call_away().id("away").await.unwrap_err();
     assert!(error.is_parked());
     let info = &app.list_workflows(Filter::new().status(Status::Parked)).await.unwrap()[0];
@@ -85,7 +85,7 @@ async fn a_call_that_was_carried_into_another_task_parks_the_workflow(app: TestA
     );
 }
 
-async fn arguments_that_are_too_large_are_refused_with_both_sizes(_app: TestApp) {
+async fn arguments_over_the_size_limit_are_refused(_app: TestApp) {
     let database = TestDatabase::sqlite();
     let app = database.builder("small").max_payload(100).launch().await.unwrap();
     let error = app.scope(async { one("x".repeat(200)).await }).await.unwrap_err();
@@ -108,7 +108,7 @@ async fn long_step(bytes: usize) -> Result<usize> {
     Ok(long_text(bytes).await.len())
 }
 
-async fn a_result_that_is_too_large_ends_the_workflow_with_both_sizes(_app: TestApp) {
+async fn a_result_over_the_size_limit_ends_the_workflow(_app: TestApp) {
     let database = TestDatabase::sqlite();
     let app = database.builder("small").max_payload(100).launch().await.unwrap();
     let work = async {
@@ -135,14 +135,14 @@ async fn calls_inside() -> Result<u32> {
     inside_only().await
 }
 
-async fn a_step_that_forbids_it_is_not_called_outside(_app: TestApp) {
+async fn a_step_with_outside_deny_is_refused_outside_workflows(_app: TestApp) {
     assert_eq!(calls_inside().await.unwrap(), 1);
     let error = inside_only().await.unwrap_err();
     assert!(error.to_string().contains("`inside_only` was called outside any workflow"), "{error}");
     assert_eq!(echo("plain".into()).await, "plain", "other steps are plain functions outside");
 }
 
-/// Each form, where `kind` says which.
+/// The form of this name.
 pub(crate) async fn branch(kind: &str) {
     match kind {
         "durable::join!" => drop(durable::join!(echo("a".into()), async {})),
@@ -188,7 +188,7 @@ async fn carries_branches_away(kind: String) -> Result<()> {
         "durable::map" => tokio::spawn(async_of(durable::map([1], 1, |_| echo("a".into())))),
         _ => tokio::spawn(async_of(durable::spawn(echo("a".into())))),
     };
-    assert!(elsewhere.await.expect_err("it is told so where it is awaited, too").is_panic());
+    assert!(elsewhere.await.expect_err("the await fails, too").is_panic());
     std::future::pending().await
 }
 
@@ -196,7 +196,7 @@ async fn async_of(future: impl Future) {
     future.await;
 }
 
-async fn branches_that_were_carried_into_another_task_park_the_workflow(_app: TestApp) {
+async fn branches_moved_into_another_task_park_the_workflow(_app: TestApp) {
     for kind in ["durable::map", "durable::spawn"] {
         let error = carries_branches_away(kind.to_owned()).await.unwrap_err();
         let text = error.to_string();
@@ -205,7 +205,7 @@ async fn branches_that_were_carried_into_another_task_park_the_workflow(_app: Te
     }
 }
 
-async fn branches_outside_any_workflow_panic_with_the_mend(_app: TestApp) {
+async fn branches_outside_any_workflow_panic_with_the_fix(_app: TestApp) {
     for (kind, instead) in FORMS {
         let panic = tokio::spawn(branch(kind)).await.expect_err("it panics").into_panic();
         let text = panic.downcast_ref::<String>().unwrap();
@@ -219,7 +219,7 @@ async fn maps_nothing() -> Result<usize> {
     Ok(durable::map(1..3, 0, |_| echo("a".into())).await.len())
 }
 
-async fn a_map_with_no_room_for_any_item_parks_the_workflow(_app: TestApp) {
+async fn a_map_with_a_limit_of_zero_parks_the_workflow(_app: TestApp) {
     let error = maps_nothing().await.unwrap_err();
     assert!(error.is_parked(), "{error}");
     assert!(error.to_string().contains("`durable::map` at position 1 was given the limit 0"), "{error}");

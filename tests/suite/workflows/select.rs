@@ -1,4 +1,4 @@
-//! `durable::select!`: who won is recorded, and only the winner is polled again.
+//! `durable::select!`: the winner is recorded, and a replay polls only the winner.
 
 use std::collections::HashSet;
 use std::sync::{LazyLock, Mutex};
@@ -8,13 +8,13 @@ use durable::prelude::*;
 use crate::support::{TestDatabase, arrived, count, counted, database_tests, fresh, gate, wait_for_steps};
 
 database_tests! {
-    the_winner_is_recorded_and_alone_polled_on_a_replay,
-    the_first_that_is_ready_in_the_order_written_wins,
-    handlers_are_code_of_the_body,
-    a_select_in_a_loop_has_a_record_for_each_round,
-    forms_are_nested_in_each_other,
-    a_winner_that_the_code_no_longer_has_parks_the_workflow,
-    a_call_that_was_made_outside_keeps_its_position_in_an_arm,
+    a_replay_polls_only_the_recorded_winner,
+    the_first_ready_arm_in_source_order_wins,
+    select_handlers_run_in_the_workflow_body,
+    a_select_in_a_loop_is_recorded_in_each_round,
+    join_map_spawn_and_select_can_be_nested,
+    a_recorded_winner_without_its_arm_parks_the_workflow,
+    a_call_made_before_a_branch_keeps_its_position,
 }
 
 #[step]
@@ -58,7 +58,7 @@ async fn races(key: String) -> Result<String> {
     Ok(format!("{winner} {}", wait_for(&key, "after").await))
 }
 
-async fn the_winner_is_recorded_and_alone_polled_on_a_replay(database: &TestDatabase) {
+async fn a_replay_polls_only_the_recorded_winner(database: &TestDatabase) {
     let key = fresh("race");
     let app = database.launch().await;
     app.scope(async { races(key.clone()).id("w").start().await.unwrap() }).await;
@@ -94,7 +94,7 @@ async fn two_are_ready() -> Result<Vec<u32>> {
     Ok(all)
 }
 
-async fn the_first_that_is_ready_in_the_order_written_wins(database: &TestDatabase) {
+async fn the_first_ready_arm_in_source_order_wins(database: &TestDatabase) {
     let app = database.launch().await;
     let all = app.scope(async { two_are_ready().await.unwrap() }).await;
     assert_eq!(all, [2; 20]);
@@ -124,7 +124,7 @@ async fn handled(key: String, way: u32) -> Result<String> {
     Ok(format!("{rounds:?}"))
 }
 
-async fn handlers_are_code_of_the_body(database: &TestDatabase) {
+async fn select_handlers_run_in_the_workflow_body(database: &TestDatabase) {
     let app = database.launch().await;
     let expected = [Ok("[0]"), Ok("in the handler"), Err("handed up"), Ok("gogo")];
     for (way, expected) in (0..).zip(expected) {
@@ -159,7 +159,7 @@ async fn rounds(key: String) -> Result<Vec<String>> {
     }
 }
 
-async fn a_select_in_a_loop_has_a_record_for_each_round(database: &TestDatabase) {
+async fn a_select_in_a_loop_is_recorded_in_each_round(database: &TestDatabase) {
     let key = fresh("rounds");
     let app = database.launch().await;
     app.scope(async { rounds(key.clone()).id("w").start().await.unwrap() }).await;
@@ -201,7 +201,7 @@ async fn nested(key: String) -> Result<Vec<String>> {
     .await)
 }
 
-async fn forms_are_nested_in_each_other(database: &TestDatabase) {
+async fn join_map_spawn_and_select_can_be_nested(database: &TestDatabase) {
     let key = fresh("nested");
     let app = database.launch().await;
     app.scope(async { nested(key.clone()).id("w").start().await.unwrap() }).await;
@@ -240,7 +240,7 @@ async fn loses_an_arm(key: String) -> Result<String> {
     Ok(format!("{winner} {}", wait_for(&key, "after").await))
 }
 
-async fn a_winner_that_the_code_no_longer_has_parks_the_workflow(database: &TestDatabase) {
+async fn a_recorded_winner_without_its_arm_parks_the_workflow(database: &TestDatabase) {
     let key = fresh("lost arm");
     let app = database.launch().await;
     app.scope(async { loses_an_arm(key.clone()).id("w").start().await.unwrap() }).await;
@@ -264,7 +264,7 @@ async fn made_outside(key: String) -> Result<String> {
     Ok(format!("{first} {second}"))
 }
 
-async fn a_call_that_was_made_outside_keeps_its_position_in_an_arm(database: &TestDatabase) {
+async fn a_call_made_before_a_branch_keeps_its_position(database: &TestDatabase) {
     let key = fresh("outside");
     let app = database.launch().await;
     for name in ["first", "second", "third"] {

@@ -1,4 +1,4 @@
-//! Several engines in one process never mix.
+//! Several engines in one process do not mix.
 
 use durable::prelude::*;
 
@@ -6,7 +6,7 @@ use crate::support::{TestDatabase, database_tests};
 
 database_tests! {
     two_engines_in_one_process_never_mix,
-    who_launches_twice_is_told_which_two_and_what_to_do,
+    a_call_without_a_scope_names_both_engines_and_the_fix,
     a_workflow_runs_in_the_engine_that_started_it,
 }
 
@@ -38,7 +38,7 @@ async fn two_engines_in_one_process_never_mix(database: &TestDatabase) {
         assert_eq!(all.len(), 20);
         assert!(all.iter().all(|it| it.input.contains(text)), "{all:?}");
     }
-    // A task that belongs to neither is told so, and nothing is guessed.
+    // A task that belongs to neither engine gets an error.
     let lost = tokio::spawn(async { named("lost".into()).await }).await.unwrap().unwrap_err();
     assert!(lost.to_string().contains("app.scope(…)"), "{lost}");
 
@@ -46,7 +46,7 @@ async fn two_engines_in_one_process_never_mix(database: &TestDatabase) {
     b.shutdown().await;
 }
 
-async fn who_launches_twice_is_told_which_two_and_what_to_do(database: &TestDatabase) {
+async fn a_call_without_a_scope_names_both_engines_and_the_fix(database: &TestDatabase) {
     let (a, b) = (database.launch().await, database.launch().await);
     let lost = tokio::spawn(async { named("lost".into()).await }).await.unwrap().unwrap_err().to_string();
     let schema = if database.is_postgres() { format!(" in the schema {}", database.schema()) } else { String::new() };

@@ -26,12 +26,12 @@ async fn a_test_may_return_a_result(app: TestApp) -> Result<()> {
 
 #[durable::test]
 #[should_panic(expected = "out of tea")]
-async fn a_panic_comes_through(_: TestApp) {
+async fn a_panic_in_a_test_fails_the_test(_: TestApp) {
     panic!("out of tea");
 }
 
 #[durable::test]
 #[should_panic(expected = "1 tasks were still alive after the shutdown")]
-async fn a_task_that_outlives_its_test_is_a_failure(_: TestApp) {
+async fn a_task_that_outlives_its_test_fails_it(_: TestApp) {
     tokio::spawn(std::future::pending::<()>());
 }

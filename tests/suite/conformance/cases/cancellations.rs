@@ -1,4 +1,4 @@
-//! Cancelling: a workflow, and everything below it.
+//! Cancelling a workflow, and its descendants.
 
 use durable_core::Status;
 use durable_core::store::{Cancelled, Finish, Stopped, Wanted};
@@ -10,9 +10,7 @@ fn stopped(id: &str, executor: Option<i64>) -> Stopped {
     Stopped { id: id.to_owned(), executor }
 }
 
-pub(crate) async fn a_cancellation_reaches_everything_below_that_has_not_ended(
-    StoreDatabase { store, .. }: StoreDatabase,
-) {
+pub(crate) async fn cancelling_children_reaches_all_unfinished_descendants(StoreDatabase { store, .. }: StoreDatabase) {
     let (me, other) = (sign_on(&*store, "a").await, sign_on(&*store, "b").await);
     // w > (child > grandchild), (ended > below), (parked); the grandchild runs elsewhere.
     let root = running(&*store, me, "w").await;
@@ -53,7 +51,7 @@ pub(crate) async fn a_cancellation_reaches_everything_below_that_has_not_ended(
     assert_eq!(commit(&*store, me, records([record(inner.key, 9, "1")])).await, durable_core::store::Verdict::Stored);
 }
 
-pub(crate) async fn a_cancellation_of_one_leaves_its_children_alone(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn cancelling_a_parent_leaves_its_children_running(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     let root = running(&*store, me, "w").await;
     commit(&*store, me, child(root, 1, &workflow("child"))).await;
@@ -66,7 +64,7 @@ pub(crate) async fn a_cancellation_of_one_leaves_its_children_alone(StoreDatabas
     assert_eq!(store.cancel("nobody", "why", true).await.unwrap(), None);
 }
 
-pub(crate) async fn a_workflow_that_nobody_runs_is_cancelled_without_an_executor(
+pub(crate) async fn cancelling_a_workflow_without_an_owner_names_no_executor(
     StoreDatabase { store, .. }: StoreDatabase,
 ) {
     let me = sign_on(&*store, "a").await;

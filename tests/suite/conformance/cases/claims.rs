@@ -1,4 +1,4 @@
-//! Who gets a turn on a queue without limits, and what becomes of those who had one.
+//! Claims from queues without limits, and what becomes of the claimed workflows.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::support::store_queues::{
 };
 use crate::support::store_rows::{adopting, begin, commit, depose, known, running, sign_on, status, workflow};
 
-pub(crate) async fn turns_go_by_priority_and_then_by_time(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn claims_follow_priority_and_then_enqueue_time(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     for (id, priority) in [("c", 0), ("e", 5), ("a", -1), ("d", 0)] {
         enqueued(&*store, me, id, urgent(priority)).await;
@@ -29,7 +29,7 @@ pub(crate) async fn turns_go_by_priority_and_then_by_time(StoreDatabase { store,
     assert_eq!(status(&*store, "elsewhere").await, Some(Status::Enqueued));
 }
 
-pub(crate) async fn a_claimed_workflow_is_the_claimers_and_runs(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn a_claimed_workflow_is_pending_and_owned_by_the_claimer(StoreDatabase { store, .. }: StoreDatabase) {
     let other = sign_on(&*store, "other").await;
     let me = sign_on(&*store, "me").await;
     let new = NewWorkflow { instance: Some("i".to_owned()), ..placed("w", mail()) };
@@ -45,7 +45,7 @@ pub(crate) async fn a_claimed_workflow_is_the_claimers_and_runs(StoreDatabase { 
     assert_eq!(status(&*store, "w").await, Some(Status::Success));
 }
 
-pub(crate) async fn unknown_names_are_left_for_those_who_know_them(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn workflows_unknown_to_the_claimer_stay_in_the_queue(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     let foreign = NewWorkflow { name: "foreign".to_owned(), ..placed("foreign", mail()) };
     all_enqueued(&*store, me, &[foreign, placed("w", mail()), placed("v", mail())]).await;
@@ -57,7 +57,7 @@ pub(crate) async fn unknown_names_are_left_for_those_who_know_them(StoreDatabase
     assert_eq!(runs.iter().map(|it| &*it.id).collect::<Vec<_>>(), ["foreign", "v"]);
 }
 
-pub(crate) async fn a_paused_queue_gives_nothing(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn nothing_is_claimed_from_a_paused_queue(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     for limits in [QueueLimits::default(), at_once(5), QueueLimits { partitioned: true, ..at_once(5) }] {
         declare(&*store, limits).await;
@@ -73,7 +73,7 @@ pub(crate) async fn a_paused_queue_gives_nothing(StoreDatabase { store, .. }: St
     assert!(!store.change_queue("nowhere", QueueChange::Pause).await.unwrap());
 }
 
-pub(crate) async fn a_deposed_executor_claims_nothing(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn a_fenced_executor_claims_nothing(StoreDatabase { store, .. }: StoreDatabase) {
     let (me, dead) = (sign_on(&*store, "me").await, sign_on(&*store, "dead").await);
     depose(&*store, dead).await;
     let limited = [QueueLimits::default(), at_once(5), QueueLimits { partitioned: true, ..rated(9, LONG) }];
@@ -91,7 +91,7 @@ pub(crate) async fn a_deposed_executor_claims_nothing(StoreDatabase { store, .. 
 
 const LONG: Duration = Duration::from_hours(1);
 
-pub(crate) async fn a_deadline_begins_with_the_claim(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn a_queued_timeout_starts_at_the_claim(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     let timeout = Some(Duration::from_secs(10));
     let limited = NewWorkflow { timeout, ..placed("limited", mail()) };
@@ -120,7 +120,7 @@ pub(crate) async fn a_deadline_begins_with_the_claim(StoreDatabase { store, .. }
     assert_eq!((third.key, third.deadline), (first.key, first.deadline), "it had begun before that claim");
 }
 
-pub(crate) async fn what_is_given_back_stands_in_its_old_place(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn a_returned_claim_keeps_its_position_in_the_queue(StoreDatabase { store, .. }: StoreDatabase) {
     let (me, other) = (sign_on(&*store, "me").await, sign_on(&*store, "other").await);
     let direct = running(&*store, me, "direct").await;
     for id in ["a", "b", "c", "d"] {
@@ -145,7 +145,7 @@ pub(crate) async fn what_is_given_back_stands_in_its_old_place(StoreDatabase { s
     assert_eq!(status(&*store, "b").await, Some(Status::Pending), "a deposed executor gives nothing back");
 }
 
-pub(crate) async fn what_a_lost_claim_took_is_given_back(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn workflows_of_a_claim_without_an_answer_are_released(StoreDatabase { store, .. }: StoreDatabase) {
     let (me, other) = (sign_on(&*store, "me").await, sign_on(&*store, "other").await);
     declare(&*store, rated(9, LONG)).await;
     running(&*store, me, "direct").await;
@@ -169,7 +169,9 @@ pub(crate) async fn what_a_lost_claim_took_is_given_back(StoreDatabase { store, 
     assert_eq!(store.give_back_lost(me, MAIL, &[]).await.unwrap(), 0);
 }
 
-pub(crate) async fn queued_workflows_of_the_dead_go_back_to_their_queues(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn queued_workflows_of_a_dead_executor_go_back_to_their_queues(
+    StoreDatabase { store, .. }: StoreDatabase,
+) {
     let dead = sign_on(&*store, "dead").await;
     let letters = QueuePlace { queue: "letters".to_owned(), ..mail() };
     let foreign = NewWorkflow { name: "foreign".to_owned(), ..placed("foreign", letters) };
@@ -183,7 +185,7 @@ pub(crate) async fn queued_workflows_of_the_dead_go_back_to_their_queues(StoreDa
 
     let heir = sign_on(&*store, "heir").await;
     assert!(store.heartbeat(heir, LONG, &[]).await.unwrap().orphans);
-    assert_eq!(store.count_unknown(&known("checkout", 1)).await.unwrap(), 0, "a queue leaves them for those who know");
+    assert_eq!(store.count_unknown(&known("checkout", 1)).await.unwrap(), 0, "other programs may claim it");
     let adopted = store.adopt(&adopting(heir, 10)).await.unwrap();
     assert_eq!(adopted.runs.iter().map(|it| (&*it.id, &it.queue)).collect::<Vec<_>>(), [("direct", &None)]);
     assert_eq!((adopted.parked.len(), adopted.requeued), (0, vec!["letters".to_owned(), MAIL.to_owned()]));
@@ -200,9 +202,7 @@ pub(crate) async fn queued_workflows_of_the_dead_go_back_to_their_queues(StoreDa
     assert_eq!(told, [("a", 2, 1), ("b", 2, 1), ("waits", 1, 0)]);
 }
 
-pub(crate) async fn a_queued_workflow_that_was_recovered_too_often_is_parked(
-    StoreDatabase { store, .. }: StoreDatabase,
-) {
+pub(crate) async fn a_queued_workflow_over_its_recovery_limit_is_parked(StoreDatabase { store, .. }: StoreDatabase) {
     let mut owner = sign_on(&*store, "first").await;
     enqueued(&*store, owner, "w", mail()).await;
     for recovery in 1..=3 {
@@ -219,7 +219,7 @@ pub(crate) async fn a_queued_workflow_that_was_recovered_too_often_is_parked(
     assert!(info.reason.is_some_and(|it| it.contains("max_recoveries = 2")));
 }
 
-pub(crate) async fn the_code_says_the_limits_until_somebody_changes_them(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn limits_come_from_the_code_until_they_are_changed(StoreDatabase { store, .. }: StoreDatabase) {
     let limits = async || {
         let row = store.queues().await.unwrap().into_iter().find(|it| it.name == MAIL).expect("it was declared");
         (row.limits, row.changed)
@@ -251,7 +251,7 @@ pub(crate) async fn the_code_says_the_limits_until_somebody_changes_them(StoreDa
     assert!(!store.change_queue("nowhere", QueueChange::Limits(at_once(1))).await.unwrap());
 }
 
-pub(crate) async fn queues_say_what_waits_in_them(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn queues_report_their_depth(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     declare(&*store, at_once(9)).await;
     store.declare(&[NewQueue { name: "empty".to_owned(), limits: QueueLimits::default() }]).await.unwrap();
@@ -273,7 +273,7 @@ pub(crate) async fn queues_say_what_waits_in_them(StoreDatabase { store, .. }: S
     assert!(store.queues().await.unwrap()[2].paused);
 }
 
-pub(crate) async fn claims_cost_what_they_cost(database: StoreDatabase) {
+pub(crate) async fn claims_execute_a_fixed_number_of_statements(database: StoreDatabase) {
     let store = &*database.store;
     let me = sign_on(store, "a").await;
     let costs = |postgres, sqlite, commits| {
@@ -314,13 +314,13 @@ pub(crate) async fn claims_cost_what_they_cost(database: StoreDatabase) {
     spent();
     claim(store, me, 0).await;
     spent();
-    // 200 run already, so no more than none may be claimed, which a look tells.
+    // 200 run already, so nothing may be claimed.
     claim(store, me, 9).await;
     assert_eq!(spent(), costs(1, 1, 0), "it is full");
     declare(store, at_once(210)).await;
     spent();
     assert_eq!(claim(store, me, 64).await.runs.len(), 10);
-    // The look; then begin, the queue's limits, the claim (in SQLite first whom, then the change), commit.
+    // The check; then begin, the queue's limits, the claim (in SQLite a select and an update), commit.
     assert_eq!(spent(), costs(5, 6, 1));
     store.promote().await.unwrap();
     assert_eq!(spent(), costs(1, 1, 0));
@@ -332,7 +332,7 @@ pub(crate) async fn claims_cost_what_they_cost(database: StoreDatabase) {
     assert_eq!(spent(), costs(1, 1, 1));
 }
 
-pub(crate) async fn what_waits_is_asked_of_all_queues_at_once(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn one_statement_asks_which_queues_have_work(StoreDatabase { store, .. }: StoreDatabase) {
     let store = &*store;
     let me = sign_on(store, "a").await;
     let on = |queue: &str| QueuePlace { queue: queue.to_owned(), ..mail() };

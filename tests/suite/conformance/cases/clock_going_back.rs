@@ -1,11 +1,11 @@
-//! A clock that goes back.
+//! A database clock that goes back.
 
 use durable_core::store::Verdict;
 
 use crate::support::store_database::StoreDatabase;
 use crate::support::store_rows::{commit, event, history, item, items, running, show, sign_on};
 
-pub(crate) async fn what_is_shown_later_is_later_though_the_clock_went_back(database: StoreDatabase) {
+pub(crate) async fn events_and_items_stay_in_order_when_the_clock_goes_back(database: StoreDatabase) {
     let store = &*database.store;
     let me = sign_on(store, "a").await;
     let run = running(store, me, "w").await;

@@ -1,4 +1,4 @@
-//! All or nothing of an entry, and nothing of one because of another.
+//! Each entry of a commit is atomic, and independent of the other entries.
 
 use durable_core::Status;
 use durable_core::store::{Entry, NewWorkflow, Outcome, Position, Verdict};
@@ -10,7 +10,7 @@ use crate::support::store_rows::{
     status, success, workflow,
 };
 
-pub(crate) async fn a_lost_race_takes_its_entry_and_no_other(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn a_lost_race_fails_its_entry_and_no_other(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     let (lost, fine) = (running(&*store, me, "lost").await, running(&*store, me, "fine").await);
     recorded(&*store, me, record(lost, 2, "first")).await;
@@ -29,9 +29,7 @@ pub(crate) async fn a_lost_race_takes_its_entry_and_no_other(StoreDatabase { sto
     assert_eq!(status(&*store, "fine").await, Some(Status::Success));
 }
 
-pub(crate) async fn a_child_and_the_record_of_its_parent_are_stored_together(
-    StoreDatabase { store, .. }: StoreDatabase,
-) {
+pub(crate) async fn a_child_and_its_parents_record_are_stored_together(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     let parent = running(&*store, me, "w").await;
     let mut started = child(parent, 1, &workflow("w-1"));
@@ -43,7 +41,9 @@ pub(crate) async fn a_child_and_the_record_of_its_parent_are_stored_together(
     assert_eq!(status(&*store, "w-1").await, Some(Status::Pending));
 }
 
-pub(crate) async fn an_existing_child_still_gets_the_record_of_its_parent(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn attaching_to_an_existing_child_is_recorded_in_the_parent(
+    StoreDatabase { store, .. }: StoreDatabase,
+) {
     let me = sign_on(&*store, "a").await;
     let (parent, there) = (running(&*store, me, "w").await, running(&*store, me, "shared").await);
     let Verdict::Existing(held) = commit(&*store, me, child(parent, 1, &workflow("shared"))).await else {
@@ -53,7 +53,7 @@ pub(crate) async fn an_existing_child_still_gets_the_record_of_its_parent(StoreD
     assert_eq!(outcomes(&*store, parent).await, [(1, None)]);
 }
 
-pub(crate) async fn a_child_whose_id_belongs_to_something_else_gets_a_record_of_the_error(
+pub(crate) async fn a_child_id_taken_by_another_workflow_is_recorded_as_an_error(
     StoreDatabase { store, .. }: StoreDatabase,
 ) {
     let me = sign_on(&*store, "a").await;
@@ -93,7 +93,9 @@ pub(crate) async fn a_child_whose_id_belongs_to_something_else_gets_a_record_of_
     }
 }
 
-pub(crate) async fn a_child_of_a_parent_that_lost_the_race_is_not_begun(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn a_child_is_not_started_if_its_parents_record_lost_the_race(
+    StoreDatabase { store, .. }: StoreDatabase,
+) {
     let me = sign_on(&*store, "a").await;
     let parent = running(&*store, me, "w").await;
     recorded(&*store, me, record(parent, 1, "first")).await;
@@ -104,7 +106,7 @@ pub(crate) async fn a_child_of_a_parent_that_lost_the_race_is_not_begun(StoreDat
     assert_eq!(status(&*store, "other").await, Some(Status::Pending));
 }
 
-pub(crate) async fn an_end_that_does_not_apply_takes_only_its_own_records(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn a_superseded_end_discards_only_its_own_records(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     let gone = running(&*store, me, "gone").await;
     let fine = running(&*store, me, "fine").await;
@@ -113,7 +115,7 @@ pub(crate) async fn an_end_that_does_not_apply_takes_only_its_own_records(StoreD
     let entries = [
         ending([record(gone, 1, "1")], success(gone, "1")),
         ending([record(fine, 1, "1"), record(fine, 2, "2")], success(fine, "1")),
-        // A branch of the cancelled one that has not heard yet.
+        // A branch of the cancelled workflow that does not know it yet.
         records([record(gone, 2, "2")]),
         begin(&new),
     ];
@@ -125,7 +127,7 @@ pub(crate) async fn an_end_that_does_not_apply_takes_only_its_own_records(StoreD
     assert_eq!(status(&*store, "fine").await, Some(Status::Success));
 }
 
-pub(crate) async fn an_entry_that_begins_and_ends_is_all_or_nothing(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn an_entry_with_a_start_and_an_end_is_atomic(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     let short = workflow("short");
     let entry = Entry { begin: Some(short.clone()), ..ending([record(short.key, 1, "1")], success(short.key, "1")) };
@@ -141,7 +143,7 @@ pub(crate) async fn an_entry_that_begins_and_ends_is_all_or_nothing(StoreDatabas
     assert_eq!(outcomes(&*store, parent).await, []);
 }
 
-pub(crate) async fn of_two_ends_in_one_call_one_is_superseded(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn of_two_ends_in_one_commit_the_second_is_superseded(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     let run = running(&*store, me, "w").await;
     let entries = [
@@ -154,7 +156,7 @@ pub(crate) async fn of_two_ends_in_one_call_one_is_superseded(StoreDatabase { st
     assert_eq!(outcomes(&*store, run).await, [(1, output("1"))]);
 }
 
-pub(crate) async fn of_two_begins_in_one_call_one_attaches(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn of_two_starts_with_one_id_in_one_commit_one_attaches(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     let (first, second) = (workflow("w"), workflow("w"));
     let verdicts = store.commit(me, &[begin(&first), begin(&second)], false).await.unwrap();
@@ -192,7 +194,7 @@ pub(crate) async fn batches_of_every_size_are_stored_whole(StoreDatabase { store
     }
 }
 
-pub(crate) async fn a_batch_of_mixed_fates_gets_a_verdict_each(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn each_entry_of_a_mixed_batch_gets_its_own_verdict(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     let old = running(&*store, me, "old").await;
     let mut entries = Vec::new();

@@ -1,4 +1,4 @@
-//! Sending a call again whose answer was lost.
+//! Repeating a commit whose answer was lost.
 
 use durable_core::Status;
 use durable_core::store::{Entry, Fence, Store, Verdict};
@@ -47,7 +47,7 @@ async fn every_shape(store: &dyn Store, me: Fence, run: &str) -> Vec<Entry> {
     ]
 }
 
-/// What the entries of a run have said, once and in their order.
+/// Checks that messages, events and items of a run are stored once and in order.
 async fn check_what_was_said(store: &dyn Store, me: Fence, run: &str) {
     let to = store.find(&format!("{run}-parent-7")).await.unwrap().expect("it was begun");
     assert_eq!(inbox(store, me, to.key).await, ["lone", "once", "with a record", "with a child", "last"], "{run}");
@@ -60,7 +60,7 @@ async fn check_what_was_said(store: &dyn Store, me: Fence, run: &str) {
     assert_eq!(waiting(store, five.key, "").await, None, "{run}: it was received");
 }
 
-pub(crate) async fn what_was_committed_counts_as_stored(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn a_retried_commit_finds_its_own_rows_stored(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     let all = every_shape(&*store, me, "batch").await;
     let stored = vec![Verdict::Stored; all.len()];
@@ -68,7 +68,7 @@ pub(crate) async fn what_was_committed_counts_as_stored(StoreDatabase { store, .
         assert_eq!(store.commit(me, &all, again).await.unwrap(), stored);
     }
     check_what_was_said(&*store, me, "batch").await;
-    // Also when those who received have ended since.
+    // Also when the receivers have ended since.
     let to = store.find("batch-parent-7").await.unwrap().expect("it was begun");
     commit(&*store, me, finish(success(to.key, "1"))).await;
     assert_eq!(store.commit(me, &all, true).await.unwrap(), stored);
@@ -84,7 +84,7 @@ pub(crate) async fn what_was_committed_counts_as_stored(StoreDatabase { store, .
     check_what_was_said(&*store, me, "lone").await;
 }
 
-pub(crate) async fn what_was_never_committed_is_stored_now(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn a_retried_commit_stores_what_is_missing(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     let all = every_shape(&*store, me, "batch").await;
     assert_eq!(store.commit(me, &all, true).await.unwrap(), vec![Verdict::Stored; all.len()]);
@@ -99,7 +99,7 @@ pub(crate) async fn what_was_never_committed_is_stored_now(StoreDatabase { store
     check_what_was_said(&*store, me, "lone").await;
 }
 
-pub(crate) async fn what_was_partly_there_is_completed(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn a_retried_commit_completes_a_partial_one(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     let run = running(&*store, me, "w").await;
     recorded(&*store, me, record(run, 1, "1")).await;
@@ -109,7 +109,7 @@ pub(crate) async fn what_was_partly_there_is_completed(StoreDatabase { store, ..
     assert_eq!(status(&*store, "w").await, Some(Status::Success));
 }
 
-pub(crate) async fn what_somebody_else_wrote_is_not_taken_for_ones_own(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn a_retried_commit_does_not_match_rows_of_another_writer(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     let run = running(&*store, me, "w").await;
     recorded(&*store, me, record(run, 1, "1")).await;

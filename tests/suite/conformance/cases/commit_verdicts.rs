@@ -1,4 +1,4 @@
-//! What one row is told.
+//! The verdict on a single row of a commit.
 
 use durable_core::Status;
 use durable_core::store::{Finish, NewRecord, NewWorkflow, Outcome, Verdict};
@@ -21,7 +21,7 @@ pub(crate) async fn a_record_is_stored_once(StoreDatabase { store, .. }: StoreDa
     assert_eq!(outcomes(&*store, run).await, [(1, output("1"))]);
 }
 
-pub(crate) async fn an_equal_record_that_is_there_counts_as_stored(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn an_equal_existing_record_counts_as_stored(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     let run = running(&*store, me, "w").await;
     for mut it in [record(run, 1, "1"), record(run, 2, "2"), record(run, 3, "3")] {
@@ -37,7 +37,7 @@ pub(crate) async fn an_equal_record_that_is_there_counts_as_stored(StoreDatabase
     assert_eq!(outcomes(&*store, run).await.len(), 3);
 }
 
-pub(crate) async fn a_begin_stores_what_it_was_given(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn a_started_workflow_is_stored_as_given(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     let before = store.now().await.unwrap();
     let given = NewWorkflow { name: "invoice".to_owned(), ..workflow("order-1") };
@@ -54,7 +54,7 @@ pub(crate) async fn a_begin_stores_what_it_was_given(StoreDatabase { store, .. }
     assert!(store.find("order-2").await.unwrap().is_none());
 }
 
-pub(crate) async fn a_second_begin_of_an_id_attaches_to_the_first(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn a_second_start_with_an_id_attaches_to_the_first(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     let run = running(&*store, me, "w").await;
     let second = NewWorkflow { name: "refund".to_owned(), input: "{}".to_owned(), ..workflow("w") };
@@ -85,7 +85,7 @@ pub(crate) async fn a_run_ends_once(StoreDatabase { store, .. }: StoreDatabase) 
     assert_eq!(commit(&*store, me, finish(success(-1, "1"))).await, Verdict::Superseded, "there is no such workflow");
 }
 
-pub(crate) async fn an_end_of_another_run_does_not_apply(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn an_end_by_another_run_is_superseded(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     let run = running(&*store, me, "w").await;
     let earlier = Finish { attempt: 0, ..success(run, "1") };
@@ -103,7 +103,7 @@ pub(crate) async fn an_end_of_a_cancelled_workflow_is_superseded(StoreDatabase {
     assert_eq!(status(&*store, "w").await, Some(Status::Cancelled));
 }
 
-pub(crate) async fn the_last_record_goes_with_its_end_or_not_at_all(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn the_last_record_and_the_end_are_one_commit(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     let run = running(&*store, me, "w").await;
     let entry = ending([record(run, 1, "1")], success(run, "1"));
@@ -138,7 +138,7 @@ pub(crate) async fn a_parked_workflow_has_a_reason_and_no_completion(StoreDataba
     assert_eq!(store.show("u").await.unwrap().expect("it was begun").completed_at, None);
 }
 
-pub(crate) async fn an_empty_call_has_no_verdicts(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn an_empty_commit_has_no_verdicts(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     for again in [false, true] {
         assert_eq!(store.commit(me, &[], again).await.unwrap(), []);

@@ -1,5 +1,5 @@
-//! Many claimers at once, and what they must never do together. Each case looks afterwards at when
-//! every run began and ended, by the database's clock, and asks meanwhile how many run.
+//! Concurrent claims. Each case checks afterwards, by the database's clock, when each run began and ended, and
+//! samples meanwhile how many run.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -49,7 +49,7 @@ async fn race(
                             continue;
                         }
                         let key = run.id.split('-').next().unwrap_or_default().to_owned();
-                        ledger.lock().expect("nobody panicked").entry(key).or_default().push(run.id.to_string());
+                        ledger.lock().expect("nothing panics").entry(key).or_default().push(run.id.to_string());
                         tokio::time::sleep(Duration::from_millis(1)).await; // the work
                         ended(&*store, me, &run).await;
                         done.fetch_add(1, Ordering::SeqCst);
@@ -108,19 +108,19 @@ fn most_at_once<'a>(all: impl IntoIterator<Item = &'a WorkflowInfo>) -> i64 {
         .unwrap_or(0)
 }
 
-pub(crate) async fn claimers_share_without_overlap_and_without_waiting(database: StoreDatabase) {
+pub(crate) async fn concurrent_claims_take_different_workflows_without_waiting(database: StoreDatabase) {
     let me = sign_on(&*database.store, "a").await;
     let all: Vec<_> = (0..600).map(|it| placed(&format!("w-{it}"), mail())).collect();
     all_enqueued(&*database.store, me, &all).await;
     let ledger = race(&database, 4, 600, 7, None).await;
-    let mut ran = ledger.lock().expect("nobody panicked").remove("w").expect("they ran");
+    let mut ran = ledger.lock().expect("nothing panics").remove("w").expect("they ran");
     ran.sort();
     ran.dedup();
     assert_eq!(ran.len(), 600);
     assert!(everything(&*database.store).await.iter().all(|it| it.attempts == 1));
 }
 
-pub(crate) async fn claimers_never_exceed_the_concurrency(database: StoreDatabase) {
+pub(crate) async fn concurrent_claims_never_exceed_the_concurrency(database: StoreDatabase) {
     let me = sign_on(&*database.store, "a").await;
     declare(&*database.store, at_once(5)).await;
     let all: Vec<_> = (0..250).map(|it| placed(&format!("w-{it}"), mail())).collect();
@@ -131,7 +131,7 @@ pub(crate) async fn claimers_never_exceed_the_concurrency(database: StoreDatabas
     assert!((2..=5).contains(&most), "{most} ran at once");
 }
 
-pub(crate) async fn claimers_never_exceed_the_rate(database: StoreDatabase) {
+pub(crate) async fn concurrent_claims_never_exceed_the_rate_limit(database: StoreDatabase) {
     let me = sign_on(&*database.store, "a").await;
     let period = Duration::from_millis(100);
     declare(&*database.store, rated(10, period)).await;
@@ -146,7 +146,7 @@ pub(crate) async fn claimers_never_exceed_the_rate(database: StoreDatabase) {
     }
 }
 
-pub(crate) async fn claimers_keep_the_order_of_every_key(database: StoreDatabase) {
+pub(crate) async fn concurrent_claims_keep_the_order_of_every_partition_key(database: StoreDatabase) {
     let me = sign_on(&*database.store, "a").await;
     declare(&*database.store, QueueLimits { concurrency: Some(6), ..partitioned() }).await;
     let ids = (0..20).flat_map(|it| (0..10).map(move |key| (format!("k{key}-{it}"), format!("k{key}"))));
@@ -155,7 +155,7 @@ pub(crate) async fn claimers_keep_the_order_of_every_key(database: StoreDatabase
     let running = "select coalesce(max(many), 0) from (select count(*) as many from durable.workflows
                     where status = 'PENDING' group by partition_key) as by_key";
     let ledger = race(&database, 4, 200, 3, Some((running, 1))).await;
-    for (key, ran) in &*ledger.lock().expect("nobody panicked") {
+    for (key, ran) in &*ledger.lock().expect("nothing panics") {
         let expected: Vec<String> = (0..20).map(|it| format!("{key}-{it}")).collect();
         assert_eq!(*ran, expected);
     }
@@ -167,7 +167,7 @@ pub(crate) async fn claimers_keep_the_order_of_every_key(database: StoreDatabase
     }
 }
 
-pub(crate) async fn claimers_never_exceed_the_limits_of_a_key(database: StoreDatabase) {
+pub(crate) async fn concurrent_claims_never_exceed_the_limits_of_a_partition_key(database: StoreDatabase) {
     let me = sign_on(&*database.store, "a").await;
     let limits = QueueLimits {
         partition_concurrency: Some(2),
@@ -189,7 +189,7 @@ pub(crate) async fn claimers_never_exceed_the_limits_of_a_key(database: StoreDat
     }
 }
 
-pub(crate) async fn of_racing_duplicates_one_is_stored(database: StoreDatabase) {
+pub(crate) async fn of_concurrent_duplicates_one_is_stored(database: StoreDatabase) {
     let mut all = tokio::task::JoinSet::new();
     for process in 0..2 {
         let store = database.second().await;
@@ -225,7 +225,7 @@ pub(crate) async fn of_racing_duplicates_one_is_stored(database: StoreDatabase) 
     assert_eq!(claim(&*database.store, me, 1_000).await.runs.len(), 40);
 }
 
-pub(crate) async fn racing_debounces_are_one(database: StoreDatabase) {
+pub(crate) async fn concurrent_debounced_calls_become_one_workflow(database: StoreDatabase) {
     let mut all = tokio::task::JoinSet::new();
     for process in 0..2 {
         let store = database.second().await;

@@ -1,4 +1,4 @@
-//! Two at once.
+//! Concurrent commits and takeovers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::support::store_rows::{
     running, send, sending, show, sign_on, success, waiting, workflow,
 };
 
-pub(crate) async fn a_takeover_waits_for_a_flush_in_flight(database: StoreDatabase) {
+pub(crate) async fn a_takeover_waits_for_a_commit_in_flight(database: StoreDatabase) {
     let dead = sign_on(&*database.store, "dead").await;
     running(&*database.store, dead, "w").await;
     let mut flush = database.direct_connection().await;
@@ -30,13 +30,13 @@ pub(crate) async fn a_takeover_waits_for_a_flush_in_flight(database: StoreDataba
     flush.execute("commit").await;
     assert!(takeover.await.expect("it does not panic").unwrap());
 
-    // What the flush wrote is there for whoever takes over.
+    // The next owner finds what the commit wrote.
     let heir = sign_on(&*database.store, "heir").await;
     let runs = database.store.adopt(&adopting(heir, 10)).await.unwrap().runs;
     assert_eq!(outcomes(&*database.store, runs[0].key).await.len(), 1);
 }
 
-pub(crate) async fn a_flush_waits_for_a_takeover_and_then_writes_nothing(database: StoreDatabase) {
+pub(crate) async fn a_commit_during_a_takeover_waits_and_writes_nothing(database: StoreDatabase) {
     let store = &*database.store;
     let shapes: [fn(i64) -> Vec<Entry>; 12] = [
         |_| vec![begin(&workflow("new"))],
@@ -66,7 +66,7 @@ pub(crate) async fn a_flush_waits_for_a_takeover_and_then_writes_nothing(databas
             async move { store.commit(dead, &shape(run), false).await }
         });
         tokio::time::sleep(Duration::from_millis(50)).await; // the other one waits for the lock, and nothing may happen in it
-        assert!(!flush.is_finished(), "shape {number}: nobody knows yet who wins");
+        assert!(!flush.is_finished(), "shape {number}: the takeover is not committed yet");
         takeover.execute("commit").await;
         let verdicts = flush.await.expect("it does not panic").unwrap();
         assert!(verdicts.iter().all(|it| *it == Verdict::Fenced), "shape {number}: {verdicts:?}");
@@ -79,7 +79,7 @@ pub(crate) async fn a_flush_waits_for_a_takeover_and_then_writes_nothing(databas
     }
 }
 
-pub(crate) async fn two_adopters_share_without_overlap(database: StoreDatabase) {
+pub(crate) async fn two_executors_take_over_different_workflows(database: StoreDatabase) {
     let dead = sign_on(&*database.store, "dead").await;
     let begins: Vec<_> = (0..200).map(|number| begin(&workflow(&format!("w-{number}")))).collect();
     database.store.commit(dead, &begins, false).await.unwrap();
@@ -136,7 +136,7 @@ async fn begin_all(database: StoreDatabase, fence: Fence, start: Arc<Barrier>, b
 const ROUNDS: usize = 8;
 const IDS: usize = 300;
 
-pub(crate) async fn two_executors_begin_the_same_ids_once(database: StoreDatabase) {
+pub(crate) async fn two_executors_starting_the_same_ids_start_each_once(database: StoreDatabase) {
     let (a, b) = (sign_on(&*database.store, "a").await, sign_on(&*database.store, "b").await);
     let start = Arc::new(Barrier::new(2));
     let first = tokio::spawn(begin_all(database.clone(), a, start.clone(), false));
@@ -162,7 +162,7 @@ async fn send_all(database: StoreDatabase, fence: Fence, start: Arc<Barrier>, ba
     store.close().await;
 }
 
-pub(crate) async fn two_senders_of_the_same_idempotency_keys_are_heard_once(database: StoreDatabase) {
+pub(crate) async fn two_senders_with_the_same_idempotency_keys_deliver_once(database: StoreDatabase) {
     let (a, b) = (sign_on(&*database.store, "a").await, sign_on(&*database.store, "b").await);
     let run = running(&*database.store, a, "w").await;
     let start = Arc::new(Barrier::new(2));
@@ -175,7 +175,7 @@ pub(crate) async fn two_senders_of_the_same_idempotency_keys_are_heard_once(data
     assert_eq!(waiting(&*database.store, run, "").await.map(|it| it.payload.starts_with("0-")), Some(true));
 }
 
-pub(crate) async fn a_cancellation_of_a_family_meets_its_ends(database: StoreDatabase) {
+pub(crate) async fn cancelling_a_tree_races_with_its_workflows_ending(database: StoreDatabase) {
     let me = sign_on(&*database.store, "a").await;
     for round in 0..10 {
         let root = running(&*database.store, me, &format!("w-{round}")).await;
@@ -196,7 +196,7 @@ pub(crate) async fn a_cancellation_of_a_family_meets_its_ends(database: StoreDat
     }
 }
 
-pub(crate) async fn two_records_for_one_position_leave_one(database: StoreDatabase) {
+pub(crate) async fn of_two_records_for_one_position_one_is_stored(database: StoreDatabase) {
     let me = sign_on(&*database.store, "a").await;
     let run = running(&*database.store, me, "w").await;
     let mut calls = Vec::new();

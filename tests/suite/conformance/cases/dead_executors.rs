@@ -1,4 +1,4 @@
-//! Who takes over what from whom.
+//! Taking over the workflows of dead executors.
 
 use std::time::Duration;
 
@@ -14,7 +14,9 @@ use crate::support::store_rows::{
     workflow,
 };
 
-pub(crate) async fn workflows_of_a_dead_executor_are_adopted_and_counted(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn workflows_of_a_dead_executor_are_taken_over_and_counted_as_recovered(
+    StoreDatabase { store, .. }: StoreDatabase,
+) {
     let dead = sign_on(&*store, "dead").await;
     let run = running(&*store, dead, "w").await;
     let ended = running(&*store, dead, "ended").await;
@@ -38,7 +40,7 @@ pub(crate) async fn workflows_of_a_dead_executor_are_adopted_and_counted(StoreDa
     assert_eq!((adopted.runs[0].attempt, adopted.runs[0].recoveries), (3, 2));
 }
 
-pub(crate) async fn a_released_workflow_is_adopted_and_not_counted(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn taking_over_a_released_workflow_is_not_a_recovery(StoreDatabase { store, .. }: StoreDatabase) {
     let leaving = sign_on(&*store, "leaving").await;
     running(&*store, leaving, "w").await;
     let released = store.release(leaving, &[]).await.unwrap();
@@ -51,7 +53,7 @@ pub(crate) async fn a_released_workflow_is_adopted_and_not_counted(StoreDatabase
     assert_eq!((adopted.runs[0].attempt, adopted.runs[0].recoveries), (2, 0));
 }
 
-pub(crate) async fn workflows_of_the_living_are_left_alone(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn workflows_of_live_executors_are_not_taken_over(StoreDatabase { store, .. }: StoreDatabase) {
     let (living, leaving) = (sign_on(&*store, "living").await, sign_on(&*store, "leaving").await);
     running(&*store, living, "w").await;
     running(&*store, leaving, "v").await;
@@ -61,7 +63,9 @@ pub(crate) async fn workflows_of_the_living_are_left_alone(StoreDatabase { store
     assert!(store.adopt(&adopting(living, 10)).await.unwrap().runs.is_empty(), "its own ones run already");
 }
 
-pub(crate) async fn the_oldest_are_adopted_first_up_to_the_limit(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn the_oldest_workflows_are_taken_over_first_up_to_the_limit(
+    StoreDatabase { store, .. }: StoreDatabase,
+) {
     let (dead, leaving) = (sign_on(&*store, "dead").await, sign_on(&*store, "leaving").await);
     let mut keys = Vec::new();
     for number in 0..10 {
@@ -80,7 +84,7 @@ pub(crate) async fn the_oldest_are_adopted_first_up_to_the_limit(StoreDatabase {
     assert_eq!(taken, keys);
 }
 
-pub(crate) async fn unknown_names_are_left_and_counted(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn workflows_unknown_to_the_executor_are_left_and_counted(StoreDatabase { store, .. }: StoreDatabase) {
     let dead = sign_on(&*store, "dead").await;
     for number in 0..3 {
         let foreign = NewWorkflow { name: "foreign".to_owned(), ..workflow(&format!("foreign-{number}")) };
@@ -89,7 +93,7 @@ pub(crate) async fn unknown_names_are_left_and_counted(StoreDatabase { store, ..
     running(&*store, dead, "w").await;
     let heir = sign_on(&*store, "heir").await;
     running(&*store, heir, "own").await;
-    assert_eq!(store.count_unknown(&known("checkout", 1)).await.unwrap(), 0, "somebody lives who runs them");
+    assert_eq!(store.count_unknown(&known("checkout", 1)).await.unwrap(), 0, "their executor is alive");
     depose(&*store, dead).await;
     assert_eq!(store.count_unknown(&known("checkout", 1)).await.unwrap(), 3);
     assert_eq!(store.count_unknown(&[]).await.unwrap(), 4);
@@ -99,7 +103,7 @@ pub(crate) async fn unknown_names_are_left_and_counted(StoreDatabase { store, ..
     assert!(nothing.runs.is_empty());
 }
 
-pub(crate) async fn a_workflow_that_was_recovered_too_often_is_parked(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn a_workflow_over_its_recovery_limit_is_parked(StoreDatabase { store, .. }: StoreDatabase) {
     let mut owner = sign_on(&*store, "first").await;
     let run = running(&*store, owner, "w").await;
     let known = vec![
@@ -132,7 +136,7 @@ pub(crate) async fn a_workflow_that_was_recovered_too_often_is_parked(StoreDatab
     assert_eq!(commit(&*store, owner, finish(late)).await, Verdict::Superseded);
 }
 
-pub(crate) async fn a_fenced_executor_adopts_nothing(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn a_fenced_executor_takes_over_nothing(StoreDatabase { store, .. }: StoreDatabase) {
     let (dead, fenced) = (sign_on(&*store, "dead").await, sign_on(&*store, "fenced").await);
     running(&*store, dead, "w").await;
     depose(&*store, dead).await;
@@ -141,8 +145,8 @@ pub(crate) async fn a_fenced_executor_adopts_nothing(StoreDatabase { store, .. }
     assert_eq!(store.show("w").await.unwrap().expect("it was begun").attempts, 1);
 }
 
-pub(crate) async fn an_adopted_workflow_cannot_be_ended_by_its_former_run(StoreDatabase { store, .. }: StoreDatabase) {
-    // Released and adopted by the same living executor: the fence holds, and only the run differs.
+pub(crate) async fn a_run_cannot_end_a_workflow_that_was_taken_over(StoreDatabase { store, .. }: StoreDatabase) {
+    // Released and taken over by the same executor: the fence is the same, and only the run differs.
     let me = sign_on(&*store, "a").await;
     let run = running(&*store, me, "w").await;
     store.release(me, &[]).await.unwrap();
@@ -155,7 +159,7 @@ pub(crate) async fn an_adopted_workflow_cannot_be_ended_by_its_former_run(StoreD
     assert_eq!(commit(&*store, me, finish(second)).await, Verdict::Stored);
 }
 
-pub(crate) async fn a_deadline_comes_back_with_the_workflow(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn a_taken_over_workflow_keeps_its_deadline(StoreDatabase { store, .. }: StoreDatabase) {
     let dead = sign_on(&*store, "dead").await;
     let limited = |id| NewWorkflow { deadline: Some(1_234_567), ..workflow(id) };
     commit(&*store, dead, begin(&limited("lone"))).await;
@@ -171,7 +175,7 @@ pub(crate) async fn a_deadline_comes_back_with_the_workflow(StoreDatabase { stor
     assert_eq!(deadlines, [("careful", at), ("lone", at), ("one-of-two", at), ("unlimited", None)]);
 }
 
-pub(crate) async fn what_was_adopted_without_an_answer_is_adopted_again(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn a_takeover_without_an_answer_can_be_repeated(StoreDatabase { store, .. }: StoreDatabase) {
     let (dead, heir) = (sign_on(&*store, "dead").await, sign_on(&*store, "heir").await);
     let lost = running(&*store, dead, "lost").await;
     let has_a_body = running(&*store, dead, "has a body").await;
@@ -187,7 +191,7 @@ pub(crate) async fn what_was_adopted_without_an_answer_is_adopted_again(StoreDat
     assert!(store.adopt(&unsure).await.unwrap().runs.is_empty());
 }
 
-pub(crate) async fn a_look_says_what_work_is_left(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn remaining_work_is_reported(StoreDatabase { store, .. }: StoreDatabase) {
     let (me, other) = (sign_on(&*store, "a").await, sign_on(&*store, "b").await);
     let asks = async |fence: Fence, queue: &str, name: &str| {
         let asked = WorkLeft { executor: fence.executor, queues: vec![queue.to_owned()], known: known(name, 1) };
@@ -198,10 +202,10 @@ pub(crate) async fn a_look_says_what_work_is_left(StoreDatabase { store, .. }: S
 
     running(&*store, me, "w").await;
     assert_eq!(asks(me, MAIL, "checkout").await, WorkFound { own: true, ..nothing });
-    assert_eq!(asks(other, MAIL, "checkout").await, nothing, "it is somebody's");
+    assert_eq!(asks(other, MAIL, "checkout").await, nothing, "it has an owner");
     store.release(me, &[]).await.unwrap();
     assert_eq!(asks(other, MAIL, "checkout").await, WorkFound { released: true, ..nothing });
-    assert_eq!(asks(other, MAIL, "refund").await, nothing, "only somebody else can run it");
+    assert_eq!(asks(other, MAIL, "refund").await, nothing, "this executor cannot run it");
     cancel(&*store, "w", "by hand").await;
 
     declare(&*store, QueueLimits::default()).await;
@@ -212,7 +216,7 @@ pub(crate) async fn a_look_says_what_work_is_left(StoreDatabase { store, .. }: S
     assert_eq!(asks(other, "parcels", "checkout").await, nothing);
     assert_eq!(asks(other, MAIL, "refund").await, nothing);
     store.change_queue(MAIL, QueueChange::Pause).await.unwrap();
-    assert_eq!(asks(other, MAIL, "checkout").await, nothing, "nobody takes from a paused queue");
+    assert_eq!(asks(other, MAIL, "checkout").await, nothing, "nothing is claimed from a paused queue");
     store.change_queue(MAIL, QueueChange::Resume).await.unwrap();
     cancel(&*store, "q", "by hand").await;
     assert_eq!(asks(other, MAIL, "checkout").await, queued, "the delayed one is still to come");

@@ -1,4 +1,4 @@
-//! Workflows that wait for a time before they wait for a turn, and calls that become one.
+//! Delayed workflows, and debounced calls that become one workflow.
 
 use std::time::Duration;
 
@@ -64,7 +64,7 @@ async fn promoted_in_time_of(store: &dyn Store, id: &str) {
     }
 }
 
-pub(crate) async fn many_become_due_at_once(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn many_delayed_workflows_can_become_due_at_once(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     let many: Vec<_> = (0..2_500).map(|it| placed(&format!("w-{it}"), delayed(Duration::from_micros(1)))).collect();
     all_enqueued(&*store, me, &many).await;
@@ -77,7 +77,7 @@ pub(crate) async fn many_become_due_at_once(StoreDatabase { store, .. }: StoreDa
     assert_eq!(taken(&*store, me, 5_000).await.len(), 2_500);
 }
 
-pub(crate) async fn a_promoted_workflow_stands_where_it_would_without_its_delay(
+pub(crate) async fn a_delayed_workflow_keeps_the_position_of_its_enqueue_time(
     StoreDatabase { store, .. }: StoreDatabase,
 ) {
     let me = sign_on(&*store, "a").await;
@@ -87,7 +87,7 @@ pub(crate) async fn a_promoted_workflow_stands_where_it_would_without_its_delay(
     assert_eq!(taken(&*store, me, 10).await, ["first", "second"]);
 }
 
-pub(crate) async fn a_debounced_call_gives_its_arguments_to_the_one_that_waits(
+pub(crate) async fn a_debounced_call_replaces_the_arguments_of_the_waiting_one(
     StoreDatabase { store, .. }: StoreDatabase,
 ) {
     let me = sign_on(&*store, "a").await;
@@ -120,7 +120,7 @@ pub(crate) async fn a_debounced_call_gives_its_arguments_to_the_one_that_waits(
     assert!(matches!(&existing, Verdict::Existing(it) if *it == held), "{existing:?}");
 }
 
-pub(crate) async fn a_debounce_is_not_put_off_for_longer_than_it_may(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn a_debounce_is_postponed_no_longer_than_its_limit(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     enqueued(&*store, me, "first", debounced("cart", 2 * HOUR, Some(HOUR))).await;
     let first = due(&*store, "first").await;
@@ -128,12 +128,12 @@ pub(crate) async fn a_debounce_is_not_put_off_for_longer_than_it_may(StoreDataba
     assert_eq!(first, begun + 3_600_000_000, "no later than the longest");
     let verdict = commit(&*store, me, begin(&placed("second", debounced("cart", 3 * HOUR, Some(9 * HOUR))))).await;
     assert!(matches!(verdict, Verdict::Debounced(_)));
-    assert_eq!(due(&*store, "first").await, first, "the first call says for how long at most");
+    assert_eq!(due(&*store, "first").await, first, "the limit of the first call applies");
     commit(&*store, me, begin(&placed("third", debounced("cart", SOON, None)))).await;
     assert!(due(&*store, "first").await < first, "a shorter period makes it due sooner");
 }
 
-pub(crate) async fn a_debounce_begins_anew_once_it_was_due(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn a_debounce_starts_over_once_it_was_due(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     let soon = || debounced("cart", Duration::from_millis(1), None);
     enqueued(&*store, me, "first", soon()).await;
@@ -145,7 +145,7 @@ pub(crate) async fn a_debounce_begins_anew_once_it_was_due(StoreDatabase { store
     assert_eq!(taken(&*store, me, 10).await, ["first", "third"]);
 }
 
-pub(crate) async fn the_record_of_a_debounced_child_names_the_one_that_waits(
+pub(crate) async fn the_record_of_a_debounced_child_names_the_waiting_workflow(
     StoreDatabase { store, .. }: StoreDatabase,
 ) {
     let me = sign_on(&*store, "a").await;
@@ -166,7 +166,7 @@ pub(crate) async fn the_record_of_a_debounced_child_names_the_one_that_waits(
     assert_eq!(status(&*store, "two-1").await, None, "no second one is begun for the same call");
 }
 
-pub(crate) async fn a_debounce_that_lost_its_position_changes_nothing(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn a_debounced_child_that_lost_the_race_changes_nothing(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     let parent = running(&*store, me, "parent").await;
     enqueued(&*store, me, "waits", debounced("cart", HOUR, None)).await;
@@ -180,7 +180,9 @@ pub(crate) async fn a_debounce_that_lost_its_position_changes_nothing(StoreDatab
     assert_eq!(outcomes(&*store, parent).await.len(), 2);
 }
 
-pub(crate) async fn a_delayed_workflow_of_a_dead_executor_waits_on(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn a_delayed_workflow_survives_the_executor_that_enqueued_it(
+    StoreDatabase { store, .. }: StoreDatabase,
+) {
     let dead = sign_on(&*store, "dead").await;
     enqueued(&*store, dead, "w", delayed(Duration::from_millis(1))).await;
     depose(&*store, dead).await;
@@ -190,7 +192,7 @@ pub(crate) async fn a_delayed_workflow_of_a_dead_executor_waits_on(StoreDatabase
     assert_eq!((runs[0].attempt, runs[0].recoveries), (1, 0));
 }
 
-pub(crate) async fn a_debounce_and_a_deduplication_go_together(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn debounce_and_deduplication_can_be_combined(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     let both = || QueuePlace { deduplicate: Some("sole".to_owned()), ..debounced("cart", HOUR, None) };
     enqueued(&*store, me, "first", both()).await;
@@ -206,7 +208,7 @@ pub(crate) async fn a_debounce_and_a_deduplication_go_together(StoreDatabase { s
     assert_eq!(status(&*store, "third").await, None);
 }
 
-pub(crate) async fn calls_of_two_instances_do_not_become_one(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn debounced_calls_of_two_instances_stay_separate(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     let sole = || QueuePlace { deduplicate: Some("sole".to_owned()), ..debounced("cart", HOUR, None) };
     let on = |instance: &str, id: &str, place: QueuePlace| NewWorkflow {
@@ -230,9 +232,7 @@ pub(crate) async fn calls_of_two_instances_do_not_become_one(StoreDatabase { sto
     assert!(matches!(&verdict, Verdict::Duplicate(held) if held.id == "ada-1"), "{verdict:?}");
 }
 
-pub(crate) async fn the_last_debounced_call_gives_its_priority_and_its_limits(
-    StoreDatabase { store, .. }: StoreDatabase,
-) {
+pub(crate) async fn the_last_debounced_call_sets_priority_and_timeout(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     let call = |id: &str, priority: i32, timeout: Option<Duration>| NewWorkflow {
         timeout,

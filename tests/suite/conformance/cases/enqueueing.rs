@@ -1,4 +1,4 @@
-//! Putting workflows on queues.
+//! Enqueueing workflows.
 
 use durable_core::Status;
 use durable_core::store::{Costs, Fault, NewWorkflow, QueuePlace, Verdict};
@@ -10,7 +10,7 @@ use crate::support::store_rows::{
     workflow,
 };
 
-pub(crate) async fn a_workflow_with_a_place_waits_and_does_not_run(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn an_enqueued_workflow_has_no_executor(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     let place = QueuePlace { partition: Some("ada".to_owned()), ..QueuePlace { priority: -3, ..sole("cart-9") } };
     commit(&*store, me, begin(&placed("lone", place.clone()))).await;
@@ -31,7 +31,7 @@ pub(crate) async fn a_workflow_with_a_place_waits_and_does_not_run(StoreDatabase
     assert_eq!((info.priority, info.partition_key, info.deduplication_id), (7, None, None));
 }
 
-pub(crate) async fn inputs_of_every_size_wait(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn inputs_of_every_size_can_be_enqueued(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     let sized = |id: &str, size: usize| {
         let input = format!(r#"{{"text":"{}"}}"#, "x".repeat(size));
@@ -50,7 +50,7 @@ pub(crate) async fn inputs_of_every_size_wait(StoreDatabase { store, .. }: Store
     }
 }
 
-pub(crate) async fn queued_and_direct_ones_go_together(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn queued_and_direct_workflows_can_share_a_commit(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     let parent = running(&*store, me, "parent").await;
     let entries = [
@@ -73,7 +73,7 @@ pub(crate) async fn queued_and_direct_ones_go_together(StoreDatabase { store, ..
     assert_eq!(store.show("child").await.unwrap().expect("it is there").parent.as_deref(), Some("parent"));
 }
 
-pub(crate) async fn an_id_that_is_there_is_not_enqueued(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn enqueueing_an_existing_id_attaches_to_it(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     running(&*store, me, "direct").await;
     enqueued(&*store, me, "queued", mail()).await;
@@ -92,7 +92,9 @@ pub(crate) async fn an_id_that_is_there_is_not_enqueued(StoreDatabase { store, .
     assert_eq!(status(&*store, "queued").await, Some(Status::Enqueued));
 }
 
-pub(crate) async fn a_duplicate_takes_its_entry_and_no_other(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn a_duplicate_is_refused_and_the_rest_of_the_batch_stored(
+    StoreDatabase { store, .. }: StoreDatabase,
+) {
     let me = sign_on(&*store, "a").await;
     let parent = running(&*store, me, "parent").await;
     enqueued(&*store, me, "first", sole("cart")).await;
@@ -117,7 +119,7 @@ pub(crate) async fn a_duplicate_takes_its_entry_and_no_other(StoreDatabase { sto
     assert_eq!(store.commit(me, &two, true).await.unwrap(), [duplicate, Verdict::Stored]);
 }
 
-pub(crate) async fn a_deduplication_id_is_free_again_when_its_workflow_has_ended(
+pub(crate) async fn a_deduplication_id_can_be_reused_after_its_workflow_ended(
     StoreDatabase { store, .. }: StoreDatabase,
 ) {
     let me = sign_on(&*store, "a").await;
@@ -151,7 +153,7 @@ pub(crate) async fn of_two_duplicates_in_one_call_the_first_is_stored(StoreDatab
     assert!(verdicts.iter().any(|it| matches!(it, Verdict::Duplicate(twin) if twin.key == held.key)), "{verdicts:?}");
 }
 
-pub(crate) async fn what_was_enqueued_counts_as_stored(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn a_retried_enqueue_finds_its_own_rows_stored(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     let parent = running(&*store, me, "parent").await;
     let entries = [
@@ -166,7 +168,7 @@ pub(crate) async fn what_was_enqueued_counts_as_stored(StoreDatabase { store, ..
     assert_eq!(store.commit(me, &entries, true).await.unwrap(), vec![Verdict::Stored; 3], "also while they run");
 }
 
-pub(crate) async fn a_deposed_executor_enqueues_nothing(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn a_fenced_executor_enqueues_nothing(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     let dead = sign_on(&*store, "dead").await;
     enqueued(&*store, me, "there", sole("k")).await;
@@ -187,7 +189,9 @@ pub(crate) async fn a_deposed_executor_enqueues_nothing(StoreDatabase { store, .
     assert_eq!(taken(&*store, me, 10).await, ["there"]);
 }
 
-pub(crate) async fn who_is_enqueued_in_the_same_call_receives(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn a_workflow_enqueued_in_the_same_commit_receives_messages(
+    StoreDatabase { store, .. }: StoreDatabase,
+) {
     let me = sign_on(&*store, "a").await;
     let new = placed("w", mail());
     let entries = [begin(&new), send(message("w", "1"))];
@@ -195,7 +199,7 @@ pub(crate) async fn who_is_enqueued_in_the_same_call_receives(StoreDatabase { st
     assert_eq!(inbox(&*store, me, new.key).await, ["1"]);
 }
 
-pub(crate) async fn a_nul_in_a_place_is_refused(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn a_nul_in_a_queue_option_is_refused(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     let nul = || Some("a\0b".to_owned());
     let day = std::time::Duration::from_hours(24);
@@ -212,7 +216,7 @@ pub(crate) async fn a_nul_in_a_place_is_refused(StoreDatabase { store, .. }: Sto
     assert_eq!(status(&*store, "w").await, None);
 }
 
-pub(crate) async fn thousands_are_enqueued_in_one_commit(database: StoreDatabase) {
+pub(crate) async fn thousands_can_be_enqueued_in_one_commit(database: StoreDatabase) {
     let store = &*database.store;
     let me = sign_on(store, "a").await;
     let costs = |statements, commits| Costs { statements, commits, notices: 0 };

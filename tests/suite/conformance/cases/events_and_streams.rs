@@ -1,4 +1,4 @@
-//! Events and streams: what workflows show to everybody.
+//! Events and streams.
 
 use durable_core::Status;
 use durable_core::store::{Entry, Mark, Store, Verdict};
@@ -13,7 +13,7 @@ fn some(values: &[&str]) -> Vec<Option<String>> {
     values.iter().map(|it| Some((*it).to_owned())).collect()
 }
 
-pub(crate) async fn the_values_of_an_event_are_its_history(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn all_values_of_an_event_are_kept_as_its_history(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     let run = running(&*store, me, "w").await;
     for value in ["1", "2", "3"] {
@@ -31,7 +31,7 @@ pub(crate) async fn the_values_of_an_event_are_its_history(StoreDatabase { store
     assert_eq!(history(&*store, "nobody", "e").await, [""; 0]);
 }
 
-pub(crate) async fn items_are_read_in_the_order_of_their_writing(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn stream_items_are_read_in_the_order_written(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     let run = running(&*store, me, "w").await;
     for value in ["1", "2"] {
@@ -54,7 +54,7 @@ pub(crate) async fn items_are_read_in_the_order_of_their_writing(StoreDatabase {
     assert_eq!(read, expected);
 }
 
-pub(crate) async fn a_stream_tells_where_its_workflow_stands(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn reading_a_stream_returns_the_status_of_its_workflow(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     let run = running(&*store, me, "w").await;
     let status = async |id| store.items(id, "s", Mark::default(), 10).await.unwrap().status;
@@ -75,7 +75,7 @@ async fn times(store: &dyn Store, id: &str, stream: &str) -> Vec<i64> {
     items.into_iter().map(|it| it.mark.at).collect()
 }
 
-pub(crate) async fn what_one_call_shows_is_ordered_by_key(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn events_and_items_of_one_commit_are_ordered_by_key(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     for (again, size) in [(false, 2), (true, 2), (false, 50), (true, 50), (false, 300)] {
         let id = format!("w-{again}-{size}");
@@ -97,7 +97,7 @@ pub(crate) async fn what_one_call_shows_is_ordered_by_key(StoreDatabase { store,
     }
 }
 
-pub(crate) async fn what_a_lost_race_shows_is_not_shown(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn events_of_a_lost_race_are_not_stored(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     let (run, other) = (running(&*store, me, "w").await, running(&*store, me, "v").await);
     recorded(&*store, me, record(run, 1, "first")).await;

@@ -1,4 +1,4 @@
-//! Executors' rows: leases, leaving, and what a heartbeat learns.
+//! Executors: registration, leases, heartbeats, leaving.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ const NONE: Duration = Duration::ZERO;
 /// Long enough for a lease of no length to lie in the past, on a clock of microseconds.
 const MOMENT: Duration = Duration::from_millis(2);
 
-pub(crate) async fn a_heartbeat_prolongs_the_lease(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn a_heartbeat_extends_the_lease(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on_for(&*store, "a", NONE).await;
     tokio::time::sleep(MOMENT).await; // the lease runs out
     assert!(store.executors().await.unwrap()[0].expired);
@@ -32,17 +32,17 @@ pub(crate) async fn a_heartbeat_prolongs_the_lease(StoreDatabase { store, .. }: 
     assert_eq!(all, [expected]);
 }
 
-pub(crate) async fn a_heartbeat_tells_the_time(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn a_heartbeat_returns_the_databases_time(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     let before = store.now().await.unwrap();
     let seen = store.heartbeat(me, LEASE, &[]).await.unwrap();
     let after = store.now().await.unwrap();
     assert!(before <= seen.now && seen.now <= after, "{before} {} {after}", seen.now);
     depose(&*store, me).await;
-    assert!(store.heartbeat(me, LEASE, &[]).await.unwrap().now >= after, "also to those who were deposed");
+    assert!(store.heartbeat(me, LEASE, &[]).await.unwrap().now >= after, "also to a fenced executor");
 }
 
-pub(crate) async fn a_heartbeat_learns_who_has_expired(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn a_heartbeat_reports_expired_executors(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     let (late, _fine) = (sign_on_for(&*store, "late", NONE).await, sign_on(&*store, "fine").await);
     tokio::time::sleep(MOMENT).await; // the lease runs out
@@ -54,7 +54,7 @@ pub(crate) async fn a_heartbeat_learns_who_has_expired(StoreDatabase { store, ..
     assert!(store.heartbeat(me, LEASE, &[]).await.unwrap().expired.is_empty(), "it is dealt with");
 }
 
-pub(crate) async fn a_heartbeat_learns_of_orphans(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn a_heartbeat_reports_workflows_without_an_owner(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     let orphans = async || store.heartbeat(me, LEASE, &[]).await.unwrap().orphans;
     running(&*store, me, "own").await;
@@ -74,7 +74,7 @@ pub(crate) async fn a_heartbeat_learns_of_orphans(StoreDatabase { store, .. }: S
     assert!(orphans().await);
 }
 
-pub(crate) async fn a_heartbeat_learns_which_runs_are_no_longer_its_own(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn a_heartbeat_reports_runs_that_are_lost_to_the_executor(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     let running = [
         running(&*store, me, "fine").await,
@@ -95,7 +95,7 @@ pub(crate) async fn a_heartbeat_learns_which_runs_are_no_longer_its_own(StoreDat
     assert!(store.heartbeat(me, LEASE, &many).await.unwrap().ours);
 }
 
-pub(crate) async fn a_deposed_executor_learns_it_from_its_heartbeat(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn a_heartbeat_tells_an_executor_that_it_is_fenced(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     depose(&*store, me).await;
     assert!(!store.heartbeat(me, LEASE, &[]).await.unwrap().ours);
@@ -104,7 +104,7 @@ pub(crate) async fn a_deposed_executor_learns_it_from_its_heartbeat(StoreDatabas
     assert!(!store.heartbeat(gone, LEASE, &[]).await.unwrap().ours, "its row is gone");
 }
 
-pub(crate) async fn an_executor_that_leaves_says_so(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn an_executor_can_announce_that_it_is_leaving(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     store.announce_leaving(me).await.unwrap();
     store.announce_leaving(me).await.unwrap();
@@ -116,10 +116,10 @@ pub(crate) async fn an_executor_that_leaves_says_so(StoreDatabase { store, .. }:
     assert!(seen.expired[0].leaving);
     depose(&*store, me).await;
     store.announce_leaving(me).await.unwrap();
-    assert_eq!(store.executors().await.unwrap().len(), 1, "the dead stay dead");
+    assert_eq!(store.executors().await.unwrap().len(), 1, "a fenced executor stays fenced");
 }
 
-pub(crate) async fn signing_on_twice_is_signing_on_once(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn registering_an_executor_twice_is_idempotent(StoreDatabase { store, .. }: StoreDatabase) {
     let it = executor("a", LEASE);
     let first = store.sign_on(&it).await.unwrap();
     assert_eq!(store.sign_on(&it).await.unwrap(), first);
@@ -135,7 +135,7 @@ pub(crate) async fn an_executor_with_a_stuck_workflow_keeps_its_row(StoreDatabas
     commit(&*store, me, begin(&workflow("free"))).await;
     assert_eq!(store.release(me, &[stuck]).await.unwrap().direct, 1);
     store.sign_off(me).await.unwrap();
-    assert_eq!(store.executors().await.unwrap().len(), 1, "somebody has to wait for its lease");
+    assert_eq!(store.executors().await.unwrap().len(), 1, "its lease has to expire first");
     commit(&*store, me, finish(success(stuck, "1"))).await;
     store.sign_off(me).await.unwrap();
     store.sign_off(me).await.unwrap();

@@ -1,4 +1,4 @@
-//! The fence: what a deposed executor can still do, which is nothing.
+//! A fenced executor can write nothing.
 
 use durable_core::Status;
 use durable_core::store::{Entry, Verdict};
@@ -9,7 +9,7 @@ use crate::support::store_rows::{
     receiving, record, records, running, send, sending, show, sign_on, status, success, waiting, workflow,
 };
 
-pub(crate) async fn a_deposed_executor_writes_nothing(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn a_fenced_executor_writes_nothing(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     let run = running(&*store, me, "w").await;
     commit(&*store, me, send(once("w", "key", "waits"))).await;
@@ -67,11 +67,11 @@ pub(crate) async fn only_one_of_two_takeovers_succeeds(StoreDatabase { store, ..
         won += u32::from(call.await.unwrap());
     }
     assert_eq!(won, 1);
-    assert!(!store.depose(dead.executor, dead.epoch + 1).await.unwrap(), "the dead are not deposed again");
+    assert!(!store.depose(dead.executor, dead.epoch + 1).await.unwrap(), "an executor is fenced only once");
     assert!(!store.depose(-1, 1).await.unwrap(), "there is no such executor");
 }
 
-pub(crate) async fn an_executor_that_signed_off_writes_nothing(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn a_removed_executor_writes_nothing(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     store.sign_off(me).await.unwrap();
     for again in [false, true] {

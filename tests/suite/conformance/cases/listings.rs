@@ -1,4 +1,4 @@
-//! What people see and do.
+//! Listing workflows and steps, and cancelling by hand.
 
 use durable_core::store::{NewWorkflow, Outcome, Position, Store};
 use durable_core::{Filter, Status};
@@ -8,7 +8,7 @@ use crate::support::store_rows::{
     begin, cancel, child, commit, ends, finish, output, record, recorded, running, sign_on, status, success, workflow,
 };
 
-pub(crate) async fn a_cancelled_workflow_says_what_it_was(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn cancelling_returns_the_previous_status(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     running(&*store, me, "w").await;
     assert_eq!(cancel(&*store, "w", "no longer wanted").await, Some(Status::Pending));
@@ -33,7 +33,7 @@ async fn ids(store: &dyn Store, filter: &Filter) -> Vec<String> {
     store.list(filter).await.unwrap().into_iter().map(|it| it.id).collect()
 }
 
-pub(crate) async fn a_listing_is_filtered(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn a_listing_can_be_filtered(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     for id in ["a-1", "a-2", "b-1"] {
         running(&*store, me, id).await;
@@ -53,7 +53,7 @@ pub(crate) async fn a_listing_is_filtered(StoreDatabase { store, .. }: StoreData
     assert_eq!(ids(&*store, &Filter::new().name("'; drop table workflows; --")).await, [""; 0]);
 }
 
-pub(crate) async fn a_percent_sign_in_a_prefix_is_a_percent_sign(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn wildcards_in_an_id_prefix_are_literal(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     for id in ["100%-a", "100x-b", "A_c", "abc", "ż-1"] {
         running(&*store, me, id).await;
@@ -65,7 +65,7 @@ pub(crate) async fn a_percent_sign_in_a_prefix_is_a_percent_sign(StoreDatabase {
     assert_eq!(ids(&*store, &Filter::new().id_prefix("")).await.len(), 5);
 }
 
-pub(crate) async fn a_listing_has_a_limit_and_a_direction(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn a_listing_can_be_limited_and_reversed(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     let begins: Vec<_> = (0..120).map(|number| begin(&workflow(&format!("w-{number:03}")))).collect();
     store.commit(me, &begins, false).await.unwrap();
@@ -77,7 +77,7 @@ pub(crate) async fn a_listing_has_a_limit_and_a_direction(StoreDatabase { store,
     assert_eq!(ids(&*store, &Filter::new().limit(0)).await.len(), 0);
 }
 
-pub(crate) async fn steps_are_listed_in_the_order_of_their_positions(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn steps_are_listed_in_position_order(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     let run = running(&*store, me, "w").await;
     for (branch, number) in [("", 10), ("3/2", 1), ("", 3), ("3", 10), ("3", 2), ("", 1)] {
@@ -100,7 +100,7 @@ pub(crate) async fn steps_are_listed_in_the_order_of_their_positions(StoreDataba
     assert!(store.steps("nobody").await.unwrap().is_empty());
 }
 
-pub(crate) async fn a_workflow_shows_its_parent_and_its_executor(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn a_listing_shows_parent_and_executor(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     let parent = running(&*store, me, "w").await;
     commit(&*store, me, child(parent, 1, &workflow("w-1"))).await;
@@ -110,7 +110,7 @@ pub(crate) async fn a_workflow_shows_its_parent_and_its_executor(StoreDatabase {
     assert!(store.show("nobody").await.unwrap().is_none());
 }
 
-pub(crate) async fn ends_are_found_by_id(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn ended_workflows_are_found_by_id(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     let run = running(&*store, me, "w").await;
     running(&*store, me, "v").await;

@@ -1,11 +1,11 @@
-//! Bringing the schema up to date.
+//! Migrating the schema.
 
 use durable_core::store::Fault;
 
 use crate::support::store_database::StoreDatabase;
 use crate::support::store_rows::{running, sign_on};
 
-pub(crate) async fn ten_processes_migrate_an_empty_database_at_once(database: StoreDatabase) {
+pub(crate) async fn ten_processes_can_migrate_an_empty_database_at_once(database: StoreDatabase) {
     for _ in 0..3 {
         database.store.drop_everything().await.unwrap();
         let processes: Vec<_> = (0..10)
@@ -27,7 +27,7 @@ pub(crate) async fn ten_processes_migrate_an_empty_database_at_once(database: St
     }
 }
 
-pub(crate) async fn a_migrated_database_is_left_as_it_is(database: StoreDatabase) {
+pub(crate) async fn migrating_an_up_to_date_database_writes_nothing(database: StoreDatabase) {
     let me = sign_on(&*database.store, "a").await;
     running(&*database.store, me, "w").await;
     let before = database.store.costs();
@@ -36,7 +36,7 @@ pub(crate) async fn a_migrated_database_is_left_as_it_is(database: StoreDatabase
     assert!(database.store.find("w").await.unwrap().is_some());
 }
 
-pub(crate) async fn a_newer_database_is_refused_by_name(database: StoreDatabase) {
+pub(crate) async fn a_database_of_a_newer_release_is_refused_with_its_name(database: StoreDatabase) {
     let blob = if database.is_postgres() { "'\\x00'::bytea" } else { "x'00'" };
     let newer = format!(
         "insert into durable._migrations (version, description, success, checksum, execution_time)
@@ -50,7 +50,7 @@ pub(crate) async fn a_newer_database_is_refused_by_name(database: StoreDatabase)
     }
 }
 
-pub(crate) async fn a_database_of_another_build_is_refused(database: StoreDatabase) {
+pub(crate) async fn a_database_with_other_migration_checksums_is_refused(database: StoreDatabase) {
     let blob = if database.is_postgres() { "'\\x00'::bytea" } else { "x'00'" };
     database.direct_connection().await.execute(&format!("update durable._migrations set checksum = {blob}")).await;
     let error = database.store.migrate().await.expect_err("it is of another build");

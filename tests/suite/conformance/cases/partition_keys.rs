@@ -1,4 +1,4 @@
-//! Parts of a queue, each with its own order and limits.
+//! Partition keys: order and limits of each.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ async fn end_all(store: &dyn Store, fence: Fence, runs: &[RunRow]) {
     }
 }
 
-pub(crate) async fn one_at_a_time_and_in_order_for_each_key(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn a_partition_key_runs_one_at_a_time_and_in_order(StoreDatabase { store, .. }: StoreDatabase) {
     let (me, other) = (sign_on(&*store, "me").await, sign_on(&*store, "other").await);
     declare(&*store, partitioned()).await;
     fill(&*store, me, &[("a", 3), ("b", 1), ("c", 2)]).await;
@@ -40,7 +40,7 @@ pub(crate) async fn one_at_a_time_and_in_order_for_each_key(StoreDatabase { stor
     assert_eq!(taken(&*store, other, 9).await, ["a-0", "c-0"], "after a crash the same ones again");
 }
 
-pub(crate) async fn keys_take_turns(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn partition_keys_take_turns(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     declare(&*store, QueueLimits { concurrency: Some(1), ..partitioned() }).await;
     fill(&*store, me, &[("a", 4), ("b", 3), ("c", 2)]).await;
@@ -56,11 +56,11 @@ pub(crate) async fn keys_take_turns(StoreDatabase { store, .. }: StoreDatabase) 
             enqueued(&*store, me, "d-0", of_key("d")).await;
         }
     }
-    // The late key stands in line since it came: behind those who have waited longer for their turn.
+    // The late key comes after the keys that have waited longer.
     assert_eq!(order, ["a-0", "b-0", "c-0", "a-1", "b-1", "c-1", "a-2", "d-0", "b-2", "a-3"]);
 }
 
-pub(crate) async fn a_long_line_starves_nobody(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn a_key_with_many_workflows_does_not_starve_the_others(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     declare(&*store, QueueLimits { concurrency: Some(2), ..partitioned() }).await;
     let others: Vec<String> = (0..10).map(|it| format!("other-{it}")).collect();
@@ -75,10 +75,10 @@ pub(crate) async fn a_long_line_starves_nobody(StoreDatabase { store, .. }: Stor
         end_all(&*store, me, &runs).await;
     }
     let greedy = ran.iter().filter(|it| it.starts_with("greedy")).count();
-    assert!((3..=5).contains(&greedy), "it had its turns like everybody: {ran:?}");
+    assert!((3..=5).contains(&greedy), "it had its turns like the others: {ran:?}");
 }
 
-pub(crate) async fn a_key_that_comes_and_goes_does_not_starve_who_waits(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn a_busy_partition_key_does_not_starve_the_others(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     declare(&*store, QueueLimits { concurrency: Some(1), ..partitioned() }).await;
     fill(&*store, me, &[("patient", 3)]).await;
@@ -94,7 +94,9 @@ pub(crate) async fn a_key_that_comes_and_goes_does_not_starve_who_waits(StoreDat
     assert!(ran.iter().filter(|it| it.starts_with("patient")).count() >= 2, "{ran:?}");
 }
 
-pub(crate) async fn an_unknown_name_holds_its_key_and_no_other(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn a_workflow_unknown_to_the_claimer_blocks_only_its_partition_key(
+    StoreDatabase { store, .. }: StoreDatabase,
+) {
     let me = sign_on(&*store, "a").await;
     declare(&*store, QueueLimits { partition_concurrency: Some(3), ..partitioned() }).await;
     let first = placed("a-0", of_key("a"));
@@ -110,7 +112,9 @@ pub(crate) async fn an_unknown_name_holds_its_key_and_no_other(StoreDatabase { s
     assert_eq!(runs.iter().map(|it| &*it.id).collect::<Vec<_>>(), ["a-foreign", "a-1"]);
 }
 
-pub(crate) async fn what_is_delayed_or_parked_holds_nobody_up(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn delayed_and_parked_workflows_do_not_block_their_partition_key(
+    StoreDatabase { store, .. }: StoreDatabase,
+) {
     let me = sign_on(&*store, "a").await;
     declare(&*store, partitioned()).await;
     let late = QueuePlace { partition: Some("a".to_owned()), ..delayed(Duration::from_hours(1)) };
@@ -129,7 +133,7 @@ pub(crate) async fn what_is_delayed_or_parked_holds_nobody_up(StoreDatabase { st
     assert_eq!(taken(&*store, me, 9).await, ["a-2"]);
 }
 
-pub(crate) async fn no_key_is_a_key(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn workflows_without_a_partition_key_share_one_partition(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     declare(&*store, partitioned()).await;
     all_enqueued(&*store, me, &[placed("one", mail()), placed("two", of_key("")), placed("three", mail())]).await;
@@ -140,9 +144,11 @@ pub(crate) async fn no_key_is_a_key(StoreDatabase { store, .. }: StoreDatabase) 
     }
 }
 
-pub(crate) async fn as_many_run_of_a_key_as_may(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn the_concurrency_of_a_partition_key_is_used_and_not_exceeded(
+    StoreDatabase { store, .. }: StoreDatabase,
+) {
     let me = sign_on(&*store, "a").await;
-    // The limit of partitions says that there are some.
+    // The limit of a partition key makes the queue partitioned.
     declare(&*store, QueueLimits { partition_concurrency: Some(2), concurrency: Some(5), ..QueueLimits::default() })
         .await;
     fill(&*store, me, &[("a", 4), ("b", 4), ("c", 4)]).await;
@@ -156,7 +162,7 @@ pub(crate) async fn as_many_run_of_a_key_as_may(StoreDatabase { store, .. }: Sto
     assert_eq!(taken(&*store, me, 9).await, ["a-2", "b-2"]);
 }
 
-pub(crate) async fn each_key_has_a_window_of_its_own(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn each_partition_key_has_its_own_rate_limit(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     let limits = QueueLimits { partition_rate_limit: Some(rate(2, Duration::from_hours(1))), ..partitioned() };
     declare(&*store, limits).await;
@@ -178,7 +184,7 @@ pub(crate) async fn each_key_has_a_window_of_its_own(StoreDatabase { store, .. }
     assert_eq!(taken(&*store, me, 9).await, ["c-0"]);
 }
 
-pub(crate) async fn both_windows_count(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn rate_limits_of_queue_and_partition_both_apply(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     let limits = QueueLimits {
         rate_limit: Some(rate(3, Duration::from_millis(150))),

@@ -1,4 +1,4 @@
-//! One look at everything that is waited for.
+//! One poll for everything that is waited for.
 
 use durable_core::Status;
 use durable_core::store::{Costs, Finish, FoundEvent, Mark, NewMessage, Store, Wanted};
@@ -13,7 +13,7 @@ fn text(it: &str) -> String {
     it.to_owned()
 }
 
-/// What is found of some events.
+/// The events that are found.
 async fn events(store: &dyn Store, wanted: &[(&str, &str)]) -> Vec<FoundEvent> {
     let events = wanted.iter().map(|(id, name)| (text(id), text(name))).collect();
     let mut found = store.look(&Wanted { events, ..Wanted::default() }).await.unwrap().events;
@@ -21,7 +21,7 @@ async fn events(store: &dyn Store, wanted: &[(&str, &str)]) -> Vec<FoundEvent> {
     found
 }
 
-pub(crate) async fn one_look_finds_everything(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn one_poll_finds_everything_waited_for(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     let before = store.now().await.unwrap();
     let run = running(&*store, me, "w").await;
@@ -52,7 +52,7 @@ pub(crate) async fn one_look_finds_everything(StoreDatabase { store, .. }: Store
     assert_eq!(found.streams, [1]);
 }
 
-pub(crate) async fn a_look_for_nothing_tells_the_time(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn polling_for_nothing_returns_the_time(StoreDatabase { store, .. }: StoreDatabase) {
     let found = store.look(&Wanted::default()).await.unwrap();
     assert!(found.now.abs_diff(store.now().await.unwrap()) < 60_000_000);
     assert!(found.cancelled.is_empty() && found.ends.is_empty() && found.messages.is_empty());
@@ -78,7 +78,7 @@ pub(crate) async fn the_last_value_of_an_event_is_found(StoreDatabase { store, .
     );
 }
 
-pub(crate) async fn an_event_that_will_never_be_set_is_known_for_that(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn an_event_of_an_ended_workflow_is_found_to_be_unset(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     for status in [Status::Success, Status::Error, Status::Cancelled, Status::Parked] {
         let id = status.to_string();
@@ -92,7 +92,7 @@ pub(crate) async fn an_event_that_will_never_be_set_is_known_for_that(StoreDatab
     assert_eq!(events(&*store, &[("nobody", "e")]).await, [], "it may be started yet");
 }
 
-pub(crate) async fn a_stream_has_news_behind_its_mark_only(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn polling_a_stream_finds_items_after_the_mark_only(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     let run = running(&*store, me, "w").await;
     let news = async |mark| {
@@ -116,9 +116,7 @@ pub(crate) async fn a_stream_has_news_behind_its_mark_only(StoreDatabase { store
     assert!(news(end[0].mark).await, "nothing will come any more");
 }
 
-pub(crate) async fn a_look_finds_what_was_cancelled_of_ones_own_and_since_when(
-    StoreDatabase { store, .. }: StoreDatabase,
-) {
+pub(crate) async fn polling_finds_the_executors_own_cancelled_workflows(StoreDatabase { store, .. }: StoreDatabase) {
     let (me, other) = (sign_on(&*store, "a").await, sign_on(&*store, "b").await);
     let run = running(&*store, me, "w").await;
     running(&*store, other, "v").await;
@@ -139,7 +137,7 @@ pub(crate) async fn a_look_finds_what_was_cancelled_of_ones_own_and_since_when(
     assert!(cancelled(0).await.contains(&run), "one's own words of it do no harm");
 }
 
-pub(crate) async fn a_look_for_thousands_is_one_statement(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn polling_for_thousands_is_one_statement(StoreDatabase { store, .. }: StoreDatabase) {
     const MANY: usize = 3_000;
     let me = sign_on(&*store, "a").await;
     let all: Vec<_> = (0..MANY).map(|number| workflow(&format!("w-{number}"))).collect();

@@ -1,4 +1,4 @@
-//! Messages that are sent within a transaction of the user's.
+//! Messages sent in a transaction of the user's.
 
 use durable_core::Status;
 use durable_core::store::{Fault, NewMessage, OutboxConnection, Posted};
@@ -13,19 +13,19 @@ async fn begin(user: &mut DirectConnection) {
     user.execute(if matches!(user, DirectConnection::Postgres(..)) { "begin" } else { "begin immediate" }).await;
 }
 
-pub(crate) async fn a_posted_message_is_there_when_the_transaction_is_committed(database: StoreDatabase) {
+pub(crate) async fn a_posted_message_is_visible_after_the_commit(database: StoreDatabase) {
     let store = &*database.store;
     let me = sign_on(store, "a").await;
     let run = running(store, me, "w").await;
     let mut user = database.direct_connection().await;
     begin(&mut user).await;
     assert_eq!(store.post(user.outbox(), &message("w", "1")).await.unwrap(), Posted::Posted);
-    assert!(waiting(store, run, "").await.is_none(), "nobody sees it yet");
+    assert!(waiting(store, run, "").await.is_none(), "it is not visible yet");
     user.execute("commit").await;
     assert_eq!(inbox(store, me, run).await, ["1"]);
 }
 
-pub(crate) async fn a_posted_message_goes_with_its_transaction(database: StoreDatabase) {
+pub(crate) async fn a_posted_message_is_rolled_back_with_its_transaction(database: StoreDatabase) {
     let store = &*database.store;
     let me = sign_on(store, "a").await;
     let run = running(store, me, "w").await;
@@ -38,7 +38,7 @@ pub(crate) async fn a_posted_message_goes_with_its_transaction(database: StoreDa
     assert_eq!(inbox(store, me, run).await, ["alone"], "a connection without a transaction commits at once");
 }
 
-pub(crate) async fn a_message_is_not_posted_to_nobody(database: StoreDatabase) {
+pub(crate) async fn a_message_to_an_ended_or_unknown_workflow_is_refused(database: StoreDatabase) {
     let store = &*database.store;
     let me = sign_on(store, "a").await;
     let run = running(store, me, "w").await;
@@ -58,7 +58,7 @@ pub(crate) async fn a_message_is_not_posted_to_nobody(database: StoreDatabase) {
     }
 }
 
-pub(crate) async fn a_message_is_posted_once(database: StoreDatabase) {
+pub(crate) async fn a_message_with_the_same_key_is_posted_once(database: StoreDatabase) {
     let store = &*database.store;
     let me = sign_on(store, "a").await;
     let run = running(store, me, "w").await;
@@ -104,7 +104,7 @@ pub(crate) async fn a_message_is_posted_to_the_system_database_only(database: St
     }
 }
 
-pub(crate) async fn a_nul_is_not_posted(database: StoreDatabase) {
+pub(crate) async fn a_posted_message_with_a_nul_is_refused(database: StoreDatabase) {
     let me = sign_on(&*database.store, "a").await;
     running(&*database.store, me, "w").await;
     let good = message("w", "1");

@@ -1,4 +1,4 @@
-//! Workflows that are enqueued within a transaction of the user's.
+//! Workflows enqueued in a transaction of the user's.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ async fn begin(user: &mut DirectConnection) {
     user.execute(if matches!(user, DirectConnection::Postgres(..)) { "begin" } else { "begin immediate" }).await;
 }
 
-pub(crate) async fn a_posted_workflow_is_there_when_the_transaction_is_committed(database: StoreDatabase) {
+pub(crate) async fn a_posted_workflow_is_visible_after_the_commit(database: StoreDatabase) {
     let store = &*database.store;
     let me = sign_on(store, "a").await;
     let mut user = database.direct_connection().await;
@@ -24,14 +24,14 @@ pub(crate) async fn a_posted_workflow_is_there_when_the_transaction_is_committed
         assert_eq!(store.post_workflow(user.outbox(), it).await.unwrap(), PostedWorkflow::Posted);
         assert_eq!(store.post_workflow(user.outbox(), it).await.unwrap(), PostedWorkflow::Posted, "once");
     }
-    assert_eq!(taken(store, me, 9).await, [""; 0], "nobody sees them yet");
+    assert_eq!(taken(store, me, 9).await, [""; 0], "they are not visible yet");
     user.execute("commit").await;
     let runs = claim(store, me, 9).await.runs;
     assert_eq!(runs.iter().map(|it| (&*it.id, it.input.len())).collect::<Vec<_>>(), [("small", 11), ("large", 5_011)]);
     assert_eq!(status(store, "late").await, Some(Status::Delayed));
 }
 
-pub(crate) async fn a_posted_workflow_goes_with_its_transaction(database: StoreDatabase) {
+pub(crate) async fn a_posted_workflow_is_rolled_back_with_its_transaction(database: StoreDatabase) {
     let store = &*database.store;
     let me = sign_on(store, "a").await;
     let mut user = database.direct_connection().await;
@@ -44,7 +44,7 @@ pub(crate) async fn a_posted_workflow_goes_with_its_transaction(database: StoreD
     assert_eq!(taken(store, me, 9).await, ["alone"], "a connection without a transaction commits at once");
 }
 
-pub(crate) async fn what_is_there_is_not_posted(database: StoreDatabase) {
+pub(crate) async fn posting_an_existing_workflow_attaches_to_it(database: StoreDatabase) {
     let store = &*database.store;
     let me = sign_on(store, "a").await;
     running(store, me, "direct").await;
@@ -73,9 +73,10 @@ pub(crate) async fn what_is_there_is_not_posted(database: StoreDatabase) {
     assert_eq!(store.post_workflow(user.outbox(), &placed("twin", sole("k"))).await.unwrap(), PostedWorkflow::Posted);
 }
 
-pub(crate) async fn a_workflow_is_posted_to_a_queue_of_the_system_database(database: StoreDatabase) {
+pub(crate) async fn a_workflow_can_only_be_posted_to_a_queue_of_the_system_database(database: StoreDatabase) {
     let mut user = database.direct_connection().await;
-    let error = database.store.post_workflow(user.outbox(), &workflow("w")).await.expect_err("nobody would run it");
+    let error =
+        database.store.post_workflow(user.outbox(), &workflow("w")).await.expect_err("it has no queue to run from");
     assert_eq!(error.fault, Fault::Refused, "{error}");
     let nul = placed("a\0b", mail());
     let error = database.store.post_workflow(user.outbox(), &nul).await.expect_err("a NUL cannot be stored");

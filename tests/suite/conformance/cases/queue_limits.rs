@@ -1,4 +1,4 @@
-//! The limits of a queue over the whole fleet.
+//! Limits of a queue over the whole fleet.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ async fn starts(store: &dyn Store) -> Vec<i64> {
     starts
 }
 
-pub(crate) async fn no_more_run_at_once_than_may(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn the_concurrency_is_never_exceeded(StoreDatabase { store, .. }: StoreDatabase) {
     let (me, other) = (sign_on(&*store, "me").await, sign_on(&*store, "other").await);
     declare(&*store, at_once(3)).await;
     fill(&*store, me, 9).await;
@@ -45,18 +45,18 @@ pub(crate) async fn no_more_run_at_once_than_may(StoreDatabase { store, .. }: St
     assert_eq!(taken(&*store, me, 9).await, [""; 0], "more run than may now");
 }
 
-pub(crate) async fn the_slots_of_the_dead_come_back(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn slots_of_a_dead_executor_become_free(StoreDatabase { store, .. }: StoreDatabase) {
     let (me, dead) = (sign_on(&*store, "me").await, sign_on(&*store, "dead").await);
     declare(&*store, at_once(2)).await;
     fill(&*store, me, 3).await;
     assert_eq!(taken(&*store, dead, 9).await.len(), 2);
     depose(&*store, dead).await;
-    assert_eq!(taken(&*store, me, 9).await, [""; 0], "nobody knows yet what becomes of them");
+    assert_eq!(taken(&*store, me, 9).await, [""; 0], "they are not taken over yet");
     assert_eq!(store.adopt(&adopting(me, 9)).await.unwrap().requeued, [MAIL]);
     assert_eq!(taken(&*store, me, 9).await, ["w-0", "w-1"]);
 }
 
-pub(crate) async fn no_more_begin_in_a_window_than_may(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn the_rate_limit_is_not_exceeded_in_any_window(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     let period = Duration::from_millis(250);
     declare(&*store, rated(3, period)).await;
@@ -82,7 +82,7 @@ pub(crate) async fn no_more_begin_in_a_window_than_may(StoreDatabase { store, ..
     assert!(starts[9] - starts[0] < 5_000_000, "and the window is used");
 }
 
-pub(crate) async fn a_window_counts_whatever_began_in_it(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn a_rate_limit_counts_every_start_in_its_window(StoreDatabase { store, .. }: StoreDatabase) {
     let (me, dead) = (sign_on(&*store, "me").await, sign_on(&*store, "dead").await);
     declare(&*store, rated(4, Duration::from_hours(1))).await;
     fill(&*store, me, 9).await;
@@ -103,7 +103,7 @@ pub(crate) async fn a_window_counts_whatever_began_in_it(StoreDatabase { store, 
     assert_eq!(taken(&*store, me, 9).await, ["w-2"], "what was given back is not counted");
 }
 
-pub(crate) async fn a_window_is_in_the_way_only_if_something_waits_and_has_room(
+pub(crate) async fn a_rate_limit_reports_its_next_start_only_if_it_is_what_blocks(
     StoreDatabase { store, .. }: StoreDatabase,
 ) {
     let me = sign_on(&*store, "a").await;
@@ -123,7 +123,7 @@ pub(crate) async fn a_window_is_in_the_way_only_if_something_waits_and_has_room(
     assert_eq!(claim(&*store, me, 9).await.next_at, None, "it is paused");
 }
 
-pub(crate) async fn a_limit_of_none_lets_nobody_through(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn a_limit_of_zero_starts_nothing(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     fill(&*store, me, 1).await;
     for limits in [at_once(0), rated(0, Duration::from_secs(1))] {

@@ -1,4 +1,4 @@
-//! Queued workflows, as far as executors are concerned.
+//! Queued workflows when their executor leaves or dies.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::support::store_rows::{
     begin, cancel, commit, finish, inbox, message, running, send, sign_on, success, workflow,
 };
 
-pub(crate) async fn a_queued_workflow_goes_back_to_its_queue(database: StoreDatabase) {
+pub(crate) async fn a_released_queued_workflow_goes_back_to_its_queue(database: StoreDatabase) {
     let store = &*database.store;
     let me = sign_on(store, "a").await;
     let queued = running(store, me, "queued").await;
@@ -37,7 +37,7 @@ pub(crate) async fn a_queued_workflow_goes_back_to_its_queue(database: StoreData
     assert_eq!(store.release(me, &[]).await.unwrap().queued, 1, "the stuck one after all");
 }
 
-pub(crate) async fn a_queued_workflow_receives(database: StoreDatabase) {
+pub(crate) async fn a_queued_workflow_receives_messages(database: StoreDatabase) {
     let me = sign_on(&*database.store, "a").await;
     for status in ["ENQUEUED", "DELAYED"] {
         let run = running(&*database.store, me, status).await;
@@ -52,7 +52,7 @@ pub(crate) async fn a_queued_workflow_receives(database: StoreDatabase) {
     }
 }
 
-pub(crate) async fn a_timeout_is_kept_until_it_begins_to_run(database: StoreDatabase) {
+pub(crate) async fn a_queued_workflow_keeps_its_timeout(database: StoreDatabase) {
     let me = sign_on(&*database.store, "a").await;
     let limited = |id| NewWorkflow { timeout: Some(Duration::from_millis(1_500)), ..workflow(id) };
     commit(&*database.store, me, begin(&limited("lone"))).await;

@@ -1,4 +1,4 @@
-//! The cost of every shape, in exact figures.
+//! The exact number of statements and commits of each kind of call.
 
 use durable_core::store::{Costs, Entry, Fence, Mark, Store, Verdict, Wanted};
 
@@ -77,7 +77,7 @@ pub(crate) async fn a_lost_race_costs_no_commit(StoreDatabase { store, .. }: Sto
     assert_eq!(spent, costs(6, 0));
 }
 
-pub(crate) async fn lives_of_executors_cost_what_they_cost(database: StoreDatabase) {
+pub(crate) async fn executor_operations_execute_a_fixed_number_of_statements(database: StoreDatabase) {
     let store = &*database.store;
     let mut last = store.costs();
     let mut spent = || {
@@ -105,7 +105,7 @@ pub(crate) async fn lives_of_executors_cost_what_they_cost(database: StoreDataba
     assert_eq!(spent(), costs(2, 0));
 }
 
-pub(crate) async fn what_is_said_alone_costs_one_statement_and_one_commit(database: StoreDatabase) {
+pub(crate) async fn a_single_message_or_event_costs_one_statement_and_one_commit(database: StoreDatabase) {
     let store = &*database.store;
     let me = sign_on(store, "a").await;
     let run = running(store, me, "w").await;
@@ -129,7 +129,7 @@ pub(crate) async fn what_is_said_alone_costs_one_statement_and_one_commit(databa
     }
 }
 
-pub(crate) async fn a_message_in_vain_costs_no_commit(database: StoreDatabase) {
+pub(crate) async fn a_message_without_a_receiver_costs_no_commit(database: StoreDatabase) {
     let store = &*database.store;
     let me = sign_on(store, "a").await;
     running(store, me, "w").await;
@@ -164,7 +164,7 @@ pub(crate) async fn a_batch_of_messages_costs_one_commit(database: StoreDatabase
     }
 }
 
-pub(crate) async fn reading_what_is_said_costs_one_statement(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn reading_events_and_streams_costs_one_statement_each(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     running(&*store, me, "w").await;
     let before = store.costs();

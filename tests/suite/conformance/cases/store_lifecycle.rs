@@ -1,4 +1,4 @@
-//! The store's own life.
+//! Closing a store, dropping and migrating its tables.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -14,7 +14,7 @@ fn fault<T>(result: Result<T, StoreError>) -> Option<Fault> {
     result.err().map(|it| it.fault)
 }
 
-pub(crate) async fn a_closed_store_writes_nothing_and_still_releases(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn after_close_work_rows_can_still_be_released(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     running(&*store, me, "w").await;
     store.close_work();
@@ -47,7 +47,7 @@ pub(crate) async fn everything_can_be_dropped_and_migrated_again(StoreDatabase {
     running(&*store, fresh, "w").await;
 }
 
-pub(crate) async fn a_commit_that_is_dropped_midway_can_be_sent_again(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn a_commit_dropped_midway_can_be_retried(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     let mut dropped = 0;
     for round in 0..60 {
@@ -71,7 +71,7 @@ pub(crate) async fn a_commit_that_is_dropped_midway_can_be_sent_again(StoreDatab
     assert_eq!(store.list(&Filter::new().limit(10_000)).await.unwrap().len(), 60 + 30 * 40);
 }
 
-pub(crate) async fn the_clock_is_the_clock(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn the_database_time_advances(StoreDatabase { store, .. }: StoreDatabase) {
     let here = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970").as_micros();
     let there = u128::try_from(store.now().await.unwrap()).expect("it is after 1970");
     assert!(there.abs_diff(here) < 3_600_000_000, "{there} and {here} are of the same hour");

@@ -1,4 +1,4 @@
-//! Messages: who gets them, in which order, and how often.
+//! Messages: to whom, in which order, and how often.
 
 use durable_core::Status;
 use durable_core::store::{Entry, Finish, NewMessage, Verdict, Wanted};
@@ -13,7 +13,7 @@ fn nobody(id: &str, status: Option<Status>) -> Verdict {
     Verdict::NoReceiver { id: id.to_owned(), status }
 }
 
-pub(crate) async fn messages_are_received_in_the_order_of_their_sending(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn messages_are_received_in_the_order_sent(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     let run = running(&*store, me, "w").await;
     let (late, early) = (message("w", "late"), message("w", "early"));
@@ -29,7 +29,7 @@ pub(crate) async fn messages_are_received_in_the_order_of_their_sending(StoreDat
     assert!(waiting(&*store, run, "about").await.is_some(), "it is another line");
 }
 
-pub(crate) async fn messages_of_one_call_are_ordered_by_their_keys(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn messages_of_one_commit_are_ordered_by_their_keys(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     for (again, others) in [(false, 0), (true, 0), (false, 80), (true, 80)] {
         let run = running(&*store, me, &format!("w-{again}-{others}")).await;
@@ -44,7 +44,7 @@ pub(crate) async fn messages_of_one_call_are_ordered_by_their_keys(StoreDatabase
     }
 }
 
-pub(crate) async fn a_message_without_a_receiver_takes_its_entry_and_no_other(
+pub(crate) async fn a_message_without_a_receiver_fails_its_entry_and_no_other(
     StoreDatabase { store, .. }: StoreDatabase,
 ) {
     let me = sign_on(&*store, "a").await;
@@ -102,7 +102,7 @@ pub(crate) async fn a_lone_message_without_a_receiver_is_refused(StoreDatabase {
     }
 }
 
-pub(crate) async fn a_parked_workflow_receives(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn a_parked_workflow_still_receives_messages(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     let run = running(&*store, me, "w").await;
     commit(&*store, me, finish(Finish { status: Status::Parked, outcome: None, ..success(run, "") })).await;
@@ -111,7 +111,9 @@ pub(crate) async fn a_parked_workflow_receives(StoreDatabase { store, .. }: Stor
     assert_eq!(inbox(&*store, me, run).await, ["1", "2"]);
 }
 
-pub(crate) async fn a_workflow_that_is_begun_in_the_same_call_receives(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn a_workflow_started_in_the_same_commit_receives_messages(
+    StoreDatabase { store, .. }: StoreDatabase,
+) {
     let me = sign_on(&*store, "a").await;
     let parent = running(&*store, me, "w").await;
     let (new, started) = (workflow("new"), workflow("w-1"));
@@ -135,7 +137,7 @@ pub(crate) async fn a_workflow_that_is_begun_in_the_same_call_receives(StoreData
     assert_eq!(inbox(&*store, me, first.key).await, ["1"]);
 }
 
-pub(crate) async fn a_message_with_an_idempotency_key_is_taken_once(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn a_message_with_the_same_idempotency_key_is_stored_once(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     let (run, other) = (running(&*store, me, "w").await, running(&*store, me, "v").await);
     assert_eq!(commit(&*store, me, send(once("w", "k", "first"))).await, Verdict::Stored);
@@ -162,7 +164,9 @@ pub(crate) async fn a_message_with_an_idempotency_key_is_taken_once(StoreDatabas
     assert_eq!(outcomes(&*store, other).await.len(), 1);
 }
 
-pub(crate) async fn the_retry_of_a_success_is_a_success(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn retrying_a_sent_message_succeeds_after_the_receiver_ended(
+    StoreDatabase { store, .. }: StoreDatabase,
+) {
     let me = sign_on(&*store, "a").await;
     let (run, sender) = (running(&*store, me, "w").await, running(&*store, me, "sender").await);
     commit(&*store, me, send(once("w", "k", "1"))).await;
@@ -180,7 +184,7 @@ pub(crate) async fn the_retry_of_a_success_is_a_success(StoreDatabase { store, .
     assert_eq!(inbox(&*store, me, run).await, ["1"]);
 }
 
-pub(crate) async fn a_message_is_received_with_its_record_or_not_at_all(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn receiving_a_message_commits_with_its_record(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     let (run, other) = (running(&*store, me, "w").await, running(&*store, me, "v").await);
     recorded(&*store, me, record(run, 1, "first")).await;
@@ -203,7 +207,7 @@ pub(crate) async fn a_message_is_received_with_its_record_or_not_at_all(StoreDat
     assert_eq!(inbox(&*store, me, run).await, ["3"]);
 }
 
-pub(crate) async fn an_end_that_does_not_apply_sends_nothing(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn a_superseded_end_sends_nothing(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     let (run, to) = (running(&*store, me, "w").await, running(&*store, me, "to").await);
     commit(&*store, me, send(message("w", "waits"))).await;
@@ -235,7 +239,7 @@ pub(crate) async fn an_end_that_does_not_apply_sends_nothing(StoreDatabase { sto
     assert_eq!(inbox(&*store, me, to).await, ["bye"]);
 }
 
-pub(crate) async fn a_workflow_can_write_to_itself_and_end(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn a_workflow_can_send_to_itself_and_end_in_one_commit(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     for again in [false, true] {
         let id = format!("w-{again}");

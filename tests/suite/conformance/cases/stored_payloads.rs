@@ -1,4 +1,4 @@
-//! What is put in comes out.
+//! Payloads are read as they were written.
 
 use durable_core::store::{Fault, Finish, Mark, NewMessage, NewRecord, NewWorkflow, Wanted};
 
@@ -13,7 +13,7 @@ fn text(bytes: usize) -> String {
     format!("\"{}\"", "x".repeat(bytes - 2))
 }
 
-pub(crate) async fn inputs_of_every_size_come_back(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn inputs_of_every_size_are_read_as_written(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     let sizes = [2, 1_000, 1_023, 1_024, 1_025, 70_000, 1 << 20];
     let all = sizes.map(|size| NewWorkflow { input: text(size), ..workflow(&format!("w-{size}")) });
@@ -39,7 +39,7 @@ pub(crate) async fn inputs_of_every_size_come_back(StoreDatabase { store, .. }: 
     assert_eq!(store.show("w-2").await.unwrap().expect("it was begun").input, text(2), "the first input stays");
 }
 
-pub(crate) async fn a_large_record_comes_back(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn a_large_record_is_read_as_written(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     let run = running(&*store, me, "w").await;
     let large = text(4 << 20);
@@ -51,7 +51,7 @@ pub(crate) async fn a_large_record_comes_back(StoreDatabase { store, .. }: Store
     assert_eq!(store.show("w").await.unwrap().expect("it was begun").output, Some(large));
 }
 
-pub(crate) async fn texts_of_every_script_come_back(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn texts_of_every_script_are_read_as_written(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     let texts = [
         r#""\u0000""#,

@@ -1,4 +1,4 @@
-//! Schedules, as the database keeps them.
+//! Schedules in the database.
 
 use durable_core::store::{ScheduleChange, ScheduleRow, Store};
 
@@ -24,7 +24,7 @@ async fn row(store: &dyn Store, name: &str) -> ScheduleRow {
     store.schedules().await.unwrap().into_iter().find(|it| it.name == name).expect("it is there")
 }
 
-pub(crate) async fn a_schedule_is_stored_as_it_is_and_begins_now(database: StoreDatabase) {
+pub(crate) async fn a_new_schedule_starts_from_now(database: StoreDatabase) {
     let store = &*database.store;
     let before = store.now().await.unwrap();
     store.put_schedules(&[hourly("b"), ScheduleRow { input: None, in_code: true, ..hourly("a") }]).await.unwrap();
@@ -35,7 +35,7 @@ pub(crate) async fn a_schedule_is_stored_as_it_is_and_begins_now(database: Store
     assert_eq!((rows[0].input.as_deref(), rows[0].in_code), (None, true));
 }
 
-pub(crate) async fn another_of_its_name_keeps_its_pause_and_its_last_tick(database: StoreDatabase) {
+pub(crate) async fn a_replaced_schedule_keeps_its_pause_and_its_last_tick(database: StoreDatabase) {
     let store = &*database.store;
     store.put_schedules(&[hourly("a")]).await.unwrap();
     assert!(store.change_schedule("a", ScheduleChange::Pause).await.unwrap());
@@ -53,7 +53,7 @@ pub(crate) async fn another_of_its_name_keeps_its_pause_and_its_last_tick(databa
     assert_eq!((count, row(store, "a").await), (1, new));
 }
 
-pub(crate) async fn another_calendar_begins_now(database: StoreDatabase) {
+pub(crate) async fn a_changed_cron_expression_starts_from_now(database: StoreDatabase) {
     let store = &*database.store;
     store.put_schedules(&[hourly("cron"), hourly("zone"), hourly("same")]).await.unwrap();
     let made = row(store, "same").await.last_tick;
@@ -69,7 +69,7 @@ pub(crate) async fn another_calendar_begins_now(database: StoreDatabase) {
     assert_eq!(row(store, "same").await, ScheduleRow { last_tick: made, ..changed[2].clone() });
 }
 
-pub(crate) async fn a_schedule_in_the_code_gives_way_to_none_that_is_not(database: StoreDatabase) {
+pub(crate) async fn a_schedule_in_code_is_not_replaced_by_one_created_at_run_time(database: StoreDatabase) {
     let store = &*database.store;
     let in_code = ScheduleRow { in_code: true, ..hourly("a") };
     assert_eq!(store.put_schedules(&[hourly("a")]).await.unwrap(), 1);
@@ -89,7 +89,7 @@ pub(crate) async fn the_last_tick_never_goes_back(database: StoreDatabase) {
     assert!(row(store, "b").await.last_tick < later, "the other one is not touched");
 }
 
-pub(crate) async fn what_a_pause_missed_stays_missed(database: StoreDatabase) {
+pub(crate) async fn ticks_missed_during_a_pause_stay_missed(database: StoreDatabase) {
     let store = &*database.store;
     store.put_schedules(&[hourly("a")]).await.unwrap();
     let made = row(store, "a").await.last_tick;
@@ -102,7 +102,7 @@ pub(crate) async fn what_a_pause_missed_stays_missed(database: StoreDatabase) {
     assert!(!resumed.paused && resumed.last_tick >= before);
 }
 
-pub(crate) async fn a_change_says_whether_there_is_such_a_schedule(database: StoreDatabase) {
+pub(crate) async fn changing_a_schedule_reports_whether_it_exists(database: StoreDatabase) {
     let store = &*database.store;
     store.put_schedules(&[hourly("a"), hourly("b")]).await.unwrap();
     assert!(store.change_schedule("a", ScheduleChange::Delete).await.unwrap());

@@ -1,4 +1,4 @@
-//! Durations without end, which people give and which nothing may stumble over.
+//! Durations such as `Duration::MAX`.
 
 use std::time::Duration;
 
@@ -19,9 +19,7 @@ async fn due(store: &dyn Store, id: &str) -> i64 {
     store.show(id).await.unwrap().expect("it is there").due_at.expect("it is delayed").timestamp_micros()
 }
 
-pub(crate) async fn what_would_be_due_behind_the_calendar_is_due_at_its_end(
-    StoreDatabase { store, .. }: StoreDatabase,
-) {
+pub(crate) async fn an_unlimited_delay_is_due_at_the_end_of_the_year_9999(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     enqueued(&*store, me, "alone", delayed(Duration::MAX)).await;
     let two = [placed("one of two", delayed(Duration::MAX)), placed("in time", delayed(HOUR))];
@@ -40,7 +38,7 @@ pub(crate) async fn what_would_be_due_behind_the_calendar_is_due_at_its_end(
     assert!(store.promote().await.unwrap().queues.is_empty());
 }
 
-pub(crate) async fn a_timeout_without_end_ends_with_the_calendar(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn an_unlimited_timeout_ends_with_the_year_9999(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     let endless = |id: &str| NewWorkflow { timeout: Some(Duration::MAX), ..placed(id, mail()) };
     commit(&*store, me, begin(&endless("alone"))).await;
@@ -49,7 +47,7 @@ pub(crate) async fn a_timeout_without_end_ends_with_the_calendar(StoreDatabase {
     assert_eq!(deadlines, [Some(LATEST), Some(LATEST), None]);
 }
 
-pub(crate) async fn a_window_without_end_is_one(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn an_unlimited_rate_window_never_ends(StoreDatabase { store, .. }: StoreDatabase) {
     let me = sign_on(&*store, "a").await;
     declare(&*store, rated(1, Duration::MAX)).await;
     all_enqueued(&*store, me, &[placed("first", mail()), placed("second", mail())]).await;

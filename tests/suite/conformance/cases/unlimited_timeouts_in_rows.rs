@@ -1,4 +1,4 @@
-//! Durations without end in rows that SQL or an older release has written.
+//! Extreme timeouts in rows that SQL or an older release has written.
 
 use durable_core::store::{ClaimRequest, NewQueue, QueuePlace};
 
@@ -7,7 +7,7 @@ use crate::support::store_database::StoreDatabase;
 use crate::support::store_queues::{MAIL, at_once, enqueued, mail, partitioned, request};
 use crate::support::store_rows::sign_on;
 
-pub(crate) async fn no_timeout_in_a_row_is_in_the_way_of_a_claim(database: StoreDatabase) {
+pub(crate) async fn any_stored_timeout_can_be_claimed(database: StoreDatabase) {
     let store = &*database.store;
     let me = sign_on(store, "a").await;
     let mut direct = database.direct_connection().await;

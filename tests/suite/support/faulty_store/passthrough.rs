@@ -1,4 +1,4 @@
-//! What goes through to the store behind, counted or not.
+//! The calls that are passed on to the real store.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use durable_core::{StepInfo, WorkflowInfo};
 
 use super::{Fate, FaultyStore, HoldAt};
 
-/// Everything else goes through, as long as the process lives.
+/// Calls that are passed on while the process lives, and may be held.
 macro_rules! through {
     ($($name:ident($($argument:ident: $type:ty),*) -> $given:ty;)+) => {
         $(

@@ -19,8 +19,8 @@ async fn orders_are_handed_over(hand_over: impl AsyncFn(&ProcessDatabase)) {
     let database = ProcessDatabase::postgres().await;
     let mut worker = start("orders", &[], &database);
     let mut lines = BufReader::new(worker.stdout.take().expect("it is piped")).lines();
-    let mut told = async |expected: &str| {
-        let said = async {
+    let mut wait_for_line = async |expected: &str| {
+        let printed = async {
             while let Some(line) = lines.next_line().await.expect("it prints text") {
                 if line.contains(expected) {
                     return;
@@ -28,11 +28,11 @@ async fn orders_are_handed_over(hand_over: impl AsyncFn(&ProcessDatabase)) {
             }
             panic!("the worker has ended, and did not print {expected:?}");
         };
-        tokio::time::timeout(Duration::from_mins(1), said).await.expect("it is printed soon");
+        tokio::time::timeout(Duration::from_mins(1), printed).await.expect("it is printed soon");
     };
-    told("waiting for orders").await;
+    wait_for_line("waiting for orders").await;
     hand_over(&database).await;
-    told("order-1 is on its way, paid with 1250 cents").await;
+    wait_for_line("order-1 is on its way, paid with 1250 cents").await;
     hand_over(&database).await; // everything has an id, so this changes nothing
     kill_9(worker).await;
 

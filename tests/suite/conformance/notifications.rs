@@ -18,31 +18,31 @@ const SOON: Duration = Duration::from_secs(10);
 const QUIET: Duration = Duration::from_millis(400);
 
 /// A listener of a store, and what it has received.
-struct Ear {
-    heard: UnboundedReceiver<Heard>,
+struct Listener {
+    received: UnboundedReceiver<Heard>,
     listening: JoinHandle<Result<(), StoreError>>,
 }
 
-impl Ear {
+impl Listener {
     async fn new(store: &Arc<dyn Store>) -> Self {
-        let mut ear = Self::unready(store);
-        assert_eq!(ear.next().await, Heard::Listening);
-        ear
+        let mut listener = Self::unready(store);
+        assert_eq!(listener.next().await, Heard::Listening);
+        listener
     }
 
     fn unready(store: &Arc<dyn Store>) -> Self {
-        let ((sender, heard), store) = (unbounded_channel(), Arc::clone(store));
+        let ((sender, received), store) = (unbounded_channel(), Arc::clone(store));
         let listening = tokio::spawn(async move { store.listen(&move |it| sender.send(it).unwrap_or_default()).await });
-        Self { heard, listening }
+        Self { received, listening }
     }
 
     async fn next(&mut self) -> Heard {
-        timeout(SOON, self.heard.recv()).await.expect("it comes soon").expect("the listener runs")
+        timeout(SOON, self.received.recv()).await.expect("it comes soon").expect("the listener runs")
     }
 
-    async fn hears_nothing(&mut self) {
-        let heard = timeout(QUIET, self.heard.recv()).await;
-        assert!(heard.is_err(), "{heard:?}");
+    async fn receives_nothing(&mut self) {
+        let received = timeout(QUIET, self.received.recv()).await;
+        assert!(received.is_err(), "{received:?}");
     }
 
     /// Why the listening ended.
@@ -52,7 +52,7 @@ impl Ear {
     }
 }
 
-impl Drop for Ear {
+impl Drop for Listener {
     fn drop(&mut self) {
         self.listening.abort();
     }
@@ -67,10 +67,10 @@ mod memory {
 
 async fn a_database_in_memory_notifies_of_no_other_process(database: StoreDatabase) {
     assert!(!database.store.has_others());
-    let mut ear = Ear::new(&database.store).await;
+    let mut listener = Listener::new(&database.store).await;
     let me = sign_on(&*database.store, "a").await;
     running(&*database.store, me, "w").await;
-    ear.hears_nothing().await;
+    listener.receives_nothing().await;
 }
 
 mod sqlite {
@@ -88,36 +88,36 @@ mod sqlite {
 async fn writes_of_other_processes_are_detected_and_own_ones_are_not(database: StoreDatabase) {
     assert!(!database.store.has_others(), "every process watches the file");
     let me = sign_on(&*database.store, "a").await;
-    let mut ear = Ear::new(&database.store).await;
+    let mut listener = Listener::new(&database.store).await;
     for number in 0..5 {
         running(&*database.store, me, &format!("own-{number}")).await;
     }
-    ear.hears_nothing().await;
+    listener.receives_nothing().await;
 
     let other = database.second().await;
-    let mut others_ear = Ear::new(&other).await;
+    let mut other_listener = Listener::new(&other).await;
     running(&*other, me, "w").await;
-    assert_eq!(ear.next().await, Heard::Something);
-    others_ear.hears_nothing().await;
+    assert_eq!(listener.next().await, Heard::Something);
+    other_listener.receives_nothing().await;
     // A user's connection in this process counts as another process.
     let mut user = database.direct_connection().await;
     user.execute("begin immediate").await;
     database.store.post(user.outbox(), &message("w", "1")).await.unwrap();
-    ear.hears_nothing().await;
+    listener.receives_nothing().await;
     user.execute("commit").await;
-    assert_eq!(ear.next().await, Heard::Something);
-    assert_eq!(others_ear.next().await, Heard::Something);
+    assert_eq!(listener.next().await, Heard::Something);
+    assert_eq!(other_listener.next().await, Heard::Something);
     other.close().await;
-    assert_eq!(others_ear.error().await.fault, Fault::Closed);
+    assert_eq!(other_listener.error().await.fault, Fault::Closed);
 }
 
 async fn an_idle_listener_executes_no_statements(database: StoreDatabase) {
-    let ear = Ear::new(&database.store).await;
+    let listener = Listener::new(&database.store).await;
     tokio::time::sleep(Duration::from_millis(300)).await; // the last write is detected by then
     let before = database.store.costs();
     tokio::time::sleep(Duration::from_secs(1)).await; // nothing may happen in it
     assert_eq!(database.store.costs() - before, Costs::default());
-    drop(ear);
+    drop(listener);
 }
 
 postgres_store_tests! {
@@ -135,44 +135,44 @@ postgres_store_tests! {
 async fn a_listener_hears_other_stores_and_not_its_own(database: StoreDatabase) {
     assert!(database.store.has_others());
     let other = database.second().await;
-    let (mut ear, mut others) = (Ear::new(&database.store).await, Ear::new(&other).await);
+    let (mut listener, mut others) = (Listener::new(&database.store).await, Listener::new(&other).await);
     let hints = vec![Hint::of("w"), Hint::Executor(-7)];
     other.notify(&hints).await.unwrap();
-    assert_eq!(ear.next().await, Heard::Hints(hints));
+    assert_eq!(listener.next().await, Heard::Hints(hints));
     database.store.notify(&[Hint::of("v")]).await.unwrap();
     assert_eq!(others.next().await, Heard::Hints(vec![Hint::of("v")]));
     other.notify(&[]).await.unwrap();
-    for ear in [&mut ear, &mut others] {
-        ear.hears_nothing().await;
+    for listener in [&mut listener, &mut others] {
+        listener.receives_nothing().await;
     }
-    let mut third = Ear::new(&other).await;
-    ear.hears_nothing().await; // how a listener tries itself out is no news
+    let mut third = Listener::new(&other).await;
+    listener.receives_nothing().await; // how a listener tries itself out is no news
     database.store.notify(&[Hint::of("u")]).await.unwrap();
     assert_eq!(third.next().await, Heard::Hints(vec![Hint::of("u")]));
     let apart = open(&database.url, "elsewhere").await.unwrap();
     apart.notify(&[Hint::of("t")]).await.unwrap();
-    ear.hears_nothing().await;
+    listener.receives_nothing().await;
     apart.close().await;
     other.close().await;
 }
 
 async fn too_many_hints_for_a_notification_become_a_general_one(database: StoreDatabase) {
     let other = database.second().await;
-    let mut ear = Ear::new(&database.store).await;
+    let mut listener = Listener::new(&database.store).await;
     let many: Vec<_> = (0..5_000).map(|_| Hint::Executor(i64::MAX - key())).collect();
     other.notify(&many).await.unwrap();
-    assert_eq!(ear.next().await, Heard::Something);
+    assert_eq!(listener.next().await, Heard::Something);
     other.notify(&many[..300]).await.unwrap();
-    assert_eq!(ear.next().await, Heard::Hints(many[..300].to_vec()));
+    assert_eq!(listener.next().await, Heard::Hints(many[..300].to_vec()));
     other.close().await;
 }
 
 async fn notifications_work_for_schemas_of_any_name(database: StoreDatabase) {
     for name in ["My app".to_owned(), "quote\"d".to_owned(), "it's; ż".to_owned(), "x".repeat(63), "y".repeat(60)] {
         let (one, two) = (open(&database.url, &name).await.unwrap(), open(&database.url, &name).await.unwrap());
-        let mut ear = Ear::new(&one).await;
+        let mut listener = Listener::new(&one).await;
         two.notify(&[Hint::of("w")]).await.unwrap();
-        assert_eq!(ear.next().await, Heard::Hints(vec![Hint::of("w")]), "{name}");
+        assert_eq!(listener.next().await, Heard::Hints(vec![Hint::of("w")]), "{name}");
         one.close().await;
         two.close().await;
     }
@@ -182,19 +182,19 @@ async fn a_posted_message_notifies_at_its_commit(database: StoreDatabase) {
     let me = sign_on(&*database.store, "a").await;
     running(&*database.store, me, "w").await;
     // Also by the process that has posted it: it does not know when the user commits.
-    let mut ear = Ear::new(&database.store).await;
+    let mut listener = Listener::new(&database.store).await;
     let mut user = database.direct_connection().await;
     for end in ["rollback", "commit"] {
         user.execute("begin").await;
         database.store.post(user.outbox(), &message("w", "1")).await.unwrap();
         database.store.post(user.outbox(), &message("nobody", "1")).await.unwrap();
-        ear.hears_nothing().await;
+        listener.receives_nothing().await;
         user.execute(end).await;
     }
-    assert_eq!(ear.next().await, Heard::Hints(vec![Hint::of("w")]));
-    ear.hears_nothing().await;
+    assert_eq!(listener.next().await, Heard::Hints(vec![Hint::of("w")]));
+    listener.receives_nothing().await;
     database.store.commit(me, &[send(message("w", "2"))], false).await.unwrap();
-    ear.hears_nothing().await; // commits send no notification by themselves
+    listener.receives_nothing().await; // commits send no notification by themselves
 }
 
 /// A store whose connections have a name of their own on the server.
@@ -210,12 +210,12 @@ fn listeners(name: &str) -> String {
 async fn a_lost_connection_ends_the_listener_with_an_error(database: StoreDatabase) {
     let name = format!("lost_{}", database.schema);
     let store = named(&database, &name).await;
-    let ear = Ear::new(&store).await;
+    let listener = Listener::new(&store).await;
     let mut direct = database.direct_connection().await;
     direct.execute(&format!("select pg_terminate_backend(pid) {}", listeners(&name))).await;
-    let error = ear.error().await;
+    let error = listener.error().await;
     assert_eq!(error.fault, Fault::Unreachable, "{error}");
-    let mut again = Ear::new(&store).await;
+    let mut again = Listener::new(&store).await;
     database.store.notify(&[Hint::of("w")]).await.unwrap();
     assert_eq!(again.next().await, Heard::Hints(vec![Hint::of("w")]));
     store.close().await;
@@ -223,10 +223,10 @@ async fn a_lost_connection_ends_the_listener_with_an_error(database: StoreDataba
 
 async fn a_listener_does_not_delay_closing_the_store(database: StoreDatabase) {
     let store = database.second().await;
-    let mut ear = Ear::new(&store).await;
+    let mut listener = Listener::new(&store).await;
     store.close_work();
     database.store.notify(&[Hint::of("w")]).await.unwrap();
-    assert_eq!(ear.next().await, Heard::Hints(vec![Hint::of("w")]), "what drains still waits for news");
+    assert_eq!(listener.next().await, Heard::Hints(vec![Hint::of("w")]), "what drains still waits for news");
     store.notify(&[Hint::of("v")]).await.unwrap();
     timeout(SOON, store.close()).await.expect("it closes");
 }
@@ -234,12 +234,12 @@ async fn a_listener_does_not_delay_closing_the_store(database: StoreDatabase) {
 async fn a_dropped_listener_leaves_no_connection(database: StoreDatabase) {
     let name = format!("dropped_{}", database.schema);
     let store = named(&database, &name).await;
-    let ear = Ear::new(&store).await;
+    let listener = Listener::new(&store).await;
     let mut direct = database.direct_connection().await;
     let count = format!("select count(*) from pg_stat_activity where application_name = '{name}'");
     let before = direct.number(&count).await;
     assert_eq!(direct.number(&format!("select count(*) {}", listeners(&name))).await, 1);
-    drop(ear);
+    drop(listener);
     direct.wait_for_number(&count, |it| it < before).await;
     store.close().await;
 }
@@ -292,10 +292,10 @@ async fn a_proxy_that_drops_notifications_is_detected(database: StoreDatabase) {
     through.set_port(Some(port)).expect("it has a port");
     through.set_query(Some("sslmode=disable"));
     let store = open(through.as_str(), &database.schema).await.unwrap();
-    let mut ear = Ear::unready(&store);
-    let heard = timeout(SOON, ear.heard.recv()).await.expect("it gives up soon");
-    assert_eq!(heard, None, "it never reports that it listens");
-    let error = ear.error().await;
+    let mut listener = Listener::unready(&store);
+    let received = timeout(SOON, listener.received.recv()).await.expect("it gives up soon");
+    assert_eq!(received, None, "it never reports that it listens");
+    let error = listener.error().await;
     assert_eq!(error.fault, Fault::Refused);
     assert!(error.message.contains("PgBouncer"), "{error}");
     assert!(matches!(database.direct_connection().await, DirectConnection::Postgres(..)));

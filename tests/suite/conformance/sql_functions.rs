@@ -195,13 +195,13 @@ async fn the_sql_functions_notify_listening_processes(database: StoreDatabase) {
         store.migrate().await.unwrap();
         let me = sign_on(&*store, "a").await;
         running(&*store, me, "zamówienie").await;
-        let heard = watch::Sender::new(Vec::new());
-        let noted = |it: Heard| heard.send_modify(|all| all.push(it));
-        let said = async {
-            let heard_so_many = async |number: usize| {
-                heard.subscribe().wait_for(|it| it.len() >= number).await.expect("the sender is here");
+        let notifications = watch::Sender::new(Vec::new());
+        let noted = |it: Heard| notifications.send_modify(|all| all.push(it));
+        let sending = async {
+            let received = async |number: usize| {
+                notifications.subscribe().wait_for(|it| it.len() >= number).await.expect("the sender is here");
             };
-            heard_so_many(1).await;
+            received(1).await;
             let mut user = connect(&database).await;
             let quoted = format!("\"{schema}\"");
             for (number, sql) in [
@@ -210,16 +210,16 @@ async fn the_sql_functions_notify_listening_processes(database: StoreDatabase) {
             ] {
                 let sql = AssertSqlSafe(sql.replace("durable.", &format!("{quoted}.")));
                 sqlx::query(sql).execute(&mut user).await.unwrap();
-                heard_so_many(number).await;
+                received(number).await;
             }
         };
         tokio::select! {
             ended = store.listen(&noted) => panic!("it listens on: {ended:?}"),
-            said = tokio::time::timeout(Duration::from_secs(20), said) => said.expect("the notifications arrive"),
+            sending = tokio::time::timeout(Duration::from_secs(20), sending) => sending.expect("the notifications arrive"),
         }
         let hints = |hint: Hint| Heard::Hints(vec![hint]);
         let expected = vec![Heard::Listening, hints(Hint::of_queue("mail")), hints(Hint::of("zamówienie"))];
-        assert_eq!(*heard.borrow(), expected);
+        assert_eq!(*notifications.borrow(), expected);
         if schema != database.schema {
             store.drop_everything().await.unwrap();
         }

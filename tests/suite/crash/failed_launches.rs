@@ -37,12 +37,12 @@ async fn a_server_error_is_shown_once_with_its_sqlstate() {
     let mut wrong_role = url_of(&durable::testing::server::url());
     wrong_role.set_username("nobody_here").unwrap();
     wrong_role.set_password(Some("s3cret")).unwrap();
-    for (url, told) in
+    for (url, expected) in
         [(wrong_database, "database \"nodb\" does not exist (SQLSTATE 3D000)"), (wrong_role, "(SQLSTATE 28")]
     {
         let text = refusal(url.as_str()).await;
         assert!(text.starts_with("cannot open the database postgres"), "{text}");
-        assert!(text.contains(told) && !text.contains("s3cret"), "{text}");
+        assert!(text.contains(expected) && !text.contains("s3cret"), "{text}");
         assert!(!text.contains("at line") && text.matches("cannot open").count() == 1, "{text}");
     }
 }

@@ -49,11 +49,11 @@ async fn ten_thousand_messages_are_received_once_and_in_order_while_processes_ar
         receiving = receive();
     }
     let [a, b] = sending;
-    for told in [finished(a).await, finished(b).await] {
-        assert!(told.contains("send DONE"), "{told}");
+    for printed in [finished(a).await, finished(b).await] {
+        assert!(printed.contains("send DONE"), "{printed}");
     }
-    let told = finished(receiving).await;
-    assert!(told.contains("receive DONE"), "{told}");
+    let printed = finished(receiving).await;
+    assert!(printed.contains("receive DONE"), "{printed}");
 
     let results = std::fs::read(database.folder().join("results.json")).expect("it is written at the end");
     let results: Vec<Vec<Vec<Letter>>> = serde_json::from_slice(&results).expect("it was written as this");

@@ -28,8 +28,8 @@ async fn sleeps_of_killed_processes_end_once_and_never_early(database: &ProcessD
         child = launch();
         assert!(fallen_asleep() >= before);
     }
-    let told = finished(child).await;
-    assert!(told.contains(&format!("DONE {SLEEPERS}")), "{told}");
+    let printed = finished(child).await;
+    assert!(printed.contains(&format!("DONE {SLEEPERS}")), "{printed}");
 
     // Number, what it does, and when, for each line of the ledgers.
     let mut times: HashMap<(u32, bool), Vec<i64>> = HashMap::new();

@@ -31,8 +31,8 @@ async fn the_quickstart_survives_20_kills_at_random_moments(database: &ProcessDa
     }
     for order in 0..4 {
         let order = format!("order-{order}");
-        let told = finished(start("quickstart", &[&order, "0.03"], database)).await;
-        assert!(told.contains(&format!("{order} is on its way")), "{told}");
+        let printed = finished(start("quickstart", &[&order, "0.03"], database)).await;
+        assert!(printed.contains(&format!("{order} is on its way")), "{printed}");
     }
 
     let effects = std::fs::read_to_string(database.folder().join("effects.log")).expect("steps have run");
@@ -62,8 +62,8 @@ async fn a_thousand_workflows_complete_once_after_two_kills(database: &ProcessDa
         until("enough steps have run", async || ledger(database.folder()).len() >= enough).await;
         kill_9(child).await;
     }
-    let told = finished(start("step_worker", &["many", &folder, "1000", "64"], database)).await;
-    assert!(told.contains("many DONE 1000"), "{told}");
+    let printed = finished(start("step_worker", &["many", &folder, "1000", "64"], database)).await;
+    assert!(printed.contains("many DONE 1000"), "{printed}");
 
     let runs = ledger(database.folder());
     assert_eq!(runs.len(), 10_000, "no step was lost");
@@ -116,7 +116,7 @@ async fn a_process_continues_after_a_full_disk_and_loses_nothing() {
         .expect("a shell can be started");
 
     let mut log = BufReader::new(child.stderr.take().expect("it is piped")).lines();
-    let told = async {
+    let printed = async {
         while let Some(line) = log.next_line().await.expect("it logs text") {
             if line.contains("a write failed and is tried again") {
                 return line;
@@ -124,15 +124,15 @@ async fn a_process_continues_after_a_full_disk_and_loses_nothing() {
         }
         panic!("it ended without having met the end of the disk");
     };
-    let told = tokio::time::timeout(Duration::from_secs(30), told).await.expect("the disk is full soon");
-    assert!(told.contains("disk"), "{told}");
+    let printed = tokio::time::timeout(Duration::from_secs(30), printed).await.expect("the disk is full soon");
+    assert!(printed.contains("disk"), "{printed}");
     let done = ledger(database.folder()).len();
     assert!(done < 3_000, "it stands still before its end");
 
     lift_file_size_limit(child.id().expect("it is running"));
     let logging = tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
-    let told = finished(child).await;
-    assert!(told.contains("many DONE 300"), "{told}");
+    let printed = finished(child).await;
+    assert!(printed.contains("many DONE 300"), "{printed}");
     logging.await.expect("it only reads");
 
     println!("stood still after {done} of 3,000 steps, and went on when there was room");

@@ -198,9 +198,9 @@ async fn sending_to_an_unknown_or_ended_workflow_is_a_recorded_error(database: &
 
     let app = database.launch().await;
     gate(&key).add_permits(2);
-    let told = app.retrieve_workflow::<String>("w").await.unwrap().await.unwrap();
-    assert!(told.contains("no workflow has the id \"nobody\""), "{told}");
-    assert!(told.ends_with("|NotFound|Ended"), "{told}");
+    let text = app.retrieve_workflow::<String>("w").await.unwrap().await.unwrap();
+    assert!(text.contains("no workflow has the id \"nobody\""), "{text}");
+    assert!(text.ends_with("|NotFound|Ended"), "{text}");
     app.shutdown().await;
 }
 

@@ -56,7 +56,7 @@ async fn a_recv_that_timed_out_leaves_its_message_to_the_next(database: &TestDat
 }
 
 #[workflow]
-async fn ends_when_told(key: String, value: u32) -> Result<u32> {
+async fn ends_when_opened(key: String, value: u32) -> Result<u32> {
     held(&key).await;
     Ok(value)
 }
@@ -73,7 +73,7 @@ async fn of_a_concurrent_cancellation_and_end_one_takes_effect(database: &TestDa
     let app = database.launch().await;
     let (mut handles, mut ended) = (Vec::new(), [0, 0]);
     for n in 0..MANY {
-        let call = ends_when_told(key.clone(), n).id(format!("w-{n}"));
+        let call = ends_when_opened(key.clone(), n).id(format!("w-{n}"));
         handles.push(app.scope(async { call.start().await.unwrap() }).await);
     }
     arrived(&key, MANY).await;
@@ -90,8 +90,8 @@ async fn of_a_concurrent_cancellation_and_end_one_takes_effect(database: &TestDa
         cancel.await.unwrap().unwrap();
     }
     for (n, handle) in (0..).zip(handles) {
-        let (told, status) = (handle.result().await, handle.status().await.unwrap());
-        match told {
+        let (text, status) = (handle.result().await, handle.status().await.unwrap());
+        match text {
             Ok(value) => assert_eq!((value, status), (n, Status::Success)),
             Err(error) => {
                 assert!(error.is_cancelled(), "{error}");

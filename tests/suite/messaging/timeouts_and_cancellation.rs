@@ -129,34 +129,34 @@ async fn cancel_children_cancels_the_descendants_too(database: &TestDatabase) {
 }
 
 #[step]
-fn blocks_until_told(key: String) {
+fn blocks_until_cancelled(key: String) {
     count(key.clone());
     let cancellation = durable::cancellation();
     while !cancellation.is_cancelled() {
         std::thread::sleep(Duration::from_millis(1)); // it blocks its thread, as the work that it stands for does
     }
-    count(format!("{key} told"));
+    count(format!("{key} cancelled"));
 }
 
 #[workflow]
 async fn blocked(key: String) -> Result<()> {
-    blocks_until_told(key).await;
+    blocks_until_cancelled(key).await;
     Ok(())
 }
 
 async fn a_workflow_timeout_cancels_its_running_step(database: &TestDatabase) {
-    let key = fresh("told");
+    let key = fresh("cancelled");
     let app = database.launch().await;
     let handle = app.scope(async { blocked(key.clone()).timeout(HOUR).start().await.unwrap() }).await;
     arrived(&key, 1).await;
     app.skip_time(HOUR);
     assert!(handle.await.expect_err("its time was up").is_cancelled());
-    arrived(&format!("{key} told"), 1).await;
+    arrived(&format!("{key} cancelled"), 1).await;
     app.shutdown().await;
 }
 
 #[workflow]
-async fn gives_when_told(key: String, value: u32) -> Result<u32> {
+async fn returns_when_opened(key: String, value: u32) -> Result<u32> {
     hold(&key).await;
     Ok(value)
 }
@@ -165,7 +165,7 @@ async fn gives_when_told(key: String, value: u32) -> Result<u32> {
 async fn takes_the_first(keys: Vec<String>, own: String) -> Result<usize> {
     let mut handles = Vec::new();
     for (value, key) in (0..).zip(keys) {
-        handles.push(gives_when_told(key, value).start().await?);
+        handles.push(returns_when_opened(key, value).start().await?);
     }
     let first = durable::wait_first(&handles).await?;
     hold(&own).await;
@@ -197,7 +197,7 @@ async fn wait_all_waits_for_every_workflow(database: &TestDatabase) {
     app.scope(async {
         let mut handles = Vec::new();
         for value in 0..5 {
-            handles.push(gives_when_told(key.clone(), value).start().await.unwrap());
+            handles.push(returns_when_opened(key.clone(), value).start().await.unwrap());
         }
         let first = durable::wait_first(&handles).await.unwrap();
         assert!(first < 5);

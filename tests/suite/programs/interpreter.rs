@@ -44,7 +44,7 @@ async fn sleeps_too_long() -> Result<()> {
 }
 
 #[workflow]
-async fn waits_to_be_told() -> Result<Option<u32>> {
+async fn waits_for_go() -> Result<Option<u32>> {
     durable::recv("go", LONG).await
 }
 
@@ -229,9 +229,9 @@ async fn run(ground: &Ground, op: &Op) -> Result<String> {
             format!("{} {error}", error.is_cancelled())
         }
         Op::First(n) => {
-            let late = waits_to_be_told().start().await?;
+            let late = waits_for_go().start().await?;
             let early = waits_for(*n).await?;
-            told_first(late, early, *n).await?
+            first_of_two(late, early, *n).await?
         }
     })
 }
@@ -245,7 +245,7 @@ async fn soon(n: u32) -> Result<Option<u32>> {
     Ok(Some(is_soon_over(n).await?))
 }
 
-async fn told_first(late: WorkflowHandle<Option<u32>>, early: WorkflowHandle<Option<u32>>, n: u32) -> Result<String> {
+async fn first_of_two(late: WorkflowHandle<Option<u32>>, early: WorkflowHandle<Option<u32>>, n: u32) -> Result<String> {
     let first = durable::wait_first(&[late.clone(), early.clone()]).await?;
     durable::send(late.id(), "go", &n).await?;
     Ok(format!("{first} {:?} {:?}", early.await?, late.await?))

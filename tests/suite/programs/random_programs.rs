@@ -122,13 +122,13 @@ impl<'a> Hall<'a> {
 
         let mut records = 0;
         for (index, program) in programs.iter().enumerate() {
-            let told = || serde_json::to_string(program).expect("it came from a text, or went into one");
+            let shown = || serde_json::to_string(program).expect("it came from a text, or went into one");
             let (calm, stormy) = (format!("{calm}.{index}"), format!("{stormy}.{index}"));
-            assert_eq!(plain(&given[index], &stormy), plain(&expected[index], &calm), "{}", told());
+            assert_eq!(plain(&given[index], &stormy), plain(&expected[index], &calm), "{}", shown());
             for (again, once) in workflows(&stormy, program).iter().zip(workflows(&calm, program)) {
                 self.ended(&last, again).await;
                 let (is, should_be) = (self.records(again, &stormy).await, self.records(&once, &calm).await);
-                assert_eq!(is, should_be, "{again}: {}", told());
+                assert_eq!(is, should_be, "{again}: {}", shown());
                 records += is.len();
             }
             self.look_after(&last, &calm, program, 0).await;

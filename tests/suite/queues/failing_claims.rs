@@ -56,10 +56,10 @@ async fn a_queue_whose_claims_fail_does_not_block_the_others(database: &TestData
 async fn a_queue_whose_claims_fail_is_logged_once(database: &TestDatabase) {
     let (faulty, builder) = (refusing(database).await, database.builder("a"));
     let log = LogCapture::default();
-    let hearing = log.clone();
+    let captured = log.clone();
     on_dropped_runtime(move |runtime| {
         // All of this engine runs on this thread, so all of its log is recorded.
-        let _said = hearing.record();
+        let _recording = captured.record();
         runtime.block_on(async move {
             let app = builder.store(Arc::clone(&faulty) as Arc<dyn Store>).launch().await.unwrap();
             app.scope(async {
@@ -73,9 +73,9 @@ async fn a_queue_whose_claims_fail_is_logged_once(database: &TestDatabase) {
         });
     })
     .await;
-    let said = log.text();
-    let of_queue: Vec<_> = said.lines().filter(|it| it.contains("queue=failing-bad")).collect();
+    let text = log.text();
+    let of_queue: Vec<_> = text.lines().filter(|it| it.contains("queue=failing-bad")).collect();
     let loud: Vec<_> = of_queue.iter().filter(|it| it.contains("WARN")).collect();
-    assert!(loud.len() == 1 && loud[0].contains("cannot be claimed"), "once, and not with every attempt: {said}");
-    assert!(of_queue.iter().any(|it| it.contains("INFO") && it.contains("again")), "{said}");
+    assert!(loud.len() == 1 && loud[0].contains("cannot be claimed"), "once, and not with every attempt: {text}");
+    assert!(of_queue.iter().any(|it| it.contains("INFO") && it.contains("again")), "{text}");
 }

@@ -123,8 +123,8 @@ fn most_at_once<'a>(stays: impl Iterator<Item = &'a Stay>) -> i64 {
 
 async fn fill(database: &ProcessDatabase, kind: &str, count: u32) {
     let folder = database.folder().display().to_string();
-    let told = finished(start("queue_worker", &["fill", &folder, kind, &count.to_string()], database)).await;
-    assert!(told.contains(&format!("FILLED {count}")), "{told}");
+    let printed = finished(start("queue_worker", &["fill", &folder, kind, &count.to_string()], database)).await;
+    assert!(printed.contains(&format!("FILLED {count}")), "{printed}");
 }
 
 /// Lets a fleet work until everything has ended, and kills one of its processes now and then.

@@ -72,17 +72,17 @@ async fn an_invalid_queue_is_refused_wherever_it_is_used(database: &TestDatabase
 
 #[workflow]
 async fn enqueues_in_vain() -> Result<Vec<String>> {
-    let mut told = Vec::new();
+    let mut text = Vec::new();
     for (queue, _) in impossible() {
-        told.push(echoes(1).enqueue(&queue).await.expect_err("it is refused").to_string());
+        text.push(echoes(1).enqueue(&queue).await.expect_err("it is refused").to_string());
     }
-    Ok(told)
+    Ok(text)
 }
 
 async fn enqueueing_a_child_on_an_invalid_queue_is_an_error_and_does_not_park(database: &TestDatabase) {
     let app = database.launch().await;
-    let told = app.scope(async { enqueues_in_vain().await }).await.unwrap();
-    for (text, (_, expected)) in told.into_iter().zip(impossible()) {
+    let text = app.scope(async { enqueues_in_vain().await }).await.unwrap();
+    for (text, (_, expected)) in text.into_iter().zip(impossible()) {
         assert!(text.contains(expected), "{text}");
     }
     app.shutdown().await;

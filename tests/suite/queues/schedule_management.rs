@@ -187,8 +187,8 @@ async fn a_refused_trigger_names_the_running_workflow(database: &TestDatabase) {
         arrived(&key, 1).await;
         let refused = durable::trigger_schedule("alone").await.expect_err("one runs");
         assert_eq!((refused.kind(), refused.workflow_id()), (ErrorKind::Duplicate, Some(id.as_str())));
-        let told = refused.to_string();
-        assert!(told.contains("the schedule \"alone\"") && told.contains("overlap") && told.contains(&id), "{told}");
+        let text = refused.to_string();
+        assert!(text.contains("the schedule \"alone\"") && text.contains("overlap") && text.contains(&id), "{text}");
         gate(&key).add_permits(1);
         durable::retrieve_workflow::<()>(&id).await.unwrap().await.unwrap();
     })

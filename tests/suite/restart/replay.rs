@@ -145,8 +145,8 @@ async fn a_refused_start_is_refused_again_on_replay(database: &TestDatabase) {
 
     let app = database.launch().await;
     gate(&key).add_permits(2);
-    let told = app.retrieve_workflow::<String>("w").await.unwrap().await.unwrap();
-    assert_eq!(told.matches("belongs to a workflow `has_the_id` already").count(), 2, "{told}");
+    let text = app.retrieve_workflow::<String>("w").await.unwrap().await.unwrap();
+    assert_eq!(text.matches("belongs to a workflow `has_the_id` already").count(), 2, "{text}");
     assert_eq!(app.store().event_history("w", "before").await.unwrap().len(), 1, "it was shown once");
     app.shutdown().await;
 }

@@ -72,20 +72,20 @@ async fn a_step_sees_should_abort_and_its_error_is_not_recorded(database: &TestD
 }
 
 #[step]
-async fn hears(key: &str) -> String {
+async fn waits_for_abort_or_gate(key: &str) -> String {
     count(key);
     let gate = gate(key);
     tokio::select! {
         why = durable::aborted() => format!("{why:?}"),
-        permit = gate.acquire() => { permit.unwrap().forget(); "let go".to_owned() }
+        permit = gate.acquire() => { permit.unwrap().forget(); "opened".to_owned() }
     }
 }
 
 #[workflow]
 async fn naps_beside_a_step(key: String) -> Result<String> {
     // The sleep is suspended when the drain begins. That does not stop the step.
-    let ((), heard) = tokio::join!(durable::sleep(Duration::from_hours(1)), hears(&key));
-    Ok(heard)
+    let ((), outcome) = tokio::join!(durable::sleep(Duration::from_hours(1)), waits_for_abort_or_gate(&key));
+    Ok(outcome)
 }
 
 async fn aborted_resolves_after_the_drain_and_not_before(database: &TestDatabase) {
@@ -108,8 +108,8 @@ async fn aborted_resolves_after_the_drain_and_not_before(database: &TestDatabase
 
     let app = database.launch().await;
     app.skip_time(Duration::from_hours(1));
-    for (id, heard) in [("drains", "let go"), ("aborts", "Shutdown")] {
-        assert_eq!(app.retrieve_workflow::<String>(id).await.unwrap().await.unwrap(), heard);
+    for (id, outcome) in [("drains", "opened"), ("aborts", "Shutdown")] {
+        assert_eq!(app.retrieve_workflow::<String>(id).await.unwrap().await.unwrap(), outcome);
     }
     app.shutdown().await;
 }

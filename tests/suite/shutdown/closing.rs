@@ -170,10 +170,10 @@ async fn dropping_the_engine_without_a_shutdown_warns_and_drops_its_workflows(da
     tracing::subscriber::with_default(subscriber, || drop(app));
     arrived(&format!("{key} dropped"), 1).await;
     assert!(begun.elapsed() < Duration::from_secs(2), "its body is dropped at once");
-    let said = log.text();
+    let lines = log.text();
     assert!(
-        said.contains("WARN") && said.contains("without `shutdown().await`") && said.contains("workflows=1"),
-        "{said}"
+        lines.contains("WARN") && lines.contains("without `shutdown().await`") && lines.contains("workflows=1"),
+        "{lines}"
     );
     store.close().await;
     assert_eq!(database.workflows().await[0].status, Status::Pending);
@@ -389,12 +389,12 @@ async fn an_engine_shuts_down_on_a_current_thread_runtime(database: &TestDatabas
 
 async fn the_log_shows_the_phases_and_what_they_wait_for(database: &TestDatabase) {
     let builder = database.builder("app");
-    let key = fresh("said");
+    let key = fresh("log");
     let log = LogCapture::default();
-    let (hearing, of_thread) = (log.clone(), key.clone());
+    let (captured, of_thread) = (log.clone(), key.clone());
     on_dropped_runtime(move |runtime| {
         // All of this engine runs on this thread, so all of its log is recorded.
-        let _said = hearing.record();
+        let _said = captured.record();
         runtime.block_on(async move {
             let app = builder.launch().await.unwrap();
             app.scope(async { guards(of_thread.clone()).id("w").start().await.unwrap() }).await;
@@ -403,15 +403,15 @@ async fn the_log_shows_the_phases_and_what_they_wait_for(database: &TestDatabase
         });
     })
     .await;
-    let said: Vec<String> =
+    let lines: Vec<String> =
         log.text().lines().filter(|it| it.contains("durable::shutdown")).map(str::to_owned).collect();
-    let has = |words: &[&str]| said.iter().any(|line| words.iter().all(|word| line.contains(word)));
+    let has = |words: &[&str]| lines.iter().any(|line| words.iter().all(|word| line.contains(word)));
     for phase in ["quiesce", "drain", "abort", "stop", "hand-off", "background", "close"] {
-        assert!(has(&["INFO", "a phase has ended", &format!("phase=\"{phase}\"")]), "{phase}: {said:#?}");
+        assert!(has(&["INFO", "a phase has ended", &format!("phase=\"{phase}\"")]), "{phase}: {lines:#?}");
     }
-    assert!(has(&["INFO", "running=1", "waiting for: guards \"w\": step `guarded`"]), "{said:#?}");
-    assert!(has(&["WARN", "a running step was dropped", "id=\"w\""]), "{said:#?}");
-    assert!(has(&["INFO", "shut down in", "1 killed", "handed over 1"]), "{said:#?}");
+    assert!(has(&["INFO", "running=1", "waiting for: guards \"w\": step `guarded`"]), "{lines:#?}");
+    assert!(has(&["WARN", "a running step was dropped", "id=\"w\""]), "{lines:#?}");
+    assert!(has(&["INFO", "shut down in", "1 killed", "handed over 1"]), "{lines:#?}");
     assert!(!log.text().contains(&key), "no argument is in the log");
 }
 

@@ -66,7 +66,7 @@ async fn a_process_with_a_blocked_step_exits_in_time_and_reports_it(database: &P
 }
 
 async fn tasks_without_a_scope_find_the_only_engine_until_it_is_closed(database: &ProcessDatabase) {
-    let told = finished(start("calls_during_shutdown", &[], database)).await;
+    let printed = finished(start("calls_during_shutdown", &[], database)).await;
     let rest = "enqueue ok\ndebounce ok\nsend ok\nlist ok\nretrieve ok";
     let expected = format!(
         "-- while it drains\nstart ShuttingDown\n{rest}\n\
@@ -74,7 +74,7 @@ async fn tasks_without_a_scope_find_the_only_engine_until_it_is_closed(database:
          -- without it\nstart ShuttingDown\n{rest}\n\
          result ok\nclean true completed 1\nclosed NoEngine\n"
     );
-    assert_eq!(told, expected);
+    assert_eq!(printed, expected);
 }
 
 async fn a_process_with_a_stuck_step_is_not_taken_over_while_it_lives(database: &ProcessDatabase) {

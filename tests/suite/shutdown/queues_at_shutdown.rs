@@ -228,8 +228,8 @@ async fn run_until_idle_inside_a_workflow_does_not_wait_for_that_workflow(databa
     let app = database.launch().await;
     IDLE.lock().unwrap().push((key.clone(), app.clone()));
     let handle = app.scope(async { waits_until_it_is_idle(key.clone()).id("w").start().await.unwrap() }).await;
-    let told = tokio::time::timeout(Duration::from_secs(30), handle.result()).await;
-    assert_eq!(told.expect("it does not wait for itself").unwrap(), "Requested");
+    let state = tokio::time::timeout(Duration::from_secs(30), handle.result()).await;
+    assert_eq!(state.expect("it does not wait for itself").unwrap(), "Requested");
     assert!(app.shutdown().await.is_clean());
     IDLE.lock().unwrap().retain(|it| it.0 != key);
 }

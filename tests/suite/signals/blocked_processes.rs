@@ -20,11 +20,11 @@ async fn signals_are_handled_while_all_runtime_threads_are_blocked(database: &Pr
     until("both workers are blocked", async || times_in_ledger(database, "blocks") >= 2).await;
     process.wait_for_line(HANDLES_SIGNALS).await;
     let sent = process.signal(Signal::TERM);
-    let (heard, _) = process.wait_for_line("a signal asks the process to end").await;
-    assert!(heard - sent < Duration::from_secs(2), "heard after {:?}", heard - sent);
+    let (handled, _) = process.wait_for_line("a signal asks the process to end").await;
+    assert!(handled - sent < Duration::from_secs(2), "handled after {:?}", handled - sent);
     let ended = process.wait_for_exit().await;
     let lasted = ended.at - sent;
-    println!("heard after {:?}, and the watchdog ended it after {lasted:?}", heard - sent);
+    println!("handled after {:?}, and the watchdog ended it after {lasted:?}", handled - sent);
     assert_eq!(ended.status.code(), Some(70), "{}", ended.output);
     // Its total and 2 s. Without the watchdog it would be the minute for which the workers are blocked.
     assert!((Duration::from_secs(4)..Duration::from_secs(20)).contains(&lasted), "it ended after {lasted:?}");

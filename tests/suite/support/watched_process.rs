@@ -20,25 +20,25 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) struct WatchedProcess {
     child: Child,
     pid: u32,
-    said: Arc<Said>,
+    lines_read: Arc<Output>,
     readers: Vec<JoinHandle<()>>,
 }
 
 #[derive(Default)]
-struct Said {
+struct Output {
     lines: Mutex<Vec<(Instant, String)>>,
     news: Notify,
 }
 
-impl Said {
+impl Output {
     /// Adds what comes until the end.
     fn read(self: &Arc<Self>, from: impl AsyncRead + Unpin + Send + 'static) -> JoinHandle<()> {
-        let said = Arc::clone(self);
+        let lines_read = Arc::clone(self);
         tokio::spawn(async move {
             let mut lines = BufReader::new(from).lines();
             while let Ok(Some(line)) = lines.next_line().await {
-                said.lines.lock().unwrap().push((Instant::now(), line));
-                said.news.notify_waiters();
+                lines_read.lines.lock().unwrap().push((Instant::now(), line));
+                lines_read.news.notify_waiters();
             }
         })
     }
@@ -80,12 +80,12 @@ impl WatchedProcess {
             command.env("RUST_LOG", "durable=info");
         }
         let mut child = command.spawn().expect("the program can be started");
-        let said = Arc::new(Said::default());
+        let lines_read = Arc::new(Output::default());
         let readers = vec![
-            said.read(child.stdout.take().expect("it is piped")),
-            said.read(child.stderr.take().expect("it is piped")),
+            lines_read.read(child.stdout.take().expect("it is piped")),
+            lines_read.read(child.stderr.take().expect("it is piped")),
         ];
-        Self { pid: child.id().expect("it is running"), child, said, readers }
+        Self { pid: child.id().expect("it is running"), child, lines_read, readers }
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -94,24 +94,25 @@ impl WatchedProcess {
 
     /// Waits for a line with `text`, and gives the line and when it was read.
     pub(crate) async fn wait_for_line(&self, text: &str) -> (Instant, String) {
-        let heard = async {
+        let found = async {
             loop {
-                let news = self.said.news.notified();
+                let news = self.lines_read.news.notified();
                 tokio::pin!(news);
                 news.as_mut().enable(); // before the lines are searched, so that none is missed
-                if let Some(found) = self.said.lines.lock().unwrap().iter().find(|(_, line)| line.contains(text)) {
+                if let Some(found) = self.lines_read.lines.lock().unwrap().iter().find(|(_, line)| line.contains(text))
+                {
                     return found.clone();
                 }
                 news.await;
             }
         };
-        let heard = tokio::time::timeout(PATIENCE, heard).await;
-        heard.unwrap_or_else(|_| panic!("it does not print {text:?}, but: {}", self.output()))
+        let found = tokio::time::timeout(PATIENCE, found).await;
+        found.unwrap_or_else(|_| panic!("it does not print {text:?}, but: {}", self.output()))
     }
 
     /// All of its output so far.
     pub(crate) fn output(&self) -> String {
-        self.said.lines.lock().unwrap().iter().fold(String::new(), |all, (_, line)| all + line + "\n")
+        self.lines_read.lines.lock().unwrap().iter().fold(String::new(), |all, (_, line)| all + line + "\n")
     }
 
     /// Sends a signal.

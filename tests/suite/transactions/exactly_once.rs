@@ -153,7 +153,7 @@ async fn a_crash_between_the_two_databases_applies_each_transaction_once() {
 }
 
 #[transaction(database = "other")]
-async fn add_when_told(tx: &mut SqliteConnection, key: &str) -> Result<()> {
+async fn add_when_opened(tx: &mut SqliteConnection, key: &str) -> Result<()> {
     let insert = "insert into applied values ($1, 1)";
     sqlx::query(insert).bind(key).execute(&mut *tx).await?;
     count(key);
@@ -162,8 +162,8 @@ async fn add_when_told(tx: &mut SqliteConnection, key: &str) -> Result<()> {
 }
 
 #[workflow]
-async fn adds_when_told(key: String) -> Result<()> {
-    add_when_told(&key).await
+async fn adds_when_opened(key: String) -> Result<()> {
+    add_when_opened(&key).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -174,7 +174,7 @@ async fn a_fenced_executor_commits_nothing_in_another_database() {
     sqlx::query("create table applied (key text, number bigint)").execute(&pool).await.unwrap();
     let key = fresh("deposed");
     let app = database.builder("a").database("other", pool.clone()).launch().await.unwrap();
-    app.spawn(adds_when_told(key.clone()).id("w"));
+    app.spawn(adds_when_opened(key.clone()).id("w"));
     arrived(&key, 1).await;
     let store = app.store();
     let me = store.executors().await.unwrap().pop().unwrap();

@@ -82,8 +82,8 @@ async fn run(database: &ProcessDatabase, bank: Option<&ProcessDatabase>) {
     for _ in 0..KILLS {
         kills += u32::from(start_and_kill(database, bank, &mut random).await);
     }
-    let told = finished(start(database, bank)).await;
-    assert!(told.contains("DONE"), "{told}");
+    let printed = finished(start(database, bank)).await;
+    assert!(printed.contains("DONE"), "{printed}");
     println!("{TRANSFERS} transfers, {kills} of {KILLS} kills while they went on");
     assert!(kills >= 5, "it was killed at work: {kills}");
     check(bank.unwrap_or(database).url()).await;

@@ -125,10 +125,10 @@ async fn durable_calls_in_transactions_and_transactions_in_steps_are_refused(_ap
         parked.is_parked() && parked.to_string().contains("the step `a_step` was called inside the transaction"),
         "{parked}"
     );
-    let told = misplaced(1).await.unwrap();
-    assert!(told.contains("`user_workflow` was called inside the transaction `calls_a_workflow`"), "{told}");
-    let told = misplaced(2).await.unwrap();
-    assert!(told.contains("the transaction `name_of` was called inside the step `calls_a_transaction`"), "{told}");
+    let text = misplaced(1).await.unwrap();
+    assert!(text.contains("`user_workflow` was called inside the transaction `calls_a_workflow`"), "{text}");
+    let text = misplaced(2).await.unwrap();
+    assert!(text.contains("the transaction `name_of` was called inside the step `calls_a_transaction`"), "{text}");
 }
 
 #[transaction]

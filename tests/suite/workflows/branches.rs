@@ -67,9 +67,9 @@ async fn every_form(key: String) -> Result<String> {
 
 async fn join_map_and_spawn_record_below_their_positions(database: &TestDatabase) {
     let app = database.launch().await;
-    let told = app.scope(async { every_form(fresh("forms")).id("w").await.unwrap() }).await;
+    let text = app.scope(async { every_form(fresh("forms")).id("w").await.unwrap() }).await;
     let first = "1 made before the future mapped, 2 made before the future mapped";
-    assert_eq!(told, format!("before; inner left inner right; right; spawned again; {first}; after"));
+    assert_eq!(text, format!("before; inner left inner right; right; spawned again; {first}; after"));
     let expected = [
         "1 \"before\"",
         "2/1 \"left\"",
@@ -178,7 +178,7 @@ async fn a_map_collects_errors_and_replays_them(database: &TestDatabase) {
 }
 
 #[step]
-async fn fails_when_told(key: &str, item: u32) -> Result<u32, String> {
+async fn fails_when_opened(key: &str, item: u32) -> Result<u32, String> {
     count(format!("{key} {item}"));
     gate(&format!("{key} {item}")).acquire().await.unwrap().forget();
     if item.is_multiple_of(2) { Err(format!("{item} is even")) } else { Ok(item) }
@@ -186,12 +186,12 @@ async fn fails_when_told(key: &str, item: u32) -> Result<u32, String> {
 
 #[workflow]
 async fn stops(key: String, all: Vec<u32>) -> Result<String> {
-    let told = match durable::map(all, 5, |item| fails_when_told(&key, item)).stop_on_error().await {
+    let text = match durable::map(all, 5, |item| fails_when_opened(&key, item)).stop_on_error().await {
         Ok(all) => format!("{all:?}"),
         Err(error) => error,
     };
     wait_for(&key, "hold").await;
-    Ok(told)
+    Ok(text)
 }
 
 async fn stop_on_error_returns_the_error_of_the_first_failed_item(database: &TestDatabase) {

@@ -177,8 +177,8 @@ async fn impatient() -> Result<String> {
 }
 
 async fn a_step_over_its_timeout_is_dropped(_app: TestApp) {
-    let told = impatient().await.unwrap();
-    assert_eq!(told, "Timeout: the step `dawdle` at position 1 took longer than its timeout of 20ms");
+    let text = impatient().await.unwrap();
+    assert_eq!(text, "Timeout: the step `dawdle` at position 1 took longer than its timeout of 20ms");
 }
 
 #[step]

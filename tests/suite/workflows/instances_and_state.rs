@@ -222,9 +222,9 @@ async fn an_error_of_any_type_is_returned_by_its_message(database: &TestDatabase
     let key = fresh("opaque");
     let app = database.launch().await;
     let call = async || app.scope(async { any_error(key.clone()).id("w").await }).await.unwrap_err().0;
-    let told = "opaque: opaque: inside and invalid digit found in string";
-    assert_eq!(call().await, told, "it comes by its message, through `From<durable::Error>`");
-    assert_eq!(call().await, told);
+    let text = "opaque: opaque: inside and invalid digit found in string";
+    assert_eq!(call().await, text, "it comes by its message, through `From<durable::Error>`");
+    assert_eq!(call().await, text);
     assert_eq!(counted(&key), 1);
     app.shutdown().await;
 }

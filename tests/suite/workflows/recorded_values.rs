@@ -47,8 +47,8 @@ async fn now_uuid_and_random_are_the_same_after_a_restart(database: &TestDatabas
     let app = database.launch().await;
     gate(&key).add_permits(2);
     let (now, uuid, random) = app.retrieve_workflow::<Once>("w").await.unwrap().await.unwrap();
-    let told = format!("{key} {now:?} {uuid} {random}");
-    assert_eq!(counted(&told), 1, "both runs have the same values: {told}");
+    let text = format!("{key} {now:?} {uuid} {random}");
+    assert_eq!(counted(&text), 1, "both runs have the same values: {text}");
     assert!(before <= now && now <= Utc::now());
     assert!((0.0..1.0).contains(&random));
     let kinds: Vec<_> = app.list_steps("w").await.unwrap().into_iter().map(|it| it.kind).collect();
@@ -75,14 +75,14 @@ async fn gives_up_early(key: String) -> Result<String> {
 
 async fn retry_if_stops_retrying_other_errors(database: &TestDatabase) {
     let app = database.launch().await;
-    let told = app.scope(async { gives_up_early(fresh("worth")).id("w").await.unwrap() }).await;
-    assert_eq!(told, "broken at 3");
+    let text = app.scope(async { gives_up_early(fresh("worth")).id("w").await.unwrap() }).await;
+    assert_eq!(text, "broken at 3");
     assert_eq!(app.list_steps("w").await.unwrap()[0].attempts, 3);
     app.shutdown().await;
 }
 
 #[step]
-fn blocks_until_told(key: String) -> bool {
+fn blocks_until_cancelled(key: String) -> bool {
     count(&key);
     let cancellation = durable::cancellation();
     while !cancellation.is_cancelled() {
@@ -94,7 +94,7 @@ fn blocks_until_told(key: String) -> bool {
 
 #[workflow]
 async fn blocks(key: String) -> Result<bool> {
-    Ok(blocks_until_told(key).await)
+    Ok(blocks_until_cancelled(key).await)
 }
 
 async fn a_blocking_step_sees_its_cancellation(database: &TestDatabase) {

@@ -73,8 +73,8 @@ async fn a_replay_polls_only_the_recorded_winner(database: &TestDatabase) {
     open(&key, "slow"); // it would win now
     let app = database.launch().await;
     open(&key, "after");
-    let told = app.retrieve_workflow::<String>("w").await.unwrap().await.unwrap();
-    assert_eq!(told, "fastfaster after");
+    let text = app.retrieve_workflow::<String>("w").await.unwrap().await.unwrap();
+    assert_eq!(text, "fastfaster after");
     assert_eq!(counted(&format!("{key} slow polled")), 1, "the loser was not polled again");
     assert_eq!(counted(&format!("{key} slow dropped")), 2, "and what it held was dropped in both runs");
     assert_eq!(counted(&format!("{key} fast")), 1);
@@ -132,8 +132,8 @@ async fn select_handlers_run_in_the_workflow_body(database: &TestDatabase) {
         for name in ["go", "go", "in the handler"] {
             open(&key, name);
         }
-        let told = app.scope(async { handled(key, way).id(format!("w{way}")).await }).await;
-        assert_eq!(told.map_err(|it| it.to_string()).as_deref(), expected.map_err(str::to_owned).as_deref());
+        let text = app.scope(async { handled(key, way).id(format!("w{way}")).await }).await;
+        assert_eq!(text.map_err(|it| it.to_string()).as_deref(), expected.map_err(str::to_owned).as_deref());
     }
     let shown = ["1 select 1", "1/1/1 wait_for \"go\"", "2 wait_for \"in the handler\""];
     assert_eq!(recorded(&app, "w1").await, shown, "the handler stands in the surrounding branch");
@@ -270,8 +270,8 @@ async fn a_call_made_before_a_branch_keeps_its_position(database: &TestDatabase)
     for name in ["first", "second", "third"] {
         open(&key, name);
     }
-    let told = app.scope(async { made_outside(key.clone()).id("w").await.unwrap() }).await;
-    assert_eq!(told, "firstthird second");
+    let text = app.scope(async { made_outside(key.clone()).id("w").await.unwrap() }).await;
+    assert_eq!(text, "firstthird second");
     let shown = ["1 wait_for \"first\"", "2 wait_for \"second\"", "4/1 wait_for \"third\""];
     assert_eq!(recorded(&app, "w").await, shown);
     app.shutdown().await;

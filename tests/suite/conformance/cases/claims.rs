@@ -198,8 +198,8 @@ pub(crate) async fn queued_workflows_of_a_dead_executor_go_back_to_their_queues(
     let nothing = store.adopt(&adopting(heir, 10)).await.unwrap();
     assert!(nothing.runs.is_empty() && nothing.requeued.is_empty());
     let runs = claim(&*store, heir, 9).await.runs;
-    let told: Vec<_> = runs.iter().map(|it| (&*it.id, it.attempt, it.recoveries)).collect();
-    assert_eq!(told, [("a", 2, 1), ("b", 2, 1), ("waits", 1, 0)]);
+    let text: Vec<_> = runs.iter().map(|it| (&*it.id, it.attempt, it.recoveries)).collect();
+    assert_eq!(text, [("a", 2, 1), ("b", 2, 1), ("waits", 1, 0)]);
 }
 
 pub(crate) async fn a_queued_workflow_over_its_recovery_limit_is_parked(StoreDatabase { store, .. }: StoreDatabase) {
@@ -264,8 +264,8 @@ pub(crate) async fn queues_report_their_depth(StoreDatabase { store, .. }: Store
     let run = claim(&*store, me, 2).await.runs.remove(0);
     ended(&*store, me, &run).await;
     let rows = store.queues().await.unwrap();
-    let told: Vec<_> = rows.iter().map(|it| (&*it.name, it.enqueued, it.delayed, it.running)).collect();
-    assert_eq!(told, [("empty", 0, 0, 0), ("letters", 1, 0, 0), (MAIL, 2, 1, 1)]);
+    let text: Vec<_> = rows.iter().map(|it| (&*it.name, it.enqueued, it.delayed, it.running)).collect();
+    assert_eq!(text, [("empty", 0, 0, 0), ("letters", 1, 0, 0), (MAIL, 2, 1, 1)]);
     let oldest = store.show("c").await.unwrap().expect("it waits").created_at.timestamp_micros();
     assert_eq!((rows[0].oldest, rows[2].oldest, rows[2].paused), (None, Some(oldest), false));
     assert_eq!((rows[1].limits, rows[2].limits), (QueueLimits::default(), at_once(9)));

@@ -155,8 +155,8 @@ pub(crate) async fn the_record_of_a_debounced_child_names_the_waiting_workflow(
     let held = store.find("one-1").await.unwrap().expect("it waits");
     let entry = child(two, 1, &new("two-1"));
     assert_eq!(commit(&*store, me, entry.clone()).await, Verdict::Debounced(held.clone()));
-    let told = store.steps("two").await.unwrap();
-    assert_eq!(told[0].child.as_deref(), Some("one-1"));
+    let text = store.steps("two").await.unwrap();
+    assert_eq!(text[0].child.as_deref(), Some("one-1"));
 
     // The answer was lost, and it has begun to run meanwhile.
     assert_eq!(store.commit(me, std::slice::from_ref(&entry), true).await.unwrap(), [Verdict::Debounced(held.clone())]);

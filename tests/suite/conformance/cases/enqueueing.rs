@@ -24,8 +24,8 @@ pub(crate) async fn an_enqueued_workflow_has_no_executor(StoreDatabase { store, 
         assert_eq!((info.attempts, info.recoveries, info.input.as_str()), (0, 0, r#"{"order":1}"#), "{id}");
     }
     let info = store.show("lone").await.unwrap().expect("it is there");
-    let told = (info.priority, info.partition_key.as_deref(), info.deduplication_id.as_deref());
-    assert_eq!(told, (-3, Some("ada"), Some("cart-9")));
+    let text = (info.priority, info.partition_key.as_deref(), info.deduplication_id.as_deref());
+    assert_eq!(text, (-3, Some("ada"), Some("cart-9")));
     assert_eq!(store.show("one").await.unwrap().expect("it is there").partition_key.as_deref(), Some("k"));
     let info = store.show("other").await.unwrap().expect("it is there");
     assert_eq!((info.priority, info.partition_key, info.deduplication_id), (7, None, None));

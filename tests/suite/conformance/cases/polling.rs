@@ -143,17 +143,17 @@ pub(crate) async fn polling_for_thousands_is_one_statement(StoreDatabase { store
     let all: Vec<_> = (0..MANY).map(|number| workflow(&format!("w-{number}"))).collect();
     for part in all.chunks(1_000) {
         store.commit(me, &part.iter().map(begin).collect::<Vec<_>>(), false).await.unwrap();
-        let mut said = Vec::new();
+        let mut entries = Vec::new();
         for (it, number) in part.iter().zip(0..) {
             match number % 4 {
-                0 => said.push(finish(success(it.key, "1"))),
-                1 => said.push(send(NewMessage { topic: text("t"), ..message(&it.id, &it.id) })),
-                2 => said.push(show([event(it.key, "e", &it.id)])),
-                _ => said.push(show([item(it.key, "s", &it.id)])),
+                0 => entries.push(finish(success(it.key, "1"))),
+                1 => entries.push(send(NewMessage { topic: text("t"), ..message(&it.id, &it.id) })),
+                2 => entries.push(show([event(it.key, "e", &it.id)])),
+                _ => entries.push(show([item(it.key, "s", &it.id)])),
             }
         }
-        said.push(records([record(part[0].key, 1, "1")]));
-        store.commit(me, &said, false).await.unwrap();
+        entries.push(records([record(part[0].key, 1, "1")]));
+        store.commit(me, &entries, false).await.unwrap();
     }
     let wanted = Wanted {
         cancelled: Some((me.executor, 0)),

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use durable::prelude::*;
-use durable_core::store::{Costs, Wanted};
+use durable_core::store::{PollRequest, StatementCounts};
 
 pub(crate) const SCHEMA: &str = "bench_parked";
 pub(crate) const HEAD: &str = "\
@@ -86,9 +86,9 @@ impl Stage {
         quiet(&app).await;
         let kib = resident_kib().saturating_sub(before) as f64 / self.count as f64;
 
-        let (costs, cpu) = (app.store().costs(), cpu_seconds());
+        let (costs, cpu) = (app.store().statement_counts(), cpu_seconds());
         tokio::time::sleep(IDLE).await;
-        let (costs, cpu) = (app.store().costs() - costs, cpu_seconds() - cpu);
+        let (costs, cpu) = (app.store().statement_counts() - costs, cpu_seconds() - cpu);
         let (statements, cpu) = (costs.statements as f64 / IDLE.as_secs_f64(), cpu / IDLE.as_secs_f64() * 100.0);
 
         let look = if self.wait == "recv" { format!("{:.0}", self.look(&app).await) } else { "–".to_owned() };
@@ -136,7 +136,7 @@ impl Stage {
             // Their keys do not matter: nobody has a message.
             let to = self.count.min(from + ONE_LOOK);
             let messages = (from..to).map(|it| (it.cast_signed(), "more".to_owned())).collect();
-            let found = app.store().look(&Wanted { messages, ..Wanted::default() }).await;
+            let found = app.store().poll(&PollRequest { messages, ..PollRequest::default() }).await;
             assert!(found.expect("the store is there").messages.is_empty());
         }
         begun.elapsed().as_secs_f64() * 1e3
@@ -188,9 +188,9 @@ where
 
 /// Returns once the engine has had nothing to write or to ask for a second.
 async fn quiet(app: &Durable) {
-    let mut before = Costs::default();
-    while app.store().costs() != before {
-        before = app.store().costs();
+    let mut before = StatementCounts::default();
+    while app.store().statement_counts() != before {
+        before = app.store().statement_counts();
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }

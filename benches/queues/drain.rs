@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use durable::prelude::*;
 use durable::queue;
-use durable_core::store::Costs;
+use durable_core::store::StatementCounts;
 use tokio::sync::Notify;
 
 use crate::floor::Floor;
@@ -101,7 +101,7 @@ async fn of_floor(site: &Site, many: u64, batch: u64) -> Duration {
 }
 
 /// From the moment at which the queue is resumed until everything has ended.
-async fn of_engine(site: &Site, queue: &'static Queue, many: u64) -> (Duration, Costs) {
+async fn of_engine(site: &Site, queue: &'static Queue, many: u64) -> (Duration, StatementCounts) {
     let app = site.launch("drains", &[queue]).await;
     LEFT.store(many, Ordering::Relaxed);
     let (elapsed, costs) = app
@@ -112,22 +112,22 @@ async fn of_engine(site: &Site, queue: &'static Queue, many: u64) -> (Duration, 
                 queue.enqueue_all(calls).await.expect("the store is there");
             }
             tokio::time::sleep(Duration::from_millis(200)).await; // until what was told of is looked at
-            let before = app.store().costs();
+            let before = app.store().statement_counts();
             let begun = Instant::now();
             queue.resume().await.expect("the store is there");
             LAST.notified().await;
-            let mut looking = Costs::default();
+            let mut looking = StatementCounts::default();
             loop {
-                let before = app.store().costs();
+                let before = app.store().statement_counts();
                 let info = queue.info().await.expect("the store is there");
-                looking.statements += (app.store().costs() - before).statements;
+                looking.statements += (app.store().statement_counts() - before).statements;
                 if info.depth + info.running == 0 {
                     break;
                 }
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
             let elapsed = begun.elapsed();
-            let mut costs = app.store().costs() - before;
+            let mut costs = app.store().statement_counts() - before;
             costs.statements -= looking.statements;
             (elapsed, costs)
         })

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use durable::prelude::*;
 use durable::queue;
-use durable_core::store::Costs;
+use durable_core::store::StatementCounts;
 
 use crate::floor::Floor;
 use crate::load::closed_loop;
@@ -56,7 +56,7 @@ impl Who {
 pub(crate) async fn measure(site: &impl Fn(&str) -> Site) {
     for (number, who) in ALL.into_iter().enumerate() {
         let mut rates = [Vec::new(), Vec::new(), Vec::new()];
-        let mut spent = Costs::default();
+        let mut spent = StatementCounts::default();
         for round in 0..ROUNDS {
             // Everybody begins with empty tables.
             let sites = ["each", "all", "durable"].map(|it| site(&format!("{it}_{number}_{round}")));
@@ -112,9 +112,9 @@ async fn of_floor(site: &Site, who: Who, together: bool) -> Duration {
     elapsed * u32::try_from(part).expect("it is small")
 }
 
-async fn of_engine(site: &Site, who: Who) -> (Duration, Costs) {
+async fn of_engine(site: &Site, who: Who) -> (Duration, StatementCounts) {
     let app = site.launch("enqueues", &[]).await;
-    let before = app.store().costs();
+    let before = app.store().statement_counts();
     let elapsed = match who {
         Who::Callers(callers, all) => {
             let of_calls = app.clone();
@@ -135,7 +135,7 @@ async fn of_engine(site: &Site, who: Who) -> (Duration, Costs) {
             begun.elapsed()
         }
     };
-    let costs = app.store().costs() - before;
+    let costs = app.store().statement_counts() - before;
     down(app).await;
     (elapsed, costs)
 }

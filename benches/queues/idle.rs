@@ -23,9 +23,9 @@ const SECONDS: u64 = 20;
 pub(crate) async fn measure(site: &Site) {
     let app = site.launch("idles", &[&ONE, &TWO, &THREE]).await;
     tokio::time::sleep(Duration::from_secs(1)).await; // until the launch is some time ago
-    let before = app.store().costs();
+    let before = app.store().statement_counts();
     tokio::time::sleep(Duration::from_secs(SECONDS)).await;
-    let spent = app.store().costs() - before;
+    let spent = app.store().statement_counts() - before;
     let per_second = ratio(spent.statements, SECONDS);
     println!("| {} | 3 | {SECONDS} | {} | {per_second:.2} | {} |", site.store, spent.statements, spent.commits);
     down(app).await;

@@ -5,23 +5,23 @@ pub use std::boxed::Box;
 
 pub use inventory;
 
+pub use crate::operations::join::{join1, join2, join3, join4, join5, join6, join7, join8};
+pub use crate::operations::select::{
+    Select2, Select3, Select4, Select5, Select6, Select7, Select8, select2, select3, select4, select5, select6,
+    select7, select8,
+};
+pub use crate::operations::step::{Step, blocking, step};
+pub use crate::operations::transaction::{Transaction, TransactionOptions, transaction};
+pub use crate::operations::workflow_call::{call, call_on};
+pub use crate::operations::workflow_result::{Returned, WorkflowError};
 pub use crate::registry::{
     Arguments, Misfire, Overlap, Queue, Registered, RegisteredQueue, RegisteredSchedule, Schedule, Taken, Workflow,
     WorkflowOptions,
 };
 pub use crate::store::BoxFuture;
 pub use crate::store::Isolation;
-pub use crate::verbs::branches::{join1, join2, join3, join4, join5, join6, join7, join8};
-pub use crate::verbs::call::{call, call_on};
-pub use crate::verbs::outcome::{Returned, WorkflowError};
-pub use crate::verbs::select::{
-    Select2, Select3, Select4, Select5, Select6, Select7, Select8, select2, select3, select4, select5, select6,
-    select7, select8,
-};
-pub use crate::verbs::step::{Step, blocking, step};
-pub use crate::verbs::transaction::{Transaction, TransactionOptions, transaction};
-pub use crate::words::payload::{Codec, Outcome, Payload, PayloadError};
-pub use crate::words::policy::StepOptions;
+pub use crate::types::payload::{Codec, Outcome, Payload, PayloadError};
+pub use crate::types::retry::StepOptions;
 pub use crate::{__cloner as cloner, __codec as codec};
 
 use std::future::Future;
@@ -43,7 +43,7 @@ where
         async move {
             match encoded {
                 Ok(outcome) => outcome,
-                Err(fault) => crate::verbs::outcome::unrecordable(&fault).await,
+                Err(fault) => crate::operations::workflow_result::unrecordable(&fault).await,
             }
         }
     }))
@@ -90,8 +90,8 @@ pub mod probe {
     use serde::Serialize;
     use serde::de::DeserializeOwned;
 
-    use crate::words::error::Error;
-    use crate::words::payload::{Codec, Payload};
+    use crate::types::error::Error;
+    use crate::types::payload::{Codec, Payload};
 
     /// Carries a return type.
     #[derive(Debug)]

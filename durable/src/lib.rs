@@ -61,9 +61,9 @@
 
 pub use durable_core::signals;
 pub use durable_core::{
-    AbortReason, BranchHandle, Builder, CancelCall, Cancellation, Durable, Error, ErrorKind, EventValue, Filter, Level,
-    Limits, Map, Misfire, Overlap, Payload, PhaseReport, Position, QueueInfo, Readiness, RecvCall, Result,
-    ScheduleCall, ScheduleInfo, SendCall, ShutdownOptions, ShutdownReason, ShutdownReport, ShutdownState, Status,
+    AbortReason, BranchHandle, Builder, CancelCall, Cancellation, Durable, EnginePhase, Error, ErrorKind, EventValue,
+    Filter, Limits, Map, Misfire, Overlap, Payload, PhaseReport, Position, QueueInfo, Readiness, RecvCall, Result,
+    ScheduleCall, ScheduleInfo, SendCall, ShutdownOptions, ShutdownOutcome, ShutdownReason, ShutdownReport, Status,
     StepCall, StepInfo, StepStatus, StreamReader, Suspended, TransactionCall, WorkflowCall, WorkflowHandle,
     WorkflowInfo, aborted, backfill_schedule, cancel_workflow, cancellation, close_stream, delete_schedule,
     event_history, get_event, idempotency_key, list_queues, list_schedules, list_steps, list_workflows, map, now,

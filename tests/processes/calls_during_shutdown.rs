@@ -5,7 +5,7 @@
 //! `DURABLE_DATABASE_URL` names the database.
 
 use durable::prelude::*;
-use durable::{Builder, ErrorKind, Level};
+use durable::{Builder, EnginePhase, ErrorKind};
 
 #[queue]
 static LATER: Queue = Queue::new("drained-later");
@@ -57,7 +57,7 @@ async fn main() -> Result<()> {
     let app = builder("calls_during_shutdown").launch().await?;
     waits("go".into()).id("w").start().await?;
     app.request_shutdown_with(patient());
-    while app.state() < Level::Draining {
+    while app.state() < EnginePhase::Draining {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     call("while it drains").await;

@@ -2,23 +2,23 @@
 
 use durable::prelude::*;
 use durable::queue;
-use durable_core::store::Costs;
+use durable_core::store::StatementCounts;
 
 use crate::support::{TestDatabase, count, counted, database_tests, fresh};
 
 database_tests! {
-    a_workflow_of_n_steps_costs_n_plus_1_commits,
-    a_started_workflow_costs_one_commit,
-    a_child_workflow_adds_one_commit,
-    branches_need_no_commits_and_only_select_has_a_record,
-    concurrent_workflows_share_commits,
-    recovery_costs_the_same_for_one_workflow_and_for_fifty,
-    a_transaction_commits_earlier_records_with_it,
-    a_queued_workflow_costs_three_commits_and_no_extra_query,
-    enqueue_all_shares_commits,
-    a_full_queue_is_claimed_a_hundred_workflows_at_a_time,
-    several_free_slots_are_filled_with_one_claim,
-    idle_queues_execute_no_statements,
+a_workflow_of_n_steps_costs_n_plus_1_commits,
+a_started_workflow_costs_one_commit,
+a_child_workflow_adds_one_commit,
+branches_need_no_commits_and_only_select_has_a_record,
+concurrent_workflows_share_commits,
+recovery_costs_the_same_for_one_workflow_and_for_fifty,
+a_transaction_commits_earlier_records_with_it,
+a_queued_workflow_costs_three_commits_and_no_extra_query,
+enqueue_all_shares_commits,
+a_full_queue_is_claimed_a_hundred_workflows_at_a_time,
+several_free_slots_are_filled_with_one_claim,
+idle_queues_execute_no_statements,
 }
 
 #[step]
@@ -43,10 +43,10 @@ async fn with_a_child(many: u32) -> Result<u32> {
 /// Waits until nothing has been asked for a while.
 async fn at_rest(app: &Durable) {
     app.listening().await; // it looks around when it begins to listen
-    let mut last = app.store().costs();
+    let mut last = app.store().statement_counts();
     loop {
         tokio::time::sleep(Duration::from_millis(150)).await; // the engine is at rest when nothing happens in it
-        let now = app.store().costs();
+        let now = app.store().statement_counts();
         if now == last {
             return;
         }
@@ -55,16 +55,16 @@ async fn at_rest(app: &Durable) {
 }
 
 /// What `work` costs on an engine that does nothing else: its lease is an hour long.
-async fn cost(app: &Durable, work: impl Future<Output = ()>) -> Costs {
+async fn cost(app: &Durable, work: impl Future<Output = ()>) -> StatementCounts {
     at_rest(app).await;
-    let before = app.store().costs();
+    let before = app.store().statement_counts();
     app.scope(work).await;
-    app.store().costs() - before
+    app.store().statement_counts() - before
 }
 
 /// The same, the least of a few times: SQLite checks now and then for writes of other processes, and
 /// that may fall into it.
-async fn least_cost(app: &Durable, mut work: impl AsyncFnMut()) -> Costs {
+async fn least_cost(app: &Durable, mut work: impl AsyncFnMut()) -> StatementCounts {
     let mut least = cost(app, work()).await;
     for _ in 0..3 {
         let again = cost(app, work()).await;
@@ -105,8 +105,8 @@ async fn a_child_workflow_adds_one_commit(database: &TestDatabase) {
 async fn one_step_in_branches() -> Result<u32> {
     let (number,) = durable::join!(async {
         durable::select! {
-            () = std::future::pending() => 0,
-            numbers = durable::map([1], 1, nothing) => numbers[0],
+        () = std::future::pending() => 0,
+        numbers = durable::map([1], 1, nothing) => numbers[0],
         }
     });
     Ok(number)
@@ -161,7 +161,7 @@ async fn recovery_costs_the_same_for_one_workflow_and_for_fifty(database: &TestD
         let app = database.launch().await;
         crate::support::arrived(&name, 2 * many).await;
         at_rest(&app).await;
-        statements.push(app.store().costs().statements);
+        statements.push(app.store().statement_counts().statements);
         crate::support::gate(&name).add_permits(many as usize);
         app.shutdown().await;
     }
@@ -256,7 +256,7 @@ async fn enqueue_all_shares_commits(database: &TestDatabase) {
 }
 
 /// What it costs to take so many from a queue of nothing else, and to finish them.
-async fn cost_of_a_line(database: &TestDatabase, queue: &'static Queue, many: u32) -> Costs {
+async fn cost_of_a_line(database: &TestDatabase, queue: &'static Queue, many: u32) -> StatementCounts {
     let key = fresh("line");
     let app = database.builder("works").listen_to([queue]).launch().await.unwrap();
     app.scope(async {
@@ -298,6 +298,6 @@ async fn idle_queues_execute_no_statements(database: &TestDatabase) {
     app.scope(counted_in_a_queue(key.clone()).enqueue(&COSTED)).await.unwrap();
     settled(&app, &key, 1).await;
     let costs = cost(&app, tokio::time::sleep(Duration::from_secs(1))).await; // nothing may happen in it
-    assert_eq!(costs, Costs::default());
+    assert_eq!(costs, StatementCounts::default());
     app.shutdown().await;
 }

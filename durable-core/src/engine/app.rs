@@ -4,18 +4,18 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
-use super::builder::Builder;
-use super::teardown::Teardown;
-use crate::journal::current;
-use crate::journal::level::Level;
-use crate::journal::runtime::Runtime;
+use crate::engine::builder::Builder;
+use crate::engine::teardown::Teardown;
+use crate::journal::current_engine;
+use crate::operations::admin::{self, CancelCall};
+use crate::operations::queue_admin::{self, QueueInfo};
+use crate::operations::workflow_handle::{self, WorkflowHandle};
+use crate::runtime::Runtime;
 use crate::store::Location;
-use crate::verbs::handle::{self, WorkflowHandle};
-use crate::verbs::manage::{self, CancelCall};
-use crate::verbs::queues::{self, QueueInfo};
-use crate::words::error::{Error, ErrorKind, Result};
-use crate::words::info::{Filter, StepInfo, WorkflowInfo};
-use crate::words::payload::Payload;
+use crate::types::error::{Error, ErrorKind, Result};
+use crate::types::listing::{Filter, StepInfo, WorkflowInfo};
+use crate::types::payload::Payload;
+use crate::wait::shutdown_phase::EnginePhase;
 
 /// A running engine. Clones are the same engine.
 ///
@@ -72,7 +72,7 @@ impl Durable {
 
     /// How far it is on its way down.
     #[must_use]
-    pub fn state(&self) -> Level {
+    pub fn state(&self) -> EnginePhase {
         self.runtime().gate.level()
     }
 
@@ -90,7 +90,7 @@ impl Durable {
     /// }
     /// # }
     /// ```
-    pub async fn reached(&self, level: Level) {
+    pub async fn reached(&self, level: EnginePhase) {
         self.runtime().gate.reached(level).await;
     }
 
@@ -99,7 +99,7 @@ impl Durable {
     /// # Errors
     /// The database cannot be reached.
     pub async fn list_workflows(&self, filter: Filter) -> Result<Vec<WorkflowInfo>> {
-        manage::list(self.runtime(), &filter).await
+        admin::list(self.runtime(), &filter).await
     }
 
     /// The records of a workflow, in the order of their positions.
@@ -107,7 +107,7 @@ impl Durable {
     /// # Errors
     /// The database cannot be reached.
     pub async fn list_steps(&self, id: impl AsRef<str>) -> Result<Vec<StepInfo>> {
-        manage::steps(self.runtime(), id.as_ref()).await
+        admin::steps(self.runtime(), id.as_ref()).await
     }
 
     /// Cancels a workflow: see [`cancel_workflow`](crate::cancel_workflow).
@@ -120,7 +120,7 @@ impl Durable {
     /// # Errors
     /// The database cannot be reached.
     pub async fn list_queues(&self) -> Result<Vec<QueueInfo>> {
-        queues::list(self.runtime()).await
+        queue_admin::list(self.runtime()).await
     }
 
     /// Finds a workflow by its id: see [`retrieve_workflow`](crate::retrieve_workflow).
@@ -128,13 +128,13 @@ impl Durable {
     /// # Errors
     /// There is no such workflow, or the database cannot be reached.
     pub async fn retrieve_workflow<T: Payload>(&self, id: impl AsRef<str>) -> Result<WorkflowHandle<T>> {
-        handle::retrieve(Arc::clone(self.runtime()), id.as_ref()).await
+        workflow_handle::retrieve(Arc::clone(self.runtime()), id.as_ref()).await
     }
 
     /// Makes this the engine of everything that `future` itself does. Only a process with several
     /// engines needs it: with one, calls find it by themselves.
     pub fn scope<F: Future>(&self, future: F) -> impl Future<Output = F::Output> + use<F> {
-        current::scope(Arc::clone(self.runtime()), future)
+        current_engine::scope(Arc::clone(self.runtime()), future)
     }
 
     /// Spawns a task that belongs to this engine, as [`scope`](Self::scope) does for a future.

@@ -5,12 +5,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::app::{Durable, config_error};
-use super::launch;
-use crate::registry::{Instance, Objects};
+use crate::engine::app::{Durable, config_error};
+use crate::engine::launch;
+use crate::registry::{Instance, Resources};
 use crate::store::{ApplicationDatabase, Store};
-use crate::words::error::Result;
-use crate::words::id::check_id;
+use crate::types::error::Result;
+use crate::types::id::check_id;
 
 /// The environment variable that names the database.
 pub(crate) const URL_VARIABLE: &str = "DURABLE_DATABASE_URL";
@@ -23,7 +23,7 @@ pub struct Builder {
     pub(super) schema: String,
     pub(super) store: Option<Arc<dyn Store>>,
     pub(super) databases: HashMap<String, ApplicationDatabase>,
-    pub(super) objects: Objects,
+    pub(super) objects: Resources,
     pub(super) executor_id: Option<String>,
     pub(super) version: Option<String>,
     pub(super) max_concurrent: Option<usize>,
@@ -40,7 +40,7 @@ impl Builder {
             schema: "durable".to_owned(),
             store: None,
             databases: HashMap::new(),
-            objects: Objects::default(),
+            objects: Resources::default(),
             executor_id: None,
             version: None,
             max_concurrent: None,

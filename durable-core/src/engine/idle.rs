@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::journal::level::Level;
-use crate::journal::runtime::Runtime;
-use crate::store::WorkLeft;
+use crate::runtime::Runtime;
+use crate::store::WorkQuery;
+use crate::wait::shutdown_phase::EnginePhase;
 
 /// The pauses between two looks, from the first to the longest.
 const PAUSES: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(1)];
@@ -16,10 +16,10 @@ pub(super) async fn idle(runtime: &Arc<Runtime>) {
     loop {
         runtime.live.idle().await;
         // Who takes no new work never comes to what waits in a queue, or was let go of.
-        if runtime.gate.level() >= Level::Quiesced && runtime.live.is_empty() {
+        if runtime.gate.level() >= EnginePhase::Quiesced && runtime.live.is_empty() {
             return;
         }
-        let asked = WorkLeft {
+        let asked = WorkQuery {
             executor: runtime.fence().executor,
             queues: runtime.lines.names(),
             known: runtime.registry.known(),
@@ -33,7 +33,7 @@ pub(super) async fn idle(runtime: &Arc<Runtime>) {
         }
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
-            () = runtime.gate.reached(Level::Quiesced) => {}
+            () = runtime.gate.reached(EnginePhase::Quiesced) => {}
         }
         pause = (pause * 2).min(PAUSES[1]);
     }

@@ -5,31 +5,32 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, Semaphore};
 
-use super::app::{Durable, config_error};
-use super::background::Background;
-use super::builder::Builder;
-use super::identity::{self, LockFile};
-use super::presence::{Application, Signing};
-use super::teardown::{ShutdownOptions, ShutdownReason, Teardown};
-use super::{dispatch, drivers, presence, recover, schedule};
-use crate::journal::clock::Clock;
-use crate::journal::current;
-use crate::journal::level::{Gate, Level};
-use crate::journal::live::Live;
-use crate::journal::looking::{self, Notices};
-use crate::journal::poke::Poke;
-use crate::journal::runtime::{Runtime, Settings};
-use crate::journal::threads::Threads;
-use crate::journal::timers::{self, Timers};
-use crate::journal::waits::Waits;
-use crate::journal::writer::{self, Writer};
+use super::{listener, notifier, poller};
+use crate::engine::app::{Durable, config_error};
+use crate::engine::builder::Builder;
+use crate::engine::heartbeat::{Application, ExecutorIdentity};
+use crate::engine::lock_file::{self, LockFile};
+use crate::engine::tasks::Background;
+use crate::engine::teardown::{ShutdownOptions, ShutdownReason, Teardown};
+use crate::engine::{dispatcher, heartbeat, recovery, scheduler, tokio_check};
+use crate::journal::current_engine;
 use crate::registry::{INTERNAL_QUEUE, Registry};
+use crate::runtime::blocking_steps::BlockingSteps;
+use crate::runtime::pending_notifications::PendingNotifications;
+use crate::runtime::running_workflows::RunningWorkflows;
+use crate::runtime::{Runtime, Settings};
 use crate::store::{self, NewExecutor, NewQueue, QueueLimits, Store, StoreError};
-use crate::words::error::{Error, ErrorKind, Result};
-use crate::words::id::KeyMaker;
+use crate::types::error::{Error, ErrorKind, Result};
+use crate::types::id::KeyMaker;
+use crate::wait::clock::Clock;
+use crate::wait::shutdown_phase::{EnginePhase, ShutdownSignal};
+use crate::wait::timers::{self, Timers};
+use crate::wait::waiters::Waiters;
+use crate::wait::wakeup::Wakeup;
+use crate::writer::{self, Writer};
 
 pub(super) async fn launch(builder: Builder) -> Result<Durable> {
-    let tokio = drivers::runtime()?;
+    let tokio = tokio_check::runtime()?;
     let registry = Registry::gather()?;
     let store = if let Some(store) = &builder.store {
         Arc::clone(store)
@@ -42,7 +43,7 @@ pub(super) async fn launch(builder: Builder) -> Result<Durable> {
         Err(error) => Err(error),
     };
     if launched.is_err() {
-        store.close_work();
+        store.close_work_pool();
         // A database that does not answer does not answer to a goodbye either.
         let _ = tokio::time::timeout(PATIENCE, store.close()).await;
     }
@@ -55,7 +56,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// Refuses a launch while an engine of the same application is still going down in this process: two
 /// of them would fight over what the first one still runs.
 fn is_free(builder: &Builder, store: &dyn Store) -> Result<()> {
-    if !current::is_leaving(&builder.name, &store.location(), &builder.schema) {
+    if !current_engine::is_leaving(&builder.name, &store.location(), &builder.schema) {
         return Ok(());
     }
     let message = format!(
@@ -79,19 +80,19 @@ async fn begin(
     }
 
     let queues = declared(builder, &registry)?;
-    store.declare(&queues).await.map_err(|error| cannot("write to", &shown, &error))?;
+    store.declare_queues(&queues).await.map_err(|error| cannot("write to", &shown, &error))?;
 
     let keys = KeyMaker::new();
     let signing = sign_as(builder, &*store);
     let (executor, lock_file) = signing.executor(keys.next());
-    presence::restarts(&Application {
+    heartbeat::restarts(&Application {
         name: builder.name.clone(),
         location: store.location(),
         schema: builder.schema.clone(),
     });
     // Who was here before is asked before this executor adds itself.
     let earlier = store.executors().await.map_err(|error| cannot("read", &shown, &error))?;
-    let fence = store.sign_on(&executor).await.map_err(|error| cannot("write to", &shown, &error))?;
+    let fence = store.register_executor(&executor).await.map_err(|error| cannot("write to", &shown, &error))?;
     let clock = read_clock(&*store).await.map_err(|error| cannot("read", &shown, &error))?;
 
     let (writer, inbox) = Writer::new();
@@ -108,17 +109,17 @@ async fn begin(
         databases: builder.databases.clone(),
         objects: builder.objects.clone(),
         registry,
-        gate: Gate::new(),
+        gate: ShutdownSignal::new(),
         keys,
         writer,
         fence: Mutex::new(fence),
-        live: Live::new(),
-        waits: Waits::default(),
-        notices: Notices::default(),
+        live: RunningWorkflows::new(),
+        waits: Waiters::default(),
+        notices: PendingNotifications::default(),
         lines: Arc::default(),
-        schedules: Poke::default(),
+        schedules: Wakeup::default(),
         released: Notify::new(),
-        threads: Threads::default(),
+        threads: BlockingSteps::default(),
         panics: Mutex::default(),
         timers: Timers::new(clock),
         tokio,
@@ -128,48 +129,50 @@ async fn begin(
     tracing::info!(target: "durable", app = %builder.name, database = %shown, executor = %executor.name, workflows = names.len(), "launched: {}", names.join(", "));
 
     let background = Arc::new(Background::default());
-    let presence = Arc::new(presence::Presence::new(signing, lock_file));
+    let presence = Arc::new(heartbeat::LockFileKeeper::new(signing, lock_file));
     let teardown = Teardown::new(Arc::clone(&runtime), Arc::clone(&background), Arc::clone(&presence));
-    let scheduled = schedule::in_code(&runtime);
-    runtime.store.put_schedules(&scheduled).await.map_err(|error| cannot("write to", &shown, &error))?;
+    let scheduled = scheduler::in_code(&runtime);
+    runtime.store.upsert_schedules(&scheduled).await.map_err(|error| cannot("write to", &shown, &error))?;
     open_lines(builder, &runtime, &queues);
     spawn_tasks(&runtime, &background, inbox);
     // From here on the handle's guard undoes everything if the launch fails or is dropped.
     let app = Durable::new(Arc::clone(&runtime), teardown);
 
-    if let Err(error) = recover::at_launch(&runtime, &earlier).await {
+    if let Err(error) = recovery::at_launch(&runtime, &earlier).await {
         // What was recovered until then is given back.
         app.shutdown_with(ShutdownOptions::immediate().because(ShutdownReason::Dropped)).await;
         return Err(cannot("recover workflows from", &shown, &error));
     }
-    let findings = Arc::new(recover::Findings::default());
-    let quiesced = Level::Quiesced;
-    background.spawn("durable-recovery", quiesced, recover::run(Arc::clone(&runtime), Arc::clone(&findings)));
-    background.spawn("durable-scheduler", quiesced, schedule::run(Arc::clone(&runtime)));
-    background.spawn("durable-queues", quiesced, dispatch::run(Arc::clone(&runtime)));
-    background.spawn("durable-presence", Level::Closing, presence::run(Arc::clone(&runtime), presence, findings));
-    current::add(&runtime);
+    let findings = Arc::new(recovery::ExpiredExecutors::default());
+    let quiesced = EnginePhase::Quiesced;
+    background.spawn("durable-recovery", quiesced, recovery::run(Arc::clone(&runtime), Arc::clone(&findings)));
+    background.spawn("durable-scheduler", quiesced, scheduler::run(Arc::clone(&runtime)));
+    background.spawn("durable-queues", quiesced, dispatcher::run(Arc::clone(&runtime)));
+    background.spawn(
+        "durable-presence",
+        EnginePhase::Closing,
+        heartbeat::run(Arc::clone(&runtime), presence, findings),
+    );
+    current_engine::add(&runtime);
     Ok(app)
 }
 
-fn spawn_tasks(runtime: &Arc<Runtime>, background: &Background, inbox: writer::Inbox) {
+fn spawn_tasks(runtime: &Arc<Runtime>, background: &Background, inbox: writer::WriterInbox) {
     let of_writer = Arc::clone(runtime);
-    background.spawn("durable-writer", Level::Killed, async move {
+    background.spawn("durable-writer", EnginePhase::Killed, async move {
         writer::run(inbox, &*of_writer.store, &of_writer.gate).await;
     });
     let of_timers = Arc::clone(runtime);
-    background.spawn(
-        "durable-timers",
-        Level::Killed,
-        async move { timers::run(&of_timers.timers, &of_timers.gate).await },
-    );
+    background.spawn("durable-timers", EnginePhase::Killed, async move {
+        timers::run(&of_timers.timers, &of_timers.gate).await
+    });
     let of_waits = Arc::clone(runtime);
-    background.spawn("durable-waits", Level::Killed, async move { looking::look(&of_waits).await });
+    background.spawn("durable-waits", EnginePhase::Killed, async move { poller::run(&of_waits).await });
     let of_listener = Arc::clone(runtime);
-    background.spawn("durable-listener", Level::Killed, async move { looking::listen(&of_listener).await });
+    background.spawn("durable-listener", EnginePhase::Killed, async move { listener::run(&of_listener).await });
     if runtime.store.has_others() {
         let of_notifier = Arc::clone(runtime);
-        background.spawn("durable-notifier", Level::Closing, async move { looking::tell(&of_notifier).await });
+        background.spawn("durable-notifier", EnginePhase::Closing, async move { notifier::run(&of_notifier).await });
     }
 }
 
@@ -212,18 +215,18 @@ async fn read_clock(store: &dyn Store) -> Result<Clock, StoreError> {
 }
 
 /// How this executor signs on, now and whenever it was deposed.
-fn sign_as(builder: &Builder, store: &dyn Store) -> Signing {
-    let host = identity::host();
+fn sign_as(builder: &Builder, store: &dyn Store) -> ExecutorIdentity {
+    let host = lock_file::host();
     // Two executors that were given the same name are one that was restarted. A name that nobody
     // gave must never look like that, and hosts and process numbers repeat in containers.
     let chance = uuid::Uuid::new_v4().as_fields().1;
     let unique = || format!("{host}:{}:{chance:04x}", std::process::id());
     let name = builder.executor_id.clone().unwrap_or_else(unique);
-    let version = builder.version.clone().unwrap_or_else(identity::version_of_executable);
-    Signing { name, host, version, lease: builder.lease, location: store.location() }
+    let version = builder.version.clone().unwrap_or_else(lock_file::version_of_executable);
+    ExecutorIdentity { name, host, version, lease: builder.lease, location: store.location() }
 }
 
-impl Signing {
+impl ExecutorIdentity {
     /// An executor's row with a fresh key, and its lock file. Without a lock file everything works,
     /// and others wait for the lease.
     pub(super) fn executor(&self, key: i64) -> (NewExecutor, Option<LockFile>) {

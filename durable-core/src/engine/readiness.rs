@@ -1,6 +1,6 @@
 //! Whether a load balancer should send requests here.
 
-use crate::journal::level::Level;
+use crate::wait::shutdown_phase::EnginePhase;
 
 /// Whether this process takes new work, for the readiness probe of a load balancer. Given by
 /// [`Durable::readiness`](crate::Durable::readiness).
@@ -20,15 +20,15 @@ impl Readiness {
     }
 }
 
-impl From<Level> for Readiness {
-    fn from(level: Level) -> Self {
+impl From<EnginePhase> for Readiness {
+    fn from(level: EnginePhase) -> Self {
         Self::NotReady(match level {
-            Level::Running => return Self::Ready,
-            Level::Quiesced => "no new work is taken: a shutdown is coming",
-            Level::Draining => "shutting down: running workflows come to their end",
-            Level::Aborting => "shutting down: running steps come to their end",
-            Level::Killed | Level::Closing => "shutting down: what is left is handed over",
-            Level::Closed => "shut down",
+            EnginePhase::Running => return Self::Ready,
+            EnginePhase::Quiesced => "no new work is taken: a shutdown is coming",
+            EnginePhase::Draining => "shutting down: running workflows come to their end",
+            EnginePhase::Aborting => "shutting down: running steps come to their end",
+            EnginePhase::Killed | EnginePhase::Closing => "shutting down: what is left is handed over",
+            EnginePhase::Closed => "shut down",
         })
     }
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::teardown::ShutdownReason;
-use crate::store::Released;
+use crate::engine::teardown::ShutdownReason;
+use crate::store::ReleasedWorkflows;
 
 /// What a shutdown did. [`Display`](std::fmt::Display) is one readable paragraph.
 ///
@@ -14,7 +14,7 @@ use crate::store::Released;
 #[non_exhaustive]
 pub struct ShutdownReport {
     /// How far it came.
-    pub state: ShutdownState,
+    pub state: ShutdownOutcome,
     /// Why it was asked for.
     pub reason: ShutdownReason,
     /// When it began.
@@ -42,7 +42,7 @@ pub struct ShutdownReport {
     /// How many workflows were taken from queues while the shutdown began, and given back.
     pub returned_claims: u64,
     /// What was handed over, or why it could not be.
-    pub released: Result<Released, String>,
+    pub released: Result<ReleasedWorkflows, String>,
     /// The engine's own tasks, and how they ended.
     pub background: Vec<TaskReport>,
     /// The engine's connections to its database. Pools that the builder was given are not among them:
@@ -55,7 +55,7 @@ pub struct ShutdownReport {
 /// How far a shutdown came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum ShutdownState {
+pub enum ShutdownOutcome {
     /// It was asked for, and the caller could not wait for it: it was a workflow, which the shutdown
     /// waits for, or its patience ran out.
     Requested,
@@ -180,7 +180,7 @@ pub(super) const MOST_LISTED: usize = 1_000;
 
 impl ShutdownReport {
     /// The report of a shutdown that nothing is known of but this.
-    pub(super) fn of(state: ShutdownState, reason: ShutdownReason) -> Self {
+    pub(super) fn of(state: ShutdownOutcome, reason: ShutdownReason) -> Self {
         Self {
             state,
             reason,
@@ -195,7 +195,7 @@ impl ShutdownReport {
             stuck: Vec::new(),
             stuck_total: 0,
             returned_claims: 0,
-            released: Ok(Released::default()),
+            released: Ok(ReleasedWorkflows::default()),
             background: Vec::new(),
             pools: Vec::new(),
             panics: Vec::new(),
@@ -206,7 +206,7 @@ impl ShutdownReport {
     /// was handed over. Suspended workflows are fine.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.state == ShutdownState::Closed
+        self.state == ShutdownOutcome::Closed
             && self.killed_total == 0
             && self.stuck_total == 0
             && self.released.is_ok()

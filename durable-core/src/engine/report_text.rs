@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::report::{ShutdownReport, ShutdownState, StuckKind};
+use crate::engine::report::{ShutdownOutcome, ShutdownReport, StuckKind};
 
 /// How many of a list are named.
 const NAMED: usize = 10;
@@ -11,24 +11,24 @@ const NAMED: usize = 10;
 impl fmt::Display for ShutdownReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.state {
-            ShutdownState::Requested => return write!(f, "the shutdown is requested ({})", self.reason),
-            ShutdownState::Failed => f.write_str("the shutdown was cut off")?,
-            ShutdownState::Closed => f.write_str("shut down")?,
+            ShutdownOutcome::Requested => return write!(f, "the shutdown is requested ({})", self.reason),
+            ShutdownOutcome::Failed => f.write_str("the shutdown was cut off")?,
+            ShutdownOutcome::Closed => f.write_str("shut down")?,
         }
         write!(
             f,
             " in {:.1?} ({}): {} completed, {} suspended, {} killed, {} stuck",
             self.elapsed, self.reason, self.completed, self.suspended_total, self.killed_total, self.stuck_total
         )?;
-        if self.state == ShutdownState::Failed {
+        if self.state == ShutdownOutcome::Failed {
             f.write_str("; the tokio runtime that it ran on ended before it, or it panicked: nothing is lost, the next launch recovers what was running")?;
         }
         for it in self.killed.iter().take(NAMED) {
-            let doing = Doing(it.at.as_deref(), it.running_for);
+            let doing = ActivityText(it.at.as_deref(), it.running_for);
             write!(f, "; killed: {} {:?} {doing}", it.name, it.id)?;
         }
         for it in self.stuck.iter().take(NAMED) {
-            let doing = Doing(it.at.as_deref(), it.running_for);
+            let doing = ActivityText(it.at.as_deref(), it.running_for);
             let where_to = match it.kind {
                 StuckKind::Task => "blocks a thread of the runtime",
                 StuckKind::BlockingThread => "is on a thread of its own",
@@ -70,9 +70,9 @@ impl fmt::Display for ShutdownReport {
 }
 
 /// What something was doing, and for how long if that was a step.
-struct Doing<'a>(Option<&'a str>, Duration);
+struct ActivityText<'a>(Option<&'a str>, Duration);
 
-impl fmt::Display for Doing<'_> {
+impl fmt::Display for ActivityText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self(Some(at), Duration::ZERO) => write!(f, "at {at}"),
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn connections_that_nobody_holds_were_not_closed_for_want_of_time() {
-        let mut report = ShutdownReport::of(ShutdownState::Closed, ShutdownReason::Requested);
+        let mut report = ShutdownReport::of(ShutdownOutcome::Closed, ShutdownReason::Requested);
         let pool = |name, outstanding| PoolReport { name, closed: false, outstanding };
         report.pools = vec![pool("reading", 0), pool("work", 2)];
         let text = report.to_string();

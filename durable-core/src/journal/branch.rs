@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use crate::words::position::Position;
+use crate::types::position::Position;
 
 /// Positions are counted per branch.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub(crate) struct Branch {
 
 impl Branch {
     /// The branch of a body itself.
-    pub(super) fn root() -> Self {
+    pub(crate) fn root() -> Self {
         Self { path: "".into(), last: AtomicI32::new(0), family: OnceLock::new() }
     }
 
@@ -31,7 +31,7 @@ impl Branch {
     }
 
     /// Whether any branch is left that was forked.
-    pub(super) fn has_forks(&self) -> bool {
+    pub(crate) fn has_forks(&self) -> bool {
         self.family.get().is_some_and(|it| Arc::strong_count(it) > 1)
     }
 

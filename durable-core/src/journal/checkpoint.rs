@@ -3,11 +3,11 @@
 use std::future::{Future, Pending};
 use std::time::Duration;
 
-use super::context::{Claim, go_on_if};
-use super::execution::Signal;
+use crate::journal::context::{ReservedPosition, go_on_if};
+use crate::runtime::stop_reason::StopReason;
 use crate::store::{NewRecord, Record};
-use crate::words::error::{Error, ErrorKind};
-use crate::words::payload::{Codec, Outcome, PayloadError, RecordedError, encode};
+use crate::types::error::{Error, ErrorKind};
+use crate::types::payload::{Codec, Outcome, PayloadError, RecordedError, encode};
 
 /// What an operation is: kind and name must be the same on replay.
 #[derive(Debug, Clone, Copy)]
@@ -64,7 +64,7 @@ impl<'a> Operation<'a> {
 
 /// What came of doing an operation.
 #[derive(Debug, Default)]
-pub(crate) struct Done {
+pub(crate) struct OperationResult {
     pub(crate) outcome: Option<Outcome>,
     pub(crate) child: Option<String>,
     pub(crate) attempts: u32,
@@ -73,7 +73,7 @@ pub(crate) struct Done {
     pub(crate) ran_for: Duration,
 }
 
-impl Claim {
+impl ReservedPosition {
     /// The record of an earlier run at this position, if there is one.
     ///
     /// A record of another operation means that the code has changed under the workflow: it is
@@ -87,7 +87,7 @@ impl Claim {
             "at position {} this workflow recorded the {} `{}`, and the code now calls the {} `{}` there; bring the earlier order of calls back (or the earlier version), and resume it",
             self.position, record.kind, record.name, operation.kind, operation.name
         );
-        self.execution.stop(Signal::Park(reason)).await
+        self.execution.stop(StopReason::Park(reason)).await
     }
 
     /// Reads a recorded outcome. What does not read parks the workflow: another run could not read
@@ -98,7 +98,7 @@ impl Claim {
             && let recorded = RecordedError::from_text(text)
             && recorded.panic
         {
-            return self.execution.stop(Signal::Fail(recorded.into_error())).await;
+            return self.execution.stop(StopReason::Fail(recorded.into_error())).await;
         }
         match (codec.decode)(&outcome) {
             Ok(value) => value,
@@ -109,7 +109,7 @@ impl Claim {
     /// Parks the workflow because a recorded value does not read.
     pub(crate) fn unreadable<R>(&self, name: &str, fault: &PayloadError) -> Pending<R> {
         let reason = format!("the record of `{name}` at position {} cannot be read: {fault}", self.position);
-        self.execution.stop(Signal::Park(reason))
+        self.execution.stop(StopReason::Park(reason))
     }
 
     /// Returns once the operation may begin: the engine is not on its way down, and everything
@@ -124,12 +124,12 @@ impl Claim {
     /// goes with it, or before it.
     pub(crate) async fn open(&self) {
         if self.execution.runtime.gate.is_shut() {
-            self.execution.stop::<()>(Signal::Suspend).await;
+            self.execution.stop::<()>(StopReason::Suspend).await;
         }
     }
 
     /// The record of what was done.
-    pub(crate) fn record(&self, operation: Operation<'_>, done: Done) -> NewRecord {
+    pub(crate) fn record(&self, operation: Operation<'_>, done: OperationResult) -> NewRecord {
         NewRecord {
             workflow: self.execution.row.key,
             position: self.position.clone(),
@@ -145,16 +145,20 @@ impl Claim {
 
     /// Keeps what was done; it is durable before anything depends on it. A result that is too large
     /// ends the workflow, before anything is written.
-    pub(crate) fn keep(&self, operation: Operation<'_>, done: Done) -> impl Future<Output = ()> + Send + use<> {
+    pub(crate) fn keep(
+        &self,
+        operation: Operation<'_>,
+        done: OperationResult,
+    ) -> impl Future<Output = ()> + Send + use<> {
         go_on_if(self.is_kept(operation, done))
     }
 
-    fn is_kept(&self, operation: Operation<'_>, done: Done) -> bool {
+    fn is_kept(&self, operation: Operation<'_>, done: OperationResult) -> bool {
         let size = done.outcome.as_ref().map_or(0, Outcome::len);
         let what =
             || format!("the result of the {} `{}` at position {}", operation.kind, operation.name, self.position);
         if let Err(error) = self.execution.runtime.check_size(what, size) {
-            self.execution.signal(Signal::Fail(error));
+            self.execution.signal(StopReason::Fail(error));
             return false;
         }
         self.execution.keep(self.record(operation, done));
@@ -173,20 +177,5 @@ impl Claim {
                 format!("the result of the {kind} `{name}` at position {} cannot be recorded: {fault}", self.position);
             Error::new(ErrorKind::Payload, message)
         })
-    }
-}
-
-impl super::runtime::Runtime {
-    /// Refuses a payload that is too large, before anything is written.
-    pub(crate) fn check_size(&self, what: impl FnOnce() -> String, size: usize) -> Result<(), Error> {
-        let most = self.settings.max_payload;
-        if size <= most {
-            return Ok(());
-        }
-        let message = format!(
-            "{} would take {size} bytes, and at most {most} are stored; store the value elsewhere and record its place, or raise `max_payload` in the builder",
-            what()
-        );
-        Err(Error::new(ErrorKind::Payload, message))
     }
 }

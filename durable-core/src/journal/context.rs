@@ -3,13 +3,16 @@
 use std::future::{Future, pending};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
-use super::branch::Branch;
-use super::cancelling::AbortReason;
-use super::execution::{Execution, Signal};
-use super::runtime::Runtime;
-use crate::words::error::{Error, ErrorKind};
-use crate::words::position::Position;
+use crate::journal::branch::Branch;
+use crate::journal::execution::Execution;
+use crate::runtime::Runtime;
+use crate::runtime::blocking_steps::BlockingStep;
+use crate::runtime::stop_reason::StopReason;
+use crate::types::error::{Error, ErrorKind};
+use crate::types::position::Position;
+use crate::wait::cancellation::AbortReason;
 
 tokio::task_local! {
     /// Set around every poll of a body and of a step. A task that user code spawns has none.
@@ -68,6 +71,17 @@ impl StepScope {
         self.told_to_stop.load(Ordering::Acquire)
     }
 
+    /// What the engine notes of the step while it occupies a thread.
+    pub(crate) fn blocking_step(&self) -> BlockingStep {
+        BlockingStep {
+            key: self.execution.row.key,
+            id: self.execution.row.id.to_string(),
+            workflow: self.execution.workflow.name,
+            step: self.name,
+            since: Instant::now(),
+        }
+    }
+
     /// What a call in here is told that needs a position of its own.
     pub(crate) fn refusal(&self, what: &str, instead: &str) -> Error {
         let message = format!(
@@ -116,25 +130,25 @@ impl Context {
 /// Where a durable call was made. It is asked when the call is made, not when it is first polled,
 /// so that the order of the calls in the source decides the positions.
 #[derive(Debug)]
-pub(crate) enum Place {
+pub(crate) enum CallSite {
     /// Outside any workflow.
     Outside,
     /// In a body, with the position claimed.
-    Body(Claim),
+    Body(ReservedPosition),
     /// In a step's body. Nothing is claimed.
     Step(Arc<StepScope>),
     /// In a transaction's body, where every durable call is refused.
     Transaction(Arc<TransactionScope>),
 }
 
-impl Place {
+impl CallSite {
     /// Claims a position if the running code is a workflow's body.
     pub(crate) fn claim() -> Self {
         match Context::here() {
             None => Self::Outside,
             Some(Context::Body { execution, branch }) => {
                 let position = branch.claim();
-                Self::Body(Claim { execution, position })
+                Self::Body(ReservedPosition { execution, position })
             }
             Some(Context::Step(scope)) => Self::Step(scope),
             Some(Context::Transaction(scope)) => Self::Transaction(scope),
@@ -160,7 +174,7 @@ impl TransactionScope {
     pub(crate) async fn refuse<T>(&self, what: &str) -> T {
         let refusal = self.refusal(what);
         match &self.execution {
-            Some(execution) => execution.stop(Signal::Park(refusal.to_string())).await,
+            Some(execution) => execution.stop(StopReason::Park(refusal.to_string())).await,
             None => panic!("{refusal}"),
         }
     }
@@ -168,12 +182,12 @@ impl TransactionScope {
 
 /// A position that a call holds.
 #[derive(Debug)]
-pub(crate) struct Claim {
+pub(crate) struct ReservedPosition {
     pub(crate) execution: Arc<Execution>,
     pub(crate) position: Position,
 }
 
-impl Claim {
+impl ReservedPosition {
     /// Returns only if the call is polled by the body that made it. A call that was carried into
     /// another task or another workflow would be recorded in a place that depends on luck: the
     /// workflow that made it is parked, and so is the one that awaits it.
@@ -197,9 +211,9 @@ impl Claim {
             "`{what}` was called at position {} of the workflow {:?} and awaited somewhere else (in another task, a step or another workflow), where its result could not be replayed; await it in the body of that workflow",
             self.position, self.execution.row.id
         );
-        self.execution.signal(Signal::Park(reason.clone()));
+        self.execution.signal(StopReason::Park(reason.clone()));
         match here {
-            Some(execution) => execution.signal(Signal::Park(reason)),
+            Some(execution) => execution.signal(StopReason::Park(reason)),
             None => panic!("{reason}"),
         }
         false
@@ -208,7 +222,7 @@ impl Claim {
 
 /// Returns at once, or never: why the execution stops has been said. It is as good as nothing to
 /// hold, and the futures of all operations hold it.
-pub(super) async fn go_on_if(may_go_on: bool) {
+pub(crate) async fn go_on_if(may_go_on: bool) {
     if !may_go_on {
         pending::<()>().await;
     }

@@ -9,18 +9,21 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::task::Waker;
 use std::time::Duration;
 
-use super::activity::{Activities, Activity, Doing};
-use super::branch::Branch;
-use super::cancelling::{AbortReason, Cancelling};
-use super::durability::Durability;
-use super::riders::Riders;
-use super::runtime::Runtime;
-use super::told::Told;
+use crate::journal::branch::Branch;
+use crate::journal::piggyback::PiggybackedRecords;
+use crate::journal::watermark::Watermark;
 use crate::registry::Workflow;
-use crate::store::{BoxFuture, Emission, Entry, Fault, Fence, NewRecord, Record, RunRow, StoreError, Verdict};
-use crate::words::error::Error;
-use crate::words::position::Position;
-use crate::words::sync::lock;
+use crate::runtime::Runtime;
+use crate::runtime::activity::{Activity, ActivityGuard, ActivityList};
+use crate::runtime::changes::Change;
+use crate::runtime::running_workflows::RunControl;
+use crate::runtime::stop_reason::StopReason;
+use crate::store::{
+    BoxFuture, Entry, Fence, NewRecord, Publication, Record, RunRow, StoreError, StoreErrorKind, Verdict,
+};
+use crate::types::position::Position;
+use crate::types::sync::lock;
+use crate::wait::cancellation::{AbortReason, CancellationFlag};
 
 /// One run of one workflow.
 pub(crate) struct Execution {
@@ -40,23 +43,23 @@ pub(crate) struct Execution {
     /// In the order of their positions, and nothing but them: a parked workflow keeps them.
     recorded: Box<[Record]>,
     /// What has yet to be written.
-    tail: Mutex<Tail>,
+    tail: Mutex<PendingWrites>,
     /// How far the sent parcels have come.
-    durability: Durability,
+    durability: Watermark,
     /// What stops it.
-    control: Mutex<Control>,
+    control: Mutex<StopState>,
     /// How many operations are recorded, or about to be.
     done: AtomicU32,
     /// What it does just now, the latest last: with several branches it does several things at once.
-    doing: Activities,
+    doing: ActivityList,
     /// What most executions never need, and a parked one should not have to hold.
-    seldom: OnceLock<Box<Seldom>>,
+    seldom: OnceLock<Box<ColdState>>,
 }
 
 #[derive(Default)]
-struct Seldom {
+struct ColdState {
     /// Tells long steps that they shall stop.
-    cancellation: Arc<Cancelling>,
+    cancellation: Arc<CancellationFlag>,
     /// Branches that were spawned, until the driver polls them beside the body.
     spawned: Mutex<Vec<BoxFuture<'static, ()>>>,
     /// The keys of the messages that this run has received: the database may still show the last of
@@ -70,7 +73,7 @@ struct Seldom {
 /// that is the next side effect and the workflow's end, waits for it; so the record of the last
 /// step travels with the end, in one commit.
 #[derive(Debug, Default)]
-struct Tail {
+struct PendingWrites {
     /// Boxed, because a parked workflow has nothing unsent.
     unsent: Option<Box<Entry>>,
     /// The number of the last parcel that was handed to the writer, or rides with a transaction.
@@ -80,7 +83,7 @@ struct Tail {
     riding: bool,
 }
 
-impl Tail {
+impl PendingWrites {
     /// What is not sent yet, to add something.
     fn unsent(&mut self) -> &mut Entry {
         self.unsent.get_or_insert_default()
@@ -88,37 +91,17 @@ impl Tail {
 }
 
 #[derive(Debug, Default)]
-struct Control {
+struct StopState {
     /// Boxed, because a parked workflow has none.
-    stop: Option<Box<Stop>>,
+    stop: Option<Box<StopRequest>>,
     driver: Option<Waker>,
 }
 
 #[derive(Debug)]
-struct Stop {
-    signal: Signal,
+struct StopRequest {
+    signal: StopReason,
     /// What the run did when it was told to stop.
     at: Option<String>,
-}
-
-/// Why a run ends without the body's having returned. None of these is ever a value in user code:
-/// the awaited call does not return, and the driver drops the body.
-#[derive(Debug, Clone)]
-pub(crate) enum Signal {
-    /// The engine shuts down: the row stays PENDING and goes on elsewhere or later.
-    Suspend,
-    /// Another run recorded something else at a position: begin again from the journal.
-    Replay,
-    /// The executor was deposed: somebody else owns the workflow now.
-    Lost,
-    /// The workflow has come to an end by somebody's order.
-    Cancelled,
-    /// Its time is up.
-    TimedOut,
-    /// A panic in a step, a result that is too large: the workflow ends with this error.
-    Fail(Error),
-    /// A person is needed, and this is why.
-    Park(String),
 }
 
 impl Execution {
@@ -138,14 +121,14 @@ impl Execution {
             done: AtomicU32::new(u32::try_from(records.len()).unwrap_or(u32::MAX)),
             recorded: by_position(records),
             tail: Mutex::default(),
-            durability: Durability::default(),
+            durability: Watermark::default(),
             control: Mutex::default(),
-            doing: Activities::default(),
+            doing: ActivityList::default(),
             seldom: OnceLock::new(),
         })
     }
 
-    fn seldom(&self) -> &Seldom {
+    fn seldom(&self) -> &ColdState {
         self.seldom.get_or_init(Box::default)
     }
 
@@ -171,11 +154,11 @@ impl Execution {
     }
 
     /// Adds something that the workflow shows, with the record of it.
-    pub(crate) fn emit(&self, record: NewRecord, emission: Emission) {
+    pub(crate) fn emit(&self, record: NewRecord, emission: Publication) {
         let mut tail = lock(&self.tail);
         let unsent = tail.unsent();
         unsent.records.push(record);
-        unsent.emissions.push(emission);
+        unsent.publications.push(emission);
         self.count(1);
     }
 
@@ -207,20 +190,25 @@ impl Execution {
     /// writer in the order of their numbers.
     fn send(
         self: &Arc<Self>,
-        tail: &mut Tail,
+        tail: &mut PendingWrites,
         entry: Box<Entry>,
-        then: impl FnOnce(Result<Verdict, Signal>) + Send + 'static,
+        then: impl FnOnce(Result<Verdict, StopReason>) + Send + 'static,
     ) {
         tail.sent += 1;
         let number = tail.sent;
         let execution = Arc::clone(self);
-        let news = Told::of(&entry, Some(&self.row.id));
+        let news = Change::of(&entry, Some(&self.row.id));
         self.runtime.writer.submit(self.fence, entry, move |verdict| {
             then(execution.answered(number, &news, verdict));
         });
     }
 
-    fn answered(&self, number: u64, news: &[Told], verdict: Result<Verdict, StoreError>) -> Result<Verdict, Signal> {
+    fn answered(
+        &self,
+        number: u64,
+        news: &[Change],
+        verdict: Result<Verdict, StoreError>,
+    ) -> Result<Verdict, StopReason> {
         let signal = match verdict {
             Ok(stored @ (Verdict::Stored | Verdict::Existing(_) | Verdict::Debounced(_))) => {
                 self.runtime.spread(news);
@@ -231,8 +219,8 @@ impl Execution {
                 self.durability.reached(number); // it was alone in its parcel
                 return Ok(refused);
             }
-            Ok(Verdict::Superseded) => Signal::Replay,
-            Ok(Verdict::Fenced) => Signal::Lost,
+            Ok(Verdict::Superseded) => StopReason::Replay,
+            Ok(Verdict::Fenced) => StopReason::Lost,
             Err(error) => signal_of(&error),
         };
         self.durability.broken(signal.clone());
@@ -249,7 +237,7 @@ impl Execution {
     }
 
     /// The same for the driver, who needs to know.
-    pub(crate) async fn settled(self: &Arc<Self>) -> Result<(), Signal> {
+    pub(crate) async fn settled(self: &Arc<Self>) -> Result<(), StopReason> {
         let until = {
             let tail = lock(&self.tail);
             // What is not sent yet will be the next parcel, also if what rides now comes back before.
@@ -271,25 +259,25 @@ impl Execution {
     ///
     /// # Errors
     /// The signal that the execution stops by.
-    pub(crate) async fn take_riders(self: &Arc<Self>) -> Result<Riders, Signal> {
-        if self.has_branches() || lock(&self.tail).unsent.as_ref().is_some_and(|it| !it.is_of_records()) {
+    pub(crate) async fn take_riders(self: &Arc<Self>) -> Result<PiggybackedRecords, StopReason> {
+        if self.has_branches() || lock(&self.tail).unsent.as_ref().is_some_and(|it| !it.has_only_records()) {
             self.settled().await?;
-            return Ok(Riders::none(self));
+            return Ok(PiggybackedRecords::none(self));
         }
         poll_fn(|cx| {
             let mut tail = lock(&self.tail);
             self.durability.poll_up_to(tail.sent, cx).map_ok(|()| {
-                let Some(unsent) = tail.unsent.take() else { return Riders::none(self) };
+                let Some(unsent) = tail.unsent.take() else { return PiggybackedRecords::none(self) };
                 tail.riding = true;
                 tail.sent += 1;
-                Riders::new(self, unsent.records)
+                PiggybackedRecords::new(self, unsent.records)
             })
         })
         .await
     }
 
     /// What rode with a transaction is durable.
-    pub(super) fn rode(&self) {
+    pub(crate) fn rode(&self) {
         let sent = {
             let mut tail = lock(&self.tail);
             tail.riding = false;
@@ -300,7 +288,7 @@ impl Execution {
     }
 
     /// Takes back what rode with a transaction that was undone: it is as if it had never been taken.
-    pub(super) fn put_back(&self, mut records: Vec<NewRecord>) {
+    pub(crate) fn put_back(&self, mut records: Vec<NewRecord>) {
         let mut tail = lock(&self.tail);
         let unsent = tail.unsent();
         records.append(&mut unsent.records);
@@ -317,7 +305,7 @@ impl Execution {
     ///
     /// # Errors
     /// The signal that the execution stops by, when the entry or something before it cannot be stored.
-    pub(crate) async fn write(self: &Arc<Self>, mut entry: Entry) -> Result<Verdict, Signal> {
+    pub(crate) async fn write(self: &Arc<Self>, mut entry: Entry) -> Result<Verdict, StopReason> {
         let sent = lock(&self.tail).sent;
         poll_fn(|cx| {
             let tail = lock(&self.tail);
@@ -331,7 +319,7 @@ impl Execution {
             let mut tail = lock(&self.tail);
             match tail.unsent.take() {
                 None => {}
-                Some(unsent) if !entry.can_be_refused() => entry.go_after(*unsent),
+                Some(unsent) if !entry.can_be_refused() => entry.prepend(*unsent),
                 // What is refused takes its entry with it, and not what came before.
                 Some(unsent) => self.send(&mut tail, unsent, drop),
             }
@@ -339,7 +327,7 @@ impl Execution {
             self.send(&mut tail, Box::new(entry), move |verdict| drop(sender.send(verdict)));
             answer
         };
-        let verdict = answer.await.unwrap_or(Err(Signal::Suspend)); // the writer answers always, but for the end of the process
+        let verdict = answer.await.unwrap_or(Err(StopReason::Suspend)); // the writer answers always, but for the end of the process
         if verdict.is_ok() {
             self.count(records);
         }
@@ -350,10 +338,10 @@ impl Execution {
     ///
     /// # Errors
     /// The signal that the execution stops by.
-    pub(crate) async fn write_alone(&self, entry: Entry) -> Result<Verdict, Signal> {
+    pub(crate) async fn write_alone(&self, entry: Entry) -> Result<Verdict, StopReason> {
         match self.runtime.write(self.fence, entry, Some(&self.row.id)).await {
-            Ok(Verdict::Superseded) => Err(Signal::Replay),
-            Ok(Verdict::Fenced) => Err(Signal::Lost),
+            Ok(Verdict::Superseded) => Err(StopReason::Replay),
+            Ok(Verdict::Fenced) => Err(StopReason::Lost),
             Ok(stored) => Ok(stored),
             Err(error) => Err(signal_of(&error)),
         }
@@ -361,14 +349,14 @@ impl Execution {
 
     /// Tells the driver to stop the body. The first signal counts; only a suspension gives way to
     /// what is stronger.
-    pub(crate) fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: StopReason) {
         let doing = self.activity();
         let told = self.told_of(&signal);
         let driver = {
             let mut control = lock(&self.control);
             match &mut control.stop {
-                None => control.stop = Some(Box::new(Stop { signal, at: doing })),
-                Some(stop) if matches!(stop.signal, Signal::Suspend) => stop.signal = signal,
+                None => control.stop = Some(Box::new(StopRequest { signal, at: doing })),
+                Some(stop) if matches!(stop.signal, StopReason::Suspend) => stop.signal = signal,
                 Some(_) => {}
             }
             control.driver.take()
@@ -393,22 +381,24 @@ impl Execution {
 
     /// What steps are told by a signal. A wait that is let go of in the drain suspends the run, and a
     /// step beside it has all of the drain to come to its end.
-    fn told_of(&self, signal: &Signal) -> Option<AbortReason> {
+    fn told_of(&self, signal: &StopReason) -> Option<AbortReason> {
         match signal {
-            Signal::Suspend => self.runtime.gate.is_shut().then_some(AbortReason::Shutdown),
-            Signal::Cancelled => Some(AbortReason::Cancelled),
-            Signal::TimedOut => Some(AbortReason::Deadline),
-            Signal::Replay | Signal::Lost | Signal::Fail(_) | Signal::Park(_) => Some(AbortReason::Lost),
+            StopReason::Suspend => self.runtime.gate.is_shut().then_some(AbortReason::Shutdown),
+            StopReason::Cancelled => Some(AbortReason::Cancelled),
+            StopReason::TimedOut => Some(AbortReason::Deadline),
+            StopReason::Replay | StopReason::Lost | StopReason::Fail(_) | StopReason::Park(_) => {
+                Some(AbortReason::Lost)
+            }
         }
     }
 
     /// What tells long steps that they shall stop.
-    pub(crate) fn cancellation(&self) -> &Arc<Cancelling> {
+    pub(crate) fn cancellation(&self) -> &Arc<CancellationFlag> {
         &self.seldom().cancellation
     }
 
     /// The signal, if there is one; else `driver` is woken when one comes.
-    pub(crate) fn poll_signal(&self, driver: &Waker) -> Option<Signal> {
+    pub(crate) fn poll_signal(&self, driver: &Waker) -> Option<StopReason> {
         let mut control = lock(&self.control);
         if control.stop.is_none() {
             control.driver = Some(driver.clone());
@@ -418,13 +408,13 @@ impl Execution {
 
     /// Stops the body at this call: awaited, it never returns. It holds nothing, because every
     /// operation has room for it in its future.
-    pub(crate) fn stop<T>(&self, signal: Signal) -> Pending<T> {
+    pub(crate) fn stop<T>(&self, signal: StopReason) -> Pending<T> {
         self.signal(signal);
         pending()
     }
 
     /// Says what the run does, until the guard is dropped.
-    pub(crate) fn doing(&self, what: Activity) -> Doing<'_> {
+    pub(crate) fn doing(&self, what: Activity) -> ActivityGuard<'_> {
         self.doing.begin(what)
     }
 
@@ -471,12 +461,38 @@ fn by_position(mut records: Vec<Record>) -> Box<[Record]> {
 }
 
 /// What an error of the store means for the execution that wanted to write.
-fn signal_of(error: &StoreError) -> Signal {
-    match error.fault {
-        Fault::Closed | Fault::Unreachable | Fault::Contended => Signal::Suspend,
-        Fault::Refused | Fault::Foreign => {
-            Signal::Park(format!("the database refuses what this workflow wants to record: {error}"))
+fn signal_of(error: &StoreError) -> StopReason {
+    match error.kind {
+        StoreErrorKind::Closed | StoreErrorKind::Unreachable | StoreErrorKind::Contended => StopReason::Suspend,
+        StoreErrorKind::Refused | StoreErrorKind::Foreign => {
+            StopReason::Park(format!("the database refuses what this workflow wants to record: {error}"))
         }
+    }
+}
+
+impl RunControl for Execution {
+    fn signal(&self, reason: StopReason) {
+        Self::signal(self, reason);
+    }
+
+    fn abort_begins(&self) {
+        Self::abort_begins(self);
+    }
+
+    fn activity(&self) -> Option<String> {
+        Self::activity(self)
+    }
+
+    fn present_activity(&self) -> Option<String> {
+        Self::present_activity(self)
+    }
+
+    fn step_running_for(&self) -> Option<Duration> {
+        Self::step_running_for(self)
+    }
+
+    fn steps_done(&self) -> u32 {
+        Self::steps_done(self)
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use super::objects::Objects;
-use crate::words::payload::{Payload, PayloadError, decode, encode};
+use crate::registry::resources::Resources;
+use crate::types::payload::{Payload, PayloadError, decode, encode};
 
 /// Arguments on their way into the database: a JSON object by argument name.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ impl Default for Arguments {
 pub struct Taken {
     fields: HashMap<String, Box<RawValue>>,
     /// The name of the instance that the workflow is a method of, and where to find it.
-    instance: Option<(String, Objects)>,
+    instance: Option<(String, Resources)>,
 }
 
 impl Taken {
@@ -64,7 +64,7 @@ impl Taken {
         Ok(Self { fields: decode(text)?, instance: None })
     }
 
-    pub(crate) fn of_instance(mut self, name: Option<&str>, objects: &Objects) -> Self {
+    pub(crate) fn of_instance(mut self, name: Option<&str>, objects: &Resources) -> Self {
         self.instance = name.map(|it| (it.to_owned(), objects.clone()));
         self
     }

@@ -2,26 +2,26 @@
 //! its name after a restart.
 
 mod arguments;
-mod objects;
-mod options;
 mod queue;
+mod resources;
 mod schedule;
+mod workflow_options;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Mutex;
 
 pub use self::arguments::{Arguments, Taken};
-pub use self::objects::Instance;
-pub(crate) use self::objects::Objects;
-pub use self::options::WorkflowOptions;
 pub(crate) use self::queue::INTERNAL_QUEUE;
 pub use self::queue::{Queue, RegisteredQueue};
+pub use self::resources::Instance;
+pub(crate) use self::resources::Resources;
 pub use self::schedule::{Misfire, Overlap, RegisteredSchedule, Schedule};
+pub use self::workflow_options::WorkflowOptions;
 use crate::store::{BoxFuture, KnownWorkflow};
-use crate::words::error::{Error, ErrorKind};
-use crate::words::payload::{Outcome, PayloadError};
-use crate::words::sync::lock;
+use crate::types::error::{Error, ErrorKind};
+use crate::types::payload::{Outcome, PayloadError};
+use crate::types::sync::lock;
 
 /// What a `#[workflow]` attribute makes of a function.
 pub struct Workflow {

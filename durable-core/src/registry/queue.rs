@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::store::{QueueLimits, RateLimit};
-use crate::words::error::{Error, ErrorKind};
-use crate::words::id::check_id;
+use crate::types::error::{Error, ErrorKind};
+use crate::types::id::check_id;
 
 /// A queue: workflows wait on it for their turn, and its limits say how many have it.
 ///

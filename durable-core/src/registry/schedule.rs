@@ -4,9 +4,9 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 
-use super::{Arguments, Workflow};
-use crate::words::error::{Error, ErrorKind};
-use crate::words::timetable::Timetable;
+use crate::registry::{Arguments, Workflow};
+use crate::types::cron::CronSchedule;
+use crate::types::error::{Error, ErrorKind};
 
 /// What a `#[scheduled]` attribute says of a workflow.
 pub struct Schedule {
@@ -101,7 +101,7 @@ pub(super) fn gather(
     let mut found: Vec<_> = registered.into_iter().map(|it| &it.0).collect();
     found.sort_unstable_by_key(|it| it.workflow.name);
     for Schedule { workflow, cron, tz, .. } in &found {
-        Timetable::parse(cron, tz).map_err(|fault| {
+        CronSchedule::parse(cron, tz).map_err(|fault| {
             let place =
                 format!("{}:{}: the schedule of the workflow `{}`", workflow.file, workflow.line, workflow.name);
             Error::new(ErrorKind::Registry, format!("{place}: {fault}"))
@@ -114,7 +114,7 @@ pub(super) fn gather(
 mod tests {
     use super::*;
     use crate::registry::WorkflowOptions;
-    use crate::words::payload::PayloadError;
+    use crate::types::payload::PayloadError;
 
     static BACKUP: Workflow = Workflow {
         name: "daily_backup",
@@ -139,7 +139,7 @@ mod tests {
     fn a_schedule_knows_its_times_and_the_arguments_of_one() {
         let schedules = gather([registered("0 2 * * *", "Europe/Warsaw")]).expect("it is known");
         let at: DateTime<Utc> = "2026-01-01T12:00:00Z".parse().expect("a time");
-        let times = Timetable::parse(schedules[0].cron, schedules[0].tz).expect("it reads");
+        let times = CronSchedule::parse(schedules[0].cron, schedules[0].tz).expect("it reads");
         let due = times.next_after(at).expect("it is every day");
         let arguments = (schedules[0].arguments)(&due, &at).into_text().expect("times can be written");
         assert_eq!(arguments, r#"{"scheduled":"2026-01-02T01:00:00Z","actual":"2026-01-01T12:00:00Z"}"#);

@@ -5,12 +5,12 @@ use std::cmp::Ordering;
 use chrono::{DateTime, Utc};
 use sqlx::FromRow;
 
-use super::parts::StoredEnd;
-use super::{DeadExecutor, Ended, Fault, Held, Record, RunRow, StoreError};
-use crate::words::info::{StepInfo, WorkflowInfo};
-use crate::words::payload::Outcome;
-use crate::words::position::Position;
-use crate::words::status::Status;
+use crate::store::rows_by_kind::StoredEnd;
+use crate::store::{ExecutorInfo, ExistingWorkflow, FinishedWorkflow, Record, RunRow, StoreError, StoreErrorKind};
+use crate::types::listing::{StepInfo, WorkflowInfo};
+use crate::types::payload::Outcome;
+use crate::types::position::Position;
+use crate::types::status::Status;
 
 /// Decodes a row with `$from` and turns it into the type that the caller asked for.
 pub(super) fn decode<'r, R, F, T>(row: &'r R) -> Result<T, StoreError>
@@ -29,7 +29,7 @@ pub(super) trait Decoded<T> {
 pub(super) fn status(word: &str) -> Result<Status, StoreError> {
     Status::from_word(word).ok_or_else(|| {
         StoreError::new(
-            Fault::Refused,
+            StoreErrorKind::Refused,
             format_args!("the database holds the status {word:?}, which this release does not know"),
         )
     })
@@ -49,7 +49,7 @@ fn count(number: i32) -> u32 {
 }
 
 #[derive(FromRow)]
-pub(super) struct HeldRow {
+pub(super) struct ExistingRow {
     key: i64,
     id: String,
     name: String,
@@ -57,10 +57,10 @@ pub(super) struct HeldRow {
     status: String,
 }
 
-impl Decoded<Held> for HeldRow {
-    fn decoded(self) -> Result<Held, StoreError> {
+impl Decoded<ExistingWorkflow> for ExistingRow {
+    fn decoded(self) -> Result<ExistingWorkflow, StoreError> {
         let Self { key, id, name, instance, status: word } = self;
-        Ok(Held { key, id, name, instance, status: status(&word)? })
+        Ok(ExistingWorkflow { key, id, name, instance, status: status(&word)? })
     }
 }
 
@@ -73,10 +73,10 @@ pub(super) struct EndedRow {
     reason: Option<String>,
 }
 
-impl Decoded<Ended> for EndedRow {
-    fn decoded(self) -> Result<Ended, StoreError> {
+impl Decoded<FinishedWorkflow> for EndedRow {
+    fn decoded(self) -> Result<FinishedWorkflow, StoreError> {
         let status = status(&self.status)?;
-        Ok(Ended { id: self.id, status, outcome: outcome(self.output, self.error), reason: self.reason })
+        Ok(FinishedWorkflow { id: self.id, status, outcome: outcome(self.output, self.error), reason: self.reason })
     }
 }
 
@@ -131,15 +131,15 @@ pub(super) struct ExecutorRow {
     leaving: bool,
 }
 
-impl Decoded<DeadExecutor> for ExecutorRow {
-    fn decoded(self) -> Result<DeadExecutor, StoreError> {
+impl Decoded<ExecutorInfo> for ExecutorRow {
+    fn decoded(self) -> Result<ExecutorInfo, StoreError> {
         let Self { key, name, epoch, host, lock_file, expired, leaving } = self;
-        Ok(DeadExecutor { key, name, epoch, host, lock_file, expired, leaving })
+        Ok(ExecutorInfo { key, name, epoch, host, lock_file, expired, leaving })
     }
 }
 
 #[derive(FromRow)]
-pub(super) struct AdoptedRow {
+pub(super) struct TakeoverRow {
     key: i64,
     id: String,
     name: String,
@@ -155,26 +155,26 @@ pub(super) struct AdoptedRow {
 }
 
 /// What became of one adopted row.
-pub(super) enum AdoptedAs {
+pub(super) enum TakeoverAs {
     Run(RunRow),
     Parked(String),
     /// Back on this queue.
     Requeued(String),
 }
 
-impl Decoded<AdoptedAs> for AdoptedRow {
-    fn decoded(self) -> Result<AdoptedAs, StoreError> {
+impl Decoded<TakeoverAs> for TakeoverRow {
+    fn decoded(self) -> Result<TakeoverAs, StoreError> {
         if self.parked {
-            return Ok(AdoptedAs::Parked(self.id));
+            return Ok(TakeoverAs::Parked(self.id));
         }
         if let Some(queue) = self.queue {
-            return Ok(AdoptedAs::Requeued(queue));
+            return Ok(TakeoverAs::Requeued(queue));
         }
         let Self { key, id, name, instance, input, attempt, recoveries, fingerprint, deadline, parent, queue, .. } =
             self;
         let id = id.into();
         let run = RunRow { key, id, name, input, instance, attempt, recoveries, fingerprint, deadline, parent, queue };
-        Ok(AdoptedAs::Run(run))
+        Ok(TakeoverAs::Run(run))
     }
 }
 

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use sqlx::FromRow;
 
-use super::decode::{Decoded, decode};
-use super::{Claimed, Held, QueueLimits, QueueRow, RateLimit, RunRow, StoreError};
-use crate::words::time::micros;
+use crate::store::decode::{Decoded, decode};
+use crate::store::{Claimed, ExistingWorkflow, QueueLimits, QueueRow, RateLimit, RunRow, StoreError};
+use crate::types::time::micros;
 
 /// The limits of a queue as the database has them; all NULL where nobody declared it.
 #[derive(Debug, FromRow)]
@@ -145,11 +145,11 @@ pub(super) struct DuplicateRow {
     queue: String,
     deduplication_id: String,
     #[sqlx(flatten)]
-    held: super::decode::HeldRow,
+    held: crate::store::decode::ExistingRow,
 }
 
-impl Decoded<((String, String), Held)> for DuplicateRow {
-    fn decoded(self) -> Result<((String, String), Held), StoreError> {
+impl Decoded<((String, String), ExistingWorkflow)> for DuplicateRow {
+    fn decoded(self) -> Result<((String, String), ExistingWorkflow), StoreError> {
         Ok(((self.queue, self.deduplication_id), self.held.decoded()?))
     }
 }

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Heard, Hint};
+use crate::store::{Hint, Notification};
 
 /// What a notification holds at most.
 const MOST: usize = 7_900;
@@ -36,14 +36,14 @@ pub(super) fn token(sender: &str, number: u64) -> String {
 }
 
 /// What a notification tells the process `me`: nothing if it is of its own.
-pub(super) fn heard(me: &str, text: &str) -> Option<Heard> {
+pub(super) fn heard(me: &str, text: &str) -> Option<Notification> {
     let (sender, words) = text.split_once(' ').unwrap_or((text, ""));
     if sender == me || words.starts_with('t') {
         return None;
     }
     // A word of a newer release is news of something.
     let hints: Option<Vec<Hint>> = words.split(' ').map(hint).collect();
-    Some(hints.map_or(Heard::Something, Heard::Hints))
+    Some(hints.map_or(Notification::Something, Notification::Hints))
 }
 
 fn hint(word: &str) -> Option<Hint> {
@@ -74,14 +74,14 @@ mod tests {
     #[test]
     fn hints_come_back_as_they_were_sent() {
         let hints = vec![
-            Hint::of("order-1"),
+            Hint::for_workflow("order-1"),
             Hint::Workflow(0),
             Hint::Workflow(u32::MAX),
             Hint::Executor(i64::MIN),
-            Hint::of_queue("mail"),
+            Hint::for_queue("mail"),
             Hint::Queue(u32::MAX),
         ];
-        assert_eq!(heard("me", &text("you", &hints)), Some(Heard::Hints(hints.clone())));
+        assert_eq!(heard("me", &text("you", &hints)), Some(Notification::Hints(hints.clone())));
         assert_eq!(heard("me", &text("me", &hints)), None);
         assert_eq!(heard("me", &token("you", 7)), None);
     }
@@ -91,11 +91,11 @@ mod tests {
         let many: Vec<Hint> = (0..5_000).map(|it| Hint::Executor(i64::MAX - it)).collect();
         let sent = text("you", &many);
         assert!(sent.len() < 8_000);
-        assert_eq!(heard("me", &sent), Some(Heard::Something));
+        assert_eq!(heard("me", &sent), Some(Notification::Something));
         let most: Vec<Hint> = (0..380).map(|it| Hint::Executor(i64::MIN + it)).collect();
         assert!(text(&"s".repeat(16), &most).len() < 8_000);
         for odd in ["you w1 x7", "you", "", "you wxyz", "you ż"] {
-            assert_eq!(heard("me", odd), Some(Heard::Something), "{odd}");
+            assert_eq!(heard("me", odd), Some(Notification::Something), "{odd}");
         }
     }
 

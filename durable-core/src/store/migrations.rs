@@ -3,7 +3,7 @@
 use sqlx::FromRow;
 use sqlx::migrate::{MigrateError, Migrator};
 
-use super::{Fault, StoreError};
+use crate::store::{StoreError, StoreErrorKind};
 
 /// A migration that the database says it has.
 #[derive(Debug, FromRow)]
@@ -15,7 +15,7 @@ pub(super) struct Applied {
 
 /// Where a database stands.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum MigrationState {
     /// It has all migrations and none has changed. Nothing needs to be written, so that a program
     /// without the right to create tables can be launched on a database that somebody else prepared.
     Current,
@@ -26,9 +26,9 @@ pub(super) enum Standing {
 /// Compares what a database has with what this program has.
 ///
 /// # Errors
-/// [`Fault::Foreign`] when the database has a migration that this program does not, or another one
+/// [`StoreErrorKind::Foreign`] when the database has a migration that this program does not, or another one
 /// of the same number.
-pub(super) fn compare(program: &Migrator, applied: &[Applied]) -> Result<Standing, StoreError> {
+pub(super) fn compare(program: &Migrator, applied: &[Applied]) -> Result<MigrationState, StoreError> {
     for it in applied {
         let (version, description) = (it.version, &it.description);
         match program.iter().find(|known| known.version == version) {
@@ -38,12 +38,12 @@ pub(super) fn compare(program: &Migrator, applied: &[Applied]) -> Result<Standin
         }
     }
     let missing = program.iter().any(|known| applied.iter().all(|it| it.version != known.version));
-    Ok(if missing { Standing::Behind } else { Standing::Current })
+    Ok(if missing { MigrationState::Behind } else { MigrationState::Current })
 }
 
 fn newer(version: i64, description: &str) -> StoreError {
     StoreError::new(
-        Fault::Foreign,
+        StoreErrorKind::Foreign,
         format_args!(
             "this database was migrated by a newer release of durable: it has migration {version} ({description}), \
              which this release does not know; use that release or a newer one"
@@ -53,7 +53,7 @@ fn newer(version: i64, description: &str) -> StoreError {
 
 fn changed(version: i64, description: &str) -> StoreError {
     StoreError::new(
-        Fault::Foreign,
+        StoreErrorKind::Foreign,
         format_args!(
             "migration {version} ({description}) of this database is another one than this release of durable has \
              under that number: the database was made by a different build; use that build, or another database"
@@ -68,9 +68,9 @@ impl From<MigrateError> for StoreError {
             MigrateError::Execute(error) => error.into(),
             MigrateError::ExecuteMigration(error, version) => {
                 let error = Self::from(error);
-                Self::new(error.fault, format_args!("migration {version}: {}", error.message))
+                Self::new(error.kind, format_args!("migration {version}: {}", error.message))
             }
-            other => Self::new(Fault::Foreign, other),
+            other => Self::new(StoreErrorKind::Foreign, other),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Fault, Store, StoreError};
+use crate::store::{Store, StoreError, StoreErrorKind};
 
 /// Where a store is, for messages and lock files. It never holds a password.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,23 +25,23 @@ impl fmt::Display for Location {
 /// Opens the store that `url` names; `schema` is where its tables go in Postgres.
 ///
 /// # Errors
-/// [`Fault::Refused`] when the URL is of no known form or its store is not compiled in;
-/// [`Fault::Unreachable`] when the database cannot be reached. Messages hold the URL without its password.
+/// [`StoreErrorKind::Refused`] when the URL is of no known form or its store is not compiled in;
+/// [`StoreErrorKind::Unreachable`] when the database cannot be reached. Messages hold the URL without its password.
 #[cfg_attr(not(feature = "postgres"), allow(unused_variables, reason = "only Postgres has schemas"))]
 pub async fn open(url: &str, schema: &str) -> Result<Arc<dyn Store>, StoreError> {
     match url.split_once(':').map_or("", |(scheme, _)| scheme) {
         #[cfg(feature = "postgres")]
-        "postgres" | "postgresql" => Ok(Arc::new(super::postgres::PostgresStore::open(url, schema).await?)),
+        "postgres" | "postgresql" => Ok(Arc::new(crate::store::postgres::PostgresStore::open(url, schema).await?)),
         #[cfg(feature = "sqlite")]
-        "sqlite" => Ok(Arc::new(super::sqlite::SqliteStore::open(url).await?)),
+        "sqlite" => Ok(Arc::new(crate::store::sqlite::SqliteStore::open(url).await?)),
         #[cfg(not(feature = "postgres"))]
         "postgres" | "postgresql" => Err(not_compiled(url, "postgres")),
         #[cfg(not(feature = "sqlite"))]
         "sqlite" => Err(not_compiled(url, "sqlite")),
         _ => Err(StoreError::new(
-            Fault::Refused,
+            StoreErrorKind::Refused,
             format_args!(
-                "the database URL {:?} is of no known form; write sqlite:path/to/file.sqlite, sqlite::memory: or postgres://user@host/database",
+                "the database URL {:?} is of no known form; write sqlite:path/to/file.sqlite, in_sqlite::memory: or postgres://user@host/database",
                 shown_without_password(url)
             ),
         )),
@@ -51,11 +51,11 @@ pub async fn open(url: &str, schema: &str) -> Result<Arc<dyn Store>, StoreError>
 #[cfg(not(all(feature = "postgres", feature = "sqlite")))]
 fn not_compiled(url: &str, feature: &str) -> StoreError {
     let why = format!("this program was built without the feature `{feature}` of durable");
-    cannot_open(shown_without_password(url), Fault::Refused, why)
+    cannot_open(shown_without_password(url), StoreErrorKind::Refused, why)
 }
 
 /// Why a database cannot be opened. `shown` is where it is, without a password.
-pub(super) fn cannot_open(shown: impl fmt::Display, fault: Fault, why: impl fmt::Display) -> StoreError {
+pub(super) fn cannot_open(shown: impl fmt::Display, fault: StoreErrorKind, why: impl fmt::Display) -> StoreError {
     StoreError::new(fault, format_args!("cannot open the database {shown}: {why}"))
 }
 

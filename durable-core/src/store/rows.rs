@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::queues::QueuePlace;
-use super::talk::{Emission, NewMessage};
-use crate::words::payload::Outcome;
-use crate::words::position::Position;
-use crate::words::status::Status;
+use crate::store::messaging_rows::{NewMessage, Publication};
+use crate::store::queue_rows::QueuePlacement;
+use crate::types::payload::Outcome;
+use crate::types::position::Position;
+use crate::types::status::Status;
 
 /// The right to write: an executor, and the epoch it was given. A takeover raises the epoch in the
 /// database, and from then on nothing that shows the old one is stored.
@@ -23,7 +23,7 @@ pub struct Fence {
 #[derive(Debug, Clone, Default)]
 pub struct Entry {
     /// A workflow to start.
-    pub begin: Option<NewWorkflow>,
+    pub start: Option<NewWorkflow>,
     /// Records of one execution.
     pub records: Vec<NewRecord>,
     /// The end of that execution.
@@ -34,45 +34,45 @@ pub struct Entry {
     /// it is their positions that keep one message from being received twice.
     pub received: Vec<i64>,
     /// What the execution shows.
-    pub emissions: Vec<Emission>,
+    pub publications: Vec<Publication>,
 }
 
 impl Entry {
     /// How many rows it writes.
     pub(crate) fn rows(&self) -> usize {
-        let talk = self.messages.len() + self.received.len() + self.emissions.len();
-        usize::from(self.begin.is_some()) + self.records.len() + usize::from(self.finish.is_some()) + talk
+        let talk = self.messages.len() + self.received.len() + self.publications.len();
+        usize::from(self.start.is_some()) + self.records.len() + usize::from(self.finish.is_some()) + talk
     }
 
     /// Whether the database can refuse it although the execution may go on.
     pub(crate) fn can_be_refused(&self) -> bool {
-        let deduplicates = |it: &NewWorkflow| it.place.as_ref().is_some_and(|it| it.deduplicate.is_some());
-        !self.messages.is_empty() || self.begin.as_ref().is_some_and(deduplicates)
+        let deduplicates = |it: &NewWorkflow| it.placement.as_ref().is_some_and(|it| it.deduplication_id.is_some());
+        !self.messages.is_empty() || self.start.as_ref().is_some_and(deduplicates)
     }
 
     /// Whether there is nothing in it but records, if anything.
-    pub(crate) fn is_of_records(&self) -> bool {
+    pub(crate) fn has_only_records(&self) -> bool {
         self.rows() == self.records.len()
     }
 
     /// Adds what has to be stored before it.
-    pub(crate) fn go_after(&mut self, mut earlier: Self) {
-        debug_assert!(earlier.begin.is_none() && earlier.finish.is_none(), "these go by themselves");
+    pub(crate) fn prepend(&mut self, mut earlier: Self) {
+        debug_assert!(earlier.start.is_none() && earlier.finish.is_none(), "these go by themselves");
         earlier.records.append(&mut self.records);
         earlier.messages.append(&mut self.messages);
         earlier.received.append(&mut self.received);
-        earlier.emissions.append(&mut self.emissions);
-        let Self { records, messages, received, emissions, .. } = earlier;
-        (self.records, self.messages, self.received, self.emissions) = (records, messages, received, emissions);
+        earlier.publications.append(&mut self.publications);
+        let Self { records, messages, received, publications, .. } = earlier;
+        (self.records, self.messages, self.received, self.publications) = (records, messages, received, publications);
     }
 
     /// How many payload bytes it carries.
     pub(crate) fn bytes(&self) -> usize {
-        let begin = self.begin.as_ref().map_or(0, |it| it.input.len());
+        let begin = self.start.as_ref().map_or(0, |it| it.input.len());
         let records: usize = self.records.iter().map(|it| it.outcome.as_ref().map_or(0, Outcome::len)).sum();
         let finish = self.finish.as_ref().and_then(|it| it.outcome.as_ref()).map_or(0, Outcome::len);
         let messages: usize = self.messages.iter().map(|it| it.payload.len()).sum();
-        let emissions: usize = self.emissions.iter().map(|it| it.value.len()).sum();
+        let emissions: usize = self.publications.iter().map(|it| it.value.len()).sum();
         begin + records + finish + messages + emissions
     }
 }
@@ -101,7 +101,7 @@ pub struct NewWorkflow {
     /// When its time is up, in microseconds since 1970.
     pub deadline: Option<i64>,
     /// Where it waits for its turn; `None` is started at once, by who commits it.
-    pub place: Option<QueuePlace>,
+    pub placement: Option<QueuePlacement>,
 }
 
 /// A record to add.
@@ -149,12 +149,12 @@ pub enum Verdict {
     Stored,
     /// A workflow of this id was there already; the entry's records, if it has any, are stored. Where
     /// it is one of another name or instance, the record of the begin is stored as the error of that.
-    Existing(Held),
+    Existing(ExistingWorkflow),
     /// Another workflow with the same deduplication id is on the queue: nothing of the entry is stored.
-    Duplicate(Held),
+    Duplicate(ExistingWorkflow),
     /// A workflow waits under the same debounce key, and has the new arguments now; the entry's
     /// records, if it has any, are stored with the id of that one as the child.
-    Debounced(Held),
+    Debounced(ExistingWorkflow),
     /// Another record holds one of the positions, or the workflow is no longer PENDING in this run:
     /// nothing of the entry is stored, and the execution must not go on from what it knows.
     Superseded,
@@ -172,7 +172,7 @@ pub enum Verdict {
 
 /// A workflow that somebody asked for by its id.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Held {
+pub struct ExistingWorkflow {
     /// The internal key.
     pub key: i64,
     /// The external id.
@@ -187,7 +187,7 @@ pub struct Held {
 
 /// An end that somebody waits for: a terminal status, or PARKED.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ended {
+pub struct FinishedWorkflow {
     /// The external id.
     pub id: String,
     /// Where it stands.
@@ -234,12 +234,12 @@ pub struct NewExecutor {
 
 /// An executor's row, looked at by another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeadExecutor {
+pub struct ExecutorInfo {
     /// Its key.
     pub key: i64,
     /// Its name.
     pub name: String,
-    /// Its epoch: [`depose`](super::Executors::depose) names it, so that only one succeeds.
+    /// Its epoch: [`depose`](crate::store::Executors::depose) names it, so that only one succeeds.
     pub epoch: i64,
     /// The host it ran on.
     pub host: String,
@@ -253,17 +253,17 @@ pub struct DeadExecutor {
 
 /// What a heartbeat learns.
 #[derive(Debug, Clone, Default)]
-pub struct Presence {
+pub struct HeartbeatResult {
     /// Whether the fence still holds. If not, the executor was deposed and must drop everything.
-    pub ours: bool,
+    pub fence_holds: bool,
     /// The present time of the database's clock.
     pub now: i64,
     /// Executors whose lease has run out.
-    pub expired: Vec<DeadExecutor>,
+    pub expired: Vec<ExecutorInfo>,
     /// Whether there are PENDING workflows without a living owner to adopt.
     pub orphans: bool,
     /// Of the running keys, those that are no longer PENDING here, with their status.
-    pub gone: Vec<(i64, Status)>,
+    pub no_longer_owned: Vec<(i64, Status)>,
 }
 
 /// A workflow name that this program can run.
@@ -277,7 +277,7 @@ pub struct KnownWorkflow {
 
 /// Whom to adopt, and for whom.
 #[derive(Debug, Clone)]
-pub struct Adopt {
+pub struct TakeoverRequest {
     /// The adopting executor.
     pub fence: Fence,
     /// What it can run.
@@ -291,7 +291,7 @@ pub struct Adopt {
 
 /// What was adopted.
 #[derive(Debug, Clone, Default)]
-pub struct Adopted {
+pub struct Takeover {
     /// To run now, the oldest first.
     pub runs: Vec<RunRow>,
     /// Ids that were parked, being recovered too often.
@@ -329,7 +329,7 @@ pub struct RunRow {
 
 /// What a release gave back.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Released {
+pub struct ReleasedWorkflows {
     /// Direct workflows, PENDING without an owner.
     pub direct: u64,
     /// Queued ones, ENQUEUED again.
@@ -338,7 +338,7 @@ pub struct Released {
 
 /// Whose work is asked for.
 #[derive(Debug, Clone)]
-pub struct WorkLeft {
+pub struct WorkQuery {
     /// The executor.
     pub executor: i64,
     /// The queues that it takes work from.

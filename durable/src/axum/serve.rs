@@ -16,7 +16,7 @@ use tokio::time::{sleep, timeout};
 use super::around::around;
 use super::listener::Closing;
 use super::plan::{Plan, Wishes};
-use crate::{Durable, Level, Result, ShutdownOptions, ShutdownReason, ShutdownReport};
+use crate::{Durable, EnginePhase, Result, ShutdownOptions, ShutdownReason, ShutdownReport};
 
 /// How long connections stay open behind the closed listener, so that a request whose first bytes
 /// are on their way is heard.
@@ -138,7 +138,7 @@ where
         tokio::select! {
             () = http.over() => {} // it ends when it is told to, so never here
             () = asked => {}
-            () = app.reached(Level::Quiesced) => {} // a signal, or a requested shutdown
+            () = app.reached(EnginePhase::Quiesced) => {} // a signal, or a requested shutdown
         }
         let begun = Instant::now();
         app.quiesce();

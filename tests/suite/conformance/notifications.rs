@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use durable_core::store::{Costs, Fault, Heard, Hint, Store, StoreError, open};
+use durable_core::store::{Hint, Notification, StatementCounts, Store, StoreError, StoreErrorKind, open};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::support::postgres_store_tests;
 use crate::support::store_database::{DirectConnection, StoreDatabase, in_memory, in_sqlite};
-use crate::support::store_rows::{key, message, running, send, sign_on};
+use crate::support::store_rows::{key, message, register_executor, running, send};
 
 /// Longer than any news takes.
 const SOON: Duration = Duration::from_secs(10);
@@ -19,14 +19,14 @@ const QUIET: Duration = Duration::from_millis(400);
 
 /// A listener of a store, and what it has received.
 struct Listener {
-    received: UnboundedReceiver<Heard>,
+    received: UnboundedReceiver<Notification>,
     listening: JoinHandle<Result<(), StoreError>>,
 }
 
 impl Listener {
     async fn new(store: &Arc<dyn Store>) -> Self {
         let mut listener = Self::unready(store);
-        assert_eq!(listener.next().await, Heard::Listening);
+        assert_eq!(listener.next().await, Notification::Listening);
         listener
     }
 
@@ -36,7 +36,7 @@ impl Listener {
         Self { received, listening }
     }
 
-    async fn next(&mut self) -> Heard {
+    async fn next(&mut self) -> Notification {
         timeout(SOON, self.received.recv()).await.expect("it comes soon").expect("the listener runs")
     }
 
@@ -68,7 +68,7 @@ mod memory {
 async fn a_database_in_memory_notifies_of_no_other_process(database: StoreDatabase) {
     assert!(!database.store.has_others());
     let mut listener = Listener::new(&database.store).await;
-    let me = sign_on(&*database.store, "a").await;
+    let me = register_executor(&*database.store, "a").await;
     running(&*database.store, me, "w").await;
     listener.receives_nothing().await;
 }
@@ -87,7 +87,7 @@ mod sqlite {
 
 async fn writes_of_other_processes_are_detected_and_own_ones_are_not(database: StoreDatabase) {
     assert!(!database.store.has_others(), "every process watches the file");
-    let me = sign_on(&*database.store, "a").await;
+    let me = register_executor(&*database.store, "a").await;
     let mut listener = Listener::new(&database.store).await;
     for number in 0..5 {
         running(&*database.store, me, &format!("own-{number}")).await;
@@ -97,60 +97,60 @@ async fn writes_of_other_processes_are_detected_and_own_ones_are_not(database: S
     let other = database.second().await;
     let mut other_listener = Listener::new(&other).await;
     running(&*other, me, "w").await;
-    assert_eq!(listener.next().await, Heard::Something);
+    assert_eq!(listener.next().await, Notification::Something);
     other_listener.receives_nothing().await;
     // A user's connection in this process counts as another process.
     let mut user = database.direct_connection().await;
     user.execute("begin immediate").await;
-    database.store.post(user.outbox(), &message("w", "1")).await.unwrap();
+    database.store.send_in(user.outbox(), &message("w", "1")).await.unwrap();
     listener.receives_nothing().await;
     user.execute("commit").await;
-    assert_eq!(listener.next().await, Heard::Something);
-    assert_eq!(other_listener.next().await, Heard::Something);
+    assert_eq!(listener.next().await, Notification::Something);
+    assert_eq!(other_listener.next().await, Notification::Something);
     other.close().await;
-    assert_eq!(other_listener.error().await.fault, Fault::Closed);
+    assert_eq!(other_listener.error().await.kind, StoreErrorKind::Closed);
 }
 
 async fn an_idle_listener_executes_no_statements(database: StoreDatabase) {
     let listener = Listener::new(&database.store).await;
     tokio::time::sleep(Duration::from_millis(300)).await; // the last write is detected by then
-    let before = database.store.costs();
+    let before = database.store.statement_counts();
     tokio::time::sleep(Duration::from_secs(1)).await; // nothing may happen in it
-    assert_eq!(database.store.costs() - before, Costs::default());
+    assert_eq!(database.store.statement_counts() - before, StatementCounts::default());
     drop(listener);
 }
 
 postgres_store_tests! {
-    a_listener_hears_other_stores_and_not_its_own,
-    too_many_hints_for_a_notification_become_a_general_one,
-    notifications_work_for_schemas_of_any_name,
-    a_posted_message_notifies_at_its_commit,
-    a_lost_connection_ends_the_listener_with_an_error,
-    a_listener_does_not_delay_closing_the_store,
-    a_dropped_listener_leaves_no_connection,
-    a_proxy_that_drops_notifications_is_detected,
-    a_notification_is_one_statement_and_no_commit,
+a_listener_hears_other_stores_and_not_its_own,
+too_many_hints_for_a_notification_become_a_general_one,
+notifications_work_for_schemas_of_any_name,
+a_posted_message_notifies_at_its_commit,
+a_lost_connection_ends_the_listener_with_an_error,
+a_listener_does_not_delay_closing_the_store,
+a_dropped_listener_leaves_no_connection,
+a_proxy_that_drops_notifications_is_detected,
+a_notification_is_one_statement_and_no_commit,
 }
 
 async fn a_listener_hears_other_stores_and_not_its_own(database: StoreDatabase) {
     assert!(database.store.has_others());
     let other = database.second().await;
     let (mut listener, mut others) = (Listener::new(&database.store).await, Listener::new(&other).await);
-    let hints = vec![Hint::of("w"), Hint::Executor(-7)];
+    let hints = vec![Hint::for_workflow("w"), Hint::Executor(-7)];
     other.notify(&hints).await.unwrap();
-    assert_eq!(listener.next().await, Heard::Hints(hints));
-    database.store.notify(&[Hint::of("v")]).await.unwrap();
-    assert_eq!(others.next().await, Heard::Hints(vec![Hint::of("v")]));
+    assert_eq!(listener.next().await, Notification::Hints(hints));
+    database.store.notify(&[Hint::for_workflow("v")]).await.unwrap();
+    assert_eq!(others.next().await, Notification::Hints(vec![Hint::for_workflow("v")]));
     other.notify(&[]).await.unwrap();
     for listener in [&mut listener, &mut others] {
         listener.receives_nothing().await;
     }
     let mut third = Listener::new(&other).await;
     listener.receives_nothing().await; // how a listener tries itself out is no news
-    database.store.notify(&[Hint::of("u")]).await.unwrap();
-    assert_eq!(third.next().await, Heard::Hints(vec![Hint::of("u")]));
+    database.store.notify(&[Hint::for_workflow("u")]).await.unwrap();
+    assert_eq!(third.next().await, Notification::Hints(vec![Hint::for_workflow("u")]));
     let apart = open(&database.url, "elsewhere").await.unwrap();
-    apart.notify(&[Hint::of("t")]).await.unwrap();
+    apart.notify(&[Hint::for_workflow("t")]).await.unwrap();
     listener.receives_nothing().await;
     apart.close().await;
     other.close().await;
@@ -161,9 +161,9 @@ async fn too_many_hints_for_a_notification_become_a_general_one(database: StoreD
     let mut listener = Listener::new(&database.store).await;
     let many: Vec<_> = (0..5_000).map(|_| Hint::Executor(i64::MAX - key())).collect();
     other.notify(&many).await.unwrap();
-    assert_eq!(listener.next().await, Heard::Something);
+    assert_eq!(listener.next().await, Notification::Something);
     other.notify(&many[..300]).await.unwrap();
-    assert_eq!(listener.next().await, Heard::Hints(many[..300].to_vec()));
+    assert_eq!(listener.next().await, Notification::Hints(many[..300].to_vec()));
     other.close().await;
 }
 
@@ -171,27 +171,27 @@ async fn notifications_work_for_schemas_of_any_name(database: StoreDatabase) {
     for name in ["My app".to_owned(), "quote\"d".to_owned(), "it's; ż".to_owned(), "x".repeat(63), "y".repeat(60)] {
         let (one, two) = (open(&database.url, &name).await.unwrap(), open(&database.url, &name).await.unwrap());
         let mut listener = Listener::new(&one).await;
-        two.notify(&[Hint::of("w")]).await.unwrap();
-        assert_eq!(listener.next().await, Heard::Hints(vec![Hint::of("w")]), "{name}");
+        two.notify(&[Hint::for_workflow("w")]).await.unwrap();
+        assert_eq!(listener.next().await, Notification::Hints(vec![Hint::for_workflow("w")]), "{name}");
         one.close().await;
         two.close().await;
     }
 }
 
 async fn a_posted_message_notifies_at_its_commit(database: StoreDatabase) {
-    let me = sign_on(&*database.store, "a").await;
+    let me = register_executor(&*database.store, "a").await;
     running(&*database.store, me, "w").await;
     // Also by the process that has posted it: it does not know when the user commits.
     let mut listener = Listener::new(&database.store).await;
     let mut user = database.direct_connection().await;
     for end in ["rollback", "commit"] {
         user.execute("begin").await;
-        database.store.post(user.outbox(), &message("w", "1")).await.unwrap();
-        database.store.post(user.outbox(), &message("nobody", "1")).await.unwrap();
+        database.store.send_in(user.outbox(), &message("w", "1")).await.unwrap();
+        database.store.send_in(user.outbox(), &message("nobody", "1")).await.unwrap();
         listener.receives_nothing().await;
         user.execute(end).await;
     }
-    assert_eq!(listener.next().await, Heard::Hints(vec![Hint::of("w")]));
+    assert_eq!(listener.next().await, Notification::Hints(vec![Hint::for_workflow("w")]));
     listener.receives_nothing().await;
     database.store.commit(me, &[send(message("w", "2"))], false).await.unwrap();
     listener.receives_nothing().await; // commits send no notification by themselves
@@ -214,20 +214,24 @@ async fn a_lost_connection_ends_the_listener_with_an_error(database: StoreDataba
     let mut direct = database.direct_connection().await;
     direct.execute(&format!("select pg_terminate_backend(pid) {}", listeners(&name))).await;
     let error = listener.error().await;
-    assert_eq!(error.fault, Fault::Unreachable, "{error}");
+    assert_eq!(error.kind, StoreErrorKind::Unreachable, "{error}");
     let mut again = Listener::new(&store).await;
-    database.store.notify(&[Hint::of("w")]).await.unwrap();
-    assert_eq!(again.next().await, Heard::Hints(vec![Hint::of("w")]));
+    database.store.notify(&[Hint::for_workflow("w")]).await.unwrap();
+    assert_eq!(again.next().await, Notification::Hints(vec![Hint::for_workflow("w")]));
     store.close().await;
 }
 
 async fn a_listener_does_not_delay_closing_the_store(database: StoreDatabase) {
     let store = database.second().await;
     let mut listener = Listener::new(&store).await;
-    store.close_work();
-    database.store.notify(&[Hint::of("w")]).await.unwrap();
-    assert_eq!(listener.next().await, Heard::Hints(vec![Hint::of("w")]), "what drains still waits for news");
-    store.notify(&[Hint::of("v")]).await.unwrap();
+    store.close_work_pool();
+    database.store.notify(&[Hint::for_workflow("w")]).await.unwrap();
+    assert_eq!(
+        listener.next().await,
+        Notification::Hints(vec![Hint::for_workflow("w")]),
+        "what drains still waits for news"
+    );
+    store.notify(&[Hint::for_workflow("v")]).await.unwrap();
     timeout(SOON, store.close()).await.expect("it closes");
 }
 
@@ -245,9 +249,12 @@ async fn a_dropped_listener_leaves_no_connection(database: StoreDatabase) {
 }
 
 async fn a_notification_is_one_statement_and_no_commit(database: StoreDatabase) {
-    let before = database.store.costs();
-    database.store.notify(&[Hint::of("w")]).await.unwrap();
-    assert_eq!(database.store.costs() - before, Costs { notices: 1, ..Costs::default() });
+    let before = database.store.statement_counts();
+    database.store.notify(&[Hint::for_workflow("w")]).await.unwrap();
+    assert_eq!(
+        database.store.statement_counts() - before,
+        StatementCounts { notifications: 1, ..StatementCounts::default() }
+    );
 }
 
 /// Stands between a client and the server and swallows notifications, as a proxy does that gives
@@ -296,7 +303,7 @@ async fn a_proxy_that_drops_notifications_is_detected(database: StoreDatabase) {
     let received = timeout(SOON, listener.received.recv()).await.expect("it gives up soon");
     assert_eq!(received, None, "it never reports that it listens");
     let error = listener.error().await;
-    assert_eq!(error.fault, Fault::Refused);
+    assert_eq!(error.kind, StoreErrorKind::Refused);
     assert!(error.message.contains("PgBouncer"), "{error}");
     assert!(matches!(database.direct_connection().await, DirectConnection::Postgres(..)));
     store.close().await;

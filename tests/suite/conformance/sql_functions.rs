@@ -3,29 +3,29 @@
 use std::time::Duration;
 
 use durable_core::Status;
-use durable_core::store::{Heard, Hint, NewWorkflow, QueueLimits, open};
+use durable_core::store::{Hint, NewWorkflow, Notification, QueueLimits, open};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 use tokio::sync::watch;
 
 use crate::support::postgres_store_tests;
 use crate::support::store_database::{DirectConnection, StoreDatabase};
 use crate::support::store_queues::{
-    all_enqueued, at_once, claim, declare, enqueued, mail, of_key, partitioned, placed, request, taken,
+    all_enqueued, at_once, claim, declare_queues, enqueued, mail, of_key, partitioned, placed, request, taken,
 };
-use crate::support::store_rows::{commit, finish, inbox, running, sign_on, status, success};
+use crate::support::store_rows::{commit, finish, inbox, register_executor, running, status, success};
 
 postgres_store_tests! {
-    the_sql_function_enqueues_like_the_engine,
-    the_sql_function_enqueues_within_its_transaction,
-    the_sql_functions_explain_what_is_wrong,
-    the_sql_function_sends_messages,
-    the_sql_functions_notify_listening_processes,
-    the_sql_functions_accept_intervals_of_every_length,
-    the_sql_functions_accept_json_values,
-    a_claim_does_not_wait_for_locked_rows,
-    a_locked_row_blocks_its_partition_key,
-    a_claim_reads_no_more_than_it_takes,
-    claims_by_partition_key_cost_the_same_in_a_long_queue,
+the_sql_function_enqueues_like_the_engine,
+the_sql_function_enqueues_within_its_transaction,
+the_sql_functions_explain_what_is_wrong,
+the_sql_function_sends_messages,
+the_sql_functions_notify_listening_processes,
+the_sql_functions_accept_intervals_of_every_length,
+the_sql_functions_accept_json_values,
+a_claim_does_not_wait_for_locked_rows,
+a_locked_row_blocks_its_partition_key,
+a_claim_reads_no_more_than_it_takes,
+claims_by_partition_key_cost_the_same_in_a_long_queue,
 }
 
 /// Calls a function of the schema with texts, and gives its text.
@@ -44,13 +44,13 @@ async fn connect(database: &StoreDatabase) -> PgConnection {
 
 async fn the_sql_function_enqueues_like_the_engine(database: StoreDatabase) {
     let store = &*database.store;
-    let me = sign_on(store, "a").await;
+    let me = register_executor(store, "a").await;
     let mut user = connect(&database).await;
     let id = call(&database, &mut user, "select durable.enqueue('checkout', '{\"order\": 1}', 'mail')").await;
     let id = id.unwrap().expect("it gives the id");
     let all = "select durable.enqueue(workflow => 'checkout', input => jsonb_build_object('order', 2), queue => 'mail',
-               id => 'named', priority => -1, partition_key => 'ada', deduplication_id => 'cart',
-               timeout => interval '90 seconds')";
+id => 'named', priority => -1, partition_key => 'ada', deduplication_id => 'cart',
+timeout => interval '90 seconds')";
     assert_eq!(call(&database, &mut user, all).await.unwrap().as_deref(), Some("named"));
     assert_eq!(
         call(&database, &mut user, all).await.unwrap().as_deref(),
@@ -81,7 +81,7 @@ async fn the_sql_function_enqueues_like_the_engine(database: StoreDatabase) {
     // Keys are like those of the engine: increasing with the time, and from this year.
     let mut direct = database.direct_connection().await;
     let between = "select count(*) from durable.workflows
-                    where key / 1024 + 1577836800000000 between created_at - 1000000 and created_at + 1000000";
+where key / 1024 + 1577836800000000 between created_at - 1000000 and created_at + 1000000";
     assert_eq!(direct.number(between).await, 4);
 }
 
@@ -97,7 +97,7 @@ async fn the_sql_function_enqueues_within_its_transaction(database: StoreDatabas
 }
 
 async fn the_sql_functions_explain_what_is_wrong(database: StoreDatabase) {
-    let me = sign_on(&*database.store, "a").await;
+    let me = register_executor(&*database.store, "a").await;
     let ended = running(&*database.store, me, "ended").await;
     commit(&*database.store, me, finish(success(ended, "1"))).await;
     let of_an_object = NewWorkflow { instance: Some("desk".to_owned()), ..placed("ada", mail()) };
@@ -132,7 +132,7 @@ async fn the_sql_functions_explain_what_is_wrong(database: StoreDatabase) {
 }
 
 async fn the_sql_functions_accept_intervals_of_every_length(database: StoreDatabase) {
-    let me = sign_on(&*database.store, "a").await;
+    let me = register_executor(&*database.store, "a").await;
     let mut user = connect(&database).await;
     let the_end = 253_402_300_799_999_999; // of the year 9999
     for (id, of) in [
@@ -154,7 +154,7 @@ async fn the_sql_functions_accept_intervals_of_every_length(database: StoreDatab
 }
 
 async fn the_sql_functions_accept_json_values(database: StoreDatabase) {
-    let me = sign_on(&*database.store, "a").await;
+    let me = register_executor(&*database.store, "a").await;
     let mut user = connect(&database).await;
     for input in ["json_build_object('order', 1)", "jsonb_build_object('order', 1)", "'{\"order\": 1}'::text"] {
         let sql = format!("select durable.enqueue('checkout', {input}, queue => 'mail')");
@@ -168,7 +168,7 @@ async fn the_sql_functions_accept_json_values(database: StoreDatabase) {
 }
 
 async fn the_sql_function_sends_messages(database: StoreDatabase) {
-    let me = sign_on(&*database.store, "a").await;
+    let me = register_executor(&*database.store, "a").await;
     let run = running(&*database.store, me, "w").await;
     let mut user = connect(&database).await;
     sqlx::query("begin").execute(&mut user).await.unwrap();
@@ -193,10 +193,10 @@ async fn the_sql_functions_notify_listening_processes(database: StoreDatabase) {
     for schema in [database.schema.clone(), long] {
         let store = open(&database.url, &schema).await.unwrap();
         store.migrate().await.unwrap();
-        let me = sign_on(&*store, "a").await;
+        let me = register_executor(&*store, "a").await;
         running(&*store, me, "zamówienie").await;
         let notifications = watch::Sender::new(Vec::new());
-        let noted = |it: Heard| notifications.send_modify(|all| all.push(it));
+        let noted = |it: Notification| notifications.send_modify(|all| all.push(it));
         let sending = async {
             let received = async |number: usize| {
                 notifications.subscribe().wait_for(|it| it.len() >= number).await.expect("the sender is here");
@@ -214,11 +214,12 @@ async fn the_sql_functions_notify_listening_processes(database: StoreDatabase) {
             }
         };
         tokio::select! {
-            ended = store.listen(&noted) => panic!("it listens on: {ended:?}"),
-            sending = tokio::time::timeout(Duration::from_secs(20), sending) => sending.expect("the notifications arrive"),
+        ended = store.listen(&noted) => panic!("it listens on: {ended:?}"),
+        sending = tokio::time::timeout(Duration::from_secs(20), sending) => sending.expect("the notifications arrive"),
         }
-        let hints = |hint: Hint| Heard::Hints(vec![hint]);
-        let expected = vec![Heard::Listening, hints(Hint::of_queue("mail")), hints(Hint::of("zamówienie"))];
+        let hints = |hint: Hint| Notification::Hints(vec![hint]);
+        let expected =
+            vec![Notification::Listening, hints(Hint::for_queue("mail")), hints(Hint::for_workflow("zamówienie"))];
         assert_eq!(*notifications.borrow(), expected);
         if schema != database.schema {
             store.drop_everything().await.unwrap();
@@ -228,10 +229,10 @@ async fn the_sql_functions_notify_listening_processes(database: StoreDatabase) {
 }
 
 async fn a_claim_does_not_wait_for_locked_rows(database: StoreDatabase) {
-    let me = sign_on(&*database.store, "a").await;
+    let me = register_executor(&*database.store, "a").await;
     let mut other = database.direct_connection().await;
     for (number, limits) in [QueueLimits::default(), at_once(9)].into_iter().enumerate() {
-        declare(&*database.store, limits).await;
+        declare_queues(&*database.store, limits).await;
         let (held, free) = (format!("held-{number}"), format!("free-{number}"));
         enqueued(&*database.store, me, &held, mail()).await;
         enqueued(&*database.store, me, &free, mail()).await;
@@ -245,8 +246,8 @@ async fn a_claim_does_not_wait_for_locked_rows(database: StoreDatabase) {
 }
 
 async fn a_locked_row_blocks_its_partition_key(database: StoreDatabase) {
-    let me = sign_on(&*database.store, "a").await;
-    declare(&*database.store, QueueLimits { partition_concurrency: Some(3), ..partitioned() }).await;
+    let me = register_executor(&*database.store, "a").await;
+    declare_queues(&*database.store, QueueLimits { partition_concurrency: Some(3), ..partitioned() }).await;
     for (id, key) in [("a-0", "a"), ("a-1", "a"), ("a-2", "a"), ("b-0", "b")] {
         enqueued(&*database.store, me, id, of_key(key)).await;
     }
@@ -262,9 +263,9 @@ async fn a_locked_row_blocks_its_partition_key(database: StoreDatabase) {
 /// Fills a queue with so many, by hand.
 async fn fill(database: &StoreDatabase, number: usize, key: &str) {
     let sql = format!(
-        "insert into durable.workflows (key, id, name, status, attempt, queue, partition_key, created_at, input)
-         select 10000000 + n, 'w-' || n, 'checkout', 'ENQUEUED', 0, 'mail', {key}, 1, '{{}}' from generate_series(1, {number}) n"
-    );
+"insert into durable.workflows (key, id, name, status, attempt, queue, partition_key, created_at, input)
+select 10000000 + n, 'w-' || n, 'checkout', 'ENQUEUED', 0, 'mail', {key}, 1, '{{}}' from generate_series(1, {number}) n"
+);
     database.direct_connection().await.execute(&sql).await;
 }
 
@@ -273,7 +274,7 @@ async fn rows_read<T>(database: &StoreDatabase, work: impl Future<Output = T>) -
     let mut direct = database.direct_connection().await;
     let question = format!(
         "select (select sum(seq_tup_read) from pg_stat_user_tables where schemaname = '{0}')::bigint
-              + (select sum(idx_tup_read) from pg_stat_user_indexes where schemaname = '{0}')::bigint",
++ (select sum(idx_tup_read) from pg_stat_user_indexes where schemaname = '{0}')::bigint",
         database.schema
     );
     let settled = async |direct: &mut DirectConnection| {
@@ -288,7 +289,7 @@ async fn rows_read<T>(database: &StoreDatabase, work: impl Future<Output = T>) -
 
 async fn a_claim_reads_no_more_than_it_takes(database: StoreDatabase) {
     let store = &*database.store;
-    let me = sign_on(store, "a").await;
+    let me = register_executor(store, "a").await;
     // The plans are made, and kept, while the table is empty.
     for _ in 0..8 {
         assert!(claim(store, me, 10).await.runs.is_empty());
@@ -318,13 +319,13 @@ async fn a_claim_reads_no_more_than_it_takes(database: StoreDatabase) {
 
 async fn claims_by_partition_key_cost_the_same_in_a_long_queue(database: StoreDatabase) {
     let store = &*database.store;
-    let me = sign_on(store, "a").await;
-    declare(store, QueueLimits { partition_concurrency: Some(1_000), ..partitioned() }).await;
+    let me = register_executor(store, "a").await;
+    declare_queues(store, QueueLimits { partition_concurrency: Some(1_000), ..partitioned() }).await;
     for _ in 0..8 {
         claim(store, me, 10).await;
     }
     fill(&database, 100_000, "'k' || n % 10").await;
-    let most = request(me, 10).most;
+    let most = request(me, 10).limit;
     let (read, runs) = rows_read(&database, async {
         let mut runs = 0;
         for _ in 0..10 {

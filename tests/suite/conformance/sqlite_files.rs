@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use durable_core::store::{Fault, StoreError, open};
+use durable_core::store::{StoreError, StoreErrorKind, open};
 
 async fn refused(url: &str) -> StoreError {
     open(url, "durable").await.map(drop).expect_err("it cannot be opened")
@@ -33,7 +33,7 @@ async fn a_read_only_database_is_refused_with_its_path() {
     let url = format!("sqlite:{}", path.display());
     open(&url, "durable").await.unwrap().close().await;
     let error = refused(&format!("{url}?mode=ro")).await;
-    assert_eq!(error.fault, Fault::Refused);
+    assert_eq!(error.kind, StoreErrorKind::Refused);
     assert!(error.message.contains(&format!("{} is not writable", path.display())), "{error}");
 
     let missing = folder.path().join("no/such/folder.sqlite");
@@ -57,7 +57,7 @@ async fn a_read_only_folder_is_named_as_the_cause() {
     let is_root = std::fs::File::create(folder.path().join("probe")).is_ok();
     let folder = if is_root { std::path::Path::new("/sys") } else { folder.path() };
     let error = refused(&format!("sqlite:{}/new.sqlite", folder.display())).await;
-    assert_eq!(error.fault, Fault::Refused);
+    assert_eq!(error.kind, StoreErrorKind::Refused);
     assert!(error.message.contains("new.sqlite: its folder is not writable"), "{error}");
 }
 
@@ -81,7 +81,7 @@ async fn a_file_that_is_not_a_database_is_refused() {
     let path = folder.path().join("notes.txt");
     std::fs::write(&path, "these are notes and no database at all\n".repeat(100)).expect("the file is written");
     let error = refused(&format!("sqlite:{}", path.display())).await;
-    assert_eq!(error.fault, Fault::Foreign);
+    assert_eq!(error.kind, StoreErrorKind::Foreign);
     assert!(error.message.contains("notes.txt"), "{error}");
 }
 
@@ -97,7 +97,7 @@ async fn databases_in_memory_are_separate() {
 #[tokio::test]
 async fn an_unreachable_server_is_an_error_at_once_that_hides_the_password() {
     let error = refused("postgres://ada:s3cret@127.0.0.1:1/app").await;
-    assert_eq!(error.fault, Fault::Unreachable, "{error}");
+    assert_eq!(error.kind, StoreErrorKind::Unreachable, "{error}");
     assert!(error.message.contains("ada:***@127.0.0.1:1") && !error.message.contains("s3cret"), "{error}");
-    assert_eq!(refused("mysql://localhost/app").await.fault, Fault::Refused);
+    assert_eq!(refused("mysql://localhost/app").await.kind, StoreErrorKind::Refused);
 }

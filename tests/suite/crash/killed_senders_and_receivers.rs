@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::support::{ProcessDatabase, Random, finished, kill_9, ledger, process_tests, start, until};
 
 process_tests! {
-    ten_thousand_messages_are_received_once_and_in_order_while_processes_are_killed,
+ten_thousand_messages_are_received_once_and_in_order_while_processes_are_killed,
 }
 
 const MESSAGES: usize = 10_000;

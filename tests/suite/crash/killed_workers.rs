@@ -12,9 +12,9 @@ use crate::support::{
 };
 
 process_tests! {
-    the_quickstart_survives_20_kills_at_random_moments,
-    a_thousand_workflows_complete_once_after_two_kills,
-    two_processes_starting_the_same_ids_run_each_once,
+the_quickstart_survives_20_kills_at_random_moments,
+a_thousand_workflows_complete_once_after_two_kills,
+two_processes_starting_the_same_ids_run_each_once,
 }
 
 async fn the_quickstart_survives_20_kills_at_random_moments(database: &ProcessDatabase) {

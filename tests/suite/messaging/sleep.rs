@@ -7,13 +7,13 @@ use durable::prelude::*;
 use crate::support::{TestDatabase, database_tests, fresh, gate, wait_for_steps};
 
 database_tests! {
-    a_sleep_never_ends_early,
-    a_sleep_of_a_year_ends_after_a_year,
-    after_a_restart_a_sleep_lasts_only_for_the_rest_of_its_time,
-    a_sleep_until_a_past_time_ends_at_once,
-    a_long_sleep_does_not_delay_the_shutdown,
-    a_short_sleep_ends_during_the_drain,
-    a_sleep_in_a_step_parks_the_workflow,
+a_sleep_never_ends_early,
+a_sleep_of_a_year_ends_after_a_year,
+after_a_restart_a_sleep_lasts_only_for_the_rest_of_its_time,
+a_sleep_until_a_past_time_ends_at_once,
+a_long_sleep_does_not_delay_the_shutdown,
+a_short_sleep_ends_during_the_drain,
+a_sleep_in_a_step_parks_the_workflow,
 }
 
 #[workflow]

@@ -5,14 +5,14 @@ use durable::prelude::*;
 use crate::support::{TestDatabase, arrived, count, database_tests, fresh, gate};
 
 database_tests! {
-    a_timeout_cancels_the_workflow_with_its_reason,
-    a_timeout_holds_across_restarts_and_fires_when_an_engine_is_back,
-    a_child_inherits_the_deadline_unless_it_has_its_own,
-    cancelling_from_another_process_takes_effect_within_a_second,
-    cancel_children_cancels_the_descendants_too,
-    a_workflow_timeout_cancels_its_running_step,
-    the_winner_of_wait_first_is_recorded,
-    wait_all_waits_for_every_workflow,
+a_timeout_cancels_the_workflow_with_its_reason,
+a_timeout_holds_across_restarts_and_fires_when_an_engine_is_back,
+a_child_inherits_the_deadline_unless_it_has_its_own,
+cancelling_from_another_process_takes_effect_within_a_second,
+cancel_children_cancels_the_descendants_too,
+a_workflow_timeout_cancels_its_running_step,
+the_winner_of_wait_first_is_recorded,
+wait_all_waits_for_every_workflow,
 }
 
 #[step]

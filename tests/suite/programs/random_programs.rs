@@ -13,7 +13,7 @@ use super::program::{Author, Block, Effect, effects, workflows};
 use crate::support::{FaultMode, FaultPlan, FaultyStore, Random, TestDatabase, counted, database_tests, fresh};
 
 database_tests! {
-    random_programs_give_the_same_result_despite_random_crashes,
+random_programs_give_the_same_result_despite_random_crashes,
 }
 
 /// How many programs run beside each other.
@@ -156,8 +156,8 @@ impl<'a> Hall<'a> {
         for (call, program) in calls.into_iter().zip(programs) {
             let ended = async {
                 tokio::select! {
-                    result = call => Some(result.unwrap()),
-                    () = faulty.wait_for_death() => None,
+                result = call => Some(result.unwrap()),
+                () = faulty.wait_for_death() => None,
                 }
             };
             let story = || serde_json::to_string(program).expect("it came from a text, or went into one");
@@ -240,7 +240,11 @@ impl<'a> Hall<'a> {
                 }
                 Effect::Items(many) => {
                     let all: Vec<u32> = (0..many).collect();
-                    assert_eq!(items(app, &id, &format!("items {n}")).await, all, "{key} is written once, in order");
+                    assert_eq!(
+                        read_stream(app, &id, &format!("items {n}")).await,
+                        all,
+                        "{key} is written once, in order"
+                    );
                     continue;
                 }
             };
@@ -250,14 +254,14 @@ impl<'a> Hall<'a> {
                 "{key} happened {times} times in {killed} processes that were killed and one that was not"
             );
             if effect == Effect::Shows {
-                let shown = items(app, &id, &format!("shown {n}")).await;
+                let shown = read_stream(app, &id, &format!("shown {n}")).await;
                 assert!(!shown.is_empty() && shown.iter().all(|it| *it == n), "{shown:?}");
             }
         }
     }
 }
 
-async fn items(app: &Durable, id: &str, stream: &str) -> Vec<u32> {
+async fn read_stream(app: &Durable, id: &str, stream: &str) -> Vec<u32> {
     app.scope(async {
         let mut reader = durable::read_stream::<u32>(id, stream);
         let mut items = Vec::new();

@@ -5,12 +5,12 @@ use durable::prelude::*;
 use crate::support::{TestDatabase, database_tests};
 
 database_tests! {
-    the_last_debounced_call_wins,
-    debounce_up_to_limits_how_long_a_call_is_postponed,
-    debounced_calls_of_two_processes_become_one_workflow,
-    a_debounced_call_in_a_workflow_replays,
-    debounced_calls_on_two_instances_stay_separate,
-    priority_and_timeout_of_the_last_debounced_call_apply,
+the_last_debounced_call_wins,
+debounce_up_to_limits_how_long_a_call_is_postponed,
+debounced_calls_of_two_processes_become_one_workflow,
+a_debounced_call_in_a_workflow_replays,
+debounced_calls_on_two_instances_stay_separate,
+priority_and_timeout_of_the_last_debounced_call_apply,
 }
 
 #[workflow]

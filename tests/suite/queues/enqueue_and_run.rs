@@ -6,18 +6,18 @@ use durable::{ErrorKind, queue};
 use crate::support::{TestDatabase, arrived, count, database_tests, fresh, gate};
 
 database_tests! {
-    an_enqueued_workflow_runs_and_returns_its_result,
-    workflows_run_by_priority_and_then_in_enqueue_order,
-    a_delayed_workflow_starts_after_its_delay,
-    a_duplicate_is_an_error_or_attaches_if_asked_to,
-    a_workflow_can_enqueue_children_and_await_them,
-    many_are_enqueued_with_few_commits,
-    a_workflow_with_a_queue_in_its_attribute_is_enqueued_there,
-    the_timeout_of_a_queued_workflow_starts_when_it_runs,
-    enqueueing_a_known_id_attaches_to_its_workflow,
-    queue_info_shows_depth_and_oldest_workflow,
-    a_paused_queue_starts_nothing_until_it_is_resumed,
-    a_process_takes_only_from_the_queues_it_listens_to,
+an_enqueued_workflow_runs_and_returns_its_result,
+workflows_run_by_priority_and_then_in_enqueue_order,
+a_delayed_workflow_starts_after_its_delay,
+a_duplicate_is_an_error_or_attaches_if_asked_to,
+a_workflow_can_enqueue_children_and_await_them,
+many_are_enqueued_with_few_commits,
+a_workflow_with_a_queue_in_its_attribute_is_enqueued_there,
+the_timeout_of_a_queued_workflow_starts_when_it_runs,
+enqueueing_a_known_id_attaches_to_its_workflow,
+queue_info_shows_depth_and_oldest_workflow,
+a_paused_queue_starts_nothing_until_it_is_resumed,
+a_process_takes_only_from_the_queues_it_listens_to,
 }
 
 #[queue]
@@ -165,9 +165,9 @@ async fn many_are_enqueued_with_few_commits(database: &TestDatabase) {
     let key = fresh("bulk");
     let app = database.builder("bulk").listen_to::<&str>([]).launch().await.unwrap();
     app.listening().await;
-    let before = app.store().costs();
+    let before = app.store().statement_counts();
     let handles = app.scope(PLAIN.enqueue_all((0..1_000).map(|value| notes(key.clone(), value)))).await.unwrap();
-    let costs = app.store().costs() - before;
+    let costs = app.store().statement_counts() - before;
     assert_eq!(handles.len(), 1_000);
     assert!(costs.commits <= 10, "{costs:?}");
     app.shutdown().await;

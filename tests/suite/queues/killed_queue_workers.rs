@@ -11,10 +11,10 @@ use tokio::process::Child;
 use crate::support::{ProcessDatabase, Random, Signal, WatchedProcess, finished, process_tests, start, until};
 
 process_tests! {
-    all_limits_hold_while_processes_are_killed,
-    each_of_200_partition_keys_stays_in_order_while_processes_are_killed,
-    three_processes_start_each_tick_once_while_they_are_killed,
-    ticks_that_were_due_while_a_process_was_stopped_are_missed,
+all_limits_hold_while_processes_are_killed,
+each_of_200_partition_keys_stays_in_order_while_processes_are_killed,
+three_processes_start_each_tick_once_while_they_are_killed,
+ticks_that_were_due_while_a_process_was_stopped_are_missed,
 }
 
 /// One stay of a workflow in its step, by the ledger.

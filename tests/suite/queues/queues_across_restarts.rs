@@ -8,14 +8,14 @@ use durable_core::store::Store;
 use crate::support::{FaultPlan, FaultyStore, HoldAt, TestDatabase, arrived, count, database_tests, fresh, gate};
 
 database_tests! {
-    an_enqueued_workflow_survives_a_crash,
-    slots_of_a_crashed_process_become_free,
-    a_shutdown_returns_queued_workflows_without_counting_a_recovery,
-    a_panic_releases_the_slot,
-    workflows_of_a_claim_without_an_answer_are_run,
-    a_claimed_workflow_that_could_not_start_is_run_after_the_outage,
-    a_queued_workflow_unknown_to_this_program_stays_enqueued,
-    enqueueing_works_until_the_end_of_the_drain,
+an_enqueued_workflow_survives_a_crash,
+slots_of_a_crashed_process_become_free,
+a_shutdown_returns_queued_workflows_without_counting_a_recovery,
+a_panic_releases_the_slot,
+workflows_of_a_claim_without_an_answer_are_run,
+a_claimed_workflow_that_could_not_start_is_run_after_the_outage,
+a_queued_workflow_unknown_to_this_program_stays_enqueued,
+enqueueing_works_until_the_end_of_the_drain,
 }
 
 #[queue]
@@ -160,11 +160,11 @@ async fn a_queued_workflow_unknown_to_this_program_stays_enqueued(database: &Tes
         fingerprint: 0,
         timeout: None,
         deadline: None,
-        place: None,
+        placement: None,
     };
-    foreign.place = Some(durable_core::store::QueuePlace {
+    foreign.placement = Some(durable_core::store::QueuePlacement {
         queue: ONE.name().to_owned(),
-        ..durable_core::store::QueuePlace::default()
+        ..durable_core::store::QueuePlacement::default()
     });
     let executor = durable_core::store::NewExecutor {
         key: 2,
@@ -175,8 +175,8 @@ async fn a_queued_workflow_unknown_to_this_program_stays_enqueued(database: &Tes
         lease: Duration::from_hours(1),
     };
     let store = app.store();
-    let fence = store.sign_on(&executor).await.unwrap();
-    let entry = durable_core::store::Entry { begin: Some(foreign), ..durable_core::store::Entry::default() };
+    let fence = store.register_executor(&executor).await.unwrap();
+    let entry = durable_core::store::Entry { start: Some(foreign), ..durable_core::store::Entry::default() };
     store.commit(fence, &[entry], false).await.unwrap();
     gate(&key).add_permits(1);
     app.scope(async { assert_eq!(queued(key.clone()).enqueue(&ONE).await.unwrap().await.unwrap(), 1) }).await;

@@ -6,13 +6,13 @@ use durable::{ErrorKind, queue};
 use crate::support::{TestDatabase, database_tests};
 
 database_tests! {
-    an_invalid_queue_is_refused_wherever_it_is_used,
-    enqueueing_a_child_on_an_invalid_queue_is_an_error_and_does_not_park,
-    enqueueing_on_a_queue_of_another_program_is_allowed,
-    delay_together_with_debounce_is_refused,
-    debounce_up_to_without_debounce_is_refused_with_the_fix,
-    a_deduplication_id_never_attaches_to_another_workflow_function,
-    set_limits_refuses_a_queue_of_another_name,
+an_invalid_queue_is_refused_wherever_it_is_used,
+enqueueing_a_child_on_an_invalid_queue_is_an_error_and_does_not_park,
+enqueueing_on_a_queue_of_another_program_is_allowed,
+delay_together_with_debounce_is_refused,
+debounce_up_to_without_debounce_is_refused_with_the_fix,
+a_deduplication_id_never_attaches_to_another_workflow_function,
+set_limits_refuses_a_queue_of_another_name,
 }
 
 #[queue]

@@ -6,15 +6,15 @@ use durable::{ErrorKind, Misfire, Overlap, ScheduleInfo};
 use crate::support::{TestDatabase, arrived, count, counted, database_tests, fresh, gate, until};
 
 database_tests! {
-    a_backfill_of_the_future_does_not_change_the_next_tick,
-    a_backfill_returns_the_number_of_started_workflows,
-    a_scheduled_method_runs_on_its_instance,
-    a_tick_that_cannot_be_started_is_skipped,
-    a_schedule_that_is_far_behind_does_not_block_others_and_can_be_paused,
-    a_refused_trigger_names_the_running_workflow,
-    schedules_can_be_managed_in_steps_and_not_in_workflow_bodies,
-    the_name_of_a_schedule_in_code_cannot_be_taken,
-    next_tick_is_never_in_the_past,
+a_backfill_of_the_future_does_not_change_the_next_tick,
+a_backfill_returns_the_number_of_started_workflows,
+a_scheduled_method_runs_on_its_instance,
+a_tick_that_cannot_be_started_is_skipped,
+a_schedule_that_is_far_behind_does_not_block_others_and_can_be_paused,
+a_refused_trigger_names_the_running_workflow,
+schedules_can_be_managed_in_steps_and_not_in_workflow_bodies,
+the_name_of_a_schedule_in_code_cannot_be_taken,
+next_tick_is_never_in_the_past,
 }
 
 #[workflow]
@@ -220,7 +220,7 @@ async fn the_name_of_a_schedule_in_code_cannot_be_taken(database: &TestDatabase)
 
         let mut row = app.store().schedules().await.unwrap().into_iter().find(|it| it.name == "leap_stock").unwrap();
         (row.name, row.workflow) = ("counts_stock".into(), "counts_stock".into()); // as an earlier version had it
-        app.store().put_schedules(&[row]).await.unwrap();
+        app.store().upsert_schedules(&[row]).await.unwrap();
         let refused = durable::trigger_schedule("counts_stock").await.expect_err("with which arguments?").to_string();
         assert!(refused.contains("has no #[scheduled] in this program"), "{refused}");
         durable::delete_schedule("counts_stock").await.unwrap();

@@ -11,20 +11,20 @@ use crate::support::{
 };
 
 database_tests! {
-    each_tick_is_started_once_and_on_time,
-    misfire_skips_missed_ticks_or_starts_one_or_all,
-    overlap_skip_leaves_out_a_tick_while_the_previous_one_runs,
-    a_paused_schedule_does_not_fire_until_it_is_resumed,
-    a_pause_and_the_last_tick_survive_a_restart,
-    a_deleted_schedule_does_not_fire,
-    a_schedule_is_triggered_by_hand,
-    a_backfill_starts_every_tick_of_a_period_once,
-    a_schedule_in_code_gets_the_scheduled_and_the_actual_time,
-    of_two_processes_only_one_starts_a_tick,
-    ticks_due_during_an_outage_are_missed,
-    schedules_that_could_not_be_read_are_read_again,
-    an_invalid_schedule_is_refused_and_not_stored,
-    a_schedule_of_an_unknown_workflow_does_not_affect_the_others,
+each_tick_is_started_once_and_on_time,
+misfire_skips_missed_ticks_or_starts_one_or_all,
+overlap_skip_leaves_out_a_tick_while_the_previous_one_runs,
+a_paused_schedule_does_not_fire_until_it_is_resumed,
+a_pause_and_the_last_tick_survive_a_restart,
+a_deleted_schedule_does_not_fire,
+a_schedule_is_triggered_by_hand,
+a_backfill_starts_every_tick_of_a_period_once,
+a_schedule_in_code_gets_the_scheduled_and_the_actual_time,
+of_two_processes_only_one_starts_a_tick,
+ticks_due_during_an_outage_are_missed,
+schedules_that_could_not_be_read_are_read_again,
+an_invalid_schedule_is_refused_and_not_stored,
+a_schedule_of_an_unknown_workflow_does_not_affect_the_others,
 }
 
 #[workflow]
@@ -361,7 +361,7 @@ async fn a_schedule_of_an_unknown_workflow_does_not_affect_the_others(database: 
         let mut rows = app.store().schedules().await.unwrap();
         let mut row = rows.remove(rows.iter().position(|it| it.name == "mine").unwrap());
         (row.name, row.workflow) = ("foreign".into(), "of_another_program".into());
-        app.store().put_schedules(&[row]).await.unwrap();
+        app.store().upsert_schedules(&[row]).await.unwrap();
         let error = durable::trigger_schedule("foreign").await.expect_err("it cannot be started here").to_string();
         assert!(error.contains("\"foreign\"") && error.contains("`of_another_program`"), "{error}");
         app.skip_time(HOUR);

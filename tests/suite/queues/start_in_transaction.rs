@@ -7,7 +7,7 @@ use durable::{ErrorKind, Outbox};
 use crate::support::{TestDatabase, database_tests};
 
 database_tests! {
-    a_workflow_started_in_the_users_transaction_commits_with_it,
+a_workflow_started_in_the_users_transaction_commits_with_it,
 }
 
 #[queue]
@@ -24,7 +24,7 @@ async fn rejects(order: u32) -> Result<u32> {
 }
 
 /// Starts one in a transaction that stays open.
-async fn post(app: &Durable, tx: &mut impl Outbox, order: u32) -> Result<WorkflowHandle<u32>> {
+async fn send_in(app: &Durable, tx: &mut impl Outbox, order: u32) -> Result<WorkflowHandle<u32>> {
     app.scope(async { confirms(order).queue(&POSTED).id(format!("w{order}")).deduplicate("one").start_in(tx).await })
         .await
 }
@@ -36,14 +36,14 @@ async fn a_workflow_started_in_the_users_transaction_commits_with_it(database: &
         ($connection:ident) => {{
             let mut connection = $connection::connect(database.url()).await.unwrap();
             let mut undone = connection.begin().await.unwrap();
-            post(&app, &mut *undone, 1).await.unwrap();
+            send_in(&app, &mut *undone, 1).await.unwrap();
             undone.rollback().await.unwrap();
 
             let mut kept = connection.begin().await.unwrap();
-            let handle = post(&app, &mut *kept, 2).await.unwrap();
-            let again = post(&app, &mut *kept, 2).await.unwrap();
+            let handle = send_in(&app, &mut *kept, 2).await.unwrap();
+            let again = send_in(&app, &mut *kept, 2).await.unwrap();
             assert_eq!((handle.id(), again.id()), ("w2", "w2"));
-            let error = post(&app, &mut *kept, 3).await.expect_err("one waits already");
+            let error = send_in(&app, &mut *kept, 3).await.expect_err("one waits already");
             assert_eq!(error.kind(), ErrorKind::Duplicate);
             assert!(database.workflows().await.is_empty(), "it is not visible yet");
             kept.commit().await.unwrap();
@@ -57,11 +57,11 @@ async fn a_workflow_started_in_the_users_transaction_commits_with_it(database: &
     }
     if database.is_postgres() {
         in_transactions!(PgConnection);
-        let error = post(&app, &mut elsewhere, 4).await.expect_err("it is another database");
+        let error = send_in(&app, &mut elsewhere, 4).await.expect_err("it is another database");
         assert_eq!(error.kind(), ErrorKind::Misuse);
     } else {
         in_transactions!(SqliteConnection);
-        post(&app, &mut elsewhere, 4).await.expect_err("it has no tables of ours");
+        send_in(&app, &mut elsewhere, 4).await.expect_err("it has no tables of ours");
     }
     app.shutdown().await;
     assert_eq!(database.workflows().await.len(), 1, "what was undone or refused was never there");

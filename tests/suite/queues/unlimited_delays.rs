@@ -6,8 +6,8 @@ use durable::sqlx::{Connection, PgConnection, SqliteConnection};
 use crate::support::{TestDatabase, database_tests};
 
 database_tests! {
-    an_unlimited_timeout_does_not_block_the_queue,
-    an_unlimited_delay_is_accepted_everywhere,
+an_unlimited_timeout_does_not_block_the_queue,
+an_unlimited_delay_is_accepted_everywhere,
 }
 
 #[queue]

@@ -5,11 +5,11 @@ use durable::prelude::*;
 use crate::support::{TestDatabase, arrived, count, counted, database_tests, fresh, gate};
 
 database_tests! {
-    workflows_of_a_live_executor_are_not_taken_over,
-    a_launch_under_the_same_name_takes_over_at_once,
-    workflows_of_an_expired_lease_are_taken_over,
-    a_fenced_executor_drops_its_workflows_and_registers_again,
-    many_executors_start_the_same_ids_and_each_runs_once,
+workflows_of_a_live_executor_are_not_taken_over,
+a_launch_under_the_same_name_takes_over_at_once,
+workflows_of_an_expired_lease_are_taken_over,
+a_fenced_executor_drops_its_workflows_and_registers_again,
+many_executors_start_the_same_ids_and_each_runs_once,
 }
 
 #[step]
@@ -79,7 +79,7 @@ async fn a_fenced_executor_drops_its_workflows_and_registers_again(database: &Te
 
     let store = app.store();
     let executor = store.executors().await.unwrap().pop().unwrap();
-    assert!(store.depose(executor.key, executor.epoch).await.unwrap());
+    assert!(store.fence_out(executor.key, executor.epoch).await.unwrap());
     // It finds out with its next heartbeat, and takes the workflow over from its former self.
     arrived(&key, 2).await;
     gate(&key).add_permits(1);

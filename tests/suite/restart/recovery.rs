@@ -6,13 +6,13 @@ use durable_core::store::{Entry, NewExecutor, NewWorkflow, Store};
 use crate::support::{TestDatabase, arrived, count, counted, database_tests, fresh, gate};
 
 database_tests! {
-    a_crashed_workflow_continues_after_its_last_record,
-    a_typed_error_is_the_same_value_after_a_restart,
-    a_workflow_recovered_too_often_is_parked,
-    continuing_a_suspended_workflow_is_not_a_recovery,
-    unreadable_arguments_park_only_their_workflow,
-    a_workflow_unknown_to_this_program_is_left_pending,
-    a_call_after_the_restart_gets_the_recorded_result,
+a_crashed_workflow_continues_after_its_last_record,
+a_typed_error_is_the_same_value_after_a_restart,
+a_workflow_recovered_too_often_is_parked,
+continuing_a_suspended_workflow_is_not_a_recovery,
+unreadable_arguments_park_only_their_workflow,
+a_workflow_unknown_to_this_program_is_left_pending,
+a_call_after_the_restart_gets_the_recorded_result,
 }
 
 #[step]
@@ -131,7 +131,7 @@ pub(super) async fn left_by_the_dead(store: &dyn Store, workflows: &[(&str, &str
         version: "test".into(),
         lease: Duration::from_hours(1),
     };
-    let fence = store.sign_on(&executor).await.unwrap();
+    let fence = store.register_executor(&executor).await.unwrap();
     for (key, (id, name, input)) in (1..).zip(workflows) {
         let begin = NewWorkflow {
             key,
@@ -142,13 +142,13 @@ pub(super) async fn left_by_the_dead(store: &dyn Store, workflows: &[(&str, &str
             parent: None,
             timeout: None,
             deadline: None,
-            place: None,
+            placement: None,
             version: "test".into(),
             fingerprint: 0,
         };
-        store.commit(fence, &[Entry { begin: Some(begin), ..Entry::default() }], false).await.unwrap();
+        store.commit(fence, &[Entry { start: Some(begin), ..Entry::default() }], false).await.unwrap();
     }
-    assert!(store.depose(fence.executor, fence.epoch).await.unwrap());
+    assert!(store.fence_out(fence.executor, fence.epoch).await.unwrap());
 }
 
 #[workflow]

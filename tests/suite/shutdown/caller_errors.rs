@@ -10,10 +10,10 @@ use durable_core::store::Store;
 use crate::support::{FaultMode, FaultPlan, FaultyStore, TestDatabase, budgets, count, database_tests, fresh, until};
 
 database_tests! {
-    calls_after_the_shutdown_report_that_nothing_was_written,
-    an_unconfirmed_start_is_an_unconfirmed_error,
-    an_unconfirmed_message_is_an_unconfirmed_error,
-    a_fenced_executor_reports_that_nothing_was_written,
+calls_after_the_shutdown_report_that_nothing_was_written,
+an_unconfirmed_start_is_an_unconfirmed_error,
+an_unconfirmed_message_is_an_unconfirmed_error,
+a_fenced_executor_reports_that_nothing_was_written,
 }
 
 #[queue]
@@ -82,7 +82,7 @@ async fn an_unconfirmed_start_is_an_unconfirmed_error(database: &TestDatabase) {
         let (app, store) = failing(database, &[first]).await;
         let call = counted_once(key.clone()).id(id);
         let enqueues = app.spawn(async move { call.enqueue(&AFTER).await });
-        until("the write is sent", async || !was_written || app.store().costs().commits > 0).await;
+        until("the write is sent", async || !was_written || app.store().statement_counts().commits > 0).await;
         let report = app.shutdown_with(budgets(0, 0)).await;
         let error = enqueues.await.unwrap().unwrap_err();
         unconfirmed(&error);
@@ -114,7 +114,7 @@ async fn a_fenced_executor_reports_that_nothing_was_written(database: &TestDatab
     let key = fresh("deposed");
     let app = database.launch().await;
     let own = app.store().executors().await.unwrap().remove(0);
-    assert!(app.store().depose(own.key, own.epoch).await.unwrap());
+    assert!(app.store().fence_out(own.key, own.epoch).await.unwrap());
     let error = app.scope(counted_once(key.clone()).id("late").enqueue(&AFTER)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Database, "it is not shutting down: {error}");
     assert!(error.to_string().contains("nothing was written") && error.to_string().contains("do it again"), "{error}");

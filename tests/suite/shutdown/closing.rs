@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use durable::prelude::*;
 use durable::sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, SqliteConnection, query, query_scalar};
-use durable::{Level, ShutdownState, TaskOutcome};
+use durable::{EnginePhase, ShutdownOutcome, TaskOutcome};
 use durable_core::store::Store;
 use tokio::runtime::Handle;
 
@@ -16,17 +16,17 @@ use crate::support::{
 };
 
 database_tests! {
-    an_engine_can_be_launched_20_times_in_one_process,
-    a_failed_launch_leaves_nothing_behind,
-    a_launch_dropped_at_any_call_leaves_nothing_behind,
-    dropping_the_engine_without_a_shutdown_warns_and_drops_its_workflows,
-    a_clean_shutdown_leaves_one_sqlite_file,
-    a_panic_in_a_destructor_does_not_stop_the_shutdown,
-    panics_in_workflows_tasks_and_phases_do_not_stop_the_shutdown,
-    pools_are_closed_after_their_last_use,
-    closing_is_bounded_while_the_program_holds_a_connection,
-    an_engine_shuts_down_on_a_current_thread_runtime,
-    the_log_shows_the_phases_and_what_they_wait_for,
+an_engine_can_be_launched_20_times_in_one_process,
+a_failed_launch_leaves_nothing_behind,
+a_launch_dropped_at_any_call_leaves_nothing_behind,
+dropping_the_engine_without_a_shutdown_warns_and_drops_its_workflows,
+a_clean_shutdown_leaves_one_sqlite_file,
+a_panic_in_a_destructor_does_not_stop_the_shutdown,
+panics_in_workflows_tasks_and_phases_do_not_stop_the_shutdown,
+pools_are_closed_after_their_last_use,
+closing_is_bounded_while_the_program_holds_a_connection,
+an_engine_shuts_down_on_a_current_thread_runtime,
+the_log_shows_the_phases_and_what_they_wait_for,
 }
 
 /// An engine's settings with a name by which the server knows its connections.
@@ -227,7 +227,7 @@ async fn a_panic_in_a_destructor_does_not_stop_the_shutdown(database: &TestDatab
     app.scope(async { holds_a_mine(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
     let report = app.shutdown_with(ShutdownOptions::immediate()).await;
-    assert!(report.is_closed() && report.state == ShutdownState::Closed, "{report}");
+    assert!(report.is_closed() && report.state == ShutdownOutcome::Closed, "{report}");
     assert_eq!(counted(&format!("{key} dropped")), 1);
     assert!(report.panics.iter().any(|it| it.contains("\"w\"") && it.contains("a destructor that panics")), "{report}");
 
@@ -293,7 +293,7 @@ async fn pools_are_closed_after_their_last_use(database: &TestDatabase) {
     arrived(&dropped, 1).await;
     faulty.hold_next("sign_off", HoldAt::Before); // the last statement
     let down = start_shutdown(&app, budgets(0, 400));
-    app.reached(Level::Aborting).await;
+    app.reached(EnginePhase::Aborting).await;
     gate(&ends).add_permits(1);
     tokio::time::timeout(Duration::from_secs(20), faulty.wait_for_held_call())
         .await
@@ -362,7 +362,7 @@ async fn an_engine_shuts_down_on_a_current_thread_runtime(database: &TestDatabas
             app.scope(async { guards(key.clone()).id("drains").start().await.unwrap() }).await;
             arrived(&key, 1).await;
             let down = start_shutdown(&app, patient());
-            app.reached(Level::Draining).await;
+            app.reached(EnginePhase::Draining).await;
             gate(&key).add_permits(1);
             let report = down.await.unwrap();
             assert!(report.is_clean() && report.completed == 1, "{report}");
@@ -378,7 +378,7 @@ async fn an_engine_shuts_down_on_a_current_thread_runtime(database: &TestDatabas
             arrived(&key, 2).await;
             arrived(&format!("{key} before"), 1).await;
             let down = start_shutdown(&app, budgets(0, 30_000));
-            app.reached(Level::Aborting).await;
+            app.reached(EnginePhase::Aborting).await;
             gate(&key).add_permits(1);
             let report = down.await.unwrap();
             assert!(report.is_clean() && (report.completed, report.suspended_total) == (1, 1), "{report}");

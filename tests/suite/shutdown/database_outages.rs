@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use durable::Level;
+use durable::EnginePhase;
 use durable::prelude::*;
 use durable::sqlx::{Connection, PgConnection, query_scalar};
 use durable::testing::server::Server;
@@ -15,7 +15,7 @@ use crate::support::{
 };
 
 database_tests! {
-    the_abort_ends_retries_against_an_unreachable_database,
+the_abort_ends_retries_against_an_unreachable_database,
 }
 
 #[step]
@@ -100,26 +100,26 @@ async fn goes_on(server: &Server, key: &str, many: u32, most_again: u32) {
 }
 
 macro_rules! on_a_server_of_its_own {
-    ($($case:ident),+ $(,)?) => {
-        mod on_a_server_of_its_own {
-            $(
-                #[cfg_attr(not(has_postgres), ignore = "no Postgres: set DURABLE_TEST_POSTGRES_URL or install postgresql")]
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn $case() {
-                    let server = std::sync::Arc::new(tokio::task::spawn_blocking(super::server).await.unwrap());
-                    super::$case(&server).await;
-                    tokio::task::spawn_blocking(move || drop(server)).await.unwrap();
-                }
-            )+
-        }
-    };
+($($case:ident),+ $(,)?) => {
+mod on_a_server_of_its_own {
+$(
+#[cfg_attr(not(has_postgres), ignore = "no Postgres: set DURABLE_TEST_POSTGRES_URL or install postgresql")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn $case() {
+let server = std::sync::Arc::new(tokio::task::spawn_blocking(super::server).await.unwrap());
+super::$case(&server).await;
+tokio::task::spawn_blocking(move || drop(server)).await.unwrap();
+}
+)+
+}
+};
 }
 
 on_a_server_of_its_own! {
-    a_shutdown_is_bounded_while_the_server_is_stopped,
-    a_shutdown_is_bounded_while_the_server_is_frozen,
-    a_drain_waits_for_a_restarting_server,
-    a_drain_survives_terminated_server_connections,
+a_shutdown_is_bounded_while_the_server_is_stopped,
+a_shutdown_is_bounded_while_the_server_is_frozen,
+a_drain_waits_for_a_restarting_server,
+a_drain_survives_terminated_server_connections,
 }
 
 async fn a_shutdown_is_bounded_while_the_server_is_stopped(server: &Arc<Server>) {
@@ -130,7 +130,7 @@ async fn a_shutdown_is_bounded_while_the_server_is_stopped(server: &Arc<Server>)
     arrived(&key, 3).await;
     let begun = Instant::now();
     let down = start_shutdown(&app, ShutdownOptions::within(Duration::from_secs(6)));
-    app.reached(Level::Draining).await;
+    app.reached(EnginePhase::Draining).await;
     off_thread(server, |it| it.set_running(false)).await;
     gate(&key).add_permits(1);
     let report = down.await.unwrap();
@@ -151,7 +151,7 @@ async fn a_shutdown_is_bounded_while_the_server_is_frozen(server: &Arc<Server>) 
     arrived(&key, 3).await;
     let begun = Instant::now();
     let down = start_shutdown(&app, ShutdownOptions::within(Duration::from_secs(6)));
-    app.reached(Level::Draining).await;
+    app.reached(EnginePhase::Draining).await;
     off_thread(server, |it| set_frozen(it.process_id(), true)).await;
     gate(&key).add_permits(1); // its record is never answered
     let report = down.await.unwrap();
@@ -170,11 +170,11 @@ async fn a_drain_waits_for_a_restarting_server(server: &Arc<Server>) {
     gate(&key).add_permits(2);
     arrived(&key, 3).await;
     let down = start_shutdown(&app, patient());
-    app.reached(Level::Draining).await;
+    app.reached(EnginePhase::Draining).await;
     off_thread(server, |it| it.set_running(false)).await;
     gate(&key).add_permits(3);
     tokio::time::sleep(Duration::from_millis(300)).await; // nothing may happen in it
-    assert_eq!(app.state(), Level::Draining, "the database is waited for as long as the drain lasts");
+    assert_eq!(app.state(), EnginePhase::Draining, "the database is waited for as long as the drain lasts");
     off_thread(server, |it| it.set_running(true)).await;
     let report = down.await.unwrap();
     assert!(report.completed == 1 && report.suspended_total == 0, "{report}");
@@ -188,13 +188,13 @@ async fn a_drain_survives_terminated_server_connections(server: &Arc<Server>) {
     app.scope(async { numbers(key.clone(), MANY).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
     let down = start_shutdown(&app, patient());
-    app.reached(Level::Draining).await;
+    app.reached(EnginePhase::Draining).await;
     let mut door = PgConnection::connect(&server.url()).await.unwrap();
     let mut ended = 0;
     for done in 1..MANY {
         gate(&key).add_permits(1);
         let end = "select count(pg_terminate_backend(pid)) from pg_stat_activity
-                    where application_name = 'durable' and pid <> pg_backend_pid()";
+where application_name = 'durable' and pid <> pg_backend_pid()";
         ended += query_scalar::<_, i64>(end).fetch_one(&mut door).await.unwrap();
         // The next step begins when the record of this one is written, on a connection that is left alone.
         let next = tokio::time::timeout(Duration::from_secs(20), arrived(&key, done + 1)).await;

@@ -11,9 +11,9 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use crate::support::{ProcessDatabase, finished, process_tests, program, start};
 
 process_tests! {
-    a_process_with_a_blocked_step_exits_in_time_and_reports_it,
-    tasks_without_a_scope_find_the_only_engine_until_it_is_closed,
-    a_process_with_a_stuck_step_is_not_taken_over_while_it_lives,
+a_process_with_a_blocked_step_exits_in_time_and_reports_it,
+tasks_without_a_scope_find_the_only_engine_until_it_is_closed,
+a_process_with_a_stuck_step_is_not_taken_over_while_it_lives,
 }
 
 struct Leaver {
@@ -70,9 +70,9 @@ async fn tasks_without_a_scope_find_the_only_engine_until_it_is_closed(database:
     let rest = "enqueue ok\ndebounce ok\nsend ok\nlist ok\nretrieve ok";
     let expected = format!(
         "-- while it drains\nstart ShuttingDown\n{rest}\n\
-         -- with another one\nstart ok\n{rest}\n\
-         -- without it\nstart ShuttingDown\n{rest}\n\
-         result ok\nclean true completed 1\nclosed NoEngine\n"
+-- with another one\nstart ok\n{rest}\n\
+-- without it\nstart ShuttingDown\n{rest}\n\
+result ok\nclean true completed 1\nclosed NoEngine\n"
     );
     assert_eq!(printed, expected);
 }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use durable::Level;
+use durable::EnginePhase;
 use durable::prelude::*;
 
 use crate::support::{
@@ -10,13 +10,13 @@ use crate::support::{
 };
 
 database_tests! {
-    released_workflows_are_taken_over_by_a_live_peer_at_once,
-    workflows_that_are_not_released_wait_for_the_restart,
-    two_hundred_restarts_count_as_no_recovery,
-    a_successor_with_the_same_executor_id_takes_nothing_while_the_first_drains,
-    heartbeats_continue_during_the_drain,
-    messages_are_received_during_the_drain,
-    notifications_are_sent_before_the_connections_close,
+released_workflows_are_taken_over_by_a_live_peer_at_once,
+workflows_that_are_not_released_wait_for_the_restart,
+two_hundred_restarts_count_as_no_recovery,
+a_successor_with_the_same_executor_id_takes_nothing_while_the_first_drains,
+heartbeats_continue_during_the_drain,
+messages_are_received_during_the_drain,
+notifications_are_sent_before_the_connections_close,
 }
 
 /// Leases are an hour long in these tests: what happens within this was not found by a heartbeat.
@@ -128,12 +128,12 @@ async fn a_successor_with_the_same_executor_id_takes_nothing_while_the_first_dra
     .await;
     arrived(&key, 2).await;
     let down = start_shutdown(&app, budgets(1_500, 0));
-    app.reached(Level::Draining).await;
+    app.reached(EnginePhase::Draining).await;
 
     let next = database.builder("new").executor_id("pod-7").launch().await.unwrap();
     next.listening().await;
     tokio::time::sleep(Duration::from_millis(500)).await; // nothing may happen in it
-    assert_eq!((app.state(), counted(&key)), (Level::Draining, 2), "what still runs there is not taken");
+    assert_eq!((app.state(), counted(&key)), (EnginePhase::Draining, 2), "what still runs there is not taken");
     let report = down.await.unwrap();
     assert_eq!((report.killed_total, report.is_closed()), (2, true), "{report}");
     arrived(&key, 4).await;
@@ -156,7 +156,7 @@ async fn heartbeats_continue_during_the_drain(database: &TestDatabase) {
     arrived(&key, 1).await;
     let down = start_shutdown(&app, patient());
     tokio::time::sleep(4 * lease).await; // without heartbeats the lease would run out in it
-    assert_eq!(app.state(), Level::Draining);
+    assert_eq!(app.state(), EnginePhase::Draining);
     gate(&key).add_permits(1);
     let report = down.await.unwrap();
     assert!(report.is_clean() && report.completed == 1, "{report}");
@@ -175,7 +175,7 @@ async fn messages_are_received_during_the_drain(database: &TestDatabase) {
     let mut options = patient();
     options.wait_grace = Duration::from_secs(30);
     let down = start_shutdown(&app, options);
-    app.reached(Level::Draining).await;
+    app.reached(EnginePhase::Draining).await;
     let begun = Instant::now();
     peer.scope(async { durable::send("w", "word", &7).await.unwrap() }).await;
     let report = down.await.unwrap();
@@ -201,7 +201,7 @@ async fn notifications_are_sent_before_the_connections_close(database: &TestData
     let asks = reader.spawn(durable::get_event::<u32>("w", "last word", Duration::from_mins(1)));
     tokio::time::sleep(Duration::from_millis(100)).await; // it has asked once, and waits for a notification
     let down = start_shutdown(&app, patient());
-    app.reached(Level::Draining).await;
+    app.reached(EnginePhase::Draining).await;
     let begun = Instant::now();
     gate(&key).add_permits(1);
     assert!(down.await.unwrap().is_clean());

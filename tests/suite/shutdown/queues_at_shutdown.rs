@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use durable::prelude::*;
-use durable::{Level, Misfire};
+use durable::{EnginePhase, Misfire};
 use durable_core::store::Store;
 
 use crate::support::{
@@ -12,15 +12,15 @@ use crate::support::{
 };
 
 database_tests! {
-    a_quiesced_engine_claims_nothing,
-    a_claim_that_completes_during_the_shutdown_is_returned,
-    the_shutdown_waits_for_a_claim_in_flight,
-    a_shutdown_frees_the_slot_of_a_queue_with_concurrency_one,
-    a_quiesced_engine_fires_no_schedule_and_no_tick_is_lost,
-    run_until_idle_ends_when_the_queues_are_empty,
-    run_until_idle_does_not_wait_for_queues_of_a_quiesced_engine,
-    run_until_idle_inside_a_workflow_does_not_wait_for_that_workflow,
-    run_until_idle_waits_for_delayed_and_sleeping_workflows,
+a_quiesced_engine_claims_nothing,
+a_claim_that_completes_during_the_shutdown_is_returned,
+the_shutdown_waits_for_a_claim_in_flight,
+a_shutdown_frees_the_slot_of_a_queue_with_concurrency_one,
+a_quiesced_engine_fires_no_schedule_and_no_tick_is_lost,
+run_until_idle_ends_when_the_queues_are_empty,
+run_until_idle_does_not_wait_for_queues_of_a_quiesced_engine,
+run_until_idle_inside_a_workflow_does_not_wait_for_that_workflow,
+run_until_idle_waits_for_delayed_and_sleeping_workflows,
 }
 
 #[queue]
@@ -66,7 +66,7 @@ async fn a_quiesced_engine_claims_nothing(database: &TestDatabase) {
     let app = database.launch().await;
     arrived(&key, 1).await;
     app.quiesce();
-    assert!(!app.readiness().is_ready() && app.state() == Level::Quiesced);
+    assert!(!app.readiness().is_ready() && app.state() == EnginePhase::Quiesced);
     gate(&key).add_permits(20);
     let handle = app.retrieve_workflow::<u32>("w0").await.unwrap();
     assert_eq!(handle.await.unwrap(), 1, "what runs goes on");
@@ -94,7 +94,7 @@ async fn shut_down_in_a_claim(database: &TestDatabase, hold: HoldAt) {
     faulty.wait_for_held_call().await;
     let down = start_shutdown(&app, budgets(2_000, 0));
     tokio::time::sleep(Duration::from_millis(300)).await; // nothing may happen in it
-    assert_eq!(app.state(), Level::Quiesced, "the claim is waited for");
+    assert_eq!(app.state(), EnginePhase::Quiesced, "the claim is waited for");
     faulty.release_held_call();
     let report = down.await.unwrap();
     assert!(report.is_clean() && report.returned_claims == 3, "{report}");
@@ -158,10 +158,10 @@ async fn a_quiesced_engine_fires_no_schedule_and_no_tick_is_lost(database: &Test
     let ticks = |all: Vec<durable::WorkflowInfo>| all.into_iter().filter(|it| it.name == "ticked").collect::<Vec<_>>();
     until("the schedule fires", async || !ticks(app.list_workflows(Filter::new()).await.unwrap()).is_empty()).await;
     let down = start_shutdown(&app, patient());
-    app.reached(Level::Draining).await;
+    app.reached(EnginePhase::Draining).await;
     let then = ticks(app.list_workflows(Filter::new()).await.unwrap()).len();
     tokio::time::sleep(Duration::from_millis(2_500)).await; // two ticks, which must not be started
-    assert_eq!(app.state(), Level::Draining);
+    assert_eq!(app.state(), EnginePhase::Draining);
     assert_eq!(ticks(app.list_workflows(Filter::new()).await.unwrap()).len(), then, "the clock starts nothing");
     gate(&key).add_permits(1);
     assert!(down.await.unwrap().is_clean());

@@ -4,25 +4,25 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use durable::prelude::*;
-use durable::{Level, Readiness, ShutdownReason};
+use durable::{EnginePhase, Readiness, ShutdownReason};
 
 use crate::support::{TestDatabase, arrived, count, database_tests, fresh, gate, patient, start_shutdown};
 
 database_tests! {
-    the_drain_ends_as_soon_as_nothing_runs,
-    shutdown_is_idempotent,
-    concurrent_shutdown_calls_get_the_same_report,
-    a_later_shutdown_call_shortens_the_budgets,
-    dropping_the_shutdown_future_does_not_stop_the_shutdown,
-    shutdown_inside_a_workflow_only_requests_it,
+the_drain_ends_as_soon_as_nothing_runs,
+shutdown_is_idempotent,
+concurrent_shutdown_calls_get_the_same_report,
+a_later_shutdown_call_shortens_the_budgets,
+dropping_the_shutdown_future_does_not_stop_the_shutdown,
+shutdown_inside_a_workflow_only_requests_it,
 
-    a_workflow_can_request_the_shutdown_and_still_complete,
-    launching_the_same_application_during_its_shutdown_is_refused,
-    readiness_ends_as_soon_as_a_shutdown_is_requested,
-    run_until_shuts_down_when_its_future_ends,
-    run_until_ends_with_a_shutdown_from_elsewhere,
-    shutdown_blocking_works_outside_the_runtime,
-    the_first_shutdown_reason_is_reported,
+a_workflow_can_request_the_shutdown_and_still_complete,
+launching_the_same_application_during_its_shutdown_is_refused,
+readiness_ends_as_soon_as_a_shutdown_is_requested,
+run_until_shuts_down_when_its_future_ends,
+run_until_ends_with_a_shutdown_from_elsewhere,
+shutdown_blocking_works_outside_the_runtime,
+the_first_shutdown_reason_is_reported,
 }
 
 #[step]
@@ -56,7 +56,7 @@ pub(super) async fn the_drain_ends_as_soon_as_nothing_runs(database: &TestDataba
     let app = busy(database, &key).await;
     let begun = Instant::now();
     let down = start_shutdown(&app, patient());
-    app.reached(Level::Draining).await;
+    app.reached(EnginePhase::Draining).await;
     gate(&key).add_permits(1);
     let report = down.await.unwrap();
     assert!(report.is_clean() && report.completed == 1, "{report}");
@@ -70,7 +70,7 @@ pub(super) async fn shutdown_is_idempotent(database: &TestDatabase) {
     let app = database.launch().await;
     let first = app.shutdown().await;
     assert!(Arc::ptr_eq(&first, &app.shutdown().await));
-    assert_eq!(app.state(), Level::Closed);
+    assert_eq!(app.state(), EnginePhase::Closed);
 }
 
 async fn concurrent_shutdown_calls_get_the_same_report(database: &TestDatabase) {
@@ -95,7 +95,7 @@ async fn a_later_shutdown_call_shortens_the_budgets(database: &TestDatabase) {
         let app = app.clone();
         async move { app.shutdown_with(ShutdownOptions::within(Duration::from_mins(2))).await }
     });
-    app.reached(Level::Draining).await;
+    app.reached(EnginePhase::Draining).await;
     let begun = Instant::now();
     let report = app.shutdown_with(ShutdownOptions::immediate()).await;
     assert!(begun.elapsed() < Duration::from_secs(10), "{report}");
@@ -109,7 +109,7 @@ async fn dropping_the_shutdown_future_does_not_stop_the_shutdown(database: &Test
         let app = app.clone();
         async move { app.shutdown_with(ShutdownOptions::within(Duration::from_mins(2))).await }
     });
-    app.reached(Level::Draining).await;
+    app.reached(EnginePhase::Draining).await;
     caller.abort();
     gate(&key).add_permits(1);
     let report = app.shutdown().await;
@@ -164,7 +164,7 @@ async fn launching_the_same_application_during_its_shutdown_is_refused(database:
     let key = fresh("still down");
     let app = busy(database, &key).await;
     let down = start_shutdown(&app, patient());
-    app.reached(Level::Draining).await;
+    app.reached(EnginePhase::Draining).await;
     let refused = database.builder("app").launch().await.unwrap_err();
     assert_eq!(refused.kind(), durable::ErrorKind::ShuttingDown, "{refused}");
     let other = database.builder("another").launch().await.expect("another application may come up");
@@ -199,9 +199,9 @@ async fn run_until_shuts_down_when_its_future_ends(database: &TestDatabase) {
         async move { app.run_until(stopped).await }
     });
     tokio::time::sleep(Duration::from_millis(20)).await; // nothing may happen in it
-    assert_eq!(app.state(), Level::Running);
+    assert_eq!(app.state(), EnginePhase::Running);
     stop.send(()).unwrap();
-    app.reached(Level::Draining).await;
+    app.reached(EnginePhase::Draining).await;
     gate(&key).add_permits(1);
     let report = runs.await.unwrap();
     assert!(report.is_clean() && report.reason == ShutdownReason::Triggered, "{report}");
@@ -229,7 +229,7 @@ async fn shutdown_blocking_works_outside_the_runtime(database: &TestDatabase) {
         let app = app.clone();
         move || app.shutdown_blocking(patient())
     });
-    app.reached(Level::Draining).await;
+    app.reached(EnginePhase::Draining).await;
     gate(&key).add_permits(1);
     let report = tokio::task::spawn_blocking(|| thread.join().unwrap()).await.unwrap();
     assert!(report.is_clean() && report.completed == 1, "{report}");

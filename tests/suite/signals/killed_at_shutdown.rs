@@ -10,8 +10,8 @@ use crate::support::signal_worker::{HANDLES_SIGNALS, start_signal_worker, wait_f
 use crate::support::{ProcessDatabase, Random, Signal, WatchedProcess, ledger, process_tests, until};
 
 process_tests! {
-    nothing_is_lost_by_kills_at_any_moment,
-    a_kill_before_or_after_the_hand_off_loses_nothing,
+nothing_is_lost_by_kills_at_any_moment,
+a_kill_before_or_after_the_hand_off_loses_nothing,
 }
 
 const ROUNDS: u32 = 50;

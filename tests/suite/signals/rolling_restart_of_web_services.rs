@@ -13,7 +13,7 @@ use crate::support::http::get;
 use crate::support::{ProcessDatabase, Signal, ledger, process_tests};
 
 process_tests! {
-    no_request_is_lost_while_web_services_are_replaced,
+no_request_is_lost_while_web_services_are_replaced,
 }
 
 const STEPS: u64 = 3;

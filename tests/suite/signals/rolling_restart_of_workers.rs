@@ -6,7 +6,7 @@ use crate::support::signal_worker::{HANDLES_SIGNALS, start_signal_worker};
 use crate::support::{ProcessDatabase, Signal, ledger, process_tests};
 
 process_tests! {
-    a_rolling_restart_of_workers_loses_nothing,
+a_rolling_restart_of_workers_loses_nothing,
 }
 
 const WORKFLOWS: u64 = 1_000;

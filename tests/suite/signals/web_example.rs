@@ -9,7 +9,7 @@ use crate::support::http::get;
 use crate::support::{ProcessDatabase, Signal, WatchedProcess, process_tests, program};
 
 process_tests! {
-    the_web_example_loses_nothing_when_it_is_stopped,
+the_web_example_loses_nothing_when_it_is_stopped,
 }
 
 async fn web(database: &ProcessDatabase) -> (WatchedProcess, u16) {

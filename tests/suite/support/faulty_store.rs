@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use durable::Result;
-use durable_core::store::{Commit, Entry, Fault, Fence, Store, StoreError, StoreFuture, Verdict};
+use durable_core::store::{Commit, Entry, Fence, Store, StoreError, StoreErrorKind, StoreFuture, Verdict};
 use tokio::sync::watch;
 
 use super::TestDatabase;
@@ -177,9 +177,9 @@ impl FaultyStore {
     pub(crate) async fn result_or_death<T>(&self, call: tokio::task::JoinHandle<Result<T>>) -> Option<T> {
         let ended = async {
             tokio::select! {
-                // A caller in a dying process may get an error.
-                result = call => result.unwrap().ok(),
-                () = self.wait_for_death() => None,
+            // A caller in a dying process may get an error.
+            result = call => result.unwrap().ok(),
+            () = self.wait_for_death() => None,
             }
         };
         tokio::time::timeout(Duration::from_secs(20), ended).await.expect("it ends or dies")
@@ -231,10 +231,10 @@ impl FaultyStore {
 
     fn alive(&self) -> Result<(), StoreError> {
         if self.is_dead() {
-            return Err(StoreError::new(Fault::Closed, "this process is dead"));
+            return Err(StoreError::new(StoreErrorKind::Closed, "this process is dead"));
         }
         if self.away.load(Ordering::SeqCst) {
-            return Err(StoreError::new(Fault::Unreachable, "the database is away"));
+            return Err(StoreError::new(StoreErrorKind::Unreachable, "the database is away"));
         }
         Ok(())
     }
@@ -245,17 +245,19 @@ impl FaultyStore {
         self.alive()?;
         let number = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
         let Some(mode) = self.plan.faults.get(&number) else { return Ok(Fate::Through) };
-        let broken = |when| StoreError::new(Fault::Unreachable, format!("the connection broke {when}"));
+        let broken = |when| StoreError::new(StoreErrorKind::Unreachable, format!("the connection broke {when}"));
         let dead = || {
             self.kill();
-            StoreError::new(Fault::Closed, "this process has just died")
+            StoreError::new(StoreErrorKind::Closed, "this process has just died")
         };
         Ok(match mode {
             FaultMode::Held => {
                 self.held.acquire().await.unwrap().forget();
                 Fate::Through
             }
-            FaultMode::Refused => Fate::NotDone(StoreError::new(Fault::Refused, "no such thing is stored here")),
+            FaultMode::Refused => {
+                Fate::NotDone(StoreError::new(StoreErrorKind::Refused, "no such thing is stored here"))
+            }
             FaultMode::Before => Fate::NotDone(dead()),
             FaultMode::After => Fate::Done(dead()),
             FaultMode::LostAnswer => Fate::Done(broken("before the answer came")),
@@ -265,7 +267,7 @@ impl FaultyStore {
 
     async fn fate_of_reading(&self, name: &'static str) -> Result<Fate, StoreError> {
         if self.to_lose.lock().unwrap().take_if(|it| *it == name).is_some() {
-            let broken = StoreError::new(Fault::Unreachable, "the connection broke before the answer came");
+            let broken = StoreError::new(StoreErrorKind::Unreachable, "the connection broke before the answer came");
             return Ok(Fate::Done(broken));
         }
         if self.plan.reading_counts {

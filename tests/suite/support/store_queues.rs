@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use durable_core::store::{
-    ClaimRequest, Claimed, Debounce, Fence, Finish, NewQueue, NewWorkflow, QueueLimits, QueuePlace, RateLimit, RunRow,
-    Store, Verdict,
+    ClaimRequest, Claimed, Debounce, Fence, Finish, NewQueue, NewWorkflow, QueueLimits, QueuePlacement, RateLimit,
+    RunRow, Store, Verdict,
 };
 
 use super::store_rows::{begin, commit, finish, success, workflow};
@@ -12,37 +12,37 @@ use super::store_rows::{begin, commit, finish, success, workflow};
 /// The queue that most cases are about.
 pub(crate) const MAIL: &str = "mail";
 
-pub(crate) fn mail() -> QueuePlace {
-    QueuePlace { queue: MAIL.to_owned(), ..QueuePlace::default() }
+pub(crate) fn mail() -> QueuePlacement {
+    QueuePlacement { queue: MAIL.to_owned(), ..QueuePlacement::default() }
 }
 
-pub(crate) fn urgent(priority: i32) -> QueuePlace {
-    QueuePlace { priority, ..mail() }
+pub(crate) fn urgent(priority: i32) -> QueuePlacement {
+    QueuePlacement { priority, ..mail() }
 }
 
-pub(crate) fn of_key(key: &str) -> QueuePlace {
-    QueuePlace { partition: Some(key.to_owned()), ..mail() }
+pub(crate) fn of_key(key: &str) -> QueuePlacement {
+    QueuePlacement { partition: Some(key.to_owned()), ..mail() }
 }
 
-pub(crate) fn sole(deduplicate: &str) -> QueuePlace {
-    QueuePlace { deduplicate: Some(deduplicate.to_owned()), ..mail() }
+pub(crate) fn sole(deduplicate: &str) -> QueuePlacement {
+    QueuePlacement { deduplication_id: Some(deduplicate.to_owned()), ..mail() }
 }
 
-pub(crate) fn delayed(delay: Duration) -> QueuePlace {
-    QueuePlace { delay: Some(delay), ..mail() }
+pub(crate) fn delayed(delay: Duration) -> QueuePlacement {
+    QueuePlacement { delay: Some(delay), ..mail() }
 }
 
-pub(crate) fn debounced(key: &str, period: Duration, longest: Option<Duration>) -> QueuePlace {
-    QueuePlace { debounce: Some(Debounce { key: key.to_owned(), period, longest }), ..mail() }
+pub(crate) fn debounced(key: &str, period: Duration, longest: Option<Duration>) -> QueuePlacement {
+    QueuePlacement { debounce: Some(Debounce { key: key.to_owned(), period, longest }), ..mail() }
 }
 
 /// A workflow with a place.
-pub(crate) fn placed(id: &str, place: QueuePlace) -> NewWorkflow {
-    NewWorkflow { place: Some(place), ..workflow(id) }
+pub(crate) fn placed(id: &str, place: QueuePlacement) -> NewWorkflow {
+    NewWorkflow { placement: Some(place), ..workflow(id) }
 }
 
 /// Puts a workflow on its queue, which is expected to succeed, and gives its key.
-pub(crate) async fn enqueued(store: &dyn Store, fence: Fence, id: &str, place: QueuePlace) -> i64 {
+pub(crate) async fn enqueued(store: &dyn Store, fence: Fence, id: &str, place: QueuePlacement) -> i64 {
     let workflow = placed(id, place);
     assert_eq!(commit(store, fence, begin(&workflow)).await, Verdict::Stored, "{id}");
     workflow.key
@@ -56,7 +56,7 @@ pub(crate) async fn all_enqueued(store: &dyn Store, fence: Fence, workflows: &[N
 }
 
 pub(crate) fn request(fence: Fence, most: u32) -> ClaimRequest {
-    ClaimRequest { fence, queue: MAIL.to_owned(), known: vec!["checkout".to_owned()], most }
+    ClaimRequest { fence, queue: MAIL.to_owned(), known: vec!["checkout".to_owned()], limit: most }
 }
 
 pub(crate) async fn claim(store: &dyn Store, fence: Fence, most: u32) -> Claimed {
@@ -74,8 +74,8 @@ pub(crate) async fn ended(store: &dyn Store, fence: Fence, run: &RunRow) {
     assert_eq!(commit(store, fence, finish(end)).await, Verdict::Stored, "{}", run.id);
 }
 
-pub(crate) async fn declare(store: &dyn Store, limits: QueueLimits) {
-    store.declare(&[NewQueue { name: MAIL.to_owned(), limits }]).await.expect("the queue is declared");
+pub(crate) async fn declare_queues(store: &dyn Store, limits: QueueLimits) {
+    store.declare_queues(&[NewQueue { name: MAIL.to_owned(), limits }]).await.expect("the queue is declared");
 }
 
 pub(crate) fn at_once(concurrency: u32) -> QueueLimits {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use durable_core::Status;
 use durable_core::store::{
-    Adopt, Emission, EmissionKind, Ended, Entry, Fence, Finish, FoundMessage, KnownWorkflow, Mark, NewExecutor,
-    NewMessage, NewRecord, NewWorkflow, Outcome, Position, Store, Verdict, Wanted,
+    Entry, Fence, Finish, FinishedWorkflow, KnownWorkflow, NewExecutor, NewMessage, NewRecord, NewWorkflow, Outcome,
+    PollRequest, PolledMessage, Position, Publication, PublicationKind, Store, StreamCursor, TakeoverRequest, Verdict,
 };
 
 pub(crate) const LEASE: Duration = Duration::from_mins(1);
@@ -18,13 +18,13 @@ pub(crate) fn key() -> i64 {
 }
 
 /// A registered executor.
-pub(crate) async fn sign_on(store: &dyn Store, name: &str) -> Fence {
+pub(crate) async fn register_executor(store: &dyn Store, name: &str) -> Fence {
     sign_on_for(store, name, LEASE).await
 }
 
 /// An executor with a lease of its own length.
 pub(crate) async fn sign_on_for(store: &dyn Store, name: &str, lease: Duration) -> Fence {
-    store.sign_on(&executor(name, lease)).await.expect("the executor signs on")
+    store.register_executor(&executor(name, lease)).await.expect("the executor signs on")
 }
 
 pub(crate) fn executor(name: &str, lease: Duration) -> NewExecutor {
@@ -50,7 +50,7 @@ pub(crate) fn workflow(id: &str) -> NewWorkflow {
         fingerprint: -7,
         timeout: None,
         deadline: None,
-        place: None,
+        placement: None,
     }
 }
 
@@ -80,7 +80,7 @@ pub(crate) fn success(workflow: i64, json: &str) -> Finish {
 }
 
 pub(crate) fn begin(workflow: &NewWorkflow) -> Entry {
-    Entry { begin: Some(workflow.clone()), ..Entry::default() }
+    Entry { start: Some(workflow.clone()), ..Entry::default() }
 }
 
 pub(crate) fn records(records: impl IntoIterator<Item = NewRecord>) -> Entry {
@@ -101,7 +101,7 @@ pub(crate) fn child(parent: i64, number: i32, child: &NewWorkflow) -> Entry {
     let mut record = record(parent, number, "null");
     (record.kind, record.outcome, record.child) = ("workflow", None, Some(child.id.clone()));
     let begin = NewWorkflow { parent: Some(parent), ..child.clone() };
-    Entry { begin: Some(begin), records: vec![record], ..Entry::default() }
+    Entry { start: Some(begin), records: vec![record], ..Entry::default() }
 }
 
 /// A message about nothing in particular.
@@ -129,37 +129,37 @@ pub(crate) fn receiving(record: NewRecord, key: i64) -> Entry {
     Entry { received: vec![key], ..records([record]) }
 }
 
-fn emission(workflow: i64, kind: EmissionKind, name: &str, value: &str) -> Emission {
+fn emission(workflow: i64, kind: PublicationKind, name: &str, value: &str) -> Publication {
     let position = Position::new("2/1", 3);
-    Emission { key: key(), workflow, kind, name: name.to_owned(), value: value.to_owned(), position }
+    Publication { key: key(), workflow, kind, name: name.to_owned(), value: value.to_owned(), position }
 }
 
-pub(crate) fn event(workflow: i64, name: &str, value: &str) -> Emission {
-    emission(workflow, EmissionKind::Event, name, value)
+pub(crate) fn event(workflow: i64, name: &str, value: &str) -> Publication {
+    emission(workflow, PublicationKind::Event, name, value)
 }
 
-pub(crate) fn item(workflow: i64, stream: &str, value: &str) -> Emission {
-    emission(workflow, EmissionKind::Item, stream, value)
+pub(crate) fn item(workflow: i64, stream: &str, value: &str) -> Publication {
+    emission(workflow, PublicationKind::Item, stream, value)
 }
 
-pub(crate) fn close(workflow: i64, stream: &str) -> Emission {
-    emission(workflow, EmissionKind::Close, stream, "")
+pub(crate) fn close(workflow: i64, stream: &str) -> Publication {
+    emission(workflow, PublicationKind::Close, stream, "")
 }
 
-pub(crate) fn show(emissions: impl IntoIterator<Item = Emission>) -> Entry {
-    Entry { emissions: emissions.into_iter().collect(), ..Entry::default() }
+pub(crate) fn show(emissions: impl IntoIterator<Item = Publication>) -> Entry {
+    Entry { publications: emissions.into_iter().collect(), ..Entry::default() }
 }
 
 /// The message that waits longest, if one does.
-pub(crate) async fn waiting(store: &dyn Store, workflow: i64, topic: &str) -> Option<FoundMessage> {
-    let wanted = Wanted { messages: vec![(workflow, topic.to_owned())], ..Wanted::default() };
-    store.look(&wanted).await.expect("the store looks").messages.pop()
+pub(crate) async fn waiting_message(store: &dyn Store, workflow: i64, topic: &str) -> Option<PolledMessage> {
+    let wanted = PollRequest { messages: vec![(workflow, topic.to_owned())], ..PollRequest::default() };
+    store.poll(&wanted).await.expect("the store looks").messages.pop()
 }
 
 /// Receives all messages about nothing in particular.
 pub(crate) async fn inbox(store: &dyn Store, fence: Fence, workflow: i64) -> Vec<String> {
     let mut all = Vec::new();
-    while let Some(found) = waiting(store, workflow, "").await {
+    while let Some(found) = waiting_message(store, workflow, "").await {
         let receive = Entry { received: vec![found.key], ..Entry::default() };
         assert_eq!(commit(store, fence, receive).await, Verdict::Stored);
         all.push(found.payload);
@@ -175,9 +175,10 @@ pub(crate) async fn history(store: &dyn Store, id: &str, event: &str) -> Vec<Str
 }
 
 /// All items of a stream; nothing for its end.
-pub(crate) async fn items(store: &dyn Store, id: &str, stream: &str) -> Vec<Option<String>> {
-    let items = store.items(id, stream, Mark::default(), 100_000).await.expect("the items are read").items;
-    assert!(items.windows(2).all(|it| it[0].mark < it[1].mark), "{items:?}");
+pub(crate) async fn read_stream(store: &dyn Store, id: &str, stream: &str) -> Vec<Option<String>> {
+    let items =
+        store.read_stream(id, stream, StreamCursor::default(), 100_000).await.expect("the items are read").items;
+    assert!(items.windows(2).all(|it| it[0].cursor < it[1].cursor), "{items:?}");
     items.into_iter().map(|it| it.value).collect()
 }
 
@@ -210,9 +211,9 @@ pub(crate) async fn status(store: &dyn Store, id: &str) -> Option<Status> {
 }
 
 /// Of `ids`, those that have ended.
-pub(crate) async fn ends(store: &dyn Store, ids: &[String]) -> Vec<Ended> {
-    let wanted = Wanted { ends: ids.to_vec(), ..Wanted::default() };
-    store.look(&wanted).await.expect("the store looks").ends
+pub(crate) async fn ends(store: &dyn Store, ids: &[String]) -> Vec<FinishedWorkflow> {
+    let wanted = PollRequest { ends: ids.to_vec(), ..PollRequest::default() };
+    store.poll(&wanted).await.expect("the store looks").ends
 }
 
 /// Cancels a workflow, and gives what it was before.
@@ -221,8 +222,8 @@ pub(crate) async fn cancel(store: &dyn Store, id: &str, reason: &str) -> Option<
 }
 
 /// To adopt workflows named `checkout`.
-pub(crate) fn adopting(fence: Fence, limit: u32) -> Adopt {
-    Adopt { fence, known: known("checkout", 100), limit, running: None }
+pub(crate) fn adopting(fence: Fence, limit: u32) -> TakeoverRequest {
+    TakeoverRequest { fence, known: known("checkout", 100), limit, running: None }
 }
 
 pub(crate) fn known(name: &str, max_recoveries: u32) -> Vec<KnownWorkflow> {
@@ -230,6 +231,6 @@ pub(crate) fn known(name: &str, max_recoveries: u32) -> Vec<KnownWorkflow> {
 }
 
 /// Fences an executor, as a takeover does.
-pub(crate) async fn depose(store: &dyn Store, fence: Fence) {
-    assert!(store.depose(fence.executor, fence.epoch).await.expect("the executor is deposed"));
+pub(crate) async fn fence_out(store: &dyn Store, fence: Fence) {
+    assert!(store.fence_out(fence.executor, fence.epoch).await.expect("the executor is deposed"));
 }

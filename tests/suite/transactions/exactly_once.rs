@@ -9,9 +9,9 @@ use durable_core::store::Store;
 use crate::support::{FaultMode, FaultyStore, TestDatabase, arrived, count, database_tests, fresh, gate};
 
 database_tests! {
-    a_crash_before_any_commit_applies_each_transaction_once,
-    a_crash_after_any_commit_applies_each_transaction_once,
-    losing_the_answer_of_any_commit_applies_each_transaction_once,
+a_crash_before_any_commit_applies_each_transaction_once,
+a_crash_after_any_commit_applies_each_transaction_once,
+losing_the_answer_of_any_commit_applies_each_transaction_once,
 }
 
 #[transaction]
@@ -178,7 +178,7 @@ async fn a_fenced_executor_commits_nothing_in_another_database() {
     arrived(&key, 1).await;
     let store = app.store();
     let me = store.executors().await.unwrap().pop().unwrap();
-    assert!(store.depose(me.key, me.epoch).await.unwrap());
+    assert!(store.fence_out(me.key, me.epoch).await.unwrap());
     gate(&key).add_permits(1);
     let report = app.shutdown().await; // returns when the body is gone
     assert_eq!(report.completed, 0, "{report}");

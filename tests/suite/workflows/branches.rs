@@ -5,16 +5,16 @@ use durable::prelude::*;
 use crate::support::{TestDatabase, arrived, count, counted, database_tests, fresh, gate, wait_for_steps};
 
 database_tests! {
-    join_map_and_spawn_record_below_their_positions,
-    branches_may_complete_in_another_order_after_a_crash,
-    map_limits_concurrency_and_keeps_the_order,
-    a_map_collects_errors_and_replays_them,
-    stop_on_error_returns_the_error_of_the_first_failed_item,
-    a_workflow_ends_after_its_branches,
-    a_panic_in_a_branch_ends_the_workflow,
-    cancelling_a_workflow_drops_its_branches,
-    running_steps_of_branches_finish_during_the_abort,
-    the_shutdown_report_counts_running_branches,
+join_map_and_spawn_record_below_their_positions,
+branches_may_complete_in_another_order_after_a_crash,
+map_limits_concurrency_and_keeps_the_order,
+a_map_collects_errors_and_replays_them,
+stop_on_error_returns_the_error_of_the_first_failed_item,
+a_workflow_ends_after_its_branches,
+a_panic_in_a_branch_ends_the_workflow,
+cancelling_a_workflow_drops_its_branches,
+running_steps_of_branches_finish_during_the_abort,
+the_shutdown_report_counts_running_branches,
 }
 
 #[step]
@@ -354,7 +354,7 @@ async fn running_steps_of_branches_finish_during_the_abort(database: &TestDataba
         let app = app.clone();
         async move { app.shutdown_with(budgets(0, 60_000)).await }
     });
-    app.reached(durable::Level::Aborting).await;
+    app.reached(durable::EnginePhase::Aborting).await;
     for name in HELD {
         gate(&format!("{key} {name}")).add_permits(1);
     }

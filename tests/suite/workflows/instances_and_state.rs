@@ -7,15 +7,15 @@ use durable::prelude::*;
 use crate::support::{TestDatabase, arrived, count, counted, database_tests, fresh, gate};
 
 database_tests! {
-    a_method_is_recovered_on_the_instance_of_its_name,
-    a_missing_instance_parks_the_workflow,
-    an_id_of_another_instance_is_refused_with_both_names,
-    a_deduplication_id_never_attaches_to_another_instance,
-    an_invalid_instance_name_is_refused,
-    state_is_found_by_its_type,
-    an_error_of_any_type_is_returned_by_its_message,
-    an_anyhow_error_is_returned_with_its_chain,
-    an_inline_step_is_recorded,
+a_method_is_recovered_on_the_instance_of_its_name,
+a_missing_instance_parks_the_workflow,
+an_id_of_another_instance_is_refused_with_both_names,
+a_deduplication_id_never_attaches_to_another_instance,
+an_invalid_instance_name_is_refused,
+state_is_found_by_its_type,
+an_error_of_any_type_is_returned_by_its_message,
+an_anyhow_error_is_returned_with_its_chain,
+an_inline_step_is_recorded,
 }
 
 struct Greeter {

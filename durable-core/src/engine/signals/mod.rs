@@ -17,9 +17,9 @@
 //! A thread of its own receives them, with a runtime of its own, so that they are heard although
 //! every worker of the program's runtime is blocked.
 
-mod attend;
-mod hearing;
-mod run;
+mod run_until_signal;
+mod signal_thread;
+mod watchdog;
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -27,10 +27,10 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
 
-pub use self::attend::Attendance;
-use self::attend::Attended;
-use crate::words::error::Result;
-use crate::words::sync::lock;
+pub use self::watchdog::SignalGuard;
+use self::watchdog::WatchedShutdown;
+use crate::types::error::Result;
+use crate::types::sync::lock;
 
 /// After the first SIGTERM, another one within this time is the same one: a process manager that
 /// signals every process of a group, and a wrapper that passes on what it got, send it twice.
@@ -94,7 +94,7 @@ pub struct Signals {
 struct Shared {
     seen: watch::Sender<Seen>,
     /// The engines that the thread itself leads through their shutdown.
-    attended: Mutex<Vec<Arc<Attended>>>,
+    attended: Mutex<Vec<Arc<WatchedShutdown>>>,
     /// Pokes the thread: there is one more of them.
     changed: Notify,
 }
@@ -143,7 +143,7 @@ pub fn install() -> Result<Signals> {
     }
     let shared = Shared { seen: watch::Sender::default(), attended: Mutex::default(), changed: Notify::new() };
     let signals = Signals { shared: Arc::new(shared) };
-    hearing::start(&signals.shared)?;
+    signal_thread::start(&signals.shared)?;
     tracing::info!(target: "durable::shutdown", "SIGTERM and SIGINT end this process in order from now on");
     *installed = Some(signals.clone());
     Ok(signals)

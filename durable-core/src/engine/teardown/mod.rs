@@ -1,11 +1,11 @@
 //! The shutdown: one list of phases, each with a bound, carried out by a task of the engine's own.
 
-mod ahead;
-mod budget;
-mod cut_off;
-mod findings;
-mod options;
+mod aborted;
+mod leftovers;
+mod phase_budget;
 mod phases;
+mod shutdown_hold;
+mod shutdown_options;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -15,40 +15,40 @@ use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use self::ahead::Ahead;
-use self::budget::Budget;
-use self::cut_off::LastWord;
-pub use self::options::{ShutdownOptions, ShutdownReason};
-use super::background::Background;
-use super::presence::Presence;
-use super::report::{PhaseReport, ShutdownReport, ShutdownState};
-use crate::journal::current;
-use crate::journal::level::Level;
-use crate::journal::panics::Watched;
-use crate::journal::runtime::Runtime;
-use crate::words::sync::lock;
+use self::aborted::ReportOnDrop;
+use self::phase_budget::Budget;
+use self::shutdown_hold::ShutdownHolds;
+pub use self::shutdown_options::{ShutdownOptions, ShutdownReason};
+use crate::engine::heartbeat::LockFileKeeper;
+use crate::engine::report::{PhaseReport, ShutdownOutcome, ShutdownReport};
+use crate::engine::tasks::Background;
+use crate::journal::current_engine;
+use crate::runtime::Runtime;
+use crate::runtime::panics::CatchPanic;
+use crate::types::sync::lock;
+use crate::wait::shutdown_phase::EnginePhase;
 
 /// The shutdown of one engine: requested once, carried out once, awaited by any number of callers.
 #[derive(Debug)]
 pub(super) struct Teardown {
     runtime: Arc<Runtime>,
     background: Arc<Background>,
-    presence: Arc<Presence>,
-    ahead: Ahead,
+    presence: Arc<LockFileKeeper>,
+    ahead: ShutdownHolds,
     budget: watch::Sender<Budget>,
     report: watch::Sender<Option<Arc<ShutdownReport>>>,
     /// Threads that wait for the report.
     threads: Mutex<Vec<SyncSender<Arc<ShutdownReport>>>>,
     begun: AtomicBool,
     /// When it was, and what had happened before.
-    since: OnceLock<Since>,
+    since: OnceLock<StartTimes>,
     /// Phases as they end.
     phases: Mutex<Vec<PhaseReport>>,
 }
 
 /// Where a shutdown began.
 #[derive(Debug)]
-struct Since {
+struct StartTimes {
     at: Instant,
     started_at: DateTime<Utc>,
     /// How many workflows had come to their end before.
@@ -56,12 +56,12 @@ struct Since {
 }
 
 impl Teardown {
-    pub(super) fn new(runtime: Arc<Runtime>, background: Arc<Background>, presence: Arc<Presence>) -> Arc<Self> {
+    pub(super) fn new(runtime: Arc<Runtime>, background: Arc<Background>, presence: Arc<LockFileKeeper>) -> Arc<Self> {
         Arc::new(Self {
             runtime,
             background,
             presence,
-            ahead: Ahead::default(),
+            ahead: ShutdownHolds::default(),
             budget: watch::Sender::new(Budget::default()),
             report: watch::Sender::new(None),
             threads: Mutex::default(),
@@ -77,16 +77,16 @@ impl Teardown {
         options.reason = self.ahead.why().unwrap_or(options.reason);
         self.budget.send_if_modified(|budget| budget.add(Instant::now(), options));
         // From here on no new work is taken, and the probes of load balancers are told so.
-        self.runtime.gate.raise(Level::Quiesced);
+        self.runtime.gate.raise(EnginePhase::Quiesced);
         if !self.begun.swap(true, Ordering::SeqCst) {
             self.since();
             // Made before the task: the runtime may be gone, and drop the task without polling it.
-            let last_word = LastWord(Arc::clone(self));
+            let last_word = ReportOnDrop(Arc::clone(self));
             // The task belongs to the engine: a caller who no longer waits stops nothing.
             self.runtime.tokio.spawn(async move {
                 let last_word = last_word; // all of it is in the task from the start
                 let teardown = &last_word.0;
-                if let Err(panic) = Watched(Box::pin(teardown.carry_out())).await {
+                if let Err(panic) = CatchPanic(Box::pin(teardown.carry_out())).await {
                     teardown.runtime.note_panic(format!("the shutdown {panic}"));
                 }
             });
@@ -98,8 +98,8 @@ impl Teardown {
     }
 
     /// Where it began: where this is asked first.
-    fn since(&self) -> &Since {
-        let now = || Since { at: Instant::now(), started_at: Utc::now(), ended: self.runtime.live.ended() };
+    fn since(&self) -> &StartTimes {
+        let now = || StartTimes { at: Instant::now(), started_at: Utc::now(), ended: self.runtime.live.ended() };
         self.since.get_or_init(now)
     }
 
@@ -113,7 +113,7 @@ impl Teardown {
         let mut watcher = self.report.subscribe();
         match watcher.wait_for(Option::is_some).await.map(|it| it.clone()) {
             Ok(Some(report)) => report,
-            _ => Arc::new(ShutdownReport::of(ShutdownState::Failed, ShutdownReason::Requested)), // cannot be: the sender is in `self`
+            _ => Arc::new(ShutdownReport::of(ShutdownOutcome::Failed, ShutdownReason::Requested)), // cannot be: the sender is in `self`
         }
     }
 
@@ -155,13 +155,13 @@ impl Teardown {
     /// Drops everything where it stands, without waiting for anything.
     fn let_everything_go(&self) {
         let runtime = &self.runtime;
-        current::remove(runtime);
-        runtime.gate.raise(Level::Closing);
-        runtime.store.close_work();
+        current_engine::remove(runtime);
+        runtime.gate.raise(EnginePhase::Closing);
+        runtime.store.close_work_pool();
         for run in runtime.live.all() {
             run.abort();
         }
-        self.background.abort(Level::Closed);
+        self.background.abort(EnginePhase::Closed);
         if runtime.threads.all().is_empty() {
             self.presence.abandon();
         } else {

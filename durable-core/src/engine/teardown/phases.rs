@@ -7,20 +7,20 @@ use std::time::Duration;
 use futures_util::future::join;
 use tokio::time::{Instant, sleep_until};
 
-use super::budget::Phase;
-use super::findings::Findings;
-use super::{PhaseReport, ShutdownReport, ShutdownState, Since, Teardown};
-use crate::engine::presence::Application;
+use crate::engine::heartbeat::Application;
 use crate::engine::report::PoolReport;
-use crate::journal::current;
-use crate::journal::level::Level;
-use crate::journal::live::Run;
-use crate::journal::looking::RELEASED;
-use crate::journal::panics::Watched;
-use crate::journal::runtime::Settings;
-use crate::journal::waits::Released as LetGo;
-use crate::store::{Hint, PoolState, Released};
-use crate::words::sync::lock;
+use crate::engine::teardown::leftovers::Leftovers;
+use crate::engine::teardown::phase_budget::Phase;
+use crate::engine::teardown::{PhaseReport, ShutdownOutcome, ShutdownReport, StartTimes, Teardown};
+use crate::journal::current_engine;
+use crate::runtime::Settings;
+use crate::runtime::panics::CatchPanic;
+use crate::runtime::pending_notifications::RELEASED;
+use crate::runtime::running_workflows::RunningWorkflow;
+use crate::store::{Hint, PoolState, ReleasedWorkflows};
+use crate::types::sync::lock;
+use crate::wait::shutdown_phase::EnginePhase;
+use crate::wait::waiters::ReleaseScope;
 
 /// How often it is said what is waited for.
 const PROGRESS: Duration = Duration::from_secs(5);
@@ -32,16 +32,16 @@ const NAMED: usize = 10;
 impl Teardown {
     pub(super) async fn carry_out(&self) {
         let runtime = &self.runtime;
-        let &Since { at: started, started_at, ended: ended_before } = self.since();
-        current::leaves(runtime);
+        let &StartTimes { at: started, started_at, ended: ended_before } = self.since();
+        current_engine::leaves(runtime);
         runtime.live.list_left();
         let reason = self.budget.borrow().reason();
         tracing::info!(target: "durable::shutdown", app = %runtime.settings.name, %reason, running = runtime.live.all().len(), "shutting down");
 
-        runtime.gate.raise(Level::Quiesced);
+        runtime.gate.raise(EnginePhase::Quiesced);
         self.phase(Phase::Quiesce, started, self.quiesce()).await;
 
-        runtime.gate.raise(Level::Draining);
+        runtime.gate.raise(EnginePhase::Draining);
         let drain = async {
             tokio::select! {
                 () = runtime.live.idle() => {}
@@ -51,39 +51,39 @@ impl Teardown {
         // The drain's time began with the first word.
         self.phase(Phase::Drain, started, drain).await;
 
-        runtime.gate.raise(Level::Aborting);
+        runtime.gate.raise(EnginePhase::Aborting);
         runtime.timers.release(0);
-        runtime.waits.release(LetGo::Everybody);
+        runtime.waits.release(ReleaseScope::Everybody);
         for run in runtime.live.all() {
             run.abort_begins();
         }
         self.phase(Phase::Abort, Instant::now(), runtime.live.idle()).await;
 
-        let mut findings = Findings::default();
+        let mut findings = Leftovers::default();
         findings.overdue(&runtime.live.all());
         self.phase(Phase::Stop, Instant::now(), self.stop()).await;
         // What works for the bodies is not needed any more, and what claims must not claim any more.
-        self.background.abort(Level::Killed);
-        let _ = tokio::time::timeout(A_MOMENT, self.background.ended(Level::Killed)).await;
+        self.background.abort(EnginePhase::Killed);
+        let _ = tokio::time::timeout(A_MOMENT, self.background.ended(EnginePhase::Killed)).await;
         findings.left(&runtime.live.all(), &runtime.threads.all(), runtime.live.left());
 
         let mut released = Err("there was no time left".to_owned());
         let hand_off = async { released = self.hand_over(findings.keys_of_stuck()).await };
         self.phase(Phase::HandOff(findings.suspended_total()), Instant::now(), hand_off).await;
 
-        runtime.gate.raise(Level::Closing);
+        runtime.gate.raise(EnginePhase::Closing);
         let releases = self.budget.borrow().releases();
         let mut signed_off = false;
         let signs_off = released.is_ok() && releases && !findings.is_anything_stuck();
         let background = async {
-            self.background.ended(Level::Closed).await;
+            self.background.ended(EnginePhase::Closed).await;
             if signs_off {
-                let gone = runtime.store.sign_off(runtime.fence()).await;
+                let gone = runtime.store.remove_executor(runtime.fence()).await;
                 signed_off = gone.inspect_err(|error| tracing::warn!(target: "durable::shutdown", %error, "this executor's row stays; others wait for its lease")).is_ok();
             }
         };
         self.phase(Phase::Background, Instant::now(), background).await;
-        self.background.abort(Level::Closed);
+        self.background.abort(EnginePhase::Closed);
 
         self.phase(Phase::Close, Instant::now(), runtime.store.close()).await;
         if signed_off {
@@ -96,10 +96,10 @@ impl Teardown {
             self.presence.abandon();
         }
         // A task that was dropped a moment ago says so when it is next looked at.
-        let _ = tokio::time::timeout(A_MOMENT, self.background.ended(Level::Closed)).await;
-        runtime.gate.raise(Level::Closed);
+        let _ = tokio::time::timeout(A_MOMENT, self.background.ended(EnginePhase::Closed)).await;
+        runtime.gate.raise(EnginePhase::Closed);
 
-        let mut report = ShutdownReport::of(ShutdownState::Closed, self.budget.borrow().reason());
+        let mut report = ShutdownReport::of(ShutdownOutcome::Closed, self.budget.borrow().reason());
         (report.started_at, report.elapsed) = (started_at, started.elapsed());
         report.phases = std::mem::take(&mut *lock(&self.phases));
         report.completed = runtime.live.ended() - ended_before;
@@ -110,7 +110,7 @@ impl Teardown {
         report.pools = self.pools();
         report.panics = self.take_panics();
         tracing::info!(target: "durable::shutdown", %report);
-        current::has_left(runtime);
+        current_engine::has_left(runtime);
         self.publish(report);
     }
 
@@ -118,17 +118,17 @@ impl Teardown {
     /// whoever is launched under the same name must not take what this process still runs.
     async fn quiesce(&self) {
         let announced = async {
-            if let Err(error) = self.runtime.store.announce_leaving(self.runtime.fence()).await {
+            if let Err(error) = self.runtime.store.mark_leaving(self.runtime.fence()).await {
                 tracing::warn!(target: "durable::shutdown", %error, "could not announce the shutdown");
             }
         };
-        join(announced, self.background.ended(Level::Quiesced)).await;
+        join(announced, self.background.ended(EnginePhase::Quiesced)).await;
     }
 
     /// Lets go of what waits for longer than the drain lasts, or for others. It never returns.
     async fn let_go_of_waits(&self, begun: Instant) {
         let runtime = &self.runtime;
-        runtime.waits.release(LetGo::Parents);
+        runtime.waits.release(ReleaseScope::Parents);
         let mut budget = self.budget.subscribe();
         let mut graced = true;
         loop {
@@ -139,7 +139,7 @@ impl Teardown {
             let now = Instant::now();
             runtime.timers.release(runtime.timers.clock.after(drained_by.saturating_duration_since(now)));
             if graced && grace <= now {
-                runtime.waits.release(LetGo::Bodies);
+                runtime.waits.release(ReleaseScope::Bodies);
                 graced = false;
             }
             tokio::select! {
@@ -152,9 +152,9 @@ impl Teardown {
     /// Drops what still runs, and then lets the tasks end that worked for it.
     async fn stop(&self) {
         let runtime = &self.runtime;
-        runtime.gate.raise(Level::Killed);
+        runtime.gate.raise(EnginePhase::Killed);
         // Marked closed first: a connection in use is then cut, and nobody waits for its statement.
-        runtime.store.close_work();
+        runtime.store.close_work_pool();
         for run in runtime.live.all() {
             run.abort();
         }
@@ -163,24 +163,24 @@ impl Teardown {
                 runtime.live.idle().await;
                 runtime.writer.stop();
             },
-            self.background.ended(Level::Killed),
+            self.background.ended(EnginePhase::Killed),
         )
         .await;
     }
 
     /// Gives back what is left, and tells the others, so that they need not wait for anything.
-    async fn hand_over(&self, stuck: Vec<i64>) -> Result<Released, String> {
+    async fn hand_over(&self, stuck: Vec<i64>) -> Result<ReleasedWorkflows, String> {
         let runtime = &self.runtime;
         if !self.budget.borrow().releases() {
-            return Ok(Released::default());
+            return Ok(ReleasedWorkflows::default());
         }
         let released = runtime.store.release(runtime.fence(), &stuck).await.map_err(|error| error.to_string())?;
         let mut hints = runtime.notices.take();
         if released.direct > 0 {
-            hints.push(Hint::of_queue(RELEASED));
+            hints.push(Hint::for_queue(RELEASED));
         }
         if released.queued > 0 {
-            hints.extend(runtime.lines.names().iter().map(|name| Hint::of_queue(name)));
+            hints.extend(runtime.lines.names().iter().map(|name| Hint::for_queue(name)));
         }
         if runtime.store.has_others()
             && !hints.is_empty()
@@ -197,7 +197,7 @@ impl Teardown {
     async fn phase(&self, phase: Phase, begun: Instant, work: impl Future<Output = ()> + Send) {
         let since = Instant::now();
         let mut budget = self.budget.subscribe();
-        let mut work = Watched(Box::pin(work));
+        let mut work = CatchPanic(Box::pin(work));
         let mut progress = since + PROGRESS;
         let done = loop {
             let end = budget.borrow_and_update().end_of(phase, begun);
@@ -224,7 +224,7 @@ impl Teardown {
 
     fn say_what_is_waited_for(&self, phase: Phase, end: Instant) {
         let runs = self.runtime.live.all();
-        let doing = |run: &Arc<Run>| {
+        let doing = |run: &Arc<RunningWorkflow>| {
             let at = run.execution().and_then(|it| it.activity()).unwrap_or_else(|| "working".to_owned());
             format!("{} {:?}: {at}", run.workflow, &*run.id)
         };

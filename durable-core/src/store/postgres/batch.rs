@@ -4,30 +4,30 @@ use std::collections::{HashMap, HashSet};
 
 use sqlx::{PgConnection, Row};
 
-use super::super::decode;
-use super::super::fault::is_clash;
-use super::super::parts::{Of, Parts, error_of, output_of, value_of};
-use super::super::places::{Queued, of_whom, record_of_the_begin};
-use super::super::{Entry, Fence, Held, StoreError, Verdict};
-use super::commit::Judged;
-use super::{PgQuery, PostgresStore};
-use crate::words::time::micros;
+use crate::store::decode;
+use crate::store::enqueue_rows::{QueuedRow, of_whom, record_of_the_begin};
+use crate::store::postgres::commit::JudgedEntry;
+use crate::store::postgres::{PgQuery, PostgresStore};
+use crate::store::rows_by_kind::{BatchRows, WithEnd, error_of, output_of, value_of};
+use crate::store::store_error::is_clash;
+use crate::store::{Entry, ExistingWorkflow, Fence, StoreError, Verdict};
+use crate::types::time::micros;
 
 impl PostgresStore {
     pub(super) async fn batch(
         &self,
         lane: &mut PgConnection,
         fence: Fence,
-        parts: &Parts<'_>,
+        parts: &BatchRows<'_>,
         entries: &[&Entry],
-    ) -> Result<Judged, StoreError> {
+    ) -> Result<JudgedEntry, StoreError> {
         let query = bind(self.fenced(self.texts.batch.of(parts), fence), parts);
         let row = match query.fetch_one(&mut *lane).await {
-            Err(error) if is_clash(&error) => return Ok(Judged::unclear(entries)),
+            Err(error) if is_clash(&error) => return Ok(JudgedEntry::unclear(entries)),
             other => other?,
         };
         if row.try_get::<i64, _>("held")? == 0 {
-            return Ok(Judged::all(&Verdict::Fenced, entries));
+            return Ok(JudgedEntry::all(&Verdict::Fenced, entries));
         }
         if let Some(lacking) = row.try_get::<Option<Vec<i64>>, _>("lacking")? {
             let statuses: Vec<Option<String>> = row.try_get("statuses")?;
@@ -42,7 +42,7 @@ impl PostgresStore {
         let sent = row.try_get::<i64, _>("sent")?.unsigned_abs();
         self.meter.committed((begun.len() + done.len() + records + said) as u64 + sent);
         let lacking = parts.begins.len() + parts.queued.len() - begun.len() + parts.finishes.len() - done.len();
-        let mut judged = Judged::all(&Verdict::Stored, entries);
+        let mut judged = JudgedEntry::all(&Verdict::Stored, entries);
         if lacking > 0 {
             self.judge(lane, fence, entries, &begun, &done, &mut judged).await?;
         }
@@ -57,7 +57,7 @@ impl PostgresStore {
         entries: &[&Entry],
         begun: &[i64],
         done: &[i64],
-        judged: &mut Judged,
+        judged: &mut JudgedEntry,
     ) -> Result<(), StoreError> {
         let begun: HashSet<i64> = begun.iter().copied().collect();
         let done: HashSet<i64> = done.iter().copied().collect();
@@ -65,7 +65,7 @@ impl PostgresStore {
         for (index, entry) in entries.iter().enumerate() {
             if entry.finish.as_ref().is_some_and(|it| !done.contains(&it.workflow)) {
                 judged.unclear.push(index);
-            } else if let Some(begin) = entry.begin.as_ref().filter(|it| !begun.contains(&it.key)) {
+            } else if let Some(begin) = entry.start.as_ref().filter(|it| !begun.contains(&it.key)) {
                 there.push((index, begin));
             }
         }
@@ -75,7 +75,7 @@ impl PostgresStore {
         let found = self.existing(lane, fence, there.iter().map(|(_, it)| it.id.as_str()).collect()).await?;
         let mut twins = Vec::new();
         for (index, begin) in there {
-            match (found.get(&begin.id), Queued::of(begin).filter(|it| it.place.deduplicate.is_some())) {
+            match (found.get(&begin.id), QueuedRow::of(begin).filter(|it| it.place.deduplication_id.is_some())) {
                 (Some((held, _)), _) => {
                     judged.verdicts[index] = self.record_existing(lane, fence, entries[index], held.clone()).await?;
                 }
@@ -83,10 +83,10 @@ impl PostgresStore {
                 (None, None) => judged.unclear.push(index),
             }
         }
-        let queued: Vec<Queued<'_>> = twins.iter().map(|(_, it)| *it).collect();
+        let queued: Vec<QueuedRow<'_>> = twins.iter().map(|(_, it)| *it).collect();
         let found = self.duplicates(lane, fence, &queued).await?;
         for (index, it) in twins {
-            let twin = (it.place.queue.clone(), it.place.deduplicate.clone().unwrap_or_default());
+            let twin = (it.place.queue.clone(), it.place.deduplication_id.clone().unwrap_or_default());
             match found.get(&twin) {
                 Some(held) => judged.verdicts[index] = Verdict::Duplicate(held.clone()),
                 None => judged.unclear.push(index),
@@ -101,7 +101,7 @@ impl PostgresStore {
         lane: &mut PgConnection,
         fence: Fence,
         entry: &Entry,
-        held: Held,
+        held: ExistingWorkflow,
     ) -> Result<Verdict, StoreError> {
         let verdict = Verdict::Existing(held);
         let Some(record) = record_of_the_begin(entry) else { return Ok(verdict) };
@@ -114,14 +114,14 @@ impl PostgresStore {
 }
 
 /// Binds the columns of all parts that are there, in the order of the text.
-fn bind(mut query: PgQuery, parts: &Parts<'_>) -> PgQuery {
+fn bind(mut query: PgQuery, parts: &BatchRows<'_>) -> PgQuery {
     /// One array of a column's values.
     macro_rules! column {
         ($rows:expr, $row:ident => $value:expr) => {
             $rows.iter().map(|$row| $value).collect::<Vec<_>>()
         };
     }
-    let Parts { begins, queued, records, finishes, messages, received, events, items } = parts;
+    let BatchRows { begins, queued, records, finishes, messages, received, events, items } = parts;
     if !begins.is_empty() {
         query = query
             .bind(column!(begins, it => it.key))
@@ -150,7 +150,7 @@ fn bind(mut query: PgQuery, parts: &Parts<'_>) -> PgQuery {
             .bind(column!(queued, it => it.place.queue.as_str()))
             .bind(column!(queued, it => it.place.priority))
             .bind(column!(queued, it => it.partition()))
-            .bind(column!(queued, it => it.place.deduplicate.as_deref()))
+            .bind(column!(queued, it => it.place.deduplication_id.as_deref()))
             .bind(column!(queued, it => it.delay()));
     }
     if !finishes.is_empty() {
@@ -209,8 +209,8 @@ fn bind(mut query: PgQuery, parts: &Parts<'_>) -> PgQuery {
 
 /// Nothing was stored, because these messages have nobody to receive them: their entries are judged,
 /// and the others are to be sent without them.
-fn without_receivers(entries: &[&Entry], lacking: &HashMap<i64, Option<String>>) -> Result<Judged, StoreError> {
-    let mut judged = Judged::all(&Verdict::Stored, entries);
+fn without_receivers(entries: &[&Entry], lacking: &HashMap<i64, Option<String>>) -> Result<JudgedEntry, StoreError> {
+    let mut judged = JudgedEntry::all(&Verdict::Stored, entries);
     for (index, entry) in entries.iter().enumerate() {
         let nobody = entry.messages.iter().find_map(|it| Some((&it.to, lacking.get(&it.key)?)));
         match nobody {
@@ -225,6 +225,6 @@ fn without_receivers(entries: &[&Entry], lacking: &HashMap<i64, Option<String>>)
 }
 
 /// How many of the rows do not depend on an end.
-fn of_no_end<T>(rows: &[Of<'_, T>]) -> usize {
+fn of_no_end<T>(rows: &[WithEnd<'_, T>]) -> usize {
     rows.iter().filter(|it| it.ends.is_none()).count()
 }

@@ -3,13 +3,13 @@
 
 use sqlx::Row;
 
-use super::super::decode::decode;
-use super::super::decode_queues::{LimitsRow, runs};
-use super::super::parts::later;
-use super::super::texts::texts;
-use super::super::{ClaimRequest, Claimed, Fence, StoreError};
-use super::PostgresStore;
-use super::text::{CLOCK, FENCE};
+use crate::store::decode::decode;
+use crate::store::decode_queues::{LimitsRow, runs};
+use crate::store::postgres::PostgresStore;
+use crate::store::postgres::sql_text::{CLOCK, FENCE};
+use crate::store::rows_by_kind::later;
+use crate::store::sql::texts;
+use crate::store::{ClaimRequest, Claimed, Fence, StoreError};
 
 /// The limits of a queue `q`.
 pub(super) const LIMITS: &str = "q.concurrency, q.worker_concurrency, q.rate_starts, q.rate_period, q.partitioned, \
@@ -105,7 +105,7 @@ fn giving_back(which: &str, condition: &str) -> String {
 impl PostgresStore {
     pub(super) async fn claim_for(&self, request: &ClaimRequest) -> Result<Claimed, StoreError> {
         let query = self.fenced(&self.texts.claim.claim, request.fence).bind(&request.queue).bind(&request.known);
-        let rows = query.bind(i64::from(request.most)).fetch_all(self.work()?).await?;
+        let rows = query.bind(i64::from(request.limit)).fetch_all(self.work()?).await?;
         let first = &rows[0]; // there is one, also where nothing was claimed
         if first.try_get("ready")? {
             return self.claim_limited(request).await;

@@ -8,17 +8,18 @@ use std::sync::Arc;
 
 use sqlx::{PgConnection, Row};
 
-use super::super::decode::{HeldRow, decode};
-use super::super::fault::is_clash;
-use super::super::parts::{Parts, all, error_of, output_of};
-use super::super::places::hangs_on_its_begin;
-use super::super::texts::texts;
-use super::super::{
-    Commit, Entry, Fault, Fence, Finish, Held, NewRecord, NewWorkflow, StoreError, StoreFuture, Verdict,
+use crate::store::decode::{ExistingRow, decode};
+use crate::store::enqueue_rows::hangs_on_its_begin;
+use crate::store::postgres::sql_text::{CLOCK, FENCE};
+use crate::store::postgres::{PgQuery, PostgresStore};
+use crate::store::rows_by_kind::{BatchRows, all, error_of, output_of};
+use crate::store::sql::texts;
+use crate::store::store_error::is_clash;
+use crate::store::{
+    Commit, Entry, ExistingWorkflow, Fence, Finish, NewRecord, NewWorkflow, StoreError, StoreErrorKind, StoreFuture,
+    Verdict,
 };
-use super::text::{CLOCK, FENCE};
-use super::{PgQuery, PostgresStore};
-use crate::words::time::micros;
+use crate::types::time::micros;
 
 texts! {
     /// $1, $2 fence; $3 to $12 the workflow.
@@ -82,7 +83,7 @@ impl Commit for PostgresStore {
             let result = self.commit_on(&mut lane, fence, entries, again).await;
             match &result {
                 // The connection itself is at fault, or nobody knows in which state it is.
-                Err(error) if error.fault == Fault::Unreachable => drop(lane),
+                Err(error) if error.kind == StoreErrorKind::Unreachable => drop(lane),
                 _ => self.give_lane_back(lane),
             }
             result
@@ -91,7 +92,7 @@ impl Commit for PostgresStore {
 }
 
 /// What the fast path found out.
-pub(super) struct Judged {
+pub(super) struct JudgedEntry {
     /// A verdict for every entry.
     pub(super) verdicts: Vec<Verdict>,
     /// Entries about which nothing can be said yet; nothing of them is stored.
@@ -100,7 +101,7 @@ pub(super) struct Judged {
     pub(super) unsent: Vec<usize>,
 }
 
-impl Judged {
+impl JudgedEntry {
     pub(super) fn all(verdict: &Verdict, entries: &[&Entry]) -> Self {
         Self { verdicts: all(verdict, entries.len()), unclear: Vec::new(), unsent: Vec::new() }
     }
@@ -145,10 +146,15 @@ impl PostgresStore {
     }
 
     /// Sends all entries in one statement.
-    async fn at_once(&self, lane: &mut PgConnection, fence: Fence, entries: &[&Entry]) -> Result<Judged, StoreError> {
-        let parts = Parts::of(entries.iter().copied());
+    async fn at_once(
+        &self,
+        lane: &mut PgConnection,
+        fence: Fence,
+        entries: &[&Entry],
+    ) -> Result<JudgedEntry, StoreError> {
+        let parts = BatchRows::of(entries.iter().copied());
         if parts.need_care(entries) {
-            return Ok(Judged::unclear(entries));
+            return Ok(JudgedEntry::unclear(entries));
         }
         if parts.talks() {
             return self.batch(lane, fence, &parts, entries).await;
@@ -160,33 +166,33 @@ impl PostgresStore {
         }
         let sent = match (&parts.begins[..], &parts.records[..], &parts.finishes[..]) {
             _ if !parts.queued.is_empty() => return self.batch(lane, fence, &parts, entries).await,
-            ([], [], []) => return Ok(Judged::all(&Verdict::Stored, entries)),
+            ([], [], []) => return Ok(JudgedEntry::all(&Verdict::Stored, entries)),
             ([begin], [], []) => return self.lone_begin(lane, fence, begin, entries).await,
             ([], [record], []) => {
                 let query = self.record_statement(fence, record.record);
                 self.write(&mut *lane, query).await.map(|rows| match rows {
-                    0 => Judged::all(&Verdict::Fenced, entries),
-                    _ => Judged::all(&Verdict::Stored, entries),
+                    0 => JudgedEntry::all(&Verdict::Fenced, entries),
+                    _ => JudgedEntry::all(&Verdict::Stored, entries),
                 })
             }
             ([], [], [finish]) => {
                 let query = bind_finish(self.fenced(&self.texts.commit.finish, fence), finish);
                 self.write(&mut *lane, query).await.map(|rows| match rows {
-                    0 => Judged::unclear(entries),
-                    _ => Judged::all(&Verdict::Stored, entries),
+                    0 => JudgedEntry::unclear(entries),
+                    _ => JudgedEntry::all(&Verdict::Stored, entries),
                 })
             }
             ([], [record], [finish]) if record.ends => {
                 let query = bind_finish(self.fenced(&self.texts.commit.record_and_finish, fence), finish);
                 self.write(&mut *lane, bind_record(query, record.record)).await.map(|rows| match rows {
-                    0 => Judged::unclear(entries),
-                    _ => Judged::all(&Verdict::Stored, entries),
+                    0 => JudgedEntry::unclear(entries),
+                    _ => JudgedEntry::all(&Verdict::Stored, entries),
                 })
             }
             _ => return self.batch(lane, fence, &parts, entries).await,
         };
         match sent {
-            Err(error) if is_clash(&error) => Ok(Judged::unclear(entries)),
+            Err(error) if is_clash(&error) => Ok(JudgedEntry::unclear(entries)),
             other => Ok(other?),
         }
     }
@@ -197,15 +203,15 @@ impl PostgresStore {
         fence: Fence,
         begin: &NewWorkflow,
         entries: &[&Entry],
-    ) -> Result<Judged, StoreError> {
+    ) -> Result<JudgedEntry, StoreError> {
         if self.write(&mut *lane, self.begin_statement(fence, begin)).await? > 0 {
-            return Ok(Judged::all(&Verdict::Stored, entries));
+            return Ok(JudgedEntry::all(&Verdict::Stored, entries));
         }
         let found = self.existing(lane, fence, vec![begin.id.as_str()]).await?;
         Ok(match found.into_values().next() {
-            Some((held, true)) => Judged::all(&Verdict::Existing(held), entries),
-            Some((_, false)) => Judged::all(&Verdict::Fenced, entries),
-            None => Judged::unclear(entries),
+            Some((held, true)) => JudgedEntry::all(&Verdict::Existing(held), entries),
+            Some((_, false)) => JudgedEntry::all(&Verdict::Fenced, entries),
+            None => JudgedEntry::unclear(entries),
         })
     }
 
@@ -223,11 +229,11 @@ impl PostgresStore {
         lane: &mut PgConnection,
         fence: Fence,
         ids: Vec<&str>,
-    ) -> Result<HashMap<String, (Held, bool)>, StoreError> {
+    ) -> Result<HashMap<String, (ExistingWorkflow, bool)>, StoreError> {
         let rows = self.fenced(&self.texts.commit.existing, fence).bind(ids).fetch_all(lane).await?;
         rows.iter()
             .map(|row| {
-                let held: Held = decode::<_, HeldRow, _>(row)?;
+                let held: ExistingWorkflow = decode::<_, ExistingRow, _>(row)?;
                 Ok((held.id.clone(), (held, row.try_get("ours")?)))
             })
             .collect()

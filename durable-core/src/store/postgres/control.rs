@@ -2,13 +2,13 @@
 
 use sqlx::Row;
 
-use super::super::decode::decode;
-use super::super::decode_talk::FamilyRow;
-use super::super::parts::TERMINAL;
-use super::super::texts::texts;
-use super::super::{Cancelled, Control, Fault, StoreError, StoreFuture};
-use super::PostgresStore;
-use super::text::CLOCK;
+use crate::store::decode::decode;
+use crate::store::decode_messaging::FamilyRow;
+use crate::store::postgres::PostgresStore;
+use crate::store::postgres::sql_text::CLOCK;
+use crate::store::rows_by_kind::TERMINAL;
+use crate::store::sql::texts;
+use crate::store::{CancelledWorkflows, Control, StoreError, StoreErrorKind, StoreFuture};
 
 /// How often a cancellation is tried that meets other writers' locks in another order than they do.
 const TRIES: usize = 5;
@@ -43,13 +43,18 @@ texts! {
 }
 
 impl Control for PostgresStore {
-    fn cancel<'a>(&'a self, id: &'a str, reason: &'a str, children: bool) -> StoreFuture<'a, Option<Cancelled>> {
+    fn cancel<'a>(
+        &'a self,
+        id: &'a str,
+        reason: &'a str,
+        children: bool,
+    ) -> StoreFuture<'a, Option<CancelledWorkflows>> {
         Box::pin(async move {
             let mut left = TRIES;
             loop {
                 left -= 1;
                 match self.try_to_cancel(id, reason, children).await {
-                    Err(error) if error.fault == Fault::Contended && left > 0 => {}
+                    Err(error) if error.kind == StoreErrorKind::Contended && left > 0 => {}
                     other => return other,
                 }
             }
@@ -58,7 +63,12 @@ impl Control for PostgresStore {
 }
 
 impl PostgresStore {
-    async fn try_to_cancel(&self, id: &str, reason: &str, children: bool) -> Result<Option<Cancelled>, StoreError> {
+    async fn try_to_cancel(
+        &self,
+        id: &str,
+        reason: &str,
+        children: bool,
+    ) -> Result<Option<CancelledWorkflows>, StoreError> {
         let query = self.query(&self.texts.control.cancel).bind(id).bind(reason).bind(children);
         // Planned for the tables as they are: a plan made while they were small would read all of them.
         let query = query.persistent(false);
@@ -73,6 +83,6 @@ impl PostgresStore {
             }
         }
         self.meter.committed(all.len() as u64);
-        Ok(before.map(|before| Cancelled { before, stopped: all }))
+        Ok(before.map(|before| CancelledWorkflows { before, runs: all }))
     }
 }

@@ -4,19 +4,20 @@ use std::collections::HashMap;
 
 use sqlx::{PgConnection, Row};
 
-use super::super::decode::{HeldRow, decode};
-use super::super::decode_queues::DuplicateRow;
-use super::super::fault::is_clash;
-use super::super::parts::later;
-use super::super::places::{Begun, Queued, nowhere, went_away};
-use super::super::texts::texts;
-use super::super::{
-    Entry, Fault, Fence, Held, Hint, NewWorkflow, OutboxConnection, PostedWorkflow, StoreError, Verdict, hints,
+use crate::store::decode::{ExistingRow, decode};
+use crate::store::decode_queues::DuplicateRow;
+use crate::store::enqueue_rows::{QueuedRow, StartedRow, nowhere, went_away};
+use crate::store::postgres::commit::{JudgedEntry, bind_begin};
+use crate::store::postgres::sql_text::{CLOCK, FENCE};
+use crate::store::postgres::{PgQuery, PostgresStore};
+use crate::store::rows_by_kind::later;
+use crate::store::sql::texts;
+use crate::store::store_error::is_clash;
+use crate::store::{
+    EnqueueOutcome, Entry, ExistingWorkflow, Fence, Hint, NewWorkflow, OutboxConnection, StoreError, StoreErrorKind,
+    Verdict, hints,
 };
-use super::commit::{Judged, bind_begin};
-use super::text::{CLOCK, FENCE};
-use super::{PgQuery, PostgresStore};
-use crate::words::time::micros;
+use crate::types::time::micros;
 
 texts! {
     /// $1, $2 fence; $3 to $17 the workflow and its place.
@@ -123,13 +124,13 @@ fn duplicate(queue: &str, id: &str) -> String {
     )
 }
 
-fn bind_queued(query: PgQuery, it: Queued<'_>) -> PgQuery {
+fn bind_queued(query: PgQuery, it: QueuedRow<'_>) -> PgQuery {
     let query = bind_begin(query, it.row).bind(&it.place.queue).bind(it.place.priority).bind(it.partition());
-    query.bind(&it.place.deduplicate).bind(it.delay())
+    query.bind(&it.place.deduplication_id).bind(it.delay())
 }
 
 /// Binds the debounce behind the rest.
-fn bind_debounced(query: PgQuery, it: Queued<'_>) -> PgQuery {
+fn bind_debounced(query: PgQuery, it: QueuedRow<'_>) -> PgQuery {
     let debounce = it.debounce();
     let query = bind_queued(query, it).bind(debounce.map(|it| it.key.as_str()));
     query.bind(debounce.and_then(|it| it.longest).map(micros))
@@ -141,9 +142,9 @@ impl PostgresStore {
         &self,
         lane: &mut PgConnection,
         fence: Fence,
-        it: Queued<'_>,
+        it: QueuedRow<'_>,
         entries: &[&Entry],
-    ) -> Result<Judged, StoreError> {
+    ) -> Result<JudgedEntry, StoreError> {
         if it.debounce().is_some() {
             let query = bind_debounced(self.fenced(&self.texts.enqueue.debounce, fence), it);
             let row = match query.fetch_optional(lane).await {
@@ -151,25 +152,25 @@ impl PostgresStore {
                 row => row?,
             };
             // What is in the way, or the fence, is for the careful path to look at.
-            let Some(row) = row else { return Ok(Judged::unclear(entries)) };
+            let Some(row) = row else { return Ok(JudgedEntry::unclear(entries)) };
             self.meter.committed(1);
-            let held: Held = decode::<_, HeldRow, _>(&row)?;
+            let held: ExistingWorkflow = decode::<_, ExistingRow, _>(&row)?;
             let verdict = if held.key == it.row.key { Verdict::Stored } else { Verdict::Debounced(held) };
-            return Ok(Judged::all(&verdict, entries));
+            return Ok(JudgedEntry::all(&verdict, entries));
         }
         let query = bind_queued(self.fenced(&self.texts.enqueue.enqueue, fence), it);
         if self.write(&mut *lane, query).await? > 0 {
-            return Ok(Judged::all(&Verdict::Stored, entries));
+            return Ok(JudgedEntry::all(&Verdict::Stored, entries));
         }
         let found = self.existing(lane, fence, vec![it.row.id.as_str()]).await?;
         if let Some((held, ours)) = found.into_values().next() {
             let verdict = if ours { Verdict::Existing(held) } else { Verdict::Fenced };
-            return Ok(Judged::all(&verdict, entries));
+            return Ok(JudgedEntry::all(&verdict, entries));
         }
         let found = self.duplicates(lane, fence, &[it]).await?;
         Ok(match found.into_values().next() {
-            Some(held) => Judged::all(&Verdict::Duplicate(held), entries),
-            None => Judged::unclear(entries),
+            Some(held) => JudgedEntry::all(&Verdict::Duplicate(held), entries),
+            None => JudgedEntry::unclear(entries),
         })
     }
 
@@ -178,9 +179,9 @@ impl PostgresStore {
         &self,
         lane: &mut PgConnection,
         fence: Fence,
-        of: &[Queued<'_>],
-    ) -> Result<HashMap<(String, String), Held>, StoreError> {
-        let of = || of.iter().filter_map(|it| Some((it.place.queue.as_str(), it.place.deduplicate.as_deref()?)));
+        of: &[QueuedRow<'_>],
+    ) -> Result<HashMap<(String, String), ExistingWorkflow>, StoreError> {
+        let of = || of.iter().filter_map(|it| Some((it.place.queue.as_str(), it.place.deduplication_id.as_deref()?)));
         let (queues, ids): (Vec<&str>, Vec<&str>) = of().unzip();
         if ids.is_empty() {
             return Ok(HashMap::new());
@@ -194,22 +195,22 @@ impl PostgresStore {
         &self,
         transaction: &mut PgConnection,
         fence: Fence,
-        it: Queued<'_>,
+        it: QueuedRow<'_>,
         written: &mut u64,
-    ) -> Result<Begun, StoreError> {
+    ) -> Result<StartedRow, StoreError> {
         if it.debounce().is_some() {
             let query = bind_debounced(self.fenced(&self.texts.enqueue.debounce, fence), it);
             if let Some(row) = query.fetch_optional(&mut *transaction).await.map_err(contended)? {
                 *written += 1;
-                let held: Held = decode::<_, HeldRow, _>(&row)?;
-                return Ok(if held.key == it.row.key { Begun::Stored } else { Begun::Debounced(held) });
+                let held: ExistingWorkflow = decode::<_, ExistingRow, _>(&row)?;
+                return Ok(if held.key == it.row.key { StartedRow::Stored } else { StartedRow::Debounced(held) });
             }
         } else {
             let query = bind_queued(self.fenced(&self.texts.enqueue.enqueue, fence), it);
             let rows = query.execute(&mut *transaction).await?.rows_affected();
             *written += rows;
             if rows > 0 {
-                return Ok(Begun::Stored);
+                return Ok(StartedRow::Stored);
             }
         }
         if let Some(found) = self.in_the_way(transaction, it).await? {
@@ -219,16 +220,20 @@ impl PostgresStore {
     }
 
     /// The workflow that has the id, or the deduplication id.
-    async fn in_the_way(&self, connection: &mut PgConnection, it: Queued<'_>) -> Result<Option<Begun>, StoreError> {
+    async fn in_the_way(
+        &self,
+        connection: &mut PgConnection,
+        it: QueuedRow<'_>,
+    ) -> Result<Option<StartedRow>, StoreError> {
         let row = self.query(&self.texts.read.find).bind(&it.row.id).fetch_optional(&mut *connection).await?;
         if let Some(row) = row {
-            let held: Held = decode::<_, HeldRow, _>(&row)?;
-            return Ok(Some(if held.key == it.row.key { Begun::Stored } else { Begun::Existing(held) }));
+            let held: ExistingWorkflow = decode::<_, ExistingRow, _>(&row)?;
+            return Ok(Some(if held.key == it.row.key { StartedRow::Stored } else { StartedRow::Existing(held) }));
         }
-        let Some(id) = &it.place.deduplicate else { return Ok(None) };
+        let Some(id) = &it.place.deduplication_id else { return Ok(None) };
         let query = self.query(&self.texts.enqueue.duplicate).bind(&it.place.queue).bind(id);
         let row = query.fetch_optional(connection).await?;
-        Ok(row.map(|row| decode::<_, HeldRow, _>(&row)).transpose()?.map(Begun::Duplicate))
+        Ok(row.map(|row| decode::<_, ExistingRow, _>(&row)).transpose()?.map(StartedRow::Duplicate))
     }
 
     /// Puts a workflow on its queue within the user's transaction.
@@ -236,30 +241,30 @@ impl PostgresStore {
         &self,
         connection: OutboxConnection<'_>,
         workflow: &NewWorkflow,
-    ) -> Result<PostedWorkflow, StoreError> {
+    ) -> Result<EnqueueOutcome, StoreError> {
         #[allow(irrefutable_let_patterns, reason = "there are other kinds where their stores are compiled in")]
-        let OutboxConnection::Postgres(connection) = connection else { return Ok(PostedWorkflow::OtherDatabase) };
-        let Some(it) = Queued::of(workflow) else { return Err(nowhere()) };
-        let hint = hints::text(hints::NOBODY, &[Hint::of_queue(&it.place.queue)]);
+        let OutboxConnection::Postgres(connection) = connection else { return Ok(EnqueueOutcome::OtherDatabase) };
+        let Some(it) = QueuedRow::of(workflow) else { return Err(nowhere()) };
+        let hint = hints::text(hints::NOBODY, &[Hint::for_queue(&it.place.queue)]);
         if it.debounce().is_some() {
             let query = bind_debounced(self.query(&self.texts.enqueue.post_debounced), it);
             let row = query.bind(&*self.channel).bind(hint).fetch_optional(&mut *connection).await;
             if let Some(row) = row.map_err(|error| self.explained(error))? {
-                let held: Held = decode::<_, HeldRow, _>(&row)?;
+                let held: ExistingWorkflow = decode::<_, ExistingRow, _>(&row)?;
                 let own = held.key == workflow.key;
-                return Ok(if own { PostedWorkflow::Posted } else { PostedWorkflow::Existing(held) });
+                return Ok(if own { EnqueueOutcome::Posted } else { EnqueueOutcome::Existing(held) });
             }
         } else {
             let query = bind_queued(self.query(&self.texts.enqueue.post), it);
             let row = query.bind(&*self.channel).bind(hint).fetch_one(&mut *connection).await;
             if row.map_err(|error| self.explained(error))?.try_get("stored")? {
-                return Ok(PostedWorkflow::Posted);
+                return Ok(EnqueueOutcome::Posted);
             }
         }
         match self.in_the_way(connection, it).await? {
-            Some(Begun::Stored) => Ok(PostedWorkflow::Posted),
-            Some(Begun::Existing(held) | Begun::Duplicate(held) | Begun::Debounced(held)) => {
-                Ok(PostedWorkflow::Existing(held))
+            Some(StartedRow::Stored) => Ok(EnqueueOutcome::Posted),
+            Some(StartedRow::Existing(held) | StartedRow::Duplicate(held) | StartedRow::Debounced(held)) => {
+                Ok(EnqueueOutcome::Existing(held))
             }
             None => Err(went_away()),
         }
@@ -268,5 +273,5 @@ impl PostgresStore {
 
 /// Another one took the id between the look and the statement: trying again finds it.
 fn contended(error: sqlx::Error) -> StoreError {
-    if is_clash(&error) { StoreError::new(Fault::Contended, error) } else { error.into() }
+    if is_clash(&error) { StoreError::new(StoreErrorKind::Contended, error) } else { error.into() }
 }

@@ -4,16 +4,16 @@ use std::time::Duration;
 
 use sqlx::Row;
 
-use super::super::decode::{self, AdoptedAs, AdoptedRow, ExecutorRow};
-use super::super::parts::{TOO_MANY_RECOVERIES, oldest_first};
-use super::super::texts::texts;
-use super::super::{
-    Adopt, Adopted, DeadExecutor, Executors, Fence, KnownWorkflow, NewExecutor, Presence, Released, StoreError,
-    StoreFuture, WorkFound, WorkLeft,
+use crate::store::decode::{self, ExecutorRow, TakeoverAs, TakeoverRow};
+use crate::store::postgres::PostgresStore;
+use crate::store::postgres::sql_text::{CLOCK, FENCE, ORPHANED};
+use crate::store::rows_by_kind::{TOO_MANY_RECOVERIES, oldest_first};
+use crate::store::sql::texts;
+use crate::store::{
+    ExecutorInfo, Executors, Fence, HeartbeatResult, KnownWorkflow, NewExecutor, ReleasedWorkflows, StoreError,
+    StoreFuture, Takeover, TakeoverRequest, WorkFound, WorkQuery,
 };
-use super::PostgresStore;
-use super::text::{CLOCK, FENCE, ORPHANED};
-use crate::words::time::micros;
+use crate::types::time::micros;
 
 texts! {
     /// $1 the key … $6 the lease, $7 the first epoch.
@@ -149,7 +149,7 @@ texts! {
 }
 
 impl Executors for PostgresStore {
-    fn sign_on<'a>(&'a self, executor: &'a NewExecutor) -> StoreFuture<'a, Fence> {
+    fn register_executor<'a>(&'a self, executor: &'a NewExecutor) -> StoreFuture<'a, Fence> {
         Box::pin(async move {
             let fence = Fence { executor: executor.key, epoch: Fence::FIRST_EPOCH };
             let query = self.query(&self.texts.executors.sign_on).bind(executor.key).bind(&executor.name);
@@ -160,47 +160,47 @@ impl Executors for PostgresStore {
         })
     }
 
-    fn heartbeat<'a>(&'a self, fence: Fence, lease: Duration, running: &'a [i64]) -> StoreFuture<'a, Presence> {
+    fn heartbeat<'a>(&'a self, fence: Fence, lease: Duration, running: &'a [i64]) -> StoreFuture<'a, HeartbeatResult> {
         Box::pin(async move {
             let query = self.fenced(&self.texts.executors.heartbeat, fence).bind(micros(lease)).bind(running);
             let rows = query.fetch_all(&self.control).await?;
-            let mut presence = Presence::default();
+            let mut presence = HeartbeatResult::default();
             for row in &rows {
                 match row.try_get::<&str, _>("what")? {
-                    "ours" => presence.ours = true,
+                    "ours" => presence.fence_holds = true,
                     "now" => presence.now = row.try_get("key")?,
                     "orphans" => presence.orphans = true,
                     "expired" => presence.expired.push(decode::decode::<_, ExecutorRow, _>(row)?),
-                    _ => presence.gone.push((row.try_get("key")?, decode::status(row.try_get("word")?)?)),
+                    _ => presence.no_longer_owned.push((row.try_get("key")?, decode::status(row.try_get("word")?)?)),
                 }
             }
-            self.meter.committed(u64::from(presence.ours));
+            self.meter.committed(u64::from(presence.fence_holds));
             Ok(presence)
         })
     }
 
-    fn announce_leaving(&self, fence: Fence) -> StoreFuture<'_, ()> {
+    fn mark_leaving(&self, fence: Fence) -> StoreFuture<'_, ()> {
         Box::pin(async move {
             self.write(&self.control, self.fenced(&self.texts.executors.announce_leaving, fence)).await?;
             Ok(())
         })
     }
 
-    fn executors(&self) -> StoreFuture<'_, Vec<DeadExecutor>> {
+    fn executors(&self) -> StoreFuture<'_, Vec<ExecutorInfo>> {
         Box::pin(async move {
             let rows = self.query(&self.texts.executors.all).fetch_all(&self.control).await?;
             rows.iter().map(decode::decode::<_, ExecutorRow, _>).collect()
         })
     }
 
-    fn depose(&self, executor: i64, epoch: i64) -> StoreFuture<'_, bool> {
+    fn fence_out(&self, executor: i64, epoch: i64) -> StoreFuture<'_, bool> {
         Box::pin(async move {
             let query = self.query(&self.texts.executors.depose).bind(executor).bind(epoch);
             Ok(self.write(&self.control, query).await? > 0)
         })
     }
 
-    fn adopt<'a>(&'a self, adopt: &'a Adopt) -> StoreFuture<'a, Adopted> {
+    fn take_over<'a>(&'a self, adopt: &'a TakeoverRequest) -> StoreFuture<'a, Takeover> {
         Box::pin(async move {
             let names: Vec<&str> = names(&adopt.known);
             let most: Vec<i64> = adopt.known.iter().map(|it| i64::from(it.max_recoveries)).collect();
@@ -209,12 +209,12 @@ impl Executors for PostgresStore {
             let query = TOO_MANY_RECOVERIES.into_iter().fold(query, sqlx::query::Query::bind);
             let rows = query.fetch_all(&self.control).await?;
             self.meter.committed(rows.len() as u64);
-            let mut adopted = Adopted::default();
+            let mut adopted = Takeover::default();
             for row in &rows {
-                match decode::decode::<_, AdoptedRow, _>(row)? {
-                    AdoptedAs::Run(run) => adopted.runs.push(run),
-                    AdoptedAs::Parked(id) => adopted.parked.push(id),
-                    AdoptedAs::Requeued(queue) => adopted.requeued.push(queue),
+                match decode::decode::<_, TakeoverRow, _>(row)? {
+                    TakeoverAs::Run(run) => adopted.runs.push(run),
+                    TakeoverAs::Parked(id) => adopted.parked.push(id),
+                    TakeoverAs::Requeued(queue) => adopted.requeued.push(queue),
                 }
             }
             adopted.requeued.sort_unstable();
@@ -231,17 +231,17 @@ impl Executors for PostgresStore {
         })
     }
 
-    fn release<'a>(&'a self, fence: Fence, stuck: &'a [i64]) -> StoreFuture<'a, Released> {
+    fn release<'a>(&'a self, fence: Fence, stuck: &'a [i64]) -> StoreFuture<'a, ReleasedWorkflows> {
         Box::pin(async move {
             let query = self.fenced(&self.texts.executors.release, fence).bind(stuck);
             let row = query.fetch_one(&self.control).await?;
-            let released = Released { direct: count(&row, "direct")?, queued: count(&row, "queued")? };
+            let released = ReleasedWorkflows { direct: count(&row, "direct")?, queued: count(&row, "queued")? };
             self.meter.committed(released.direct + released.queued);
             Ok(released)
         })
     }
 
-    fn work_left<'a>(&'a self, asked: &'a WorkLeft) -> StoreFuture<'a, WorkFound> {
+    fn work_left<'a>(&'a self, asked: &'a WorkQuery) -> StoreFuture<'a, WorkFound> {
         Box::pin(async move {
             let query = self.query(&self.texts.executors.work_left).bind(asked.executor).bind(names(&asked.known));
             let row = query.bind(&asked.queues).fetch_one(&self.control).await?;
@@ -253,7 +253,7 @@ impl Executors for PostgresStore {
         })
     }
 
-    fn sign_off(&self, fence: Fence) -> StoreFuture<'_, ()> {
+    fn remove_executor(&self, fence: Fence) -> StoreFuture<'_, ()> {
         Box::pin(async move {
             self.write(&self.control, self.fenced(&self.texts.executors.sign_off, fence)).await?;
             Ok(())

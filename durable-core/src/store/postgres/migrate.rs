@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use sqlx::migrate::{Migration, Migrator};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, FromRow, PgConnection, Row, SqlSafeStr};
 
-use super::super::StoreError;
-use super::super::migrations::{Applied, Standing, compare};
-use super::PostgresStore;
+use crate::store::StoreError;
+use crate::store::migrations::{Applied, MigrationState, compare};
+use crate::store::postgres::PostgresStore;
 
 /// The migrations as they are in the repository, where the schema is written `durable.`.
 static WRITTEN: Migrator = sqlx::migrate!("./migrations/postgres");
@@ -18,7 +18,7 @@ impl PostgresStore {
     pub(super) async fn run_migrations(&self) -> Result<(), StoreError> {
         let mut connection = self.options.connect().await?;
         let migrator = self.rendered();
-        if compare(&migrator, &self.applied(&mut connection, &migrator).await?)? == Standing::Behind
+        if compare(&migrator, &self.applied(&mut connection, &migrator).await?)? == MigrationState::Behind
             && let Err(error) = migrator.run_direct(None, &mut connection, false).await
         {
             // A newer program may have come between the look and the lock: then say that.

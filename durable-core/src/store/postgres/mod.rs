@@ -3,25 +3,25 @@
 //! `commit` is the fast path and `careful` the slow one; the other files are one trait each.
 
 mod batch;
-mod batch_text;
-mod careful;
+mod batch_sql;
 mod claim;
+mod claim_limited;
 mod commit;
+mod commit_rows;
 mod control;
 mod enqueue;
+mod events_and_streams;
 mod executors;
-mod limited;
-mod look;
-mod mail;
+mod messages;
+mod messaging;
 mod migrate;
+mod notify;
+mod poll;
 mod queues;
 mod read;
 mod schedules;
-mod shows;
-mod talk;
-mod text;
+mod sql_text;
 pub(super) mod transact;
-mod wake;
 
 use std::fmt;
 use std::str::FromStr;
@@ -33,11 +33,13 @@ use futures_util::future::join3;
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Postgres, Transaction};
 
-use self::text::{Schema, Texts};
-use super::hints;
-use super::meter::Meter;
-use super::open::{cannot_open, shown_without_password};
-use super::{BoxFuture, Costs, Fault, Lifecycle, Location, PoolState, StoreError, StoreFuture};
+use self::sql_text::{Schema, Texts};
+use crate::store::hints;
+use crate::store::open::{cannot_open, shown_without_password};
+use crate::store::statement_counter::StatementCounter;
+use crate::store::{
+    BoxFuture, Lifecycle, Location, PoolState, StatementCounts, StoreError, StoreErrorKind, StoreFuture,
+};
 
 /// Connections for writing executions down and for reading.
 const WORK_CONNECTIONS: u32 = 10;
@@ -65,26 +67,26 @@ pub(crate) struct PostgresStore {
     /// By which notifications of this store are known from those of others.
     sender: Box<str>,
     location: Location,
-    meter: Meter,
+    meter: StatementCounter,
 }
 
 impl PostgresStore {
     /// Connects once, so that a wrong URL is an error here and not a retry later.
     ///
     /// # Errors
-    /// [`Fault::Refused`] for a URL, a password or a schema name that cannot be right,
-    /// [`Fault::Unreachable`] when nobody answers.
+    /// [`StoreErrorKind::Refused`] for a URL, a password or a schema name that cannot be right,
+    /// [`StoreErrorKind::Unreachable`] when nobody answers.
     pub(crate) async fn open(url: &str, schema: &str) -> Result<Self, StoreError> {
         let shown = shown_without_password(url);
         let cannot = |error: sqlx::Error| {
             let error = StoreError::from(error);
-            cannot_open(&shown, error.fault, error.message)
+            cannot_open(&shown, error.kind, error.message)
         };
         let channel = hints::channel(schema).into();
         let schema = Schema::new(schema)?;
         let unreadable = |error| {
             let error = cannot(error);
-            StoreError::new(error.fault, format_args!("{error}; write postgres://user@host/database"))
+            StoreError::new(error.kind, format_args!("{error}; write postgres://user@host/database"))
         };
         let mut options = PgConnectOptions::from_str(url).map_err(unreadable)?;
         if options.get_application_name().is_none() {
@@ -108,7 +110,7 @@ impl PostgresStore {
             channel,
             sender: uuid::Uuid::new_v4().simple().to_string().into(),
             location: Location { shown, file: None, in_memory: false },
-            meter: Meter::default(),
+            meter: StatementCounter::default(),
             options,
             schema,
         })
@@ -149,7 +151,7 @@ impl PostgresStore {
     /// The pool for reading, unless the work is closed.
     fn work(&self) -> Result<&PgPool, StoreError> {
         if self.closed.load(Ordering::Acquire) {
-            return Err(StoreError::new(Fault::Closed, "the store is closed"));
+            return Err(StoreError::new(StoreErrorKind::Closed, "the store is closed"));
         }
         Ok(&self.work)
     }
@@ -190,11 +192,11 @@ impl Lifecycle for PostgresStore {
         self.location.clone()
     }
 
-    fn costs(&self) -> Costs {
+    fn statement_counts(&self) -> StatementCounts {
         self.meter.read()
     }
 
-    fn close_work(&self) {
+    fn close_work_pool(&self) {
         self.closed.store(true, Ordering::Release);
         // Closing marks the pool before its future is polled; nobody waits for the rest here.
         drop(self.work.close());
@@ -212,7 +214,7 @@ impl Lifecycle for PostgresStore {
 
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
-            self.close_work();
+            self.close_work_pool();
             let kept = self.lane.lock().unwrap_or_else(PoisonError::into_inner).take();
             let lane = async {
                 if let Some((connection, _)) = kept {

@@ -2,17 +2,17 @@
 
 use sqlx::Row;
 
-use super::super::decode::decode;
-use super::super::decode_queues::{QueueInfoRow, column, columns};
-use super::super::parts::PROMOTED_AT_ONCE;
-use super::super::texts::texts;
-use super::super::{
-    ClaimRequest, Claimed, Fence, NewQueue, NewWorkflow, OutboxConnection, PostedWorkflow, Promoted, QueueChange,
+use crate::store::decode::decode;
+use crate::store::decode_queues::{QueueInfoRow, column, columns};
+use crate::store::postgres::claim::{LIMITS, each_of};
+use crate::store::postgres::sql_text::CLOCK;
+use crate::store::postgres::{PgQuery, PostgresStore};
+use crate::store::rows_by_kind::PROMOTED_AT_ONCE;
+use crate::store::sql::texts;
+use crate::store::{
+    ClaimRequest, Claimed, EnqueueOutcome, Fence, NewQueue, NewWorkflow, OutboxConnection, Promoted, QueueChange,
     QueueLimits, QueueRow, Queues, StoreFuture,
 };
-use super::claim::{LIMITS, each_of};
-use super::text::CLOCK;
-use super::{PgQuery, PostgresStore};
 
 texts! {
     /// $1 names; $2 to $9 the limits. Limits that are as they were are not written.
@@ -102,7 +102,7 @@ fn bind_limits(query: PgQuery, limits: &QueueLimits) -> PgQuery {
 }
 
 impl Queues for PostgresStore {
-    fn declare<'a>(&'a self, queues: &'a [NewQueue]) -> StoreFuture<'a, ()> {
+    fn declare_queues<'a>(&'a self, queues: &'a [NewQueue]) -> StoreFuture<'a, ()> {
         Box::pin(async move {
             /// One array of a column's values.
             macro_rules! column {
@@ -131,11 +131,11 @@ impl Queues for PostgresStore {
         Box::pin(self.claim_for(request))
     }
 
-    fn give_back<'a>(&'a self, fence: Fence, keys: &'a [i64]) -> StoreFuture<'a, ()> {
+    fn return_claims<'a>(&'a self, fence: Fence, keys: &'a [i64]) -> StoreFuture<'a, ()> {
         Box::pin(self.give_back_claimed(fence, keys))
     }
 
-    fn give_back_lost<'a>(&'a self, fence: Fence, queue: &'a str, held: &'a [i64]) -> StoreFuture<'a, u64> {
+    fn release_unknown_claims<'a>(&'a self, fence: Fence, queue: &'a str, held: &'a [i64]) -> StoreFuture<'a, u64> {
         Box::pin(self.give_back_unheard(fence, queue, held))
     }
 
@@ -153,7 +153,7 @@ impl Queues for PostgresStore {
         })
     }
 
-    fn waiting<'a>(&'a self, queues: &'a [String]) -> StoreFuture<'a, Vec<String>> {
+    fn queues_with_work<'a>(&'a self, queues: &'a [String]) -> StoreFuture<'a, Vec<String>> {
         Box::pin(async move {
             let rows = self.query(&self.texts.queues.waiting).bind(queues).fetch_all(self.work()?).await?;
             Ok(rows.iter().map(|row| row.try_get("name")).collect::<Result<_, _>>()?)
@@ -182,11 +182,11 @@ impl Queues for PostgresStore {
         })
     }
 
-    fn post_workflow<'a>(
+    fn enqueue_in<'a>(
         &'a self,
         connection: OutboxConnection<'a>,
         workflow: &'a NewWorkflow,
-    ) -> StoreFuture<'a, PostedWorkflow> {
+    ) -> StoreFuture<'a, EnqueueOutcome> {
         Box::pin(self.post_on_queue(connection, workflow))
     }
 }

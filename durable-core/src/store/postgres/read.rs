@@ -2,13 +2,13 @@
 
 use sqlx::Row;
 
-use super::super::decode::{HeldRow, RecordRow, StepRow, WorkflowRow, by_position, decode};
-use super::super::texts::texts;
-use super::super::{Found, Held, Read, Record, StoreFuture, Wanted};
-use super::PostgresStore;
-use super::text::CLOCK;
-use crate::words::info::{DEFAULT_LIMIT, Filter, StepInfo, WorkflowInfo};
-use crate::words::status::Status;
+use crate::store::decode::{ExistingRow, RecordRow, StepRow, WorkflowRow, by_position, decode};
+use crate::store::postgres::PostgresStore;
+use crate::store::postgres::sql_text::CLOCK;
+use crate::store::sql::texts;
+use crate::store::{ExistingWorkflow, PollRequest, PollResult, Read, Record, StoreFuture};
+use crate::types::listing::{DEFAULT_LIMIT, Filter, StepInfo, WorkflowInfo};
+use crate::types::status::Status;
 
 /// A workflow as people see it.
 const INFO: &str = "
@@ -49,14 +49,14 @@ impl Read for PostgresStore {
         Box::pin(async move { Ok(self.query(&self.texts.read.now).fetch_one(self.work()?).await?.try_get(0)?) })
     }
 
-    fn find<'a>(&'a self, id: &'a str) -> StoreFuture<'a, Option<Held>> {
+    fn find<'a>(&'a self, id: &'a str) -> StoreFuture<'a, Option<ExistingWorkflow>> {
         Box::pin(async move {
             let row = self.query(&self.texts.read.find).bind(id).fetch_optional(self.work()?).await?;
-            row.as_ref().map(decode::<_, HeldRow, _>).transpose()
+            row.as_ref().map(decode::<_, ExistingRow, _>).transpose()
         })
     }
 
-    fn look<'a>(&'a self, wanted: &'a Wanted) -> StoreFuture<'a, Found> {
+    fn poll<'a>(&'a self, wanted: &'a PollRequest) -> StoreFuture<'a, PollResult> {
         Box::pin(self.look_at(wanted))
     }
 

@@ -2,10 +2,10 @@
 
 use sqlx::FromRow;
 
-use super::super::texts::texts;
-use super::super::{ScheduleChange, ScheduleRow, Schedules, StoreFuture};
-use super::PostgresStore;
-use super::text::CLOCK;
+use crate::store::postgres::PostgresStore;
+use crate::store::postgres::sql_text::CLOCK;
+use crate::store::sql::texts;
+use crate::store::{ScheduleChange, ScheduleRow, Schedules, StoreFuture};
 
 texts! {
     /// $1 to $9 the schedule. Another calendar begins now: what it would have meant before nobody
@@ -37,7 +37,7 @@ texts! {
 }
 
 impl Schedules for PostgresStore {
-    fn put_schedules<'a>(&'a self, schedules: &'a [ScheduleRow]) -> StoreFuture<'a, u64> {
+    fn upsert_schedules<'a>(&'a self, schedules: &'a [ScheduleRow]) -> StoreFuture<'a, u64> {
         Box::pin(async move {
             let mut stored = 0;
             for it in schedules {

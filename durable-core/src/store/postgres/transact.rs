@@ -5,27 +5,28 @@ use std::any::Any;
 use sqlx::pool::PoolConnection;
 use sqlx::{Connection, PgConnection, PgPool, Postgres, Transaction};
 
-use super::super::fault::is_clash;
-use super::super::{
-    Isolation, Opening, StoreError, StoreFuture, Transact, Transacted, TransactionConnection, UserWork, Wish,
+use crate::store::postgres::PostgresStore;
+use crate::store::postgres::commit::bind_record;
+use crate::store::store_error::is_clash;
+use crate::store::{
+    Isolation, StoreError, StoreFuture, Transact, Transacted, TransactionConnection, TransactionEnd, TransactionStart,
+    UserWork,
 };
-use super::PostgresStore;
-use super::commit::bind_record;
 
 impl Transact for PostgresStore {
     fn connection_type(&self) -> &'static str {
         PgConnection::NAME
     }
 
-    fn transact<'a>(&'a self, opening: Opening, work: &'a mut dyn UserWork) -> StoreFuture<'a, Transacted> {
+    fn transact<'a>(&'a self, opening: TransactionStart, work: &'a mut dyn UserWork) -> StoreFuture<'a, Transacted> {
         Box::pin(async move {
             self.meter.statement();
             let mut lent = Lent::from(self.work()?).await?;
             let mut transaction = lent.begin(opening).await?;
             let wish = run(work, &mut transaction).await;
-            let Wish::Record { fence, records, .. } = wish else {
+            let TransactionEnd::Record { fence, records, .. } = wish else {
                 self.meter.statement();
-                return close(transaction, matches!(wish, Wish::Commit)).await;
+                return close(transaction, matches!(wish, TransactionEnd::Commit)).await;
             };
             for record in &records {
                 let query = self.fenced(&self.texts.commit.record, fence).bind(record.workflow);
@@ -69,7 +70,10 @@ impl Lent {
         Ok(Self { connection: pool.acquire().await?, has_begun: false })
     }
 
-    pub(in crate::store) async fn begin(&mut self, opening: Opening) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
+    pub(in crate::store) async fn begin(
+        &mut self,
+        opening: TransactionStart,
+    ) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
         let Self { connection, has_begun } = self;
         let transaction = connection.begin_with(begin(opening.isolation)).await?;
         *has_begun = true;
@@ -96,7 +100,7 @@ fn begin(isolation: Option<Isolation>) -> &'static str {
     }
 }
 
-pub(in crate::store) async fn run(work: &mut dyn UserWork, connection: &mut PgConnection) -> Wish {
+pub(in crate::store) async fn run(work: &mut dyn UserWork, connection: &mut PgConnection) -> TransactionEnd {
     let connection: &mut (dyn Any + Send) = connection;
     work.run(connection).await
 }

@@ -9,16 +9,16 @@ use std::sync::Arc;
 
 use sqlx::SqliteConnection;
 
-use super::super::fault::is_clash;
-use super::super::parts::{Of, PartRecord, Parts, TERMINAL, all, later};
-use super::super::places::{Queued, record_of_the_begin};
-use super::super::{Emission, Entry, Fence, Finish, NewMessage, NewWorkflow, StoreError, Verdict};
-use super::commit::{bind_begin, bind_finish, bind_record, is_large};
-use super::enqueue::{self, bind_queued};
-use super::mail::bind_message;
-use super::shows::{after_the_last, bind_emission};
-use super::{LiteQuery, SqliteStore};
-use crate::words::id::local_micros;
+use crate::store::enqueue_rows::{QueuedRow, record_of_the_begin};
+use crate::store::rows_by_kind::{BatchRecord, BatchRows, TERMINAL, WithEnd, all, later};
+use crate::store::sqlite::commit::{bind_begin, bind_finish, bind_record, is_large};
+use crate::store::sqlite::enqueue::{self, bind_queued};
+use crate::store::sqlite::events_and_streams::{after_the_last, bind_emission};
+use crate::store::sqlite::messages::bind_message;
+use crate::store::sqlite::{LiteQuery, SqliteStore};
+use crate::store::store_error::is_clash;
+use crate::store::{Entry, Fence, Finish, NewMessage, NewWorkflow, Publication, StoreError, Verdict};
+use crate::types::id::local_micros;
 
 /// The numbers of rows for which there are statements.
 const SIZES: [usize; 3] = [4, 16, LARGEST];
@@ -26,12 +26,12 @@ const LARGEST: usize = 64;
 
 /// The statements of one kind, one for each size.
 #[derive(Debug)]
-struct Sized {
+struct SizedStatement {
     columns: usize,
     texts: [Arc<str>; SIZES.len()],
 }
 
-impl Sized {
+impl SizedStatement {
     fn new(made: &impl Fn(&str) -> Arc<str>, columns: usize, text: impl Fn(&str) -> String) -> Self {
         let row = format!("({})", vec!["?"; columns].join(","));
         let texts = SIZES.map(|size| made(&text(&format!("(values {})", vec![row.as_str(); size].join(",")))));
@@ -49,13 +49,13 @@ impl Sized {
 /// names in a list, and the driver asks for the name of each, which takes longer than the rows.
 #[derive(Debug)]
 pub(super) struct Texts {
-    begins: Sized,
-    queued: Sized,
-    records: Sized,
-    finishes: Sized,
-    messages: Sized,
-    events: Sized,
-    items: Sized,
+    begins: SizedStatement,
+    queued: SizedStatement,
+    records: SizedStatement,
+    finishes: SizedStatement,
+    messages: SizedStatement,
+    events: SizedStatement,
+    items: SizedStatement,
 }
 
 /// The parameters that every statement begins with.
@@ -65,7 +65,7 @@ const HOLDS: &str = "exists (select 1 from durable_executors e where e.key = giv
 
 impl Texts {
     pub(super) fn new(made: impl Fn(&str) -> Arc<str>) -> Self {
-        let begins = Sized::new(&made, 10, |rows| {
+        let begins = SizedStatement::new(&made, 10, |rows| {
             format!(
                 "{GIVEN} insert into durable_workflows
                     (status, executor, attempt, created_at, started_at, key, id, name, instance, parent, version, fingerprint,
@@ -75,7 +75,7 @@ impl Texts {
                  on conflict (id) do nothing"
             )
         });
-        let queued = Sized::new(&made, enqueue::COLUMNS, |rows| {
+        let queued = SizedStatement::new(&made, enqueue::COLUMNS, |rows| {
             format!(
                 "{GIVEN} insert into durable_workflows ({}, due_at, status, attempt, created_at)
                  select column1, column2, column3, column4, column5, column6, column7, column8, column9, column10, column11,
@@ -87,7 +87,7 @@ impl Texts {
                 later("given.now", "column15")
             )
         });
-        let records = Sized::new(&made, 11, |rows| {
+        let records = SizedStatement::new(&made, 11, |rows| {
             format!(
                 "{GIVEN} insert into durable_steps
                     (workflow, branch, position, kind, name, child, attempts, started_at, completed_at, output, error, failures)
@@ -96,7 +96,7 @@ impl Texts {
                    from given, {rows} where column1 is not null and {HOLDS}"
             )
         });
-        let finishes = Sized::new(&made, 6, |rows| {
+        let finishes = SizedStatement::new(&made, 6, |rows| {
             format!(
                 "{GIVEN} update durable_workflows
                     set status = column3, output = column4, error = column5, reason = column6,
@@ -106,7 +106,7 @@ impl Texts {
                     and durable_workflows.executor = given.executor and {HOLDS}"
             )
         });
-        let messages = Sized::new(&made, 5, |rows| {
+        let messages = SizedStatement::new(&made, 5, |rows| {
             format!(
                 "{GIVEN} insert into durable_messages (key, workflow, topic, idempotency_key, payload, sent_at)
                  select column1, w.key, column3, column4, column5, given.now
@@ -119,7 +119,7 @@ impl Texts {
         // inserts into a table that the select reads.
         let emissions = |table, at| {
             let next = after_the_last(table, at, "column1", "column2");
-            Sized::new(&made, 6, |rows| {
+            SizedStatement::new(&made, 6, |rows| {
                 format!(
                     "{GIVEN} insert into {table} (workflow, name, key, branch, position, value, {at})
                      select column1, column2, column3, column4, column5, column6, max(given.now, {next})
@@ -138,7 +138,7 @@ impl SqliteStore {
         &self,
         connection: &mut SqliteConnection,
         fence: Fence,
-        parts: &Parts<'_>,
+        parts: &BatchRows<'_>,
         entries: &[Entry],
     ) -> Result<Option<Vec<Verdict>>, StoreError> {
         let only_records =
@@ -162,7 +162,7 @@ impl SqliteStore {
         &self,
         connection: &mut SqliteConnection,
         fence: Fence,
-        parts: &Parts<'_>,
+        parts: &BatchRows<'_>,
         entries: &[Entry],
     ) -> Result<Option<Vec<Verdict>>, StoreError> {
         let mut transaction = self.begin(connection).await?;
@@ -177,7 +177,7 @@ impl SqliteStore {
             return Ok(None);
         }
         for (entry, verdict) in entries.iter().zip(&verdicts) {
-            if let Some(begin) = entry.begin.as_ref().filter(|it| is_large(it))
+            if let Some(begin) = entry.start.as_ref().filter(|it| is_large(it))
                 && *verdict == Verdict::Stored
             {
                 self.input_statement(begin).execute(&mut *transaction).await?;
@@ -223,12 +223,12 @@ impl SqliteStore {
         entries: &[Entry],
         verdicts: &mut [Verdict],
     ) -> Result<bool, StoreError> {
-        let ids: Vec<&str> = entries.iter().filter_map(|it| it.begin.as_ref()).map(|it| it.id.as_str()).collect();
+        let ids: Vec<&str> = entries.iter().filter_map(|it| it.start.as_ref()).map(|it| it.id.as_str()).collect();
         let found = self.existing(connection, fence, &ids).await?;
         let mut twins = Vec::new();
         for (entry, verdict) in entries.iter().zip(verdicts) {
-            let Some(begin) = &entry.begin else { continue };
-            match (found.get(&begin.id), Queued::of(begin)) {
+            let Some(begin) = &entry.start else { continue };
+            match (found.get(&begin.id), QueuedRow::of(begin)) {
                 (Some((held, _)), _) if held.key != begin.key => {
                     // The record of a start that is refused is another one than was to be written.
                     let refused = held.conflict(&begin.name, begin.instance.as_deref()).is_some();
@@ -242,10 +242,10 @@ impl SqliteStore {
                 (None, None) => return Ok(false),
             }
         }
-        let queued: Vec<Queued<'_>> = twins.iter().map(|(it, _)| *it).collect();
+        let queued: Vec<QueuedRow<'_>> = twins.iter().map(|(it, _)| *it).collect();
         let twin = self.duplicates(connection, fence, &queued).await?;
         for (it, verdict) in twins {
-            let Some(id) = &it.place.deduplicate else { return Ok(false) };
+            let Some(id) = &it.place.deduplication_id else { return Ok(false) };
             let Some(held) = twin.get(&(it.place.queue.clone(), id.clone())) else { return Ok(false) };
             *verdict = Verdict::Duplicate(held.clone());
         }
@@ -256,12 +256,12 @@ impl SqliteStore {
         &self,
         connection: &mut SqliteConnection,
         fence: Fence,
-        parts: &Parts<'_>,
+        parts: &BatchRows<'_>,
     ) -> Result<u64, sqlx::Error> {
         let Texts { begins, queued, .. } = &self.texts.batch;
         let begin = |query, it: &&NewWorkflow| bind_begin(query, it);
         let direct = self.in_chunks(connection, fence, begins, &parts.begins, begin).await?;
-        let place = |query, it: &Queued<'_>| bind_queued(query, *it);
+        let place = |query, it: &QueuedRow<'_>| bind_queued(query, *it);
         Ok(direct + self.in_chunks(connection, fence, queued, &parts.queued, place).await?)
     }
 
@@ -269,7 +269,7 @@ impl SqliteStore {
         &self,
         connection: &mut SqliteConnection,
         fence: Fence,
-        records: &[PartRecord<'_>],
+        records: &[BatchRecord<'_>],
     ) -> Result<u64, sqlx::Error> {
         let sized = &self.texts.batch.records;
         self.in_chunks(connection, fence, sized, records, |query, it| bind_record(query, it.record)).await
@@ -290,11 +290,11 @@ impl SqliteStore {
         &self,
         connection: &mut SqliteConnection,
         fence: Fence,
-        parts: &Parts<'_>,
+        parts: &BatchRows<'_>,
     ) -> Result<Option<u64>, StoreError> {
         let texts = &self.texts.batch;
-        let message = |query, it: &Of<'_, NewMessage>| bind_message(query, it.row);
-        let emission = |query, it: &Of<'_, Emission>| bind_emission(query, it.row);
+        let message = |query, it: &WithEnd<'_, NewMessage>| bind_message(query, it.row);
+        let emission = |query, it: &WithEnd<'_, Publication>| bind_emission(query, it.row);
         let sent = self.in_chunks(connection, fence, &texts.messages, &parts.messages, message).await?;
         let events = self.in_chunks(connection, fence, &texts.events, &parts.events, emission).await?;
         let items = self.in_chunks(connection, fence, &texts.items, &parts.items, emission).await?;
@@ -314,7 +314,7 @@ impl SqliteStore {
         &self,
         connection: &mut SqliteConnection,
         fence: Fence,
-        sized: &Sized,
+        sized: &SizedStatement,
         rows: &[T],
         bind: impl Fn(LiteQuery, &T) -> LiteQuery,
     ) -> Result<u64, sqlx::Error> {

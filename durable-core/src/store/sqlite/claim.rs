@@ -3,14 +3,14 @@
 
 use sqlx::Row;
 
-use super::super::decode::decode;
-use super::super::decode_queues::{LimitsRow, runs};
-use super::super::parts::later;
-use super::super::texts::texts;
-use super::super::{ClaimRequest, Claimed, Fence, StoreError};
-use super::SqliteStore;
-use super::commit::FENCE;
-use super::read::json;
+use crate::store::decode::decode;
+use crate::store::decode_queues::{LimitsRow, runs};
+use crate::store::rows_by_kind::later;
+use crate::store::sql::texts;
+use crate::store::sqlite::SqliteStore;
+use crate::store::sqlite::commit::FENCE;
+use crate::store::sqlite::read::json;
+use crate::store::{ClaimRequest, Claimed, Fence, StoreError};
 
 /// The limits of a queue `q`.
 pub(super) const LIMITS: &str = "q.concurrency, q.worker_concurrency, q.rate_starts, q.rate_period, q.partitioned, \
@@ -107,7 +107,7 @@ impl SqliteStore {
         }
         let mut turn = self.work().await?;
         let query = self.timed(&self.texts.claim.claim, request.fence).bind(&request.queue).bind(json(&request.known));
-        let runs = runs(&query.bind(i64::from(request.most)).fetch_all(&mut *turn).await?)?;
+        let runs = runs(&query.bind(i64::from(request.limit)).fetch_all(&mut *turn).await?)?;
         self.meter.committed(runs.len() as u64);
         Ok(Claimed { runs, ..Claimed::of(&decode::<_, LimitsRow, _>(&row)?) })
     }

@@ -6,20 +6,20 @@ use std::sync::Arc;
 
 use sqlx::{Row, SqliteConnection};
 
-use super::super::decode::{HeldRow, decode};
-use super::super::fault::is_clash;
-use super::super::moment::Moment;
-use super::super::parts::{Parts, all, error_of, output_of};
-use super::super::places::hangs_on_its_begin;
-use super::super::texts::texts;
-use super::super::{
-    Commit, Emission, Entry, Fault, Fence, Finish, Held, NewMessage, NewRecord, NewWorkflow, StoreError, StoreFuture,
-    Verdict,
+use crate::store::batch_clock::BatchClock;
+use crate::store::decode::{ExistingRow, decode};
+use crate::store::enqueue_rows::hangs_on_its_begin;
+use crate::store::rows_by_kind::{BatchRows, all, error_of, output_of};
+use crate::store::sql::texts;
+use crate::store::sqlite::messages::bind_message;
+use crate::store::sqlite::{LiteQuery, SqliteStore};
+use crate::store::store_error::is_clash;
+use crate::store::{
+    Commit, Entry, ExistingWorkflow, Fence, Finish, NewMessage, NewRecord, NewWorkflow, Publication, StoreError,
+    StoreErrorKind, StoreFuture, Verdict,
 };
-use super::mail::bind_message;
-use super::{LiteQuery, SqliteStore};
-use crate::words::id::local_micros;
-use crate::words::time::micros;
+use crate::types::id::local_micros;
+use crate::types::time::micros;
 
 /// Holds while the executor ?1 has the epoch ?2.
 pub(super) const FENCE: &str = "exists (select 1 from durable_executors where key = ?1 and epoch = ?2)";
@@ -85,7 +85,7 @@ impl SqliteStore {
         if entries.iter().any(hangs_on_its_begin) {
             return Ok(None);
         }
-        let parts = Parts::of(entries);
+        let parts = BatchRows::of(entries);
         if let [queued] = parts.queued[..]
             && !is_large(queued.row)
             && entries.iter().map(Entry::rows).sum::<usize>() == 1
@@ -144,10 +144,10 @@ impl SqliteStore {
         &self,
         connection: &mut SqliteConnection,
         fence: Fence,
-        parts: &Parts<'_>,
+        parts: &BatchRows<'_>,
         entries: &[Entry],
     ) -> Result<Option<Vec<Verdict>>, StoreError> {
-        let mut moment = Moment::new(false);
+        let mut moment = BatchClock::new(false);
         let query = match (&parts.messages[..], &parts.events[..], &parts.items[..]) {
             ([message], ..) => bind_message(self.timed(&self.texts.mail.send, fence), message.row),
             (_, [it], _) | (_, _, [it]) => self.emission_statement(fence, &mut moment, it.row),
@@ -163,12 +163,12 @@ impl SqliteStore {
         connection: &mut SqliteConnection,
         fence: Fence,
         ids: &[&str],
-    ) -> Result<HashMap<String, (Held, bool)>, StoreError> {
-        let query = self.fenced(&self.texts.commit.existing, fence).bind(super::read::json(ids));
+    ) -> Result<HashMap<String, (ExistingWorkflow, bool)>, StoreError> {
+        let query = self.fenced(&self.texts.commit.existing, fence).bind(crate::store::sqlite::read::json(ids));
         let rows = query.fetch_all(connection).await?;
         rows.iter()
             .map(|row| {
-                let held: Held = decode::<_, HeldRow, _>(row)?;
+                let held: ExistingWorkflow = decode::<_, ExistingRow, _>(row)?;
                 Ok((held.id.clone(), (held, row.try_get("ours")?)))
             })
             .collect()
@@ -225,9 +225,9 @@ pub(super) fn refuse_nul_in(message: &NewMessage) -> Result<(), StoreError> {
 /// Refuses a workflow as [`refuse_nul`] does.
 pub(super) fn refuse_nul_in_workflow(it: &NewWorkflow) -> Result<(), StoreError> {
     let own = [Some(&it.id), Some(&it.name), Some(&it.version), Some(&it.input), it.instance.as_ref()];
-    let place = it.place.as_ref().map(|it| {
+    let place = it.placement.as_ref().map(|it| {
         let debounce = it.debounce.as_ref().map(|it| &it.key);
-        [Some(&it.queue), it.partition.as_ref(), it.deduplicate.as_ref(), debounce]
+        [Some(&it.queue), it.partition.as_ref(), it.deduplication_id.as_ref(), debounce]
     });
     let mut texts = own.into_iter().chain(place.into_iter().flatten()).flatten();
     if texts.any(|it| has_nul(it)) { Err(nul()) } else { Ok(()) }
@@ -246,13 +246,13 @@ fn refuse_nul(entries: &[Entry]) -> Result<(), StoreError> {
         texts.into_iter().flatten().any(has_nul)
     };
     for entry in entries {
-        entry.begin.as_ref().map_or(Ok(()), refuse_nul_in_workflow)?;
+        entry.start.as_ref().map_or(Ok(()), refuse_nul_in_workflow)?;
         if entry.records.iter().any(record) || entry.finish.as_ref().is_some_and(finish) {
             return Err(nul());
         }
         entry.messages.iter().try_for_each(refuse_nul_in)?;
-        let emission = |it: &Emission| [&*it.position.branch, &it.name, &it.value].into_iter().any(has_nul);
-        if entry.emissions.iter().any(emission) {
+        let emission = |it: &Publication| [&*it.position.branch, &it.name, &it.value].into_iter().any(has_nul);
+        if entry.publications.iter().any(emission) {
             return Err(nul());
         }
     }
@@ -260,7 +260,7 @@ fn refuse_nul(entries: &[Entry]) -> Result<(), StoreError> {
 }
 
 fn nul() -> StoreError {
-    StoreError::new(Fault::Refused, "a text with a NUL character in it cannot be stored")
+    StoreError::new(StoreErrorKind::Refused, "a text with a NUL character in it cannot be stored")
 }
 
 fn has_nul(text: &str) -> bool {

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use sqlx::Row;
 
-use super::super::decode::decode;
-use super::super::decode_talk::FamilyRow;
-use super::super::parts::TERMINAL;
-use super::super::texts::texts;
-use super::super::{Cancelled, Control, StoreFuture};
-use super::SqliteStore;
-use super::read::json;
-use crate::words::id::local_micros;
+use crate::store::decode::decode;
+use crate::store::decode_messaging::FamilyRow;
+use crate::store::rows_by_kind::TERMINAL;
+use crate::store::sql::texts;
+use crate::store::sqlite::SqliteStore;
+use crate::store::sqlite::read::json;
+use crate::store::{CancelledWorkflows, Control, StoreFuture};
+use crate::types::id::local_micros;
 
 texts! {
     /// ?1 id; ?2 whether with everything below. The walk goes on below those that have come to an end.
@@ -66,7 +66,12 @@ impl Texts {
 }
 
 impl Control for SqliteStore {
-    fn cancel<'a>(&'a self, id: &'a str, reason: &'a str, children: bool) -> StoreFuture<'a, Option<Cancelled>> {
+    fn cancel<'a>(
+        &'a self,
+        id: &'a str,
+        reason: &'a str,
+        children: bool,
+    ) -> StoreFuture<'a, Option<CancelledWorkflows>> {
         Box::pin(async move {
             let mut turn = self.work().await?;
             let mut transaction = self.begin(&mut turn).await?;
@@ -84,12 +89,12 @@ impl Control for SqliteStore {
             }
             let Some(before) = before.filter(|_| !keys.is_empty()) else {
                 self.undo(transaction).await?;
-                return Ok(before.map(|before| Cancelled { before, stopped }));
+                return Ok(before.map(|before| CancelledWorkflows { before, runs: stopped }));
             };
             let query = self.query(&self.texts.control.cancel).bind(json(&keys)).bind(reason).bind(local_micros());
             let rows = query.execute(&mut *transaction).await?.rows_affected();
             self.end(transaction, rows).await?;
-            Ok(Some(Cancelled { before, stopped }))
+            Ok(Some(CancelledWorkflows { before, runs: stopped }))
         })
     }
 }

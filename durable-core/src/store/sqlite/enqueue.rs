@@ -4,17 +4,19 @@ use std::collections::HashMap;
 
 use sqlx::SqliteConnection;
 
-use super::super::decode::{HeldRow, decode};
-use super::super::decode_queues::DuplicateRow;
-use super::super::parts::{all, later};
-use super::super::places::{Begun, Queued, nowhere, went_away};
-use super::super::texts::texts;
-use super::super::{Entry, Fence, Held, NewWorkflow, OutboxConnection, PostedWorkflow, StoreError, Verdict};
-use super::commit::{FENCE, bind_begin, is_large, refuse_nul_in_workflow};
-use super::read::json;
-use super::{LiteQuery, SqliteStore};
-use crate::words::id::local_micros;
-use crate::words::time::micros;
+use crate::store::decode::{ExistingRow, decode};
+use crate::store::decode_queues::DuplicateRow;
+use crate::store::enqueue_rows::{QueuedRow, StartedRow, nowhere, went_away};
+use crate::store::rows_by_kind::{all, later};
+use crate::store::sql::texts;
+use crate::store::sqlite::commit::{FENCE, bind_begin, is_large, refuse_nul_in_workflow};
+use crate::store::sqlite::read::json;
+use crate::store::sqlite::{LiteQuery, SqliteStore};
+use crate::store::{
+    EnqueueOutcome, Entry, ExistingWorkflow, Fence, NewWorkflow, OutboxConnection, StoreError, Verdict,
+};
+use crate::types::id::local_micros;
+use crate::types::time::micros;
 
 texts! {
     /// ?1, ?2 fence; ?3 now; ?4 to ?18 the workflow and its place.
@@ -88,13 +90,13 @@ fn debouncing(now: &str, first: usize, condition: &str) -> String {
 }
 
 /// Binds the workflow and its place, in the order of [`NAMES`].
-pub(super) fn bind_queued(query: LiteQuery, it: Queued<'_>) -> LiteQuery {
+pub(super) fn bind_queued(query: LiteQuery, it: QueuedRow<'_>) -> LiteQuery {
     let query = bind_begin(query, it.row).bind(&it.place.queue).bind(it.place.priority).bind(it.partition());
-    query.bind(&it.place.deduplicate).bind(it.delay())
+    query.bind(&it.place.deduplication_id).bind(it.delay())
 }
 
 /// Binds the debounce behind the rest.
-fn bind_debounced(query: LiteQuery, it: Queued<'_>) -> LiteQuery {
+fn bind_debounced(query: LiteQuery, it: QueuedRow<'_>) -> LiteQuery {
     let debounce = it.debounce();
     let query = bind_queued(query, it).bind(debounce.map(|it| it.key.as_str()));
     query.bind(debounce.and_then(|it| it.longest).map(micros))
@@ -106,7 +108,7 @@ impl SqliteStore {
         &self,
         connection: &mut SqliteConnection,
         fence: Fence,
-        it: Queued<'_>,
+        it: QueuedRow<'_>,
         entries: &[Entry],
     ) -> Result<Option<Vec<Verdict>>, StoreError> {
         let query = bind_queued(self.timed(&self.texts.enqueue.enqueue, fence), it);
@@ -127,10 +129,10 @@ impl SqliteStore {
         &self,
         connection: &mut SqliteConnection,
         fence: Fence,
-        of: &[Queued<'_>],
-    ) -> Result<HashMap<(String, String), Held>, StoreError> {
+        of: &[QueuedRow<'_>],
+    ) -> Result<HashMap<(String, String), ExistingWorkflow>, StoreError> {
         let pairs: Vec<(&str, &str)> =
-            of.iter().filter_map(|it| Some((it.place.queue.as_str(), it.place.deduplicate.as_deref()?))).collect();
+            of.iter().filter_map(|it| Some((it.place.queue.as_str(), it.place.deduplication_id.as_deref()?))).collect();
         if pairs.is_empty() {
             return Ok(HashMap::new());
         }
@@ -143,9 +145,9 @@ impl SqliteStore {
         &self,
         transaction: &mut SqliteConnection,
         fence: Fence,
-        it: Queued<'_>,
+        it: QueuedRow<'_>,
         written: &mut u64,
-    ) -> Result<Begun, StoreError> {
+    ) -> Result<StartedRow, StoreError> {
         if it.debounce().is_some() {
             let query = bind_debounced(self.timed(&self.texts.enqueue.debounce, fence), it);
             if let Some(begun) = self.debounced(transaction, query, it).await? {
@@ -159,7 +161,7 @@ impl SqliteStore {
                 if is_large(it.row) {
                     self.input_statement(it.row).execute(&mut *transaction).await?;
                 }
-                return Ok(Begun::Stored);
+                return Ok(StartedRow::Stored);
             }
         }
         self.in_the_way(transaction, it).await?.ok_or_else(went_away)
@@ -170,10 +172,10 @@ impl SqliteStore {
         &self,
         connection: &mut SqliteConnection,
         query: LiteQuery,
-        it: Queued<'_>,
-    ) -> Result<Option<Begun>, StoreError> {
+        it: QueuedRow<'_>,
+    ) -> Result<Option<StartedRow>, StoreError> {
         let Some(row) = query.fetch_optional(&mut *connection).await? else { return Ok(None) };
-        let held: Held = decode::<_, HeldRow, _>(&row)?;
+        let held: ExistingWorkflow = decode::<_, ExistingRow, _>(&row)?;
         let texts = &self.texts.enqueue;
         let input = if is_large(it.row) {
             self.query(&texts.other_input).bind(held.key).bind(&it.row.input)
@@ -181,20 +183,24 @@ impl SqliteStore {
             self.query(&texts.no_input).bind(held.key)
         };
         input.execute(connection).await?;
-        Ok(Some(if held.key == it.row.key { Begun::Stored } else { Begun::Debounced(held) }))
+        Ok(Some(if held.key == it.row.key { StartedRow::Stored } else { StartedRow::Debounced(held) }))
     }
 
     /// The workflow that has the id, or the deduplication id.
-    async fn in_the_way(&self, connection: &mut SqliteConnection, it: Queued<'_>) -> Result<Option<Begun>, StoreError> {
+    async fn in_the_way(
+        &self,
+        connection: &mut SqliteConnection,
+        it: QueuedRow<'_>,
+    ) -> Result<Option<StartedRow>, StoreError> {
         let row = self.query(&self.texts.read.find).bind(&it.row.id).fetch_optional(&mut *connection).await?;
         if let Some(row) = row {
-            let held: Held = decode::<_, HeldRow, _>(&row)?;
-            return Ok(Some(if held.key == it.row.key { Begun::Stored } else { Begun::Existing(held) }));
+            let held: ExistingWorkflow = decode::<_, ExistingRow, _>(&row)?;
+            return Ok(Some(if held.key == it.row.key { StartedRow::Stored } else { StartedRow::Existing(held) }));
         }
-        let Some(id) = &it.place.deduplicate else { return Ok(None) };
+        let Some(id) = &it.place.deduplication_id else { return Ok(None) };
         let query = self.query(&self.texts.enqueue.duplicate).bind(&it.place.queue).bind(id);
         let row = query.fetch_optional(connection).await?;
-        Ok(row.map(|row| decode::<_, HeldRow, _>(&row)).transpose()?.map(Begun::Duplicate))
+        Ok(row.map(|row| decode::<_, ExistingRow, _>(&row)).transpose()?.map(StartedRow::Duplicate))
     }
 
     /// Puts a workflow on its queue within the user's transaction.
@@ -202,10 +208,10 @@ impl SqliteStore {
         &self,
         connection: OutboxConnection<'_>,
         workflow: &NewWorkflow,
-    ) -> Result<PostedWorkflow, StoreError> {
+    ) -> Result<EnqueueOutcome, StoreError> {
         #[allow(irrefutable_let_patterns, reason = "there are other kinds where their stores are compiled in")]
-        let OutboxConnection::Sqlite(connection) = connection else { return Ok(PostedWorkflow::OtherDatabase) };
-        let Some(it) = Queued::of(workflow) else { return Err(nowhere()) };
+        let OutboxConnection::Sqlite(connection) = connection else { return Ok(EnqueueOutcome::OtherDatabase) };
+        let Some(it) = QueuedRow::of(workflow) else { return Err(nowhere()) };
         refuse_nul_in_workflow(workflow)?;
         let posted = async {
             // Where the user is in no transaction, the few statements are one all the same.
@@ -219,12 +225,18 @@ impl SqliteStore {
             posted
         };
         Ok(match posted.await.map_err(|error| self.explained(error))? {
-            Begun::Stored => PostedWorkflow::Posted,
-            Begun::Existing(held) | Begun::Duplicate(held) | Begun::Debounced(held) => PostedWorkflow::Existing(held),
+            StartedRow::Stored => EnqueueOutcome::Posted,
+            StartedRow::Existing(held) | StartedRow::Duplicate(held) | StartedRow::Debounced(held) => {
+                EnqueueOutcome::Existing(held)
+            }
         })
     }
 
-    async fn post_between(&self, connection: &mut SqliteConnection, it: Queued<'_>) -> Result<Begun, StoreError> {
+    async fn post_between(
+        &self,
+        connection: &mut SqliteConnection,
+        it: QueuedRow<'_>,
+    ) -> Result<StartedRow, StoreError> {
         if it.debounce().is_some() {
             let query = bind_debounced(self.query(&self.texts.enqueue.post_debounced).bind(local_micros()), it);
             if let Some(begun) = self.debounced(connection, query, it).await? {
@@ -236,7 +248,7 @@ impl SqliteStore {
                 if is_large(it.row) {
                     self.input_statement(it.row).execute(&mut *connection).await?;
                 }
-                return Ok(Begun::Stored);
+                return Ok(StartedRow::Stored);
             }
         }
         self.in_the_way(connection, it).await?.ok_or_else(went_away)

@@ -4,18 +4,18 @@ use std::time::Duration;
 
 use sqlx::Row;
 
-use super::super::decode::{self, AdoptedAs, AdoptedRow, ExecutorRow};
-use super::super::parts::{TOO_MANY_RECOVERIES, oldest_first};
-use super::super::texts::texts;
-use super::super::{
-    Adopt, Adopted, DeadExecutor, Executors, Fence, KnownWorkflow, NewExecutor, Presence, Released, StoreError,
-    StoreFuture, WorkFound, WorkLeft,
+use crate::store::decode::{self, ExecutorRow, TakeoverAs, TakeoverRow};
+use crate::store::rows_by_kind::{TOO_MANY_RECOVERIES, oldest_first};
+use crate::store::sql::texts;
+use crate::store::sqlite::SqliteStore;
+use crate::store::sqlite::commit::FENCE;
+use crate::store::sqlite::read::json;
+use crate::store::{
+    ExecutorInfo, Executors, Fence, HeartbeatResult, KnownWorkflow, NewExecutor, ReleasedWorkflows, StoreError,
+    StoreFuture, Takeover, TakeoverRequest, WorkFound, WorkQuery,
 };
-use super::SqliteStore;
-use super::commit::FENCE;
-use super::read::json;
-use crate::words::id::local_micros;
-use crate::words::time::micros;
+use crate::types::id::local_micros;
+use crate::types::time::micros;
 
 /// Owners of PENDING workflows whose row is gone or deposed, as a table `orphaned (executor)` for a
 /// `with recursive`. It hops from owner to owner through the index of PENDING workflows.
@@ -129,7 +129,7 @@ texts! {
 }
 
 impl Executors for SqliteStore {
-    fn sign_on<'a>(&'a self, executor: &'a NewExecutor) -> StoreFuture<'a, Fence> {
+    fn register_executor<'a>(&'a self, executor: &'a NewExecutor) -> StoreFuture<'a, Fence> {
         Box::pin(async move {
             let fence = Fence { executor: executor.key, epoch: Fence::FIRST_EPOCH };
             let query = self.query(&self.texts.executors.sign_on).bind(executor.key).bind(&executor.name);
@@ -141,25 +141,25 @@ impl Executors for SqliteStore {
         })
     }
 
-    fn heartbeat<'a>(&'a self, fence: Fence, lease: Duration, running: &'a [i64]) -> StoreFuture<'a, Presence> {
+    fn heartbeat<'a>(&'a self, fence: Fence, lease: Duration, running: &'a [i64]) -> StoreFuture<'a, HeartbeatResult> {
         Box::pin(async move {
             let now = local_micros();
             let query = self.fenced(&self.texts.executors.beat, fence).bind(now.saturating_add(micros(lease)));
             let ours = self.write(&mut *self.presence().await?, query).await? > 0;
-            let mut presence = Presence { ours, now, ..Presence::default() };
+            let mut presence = HeartbeatResult { fence_holds: ours, now, ..HeartbeatResult::default() };
             let query = self.query(&self.texts.executors.look_around).bind(fence.executor).bind(now);
             for row in &query.bind(json(running)).fetch_all(&mut *self.presence().await?).await? {
                 match row.try_get::<&str, _>("what")? {
                     "orphans" => presence.orphans = true,
                     "expired" => presence.expired.push(decode::decode::<_, ExecutorRow, _>(row)?),
-                    _ => presence.gone.push((row.try_get("key")?, decode::status(row.try_get("word")?)?)),
+                    _ => presence.no_longer_owned.push((row.try_get("key")?, decode::status(row.try_get("word")?)?)),
                 }
             }
             Ok(presence)
         })
     }
 
-    fn announce_leaving(&self, fence: Fence) -> StoreFuture<'_, ()> {
+    fn mark_leaving(&self, fence: Fence) -> StoreFuture<'_, ()> {
         Box::pin(async move {
             self.write(&mut *self.presence().await?, self.fenced(&self.texts.executors.announce_leaving, fence))
                 .await?;
@@ -167,7 +167,7 @@ impl Executors for SqliteStore {
         })
     }
 
-    fn executors(&self) -> StoreFuture<'_, Vec<DeadExecutor>> {
+    fn executors(&self) -> StoreFuture<'_, Vec<ExecutorInfo>> {
         Box::pin(async move {
             let rows = self
                 .query(&self.texts.executors.all)
@@ -178,14 +178,14 @@ impl Executors for SqliteStore {
         })
     }
 
-    fn depose(&self, executor: i64, epoch: i64) -> StoreFuture<'_, bool> {
+    fn fence_out(&self, executor: i64, epoch: i64) -> StoreFuture<'_, bool> {
         Box::pin(async move {
             let query = self.query(&self.texts.executors.depose).bind(executor).bind(epoch);
             Ok(self.write(&mut *self.presence().await?, query).await? > 0)
         })
     }
 
-    fn adopt<'a>(&'a self, adopt: &'a Adopt) -> StoreFuture<'a, Adopted> {
+    fn take_over<'a>(&'a self, adopt: &'a TakeoverRequest) -> StoreFuture<'a, Takeover> {
         Box::pin(async move {
             let known: Vec<_> = adopt.known.iter().map(|it| (&it.name, it.max_recoveries)).collect();
             let query = self.fenced(&self.texts.executors.adopt, adopt.fence).bind(json(&known));
@@ -193,12 +193,12 @@ impl Executors for SqliteStore {
             let query = TOO_MANY_RECOVERIES.into_iter().fold(query, sqlx::query::Query::bind);
             let rows = query.bind(local_micros()).fetch_all(&mut *self.presence().await?).await?;
             self.meter.committed(rows.len() as u64);
-            let mut adopted = Adopted::default();
+            let mut adopted = Takeover::default();
             for row in &rows {
-                match decode::decode::<_, AdoptedRow, _>(row)? {
-                    AdoptedAs::Run(run) => adopted.runs.push(run),
-                    AdoptedAs::Parked(id) => adopted.parked.push(id),
-                    AdoptedAs::Requeued(queue) => adopted.requeued.push(queue),
+                match decode::decode::<_, TakeoverRow, _>(row)? {
+                    TakeoverAs::Run(run) => adopted.runs.push(run),
+                    TakeoverAs::Parked(id) => adopted.parked.push(id),
+                    TakeoverAs::Requeued(queue) => adopted.requeued.push(queue),
                 }
             }
             adopted.requeued.sort_unstable();
@@ -216,18 +216,18 @@ impl Executors for SqliteStore {
         })
     }
 
-    fn release<'a>(&'a self, fence: Fence, stuck: &'a [i64]) -> StoreFuture<'a, Released> {
+    fn release<'a>(&'a self, fence: Fence, stuck: &'a [i64]) -> StoreFuture<'a, ReleasedWorkflows> {
         Box::pin(async move {
             let query = self.fenced(&self.texts.executors.release, fence).bind(json(stuck));
             let rows = query.fetch_all(&mut *self.presence().await?).await?;
             self.meter.committed(rows.len() as u64);
             let direct: Result<Vec<bool>, StoreError> = rows.iter().map(|row| Ok(row.try_get("direct")?)).collect();
             let direct = direct?.into_iter().filter(|it| *it).count() as u64;
-            Ok(Released { direct, queued: rows.len() as u64 - direct })
+            Ok(ReleasedWorkflows { direct, queued: rows.len() as u64 - direct })
         })
     }
 
-    fn work_left<'a>(&'a self, asked: &'a WorkLeft) -> StoreFuture<'a, WorkFound> {
+    fn work_left<'a>(&'a self, asked: &'a WorkQuery) -> StoreFuture<'a, WorkFound> {
         Box::pin(async move {
             let names: Vec<&str> = asked.known.iter().map(|it| it.name.as_str()).collect();
             let query = self.query(&self.texts.executors.work_left).bind(asked.executor).bind(json(&names));
@@ -240,7 +240,7 @@ impl Executors for SqliteStore {
         })
     }
 
-    fn sign_off(&self, fence: Fence) -> StoreFuture<'_, ()> {
+    fn remove_executor(&self, fence: Fence) -> StoreFuture<'_, ()> {
         Box::pin(async move {
             self.write(&mut *self.presence().await?, self.fenced(&self.texts.executors.sign_off, fence)).await?;
             Ok(())

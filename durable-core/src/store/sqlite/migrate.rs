@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use sqlx::migrate::Migrator;
 use sqlx::{FromRow, SqliteConnection};
 
-use super::super::StoreError;
-use super::super::migrations::{Applied, Standing, compare};
-use super::SqliteStore;
+use crate::store::StoreError;
+use crate::store::migrations::{Applied, MigrationState, compare};
+use crate::store::sqlite::SqliteStore;
 
 /// The migrations, in a table that an application's own ones do not meet.
 static MIGRATIONS: Migrator =
@@ -19,18 +19,18 @@ impl SqliteStore {
     pub(super) async fn run_migrations(&self) -> Result<(), StoreError> {
         let result = self.look_and_migrate().await;
         result.map_err(|error| {
-            StoreError::new(error.fault, format_args!("cannot prepare {}: {}", self.location, error.message))
+            StoreError::new(error.kind, format_args!("cannot prepare {}: {}", self.location, error.message))
         })
     }
 
     async fn look_and_migrate(&self) -> Result<(), StoreError> {
         let mut connection = self.presence().await?;
-        if compare(&MIGRATIONS, &self.applied(&mut connection).await?)? == Standing::Current {
+        if compare(&MIGRATIONS, &self.applied(&mut connection).await?)? == MigrationState::Current {
             return Ok(());
         }
         let mut transaction = self.begin(&mut connection).await?;
         // Another process may have been here between the look and the lock.
-        if compare(&MIGRATIONS, &self.applied(&mut transaction).await?)? == Standing::Behind {
+        if compare(&MIGRATIONS, &self.applied(&mut transaction).await?)? == MigrationState::Behind {
             MIGRATIONS.run_direct(None, &mut *transaction, false).await?;
         }
         self.end(transaction, 1).await?;

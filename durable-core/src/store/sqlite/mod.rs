@@ -4,25 +4,25 @@
 //! it. `commit` is the fast path and `careful` the slow one; the other files are one trait each.
 
 mod batch;
-mod careful;
 mod claim;
+mod claim_limited;
 mod commit;
+mod commit_rows;
 mod control;
+mod database_file;
 mod enqueue;
+mod events_and_streams;
 mod executors;
-mod file;
-mod lane;
-mod limited;
-mod look;
-mod mail;
+mod messages;
+mod messaging;
 mod migrate;
+mod notify;
+mod poll;
 mod queues;
 mod read;
 mod schedules;
-mod shows;
-mod talk;
 pub(super) mod transact;
-mod wake;
+mod writer_connection;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,10 +31,12 @@ use futures_util::future::join3;
 use sqlx::sqlite::{SqliteArguments, SqlitePoolOptions};
 use sqlx::{AssertSqlSafe, Connection, Sqlite, SqliteConnection, SqlitePool, Transaction};
 
-use self::file::Place;
-use self::lane::{Lane, Reader, Turn};
-use super::meter::Meter;
-use super::{BoxFuture, Costs, Fault, Lifecycle, Location, PoolState, StoreError, StoreFuture};
+use self::database_file::DatabasePlace;
+use self::writer_connection::{ReadConnection, WriterConnection, WriterGuard};
+use crate::store::statement_counter::StatementCounter;
+use crate::store::{
+    BoxFuture, Lifecycle, Location, PoolState, StatementCounts, StoreError, StoreErrorKind, StoreFuture,
+};
 
 /// Connections that only read.
 const READERS: u32 = 4;
@@ -46,16 +48,16 @@ const BEGIN: &str = "begin immediate";
 #[derive(Debug)]
 pub(crate) struct SqliteStore {
     /// The one connection that writes. In memory it is also the one that reads.
-    writer: Lane,
+    writer: WriterConnection,
     /// Connections that only read; none in memory.
     readers: Option<SqlitePool>,
     /// What is left for giving back and signing off once the work is closed: opened only then, so
     /// that this process does not compete with itself for the write lock before.
-    farewell: Lane,
+    farewell: WriterConnection,
     closed: AtomicBool,
     texts: Texts,
     location: Location,
-    meter: Meter,
+    meter: StatementCounter,
 }
 
 /// The SQL texts of all files of this store.
@@ -63,30 +65,30 @@ pub(crate) struct SqliteStore {
 struct Texts {
     commit: commit::Texts,
     batch: batch::Texts,
-    careful: careful::Texts,
+    careful: commit_rows::Texts,
     executors: executors::Texts,
     enqueue: enqueue::Texts,
     queues: queues::Texts,
     claim: claim::Texts,
-    limited: limited::Texts,
+    limited: claim_limited::Texts,
     read: read::Texts,
     control: control::Texts,
     schedules: schedules::Texts,
-    look: look::Texts,
-    mail: mail::Texts,
-    shows: shows::Texts,
-    talk: talk::Texts,
-    wake: wake::Texts,
+    look: poll::Texts,
+    mail: messages::Texts,
+    shows: events_and_streams::Texts,
+    talk: messaging::Texts,
+    wake: notify::Texts,
 }
 
 impl SqliteStore {
     /// Opens the file, makes it if there is none, and brings it into WAL mode.
     ///
     /// # Errors
-    /// [`Fault::Refused`] for a URL that names no file, a folder that does not exist, or a file that
-    /// cannot be written; [`Fault::Foreign`] for a file that is no SQLite database.
+    /// [`StoreErrorKind::Refused`] for a URL that names no file, a folder that does not exist, or a file that
+    /// cannot be written; [`StoreErrorKind::Foreign`] for a file that is no SQLite database.
     pub(crate) async fn open(url: &str) -> Result<Self, StoreError> {
-        let place = Place::of(url)?;
+        let place = DatabasePlace::of(url)?;
         let in_memory = place.location.in_memory;
         let readers = if in_memory {
             None
@@ -95,28 +97,28 @@ impl SqliteStore {
             let readers = SqlitePoolOptions::new().max_connections(READERS).test_before_acquire(false);
             Some(readers.connect_lazy_with(place.options.clone().pragma("query_only", "on")))
         };
-        let writer = Lane::new(place.options.clone(), in_memory);
-        let farewell = Lane::new(place.options, in_memory);
+        let writer = WriterConnection::new(place.options.clone(), in_memory);
+        let farewell = WriterConnection::new(place.options, in_memory);
         let made = |text: &str| Arc::from(text);
         let texts = Texts {
             commit: commit::Texts::new(made),
             batch: batch::Texts::new(made),
-            careful: careful::Texts::new(made),
+            careful: commit_rows::Texts::new(made),
             executors: executors::Texts::new(made),
             enqueue: enqueue::Texts::new(made),
             queues: queues::Texts::new(made),
             claim: claim::Texts::new(made),
-            limited: limited::Texts::new(made),
+            limited: claim_limited::Texts::new(made),
             read: read::Texts::new(made),
             control: control::Texts::new(made),
             schedules: schedules::Texts::new(made),
-            look: look::Texts::new(made),
-            mail: mail::Texts::new(made),
-            shows: shows::Texts::new(made),
-            talk: talk::Texts::new(made),
-            wake: wake::Texts::new(made),
+            look: poll::Texts::new(made),
+            mail: messages::Texts::new(made),
+            shows: events_and_streams::Texts::new(made),
+            talk: messaging::Texts::new(made),
+            wake: notify::Texts::new(made),
         };
-        let (closed, meter) = (AtomicBool::new(false), Meter::default());
+        let (closed, meter) = (AtomicBool::new(false), StatementCounter::default());
         Ok(Self { writer, readers, farewell, closed, texts, location: place.location, meter })
     }
 
@@ -157,26 +159,26 @@ impl SqliteStore {
     }
 
     fn check_open(&self) -> Result<(), StoreError> {
-        if self.is_closed() { Err(StoreError::new(Fault::Closed, "the store is closed")) } else { Ok(()) }
+        if self.is_closed() { Err(StoreError::new(StoreErrorKind::Closed, "the store is closed")) } else { Ok(()) }
     }
 
     /// A turn to write executions down, unless the work is closed.
-    async fn work(&self) -> Result<Turn, StoreError> {
+    async fn work(&self) -> Result<WriterGuard, StoreError> {
         self.check_open()?;
         Ok(self.writer.turn().await?)
     }
 
     /// A connection to read with, unless the work is closed.
-    async fn reading(&self) -> Result<Reader, StoreError> {
+    async fn reading(&self) -> Result<ReadConnection, StoreError> {
         self.check_open()?;
         Ok(match &self.readers {
-            Some(readers) => Reader::Pooled(readers.acquire().await?),
-            None => Reader::Only(self.writer.turn().await?),
+            Some(readers) => ReadConnection::Pooled(readers.acquire().await?),
+            None => ReadConnection::Only(self.writer.turn().await?),
         })
     }
 
     /// A turn for executors' rows, which goes on after the work is closed.
-    async fn presence(&self) -> Result<Turn, sqlx::Error> {
+    async fn presence(&self) -> Result<WriterGuard, sqlx::Error> {
         let farewell = self.is_closed() && !self.location.in_memory;
         if farewell { self.farewell.turn().await } else { self.writer.turn().await }
     }
@@ -193,11 +195,11 @@ impl Lifecycle for SqliteStore {
         self.location.clone()
     }
 
-    fn costs(&self) -> Costs {
+    fn statement_counts(&self) -> StatementCounts {
         self.meter.read()
     }
 
-    fn close_work(&self) {
+    fn close_work_pool(&self) {
         self.closed.store(true, Ordering::Release);
         if let Some(readers) = &self.readers {
             // Closing marks the pool before its future is polled; nobody waits for the rest here.
@@ -206,7 +208,7 @@ impl Lifecycle for SqliteStore {
     }
 
     fn pools(&self) -> Vec<PoolState> {
-        let lane = |name, lane: &Lane| {
+        let lane = |name, lane: &WriterConnection| {
             let (open, held) = lane.state();
             PoolState { name, open: open.into(), held: held.into() }
         };
@@ -220,7 +222,7 @@ impl Lifecycle for SqliteStore {
 
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
-            self.close_work();
+            self.close_work_pool();
             let readers = async {
                 if let Some(readers) = &self.readers {
                     readers.close().await;

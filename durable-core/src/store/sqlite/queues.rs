@@ -2,18 +2,18 @@
 
 use sqlx::Row;
 
-use super::super::decode::decode;
-use super::super::decode_queues::{QueueInfoRow, column, columns};
-use super::super::parts::PROMOTED_AT_ONCE;
-use super::super::texts::texts;
-use super::super::{
-    ClaimRequest, Claimed, Fence, NewQueue, NewWorkflow, OutboxConnection, PostedWorkflow, Promoted, QueueChange,
+use crate::store::decode::decode;
+use crate::store::decode_queues::{QueueInfoRow, column, columns};
+use crate::store::rows_by_kind::PROMOTED_AT_ONCE;
+use crate::store::sql::texts;
+use crate::store::sqlite::claim::LIMITS;
+use crate::store::sqlite::read::json;
+use crate::store::sqlite::{LiteQuery, SqliteStore};
+use crate::store::{
+    ClaimRequest, Claimed, EnqueueOutcome, Fence, NewQueue, NewWorkflow, OutboxConnection, Promoted, QueueChange,
     QueueLimits, QueueRow, Queues, StoreFuture,
 };
-use super::claim::LIMITS;
-use super::read::json;
-use super::{LiteQuery, SqliteStore};
-use crate::words::id::local_micros;
+use crate::types::id::local_micros;
 
 texts! {
     /// ?1 rows of a name and the limits; ?2 now. Limits that are as they were are not written.
@@ -84,7 +84,7 @@ fn bind_limits(query: LiteQuery, limits: &QueueLimits) -> LiteQuery {
 }
 
 impl Queues for SqliteStore {
-    fn declare<'a>(&'a self, queues: &'a [NewQueue]) -> StoreFuture<'a, ()> {
+    fn declare_queues<'a>(&'a self, queues: &'a [NewQueue]) -> StoreFuture<'a, ()> {
         Box::pin(async move {
             if queues.is_empty() {
                 return Ok(());
@@ -106,11 +106,11 @@ impl Queues for SqliteStore {
         Box::pin(self.claim_for(request))
     }
 
-    fn give_back<'a>(&'a self, fence: Fence, keys: &'a [i64]) -> StoreFuture<'a, ()> {
+    fn return_claims<'a>(&'a self, fence: Fence, keys: &'a [i64]) -> StoreFuture<'a, ()> {
         Box::pin(self.give_back_claimed(fence, keys))
     }
 
-    fn give_back_lost<'a>(&'a self, fence: Fence, queue: &'a str, held: &'a [i64]) -> StoreFuture<'a, u64> {
+    fn release_unknown_claims<'a>(&'a self, fence: Fence, queue: &'a str, held: &'a [i64]) -> StoreFuture<'a, u64> {
         Box::pin(self.give_back_unheard(fence, queue, held))
     }
 
@@ -136,7 +136,7 @@ impl Queues for SqliteStore {
         })
     }
 
-    fn waiting<'a>(&'a self, queues: &'a [String]) -> StoreFuture<'a, Vec<String>> {
+    fn queues_with_work<'a>(&'a self, queues: &'a [String]) -> StoreFuture<'a, Vec<String>> {
         Box::pin(async move {
             let query = self.query(&self.texts.queues.waiting).bind(json(queues));
             let rows = query.fetch_all(&mut *self.reading().await?).await?;
@@ -166,11 +166,11 @@ impl Queues for SqliteStore {
         })
     }
 
-    fn post_workflow<'a>(
+    fn enqueue_in<'a>(
         &'a self,
         connection: OutboxConnection<'a>,
         workflow: &'a NewWorkflow,
-    ) -> StoreFuture<'a, PostedWorkflow> {
+    ) -> StoreFuture<'a, EnqueueOutcome> {
         Box::pin(self.post_on_queue(connection, workflow))
     }
 }

@@ -1,12 +1,12 @@
 //! Reading from SQLite. Lists go in as JSON arrays.
 
-use super::super::decode::{HeldRow, RecordRow, StepRow, WorkflowRow, by_position, decode};
-use super::super::texts::texts;
-use super::super::{Found, Held, Read, Record, StoreFuture, Wanted};
-use super::SqliteStore;
-use crate::words::id::local_micros;
-use crate::words::info::{DEFAULT_LIMIT, Filter, StepInfo, WorkflowInfo};
-use crate::words::status::Status;
+use crate::store::decode::{ExistingRow, RecordRow, StepRow, WorkflowRow, by_position, decode};
+use crate::store::sql::texts;
+use crate::store::sqlite::SqliteStore;
+use crate::store::{ExistingWorkflow, PollRequest, PollResult, Read, Record, StoreFuture};
+use crate::types::id::local_micros;
+use crate::types::listing::{DEFAULT_LIMIT, Filter, StepInfo, WorkflowInfo};
+use crate::types::status::Status;
 
 /// A workflow as people see it.
 const INFO: &str = "
@@ -46,14 +46,14 @@ impl Read for SqliteStore {
         Box::pin(async move { self.check_open().map(|()| local_micros()) })
     }
 
-    fn find<'a>(&'a self, id: &'a str) -> StoreFuture<'a, Option<Held>> {
+    fn find<'a>(&'a self, id: &'a str) -> StoreFuture<'a, Option<ExistingWorkflow>> {
         Box::pin(async move {
             let row = self.query(&self.texts.read.find).bind(id).fetch_optional(&mut *self.reading().await?).await?;
-            row.as_ref().map(decode::<_, HeldRow, _>).transpose()
+            row.as_ref().map(decode::<_, ExistingRow, _>).transpose()
         })
     }
 
-    fn look<'a>(&'a self, wanted: &'a Wanted) -> StoreFuture<'a, Found> {
+    fn poll<'a>(&'a self, wanted: &'a PollRequest) -> StoreFuture<'a, PollResult> {
         Box::pin(self.look_at(wanted))
     }
 

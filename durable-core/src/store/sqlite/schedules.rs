@@ -2,10 +2,10 @@
 
 use sqlx::FromRow;
 
-use super::super::texts::texts;
-use super::super::{ScheduleChange, ScheduleRow, Schedules, StoreFuture};
-use super::SqliteStore;
-use crate::words::id::local_micros;
+use crate::store::sql::texts;
+use crate::store::sqlite::SqliteStore;
+use crate::store::{ScheduleChange, ScheduleRow, Schedules, StoreFuture};
+use crate::types::id::local_micros;
 
 texts! {
     /// ?1 to ?9 the schedule, ?10 now. Another calendar begins now: what it would have meant before
@@ -36,7 +36,7 @@ texts! {
 }
 
 impl Schedules for SqliteStore {
-    fn put_schedules<'a>(&'a self, schedules: &'a [ScheduleRow]) -> StoreFuture<'a, u64> {
+    fn upsert_schedules<'a>(&'a self, schedules: &'a [ScheduleRow]) -> StoreFuture<'a, u64> {
         Box::pin(async move {
             let mut turn = self.work().await?;
             let mut stored = 0;

@@ -4,10 +4,12 @@ use std::any::Any;
 
 use sqlx::{Sqlite, SqliteConnection, Transaction};
 
-use super::super::fault::is_clash;
-use super::super::{Opening, StoreError, StoreFuture, Transact, Transacted, TransactionConnection, UserWork, Wish};
-use super::SqliteStore;
-use super::commit::bind_record;
+use crate::store::sqlite::SqliteStore;
+use crate::store::sqlite::commit::bind_record;
+use crate::store::store_error::is_clash;
+use crate::store::{
+    StoreError, StoreFuture, Transact, Transacted, TransactionConnection, TransactionEnd, TransactionStart, UserWork,
+};
 
 impl Transact for SqliteStore {
     fn connection_type(&self) -> &'static str {
@@ -16,14 +18,14 @@ impl Transact for SqliteStore {
 
     /// A transaction has the one connection that writes while it runs: SQLite has one writer at a
     /// time, and the turns are fairer than its own waiting.
-    fn transact<'a>(&'a self, _opening: Opening, work: &'a mut dyn UserWork) -> StoreFuture<'a, Transacted> {
+    fn transact<'a>(&'a self, _opening: TransactionStart, work: &'a mut dyn UserWork) -> StoreFuture<'a, Transacted> {
         Box::pin(async move {
             let mut turn = self.work().await?;
             let mut transaction = self.begin(&mut turn).await?;
             let wish = run(work, &mut transaction).await;
-            let Wish::Record { fence, records, .. } = wish else {
+            let TransactionEnd::Record { fence, records, .. } = wish else {
                 self.meter.statement();
-                return close(transaction, matches!(wish, Wish::Commit)).await;
+                return close(transaction, matches!(wish, TransactionEnd::Commit)).await;
             };
             for record in &records {
                 let query = bind_record(self.timed(&self.texts.commit.record, fence), record);
@@ -51,7 +53,7 @@ impl SqliteStore {
     }
 }
 
-pub(in crate::store) async fn run(work: &mut dyn UserWork, connection: &mut SqliteConnection) -> Wish {
+pub(in crate::store) async fn run(work: &mut dyn UserWork, connection: &mut SqliteConnection) -> TransactionEnd {
     let connection: &mut (dyn Any + Send) = connection;
     work.run(connection).await
 }

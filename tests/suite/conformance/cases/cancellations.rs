@@ -1,17 +1,19 @@
 //! Cancelling a workflow, and its descendants.
 
 use durable_core::Status;
-use durable_core::store::{Cancelled, Finish, Stopped, Wanted};
+use durable_core::store::{CancelledRun, CancelledWorkflows, Finish, PollRequest};
 
 use crate::support::store_database::StoreDatabase;
-use crate::support::store_rows::{child, commit, finish, record, records, running, sign_on, status, success, workflow};
+use crate::support::store_rows::{
+    child, commit, finish, record, records, register_executor, running, status, success, workflow,
+};
 
-fn stopped(id: &str, executor: Option<i64>) -> Stopped {
-    Stopped { id: id.to_owned(), executor }
+fn stopped(id: &str, executor: Option<i64>) -> CancelledRun {
+    CancelledRun { id: id.to_owned(), executor }
 }
 
 pub(crate) async fn cancelling_children_reaches_all_unfinished_descendants(StoreDatabase { store, .. }: StoreDatabase) {
-    let (me, other) = (sign_on(&*store, "a").await, sign_on(&*store, "b").await);
+    let (me, other) = (register_executor(&*store, "a").await, register_executor(&*store, "b").await);
     // w > (child > grandchild), (ended > below), (parked); the grandchild runs elsewhere.
     let root = running(&*store, me, "w").await;
     let (inner, ended, parked) = (workflow("child"), workflow("ended"), workflow("parked"));
@@ -26,7 +28,7 @@ pub(crate) async fn cancelling_children_reaches_all_unfinished_descendants(Store
 
     let before = store.now().await.unwrap();
     let mut done = store.cancel("w", "enough", true).await.unwrap().expect("it is there");
-    done.stopped.sort_by(|a, b| a.id.cmp(&b.id));
+    done.runs.sort_by(|a, b| a.id.cmp(&b.id));
     let (mine, others) = (Some(me.executor), Some(other.executor));
     let expected = [
         stopped("below", mine),
@@ -35,7 +37,7 @@ pub(crate) async fn cancelling_children_reaches_all_unfinished_descendants(Store
         stopped("parked", None),
         stopped("w", mine),
     ];
-    assert_eq!(done, Cancelled { before: Status::Pending, stopped: expected.to_vec() });
+    assert_eq!(done, CancelledWorkflows { before: Status::Pending, runs: expected.to_vec() });
     for it in &expected {
         let info = store.show(&it.id).await.unwrap().expect("it was begun");
         assert_eq!((info.status, info.reason.as_deref()), (Status::Cancelled, Some("enough")), "{}", it.id);
@@ -44,22 +46,22 @@ pub(crate) async fn cancelling_children_reaches_all_unfinished_descendants(Store
     assert_eq!(status(&*store, "ended").await, Some(Status::Success));
     assert_eq!(status(&*store, "apart").await, Some(Status::Pending));
 
-    let wanted = Wanted { cancelled: Some((other.executor, before - 1_000_000)), ..Wanted::default() };
-    assert_eq!(store.look(&wanted).await.unwrap().cancelled.len(), 1, "a cancelled row keeps its executor");
+    let wanted = PollRequest { cancelled: Some((other.executor, before - 1_000_000)), ..PollRequest::default() };
+    assert_eq!(store.poll(&wanted).await.unwrap().cancelled.len(), 1, "a cancelled row keeps its executor");
     let again = store.cancel("w", "more than enough", true).await.unwrap().expect("it is there");
-    assert_eq!(again, Cancelled { before: Status::Cancelled, stopped: Vec::new() });
+    assert_eq!(again, CancelledWorkflows { before: Status::Cancelled, runs: Vec::new() });
     assert_eq!(commit(&*store, me, records([record(inner.key, 9, "1")])).await, durable_core::store::Verdict::Stored);
 }
 
 pub(crate) async fn cancelling_a_parent_leaves_its_children_running(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let root = running(&*store, me, "w").await;
     commit(&*store, me, child(root, 1, &workflow("child"))).await;
     let done = store.cancel("w", "enough", false).await.unwrap().expect("it is there");
-    assert_eq!(done, Cancelled { before: Status::Pending, stopped: vec![stopped("w", Some(me.executor))] });
+    assert_eq!(done, CancelledWorkflows { before: Status::Pending, runs: vec![stopped("w", Some(me.executor))] });
     assert_eq!(status(&*store, "child").await, Some(Status::Pending));
     let done = store.cancel("w", "and the others", true).await.unwrap().expect("it is there");
-    assert_eq!(done.stopped, [stopped("child", Some(me.executor))], "the walk goes on below what has ended");
+    assert_eq!(done.runs, [stopped("child", Some(me.executor))], "the walk goes on below what has ended");
     assert_eq!(done.before, Status::Cancelled);
     assert_eq!(store.cancel("nobody", "why", true).await.unwrap(), None);
 }
@@ -67,9 +69,9 @@ pub(crate) async fn cancelling_a_parent_leaves_its_children_running(StoreDatabas
 pub(crate) async fn cancelling_a_workflow_without_an_owner_names_no_executor(
     StoreDatabase { store, .. }: StoreDatabase,
 ) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     running(&*store, me, "w").await;
     store.release(me, &[]).await.unwrap();
     let done = store.cancel("w", "enough", false).await.unwrap().expect("it is there");
-    assert_eq!(done.stopped, [stopped("w", None)]);
+    assert_eq!(done.runs, [stopped("w", None)]);
 }

@@ -4,23 +4,26 @@ use std::time::Duration;
 
 use durable_core::Status;
 use durable_core::store::{
-    Adopt, ClaimRequest, Costs, KnownWorkflow, NewQueue, NewWorkflow, QueueChange, QueueLimits, QueuePlace, Verdict,
+    ClaimRequest, KnownWorkflow, NewQueue, NewWorkflow, QueueChange, QueueLimits, QueuePlacement, StatementCounts,
+    TakeoverRequest, Verdict,
 };
 
 use crate::support::store_database::StoreDatabase;
 use crate::support::store_queues::{
-    MAIL, all_enqueued, at_once, claim, declare, delayed, ended, enqueued, mail, of_key, placed, rated, request, sole,
-    taken, urgent,
+    MAIL, all_enqueued, at_once, claim, declare_queues, delayed, ended, enqueued, mail, of_key, placed, rated, request,
+    sole, taken, urgent,
 };
-use crate::support::store_rows::{adopting, begin, commit, depose, known, running, sign_on, status, workflow};
+use crate::support::store_rows::{
+    adopting, begin, commit, fence_out, known, register_executor, running, status, workflow,
+};
 
 pub(crate) async fn claims_follow_priority_and_then_enqueue_time(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     for (id, priority) in [("c", 0), ("e", 5), ("a", -1), ("d", 0)] {
         enqueued(&*store, me, id, urgent(priority)).await;
     }
     all_enqueued(&*store, me, &[placed("b-2", urgent(-1)), placed("b-1", urgent(-1))]).await;
-    enqueued(&*store, me, "elsewhere", QueuePlace { queue: "letters".to_owned(), ..urgent(-9) }).await;
+    enqueued(&*store, me, "elsewhere", QueuePlacement { queue: "letters".to_owned(), ..urgent(-9) }).await;
     running(&*store, me, "direct").await;
     assert_eq!(taken(&*store, me, 4).await, ["a", "b-2", "b-1", "c"]);
     assert_eq!(taken(&*store, me, 0).await, [""; 0]);
@@ -30,8 +33,8 @@ pub(crate) async fn claims_follow_priority_and_then_enqueue_time(StoreDatabase {
 }
 
 pub(crate) async fn a_claimed_workflow_is_pending_and_owned_by_the_claimer(StoreDatabase { store, .. }: StoreDatabase) {
-    let other = sign_on(&*store, "other").await;
-    let me = sign_on(&*store, "me").await;
+    let other = register_executor(&*store, "other").await;
+    let me = register_executor(&*store, "me").await;
     let new = NewWorkflow { instance: Some("i".to_owned()), ..placed("w", mail()) };
     commit(&*store, other, begin(&new)).await;
     let run = claim(&*store, me, 1).await.runs.remove(0);
@@ -46,7 +49,7 @@ pub(crate) async fn a_claimed_workflow_is_pending_and_owned_by_the_claimer(Store
 }
 
 pub(crate) async fn workflows_unknown_to_the_claimer_stay_in_the_queue(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let foreign = NewWorkflow { name: "foreign".to_owned(), ..placed("foreign", mail()) };
     all_enqueued(&*store, me, &[foreign, placed("w", mail()), placed("v", mail())]).await;
     assert_eq!(taken(&*store, me, 1).await, ["w"]);
@@ -58,9 +61,9 @@ pub(crate) async fn workflows_unknown_to_the_claimer_stay_in_the_queue(StoreData
 }
 
 pub(crate) async fn nothing_is_claimed_from_a_paused_queue(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     for limits in [QueueLimits::default(), at_once(5), QueueLimits { partitioned: true, ..at_once(5) }] {
-        declare(&*store, limits).await;
+        declare_queues(&*store, limits).await;
         enqueued(&*store, me, &format!("w {limits:?}"), mail()).await;
         assert!(store.change_queue(MAIL, QueueChange::Pause).await.unwrap());
         let claimed = claim(&*store, me, 9).await;
@@ -74,11 +77,11 @@ pub(crate) async fn nothing_is_claimed_from_a_paused_queue(StoreDatabase { store
 }
 
 pub(crate) async fn a_fenced_executor_claims_nothing(StoreDatabase { store, .. }: StoreDatabase) {
-    let (me, dead) = (sign_on(&*store, "me").await, sign_on(&*store, "dead").await);
-    depose(&*store, dead).await;
+    let (me, dead) = (register_executor(&*store, "me").await, register_executor(&*store, "dead").await);
+    fence_out(&*store, dead).await;
     let limited = [QueueLimits::default(), at_once(5), QueueLimits { partitioned: true, ..rated(9, LONG) }];
     for (number, limits) in limited.into_iter().enumerate() {
-        declare(&*store, limits).await;
+        declare_queues(&*store, limits).await;
         let id = format!("w-{number}");
         enqueued(&*store, me, &id, mail()).await;
         let claimed = claim(&*store, dead, 9).await;
@@ -92,7 +95,7 @@ pub(crate) async fn a_fenced_executor_claims_nothing(StoreDatabase { store, .. }
 const LONG: Duration = Duration::from_hours(1);
 
 pub(crate) async fn a_queued_timeout_starts_at_the_claim(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let timeout = Some(Duration::from_secs(10));
     let limited = NewWorkflow { timeout, ..placed("limited", mail()) };
     let inherited = NewWorkflow { timeout, deadline: Some(1_234_567), ..placed("inherited", mail()) };
@@ -105,23 +108,23 @@ pub(crate) async fn a_queued_timeout_starts_at_the_claim(StoreDatabase { store, 
 
     // What was given back has not begun; what was recovered has.
     let keys: Vec<_> = runs.iter().map(|it| it.key).collect();
-    store.give_back(me, &keys).await.unwrap();
+    store.return_claims(me, &keys).await.unwrap();
     assert_eq!(store.show("limited").await.unwrap().expect("it waits").deadline, None);
     let at = store.show("inherited").await.unwrap().expect("it waits").deadline;
     assert_eq!(at.map(|it| it.timestamp_micros()), Some(1_234_567));
     let first = claim(&*store, me, 1).await.runs.remove(0);
-    depose(&*store, me).await;
-    let heir = sign_on(&*store, "heir").await;
-    store.adopt(&adopting(heir, 10)).await.unwrap();
+    fence_out(&*store, me).await;
+    let heir = register_executor(&*store, "heir").await;
+    store.take_over(&adopting(heir, 10)).await.unwrap();
     let second = claim(&*store, heir, 1).await.runs.remove(0);
     assert_eq!((second.key, second.deadline), (first.key, first.deadline));
-    store.give_back(heir, &[second.key]).await.unwrap();
+    store.return_claims(heir, &[second.key]).await.unwrap();
     let third = claim(&*store, heir, 1).await.runs.remove(0);
     assert_eq!((third.key, third.deadline), (first.key, first.deadline), "it had begun before that claim");
 }
 
 pub(crate) async fn a_returned_claim_keeps_its_position_in_the_queue(StoreDatabase { store, .. }: StoreDatabase) {
-    let (me, other) = (sign_on(&*store, "me").await, sign_on(&*store, "other").await);
+    let (me, other) = (register_executor(&*store, "me").await, register_executor(&*store, "other").await);
     let direct = running(&*store, me, "direct").await;
     for id in ["a", "b", "c", "d"] {
         enqueued(&*store, me, id, mail()).await;
@@ -130,8 +133,8 @@ pub(crate) async fn a_returned_claim_keeps_its_position_in_the_queue(StoreDataba
     let theirs = claim(&*store, other, 1).await.runs;
     ended(&*store, me, &mine[0]).await;
     let keys = [mine[0].key, mine[1].key, theirs[0].key, direct, 999_999];
-    store.give_back(me, &keys).await.unwrap();
-    store.give_back(me, &keys).await.unwrap();
+    store.return_claims(me, &keys).await.unwrap();
+    store.return_claims(me, &keys).await.unwrap();
     assert_eq!(status(&*store, "a").await, Some(Status::Success));
     assert_eq!(status(&*store, "c").await, Some(Status::Pending), "it is another one's");
     assert_eq!(status(&*store, "direct").await, Some(Status::Pending), "it came from no queue");
@@ -139,17 +142,17 @@ pub(crate) async fn a_returned_claim_keeps_its_position_in_the_queue(StoreDataba
     assert_eq!((info.status, info.executor, info.started_at, info.attempts), (Status::Enqueued, None, None, 0));
     let runs = claim(&*store, other, 9).await.runs;
     assert_eq!(runs.iter().map(|it| (&*it.id, it.attempt)).collect::<Vec<_>>(), [("b", 1), ("d", 1)]);
-    store.give_back(me, &[runs[0].key]).await.unwrap();
-    depose(&*store, other).await;
-    store.give_back(other, &[runs[0].key]).await.unwrap();
+    store.return_claims(me, &[runs[0].key]).await.unwrap();
+    fence_out(&*store, other).await;
+    store.return_claims(other, &[runs[0].key]).await.unwrap();
     assert_eq!(status(&*store, "b").await, Some(Status::Pending), "a deposed executor gives nothing back");
 }
 
 pub(crate) async fn workflows_of_a_claim_without_an_answer_are_released(StoreDatabase { store, .. }: StoreDatabase) {
-    let (me, other) = (sign_on(&*store, "me").await, sign_on(&*store, "other").await);
-    declare(&*store, rated(9, LONG)).await;
+    let (me, other) = (register_executor(&*store, "me").await, register_executor(&*store, "other").await);
+    declare_queues(&*store, rated(9, LONG)).await;
     running(&*store, me, "direct").await;
-    let elsewhere = QueuePlace { queue: "letters".to_owned(), ..mail() };
+    let elsewhere = QueuePlacement { queue: "letters".to_owned(), ..mail() };
     enqueued(&*store, me, "elsewhere", elsewhere).await;
     for id in ["a", "b", "c", "d"] {
         enqueued(&*store, me, id, mail()).await;
@@ -159,21 +162,21 @@ pub(crate) async fn workflows_of_a_claim_without_an_answer_are_released(StoreDat
     let letters = ClaimRequest { queue: "letters".to_owned(), ..request(me, 1) };
     assert_eq!(store.claim(&letters).await.unwrap().runs.len(), 1);
     drop(claim(&*store, me, 2).await);
-    assert_eq!(store.give_back_lost(me, MAIL, &[held[0].key]).await.unwrap(), 2);
-    assert_eq!(store.give_back_lost(me, MAIL, &[held[0].key]).await.unwrap(), 0);
+    assert_eq!(store.release_unknown_claims(me, MAIL, &[held[0].key]).await.unwrap(), 2);
+    assert_eq!(store.release_unknown_claims(me, MAIL, &[held[0].key]).await.unwrap(), 0);
     assert_eq!(taken(&*store, other, 9).await, ["c", "d"]);
     for id in ["a", "b", "direct", "elsewhere"] {
         assert_eq!(status(&*store, id).await, Some(Status::Pending), "{id}");
     }
-    depose(&*store, me).await;
-    assert_eq!(store.give_back_lost(me, MAIL, &[]).await.unwrap(), 0);
+    fence_out(&*store, me).await;
+    assert_eq!(store.release_unknown_claims(me, MAIL, &[]).await.unwrap(), 0);
 }
 
 pub(crate) async fn queued_workflows_of_a_dead_executor_go_back_to_their_queues(
     StoreDatabase { store, .. }: StoreDatabase,
 ) {
-    let dead = sign_on(&*store, "dead").await;
-    let letters = QueuePlace { queue: "letters".to_owned(), ..mail() };
+    let dead = register_executor(&*store, "dead").await;
+    let letters = QueuePlacement { queue: "letters".to_owned(), ..mail() };
     let foreign = NewWorkflow { name: "foreign".to_owned(), ..placed("foreign", letters) };
     all_enqueued(&*store, dead, &[placed("a", mail()), foreign, placed("b", sole("k"))]).await;
     enqueued(&*store, dead, "waits", mail()).await;
@@ -181,12 +184,12 @@ pub(crate) async fn queued_workflows_of_a_dead_executor_go_back_to_their_queues(
     assert_eq!(taken(&*store, dead, 2).await, ["a", "b"]);
     let all = ClaimRequest { queue: "letters".to_owned(), known: vec!["foreign".to_owned()], ..request(dead, 2) };
     assert_eq!(store.claim(&all).await.unwrap().runs.len(), 1);
-    depose(&*store, dead).await;
+    fence_out(&*store, dead).await;
 
-    let heir = sign_on(&*store, "heir").await;
+    let heir = register_executor(&*store, "heir").await;
     assert!(store.heartbeat(heir, LONG, &[]).await.unwrap().orphans);
     assert_eq!(store.count_unknown(&known("checkout", 1)).await.unwrap(), 0, "other programs may claim it");
-    let adopted = store.adopt(&adopting(heir, 10)).await.unwrap();
+    let adopted = store.take_over(&adopting(heir, 10)).await.unwrap();
     assert_eq!(adopted.runs.iter().map(|it| (&*it.id, &it.queue)).collect::<Vec<_>>(), [("direct", &None)]);
     assert_eq!((adopted.parked.len(), adopted.requeued), (0, vec!["letters".to_owned(), MAIL.to_owned()]));
     for id in ["a", "b", "foreign"] {
@@ -195,7 +198,7 @@ pub(crate) async fn queued_workflows_of_a_dead_executor_go_back_to_their_queues(
         assert_eq!((info.attempts, info.recoveries), (1, 1), "{id}");
     }
     assert!(!store.heartbeat(heir, LONG, &[]).await.unwrap().orphans);
-    let nothing = store.adopt(&adopting(heir, 10)).await.unwrap();
+    let nothing = store.take_over(&adopting(heir, 10)).await.unwrap();
     assert!(nothing.runs.is_empty() && nothing.requeued.is_empty());
     let runs = claim(&*store, heir, 9).await.runs;
     let text: Vec<_> = runs.iter().map(|it| (&*it.id, it.attempt, it.recoveries)).collect();
@@ -203,14 +206,14 @@ pub(crate) async fn queued_workflows_of_a_dead_executor_go_back_to_their_queues(
 }
 
 pub(crate) async fn a_queued_workflow_over_its_recovery_limit_is_parked(StoreDatabase { store, .. }: StoreDatabase) {
-    let mut owner = sign_on(&*store, "first").await;
+    let mut owner = register_executor(&*store, "first").await;
     enqueued(&*store, owner, "w", mail()).await;
     for recovery in 1..=3 {
         assert_eq!(claim(&*store, owner, 1).await.runs[0].attempt, recovery);
-        depose(&*store, owner).await;
-        owner = sign_on(&*store, "next").await;
+        fence_out(&*store, owner).await;
+        owner = register_executor(&*store, "next").await;
         let known = vec![KnownWorkflow { name: "checkout".to_owned(), max_recoveries: 2 }];
-        let adopted = store.adopt(&Adopt { known, ..adopting(owner, 10) }).await.unwrap();
+        let adopted = store.take_over(&TakeoverRequest { known, ..adopting(owner, 10) }).await.unwrap();
         let expected = if recovery < 3 { (0, vec![MAIL.to_owned()]) } else { (1, Vec::new()) };
         assert_eq!((adopted.parked.len(), adopted.requeued), expected);
     }
@@ -224,7 +227,7 @@ pub(crate) async fn limits_come_from_the_code_until_they_are_changed(StoreDataba
         let row = store.queues().await.unwrap().into_iter().find(|it| it.name == MAIL).expect("it was declared");
         (row.limits, row.changed)
     };
-    store.declare(&[]).await.unwrap();
+    store.declare_queues(&[]).await.unwrap();
     let everything = QueueLimits {
         concurrency: Some(7),
         worker_concurrency: Some(3),
@@ -234,33 +237,37 @@ pub(crate) async fn limits_come_from_the_code_until_they_are_changed(StoreDataba
         ..rated(100, LONG)
     };
     let letters = NewQueue { name: "letters".to_owned(), limits: at_once(1) };
-    store.declare(&[NewQueue { name: MAIL.to_owned(), limits: everything }, letters]).await.unwrap();
+    store.declare_queues(&[NewQueue { name: MAIL.to_owned(), limits: everything }, letters]).await.unwrap();
     assert_eq!(limits().await, (everything, false));
-    declare(&*store, at_once(2)).await;
+    declare_queues(&*store, at_once(2)).await;
     assert_eq!(limits().await, (at_once(2), false));
-    let before = store.costs();
-    declare(&*store, at_once(2)).await;
-    assert_eq!(store.costs() - before, Costs { statements: 1, commits: 0, notices: 0 }, "nothing is new");
+    let before = store.statement_counts();
+    declare_queues(&*store, at_once(2)).await;
+    assert_eq!(
+        store.statement_counts() - before,
+        StatementCounts { statements: 1, commits: 0, notifications: 0 },
+        "nothing is new"
+    );
     assert!(store.change_queue(MAIL, QueueChange::Limits(everything)).await.unwrap());
-    declare(&*store, at_once(3)).await;
+    declare_queues(&*store, at_once(3)).await;
     assert_eq!(limits().await, (everything, true), "what was changed stays");
     assert!(store.change_queue(MAIL, QueueChange::LimitsOfCode(at_once(3))).await.unwrap());
     assert_eq!(limits().await, (at_once(3), false));
-    declare(&*store, QueueLimits::default()).await;
+    declare_queues(&*store, QueueLimits::default()).await;
     assert_eq!(limits().await, (QueueLimits::default(), false));
     assert!(!store.change_queue("nowhere", QueueChange::Limits(at_once(1))).await.unwrap());
 }
 
 pub(crate) async fn queues_report_their_depth(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
-    declare(&*store, at_once(9)).await;
-    store.declare(&[NewQueue { name: "empty".to_owned(), limits: QueueLimits::default() }]).await.unwrap();
+    let me = register_executor(&*store, "a").await;
+    declare_queues(&*store, at_once(9)).await;
+    store.declare_queues(&[NewQueue { name: "empty".to_owned(), limits: QueueLimits::default() }]).await.unwrap();
     running(&*store, me, "direct").await;
     for id in ["a", "b", "c", "d"] {
         enqueued(&*store, me, id, of_key("k")).await;
     }
     enqueued(&*store, me, "late", delayed(LONG)).await;
-    enqueued(&*store, me, "undeclared", QueuePlace { queue: "letters".to_owned(), ..mail() }).await;
+    enqueued(&*store, me, "undeclared", QueuePlacement { queue: "letters".to_owned(), ..mail() }).await;
     let run = claim(&*store, me, 2).await.runs.remove(0);
     ended(&*store, me, &run).await;
     let rows = store.queues().await.unwrap();
@@ -275,22 +282,22 @@ pub(crate) async fn queues_report_their_depth(StoreDatabase { store, .. }: Store
 
 pub(crate) async fn claims_execute_a_fixed_number_of_statements(database: StoreDatabase) {
     let store = &*database.store;
-    let me = sign_on(store, "a").await;
+    let me = register_executor(store, "a").await;
     let costs = |postgres, sqlite, commits| {
         let statements = if database.is_postgres() { postgres } else { sqlite };
-        Costs { statements, commits, notices: 0 }
+        StatementCounts { statements, commits, notifications: 0 }
     };
     let many: Vec<_> = (0..100).map(|it| placed(&format!("w-{it}"), mail())).collect();
-    let mut before = store.costs();
+    let mut before = store.statement_counts();
     let mut spent = || {
-        let now = store.costs();
+        let now = store.statement_counts();
         let spent = now - before;
         before = now;
         spent
     };
     for limits in [None, Some(QueueLimits::default())] {
         if let Some(limits) = limits {
-            declare(store, limits).await;
+            declare_queues(store, limits).await;
         }
         spent();
         claim(store, me, 9).await;
@@ -307,7 +314,7 @@ pub(crate) async fn claims_execute_a_fixed_number_of_statements(database: StoreD
         claim(store, me, 64).await;
         spent();
     }
-    declare(store, at_once(130)).await;
+    declare_queues(store, at_once(130)).await;
     all_enqueued(store, me, &many).await;
     let run = claim(store, me, 0).await;
     assert!(run.runs.is_empty());
@@ -317,7 +324,7 @@ pub(crate) async fn claims_execute_a_fixed_number_of_statements(database: StoreD
     // 200 run already, so nothing may be claimed.
     claim(store, me, 9).await;
     assert_eq!(spent(), costs(1, 1, 0), "it is full");
-    declare(store, at_once(210)).await;
+    declare_queues(store, at_once(210)).await;
     spent();
     assert_eq!(claim(store, me, 64).await.runs.len(), 10);
     // The check; then begin, the queue's limits, the claim (in SQLite a select and an update), commit.
@@ -334,17 +341,17 @@ pub(crate) async fn claims_execute_a_fixed_number_of_statements(database: StoreD
 
 pub(crate) async fn one_statement_asks_which_queues_have_work(StoreDatabase { store, .. }: StoreDatabase) {
     let store = &*store;
-    let me = sign_on(store, "a").await;
-    let on = |queue: &str| QueuePlace { queue: queue.to_owned(), ..mail() };
+    let me = register_executor(store, "a").await;
+    let on = |queue: &str| QueuePlacement { queue: queue.to_owned(), ..mail() };
     enqueued(store, me, "w", mail()).await;
     enqueued(store, me, "elsewhere", on("of others")).await;
-    enqueued(store, me, "late", QueuePlace { delay: Some(LONG), ..on("letters") }).await;
+    enqueued(store, me, "late", QueuePlacement { delay: Some(LONG), ..on("letters") }).await;
     let names: Vec<_> = ["letters", "mail", "nothing ever"].map(str::to_owned).into();
-    let before = store.costs();
-    assert_eq!(store.waiting(&names).await.unwrap(), [MAIL]);
-    let spent = store.costs() - before;
+    let before = store.statement_counts();
+    assert_eq!(store.queues_with_work(&names).await.unwrap(), [MAIL]);
+    let spent = store.statement_counts() - before;
     assert_eq!((spent.statements, spent.commits), (1, 0));
     assert_eq!(taken(store, me, 1).await, ["w"]);
-    assert!(store.waiting(&names).await.unwrap().is_empty());
-    assert!(store.waiting(&[]).await.unwrap().is_empty());
+    assert!(store.queues_with_work(&names).await.unwrap().is_empty());
+    assert!(store.queues_with_work(&[]).await.unwrap().is_empty());
 }

@@ -3,11 +3,11 @@
 use durable_core::store::Verdict;
 
 use crate::support::store_database::StoreDatabase;
-use crate::support::store_rows::{commit, event, history, item, items, running, show, sign_on};
+use crate::support::store_rows::{commit, event, history, item, read_stream, register_executor, running, show};
 
 pub(crate) async fn events_and_items_stay_in_order_when_the_clock_goes_back(database: StoreDatabase) {
     let store = &*database.store;
-    let me = sign_on(store, "a").await;
+    let me = register_executor(store, "a").await;
     let run = running(store, me, "w").await;
     for (round, again) in [(1, false), (2, false), (3, true)] {
         commit(store, me, show([item(run, "s", "early"), event(run, "e", "early")])).await;
@@ -27,7 +27,7 @@ pub(crate) async fn events_and_items_stay_in_order_when_the_clock_goes_back(data
             let verdicts = store.commit(me, entries, again).await.unwrap();
             assert_eq!(verdicts, vec![Verdict::Stored; entries.len()]);
         }
-        let written = items(store, "w", "s").await;
+        let written = read_stream(store, "w", "s").await;
         assert_eq!(
             written[written.len() - 4..],
             ["early", "late", "later", "last"].map(|it| Some(it.to_owned())),

@@ -6,12 +6,12 @@ use durable_core::store::{Entry, NewWorkflow, Outcome, Position, Verdict};
 use crate::support::store_database::StoreDatabase;
 use crate::support::store_queues::mail;
 use crate::support::store_rows::{
-    begin, cancel, child, commit, ending, ends, finish, outcomes, output, record, recorded, records, running, sign_on,
-    status, success, workflow,
+    begin, cancel, child, commit, ending, ends, finish, outcomes, output, record, recorded, records, register_executor,
+    running, status, success, workflow,
 };
 
 pub(crate) async fn a_lost_race_fails_its_entry_and_no_other(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let (lost, fine) = (running(&*store, me, "lost").await, running(&*store, me, "fine").await);
     recorded(&*store, me, record(lost, 2, "first")).await;
     let new = workflow("new");
@@ -30,7 +30,7 @@ pub(crate) async fn a_lost_race_fails_its_entry_and_no_other(StoreDatabase { sto
 }
 
 pub(crate) async fn a_child_and_its_parents_record_are_stored_together(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let parent = running(&*store, me, "w").await;
     let mut started = child(parent, 1, &workflow("w-1"));
     started.records[0].position = Position::new("3/2", 1);
@@ -44,7 +44,7 @@ pub(crate) async fn a_child_and_its_parents_record_are_stored_together(StoreData
 pub(crate) async fn attaching_to_an_existing_child_is_recorded_in_the_parent(
     StoreDatabase { store, .. }: StoreDatabase,
 ) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let (parent, there) = (running(&*store, me, "w").await, running(&*store, me, "shared").await);
     let Verdict::Existing(held) = commit(&*store, me, child(parent, 1, &workflow("shared"))).await else {
         panic!("the child is there")
@@ -56,7 +56,7 @@ pub(crate) async fn attaching_to_an_existing_child_is_recorded_in_the_parent(
 pub(crate) async fn a_child_id_taken_by_another_workflow_is_recorded_as_an_error(
     StoreDatabase { store, .. }: StoreDatabase,
 ) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let parent = running(&*store, me, "w").await;
     let ada = || NewWorkflow { instance: Some("ada".to_owned()), ..workflow("shared") };
     assert_eq!(commit(&*store, me, begin(&ada())).await, Verdict::Stored);
@@ -64,7 +64,7 @@ pub(crate) async fn a_child_id_taken_by_another_workflow_is_recorded_as_an_error
     assert_eq!(held.instance.as_deref(), Some("ada"));
     let refund = NewWorkflow { name: "refund".to_owned(), ..workflow("shared") };
     let bob = NewWorkflow { instance: Some("bob".to_owned()), ..workflow("shared") };
-    let queued = |it: NewWorkflow| NewWorkflow { place: Some(mail()), ..it };
+    let queued = |it: NewWorkflow| NewWorkflow { placement: Some(mail()), ..it };
     for (number, new) in (1..).step_by(3).zip([&refund, &bob, &queued(bob.clone()), &workflow("shared")]) {
         let beside = [begin(&workflow(&format!("beside-{number}"))), child(parent, number + 1, new)];
         let again = [child(parent, number + 2, new)];
@@ -96,7 +96,7 @@ pub(crate) async fn a_child_id_taken_by_another_workflow_is_recorded_as_an_error
 pub(crate) async fn a_child_is_not_started_if_its_parents_record_lost_the_race(
     StoreDatabase { store, .. }: StoreDatabase,
 ) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let parent = running(&*store, me, "w").await;
     recorded(&*store, me, record(parent, 1, "first")).await;
     let other = workflow("other");
@@ -107,7 +107,7 @@ pub(crate) async fn a_child_is_not_started_if_its_parents_record_lost_the_race(
 }
 
 pub(crate) async fn a_superseded_end_discards_only_its_own_records(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let gone = running(&*store, me, "gone").await;
     let fine = running(&*store, me, "fine").await;
     cancel(&*store, "gone", "by hand").await;
@@ -128,9 +128,9 @@ pub(crate) async fn a_superseded_end_discards_only_its_own_records(StoreDatabase
 }
 
 pub(crate) async fn an_entry_with_a_start_and_an_end_is_atomic(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let short = workflow("short");
-    let entry = Entry { begin: Some(short.clone()), ..ending([record(short.key, 1, "1")], success(short.key, "1")) };
+    let entry = Entry { start: Some(short.clone()), ..ending([record(short.key, 1, "1")], success(short.key, "1")) };
     assert_eq!(commit(&*store, me, entry).await, Verdict::Stored);
     assert_eq!(status(&*store, "short").await, Some(Status::Success));
 
@@ -144,7 +144,7 @@ pub(crate) async fn an_entry_with_a_start_and_an_end_is_atomic(StoreDatabase { s
 }
 
 pub(crate) async fn of_two_ends_in_one_commit_the_second_is_superseded(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let run = running(&*store, me, "w").await;
     let entries = [
         ending([record(run, 1, "1")], success(run, "one")),
@@ -157,7 +157,7 @@ pub(crate) async fn of_two_ends_in_one_commit_the_second_is_superseded(StoreData
 }
 
 pub(crate) async fn of_two_starts_with_one_id_in_one_commit_one_attaches(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let (first, second) = (workflow("w"), workflow("w"));
     let verdicts = store.commit(me, &[begin(&first), begin(&second)], false).await.unwrap();
     let held = store.find("w").await.unwrap().expect("one of them was begun");
@@ -167,7 +167,7 @@ pub(crate) async fn of_two_starts_with_one_id_in_one_commit_one_attaches(StoreDa
 }
 
 pub(crate) async fn batches_of_every_size_are_stored_whole(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     for size in [1, 2, 3, 4, 5, 16, 17, 63, 64, 65, 129, 1024] {
         let all: Vec<_> = (0..size).map(|it| workflow(&format!("{size}/{it}"))).collect();
         let stored = vec![Verdict::Stored; size];
@@ -195,7 +195,7 @@ pub(crate) async fn batches_of_every_size_are_stored_whole(StoreDatabase { store
 }
 
 pub(crate) async fn each_entry_of_a_mixed_batch_gets_its_own_verdict(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let old = running(&*store, me, "old").await;
     let mut entries = Vec::new();
     for number in 0..100 {

@@ -5,8 +5,9 @@ use durable_core::store::{Entry, Fence, Store, Verdict};
 
 use crate::support::store_database::StoreDatabase;
 use crate::support::store_rows::{
-    begin, child, close, commit, ending, event, finish, history, inbox, item, items, message, once, outcomes, output,
-    receiving, record, recorded, records, running, send, sending, show, sign_on, status, success, waiting, workflow,
+    begin, child, close, commit, ending, event, finish, history, inbox, item, message, once, outcomes, output,
+    read_stream, receiving, record, recorded, records, register_executor, running, send, sending, show, status,
+    success, waiting_message, workflow,
 };
 
 /// One entry of every shape, each about workflows of its own.
@@ -17,7 +18,7 @@ async fn every_shape(store: &dyn Store, me: Fence, run: &str) -> Vec<Entry> {
     }
     let to = format!("{run}-parent-7");
     commit(store, me, send(message(&format!("{run}-parent-5"), "waits"))).await;
-    let waits = waiting(store, keys[5], "").await.expect("it waits");
+    let waits = waiting_message(store, keys[5], "").await.expect("it waits");
     vec![
         begin(&workflow(&format!("{run}-begin"))),
         records([record(keys[0], 1, "1")]),
@@ -32,7 +33,7 @@ async fn every_shape(store: &dyn Store, me: Fence, run: &str) -> Vec<Entry> {
         show([event(keys[5], "e", "lone")]),
         show([item(keys[5], "s", "lone")]),
         Entry {
-            emissions: vec![event(keys[5], "e", "more"), item(keys[5], "s", "more")],
+            publications: vec![event(keys[5], "e", "more"), item(keys[5], "s", "more")],
             ..records([record(keys[5], 3, "1")])
         },
         Entry {
@@ -41,7 +42,7 @@ async fn every_shape(store: &dyn Store, me: Fence, run: &str) -> Vec<Entry> {
         },
         Entry {
             messages: vec![message(&to, "last")],
-            emissions: vec![event(keys[6], "e", "last"), close(keys[6], "s")],
+            publications: vec![event(keys[6], "e", "last"), close(keys[6], "s")],
             ..ending([record(keys[6], 1, "1")], success(keys[6], "1"))
         },
     ]
@@ -53,15 +54,15 @@ async fn check_what_was_said(store: &dyn Store, me: Fence, run: &str) {
     assert_eq!(inbox(store, me, to.key).await, ["lone", "once", "with a record", "with a child", "last"], "{run}");
     let (five, six) = (format!("{run}-parent-5"), format!("{run}-parent-6"));
     assert_eq!(history(store, &five, "e").await, ["lone", "more"], "{run}");
-    assert_eq!(items(store, &five, "s").await, ["lone", "more"].map(|it| Some(it.to_owned())), "{run}");
+    assert_eq!(read_stream(store, &five, "s").await, ["lone", "more"].map(|it| Some(it.to_owned())), "{run}");
     assert_eq!(history(store, &six, "e").await, ["last"], "{run}");
-    assert_eq!(items(store, &six, "s").await, [None], "{run}");
+    assert_eq!(read_stream(store, &six, "s").await, [None], "{run}");
     let five = store.find(&five).await.unwrap().expect("it was begun");
-    assert_eq!(waiting(store, five.key, "").await, None, "{run}: it was received");
+    assert_eq!(waiting_message(store, five.key, "").await, None, "{run}: it was received");
 }
 
 pub(crate) async fn a_retried_commit_finds_its_own_rows_stored(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let all = every_shape(&*store, me, "batch").await;
     let stored = vec![Verdict::Stored; all.len()];
     for again in [false, true, true] {
@@ -85,7 +86,7 @@ pub(crate) async fn a_retried_commit_finds_its_own_rows_stored(StoreDatabase { s
 }
 
 pub(crate) async fn a_retried_commit_stores_what_is_missing(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let all = every_shape(&*store, me, "batch").await;
     assert_eq!(store.commit(me, &all, true).await.unwrap(), vec![Verdict::Stored; all.len()]);
     assert_eq!(status(&*store, "batch-begin").await, Some(Status::Pending));
@@ -100,7 +101,7 @@ pub(crate) async fn a_retried_commit_stores_what_is_missing(StoreDatabase { stor
 }
 
 pub(crate) async fn a_retried_commit_completes_a_partial_one(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let run = running(&*store, me, "w").await;
     recorded(&*store, me, record(run, 1, "1")).await;
     let entry = ending([record(run, 1, "1"), record(run, 2, "2")], success(run, "1"));
@@ -110,12 +111,12 @@ pub(crate) async fn a_retried_commit_completes_a_partial_one(StoreDatabase { sto
 }
 
 pub(crate) async fn a_retried_commit_does_not_match_rows_of_another_writer(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let run = running(&*store, me, "w").await;
     recorded(&*store, me, record(run, 1, "1")).await;
     let mut of_child = child(run, 2, &workflow("w-2"));
     store.commit(me, &[of_child.clone()], false).await.unwrap();
-    of_child.begin = Some(workflow("w-2"));
+    of_child.start = Some(workflow("w-2"));
     of_child.records[0].child = Some("w-9".to_owned());
 
     let entries = [records([record(run, 1, "2")]), begin(&workflow("w")), of_child, finish(success(run, "1"))];

@@ -5,12 +5,12 @@ use durable_core::store::{Finish, NewRecord, NewWorkflow, Outcome, Verdict};
 
 use crate::support::store_database::StoreDatabase;
 use crate::support::store_rows::{
-    begin, cancel, commit, ending, finish, outcomes, output, record, recorded, records, running, sign_on, status,
-    success, workflow,
+    begin, cancel, commit, ending, finish, outcomes, output, record, recorded, records, register_executor, running,
+    status, success, workflow,
 };
 
 pub(crate) async fn a_record_is_stored_once(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let run = running(&*store, me, "w").await;
 
     assert_eq!(commit(&*store, me, records([record(run, 1, "1")])).await, Verdict::Stored);
@@ -22,7 +22,7 @@ pub(crate) async fn a_record_is_stored_once(StoreDatabase { store, .. }: StoreDa
 }
 
 pub(crate) async fn an_equal_existing_record_counts_as_stored(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let run = running(&*store, me, "w").await;
     for mut it in [record(run, 1, "1"), record(run, 2, "2"), record(run, 3, "3")] {
         it.outcome = match it.position.number {
@@ -38,7 +38,7 @@ pub(crate) async fn an_equal_existing_record_counts_as_stored(StoreDatabase { st
 }
 
 pub(crate) async fn a_started_workflow_is_stored_as_given(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let before = store.now().await.unwrap();
     let given = NewWorkflow { name: "invoice".to_owned(), ..workflow("order-1") };
     assert_eq!(commit(&*store, me, begin(&given)).await, Verdict::Stored);
@@ -55,7 +55,7 @@ pub(crate) async fn a_started_workflow_is_stored_as_given(StoreDatabase { store,
 }
 
 pub(crate) async fn a_second_start_with_an_id_attaches_to_the_first(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let run = running(&*store, me, "w").await;
     let second = NewWorkflow { name: "refund".to_owned(), input: "{}".to_owned(), ..workflow("w") };
     let Verdict::Existing(held) = commit(&*store, me, begin(&second)).await else { panic!("the id is taken") };
@@ -67,7 +67,7 @@ pub(crate) async fn a_second_start_with_an_id_attaches_to_the_first(StoreDatabas
 }
 
 pub(crate) async fn a_run_ends_once(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let run = running(&*store, me, "w").await;
     let error = Finish {
         status: Status::Error,
@@ -86,17 +86,17 @@ pub(crate) async fn a_run_ends_once(StoreDatabase { store, .. }: StoreDatabase) 
 }
 
 pub(crate) async fn an_end_by_another_run_is_superseded(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let run = running(&*store, me, "w").await;
     let earlier = Finish { attempt: 0, ..success(run, "1") };
     assert_eq!(commit(&*store, me, finish(earlier)).await, Verdict::Superseded);
-    let other = sign_on(&*store, "b").await;
+    let other = register_executor(&*store, "b").await;
     assert_eq!(commit(&*store, other, finish(success(run, "1"))).await, Verdict::Superseded, "it is not its own");
     assert_eq!(status(&*store, "w").await, Some(Status::Pending));
 }
 
 pub(crate) async fn an_end_of_a_cancelled_workflow_is_superseded(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let run = running(&*store, me, "w").await;
     assert_eq!(cancel(&*store, "w", "by hand").await, Some(Status::Pending));
     assert_eq!(commit(&*store, me, finish(success(run, "1"))).await, Verdict::Superseded);
@@ -104,7 +104,7 @@ pub(crate) async fn an_end_of_a_cancelled_workflow_is_superseded(StoreDatabase {
 }
 
 pub(crate) async fn the_last_record_and_the_end_are_one_commit(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let run = running(&*store, me, "w").await;
     let entry = ending([record(run, 1, "1")], success(run, "1"));
     assert_eq!(commit(&*store, me, entry.clone()).await, Verdict::Stored);
@@ -125,7 +125,7 @@ pub(crate) async fn the_last_record_and_the_end_are_one_commit(StoreDatabase { s
 }
 
 pub(crate) async fn a_parked_workflow_has_a_reason_and_no_completion(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let run = running(&*store, me, "w").await;
     let parked = Finish { status: Status::Parked, outcome: None, reason: Some("why".to_owned()), ..success(run, "") };
     assert_eq!(commit(&*store, me, finish(parked.clone())).await, Verdict::Stored);
@@ -139,7 +139,7 @@ pub(crate) async fn a_parked_workflow_has_a_reason_and_no_completion(StoreDataba
 }
 
 pub(crate) async fn an_empty_commit_has_no_verdicts(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     for again in [false, true] {
         assert_eq!(store.commit(me, &[], again).await.unwrap(), []);
     }

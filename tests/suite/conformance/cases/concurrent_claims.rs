@@ -11,9 +11,9 @@ use durable_core::{Filter, WorkflowInfo};
 
 use crate::support::store_database::StoreDatabase;
 use crate::support::store_queues::{
-    all_enqueued, at_once, claim, declare, ended, mail, of_key, partitioned, placed, rate, rated, request, sole,
+    all_enqueued, at_once, claim, declare_queues, ended, mail, of_key, partitioned, placed, rate, rated, request, sole,
 };
-use crate::support::store_rows::{begin, sign_on};
+use crate::support::store_rows::{begin, register_executor};
 
 /// What was run, in the order of the claims, by partition key.
 type Ledger = Arc<std::sync::Mutex<HashMap<String, Vec<String>>>>;
@@ -32,7 +32,7 @@ async fn race(
     let mut all = tokio::task::JoinSet::new();
     for process in 0..2 {
         let store = database.second().await;
-        let me = sign_on(&*store, &format!("process {process}")).await;
+        let me = register_executor(&*store, &format!("process {process}")).await;
         for task in 0..tasks {
             let (store, done, ledger) = (store.clone(), done.clone(), ledger.clone());
             all.spawn(async move {
@@ -45,7 +45,7 @@ async fn race(
                     for run in runs {
                         rounds += 1;
                         if (rounds + task).is_multiple_of(11) {
-                            store.give_back(me, &[run.key]).await.unwrap();
+                            store.return_claims(me, &[run.key]).await.unwrap();
                             continue;
                         }
                         let key = run.id.split('-').next().unwrap_or_default().to_owned();
@@ -109,7 +109,7 @@ fn most_at_once<'a>(all: impl IntoIterator<Item = &'a WorkflowInfo>) -> i64 {
 }
 
 pub(crate) async fn concurrent_claims_take_different_workflows_without_waiting(database: StoreDatabase) {
-    let me = sign_on(&*database.store, "a").await;
+    let me = register_executor(&*database.store, "a").await;
     let all: Vec<_> = (0..600).map(|it| placed(&format!("w-{it}"), mail())).collect();
     all_enqueued(&*database.store, me, &all).await;
     let ledger = race(&database, 4, 600, 7, None).await;
@@ -121,8 +121,8 @@ pub(crate) async fn concurrent_claims_take_different_workflows_without_waiting(d
 }
 
 pub(crate) async fn concurrent_claims_never_exceed_the_concurrency(database: StoreDatabase) {
-    let me = sign_on(&*database.store, "a").await;
-    declare(&*database.store, at_once(5)).await;
+    let me = register_executor(&*database.store, "a").await;
+    declare_queues(&*database.store, at_once(5)).await;
     let all: Vec<_> = (0..250).map(|it| placed(&format!("w-{it}"), mail())).collect();
     all_enqueued(&*database.store, me, &all).await;
     let running = "select count(*) from durable.workflows where status = 'PENDING' and queue = 'mail'";
@@ -132,9 +132,9 @@ pub(crate) async fn concurrent_claims_never_exceed_the_concurrency(database: Sto
 }
 
 pub(crate) async fn concurrent_claims_never_exceed_the_rate_limit(database: StoreDatabase) {
-    let me = sign_on(&*database.store, "a").await;
+    let me = register_executor(&*database.store, "a").await;
     let period = Duration::from_millis(100);
-    declare(&*database.store, rated(10, period)).await;
+    declare_queues(&*database.store, rated(10, period)).await;
     let all: Vec<_> = (0..60).map(|it| placed(&format!("w-{it}"), mail())).collect();
     all_enqueued(&*database.store, me, &all).await;
     race(&database, 3, 60, 4, None).await;
@@ -147,13 +147,13 @@ pub(crate) async fn concurrent_claims_never_exceed_the_rate_limit(database: Stor
 }
 
 pub(crate) async fn concurrent_claims_keep_the_order_of_every_partition_key(database: StoreDatabase) {
-    let me = sign_on(&*database.store, "a").await;
-    declare(&*database.store, QueueLimits { concurrency: Some(6), ..partitioned() }).await;
+    let me = register_executor(&*database.store, "a").await;
+    declare_queues(&*database.store, QueueLimits { concurrency: Some(6), ..partitioned() }).await;
     let ids = (0..20).flat_map(|it| (0..10).map(move |key| (format!("k{key}-{it}"), format!("k{key}"))));
     let all: Vec<_> = ids.map(|(id, key)| placed(&id, of_key(&key))).collect();
     all_enqueued(&*database.store, me, &all).await;
     let running = "select coalesce(max(many), 0) from (select count(*) as many from durable.workflows
-                    where status = 'PENDING' group by partition_key) as by_key";
+where status = 'PENDING' group by partition_key) as by_key";
     let ledger = race(&database, 4, 200, 3, Some((running, 1))).await;
     for (key, ran) in &*ledger.lock().expect("nothing panics") {
         let expected: Vec<String> = (0..20).map(|it| format!("{key}-{it}")).collect();
@@ -168,13 +168,13 @@ pub(crate) async fn concurrent_claims_keep_the_order_of_every_partition_key(data
 }
 
 pub(crate) async fn concurrent_claims_never_exceed_the_limits_of_a_partition_key(database: StoreDatabase) {
-    let me = sign_on(&*database.store, "a").await;
+    let me = register_executor(&*database.store, "a").await;
     let limits = QueueLimits {
         partition_concurrency: Some(2),
         partition_rate_limit: Some(rate(4, Duration::from_millis(60))),
         ..QueueLimits::default()
     };
-    declare(&*database.store, limits).await;
+    declare_queues(&*database.store, limits).await;
     let ids = (0..16).flat_map(|it| ["a", "b", "c"].map(|key| (format!("{key}-{it}"), key)));
     let all: Vec<_> = ids.map(|(id, key)| placed(&id, of_key(key))).collect();
     all_enqueued(&*database.store, me, &all).await;
@@ -193,7 +193,7 @@ pub(crate) async fn of_concurrent_duplicates_one_is_stored(database: StoreDataba
     let mut all = tokio::task::JoinSet::new();
     for process in 0..2 {
         let store = database.second().await;
-        let me = sign_on(&*store, "a").await;
+        let me = register_executor(&*store, "a").await;
         all.spawn(async move {
             let mut won = 0;
             for round in 0..40 {
@@ -221,7 +221,7 @@ pub(crate) async fn of_concurrent_duplicates_one_is_stored(database: StoreDataba
         won += one.expect("no task panics");
     }
     assert_eq!(won, 40);
-    let me = sign_on(&*database.store, "b").await;
+    let me = register_executor(&*database.store, "b").await;
     assert_eq!(claim(&*database.store, me, 1_000).await.runs.len(), 40);
 }
 
@@ -229,7 +229,7 @@ pub(crate) async fn concurrent_debounced_calls_become_one_workflow(database: Sto
     let mut all = tokio::task::JoinSet::new();
     for process in 0..2 {
         let store = database.second().await;
-        let me = sign_on(&*store, "a").await;
+        let me = register_executor(&*store, "a").await;
         all.spawn(async move {
             let mut won = 0;
             for round in 0..60 {

@@ -8,12 +8,12 @@ use tokio::sync::Barrier;
 
 use crate::support::store_database::StoreDatabase;
 use crate::support::store_rows::{
-    adopting, begin, child, depose, ending, event, finish, item, message, once, outcomes, receiving, record, records,
-    running, send, sending, show, sign_on, success, waiting, workflow,
+    adopting, begin, child, ending, event, fence_out, finish, item, message, once, outcomes, receiving, record,
+    records, register_executor, running, send, sending, show, success, waiting_message, workflow,
 };
 
 pub(crate) async fn a_takeover_waits_for_a_commit_in_flight(database: StoreDatabase) {
-    let dead = sign_on(&*database.store, "dead").await;
+    let dead = register_executor(&*database.store, "dead").await;
     running(&*database.store, dead, "w").await;
     let mut flush = database.direct_connection().await;
     if database.is_postgres() {
@@ -24,15 +24,15 @@ pub(crate) async fn a_takeover_waits_for_a_commit_in_flight(database: StoreDatab
     }
     flush.execute("insert into durable.steps (workflow, branch, position, kind, name, attempts, started_at, completed_at) select key, '', 1, 'step', 'last', 1, 0, 0 from durable.workflows").await;
     let store = database.store.clone();
-    let takeover = tokio::spawn(async move { store.depose(dead.executor, dead.epoch).await });
+    let takeover = tokio::spawn(async move { store.fence_out(dead.executor, dead.epoch).await });
     tokio::time::sleep(Duration::from_millis(200)).await; // the other one waits for the lock, and nothing may happen in it
     assert!(!takeover.is_finished(), "the flush may still commit");
     flush.execute("commit").await;
     assert!(takeover.await.expect("it does not panic").unwrap());
 
     // The next owner finds what the commit wrote.
-    let heir = sign_on(&*database.store, "heir").await;
-    let runs = database.store.adopt(&adopting(heir, 10)).await.unwrap().runs;
+    let heir = register_executor(&*database.store, "heir").await;
+    let runs = database.store.take_over(&adopting(heir, 10)).await.unwrap().runs;
     assert_eq!(outcomes(&*database.store, runs[0].key).await.len(), 1);
 }
 
@@ -53,7 +53,7 @@ pub(crate) async fn a_commit_during_a_takeover_waits_and_writes_nothing(database
         |run| vec![receiving(record(run, 1, "1"), 1)],
     ];
     for (number, shape) in (0..).zip(shapes) {
-        let dead = sign_on(store, "dead").await;
+        let dead = register_executor(store, "dead").await;
         let run = running(store, dead, &format!("w-{number}")).await;
         let mut takeover = database.direct_connection().await;
         takeover.execute(if database.is_postgres() { "begin" } else { "begin immediate" }).await;
@@ -80,19 +80,19 @@ pub(crate) async fn a_commit_during_a_takeover_waits_and_writes_nothing(database
 }
 
 pub(crate) async fn two_executors_take_over_different_workflows(database: StoreDatabase) {
-    let dead = sign_on(&*database.store, "dead").await;
+    let dead = register_executor(&*database.store, "dead").await;
     let begins: Vec<_> = (0..200).map(|number| begin(&workflow(&format!("w-{number}")))).collect();
     database.store.commit(dead, &begins, false).await.unwrap();
-    depose(&*database.store, dead).await;
+    fence_out(&*database.store, dead).await;
 
     let mut adopters = Vec::new();
     for name in ["a", "b"] {
         let store = database.second().await;
-        let fence = sign_on(&*store, name).await;
+        let fence = register_executor(&*store, name).await;
         adopters.push(tokio::spawn(async move {
             let mut keys = Vec::new();
             loop {
-                let runs = store.adopt(&adopting(fence, 7)).await.unwrap().runs;
+                let runs = store.take_over(&adopting(fence, 7)).await.unwrap().runs;
                 if runs.is_empty() {
                     store.close().await;
                     return keys;
@@ -137,7 +137,7 @@ const ROUNDS: usize = 8;
 const IDS: usize = 300;
 
 pub(crate) async fn two_executors_starting_the_same_ids_start_each_once(database: StoreDatabase) {
-    let (a, b) = (sign_on(&*database.store, "a").await, sign_on(&*database.store, "b").await);
+    let (a, b) = (register_executor(&*database.store, "a").await, register_executor(&*database.store, "b").await);
     let start = Arc::new(Barrier::new(2));
     let first = tokio::spawn(begin_all(database.clone(), a, start.clone(), false));
     let second = tokio::spawn(begin_all(database.clone(), b, start, true));
@@ -163,7 +163,7 @@ async fn send_all(database: StoreDatabase, fence: Fence, start: Arc<Barrier>, ba
 }
 
 pub(crate) async fn two_senders_with_the_same_idempotency_keys_deliver_once(database: StoreDatabase) {
-    let (a, b) = (sign_on(&*database.store, "a").await, sign_on(&*database.store, "b").await);
+    let (a, b) = (register_executor(&*database.store, "a").await, register_executor(&*database.store, "b").await);
     let run = running(&*database.store, a, "w").await;
     let start = Arc::new(Barrier::new(2));
     let first = tokio::spawn(send_all(database.clone(), a, start.clone(), false));
@@ -172,11 +172,11 @@ pub(crate) async fn two_senders_with_the_same_idempotency_keys_deliver_once(data
     second.await.expect("it does not panic");
     let stored = database.direct_connection().await.number("select count(*) from durable.messages").await;
     assert_eq!(usize::try_from(stored), Ok(ROUNDS * IDS));
-    assert_eq!(waiting(&*database.store, run, "").await.map(|it| it.payload.starts_with("0-")), Some(true));
+    assert_eq!(waiting_message(&*database.store, run, "").await.map(|it| it.payload.starts_with("0-")), Some(true));
 }
 
 pub(crate) async fn cancelling_a_tree_races_with_its_workflows_ending(database: StoreDatabase) {
-    let me = sign_on(&*database.store, "a").await;
+    let me = register_executor(&*database.store, "a").await;
     for round in 0..10 {
         let root = running(&*database.store, me, &format!("w-{round}")).await;
         let all: Vec<_> = (0..50).map(|number| workflow(&format!("w-{round}-{number}"))).collect();
@@ -190,14 +190,14 @@ pub(crate) async fn cancelling_a_tree_races_with_its_workflows_ending(database: 
             verdicts.into_iter().filter(|it| *it == Verdict::Stored).count()
         });
         let id = format!("w-{round}");
-        let stopped = database.store.cancel(&id, "enough", true).await.unwrap().expect("it is there").stopped;
+        let stopped = database.store.cancel(&id, "enough", true).await.unwrap().expect("it is there").runs;
         let ended = ending.await.expect("it does not panic");
         assert_eq!(ended + stopped.len(), 51, "each of them has one end");
     }
 }
 
 pub(crate) async fn of_two_records_for_one_position_one_is_stored(database: StoreDatabase) {
-    let me = sign_on(&*database.store, "a").await;
+    let me = register_executor(&*database.store, "a").await;
     let run = running(&*database.store, me, "w").await;
     let mut calls = Vec::new();
     for text in ["1", "2"] {

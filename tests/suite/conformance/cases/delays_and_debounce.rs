@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use durable_core::Status;
-use durable_core::store::{NewWorkflow, Promoted, QueuePlace, Store, Verdict};
+use durable_core::store::{NewWorkflow, Promoted, QueuePlacement, Store, Verdict};
 
 use crate::support::store_database::StoreDatabase;
 use crate::support::store_queues::{MAIL, all_enqueued, claim, debounced, delayed, enqueued, mail, placed, taken};
 use crate::support::store_rows::{
-    begin, cancel, child, commit, depose, outcomes, record, recorded, records, running, sign_on, status, workflow,
+    begin, cancel, child, commit, fence_out, outcomes, record, recorded, records, register_executor, running, status,
+    workflow,
 };
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -35,10 +36,10 @@ async fn promoted_in_time(store: &dyn Store) -> Promoted {
 }
 
 pub(crate) async fn a_delayed_workflow_waits_until_it_is_due(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let before = store.now().await.unwrap();
     enqueued(&*store, me, "soon", delayed(SOON)).await;
-    let late = QueuePlace { queue: "letters".to_owned(), ..delayed(HOUR) };
+    let late = QueuePlacement { queue: "letters".to_owned(), ..delayed(HOUR) };
     let two = [placed("late", late), placed("soon-2", delayed(SOON))];
     all_enqueued(&*store, me, &two).await;
     enqueued(&*store, me, "now", delayed(Duration::ZERO)).await;
@@ -65,7 +66,7 @@ async fn promoted_in_time_of(store: &dyn Store, id: &str) {
 }
 
 pub(crate) async fn many_delayed_workflows_can_become_due_at_once(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let many: Vec<_> = (0..2_500).map(|it| placed(&format!("w-{it}"), delayed(Duration::from_micros(1)))).collect();
     all_enqueued(&*store, me, &many).await;
     let mut calls = 0;
@@ -80,7 +81,7 @@ pub(crate) async fn many_delayed_workflows_can_become_due_at_once(StoreDatabase 
 pub(crate) async fn a_delayed_workflow_keeps_the_position_of_its_enqueue_time(
     StoreDatabase { store, .. }: StoreDatabase,
 ) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     enqueued(&*store, me, "first", delayed(Duration::from_millis(1))).await;
     enqueued(&*store, me, "second", mail()).await;
     promoted_in_time_of(&*store, "first").await;
@@ -90,7 +91,7 @@ pub(crate) async fn a_delayed_workflow_keeps_the_position_of_its_enqueue_time(
 pub(crate) async fn a_debounced_call_replaces_the_arguments_of_the_waiting_one(
     StoreDatabase { store, .. }: StoreDatabase,
 ) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let call = |id: &str, size: usize| {
         let input = format!(r#"{{"text":"{}"}}"#, "x".repeat(size));
         NewWorkflow { input, ..placed(id, debounced("cart", HOUR, None)) }
@@ -121,7 +122,7 @@ pub(crate) async fn a_debounced_call_replaces_the_arguments_of_the_waiting_one(
 }
 
 pub(crate) async fn a_debounce_is_postponed_no_longer_than_its_limit(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     enqueued(&*store, me, "first", debounced("cart", 2 * HOUR, Some(HOUR))).await;
     let first = due(&*store, "first").await;
     let begun = store.show("first").await.unwrap().expect("it waits").created_at.timestamp_micros();
@@ -134,7 +135,7 @@ pub(crate) async fn a_debounce_is_postponed_no_longer_than_its_limit(StoreDataba
 }
 
 pub(crate) async fn a_debounce_starts_over_once_it_was_due(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let soon = || debounced("cart", Duration::from_millis(1), None);
     enqueued(&*store, me, "first", soon()).await;
     promoted_in_time_of(&*store, "first").await;
@@ -148,7 +149,7 @@ pub(crate) async fn a_debounce_starts_over_once_it_was_due(StoreDatabase { store
 pub(crate) async fn the_record_of_a_debounced_child_names_the_waiting_workflow(
     StoreDatabase { store, .. }: StoreDatabase,
 ) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let (one, two) = (running(&*store, me, "one").await, running(&*store, me, "two").await);
     let new = |id: &str| placed(id, debounced("cart", HOUR, None));
     assert_eq!(commit(&*store, me, child(one, 1, &new("one-1"))).await, Verdict::Stored);
@@ -167,7 +168,7 @@ pub(crate) async fn the_record_of_a_debounced_child_names_the_waiting_workflow(
 }
 
 pub(crate) async fn a_debounced_child_that_lost_the_race_changes_nothing(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let parent = running(&*store, me, "parent").await;
     enqueued(&*store, me, "waits", debounced("cart", HOUR, None)).await;
     let before = store.show("waits").await.unwrap().expect("it waits");
@@ -183,18 +184,18 @@ pub(crate) async fn a_debounced_child_that_lost_the_race_changes_nothing(StoreDa
 pub(crate) async fn a_delayed_workflow_survives_the_executor_that_enqueued_it(
     StoreDatabase { store, .. }: StoreDatabase,
 ) {
-    let dead = sign_on(&*store, "dead").await;
+    let dead = register_executor(&*store, "dead").await;
     enqueued(&*store, dead, "w", delayed(Duration::from_millis(1))).await;
-    depose(&*store, dead).await;
+    fence_out(&*store, dead).await;
     promoted_in_time_of(&*store, "w").await;
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let runs = claim(&*store, me, 1).await.runs;
     assert_eq!((runs[0].attempt, runs[0].recoveries), (1, 0));
 }
 
 pub(crate) async fn debounce_and_deduplication_can_be_combined(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
-    let both = || QueuePlace { deduplicate: Some("sole".to_owned()), ..debounced("cart", HOUR, None) };
+    let me = register_executor(&*store, "a").await;
+    let both = || QueuePlacement { deduplication_id: Some("sole".to_owned()), ..debounced("cart", HOUR, None) };
     enqueued(&*store, me, "first", both()).await;
     let verdict = commit(&*store, me, begin(&placed("second", both()))).await;
     assert!(matches!(&verdict, Verdict::Debounced(held) if held.id == "first"), "{verdict:?}");
@@ -209,9 +210,9 @@ pub(crate) async fn debounce_and_deduplication_can_be_combined(StoreDatabase { s
 }
 
 pub(crate) async fn debounced_calls_of_two_instances_stay_separate(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
-    let sole = || QueuePlace { deduplicate: Some("sole".to_owned()), ..debounced("cart", HOUR, None) };
-    let on = |instance: &str, id: &str, place: QueuePlace| NewWorkflow {
+    let me = register_executor(&*store, "a").await;
+    let sole = || QueuePlacement { deduplication_id: Some("sole".to_owned()), ..debounced("cart", HOUR, None) };
+    let on = |instance: &str, id: &str, place: QueuePlacement| NewWorkflow {
         instance: Some(instance.to_owned()),
         input: format!(r#"{{"of":"{instance}"}}"#),
         ..placed(id, place)
@@ -233,10 +234,10 @@ pub(crate) async fn debounced_calls_of_two_instances_stay_separate(StoreDatabase
 }
 
 pub(crate) async fn the_last_debounced_call_sets_priority_and_timeout(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let call = |id: &str, priority: i32, timeout: Option<Duration>| NewWorkflow {
         timeout,
-        ..placed(id, QueuePlace { priority, ..debounced("cart", Duration::from_millis(1), None) })
+        ..placed(id, QueuePlacement { priority, ..debounced("cart", Duration::from_millis(1), None) })
     };
     commit(&*store, me, begin(&call("first", 5, None))).await;
     let verdict = commit(&*store, me, begin(&call("second", -3, Some(HOUR)))).await;

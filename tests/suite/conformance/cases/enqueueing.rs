@@ -1,18 +1,19 @@
 //! Enqueueing workflows.
 
 use durable_core::Status;
-use durable_core::store::{Costs, Fault, NewWorkflow, QueuePlace, Verdict};
+use durable_core::store::{NewWorkflow, QueuePlacement, StatementCounts, StoreErrorKind, Verdict};
 
 use crate::support::store_database::StoreDatabase;
 use crate::support::store_queues::{MAIL, claim, delayed, ended, enqueued, mail, of_key, placed, sole, taken, urgent};
 use crate::support::store_rows::{
-    begin, cancel, child, commit, depose, inbox, message, outcomes, record, records, running, send, sign_on, status,
-    workflow,
+    begin, cancel, child, commit, fence_out, inbox, message, outcomes, record, records, register_executor, running,
+    send, status, workflow,
 };
 
 pub(crate) async fn an_enqueued_workflow_has_no_executor(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
-    let place = QueuePlace { partition: Some("ada".to_owned()), ..QueuePlace { priority: -3, ..sole("cart-9") } };
+    let me = register_executor(&*store, "a").await;
+    let place =
+        QueuePlacement { partition: Some("ada".to_owned()), ..QueuePlacement { priority: -3, ..sole("cart-9") } };
     commit(&*store, me, begin(&placed("lone", place.clone()))).await;
     let two = [begin(&placed("one", of_key("k"))), begin(&placed("other", urgent(7)))];
     assert_eq!(store.commit(me, &two, false).await.unwrap(), [Verdict::Stored, Verdict::Stored]);
@@ -32,7 +33,7 @@ pub(crate) async fn an_enqueued_workflow_has_no_executor(StoreDatabase { store, 
 }
 
 pub(crate) async fn inputs_of_every_size_can_be_enqueued(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let sized = |id: &str, size: usize| {
         let input = format!(r#"{{"text":"{}"}}"#, "x".repeat(size));
         NewWorkflow { input, ..placed(id, mail()) }
@@ -51,7 +52,7 @@ pub(crate) async fn inputs_of_every_size_can_be_enqueued(StoreDatabase { store, 
 }
 
 pub(crate) async fn queued_and_direct_workflows_can_share_a_commit(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let parent = running(&*store, me, "parent").await;
     let entries = [
         begin(&workflow("direct")),
@@ -74,7 +75,7 @@ pub(crate) async fn queued_and_direct_workflows_can_share_a_commit(StoreDatabase
 }
 
 pub(crate) async fn enqueueing_an_existing_id_attaches_to_it(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     running(&*store, me, "direct").await;
     enqueued(&*store, me, "queued", mail()).await;
     for (id, new) in [("direct", placed("direct", mail())), ("queued", placed("queued", sole("k")))] {
@@ -95,7 +96,7 @@ pub(crate) async fn enqueueing_an_existing_id_attaches_to_it(StoreDatabase { sto
 pub(crate) async fn a_duplicate_is_refused_and_the_rest_of_the_batch_stored(
     StoreDatabase { store, .. }: StoreDatabase,
 ) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let parent = running(&*store, me, "parent").await;
     enqueued(&*store, me, "first", sole("cart")).await;
     let held = store.find("first").await.unwrap().expect("it is there");
@@ -122,10 +123,11 @@ pub(crate) async fn a_duplicate_is_refused_and_the_rest_of_the_batch_stored(
 pub(crate) async fn a_deduplication_id_can_be_reused_after_its_workflow_ended(
     StoreDatabase { store, .. }: StoreDatabase,
 ) {
-    let me = sign_on(&*store, "a").await;
-    let elsewhere = QueuePlace { queue: "letters".to_owned(), ..sole("cart") };
+    let me = register_executor(&*store, "a").await;
+    let elsewhere = QueuePlacement { queue: "letters".to_owned(), ..sole("cart") };
     enqueued(&*store, me, "of another queue", elsewhere).await;
-    let waits = QueuePlace { deduplicate: Some("cart".to_owned()), ..delayed(std::time::Duration::from_hours(1)) };
+    let waits =
+        QueuePlacement { deduplication_id: Some("cart".to_owned()), ..delayed(std::time::Duration::from_hours(1)) };
     enqueued(&*store, me, "delayed", waits).await;
     let is_held = async |by: &str| {
         let verdict = commit(&*store, me, begin(&placed("another", sole("cart")))).await;
@@ -143,7 +145,7 @@ pub(crate) async fn a_deduplication_id_can_be_reused_after_its_workflow_ended(
 }
 
 pub(crate) async fn of_two_duplicates_in_one_call_the_first_is_stored(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let (z, a) = (placed("z", sole("k")), placed("a", sole("k")));
     let entries = [begin(&z), begin(&placed("m", mail())), begin(&a)];
     let verdicts = store.commit(me, &entries, false).await.unwrap();
@@ -154,7 +156,7 @@ pub(crate) async fn of_two_duplicates_in_one_call_the_first_is_stored(StoreDatab
 }
 
 pub(crate) async fn a_retried_enqueue_finds_its_own_rows_stored(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let parent = running(&*store, me, "parent").await;
     let entries = [
         begin(&placed("one", sole("k"))),
@@ -169,10 +171,10 @@ pub(crate) async fn a_retried_enqueue_finds_its_own_rows_stored(StoreDatabase { 
 }
 
 pub(crate) async fn a_fenced_executor_enqueues_nothing(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
-    let dead = sign_on(&*store, "dead").await;
+    let me = register_executor(&*store, "a").await;
+    let dead = register_executor(&*store, "dead").await;
     enqueued(&*store, me, "there", sole("k")).await;
-    depose(&*store, dead).await;
+    fence_out(&*store, dead).await;
     for entries in [
         vec![begin(&placed("one", mail()))],
         vec![begin(&placed("one", mail())), begin(&placed("two", mail()))],
@@ -192,7 +194,7 @@ pub(crate) async fn a_fenced_executor_enqueues_nothing(StoreDatabase { store, ..
 pub(crate) async fn a_workflow_enqueued_in_the_same_commit_receives_messages(
     StoreDatabase { store, .. }: StoreDatabase,
 ) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let new = placed("w", mail());
     let entries = [begin(&new), send(message("w", "1"))];
     assert_eq!(store.commit(me, &entries, false).await.unwrap(), [Verdict::Stored, Verdict::Stored]);
@@ -200,29 +202,29 @@ pub(crate) async fn a_workflow_enqueued_in_the_same_commit_receives_messages(
 }
 
 pub(crate) async fn a_nul_in_a_queue_option_is_refused(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let nul = || Some("a\0b".to_owned());
     let day = std::time::Duration::from_hours(24);
     for place in [
-        QueuePlace { queue: "a\0b".to_owned(), ..mail() },
-        QueuePlace { partition: nul(), ..mail() },
-        QueuePlace { deduplicate: nul(), ..mail() },
+        QueuePlacement { queue: "a\0b".to_owned(), ..mail() },
+        QueuePlacement { partition: nul(), ..mail() },
+        QueuePlacement { deduplication_id: nul(), ..mail() },
         crate::support::store_queues::debounced("a\0b", day, None),
     ] {
         let entry = [begin(&placed("w", place))];
         let error = store.commit(me, &entry, false).await.expect_err("a NUL cannot be stored");
-        assert_eq!(error.fault, Fault::Refused, "{error}");
+        assert_eq!(error.kind, StoreErrorKind::Refused, "{error}");
     }
     assert_eq!(status(&*store, "w").await, None);
 }
 
 pub(crate) async fn thousands_can_be_enqueued_in_one_commit(database: StoreDatabase) {
     let store = &*database.store;
-    let me = sign_on(store, "a").await;
-    let costs = |statements, commits| Costs { statements, commits, notices: 0 };
-    let mut before = store.costs();
+    let me = register_executor(store, "a").await;
+    let costs = |statements, commits| StatementCounts { statements, commits, notifications: 0 };
+    let mut before = store.statement_counts();
     let mut spent = || {
-        let now = store.costs();
+        let now = store.statement_counts();
         let spent = now - before;
         before = now;
         spent

@@ -1,12 +1,12 @@
 //! Events and streams.
 
 use durable_core::Status;
-use durable_core::store::{Entry, Mark, Store, Verdict};
+use durable_core::store::{Entry, Store, StreamCursor, Verdict};
 
 use crate::support::store_database::StoreDatabase;
 use crate::support::store_rows::{
-    cancel, close, commit, event, finish, history, item, items, record, recorded, records, running, show, sign_on,
-    success,
+    cancel, close, commit, event, finish, history, item, read_stream, record, recorded, records, register_executor,
+    running, show, success,
 };
 
 fn some(values: &[&str]) -> Vec<Option<String>> {
@@ -14,7 +14,7 @@ fn some(values: &[&str]) -> Vec<Option<String>> {
 }
 
 pub(crate) async fn all_values_of_an_event_are_kept_as_its_history(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let run = running(&*store, me, "w").await;
     for value in ["1", "2", "3"] {
         assert_eq!(commit(&*store, me, show([event(run, "e", value)])).await, Verdict::Stored);
@@ -22,7 +22,7 @@ pub(crate) async fn all_values_of_an_event_are_kept_as_its_history(StoreDatabase
     commit(&*store, me, show([event(run, "other", "4")])).await;
     let two = [
         show([event(run, "e", "5")]),
-        Entry { emissions: vec![event(run, "e", "6")], ..records([record(run, 1, "1")]) },
+        Entry { publications: vec![event(run, "e", "6")], ..records([record(run, 1, "1")]) },
     ];
     assert_eq!(store.commit(me, &two, false).await.unwrap(), [Verdict::Stored, Verdict::Stored]);
     assert_eq!(history(&*store, "w", "e").await, ["1", "2", "3", "5", "6"]);
@@ -32,7 +32,7 @@ pub(crate) async fn all_values_of_an_event_are_kept_as_its_history(StoreDatabase
 }
 
 pub(crate) async fn stream_items_are_read_in_the_order_written(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let run = running(&*store, me, "w").await;
     for value in ["1", "2"] {
         assert_eq!(commit(&*store, me, show([item(run, "s", value)])).await, Verdict::Stored);
@@ -41,23 +41,23 @@ pub(crate) async fn stream_items_are_read_in_the_order_written(StoreDatabase { s
         .await;
     let mut expected = some(&["1", "2", "3", "4"]);
     expected.push(None);
-    assert_eq!(items(&*store, "w", "s").await, expected);
-    assert_eq!(items(&*store, "w", "other").await, some(&["x"]));
+    assert_eq!(read_stream(&*store, "w", "s").await, expected);
+    assert_eq!(read_stream(&*store, "w", "other").await, some(&["x"]));
 
-    let (mut mark, mut read) = (Mark::default(), Vec::new());
+    let (mut mark, mut read) = (StreamCursor::default(), Vec::new());
     for size in [2, 2, 1, 0] {
-        let page = store.items("w", "s", mark, 2).await.unwrap();
+        let page = store.read_stream("w", "s", mark, 2).await.unwrap();
         assert_eq!((page.status, page.items.len()), (Some(Status::Pending), size));
-        mark = page.items.last().map_or(mark, |it| it.mark);
+        mark = page.items.last().map_or(mark, |it| it.cursor);
         read.extend(page.items.into_iter().map(|it| it.value));
     }
     assert_eq!(read, expected);
 }
 
 pub(crate) async fn reading_a_stream_returns_the_status_of_its_workflow(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let run = running(&*store, me, "w").await;
-    let status = async |id| store.items(id, "s", Mark::default(), 10).await.unwrap().status;
+    let status = async |id| store.read_stream(id, "s", StreamCursor::default(), 10).await.unwrap().status;
     assert_eq!(status("nobody").await, None);
     assert_eq!(status("w").await, Some(Status::Pending));
     commit(&*store, me, show([item(run, "s", "1")])).await;
@@ -71,12 +71,12 @@ pub(crate) async fn reading_a_stream_returns_the_status_of_its_workflow(StoreDat
 
 /// The times of everything in a stream.
 async fn times(store: &dyn Store, id: &str, stream: &str) -> Vec<i64> {
-    let items = store.items(id, stream, Mark::default(), 100_000).await.unwrap().items;
-    items.into_iter().map(|it| it.mark.at).collect()
+    let items = store.read_stream(id, stream, StreamCursor::default(), 100_000).await.unwrap().items;
+    items.into_iter().map(|it| it.cursor.at).collect()
 }
 
 pub(crate) async fn events_and_items_of_one_commit_are_ordered_by_key(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     for (again, size) in [(false, 2), (true, 2), (false, 50), (true, 50), (false, 300)] {
         let id = format!("w-{again}-{size}");
         let run = running(&*store, me, &id).await;
@@ -87,7 +87,7 @@ pub(crate) async fn events_and_items_of_one_commit_are_ordered_by_key(StoreDatab
         assert_eq!(store.commit(me, &entries, again).await.unwrap(), vec![Verdict::Stored; entries.len()]);
         let mut expected = vec!["before"];
         expected.extend(numbers.iter().map(String::as_str));
-        assert_eq!(items(&*store, &id, "s").await, some(&expected), "{id}");
+        assert_eq!(read_stream(&*store, &id, "s").await, some(&expected), "{id}");
         assert_eq!(history(&*store, &id, "e").await, expected, "{id}");
         let times = times(&*store, &id, "s").await;
         assert!(times[0] < times[1], "a later call is later");
@@ -98,17 +98,17 @@ pub(crate) async fn events_and_items_of_one_commit_are_ordered_by_key(StoreDatab
 }
 
 pub(crate) async fn events_of_a_lost_race_are_not_stored(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let (run, other) = (running(&*store, me, "w").await, running(&*store, me, "v").await);
     recorded(&*store, me, record(run, 1, "first")).await;
     let lost =
-        Entry { emissions: vec![event(run, "e", "1"), item(run, "s", "1")], ..records([record(run, 1, "second")]) };
+        Entry { publications: vec![event(run, "e", "1"), item(run, "s", "1")], ..records([record(run, 1, "second")]) };
     assert_eq!(commit(&*store, me, lost.clone()).await, Verdict::Superseded);
     let batch = [show([item(other, "s", "1")]), lost, show([event(other, "e", "2")])];
     let verdicts = store.commit(me, &batch, false).await.unwrap();
     assert_eq!(verdicts, [Verdict::Stored, Verdict::Superseded, Verdict::Stored]);
     assert_eq!(history(&*store, "w", "e").await, [""; 0]);
-    assert!(items(&*store, "w", "s").await.is_empty());
+    assert!(read_stream(&*store, "w", "s").await.is_empty());
     assert_eq!(history(&*store, "v", "e").await, ["2"]);
-    assert_eq!(items(&*store, "v", "s").await, some(&["1"]));
+    assert_eq!(read_stream(&*store, "v", "s").await, some(&["1"]));
 }

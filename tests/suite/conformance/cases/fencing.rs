@@ -5,16 +5,17 @@ use durable_core::store::{Entry, Verdict};
 
 use crate::support::store_database::StoreDatabase;
 use crate::support::store_rows::{
-    begin, child, commit, depose, ending, event, finish, history, inbox, item, items, message, once, outcomes,
-    receiving, record, records, running, send, sending, show, sign_on, status, success, waiting, workflow,
+    begin, child, commit, ending, event, fence_out, finish, history, inbox, item, message, once, outcomes, read_stream,
+    receiving, record, records, register_executor, running, send, sending, show, status, success, waiting_message,
+    workflow,
 };
 
 pub(crate) async fn a_fenced_executor_writes_nothing(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let run = running(&*store, me, "w").await;
     commit(&*store, me, send(once("w", "key", "waits"))).await;
-    let waits = waiting(&*store, run, "").await.expect("it waits");
-    depose(&*store, me).await;
+    let waits = waiting_message(&*store, run, "").await.expect("it waits");
+    fence_out(&*store, me).await;
     let shapes = [
         vec![begin(&workflow("new"))],
         vec![begin(&workflow("w"))],
@@ -38,7 +39,7 @@ pub(crate) async fn a_fenced_executor_writes_nothing(StoreDatabase { store, .. }
         vec![show([event(run, "e", "1")])],
         vec![show([item(run, "s", "1")])],
         vec![show([event(run, "e", "1"), item(run, "s", "1")]), send(message("w", "1"))],
-        vec![Entry { emissions: vec![event(run, "e", "1")], ..records([record(run, 1, "1")]) }],
+        vec![Entry { publications: vec![event(run, "e", "1")], ..records([record(run, 1, "1")]) }],
         vec![Entry { messages: vec![message("w", "1")], ..finish(success(run, "1")) }],
         vec![Entry { received: vec![waits.key], ..Entry::default() }, show([item(run, "s", "1")])],
     ];
@@ -50,30 +51,30 @@ pub(crate) async fn a_fenced_executor_writes_nothing(StoreDatabase { store, .. }
     }
     assert_eq!(outcomes(&*store, run).await, []);
     assert_eq!(status(&*store, "w").await, Some(Status::Pending));
-    assert_eq!(waiting(&*store, run, "").await, Some(waits));
-    let heir = sign_on(&*store, "b").await;
+    assert_eq!(waiting_message(&*store, run, "").await, Some(waits));
+    let heir = register_executor(&*store, "b").await;
     assert_eq!(inbox(&*store, heir, run).await, ["waits"]);
     assert_eq!(history(&*store, "w", "e").await, [""; 0]);
-    assert!(items(&*store, "w", "s").await.is_empty());
+    assert!(read_stream(&*store, "w", "s").await.is_empty());
     assert_eq!((status(&*store, "new").await, status(&*store, "w-1").await), (None, None));
     assert_eq!(store.release(me, &[]).await.unwrap().direct, 0, "it has nothing to give back");
 }
 
 pub(crate) async fn only_one_of_two_takeovers_succeeds(StoreDatabase { store, .. }: StoreDatabase) {
-    let dead = sign_on(&*store, "dead").await;
-    let two = [store.depose(dead.executor, dead.epoch), store.depose(dead.executor, dead.epoch)];
+    let dead = register_executor(&*store, "dead").await;
+    let two = [store.fence_out(dead.executor, dead.epoch), store.fence_out(dead.executor, dead.epoch)];
     let mut won = 0;
     for call in two {
         won += u32::from(call.await.unwrap());
     }
     assert_eq!(won, 1);
-    assert!(!store.depose(dead.executor, dead.epoch + 1).await.unwrap(), "an executor is fenced only once");
-    assert!(!store.depose(-1, 1).await.unwrap(), "there is no such executor");
+    assert!(!store.fence_out(dead.executor, dead.epoch + 1).await.unwrap(), "an executor is fenced only once");
+    assert!(!store.fence_out(-1, 1).await.unwrap(), "there is no such executor");
 }
 
 pub(crate) async fn a_removed_executor_writes_nothing(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
-    store.sign_off(me).await.unwrap();
+    let me = register_executor(&*store, "a").await;
+    store.remove_executor(me).await.unwrap();
     for again in [false, true] {
         let verdicts = store.commit(me, &[begin(&workflow("w"))], again).await.unwrap();
         assert_eq!(verdicts, [Verdict::Fenced]);

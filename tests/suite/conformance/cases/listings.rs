@@ -5,11 +5,12 @@ use durable_core::{Filter, Status};
 
 use crate::support::store_database::StoreDatabase;
 use crate::support::store_rows::{
-    begin, cancel, child, commit, ends, finish, output, record, recorded, running, sign_on, status, success, workflow,
+    begin, cancel, child, commit, ends, finish, output, record, recorded, register_executor, running, status, success,
+    workflow,
 };
 
 pub(crate) async fn cancelling_returns_the_previous_status(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     running(&*store, me, "w").await;
     assert_eq!(cancel(&*store, "w", "no longer wanted").await, Some(Status::Pending));
     let info = store.show("w").await.unwrap().expect("it was begun");
@@ -21,7 +22,7 @@ pub(crate) async fn cancelling_returns_the_previous_status(StoreDatabase { store
 }
 
 pub(crate) async fn an_ended_workflow_is_not_cancelled(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let run = running(&*store, me, "w").await;
     commit(&*store, me, finish(success(run, "1"))).await;
     assert_eq!(cancel(&*store, "w", "too late").await, Some(Status::Success));
@@ -34,7 +35,7 @@ async fn ids(store: &dyn Store, filter: &Filter) -> Vec<String> {
 }
 
 pub(crate) async fn a_listing_can_be_filtered(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     for id in ["a-1", "a-2", "b-1"] {
         running(&*store, me, id).await;
     }
@@ -54,7 +55,7 @@ pub(crate) async fn a_listing_can_be_filtered(StoreDatabase { store, .. }: Store
 }
 
 pub(crate) async fn wildcards_in_an_id_prefix_are_literal(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     for id in ["100%-a", "100x-b", "A_c", "abc", "ż-1"] {
         running(&*store, me, id).await;
     }
@@ -66,7 +67,7 @@ pub(crate) async fn wildcards_in_an_id_prefix_are_literal(StoreDatabase { store,
 }
 
 pub(crate) async fn a_listing_can_be_limited_and_reversed(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let begins: Vec<_> = (0..120).map(|number| begin(&workflow(&format!("w-{number:03}")))).collect();
     store.commit(me, &begins, false).await.unwrap();
     assert_eq!(ids(&*store, &Filter::new()).await.len(), 100);
@@ -78,7 +79,7 @@ pub(crate) async fn a_listing_can_be_limited_and_reversed(StoreDatabase { store,
 }
 
 pub(crate) async fn steps_are_listed_in_position_order(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let run = running(&*store, me, "w").await;
     for (branch, number) in [("", 10), ("3/2", 1), ("", 3), ("3", 10), ("3", 2), ("", 1)] {
         let mut it = record(run, number, "1");
@@ -101,7 +102,7 @@ pub(crate) async fn steps_are_listed_in_position_order(StoreDatabase { store, ..
 }
 
 pub(crate) async fn a_listing_shows_parent_and_executor(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let parent = running(&*store, me, "w").await;
     commit(&*store, me, child(parent, 1, &workflow("w-1"))).await;
     let info = store.show("w-1").await.unwrap().expect("it was begun");
@@ -111,7 +112,7 @@ pub(crate) async fn a_listing_shows_parent_and_executor(StoreDatabase { store, .
 }
 
 pub(crate) async fn ended_workflows_are_found_by_id(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let run = running(&*store, me, "w").await;
     running(&*store, me, "v").await;
     running(&*store, me, "u").await;

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use durable_core::store::{ClaimRequest, Fence, NewWorkflow, QueueLimits, QueuePlace, RunRow, Store};
+use durable_core::store::{ClaimRequest, Fence, NewWorkflow, QueueLimits, QueuePlacement, RunRow, Store};
 
 use crate::support::store_database::StoreDatabase;
 use crate::support::store_queues::{
-    all_enqueued, claim, declare, delayed, ended, enqueued, mail, of_key, partitioned, placed, rate, request, taken,
+    all_enqueued, claim, declare_queues, delayed, ended, enqueued, mail, of_key, partitioned, placed, rate, request,
+    taken,
 };
-use crate::support::store_rows::{adopting, cancel, depose, finish, sign_on, success};
+use crate::support::store_rows::{adopting, cancel, fence_out, finish, register_executor, success};
 
 async fn fill(store: &dyn Store, fence: Fence, keys: &[(&str, usize)]) {
     let ids = keys.iter().flat_map(|(key, number)| (0..*number).map(move |it| (*key, it)));
@@ -23,26 +24,26 @@ async fn end_all(store: &dyn Store, fence: Fence, runs: &[RunRow]) {
 }
 
 pub(crate) async fn a_partition_key_runs_one_at_a_time_and_in_order(StoreDatabase { store, .. }: StoreDatabase) {
-    let (me, other) = (sign_on(&*store, "me").await, sign_on(&*store, "other").await);
-    declare(&*store, partitioned()).await;
+    let (me, other) = (register_executor(&*store, "me").await, register_executor(&*store, "other").await);
+    declare_queues(&*store, partitioned()).await;
     fill(&*store, me, &[("a", 3), ("b", 1), ("c", 2)]).await;
-    enqueued(&*store, me, "a-urgent", QueuePlace { priority: -1, ..of_key("a") }).await;
+    enqueued(&*store, me, "a-urgent", QueuePlacement { priority: -1, ..of_key("a") }).await;
     let runs = claim(&*store, me, 9).await.runs;
     assert_eq!(runs.iter().map(|it| &*it.id).collect::<Vec<_>>(), ["a-urgent", "b-0", "c-0"], "in the queue's order");
     assert_eq!(taken(&*store, other, 9).await, [""; 0]);
     end_all(&*store, me, &runs[..2]).await;
     let next = claim(&*store, other, 9).await.runs;
     assert_eq!(next.iter().map(|it| &*it.id).collect::<Vec<_>>(), ["a-0"]);
-    store.give_back(other, &[next[0].key]).await.unwrap();
+    store.return_claims(other, &[next[0].key]).await.unwrap();
     assert_eq!(taken(&*store, me, 9).await, ["a-0"]);
-    depose(&*store, me).await;
-    store.adopt(&adopting(other, 9)).await.unwrap();
+    fence_out(&*store, me).await;
+    store.take_over(&adopting(other, 9)).await.unwrap();
     assert_eq!(taken(&*store, other, 9).await, ["a-0", "c-0"], "after a crash the same ones again");
 }
 
 pub(crate) async fn partition_keys_take_turns(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
-    declare(&*store, QueueLimits { concurrency: Some(1), ..partitioned() }).await;
+    let me = register_executor(&*store, "a").await;
+    declare_queues(&*store, QueueLimits { concurrency: Some(1), ..partitioned() }).await;
     fill(&*store, me, &[("a", 4), ("b", 3), ("c", 2)]).await;
     let mut order = Vec::new();
     loop {
@@ -61,8 +62,8 @@ pub(crate) async fn partition_keys_take_turns(StoreDatabase { store, .. }: Store
 }
 
 pub(crate) async fn a_key_with_many_workflows_does_not_starve_the_others(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
-    declare(&*store, QueueLimits { concurrency: Some(2), ..partitioned() }).await;
+    let me = register_executor(&*store, "a").await;
+    declare_queues(&*store, QueueLimits { concurrency: Some(2), ..partitioned() }).await;
     let others: Vec<String> = (0..10).map(|it| format!("other-{it}")).collect();
     let mut keys = vec![("greedy", 1_000)];
     keys.extend(others.iter().map(|it| (it.as_str(), 3)));
@@ -79,8 +80,8 @@ pub(crate) async fn a_key_with_many_workflows_does_not_starve_the_others(StoreDa
 }
 
 pub(crate) async fn a_busy_partition_key_does_not_starve_the_others(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
-    declare(&*store, QueueLimits { concurrency: Some(1), ..partitioned() }).await;
+    let me = register_executor(&*store, "a").await;
+    declare_queues(&*store, QueueLimits { concurrency: Some(1), ..partitioned() }).await;
     fill(&*store, me, &[("patient", 3)]).await;
     let mut ran = Vec::new();
     for number in 0..6 {
@@ -97,8 +98,8 @@ pub(crate) async fn a_busy_partition_key_does_not_starve_the_others(StoreDatabas
 pub(crate) async fn a_workflow_unknown_to_the_claimer_blocks_only_its_partition_key(
     StoreDatabase { store, .. }: StoreDatabase,
 ) {
-    let me = sign_on(&*store, "a").await;
-    declare(&*store, QueueLimits { partition_concurrency: Some(3), ..partitioned() }).await;
+    let me = register_executor(&*store, "a").await;
+    declare_queues(&*store, QueueLimits { partition_concurrency: Some(3), ..partitioned() }).await;
     let first = placed("a-0", of_key("a"));
     let foreign = NewWorkflow { name: "foreign".to_owned(), ..placed("a-foreign", of_key("a")) };
     all_enqueued(&*store, me, &[first, foreign, placed("a-1", of_key("a"))]).await;
@@ -115,9 +116,9 @@ pub(crate) async fn a_workflow_unknown_to_the_claimer_blocks_only_its_partition_
 pub(crate) async fn delayed_and_parked_workflows_do_not_block_their_partition_key(
     StoreDatabase { store, .. }: StoreDatabase,
 ) {
-    let me = sign_on(&*store, "a").await;
-    declare(&*store, partitioned()).await;
-    let late = QueuePlace { partition: Some("a".to_owned()), ..delayed(Duration::from_hours(1)) };
+    let me = register_executor(&*store, "a").await;
+    declare_queues(&*store, partitioned()).await;
+    let late = QueuePlacement { partition: Some("a".to_owned()), ..delayed(Duration::from_hours(1)) };
     enqueued(&*store, me, "late", late).await;
     fill(&*store, me, &[("a", 3)]).await;
     let run = claim(&*store, me, 9).await.runs.remove(0);
@@ -134,8 +135,8 @@ pub(crate) async fn delayed_and_parked_workflows_do_not_block_their_partition_ke
 }
 
 pub(crate) async fn workflows_without_a_partition_key_share_one_partition(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
-    declare(&*store, partitioned()).await;
+    let me = register_executor(&*store, "a").await;
+    declare_queues(&*store, partitioned()).await;
     all_enqueued(&*store, me, &[placed("one", mail()), placed("two", of_key("")), placed("three", mail())]).await;
     for id in ["one", "two", "three"] {
         let runs = claim(&*store, me, 9).await.runs;
@@ -147,10 +148,13 @@ pub(crate) async fn workflows_without_a_partition_key_share_one_partition(StoreD
 pub(crate) async fn the_concurrency_of_a_partition_key_is_used_and_not_exceeded(
     StoreDatabase { store, .. }: StoreDatabase,
 ) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     // The limit of a partition key makes the queue partitioned.
-    declare(&*store, QueueLimits { partition_concurrency: Some(2), concurrency: Some(5), ..QueueLimits::default() })
-        .await;
+    declare_queues(
+        &*store,
+        QueueLimits { partition_concurrency: Some(2), concurrency: Some(5), ..QueueLimits::default() },
+    )
+    .await;
     fill(&*store, me, &[("a", 4), ("b", 4), ("c", 4)]).await;
     let runs = claim(&*store, me, 9).await.runs;
     let ids: Vec<_> = runs.iter().map(|it| &*it.id).collect();
@@ -163,9 +167,9 @@ pub(crate) async fn the_concurrency_of_a_partition_key_is_used_and_not_exceeded(
 }
 
 pub(crate) async fn each_partition_key_has_its_own_rate_limit(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let limits = QueueLimits { partition_rate_limit: Some(rate(2, Duration::from_hours(1))), ..partitioned() };
-    declare(&*store, limits).await;
+    declare_queues(&*store, limits).await;
     fill(&*store, me, &[("a", 3), ("b", 2)]).await;
     let first = claim(&*store, me, 9).await;
     assert_eq!((first.runs.len(), first.next_at), (2, None), "one each at a time");
@@ -180,19 +184,19 @@ pub(crate) async fn each_partition_key_has_its_own_rate_limit(StoreDatabase { st
     enqueued(&*store, me, "c-0", of_key("c")).await;
     let third = claim(&*store, me, 9).await;
     assert_eq!((third.runs.len(), third.next_at), (1, full.next_at));
-    store.give_back(me, &[third.runs[0].key]).await.unwrap();
+    store.return_claims(me, &[third.runs[0].key]).await.unwrap();
     assert_eq!(taken(&*store, me, 9).await, ["c-0"]);
 }
 
 pub(crate) async fn rate_limits_of_queue_and_partition_both_apply(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let limits = QueueLimits {
         rate_limit: Some(rate(3, Duration::from_millis(150))),
         partition_rate_limit: Some(rate(1, Duration::from_hours(1))),
         partition_concurrency: Some(9),
         ..QueueLimits::default()
     };
-    declare(&*store, limits).await;
+    declare_queues(&*store, limits).await;
     fill(&*store, me, &[("a", 2), ("b", 2), ("c", 2), ("d", 2)]).await;
     let first = claim(&*store, me, 9).await;
     assert_eq!(first.runs.iter().map(|it| &*it.id).collect::<Vec<_>>(), ["a-0", "b-0", "c-0"]);

@@ -1,12 +1,12 @@
 //! Messages sent in a transaction of the user's.
 
 use durable_core::Status;
-use durable_core::store::{Fault, NewMessage, OutboxConnection, Posted};
+use durable_core::store::{NewMessage, OutboxConnection, SendOutcome, StoreErrorKind};
 use sqlx::{Connection, SqliteConnection};
 
 use crate::support::store_database::{DirectConnection, StoreDatabase};
 use crate::support::store_rows::{
-    cancel, commit, finish, inbox, message, once, running, send, sign_on, success, waiting,
+    cancel, commit, finish, inbox, message, once, register_executor, running, send, success, waiting_message,
 };
 
 async fn begin(user: &mut DirectConnection) {
@@ -15,32 +15,32 @@ async fn begin(user: &mut DirectConnection) {
 
 pub(crate) async fn a_posted_message_is_visible_after_the_commit(database: StoreDatabase) {
     let store = &*database.store;
-    let me = sign_on(store, "a").await;
+    let me = register_executor(store, "a").await;
     let run = running(store, me, "w").await;
     let mut user = database.direct_connection().await;
     begin(&mut user).await;
-    assert_eq!(store.post(user.outbox(), &message("w", "1")).await.unwrap(), Posted::Posted);
-    assert!(waiting(store, run, "").await.is_none(), "it is not visible yet");
+    assert_eq!(store.send_in(user.outbox(), &message("w", "1")).await.unwrap(), SendOutcome::Posted);
+    assert!(waiting_message(store, run, "").await.is_none(), "it is not visible yet");
     user.execute("commit").await;
     assert_eq!(inbox(store, me, run).await, ["1"]);
 }
 
 pub(crate) async fn a_posted_message_is_rolled_back_with_its_transaction(database: StoreDatabase) {
     let store = &*database.store;
-    let me = sign_on(store, "a").await;
+    let me = register_executor(store, "a").await;
     let run = running(store, me, "w").await;
     let mut user = database.direct_connection().await;
     begin(&mut user).await;
-    assert_eq!(store.post(user.outbox(), &message("w", "1")).await.unwrap(), Posted::Posted);
+    assert_eq!(store.send_in(user.outbox(), &message("w", "1")).await.unwrap(), SendOutcome::Posted);
     user.execute("rollback").await;
-    assert!(waiting(store, run, "").await.is_none());
-    assert_eq!(store.post(user.outbox(), &message("w", "alone")).await.unwrap(), Posted::Posted);
+    assert!(waiting_message(store, run, "").await.is_none());
+    assert_eq!(store.send_in(user.outbox(), &message("w", "alone")).await.unwrap(), SendOutcome::Posted);
     assert_eq!(inbox(store, me, run).await, ["alone"], "a connection without a transaction commits at once");
 }
 
 pub(crate) async fn a_message_to_an_ended_or_unknown_workflow_is_refused(database: StoreDatabase) {
     let store = &*database.store;
-    let me = sign_on(store, "a").await;
+    let me = register_executor(store, "a").await;
     let run = running(store, me, "w").await;
     running(store, me, "v").await;
     let mut user = database.direct_connection().await;
@@ -48,25 +48,25 @@ pub(crate) async fn a_message_to_an_ended_or_unknown_workflow_is_refused(databas
     commit(store, me, finish(success(run, "1"))).await;
     cancel(store, "v", "by hand").await;
     for (it, expected) in [
-        (message("nobody", "1"), Posted::NoReceiver(None)),
-        (message("w", "1"), Posted::NoReceiver(Some(Status::Success))),
-        (once("w", "other", "1"), Posted::NoReceiver(Some(Status::Success))),
-        (message("v", "1"), Posted::NoReceiver(Some(Status::Cancelled))),
-        (once("w", "k", "the retry of a success"), Posted::Posted),
+        (message("nobody", "1"), SendOutcome::NoReceiver(None)),
+        (message("w", "1"), SendOutcome::NoReceiver(Some(Status::Success))),
+        (once("w", "other", "1"), SendOutcome::NoReceiver(Some(Status::Success))),
+        (message("v", "1"), SendOutcome::NoReceiver(Some(Status::Cancelled))),
+        (once("w", "k", "the retry of a success"), SendOutcome::Posted),
     ] {
-        assert_eq!(store.post(user.outbox(), &it).await.unwrap(), expected, "{it:?}");
+        assert_eq!(store.send_in(user.outbox(), &it).await.unwrap(), expected, "{it:?}");
     }
 }
 
 pub(crate) async fn a_message_with_the_same_key_is_posted_once(database: StoreDatabase) {
     let store = &*database.store;
-    let me = sign_on(store, "a").await;
+    let me = register_executor(store, "a").await;
     let run = running(store, me, "w").await;
     let mut user = database.direct_connection().await;
     let (plain, first) = (message("w", "plain"), once("w", "k", "first"));
     begin(&mut user).await;
     for it in [&plain, &plain, &first, &first, &once("w", "k", "second")] {
-        assert_eq!(store.post(user.outbox(), it).await.unwrap(), Posted::Posted);
+        assert_eq!(store.send_in(user.outbox(), it).await.unwrap(), SendOutcome::Posted);
     }
     user.execute("commit").await;
     assert_eq!(commit(store, me, send(once("w", "k", "third"))).await, durable_core::store::Verdict::Stored);
@@ -74,12 +74,12 @@ pub(crate) async fn a_message_with_the_same_key_is_posted_once(database: StoreDa
 }
 
 pub(crate) async fn a_message_is_posted_to_the_system_database_only(database: StoreDatabase) {
-    let me = sign_on(&*database.store, "a").await;
+    let me = register_executor(&*database.store, "a").await;
     running(&*database.store, me, "w").await;
     let mut elsewhere = SqliteConnection::connect("sqlite::memory:").await.expect("memory is there");
-    let posted = database.store.post(OutboxConnection::Sqlite(&mut elsewhere), &message("w", "1")).await;
+    let posted = database.store.send_in(OutboxConnection::Sqlite(&mut elsewhere), &message("w", "1")).await;
     if database.is_postgres() {
-        assert_eq!(posted.unwrap(), Posted::OtherDatabase);
+        assert_eq!(posted.unwrap(), SendOutcome::OtherDatabase);
         let server = database.store;
         let memory = durable_core::store::open("sqlite::memory:", "durable").await.unwrap();
         let DirectConnection::Postgres(mut user, _) =
@@ -89,23 +89,23 @@ pub(crate) async fn a_message_is_posted_to_the_system_database_only(database: St
         else {
             panic!("it is a server")
         };
-        let posted = memory.post(OutboxConnection::Postgres(&mut user), &message("w", "1")).await;
-        assert_eq!(posted.unwrap(), Posted::OtherDatabase);
+        let posted = memory.send_in(OutboxConnection::Postgres(&mut user), &message("w", "1")).await;
+        assert_eq!(posted.unwrap(), SendOutcome::OtherDatabase);
         let unprepared = durable_core::store::open(&database.url, "nowhere").await.unwrap();
-        let posted = unprepared.post(OutboxConnection::Postgres(&mut user), &message("w", "1")).await;
+        let posted = unprepared.send_in(OutboxConnection::Postgres(&mut user), &message("w", "1")).await;
         let error = posted.expect_err("there are no tables");
         assert!(error.message.contains("system database"), "{error}");
-        assert_eq!(error.fault, Fault::Refused);
+        assert_eq!(error.kind, StoreErrorKind::Refused);
         unprepared.close().await;
     } else {
         let error = posted.expect_err("there are no tables");
         assert!(error.message.contains("system database"), "{error}");
-        assert_eq!(error.fault, Fault::Refused);
+        assert_eq!(error.kind, StoreErrorKind::Refused);
     }
 }
 
 pub(crate) async fn a_posted_message_with_a_nul_is_refused(database: StoreDatabase) {
-    let me = sign_on(&*database.store, "a").await;
+    let me = register_executor(&*database.store, "a").await;
     running(&*database.store, me, "w").await;
     let good = message("w", "1");
     let bad = [
@@ -116,7 +116,7 @@ pub(crate) async fn a_posted_message_with_a_nul_is_refused(database: StoreDataba
     ];
     for it in &bad {
         let mut user = database.direct_connection().await;
-        let error = database.store.post(user.outbox(), it).await.expect_err("a NUL cannot be stored");
-        assert_eq!(error.fault, Fault::Refused, "{error}");
+        let error = database.store.send_in(user.outbox(), it).await.expect_err("a NUL cannot be stored");
+        assert_eq!(error.kind, StoreErrorKind::Refused, "{error}");
     }
 }

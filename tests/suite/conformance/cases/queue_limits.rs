@@ -6,9 +6,9 @@ use durable_core::store::{Fence, QueueChange, QueueLimits, Store};
 
 use crate::support::store_database::StoreDatabase;
 use crate::support::store_queues::{
-    MAIL, all_enqueued, at_once, claim, declare, ended, enqueued, mail, placed, rated, taken, urgent,
+    MAIL, all_enqueued, at_once, claim, declare_queues, ended, enqueued, mail, placed, rated, taken, urgent,
 };
-use crate::support::store_rows::{adopting, cancel, depose, sign_on};
+use crate::support::store_rows::{adopting, cancel, fence_out, register_executor};
 
 async fn fill(store: &dyn Store, fence: Fence, number: usize) {
     let all: Vec<_> = (0..number).map(|it| placed(&format!("w-{it}"), mail())).collect();
@@ -24,8 +24,8 @@ async fn starts(store: &dyn Store) -> Vec<i64> {
 }
 
 pub(crate) async fn the_concurrency_is_never_exceeded(StoreDatabase { store, .. }: StoreDatabase) {
-    let (me, other) = (sign_on(&*store, "me").await, sign_on(&*store, "other").await);
-    declare(&*store, at_once(3)).await;
+    let (me, other) = (register_executor(&*store, "me").await, register_executor(&*store, "other").await);
+    declare_queues(&*store, at_once(3)).await;
     fill(&*store, me, 9).await;
     enqueued(&*store, me, "urgent", urgent(-1)).await;
     let first = claim(&*store, me, 2).await;
@@ -35,7 +35,7 @@ pub(crate) async fn the_concurrency_is_never_exceeded(StoreDatabase { store, .. 
     assert_eq!(taken(&*store, me, 9).await, [""; 0]);
     ended(&*store, me, &first.runs[0]).await;
     assert_eq!(taken(&*store, other, 9).await, ["w-2"]);
-    store.give_back(me, &[first.runs[1].key]).await.unwrap();
+    store.return_claims(me, &[first.runs[1].key]).await.unwrap();
     assert_eq!(taken(&*store, other, 9).await, ["w-0"], "what was given back has made room");
     cancel(&*store, "w-1", "by hand").await;
     assert_eq!(taken(&*store, me, 9).await, ["w-3"]);
@@ -46,20 +46,20 @@ pub(crate) async fn the_concurrency_is_never_exceeded(StoreDatabase { store, .. 
 }
 
 pub(crate) async fn slots_of_a_dead_executor_become_free(StoreDatabase { store, .. }: StoreDatabase) {
-    let (me, dead) = (sign_on(&*store, "me").await, sign_on(&*store, "dead").await);
-    declare(&*store, at_once(2)).await;
+    let (me, dead) = (register_executor(&*store, "me").await, register_executor(&*store, "dead").await);
+    declare_queues(&*store, at_once(2)).await;
     fill(&*store, me, 3).await;
     assert_eq!(taken(&*store, dead, 9).await.len(), 2);
-    depose(&*store, dead).await;
+    fence_out(&*store, dead).await;
     assert_eq!(taken(&*store, me, 9).await, [""; 0], "they are not taken over yet");
-    assert_eq!(store.adopt(&adopting(me, 9)).await.unwrap().requeued, [MAIL]);
+    assert_eq!(store.take_over(&adopting(me, 9)).await.unwrap().requeued, [MAIL]);
     assert_eq!(taken(&*store, me, 9).await, ["w-0", "w-1"]);
 }
 
 pub(crate) async fn the_rate_limit_is_not_exceeded_in_any_window(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let period = Duration::from_millis(250);
-    declare(&*store, rated(3, period)).await;
+    declare_queues(&*store, rated(3, period)).await;
     fill(&*store, me, 10).await;
     let mut left = 10;
     while left > 0 {
@@ -83,31 +83,31 @@ pub(crate) async fn the_rate_limit_is_not_exceeded_in_any_window(StoreDatabase {
 }
 
 pub(crate) async fn a_rate_limit_counts_every_start_in_its_window(StoreDatabase { store, .. }: StoreDatabase) {
-    let (me, dead) = (sign_on(&*store, "me").await, sign_on(&*store, "dead").await);
-    declare(&*store, rated(4, Duration::from_hours(1))).await;
+    let (me, dead) = (register_executor(&*store, "me").await, register_executor(&*store, "dead").await);
+    declare_queues(&*store, rated(4, Duration::from_hours(1))).await;
     fill(&*store, me, 9).await;
     let first = claim(&*store, me, 2).await;
     assert_eq!(first.next_at, None);
     ended(&*store, me, &first.runs[0]).await;
     cancel(&*store, &first.runs[1].id, "by hand").await;
     assert_eq!(taken(&*store, dead, 1).await, ["w-2"]);
-    depose(&*store, dead).await;
-    store.adopt(&adopting(me, 9)).await.unwrap();
+    fence_out(&*store, dead).await;
+    store.take_over(&adopting(me, 9)).await.unwrap();
     let last = claim(&*store, me, 9).await;
     assert_eq!(last.runs.iter().map(|it| &*it.id).collect::<Vec<_>>(), ["w-2"], "again, and counted again");
     let began = starts(&*store).await[0];
     assert_eq!(last.next_at, Some(began + 3_600_000_000), "when the first start leaves the window");
     let full = claim(&*store, me, 9).await;
     assert_eq!((full.runs.len(), full.next_at), (0, last.next_at));
-    store.give_back(me, &[last.runs[0].key]).await.unwrap();
+    store.return_claims(me, &[last.runs[0].key]).await.unwrap();
     assert_eq!(taken(&*store, me, 9).await, ["w-2"], "what was given back is not counted");
 }
 
 pub(crate) async fn a_rate_limit_reports_its_next_start_only_if_it_is_what_blocks(
     StoreDatabase { store, .. }: StoreDatabase,
 ) {
-    let me = sign_on(&*store, "a").await;
-    declare(&*store, QueueLimits { concurrency: Some(2), ..rated(2, Duration::from_hours(1)) }).await;
+    let me = register_executor(&*store, "a").await;
+    declare_queues(&*store, QueueLimits { concurrency: Some(2), ..rated(2, Duration::from_hours(1)) }).await;
     assert_eq!(claim(&*store, me, 9).await.next_at, None, "nothing waits");
     fill(&*store, me, 2).await;
     let both = claim(&*store, me, 9).await;
@@ -124,14 +124,14 @@ pub(crate) async fn a_rate_limit_reports_its_next_start_only_if_it_is_what_block
 }
 
 pub(crate) async fn a_limit_of_zero_starts_nothing(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     fill(&*store, me, 1).await;
     for limits in [at_once(0), rated(0, Duration::from_secs(1))] {
-        declare(&*store, limits).await;
+        declare_queues(&*store, limits).await;
         let claimed = claim(&*store, me, 9).await;
         assert_eq!((claimed.runs.len(), claimed.next_at), (0, None));
     }
     let no_key = QueueLimits { partition_concurrency: Some(0), ..QueueLimits::default() };
-    declare(&*store, no_key).await;
+    declare_queues(&*store, no_key).await;
     assert_eq!(taken(&*store, me, 9).await, [""; 0]);
 }

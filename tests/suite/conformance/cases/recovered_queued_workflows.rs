@@ -7,12 +7,12 @@ use durable_core::store::{NewWorkflow, Verdict};
 
 use crate::support::store_database::StoreDatabase;
 use crate::support::store_rows::{
-    begin, cancel, commit, finish, inbox, message, running, send, sign_on, success, workflow,
+    begin, cancel, commit, finish, inbox, message, register_executor, running, send, success, workflow,
 };
 
 pub(crate) async fn a_released_queued_workflow_goes_back_to_its_queue(database: StoreDatabase) {
     let store = &*database.store;
-    let me = sign_on(store, "a").await;
+    let me = register_executor(store, "a").await;
     let queued = running(store, me, "queued").await;
     running(store, me, "direct").await;
     let stuck = running(store, me, "stuck").await;
@@ -38,7 +38,7 @@ pub(crate) async fn a_released_queued_workflow_goes_back_to_its_queue(database: 
 }
 
 pub(crate) async fn a_queued_workflow_receives_messages(database: StoreDatabase) {
-    let me = sign_on(&*database.store, "a").await;
+    let me = register_executor(&*database.store, "a").await;
     for status in ["ENQUEUED", "DELAYED"] {
         let run = running(&*database.store, me, status).await;
         let change = format!("update durable.workflows set status = '{status}', executor = null where key = {run}");
@@ -53,7 +53,7 @@ pub(crate) async fn a_queued_workflow_receives_messages(database: StoreDatabase)
 }
 
 pub(crate) async fn a_queued_workflow_keeps_its_timeout(database: StoreDatabase) {
-    let me = sign_on(&*database.store, "a").await;
+    let me = register_executor(&*database.store, "a").await;
     let limited = |id| NewWorkflow { timeout: Some(Duration::from_millis(1_500)), ..workflow(id) };
     commit(&*database.store, me, begin(&limited("lone"))).await;
     database.store.commit(me, &[begin(&limited("one")), begin(&limited("two"))], false).await.unwrap();

@@ -3,52 +3,52 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use durable_core::Filter;
-use durable_core::store::{Fault, Fence, StoreError, Verdict};
+use durable_core::store::{Fence, StoreError, StoreErrorKind, Verdict};
 
 use crate::support::store_database::StoreDatabase;
 use crate::support::store_rows::{
-    LEASE, begin, ending, outcomes, record, records, running, sign_on, success, workflow,
+    LEASE, begin, ending, outcomes, record, records, register_executor, running, success, workflow,
 };
 
-fn fault<T>(result: Result<T, StoreError>) -> Option<Fault> {
-    result.err().map(|it| it.fault)
+fn fault<T>(result: Result<T, StoreError>) -> Option<StoreErrorKind> {
+    result.err().map(|it| it.kind)
 }
 
 pub(crate) async fn after_close_work_rows_can_still_be_released(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     running(&*store, me, "w").await;
-    store.close_work();
-    store.close_work();
+    store.close_work_pool();
+    store.close_work_pool();
 
-    assert_eq!(fault(store.commit(me, &[begin(&workflow("v"))], false).await), Some(Fault::Closed));
-    assert_eq!(fault(store.find("w").await), Some(Fault::Closed));
-    assert_eq!(fault(store.now().await), Some(Fault::Closed));
-    assert_eq!(fault(store.cancel("w", "why", false).await), Some(Fault::Closed));
+    assert_eq!(fault(store.commit(me, &[begin(&workflow("v"))], false).await), Some(StoreErrorKind::Closed));
+    assert_eq!(fault(store.find("w").await), Some(StoreErrorKind::Closed));
+    assert_eq!(fault(store.now().await), Some(StoreErrorKind::Closed));
+    assert_eq!(fault(store.cancel("w", "why", false).await), Some(StoreErrorKind::Closed));
 
-    assert!(store.heartbeat(me, LEASE, &[]).await.unwrap().ours);
+    assert!(store.heartbeat(me, LEASE, &[]).await.unwrap().fence_holds);
     assert_eq!(store.release(me, &[]).await.unwrap().direct, 1);
-    store.sign_off(me).await.unwrap();
+    store.remove_executor(me).await.unwrap();
     assert!(store.executors().await.unwrap().is_empty());
     store.close().await;
-    assert_eq!(fault(store.executors().await), Some(Fault::Closed));
+    assert_eq!(fault(store.executors().await), Some(StoreErrorKind::Closed));
     store.close().await;
 }
 
 pub(crate) async fn everything_can_be_dropped_and_migrated_again(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     running(&*store, me, "w").await;
     store.drop_everything().await.unwrap();
-    assert_eq!(store.find("w").await.expect_err("there is no table").fault, Fault::Refused);
+    assert_eq!(store.find("w").await.expect_err("there is no table").kind, StoreErrorKind::Refused);
     store.drop_everything().await.unwrap();
     store.migrate().await.unwrap();
     assert!(store.find("w").await.unwrap().is_none());
-    let fresh = sign_on(&*store, "a").await;
+    let fresh = register_executor(&*store, "a").await;
     assert_eq!(fresh, Fence { executor: fresh.executor, epoch: 1 });
     running(&*store, fresh, "w").await;
 }
 
 pub(crate) async fn a_commit_dropped_midway_can_be_retried(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let mut dropped = 0;
     for round in 0..60 {
         let run = running(&*store, me, &format!("w-{round}")).await;

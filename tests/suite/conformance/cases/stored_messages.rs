@@ -1,12 +1,12 @@
 //! Messages: to whom, in which order, and how often.
 
 use durable_core::Status;
-use durable_core::store::{Entry, Finish, NewMessage, Verdict, Wanted};
+use durable_core::store::{Entry, Finish, NewMessage, PollRequest, Verdict};
 
 use crate::support::store_database::StoreDatabase;
 use crate::support::store_rows::{
     begin, cancel, child, commit, ending, finish, inbox, message, once, outcomes, receiving, record, recorded, records,
-    running, send, sending, sign_on, status, success, waiting, workflow,
+    register_executor, running, send, sending, status, success, waiting_message, workflow,
 };
 
 fn nobody(id: &str, status: Option<Status>) -> Verdict {
@@ -14,23 +14,23 @@ fn nobody(id: &str, status: Option<Status>) -> Verdict {
 }
 
 pub(crate) async fn messages_are_received_in_the_order_sent(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let run = running(&*store, me, "w").await;
     let (late, early) = (message("w", "late"), message("w", "early"));
     let about = NewMessage { topic: "about".to_owned(), ..message("w", "other topic") };
-    assert!(waiting(&*store, run, "").await.is_none());
+    assert!(waiting_message(&*store, run, "").await.is_none());
     // What was sent first counts, and not the key, which an executor with a fast clock has made.
     for it in [early, about, late] {
         assert_eq!(commit(&*store, me, send(it)).await, Verdict::Stored);
     }
-    assert_eq!(waiting(&*store, run, "about").await.expect("it waits").payload, "other topic");
-    assert!(waiting(&*store, run, "nothing").await.is_none());
+    assert_eq!(waiting_message(&*store, run, "about").await.expect("it waits").payload, "other topic");
+    assert!(waiting_message(&*store, run, "nothing").await.is_none());
     assert_eq!(inbox(&*store, me, run).await, ["early", "late"]);
-    assert!(waiting(&*store, run, "about").await.is_some(), "it is another line");
+    assert!(waiting_message(&*store, run, "about").await.is_some(), "it is another line");
 }
 
 pub(crate) async fn messages_of_one_commit_are_ordered_by_their_keys(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     for (again, others) in [(false, 0), (true, 0), (false, 80), (true, 80)] {
         let run = running(&*store, me, &format!("w-{again}-{others}")).await;
         let id = &format!("w-{again}-{others}");
@@ -47,7 +47,7 @@ pub(crate) async fn messages_of_one_commit_are_ordered_by_their_keys(StoreDataba
 pub(crate) async fn a_message_without_a_receiver_fails_its_entry_and_no_other(
     StoreDatabase { store, .. }: StoreDatabase,
 ) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let ended = [Status::Success, Status::Error, Status::Cancelled];
     for status in ended {
         let run = running(&*store, me, &status.to_string()).await;
@@ -87,7 +87,7 @@ pub(crate) async fn a_message_without_a_receiver_fails_its_entry_and_no_other(
 }
 
 pub(crate) async fn a_lone_message_without_a_receiver_is_refused(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     running(&*store, me, "w").await;
     running(&*store, me, "v").await;
     cancel(&*store, "w", "by hand").await;
@@ -103,7 +103,7 @@ pub(crate) async fn a_lone_message_without_a_receiver_is_refused(StoreDatabase {
 }
 
 pub(crate) async fn a_parked_workflow_still_receives_messages(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let run = running(&*store, me, "w").await;
     commit(&*store, me, finish(Finish { status: Status::Parked, outcome: None, ..success(run, "") })).await;
     assert_eq!(commit(&*store, me, send(message("w", "1"))).await, Verdict::Stored);
@@ -114,7 +114,7 @@ pub(crate) async fn a_parked_workflow_still_receives_messages(StoreDatabase { st
 pub(crate) async fn a_workflow_started_in_the_same_commit_receives_messages(
     StoreDatabase { store, .. }: StoreDatabase,
 ) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let parent = running(&*store, me, "w").await;
     let (new, started) = (workflow("new"), workflow("w-1"));
     let entries = [
@@ -138,7 +138,7 @@ pub(crate) async fn a_workflow_started_in_the_same_commit_receives_messages(
 }
 
 pub(crate) async fn a_message_with_the_same_idempotency_key_is_stored_once(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let (run, other) = (running(&*store, me, "w").await, running(&*store, me, "v").await);
     assert_eq!(commit(&*store, me, send(once("w", "k", "first"))).await, Verdict::Stored);
     assert_eq!(commit(&*store, me, send(once("w", "k", "second"))).await, Verdict::Stored);
@@ -147,7 +147,7 @@ pub(crate) async fn a_message_with_the_same_idempotency_key_is_stored_once(Store
     assert_eq!(outcomes(&*store, run).await.len(), 1, "the record of the sending is stored");
     let topic = NewMessage { topic: "about".to_owned(), ..once("w", "k", "fourth") };
     assert_eq!(commit(&*store, me, send(topic)).await, Verdict::Stored);
-    assert!(waiting(&*store, run, "about").await.is_none(), "a key is one key, whatever the message is about");
+    assert!(waiting_message(&*store, run, "about").await.is_none(), "a key is one key, whatever the message is about");
     assert_eq!(inbox(&*store, me, run).await, [""; 0], "a message that was received is not taken again");
 
     let batch = [
@@ -167,7 +167,7 @@ pub(crate) async fn a_message_with_the_same_idempotency_key_is_stored_once(Store
 pub(crate) async fn retrying_a_sent_message_succeeds_after_the_receiver_ended(
     StoreDatabase { store, .. }: StoreDatabase,
 ) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let (run, sender) = (running(&*store, me, "w").await, running(&*store, me, "sender").await);
     commit(&*store, me, send(once("w", "k", "1"))).await;
     commit(&*store, me, finish(success(run, "1"))).await;
@@ -185,22 +185,22 @@ pub(crate) async fn retrying_a_sent_message_succeeds_after_the_receiver_ended(
 }
 
 pub(crate) async fn receiving_a_message_commits_with_its_record(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let (run, other) = (running(&*store, me, "w").await, running(&*store, me, "v").await);
     recorded(&*store, me, record(run, 1, "first")).await;
     for it in ["1", "2", "3"] {
         commit(&*store, me, send(message("w", it))).await;
     }
-    let first = waiting(&*store, run, "").await.expect("it waits");
+    let first = waiting_message(&*store, run, "").await.expect("it waits");
     let lost = receiving(record(run, 1, "1"), first.key);
     assert_eq!(commit(&*store, me, lost.clone()).await, Verdict::Superseded);
     let batch = [lost, records([record(other, 1, "1")])];
     assert_eq!(store.commit(me, &batch, false).await.unwrap(), [Verdict::Superseded, Verdict::Stored]);
-    assert_eq!(waiting(&*store, run, "").await, Some(first.clone()));
+    assert_eq!(waiting_message(&*store, run, "").await, Some(first.clone()));
 
     assert_eq!(commit(&*store, me, receiving(record(run, 2, "1"), first.key)).await, Verdict::Stored);
     assert_eq!(outcomes(&*store, run).await.len(), 2);
-    let second = waiting(&*store, run, "").await.expect("it waits");
+    let second = waiting_message(&*store, run, "").await.expect("it waits");
     assert_eq!(second.payload, "2");
     let batch = [receiving(record(run, 3, "2"), second.key), records([record(other, 2, "1")])];
     assert_eq!(store.commit(me, &batch, false).await.unwrap(), [Verdict::Stored, Verdict::Stored]);
@@ -208,14 +208,14 @@ pub(crate) async fn receiving_a_message_commits_with_its_record(StoreDatabase { 
 }
 
 pub(crate) async fn a_superseded_end_sends_nothing(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let (run, to) = (running(&*store, me, "w").await, running(&*store, me, "to").await);
     commit(&*store, me, send(message("w", "waits"))).await;
-    let waits = waiting(&*store, run, "").await.expect("it waits");
+    let waits = waiting_message(&*store, run, "").await.expect("it waits");
     let last = |output| Entry {
         messages: vec![message("to", output)],
         received: vec![waits.key],
-        emissions: vec![
+        publications: vec![
             crate::support::store_rows::event(run, "e", output),
             crate::support::store_rows::item(run, "s", output),
         ],
@@ -228,10 +228,10 @@ pub(crate) async fn a_superseded_end_sends_nothing(StoreDatabase { store, .. }: 
         let batch = [entry, send(message("to", "good"))];
         assert_eq!(store.commit(me, &batch, false).await.unwrap(), [Verdict::Superseded, Verdict::Stored]);
     }
-    assert_eq!(waiting(&*store, run, "").await, Some(waits));
+    assert_eq!(waiting_message(&*store, run, "").await, Some(waits));
     assert_eq!(inbox(&*store, me, to).await, ["good", "good"]);
     assert_eq!(crate::support::store_rows::history(&*store, "w", "e").await, [""; 0]);
-    assert!(crate::support::store_rows::items(&*store, "w", "s").await.is_empty());
+    assert!(crate::support::store_rows::read_stream(&*store, "w", "s").await.is_empty());
 
     let fine = running(&*store, me, "fine").await;
     let last = Entry { messages: vec![message("to", "bye")], ..finish(success(fine, "1")) };
@@ -240,7 +240,7 @@ pub(crate) async fn a_superseded_end_sends_nothing(StoreDatabase { store, .. }: 
 }
 
 pub(crate) async fn a_workflow_can_send_to_itself_and_end_in_one_commit(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     for again in [false, true] {
         let id = format!("w-{again}");
         let run = running(&*store, me, &id).await;
@@ -251,7 +251,7 @@ pub(crate) async fn a_workflow_can_send_to_itself_and_end_in_one_commit(StoreDat
 }
 
 pub(crate) async fn batches_of_messages_of_every_size_are_stored_whole(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let run = running(&*store, me, "w").await;
     for (round, size) in (0..).zip([1, 2, 3, 4, 5, 16, 17, 63, 64, 65, 129, 1024]) {
         let messages: Vec<_> = (0..size)
@@ -263,13 +263,13 @@ pub(crate) async fn batches_of_messages_of_every_size_are_stored_whole(StoreData
             .map(|(it, number)| match number % 3 {
                 0 => send(it.clone()),
                 1 => sending(record(run, round * 2_000 + number, "1"), it.clone()),
-                _ => Entry { begin: Some(workflow(&it.topic)), ..send(it.clone()) },
+                _ => Entry { start: Some(workflow(&it.topic)), ..send(it.clone()) },
             })
             .collect();
         let stored = vec![Verdict::Stored; entries.len()];
         assert_eq!(store.commit(me, &entries, false).await.unwrap(), stored, "{size}");
         let topics = messages.iter().map(|it| (run, it.topic.clone())).collect();
-        let found = store.look(&Wanted { messages: topics, ..Wanted::default() }).await.unwrap().messages;
+        let found = store.poll(&PollRequest { messages: topics, ..PollRequest::default() }).await.unwrap().messages;
         let mut found: Vec<_> = found.into_iter().map(|it| (it.index, it.key, it.payload)).collect();
         found.sort_unstable();
         let expected: Vec<_> =
@@ -282,7 +282,7 @@ pub(crate) async fn batches_of_messages_of_every_size_are_stored_whole(StoreData
             .collect();
         assert_eq!(store.commit(me, &receive, false).await.unwrap(), stored, "{size}");
         let topics = (0..size).map(|number| (run, format!("{round}/{number}"))).collect();
-        let found = store.look(&Wanted { messages: topics, ..Wanted::default() }).await.unwrap().messages;
+        let found = store.poll(&PollRequest { messages: topics, ..PollRequest::default() }).await.unwrap().messages;
         assert!(found.is_empty(), "{size}: all are received");
     }
 }

@@ -1,11 +1,12 @@
 //! Payloads are read as they were written.
 
-use durable_core::store::{Fault, Finish, Mark, NewMessage, NewRecord, NewWorkflow, Wanted};
+use durable_core::store::{Finish, NewMessage, NewRecord, NewWorkflow, PollRequest, StoreErrorKind, StreamCursor};
 
 use crate::support::store_database::StoreDatabase;
 use crate::support::store_rows::{
-    adopting, begin, commit, depose, ending, ends, event, finish, history, item, items, message, once, outcomes,
-    output, record, recorded, records, running, send, show, sign_on, status, success, waiting, workflow,
+    adopting, begin, commit, ending, ends, event, fence_out, finish, history, item, message, once, outcomes, output,
+    read_stream, record, recorded, records, register_executor, running, send, show, status, success, waiting_message,
+    workflow,
 };
 
 /// A JSON text of so many bytes.
@@ -14,7 +15,7 @@ fn text(bytes: usize) -> String {
 }
 
 pub(crate) async fn inputs_of_every_size_are_read_as_written(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let sizes = [2, 1_000, 1_023, 1_024, 1_025, 70_000, 1 << 20];
     let all = sizes.map(|size| NewWorkflow { input: text(size), ..workflow(&format!("w-{size}")) });
     for it in &all[..4] {
@@ -29,9 +30,9 @@ pub(crate) async fn inputs_of_every_size_are_read_as_written(StoreDatabase { sto
     for it in &all {
         assert_eq!(store.show(&it.id).await.unwrap().expect("it was begun").input, it.input);
     }
-    depose(&*store, me).await;
-    let heir = sign_on(&*store, "b").await;
-    let runs = store.adopt(&adopting(heir, 100)).await.unwrap().runs;
+    fence_out(&*store, me).await;
+    let heir = register_executor(&*store, "b").await;
+    let runs = store.take_over(&adopting(heir, 100)).await.unwrap().runs;
     let inputs: Vec<usize> = runs.iter().map(|it| it.input.len()).collect();
     assert_eq!(inputs, sizes);
     let attached = NewWorkflow { input: text(2_000), ..workflow("w-2") };
@@ -40,7 +41,7 @@ pub(crate) async fn inputs_of_every_size_are_read_as_written(StoreDatabase { sto
 }
 
 pub(crate) async fn a_large_record_is_read_as_written(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let run = running(&*store, me, "w").await;
     let large = text(4 << 20);
     recorded(&*store, me, record(run, 1, &large)).await;
@@ -52,7 +53,7 @@ pub(crate) async fn a_large_record_is_read_as_written(StoreDatabase { store, .. 
 }
 
 pub(crate) async fn texts_of_every_script_are_read_as_written(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let texts = [
         r#""\u0000""#,
         r#""a\u0000b\n\t\\\"""#,
@@ -73,15 +74,15 @@ pub(crate) async fn texts_of_every_script_are_read_as_written(StoreDatabase { st
         let sent = NewMessage { topic: json.to_owned(), ..once(&id, json, json) };
         commit(&*store, me, send(sent)).await;
         commit(&*store, me, show([event(it.key, json, json), item(it.key, json, json)])).await;
-        assert_eq!(waiting(&*store, it.key, json).await.expect("it waits").payload, json);
+        assert_eq!(waiting_message(&*store, it.key, json).await.expect("it waits").payload, json);
         assert_eq!(history(&*store, &id, json).await, [json]);
-        assert_eq!(items(&*store, &id, json).await, [Some(json.to_owned())]);
-        let wanted = Wanted {
+        assert_eq!(read_stream(&*store, &id, json).await, [Some(json.to_owned())]);
+        let wanted = PollRequest {
             events: vec![(id.clone(), json.to_owned())],
-            streams: vec![(id.clone(), json.to_owned(), Mark::default())],
-            ..Wanted::default()
+            streams: vec![(id.clone(), json.to_owned(), StreamCursor::default())],
+            ..PollRequest::default()
         };
-        let found = store.look(&wanted).await.unwrap();
+        let found = store.poll(&wanted).await.unwrap();
         assert_eq!((found.events[0].value.as_deref(), found.streams.len()), (Some(json), 1), "text {number}");
         let end = Finish { reason: Some(json.to_owned()), ..success(it.key, json) };
         commit(&*store, me, finish(end)).await;
@@ -96,7 +97,7 @@ pub(crate) async fn texts_of_every_script_are_read_as_written(StoreDatabase { st
 }
 
 pub(crate) async fn a_raw_nul_is_refused_and_nothing_is_stored(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let run = running(&*store, me, "w").await;
     let named = NewRecord { name: "a\0b".to_owned(), ..record(run, 1, "1") };
     let bad = [
@@ -116,7 +117,7 @@ pub(crate) async fn a_raw_nul_is_refused_and_nothing_is_stored(StoreDatabase { s
         for again in [false, true] {
             for entries in [vec![entry.clone()], vec![begin(&workflow("good")), entry.clone()]] {
                 let error = store.commit(me, &entries, again).await.expect_err("a NUL cannot be stored");
-                assert_eq!(error.fault, Fault::Refused, "{error}");
+                assert_eq!(error.kind, StoreErrorKind::Refused, "{error}");
             }
         }
     }

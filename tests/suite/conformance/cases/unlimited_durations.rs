@@ -6,9 +6,9 @@ use durable_core::store::{NewWorkflow, Store, Verdict};
 
 use crate::support::store_database::StoreDatabase;
 use crate::support::store_queues::{
-    all_enqueued, claim, debounced, declare, delayed, enqueued, mail, placed, rated, taken,
+    all_enqueued, claim, debounced, declare_queues, delayed, enqueued, mail, placed, rated, taken,
 };
-use crate::support::store_rows::{begin, commit, sign_on};
+use crate::support::store_rows::{begin, commit, register_executor};
 
 /// The last microsecond of the year 9999.
 pub(super) const LATEST: i64 = 253_402_300_799_999_999;
@@ -20,7 +20,7 @@ async fn due(store: &dyn Store, id: &str) -> i64 {
 }
 
 pub(crate) async fn an_unlimited_delay_is_due_at_the_end_of_the_year_9999(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     enqueued(&*store, me, "alone", delayed(Duration::MAX)).await;
     let two = [placed("one of two", delayed(Duration::MAX)), placed("in time", delayed(HOUR))];
     all_enqueued(&*store, me, &two).await;
@@ -39,7 +39,7 @@ pub(crate) async fn an_unlimited_delay_is_due_at_the_end_of_the_year_9999(StoreD
 }
 
 pub(crate) async fn an_unlimited_timeout_ends_with_the_year_9999(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
+    let me = register_executor(&*store, "a").await;
     let endless = |id: &str| NewWorkflow { timeout: Some(Duration::MAX), ..placed(id, mail()) };
     commit(&*store, me, begin(&endless("alone"))).await;
     all_enqueued(&*store, me, &[endless("one of two"), placed("beside", mail())]).await;
@@ -48,8 +48,8 @@ pub(crate) async fn an_unlimited_timeout_ends_with_the_year_9999(StoreDatabase {
 }
 
 pub(crate) async fn an_unlimited_rate_window_never_ends(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on(&*store, "a").await;
-    declare(&*store, rated(1, Duration::MAX)).await;
+    let me = register_executor(&*store, "a").await;
+    declare_queues(&*store, rated(1, Duration::MAX)).await;
     all_enqueued(&*store, me, &[placed("first", mail()), placed("second", mail())]).await;
     assert_eq!(taken(&*store, me, 9).await, ["first"]);
     let claimed = claim(&*store, me, 9).await;

@@ -1,21 +1,21 @@
 //! Extreme timeouts in rows that SQL or an older release has written.
 
-use durable_core::store::{ClaimRequest, NewQueue, QueuePlace};
+use durable_core::store::{ClaimRequest, NewQueue, QueuePlacement};
 
 use super::unlimited_durations::LATEST;
 use crate::support::store_database::StoreDatabase;
 use crate::support::store_queues::{MAIL, at_once, enqueued, mail, partitioned, request};
-use crate::support::store_rows::sign_on;
+use crate::support::store_rows::register_executor;
 
 pub(crate) async fn any_stored_timeout_can_be_claimed(database: StoreDatabase) {
     let store = &*database.store;
-    let me = sign_on(store, "a").await;
+    let me = register_executor(store, "a").await;
     let mut direct = database.direct_connection().await;
     for (queue, limits) in [(MAIL, None), ("limited", Some(at_once(9))), ("parted", Some(partitioned()))] {
         if let Some(limits) = limits {
-            store.declare(&[NewQueue { name: queue.to_owned(), limits }]).await.unwrap();
+            store.declare_queues(&[NewQueue { name: queue.to_owned(), limits }]).await.unwrap();
         }
-        let place = |key: &str| QueuePlace { queue: queue.to_owned(), partition: Some(key.to_owned()), ..mail() };
+        let place = |key: &str| QueuePlacement { queue: queue.to_owned(), partition: Some(key.to_owned()), ..mail() };
         for (id, timeout) in [("most", i64::MAX), ("least", i64::MIN), ("ordinary", 1_000_000)] {
             let id = format!("{id} {queue}");
             enqueued(store, me, &id, place(&id)).await;
@@ -29,7 +29,7 @@ pub(crate) async fn any_stored_timeout_can_be_claimed(database: StoreDatabase) {
         assert!(of("least").is_some_and(|it| it < 0) && of("ordinary").is_some_and(|it| it < LATEST), "{queue}");
 
         let keys: Vec<i64> = claimed.runs.iter().map(|it| it.key).collect();
-        store.give_back(me, &keys).await.unwrap();
+        store.return_claims(me, &keys).await.unwrap();
         for it in &claimed.runs {
             assert_eq!(store.show(&it.id).await.unwrap().expect("it waits").deadline, None, "{}", it.id);
         }

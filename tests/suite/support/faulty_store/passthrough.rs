@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use durable_core::Filter;
 use durable_core::store::{
-    Adopt, Adopted, BoxFuture, Cancelled, ClaimRequest, Claimed, Control, Costs, DeadExecutor, EventValue, Executors,
-    Fault, Fence, Found, Heard, Held, Hint, Items, KnownWorkflow, Lifecycle, Location, Mark, NewExecutor, NewMessage,
-    NewQueue, NewWorkflow, Opening, OutboxConnection, PoolState, Posted, PostedWorkflow, Presence, Promoted,
-    QueueChange, QueueRow, Queues, Read, Record, Released, ScheduleChange, ScheduleRow, Schedules, StoreError,
-    StoreFuture, Talk, Transact, Transacted, UserWork, Wake, Wanted, Wish, WorkFound, WorkLeft,
+    BoxFuture, CancelledWorkflows, ClaimRequest, Claimed, Control, EnqueueOutcome, EventValue, ExecutorInfo, Executors,
+    ExistingWorkflow, Fence, HeartbeatResult, Hint, KnownWorkflow, Lifecycle, Location, Messaging, NewExecutor,
+    NewMessage, NewQueue, NewWorkflow, Notification, Notifications, OutboxConnection, PollRequest, PollResult,
+    PoolState, Promoted, QueueChange, QueueRow, Queues, Read, Record, ReleasedWorkflows, ScheduleChange, ScheduleRow,
+    Schedules, SendOutcome, StatementCounts, StoreError, StoreErrorKind, StoreFuture, StreamCursor, StreamPage,
+    Takeover, TakeoverRequest, Transact, Transacted, TransactionEnd, TransactionStart, UserWork, WorkFound, WorkQuery,
 };
 use durable_core::{StepInfo, WorkflowInfo};
 
@@ -16,52 +17,52 @@ use super::{Fate, FaultyStore, HoldAt};
 
 /// Calls that are passed on while the process lives, and may be held.
 macro_rules! through {
-    ($($name:ident($($argument:ident: $type:ty),*) -> $given:ty;)+) => {
-        $(
-            #[allow(clippy::needless_lifetimes, clippy::elidable_lifetime_names, reason = "some of the arguments have the lifetime")]
-            fn $name<'a>(&'a self, $($argument: $type),*) -> StoreFuture<'a, $given> {
-                Box::pin(async move {
-                    self.alive()?;
-                    self.pass(stringify!($name), HoldAt::Before).await;
-                    let given = self.inner.$name($($argument),*).await;
-                    self.pass(stringify!($name), HoldAt::After).await;
-                    given
-                })
-            }
-        )+
-    };
+($($name:ident($($argument:ident: $type:ty),*) -> $given:ty;)+) => {
+$(
+#[allow(clippy::needless_lifetimes, clippy::elidable_lifetime_names, reason = "some of the arguments have the lifetime")]
+fn $name<'a>(&'a self, $($argument: $type),*) -> StoreFuture<'a, $given> {
+Box::pin(async move {
+self.alive()?;
+self.pass(stringify!($name), HoldAt::Before).await;
+let given = self.inner.$name($($argument),*).await;
+self.pass(stringify!($name), HoldAt::After).await;
+given
+})
+}
+)+
+};
 }
 
 /// Reading, and what else may count.
 macro_rules! counted {
-    ($($name:ident($($argument:ident: $type:ty),*) -> $given:ty;)+) => {
-        $(
-            #[allow(clippy::needless_lifetimes, clippy::elidable_lifetime_names, reason = "some of the arguments have the lifetime")]
-            fn $name<'a>(&'a self, $($argument: $type),*) -> StoreFuture<'a, $given> {
-                Box::pin(async move {
-                    self.pass(stringify!($name), HoldAt::Before).await;
-                    match self.fate_of_reading(stringify!($name)).await? {
-                        Fate::Through => self.inner.$name($($argument),*).await,
-                        Fate::NotDone(error) => Err(error),
-                        Fate::Done(error) => {
-                            self.inner.$name($($argument),*).await?;
-                            Err(error)
-                        }
-                    }
-                })
-            }
-        )+
-    };
+($($name:ident($($argument:ident: $type:ty),*) -> $given:ty;)+) => {
+$(
+#[allow(clippy::needless_lifetimes, clippy::elidable_lifetime_names, reason = "some of the arguments have the lifetime")]
+fn $name<'a>(&'a self, $($argument: $type),*) -> StoreFuture<'a, $given> {
+Box::pin(async move {
+self.pass(stringify!($name), HoldAt::Before).await;
+match self.fate_of_reading(stringify!($name)).await? {
+Fate::Through => self.inner.$name($($argument),*).await,
+Fate::NotDone(error) => Err(error),
+Fate::Done(error) => {
+self.inner.$name($($argument),*).await?;
+Err(error)
+}
+}
+})
+}
+)+
+};
 }
 
 /// Runs the work and undoes it: the process dies before the commit.
 struct Undone<'a>(&'a mut dyn UserWork);
 
 impl UserWork for Undone<'_> {
-    fn run<'c>(&'c mut self, connection: &'c mut (dyn std::any::Any + Send)) -> BoxFuture<'c, Wish> {
+    fn run<'c>(&'c mut self, connection: &'c mut (dyn std::any::Any + Send)) -> BoxFuture<'c, TransactionEnd> {
         Box::pin(async move {
             self.0.run(connection).await;
-            Wish::Undo
+            TransactionEnd::Undo
         })
     }
 }
@@ -71,7 +72,7 @@ impl Transact for FaultyStore {
         self.inner.connection_type()
     }
 
-    fn transact<'a>(&'a self, opening: Opening, work: &'a mut dyn UserWork) -> StoreFuture<'a, Transacted> {
+    fn transact<'a>(&'a self, opening: TransactionStart, work: &'a mut dyn UserWork) -> StoreFuture<'a, Transacted> {
         Box::pin(async move {
             match self.fate().await? {
                 Fate::Through => self.inner.transact(opening, work).await,
@@ -90,34 +91,34 @@ impl Transact for FaultyStore {
 
 impl Executors for FaultyStore {
     through! {
-        sign_on(executor: &'a NewExecutor) -> Fence;
-        heartbeat(fence: Fence, lease: Duration, running: &'a [i64]) -> Presence;
-        announce_leaving(fence: Fence) -> ();
-        executors() -> Vec<DeadExecutor>;
-        depose(executor: i64, epoch: i64) -> bool;
-        count_unknown(known: &'a [KnownWorkflow]) -> u64;
-        release(fence: Fence, stuck: &'a [i64]) -> Released;
-        work_left(asked: &'a WorkLeft) -> WorkFound;
-        sign_off(fence: Fence) -> ();
+    register_executor(executor: &'a NewExecutor) -> Fence;
+    heartbeat(fence: Fence, lease: Duration, running: &'a [i64]) -> HeartbeatResult;
+    mark_leaving(fence: Fence) -> ();
+    executors() -> Vec<ExecutorInfo>;
+    fence_out(executor: i64, epoch: i64) -> bool;
+    count_unknown(known: &'a [KnownWorkflow]) -> u64;
+    release(fence: Fence, stuck: &'a [i64]) -> ReleasedWorkflows;
+    work_left(asked: &'a WorkQuery) -> WorkFound;
+    remove_executor(fence: Fence) -> ();
     }
 
     counted! {
-        adopt(adopt: &'a Adopt) -> Adopted;
+    take_over(adopt: &'a TakeoverRequest) -> Takeover;
     }
 }
 
 impl Read for FaultyStore {
     through! {
-        now() -> i64;
-        list(filter: &'a Filter) -> Vec<WorkflowInfo>;
-        show(id: &'a str) -> Option<WorkflowInfo>;
-        steps(id: &'a str) -> Vec<StepInfo>;
+    now() -> i64;
+    list(filter: &'a Filter) -> Vec<WorkflowInfo>;
+    show(id: &'a str) -> Option<WorkflowInfo>;
+    steps(id: &'a str) -> Vec<StepInfo>;
     }
 
     counted! {
-        find(id: &'a str) -> Option<Held>;
-        look(wanted: &'a Wanted) -> Found;
-        records(keys: &'a [i64]) -> Vec<Record>;
+    find(id: &'a str) -> Option<ExistingWorkflow>;
+    poll(wanted: &'a PollRequest) -> PollResult;
+    records(keys: &'a [i64]) -> Vec<Record>;
     }
 }
 
@@ -131,7 +132,7 @@ impl Queues for FaultyStore {
             };
             if *self.refused.lock().unwrap() == Some(request.queue.as_str()) {
                 self.refusals.send_modify(|it| *it += 1);
-                return Err(StoreError::new(Fault::Refused, "a row of this queue cannot be claimed"));
+                return Err(StoreError::new(StoreErrorKind::Refused, "a row of this queue cannot be claimed"));
             }
             let name = format!("claim {}", request.queue);
             self.pass(&name, HoldAt::Before).await;
@@ -142,49 +143,49 @@ impl Queues for FaultyStore {
     }
 
     counted! {
-        give_back(fence: Fence, keys: &'a [i64]) -> ();
-        give_back_lost(fence: Fence, queue: &'a str, held: &'a [i64]) -> u64;
+    return_claims(fence: Fence, keys: &'a [i64]) -> ();
+    release_unknown_claims(fence: Fence, queue: &'a str, held: &'a [i64]) -> u64;
     }
 
     through! {
-        declare(queues: &'a [NewQueue]) -> ();
-        promote() -> Promoted;
-        waiting(queues: &'a [String]) -> Vec<String>;
-        queues() -> Vec<QueueRow>;
-        change_queue(name: &'a str, change: QueueChange) -> bool;
-        post_workflow(connection: OutboxConnection<'a>, workflow: &'a NewWorkflow) -> PostedWorkflow;
+    declare_queues(queues: &'a [NewQueue]) -> ();
+    promote() -> Promoted;
+    queues_with_work(queues: &'a [String]) -> Vec<String>;
+    queues() -> Vec<QueueRow>;
+    change_queue(name: &'a str, change: QueueChange) -> bool;
+    enqueue_in(connection: OutboxConnection<'a>, workflow: &'a NewWorkflow) -> EnqueueOutcome;
     }
 }
 
 impl Schedules for FaultyStore {
     counted! {
-        schedules() -> Vec<ScheduleRow>;
+    schedules() -> Vec<ScheduleRow>;
     }
 
     through! {
-        put_schedules(schedules: &'a [ScheduleRow]) -> u64;
-        change_schedule(name: &'a str, change: ScheduleChange) -> bool;
+    upsert_schedules(schedules: &'a [ScheduleRow]) -> u64;
+    change_schedule(name: &'a str, change: ScheduleChange) -> bool;
     }
 }
 
 impl Control for FaultyStore {
     through! {
-        cancel(id: &'a str, reason: &'a str, children: bool) -> Option<Cancelled>;
+    cancel(id: &'a str, reason: &'a str, children: bool) -> Option<CancelledWorkflows>;
     }
 }
 
-impl Talk for FaultyStore {
+impl Messaging for FaultyStore {
     through! {
-        items(workflow: &'a str, stream: &'a str, mark: Mark, limit: u32) -> Items;
-        event_history(workflow: &'a str, event: &'a str) -> Vec<EventValue>;
-        post(connection: OutboxConnection<'a>, message: &'a NewMessage) -> Posted;
+    read_stream(workflow: &'a str, stream: &'a str, mark: StreamCursor, limit: u32) -> StreamPage;
+    event_history(workflow: &'a str, event: &'a str) -> Vec<EventValue>;
+    send_in(connection: OutboxConnection<'a>, message: &'a NewMessage) -> SendOutcome;
     }
 }
 
-impl Wake for FaultyStore {
+impl Notifications for FaultyStore {
     through! {
-        notify(hints: &'a [Hint]) -> ();
-        listen(heard: &'a (dyn Fn(Heard) + Send + Sync)) -> ();
+    notify(hints: &'a [Hint]) -> ();
+    listen(heard: &'a (dyn Fn(Notification) + Send + Sync)) -> ();
     }
 
     fn has_others(&self) -> bool {
@@ -194,25 +195,25 @@ impl Wake for FaultyStore {
 
 impl Lifecycle for FaultyStore {
     through! {
-        migrate() -> ();
-        drop_everything() -> ();
+    migrate() -> ();
+    drop_everything() -> ();
     }
 
     fn location(&self) -> Location {
         self.inner.location()
     }
 
-    fn costs(&self) -> Costs {
-        self.inner.costs()
+    fn statement_counts(&self) -> StatementCounts {
+        self.inner.statement_counts()
     }
 
     fn pools(&self) -> Vec<PoolState> {
         if self.owned { self.inner.pools() } else { Vec::new() }
     }
 
-    fn close_work(&self) {
+    fn close_work_pool(&self) {
         if self.owned {
-            self.inner.close_work();
+            self.inner.close_work_pool();
         }
     }
 

@@ -1,0 +1,122 @@
+//! Which engine a call outside any workflow means.
+
+use std::future::Future;
+use std::sync::{Arc, Mutex, Weak};
+
+use crate::journal::context::Context;
+use crate::runtime::Runtime;
+use crate::store::Location;
+use crate::types::error::{Error, ErrorKind};
+use crate::types::sync::lock;
+use crate::wait::shutdown_phase::EnginePhase;
+
+tokio::task_local! {
+    /// Set by `Durable::scope`, and around the body of a `#[durable::test]`.
+    static SCOPE: Arc<Runtime>;
+}
+
+/// The engines that were launched in this process and do not go down yet.
+static LAUNCHED: Mutex<Vec<Weak<Runtime>>> = Mutex::new(Vec::new());
+
+/// The engines that are going down. They are meant as long as there is no other one: until they are
+/// closed, workflows can be enqueued, written to and looked up.
+static LEAVING: Mutex<Vec<Weak<Runtime>>> = Mutex::new(Vec::new());
+
+/// Adds a launched engine.
+pub(crate) fn add(runtime: &Arc<Runtime>) {
+    lock(&LAUNCHED).push(Arc::downgrade(runtime));
+}
+
+/// Takes an engine out that is gone without a shutdown.
+pub(crate) fn remove(runtime: &Arc<Runtime>) {
+    lock(&LAUNCHED).retain(|it| it.strong_count() > 0 && !std::ptr::eq(it.as_ptr(), Arc::as_ptr(runtime)));
+}
+
+/// Notes that an engine goes down, until it is closed.
+pub(crate) fn leaves(runtime: &Arc<Runtime>) {
+    lock(&LEAVING).push(Arc::downgrade(runtime)); // first, so that it is never in neither
+    remove(runtime);
+}
+
+/// An engine is closed.
+pub(crate) fn has_left(runtime: &Arc<Runtime>) {
+    lock(&LEAVING).retain(|it| it.strong_count() > 0 && !std::ptr::eq(it.as_ptr(), Arc::as_ptr(runtime)));
+}
+
+/// Whether an engine of this application on this database is going down in this process.
+pub(crate) fn is_leaving(name: &str, location: &Location, schema: &str) -> bool {
+    let leaving = living(&LEAVING);
+    let same = |it: &Arc<Runtime>| {
+        it.settings.name == name && it.settings.schema == schema && it.store.location() == *location
+    };
+    !location.in_memory && leaving.iter().any(same)
+}
+
+fn living(list: &Mutex<Vec<Weak<Runtime>>>) -> Vec<Arc<Runtime>> {
+    lock(list).iter().filter_map(Weak::upgrade).collect()
+}
+
+/// Makes `runtime` the engine of everything that `future` does itself. Tasks that it spawns are not in it.
+pub(crate) fn scope<F: Future>(runtime: Arc<Runtime>, future: F) -> impl Future<Output = F::Output> + use<F> {
+    SCOPE.scope(runtime, future)
+}
+
+/// The engine that the running code means: that of its workflow, else that of its scope, else the
+/// only one in the process, where one that goes down is meant only if no other is launched.
+///
+/// # Errors
+/// There is none, or there are several and none was named: two engines in one process, as parallel
+/// tests have, must never mix.
+pub(crate) fn engine() -> Result<Arc<Runtime>, Error> {
+    match Context::here() {
+        Some(Context::Body { execution, .. }) => return Ok(Arc::clone(&execution.runtime)),
+        Some(Context::Step(scope)) => return Ok(Arc::clone(&scope.execution.runtime)),
+        Some(Context::Transaction(scope)) => return Ok(Arc::clone(&scope.runtime)),
+        None => {}
+    }
+    if let Ok(runtime) = SCOPE.try_with(Arc::clone) {
+        return Ok(runtime);
+    }
+    let launched = living(&LAUNCHED);
+    let known = if launched.is_empty() { living(&LEAVING) } else { launched };
+    match known.as_slice() {
+        [only] => Ok(Arc::clone(only)),
+        [] => Err(Error::new(
+            ErrorKind::NoEngine,
+            "no engine is running in this process: call `Durable::launch(\"my-app\").await?` first and keep what it returns",
+        )),
+        several => {
+            let engines: Vec<_> = several.iter().map(|it| told(it)).collect();
+            let message = format!(
+                "{} engines are running in this process ({}) and this task belongs to none of them: run it with `app.scope(…)`, spawn it with `app.spawn(…)`, or shut down all but one; they need not be launched twice, clones of an app are the same engine",
+                several.len(),
+                engines.join(", ")
+            );
+            Err(Error::new(ErrorKind::NoEngine, message))
+        }
+    }
+}
+
+/// An engine by its name and its place, for people.
+fn told(runtime: &Runtime) -> String {
+    let (name, location) = (&runtime.settings.name, runtime.store.location());
+    // What is no file has schemas.
+    if location.in_memory || location.file.is_some() {
+        format!("`{name}` on {location}")
+    } else {
+        format!("`{name}` on {location} in the schema {}", runtime.settings.schema)
+    }
+}
+
+/// The same, for what is refused while the engine goes down.
+pub(crate) fn open_engine() -> Result<Arc<Runtime>, Error> {
+    let runtime = engine()?;
+    if runtime.gate.level() >= EnginePhase::Draining {
+        let message = format!(
+            "`{}` is shutting down and starts no new workflow; nothing was written, start it on another process or after the restart",
+            runtime.settings.name
+        );
+        return Err(Error::new(ErrorKind::ShuttingDown, message));
+    }
+    Ok(runtime)
+}

@@ -1,0 +1,156 @@
+//! Looking at workflows, and cancelling them.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use crate::journal::current_engine;
+use crate::operations::call_state::CallState;
+pub(super) use crate::operations::caller_errors::cannot;
+use crate::runtime::Runtime;
+use crate::runtime::running_workflows::RunningWorkflow;
+use crate::runtime::stop_reason::StopReason;
+use crate::store::{CancelledRun, Hint};
+use crate::types::error::{Error, ErrorKind, Result};
+use crate::types::listing::{Filter, StepInfo, WorkflowInfo};
+
+/// Lists workflows, the oldest first. See [`Filter`].
+///
+/// # Errors
+/// No engine runs, or the database cannot be reached.
+pub async fn list_workflows(filter: Filter) -> Result<Vec<WorkflowInfo>> {
+    let runtime = current_engine::engine()?;
+    list(&runtime, &filter).await
+}
+
+/// The records of a workflow, in the order of their positions.
+///
+/// # Errors
+/// No engine runs, or the database cannot be reached.
+pub async fn list_steps(id: impl AsRef<str>) -> Result<Vec<StepInfo>> {
+    let runtime = current_engine::engine()?;
+    steps(&runtime, id.as_ref()).await
+}
+
+/// Cancels a workflow. It is `CANCELLED` when this returns, if it had not come to an end before; its
+/// body is dropped at its next await point, within a second in whichever process it runs, and its
+/// steps see their [`cancellation`](crate::cancellation). What its steps have done stays done.
+///
+/// # Errors
+/// There is no such workflow, no engine runs, or the database cannot be reached.
+///
+/// # Example
+///
+/// ```no_run
+/// # use durable_core as durable;
+/// # async fn example() -> durable::Result<()> {
+/// durable::cancel_workflow("order-1001").await?;
+/// durable::cancel_workflow("order-1002").cancel_children().await?; // and what it has started
+/// # Ok(())
+/// # }
+/// ```
+pub fn cancel_workflow(id: impl AsRef<str>) -> CancelCall {
+    CancelCall::new(current_engine::engine(), id.as_ref())
+}
+
+/// A cancellation. Given by [`cancel_workflow`].
+#[must_use = "nothing is cancelled until it is awaited"]
+pub struct CancelCall {
+    state: CallState<'static, CancelOptions, Result<()>>,
+}
+
+struct CancelOptions {
+    runtime: Result<Arc<Runtime>>,
+    id: String,
+    children: bool,
+}
+
+impl CancelCall {
+    pub(crate) fn new(runtime: Result<Arc<Runtime>>, id: &str) -> Self {
+        Self { state: CallState::new(CancelOptions { runtime, id: id.to_owned(), children: false }) }
+    }
+
+    /// Also cancels every workflow that it has started, and those that these have started, as far
+    /// as they have not come to an end; even when the workflow itself has.
+    pub fn cancel_children(mut self) -> Self {
+        if let Some(made) = self.state.made() {
+            made.children = true;
+        }
+        self
+    }
+}
+
+impl CancelOptions {
+    async fn run(self: Box<Self>) -> Result<()> {
+        let Self { runtime, id, children } = *self;
+        cancel(&*runtime?, &id, children).await
+    }
+}
+
+impl Future for CancelCall {
+    type Output = Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.state.poll(cx, |made| Box::pin(made.run()))
+    }
+}
+
+impl fmt::Debug for CancelCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CancelCall")
+    }
+}
+
+pub(crate) async fn list(runtime: &Runtime, filter: &Filter) -> Result<Vec<WorkflowInfo>> {
+    runtime.store.list(filter).await.map_err(|error| cannot(runtime, "list workflows", &error))
+}
+
+pub(crate) async fn steps(runtime: &Runtime, id: &str) -> Result<Vec<StepInfo>> {
+    runtime.store.steps(id).await.map_err(|error| cannot(runtime, "list steps", &error))
+}
+
+pub(crate) async fn show(runtime: &Runtime, id: &str) -> Result<WorkflowInfo> {
+    let found = runtime.store.show(id).await.map_err(|error| cannot(runtime, "find a workflow", &error))?;
+    found.ok_or_else(|| not_found(id))
+}
+
+async fn cancel(runtime: &Runtime, id: &str, children: bool) -> Result<()> {
+    // A body that has not heard of it yet may have started another child meanwhile: so the family is
+    // gone through again, until nobody new is found in it. Bodies that run here are gone by then.
+    loop {
+        let cancelled = runtime.store.cancel(id, "cancelled by request", children).await;
+        let cancelled = cancelled.map_err(|error| cannot(runtime, "cancel a workflow", &error))?;
+        let Some(cancelled) = cancelled else { return Err(not_found(id)) };
+        let ours: Vec<_> = cancelled.runs.iter().filter_map(|stopped| tell_stopped(runtime, stopped)).collect();
+        if !children || cancelled.runs.is_empty() {
+            return Ok(());
+        }
+        for run in ours {
+            // A body that blocks its thread hears of it late; what it starts then is not waited for.
+            let _ = tokio::time::timeout(PATIENCE, run.over()).await;
+        }
+    }
+}
+
+/// How long the end of a body is waited for that has been told to stop.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Tells of a cancellation, and gives the run if it is in this process.
+fn tell_stopped(runtime: &Runtime, stopped: &CancelledRun) -> Option<Arc<RunningWorkflow>> {
+    let run = runtime.live.get(&stopped.id);
+    match (&run, stopped.executor) {
+        (Some(run), _) => run.signal(StopReason::Cancelled),
+        // It is somewhere else, and its executor looks when it is told.
+        (None, Some(executor)) => runtime.tell_others(Hint::Executor(executor)),
+        (None, None) => {}
+    }
+    runtime.tell(&stopped.id);
+    run
+}
+
+pub(super) fn not_found(id: &str) -> Error {
+    Error::new(ErrorKind::NotFound, format!("no workflow has the id {id:?}"))
+}

@@ -1,0 +1,218 @@
+//! Events: values that a workflow shows under a name, to whoever asks.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::journal::checkpoint::{Operation, OperationResult};
+use crate::journal::context::{CallSite, ReservedPosition};
+use crate::journal::current_engine;
+use crate::operations::caller_errors::{cannot, interrupted_for};
+use crate::operations::publish;
+use crate::operations::wait_timeout::{BodyWait, wait_outside};
+use crate::runtime::Runtime;
+use crate::runtime::activity::Activity;
+use crate::store::PublicationKind;
+use crate::types::error::{Error, ErrorKind, Result};
+use crate::types::id::{check_id, check_name};
+use crate::types::payload::{Codec, Outcome, Payload, decode, encode};
+use crate::wait::clock::to_date;
+use crate::wait::waiters::{WaitFor, WaitResult};
+
+/// Sets an event of this workflow: a value under a name, which anybody can ask for with
+/// [`get_event`], now and after the workflow's end. Setting it again replaces the value; the earlier
+/// ones stay as its [history](event_history).
+///
+/// In the workflow's body it is recorded, and set once whatever happens; it costs no commit of its
+/// own. In a step it is set again when the step is.
+///
+/// # Errors
+/// It was called outside a workflow or in a transaction; the value cannot be written as JSON or is
+/// too large.
+///
+/// # Example
+///
+/// ```no_run
+/// # use durable_core as durable;
+/// # async fn example() -> durable::Result<()> {
+/// durable::set_event("payment_url", "https://pay.example/77").await?;
+/// # Ok(())
+/// # }
+/// ```
+pub fn set_event<N: Into<String>, T: Serialize + ?Sized>(
+    name: N,
+    value: &T,
+) -> impl Future<Output = Result<()>> + Send + use<N, T> {
+    let (name, value, place) = (name.into(), encode(value), CallSite::claim());
+    async move { publish::emit(&place, PublicationKind::Event, &name, value).await }
+}
+
+/// Asks for an event of a workflow, and waits until it is set: `None` when the time is up, or when
+/// the workflow has come to an end without setting it. The workflow need not be started yet.
+///
+/// In a workflow's body the answer is recorded, and so is the time limit, which holds across
+/// restarts; elsewhere it is a plain question. It may be asked from any process.
+///
+/// # Errors
+/// The value does not read as a `T` (in a body that parks the workflow); the process shuts down; it
+/// was called in a transaction; the database cannot be reached.
+///
+/// # At shutdown
+/// In a body the wait is suspended at once, and goes on elsewhere or after the restart.
+///
+/// # Example
+///
+/// ```no_run
+/// # use durable_core as durable;
+/// # use std::time::Duration;
+/// # async fn example() -> durable::Result<()> {
+/// let url: Option<String> = durable::get_event("order-1001", "payment_url", Duration::from_secs(30)).await?;
+/// # Ok(())
+/// # }
+/// ```
+pub fn get_event<T: Payload>(
+    workflow_id: impl AsRef<str>,
+    name: impl AsRef<str>,
+    timeout: Duration,
+) -> impl Future<Output = Result<Option<T>>> + Send {
+    ask(workflow_id.as_ref(), name.as_ref(), timeout, None)
+}
+
+/// Asks, with the engine that is given when it is called outside.
+pub(super) fn ask<T: Payload>(
+    id: &str,
+    name: &str,
+    timeout: Duration,
+    engine: Option<Arc<Runtime>>,
+) -> impl Future<Output = Result<Option<T>>> + Send + use<T> {
+    let place = CallSite::claim();
+    let asked = EventQuery { id: id.into(), name: name.into(), timeout };
+    async move {
+        match place {
+            CallSite::Body(claim) => asked.in_body(&claim).await,
+            CallSite::Outside | CallSite::Step(_) => {
+                asked.outside(&*engine.map_or_else(current_engine::engine, Ok)?).await
+            }
+            CallSite::Transaction(scope) => Err(scope.refusal("`durable::get_event`")),
+        }
+    }
+}
+
+/// What is asked for.
+struct EventQuery {
+    id: Arc<str>,
+    name: Arc<str>,
+    timeout: Duration,
+}
+
+impl EventQuery {
+    fn want(&self) -> WaitFor {
+        WaitFor::Event { id: Arc::clone(&self.id), name: Arc::clone(&self.name) }
+    }
+
+    fn check(&self) -> Result<()> {
+        check_id("the workflow id", &self.id)?;
+        check_name("the event's name", &self.name)
+    }
+
+    /// Nobody knows whether the workflow is there: who asks may be earlier than who starts it.
+    fn interrupted(&self) -> Error {
+        interrupted_for(&format!("the event {:?} of the workflow {:?}", self.name, self.id))
+    }
+
+    async fn outside<T: DeserializeOwned>(&self, runtime: &Runtime) -> Result<Option<T>> {
+        self.check()?;
+        let came = wait_outside(runtime, &self.id, self.want(), self.timeout).await.map_err(|()| self.interrupted())?;
+        let Some(WaitResult::Event(Some(value))) = came else { return Ok(None) };
+        let unreadable = |fault| {
+            let message = format!("the event {:?} of the workflow {:?} cannot be read: {fault}", self.name, self.id);
+            Error::new(ErrorKind::Payload, message)
+        };
+        decode(&value).map(Some).map_err(unreadable)
+    }
+
+    async fn in_body<T: Payload>(&self, claim: &ReservedPosition) -> Result<Option<T>> {
+        self.check()?;
+        let operation = Operation::get_event(&self.name);
+        claim.check_home("get_event").await;
+        if let Some(record) = claim.replayed(operation).await {
+            if record.outcome.is_none() {
+                return Ok(None);
+            }
+            return Ok(Some(claim.decode(Codec::PLAIN, record).await));
+        }
+        if *self.id == *claim.execution.row.id {
+            claim.ready().await; // what it has set itself a moment ago is seen
+        } else {
+            claim.open().await;
+        }
+        let mut waiting = BodyWait::new(claim, "get_event", &self.id, self.want(), self.timeout);
+        let came = waiting.next(|| Activity::Event(Arc::clone(&self.name))).await;
+        let value = match came {
+            Some(WaitResult::Event(value)) => value,
+            _ => None,
+        };
+        let read = match &value {
+            None => None,
+            Some(text) => match decode(text) {
+                Ok(value) => Some(value),
+                Err(fault) => return claim.unreadable(&self.name, &fault).await,
+            },
+        };
+        let (outcome, child) = (value.map(Outcome::Output), Some(self.id.to_string()));
+        claim.keep(operation, OperationResult { outcome, child, attempts: 1, ..OperationResult::default() }).await;
+        Ok(read)
+    }
+}
+
+/// A value that an event had, and when it was set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EventValue<T> {
+    /// When it was set, by the database's clock.
+    pub set_at: DateTime<Utc>,
+    /// The value.
+    pub value: T,
+}
+
+/// Every value that an event had, the oldest first; empty if it was never set. In a workflow's body
+/// ask for it in a step: the answer grows, and is not recorded.
+///
+/// # Errors
+/// A value does not read as a `T`; the database cannot be reached; no engine runs.
+///
+/// # Example
+///
+/// ```no_run
+/// # use durable_core as durable;
+/// # async fn example() -> durable::Result<()> {
+/// for status in durable::event_history::<String>("order-1001", "status").await? {
+///     println!("{} {}", status.set_at, status.value);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub async fn event_history<T: Payload>(
+    workflow_id: impl AsRef<str>,
+    name: impl AsRef<str>,
+) -> Result<Vec<EventValue<T>>> {
+    let runtime = current_engine::engine()?;
+    let (id, name) = (workflow_id.as_ref(), name.as_ref());
+    let values = runtime
+        .store
+        .event_history(id, name)
+        .await
+        .map_err(|error| cannot(&runtime, "read the history of an event", &error))?;
+    let read = |stored: crate::store::EventValue| {
+        let value = decode(&stored.value).map_err(|fault| {
+            let message = format!("a value of the event {name:?} of the workflow {id:?} cannot be read: {fault}");
+            Error::new(ErrorKind::Payload, message)
+        })?;
+        Ok(EventValue { set_at: to_date(stored.at), value })
+    };
+    values.into_iter().map(read).collect()
+}

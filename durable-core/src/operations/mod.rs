@@ -1,0 +1,33 @@
+//! Floor 3, the verbs: one durable operation per room, each a thin layer over the journal.
+
+pub(crate) mod admin;
+mod body;
+mod call_state;
+mod caller_errors;
+pub(crate) mod events;
+pub(crate) mod join;
+pub(crate) mod map;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) mod outbox;
+mod publish;
+pub(crate) mod queue_admin;
+pub(crate) mod queue_options;
+pub(crate) mod recv;
+pub(crate) mod run_workflow;
+pub(crate) mod schedule_admin;
+pub(crate) mod schedule_spec;
+pub(crate) mod select;
+pub(crate) mod send;
+pub(crate) mod side_effects;
+pub(crate) mod sleep;
+pub(crate) mod spawn;
+pub(crate) mod start;
+pub(crate) mod step;
+pub(crate) mod step_context;
+pub(crate) mod streams;
+pub(crate) mod transaction;
+pub(crate) mod wait_many;
+mod wait_timeout;
+pub(crate) mod workflow_call;
+pub(crate) mod workflow_handle;
+pub(crate) mod workflow_result;

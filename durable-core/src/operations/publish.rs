@@ -1,0 +1,111 @@
+//! What events and streams have in common: a value that a workflow shows to everybody.
+
+use std::sync::Arc;
+
+use crate::journal::checkpoint::{Operation, OperationResult};
+use crate::journal::context::{CallSite, ReservedPosition, StepScope};
+use crate::runtime::Runtime;
+use crate::store::{Entry, Publication, PublicationKind, Verdict};
+use crate::types::error::{Error, ErrorKind, Result};
+use crate::types::id::check_name;
+use crate::types::payload::PayloadError;
+use crate::types::position::Position;
+
+use crate::operations::caller_errors::{SHOWN_AGAIN, WriteFailure};
+
+/// Shows a value where the call was made.
+pub(super) async fn emit(
+    place: &CallSite,
+    kind: PublicationKind,
+    name: &str,
+    value: Result<String, PayloadError>,
+) -> Result<()> {
+    match place {
+        CallSite::Body(claim) => in_body(claim, kind, name, value).await,
+        CallSite::Step(scope) => in_step(scope, kind, name, value).await,
+        CallSite::Transaction(scope) => Err(scope.refusal(&format!("`durable::{}`", function(kind)))),
+        CallSite::Outside => {
+            let function = function(kind);
+            let message = format!(
+                "`durable::{function}` was called outside any workflow, and what it writes belongs to one: call it in the body of a #[workflow] or in one of its steps"
+            );
+            Err(Error::new(ErrorKind::Misuse, message))
+        }
+    }
+}
+
+/// In a body it is recorded, and goes with the next commit: it is no side effect of the outside world.
+async fn in_body(
+    claim: &ReservedPosition,
+    kind: PublicationKind,
+    name: &str,
+    value: Result<String, PayloadError>,
+) -> Result<()> {
+    claim.check_home(function(kind)).await;
+    let operation = match kind {
+        PublicationKind::Event => Operation::set_event(name),
+        PublicationKind::Item | PublicationKind::Close => Operation { kind: function(kind), name },
+    };
+    if claim.replayed(operation).await.is_some() {
+        return Ok(());
+    }
+    claim.open().await;
+    let execution = &claim.execution;
+    let (workflow, position) = (execution.row.key, claim.position.clone());
+    let emission = emission(&execution.runtime, kind, workflow, position, name, value)?;
+    let record = claim.record(operation, OperationResult { attempts: 1, ..OperationResult::default() });
+    execution.emit(record, emission);
+    Ok(())
+}
+
+/// In a step there is nothing to record, and nothing to wait for its durability later: it is written now.
+async fn in_step(
+    scope: &Arc<StepScope>,
+    kind: PublicationKind,
+    name: &str,
+    value: Result<String, PayloadError>,
+) -> Result<()> {
+    let execution = &scope.execution;
+    let (workflow, position) = (execution.row.key, scope.position.clone());
+    let emission = emission(&execution.runtime, kind, workflow, position, name, value)?;
+    let what = format!("{} of the workflow {:?}", shown(kind, name), execution.row.id);
+    let unwritten = WriteFailure { runtime: &execution.runtime, what: &what, in_doubt: SHOWN_AGAIN };
+    let entry = Entry { publications: vec![emission], ..Entry::default() };
+    match execution.runtime.write(execution.fence, entry, Some(&execution.row.id)).await {
+        Ok(Verdict::Stored | Verdict::Existing(_)) => Ok(()),
+        Ok(_) => Err(unwritten.deposed()),
+        Err(error) => Err(unwritten.because(&error)),
+    }
+}
+
+/// What is to be stored; refuses what cannot be.
+fn emission(
+    runtime: &Runtime,
+    kind: PublicationKind,
+    workflow: i64,
+    position: Position,
+    name: &str,
+    value: Result<String, PayloadError>,
+) -> Result<Publication> {
+    let what = shown(kind, name);
+    check_name("the name", name)?;
+    let value = value.map_err(|fault| Error::new(ErrorKind::Payload, format!("{what} cannot be written: {fault}")))?;
+    runtime.check_size(|| what, value.len())?;
+    Ok(Publication { key: runtime.keys.next(), workflow, kind, name: name.to_owned(), value, position })
+}
+
+fn shown(kind: PublicationKind, name: &str) -> String {
+    match kind {
+        PublicationKind::Event => format!("the event {name:?}"),
+        PublicationKind::Item | PublicationKind::Close => format!("the item of the stream {name:?}"),
+    }
+}
+
+/// The name of the function that shows it.
+fn function(kind: PublicationKind) -> &'static str {
+    match kind {
+        PublicationKind::Event => "set_event",
+        PublicationKind::Item => "write_stream",
+        PublicationKind::Close => "close_stream",
+    }
+}

@@ -1,0 +1,213 @@
+//! Queues as people see and change them.
+
+use std::fmt;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use crate::journal::current_engine;
+use crate::operations::admin::cannot;
+use crate::registry::Queue;
+use crate::runtime::Runtime;
+use crate::store::{QueueChange, QueueLimits, QueueRow};
+use crate::types::error::{Error, ErrorKind, Result};
+use crate::wait::clock::to_date;
+
+/// A queue, as the database has it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct QueueInfo {
+    /// Its name.
+    pub name: String,
+    /// How many workflows wait on it, and could start as far as they themselves go.
+    pub depth: u64,
+    /// How many are delayed.
+    pub delayed: u64,
+    /// How many run.
+    pub running: u64,
+    /// When the one that waits longest was enqueued.
+    pub oldest: Option<DateTime<Utc>>,
+    /// For how long that one has waited, by the database's clock.
+    pub lag: Duration,
+    /// Whether nobody takes from it for the time being.
+    pub paused: bool,
+    /// Its limits, as they are now.
+    pub limits: Limits,
+    /// Whether the limits were changed at run time, and are not those of the code.
+    pub changed: bool,
+}
+
+/// The limits of a queue as they are now; [`Queue::set_limits`] changes them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Limits(pub(crate) QueueLimits);
+
+impl Limits {
+    /// How many run at once in the whole fleet.
+    #[must_use]
+    pub fn concurrency(self) -> Option<u32> {
+        self.0.concurrency
+    }
+
+    /// How many run at once in one process.
+    #[must_use]
+    pub fn worker_concurrency(self) -> Option<u32> {
+        self.0.worker_concurrency
+    }
+
+    /// How many are started in a window of the length, in the whole fleet.
+    #[must_use]
+    pub fn rate_limit(self) -> Option<(u32, Duration)> {
+        self.0.rate_limit.map(|it| (it.starts, it.period))
+    }
+
+    /// Whether the partition keys count.
+    #[must_use]
+    pub fn partitioned(self) -> bool {
+        self.0.partitioned
+    }
+
+    /// How many run at once for one partition key, in the whole fleet.
+    #[must_use]
+    pub fn partition_concurrency(self) -> Option<u32> {
+        self.0.partition_concurrency
+    }
+
+    /// How many are started for one partition key in a window of the length, in the whole fleet.
+    #[must_use]
+    pub fn partition_rate_limit(self) -> Option<(u32, Duration)> {
+        self.0.partition_rate_limit.map(|it| (it.starts, it.period))
+    }
+}
+
+impl AsRef<str> for Queue {
+    fn as_ref(&self) -> &str {
+        self.name()
+    }
+}
+
+impl fmt::Display for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Every queue that a program has declared or a workflow waits on.
+///
+/// # Errors
+/// No engine runs, or the database cannot be reached.
+///
+/// # Example
+///
+/// ```no_run
+/// # use durable_core as durable;
+/// # async fn example() -> durable::Result<()> {
+/// for queue in durable::list_queues().await? {
+///     println!("{}: {} waiting, the oldest for {:?}", queue.name, queue.depth, queue.lag);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub async fn list_queues() -> Result<Vec<QueueInfo>> {
+    list(&*current_engine::engine()?).await
+}
+
+pub(crate) async fn list(runtime: &Runtime) -> Result<Vec<QueueInfo>> {
+    let rows = runtime.store.queues().await.map_err(|error| cannot(runtime, "list queues", &error))?;
+    let now = runtime.timers.clock.at_least();
+    Ok(rows.into_iter().map(|row| shown(row, now)).collect())
+}
+
+fn shown(row: QueueRow, now: i64) -> QueueInfo {
+    let waited = row.oldest.map_or(0, |at| now.saturating_sub(at).max(0));
+    QueueInfo {
+        name: row.name,
+        depth: row.enqueued,
+        delayed: row.delayed,
+        running: row.running,
+        oldest: row.oldest.map(to_date),
+        lag: Duration::from_micros(waited.unsigned_abs()),
+        paused: row.paused,
+        limits: Limits(row.limits),
+        changed: row.changed,
+    }
+}
+
+impl Queue {
+    /// How the queue is doing.
+    ///
+    /// # Errors
+    /// No engine runs, or the database cannot be reached.
+    pub async fn info(&self) -> Result<QueueInfo> {
+        let all = list_queues().await?;
+        all.into_iter().find(|it| it.name == self.name()).ok_or_else(|| unknown(self.name()))
+    }
+
+    /// Lets nobody take from the queue any more, in the whole fleet, until it is
+    /// [resumed](Self::resume). What runs goes on, and more can be enqueued.
+    ///
+    /// # Errors
+    /// No engine runs, or the database cannot be reached.
+    pub async fn pause(&self) -> Result<()> {
+        self.check()?;
+        change(&*current_engine::engine()?, self.name(), QueueChange::Pause).await
+    }
+
+    /// Goes on with a paused queue.
+    ///
+    /// # Errors
+    /// No engine runs, or the database cannot be reached.
+    pub async fn resume(&self) -> Result<()> {
+        self.check()?;
+        change(&*current_engine::engine()?, self.name(), QueueChange::Resume).await
+    }
+
+    /// Changes the limits to those of `like`, a queue of the same name, in the whole fleet and at once; what runs is not
+    /// stopped. They count until they are changed again, also for processes that are launched later:
+    /// `queue.set_limits(&queue)` goes back to those of the code.
+    ///
+    /// # Errors
+    /// `like` has another name, or a limit that would let nothing run; no engine runs, or the database
+    /// cannot be reached.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # use durable_core as durable;
+    /// # use durable::Queue;
+    /// # static TASKS: Queue = Queue::new("tasks").concurrency(5);
+    /// # async fn example() -> durable::Result<()> {
+    /// TASKS.set_limits(&Queue::new("tasks").concurrency(50)).await?;
+    /// TASKS.set_limits(&TASKS).await?; // as in the code again
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn set_limits(&self, like: &Queue) -> Result<()> {
+        self.check()?;
+        like.check()?;
+        if like.name() != self.name() {
+            let message = format!(
+                "the queue `{0}` was given the limits of a queue named `{1}`, which looks like a mistake: write `Queue::new({0:?})` with the limits",
+                self.name(),
+                like.name()
+            );
+            return Err(Error::new(ErrorKind::Misuse, message));
+        }
+        let limits = like.limits();
+        let change_to =
+            if limits == self.limits() { QueueChange::LimitsOfCode(limits) } else { QueueChange::Limits(limits) };
+        change(&*current_engine::engine()?, self.name(), change_to).await
+    }
+}
+
+pub(crate) async fn change(runtime: &Runtime, name: &str, change: QueueChange) -> Result<()> {
+    let changed = runtime.store.change_queue(name, change).await;
+    if !changed.map_err(|error| cannot(runtime, "change a queue", &error))? {
+        return Err(unknown(name));
+    }
+    runtime.tell_queue(name);
+    Ok(())
+}
+
+fn unknown(name: &str) -> Error {
+    Error::new(ErrorKind::NotFound, format!("no queue has the name {name:?}"))
+}

@@ -1,0 +1,329 @@
+//! The driver: one task per execution, which polls the body, obeys the signals, and writes the end.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::journal::execution::Execution;
+use crate::operations::body::BodyAndBranches;
+use crate::queue_state::QueueSlot;
+use crate::registry::{Taken, Workflow};
+use crate::runtime::Runtime;
+use crate::runtime::panics;
+use crate::runtime::running_workflows::RunningWorkflow;
+use crate::runtime::stop_reason::StopReason;
+use crate::store::{Entry, Fence, Finish, FinishedWorkflow, PollRequest, Record, RunRow};
+use crate::types::error::Error;
+use crate::types::payload::{Outcome, RecordedError};
+use crate::types::status::Status;
+use crate::wait::shutdown_phase::EnginePhase;
+
+/// Everything a driver needs.
+pub(crate) struct RunTask {
+    pub(crate) runtime: Arc<Runtime>,
+    pub(crate) workflow: &'static Workflow,
+    pub(crate) row: Arc<RunRow>,
+    pub(crate) fence: Fence,
+    /// What earlier runs recorded; empty for a fresh one.
+    pub(crate) records: Vec<Record>,
+    /// The slot of its queue, if it came from one.
+    pub(crate) slot: Option<QueueSlot>,
+}
+
+impl RunTask {
+    /// Starts the driver's task.
+    ///
+    /// # Errors
+    /// An earlier run of the same id is still in this process, and comes back with what was to be
+    /// started: two bodies of one workflow must not run side by side.
+    pub(crate) fn spawn(self) -> Result<Arc<RunningWorkflow>, (Arc<RunningWorkflow>, Self)> {
+        let runtime = Arc::clone(&self.runtime);
+        match runtime.live.enter(&self.row.id, self.row.key, self.workflow.name) {
+            Ok(run) => {
+                let mut drive = self;
+                let slot = drive.slot.take();
+                let task = runtime.tokio.spawn(drive.drive(LiveGuard {
+                    runtime: Arc::clone(&runtime),
+                    run: Arc::clone(&run),
+                    slot,
+                }));
+                run.set_abort(task.abort_handle());
+                Ok(run)
+            }
+            Err(earlier) => Err((earlier, self)),
+        }
+    }
+
+    #[expect(clippy::manual_async_fn, reason = "an `async fn` holds what it is given twice")]
+    fn drive(mut self, present: LiveGuard) -> impl Future<Output = ()> + Send {
+        async move {
+            // Everything here that is not the body is boxed: a hundred thousand bodies may be parked in
+            // this future, and each of them would hold the room for what comes before and after it.
+            let present = &present;
+            let run = &present.run;
+            let _permit = match &self.runtime.permits {
+                Some(permits) if self.takes_a_permit() => match Box::pin(self.turn(permits)).await {
+                    Some(permit) => Some(permit),
+                    None => return,
+                },
+                _ if self.runtime.gate.is_shut() => return,
+                _ => None,
+            };
+            let mut superseded = 0;
+            loop {
+                let records = std::mem::take(&mut self.records);
+                let execution = Execution::new(
+                    Arc::clone(&self.runtime),
+                    self.workflow,
+                    Arc::clone(&self.row),
+                    self.fence,
+                    records,
+                );
+                run.set_execution(Arc::clone(&execution) as _);
+                let stopped = poll_body(&execution).await;
+                match Box::pin(conclude(&execution, stopped)).await {
+                    FinishResult::Yes(ended) => {
+                        tracing::debug!(target: "durable", workflow = self.workflow.name, id = %run.id, status = %ended.status, "a workflow has ended");
+                        return run.ended(Arc::new(ended));
+                    }
+                    // Somebody else's record stands at one of the positions: what this run knows is
+                    // not what happened. It begins again from the journal.
+                    FinishResult::No(StopReason::Replay) if superseded < MAX_REPLAYS => superseded += 1,
+                    FinishResult::No(signal) => return self.left(run, &signal),
+                }
+                let Some(records) = Box::pin(self.reload(run)).await else { return };
+                self.records = records;
+            }
+        }
+    }
+
+    /// Whether it counts among those that run at once. A child does not, because its parent waits for
+    /// it; nor does what comes from a queue: it has been claimed, and the queue's limits count it as running.
+    fn takes_a_permit(&self) -> bool {
+        self.row.parent.is_none() && self.row.queue.is_none()
+    }
+
+    /// One of the permits; `None` when the engine goes down before.
+    async fn turn(&self, permits: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+        tokio::select! {
+            biased;
+            () = self.runtime.gate.reached(EnginePhase::Aborting) => None,
+            // The semaphore is never closed, so an error cannot be.
+            permit = Arc::clone(permits).acquire_owned() => permit.ok(),
+        }
+    }
+
+    /// Reads the journal again, unless the workflow has ended or is no longer ours.
+    async fn reload(&self, run: &RunningWorkflow) -> Option<Vec<Record>> {
+        let key = self.row.key;
+        let again = async {
+            let wanted = PollRequest { ends: vec![self.row.id.to_string()], ..PollRequest::default() };
+            let ended = self.runtime.store.poll(&wanted).await?.ends;
+            let records = self.runtime.store.records(&[key]).await?;
+            Ok::<_, crate::store::StoreError>((ended, records))
+        };
+        match again.await {
+            Ok((ended, records)) => match ended.into_iter().next() {
+                Some(ended) => {
+                    run.ended(Arc::new(ended));
+                    None
+                }
+                None => Some(records),
+            },
+            Err(error) => {
+                // The row stays PENDING and ours, and has no body until this process ends or is deposed.
+                tracing::warn!(target: "durable", id = %run.id, %error, "the records could not be read again");
+                None
+            }
+        }
+    }
+
+    fn left(&self, run: &RunningWorkflow, signal: &StopReason) {
+        match signal {
+            StopReason::Cancelled => run.is_cancelled(),
+            StopReason::Lost => run.give_up(),
+            _ => {}
+        }
+        tracing::debug!(target: "durable", workflow = self.workflow.name, id = %run.id, why = ?signal, "a workflow leaves this process");
+    }
+}
+
+/// How often a run begins again from the journal before it leaves the workflow to the next recovery.
+const MAX_REPLAYS: u32 = 8;
+
+/// A run is in the list of the living while this lives, on whatever way its task ends, and has its
+/// queue's slot for just as long.
+struct LiveGuard {
+    runtime: Arc<Runtime>,
+    run: Arc<RunningWorkflow>,
+    slot: Option<QueueSlot>,
+}
+
+impl Drop for LiveGuard {
+    fn drop(&mut self) {
+        self.runtime.live.leave(&self.run);
+        if let Some(slot) = self.slot.take() {
+            let others_wait = slot.shared();
+            drop(slot);
+            if let Some(hint) = others_wait {
+                self.runtime.tell_others(hint);
+            }
+        }
+    }
+}
+
+enum StoppedBody {
+    Returned(Outcome),
+    Panicked(Error),
+    Signalled(StopReason),
+}
+
+/// Polls the body until it returns, panics, or is stopped by a signal. When this returns, the body
+/// is gone: its destructors have run.
+async fn poll_body(execution: &Arc<Execution>) -> StoppedBody {
+    let make = || {
+        let taken = Taken::read(&execution.row.input)?;
+        let mut taken = taken.of_instance(execution.row.instance.as_deref(), &execution.runtime.objects);
+        (execution.workflow.run)(&mut taken)
+    };
+    let mut running = match panics::watch(make) {
+        Ok(Ok(body)) => BodyAndBranches::new(execution, body),
+        Err(panic) => return StoppedBody::Panicked(panic),
+        Ok(Err(fault)) => {
+            return StoppedBody::Signalled(StopReason::Park(format!("the arguments cannot be read: {fault}")));
+        }
+    };
+    let timers = &execution.runtime.timers;
+    let mut time_is_up = execution.row.deadline.map(|at| Box::new(timers.rings(at)));
+    let stopped = poll_fn(|cx| {
+        // It is looked at first: a workflow whose time was up during an outage does not go on for a moment.
+        if let Some(timer) = &mut time_is_up
+            && Pin::new(timer).poll(cx).is_ready()
+        {
+            time_is_up = None;
+            // Once the engine is on its way down the next owner finds it, and nothing is hurried here.
+            if !execution.runtime.gate.is_shut() {
+                execution.signal(StopReason::TimedOut);
+            }
+        }
+        if let Some(signal @ StopReason::TimedOut) = execution.poll_signal(cx.waker()) {
+            return Poll::Ready(StoppedBody::Signalled(signal));
+        }
+        let polled = match panics::watch(|| running.poll(cx)) {
+            Ok(polled) => polled,
+            Err(panic) => match execution.poll_signal(cx.waker()) {
+                // A body that is on its way out says nothing any more, not even by a panic.
+                Some(signal) => {
+                    let id = &execution.row.id;
+                    execution.runtime.note_panic(format!("the workflow {id:?}, when it was told to stop, {panic}"));
+                    return Poll::Ready(StoppedBody::Signalled(signal));
+                }
+                None => return Poll::Ready(StoppedBody::Panicked(panic)),
+            },
+        };
+        match (execution.poll_signal(cx.waker()), polled) {
+            // A sibling of the call that was stopped is in a step: it may come to its end and be recorded.
+            (Some(StopReason::Suspend), Poll::Pending) if execution.in_step() => {
+                execution.send_tail();
+                Poll::Pending
+            }
+            (Some(signal), _) => Poll::Ready(StoppedBody::Signalled(signal)),
+            (None, Poll::Ready(outcome)) => Poll::Ready(StoppedBody::Returned(outcome)),
+            // Nothing begins any more, and nothing runs that could come to its end.
+            (None, Poll::Pending) if execution.runtime.gate.is_shut() && !execution.in_step() => {
+                execution.signal(StopReason::Suspend);
+                Poll::Ready(StoppedBody::Signalled(StopReason::Suspend))
+            }
+            (None, Poll::Pending) => {
+                // The body waits for something that is not a record; what it has done may be written meanwhile.
+                execution.send_tail();
+                Poll::Pending
+            }
+        }
+    })
+    .await;
+    drop(running);
+    stopped
+}
+
+/// What is to be written at the end of a run.
+struct RunEnd {
+    status: Status,
+    outcome: Option<Outcome>,
+    reason: Option<String>,
+}
+
+impl RunEnd {
+    fn returned(execution: &Execution, outcome: Outcome) -> Self {
+        let what = || format!("the result of the workflow `{}`", execution.workflow.name);
+        match (execution.runtime.check_size(what, outcome.len()), &outcome) {
+            (Err(error), _) => Self::failed(&error),
+            (Ok(()), Outcome::Output(_)) => Self { status: Status::Success, outcome: Some(outcome), reason: None },
+            (Ok(()), Outcome::Error(_)) => Self { status: Status::Error, outcome: Some(outcome), reason: None },
+        }
+    }
+
+    fn failed(error: &Error) -> Self {
+        let text = RecordedError::of_engine(error).to_text();
+        Self { status: Status::Error, outcome: Some(Outcome::Error(text)), reason: None }
+    }
+
+    fn timed_out() -> Self {
+        Self { status: Status::Cancelled, outcome: None, reason: Some("timeout".to_owned()) }
+    }
+
+    fn parked(reason: String) -> Self {
+        Self { status: Status::Parked, outcome: None, reason: Some(reason) }
+    }
+}
+
+enum FinishResult {
+    Yes(FinishedWorkflow),
+    No(StopReason),
+}
+
+/// What is to be done when the body is gone.
+async fn conclude(execution: &Arc<Execution>, stopped: StoppedBody) -> FinishResult {
+    let end = match stopped {
+        StoppedBody::Returned(outcome) => RunEnd::returned(execution, outcome),
+        StoppedBody::Panicked(error) | StoppedBody::Signalled(StopReason::Fail(error)) => RunEnd::failed(&error),
+        StoppedBody::Signalled(StopReason::Park(reason)) => RunEnd::parked(reason),
+        StoppedBody::Signalled(StopReason::TimedOut) => RunEnd::timed_out(),
+        StoppedBody::Signalled(StopReason::Suspend) => {
+            // What was done stays done: the records of finished steps go before the body's row is given back.
+            let _ = execution.settled().await;
+            return FinishResult::No(StopReason::Suspend);
+        }
+        StoppedBody::Signalled(other) => return FinishResult::No(other),
+    };
+    finish(execution, end).await
+}
+
+/// Writes the end of a run, together with the records that wait for it.
+async fn finish(execution: &Arc<Execution>, end: RunEnd) -> FinishResult {
+    let row = &execution.row;
+    if end.status == Status::Parked {
+        tracing::error!(target: "durable", workflow = execution.workflow.name, id = %row.id, reason = end.reason.as_deref(), "a workflow is parked and needs a person");
+    }
+    let RunEnd { status, outcome, reason } = end;
+    let row_end =
+        Finish { workflow: row.key, attempt: row.attempt, status, outcome: outcome.clone(), reason: reason.clone() };
+    let entry = Entry { finish: Some(row_end), ..Entry::default() };
+    let alone = (status == Status::Parked).then(|| entry.clone());
+    let written = match (execution.write(entry).await, alone) {
+        // A record before it cannot be stored, and this says so.
+        (Err(StopReason::Park(_)), Some(alone)) => execution.write_alone(alone).await,
+        (written, _) => written,
+    };
+    match written {
+        Ok(_) => FinishResult::Yes(FinishedWorkflow { id: row.id.to_string(), status, outcome, reason }),
+        // The end cannot be stored as it is; that it needs a person can be.
+        Err(StopReason::Park(reason)) if status != Status::Parked => {
+            Box::pin(finish(execution, RunEnd::parked(reason))).await
+        }
+        Err(signal) => FinishResult::No(signal),
+    }
+}

@@ -1,0 +1,154 @@
+//! A schedule that this program can carry out: when its ticks are, and how one is started.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::operations::admin::cannot;
+use crate::operations::schedule_admin::tick_text;
+use crate::operations::start::{Limit, StartRequest, internal, of_queue};
+use crate::registry::{Misfire, Overlap, Schedule, Workflow};
+use crate::runtime::Runtime;
+use crate::store::{ScheduleChange, ScheduleRow};
+use crate::types::cron::CronSchedule;
+use crate::types::error::{Error, ErrorKind, Result};
+use crate::types::id::check_id;
+use crate::wait::clock::{from_date, to_date};
+
+/// How late a tick may be and still count as on time, in microseconds: a process that is launched
+/// just after a tick has not missed it.
+pub(crate) const GRACE: i64 = 10_000_000;
+
+/// A schedule that this program can carry out.
+#[derive(Debug)]
+pub(crate) struct ScheduleSpec {
+    row: ScheduleRow,
+    workflow: &'static Workflow,
+    /// The schedule in the code, if it stands there: its workflow takes the two moments.
+    in_code: Option<&'static Schedule>,
+    times: CronSchedule,
+    misfire: Misfire,
+    overlap: Overlap,
+}
+
+impl ScheduleSpec {
+    /// Refuses what could not be carried out.
+    pub(crate) fn check(row: &ScheduleRow) -> Result<CronSchedule> {
+        check_id("the schedule's name", &row.name)?;
+        // The ids of its workflows begin with the name: see `start_tick` and `started_by_hand`.
+        let longest = format!("{}@{}+{}", row.name, tick_text(0), Uuid::nil().simple());
+        check_id("an id of the schedule's workflows (its name, `@`, the tick, and more)", &longest)?;
+        CronSchedule::parse(&row.cron, &row.timezone).map_err(|fault| {
+            Error::new(ErrorKind::Config, format!("the schedule {:?} cannot be kept: {fault}", row.name))
+        })
+    }
+
+    /// What the row means here; `None` if this program does not have its workflow.
+    pub(crate) fn of(runtime: &Runtime, row: ScheduleRow) -> Result<Option<Self>> {
+        let times = Self::check(&row)?;
+        let Some(workflow) = runtime.registry.get(&row.workflow) else { return Ok(None) };
+        let in_code =
+            runtime.registry.schedules().iter().copied().find(|it| row.in_code && it.workflow.name == row.workflow);
+        if row.in_code && in_code.is_none() {
+            return Ok(None); // another version of the program has it
+        }
+        let misfire = Misfire::from_word(&row.misfire).unwrap_or_default();
+        let overlap = Overlap::from_word(&row.overlap).unwrap_or_default();
+        Ok(Some(Self { row, workflow, in_code, times, misfire, overlap }))
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.row.name
+    }
+
+    /// The last tick that was dealt with.
+    pub(crate) fn last_tick(&self) -> i64 {
+        self.row.last_tick
+    }
+
+    /// Whether it has the same ticks.
+    pub(crate) fn has_ticks_of(&self, other: &Self) -> bool {
+        let of = |row: &ScheduleRow| (row.name.clone(), row.cron.clone(), row.timezone.clone());
+        of(&self.row) == of(&other.row)
+    }
+
+    /// What becomes of ticks that were missed.
+    pub(crate) fn misfire(&self) -> Misfire {
+        self.misfire
+    }
+
+    /// The first tick after a moment.
+    pub(crate) fn next_after(&self, moment: i64) -> Option<i64> {
+        self.times.next_after(to_date(moment)).map(from_date)
+    }
+}
+
+/// Every schedule that this program can carry out and that is not paused.
+pub(crate) async fn plans(runtime: &Runtime) -> Result<Vec<ScheduleSpec>> {
+    let rows = runtime.store.schedules().await.map_err(|error| cannot(runtime, "read the schedules", &error))?;
+    let mut plans = Vec::new();
+    for row in rows.into_iter().filter(|it| !it.paused) {
+        match ScheduleSpec::of(runtime, row) {
+            Ok(plan) => plans.extend(plan),
+            Err(error) => tracing::error!(target: "durable", %error, "a schedule is left out"),
+        }
+    }
+    Ok(plans)
+}
+
+/// Starts a tick, unless somebody has. Gives whether its workflow is there: it is not if the schedule
+/// leaves out ticks while the workflow of another one has not ended.
+pub(crate) async fn start_tick(runtime: &Arc<Runtime>, plan: &ScheduleSpec, tick: i64) -> Result<bool> {
+    let id = format!("{}@{}", plan.row.name, tick_text(tick));
+    match start(runtime, plan, id, to_date(tick)).await {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::Duplicate => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Notes that a tick was dealt with.
+pub(crate) async fn note_tick(runtime: &Runtime, plan: &ScheduleSpec, tick: i64) -> Result<()> {
+    let fired = runtime.store.change_schedule(&plan.row.name, ScheduleChange::Fired(tick)).await;
+    fired.map(drop).map_err(|error| cannot(runtime, "note a tick", &error))
+}
+
+/// Starts the workflow once more than the calendar says.
+pub(super) async fn started_by_hand(runtime: &Arc<Runtime>, plan: &ScheduleSpec) -> Result<String> {
+    let now = runtime.timers.clock.now();
+    let id = format!("{}@{}+{}", plan.row.name, tick_text(from_date(now)), Uuid::now_v7().simple());
+    start(runtime, plan, id, now).await.map_err(|error| {
+        if error.kind() != ErrorKind::Duplicate {
+            return error;
+        }
+        let earlier = error.workflow_id().unwrap_or_default();
+        let message = format!(
+            "the schedule {:?} was not triggered: it has `overlap = \"skip\"`, and its workflow {earlier:?} has not ended",
+            plan.row.name
+        );
+        Error::new(ErrorKind::Duplicate, message).with_workflow(earlier)
+    })
+}
+
+async fn start(runtime: &Arc<Runtime>, plan: &ScheduleSpec, id: String, scheduled: DateTime<Utc>) -> Result<String> {
+    let input = match (plan.in_code, &plan.row.input) {
+        (Some(schedule), _) => (schedule.arguments)(&scheduled, &runtime.timers.clock.now()).into_text(),
+        (None, Some(input)) => Ok(input.clone()),
+        (None, None) => Ok("{}".to_owned()),
+    };
+    let mut place = plan.workflow.options.queue.map(of_queue);
+    if plan.overlap == Overlap::Skip {
+        place.get_or_insert_with(internal).deduplication_id = Some(format!("schedule:{}", plan.row.name));
+    }
+    let request = StartRequest {
+        workflow: plan.workflow,
+        input,
+        id: Some(id),
+        instance: plan.row.instance.clone(),
+        limit: Limit::Inherited,
+        place,
+        or_existing: false,
+    };
+    request.start_outside(Arc::clone(runtime)).await.map(|it| it.id)
+}

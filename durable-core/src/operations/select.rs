@@ -1,0 +1,91 @@
+//! `durable::select!`: the first of several branches, and the record of which one that was.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::Poll;
+
+use crate::journal::checkpoint::{Operation, OperationResult};
+use crate::operations::join::{BranchKind, Fork};
+use crate::runtime::stop_reason::StopReason;
+use crate::types::payload::Codec;
+
+const SELECT: BranchKind = BranchKind { name: "durable::select!", elsewhere: "`tokio::select!`" };
+const OPERATION: Operation<'static> = Operation::once("select");
+
+/// The number of the arm that won in an earlier run, if that is recorded.
+async fn recorded(fork: &Fork, arms: u32) -> Option<u32> {
+    let claim = fork.check().await;
+    let record = claim.replayed(OPERATION).await?;
+    let winner = claim.decode(Codec::<u32>::PLAIN, record).await;
+    if (1..=arms).contains(&winner) {
+        return Some(winner);
+    }
+    let reason = format!(
+        "at position {} this workflow recorded that arm {winner} of a `durable::select!` won, and the code now has {arms} arms there; bring the earlier arms back (or the earlier version), and resume it",
+        claim.position
+    );
+    claim.execution.stop(StopReason::Park(reason)).await
+}
+
+/// Records which arm won. It is no side effect, so it waits for nothing; what the winner itself has
+/// recorded stands before it, and so is durable first.
+async fn record(fork: &Fork, winner: u32) {
+    let claim = fork.check().await;
+    // A number always encodes.
+    let outcome = claim.encode(Codec::PLAIN, OPERATION, &winner).ok();
+    claim.keep(OPERATION, OperationResult { outcome, attempts: 1, ..OperationResult::default() }).await;
+}
+
+macro_rules! selects {
+    ($($name:ident, $won:ident, $arms:literal: $($number:literal $arm:ident: $future:ident => $variant:ident),+;)+) => {
+        $(
+            /// Not public API. Used by generated code: which arm has won, and its value.
+            #[doc(hidden)]
+            #[derive(Debug)]
+            pub enum $won<$($future),+> {
+                $($variant($future),)+
+            }
+
+            /// Not public API. Used by generated code.
+            #[doc(hidden)]
+            #[allow(clippy::too_many_arguments, reason = "one for each arm, and generated code gives them")]
+            pub fn $name<$($future: Future),+>($($arm: $future),+) -> impl Future<Output = $won<$($future::Output),+>> {
+                let fork = Fork::here(SELECT);
+                $(let mut $arm = Some(fork.arm(Some($number), $arm));)+
+                async move {
+                    let recorded = recorded(&fork, $arms).await;
+                    if let Some(winner) = recorded {
+                        // The others are not polled again: what they did beside does not count.
+                        $(if winner != $number { $arm = None; })+
+                    }
+                    let (winner, won) = poll_fn(|cx| {
+                        $(
+                            if let Some(future) = &mut $arm && let Poll::Ready(value) = Pin::new(future).poll(cx) {
+                                return Poll::Ready(($number, $won::$variant(value)));
+                            }
+                        )+
+                        Poll::Pending
+                    })
+                    .await;
+                    if recorded.is_none() {
+                        record(&fork, winner).await;
+                    }
+                    won
+                }
+            }
+        )+
+    };
+}
+
+selects! {
+    select2, Select2, 2: 1 a: A => First, 2 b: B => Second;
+    select3, Select3, 3: 1 a: A => First, 2 b: B => Second, 3 c: C => Third;
+    select4, Select4, 4: 1 a: A => First, 2 b: B => Second, 3 c: C => Third, 4 d: D => Fourth;
+    select5, Select5, 5: 1 a: A => First, 2 b: B => Second, 3 c: C => Third, 4 d: D => Fourth, 5 e: E => Fifth;
+    select6, Select6, 6: 1 a: A => First, 2 b: B => Second, 3 c: C => Third, 4 d: D => Fourth, 5 e: E => Fifth,
+        6 f: F => Sixth;
+    select7, Select7, 7: 1 a: A => First, 2 b: B => Second, 3 c: C => Third, 4 d: D => Fourth, 5 e: E => Fifth,
+        6 f: F => Sixth, 7 g: G => Seventh;
+    select8, Select8, 8: 1 a: A => First, 2 b: B => Second, 3 c: C => Third, 4 d: D => Fourth, 5 e: E => Fifth,
+        6 f: F => Sixth, 7 g: G => Seventh, 8 h: H => Eighth;
+}

@@ -1,0 +1,306 @@
+//! Starting a workflow, from outside and from another workflow.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::journal::checkpoint::{Operation, OperationResult};
+use crate::journal::context::{CallSite, ReservedPosition};
+use crate::journal::current_engine;
+use crate::operations::caller_errors::{START_AGAIN, WriteFailure};
+use crate::operations::run_workflow::RunTask;
+use crate::registry::{INTERNAL_QUEUE, Queue, Workflow};
+use crate::runtime::Runtime;
+use crate::runtime::running_workflows::RunningWorkflow;
+use crate::store::{
+    Entry, ExistingWorkflow, Fence, NewWorkflow, QueuePlacement, RunRow, StoreError, Verdict, WorkflowIdentity,
+};
+use crate::types::error::{Error, ErrorKind, Result};
+use crate::types::id::{check_id, check_name, child_id, fresh_workflow_id};
+use crate::types::payload::{Outcome, PayloadError, RecordedError};
+
+/// What is to be started.
+#[derive(Debug)]
+pub(crate) struct StartRequest {
+    pub(crate) workflow: &'static Workflow,
+    pub(crate) input: Result<String, PayloadError>,
+    pub(crate) id: Option<String>,
+    /// The name of the instance that the workflow is a method of.
+    pub(crate) instance: Option<String>,
+    /// How long it may run.
+    pub(crate) limit: Limit,
+    /// Where it waits for its turn; `None` starts at once.
+    pub(crate) place: Option<QueuePlacement>,
+    /// Whether another one with the same deduplication id is as good.
+    pub(crate) or_existing: bool,
+}
+
+/// How long a workflow may run, as its call says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Limit {
+    /// As its attribute says; else as long as the workflow that calls it.
+    #[default]
+    Inherited,
+    /// So long.
+    For(Duration),
+    /// As long as it takes.
+    None,
+}
+
+/// A workflow that is started, or was there already.
+#[derive(Debug)]
+pub(crate) struct StartedWorkflow {
+    pub(crate) runtime: Arc<Runtime>,
+    pub(crate) id: String,
+    /// Its run, if it is in this process.
+    pub(crate) run: Option<Arc<RunningWorkflow>>,
+}
+
+impl StartRequest {
+    /// Starts it where the call was made.
+    pub(crate) async fn start(self, place: &CallSite) -> Result<StartedWorkflow> {
+        match place {
+            // What waits in a queue can be run by others, so it is taken until the end.
+            CallSite::Outside if self.place.is_some() => self.start_outside(current_engine::engine()?).await,
+            CallSite::Outside => match current_engine::open_engine() {
+                Ok(runtime) => self.start_outside(runtime).await,
+                Err(error) => Err(self.id.iter().fold(error, |error, id| error.with_workflow(id))),
+            },
+            CallSite::Body(claim) => self.start_in_body(claim).await,
+            CallSite::Step(scope) => {
+                let message = format!(
+                    "the workflow `{}` was called inside the step `{}`, where its start could not be recorded; call it from the workflow's body",
+                    self.workflow.name, scope.name
+                );
+                Err(Error::new(ErrorKind::Misuse, message))
+            }
+            CallSite::Transaction(scope) => Err(scope.refusal(&format!("the workflow `{}`", self.workflow.name))),
+        }
+    }
+
+    pub(super) async fn start_outside(self, runtime: Arc<Runtime>) -> Result<StartedWorkflow> {
+        let new = self.check(&runtime, fresh_workflow_id, None)?;
+        let entry = Entry { start: Some(new.clone()), ..Entry::default() };
+        let fence = runtime.fence();
+        match runtime.write(fence, entry, None).await {
+            Ok(Verdict::Stored) => Ok(begun(&runtime, self.workflow, fence, new)),
+            Ok(Verdict::Existing(held) | Verdict::Debounced(held)) => self.attach(&runtime, held),
+            Ok(Verdict::Duplicate(held)) => self.of_duplicate(&runtime, held),
+            Ok(Verdict::Superseded | Verdict::Fenced | Verdict::NoReceiver { .. }) => {
+                Err(unwritten(&runtime, &new.id, None))
+            }
+            Err(error) => Err(unwritten(&runtime, &new.id, Some(&error))),
+        }
+    }
+
+    /// A child: its row and the parent's record commit together, so that it is started once
+    /// whatever happens to the parent.
+    async fn start_in_body(self, claim: &ReservedPosition) -> Result<StartedWorkflow> {
+        let parent = &claim.execution;
+        let runtime = Arc::clone(&parent.runtime);
+        let operation = Operation::workflow(self.workflow.name);
+        claim.check_home(self.workflow.name).await;
+        if let Some(record) = claim.replayed(operation).await {
+            if let Some(Outcome::Error(text)) = &record.outcome {
+                return Err(RecordedError::from_text(text).into_error());
+            }
+            let id = record.child.clone().unwrap_or_default(); // a start without an error has a child
+            let run = runtime.live.get(&id);
+            return Ok(StartedWorkflow { runtime, id, run });
+        }
+        claim.open().await;
+        let own_id = || child_id(&parent.row.id, &claim.position);
+        let new = self.check(&runtime, own_id, Some(&parent.row))?;
+        let done = OperationResult { child: Some(new.id.clone()), attempts: 1, ..OperationResult::default() };
+        let entry =
+            Entry { start: Some(new.clone()), records: vec![claim.record(operation, done)], ..Entry::default() };
+        match parent.write(entry).await {
+            Ok(Verdict::Existing(held) | Verdict::Debounced(held)) => self.attach(&runtime, held),
+            Ok(Verdict::Duplicate(held)) => {
+                let duplicate = self.of_duplicate(&runtime, held);
+                let child = duplicate.as_ref().ok().map(|it| it.id.clone());
+                let outcome = duplicate.as_ref().err().map(|it| Outcome::Error(RecordedError::of_engine(it).to_text()));
+                claim
+                    .keep(operation, OperationResult { outcome, child, attempts: 1, ..OperationResult::default() })
+                    .await;
+                duplicate
+            }
+            Ok(_) => Ok(begun(&runtime, self.workflow, parent.fence, new)),
+            Err(signal) => parent.stop(signal).await,
+        }
+    }
+
+    /// What is to be written in a transaction of the user's: nobody runs it before it is committed,
+    /// so it waits on a queue in any case.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    pub(super) fn for_outbox(&mut self, runtime: &Runtime) -> Result<NewWorkflow> {
+        let place = self.place.get_or_insert_with(internal);
+        if place.debounce.is_some() {
+            let message = "a debounced workflow cannot be started in a transaction: whether it replaces another one is decided when it is committed";
+            return Err(Error::new(ErrorKind::Misuse, message));
+        }
+        self.check(runtime, fresh_workflow_id, None)
+    }
+
+    /// Another workflow with the same deduplication id is on the queue.
+    pub(super) fn of_duplicate(&self, runtime: &Arc<Runtime>, held: ExistingWorkflow) -> Result<StartedWorkflow> {
+        let same = held.is_of(self.workflow.name, self.instance.as_deref());
+        if self.or_existing && same { Ok(attached(runtime, held)) } else { Err(self.duplicate(&held, same)) }
+    }
+
+    fn duplicate(&self, held: &ExistingWorkflow, same: bool) -> Error {
+        let place = self.place.as_ref();
+        let (queue, key) =
+            place.map_or(("", ""), |it| (it.queue.as_str(), it.deduplication_id.as_deref().unwrap_or_default()));
+        let own = WorkflowIdentity(self.workflow.name, self.instance.as_deref());
+        let mend = if same {
+            "wait for it, or take it as good with `.or_existing()`"
+        } else {
+            "that is another workflow, so it cannot stand for this one: choose another deduplication id, such as one that begins with the name of the workflow"
+        };
+        let message = format!(
+            "the workflow {:?} ({}) with the deduplication id {key:?} is {} on the queue {queue:?}, so {own} was not enqueued; {mend}",
+            held.id,
+            WorkflowIdentity(&held.name, held.instance.as_deref()),
+            held.status
+        );
+        Error::new(ErrorKind::Duplicate, message).with_workflow(&held.id)
+    }
+
+    /// Attaches to a workflow that was there already, if it is the same one.
+    pub(super) fn attach(&self, runtime: &Arc<Runtime>, held: ExistingWorkflow) -> Result<StartedWorkflow> {
+        let conflict = held.conflict(self.workflow.name, self.instance.as_deref());
+        conflict.map_or_else(|| Ok(attached(runtime, held)), Err)
+    }
+
+    /// Refuses what cannot be stored, before anything is.
+    fn check(
+        &self,
+        runtime: &Runtime,
+        fresh_id: impl FnOnce() -> String,
+        parent: Option<&RunRow>,
+    ) -> Result<NewWorkflow> {
+        let name = self.workflow.name;
+        let id = self.id.clone().unwrap_or_else(fresh_id);
+        check_id("the workflow id", &id)?;
+        check_name("the instance's name", self.instance.as_deref().unwrap_or_default())?;
+        if let Some(place) = &self.place {
+            check_place(name, place)?;
+            runtime.registry.expect_queue(&place.queue);
+        }
+        let input = self.input.clone().map_err(|fault| {
+            Error::new(ErrorKind::Payload, format!("the workflow `{name}` cannot be started: {fault}"))
+        })?;
+        runtime.check_size(|| format!("the arguments of the workflow `{name}`"), input.len())?;
+        Ok(NewWorkflow {
+            key: runtime.keys.next(),
+            id,
+            name: name.to_owned(),
+            input,
+            instance: self.instance.clone(),
+            parent: parent.map(|it| it.key),
+            version: runtime.settings.version.clone(),
+            fingerprint: self.workflow.fingerprint,
+            timeout: self.timeout().filter(|_| self.place.is_some()),
+            deadline: self.deadline(runtime, parent),
+            placement: self.place.clone(),
+        })
+    }
+}
+
+impl StartRequest {
+    /// Its own timeout.
+    fn timeout(&self) -> Option<Duration> {
+        match self.limit {
+            Limit::None => None,
+            Limit::For(timeout) => Some(timeout),
+            Limit::Inherited => self.workflow.options.timeout,
+        }
+    }
+
+    /// When its time is up. What waits in a queue has the time of its own timeout from its start.
+    fn deadline(&self, runtime: &Runtime, parent: Option<&RunRow>) -> Option<i64> {
+        match (self.limit, self.timeout()) {
+            (Limit::None, _) => None,
+            (_, Some(_)) if self.place.is_some() => None,
+            (_, Some(timeout)) => Some(runtime.timers.clock.after(timeout)),
+            (_, None) => parent.and_then(|it| it.deadline),
+        }
+    }
+}
+
+/// A workflow whose row was stored a moment ago: it runs here, or waits for its turn.
+fn begun(runtime: &Arc<Runtime>, workflow: &'static Workflow, fence: Fence, new: NewWorkflow) -> StartedWorkflow {
+    if new.placement.is_some() {
+        return StartedWorkflow { runtime: Arc::clone(runtime), id: new.id, run: None };
+    }
+    run_new(runtime, workflow, fence, new)
+}
+
+/// Runs a workflow whose row was stored a moment ago. It has no records, so none are read.
+fn run_new(runtime: &Arc<Runtime>, workflow: &'static Workflow, fence: Fence, new: NewWorkflow) -> StartedWorkflow {
+    let id = new.id.clone();
+    let row = RunRow {
+        key: new.key,
+        id: new.id.into(),
+        name: String::new(), // the function is at hand
+        input: new.input,
+        instance: new.instance,
+        attempt: 1,
+        recoveries: 0,
+        fingerprint: new.fingerprint,
+        deadline: new.deadline,
+        parent: new.parent,
+        queue: None,
+    };
+    let drive =
+        RunTask { runtime: Arc::clone(runtime), workflow, row: Arc::new(row), fence, records: Vec::new(), slot: None };
+    // A run of the same id can only be here if the row was deleted under it; it is on its way out then.
+    let run = drive.spawn().unwrap_or_else(|(earlier, _)| earlier);
+    StartedWorkflow { runtime: Arc::clone(runtime), id, run: Some(run) }
+}
+
+fn attached(runtime: &Arc<Runtime>, held: ExistingWorkflow) -> StartedWorkflow {
+    let run = runtime.live.get(&held.id);
+    StartedWorkflow { runtime: Arc::clone(runtime), id: held.id, run }
+}
+
+/// What a caller outside is told whose workflow was not written, or may not have been.
+fn unwritten(runtime: &Runtime, id: &str, because: Option<&StoreError>) -> Error {
+    let what = format!("the workflow {id:?}");
+    let unwritten = WriteFailure { runtime, what: &what, in_doubt: START_AGAIN };
+    because.map_or_else(|| unwritten.deposed(), |error| unwritten.because(error)).with_workflow(id)
+}
+
+/// A place on a queue.
+pub(super) fn of_queue(queue: &Queue) -> QueuePlacement {
+    QueuePlacement { queue: queue.name().to_owned(), ..QueuePlacement::default() }
+}
+
+/// The engine's own queue, for what needs one and was given none.
+pub(super) fn internal() -> QueuePlacement {
+    QueuePlacement { queue: INTERNAL_QUEUE.to_owned(), ..QueuePlacement::default() }
+}
+
+fn check_place(workflow: &str, place: &QueuePlacement) -> Result<()> {
+    let misuse = |mend: &str| Err(Error::new(ErrorKind::Misuse, format!("the workflow `{workflow}` was {mend}")));
+    match &place.debounce {
+        Some(debounce) if debounce.key.is_empty() => {
+            return misuse(
+                "given a bound with `.debounce_up_to(longest)` and not debounced: end the call with `.debounce(key, period)`",
+            );
+        }
+        Some(_) if place.delay.is_some() => {
+            return misuse(
+                "given a delay and debounced, and a debounced call is held back for its period: leave out `.delay(..)`, and give `.debounce(key, period)` the longer of the two",
+            );
+        }
+        _ => {}
+    }
+    let keys = [
+        ("the queue name", Some(place.queue.as_str())),
+        ("the partition key", place.partition.as_deref()),
+        ("the deduplication id", place.deduplication_id.as_deref()),
+        ("the debounce key", place.debounce.as_ref().map(|it| it.key.as_str())),
+    ];
+    keys.into_iter().try_for_each(|(what, key)| key.map_or(Ok(()), |key| check_id(what, key)))
+}

@@ -1,0 +1,142 @@
+//! Waiting for several workflows.
+
+use std::fmt;
+use std::future::Future;
+
+use futures_util::future::{join_all, select_all};
+
+use crate::journal::checkpoint::{Operation, OperationResult};
+use crate::journal::context::{CallSite, ReservedPosition};
+use crate::operations::caller_errors::interrupted;
+use crate::operations::workflow_handle::WorkflowHandle;
+use crate::runtime::activity::Activity;
+use crate::runtime::stop_reason::StopReason;
+use crate::types::error::{Error, ErrorKind, Result};
+use crate::types::payload::Codec;
+use crate::wait::shutdown_phase::EnginePhase;
+
+/// Waits for all of them, and gives their results in the order of the handles.
+///
+/// Inside a workflow each result is recorded, under positions claimed when this is called.
+///
+/// # Example
+///
+/// ```no_run
+/// # use durable_core as durable;
+/// # async fn example(handles: Vec<durable::WorkflowHandle<u64>>) -> durable::Result<u64> {
+/// let mut sum = 0;
+/// for result in durable::wait_all(handles).await {
+///     sum += result?;
+/// }
+/// # Ok(sum)
+/// # }
+/// ```
+pub fn wait_all<T, E>(
+    handles: impl IntoIterator<Item = WorkflowHandle<T, E>>,
+) -> impl Future<Output = Vec<Result<T, E>>> + Send
+where
+    T: Send + 'static,
+    E: From<Error> + Send + 'static,
+{
+    let results: Vec<_> = handles.into_iter().map(|handle| handle.result()).collect();
+    join_all(results)
+}
+
+/// Waits until one of them has come to an end, and gives its index: await that handle for the
+/// result. Of several that have ended already it is the first in the slice.
+///
+/// Inside a workflow the answer is recorded, under a position claimed when this is called.
+///
+/// # Errors
+/// The slice is empty; the process shuts down; it was called in a transaction.
+///
+/// # Example
+///
+/// ```no_run
+/// # use durable_core as durable;
+/// # async fn example(mut handles: Vec<durable::WorkflowHandle<u64>>) -> durable::Result<u64> {
+/// let first = durable::wait_first(&handles).await?;
+/// let fastest = handles.swap_remove(first).await?;
+/// # Ok(fastest)
+/// # }
+/// ```
+pub fn wait_first<T, E>(handles: &[WorkflowHandle<T, E>]) -> impl Future<Output = Result<usize>> + Send + use<T, E>
+where
+    T: Send + 'static,
+    E: From<Error> + Send + 'static,
+{
+    let place = CallSite::claim();
+    let handles = handles.to_vec();
+    async move {
+        if handles.is_empty() {
+            return Err(Error::new(
+                ErrorKind::Misuse,
+                "`durable::wait_first` was given no handles, and would wait for ever",
+            ));
+        }
+        match place {
+            CallSite::Body(claim) => in_body(&claim, &handles).await,
+            CallSite::Transaction(scope) => Err(scope.refusal("`durable::wait_first`")),
+            CallSite::Outside | CallSite::Step(_) => first(&handles, false).await,
+        }
+    }
+}
+
+async fn in_body<T, E>(claim: &ReservedPosition, handles: &[WorkflowHandle<T, E>]) -> Result<usize>
+where
+    T: Send + 'static,
+    E: From<Error> + Send + 'static,
+{
+    let operation = Operation::once("wait_first");
+    claim.check_home("wait_first").await;
+    if let Some(record) = claim.replayed(operation).await {
+        return Ok(claim.decode(Codec::PLAIN, record).await);
+    }
+    claim.open().await;
+    let execution = &claim.execution;
+    let _doing = execution.doing(Activity::Result(Ids(handles).to_string()));
+    let Ok(index) = first(handles, true).await else { return execution.stop(StopReason::Suspend).await };
+    let outcome = claim.encode(Codec::PLAIN, operation, &index)?;
+    claim.keep(operation, OperationResult { outcome: Some(outcome), attempts: 1, ..OperationResult::default() }).await;
+    Ok(index)
+}
+
+/// The index of the one that ends first.
+async fn first<T, E>(handles: &[WorkflowHandle<T, E>], in_body: bool) -> Result<usize>
+where
+    T: Send + 'static,
+    E: From<Error> + Send + 'static,
+{
+    let ended = |(index, handle): (usize, &WorkflowHandle<T, E>)| {
+        let handle = handle.clone();
+        Box::pin(async move { handle.ended(in_body).await.map(|_| index) })
+    };
+    let mut ends: Vec<_> = handles.iter().enumerate().map(ended).collect();
+    let any = async {
+        // Some may be let go of in a drain while others run here and come to their end.
+        while !ends.is_empty() {
+            let (index, _, others) = select_all(ends).await;
+            if let Some(index) = index {
+                return Some(index);
+            }
+            ends = others;
+        }
+        None
+    };
+    tokio::select! {
+        biased;
+        index = any => index.ok_or_else(|| interrupted(handles[0].id())),
+        () = handles[0].gate().reached(EnginePhase::Aborting) => Err(interrupted(handles[0].id())),
+    }
+}
+
+/// Some of the ids, for the report.
+struct Ids<'a, T, E>(&'a [WorkflowHandle<T, E>]);
+
+impl<T, E> fmt::Display for Ids<'_, T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let others = self.0.len() - 1;
+        f.write_str(self.0[0].id())?;
+        if others > 0 { write!(f, " or one of {others} others") } else { Ok(()) }
+    }
+}

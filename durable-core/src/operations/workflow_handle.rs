@@ -1,0 +1,239 @@
+//! Handles: a workflow seen from outside.
+
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::journal::checkpoint::{Operation, OperationResult};
+use crate::journal::context::{CallSite, ReservedPosition};
+use crate::journal::current_engine;
+use crate::operations::admin::{self, CancelCall};
+use crate::operations::caller_errors::interrupted;
+use crate::operations::events;
+use crate::operations::send::{self, SendCall};
+use crate::operations::start::StartedWorkflow;
+use crate::operations::streams::{self, StreamReader};
+use crate::operations::workflow_result::result_of;
+use crate::runtime::Runtime;
+use crate::runtime::activity::Activity;
+use crate::runtime::running_workflows::{RunProgress, RunningWorkflow};
+use crate::runtime::stop_reason::StopReason;
+use crate::store::{BoxFuture, FinishedWorkflow};
+use crate::types::error::{Error, Result};
+use crate::types::payload::{Codec, Outcome, Payload, RecordedError};
+use crate::types::status::Status;
+use crate::wait::shutdown_phase::{EnginePhase, ShutdownSignal};
+use crate::wait::waiters::{WaitFor, WaitResult};
+
+/// A workflow seen from outside: its id, its status, its result. It stays valid across restarts of
+/// the workflow, and whichever process runs it.
+///
+/// Awaiting the handle is [`result`](Self::result).
+pub struct WorkflowHandle<T, E = Error> {
+    runtime: Arc<Runtime>,
+    id: String,
+    run: Option<Arc<RunningWorkflow>>,
+    codec: Codec<Result<T, E>>,
+}
+
+impl<T, E> WorkflowHandle<T, E> {
+    pub(crate) fn new(started: StartedWorkflow, codec: Codec<Result<T, E>>) -> Self {
+        Self { runtime: started.runtime, id: started.id, run: started.run, codec }
+    }
+
+    /// The workflow's id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Where the workflow stands now, from the database.
+    ///
+    /// # Errors
+    /// The workflow is gone, or the database cannot be reached.
+    pub async fn status(&self) -> Result<Status> {
+        admin::show(&self.runtime, &self.id).await.map(|it| it.status)
+    }
+
+    /// Cancels the workflow: see [`cancel_workflow`](crate::cancel_workflow).
+    pub fn cancel(&self) -> CancelCall {
+        CancelCall::new(Ok(Arc::clone(&self.runtime)), &self.id)
+    }
+
+    /// Sends it a message: see [`send`](crate::send()).
+    pub fn send<M: serde::Serialize + ?Sized>(&self, topic: impl Into<String>, message: &M) -> SendCall {
+        send::send(&self.id, topic, message).through(&self.runtime)
+    }
+
+    /// Asks for one of its events: see [`get_event`](crate::get_event).
+    ///
+    /// # Errors
+    /// As [`get_event`](crate::get_event).
+    pub fn event<V: Payload>(
+        &self,
+        name: impl AsRef<str>,
+        timeout: Duration,
+    ) -> impl Future<Output = Result<Option<V>>> + Send {
+        events::ask(&self.id, name.as_ref(), timeout, Some(Arc::clone(&self.runtime)))
+    }
+
+    /// Follows one of its streams: see [`read_stream`](crate::read_stream).
+    pub fn stream<V: Payload>(&self, name: impl AsRef<str>) -> StreamReader<V> {
+        streams::follow(Some(Arc::clone(&self.runtime)), &self.id, name.as_ref())
+    }
+}
+
+impl<T, E> WorkflowHandle<T, E>
+where
+    T: Send + 'static,
+    E: From<Error> + Send + 'static,
+{
+    /// Waits for the workflow's end and gives its result. May be asked any number of times.
+    ///
+    /// Inside a workflow the answer is recorded, under a position claimed when this is called.
+    ///
+    /// # Errors
+    /// The workflow's own error; or an error of the engine: it was cancelled, it is parked, this
+    /// process shuts down (the workflow is safe, ask again elsewhere).
+    pub fn result(&self) -> impl Future<Output = Result<T, E>> + Send + use<T, E> {
+        let place = CallSite::claim();
+        let handle = self.clone();
+        async move { handle.wait(place).await }
+    }
+
+    pub(crate) async fn wait(self, place: CallSite) -> Result<T, E> {
+        match place {
+            CallSite::Body(claim) => self.wait_in_body(&claim).await,
+            CallSite::Transaction(scope) => Err(E::from(scope.refusal("`result` of a workflow's handle"))),
+            CallSite::Outside | CallSite::Step(_) => match self.wait_outside().await {
+                Ok(ended) => result_of(self.codec, &ended),
+                Err(error) => Err(E::from(error)),
+            },
+        }
+    }
+
+    async fn wait_outside(&self) -> Result<Arc<FinishedWorkflow>> {
+        let down = self.runtime.gate.reached(EnginePhase::Aborting);
+        tokio::select! {
+            biased;
+            ended = self.ended(false) => ended.ok_or_else(|| interrupted(&self.id)),
+            () = down => Err(interrupted(&self.id)),
+        }
+    }
+
+    /// In a body the end is an operation like any other: recorded, and replayed.
+    async fn wait_in_body(&self, claim: &ReservedPosition) -> Result<T, E> {
+        let operation = Operation::result(&self.id);
+        claim.check_home(&format!("the result of {}", self.id)).await;
+        if let Some(record) = claim.replayed(operation).await {
+            let outcome = record.outcome.clone().unwrap_or_else(|| Outcome::Output("null".to_owned()));
+            return result_of(self.codec, &self.ended_by(outcome));
+        }
+        let execution = &claim.execution;
+        if execution.runtime.gate.is_shut() {
+            return execution.stop(StopReason::Suspend).await;
+        }
+        let ended = {
+            let _doing = execution.doing(Activity::Result(self.id.clone()));
+            let down = self.runtime.gate.reached(EnginePhase::Aborting);
+            // Nobody here will run a workflow that is not here, so a drain does not wait for it. A
+            // parked one can be resumed, so whoever can wait waits on.
+            tokio::select! {
+                biased;
+                ended = self.ended(true) => match ended {
+                    Some(ended) => ended,
+                    None => execution.stop(StopReason::Suspend).await,
+                },
+                () = down => execution.stop(StopReason::Suspend).await,
+            }
+        };
+        let outcome = match &ended.outcome {
+            Some(outcome) => outcome.clone(),
+            None => Outcome::Error(
+                RecordedError::of_engine(&crate::operations::workflow_result::ending_of(&ended)).to_text(),
+            ),
+        };
+        let done = OperationResult {
+            outcome: Some(outcome.clone()),
+            child: Some(self.id.clone()),
+            attempts: 1,
+            ..OperationResult::default()
+        };
+        claim.keep(operation, done).await;
+        result_of(self.codec, &self.ended_by(outcome))
+    }
+
+    /// How far the engine that it belongs to is on its way down.
+    pub(super) fn gate(&self) -> &ShutdownSignal {
+        &self.runtime.gate
+    }
+
+    /// Waits for the end where it will be known first: in this process, else in the database.
+    /// `None` when the engine goes down before. A body goes on waiting in the drain as long as the
+    /// workflow runs here: then it is draining, too.
+    pub(super) async fn ended(&self, in_body: bool) -> Option<Arc<FinishedWorkflow>> {
+        let mut here = self.runtime.live.get(&self.id).or_else(|| self.run.clone());
+        loop {
+            if let Some(run) = here
+                && let RunProgress::Ended(ended) = run.over().await
+                && !(in_body && ended.status == Status::Parked)
+            {
+                return Some(ended);
+            }
+            let want = WaitFor::End { id: self.id.as_str().into(), parked_counts: !in_body };
+            if let Some(WaitResult::Ended(ended)) = self.runtime.waits.wait(&self.id, want, in_body).next().await {
+                return Some(ended);
+            }
+            // It may have come here from its queue since.
+            here = Some(self.runtime.live.get(&self.id)?);
+        }
+    }
+
+    fn ended_by(&self, outcome: Outcome) -> FinishedWorkflow {
+        let status = if matches!(outcome, Outcome::Output(_)) { Status::Success } else { Status::Error };
+        FinishedWorkflow { id: self.id.clone(), status, outcome: Some(outcome), reason: None }
+    }
+}
+
+/// Finds a workflow by its id, from any process. Its error comes as a [`struct@Error`] with the
+/// message of the original; what it returned must read as a `T`.
+///
+/// # Errors
+/// There is no such workflow, or the database cannot be reached.
+pub async fn retrieve_workflow<T: Payload>(id: impl AsRef<str>) -> Result<WorkflowHandle<T>> {
+    let runtime = current_engine::engine()?;
+    retrieve(runtime, id.as_ref()).await
+}
+
+pub(crate) async fn retrieve<T: Payload>(runtime: Arc<Runtime>, id: &str) -> Result<WorkflowHandle<T>> {
+    let info = admin::show(&runtime, id).await?;
+    let run = runtime.live.get(&info.id);
+    let codec = Codec::<Result<T>>::BY_MESSAGE;
+    Ok(WorkflowHandle { runtime, id: info.id, run, codec })
+}
+
+impl<T, E> IntoFuture for WorkflowHandle<T, E>
+where
+    T: Send + 'static,
+    E: From<Error> + Send + 'static,
+{
+    type Output = Result<T, E>;
+    type IntoFuture = BoxFuture<'static, Result<T, E>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.result())
+    }
+}
+
+impl<T, E> Clone for WorkflowHandle<T, E> {
+    fn clone(&self) -> Self {
+        Self { runtime: Arc::clone(&self.runtime), id: self.id.clone(), run: self.run.clone(), codec: self.codec }
+    }
+}
+
+impl<T, E> fmt::Debug for WorkflowHandle<T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "WorkflowHandle({:?})", self.id)
+    }
+}

@@ -1,0 +1,101 @@
+//! From the end of a workflow to what its caller gets.
+
+use crate::journal::context::Context;
+use crate::runtime::stop_reason::StopReason;
+use crate::store::FinishedWorkflow;
+use crate::types::error::{Error, ErrorKind, Result};
+use crate::types::payload::{Codec, Outcome, PayloadError, RecordedError};
+use crate::types::status::Status;
+
+/// What a workflow returns: `Result<T, E>` where the engine's own errors can become an `E`.
+#[diagnostic::on_unimplemented(
+    message = "a workflow returns `Result<T, E>`, and `{Self}` is none",
+    label = "write `-> durable::Result<…>`, or a `Result` with an error type of your own",
+    note = "the error type must have `From<durable::Error>`, because a call can also end with an error of the engine: cancelled, parked, shutting down"
+)]
+pub trait Returned: Send + 'static {
+    /// The value.
+    type Ok: Send + 'static;
+    /// The error.
+    type Err: WorkflowError;
+
+    /// The codec of the same type, told as the `Result` that it is.
+    #[doc(hidden)]
+    fn codec(codec: Codec<Self>) -> Codec<std::result::Result<Self::Ok, Self::Err>>
+    where
+        Self: Sized;
+}
+
+/// The error type of a workflow. There is nothing to implement but `From<durable::Error>`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the error type of a workflow",
+    label = "write `-> durable::Result<…>`, or a `Result` with an error type of your own",
+    note = "into `durable::Error` every error converts with `?`; for a text there is `durable::Error::msg(text)`; of boxed errors `Box<dyn Error + Send + Sync>` can be one",
+    note = "an error type of your own must have `From<durable::Error>`, because a call can also end with an error of the engine: cancelled, parked, shutting down; it must be `Send + 'static` and implement `Display`, and with `serde::Serialize` and `serde::Deserialize` it comes back as it was"
+)]
+pub trait WorkflowError: From<Error> + Send + 'static {}
+
+// What it lacks is told once, in our words, and not as a list of what others can be made from.
+#[diagnostic::do_not_recommend]
+impl<E: From<Error> + Send + 'static> WorkflowError for E {}
+
+impl<T, E> Returned for std::result::Result<T, E>
+where
+    T: Send + 'static,
+    E: WorkflowError,
+{
+    type Ok = T;
+    type Err = E;
+
+    fn codec(codec: Codec<Self>) -> Codec<Self> {
+        codec
+    }
+}
+
+/// Ends the workflow whose body returned what cannot be written: it is a bug of the program, and
+/// another run would do no better.
+///
+/// # Panics
+/// Where no workflow is, which cannot be: only drivers poll what comes here.
+pub(crate) async fn unrecordable(fault: &PayloadError) -> Outcome {
+    let Some(Context::Body { execution, .. }) = Context::here() else {
+        panic!("what the workflow returned cannot be recorded: {fault}");
+    };
+    let message = format!("the result of the workflow `{}` cannot be recorded: {fault}", execution.workflow.name);
+    execution.stop(StopReason::Fail(Error::new(ErrorKind::Payload, message))).await
+}
+
+/// What the caller of a workflow gets for its end.
+pub(crate) fn result_of<T, E: From<Error>>(codec: Codec<Result<T, E>>, ended: &FinishedWorkflow) -> Result<T, E> {
+    match (ended.status, &ended.outcome) {
+        (Status::Success | Status::Error, Some(outcome)) => {
+            if let Outcome::Error(text) = outcome
+                && let Some(error) = engine_error(text)
+            {
+                return Err(E::from(error));
+            }
+            (codec.decode)(outcome).unwrap_or_else(|fault| {
+                let message = format!("the result of the workflow {:?} cannot be read: {fault}", ended.id);
+                Err(E::from(Error::new(ErrorKind::Payload, message)))
+            })
+        }
+        _ => Err(E::from(ending_of(ended))),
+    }
+}
+
+/// The error of an end without a value.
+pub(crate) fn ending_of(ended: &FinishedWorkflow) -> Error {
+    let reason = ended.reason.as_deref().unwrap_or("no reason is recorded");
+    let id = &ended.id;
+    match ended.status {
+        Status::Parked => Error::new(ErrorKind::Parked, format!("the workflow {id:?} is parked: {reason}")),
+        Status::Cancelled => Error::new(ErrorKind::Cancelled, format!("the workflow {id:?} was cancelled: {reason}")),
+        other => Error::new(ErrorKind::Database, format!("the workflow {id:?} is {other} without a result")),
+    }
+}
+
+/// The error that the engine recorded, where it was no value of the workflow's own error type.
+fn engine_error(text: &str) -> Option<Error> {
+    let recorded = RecordedError::from_text(text);
+    (recorded.panic || recorded.is_of_engine()).then(|| recorded.into_error())
+}

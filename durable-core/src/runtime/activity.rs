@@ -1,0 +1,101 @@
+//! What a run does just now, for reports and for the shutdown.
+
+use std::fmt;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use crate::types::sync::lock;
+
+/// What a run does just now, the latest last: with several branches it does several things at once.
+#[derive(Debug, Default)]
+pub(crate) struct ActivityList(Mutex<Entries>);
+
+#[derive(Debug, Default)]
+struct Entries {
+    last_number: u64,
+    list: Vec<(u64, Activity)>,
+}
+
+impl ActivityList {
+    pub(crate) fn begin(&self, what: Activity) -> ActivityGuard<'_> {
+        let mut state = lock(&self.0);
+        state.last_number += 1;
+        let number = state.last_number;
+        if state.list.capacity() == 0 {
+            state.list.reserve_exact(1); // most runs do one thing at a time, and many are parked in it
+        }
+        state.list.push((number, what));
+        ActivityGuard { activities: self, number }
+    }
+
+    /// What was begun last, and how much else; `None` if nothing is done.
+    pub(crate) fn shown(&self) -> Option<String> {
+        let state = lock(&self.0);
+        let (_, last) = state.list.last()?;
+        Some(match state.list.len() {
+            1 => last.to_string(),
+            many => format!("{last}, and {} more", many - 1),
+        })
+    }
+
+    /// How long the step that runs longest has been running, if one does.
+    pub(crate) fn step_running_for(&self) -> Option<Duration> {
+        let state = lock(&self.0);
+        let since = |it: &(u64, Activity)| if let Activity::Step(_, since) = it.1 { Some(since) } else { None };
+        state.list.iter().filter_map(since).min().map(|it| it.elapsed())
+    }
+
+    pub(crate) fn has_step(&self) -> bool {
+        lock(&self.0).list.iter().any(|(_, it)| matches!(it, Activity::Step(..)))
+    }
+}
+
+/// What a run does.
+#[derive(Debug)]
+pub(crate) enum Activity {
+    /// Runs a step's body, which may come to its end when the run is to be suspended.
+    Step(&'static str, Instant),
+    /// Waits before the retry of a step.
+    Pause(&'static str),
+    /// Waits for the end of another workflow.
+    Result(String),
+    /// Waits for a time.
+    Sleep,
+    /// Waits for a message on a topic.
+    Message(Arc<str>),
+    /// Waits for an event of another workflow.
+    Event(Arc<str>),
+}
+
+impl Activity {
+    /// A step's body begins now.
+    pub(crate) fn step(name: &'static str) -> Self {
+        Self::Step(name, Instant::now())
+    }
+}
+
+impl fmt::Display for Activity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Step(name, _) => write!(f, "step `{name}`"),
+            Self::Pause(name) => write!(f, "the pause before a retry of step `{name}`"),
+            Self::Result(id) => write!(f, "waiting for the workflow {id:?}"),
+            Self::Sleep => f.write_str("sleeping"),
+            Self::Message(topic) => write!(f, "waiting for a message on {topic:?}"),
+            Self::Event(name) => write!(f, "waiting for the event {name:?}"),
+        }
+    }
+}
+
+/// Says what a run does while it lives.
+#[derive(Debug)]
+pub(crate) struct ActivityGuard<'a> {
+    activities: &'a ActivityList,
+    number: u64,
+}
+
+impl Drop for ActivityGuard<'_> {
+    fn drop(&mut self) {
+        lock(&self.activities.0).list.retain(|(number, _)| *number != self.number);
+    }
+}

@@ -1,0 +1,131 @@
+//! From rows about what workflows say to the words of the engine.
+
+use sqlx::FromRow;
+
+use crate::store::decode::{Decoded, EndedRow, decode, status};
+use crate::store::{
+    CancelledRun, EventValue, PollResult, PolledEvent, PolledMessage, StoreError, StreamCursor, StreamItem, StreamPage,
+};
+use crate::types::status::Status;
+
+/// One finding of a look: which columns it has depends on what it is.
+#[derive(FromRow)]
+pub(super) struct PollRow {
+    what: String,
+    /// The index in the question; the time, the key for what has no index.
+    number: i64,
+    key: Option<i64>,
+    output: Option<String>,
+}
+
+/// Puts the findings of a look together.
+pub(super) fn found<'r, R>(rows: &'r [R]) -> Result<PollResult, StoreError>
+where
+    R: sqlx::Row,
+    PollRow: FromRow<'r, R>,
+    EndedRow: FromRow<'r, R>,
+{
+    let mut found = PollResult::default();
+    for row in rows {
+        let PollRow { what, number, key, output } = PollRow::from_row(row)?;
+        let index = usize::try_from(number).unwrap_or_default(); // what has an index got it from a question of ours
+        match &*what {
+            "now" => found.now = number,
+            "cancelled" => found.cancelled.push(number),
+            "end" => found.ends.push(decode::<_, EndedRow, _>(row)?),
+            "message" => {
+                let (key, payload) = (key.unwrap_or_default(), output.unwrap_or_default());
+                found.messages.push(PolledMessage { index, key, payload });
+            }
+            "event" => found.events.push(PolledEvent { index, value: output }),
+            _ => found.streams.push(index),
+        }
+    }
+    Ok(found)
+}
+
+/// A workflow and one item of a stream of its; no item if there is none.
+#[derive(FromRow)]
+pub(super) struct ItemRow {
+    status: String,
+    at: Option<i64>,
+    key: Option<i64>,
+    value: Option<String>,
+}
+
+/// Puts the rows of a stream together.
+pub(super) fn read_stream<'r, R>(rows: &'r [R]) -> Result<StreamPage, StoreError>
+where
+    R: sqlx::Row,
+    ItemRow: FromRow<'r, R>,
+{
+    let mut items = StreamPage::default();
+    for row in rows {
+        let row = ItemRow::from_row(row)?;
+        items.status = Some(status(&row.status)?);
+        if let (Some(at), Some(key)) = (row.at, row.key) {
+            items.items.push(StreamItem { cursor: StreamCursor { at, key }, value: row.value });
+        }
+    }
+    Ok(items)
+}
+
+#[derive(FromRow)]
+pub(super) struct EventRow {
+    at: i64,
+    value: String,
+}
+
+impl Decoded<EventValue> for EventRow {
+    fn decoded(self) -> Result<EventValue, StoreError> {
+        Ok(EventValue { at: self.at, value: self.value })
+    }
+}
+
+/// A workflow that is being cancelled, as it was before.
+#[derive(FromRow)]
+pub(super) struct FamilyRow {
+    id: String,
+    status: String,
+    executor: Option<i64>,
+}
+
+impl Decoded<(Status, CancelledRun)> for FamilyRow {
+    fn decoded(self) -> Result<(Status, CancelledRun), StoreError> {
+        let status = status(&self.status)?;
+        let executor = self.executor.filter(|_| status == Status::Pending);
+        Ok((status, CancelledRun { id: self.id, executor }))
+    }
+}
+
+/// Where a message's receiver stands, and whether the message is there.
+#[derive(FromRow)]
+pub(super) struct SentRow {
+    pub(super) status: Option<String>,
+    pub(super) sent: i64,
+    pub(super) there: bool,
+}
+
+/// What became of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sent {
+    /// It was written.
+    Now,
+    /// It was there already, or one with its idempotency key.
+    Before,
+    /// Nobody can receive it.
+    NoReceiver(Option<Status>),
+}
+
+impl Decoded<Sent> for SentRow {
+    fn decoded(self) -> Result<Sent, StoreError> {
+        if self.sent > 0 {
+            return Ok(Sent::Now);
+        }
+        let status = self.status.as_deref().map(status).transpose()?;
+        // Where the receiver lives, only another message can have been in the way, also one that
+        // this statement does not see because it was committed while it ran.
+        let alive = status.is_some_and(|it| !it.is_terminal());
+        Ok(if self.there || alive { Sent::Before } else { Sent::NoReceiver(status) })
+    }
+}

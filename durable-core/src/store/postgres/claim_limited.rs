@@ -1,0 +1,224 @@
+//! Claims from queues with limits over the fleet, one after the other.
+//!
+//! A statement sees the database as it was when it began, also where it then waits for a lock. So the
+//! queue's row is locked by a statement of its own, and what runs is counted by the next one.
+
+use sqlx::{PgConnection, Row};
+
+use crate::store::decode::decode;
+use crate::store::decode_queues::{LimitsRow, by_partition, has_rate, runs};
+use crate::store::postgres::PostgresStore;
+use crate::store::postgres::claim::{LIMITS, RUNNING, TAKEN, WAITS, each_of, start};
+use crate::store::postgres::sql_text::{CLOCK, FENCE};
+use crate::store::sql::texts;
+use crate::store::{ClaimRequest, Claimed, StoreError};
+
+texts! {
+    /// $1 queue.
+    lock = format!("select {LIMITS} from durable.queues q where q.name = $1::text for update");
+    /// $1, $2 fence; $3 queue; $4 known names; $5 how many at most.
+    in_line = format!(
+        "with {budget},
+         chosen as materialized (
+             select w.key from durable.workflows w
+              where w.status = 'ENQUEUED' and w.queue = $3::text and w.name = any($4::text[])
+              order by w.priority, w.created_at, w.key
+              limit coalesce((select greatest(room, 0) from budget), 0) for update skip locked),
+         {take}
+         select clock.now, t.* from clock left join taken t on true",
+        budget = budget(),
+        take = take()
+    );
+    /// The same, with a line for each partition key, and turns. The heads of all lines are looked at;
+    /// what stands behind them costs nothing. A key of which a row is locked waits with it.
+    by_turns = format!(
+        "with recursive {budget},
+         {KEYS},
+         turns as materialized (
+             select keys.key as partition_key, p.served_at,
+                    least(budget.room, coalesce(q.partition_concurrency, 1) - {RUNNING_OF_KEY},
+                          q.partition_rate_starts - {STARTS_OF_KEY}) as room
+               from budget, queue q, clock, keys
+               left join durable.queue_partitions p on p.queue = $3::text and p.partition_key = keys.key
+              where keys.key is not null and budget.room > 0),
+         heads as materialized (
+             select i.key, i.created_at, t.partition_key, t.served_at,
+                    row_number() over line as round,
+                    first_value(i.created_at) over line as oldest,
+                    bool_and(i.name = any($4::text[])) over line as known
+               from turns t
+              cross join lateral (
+                    select w.key, w.name, w.priority, w.created_at from durable.workflows w
+                     where w.status = 'ENQUEUED' and w.queue = $3::text and w.partition_key = t.partition_key
+                       and w.partition_key >= ''
+                     order by w.queue, w.partition_key, w.priority, w.created_at, w.key
+                     limit greatest(t.room, 0)) i
+             window line as (partition by t.partition_key order by i.priority, i.created_at, i.key)),
+         wanted as materialized (
+             select h.key, h.partition_key, h.round,
+                    row_number() over (order by h.round, coalesce(h.served_at, h.oldest), h.created_at, h.key) as turn
+               from heads h
+              where h.known
+              order by h.round, coalesce(h.served_at, h.oldest), h.created_at, h.key
+              limit coalesce((select greatest(room, 0) from budget), 0)),
+         locked as materialized (
+             select w.key from durable.workflows w, clock, {wanted}
+              where w.key = it.key and w.status = clock.waiting for update of w skip locked),
+         chosen as materialized (
+             select w.key from wanted w
+              where not exists (
+                    select 1 from wanted earlier
+                     where earlier.partition_key = w.partition_key and earlier.round <= w.round
+                       and earlier.key not in (select key from locked))),
+         {take},
+         served as (
+             insert into durable.queue_partitions (queue, partition_key, served_at)
+             select $3::text, t.partition_key, max(t.started_at + w.turn) from taken t join wanted w on w.key = t.key
+              group by t.partition_key
+             on conflict (queue, partition_key) do update set served_at = excluded.served_at),
+         forgotten as (
+             delete from durable.queue_partitions p using clock
+              where p.queue = $3::text and p.served_at < clock.now - {REMEMBERED}
+                and p.partition_key not in (select partition_key from taken))
+         select clock.now, t.* from clock left join taken t on true",
+        budget = budget(),
+        wanted = each_of("wanted", "$5::bigint"),
+        take = take()
+    );
+    /// When the window has room for one more, if something waits and nothing else is in its way. $1,
+    /// $2 fence; $3 queue; $4 known names.
+    next_in_line = format!(
+        "with queue as materialized (select * from durable.queues where name = $3::text)
+         select {FULL_UNTIL} as next_at from queue q
+          where {WAITS} and coalesce({RUNNING} < q.concurrency, true) and {SOMEBODY}"
+    );
+    /// The same where each partition key has a window of its own: the first of them that has room.
+    next_turn = format!(
+        "with recursive queue as materialized (select * from durable.queues where name = $3::text),
+         {KEYS}
+         select greatest({FULL_UNTIL}, min(coalesce(
+                    (select s.started_at + q.partition_rate_period from durable.queue_starts s
+                      where s.queue = $3::text and s.partition_key = keys.key
+                      order by s.started_at desc offset greatest(q.partition_rate_starts - 1, 0) limit 1), 0))) as next_at
+           from queue q, keys
+          where keys.key is not null and coalesce({RUNNING} < q.concurrency, true) and {SOMEBODY}
+            and {RUNNING_OF_KEY} < coalesce(q.partition_concurrency, 1)
+            and (select h.name from durable.workflows h
+                  where h.status = 'ENQUEUED' and h.queue = $3::text and h.partition_key = keys.key and h.partition_key >= ''
+                  order by h.queue, h.partition_key, h.priority, h.created_at, h.key limit 1) = any($4::text[])
+          group by q.rate_starts, q.rate_period"
+    );
+}
+
+/// How long it is remembered when a partition key had its last turn (microseconds). Longer than
+/// anybody should have to wait: a key that is forgotten stands in line since its oldest workflow was
+/// enqueued.
+const REMEMBERED: i64 = 3_600_000_000;
+
+/// The partition keys in the line, as a table `keys (key)` for a `with recursive`. It hops from key to
+/// key through their index, so it costs one look per key and not one per workflow.
+const KEYS: &str = "
+    keys (key) as (
+        (select w.partition_key from durable.workflows w
+          where w.status = 'ENQUEUED' and w.queue = $3::text and w.partition_key >= ''
+          order by w.queue, w.partition_key limit 1)
+        union all
+        select (select w.partition_key from durable.workflows w
+                 where w.status = 'ENQUEUED' and w.queue = $3::text and w.partition_key > keys.key and w.partition_key >= ''
+                 order by w.queue, w.partition_key limit 1)
+          from keys where keys.key is not null)";
+
+/// How many run of one of the `keys`.
+const RUNNING_OF_KEY: &str = "(select count(*) from durable.workflows p
+      where p.status = 'PENDING' and p.queue = $3::text and p.partition_key = keys.key)";
+
+/// How many of one of the `keys` were started in its window.
+const STARTS_OF_KEY: &str = "(select count(*) from durable.queue_starts s
+      where s.queue = $3::text and s.partition_key = keys.key and s.started_at > clock.now - q.partition_rate_period)";
+
+/// Until when the window of the queue `q` is full; 0 where it never was.
+const FULL_UNTIL: &str = "coalesce((select s.started_at + q.rate_period from durable.queue_starts s
+      where s.queue = $3::text order by s.started_at desc offset greatest(q.rate_starts - 1, 0) limit 1), 0)";
+
+/// That the claimer is there; so these statements take the fence like all others.
+const SOMEBODY: &str = "exists (select 1 from durable.executors where key = $1::bigint and epoch = $2::bigint)";
+
+/// How many may be started now: as many as the caller wants, and as each limit lets through.
+fn budget() -> String {
+    format!(
+        "queue as materialized (select * from durable.queues where name = $3::text),
+         clock as materialized (select now, 'ENQUEUED' as waiting from {CLOCK} c),
+         fence as materialized {FENCE},
+         budget as materialized (
+             select least($5::bigint,
+                          case when q.concurrency is not null then q.concurrency - {RUNNING} end,
+                          case when q.rate_starts is not null then q.rate_starts - (
+                               select count(*) from durable.queue_starts s
+                                where s.queue = $3::text and s.started_at > clock.now - q.rate_period) end) as room
+               from queue q, clock, fence
+              where not q.paused)"
+    )
+}
+
+/// Starts what is `chosen`, and notes it for the rate limits.
+fn take() -> String {
+    format!(
+        "taken as (
+             update durable.workflows w set {} from clock c, {}
+              where w.key = it.key
+             returning {TAKEN}),
+         noted as (
+             insert into durable.queue_starts (queue, partition_key, started_at, workflow)
+             select $3::text, t.partition_key, t.started_at, t.key from taken t, queue q
+              where q.rate_starts is not null or q.partition_rate_starts is not null),
+         pruned as (
+             delete from durable.queue_starts s using queue q, clock
+              where s.queue = $3::text
+                and s.started_at <= clock.now - greatest(coalesce(q.rate_period, 0), coalesce(q.partition_rate_period, 0)))",
+        start(),
+        each_of("chosen", "$5::bigint")
+    )
+}
+
+impl PostgresStore {
+    /// Claims from a queue that a look found to be limited, and to have something to give.
+    pub(super) async fn claim_limited(&self, request: &ClaimRequest) -> Result<Claimed, StoreError> {
+        let mut connection = self.work()?.acquire().await?;
+        let mut transaction = self.begin(&mut connection).await?;
+        let query = self.query(&self.texts.limited.lock).bind(&request.queue);
+        let Some(row) = query.fetch_optional(&mut *transaction).await? else {
+            self.undo(transaction).await?;
+            return Ok(Claimed::default()); // it was taken away a moment ago
+        };
+        let mut claimed = Claimed::of(&decode::<_, LimitsRow, _>(&row)?);
+        self.take_turns(&mut transaction, request, &mut claimed).await?;
+        if claimed.runs.is_empty() {
+            self.undo(transaction).await?; // which costs the server nothing
+        } else {
+            self.end(transaction, claimed.runs.len() as u64).await?;
+        }
+        Ok(claimed)
+    }
+
+    async fn take_turns(
+        &self,
+        transaction: &mut PgConnection,
+        request: &ClaimRequest,
+        claimed: &mut Claimed,
+    ) -> Result<(), StoreError> {
+        let texts = &self.texts.limited;
+        let partitioned = by_partition(&claimed.limits);
+        let (claim, next) =
+            if partitioned { (&texts.by_turns, &texts.next_turn) } else { (&texts.in_line, &texts.next_in_line) };
+        let asking = |text| self.fenced(text, request.fence).bind(&request.queue).bind(&request.known);
+        let rows = asking(claim).bind(i64::from(request.limit)).fetch_all(&mut *transaction).await?;
+        let now: i64 = rows[0].try_get("now")?; // there is a row, also where nothing was claimed
+        claimed.runs = runs(&rows)?;
+        if has_rate(&claimed.limits) && !claimed.paused && claimed.runs.len() < request.limit as usize {
+            let row = asking(next).fetch_optional(transaction).await?;
+            let at: Option<i64> = row.map(|row| row.try_get("next_at")).transpose()?;
+            claimed.next_at = at.filter(|at| *at > now);
+        }
+        Ok(())
+    }
+}

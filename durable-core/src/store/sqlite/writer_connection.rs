@@ -1,0 +1,144 @@
+//! The connection that writes: one, kept open, taken in turns.
+//!
+//! A pool would send a ping through it at each release, and a commit to SQLite is hardly longer
+//! than that.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use sqlx::pool::PoolConnection;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection, Sqlite, SqliteConnection};
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+/// One connection, opened when it is first needed, and again when it has become useless.
+#[derive(Debug)]
+pub(super) struct WriterConnection {
+    options: SqliteConnectOptions,
+    /// Whether the connection is the database, which it is in memory.
+    is_database: bool,
+    slot: Arc<Mutex<ConnectionSlot>>,
+    /// How often the connection was opened.
+    openings: AtomicU64,
+}
+
+/// What is there of the connection.
+#[derive(Debug, Default)]
+enum ConnectionSlot {
+    #[default]
+    Unopened,
+    Open(SqliteConnection),
+    Closed,
+}
+
+impl WriterConnection {
+    pub(super) fn new(options: SqliteConnectOptions, is_database: bool) -> Self {
+        Self { options, is_database, slot: Arc::default(), openings: AtomicU64::new(0) }
+    }
+
+    /// Waits for one's turn. Turns come in the order in which they were asked for.
+    ///
+    /// # Errors
+    /// The lane is closed, in the words of a closed pool; or the connection cannot be opened.
+    pub(super) async fn turn(&self) -> Result<WriterGuard, sqlx::Error> {
+        let mut slot = Arc::clone(&self.slot).lock_owned().await;
+        match *slot {
+            ConnectionSlot::Open(_) => {}
+            ConnectionSlot::Unopened => {
+                *slot = ConnectionSlot::Open(self.options.connect().await?);
+                self.openings.fetch_add(1, Ordering::Relaxed);
+            }
+            ConnectionSlot::Closed => return Err(sqlx::Error::PoolClosed),
+        }
+        let opening = self.openings.load(Ordering::Relaxed); // the slot's lock orders it
+        Ok(WriterGuard { slot, is_database: self.is_database, opening })
+    }
+
+    /// Whether the connection is open, and whether somebody has a turn with it.
+    pub(super) fn state(&self) -> (bool, bool) {
+        self.slot.try_lock().map_or((true, true), |slot| (matches!(*slot, ConnectionSlot::Open(_)), false))
+    }
+
+    /// Closes the connection once nobody has a turn; there are no turns any more after that.
+    pub(super) async fn close(&self) {
+        let slot = std::mem::replace(&mut *self.slot.lock().await, ConnectionSlot::Closed);
+        if let ConnectionSlot::Open(connection) = slot {
+            let _ = connection.close().await; // whatever was committed is in the file
+        }
+    }
+}
+
+/// A turn with the connection.
+#[derive(Debug)]
+pub(super) struct WriterGuard {
+    slot: OwnedMutexGuard<ConnectionSlot>,
+    is_database: bool,
+    opening: u64,
+}
+
+impl WriterGuard {
+    /// The how manieth connection this is. What one connection says about the changes of others
+    /// cannot be compared with what another one says.
+    pub(super) fn opening(&self) -> u64 {
+        self.opening
+    }
+}
+
+impl Deref for WriterGuard {
+    type Target = SqliteConnection;
+
+    fn deref(&self) -> &SqliteConnection {
+        match &*self.slot {
+            ConnectionSlot::Open(connection) => connection,
+            _ => unreachable!("a turn begins with an open connection, and nobody else has the slot"),
+        }
+    }
+}
+
+impl DerefMut for WriterGuard {
+    fn deref_mut(&mut self) -> &mut SqliteConnection {
+        match &mut *self.slot {
+            ConnectionSlot::Open(connection) => connection,
+            _ => unreachable!("a turn begins with an open connection, and nobody else has the slot"),
+        }
+    }
+}
+
+impl Drop for WriterGuard {
+    /// Where the disk is full or at fault, SQLite takes a transaction back by itself, and the
+    /// driver, which does not know that, takes the connection for one that is still in it. Such a
+    /// connection cannot begin another one: it is dropped, and the next turn opens a new one.
+    fn drop(&mut self) {
+        if !self.is_database && self.is_in_transaction() {
+            *self.slot = ConnectionSlot::Unopened;
+        }
+    }
+}
+
+/// A connection to read with: one of the readers', or in memory a turn with the only one.
+#[derive(Debug)]
+pub(super) enum ReadConnection {
+    Pooled(PoolConnection<Sqlite>),
+    Only(WriterGuard),
+}
+
+impl Deref for ReadConnection {
+    type Target = SqliteConnection;
+
+    fn deref(&self) -> &SqliteConnection {
+        match self {
+            Self::Pooled(connection) => connection,
+            Self::Only(turn) => turn,
+        }
+    }
+}
+
+impl DerefMut for ReadConnection {
+    fn deref_mut(&mut self) -> &mut SqliteConnection {
+        match self {
+            Self::Pooled(connection) => connection,
+            Self::Only(turn) => turn,
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Ids: the external text ids of workflows, and the internal keys that records refer to.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use uuid::Uuid;
+
+use crate::types::error::{Error, ErrorKind};
+
+/// The longest id, name or key in bytes. Postgres refuses index rows above about 2,700 bytes.
+pub(crate) const MAX_ID_BYTES: usize = 255;
+
+/// A fresh workflow id: a UUID version 7, so that rows made together lie together in the index.
+pub(crate) fn fresh_workflow_id() -> String {
+    Uuid::now_v7().to_string()
+}
+
+/// The id of a child that has none of its own: its parent's with the position of its start, so that it
+/// is the same at every replay. Ids of deep families would become too long; theirs are drawn from that text.
+pub(crate) fn child_id(parent: &str, position: impl std::fmt::Display) -> String {
+    let id = format!("{parent}-{position}");
+    if id.len() <= MAX_ID_BYTES { id } else { Uuid::new_v5(&Uuid::NAMESPACE_OID, id.as_bytes()).to_string() }
+}
+
+/// Refuses an id that a database, a log or a notification could not carry.
+///
+/// # Errors
+/// Empty, longer than [`MAX_ID_BYTES`], or with a control character in it (`NUL` is no Postgres text).
+pub(crate) fn check_id(what: &str, id: &str) -> Result<(), Error> {
+    let fault = if id.is_empty() {
+        "it is empty".to_owned()
+    } else if id.len() > MAX_ID_BYTES {
+        format!("it has {} bytes and {MAX_ID_BYTES} are allowed", id.len())
+    } else if let Some(bad) = id.chars().find(|it| it.is_control()) {
+        format!("it contains the control character {bad:?}")
+    } else {
+        return Ok(());
+    };
+    let shown: String = id.chars().take(40).collect();
+    Err(Error::new(ErrorKind::InvalidId, format!("{what} {shown:?} cannot be used: {fault}")))
+}
+
+/// Refuses a topic, or the name of an event or a stream, that a database could not carry. The empty
+/// one is a name like any other.
+///
+/// # Errors
+/// Longer than [`MAX_ID_BYTES`], or with a control character in it.
+pub(crate) fn check_name(what: &str, name: &str) -> Result<(), Error> {
+    if name.is_empty() { Ok(()) } else { check_id(what, name) }
+}
+
+/// Makes the internal integer keys: increasing within a process, and distinct between processes
+/// without asking the database.
+///
+/// A key is the microsecond since 2020 times 1,024 plus a tag of the executor. Two executors that
+/// draw the same tag and make a key in the same microsecond meet a primary key violation, and the
+/// loser takes another key.
+#[derive(Debug)]
+pub(crate) struct KeyMaker {
+    /// The microsecond of the key made last; the next one is later, whatever the clock says.
+    last: AtomicI64,
+    /// Ten random bits, drawn per launch.
+    tag: i64,
+}
+
+const EPOCH_2020_MICROS: i64 = 1_577_836_800_000_000;
+
+impl KeyMaker {
+    pub(crate) fn new() -> Self {
+        let tag = i64::from(Uuid::new_v4().as_fields().1 & 0x3ff);
+        Self { last: AtomicI64::new(0), tag }
+    }
+
+    pub(crate) fn next(&self) -> i64 {
+        let now = local_micros() - EPOCH_2020_MICROS;
+        let next = |last: i64| Some(now.max(last + 1));
+        let last = self.last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+        let last = last.unwrap_or_default(); // the closure never declines
+        now.max(last + 1) * 1024 + self.tag
+    }
+}
+
+/// This machine's wall clock in microseconds since 1970. Only keys and SQLite use it: everything a
+/// fleet compares comes from the database's clock.
+pub(crate) fn local_micros() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_increase_even_when_the_clock_stands_still() {
+        let keys = KeyMaker::new();
+        let made: Vec<i64> = (0..10_000).map(|_| keys.next()).collect();
+        assert!(made.windows(2).all(|pair| pair[0] < pair[1]));
+    }
+
+    #[test]
+    fn ids_that_a_database_cannot_carry_are_refused_by_name() {
+        for bad in ["", "a\0b", "line\nbreak", &"x".repeat(256)] {
+            let refused = check_id("workflow id", bad).expect_err("it should be refused");
+            assert!(refused.to_string().contains("workflow id"), "{refused}");
+        }
+        for good in ["order-1001", "zamówienie ✓", "%_'\"\\", &"x".repeat(255)] {
+            check_id("workflow id", good).expect("it should be accepted");
+        }
+    }
+}

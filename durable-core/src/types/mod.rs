@@ -1,0 +1,16 @@
+//! Types and pure functions that every room above uses. Nothing here knows a database, a task or a
+//! workflow.
+
+pub(crate) mod cron;
+pub(crate) mod duration;
+pub(crate) mod error;
+pub(crate) mod id;
+pub(crate) mod listing;
+pub(crate) mod payload;
+pub(crate) mod position;
+pub(crate) mod retry;
+pub(crate) mod serialization_failure;
+pub(crate) mod status;
+mod suggest;
+pub(crate) mod sync;
+pub(crate) mod time;

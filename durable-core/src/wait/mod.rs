@@ -1,0 +1,9 @@
+//! What tasks and calls wait for: a time, something that the database will show, a phase of the
+//! shutdown, a cancellation, a wake-up.
+
+pub(crate) mod cancellation;
+pub(crate) mod clock;
+pub(crate) mod shutdown_phase;
+pub(crate) mod timers;
+pub(crate) mod waiters;
+pub(crate) mod wakeup;

@@ -57,9 +57,7 @@ async fn main() -> Result<()> {
     let app = builder("calls_during_shutdown").launch().await?;
     waits("go".into()).id("w").start().await?;
     app.request_shutdown_with(patient());
-    while app.state() < EnginePhase::Draining {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    app.reached(EnginePhase::Draining).await;
     call("while it drains").await;
 
     let next = builder("next").launch().await?;

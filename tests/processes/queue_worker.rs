@@ -44,7 +44,7 @@ fn note(line: &str) {
 #[step]
 async fn work(queue: &str, key: &str, number: u32) {
     note(&format!("begin {queue} {key} {number}"));
-    tokio::time::sleep(Duration::from_millis(u64::from(number % 3))).await;
+    tokio::time::sleep(Duration::from_millis(u64::from(number % 3))).await; // the work
     note(&format!("end {queue} {key} {number}"));
 }
 

@@ -43,7 +43,7 @@ fn note(line: &str) {
 #[step]
 async fn work(workflow: &str, number: u64) -> u64 {
     note(&format!("{workflow} {number}"));
-    tokio::time::sleep(Duration::from_millis(MILLIS.load(Ordering::Relaxed))).await;
+    tokio::time::sleep(Duration::from_millis(MILLIS.load(Ordering::Relaxed))).await; // the work
     number
 }
 
@@ -72,7 +72,7 @@ static AT_THE_GATE: AtomicU64 = AtomicU64::new(0);
 async fn blocks_its_worker(seconds: u64) {
     AT_THE_GATE.fetch_add(1, Ordering::Relaxed);
     while AT_THE_GATE.load(Ordering::Relaxed) < 3 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        tokio::time::sleep(Duration::from_millis(5)).await; // the pause of the polling
     }
     note("blocks");
     std::thread::sleep(Duration::from_secs(seconds)); // the fault that is tested here
@@ -85,7 +85,7 @@ fn prod() {
     std::thread::spawn(move || {
         for _ in 0..1_000 {
             runtime.spawn(async {});
-            std::thread::sleep(Duration::from_millis(5));
+            std::thread::sleep(Duration::from_millis(5)); // the pace of the pokes
         }
     });
 }
@@ -99,7 +99,7 @@ async fn blocked(seconds: u64) -> Result<u64> {
 #[step]
 fn blocks_a_thread(seconds: u64) {
     note("blocks");
-    std::thread::sleep(Duration::from_secs(seconds));
+    std::thread::sleep(Duration::from_secs(seconds)); // the fault that is tested here
 }
 
 #[workflow]

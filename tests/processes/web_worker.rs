@@ -36,7 +36,7 @@ static LEDGER: OnceLock<File> = OnceLock::new();
 
 #[step]
 async fn work(workflow: &str, number: u64, millis: u64) -> u64 {
-    tokio::time::sleep(Duration::from_millis(millis)).await;
+    tokio::time::sleep(Duration::from_millis(millis)).await; // the work
     let mut ledger = LEDGER.get().expect("it is opened before anything runs");
     ledger.write_all(format!("{workflow} {number}\n").as_bytes()).expect("the ledger can be written");
     number
@@ -70,7 +70,7 @@ struct Pause {
 }
 
 async fn pause(Query(pause): Query<Pause>) -> &'static str {
-    tokio::time::sleep(Duration::from_millis(pause.ms)).await;
+    tokio::time::sleep(Duration::from_millis(pause.ms)).await; // the work
     "done"
 }
 

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use crate::support::postgres_store_tests;
 use crate::support::store_database::{DirectConnection, StoreDatabase, in_memory, in_sqlite};
-use crate::support::store_rows::{key, message, register_executor, running, send};
+use crate::support::store_rows::{key, message, register_executor, send, start_running};
 
 /// Longer than any news takes.
 const SOON: Duration = Duration::from_secs(10);
@@ -69,7 +69,7 @@ async fn a_database_in_memory_notifies_of_no_other_process(database: StoreDataba
     assert!(!database.store.has_others());
     let mut listener = Listener::new(&database.store).await;
     let me = register_executor(&*database.store, "a").await;
-    running(&*database.store, me, "w").await;
+    start_running(&*database.store, me, "w").await;
     listener.receives_nothing().await;
 }
 
@@ -90,13 +90,13 @@ async fn writes_of_other_processes_are_detected_and_own_ones_are_not(database: S
     let me = register_executor(&*database.store, "a").await;
     let mut listener = Listener::new(&database.store).await;
     for number in 0..5 {
-        running(&*database.store, me, &format!("own-{number}")).await;
+        start_running(&*database.store, me, &format!("own-{number}")).await;
     }
     listener.receives_nothing().await;
 
     let other = database.second().await;
     let mut other_listener = Listener::new(&other).await;
-    running(&*other, me, "w").await;
+    start_running(&*other, me, "w").await;
     assert_eq!(listener.next().await, Notification::Something);
     other_listener.receives_nothing().await;
     // A user's connection in this process counts as another process.
@@ -180,7 +180,7 @@ async fn notifications_work_for_schemas_of_any_name(database: StoreDatabase) {
 
 async fn a_posted_message_notifies_at_its_commit(database: StoreDatabase) {
     let me = register_executor(&*database.store, "a").await;
-    running(&*database.store, me, "w").await;
+    start_running(&*database.store, me, "w").await;
     // Also by the process that has posted it: it does not know when the user commits.
     let mut listener = Listener::new(&database.store).await;
     let mut user = database.direct_connection().await;

@@ -12,7 +12,9 @@ use durable_core::store::{
 
 use crate::support::postgres_store_tests;
 use crate::support::store_database::StoreDatabase;
-use crate::support::store_rows::{adopting, begin, commit, fence_out, register_executor, running, workflow};
+use crate::support::store_rows::{
+    begin, commit, fence_out, register_executor, start_running, takeover_request, workflow,
+};
 
 postgres_store_tests! {
 a_takeover_does_not_wait_for_locked_rows,
@@ -25,7 +27,7 @@ async fn a_takeover_does_not_wait_for_locked_rows(database: StoreDatabase) {
     let (dead, leaving) =
         (register_executor(&*database.store, "dead").await, register_executor(&*database.store, "leaving").await);
     for (owner, id) in [(dead, "held"), (dead, "free"), (leaving, "held-too"), (leaving, "free-too")] {
-        running(&*database.store, owner, id).await;
+        start_running(&*database.store, owner, id).await;
     }
     fence_out(&*database.store, dead).await;
     database.store.release(leaving, &[]).await.unwrap();
@@ -33,10 +35,10 @@ async fn a_takeover_does_not_wait_for_locked_rows(database: StoreDatabase) {
     other.execute("begin").await;
     other.execute("select 1 from durable.workflows where id like 'held%' for update").await;
     let heir = register_executor(&*database.store, "heir").await;
-    let runs = database.store.take_over(&adopting(heir, 10)).await.unwrap().runs;
+    let runs = database.store.take_over(&takeover_request(heir, 10)).await.unwrap().runs;
     assert_eq!(runs.iter().map(|it| &*it.id).collect::<Vec<_>>(), ["free", "free-too"]);
     other.execute("rollback").await;
-    assert_eq!(database.store.take_over(&adopting(heir, 10)).await.unwrap().runs.len(), 2);
+    assert_eq!(database.store.take_over(&takeover_request(heir, 10)).await.unwrap().runs.len(), 2);
 }
 
 /// A store whose connections have a name of their own on the server.
@@ -49,7 +51,7 @@ async fn a_connection_terminated_by_the_server_is_replaced(database: StoreDataba
     let name = format!("ended_{}", database.schema);
     let store = named(&database, &name).await;
     let me = register_executor(&*store, "a").await;
-    running(&*store, me, "w").await;
+    start_running(&*store, me, "w").await;
     let end = format!("select pg_terminate_backend(pid) from pg_stat_activity where application_name = '{name}'");
     database.direct_connection().await.execute(&end).await;
     let new = [begin(&workflow("v"))];
@@ -66,7 +68,7 @@ async fn a_schema_can_have_any_name(database: StoreDatabase) {
         let store = open(&database.url, &name).await.unwrap();
         store.migrate().await.unwrap();
         let me = register_executor(&*store, "a").await;
-        running(&*store, me, "w").await;
+        start_running(&*store, me, "w").await;
         store.migrate().await.unwrap();
         assert_eq!(store.list(&Filter::new()).await.unwrap().len(), 1, "{name}");
         store.drop_everything().await.unwrap();

@@ -10,9 +10,10 @@ use tokio::sync::watch;
 use crate::support::postgres_store_tests;
 use crate::support::store_database::{DirectConnection, StoreDatabase};
 use crate::support::store_queues::{
-    all_enqueued, at_once, claim, declare_queues, enqueued, mail, of_key, partitioned, placed, request, taken,
+    claim, claim_ids, declare_queues, enqueue, enqueue_together, on_queue, partitioned, queued_workflow, request,
+    with_concurrency, with_partition,
 };
-use crate::support::store_rows::{commit, finish, inbox, register_executor, running, status, success};
+use crate::support::store_rows::{commit, finish, inbox, register_executor, start_running, status, success};
 
 postgres_store_tests! {
 the_sql_function_enqueues_like_the_engine,
@@ -98,10 +99,10 @@ async fn the_sql_function_enqueues_within_its_transaction(database: StoreDatabas
 
 async fn the_sql_functions_explain_what_is_wrong(database: StoreDatabase) {
     let me = register_executor(&*database.store, "a").await;
-    let ended = running(&*database.store, me, "ended").await;
+    let ended = start_running(&*database.store, me, "ended").await;
     commit(&*database.store, me, finish(success(ended, "1"))).await;
-    let of_an_object = NewWorkflow { instance: Some("desk".to_owned()), ..placed("ada", mail()) };
-    all_enqueued(&*database.store, me, &[of_an_object]).await;
+    let of_an_object = NewWorkflow { instance: Some("desk".to_owned()), ..queued_workflow("ada", on_queue()) };
+    enqueue_together(&*database.store, me, &[of_an_object]).await;
     let mut user = connect(&database).await;
     call(&database, &mut user, "select durable.enqueue('checkout', id => 'first', deduplication_id => 'k')")
         .await
@@ -162,14 +163,14 @@ async fn the_sql_functions_accept_json_values(database: StoreDatabase) {
     }
     let inputs = claim(&*database.store, me, 9).await.runs.into_iter().map(|it| it.input.replace(' ', ""));
     assert_eq!(inputs.collect::<Vec<_>>(), [r#"{"order":1}"#; 3]);
-    let run = running(&*database.store, me, "w").await;
+    let run = start_running(&*database.store, me, "w").await;
     call(&database, &mut user, "select durable.send('w', '', to_json('hi'::text))::text").await.unwrap();
     assert_eq!(inbox(&*database.store, me, run).await, ["\"hi\""]);
 }
 
 async fn the_sql_function_sends_messages(database: StoreDatabase) {
     let me = register_executor(&*database.store, "a").await;
-    let run = running(&*database.store, me, "w").await;
+    let run = start_running(&*database.store, me, "w").await;
     let mut user = connect(&database).await;
     sqlx::query("begin").execute(&mut user).await.unwrap();
     call(&database, &mut user, "select durable.send('w', '', '\"never sent\"')::text").await.unwrap();
@@ -194,7 +195,7 @@ async fn the_sql_functions_notify_listening_processes(database: StoreDatabase) {
         let store = open(&database.url, &schema).await.unwrap();
         store.migrate().await.unwrap();
         let me = register_executor(&*store, "a").await;
-        running(&*store, me, "zamówienie").await;
+        start_running(&*store, me, "zamówienie").await;
         let notifications = watch::Sender::new(Vec::new());
         let noted = |it: Notification| notifications.send_modify(|all| all.push(it));
         let sending = async {
@@ -231,17 +232,17 @@ async fn the_sql_functions_notify_listening_processes(database: StoreDatabase) {
 async fn a_claim_does_not_wait_for_locked_rows(database: StoreDatabase) {
     let me = register_executor(&*database.store, "a").await;
     let mut other = database.direct_connection().await;
-    for (number, limits) in [QueueLimits::default(), at_once(9)].into_iter().enumerate() {
+    for (number, limits) in [QueueLimits::default(), with_concurrency(9)].into_iter().enumerate() {
         declare_queues(&*database.store, limits).await;
         let (held, free) = (format!("held-{number}"), format!("free-{number}"));
-        enqueued(&*database.store, me, &held, mail()).await;
-        enqueued(&*database.store, me, &free, mail()).await;
+        enqueue(&*database.store, me, &held, on_queue()).await;
+        enqueue(&*database.store, me, &free, on_queue()).await;
         other.execute("begin").await;
         other.execute(&format!("select 1 from durable.workflows where id = '{held}' for update")).await;
-        let claimed = tokio::time::timeout(Duration::from_secs(5), taken(&*database.store, me, 9)).await;
+        let claimed = tokio::time::timeout(Duration::from_secs(5), claim_ids(&*database.store, me, 9)).await;
         assert_eq!(claimed.expect("it does not wait"), [free]);
         other.execute("rollback").await;
-        assert_eq!(taken(&*database.store, me, 9).await, [held]);
+        assert_eq!(claim_ids(&*database.store, me, 9).await, [held]);
     }
 }
 
@@ -249,15 +250,15 @@ async fn a_locked_row_blocks_its_partition_key(database: StoreDatabase) {
     let me = register_executor(&*database.store, "a").await;
     declare_queues(&*database.store, QueueLimits { partition_concurrency: Some(3), ..partitioned() }).await;
     for (id, key) in [("a-0", "a"), ("a-1", "a"), ("a-2", "a"), ("b-0", "b")] {
-        enqueued(&*database.store, me, id, of_key(key)).await;
+        enqueue(&*database.store, me, id, with_partition(key)).await;
     }
     let mut other = database.direct_connection().await;
     other.execute("begin").await;
     other.execute("select 1 from durable.workflows where id = 'a-1' for update").await;
-    let claimed = tokio::time::timeout(Duration::from_secs(5), taken(&*database.store, me, 9)).await;
+    let claimed = tokio::time::timeout(Duration::from_secs(5), claim_ids(&*database.store, me, 9)).await;
     assert_eq!(claimed.expect("it does not wait"), ["a-0", "b-0"], "the locked one is not overtaken");
     other.execute("rollback").await;
-    assert_eq!(taken(&*database.store, me, 9).await, ["a-1", "a-2"]);
+    assert_eq!(claim_ids(&*database.store, me, 9).await, ["a-1", "a-2"]);
 }
 
 /// Fills a queue with so many, by hand.
@@ -294,8 +295,8 @@ async fn a_claim_reads_no_more_than_it_takes(database: StoreDatabase) {
     for _ in 0..8 {
         assert!(claim(store, me, 10).await.runs.is_empty());
     }
-    let few: Vec<_> = (0..80).map(|it| placed(&format!("first-{it}"), mail())).collect();
-    all_enqueued(store, me, &few).await;
+    let few: Vec<_> = (0..80).map(|it| queued_workflow(&format!("first-{it}"), on_queue())).collect();
+    enqueue_together(store, me, &few).await;
     for _ in 0..8 {
         assert_eq!(claim(store, me, 10).await.runs.len(), 10);
     }

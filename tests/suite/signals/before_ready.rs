@@ -8,7 +8,7 @@ use sqlx::Connection;
 use tokio::process::Command;
 
 use crate::support::os_process::children;
-use crate::support::signal_worker::{
+use crate::support::signal_processes::{
     HANDLES_SIGNALS, finish_workflow, start_signal_worker, status_of, wait_for_ledger_line,
 };
 use crate::support::{ProcessDatabase, Signal, WatchedProcess, process_tests, program, send_signal};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use durable::Status;
 
-use crate::support::signal_worker::{
+use crate::support::signal_processes::{
     HANDLES_SIGNALS, start_signal_worker, status_of, times_in_ledger, wait_for_ledger_line,
 };
 use crate::support::tcp_proxy::{Link, tcp_proxy};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use durable::Status;
 
-use crate::support::signal_worker::{
+use crate::support::signal_processes::{
     finish_workflow, start_signal_worker, status_of, times_in_ledger, wait_for_first_step, wait_for_ledger_line,
 };
 use crate::support::{ProcessDatabase, Signal, process_tests};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use durable::Status;
 use sqlx::Connection;
 
-use crate::support::signal_worker::{HANDLES_SIGNALS, start_signal_worker, wait_for_ledger_line};
+use crate::support::signal_processes::{HANDLES_SIGNALS, start_signal_worker, wait_for_ledger_line};
 use crate::support::{ProcessDatabase, Random, Signal, WatchedProcess, ledger, process_tests, until};
 
 process_tests! {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::signal_worker::{HANDLES_SIGNALS, start_signal_worker};
+use crate::support::signal_processes::{HANDLES_SIGNALS, start_signal_worker};
 use crate::support::{ProcessDatabase, Signal, ledger, process_tests};
 
 process_tests! {

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio::process::Command;
 
 use crate::support::http::{answer, ask, get};
-use crate::support::signal_worker::{status_of, times_in_ledger};
+use crate::support::signal_processes::{status_of, times_in_ledger};
 use crate::support::{ProcessDatabase, Signal, WatchedProcess, process_tests, program};
 
 process_tests! {
@@ -30,7 +30,7 @@ pub(super) async fn site(
     command.env("LB_DELAY", lb_delay).env("HTTP_DRAIN", http_drain).env("DURABLE_SHUTDOWN_TOTAL", total);
     let site = WatchedProcess::run(command, database);
     let (_, line) = site.wait_for_line("READY").await;
-    site.wait_for_line(crate::support::signal_worker::HANDLES_SIGNALS).await;
+    site.wait_for_line(crate::support::signal_processes::HANDLES_SIGNALS).await;
     let port = line.rsplit(' ').next().and_then(|it| it.parse().ok()).expect("it prints its port");
     (site, port)
 }
@@ -86,7 +86,7 @@ async fn an_endless_request_does_not_delay_the_exit(database: &ProcessDatabase) 
     let (mut site, port) = site(database, "100ms", "400ms", "2s").await;
     let endless = tokio::spawn(async move { get(port, "/endless").await });
     let waits = tokio::spawn(async move { get(port, "/run?id=long&steps=1000&ms=50").await });
-    crate::support::signal_worker::wait_for_ledger_line(database, "long 2").await;
+    crate::support::signal_processes::wait_for_ledger_line(database, "long 2").await;
     let sent = site.signal(Signal::TERM);
     let answer = waits.await.unwrap().expect("it is answered");
     assert_eq!(answer.status, 503, "{answer:?}");
@@ -104,7 +104,7 @@ async fn a_second_signal_skips_the_delays_of_the_web_service(database: &ProcessD
     let (mut site, port) = site(database, "60s", "60s", "60s").await;
     let _endless = tokio::spawn(async move { get(port, "/endless").await });
     tokio::spawn(async move { get(port, "/run?id=long&steps=1000&ms=50").await });
-    crate::support::signal_worker::wait_for_ledger_line(database, "long 2").await;
+    crate::support::signal_processes::wait_for_ledger_line(database, "long 2").await;
     site.signal(Signal::TERM);
     tokio::time::sleep(Duration::from_millis(1_200)).await; // a signal counts as a duplicate of an earlier one for a second
     assert_eq!(get(port, "/work?ms=1").await.unwrap().status, 200, "it still serves");

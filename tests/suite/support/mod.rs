@@ -10,7 +10,7 @@ pub(crate) mod process_database;
 pub(crate) mod processes;
 pub(crate) mod random;
 pub(crate) mod shutdown;
-pub(crate) mod signal_worker;
+pub(crate) mod signal_processes;
 pub(crate) mod store_database;
 pub(crate) mod store_queues;
 pub(crate) mod store_rows;

@@ -10,53 +10,53 @@ use durable_core::store::{
 use super::store_rows::{begin, commit, finish, success, workflow};
 
 /// The queue that most cases are about.
-pub(crate) const MAIL: &str = "mail";
+pub(crate) const QUEUE: &str = "mail";
 
-pub(crate) fn mail() -> QueuePlacement {
-    QueuePlacement { queue: MAIL.to_owned(), ..QueuePlacement::default() }
+pub(crate) fn on_queue() -> QueuePlacement {
+    QueuePlacement { queue: QUEUE.to_owned(), ..QueuePlacement::default() }
 }
 
-pub(crate) fn urgent(priority: i32) -> QueuePlacement {
-    QueuePlacement { priority, ..mail() }
+pub(crate) fn with_priority(priority: i32) -> QueuePlacement {
+    QueuePlacement { priority, ..on_queue() }
 }
 
-pub(crate) fn of_key(key: &str) -> QueuePlacement {
-    QueuePlacement { partition: Some(key.to_owned()), ..mail() }
+pub(crate) fn with_partition(key: &str) -> QueuePlacement {
+    QueuePlacement { partition: Some(key.to_owned()), ..on_queue() }
 }
 
-pub(crate) fn sole(deduplicate: &str) -> QueuePlacement {
-    QueuePlacement { deduplication_id: Some(deduplicate.to_owned()), ..mail() }
+pub(crate) fn with_deduplication(deduplicate: &str) -> QueuePlacement {
+    QueuePlacement { deduplication_id: Some(deduplicate.to_owned()), ..on_queue() }
 }
 
-pub(crate) fn delayed(delay: Duration) -> QueuePlacement {
-    QueuePlacement { delay: Some(delay), ..mail() }
+pub(crate) fn with_delay(delay: Duration) -> QueuePlacement {
+    QueuePlacement { delay: Some(delay), ..on_queue() }
 }
 
-pub(crate) fn debounced(key: &str, period: Duration, longest: Option<Duration>) -> QueuePlacement {
-    QueuePlacement { debounce: Some(Debounce { key: key.to_owned(), period, longest }), ..mail() }
+pub(crate) fn with_debounce(key: &str, period: Duration, longest: Option<Duration>) -> QueuePlacement {
+    QueuePlacement { debounce: Some(Debounce { key: key.to_owned(), period, longest }), ..on_queue() }
 }
 
-/// A workflow with a place.
-pub(crate) fn placed(id: &str, place: QueuePlacement) -> NewWorkflow {
+/// A workflow for a queue.
+pub(crate) fn queued_workflow(id: &str, place: QueuePlacement) -> NewWorkflow {
     NewWorkflow { placement: Some(place), ..workflow(id) }
 }
 
-/// Puts a workflow on its queue, which is expected to succeed, and gives its key.
-pub(crate) async fn enqueued(store: &dyn Store, fence: Fence, id: &str, place: QueuePlacement) -> i64 {
-    let workflow = placed(id, place);
+/// Enqueues a workflow, which is expected to succeed, and gives its key.
+pub(crate) async fn enqueue(store: &dyn Store, fence: Fence, id: &str, place: QueuePlacement) -> i64 {
+    let workflow = queued_workflow(id, place);
     assert_eq!(commit(store, fence, begin(&workflow)).await, Verdict::Stored, "{id}");
     workflow.key
 }
 
-/// Puts many on one queue at once.
-pub(crate) async fn all_enqueued(store: &dyn Store, fence: Fence, workflows: &[NewWorkflow]) {
+/// Enqueues many in one commit.
+pub(crate) async fn enqueue_together(store: &dyn Store, fence: Fence, workflows: &[NewWorkflow]) {
     let entries: Vec<_> = workflows.iter().map(begin).collect();
     let verdicts = store.commit(fence, &entries, false).await.expect("the entries are committed");
     assert!(verdicts.iter().all(|it| *it == Verdict::Stored), "{verdicts:?}");
 }
 
 pub(crate) fn request(fence: Fence, most: u32) -> ClaimRequest {
-    ClaimRequest { fence, queue: MAIL.to_owned(), known: vec!["checkout".to_owned()], limit: most }
+    ClaimRequest { fence, queue: QUEUE.to_owned(), known: vec!["checkout".to_owned()], limit: most }
 }
 
 pub(crate) async fn claim(store: &dyn Store, fence: Fence, most: u32) -> Claimed {
@@ -64,21 +64,21 @@ pub(crate) async fn claim(store: &dyn Store, fence: Fence, most: u32) -> Claimed
 }
 
 /// Claims, and gives the ids.
-pub(crate) async fn taken(store: &dyn Store, fence: Fence, most: u32) -> Vec<String> {
+pub(crate) async fn claim_ids(store: &dyn Store, fence: Fence, most: u32) -> Vec<String> {
     claim(store, fence, most).await.runs.into_iter().map(|it| it.id.to_string()).collect()
 }
 
 /// Ends a claimed run.
-pub(crate) async fn ended(store: &dyn Store, fence: Fence, run: &RunRow) {
+pub(crate) async fn end_run(store: &dyn Store, fence: Fence, run: &RunRow) {
     let end = Finish { attempt: run.attempt, ..success(run.key, "1") };
     assert_eq!(commit(store, fence, finish(end)).await, Verdict::Stored, "{}", run.id);
 }
 
 pub(crate) async fn declare_queues(store: &dyn Store, limits: QueueLimits) {
-    store.declare_queues(&[NewQueue { name: MAIL.to_owned(), limits }]).await.expect("the queue is declared");
+    store.declare_queues(&[NewQueue { name: QUEUE.to_owned(), limits }]).await.expect("the queue is declared");
 }
 
-pub(crate) fn at_once(concurrency: u32) -> QueueLimits {
+pub(crate) fn with_concurrency(concurrency: u32) -> QueueLimits {
     QueueLimits { concurrency: Some(concurrency), ..QueueLimits::default() }
 }
 
@@ -86,7 +86,7 @@ pub(crate) fn rate(starts: u32, period: Duration) -> RateLimit {
     RateLimit { starts, period }
 }
 
-pub(crate) fn rated(starts: u32, period: Duration) -> QueueLimits {
+pub(crate) fn with_rate_limit(starts: u32, period: Duration) -> QueueLimits {
     QueueLimits { rate_limit: Some(rate(starts, period)), ..QueueLimits::default() }
 }
 

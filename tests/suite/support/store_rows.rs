@@ -19,11 +19,11 @@ pub(crate) fn key() -> i64 {
 
 /// A registered executor.
 pub(crate) async fn register_executor(store: &dyn Store, name: &str) -> Fence {
-    sign_on_for(store, name, LEASE).await
+    register_executor_for(store, name, LEASE).await
 }
 
 /// An executor with a lease of its own length.
-pub(crate) async fn sign_on_for(store: &dyn Store, name: &str, lease: Duration) -> Fence {
+pub(crate) async fn register_executor_for(store: &dyn Store, name: &str, lease: Duration) -> Fence {
     store.register_executor(&executor(name, lease)).await.expect("the executor signs on")
 }
 
@@ -146,7 +146,7 @@ pub(crate) fn close(workflow: i64, stream: &str) -> Publication {
     emission(workflow, PublicationKind::Close, stream, "")
 }
 
-pub(crate) fn show(emissions: impl IntoIterator<Item = Publication>) -> Entry {
+pub(crate) fn publish(emissions: impl IntoIterator<Item = Publication>) -> Entry {
     Entry { publications: emissions.into_iter().collect(), ..Entry::default() }
 }
 
@@ -189,14 +189,14 @@ pub(crate) async fn commit(store: &dyn Store, fence: Fence, entry: Entry) -> Ver
 }
 
 /// A workflow that runs.
-pub(crate) async fn running(store: &dyn Store, fence: Fence, id: &str) -> i64 {
+pub(crate) async fn start_running(store: &dyn Store, fence: Fence, id: &str) -> i64 {
     let workflow = workflow(id);
     assert_eq!(commit(store, fence, begin(&workflow)).await, Verdict::Stored);
     workflow.key
 }
 
 /// Commits one record, which is expected to be stored.
-pub(crate) async fn recorded(store: &dyn Store, fence: Fence, record: NewRecord) {
+pub(crate) async fn store_record(store: &dyn Store, fence: Fence, record: NewRecord) {
     assert_eq!(commit(store, fence, records([record])).await, Verdict::Stored);
 }
 
@@ -222,7 +222,7 @@ pub(crate) async fn cancel(store: &dyn Store, id: &str, reason: &str) -> Option<
 }
 
 /// To adopt workflows named `checkout`.
-pub(crate) fn adopting(fence: Fence, limit: u32) -> TakeoverRequest {
+pub(crate) fn takeover_request(fence: Fence, limit: u32) -> TakeoverRequest {
     TakeoverRequest { fence, known: known("checkout", 100), limit, running: None }
 }
 

@@ -5,7 +5,7 @@ use durable_core::store::{CancelledRun, CancelledWorkflows, Finish, PollRequest}
 
 use crate::support::store_database::StoreDatabase;
 use crate::support::store_rows::{
-    child, commit, finish, record, records, register_executor, running, status, success, workflow,
+    child, commit, finish, record, records, register_executor, start_running, status, success, workflow,
 };
 
 fn stopped(id: &str, executor: Option<i64>) -> CancelledRun {
@@ -15,7 +15,7 @@ fn stopped(id: &str, executor: Option<i64>) -> CancelledRun {
 pub(crate) async fn cancelling_children_reaches_all_unfinished_descendants(StoreDatabase { store, .. }: StoreDatabase) {
     let (me, other) = (register_executor(&*store, "a").await, register_executor(&*store, "b").await);
     // w > (child > grandchild), (ended > below), (parked); the grandchild runs elsewhere.
-    let root = running(&*store, me, "w").await;
+    let root = start_running(&*store, me, "w").await;
     let (inner, ended, parked) = (workflow("child"), workflow("ended"), workflow("parked"));
     for (number, it) in (1..).zip([&inner, &ended, &parked]) {
         commit(&*store, me, child(root, number, it)).await;
@@ -24,7 +24,7 @@ pub(crate) async fn cancelling_children_reaches_all_unfinished_descendants(Store
     commit(&*store, me, child(ended.key, 1, &workflow("below"))).await;
     commit(&*store, me, finish(success(ended.key, "1"))).await;
     commit(&*store, me, finish(Finish { status: Status::Parked, outcome: None, ..success(parked.key, "") })).await;
-    running(&*store, me, "apart").await;
+    start_running(&*store, me, "apart").await;
 
     let before = store.now().await.unwrap();
     let mut done = store.cancel("w", "enough", true).await.unwrap().expect("it is there");
@@ -55,7 +55,7 @@ pub(crate) async fn cancelling_children_reaches_all_unfinished_descendants(Store
 
 pub(crate) async fn cancelling_a_parent_leaves_its_children_running(StoreDatabase { store, .. }: StoreDatabase) {
     let me = register_executor(&*store, "a").await;
-    let root = running(&*store, me, "w").await;
+    let root = start_running(&*store, me, "w").await;
     commit(&*store, me, child(root, 1, &workflow("child"))).await;
     let done = store.cancel("w", "enough", false).await.unwrap().expect("it is there");
     assert_eq!(done, CancelledWorkflows { before: Status::Pending, runs: vec![stopped("w", Some(me.executor))] });
@@ -70,7 +70,7 @@ pub(crate) async fn cancelling_a_workflow_without_an_owner_names_no_executor(
     StoreDatabase { store, .. }: StoreDatabase,
 ) {
     let me = register_executor(&*store, "a").await;
-    running(&*store, me, "w").await;
+    start_running(&*store, me, "w").await;
     store.release(me, &[]).await.unwrap();
     let done = store.cancel("w", "enough", false).await.unwrap().expect("it is there");
     assert_eq!(done.runs, [stopped("w", None)]);

@@ -3,14 +3,16 @@
 use durable_core::store::Verdict;
 
 use crate::support::store_database::StoreDatabase;
-use crate::support::store_rows::{commit, event, history, item, read_stream, register_executor, running, show};
+use crate::support::store_rows::{
+    commit, event, history, item, publish, read_stream, register_executor, start_running,
+};
 
 pub(crate) async fn events_and_items_stay_in_order_when_the_clock_goes_back(database: StoreDatabase) {
     let store = &*database.store;
     let me = register_executor(store, "a").await;
-    let run = running(store, me, "w").await;
+    let run = start_running(store, me, "w").await;
     for (round, again) in [(1, false), (2, false), (3, true)] {
-        commit(store, me, show([item(run, "s", "early"), event(run, "e", "early")])).await;
+        commit(store, me, publish([item(run, "s", "early"), event(run, "e", "early")])).await;
         let hour = 3_600_000_000_i64 * round;
         let mut clock = database.direct_connection().await;
         clock
@@ -18,10 +20,10 @@ pub(crate) async fn events_and_items_stay_in_order_when_the_clock_goes_back(data
             .await;
         clock.execute(&format!("update durable.events set set_at = set_at + {hour} where value = 'early'")).await;
         let last = clock.number("select max(set_at) from durable.events").await;
-        let lone = [show([item(run, "s", "late")]), show([event(run, "e", "late")])];
+        let lone = [publish([item(run, "s", "late")]), publish([event(run, "e", "late")])];
         let both = [
-            show([item(run, "s", "later"), event(run, "e", "later")]),
-            show([item(run, "s", "last"), event(run, "e", "last")]),
+            publish([item(run, "s", "later"), event(run, "e", "later")]),
+            publish([item(run, "s", "last"), event(run, "e", "last")]),
         ];
         for entries in [&lone[..1], &lone[1..], &both] {
             let verdicts = store.commit(me, entries, again).await.unwrap();

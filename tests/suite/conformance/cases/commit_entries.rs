@@ -4,16 +4,16 @@ use durable_core::Status;
 use durable_core::store::{Entry, NewWorkflow, Outcome, Position, Verdict};
 
 use crate::support::store_database::StoreDatabase;
-use crate::support::store_queues::mail;
+use crate::support::store_queues::on_queue;
 use crate::support::store_rows::{
-    begin, cancel, child, commit, ending, ends, finish, outcomes, output, record, recorded, records, register_executor,
-    running, status, success, workflow,
+    begin, cancel, child, commit, ending, ends, finish, outcomes, output, record, records, register_executor,
+    start_running, status, store_record, success, workflow,
 };
 
 pub(crate) async fn a_lost_race_fails_its_entry_and_no_other(StoreDatabase { store, .. }: StoreDatabase) {
     let me = register_executor(&*store, "a").await;
-    let (lost, fine) = (running(&*store, me, "lost").await, running(&*store, me, "fine").await);
-    recorded(&*store, me, record(lost, 2, "first")).await;
+    let (lost, fine) = (start_running(&*store, me, "lost").await, start_running(&*store, me, "fine").await);
+    store_record(&*store, me, record(lost, 2, "first")).await;
     let new = workflow("new");
     let entries = [
         begin(&new),
@@ -31,7 +31,7 @@ pub(crate) async fn a_lost_race_fails_its_entry_and_no_other(StoreDatabase { sto
 
 pub(crate) async fn a_child_and_its_parents_record_are_stored_together(StoreDatabase { store, .. }: StoreDatabase) {
     let me = register_executor(&*store, "a").await;
-    let parent = running(&*store, me, "w").await;
+    let parent = start_running(&*store, me, "w").await;
     let mut started = child(parent, 1, &workflow("w-1"));
     started.records[0].position = Position::new("3/2", 1);
     assert_eq!(commit(&*store, me, started).await, Verdict::Stored);
@@ -45,7 +45,7 @@ pub(crate) async fn attaching_to_an_existing_child_is_recorded_in_the_parent(
     StoreDatabase { store, .. }: StoreDatabase,
 ) {
     let me = register_executor(&*store, "a").await;
-    let (parent, there) = (running(&*store, me, "w").await, running(&*store, me, "shared").await);
+    let (parent, there) = (start_running(&*store, me, "w").await, start_running(&*store, me, "shared").await);
     let Verdict::Existing(held) = commit(&*store, me, child(parent, 1, &workflow("shared"))).await else {
         panic!("the child is there")
     };
@@ -57,14 +57,14 @@ pub(crate) async fn a_child_id_taken_by_another_workflow_is_recorded_as_an_error
     StoreDatabase { store, .. }: StoreDatabase,
 ) {
     let me = register_executor(&*store, "a").await;
-    let parent = running(&*store, me, "w").await;
+    let parent = start_running(&*store, me, "w").await;
     let ada = || NewWorkflow { instance: Some("ada".to_owned()), ..workflow("shared") };
     assert_eq!(commit(&*store, me, begin(&ada())).await, Verdict::Stored);
     let held = store.find("shared").await.unwrap().expect("it runs");
     assert_eq!(held.instance.as_deref(), Some("ada"));
     let refund = NewWorkflow { name: "refund".to_owned(), ..workflow("shared") };
     let bob = NewWorkflow { instance: Some("bob".to_owned()), ..workflow("shared") };
-    let queued = |it: NewWorkflow| NewWorkflow { placement: Some(mail()), ..it };
+    let queued = |it: NewWorkflow| NewWorkflow { placement: Some(on_queue()), ..it };
     for (number, new) in (1..).step_by(3).zip([&refund, &bob, &queued(bob.clone()), &workflow("shared")]) {
         let beside = [begin(&workflow(&format!("beside-{number}"))), child(parent, number + 1, new)];
         let again = [child(parent, number + 2, new)];
@@ -97,8 +97,8 @@ pub(crate) async fn a_child_is_not_started_if_its_parents_record_lost_the_race(
     StoreDatabase { store, .. }: StoreDatabase,
 ) {
     let me = register_executor(&*store, "a").await;
-    let parent = running(&*store, me, "w").await;
-    recorded(&*store, me, record(parent, 1, "first")).await;
+    let parent = start_running(&*store, me, "w").await;
+    store_record(&*store, me, record(parent, 1, "first")).await;
     let other = workflow("other");
     let entries = [child(parent, 1, &workflow("w-1")), begin(&other)];
     assert_eq!(store.commit(me, &entries, false).await.unwrap(), [Verdict::Superseded, Verdict::Stored]);
@@ -108,8 +108,8 @@ pub(crate) async fn a_child_is_not_started_if_its_parents_record_lost_the_race(
 
 pub(crate) async fn a_superseded_end_discards_only_its_own_records(StoreDatabase { store, .. }: StoreDatabase) {
     let me = register_executor(&*store, "a").await;
-    let gone = running(&*store, me, "gone").await;
-    let fine = running(&*store, me, "fine").await;
+    let gone = start_running(&*store, me, "gone").await;
+    let fine = start_running(&*store, me, "fine").await;
     cancel(&*store, "gone", "by hand").await;
     let new = workflow("new");
     let entries = [
@@ -135,7 +135,7 @@ pub(crate) async fn an_entry_with_a_start_and_an_end_is_atomic(StoreDatabase { s
     assert_eq!(status(&*store, "short").await, Some(Status::Success));
 
     // A parent that starts a child as the last thing it does, and was cancelled before.
-    let parent = running(&*store, me, "w").await;
+    let parent = start_running(&*store, me, "w").await;
     cancel(&*store, "w", "by hand").await;
     let entry = Entry { finish: Some(success(parent, "1")), ..child(parent, 1, &workflow("w-1")) };
     assert_eq!(commit(&*store, me, entry).await, Verdict::Superseded);
@@ -145,11 +145,11 @@ pub(crate) async fn an_entry_with_a_start_and_an_end_is_atomic(StoreDatabase { s
 
 pub(crate) async fn of_two_ends_in_one_commit_the_second_is_superseded(StoreDatabase { store, .. }: StoreDatabase) {
     let me = register_executor(&*store, "a").await;
-    let run = running(&*store, me, "w").await;
+    let run = start_running(&*store, me, "w").await;
     let entries = [
         ending([record(run, 1, "1")], success(run, "one")),
         ending([record(run, 2, "2")], success(run, "two")),
-        finish(success(running(&*store, me, "v").await, "3")),
+        finish(success(start_running(&*store, me, "v").await, "3")),
     ];
     let verdicts = store.commit(me, &entries, false).await.unwrap();
     assert_eq!(verdicts, [Verdict::Stored, Verdict::Superseded, Verdict::Stored]);
@@ -196,10 +196,10 @@ pub(crate) async fn batches_of_every_size_are_stored_whole(StoreDatabase { store
 
 pub(crate) async fn each_entry_of_a_mixed_batch_gets_its_own_verdict(StoreDatabase { store, .. }: StoreDatabase) {
     let me = register_executor(&*store, "a").await;
-    let old = running(&*store, me, "old").await;
+    let old = start_running(&*store, me, "old").await;
     let mut entries = Vec::new();
     for number in 0..100 {
-        let fresh = running(&*store, me, &format!("run-{number}")).await;
+        let fresh = start_running(&*store, me, &format!("run-{number}")).await;
         entries.push(begin(&workflow(&format!("new-{number}"))));
         entries.push(begin(&workflow("old")));
         entries.push(finish(success(if number % 10 == 0 { -1 } else { fresh }, "1")));

@@ -5,8 +5,8 @@ use durable_core::store::{Entry, Fence, Store, Verdict};
 
 use crate::support::store_database::StoreDatabase;
 use crate::support::store_rows::{
-    begin, child, close, commit, ending, event, finish, history, inbox, item, message, once, outcomes, output,
-    read_stream, receiving, record, recorded, records, register_executor, running, send, sending, show, status,
+    begin, child, close, commit, ending, event, finish, history, inbox, item, message, once, outcomes, output, publish,
+    read_stream, receiving, record, records, register_executor, send, sending, start_running, status, store_record,
     success, waiting_message, workflow,
 };
 
@@ -14,7 +14,7 @@ use crate::support::store_rows::{
 async fn every_shape(store: &dyn Store, me: Fence, run: &str) -> Vec<Entry> {
     let mut keys = Vec::new();
     for number in 0..8 {
-        keys.push(running(store, me, &format!("{run}-parent-{number}")).await);
+        keys.push(start_running(store, me, &format!("{run}-parent-{number}")).await);
     }
     let to = format!("{run}-parent-7");
     commit(store, me, send(message(&format!("{run}-parent-5"), "waits"))).await;
@@ -30,8 +30,8 @@ async fn every_shape(store: &dyn Store, me: Fence, run: &str) -> Vec<Entry> {
         send(once(&to, "key", "once")),
         sending(record(keys[5], 1, "1"), message(&to, "with a record")),
         receiving(record(keys[5], 2, "1"), waits.key),
-        show([event(keys[5], "e", "lone")]),
-        show([item(keys[5], "s", "lone")]),
+        publish([event(keys[5], "e", "lone")]),
+        publish([item(keys[5], "s", "lone")]),
         Entry {
             publications: vec![event(keys[5], "e", "more"), item(keys[5], "s", "more")],
             ..records([record(keys[5], 3, "1")])
@@ -102,8 +102,8 @@ pub(crate) async fn a_retried_commit_stores_what_is_missing(StoreDatabase { stor
 
 pub(crate) async fn a_retried_commit_completes_a_partial_one(StoreDatabase { store, .. }: StoreDatabase) {
     let me = register_executor(&*store, "a").await;
-    let run = running(&*store, me, "w").await;
-    recorded(&*store, me, record(run, 1, "1")).await;
+    let run = start_running(&*store, me, "w").await;
+    store_record(&*store, me, record(run, 1, "1")).await;
     let entry = ending([record(run, 1, "1"), record(run, 2, "2")], success(run, "1"));
     assert_eq!(store.commit(me, &[entry], true).await.unwrap(), [Verdict::Stored]);
     assert_eq!(outcomes(&*store, run).await, [(1, output("1")), (2, output("2"))]);
@@ -112,8 +112,8 @@ pub(crate) async fn a_retried_commit_completes_a_partial_one(StoreDatabase { sto
 
 pub(crate) async fn a_retried_commit_does_not_match_rows_of_another_writer(StoreDatabase { store, .. }: StoreDatabase) {
     let me = register_executor(&*store, "a").await;
-    let run = running(&*store, me, "w").await;
-    recorded(&*store, me, record(run, 1, "1")).await;
+    let run = start_running(&*store, me, "w").await;
+    store_record(&*store, me, record(run, 1, "1")).await;
     let mut of_child = child(run, 2, &workflow("w-2"));
     store.commit(me, &[of_child.clone()], false).await.unwrap();
     of_child.start = Some(workflow("w-2"));

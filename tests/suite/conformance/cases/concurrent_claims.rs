@@ -11,7 +11,8 @@ use durable_core::{Filter, WorkflowInfo};
 
 use crate::support::store_database::StoreDatabase;
 use crate::support::store_queues::{
-    all_enqueued, at_once, claim, declare_queues, ended, mail, of_key, partitioned, placed, rate, rated, request, sole,
+    claim, declare_queues, end_run, enqueue_together, on_queue, partitioned, queued_workflow, rate, request,
+    with_concurrency, with_deduplication, with_partition, with_rate_limit,
 };
 use crate::support::store_rows::{begin, register_executor};
 
@@ -51,7 +52,7 @@ async fn race(
                         let key = run.id.split('-').next().unwrap_or_default().to_owned();
                         ledger.lock().expect("nothing panics").entry(key).or_default().push(run.id.to_string());
                         tokio::time::sleep(Duration::from_millis(1)).await; // the work
-                        ended(&*store, me, &run).await;
+                        end_run(&*store, me, &run).await;
                         done.fetch_add(1, Ordering::SeqCst);
                     }
                 }
@@ -110,8 +111,8 @@ fn most_at_once<'a>(all: impl IntoIterator<Item = &'a WorkflowInfo>) -> i64 {
 
 pub(crate) async fn concurrent_claims_take_different_workflows_without_waiting(database: StoreDatabase) {
     let me = register_executor(&*database.store, "a").await;
-    let all: Vec<_> = (0..600).map(|it| placed(&format!("w-{it}"), mail())).collect();
-    all_enqueued(&*database.store, me, &all).await;
+    let all: Vec<_> = (0..600).map(|it| queued_workflow(&format!("w-{it}"), on_queue())).collect();
+    enqueue_together(&*database.store, me, &all).await;
     let ledger = race(&database, 4, 600, 7, None).await;
     let mut ran = ledger.lock().expect("nothing panics").remove("w").expect("they ran");
     ran.sort();
@@ -122,9 +123,9 @@ pub(crate) async fn concurrent_claims_take_different_workflows_without_waiting(d
 
 pub(crate) async fn concurrent_claims_never_exceed_the_concurrency(database: StoreDatabase) {
     let me = register_executor(&*database.store, "a").await;
-    declare_queues(&*database.store, at_once(5)).await;
-    let all: Vec<_> = (0..250).map(|it| placed(&format!("w-{it}"), mail())).collect();
-    all_enqueued(&*database.store, me, &all).await;
+    declare_queues(&*database.store, with_concurrency(5)).await;
+    let all: Vec<_> = (0..250).map(|it| queued_workflow(&format!("w-{it}"), on_queue())).collect();
+    enqueue_together(&*database.store, me, &all).await;
     let running = "select count(*) from durable.workflows where status = 'PENDING' and queue = 'mail'";
     race(&database, 4, 250, 3, Some((running, 5))).await;
     let most = most_at_once(&everything(&*database.store).await);
@@ -134,9 +135,9 @@ pub(crate) async fn concurrent_claims_never_exceed_the_concurrency(database: Sto
 pub(crate) async fn concurrent_claims_never_exceed_the_rate_limit(database: StoreDatabase) {
     let me = register_executor(&*database.store, "a").await;
     let period = Duration::from_millis(100);
-    declare_queues(&*database.store, rated(10, period)).await;
-    let all: Vec<_> = (0..60).map(|it| placed(&format!("w-{it}"), mail())).collect();
-    all_enqueued(&*database.store, me, &all).await;
+    declare_queues(&*database.store, with_rate_limit(10, period)).await;
+    let all: Vec<_> = (0..60).map(|it| queued_workflow(&format!("w-{it}"), on_queue())).collect();
+    enqueue_together(&*database.store, me, &all).await;
     race(&database, 3, 60, 4, None).await;
     let mut starts: Vec<i64> =
         everything(&*database.store).await.iter().filter_map(|it| Some(it.started_at?.timestamp_micros())).collect();
@@ -150,8 +151,8 @@ pub(crate) async fn concurrent_claims_keep_the_order_of_every_partition_key(data
     let me = register_executor(&*database.store, "a").await;
     declare_queues(&*database.store, QueueLimits { concurrency: Some(6), ..partitioned() }).await;
     let ids = (0..20).flat_map(|it| (0..10).map(move |key| (format!("k{key}-{it}"), format!("k{key}"))));
-    let all: Vec<_> = ids.map(|(id, key)| placed(&id, of_key(&key))).collect();
-    all_enqueued(&*database.store, me, &all).await;
+    let all: Vec<_> = ids.map(|(id, key)| queued_workflow(&id, with_partition(&key))).collect();
+    enqueue_together(&*database.store, me, &all).await;
     let running = "select coalesce(max(many), 0) from (select count(*) as many from durable.workflows
 where status = 'PENDING' group by partition_key) as by_key";
     let ledger = race(&database, 4, 200, 3, Some((running, 1))).await;
@@ -176,8 +177,8 @@ pub(crate) async fn concurrent_claims_never_exceed_the_limits_of_a_partition_key
     };
     declare_queues(&*database.store, limits).await;
     let ids = (0..16).flat_map(|it| ["a", "b", "c"].map(|key| (format!("{key}-{it}"), key)));
-    let all: Vec<_> = ids.map(|(id, key)| placed(&id, of_key(key))).collect();
-    all_enqueued(&*database.store, me, &all).await;
+    let all: Vec<_> = ids.map(|(id, key)| queued_workflow(&id, with_partition(key))).collect();
+    enqueue_together(&*database.store, me, &all).await;
     race(&database, 3, 48, 3, None).await;
     let all = everything(&*database.store).await;
     for key in ["a", "b", "c"] {
@@ -197,7 +198,9 @@ pub(crate) async fn of_concurrent_duplicates_one_is_stored(database: StoreDataba
         all.spawn(async move {
             let mut won = 0;
             for round in 0..40 {
-                let new = |it: &str| begin(&placed(&format!("{process}-{round}-{it}"), sole(&format!("{round}"))));
+                let new = |it: &str| {
+                    begin(&queued_workflow(&format!("{process}-{round}-{it}"), with_deduplication(&format!("{round}"))))
+                };
                 let entries = if round % 2 == 0 { vec![new("one")] } else { vec![new("one"), new("two")] };
                 let verdicts = loop {
                     match store.commit(me, &entries, false).await {
@@ -233,8 +236,8 @@ pub(crate) async fn concurrent_debounced_calls_become_one_workflow(database: Sto
         all.spawn(async move {
             let mut won = 0;
             for round in 0..60 {
-                let place = crate::support::store_queues::debounced("cart", Duration::from_hours(1), None);
-                let entry = [begin(&placed(&format!("{process}-{round}"), place))];
+                let place = crate::support::store_queues::with_debounce("cart", Duration::from_hours(1), None);
+                let entry = [begin(&queued_workflow(&format!("{process}-{round}"), place))];
                 let verdict = loop {
                     match store.commit(me, &entry, false).await {
                         Ok(mut verdicts) => break verdicts.remove(0),

@@ -8,13 +8,13 @@ use tokio::sync::Barrier;
 
 use crate::support::store_database::StoreDatabase;
 use crate::support::store_rows::{
-    adopting, begin, child, ending, event, fence_out, finish, item, message, once, outcomes, receiving, record,
-    records, register_executor, running, send, sending, show, success, waiting_message, workflow,
+    begin, child, ending, event, fence_out, finish, item, message, once, outcomes, publish, receiving, record, records,
+    register_executor, send, sending, start_running, success, takeover_request, waiting_message, workflow,
 };
 
 pub(crate) async fn a_takeover_waits_for_a_commit_in_flight(database: StoreDatabase) {
     let dead = register_executor(&*database.store, "dead").await;
-    running(&*database.store, dead, "w").await;
+    start_running(&*database.store, dead, "w").await;
     let mut flush = database.direct_connection().await;
     if database.is_postgres() {
         flush.execute("begin").await;
@@ -32,7 +32,7 @@ pub(crate) async fn a_takeover_waits_for_a_commit_in_flight(database: StoreDatab
 
     // The next owner finds what the commit wrote.
     let heir = register_executor(&*database.store, "heir").await;
-    let runs = database.store.take_over(&adopting(heir, 10)).await.unwrap().runs;
+    let runs = database.store.take_over(&takeover_request(heir, 10)).await.unwrap().runs;
     assert_eq!(outcomes(&*database.store, runs[0].key).await.len(), 1);
 }
 
@@ -48,13 +48,13 @@ pub(crate) async fn a_commit_during_a_takeover_waits_and_writes_nothing(database
         |run| vec![begin(&workflow("new")), records([record(run, 1, "1")]), finish(success(run, "1"))],
         |_| vec![send(message("w-0", "1"))],
         |run| vec![sending(record(run, 1, "1"), message("w-0", "1"))],
-        |run| vec![show([event(run, "e", "1")])],
-        |run| vec![show([item(run, "s", "1")]), show([event(run, "e", "1")]), send(message("w-0", "1"))],
+        |run| vec![publish([event(run, "e", "1")])],
+        |run| vec![publish([item(run, "s", "1")]), publish([event(run, "e", "1")]), send(message("w-0", "1"))],
         |run| vec![receiving(record(run, 1, "1"), 1)],
     ];
     for (number, shape) in (0..).zip(shapes) {
         let dead = register_executor(store, "dead").await;
-        let run = running(store, dead, &format!("w-{number}")).await;
+        let run = start_running(store, dead, &format!("w-{number}")).await;
         let mut takeover = database.direct_connection().await;
         takeover.execute(if database.is_postgres() { "begin" } else { "begin immediate" }).await;
         if database.is_postgres() {
@@ -92,7 +92,7 @@ pub(crate) async fn two_executors_take_over_different_workflows(database: StoreD
         adopters.push(tokio::spawn(async move {
             let mut keys = Vec::new();
             loop {
-                let runs = store.take_over(&adopting(fence, 7)).await.unwrap().runs;
+                let runs = store.take_over(&takeover_request(fence, 7)).await.unwrap().runs;
                 if runs.is_empty() {
                     store.close().await;
                     return keys;
@@ -164,7 +164,7 @@ async fn send_all(database: StoreDatabase, fence: Fence, start: Arc<Barrier>, ba
 
 pub(crate) async fn two_senders_with_the_same_idempotency_keys_deliver_once(database: StoreDatabase) {
     let (a, b) = (register_executor(&*database.store, "a").await, register_executor(&*database.store, "b").await);
-    let run = running(&*database.store, a, "w").await;
+    let run = start_running(&*database.store, a, "w").await;
     let start = Arc::new(Barrier::new(2));
     let first = tokio::spawn(send_all(database.clone(), a, start.clone(), false));
     let second = tokio::spawn(send_all(database.clone(), b, start, true));
@@ -178,7 +178,7 @@ pub(crate) async fn two_senders_with_the_same_idempotency_keys_deliver_once(data
 pub(crate) async fn cancelling_a_tree_races_with_its_workflows_ending(database: StoreDatabase) {
     let me = register_executor(&*database.store, "a").await;
     for round in 0..10 {
-        let root = running(&*database.store, me, &format!("w-{round}")).await;
+        let root = start_running(&*database.store, me, &format!("w-{round}")).await;
         let all: Vec<_> = (0..50).map(|number| workflow(&format!("w-{round}-{number}"))).collect();
         let begins: Vec<_> = all.iter().zip(0..).map(|(it, number)| child(root, number, it)).collect();
         database.store.commit(me, &begins, false).await.unwrap();
@@ -198,7 +198,7 @@ pub(crate) async fn cancelling_a_tree_races_with_its_workflows_ending(database: 
 
 pub(crate) async fn of_two_records_for_one_position_one_is_stored(database: StoreDatabase) {
     let me = register_executor(&*database.store, "a").await;
-    let run = running(&*database.store, me, "w").await;
+    let run = start_running(&*database.store, me, "w").await;
     let mut calls = Vec::new();
     for text in ["1", "2"] {
         let store = database.second().await;

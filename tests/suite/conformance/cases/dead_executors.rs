@@ -8,23 +8,23 @@ use durable_core::store::{
 };
 
 use crate::support::store_database::StoreDatabase;
-use crate::support::store_queues::{MAIL, declare_queues, delayed, enqueued, mail};
+use crate::support::store_queues::{QUEUE, declare_queues, enqueue, on_queue, with_delay};
 use crate::support::store_rows::{
-    adopting, begin, cancel, commit, ends, fence_out, finish, known, record, records, register_executor, running,
-    status, success, workflow,
+    begin, cancel, commit, ends, fence_out, finish, known, record, records, register_executor, start_running, status,
+    success, takeover_request, workflow,
 };
 
 pub(crate) async fn workflows_of_a_dead_executor_are_taken_over_and_counted_as_recovered(
     StoreDatabase { store, .. }: StoreDatabase,
 ) {
     let dead = register_executor(&*store, "dead").await;
-    let run = running(&*store, dead, "w").await;
-    let ended = running(&*store, dead, "ended").await;
+    let run = start_running(&*store, dead, "w").await;
+    let ended = start_running(&*store, dead, "ended").await;
     commit(&*store, dead, finish(success(ended, "1"))).await;
     fence_out(&*store, dead).await;
 
     let heir = register_executor(&*store, "heir").await;
-    let adopted = store.take_over(&adopting(heir, 10)).await.unwrap();
+    let adopted = store.take_over(&takeover_request(heir, 10)).await.unwrap();
     assert_eq!((adopted.runs.len(), adopted.parked.len()), (1, 0));
     let it = &adopted.runs[0];
     assert_eq!((it.key, &*it.id, &*it.name, &*it.input), (run, "w", "checkout", r#"{"order":1}"#));
@@ -32,17 +32,17 @@ pub(crate) async fn workflows_of_a_dead_executor_are_taken_over_and_counted_as_r
     let info = store.show("w").await.unwrap().expect("it was begun");
     assert_eq!((info.status, info.executor.as_deref(), info.attempts), (Status::Pending, Some("heir"), 2));
     assert!(info.started_at > Some(info.created_at));
-    assert!(store.take_over(&adopting(heir, 10)).await.unwrap().runs.is_empty(), "nothing is left");
+    assert!(store.take_over(&takeover_request(heir, 10)).await.unwrap().runs.is_empty(), "nothing is left");
 
     store.fence_out(heir.executor, heir.epoch).await.unwrap();
     let third = register_executor(&*store, "third").await;
-    let adopted = store.take_over(&adopting(third, 10)).await.unwrap();
+    let adopted = store.take_over(&takeover_request(third, 10)).await.unwrap();
     assert_eq!((adopted.runs[0].attempt, adopted.runs[0].recoveries), (3, 2));
 }
 
 pub(crate) async fn taking_over_a_released_workflow_is_not_a_recovery(StoreDatabase { store, .. }: StoreDatabase) {
     let leaving = register_executor(&*store, "leaving").await;
-    running(&*store, leaving, "w").await;
+    start_running(&*store, leaving, "w").await;
     let released = store.release(leaving, &[]).await.unwrap();
     assert_eq!((released.direct, released.queued), (1, 0));
     assert_eq!(status(&*store, "w").await, Some(Status::Pending));
@@ -50,18 +50,18 @@ pub(crate) async fn taking_over_a_released_workflow_is_not_a_recovery(StoreDatab
 
     let heir = register_executor(&*store, "heir").await;
     let adopted =
-        store.take_over(&TakeoverRequest { known: known("checkout", 0), ..adopting(heir, 10) }).await.unwrap();
+        store.take_over(&TakeoverRequest { known: known("checkout", 0), ..takeover_request(heir, 10) }).await.unwrap();
     assert_eq!((adopted.runs[0].attempt, adopted.runs[0].recoveries), (2, 0));
 }
 
 pub(crate) async fn workflows_of_live_executors_are_not_taken_over(StoreDatabase { store, .. }: StoreDatabase) {
     let (living, leaving) = (register_executor(&*store, "living").await, register_executor(&*store, "leaving").await);
-    running(&*store, living, "w").await;
-    running(&*store, leaving, "v").await;
+    start_running(&*store, living, "w").await;
+    start_running(&*store, leaving, "v").await;
     store.mark_leaving(leaving).await.unwrap();
     let other = register_executor(&*store, "other").await;
-    assert!(store.take_over(&adopting(other, 10)).await.unwrap().runs.is_empty());
-    assert!(store.take_over(&adopting(living, 10)).await.unwrap().runs.is_empty(), "its own ones run already");
+    assert!(store.take_over(&takeover_request(other, 10)).await.unwrap().runs.is_empty());
+    assert!(store.take_over(&takeover_request(living, 10)).await.unwrap().runs.is_empty(), "its own ones run already");
 }
 
 pub(crate) async fn the_oldest_workflows_are_taken_over_first_up_to_the_limit(
@@ -71,14 +71,14 @@ pub(crate) async fn the_oldest_workflows_are_taken_over_first_up_to_the_limit(
     let mut keys = Vec::new();
     for number in 0..10 {
         let owner = if number % 3 == 0 { leaving } else { dead };
-        keys.push(running(&*store, owner, &format!("w-{number}")).await);
+        keys.push(start_running(&*store, owner, &format!("w-{number}")).await);
     }
     fence_out(&*store, dead).await;
     store.release(leaving, &[]).await.unwrap();
     let heir = register_executor(&*store, "heir").await;
     let mut taken = Vec::new();
     for expected in [4, 4, 2, 0] {
-        let runs = store.take_over(&adopting(heir, 4)).await.unwrap().runs;
+        let runs = store.take_over(&takeover_request(heir, 4)).await.unwrap().runs;
         assert_eq!(runs.len(), expected);
         taken.extend(runs.iter().map(|it| it.key));
     }
@@ -91,22 +91,22 @@ pub(crate) async fn workflows_unknown_to_the_executor_are_left_and_counted(Store
         let foreign = NewWorkflow { name: "foreign".to_owned(), ..workflow(&format!("foreign-{number}")) };
         commit(&*store, dead, begin(&foreign)).await;
     }
-    running(&*store, dead, "w").await;
+    start_running(&*store, dead, "w").await;
     let heir = register_executor(&*store, "heir").await;
-    running(&*store, heir, "own").await;
+    start_running(&*store, heir, "own").await;
     assert_eq!(store.count_unknown(&known("checkout", 1)).await.unwrap(), 0, "their executor is alive");
     fence_out(&*store, dead).await;
     assert_eq!(store.count_unknown(&known("checkout", 1)).await.unwrap(), 3);
     assert_eq!(store.count_unknown(&[]).await.unwrap(), 4);
-    let runs = store.take_over(&adopting(heir, 2)).await.unwrap().runs;
+    let runs = store.take_over(&takeover_request(heir, 2)).await.unwrap().runs;
     assert_eq!(runs.iter().map(|it| &*it.id).collect::<Vec<_>>(), ["w"]);
-    let nothing = store.take_over(&TakeoverRequest { known: Vec::new(), ..adopting(heir, 2) }).await.unwrap();
+    let nothing = store.take_over(&TakeoverRequest { known: Vec::new(), ..takeover_request(heir, 2) }).await.unwrap();
     assert!(nothing.runs.is_empty());
 }
 
 pub(crate) async fn a_workflow_over_its_recovery_limit_is_parked(StoreDatabase { store, .. }: StoreDatabase) {
     let mut owner = register_executor(&*store, "first").await;
-    let run = running(&*store, owner, "w").await;
+    let run = start_running(&*store, owner, "w").await;
     let known = vec![
         KnownWorkflow { name: "another".to_owned(), max_recoveries: 9 },
         KnownWorkflow { name: "checkout".to_owned(), max_recoveries: 2 },
@@ -114,7 +114,8 @@ pub(crate) async fn a_workflow_over_its_recovery_limit_is_parked(StoreDatabase {
     for recovery in 1..=3 {
         fence_out(&*store, owner).await;
         owner = register_executor(&*store, "next").await;
-        let adopted = store.take_over(&TakeoverRequest { known: known.clone(), ..adopting(owner, 10) }).await.unwrap();
+        let adopted =
+            store.take_over(&TakeoverRequest { known: known.clone(), ..takeover_request(owner, 10) }).await.unwrap();
         if recovery < 3 {
             assert_eq!((adopted.runs[0].recoveries, adopted.parked.len()), (recovery, 0));
         } else {
@@ -139,19 +140,19 @@ Resume it when the cause is mended"
 
 pub(crate) async fn a_fenced_executor_takes_over_nothing(StoreDatabase { store, .. }: StoreDatabase) {
     let (dead, fenced) = (register_executor(&*store, "dead").await, register_executor(&*store, "fenced").await);
-    running(&*store, dead, "w").await;
+    start_running(&*store, dead, "w").await;
     fence_out(&*store, dead).await;
     fence_out(&*store, fenced).await;
-    assert!(store.take_over(&adopting(fenced, 10)).await.unwrap().runs.is_empty());
+    assert!(store.take_over(&takeover_request(fenced, 10)).await.unwrap().runs.is_empty());
     assert_eq!(store.show("w").await.unwrap().expect("it was begun").attempts, 1);
 }
 
 pub(crate) async fn a_run_cannot_end_a_workflow_that_was_taken_over(StoreDatabase { store, .. }: StoreDatabase) {
     // Released and taken over by the same executor: the fence is the same, and only the run differs.
     let me = register_executor(&*store, "a").await;
-    let run = running(&*store, me, "w").await;
+    let run = start_running(&*store, me, "w").await;
     store.release(me, &[]).await.unwrap();
-    assert_eq!(store.take_over(&adopting(me, 10)).await.unwrap().runs[0].attempt, 2);
+    assert_eq!(store.take_over(&takeover_request(me, 10)).await.unwrap().runs[0].attempt, 2);
     assert_eq!(commit(&*store, me, finish(success(run, "1"))).await, Verdict::Superseded);
     let both = [finish(success(run, "1")), records([record(run, 1, "1")])];
     let verdicts = store.commit(me, &both, false).await.unwrap();
@@ -169,7 +170,7 @@ pub(crate) async fn a_taken_over_workflow_keeps_its_deadline(StoreDatabase { sto
     store.commit(dead, &[begin(&limited("careful"))], true).await.unwrap();
     fence_out(&*store, dead).await;
     let heir = register_executor(&*store, "heir").await;
-    let mut runs = store.take_over(&adopting(heir, 10)).await.unwrap().runs;
+    let mut runs = store.take_over(&takeover_request(heir, 10)).await.unwrap().runs;
     runs.sort_by(|a, b| a.id.cmp(&b.id));
     let deadlines: Vec<_> = runs.iter().map(|it| (&*it.id, it.deadline)).collect();
     let at = Some(1_234_567);
@@ -178,13 +179,14 @@ pub(crate) async fn a_taken_over_workflow_keeps_its_deadline(StoreDatabase { sto
 
 pub(crate) async fn a_takeover_without_an_answer_can_be_repeated(StoreDatabase { store, .. }: StoreDatabase) {
     let (dead, heir) = (register_executor(&*store, "dead").await, register_executor(&*store, "heir").await);
-    let lost = running(&*store, dead, "lost").await;
-    let has_a_body = running(&*store, dead, "has a body").await;
+    let lost = start_running(&*store, dead, "lost").await;
+    let has_a_body = start_running(&*store, dead, "has a body").await;
     fence_out(&*store, dead).await;
-    assert_eq!(store.take_over(&adopting(heir, 10)).await.unwrap().runs.len(), 2); // and the answer is lost
-    running(&*store, heir, "begun a moment ago").await;
+    assert_eq!(store.take_over(&takeover_request(heir, 10)).await.unwrap().runs.len(), 2); // and the answer is lost
+    start_running(&*store, heir, "begun a moment ago").await;
 
-    let unsure = TakeoverRequest { running: Some(vec![has_a_body]), known: known("checkout", 1), ..adopting(heir, 10) };
+    let unsure =
+        TakeoverRequest { running: Some(vec![has_a_body]), known: known("checkout", 1), ..takeover_request(heir, 10) };
     let adopted = store.take_over(&unsure).await.unwrap();
     assert_eq!(adopted.runs.iter().map(|it| it.key).collect::<Vec<_>>(), [lost]);
     assert_eq!((adopted.runs[0].attempt, adopted.runs[0].recoveries), (3, 1), "it was not recovered twice");
@@ -199,26 +201,26 @@ pub(crate) async fn remaining_work_is_reported(StoreDatabase { store, .. }: Stor
         store.work_left(&asked).await.unwrap()
     };
     let nothing = WorkFound::default();
-    assert_eq!(asks(me, MAIL, "checkout").await, nothing);
+    assert_eq!(asks(me, QUEUE, "checkout").await, nothing);
 
-    running(&*store, me, "w").await;
-    assert_eq!(asks(me, MAIL, "checkout").await, WorkFound { own: true, ..nothing });
-    assert_eq!(asks(other, MAIL, "checkout").await, nothing, "it has an owner");
+    start_running(&*store, me, "w").await;
+    assert_eq!(asks(me, QUEUE, "checkout").await, WorkFound { own: true, ..nothing });
+    assert_eq!(asks(other, QUEUE, "checkout").await, nothing, "it has an owner");
     store.release(me, &[]).await.unwrap();
-    assert_eq!(asks(other, MAIL, "checkout").await, WorkFound { released: true, ..nothing });
-    assert_eq!(asks(other, MAIL, "refund").await, nothing, "this executor cannot run it");
+    assert_eq!(asks(other, QUEUE, "checkout").await, WorkFound { released: true, ..nothing });
+    assert_eq!(asks(other, QUEUE, "refund").await, nothing, "this executor cannot run it");
     cancel(&*store, "w", "by hand").await;
 
     declare_queues(&*store, QueueLimits::default()).await;
-    enqueued(&*store, me, "q", mail()).await;
-    enqueued(&*store, me, "d", delayed(Duration::from_hours(1))).await;
+    enqueue(&*store, me, "q", on_queue()).await;
+    enqueue(&*store, me, "d", with_delay(Duration::from_hours(1))).await;
     let queued = WorkFound { queued: true, ..nothing };
-    assert_eq!(asks(other, MAIL, "checkout").await, queued);
+    assert_eq!(asks(other, QUEUE, "checkout").await, queued);
     assert_eq!(asks(other, "parcels", "checkout").await, nothing);
-    assert_eq!(asks(other, MAIL, "refund").await, nothing);
-    store.change_queue(MAIL, QueueChange::Pause).await.unwrap();
-    assert_eq!(asks(other, MAIL, "checkout").await, nothing, "nothing is claimed from a paused queue");
-    store.change_queue(MAIL, QueueChange::Resume).await.unwrap();
+    assert_eq!(asks(other, QUEUE, "refund").await, nothing);
+    store.change_queue(QUEUE, QueueChange::Pause).await.unwrap();
+    assert_eq!(asks(other, QUEUE, "checkout").await, nothing, "nothing is claimed from a paused queue");
+    store.change_queue(QUEUE, QueueChange::Resume).await.unwrap();
     cancel(&*store, "q", "by hand").await;
-    assert_eq!(asks(other, MAIL, "checkout").await, queued, "the delayed one is still to come");
+    assert_eq!(asks(other, QUEUE, "checkout").await, queued, "the delayed one is still to come");
 }

@@ -7,8 +7,8 @@ use durable_core::store::{ExecutorInfo, Fence};
 
 use crate::support::store_database::StoreDatabase;
 use crate::support::store_rows::{
-    LEASE, adopting, begin, cancel, commit, executor, fence_out, finish, register_executor, running, sign_on_for,
-    success, workflow,
+    LEASE, begin, cancel, commit, executor, fence_out, finish, register_executor, register_executor_for, start_running,
+    success, takeover_request, workflow,
 };
 
 const NONE: Duration = Duration::ZERO;
@@ -16,7 +16,7 @@ const NONE: Duration = Duration::ZERO;
 const MOMENT: Duration = Duration::from_millis(2);
 
 pub(crate) async fn a_heartbeat_extends_the_lease(StoreDatabase { store, .. }: StoreDatabase) {
-    let me = sign_on_for(&*store, "a", NONE).await;
+    let me = register_executor_for(&*store, "a", NONE).await;
     tokio::time::sleep(MOMENT).await; // the lease runs out
     assert!(store.executors().await.unwrap()[0].expired);
     assert!(store.heartbeat(me, LEASE, &[]).await.unwrap().fence_holds);
@@ -45,7 +45,7 @@ pub(crate) async fn a_heartbeat_returns_the_databases_time(StoreDatabase { store
 
 pub(crate) async fn a_heartbeat_reports_expired_executors(StoreDatabase { store, .. }: StoreDatabase) {
     let me = register_executor(&*store, "a").await;
-    let (late, _fine) = (sign_on_for(&*store, "late", NONE).await, register_executor(&*store, "fine").await);
+    let (late, _fine) = (register_executor_for(&*store, "late", NONE).await, register_executor(&*store, "fine").await);
     tokio::time::sleep(MOMENT).await; // the lease runs out
     let seen = store.heartbeat(me, LEASE, &[]).await.unwrap();
     assert!(seen.fence_holds && !seen.orphans);
@@ -58,19 +58,19 @@ pub(crate) async fn a_heartbeat_reports_expired_executors(StoreDatabase { store,
 pub(crate) async fn a_heartbeat_reports_workflows_without_an_owner(StoreDatabase { store, .. }: StoreDatabase) {
     let me = register_executor(&*store, "a").await;
     let orphans = async || store.heartbeat(me, LEASE, &[]).await.unwrap().orphans;
-    running(&*store, me, "own").await;
+    start_running(&*store, me, "own").await;
     assert!(!orphans().await);
 
     let dead = register_executor(&*store, "dead").await;
-    running(&*store, dead, "w").await;
+    start_running(&*store, dead, "w").await;
     assert!(!orphans().await, "its owner lives");
     fence_out(&*store, dead).await;
     assert!(orphans().await);
-    store.take_over(&adopting(me, 10)).await.unwrap();
+    store.take_over(&takeover_request(me, 10)).await.unwrap();
     assert!(!orphans().await);
 
     let leaving = register_executor(&*store, "leaving").await;
-    running(&*store, leaving, "v").await;
+    start_running(&*store, leaving, "v").await;
     store.release(leaving, &[]).await.unwrap();
     assert!(orphans().await);
 }
@@ -78,10 +78,10 @@ pub(crate) async fn a_heartbeat_reports_workflows_without_an_owner(StoreDatabase
 pub(crate) async fn a_heartbeat_reports_runs_that_are_lost_to_the_executor(StoreDatabase { store, .. }: StoreDatabase) {
     let me = register_executor(&*store, "a").await;
     let running = [
-        running(&*store, me, "fine").await,
-        running(&*store, me, "cancelled").await,
-        running(&*store, me, "ended").await,
-        running(&*store, me, "released").await,
+        start_running(&*store, me, "fine").await,
+        start_running(&*store, me, "cancelled").await,
+        start_running(&*store, me, "ended").await,
+        start_running(&*store, me, "released").await,
     ];
     cancel(&*store, "cancelled", "by hand").await;
     commit(&*store, me, finish(success(running[2], "1"))).await;
@@ -135,7 +135,7 @@ pub(crate) async fn registering_an_executor_twice_is_idempotent(StoreDatabase { 
 
 pub(crate) async fn an_executor_with_a_stuck_workflow_keeps_its_row(StoreDatabase { store, .. }: StoreDatabase) {
     let me = register_executor(&*store, "a").await;
-    let stuck = running(&*store, me, "stuck").await;
+    let stuck = start_running(&*store, me, "stuck").await;
     commit(&*store, me, begin(&workflow("free"))).await;
     assert_eq!(store.release(me, &[stuck]).await.unwrap().direct, 1);
     store.remove_executor(me).await.unwrap();

@@ -5,14 +5,14 @@ use durable_core::store::{Entry, Verdict};
 
 use crate::support::store_database::StoreDatabase;
 use crate::support::store_rows::{
-    begin, child, commit, ending, event, fence_out, finish, history, inbox, item, message, once, outcomes, read_stream,
-    receiving, record, records, register_executor, running, send, sending, show, status, success, waiting_message,
-    workflow,
+    begin, child, commit, ending, event, fence_out, finish, history, inbox, item, message, once, outcomes, publish,
+    read_stream, receiving, record, records, register_executor, send, sending, start_running, status, success,
+    waiting_message, workflow,
 };
 
 pub(crate) async fn a_fenced_executor_writes_nothing(StoreDatabase { store, .. }: StoreDatabase) {
     let me = register_executor(&*store, "a").await;
-    let run = running(&*store, me, "w").await;
+    let run = start_running(&*store, me, "w").await;
     commit(&*store, me, send(once("w", "key", "waits"))).await;
     let waits = waiting_message(&*store, run, "").await.expect("it waits");
     fence_out(&*store, me).await;
@@ -36,12 +36,12 @@ pub(crate) async fn a_fenced_executor_writes_nothing(StoreDatabase { store, .. }
         vec![Entry { received: vec![waits.key], ..Entry::default() }; 2],
         vec![Entry { received: vec![waits.key], ..Entry::default() }],
         vec![receiving(record(run, 1, "1"), waits.key)],
-        vec![show([event(run, "e", "1")])],
-        vec![show([item(run, "s", "1")])],
-        vec![show([event(run, "e", "1"), item(run, "s", "1")]), send(message("w", "1"))],
+        vec![publish([event(run, "e", "1")])],
+        vec![publish([item(run, "s", "1")])],
+        vec![publish([event(run, "e", "1"), item(run, "s", "1")]), send(message("w", "1"))],
         vec![Entry { publications: vec![event(run, "e", "1")], ..records([record(run, 1, "1")]) }],
         vec![Entry { messages: vec![message("w", "1")], ..finish(success(run, "1")) }],
-        vec![Entry { received: vec![waits.key], ..Entry::default() }, show([item(run, "s", "1")])],
+        vec![Entry { received: vec![waits.key], ..Entry::default() }, publish([item(run, "s", "1")])],
     ];
     for entries in shapes {
         for again in [false, true] {

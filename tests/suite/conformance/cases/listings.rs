@@ -5,13 +5,13 @@ use durable_core::{Filter, Status};
 
 use crate::support::store_database::StoreDatabase;
 use crate::support::store_rows::{
-    begin, cancel, child, commit, ends, finish, output, record, recorded, register_executor, running, status, success,
-    workflow,
+    begin, cancel, child, commit, ends, finish, output, record, register_executor, start_running, status, store_record,
+    success, workflow,
 };
 
 pub(crate) async fn cancelling_returns_the_previous_status(StoreDatabase { store, .. }: StoreDatabase) {
     let me = register_executor(&*store, "a").await;
-    running(&*store, me, "w").await;
+    start_running(&*store, me, "w").await;
     assert_eq!(cancel(&*store, "w", "no longer wanted").await, Some(Status::Pending));
     let info = store.show("w").await.unwrap().expect("it was begun");
     assert_eq!((info.status, info.reason.as_deref()), (Status::Cancelled, Some("no longer wanted")));
@@ -23,7 +23,7 @@ pub(crate) async fn cancelling_returns_the_previous_status(StoreDatabase { store
 
 pub(crate) async fn an_ended_workflow_is_not_cancelled(StoreDatabase { store, .. }: StoreDatabase) {
     let me = register_executor(&*store, "a").await;
-    let run = running(&*store, me, "w").await;
+    let run = start_running(&*store, me, "w").await;
     commit(&*store, me, finish(success(run, "1"))).await;
     assert_eq!(cancel(&*store, "w", "too late").await, Some(Status::Success));
     let info = store.show("w").await.unwrap().expect("it was begun");
@@ -37,7 +37,7 @@ async fn ids(store: &dyn Store, filter: &Filter) -> Vec<String> {
 pub(crate) async fn a_listing_can_be_filtered(StoreDatabase { store, .. }: StoreDatabase) {
     let me = register_executor(&*store, "a").await;
     for id in ["a-1", "a-2", "b-1"] {
-        running(&*store, me, id).await;
+        start_running(&*store, me, id).await;
     }
     let other = NewWorkflow { name: "refund".to_owned(), ..workflow("b-2") };
     commit(&*store, me, begin(&other)).await;
@@ -57,7 +57,7 @@ pub(crate) async fn a_listing_can_be_filtered(StoreDatabase { store, .. }: Store
 pub(crate) async fn wildcards_in_an_id_prefix_are_literal(StoreDatabase { store, .. }: StoreDatabase) {
     let me = register_executor(&*store, "a").await;
     for id in ["100%-a", "100x-b", "A_c", "abc", "ż-1"] {
-        running(&*store, me, id).await;
+        start_running(&*store, me, id).await;
     }
     assert_eq!(ids(&*store, &Filter::new().id_prefix("100%")).await, ["100%-a"]);
     assert_eq!(ids(&*store, &Filter::new().id_prefix("A_")).await, ["A_c"]);
@@ -80,16 +80,16 @@ pub(crate) async fn a_listing_can_be_limited_and_reversed(StoreDatabase { store,
 
 pub(crate) async fn steps_are_listed_in_position_order(StoreDatabase { store, .. }: StoreDatabase) {
     let me = register_executor(&*store, "a").await;
-    let run = running(&*store, me, "w").await;
+    let run = start_running(&*store, me, "w").await;
     for (branch, number) in [("", 10), ("3/2", 1), ("", 3), ("3", 10), ("3", 2), ("", 1)] {
         let mut it = record(run, number, "1");
         it.position = Position::new(branch, number);
-        recorded(&*store, me, it).await;
+        store_record(&*store, me, it).await;
     }
     let mut failed = record(run, 11, "");
     (failed.outcome, failed.attempts) = (Some(Outcome::Error("{}".to_owned())), 4);
     failed.ran_for = std::time::Duration::from_secs(2);
-    recorded(&*store, me, failed).await;
+    store_record(&*store, me, failed).await;
 
     let steps = store.steps("w").await.unwrap();
     let positions: Vec<_> = steps.iter().map(|it| it.position.to_string()).collect();
@@ -103,7 +103,7 @@ pub(crate) async fn steps_are_listed_in_position_order(StoreDatabase { store, ..
 
 pub(crate) async fn a_listing_shows_parent_and_executor(StoreDatabase { store, .. }: StoreDatabase) {
     let me = register_executor(&*store, "a").await;
-    let parent = running(&*store, me, "w").await;
+    let parent = start_running(&*store, me, "w").await;
     commit(&*store, me, child(parent, 1, &workflow("w-1"))).await;
     let info = store.show("w-1").await.unwrap().expect("it was begun");
     assert_eq!((info.parent.as_deref(), info.executor.as_deref(), info.queue), (Some("w"), Some("a"), None));
@@ -113,9 +113,9 @@ pub(crate) async fn a_listing_shows_parent_and_executor(StoreDatabase { store, .
 
 pub(crate) async fn ended_workflows_are_found_by_id(StoreDatabase { store, .. }: StoreDatabase) {
     let me = register_executor(&*store, "a").await;
-    let run = running(&*store, me, "w").await;
-    running(&*store, me, "v").await;
-    running(&*store, me, "u").await;
+    let run = start_running(&*store, me, "w").await;
+    start_running(&*store, me, "v").await;
+    start_running(&*store, me, "u").await;
     commit(&*store, me, finish(success(run, "[1]"))).await;
     cancel(&*store, "v", "by hand").await;
     let asked = ["u", "v", "w", "nobody"].map(str::to_owned);

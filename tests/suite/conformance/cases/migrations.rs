@@ -3,7 +3,7 @@
 use durable_core::store::StoreErrorKind;
 
 use crate::support::store_database::StoreDatabase;
-use crate::support::store_rows::{register_executor, running};
+use crate::support::store_rows::{register_executor, start_running};
 
 pub(crate) async fn ten_processes_can_migrate_an_empty_database_at_once(database: StoreDatabase) {
     for _ in 0..3 {
@@ -23,13 +23,13 @@ pub(crate) async fn ten_processes_can_migrate_an_empty_database_at_once(database
             process.await.expect("it does not panic").unwrap();
         }
         let me = register_executor(&*database.store, "a").await;
-        running(&*database.store, me, "w").await;
+        start_running(&*database.store, me, "w").await;
     }
 }
 
 pub(crate) async fn migrating_an_up_to_date_database_writes_nothing(database: StoreDatabase) {
     let me = register_executor(&*database.store, "a").await;
-    running(&*database.store, me, "w").await;
+    start_running(&*database.store, me, "w").await;
     let before = database.store.statement_counts();
     database.store.migrate().await.unwrap();
     assert_eq!(

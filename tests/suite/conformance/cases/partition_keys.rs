@@ -6,20 +6,20 @@ use durable_core::store::{ClaimRequest, Fence, NewWorkflow, QueueLimits, QueuePl
 
 use crate::support::store_database::StoreDatabase;
 use crate::support::store_queues::{
-    all_enqueued, claim, declare_queues, delayed, ended, enqueued, mail, of_key, partitioned, placed, rate, request,
-    taken,
+    claim, claim_ids, declare_queues, end_run, enqueue, enqueue_together, on_queue, partitioned, queued_workflow, rate,
+    request, with_delay, with_partition,
 };
-use crate::support::store_rows::{adopting, cancel, fence_out, finish, register_executor, success};
+use crate::support::store_rows::{cancel, fence_out, finish, register_executor, success, takeover_request};
 
 async fn fill(store: &dyn Store, fence: Fence, keys: &[(&str, usize)]) {
     let ids = keys.iter().flat_map(|(key, number)| (0..*number).map(move |it| (*key, it)));
-    let all: Vec<_> = ids.map(|(key, it)| placed(&format!("{key}-{it}"), of_key(key))).collect();
-    all_enqueued(store, fence, &all).await;
+    let all: Vec<_> = ids.map(|(key, it)| queued_workflow(&format!("{key}-{it}"), with_partition(key))).collect();
+    enqueue_together(store, fence, &all).await;
 }
 
 async fn end_all(store: &dyn Store, fence: Fence, runs: &[RunRow]) {
     for run in runs {
-        ended(store, fence, run).await;
+        end_run(store, fence, run).await;
     }
 }
 
@@ -27,18 +27,18 @@ pub(crate) async fn a_partition_key_runs_one_at_a_time_and_in_order(StoreDatabas
     let (me, other) = (register_executor(&*store, "me").await, register_executor(&*store, "other").await);
     declare_queues(&*store, partitioned()).await;
     fill(&*store, me, &[("a", 3), ("b", 1), ("c", 2)]).await;
-    enqueued(&*store, me, "a-urgent", QueuePlacement { priority: -1, ..of_key("a") }).await;
+    enqueue(&*store, me, "a-urgent", QueuePlacement { priority: -1, ..with_partition("a") }).await;
     let runs = claim(&*store, me, 9).await.runs;
     assert_eq!(runs.iter().map(|it| &*it.id).collect::<Vec<_>>(), ["a-urgent", "b-0", "c-0"], "in the queue's order");
-    assert_eq!(taken(&*store, other, 9).await, [""; 0]);
+    assert_eq!(claim_ids(&*store, other, 9).await, [""; 0]);
     end_all(&*store, me, &runs[..2]).await;
     let next = claim(&*store, other, 9).await.runs;
     assert_eq!(next.iter().map(|it| &*it.id).collect::<Vec<_>>(), ["a-0"]);
     store.return_claims(other, &[next[0].key]).await.unwrap();
-    assert_eq!(taken(&*store, me, 9).await, ["a-0"]);
+    assert_eq!(claim_ids(&*store, me, 9).await, ["a-0"]);
     fence_out(&*store, me).await;
-    store.take_over(&adopting(other, 9)).await.unwrap();
-    assert_eq!(taken(&*store, other, 9).await, ["a-0", "c-0"], "after a crash the same ones again");
+    store.take_over(&takeover_request(other, 9)).await.unwrap();
+    assert_eq!(claim_ids(&*store, other, 9).await, ["a-0", "c-0"], "after a crash the same ones again");
 }
 
 pub(crate) async fn partition_keys_take_turns(StoreDatabase { store, .. }: StoreDatabase) {
@@ -54,7 +54,7 @@ pub(crate) async fn partition_keys_take_turns(StoreDatabase { store, .. }: Store
         order.extend(runs.iter().map(|it| it.id.to_string()));
         end_all(&*store, me, &runs).await;
         if order.len() == 4 {
-            enqueued(&*store, me, "d-0", of_key("d")).await;
+            enqueue(&*store, me, "d-0", with_partition("d")).await;
         }
     }
     // The late key comes after the keys that have waited longer.
@@ -86,8 +86,8 @@ pub(crate) async fn a_busy_partition_key_does_not_starve_the_others(StoreDatabas
     let mut ran = Vec::new();
     for number in 0..6 {
         // A new key each time, and one that is always there again.
-        enqueued(&*store, me, &format!("new-{number}"), of_key(&format!("new-{number}"))).await;
-        enqueued(&*store, me, &format!("busy-{number}"), of_key("busy")).await;
+        enqueue(&*store, me, &format!("new-{number}"), with_partition(&format!("new-{number}"))).await;
+        enqueue(&*store, me, &format!("busy-{number}"), with_partition("busy")).await;
         let runs = claim(&*store, me, 9).await.runs;
         ran.extend(runs.iter().map(|it| it.id.to_string()));
         end_all(&*store, me, &runs).await;
@@ -100,14 +100,14 @@ pub(crate) async fn a_workflow_unknown_to_the_claimer_blocks_only_its_partition_
 ) {
     let me = register_executor(&*store, "a").await;
     declare_queues(&*store, QueueLimits { partition_concurrency: Some(3), ..partitioned() }).await;
-    let first = placed("a-0", of_key("a"));
-    let foreign = NewWorkflow { name: "foreign".to_owned(), ..placed("a-foreign", of_key("a")) };
-    all_enqueued(&*store, me, &[first, foreign, placed("a-1", of_key("a"))]).await;
+    let first = queued_workflow("a-0", with_partition("a"));
+    let foreign = NewWorkflow { name: "foreign".to_owned(), ..queued_workflow("a-foreign", with_partition("a")) };
+    enqueue_together(&*store, me, &[first, foreign, queued_workflow("a-1", with_partition("a"))]).await;
     fill(&*store, me, &[("b", 2)]).await;
     let mut runs = claim(&*store, me, 9).await.runs;
     assert_eq!(runs.iter().map(|it| &*it.id).collect::<Vec<_>>(), ["a-0", "b-0", "b-1"]);
     end_all(&*store, me, &runs).await;
-    assert_eq!(taken(&*store, me, 9).await, [""; 0], "it is not jumped over");
+    assert_eq!(claim_ids(&*store, me, 9).await, [""; 0], "it is not jumped over");
     let both = ClaimRequest { known: vec!["checkout".to_owned(), "foreign".to_owned()], ..request(me, 9) };
     runs = store.claim(&both).await.unwrap().runs;
     assert_eq!(runs.iter().map(|it| &*it.id).collect::<Vec<_>>(), ["a-foreign", "a-1"]);
@@ -118,8 +118,8 @@ pub(crate) async fn delayed_and_parked_workflows_do_not_block_their_partition_ke
 ) {
     let me = register_executor(&*store, "a").await;
     declare_queues(&*store, partitioned()).await;
-    let late = QueuePlacement { partition: Some("a".to_owned()), ..delayed(Duration::from_hours(1)) };
-    enqueued(&*store, me, "late", late).await;
+    let late = QueuePlacement { partition: Some("a".to_owned()), ..with_delay(Duration::from_hours(1)) };
+    enqueue(&*store, me, "late", late).await;
     fill(&*store, me, &[("a", 3)]).await;
     let run = claim(&*store, me, 9).await.runs.remove(0);
     assert_eq!(&*run.id, "a-0");
@@ -131,13 +131,22 @@ pub(crate) async fn delayed_and_parked_workflows_do_not_block_their_partition_ke
     };
     crate::support::store_rows::commit(&*store, me, finish(park)).await;
     cancel(&*store, "a-1", "by hand").await;
-    assert_eq!(taken(&*store, me, 9).await, ["a-2"]);
+    assert_eq!(claim_ids(&*store, me, 9).await, ["a-2"]);
 }
 
 pub(crate) async fn workflows_without_a_partition_key_share_one_partition(StoreDatabase { store, .. }: StoreDatabase) {
     let me = register_executor(&*store, "a").await;
     declare_queues(&*store, partitioned()).await;
-    all_enqueued(&*store, me, &[placed("one", mail()), placed("two", of_key("")), placed("three", mail())]).await;
+    enqueue_together(
+        &*store,
+        me,
+        &[
+            queued_workflow("one", on_queue()),
+            queued_workflow("two", with_partition("")),
+            queued_workflow("three", on_queue()),
+        ],
+    )
+    .await;
     for id in ["one", "two", "three"] {
         let runs = claim(&*store, me, 9).await.runs;
         assert_eq!(runs.iter().map(|it| &*it.id).collect::<Vec<_>>(), [id]);
@@ -159,11 +168,11 @@ pub(crate) async fn the_concurrency_of_a_partition_key_is_used_and_not_exceeded(
     let runs = claim(&*store, me, 9).await.runs;
     let ids: Vec<_> = runs.iter().map(|it| &*it.id).collect();
     assert_eq!(ids, ["a-0", "a-1", "b-0", "b-1", "c-0"], "one each, and then the next round");
-    ended(&*store, me, &runs[1]).await;
-    assert_eq!(taken(&*store, me, 9).await, ["c-1"], "it has waited longest");
-    ended(&*store, me, &runs[0]).await;
-    ended(&*store, me, &runs[2]).await;
-    assert_eq!(taken(&*store, me, 9).await, ["a-2", "b-2"]);
+    end_run(&*store, me, &runs[1]).await;
+    assert_eq!(claim_ids(&*store, me, 9).await, ["c-1"], "it has waited longest");
+    end_run(&*store, me, &runs[0]).await;
+    end_run(&*store, me, &runs[2]).await;
+    assert_eq!(claim_ids(&*store, me, 9).await, ["a-2", "b-2"]);
 }
 
 pub(crate) async fn each_partition_key_has_its_own_rate_limit(StoreDatabase { store, .. }: StoreDatabase) {
@@ -181,11 +190,11 @@ pub(crate) async fn each_partition_key_has_its_own_rate_limit(StoreDatabase { st
     let full = claim(&*store, me, 9).await;
     let began = store.show("a-0").await.unwrap().expect("it ran").started_at.expect("it ran").timestamp_micros();
     assert_eq!((full.runs.len(), full.next_at), (0, Some(began + 3_600_000_000)));
-    enqueued(&*store, me, "c-0", of_key("c")).await;
+    enqueue(&*store, me, "c-0", with_partition("c")).await;
     let third = claim(&*store, me, 9).await;
     assert_eq!((third.runs.len(), third.next_at), (1, full.next_at));
     store.return_claims(me, &[third.runs[0].key]).await.unwrap();
-    assert_eq!(taken(&*store, me, 9).await, ["c-0"]);
+    assert_eq!(claim_ids(&*store, me, 9).await, ["c-0"]);
 }
 
 pub(crate) async fn rate_limits_of_queue_and_partition_both_apply(StoreDatabase { store, .. }: StoreDatabase) {

@@ -5,8 +5,8 @@ use durable_core::store::{Finish, NewMessage, PollRequest, PolledEvent, Statemen
 
 use crate::support::store_database::StoreDatabase;
 use crate::support::store_rows::{
-    begin, cancel, commit, event, finish, item, message, record, records, register_executor, running, send, show,
-    success, workflow,
+    begin, cancel, commit, event, finish, item, message, publish, record, records, register_executor, send,
+    start_running, success, workflow,
 };
 
 fn text(it: &str) -> String {
@@ -24,13 +24,13 @@ async fn events(store: &dyn Store, wanted: &[(&str, &str)]) -> Vec<PolledEvent> 
 pub(crate) async fn one_poll_finds_everything_waited_for(StoreDatabase { store, .. }: StoreDatabase) {
     let me = register_executor(&*store, "a").await;
     let before = store.now().await.unwrap();
-    let run = running(&*store, me, "w").await;
-    let (cancelled, ended) = (running(&*store, me, "cancelled").await, running(&*store, me, "ended").await);
+    let run = start_running(&*store, me, "w").await;
+    let (cancelled, ended) = (start_running(&*store, me, "cancelled").await, start_running(&*store, me, "ended").await);
     cancel(&*store, "cancelled", "by hand").await;
     commit(&*store, me, finish(success(ended, "[1]"))).await;
     let sent = message("w", "hello");
     commit(&*store, me, send(sent.clone())).await;
-    commit(&*store, me, show([event(run, "e", "1"), item(run, "s", "2")])).await;
+    commit(&*store, me, publish([event(run, "e", "1"), item(run, "s", "2")])).await;
     let wanted = PollRequest {
         cancelled: Some((me.executor, before)),
         ends: ["w", "ended", "cancelled", "nobody"].map(text).to_vec(),
@@ -64,11 +64,11 @@ pub(crate) async fn polling_for_nothing_returns_the_time(StoreDatabase { store, 
 
 pub(crate) async fn the_last_value_of_an_event_is_found(StoreDatabase { store, .. }: StoreDatabase) {
     let me = register_executor(&*store, "a").await;
-    let run = running(&*store, me, "w").await;
+    let run = start_running(&*store, me, "w").await;
     for value in ["1", "null", "3"] {
-        commit(&*store, me, show([event(run, "e", value), event(run, "null", "null")])).await;
+        commit(&*store, me, publish([event(run, "e", value), event(run, "null", "null")])).await;
     }
-    commit(&*store, me, show([event(run, "e", "4"), event(run, "e", "5")])).await;
+    commit(&*store, me, publish([event(run, "e", "4"), event(run, "e", "5")])).await;
     let found = events(&*store, &[("w", "e"), ("w", "null"), ("w", "e")]).await;
     let expected =
         [(0, "5"), (1, "null"), (2, "5")].map(|(index, value)| PolledEvent { index, value: Some(text(value)) });
@@ -85,7 +85,7 @@ pub(crate) async fn an_event_of_an_ended_workflow_is_found_to_be_unset(StoreData
     let me = register_executor(&*store, "a").await;
     for status in [Status::Success, Status::Error, Status::Cancelled, Status::Parked] {
         let id = status.to_string();
-        let run = running(&*store, me, &id).await;
+        let run = start_running(&*store, me, &id).await;
         assert_eq!(events(&*store, &[(&id, "e")]).await, []);
         commit(&*store, me, finish(Finish { status, outcome: None, ..success(run, "") })).await;
         let found = events(&*store, &[(&id, "e")]).await;
@@ -97,19 +97,19 @@ pub(crate) async fn an_event_of_an_ended_workflow_is_found_to_be_unset(StoreData
 
 pub(crate) async fn polling_a_stream_finds_items_after_the_mark_only(StoreDatabase { store, .. }: StoreDatabase) {
     let me = register_executor(&*store, "a").await;
-    let run = running(&*store, me, "w").await;
+    let run = start_running(&*store, me, "w").await;
     let news = async |mark| {
         let streams = vec![(text("w"), text("s"), mark)];
         !store.poll(&PollRequest { streams, ..PollRequest::default() }).await.unwrap().streams.is_empty()
     };
     assert!(!news(StreamCursor::default()).await);
-    commit(&*store, me, show([item(run, "s", "1"), item(run, "s", "2")])).await;
+    commit(&*store, me, publish([item(run, "s", "1"), item(run, "s", "2")])).await;
     let items = store.read_stream("w", "s", StreamCursor::default(), 10).await.unwrap().items;
     assert!(news(StreamCursor::default()).await && news(items[0].cursor).await);
     assert!(!news(items[1].cursor).await);
-    commit(&*store, me, show([item(run, "other", "1")])).await;
+    commit(&*store, me, publish([item(run, "other", "1")])).await;
     assert!(!news(items[1].cursor).await, "it is another stream");
-    commit(&*store, me, show([crate::support::store_rows::close(run, "s")])).await;
+    commit(&*store, me, publish([crate::support::store_rows::close(run, "s")])).await;
     assert!(news(items[1].cursor).await);
     let end = store.read_stream("w", "s", items[1].cursor, 10).await.unwrap().items;
     assert!(!news(end[0].cursor).await);
@@ -121,9 +121,9 @@ pub(crate) async fn polling_a_stream_finds_items_after_the_mark_only(StoreDataba
 
 pub(crate) async fn polling_finds_the_executors_own_cancelled_workflows(StoreDatabase { store, .. }: StoreDatabase) {
     let (me, other) = (register_executor(&*store, "a").await, register_executor(&*store, "b").await);
-    let run = running(&*store, me, "w").await;
-    running(&*store, other, "v").await;
-    let ended = running(&*store, me, "ended").await;
+    let run = start_running(&*store, me, "w").await;
+    start_running(&*store, other, "v").await;
+    let ended = start_running(&*store, me, "ended").await;
     commit(&*store, me, finish(success(ended, "1"))).await;
     let cancelled = async |since| {
         store
@@ -139,7 +139,7 @@ pub(crate) async fn polling_finds_the_executors_own_cancelled_workflows(StoreDat
     let at = store.show("w").await.unwrap().expect("it was begun").completed_at.expect("it is cancelled");
     assert_eq!(cancelled(at.timestamp_micros()).await, [run]);
     assert!(cancelled(at.timestamp_micros() + 1).await.is_empty());
-    let by_itself = running(&*store, me, "by-itself").await;
+    let by_itself = start_running(&*store, me, "by-itself").await;
     commit(&*store, me, finish(Finish { status: Status::Cancelled, outcome: None, ..success(by_itself, "") })).await;
     assert!(cancelled(0).await.contains(&run), "one's own words of it do no harm");
 }
@@ -155,8 +155,8 @@ pub(crate) async fn polling_for_thousands_is_one_statement(StoreDatabase { store
             match number % 4 {
                 0 => entries.push(finish(success(it.key, "1"))),
                 1 => entries.push(send(NewMessage { topic: text("t"), ..message(&it.id, &it.id) })),
-                2 => entries.push(show([event(it.key, "e", &it.id)])),
-                _ => entries.push(show([item(it.key, "s", &it.id)])),
+                2 => entries.push(publish([event(it.key, "e", &it.id)])),
+                _ => entries.push(publish([item(it.key, "s", &it.id)])),
             }
         }
         entries.push(records([record(part[0].key, 1, "1")]));

@@ -6,7 +6,7 @@ use sqlx::{Connection, SqliteConnection};
 
 use crate::support::store_database::{DirectConnection, StoreDatabase};
 use crate::support::store_rows::{
-    cancel, commit, finish, inbox, message, once, register_executor, running, send, success, waiting_message,
+    cancel, commit, finish, inbox, message, once, register_executor, send, start_running, success, waiting_message,
 };
 
 async fn begin(user: &mut DirectConnection) {
@@ -16,7 +16,7 @@ async fn begin(user: &mut DirectConnection) {
 pub(crate) async fn a_posted_message_is_visible_after_the_commit(database: StoreDatabase) {
     let store = &*database.store;
     let me = register_executor(store, "a").await;
-    let run = running(store, me, "w").await;
+    let run = start_running(store, me, "w").await;
     let mut user = database.direct_connection().await;
     begin(&mut user).await;
     assert_eq!(store.send_in(user.outbox(), &message("w", "1")).await.unwrap(), SendOutcome::Posted);
@@ -28,7 +28,7 @@ pub(crate) async fn a_posted_message_is_visible_after_the_commit(database: Store
 pub(crate) async fn a_posted_message_is_rolled_back_with_its_transaction(database: StoreDatabase) {
     let store = &*database.store;
     let me = register_executor(store, "a").await;
-    let run = running(store, me, "w").await;
+    let run = start_running(store, me, "w").await;
     let mut user = database.direct_connection().await;
     begin(&mut user).await;
     assert_eq!(store.send_in(user.outbox(), &message("w", "1")).await.unwrap(), SendOutcome::Posted);
@@ -41,8 +41,8 @@ pub(crate) async fn a_posted_message_is_rolled_back_with_its_transaction(databas
 pub(crate) async fn a_message_to_an_ended_or_unknown_workflow_is_refused(database: StoreDatabase) {
     let store = &*database.store;
     let me = register_executor(store, "a").await;
-    let run = running(store, me, "w").await;
-    running(store, me, "v").await;
+    let run = start_running(store, me, "w").await;
+    start_running(store, me, "v").await;
     let mut user = database.direct_connection().await;
     commit(store, me, send(once("w", "k", "1"))).await;
     commit(store, me, finish(success(run, "1"))).await;
@@ -61,7 +61,7 @@ pub(crate) async fn a_message_to_an_ended_or_unknown_workflow_is_refused(databas
 pub(crate) async fn a_message_with_the_same_key_is_posted_once(database: StoreDatabase) {
     let store = &*database.store;
     let me = register_executor(store, "a").await;
-    let run = running(store, me, "w").await;
+    let run = start_running(store, me, "w").await;
     let mut user = database.direct_connection().await;
     let (plain, first) = (message("w", "plain"), once("w", "k", "first"));
     begin(&mut user).await;
@@ -75,7 +75,7 @@ pub(crate) async fn a_message_with_the_same_key_is_posted_once(database: StoreDa
 
 pub(crate) async fn a_message_is_posted_to_the_system_database_only(database: StoreDatabase) {
     let me = register_executor(&*database.store, "a").await;
-    running(&*database.store, me, "w").await;
+    start_running(&*database.store, me, "w").await;
     let mut elsewhere = SqliteConnection::connect("sqlite::memory:").await.expect("memory is there");
     let posted = database.store.send_in(OutboxConnection::Sqlite(&mut elsewhere), &message("w", "1")).await;
     if database.is_postgres() {
@@ -106,7 +106,7 @@ pub(crate) async fn a_message_is_posted_to_the_system_database_only(database: St
 
 pub(crate) async fn a_posted_message_with_a_nul_is_refused(database: StoreDatabase) {
     let me = register_executor(&*database.store, "a").await;
-    running(&*database.store, me, "w").await;
+    start_running(&*database.store, me, "w").await;
     let good = message("w", "1");
     let bad = [
         NewMessage { topic: "a\0b".to_owned(), ..good.clone() },

@@ -7,15 +7,15 @@ use durable_core::store::{NewWorkflow, Verdict};
 
 use crate::support::store_database::StoreDatabase;
 use crate::support::store_rows::{
-    begin, cancel, commit, finish, inbox, message, register_executor, running, send, success, workflow,
+    begin, cancel, commit, finish, inbox, message, register_executor, send, start_running, success, workflow,
 };
 
 pub(crate) async fn a_released_queued_workflow_goes_back_to_its_queue(database: StoreDatabase) {
     let store = &*database.store;
     let me = register_executor(store, "a").await;
-    let queued = running(store, me, "queued").await;
-    running(store, me, "direct").await;
-    let stuck = running(store, me, "stuck").await;
+    let queued = start_running(store, me, "queued").await;
+    start_running(store, me, "direct").await;
+    let stuck = start_running(store, me, "stuck").await;
     database
         .direct_connection()
         .await
@@ -40,7 +40,7 @@ pub(crate) async fn a_released_queued_workflow_goes_back_to_its_queue(database: 
 pub(crate) async fn a_queued_workflow_receives_messages(database: StoreDatabase) {
     let me = register_executor(&*database.store, "a").await;
     for status in ["ENQUEUED", "DELAYED"] {
-        let run = running(&*database.store, me, status).await;
+        let run = start_running(&*database.store, me, status).await;
         let change = format!("update durable.workflows set status = '{status}', executor = null where key = {run}");
         database.direct_connection().await.execute(&change).await;
         for entries in [vec![send(message(status, "1"))], vec![send(message(status, "1")), send(message(status, "1"))]]

@@ -4,8 +4,9 @@ use durable_core::store::{Entry, Fence, PollRequest, StatementCounts, Store, Str
 
 use crate::support::store_database::StoreDatabase;
 use crate::support::store_rows::{
-    LEASE, adopting, begin, child, commit, ending, event, finish, item, message, once, receiving, record, recorded,
-    records, register_executor, running, send, sending, show, success, waiting_message, workflow,
+    LEASE, begin, child, commit, ending, event, finish, item, message, once, publish, receiving, record, records,
+    register_executor, send, sending, start_running, store_record, success, takeover_request, waiting_message,
+    workflow,
 };
 
 /// What a commit of these entries costs.
@@ -32,7 +33,7 @@ pub(crate) async fn a_lone_row_costs_one_statement_and_one_commit(StoreDatabase 
 pub(crate) async fn a_last_record_with_its_end_costs_one_commit(database: StoreDatabase) {
     let store = &*database.store;
     let me = register_executor(store, "a").await;
-    let run = running(store, me, "w").await;
+    let run = start_running(store, me, "w").await;
     let last = [ending([record(run, 1, "1")], success(run, "1"))];
     // SQLite: begin, end, record, commit.
     let expected = if database.is_postgres() { statement_counts(1, 1) } else { statement_counts(4, 1) };
@@ -63,7 +64,7 @@ pub(crate) async fn a_batch_costs_one_commit(database: StoreDatabase) {
 
 pub(crate) async fn an_existing_workflow_costs_no_commit(StoreDatabase { store, .. }: StoreDatabase) {
     let me = register_executor(&*store, "a").await;
-    running(&*store, me, "w").await;
+    start_running(&*store, me, "w").await;
     let held = store.find("w").await.unwrap().expect("it was begun");
     let spent = cost(&*store, me, &[begin(&workflow("w"))], &Verdict::Existing(held)).await;
     assert_eq!(spent, statement_counts(2, 0), "the begin that met it, and the look at it");
@@ -71,8 +72,8 @@ pub(crate) async fn an_existing_workflow_costs_no_commit(StoreDatabase { store, 
 
 pub(crate) async fn a_lost_race_costs_no_commit(StoreDatabase { store, .. }: StoreDatabase) {
     let me = register_executor(&*store, "a").await;
-    let run = running(&*store, me, "w").await;
-    recorded(&*store, me, record(run, 1, "first")).await;
+    let run = start_running(&*store, me, "w").await;
+    store_record(&*store, me, record(run, 1, "first")).await;
     // The record that met another; then begin, fence, record, the look at the other, commit.
     let spent = cost(&*store, me, &[records([record(run, 1, "second")])], &Verdict::Superseded).await;
     assert_eq!(spent, statement_counts(6, 0));
@@ -91,15 +92,15 @@ pub(crate) async fn executor_operations_execute_a_fixed_number_of_statements(dat
     store.heartbeat(me, LEASE, &[]).await.unwrap();
     // SQLite: the lease, and the look around.
     assert_eq!(spent(), if database.is_postgres() { statement_counts(1, 1) } else { statement_counts(2, 1) });
-    store.take_over(&adopting(me, 10)).await.unwrap();
+    store.take_over(&takeover_request(me, 10)).await.unwrap();
     assert_eq!(spent(), statement_counts(1, 0), "there was nothing to adopt");
     store.release(me, &[]).await.unwrap();
     assert_eq!(spent(), statement_counts(1, 0), "there was nothing to release");
-    running(store, me, "w").await;
+    start_running(store, me, "w").await;
     assert_eq!(spent(), statement_counts(1, 1));
     store.release(me, &[]).await.unwrap();
     assert_eq!(spent(), statement_counts(1, 1));
-    store.take_over(&adopting(me, 10)).await.unwrap();
+    store.take_over(&takeover_request(me, 10)).await.unwrap();
     assert_eq!(spent(), statement_counts(1, 1));
     store.records(&[1, 2, 3]).await.unwrap();
     store.find("w").await.unwrap();
@@ -109,9 +110,13 @@ pub(crate) async fn executor_operations_execute_a_fixed_number_of_statements(dat
 pub(crate) async fn a_single_message_or_event_costs_one_statement_and_one_commit(database: StoreDatabase) {
     let store = &*database.store;
     let me = register_executor(store, "a").await;
-    let run = running(store, me, "w").await;
-    let lone =
-        [send(message("w", "1")), send(once("w", "k", "1")), show([event(run, "e", "1")]), show([item(run, "s", "1")])];
+    let run = start_running(store, me, "w").await;
+    let lone = [
+        send(message("w", "1")),
+        send(once("w", "k", "1")),
+        publish([event(run, "e", "1")]),
+        publish([item(run, "s", "1")]),
+    ];
     for entry in lone {
         assert_eq!(cost(store, me, &[entry], &Verdict::Stored).await, statement_counts(1, 1));
     }
@@ -133,7 +138,7 @@ pub(crate) async fn a_single_message_or_event_costs_one_statement_and_one_commit
 pub(crate) async fn a_message_without_a_receiver_costs_no_commit(database: StoreDatabase) {
     let store = &*database.store;
     let me = register_executor(store, "a").await;
-    running(store, me, "w").await;
+    start_running(store, me, "w").await;
     commit(store, me, send(once("w", "k", "1"))).await;
     // SQLite: what met something; then begin, fence, the time it takes to find out, commit.
     let in_sqlite =
@@ -146,14 +151,14 @@ pub(crate) async fn a_message_without_a_receiver_costs_no_commit(database: Store
 pub(crate) async fn a_batch_of_messages_costs_one_commit(database: StoreDatabase) {
     let store = &*database.store;
     let me = register_executor(store, "a").await;
-    let run = running(store, me, "w").await;
+    let run = start_running(store, me, "w").await;
     let in_sqlite =
         |statements| if database.is_postgres() { statement_counts(1, 1) } else { statement_counts(statements, 1) };
     let outside: Vec<_> = (0..1_000).map(|_| send(message("w", "1"))).collect();
     assert_eq!(cost(store, me, &outside, &Verdict::Stored).await, in_sqlite(18));
     let inside: Vec<_> = (0..1_000).map(|number| sending(record(run, number, "1"), message("w", "1"))).collect();
     assert_eq!(cost(store, me, &inside, &Verdict::Stored).await, in_sqlite(34));
-    let shown: Vec<_> = (0..64).map(|_| show([item(run, "s", "1"), event(run, "e", "1")])).collect();
+    let shown: Vec<_> = (0..64).map(|_| publish([item(run, "s", "1"), event(run, "e", "1")])).collect();
     assert_eq!(cost(store, me, &shown, &Verdict::Stored).await, in_sqlite(4));
     let mut one_in_vain: Vec<_> = (0..100).map(|_| send(message("w", "1"))).collect();
     one_in_vain.push(send(message("nobody", "1")));
@@ -169,7 +174,7 @@ pub(crate) async fn a_batch_of_messages_costs_one_commit(database: StoreDatabase
 
 pub(crate) async fn reading_events_and_streams_costs_one_statement_each(StoreDatabase { store, .. }: StoreDatabase) {
     let me = register_executor(&*store, "a").await;
-    running(&*store, me, "w").await;
+    start_running(&*store, me, "w").await;
     let before = store.statement_counts();
     store.poll(&PollRequest { ends: vec!["w".to_owned()], ..PollRequest::default() }).await.unwrap();
     store.read_stream("w", "s", StreamCursor::default(), 10).await.unwrap();
@@ -180,7 +185,7 @@ pub(crate) async fn reading_events_and_streams_costs_one_statement_each(StoreDat
 pub(crate) async fn a_cancellation_costs_one_commit(database: StoreDatabase) {
     let store = &*database.store;
     let me = register_executor(store, "a").await;
-    let run = running(store, me, "w").await;
+    let run = start_running(store, me, "w").await;
     commit(store, me, child(run, 1, &workflow("w-1"))).await;
     for (children, commits) in [(true, 1), (true, 0), (false, 0)] {
         let before = store.statement_counts();

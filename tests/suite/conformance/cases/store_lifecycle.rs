@@ -7,7 +7,7 @@ use durable_core::store::{Fence, StoreError, StoreErrorKind, Verdict};
 
 use crate::support::store_database::StoreDatabase;
 use crate::support::store_rows::{
-    LEASE, begin, ending, outcomes, record, records, register_executor, running, success, workflow,
+    LEASE, begin, ending, outcomes, record, records, register_executor, start_running, success, workflow,
 };
 
 fn fault<T>(result: Result<T, StoreError>) -> Option<StoreErrorKind> {
@@ -16,7 +16,7 @@ fn fault<T>(result: Result<T, StoreError>) -> Option<StoreErrorKind> {
 
 pub(crate) async fn after_close_work_rows_can_still_be_released(StoreDatabase { store, .. }: StoreDatabase) {
     let me = register_executor(&*store, "a").await;
-    running(&*store, me, "w").await;
+    start_running(&*store, me, "w").await;
     store.close_work_pool();
     store.close_work_pool();
 
@@ -36,7 +36,7 @@ pub(crate) async fn after_close_work_rows_can_still_be_released(StoreDatabase { 
 
 pub(crate) async fn everything_can_be_dropped_and_migrated_again(StoreDatabase { store, .. }: StoreDatabase) {
     let me = register_executor(&*store, "a").await;
-    running(&*store, me, "w").await;
+    start_running(&*store, me, "w").await;
     store.drop_everything().await.unwrap();
     assert_eq!(store.find("w").await.expect_err("there is no table").kind, StoreErrorKind::Refused);
     store.drop_everything().await.unwrap();
@@ -44,14 +44,14 @@ pub(crate) async fn everything_can_be_dropped_and_migrated_again(StoreDatabase {
     assert!(store.find("w").await.unwrap().is_none());
     let fresh = register_executor(&*store, "a").await;
     assert_eq!(fresh, Fence { executor: fresh.executor, epoch: 1 });
-    running(&*store, fresh, "w").await;
+    start_running(&*store, fresh, "w").await;
 }
 
 pub(crate) async fn a_commit_dropped_midway_can_be_retried(StoreDatabase { store, .. }: StoreDatabase) {
     let me = register_executor(&*store, "a").await;
     let mut dropped = 0;
     for round in 0..60 {
-        let run = running(&*store, me, &format!("w-{round}")).await;
+        let run = start_running(&*store, me, &format!("w-{round}")).await;
         let mut entries = vec![ending([record(run, 1, "1")], success(run, "1"))];
         if round % 2 == 0 {
             entries.extend((0..40).map(|number| begin(&workflow(&format!("w-{round}-{number}")))));

@@ -5,8 +5,8 @@ use durable_core::store::{Entry, Finish, NewMessage, PollRequest, Verdict};
 
 use crate::support::store_database::StoreDatabase;
 use crate::support::store_rows::{
-    begin, cancel, child, commit, ending, finish, inbox, message, once, outcomes, receiving, record, recorded, records,
-    register_executor, running, send, sending, status, success, waiting_message, workflow,
+    begin, cancel, child, commit, ending, finish, inbox, message, once, outcomes, receiving, record, records,
+    register_executor, send, sending, start_running, status, store_record, success, waiting_message, workflow,
 };
 
 fn nobody(id: &str, status: Option<Status>) -> Verdict {
@@ -15,7 +15,7 @@ fn nobody(id: &str, status: Option<Status>) -> Verdict {
 
 pub(crate) async fn messages_are_received_in_the_order_sent(StoreDatabase { store, .. }: StoreDatabase) {
     let me = register_executor(&*store, "a").await;
-    let run = running(&*store, me, "w").await;
+    let run = start_running(&*store, me, "w").await;
     let (late, early) = (message("w", "late"), message("w", "early"));
     let about = NewMessage { topic: "about".to_owned(), ..message("w", "other topic") };
     assert!(waiting_message(&*store, run, "").await.is_none());
@@ -32,7 +32,7 @@ pub(crate) async fn messages_are_received_in_the_order_sent(StoreDatabase { stor
 pub(crate) async fn messages_of_one_commit_are_ordered_by_their_keys(StoreDatabase { store, .. }: StoreDatabase) {
     let me = register_executor(&*store, "a").await;
     for (again, others) in [(false, 0), (true, 0), (false, 80), (true, 80)] {
-        let run = running(&*store, me, &format!("w-{again}-{others}")).await;
+        let run = start_running(&*store, me, &format!("w-{again}-{others}")).await;
         let id = &format!("w-{again}-{others}");
         let messages: Vec<_> = (0..20).map(|number| message(id, &number.to_string())).collect();
         let mut entries: Vec<_> = messages.into_iter().rev().map(send).collect();
@@ -50,13 +50,13 @@ pub(crate) async fn a_message_without_a_receiver_fails_its_entry_and_no_other(
     let me = register_executor(&*store, "a").await;
     let ended = [Status::Success, Status::Error, Status::Cancelled];
     for status in ended {
-        let run = running(&*store, me, &status.to_string()).await;
+        let run = start_running(&*store, me, &status.to_string()).await;
         commit(&*store, me, finish(Finish { status, outcome: None, ..success(run, "") })).await;
     }
     for size in [0, 1, 2, 3, 15, 70] {
         for again in [false, true] {
             let name = format!("{size}-{again}");
-            let run = running(&*store, me, &name).await;
+            let run = start_running(&*store, me, &name).await;
             let (to_nobody, child_of) = (message("nobody", "1"), workflow(&format!("{name}-child")));
             let mut entries = vec![
                 sending(record(run, 1, "1"), to_nobody),
@@ -88,8 +88,8 @@ pub(crate) async fn a_message_without_a_receiver_fails_its_entry_and_no_other(
 
 pub(crate) async fn a_lone_message_without_a_receiver_is_refused(StoreDatabase { store, .. }: StoreDatabase) {
     let me = register_executor(&*store, "a").await;
-    running(&*store, me, "w").await;
-    running(&*store, me, "v").await;
+    start_running(&*store, me, "w").await;
+    start_running(&*store, me, "v").await;
     cancel(&*store, "w", "by hand").await;
     for again in [false, true] {
         let to_nobody = [send(message("nobody", "1"))];
@@ -104,7 +104,7 @@ pub(crate) async fn a_lone_message_without_a_receiver_is_refused(StoreDatabase {
 
 pub(crate) async fn a_parked_workflow_still_receives_messages(StoreDatabase { store, .. }: StoreDatabase) {
     let me = register_executor(&*store, "a").await;
-    let run = running(&*store, me, "w").await;
+    let run = start_running(&*store, me, "w").await;
     commit(&*store, me, finish(Finish { status: Status::Parked, outcome: None, ..success(run, "") })).await;
     assert_eq!(commit(&*store, me, send(message("w", "1"))).await, Verdict::Stored);
     assert_eq!(commit(&*store, me, sending(record(run, 1, "1"), message("w", "2"))).await, Verdict::Stored);
@@ -115,7 +115,7 @@ pub(crate) async fn a_workflow_started_in_the_same_commit_receives_messages(
     StoreDatabase { store, .. }: StoreDatabase,
 ) {
     let me = register_executor(&*store, "a").await;
-    let parent = running(&*store, me, "w").await;
+    let parent = start_running(&*store, me, "w").await;
     let (new, started) = (workflow("new"), workflow("w-1"));
     let entries = [
         sending(record(parent, 1, "1"), message("new", "one")),
@@ -139,7 +139,7 @@ pub(crate) async fn a_workflow_started_in_the_same_commit_receives_messages(
 
 pub(crate) async fn a_message_with_the_same_idempotency_key_is_stored_once(StoreDatabase { store, .. }: StoreDatabase) {
     let me = register_executor(&*store, "a").await;
-    let (run, other) = (running(&*store, me, "w").await, running(&*store, me, "v").await);
+    let (run, other) = (start_running(&*store, me, "w").await, start_running(&*store, me, "v").await);
     assert_eq!(commit(&*store, me, send(once("w", "k", "first"))).await, Verdict::Stored);
     assert_eq!(commit(&*store, me, send(once("w", "k", "second"))).await, Verdict::Stored);
     assert_eq!(inbox(&*store, me, run).await, ["first"]);
@@ -168,7 +168,7 @@ pub(crate) async fn retrying_a_sent_message_succeeds_after_the_receiver_ended(
     StoreDatabase { store, .. }: StoreDatabase,
 ) {
     let me = register_executor(&*store, "a").await;
-    let (run, sender) = (running(&*store, me, "w").await, running(&*store, me, "sender").await);
+    let (run, sender) = (start_running(&*store, me, "w").await, start_running(&*store, me, "sender").await);
     commit(&*store, me, send(once("w", "k", "1"))).await;
     commit(&*store, me, finish(success(run, "1"))).await;
     let retries = [send(once("w", "k", "again")), sending(record(sender, 1, "1"), once("w", "k", "again"))];
@@ -186,8 +186,8 @@ pub(crate) async fn retrying_a_sent_message_succeeds_after_the_receiver_ended(
 
 pub(crate) async fn receiving_a_message_commits_with_its_record(StoreDatabase { store, .. }: StoreDatabase) {
     let me = register_executor(&*store, "a").await;
-    let (run, other) = (running(&*store, me, "w").await, running(&*store, me, "v").await);
-    recorded(&*store, me, record(run, 1, "first")).await;
+    let (run, other) = (start_running(&*store, me, "w").await, start_running(&*store, me, "v").await);
+    store_record(&*store, me, record(run, 1, "first")).await;
     for it in ["1", "2", "3"] {
         commit(&*store, me, send(message("w", it))).await;
     }
@@ -209,7 +209,7 @@ pub(crate) async fn receiving_a_message_commits_with_its_record(StoreDatabase { 
 
 pub(crate) async fn a_superseded_end_sends_nothing(StoreDatabase { store, .. }: StoreDatabase) {
     let me = register_executor(&*store, "a").await;
-    let (run, to) = (running(&*store, me, "w").await, running(&*store, me, "to").await);
+    let (run, to) = (start_running(&*store, me, "w").await, start_running(&*store, me, "to").await);
     commit(&*store, me, send(message("w", "waits"))).await;
     let waits = waiting_message(&*store, run, "").await.expect("it waits");
     let last = |output| Entry {
@@ -233,7 +233,7 @@ pub(crate) async fn a_superseded_end_sends_nothing(StoreDatabase { store, .. }: 
     assert_eq!(crate::support::store_rows::history(&*store, "w", "e").await, [""; 0]);
     assert!(crate::support::store_rows::read_stream(&*store, "w", "s").await.is_empty());
 
-    let fine = running(&*store, me, "fine").await;
+    let fine = start_running(&*store, me, "fine").await;
     let last = Entry { messages: vec![message("to", "bye")], ..finish(success(fine, "1")) };
     assert_eq!(commit(&*store, me, last).await, Verdict::Stored);
     assert_eq!(inbox(&*store, me, to).await, ["bye"]);
@@ -243,7 +243,7 @@ pub(crate) async fn a_workflow_can_send_to_itself_and_end_in_one_commit(StoreDat
     let me = register_executor(&*store, "a").await;
     for again in [false, true] {
         let id = format!("w-{again}");
-        let run = running(&*store, me, &id).await;
+        let run = start_running(&*store, me, &id).await;
         let last = Entry { messages: vec![message(&id, "1")], ..ending([record(run, 1, "1")], success(run, "1")) };
         assert_eq!(store.commit(me, &[last], again).await.unwrap(), [Verdict::Stored]);
         assert_eq!(status(&*store, &id).await, Some(Status::Success));
@@ -252,7 +252,7 @@ pub(crate) async fn a_workflow_can_send_to_itself_and_end_in_one_commit(StoreDat
 
 pub(crate) async fn batches_of_messages_of_every_size_are_stored_whole(StoreDatabase { store, .. }: StoreDatabase) {
     let me = register_executor(&*store, "a").await;
-    let run = running(&*store, me, "w").await;
+    let run = start_running(&*store, me, "w").await;
     for (round, size) in (0..).zip([1, 2, 3, 4, 5, 16, 17, 63, 64, 65, 129, 1024]) {
         let messages: Vec<_> = (0..size)
             .map(|number| NewMessage { topic: format!("{round}/{number}"), ..message("w", &number.to_string()) })

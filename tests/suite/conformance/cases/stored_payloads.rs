@@ -4,9 +4,9 @@ use durable_core::store::{Finish, NewMessage, NewRecord, NewWorkflow, PollReques
 
 use crate::support::store_database::StoreDatabase;
 use crate::support::store_rows::{
-    adopting, begin, commit, ending, ends, event, fence_out, finish, history, item, message, once, outcomes, output,
-    read_stream, record, recorded, records, register_executor, running, send, show, status, success, waiting_message,
-    workflow,
+    begin, commit, ending, ends, event, fence_out, finish, history, item, message, once, outcomes, output, publish,
+    read_stream, record, records, register_executor, send, start_running, status, store_record, success,
+    takeover_request, waiting_message, workflow,
 };
 
 /// A JSON text of so many bytes.
@@ -32,7 +32,7 @@ pub(crate) async fn inputs_of_every_size_are_read_as_written(StoreDatabase { sto
     }
     fence_out(&*store, me).await;
     let heir = register_executor(&*store, "b").await;
-    let runs = store.take_over(&adopting(heir, 100)).await.unwrap().runs;
+    let runs = store.take_over(&takeover_request(heir, 100)).await.unwrap().runs;
     let inputs: Vec<usize> = runs.iter().map(|it| it.input.len()).collect();
     assert_eq!(inputs, sizes);
     let attached = NewWorkflow { input: text(2_000), ..workflow("w-2") };
@@ -42,9 +42,9 @@ pub(crate) async fn inputs_of_every_size_are_read_as_written(StoreDatabase { sto
 
 pub(crate) async fn a_large_record_is_read_as_written(StoreDatabase { store, .. }: StoreDatabase) {
     let me = register_executor(&*store, "a").await;
-    let run = running(&*store, me, "w").await;
+    let run = start_running(&*store, me, "w").await;
     let large = text(4 << 20);
-    recorded(&*store, me, record(run, 1, &large)).await;
+    store_record(&*store, me, record(run, 1, &large)).await;
     let two = [records([record(run, 2, &large)]), records([record(run, 3, "3")])];
     store.commit(me, &two, false).await.unwrap();
     commit(&*store, me, ending([record(run, 4, &large)], success(run, &large))).await;
@@ -68,12 +68,12 @@ pub(crate) async fn texts_of_every_script_are_read_as_written(StoreDatabase { st
         let id = format!("{json} %");
         let mut it = NewWorkflow { name: json.to_owned(), input: json.to_owned(), ..workflow(&id) };
         commit(&*store, me, begin(&it)).await;
-        recorded(&*store, me, record(it.key, 1, json)).await;
+        store_record(&*store, me, record(it.key, 1, json)).await;
         let two = [records([record(it.key, 2, json)]), records([record(it.key, 3, json)])];
         store.commit(me, &two, false).await.unwrap();
         let sent = NewMessage { topic: json.to_owned(), ..once(&id, json, json) };
         commit(&*store, me, send(sent)).await;
-        commit(&*store, me, show([event(it.key, json, json), item(it.key, json, json)])).await;
+        commit(&*store, me, publish([event(it.key, json, json), item(it.key, json, json)])).await;
         assert_eq!(waiting_message(&*store, it.key, json).await.expect("it waits").payload, json);
         assert_eq!(history(&*store, &id, json).await, [json]);
         assert_eq!(read_stream(&*store, &id, json).await, [Some(json.to_owned())]);
@@ -98,7 +98,7 @@ pub(crate) async fn texts_of_every_script_are_read_as_written(StoreDatabase { st
 
 pub(crate) async fn a_raw_nul_is_refused_and_nothing_is_stored(StoreDatabase { store, .. }: StoreDatabase) {
     let me = register_executor(&*store, "a").await;
-    let run = running(&*store, me, "w").await;
+    let run = start_running(&*store, me, "w").await;
     let named = NewRecord { name: "a\0b".to_owned(), ..record(run, 1, "1") };
     let bad = [
         begin(&NewWorkflow { name: "a\0b".to_owned(), ..workflow("named") }),
@@ -110,8 +110,8 @@ pub(crate) async fn a_raw_nul_is_refused_and_nothing_is_stored(StoreDatabase { s
         send(message("w", "\"\0\"")),
         send(once("w", "\0", "1")),
         send(NewMessage { topic: "\0".to_owned(), ..message("w", "1") }),
-        show([event(run, "\0", "1")]),
-        show([item(run, "s", "\"\0\"")]),
+        publish([event(run, "\0", "1")]),
+        publish([item(run, "s", "\"\0\"")]),
     ];
     for entry in bad {
         for again in [false, true] {
@@ -123,5 +123,5 @@ pub(crate) async fn a_raw_nul_is_refused_and_nothing_is_stored(StoreDatabase { s
     }
     assert_eq!((status(&*store, "good").await, status(&*store, "named").await), (None, None));
     assert_eq!(outcomes(&*store, run).await, []);
-    recorded(&*store, me, record(run, 1, "1")).await;
+    store_record(&*store, me, record(run, 1, "1")).await;
 }

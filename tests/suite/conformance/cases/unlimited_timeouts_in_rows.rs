@@ -4,21 +4,22 @@ use durable_core::store::{ClaimRequest, NewQueue, QueuePlacement};
 
 use super::unlimited_durations::LATEST;
 use crate::support::store_database::StoreDatabase;
-use crate::support::store_queues::{MAIL, at_once, enqueued, mail, partitioned, request};
+use crate::support::store_queues::{QUEUE, enqueue, on_queue, partitioned, request, with_concurrency};
 use crate::support::store_rows::register_executor;
 
 pub(crate) async fn any_stored_timeout_can_be_claimed(database: StoreDatabase) {
     let store = &*database.store;
     let me = register_executor(store, "a").await;
     let mut direct = database.direct_connection().await;
-    for (queue, limits) in [(MAIL, None), ("limited", Some(at_once(9))), ("parted", Some(partitioned()))] {
+    for (queue, limits) in [(QUEUE, None), ("limited", Some(with_concurrency(9))), ("parted", Some(partitioned()))] {
         if let Some(limits) = limits {
             store.declare_queues(&[NewQueue { name: queue.to_owned(), limits }]).await.unwrap();
         }
-        let place = |key: &str| QueuePlacement { queue: queue.to_owned(), partition: Some(key.to_owned()), ..mail() };
+        let place =
+            |key: &str| QueuePlacement { queue: queue.to_owned(), partition: Some(key.to_owned()), ..on_queue() };
         for (id, timeout) in [("most", i64::MAX), ("least", i64::MIN), ("ordinary", 1_000_000)] {
             let id = format!("{id} {queue}");
-            enqueued(store, me, &id, place(&id)).await;
+            enqueue(store, me, &id, place(&id)).await;
             direct.execute(&format!("update durable.workflows set timeout = {timeout} where id = '{id}'")).await;
         }
         let request = ClaimRequest { queue: queue.to_owned(), ..request(me, 9) };

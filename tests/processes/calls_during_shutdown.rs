@@ -27,10 +27,8 @@ fn builder(name: &str) -> Builder {
 }
 
 fn patient() -> ShutdownOptions {
-    let mut options = ShutdownOptions::default();
-    (options.drain, options.wait_grace) = (Duration::from_mins(1), Duration::from_mins(1));
-    options.total = Duration::from_mins(2);
-    options
+    let minute = Duration::from_mins(1);
+    ShutdownOptions::default().drain(minute).wait_grace(minute).total(2 * minute)
 }
 
 fn say<T>(call: &str, result: Result<T>) {
@@ -44,7 +42,7 @@ async fn call(when: &'static str) {
         println!("-- {when}");
         say("start", follows(1).start().await);
         say("enqueue", follows(2).enqueue(&LATER).await);
-        say("debounce", follows(3).debounce("key", Duration::from_hours(1)).await);
+        say("debounce", follows(3).debounce("key", Duration::from_hours(1)).start().await);
         say("send", durable::send("w", "beside", &1).await);
         say("list", durable::list_workflows(Filter::new()).await);
         say("retrieve", durable::retrieve_workflow::<String>("w").await);
@@ -57,7 +55,7 @@ async fn main() -> Result<()> {
     let app = builder("calls_during_shutdown").launch().await?;
     waits("go".into()).id("w").start().await?;
     app.request_shutdown_with(patient());
-    app.reached(EnginePhase::Draining).await;
+    app.wait_for_phase(EnginePhase::Draining).await;
     call("while it drains").await;
 
     let next = builder("next").launch().await?;

@@ -110,14 +110,14 @@ async fn on_a_thread(seconds: u64) -> Result<u64> {
 
 fn tell(report: &ShutdownReport) {
     let json = serde_json::json!({
-        "reason": report.reason.to_string(),
-        "clean": report.is_clean(),
-        "completed": report.completed,
-        "suspended": report.suspended.len(),
-        "killed": report.killed.len(),
-        "stuck": report.stuck.len(),
-        "released": report.released.is_ok(),
-        "elapsed": report.elapsed.as_millis(),
+    "reason": report.reason.to_string(),
+    "clean": report.is_clean(),
+    "completed": report.completed,
+    "suspended": report.suspended.len(),
+    "killed": report.killed.len(),
+    "stuck": report.stuck.len(),
+    "released": report.released.is_ok(),
+    "elapsed": report.elapsed.as_millis(),
     });
     println!("{json}");
 }
@@ -134,8 +134,7 @@ async fn main() -> Result<()> {
 
     let ledger = PathBuf::from(&arguments[1]).join(format!("ledger-{}", std::process::id()));
     let _ = LEDGER.set(File::options().append(true).create(true).open(ledger)?);
-    let mut options = ShutdownOptions::within(Duration::from_millis(total));
-    options.drain = Duration::from_millis(drain);
+    let options = ShutdownOptions::within(Duration::from_millis(total)).drain(Duration::from_millis(drain));
 
     let mut builder = Durable::builder("signal_worker").lease(Duration::from_secs(2));
     if mode == "fill" {
@@ -145,8 +144,8 @@ async fn main() -> Result<()> {
         let signals = durable::signals::install()?;
         println!("LAUNCHING");
         tokio::select! {
-            app = builder.launch() => app?,
-            _ = signals.first() => return Ok(()), // nothing was begun that would have to end
+        app = builder.launch() => app?,
+        _ = signals.first() => return Ok(()), // nothing was begun that would have to end
         }
     } else {
         builder.launch().await?

@@ -14,26 +14,26 @@ const PAUSES: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(1)
 pub(super) async fn idle(runtime: &Arc<Runtime>) {
     let mut pause = PAUSES[0];
     loop {
-        runtime.live.idle().await;
+        runtime.running.wait_until_empty().await;
         // Who takes no new work never comes to what waits in a queue, or was let go of.
-        if runtime.gate.level() >= EnginePhase::Quiesced && runtime.live.is_empty() {
+        if runtime.shutdown.phase() >= EnginePhase::Quiesced && runtime.running.is_empty() {
             return;
         }
         let asked = WorkQuery {
             executor: runtime.fence().executor,
-            queues: runtime.lines.names(),
+            queues: runtime.queues.names(),
             known: runtime.registry.known(),
         };
         // What was claimed a moment ago and has no body yet is PENDING, and this executor's own.
         match runtime.store.work_left(&asked).await {
-            Ok(found) if !found.own && !found.released && !found.queued && runtime.live.is_empty() => return,
+            Ok(found) if !found.own && !found.released && !found.queued && runtime.running.is_empty() => return,
             Ok(found) if found.released => runtime.released.notify_one(),
             Ok(_) => {}
             Err(error) => tracing::debug!(target: "durable", %error, "looking for work that is left failed"),
         }
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
-            () = runtime.gate.reached(EnginePhase::Quiesced) => {}
+            () = runtime.shutdown.wait_for(EnginePhase::Quiesced) => {}
         }
         pause = (pause * 2).min(PAUSES[1]);
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::FromRow;
 
 use crate::store::decode::{Decoded, decode};
-use crate::store::{Claimed, ExistingWorkflow, QueueLimits, QueueRow, RateLimit, RunRow, StoreError};
+use crate::store::{Claimed, ExistingWorkflow, QueueRow, RateLimit, RunRow, StoreError, StoredLimits};
 use crate::types::time::micros;
 
 /// The limits of a queue as the database has them; all NULL where nobody declared it.
@@ -27,12 +27,12 @@ impl LimitsRow {
         self.paused == Some(true)
     }
 
-    pub(super) fn limits(&self) -> QueueLimits {
+    pub(super) fn limits(&self) -> StoredLimits {
         let rate = |starts: Option<i32>, period: Option<i64>| {
             let (starts, period) = (number(starts)?, Duration::from_micros(period?.unsigned_abs()));
             Some(RateLimit { starts, period })
         };
-        QueueLimits {
+        StoredLimits {
             concurrency: number(self.concurrency),
             worker_concurrency: number(self.worker_concurrency),
             rate_limit: rate(self.rate_starts, self.rate_period),
@@ -64,12 +64,12 @@ pub(super) fn columns(limit: Option<RateLimit>) -> (Option<i32>, Option<i64>) {
 }
 
 /// Whether each partition key has its own line.
-pub(super) fn by_partition(limits: &QueueLimits) -> bool {
+pub(super) fn by_partition(limits: &StoredLimits) -> bool {
     limits.partitioned || limits.partition_concurrency.is_some() || limits.partition_rate_limit.is_some()
 }
 
 /// Whether starts are counted.
-pub(super) fn has_rate(limits: &QueueLimits) -> bool {
+pub(super) fn has_rate(limits: &StoredLimits) -> bool {
     limits.rate_limit.is_some() || limits.partition_rate_limit.is_some()
 }
 

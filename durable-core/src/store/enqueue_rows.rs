@@ -100,7 +100,7 @@ pub(super) fn of_whom<'r>(record: &'r NewRecord, entry: &Entry, verdict: &Verdic
             let Some(conflict) = held.conflict(&begin.name, begin.instance.as_deref()) else {
                 return Cow::Borrowed(record);
             };
-            let outcome = Some(Outcome::Error(RecordedError::of_engine(&conflict).to_text()));
+            let outcome = Some(Outcome::Error(RecordedError::from_engine(&conflict).to_text()));
             Cow::Owned(NewRecord { child: None, outcome, ..record.clone() })
         }
         _ => Cow::Borrowed(record),

@@ -35,7 +35,7 @@ impl StepOptions {
 
     /// The pause after `failed` failed attempts (1 or more); `lot` is drawn from 0.0 to 1.0.
     #[must_use]
-    pub(crate) fn pause(&self, failed: u32, lot: f64) -> Duration {
+    pub(crate) fn delay_after(&self, failed: u32, lot: f64) -> Duration {
         let exponent = i32::try_from(failed.saturating_sub(1)).unwrap_or(i32::MAX);
         let base = self.backoff.as_secs_f64() * self.backoff_rate.powi(exponent);
         let capped = base.min(self.max_backoff.as_secs_f64()); // an overflow is infinite, and capped
@@ -51,10 +51,10 @@ mod tests {
     #[test]
     fn pauses_double_up_to_the_cap_and_stay_within_the_jitter() {
         let options = StepOptions { max_backoff: Duration::from_secs(5), ..StepOptions::DEFAULT };
-        let middle: Vec<u64> = (1..=4).map(|failed| options.pause(failed, 0.5).as_secs()).collect();
+        let middle: Vec<u64> = (1..=4).map(|failed| options.delay_after(failed, 0.5).as_secs()).collect();
         assert_eq!(middle, [1, 2, 4, 5]);
-        assert_eq!(options.pause(2, 0.0), Duration::from_millis(1600));
-        assert_eq!(options.pause(2, 1.0), Duration::from_millis(2400));
-        assert_eq!(options.pause(u32::MAX, 0.5).as_secs(), 5, "the power overflows, the pause does not");
+        assert_eq!(options.delay_after(2, 0.0), Duration::from_millis(1600));
+        assert_eq!(options.delay_after(2, 1.0), Duration::from_millis(2400));
+        assert_eq!(options.delay_after(u32::MAX, 0.5).as_secs(), 5, "the power overflows, the pause does not");
     }
 }

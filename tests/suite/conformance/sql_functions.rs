@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use durable_core::Status;
-use durable_core::store::{Hint, NewWorkflow, Notification, QueueLimits, open};
+use durable_core::store::{Hint, NewWorkflow, Notification, StoredLimits, open};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 use tokio::sync::watch;
 
@@ -232,7 +232,7 @@ async fn the_sql_functions_notify_listening_processes(database: StoreDatabase) {
 async fn a_claim_does_not_wait_for_locked_rows(database: StoreDatabase) {
     let me = register_executor(&*database.store, "a").await;
     let mut other = database.direct_connection().await;
-    for (number, limits) in [QueueLimits::default(), with_concurrency(9)].into_iter().enumerate() {
+    for (number, limits) in [StoredLimits::default(), with_concurrency(9)].into_iter().enumerate() {
         declare_queues(&*database.store, limits).await;
         let (held, free) = (format!("held-{number}"), format!("free-{number}"));
         enqueue(&*database.store, me, &held, on_queue()).await;
@@ -248,7 +248,7 @@ async fn a_claim_does_not_wait_for_locked_rows(database: StoreDatabase) {
 
 async fn a_locked_row_blocks_its_partition_key(database: StoreDatabase) {
     let me = register_executor(&*database.store, "a").await;
-    declare_queues(&*database.store, QueueLimits { partition_concurrency: Some(3), ..partitioned() }).await;
+    declare_queues(&*database.store, StoredLimits { partition_concurrency: Some(3), ..partitioned() }).await;
     for (id, key) in [("a-0", "a"), ("a-1", "a"), ("a-2", "a"), ("b-0", "b")] {
         enqueue(&*database.store, me, id, with_partition(key)).await;
     }
@@ -321,7 +321,7 @@ async fn a_claim_reads_no_more_than_it_takes(database: StoreDatabase) {
 async fn claims_by_partition_key_cost_the_same_in_a_long_queue(database: StoreDatabase) {
     let store = &*database.store;
     let me = register_executor(store, "a").await;
-    declare_queues(store, QueueLimits { partition_concurrency: Some(1_000), ..partitioned() }).await;
+    declare_queues(store, StoredLimits { partition_concurrency: Some(1_000), ..partitioned() }).await;
     for _ in 0..8 {
         claim(store, me, 10).await;
     }

@@ -35,8 +35,8 @@ async fn an_unlimited_timeout_does_not_block_the_queue(database: &TestDatabase) 
 #[workflow]
 async fn delays_for_ever() -> Result<u32> {
     outlasts(1).delay(Duration::MAX).id("child").start().await?;
-    outlasts(2).debounce("child", Duration::MAX).await?;
-    outlasts(3).debounce_up_to(Duration::MAX).debounce("bounded", Duration::MAX).await?;
+    outlasts(2).debounce("child", Duration::MAX).start().await?;
+    outlasts(3).debounce_up_to(Duration::MAX).debounce("bounded", Duration::MAX).start().await?;
     Ok(3)
 }
 

@@ -99,7 +99,7 @@ async fn aborted_resolves_after_the_drain_and_not_before(database: &TestDatabase
     arrived(&drains, 1).await;
     arrived(&aborts, 1).await;
     let down = start_shutdown(&app, budgets(60_000, 30_000));
-    app.reached(EnginePhase::Draining).await;
+    app.wait_for_phase(EnginePhase::Draining).await;
     tokio::time::sleep(Duration::from_millis(50)).await; // nothing may happen in it
     gate(&drains).add_permits(1);
     wait_for_steps(&app, "drains", 2).await; // the step is recorded, after the sleep
@@ -134,7 +134,7 @@ async fn a_steps_own_error_during_the_abort_is_recorded(database: &TestDatabase)
     app.scope(async { declines(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
     let down = start_shutdown(&app, budgets(0, 30_000));
-    app.reached(EnginePhase::Aborting).await;
+    app.wait_for_phase(EnginePhase::Aborting).await;
     gate(&key).add_permits(1);
     let report = down.await.unwrap();
     assert!(report.is_clean() && report.suspended_total == 1, "{report}");
@@ -157,7 +157,7 @@ async fn a_workflow_that_ends_during_the_abort_is_recorded_as_ended(database: &T
     app.scope(async { declines_at_its_end(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
     let down = start_shutdown(&app, budgets(0, 30_000));
-    app.reached(EnginePhase::Aborting).await;
+    app.wait_for_phase(EnginePhase::Aborting).await;
     gate(&key).add_permits(1);
     let report = down.await.unwrap();
     assert!(report.is_clean() && (report.completed, report.suspended_total) == (1, 0), "{report}");
@@ -226,7 +226,7 @@ static ENGINES: Mutex<Vec<(String, Durable)>> = Mutex::new(Vec::new());
 async fn returns_when_it_is_let_go_of(key: String) -> Result<String> {
     here_it_is(&key).await;
     let app = ENGINES.lock().unwrap().iter().find(|it| it.0 == key).map(|it| it.1.clone());
-    let goes_down = || app.as_ref().is_some_and(|it| it.state() >= EnginePhase::Draining);
+    let goes_down = || app.as_ref().is_some_and(|it| it.phase() >= EnginePhase::Draining);
     tokio::select! {
     biased;
     text = durable::recv::<String>("n", Duration::from_hours(1)) => Ok(text?.unwrap_or_default()),
@@ -380,7 +380,7 @@ async fn a_transaction_in_flight_commits_or_rolls_back(database: &TestDatabase) 
     app.scope(async { writes_its_key(ends.clone(), schema.clone()).id("ends").start().await.unwrap() }).await;
     arrived(&ends, 1).await;
     let down = start_shutdown(&app, budgets(0, 30_000));
-    app.reached(EnginePhase::Aborting).await;
+    app.wait_for_phase(EnginePhase::Aborting).await;
     gate(&ends).add_permits(1);
     assert!(down.await.unwrap().is_clean());
     assert_eq!(kept(database, &ends).await, 1, "it came to its end within the time for steps");

@@ -227,7 +227,7 @@ async fn a_panic_in_a_destructor_does_not_stop_the_shutdown(database: &TestDatab
     app.scope(async { holds_a_mine(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
     let report = app.shutdown_with(ShutdownOptions::immediate()).await;
-    assert!(report.is_closed() && report.state == ShutdownOutcome::Closed, "{report}");
+    assert!(report.is_closed() && report.outcome == ShutdownOutcome::Closed, "{report}");
     assert_eq!(counted(&format!("{key} dropped")), 1);
     assert!(report.panics.iter().any(|it| it.contains("\"w\"") && it.contains("a destructor that panics")), "{report}");
 
@@ -293,7 +293,7 @@ async fn pools_are_closed_after_their_last_use(database: &TestDatabase) {
     arrived(&dropped, 1).await;
     faulty.hold_next("sign_off", HoldAt::Before); // the last statement
     let down = start_shutdown(&app, budgets(0, 400));
-    app.reached(EnginePhase::Aborting).await;
+    app.wait_for_phase(EnginePhase::Aborting).await;
     gate(&ends).add_permits(1);
     tokio::time::timeout(Duration::from_secs(20), faulty.wait_for_held_call())
         .await
@@ -330,8 +330,7 @@ async fn closing_is_bounded_while_the_program_holds_a_connection(database: &Test
         if postgres { keeps_in_postgres(&of_program).await } else { keeps_in_sqlite(&of_program).await }
     });
     arrived(&key, 1).await;
-    let mut options = budgets(0, 0);
-    options.close = Duration::from_millis(600);
+    let options = budgets(0, 0).close(Duration::from_millis(600));
     let report = tokio::time::timeout(Duration::from_secs(8), app.shutdown_with(options)).await;
     let report = report.expect("the shutdown does not wait for the connection");
     let close = report.phases.last().unwrap();
@@ -362,7 +361,7 @@ async fn an_engine_shuts_down_on_a_current_thread_runtime(database: &TestDatabas
             app.scope(async { guards(key.clone()).id("drains").start().await.unwrap() }).await;
             arrived(&key, 1).await;
             let down = start_shutdown(&app, patient());
-            app.reached(EnginePhase::Draining).await;
+            app.wait_for_phase(EnginePhase::Draining).await;
             gate(&key).add_permits(1);
             let report = down.await.unwrap();
             assert!(report.is_clean() && report.completed == 1, "{report}");
@@ -378,7 +377,7 @@ async fn an_engine_shuts_down_on_a_current_thread_runtime(database: &TestDatabas
             arrived(&key, 2).await;
             arrived(&format!("{key} before"), 1).await;
             let down = start_shutdown(&app, budgets(0, 30_000));
-            app.reached(EnginePhase::Aborting).await;
+            app.wait_for_phase(EnginePhase::Aborting).await;
             gate(&key).add_permits(1);
             let report = down.await.unwrap();
             assert!(report.is_clean() && (report.completed, report.suspended_total) == (1, 1), "{report}");

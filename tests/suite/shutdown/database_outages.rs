@@ -130,7 +130,7 @@ async fn a_shutdown_is_bounded_while_the_server_is_stopped(server: &Arc<Server>)
     arrived(&key, 3).await;
     let begun = Instant::now();
     let down = start_shutdown(&app, ShutdownOptions::within(Duration::from_secs(6)));
-    app.reached(EnginePhase::Draining).await;
+    app.wait_for_phase(EnginePhase::Draining).await;
     off_thread(server, |it| it.set_running(false)).await;
     gate(&key).add_permits(1);
     let report = down.await.unwrap();
@@ -151,7 +151,7 @@ async fn a_shutdown_is_bounded_while_the_server_is_frozen(server: &Arc<Server>) 
     arrived(&key, 3).await;
     let begun = Instant::now();
     let down = start_shutdown(&app, ShutdownOptions::within(Duration::from_secs(6)));
-    app.reached(EnginePhase::Draining).await;
+    app.wait_for_phase(EnginePhase::Draining).await;
     off_thread(server, |it| set_frozen(it.process_id(), true)).await;
     gate(&key).add_permits(1); // its record is never answered
     let report = down.await.unwrap();
@@ -170,11 +170,11 @@ async fn a_drain_waits_for_a_restarting_server(server: &Arc<Server>) {
     gate(&key).add_permits(2);
     arrived(&key, 3).await;
     let down = start_shutdown(&app, patient());
-    app.reached(EnginePhase::Draining).await;
+    app.wait_for_phase(EnginePhase::Draining).await;
     off_thread(server, |it| it.set_running(false)).await;
     gate(&key).add_permits(3);
     tokio::time::sleep(Duration::from_millis(300)).await; // nothing may happen in it
-    assert_eq!(app.state(), EnginePhase::Draining, "the database is waited for as long as the drain lasts");
+    assert_eq!(app.phase(), EnginePhase::Draining, "the database is waited for as long as the drain lasts");
     off_thread(server, |it| it.set_running(true)).await;
     let report = down.await.unwrap();
     assert!(report.completed == 1 && report.suspended_total == 0, "{report}");
@@ -188,7 +188,7 @@ async fn a_drain_survives_terminated_server_connections(server: &Arc<Server>) {
     app.scope(async { numbers(key.clone(), MANY).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
     let down = start_shutdown(&app, patient());
-    app.reached(EnginePhase::Draining).await;
+    app.wait_for_phase(EnginePhase::Draining).await;
     let mut door = PgConnection::connect(&server.url()).await.unwrap();
     let mut ended = 0;
     for done in 1..MANY {

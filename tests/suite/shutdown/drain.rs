@@ -73,7 +73,7 @@ async fn a_workflow_is_suspended_between_steps_when_the_drain_times_out(database
     gate(&key).add_permits(1);
     arrived(&key, 2).await; // in the second step
     let down = start_shutdown(&app, budgets(0, 10_000));
-    app.reached(EnginePhase::Aborting).await;
+    app.wait_for_phase(EnginePhase::Aborting).await;
     gate(&key).add_permits(1);
     let report = down.await.unwrap();
     assert!(report.is_clean() && report.suspended.len() == 1, "{report}");
@@ -97,7 +97,7 @@ async fn a_running_step_finishes_and_is_recorded(database: &TestDatabase) {
     app.scope(async { passes(key.clone(), 1).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
     let down = start_shutdown(&app, budgets(0, 10_000));
-    app.reached(EnginePhase::Aborting).await;
+    app.wait_for_phase(EnginePhase::Aborting).await;
     gate(&key).add_permits(1);
     assert!(down.await.unwrap().is_clean());
 
@@ -206,7 +206,7 @@ async fn a_workflow_that_ignores_its_suspension_cannot_complete(database: &TestD
     arrived(&waits, 1).await;
     arrived(&selects, 1).await;
     let down = start_shutdown(&app, budgets(0, 50));
-    app.reached(EnginePhase::Aborting).await;
+    app.wait_for_phase(EnginePhase::Aborting).await;
     count(format!("{selects} open"));
     down.await.unwrap();
 
@@ -237,7 +237,7 @@ async fn a_finished_step_of_a_join_is_recorded_when_its_sibling_is_dropped(datab
     arrived(&slow, 1).await;
     arrived(&quick, 1).await;
     let down = start_shutdown(&app, budgets(0, 1000));
-    app.reached(EnginePhase::Aborting).await;
+    app.wait_for_phase(EnginePhase::Aborting).await;
     gate(&quick).add_permits(1);
     down.await.unwrap();
 
@@ -261,7 +261,7 @@ async fn a_child_can_be_started_during_the_drain(database: &TestDatabase) {
     app.scope(async { parent_in_drain(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
     let down = start_shutdown(&app, budgets(60_000, 0));
-    app.reached(EnginePhase::Draining).await;
+    app.wait_for_phase(EnginePhase::Draining).await;
     gate(&key).add_permits(2);
     let report = down.await.unwrap();
     assert!(report.is_clean() && report.completed == 2, "{report}");
@@ -273,7 +273,7 @@ async fn the_drain_refuses_direct_starts_and_allows_enqueueing(database: &TestDa
     app.scope(async { passes(key.clone(), 1).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
     let down = start_shutdown(&app, budgets(60_000, 0));
-    app.reached(EnginePhase::Draining).await;
+    app.wait_for_phase(EnginePhase::Draining).await;
     let refused = app.scope(async { passes(key.clone(), 1).id("late").start().await }).await.unwrap_err();
     assert!(refused.is_interrupted() && refused.to_string().contains("shutting down"), "{refused}");
     app.scope(async { passes(key.clone(), 1).id("queued").enqueue(&LATE).await.unwrap() }).await;
@@ -305,7 +305,7 @@ async fn a_transaction_outside_a_workflow_works_during_the_drain(database: &Test
     app.scope(async { passes(key.clone(), 1).start().await.unwrap() }).await;
     arrived(&key, 1).await;
     let down = start_shutdown(&app, budgets(60_000, 0));
-    app.reached(EnginePhase::Draining).await;
+    app.wait_for_phase(EnginePhase::Draining).await;
     // It belongs to no workflow: it may serve a request that is answered before the process ends.
     let asked = async { if database.is_postgres() { asks_postgres().await } else { asks_lite().await } };
     assert_eq!(app.scope(asked).await.unwrap(), 1);
@@ -357,7 +357,7 @@ async fn a_cancellation_during_the_drain_takes_effect(database: &TestDatabase) {
     let handle = app.scope(async { endless(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
     let down = start_shutdown(&app, budgets(60_000, 0));
-    app.reached(EnginePhase::Draining).await;
+    app.wait_for_phase(EnginePhase::Draining).await;
     handle.cancel().await.unwrap();
     let report = down.await.unwrap();
     assert!(report.is_clean() && report.completed == 1, "a cancellation is an end: {report}");

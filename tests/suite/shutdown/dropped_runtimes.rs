@@ -28,7 +28,7 @@ async fn a_runtime_dropped_before_the_shutdown_loses_nothing(database: &TestData
     .await;
     assert_eq!(counted(&format!("{key} dropped")), 1, "it went with the runtime");
     let report = app.shutdown().await;
-    assert_eq!((report.state, report.exit_code()), (ShutdownOutcome::Failed, 1), "{report}");
+    assert_eq!((report.outcome, report.exit_code()), (ShutdownOutcome::Failed, 1), "{report}");
     drop(app);
 
     let app = database.builder("app").executor_id("same").launch().await.unwrap();
@@ -48,14 +48,14 @@ async fn a_shutdown_whose_runtime_is_dropped_reports_failure(database: &TestData
             app.scope(async { guards(of_thread.clone()).id("w").start().await.unwrap() }).await;
             arrived(&of_thread, 1).await;
             app.request_shutdown_with(patient());
-            app.reached(EnginePhase::Draining).await;
+            app.wait_for_phase(EnginePhase::Draining).await;
             let of_waiter = app.clone();
             (app, std::thread::spawn(move || of_waiter.shutdown_blocking(patient())))
         })
     })
     .await;
     let report = app.shutdown().await;
-    assert_eq!((report.state, app.state()), (ShutdownOutcome::Failed, EnginePhase::Closed), "{report}");
+    assert_eq!((report.outcome, app.phase()), (ShutdownOutcome::Failed, EnginePhase::Closed), "{report}");
     let of_waiter = tokio::task::spawn_blocking(|| waiter.join().unwrap()).await.unwrap();
     assert!(Arc::ptr_eq(&report, &of_waiter), "all callers get the same report: {of_waiter}");
     assert!(report.elapsed > Duration::ZERO && !report.phases.is_empty() && report.released.is_err(), "{report:?}");

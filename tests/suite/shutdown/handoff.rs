@@ -60,8 +60,7 @@ async fn workflows_that_are_not_released_wait_for_the_restart(database: &TestDat
     peer.listening().await;
     app.scope(async { waits_for_word(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
-    let mut options = patient();
-    options.release = false;
+    let options = patient().release(false);
     let report = app.shutdown_with(options).await;
     assert!(!report.suspended[0].released && report.is_clean(), "{report}");
     tokio::time::sleep(Duration::from_millis(700)).await; // nothing may happen in it
@@ -128,12 +127,12 @@ async fn a_successor_with_the_same_executor_id_takes_nothing_while_the_first_dra
     .await;
     arrived(&key, 2).await;
     let down = start_shutdown(&app, budgets(1_500, 0));
-    app.reached(EnginePhase::Draining).await;
+    app.wait_for_phase(EnginePhase::Draining).await;
 
     let next = database.builder("new").executor_id("pod-7").launch().await.unwrap();
     next.listening().await;
     tokio::time::sleep(Duration::from_millis(500)).await; // nothing may happen in it
-    assert_eq!((app.state(), counted(&key)), (EnginePhase::Draining, 2), "what still runs there is not taken");
+    assert_eq!((app.phase(), counted(&key)), (EnginePhase::Draining, 2), "what still runs there is not taken");
     let report = down.await.unwrap();
     assert_eq!((report.killed_total, report.is_closed()), (2, true), "{report}");
     arrived(&key, 4).await;
@@ -156,7 +155,7 @@ async fn heartbeats_continue_during_the_drain(database: &TestDatabase) {
     arrived(&key, 1).await;
     let down = start_shutdown(&app, patient());
     tokio::time::sleep(4 * lease).await; // without heartbeats the lease would run out in it
-    assert_eq!(app.state(), EnginePhase::Draining);
+    assert_eq!(app.phase(), EnginePhase::Draining);
     gate(&key).add_permits(1);
     let report = down.await.unwrap();
     assert!(report.is_clean() && report.completed == 1, "{report}");
@@ -172,10 +171,9 @@ async fn messages_are_received_during_the_drain(database: &TestDatabase) {
     app.listening().await;
     app.scope(async { waits_for_word(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
-    let mut options = patient();
-    options.wait_grace = Duration::from_secs(30);
+    let options = patient().wait_grace(Duration::from_secs(30));
     let down = start_shutdown(&app, options);
-    app.reached(EnginePhase::Draining).await;
+    app.wait_for_phase(EnginePhase::Draining).await;
     let begun = Instant::now();
     peer.scope(async { durable::send("w", "word", &7).await.unwrap() }).await;
     let report = down.await.unwrap();
@@ -201,7 +199,7 @@ async fn notifications_are_sent_before_the_connections_close(database: &TestData
     let asks = reader.spawn(durable::get_event::<u32>("w", "last word", Duration::from_mins(1)));
     tokio::time::sleep(Duration::from_millis(100)).await; // it has asked once, and waits for a notification
     let down = start_shutdown(&app, patient());
-    app.reached(EnginePhase::Draining).await;
+    app.wait_for_phase(EnginePhase::Draining).await;
     let begun = Instant::now();
     gate(&key).add_permits(1);
     assert!(down.await.unwrap().is_clean());

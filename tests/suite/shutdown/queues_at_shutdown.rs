@@ -66,7 +66,7 @@ async fn a_quiesced_engine_claims_nothing(database: &TestDatabase) {
     let app = database.launch().await;
     arrived(&key, 1).await;
     app.quiesce();
-    assert!(!app.readiness().is_ready() && app.state() == EnginePhase::Quiesced);
+    assert!(!app.readiness().is_ready() && app.phase() == EnginePhase::Quiesced);
     gate(&key).add_permits(20);
     let handle = app.retrieve_workflow::<u32>("w0").await.unwrap();
     assert_eq!(handle.await.unwrap(), 1, "what runs goes on");
@@ -94,7 +94,7 @@ async fn shut_down_in_a_claim(database: &TestDatabase, hold: HoldAt) {
     faulty.wait_for_held_call().await;
     let down = start_shutdown(&app, budgets(2_000, 0));
     tokio::time::sleep(Duration::from_millis(300)).await; // nothing may happen in it
-    assert_eq!(app.state(), EnginePhase::Quiesced, "the claim is waited for");
+    assert_eq!(app.phase(), EnginePhase::Quiesced, "the claim is waited for");
     faulty.release_held_call();
     let report = down.await.unwrap();
     assert!(report.is_clean() && report.returned_claims == 3, "{report}");
@@ -158,10 +158,10 @@ async fn a_quiesced_engine_fires_no_schedule_and_no_tick_is_lost(database: &Test
     let ticks = |all: Vec<durable::WorkflowInfo>| all.into_iter().filter(|it| it.name == "ticked").collect::<Vec<_>>();
     until("the schedule fires", async || !ticks(app.list_workflows(Filter::new()).await.unwrap()).is_empty()).await;
     let down = start_shutdown(&app, patient());
-    app.reached(EnginePhase::Draining).await;
+    app.wait_for_phase(EnginePhase::Draining).await;
     let then = ticks(app.list_workflows(Filter::new()).await.unwrap()).len();
     tokio::time::sleep(Duration::from_millis(2_500)).await; // two ticks, which must not be started
-    assert_eq!(app.state(), EnginePhase::Draining);
+    assert_eq!(app.phase(), EnginePhase::Draining);
     assert_eq!(ticks(app.list_workflows(Filter::new()).await.unwrap()).len(), then, "the clock starts nothing");
     gate(&key).add_permits(1);
     assert!(down.await.unwrap().is_clean());
@@ -220,7 +220,7 @@ static IDLE: std::sync::Mutex<Vec<(String, Durable)>> = std::sync::Mutex::new(Ve
 async fn waits_until_it_is_idle(key: String) -> Result<String> {
     let app = IDLE.lock().unwrap().iter().find(|it| it.0 == key).unwrap().1.clone();
     let report = app.run_until_idle().await;
-    Ok(format!("{:?}", report.state))
+    Ok(format!("{:?}", report.outcome))
 }
 
 async fn run_until_idle_inside_a_workflow_does_not_wait_for_that_workflow(database: &TestDatabase) {

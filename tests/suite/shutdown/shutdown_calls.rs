@@ -56,7 +56,7 @@ pub(super) async fn the_drain_ends_as_soon_as_nothing_runs(database: &TestDataba
     let app = busy(database, &key).await;
     let begun = Instant::now();
     let down = start_shutdown(&app, patient());
-    app.reached(EnginePhase::Draining).await;
+    app.wait_for_phase(EnginePhase::Draining).await;
     gate(&key).add_permits(1);
     let report = down.await.unwrap();
     assert!(report.is_clean() && report.completed == 1, "{report}");
@@ -70,7 +70,7 @@ pub(super) async fn shutdown_is_idempotent(database: &TestDatabase) {
     let app = database.launch().await;
     let first = app.shutdown().await;
     assert!(Arc::ptr_eq(&first, &app.shutdown().await));
-    assert_eq!(app.state(), EnginePhase::Closed);
+    assert_eq!(app.phase(), EnginePhase::Closed);
 }
 
 async fn concurrent_shutdown_calls_get_the_same_report(database: &TestDatabase) {
@@ -95,7 +95,7 @@ async fn a_later_shutdown_call_shortens_the_budgets(database: &TestDatabase) {
         let app = app.clone();
         async move { app.shutdown_with(ShutdownOptions::within(Duration::from_mins(2))).await }
     });
-    app.reached(EnginePhase::Draining).await;
+    app.wait_for_phase(EnginePhase::Draining).await;
     let begun = Instant::now();
     let report = app.shutdown_with(ShutdownOptions::immediate()).await;
     assert!(begun.elapsed() < Duration::from_secs(10), "{report}");
@@ -109,7 +109,7 @@ async fn dropping_the_shutdown_future_does_not_stop_the_shutdown(database: &Test
         let app = app.clone();
         async move { app.shutdown_with(ShutdownOptions::within(Duration::from_mins(2))).await }
     });
-    app.reached(EnginePhase::Draining).await;
+    app.wait_for_phase(EnginePhase::Draining).await;
     caller.abort();
     gate(&key).add_permits(1);
     let report = app.shutdown().await;
@@ -128,7 +128,7 @@ async fn shuts_down(key: String) -> Result<String> {
     fetch_app(&key).await;
     let app = APP.lock().unwrap().iter().find(|it| it.0 == key).unwrap().1.clone();
     let report = app.shutdown().await;
-    Ok(format!("{:?}", report.state))
+    Ok(format!("{:?}", report.outcome))
 }
 
 async fn shutdown_inside_a_workflow_only_requests_it(database: &TestDatabase) {
@@ -164,7 +164,7 @@ async fn launching_the_same_application_during_its_shutdown_is_refused(database:
     let key = fresh("still down");
     let app = busy(database, &key).await;
     let down = start_shutdown(&app, patient());
-    app.reached(EnginePhase::Draining).await;
+    app.wait_for_phase(EnginePhase::Draining).await;
     let refused = database.builder("app").launch().await.unwrap_err();
     assert_eq!(refused.kind(), durable::ErrorKind::ShuttingDown, "{refused}");
     let other = database.builder("another").launch().await.expect("another application may come up");
@@ -199,9 +199,9 @@ async fn run_until_shuts_down_when_its_future_ends(database: &TestDatabase) {
         async move { app.run_until(stopped).await }
     });
     tokio::time::sleep(Duration::from_millis(20)).await; // nothing may happen in it
-    assert_eq!(app.state(), EnginePhase::Running);
+    assert_eq!(app.phase(), EnginePhase::Running);
     stop.send(()).unwrap();
-    app.reached(EnginePhase::Draining).await;
+    app.wait_for_phase(EnginePhase::Draining).await;
     gate(&key).add_permits(1);
     let report = runs.await.unwrap();
     assert!(report.is_clean() && report.reason == ShutdownReason::Triggered, "{report}");
@@ -229,7 +229,7 @@ async fn shutdown_blocking_works_outside_the_runtime(database: &TestDatabase) {
         let app = app.clone();
         move || app.shutdown_blocking(patient())
     });
-    app.reached(EnginePhase::Draining).await;
+    app.wait_for_phase(EnginePhase::Draining).await;
     gate(&key).add_permits(1);
     let report = tokio::task::spawn_blocking(|| thread.join().unwrap()).await.unwrap();
     assert!(report.is_clean() && report.completed == 1, "{report}");
@@ -239,7 +239,7 @@ async fn shutdown_blocking_works_outside_the_runtime(database: &TestDatabase) {
 async fn the_first_shutdown_reason_is_reported(database: &TestDatabase) {
     let key = fresh("reason");
     let app = busy(database, &key).await;
-    app.request_shutdown_with(patient().because(ShutdownReason::Signal(15)));
+    app.request_shutdown_with(patient().reason(ShutdownReason::Signal(15)));
     let report = app.shutdown_with(ShutdownOptions::immediate()).await;
     assert_eq!(report.reason, ShutdownReason::Signal(15));
     assert!(report.to_string().contains("(signal 15)") && report.to_string().contains("killed: stays"), "{report}");

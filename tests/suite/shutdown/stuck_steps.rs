@@ -9,8 +9,8 @@ use durable::prelude::*;
 use crate::support::{TestDatabase, arrived, budgets, count, counted, database_tests, fresh, patient};
 
 database_tests! {
-    a_stuck_workflow_is_not_taken_over_before_its_lease_expires,
-    a_body_blocked_in_its_destructor_is_reported_as_stuck,
+a_stuck_workflow_is_not_taken_over_before_its_lease_expires,
+a_body_blocked_in_its_destructor_is_reported_as_stuck,
 }
 
 /// Where a thread hangs until the test lets it go on.
@@ -92,8 +92,7 @@ async fn a_body_blocked_in_its_destructor_is_reported_as_stuck(database: &TestDa
     let release = hold(&key);
     let app = database.launch().await;
     app.scope(async { hangs_in_a_destructor(key.clone()).id("w").start().await.unwrap() }).await;
-    let mut options = patient();
-    (options.drain, options.stop) = (Duration::from_millis(500), Duration::from_millis(500));
+    let options = patient().drain(Duration::from_millis(500)).stop(Duration::from_millis(500));
     let begun = Instant::now();
     let report = app.shutdown_with(options).await;
     assert!(begun.elapsed() < Duration::from_secs(30), "{report}");

@@ -135,15 +135,16 @@ async fn recv_is_suspended_after_the_wait_grace(database: &TestDatabase) {
     arrived(&gets, 1).await;
     arrived(&waits, 1).await;
     let mut options = patient();
-    options.wait_grace = Duration::from_millis(1_500);
+    let grace = Duration::from_millis(1_500);
+    options = options.wait_grace(grace);
     let begun = Instant::now();
     let down = start_shutdown(&app, options);
-    app.reached(EnginePhase::Draining).await;
+    app.wait_for_phase(EnginePhase::Draining).await;
     tokio::time::sleep(Duration::from_millis(200)).await; // one without a grace would be suspended by now
     app.scope(async { durable::send("gets", "n", &7).await.unwrap() }).await;
     let report = down.await.unwrap();
     assert!(report.completed == 1 && report.suspended_total == 1, "{report}");
-    assert!(begun.elapsed() >= options.wait_grace && begun.elapsed() < AT_ONCE + options.wait_grace, "{report}");
+    assert!(begun.elapsed() >= grace && begun.elapsed() < AT_ONCE + grace, "{report}");
     let look = database.workflows().await;
     let output = look.iter().find(|it| it.id == "gets").unwrap().output.as_deref();
     assert_eq!(output, Some("7"));
@@ -155,9 +156,9 @@ async fn a_sleep_beyond_a_shortened_drain_is_suspended(database: &TestDatabase) 
     app.scope(async { naps_once(key.clone(), 40_000).id("w").start().await.unwrap() }).await;
     arrived(&format!("{key} before"), 1).await;
     let down = start_shutdown(&app, patient());
-    app.reached(EnginePhase::Draining).await;
+    app.wait_for_phase(EnginePhase::Draining).await;
     tokio::time::sleep(Duration::from_millis(50)).await; // nothing may happen in it
-    assert_eq!(app.state(), EnginePhase::Draining, "a sleep of 40 s ends within a drain of 60 s");
+    assert_eq!(app.phase(), EnginePhase::Draining, "a sleep of 40 s ends within a drain of 60 s");
     let begun = Instant::now();
     // It still drains for 20 s, which the sleep does not end in.
     app.request_shutdown_with(budgets(20_000, 0));
@@ -200,7 +201,7 @@ async fn a_parent_waiting_for_queued_children_does_not_delay_the_drain(database:
     arrived(&key, 2).await;
     let begun = Instant::now();
     let down = start_shutdown(&app, patient());
-    app.reached(EnginePhase::Draining).await;
+    app.wait_for_phase(EnginePhase::Draining).await;
     gate(&key).add_permits(2);
     let report = down.await.unwrap();
     assert!(begun.elapsed() < AT_ONCE && report.is_clean(), "{report}");
@@ -229,7 +230,7 @@ async fn a_parent_of_a_child_running_here_completes_in_the_drain(database: &Test
     arrived(&key, 1).await;
     let waiter = tokio::spawn(handle.result());
     let down = start_shutdown(&app, patient());
-    app.reached(EnginePhase::Draining).await;
+    app.wait_for_phase(EnginePhase::Draining).await;
     gate(&key).add_permits(1);
     let report = down.await.unwrap();
     assert!(report.is_clean() && report.completed == 2, "{report}");
@@ -249,7 +250,7 @@ async fn wait_first_in_the_drain_waits_for_workflows_running_here(database: &Tes
     app.scope(async { first_of_two(key.clone()).id("main").start().await.unwrap() }).await;
     arrived(&key, 1).await;
     let down = start_shutdown(&app, patient());
-    app.reached(EnginePhase::Draining).await;
+    app.wait_for_phase(EnginePhase::Draining).await;
     gate(&key).add_permits(1);
     let report = down.await.unwrap();
     assert!(report.is_clean() && report.completed == 2, "{report}");

@@ -63,7 +63,7 @@ async fn a_service_shuts_down_in_order_when_triggered(database: &TestDatabase) {
     assert_eq!(http::get(port, "/ready").await.unwrap().status, 200);
 
     stop.send(()).unwrap();
-    app.reached(EnginePhase::Quiesced).await;
+    app.wait_for_phase(EnginePhase::Quiesced).await;
     let ready = http::get(port, "/ready").await.unwrap();
     assert!(ready.status == 503 && ready.body.contains("shutdown"), "{ready:?}");
     assert_eq!(http::get(port, "/live").await.unwrap().status, 200);
@@ -72,14 +72,14 @@ async fn a_service_shuts_down_in_order_when_triggered(database: &TestDatabase) {
     let started = tokio::time::timeout(Duration::from_secs(30), arrived(&key, 1)).await;
     started.expect("workflows are still started");
     until("the listener is closed", async || TcpStream::connect(("127.0.0.1", port)).await.is_err()).await;
-    assert_eq!(app.state(), EnginePhase::Quiesced, "while HTTP drains the engine lets everything run");
+    assert_eq!(app.phase(), EnginePhase::Quiesced, "while HTTP drains the engine lets everything run");
     gate(&key).add_permits(1);
     let answer = waits.await.unwrap().unwrap();
     assert_eq!((answer.status, answer.body), (200, format!("served {key}")));
     let report = service.await.unwrap().unwrap();
     assert!(report.is_clean(), "{report}");
     assert_eq!(report.reason, ShutdownReason::Triggered);
-    assert_eq!(second.state(), EnginePhase::Running);
+    assert_eq!(second.phase(), EnginePhase::Running);
     second.shutdown().await;
 }
 
@@ -125,7 +125,7 @@ async fn a_shutdown_requested_by_a_handler_follows_the_same_order_as_a_signal(da
     assert_eq!(http::get(port, "/enqueue/behind").await.unwrap().body, "behind");
     assert_eq!(http::get(port, "/find/behind").await.unwrap().body, "ENQUEUED");
     until("the listener is closed", async || TcpStream::connect(("127.0.0.1", port)).await.is_err()).await;
-    assert_eq!(app.state(), EnginePhase::Quiesced, "requests are completed before workflows");
+    assert_eq!(app.phase(), EnginePhase::Quiesced, "requests are completed before workflows");
     gate(&key.replace(' ', "-")).add_permits(1);
     assert_eq!(waits.await.unwrap().unwrap().status, 200);
     let report = service.await.unwrap().unwrap();
@@ -142,7 +142,7 @@ async fn an_immediate_shutdown_does_not_wait_for_the_service(database: &TestData
     let service = tokio::spawn(service.into_future());
     assert_eq!(http::get(port, "/stop").await.unwrap().body, "as you wish");
     app.request_shutdown_with(ShutdownOptions::immediate());
-    app.reached(EnginePhase::Closed).await;
+    app.wait_for_phase(EnginePhase::Closed).await;
     assert_eq!(app.shutdown().await.reason, ShutdownReason::Requested);
     service.abort();
 
@@ -152,9 +152,9 @@ async fn an_immediate_shutdown_does_not_wait_for_the_service(database: &TestData
     let service = durable::axum::serve(&app, listener, stoppable(&app)).until(std::future::pending());
     let service = tokio::spawn(service.lb_delay(Duration::from_secs(30)).total(Duration::from_mins(1)).into_future());
     assert_eq!(http::get(port, "/stop").await.unwrap().body, "as you wish");
-    assert_eq!(app.state(), EnginePhase::Quiesced);
+    assert_eq!(app.phase(), EnginePhase::Quiesced);
     service.abort();
-    app.reached(EnginePhase::Closed).await;
+    app.wait_for_phase(EnginePhase::Closed).await;
 }
 
 async fn http_errors_tell_whether_something_was_written(database: &TestDatabase) {

@@ -8,11 +8,8 @@ use tokio::task::JoinHandle;
 
 /// So many milliseconds for the drain and the abort.
 pub(crate) fn budgets(drain: u64, abort: u64) -> ShutdownOptions {
-    let mut options = ShutdownOptions::default();
-    options.drain = Duration::from_millis(drain);
-    options.abort = Duration::from_millis(abort);
-    options.total = options.drain + options.abort + Duration::from_secs(10);
-    options
+    let (drain, abort) = (Duration::from_millis(drain), Duration::from_millis(abort));
+    ShutdownOptions::default().drain(drain).abort(abort).total(drain + abort + Duration::from_secs(10))
 }
 
 /// A drain of a minute: a shutdown that takes less has not waited for all of it.

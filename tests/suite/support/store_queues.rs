@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use durable_core::store::{
-    ClaimRequest, Claimed, Debounce, Fence, Finish, NewQueue, NewWorkflow, QueueLimits, QueuePlacement, RateLimit,
-    RunRow, Store, Verdict,
+    ClaimRequest, Claimed, Debounce, Fence, Finish, NewQueue, NewWorkflow, QueuePlacement, RateLimit, RunRow, Store,
+    StoredLimits, Verdict,
 };
 
 use super::store_rows::{begin, commit, finish, success, workflow};
@@ -74,22 +74,22 @@ pub(crate) async fn end_run(store: &dyn Store, fence: Fence, run: &RunRow) {
     assert_eq!(commit(store, fence, finish(end)).await, Verdict::Stored, "{}", run.id);
 }
 
-pub(crate) async fn declare_queues(store: &dyn Store, limits: QueueLimits) {
+pub(crate) async fn declare_queues(store: &dyn Store, limits: StoredLimits) {
     store.declare_queues(&[NewQueue { name: QUEUE.to_owned(), limits }]).await.expect("the queue is declared");
 }
 
-pub(crate) fn with_concurrency(concurrency: u32) -> QueueLimits {
-    QueueLimits { concurrency: Some(concurrency), ..QueueLimits::default() }
+pub(crate) fn with_concurrency(concurrency: u32) -> StoredLimits {
+    StoredLimits { concurrency: Some(concurrency), ..StoredLimits::default() }
 }
 
 pub(crate) fn rate(starts: u32, period: Duration) -> RateLimit {
     RateLimit { starts, period }
 }
 
-pub(crate) fn with_rate_limit(starts: u32, period: Duration) -> QueueLimits {
-    QueueLimits { rate_limit: Some(rate(starts, period)), ..QueueLimits::default() }
+pub(crate) fn with_rate_limit(starts: u32, period: Duration) -> StoredLimits {
+    StoredLimits { rate_limit: Some(rate(starts, period)), ..StoredLimits::default() }
 }
 
-pub(crate) fn partitioned() -> QueueLimits {
-    QueueLimits { partitioned: true, ..QueueLimits::default() }
+pub(crate) fn partitioned() -> StoredLimits {
+    StoredLimits { partitioned: true, ..StoredLimits::default() }
 }

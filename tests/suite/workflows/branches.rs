@@ -2,7 +2,7 @@
 
 use durable::prelude::*;
 
-use crate::support::{TestDatabase, arrived, count, counted, database_tests, fresh, gate, wait_for_steps};
+use crate::support::{TestDatabase, arrived, budgets, count, counted, database_tests, fresh, gate, wait_for_steps};
 
 database_tests! {
 join_map_and_spawn_record_below_their_positions,
@@ -336,13 +336,6 @@ async fn cancelling_a_workflow_drops_its_branches(database: &TestDatabase) {
     assert_eq!(counted(&format!("{key} dropped")), 4, "all destructors have run");
 }
 
-fn budgets(drain: u64, abort: u64) -> ShutdownOptions {
-    let mut options = ShutdownOptions::default();
-    options.drain = Duration::from_millis(drain);
-    options.abort = Duration::from_millis(abort);
-    options
-}
-
 async fn running_steps_of_branches_finish_during_the_abort(database: &TestDatabase) {
     let key = fresh("down");
     let app = database.launch().await;
@@ -354,7 +347,7 @@ async fn running_steps_of_branches_finish_during_the_abort(database: &TestDataba
         let app = app.clone();
         async move { app.shutdown_with(budgets(0, 60_000)).await }
     });
-    app.reached(durable::EnginePhase::Aborting).await;
+    app.wait_for_phase(durable::EnginePhase::Aborting).await;
     for name in HELD {
         gate(&format!("{key} {name}")).add_permits(1);
     }

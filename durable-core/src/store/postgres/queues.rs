@@ -11,7 +11,7 @@ use crate::store::rows_by_kind::PROMOTED_AT_ONCE;
 use crate::store::sql::texts;
 use crate::store::{
     ClaimRequest, Claimed, EnqueueOutcome, Fence, NewQueue, NewWorkflow, OutboxConnection, Promoted, QueueChange,
-    QueueLimits, QueueRow, Queues, StoreFuture,
+    QueueRow, Queues, StoreFuture, StoredLimits,
 };
 
 texts! {
@@ -92,7 +92,7 @@ fn of(row: &str) -> String {
     COLUMNS.split(", ").map(|column| format!("{row}.{column}")).collect::<Vec<_>>().join(", ")
 }
 
-fn bind_limits(query: PgQuery, limits: &QueueLimits) -> PgQuery {
+fn bind_limits(query: PgQuery, limits: &StoredLimits) -> PgQuery {
     let ((starts, period), (key_starts, key_period)) =
         (columns(limits.rate_limit), columns(limits.partition_rate_limit));
     let query =

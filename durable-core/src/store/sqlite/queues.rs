@@ -11,7 +11,7 @@ use crate::store::sqlite::read::json;
 use crate::store::sqlite::{LiteQuery, SqliteStore};
 use crate::store::{
     ClaimRequest, Claimed, EnqueueOutcome, Fence, NewQueue, NewWorkflow, OutboxConnection, Promoted, QueueChange,
-    QueueLimits, QueueRow, Queues, StoreFuture,
+    QueueRow, Queues, StoreFuture, StoredLimits,
 };
 use crate::types::id::local_micros;
 
@@ -74,7 +74,7 @@ fn of(row: &str) -> String {
     COLUMNS.split(", ").map(|column| format!("{row}.{column}")).collect::<Vec<_>>().join(", ")
 }
 
-fn bind_limits(query: LiteQuery, limits: &QueueLimits) -> LiteQuery {
+fn bind_limits(query: LiteQuery, limits: &StoredLimits) -> LiteQuery {
     let ((starts, period), (key_starts, key_period)) =
         (columns(limits.rate_limit), columns(limits.partition_rate_limit));
     let query =

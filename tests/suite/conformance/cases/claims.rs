@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use durable_core::Status;
 use durable_core::store::{
-    ClaimRequest, KnownWorkflow, NewQueue, NewWorkflow, QueueChange, QueueLimits, QueuePlacement, StatementCounts,
+    ClaimRequest, KnownWorkflow, NewQueue, NewWorkflow, QueueChange, QueuePlacement, StatementCounts, StoredLimits,
     TakeoverRequest, Verdict,
 };
 
@@ -68,7 +68,7 @@ pub(crate) async fn workflows_unknown_to_the_claimer_stay_in_the_queue(StoreData
 pub(crate) async fn nothing_is_claimed_from_a_paused_queue(StoreDatabase { store, .. }: StoreDatabase) {
     let me = register_executor(&*store, "a").await;
     for limits in
-        [QueueLimits::default(), with_concurrency(5), QueueLimits { partitioned: true, ..with_concurrency(5) }]
+        [StoredLimits::default(), with_concurrency(5), StoredLimits { partitioned: true, ..with_concurrency(5) }]
     {
         declare_queues(&*store, limits).await;
         enqueue(&*store, me, &format!("w {limits:?}"), on_queue()).await;
@@ -87,7 +87,7 @@ pub(crate) async fn a_fenced_executor_claims_nothing(StoreDatabase { store, .. }
     let (me, dead) = (register_executor(&*store, "me").await, register_executor(&*store, "dead").await);
     fence_out(&*store, dead).await;
     let limited =
-        [QueueLimits::default(), with_concurrency(5), QueueLimits { partitioned: true, ..with_rate_limit(9, LONG) }];
+        [StoredLimits::default(), with_concurrency(5), StoredLimits { partitioned: true, ..with_rate_limit(9, LONG) }];
     for (number, limits) in limited.into_iter().enumerate() {
         declare_queues(&*store, limits).await;
         let id = format!("w-{number}");
@@ -241,7 +241,7 @@ pub(crate) async fn limits_come_from_the_code_until_they_are_changed(StoreDataba
         (row.limits, row.changed)
     };
     store.declare_queues(&[]).await.unwrap();
-    let everything = QueueLimits {
+    let everything = StoredLimits {
         concurrency: Some(7),
         worker_concurrency: Some(3),
         partitioned: true,
@@ -266,15 +266,15 @@ pub(crate) async fn limits_come_from_the_code_until_they_are_changed(StoreDataba
     assert_eq!(limits().await, (everything, true), "what was changed stays");
     assert!(store.change_queue(QUEUE, QueueChange::LimitsOfCode(with_concurrency(3))).await.unwrap());
     assert_eq!(limits().await, (with_concurrency(3), false));
-    declare_queues(&*store, QueueLimits::default()).await;
-    assert_eq!(limits().await, (QueueLimits::default(), false));
+    declare_queues(&*store, StoredLimits::default()).await;
+    assert_eq!(limits().await, (StoredLimits::default(), false));
     assert!(!store.change_queue("nowhere", QueueChange::Limits(with_concurrency(1))).await.unwrap());
 }
 
 pub(crate) async fn queues_report_their_depth(StoreDatabase { store, .. }: StoreDatabase) {
     let me = register_executor(&*store, "a").await;
     declare_queues(&*store, with_concurrency(9)).await;
-    store.declare_queues(&[NewQueue { name: "empty".to_owned(), limits: QueueLimits::default() }]).await.unwrap();
+    store.declare_queues(&[NewQueue { name: "empty".to_owned(), limits: StoredLimits::default() }]).await.unwrap();
     start_running(&*store, me, "direct").await;
     for id in ["a", "b", "c", "d"] {
         enqueue(&*store, me, id, with_partition("k")).await;
@@ -288,7 +288,7 @@ pub(crate) async fn queues_report_their_depth(StoreDatabase { store, .. }: Store
     assert_eq!(text, [("empty", 0, 0, 0), ("letters", 1, 0, 0), (QUEUE, 2, 1, 1)]);
     let oldest = store.show("c").await.unwrap().expect("it waits").created_at.timestamp_micros();
     assert_eq!((rows[0].oldest, rows[2].oldest, rows[2].paused), (None, Some(oldest), false));
-    assert_eq!((rows[1].limits, rows[2].limits), (QueueLimits::default(), with_concurrency(9)));
+    assert_eq!((rows[1].limits, rows[2].limits), (StoredLimits::default(), with_concurrency(9)));
     store.change_queue(QUEUE, QueueChange::Pause).await.unwrap();
     assert!(store.queues().await.unwrap()[2].paused);
 }
@@ -308,7 +308,7 @@ pub(crate) async fn claims_execute_a_fixed_number_of_statements(database: StoreD
         before = now;
         spent
     };
-    for limits in [None, Some(QueueLimits::default())] {
+    for limits in [None, Some(StoredLimits::default())] {
         if let Some(limits) = limits {
             declare_queues(store, limits).await;
         }

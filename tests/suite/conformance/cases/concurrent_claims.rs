@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use durable_core::store::{Fence, QueueLimits, RunRow, Store, Verdict};
+use durable_core::store::{Fence, RunRow, Store, StoredLimits, Verdict};
 use durable_core::{Filter, WorkflowInfo};
 
 use crate::support::store_database::StoreDatabase;
@@ -149,7 +149,7 @@ pub(crate) async fn concurrent_claims_never_exceed_the_rate_limit(database: Stor
 
 pub(crate) async fn concurrent_claims_keep_the_order_of_every_partition_key(database: StoreDatabase) {
     let me = register_executor(&*database.store, "a").await;
-    declare_queues(&*database.store, QueueLimits { concurrency: Some(6), ..partitioned() }).await;
+    declare_queues(&*database.store, StoredLimits { concurrency: Some(6), ..partitioned() }).await;
     let ids = (0..20).flat_map(|it| (0..10).map(move |key| (format!("k{key}-{it}"), format!("k{key}"))));
     let all: Vec<_> = ids.map(|(id, key)| queued_workflow(&id, with_partition(&key))).collect();
     enqueue_together(&*database.store, me, &all).await;
@@ -170,10 +170,10 @@ where status = 'PENDING' group by partition_key) as by_key";
 
 pub(crate) async fn concurrent_claims_never_exceed_the_limits_of_a_partition_key(database: StoreDatabase) {
     let me = register_executor(&*database.store, "a").await;
-    let limits = QueueLimits {
+    let limits = StoredLimits {
         partition_concurrency: Some(2),
         partition_rate_limit: Some(rate(4, Duration::from_millis(60))),
-        ..QueueLimits::default()
+        ..StoredLimits::default()
     };
     declare_queues(&*database.store, limits).await;
     let ids = (0..16).flat_map(|it| ["a", "b", "c"].map(|key| (format!("{key}-{it}"), key)));

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use durable_core::Status;
 use durable_core::store::{
-    Fence, Finish, KnownWorkflow, NewWorkflow, QueueChange, QueueLimits, TakeoverRequest, Verdict, WorkFound, WorkQuery,
+    Fence, Finish, KnownWorkflow, NewWorkflow, QueueChange, StoredLimits, TakeoverRequest, Verdict, WorkFound,
+    WorkQuery,
 };
 
 use crate::support::store_database::StoreDatabase;
@@ -211,7 +212,7 @@ pub(crate) async fn remaining_work_is_reported(StoreDatabase { store, .. }: Stor
     assert_eq!(asks(other, QUEUE, "refund").await, nothing, "this executor cannot run it");
     cancel(&*store, "w", "by hand").await;
 
-    declare_queues(&*store, QueueLimits::default()).await;
+    declare_queues(&*store, StoredLimits::default()).await;
     enqueue(&*store, me, "q", on_queue()).await;
     enqueue(&*store, me, "d", with_delay(Duration::from_hours(1))).await;
     let queued = WorkFound { queued: true, ..nothing };

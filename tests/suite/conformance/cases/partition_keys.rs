@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use durable_core::store::{ClaimRequest, Fence, NewWorkflow, QueueLimits, QueuePlacement, RunRow, Store};
+use durable_core::store::{ClaimRequest, Fence, NewWorkflow, QueuePlacement, RunRow, Store, StoredLimits};
 
 use crate::support::store_database::StoreDatabase;
 use crate::support::store_queues::{
@@ -43,7 +43,7 @@ pub(crate) async fn a_partition_key_runs_one_at_a_time_and_in_order(StoreDatabas
 
 pub(crate) async fn partition_keys_take_turns(StoreDatabase { store, .. }: StoreDatabase) {
     let me = register_executor(&*store, "a").await;
-    declare_queues(&*store, QueueLimits { concurrency: Some(1), ..partitioned() }).await;
+    declare_queues(&*store, StoredLimits { concurrency: Some(1), ..partitioned() }).await;
     fill(&*store, me, &[("a", 4), ("b", 3), ("c", 2)]).await;
     let mut order = Vec::new();
     loop {
@@ -63,7 +63,7 @@ pub(crate) async fn partition_keys_take_turns(StoreDatabase { store, .. }: Store
 
 pub(crate) async fn a_key_with_many_workflows_does_not_starve_the_others(StoreDatabase { store, .. }: StoreDatabase) {
     let me = register_executor(&*store, "a").await;
-    declare_queues(&*store, QueueLimits { concurrency: Some(2), ..partitioned() }).await;
+    declare_queues(&*store, StoredLimits { concurrency: Some(2), ..partitioned() }).await;
     let others: Vec<String> = (0..10).map(|it| format!("other-{it}")).collect();
     let mut keys = vec![("greedy", 1_000)];
     keys.extend(others.iter().map(|it| (it.as_str(), 3)));
@@ -81,7 +81,7 @@ pub(crate) async fn a_key_with_many_workflows_does_not_starve_the_others(StoreDa
 
 pub(crate) async fn a_busy_partition_key_does_not_starve_the_others(StoreDatabase { store, .. }: StoreDatabase) {
     let me = register_executor(&*store, "a").await;
-    declare_queues(&*store, QueueLimits { concurrency: Some(1), ..partitioned() }).await;
+    declare_queues(&*store, StoredLimits { concurrency: Some(1), ..partitioned() }).await;
     fill(&*store, me, &[("patient", 3)]).await;
     let mut ran = Vec::new();
     for number in 0..6 {
@@ -99,7 +99,7 @@ pub(crate) async fn a_workflow_unknown_to_the_claimer_blocks_only_its_partition_
     StoreDatabase { store, .. }: StoreDatabase,
 ) {
     let me = register_executor(&*store, "a").await;
-    declare_queues(&*store, QueueLimits { partition_concurrency: Some(3), ..partitioned() }).await;
+    declare_queues(&*store, StoredLimits { partition_concurrency: Some(3), ..partitioned() }).await;
     let first = queued_workflow("a-0", with_partition("a"));
     let foreign = NewWorkflow { name: "foreign".to_owned(), ..queued_workflow("a-foreign", with_partition("a")) };
     enqueue_together(&*store, me, &[first, foreign, queued_workflow("a-1", with_partition("a"))]).await;
@@ -161,7 +161,7 @@ pub(crate) async fn the_concurrency_of_a_partition_key_is_used_and_not_exceeded(
     // The limit of a partition key makes the queue partitioned.
     declare_queues(
         &*store,
-        QueueLimits { partition_concurrency: Some(2), concurrency: Some(5), ..QueueLimits::default() },
+        StoredLimits { partition_concurrency: Some(2), concurrency: Some(5), ..StoredLimits::default() },
     )
     .await;
     fill(&*store, me, &[("a", 4), ("b", 4), ("c", 4)]).await;
@@ -177,7 +177,7 @@ pub(crate) async fn the_concurrency_of_a_partition_key_is_used_and_not_exceeded(
 
 pub(crate) async fn each_partition_key_has_its_own_rate_limit(StoreDatabase { store, .. }: StoreDatabase) {
     let me = register_executor(&*store, "a").await;
-    let limits = QueueLimits { partition_rate_limit: Some(rate(2, Duration::from_hours(1))), ..partitioned() };
+    let limits = StoredLimits { partition_rate_limit: Some(rate(2, Duration::from_hours(1))), ..partitioned() };
     declare_queues(&*store, limits).await;
     fill(&*store, me, &[("a", 3), ("b", 2)]).await;
     let first = claim(&*store, me, 9).await;
@@ -199,11 +199,11 @@ pub(crate) async fn each_partition_key_has_its_own_rate_limit(StoreDatabase { st
 
 pub(crate) async fn rate_limits_of_queue_and_partition_both_apply(StoreDatabase { store, .. }: StoreDatabase) {
     let me = register_executor(&*store, "a").await;
-    let limits = QueueLimits {
+    let limits = StoredLimits {
         rate_limit: Some(rate(3, Duration::from_millis(150))),
         partition_rate_limit: Some(rate(1, Duration::from_hours(1))),
         partition_concurrency: Some(9),
-        ..QueueLimits::default()
+        ..StoredLimits::default()
     };
     declare_queues(&*store, limits).await;
     fill(&*store, me, &[("a", 2), ("b", 2), ("c", 2), ("d", 2)]).await;

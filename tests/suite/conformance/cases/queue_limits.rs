@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use durable_core::store::{Fence, QueueChange, QueueLimits, Store};
+use durable_core::store::{Fence, QueueChange, Store, StoredLimits};
 
 use crate::support::store_database::StoreDatabase;
 use crate::support::store_queues::{
@@ -108,7 +108,7 @@ pub(crate) async fn a_rate_limit_reports_its_next_start_only_if_it_is_what_block
     StoreDatabase { store, .. }: StoreDatabase,
 ) {
     let me = register_executor(&*store, "a").await;
-    declare_queues(&*store, QueueLimits { concurrency: Some(2), ..with_rate_limit(2, Duration::from_hours(1)) }).await;
+    declare_queues(&*store, StoredLimits { concurrency: Some(2), ..with_rate_limit(2, Duration::from_hours(1)) }).await;
     assert_eq!(claim(&*store, me, 9).await.next_at, None, "nothing waits");
     fill(&*store, me, 2).await;
     let both = claim(&*store, me, 9).await;
@@ -132,7 +132,7 @@ pub(crate) async fn a_limit_of_zero_starts_nothing(StoreDatabase { store, .. }: 
         let claimed = claim(&*store, me, 9).await;
         assert_eq!((claimed.runs.len(), claimed.next_at), (0, None));
     }
-    let no_key = QueueLimits { partition_concurrency: Some(0), ..QueueLimits::default() };
+    let no_key = StoredLimits { partition_concurrency: Some(0), ..StoredLimits::default() };
     declare_queues(&*store, no_key).await;
     assert_eq!(claim_ids(&*store, me, 9).await, [""; 0]);
 }

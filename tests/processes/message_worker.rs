@@ -59,7 +59,7 @@ async fn noted(receiver: u32, topic: &str, letter: Letter) {
     note(&format!("{receiver} {topic} {} {}", letter.sender, letter.number));
 }
 
-/// Everything on one topic, in the order in which it came.
+/// All messages on one topic, in the order received.
 async fn receives_on(receiver: u32, topic: &str) -> Result<Vec<Letter>> {
     let mut all = Vec::new();
     for _ in 0..Letter::expected(receiver, topic) * SENDERS as usize {

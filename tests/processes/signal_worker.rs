@@ -63,7 +63,7 @@ async fn sleeps(_hours: u64) -> Result<u64> {
     Ok(1)
 }
 
-/// How many of the steps that block are there, and the process that is ready for them.
+/// How many of the blocking steps have started, plus one once the process is ready for them.
 static AT_THE_GATE: AtomicU64 = AtomicU64::new(0);
 
 /// Blocks when the other one is there too: what the first one blocked alone, such as the start of the

@@ -40,9 +40,9 @@ async fn with_a_child(many: u32) -> Result<u32> {
     steps_in_a_row(many).await
 }
 
-/// Waits until nothing has been asked for a while.
+/// Waits until no statement was executed for a while.
 async fn at_rest(app: &Durable) {
-    app.listening().await; // it looks around when it begins to listen
+    app.listening().await; // it polls when it begins to listen
     let mut last = app.store().statement_counts();
     loop {
         tokio::time::sleep(Duration::from_millis(150)).await; // the engine is at rest when nothing happens in it
@@ -166,7 +166,7 @@ async fn recovery_costs_the_same_for_one_workflow_and_for_fifty(database: &TestD
         app.shutdown().await;
     }
     // The first launch migrates nothing either: the schema was there from the launch before. The
-    // engine looks around when it is launched and again when it begins to listen, which may be one.
+    // engine polls when it is launched and again when it begins to listen, which may be one.
     let differ = statements[0].abs_diff(statements[1]);
     assert!(differ <= 10, "the launch with its recovery, for 1 workflow and for 50: {statements:?}");
 }
@@ -213,7 +213,7 @@ async fn counted_in_a_queue(key: String) -> Result<()> {
     Ok(())
 }
 
-/// Waits until so many bodies have run, and all that goes with it is done.
+/// Waits until so many bodies have run and everything is recorded.
 async fn settled(app: &Durable, key: &str, many: u32) {
     crate::support::arrived(key, many).await;
     at_rest(app).await;
@@ -255,7 +255,7 @@ async fn enqueue_all_shares_commits(database: &TestDatabase) {
     app.shutdown().await;
 }
 
-/// What it costs to take so many from a queue of nothing else, and to finish them.
+/// The cost of claiming and completing so many workflows of a queue.
 async fn cost_of_a_line(database: &TestDatabase, queue: &'static Queue, many: u32) -> StatementCounts {
     let key = fresh("line");
     let app = database.builder("works").listen_to([queue]).launch().await.unwrap();

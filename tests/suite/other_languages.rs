@@ -14,7 +14,7 @@ fn example(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/other-languages").join(name)
 }
 
-/// Starts the worker, hands over the orders twice, and looks at what became of them.
+/// Starts the worker, enqueues the orders twice, and checks their results.
 async fn orders_are_handed_over(hand_over: impl AsyncFn(&ProcessDatabase)) {
     let database = ProcessDatabase::postgres().await;
     let mut worker = start("orders", &[], &database);

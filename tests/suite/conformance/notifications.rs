@@ -12,7 +12,7 @@ use crate::support::postgres_store_tests;
 use crate::support::store_database::{DirectConnection, StoreDatabase, in_memory, in_sqlite};
 use crate::support::store_rows::{key, message, register_executor, send, start_running};
 
-/// Longer than any news takes.
+/// Longer than any notification takes.
 const SOON: Duration = Duration::from_secs(10);
 /// Long enough to conclude that nothing comes.
 const QUIET: Duration = Duration::from_millis(400);
@@ -146,7 +146,7 @@ async fn a_listener_hears_other_stores_and_not_its_own(database: StoreDatabase) 
         listener.receives_nothing().await;
     }
     let mut third = Listener::new(&other).await;
-    listener.receives_nothing().await; // how a listener tries itself out is no news
+    listener.receives_nothing().await; // the test notification of a listener is not passed on
     database.store.notify(&[Hint::for_workflow("u")]).await.unwrap();
     assert_eq!(third.next().await, Notification::Hints(vec![Hint::for_workflow("u")]));
     let apart = open(&database.url, "elsewhere").await.unwrap();
@@ -257,7 +257,7 @@ async fn a_notification_is_one_statement_and_no_commit(database: StoreDatabase) 
     );
 }
 
-/// Stands between a client and the server and swallows notifications, as a proxy does that gives
+/// A proxy between a client and the server that drops notifications, as one does that gives
 /// every transaction another connection.
 async fn proxy(server: &url::Url) -> u16 {
     use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};

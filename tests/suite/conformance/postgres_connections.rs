@@ -80,7 +80,7 @@ async fn a_schema_can_have_any_name(database: StoreDatabase) {
     );
 }
 
-/// Does nothing, and takes its time.
+/// Does nothing for a while.
 struct Idle;
 
 impl UserWork for Idle {

@@ -79,7 +79,7 @@ async fn database_is_empty(database: &ProcessDatabase) -> bool {
     }
 }
 
-/// Every message is there once, and what one sender has sent on one topic came in its order.
+/// Every message was received once, and those of one sender on one topic in order.
 fn check_order(results: &[Vec<Vec<Letter>>]) {
     let mut all = 0;
     for (receiver, topics) in results.iter().enumerate() {

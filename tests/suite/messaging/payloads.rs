@@ -33,7 +33,7 @@ async fn given_back(odd: &Odd) -> Odd {
     odd.clone()
 }
 
-/// Takes the value through everything that keeps values.
+/// Passes the value through everything that stores values.
 #[workflow]
 async fn carries(id: String, odd: Odd) -> Result<Odd> {
     let odd = given_back(&odd).await;

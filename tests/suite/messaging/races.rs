@@ -15,7 +15,7 @@ database_tests! {
 
 const HOUR: Duration = Duration::from_hours(1);
 
-/// Takes so many messages, by waits that are much too short, and gives them and how often it waited.
+/// Receives so many messages with timeouts that are much too short, and returns them and the number of waits.
 #[workflow]
 async fn is_impatient(many: usize, micros: u64) -> Result<(Vec<u32>, u32)> {
     let (mut all, mut waits) = (Vec::new(), 0);

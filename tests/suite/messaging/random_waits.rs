@@ -16,7 +16,7 @@ enum Nap {
     Event,
 }
 
-/// Naps, and gives what the clock showed after each.
+/// Waits as planned, and returns the time after each wait.
 #[workflow]
 async fn naps(plan: Vec<(Nap, Duration)>) -> Result<Vec<DateTime<Utc>>> {
     let mut woken = Vec::new();

@@ -47,7 +47,7 @@ pub(super) enum Op {
     Items(u32, u32),
     /// Another workflow with a program of its own, which is awaited or not.
     Child(u32, Block, bool),
-    /// A workflow whose time is up before its end.
+    /// A workflow that times out.
     TimesOut(u32),
     /// The first of two workflows, of which the other one waits for a message that is sent then.
     First(u32),
@@ -62,7 +62,7 @@ pub(super) enum Hang {
     Asks(u32),
 }
 
-/// What a number in a program stands for, to look after the run how often it happened.
+/// What a number in a program stands for, to check after the run how often it happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Effect {
     Step,

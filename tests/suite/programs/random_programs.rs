@@ -18,7 +18,7 @@ random_programs_give_the_same_result_despite_random_crashes,
 
 /// How many programs run beside each other.
 const TOGETHER: usize = 5;
-/// How many processes die at most before one is spared.
+/// How many processes die at most.
 const DEATHS: u64 = 8;
 /// Longer than any pause of a live executor, and short enough for the heartbeat to look for orphans:
 /// has to: what a failed launch gives back at its end is found then.
@@ -103,7 +103,7 @@ impl<'a> Hall<'a> {
         let (mut deaths, processes) = (0, random.below(DEATHS + 1));
         for _ in 0..processes {
             let mut planned = BTreeMap::new();
-            // What is done is not done again, so later processes have fewer calls to die at.
+            // Recorded operations are not repeated, so later processes have fewer calls to die at.
             let end = 2 + calls / 2;
             for _ in 0..=random.below(4) {
                 planned.insert(1 + random.below(end), random.pick(&[FaultMode::LostAnswer, FaultMode::Unreachable]));
@@ -225,7 +225,7 @@ impl<'a> Hall<'a> {
         records
     }
 
-    /// Looks after the run what has happened how often.
+    /// Checks after the run how often everything has happened.
     async fn look_after(&self, app: &Durable, id: &str, program: &Block, killed: u64) {
         let killed = u32::try_from(killed).expect("they are few");
         let rows = self.sql(&format!("select what from {} where what like '{id}%'", self.table)).await;

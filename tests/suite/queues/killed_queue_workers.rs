@@ -127,7 +127,7 @@ async fn fill(database: &ProcessDatabase, kind: &str, count: u32) {
     assert!(printed.contains(&format!("FILLED {count}")), "{printed}");
 }
 
-/// Lets a fleet work until everything has ended, and kills one of its processes now and then.
+/// Runs a fleet until everything has ended, and kills one of its processes now and then.
 async fn work_off<'a>(database: &'a ProcessDatabase, processes: usize, kills: usize, kinds: &[&str]) -> Fleet<'a> {
     let mut random = Random::new("kills of queue workers");
     let mut fleet = Fleet::new(database, processes);
@@ -259,7 +259,7 @@ async fn three_processes_start_each_tick_once_while_they_are_killed(database: &P
     assert!(twice <= 6, "only a kill repeats a step");
 }
 
-/// It takes its time: only what is more than ten seconds late was missed.
+/// A slow test, because only ticks that are more than ten seconds late are missed.
 async fn ticks_that_were_due_while_a_process_was_stopped_are_missed(database: &ProcessDatabase) {
     let tick_after = async |least: i64| {
         let is_there = async || ticks(database, "seconds_in_time").await.last().is_some_and(|it| *it >= least);

@@ -31,7 +31,7 @@ static CHANGED: Queue = Queue::new("limits-changed").concurrency(1);
 #[queue]
 static TIGHTENED: Queue = Queue::new("limits-tightened").worker_concurrency(4);
 
-/// What a log has seen: how many run now, the most that ever ran at once, when they started, and
+/// What was observed: how many run now, the most that ever ran at once, when they started, and
 /// the values in order.
 #[derive(Default)]
 struct Log {

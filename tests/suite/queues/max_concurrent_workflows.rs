@@ -16,7 +16,7 @@ static CHILDREN: Queue = Queue::new("permits-children").concurrency(3);
 #[queue]
 static SINGLE: Queue = Queue::new("permits-single").concurrency(1);
 
-/// Longer than anything here takes that is not held up.
+/// Longer than anything here takes that does not hang.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 #[step]

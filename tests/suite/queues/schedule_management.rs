@@ -50,7 +50,7 @@ impl Warehouse {
     }
 }
 
-/// Nobody waits for it.
+/// Tests start it by hand.
 #[scheduled("0 0 29 2 *")]
 #[workflow]
 async fn leap_stock(_scheduled: DateTime<Utc>, _actual: DateTime<Utc>) -> Result<()> {

@@ -32,7 +32,7 @@ async fn sends_report(of: String) -> Result<String> {
     Ok(of)
 }
 
-/// Nobody waits for a leap day: tests start it by hand.
+/// Tests start it by hand, and do not wait for a leap day.
 #[scheduled("0 0 29 2 *", tz = "Europe/Warsaw")]
 #[workflow]
 async fn leap_day(scheduled: DateTime<Utc>, actual: DateTime<Utc>) -> Result<(DateTime<Utc>, bool)> {
@@ -77,7 +77,7 @@ async fn info(name: &str) -> Option<ScheduleInfo> {
     durable::list_schedules().await.unwrap().into_iter().find(|it| it.name == name)
 }
 
-/// Waits until the engine has noted that it has dealt with this tick.
+/// Waits until the engine has recorded this tick as done.
 async fn dealt_with(name: &str, id: &str) {
     let (_, tick) = id.split_once('@').expect("the id of a tick names its moment");
     let tick: DateTime<Utc> = tick.parse().expect("it is a date");

@@ -46,7 +46,7 @@ async fn one_pg(tx: &mut PgConnection) -> Result<i64> {
     Ok(sqlx::query_scalar("select 1::bigint").fetch_one(tx).await?)
 }
 
-/// Every form, with something in it of everything that commits.
+/// Every form of branches, with every kind of commit in it.
 #[workflow]
 async fn branching_flow(key: String, postgres: bool) -> Result<String> {
     let spawned = durable::spawn({
@@ -130,7 +130,7 @@ async fn losing_the_answer_of_any_commit_of_branches_gives_the_same_result(datab
     run_with_faults(database, FaultMode::LostAnswer).await;
 }
 
-/// A side effect that looks which records were durable when it happened.
+/// A side effect that reads which records are durable when it happens.
 #[step]
 async fn effect(key: &str) -> Result<Vec<String>> {
     count(format!("{key} effect"));
@@ -153,7 +153,7 @@ async fn open_pg(_tx: &mut PgConnection, key: &str, undo: bool) -> Result<()> {
     hold_open(key, undo).await
 }
 
-#[workflow(nondeterminism = "allow")] // nothing else lets records ride while something goes on beside
+#[workflow(nondeterminism = "allow")] // the only way to run a transaction beside a step
 async fn transaction_beside(key: String, postgres: bool, undo: bool) -> Result<Vec<String>> {
     noted(&key, "rides").await;
     let transaction = async { if postgres { open_pg(&key, undo).await } else { open_lite(&key, undo).await } };

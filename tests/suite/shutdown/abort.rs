@@ -219,7 +219,7 @@ async fn a_body_that_ignores_errors_of_a_wait_cannot_complete(database: &TestDat
     app.shutdown().await;
 }
 
-/// The engines that bodies look at.
+/// The engines that workflow bodies use.
 static ENGINES: Mutex<Vec<(String, Durable)>> = Mutex::new(Vec::new());
 
 #[workflow(nondeterminism = "allow")] // what must not be done is what is tested

@@ -61,7 +61,7 @@ async fn calls_after_the_shutdown_report_that_nothing_was_written(database: &Tes
     app.shutdown().await;
 }
 
-/// An engine whose first commits fail as planned, and the rest without an end.
+/// An engine whose first commits fail as planned, and all others as unreachable.
 async fn failing(database: &TestDatabase, first: &[FaultMode]) -> (Durable, Arc<dyn Store>) {
     let inner = durable_core::store::open(database.url(), database.schema()).await.unwrap();
     let faults: BTreeMap<u64, FaultMode> =

@@ -108,7 +108,7 @@ async fn a_failed_launch_leaves_nothing_behind(database: &TestDatabase) {
     nothing_is_left(database, &name, 0).await;
 }
 
-/// Nobody has a handle before the launch is over, so the one way to end it before is to drop it.
+/// There is no handle before the launch is done, so the only way to end it is to drop it.
 async fn a_launch_dropped_at_any_call_leaves_nothing_behind(database: &TestDatabase) {
     let key = fresh("launching");
     let app = busy(database, &key).await;

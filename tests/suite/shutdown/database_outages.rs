@@ -43,7 +43,7 @@ async fn the_abort_ends_retries_against_an_unreachable_database(database: &TestD
     app.scope(async { numbers(key.clone(), 3).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
     faulty.set_unresponsive(true);
-    gate(&key).add_permits(1); // its record cannot be written, and is tried again and again
+    gate(&key).add_permits(1); // its record cannot be written, and is retried
     faulty.wait_for_rejected_commit().await;
     let begun = Instant::now();
     let report = app.shutdown_with(budgets(0, 30_000)).await;
@@ -85,7 +85,7 @@ async fn off_thread<R: Send + 'static>(server: &Arc<Server>, work: impl FnOnce(&
     tokio::task::spawn_blocking(move || work(&server)).await.unwrap()
 }
 
-/// Whether nothing is left of the workflow but its result, and each step that was recorded ran once.
+/// Checks that the workflow completes, and that each recorded step ran once.
 async fn goes_on(server: &Server, key: &str, many: u32, most_again: u32) {
     gate(key).add_permits(many as usize * 2);
     let app = builder(server).launch().await.unwrap();

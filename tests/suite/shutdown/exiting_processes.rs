@@ -42,7 +42,7 @@ impl Leaver {
         Self { child, input, lines }
     }
 
-    /// Lets it shut down, and gives its report, its exit code and how long that took.
+    /// Makes it shut down, and gives its report, its exit code and how long that took.
     async fn leave(mut self) -> (String, Option<i32>, Duration) {
         let begun = Instant::now();
         self.input.write_all(b"leave\n").await.expect("it reads its input");

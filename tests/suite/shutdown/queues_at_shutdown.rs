@@ -43,7 +43,7 @@ async fn in_line(key: String, id: String) -> Result<u32> {
     Ok(1)
 }
 
-/// Enqueues some, without taking any.
+/// Enqueues some, without claiming any.
 async fn enqueued(database: &TestDatabase, key: &str, queue: &Queue, many: u32) {
     let app = database.builder("enqueues").listen_to::<&str>([]).launch().await.unwrap();
     app.scope(async {
@@ -82,7 +82,7 @@ async fn a_quiesced_engine_claims_nothing(database: &TestDatabase) {
     app.shutdown().await;
 }
 
-/// Shuts down while a claim is held, and looks at what has become of it.
+/// Shuts down while a claim is held, and checks that it is returned.
 async fn shut_down_in_a_claim(database: &TestDatabase, hold: HoldAt) {
     let key = fresh("raced");
     enqueued(database, &key, &RACED, 3).await;

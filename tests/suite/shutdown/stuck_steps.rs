@@ -13,10 +13,10 @@ a_stuck_workflow_is_not_taken_over_before_its_lease_expires,
 a_body_blocked_in_its_destructor_is_reported_as_stuck,
 }
 
-/// Where a thread hangs until the test lets it go on.
+/// Where a thread blocks until the test releases it.
 static HELD: std::sync::Mutex<Vec<(String, mpsc::Receiver<()>)>> = std::sync::Mutex::new(Vec::new());
 
-/// Lets everything with this key hang. It goes on when what is given is dropped.
+/// Blocks everything with this key, until the returned value is dropped.
 fn hold(key: &str) -> mpsc::Sender<()> {
     let (release, held) = mpsc::channel();
     HELD.lock().unwrap().push((key.to_owned(), held));

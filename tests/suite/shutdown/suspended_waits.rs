@@ -23,7 +23,7 @@ wait_first_in_the_drain_waits_for_workflows_running_here,
 }
 
 const HOUR: Duration = Duration::from_hours(1);
-/// A wait that would take an hour was released at once if the shutdown took no longer, also on a busy machine.
+/// A wait of an hour was suspended at once if the shutdown took no longer than this, also on a busy machine.
 const AT_ONCE: Duration = Duration::from_secs(5);
 
 #[step]

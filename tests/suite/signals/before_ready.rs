@@ -66,10 +66,10 @@ async fn sigterm_before_the_launch_is_done_ends_the_process(database: &ProcessDa
         }
         obstacle.remove().await;
     }
-    finish_workflow(database, 2).await; // nothing was left half done
+    finish_workflow(database, 2).await; // the database is intact
 }
 
-/// Starts the program as the first process of a namespace, and gives its number out here.
+/// Starts the program as the first process of a namespace, and gives its process id outside of it.
 async fn as_pid_1(mode: &str, database: &ProcessDatabase) -> (WatchedProcess, u32) {
     let mut command = Command::new("unshare");
     command.args(["--pid", "--fork", "--kill-child"]).arg(program("signal_worker"));

@@ -44,7 +44,7 @@ async fn a_blocked_thread_does_not_delay_the_exit(database: &ProcessDatabase) {
     assert_eq!(status_of(database, "w").await, Status::Pending);
 }
 
-/// A server that goes away, or freezes, while a process shuts down: the process still ends.
+/// The connections to the server are cut or frozen while a process shuts down: it still exits.
 mod on_a_server {
     use super::{Link, ProcessDatabase};
 

@@ -117,7 +117,7 @@ async fn a_shutdown_requested_by_a_handler_follows_the_same_order_as_a_signal(da
     assert_eq!(http::get(port, "/stop").await.unwrap().body, "as you wish");
     assert_eq!(http::get(port, "/stop").await.unwrap().body, "as you wish", "once more does not hurry it");
     assert_eq!(http::get(port, "/ready").await.unwrap().status, 503);
-    // Until the balancer has noticed everything is served, and the engine is there for it.
+    // During the delay for the load balancer everything is served, and the engine runs.
     let path = format!("/{}", key.replace(' ', "-"));
     let waits = tokio::spawn(async move { http::get(port, &path).await });
     let started = tokio::time::timeout(Duration::from_secs(30), arrived(&key.replace(' ', "-"), 1)).await;
@@ -172,7 +172,7 @@ async fn http_errors_tell_whether_something_was_written(database: &TestDatabase)
     let path = format!("/{key}");
     let waits = tokio::spawn(async move { http::get(port, &path).await });
     arrived(&key, 1).await;
-    // Who goes past the service leaves its handlers without an engine.
+    // A shutdown that bypasses the service leaves its handlers without an engine.
     app.shutdown_with(ShutdownOptions::immediate()).await;
     let waited = waits.await.unwrap().unwrap();
     assert_eq!((waited.status, error_of(&waited)), (503, ("interrupted".to_owned(), Some(key.clone()))), "{waited:?}");
@@ -237,7 +237,7 @@ async fn a_connection_accepted_before_the_listener_closed_is_served(database: &T
             .until(async { drop(stopped.await) });
         let service = tokio::spawn(service.into_future());
         let mut early = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-        assert_eq!(http::get(port, "/live").await.unwrap().status, 200); // so the other one is let in, too
+        assert_eq!(http::get(port, "/live").await.unwrap().status, 200); // so the other connection is accepted, too
         stop.send(()).unwrap();
         while TcpStream::connect(("127.0.0.1", port)).await.is_ok() {}
         let closed = Instant::now();

@@ -38,7 +38,7 @@ async fn nothing_is_lost_by_kills_at_any_moment(database: &ProcessDatabase) {
         process.kill_9().await;
         let runs = ledger(database.folder());
         if runs.is_empty() {
-            continue; // it has not come so far
+            continue; // it was killed before its first step
         }
         for (workflow, number) in database.recorded().await {
             let step = format!("{workflow} {number}");

@@ -20,7 +20,7 @@ const STEPS: u64 = 3;
 /// Twenty requests a second.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// What became of the requests.
+/// The outcomes of the requests.
 #[derive(Debug, Default)]
 struct Requests {
     answered: u64,
@@ -71,7 +71,7 @@ async fn no_request_is_lost_while_web_services_are_replaced(database: &ProcessDa
     let mut exits = Vec::new();
     while begun.elapsed() + Duration::from_secs(2) < long() {
         let next = tokio::time::sleep(Duration::from_secs(2)); // the pace of the restarts
-        // The old one is asked for as long as it listens, as by a balancer that has not noticed yet.
+        // The old one gets requests as long as it listens, as from a load balancer that has not noticed yet.
         let (mut old, old_port) = fleet.remove(0);
         let gone = old.signal(Signal::TERM);
         let new = launch().await;

@@ -10,10 +10,10 @@ a_rolling_restart_of_workers_loses_nothing,
 }
 
 const WORKFLOWS: u64 = 1_000;
-/// The environment variable for a longer time, in seconds.
+/// The environment variable for a longer test, in seconds.
 const SECONDS: &str = "DURABLE_TEST_ROLLING";
 
-/// For how long the fleet is replaced.
+/// How long the restarts go on.
 pub(super) fn long() -> Duration {
     Duration::from_secs(std::env::var(SECONDS).ok().and_then(|it| it.parse().ok()).unwrap_or(12))
 }

@@ -42,15 +42,15 @@ pub(crate) struct FaultPlan {
 #[derive(Debug)]
 pub(crate) struct FaultyStore {
     inner: Arc<dyn Store>,
-    /// Whether it is closed with this one. It is not where several processes in turn use it.
+    /// Whether closing this store closes `inner`, which several processes may use in turn.
     owned: bool,
     plan: FaultPlan,
     calls: AtomicU64,
     dead: watch::Sender<bool>,
     away: AtomicBool,
-    /// Whether it is away, and what is to be committed waits for it in vain after the first failure.
+    /// Whether commits wait without an answer after the first failure.
     gone: AtomicBool,
-    /// How many commits were refused because it is away.
+    /// How many commits failed because the database is unreachable.
     rejected_commits: watch::Sender<u64>,
     held: tokio::sync::Semaphore,
     /// The call whose next answer is lost.
@@ -59,7 +59,7 @@ pub(crate) struct FaultyStore {
     to_hold: Mutex<Option<(String, HoldAt)>>,
     /// How often a call was held.
     holds: watch::Sender<u64>,
-    /// The queue whose claims are refused, and how often they were.
+    /// The queue whose claims fail, and how often they did.
     refused: Mutex<Option<&'static str>>,
     refusals: watch::Sender<u64>,
 }
@@ -75,7 +75,7 @@ pub(crate) enum HoldAt {
     Panics,
 }
 
-/// What becomes of a call.
+/// The fate of a call.
 enum Fate {
     Through,
     /// It is done, and its result is lost.
@@ -96,7 +96,7 @@ impl FaultyStore {
         Arc::new(Self { owned: true, ..Self::over(&inner, FaultPlan { faults, reading_counts: false }) })
     }
 
-    /// The store of one process of several that use `inner` one after the other.
+    /// The store of one of several processes that use `inner` in turn.
     pub(crate) fn over(inner: &Arc<dyn Store>, plan: FaultPlan) -> Self {
         Self {
             inner: Arc::clone(inner),
@@ -133,7 +133,7 @@ impl FaultyStore {
         *self.to_hold.lock().unwrap() = Some((name.to_owned(), hold));
     }
 
-    /// From now on every claim from this queue is refused, or none is.
+    /// From now on every claim from this queue fails, or none does.
     pub(crate) fn refuse_claims(&self, queue: Option<&'static str>) {
         *self.refused.lock().unwrap() = queue;
     }
@@ -204,7 +204,7 @@ impl FaultyStore {
         self.dead.send_replace(true);
     }
 
-    /// The database goes away, or is back: meanwhile every call fails, and nothing is done.
+    /// Makes the database unreachable, or reachable again: meanwhile every call fails.
     pub(crate) fn set_unreachable(&self, away: bool) {
         self.away.store(away, Ordering::SeqCst);
     }
@@ -215,12 +215,12 @@ impl FaultyStore {
         self.set_unreachable(gone);
     }
 
-    /// Waits until something was to be committed while the database was away.
+    /// Waits until a commit was attempted while the database was unreachable.
     pub(crate) async fn wait_for_rejected_commit(&self) {
         wait_for(&self.rejected_commits, |it| *it > 0).await;
     }
 
-    /// Lets the commit go on that was held.
+    /// Releases the held call.
     pub(crate) fn release_held_call(&self) {
         self.held.add_permits(1);
     }
@@ -239,7 +239,7 @@ impl FaultyStore {
         Ok(())
     }
 
-    /// What becomes of the next call. A process that dies is dead before its call is done, so that
+    /// The fate of the next call. A process that dies is dead before its call is done, so that
     /// nothing else of it is.
     async fn fate(&self) -> Result<Fate, StoreError> {
         self.alive()?;

@@ -31,7 +31,7 @@ pub(crate) fn start(name: &str, arguments: &[&str], database: &ProcessDatabase) 
         .expect("the program can be started")
 }
 
-/// The rest of what the program prints, once it has ended by itself.
+/// The output of the program, once it has exited by itself.
 pub(crate) async fn finished(mut child: Child) -> String {
     let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
     let mut all = String::new();

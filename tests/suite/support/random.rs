@@ -36,7 +36,7 @@ impl Random {
         from[usize::try_from(index).expect("it is below a length")]
     }
 
-    /// Whether something happens that has this chance, in percent.
+    /// `true` with this probability, in percent.
     pub(crate) fn chance(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }

@@ -38,12 +38,12 @@ pub(crate) fn times_in_ledger(database: &ProcessDatabase, line: &str) -> usize {
     ledger(database.folder()).get(line).map_or(0, Vec::len)
 }
 
-/// The status of one workflow, with no engine that would go on with it.
+/// The status of one workflow, read without an engine, which would run it.
 pub(crate) async fn status_of(database: &ProcessDatabase, id: &str) -> Status {
     database.workflows().await.into_iter().find(|it| it.id == id).expect("it is there").status
 }
 
-/// Lets a fresh process go on with the workflow "w" of the mode `steps`, and end by itself.
+/// Runs a new process that completes the workflow "w" of the mode `steps`.
 pub(crate) async fn finish_workflow(database: &ProcessDatabase, count: u64) {
     let mut again = start_signal_worker("steps", 10_000, 20_000, &[count, 1], database);
     again.wait_for_line("ENDED").await;

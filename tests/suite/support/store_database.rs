@@ -64,7 +64,7 @@ impl DirectConnection {
         done.expect("the statement is right");
     }
 
-    /// The one number that a question about tables written `durable.workflows` has for an answer.
+    /// The number that a query returns in which tables are written `durable.workflows`.
     pub(crate) async fn number(&mut self, sql: &str) -> i64 {
         let number = match self {
             Self::Postgres(connection, prefix) => {

@@ -104,7 +104,7 @@ pub(crate) fn child(parent: i64, number: i32, child: &NewWorkflow) -> Entry {
     Entry { start: Some(begin), records: vec![record], ..Entry::default() }
 }
 
-/// A message about nothing in particular.
+/// A message on the empty topic.
 pub(crate) fn message(to: &str, payload: &str) -> NewMessage {
     let (key, to, payload) = (key(), to.to_owned(), payload.to_owned());
     NewMessage { key, to, topic: String::new(), payload, idempotency_key: None }
@@ -156,7 +156,7 @@ pub(crate) async fn waiting_message(store: &dyn Store, workflow: i64, topic: &st
     store.poll(&wanted).await.expect("the store looks").messages.pop()
 }
 
-/// Receives all messages about nothing in particular.
+/// Receives all messages on the empty topic.
 pub(crate) async fn inbox(store: &dyn Store, fence: Fence, workflow: i64) -> Vec<String> {
     let mut all = Vec::new();
     while let Some(found) = waiting_message(store, workflow, "").await {
@@ -221,7 +221,7 @@ pub(crate) async fn cancel(store: &dyn Store, id: &str, reason: &str) -> Option<
     store.cancel(id, reason, false).await.expect("the store cancels").map(|it| it.before)
 }
 
-/// To adopt workflows named `checkout`.
+/// A request to take over workflows named `checkout`.
 pub(crate) fn takeover_request(fence: Fence, limit: u32) -> TakeoverRequest {
     TakeoverRequest { fence, known: known("checkout", 100), limit, running: None }
 }

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use super::os_process::send_signal;
 use super::{ProcessDatabase, Signal, program};
 
-/// How long anything may take that has to happen.
+/// Longer than anything takes that is bound to happen.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A process of this project. Killed when it is dropped.
@@ -31,7 +31,7 @@ struct Output {
 }
 
 impl Output {
-    /// Adds what comes until the end.
+    /// Adds the lines until the end of the output.
     fn read(self: &Arc<Self>, from: impl AsyncRead + Unpin + Send + 'static) -> JoinHandle<()> {
         let lines_read = Arc::clone(self);
         tokio::spawn(async move {

@@ -47,7 +47,7 @@ async fn between(number: u32) -> u32 {
     number
 }
 
-/// Five transactions, and a step between the second and the third, whose record rides along.
+/// Five transactions, and a step between the second and the third, whose record is committed with the third.
 #[workflow]
 async fn five_transactions(table: String, key: String, postgres: bool) -> Result<u32> {
     let mut sum = 0;

@@ -23,7 +23,7 @@ fn start(database: &ProcessDatabase, bank: Option<&ProcessDatabase>) -> Child {
     command.spawn().expect("the program can be started")
 }
 
-/// Lets it begin with the transfers, and then kills it at a random moment. `false` if it was done before.
+/// Waits for its first transfer, and kills it at a random moment. `false` if it was done before.
 async fn start_and_kill(database: &ProcessDatabase, bank: Option<&ProcessDatabase>, random: &mut Random) -> bool {
     let mut child = start(database, bank);
     let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();

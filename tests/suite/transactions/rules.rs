@@ -173,7 +173,7 @@ async fn a_wrong_database_is_refused_with_the_fix(_app: TestApp) {
     assert!(text.contains("takes a `PgConnection` and the system database has `SqliteConnection`s"), "{text}");
 }
 
-/// Two transactions that read what the other one writes: one of them loses, and is tried again.
+/// Two transactions that read what the other one writes: one of them fails to serialize, and is retried.
 #[transaction(isolation = "serializable")]
 async fn add_to_sum(tx: &mut sqlx::PgConnection, table: String) -> Result<i64> {
     let select = format!("select coalesce(sum(n), 0)::bigint from {table}");

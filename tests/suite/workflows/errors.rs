@@ -55,7 +55,7 @@ async fn a_typed_error_is_returned_as_the_same_value(app: TestApp) {
     assert_eq!(first, PaymentError::Declined { cents: 2000 });
     assert_eq!(again, first);
 
-    // Who does not have the type gets the message.
+    // A caller without the type gets the message.
     let untyped = app.retrieve_workflow::<u64>("p").await.unwrap().await.unwrap_err();
     assert_eq!(untyped.to_string(), "Declined { cents: 2000 }");
     // And an error of the engine comes as the workflow's own type.

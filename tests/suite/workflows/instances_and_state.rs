@@ -184,7 +184,7 @@ async fn state_is_found_by_its_type(database: &TestDatabase) {
     app.shutdown().await;
 }
 
-/// An error that serde knows nothing of.
+/// An error that is not `Serialize`.
 #[derive(Debug)]
 struct Opaque(String);
 

@@ -70,7 +70,7 @@ async fn a_replay_polls_only_the_recorded_winner(database: &TestDatabase) {
     assert_eq!(recorded(&app, "w").await, shown, "it was durable before the step after it began");
     database.crash(app).await;
 
-    open(&key, "slow"); // it would win now
+    open(&key, "slow"); // it would win this time
     let app = database.launch().await;
     open(&key, "after");
     let text = app.retrieve_workflow::<String>("w").await.unwrap().await.unwrap();

@@ -114,7 +114,7 @@ pub(crate) async fn a_queued_timeout_starts_at_the_claim(StoreDatabase { store, 
     let deadlines: Vec<_> = runs.iter().map(|it| it.deadline).collect();
     assert_eq!(deadlines, [Some(started.timestamp_micros() + 10_000_000), Some(1_234_567), None]);
 
-    // What was given back has not begun; what was recovered has.
+    // A returned claim has not started; a recovered one has.
     let keys: Vec<_> = runs.iter().map(|it| it.key).collect();
     store.return_claims(me, &keys).await.unwrap();
     assert_eq!(store.show("limited").await.unwrap().expect("it waits").deadline, None);

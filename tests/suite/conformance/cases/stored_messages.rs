@@ -1,4 +1,4 @@
-//! Messages: to whom, in which order, and how often.
+//! Messages: receivers, order and idempotency.
 
 use durable_core::Status;
 use durable_core::store::{Entry, Finish, NewMessage, PollRequest, Verdict};
@@ -71,7 +71,7 @@ pub(crate) async fn a_message_without_a_receiver_fails_its_entry_and_no_other(
                 nobody("CANCELLED", Some(Status::Cancelled)),
             ];
             for number in 0..size {
-                let place = entries.len() - number / 2; // the bad ones stand among the good ones
+                let place = entries.len() - number / 2; // refused ones between stored ones
                 entries.insert(
                     place,
                     sending(record(run, 100 + i32::try_from(number).unwrap(), "1"), message(&name, "good")),

@@ -7,6 +7,7 @@ use crate::engine::run_claimed::{self, StillRunning};
 use crate::queue_state::NextClaim;
 use crate::runtime::Runtime;
 use crate::store::{ClaimRequest, Fence, StoreError, StoreErrorKind};
+use crate::types::backoff::Backoff;
 use crate::wait::shutdown_phase::EnginePhase;
 
 /// How often it is asked what waits although nobody has told of anything, where somebody would have.
@@ -15,7 +16,7 @@ const SAFETY_POLL: Duration = Duration::from_secs(10);
 const POLL_WITHOUT_LISTEN: Duration = Duration::from_secs(1);
 /// The pauses after a look that failed, or after a claim from one queue that did, from the first to
 /// the longest.
-const BACKOFF: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(5)];
+const DELAYS: Backoff = Backoff::doubling(Duration::from_millis(100), Duration::from_secs(5));
 
 /// How often in a row something lost a race before that is said aloud.
 const MAX_RACES: u32 = 5;
@@ -58,7 +59,7 @@ pub(super) async fn run(runtime: Arc<Runtime>) {
                 } else {
                     tracing::debug!(target: "durable", %error, "looking at the queues failed");
                 }
-                pause(failed)
+                DELAYS.delay(failed)
             }
         };
         let resting = async {
@@ -73,11 +74,6 @@ pub(super) async fn run(runtime: Arc<Runtime>) {
             () = runtime.shutdown.wait_for(EnginePhase::Quiesced) => {}
         }
     }
-}
-
-/// The pause after so many failures in a row.
-fn pause(failed: u32) -> Duration {
-    BACKOFF[0].saturating_mul(1 << failed.min(7)).min(BACKOFF[1])
 }
 
 /// Whether a failure, the so many-th in a row, is said aloud: the first one, and then now and then.
@@ -159,7 +155,7 @@ async fn look(runtime: &Arc<Runtime>, known: &mut KnownQueues) -> Result<bool, S
 /// Leaves a queue alone for a while whose claim has failed. What is wrong is in its own rows, so the
 /// others go on.
 fn backoff_queue(runtime: &Runtime, queue: &str, error: &StoreError) {
-    let failures = runtime.queues.failed(queue, runtime.timers.clock.lower_bound(), pause);
+    let failures = runtime.queues.failed(queue, runtime.timers.clock.lower_bound(), |failed| DELAYS.delay(failed));
     if should_log(error, failures) {
         tracing::warn!(target: "durable", %queue, failures, %error, "workflows cannot be claimed from a queue; nothing of it starts here until a claim succeeds, and it is tried again");
     } else {

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::poller::back_off;
+use super::poller::DELAYS;
 use crate::runtime::Runtime;
 use crate::runtime::pending_notifications::{RELEASED, SCHEDULES};
 use crate::store::{Hint, Notification, StoreErrorKind};
@@ -67,7 +67,7 @@ pub(super) async fn run(runtime: &Runtime) {
                 error.kind == StoreErrorKind::Refused
             }
         };
-        let pause = if hopeless { Duration::from_mins(1) } else { back_off(failed) };
+        let pause = if hopeless { Duration::from_mins(1) } else { DELAYS.delay(failed) };
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = runtime.shutdown.wait_for(EnginePhase::Stopping) => return,

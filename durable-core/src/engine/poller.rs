@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crate::runtime::Runtime;
 use crate::runtime::stop_reason::StopReason;
 use crate::store::StoreError;
+use crate::types::backoff::Backoff;
 use crate::types::time::micros;
 use crate::wait::shutdown_phase::EnginePhase;
 
@@ -13,6 +14,8 @@ use crate::wait::shutdown_phase::EnginePhase;
 const SAFETY_POLL: Duration = Duration::from_secs(10);
 /// How often where nobody tells, from the first time after somebody began to wait to the longest.
 const POLL_WITHOUT_LISTEN: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(800)];
+/// The delays after polls, or listeners, that failed.
+pub(super) const DELAYS: Backoff = Backoff::doubling(Duration::from_millis(100), Duration::from_secs(6));
 /// Asking by the clock takes at most this part of the time, however many wait.
 const MAX_SHARE: u32 = 20;
 /// How far a look for cancelled workflows reaches back behind the last one: a cancellation shows up
@@ -30,7 +33,7 @@ pub(super) async fn run(runtime: &Runtime) {
     loop {
         let longest = match failed {
             0 => if runtime.waiters.is_listening() { SAFETY_POLL } else { pause }.max(rest),
-            _ => back_off(failed),
+            _ => DELAYS.delay(failed),
         };
         let poked = tokio::select! {
             poked = runtime.waiters.wakeup.wait_timeout(longest) => poked,
@@ -92,8 +95,4 @@ async fn poll_once(runtime: &Runtime, cancelled: &mut CancellationPoll) -> Resul
     cancelled.known = now_cancelled;
     runtime.waiters.resolve(&question, found);
     Ok(())
-}
-
-pub(super) fn back_off(failed: u32) -> Duration {
-    Duration::from_millis(50).saturating_mul(1 << failed.min(7))
 }

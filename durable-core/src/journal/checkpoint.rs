@@ -3,7 +3,7 @@
 use std::future::{Future, Pending};
 use std::time::Duration;
 
-use crate::journal::context::{ReservedPosition, pend_unless};
+use crate::journal::reserved_position::{ReservedPosition, pend_unless};
 use crate::runtime::stop_reason::StopReason;
 use crate::store::{NewRecord, Record};
 use crate::types::error::{Error, ErrorKind};

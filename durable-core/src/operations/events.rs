@@ -9,8 +9,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::journal::checkpoint::{Operation, OperationResult};
-use crate::journal::context::{CallSite, ReservedPosition};
+use crate::journal::context::CallSite;
 use crate::journal::current_engine;
+use crate::journal::reserved_position::ReservedPosition;
 use crate::operations::caller_errors::{failed_to, interrupted_for};
 use crate::operations::publish;
 use crate::operations::wait_timeout::{BodyWait, wait_outside};
@@ -47,7 +48,7 @@ pub fn set_event<N: Into<String>, T: Serialize + ?Sized>(
     name: N,
     value: &T,
 ) -> impl Future<Output = Result<()>> + Send + use<N, T> {
-    let (name, value, place) = (name.into(), encode(value), CallSite::claim());
+    let (name, value, place) = (name.into(), encode(value), CallSite::here());
     async move { publish::publish(&place, PublicationKind::Event, &name, value).await }
 }
 
@@ -89,7 +90,7 @@ pub(super) fn ask<T: Payload>(
     timeout: Duration,
     engine: Option<Arc<Runtime>>,
 ) -> impl Future<Output = Result<Option<T>>> + Send + use<T> {
-    let place = CallSite::claim();
+    let place = CallSite::here();
     let asked = EventQuery { id: id.into(), name: name.into(), timeout };
     async move {
         match place {

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use futures_util::future::Either;
 
-use crate::journal::context::{CallSite, Context, ReservedPosition};
+use crate::journal::context::{CallSite, Context};
+use crate::journal::reserved_position::ReservedPosition;
 use crate::runtime::stop_reason::StopReason;
 
 /// A function or macro that makes branches.
@@ -29,7 +30,7 @@ pub(super) struct Fork {
 impl Fork {
     /// Claims the position.
     pub(super) fn here(form: BranchKind) -> Self {
-        Self { form, call_site: CallSite::claim() }
+        Self { form, call_site: CallSite::here() }
     }
 
     /// The position, unless the call is misplaced.

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::journal::checkpoint::{Operation, OperationResult};
-use crate::journal::context::{CallSite, ReservedPosition, StepScope};
+use crate::journal::context::{CallSite, StepScope};
+use crate::journal::reserved_position::ReservedPosition;
 use crate::runtime::Runtime;
 use crate::store::{Entry, Publication, PublicationKind, Verdict};
 use crate::types::error::{Error, ErrorKind, Result};

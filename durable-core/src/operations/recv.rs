@@ -9,7 +9,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::journal::checkpoint::{Operation, OperationResult};
-use crate::journal::context::{CallSite, ReservedPosition};
+use crate::journal::context::CallSite;
+use crate::journal::reserved_position::ReservedPosition;
 use crate::operations::call_state::CallState;
 use crate::operations::wait_timeout::BodyWait;
 use crate::runtime::activity::Activity;
@@ -45,7 +46,7 @@ use crate::wait::waiters::{WaitFor, WaitResult};
 /// # }
 /// ```
 pub fn recv<T: Payload>(topic: impl Into<String>, timeout: Duration) -> RecvCall<T> {
-    let made = RecvOptions { topic: topic.into().into(), timeout, call_site: CallSite::claim(), payload: PhantomData };
+    let made = RecvOptions { topic: topic.into().into(), timeout, call_site: CallSite::here(), payload: PhantomData };
     RecvCall { state: CallState::new(made) }
 }
 

@@ -9,8 +9,9 @@ use std::task::{Context, Poll};
 use serde::Serialize;
 
 use crate::journal::checkpoint::{Operation, OperationResult};
-use crate::journal::context::{CallSite, ReservedPosition};
+use crate::journal::context::CallSite;
 use crate::journal::current_engine;
+use crate::journal::reserved_position::ReservedPosition;
 use crate::operations::call_state::CallState;
 use crate::operations::caller_errors::{RETRY_SEND, WriteFailure};
 use crate::runtime::Runtime;
@@ -51,7 +52,7 @@ use crate::types::status::Status;
 /// ```
 pub fn send<T: Serialize + ?Sized>(workflow_id: impl AsRef<str>, topic: impl Into<String>, message: &T) -> SendCall {
     let (to, topic) = (workflow_id.as_ref().to_owned(), topic.into());
-    let place = CallSite::claim();
+    let place = CallSite::here();
     SendCall {
         state: CallState::new(SendOptions {
             to,

@@ -38,7 +38,7 @@ pub fn random() -> impl Future<Output = f64> + Send {
 /// Asks once and records the answer. It is no side effect, so it waits for nothing, and its record
 /// goes with the next one.
 fn once<T: Payload>(name: &'static str, ask: fn() -> T) -> impl Future<Output = T> + Send {
-    let place = CallSite::claim();
+    let place = CallSite::here();
     async move {
         let claim = match place {
             CallSite::Body(claim) => claim,

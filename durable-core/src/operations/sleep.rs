@@ -6,7 +6,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::journal::checkpoint::{Operation, OperationResult};
-use crate::journal::context::{CallSite, ReservedPosition};
+use crate::journal::context::CallSite;
+use crate::journal::reserved_position::ReservedPosition;
 use crate::runtime::activity::Activity;
 use crate::runtime::stop_reason::StopReason;
 use crate::store::BoxFuture;
@@ -40,7 +41,7 @@ use crate::wait::timers::TimerOutcome;
 /// # }
 /// ```
 pub fn sleep(duration: Duration) -> impl Future<Output = ()> + Send {
-    let place = CallSite::claim();
+    let place = CallSite::here();
     async move {
         match &place {
             CallSite::Body(claim) => {
@@ -63,7 +64,7 @@ pub fn sleep(duration: Duration) -> impl Future<Output = ()> + Send {
 /// # }
 /// ```
 pub fn sleep_until(moment: DateTime<Utc>) -> impl Future<Output = ()> + Send {
-    let place = CallSite::claim();
+    let place = CallSite::here();
     async move {
         match &place {
             CallSite::Body(claim) => sleep_in_body(claim, || from_date(moment)).await,

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::journal::checkpoint::{Operation, OperationResult};
-use crate::journal::context::{CallSite, ReservedPosition};
+use crate::journal::context::CallSite;
 use crate::journal::current_engine;
+use crate::journal::reserved_position::ReservedPosition;
 use crate::operations::caller_errors::{RETRY_START, WriteFailure};
 use crate::operations::run_workflow::RunTask;
 use crate::registry::{INTERNAL_QUEUE, Queue, Workflow};

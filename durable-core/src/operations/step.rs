@@ -13,7 +13,8 @@ use serde::de::DeserializeOwned;
 use tokio::task::JoinHandle;
 
 use crate::journal::checkpoint::{Operation, OperationResult};
-use crate::journal::context::{CallSite, Context, ReservedPosition, StepScope};
+use crate::journal::context::{CallSite, Context, StepScope};
+use crate::journal::reserved_position::ReservedPosition;
 use crate::operations::call_state::CallState;
 use crate::runtime::activity::Activity;
 use crate::runtime::panics::CatchPanic;
@@ -93,7 +94,7 @@ where
         name: step.name,
         options: step.options,
         codec,
-        call_site: CallSite::claim(),
+        call_site: CallSite::here(),
         repeatable,
         retry_if: None,
         attempts: Box::new(attempts),
@@ -117,7 +118,7 @@ where
         name,
         options: StepOptions::DEFAULT,
         codec: Codec::<Result<T, E>>::TYPED,
-        call_site: CallSite::claim(),
+        call_site: CallSite::here(),
         repeatable: false,
         retry_if: None,
         attempts: Box::new(attempts),
@@ -355,7 +356,7 @@ impl<R: Send> StepRun<'_, '_, R> {
     /// The pause before a retry. One that is longer than the drain ends with that, and the attempts so far are not counted.
     async fn pause(&self, failed: u32) {
         let lot = uuid::Uuid::new_v4().as_fields().0;
-        let pause = self.options.delay_after(failed, f64::from(lot) / f64::from(u32::MAX));
+        let pause = self.options.delays().jittered_delay(failed, f64::from(lot) / f64::from(u32::MAX));
         let execution = &self.claim.execution;
         let _doing = execution.begin_activity(Activity::Pause(self.name));
         let timers = &execution.runtime.timers;

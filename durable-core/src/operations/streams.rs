@@ -51,7 +51,7 @@ pub fn write_stream<N: Into<String>, T: Serialize + ?Sized>(
     name: N,
     item: &T,
 ) -> impl Future<Output = Result<()>> + Send + use<N, T> {
-    let (name, item, place) = (name.into(), encode(item), CallSite::claim());
+    let (name, item, place) = (name.into(), encode(item), CallSite::here());
     async move { publish::publish(&place, PublicationKind::Item, &name, item).await }
 }
 
@@ -61,7 +61,7 @@ pub fn write_stream<N: Into<String>, T: Serialize + ?Sized>(
 /// # Errors
 /// It was called outside a workflow or in a transaction.
 pub fn close_stream<N: Into<String>>(name: N) -> impl Future<Output = Result<()>> + Send + use<N> {
-    let (name, place) = (name.into(), CallSite::claim());
+    let (name, place) = (name.into(), CallSite::here());
     async move { publish::publish(&place, PublicationKind::Close, &name, Ok(String::new())).await }
 }
 

@@ -122,7 +122,7 @@ where
 {
     let body = Box::new(TypedBody { clone, arguments, body, connection: PhantomData, outlived: PhantomData });
     TransactionCall {
-        state: CallState::new(TransactionCallOptions { transaction, codec, call_site: CallSite::claim(), body }),
+        state: CallState::new(TransactionCallOptions { transaction, codec, call_site: CallSite::here(), body }),
     }
 }
 

@@ -6,7 +6,8 @@ use std::future::Future;
 use futures_util::future::{join_all, select_all};
 
 use crate::journal::checkpoint::{Operation, OperationResult};
-use crate::journal::context::{CallSite, ReservedPosition};
+use crate::journal::context::CallSite;
+use crate::journal::reserved_position::ReservedPosition;
 use crate::operations::caller_errors::interrupted;
 use crate::operations::workflow_handle::WorkflowHandle;
 use crate::runtime::activity::Activity;
@@ -65,7 +66,7 @@ where
     T: Send + 'static,
     E: From<Error> + Send + 'static,
 {
-    let place = CallSite::claim();
+    let place = CallSite::here();
     let handles = handles.to_vec();
     async move {
         if handles.is_empty() {

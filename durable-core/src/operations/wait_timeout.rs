@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::journal::checkpoint::Operation;
-use crate::journal::context::ReservedPosition;
+use crate::journal::reserved_position::ReservedPosition;
 use crate::operations::sleep::recorded_moment;
 use crate::runtime::Runtime;
 use crate::runtime::activity::Activity;

@@ -6,7 +6,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::journal::context::{CallSite, ReservedPosition};
+use crate::journal::context::CallSite;
+use crate::journal::reserved_position::ReservedPosition;
 use crate::operations::call_state::CallState;
 use crate::operations::start::{Limit, StartRequest, of_queue};
 use crate::operations::workflow_handle::WorkflowHandle;
@@ -62,7 +63,7 @@ pub fn call<R: Returned>(
         state: CallState::new(WorkflowCallOptions {
             request,
             codec: R::codec(codec),
-            call_site: CallSite::claim(),
+            call_site: CallSite::here(),
             checked: Ok(()),
         }),
     }

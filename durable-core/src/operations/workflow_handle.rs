@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::journal::checkpoint::{Operation, OperationResult};
-use crate::journal::context::{CallSite, ReservedPosition};
+use crate::journal::context::CallSite;
 use crate::journal::current_engine;
+use crate::journal::reserved_position::ReservedPosition;
 use crate::operations::admin::{self, CancelCall};
 use crate::operations::caller_errors::interrupted;
 use crate::operations::events;
@@ -97,7 +98,7 @@ where
     /// The workflow's own error; or an error of the engine: it was cancelled, it is parked, this
     /// process shuts down (the workflow is safe, ask again elsewhere).
     pub fn result(&self) -> impl Future<Output = Result<T, E>> + Send + use<T, E> {
-        let place = CallSite::claim();
+        let place = CallSite::here();
         let handle = self.clone();
         async move { handle.wait(place).await }
     }

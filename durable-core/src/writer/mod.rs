@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::store::{Entry, Fence, Store, StoreError, StoreErrorKind, Verdict};
+use crate::types::backoff::Backoff;
 use crate::wait::shutdown_phase::{EnginePhase, ShutdownSignal};
 use crate::writer::completion::{Completion, engine_closed, unconfirmed};
 
@@ -29,8 +30,10 @@ const ALONE_BYTES: usize = 64 << 10;
 /// ago get to bring their next record. Measured to double the throughput at 16 callers and to cost
 /// one caller nothing; a timer would add to the latency of a lone caller.
 const YIELDS: usize = 8;
-/// The pauses between attempts on a database that cannot be reached, from first to longest.
-const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(5)];
+/// The delays between attempts while the database cannot be reached.
+const DELAYS: Backoff = Backoff::doubling(Duration::from_millis(50), Duration::from_secs(5));
+/// The delay between attempts after any other temporary error.
+const RETRY_DELAY: Duration = Duration::from_millis(50);
 /// How long a database that was away has for the last try, once the abort has begun: enough to
 /// connect and to commit where it is back, and not so long that anybody has to wait for one that is not.
 const LAST_TRY: Duration = Duration::from_millis(150);
@@ -267,9 +270,8 @@ async fn commit(
                     tracing::warn!(target: "durable", %error, "a write failed and is tried again until it succeeds");
                 }
                 doubted |= *away;
-                let longest = if *away { PAUSES[1] } else { PAUSES[0] };
-                let pause = PAUSES[0].saturating_mul(1 << failed.min(10)).min(longest);
                 failed += 1;
+                let pause = if *away { DELAYS.delay(failed) } else { RETRY_DELAY };
                 tokio::select! {
                     () = tokio::time::sleep(pause) => {}
                     () = gate.wait_for(EnginePhase::Aborting), if *away => {}

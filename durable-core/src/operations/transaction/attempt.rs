@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::journal::checkpoint::{Operation, OperationResult};
-use crate::journal::context::{Context, ReservedPosition, TransactionScope};
+use crate::journal::context::{Context, TransactionScope};
+use crate::journal::reserved_position::ReservedPosition;
 use crate::operations::transaction::{Body, Transaction};
 use crate::runtime::Runtime;
 use crate::runtime::activity::Activity;
@@ -16,12 +17,13 @@ use crate::store::{
     BoxFuture, Database, NewRecord, StoreError, StoreErrorKind, Transact, Transacted, TransactionEnd, TransactionStart,
     UserWork,
 };
+use crate::types::backoff::Backoff;
 use crate::types::error::{Error, ErrorKind};
 use crate::types::payload::{Codec, Outcome, RecordedError};
 use crate::wait::shutdown_phase::EnginePhase;
 
 /// The pauses between attempts, from first to longest.
-const PAUSES: [Duration; 2] = [Duration::from_millis(5), Duration::from_millis(500)];
+const DELAYS: Backoff = Backoff::doubling(Duration::from_millis(10), Duration::from_millis(500)).with_jitter(0.5);
 
 /// A transaction that is to run.
 pub(super) struct TransactionRun<'r, R> {
@@ -288,7 +290,7 @@ impl<R: Send> TransactionRun<'_, R> {
     /// The pause before another attempt; `false` if there is to be none.
     async fn pause(&self, failed: u32) -> bool {
         let lot = f64::from(uuid::Uuid::new_v4().as_fields().0) / f64::from(u32::MAX);
-        let pause = PAUSES[0].saturating_mul(1 << failed.min(10)).min(PAUSES[1]).mul_f64(0.5 + lot / 2.0);
+        let pause = DELAYS.jittered_delay(failed, lot);
         tokio::select! {
             () = tokio::time::sleep(pause) => true,
             () = self.runtime.shutdown.wait_for(EnginePhase::Aborting) => false,

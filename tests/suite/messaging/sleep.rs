@@ -74,7 +74,7 @@ async fn after_a_restart_a_sleep_lasts_only_for_the_rest_of_its_time(database: &
     gate(&key).add_permits(1);
     let handle = app.retrieve_workflow::<()>("w").await.unwrap();
     assert_eq!(handle.status().await.unwrap(), Status::Pending);
-    app.skip_time(YEAR - MOST_OF_A_YEAR);
+    app.skip_time(Duration::from_hours(24));
     tokio::time::timeout(Duration::from_secs(20), handle).await.expect("the rest of the year has passed").unwrap();
     let steps = app.list_steps("w").await.unwrap();
     assert_eq!((steps.len(), steps[0].output.as_deref()), (1, Some(recorded.as_str())), "the deadline stays as it was");

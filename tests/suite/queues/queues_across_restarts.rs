@@ -120,7 +120,7 @@ async fn a_claimed_workflow_that_could_not_start_is_run_after_the_outage(databas
     // It is claimed; now its records cannot be read, and it cannot be given back.
     faulty.wait_for_held_calls(1).await;
     faulty.set_unreachable(true);
-    faulty.hold_next("give_back_lost", HoldAt::Before);
+    faulty.hold_next("release_unknown_claims", HoldAt::Before);
     faulty.release_held_call();
     let given_back = tokio::time::timeout(Duration::from_secs(20), faulty.wait_for_held_calls(2)).await;
     given_back.expect("the dispatcher remembers that it may hold something");

@@ -52,5 +52,5 @@ async fn workflows_are_run_although_reading_their_records_failed_once(database: 
 }
 
 async fn workflows_are_run_although_the_answer_of_the_takeover_was_lost(database: &TestDatabase) {
-    heir_loses(database, "adopt").await;
+    heir_loses(database, "take_over").await;
 }

@@ -92,7 +92,7 @@ async fn a_failed_launch_leaves_nothing_behind(database: &TestDatabase) {
     // Late: everything is there, a workflow is taken over, and the answer to that is lost.
     let inner = durable_core::store::open(&named_url(database, &name), database.schema()).await.unwrap();
     let faulty = Arc::new(FaultyStore::owning(&inner));
-    faulty.lose_next_answer("adopt");
+    faulty.lose_next_answer("take_over");
     let late = database.builder("app").store(Arc::clone(&faulty) as Arc<dyn Store>).launch().await.unwrap_err();
     assert_eq!(late.kind(), durable::ErrorKind::Database, "{late}");
     drop((inner, faulty));
@@ -113,8 +113,17 @@ async fn a_launch_dropped_at_any_call_leaves_nothing_behind(database: &TestDatab
     let key = fresh("launching");
     let app = busy(database, &key).await;
     app.shutdown_with(budgets(0, 0)).await;
-    let calls =
-        ["migrate", "declare", "executors", "sign_on", "now", "put_schedules", "adopt", "records", "count_unknown"];
+    let calls = [
+        "migrate",
+        "declare_queues",
+        "executors",
+        "register_executor",
+        "now",
+        "upsert_schedules",
+        "take_over",
+        "records",
+        "count_unknown",
+    ];
     for call in calls {
         let name = fresh(call);
         let inner = durable_core::store::open(&named_url(database, &name), database.schema()).await.unwrap();
@@ -240,7 +249,7 @@ async fn panics_in_workflows_tasks_and_phases_do_not_stop_the_shutdown(database:
     let app = database.builder("app").store(Arc::clone(&faulty) as Arc<dyn Store>).launch().await.unwrap();
     app.listening().await;
     // A task of the engine, while everything works: the next look for news.
-    faulty.hold_next("look", HoldAt::Panics);
+    faulty.hold_next("poll", HoldAt::Panics);
     let key = fresh("panics");
     app.scope(async { holds_a_mine(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
@@ -291,7 +300,7 @@ async fn pools_are_closed_after_their_last_use(database: &TestDatabase) {
     .await;
     arrived(&ends, 1).await;
     arrived(&dropped, 1).await;
-    faulty.hold_next("sign_off", HoldAt::Before); // the last statement
+    faulty.hold_next("remove_executor", HoldAt::Before); // the last statement
     let down = start_shutdown(&app, budgets(0, 400));
     app.wait_for_phase(EnginePhase::Aborting).await;
     gate(&ends).add_permits(1);

@@ -83,9 +83,14 @@ enum Fate {
     NotDone(StoreError),
 }
 
-/// Returns once the value fulfils the condition.
+/// Longer than any call takes to come, also on a busy machine.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Returns once the value fulfils the condition. A call that never comes, such as one of another name, fails the test.
 async fn wait_for<T>(value: &watch::Sender<T>, condition: impl FnMut(&T) -> bool) {
-    value.subscribe().wait_for(condition).await.expect("the sender is borrowed");
+    let mut value = value.subscribe();
+    let fulfilled = tokio::time::timeout(PATIENCE, value.wait_for(condition)).await;
+    fulfilled.expect("the store is called as expected").expect("the sender is borrowed");
 }
 
 impl FaultyStore {

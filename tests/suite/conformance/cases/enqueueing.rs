@@ -156,15 +156,38 @@ pub(crate) async fn a_deduplication_id_can_be_reused_after_its_workflow_ended(
     is_held("last").await;
 }
 
-pub(crate) async fn of_two_duplicates_in_one_call_the_first_is_stored(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn of_two_duplicates_in_one_commit_the_first_call_wins(StoreDatabase { store, .. }: StoreDatabase) {
     let me = register_executor(&*store, "a").await;
-    let (z, a) = (queued_workflow("z", with_deduplication("k")), queued_workflow("a", with_deduplication("k")));
-    let entries = [begin(&z), begin(&queued_workflow("m", on_queue())), begin(&a)];
-    let verdicts = store.commit(me, &entries, false).await.unwrap();
-    let stored: Vec<_> = verdicts.iter().filter(|it| **it == Verdict::Stored).collect();
-    assert_eq!(stored.len(), 2, "{verdicts:?}");
-    let held = if verdicts[0] == Verdict::Stored { &z } else { &a };
-    assert!(verdicts.iter().any(|it| matches!(it, Verdict::Duplicate(twin) if twin.key == held.key)), "{verdicts:?}");
+    // In both orders of the ids, alone and between other entries, and as the retry of a commit.
+    for (number, again) in [(0, false), (1, true), (2, false), (3, true)] {
+        for ids in [["a", "z"], ["z", "a"]] {
+            let id = format!("{number}-{}-{}", ids[0], ids[1]);
+            let duplicate =
+                |which: usize| queued_workflow(&format!("{id}-{}-{which}", ids[which % 2]), with_deduplication(&id));
+            let (first, second, third) = (duplicate(0), duplicate(1), duplicate(2));
+            let other = queued_workflow(&format!("{id}-other"), on_queue());
+            let entries = match number {
+                0 | 1 => vec![begin(&first), begin(&second)],
+                _ => vec![
+                    begin(&first),
+                    begin(&other),
+                    begin(&second),
+                    begin(&workflow(&format!("{id}-w"))),
+                    begin(&third),
+                ],
+            };
+            let verdicts = store.commit(me, &entries, again).await.unwrap();
+            let is_duplicate = |it: &Verdict| matches!(it, Verdict::Duplicate(of) if of.key == first.key);
+            for (entry, verdict) in entries.iter().zip(&verdicts) {
+                let started = entry.start.as_ref().expect("every entry starts a workflow");
+                let expected = started.key == second.key || started.key == third.key;
+                assert_eq!(is_duplicate(verdict), expected, "{id}: {verdicts:?}");
+                assert_eq!(*verdict == Verdict::Stored, !expected, "{id}: {verdicts:?}");
+            }
+            assert_eq!(status(&*store, &first.id).await, Some(Status::Enqueued));
+            assert_eq!((status(&*store, &second.id).await, status(&*store, &third.id).await), (None, None));
+        }
+    }
 }
 
 pub(crate) async fn a_retried_enqueue_finds_its_own_rows_stored(StoreDatabase { store, .. }: StoreDatabase) {

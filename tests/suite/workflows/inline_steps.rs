@@ -2,10 +2,9 @@
 
 use durable::prelude::*;
 
-use crate::counter::{count, counted, fresh};
-use crate::stage::{Stage, on_every_stage};
+use crate::support::{TestDatabase, count, counted, database_tests, fresh};
 
-on_every_stage! {
+database_tests! {
     an_inline_step_from_a_closure_is_retried_and_recorded,
     an_inline_step_from_a_future_has_one_attempt,
     a_timeout_of_an_inline_step_is_an_error_of_the_step,
@@ -25,9 +24,9 @@ async fn fetches_inline(key: String) -> Result<u32> {
     Ok(number + plain)
 }
 
-async fn an_inline_step_from_a_closure_is_retried_and_recorded(stage: &Stage) {
+async fn an_inline_step_from_a_closure_is_retried_and_recorded(database: &TestDatabase) {
     let key = fresh("inline_closure");
-    let app = stage.launch().await;
+    let app = database.launch().await;
     for _ in 0..2 {
         let sum = app.scope(async { fetches_inline(key.clone()).id("w").await }).await.unwrap();
         assert_eq!(sum, 13);
@@ -48,9 +47,9 @@ async fn retries_an_inline_future(key: String) -> Result<u32> {
     durable::step("future", future).retries(5).backoff(Duration::from_millis(1)).await
 }
 
-async fn an_inline_step_from_a_future_has_one_attempt(stage: &Stage) {
+async fn an_inline_step_from_a_future_has_one_attempt(database: &TestDatabase) {
     let key = fresh("inline_future");
-    let app = stage.launch().await;
+    let app = database.launch().await;
     let error = app.scope(async { retries_an_inline_future(key.clone()).await }).await.unwrap_err();
     assert_eq!(error.to_string(), "it fails");
     assert_eq!(counted(&key), 1);
@@ -66,8 +65,8 @@ async fn times_out_inline() -> Result<String> {
     Ok(slow.timeout(Duration::from_millis(5)).await.unwrap_err().to_string())
 }
 
-async fn a_timeout_of_an_inline_step_is_an_error_of_the_step(stage: &Stage) {
-    let app = stage.launch().await;
+async fn a_timeout_of_an_inline_step_is_an_error_of_the_step(database: &TestDatabase) {
+    let app = database.launch().await;
     let message = app.scope(async { times_out_inline().await }).await.unwrap();
     assert!(message.starts_with("the step `slow` at position 1 took longer than its timeout"), "{message}");
     app.shutdown().await;
@@ -87,8 +86,8 @@ async fn asks_where_it_runs() -> Result<Vec<Option<(String, String)>>> {
     Ok(vec![in_body, in_step, in_branch])
 }
 
-async fn code_can_ask_for_the_id_of_its_workflow_and_the_position_of_its_step(stage: &Stage) {
-    let app = stage.launch().await;
+async fn code_can_ask_for_the_id_of_its_workflow_and_the_position_of_its_step(database: &TestDatabase) {
+    let app = database.launch().await;
     let answers = app.scope(async { asks_where_it_runs().id("asking").await }).await.unwrap();
     let positions = ["", "1", "2/1"].map(|position| Some(("asking".to_owned(), position.to_owned())));
     assert_eq!(answers, positions);

@@ -2,9 +2,9 @@
 
 use durable::prelude::*;
 
-use crate::stage::{Stage, on_every_stage};
+use crate::support::{TestDatabase, database_tests};
 
-on_every_stage! {
+database_tests! {
     a_filter_selects_by_several_ids_and_names,
     the_operations_of_an_engine_need_no_scope,
 }
@@ -24,8 +24,8 @@ async fn listed_third() -> Result<()> {
     Ok(())
 }
 
-async fn a_filter_selects_by_several_ids_and_names(stage: &Stage) {
-    let app = stage.launch().await;
+async fn a_filter_selects_by_several_ids_and_names(database: &TestDatabase) {
+    let app = database.launch().await;
     app.scope(async {
         listed_first().id("a").await.unwrap();
         listed_second().id("b").await.unwrap();
@@ -51,9 +51,9 @@ async fn talks_by_its_engine() -> Result<u32> {
     Ok(durable::recv("number", Duration::from_secs(60)).await?.unwrap_or_default())
 }
 
-async fn the_operations_of_an_engine_need_no_scope(stage: &Stage) {
+async fn the_operations_of_an_engine_need_no_scope(database: &TestDatabase) {
     // Two engines run, so the free functions would not know which of them is meant.
-    let (app, other) = (stage.launch().await, stage.launch().await);
+    let (app, other) = (database.launch().await, database.launch().await);
     let handle = app.scope(async { talks_by_its_engine().id("talker").start().await }).await.unwrap();
     let ready: Option<bool> = app.get_event("talker", "ready", Duration::from_secs(30)).await.unwrap();
     assert_eq!(ready, Some(true));

@@ -56,6 +56,7 @@ fn every_task_of_the_engine_has_an_owner() {
             1,
             "a blocking step: awaited by its step, and in the list of blocking steps until it ends",
         ),
+        ("operations/spawn.rs", 1, "`durable::spawn` outside any workflow, a task of the user's"),
         ("testing/server.rs", 1, "the watchdog of a server for tests: it ends with the process"),
     ];
     // What is spawned through these is one of the above.

@@ -1,16 +1,21 @@
 //! The engine of `durable`: stores, journal, execution, teardown. Applications depend on the crate
 //! `durable`, which re-exports what they need.
 //!
-//! The floors, from the lowest; a lower one never imports a higher one, which a test of the workspace
+//! The modules, from the lowest; a lower one never imports a higher one, which a test of the workspace
 //! checks:
 //!
-//! | floor | modules | what |
-//! |---|---|---|
-//! | 0 | `types` | types and pure functions that everything speaks with |
-//! | 1 | `store`, `registry` | what is asked of a database, and the databases; the workflows by name |
-//! | 2 | `journal` | what an execution knows and how it is written down |
-//! | 3 | `operations` | the durable operations |
-//! | 4 | `engine` | launch, recovery, shutdown |
+//! | module | what |
+//! |---|---|
+//! | `types` | types and pure functions for all other modules |
+//! | `store` | the traits of a database, and the databases |
+//! | `registry` | the workflows, queues and schedules of the program |
+//! | `wait` | timers, waits for other workflows, the shutdown phase |
+//! | `queue_state` | how many workflows of each queue run here |
+//! | `writer` | the task that batches writes |
+//! | `runtime` | what the tasks of one engine share |
+//! | `journal` | the records of one execution |
+//! | `operations` | the durable operations |
+//! | `engine` | launch, recovery, scheduling, shutdown |
 
 #![warn(unnameable_types)]
 

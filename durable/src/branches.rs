@@ -12,8 +12,11 @@
 /// the others. They may borrow. It waits for all of them; to stop at an error, check the results. For
 /// many items of one type, use [`durable::map`](crate::map).
 ///
+/// In a step or a transaction it parks the workflow: use `tokio::join!` there. Outside any workflow it is
+/// `tokio::join!`, and nothing is recorded.
+///
 /// # Panics
-/// Outside a workflow. In a step or a transaction it parks the workflow: use `tokio::join!` there.
+/// In a `#[transaction]` that was called outside any workflow.
 ///
 /// # At shutdown
 /// Steps that are running may finish and are recorded. Then all branches are suspended, and continue
@@ -71,8 +74,11 @@ macro_rules! join {
 /// arm, whose recorded calls give the same value. The record is not a side effect and needs no commit
 /// of its own. Because it is a number, add new arms at the end.
 ///
+/// In a step or a transaction it parks the workflow: use `tokio::select!` there. Outside any workflow it
+/// is `tokio::select!` with `biased;`, and nothing is recorded.
+///
 /// # Panics
-/// Outside a workflow. In a step or a transaction it parks the workflow: use `tokio::select!` there.
+/// In a `#[transaction]` that was called outside any workflow.
 ///
 /// # At shutdown
 /// Steps that are running may finish and are recorded. Then all branches are suspended, and continue

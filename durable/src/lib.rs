@@ -1,8 +1,8 @@
 //! Durable execution for Rust, as a library.
 //!
-//! Annotate async functions with `#[workflow]` and `#[step]`. Every result is kept in SQLite (a file
-//! beside your program, the default) or Postgres, so that a program that crashes, is killed, or is
-//! deployed anew goes on exactly where it stopped.
+//! Annotate async functions with `#[workflow]` and `#[step]`. Every result is stored in SQLite (a file
+//! beside your program, the default) or Postgres. A program that crashes, is killed or is deployed again
+//! continues where it stopped.
 //!
 //! ```no_run
 //! use durable::prelude::*;
@@ -36,7 +36,7 @@
 //! # What to know
 //!
 //! * A **workflow** is ordinary code that makes the same calls in the same order whenever it is run
-//!   with the same results. What it must not do itself (I/O, time, chance) goes into steps.
+//!   with the same results. I/O, the time and random numbers belong in steps.
 //! * A **step** is any side effect. It happens at least once; its result is recorded once, and it
 //!   never runs again after that.
 //! * A **call** is a value: await it, or set options first, as in `my_workflow(x).id("order-1").await?`.
@@ -44,20 +44,20 @@
 //!
 //! | attribute | on | what it does |
 //! |---|---|---|
-//! | [`#[workflow]`](workflow) | an async function | makes it durable: recorded, recovered, replayed |
-//! | [`#[step]`](macro@step) | a function or method | records what it returns |
+//! | [`#[workflow]`](workflow) | an async function | makes it durable: recorded, and continued after a crash |
+//! | [`#[step]`](macro@step) | a function or method | records its result |
 //! | [`#[transaction]`](transaction) | a function that takes a connection | commits its SQL and the record together |
-//! | [`#[scheduled]`](scheduled) | a workflow of two times | starts it by the clock, as crontab does |
-//! | [`#[queue]`](macro@queue) | a static of the type [`Queue`] | lets workflows wait on it for their turn |
-//! | [`#[durable::test]`](macro@test) | an async test | gives it an engine of its own |
+//! | [`#[scheduled]`](scheduled) | a workflow of two times | starts it at the times of a crontab expression |
+//! | [`#[queue]`](macro@queue) | a static of the type [`Queue`] | makes it a queue of workflows, with limits |
+//! | [`#[durable::test]`](macro@test) | an async test | launches an engine for it |
 //!
 //! | in a workflow's body | what it does |
 //! |---|---|
-//! | [`durable::join!`](join!) | several parts at the same time, and all of their results |
-//! | [`durable::map`](map) | the same for many items, so many at once |
-//! | [`durable::spawn`](spawn) | a part beside the rest of the body |
-//! | [`durable::select!`](select!) | the first of several, recorded |
-//! | [`durable::now`](now), [`durable::uuid`](uuid), [`durable::random`](random) | asked once, recorded |
+//! | [`durable::join!`](join!) | runs several futures concurrently |
+//! | [`durable::map`](map) | runs a future for each of many items, a limited number at once |
+//! | [`durable::spawn`](spawn) | runs a future concurrently with the rest of the body |
+//! | [`durable::select!`](select!) | waits for the first of several futures, and records which it was |
+//! | [`durable::now`](now), [`durable::uuid`](uuid), [`durable::random`](random) | the time, an id, a random number: recorded |
 
 pub use durable_core::signals;
 pub use durable_core::{

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::journal::context::Context as Here;
@@ -197,9 +197,4 @@ fn schedule_info(row: ScheduleRow, now: i64) -> ScheduleInfo {
         in_code: row.in_code,
         paused: row.paused,
     }
-}
-
-/// A tick as a part of a workflow id.
-pub(super) fn tick_text(tick: i64) -> String {
-    to_date(tick).to_rfc3339_opts(SecondsFormat::Secs, true)
 }

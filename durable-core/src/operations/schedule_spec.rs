@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use uuid::Uuid;
 
 use crate::operations::admin::failed_to;
-use crate::operations::schedule_admin::tick_text;
 use crate::operations::start::{Limit, StartRequest, internal, of_queue};
 use crate::registry::{Misfire, Overlap, Schedule, Workflow};
 use crate::runtime::Runtime;
@@ -151,4 +150,9 @@ async fn start(runtime: &Arc<Runtime>, spec: &ScheduleSpec, id: String, schedule
         or_existing: false,
     };
     request.start_outside(Arc::clone(runtime)).await.map(|it| it.id)
+}
+
+/// A tick as a part of a workflow id.
+fn tick_text(tick: i64) -> String {
+    to_date(tick).to_rfc3339_opts(SecondsFormat::Secs, true)
 }

@@ -1,47 +1,23 @@
 //! `#[transaction]`: the user's SQL, and the record of it, in one commit.
 
 mod attempt;
+mod function;
 
-use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
 use self::attempt::{TransactionOutcome, TransactionRun};
+use self::function::{FunctionBody, TransactionBody};
+pub use self::function::{Transaction, TransactionOptions};
 use crate::journal::checkpoint::Operation;
 use crate::journal::context::CallSite;
 use crate::journal::current_engine;
 use crate::operations::call::{Call, CallOptions, delegate_to_call};
-use crate::runtime::Runtime;
 use crate::runtime::stop_reason::StopReason;
-use crate::store::{BoxFuture, Isolation, TransactionConnection, TransactionStart};
+use crate::store::{BoxFuture, TransactionConnection, TransactionStart};
 use crate::types::error::{Error, ErrorKind};
 use crate::types::payload::Codec;
-
-/// What a `#[transaction]` attribute makes of a function.
-#[derive(Debug)]
-pub struct Transaction {
-    /// The name in the database.
-    pub name: &'static str,
-    /// Its options.
-    pub options: TransactionOptions,
-}
-
-/// The options of a transaction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TransactionOptions {
-    /// How strictly it is kept apart from others.
-    pub isolation: Option<Isolation>,
-    /// Whether its SQL only reads.
-    pub read_only: bool,
-    /// The application's database it runs in; the system database if none is named.
-    pub database: Option<&'static str>,
-}
-
-impl TransactionOptions {
-    /// In the system database, as that isolates by default.
-    pub const DEFAULT: Self = Self { isolation: None, read_only: false, database: None };
-}
 
 /// A call of a transaction: a future that runs the function's SQL and records what it returns in
 /// the same commit, or gives back what an earlier run recorded. So the SQL takes effect exactly once.
@@ -63,40 +39,7 @@ struct TransactionCallOptions<'a, R> {
     transaction: &'static Transaction,
     codec: Codec<R>,
     call_site: CallSite,
-    body: Box<dyn Body<R> + 'a>,
-}
-
-/// The function with its arguments, for a connection whose type only the function knows.
-trait Body<R>: Send {
-    /// The connection that it wants, as users write its type.
-    fn wants(&self) -> &'static str;
-
-    /// Its future on this connection; `None` if the connection is of another type.
-    fn run<'c>(&'c mut self, connection: &'c mut (dyn Any + Send)) -> Option<BoxFuture<'c, R>>;
-}
-
-struct FunctionBody<'a, C, A, B> {
-    clone: fn(&A) -> A,
-    arguments: A,
-    body: B,
-    connection: PhantomData<fn(C)>,
-    outlived: PhantomData<&'a ()>,
-}
-
-impl<'a, C, A, R, B> Body<R> for FunctionBody<'a, C, A, B>
-where
-    C: TransactionConnection,
-    A: Send + 'a,
-    B: for<'c> Fn(&'c mut C, A, PhantomData<&'c &'a ()>) -> BoxFuture<'c, R> + Send + 'a,
-{
-    fn wants(&self) -> &'static str {
-        C::NAME
-    }
-
-    fn run<'c>(&'c mut self, connection: &'c mut (dyn Any + Send)) -> Option<BoxFuture<'c, R>> {
-        let connection = connection.downcast_mut::<C>()?;
-        Some((self.body)(connection, (self.clone)(&self.arguments), PhantomData))
-    }
+    body: Box<dyn TransactionBody<R> + 'a>,
 }
 
 /// Not public API. Used by generated code.
@@ -191,25 +134,6 @@ fn refuse<R>(codec: Codec<R>, error: Error) -> R {
     match codec.from_engine {
         Some(of_engine) => of_engine(error),
         None => panic!("{error}"),
-    }
-}
-
-impl Runtime {
-    /// The error of a transaction whose connection is of another type than the database's.
-    fn wrong_connection(&self, transaction: &Transaction, wants: &str, has: &str) -> Error {
-        let place = match transaction.options.database {
-            Some(name) => format!("the database `{name}`"),
-            None => "the system database".to_owned(),
-        };
-        let others: Vec<_> = self.databases.keys().map(|it| format!("`{it}`")).collect();
-        let mend = if others.is_empty() {
-            "give the other database to the builder with `.database(\"name\", pool)` and name it with #[transaction(database = \"name\")]".to_owned()
-        } else {
-            format!("name the one it is for with #[transaction(database = \"…\")]: {}", others.join(", "))
-        };
-        let message =
-            format!("the transaction `{}` takes a `{wants}` and {place} has `{has}`s; {mend}", transaction.name);
-        Error::new(ErrorKind::Misuse, message)
     }
 }
 

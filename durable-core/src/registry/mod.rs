@@ -5,10 +5,10 @@ mod arguments;
 mod queue;
 mod resources;
 mod schedule;
+mod workflow;
 mod workflow_options;
 
 use std::collections::{HashMap, HashSet};
-use std::fmt;
 use std::sync::Mutex;
 
 pub use self::arguments::{Arguments, Taken};
@@ -17,41 +17,11 @@ pub use self::queue::{Queue, RegisteredQueue};
 pub use self::resources::Instance;
 pub(crate) use self::resources::Resources;
 pub use self::schedule::{Misfire, Overlap, RegisteredSchedule, Schedule};
+pub use self::workflow::{Registered, Workflow};
 pub use self::workflow_options::WorkflowOptions;
-use crate::store::{BoxFuture, KnownWorkflow};
+use crate::store::KnownWorkflow;
 use crate::types::error::{Error, ErrorKind};
-use crate::types::payload::{Outcome, PayloadError};
 use crate::types::sync::lock;
-
-/// A function with the attribute `#[workflow]`.
-pub struct Workflow {
-    /// The name in the database.
-    pub name: &'static str,
-    /// The module of the function.
-    pub module: &'static str,
-    /// The source file.
-    pub file: &'static str,
-    /// The line of the function's name.
-    pub line: u32,
-    /// A hash of the function's source tokens.
-    pub fingerprint: i64,
-    /// Its options.
-    pub options: WorkflowOptions,
-    /// Reads the arguments and returns the future of the body.
-    pub run: fn(&mut Taken) -> Result<BoxFuture<'static, Outcome>, PayloadError>,
-}
-
-impl fmt::Debug for Workflow {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({}:{})", self.name, self.file, self.line)
-    }
-}
-
-/// A workflow in the program-wide list. `inventory` needs a type for each list.
-#[derive(Debug)]
-pub struct Registered(pub &'static Workflow);
-
-inventory::collect!(Registered);
 
 /// The workflows of the program by name, its queues and its schedules.
 #[derive(Debug)]
@@ -159,6 +129,7 @@ fn check_queue(workflow: &Workflow, queues: &[&'static Queue]) -> Result<(), Err
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::payload::PayloadError;
 
     static TASKS: Queue = Queue::new("tasks");
     static OTHER: Queue = Queue::new("tasks");

@@ -4,7 +4,8 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 
-use crate::registry::{Arguments, Workflow};
+use crate::registry::arguments::Arguments;
+use crate::registry::workflow::Workflow;
 use crate::types::cron::CronSchedule;
 use crate::types::error::{Error, ErrorKind};
 
@@ -117,7 +118,7 @@ pub(super) fn collect_schedules(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::registry::WorkflowOptions;
+    use crate::registry::workflow_options::WorkflowOptions;
     use crate::types::payload::PayloadError;
 
     static BACKUP: Workflow = Workflow {

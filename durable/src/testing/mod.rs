@@ -1,4 +1,4 @@
-//! Tests of applications: an engine of its own for each test.
+//! Tests of applications: [`#[durable::test]`](macro@crate::test) launches an engine for each test.
 //!
 //! ```
 //! use durable::prelude::*;
@@ -61,7 +61,7 @@ pub fn run<R>(options: TestOptions, body: impl FnOnce(TestApp) -> TestBody<R>) -
         .expect("a test can start a runtime");
     let result = runtime.block_on(run_on(options, body));
     let left = result.as_ref().map_or(0, |_| tasks_left(&runtime));
-    // A body that blocks its thread must not keep the other tests waiting.
+    // A body that blocks its thread must not delay the other tests.
     runtime.shutdown_timeout(Duration::from_secs(1));
     match result {
         Ok(value) => {
@@ -72,8 +72,8 @@ pub fn run<R>(options: TestOptions, body: impl FnOnce(TestApp) -> TestBody<R>) -
     }
 }
 
-/// How many tasks are alive. One that has just ended is counted for a moment longer, and nothing
-/// tells when it no longer is.
+/// How many tasks are alive. A task that has just ended is counted for a moment longer, without a
+/// signal when it no longer is.
 fn tasks_left(runtime: &tokio::runtime::Runtime) -> usize {
     let patience = Instant::now() + Duration::from_secs(2);
     loop {
@@ -86,15 +86,15 @@ fn tasks_left(runtime: &tokio::runtime::Runtime) -> usize {
 }
 
 async fn run_on<R>(options: TestOptions, body: impl FnOnce(TestApp) -> TestBody<R>) -> std::thread::Result<R> {
-    let place = Place::of(options);
-    let app = launch(&place, options).await;
+    let database = TestDatabase::of(options);
+    let app = launch(&database, options).await;
     let test = TestApp { app: app.clone() };
     let scoped = app.scope(async move { body(test).await });
     let result = CatchUnwind(Box::pin(scoped)).await;
-    // A test that failed left things as they were when it failed: they say nothing.
+    // After a failed test leftovers are expected, so they are not checked.
     let patience = if result.is_ok() { ShutdownOptions::default() } else { ShutdownOptions::immediate() };
     let report = app.shutdown_with(patience).await;
-    place.clear().await;
+    database.clear().await;
     if result.is_ok() {
         assert!(report.stuck.is_empty(), "{}: {report}", options.name);
         assert!(report.unfinished_tasks().is_empty() && report.is_closed(), "{}: {report}", options.name);
@@ -102,20 +102,20 @@ async fn run_on<R>(options: TestOptions, body: impl FnOnce(TestApp) -> TestBody<
     result
 }
 
-async fn launch(place: &Place, options: TestOptions) -> Durable {
+async fn launch(database: &TestDatabase, options: TestOptions) -> Durable {
     let builder = Durable::builder(options.name.replace("::", ".")).application_version("test");
-    let builder = builder.system_database(&place.url).schema(&place.schema);
+    let builder = builder.system_database(&database.url).schema(&database.schema);
     builder.launch().await.unwrap_or_else(|error| panic!("{}: {error}", options.name))
 }
 
-/// Where a test's engine keeps its tables: nobody else uses it.
-struct Place {
+/// The database of one test, which no other test uses.
+struct TestDatabase {
     url: String,
     schema: String,
     postgres: bool,
 }
 
-impl Place {
+impl TestDatabase {
     fn of(options: TestOptions) -> Self {
         if !options.postgres {
             return Self { url: "sqlite::memory:".to_owned(), schema: "durable".to_owned(), postgres: false };
@@ -135,7 +135,7 @@ impl Place {
     }
 }
 
-/// Catches the panic of a test, so that what it used is put away before it goes on.
+/// Catches the panic of a test, so that the engine is shut down before the panic continues.
 struct CatchUnwind<F>(Pin<Box<F>>);
 
 impl<F: Future> Future for CatchUnwind<F> {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::journal::checkpoint::{Operation, OperationResult};
 use crate::journal::context::{Context, TransactionScope};
 use crate::journal::reserved_position::ReservedPosition;
-use crate::operations::transaction::{Body, Transaction};
+use crate::operations::transaction::function::{Transaction, TransactionBody};
 use crate::runtime::Runtime;
 use crate::runtime::activity::Activity;
 use crate::runtime::panics::CatchPanic;
@@ -46,7 +46,7 @@ pub(super) enum TransactionOutcome<R> {
 }
 
 impl<R: Send> TransactionRun<'_, R> {
-    pub(super) async fn run(&self, body: &mut dyn Body<R>) -> TransactionOutcome<R> {
+    pub(super) async fn run(&self, body: &mut dyn TransactionBody<R>) -> TransactionOutcome<R> {
         let app_database = match self.transaction.options.database {
             None => None,
             Some(name) => match self.runtime.databases.get(name) {
@@ -56,7 +56,7 @@ impl<R: Send> TransactionRun<'_, R> {
         };
         let has = app_database.as_ref().map_or(self.runtime.store.connection_type(), |it| it.connection_type());
         if has != body.wants() {
-            return TransactionOutcome::Refused(self.runtime.wrong_connection(self.transaction, body.wants(), has));
+            return TransactionOutcome::Refused(self.wrong_connection(body.wants(), has));
         }
         match (app_database, self.reserved) {
             (None, None) => self.outside(&*self.runtime.store, body).await,
@@ -64,6 +64,23 @@ impl<R: Send> TransactionRun<'_, R> {
             (None, Some(reserved)) => self.in_system(reserved, body).await,
             (Some(database), Some(reserved)) => self.app_database(&*database, reserved, body).await,
         }
+    }
+
+    /// The error of a transaction whose connection is of another type than the database's.
+    fn wrong_connection(&self, wants: &str, has: &str) -> Error {
+        let place = match self.transaction.options.database {
+            Some(name) => format!("the database `{name}`"),
+            None => "the system database".to_owned(),
+        };
+        let others: Vec<_> = self.runtime.databases.keys().map(|it| format!("`{it}`")).collect();
+        let mend = if others.is_empty() {
+            "give the other database to the builder with `.database(\"name\", pool)` and name it with #[transaction(database = \"name\")]".to_owned()
+        } else {
+            format!("name the one it is for with #[transaction(database = \"…\")]: {}", others.join(", "))
+        };
+        let message =
+            format!("the transaction `{}` takes a `{wants}` and {place} has `{has}`s; {mend}", self.transaction.name);
+        Error::new(ErrorKind::Misuse, message)
     }
 
     fn unknown_database(&self, name: &str) -> Error {
@@ -75,7 +92,11 @@ impl<R: Send> TransactionRun<'_, R> {
     }
 
     /// A plain transaction.
-    async fn outside<T: Transact + ?Sized>(&self, database: &T, body: &mut dyn Body<R>) -> TransactionOutcome<R> {
+    async fn outside<T: Transact + ?Sized>(
+        &self,
+        database: &T,
+        body: &mut dyn TransactionBody<R>,
+    ) -> TransactionOutcome<R> {
         let mut failed = 0;
         loop {
             let mut attempt = self.attempt(body, None, &[]);
@@ -103,7 +124,7 @@ impl<R: Send> TransactionRun<'_, R> {
     }
 
     /// In the system database: the records that the body is ahead of ride along.
-    async fn in_system(&self, reserved: &ReservedPosition, body: &mut dyn Body<R>) -> TransactionOutcome<R> {
+    async fn in_system(&self, reserved: &ReservedPosition, body: &mut dyn TransactionBody<R>) -> TransactionOutcome<R> {
         let execution = &reserved.execution;
         let piggyback = match execution.take_piggyback().await {
             Ok(piggyback) => piggyback,
@@ -179,7 +200,7 @@ impl<R: Send> TransactionRun<'_, R> {
         &self,
         database: &dyn Database,
         reserved: &ReservedPosition,
-        body: &mut dyn Body<R>,
+        body: &mut dyn TransactionBody<R>,
     ) -> TransactionOutcome<R> {
         let execution = &reserved.execution;
         reserved.ensure_accepting_and_flushed().await;
@@ -299,7 +320,7 @@ impl<R: Send> TransactionRun<'_, R> {
 
     fn attempt<'b>(
         &'b self,
-        body: &'b mut dyn Body<R>,
+        body: &'b mut dyn TransactionBody<R>,
         reserved: Option<&'b ReservedPosition>,
         piggyback: &'b [NewRecord],
     ) -> Attempt<'b, R> {
@@ -333,7 +354,7 @@ enum BodyResult<R> {
 
 /// One attempt: the function inside the open transaction.
 struct Attempt<'b, R> {
-    body: &'b mut dyn Body<R>,
+    body: &'b mut dyn TransactionBody<R>,
     codec: Codec<R>,
     operation: Operation<'static>,
     scope: Arc<TransactionScope>,

@@ -1,0 +1,64 @@
+//! The function of a `#[transaction]`: its name, its options, and its SQL on a connection.
+
+use std::any::Any;
+use std::marker::PhantomData;
+
+use crate::store::{BoxFuture, Isolation, TransactionConnection};
+
+/// A function with the attribute `#[transaction]`.
+#[derive(Debug)]
+pub struct Transaction {
+    /// The name in the database.
+    pub name: &'static str,
+    /// Its options.
+    pub options: TransactionOptions,
+}
+
+/// The options of a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TransactionOptions {
+    /// How strictly it is kept apart from others.
+    pub isolation: Option<Isolation>,
+    /// Whether its SQL only reads.
+    pub read_only: bool,
+    /// The application's database it runs in; the system database if none is named.
+    pub database: Option<&'static str>,
+}
+
+impl TransactionOptions {
+    /// In the system database, as that isolates by default.
+    pub const DEFAULT: Self = Self { isolation: None, read_only: false, database: None };
+}
+
+/// The function with its arguments, for a connection whose type only the function knows.
+pub(super) trait TransactionBody<R>: Send {
+    /// The connection that it wants, as users write its type.
+    fn wants(&self) -> &'static str;
+
+    /// Its future on this connection; `None` if the connection is of another type.
+    fn run<'c>(&'c mut self, connection: &'c mut (dyn Any + Send)) -> Option<BoxFuture<'c, R>>;
+}
+
+pub(super) struct FunctionBody<'a, C, A, B> {
+    pub(super) clone: fn(&A) -> A,
+    pub(super) arguments: A,
+    pub(super) body: B,
+    pub(super) connection: PhantomData<fn(C)>,
+    pub(super) outlived: PhantomData<&'a ()>,
+}
+
+impl<'a, C, A, R, B> TransactionBody<R> for FunctionBody<'a, C, A, B>
+where
+    C: TransactionConnection,
+    A: Send + 'a,
+    B: for<'c> Fn(&'c mut C, A, PhantomData<&'c &'a ()>) -> BoxFuture<'c, R> + Send + 'a,
+{
+    fn wants(&self) -> &'static str {
+        C::NAME
+    }
+
+    fn run<'c>(&'c mut self, connection: &'c mut (dyn Any + Send)) -> Option<BoxFuture<'c, R>> {
+        let connection = connection.downcast_mut::<C>()?;
+        Some((self.body)(connection, (self.clone)(&self.arguments), PhantomData))
+    }
+}

@@ -19,7 +19,7 @@ pub use crate::registry::{
     WorkflowOptions,
 };
 pub use crate::store::BoxFuture;
-pub use crate::store::Isolation;
+pub use crate::store::{Isolation, TransactionConnection};
 pub use crate::types::payload::{Codec, Outcome, Payload, PayloadError};
 pub use crate::types::retry::StepOptions;
 pub use crate::{__cloner as cloner, __codec as codec};

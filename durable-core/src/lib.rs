@@ -28,7 +28,7 @@ mod queue_state;
 mod registry;
 mod runtime;
 #[cfg(not(feature = "testing"))]
-#[allow(dead_code, unreachable_pub, reason = "tests use all of it, and then it is public")]
+#[allow(dead_code, unreachable_pub, unused_imports, reason = "tests use all of it, and then it is public")]
 mod store;
 #[cfg(feature = "testing")]
 #[doc(hidden)]

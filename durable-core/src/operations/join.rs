@@ -51,7 +51,12 @@ impl BranchPoint {
     ///
     /// It is boxed, so that a workflow's future does not grow by copies of its parts.
     pub(super) fn arm<F: Future>(&self, number: Option<usize>, future: F) -> BranchFuture<F> {
-        match (&self.call_site, self.branch(number)) {
+        self.run_in(self.branch(number), future)
+    }
+
+    /// As [`arm`](Self::arm), in a branch that [`branch`](Self::branch) returned.
+    pub(super) fn run_in<F: Future>(&self, branch: Option<Context>, future: F) -> BranchFuture<F> {
+        match (&self.call_site, branch) {
             (CallSite::Outside, _) => BranchFuture::Plain(Box::pin(future)),
             (_, Some(branch)) => BranchFuture::Branch(Box::pin(branch.scope(future))),
             (_, None) => BranchFuture::Misplaced,

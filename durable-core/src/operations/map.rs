@@ -72,11 +72,13 @@ where
     let next = move |point: &BranchPoint, number| {
         let item = items.next()?;
         // The calls that `work` makes before it gives its future are the item's, too.
-        let future = match point.branch(Some(number)) {
+        let branch = point.branch(Some(number));
+        let future = match branch.clone() {
             Some(branch) => branch.sync_scope(|| work(item)),
             None => work(item),
         };
-        Some(Box::pin(point.arm(Some(number), future)) as BoxFuture<'a, F::Output>)
+        // The branch is the same one: it counts the positions of both.
+        Some(Box::pin(point.run_in(branch, future)) as BoxFuture<'a, F::Output>)
     };
     Map { call: Call::new(MapOptions { point: BranchPoint::here(MAP), limit, next: Box::new(next) }) }
 }

@@ -45,7 +45,7 @@ pub fn sleep(duration: Duration) -> impl Future<Output = ()> + Send {
     async move {
         match &call_site {
             CallSite::Body(reserved) => {
-                sleep_in_body(reserved, || reserved.execution.runtime.timers.clock.after(duration)).await
+                sleep_in_body(reserved, || reserved.execution.runtime.timers.clock.after(duration)).await;
             }
             CallSite::Outside => tokio::time::sleep(duration).await,
             other => refuse(other).await,

@@ -288,11 +288,11 @@ async fn panic_in_workflow_drop_background_and_admin(stage: &Stage) {
     faulty.hold_next("release", Hold::Panics);
     let report = app.shutdown_with(budgets(0, 0)).await;
     assert!(asks.await.unwrap().unwrap_err().is_interrupted());
-    let waits = report.background.iter().find(|it| it.name == "durable-waits").unwrap();
+    let waits = report.background.iter().find(|it| it.name == "durable-poller").unwrap();
     assert!(matches!(waits.outcome, TaskOutcome::Panicked(_)), "{report}");
     let phases: Vec<_> = report.phases.iter().filter(|it| it.panicked).map(|it| it.phase).collect();
     assert_eq!((phases, report.phases.len()), (vec!["hand-off"], 7), "{report}");
-    for what in ["destructor", "durable-waits", "hand-off"] {
+    for what in ["destructor", "durable-poller", "hand-off"] {
         assert!(report.panics.iter().any(|it| it.contains(what)), "{what}: {:?}", report.panics);
     }
     assert!(report.is_closed() && !report.is_clean() && report.released.is_err(), "{report}");
@@ -408,11 +408,11 @@ async fn the_log_says_what_is_waited_for_and_what_has_become_of_it(stage: &Stage
         log.text().lines().filter(|it| it.contains("durable::shutdown")).map(str::to_owned).collect();
     let has = |words: &[&str]| said.iter().any(|line| words.iter().all(|word| line.contains(word)));
     for phase in ["quiesce", "drain", "abort", "stop", "hand-off", "background", "close"] {
-        assert!(has(&["INFO", "a phase has ended", &format!("phase=\"{phase}\"")]), "{phase}: {said:#?}");
+        assert!(has(&["INFO", "phase ended", &format!("phase=\"{phase}\"")]), "{phase}: {said:#?}");
     }
-    assert!(has(&["INFO", "running=1", "waiting for: guards \"w\": step `guarded`"]), "{said:#?}");
-    assert!(has(&["WARN", "a running step was dropped", "id=\"w\""]), "{said:#?}");
-    assert!(has(&["INFO", "shut down in", "1 killed", "handed over 1"]), "{said:#?}");
+    assert!(has(&["INFO", "workflows=1", "waiting for: guards \"w\": step `guarded`"]), "{said:#?}");
+    assert!(has(&["WARN", "a running step was dropped", "workflow_id=\"w\""]), "{said:#?}");
+    assert!(has(&["INFO", "shut down in", "1 killed", "1 handed over"]), "{said:#?}");
     assert!(!log.text().contains(&key), "no argument is in the log");
 }
 

@@ -26,7 +26,7 @@ async fn signals_work_with_blocked_workers(database: &Database) {
     tokio::time::timeout(Duration::from_secs(10), both).await.expect("both workers are blocked");
     process.says(HEARS).await;
     let sent = process.signal("TERM");
-    let (heard, _) = process.says("a signal asks the process to end").await;
+    let (heard, _) = process.says("received a first signal").await;
     assert!(heard - sent < Duration::from_secs(2), "heard after {:?}", heard - sent);
     let ended = process.ended().await;
     let lasted = ended.at - sent;
@@ -34,7 +34,7 @@ async fn signals_work_with_blocked_workers(database: &Database) {
     assert_eq!(ended.status.code(), Some(70), "{}", ended.told);
     // Its total and 2 s. Without the watchdog it would be the minute for which the workers are blocked.
     assert!((Duration::from_secs(4)..Duration::from_secs(20)).contains(&lasted), "it ended after {lasted:?}");
-    let complaint = ended.told.lines().find(|it| it.contains("did not come to its end")).expect("it says why");
+    let complaint = ended.told.lines().find(|it| it.contains("did not finish within")).expect("it says why");
     assert!(complaint.contains("\"w\"") && complaint.contains("blocks_its_worker"), "{complaint}");
     assert_eq!(status(database, "w").await, Status::Pending);
 }
@@ -115,7 +115,7 @@ async fn exits_although(gone: Gone, database: &Database) {
     process.says(HEARS).await;
     noted(&behind, "w 3").await;
     process.signal("TERM");
-    process.says("a signal asks").await;
+    process.says("received a first signal").await;
     switch.send_replace(gone);
     let cut = std::time::Instant::now();
     let ended = process.ended().await;

@@ -72,7 +72,7 @@ async fn third_signal_exits_143(database: &Database) {
     process.signal("TERM");
     tokio::time::sleep(Duration::from_millis(1_100)).await; // longer than duplicates are forgiven
     process.signal("TERM");
-    process.says("a second signal").await;
+    process.says("received a second signal").await;
     tokio::time::sleep(Duration::from_millis(100)).await; // longer than an echo
     let third = process.signal("TERM");
     let ended = process.ended().await;

@@ -91,7 +91,7 @@ fn poll_interval(runtime: &Runtime) -> Duration {
 fn time_until_next_round(runtime: &Runtime, state: &DispatchState) -> Duration {
     let until_poll = state.polled_at.map_or(Duration::ZERO, |at| poll_interval(runtime).saturating_sub(at.elapsed()));
     let now = runtime.timers.clock.lower_bound();
-    let next = state.next_due.into_iter().chain(runtime.queues.next_at()).min();
+    let next = state.next_due.into_iter().chain(runtime.queues.wakes_at()).min();
     next.map_or(until_poll, |at| Duration::from_micros(u64::try_from(at - now).unwrap_or_default()).min(until_poll))
 }
 
@@ -106,7 +106,7 @@ async fn yield_to_others() {
 /// Returns whether there is more to claim at once.
 async fn dispatch_round(runtime: &Arc<Runtime>, state: &mut DispatchState) -> Result<bool, StoreError> {
     yield_to_others().await;
-    if runtime.queues.is_short(runtime.timers.clock.lower_bound()) {
+    if runtime.queues.has_few_slots(runtime.timers.clock.lower_bound()) {
         // The commit under way may free more slots, which one claim then fills together.
         tokio::select! {
             () = runtime.writer.flushed() => yield_to_others().await,
@@ -135,8 +135,8 @@ async fn dispatch_round(runtime: &Arc<Runtime>, state: &mut DispatchState) -> Re
         }
     }
     let poll_due = state.polled_at.is_none_or(|at| at.elapsed() >= poll_interval(runtime));
-    let notified = runtime.queues.take_any_news();
-    let notified_of_delayed = runtime.queues.take_due_news();
+    let notified = runtime.queues.take_any_changed();
+    let notified_of_delayed = runtime.queues.take_delayed_changed();
     let delayed_due = state.next_due.is_some_and(|at| at <= now);
     if poll_due || notified_of_delayed || delayed_due {
         let promoted = runtime.store.promote().await?;
@@ -149,7 +149,7 @@ async fn dispatch_round(runtime: &Arc<Runtime>, state: &mut DispatchState) -> Re
         state.polled_at = Some(Instant::now());
         runtime.queues.notify_waiting(&runtime.store.queues_with_work(&runtime.queues.names()).await?);
     }
-    Ok(runtime.queues.any_maybe_ready(runtime.timers.clock.lower_bound()))
+    Ok(runtime.queues.any_ready(runtime.timers.clock.lower_bound()))
 }
 
 /// Leaves a queue alone for some time after a claim from it has failed. The fault is in its own rows, so the

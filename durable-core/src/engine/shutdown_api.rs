@@ -194,7 +194,7 @@ impl Durable {
     /// [`run_until_signal`](Self::run_until_signal) with these times, whatever the environment says.
     pub async fn run_until_signal_with(&self, options: ShutdownOptions) -> Arc<ShutdownReport> {
         if Context::here().is_some() {
-            tracing::error!(target: "durable", app = self.name(), "`run_until_signal` was called inside a workflow, which the shutdown would wait for: call it in `main`");
+            tracing::error!(target: "durable", app = self.name(), "`run_until_signal` was called inside a workflow, which the shutdown waits for: call it in `main`");
             return Arc::new(ShutdownReport::of(ShutdownOutcome::Requested, options.reason));
         }
         // The signal thread requests the shutdown; this only waits for the report.

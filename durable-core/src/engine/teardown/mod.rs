@@ -3,8 +3,6 @@
 mod interrupted;
 mod leftovers;
 mod phase_budget;
-#[cfg(test)]
-mod phase_properties;
 mod phase_runner;
 mod phase_table;
 mod phase_work;
@@ -174,3 +172,6 @@ impl Teardown {
         }
     }
 }
+
+#[cfg(test)]
+mod phase_properties;

@@ -91,7 +91,7 @@ fn a_shutdown_report_is_json_that_reads_back() {
     round_trip::<ErrorKind>(&json!("shutting_down"));
     round_trip::<ShutdownReason>(&json!("requested"));
     round_trip::<Readiness>(&json!({ "ready": true }));
-    round_trip::<Readiness>(&json!({ "ready": false, "reason": "no new work is taken: a shutdown is coming" }));
+    round_trip::<Readiness>(&json!({ "ready": false, "reason": "a shutdown is coming: no new work is taken" }));
 }
 
 /// The names that a file re-exports from a crate or a module, without those of hidden items.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use crate::engine::app::Durable;
+use crate::engine::durable::Durable;
 use crate::operations::events::{self, EventValue};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 use crate::operations::outbox;

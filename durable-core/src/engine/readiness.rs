@@ -6,20 +6,21 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::wait::shutdown_phase::EnginePhase;
 
-/// Whether this process takes new work, for the readiness probe of a load balancer. Given by
+/// Whether this process takes new work, for the readiness probe of a load balancer. Returned by
 /// [`Durable::readiness`](crate::Durable::readiness).
 ///
-/// There are these two answers and no others, so a `match` needs no wildcard arm. As JSON it is `{"ready":true}`, or `{"ready":false,"reason":"…"}`.
+/// There are these two answers and no others, so a `match` needs no wildcard arm. As JSON it is
+/// `{"ready":true}`, or `{"ready":false,"reason":"…"}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Readiness {
-    /// It does.
+    /// It takes new work.
     Ready,
-    /// It does not, and why: it shuts down, and it never becomes ready again.
+    /// It takes no new work, for this reason: it is shutting down. It never becomes ready again.
     NotReady(&'static str),
 }
 
 impl Readiness {
-    /// Whether this process takes new work.
+    /// Whether it takes new work.
     #[must_use]
     pub fn is_ready(self) -> bool {
         self == Self::Ready
@@ -45,10 +46,10 @@ impl From<EnginePhase> for Readiness {
     fn from(phase: EnginePhase) -> Self {
         Self::NotReady(match phase {
             EnginePhase::Running => return Self::Ready,
-            EnginePhase::Quiesced => "no new work is taken: a shutdown is coming",
-            EnginePhase::Draining => "shutting down: running workflows are finishing",
-            EnginePhase::Aborting => "shutting down: running steps are finishing",
-            EnginePhase::Stopping | EnginePhase::Closing => "shutting down: remaining workflows are handed over",
+            EnginePhase::Quiesced => "a shutdown is coming: no new work is taken",
+            EnginePhase::Draining => "shutting down: running workflows may finish",
+            EnginePhase::Aborting => "shutting down: running steps may finish",
+            EnginePhase::Stopping | EnginePhase::Closing => "shutting down: unfinished workflows are handed over",
             EnginePhase::Closed => "shut down",
         })
     }
@@ -84,5 +85,18 @@ impl<'de> Deserialize<'de> for Readiness {
         // The reason of another release may have another wording.
         let known = NOT_READY.into_iter().map(Self::from).find(|it| it.reason() == json.reason.as_deref());
         Ok(known.unwrap_or(Self::NotReady("shutting down")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_running_engine_is_ready() {
+        assert!(Readiness::from(EnginePhase::Running).is_ready());
+        for phase in [EnginePhase::Quiesced, EnginePhase::Draining, EnginePhase::Stopping, EnginePhase::Closed] {
+            assert!(!Readiness::from(phase).is_ready(), "{phase:?}");
+        }
     }
 }

@@ -53,7 +53,7 @@ async fn a_call_without_a_scope_names_both_engines_and_the_fix(database: &TestDa
     let engine = format!("`app` on {}{schema}", a.location());
     // Those of other tests may be there as well.
     assert_eq!(lost.matches(&engine).count(), 2, "{lost}");
-    assert!(lost.contains("app.scope(…)") && lost.contains("shut down all but one"), "{lost}");
+    assert!(lost.contains("app.scope(…)") && lost.contains("launch only one"), "{lost}");
     a.shutdown().await;
     b.shutdown().await;
 }

@@ -16,6 +16,8 @@ mod app_database;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod batch_clock;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod columns;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod decode;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod decode_messaging;

@@ -196,6 +196,7 @@ every_store_passes! {
             a_duplicate_takes_its_entry_and_no_other,
             a_deduplication_id_is_free_again_when_its_workflow_has_ended,
             of_two_duplicates_in_one_call_the_first_is_stored,
+            of_two_duplicates_in_one_commit_the_first_call_wins,
             what_was_enqueued_counts_as_stored,
             a_deposed_executor_enqueues_nothing,
             who_is_enqueued_in_the_same_call_receives,

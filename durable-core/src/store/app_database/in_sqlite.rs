@@ -49,9 +49,9 @@ impl Transact for AppDatabase {
     fn transact<'a>(&'a self, _opening: TransactionStart, work: &'a mut dyn UserWork) -> StoreFuture<'a, Transacted> {
         Box::pin(async move {
             let mut transaction = self.pool.begin_with("begin immediate").await?;
-            let wish = run(work, &mut transaction).await;
-            let TransactionEnd::Record { workflow, records, .. } = wish else {
-                return close(transaction, matches!(wish, TransactionEnd::Commit)).await;
+            let end = run(work, &mut transaction).await;
+            let TransactionEnd::Record { workflow, records, .. } = end else {
+                return close(transaction, matches!(end, TransactionEnd::Commit)).await;
             };
             for record in &records {
                 match insert(&workflow, record).execute(&mut *transaction).await {

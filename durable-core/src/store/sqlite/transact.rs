@@ -5,7 +5,6 @@ use std::any::Any;
 use sqlx::{Sqlite, SqliteConnection, Transaction};
 
 use crate::store::sqlite::SqliteStore;
-use crate::store::sqlite::commit::bind_record;
 use crate::store::store_error::is_clash;
 use crate::store::{
     StoreError, StoreFuture, Transact, Transacted, TransactionConnection, TransactionEnd, TransactionStart, UserWork,
@@ -16,20 +15,19 @@ impl Transact for SqliteStore {
         SqliteConnection::NAME
     }
 
-    /// A transaction has the one connection that writes while it runs: SQLite has one writer at a
-    /// time, and the turns are fairer than its own waiting.
+    /// A transaction holds the one connection that writes while it runs: SQLite has one writer at a time,
+    /// and waiting for the connection is fairer than waiting for its lock.
     fn transact<'a>(&'a self, _opening: TransactionStart, work: &'a mut dyn UserWork) -> StoreFuture<'a, Transacted> {
         Box::pin(async move {
-            let mut turn = self.work().await?;
-            let mut transaction = self.begin(&mut turn).await?;
-            let wish = run(work, &mut transaction).await;
-            let TransactionEnd::Record { fence, records, .. } = wish else {
-                self.meter.statement();
-                return close(transaction, matches!(wish, TransactionEnd::Commit)).await;
+            let mut writer = self.writing().await?;
+            let mut transaction = self.begin(&mut writer).await?;
+            let end = run(work, &mut transaction).await;
+            let TransactionEnd::Record { fence, records, .. } = end else {
+                self.counter.statement();
+                return close(transaction, matches!(end, TransactionEnd::Commit)).await;
             };
             for record in &records {
-                let query = bind_record(self.timed(&self.texts.commit.record, fence), record);
-                match query.execute(&mut *transaction).await {
+                match self.record_statement(fence, record).execute(&mut *transaction).await {
                     Ok(done) if done.rows_affected() > 0 => {}
                     Ok(_) => return self.give_up(transaction, Transacted::Fenced).await,
                     Err(error) if is_clash(&error) => return self.give_up(transaction, Transacted::Superseded).await,
@@ -48,7 +46,7 @@ impl SqliteStore {
         transaction: Transaction<'_, Sqlite>,
         because: Transacted,
     ) -> Result<Transacted, StoreError> {
-        self.undo(transaction).await?;
+        self.roll_back(transaction).await?;
         Ok(because)
     }
 }

@@ -41,7 +41,7 @@ impl WriterConnection {
     ///
     /// # Errors
     /// The lane is closed, in the words of a closed pool; or the connection cannot be opened.
-    pub(super) async fn turn(&self) -> Result<WriterGuard, sqlx::Error> {
+    pub(super) async fn lock(&self) -> Result<WriterGuard, sqlx::Error> {
         let mut slot = Arc::clone(&self.slot).lock_owned().await;
         match *slot {
             ConnectionSlot::Open(_) => {}
@@ -129,7 +129,7 @@ impl Deref for ReadConnection {
     fn deref(&self) -> &SqliteConnection {
         match self {
             Self::Pooled(connection) => connection,
-            Self::Only(turn) => turn,
+            Self::Only(writer) => writer,
         }
     }
 }
@@ -138,7 +138,7 @@ impl DerefMut for ReadConnection {
     fn deref_mut(&mut self) -> &mut SqliteConnection {
         match self {
             Self::Pooled(connection) => connection,
-            Self::Only(turn) => turn,
+            Self::Only(writer) => writer,
         }
     }
 }

@@ -3,7 +3,7 @@
 use durable_core::Status;
 use durable_core::store::{NewWorkflow, QueuePlacement, StatementCounts, StoreErrorKind, Verdict};
 
-use super::super::line::{MAIL, claim, delayed, ended, enqueued, mail, of_key, placed, sole, taken, urgent};
+use super::super::line::{MAIL, claim, debounced, delayed, ended, enqueued, mail, of_key, placed, sole, taken, urgent};
 use super::super::make::{
     begin, cancel, child, commit, fence_out, inbox, message, outcomes, record, records, register_executor, running,
     send, status, workflow,
@@ -149,6 +149,46 @@ pub(crate) async fn of_two_duplicates_in_one_call_the_first_is_stored(Site { sto
     assert_eq!(stored.len(), 2, "{verdicts:?}");
     let held = if verdicts[0] == Verdict::Stored { &z } else { &a };
     assert!(verdicts.iter().any(|it| matches!(it, Verdict::Duplicate(twin) if twin.key == held.key)), "{verdicts:?}");
+}
+
+/// By id, by deduplication id and by debounce key; also where the later one has the lesser id and key, and
+/// where only one of them goes on a queue.
+pub(crate) async fn of_two_duplicates_in_one_commit_the_first_call_wins(Site { store, .. }: Site) {
+    let me = register_executor(&*store, "a").await;
+    let later = |first: &NewWorkflow, place: Option<QueuePlacement>, id: &str| NewWorkflow {
+        key: first.key - 100_000,
+        placement: place,
+        ..workflow(id)
+    };
+    let soon = || Some(debounced("cart", std::time::Duration::from_hours(1), None));
+    let (deduplicated, same_id, same_cart) = (placed("z", sole("k")), workflow("w"), placed("y", soon().unwrap()));
+    let (direct, queued) = (workflow("v"), placed("u", mail()));
+    let entries = [
+        begin(&deduplicated),
+        begin(&same_id),
+        begin(&same_cart),
+        begin(&direct),
+        begin(&queued),
+        begin(&workflow("beside")),
+        begin(&later(&deduplicated, Some(sole("k")), "a")),
+        begin(&later(&same_id, None, "w")),
+        begin(&later(&same_cart, soon(), "b")),
+        begin(&later(&direct, Some(mail()), "v")),
+        begin(&later(&queued, None, "u")),
+    ];
+    let verdicts = store.commit(me, &entries, false).await.unwrap();
+    assert_eq!(verdicts[..6], [const { Verdict::Stored }; 6], "{verdicts:?}");
+    let winner = |verdict: &Verdict| match verdict {
+        Verdict::Existing(it) | Verdict::Duplicate(it) | Verdict::Debounced(it) => it.key,
+        other => panic!("{other:?}"),
+    };
+    let winners: Vec<i64> = verdicts[6..].iter().map(winner).collect();
+    assert_eq!(winners, [deduplicated.key, same_id.key, same_cart.key, direct.key, queued.key], "{verdicts:?}");
+    let kinds = [&verdicts[6], &verdicts[7], &verdicts[8]];
+    assert!(
+        matches!(kinds, [Verdict::Duplicate(_), Verdict::Existing(_), Verdict::Debounced(_)]),
+        "each is told which kind of duplicate it is: {kinds:?}"
+    );
 }
 
 pub(crate) async fn what_was_enqueued_counts_as_stored(Site { store, .. }: Site) {

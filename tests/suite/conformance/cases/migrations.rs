@@ -43,8 +43,8 @@ pub(crate) async fn a_migrated_database_is_left_as_it_is(site: Site) {
 pub(crate) async fn a_newer_database_is_refused_by_name(site: Site) {
     let blob = if site.is_postgres() { "'\\x00'::bytea" } else { "x'00'" };
     let newer = format!(
-        "insert into durable._migrations (version, description, success, checksum, execution_time)
-         values (9999, 'time travel', true, {blob}, 0)"
+        "insert into durable._migrations (version, description, checksum, applied_at)
+         values (9999, 'time travel', {blob}, 0)"
     );
     site.side_door().await.execute(&newer).await;
     let error = site.store.migrate().await.expect_err("it is of a newer release");

@@ -37,7 +37,7 @@ pub use operations::events::{EventValue, event_history, get_event, set_event};
 pub use operations::map::{Map, map};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use operations::outbox::send_in;
-pub use operations::queue_admin::{Limits, QueueInfo, list_queues};
+pub use operations::queue_admin::{QueueInfo, QueueLimits, list_queues};
 pub use operations::recv::{RecvCall, recv};
 pub use operations::schedule_admin::{
     ScheduleCall, ScheduleInfo, backfill_schedule, delete_schedule, list_schedules, pause_schedule, resume_schedule,
@@ -63,5 +63,5 @@ pub use types::error::{Error, ErrorKind, Result};
 pub use types::listing::{Filter, StepInfo, WorkflowInfo};
 pub use types::payload::Payload;
 pub use types::position::Position;
-pub use types::status::Status;
+pub use types::status::{Status, UnknownStatus};
 pub use wait::shutdown_phase::EnginePhase;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::store::{Hint, QueueLimits};
+use crate::store::{Hint, StoredLimits};
 use crate::types::sync::lock;
 use crate::types::time::micros;
 use crate::wait::wakeup::Wakeup;
@@ -22,7 +22,7 @@ pub(crate) struct LocalQueues {
     /// Whether something may wait on any of them, which has to be asked for.
     any_news: AtomicBool,
     /// Pokes the dispatcher.
-    pub(crate) news: Wakeup,
+    pub(crate) wakeup: Wakeup,
 }
 
 #[derive(Debug, Default)]
@@ -30,33 +30,33 @@ struct QueueState {
     /// How many of its workflows run here, or are about to.
     running: u32,
     /// Whether there may be something to take.
-    worth_a_look: bool,
+    maybe_ready: bool,
     /// Whether the answer to a claim was lost: nobody knows what it took.
-    unsure: bool,
+    claim_unknown: bool,
     /// When a rate limit lets the next one start.
     next_at: Option<i64>,
     /// How many claims from it have failed since the last one that did not.
     failures: u32,
     /// Until when it is left alone, because claims from it fail.
-    rests_until: Option<i64>,
-    limits: QueueLimits,
+    backoff_until: Option<i64>,
+    limits: StoredLimits,
 }
 
 impl QueueState {
     /// How many are taken now, if there are so many.
     fn free(&self) -> u32 {
-        let most = self.limits.worker_concurrency.unwrap_or(MOST_RUNNING);
-        most.saturating_sub(self.running).min(MOST_AT_ONCE)
+        let most = self.limits.worker_concurrency.unwrap_or(MAX_RUNNING);
+        most.saturating_sub(self.running).min(MAX_PER_CLAIM)
     }
 
     /// Whether nothing says that it is to be left alone now.
-    fn has_rested(&self, now: i64) -> bool {
-        self.rests_until.is_none_or(|at| at <= now)
+    fn is_backoff_over(&self, now: i64) -> bool {
+        self.backoff_until.is_none_or(|at| at <= now)
     }
 
     /// Whether a slot that becomes free here may let something start that no claim could take for
     /// want of it: the limit is one over the fleet, or the next one of a partition key waits.
-    fn shared(&self) -> bool {
+    fn has_fleet_limits(&self) -> bool {
         let limits = &self.limits;
         let of_keys = limits.partition_concurrency.is_some() || limits.partition_rate_limit.is_some();
         limits.concurrency.is_some() || limits.partitioned || of_keys
@@ -65,9 +65,9 @@ impl QueueState {
 
 /// How many workflows of one queue run in one process, if the queue does not say: there is a limit
 /// for each process's memory.
-const MOST_RUNNING: u32 = 1_000;
+const MAX_RUNNING: u32 = 1_000;
 /// How many are taken at a time.
-const MOST_AT_ONCE: u32 = 100;
+const MAX_PER_CLAIM: u32 = 100;
 
 /// A queue whose turn it is, and how many of it there is room for.
 #[derive(Debug)]
@@ -75,50 +75,50 @@ pub(crate) struct NextClaim {
     pub(crate) queue: Arc<str>,
     pub(crate) free: u32,
     /// Whether an earlier claim may have taken something that nobody here knows of.
-    pub(crate) unsure: bool,
+    pub(crate) claim_unknown: bool,
 }
 
 impl LocalQueues {
     /// Takes work from this queue from now on.
-    pub(crate) fn open(&self, queue: &str, limits: QueueLimits) {
+    pub(crate) fn register(&self, queue: &str, limits: StoredLimits) {
         lock(&self.by_name).insert(queue.into(), QueueState { limits, ..QueueState::default() });
-        self.tell_all();
+        self.notify_all();
     }
 
     /// There may be something to take from this queue.
-    pub(crate) fn tell(&self, hint: Hint) {
+    pub(crate) fn notify(&self, hint: Hint) {
         let mut told = false;
         for (name, line) in lock(&self.by_name).iter_mut() {
             if Hint::for_queue(name) == hint {
-                line.worth_a_look = true;
+                line.maybe_ready = true;
                 told = true;
             }
         }
         if told {
-            self.news.poke();
+            self.wakeup.wake();
         }
     }
 
     /// There may be something to take from any: which of them it is has to be asked for.
-    pub(crate) fn tell_all(&self) {
+    pub(crate) fn notify_all(&self) {
         self.any_news.store(true, Ordering::Relaxed);
-        self.news.poke();
+        self.wakeup.wake();
     }
 
     /// Something waits on these.
-    pub(crate) fn tell_waiting(&self, queues: &[String]) {
+    pub(crate) fn notify_waiting(&self, queues: &[String]) {
         let mut by_name = lock(&self.by_name);
         for name in queues {
             if let Some(line) = by_name.get_mut(name.as_str()) {
-                line.worth_a_look = true;
+                line.maybe_ready = true;
             }
         }
     }
 
     /// Something is delayed, and when it is due has to be asked for.
-    pub(crate) fn tell_delayed(&self) {
+    pub(crate) fn notify_delayed(&self) {
         self.due_news.store(true, Ordering::Relaxed);
-        self.news.poke();
+        self.wakeup.wake();
     }
 
     /// Whether when something is due has to be asked for; asked once, it is told of anew.
@@ -132,26 +132,26 @@ impl LocalQueues {
     }
 
     /// Whether one of them is worth a look now and has room here.
-    pub(crate) fn is_worth_a_look(&self, now: i64) -> bool {
-        let worth = |line: &QueueState| line.worth_a_look || line.next_at.is_some_and(|at| at <= now);
-        lock(&self.by_name).values().any(|line| worth(line) && line.has_rested(now) && line.free() > 0)
+    pub(crate) fn any_maybe_ready(&self, now: i64) -> bool {
+        let worth = |line: &QueueState| line.maybe_ready || line.next_at.is_some_and(|at| at <= now);
+        lock(&self.by_name).values().any(|line| worth(line) && line.is_backoff_over(now) && line.free() > 0)
     }
 
     /// The queues that are worth a look now and have room here; asked once, they are told of anew.
-    pub(crate) fn turns(&self, now: i64) -> Vec<NextClaim> {
+    pub(crate) fn next_claims(&self, now: i64) -> Vec<NextClaim> {
         let mut turns = Vec::new();
         for (name, line) in lock(&self.by_name).iter_mut() {
             if line.next_at.is_some_and(|at| at <= now) {
-                (line.next_at, line.worth_a_look) = (None, true);
+                (line.next_at, line.maybe_ready) = (None, true);
             }
-            if !line.has_rested(now) {
+            if !line.is_backoff_over(now) {
                 continue;
             }
-            line.rests_until = None;
+            line.backoff_until = None;
             let free = line.free();
-            if line.worth_a_look && free > 0 {
-                line.worth_a_look = false;
-                turns.push(NextClaim { queue: Arc::clone(name), free, unsure: line.unsure });
+            if line.maybe_ready && free > 0 {
+                line.maybe_ready = false;
+                turns.push(NextClaim { queue: Arc::clone(name), free, claim_unknown: line.claim_unknown });
             }
         }
         turns
@@ -160,29 +160,32 @@ impl LocalQueues {
     /// Whether a queue that is worth a look has slots here of which some are taken, and some are free.
     pub(crate) fn is_short(&self, now: i64) -> bool {
         let short = |line: &QueueState| {
-            let most = line.limits.worker_concurrency.map(|it| it.min(MOST_AT_ONCE));
-            line.worth_a_look && line.has_rested(now) && line.free() > 0 && most.is_some_and(|most| line.free() < most)
+            let most = line.limits.worker_concurrency.map(|it| it.min(MAX_PER_CLAIM));
+            line.maybe_ready
+                && line.is_backoff_over(now)
+                && line.free() > 0
+                && most.is_some_and(|most| line.free() < most)
         };
         lock(&self.by_name).values().any(short)
     }
 
     /// How many more of a queue's workflows may run here.
-    pub(crate) fn room(&self, queue: &str) -> usize {
+    pub(crate) fn free_slots(&self, queue: &str) -> usize {
         let by_name = lock(&self.by_name);
         by_name.get(queue).and_then(|line| usize::try_from(line.free()).ok()).unwrap_or_default()
     }
 
     /// When the next rate limit lets something start, or a queue has been left alone for long enough.
     pub(crate) fn next_at(&self) -> Option<i64> {
-        lock(&self.by_name).values().filter_map(|line| line.rests_until.or(line.next_at)).min()
+        lock(&self.by_name).values().filter_map(|line| line.backoff_until.or(line.next_at)).min()
     }
 
     /// What a claim has shown: the limits as they are, how many of `turn` came, and whether there may be more.
-    pub(crate) fn claimed(&self, turn: &NextClaim, taken: u32, limits: QueueLimits, next_at: Option<i64>) {
+    pub(crate) fn claimed(&self, turn: &NextClaim, taken: u32, limits: StoredLimits, next_at: Option<i64>) {
         if let Some(line) = lock(&self.by_name).get_mut(&turn.queue) {
             line.limits = limits;
             line.next_at = next_at;
-            line.worth_a_look |= taken >= turn.free;
+            line.maybe_ready |= taken >= turn.free;
         }
     }
 
@@ -192,8 +195,8 @@ impl LocalQueues {
         let mut by_name = lock(&self.by_name);
         let Some(line) = by_name.get_mut(queue) else { return 1 };
         line.failures = line.failures.saturating_add(1);
-        line.rests_until = Some(now.saturating_add(micros(pause(line.failures))));
-        line.worth_a_look = true;
+        line.backoff_until = Some(now.saturating_add(micros(pause(line.failures))));
+        line.maybe_ready = true;
         line.failures
     }
 
@@ -203,10 +206,10 @@ impl LocalQueues {
     }
 
     /// Whether nobody knows what a claim took.
-    pub(crate) fn set_unsure(&self, queue: &str, unsure: bool) {
+    pub(crate) fn set_claim_unknown(&self, queue: &str, unsure: bool) {
         if let Some(line) = lock(&self.by_name).get_mut(queue) {
-            line.unsure = unsure;
-            line.worth_a_look |= unsure; // whatever it was that the claim took no longer waits
+            line.claim_unknown = unsure;
+            line.maybe_ready |= unsure; // whatever it was that the claim took no longer waits
         }
     }
 
@@ -247,9 +250,9 @@ pub(crate) struct QueueSlot {
 
 impl QueueSlot {
     /// The queue, if others wait for this slot too.
-    pub(crate) fn shared(&self) -> Option<Hint> {
+    pub(crate) fn has_fleet_limits(&self) -> Option<Hint> {
         let lines = lock(&self.lines.by_name);
-        lines.get(&self.queue)?.shared().then(|| Hint::for_queue(&self.queue))
+        lines.get(&self.queue)?.has_fleet_limits().then(|| Hint::for_queue(&self.queue))
     }
 }
 
@@ -259,9 +262,9 @@ impl Drop for QueueSlot {
             line.running = line.running.saturating_sub(1);
             // Otherwise a claim has taken all there was, or as many as there were slots; in that case
             // the line is worth a look since then.
-            line.worth_a_look |= line.shared();
+            line.maybe_ready |= line.has_fleet_limits();
         }
-        self.lines.news.poke();
+        self.lines.wakeup.wake();
     }
 }
 
@@ -269,71 +272,71 @@ impl Drop for QueueSlot {
 mod tests {
     use super::*;
 
-    fn opened(limits: QueueLimits) -> Arc<LocalQueues> {
+    fn opened(limits: StoredLimits) -> Arc<LocalQueues> {
         let lines = Arc::new(LocalQueues::default());
-        lines.open("q", limits);
-        lines.tell_waiting(&["q".to_owned(), "another".to_owned()]);
+        lines.register("q", limits);
+        lines.notify_waiting(&["q".to_owned(), "another".to_owned()]);
         lines
     }
 
     #[test]
     fn a_queue_is_asked_for_no_more_than_there_is_room_for() {
-        let lines = opened(QueueLimits { worker_concurrency: Some(2), ..QueueLimits::default() });
-        assert_eq!(lines.turns(0)[0].free, 2);
-        assert!(lines.turns(0).is_empty(), "nobody has told of anything since");
+        let lines = opened(StoredLimits { worker_concurrency: Some(2), ..StoredLimits::default() });
+        assert_eq!(lines.next_claims(0)[0].free, 2);
+        assert!(lines.next_claims(0).is_empty(), "nobody has told of anything since");
         let (first, _second) = (lines.slot("q"), lines.slot("q"));
-        lines.tell(Hint::for_queue("q"));
-        assert!(lines.turns(0).is_empty(), "there is no room");
+        lines.notify(Hint::for_queue("q"));
+        assert!(lines.next_claims(0).is_empty(), "there is no room");
         drop(first);
-        assert_eq!(lines.turns(0)[0].free, 1);
+        assert_eq!(lines.next_claims(0)[0].free, 1);
     }
 
     #[test]
     fn a_free_slot_is_no_reason_to_ask_where_nothing_can_have_waited_for_it() {
-        let lines = opened(QueueLimits::default());
-        let turn = lines.turns(0).remove(0);
+        let lines = opened(StoredLimits::default());
+        let turn = lines.next_claims(0).remove(0);
         let slot = lines.slot("q");
-        lines.claimed(&turn, 1, QueueLimits::default(), None);
+        lines.claimed(&turn, 1, StoredLimits::default(), None);
         drop(slot);
-        assert!(lines.turns(0).is_empty(), "the claim has taken all there was");
-        lines.claimed(&turn, turn.free, QueueLimits::default(), None);
-        assert_eq!(lines.turns(0).len(), 1, "there may be more");
-        let fleet = QueueLimits { concurrency: Some(5), ..QueueLimits::default() };
+        assert!(lines.next_claims(0).is_empty(), "the claim has taken all there was");
+        lines.claimed(&turn, turn.free, StoredLimits::default(), None);
+        assert_eq!(lines.next_claims(0).len(), 1, "there may be more");
+        let fleet = StoredLimits { concurrency: Some(5), ..StoredLimits::default() };
         lines.claimed(&turn, 1, fleet, None);
         drop(lines.slot("q"));
-        assert_eq!(lines.turns(0).len(), 1, "the limit over the fleet let no more through");
+        assert_eq!(lines.next_claims(0).len(), 1, "the limit over the fleet let no more through");
     }
 
     #[test]
     fn an_unsure_queue_is_looked_at_whatever_waits() {
-        let lines = opened(QueueLimits::default());
-        lines.turns(0);
-        lines.set_unsure("q", true);
-        assert!(lines.turns(0)[0].unsure);
+        let lines = opened(StoredLimits::default());
+        lines.next_claims(0);
+        lines.set_claim_unknown("q", true);
+        assert!(lines.next_claims(0)[0].claim_unknown);
     }
 
     #[test]
     fn a_queue_whose_claims_fail_is_left_alone_whatever_is_told_of_it() {
-        let lines = opened(QueueLimits { worker_concurrency: Some(2), ..QueueLimits::default() });
+        let lines = opened(StoredLimits { worker_concurrency: Some(2), ..StoredLimits::default() });
         let _short = lines.slot("q");
         let pause = |failures| Duration::from_micros(u64::from(failures) * 10);
         assert_eq!((lines.failed("q", 0, pause), lines.failed("q", 0, pause)), (1, 2));
-        lines.tell(Hint::for_queue("q"));
-        assert!(lines.turns(19).is_empty() && !lines.is_worth_a_look(19) && !lines.is_short(19));
+        lines.notify(Hint::for_queue("q"));
+        assert!(lines.next_claims(19).is_empty() && !lines.any_maybe_ready(19) && !lines.is_short(19));
         assert_eq!(lines.next_at(), Some(20));
-        assert!(lines.is_worth_a_look(20) && lines.is_short(20));
-        assert_eq!(lines.turns(20).len(), 1);
+        assert!(lines.any_maybe_ready(20) && lines.is_short(20));
+        assert_eq!(lines.next_claims(20).len(), 1);
         assert_eq!(lines.next_at(), None, "nothing is waited for that has come");
         assert_eq!((lines.succeeded("q"), lines.failed("q", 0, pause)), (2, 1), "failures are those in a row");
     }
 
     #[test]
     fn a_rate_limit_is_waited_for() {
-        let lines = opened(QueueLimits::default());
-        let turn = lines.turns(0).remove(0);
-        lines.claimed(&turn, 0, QueueLimits::default(), Some(50));
+        let lines = opened(StoredLimits::default());
+        let turn = lines.next_claims(0).remove(0);
+        lines.claimed(&turn, 0, StoredLimits::default(), Some(50));
         assert_eq!(lines.next_at(), Some(50));
-        assert!(lines.turns(49).is_empty());
-        assert_eq!(lines.turns(50).len(), 1);
+        assert!(lines.next_claims(49).is_empty());
+        assert_eq!(lines.next_claims(50).len(), 1);
     }
 }

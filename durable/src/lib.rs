@@ -62,13 +62,14 @@
 pub use durable_core::signals;
 pub use durable_core::{
     AbortReason, BranchHandle, Builder, CancelCall, Cancellation, Durable, EnginePhase, Error, ErrorKind, EventValue,
-    Filter, Limits, Map, Misfire, Overlap, Payload, PhaseReport, Position, QueueInfo, Readiness, RecvCall, Result,
+    Filter, Map, Misfire, Overlap, Payload, PhaseReport, Position, QueueInfo, QueueLimits, Readiness, RecvCall, Result,
     ScheduleCall, ScheduleInfo, SendCall, ShutdownOptions, ShutdownOutcome, ShutdownReason, ShutdownReport, Status,
-    StepCall, StepInfo, StepStatus, StreamReader, Suspended, TransactionCall, WorkflowCall, WorkflowHandle,
-    WorkflowInfo, aborted, backfill_schedule, cancel_workflow, cancellation, close_stream, delete_schedule,
-    event_history, get_event, idempotency_key, list_queues, list_schedules, list_steps, list_workflows, map, now,
-    pause_schedule, random, read_stream, recv, resume_schedule, retrieve_workflow, send, set_event, should_abort,
-    sleep, sleep_until, spawn, step_status, trigger_schedule, uuid, wait_all, wait_first, write_stream,
+    StepCall, StepInfo, StepStatus, StreamReader, Suspended, TransactionCall, UnknownStatus, WorkflowCall,
+    WorkflowHandle, WorkflowInfo, aborted, backfill_schedule, cancel_workflow, cancellation, close_stream,
+    delete_schedule, event_history, get_event, idempotency_key, list_queues, list_schedules, list_steps,
+    list_workflows, map, now, pause_schedule, random, read_stream, recv, resume_schedule, retrieve_workflow, send,
+    set_event, should_abort, sleep, sleep_until, spawn, step_status, trigger_schedule, uuid, wait_all, wait_first,
+    write_stream,
 };
 pub use durable_core::{Instance, Killed, PoolReport, Queue, Stuck, StuckKind, TaskOutcome, TaskReport, state, step};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]

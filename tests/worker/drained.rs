@@ -28,8 +28,8 @@ fn builder(name: &str) -> Builder {
 
 fn patient() -> ShutdownOptions {
     let mut options = ShutdownOptions::default();
-    (options.drain, options.wait_grace) = (Duration::from_mins(1), Duration::from_mins(1));
-    options.total = Duration::from_mins(2);
+    options = options.drain(Duration::from_mins(1)).wait_grace(Duration::from_mins(1));
+    options = options.total(Duration::from_mins(2));
     options
 }
 
@@ -44,7 +44,7 @@ async fn call(when: &'static str) {
         println!("-- {when}");
         say("start", follows(1).start().await);
         say("enqueue", follows(2).enqueue(&LATER).await);
-        say("debounce", follows(3).debounce("key", Duration::from_hours(1)).await);
+        say("debounce", follows(3).debounce("key", Duration::from_hours(1)).start().await);
         say("send", durable::send("w", "beside", &1).await);
         say("list", durable::list_workflows(Filter::new()).await);
         say("retrieve", durable::retrieve_workflow::<String>("w").await);
@@ -57,7 +57,7 @@ async fn main() -> Result<()> {
     let app = builder("drained").launch().await?;
     waits("go".into()).id("w").start().await?;
     app.request_shutdown_with(patient());
-    while app.state() < EnginePhase::Draining {
+    while app.phase() < EnginePhase::Draining {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     call("while it drains").await;

@@ -135,7 +135,7 @@ async fn main() -> Result<()> {
     let ledger = PathBuf::from(&arguments[1]).join(format!("ledger-{}", std::process::id()));
     let _ = LEDGER.set(File::options().append(true).create(true).open(ledger)?);
     let mut options = ShutdownOptions::within(Duration::from_millis(total));
-    options.drain = Duration::from_millis(drain);
+    options = options.drain(Duration::from_millis(drain));
 
     let mut builder = Durable::builder("signalled").lease(Duration::from_secs(2));
     if mode == "fill" {

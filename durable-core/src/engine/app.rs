@@ -72,8 +72,8 @@ impl Durable {
 
     /// How far it is on its way down.
     #[must_use]
-    pub fn state(&self) -> EnginePhase {
-        self.runtime().gate.level()
+    pub fn phase(&self) -> EnginePhase {
+        self.runtime().shutdown.phase()
     }
 
     /// Returns once the engine is so far on its way down, or further.
@@ -90,8 +90,8 @@ impl Durable {
     /// }
     /// # }
     /// ```
-    pub async fn reached(&self, level: EnginePhase) {
-        self.runtime().gate.reached(level).await;
+    pub async fn wait_for_phase(&self, level: EnginePhase) {
+        self.runtime().shutdown.wait_for(level).await;
     }
 
     /// Lists workflows, the oldest first. See [`Filter`].
@@ -151,10 +151,10 @@ impl Durable {
     #[doc(hidden)]
     pub async fn listening(&self) {
         let runtime = self.runtime();
-        while !(runtime.waits.is_told()
-            && runtime.waits.news.is_at_rest()
-            && runtime.lines.news.is_at_rest()
-            && runtime.schedules.is_at_rest())
+        while !(runtime.waiters.is_listening()
+            && runtime.waiters.wakeup.is_idle()
+            && runtime.queues.wakeup.is_idle()
+            && runtime.schedules.is_idle())
         {
             tokio::time::sleep(std::time::Duration::from_millis(1)).await;
         }
@@ -165,8 +165,8 @@ impl Durable {
     #[doc(hidden)]
     pub fn skip_time(&self, duration: std::time::Duration) {
         self.runtime().timers.clock.skip(duration);
-        self.runtime().timers.poke();
-        self.runtime().schedules.poke();
+        self.runtime().timers.wake();
+        self.runtime().schedules.wake();
     }
 
     /// Not public API: what tests look at.
@@ -188,13 +188,13 @@ impl Durable {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.teardown.dropped();
+        self.teardown.engine_dropped();
     }
 }
 
 impl fmt::Debug for Durable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Durable({:?}, {}, {:?})", self.name(), self.location(), self.state())
+        write!(f, "Durable({:?}, {}, {:?})", self.name(), self.location(), self.phase())
     }
 }
 

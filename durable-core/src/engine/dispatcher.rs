@@ -7,20 +7,21 @@ use crate::engine::run_claimed::{self, StillRunning};
 use crate::queue_state::NextClaim;
 use crate::runtime::Runtime;
 use crate::store::{ClaimRequest, Fence, StoreError, StoreErrorKind};
+use crate::types::backoff::Backoff;
 use crate::wait::shutdown_phase::EnginePhase;
 
 /// How often it is asked what waits although nobody has told of anything, where somebody would have.
-const FOR_SAFETY: Duration = Duration::from_secs(10);
+const SAFETY_POLL: Duration = Duration::from_secs(10);
 /// How often where nobody tells.
-const BY_THE_CLOCK: Duration = Duration::from_secs(1);
+const POLL_WITHOUT_LISTEN: Duration = Duration::from_secs(1);
 /// The pauses after a look that failed, or after a claim from one queue that did, from the first to
 /// the longest.
-const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(5)];
+const DELAYS: Backoff = Backoff::doubling(Duration::from_millis(100), Duration::from_secs(5));
 
 /// How often in a row something lost a race before that is said aloud.
-const RACES: u32 = 5;
+const MAX_RACES: u32 = 5;
 /// After how many failures in a row it is said again.
-const AGAIN: u32 = 60;
+const LOG_EVERY: u32 = 60;
 
 /// How often other tasks get to run before a look: slots that become free together, because their
 /// workflows ended with one commit, are filled together, and with one commit.
@@ -42,7 +43,7 @@ struct KnownQueues {
 pub(super) async fn run(runtime: Arc<Runtime>) {
     let mut known = KnownQueues::default();
     let mut failed = 0_u32;
-    while runtime.gate.level() < EnginePhase::Quiesced {
+    while runtime.shutdown.phase() < EnginePhase::Quiesced {
         let rest = match look(&runtime, &mut known).await {
             Ok(true) => continue, // there is more at once
             Ok(false) => {
@@ -50,57 +51,52 @@ pub(super) async fn run(runtime: Arc<Runtime>) {
                 rest(&runtime, &known)
             }
             Err(error) => {
-                runtime.lines.tell_all();
-                runtime.lines.tell_delayed();
+                runtime.queues.notify_all();
+                runtime.queues.notify_delayed();
                 failed += 1;
-                if is_said(&error, failed) {
+                if should_log(&error, failed) {
                     tracing::warn!(target: "durable", %error, "looking at the queues failed and is tried again");
                 } else {
                     tracing::debug!(target: "durable", %error, "looking at the queues failed");
                 }
-                pause(failed)
+                DELAYS.delay(failed)
             }
         };
         let resting = async {
             if failed > 0 {
                 tokio::time::sleep(rest).await; // a database that is away is not asked faster
             } else {
-                runtime.lines.news.rest(rest).await;
+                runtime.queues.wakeup.wait_timeout(rest).await;
             }
         };
         tokio::select! {
             () = resting => {}
-            () = runtime.gate.reached(EnginePhase::Quiesced) => {}
+            () = runtime.shutdown.wait_for(EnginePhase::Quiesced) => {}
         }
     }
 }
 
-/// The pause after so many failures in a row.
-fn pause(failed: u32) -> Duration {
-    PAUSES[0].saturating_mul(1 << failed.min(7)).min(PAUSES[1])
-}
-
 /// Whether a failure, the so many-th in a row, is said aloud: the first one, and then now and then.
-fn is_said(error: &StoreError, failed: u32) -> bool {
-    let first = if error.is_temporary() { RACES } else { 1 };
-    failed == first || failed.is_multiple_of(AGAIN)
+fn should_log(error: &StoreError, failed: u32) -> bool {
+    let first = if error.is_temporary() { MAX_RACES } else { 1 };
+    failed == first || failed.is_multiple_of(LOG_EVERY)
 }
 
 /// How often the queues are looked at although nobody has told of anything.
 fn longest(runtime: &Runtime) -> Duration {
-    if runtime.waits.is_told() { FOR_SAFETY } else { BY_THE_CLOCK }
+    if runtime.waiters.is_listening() { SAFETY_POLL } else { POLL_WITHOUT_LISTEN }
 }
 
 /// How long nothing is to be done, as far as is known.
 fn rest(runtime: &Runtime, known: &KnownQueues) -> Duration {
     let for_safety = known.asked.map_or(Duration::ZERO, |at| longest(runtime).saturating_sub(at.elapsed()));
-    let now = runtime.timers.clock.at_least();
-    let next = known.next_due.into_iter().chain(runtime.lines.next_at()).min();
+    let now = runtime.timers.clock.lower_bound();
+    let next = known.next_due.into_iter().chain(runtime.queues.next_at()).min();
     next.map_or(for_safety, |at| Duration::from_micros(u64::try_from(at - now).unwrap_or_default()).min(for_safety))
 }
 
 /// Lets those who were told something before this go on first.
-async fn settle() {
+async fn yield_to_others() {
     for _ in 0..YIELDS {
         tokio::task::yield_now().await;
     }
@@ -109,22 +105,22 @@ async fn settle() {
 /// Takes what there is room for from each queue that is worth it, and then asks what nobody has told
 /// of. Gives whether there is more to take at once.
 async fn look(runtime: &Arc<Runtime>, known: &mut KnownQueues) -> Result<bool, StoreError> {
-    settle().await;
-    if runtime.lines.is_short(runtime.timers.clock.at_least()) {
+    yield_to_others().await;
+    if runtime.queues.is_short(runtime.timers.clock.lower_bound()) {
         // The commit that is under way may free more slots, which one claim then fills together.
         tokio::select! {
-            () = runtime.writer.flushed() => settle().await,
-            () = runtime.gate.reached(EnginePhase::Quiesced) => return Ok(false),
+            () = runtime.writer.flushed() => yield_to_others().await,
+            () = runtime.shutdown.wait_for(EnginePhase::Quiesced) => return Ok(false),
         }
     }
-    let now = runtime.timers.clock.at_least();
-    for turn in runtime.lines.turns(now) {
-        if runtime.gate.level() >= EnginePhase::Quiesced {
+    let now = runtime.timers.clock.lower_bound();
+    for turn in runtime.queues.next_claims(now) {
+        if runtime.shutdown.phase() >= EnginePhase::Quiesced {
             return Ok(false);
         }
-        match take(runtime, &turn).await {
+        match claim_and_run(runtime, &turn).await {
             Ok(()) => {
-                let before = runtime.lines.succeeded(&turn.queue);
+                let before = runtime.queues.succeeded(&turn.queue);
                 if before > 0 {
                     tracing::info!(target: "durable", queue = %turn.queue, failures = before, "workflows can be claimed from a queue again");
                 }
@@ -132,35 +128,35 @@ async fn look(runtime: &Arc<Runtime>, known: &mut KnownQueues) -> Result<bool, S
             // The database is away, which it is for every queue.
             Err(error) if matches!(error.kind, StoreErrorKind::Unreachable | StoreErrorKind::Closed) => {
                 // Nobody knows what was claimed, or what of it went back.
-                runtime.lines.set_unsure(&turn.queue, true);
+                runtime.queues.set_claim_unknown(&turn.queue, true);
                 return Err(error);
             }
-            Err(error) => leave_alone(runtime, &turn.queue, &error),
+            Err(error) => backoff_queue(runtime, &turn.queue, &error),
         }
     }
     let for_safety = known.asked.is_none_or(|at| at.elapsed() >= longest(runtime));
-    let told_of_any = runtime.lines.take_any_news();
-    let told_of_due = runtime.lines.take_due_news();
+    let told_of_any = runtime.queues.take_any_news();
+    let told_of_due = runtime.queues.take_due_news();
     let due = known.next_due.is_some_and(|at| at <= now);
     if for_safety || told_of_due || due {
         let promoted = runtime.store.promote().await?;
         known.next_due = promoted.next_due;
         for queue in &promoted.queues {
-            runtime.tell_queue(queue);
+            runtime.announce_queue(queue);
         }
     }
     if for_safety || told_of_any {
         known.asked = Some(Instant::now());
-        runtime.lines.tell_waiting(&runtime.store.queues_with_work(&runtime.lines.names()).await?);
+        runtime.queues.notify_waiting(&runtime.store.queues_with_work(&runtime.queues.names()).await?);
     }
-    Ok(runtime.lines.is_worth_a_look(runtime.timers.clock.at_least()))
+    Ok(runtime.queues.any_maybe_ready(runtime.timers.clock.lower_bound()))
 }
 
 /// Leaves a queue alone for a while whose claim has failed. What is wrong is in its own rows, so the
 /// others go on.
-fn leave_alone(runtime: &Runtime, queue: &str, error: &StoreError) {
-    let failures = runtime.lines.failed(queue, runtime.timers.clock.at_least(), pause);
-    if is_said(error, failures) {
+fn backoff_queue(runtime: &Runtime, queue: &str, error: &StoreError) {
+    let failures = runtime.queues.failed(queue, runtime.timers.clock.lower_bound(), |failed| DELAYS.delay(failed));
+    if should_log(error, failures) {
         tracing::warn!(target: "durable", %queue, failures, %error, "workflows cannot be claimed from a queue; nothing of it starts here until a claim succeeds, and it is tried again");
     } else {
         tracing::debug!(target: "durable", %queue, failures, %error, "workflows cannot be claimed from a queue");
@@ -168,34 +164,34 @@ fn leave_alone(runtime: &Runtime, queue: &str, error: &StoreError) {
 }
 
 /// Takes what there is room for from one queue.
-async fn take(runtime: &Arc<Runtime>, turn: &NextClaim) -> Result<(), StoreError> {
+async fn claim_and_run(runtime: &Arc<Runtime>, turn: &NextClaim) -> Result<(), StoreError> {
     let fence = runtime.fence();
     let known = runtime.registry.names().into_iter().map(str::to_owned).collect();
     let request = ClaimRequest { fence, queue: turn.queue.to_string(), known, limit: turn.free };
-    if turn.unsure {
-        let held: Vec<i64> = runtime.live.all().iter().map(|it| it.key).collect();
+    if turn.claim_unknown {
+        let held: Vec<i64> = runtime.running.all().iter().map(|it| it.key).collect();
         let lost = runtime.store.release_unknown_claims(fence, &turn.queue, &held).await?;
-        runtime.lines.set_unsure(&turn.queue, false);
+        runtime.queues.set_claim_unknown(&turn.queue, false);
         tracing::info!(target: "durable", queue = %turn.queue, lost, "gave back what a claim had taken whose answer was lost");
     }
     let claimed = runtime.store.claim(&request).await?;
     let taken = u32::try_from(claimed.runs.len()).unwrap_or(u32::MAX);
-    runtime.lines.claimed(turn, taken, claimed.limits, claimed.next_at);
+    runtime.queues.claimed(turn, taken, claimed.limits, claimed.next_at);
     // Nothing begins here once the shutdown has begun, and no more than the limits as they are now
     // let through: they may have been changed since they were last seen.
-    let is_down = runtime.gate.level() >= EnginePhase::Quiesced;
-    let room = if is_down { 0 } else { runtime.lines.room(&turn.queue) };
+    let is_down = runtime.shutdown.phase() >= EnginePhase::Quiesced;
+    let room = if is_down { 0 } else { runtime.queues.free_slots(&turn.queue) };
     let mut runs = claimed.runs;
     let too_many: Vec<i64> = runs.drain(runs.len().min(room)..).map(|it| it.key).collect();
     if !too_many.is_empty() {
         runtime.store.return_claims(fence, &too_many).await?;
         if is_down {
-            runtime.lines.count_returned(too_many.len());
+            runtime.queues.count_returned(too_many.len());
         }
-        runtime.tell_queue(&turn.queue);
+        runtime.announce_queue(&turn.queue);
     }
     let keys: Vec<i64> = runs.iter().map(|it| it.key).collect();
-    match run_claimed::run_all(runtime, runs, || Some(runtime.lines.slot(&turn.queue))).await {
+    match run_claimed::run_all(runtime, runs, || Some(runtime.queues.slot(&turn.queue))).await {
         Ok(occupied) => wait_for_room(runtime, fence, &turn.queue, occupied).await,
         // They could not be begun without their records; somebody else may do better.
         Err(error) => runtime.store.return_claims(fence, &keys).await.and(Err(error)),
@@ -212,7 +208,7 @@ async fn wait_for_room(
 ) -> Result<(), StoreError> {
     let mut left = Vec::new();
     for (earlier, drive) in occupied {
-        let _ = tokio::time::timeout(PATIENCE, earlier.over()).await;
+        let _ = tokio::time::timeout(PATIENCE, earlier.finished()).await;
         if let Err((_, drive)) = drive.spawn() {
             left.push(drive.row.key);
         }
@@ -221,6 +217,6 @@ async fn wait_for_room(
         return Ok(());
     }
     runtime.store.return_claims(fence, &left).await?;
-    runtime.tell_queue(queue);
+    runtime.announce_queue(queue);
     Ok(())
 }

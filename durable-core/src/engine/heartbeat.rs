@@ -31,12 +31,12 @@ pub(super) struct Application {
 }
 
 /// The locks of executors of this process that are closed and have kept their work for a restart.
-static KEPT: Mutex<Vec<(Application, LockFile)>> = Mutex::new(Vec::new());
+static KEPT_LOCK_FILES: Mutex<Vec<(Application, LockFile)>> = Mutex::new(Vec::new());
 
 /// The application is launched again: it may take what its executors in this process have kept.
 pub(super) fn restarts(application: &Application) {
-    for (_, lock_file) in lock(&KEPT).extract_if(.., |(of, _)| of == application) {
-        lock_file.abandon();
+    for (_, lock_file) in lock(&KEPT_LOCK_FILES).extract_if(.., |(of, _)| of == application) {
+        lock_file.keep_file();
     }
 }
 
@@ -54,15 +54,15 @@ impl LockFileKeeper {
     }
 
     /// Lets go of the lock and leaves the file: the executor's row is still there, and nobody beats.
-    pub(super) fn abandon(&self) {
+    pub(super) fn keep_file(&self) {
         if let Some(lock_file) = lock(&self.lock_file).take() {
-            lock_file.abandon();
+            lock_file.keep_file();
         }
     }
 
     /// Holds on to the lock until the process ends: something of this executor may still be doing
     /// something, and whoever got the lock would take it for dead before its lease has run out.
-    pub(super) fn keep(&self) {
+    pub(super) fn keep_until_exit(&self) {
         std::mem::forget(lock(&self.lock_file).take());
     }
 
@@ -70,12 +70,12 @@ impl LockFileKeeper {
     /// handed over is for nobody else.
     pub(super) fn keep_for_restart(&self, of: &Application) {
         if let Some(lock_file) = lock(&self.lock_file).take() {
-            lock(&KEPT).push((of.clone(), lock_file));
+            lock(&KEPT_LOCK_FILES).push((of.clone(), lock_file));
         }
     }
 
     /// Removes the lock file: after the executor's row is gone, or with the process.
-    pub(super) fn end(&self) {
+    pub(super) fn release_lock_file(&self) {
         lock(&self.lock_file).take();
     }
 }
@@ -89,7 +89,7 @@ pub(super) async fn run(runtime: Arc<Runtime>, presence: Arc<LockFileKeeper>, fi
         let lot = f64::from(uuid::Uuid::new_v4().as_fields().1) / f64::from(u16::MAX);
         tokio::select! {
             () = tokio::time::sleep(pause.mul_f64(0.9 + 0.2 * lot)) => {}
-            () = runtime.gate.reached(EnginePhase::Closing) => return,
+            () = runtime.shutdown.wait_for(EnginePhase::Closing) => return,
         }
         tokio::select! {
             beaten = beat(&runtime, &presence, &findings) => {
@@ -97,7 +97,7 @@ pub(super) async fn run(runtime: Arc<Runtime>, presence: Arc<LockFileKeeper>, fi
                     tracing::warn!(target: "durable", %error, "a heartbeat failed");
                 }
             }
-            () = runtime.gate.reached(EnginePhase::Closing) => return,
+            () = runtime.shutdown.wait_for(EnginePhase::Closing) => return,
         }
     }
 }
@@ -108,22 +108,22 @@ async fn beat(
     findings: &ExpiredExecutors,
 ) -> Result<(), StoreError> {
     let fence = runtime.fence();
-    let runs = runtime.live.all();
+    let runs = runtime.running.all();
     let running: Vec<i64> = runs.iter().map(|it| it.key).collect();
     let asked = Instant::now();
     let seen = runtime.store.heartbeat(fence, runtime.settings.lease, &running).await?;
-    runtime.timers.clock.read(seen.now, asked);
-    runtime.timers.poke();
+    runtime.timers.clock.observe(seen.now, asked);
+    runtime.timers.wake();
     if !seen.fence_holds {
         return deposed(runtime, presence).await;
     }
     for (key, status) in seen.no_longer_owned {
         if let Some(run) = runs.iter().find(|it| it.key == key) {
             let signal = if status == Status::Cancelled { StopReason::Cancelled } else { StopReason::Lost };
-            run.signal(signal);
+            run.request_stop(signal);
         }
     }
-    if runtime.gate.level() < EnginePhase::Quiesced && (seen.orphans || !seen.expired.is_empty()) {
+    if runtime.shutdown.phase() < EnginePhase::Quiesced && (seen.orphans || !seen.expired.is_empty()) {
         findings.add(seen.expired);
     }
     Ok(())
@@ -132,12 +132,12 @@ async fn beat(
 /// Another executor has taken over: this one was paused or cut off for longer than its lease. Its
 /// bodies are dropped, since nothing they do can be recorded; then it signs on again, as a new one.
 async fn deposed(runtime: &Arc<Runtime>, presence: &LockFileKeeper) -> Result<(), StoreError> {
-    let runs = runtime.live.all();
+    let runs = runtime.running.all();
     tracing::error!(target: "durable", executor = %runtime.settings.executor, workflows = runs.len(), "another executor took this one for dead and took over; dropping what runs here and signing on anew");
     for run in &runs {
-        run.signal(StopReason::Lost);
+        run.request_stop(StopReason::Lost);
     }
-    if runtime.gate.level() >= EnginePhase::Draining {
+    if runtime.shutdown.phase() >= EnginePhase::Draining {
         return Ok(());
     }
     let (executor, lock_file) = presence.signing.executor(runtime.keys.next());

@@ -19,7 +19,7 @@ use crate::runtime::blocking_steps::BlockingSteps;
 use crate::runtime::pending_notifications::PendingNotifications;
 use crate::runtime::running_workflows::RunningWorkflows;
 use crate::runtime::{Runtime, Settings};
-use crate::store::{self, NewExecutor, NewQueue, QueueLimits, Store, StoreError};
+use crate::store::{self, NewExecutor, NewQueue, Store, StoreError, StoredLimits};
 use crate::types::error::{Error, ErrorKind, Result};
 use crate::types::id::KeyMaker;
 use crate::wait::clock::Clock;
@@ -31,7 +31,7 @@ use crate::writer::{self, Writer};
 
 pub(super) async fn launch(builder: Builder) -> Result<Durable> {
     let tokio = tokio_check::runtime()?;
-    let registry = Registry::gather()?;
+    let registry = Registry::collect()?;
     let store = if let Some(store) = &builder.store {
         Arc::clone(store)
     } else {
@@ -56,7 +56,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// Refuses a launch while an engine of the same application is still going down in this process: two
 /// of them would fight over what the first one still runs.
 fn is_free(builder: &Builder, store: &dyn Store) -> Result<()> {
-    if !current_engine::is_leaving(&builder.name, &store.location(), &builder.schema) {
+    if !current_engine::is_closing(&builder.name, &store.location(), &builder.schema) {
         return Ok(());
     }
     let message = format!(
@@ -107,19 +107,19 @@ async fn begin(
         },
         store,
         databases: builder.databases.clone(),
-        objects: builder.objects.clone(),
+        resources: builder.objects.clone(),
         registry,
-        gate: ShutdownSignal::new(),
+        shutdown: ShutdownSignal::new(),
         keys,
         writer,
         fence: Mutex::new(fence),
-        live: RunningWorkflows::new(),
-        waits: Waiters::default(),
-        notices: PendingNotifications::default(),
-        lines: Arc::default(),
+        running: RunningWorkflows::new(),
+        waiters: Waiters::default(),
+        notifications: PendingNotifications::default(),
+        queues: Arc::default(),
         schedules: Wakeup::default(),
         released: Notify::new(),
-        threads: BlockingSteps::default(),
+        blocking_steps: BlockingSteps::default(),
         panics: Mutex::default(),
         timers: Timers::new(clock),
         tokio,
@@ -131,16 +131,16 @@ async fn begin(
     let background = Arc::new(Background::default());
     let presence = Arc::new(heartbeat::LockFileKeeper::new(signing, lock_file));
     let teardown = Teardown::new(Arc::clone(&runtime), Arc::clone(&background), Arc::clone(&presence));
-    let scheduled = scheduler::in_code(&runtime);
+    let scheduled = scheduler::schedules_in_code(&runtime);
     runtime.store.upsert_schedules(&scheduled).await.map_err(|error| cannot("write to", &shown, &error))?;
     open_lines(builder, &runtime, &queues);
     spawn_tasks(&runtime, &background, inbox);
     // From here on the handle's guard undoes everything if the launch fails or is dropped.
     let app = Durable::new(Arc::clone(&runtime), teardown);
 
-    if let Err(error) = recovery::at_launch(&runtime, &earlier).await {
+    if let Err(error) = recovery::recover_at_launch(&runtime, &earlier).await {
         // What was recovered until then is given back.
-        app.shutdown_with(ShutdownOptions::immediate().because(ShutdownReason::Dropped)).await;
+        app.shutdown_with(ShutdownOptions::immediate().reason(ShutdownReason::Dropped)).await;
         return Err(cannot("recover workflows from", &shown, &error));
     }
     let findings = Arc::new(recovery::ExpiredExecutors::default());
@@ -153,23 +153,23 @@ async fn begin(
         EnginePhase::Closing,
         heartbeat::run(Arc::clone(&runtime), presence, findings),
     );
-    current_engine::add(&runtime);
+    current_engine::register(&runtime);
     Ok(app)
 }
 
 fn spawn_tasks(runtime: &Arc<Runtime>, background: &Background, inbox: writer::WriterInbox) {
     let of_writer = Arc::clone(runtime);
-    background.spawn("durable-writer", EnginePhase::Killed, async move {
-        writer::run(inbox, &*of_writer.store, &of_writer.gate).await;
+    background.spawn("durable-writer", EnginePhase::Stopping, async move {
+        writer::run(inbox, &*of_writer.store, &of_writer.shutdown).await;
     });
     let of_timers = Arc::clone(runtime);
-    background.spawn("durable-timers", EnginePhase::Killed, async move {
-        timers::run(&of_timers.timers, &of_timers.gate).await
+    background.spawn("durable-timers", EnginePhase::Stopping, async move {
+        timers::run(&of_timers.timers, &of_timers.shutdown).await
     });
     let of_waits = Arc::clone(runtime);
-    background.spawn("durable-waits", EnginePhase::Killed, async move { poller::run(&of_waits).await });
+    background.spawn("durable-waits", EnginePhase::Stopping, async move { poller::run(&of_waits).await });
     let of_listener = Arc::clone(runtime);
-    background.spawn("durable-listener", EnginePhase::Killed, async move { listener::run(&of_listener).await });
+    background.spawn("durable-listener", EnginePhase::Stopping, async move { listener::run(&of_listener).await });
     if runtime.store.has_others() {
         let of_notifier = Arc::clone(runtime);
         background.spawn("durable-notifier", EnginePhase::Closing, async move { notifier::run(&of_notifier).await });
@@ -198,9 +198,9 @@ fn declared(builder: &Builder, registry: &Registry) -> Result<Vec<NewQueue>> {
 fn open_lines(builder: &Builder, runtime: &Runtime, queues: &[NewQueue]) {
     let listened = |it: &&NewQueue| builder.listen_to.as_ref().is_none_or(|names| names.contains(&it.name));
     for queue in queues.iter().filter(listened) {
-        runtime.lines.open(&queue.name, queue.limits);
+        runtime.queues.register(&queue.name, queue.limits);
     }
-    runtime.lines.open(INTERNAL_QUEUE, QueueLimits::default());
+    runtime.queues.register(INTERNAL_QUEUE, StoredLimits::default());
 }
 
 /// The database's clock. It is read twice: the first time a connection may have to be made, and the
@@ -210,7 +210,7 @@ async fn read_clock(store: &dyn Store) -> Result<Clock, StoreError> {
     let asked = Instant::now();
     let shown = store.now().await?;
     let clock = Clock::new(shown);
-    clock.set(shown, asked);
+    clock.reset(shown, asked);
     Ok(clock)
 }
 
@@ -230,7 +230,7 @@ impl ExecutorIdentity {
     /// An executor's row with a fresh key, and its lock file. Without a lock file everything works,
     /// and others wait for the lease.
     pub(super) fn executor(&self, key: i64) -> (NewExecutor, Option<LockFile>) {
-        let lock_file = if self.location.in_memory { None } else { LockFile::make(&self.location, key).ok() };
+        let lock_file = if self.location.in_memory { None } else { LockFile::create(&self.location, key).ok() };
         let executor = NewExecutor {
             key,
             name: self.name.clone(),

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::poller::back_off;
+use super::poller::DELAYS;
 use crate::runtime::Runtime;
 use crate::runtime::pending_notifications::{RELEASED, SCHEDULES};
 use crate::store::{Hint, Notification, StoreErrorKind};
@@ -12,18 +12,18 @@ use crate::wait::shutdown_phase::EnginePhase;
 /// The task that listens to what other processes tell.
 pub(super) async fn run(runtime: &Runtime) {
     let anything = || {
-        runtime.waits.tell_all();
-        runtime.lines.tell_all();
-        runtime.lines.tell_delayed();
-        runtime.schedules.poke();
-        if !runtime.live.is_empty() {
-            runtime.waits.news.poke(); // something that runs here may have been cancelled
+        runtime.waiters.notify_all();
+        runtime.queues.notify_all();
+        runtime.queues.notify_delayed();
+        runtime.schedules.wake();
+        if !runtime.running.is_empty() {
+            runtime.waiters.wakeup.wake(); // something that runs here may have been cancelled
         }
     };
     let heard = |heard: Notification| match heard {
         Notification::Listening => {
             anything();
-            runtime.waits.told.store(true, Ordering::Relaxed);
+            runtime.waiters.listening.store(true, Ordering::Relaxed);
         }
         Notification::Something => {
             anything();
@@ -32,17 +32,17 @@ pub(super) async fn run(runtime: &Runtime) {
         Notification::Hints(hints) => {
             for hint in hints {
                 match hint {
-                    Hint::Workflow(_) => runtime.waits.tell(hint),
+                    Hint::Workflow(_) => runtime.waiters.notify(hint),
                     Hint::Executor(executor) if executor == runtime.fence().executor => {
-                        runtime.waits.news.poke();
+                        runtime.waiters.wakeup.wake();
                     }
                     Hint::Executor(_) => {}
                     // The schedules have a name among the queues, and nobody enqueues there.
-                    Hint::Queue(_) if hint == Hint::for_queue(SCHEDULES) => runtime.schedules.poke(),
+                    Hint::Queue(_) if hint == Hint::for_queue(SCHEDULES) => runtime.schedules.wake(),
                     Hint::Queue(_) if hint == Hint::for_queue(RELEASED) => runtime.released.notify_one(),
                     Hint::Queue(_) => {
-                        runtime.lines.tell(hint);
-                        runtime.lines.tell_delayed();
+                        runtime.queues.notify(hint);
+                        runtime.queues.notify_delayed();
                     }
                 }
             }
@@ -52,11 +52,11 @@ pub(super) async fn run(runtime: &Runtime) {
     loop {
         let listened = tokio::select! {
             listened = runtime.store.listen(&heard) => listened,
-            () = runtime.gate.reached(EnginePhase::Killed) => return,
+            () = runtime.shutdown.wait_for(EnginePhase::Stopping) => return,
         };
         // Whoever waits is now asked for by the clock.
-        let was_told = runtime.waits.told.swap(false, Ordering::Relaxed);
-        runtime.waits.tell_all();
+        let was_told = runtime.waiters.listening.swap(false, Ordering::Relaxed);
+        runtime.waiters.notify_all();
         failed = if was_told { 1 } else { failed + 1 };
         let hopeless = match listened {
             Ok(()) => false,
@@ -67,10 +67,10 @@ pub(super) async fn run(runtime: &Runtime) {
                 error.kind == StoreErrorKind::Refused
             }
         };
-        let pause = if hopeless { Duration::from_mins(1) } else { back_off(failed) };
+        let pause = if hopeless { Duration::from_mins(1) } else { DELAYS.delay(failed) };
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
-            () = runtime.gate.reached(EnginePhase::Killed) => return,
+            () = runtime.shutdown.wait_for(EnginePhase::Stopping) => return,
         }
     }
 }

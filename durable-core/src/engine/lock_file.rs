@@ -45,7 +45,7 @@ pub(super) struct LockFile {
 
 impl LockFile {
     /// Makes and locks one: beside the database's file, or in the directory for temporary files.
-    pub(super) fn make(location: &Location, executor: i64) -> io::Result<Self> {
+    pub(super) fn create(location: &Location, executor: i64) -> io::Result<Self> {
         let name = format!("durable-{executor}.lock");
         let path = match &location.file {
             Some(database) => {
@@ -62,7 +62,7 @@ impl LockFile {
 
     /// Lets go of the lock and leaves the file, as a killed process would: whoever finds it knows
     /// that the executor is gone.
-    pub(super) fn abandon(mut self) {
+    pub(super) fn keep_file(mut self) {
         self.tidy = false;
     }
 
@@ -103,7 +103,7 @@ mod tests {
     fn a_lock_file_shows_whether_its_holder_lives() {
         let location = Location { shown: String::new(), file: None, in_memory: false };
         let executor = crate::types::id::KeyMaker::new().next();
-        let lock = LockFile::make(&location, executor).expect("the directory for temporary files is writable");
+        let lock = LockFile::create(&location, executor).expect("the directory for temporary files is writable");
         let path = PathBuf::from(lock.path());
         assert!(!is_holder_dead(&path), "this process lives");
 

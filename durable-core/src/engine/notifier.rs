@@ -13,10 +13,10 @@ const COALESCE: Duration = Duration::from_millis(5);
 pub(super) async fn run(runtime: &Runtime) {
     loop {
         let down = tokio::select! {
-            () = runtime.notices.news.notified() => false,
-            () = runtime.gate.reached(EnginePhase::Closing) => true,
+            () = runtime.notifications.wakeup.notified() => false,
+            () = runtime.shutdown.wait_for(EnginePhase::Closing) => true,
         };
-        let hints = runtime.notices.take();
+        let hints = runtime.notifications.take();
         // Who does not hear of it asks by the clock, a little later.
         if !hints.is_empty()
             && let Err(error) = runtime.store.notify(&hints).await

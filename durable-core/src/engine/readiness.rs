@@ -27,7 +27,7 @@ impl From<EnginePhase> for Readiness {
             EnginePhase::Quiesced => "no new work is taken: a shutdown is coming",
             EnginePhase::Draining => "shutting down: running workflows come to their end",
             EnginePhase::Aborting => "shutting down: running steps come to their end",
-            EnginePhase::Killed | EnginePhase::Closing => "shutting down: what is left is handed over",
+            EnginePhase::Stopping | EnginePhase::Closing => "shutting down: what is left is handed over",
             EnginePhase::Closed => "shut down",
         })
     }

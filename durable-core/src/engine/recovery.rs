@@ -14,13 +14,13 @@ use crate::types::sync::lock;
 use crate::wait::shutdown_phase::EnginePhase;
 
 /// How many workflows are taken over at a time: one statement and one reading of records for each batch.
-const BATCH: u32 = 500;
+const MAX_PER_TAKEOVER: u32 = 500;
 
 /// After how long it is tried again when it is not known what the last try has taken over.
-const SOON: Duration = Duration::from_secs(1);
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// The least time between two looks for what others have let go of: where processes are told of every
 /// write and not of what was written, they are told often.
-const REST: Duration = Duration::from_millis(500);
+const MAX_JITTER: Duration = Duration::from_millis(500);
 
 /// What the heartbeat has found for the recovery to do.
 #[derive(Debug, Default)]
@@ -45,17 +45,17 @@ pub(super) async fn run(runtime: Arc<Runtime>, findings: Arc<ExpiredExecutors>) 
     // while it took them over.
     let mut unsure = false;
     let mut looked = Instant::now();
-    while runtime.gate.level() < EnginePhase::Quiesced {
+    while runtime.shutdown.phase() < EnginePhase::Quiesced {
         let told = tokio::select! {
             () = findings.news.notified() => false,
             () = runtime.released.notified() => true,
-            () = tokio::time::sleep(SOON), if unsure => false,
-            () = runtime.gate.reached(EnginePhase::Quiesced) => return,
+            () = tokio::time::sleep(RETRY_AFTER), if unsure => false,
+            () = runtime.shutdown.wait_for(EnginePhase::Quiesced) => return,
         };
         if told && !unsure {
             tokio::select! {
-                () = tokio::time::sleep_until(looked + REST) => looked = Instant::now(),
-                () = runtime.gate.reached(EnginePhase::Quiesced) => return,
+                () = tokio::time::sleep_until(looked + MAX_JITTER) => looked = Instant::now(),
+                () = runtime.shutdown.wait_for(EnginePhase::Quiesced) => return,
             }
         }
         let dead = lock(&findings.dead).take();
@@ -63,7 +63,7 @@ pub(super) async fn run(runtime: Arc<Runtime>, findings: Arc<ExpiredExecutors>) 
             continue;
         }
         let was_unsure = std::mem::replace(&mut unsure, true);
-        match now(&runtime, &dead.unwrap_or_default(), was_unsure).await {
+        match take_over_and_run(&runtime, &dead.unwrap_or_default(), was_unsure).await {
             Ok(all_run) => unsure = !all_run,
             Err(error) => tracing::warn!(target: "durable", %error, "taking over workflows failed and is tried again"),
         }
@@ -79,10 +79,10 @@ async fn is_anything_released(runtime: &Runtime) -> bool {
 
 /// At the launch: who was here before and is dead for certain is deposed at once, without waiting
 /// for a lease.
-pub(super) async fn at_launch(runtime: &Arc<Runtime>, earlier: &[ExecutorInfo]) -> Result<(), StoreError> {
+pub(super) async fn recover_at_launch(runtime: &Arc<Runtime>, earlier: &[ExecutorInfo]) -> Result<(), StoreError> {
     let host = lock_file::host();
     let dead: Vec<_> = earlier.iter().filter(|it| is_dead(runtime, &host, it)).cloned().collect();
-    now(runtime, &dead, false).await?;
+    take_over_and_run(runtime, &dead, false).await?;
     let unknown = runtime.store.count_unknown(&runtime.registry.known()).await?;
     if unknown > 0 {
         tracing::warn!(target: "durable", count = unknown, "workflows wait for a function that this program does not have; if it should have it: is the crate linked? mention it with `use that_crate as _;`");
@@ -104,7 +104,11 @@ fn is_dead(runtime: &Runtime, host: &str, executor: &ExecutorInfo) -> bool {
 ///
 /// After an error it is not known what was taken over: then, and when something has no body, it is
 /// to be called again and told that it is `unsure`.
-pub(super) async fn now(runtime: &Arc<Runtime>, dead: &[ExecutorInfo], unsure: bool) -> Result<bool, StoreError> {
+pub(super) async fn take_over_and_run(
+    runtime: &Arc<Runtime>,
+    dead: &[ExecutorInfo],
+    unsure: bool,
+) -> Result<bool, StoreError> {
     let mut all_run = true;
     for executor in dead {
         if runtime.store.fence_out(executor.key, executor.epoch).await? {
@@ -114,19 +118,20 @@ pub(super) async fn now(runtime: &Arc<Runtime>, dead: &[ExecutorInfo], unsure: b
             }
         }
     }
-    while runtime.gate.level() < EnginePhase::Quiesced {
+    while runtime.shutdown.phase() < EnginePhase::Quiesced {
         let fence = runtime.fence();
-        let running = unsure.then(|| runtime.live.all().iter().map(|it| it.key).collect());
-        let adopt = TakeoverRequest { fence, known: runtime.registry.known(), limit: BATCH, running };
+        let running = unsure.then(|| runtime.running.all().iter().map(|it| it.key).collect());
+        let adopt = TakeoverRequest { fence, known: runtime.registry.known(), limit: MAX_PER_TAKEOVER, running };
         let adopted = runtime.store.take_over(&adopt).await?;
         for id in &adopted.parked {
             tracing::error!(target: "durable", %id, "a workflow was recovered too often and is parked");
         }
         for queue in &adopted.requeued {
-            runtime.tell_queue(queue);
+            runtime.announce_queue(queue);
         }
         // What went back to its queue counts for the batch too, and is told of once for each queue.
-        let full = adopted.runs.len() + adopted.parked.len() >= BATCH as usize || !adopted.requeued.is_empty();
+        let full =
+            adopted.runs.len() + adopted.parked.len() >= MAX_PER_TAKEOVER as usize || !adopted.requeued.is_empty();
         if !adopted.runs.is_empty() {
             all_run &= run_all(runtime, adopted.runs).await?;
         }
@@ -143,7 +148,7 @@ async fn run_all(runtime: &Arc<Runtime>, rows: Vec<RunRow>) -> Result<bool, Stor
     // The body of an earlier run may still be here, on its way out.
     let mut all_run = true;
     for (earlier, drive) in run_claimed::run_all(runtime, rows, || None).await? {
-        earlier.over().await;
+        earlier.finished().await;
         if drive.spawn().is_err() {
             all_run = false;
             tracing::warn!(target: "durable", id = %earlier.id, "an earlier run does not leave; the workflow waits for the next recovery");

@@ -14,7 +14,7 @@ use crate::store::ReleasedWorkflows;
 #[non_exhaustive]
 pub struct ShutdownReport {
     /// How far it came.
-    pub state: ShutdownOutcome,
+    pub outcome: ShutdownOutcome,
     /// Why it was asked for.
     pub reason: ShutdownReason,
     /// When it began.
@@ -182,7 +182,7 @@ impl ShutdownReport {
     /// The report of a shutdown that nothing is known of but this.
     pub(super) fn of(state: ShutdownOutcome, reason: ShutdownReason) -> Self {
         Self {
-            state,
+            outcome: state,
             reason,
             started_at: Utc::now(),
             elapsed: Duration::ZERO,
@@ -206,7 +206,7 @@ impl ShutdownReport {
     /// was handed over. Suspended workflows are fine.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.state == ShutdownOutcome::Closed
+        self.outcome == ShutdownOutcome::Closed
             && self.killed_total == 0
             && self.stuck_total == 0
             && self.released.is_ok()

@@ -10,7 +10,7 @@ const NAMED: usize = 10;
 
 impl fmt::Display for ShutdownReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.state {
+        match self.outcome {
             ShutdownOutcome::Requested => return write!(f, "the shutdown is requested ({})", self.reason),
             ShutdownOutcome::Failed => f.write_str("the shutdown was cut off")?,
             ShutdownOutcome::Closed => f.write_str("shut down")?,
@@ -20,7 +20,7 @@ impl fmt::Display for ShutdownReport {
             " in {:.1?} ({}): {} completed, {} suspended, {} killed, {} stuck",
             self.elapsed, self.reason, self.completed, self.suspended_total, self.killed_total, self.stuck_total
         )?;
-        if self.state == ShutdownOutcome::Failed {
+        if self.outcome == ShutdownOutcome::Failed {
             f.write_str("; the tokio runtime that it ran on ended before it, or it panicked: nothing is lost, the next launch recovers what was running")?;
         }
         for it in self.killed.iter().take(NAMED) {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::operations::schedule_spec::{GRACE, ScheduleSpec, note_tick, plans, start_tick};
+use crate::operations::schedule_spec::{MISFIRE_GRACE, ScheduleSpec, load_specs, record_tick, start_tick};
 use crate::registry::{Misfire, Schedule};
 use crate::runtime::Runtime;
 use crate::store::ScheduleRow;
@@ -12,16 +12,16 @@ use crate::types::error::{Error, ErrorKind};
 use crate::wait::shutdown_phase::EnginePhase;
 
 /// How many ticks of a schedule are started before the others have their turn.
-const AT_A_TIME: usize = 100;
+const MAX_TICKS_PER_ROUND: usize = 100;
 /// The longest rest: what another process has changed may not have been told.
-const LONGEST: Duration = Duration::from_secs(30);
+const MAX_SLEEP: Duration = Duration::from_secs(30);
 /// The rest when they could not be read.
-const AGAIN: Duration = Duration::from_secs(1);
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// The pause after a tick that could not be started, in microseconds.
 const PAUSE: i64 = 1_000_000;
 
 /// The schedules that stand in the code, for the database.
-pub(super) fn in_code(runtime: &Runtime) -> Vec<ScheduleRow> {
+pub(super) fn schedules_in_code(runtime: &Runtime) -> Vec<ScheduleRow> {
     let row = |it: &'static Schedule| ScheduleRow {
         name: it.workflow.name.to_owned(),
         workflow: it.workflow.name.to_owned(),
@@ -43,13 +43,13 @@ pub(super) async fn run(runtime: Arc<Runtime>) {
     let mut known: Vec<Planned> = Vec::new();
     let mut changed = true;
     let mut skipped_before = 0;
-    while runtime.gate.level() < EnginePhase::Quiesced {
+    while runtime.shutdown.phase() < EnginePhase::Quiesced {
         // Whoever has paused or deleted a schedule does not want to see it fire once more: only what
         // was due before the schedules were read is started.
-        let (now, skipped) = runtime.timers.clock.at_least_with_skipped();
+        let (now, skipped) = runtime.timers.clock.lower_bound_with_skipped();
         let due = known.iter().any(|it| it.next().is_some_and(|at| at <= now));
         if changed || due {
-            match plans(&runtime).await {
+            match load_specs(&runtime).await {
                 Ok(found) => {
                     known = found.into_iter().map(|plan| Planned::new(&runtime, plan, &known)).collect();
                     changed = false;
@@ -61,18 +61,18 @@ pub(super) async fn run(runtime: Arc<Runtime>) {
             }
         }
         // What a test lets pass at once passes as if it had been watched.
-        let on_time = now - GRACE - (skipped - skipped_before);
+        let on_time = now - MISFIRE_GRACE - (skipped - skipped_before);
         skipped_before = skipped;
         for planned in &mut known {
             planned.fire(&runtime, now, on_time).await;
         }
-        let now = runtime.timers.clock.at_least();
+        let now = runtime.timers.clock.lower_bound();
         let next = known.iter().filter_map(Planned::next).min();
-        let longest = if changed { AGAIN } else { LONGEST };
-        let rest = next.map_or(LONGEST, |at| Duration::from_micros(u64::try_from(at - now).unwrap_or_default()));
+        let longest = if changed { RETRY_AFTER } else { MAX_SLEEP };
+        let rest = next.map_or(MAX_SLEEP, |at| Duration::from_micros(u64::try_from(at - now).unwrap_or_default()));
         changed |= tokio::select! {
-            poked = runtime.schedules.rest(rest.min(longest)) => poked || rest >= LONGEST,
-            () = runtime.gate.reached(EnginePhase::Quiesced) => false,
+            poked = runtime.schedules.wait_timeout(rest.min(longest)) => poked || rest >= MAX_SLEEP,
+            () = runtime.shutdown.wait_for(EnginePhase::Quiesced) => false,
         };
     }
 }
@@ -92,12 +92,12 @@ struct Planned {
 impl Planned {
     fn new(runtime: &Runtime, plan: ScheduleSpec, known: &[Self]) -> Self {
         // What this process has been waiting for all along was not missed.
-        if let Some(before) = known.iter().find(|it| it.plan.has_ticks_of(&plan)) {
+        if let Some(before) = known.iter().find(|it| it.plan.has_same_ticks(&plan)) {
             return Self { plan, next: before.next, not_before: before.not_before, tried: before.tried };
         }
         let next = plan.next_after(plan.last_tick());
         let mut new = Self { plan, next, not_before: i64::MIN, tried: false };
-        let now = runtime.timers.clock.at_least();
+        let now = runtime.timers.clock.lower_bound();
         if new.next.is_some_and(|at| at <= now) {
             new.make_up_for(now);
         }
@@ -115,19 +115,19 @@ impl Planned {
     /// what became due while a tick could not be started.
     async fn fire(&mut self, runtime: &Arc<Runtime>, mut now: i64, mut on_time: i64) {
         if self.tried {
-            on_time = now - GRACE;
+            on_time = now - MISFIRE_GRACE;
         }
-        for _ in 0..AT_A_TIME {
+        for _ in 0..MAX_TICKS_PER_ROUND {
             if !self.tried && self.next.is_some_and(|at| at < on_time) {
                 self.make_up_for(now);
             }
             let Some(tick) = self.next.filter(|at| *at.max(&self.not_before) <= now) else { return };
-            if runtime.gate.level() >= EnginePhase::Quiesced || !self.start(runtime, tick).await {
+            if runtime.shutdown.phase() >= EnginePhase::Quiesced || !self.start(runtime, tick).await {
                 return;
             }
-            let later = runtime.timers.clock.at_least();
-            if later - now > GRACE {
-                (now, on_time) = (later, later - GRACE);
+            let later = runtime.timers.clock.lower_bound();
+            if later - now > MISFIRE_GRACE {
+                (now, on_time) = (later, later - MISFIRE_GRACE);
             }
         }
     }
@@ -144,12 +144,12 @@ impl Planned {
             started => started,
         };
         let noted = match started {
-            Ok(_) => note_tick(runtime, &self.plan, tick).await,
+            Ok(_) => record_tick(runtime, &self.plan, tick).await,
             Err(error) => Err(error),
         };
         if let Err(error) = noted {
             tracing::warn!(target: "durable", schedule = self.plan.name(), %error, "a tick could not be started and is tried again");
-            self.not_before = runtime.timers.clock.at_least() + PAUSE;
+            self.not_before = runtime.timers.clock.lower_bound() + PAUSE;
             return false;
         }
         self.tried = false;
@@ -164,7 +164,7 @@ impl Planned {
         self.next = match self.plan.misfire() {
             Misfire::All => return,
             Misfire::Once => last().or(self.next),
-            Misfire::Skip => last().filter(|at| *at >= now - GRACE).or_else(|| self.plan.next_after(now)),
+            Misfire::Skip => last().filter(|at| *at >= now - MISFIRE_GRACE).or_else(|| self.plan.next_after(now)),
         };
     }
 }

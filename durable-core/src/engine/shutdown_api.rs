@@ -19,7 +19,7 @@ impl Durable {
     /// [`readiness`](Self::readiness) says so from now on. It is the first thing to do when a
     /// shutdown is coming, while the load balancer finds out.
     pub fn quiesce(&self) {
-        self.runtime().gate.raise(EnginePhase::Quiesced);
+        self.runtime().shutdown.advance_to(EnginePhase::Quiesced);
     }
 
     /// Whether a load balancer should send requests here: not any more from the first word of a
@@ -38,7 +38,7 @@ impl Durable {
     /// ```
     #[must_use]
     pub fn readiness(&self) -> Readiness {
-        Readiness::from(self.state())
+        Readiness::from(self.phase())
     }
 
     /// Begins the shutdown and returns at once. It may be called from anywhere: a workflow, a step, a
@@ -122,7 +122,7 @@ impl Durable {
         tokio::select! {
             biased;
             () = self.teardown().requested() => self.teardown().report().await,
-            _ = trigger => self.shutdown_with(options.because(ShutdownReason::Triggered)).await,
+            _ = trigger => self.shutdown_with(options.reason(ShutdownReason::Triggered)).await,
         }
     }
 
@@ -139,7 +139,7 @@ impl Durable {
     /// Inside a workflow it would wait for itself, as [`shutdown`](Self::shutdown) would, so there it
     /// only requests the shutdown.
     pub async fn run_until_idle(&self) -> Arc<ShutdownReport> {
-        let options = ShutdownOptions::default().because(ShutdownReason::Idle);
+        let options = ShutdownOptions::default().reason(ShutdownReason::Idle);
         if Context::here().is_some() {
             return self.shutdown_with(options).await;
         }

@@ -63,7 +63,7 @@ impl Background {
     }
 
     /// Returns once all tasks have ended that end at `level` or before.
-    pub(super) async fn ended(&self, level: EnginePhase) {
+    pub(super) async fn wait_for_end(&self, level: EnginePhase) {
         let all_over = || lock(&self.tasks.list).iter().all(|it| it.over.is_some() || it.stops_at > level);
         let _ = self.tasks.ended.subscribe().wait_for(|_| all_over()).await.map(drop); // the sender is in `self`
     }
@@ -122,10 +122,10 @@ mod tests {
         let background = Background::default();
         background.spawn("ends", EnginePhase::Quiesced, async {});
         background.spawn("panics", EnginePhase::Quiesced, async { panic!("it was meant to") });
-        background.spawn("stays", EnginePhase::Killed, std::future::pending());
-        background.ended(EnginePhase::Quiesced).await;
-        background.abort(EnginePhase::Killed);
-        background.ended(EnginePhase::Killed).await;
+        background.spawn("stays", EnginePhase::Stopping, std::future::pending());
+        background.wait_for_end(EnginePhase::Quiesced).await;
+        background.abort(EnginePhase::Stopping);
+        background.wait_for_end(EnginePhase::Stopping).await;
         let outcomes: Vec<_> = background.report().into_iter().map(|it| (it.name, it.outcome)).collect();
         assert_eq!(outcomes[0], ("ends", TaskOutcome::Ended));
         assert!(matches!(&outcomes[1].1, TaskOutcome::Panicked(why) if why.contains("it was meant to")));

@@ -17,7 +17,7 @@ use crate::types::error::Result;
 pub(super) fn runtime() -> Result<Handle> {
     let tokio = Handle::try_current()
         .map_err(|_| config_error("launch on a tokio runtime: `#[tokio::main] async fn main()`"))?;
-    let lacks = match (panics::ends_in_one(|| drop(sleep(Duration::ZERO))), panics::ends_in_one(ask_for_io)) {
+    let lacks = match (panics::panics(|| drop(sleep(Duration::ZERO))), panics::panics(ask_for_io)) {
         (false, false) => return Ok(tokio),
         (true, false) => "timers",
         (false, true) => "IO",

@@ -36,7 +36,7 @@ impl Branch {
     }
 
     /// Claims the next position.
-    pub(crate) fn claim(&self) -> Position {
+    pub(crate) fn next_position(&self) -> Position {
         Position { branch: Arc::clone(&self.path), number: self.last.fetch_add(1, Ordering::Relaxed) + 1 }
     }
 }

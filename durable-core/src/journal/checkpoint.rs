@@ -3,7 +3,7 @@
 use std::future::{Future, Pending};
 use std::time::Duration;
 
-use crate::journal::context::{ReservedPosition, go_on_if};
+use crate::journal::reserved_position::{ReservedPosition, pend_unless};
 use crate::runtime::stop_reason::StopReason;
 use crate::store::{NewRecord, Record};
 use crate::types::error::{Error, ErrorKind};
@@ -87,7 +87,7 @@ impl ReservedPosition {
             "at position {} this workflow recorded the {} `{}`, and the code now calls the {} `{}` there; bring the earlier order of calls back (or the earlier version), and resume it",
             self.position, record.kind, record.name, operation.kind, operation.name
         );
-        self.execution.stop(StopReason::Park(reason)).await
+        self.execution.stop_here(StopReason::Park(reason)).await
     }
 
     /// Reads a recorded outcome. What does not read parks the workflow: another run could not read
@@ -98,38 +98,38 @@ impl ReservedPosition {
             && let recorded = RecordedError::from_text(text)
             && recorded.panic
         {
-            return self.execution.stop(StopReason::Fail(recorded.into_error())).await;
+            return self.execution.stop_here(StopReason::Fail(recorded.into_error())).await;
         }
         match (codec.decode)(&outcome) {
             Ok(value) => value,
-            Err(fault) => self.unreadable(&record.name, &fault).await,
+            Err(fault) => self.park_unreadable(&record.name, &fault).await,
         }
     }
 
     /// Parks the workflow because a recorded value does not read.
-    pub(crate) fn unreadable<R>(&self, name: &str, fault: &PayloadError) -> Pending<R> {
+    pub(crate) fn park_unreadable<R>(&self, name: &str, fault: &PayloadError) -> Pending<R> {
         let reason = format!("the record of `{name}` at position {} cannot be read: {fault}", self.position);
-        self.execution.stop(StopReason::Park(reason))
+        self.execution.stop_here(StopReason::Park(reason))
     }
 
     /// Returns once the operation may begin: the engine is not on its way down, and everything
     /// recorded before is durable, so that no side effect happens on ground that can still give way.
-    pub(crate) async fn ready(&self) {
-        self.open().await;
-        self.execution.settle().await;
-        self.open().await; // the shutdown may have come meanwhile
+    pub(crate) async fn ensure_accepting_and_flushed(&self) {
+        self.ensure_accepting().await;
+        self.execution.flush().await;
+        self.ensure_accepting().await; // the shutdown may have come meanwhile
     }
 
     /// Returns once the operation may begin that is nothing but a write: what was recorded before
     /// goes with it, or before it.
-    pub(crate) async fn open(&self) {
-        if self.execution.runtime.gate.is_shut() {
-            self.execution.stop::<()>(StopReason::Suspend).await;
+    pub(crate) async fn ensure_accepting(&self) {
+        if self.execution.runtime.shutdown.is_aborting() {
+            self.execution.stop_here::<()>(StopReason::Suspend).await;
         }
     }
 
     /// The record of what was done.
-    pub(crate) fn record(&self, operation: Operation<'_>, done: OperationResult) -> NewRecord {
+    pub(crate) fn new_record(&self, operation: Operation<'_>, done: OperationResult) -> NewRecord {
         NewRecord {
             workflow: self.execution.row.key,
             position: self.position.clone(),
@@ -145,23 +145,23 @@ impl ReservedPosition {
 
     /// Keeps what was done; it is durable before anything depends on it. A result that is too large
     /// ends the workflow, before anything is written.
-    pub(crate) fn keep(
+    pub(crate) fn record_result(
         &self,
         operation: Operation<'_>,
         done: OperationResult,
     ) -> impl Future<Output = ()> + Send + use<> {
-        go_on_if(self.is_kept(operation, done))
+        pend_unless(self.try_record_result(operation, done))
     }
 
-    fn is_kept(&self, operation: Operation<'_>, done: OperationResult) -> bool {
+    fn try_record_result(&self, operation: Operation<'_>, done: OperationResult) -> bool {
         let size = done.outcome.as_ref().map_or(0, Outcome::len);
         let what =
             || format!("the result of the {} `{}` at position {}", operation.kind, operation.name, self.position);
         if let Err(error) = self.execution.runtime.check_size(what, size) {
-            self.execution.signal(StopReason::Fail(error));
+            self.execution.request_stop(StopReason::Fail(error));
             return false;
         }
-        self.execution.keep(self.record(operation, done));
+        self.execution.record(self.new_record(operation, done));
         true
     }
 

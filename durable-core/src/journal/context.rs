@@ -1,12 +1,13 @@
 //! Where the running code stands: in a workflow's body, in a step, or outside.
 
-use std::future::{Future, pending};
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use crate::journal::branch::Branch;
 use crate::journal::execution::Execution;
+use crate::journal::reserved_position::ReservedPosition;
 use crate::runtime::Runtime;
 use crate::runtime::blocking_steps::BlockingStep;
 use crate::runtime::stop_reason::StopReason;
@@ -55,20 +56,20 @@ pub(crate) struct StepScope {
     /// How many attempts there can be.
     pub(crate) max_attempts: u32,
     /// Whether this attempt was told that it shall stop because of a shutdown.
-    pub(crate) told_to_stop: AtomicBool,
+    pub(crate) asked_to_stop: AtomicBool,
 }
 
 impl StepScope {
     /// Notes that the step was told to stop: an error that it returns then is no result of its own.
     pub(crate) fn note_abort(&self, why: Option<AbortReason>) {
         if why == Some(AbortReason::Shutdown) {
-            self.told_to_stop.store(true, Ordering::Release);
+            self.asked_to_stop.store(true, Ordering::Release);
         }
     }
 
     /// Whether it was told to stop because of a shutdown.
-    pub(crate) fn was_told_to_stop(&self) -> bool {
-        self.told_to_stop.load(Ordering::Acquire)
+    pub(crate) fn was_asked_to_stop(&self) -> bool {
+        self.asked_to_stop.load(Ordering::Acquire)
     }
 
     /// What the engine notes of the step while it occupies a thread.
@@ -143,11 +144,11 @@ pub(crate) enum CallSite {
 
 impl CallSite {
     /// Claims a position if the running code is a workflow's body.
-    pub(crate) fn claim() -> Self {
+    pub(crate) fn here() -> Self {
         match Context::here() {
             None => Self::Outside,
             Some(Context::Body { execution, branch }) => {
-                let position = branch.claim();
+                let position = branch.next_position();
                 Self::Body(ReservedPosition { execution, position })
             }
             Some(Context::Step(scope)) => Self::Step(scope),
@@ -174,56 +175,8 @@ impl TransactionScope {
     pub(crate) async fn refuse<T>(&self, what: &str) -> T {
         let refusal = self.refusal(what);
         match &self.execution {
-            Some(execution) => execution.stop(StopReason::Park(refusal.to_string())).await,
+            Some(execution) => execution.stop_here(StopReason::Park(refusal.to_string())).await,
             None => panic!("{refusal}"),
         }
-    }
-}
-
-/// A position that a call holds.
-#[derive(Debug)]
-pub(crate) struct ReservedPosition {
-    pub(crate) execution: Arc<Execution>,
-    pub(crate) position: Position,
-}
-
-impl ReservedPosition {
-    /// Returns only if the call is polled by the body that made it. A call that was carried into
-    /// another task or another workflow would be recorded in a place that depends on luck: the
-    /// workflow that made it is parked, and so is the one that awaits it.
-    ///
-    /// # Panics
-    /// When it is polled outside any workflow, where there is nothing to park and nobody else would
-    /// hear of it.
-    pub(crate) fn check_home(&self, what: &str) -> impl Future<Output = ()> + Send + use<> {
-        go_on_if(self.is_home(what))
-    }
-
-    fn is_home(&self, what: &str) -> bool {
-        let here = match Context::here() {
-            Some(Context::Body { execution, .. }) if Arc::ptr_eq(&execution, &self.execution) => return true,
-            Some(Context::Body { execution, .. }) => Some(execution),
-            Some(Context::Step(scope)) => Some(Arc::clone(&scope.execution)),
-            Some(Context::Transaction(scope)) => scope.execution.clone(),
-            None => None,
-        };
-        let reason = format!(
-            "`{what}` was called at position {} of the workflow {:?} and awaited somewhere else (in another task, a step or another workflow), where its result could not be replayed; await it in the body of that workflow",
-            self.position, self.execution.row.id
-        );
-        self.execution.signal(StopReason::Park(reason.clone()));
-        match here {
-            Some(execution) => execution.signal(StopReason::Park(reason)),
-            None => panic!("{reason}"),
-        }
-        false
-    }
-}
-
-/// Returns at once, or never: why the execution stops has been said. It is as good as nothing to
-/// hold, and the futures of all operations hold it.
-pub(crate) async fn go_on_if(may_go_on: bool) {
-    if !may_go_on {
-        pending::<()>().await;
     }
 }

@@ -20,39 +20,39 @@ static LAUNCHED: Mutex<Vec<Weak<Runtime>>> = Mutex::new(Vec::new());
 
 /// The engines that are going down. They are meant as long as there is no other one: until they are
 /// closed, workflows can be enqueued, written to and looked up.
-static LEAVING: Mutex<Vec<Weak<Runtime>>> = Mutex::new(Vec::new());
+static CLOSING: Mutex<Vec<Weak<Runtime>>> = Mutex::new(Vec::new());
 
 /// Adds a launched engine.
-pub(crate) fn add(runtime: &Arc<Runtime>) {
+pub(crate) fn register(runtime: &Arc<Runtime>) {
     lock(&LAUNCHED).push(Arc::downgrade(runtime));
 }
 
 /// Takes an engine out that is gone without a shutdown.
-pub(crate) fn remove(runtime: &Arc<Runtime>) {
+pub(crate) fn unregister(runtime: &Arc<Runtime>) {
     lock(&LAUNCHED).retain(|it| it.strong_count() > 0 && !std::ptr::eq(it.as_ptr(), Arc::as_ptr(runtime)));
 }
 
 /// Notes that an engine goes down, until it is closed.
-pub(crate) fn leaves(runtime: &Arc<Runtime>) {
-    lock(&LEAVING).push(Arc::downgrade(runtime)); // first, so that it is never in neither
-    remove(runtime);
+pub(crate) fn mark_closing(runtime: &Arc<Runtime>) {
+    lock(&CLOSING).push(Arc::downgrade(runtime)); // first, so that it is never in neither
+    unregister(runtime);
 }
 
 /// An engine is closed.
-pub(crate) fn has_left(runtime: &Arc<Runtime>) {
-    lock(&LEAVING).retain(|it| it.strong_count() > 0 && !std::ptr::eq(it.as_ptr(), Arc::as_ptr(runtime)));
+pub(crate) fn mark_closed(runtime: &Arc<Runtime>) {
+    lock(&CLOSING).retain(|it| it.strong_count() > 0 && !std::ptr::eq(it.as_ptr(), Arc::as_ptr(runtime)));
 }
 
 /// Whether an engine of this application on this database is going down in this process.
-pub(crate) fn is_leaving(name: &str, location: &Location, schema: &str) -> bool {
-    let leaving = living(&LEAVING);
+pub(crate) fn is_closing(name: &str, location: &Location, schema: &str) -> bool {
+    let leaving = upgrade_all(&CLOSING);
     let same = |it: &Arc<Runtime>| {
         it.settings.name == name && it.settings.schema == schema && it.store.location() == *location
     };
     !location.in_memory && leaving.iter().any(same)
 }
 
-fn living(list: &Mutex<Vec<Weak<Runtime>>>) -> Vec<Arc<Runtime>> {
+fn upgrade_all(list: &Mutex<Vec<Weak<Runtime>>>) -> Vec<Arc<Runtime>> {
     lock(list).iter().filter_map(Weak::upgrade).collect()
 }
 
@@ -77,8 +77,8 @@ pub(crate) fn engine() -> Result<Arc<Runtime>, Error> {
     if let Ok(runtime) = SCOPE.try_with(Arc::clone) {
         return Ok(runtime);
     }
-    let launched = living(&LAUNCHED);
-    let known = if launched.is_empty() { living(&LEAVING) } else { launched };
+    let launched = upgrade_all(&LAUNCHED);
+    let known = if launched.is_empty() { upgrade_all(&CLOSING) } else { launched };
     match known.as_slice() {
         [only] => Ok(Arc::clone(only)),
         [] => Err(Error::new(
@@ -86,7 +86,7 @@ pub(crate) fn engine() -> Result<Arc<Runtime>, Error> {
             "no engine is running in this process: call `Durable::launch(\"my-app\").await?` first and keep what it returns",
         )),
         several => {
-            let engines: Vec<_> = several.iter().map(|it| told(it)).collect();
+            let engines: Vec<_> = several.iter().map(|it| describe(it)).collect();
             let message = format!(
                 "{} engines are running in this process ({}) and this task belongs to none of them: run it with `app.scope(…)`, spawn it with `app.spawn(…)`, or shut down all but one; they need not be launched twice, clones of an app are the same engine",
                 several.len(),
@@ -98,7 +98,7 @@ pub(crate) fn engine() -> Result<Arc<Runtime>, Error> {
 }
 
 /// An engine by its name and its place, for people.
-fn told(runtime: &Runtime) -> String {
+fn describe(runtime: &Runtime) -> String {
     let (name, location) = (&runtime.settings.name, runtime.store.location());
     // What is no file has schemas.
     if location.in_memory || location.file.is_some() {
@@ -109,9 +109,9 @@ fn told(runtime: &Runtime) -> String {
 }
 
 /// The same, for what is refused while the engine goes down.
-pub(crate) fn open_engine() -> Result<Arc<Runtime>, Error> {
+pub(crate) fn accepting_engine() -> Result<Arc<Runtime>, Error> {
     let runtime = engine()?;
-    if runtime.gate.level() >= EnginePhase::Draining {
+    if runtime.shutdown.phase() >= EnginePhase::Draining {
         let message = format!(
             "`{}` is shutting down and starts no new workflow; nothing was written, start it on another process or after the restart",
             runtime.settings.name

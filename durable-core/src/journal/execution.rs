@@ -43,17 +43,17 @@ pub(crate) struct Execution {
     /// In the order of their positions, and nothing but them: a parked workflow keeps them.
     recorded: Box<[Record]>,
     /// What has yet to be written.
-    tail: Mutex<PendingWrites>,
+    pending: Mutex<PendingWrites>,
     /// How far the sent parcels have come.
-    durability: Watermark,
+    watermark: Watermark,
     /// What stops it.
-    control: Mutex<StopState>,
+    stop_state: Mutex<StopState>,
     /// How many operations are recorded, or about to be.
-    done: AtomicU32,
+    operations: AtomicU32,
     /// What it does just now, the latest last: with several branches it does several things at once.
     doing: ActivityList,
     /// What most executions never need, and a parked one should not have to hold.
-    seldom: OnceLock<Box<ColdState>>,
+    cold: OnceLock<Box<ColdState>>,
 }
 
 #[derive(Default)]
@@ -80,7 +80,7 @@ struct PendingWrites {
     sent: u64,
     /// Whether the last parcel rides with a transaction, which may yet be undone. Nothing is sent
     /// meanwhile, because what was recorded later must not be durable earlier.
-    riding: bool,
+    in_transaction: bool,
 }
 
 impl PendingWrites {
@@ -99,7 +99,7 @@ struct StopState {
 
 #[derive(Debug)]
 struct StopRequest {
-    signal: StopReason,
+    reason: StopReason,
     /// What the run did when it was told to stop.
     at: Option<String>,
 }
@@ -118,18 +118,18 @@ impl Execution {
             row,
             fence,
             root: Arc::new(Branch::root()),
-            done: AtomicU32::new(u32::try_from(records.len()).unwrap_or(u32::MAX)),
-            recorded: by_position(records),
-            tail: Mutex::default(),
-            durability: Watermark::default(),
-            control: Mutex::default(),
+            operations: AtomicU32::new(u32::try_from(records.len()).unwrap_or(u32::MAX)),
+            recorded: sorted_by_position(records),
+            pending: Mutex::default(),
+            watermark: Watermark::default(),
+            stop_state: Mutex::default(),
             doing: ActivityList::default(),
-            seldom: OnceLock::new(),
+            cold: OnceLock::new(),
         })
     }
 
-    fn seldom(&self) -> &ColdState {
-        self.seldom.get_or_init(Box::default)
+    fn cold(&self) -> &ColdState {
+        self.cold.get_or_init(Box::default)
     }
 
     /// The record of an earlier run at a position.
@@ -139,23 +139,23 @@ impl Execution {
     }
 
     /// Adds a record to what is yet to be written.
-    pub(crate) fn keep(&self, record: NewRecord) {
-        lock(&self.tail).unsent().records.push(record);
+    pub(crate) fn record(&self, record: NewRecord) {
+        lock(&self.pending).unsent().records.push(record);
         self.count(1);
     }
 
     fn count(&self, records: usize) {
-        self.done.fetch_add(u32::try_from(records).unwrap_or(u32::MAX), Ordering::Relaxed);
+        self.operations.fetch_add(u32::try_from(records).unwrap_or(u32::MAX), Ordering::Relaxed);
     }
 
     /// How many of its operations are recorded, or about to be.
     pub(crate) fn steps_done(&self) -> u32 {
-        self.done.load(Ordering::Relaxed)
+        self.operations.load(Ordering::Relaxed)
     }
 
     /// Adds something that the workflow shows, with the record of it.
-    pub(crate) fn emit(&self, record: NewRecord, emission: Publication) {
-        let mut tail = lock(&self.tail);
+    pub(crate) fn publish(&self, record: NewRecord, emission: Publication) {
+        let mut tail = lock(&self.pending);
         let unsent = tail.unsent();
         unsent.records.push(record);
         unsent.publications.push(emission);
@@ -164,9 +164,9 @@ impl Execution {
 
     /// Takes a message, unless another call of this run was faster: the record holds what is in it.
     pub(crate) fn receive(&self, message: i64, record: impl FnOnce() -> NewRecord) -> bool {
-        let first = lock(&self.seldom().received).insert(message);
+        let first = lock(&self.cold().received).insert(message);
         if first {
-            let mut tail = lock(&self.tail);
+            let mut tail = lock(&self.pending);
             let unsent = tail.unsent();
             unsent.records.push(record());
             unsent.received.push(message);
@@ -176,9 +176,9 @@ impl Execution {
     }
 
     /// Hands what is yet unsent to the writer, without waiting.
-    pub(crate) fn send_tail(self: &Arc<Self>) {
-        let mut tail = lock(&self.tail);
-        if tail.riding {
+    pub(crate) fn send_pending(self: &Arc<Self>) {
+        let mut tail = lock(&self.pending);
+        if tail.in_transaction {
             return;
         }
         if let Some(unsent) = tail.unsent.take() {
@@ -190,20 +190,20 @@ impl Execution {
     /// writer in the order of their numbers.
     fn send(
         self: &Arc<Self>,
-        tail: &mut PendingWrites,
+        pending: &mut PendingWrites,
         entry: Box<Entry>,
         then: impl FnOnce(Result<Verdict, StopReason>) + Send + 'static,
     ) {
-        tail.sent += 1;
-        let number = tail.sent;
+        pending.sent += 1;
+        let number = pending.sent;
         let execution = Arc::clone(self);
         let news = Change::of(&entry, Some(&self.row.id));
         self.runtime.writer.submit(self.fence, entry, move |verdict| {
-            then(execution.answered(number, &news, verdict));
+            then(execution.on_verdict(number, &news, verdict));
         });
     }
 
-    fn answered(
+    fn on_verdict(
         &self,
         number: u64,
         news: &[Change],
@@ -211,42 +211,42 @@ impl Execution {
     ) -> Result<Verdict, StopReason> {
         let signal = match verdict {
             Ok(stored @ (Verdict::Stored | Verdict::Existing(_) | Verdict::Debounced(_))) => {
-                self.runtime.spread(news);
-                self.durability.reached(number);
+                self.runtime.announce(news);
+                self.watermark.advance_to(number);
                 return Ok(stored);
             }
             Ok(refused @ (Verdict::NoReceiver { .. } | Verdict::Duplicate(_))) => {
-                self.durability.reached(number); // it was alone in its parcel
+                self.watermark.advance_to(number); // it was alone in its parcel
                 return Ok(refused);
             }
             Ok(Verdict::Superseded) => StopReason::Replay,
             Ok(Verdict::Fenced) => StopReason::Lost,
-            Err(error) => signal_of(&error),
+            Err(error) => stop_reason_for(&error),
         };
-        self.durability.broken(signal.clone());
-        self.signal(signal.clone());
+        self.watermark.fail(signal.clone());
+        self.request_stop(signal.clone());
         Err(signal)
     }
 
     /// Returns once everything recorded so far is durable. If that cannot be, it never returns:
     /// the signal that says why is on its way to the driver.
-    pub(crate) async fn settle(self: &Arc<Self>) {
-        if self.settled().await.is_err() {
+    pub(crate) async fn flush(self: &Arc<Self>) {
+        if self.try_flush().await.is_err() {
             pending::<()>().await;
         }
     }
 
     /// The same for the driver, who needs to know.
-    pub(crate) async fn settled(self: &Arc<Self>) -> Result<(), StopReason> {
+    pub(crate) async fn try_flush(self: &Arc<Self>) -> Result<(), StopReason> {
         let until = {
-            let tail = lock(&self.tail);
+            let tail = lock(&self.pending);
             // What is not sent yet will be the next parcel, also if what rides now comes back before.
             tail.sent + u64::from(tail.unsent.is_some())
         };
         poll_fn(|cx| {
-            let settled = self.durability.poll_up_to(until, cx);
+            let settled = self.watermark.poll_durable(until, cx);
             if settled.is_pending() {
-                self.send_tail(); // what rides may have come back since it was tried last
+                self.send_pending(); // what rides may have come back since it was tried last
             }
             settled
         })
@@ -259,16 +259,16 @@ impl Execution {
     ///
     /// # Errors
     /// The signal that the execution stops by.
-    pub(crate) async fn take_riders(self: &Arc<Self>) -> Result<PiggybackedRecords, StopReason> {
-        if self.has_branches() || lock(&self.tail).unsent.as_ref().is_some_and(|it| !it.has_only_records()) {
-            self.settled().await?;
-            return Ok(PiggybackedRecords::none(self));
+    pub(crate) async fn take_piggyback(self: &Arc<Self>) -> Result<PiggybackedRecords, StopReason> {
+        if self.has_branches() || lock(&self.pending).unsent.as_ref().is_some_and(|it| !it.has_only_records()) {
+            self.try_flush().await?;
+            return Ok(PiggybackedRecords::empty(self));
         }
         poll_fn(|cx| {
-            let mut tail = lock(&self.tail);
-            self.durability.poll_up_to(tail.sent, cx).map_ok(|()| {
-                let Some(unsent) = tail.unsent.take() else { return PiggybackedRecords::none(self) };
-                tail.riding = true;
+            let mut tail = lock(&self.pending);
+            self.watermark.poll_durable(tail.sent, cx).map_ok(|()| {
+                let Some(unsent) = tail.unsent.take() else { return PiggybackedRecords::empty(self) };
+                tail.in_transaction = true;
                 tail.sent += 1;
                 PiggybackedRecords::new(self, unsent.records)
             })
@@ -277,26 +277,26 @@ impl Execution {
     }
 
     /// What rode with a transaction is durable.
-    pub(crate) fn rode(&self) {
+    pub(crate) fn piggyback_committed(&self) {
         let sent = {
-            let mut tail = lock(&self.tail);
-            tail.riding = false;
+            let mut tail = lock(&self.pending);
+            tail.in_transaction = false;
             tail.sent
         };
-        self.durability.reached(sent);
+        self.watermark.advance_to(sent);
         self.count(1); // the transaction's own record; those that rode with it are counted
     }
 
     /// Takes back what rode with a transaction that was undone: it is as if it had never been taken.
-    pub(crate) fn put_back(&self, mut records: Vec<NewRecord>) {
-        let mut tail = lock(&self.tail);
+    pub(crate) fn restore_piggyback(&self, mut records: Vec<NewRecord>) {
+        let mut tail = lock(&self.pending);
         let unsent = tail.unsent();
         records.append(&mut unsent.records);
         unsent.records = records;
-        tail.riding = false;
+        tail.in_transaction = false;
         tail.sent -= 1;
         drop(tail);
-        self.durability.look_again();
+        self.watermark.wake_all();
     }
 
     /// Writes an entry together with everything not yet sent, and gives its verdict.
@@ -306,17 +306,17 @@ impl Execution {
     /// # Errors
     /// The signal that the execution stops by, when the entry or something before it cannot be stored.
     pub(crate) async fn write(self: &Arc<Self>, mut entry: Entry) -> Result<Verdict, StopReason> {
-        let sent = lock(&self.tail).sent;
+        let sent = lock(&self.pending).sent;
         poll_fn(|cx| {
-            let tail = lock(&self.tail);
-            let until = if tail.riding { tail.sent } else { sent.min(tail.sent) };
-            self.durability.poll_up_to(until, cx)
+            let tail = lock(&self.pending);
+            let until = if tail.in_transaction { tail.sent } else { sent.min(tail.sent) };
+            self.watermark.poll_durable(until, cx)
         })
         .await?;
         let records = entry.records.len();
         let answer = {
             let (sender, answer) = tokio::sync::oneshot::channel();
-            let mut tail = lock(&self.tail);
+            let mut tail = lock(&self.pending);
             match tail.unsent.take() {
                 None => {}
                 Some(unsent) if !entry.can_be_refused() => entry.prepend(*unsent),
@@ -343,20 +343,20 @@ impl Execution {
             Ok(Verdict::Superseded) => Err(StopReason::Replay),
             Ok(Verdict::Fenced) => Err(StopReason::Lost),
             Ok(stored) => Ok(stored),
-            Err(error) => Err(signal_of(&error)),
+            Err(error) => Err(stop_reason_for(&error)),
         }
     }
 
     /// Tells the driver to stop the body. The first signal counts; only a suspension gives way to
     /// what is stronger.
-    pub(crate) fn signal(&self, signal: StopReason) {
+    pub(crate) fn request_stop(&self, signal: StopReason) {
         let doing = self.activity();
-        let told = self.told_of(&signal);
+        let told = self.abort_reason_for(&signal);
         let driver = {
-            let mut control = lock(&self.control);
+            let mut control = lock(&self.stop_state);
             match &mut control.stop {
-                None => control.stop = Some(Box::new(StopRequest { signal, at: doing })),
-                Some(stop) if matches!(stop.signal, StopReason::Suspend) => stop.signal = signal,
+                None => control.stop = Some(Box::new(StopRequest { reason: signal, at: doing })),
+                Some(stop) if matches!(stop.reason, StopReason::Suspend) => stop.reason = signal,
                 Some(_) => {}
             }
             control.driver.take()
@@ -371,8 +371,8 @@ impl Execution {
 
     /// Steps are told that the engine goes down. The driver looks whether the body has to be suspended:
     /// as long as a step runs it has not.
-    pub(crate) fn abort_begins(&self) {
-        let driver = lock(&self.control).driver.take();
+    pub(crate) fn begin_abort(&self) {
+        let driver = lock(&self.stop_state).driver.take();
         self.cancellation().cancel(AbortReason::Shutdown);
         if let Some(driver) = driver {
             driver.wake();
@@ -381,9 +381,9 @@ impl Execution {
 
     /// What steps are told by a signal. A wait that is let go of in the drain suspends the run, and a
     /// step beside it has all of the drain to come to its end.
-    fn told_of(&self, signal: &StopReason) -> Option<AbortReason> {
+    fn abort_reason_for(&self, signal: &StopReason) -> Option<AbortReason> {
         match signal {
-            StopReason::Suspend => self.runtime.gate.is_shut().then_some(AbortReason::Shutdown),
+            StopReason::Suspend => self.runtime.shutdown.is_aborting().then_some(AbortReason::Shutdown),
             StopReason::Cancelled => Some(AbortReason::Cancelled),
             StopReason::TimedOut => Some(AbortReason::Deadline),
             StopReason::Replay | StopReason::Lost | StopReason::Fail(_) | StopReason::Park(_) => {
@@ -394,39 +394,39 @@ impl Execution {
 
     /// What tells long steps that they shall stop.
     pub(crate) fn cancellation(&self) -> &Arc<CancellationFlag> {
-        &self.seldom().cancellation
+        &self.cold().cancellation
     }
 
     /// The signal, if there is one; else `driver` is woken when one comes.
-    pub(crate) fn poll_signal(&self, driver: &Waker) -> Option<StopReason> {
-        let mut control = lock(&self.control);
+    pub(crate) fn poll_stop(&self, driver: &Waker) -> Option<StopReason> {
+        let mut control = lock(&self.stop_state);
         if control.stop.is_none() {
             control.driver = Some(driver.clone());
         }
-        control.stop.as_ref().map(|it| it.signal.clone())
+        control.stop.as_ref().map(|it| it.reason.clone())
     }
 
     /// Stops the body at this call: awaited, it never returns. It holds nothing, because every
     /// operation has room for it in its future.
-    pub(crate) fn stop<T>(&self, signal: StopReason) -> Pending<T> {
-        self.signal(signal);
+    pub(crate) fn stop_here<T>(&self, signal: StopReason) -> Pending<T> {
+        self.request_stop(signal);
         pending()
     }
 
     /// Says what the run does, until the guard is dropped.
-    pub(crate) fn doing(&self, what: Activity) -> ActivityGuard<'_> {
+    pub(crate) fn begin_activity(&self, what: Activity) -> ActivityGuard<'_> {
         self.doing.begin(what)
     }
 
     /// What the run does just now, for reports: what it began last, and how much else; or what it did
     /// when it was told to stop.
     pub(crate) fn activity(&self) -> Option<String> {
-        self.doing.shown().or_else(|| lock(&self.control).stop.as_ref()?.at.clone())
+        self.doing.describe().or_else(|| lock(&self.stop_state).stop.as_ref()?.at.clone())
     }
 
     /// What the run does just now, and never what is over.
-    pub(crate) fn present_activity(&self) -> Option<String> {
-        self.doing.shown()
+    pub(crate) fn current_activity(&self) -> Option<String> {
+        self.doing.describe()
     }
 
     /// How long the step that runs longest has been running.
@@ -446,22 +446,22 @@ impl Execution {
 
     /// Adds a branch that is polled beside the body from now on.
     pub(crate) fn add_branch(&self, branch: BoxFuture<'static, ()>) {
-        lock(&self.seldom().spawned).push(branch);
+        lock(&self.cold().spawned).push(branch);
     }
 
     /// The branches that were added since this was asked last.
     pub(crate) fn take_spawned(&self) -> Vec<BoxFuture<'static, ()>> {
-        self.seldom.get().map_or_else(Vec::new, |it| std::mem::take(&mut lock(&it.spawned)))
+        self.cold.get().map_or_else(Vec::new, |it| std::mem::take(&mut lock(&it.spawned)))
     }
 }
 
-fn by_position(mut records: Vec<Record>) -> Box<[Record]> {
+fn sorted_by_position(mut records: Vec<Record>) -> Box<[Record]> {
     records.sort_unstable_by(|left, right| left.position.cmp(&right.position));
     records.into_boxed_slice()
 }
 
 /// What an error of the store means for the execution that wanted to write.
-fn signal_of(error: &StoreError) -> StopReason {
+fn stop_reason_for(error: &StoreError) -> StopReason {
     match error.kind {
         StoreErrorKind::Closed | StoreErrorKind::Unreachable | StoreErrorKind::Contended => StopReason::Suspend,
         StoreErrorKind::Refused | StoreErrorKind::Foreign => {
@@ -471,20 +471,20 @@ fn signal_of(error: &StoreError) -> StopReason {
 }
 
 impl RunControl for Execution {
-    fn signal(&self, reason: StopReason) {
-        Self::signal(self, reason);
+    fn request_stop(&self, reason: StopReason) {
+        Self::request_stop(self, reason);
     }
 
-    fn abort_begins(&self) {
-        Self::abort_begins(self);
+    fn begin_abort(&self) {
+        Self::begin_abort(self);
     }
 
     fn activity(&self) -> Option<String> {
         Self::activity(self)
     }
 
-    fn present_activity(&self) -> Option<String> {
-        Self::present_activity(self)
+    fn current_activity(&self) -> Option<String> {
+        Self::current_activity(self)
     }
 
     fn step_running_for(&self) -> Option<Duration> {

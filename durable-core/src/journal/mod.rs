@@ -7,4 +7,5 @@ pub(crate) mod context;
 pub(crate) mod current_engine;
 pub(crate) mod execution;
 pub(crate) mod piggyback;
+pub(crate) mod reserved_position;
 mod watermark;

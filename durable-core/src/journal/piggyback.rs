@@ -22,7 +22,7 @@ impl PiggybackedRecords {
     }
 
     /// Nothing rides, and everything else may be sent.
-    pub(crate) fn none(execution: &Arc<Execution>) -> Self {
+    pub(crate) fn empty(execution: &Arc<Execution>) -> Self {
         Self::new(execution, Vec::new())
     }
 
@@ -31,9 +31,9 @@ impl PiggybackedRecords {
     }
 
     /// The transaction is committed.
-    pub(crate) fn arrived(mut self) {
+    pub(crate) fn committed(mut self) {
         if !std::mem::take(&mut self.records).is_empty() {
-            self.execution.rode();
+            self.execution.piggyback_committed();
         }
     }
 }
@@ -42,7 +42,7 @@ impl Drop for PiggybackedRecords {
     fn drop(&mut self) {
         let records = std::mem::take(&mut self.records);
         if !records.is_empty() {
-            self.execution.put_back(records);
+            self.execution.restore_piggyback(records);
         }
     }
 }

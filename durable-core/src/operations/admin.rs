@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::journal::current_engine;
 use crate::operations::call_state::CallState;
-pub(super) use crate::operations::caller_errors::cannot;
+pub(super) use crate::operations::caller_errors::failed_to;
 use crate::runtime::Runtime;
 use crate::runtime::running_workflows::RunningWorkflow;
 use crate::runtime::stop_reason::StopReason;
@@ -105,15 +105,15 @@ impl fmt::Debug for CancelCall {
 }
 
 pub(crate) async fn list(runtime: &Runtime, filter: &Filter) -> Result<Vec<WorkflowInfo>> {
-    runtime.store.list(filter).await.map_err(|error| cannot(runtime, "list workflows", &error))
+    runtime.store.list(filter).await.map_err(|error| failed_to(runtime, "list workflows", &error))
 }
 
 pub(crate) async fn steps(runtime: &Runtime, id: &str) -> Result<Vec<StepInfo>> {
-    runtime.store.steps(id).await.map_err(|error| cannot(runtime, "list steps", &error))
+    runtime.store.steps(id).await.map_err(|error| failed_to(runtime, "list steps", &error))
 }
 
-pub(crate) async fn show(runtime: &Runtime, id: &str) -> Result<WorkflowInfo> {
-    let found = runtime.store.show(id).await.map_err(|error| cannot(runtime, "find a workflow", &error))?;
+pub(crate) async fn workflow(runtime: &Runtime, id: &str) -> Result<WorkflowInfo> {
+    let found = runtime.store.show(id).await.map_err(|error| failed_to(runtime, "find a workflow", &error))?;
     found.ok_or_else(|| not_found(id))
 }
 
@@ -122,7 +122,7 @@ async fn cancel(runtime: &Runtime, id: &str, children: bool) -> Result<()> {
     // gone through again, until nobody new is found in it. Bodies that run here are gone by then.
     loop {
         let cancelled = runtime.store.cancel(id, "cancelled by request", children).await;
-        let cancelled = cancelled.map_err(|error| cannot(runtime, "cancel a workflow", &error))?;
+        let cancelled = cancelled.map_err(|error| failed_to(runtime, "cancel a workflow", &error))?;
         let Some(cancelled) = cancelled else { return Err(not_found(id)) };
         let ours: Vec<_> = cancelled.runs.iter().filter_map(|stopped| tell_stopped(runtime, stopped)).collect();
         if !children || cancelled.runs.is_empty() {
@@ -130,7 +130,7 @@ async fn cancel(runtime: &Runtime, id: &str, children: bool) -> Result<()> {
         }
         for run in ours {
             // A body that blocks its thread hears of it late; what it starts then is not waited for.
-            let _ = tokio::time::timeout(PATIENCE, run.over()).await;
+            let _ = tokio::time::timeout(PATIENCE, run.finished()).await;
         }
     }
 }
@@ -140,14 +140,14 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Tells of a cancellation, and gives the run if it is in this process.
 fn tell_stopped(runtime: &Runtime, stopped: &CancelledRun) -> Option<Arc<RunningWorkflow>> {
-    let run = runtime.live.get(&stopped.id);
+    let run = runtime.running.get(&stopped.id);
     match (&run, stopped.executor) {
-        (Some(run), _) => run.signal(StopReason::Cancelled),
+        (Some(run), _) => run.request_stop(StopReason::Cancelled),
         // It is somewhere else, and its executor looks when it is told.
-        (None, Some(executor)) => runtime.tell_others(Hint::Executor(executor)),
+        (None, Some(executor)) => runtime.notify_others(Hint::Executor(executor)),
         (None, None) => {}
     }
-    runtime.tell(&stopped.id);
+    runtime.announce_workflow(&stopped.id);
     run
 }
 

@@ -62,7 +62,7 @@ impl BodyAndBranches {
     }
 
     fn drop_watched<T>(&self, what: T) {
-        if let Err(panic) = panics::watch(|| drop(what)) {
+        if let Err(panic) = panics::catch(|| drop(what)) {
             let id = &self.execution.row.id;
             tracing::error!(target: "durable", %id, %panic, "a destructor in a workflow's body panicked");
             self.execution.runtime.note_panic(format!("a destructor in the body of the workflow {id:?} {panic}"));

@@ -13,26 +13,26 @@ pub(super) struct WriteFailure<'a> {
     /// What, with the id of the workflow.
     pub(super) what: &'a str,
     /// What to do when nobody knows whether it was.
-    pub(super) in_doubt: &'a str,
+    pub(super) if_unconfirmed: &'a str,
 }
 
 /// What to do about a workflow that may have been written.
-pub(super) const START_AGAIN: &str = "ask with its id, or start it again with the same id, which is safe";
+pub(super) const RETRY_START: &str = "ask with its id, or start it again with the same id, which is safe";
 /// What to do about a message that may have been written.
-pub(super) const SEND_AGAIN: &str =
+pub(super) const RETRY_SEND: &str =
     "sent again with the same idempotency key it is received once; without one it may be received twice";
 /// What to do about something that a step shows: the step runs again.
-pub(super) const SHOWN_AGAIN: &str = "it is shown when the step runs again";
+pub(super) const RETRY_BY_STEP: &str = "it is shown when the step runs again";
 
 impl WriteFailure<'_> {
     /// The store gave an error.
-    pub(super) fn because(&self, error: &StoreError) -> Error {
-        let Self { runtime, what, in_doubt } = self;
+    pub(super) fn error_for(&self, error: &StoreError) -> Error {
+        let Self { runtime, what, if_unconfirmed } = self;
         match error.kind {
             StoreErrorKind::Closed => self.closed(),
             StoreErrorKind::Unreachable => {
                 let message = format!(
-                    "the database had not confirmed {what} when `{}` gave up, so it may or may not have been written: {in_doubt}",
+                    "the database had not confirmed {what} when `{}` gave up, so it may or may not have been written: {if_unconfirmed}",
                     runtime.settings.name
                 );
                 Error::new(ErrorKind::Unconfirmed, message)
@@ -42,8 +42,8 @@ impl WriteFailure<'_> {
     }
 
     /// Another executor has taken over from this one, which may not write any more.
-    pub(super) fn deposed(&self) -> Error {
-        if self.runtime.gate.level() >= EnginePhase::Draining {
+    pub(super) fn fenced(&self) -> Error {
+        if self.runtime.shutdown.phase() >= EnginePhase::Draining {
             return self.closed();
         }
         let message = format!(
@@ -68,7 +68,7 @@ pub(super) fn refused(what: &str, error: &StoreError) -> Error {
 }
 
 /// The database could not be asked, or not be told what is no record of a workflow.
-pub(super) fn cannot(runtime: &Runtime, what: &str, error: &StoreError) -> Error {
+pub(super) fn failed_to(runtime: &Runtime, what: &str, error: &StoreError) -> Error {
     if error.kind == StoreErrorKind::Closed {
         let message = format!(
             "cannot {what}: `{}` is shutting down and has closed its database; do it on another process or after the restart",

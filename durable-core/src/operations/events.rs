@@ -9,9 +9,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::journal::checkpoint::{Operation, OperationResult};
-use crate::journal::context::{CallSite, ReservedPosition};
+use crate::journal::context::CallSite;
 use crate::journal::current_engine;
-use crate::operations::caller_errors::{cannot, interrupted_for};
+use crate::journal::reserved_position::ReservedPosition;
+use crate::operations::caller_errors::{failed_to, interrupted_for};
 use crate::operations::publish;
 use crate::operations::wait_timeout::{BodyWait, wait_outside};
 use crate::runtime::Runtime;
@@ -47,8 +48,8 @@ pub fn set_event<N: Into<String>, T: Serialize + ?Sized>(
     name: N,
     value: &T,
 ) -> impl Future<Output = Result<()>> + Send + use<N, T> {
-    let (name, value, place) = (name.into(), encode(value), CallSite::claim());
-    async move { publish::emit(&place, PublicationKind::Event, &name, value).await }
+    let (name, value, place) = (name.into(), encode(value), CallSite::here());
+    async move { publish::publish(&place, PublicationKind::Event, &name, value).await }
 }
 
 /// Asks for an event of a workflow, and waits until it is set: `None` when the time is up, or when
@@ -89,7 +90,7 @@ pub(super) fn ask<T: Payload>(
     timeout: Duration,
     engine: Option<Arc<Runtime>>,
 ) -> impl Future<Output = Result<Option<T>>> + Send + use<T> {
-    let place = CallSite::claim();
+    let place = CallSite::here();
     let asked = EventQuery { id: id.into(), name: name.into(), timeout };
     async move {
         match place {
@@ -138,7 +139,7 @@ impl EventQuery {
     async fn in_body<T: Payload>(&self, claim: &ReservedPosition) -> Result<Option<T>> {
         self.check()?;
         let operation = Operation::get_event(&self.name);
-        claim.check_home("get_event").await;
+        claim.check_same_body("get_event").await;
         if let Some(record) = claim.replayed(operation).await {
             if record.outcome.is_none() {
                 return Ok(None);
@@ -146,9 +147,9 @@ impl EventQuery {
             return Ok(Some(claim.decode(Codec::PLAIN, record).await));
         }
         if *self.id == *claim.execution.row.id {
-            claim.ready().await; // what it has set itself a moment ago is seen
+            claim.ensure_accepting_and_flushed().await; // what it has set itself a moment ago is seen
         } else {
-            claim.open().await;
+            claim.ensure_accepting().await;
         }
         let mut waiting = BodyWait::new(claim, "get_event", &self.id, self.want(), self.timeout);
         let came = waiting.next(|| Activity::Event(Arc::clone(&self.name))).await;
@@ -160,11 +161,13 @@ impl EventQuery {
             None => None,
             Some(text) => match decode(text) {
                 Ok(value) => Some(value),
-                Err(fault) => return claim.unreadable(&self.name, &fault).await,
+                Err(fault) => return claim.park_unreadable(&self.name, &fault).await,
             },
         };
         let (outcome, child) = (value.map(Outcome::Output), Some(self.id.to_string()));
-        claim.keep(operation, OperationResult { outcome, child, attempts: 1, ..OperationResult::default() }).await;
+        claim
+            .record_result(operation, OperationResult { outcome, child, attempts: 1, ..OperationResult::default() })
+            .await;
         Ok(read)
     }
 }
@@ -206,7 +209,7 @@ pub async fn event_history<T: Payload>(
         .store
         .event_history(id, name)
         .await
-        .map_err(|error| cannot(&runtime, "read the history of an event", &error))?;
+        .map_err(|error| failed_to(&runtime, "read the history of an event", &error))?;
     let read = |stored: crate::store::EventValue| {
         let value = decode(&stored.value).map_err(|fault| {
             let message = format!("a value of the event {name:?} of the workflow {id:?} cannot be read: {fault}");

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use futures_util::future::Either;
 
-use crate::journal::context::{CallSite, Context, ReservedPosition};
+use crate::journal::context::{CallSite, Context};
+use crate::journal::reserved_position::ReservedPosition;
 use crate::runtime::stop_reason::StopReason;
 
 /// A function or macro that makes branches.
@@ -23,18 +24,18 @@ pub(super) struct BranchKind {
 #[derive(Debug)]
 pub(super) struct Fork {
     form: BranchKind,
-    place: CallSite,
+    call_site: CallSite,
 }
 
 impl Fork {
     /// Claims the position.
     pub(super) fn here(form: BranchKind) -> Self {
-        Self { form, place: CallSite::claim() }
+        Self { form, call_site: CallSite::here() }
     }
 
     /// The position, unless the call is misplaced.
     pub(super) fn claim(&self) -> Result<&ReservedPosition, &CallSite> {
-        match &self.place {
+        match &self.call_site {
             CallSite::Body(claim) => Ok(claim),
             misplaced => Err(misplaced),
         }
@@ -72,7 +73,7 @@ impl Fork {
     pub(super) async fn check(&self) -> &ReservedPosition {
         match self.claim() {
             Ok(claim) => {
-                claim.check_home(self.form.name).await;
+                claim.check_same_body(self.form.name).await;
                 claim
             }
             Err(place) => {
@@ -102,7 +103,7 @@ impl BranchKind {
             CallSite::Transaction(scope) => (scope.execution.as_ref(), scope.refusal(&format!("`{name}`"))),
         };
         match execution {
-            Some(execution) => execution.signal(StopReason::Park(refusal.to_string())),
+            Some(execution) => execution.request_stop(StopReason::Park(refusal.to_string())),
             None => panic!("{refusal}"),
         }
     }

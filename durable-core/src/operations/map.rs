@@ -117,9 +117,9 @@ impl<'a, R: Send + 'a> MapOptions<'a, R> {
                 "`durable::map` at position {} was given the limit 0, with which no item is ever worked on; give it 1 or more",
                 claim.position
             );
-            claim.execution.stop::<()>(StopReason::Park(reason)).await;
+            claim.execution.stop_here::<()>(StopReason::Park(reason)).await;
         }
-        ItemsInProgress { made: self, started: 0, running: FuturesUnordered::new() }
+        ItemsInProgress { options: self, started: 0, running: FuturesUnordered::new() }
     }
 
     async fn collect(self) -> Vec<R> {
@@ -168,7 +168,7 @@ fn put<R>(results: &mut Vec<Option<R>>, number: usize, result: R) {
 
 /// Items that are worked on.
 struct ItemsInProgress<'a, R> {
-    made: MapOptions<'a, R>,
+    options: MapOptions<'a, R>,
     started: usize,
     running: FuturesUnordered<NumberedItem<'a, R>>,
 }
@@ -176,9 +176,9 @@ struct ItemsInProgress<'a, R> {
 impl<R> ItemsInProgress<'_, R> {
     /// Starts as many items as may be worked on.
     fn start(&mut self) {
-        while self.running.len() < self.made.limit {
+        while self.running.len() < self.options.limit {
             let number = self.started + 1;
-            let Some(future) = (self.made.next)(&self.made.fork, number) else { return };
+            let Some(future) = (self.options.next)(&self.options.fork, number) else { return };
             self.started = number;
             self.running.push(NumberedItem { number, future });
         }

@@ -98,8 +98,8 @@ where
         let CallState::Made(made) = self.state else {
             return Err(Error::new(ErrorKind::Misuse, "this call was awaited already, and has started its workflow"));
         };
-        let WorkflowCallOptions { mut request, codec, queue, .. } = *made;
-        queue?;
+        let WorkflowCallOptions { mut request, codec, checked, .. } = *made;
+        checked?;
         let runtime = current_engine::engine()?;
         let new = request.for_outbox(&runtime)?;
         let started = match runtime.store.enqueue_in(tx.outbox(), &new).await {

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::journal::checkpoint::{Operation, OperationResult};
-use crate::journal::context::{CallSite, ReservedPosition, StepScope};
+use crate::journal::context::{CallSite, StepScope};
+use crate::journal::reserved_position::ReservedPosition;
 use crate::runtime::Runtime;
 use crate::store::{Entry, Publication, PublicationKind, Verdict};
 use crate::types::error::{Error, ErrorKind, Result};
@@ -11,16 +12,16 @@ use crate::types::id::check_name;
 use crate::types::payload::PayloadError;
 use crate::types::position::Position;
 
-use crate::operations::caller_errors::{SHOWN_AGAIN, WriteFailure};
+use crate::operations::caller_errors::{RETRY_BY_STEP, WriteFailure};
 
 /// Shows a value where the call was made.
-pub(super) async fn emit(
-    place: &CallSite,
+pub(super) async fn publish(
+    call_site: &CallSite,
     kind: PublicationKind,
     name: &str,
     value: Result<String, PayloadError>,
 ) -> Result<()> {
-    match place {
+    match call_site {
         CallSite::Body(claim) => in_body(claim, kind, name, value).await,
         CallSite::Step(scope) => in_step(scope, kind, name, value).await,
         CallSite::Transaction(scope) => Err(scope.refusal(&format!("`durable::{}`", function(kind)))),
@@ -41,7 +42,7 @@ async fn in_body(
     name: &str,
     value: Result<String, PayloadError>,
 ) -> Result<()> {
-    claim.check_home(function(kind)).await;
+    claim.check_same_body(function(kind)).await;
     let operation = match kind {
         PublicationKind::Event => Operation::set_event(name),
         PublicationKind::Item | PublicationKind::Close => Operation { kind: function(kind), name },
@@ -49,12 +50,12 @@ async fn in_body(
     if claim.replayed(operation).await.is_some() {
         return Ok(());
     }
-    claim.open().await;
+    claim.ensure_accepting().await;
     let execution = &claim.execution;
     let (workflow, position) = (execution.row.key, claim.position.clone());
     let emission = emission(&execution.runtime, kind, workflow, position, name, value)?;
-    let record = claim.record(operation, OperationResult { attempts: 1, ..OperationResult::default() });
-    execution.emit(record, emission);
+    let record = claim.new_record(operation, OperationResult { attempts: 1, ..OperationResult::default() });
+    execution.publish(record, emission);
     Ok(())
 }
 
@@ -69,12 +70,12 @@ async fn in_step(
     let (workflow, position) = (execution.row.key, scope.position.clone());
     let emission = emission(&execution.runtime, kind, workflow, position, name, value)?;
     let what = format!("{} of the workflow {:?}", shown(kind, name), execution.row.id);
-    let unwritten = WriteFailure { runtime: &execution.runtime, what: &what, in_doubt: SHOWN_AGAIN };
+    let unwritten = WriteFailure { runtime: &execution.runtime, what: &what, if_unconfirmed: RETRY_BY_STEP };
     let entry = Entry { publications: vec![emission], ..Entry::default() };
     match execution.runtime.write(execution.fence, entry, Some(&execution.row.id)).await {
         Ok(Verdict::Stored | Verdict::Existing(_)) => Ok(()),
-        Ok(_) => Err(unwritten.deposed()),
-        Err(error) => Err(unwritten.because(&error)),
+        Ok(_) => Err(unwritten.fenced()),
+        Err(error) => Err(unwritten.error_for(&error)),
     }
 }
 

@@ -6,10 +6,10 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::journal::current_engine;
-use crate::operations::admin::cannot;
+use crate::operations::admin::failed_to;
 use crate::registry::Queue;
 use crate::runtime::Runtime;
-use crate::store::{QueueChange, QueueLimits, QueueRow};
+use crate::store::{QueueChange, QueueRow, StoredLimits};
 use crate::types::error::{Error, ErrorKind, Result};
 use crate::wait::clock::to_date;
 
@@ -32,16 +32,16 @@ pub struct QueueInfo {
     /// Whether nobody takes from it for the time being.
     pub paused: bool,
     /// Its limits, as they are now.
-    pub limits: Limits,
+    pub limits: QueueLimits,
     /// Whether the limits were changed at run time, and are not those of the code.
     pub changed: bool,
 }
 
 /// The limits of a queue as they are now; [`Queue::set_limits`] changes them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Limits(pub(crate) QueueLimits);
+pub struct QueueLimits(pub(crate) StoredLimits);
 
-impl Limits {
+impl QueueLimits {
     /// How many run at once in the whole fleet.
     #[must_use]
     pub fn concurrency(self) -> Option<u32> {
@@ -112,8 +112,8 @@ pub async fn list_queues() -> Result<Vec<QueueInfo>> {
 }
 
 pub(crate) async fn list(runtime: &Runtime) -> Result<Vec<QueueInfo>> {
-    let rows = runtime.store.queues().await.map_err(|error| cannot(runtime, "list queues", &error))?;
-    let now = runtime.timers.clock.at_least();
+    let rows = runtime.store.queues().await.map_err(|error| failed_to(runtime, "list queues", &error))?;
+    let now = runtime.timers.clock.lower_bound();
     Ok(rows.into_iter().map(|row| shown(row, now)).collect())
 }
 
@@ -127,7 +127,7 @@ fn shown(row: QueueRow, now: i64) -> QueueInfo {
         oldest: row.oldest.map(to_date),
         lag: Duration::from_micros(waited.unsigned_abs()),
         paused: row.paused,
-        limits: Limits(row.limits),
+        limits: QueueLimits(row.limits),
         changed: row.changed,
     }
 }
@@ -201,10 +201,10 @@ impl Queue {
 
 pub(crate) async fn change(runtime: &Runtime, name: &str, change: QueueChange) -> Result<()> {
     let changed = runtime.store.change_queue(name, change).await;
-    if !changed.map_err(|error| cannot(runtime, "change a queue", &error))? {
+    if !changed.map_err(|error| failed_to(runtime, "change a queue", &error))? {
         return Err(unknown(name));
     }
-    runtime.tell_queue(name);
+    runtime.announce_queue(name);
     Ok(())
 }
 

@@ -40,9 +40,7 @@ where
     /// this program has not declared with `#[queue]` is accepted and logged: another program may take
     /// from it, and this one does not.
     pub fn queue(mut self, queue: &Queue) -> Self {
-        if let Some(made) = self.state.made() {
-            made.queue = queue.check();
-        }
+        self.check(queue.check());
         let name = queue.name().to_owned();
         self.placed(|place| place.queue = name)
     }
@@ -102,40 +100,64 @@ where
     }
 
     /// Starts the workflow once no other call with the same key has come for `period`: the last call
-    /// wins. All of them get the handle of the one workflow. The key is one of the function, and of
-    /// the instance where it is a method: calls of others with the same key are not mixed up.
+    /// wins, and all of them get the handle of one workflow. It is an option like
+    /// [`delay`](Self::delay): follow it with [`start`](Self::start). The key belongs to the function,
+    /// and to the instance where the workflow is a method, so equal keys of other workflows do not
+    /// meet.
     ///
     /// From the last call come the arguments, the priority, the timeout and the period. From the first
     /// come the id, the queue, the partition key, the deduplication id and the
     /// [bound](Self::debounce_up_to).
     ///
-    /// It works across processes, and inside workflows. A stream of calls without a pause would hold
-    /// it back for ever: [`debounce_up_to`](Self::debounce_up_to) sets a bound first.
+    /// It works across processes, and inside workflows. A stream of calls without a pause would delay
+    /// the workflow forever: [`debounce_up_to`](Self::debounce_up_to) bounds that.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # use durable_core as durable;
+    /// # use durable::WorkflowCall;
+    /// # use std::time::Duration;
+    /// # fn save_draft(text: &str) -> WorkflowCall<()> { unimplemented!() }
+    /// # async fn example() -> durable::Result<()> {
+    /// let handle = save_draft("Dear all").debounce("doc-7", Duration::from_secs(60)).start().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
-    /// As [`start`](Self::start).
-    pub async fn debounce(self, key: impl Into<String>, period: Duration) -> Result<WorkflowHandle<T, E>> {
+    /// An empty or unusable key is refused when the call is started, and so is a
+    /// [delay](Self::delay) beside it.
+    pub fn debounce(mut self, key: impl Into<String>, period: Duration) -> Self {
         let key = key.into();
-        check_id("the debounce key", &key)?;
-        let call = self.placed(|place| {
+        self.check(check_id("the debounce key", &key));
+        self.placed(|place| {
             let longest = place.debounce.take().and_then(|it| it.longest);
             place.debounce = Some(Debounce { key, period, longest });
-        });
-        call.start().await
+        })
     }
 
-    /// How long after the first of several debounced calls the workflow starts at the latest. The
-    /// call is to end with [`debounce`](Self::debounce), and is refused if it does not.
+    /// How long after the first of several debounced calls the workflow starts at the latest. Without
+    /// [`debounce`](Self::debounce) the call is refused when it is started.
     pub fn debounce_up_to(self, longest: Duration) -> Self {
         self.placed(|place| {
-            let bound = Debounce { key: String::new(), period: Duration::ZERO, longest: Some(longest) };
-            place.debounce = Some(bound);
+            let none = Debounce { key: String::new(), period: Duration::ZERO, longest: None };
+            place.debounce.get_or_insert(none).longest = Some(longest);
         })
+    }
+
+    /// Keeps the first error of an option, which refuses the call when it is started.
+    fn check(&mut self, checked: Result<()>) {
+        if let Some(options) = self.state.made()
+            && options.checked.is_ok()
+        {
+            options.checked = checked;
+        }
     }
 
     fn placed(mut self, change: impl FnOnce(&mut QueuePlacement)) -> Self {
         if let Some(made) = self.state.made() {
-            change(made.request.place.get_or_insert_with(internal));
+            change(made.request.placement.get_or_insert_with(internal));
         }
         self
     }

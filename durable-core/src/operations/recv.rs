@@ -9,7 +9,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::journal::checkpoint::{Operation, OperationResult};
-use crate::journal::context::{CallSite, ReservedPosition};
+use crate::journal::context::CallSite;
+use crate::journal::reserved_position::ReservedPosition;
 use crate::operations::call_state::CallState;
 use crate::operations::wait_timeout::BodyWait;
 use crate::runtime::activity::Activity;
@@ -45,7 +46,7 @@ use crate::wait::waiters::{WaitFor, WaitResult};
 /// # }
 /// ```
 pub fn recv<T: Payload>(topic: impl Into<String>, timeout: Duration) -> RecvCall<T> {
-    let made = RecvOptions { topic: topic.into().into(), timeout, place: CallSite::claim(), payload: PhantomData };
+    let made = RecvOptions { topic: topic.into().into(), timeout, call_site: CallSite::here(), payload: PhantomData };
     RecvCall { state: CallState::new(made) }
 }
 
@@ -58,13 +59,13 @@ pub struct RecvCall<T> {
 struct RecvOptions<T> {
     topic: Arc<str>,
     timeout: Duration,
-    place: CallSite,
+    call_site: CallSite,
     payload: PhantomData<fn() -> T>,
 }
 
 impl<T: Payload> RecvOptions<T> {
     async fn run(self: Box<Self>) -> Result<Option<T>> {
-        match &self.place {
+        match &self.call_site {
             CallSite::Body(claim) => self.receive(claim).await,
             CallSite::Outside => Err(Error::new(
                 ErrorKind::Misuse,
@@ -79,26 +80,26 @@ impl<T: Payload> RecvOptions<T> {
 
     async fn receive(&self, claim: &ReservedPosition) -> Result<Option<T>> {
         check_name("the topic", &self.topic)?;
-        claim.check_home("recv").await;
+        claim.check_same_body("recv").await;
         if let Some(record) = claim.replayed(Operation::recv(&self.topic)).await {
             return match &record.outcome {
                 None => Ok(None),
                 Some(outcome) => Ok(Some(self.read(claim, outcome_text(outcome)).await)),
             };
         }
-        claim.ready().await;
+        claim.ensure_accepting_and_flushed().await;
         let execution = &claim.execution;
         let want = WaitFor::Message { workflow: execution.row.key, topic: Arc::clone(&self.topic) };
         let mut waiting = BodyWait::new(claim, "recv", &execution.row.id, want, self.timeout);
         loop {
             let news = waiting.next(|| Activity::Message(Arc::clone(&self.topic))).await;
             let Some(WaitResult::Message { key, payload }) = news else {
-                claim.keep(Operation::recv(&self.topic), done(None)).await;
+                claim.record_result(Operation::recv(&self.topic), done(None)).await;
                 return Ok(None);
             };
             // It is boxed because it comes after the wait, which would have to keep the room for it.
             match Box::pin(self.take(claim, key, payload)).await {
-                None => waiting.again(),
+                None => waiting.retry(),
                 taken => return Ok(taken),
             }
         }
@@ -107,12 +108,12 @@ impl<T: Payload> RecvOptions<T> {
     /// Takes a message, unless another call of this run was faster.
     async fn take(&self, claim: &ReservedPosition, key: i64, payload: String) -> Option<T> {
         let value = self.read(claim, &payload).await;
-        let record = || claim.record(Operation::recv(&self.topic), done(Some(Outcome::Output(payload))));
+        let record = || claim.new_record(Operation::recv(&self.topic), done(Some(Outcome::Output(payload))));
         if claim.execution.receive(key, record) {
             return Some(value);
         }
         // It was taken a moment ago: once that is durable, the database shows the next one.
-        claim.execution.settle().await;
+        claim.execution.flush().await;
         None
     }
 
@@ -120,7 +121,7 @@ impl<T: Payload> RecvOptions<T> {
     async fn read(&self, claim: &ReservedPosition, payload: &str) -> T {
         match decode(payload) {
             Ok(value) => value,
-            Err(fault) => claim.unreadable(&self.topic, &fault).await,
+            Err(fault) => claim.park_unreadable(&self.topic, &fault).await,
         }
     }
 }
@@ -146,7 +147,7 @@ impl<T: Payload> Future for RecvCall<T> {
 impl<T> fmt::Debug for RecvCall<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.state {
-            CallState::Made(made) => write!(f, "RecvCall({:?}, {:?})", made.topic, made.place),
+            CallState::Made(made) => write!(f, "RecvCall({:?}, {:?})", made.topic, made.call_site),
             CallState::Running(_) => f.write_str("RecvCall(running)"),
             CallState::Over => f.write_str("RecvCall(over)"),
         }

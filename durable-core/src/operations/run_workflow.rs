@@ -41,7 +41,7 @@ impl RunTask {
     /// started: two bodies of one workflow must not run side by side.
     pub(crate) fn spawn(self) -> Result<Arc<RunningWorkflow>, (Arc<RunningWorkflow>, Self)> {
         let runtime = Arc::clone(&self.runtime);
-        match runtime.live.enter(&self.row.id, self.row.key, self.workflow.name) {
+        match runtime.running.insert(&self.row.id, self.row.key, self.workflow.name) {
             Ok(run) => {
                 let mut drive = self;
                 let slot = drive.slot.take();
@@ -69,7 +69,7 @@ impl RunTask {
                     Some(permit) => Some(permit),
                     None => return,
                 },
-                _ if self.runtime.gate.is_shut() => return,
+                _ if self.runtime.shutdown.is_aborting() => return,
                 _ => None,
             };
             let mut superseded = 0;
@@ -84,15 +84,15 @@ impl RunTask {
                 );
                 run.set_execution(Arc::clone(&execution) as _);
                 let stopped = poll_body(&execution).await;
-                match Box::pin(conclude(&execution, stopped)).await {
+                match Box::pin(finish_run(&execution, stopped)).await {
                     FinishResult::Yes(ended) => {
                         tracing::debug!(target: "durable", workflow = self.workflow.name, id = %run.id, status = %ended.status, "a workflow has ended");
-                        return run.ended(Arc::new(ended));
+                        return run.finish(Arc::new(ended));
                     }
                     // Somebody else's record stands at one of the positions: what this run knows is
                     // not what happened. It begins again from the journal.
                     FinishResult::No(StopReason::Replay) if superseded < MAX_REPLAYS => superseded += 1,
-                    FinishResult::No(signal) => return self.left(run, &signal),
+                    FinishResult::No(signal) => return self.leave(run, &signal),
                 }
                 let Some(records) = Box::pin(self.reload(run)).await else { return };
                 self.records = records;
@@ -110,7 +110,7 @@ impl RunTask {
     async fn turn(&self, permits: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
         tokio::select! {
             biased;
-            () = self.runtime.gate.reached(EnginePhase::Aborting) => None,
+            () = self.runtime.shutdown.wait_for(EnginePhase::Aborting) => None,
             // The semaphore is never closed, so an error cannot be.
             permit = Arc::clone(permits).acquire_owned() => permit.ok(),
         }
@@ -128,7 +128,7 @@ impl RunTask {
         match again.await {
             Ok((ended, records)) => match ended.into_iter().next() {
                 Some(ended) => {
-                    run.ended(Arc::new(ended));
+                    run.finish(Arc::new(ended));
                     None
                 }
                 None => Some(records),
@@ -141,10 +141,10 @@ impl RunTask {
         }
     }
 
-    fn left(&self, run: &RunningWorkflow, signal: &StopReason) {
+    fn leave(&self, run: &RunningWorkflow, signal: &StopReason) {
         match signal {
-            StopReason::Cancelled => run.is_cancelled(),
-            StopReason::Lost => run.give_up(),
+            StopReason::Cancelled => run.mark_cancelled(),
+            StopReason::Lost => run.mark_given_up(),
             _ => {}
         }
         tracing::debug!(target: "durable", workflow = self.workflow.name, id = %run.id, why = ?signal, "a workflow leaves this process");
@@ -164,12 +164,12 @@ struct LiveGuard {
 
 impl Drop for LiveGuard {
     fn drop(&mut self) {
-        self.runtime.live.leave(&self.run);
+        self.runtime.running.leave(&self.run);
         if let Some(slot) = self.slot.take() {
-            let others_wait = slot.shared();
+            let others_wait = slot.has_fleet_limits();
             drop(slot);
             if let Some(hint) = others_wait {
-                self.runtime.tell_others(hint);
+                self.runtime.notify_others(hint);
             }
         }
     }
@@ -186,10 +186,10 @@ enum StoppedBody {
 async fn poll_body(execution: &Arc<Execution>) -> StoppedBody {
     let make = || {
         let taken = Taken::read(&execution.row.input)?;
-        let mut taken = taken.of_instance(execution.row.instance.as_deref(), &execution.runtime.objects);
+        let mut taken = taken.of_instance(execution.row.instance.as_deref(), &execution.runtime.resources);
         (execution.workflow.run)(&mut taken)
     };
-    let mut running = match panics::watch(make) {
+    let mut running = match panics::catch(make) {
         Ok(Ok(body)) => BodyAndBranches::new(execution, body),
         Err(panic) => return StoppedBody::Panicked(panic),
         Ok(Err(fault)) => {
@@ -197,7 +197,7 @@ async fn poll_body(execution: &Arc<Execution>) -> StoppedBody {
         }
     };
     let timers = &execution.runtime.timers;
-    let mut time_is_up = execution.row.deadline.map(|at| Box::new(timers.rings(at)));
+    let mut time_is_up = execution.row.deadline.map(|at| Box::new(timers.at_always(at)));
     let stopped = poll_fn(|cx| {
         // It is looked at first: a workflow whose time was up during an outage does not go on for a moment.
         if let Some(timer) = &mut time_is_up
@@ -205,16 +205,16 @@ async fn poll_body(execution: &Arc<Execution>) -> StoppedBody {
         {
             time_is_up = None;
             // Once the engine is on its way down the next owner finds it, and nothing is hurried here.
-            if !execution.runtime.gate.is_shut() {
-                execution.signal(StopReason::TimedOut);
+            if !execution.runtime.shutdown.is_aborting() {
+                execution.request_stop(StopReason::TimedOut);
             }
         }
-        if let Some(signal @ StopReason::TimedOut) = execution.poll_signal(cx.waker()) {
+        if let Some(signal @ StopReason::TimedOut) = execution.poll_stop(cx.waker()) {
             return Poll::Ready(StoppedBody::Signalled(signal));
         }
-        let polled = match panics::watch(|| running.poll(cx)) {
+        let polled = match panics::catch(|| running.poll(cx)) {
             Ok(polled) => polled,
-            Err(panic) => match execution.poll_signal(cx.waker()) {
+            Err(panic) => match execution.poll_stop(cx.waker()) {
                 // A body that is on its way out says nothing any more, not even by a panic.
                 Some(signal) => {
                     let id = &execution.row.id;
@@ -224,22 +224,22 @@ async fn poll_body(execution: &Arc<Execution>) -> StoppedBody {
                 None => return Poll::Ready(StoppedBody::Panicked(panic)),
             },
         };
-        match (execution.poll_signal(cx.waker()), polled) {
+        match (execution.poll_stop(cx.waker()), polled) {
             // A sibling of the call that was stopped is in a step: it may come to its end and be recorded.
             (Some(StopReason::Suspend), Poll::Pending) if execution.in_step() => {
-                execution.send_tail();
+                execution.send_pending();
                 Poll::Pending
             }
             (Some(signal), _) => Poll::Ready(StoppedBody::Signalled(signal)),
             (None, Poll::Ready(outcome)) => Poll::Ready(StoppedBody::Returned(outcome)),
             // Nothing begins any more, and nothing runs that could come to its end.
-            (None, Poll::Pending) if execution.runtime.gate.is_shut() && !execution.in_step() => {
-                execution.signal(StopReason::Suspend);
+            (None, Poll::Pending) if execution.runtime.shutdown.is_aborting() && !execution.in_step() => {
+                execution.request_stop(StopReason::Suspend);
                 Poll::Ready(StoppedBody::Signalled(StopReason::Suspend))
             }
             (None, Poll::Pending) => {
                 // The body waits for something that is not a record; what it has done may be written meanwhile.
-                execution.send_tail();
+                execution.send_pending();
                 Poll::Pending
             }
         }
@@ -267,7 +267,7 @@ impl RunEnd {
     }
 
     fn failed(error: &Error) -> Self {
-        let text = RecordedError::of_engine(error).to_text();
+        let text = RecordedError::from_engine(error).to_text();
         Self { status: Status::Error, outcome: Some(Outcome::Error(text)), reason: None }
     }
 
@@ -286,7 +286,7 @@ enum FinishResult {
 }
 
 /// What is to be done when the body is gone.
-async fn conclude(execution: &Arc<Execution>, stopped: StoppedBody) -> FinishResult {
+async fn finish_run(execution: &Arc<Execution>, stopped: StoppedBody) -> FinishResult {
     let end = match stopped {
         StoppedBody::Returned(outcome) => RunEnd::returned(execution, outcome),
         StoppedBody::Panicked(error) | StoppedBody::Signalled(StopReason::Fail(error)) => RunEnd::failed(&error),
@@ -294,7 +294,7 @@ async fn conclude(execution: &Arc<Execution>, stopped: StoppedBody) -> FinishRes
         StoppedBody::Signalled(StopReason::TimedOut) => RunEnd::timed_out(),
         StoppedBody::Signalled(StopReason::Suspend) => {
             // What was done stays done: the records of finished steps go before the body's row is given back.
-            let _ = execution.settled().await;
+            let _ = execution.try_flush().await;
             return FinishResult::No(StopReason::Suspend);
         }
         StoppedBody::Signalled(other) => return FinishResult::No(other),

@@ -10,9 +10,9 @@ use chrono::{DateTime, SecondsFormat, Utc};
 
 use crate::journal::context::Context as Here;
 use crate::journal::current_engine;
-use crate::operations::admin::cannot;
+use crate::operations::admin::failed_to;
 use crate::operations::call_state::CallState;
-use crate::operations::schedule_spec::{GRACE, ScheduleSpec, start_tick, started_by_hand};
+use crate::operations::schedule_spec::{MISFIRE_GRACE, ScheduleSpec, start_now, start_tick};
 use crate::operations::workflow_call::WorkflowCall;
 use crate::registry::{Misfire, Overlap};
 use crate::runtime::Runtime;
@@ -180,7 +180,7 @@ impl ScheduleRequest {
         ScheduleSpec::check(&row)?;
         let rows = [row];
         let stored = runtime.store.upsert_schedules(&rows).await;
-        if stored.map_err(|error| cannot(&runtime, "make a schedule", &error))? == 0 {
+        if stored.map_err(|error| failed_to(&runtime, "make a schedule", &error))? == 0 {
             return Err(in_code(&runtime, &rows[0].name));
         }
         tell(&runtime);
@@ -208,7 +208,7 @@ impl fmt::Debug for ScheduleCall {
 /// No engine runs, or the database cannot be reached.
 pub async fn list_schedules() -> Result<Vec<ScheduleInfo>> {
     let runtime = current_engine::engine()?;
-    let now = runtime.timers.clock.at_least();
+    let now = runtime.timers.clock.lower_bound();
     Ok(rows(&runtime).await?.into_iter().map(|row| shown(row, now)).collect())
 }
 
@@ -245,9 +245,9 @@ pub async fn delete_schedule(name: impl AsRef<str>) -> Result<()> {
 /// the database cannot be reached.
 pub async fn trigger_schedule(name: impl AsRef<str>) -> Result<String> {
     Here::refuse_unrecorded("trigger_schedule")?;
-    let runtime = current_engine::open_engine()?;
+    let runtime = current_engine::accepting_engine()?;
     let plan = plan(&runtime, name.as_ref()).await?;
-    started_by_hand(&runtime, &plan).await
+    start_now(&runtime, &plan).await
 }
 
 /// Starts every tick of a schedule from one moment (inclusive) to another (exclusive), and gives how
@@ -266,7 +266,7 @@ pub async fn backfill_schedule(name: impl AsRef<str>, from: DateTime<Utc>, to: D
     let mut from = from_date(from);
     loop {
         // It is asked for now and then: whoever has deleted it does not want the rest.
-        let runtime = current_engine::open_engine()?;
+        let runtime = current_engine::accepting_engine()?;
         let plan = plan(&runtime, name.as_ref()).await?;
         let ticks = std::iter::successors(plan.next_after(from - 1), |tick| plan.next_after(*tick));
         let some: Vec<i64> = ticks.take_while(|tick| *tick < from_date(to)).take(AT_A_TIME).collect();
@@ -291,13 +291,13 @@ fn in_code(runtime: &Runtime, name: &str) -> Error {
 }
 
 async fn rows(runtime: &Runtime) -> Result<Vec<ScheduleRow>> {
-    runtime.store.schedules().await.map_err(|error| cannot(runtime, "read the schedules", &error))
+    runtime.store.schedules().await.map_err(|error| failed_to(runtime, "read the schedules", &error))
 }
 
 async fn plan(runtime: &Arc<Runtime>, name: &str) -> Result<ScheduleSpec> {
     let row = rows(runtime).await?.into_iter().find(|it| it.name == name).ok_or_else(|| unknown(name))?;
     let workflow = row.workflow.clone();
-    ScheduleSpec::of(runtime, row)?.ok_or_else(|| {
+    ScheduleSpec::from_row(runtime, row)?.ok_or_else(|| {
         let missing = match runtime.registry.get(&workflow) {
             None => "which this program does not have",
             Some(_) => "which has no #[scheduled] in this program; if no other version has one, delete the schedule",
@@ -310,7 +310,7 @@ async fn change(name: &str, change: ScheduleChange) -> Result<()> {
     Here::refuse_unrecorded("a change of a schedule")?;
     let runtime = current_engine::engine()?;
     let changed = runtime.store.change_schedule(name, change).await;
-    if !changed.map_err(|error| cannot(&runtime, "change a schedule", &error))? {
+    if !changed.map_err(|error| failed_to(&runtime, "change a schedule", &error))? {
         return Err(unknown(name));
     }
     tell(&runtime);
@@ -319,8 +319,8 @@ async fn change(name: &str, change: ScheduleChange) -> Result<()> {
 
 /// Tells every scheduler that the schedules have changed.
 fn tell(runtime: &Runtime) {
-    runtime.schedules.poke();
-    runtime.tell_others(Hint::for_queue(SCHEDULES));
+    runtime.schedules.wake();
+    runtime.notify_others(Hint::for_queue(SCHEDULES));
 }
 
 fn unknown(name: &str) -> Error {
@@ -333,7 +333,7 @@ fn shown(row: ScheduleRow, now: i64) -> ScheduleInfo {
         let times = CronSchedule::parse(&row.cron, &row.timezone).ok()?;
         let next = times.next_after(last_tick)?;
         // What was missed is not to come, unless all of it is made up for.
-        let is_missed = row.misfire != Misfire::All.as_str() && from_date(next) < now - GRACE;
+        let is_missed = row.misfire != Misfire::All.as_str() && from_date(next) < now - MISFIRE_GRACE;
         if is_missed { times.next_after(to_date(now)) } else { Some(next) }
     };
     ScheduleInfo {

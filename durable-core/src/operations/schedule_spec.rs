@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::operations::admin::cannot;
+use crate::operations::admin::failed_to;
 use crate::operations::schedule_admin::tick_text;
 use crate::operations::start::{Limit, StartRequest, internal, of_queue};
 use crate::registry::{Misfire, Overlap, Schedule, Workflow};
@@ -18,7 +18,7 @@ use crate::wait::clock::{from_date, to_date};
 
 /// How late a tick may be and still count as on time, in microseconds: a process that is launched
 /// just after a tick has not missed it.
-pub(crate) const GRACE: i64 = 10_000_000;
+pub(crate) const MISFIRE_GRACE: i64 = 10_000_000;
 
 /// A schedule that this program can carry out.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ impl ScheduleSpec {
     }
 
     /// What the row means here; `None` if this program does not have its workflow.
-    pub(crate) fn of(runtime: &Runtime, row: ScheduleRow) -> Result<Option<Self>> {
+    pub(crate) fn from_row(runtime: &Runtime, row: ScheduleRow) -> Result<Option<Self>> {
         let times = Self::check(&row)?;
         let Some(workflow) = runtime.registry.get(&row.workflow) else { return Ok(None) };
         let in_code =
@@ -53,8 +53,8 @@ impl ScheduleSpec {
         if row.in_code && in_code.is_none() {
             return Ok(None); // another version of the program has it
         }
-        let misfire = Misfire::from_word(&row.misfire).unwrap_or_default();
-        let overlap = Overlap::from_word(&row.overlap).unwrap_or_default();
+        let misfire = Misfire::parse(&row.misfire).unwrap_or_default();
+        let overlap = Overlap::parse(&row.overlap).unwrap_or_default();
         Ok(Some(Self { row, workflow, in_code, times, misfire, overlap }))
     }
 
@@ -68,7 +68,7 @@ impl ScheduleSpec {
     }
 
     /// Whether it has the same ticks.
-    pub(crate) fn has_ticks_of(&self, other: &Self) -> bool {
+    pub(crate) fn has_same_ticks(&self, other: &Self) -> bool {
         let of = |row: &ScheduleRow| (row.name.clone(), row.cron.clone(), row.timezone.clone());
         of(&self.row) == of(&other.row)
     }
@@ -85,11 +85,11 @@ impl ScheduleSpec {
 }
 
 /// Every schedule that this program can carry out and that is not paused.
-pub(crate) async fn plans(runtime: &Runtime) -> Result<Vec<ScheduleSpec>> {
-    let rows = runtime.store.schedules().await.map_err(|error| cannot(runtime, "read the schedules", &error))?;
+pub(crate) async fn load_specs(runtime: &Runtime) -> Result<Vec<ScheduleSpec>> {
+    let rows = runtime.store.schedules().await.map_err(|error| failed_to(runtime, "read the schedules", &error))?;
     let mut plans = Vec::new();
     for row in rows.into_iter().filter(|it| !it.paused) {
-        match ScheduleSpec::of(runtime, row) {
+        match ScheduleSpec::from_row(runtime, row) {
             Ok(plan) => plans.extend(plan),
             Err(error) => tracing::error!(target: "durable", %error, "a schedule is left out"),
         }
@@ -109,13 +109,13 @@ pub(crate) async fn start_tick(runtime: &Arc<Runtime>, plan: &ScheduleSpec, tick
 }
 
 /// Notes that a tick was dealt with.
-pub(crate) async fn note_tick(runtime: &Runtime, plan: &ScheduleSpec, tick: i64) -> Result<()> {
+pub(crate) async fn record_tick(runtime: &Runtime, plan: &ScheduleSpec, tick: i64) -> Result<()> {
     let fired = runtime.store.change_schedule(&plan.row.name, ScheduleChange::Fired(tick)).await;
-    fired.map(drop).map_err(|error| cannot(runtime, "note a tick", &error))
+    fired.map(drop).map_err(|error| failed_to(runtime, "note a tick", &error))
 }
 
 /// Starts the workflow once more than the calendar says.
-pub(super) async fn started_by_hand(runtime: &Arc<Runtime>, plan: &ScheduleSpec) -> Result<String> {
+pub(super) async fn start_now(runtime: &Arc<Runtime>, plan: &ScheduleSpec) -> Result<String> {
     let now = runtime.timers.clock.now();
     let id = format!("{}@{}+{}", plan.row.name, tick_text(from_date(now)), Uuid::now_v7().simple());
     start(runtime, plan, id, now).await.map_err(|error| {
@@ -147,7 +147,7 @@ async fn start(runtime: &Arc<Runtime>, plan: &ScheduleSpec, id: String, schedule
         id: Some(id),
         instance: plan.row.instance.clone(),
         limit: Limit::Inherited,
-        place,
+        placement: place,
         or_existing: false,
     };
     request.start_outside(Arc::clone(runtime)).await.map(|it| it.id)

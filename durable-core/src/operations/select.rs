@@ -24,7 +24,7 @@ async fn recorded(fork: &Fork, arms: u32) -> Option<u32> {
         "at position {} this workflow recorded that arm {winner} of a `durable::select!` won, and the code now has {arms} arms there; bring the earlier arms back (or the earlier version), and resume it",
         claim.position
     );
-    claim.execution.stop(StopReason::Park(reason)).await
+    claim.execution.stop_here(StopReason::Park(reason)).await
 }
 
 /// Records which arm won. It is no side effect, so it waits for nothing; what the winner itself has
@@ -33,7 +33,7 @@ async fn record(fork: &Fork, winner: u32) {
     let claim = fork.check().await;
     // A number always encodes.
     let outcome = claim.encode(Codec::PLAIN, OPERATION, &winner).ok();
-    claim.keep(OPERATION, OperationResult { outcome, attempts: 1, ..OperationResult::default() }).await;
+    claim.record_result(OPERATION, OperationResult { outcome, attempts: 1, ..OperationResult::default() }).await;
 }
 
 macro_rules! selects {

@@ -9,10 +9,11 @@ use std::task::{Context, Poll};
 use serde::Serialize;
 
 use crate::journal::checkpoint::{Operation, OperationResult};
-use crate::journal::context::{CallSite, ReservedPosition};
+use crate::journal::context::CallSite;
 use crate::journal::current_engine;
+use crate::journal::reserved_position::ReservedPosition;
 use crate::operations::call_state::CallState;
-use crate::operations::caller_errors::{SEND_AGAIN, WriteFailure};
+use crate::operations::caller_errors::{RETRY_SEND, WriteFailure};
 use crate::runtime::Runtime;
 use crate::store::{Entry, Fence, NewMessage, Verdict};
 use crate::types::error::{Error, ErrorKind, Result};
@@ -51,14 +52,14 @@ use crate::types::status::Status;
 /// ```
 pub fn send<T: Serialize + ?Sized>(workflow_id: impl AsRef<str>, topic: impl Into<String>, message: &T) -> SendCall {
     let (to, topic) = (workflow_id.as_ref().to_owned(), topic.into());
-    let place = CallSite::claim();
+    let place = CallSite::here();
     SendCall {
         state: CallState::new(SendOptions {
             to,
             topic,
             payload: encode(message),
             idempotency_key: None,
-            place,
+            call_site: place,
             engine: None,
         }),
     }
@@ -75,7 +76,7 @@ struct SendOptions {
     topic: String,
     payload: Result<String, PayloadError>,
     idempotency_key: Option<String>,
-    place: CallSite,
+    call_site: CallSite,
     /// The engine to send with from outside, if it is known.
     engine: Option<Arc<Runtime>>,
 }
@@ -100,7 +101,7 @@ impl SendCall {
 
 impl SendOptions {
     async fn run(self: Box<Self>) -> Result<()> {
-        match &self.place {
+        match &self.call_site {
             CallSite::Outside => {
                 let runtime = self.engine.clone().map_or_else(current_engine::engine, Ok)?;
                 let fence = runtime.fence();
@@ -120,25 +121,25 @@ impl SendOptions {
     async fn send_unrecorded(&self, runtime: &Arc<Runtime>, fence: Fence) -> Result<()> {
         let entry = Entry { messages: vec![self.message(runtime)?], ..Entry::default() };
         let what = format!("the message to the workflow {:?}", self.to);
-        let unwritten = WriteFailure { runtime, what: &what, in_doubt: SEND_AGAIN };
+        let unwritten = WriteFailure { runtime, what: &what, if_unconfirmed: RETRY_SEND };
         match runtime.write(fence, entry, None).await {
             Ok(Verdict::NoReceiver { id, status }) => Err(no_receiver(&id, status)),
-            Ok(Verdict::Superseded | Verdict::Fenced) => Err(unwritten.deposed()),
+            Ok(Verdict::Superseded | Verdict::Fenced) => Err(unwritten.fenced()),
             Ok(_) => Ok(()),
-            Err(error) => Err(unwritten.because(&error)),
+            Err(error) => Err(unwritten.error_for(&error)),
         }
     }
 
     async fn send_in_body(&self, claim: &ReservedPosition) -> Result<()> {
         let operation = Operation::send(&self.topic);
-        claim.check_home("send").await;
+        claim.check_same_body("send").await;
         if let Some(record) = claim.replayed(operation).await {
             return match &record.outcome {
                 Some(Outcome::Error(text)) => Err(RecordedError::from_text(text).into_error()),
                 _ => Ok(()),
             };
         }
-        claim.open().await;
+        claim.ensure_accepting().await;
         let execution = &claim.execution;
         let done = |outcome| OperationResult {
             outcome,
@@ -148,18 +149,18 @@ impl SendOptions {
         };
         let error = match self.message(&execution.runtime) {
             Ok(message) => {
-                let record = claim.record(operation, done(None));
+                let record = claim.new_record(operation, done(None));
                 let entry = Entry { records: vec![record], messages: vec![message], ..Entry::default() };
                 match execution.write(entry).await {
                     Ok(Verdict::NoReceiver { id, status }) => no_receiver(&id, status),
                     Ok(_) => return Ok(()),
-                    Err(signal) => return execution.stop(signal).await,
+                    Err(signal) => return execution.stop_here(signal).await,
                 }
             }
             Err(error) => error,
         };
-        let text = RecordedError::of_engine(&error).to_text();
-        claim.keep(operation, done(Some(Outcome::Error(text)))).await;
+        let text = RecordedError::from_engine(&error).to_text();
+        claim.record_result(operation, done(Some(Outcome::Error(text)))).await;
         Err(error)
     }
 

@@ -38,7 +38,7 @@ pub fn random() -> impl Future<Output = f64> + Send {
 /// Asks once and records the answer. It is no side effect, so it waits for nothing, and its record
 /// goes with the next one.
 fn once<T: Payload>(name: &'static str, ask: fn() -> T) -> impl Future<Output = T> + Send {
-    let place = CallSite::claim();
+    let place = CallSite::here();
     async move {
         let claim = match place {
             CallSite::Body(claim) => claim,
@@ -46,7 +46,7 @@ fn once<T: Payload>(name: &'static str, ask: fn() -> T) -> impl Future<Output = 
             CallSite::Transaction(scope) => return scope.refuse(&format!("`durable::{name}`")).await,
         };
         let operation = Operation::once(name);
-        claim.check_home(name).await;
+        claim.check_same_body(name).await;
         if let Some(record) = claim.replayed(operation).await {
             return claim.decode(Codec::PLAIN, record).await;
         }
@@ -56,7 +56,10 @@ fn once<T: Payload>(name: &'static str, ask: fn() -> T) -> impl Future<Output = 
             Err(_) => Outcome::Output("null".to_owned()), // these types always encode
         };
         claim
-            .keep(operation, OperationResult { outcome: Some(outcome), attempts: 1, ..OperationResult::default() })
+            .record_result(
+                operation,
+                OperationResult { outcome: Some(outcome), attempts: 1, ..OperationResult::default() },
+            )
             .await;
         value
     }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::journal::checkpoint::{Operation, OperationResult};
-use crate::journal::context::{CallSite, ReservedPosition};
+use crate::journal::context::CallSite;
+use crate::journal::reserved_position::ReservedPosition;
 use crate::runtime::activity::Activity;
 use crate::runtime::stop_reason::StopReason;
 use crate::store::BoxFuture;
@@ -40,7 +41,7 @@ use crate::wait::timers::TimerOutcome;
 /// # }
 /// ```
 pub fn sleep(duration: Duration) -> impl Future<Output = ()> + Send {
-    let place = CallSite::claim();
+    let place = CallSite::here();
     async move {
         match &place {
             CallSite::Body(claim) => {
@@ -63,7 +64,7 @@ pub fn sleep(duration: Duration) -> impl Future<Output = ()> + Send {
 /// # }
 /// ```
 pub fn sleep_until(moment: DateTime<Utc>) -> impl Future<Output = ()> + Send {
-    let place = CallSite::claim();
+    let place = CallSite::here();
     async move {
         match &place {
             CallSite::Body(claim) => sleep_in_body(claim, || from_date(moment)).await,
@@ -77,13 +78,13 @@ pub fn sleep_until(moment: DateTime<Utc>) -> impl Future<Output = ()> + Send {
 
 async fn sleep_in_body(claim: &ReservedPosition, wake: impl FnOnce() -> i64 + Send) {
     let operation = Operation::once("sleep");
-    claim.check_home("sleep").await;
+    claim.check_same_body("sleep").await;
     let wake = recorded_moment(claim, operation, wake).await;
     let execution = &claim.execution;
     let timers = &execution.runtime.timers;
-    let _doing = execution.doing(Activity::Sleep);
-    if timers.until(wake).await == TimerOutcome::Released {
-        execution.stop::<()>(StopReason::Suspend).await;
+    let _doing = execution.begin_activity(Activity::Sleep);
+    if timers.at(wake).await == TimerOutcome::Released {
+        execution.stop_here::<()>(StopReason::Suspend).await;
     }
 }
 
@@ -103,13 +104,13 @@ async fn recorded_or(claim: &ReservedPosition, operation: Operation<'_>, moment:
         let date: DateTime<Utc> = claim.decode(Codec::PLAIN, record).await;
         return from_date(date);
     }
-    if claim.execution.runtime.gate.is_shut() {
-        return claim.execution.stop(StopReason::Suspend).await;
+    if claim.execution.runtime.shutdown.is_aborting() {
+        return claim.execution.stop_here(StopReason::Suspend).await;
     }
     let moment = moment();
     let outcome = claim.encode(Codec::PLAIN, operation, &to_date(moment)).ok();
     let outcome = outcome.or_else(|| Some(Outcome::Output("null".to_owned()))); // a date always encodes
-    claim.keep(operation, OperationResult { outcome, attempts: 1, ..OperationResult::default() }).await;
+    claim.record_result(operation, OperationResult { outcome, attempts: 1, ..OperationResult::default() }).await;
     moment
 }
 
@@ -118,7 +119,7 @@ async fn refuse(place: &CallSite) {
         CallSite::Step(scope) => {
             let refusal =
                 scope.refusal("`durable::sleep`", "call it in the workflow's body, or sleep with `tokio::time::sleep`");
-            scope.execution.stop::<()>(StopReason::Park(refusal.to_string())).await;
+            scope.execution.stop_here::<()>(StopReason::Park(refusal.to_string())).await;
         }
         CallSite::Transaction(scope) => scope.refuse("`durable::sleep`").await,
         CallSite::Outside | CallSite::Body(_) => {}

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::journal::checkpoint::{Operation, OperationResult};
-use crate::journal::context::{CallSite, ReservedPosition};
+use crate::journal::context::CallSite;
 use crate::journal::current_engine;
-use crate::operations::caller_errors::{START_AGAIN, WriteFailure};
+use crate::journal::reserved_position::ReservedPosition;
+use crate::operations::caller_errors::{RETRY_START, WriteFailure};
 use crate::operations::run_workflow::RunTask;
 use crate::registry::{INTERNAL_QUEUE, Queue, Workflow};
 use crate::runtime::Runtime;
@@ -29,7 +30,7 @@ pub(crate) struct StartRequest {
     /// How long it may run.
     pub(crate) limit: Limit,
     /// Where it waits for its turn; `None` starts at once.
-    pub(crate) place: Option<QueuePlacement>,
+    pub(crate) placement: Option<QueuePlacement>,
     /// Whether another one with the same deduplication id is as good.
     pub(crate) or_existing: bool,
 }
@@ -60,8 +61,8 @@ impl StartRequest {
     pub(crate) async fn start(self, place: &CallSite) -> Result<StartedWorkflow> {
         match place {
             // What waits in a queue can be run by others, so it is taken until the end.
-            CallSite::Outside if self.place.is_some() => self.start_outside(current_engine::engine()?).await,
-            CallSite::Outside => match current_engine::open_engine() {
+            CallSite::Outside if self.placement.is_some() => self.start_outside(current_engine::engine()?).await,
+            CallSite::Outside => match current_engine::accepting_engine() {
                 Ok(runtime) => self.start_outside(runtime).await,
                 Err(error) => Err(self.id.iter().fold(error, |error, id| error.with_workflow(id))),
             },
@@ -98,34 +99,38 @@ impl StartRequest {
         let parent = &claim.execution;
         let runtime = Arc::clone(&parent.runtime);
         let operation = Operation::workflow(self.workflow.name);
-        claim.check_home(self.workflow.name).await;
+        claim.check_same_body(self.workflow.name).await;
         if let Some(record) = claim.replayed(operation).await {
             if let Some(Outcome::Error(text)) = &record.outcome {
                 return Err(RecordedError::from_text(text).into_error());
             }
             let id = record.child.clone().unwrap_or_default(); // a start without an error has a child
-            let run = runtime.live.get(&id);
+            let run = runtime.running.get(&id);
             return Ok(StartedWorkflow { runtime, id, run });
         }
-        claim.open().await;
+        claim.ensure_accepting().await;
         let own_id = || child_id(&parent.row.id, &claim.position);
         let new = self.check(&runtime, own_id, Some(&parent.row))?;
         let done = OperationResult { child: Some(new.id.clone()), attempts: 1, ..OperationResult::default() };
         let entry =
-            Entry { start: Some(new.clone()), records: vec![claim.record(operation, done)], ..Entry::default() };
+            Entry { start: Some(new.clone()), records: vec![claim.new_record(operation, done)], ..Entry::default() };
         match parent.write(entry).await {
             Ok(Verdict::Existing(held) | Verdict::Debounced(held)) => self.attach(&runtime, held),
             Ok(Verdict::Duplicate(held)) => {
                 let duplicate = self.of_duplicate(&runtime, held);
                 let child = duplicate.as_ref().ok().map(|it| it.id.clone());
-                let outcome = duplicate.as_ref().err().map(|it| Outcome::Error(RecordedError::of_engine(it).to_text()));
+                let outcome =
+                    duplicate.as_ref().err().map(|it| Outcome::Error(RecordedError::from_engine(it).to_text()));
                 claim
-                    .keep(operation, OperationResult { outcome, child, attempts: 1, ..OperationResult::default() })
+                    .record_result(
+                        operation,
+                        OperationResult { outcome, child, attempts: 1, ..OperationResult::default() },
+                    )
                     .await;
                 duplicate
             }
             Ok(_) => Ok(begun(&runtime, self.workflow, parent.fence, new)),
-            Err(signal) => parent.stop(signal).await,
+            Err(signal) => parent.stop_here(signal).await,
         }
     }
 
@@ -133,7 +138,7 @@ impl StartRequest {
     /// so it waits on a queue in any case.
     #[cfg(any(feature = "sqlite", feature = "postgres"))]
     pub(super) fn for_outbox(&mut self, runtime: &Runtime) -> Result<NewWorkflow> {
-        let place = self.place.get_or_insert_with(internal);
+        let place = self.placement.get_or_insert_with(internal);
         if place.debounce.is_some() {
             let message = "a debounced workflow cannot be started in a transaction: whether it replaces another one is decided when it is committed";
             return Err(Error::new(ErrorKind::Misuse, message));
@@ -148,7 +153,7 @@ impl StartRequest {
     }
 
     fn duplicate(&self, held: &ExistingWorkflow, same: bool) -> Error {
-        let place = self.place.as_ref();
+        let place = self.placement.as_ref();
         let (queue, key) =
             place.map_or(("", ""), |it| (it.queue.as_str(), it.deduplication_id.as_deref().unwrap_or_default()));
         let own = WorkflowIdentity(self.workflow.name, self.instance.as_deref());
@@ -183,7 +188,7 @@ impl StartRequest {
         let id = self.id.clone().unwrap_or_else(fresh_id);
         check_id("the workflow id", &id)?;
         check_name("the instance's name", self.instance.as_deref().unwrap_or_default())?;
-        if let Some(place) = &self.place {
+        if let Some(place) = &self.placement {
             check_place(name, place)?;
             runtime.registry.expect_queue(&place.queue);
         }
@@ -200,9 +205,9 @@ impl StartRequest {
             parent: parent.map(|it| it.key),
             version: runtime.settings.version.clone(),
             fingerprint: self.workflow.fingerprint,
-            timeout: self.timeout().filter(|_| self.place.is_some()),
+            timeout: self.timeout().filter(|_| self.placement.is_some()),
             deadline: self.deadline(runtime, parent),
-            placement: self.place.clone(),
+            placement: self.placement.clone(),
         })
     }
 }
@@ -221,7 +226,7 @@ impl StartRequest {
     fn deadline(&self, runtime: &Runtime, parent: Option<&RunRow>) -> Option<i64> {
         match (self.limit, self.timeout()) {
             (Limit::None, _) => None,
-            (_, Some(_)) if self.place.is_some() => None,
+            (_, Some(_)) if self.placement.is_some() => None,
             (_, Some(timeout)) => Some(runtime.timers.clock.after(timeout)),
             (_, None) => parent.and_then(|it| it.deadline),
         }
@@ -260,15 +265,15 @@ fn run_new(runtime: &Arc<Runtime>, workflow: &'static Workflow, fence: Fence, ne
 }
 
 fn attached(runtime: &Arc<Runtime>, held: ExistingWorkflow) -> StartedWorkflow {
-    let run = runtime.live.get(&held.id);
+    let run = runtime.running.get(&held.id);
     StartedWorkflow { runtime: Arc::clone(runtime), id: held.id, run }
 }
 
 /// What a caller outside is told whose workflow was not written, or may not have been.
 fn unwritten(runtime: &Runtime, id: &str, because: Option<&StoreError>) -> Error {
     let what = format!("the workflow {id:?}");
-    let unwritten = WriteFailure { runtime, what: &what, in_doubt: START_AGAIN };
-    because.map_or_else(|| unwritten.deposed(), |error| unwritten.because(error)).with_workflow(id)
+    let unwritten = WriteFailure { runtime, what: &what, if_unconfirmed: RETRY_START };
+    because.map_or_else(|| unwritten.fenced(), |error| unwritten.error_for(error)).with_workflow(id)
 }
 
 /// A place on a queue.
@@ -282,16 +287,17 @@ pub(super) fn internal() -> QueuePlacement {
 }
 
 fn check_place(workflow: &str, place: &QueuePlacement) -> Result<()> {
-    let misuse = |mend: &str| Err(Error::new(ErrorKind::Misuse, format!("the workflow `{workflow}` was {mend}")));
+    let misuse =
+        |problem: &str| Err(Error::new(ErrorKind::Misuse, format!("the call of the workflow `{workflow}` {problem}")));
     match &place.debounce {
         Some(debounce) if debounce.key.is_empty() => {
             return misuse(
-                "given a bound with `.debounce_up_to(longest)` and not debounced: end the call with `.debounce(key, period)`",
+                "has `.debounce_up_to(..)` without `.debounce(..)`: add `.debounce(key, period)`, or remove the bound",
             );
         }
         Some(_) if place.delay.is_some() => {
             return misuse(
-                "given a delay and debounced, and a debounced call is held back for its period: leave out `.delay(..)`, and give `.debounce(key, period)` the longer of the two",
+                "has both `.delay(..)` and `.debounce(..)`, and a debounced call is delayed by its period: remove `.delay(..)`, and debounce with the longer of the two",
             );
         }
         _ => {}

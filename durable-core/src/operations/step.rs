@@ -13,7 +13,8 @@ use serde::de::DeserializeOwned;
 use tokio::task::JoinHandle;
 
 use crate::journal::checkpoint::{Operation, OperationResult};
-use crate::journal::context::{CallSite, Context, ReservedPosition, StepScope};
+use crate::journal::context::{CallSite, Context, StepScope};
+use crate::journal::reserved_position::ReservedPosition;
 use crate::operations::call_state::CallState;
 use crate::runtime::activity::Activity;
 use crate::runtime::panics::CatchPanic;
@@ -51,7 +52,7 @@ struct StepCallOptions<'a, R> {
     name: &'static str,
     options: StepOptions,
     codec: Codec<R>,
-    place: CallSite,
+    call_site: CallSite,
     /// Whether the arguments can be cloned for another attempt.
     repeatable: bool,
     /// Whether a failed attempt's result is worth another one; always, if nobody said.
@@ -93,7 +94,7 @@ where
         name: step.name,
         options: step.options,
         codec,
-        place: CallSite::claim(),
+        call_site: CallSite::here(),
         repeatable,
         retry_if: None,
         attempts: Box::new(attempts),
@@ -117,7 +118,7 @@ where
         name,
         options: StepOptions::DEFAULT,
         codec: Codec::<Result<T, E>>::TYPED,
-        place: CallSite::claim(),
+        call_site: CallSite::here(),
         repeatable: false,
         retry_if: None,
         attempts: Box::new(attempts),
@@ -145,7 +146,7 @@ pub async fn blocking<R: Send + 'static>(body: impl FnOnce() -> R + Send + 'stat
         let Some(context) = here else { return body() };
         let scope = if let Context::Step(scope) = &context { Some(Arc::clone(scope)) } else { None };
         // The shutdown cannot stop a thread, and has to say so.
-        let _on_thread = scope.as_ref().map(|it| it.execution.runtime.threads.enter(it.blocking_step()));
+        let _on_thread = scope.as_ref().map(|it| it.execution.runtime.blocking_steps.enter(it.blocking_step()));
         context.sync_scope(body)
     };
     let mut thread = BlockingTask(tokio::task::spawn_blocking(body));
@@ -217,21 +218,21 @@ impl<'a, R: Send + 'a> Future for StepCall<'a, R> {
 
 impl<R: Send> StepCallOptions<'_, R> {
     async fn run(self: Box<Self>) -> R {
-        let Self { name, mut options, codec, place, repeatable, retry_if, mut attempts } = *self;
-        let claim = match place {
+        let Self { name, mut options, codec, call_site, repeatable, retry_if, mut attempts } = *self;
+        let claim = match call_site {
             CallSite::Body(claim) => claim,
             CallSite::Outside if !options.outside => {
                 let message = format!(
                     "the step `{name}` was called outside any workflow, which it forbids with `outside = \"deny\"`; call it from a #[workflow]"
                 );
-                match codec.of_engine {
+                match codec.from_engine {
                     Some(of_engine) => return of_engine(Error::new(ErrorKind::Misuse, message)),
                     None => panic!("{message}"),
                 }
             }
             CallSite::Transaction(scope) => {
                 let what = format!("the step `{name}`");
-                return match codec.of_engine {
+                return match codec.from_engine {
                     Some(of_engine) => of_engine(scope.refusal(&what)),
                     None => scope.refuse(&what).await,
                 };
@@ -239,7 +240,7 @@ impl<R: Send> StepCallOptions<'_, R> {
             // Outside, and as a part of another step, it is the plain function.
             CallSite::Outside | CallSite::Step(_) => return first(&mut attempts).await,
         };
-        claim.check_home(name).await;
+        claim.check_same_body(name).await;
         let operation = Operation::step(name);
         if let Some(record) = claim.replayed(operation).await {
             return claim.decode(codec, record).await;
@@ -248,7 +249,7 @@ impl<R: Send> StepCallOptions<'_, R> {
             tracing::warn!(target: "durable", step = name, "a step is to be retried and its arguments are not `Clone`: it gets one attempt");
             options.retries = 0;
         }
-        claim.ready().await;
+        claim.ensure_accepting_and_flushed().await;
         StepRun { claim: &claim, operation, name, options, codec, retry_if }.attempt_all(attempts).await
     }
 }
@@ -283,22 +284,22 @@ impl<R: Send> StepRun<'_, '_, R> {
                 unreachable!("an attempt after which the arguments are used up is never retried")
             };
             // Held until the record is kept: a run that is to be suspended waits for that.
-            let doing = self.claim.execution.doing(Activity::step(self.name));
+            let doing = self.claim.execution.begin_activity(Activity::step(self.name));
             let scope = Arc::new(self.scope(attempt, most));
             let result = self.attempt(&scope, future).await.map_err(|error| self.in_step(&error));
             let encoded = match &result {
                 Ok(value) => self.claim.encode(self.codec, self.operation, value),
-                Err(error) => Ok(Outcome::Error(RecordedError::of_engine(error).to_text())),
+                Err(error) => Ok(Outcome::Error(RecordedError::from_engine(error).to_text())),
             };
             let outcome = match encoded {
                 Ok(outcome) => outcome,
-                Err(error) => return self.claim.execution.stop(StopReason::Fail(error)).await,
+                Err(error) => return self.claim.execution.stop_here(StopReason::Fail(error)).await,
             };
             let failed = matches!(outcome, Outcome::Error(_));
-            if failed && scope.was_told_to_stop() {
+            if failed && scope.was_asked_to_stop() {
                 // It stopped because it was told to, which is no result: it runs again, with all its attempts.
                 drop(doing);
-                return self.claim.execution.stop(StopReason::Suspend).await;
+                return self.claim.execution.stop_here(StopReason::Suspend).await;
             }
             let worth_it = match (&result, &self.retry_if) {
                 (Ok(value), Some(retry_if)) => retry_if(value),
@@ -320,12 +321,12 @@ impl<R: Send> StepRun<'_, '_, R> {
                 ran_for: started.elapsed(),
                 child: None,
             };
-            self.claim.keep(self.operation, done).await;
+            self.claim.record_result(self.operation, done).await;
             drop(doing);
-            return match (result, self.codec.of_engine) {
+            return match (result, self.codec.from_engine) {
                 (Ok(value), _) => value,
                 (Err(error), Some(of_engine)) if !error.is_panic() => of_engine(error),
-                (Err(error), _) => self.claim.execution.stop(StopReason::Fail(error)).await,
+                (Err(error), _) => self.claim.execution.stop_here(StopReason::Fail(error)).await,
             };
         }
     }
@@ -337,7 +338,7 @@ impl<R: Send> StepRun<'_, '_, R> {
             position: self.claim.position.clone(),
             attempt,
             max_attempts: most,
-            told_to_stop: AtomicBool::new(false),
+            asked_to_stop: AtomicBool::new(false),
         }
     }
 
@@ -355,12 +356,12 @@ impl<R: Send> StepRun<'_, '_, R> {
     /// The pause before a retry. One that is longer than the drain ends with that, and the attempts so far are not counted.
     async fn pause(&self, failed: u32) {
         let lot = uuid::Uuid::new_v4().as_fields().0;
-        let pause = self.options.pause(failed, f64::from(lot) / f64::from(u32::MAX));
+        let pause = self.options.delays().jittered_delay(failed, f64::from(lot) / f64::from(u32::MAX));
         let execution = &self.claim.execution;
-        let _doing = execution.doing(Activity::Pause(self.name));
+        let _doing = execution.begin_activity(Activity::Pause(self.name));
         let timers = &execution.runtime.timers;
-        if timers.until(timers.clock.after(pause)).await == TimerOutcome::Released {
-            execution.stop::<()>(StopReason::Suspend).await;
+        if timers.at(timers.clock.after(pause)).await == TimerOutcome::Released {
+            execution.stop_here::<()>(StopReason::Suspend).await;
         }
     }
 
@@ -373,7 +374,7 @@ impl<R: Send> StepRun<'_, '_, R> {
 impl<R> fmt::Debug for StepCall<'_, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.state {
-            CallState::Made(made) => write!(f, "StepCall({}, {:?})", made.name, made.place),
+            CallState::Made(made) => write!(f, "StepCall({}, {:?})", made.name, made.call_site),
             CallState::Running(_) => f.write_str("StepCall(running)"),
             CallState::Over => f.write_str("StepCall(over)"),
         }

@@ -163,7 +163,7 @@ impl Cancellation {
 #[must_use]
 pub fn state<T: Send + Sync + 'static>() -> Arc<T> {
     let runtime = current_engine::engine().unwrap_or_else(|error| panic!("{error}"));
-    runtime.objects.state().unwrap_or_else(|| {
+    runtime.resources.state().unwrap_or_else(|| {
         let name = std::any::type_name::<T>();
         panic!("the builder was given no `{name}`: add `.state(…)` with one before the launch")
     })

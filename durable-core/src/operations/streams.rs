@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::journal::context::{CallSite, Context as Here};
 use crate::journal::current_engine;
-use crate::operations::caller_errors::{cannot, interrupted};
+use crate::operations::caller_errors::{failed_to, interrupted};
 use crate::operations::{admin, publish};
 use crate::runtime::Runtime;
 use crate::store::{PublicationKind, StreamCursor, StreamItem};
@@ -51,8 +51,8 @@ pub fn write_stream<N: Into<String>, T: Serialize + ?Sized>(
     name: N,
     item: &T,
 ) -> impl Future<Output = Result<()>> + Send + use<N, T> {
-    let (name, item, place) = (name.into(), encode(item), CallSite::claim());
-    async move { publish::emit(&place, PublicationKind::Item, &name, item).await }
+    let (name, item, place) = (name.into(), encode(item), CallSite::here());
+    async move { publish::publish(&place, PublicationKind::Item, &name, item).await }
 }
 
 /// Ends one of this workflow's streams: readers that have read all of it stop there. What is written
@@ -61,8 +61,8 @@ pub fn write_stream<N: Into<String>, T: Serialize + ?Sized>(
 /// # Errors
 /// It was called outside a workflow or in a transaction.
 pub fn close_stream<N: Into<String>>(name: N) -> impl Future<Output = Result<()>> + Send + use<N> {
-    let (name, place) = (name.into(), CallSite::claim());
-    async move { publish::emit(&place, PublicationKind::Close, &name, Ok(String::new())).await }
+    let (name, place) = (name.into(), CallSite::here());
+    async move { publish::publish(&place, PublicationKind::Close, &name, Ok(String::new())).await }
 }
 
 /// Follows a stream of a workflow from its beginning, from any process: the items that are there,
@@ -87,11 +87,11 @@ pub fn close_stream<N: Into<String>>(name: N) -> impl Future<Output = Result<()>
 /// # }
 /// ```
 pub fn read_stream<T: Payload>(workflow_id: impl AsRef<str>, name: impl AsRef<str>) -> StreamReader<T> {
-    follow(None, workflow_id.as_ref(), name.as_ref())
+    open_reader(None, workflow_id.as_ref(), name.as_ref())
 }
 
 /// Follows a stream with the engine that is given.
-pub(super) fn follow<T: Payload>(engine: Option<Arc<Runtime>>, id: &str, name: &str) -> StreamReader<T> {
+pub(super) fn open_reader<T: Payload>(engine: Option<Arc<Runtime>>, id: &str, name: &str) -> StreamReader<T> {
     let runtime = match Here::here() {
         Some(Here::Body { .. }) => Err(Error::new(
             ErrorKind::Misuse,
@@ -181,7 +181,7 @@ impl StreamPosition {
     async fn next(&mut self, runtime: &Runtime) -> Result<Option<String>> {
         while self.page.is_empty() {
             let read = runtime.store.read_stream(&self.id, &self.name, self.mark, PAGE).await;
-            let read = read.map_err(|error| cannot(runtime, "read a stream", &error))?;
+            let read = read.map_err(|error| failed_to(runtime, "read a stream", &error))?;
             let Some(status) = read.status else { return Err(admin::not_found(&self.id)) };
             self.page.extend(read.items);
             if self.page.is_empty() {
@@ -199,11 +199,11 @@ impl StreamPosition {
     /// Waits until there is more to read, or the workflow has come to its end.
     async fn wait(&self, runtime: &Runtime) -> Result<()> {
         let (id, name) = (Arc::clone(&self.id), Arc::clone(&self.name));
-        let waiting = runtime.waits.wait(&self.id, WaitFor::Stream { id, name, mark: Box::new(self.mark) }, false);
+        let waiting = runtime.waiters.wait(&self.id, WaitFor::Stream { id, name, mark: Box::new(self.mark) }, false);
         tokio::select! {
             biased;
             news = waiting.next() => news.map(drop).ok_or_else(|| interrupted(&self.id)),
-            () = runtime.gate.reached(EnginePhase::Aborting) => Err(interrupted(&self.id)),
+            () = runtime.shutdown.wait_for(EnginePhase::Aborting) => Err(interrupted(&self.id)),
         }
     }
 }

@@ -65,7 +65,7 @@ pub struct TransactionCall<'a, R> {
 struct TransactionCallOptions<'a, R> {
     transaction: &'static Transaction,
     codec: Codec<R>,
-    place: CallSite,
+    call_site: CallSite,
     body: Box<dyn Body<R> + 'a>,
 }
 
@@ -122,7 +122,7 @@ where
 {
     let body = Box::new(TypedBody { clone, arguments, body, connection: PhantomData, outlived: PhantomData });
     TransactionCall {
-        state: CallState::new(TransactionCallOptions { transaction, codec, place: CallSite::claim(), body }),
+        state: CallState::new(TransactionCallOptions { transaction, codec, call_site: CallSite::here(), body }),
     }
 }
 
@@ -136,19 +136,19 @@ impl<'a, R: Send + 'a> Future for TransactionCall<'a, R> {
 
 impl<'a, R: Send + 'a> TransactionCallOptions<'a, R> {
     async fn run(self: Box<Self>) -> R {
-        let Self { transaction, codec, place, mut body } = *self;
+        let Self { transaction, codec, call_site, mut body } = *self;
         let what = || format!("the transaction `{}`", transaction.name);
         let opening =
             TransactionStart { isolation: transaction.options.isolation, read_only: transaction.options.read_only };
-        match place {
+        match call_site {
             CallSite::Body(claim) => {
                 let operation = Operation::transaction(transaction.name);
-                claim.check_home(transaction.name).await;
+                claim.check_same_body(transaction.name).await;
                 if let Some(record) = claim.replayed(operation).await {
                     return claim.decode(codec, record).await;
                 }
-                if claim.execution.runtime.gate.is_shut() {
-                    return claim.execution.stop(StopReason::Suspend).await;
+                if claim.execution.runtime.shutdown.is_aborting() {
+                    return claim.execution.stop_here(StopReason::Suspend).await;
                 }
                 let runtime = Arc::clone(&claim.execution.runtime);
                 let run = TransactionRun { runtime, transaction, codec, opening, claim: Some(&claim) };
@@ -156,9 +156,9 @@ impl<'a, R: Send + 'a> TransactionCallOptions<'a, R> {
                 match ran {
                     TransactionOutcome::Value(value) => value,
                     // Neither is a value of the function: both are faults of the program.
-                    TransactionOutcome::Panic(error) => claim.execution.stop(StopReason::Fail(error)).await,
+                    TransactionOutcome::Panic(error) => claim.execution.stop_here(StopReason::Fail(error)).await,
                     TransactionOutcome::Refused(error) => {
-                        claim.execution.stop(StopReason::Park(error.to_string())).await
+                        claim.execution.stop_here(StopReason::Park(error.to_string())).await
                     }
                 }
             }
@@ -173,7 +173,7 @@ impl<'a, R: Send + 'a> TransactionCallOptions<'a, R> {
                 }
                 Err(error) => refuse(codec, error),
             },
-            CallSite::Transaction(scope) => match codec.of_engine {
+            CallSite::Transaction(scope) => match codec.from_engine {
                 Some(of_engine) => of_engine(scope.refusal(&what())),
                 None => scope.refuse(&what()).await,
             },
@@ -183,9 +183,9 @@ impl<'a, R: Send + 'a> TransactionCallOptions<'a, R> {
                     what(),
                     scope.name
                 );
-                match codec.of_engine {
+                match codec.from_engine {
                     Some(of_engine) => of_engine(Error::new(ErrorKind::Misuse, message)),
-                    None => scope.execution.stop(StopReason::Park(message)).await,
+                    None => scope.execution.stop_here(StopReason::Park(message)).await,
                 }
             }
         }
@@ -197,7 +197,7 @@ impl<'a, R: Send + 'a> TransactionCallOptions<'a, R> {
 /// # Panics
 /// When the function's result has no room for the error.
 fn refuse<R>(codec: Codec<R>, error: Error) -> R {
-    match codec.of_engine {
+    match codec.from_engine {
         Some(of_engine) => of_engine(error),
         None => panic!("{error}"),
     }
@@ -225,7 +225,7 @@ impl Runtime {
 impl<R> fmt::Debug for TransactionCall<'_, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.state {
-            CallState::Made(made) => write!(f, "TransactionCall({}, {:?})", made.transaction.name, made.place),
+            CallState::Made(made) => write!(f, "TransactionCall({}, {:?})", made.transaction.name, made.call_site),
             CallState::Running(_) => f.write_str("TransactionCall(running)"),
             CallState::Over => f.write_str("TransactionCall(over)"),
         }

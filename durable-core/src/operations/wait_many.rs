@@ -6,7 +6,8 @@ use std::future::Future;
 use futures_util::future::{join_all, select_all};
 
 use crate::journal::checkpoint::{Operation, OperationResult};
-use crate::journal::context::{CallSite, ReservedPosition};
+use crate::journal::context::CallSite;
+use crate::journal::reserved_position::ReservedPosition;
 use crate::operations::caller_errors::interrupted;
 use crate::operations::workflow_handle::WorkflowHandle;
 use crate::runtime::activity::Activity;
@@ -65,7 +66,7 @@ where
     T: Send + 'static,
     E: From<Error> + Send + 'static,
 {
-    let place = CallSite::claim();
+    let place = CallSite::here();
     let handles = handles.to_vec();
     async move {
         if handles.is_empty() {
@@ -88,16 +89,18 @@ where
     E: From<Error> + Send + 'static,
 {
     let operation = Operation::once("wait_first");
-    claim.check_home("wait_first").await;
+    claim.check_same_body("wait_first").await;
     if let Some(record) = claim.replayed(operation).await {
         return Ok(claim.decode(Codec::PLAIN, record).await);
     }
-    claim.open().await;
+    claim.ensure_accepting().await;
     let execution = &claim.execution;
-    let _doing = execution.doing(Activity::Result(Ids(handles).to_string()));
-    let Ok(index) = first(handles, true).await else { return execution.stop(StopReason::Suspend).await };
+    let _doing = execution.begin_activity(Activity::Result(Ids(handles).to_string()));
+    let Ok(index) = first(handles, true).await else { return execution.stop_here(StopReason::Suspend).await };
     let outcome = claim.encode(Codec::PLAIN, operation, &index)?;
-    claim.keep(operation, OperationResult { outcome: Some(outcome), attempts: 1, ..OperationResult::default() }).await;
+    claim
+        .record_result(operation, OperationResult { outcome: Some(outcome), attempts: 1, ..OperationResult::default() })
+        .await;
     Ok(index)
 }
 
@@ -126,7 +129,7 @@ where
     tokio::select! {
         biased;
         index = any => index.ok_or_else(|| interrupted(handles[0].id())),
-        () = handles[0].gate().reached(EnginePhase::Aborting) => Err(interrupted(handles[0].id())),
+        () = handles[0].gate().wait_for(EnginePhase::Aborting) => Err(interrupted(handles[0].id())),
     }
 }
 

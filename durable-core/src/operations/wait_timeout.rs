@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::journal::checkpoint::Operation;
-use crate::journal::context::ReservedPosition;
+use crate::journal::reserved_position::ReservedPosition;
 use crate::operations::sleep::recorded_moment;
 use crate::runtime::Runtime;
 use crate::runtime::activity::Activity;
@@ -33,7 +33,7 @@ impl<'a> BodyWait<'a> {
         want: WaitFor,
         timeout: Duration,
     ) -> Self {
-        let waiting = claim.execution.runtime.waits.wait(of, want, true);
+        let waiting = claim.execution.runtime.waiters.wait(of, want, true);
         Self { claim, what, waiting, timeout, until: None }
     }
 
@@ -50,22 +50,22 @@ impl<'a> BodyWait<'a> {
             Some(until) => until,
             None => Box::pin(self.record_limit()).await,
         };
-        let _doing = execution.doing(doing());
+        let _doing = execution.begin_activity(doing());
         let came = tokio::select! {
             biased;
             news = self.waiting.next() => news,
             // When the engine goes down the other one says how long it is waited for.
-            _ = execution.runtime.timers.rings(until) => return None,
+            _ = execution.runtime.timers.at_always(until) => return None,
         };
         match came {
             Some(news) => Some(news),
-            None => execution.stop(StopReason::Suspend).await,
+            None => execution.stop_here(StopReason::Suspend).await,
         }
     }
 
     /// Asks again: what came was of no use.
-    pub(super) fn again(&self) {
-        self.waiting.again();
+    pub(super) fn retry(&self) {
+        self.waiting.retry_read();
     }
 
     async fn record_limit(&mut self) -> i64 {
@@ -91,7 +91,7 @@ pub(super) async fn wait_outside(
     timeout: Duration,
 ) -> Result<Option<WaitResult>, ()> {
     let until = runtime.timers.clock.after(timeout);
-    let waiting = runtime.waits.wait(of, want, false);
+    let waiting = runtime.waiters.wait(of, want, false);
     let whichever = async {
         if let Some(news) = waiting.first().await {
             return Ok(Some(news));
@@ -99,12 +99,12 @@ pub(super) async fn wait_outside(
         tokio::select! {
             biased;
             news = waiting.next() => news.map(Some).ok_or(()),
-            _ = runtime.timers.rings(until) => Ok(None),
+            _ = runtime.timers.at_always(until) => Ok(None),
         }
     };
     tokio::select! {
         biased;
         waited = whichever => waited,
-        () = runtime.gate.reached(EnginePhase::Aborting) => Err(()),
+        () = runtime.shutdown.wait_for(EnginePhase::Aborting) => Err(()),
     }
 }

@@ -6,7 +6,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::journal::context::{CallSite, ReservedPosition};
+use crate::journal::context::CallSite;
+use crate::journal::reserved_position::ReservedPosition;
 use crate::operations::call_state::CallState;
 use crate::operations::start::{Limit, StartRequest, of_queue};
 use crate::operations::workflow_handle::WorkflowHandle;
@@ -37,9 +38,9 @@ pub struct WorkflowCall<T, E = Error> {
 pub(super) struct WorkflowCallOptions<T, E> {
     pub(super) request: StartRequest,
     pub(super) codec: Codec<Result<T, E>>,
-    place: CallSite,
+    call_site: CallSite,
     /// What is wrong with the queue that the call was given, if something is.
-    pub(super) queue: Result<()>,
+    pub(super) checked: Result<()>,
 }
 
 /// Not public API. Used by generated code.
@@ -55,15 +56,15 @@ pub fn call<R: Returned>(
         id: None,
         instance: None,
         limit: Limit::Inherited,
-        place: workflow.options.queue.map(of_queue),
+        placement: workflow.options.queue.map(of_queue),
         or_existing: false,
     };
     WorkflowCall {
         state: CallState::new(WorkflowCallOptions {
             request,
             codec: R::codec(codec),
-            place: CallSite::claim(),
-            queue: Ok(()),
+            call_site: CallSite::here(),
+            checked: Ok(()),
         }),
     }
 }
@@ -140,9 +141,9 @@ where
                 "this call was awaited already, and has started its workflow",
             ));
         };
-        let WorkflowCallOptions { request, codec, place, queue } = *made;
-        queue?;
-        let started = request.start(&place).await?;
+        let WorkflowCallOptions { request, codec, call_site, checked } = *made;
+        checked?;
+        let started = request.start(&call_site).await?;
         Ok(WorkflowHandle::new(started, codec))
     }
 }
@@ -153,11 +154,11 @@ where
     E: From<Error> + Send + 'static,
 {
     async fn run(self: Box<Self>) -> Result<T, E> {
-        let Self { request, codec, place, queue } = *self;
-        queue.map_err(E::from)?;
-        let started = request.start(&place).await.map_err(E::from)?;
+        let Self { request, codec, call_site, checked } = *self;
+        checked.map_err(E::from)?;
+        let started = request.start(&call_site).await.map_err(E::from)?;
         let handle = WorkflowHandle::new(started, codec);
-        match place {
+        match call_site {
             // The result has a place of its own below the call's: the call claimed one number.
             CallSite::Body(ReservedPosition { execution, position }) => {
                 let position = Position::new(position.as_branch(), 1);
@@ -183,7 +184,7 @@ where
 impl<T, E> fmt::Debug for WorkflowCall<T, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.state {
-            CallState::Made(made) => write!(f, "WorkflowCall({}, {:?})", made.request.workflow.name, made.place),
+            CallState::Made(made) => write!(f, "WorkflowCall({}, {:?})", made.request.workflow.name, made.call_site),
             CallState::Running(_) => f.write_str("WorkflowCall(running)"),
             CallState::Over => f.write_str("WorkflowCall(over)"),
         }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::journal::checkpoint::{Operation, OperationResult};
-use crate::journal::context::{CallSite, ReservedPosition};
+use crate::journal::context::CallSite;
 use crate::journal::current_engine;
+use crate::journal::reserved_position::ReservedPosition;
 use crate::operations::admin::{self, CancelCall};
 use crate::operations::caller_errors::interrupted;
 use crate::operations::events;
@@ -53,7 +54,7 @@ impl<T, E> WorkflowHandle<T, E> {
     /// # Errors
     /// The workflow is gone, or the database cannot be reached.
     pub async fn status(&self) -> Result<Status> {
-        admin::show(&self.runtime, &self.id).await.map(|it| it.status)
+        admin::workflow(&self.runtime, &self.id).await.map(|it| it.status)
     }
 
     /// Cancels the workflow: see [`cancel_workflow`](crate::cancel_workflow).
@@ -80,7 +81,7 @@ impl<T, E> WorkflowHandle<T, E> {
 
     /// Follows one of its streams: see [`read_stream`](crate::read_stream).
     pub fn stream<V: Payload>(&self, name: impl AsRef<str>) -> StreamReader<V> {
-        streams::follow(Some(Arc::clone(&self.runtime)), &self.id, name.as_ref())
+        streams::open_reader(Some(Arc::clone(&self.runtime)), &self.id, name.as_ref())
     }
 }
 
@@ -97,7 +98,7 @@ where
     /// The workflow's own error; or an error of the engine: it was cancelled, it is parked, this
     /// process shuts down (the workflow is safe, ask again elsewhere).
     pub fn result(&self) -> impl Future<Output = Result<T, E>> + Send + use<T, E> {
-        let place = CallSite::claim();
+        let place = CallSite::here();
         let handle = self.clone();
         async move { handle.wait(place).await }
     }
@@ -114,7 +115,7 @@ where
     }
 
     async fn wait_outside(&self) -> Result<Arc<FinishedWorkflow>> {
-        let down = self.runtime.gate.reached(EnginePhase::Aborting);
+        let down = self.runtime.shutdown.wait_for(EnginePhase::Aborting);
         tokio::select! {
             biased;
             ended = self.ended(false) => ended.ok_or_else(|| interrupted(&self.id)),
@@ -125,33 +126,33 @@ where
     /// In a body the end is an operation like any other: recorded, and replayed.
     async fn wait_in_body(&self, claim: &ReservedPosition) -> Result<T, E> {
         let operation = Operation::result(&self.id);
-        claim.check_home(&format!("the result of {}", self.id)).await;
+        claim.check_same_body(&format!("the result of {}", self.id)).await;
         if let Some(record) = claim.replayed(operation).await {
             let outcome = record.outcome.clone().unwrap_or_else(|| Outcome::Output("null".to_owned()));
             return result_of(self.codec, &self.ended_by(outcome));
         }
         let execution = &claim.execution;
-        if execution.runtime.gate.is_shut() {
-            return execution.stop(StopReason::Suspend).await;
+        if execution.runtime.shutdown.is_aborting() {
+            return execution.stop_here(StopReason::Suspend).await;
         }
         let ended = {
-            let _doing = execution.doing(Activity::Result(self.id.clone()));
-            let down = self.runtime.gate.reached(EnginePhase::Aborting);
+            let _doing = execution.begin_activity(Activity::Result(self.id.clone()));
+            let down = self.runtime.shutdown.wait_for(EnginePhase::Aborting);
             // Nobody here will run a workflow that is not here, so a drain does not wait for it. A
             // parked one can be resumed, so whoever can wait waits on.
             tokio::select! {
                 biased;
                 ended = self.ended(true) => match ended {
                     Some(ended) => ended,
-                    None => execution.stop(StopReason::Suspend).await,
+                    None => execution.stop_here(StopReason::Suspend).await,
                 },
-                () = down => execution.stop(StopReason::Suspend).await,
+                () = down => execution.stop_here(StopReason::Suspend).await,
             }
         };
         let outcome = match &ended.outcome {
             Some(outcome) => outcome.clone(),
             None => Outcome::Error(
-                RecordedError::of_engine(&crate::operations::workflow_result::ending_of(&ended)).to_text(),
+                RecordedError::from_engine(&crate::operations::workflow_result::ending_of(&ended)).to_text(),
             ),
         };
         let done = OperationResult {
@@ -160,33 +161,33 @@ where
             attempts: 1,
             ..OperationResult::default()
         };
-        claim.keep(operation, done).await;
+        claim.record_result(operation, done).await;
         result_of(self.codec, &self.ended_by(outcome))
     }
 
     /// How far the engine that it belongs to is on its way down.
     pub(super) fn gate(&self) -> &ShutdownSignal {
-        &self.runtime.gate
+        &self.runtime.shutdown
     }
 
     /// Waits for the end where it will be known first: in this process, else in the database.
     /// `None` when the engine goes down before. A body goes on waiting in the drain as long as the
     /// workflow runs here: then it is draining, too.
     pub(super) async fn ended(&self, in_body: bool) -> Option<Arc<FinishedWorkflow>> {
-        let mut here = self.runtime.live.get(&self.id).or_else(|| self.run.clone());
+        let mut here = self.runtime.running.get(&self.id).or_else(|| self.run.clone());
         loop {
             if let Some(run) = here
-                && let RunProgress::Ended(ended) = run.over().await
+                && let RunProgress::Ended(ended) = run.finished().await
                 && !(in_body && ended.status == Status::Parked)
             {
                 return Some(ended);
             }
             let want = WaitFor::End { id: self.id.as_str().into(), parked_counts: !in_body };
-            if let Some(WaitResult::Ended(ended)) = self.runtime.waits.wait(&self.id, want, in_body).next().await {
+            if let Some(WaitResult::Ended(ended)) = self.runtime.waiters.wait(&self.id, want, in_body).next().await {
                 return Some(ended);
             }
             // It may have come here from its queue since.
-            here = Some(self.runtime.live.get(&self.id)?);
+            here = Some(self.runtime.running.get(&self.id)?);
         }
     }
 
@@ -207,8 +208,8 @@ pub async fn retrieve_workflow<T: Payload>(id: impl AsRef<str>) -> Result<Workfl
 }
 
 pub(crate) async fn retrieve<T: Payload>(runtime: Arc<Runtime>, id: &str) -> Result<WorkflowHandle<T>> {
-    let info = admin::show(&runtime, id).await?;
-    let run = runtime.live.get(&info.id);
+    let info = admin::workflow(&runtime, id).await?;
+    let run = runtime.running.get(&info.id);
     let codec = Codec::<Result<T>>::BY_MESSAGE;
     Ok(WorkflowHandle { runtime, id: info.id, run, codec })
 }

@@ -62,7 +62,7 @@ pub(crate) async fn unrecordable(fault: &PayloadError) -> Outcome {
         panic!("what the workflow returned cannot be recorded: {fault}");
     };
     let message = format!("the result of the workflow `{}` cannot be recorded: {fault}", execution.workflow.name);
-    execution.stop(StopReason::Fail(Error::new(ErrorKind::Payload, message))).await
+    execution.stop_here(StopReason::Fail(Error::new(ErrorKind::Payload, message))).await
 }
 
 /// What the caller of a workflow gets for its end.
@@ -97,5 +97,5 @@ pub(crate) fn ending_of(ended: &FinishedWorkflow) -> Error {
 /// The error that the engine recorded, where it was no value of the workflow's own error type.
 fn engine_error(text: &str) -> Option<Error> {
     let recorded = RecordedError::from_text(text);
-    (recorded.panic || recorded.is_of_engine()).then(|| recorded.into_error())
+    (recorded.panic || recorded.is_from_engine()).then(|| recorded.into_error())
 }

@@ -69,7 +69,7 @@ impl Registry {
     /// # Errors
     /// Two workflows of one name, with the places of both: after a restart nobody could tell which
     /// of them a row belongs to. Two queues of one name, or limits that let nothing run.
-    pub(crate) fn gather() -> Result<Self, Error> {
+    pub(crate) fn collect() -> Result<Self, Error> {
         let mut by_name: HashMap<&'static str, &'static Workflow> = HashMap::new();
         for Registered(workflow) in inventory::iter::<Registered> {
             if let Some(earlier) = by_name.insert(workflow.name, workflow) {
@@ -86,11 +86,11 @@ impl Registry {
                 return Err(Error::new(ErrorKind::Registry, message));
             }
         }
-        let queues = queue::gather(inventory::iter::<RegisteredQueue>)?;
+        let queues = queue::collect_queues(inventory::iter::<RegisteredQueue>)?;
         for workflow in by_name.values() {
             check_queue(workflow, &queues)?;
         }
-        let schedules = schedule::gather(inventory::iter::<RegisteredSchedule>)?;
+        let schedules = schedule::collect_schedules(inventory::iter::<RegisteredSchedule>)?;
         Ok(Self { by_name, queues, strange_queues: Mutex::default(), schedules })
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::store::{QueueLimits, RateLimit};
+use crate::store::{RateLimit, StoredLimits};
 use crate::types::error::{Error, ErrorKind};
 use crate::types::id::check_id;
 
@@ -33,7 +33,7 @@ use crate::types::id::check_id;
 #[derive(Debug, PartialEq, Eq)]
 pub struct Queue {
     name: &'static str,
-    limits: QueueLimits,
+    limits: StoredLimits,
 }
 
 /// The engine's own queue: what has a delay, or is debounced, and was given no queue waits here.
@@ -45,7 +45,7 @@ impl Queue {
     /// which is the engine's own.
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
-        let limits = QueueLimits {
+        let limits = StoredLimits {
             concurrency: None,
             worker_concurrency: None,
             rate_limit: None,
@@ -112,13 +112,6 @@ impl Queue {
         self.partitioned()
     }
 
-    /// Says in the code that its workflows are enqueued with priorities. It changes nothing: every
-    /// queue heeds them.
-    #[must_use]
-    pub const fn priorities(self) -> Self {
-        self
-    }
-
     /// The name.
     #[must_use]
     pub const fn name(&self) -> &'static str {
@@ -126,7 +119,7 @@ impl Queue {
     }
 
     /// The limits.
-    pub(crate) const fn limits(&self) -> QueueLimits {
+    pub(crate) const fn limits(&self) -> StoredLimits {
         self.limits
     }
 
@@ -143,7 +136,7 @@ impl Queue {
             let message = format!("the queue `{}` {fault}", self.name);
             Err(Error::new(ErrorKind::Registry, message))
         };
-        let QueueLimits { concurrency, worker_concurrency, partition_concurrency, .. } = self.limits;
+        let StoredLimits { concurrency, worker_concurrency, partition_concurrency, .. } = self.limits;
         for (method, most) in [
             ("concurrency", concurrency),
             ("worker_concurrency", worker_concurrency),
@@ -155,7 +148,7 @@ impl Queue {
                 ));
             }
         }
-        let QueueLimits { rate_limit, partition_rate_limit, .. } = self.limits;
+        let StoredLimits { rate_limit, partition_rate_limit, .. } = self.limits;
         for (method, limit) in [("rate_limit", rate_limit), ("partition_rate_limit", partition_rate_limit)] {
             match limit {
                 Some(RateLimit { starts: 0, .. }) => {
@@ -193,7 +186,7 @@ inventory::collect!(RegisteredQueue);
 /// # Errors
 /// One that cannot be used, or two of one name, with the places of both: their limits would fight in
 /// the database.
-pub(super) fn gather(
+pub(super) fn collect_queues(
     registered: impl IntoIterator<Item = &'static RegisteredQueue>,
 ) -> Result<Vec<&'static Queue>, Error> {
     let mut found: Vec<&RegisteredQueue> = registered.into_iter().collect();
@@ -223,7 +216,7 @@ mod tests {
             let queue = Box::leak(Box::new(queue));
             &*Box::leak(Box::new(RegisteredQueue { queue, file: "src/queues.rs", line }))
         });
-        gather(registered).expect_err("it is refused").to_string()
+        collect_queues(registered).expect_err("it is refused").to_string()
     }
 
     #[test]

@@ -58,7 +58,7 @@ impl Misfire {
     }
 
     /// What the database's word means.
-    pub(crate) fn from_word(word: &str) -> Option<Self> {
+    pub(crate) fn parse(word: &str) -> Option<Self> {
         [Self::Skip, Self::Once, Self::All].into_iter().find(|it| it.as_str() == word)
     }
 }
@@ -73,7 +73,7 @@ impl Overlap {
     }
 
     /// What the database's word means.
-    pub(crate) fn from_word(word: &str) -> Option<Self> {
+    pub(crate) fn parse(word: &str) -> Option<Self> {
         [Self::Allow, Self::Skip].into_iter().find(|it| it.as_str() == word)
     }
 }
@@ -95,7 +95,7 @@ inventory::collect!(RegisteredSchedule);
 /// # Errors
 /// An expression or a zone that does not read. The attribute reads both when it is expanded, so that
 /// is for the case that its list of zones is newer than the zones.
-pub(super) fn gather(
+pub(super) fn collect_schedules(
     registered: impl IntoIterator<Item = &'static RegisteredSchedule>,
 ) -> Result<Vec<&'static Schedule>, Error> {
     let mut found: Vec<_> = registered.into_iter().map(|it| &it.0).collect();
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_schedule_knows_its_times_and_the_arguments_of_one() {
-        let schedules = gather([registered("0 2 * * *", "Europe/Warsaw")]).expect("it is known");
+        let schedules = collect_schedules([registered("0 2 * * *", "Europe/Warsaw")]).expect("it is known");
         let at: DateTime<Utc> = "2026-01-01T12:00:00Z".parse().expect("a time");
         let times = CronSchedule::parse(schedules[0].cron, schedules[0].tz).expect("it reads");
         let due = times.next_after(at).expect("it is every day");
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn what_does_not_read_is_refused_with_its_place() {
-        let fault = |cron, tz| gather([registered(cron, tz)]).expect_err("it is refused").to_string();
+        let fault = |cron, tz| collect_schedules([registered(cron, tz)]).expect_err("it is refused").to_string();
         let place = "src/backup.rs:7: the schedule of the workflow `daily_backup`: ";
         assert_eq!(fault("0 25 * * *", "UTC"), format!("{place}the hours `25`: 25 is not within 0-23"));
         assert_eq!(

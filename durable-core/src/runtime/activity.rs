@@ -29,7 +29,7 @@ impl ActivityList {
     }
 
     /// What was begun last, and how much else; `None` if nothing is done.
-    pub(crate) fn shown(&self) -> Option<String> {
+    pub(crate) fn describe(&self) -> Option<String> {
         let state = lock(&self.0);
         let (_, last) = state.list.last()?;
         Some(match state.list.len() {

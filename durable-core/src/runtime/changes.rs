@@ -41,21 +41,21 @@ impl Runtime {
         let (news, runtime) = (Change::of(&entry, own), Arc::clone(self));
         let then = move |verdict: &Verdict| {
             if matches!(verdict, Verdict::Stored | Verdict::Existing(_) | Verdict::Debounced(_)) {
-                runtime.spread(&news);
+                runtime.announce(&news);
             }
         };
         self.writer.write(fence, entry, then).await
     }
 
     /// Tells whoever waits for it, here and elsewhere.
-    pub(crate) fn spread(&self, news: &[Change]) {
+    pub(crate) fn announce(&self, news: &[Change]) {
         for told in news {
             match told {
-                Change::Workflow(id) => self.tell(id),
+                Change::Workflow(id) => self.announce_workflow(id),
                 Change::Queue { name, delayed } => {
-                    self.tell_queue(name);
+                    self.announce_queue(name);
                     if *delayed {
-                        self.lines.tell_delayed();
+                        self.queues.notify_delayed();
                     }
                 }
             }

@@ -31,7 +31,7 @@ use crate::wait::wakeup::Wakeup;
 use crate::writer::Writer;
 
 /// How many panics are noted.
-const MOST_PANICS: usize = 1_000;
+const MAX_PANICS: usize = 1_000;
 
 /// What every part of one running engine shares.
 #[derive(Debug)]
@@ -43,11 +43,11 @@ pub(crate) struct Runtime {
     /// The application's databases by name, for transactions.
     pub(crate) databases: HashMap<String, ApplicationDatabase>,
     /// What the builder was given for workflows and steps to find.
-    pub(crate) objects: Resources,
+    pub(crate) resources: Resources,
     /// The workflows of this program.
     pub(crate) registry: Registry,
     /// How far the engine is on its way down.
-    pub(crate) gate: ShutdownSignal,
+    pub(crate) shutdown: ShutdownSignal,
     /// Makes the internal keys.
     pub(crate) keys: KeyMaker,
     /// The one door for writing.
@@ -56,19 +56,19 @@ pub(crate) struct Runtime {
     /// signed on anew; runs of the old fence are dropped then.
     pub(crate) fence: Mutex<Fence>,
     /// What runs in this process.
-    pub(crate) live: RunningWorkflows,
+    pub(crate) running: RunningWorkflows,
     /// Who waits for something that the database will show.
-    pub(crate) waits: Waiters,
+    pub(crate) waiters: Waiters,
     /// What other processes are to be told of.
-    pub(crate) notices: PendingNotifications,
+    pub(crate) notifications: PendingNotifications,
     /// The queues that it takes work from.
-    pub(crate) lines: Arc<LocalQueues>,
+    pub(crate) queues: Arc<LocalQueues>,
     /// Pokes the scheduler: the schedules have changed.
     pub(crate) schedules: Wakeup,
     /// Pokes the recovery: an executor may have let go of workflows.
     pub(crate) released: Notify,
     /// Steps on threads that cannot be stopped.
-    pub(crate) threads: BlockingSteps,
+    pub(crate) blocking_steps: BlockingSteps,
     /// Panics in places where nobody else hears of them, for the report of the shutdown.
     pub(crate) panics: Mutex<Vec<String>>,
     /// Who waits for a time, and the database's clock.
@@ -105,31 +105,31 @@ impl Runtime {
     }
 
     /// There is news of a workflow in the database: tells whoever waits for it, here and elsewhere.
-    pub(crate) fn tell(&self, workflow: &str) {
+    pub(crate) fn announce_workflow(&self, workflow: &str) {
         let hint = Hint::for_workflow(workflow);
-        self.waits.tell(hint);
-        self.tell_others(hint);
+        self.waiters.notify(hint);
+        self.notify_others(hint);
     }
 
     /// There is more to do in a queue, or room for more: tells whoever takes from it, here and elsewhere.
-    pub(crate) fn tell_queue(&self, name: &str) {
+    pub(crate) fn announce_queue(&self, name: &str) {
         let hint = Hint::for_queue(name);
-        self.lines.tell(hint);
-        self.tell_others(hint);
+        self.queues.notify(hint);
+        self.notify_others(hint);
     }
 
     /// Notes a panic for the report of the shutdown. Of very many the first ones do.
     pub(crate) fn note_panic(&self, what: String) {
         let mut panics = lock(&self.panics);
-        if panics.len() < MOST_PANICS {
+        if panics.len() < MAX_PANICS {
             panics.push(what);
         }
     }
 
     /// Tells other processes.
-    pub(crate) fn tell_others(&self, hint: Hint) {
+    pub(crate) fn notify_others(&self, hint: Hint) {
         if self.store.has_others() {
-            self.notices.add(hint);
+            self.notifications.add(hint);
         }
     }
 

@@ -38,7 +38,7 @@ fn install_hook() {
 }
 
 /// Runs `body`, and turns a panic in it into an error of the kind [`ErrorKind::Panic`].
-pub(crate) fn watch<R>(body: impl FnOnce() -> R) -> Result<R, Error> {
+pub(crate) fn catch<R>(body: impl FnOnce() -> R) -> Result<R, Error> {
     install_hook();
     let outer = WATCHED.replace(true);
     // A body that panicked is never polled again, so nobody sees what the panic left half done.
@@ -52,7 +52,7 @@ pub(crate) fn watch<R>(body: impl FnOnce() -> R) -> Result<R, Error> {
 
 /// Whether something that cannot be asked otherwise ends in a panic. Nothing is printed, except where a panic ends
 /// the program.
-pub(crate) fn ends_in_one(question: impl FnOnce()) -> bool {
+pub(crate) fn panics(question: impl FnOnce()) -> bool {
     install_hook();
     let outer = ASKED.replace(cfg!(panic = "unwind"));
     let answer = panic::catch_unwind(AssertUnwindSafe(question));
@@ -74,7 +74,7 @@ impl<F: Future> Future for CatchPanic<F> {
     type Output = Result<F::Output, Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match watch(|| self.0.as_mut().poll(cx)) {
+        match catch(|| self.0.as_mut().poll(cx)) {
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(value)) => Poll::Ready(Ok(value)),
             Err(panic) => Poll::Ready(Err(panic)),
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn a_panic_comes_out_with_its_message_and_its_place() {
-        let error = watch(|| panic!("no stock of {}", "tea")).expect_err("it panicked");
+        let error = catch(|| panic!("no stock of {}", "tea")).expect_err("it panicked");
         assert!(error.is_panic());
         assert!(error.to_string().contains("panics.rs:"), "{error}");
         assert!(error.to_string().ends_with(": no stock of tea"), "{error}");

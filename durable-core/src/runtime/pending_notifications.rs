@@ -17,7 +17,7 @@ pub(crate) const RELEASED: &str = "durable:released";
 #[derive(Debug, Default)]
 pub(crate) struct PendingNotifications {
     hints: Mutex<BTreeSet<Hint>>,
-    pub(crate) news: Notify,
+    pub(crate) wakeup: Notify,
 }
 
 impl PendingNotifications {
@@ -27,7 +27,7 @@ impl PendingNotifications {
         hints.insert(hint);
         drop(hints);
         if first {
-            self.news.notify_one();
+            self.wakeup.notify_one();
         }
     }
 

@@ -50,16 +50,16 @@ pub(crate) struct RunningWorkflow {
 /// What the engine asks and tells the execution of a running workflow.
 pub(crate) trait RunControl: fmt::Debug + Send + Sync {
     /// Stops the body for this reason.
-    fn signal(&self, reason: StopReason);
+    fn request_stop(&self, reason: StopReason);
 
     /// The shutdown aborts: steps are asked to stop, and no further operation begins.
-    fn abort_begins(&self);
+    fn begin_abort(&self);
 
     /// What the run is doing, or was doing when it was asked to stop.
     fn activity(&self) -> Option<String>;
 
     /// What the run is doing now.
-    fn present_activity(&self) -> Option<String>;
+    fn current_activity(&self) -> Option<String>;
 
     /// How long the step that has been running longest has been running.
     fn step_running_for(&self) -> Option<Duration>;
@@ -86,7 +86,7 @@ impl RunningWorkflows {
 
     /// Enters a run; counted from now until the guard is dropped. While an earlier run of the same
     /// id is still here, gives that one instead: the new one must wait until it is gone.
-    pub(crate) fn enter(
+    pub(crate) fn insert(
         self: &RunningWorkflows,
         id: &Arc<str>,
         key: i64,
@@ -139,22 +139,22 @@ impl RunningWorkflows {
     }
 
     /// How many have come to their end in this process.
-    pub(crate) fn ended(&self) -> u64 {
+    pub(crate) fn finish(&self) -> u64 {
         self.ended.load(Ordering::Relaxed)
     }
 
     /// Lists from now on who leaves without having ended.
-    pub(crate) fn list_left(&self) {
+    pub(crate) fn track_unfinished(&self) {
         lock(&self.left).get_or_insert_default();
     }
 
     /// Who left without having ended, since they are listed.
-    pub(crate) fn left(&self) -> Vec<Arc<RunningWorkflow>> {
+    pub(crate) fn take_unfinished(&self) -> Vec<Arc<RunningWorkflow>> {
         lock(&self.left).take().unwrap_or_default()
     }
 
     /// Returns once nothing runs any more.
-    pub(crate) async fn idle(&self) {
+    pub(crate) async fn wait_until_empty(&self) {
         let _ = self.count.subscribe().wait_for(|count| *count == 0).await.map(drop); // the sender is in `self`
     }
 }
@@ -168,27 +168,27 @@ impl RunningWorkflow {
         lock(&self.execution).clone()
     }
 
-    pub(crate) fn signal(&self, signal: StopReason) {
+    pub(crate) fn request_stop(&self, signal: StopReason) {
         if let Some(execution) = self.execution() {
-            execution.signal(signal);
+            execution.request_stop(signal);
         }
     }
 
     /// Steps are told that the engine goes down, and the driver looks whether the body has to be
     /// suspended now.
-    pub(crate) fn abort_begins(&self) {
+    pub(crate) fn begin_abort(&self) {
         if let Some(execution) = self.execution() {
-            execution.abort_begins();
+            execution.begin_abort();
         }
     }
 
     /// It leaves, and this process has no more to do with it.
-    pub(crate) fn give_up(&self) {
+    pub(crate) fn mark_given_up(&self) {
         self.given_up.store(true, Ordering::Relaxed);
     }
 
     /// The same for one that somebody has cancelled.
-    pub(crate) fn is_cancelled(&self) {
+    pub(crate) fn mark_cancelled(&self) {
         self.cancelled.store(true, Ordering::Relaxed);
     }
 
@@ -202,7 +202,7 @@ impl RunningWorkflow {
         }
     }
 
-    pub(crate) fn ended(&self, ended: Arc<FinishedWorkflow>) {
+    pub(crate) fn finish(&self, ended: Arc<FinishedWorkflow>) {
         *lock(&self.progress) = RunProgress::Ended(ended);
         self.changed.notify_waiters();
     }
@@ -220,7 +220,7 @@ impl RunningWorkflow {
     }
 
     /// Returns once it no longer runs here.
-    pub(crate) async fn over(&self) -> RunProgress {
+    pub(crate) async fn finished(&self) -> RunProgress {
         loop {
             // Registered before the look: a word that comes between the two is heard.
             let changed = self.changed.notified();

@@ -28,7 +28,7 @@ pub(super) trait Decoded<T> {
 }
 
 pub(super) fn status(word: &str) -> Result<Status, StoreError> {
-    Status::from_word(word).ok_or_else(|| {
+    word.parse().map_err(|_| {
         StoreError::new(
             StoreErrorKind::Refused,
             format_args!("the database holds the status {word:?}, which this release does not know"),

@@ -124,7 +124,7 @@ pub(super) fn effective_record<'r>(record: &'r NewRecord, entry: &Entry, verdict
             let Some(conflict) = existing.conflict(&start.name, start.instance.as_deref()) else {
                 return Cow::Borrowed(record);
             };
-            let outcome = Some(Outcome::Error(RecordedError::of_engine(&conflict).to_text()));
+            let outcome = Some(Outcome::Error(RecordedError::from_engine(&conflict).to_text()));
             Cow::Owned(NewRecord { child: None, outcome, ..record.clone() })
         }
         _ => Cow::Borrowed(record),

@@ -63,8 +63,8 @@ pub use self::messaging_rows::{
 pub(crate) use self::open::shown_without_password;
 pub use self::open::{Location, open};
 pub use self::queue_rows::{
-    ClaimRequest, Claimed, Debounce, EnqueueOutcome, NewQueue, Promoted, QueueChange, QueueLimits, QueuePlacement,
-    QueueRow, RateLimit,
+    ClaimRequest, Claimed, Debounce, EnqueueOutcome, NewQueue, Promoted, QueueChange, QueuePlacement, QueueRow,
+    RateLimit, StoredLimits,
 };
 pub use self::rows::{
     Entry, ExecutorInfo, ExistingWorkflow, Fence, Finish, FinishedWorkflow, HeartbeatResult, KnownWorkflow,

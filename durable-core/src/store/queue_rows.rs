@@ -47,7 +47,7 @@ pub struct RateLimit {
 
 /// The limits of a queue.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct QueueLimits {
+pub struct StoredLimits {
     /// How many run at once in the whole fleet.
     pub concurrency: Option<u32>,
     /// How many run at once in one process. The process counts them itself.
@@ -69,7 +69,7 @@ pub struct NewQueue {
     /// Its name.
     pub name: String,
     /// The limits in the code.
-    pub limits: QueueLimits,
+    pub limits: StoredLimits,
 }
 
 /// A request for workflows to run.
@@ -91,7 +91,7 @@ pub struct Claimed {
     /// To run now, in their order. They are PENDING and the claimer's.
     pub runs: Vec<RunRow>,
     /// The queue's limits as they are now: they can be changed while everything runs.
-    pub limits: QueueLimits,
+    pub limits: StoredLimits,
     /// Whether nobody is to claim from it for the time being.
     pub paused: bool,
     /// When the next may be started, if something waits and only a rate limit is in its way
@@ -116,7 +116,7 @@ pub struct QueueRow {
     /// Its name.
     pub name: String,
     /// Its limits now.
-    pub limits: QueueLimits,
+    pub limits: StoredLimits,
     /// Whether they were changed at run time, and are no longer those of the code.
     pub changed: bool,
     /// Whether it is paused.
@@ -139,9 +139,9 @@ pub enum QueueChange {
     /// Claiming goes on.
     Resume,
     /// Other limits, from now on and whatever the code says, until the next change.
-    Limits(QueueLimits),
+    Limits(StoredLimits),
     /// The limits of the code that is launched next, again.
-    LimitsOfCode(QueueLimits),
+    LimitsOfCode(StoredLimits),
 }
 
 /// What became of a workflow that is started within the user's transaction.

@@ -1,6 +1,7 @@
 //! Types and pure functions that every room above uses. Nothing here knows a database, a task or a
 //! workflow.
 
+pub(crate) mod backoff;
 pub(crate) mod cron;
 pub(crate) mod duration;
 pub(crate) mod error;

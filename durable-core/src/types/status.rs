@@ -1,6 +1,7 @@
 //! Where a workflow stands.
 
 use std::fmt;
+use std::str::FromStr;
 
 /// Where a workflow stands. In the database it is the upper-case word that [`Display`](fmt::Display) shows.
 ///
@@ -51,12 +52,6 @@ impl Status {
         }
     }
 
-    /// The status of a word from the database, if it is one.
-    #[must_use]
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|it| it.as_str() == word)
-    }
-
     /// Whether nothing will ever change it again: `SUCCESS`, `ERROR` and `CANCELLED`.
     #[must_use]
     pub const fn is_terminal(self) -> bool {
@@ -67,5 +62,51 @@ impl Status {
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Status {
+    type Err = UnknownStatus;
+
+    /// Reads a status as the database has it, in upper or lower case.
+    fn from_str(word: &str) -> Result<Self, UnknownStatus> {
+        Self::ALL
+            .into_iter()
+            .find(|it| it.as_str().eq_ignore_ascii_case(word))
+            .ok_or_else(|| UnknownStatus(word.to_owned()))
+    }
+}
+
+/// The error of parsing a [`Status`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownStatus(String);
+
+impl fmt::Display for UnknownStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} is not a status; the statuses are ", self.0)?;
+        for (index, status) in Status::ALL.into_iter().enumerate() {
+            write!(f, "{}{status}", if index == 0 { "" } else { ", " })?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for UnknownStatus {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_reads_back_in_either_case_and_an_unknown_one_is_refused() {
+        for status in Status::ALL {
+            assert_eq!(status.as_str().parse(), Ok(status));
+            assert_eq!(status.as_str().to_lowercase().parse(), Ok(status));
+        }
+        let error = "RUNNING".parse::<Status>().expect_err("there is no such status");
+        assert_eq!(
+            error.to_string(),
+            "\"RUNNING\" is not a status; the statuses are ENQUEUED, DELAYED, PENDING, SUCCESS, ERROR, CANCELLED, PARKED"
+        );
     }
 }

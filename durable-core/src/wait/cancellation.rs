@@ -29,7 +29,7 @@ impl AbortReason {
 pub(crate) struct CancellationFlag {
     /// Zero, or one more than the index of the reason.
     reason: AtomicU8,
-    told: Notify,
+    changed: Notify,
 }
 
 impl CancellationFlag {
@@ -38,7 +38,7 @@ impl CancellationFlag {
         let Some(index) = AbortReason::ALL.iter().position(|it| *it == why) else { return };
         let number = u8::try_from(index + 1).unwrap_or(u8::MAX);
         let _ = self.reason.fetch_update(Ordering::AcqRel, Ordering::Acquire, |it| (it <= 1).then_some(number.max(it)));
-        self.told.notify_waiters();
+        self.changed.notify_waiters();
     }
 
     pub(crate) fn reason(&self) -> Option<AbortReason> {
@@ -49,7 +49,7 @@ impl CancellationFlag {
     pub(crate) async fn cancelled(&self) -> AbortReason {
         loop {
             // Registered before the look: a word that comes between the two is heard.
-            let told = self.told.notified();
+            let told = self.changed.notified();
             if let Some(reason) = self.reason() {
                 return reason;
             }

@@ -19,7 +19,7 @@ pub(crate) struct Clock {
     /// The own clock at the launch; it never goes back.
     base: Instant,
     /// By how much the database's clock (microseconds since 1970) is ahead of `base`, at least and at most.
-    ahead: Mutex<(i64, i64)>,
+    offset: Mutex<(i64, i64)>,
     /// The time that a test has let pass.
     skipped: AtomicI64,
 }
@@ -27,44 +27,44 @@ pub(crate) struct Clock {
 impl Clock {
     /// A clock that has never heard of the database: this machine's.
     pub(crate) fn new(local_micros: i64) -> Self {
-        Self { base: Instant::now(), ahead: Mutex::new((local_micros, local_micros)), skipped: AtomicI64::new(0) }
+        Self { base: Instant::now(), offset: Mutex::new((local_micros, local_micros)), skipped: AtomicI64::new(0) }
     }
 
     /// What the database showed at some moment between `asked` and now.
     ///
     /// Where it fits what is known it makes that more precise. Where it does not, a clock was set, or
     /// this machine has slept, and only the new reading counts.
-    pub(crate) fn read(&self, shown: i64, asked: Instant) {
+    pub(crate) fn observe(&self, shown: i64, asked: Instant) {
         let (least, most) = (shown - self.since_base(Instant::now()), shown - self.since_base(asked));
-        let mut ahead = lock(&self.ahead);
+        let mut ahead = lock(&self.offset);
         let both = (least.max(ahead.0), most.min(ahead.1));
         *ahead = if both.0 <= both.1 { both } else { (least, most) };
     }
 
     /// Replaces everything known: the first reading.
-    pub(crate) fn set(&self, shown: i64, asked: Instant) {
+    pub(crate) fn reset(&self, shown: i64, asked: Instant) {
         let bounds = (shown - self.since_base(Instant::now()), shown - self.since_base(asked));
-        *lock(&self.ahead) = bounds;
+        *lock(&self.offset) = bounds;
     }
 
     /// The database shows this or more.
-    pub(crate) fn at_least(&self) -> i64 {
-        self.at_least_with_skipped().0
+    pub(crate) fn lower_bound(&self) -> i64 {
+        self.lower_bound_with_skipped().0
     }
 
     /// The database shows this or less.
-    pub(crate) fn at_most(&self) -> i64 {
-        lock(&self.ahead).1 + self.since_base(Instant::now()) + self.skipped.load(Ordering::Relaxed)
+    pub(crate) fn upper_bound(&self) -> i64 {
+        lock(&self.offset).1 + self.since_base(Instant::now()) + self.skipped.load(Ordering::Relaxed)
     }
 
     /// When a duration that begins now is over for certain.
     pub(crate) fn after(&self, duration: Duration) -> i64 {
-        self.at_most().saturating_add(micros(duration)).min(LATEST)
+        self.upper_bound().saturating_add(micros(duration)).min(LATEST)
     }
 
     /// The present time for users.
     pub(crate) fn now(&self) -> DateTime<Utc> {
-        to_date(self.at_least())
+        to_date(self.lower_bound())
     }
 
     /// Lets time pass that does not: for tests of things that take days.
@@ -74,9 +74,9 @@ impl Clock {
     }
 
     /// The database shows this or more, and how much of it a test has let pass, in microseconds.
-    pub(crate) fn at_least_with_skipped(&self) -> (i64, i64) {
+    pub(crate) fn lower_bound_with_skipped(&self) -> (i64, i64) {
         let skipped = self.skipped.load(Ordering::Relaxed);
-        (lock(&self.ahead).0 + self.since_base(Instant::now()) + skipped, skipped)
+        (lock(&self.offset).0 + self.since_base(Instant::now()) + skipped, skipped)
     }
 
     /// Negative for a moment before the base: the first question is asked before there is a clock.
@@ -111,12 +111,12 @@ mod tests {
         let (writer, reader) = (Clock::new(0), Clock::new(0));
         let asked = Instant::now();
         std::thread::sleep(Duration::from_millis(2)); // the answer takes its time
-        writer.set(1_000_000, asked);
-        reader.set(1_000_000, asked);
+        writer.reset(1_000_000, asked);
+        reader.reset(1_000_000, asked);
         let wake = writer.after(Duration::from_millis(5));
         let earliest = 1_000_000 + 5_000;
         assert!(wake >= earliest, "counted from the latest moment at which the database can have shown it");
-        assert!(reader.at_least() < wake, "and not over at once");
+        assert!(reader.lower_bound() < wake, "and not over at once");
     }
 
     #[test]
@@ -124,9 +124,9 @@ mod tests {
         let asked = Instant::now();
         std::thread::sleep(Duration::from_millis(2)); // the database may have shown it at any time of these
         let clock = Clock::new(1_000_000);
-        clock.set(1_000_000, asked);
-        assert!(clock.at_most() >= 1_002_000, "and not from when the answer came");
-        assert!(clock.at_least() < 1_002_000);
+        clock.reset(1_000_000, asked);
+        assert!(clock.upper_bound() >= 1_002_000, "and not from when the answer came");
+        assert!(clock.lower_bound() < 1_002_000);
     }
 
     #[test]
@@ -134,12 +134,12 @@ mod tests {
         let clock = Clock::new(0);
         let asked = Instant::now();
         std::thread::sleep(Duration::from_millis(2));
-        clock.set(1_000_000, asked);
-        let wide = clock.at_most() - clock.at_least();
-        clock.read(clock.at_least() + 1_000, Instant::now());
-        assert!(clock.at_most() - clock.at_least() < wide);
-        clock.read(900_000_000, Instant::now());
-        assert!(clock.at_least() >= 900_000_000, "somebody has set the clock");
+        clock.reset(1_000_000, asked);
+        let wide = clock.upper_bound() - clock.lower_bound();
+        clock.observe(clock.lower_bound() + 1_000, Instant::now());
+        assert!(clock.upper_bound() - clock.lower_bound() < wide);
+        clock.observe(900_000_000, Instant::now());
+        assert!(clock.lower_bound() >= 900_000_000, "somebody has set the clock");
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub enum EnginePhase {
     /// No further durable operation begins; a step that runs may come to its end and be recorded.
     Aborting,
     /// What still runs is dropped, and what is left is handed over.
-    Killed,
+    Stopping,
     /// Everything is handed over; the engine's own tasks end, and the connections are closed.
     Closing,
     /// Everything is closed.
@@ -27,32 +27,32 @@ pub enum EnginePhase {
 /// The level, and the way to wait for it.
 #[derive(Debug)]
 pub(crate) struct ShutdownSignal {
-    level: watch::Sender<EnginePhase>,
+    phase: watch::Sender<EnginePhase>,
     /// Whether the level is `Aborting` or higher: every durable operation asks that, so it is asked
     /// without a lock.
-    shut: AtomicBool,
+    aborting: AtomicBool,
 }
 
 impl ShutdownSignal {
     pub(crate) fn new() -> Self {
-        Self { level: watch::Sender::new(EnginePhase::Running), shut: AtomicBool::new(false) }
+        Self { phase: watch::Sender::new(EnginePhase::Running), aborting: AtomicBool::new(false) }
     }
 
-    pub(crate) fn level(&self) -> EnginePhase {
-        *self.level.borrow()
+    pub(crate) fn phase(&self) -> EnginePhase {
+        *self.phase.borrow()
     }
 
     /// Whether no durable operation may begin any more.
-    pub(crate) fn is_shut(&self) -> bool {
-        self.shut.load(Ordering::Acquire)
+    pub(crate) fn is_aborting(&self) -> bool {
+        self.aborting.load(Ordering::Acquire)
     }
 
     /// Raises the level. A lower one than the present is ignored, so that callers need not look first.
-    pub(crate) fn raise(&self, to: EnginePhase) {
+    pub(crate) fn advance_to(&self, to: EnginePhase) {
         if to >= EnginePhase::Aborting {
-            self.shut.store(true, Ordering::Release);
+            self.aborting.store(true, Ordering::Release);
         }
-        self.level.send_if_modified(|level| {
+        self.phase.send_if_modified(|level| {
             let higher = to > *level;
             if higher {
                 *level = to;
@@ -62,8 +62,8 @@ impl ShutdownSignal {
     }
 
     /// Returns once the level is `at` or higher.
-    pub(crate) async fn reached(&self, at: EnginePhase) {
-        let mut watcher = self.level.subscribe();
+    pub(crate) async fn wait_for(&self, at: EnginePhase) {
+        let mut watcher = self.phase.subscribe();
         // The guard is dropped here: holding it across an await would make the caller's future
         // not Send. The sender lives as long as `self`, so the wait cannot fail.
         let _ = watcher.wait_for(|level| *level >= at).await.map(drop);
@@ -77,9 +77,9 @@ mod tests {
     #[tokio::test]
     async fn the_level_never_goes_back_up() {
         let gate = ShutdownSignal::new();
-        gate.raise(EnginePhase::Aborting);
-        gate.raise(EnginePhase::Draining);
-        assert_eq!(gate.level(), EnginePhase::Aborting);
-        gate.reached(EnginePhase::Quiesced).await;
+        gate.advance_to(EnginePhase::Aborting);
+        gate.advance_to(EnginePhase::Draining);
+        assert_eq!(gate.phase(), EnginePhase::Aborting);
+        gate.wait_for(EnginePhase::Quiesced).await;
     }
 }

@@ -58,12 +58,12 @@ impl Timers {
     }
 
     /// Waits for a moment of the database's clock, or until the engine goes down before it.
-    pub(crate) fn until(&self, at: i64) -> Timer<'_> {
+    pub(crate) fn at(&self, at: i64) -> Timer<'_> {
         Timer { timers: self, at, number: None, patient: false }
     }
 
     /// Waits for a moment, whatever the engine does.
-    pub(crate) fn rings(&self, at: i64) -> Timer<'_> {
+    pub(crate) fn at_always(&self, at: i64) -> Timer<'_> {
         Timer { timers: self, at, number: None, patient: true }
     }
 
@@ -79,13 +79,13 @@ impl Timers {
     }
 
     /// Looks at the clock again: it was set.
-    pub(crate) fn poke(&self) {
+    pub(crate) fn wake(&self) {
         self.news.notify_one();
     }
 
     /// Wakes everybody whose time has come, and says how long the next one has to wait.
-    fn ring(&self) -> Option<Duration> {
-        let now = self.clock.at_least();
+    fn fire_due(&self) -> Option<Duration> {
+        let now = self.clock.lower_bound();
         let mut state = lock(&self.state);
         let later = state.waiting.split_off(&(now.saturating_add(1), 0));
         let due = std::mem::replace(&mut state.waiting, later);
@@ -101,11 +101,11 @@ impl Timers {
 /// The task that wakes them.
 pub(crate) async fn run(timers: &Timers, gate: &ShutdownSignal) {
     loop {
-        let pause = timers.ring().map_or(LONGEST, |next| next.min(LONGEST));
+        let pause = timers.fire_due().map_or(LONGEST, |next| next.min(LONGEST));
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = timers.news.notified() => {}
-            () = gate.reached(EnginePhase::Killed) => return,
+            () = gate.wait_for(EnginePhase::Stopping) => return,
         }
     }
 }
@@ -126,7 +126,7 @@ impl Future for Timer<'_> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<TimerOutcome> {
         let timers = self.timers;
-        let due = timers.clock.at_least() >= self.at;
+        let due = timers.clock.lower_bound() >= self.at;
         let mut state = lock(&timers.state);
         let released = !self.patient && state.horizon.is_some_and(|horizon| self.at > horizon);
         if due || released {
@@ -183,18 +183,18 @@ mod tests {
     #[tokio::test]
     async fn everybody_is_woken_at_the_own_time_and_not_before() {
         let (timers, gate, task) = timers();
-        let start = timers.clock.at_least();
+        let start = timers.clock.lower_bound();
         let wait = |after: i64| {
             let timers = Arc::clone(&timers);
             async move {
-                assert_eq!(timers.until(start + after).await, TimerOutcome::Due);
-                assert!(timers.clock.at_least() >= start + after);
+                assert_eq!(timers.at(start + after).await, TimerOutcome::Due);
+                assert!(timers.clock.lower_bound() >= start + after);
                 after
             }
         };
         let (a, b, c) = tokio::join!(wait(20_000), wait(1_000), wait(10_000));
         assert_eq!((a, b, c), (20_000, 1_000, 10_000));
-        gate.raise(EnginePhase::Killed);
+        gate.advance_to(EnginePhase::Stopping);
         task.await.expect("it only waits");
         assert!(lock(&timers.state).waiting.is_empty());
     }
@@ -202,20 +202,20 @@ mod tests {
     #[tokio::test]
     async fn a_release_lets_go_of_those_who_would_wake_too_late() {
         let (timers, gate, task) = timers();
-        let now = timers.clock.at_least();
-        let (soon, late, patient) = (timers.until(now + 20_000), timers.until(now + HOUR), timers.rings(now + 30_000));
+        let now = timers.clock.lower_bound();
+        let (soon, late, patient) = (timers.at(now + 20_000), timers.at(now + HOUR), timers.at_always(now + 30_000));
         let release = async { timers.release(now + 25_000) };
         let (soon, late, patient, ()) = tokio::join!(soon, late, patient, release);
         assert_eq!((soon, late, patient), (TimerOutcome::Due, TimerOutcome::Released, TimerOutcome::Due));
-        assert_eq!(timers.until(now + HOUR).await, TimerOutcome::Released, "who comes later is let go of, too");
-        gate.raise(EnginePhase::Killed);
+        assert_eq!(timers.at(now + HOUR).await, TimerOutcome::Released, "who comes later is let go of, too");
+        gate.advance_to(EnginePhase::Stopping);
         task.await.expect("it only waits");
     }
 
     #[tokio::test]
     async fn a_dropped_timer_leaves_nothing_behind() {
         let timers = Timers::new(Clock::new(0));
-        let mut timer = Box::pin(timers.until(HOUR));
+        let mut timer = Box::pin(timers.at(HOUR));
         assert!(std::future::poll_fn(|cx| Poll::Ready(timer.as_mut().poll(cx).is_pending())).await);
         drop(timer);
         assert!(lock(&timers.state).waiting.is_empty());

@@ -13,7 +13,7 @@ use crate::types::sync::lock;
 use crate::wait::wakeup::Wakeup;
 
 /// How many are asked for at once; the others are next.
-const MOST: usize = 50_000;
+const MAX_PER_POLL: usize = 50_000;
 
 /// What is waited for.
 #[derive(Debug, Clone)]
@@ -46,9 +46,9 @@ pub(crate) enum WaitResult {
 pub(crate) struct Waiters {
     state: Mutex<WaiterState>,
     /// Pokes the task that asks.
-    pub(crate) news: Wakeup,
+    pub(crate) wakeup: Wakeup,
     /// Whether somebody tells of what other processes write, so that asking by the clock is only for safety.
-    pub(crate) told: AtomicBool,
+    pub(crate) listening: AtomicBool,
 }
 
 /// The hint that concerns a wait, and a number that tells it from the others.
@@ -90,7 +90,7 @@ struct Waiter {
     want: WaitFor,
     waker: Option<Waker>,
     /// Boxed, because most of the time nobody has any.
-    news: Option<Box<WaitResult>>,
+    wakeup: Option<Box<WaitResult>>,
     /// Which list it is in.
     turn: PollTurn,
     /// Whether the database was asked for it since it came here.
@@ -114,30 +114,30 @@ impl Waiters {
         let key = (hint, state.last_number);
         state
             .slots
-            .insert(key, Waiter { want, waker: None, news: None, turn: PollTurn::Due, looked: false, released_with });
+            .insert(key, Waiter { want, waker: None, wakeup: None, turn: PollTurn::Due, looked: false, released_with });
         state.due.push(key);
         drop(state);
-        self.news.poke();
+        self.wakeup.wake();
         WaitHandle { waits: self, key }
     }
 
     /// There is news of something.
-    pub(crate) fn tell(&self, hint: Hint) {
+    pub(crate) fn notify(&self, hint: Hint) {
         let mut state = lock(&self.state);
         let WaiterState { slots, due, .. } = &mut *state;
         let before = due.len();
         for (key, slot) in slots.range_mut((hint, 0)..=(hint, u64::MAX)) {
-            slot.ask_again(*key, due);
+            slot.requeue(*key, due);
         }
         let more = due.len() > before;
         drop(state);
         if more {
-            self.news.poke();
+            self.wakeup.wake();
         }
     }
 
     /// There may be news of anything.
-    pub(crate) fn tell_all(&self) {
+    pub(crate) fn notify_all(&self) {
         let mut state = lock(&self.state);
         let WaiterState { slots, due, in_turn, .. } = &mut *state;
         for (key, slot) in slots.iter_mut() {
@@ -149,7 +149,7 @@ impl Waiters {
         let any = !due.is_empty() || !in_turn.is_empty();
         drop(state);
         if any {
-            self.news.poke();
+            self.wakeup.wake();
         }
     }
 
@@ -174,17 +174,17 @@ impl Waiters {
     }
 
     /// Whether others tell of what they write.
-    pub(crate) fn is_told(&self) -> bool {
-        self.told.load(Ordering::Relaxed)
+    pub(crate) fn is_listening(&self) -> bool {
+        self.listening.load(Ordering::Relaxed)
     }
 
     /// The question for those whose turn it is, with who they are.
-    pub(crate) fn question(&self) -> PollBatch {
+    pub(crate) fn next_batch(&self) -> PollBatch {
         let mut state = lock(&self.state);
         let WaiterState { slots, due, in_turn, .. } = &mut *state;
         let mut question = PollBatch::default();
         let next = if due.is_empty() { &mut *in_turn } else { &mut *due };
-        for key in next.drain(..next.len().min(MOST)) {
+        for key in next.drain(..next.len().min(MAX_PER_POLL)) {
             if let Some(slot) = slots.get_mut(&key)
                 && slot.turn != PollTurn::Nowhere
             {
@@ -194,24 +194,24 @@ impl Waiters {
         }
         next.shrink_to(1024); // there may have been a hundred thousand of them
         if !due.is_empty() || !in_turn.is_empty() {
-            self.news.poke(); // the others are asked for next, and not when somebody comes along
+            self.wakeup.wake(); // the others are asked for next, and not when somebody comes along
         }
         question
     }
 
     /// Puts back those whose question got no answer.
-    pub(crate) fn put_back(&self, question: &PollBatch) {
+    pub(crate) fn retry(&self, question: &PollBatch) {
         let mut state = lock(&self.state);
         let WaiterState { slots, due, .. } = &mut *state;
         for key in question.keys() {
             if let Some(slot) = slots.get_mut(key) {
-                slot.ask_again(*key, due);
+                slot.requeue(*key, due);
             }
         }
     }
 
     /// Hands out what was found.
-    pub(crate) fn answer(&self, question: &PollBatch, found: PollResult) {
+    pub(crate) fn resolve(&self, question: &PollBatch, found: PollResult) {
         let mut wakers = Vec::new();
         let mut state = lock(&self.state);
         let released = state.released;
@@ -219,9 +219,9 @@ impl Waiters {
             let Some(slot) = state.slots.get_mut(key) else { return };
             let first = !std::mem::replace(&mut slot.looked, true);
             if news.is_some() {
-                slot.news = news.map(Box::new);
+                slot.wakeup = news.map(Box::new);
             }
-            if first || slot.news.is_some() || slot.released_with <= released {
+            if first || slot.wakeup.is_some() || slot.released_with <= released {
                 wakers.extend(slot.waker.take());
             }
         };
@@ -253,7 +253,7 @@ impl Waiters {
 }
 
 impl Waiter {
-    fn ask_again(&mut self, key: WaiterKey, due: &mut Vec<WaiterKey>) {
+    fn requeue(&mut self, key: WaiterKey, due: &mut Vec<WaiterKey>) {
         if self.turn != PollTurn::Due {
             self.turn = PollTurn::Due;
             due.push(key);
@@ -264,7 +264,7 @@ impl Waiter {
 /// A question to the database, and who asked.
 #[derive(Debug, Default)]
 pub(crate) struct PollBatch {
-    pub(crate) wanted: PollRequest,
+    pub(crate) request: PollRequest,
     ends: HashMap<String, Vec<(WaiterKey, bool)>>,
     messages: Vec<WaiterKey>,
     events: Vec<WaiterKey>,
@@ -277,20 +277,20 @@ impl PollBatch {
             WaitFor::End { id, parked_counts } => {
                 let askers = self.ends.entry(id.to_string()).or_default();
                 if askers.is_empty() {
-                    self.wanted.ends.push(id.to_string());
+                    self.request.ends.push(id.to_string());
                 }
                 askers.push((key, *parked_counts));
             }
             WaitFor::Message { workflow, topic } => {
-                self.wanted.messages.push((*workflow, topic.to_string()));
+                self.request.messages.push((*workflow, topic.to_string()));
                 self.messages.push(key);
             }
             WaitFor::Event { id, name } => {
-                self.wanted.events.push((id.to_string(), name.to_string()));
+                self.request.events.push((id.to_string(), name.to_string()));
                 self.events.push(key);
             }
             WaitFor::Stream { id, name, mark } => {
-                self.wanted.streams.push((id.to_string(), name.to_string(), **mark));
+                self.request.streams.push((id.to_string(), name.to_string(), **mark));
                 self.streams.push(key);
             }
         }
@@ -319,7 +319,7 @@ impl WaitHandle<'_> {
     /// What is there already: `None` after the database was asked and had nothing.
     pub(crate) async fn first(&self) -> Option<WaitResult> {
         poll_fn(|cx| {
-            self.poll(cx.waker(), |slot, _| match slot.news.take() {
+            self.poll(cx.waker(), |slot, _| match slot.wakeup.take() {
                 None if slot.looked => Some(None),
                 None => None,
                 Some(news) => Some(Some(*news)),
@@ -331,7 +331,7 @@ impl WaitHandle<'_> {
     /// What comes; `None` when the engine goes down before. The database is asked once in any case.
     pub(crate) async fn next(&self) -> Option<WaitResult> {
         poll_fn(|cx| {
-            self.poll(cx.waker(), |slot, released| match slot.news.take() {
+            self.poll(cx.waker(), |slot, released| match slot.wakeup.take() {
                 None if slot.looked && slot.released_with <= released => Some(None),
                 None => None,
                 Some(news) => Some(Some(*news)),
@@ -341,15 +341,15 @@ impl WaitHandle<'_> {
     }
 
     /// Asks again: what came was of no use.
-    pub(crate) fn again(&self) {
+    pub(crate) fn retry_read(&self) {
         let mut state = lock(&self.waits.state);
         let WaiterState { slots, due, .. } = &mut *state;
         if let Some(slot) = slots.get_mut(&self.key) {
-            (slot.news, slot.looked) = (None, false);
-            slot.ask_again(self.key, due);
+            (slot.wakeup, slot.looked) = (None, false);
+            slot.requeue(self.key, due);
         }
         drop(state);
-        self.waits.news.poke();
+        self.waits.wakeup.wake();
     }
 
     fn poll<T>(&self, waker: &Waker, answer: impl FnOnce(&mut Waiter, ReleaseScope) -> Option<T>) -> Poll<T> {
@@ -383,20 +383,20 @@ mod tests {
     async fn who_begins_to_wait_is_asked_for_once_and_again_when_there_is_news() {
         let waits = Waiters::default();
         let waiting = waits.wait("w", message(1), true);
-        let question = waits.question();
-        assert_eq!(question.wanted.messages, [(1, "paid".to_owned())]);
-        waits.answer(&question, PollResult::default());
+        let question = waits.next_batch();
+        assert_eq!(question.request.messages, [(1, "paid".to_owned())]);
+        waits.resolve(&question, PollResult::default());
         assert!(waiting.first().await.is_none(), "there was nothing");
-        assert!(waits.question().is_empty(), "and nobody asks again without a reason");
+        assert!(waits.next_batch().is_empty(), "and nobody asks again without a reason");
 
-        waits.tell(Hint::for_workflow("another"));
-        assert!(waits.question().is_empty());
-        waits.tell(Hint::for_workflow("w"));
-        waits.tell(Hint::for_workflow("w"));
-        let question = waits.question();
-        assert_eq!(question.wanted.messages.len(), 1, "told twice, asked once");
+        waits.notify(Hint::for_workflow("another"));
+        assert!(waits.next_batch().is_empty());
+        waits.notify(Hint::for_workflow("w"));
+        waits.notify(Hint::for_workflow("w"));
+        let question = waits.next_batch();
+        assert_eq!(question.request.messages.len(), 1, "told twice, asked once");
         let messages = vec![PolledMessage { index: 0, key: 7, payload: "true".to_owned() }];
-        waits.answer(&question, PollResult { messages, ..PollResult::default() });
+        waits.resolve(&question, PollResult { messages, ..PollResult::default() });
         assert!(matches!(waiting.next().await, Some(WaitResult::Message { key: 7, .. })));
     }
 
@@ -405,22 +405,22 @@ mod tests {
         let waits = Waiters::default();
         let _waiting: Vec<_> = (0..3).map(|it| waits.wait("w", message(it), true)).collect();
         let _told = waits.wait("told", message(7), true);
-        while !waits.question().is_empty() {}
-        waits.tell_all();
-        waits.tell(Hint::for_workflow("told"));
-        assert_eq!(waits.question().wanted.messages, [(7, "paid".to_owned())]);
-        assert_eq!(waits.question().wanted.messages.len(), 3, "the others, and it is not asked for twice");
-        assert!(waits.question().is_empty());
+        while !waits.next_batch().is_empty() {}
+        waits.notify_all();
+        waits.notify(Hint::for_workflow("told"));
+        assert_eq!(waits.next_batch().request.messages, [(7, "paid".to_owned())]);
+        assert_eq!(waits.next_batch().request.messages.len(), 3, "the others, and it is not asked for twice");
+        assert!(waits.next_batch().is_empty());
     }
 
     #[tokio::test]
     async fn news_that_comes_while_the_question_is_out_is_asked_for_again() {
         let waits = Waiters::default();
         let _waiting = waits.wait("w", message(1), true);
-        let question = waits.question();
-        waits.tell(Hint::for_workflow("w"));
-        waits.answer(&question, PollResult::default());
-        assert!(!waits.question().is_empty());
+        let question = waits.next_batch();
+        waits.notify(Hint::for_workflow("w"));
+        waits.resolve(&question, PollResult::default());
+        assert!(!waits.next_batch().is_empty());
     }
 
     #[tokio::test]
@@ -433,7 +433,7 @@ mod tests {
             Poll::Ready(next.as_mut().poll(cx).is_pending())
         });
         assert!(polled.await, "a message may be there");
-        waits.answer(&waits.question(), PollResult::default());
+        waits.resolve(&waits.next_batch(), PollResult::default());
         assert!(body.next().await.is_none());
         waits.release(ReleaseScope::Everybody);
         assert!(outside.next().await.is_none());
@@ -443,6 +443,6 @@ mod tests {
     async fn a_dropped_wait_leaves_nothing_behind() {
         let waits = Waiters::default();
         drop(waits.wait("w", message(1), true));
-        assert!(waits.is_empty() && waits.question().is_empty());
+        assert!(waits.is_empty() && waits.next_batch().is_empty());
     }
 }

@@ -15,13 +15,13 @@ pub(crate) struct Wakeup {
 
 impl Wakeup {
     /// Lets the task go on. One that does not rest goes on once more.
-    pub(crate) fn poke(&self) {
+    pub(crate) fn wake(&self) {
         self.poked.store(true, Ordering::SeqCst);
         self.notify.notify_one();
     }
 
     /// Rests, and gives whether it was poked before the time was up.
-    pub(crate) async fn rest(&self, longest: Duration) -> bool {
+    pub(crate) async fn wait_timeout(&self, longest: Duration) -> bool {
         self.resting.store(true, Ordering::SeqCst);
         let poked = tokio::time::timeout(longest, self.notify.notified()).await.is_ok();
         self.resting.store(false, Ordering::SeqCst);
@@ -33,7 +33,7 @@ impl Wakeup {
 
     /// Whether the task rests and has no reason to get up, for tests that count what others do.
     #[cfg(feature = "testing")]
-    pub(crate) fn is_at_rest(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         self.resting.load(Ordering::SeqCst) && !self.poked.load(Ordering::SeqCst)
     }
 }

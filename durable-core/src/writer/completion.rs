@@ -8,33 +8,33 @@ type Call = Box<dyn FnOnce(Result<Verdict, StoreError>) + Send>;
 /// caller who is told that nothing was written must be able to rely on it.
 pub(crate) struct Completion {
     call: Option<Call>,
-    of_caller: bool,
+    from_caller: bool,
     sent: bool,
 }
 
 impl Completion {
     /// `call` is called on the writer's task: it must not block.
     pub(crate) fn new(call: impl FnOnce(Result<Verdict, StoreError>) + Send + 'static) -> Self {
-        Self { call: Some(Box::new(call)), of_caller: false, sent: false }
+        Self { call: Some(Box::new(call)), from_caller: false, sent: false }
     }
 
     /// The same for a caller outside, who has to decide what to do now; an execution that lost its
     /// right to write is over in any case.
-    pub(crate) fn of_caller(mut self) -> Self {
-        self.of_caller = true;
+    pub(crate) fn from_caller(mut self) -> Self {
+        self.from_caller = true;
         self
     }
 
-    pub(crate) fn is_of_caller(&self) -> bool {
-        self.of_caller
+    pub(crate) fn is_from_caller(&self) -> bool {
+        self.from_caller
     }
 
     /// From now on the database may have the entry.
-    pub(crate) fn is_sent(&mut self) {
+    pub(crate) fn mark_sent(&mut self) {
         self.sent = true;
     }
 
-    pub(crate) fn give(mut self, verdict: Result<Verdict, StoreError>) {
+    pub(crate) fn complete(mut self, verdict: Result<Verdict, StoreError>) {
         if let Some(call) = self.call.take() {
             call(verdict);
         }
@@ -44,13 +44,13 @@ impl Completion {
 impl Drop for Completion {
     fn drop(&mut self) {
         if let Some(call) = self.call.take() {
-            call(Err(if self.sent { unconfirmed() } else { closed() }));
+            call(Err(if self.sent { unconfirmed() } else { engine_closed() }));
         }
     }
 }
 
 /// Nothing was written, and nothing will be.
-pub(crate) fn closed() -> StoreError {
+pub(crate) fn engine_closed() -> StoreError {
     StoreError::new(StoreErrorKind::Closed, "the engine has been shut down")
 }
 
@@ -75,7 +75,7 @@ mod tests {
         };
         drop(answer());
         let mut sent = answer();
-        sent.is_sent();
+        sent.mark_sent();
         drop(sent);
         assert_eq!(*lock(&told), [StoreErrorKind::Closed, StoreErrorKind::Unreachable]);
     }

@@ -16,8 +16,9 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::store::{Entry, Fence, Store, StoreError, StoreErrorKind, Verdict};
+use crate::types::backoff::Backoff;
 use crate::wait::shutdown_phase::{EnginePhase, ShutdownSignal};
-use crate::writer::completion::{Completion, closed, unconfirmed};
+use crate::writer::completion::{Completion, engine_closed, unconfirmed};
 
 /// How many rows one commit takes. Beyond about a thousand nothing is gained per row.
 const MAX_ROWS: usize = 1024;
@@ -29,8 +30,10 @@ const ALONE_BYTES: usize = 64 << 10;
 /// ago get to bring their next record. Measured to double the throughput at 16 callers and to cost
 /// one caller nothing; a timer would add to the latency of a lone caller.
 const YIELDS: usize = 8;
-/// The pauses between attempts on a database that cannot be reached, from first to longest.
-const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(5)];
+/// The delays between attempts while the database cannot be reached.
+const DELAYS: Backoff = Backoff::doubling(Duration::from_millis(50), Duration::from_secs(5));
+/// The delay between attempts after any other temporary error.
+const RETRY_DELAY: Duration = Duration::from_millis(50);
 /// How long a database that was away has for the last try, once the abort has begun: enough to
 /// connect and to commit where it is back, and not so long that anybody has to wait for one that is not.
 const LAST_TRY: Duration = Duration::from_millis(150);
@@ -76,10 +79,10 @@ impl Writer {
         entry: Box<Entry>,
         answer: impl FnOnce(Result<Verdict, StoreError>) + Send + 'static,
     ) {
-        self.hand_over(fence, entry, Completion::new(answer));
+        self.enqueue(fence, entry, Completion::new(answer));
     }
 
-    fn hand_over(&self, fence: Fence, entry: Box<Entry>, answer: Completion) {
+    fn enqueue(&self, fence: Fence, entry: Box<Entry>, answer: Completion) {
         // What is refused here is dropped, and says so by itself.
         let _ = self.jobs.send(WriteRequest::Write { fence, entry, answer });
     }
@@ -103,7 +106,7 @@ impl Writer {
             }
             drop(sender.send(verdict));
         });
-        self.hand_over(fence, Box::new(entry), answer.of_caller());
+        self.enqueue(fence, Box::new(entry), answer.from_caller());
         receiver.await.unwrap_or_else(|_| Err(unconfirmed())) // cannot be: it is answered however it ends
     }
 
@@ -198,7 +201,7 @@ fn next_batch(waiting: &mut Vec<WriteRequest>) -> Option<Batch> {
 /// Commits a batch and answers everybody in it, however long the database is away.
 async fn flush(batch: Batch, store: &dyn Store, gate: &ShutdownSignal, away: &mut bool) {
     let Batch { fence, entries, mut answers } = batch;
-    answers.iter_mut().for_each(Completion::is_sent);
+    answers.iter_mut().for_each(Completion::mark_sent);
     let mut verdicts = Vec::with_capacity(entries.len());
     // Halving is a stack and no recursion, so that the future has a size.
     let mut ranges = vec![(0, entries.len())];
@@ -207,7 +210,7 @@ async fn flush(batch: Batch, store: &dyn Store, gate: &ShutdownSignal, away: &mu
             Ok(CommitOutcome { verdicts: of_range, doubted }) => {
                 verdicts.extend(of_range.into_iter().zip(&answers[from..to]).map(|(verdict, answer)| {
                     // It may have been stored before another executor took over, by the try without an answer.
-                    let lost = doubted && answer.is_of_caller() && verdict == Verdict::Fenced;
+                    let lost = doubted && answer.is_from_caller() && verdict == Verdict::Fenced;
                     if lost { Err(unconfirmed()) } else { Ok(verdict) }
                 }));
             }
@@ -221,7 +224,7 @@ async fn flush(batch: Batch, store: &dyn Store, gate: &ShutdownSignal, away: &mu
         }
     }
     for (answer, verdict) in answers.into_iter().zip(verdicts) {
-        answer.give(verdict);
+        answer.complete(verdict);
     }
 }
 
@@ -247,11 +250,11 @@ async fn commit(
     let (mut failed, mut doubted) = (0_u32, false);
     loop {
         // From then on a database that is away is not waited for, and this is the last try.
-        let is_last = gate.is_shut();
+        let is_last = gate.is_aborting();
         let tried = tokio::select! {
             biased;
             tried = store.commit(fence, entries, failed > 0) => tried,
-            () = last_try_is_over(gate), if *away => return Err(unconfirmed()),
+            () = last_attempt_deadline(gate), if *away => return Err(unconfirmed()),
         };
         *away = matches!(&tried, Err(error) if error.kind == StoreErrorKind::Unreachable);
         match tried {
@@ -267,13 +270,12 @@ async fn commit(
                     tracing::warn!(target: "durable", %error, "a write failed and is tried again until it succeeds");
                 }
                 doubted |= *away;
-                let longest = if *away { PAUSES[1] } else { PAUSES[0] };
-                let pause = PAUSES[0].saturating_mul(1 << failed.min(10)).min(longest);
                 failed += 1;
+                let pause = if *away { DELAYS.delay(failed) } else { RETRY_DELAY };
                 tokio::select! {
                     () = tokio::time::sleep(pause) => {}
-                    () = gate.reached(EnginePhase::Aborting), if *away => {}
-                    () = gate.reached(EnginePhase::Killed) => return Err(if doubted { unconfirmed() } else { closed() }),
+                    () = gate.wait_for(EnginePhase::Aborting), if *away => {}
+                    () = gate.wait_for(EnginePhase::Stopping) => return Err(if doubted { unconfirmed() } else { engine_closed() }),
                 }
             }
             Err(error) if error.kind == StoreErrorKind::Closed && doubted => return Err(unconfirmed()),
@@ -283,8 +285,8 @@ async fn commit(
 }
 
 /// Returns when a database that was away is no longer waited for.
-async fn last_try_is_over(gate: &ShutdownSignal) {
-    gate.reached(EnginePhase::Aborting).await;
+async fn last_attempt_deadline(gate: &ShutdownSignal) {
+    gate.wait_for(EnginePhase::Aborting).await;
     tokio::time::sleep(LAST_TRY).await;
 }
 

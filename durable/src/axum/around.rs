@@ -46,7 +46,7 @@ async fn handle<A: Clone + Send + Sync + 'static>(
     let has_header = request.version() <= Version::HTTP_11;
     let mut response = app.scope(next.run(request)).await;
     let upgraded = response.status() == StatusCode::SWITCHING_PROTOCOLS; // there the header says to what
-    if has_header && !upgraded && app.state() > EnginePhase::Running {
+    if has_header && !upgraded && app.phase() > EnginePhase::Running {
         // A client that keeps its connection would be cut off when the listener closes; it shall move before.
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }

@@ -45,7 +45,8 @@ impl Plan {
             (None, Some(_)) => Some(ShutdownOptions::from_environment()?),
             (None, None) => None,
         };
-        let total = wishes.total.unwrap_or_else(|| before.saturating_add(shutdown.map_or(ENGINE, |it| it.total)));
+        let total =
+            wishes.total.unwrap_or_else(|| before.saturating_add(shutdown.map_or(ENGINE, |it| it.max_duration())));
         if before.saturating_add(LEAST) > total {
             return Err(config_error(format!(
                 "an LB delay of {lb_delay:?} and an HTTP drain of {http_drain:?} leave the engine less than {LEAST:?} of the total of {total:?}: shorten them or lengthen it"
@@ -63,10 +64,7 @@ impl Plan {
     pub(super) fn engine(&self, passed: Duration) -> ShutdownOptions {
         let left = self.total.saturating_sub(passed).max(LEAST);
         match self.shutdown {
-            Some(mut options) => {
-                options.total = options.total.min(left);
-                options
-            }
+            Some(options) => options.total_at_most(left),
             None => ShutdownOptions::within(left),
         }
     }
@@ -97,7 +95,7 @@ mod tests {
         };
         let plan = Plan::new(wishes).expect("it fits");
         assert_eq!(plan.engine(seconds(6)), ShutdownOptions::within(seconds(22)), "the HTTP drain took a second");
-        assert_eq!(plan.engine(seconds(40)).total, LEAST, "whatever happens, it closes in order");
+        assert_eq!(plan.engine(seconds(40)).max_duration(), LEAST, "whatever happens, it closes in order");
     }
 
     #[test]
@@ -105,9 +103,9 @@ mod tests {
         let options = ShutdownOptions::within(seconds(60));
         let wishes = Wishes { shutdown: Some(options), total: Some(seconds(30)), ..Wishes::default() };
         let engine = Plan::new(wishes).expect("it fits").engine(seconds(10));
-        assert_eq!((engine.total, engine.drain), (seconds(20), options.drain));
+        assert_eq!(engine, options.total(seconds(20)));
         let plan = Plan::new(Wishes { total: None, ..wishes }).expect("it fits");
-        assert_eq!(plan.total, LB_DELAY + HTTP_DRAIN + options.total);
+        assert_eq!(plan.total, LB_DELAY + HTTP_DRAIN + options.max_duration());
     }
 
     #[test]

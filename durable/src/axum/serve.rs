@@ -113,11 +113,11 @@ where
         let plan = Plan::new(wishes)?;
         let signals = if until.is_some() { None } else { Some(signals::install()?) };
         // From here on the signals' thread itself quiesces the engine, and ends a process that is stuck.
-        let _attendance = signals.as_ref().map(|it| it.attend(&app, plan.total));
+        let _attendance = signals.as_ref().map(|it| it.guard(&app, plan.total));
         let mut hurry = pin!(second(signals.clone()));
 
         // From here on whoever requests the engine's shutdown requests this one: it is held to the end.
-        let _ahead = app.goes_ahead(plan.ahead());
+        let _ahead = app.hold_shutdown(plan.ahead());
 
         let (stop, stopped) = watch::channel(false);
         let (closing, closed) = oneshot::channel();
@@ -138,7 +138,7 @@ where
         tokio::select! {
             () = http.over() => {} // it ends when it is told to, so never here
             () = asked => {}
-            () = app.reached(EnginePhase::Quiesced) => {} // a signal, or a requested shutdown
+            () = app.wait_for_phase(EnginePhase::Quiesced) => {} // a signal, or a requested shutdown
         }
         let begun = Instant::now();
         app.quiesce();
@@ -170,7 +170,7 @@ where
             .as_ref()
             .and_then(Signals::which)
             .map_or(ShutdownReason::Triggered, |it| ShutdownReason::Signal(it.number()));
-        let mut down = pin!(app.shutdown_with(plan.engine(begun.elapsed()).because(reason)));
+        let mut down = pin!(app.shutdown_with(plan.engine(begun.elapsed()).reason(reason)));
         let report = tokio::select! {
             report = &mut down => report,
             // The listener may still have to close, when it was hurried past.

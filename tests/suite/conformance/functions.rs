@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use durable_core::Status;
-use durable_core::store::{Hint, NewWorkflow, Notification, QueueLimits, open};
+use durable_core::store::{Hint, NewWorkflow, Notification, StoredLimits, open};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 
 use super::line::{
@@ -233,7 +233,7 @@ async fn sql_tells_the_processes_that_listen(site: Site) {
 async fn a_claim_does_not_wait_for_rows_that_somebody_holds(site: Site) {
     let me = register_executor(&*site.store, "a").await;
     let mut other = site.side_door().await;
-    for (number, limits) in [QueueLimits::default(), at_once(9)].into_iter().enumerate() {
+    for (number, limits) in [StoredLimits::default(), at_once(9)].into_iter().enumerate() {
         declare_queues(&*site.store, limits).await;
         let (held, free) = (format!("held-{number}"), format!("free-{number}"));
         enqueued(&*site.store, me, &held, mail()).await;
@@ -249,7 +249,7 @@ async fn a_claim_does_not_wait_for_rows_that_somebody_holds(site: Site) {
 
 async fn a_key_waits_with_its_row_that_somebody_holds(site: Site) {
     let me = register_executor(&*site.store, "a").await;
-    declare_queues(&*site.store, QueueLimits { partition_concurrency: Some(3), ..partitioned() }).await;
+    declare_queues(&*site.store, StoredLimits { partition_concurrency: Some(3), ..partitioned() }).await;
     for (id, key) in [("a-0", "a"), ("a-1", "a"), ("a-2", "a"), ("b-0", "b")] {
         enqueued(&*site.store, me, id, of_key(key)).await;
     }
@@ -322,7 +322,7 @@ async fn a_claim_reads_no_more_than_it_takes(site: Site) {
 async fn a_turn_of_keys_costs_the_same_in_a_long_line(site: Site) {
     let store = &*site.store;
     let me = register_executor(store, "a").await;
-    declare_queues(store, QueueLimits { partition_concurrency: Some(1_000), ..partitioned() }).await;
+    declare_queues(store, StoredLimits { partition_concurrency: Some(1_000), ..partitioned() }).await;
     for _ in 0..8 {
         claim(store, me, 10).await;
     }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use durable_core::store::{
-    ClaimRequest, Claimed, Debounce, Fence, Finish, NewQueue, NewWorkflow, QueueLimits, QueuePlacement, RateLimit,
-    RunRow, Store, Verdict,
+    ClaimRequest, Claimed, Debounce, Fence, Finish, NewQueue, NewWorkflow, QueuePlacement, RateLimit, RunRow, Store,
+    StoredLimits, Verdict,
 };
 
 use super::make::{begin, commit, finish, success, workflow};
@@ -74,22 +74,22 @@ pub(super) async fn ended(store: &dyn Store, fence: Fence, run: &RunRow) {
     assert_eq!(commit(store, fence, finish(end)).await, Verdict::Stored, "{}", run.id);
 }
 
-pub(super) async fn declare_queues(store: &dyn Store, limits: QueueLimits) {
+pub(super) async fn declare_queues(store: &dyn Store, limits: StoredLimits) {
     store.declare_queues(&[NewQueue { name: MAIL.to_owned(), limits }]).await.expect("the queue is declared");
 }
 
-pub(super) fn at_once(concurrency: u32) -> QueueLimits {
-    QueueLimits { concurrency: Some(concurrency), ..QueueLimits::default() }
+pub(super) fn at_once(concurrency: u32) -> StoredLimits {
+    StoredLimits { concurrency: Some(concurrency), ..StoredLimits::default() }
 }
 
 pub(super) fn rate(starts: u32, period: Duration) -> RateLimit {
     RateLimit { starts, period }
 }
 
-pub(super) fn rated(starts: u32, period: Duration) -> QueueLimits {
-    QueueLimits { rate_limit: Some(rate(starts, period)), ..QueueLimits::default() }
+pub(super) fn rated(starts: u32, period: Duration) -> StoredLimits {
+    StoredLimits { rate_limit: Some(rate(starts, period)), ..StoredLimits::default() }
 }
 
-pub(super) fn partitioned() -> QueueLimits {
-    QueueLimits { partitioned: true, ..QueueLimits::default() }
+pub(super) fn partitioned() -> StoredLimits {
+    StoredLimits { partitioned: true, ..StoredLimits::default() }
 }

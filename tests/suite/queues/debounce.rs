@@ -23,11 +23,11 @@ async fn the_last_of_several_calls_wins(stage: &Stage) {
     app.scope(async {
         let mut handles = Vec::new();
         for text in ["a", "ab", "abc"] {
-            handles.push(saves_draft(text.into()).debounce("doc-7", Duration::from_millis(400)).await.unwrap());
+            handles.push(saves_draft(text.into()).debounce("doc-7", Duration::from_millis(400)).start().await.unwrap());
         }
         assert!(handles.iter().all(|it| it.id() == handles[0].id()), "they are one workflow");
         assert_eq!(handles.remove(0).await.unwrap(), "abc");
-        let later = saves_draft("later".into()).debounce("doc-7", Duration::from_millis(1)).await.unwrap();
+        let later = saves_draft("later".into()).debounce("doc-7", Duration::from_millis(1)).start().await.unwrap();
         assert_eq!(later.await.unwrap(), "later", "a call after that is another one");
     })
     .await;
@@ -39,7 +39,10 @@ async fn a_bound_ends_a_stream_of_calls(stage: &Stage) {
     let app = stage.launch().await;
     app.scope(async {
         let call = |text: String| {
-            saves_draft(text).debounce_up_to(Duration::from_millis(500)).debounce("doc-8", Duration::from_hours(1))
+            saves_draft(text)
+                .debounce_up_to(Duration::from_millis(500))
+                .debounce("doc-8", Duration::from_hours(1))
+                .start()
         };
         let handle = call("first".into()).await.unwrap();
         call("second".into()).await.unwrap();
@@ -52,8 +55,8 @@ async fn a_bound_ends_a_stream_of_calls(stage: &Stage) {
 async fn calls_of_two_processes_become_one(stage: &Stage) {
     let (one, two) = (stage.builder("one").launch().await.unwrap(), stage.builder("two").launch().await.unwrap());
     let period = Duration::from_millis(400);
-    let first = one.scope(saves_draft("one".into()).debounce("doc-9", period)).await.unwrap();
-    let second = two.scope(async { saves_draft("two".into()).debounce("doc-9", period).await.unwrap() }).await;
+    let first = one.scope(saves_draft("one".into()).debounce("doc-9", period).start()).await.unwrap();
+    let second = two.scope(async { saves_draft("two".into()).debounce("doc-9", period).start().await.unwrap() }).await;
     assert_eq!(first.id(), second.id());
     assert_eq!(first.await.unwrap(), "two");
     one.shutdown().await;
@@ -62,7 +65,7 @@ async fn calls_of_two_processes_become_one(stage: &Stage) {
 
 #[workflow]
 async fn debounces(text: String) -> Result<String> {
-    let handle = saves_draft(text).debounce("doc-10", Duration::from_millis(50)).await?;
+    let handle = saves_draft(text).debounce("doc-10", Duration::from_millis(50)).start().await?;
     handle.await
 }
 
@@ -96,9 +99,9 @@ async fn calls_on_two_instances_with_one_key_stay_apart(stage: &Stage) {
     let app = builder.launch().await.unwrap();
     let period = Duration::from_millis(300);
     app.scope(async {
-        let of_a = a.save("a".into()).debounce("k", period).await.unwrap();
-        let of_z = z.save("z".into()).debounce("k", period).await.unwrap();
-        let again = a.save("ab".into()).debounce("k", period).await.unwrap();
+        let of_a = a.save("a".into()).debounce("k", period).start().await.unwrap();
+        let of_z = z.save("z".into()).debounce("k", period).start().await.unwrap();
+        let again = a.save("ab".into()).debounce("k", period).start().await.unwrap();
         assert_eq!(again.id(), of_a.id(), "calls on one instance are still one");
         assert_eq!((of_a.await.unwrap(), of_z.await.unwrap()), ("doc-a holds ab".into(), "doc-z holds z".into()));
     })
@@ -110,9 +113,9 @@ async fn the_last_calls_priority_and_timeout_count(stage: &Stage) {
     let app = stage.launch().await;
     app.scope(async {
         let hour = Duration::from_hours(1);
-        saves_draft("first".into()).priority(3).debounce("doc-11", hour).await.unwrap();
+        saves_draft("first".into()).priority(3).debounce("doc-11", hour).start().await.unwrap();
         let last = saves_draft("last".into()).priority(-2).timeout(hour);
-        last.debounce("doc-11", Duration::from_millis(1)).await.unwrap().await.unwrap();
+        last.debounce("doc-11", Duration::from_millis(1)).start().await.unwrap().await.unwrap();
     })
     .await;
     let info = stage.poll().await.remove(0);

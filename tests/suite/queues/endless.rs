@@ -35,8 +35,8 @@ async fn a_timeout_without_end_holds_up_nobody_in_the_queue(stage: &Stage) {
 #[workflow]
 async fn delays_for_ever() -> Result<u32> {
     outlasts(1).delay(Duration::MAX).id("child").start().await?;
-    outlasts(2).debounce("child", Duration::MAX).await?;
-    outlasts(3).debounce_up_to(Duration::MAX).debounce("bounded", Duration::MAX).await?;
+    outlasts(2).debounce("child", Duration::MAX).start().await?;
+    outlasts(3).debounce_up_to(Duration::MAX).debounce("bounded", Duration::MAX).start().await?;
     Ok(3)
 }
 

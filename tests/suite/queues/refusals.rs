@@ -53,7 +53,7 @@ async fn a_queue_that_no_program_could_declare_is_refused_where_it_is_named(stag
                 echoes(1).queue(&queue).start().await.expect_err(expected),
                 echoes(1).enqueue(&queue).await.expect_err(expected),
                 echoes(1).queue(&queue).await.expect_err(expected),
-                echoes(1).queue(&queue).debounce("k", Duration::ZERO).await.expect_err(expected),
+                echoes(1).queue(&queue).debounce("k", Duration::ZERO).start().await.expect_err(expected),
                 queue.enqueue_all([echoes(1)]).await.expect_err(expected),
                 queue.pause().await.expect_err(expected),
                 queue.resume().await.expect_err(expected),
@@ -104,7 +104,7 @@ async fn a_delay_beside_a_debounce_is_refused(stage: &Stage) {
             let error = call.await.expect_err("one of the two would be dropped");
             assert_eq!(error.kind(), ErrorKind::Misuse);
             assert!(
-                error.to_string().contains("`echoes`") && error.to_string().contains("leave out `.delay(..)`"),
+                error.to_string().contains("`echoes`") && error.to_string().contains("remove `.delay(..)`"),
                 "{error}"
             );
         }
@@ -120,9 +120,9 @@ async fn a_bound_without_a_debounce_is_refused_with_the_mend(stage: &Stage) {
         let call = || echoes(1).debounce_up_to(Duration::from_secs(1));
         for error in [call().start().await.expect_err("no key"), call().await.expect_err("no key")] {
             assert_eq!(error.kind(), ErrorKind::Misuse);
-            assert!(error.to_string().contains("end the call with `.debounce(key, period)`"), "{error}");
+            assert!(error.to_string().contains("add `.debounce(key, period)`"), "{error}");
         }
-        let error = call().debounce("", Duration::ZERO).await.expect_err("an empty key");
+        let error = call().debounce("", Duration::ZERO).start().await.expect_err("an empty key");
         assert!(error.to_string().contains("the debounce key \"\" cannot be used: it is empty"), "{error}");
     })
     .await;

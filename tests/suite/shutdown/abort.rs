@@ -228,7 +228,7 @@ static ENGINES: Mutex<Vec<(String, Durable)>> = Mutex::new(Vec::new());
 async fn returns_when_it_is_let_go_of(key: String) -> Result<String> {
     here_it_is(&key).await;
     let app = ENGINES.lock().unwrap().iter().find(|it| it.0 == key).map(|it| it.1.clone());
-    let goes_down = || app.as_ref().is_some_and(|it| it.state() >= EnginePhase::Draining);
+    let goes_down = || app.as_ref().is_some_and(|it| it.phase() >= EnginePhase::Draining);
     tokio::select! {
         biased;
         text = durable::recv::<String>("n", Duration::from_hours(1)) => Ok(text?.unwrap_or_default()),

@@ -265,7 +265,7 @@ async fn panic_in_a_destructor_does_not_stop_the_teardown(stage: &Stage) {
     app.scope(async { holds_a_mine(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
     let report = app.shutdown_with(ShutdownOptions::immediate()).await;
-    assert!(report.is_closed() && report.state == ShutdownOutcome::Closed, "{report}");
+    assert!(report.is_closed() && report.outcome == ShutdownOutcome::Closed, "{report}");
     assert_eq!(counted(&format!("{key} dropped")), 1);
     assert!(report.panics.iter().any(|it| it.contains("\"w\"") && it.contains("a destructor that panics")), "{report}");
 
@@ -331,7 +331,7 @@ async fn pools_closed_last_and_bounded(stage: &Stage) {
     });
     arrived(&key, 1).await;
     let mut options = budgets(0, 0);
-    options.close = Duration::from_millis(600);
+    options = options.close(Duration::from_millis(600));
     let begun = Instant::now();
     let report = app.shutdown_with(options).await;
     assert!(begun.elapsed() < Duration::from_secs(8), "{report}");

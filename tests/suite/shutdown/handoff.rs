@@ -63,7 +63,7 @@ async fn what_is_not_to_be_released_waits_for_the_restart(stage: &Stage) {
     app.scope(async { waits_for_word(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
     let mut options = patient();
-    options.release = false;
+    options = options.release(false);
     let report = app.shutdown_with(options).await;
     assert!(!report.suspended[0].released && report.is_clean(), "{report}");
     tokio::time::sleep(Duration::from_millis(700)).await;
@@ -136,7 +136,7 @@ async fn same_executor_id_overlap(stage: &Stage) {
     let next = stage.builder("new").executor_id("pod-7").launch().await.unwrap();
     next.listening().await;
     tokio::time::sleep(Duration::from_millis(500)).await;
-    assert_eq!((app.state(), counted(&key)), (EnginePhase::Draining, 2), "what still runs there is not taken");
+    assert_eq!((app.phase(), counted(&key)), (EnginePhase::Draining, 2), "what still runs there is not taken");
     let report = down.await.unwrap();
     assert_eq!((report.killed_total, report.is_closed()), (2, true), "{report}");
     arrived(&key, 4).await;
@@ -159,7 +159,7 @@ async fn heartbeat_outlives_drain(stage: &Stage) {
     arrived(&key, 1).await;
     let down = go_down(&app, patient());
     tokio::time::sleep(4 * lease).await;
-    assert_eq!(app.state(), EnginePhase::Draining);
+    assert_eq!(app.phase(), EnginePhase::Draining);
     gate(&key).add_permits(1);
     let report = down.await.unwrap();
     assert!(report.is_clean() && report.completed == 1, "{report}");
@@ -176,7 +176,7 @@ async fn listener_alive_during_drain(stage: &Stage) {
     app.scope(async { waits_for_word(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
     let mut options = patient();
-    options.wait_grace = Duration::from_secs(30);
+    options = options.wait_grace(Duration::from_secs(30));
     let down = go_down(&app, options);
     arrive_at(&app, EnginePhase::Draining).await;
     let begun = Instant::now();

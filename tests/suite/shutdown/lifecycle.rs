@@ -73,7 +73,7 @@ pub(super) async fn shutdown_is_idempotent(stage: &Stage) {
     let app = stage.launch().await;
     let first = app.shutdown().await;
     assert!(Arc::ptr_eq(&first, &app.shutdown().await));
-    assert_eq!(app.state(), EnginePhase::Closed);
+    assert_eq!(app.phase(), EnginePhase::Closed);
 }
 
 async fn concurrent_shutdown_calls_share_report(stage: &Stage) {
@@ -98,7 +98,7 @@ async fn later_call_shortens_never_extends(stage: &Stage) {
         let app = app.clone();
         async move { app.shutdown_with(ShutdownOptions::within(Duration::from_mins(2))).await }
     });
-    while app.state() < EnginePhase::Draining {
+    while app.phase() < EnginePhase::Draining {
         tokio::task::yield_now().await;
     }
     let begun = Instant::now();
@@ -114,7 +114,7 @@ async fn dropped_caller_does_not_stop_teardown(stage: &Stage) {
         let app = app.clone();
         async move { app.shutdown_with(ShutdownOptions::within(Duration::from_mins(2))).await }
     });
-    while app.state() < EnginePhase::Draining {
+    while app.phase() < EnginePhase::Draining {
         tokio::task::yield_now().await;
     }
     caller.abort();
@@ -135,7 +135,7 @@ async fn shuts_down(key: String) -> Result<String> {
     fetch_app(&key).await;
     let app = APP.lock().unwrap().iter().find(|it| it.0 == key).unwrap().1.clone();
     let report = app.shutdown().await;
-    Ok(format!("{:?}", report.state))
+    Ok(format!("{:?}", report.outcome))
 }
 
 async fn shutdown_inside_workflow_errors(stage: &Stage) {
@@ -206,7 +206,7 @@ async fn run_until_shuts_down_when_its_future_ends(stage: &Stage) {
         async move { app.run_until(stopped).await }
     });
     tokio::time::sleep(Duration::from_millis(20)).await;
-    assert_eq!(app.state(), EnginePhase::Running);
+    assert_eq!(app.phase(), EnginePhase::Running);
     stop.send(()).unwrap();
     arrive_at(&app, EnginePhase::Draining).await;
     gate(&key).add_permits(1);
@@ -246,7 +246,7 @@ async fn shutdown_blocking_is_for_threads_outside(stage: &Stage) {
 async fn the_first_reason_counts(stage: &Stage) {
     let key = fresh("reason");
     let app = busy(stage, &key).await;
-    app.request_shutdown_with(patient().because(ShutdownReason::Signal(15)));
+    app.request_shutdown_with(patient().reason(ShutdownReason::Signal(15)));
     let report = app.shutdown_with(ShutdownOptions::immediate()).await;
     assert_eq!(report.reason, ShutdownReason::Signal(15));
     assert!(report.to_string().contains("(signal 15)") && report.to_string().contains("killed: stays"), "{report}");

@@ -44,9 +44,8 @@ use tokio::task::JoinHandle;
 /// So many milliseconds for the drain and the abort.
 fn budgets(drain: u64, abort: u64) -> ShutdownOptions {
     let mut options = ShutdownOptions::default();
-    options.drain = Duration::from_millis(drain);
-    options.abort = Duration::from_millis(abort);
-    options.total = options.drain + options.abort + Duration::from_secs(10);
+    let (drain, abort) = (Duration::from_millis(drain), Duration::from_millis(abort));
+    options = options.drain(drain).abort(abort).total(drain + abort + Duration::from_secs(10));
     options
 }
 
@@ -63,7 +62,7 @@ fn go_down(app: &Durable, options: ShutdownOptions) -> JoinHandle<Arc<ShutdownRe
 
 /// Returns once the shutdown has come so far.
 async fn arrive_at(app: &Durable, level: EnginePhase) {
-    while app.state() < level {
+    while app.phase() < level {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }

@@ -175,7 +175,7 @@ async fn postgres_restart_during_drain(server: &Arc<Server>) {
     off_thread(server, |it| it.set_running(false)).await;
     gate(&key).add_permits(3);
     tokio::time::sleep(Duration::from_millis(300)).await;
-    assert_eq!(app.state(), EnginePhase::Draining, "the database is waited for as long as the drain lasts");
+    assert_eq!(app.phase(), EnginePhase::Draining, "the database is waited for as long as the drain lasts");
     off_thread(server, |it| it.set_running(true)).await;
     let report = down.await.unwrap();
     assert!(report.completed == 1 && report.suspended_total == 0, "{report}");

@@ -67,7 +67,7 @@ async fn dequeue_stops_first(stage: &Stage) {
     let app = stage.launch().await;
     arrived(&key, 1).await;
     app.quiesce();
-    assert!(!app.readiness().is_ready() && app.state() == EnginePhase::Quiesced);
+    assert!(!app.readiness().is_ready() && app.phase() == EnginePhase::Quiesced);
     gate(&key).add_permits(20);
     let handle = app.retrieve_workflow::<u32>("w0").await.unwrap();
     assert_eq!(handle.await.unwrap(), 1, "what runs goes on");
@@ -95,7 +95,7 @@ async fn shut_down_in_a_claim(stage: &Stage, hold: Hold) {
     faulty.holds().await;
     let down = go_down(&app, budgets(2_000, 0));
     tokio::time::sleep(Duration::from_millis(300)).await;
-    assert_eq!(app.state(), EnginePhase::Quiesced, "the claim is waited for");
+    assert_eq!(app.phase(), EnginePhase::Quiesced, "the claim is waited for");
     faulty.let_through();
     let report = down.await.unwrap();
     assert!(report.is_clean() && report.returned_claims == 3, "{report}");
@@ -164,7 +164,7 @@ async fn schedule_not_fired_after_quiesce(stage: &Stage) {
     arrive_at(&app, EnginePhase::Draining).await;
     let then = ticks(app.list_workflows(Filter::new()).await.unwrap()).len();
     tokio::time::sleep(Duration::from_millis(2_500)).await;
-    assert_eq!(app.state(), EnginePhase::Draining);
+    assert_eq!(app.phase(), EnginePhase::Draining);
     assert_eq!(ticks(app.list_workflows(Filter::new()).await.unwrap()).len(), then, "the clock starts nothing");
     gate(&key).add_permits(1);
     assert!(down.await.unwrap().is_clean());
@@ -224,7 +224,7 @@ static IDLE: std::sync::Mutex<Vec<(String, Durable)>> = std::sync::Mutex::new(Ve
 async fn waits_until_it_is_idle(key: String) -> Result<String> {
     let app = IDLE.lock().unwrap().iter().find(|it| it.0 == key).unwrap().1.clone();
     let report = app.run_until_idle().await;
-    Ok(format!("{:?}", report.state))
+    Ok(format!("{:?}", report.outcome))
 }
 
 async fn run_until_idle_inside_a_workflow_does_not_wait_for_it(stage: &Stage) {

@@ -44,7 +44,7 @@ async fn a_runtime_that_is_dropped_first_loses_nothing(stage: &Stage) {
     .await;
     assert_eq!(counted(&format!("{key} dropped")), 1, "it went with the runtime");
     let report = app.shutdown().await;
-    assert_eq!((report.state, report.exit_code()), (ShutdownOutcome::Failed, 1), "{report}");
+    assert_eq!((report.outcome, report.exit_code()), (ShutdownOutcome::Failed, 1), "{report}");
     drop(app);
 
     let app = stage.builder("stage").executor_id("same").launch().await.unwrap();
@@ -71,7 +71,7 @@ async fn a_shutdown_whose_runtime_is_dropped_says_so(stage: &Stage) {
     })
     .await;
     let report = app.shutdown().await;
-    assert_eq!((report.state, app.state()), (ShutdownOutcome::Failed, EnginePhase::Closed), "{report}");
+    assert_eq!((report.outcome, app.phase()), (ShutdownOutcome::Failed, EnginePhase::Closed), "{report}");
     let of_waiter = tokio::task::spawn_blocking(|| waiter.join().unwrap()).await.unwrap();
     assert!(Arc::ptr_eq(&report, &of_waiter), "all are told the same: {of_waiter}");
     assert!(report.elapsed > Duration::ZERO && !report.phases.is_empty() && report.released.is_err(), "{report:?}");

@@ -96,7 +96,7 @@ async fn a_body_that_hangs_in_its_destructor_is_shown_where_it_is(stage: &Stage)
     let app = stage.launch().await;
     app.scope(async { hangs_in_a_destructor(key.clone()).id("w").start().await.unwrap() }).await;
     let mut options = patient();
-    (options.drain, options.stop) = (Duration::from_millis(500), Duration::from_millis(500));
+    options = options.drain(Duration::from_millis(500)).stop(Duration::from_millis(500));
     let begun = Instant::now();
     let report = app.shutdown_with(options).await;
     assert!(begun.elapsed() < Duration::from_secs(30), "{report}");

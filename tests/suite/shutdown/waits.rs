@@ -137,7 +137,8 @@ async fn recv_is_kept_for_the_grace_and_no_longer(stage: &Stage) {
     arrived(&gets, 1).await;
     arrived(&waits, 1).await;
     let mut options = patient();
-    options.wait_grace = Duration::from_millis(1_500);
+    let grace = Duration::from_millis(1_500);
+    options = options.wait_grace(grace);
     let begun = Instant::now();
     let down = go_down(&app, options);
     arrive_at(&app, EnginePhase::Draining).await;
@@ -145,7 +146,7 @@ async fn recv_is_kept_for_the_grace_and_no_longer(stage: &Stage) {
     app.scope(async { durable::send("gets", "n", &7).await.unwrap() }).await;
     let report = down.await.unwrap();
     assert!(report.completed == 1 && report.suspended_total == 1, "{report}");
-    assert!(begun.elapsed() >= options.wait_grace && begun.elapsed() < AT_ONCE + options.wait_grace, "{report}");
+    assert!(begun.elapsed() >= grace && begun.elapsed() < AT_ONCE + grace, "{report}");
     let look = stage.poll().await;
     let output = look.iter().find(|it| it.id == "gets").unwrap().output.as_deref();
     assert_eq!(output, Some("7"));
@@ -159,7 +160,7 @@ async fn a_sleep_that_ends_after_a_drain_that_was_shortened_is_released(stage: &
     let down = go_down(&app, patient());
     arrive_at(&app, EnginePhase::Draining).await;
     tokio::time::sleep(Duration::from_millis(50)).await;
-    assert_eq!(app.state(), EnginePhase::Draining, "a sleep of 40 s ends within a drain of 60 s");
+    assert_eq!(app.phase(), EnginePhase::Draining, "a sleep of 40 s ends within a drain of 60 s");
     let begun = Instant::now();
     // It still drains for 20 s, which the sleep does not end in.
     app.request_shutdown_with(budgets(20_000, 0));

@@ -67,7 +67,7 @@ async fn a_service_goes_down_in_order_when_its_trigger_says_so(stage: &Stage) {
     assert_eq!(http::get(port, "/ready").await.unwrap().status, 200);
 
     stop.send(()).unwrap();
-    app.reached(EnginePhase::Quiesced).await;
+    app.wait_for_phase(EnginePhase::Quiesced).await;
     let ready = http::get(port, "/ready").await.unwrap();
     assert!(ready.status == 503 && ready.body.contains("shutdown"), "{ready:?}");
     assert_eq!(http::get(port, "/live").await.unwrap().status, 200);
@@ -78,14 +78,14 @@ async fn a_service_goes_down_in_order_when_its_trigger_says_so(stage: &Stage) {
     while TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    assert_eq!(app.state(), EnginePhase::Quiesced, "while HTTP drains the engine lets everything run");
+    assert_eq!(app.phase(), EnginePhase::Quiesced, "while HTTP drains the engine lets everything run");
     gate(&key).add_permits(1);
     let answer = waits.await.unwrap().unwrap();
     assert_eq!((answer.status, answer.body), (200, format!("served {key}")));
     let report = service.await.unwrap().unwrap();
     assert!(report.is_clean(), "{report}");
     assert_eq!(report.reason, ShutdownReason::Triggered);
-    assert_eq!(second.state(), EnginePhase::Running);
+    assert_eq!(second.phase(), EnginePhase::Running);
     second.shutdown().await;
 }
 
@@ -133,7 +133,7 @@ async fn a_shutdown_from_a_handler_goes_through_the_same_order_as_a_signal(stage
     while TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    assert_eq!(app.state(), EnginePhase::Quiesced, "requests come to their end before workflows do");
+    assert_eq!(app.phase(), EnginePhase::Quiesced, "requests come to their end before workflows do");
     gate(&key.replace(' ', "-")).add_permits(1);
     assert_eq!(waits.await.unwrap().unwrap().status, 200);
     let report = service.await.unwrap().unwrap();
@@ -150,7 +150,7 @@ async fn a_shutdown_that_loses_patience_does_not_wait_for_the_service(stage: &St
     let service = tokio::spawn(service.into_future());
     assert_eq!(http::get(port, "/stop").await.unwrap().body, "as you wish");
     app.request_shutdown_with(ShutdownOptions::immediate());
-    app.reached(EnginePhase::Closed).await;
+    app.wait_for_phase(EnginePhase::Closed).await;
     assert_eq!(app.shutdown().await.reason, ShutdownReason::Requested);
     service.abort();
 
@@ -160,9 +160,9 @@ async fn a_shutdown_that_loses_patience_does_not_wait_for_the_service(stage: &St
     let service = durable::axum::serve(&app, listener, stoppable(&app)).until(std::future::pending());
     let service = tokio::spawn(service.lb_delay(Duration::from_secs(30)).total(Duration::from_mins(1)).into_future());
     assert_eq!(http::get(port, "/stop").await.unwrap().body, "as you wish");
-    assert_eq!(app.state(), EnginePhase::Quiesced);
+    assert_eq!(app.phase(), EnginePhase::Quiesced);
     service.abort();
-    app.reached(EnginePhase::Closed).await;
+    app.wait_for_phase(EnginePhase::Closed).await;
 }
 
 async fn a_client_can_tell_what_was_written_from_what_was_not(stage: &Stage) {

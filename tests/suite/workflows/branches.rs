@@ -345,8 +345,8 @@ async fn what_is_cancelled_drops_its_branches(stage: &Stage) {
 
 fn budgets(drain: u64, abort: u64) -> ShutdownOptions {
     let mut options = ShutdownOptions::default();
-    options.drain = Duration::from_millis(drain);
-    options.abort = Duration::from_millis(abort);
+    options = options.drain(Duration::from_millis(drain));
+    options = options.abort(Duration::from_millis(abort));
     options
 }
 
@@ -361,7 +361,7 @@ async fn branches_in_steps_come_to_their_end_at_a_shutdown(stage: &Stage) {
         let app = app.clone();
         async move { app.shutdown_with(budgets(0, 60_000)).await }
     });
-    while app.state() < durable::EnginePhase::Aborting {
+    while app.phase() < durable::EnginePhase::Aborting {
         tokio::task::yield_now().await;
     }
     for name in HELD {

@@ -48,7 +48,7 @@ impl Durable {
         }
         // From here on the signals' thread does it all; this only waits for the report.
         let _attendance = match install() {
-            Ok(signals) => Some(signals.attend_to(self, options.total, Some(options))),
+            Ok(signals) => Some(signals.guard_with(self, options.total, Some(options))),
             Err(error) => {
                 tracing::error!(target: "durable", %error, "running without them");
                 None

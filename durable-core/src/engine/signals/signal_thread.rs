@@ -69,7 +69,7 @@ impl Shared {
             counts
         });
         if !counts {
-            return say(move || {
+            return log_within_patience(move || {
                 tracing::debug!(target: "durable::shutdown", %signal, "a signal came twice and counts once");
             });
         }
@@ -80,7 +80,7 @@ impl Shared {
                 for it in &attended {
                     it.first(signal);
                 }
-                say(move || {
+                log_within_patience(move || {
                     tracing::info!(target: "durable::shutdown", %signal, "a signal asks the process to end; a second one aborts what still runs, a third one exits at once");
                 });
             }
@@ -88,12 +88,12 @@ impl Shared {
                 for it in &attended {
                     it.second(signal);
                 }
-                say(move || {
+                log_within_patience(move || {
                     tracing::warn!(target: "durable::shutdown", %signal, "a second signal: waits are skipped, and what still runs is aborted");
                 });
             }
             _ => {
-                say(move || {
+                log_within_patience(move || {
                     tracing::error!(target: "durable::shutdown", %signal, "a third signal: the process exits at once, and the next launch recovers what was running");
                 });
                 std::process::exit(128 + signal.number());
@@ -103,16 +103,16 @@ impl Shared {
 
     /// Ends the process if a shutdown has not come to its end in its time.
     fn look_at_the_clock(&self) {
-        let late = lock(&self.attended).iter().find(|it| it.is_late()).cloned();
+        let late = lock(&self.attended).iter().find(|it| it.is_overdue()).cloned();
         if let Some(late) = late {
-            say(move || late.complain());
+            log_within_patience(move || late.log_unfinished());
             std::process::exit(crate::engine::signals::watchdog::STUCK);
         }
     }
 }
 
 /// Logs something. Where the log blocks, because nobody reads the pipe it goes to, signals do not wait for it.
-pub(super) fn say(line: impl FnOnce() + Send + 'static) {
+pub(super) fn log_within_patience(line: impl FnOnce() + Send + 'static) {
     let (said, heard) = mpsc::channel();
     let speaker = std::thread::Builder::new().name("durable-signals-log".to_owned()).spawn(move || {
         line();

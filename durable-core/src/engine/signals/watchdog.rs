@@ -35,15 +35,15 @@ impl WatchedShutdown {
     /// The first signal.
     pub(super) fn first(&self, signal: Signal) {
         let _ = self.since.set(Instant::now()); // set once: by the signal, or when it had come before
-        self.runtime.gate.raise(EnginePhase::Quiesced);
+        self.runtime.shutdown.advance_to(EnginePhase::Quiesced);
         if let Some(options) = self.shutdown {
-            self.teardown.request(options.because(ShutdownReason::Signal(signal.number())));
+            self.teardown.request(options.reason(ShutdownReason::Signal(signal.number())));
         }
     }
 
     /// The second one.
     pub(super) fn second(&self, signal: Signal) {
-        let mut hurried = ShutdownOptions::immediate().because(ShutdownReason::Signal(signal.number()));
+        let mut hurried = ShutdownOptions::immediate().reason(ShutdownReason::Signal(signal.number()));
         (hurried.abort, hurried.stop) = (HURRIED, HURRIED);
         self.teardown.request(hurried);
     }
@@ -54,17 +54,17 @@ impl WatchedShutdown {
         if self.is_closed() { None } else { since.checked_add(self.total.saturating_add(GRACE)) }
     }
 
-    pub(super) fn is_late(&self) -> bool {
+    pub(super) fn is_overdue(&self) -> bool {
         self.deadline().is_some_and(|at| at <= Instant::now())
     }
 
     fn is_closed(&self) -> bool {
-        self.runtime.gate.level() >= EnginePhase::Closed
+        self.runtime.shutdown.phase() >= EnginePhase::Closed
     }
 
     /// Says what did not come to its end.
-    pub(super) fn complain(&self) {
-        let runs = self.runtime.live.all();
+    pub(super) fn log_unfinished(&self) {
+        let runs = self.runtime.running.all();
         let names: Vec<String> = runs
             .iter()
             .take(10)
@@ -78,7 +78,7 @@ impl WatchedShutdown {
         tracing::error!(
             target: "durable::shutdown",
             app = %self.runtime.settings.name,
-            phase = ?self.runtime.gate.level(),
+            phase = ?self.runtime.shutdown.phase(),
             workflows = runs.len(),
             "the shutdown did not come to its end within {:?} and {GRACE:?} more, so the process exits with code {STUCK}; nothing is lost. Something blocks the runtime's threads. Still here: {}",
             self.total,
@@ -150,12 +150,12 @@ impl Signals {
     /// std::process::exit(report.exit_code());
     /// # }
     /// ```
-    pub fn attend(&self, app: &Durable, total: Duration) -> SignalGuard {
-        self.attend_to(app, total, None)
+    pub fn guard(&self, app: &Durable, total: Duration) -> SignalGuard {
+        self.guard_with(app, total, None)
     }
 
     /// The same; with options, the first signal begins the shutdown itself.
-    pub(super) fn attend_to(&self, app: &Durable, total: Duration, shutdown: Option<ShutdownOptions>) -> SignalGuard {
+    pub(super) fn guard_with(&self, app: &Durable, total: Duration, shutdown: Option<ShutdownOptions>) -> SignalGuard {
         let attended = Arc::new(WatchedShutdown {
             runtime: Arc::clone(app.runtime()),
             teardown: Arc::clone(app.teardown()),

@@ -21,14 +21,14 @@ pub(super) struct Leftovers {
 impl Leftovers {
     /// The time is over, and these still run. Who is in no step loses nothing by being dropped, and
     /// is suspended like all others: it waits for a database that does not answer.
-    pub(super) fn overdue(&mut self, runs: &[Arc<RunningWorkflow>]) {
+    pub(super) fn add_overdue(&mut self, runs: &[Arc<RunningWorkflow>]) {
         self.overdue = runs.iter().filter_map(|run| Some((run.key, killed(run)?))).collect();
     }
 
     /// After everything was dropped: these still run, these threads are occupied, and these have left.
     ///
     /// By sets of keys: there can be a hundred thousand of each.
-    pub(super) fn left(
+    pub(super) fn add_left(
         &mut self,
         runs: &[Arc<RunningWorkflow>],
         threads: &[BlockingStep],
@@ -55,7 +55,7 @@ impl Leftovers {
         }
     }
 
-    pub(super) fn keys_of_stuck(&self) -> Vec<i64> {
+    pub(super) fn stuck_keys(&self) -> Vec<i64> {
         self.stuck.iter().map(|(key, _)| *key).collect()
     }
 
@@ -67,7 +67,7 @@ impl Leftovers {
         self.suspended.len()
     }
 
-    pub(super) fn write(self, report: &mut ShutdownReport, released: bool) {
+    pub(super) fn write_to(self, report: &mut ShutdownReport, released: bool) {
         report.suspended_total = self.suspended.len();
         report.killed_total = self.killed.len();
         report.stuck_total = self.stuck.len();
@@ -99,7 +99,7 @@ fn stuck(run: &RunningWorkflow) -> Stuck {
     let execution = run.execution();
     let running_for = execution.as_ref().and_then(|it| it.step_running_for()).unwrap_or_default();
     // What it did when it was told to stop may be over, and it hangs in a destructor since.
-    let at = execution.and_then(|it| it.present_activity());
+    let at = execution.and_then(|it| it.current_activity());
     Stuck { id: run.id.to_string(), name: run.workflow.to_owned(), kind: StuckKind::Task, at, running_for }
 }
 

@@ -74,10 +74,10 @@ impl Teardown {
     /// Begins the shutdown, or shortens the one that goes on.
     pub(super) fn request(self: &Arc<Self>, options: ShutdownOptions) {
         let mut options = options.checked();
-        options.reason = self.ahead.why().unwrap_or(options.reason);
+        options.reason = self.ahead.reason().unwrap_or(options.reason);
         self.budget.send_if_modified(|budget| budget.add(Instant::now(), options));
         // From here on no new work is taken, and the probes of load balancers are told so.
-        self.runtime.gate.raise(EnginePhase::Quiesced);
+        self.runtime.shutdown.advance_to(EnginePhase::Quiesced);
         if !self.begun.swap(true, Ordering::SeqCst) {
             self.since();
             // Made before the task: the runtime may be gone, and drop the task without polling it.
@@ -86,7 +86,7 @@ impl Teardown {
             self.runtime.tokio.spawn(async move {
                 let last_word = last_word; // all of it is in the task from the start
                 let teardown = &last_word.0;
-                if let Err(panic) = CatchPanic(Box::pin(teardown.carry_out())).await {
+                if let Err(panic) = CatchPanic(Box::pin(teardown.run_phases())).await {
                     teardown.runtime.note_panic(format!("the shutdown {panic}"));
                 }
             });
@@ -99,7 +99,7 @@ impl Teardown {
 
     /// Where it began: where this is asked first.
     fn since(&self) -> &StartTimes {
-        let now = || StartTimes { at: Instant::now(), started_at: Utc::now(), ended: self.runtime.live.ended() };
+        let now = || StartTimes { at: Instant::now(), started_at: Utc::now(), ended: self.runtime.running.finish() };
         self.since.get_or_init(now)
     }
 
@@ -141,11 +141,11 @@ impl Teardown {
     }
 
     /// The last handle was dropped. Without a shutdown everything is dropped where it stands.
-    pub(super) fn dropped(&self) {
+    pub(super) fn engine_dropped(&self) {
         if self.begun.swap(true, Ordering::SeqCst) {
             return;
         }
-        let runs = self.runtime.live.all().len();
+        let runs = self.runtime.running.all().len();
         if runs > 0 {
             tracing::warn!(target: "durable", workflows = runs, "the engine was dropped without `shutdown().await`; the next launch recovers what was running");
         }
@@ -155,17 +155,17 @@ impl Teardown {
     /// Drops everything where it stands, without waiting for anything.
     fn let_everything_go(&self) {
         let runtime = &self.runtime;
-        current_engine::remove(runtime);
-        runtime.gate.raise(EnginePhase::Closing);
+        current_engine::unregister(runtime);
+        runtime.shutdown.advance_to(EnginePhase::Closing);
         runtime.store.close_work_pool();
-        for run in runtime.live.all() {
+        for run in runtime.running.all() {
             run.abort();
         }
         self.background.abort(EnginePhase::Closed);
-        if runtime.threads.all().is_empty() {
-            self.presence.abandon();
+        if runtime.blocking_steps.all().is_empty() {
+            self.presence.keep_file();
         } else {
-            self.presence.keep(); // these cannot be dropped
+            self.presence.keep_until_exit(); // these cannot be dropped
         }
     }
 }

@@ -25,58 +25,58 @@ use crate::wait::waiters::ReleaseScope;
 /// How often it is said what is waited for.
 const PROGRESS: Duration = Duration::from_secs(5);
 /// How long it takes a task that is dropped to be gone, if its thread lets it.
-const A_MOMENT: Duration = Duration::from_millis(50);
+const SHORT_WAIT: Duration = Duration::from_millis(50);
 /// How many workflows are named then.
 const NAMED: usize = 10;
 
 impl Teardown {
-    pub(super) async fn carry_out(&self) {
+    pub(super) async fn run_phases(&self) {
         let runtime = &self.runtime;
         let &StartTimes { at: started, started_at, ended: ended_before } = self.since();
-        current_engine::leaves(runtime);
-        runtime.live.list_left();
+        current_engine::mark_closing(runtime);
+        runtime.running.track_unfinished();
         let reason = self.budget.borrow().reason();
-        tracing::info!(target: "durable::shutdown", app = %runtime.settings.name, %reason, running = runtime.live.all().len(), "shutting down");
+        tracing::info!(target: "durable::shutdown", app = %runtime.settings.name, %reason, running = runtime.running.all().len(), "shutting down");
 
-        runtime.gate.raise(EnginePhase::Quiesced);
+        runtime.shutdown.advance_to(EnginePhase::Quiesced);
         self.phase(Phase::Quiesce, started, self.quiesce()).await;
 
-        runtime.gate.raise(EnginePhase::Draining);
+        runtime.shutdown.advance_to(EnginePhase::Draining);
         let drain = async {
             tokio::select! {
-                () = runtime.live.idle() => {}
+                () = runtime.running.wait_until_empty() => {}
                 () = self.let_go_of_waits(started) => {}
             }
         };
         // The drain's time began with the first word.
         self.phase(Phase::Drain, started, drain).await;
 
-        runtime.gate.raise(EnginePhase::Aborting);
+        runtime.shutdown.advance_to(EnginePhase::Aborting);
         runtime.timers.release(0);
-        runtime.waits.release(ReleaseScope::Everybody);
-        for run in runtime.live.all() {
-            run.abort_begins();
+        runtime.waiters.release(ReleaseScope::Everybody);
+        for run in runtime.running.all() {
+            run.begin_abort();
         }
-        self.phase(Phase::Abort, Instant::now(), runtime.live.idle()).await;
+        self.phase(Phase::Abort, Instant::now(), runtime.running.wait_until_empty()).await;
 
         let mut findings = Leftovers::default();
-        findings.overdue(&runtime.live.all());
+        findings.add_overdue(&runtime.running.all());
         self.phase(Phase::Stop, Instant::now(), self.stop()).await;
         // What works for the bodies is not needed any more, and what claims must not claim any more.
-        self.background.abort(EnginePhase::Killed);
-        let _ = tokio::time::timeout(A_MOMENT, self.background.ended(EnginePhase::Killed)).await;
-        findings.left(&runtime.live.all(), &runtime.threads.all(), runtime.live.left());
+        self.background.abort(EnginePhase::Stopping);
+        let _ = tokio::time::timeout(SHORT_WAIT, self.background.wait_for_end(EnginePhase::Stopping)).await;
+        findings.add_left(&runtime.running.all(), &runtime.blocking_steps.all(), runtime.running.take_unfinished());
 
         let mut released = Err("there was no time left".to_owned());
-        let hand_off = async { released = self.hand_over(findings.keys_of_stuck()).await };
+        let hand_off = async { released = self.hand_over(findings.stuck_keys()).await };
         self.phase(Phase::HandOff(findings.suspended_total()), Instant::now(), hand_off).await;
 
-        runtime.gate.raise(EnginePhase::Closing);
+        runtime.shutdown.advance_to(EnginePhase::Closing);
         let releases = self.budget.borrow().releases();
         let mut signed_off = false;
         let signs_off = released.is_ok() && releases && !findings.is_anything_stuck();
         let background = async {
-            self.background.ended(EnginePhase::Closed).await;
+            self.background.wait_for_end(EnginePhase::Closed).await;
             if signs_off {
                 let gone = runtime.store.remove_executor(runtime.fence()).await;
                 signed_off = gone.inspect_err(|error| tracing::warn!(target: "durable::shutdown", %error, "this executor's row stays; others wait for its lease")).is_ok();
@@ -87,30 +87,30 @@ impl Teardown {
 
         self.phase(Phase::Close, Instant::now(), runtime.store.close()).await;
         if signed_off {
-            self.presence.end();
+            self.presence.release_lock_file();
         } else if findings.is_anything_stuck() {
-            self.presence.keep();
+            self.presence.keep_until_exit();
         } else if !releases {
             self.presence.keep_for_restart(&self.application());
         } else {
-            self.presence.abandon();
+            self.presence.keep_file();
         }
         // A task that was dropped a moment ago says so when it is next looked at.
-        let _ = tokio::time::timeout(A_MOMENT, self.background.ended(EnginePhase::Closed)).await;
-        runtime.gate.raise(EnginePhase::Closed);
+        let _ = tokio::time::timeout(SHORT_WAIT, self.background.wait_for_end(EnginePhase::Closed)).await;
+        runtime.shutdown.advance_to(EnginePhase::Closed);
 
         let mut report = ShutdownReport::of(ShutdownOutcome::Closed, self.budget.borrow().reason());
         (report.started_at, report.elapsed) = (started_at, started.elapsed());
         report.phases = std::mem::take(&mut *lock(&self.phases));
-        report.completed = runtime.live.ended() - ended_before;
-        report.returned_claims = runtime.lines.returned();
-        findings.write(&mut report, released.is_ok() && releases);
+        report.completed = runtime.running.finish() - ended_before;
+        report.returned_claims = runtime.queues.returned();
+        findings.write_to(&mut report, released.is_ok() && releases);
         report.released = released;
         report.background = self.background.report();
         report.pools = self.pools();
         report.panics = self.take_panics();
         tracing::info!(target: "durable::shutdown", %report);
-        current_engine::has_left(runtime);
+        current_engine::mark_closed(runtime);
         self.publish(report);
     }
 
@@ -122,13 +122,13 @@ impl Teardown {
                 tracing::warn!(target: "durable::shutdown", %error, "could not announce the shutdown");
             }
         };
-        join(announced, self.background.ended(EnginePhase::Quiesced)).await;
+        join(announced, self.background.wait_for_end(EnginePhase::Quiesced)).await;
     }
 
     /// Lets go of what waits for longer than the drain lasts, or for others. It never returns.
     async fn let_go_of_waits(&self, begun: Instant) {
         let runtime = &self.runtime;
-        runtime.waits.release(ReleaseScope::Parents);
+        runtime.waiters.release(ReleaseScope::Parents);
         let mut budget = self.budget.subscribe();
         let mut graced = true;
         loop {
@@ -139,7 +139,7 @@ impl Teardown {
             let now = Instant::now();
             runtime.timers.release(runtime.timers.clock.after(drained_by.saturating_duration_since(now)));
             if graced && grace <= now {
-                runtime.waits.release(ReleaseScope::Bodies);
+                runtime.waiters.release(ReleaseScope::Bodies);
                 graced = false;
             }
             tokio::select! {
@@ -152,18 +152,18 @@ impl Teardown {
     /// Drops what still runs, and then lets the tasks end that worked for it.
     async fn stop(&self) {
         let runtime = &self.runtime;
-        runtime.gate.raise(EnginePhase::Killed);
+        runtime.shutdown.advance_to(EnginePhase::Stopping);
         // Marked closed first: a connection in use is then cut, and nobody waits for its statement.
         runtime.store.close_work_pool();
-        for run in runtime.live.all() {
+        for run in runtime.running.all() {
             run.abort();
         }
         join(
             async {
-                runtime.live.idle().await;
+                runtime.running.wait_until_empty().await;
                 runtime.writer.stop();
             },
-            self.background.ended(EnginePhase::Killed),
+            self.background.wait_for_end(EnginePhase::Stopping),
         )
         .await;
     }
@@ -175,12 +175,12 @@ impl Teardown {
             return Ok(ReleasedWorkflows::default());
         }
         let released = runtime.store.release(runtime.fence(), &stuck).await.map_err(|error| error.to_string())?;
-        let mut hints = runtime.notices.take();
+        let mut hints = runtime.notifications.take();
         if released.direct > 0 {
             hints.push(Hint::for_queue(RELEASED));
         }
         if released.queued > 0 {
-            hints.extend(runtime.lines.names().iter().map(|name| Hint::for_queue(name)));
+            hints.extend(runtime.queues.names().iter().map(|name| Hint::for_queue(name)));
         }
         if runtime.store.has_others()
             && !hints.is_empty()
@@ -223,7 +223,7 @@ impl Teardown {
     }
 
     fn say_what_is_waited_for(&self, phase: Phase, end: Instant) {
-        let runs = self.runtime.live.all();
+        let runs = self.runtime.running.all();
         let doing = |run: &Arc<RunningWorkflow>| {
             let at = run.execution().and_then(|it| it.activity()).unwrap_or_else(|| "working".to_owned());
             format!("{} {:?}: {at}", run.workflow, &*run.id)

@@ -41,7 +41,7 @@ impl ShutdownHolds {
         let _ = self.services.subscribe().wait_for(|it| it.count == 0).await.map(drop); // the sender is in `self`
     }
 
-    pub(super) fn why(&self) -> Option<ShutdownReason> {
+    pub(super) fn reason(&self) -> Option<ShutdownReason> {
         self.why.get().copied()
     }
 }
@@ -55,7 +55,7 @@ impl Teardown {
             return self.request(options.unwrap_or_default());
         }
         let first = self.ahead.why.set(options.unwrap_or_default().reason).is_ok();
-        self.runtime.gate.raise(EnginePhase::Quiesced); // they hear that
+        self.runtime.shutdown.advance_to(EnginePhase::Quiesced); // they hear that
         if first || options.is_some() {
             // Made before the task: the runtime may be gone, and drop the task without polling it.
             let in_order = InOrder { teardown: Arc::clone(self), options, asked: Instant::now() };
@@ -107,7 +107,7 @@ impl Durable {
     /// [`shutdown_with`](Self::shutdown_with), which waits for nobody.
     #[doc(hidden)]
     #[must_use]
-    pub fn goes_ahead(&self, at_most: Duration) -> impl Send + Sync + use<> {
+    pub fn hold_shutdown(&self, at_most: Duration) -> impl Send + Sync + use<> {
         let teardown = Arc::clone(self.teardown());
         teardown.ahead.services.send_modify(|it| {
             it.count += 1;

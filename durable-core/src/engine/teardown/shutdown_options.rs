@@ -5,11 +5,11 @@ use std::time::Duration;
 
 /// How long each phase of a shutdown may take.
 ///
-/// A phase ends as soon as there is nothing left to wait for; these are bounds and no delays. All of
-/// them together never take longer than [`total`](Self::total).
+/// A phase ends as soon as there is nothing left to wait for: the times are upper bounds, not delays.
+/// All phases together never take longer than [`total`](Self::total).
 ///
-/// There are no wrong values: a `total` below 100 ms counts as 100 ms, and whatever is longer than a
-/// year counts as a year, so that `Duration::MAX` is "as long as it takes". Both are said in the log.
+/// No value is invalid: a `total` below 100 ms counts as 100 ms, and a time above one year counts as
+/// one year, so `Duration::MAX` means "without a bound". Both corrections are logged at WARN.
 ///
 /// # Example
 ///
@@ -17,35 +17,22 @@ use std::time::Duration;
 /// # use durable_core::{Durable, ShutdownOptions};
 /// # use std::time::Duration;
 /// # async fn example(app: Durable) {
-/// let mut options = ShutdownOptions::within(Duration::from_secs(25));
-/// options.wait_grace = Duration::from_secs(2); // for messages that are on their way
+/// // Messages that are on their way have two seconds to arrive.
+/// let options = ShutdownOptions::within(Duration::from_secs(25)).wait_grace(Duration::from_secs(2));
 /// let report = app.shutdown_with(options).await;
 /// # }
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct ShutdownOptions {
-    /// For running workflows to come to their end. 10 s by default.
-    pub drain: Duration,
-    /// For running steps to come to their end, once no operation begins any more. 3 s by default.
-    pub abort: Duration,
-    /// For what is dropped to be gone. 2 s by default.
-    pub stop: Duration,
-    /// For the engine's own tasks to end. 2 s by default.
-    pub background: Duration,
-    /// For the database's connections to close. 3 s by default.
-    pub close: Duration,
-    /// For all of it, from the call on. 20 s by default.
-    pub total: Duration,
-    /// How long workflows that wait for a message or an event go on waiting during the drain. Zero
-    /// by default: they are suspended at once, since nobody knows whether anything will come.
-    pub wait_grace: Duration,
-    /// Whether unfinished workflows are handed over to other executors. `true` by default; without
-    /// it they wait for this executor's restart, or for its lease to run out. Of several calls one
-    /// that says `false` counts.
-    pub release: bool,
-    /// Why; it is shown in the report. Of several calls the first one's counts.
-    pub reason: ShutdownReason,
+    pub(in crate::engine) drain: Duration,
+    pub(in crate::engine) abort: Duration,
+    pub(in crate::engine) stop: Duration,
+    pub(in crate::engine) background: Duration,
+    pub(in crate::engine) close: Duration,
+    pub(in crate::engine) total: Duration,
+    pub(in crate::engine) wait_grace: Duration,
+    pub(in crate::engine) release: bool,
+    pub(in crate::engine) reason: ShutdownReason,
 }
 
 /// Why an engine was shut down.
@@ -121,9 +108,88 @@ impl ShutdownOptions {
         Self { drain: Duration::ZERO, abort: Duration::ZERO, ..Self::default() }
     }
 
-    /// The same with another reason, for the report.
+    /// The default times: 10 s to drain, 3 s to abort, 2 s to stop, 2 s for the engine's own tasks,
+    /// 3 s to close, 20 s in total.
     #[must_use]
-    pub fn because(mut self, reason: ShutdownReason) -> Self {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Time for running workflows to finish. 10 s by default.
+    #[must_use]
+    pub fn drain(mut self, drain: Duration) -> Self {
+        self.drain = drain;
+        self
+    }
+
+    /// Time for running steps to finish once no further operation begins. 3 s by default.
+    #[must_use]
+    pub fn abort(mut self, abort: Duration) -> Self {
+        self.abort = abort;
+        self
+    }
+
+    /// Time for dropped workflow bodies to be gone. 2 s by default.
+    #[must_use]
+    pub fn stop(mut self, stop: Duration) -> Self {
+        self.stop = stop;
+        self
+    }
+
+    /// Time for the engine's own tasks to end. 2 s by default.
+    #[must_use]
+    pub fn background(mut self, background: Duration) -> Self {
+        self.background = background;
+        self
+    }
+
+    /// Time for the database connections to close. 3 s by default.
+    #[must_use]
+    pub fn close(mut self, close: Duration) -> Self {
+        self.close = close;
+        self
+    }
+
+    /// Time for the whole shutdown, counted from the call. 20 s by default.
+    #[must_use]
+    pub fn total(mut self, total: Duration) -> Self {
+        self.total = total;
+        self
+    }
+
+    /// How long the shutdown takes at most: its [`total`](Self::total).
+    #[must_use]
+    pub fn max_duration(&self) -> Duration {
+        self.total
+    }
+
+    /// Shortens [`total`](Self::total) to `longest` if it is longer.
+    #[must_use]
+    pub fn total_at_most(mut self, longest: Duration) -> Self {
+        self.total = self.total.min(longest);
+        self
+    }
+
+    /// How long workflows that wait for a message or an event go on waiting during the drain. Zero by
+    /// default: they are suspended at once, because nothing says whether a message will come.
+    #[must_use]
+    pub fn wait_grace(mut self, wait_grace: Duration) -> Self {
+        self.wait_grace = wait_grace;
+        self
+    }
+
+    /// Whether unfinished workflows are handed over to other executors. `true` by default; with
+    /// `false` they wait for the restart of this executor, or until its lease expires. If any of
+    /// several shutdown calls says `false`, nothing is handed over.
+    #[must_use]
+    pub fn release(mut self, release: bool) -> Self {
+        self.release = release;
+        self
+    }
+
+    /// The reason that the report names. The reason of the first of several shutdown calls counts.
+    #[must_use]
+    pub fn reason(mut self, reason: ShutdownReason) -> Self {
         self.reason = reason;
         self
     }
@@ -158,8 +224,7 @@ mod tests {
 
     #[test]
     fn what_is_out_of_bounds_is_brought_into_them() {
-        let mut options = ShutdownOptions::within(Duration::ZERO);
-        options.drain = Duration::MAX;
+        let options = ShutdownOptions::within(Duration::ZERO).drain(Duration::MAX);
         let checked = options.checked();
         assert_eq!((checked.total, checked.drain), (SHORTEST, LONGEST));
         assert_eq!(ShutdownOptions::default().checked(), ShutdownOptions::default());

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::journal::checkpoint::{Operation, OperationResult};
-use crate::journal::context::{Context, ReservedPosition, TransactionScope};
+use crate::journal::context::{Context, TransactionScope};
+use crate::journal::reserved_position::ReservedPosition;
 use crate::operations::transaction::{Body, Transaction};
 use crate::runtime::Runtime;
 use crate::runtime::activity::Activity;
@@ -16,12 +17,13 @@ use crate::store::{
     BoxFuture, Database, NewRecord, StoreError, StoreErrorKind, Transact, Transacted, TransactionEnd, TransactionStart,
     UserWork,
 };
+use crate::types::backoff::Backoff;
 use crate::types::error::{Error, ErrorKind};
 use crate::types::payload::{Codec, Outcome, RecordedError};
 use crate::wait::shutdown_phase::EnginePhase;
 
 /// The pauses between attempts, from first to longest.
-const PAUSES: [Duration; 2] = [Duration::from_millis(5), Duration::from_millis(500)];
+const DELAYS: Backoff = Backoff::doubling(Duration::from_millis(10), Duration::from_millis(500)).with_jitter(0.5);
 
 /// A transaction that is to run.
 pub(super) struct TransactionRun<'r, R> {
@@ -103,23 +105,23 @@ impl<R: Send> TransactionRun<'_, R> {
     /// In the system database: the records that the body is ahead of ride along.
     async fn in_system(&self, claim: &ReservedPosition, body: &mut dyn Body<R>) -> TransactionOutcome<R> {
         let execution = &claim.execution;
-        let riders = match execution.take_riders().await {
+        let riders = match execution.take_piggyback().await {
             Ok(riders) => riders,
-            Err(signal) => return execution.stop(signal).await,
+            Err(signal) => return execution.stop_here(signal).await,
         };
         let mut failed = 0;
         loop {
-            let doing = execution.doing(Activity::step(self.transaction.name));
+            let doing = execution.begin_activity(Activity::step(self.transaction.name));
             let mut attempt = self.attempt(body, Some(claim), riders.records());
             let transacted = self.runtime.store.transact(self.opening, &mut attempt).await;
             let returned = attempt.into_result();
             match (transacted, returned) {
                 (Ok(Transacted::Committed), Some(BodyResult::Value(value, _))) => {
-                    riders.arrived();
+                    riders.committed();
                     return TransactionOutcome::Value(value);
                 }
-                (Ok(Transacted::Superseded), _) => return execution.stop(StopReason::Replay).await,
-                (Ok(Transacted::Fenced), _) => return execution.stop(StopReason::Lost).await,
+                (Ok(Transacted::Superseded), _) => return execution.stop_here(StopReason::Replay).await,
+                (Ok(Transacted::Fenced), _) => return execution.stop_here(StopReason::Lost).await,
                 (Ok(_), Some(BodyResult::Contended)) => {}
                 (Ok(_), Some(ended)) => {
                     drop(riders); // they are put back
@@ -132,7 +134,7 @@ impl<R: Send> TransactionRun<'_, R> {
                     if let Some(BodyResult::Value(value, outcome)) = returned
                         && self.was_committed(claim, &outcome).await
                     {
-                        riders.arrived();
+                        riders.committed();
                         return TransactionOutcome::Value(value);
                     }
                 }
@@ -142,7 +144,7 @@ impl<R: Send> TransactionRun<'_, R> {
             failed += 1;
             if !self.pause(failed).await {
                 drop(riders); // they are put back
-                return execution.stop(StopReason::Suspend).await;
+                return execution.stop_here(StopReason::Suspend).await;
             }
         }
     }
@@ -158,7 +160,7 @@ impl<R: Send> TransactionRun<'_, R> {
                     return match records.into_iter().find(|it| it.position == claim.position) {
                         None => false,
                         Some(record) if record.outcome.as_ref() == Some(outcome) => true,
-                        Some(_) => execution.stop(StopReason::Replay).await,
+                        Some(_) => execution.stop_here(StopReason::Replay).await,
                     };
                 }
                 Err(error) if error.is_temporary() => {}
@@ -166,7 +168,7 @@ impl<R: Send> TransactionRun<'_, R> {
             }
             failed += 1;
             if !self.pause(failed).await {
-                return execution.stop(StopReason::Suspend).await;
+                return execution.stop_here(StopReason::Suspend).await;
             }
         }
     }
@@ -180,7 +182,7 @@ impl<R: Send> TransactionRun<'_, R> {
         body: &mut dyn Body<R>,
     ) -> TransactionOutcome<R> {
         let execution = &claim.execution;
-        claim.ready().await;
+        claim.ensure_accepting_and_flushed().await;
         let mut failed = 0;
         // A first run knows that nothing is committed there yet.
         let mut look = execution.row.attempt > 1;
@@ -192,20 +194,20 @@ impl<R: Send> TransactionRun<'_, R> {
                     Err(error) if error.is_temporary() => {
                         failed += 1;
                         if !self.pause(failed).await {
-                            return execution.stop(StopReason::Suspend).await;
+                            return execution.stop_here(StopReason::Suspend).await;
                         }
                         continue;
                     }
                     Err(error) => return self.stop_by(claim, &error).await,
                 }
             }
-            let doing = execution.doing(Activity::step(self.transaction.name));
+            let doing = execution.begin_activity(Activity::step(self.transaction.name));
             let mut attempt = self.attempt(body, Some(claim), &[]);
             attempt.ask_fence = true;
             let transacted = database.transact(self.opening, &mut attempt).await;
             match (transacted, attempt.into_result()) {
                 (Ok(Transacted::Committed | Transacted::Undone), Some(BodyResult::Contended)) => {}
-                (Ok(_), Some(BodyResult::Deposed)) => return execution.stop(StopReason::Lost).await,
+                (Ok(_), Some(BodyResult::Deposed)) => return execution.stop_here(StopReason::Lost).await,
                 (Ok(Transacted::Committed | Transacted::Undone), Some(ended)) => {
                     let ran = self.keep(claim, ended).await;
                     drop(doing);
@@ -219,7 +221,7 @@ impl<R: Send> TransactionRun<'_, R> {
             drop(doing);
             failed += 1;
             if !self.pause(failed).await {
-                return execution.stop(StopReason::Suspend).await;
+                return execution.stop_here(StopReason::Suspend).await;
             }
         }
     }
@@ -231,15 +233,15 @@ impl<R: Send> TransactionRun<'_, R> {
                 "at position {} this workflow committed the transaction `{name}`, and the code now calls `{}` there; bring the earlier order of calls back, and resume it",
                 claim.position, self.transaction.name
             );
-            return claim.execution.stop(StopReason::Park(reason)).await;
+            return claim.execution.stop_here(StopReason::Park(reason)).await;
         }
         match (self.codec.decode)(&outcome) {
             Ok(value) => {
                 let done = OperationResult { outcome: Some(outcome), attempts: 1, ..OperationResult::default() };
-                claim.keep(Operation::transaction(self.transaction.name), done).await;
+                claim.record_result(Operation::transaction(self.transaction.name), done).await;
                 TransactionOutcome::Value(value)
             }
-            Err(fault) => claim.unreadable(self.transaction.name, &fault).await,
+            Err(fault) => claim.park_unreadable(self.transaction.name, &fault).await,
         }
     }
 
@@ -252,12 +254,15 @@ impl<R: Send> TransactionRun<'_, R> {
                 let message =
                     format!("the transaction `{}` at position {} {error}", self.transaction.name, claim.position);
                 let error = Error::new(ErrorKind::Panic, message);
-                (Outcome::Error(RecordedError::of_engine(&error).to_text()), TransactionOutcome::Panic(error))
+                (Outcome::Error(RecordedError::from_engine(&error).to_text()), TransactionOutcome::Panic(error))
             }
             BodyResult::Contended | BodyResult::Deposed => unreachable!("neither is an end"),
         };
         claim
-            .keep(operation, OperationResult { outcome: Some(outcome), attempts: 1, ..OperationResult::default() })
+            .record_result(
+                operation,
+                OperationResult { outcome: Some(outcome), attempts: 1, ..OperationResult::default() },
+            )
             .await;
         ran
     }
@@ -267,7 +272,7 @@ impl<R: Send> TransactionRun<'_, R> {
             StoreErrorKind::Closed => StopReason::Suspend,
             _ => StopReason::Park(self.refused(error).to_string()),
         };
-        claim.execution.stop(signal).await
+        claim.execution.stop_here(signal).await
     }
 
     fn refused(&self, error: &StoreError) -> Error {
@@ -285,10 +290,10 @@ impl<R: Send> TransactionRun<'_, R> {
     /// The pause before another attempt; `false` if there is to be none.
     async fn pause(&self, failed: u32) -> bool {
         let lot = f64::from(uuid::Uuid::new_v4().as_fields().0) / f64::from(u32::MAX);
-        let pause = PAUSES[0].saturating_mul(1 << failed.min(10)).min(PAUSES[1]).mul_f64(0.5 + lot / 2.0);
+        let pause = DELAYS.jittered_delay(failed, lot);
         tokio::select! {
             () = tokio::time::sleep(pause) => true,
-            () = self.runtime.gate.reached(EnginePhase::Aborting) => false,
+            () = self.runtime.shutdown.wait_for(EnginePhase::Aborting) => false,
         }
     }
 
@@ -363,7 +368,7 @@ impl<R> Attempt<'_, R> {
         let done =
             OperationResult { outcome: Some(outcome.clone()), attempts: 1, ran_for, ..OperationResult::default() };
         let mut records = self.riders.to_vec();
-        records.push(claim.record(self.operation, done));
+        records.push(claim.new_record(self.operation, done));
         let workflow = claim.execution.row.id.to_string();
         TransactionEnd::Record { fence: claim.execution.fence, workflow, records }
     }
@@ -396,7 +401,7 @@ impl<R: Send> UserWork for Attempt<'_, R> {
                     let message = format!("returned what cannot be recorded: {fault}");
                     (BodyResult::Panic(Error::new(ErrorKind::Payload, message)), TransactionEnd::Undo)
                 }
-                Ok((_, Ok(Outcome::Error(text)))) if RecordedError::from_text(&text).is_contended() => {
+                Ok((_, Ok(Outcome::Error(text)))) if RecordedError::from_text(&text).is_serialization_failure() => {
                     (BodyResult::Contended, TransactionEnd::Undo)
                 }
                 Ok((value, Ok(outcome @ Outcome::Error(_)))) => {

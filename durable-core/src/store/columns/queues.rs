@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Column;
 use crate::store::decode::Decoded;
-use crate::store::{NewQueue, QueueLimits, QueueRow, RateLimit, StoreError};
+use crate::store::{NewQueue, QueueRow, RateLimit, StoreError, StoredLimits};
 use crate::types::time::micros;
 
 /// What is written for a queue that a program declares: its name, and its limits.
@@ -50,12 +50,12 @@ impl LimitsRow {
         self.paused == Some(true)
     }
 
-    pub(in crate::store) fn limits(&self) -> QueueLimits {
+    pub(in crate::store) fn limits(&self) -> StoredLimits {
         let rate = |starts: Option<i32>, period: Option<i64>| {
             let (starts, period) = (number(starts)?, Duration::from_micros(period?.unsigned_abs()));
             Some(RateLimit { starts, period })
         };
-        QueueLimits {
+        StoredLimits {
             concurrency: number(self.concurrency),
             worker_concurrency: number(self.worker_concurrency),
             rate_limit: rate(self.rate_starts, self.rate_period),

@@ -67,7 +67,7 @@ pub(crate) struct RecordedError {
 
 impl RecordedError {
     /// What is recorded of an error of the engine, or of a panic.
-    pub(crate) fn of_engine(error: &Error) -> Self {
+    pub(crate) fn from_engine(error: &Error) -> Self {
         Self {
             type_name: ENGINE_ERROR.to_owned(),
             message: error.to_string(),
@@ -78,13 +78,13 @@ impl RecordedError {
     }
 
     /// Whether the value is a [`struct@Error`] of the engine, whatever the function's own error type is.
-    pub(crate) fn is_of_engine(&self) -> bool {
+    pub(crate) fn is_from_engine(&self) -> bool {
         self.type_name == ENGINE_ERROR
     }
 
     /// Whether it says that a transaction lost a race.
-    pub(crate) fn is_contended(&self) -> bool {
-        let value = self.value.as_ref().filter(|_| self.is_of_engine());
+    pub(crate) fn is_serialization_failure(&self) -> bool {
+        let value = self.value.as_ref().filter(|_| self.is_from_engine());
         value.is_some_and(|it| {
             serde_json::from_str::<Error>(it.get()).is_ok_and(|error| error.kind() == ErrorKind::Contended)
         })
@@ -179,7 +179,8 @@ where
             Err(error) => {
                 // The alternate form shows the whole chain where a type has one (anyhow has).
                 let error = Error::msg(format_args!("{error:#}")).with_type_name(error_type_name::<E>());
-                let recorded = RecordedError { type_name: error_type_name::<E>(), ..RecordedError::of_engine(&error) };
+                let recorded =
+                    RecordedError { type_name: error_type_name::<E>(), ..RecordedError::from_engine(&error) };
                 Ok(Outcome::Error(recorded.to_text()))
             }
         },
@@ -187,7 +188,7 @@ where
             Outcome::Output(text) => decode(text).map(Ok),
             Outcome::Error(text) => Ok(Err(E::from(RecordedError::from_text(text).into_error()))),
         },
-        of_engine: Some(|error| Err(E::from(error))),
+        from_engine: Some(|error| Err(E::from(error))),
     };
 }
 
@@ -216,7 +217,7 @@ pub struct Codec<R> {
     pub(crate) decode: fn(&Outcome) -> Result<R, PayloadError>,
     /// Makes an error of the engine (a step's timeout) a value of the function's own error type,
     /// where it has `From<durable::Error>`.
-    pub(crate) of_engine: Option<fn(Error) -> R>,
+    pub(crate) from_engine: Option<fn(Error) -> R>,
 }
 
 impl<R> Clone for Codec<R> {
@@ -238,7 +239,7 @@ impl<R: Payload> Codec<R> {
                 RecordedError::from_text(text).message
             ))),
         },
-        of_engine: None,
+        from_engine: None,
     };
 }
 
@@ -275,7 +276,7 @@ where
                 ))),
             },
         },
-        of_engine: None,
+        from_engine: None,
     };
 }
 
@@ -288,12 +289,12 @@ where
     pub(crate) const TYPED_FROM_ENGINE: Self = Self {
         encode: Self::TYPED.encode,
         decode: |outcome| match outcome {
-            Outcome::Error(text) if RecordedError::from_text(text).is_of_engine() => {
+            Outcome::Error(text) if RecordedError::from_text(text).is_from_engine() => {
                 Ok(Err(E::from(RecordedError::from_text(text).into_error())))
             }
             _ => (Self::TYPED.decode)(outcome),
         },
-        of_engine: Some(|error| Err(E::from(error))),
+        from_engine: Some(|error| Err(E::from(error))),
     };
 }
 

@@ -12,7 +12,7 @@ pub mod queues {
     pub static TASKS: Queue = Queue::new("tasks").worker_concurrency(5);
 
     #[queue]
-    static HIDDEN: Queue = Queue::new("hidden").concurrency(LIMIT).priorities();
+    static HIDDEN: Queue = Queue::new("hidden").concurrency(LIMIT);
 
     const LIMIT: u32 = 3;
 

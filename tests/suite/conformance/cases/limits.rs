@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use durable_core::store::{Fence, QueueChange, QueueLimits, Store};
+use durable_core::store::{Fence, QueueChange, Store, StoredLimits};
 
 use super::super::line::{
     MAIL, all_enqueued, at_once, claim, declare_queues, ended, enqueued, mail, placed, rated, taken, urgent,
@@ -105,7 +105,7 @@ pub(crate) async fn a_window_counts_whatever_began_in_it(Site { store, .. }: Sit
 
 pub(crate) async fn a_window_is_in_the_way_only_if_something_waits_and_has_room(Site { store, .. }: Site) {
     let me = register_executor(&*store, "a").await;
-    declare_queues(&*store, QueueLimits { concurrency: Some(2), ..rated(2, Duration::from_hours(1)) }).await;
+    declare_queues(&*store, StoredLimits { concurrency: Some(2), ..rated(2, Duration::from_hours(1)) }).await;
     assert_eq!(claim(&*store, me, 9).await.next_at, None, "nothing waits");
     fill(&*store, me, 2).await;
     let both = claim(&*store, me, 9).await;
@@ -129,7 +129,7 @@ pub(crate) async fn a_limit_of_none_lets_nobody_through(Site { store, .. }: Site
         let claimed = claim(&*store, me, 9).await;
         assert_eq!((claimed.runs.len(), claimed.next_at), (0, None));
     }
-    let no_key = QueueLimits { partition_concurrency: Some(0), ..QueueLimits::default() };
+    let no_key = StoredLimits { partition_concurrency: Some(0), ..StoredLimits::default() };
     declare_queues(&*store, no_key).await;
     assert_eq!(taken(&*store, me, 9).await, [""; 0]);
 }

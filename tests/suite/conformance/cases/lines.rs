@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use durable_core::Status;
 use durable_core::store::{
-    ClaimRequest, KnownWorkflow, NewQueue, NewWorkflow, QueueChange, QueueLimits, QueuePlacement, StatementCounts,
+    ClaimRequest, KnownWorkflow, NewQueue, NewWorkflow, QueueChange, QueuePlacement, StatementCounts, StoredLimits,
     TakeoverRequest, Verdict,
 };
 
@@ -60,7 +60,7 @@ pub(crate) async fn unknown_names_are_left_for_those_who_know_them(Site { store,
 
 pub(crate) async fn a_paused_queue_gives_nothing(Site { store, .. }: Site) {
     let me = register_executor(&*store, "a").await;
-    for limits in [QueueLimits::default(), at_once(5), QueueLimits { partitioned: true, ..at_once(5) }] {
+    for limits in [StoredLimits::default(), at_once(5), StoredLimits { partitioned: true, ..at_once(5) }] {
         declare_queues(&*store, limits).await;
         enqueued(&*store, me, &format!("w {limits:?}"), mail()).await;
         assert!(store.change_queue(MAIL, QueueChange::Pause).await.unwrap());
@@ -77,7 +77,7 @@ pub(crate) async fn a_paused_queue_gives_nothing(Site { store, .. }: Site) {
 pub(crate) async fn a_deposed_executor_claims_nothing(Site { store, .. }: Site) {
     let (me, dead) = (register_executor(&*store, "me").await, register_executor(&*store, "dead").await);
     fence_out(&*store, dead).await;
-    let limited = [QueueLimits::default(), at_once(5), QueueLimits { partitioned: true, ..rated(9, LONG) }];
+    let limited = [StoredLimits::default(), at_once(5), StoredLimits { partitioned: true, ..rated(9, LONG) }];
     for (number, limits) in limited.into_iter().enumerate() {
         declare_queues(&*store, limits).await;
         let id = format!("w-{number}");
@@ -224,7 +224,7 @@ pub(crate) async fn the_code_says_the_limits_until_somebody_changes_them(Site { 
         (row.limits, row.changed)
     };
     store.declare_queues(&[]).await.unwrap();
-    let everything = QueueLimits {
+    let everything = StoredLimits {
         concurrency: Some(7),
         worker_concurrency: Some(3),
         partitioned: true,
@@ -249,15 +249,15 @@ pub(crate) async fn the_code_says_the_limits_until_somebody_changes_them(Site { 
     assert_eq!(limits().await, (everything, true), "what was changed stays");
     assert!(store.change_queue(MAIL, QueueChange::LimitsOfCode(at_once(3))).await.unwrap());
     assert_eq!(limits().await, (at_once(3), false));
-    declare_queues(&*store, QueueLimits::default()).await;
-    assert_eq!(limits().await, (QueueLimits::default(), false));
+    declare_queues(&*store, StoredLimits::default()).await;
+    assert_eq!(limits().await, (StoredLimits::default(), false));
     assert!(!store.change_queue("nowhere", QueueChange::Limits(at_once(1))).await.unwrap());
 }
 
 pub(crate) async fn queues_say_what_waits_in_them(Site { store, .. }: Site) {
     let me = register_executor(&*store, "a").await;
     declare_queues(&*store, at_once(9)).await;
-    store.declare_queues(&[NewQueue { name: "empty".to_owned(), limits: QueueLimits::default() }]).await.unwrap();
+    store.declare_queues(&[NewQueue { name: "empty".to_owned(), limits: StoredLimits::default() }]).await.unwrap();
     running(&*store, me, "direct").await;
     for id in ["a", "b", "c", "d"] {
         enqueued(&*store, me, id, of_key("k")).await;
@@ -271,7 +271,7 @@ pub(crate) async fn queues_say_what_waits_in_them(Site { store, .. }: Site) {
     assert_eq!(told, [("empty", 0, 0, 0), ("letters", 1, 0, 0), (MAIL, 2, 1, 1)]);
     let oldest = store.show("c").await.unwrap().expect("it waits").created_at.timestamp_micros();
     assert_eq!((rows[0].oldest, rows[2].oldest, rows[2].paused), (None, Some(oldest), false));
-    assert_eq!((rows[1].limits, rows[2].limits), (QueueLimits::default(), at_once(9)));
+    assert_eq!((rows[1].limits, rows[2].limits), (StoredLimits::default(), at_once(9)));
     store.change_queue(MAIL, QueueChange::Pause).await.unwrap();
     assert!(store.queues().await.unwrap()[2].paused);
 }
@@ -291,7 +291,7 @@ pub(crate) async fn claims_cost_what_they_cost(site: Site) {
         before = now;
         spent
     };
-    for limits in [None, Some(QueueLimits::default())] {
+    for limits in [None, Some(StoredLimits::default())] {
         if let Some(limits) = limits {
             declare_queues(store, limits).await;
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use durable_core::store::{ClaimRequest, Fence, NewWorkflow, QueueLimits, QueuePlacement, RunRow, Store};
+use durable_core::store::{ClaimRequest, Fence, NewWorkflow, QueuePlacement, RunRow, Store, StoredLimits};
 
 use super::super::line::{
     all_enqueued, claim, declare_queues, delayed, ended, enqueued, mail, of_key, partitioned, placed, rate, request,
@@ -43,7 +43,7 @@ pub(crate) async fn one_at_a_time_and_in_order_for_each_key(Site { store, .. }: 
 
 pub(crate) async fn keys_take_turns(Site { store, .. }: Site) {
     let me = register_executor(&*store, "a").await;
-    declare_queues(&*store, QueueLimits { concurrency: Some(1), ..partitioned() }).await;
+    declare_queues(&*store, StoredLimits { concurrency: Some(1), ..partitioned() }).await;
     fill(&*store, me, &[("a", 4), ("b", 3), ("c", 2)]).await;
     let mut order = Vec::new();
     loop {
@@ -63,7 +63,7 @@ pub(crate) async fn keys_take_turns(Site { store, .. }: Site) {
 
 pub(crate) async fn a_long_line_starves_nobody(Site { store, .. }: Site) {
     let me = register_executor(&*store, "a").await;
-    declare_queues(&*store, QueueLimits { concurrency: Some(2), ..partitioned() }).await;
+    declare_queues(&*store, StoredLimits { concurrency: Some(2), ..partitioned() }).await;
     let others: Vec<String> = (0..10).map(|it| format!("other-{it}")).collect();
     let mut keys = vec![("greedy", 1_000)];
     keys.extend(others.iter().map(|it| (it.as_str(), 3)));
@@ -81,7 +81,7 @@ pub(crate) async fn a_long_line_starves_nobody(Site { store, .. }: Site) {
 
 pub(crate) async fn a_key_that_comes_and_goes_does_not_starve_who_waits(Site { store, .. }: Site) {
     let me = register_executor(&*store, "a").await;
-    declare_queues(&*store, QueueLimits { concurrency: Some(1), ..partitioned() }).await;
+    declare_queues(&*store, StoredLimits { concurrency: Some(1), ..partitioned() }).await;
     fill(&*store, me, &[("patient", 3)]).await;
     let mut ran = Vec::new();
     for number in 0..6 {
@@ -97,7 +97,7 @@ pub(crate) async fn a_key_that_comes_and_goes_does_not_starve_who_waits(Site { s
 
 pub(crate) async fn an_unknown_name_holds_its_key_and_no_other(Site { store, .. }: Site) {
     let me = register_executor(&*store, "a").await;
-    declare_queues(&*store, QueueLimits { partition_concurrency: Some(3), ..partitioned() }).await;
+    declare_queues(&*store, StoredLimits { partition_concurrency: Some(3), ..partitioned() }).await;
     let first = placed("a-0", of_key("a"));
     let foreign = NewWorkflow { name: "foreign".to_owned(), ..placed("a-foreign", of_key("a")) };
     all_enqueued(&*store, me, &[first, foreign, placed("a-1", of_key("a"))]).await;
@@ -146,7 +146,7 @@ pub(crate) async fn as_many_run_of_a_key_as_may(Site { store, .. }: Site) {
     // The limit of partitions says that there are some.
     declare_queues(
         &*store,
-        QueueLimits { partition_concurrency: Some(2), concurrency: Some(5), ..QueueLimits::default() },
+        StoredLimits { partition_concurrency: Some(2), concurrency: Some(5), ..StoredLimits::default() },
     )
     .await;
     fill(&*store, me, &[("a", 4), ("b", 4), ("c", 4)]).await;
@@ -162,7 +162,7 @@ pub(crate) async fn as_many_run_of_a_key_as_may(Site { store, .. }: Site) {
 
 pub(crate) async fn each_key_has_a_window_of_its_own(Site { store, .. }: Site) {
     let me = register_executor(&*store, "a").await;
-    let limits = QueueLimits { partition_rate_limit: Some(rate(2, Duration::from_hours(1))), ..partitioned() };
+    let limits = StoredLimits { partition_rate_limit: Some(rate(2, Duration::from_hours(1))), ..partitioned() };
     declare_queues(&*store, limits).await;
     fill(&*store, me, &[("a", 3), ("b", 2)]).await;
     let first = claim(&*store, me, 9).await;
@@ -184,11 +184,11 @@ pub(crate) async fn each_key_has_a_window_of_its_own(Site { store, .. }: Site) {
 
 pub(crate) async fn both_windows_count(Site { store, .. }: Site) {
     let me = register_executor(&*store, "a").await;
-    let limits = QueueLimits {
+    let limits = StoredLimits {
         rate_limit: Some(rate(3, Duration::from_millis(150))),
         partition_rate_limit: Some(rate(1, Duration::from_hours(1))),
         partition_concurrency: Some(9),
-        ..QueueLimits::default()
+        ..StoredLimits::default()
     };
     declare_queues(&*store, limits).await;
     fill(&*store, me, &[("a", 2), ("b", 2), ("c", 2), ("d", 2)]).await;

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use durable_core::Status;
 use durable_core::store::{
-    Fence, Finish, KnownWorkflow, NewWorkflow, QueueChange, QueueLimits, TakeoverRequest, Verdict, WorkFound, WorkQuery,
+    Fence, Finish, KnownWorkflow, NewWorkflow, QueueChange, StoredLimits, TakeoverRequest, Verdict, WorkFound,
+    WorkQuery,
 };
 
 use super::super::line::{MAIL, declare_queues, delayed, enqueued, mail};
@@ -205,7 +206,7 @@ pub(crate) async fn a_look_says_what_work_is_left(Site { store, .. }: Site) {
     assert_eq!(asks(other, MAIL, "refund").await, nothing, "only somebody else can run it");
     cancel(&*store, "w", "by hand").await;
 
-    declare_queues(&*store, QueueLimits::default()).await;
+    declare_queues(&*store, StoredLimits::default()).await;
     enqueued(&*store, me, "q", mail()).await;
     enqueued(&*store, me, "d", delayed(Duration::from_hours(1))).await;
     let queued = WorkFound { queued: true, ..nothing };

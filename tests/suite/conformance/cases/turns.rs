@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use durable_core::store::{Fence, QueueLimits, RunRow, Store, Verdict};
+use durable_core::store::{Fence, RunRow, Store, StoredLimits, Verdict};
 use durable_core::{Filter, WorkflowInfo};
 
 use super::super::line::{
@@ -142,7 +142,7 @@ pub(crate) async fn claimers_never_exceed_the_rate(site: Site) {
 
 pub(crate) async fn claimers_keep_the_order_of_every_key(site: Site) {
     let me = register_executor(&*site.store, "a").await;
-    declare_queues(&*site.store, QueueLimits { concurrency: Some(6), ..partitioned() }).await;
+    declare_queues(&*site.store, StoredLimits { concurrency: Some(6), ..partitioned() }).await;
     let ids = (0..20).flat_map(|it| (0..10).map(move |key| (format!("k{key}-{it}"), format!("k{key}"))));
     let all: Vec<_> = ids.map(|(id, key)| placed(&id, of_key(&key))).collect();
     all_enqueued(&*site.store, me, &all).await;
@@ -163,10 +163,10 @@ pub(crate) async fn claimers_keep_the_order_of_every_key(site: Site) {
 
 pub(crate) async fn claimers_never_exceed_the_limits_of_a_key(site: Site) {
     let me = register_executor(&*site.store, "a").await;
-    let limits = QueueLimits {
+    let limits = StoredLimits {
         partition_concurrency: Some(2),
         partition_rate_limit: Some(rate(4, Duration::from_millis(60))),
-        ..QueueLimits::default()
+        ..StoredLimits::default()
     };
     declare_queues(&*site.store, limits).await;
     let ids = (0..16).flat_map(|it| ["a", "b", "c"].map(|key| (format!("{key}-{it}"), key)));

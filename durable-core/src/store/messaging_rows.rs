@@ -1,5 +1,4 @@
-//! What workflows say to each other and to the world: messages, events and streams; and how those
-//! who wait hear of it.
+//! Messages, events and streams, and how waits for them are answered.
 
 use crate::store::FinishedWorkflow;
 use crate::types::position::Position;
@@ -16,16 +15,16 @@ pub struct NewMessage {
     pub topic: String,
     /// The payload as JSON.
     pub payload: String,
-    /// A workflow takes one message with this key, whoever sends it and however often, even after
-    /// the first was received. Sending another one is no error, also once the workflow has ended: the
+    /// A workflow takes one message with this key, however often it is sent, even after the first was
+    /// received. Sending another one is no error, also once the workflow has ended: the
     /// retry of a success is a success.
     pub idempotency_key: Option<String>,
 }
 
-/// Something a workflow shows to everybody.
+/// A value that a workflow publishes.
 #[derive(Debug, Clone)]
 pub struct Publication {
-    /// Its own key, fresh. Of emissions stored in one call the one with the lesser key came first.
+    /// Its own key, fresh. Of publications stored in one call the one with the lesser key came first.
     pub key: i64,
     /// The key of the workflow.
     pub workflow: i64,
@@ -39,7 +38,7 @@ pub struct Publication {
     pub position: Position,
 }
 
-/// What a workflow shows.
+/// What a workflow publishes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PublicationKind {
     /// A value under a name: the last one counts, and the earlier ones stay as its history.
@@ -50,7 +49,7 @@ pub enum PublicationKind {
     Close,
 }
 
-/// Everything that somebody in this process waits for: one question for all of them.
+/// Everything that is waited for in this process: one query for all of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PollRequest {
     /// The executor whose workflows may have been cancelled, and since when (microseconds): see
@@ -156,19 +155,19 @@ pub struct CancelledWorkflows {
 pub struct CancelledRun {
     /// Its id.
     pub id: String,
-    /// Who runs it, if somebody does.
+    /// The executor that runs it, if one does.
     pub executor: Option<i64>,
 }
 
-/// Where there is news: what one process tells the others. It is small, and may be wrong in one
-/// direction: who hears it looks, and may find nothing.
+/// What has changed, for other processes. It is small, and may be a false alarm: a process that receives
+/// it looks, and may find nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Hint {
-    /// A workflow has come to an end, has a message, an event, an item: [`Hint::of`] its id.
+    /// A workflow has come to an end, has a message, an event, an item: [`Hint::for_workflow`] its id.
     Workflow(u32),
     /// One of this executor's workflows was cancelled.
     Executor(i64),
-    /// A queue has more to do, or room for more, or other limits: [`Hint::of_queue`] its name.
+    /// A queue has more to do, or room for more, or other limits: [`Hint::for_queue`] its name.
     Queue(u32),
 }
 
@@ -190,14 +189,14 @@ fn hash(text: &str) -> u32 {
     text.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
-/// What a listener hears.
+/// What a listener receives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notification {
-    /// From now on hints arrive; what came before was not heard, so look once.
+    /// From now on hints arrive; earlier ones may have been missed, so look once.
     Listening,
-    /// There is news of these.
+    /// These have changed.
     Hints(Vec<Hint>),
-    /// There is news of something.
+    /// Something has changed.
     Something,
 }
 

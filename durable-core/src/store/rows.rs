@@ -28,7 +28,7 @@ pub struct Entry {
     pub records: Vec<NewRecord>,
     /// The end of that execution.
     pub finish: Option<Finish>,
-    /// Messages to send. One that has nobody to receive it takes the whole entry with it.
+    /// Messages to send. One without a receiver prevents the whole entry.
     pub messages: Vec<NewMessage>,
     /// The keys of messages that the execution has received: what was in them is in its records, and
     /// it is their positions that keep one message from being received twice.
@@ -44,7 +44,7 @@ impl Entry {
         usize::from(self.start.is_some()) + self.records.len() + usize::from(self.finish.is_some()) + talk
     }
 
-    /// Whether the database can refuse it although the execution may go on.
+    /// Whether the database can refuse it although the execution may continue.
     pub(crate) fn can_be_refused(&self) -> bool {
         let deduplicates = |it: &NewWorkflow| it.placement.as_ref().is_some_and(|it| it.deduplication_id.is_some());
         !self.messages.is_empty() || self.start.as_ref().is_some_and(deduplicates)
@@ -68,12 +68,12 @@ impl Entry {
 
     /// How many payload bytes it carries.
     pub(crate) fn bytes(&self) -> usize {
-        let begin = self.start.as_ref().map_or(0, |it| it.input.len());
+        let start = self.start.as_ref().map_or(0, |it| it.input.len());
         let records: usize = self.records.iter().map(|it| it.outcome.as_ref().map_or(0, Outcome::len)).sum();
         let finish = self.finish.as_ref().and_then(|it| it.outcome.as_ref()).map_or(0, Outcome::len);
         let messages: usize = self.messages.iter().map(|it| it.payload.len()).sum();
-        let emissions: usize = self.publications.iter().map(|it| it.value.len()).sum();
-        begin + records + finish + messages + emissions
+        let publications: usize = self.publications.iter().map(|it| it.value.len()).sum();
+        start + records + finish + messages + publications
     }
 }
 
@@ -100,7 +100,7 @@ pub struct NewWorkflow {
     pub timeout: Option<Duration>,
     /// When its time is up, in microseconds since 1970.
     pub deadline: Option<i64>,
-    /// Where it waits for its turn; `None` is started at once, by who commits it.
+    /// Its place on a queue; `None` is run at once, by the process that commits it.
     pub placement: Option<QueuePlacement>,
 }
 
@@ -148,7 +148,7 @@ pub enum Verdict {
     /// All of it is in the database.
     Stored,
     /// A workflow of this id was there already; the entry's records, if it has any, are stored. Where
-    /// it is one of another name or instance, the record of the begin is stored as the error of that.
+    /// it is one of another name or instance, the record of the start is stored as the error of that.
     Existing(ExistingWorkflow),
     /// Another workflow with the same deduplication id is on the queue: nothing of the entry is stored.
     Duplicate(ExistingWorkflow),
@@ -158,19 +158,19 @@ pub enum Verdict {
     /// Another record holds one of the positions, or the workflow is no longer PENDING in this run:
     /// nothing of the entry is stored, and the execution must not go on from what it knows.
     Superseded,
-    /// One of the entry's messages has nobody to receive it: nothing of the entry is stored.
+    /// One of the entry's messages has no receiver: nothing of the entry is stored.
     NoReceiver {
         /// The id that the message was for.
         id: String,
         /// Where that workflow stands, which is at its end; `None` if there is no such workflow.
         status: Option<Status>,
     },
-    /// The executor was deposed: nothing is stored by this call, and nothing of it ever will be. (A
+    /// The executor was fenced out: nothing is stored by this call, and nothing of it ever will be. (A
     /// call with `again` says so too where the earlier call stored the entry before that.)
     Fenced,
 }
 
-/// A workflow that somebody asked for by its id.
+/// A workflow that is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExistingWorkflow {
     /// The internal key.
@@ -185,7 +185,7 @@ pub struct ExistingWorkflow {
     pub status: Status,
 }
 
-/// An end that somebody waits for: a terminal status, or PARKED.
+/// The end of a workflow: a terminal status, or PARKED.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FinishedWorkflow {
     /// The external id.
@@ -215,7 +215,7 @@ pub struct Record {
     pub child: Option<String>,
 }
 
-/// An executor that signs on.
+/// An executor to register.
 #[derive(Debug, Clone)]
 pub struct NewExecutor {
     /// Its key, fresh per launch.
@@ -232,14 +232,14 @@ pub struct NewExecutor {
     pub lease: Duration,
 }
 
-/// An executor's row, looked at by another one.
+/// An executor's row, as another one reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExecutorInfo {
     /// Its key.
     pub key: i64,
     /// Its name.
     pub name: String,
-    /// Its epoch: [`depose`](crate::store::Executors::depose) names it, so that only one succeeds.
+    /// Its epoch: [`fence_out`](crate::store::Executors::fence_out) names it, so that only one succeeds.
     pub epoch: i64,
     /// The host it ran on.
     pub host: String,
@@ -247,14 +247,14 @@ pub struct ExecutorInfo {
     pub lock_file: Option<String>,
     /// Whether its lease has run out.
     pub expired: bool,
-    /// Whether it said that it leaves.
+    /// Whether it is leaving.
     pub leaving: bool,
 }
 
 /// What a heartbeat learns.
 #[derive(Debug, Clone, Default)]
 pub struct HeartbeatResult {
-    /// Whether the fence still holds. If not, the executor was deposed and must drop everything.
+    /// Whether the fence still holds. If not, the executor was fenced out and must drop everything.
     pub fence_holds: bool,
     /// The present time of the database's clock.
     pub now: i64,
@@ -275,21 +275,21 @@ pub struct KnownWorkflow {
     pub max_recoveries: u32,
 }
 
-/// Whom to adopt, and for whom.
+/// A request to take over workflows.
 #[derive(Debug, Clone)]
 pub struct TakeoverRequest {
-    /// The adopting executor.
+    /// The executor that takes over.
     pub fence: Fence,
     /// What it can run.
     pub known: Vec<KnownWorkflow>,
     /// How many at most.
     pub limit: u32,
-    /// The keys of what the executor runs, when it may have adopted something without hearing of it:
-    /// then what it has adopted before and does not run is taken, too.
+    /// The keys of what the executor runs, when the answer to an earlier takeover was lost: then what it has
+    /// taken over before and does not run is returned, too.
     pub running: Option<Vec<i64>>,
 }
 
-/// What was adopted.
+/// What was taken over.
 #[derive(Debug, Clone, Default)]
 pub struct Takeover {
     /// To run now, the oldest first.
@@ -327,7 +327,7 @@ pub struct RunRow {
     pub queue: Option<String>,
 }
 
-/// What a release gave back.
+/// What was released.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ReleasedWorkflows {
     /// Direct workflows, PENDING without an owner.
@@ -336,7 +336,7 @@ pub struct ReleasedWorkflows {
     pub queued: u64,
 }
 
-/// Whose work is asked for.
+/// A question for work.
 #[derive(Debug, Clone)]
 pub struct WorkQuery {
     /// The executor.
@@ -352,7 +352,7 @@ pub struct WorkQuery {
 pub struct WorkFound {
     /// Something is PENDING and the executor's own.
     pub own: bool,
-    /// Something is PENDING that it can run, and its executor has let go of it.
+    /// Something is PENDING that it can run, and was released by its executor.
     pub released: bool,
     /// Something that it can run is ENQUEUED or DELAYED on one of its queues, which is not paused.
     pub queued: bool,

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use sqlx::{PgPool, Row};
 
-use crate::store::postgres::transact::{LentConnection, close, run};
+use crate::store::postgres::transact::LentConnection;
+use crate::store::postgres::transactions::{close, run};
 use crate::store::rows_by_kind::{error_of, output_of};
 use crate::store::store_error::is_clash;
 use crate::store::{
@@ -50,10 +51,10 @@ impl Transact for AppDatabase {
         sqlx::PgConnection::NAME
     }
 
-    fn transact<'a>(&'a self, opening: TransactionStart, work: &'a mut dyn UserWork) -> StoreFuture<'a, Transacted> {
+    fn transact<'a>(&'a self, start: TransactionStart, work: &'a mut dyn UserWork) -> StoreFuture<'a, Transacted> {
         Box::pin(async move {
             let mut connection = LentConnection::from(&self.pool).await?;
-            let mut transaction = connection.begin(opening).await?;
+            let mut transaction = connection.begin(start).await?;
             let end = run(work, &mut transaction).await;
             let TransactionEnd::Record { workflow, records, .. } = end else {
                 return close(transaction, matches!(end, TransactionEnd::Commit)).await;

@@ -28,19 +28,19 @@ const ENDS: [TypedColumn; 1] = [("ends", "bigint")];
 
 /// The kinds of rows that a call has.
 #[derive(Debug, Clone, Copy)]
-struct Kinds(usize);
+pub(super) struct Kinds(pub(super) usize);
 
 impl Kinds {
-    const STARTS: usize = 1;
-    const FINISHES: usize = 2;
-    const RECORDS: usize = 4;
-    const MESSAGES: usize = 8;
-    const RECEIVED: usize = 16;
-    const EVENTS: usize = 32;
-    const ITEMS: usize = 64;
-    const QUEUED: usize = 128;
+    pub(super) const STARTS: usize = 1;
+    pub(super) const FINISHES: usize = 2;
+    pub(super) const RECORDS: usize = 4;
+    pub(super) const MESSAGES: usize = 8;
+    pub(super) const RECEIVED: usize = 16;
+    pub(super) const EVENTS: usize = 32;
+    pub(super) const ITEMS: usize = 64;
+    pub(super) const QUEUED: usize = 128;
     /// How many combinations there are.
-    const COMBINATIONS: usize = 256;
+    pub(super) const COMBINATIONS: usize = 256;
 
     fn of(rows: &BatchRows<'_>) -> Self {
         let there = [
@@ -82,7 +82,7 @@ impl BatchStatements {
 
 /// The statement for a combination of kinds. Its parameters are the fence and then one array per column,
 /// in the order of `batch::bind`.
-fn statement(kinds: Kinds) -> String {
+pub(super) fn statement(kinds: Kinds) -> String {
     let mut arrays = Arrays { next: 3 };
     let gate = if kinds.has(Kinds::MESSAGES) { "gate" } else { "fence" };
     let starts = kinds.has(Kinds::STARTS).then(|| arrays.table(&[typed(START)]));

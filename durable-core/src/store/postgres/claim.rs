@@ -1,5 +1,5 @@
-//! Who gets a turn in Postgres: claims from queues without limits over the fleet, in one statement
-//! that waits for nobody; and giving back what was claimed.
+//! Claims in Postgres, from queues without limits over the fleet: one statement that waits for no other
+//! claim. Also returning claims, and making DELAYED workflows ENQUEUED.
 
 use sqlx::Row;
 
@@ -27,18 +27,18 @@ pub(super) fn set_claimed() -> String {
     )
 }
 
-/// How many run: a look at an index that holds nothing else.
+/// How many run: a count in an index that holds nothing else.
 pub(super) const RUNNING: &str =
     "(select count(*) from durable.workflows p where p.status = 'PENDING' and p.queue = $3::text)";
 
-/// Whether something waits that the caller can run: a look at the head of the line.
+/// Whether something is ENQUEUED that the caller can run: a lookup at the head of the queue.
 pub(super) const WAITS: &str = "(select h.key from durable.workflows h
       where h.status = 'ENQUEUED' and h.queue = $3::text and h.name = any($4::text[])
       order by h.priority, h.created_at, h.key limit 1) is not null";
 
 sql_statements! {
     /// $1, $2 fence; $3 queue; $4 known names; $5 how many at most. The fence is locked only where
-    /// there is something to claim, so that a claim in vain writes nothing.
+    /// there is something to claim, so that a claim that finds nothing writes nothing.
     claim = format!(
         "with queue as materialized (
              select {LIMITED} as limited, {} from durable.queues q where q.name = $3::text),
@@ -65,7 +65,7 @@ sql_statements! {
         rows_by_key("chosen", "$5::bigint"),
         claimed_columns()
     );
-    /// $1, $2 fence; $3 keys. A deadline that began with the claim has not begun.
+    /// $1, $2 fence; $3 keys. A deadline that was set by the claim is removed.
     return_claims = returning_claims("w.key = any($3::bigint[])", FENCE_HOLDS);
     /// $1, $2 fence; $3 queue; $4 keys to keep. The fence is locked before, in a statement of its own.
     return_unknown = returning_claims("w.queue = $3::text and w.key <> all($4::bigint[])", "$2::bigint is not null");

@@ -30,7 +30,7 @@ sql_statements! {
         budget = budget(),
         take = take()
     );
-    /// The same, with a line for each partition key, and turns. The heads of all lines are looked at;
+    /// The same, with an order for each partition key, and the keys in turns. The heads of all lines are looked at;
     /// what stands behind them costs nothing. A key of which a row is locked waits with it.
     by_partition_turns = format!(
         "with recursive {budget},
@@ -111,13 +111,12 @@ sql_statements! {
     );
 }
 
-/// How long it is remembered when a partition key had its last turn (microseconds). Longer than
-/// anybody should have to wait: a key that is forgotten stands in line since its oldest workflow was
-/// enqueued.
+/// How long it is remembered when a partition key was last served (microseconds), which is longer than a
+/// workflow should wait. A forgotten key counts from the time at which its oldest workflow was enqueued.
 const REMEMBERED: i64 = 3_600_000_000;
 
-/// The partition keys in the line, as a table `keys (key)` for a `with recursive`. It hops from key to
-/// key through their index, so it costs one look per key and not one per workflow.
+/// The partition keys with ENQUEUED workflows, as a table `keys (key)` for a `with recursive`. It hops from key to
+/// key through their index, so it costs one lookup per key and not one per workflow.
 const KEYS: &str = "
     keys (key) as (
         (select w.partition_key from durable.workflows w

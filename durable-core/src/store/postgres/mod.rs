@@ -14,6 +14,8 @@ mod notify;
 mod outbox;
 mod poll;
 mod schema;
+#[cfg(test)]
+mod snapshots;
 mod takeover;
 pub(super) mod transact;
 
@@ -49,6 +51,9 @@ mod schedules;
 #[path = "../shared/single_rows.rs"]
 #[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
 mod single_rows;
+#[path = "../shared/transactions.rs"]
+#[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
+pub(super) mod transactions;
 
 use std::fmt;
 use std::str::FromStr;
@@ -115,7 +120,7 @@ impl PostgresStore {
     ///
     /// # Errors
     /// [`StoreErrorKind::Refused`] for a URL, a password or a schema name that cannot be right,
-    /// [`StoreErrorKind::Unreachable`] when nobody answers.
+    /// [`StoreErrorKind::Unreachable`] when there is no answer.
     pub(crate) async fn open(url: &str, schema: &str) -> Result<Self, StoreError> {
         let shown = shown_without_password(url);
         let cannot = |error: sqlx::Error| {
@@ -157,36 +162,9 @@ impl PostgresStore {
         })
     }
 
-    /// A statement about to be sent. All statements of this store come from here, so all are counted.
-    fn query(&self, text: &Arc<str>) -> Query {
-        self.counter.statement();
-        prepared(text)
-    }
-
-    /// Sends a writing statement that is a transaction of its own, and gives how many rows it wrote.
-    async fn write(&self, connection: &mut PgConnection, query: Query) -> Result<u64, sqlx::Error> {
-        let rows = query.execute(connection).await?.rows_affected();
-        self.counter.committed(rows);
-        Ok(rows)
-    }
-
     async fn begin<'c>(&self, connection: &'c mut PgConnection) -> Result<StoreTransaction<'c>, sqlx::Error> {
         self.counter.statement();
         connection.begin().await
-    }
-
-    /// Commits a transaction that wrote `rows`.
-    async fn end(&self, transaction: StoreTransaction<'_>, rows: u64) -> Result<(), sqlx::Error> {
-        self.counter.statement();
-        transaction.commit().await?;
-        self.counter.committed(rows);
-        Ok(())
-    }
-
-    /// Rolls a transaction back.
-    async fn roll_back(&self, transaction: StoreTransaction<'_>) -> Result<(), sqlx::Error> {
-        self.counter.statement();
-        transaction.rollback().await
     }
 
     /// The pool for the work, unless it is closed.

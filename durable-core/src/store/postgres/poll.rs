@@ -1,5 +1,6 @@
 //! One query for everything that is waited for.
 
+use crate::store::columns::{FinishedRow, select};
 use crate::store::decode_messaging::found;
 use crate::store::postgres::PostgresStore;
 use crate::store::postgres::dialect::CLOCK;
@@ -22,7 +23,7 @@ sql_statements! {
            from durable.workflows w
           where w.status = 'CANCELLED' and w.executor = $1::bigint and w.completed_at >= $2::bigint
          union all
-         select 'end', 0, null, w.id, w.status, w.output, w.error, w.reason
+         select 'end', 0, null, {}
            from (select * from unnest($3::text[]) limit cardinality($3::text[])) as wanted (id)
            join durable.workflows w on w.id = wanted.id
           where w.status in ('SUCCESS', 'ERROR', 'CANCELLED', 'PARKED')
@@ -53,7 +54,8 @@ sql_statements! {
              or (select s.key from durable.streams s
                   where s.workflow = w.key and s.name = wanted.name
                     and (s.written_at, s.key) > (wanted.at, wanted.key)
-                  order by s.written_at, s.key limit 1) is not null"
+                  order by s.written_at, s.key limit 1) is not null",
+        select("w", FinishedRow::COLUMNS, &[])
     );
 }
 

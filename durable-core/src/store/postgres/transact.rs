@@ -1,54 +1,25 @@
 //! The user's SQL in Postgres, and the records in the same commit.
 
-use std::any::Any;
-
 use sqlx::pool::PoolConnection;
 use sqlx::{Connection, PgConnection, PgPool, Postgres, Transaction};
 
 use crate::store::postgres::PostgresStore;
-use crate::store::store_error::is_clash;
-use crate::store::{
-    Isolation, StoreError, StoreFuture, Transact, Transacted, TransactionConnection, TransactionEnd, TransactionStart,
-    UserWork,
-};
+use crate::store::postgres::transactions::run;
+use crate::store::{Isolation, StoreFuture, Transact, Transacted, TransactionConnection, TransactionStart, UserWork};
 
 impl Transact for PostgresStore {
     fn connection_type(&self) -> &'static str {
         PgConnection::NAME
     }
 
-    fn transact<'a>(&'a self, opening: TransactionStart, work: &'a mut dyn UserWork) -> StoreFuture<'a, Transacted> {
+    fn transact<'a>(&'a self, start: TransactionStart, work: &'a mut dyn UserWork) -> StoreFuture<'a, Transacted> {
         Box::pin(async move {
             self.counter.statement();
             let mut connection = LentConnection::from(self.work_pool()?).await?;
-            let mut transaction = connection.begin(opening).await?;
+            let mut transaction = connection.begin(start).await?;
             let end = run(work, &mut transaction).await;
-            let TransactionEnd::Record { fence, records, .. } = end else {
-                self.counter.statement();
-                return close(transaction, matches!(end, TransactionEnd::Commit)).await;
-            };
-            for record in &records {
-                match self.record_statement(fence, record).execute(&mut *transaction).await {
-                    Ok(done) if done.rows_affected() > 0 => {}
-                    Ok(_) => return self.give_up(transaction, Transacted::Fenced).await,
-                    Err(error) if is_clash(&error) => return self.give_up(transaction, Transacted::Superseded).await,
-                    Err(error) => return Err(error.into()),
-                }
-            }
-            self.end(transaction, records.len() as u64).await?;
-            Ok(Transacted::Committed)
+            self.end_as_wanted(transaction, end).await
         })
-    }
-}
-
-impl PostgresStore {
-    async fn give_up(
-        &self,
-        transaction: Transaction<'_, Postgres>,
-        because: Transacted,
-    ) -> Result<Transacted, StoreError> {
-        self.roll_back(transaction).await?;
-        Ok(because)
     }
 }
 
@@ -96,22 +67,4 @@ fn begin(isolation: Option<Isolation>) -> &'static str {
         Some(Isolation::RepeatableRead) => "begin isolation level repeatable read",
         Some(Isolation::Serializable) => "begin isolation level serializable",
     }
-}
-
-pub(in crate::store) async fn run(work: &mut dyn UserWork, connection: &mut PgConnection) -> TransactionEnd {
-    let connection: &mut (dyn Any + Send) = connection;
-    work.run(connection).await
-}
-
-/// Ends a transaction that leaves no record.
-pub(in crate::store) async fn close(
-    transaction: Transaction<'_, Postgres>,
-    commit: bool,
-) -> Result<Transacted, StoreError> {
-    if commit {
-        transaction.commit().await?;
-        return Ok(Transacted::Committed);
-    }
-    transaction.rollback().await?;
-    Ok(Transacted::Undone)
 }

@@ -25,7 +25,7 @@ const LARGEST: usize = 64;
 
 /// The statements of one kind, one for each size.
 #[derive(Debug)]
-struct SizedStatement {
+pub(super) struct SizedStatement {
     columns: usize,
     texts: [Arc<str>; SIZES.len()],
 }
@@ -38,7 +38,7 @@ impl SizedStatement {
     }
 
     /// The smallest statement that holds so many rows, and how many it has.
-    fn of(&self, rows: usize) -> (&Arc<str>, usize) {
+    pub(super) fn of(&self, rows: usize) -> (&Arc<str>, usize) {
         let index = SIZES.iter().position(|size| *size >= rows).unwrap_or(SIZES.len() - 1);
         (&self.texts[index], SIZES[index])
     }
@@ -48,13 +48,13 @@ impl SizedStatement {
 /// names in a list, and the driver asks for the name of each, which takes longer than the rows.
 #[derive(Debug)]
 pub(super) struct Statements {
-    starts: SizedStatement,
-    queued: SizedStatement,
-    records: SizedStatement,
-    finishes: SizedStatement,
-    messages: SizedStatement,
-    events: SizedStatement,
-    items: SizedStatement,
+    pub(super) starts: SizedStatement,
+    pub(super) queued: SizedStatement,
+    pub(super) records: SizedStatement,
+    pub(super) finishes: SizedStatement,
+    pub(super) messages: SizedStatement,
+    pub(super) events: SizedStatement,
+    pub(super) items: SizedStatement,
 }
 
 /// The parameters that every statement begins with.

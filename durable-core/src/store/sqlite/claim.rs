@@ -1,5 +1,5 @@
-//! Who gets a turn in SQLite: claims from queues without limits over the fleet; and giving back what
-//! was claimed.
+//! Claims in SQLite, from queues without limits over the fleet. Also returning claims, and making DELAYED
+//! workflows ENQUEUED.
 
 use sqlx::Row;
 
@@ -30,17 +30,17 @@ pub(super) fn set_claimed() -> String {
     )
 }
 
-/// How many run of the queue $4: a look at an index that holds nothing else.
+/// How many run of the queue $4: a count in an index that holds nothing else.
 pub(super) const RUNNING: &str =
     "(select count(*) from durable.workflows p where p.status = 'PENDING' and p.queue = $4)";
 
-/// Whether something waits that the caller can run: a look at the head of the line.
+/// Whether something is ENQUEUED that the caller can run: a lookup at the head of the queue.
 pub(super) const WAITS: &str = "exists (select 1 from durable.workflows h indexed by durable_workflows_enqueued
       where h.status = 'ENQUEUED' and h.queue = $4 and h.name in (select value from json_each($5)))";
 
 sql_statements! {
-    /// $4 queue; $5 known names. It is asked on a connection that reads, so that a claim in vain takes
-    /// no lock that others wait for.
+    /// $4 queue; $5 known names. It is asked on a connection that reads, so that a claim that finds
+    /// nothing takes no lock.
     look = format!(
         "select {}, coalesce({LIMITED}, 0) as limited,
                 not coalesce(q.paused, 0) and {WAITS} and coalesce({RUNNING} < q.concurrency, 1) as ready
@@ -62,7 +62,7 @@ sql_statements! {
     );
     /// $1, $2 fence; $3 keys. The starts are uncounted before the rows forget when they began.
     uncount = uncounting_starts("w.key in (select value from json_each($3))");
-    /// The same. A deadline that began with the claim has not begun.
+    /// The same. A deadline that was set by the claim is removed.
     return_claims = returning_claims("w.key in (select value from json_each($3))");
     /// $1, $2 fence; $3 keys to keep; $4 queue.
     uncount_unknown = uncounting_starts("w.queue = $4 and w.key not in (select value from json_each($3))");
@@ -142,7 +142,7 @@ impl SqliteStore {
         Ok(())
     }
 
-    /// A claim that was still at work stood in line for the same write lock.
+    /// A claim that still runs has waited for the same write lock.
     pub(super) async fn return_unknown(&self, fence: Fence, queue: &str, known: &[i64]) -> Result<u64, StoreError> {
         let mut writer = self.writing().await?;
         let mut transaction = self.begin(&mut writer).await?;

@@ -23,7 +23,7 @@ sql_statements! {
           where w.status = 'ENQUEUED' and w.queue = $4 and w.name in (select value from json_each($5)) and {FENCE_HOLDS}
           order by w.priority, w.created_at, w.key limit coalesce((select max(room, 0) from budget), 0)"
     );
-    /// The same, with a line for each partition key, and turns. It walks down the head of each line as
+    /// The same, with an order for each partition key, and the keys in turns. It walks down the head of each line as
     /// far as there is room for its key, and no further than to a name that the caller does not know.
     by_partition_turns = format!(
         "with recursive {BUDGET},
@@ -105,9 +105,8 @@ sql_statements! {
     );
 }
 
-/// How long it is remembered when a partition key had its last turn (microseconds). Longer than
-/// anybody should have to wait: a key that is forgotten stands in line since its oldest workflow was
-/// enqueued.
+/// How long it is remembered when a partition key was last served (microseconds), which is longer than a
+/// workflow should wait. A forgotten key counts from the time at which its oldest workflow was enqueued.
 const REMEMBERED: i64 = 3_600_000_000;
 
 /// How many may be started now, as a table `budget (room)`: as many as the caller wants, and as each
@@ -121,8 +120,8 @@ const BUDGET: &str = "
                         select count(*) from durable.queue_starts s where s.queue = $4 and s.started_at > $3 - q.rate_period) end)
           from durable.queues q where q.name = $4 and not q.paused)";
 
-/// The partition keys in the line, as a table `keys (key)` for a `with recursive`. It hops from key to
-/// key through their index, so it costs one look per key and not one per workflow.
+/// The partition keys with ENQUEUED workflows, as a table `keys (key)` for a `with recursive`. It hops from key to
+/// key through their index, so it costs one lookup per key and not one per workflow.
 const KEYS: &str = "
     keys (key) as (
         select (select w.partition_key from durable.workflows w indexed by durable_workflows_partitions

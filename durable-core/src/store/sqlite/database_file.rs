@@ -37,7 +37,7 @@ impl DatabasePlace {
         let mode = url::form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == "mode").map(|(_, mode)| mode);
         if path.ends_with(":memory:") || mode.as_deref() == Some("memory") {
             let location = Location { shown: "sqlite::memory:".to_owned(), file: None, in_memory: true };
-            // The one connection is the whole database, and nobody shares it.
+            // The one connection is the whole database, and nothing shares it.
             return Ok(Self { options: options.shared_cache(false), location, create: false });
         }
         let file = options.get_filename().to_owned();
@@ -98,7 +98,7 @@ impl DatabasePlace {
     }
 }
 
-/// Whether there is no such file. Of one that nobody may look at nobody knows.
+/// Whether there is no such file, as far as this process may know.
 fn is_missing(file: &Path) -> bool {
     file.try_exists().is_ok_and(|exists| !exists)
 }

@@ -15,8 +15,10 @@ mod notify;
 mod nul;
 mod outbox;
 mod poll;
+#[cfg(test)]
+mod snapshots;
 mod takeover;
-pub(super) mod transact;
+mod transact;
 mod writer_connection;
 
 // The files that are the same in both stores are compiled once for each, with the types and the
@@ -51,6 +53,9 @@ mod schedules;
 #[path = "../shared/single_rows.rs"]
 #[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
 mod single_rows;
+#[path = "../shared/transactions.rs"]
+#[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
+pub(super) mod transactions;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -122,36 +127,9 @@ impl SqliteStore {
         Ok(Self { writer, readers, closing_writer, closed, sql, location: place.location, counter })
     }
 
-    /// A statement about to be sent. All statements of this store come from here, so all are counted.
-    fn query(&self, text: &Arc<str>) -> Query {
-        self.counter.statement();
-        sqlx::query(AssertSqlSafe(Arc::clone(text))) // a constant of this program
-    }
-
-    /// Sends a writing statement that is a transaction of its own, and gives how many rows it wrote.
-    async fn write(&self, connection: &mut SqliteConnection, query: Query) -> Result<u64, sqlx::Error> {
-        let rows = query.execute(connection).await?.rows_affected();
-        self.counter.committed(rows);
-        Ok(rows)
-    }
-
     async fn begin<'c>(&self, connection: &'c mut SqliteConnection) -> Result<StoreTransaction<'c>, sqlx::Error> {
         self.counter.statement();
         connection.begin_with(BEGIN).await
-    }
-
-    /// Commits a transaction that wrote `rows`.
-    async fn end(&self, transaction: StoreTransaction<'_>, rows: u64) -> Result<(), sqlx::Error> {
-        self.counter.statement();
-        transaction.commit().await?;
-        self.counter.committed(rows);
-        Ok(())
-    }
-
-    /// Rolls a transaction back.
-    async fn roll_back(&self, transaction: StoreTransaction<'_>) -> Result<(), sqlx::Error> {
-        self.counter.statement();
-        transaction.rollback().await
     }
 
     fn is_closed(&self) -> bool {
@@ -244,6 +222,10 @@ impl SqliteStore {
 /// The text that is sent: tables have a prefix instead of a schema, and parameters a question mark.
 fn render(text: &str) -> Arc<str> {
     text.replace("durable.", "durable_").replace('$', "?").into()
+}
+
+fn prepared(text: &Arc<str>) -> Query {
+    sqlx::query(AssertSqlSafe(Arc::clone(text))) // a constant of this program
 }
 
 /// A statement of a migration. It is sent as it is, and not prepared.

@@ -1,5 +1,6 @@
 //! One query for everything that is waited for.
 
+use crate::store::columns::{FinishedRow, select};
 use crate::store::decode_messaging::found;
 use crate::store::rows_by_kind::TERMINAL;
 use crate::store::sql::sql_statements;
@@ -20,7 +21,7 @@ sql_statements! {
            from durable.workflows w
           where w.status = 'CANCELLED' and w.executor = $2 and w.completed_at >= $3
          union all
-         select 'end', 0, null, w.id, w.status, w.output, w.error, w.reason
+         select 'end', 0, null, {}
            from json_each($4) wanted cross join durable.workflows w
           where w.id = wanted.value and w.status in ('SUCCESS', 'ERROR', 'CANCELLED', 'PARKED')
          union all
@@ -46,7 +47,8 @@ sql_statements! {
             and (w.status in {TERMINAL} or exists (
                  select 1 from durable.streams s
                   where s.workflow = w.key and s.name = wanted.value ->> 1
-                    and (s.written_at, s.key) > (wanted.value ->> 2, wanted.value ->> 3)))"
+                    and (s.written_at, s.key) > (wanted.value ->> 2, wanted.value ->> 3)))",
+        select("w", FinishedRow::COLUMNS, &[])
     );
 }
 

@@ -243,7 +243,7 @@ pub(crate) async fn a_nul_in_a_place_is_refused(Site { store, .. }: Site) {
         QueuePlacement { queue: "a\0b".to_owned(), ..mail() },
         QueuePlacement { partition: nul(), ..mail() },
         QueuePlacement { deduplication_id: nul(), ..mail() },
-        super::super::line::debounced("a\0b", day, None),
+        debounced("a\0b", day, None),
     ] {
         let entry = [begin(&placed("w", place))];
         let error = store.commit(me, &entry, false).await.expect_err("a NUL cannot be stored");

@@ -17,6 +17,8 @@ mod app_database;
 mod batch_clock;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod columns;
+#[cfg(all(test, any(feature = "sqlite", feature = "postgres")))]
+mod compare_snapshots;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod decode;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
@@ -39,8 +41,6 @@ mod rows;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod rows_by_kind;
 mod schedule_rows;
-#[cfg(all(test, any(feature = "sqlite", feature = "postgres")))]
-mod snapshots;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod sql;
 #[cfg(feature = "sqlite")]

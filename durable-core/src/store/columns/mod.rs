@@ -7,19 +7,19 @@
 //!
 //! `docs/adding-a-store.md` shows how a column is added.
 
-mod executors;
-mod messaging;
-mod queues;
-mod schedules;
-mod steps;
-mod workflows;
+mod executor_columns;
+mod messaging_columns;
+mod queue_columns;
+mod schedule_columns;
+mod step_columns;
+mod workflow_columns;
 
-pub(super) use self::executors::{EXECUTOR, ExecutorRow};
-pub(super) use self::messaging::{MESSAGE, PUBLICATION, RECEIVER};
-pub(super) use self::queues::{LIMITS, LimitsRow, QUEUE, QueueInfoRow, limits_of};
-pub(super) use self::schedules::{SCHEDULE, STATE_OF_SCHEDULE};
-pub(super) use self::steps::{RECORD, RecordRow, StepRow};
-pub(super) use self::workflows::{
+pub(super) use self::executor_columns::{EXECUTOR, ExecutorRow};
+pub(super) use self::messaging_columns::{MESSAGE, PUBLICATION, RECEIVER};
+pub(super) use self::queue_columns::{LIMITS, LimitsRow, QUEUE, QueueInfoRow, limits_of};
+pub(super) use self::schedule_columns::{SCHEDULE, STATE_OF_SCHEDULE};
+pub(super) use self::step_columns::{RECORD, RecordRow, StepRow};
+pub(super) use self::workflow_columns::{
     CLAIM_ORDER, END, END_OF, ExistingRow, FinishedRow, PLACEMENT, RunColumns, START, WorkflowRow,
 };
 

@@ -126,7 +126,7 @@ fn bind(mut query: Query, rows: &BatchRows<'_>) -> Query {
     if !queued.is_empty() {
         let rows = queued.iter().map(|it| it.row);
         query = bind_rows(bind_rows(query, START, rows.clone()), PLACEMENT, rows);
-        query = query.bind(queued.iter().map(|it| it.delay()).collect::<Vec<_>>());
+        query = query.bind(queued.iter().map(QueuedRow::delay).collect::<Vec<_>>());
     }
     if !finishes.is_empty() {
         let rows = finishes.iter().copied();

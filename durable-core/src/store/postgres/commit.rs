@@ -226,11 +226,13 @@ impl PostgresStore {
     }
 
     /// In Postgres large inputs are in no table of their own.
+    #[allow(clippy::unused_async, reason = "SQLite writes a row")]
     pub(super) async fn store_large_input(&self, _: &mut PgConnection, _: &NewWorkflow) -> Result<(), StoreError> {
         Ok(())
     }
 
     /// The same for the input that a debounced call replaces.
+    #[allow(clippy::unused_async, reason = "SQLite writes a row")]
     pub(super) async fn replace_large_input(
         &self,
         _: &mut PgConnection,

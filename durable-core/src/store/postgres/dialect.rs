@@ -122,6 +122,7 @@ pub(super) fn rows_parameters<R>(columns: &[Column<R>]) -> usize {
 }
 
 /// Binds the rows of a [`rows_table`], column by column.
+#[allow(clippy::needless_pass_by_value, reason = "it is made for this call")]
 pub(super) fn bind_rows<'r, R: 'r>(
     query: Query,
     columns: &[Column<R>],

@@ -9,13 +9,13 @@ mod claim_limited;
 mod commit;
 mod control;
 mod dialect;
+mod enqueue_within;
 mod messages;
 mod notify;
-mod outbox;
 mod poll;
 mod schema;
 #[cfg(test)]
-mod snapshots;
+mod statement_snapshots;
 mod takeover;
 pub(super) mod transact;
 
@@ -89,7 +89,7 @@ const MAX_WRITER_IDLE: Duration = Duration::from_mins(4);
 
 statements_of_files! {
     claim claim_limited commit commit_rows control enqueue events_and_streams executors messages messaging migrate notify
-    outbox poll queues read schedules single_rows takeover
+    enqueue_within poll queues read schedules single_rows takeover
 }
 
 /// This store, by the name that the files that both stores share use.
@@ -218,6 +218,7 @@ impl PostgresStore {
         Ok(self.query(&self.sql.poll.now).fetch_one(connection).await?.try_get(0)?)
     }
 
+    /// The same for a caller without a connection.
     async fn ask_clock(&self) -> Result<i64, StoreError> {
         self.now_on(&mut *self.reading().await?).await
     }

@@ -57,7 +57,7 @@ impl Notifications for PostgresStore {
             loop {
                 match timeout(SILENCE_BEFORE_TEST, listener.next()).await {
                     Ok(text) => {
-                        text?.and_then(|text| hints::parse(&self.sender, &text)).into_iter().for_each(on_notification)
+                        text?.and_then(|text| hints::parse(&self.sender, &text)).into_iter().for_each(on_notification);
                     }
                     Err(_) if self.receives_own(&mut listener, on_notification).await? => {}
                     Err(_) => return Err(lost(&"it is silent")),

@@ -10,13 +10,13 @@ mod commit;
 mod control;
 mod database_file;
 mod dialect;
+mod enqueue_within;
 mod messages;
 mod notify;
 mod nul;
-mod outbox;
 mod poll;
 #[cfg(test)]
-mod snapshots;
+mod statement_snapshots;
 mod takeover;
 mod transact;
 mod writer_connection;
@@ -98,7 +98,7 @@ pub(crate) struct SqliteStore {
 
 statements_of_files! {
     batch claim claim_limited commit commit_rows control enqueue events_and_streams executors messages messaging migrate
-    notify outbox poll queues read schedules single_rows takeover
+    enqueue_within notify poll queues read schedules single_rows takeover
 }
 
 /// This store, by the name that the files that both stores share use.
@@ -167,14 +167,18 @@ impl SqliteStore {
     }
 
     /// The time of the database's clock. The database is on this machine, so that is this machine's.
+    #[allow(clippy::unused_async, reason = "Postgres asks its server")]
     async fn now_on(&self, _: &mut SqliteConnection) -> Result<i64, StoreError> {
         Ok(local_micros())
     }
 
+    /// The same for a caller without a connection.
+    #[allow(clippy::unused_async, reason = "Postgres asks its server")]
     async fn ask_clock(&self) -> Result<i64, StoreError> {
         self.check_open().map(|()| local_micros())
     }
 
+    #[allow(clippy::unused_self, reason = "Postgres renders the name of its schema")]
     fn render(&self, text: &str) -> Arc<str> {
         render(text)
     }

@@ -31,7 +31,7 @@ impl SqliteStore {
             // Without a transaction of the user's, the savepoint makes one of these few statements.
             let sql = &self.sql.commit_rows;
             self.query(&sql.savepoint).execute(&mut *connection).await?;
-            let enqueued = self.enqueue_within(connection, it).await;
+            let enqueued = self.enqueue_or_explain(connection, it).await;
             if enqueued.is_err() {
                 self.query(&sql.roll_back).execute(&mut *connection).await?;
             }
@@ -41,18 +41,18 @@ impl SqliteStore {
         Ok(enqueued.await.map_err(|error| self.explain_missing_tables(error))?.outcome())
     }
 
-    async fn enqueue_within(
+    async fn enqueue_or_explain(
         &self,
         connection: &mut SqliteConnection,
         it: QueuedRow<'_>,
     ) -> Result<StartedRow, StoreError> {
         if it.debounce().is_some() {
-            let query = bind_now(bind_debounced(self.query(&self.sql.outbox.debounce), it));
+            let query = bind_now(bind_debounced(self.query(&self.sql.enqueue_within.debounce), it));
             if let Some(started) = self.debounced(connection, query, it).await? {
                 return Ok(started);
             }
         } else {
-            let query = bind_now(bind_queued(self.query(&self.sql.outbox.enqueue), it));
+            let query = bind_now(bind_queued(self.query(&self.sql.enqueue_within.enqueue), it));
             if query.execute(&mut *connection).await?.rows_affected() > 0 {
                 self.store_large_input(connection, it.row).await?;
                 return Ok(StartedRow::Stored);

@@ -1,5 +1,5 @@
 //! Compares the statements that are sent with the committed files in `snapshots/`, so that a change of a
-//! statement shows in the diff as SQL. `BLESS=1 cargo test -p durable-core snapshots` rewrites the files.
+//! statement shows in the diff as SQL. `BLESS=1 cargo test -p durable-core --features sqlite,postgres snapshots` rewrites the files.
 
 use std::collections::BTreeSet;
 use std::fs;

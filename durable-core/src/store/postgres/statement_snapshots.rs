@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Statements;
 use super::batch_sql::{Kinds, statement};
 use super::schema::Schema;
-use crate::store::snapshots::compare;
+use crate::store::compare_snapshots::compare;
 
 #[test]
 fn statements_are_those_of_the_snapshots() {

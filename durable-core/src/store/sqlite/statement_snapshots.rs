@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::{Statements, render};
-use crate::store::snapshots::compare;
+use crate::store::compare_snapshots::compare;
 
 #[test]
 fn statements_are_those_of_the_snapshots() {

@@ -39,19 +39,24 @@ impl PostgresStore {
     ) -> Result<EnqueueOutcome, StoreError> {
         let Some(connection) = Self::own_connection(connection) else { return Ok(EnqueueOutcome::OtherDatabase) };
         let it = QueuedRow::of(workflow).ok_or_else(without_queue)?;
-        let enqueued = self.enqueue_within(connection, it).await;
+        let enqueued = self.enqueue_or_explain(connection, it).await;
         Ok(enqueued.map_err(|error| self.explain_missing_tables(error))?.outcome())
     }
 
-    async fn enqueue_within(&self, connection: &mut Connection, it: QueuedRow<'_>) -> Result<StartedRow, StoreError> {
+    async fn enqueue_or_explain(
+        &self,
+        connection: &mut Connection,
+        it: QueuedRow<'_>,
+    ) -> Result<StartedRow, StoreError> {
         let hint = hints::text(hints::NO_PROCESS, &[Hint::for_queue(&it.place.queue)]);
         if it.debounce().is_some() {
-            let query = bind_debounced(self.query(&self.sql.outbox.debounce), it).bind(&*self.channel).bind(hint);
+            let query =
+                bind_debounced(self.query(&self.sql.enqueue_within.debounce), it).bind(&*self.channel).bind(hint);
             if let Some(started) = self.debounced(connection, query, it).await? {
                 return Ok(started);
             }
         } else {
-            let query = bind_queued(self.query(&self.sql.outbox.enqueue), it).bind(&*self.channel).bind(hint);
+            let query = bind_queued(self.query(&self.sql.enqueue_within.enqueue), it).bind(&*self.channel).bind(hint);
             if query.fetch_one(&mut *connection).await?.try_get("stored")? {
                 return Ok(StartedRow::Stored);
             }

@@ -6,8 +6,8 @@
 //! cargo run --example quickstart -- order-3 0.1   ten steps a second
 //! ```
 //!
-//! Kill it half-way and run it again: it goes on with the step after the last one that was
-//! recorded. The file `effects.log` shows what the steps did to the outside world. To run it on
+//! Kill it half-way and run it again: it continues with the step after the last recorded one.
+//! The file `effects.log` shows what the steps did to the outside world. To run it on
 //! Postgres, set `DURABLE_DATABASE_URL=postgres://user@host/database`.
 
 use std::fs::File;
@@ -26,7 +26,7 @@ const TASKS: [&str; 8] = [
     "ask for a review",
 ];
 
-/// A side effect: it takes a while, and it leaves a line in `effects.log`.
+/// A side effect: it takes some time, and appends a line to `effects.log`.
 #[step]
 async fn carry_out(order: &str, task: &str, seconds: f64) -> Result<()> {
     tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
@@ -36,7 +36,7 @@ async fn carry_out(order: &str, task: &str, seconds: f64) -> Result<()> {
     Ok(())
 }
 
-/// Plain code: no context argument, no registration, and it is durable.
+/// Ordinary code: no context argument, no registration.
 #[workflow]
 async fn fulfil(order: String, seconds: f64) -> Result<String> {
     for task in TASKS {

@@ -1,14 +1,14 @@
-//! A number that changes when the code of a function changes, and never otherwise.
+//! A number that changes exactly when the code of a function changes.
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use quote::ToTokens;
 
 use crate::function::Function;
 
-/// The fingerprint of the signature and the body, 64 bits of FNV-1a over the text of their tokens.
+/// The fingerprint of the signature and the body: 64 bits of FNV-1a over the text of their tokens.
 ///
-/// Comments and layout are no tokens, so reformatting keeps it; attributes, and with them the docs, are left out.
-/// It is stored in databases and compared across builds: this function must give the same number for the same code for good.
+/// Comments and layout are no tokens, so formatting does not change it; attributes and docs are left out.
+/// It is stored in databases and compared across builds, so the same code must always give the same number.
 pub(crate) fn of(function: &Function) -> i64 {
     let mut hash = Fnv1a(0xcbf2_9ce4_8422_2325);
     hash.tokens(function.sig.to_token_stream());
@@ -19,7 +19,7 @@ pub(crate) fn of(function: &Function) -> i64 {
 struct Fnv1a(u64);
 
 impl Fnv1a {
-    /// Token by token: the text of a whole stream has spaces where the compiler's version likes them.
+    /// Token by token, because the spaces in the text of a whole stream depend on the compiler's version.
     fn tokens(&mut self, tokens: TokenStream) {
         for token in tokens {
             match token {
@@ -28,7 +28,7 @@ impl Fnv1a {
                         Delimiter::Parenthesis => ("(", ")"),
                         Delimiter::Brace => ("{", "}"),
                         Delimiter::Bracket => ("[", "]"),
-                        // Invisible, and there only when a macro passed the tokens on.
+                        // Invisible: present only when another macro passed the tokens on.
                         Delimiter::None => ("", ""),
                     };
                     self.text(open);
@@ -58,11 +58,11 @@ mod tests {
     use super::*;
 
     fn fingerprint(code: &str) -> i64 {
-        of(&Function::read(code.parse().expect("test code lexes"), "workflow").expect("test code parses"))
+        of(&Function::parse_item(code.parse().expect("test code lexes"), "workflow").expect("test code parses"))
     }
 
     #[test]
-    fn layout_and_docs_do_not_count() {
+    fn layout_comments_and_docs_do_not_change_it() {
         assert_eq!(
             fingerprint("async fn f(a: u32) -> Result<()> { go(a).await?; Ok(()) }"),
             fingerprint(
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn code_counts() {
+    fn any_change_of_the_code_changes_it() {
         let before = fingerprint("async fn f(a: u32) -> Result<()> { go(a).await }");
         assert_ne!(before, fingerprint("async fn f(a: u64) -> Result<()> { go(a).await }"));
         assert_ne!(before, fingerprint("async fn f(a: u32) -> Result<()> { { go(a).await } }"));
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn the_number_stays_for_good() {
+    fn the_number_is_the_same_in_every_version() {
         assert_eq!(fingerprint("async fn f() -> Result<()> { Ok(()) }"), -344_915_285_212_886_963);
     }
 }

@@ -1,4 +1,4 @@
-//! A function as the attributes see it: a signature that is understood, and a body that is only passed on.
+//! A function as the attributes see it: a parsed signature, and a body that stays tokens.
 
 use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote_spanned};
@@ -6,9 +6,9 @@ use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
 use syn::{Attribute, FnArg, GenericArgument, Pat, PathArguments, ReturnType, Signature, Token, Type, Visibility};
 
-use crate::types::looks_like_a_connection;
+use crate::types::looks_like_connection;
 
-/// A function whose body stays tokens: a fault inside it is the compiler's to report, once.
+/// A function whose body is not parsed: the compiler reports the errors in it, once.
 #[derive(Clone)]
 pub(crate) struct Function {
     pub(crate) attrs: Vec<Attribute>,
@@ -20,41 +20,41 @@ pub(crate) struct Function {
 
 /// An argument other than `self`.
 pub(crate) struct Argument<'a> {
-    /// What the outer half calls it: the user's name, or a fresh one for a pattern.
+    /// Its name in the call function: the user's name, or a generated one for a pattern.
     pub(crate) name: Ident,
-    /// Whether the user gave a plain name, with or without `mut`.
-    pub(crate) named: bool,
+    /// Whether the user wrote a plain name, with or without `mut`, and not a pattern.
+    pub(crate) has_plain_name: bool,
     pub(crate) pattern: &'a Pat,
     pub(crate) ty: &'a Type,
     pub(crate) attrs: &'a [Attribute],
 }
 
 impl Function {
-    /// Reads the item that `#[attribute]` stands on.
-    pub(crate) fn read(item: TokenStream, attribute: &str) -> syn::Result<Self> {
+    /// Parses the item that `#[attribute]` is on.
+    pub(crate) fn parse_item(item: TokenStream, attribute: &str) -> syn::Result<Self> {
         let parser = |input: ParseStream<'_>| Self::parse(input, attribute);
         parser.parse2(item)
     }
 
-    /// The same where more may follow.
+    /// Parses a function from `input`, where more items may follow.
     pub(crate) fn parse(input: ParseStream<'_>, attribute: &str) -> syn::Result<Self> {
         let attrs = input.call(Attribute::parse_outer)?;
         let vis = input.parse()?;
-        if !starts_a_function(input) {
+        if !peek_function(input) {
             return Err(input.error(format!("`#[{attribute}]` goes on a function")));
         }
         let sig: Signature = input.parse()?;
         if !input.peek(syn::token::Brace) {
-            let message = "a method of a trait can call one, and is none itself";
+            let message = "put it on a separate function, and call that from the trait's implementations";
             let message = format!("`#[{attribute}]` goes on a function with a body: {message}");
             return Err(syn::Error::new_spanned(&sig.ident, message));
         }
-        // Another macro may have passed it on, and then it is in an invisible group.
+        // A body that another macro passed on is in an invisible group.
         let body: TokenTree = input.parse()?;
         Ok(Self { attrs, vis, sig, body: body.into_token_stream() })
     }
 
-    /// The name that is recorded: without the `r#` of a raw identifier.
+    /// The name that is recorded, without the `r#` of a raw identifier.
     pub(crate) fn name(&self) -> String {
         self.sig.ident.unraw().to_string()
     }
@@ -65,12 +65,12 @@ impl Function {
             FnArg::Typed(typed) => {
                 let name = match &*typed.pat {
                     Pat::Ident(plain) if plain.by_ref.is_none() && plain.subpat.is_none() => {
-                        Some(generated(&plain.ident))
+                        Some(with_macro_hygiene(&plain.ident))
                     }
                     _ => None,
                 };
                 Some(Argument {
-                    named: name.is_some(),
+                    has_plain_name: name.is_some(),
                     name: name.unwrap_or_else(|| format_ident!("argument{number}", span = Span::mixed_site())),
                     pattern: &typed.pat,
                     ty: &typed.ty,
@@ -80,24 +80,24 @@ impl Function {
         })
     }
 
-    /// Which of the arguments is a transaction's connection: what is called so, or what is borrowed exclusively and first.
-    pub(crate) fn connection(&self) -> Option<usize> {
+    /// The index of a transaction's connection: an argument whose type is named so, or else a first argument that is `&mut`.
+    pub(crate) fn connection_index(&self) -> Option<usize> {
         let first = || {
             self.arguments().next().is_some_and(|it| matches!(it.ty, Type::Reference(it) if it.mutability.is_some()))
         };
-        self.arguments().position(|it| looks_like_a_connection(it.ty)).or_else(|| first().then_some(0))
+        self.arguments().position(|it| looks_like_connection(it.ty)).or_else(|| first().then_some(0))
     }
 
-    /// The return type, which is `()` when none is written.
-    pub(crate) fn returned(&self) -> TokenStream {
+    /// The return type, `()` if none is written.
+    pub(crate) fn return_type(&self) -> TokenStream {
         match &self.sig.output {
             ReturnType::Default => quote_spanned!(self.sig.paren_token.span.close()=> ()),
             ReturnType::Type(_, ty) => ty.to_token_stream(),
         }
     }
 
-    /// What an error in the return type underlines: the `T` where it is written `Result<T>`, and else all of it.
-    pub(crate) fn returned_value(&self) -> TokenStream {
+    /// The tokens that an error about the recorded type underlines: the `T` of `Result<T>`, or the whole return type.
+    pub(crate) fn recorded_type(&self) -> TokenStream {
         if let ReturnType::Type(_, ty) = &self.sig.output
             && let Type::Path(ty) = &**ty
             && let Some(last) = ty.path.segments.last()
@@ -114,20 +114,20 @@ impl Function {
         }
     }
 
-    /// Where the function speaks of `Self`, the type of the `impl` block that it must be in then.
-    pub(crate) fn mention_of_self(&self) -> Option<Span> {
-        mention_of_self(self.sig.to_token_stream()).or_else(|| mention_of_self(self.body.clone()))
+    /// The first use of `Self`, which means that the function is in an `impl` block.
+    pub(crate) fn self_type_span(&self) -> Option<Span> {
+        find_self_type(self.sig.to_token_stream()).or_else(|| find_self_type(self.body.clone()))
     }
 }
 
-/// The same name in the same place, as an identifier of the expansion: lints leave the use of an `_argument` there alone.
-fn generated(ident: &Ident) -> Ident {
+/// The same identifier with the hygiene of the expansion, so that no lint reports the use of an `_argument` in it.
+fn with_macro_hygiene(ident: &Ident) -> Ident {
     let mut ident = ident.clone();
     ident.set_span(Span::call_site().located_at(ident.span()));
     ident
 }
 
-fn starts_a_function(input: ParseStream<'_>) -> bool {
+fn peek_function(input: ParseStream<'_>) -> bool {
     let qualified = input.peek(Token![const]) || input.peek(Token![async]) || input.peek(Token![unsafe]);
     let next = input.peek2(Token![fn])
         || input.peek2(Token![async])
@@ -138,19 +138,19 @@ fn starts_a_function(input: ParseStream<'_>) -> bool {
         || (input.peek(Token![extern]) && (input.peek2(Token![fn]) || input.peek2(syn::LitStr)))
 }
 
-/// A `Self` in the tokens, unless it belongs to an `impl` block or a trait that they declare themselves.
-fn mention_of_self(tokens: TokenStream) -> Option<Span> {
-    let mut in_own_item = false;
+/// The first `Self` in the tokens that does not belong to an `impl` block or a trait declared in them.
+fn find_self_type(tokens: TokenStream) -> Option<Span> {
+    let mut in_nested_item = false;
     for token in tokens {
         match token {
-            TokenTree::Ident(ident) if ident == "impl" || ident == "trait" => in_own_item = true,
-            TokenTree::Ident(ident) if ident == "Self" && !in_own_item => return Some(ident.span()),
-            // In a type, `impl` has no block, and ends here at the latest.
-            TokenTree::Punct(punct) if matches!(punct.as_char(), ';' | '=' | ',') => in_own_item = false,
-            TokenTree::Group(group) if in_own_item => in_own_item = group.delimiter() != Delimiter::Brace,
+            TokenTree::Ident(ident) if ident == "impl" || ident == "trait" => in_nested_item = true,
+            TokenTree::Ident(ident) if ident == "Self" && !in_nested_item => return Some(ident.span()),
+            // The `impl` of an `impl Trait` type has no block: it ends here at the latest.
+            TokenTree::Punct(punct) if matches!(punct.as_char(), ';' | '=' | ',') => in_nested_item = false,
+            TokenTree::Group(group) if in_nested_item => in_nested_item = group.delimiter() != Delimiter::Brace,
             TokenTree::Group(group) => {
-                if let Some(place) = mention_of_self(group.stream()) {
-                    return Some(place);
+                if let Some(span) = find_self_type(group.stream()) {
+                    return Some(span);
                 }
             }
             _ => {}
@@ -163,43 +163,43 @@ fn mention_of_self(tokens: TokenStream) -> Option<Span> {
 mod tests {
     use super::*;
 
-    fn read(code: &str) -> syn::Result<Function> {
-        Function::read(code.parse().expect("test code lexes"), "step")
+    fn parse(code: &str) -> syn::Result<Function> {
+        Function::parse_item(code.parse().expect("test code lexes"), "step")
     }
 
     #[test]
-    fn a_faulty_body_is_none_of_our_faults() {
-        let function = read("async fn f() { let = ; 1 + }").expect("the signature is fine");
+    fn a_body_that_does_not_parse_is_kept_as_it_is() {
+        let function = parse("async fn f() { let = ; 1 + }").expect("the signature is fine");
         assert_eq!(function.body.to_string(), "{ let = ; 1 + }");
     }
 
     #[test]
-    fn what_is_no_function_is_said_so() {
+    fn an_item_that_is_not_a_function_is_rejected() {
         for code in ["struct S;", "const X: u8 = 1;", "impl S {}", "mod m {}", "extern crate core;", "unsafe impl S {}"]
         {
-            let fault = read(code).err().expect("it is no function");
-            assert_eq!(fault.to_string(), "`#[step]` goes on a function", "{code}");
+            let error = parse(code).err().expect("it is not a function");
+            assert_eq!(error.to_string(), "`#[step]` goes on a function", "{code}");
         }
-        assert!(read("pub(crate) async unsafe extern \"C\" fn f() {}").is_ok());
+        assert!(parse("pub(crate) async unsafe extern \"C\" fn f() {}").is_ok());
     }
 
     #[test]
-    fn an_own_impl_block_may_say_self() {
-        let speaks = |code: &str| read(code).expect("test code parses").mention_of_self().is_some();
-        assert!(speaks("fn f() -> u32 { Self::COUNT }"));
-        assert!(speaks("fn f() { println!(\"{}\", Self::COUNT) }"));
-        assert!(speaks("fn f(x: impl Fn(), y: Self) {}"));
-        assert!(speaks("fn f() { struct S; impl S { fn new() -> Self { Self } } Self::go() }"));
-        assert!(!speaks("fn f() { struct S; impl Default for S { fn default() -> Self { Self } } self::go() }"));
-        assert!(!speaks("fn f() { trait T: Sized { fn new() -> Self; } }"));
+    fn the_self_of_a_nested_impl_block_does_not_count() {
+        let uses_self = |code: &str| parse(code).expect("test code parses").self_type_span().is_some();
+        assert!(uses_self("fn f() -> u32 { Self::COUNT }"));
+        assert!(uses_self("fn f() { println!(\"{}\", Self::COUNT) }"));
+        assert!(uses_self("fn f(x: impl Fn(), y: Self) {}"));
+        assert!(uses_self("fn f() { struct S; impl S { fn new() -> Self { Self } } Self::go() }"));
+        assert!(!uses_self("fn f() { struct S; impl Default for S { fn default() -> Self { Self } } self::go() }"));
+        assert!(!uses_self("fn f() { trait T: Sized { fn new() -> Self; } }"));
     }
 
     #[test]
-    fn a_fault_in_the_output_underlines_the_value() {
-        let value = |code: &str| read(code).expect("test code parses").returned_value().to_string();
-        assert_eq!(value("fn f() -> durable::Result<Receipt> {}"), "Receipt");
-        assert_eq!(value("fn f() -> Receipt {}"), "Receipt");
-        assert_eq!(value("fn f() -> Result<u8, Declined> {}"), "Result < u8 , Declined >");
-        assert_eq!(value("fn f() {}"), "f");
+    fn an_error_about_the_recorded_type_underlines_the_value() {
+        let underlined = |code: &str| parse(code).expect("test code parses").recorded_type().to_string();
+        assert_eq!(underlined("fn f() -> durable::Result<Receipt> {}"), "Receipt");
+        assert_eq!(underlined("fn f() -> Receipt {}"), "Receipt");
+        assert_eq!(underlined("fn f() -> Result<u8, Declined> {}"), "Result < u8 , Declined >");
+        assert_eq!(underlined("fn f() {}"), "f");
     }
 }

@@ -1,84 +1,90 @@
 //! The attribute macros of `durable`. Use the crate `durable`, which exports them.
 //!
-//! An attribute reads its options (`options`) and the function (`function`), collects what is wrong with them (`check`,
-//! `faults`), and quotes the expansion (`expand`). `docs` is what users read of each, `tests/expand` shows what comes out,
-//! and `tests/ui/fail` what is said of mistakes. The expansion calls `::durable::__private`, or that of the crate which
-//! the option `crate` names.
+//! `attribute` has a file for each attribute. It parses the options (`options`) and the function (`function`), checks them
+//! (`check`, `determinism`) and collects the errors (`diagnostics`), and quotes the expansion (`split`, `call_type`,
+//! `codegen`). The expansion calls `::durable::__private`, or that of the crate which the option `crate` names.
+//!
+//! `docs` is the documentation of the attributes, `tests/expand` shows their expansions, `tests/pass` has programs that
+//! compile, and `tests/ui` has mistakes with their messages.
 
-mod attributes;
-mod block;
-mod branches;
+mod attribute;
+mod call_type;
 mod check;
-#[allow(dead_code, reason = "the sets of numbers are for the engine, which has the same file")]
-mod crontab;
+mod codegen;
+mod crate_path;
+#[allow(dead_code, reason = "shared with the engine, which uses the sets of numbers")]
+mod cron;
 mod determinism;
+mod diagnostics;
 mod duration;
-mod expand;
-mod facade;
-mod faults;
+#[cfg(test)]
+mod expansion_snapshots;
 mod fingerprint;
 mod function;
+mod impl_block;
+mod join_select;
 mod lifetimes;
-mod nearest;
 mod options;
-mod schedule;
+mod split;
+mod suggest;
+mod time_zones;
 mod types;
-mod zones;
+mod user_attributes;
 
 use proc_macro::TokenStream;
 
 #[doc = include_str!("../docs/workflow.md")]
 #[proc_macro_attribute]
 pub fn workflow(options: TokenStream, item: TokenStream) -> TokenStream {
-    expand::workflow(options.into(), item.into()).into()
+    attribute::workflow(options.into(), item.into()).into()
 }
 
 #[doc = include_str!("../docs/step.md")]
 #[proc_macro_attribute]
 pub fn step(options: TokenStream, item: TokenStream) -> TokenStream {
-    expand::step(options.into(), item.into()).into()
+    attribute::step(options.into(), item.into()).into()
 }
 
 #[doc = include_str!("../docs/transaction.md")]
 #[proc_macro_attribute]
 pub fn transaction(options: TokenStream, item: TokenStream) -> TokenStream {
-    expand::transaction(options.into(), item.into()).into()
+    attribute::transaction(options.into(), item.into()).into()
 }
 
 #[doc = include_str!("../docs/instance.md")]
 #[proc_macro_attribute]
 pub fn instance(options: TokenStream, item: TokenStream) -> TokenStream {
-    expand::instance(options.into(), item.into()).into()
+    attribute::instance(options.into(), item.into()).into()
 }
 
 #[doc = include_str!("../docs/queue.md")]
 #[proc_macro_attribute]
 pub fn queue(options: TokenStream, item: TokenStream) -> TokenStream {
-    expand::queue(options.into(), &item.into()).into()
+    attribute::queue(options.into(), &item.into()).into()
 }
 
 #[doc = include_str!("../docs/scheduled.md")]
 #[proc_macro_attribute]
 pub fn scheduled(options: TokenStream, item: TokenStream) -> TokenStream {
-    expand::scheduled(options.into(), &item.into()).into()
+    attribute::scheduled(options.into(), &item.into()).into()
 }
 
-/// Not public API: `durable::join!` calls it, where its documentation is.
+/// Not public API: use `durable::join!`.
 #[doc(hidden)]
 #[proc_macro]
 pub fn join(input: TokenStream) -> TokenStream {
-    branches::join(input.into()).into()
+    join_select::join(input.into()).into()
 }
 
-/// Not public API: `durable::select!` calls it, where its documentation is.
+/// Not public API: use `durable::select!`.
 #[doc(hidden)]
 #[proc_macro]
 pub fn select(input: TokenStream) -> TokenStream {
-    branches::select(input.into()).into()
+    join_select::select(input.into()).into()
 }
 
 #[doc = include_str!("../docs/test.md")]
 #[proc_macro_attribute]
 pub fn test(options: TokenStream, item: TokenStream) -> TokenStream {
-    expand::test(options.into(), item.into()).into()
+    attribute::test(options.into(), item.into(), cfg!(feature = "testing")).into()
 }

@@ -1,7 +1,7 @@
-//! The lifetimes of a step's arguments, which the value that a call returns holds until it has run.
+//! The lifetimes of a step's arguments, which the call value holds until it has run.
 //!
-//! An `async fn` captures every lifetime of its arguments without a word in the source. A plain function that returns
-//! a named type has to name them, and all of them have to outlive the one that the type has.
+//! An `async fn` captures every lifetime of its arguments implicitly. A plain function that returns a named type must
+//! name them, and all of them must outlive the lifetime of the returned type.
 
 use proc_macro2::Span;
 use syn::visit_mut::{self, VisitMut};
@@ -10,106 +10,107 @@ use syn::{
     TypeImplTrait, TypeReference, parse_quote,
 };
 
-/// What [`give_names`] did.
-pub(crate) struct Named {
-    /// The lifetime that all others outlive: `'static` for a blocking step, which moves to another thread, and where
-    /// nothing is borrowed or generic.
-    pub(crate) common: Lifetime,
-    /// Whether there are names that are used once. A lint would have them left out again.
-    pub(crate) fresh: bool,
+/// The result of [`name_lifetimes`].
+pub(crate) struct NamedLifetimes {
+    /// The lifetime of the call value, which all others outlive. It is `'static` for a blocking step, which runs on
+    /// another thread, and for a function without borrows and generics.
+    pub(crate) call: Lifetime,
+    /// Whether lifetimes were added that are used only once, which a lint reports.
+    pub(crate) has_single_use: bool,
 }
 
-/// Names every lifetime in the arguments, in place.
+/// Names every lifetime in the arguments of `signature`.
 //
 // Input:  async fn f<'a, T: Clone>(&self, x: &str, y: Vec<&u8>, z: &'a T)
 // Output: async fn f<'durable, 'arg0: 'durable, 'a: 'durable, T: Clone + 'durable>
 //         (&'durable self, x: &'durable str, y: Vec<&'arg0 u8>, z: &'a T)
-pub(crate) fn give_names(signature: &mut Signature, method: bool, blocking: bool) -> Named {
-    let place = signature.ident.span();
-    let common = named_lifetime(if blocking { "'static" } else { "'durable" }, place);
-    let mut naming = Naming { common, fresh: Vec::new(), borrows: false };
+pub(crate) fn name_lifetimes(signature: &mut Signature, method: bool, blocking: bool) -> NamedLifetimes {
+    let span = signature.ident.span();
+    let call = lifetime(if blocking { "'static" } else { "'durable" }, span);
+    let mut namer = LifetimeNamer { call, added: Vec::new(), borrows: false };
     let mut holds_self = method;
     for input in &mut signature.inputs {
         match input {
-            FnArg::Typed(typed) => naming.argument(&mut typed.ty),
+            FnArg::Typed(typed) => namer.name_argument(&mut typed.ty),
             FnArg::Receiver(receiver) => match &mut receiver.kind {
                 ReceiverKind::Reference(reference, lifetime, _) => {
-                    naming.whole(lifetime, reference.span);
-                    // A reference is outlived by what it refers to without being told so.
+                    namer.name_outermost(lifetime, reference.span);
+                    // The compiler knows that `Self` outlives a reference to it.
                     holds_self = false;
                 }
-                ReceiverKind::Typed(_, ty) => naming.argument(ty),
+                ReceiverKind::Typed(_, ty) => namer.name_argument(ty),
                 _ => {}
             },
         }
     }
-    let Naming { common, fresh, borrows } = naming;
+    let LifetimeNamer { call, added, borrows } = namer;
     let generics = &mut signature.generics;
     let generic = generics.params.iter().any(|param| !matches!(param, GenericParam::Const(_)));
     if !(borrows || generic || holds_self) {
-        return Named { common: named_lifetime("'static", place), fresh: false };
+        return NamedLifetimes { call: lifetime("'static", span), has_single_use: false };
     }
-    let named = Named { common: common.clone(), fresh: !fresh.is_empty() };
-    outlive(generics, &common);
-    for (position, lifetime) in fresh.into_iter().enumerate() {
-        generics.params.insert(position, parse_quote!(#lifetime: #common));
+    let named = NamedLifetimes { call: call.clone(), has_single_use: !added.is_empty() };
+    add_outlives_bounds(generics, &call);
+    for (index, lifetime) in added.into_iter().enumerate() {
+        generics.params.insert(index, parse_quote!(#lifetime: #call));
     }
-    if common.ident != "static" {
-        generics.params.insert(0, parse_quote!(#common));
+    if call.ident != "static" {
+        generics.params.insert(0, parse_quote!(#call));
     }
     if holds_self {
-        generics.make_where_clause().predicates.push(parse_quote!(Self: #common));
+        generics.make_where_clause().predicates.push(parse_quote!(Self: #call));
     }
     named
 }
 
-/// Every lifetime and type that the user named outlives the call, too.
-fn outlive(generics: &mut Generics, common: &Lifetime) {
+/// Makes the user's lifetime and type parameters outlive the call value.
+fn add_outlives_bounds(generics: &mut Generics, call: &Lifetime) {
     for param in &mut generics.params {
         match param {
-            GenericParam::Lifetime(param) => param.bounds.push(common.clone()),
-            GenericParam::Type(param) => param.bounds.push(parse_quote!(#common)),
+            GenericParam::Lifetime(param) => param.bounds.push(call.clone()),
+            GenericParam::Type(param) => param.bounds.push(parse_quote!(#call)),
             GenericParam::Const(_) => {}
         }
     }
 }
 
-struct Naming {
-    common: Lifetime,
-    fresh: Vec<Lifetime>,
+struct LifetimeNamer {
+    call: Lifetime,
+    /// The lifetimes that were added, in the order of the arguments.
+    added: Vec<Lifetime>,
     borrows: bool,
 }
 
-impl Naming {
-    /// An argument that is a reference as a whole can have the common lifetime itself, since the compiler shortens it
-    /// at the call; that keeps the signature short and the function usable as `for<'a> Fn(&'a str)`.
-    fn argument(&mut self, ty: &mut Type) {
+impl LifetimeNamer {
+    /// An argument that is itself a reference gets the call's lifetime, because the compiler shortens it at the call;
+    /// that keeps the signature short, and the function usable as `for<'a> Fn(&'a str)`.
+    fn name_argument(&mut self, ty: &mut Type) {
         if let Type::Reference(reference) = ty {
-            self.whole(&mut reference.lifetime, reference.and_token.span);
+            self.name_outermost(&mut reference.lifetime, reference.and_token.span);
         }
         self.visit_type_mut(ty);
     }
 
-    fn whole(&mut self, lifetime: &mut Option<Lifetime>, place: Span) {
+    fn name_outermost(&mut self, slot: &mut Option<Lifetime>, span: Span) {
         self.borrows = true;
-        if lifetime.as_ref().is_none_or(|it| it.ident == "_") {
-            *lifetime = Some(named_lifetime(&self.common.to_string(), place));
+        if slot.as_ref().is_none_or(|it| it.ident == "_") {
+            *slot = Some(lifetime(&self.call.to_string(), span));
         }
     }
 
-    /// Deeper inside a type the compiler cannot always shorten it, so each place has a lifetime of its own.
-    fn fresh(&mut self, place: Span) -> Lifetime {
-        let lifetime = named_lifetime(&format!("'arg{}", self.fresh.len()), place);
-        self.fresh.push(lifetime.clone());
+    /// Deeper inside a type the compiler cannot always shorten a lifetime, so each one there is a parameter of its own.
+    fn add_parameter(&mut self, span: Span) -> Lifetime {
+        let lifetime = lifetime(&format!("'arg{}", self.added.len()), span);
+        self.added.push(lifetime.clone());
         self.borrows = true;
         lifetime
     }
 }
 
-impl VisitMut for Naming {
+impl VisitMut for LifetimeNamer {
     fn visit_type_reference_mut(&mut self, reference: &mut TypeReference) {
         if reference.lifetime.is_none() {
-            reference.lifetime = Some(self.fresh(reference.and_token.span));
+            reference.lifetime = Some(self.add_parameter(reference.and_token.span));
         }
         visit_mut::visit_type_reference_mut(self, reference);
         // `&'a impl Trait + 'durable` would be ambiguous.
@@ -120,25 +121,25 @@ impl VisitMut for Naming {
 
     fn visit_lifetime_mut(&mut self, lifetime: &mut Lifetime) {
         if lifetime.ident == "_" {
-            *lifetime = self.fresh(lifetime.span());
+            *lifetime = self.add_parameter(lifetime.span());
         }
     }
 
     fn visit_type_impl_trait_mut(&mut self, ty: &mut TypeImplTrait) {
         visit_mut::visit_type_impl_trait_mut(self, ty);
-        let common = &self.common;
-        ty.bounds.push(parse_quote!(#common));
+        let call = &self.call;
+        ty.bounds.push(parse_quote!(#call));
         self.borrows = true;
     }
 
-    // Lifetimes left out in `fn(&T)` and `Fn(&T)` are of the function that is passed, not of its caller.
+    // Lifetimes elided in `fn(&T)` and `Fn(&T)` belong to the function that is passed.
     fn visit_type_fn_ptr_mut(&mut self, _: &mut TypeFnPtr) {}
     fn visit_parenthesized_generic_arguments_mut(&mut self, _: &mut ParenthesizedGenericArguments) {}
 }
 
-/// A lifetime of the expansion: lints and suggestions about names leave it alone.
-fn named_lifetime(name: &str, place: Span) -> Lifetime {
-    Lifetime::new(name, Span::call_site().located_at(place))
+/// A lifetime with the hygiene of the expansion, so that no lint or suggestion is about its name.
+fn lifetime(name: &str, span: Span) -> Lifetime {
+    Lifetime::new(name, Span::call_site().located_at(span))
 }
 
 #[cfg(test)]
@@ -147,16 +148,16 @@ mod tests {
 
     use super::*;
 
-    fn check(code: Signature, method: bool, signature: &str, common: &str) {
+    fn check(code: Signature, method: bool, signature: &str, call: &str) {
         let mut named = code;
         let blocking = named.asyncness.is_none();
-        assert_eq!(give_names(&mut named, method, blocking).common.to_string(), common);
+        assert_eq!(name_lifetimes(&mut named, method, blocking).call.to_string(), call);
         let expected: Signature = syn::parse_str(signature).expect("test code parses");
         assert_eq!(named.to_token_stream().to_string(), quote!(#expected).to_string());
     }
 
     #[test]
-    fn owned_arguments_stay_as_they_are() {
+    fn owned_arguments_are_not_changed() {
         check(parse_quote!(async fn f(a: String, n: u32)), false, "async fn f(a: String, n: u32)", "'static");
         check(parse_quote!(async fn f<const N: usize>()), false, "async fn f<const N: usize>()", "'static");
         check(
@@ -168,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_references_share_and_deeper_ones_have_their_own() {
+    fn outermost_references_share_a_lifetime_and_nested_ones_get_their_own() {
         check(
             parse_quote!(async fn f<'a, T: Clone>(&self, x: &str, y: Vec<&u8>, z: &'a T, w: Cow<'_, str>)),
             true,
@@ -179,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn unnamed_types_outlive_the_call_too() {
+    fn impl_trait_arguments_outlive_the_call() {
         check(
             parse_quote!(async fn f(x: &impl Display, g: Box<dyn Fn(&u8)>)),
             false,
@@ -189,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_method_without_a_reference_names_its_type() {
+    fn a_method_that_takes_self_by_value_bounds_self() {
         check(
             parse_quote!(async fn f(self: Arc<Self>)),
             true,

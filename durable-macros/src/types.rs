@@ -1,4 +1,4 @@
-//! Looks into the types that a user wrote: what is borrowed in them, and what to write instead.
+//! Inspects the types in the user's code: what they borrow, and their owned form for messages.
 
 use proc_macro2::{Spacing, TokenStream, TokenTree};
 use quote::ToTokens;
@@ -6,34 +6,33 @@ use syn::visit::Visit;
 use syn::visit_mut::{self, VisitMut};
 use syn::{Lifetime, ParenthesizedGenericArguments, Type, TypeFnPtr, TypeImplTrait, TypeReference, parse_quote};
 
-/// What a type holds that has no name, or is not its own. Each is found once: not again inside one that was found.
+/// The borrows and the `impl Trait`s in a type. The contents of one that was found are not searched again.
 #[derive(Default)]
-pub(crate) struct Found<'a> {
+pub(crate) struct TypeContents<'a> {
     pub(crate) references: Vec<&'a TypeReference>,
     /// Lifetimes other than `'static`, as in `Cow<'_, str>`.
     pub(crate) lifetimes: Vec<&'a Lifetime>,
-    /// Every `impl Trait`.
-    pub(crate) unnamed: Vec<&'a TypeImplTrait>,
+    pub(crate) impl_traits: Vec<&'a TypeImplTrait>,
 }
 
-impl<'a> Found<'a> {
-    pub(crate) fn within(ty: &'a Type) -> Self {
-        let mut found = Self::default();
-        found.visit_type(ty);
-        found
+impl<'a> TypeContents<'a> {
+    pub(crate) fn of(ty: &'a Type) -> Self {
+        let mut contents = Self::default();
+        contents.visit_type(ty);
+        contents
     }
 }
 
-impl<'a> Visit<'a> for Found<'a> {
+impl<'a> Visit<'a> for TypeContents<'a> {
     fn visit_type_reference(&mut self, reference: &'a TypeReference) {
         match &*reference.elem {
-            Type::ImplTrait(unnamed) => self.unnamed.push(unnamed),
+            Type::ImplTrait(impl_trait) => self.impl_traits.push(impl_trait),
             _ => self.references.push(reference),
         }
     }
 
-    fn visit_type_impl_trait(&mut self, unnamed: &'a TypeImplTrait) {
-        self.unnamed.push(unnamed);
+    fn visit_type_impl_trait(&mut self, impl_trait: &'a TypeImplTrait) {
+        self.impl_traits.push(impl_trait);
     }
 
     fn visit_lifetime(&mut self, lifetime: &'a Lifetime) {
@@ -42,55 +41,55 @@ impl<'a> Visit<'a> for Found<'a> {
         }
     }
 
-    // What `fn(&T)` and `Fn(&T)` borrow is not held by the value.
+    // A value of the type `fn(&T)` or `Fn(&T)` does not hold that borrow.
     fn visit_type_fn_ptr(&mut self, _: &'a TypeFnPtr) {}
     fn visit_parenthesized_generic_arguments(&mut self, _: &'a ParenthesizedGenericArguments) {}
 }
 
-/// Whether this is a type of the language or the prelude, and surely no `Result`.
-pub(crate) fn is_no_result(ty: &Type) -> bool {
-    const PLAIN: [&str; 20] = [
+/// Whether the type is a well-known one other than `Result`. Any other name may be an alias of `Result`.
+pub(crate) fn is_certainly_not_result(ty: &Type) -> bool {
+    const WELL_KNOWN: [&str; 20] = [
         "bool", "char", "f32", "f64", "i128", "i16", "i32", "i64", "i8", "isize", "u128", "u16", "u32", "u64", "u8",
         "usize", "String", "Option", "Vec", "Box",
     ];
     match ty {
         Type::Path(path) => {
-            path.path.segments.len() == 1 && PLAIN.iter().any(|plain| path.path.segments[0].ident == plain)
+            path.path.segments.len() == 1 && WELL_KNOWN.iter().any(|name| path.path.segments[0].ident == name)
         }
         Type::Tuple(_) | Type::Array(_) => true,
         _ => false,
     }
 }
 
-/// `PgConnection`, `&mut SqliteConnection`, `sqlx::PgConnection`, `PoolConnection<Postgres>`.
-pub(crate) fn looks_like_a_connection(ty: &Type) -> bool {
+/// Whether the type's name ends in `Connection`: `&mut PgConnection`, `sqlx::SqliteConnection`, `PoolConnection<Postgres>`.
+pub(crate) fn looks_like_connection(ty: &Type) -> bool {
     match ty {
-        Type::Reference(reference) => looks_like_a_connection(&reference.elem),
+        Type::Reference(reference) => looks_like_connection(&reference.elem),
         Type::Path(path) => path.path.segments.last().is_some_and(|it| it.ident.to_string().ends_with("Connection")),
         _ => false,
     }
 }
 
-/// How the owned form of what a reference points to is written, where there is one: `Vec<String>` for `[&str]`.
-pub(crate) fn owned(referred: &Type) -> Option<String> {
-    struct Owned;
-    impl VisitMut for Owned {
+/// The owned form of a type behind a reference, as source text: `Vec<String>` for `[&str]`. `None` if it has none.
+pub(crate) fn owned_form(referent: &Type) -> Option<String> {
+    struct ReplaceReferences;
+    impl VisitMut for ReplaceReferences {
         fn visit_type_mut(&mut self, ty: &mut Type) {
             visit_mut::visit_type_mut(self, ty);
             if let Type::Reference(reference) = ty
-                && let Some(owned) = own(&reference.elem)
+                && let Some(owned) = to_owned_type(&reference.elem)
             {
                 *ty = owned;
             }
         }
     }
-    let mut owned = own(referred)?;
-    Owned.visit_type_mut(&mut owned);
-    Some(show(owned.to_token_stream()))
+    let mut owned = to_owned_type(referent)?;
+    ReplaceReferences.visit_type_mut(&mut owned);
+    Some(source_text(owned.to_token_stream()))
 }
 
-fn own(referred: &Type) -> Option<Type> {
-    match referred {
+fn to_owned_type(referent: &Type) -> Option<Type> {
+    match referent {
         Type::Slice(slice) => {
             let element = &slice.elem;
             Some(parse_quote!(Vec<#element>))
@@ -104,16 +103,16 @@ fn own(referred: &Type) -> Option<Type> {
     }
 }
 
-/// Tokens as they are written by hand, `Vec<(u8, String)>` and not `Vec < (u8 , String) >`.
-pub(crate) fn show(tokens: TokenStream) -> String {
+/// Tokens in the usual layout: `Vec<(u8, String)>`, and not `Vec < (u8 , String) >`.
+pub(crate) fn source_text(tokens: TokenStream) -> String {
     let mut text = String::new();
-    let mut apart = false;
+    let mut after_word = false;
     for token in tokens {
         let word = matches!(token, TokenTree::Ident(_) | TokenTree::Literal(_));
-        if apart && word {
+        if after_word && word {
             text.push(' ');
         }
-        apart = word;
+        after_word = word;
         match token {
             TokenTree::Group(group) => {
                 let (open, close) = match group.delimiter() {
@@ -123,7 +122,7 @@ pub(crate) fn show(tokens: TokenStream) -> String {
                     proc_macro2::Delimiter::None => ("", ""),
                 };
                 text.push_str(open);
-                text.push_str(&show(group.stream()));
+                text.push_str(&source_text(group.stream()));
                 text.push_str(close);
             }
             TokenTree::Punct(punct) => {
@@ -143,8 +142,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_owned_form_of_what_is_borrowed() {
-        let owned = |code: &str| owned(&syn::parse_str(code).expect("test code parses"));
+    fn a_borrowed_type_has_an_owned_form() {
+        let owned = |code: &str| owned_form(&syn::parse_str(code).expect("test code parses"));
         assert_eq!(owned("str").as_deref(), Some("String"));
         assert_eq!(owned("[(u8, &str)]").as_deref(), Some("Vec<(u8, String)>"));
         assert_eq!(owned("std::path::Path").as_deref(), Some("PathBuf"));

@@ -1,23 +1,23 @@
-//! The macros that make branches. They name this crate, under whatever name it is imported, to the
-//! procedural macros that do the work.
+//! `join!` and `select!`. They pass the path of this crate, whatever the name of the dependency is, to
+//! the procedural macros that expand them.
 
-/// Waits for several futures, which go on at the same time, and gives a tuple of what they return.
+/// Runs several futures concurrently, and returns a tuple of their results.
 ///
-/// Every future is a branch of the workflow with positions of its own, so it replays the same way
-/// whatever ends first: each arm claims one position, and the arm that has position 3 records
-/// 3/1, 3/2 … (Where every arm is a single call, `tokio::join!` does the same.)
+/// Each future is a branch of the workflow with positions of its own, so a replay does not depend on
+/// which one finishes first: each future reserves one position, and the calls in the future at
+/// position 3 record 3/1, 3/2 and so on. (If each future is a single call, `tokio::join!` has the same
+/// effect.)
 ///
-/// It takes 1 to 8 futures and awaits them itself, in the workflow's own task: an arm that blocks
-/// keeps the others waiting. They may borrow. All of them are finished; to stop at an error, look at
-/// the results. For many items of one kind there is [`durable::map`](crate::map).
+/// It takes 1 to 8 futures and polls them in the workflow's own task, so a future that blocks delays
+/// the others. They may borrow. It waits for all of them; to stop at an error, check the results. For
+/// many items of one type, use [`durable::map`](crate::map).
 ///
 /// # Panics
-/// Outside any workflow. In a step or a transaction it parks the workflow instead: use `tokio::join!`
-/// there.
+/// Outside a workflow. In a step or a transaction it parks the workflow: use `tokio::join!` there.
 ///
 /// # At shutdown
-/// Arms in a step may let it come to its end and be recorded; then all of them are suspended, and go
-/// on elsewhere or after the restart.
+/// Steps that are running may finish and are recorded. Then all branches are suspended, and continue
+/// in another process or after the restart.
 ///
 /// # Example
 ///
@@ -56,28 +56,27 @@ macro_rules! join {
 
 /// Waits for the first of several futures, records which one it was, and runs its handler.
 ///
-/// An arm is `pattern = future => handler`, and there are 2 to 8. A comma stands between two arms, as
-/// in a `match`. The pattern fits every value. The handler is code of the workflow's body: `?`,
-/// `.await`, `break` and `return` in it work.
+/// It takes 2 to 8 arms `pattern = future => handler`, with commas between them as in a `match`. The
+/// patterns are irrefutable. The handlers are part of the workflow's body: `?`, `.await`, `break` and
+/// `return` work in them.
 ///
 /// The futures are branches of the workflow with positions of their own: if the select has
-/// position 3, the calls of its second arm record 3/2/1, 3/2/2 … They are polled in the workflow's own
-/// task, in the order in which they are written and not by lot, so of two that are ready the first
-/// one wins. The others are dropped before the handler runs: a step in one of them has happened or
-/// has not, and nobody learns its result; a workflow that was started in one goes on.
+/// position 3, the calls in its second arm record 3/2/1, 3/2/2 and so on. They are polled in the
+/// workflow's own task and in the order in which they are written, so if two are ready, the first one
+/// wins. The others are dropped before the handler runs: a step in one of them may or may not have
+/// taken effect, and its result is lost; a workflow that one of them started continues.
 ///
-/// # On a replay
-/// The number of the arm that won is recorded, under the select's own position. With that record only
-/// the future of the winner is polled, whose own records give the same value. The record is no side
-/// effect and costs no commit of its own. It is a number: new arms are added at the end.
+/// # On replay
+/// The number of the arm that won is recorded at the select's own position. A replay polls only that
+/// arm, whose recorded calls give the same value. The record is not a side effect and needs no commit
+/// of its own. Because it is a number, add new arms at the end.
 ///
 /// # Panics
-/// Outside any workflow. In a step or a transaction it parks the workflow instead: use
-/// `tokio::select!` there.
+/// Outside a workflow. In a step or a transaction it parks the workflow: use `tokio::select!` there.
 ///
 /// # At shutdown
-/// Arms in a step may let it come to its end and be recorded; then all of them are suspended, and go
-/// on elsewhere or after the restart.
+/// Steps that are running may finish and are recorded. Then all branches are suspended, and continue
+/// in another process or after the restart.
 ///
 /// # Example
 ///

@@ -98,6 +98,11 @@ pub mod prelude {
     pub use durable_macros::{queue, scheduled, step, transaction, workflow};
 }
 
+/// The call of a workflow that returns `R`: `WorkflowCallOf<Result<T, E>>` is [`WorkflowCall<T, E>`](WorkflowCall).
+///
+/// `#[workflow]` writes this type where the error type is not written in the function's signature, as in `Result<T>`.
+pub type WorkflowCallOf<R> = WorkflowCall<<R as __private::Returned>::Ok, <R as __private::Returned>::Err>;
+
 // Not public API. Used by generated code.
 #[doc(hidden)]
 pub use durable_core::__private;
@@ -106,11 +111,5 @@ pub mod __private_macros {
     pub use durable_macros::{join, select};
 }
 
-/// The documents' code is compiled with the doc tests.
-#[cfg(doctest)]
-mod documents {
-    #[doc = include_str!("../../README.md")]
-    mod readme {}
-    #[doc = include_str!("../../docs/guide.md")]
-    mod guide {}
-}
+#[cfg(all(doctest, feature = "sqlite", feature = "postgres", feature = "testing", feature = "axum"))]
+mod documents;

@@ -1,10 +1,10 @@
-"""Work for a Rust program, handed over by Python with psycopg 3 (`pip install "psycopg[binary]"`).
+"""Enqueues work for a Rust program with psycopg 3 (`pip install "psycopg[binary]"`).
 
 While `cargo run --example orders` runs on the same database:
 
     DURABLE_DATABASE_URL=postgres://user@host/database python3 examples/other-languages/enqueue.py
 
-It can be run again: what was handed over is known by its id, and nothing happens twice.
+It can be run again: workflows and messages are identified by their ids, so nothing happens twice.
 """
 
 import os
@@ -14,9 +14,9 @@ from psycopg.types.json import Jsonb
 
 
 def place_order(connection: psycopg.Connection, order: str, parcels: int) -> str:
-    """Writes an order and hands it to the worker, as a part of the caller's transaction."""
+    """Writes an order and enqueues its workflow, as a part of the caller's transaction."""
     connection.execute("insert into orders values (%s, %s) on conflict do nothing", (order, parcels))
-    # The workflow goes by the name of the Rust function, and its arguments by theirs.
+    # The workflow and its arguments have the names that they have in Rust.
     arguments = Jsonb({"order": order, "parcels": parcels})
     row = connection.execute(
         "select durable.enqueue('ship', %s, queue => 'orders', id => %s)", (arguments, order)
@@ -25,7 +25,7 @@ def place_order(connection: psycopg.Connection, order: str, parcels: int) -> str
 
 
 def pay(connection: psycopg.Connection, order: str, cents: int) -> None:
-    """Tells the workflow of its payment. The last argument is an idempotency key: with it the message
+    """Sends the payment to the workflow. The last argument is an idempotency key: with it the message
     is received once, however often it is sent."""
     connection.execute(
         "select durable.send(%s, 'payment', %s, %s)", (order, Jsonb({"cents": cents}), f"payment-of-{order}")
@@ -36,11 +36,11 @@ def main() -> None:
     with psycopg.connect(os.environ["DURABLE_DATABASE_URL"], autocommit=True) as connection:
         connection.execute("create table if not exists orders (id text primary key, parcels integer not null)")
 
-        # The row and the workflow are one transaction: there are both, or neither.
+        # The row and the workflow are one transaction: both exist, or neither.
         with connection.transaction():
-            print("handed over:", place_order(connection, "order-1", 2))
+            print("enqueued:", place_order(connection, "order-1", 2))
 
-        # A rollback takes the workflow with it: nobody has ever heard of order-2.
+        # A rollback removes both: order-2 never exists for any other process.
         with connection.transaction():
             place_order(connection, "order-2", 1)
             raise psycopg.Rollback()

@@ -1,13 +1,13 @@
--- Work for a Rust program, by SQL alone. While `cargo run --example orders` runs on the same database:
+-- Enqueues work for a Rust program in SQL. While `cargo run --example orders` runs on the same database:
 --
 --     psql "$DURABLE_DATABASE_URL" -f examples/other-languages/enqueue.sql
 --
--- It can be run again: what was handed over is known by its id, and nothing happens twice.
+-- It can be run again: workflows and messages are identified by their ids, so nothing happens twice.
 
 create table if not exists orders (id text primary key, parcels integer not null);
 
--- The row and the workflow are one transaction: there are both, or neither. The workflow goes by the
--- name of the Rust function, and its arguments by theirs.
+-- The row and the workflow are one transaction: both exist, or neither. The workflow and its
+-- arguments have the names that they have in Rust.
 begin;
 insert into orders values ('order-1', 2) on conflict do nothing;
 select durable.enqueue(
@@ -18,7 +18,7 @@ select durable.enqueue(
 );
 commit;
 
--- A rollback takes the workflow with it: nobody has ever heard of order-2.
+-- A rollback removes both: order-2 never exists for any other process.
 begin;
 insert into orders values ('order-2', 1);
 select durable.enqueue('ship', '{"order": "order-2", "parcels": 1}', queue => 'orders', id => 'order-2');

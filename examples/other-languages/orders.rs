@@ -4,20 +4,20 @@
 //! export DURABLE_DATABASE_URL=postgres://user@host/database
 //! cargo run --example orders
 //! psql "$DURABLE_DATABASE_URL" -f examples/other-languages/enqueue.sql     in another terminal
-//! python3 examples/other-languages/enqueue.py                              or this
+//! python3 examples/other-languages/enqueue.py                              or the same in Python
 //! ```
 //!
-//! They call `durable.enqueue(..)` and `durable.send(..)`, two functions of the schema that the
-//! engine makes in Postgres. The arguments come by their names, as one JSON object.
+//! They call `durable.enqueue(..)` and `durable.send(..)`, two functions in the engine's Postgres
+//! schema. The arguments are one JSON object, by the names that they have in Rust.
 
 use durable::prelude::*;
 use serde::{Deserialize, Serialize};
 
-/// Programs in other languages know the queue by this name.
+/// Programs in other languages enqueue under this name.
 #[queue]
 static ORDERS: Queue = Queue::new("orders").worker_concurrency(5);
 
-/// What the message `payment` carries.
+/// The message on the topic `payment`.
 #[derive(Serialize, Deserialize)]
 struct Payment {
     cents: u64,
@@ -36,9 +36,9 @@ async fn ship(order: String, parcels: u32) -> Result<String> {
     for parcel in 1..=parcels {
         pack(&order, parcel).await;
     }
-    let told = format!("{order} is on its way, paid with {} cents", payment.cents);
-    println!("{told}");
-    Ok(told)
+    let confirmation = format!("{order} is on its way, paid with {} cents", payment.cents);
+    println!("{confirmation}");
+    Ok(confirmation)
 }
 
 #[tokio::main]

@@ -6,9 +6,9 @@
 //! kill -TERM $(pgrep -x web)      then run it again
 //! ```
 //!
-//! It keeps its state in `web.sqlite`; `DURABLE_DATABASE_URL=postgres://user@host/database` takes Postgres, and
-//! `PORT` another port. As a program of your own it is this file and a few lines of `Cargo.toml`: see the
-//! `README.md` beside it, which also says what to write for Kubernetes, Heroku, systemd and Docker.
+//! Its state is in `web.sqlite`. `DURABLE_DATABASE_URL=postgres://user@host/database` selects Postgres, and `PORT`
+//! another port. A program of your own needs this file and a few lines of `Cargo.toml`: see `README.md` beside it,
+//! which also has the settings for Kubernetes, Heroku, systemd and Docker.
 
 use std::fmt;
 
@@ -23,14 +23,14 @@ use tokio::net::TcpListener;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
 
-/// Main workflows wait here for their turn, and sub-workflows on a queue of their own: on one with a
-/// limit, parents could take every place and wait for children that get none.
+/// Main workflows and sub-workflows have different queues. On one queue with a limit, parents could take
+/// every slot and wait for children that never get one.
 #[queue]
 static WORKFLOWS: Queue = Queue::new("workflows");
 #[queue]
 static SUB_WORKFLOWS: Queue = Queue::new("sub-workflows").worker_concurrency(4);
 
-/// Any side effect: an HTTP call, an e-mail. Here it takes a while.
+/// Any side effect: an HTTP call, an e-mail. Here it takes some time.
 #[step]
 async fn step(workflow: u32, number: u32, seconds: f64) {
     tracing::info!("sub-workflow {workflow}: step {number} begins, and takes {seconds:.1} s");
@@ -48,7 +48,7 @@ async fn sub_workflow(workflow: u32, n_steps: u32) -> Result<u32> {
     Ok(n_steps)
 }
 
-/// Puts its sub-workflows on their queue, and waits for all of them.
+/// Enqueues its sub-workflows and waits for all of them.
 #[workflow]
 async fn main_workflow(n_sub_workflows: u32, n_steps_per_workflow: u32) -> Result<u32> {
     tracing::info!("a workflow with {n_sub_workflows} sub-workflows runs");
@@ -86,26 +86,26 @@ struct Shown {
     status: String,
 }
 
-/// `GET /`: enqueues a workflow. Once this has answered, it runs to its end, whatever happens here.
+/// `GET /`: enqueues a workflow. After the response it runs to its end, even if this process crashes.
 async fn enqueue(Query(size): Query<Size>) -> Result<Json<Shown>, Failure> {
     let handle = main_workflow(size.n_sub_workflows, size.n_steps_per_workflow).enqueue(&WORKFLOWS).await?;
     Ok(Json(Shown { workflow_id: handle.id().to_owned(), status: Status::Enqueued.to_string() }))
 }
 
-/// `GET /workflows/{id}`: where it stands.
+/// `GET /workflows/{id}`: its status.
 async fn show(Path(id): Path<String>) -> Result<Json<Shown>, Failure> {
     let handle = durable::retrieve_workflow::<u32>(id).await?;
     Ok(Json(Shown { workflow_id: handle.id().to_owned(), status: handle.status().await?.to_string() }))
 }
 
-/// `GET /workflows/{id}/result`: waits for its end. When this process stops before, the answer is 503
-/// with `Retry-After` and the id: another process will know.
+/// `GET /workflows/{id}/result`: waits for its end. If this process stops first, the response is 503 with
+/// `Retry-After` and the id, to ask another process with.
 async fn result(Path(id): Path<String>) -> Result<String, Failure> {
     let steps = durable::retrieve_workflow::<u32>(id).await?.await?;
     Ok(format!("{steps} steps\n"))
 }
 
-/// Log lines with the time alone, which is enough to watch.
+/// Log lines with the time and no date.
 struct TimeOnly;
 
 impl FormatTime for TimeOnly {
@@ -117,8 +117,8 @@ impl FormatTime for TimeOnly {
 #[tokio::main]
 async fn main() -> Result<()> {
     tracing_subscriber::fmt().with_timer(TimeOnly).with_target(false).init();
-    // First of all: process 1 of a container is not stopped by a signal that it does not listen to,
-    // and a launch may have to wait for a database.
+    // First of all: process 1 of a container ignores signals that it does not handle, and the launch may
+    // have to wait for a database.
     let signals = durable::signals::install()?;
     let app = tokio::select! {
         app = Durable::launch("web") => app?,
@@ -134,7 +134,7 @@ async fn main() -> Result<()> {
     let listener = TcpListener::bind(format!("0.0.0.0:{port}")).await?;
     tracing::info!("serving on http://localhost:{}, process {}", listener.local_addr()?.port(), std::process::id());
 
-    // Until SIGTERM or Ctrl-C; then in order: not ready, requests finished, workflows finished, database closed.
+    // Until SIGTERM or Ctrl-C. Then in order: not ready, requests finish, workflows finish, database closes.
     let report = durable::axum::serve(&app, listener, router).await?;
-    std::process::exit(report.exit_code()) // and no `return`: that would wait for threads that block
+    std::process::exit(report.exit_code()) // not `return`, which waits for steps that block a thread
 }

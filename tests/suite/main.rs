@@ -8,6 +8,7 @@ mod languages;
 mod lot;
 mod programs;
 mod queues;
+mod recipes;
 mod restart;
 mod shutdown;
 #[cfg(unix)]

@@ -91,7 +91,7 @@ fn longest(runtime: &Runtime) -> Duration {
 fn rest(runtime: &Runtime, known: &KnownQueues) -> Duration {
     let for_safety = known.asked.map_or(Duration::ZERO, |at| longest(runtime).saturating_sub(at.elapsed()));
     let now = runtime.timers.clock.lower_bound();
-    let next = known.next_due.into_iter().chain(runtime.queues.next_at()).min();
+    let next = known.next_due.into_iter().chain(runtime.queues.wakes_at()).min();
     next.map_or(for_safety, |at| Duration::from_micros(u64::try_from(at - now).unwrap_or_default()).min(for_safety))
 }
 
@@ -106,7 +106,7 @@ async fn yield_to_others() {
 /// of. Gives whether there is more to take at once.
 async fn look(runtime: &Arc<Runtime>, known: &mut KnownQueues) -> Result<bool, StoreError> {
     yield_to_others().await;
-    if runtime.queues.is_short(runtime.timers.clock.lower_bound()) {
+    if runtime.queues.has_few_slots(runtime.timers.clock.lower_bound()) {
         // The commit that is under way may free more slots, which one claim then fills together.
         tokio::select! {
             () = runtime.writer.flushed() => yield_to_others().await,
@@ -135,8 +135,8 @@ async fn look(runtime: &Arc<Runtime>, known: &mut KnownQueues) -> Result<bool, S
         }
     }
     let for_safety = known.asked.is_none_or(|at| at.elapsed() >= longest(runtime));
-    let told_of_any = runtime.queues.take_any_news();
-    let told_of_due = runtime.queues.take_due_news();
+    let told_of_any = runtime.queues.take_any_changed();
+    let told_of_due = runtime.queues.take_delayed_changed();
     let due = known.next_due.is_some_and(|at| at <= now);
     if for_safety || told_of_due || due {
         let promoted = runtime.store.promote().await?;
@@ -149,7 +149,7 @@ async fn look(runtime: &Arc<Runtime>, known: &mut KnownQueues) -> Result<bool, S
         known.asked = Some(Instant::now());
         runtime.queues.notify_waiting(&runtime.store.queues_with_work(&runtime.queues.names()).await?);
     }
-    Ok(runtime.queues.any_maybe_ready(runtime.timers.clock.lower_bound()))
+    Ok(runtime.queues.any_ready(runtime.timers.clock.lower_bound()))
 }
 
 /// Leaves a queue alone for a while whose claim has failed. What is wrong is in its own rows, so the

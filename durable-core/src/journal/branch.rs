@@ -1,17 +1,17 @@
-//! The branches of a body: each counts its calls for itself.
+//! The branches of a body. Each branch counts its own positions.
 
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use crate::types::position::Position;
 
-/// Positions are counted per branch.
+/// A part of a workflow that runs beside others and counts its own positions.
 #[derive(Debug)]
 pub(crate) struct Branch {
     path: Arc<str>,
     last: AtomicI32,
-    /// All branches of an execution share it, so that it counts those that are left. The first one
-    /// that is forked makes it.
+    /// Shared by all branches of an execution, so its reference count tells how many are alive. It is
+    /// made by the first fork.
     family: OnceLock<Arc<()>>,
 }
 
@@ -30,12 +30,12 @@ impl Branch {
         })
     }
 
-    /// Whether any branch is left that was forked.
+    /// Whether a forked branch is alive.
     pub(crate) fn has_forks(&self) -> bool {
         self.family.get().is_some_and(|it| Arc::strong_count(it) > 1)
     }
 
-    /// Claims the next position.
+    /// Reserves the next position.
     pub(crate) fn next_position(&self) -> Position {
         Position { branch: Arc::clone(&self.path), number: self.last.fetch_add(1, Ordering::Relaxed) + 1 }
     }

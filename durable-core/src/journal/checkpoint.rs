@@ -25,7 +25,7 @@ impl Operation<'static> {
         Self { kind: "transaction", name }
     }
 
-    /// Something that is asked once: its name is its kind.
+    /// A value that is determined once and recorded: its name is its kind.
     pub(crate) const fn once(name: &'static str) -> Self {
         Self { kind: name, name }
     }
@@ -52,7 +52,7 @@ impl<'a> Operation<'a> {
         Self { kind: "get_event", name }
     }
 
-    /// The moment up to which an operation waits, in its own branch.
+    /// The time up to which an operation waits, in its own branch.
     pub(crate) const fn deadline(of: &'a str) -> Self {
         Self { kind: "deadline", name: of }
     }
@@ -62,13 +62,13 @@ impl<'a> Operation<'a> {
     }
 }
 
-/// What came of doing an operation.
+/// The result of an operation.
 #[derive(Debug, Default)]
 pub(crate) struct OperationResult {
     pub(crate) outcome: Option<Outcome>,
     pub(crate) child: Option<String>,
     pub(crate) attempts: u32,
-    /// The errors of the attempts that failed before the last one.
+    /// The errors of the failed attempts before the last one.
     pub(crate) failures: Vec<String>,
     pub(crate) ran_for: Duration,
 }
@@ -76,22 +76,22 @@ pub(crate) struct OperationResult {
 impl ReservedPosition {
     /// The record of an earlier run at this position, if there is one.
     ///
-    /// A record of another operation means that the code has changed under the workflow: it is
-    /// parked at once, with both names, and nothing is written over.
+    /// A record of another operation means that the code has changed under the workflow, which is
+    /// parked at once with both names. Nothing is overwritten.
     pub(crate) async fn replayed(&self, operation: Operation<'_>) -> Option<&Record> {
         let record = self.execution.recorded(&self.position)?;
         if record.kind == operation.kind && record.name == operation.name {
             return Some(record);
         }
         let reason = format!(
-            "at position {} this workflow recorded the {} `{}`, and the code now calls the {} `{}` there; bring the earlier order of calls back (or the earlier version), and resume it",
+            "at position {} this workflow recorded the {} `{}`, and the code now calls the {} `{}` there; restore the earlier order of calls (or deploy the earlier version), then resume the workflow",
             self.position, record.kind, record.name, operation.kind, operation.name
         );
         self.execution.stop_here(StopReason::Park(reason)).await
     }
 
-    /// Reads a recorded outcome. What does not read parks the workflow: another run could not read
-    /// it either. A recorded panic ends the workflow as it did the first time.
+    /// Decodes a recorded outcome. A record that cannot be decoded parks the workflow, because no other
+    /// run could decode it either. A recorded panic ends the workflow as it did the first time.
     pub(crate) async fn decode<R>(&self, codec: Codec<R>, record: &Record) -> R {
         let outcome = record.outcome.clone().unwrap_or_else(|| Outcome::Output("null".to_owned()));
         if let Outcome::Error(text) = &outcome
@@ -102,33 +102,33 @@ impl ReservedPosition {
         }
         match (codec.decode)(&outcome) {
             Ok(value) => value,
-            Err(fault) => self.park_unreadable(&record.name, &fault).await,
+            Err(error) => self.park_unreadable(&record.name, &error).await,
         }
     }
 
-    /// Parks the workflow because a recorded value does not read.
-    pub(crate) fn park_unreadable<R>(&self, name: &str, fault: &PayloadError) -> Pending<R> {
-        let reason = format!("the record of `{name}` at position {} cannot be read: {fault}", self.position);
+    /// Parks the workflow because a recorded value cannot be decoded.
+    pub(crate) fn park_unreadable<R>(&self, name: &str, error: &PayloadError) -> Pending<R> {
+        let reason = format!("the record of `{name}` at position {} cannot be decoded: {error}", self.position);
         self.execution.stop_here(StopReason::Park(reason))
     }
 
-    /// Returns once the operation may begin: the engine is not on its way down, and everything
-    /// recorded before is durable, so that no side effect happens on ground that can still give way.
+    /// Returns once the operation may begin: the shutdown does not abort yet, and everything recorded
+    /// before is durable, so that no side effect depends on a record that can still be lost.
     pub(crate) async fn ensure_accepting_and_flushed(&self) {
         self.ensure_accepting().await;
         self.execution.flush().await;
         self.ensure_accepting().await; // the shutdown may have come meanwhile
     }
 
-    /// Returns once the operation may begin that is nothing but a write: what was recorded before
-    /// goes with it, or before it.
+    /// Returns once an operation may begin that only writes: earlier records are in its commit or in
+    /// an earlier one.
     pub(crate) async fn ensure_accepting(&self) {
         if self.execution.runtime.shutdown.is_aborting() {
             self.execution.stop_here::<()>(StopReason::Suspend).await;
         }
     }
 
-    /// The record of what was done.
+    /// Makes the record of an operation.
     pub(crate) fn new_record(&self, operation: Operation<'_>, done: OperationResult) -> NewRecord {
         NewRecord {
             workflow: self.execution.row.key,
@@ -143,8 +143,8 @@ impl ReservedPosition {
         }
     }
 
-    /// Keeps what was done; it is durable before anything depends on it. A result that is too large
-    /// ends the workflow, before anything is written.
+    /// Records the result of an operation, which is durable before anything depends on it. A result
+    /// that is too large ends the workflow, before anything is written.
     pub(crate) fn record_result(
         &self,
         operation: Operation<'_>,
@@ -165,16 +165,16 @@ impl ReservedPosition {
         true
     }
 
-    /// Encodes what an operation gave.
+    /// Encodes the result of an operation.
     ///
     /// # Errors
-    /// The value cannot be written, which ends the workflow: it is a bug of the program, and no
-    /// other run would do better.
+    /// The value cannot be encoded. That ends the workflow: it is a bug of the program, and another run
+    /// would meet it again.
     pub(crate) fn encode<R>(&self, codec: Codec<R>, operation: Operation<'_>, value: &R) -> Result<Outcome, Error> {
-        (codec.encode)(value).map_err(|fault| {
+        (codec.encode)(value).map_err(|error| {
             let Operation { kind, name } = operation;
             let message =
-                format!("the result of the {kind} `{name}` at position {} cannot be recorded: {fault}", self.position);
+                format!("the result of the {kind} `{name}` at position {} cannot be recorded: {error}", self.position);
             Error::new(ErrorKind::Payload, message)
         })
     }

@@ -1,4 +1,4 @@
-//! Where the running code stands: in a workflow's body, in a step, or outside.
+//! Where the running code is: in the body of a workflow, in a step, in a transaction, or outside.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -16,58 +16,58 @@ use crate::types::position::Position;
 use crate::wait::cancellation::AbortReason;
 
 tokio::task_local! {
-    /// Set around every poll of a body and of a step. A task that user code spawns has none.
+    /// Set around every poll of a body and of a step. Tasks that user code spawns do not have it.
     static CONTEXT: Context;
 }
 
-/// Where the running code stands.
+/// Where the running code is.
 #[derive(Debug, Clone)]
 pub(crate) enum Context {
     /// In a workflow's body, in one of its branches.
     Body { execution: Arc<Execution>, branch: Arc<Branch> },
-    /// In a step's body. A step that was called outside any workflow has no context at all.
+    /// In the body of a step. A step that was called outside any workflow has no context.
     Step(Arc<StepScope>),
-    /// In the body of a transaction, of a workflow or outside.
+    /// In the body of a transaction, which belongs to a workflow or was called outside.
     Transaction(Arc<TransactionScope>),
 }
 
-/// The transaction whose body it is.
+/// A running transaction.
 #[derive(Debug)]
 pub(crate) struct TransactionScope {
     /// The engine that opened it.
     pub(crate) runtime: Arc<Runtime>,
-    /// The execution that it is a part of, if it is.
+    /// The execution that it belongs to, if any.
     pub(crate) execution: Option<Arc<Execution>>,
     /// The transaction's name.
     pub(crate) name: &'static str,
 }
 
-/// What a step's body can ask about itself.
+/// A running step: what its body can ask about itself.
 #[derive(Debug)]
 pub(crate) struct StepScope {
-    /// The execution whose step it is.
+    /// The execution that it belongs to.
     pub(crate) execution: Arc<Execution>,
     /// The step's name.
     pub(crate) name: &'static str,
-    /// Where it stands.
+    /// Its position in the workflow.
     pub(crate) position: Position,
     /// Which attempt this is, from 1.
     pub(crate) attempt: u32,
-    /// How many attempts there can be.
+    /// How many attempts it has at most.
     pub(crate) max_attempts: u32,
-    /// Whether this attempt was told that it shall stop because of a shutdown.
+    /// Whether this attempt was asked to stop because of a shutdown.
     pub(crate) asked_to_stop: AtomicBool,
 }
 
 impl StepScope {
-    /// Notes that the step was told to stop: an error that it returns then is no result of its own.
-    pub(crate) fn note_abort(&self, why: Option<AbortReason>) {
-        if why == Some(AbortReason::Shutdown) {
+    /// Notes that the step was asked to stop: an error that it returns after that is not recorded.
+    pub(crate) fn note_abort(&self, reason: Option<AbortReason>) {
+        if reason == Some(AbortReason::Shutdown) {
             self.asked_to_stop.store(true, Ordering::Release);
         }
     }
 
-    /// Whether it was told to stop because of a shutdown.
+    /// Whether it was asked to stop because of a shutdown.
     pub(crate) fn was_asked_to_stop(&self) -> bool {
         self.asked_to_stop.load(Ordering::Acquire)
     }
@@ -83,7 +83,7 @@ impl StepScope {
         }
     }
 
-    /// What a call in here is told that needs a position of its own.
+    /// The error of a call in this step that needs a position of its own.
     pub(crate) fn refusal(&self, what: &str, instead: &str) -> Error {
         let message = format!(
             "{what} was called inside the step `{}` at position {} of the workflow {:?}, where it could not be recorded; {instead}",
@@ -94,26 +94,26 @@ impl StepScope {
 }
 
 impl Context {
-    /// Where the running code stands; `None` outside any workflow.
+    /// Where the running code is; `None` outside any workflow.
     pub(crate) fn here() -> Option<Self> {
         CONTEXT.try_with(Clone::clone).ok()
     }
 
-    /// Runs `body` here.
+    /// Runs `body` in this context.
     pub(crate) fn sync_scope<R>(self, body: impl FnOnce() -> R) -> R {
         CONTEXT.sync_scope(self, body)
     }
 
-    /// Refuses what would be done again at each replay of a body, or would outlive a transaction that is undone.
+    /// Refuses what would be repeated at every replay of a body, or would outlive a transaction that is undone.
     ///
     /// # Errors
-    /// The running code is a workflow's body, or a transaction's.
+    /// The running code is the body of a workflow or of a transaction.
     pub(crate) fn refuse_unrecorded(what: &str) -> Result<(), Error> {
         match Self::here() {
             None | Some(Self::Step(_)) => Ok(()),
             Some(Self::Body { execution, .. }) => {
                 let message = format!(
-                    "{what} was called in the body of the workflow {:?}, where it is not recorded and would be done again at each replay; move it into a #[step]",
+                    "{what} was called in the body of the workflow {:?}, where it is not recorded and would be repeated at every replay; move it into a #[step]",
                     execution.row.id
                 );
                 Err(Error::new(ErrorKind::Misuse, message))
@@ -122,28 +122,28 @@ impl Context {
         }
     }
 
-    /// A future that is polled here, wherever it is polled.
+    /// A future that always runs in this context.
     pub(crate) fn scope<F: Future>(self, future: F) -> impl Future<Output = F::Output> {
         CONTEXT.scope(self, future)
     }
 }
 
-/// Where a durable call was made. It is asked when the call is made, not when it is first polled,
+/// Where a durable call was made. It is determined when the call is made, not when it is first polled,
 /// so that the order of the calls in the source decides the positions.
 #[derive(Debug)]
 pub(crate) enum CallSite {
     /// Outside any workflow.
     Outside,
-    /// In a body, with the position claimed.
+    /// In a body, with a reserved position.
     Body(ReservedPosition),
-    /// In a step's body. Nothing is claimed.
+    /// In the body of a step. No position is reserved.
     Step(Arc<StepScope>),
-    /// In a transaction's body, where every durable call is refused.
+    /// In the body of a transaction, where every durable call is refused.
     Transaction(Arc<TransactionScope>),
 }
 
 impl CallSite {
-    /// Claims a position if the running code is a workflow's body.
+    /// The call site of the running code; in the body of a workflow it reserves the next position.
     pub(crate) fn here() -> Self {
         match Context::here() {
             None => Self::Outside,
@@ -158,20 +158,20 @@ impl CallSite {
 }
 
 impl TransactionScope {
-    /// What a durable call in here is told: its record would be undone with the transaction, or
-    /// would stay although the transaction is undone.
+    /// The error of a durable call in this transaction: its record would be undone with the
+    /// transaction, or would stay although the transaction is undone.
     pub(crate) fn refusal(&self, what: &str) -> Error {
         let message = format!(
-            "{what} was called inside the transaction `{}`, which can be undone and tried again; call it before or after the transaction, in the workflow's body",
+            "{what} was called inside the transaction `{}`, which can be rolled back and retried; call it before or after the transaction, in the workflow's body",
             self.name
         );
         Error::new(ErrorKind::Misuse, message)
     }
 
-    /// Refuses a call whose result has no room for an error: the workflow is parked.
+    /// Refuses a call whose result cannot hold an error: the workflow is parked.
     ///
     /// # Panics
-    /// Outside any workflow, where there is nothing to park.
+    /// Outside any workflow, because there is nothing to park.
     pub(crate) async fn refuse<T>(&self, what: &str) -> T {
         let refusal = self.refusal(what);
         match &self.execution {

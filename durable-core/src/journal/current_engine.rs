@@ -1,4 +1,4 @@
-//! Which engine a call outside any workflow means.
+//! The engine that a call uses when it does not name one.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, Weak};
@@ -15,11 +15,11 @@ tokio::task_local! {
     static SCOPE: Arc<Runtime>;
 }
 
-/// The engines that were launched in this process and do not go down yet.
+/// The launched engines of this process that are not shutting down.
 static LAUNCHED: Mutex<Vec<Weak<Runtime>>> = Mutex::new(Vec::new());
 
-/// The engines that are going down. They are meant as long as there is no other one: until they are
-/// closed, workflows can be enqueued, written to and looked up.
+/// The engines that are shutting down. Calls use them as long as there is no other one: until they are
+/// closed, workflows can be enqueued, sent messages and looked up.
 static CLOSING: Mutex<Vec<Weak<Runtime>>> = Mutex::new(Vec::new());
 
 /// Adds a launched engine.
@@ -27,46 +27,45 @@ pub(crate) fn register(runtime: &Arc<Runtime>) {
     lock(&LAUNCHED).push(Arc::downgrade(runtime));
 }
 
-/// Takes an engine out that is gone without a shutdown.
+/// Removes an engine.
 pub(crate) fn unregister(runtime: &Arc<Runtime>) {
     lock(&LAUNCHED).retain(|it| it.strong_count() > 0 && !std::ptr::eq(it.as_ptr(), Arc::as_ptr(runtime)));
 }
 
-/// Notes that an engine goes down, until it is closed.
+/// Notes that an engine is shutting down.
 pub(crate) fn mark_closing(runtime: &Arc<Runtime>) {
-    lock(&CLOSING).push(Arc::downgrade(runtime)); // first, so that it is never in neither
+    lock(&CLOSING).push(Arc::downgrade(runtime)); // first, so that it is always in one of the two lists
     unregister(runtime);
 }
 
-/// An engine is closed.
+/// Removes an engine that is closed.
 pub(crate) fn mark_closed(runtime: &Arc<Runtime>) {
     lock(&CLOSING).retain(|it| it.strong_count() > 0 && !std::ptr::eq(it.as_ptr(), Arc::as_ptr(runtime)));
 }
 
-/// Whether an engine of this application on this database is going down in this process.
+/// Whether an engine of this application on this database is shutting down in this process.
 pub(crate) fn is_closing(name: &str, location: &Location, schema: &str) -> bool {
-    let leaving = upgrade_all(&CLOSING);
+    let closing = upgrade_all(&CLOSING);
     let same = |it: &Arc<Runtime>| {
         it.settings.name == name && it.settings.schema == schema && it.store.location() == *location
     };
-    !location.in_memory && leaving.iter().any(same)
+    !location.in_memory && closing.iter().any(same)
 }
 
 fn upgrade_all(list: &Mutex<Vec<Weak<Runtime>>>) -> Vec<Arc<Runtime>> {
     lock(list).iter().filter_map(Weak::upgrade).collect()
 }
 
-/// Makes `runtime` the engine of everything that `future` does itself. Tasks that it spawns are not in it.
+/// Makes `runtime` the engine of the calls in `future`. It does not reach into spawned tasks.
 pub(crate) fn scope<F: Future>(runtime: Arc<Runtime>, future: F) -> impl Future<Output = F::Output> + use<F> {
     SCOPE.scope(runtime, future)
 }
 
-/// The engine that the running code means: that of its workflow, else that of its scope, else the
-/// only one in the process, where one that goes down is meant only if no other is launched.
+/// The engine of the running code: that of its workflow, else that of its scope, else the only one in
+/// the process. An engine that is shutting down counts only if no other is launched.
 ///
 /// # Errors
-/// There is none, or there are several and none was named: two engines in one process, as parallel
-/// tests have, must never mix.
+/// There is none, or there are several: two engines in one process, as parallel tests have, never mix.
 pub(crate) fn engine() -> Result<Arc<Runtime>, Error> {
     match Context::here() {
         Some(Context::Body { execution, .. }) => return Ok(Arc::clone(&execution.runtime)),
@@ -83,12 +82,12 @@ pub(crate) fn engine() -> Result<Arc<Runtime>, Error> {
         [only] => Ok(Arc::clone(only)),
         [] => Err(Error::new(
             ErrorKind::NoEngine,
-            "no engine is running in this process: call `Durable::launch(\"my-app\").await?` first and keep what it returns",
+            "no engine is running in this process: call `Durable::launch(\"my-app\").await?` first and keep the value that it returns",
         )),
         several => {
             let engines: Vec<_> = several.iter().map(|it| describe(it)).collect();
             let message = format!(
-                "{} engines are running in this process ({}) and this task belongs to none of them: run it with `app.scope(…)`, spawn it with `app.spawn(…)`, or shut down all but one; they need not be launched twice, clones of an app are the same engine",
+                "{} engines are running in this process ({}) and this task belongs to none of them: run it with `app.scope(…)`, spawn it with `app.spawn(…)`, or launch only one; clones of an app share one engine",
                 several.len(),
                 engines.join(", ")
             );
@@ -97,10 +96,10 @@ pub(crate) fn engine() -> Result<Arc<Runtime>, Error> {
     }
 }
 
-/// An engine by its name and its place, for people.
+/// An engine by its name and its database, for messages.
 fn describe(runtime: &Runtime) -> String {
     let (name, location) = (&runtime.settings.name, runtime.store.location());
-    // What is no file has schemas.
+    // Databases that are not files have schemas.
     if location.in_memory || location.file.is_some() {
         format!("`{name}` on {location}")
     } else {
@@ -108,7 +107,7 @@ fn describe(runtime: &Runtime) -> String {
     }
 }
 
-/// The same, for what is refused while the engine goes down.
+/// The same, for calls that are refused while the engine is shutting down.
 pub(crate) fn accepting_engine() -> Result<Arc<Runtime>, Error> {
     let runtime = engine()?;
     if runtime.shutdown.phase() >= EnginePhase::Draining {

@@ -6,6 +6,8 @@ pub(crate) mod checkpoint;
 pub(crate) mod context;
 pub(crate) mod current_engine;
 pub(crate) mod execution;
+mod pending_writes;
 pub(crate) mod piggyback;
 pub(crate) mod reserved_position;
 mod watermark;
+mod writes;

@@ -1,15 +1,15 @@
-//! Records that ride with the commit of a transaction.
+//! Records of steps that go into the commit of the transaction behind them.
 
 use std::sync::Arc;
 
 use crate::journal::execution::Execution;
 use crate::store::NewRecord;
 
-/// Records that ride with the commit of a transaction, while nothing else of the execution is sent.
+/// Records that go into the commit of a transaction. Nothing else of the execution is sent meanwhile.
 ///
-/// Unless it is said that they have arrived they are put back when this is dropped: the transaction
-/// was undone, or nobody waits for it any more. If they had arrived after all, they are found to be
-/// there when they are sent again.
+/// Unless [`committed`](Self::committed) is called they become unsent again when this is dropped:
+/// the transaction was undone, or its caller is gone. If it was committed after all, the store
+/// recognizes the records when they are sent again.
 #[derive(Debug)]
 pub(crate) struct PiggybackedRecords {
     execution: Arc<Execution>,
@@ -17,12 +17,12 @@ pub(crate) struct PiggybackedRecords {
 }
 
 impl PiggybackedRecords {
-    pub(crate) fn new(execution: &Arc<Execution>, records: Vec<NewRecord>) -> Self {
+    pub(super) fn new(execution: &Arc<Execution>, records: Vec<NewRecord>) -> Self {
         Self { execution: Arc::clone(execution), records }
     }
 
-    /// Nothing rides, and everything else may be sent.
-    pub(crate) fn empty(execution: &Arc<Execution>) -> Self {
+    /// No records: other writes of the execution go on beside the transaction.
+    pub(super) fn empty(execution: &Arc<Execution>) -> Self {
         Self::new(execution, Vec::new())
     }
 
@@ -30,11 +30,12 @@ impl PiggybackedRecords {
         &self.records
     }
 
-    /// The transaction is committed.
+    /// The transaction is committed, with these records and its own.
     pub(crate) fn committed(mut self) {
         if !std::mem::take(&mut self.records).is_empty() {
             self.execution.piggyback_committed();
         }
+        self.execution.count_operations(1); // the transaction's own record
     }
 }
 

@@ -8,7 +8,7 @@ use crate::journal::execution::Execution;
 use crate::runtime::stop_reason::StopReason;
 use crate::types::position::Position;
 
-/// A position that a call holds.
+/// A position that a durable call has reserved.
 #[derive(Debug)]
 pub(crate) struct ReservedPosition {
     pub(crate) execution: Arc<Execution>,
@@ -16,13 +16,13 @@ pub(crate) struct ReservedPosition {
 }
 
 impl ReservedPosition {
-    /// Returns only if the call is polled by the body that made it. A call that was carried into
-    /// another task or another workflow would be recorded in a place that depends on luck: the
-    /// workflow that made it is parked, and so is the one that awaits it.
+    /// Returns only if the call is polled by the body that made it. The record of a call that was moved
+    /// into another task or workflow would depend on timing: the workflow that made it is parked, and
+    /// so is the one that awaits it.
     ///
     /// # Panics
-    /// When it is polled outside any workflow, where there is nothing to park and nobody else would
-    /// hear of it.
+    /// When it is polled outside any workflow: there is nothing to park, and an error has nowhere else
+    /// to go.
     pub(crate) fn check_same_body(&self, what: &str) -> impl Future<Output = ()> + Send + use<> {
         pend_unless(self.is_same_body(what))
     }
@@ -36,7 +36,7 @@ impl ReservedPosition {
             None => None,
         };
         let reason = format!(
-            "`{what}` was called at position {} of the workflow {:?} and awaited somewhere else (in another task, a step or another workflow), where its result could not be replayed; await it in the body of that workflow",
+            "`{what}` was called at position {} of the workflow {:?} and awaited elsewhere (in another task, a step or another workflow), where its result cannot be replayed; await it in the body of that workflow",
             self.position, self.execution.row.id
         );
         self.execution.request_stop(StopReason::Park(reason.clone()));
@@ -48,8 +48,8 @@ impl ReservedPosition {
     }
 }
 
-/// Returns at once, or never: why the execution stops has been said. It is as good as nothing to
-/// hold, and the futures of all operations hold it.
+/// Returns at once if `may_go_on`, and never otherwise: the driver has been given the reason to stop.
+/// Its future is as small as possible, because the futures of all operations contain it.
 pub(crate) async fn pend_unless(may_go_on: bool) {
     if !may_go_on {
         pending::<()>().await;

@@ -1,4 +1,4 @@
-//! How much of what an execution has handed to the writer is durable.
+//! Up to which batch the writes of an execution are durable.
 
 use std::sync::Mutex;
 use std::task::{Context, Poll, Waker};
@@ -6,37 +6,37 @@ use std::task::{Context, Poll, Waker};
 use crate::runtime::stop_reason::StopReason;
 use crate::types::sync::lock;
 
-/// How much of what an execution has handed to the writer is durable. Parcels have numbers, from 1,
-/// and become durable in their order.
+/// Up to which batch the writes of an execution are durable. Batches are numbered from 1, and become
+/// durable in this order.
 ///
-/// One body waits here for each of its steps, so this is a lock and a waker and no channel.
+/// A body waits here once for each of its steps, so this is a lock and a waker and not a channel.
 #[derive(Debug, Default)]
-pub(crate) struct Watermark(Mutex<WatermarkState>);
+pub(super) struct Watermark(Mutex<WatermarkState>);
 
 #[derive(Debug, Default)]
 struct WatermarkState {
-    /// The number of the last parcel that is durable.
+    /// The number of the last durable batch.
     durable: u64,
-    /// Why a later one never will be.
-    fail: Option<Box<StopReason>>,
-    /// Who waits: as a rule the body, and rarely a branch of it beside.
+    /// Why no later batch will ever be durable.
+    failed: Option<Box<StopReason>>,
+    /// Usually the body alone, rarely one of its branches too.
     waiting: Vec<Waker>,
 }
 
 impl Watermark {
-    /// All parcels up to this number are durable.
-    pub(crate) fn advance_to(&self, number: u64) {
+    /// All batches up to this number are durable.
+    pub(super) fn advance_to(&self, number: u64) {
         self.change(|state| state.durable = number);
     }
 
-    /// Something else has changed that those who wait may depend on: they look again.
-    pub(crate) fn wake_all(&self) {
+    /// Wakes all that wait: something else that they depend on has changed.
+    pub(super) fn wake_all(&self) {
         self.change(|_| {});
     }
 
-    /// No further parcel will ever be durable.
-    pub(crate) fn fail(&self, why: StopReason) {
-        self.change(|state| state.fail = Some(Box::new(why)));
+    /// No further batch will ever be durable.
+    pub(super) fn fail(&self, reason: StopReason) {
+        self.change(|state| state.failed = Some(Box::new(reason)));
     }
 
     fn change(&self, change: impl FnOnce(&mut WatermarkState)) {
@@ -48,14 +48,14 @@ impl Watermark {
         waiting.into_iter().for_each(Waker::wake);
     }
 
-    /// Whether all parcels up to `number` are durable, or never will be; else whoever asks is woken.
-    pub(crate) fn poll_durable(&self, number: u64, cx: &Context<'_>) -> Poll<Result<(), StopReason>> {
+    /// Ready when all batches up to `number` are durable, or never will be.
+    pub(super) fn poll_durable(&self, number: u64, cx: &Context<'_>) -> Poll<Result<(), StopReason>> {
         let mut state = lock(&self.0);
         if state.durable >= number {
             return Poll::Ready(Ok(()));
         }
-        if let Some(why) = &state.fail {
-            return Poll::Ready(Err(StopReason::clone(why)));
+        if let Some(reason) = &state.failed {
+            return Poll::Ready(Err(StopReason::clone(reason)));
         }
         if !state.waiting.iter().any(|it| it.will_wake(cx.waker())) {
             state.waiting.push(cx.waker().clone());
@@ -71,12 +71,12 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn all_who_wait_are_told_and_what_was_durable_before_the_break_stays() {
-        let durability = &Watermark::default();
-        let up_to = |number| poll_fn(move |cx| durability.poll_durable(number, cx));
+    async fn a_failure_wakes_all_waiters_and_keeps_what_was_durable_before() {
+        let watermark = &Watermark::default();
+        let up_to = |number| poll_fn(move |cx| watermark.poll_durable(number, cx));
         let (first, second, later) = tokio::join!(up_to(1), up_to(1), async {
-            durability.advance_to(1);
-            durability.fail(StopReason::Lost);
+            watermark.advance_to(1);
+            watermark.fail(StopReason::Lost);
             up_to(2).await
         });
         assert!(first.is_ok() && second.is_ok());

@@ -166,7 +166,7 @@ impl Drop for LiveGuard {
     fn drop(&mut self) {
         self.runtime.running.leave(&self.run);
         if let Some(slot) = self.slot.take() {
-            let others_wait = slot.has_fleet_limits();
+            let others_wait = slot.fleet_hint();
             drop(slot);
             if let Some(hint) = others_wait {
                 self.runtime.notify_others(hint);

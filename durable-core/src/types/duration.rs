@@ -1,14 +1,14 @@
-//! Durations as people write them, `"30s"` or `"1h30m"`. The macros read theirs with this same file
-//! while an attribute expands (`durable-macros/src/duration.rs` is a link to it).
+//! Parses durations such as `"30s"` and `"1h30m"`. The macros parse durations with the same file
+//! (`durable-macros/src/duration.rs` is a link to it).
 
-/// What a message says of the accepted forms.
+/// The accepted forms, for messages.
 pub(crate) const FORMS: &str = r#"such as "100ms", "30s", "5m", "1h30m" or "2d""#;
 
-/// The units and their milliseconds, largest first: a duration names them in this order.
+/// The units and their milliseconds, in the order in which a duration uses them.
 const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
-/// Reads one or more numbers with their units, each unit at most once and from the largest to the smallest, as
-/// milliseconds. A bare number is refused, since nobody can tell its unit. The error completes the sentence "`timeout` ..".
+/// Parses one or more numbers with units, each unit at most once and the largest first, into milliseconds. A number
+/// without a unit is an error. The error completes the sentence "`timeout` ..".
 pub(crate) fn parse(text: &str) -> Result<u64, String> {
     let mut left = text;
     let mut units = UNITS.iter();

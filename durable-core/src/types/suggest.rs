@@ -1,7 +1,6 @@
-//! What was meant by a name that is none. The macros look for it with this same file (`durable-macros/src/nearest.rs`
-//! is a link to it).
+//! Suggestions for misspelled names. The macros use the same file (`durable-macros/src/suggest.rs` is a link to it).
 
-/// The time zone that is written nearly so, or whose city is.
+/// The known time zone with the most similar name or city, if one is similar.
 pub(crate) fn zone(name: &str, known: impl Iterator<Item = &'static str>) -> Option<&'static str> {
     let name = name.trim().to_lowercase().replace(' ', "_");
     let how_far = |known: &str| {
@@ -9,12 +8,12 @@ pub(crate) fn zone(name: &str, known: impl Iterator<Item = &'static str>) -> Opt
         let city = known.rsplit('/').next().unwrap_or(&known);
         distance(&name, &known).min(distance(&name, city))
     };
-    // Of several that are as far the shortest: UTC, and not Etc/UTC.
+    // The shortest of several that are equally similar: UTC, and not Etc/UTC.
     let (far, meant) = known.map(|known| (how_far(known), known)).min_by_key(|(far, known)| (*far, known.len()))?;
     (far <= name.len() / 4).then_some(meant)
 }
 
-/// How many letters have to be put in, left out or changed to make `right` of `left`.
+/// The edit distance: the number of letters to insert, remove or change to turn `left` into `right`.
 pub(crate) fn distance(left: &str, right: &str) -> usize {
     let mut row: Vec<usize> = (0..=right.len()).collect();
     for (line, a) in left.bytes().enumerate() {

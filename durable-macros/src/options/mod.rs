@@ -1,4 +1,4 @@
-//! The options between the parentheses of an attribute: one table for each attribute, one grammar for all.
+//! The options in the parentheses of an attribute: one table for each attribute, and one grammar for all.
 
 mod values;
 
@@ -9,227 +9,231 @@ use syn::parse::{Parse, ParseStream, Parser};
 use syn::punctuated::Punctuated;
 use syn::{Expr, ExprLit, ExprUnary, Lit, Token, UnOp};
 
-use crate::facade::Facade;
-use crate::faults::Faults;
-use crate::nearest::distance;
+use crate::crate_path::CratePath;
+use crate::diagnostics::Diagnostics;
+use crate::suggest::distance;
 
-pub(crate) use self::values::name_fault;
+pub(crate) use self::values::name_error;
 
-/// One option: how it is called, how it is written, and how its value becomes the tokens that are emitted.
-struct Known {
+/// One option.
+struct OptionSpec {
     key: &'static str,
-    form: &'static str,
-    read: fn(&Value) -> Result<TokenStream, Mistake>,
+    example: &'static str,
+    /// Converts the value to the tokens of the expansion.
+    parse: fn(&Value) -> Result<TokenStream, ValueError>,
 }
 
-/// The options that are no field of the engine's struct of options under the same name.
-const NO_FIELDS: [&str; 6] = ["name", "crate", "retry_if", "nondeterminism", "isolation", "database"];
+/// The options that are not fields of the engine's option structs.
+const NOT_STRUCT_FIELDS: [&str; 6] = ["name", "crate", "retry_if", "nondeterminism", "isolation", "database"];
 
 /// Every attribute has this one.
-const CRATE: Known = Known { key: "crate", form: r#"crate = "durable""#, read: values::path_of_crate };
+const CRATE: OptionSpec = OptionSpec { key: "crate", example: r#"crate = "durable""#, parse: values::crate_path };
 
-/// Why a value does not read.
-enum Mistake {
-    /// It is of another kind than this.
-    Kind(&'static str),
-    /// It is of the right kind, and completes the sentence "`key` ..".
-    Value(String),
+/// Why a value is rejected.
+enum ValueError {
+    /// It is not of this kind.
+    WrongKind(&'static str),
+    /// It is of the right kind. The text completes the sentence "`key` ..".
+    Invalid(String),
 }
 
 /// The options of one attribute.
-pub(crate) struct Table {
+pub(crate) struct OptionTable {
     attribute: &'static str,
-    known: &'static [Known],
+    specs: &'static [OptionSpec],
 }
 
-pub(crate) const WORKFLOW: Table = Table {
+pub(crate) const WORKFLOW: OptionTable = OptionTable {
     attribute: "#[workflow]",
-    known: &[
-        Known { key: "name", form: r#"name = "charge-order""#, read: values::name },
-        Known { key: "max_recoveries", form: "max_recoveries = 5", read: values::count },
-        Known { key: "timeout", form: r#"timeout = "1h""#, read: values::limit },
-        Known { key: "queue", form: "queue = TASKS", read: values::queue },
-        Known { key: "nondeterminism", form: r#"nondeterminism = "allow""#, read: values::allow },
+    specs: &[
+        OptionSpec { key: "name", example: r#"name = "charge-order""#, parse: values::name },
+        OptionSpec { key: "max_recoveries", example: "max_recoveries = 5", parse: values::count },
+        OptionSpec { key: "timeout", example: r#"timeout = "1h""#, parse: values::limit },
+        OptionSpec { key: "queue", example: "queue = TASKS", parse: values::queue },
+        OptionSpec { key: "nondeterminism", example: r#"nondeterminism = "allow""#, parse: values::allow },
         CRATE,
     ],
 };
 
-pub(crate) const STEP: Table = Table {
+pub(crate) const STEP: OptionTable = OptionTable {
     attribute: "#[step]",
-    known: &[
-        Known { key: "name", form: r#"name = "charge-card""#, read: values::name },
-        Known { key: "retries", form: "retries = 3", read: values::count },
-        Known { key: "backoff", form: r#"backoff = "1s""#, read: values::pause },
-        Known { key: "backoff_rate", form: "backoff_rate = 2.0", read: values::rate },
-        Known { key: "max_backoff", form: r#"max_backoff = "1h""#, read: values::pause },
-        Known { key: "jitter", form: "jitter = 0.2", read: values::share },
-        Known { key: "retry_if", form: "retry_if = is_transient", read: values::path },
-        Known { key: "timeout", form: r#"timeout = "30s""#, read: values::limit },
-        Known { key: "outside", form: r#"outside = "deny""#, read: values::outside },
+    specs: &[
+        OptionSpec { key: "name", example: r#"name = "charge-card""#, parse: values::name },
+        OptionSpec { key: "retries", example: "retries = 3", parse: values::count },
+        OptionSpec { key: "backoff", example: r#"backoff = "1s""#, parse: values::duration },
+        OptionSpec { key: "backoff_rate", example: "backoff_rate = 2.0", parse: values::rate },
+        OptionSpec { key: "max_backoff", example: r#"max_backoff = "1h""#, parse: values::duration },
+        OptionSpec { key: "jitter", example: "jitter = 0.2", parse: values::fraction },
+        OptionSpec { key: "retry_if", example: "retry_if = is_transient", parse: values::path },
+        OptionSpec { key: "timeout", example: r#"timeout = "30s""#, parse: values::limit },
+        OptionSpec { key: "outside", example: r#"outside = "deny""#, parse: values::outside },
         CRATE,
     ],
 };
 
-pub(crate) const TRANSACTION: Table = Table {
+pub(crate) const TRANSACTION: OptionTable = OptionTable {
     attribute: "#[transaction]",
-    known: &[
-        Known { key: "name", form: r#"name = "create-user""#, read: values::name },
-        Known { key: "isolation", form: r#"isolation = "serializable""#, read: values::isolation },
-        Known { key: "read_only", form: "read_only", read: values::flag },
-        Known { key: "database", form: r#"database = "orders""#, read: values::name },
+    specs: &[
+        OptionSpec { key: "name", example: r#"name = "create-user""#, parse: values::name },
+        OptionSpec { key: "isolation", example: r#"isolation = "serializable""#, parse: values::isolation },
+        OptionSpec { key: "read_only", example: "read_only", parse: values::flag },
+        OptionSpec { key: "database", example: r#"database = "orders""#, parse: values::name },
         CRATE,
     ],
 };
 
-pub(crate) const TEST: Table = Table {
+pub(crate) const TEST: OptionTable = OptionTable {
     attribute: "#[durable::test]",
-    known: &[
-        Known { key: "sqlite", form: "sqlite", read: values::flag },
-        Known { key: "postgres", form: "postgres", read: values::flag },
+    specs: &[
+        OptionSpec { key: "sqlite", example: "sqlite", parse: values::flag },
+        OptionSpec { key: "postgres", example: "postgres", parse: values::flag },
         CRATE,
     ],
 };
 
-pub(crate) const SCHEDULED: Table = Table {
+pub(crate) const SCHEDULED: OptionTable = OptionTable {
     attribute: "#[scheduled]",
-    known: &[
-        Known { key: "tz", form: r#"tz = "Europe/Warsaw""#, read: values::zone },
-        Known { key: "misfire", form: r#"misfire = "once""#, read: values::misfire },
-        Known { key: "overlap", form: r#"overlap = "skip""#, read: values::overlap },
+    specs: &[
+        OptionSpec { key: "tz", example: r#"tz = "Europe/Warsaw""#, parse: values::zone },
+        OptionSpec { key: "misfire", example: r#"misfire = "once""#, parse: values::misfire },
+        OptionSpec { key: "overlap", example: r#"overlap = "skip""#, parse: values::overlap },
         CRATE,
     ],
 };
 
-pub(crate) const QUEUE: Table = Table { attribute: "#[queue]", known: &[CRATE] };
+pub(crate) const QUEUE: OptionTable = OptionTable { attribute: "#[queue]", specs: &[CRATE] };
 
-pub(crate) const INSTANCE: Table = Table { attribute: "#[durable::instance]", known: &[CRATE] };
+pub(crate) const INSTANCE: OptionTable = OptionTable { attribute: "#[durable::instance]", specs: &[CRATE] };
 
-/// What was given, each option at most once and with a value that reads.
+/// The valid options of one attribute, each at most once.
 pub(crate) struct Options {
-    given: Vec<(&'static str, Span, TokenStream)>,
+    /// The key, its span, and the tokens of the value.
+    entries: Vec<(&'static str, Span, TokenStream)>,
 }
 
-impl Table {
-    pub(crate) fn parse(&self, tokens: TokenStream, faults: &mut Faults) -> Options {
-        let mut options = Options { given: Vec::new() };
-        let parsed = match Punctuated::<Given, Token![,]>::parse_terminated.parse2(tokens) {
+impl OptionTable {
+    pub(crate) fn parse(&self, tokens: TokenStream, diagnostics: &mut Diagnostics) -> Options {
+        let mut options = Options { entries: Vec::new() };
+        let parsed = match Punctuated::<OptionSyntax, Token![,]>::parse_terminated.parse2(tokens) {
             Ok(parsed) => parsed,
-            Err(fault) => {
-                faults.parse(fault);
+            Err(error) => {
+                diagnostics.push(error);
                 return options;
             }
         };
-        // A key counts as given even when its value does not read: its second mention is a fault of its own.
+        // A key counts as given even if its value is invalid: giving it twice is an error of its own.
         let mut seen = Vec::new();
-        for given in parsed {
-            let key = given.key.unraw().to_string();
-            let Some(known) = self.known.iter().find(|known| known.key == key) else {
-                faults.on(&given.key, self.unknown(&key));
+        for OptionSyntax { key: key_ident, value } in parsed {
+            let key = key_ident.unraw().to_string();
+            let Some(spec) = self.specs.iter().find(|spec| spec.key == key) else {
+                diagnostics.error_on(&key_ident, self.unknown_option(&key));
                 continue;
             };
-            if seen.contains(&known.key) {
-                faults.on(&given.key, format!("`{key}` is given twice"));
+            if seen.contains(&spec.key) {
+                diagnostics.error_on(&key_ident, format!("`{key}` is given twice: remove one"));
                 continue;
             }
-            seen.push(known.key);
-            match (known.read)(&given.value) {
-                Ok(tokens) => options.given.push((known.key, given.key.span(), tokens)),
-                Err(Mistake::Kind(kind)) => {
-                    faults.on(given.value.place(&given.key), format!("`{key}` takes {kind}: `{}`", known.form));
+            seen.push(spec.key);
+            match (spec.parse)(&value) {
+                Ok(tokens) => options.entries.push((spec.key, key_ident.span(), tokens)),
+                Err(ValueError::WrongKind(kind)) => {
+                    let message = format!("`{key}` takes {kind}: `{}`", spec.example);
+                    diagnostics.error_on(value.error_tokens(&key_ident), message);
                 }
-                Err(Mistake::Value(fault)) => faults.on(given.value.place(&given.key), format!("`{key}` {fault}")),
+                Err(ValueError::Invalid(error)) => {
+                    diagnostics.error_on(value.error_tokens(&key_ident), format!("`{key}` {error}"));
+                }
             }
         }
         options
     }
 
-    fn unknown(&self, key: &str) -> String {
-        let all: Vec<String> = self.known.iter().map(|known| format!("`{}`", known.key)).collect();
+    fn unknown_option(&self, key: &str) -> String {
+        let all: Vec<String> = self.specs.iter().map(|spec| format!("`{}`", spec.key)).collect();
         let all = format!("`{}` takes {}", self.attribute, all.join(", "));
         if let Some(other) =
-            [WORKFLOW, STEP, TRANSACTION, SCHEDULED].iter().find(|it| it.known.iter().any(|known| known.key == key))
+            [WORKFLOW, STEP, TRANSACTION, SCHEDULED].iter().find(|it| it.specs.iter().any(|spec| spec.key == key))
         {
             return format!("`{key}` is an option of `{}`; {all}", other.attribute);
         }
-        let meant = self.known.iter().map(|known| known.key).filter(|known| alike(key, known));
-        match meant.min_by_key(|known| distance(key, known)) {
-            Some(meant) => format!("unknown option `{key}`, did you mean `{meant}`? {all}"),
+        let similar = self.specs.iter().map(|spec| spec.key).filter(|known| is_similar(key, known));
+        match similar.min_by_key(|known| distance(key, known)) {
+            Some(suggestion) => format!("unknown option `{key}`, did you mean `{suggestion}`? {all}"),
             None => format!("unknown option `{key}`; {all}"),
         }
     }
 }
 
 impl Options {
-    /// The value given for `key`, as it is emitted.
+    /// The tokens of the value of `key`.
     pub(crate) fn value(&self, key: &str) -> Option<&TokenStream> {
-        self.given.iter().find(|(given, ..)| *given == key).map(|(_, _, value)| value)
+        self.entries.iter().find(|(given, ..)| *given == key).map(|(_, _, value)| value)
     }
 
-    /// Where `key` was given.
-    pub(crate) fn place(&self, key: &str) -> Option<Span> {
-        self.given.iter().find(|(given, ..)| *given == key).map(|(_, place, _)| *place)
+    pub(crate) fn key_span(&self, key: &str) -> Option<Span> {
+        self.entries.iter().find(|(given, ..)| *given == key).map(|(_, span, _)| *span)
     }
 
-    /// Where more than one attempt is asked for.
-    pub(crate) fn retries(&self) -> Option<Span> {
-        self.place("retries").filter(|_| self.value("retries").is_some_and(|count| count.to_string() != "0"))
+    /// The span of `retries`, if it asks for more than one attempt.
+    pub(crate) fn retries_span(&self) -> Option<Span> {
+        self.key_span("retries").filter(|_| self.value("retries").is_some_and(|count| count.to_string() != "0"))
     }
 
-    /// The options of an attribute within another one, whose `crate` is also theirs.
-    pub(crate) fn within(mut self, outer: &Self) -> Self {
-        let renamed = outer.given.iter().find(|(key, ..)| *key == "crate" && self.place(key).is_none()).cloned();
-        self.given.extend(renamed);
+    /// Takes the option `crate` from the attribute of the surrounding block, if there is none here.
+    pub(crate) fn inherit_crate(mut self, outer: &Self) -> Self {
+        let outer = outer.entries.iter().find(|(key, ..)| *key == "crate" && self.key_span(key).is_none()).cloned();
+        self.entries.extend(outer);
         self
     }
 
-    /// The crate that the expansion speaks to.
-    pub(crate) fn facade(&self) -> Facade {
-        self.value("crate").cloned().map_or_else(Facade::default, Facade::renamed)
+    /// The path of `durable` in the expansion.
+    pub(crate) fn crate_path(&self) -> CratePath {
+        self.value("crate").cloned().map_or_else(CratePath::default, CratePath::new)
     }
 
-    /// The fields of the engine's struct of options that are given as they are called.
-    pub(crate) fn fields(&self) -> impl Iterator<Item = TokenStream> {
-        self.given.iter().filter(|(key, ..)| !NO_FIELDS.contains(key)).map(|(key, _, value)| {
+    /// The options that are fields of the engine's option structs, as `field: value`.
+    pub(crate) fn struct_fields(&self) -> impl Iterator<Item = TokenStream> {
+        self.entries.iter().filter(|(key, ..)| !NOT_STRUCT_FIELDS.contains(key)).map(|(key, _, value)| {
             let field = Ident::new(key, Span::call_site());
             quote!(#field: #value)
         })
     }
 }
 
-/// Whether somebody who writes `key` may mean `known`: nearly the same letters, a part of it, or the same beginning.
-fn alike(key: &str, known: &str) -> bool {
-    let beginning = key.bytes().zip(known.bytes()).take_while(|(a, b)| a == b).count();
+/// Whether `key` may be a misspelling of `known`: a small distance, one contains the other, or a long common prefix.
+fn is_similar(key: &str, known: &str) -> bool {
+    let common_prefix = key.bytes().zip(known.bytes()).take_while(|(a, b)| a == b).count();
     distance(key, known) <= 1 + key.len() / 4
         || known.contains(key)
         || key.contains(known)
-        || beginning * 2 > known.len()
+        || common_prefix * 2 > known.len()
 }
 
 /// `key`, or `key = value`.
-struct Given {
+struct OptionSyntax {
     key: Ident,
     value: Value,
 }
 
 enum Value {
-    /// There is no `= value`.
+    /// Without `= value`.
     None,
     Literal(Lit),
-    /// A number with a minus before it, kept apart because no option takes one.
+    /// An expression that begins with a minus. No option takes a negative number.
     Negative(Expr),
     Other(Expr),
 }
 
-impl Parse for Given {
+impl Parse for OptionSyntax {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
         let Ok(key) = input.call(Ident::parse_any) else {
-            return Err(input.error("options are written `name = value`, with a comma between two"));
+            return Err(input.error("expected an option: `name = value`, with a comma between two options"));
         };
         if input.is_empty() || input.peek(Token![,]) {
             return Ok(Self { key, value: Value::None });
         }
         if !input.peek(Token![=]) {
-            return Err(input.error(format!("write `{key} = value`, and a comma between two options")));
+            return Err(input.error(format!("expected `=`: write `{key} = value`")));
         }
         input.parse::<Token![=]>()?;
         let value = match input.parse()? {
@@ -242,8 +246,8 @@ impl Parse for Given {
 }
 
 impl Value {
-    /// What a fault in the value underlines.
-    fn place(&self, key: &Ident) -> TokenStream {
+    /// The tokens that an error about the value underlines.
+    fn error_tokens(&self, key: &Ident) -> TokenStream {
         match self {
             Self::None => key.to_token_stream(),
             Self::Literal(literal) => literal.to_token_stream(),

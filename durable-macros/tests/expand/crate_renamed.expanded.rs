@@ -1,16 +1,15 @@
 #[allow(dead_code, clippy::type_complexity)]
-fn checkout(
-    order: Order,
-) -> ::renamed::WorkflowCall<
-    <Result<Receipt> as ::renamed::__private::Returned>::Ok,
-    <Result<Receipt> as ::renamed::__private::Returned>::Err,
-> {
+fn checkout(order: Order) -> ::renamed::WorkflowCallOf<Result<Receipt>> {
     #[allow(clippy::too_many_arguments, clippy::unused_async)]
     async fn __body(order: Order) -> Result<Receipt> {
         charge(order).await
     }
     #[allow(clippy::needless_update)]
-    static __WORKFLOW: (::renamed::__private::Workflow, fn(&Order) -> ::renamed::__private::Arguments) = (
+    static __WORKFLOW: (
+        ::renamed::__private::Workflow,
+        fn(&Order) -> ::renamed::__private::Arguments,
+        fn() -> ::renamed::__private::Codec<Result<Receipt>>,
+    ) = (
         ::renamed::__private::Workflow {
             name: "checkout",
             module: ::core::module_path!(),
@@ -20,19 +19,16 @@ fn checkout(
             options: ::renamed::__private::WorkflowOptions::DEFAULT,
             run: |arguments| {
                 ::core::result::Result::Ok(::renamed::__private::run(
-                    ::renamed::__private::codec!(Result<Receipt>),
+                    (__WORKFLOW.2)(),
                     __body(arguments.take::<Order>("order")?),
                 ))
             },
         },
         |order| ::renamed::__private::Arguments::new().with::<Order>("order", order),
+        || ::renamed::__private::codec!(Result<Receipt>),
     );
     ::renamed::__private::inventory::submit!(::renamed::__private::Registered(&__WORKFLOW.0));
-    ::renamed::__private::call::<Result<Receipt>>(
-        &__WORKFLOW.0,
-        ::renamed::__private::codec!(Result<Receipt>),
-        (__WORKFLOW.1)(&order),
-    )
+    ::renamed::__private::call::<Result<Receipt>>(&__WORKFLOW.0, (__WORKFLOW.2)(), (__WORKFLOW.1)(&order))
 }
 fn digest(data: Vec<u8>) -> ::renamed::StepCall<'static, u64> {
     #[allow(
@@ -86,16 +82,13 @@ impl Shop {
         self.order(item, count).await
     }
     #[allow(dead_code, clippy::type_complexity, clippy::use_self)]
-    fn restock(
-        &self,
-        item: Item,
-        count: u32,
-    ) -> ::renamed::WorkflowCall<
-        <Result<()> as ::renamed::__private::Returned>::Ok,
-        <Result<()> as ::renamed::__private::Returned>::Err,
-    > {
+    fn restock(&self, item: Item, count: u32) -> ::renamed::WorkflowCallOf<Result<()>> {
         #[allow(clippy::needless_update)]
-        static __WORKFLOW: (::renamed::__private::Workflow, fn(&Item, &u32) -> ::renamed::__private::Arguments) = (
+        static __WORKFLOW: (
+            ::renamed::__private::Workflow,
+            fn(&Item, &u32) -> ::renamed::__private::Arguments,
+            fn() -> ::renamed::__private::Codec<Result<()>>,
+        ) = (
             ::renamed::__private::Workflow {
                 name: "Shop::restock",
                 module: ::core::module_path!(),
@@ -107,18 +100,18 @@ impl Shop {
                     let this = arguments.instance::<Shop>()?;
                     let item = arguments.take::<Item>("item")?;
                     let count = arguments.take::<u32>("count")?;
-                    ::core::result::Result::Ok(::renamed::__private::run(
-                        ::renamed::__private::codec!(Result<()>),
-                        async move { <Shop>::__durable_restock(&this, item, count).await },
-                    ))
+                    ::core::result::Result::Ok(::renamed::__private::run((__WORKFLOW.2)(), async move {
+                        <Shop>::__durable_restock(&this, item, count).await
+                    }))
                 },
             },
             |item, count| ::renamed::__private::Arguments::new().with::<Item>("item", item).with::<u32>("count", count),
+            || ::renamed::__private::codec!(Result<()>),
         );
         ::renamed::__private::inventory::submit!(::renamed::__private::Registered(&__WORKFLOW.0));
         ::renamed::__private::call_on::<Result<()>, Shop>(
             &__WORKFLOW.0,
-            ::renamed::__private::codec!(Result<()>),
+            (__WORKFLOW.2)(),
             self,
             (__WORKFLOW.1)(&item, &count),
         )

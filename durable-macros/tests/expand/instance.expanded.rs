@@ -11,18 +11,12 @@ impl Processor {
     }
     #[allow(dead_code, clippy::type_complexity, clippy::use_self)]
     /// Docs.
-    pub fn process(
-        &self,
-        day: NaiveDate,
-        next: Option<Processor>,
-    ) -> ::durable::WorkflowCall<
-        <Result<Value> as ::durable::__private::Returned>::Ok,
-        <Result<Value> as ::durable::__private::Returned>::Err,
-    > {
+    pub fn process(&self, day: NaiveDate, next: Option<Processor>) -> ::durable::WorkflowCallOf<Result<Value>> {
         #[allow(clippy::needless_update)]
         static __WORKFLOW: (
             ::durable::__private::Workflow,
             fn(&NaiveDate, &Option<Processor>) -> ::durable::__private::Arguments,
+            fn() -> ::durable::__private::Codec<Result<Value>>,
         ) = (
             ::durable::__private::Workflow {
                 name: "Processor::process",
@@ -38,10 +32,9 @@ impl Processor {
                     let this = arguments.instance::<Processor>()?;
                     let day = arguments.take::<NaiveDate>("day")?;
                     let next = arguments.take::<Option<Processor>>("next")?;
-                    ::core::result::Result::Ok(::durable::__private::run(
-                        ::durable::__private::codec!(Result<Value>),
-                        async move { <Processor>::__durable_process(&this, day, next).await },
-                    ))
+                    ::core::result::Result::Ok(::durable::__private::run((__WORKFLOW.2)(), async move {
+                        <Processor>::__durable_process(&this, day, next).await
+                    }))
                 },
             },
             |day, next| {
@@ -49,11 +42,12 @@ impl Processor {
                     .with::<NaiveDate>("day", day)
                     .with::<Option<Processor>>("next", next)
             },
+            || ::durable::__private::codec!(Result<Value>),
         );
         ::durable::__private::inventory::submit!(::durable::__private::Registered(&__WORKFLOW.0));
         ::durable::__private::call_on::<Result<Value>, Processor>(
             &__WORKFLOW.0,
-            ::durable::__private::codec!(Result<Value>),
+            (__WORKFLOW.2)(),
             self,
             (__WORKFLOW.1)(&day, &next),
         )

@@ -18,16 +18,17 @@ const _: () = {
     });
 };
 #[allow(dead_code, clippy::type_complexity)]
-fn backup() -> ::durable::WorkflowCall<
-    <Result<()> as ::durable::__private::Returned>::Ok,
-    <Result<()> as ::durable::__private::Returned>::Err,
-> {
+fn backup() -> ::durable::WorkflowCallOf<Result<()>> {
     #[allow(clippy::too_many_arguments, clippy::unused_async)]
     async fn __body() -> Result<()> {
         todo!()
     }
     #[allow(clippy::needless_update)]
-    static __WORKFLOW: (::durable::__private::Workflow, fn() -> ::durable::__private::Arguments) = (
+    static __WORKFLOW: (
+        ::durable::__private::Workflow,
+        fn() -> ::durable::__private::Arguments,
+        fn() -> ::durable::__private::Codec<Result<()>>,
+    ) = (
         ::durable::__private::Workflow {
             name: "backup",
             module: ::core::module_path!(),
@@ -38,15 +39,11 @@ fn backup() -> ::durable::WorkflowCall<
                 queue: ::core::option::Option::Some(&crate::queues::TASKS),
                 ..::durable::__private::WorkflowOptions::DEFAULT
             },
-            run: |arguments| {
-                ::core::result::Result::Ok(::durable::__private::run(
-                    ::durable::__private::codec!(Result<()>),
-                    __body(),
-                ))
-            },
+            run: |arguments| ::core::result::Result::Ok(::durable::__private::run((__WORKFLOW.2)(), __body())),
         },
         || ::durable::__private::Arguments::new(),
+        || ::durable::__private::codec!(Result<()>),
     );
     ::durable::__private::inventory::submit!(::durable::__private::Registered(&__WORKFLOW.0));
-    ::durable::__private::call::<Result<()>>(&__WORKFLOW.0, ::durable::__private::codec!(Result<()>), (__WORKFLOW.1)())
+    ::durable::__private::call::<Result<()>>(&__WORKFLOW.0, (__WORKFLOW.2)(), (__WORKFLOW.1)())
 }

@@ -1,12 +1,6 @@
 #[allow(dead_code, clippy::type_complexity)]
 /// Docs.
-pub fn daily_backup(
-    scheduled: DateTime<Utc>,
-    actual: DateTime<Utc>,
-) -> ::durable::WorkflowCall<
-    <Result<String> as ::durable::__private::Returned>::Ok,
-    <Result<String> as ::durable::__private::Returned>::Err,
-> {
+pub fn daily_backup(scheduled: DateTime<Utc>, actual: DateTime<Utc>) -> ::durable::WorkflowCallOf<Result<String>> {
     #[allow(clippy::too_many_arguments, clippy::unused_async)]
     async fn __body(scheduled: DateTime<Utc>, actual: DateTime<Utc>) -> Result<String> {
         todo!()
@@ -15,6 +9,7 @@ pub fn daily_backup(
     static __WORKFLOW: (
         ::durable::__private::Workflow,
         fn(&DateTime<Utc>, &DateTime<Utc>) -> ::durable::__private::Arguments,
+        fn() -> ::durable::__private::Codec<Result<String>>,
     ) = (
         ::durable::__private::Workflow {
             name: "backup",
@@ -25,7 +20,7 @@ pub fn daily_backup(
             options: ::durable::__private::WorkflowOptions::DEFAULT,
             run: |arguments| {
                 ::core::result::Result::Ok(::durable::__private::run(
-                    ::durable::__private::codec!(Result<String>),
+                    (__WORKFLOW.2)(),
                     __body(arguments.take::<DateTime<Utc>>("scheduled")?, arguments.take::<DateTime<Utc>>("actual")?),
                 ))
             },
@@ -35,6 +30,7 @@ pub fn daily_backup(
                 .with::<DateTime<Utc>>("scheduled", scheduled)
                 .with::<DateTime<Utc>>("actual", actual)
         },
+        || ::durable::__private::codec!(Result<String>),
     );
     ::durable::__private::inventory::submit!(::durable::__private::Registered(&__WORKFLOW.0));
     ::durable::__private::inventory::submit!(::durable::__private::RegisteredSchedule(
@@ -47,20 +43,10 @@ pub fn daily_backup(
             arguments: __WORKFLOW.1,
         }
     ));
-    ::durable::__private::call::<Result<String>>(
-        &__WORKFLOW.0,
-        ::durable::__private::codec!(Result<String>),
-        (__WORKFLOW.1)(&scheduled, &actual),
-    )
+    ::durable::__private::call::<Result<String>>(&__WORKFLOW.0, (__WORKFLOW.2)(), (__WORKFLOW.1)(&scheduled, &actual))
 }
 #[allow(dead_code, clippy::type_complexity)]
-fn refresh(
-    due: DateTime<Utc>,
-    actual: chrono::DateTime<chrono::Utc>,
-) -> ::renamed::WorkflowCall<
-    <Result<()> as ::renamed::__private::Returned>::Ok,
-    <Result<()> as ::renamed::__private::Returned>::Err,
-> {
+fn refresh(due: DateTime<Utc>, actual: chrono::DateTime<chrono::Utc>) -> ::renamed::WorkflowCallOf<Result<()>> {
     #[allow(clippy::too_many_arguments, clippy::unused_async)]
     async fn __body(due: DateTime<Utc>, actual: chrono::DateTime<chrono::Utc>) -> Result<()> {
         todo!()
@@ -69,6 +55,7 @@ fn refresh(
     static __WORKFLOW: (
         ::renamed::__private::Workflow,
         fn(&DateTime<Utc>, &chrono::DateTime<chrono::Utc>) -> ::renamed::__private::Arguments,
+        fn() -> ::renamed::__private::Codec<Result<()>>,
     ) = (
         ::renamed::__private::Workflow {
             name: "refresh",
@@ -79,7 +66,7 @@ fn refresh(
             options: ::renamed::__private::WorkflowOptions::DEFAULT,
             run: |arguments| {
                 ::core::result::Result::Ok(::renamed::__private::run(
-                    ::renamed::__private::codec!(Result<()>),
+                    (__WORKFLOW.2)(),
                     __body(
                         arguments.take::<DateTime<Utc>>("due")?,
                         arguments.take::<chrono::DateTime<chrono::Utc>>("actual")?,
@@ -92,6 +79,7 @@ fn refresh(
                 .with::<DateTime<Utc>>("due", due)
                 .with::<chrono::DateTime<chrono::Utc>>("actual", actual)
         },
+        || ::renamed::__private::codec!(Result<()>),
     );
     ::renamed::__private::inventory::submit!(::renamed::__private::Registered(&__WORKFLOW.0));
     ::renamed::__private::inventory::submit!(::renamed::__private::RegisteredSchedule(
@@ -104,9 +92,5 @@ fn refresh(
             arguments: __WORKFLOW.1,
         }
     ));
-    ::renamed::__private::call::<Result<()>>(
-        &__WORKFLOW.0,
-        ::renamed::__private::codec!(Result<()>),
-        (__WORKFLOW.1)(&due, &actual),
-    )
+    ::renamed::__private::call::<Result<()>>(&__WORKFLOW.0, (__WORKFLOW.2)(), (__WORKFLOW.1)(&due, &actual))
 }

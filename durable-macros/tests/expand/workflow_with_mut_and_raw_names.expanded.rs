@@ -1,17 +1,15 @@
 #[allow(dead_code, clippy::type_complexity)]
-fn r#loop(
-    r#type: Vec<String>,
-    _unused: bool,
-) -> ::durable::WorkflowCall<
-    <durable::Result<String> as ::durable::__private::Returned>::Ok,
-    <durable::Result<String> as ::durable::__private::Returned>::Err,
-> {
+fn r#loop(r#type: Vec<String>, _unused: bool) -> ::durable::WorkflowCall<String> {
     #[allow(clippy::too_many_arguments, clippy::unused_async)]
     async fn __body(mut r#type: Vec<String>, _unused: bool) -> durable::Result<String> {
         r#type.pop().ok_or_else(|| durable::Error::msg("nothing"))
     }
     #[allow(clippy::needless_update)]
-    static __WORKFLOW: (::durable::__private::Workflow, fn(&Vec<String>, &bool) -> ::durable::__private::Arguments) = (
+    static __WORKFLOW: (
+        ::durable::__private::Workflow,
+        fn(&Vec<String>, &bool) -> ::durable::__private::Arguments,
+        fn() -> ::durable::__private::Codec<durable::Result<String>>,
+    ) = (
         ::durable::__private::Workflow {
             name: "loop",
             module: ::core::module_path!(),
@@ -21,7 +19,7 @@ fn r#loop(
             options: ::durable::__private::WorkflowOptions::DEFAULT,
             run: |arguments| {
                 ::core::result::Result::Ok(::durable::__private::run(
-                    ::durable::__private::codec!(durable::Result<String>),
+                    (__WORKFLOW.2)(),
                     __body(arguments.take::<Vec<String>>("type")?, arguments.take::<bool>("_unused")?),
                 ))
             },
@@ -29,11 +27,12 @@ fn r#loop(
         |r#type, _unused| {
             ::durable::__private::Arguments::new().with::<Vec<String>>("type", r#type).with::<bool>("_unused", _unused)
         },
+        || ::durable::__private::codec!(durable::Result<String>),
     );
     ::durable::__private::inventory::submit!(::durable::__private::Registered(&__WORKFLOW.0));
     ::durable::__private::call::<durable::Result<String>>(
         &__WORKFLOW.0,
-        ::durable::__private::codec!(durable::Result<String>),
+        (__WORKFLOW.2)(),
         (__WORKFLOW.1)(&r#type, &_unused),
     )
 }

@@ -1,16 +1,17 @@
 #[allow(dead_code, clippy::type_complexity)]
 #[deprecated]
-fn backup() -> ::durable::WorkflowCall<
-    <Result<(), BackupError> as ::durable::__private::Returned>::Ok,
-    <Result<(), BackupError> as ::durable::__private::Returned>::Err,
-> {
+fn backup() -> ::durable::WorkflowCall<(), BackupError> {
     #[allow(clippy::too_many_arguments, clippy::unused_async)]
     #[tracing::instrument]
     async fn __body() -> Result<(), BackupError> {
         todo!()
     }
     #[allow(clippy::needless_update)]
-    static __WORKFLOW: (::durable::__private::Workflow, fn() -> ::durable::__private::Arguments) = (
+    static __WORKFLOW: (
+        ::durable::__private::Workflow,
+        fn() -> ::durable::__private::Arguments,
+        fn() -> ::durable::__private::Codec<Result<(), BackupError>>,
+    ) = (
         ::durable::__private::Workflow {
             name: "nightly-backup",
             module: ::core::module_path!(),
@@ -22,19 +23,11 @@ fn backup() -> ::durable::WorkflowCall<
                 timeout: ::core::option::Option::Some(::core::time::Duration::from_millis(5400000)),
                 ..::durable::__private::WorkflowOptions::DEFAULT
             },
-            run: |arguments| {
-                ::core::result::Result::Ok(::durable::__private::run(
-                    ::durable::__private::codec!(Result < (), BackupError >),
-                    __body(),
-                ))
-            },
+            run: |arguments| ::core::result::Result::Ok(::durable::__private::run((__WORKFLOW.2)(), __body())),
         },
         || ::durable::__private::Arguments::new(),
+        || ::durable::__private::codec!(Result < (), BackupError >),
     );
     ::durable::__private::inventory::submit!(::durable::__private::Registered(&__WORKFLOW.0));
-    ::durable::__private::call::<Result<(), BackupError>>(
-        &__WORKFLOW.0,
-        ::durable::__private::codec!(Result < (), BackupError >),
-        (__WORKFLOW.1)(),
-    )
+    ::durable::__private::call::<Result<(), BackupError>>(&__WORKFLOW.0, (__WORKFLOW.2)(), (__WORKFLOW.1)())
 }

@@ -1,5 +1,5 @@
-//! Crontab expressions as crontab(5) reads them: text in, sets of numbers out. It knows no calendar and no crate, because
-//! the macros read expressions with this same file (`durable-macros/src/crontab.rs` is a link to it).
+//! Parses the crontab expressions of crontab(5) into sets of numbers. It uses no calendar and no crate, because the macros
+//! parse expressions with the same file (`durable-macros/src/cron.rs` is a link to it).
 
 use std::fmt;
 
@@ -15,15 +15,15 @@ pub(crate) struct Crontab {
     pub(crate) months: u64,
     /// Of the week, from 0, which is Sunday.
     pub(crate) weekdays: u64,
-    /// Whether it is enough that one of `days` and `weekdays` allows a day. crontab(5): "If both fields are restricted
+    /// Whether a day matches if one of `days` and `weekdays` allows it. crontab(5): "If both fields are restricted
     /// (i.e., do not contain the "*" character), the command will be run when either field matches the current time."
     /// As in Vixie's cron and cronie, the first character counts: `*/2` is not restricted.
     pub(crate) either_day: bool,
-    /// Whether the minutes or the hours begin with `*`: then it goes by the wall clock alone where that is changed.
+    /// Whether the minutes or the hours begin with `*`: then a change of the clock skips and repeats times.
     pub(crate) every: bool,
 }
 
-/// Why a text is no crontab expression, in a sentence that says what is allowed.
+/// Why a text is not a crontab expression, and what is allowed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CronError(String);
 
@@ -35,7 +35,7 @@ impl fmt::Display for CronError {
 
 impl std::error::Error for CronError {}
 
-/// One of the fields: what it is called in messages, and what it allows.
+/// One of the fields: its name in messages, and what it allows.
 struct Field {
     name: &'static str,
     first: u32,
@@ -66,7 +66,7 @@ const WEEKDAYS: Field = Field {
 
 const FIVE: &str = "minutes, hours, days of the month, months, days of the week";
 
-/// What crontab(5) has a name for.
+/// The names of crontab(5) for whole expressions.
 const NICKNAMES: [(&str, &str); 7] = [
     ("@yearly", "0 0 1 1 *"),
     ("@annually", "0 0 1 1 *"),
@@ -78,10 +78,10 @@ const NICKNAMES: [(&str, &str); 7] = [
 ];
 
 impl Crontab {
-    /// Reads five fields, or six with the seconds first, or a nickname such as `@daily`.
+    /// Parses five fields, or six with the seconds first, or a nickname such as `@daily`.
     ///
     /// # Errors
-    /// It is no such expression; with the field at fault, and what is allowed there.
+    /// The text is not such an expression. The error names the field, and what is allowed there.
     pub(crate) fn parse(text: &str) -> Result<Self, CronError> {
         let text = text.trim();
         if text.starts_with('@') {
@@ -102,14 +102,14 @@ impl Crontab {
             hours: HOURS.read(five[1])?,
             days: DAYS.read(five[2])?,
             months: MONTHS.read(five[3])?,
-            // 7 is Sunday, too.
+            // 0 and 7 are Sunday.
             weekdays: (weekdays | weekdays >> 7) & 0x7f,
             either_day: !starred(2) && !starred(4),
             every: starred(0) || starred(1),
         })
     }
 
-    /// Whether no day of any year is allowed, as with the 30th of February.
+    /// Whether no year has an allowed day, as with February 30.
     pub(crate) fn is_never(&self) -> bool {
         const LONGEST: [u32; 12] = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
         let first_day = self.days.trailing_zeros();
@@ -165,7 +165,7 @@ impl Field {
         Ok((first, if sunday { 7 } else { last }))
     }
 
-    /// What a range that ends before it begins means, in words that crontab knows.
+    /// What a range that ends before it begins may mean, as a list that crontab accepts.
     fn around(&self, first: u32, last: u32, step: usize, by_name: bool) -> String {
         // 7 begins a week as 0 does, and 0 ends one as 7 does.
         let first = if first > self.last_of_all() { self.first } else { first };
@@ -193,7 +193,7 @@ impl Field {
         self.run(first, last, step, by_name)
     }
 
-    /// Numbers with a step, where two or fewer are listed.
+    /// Numbers with a step, written as a list if there are at most two.
     fn run(&self, first: u32, last: u32, step: usize, by_name: bool) -> String {
         let text = |number| self.text(number, by_name);
         match ((first..=last).step_by(step).count(), step) {
@@ -232,7 +232,7 @@ impl Field {
         }
     }
 
-    /// Names are read in any case, as crontab(5) has it.
+    /// Names are case-insensitive, as in crontab(5).
     fn named(&self, text: &str) -> Option<u32> {
         let place = self.names.iter().position(|name| name.eq_ignore_ascii_case(text))?;
         u32::try_from(place).ok().map(|place| place + self.first)
@@ -244,20 +244,20 @@ impl Field {
         name.copied()
     }
 
-    /// How a number is written: by its name where the range is written by names. Either word for Sunday has it.
+    /// The text of a number: its name if the range uses names. 0 and 7 are both Sunday.
     fn text(&self, number: u32, by_name: bool) -> String {
         let place = if number > self.last_of_all() { self.first } else { number } - self.first;
         let name = self.names.get(place as usize).filter(|_| by_name);
         name.map_or_else(|| number.to_string(), |name| (*name).to_owned())
     }
 
-    /// The last number that is not another word for one before it.
+    /// The last number, without the 7 that also means Sunday.
     fn last_of_all(&self) -> u32 {
         self.last.min(if self.first == 0 && !self.names.is_empty() { 6 } else { self.last })
     }
 }
 
-/// No signs, and no letters of other scripts.
+/// ASCII digits only, without a sign.
 fn digits(text: &str) -> Option<u32> {
     let plain = !text.is_empty() && text.bytes().all(|it| it.is_ascii_digit());
     if plain { Some(text.parse().unwrap_or(u32::MAX)) } else { None }

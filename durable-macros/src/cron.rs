@@ -1,0 +1,1 @@
+../../durable-core/src/types/cron/parse.rs

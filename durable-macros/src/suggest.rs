@@ -1,0 +1,1 @@
+../../durable-core/src/types/suggest.rs

@@ -92,11 +92,9 @@ impl PostgresStore {
 
     /// The connection of an outbox call, if it is one to Postgres.
     pub(super) fn own_connection(connection: OutboxConnection<'_>) -> Option<&mut PgConnection> {
-        match connection {
-            OutboxConnection::Postgres(connection) => Some(connection),
-            #[allow(unreachable_patterns, reason = "there are others where their stores are compiled in")]
-            _ => None,
-        }
+        #[allow(irrefutable_let_patterns, reason = "there are other kinds where their stores are compiled in")]
+        let OutboxConnection::Postgres(connection) = connection else { return None };
+        Some(connection)
     }
 
     /// Explains the error of a user's connection to a database without the tables of durable.

@@ -105,11 +105,9 @@ impl SqliteStore {
 
     /// The connection of an outbox call, if it is one to SQLite.
     pub(super) fn own_connection(connection: OutboxConnection<'_>) -> Option<&mut SqliteConnection> {
-        match connection {
-            OutboxConnection::Sqlite(connection) => Some(connection),
-            #[allow(unreachable_patterns, reason = "there are others where their stores are compiled in")]
-            _ => None,
-        }
+        #[allow(irrefutable_let_patterns, reason = "there are other kinds where their stores are compiled in")]
+        let OutboxConnection::Sqlite(connection) = connection else { return None };
+        Some(connection)
     }
 
     /// Explains the error of a user's connection to a file without the tables of durable.

@@ -8,6 +8,7 @@ use crate::queue_state::NextClaim;
 use crate::runtime::Runtime;
 use crate::store::{ClaimRequest, Fence, StoreError, StoreErrorKind};
 use crate::types::backoff::Backoff;
+use crate::types::keys::WorkflowKey;
 use crate::wait::shutdown_phase::EnginePhase;
 
 /// How often it is asked what waits although nobody has told of anything, where somebody would have.
@@ -169,7 +170,7 @@ async fn claim_and_run(runtime: &Arc<Runtime>, turn: &NextClaim) -> Result<(), S
     let known = runtime.registry.names().into_iter().map(str::to_owned).collect();
     let request = ClaimRequest { fence, queue: turn.queue.to_string(), known, limit: turn.free };
     if turn.claim_unknown {
-        let held: Vec<i64> = runtime.running.all().iter().map(|it| it.key).collect();
+        let held: Vec<WorkflowKey> = runtime.running.all().iter().map(|it| it.key).collect();
         let lost = runtime.store.release_unknown_claims(fence, &turn.queue, &held).await?;
         runtime.queues.set_claim_unknown(&turn.queue, false);
         tracing::info!(target: "durable", queue = %turn.queue, lost, "gave back what a claim had taken whose answer was lost");
@@ -182,7 +183,7 @@ async fn claim_and_run(runtime: &Arc<Runtime>, turn: &NextClaim) -> Result<(), S
     let is_down = runtime.shutdown.phase() >= EnginePhase::Quiesced;
     let room = if is_down { 0 } else { runtime.queues.free_slots(&turn.queue) };
     let mut runs = claimed.runs;
-    let too_many: Vec<i64> = runs.drain(runs.len().min(room)..).map(|it| it.key).collect();
+    let too_many: Vec<WorkflowKey> = runs.drain(runs.len().min(room)..).map(|it| it.key).collect();
     if !too_many.is_empty() {
         runtime.store.return_claims(fence, &too_many).await?;
         if is_down {
@@ -190,7 +191,7 @@ async fn claim_and_run(runtime: &Arc<Runtime>, turn: &NextClaim) -> Result<(), S
         }
         runtime.announce_queue(&turn.queue);
     }
-    let keys: Vec<i64> = runs.iter().map(|it| it.key).collect();
+    let keys: Vec<WorkflowKey> = runs.iter().map(|it| it.key).collect();
     match run_claimed::run_all(runtime, runs, || Some(runtime.queues.slot(&turn.queue))).await {
         Ok(occupied) => wait_for_room(runtime, fence, &turn.queue, occupied).await,
         // They could not be begun without their records; somebody else may do better.

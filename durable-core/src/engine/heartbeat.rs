@@ -8,6 +8,7 @@ use crate::engine::recovery::ExpiredExecutors;
 use crate::runtime::Runtime;
 use crate::runtime::stop_reason::StopReason;
 use crate::store::{Location, StoreError};
+use crate::types::keys::WorkflowKey;
 use crate::types::status::Status;
 use crate::types::sync::lock;
 use crate::wait::shutdown_phase::EnginePhase;
@@ -109,7 +110,7 @@ async fn beat(
 ) -> Result<(), StoreError> {
     let fence = runtime.fence();
     let runs = runtime.running.all();
-    let running: Vec<i64> = runs.iter().map(|it| it.key).collect();
+    let running: Vec<WorkflowKey> = runs.iter().map(|it| it.key).collect();
     let asked = Instant::now();
     let seen = runtime.store.heartbeat(fence, runtime.settings.lease, &running).await?;
     runtime.timers.clock.observe(seen.now, asked);

@@ -22,6 +22,7 @@ use crate::runtime::{Runtime, Settings};
 use crate::store::{self, NewExecutor, NewQueue, Store, StoreError, StoredLimits};
 use crate::types::error::{Error, ErrorKind, Result};
 use crate::types::id::KeyMaker;
+use crate::types::keys::ExecutorKey;
 use crate::wait::clock::Clock;
 use crate::wait::shutdown_phase::{EnginePhase, ShutdownSignal};
 use crate::wait::timers::{self, Timers};
@@ -229,7 +230,7 @@ fn sign_as(builder: &Builder, store: &dyn Store) -> ExecutorIdentity {
 impl ExecutorIdentity {
     /// An executor's row with a fresh key, and its lock file. Without a lock file everything works,
     /// and others wait for the lease.
-    pub(super) fn executor(&self, key: i64) -> (NewExecutor, Option<LockFile>) {
+    pub(super) fn executor(&self, key: ExecutorKey) -> (NewExecutor, Option<LockFile>) {
         let lock_file = if self.location.in_memory { None } else { LockFile::create(&self.location, key).ok() };
         let executor = NewExecutor {
             key,

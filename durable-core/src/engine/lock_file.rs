@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use crate::store::Location;
+use crate::types::keys::ExecutorKey;
 
 /// This host's name.
 pub(super) fn host() -> String {
@@ -45,7 +46,7 @@ pub(super) struct LockFile {
 
 impl LockFile {
     /// Makes and locks one: beside the database's file, or in the directory for temporary files.
-    pub(super) fn create(location: &Location, executor: i64) -> io::Result<Self> {
+    pub(super) fn create(location: &Location, executor: ExecutorKey) -> io::Result<Self> {
         let name = format!("durable-{executor}.lock");
         let path = match &location.file {
             Some(database) => {

@@ -7,6 +7,7 @@ use crate::runtime::Runtime;
 use crate::runtime::stop_reason::StopReason;
 use crate::store::StoreError;
 use crate::types::backoff::Backoff;
+use crate::types::keys::WorkflowKey;
 use crate::types::time::micros;
 use crate::wait::shutdown_phase::EnginePhase;
 
@@ -68,7 +69,7 @@ struct CancellationPoll {
     /// Since when they are asked for.
     since: i64,
     /// Those of the last answer, whose bodies were told.
-    known: HashSet<i64>,
+    known: HashSet<WorkflowKey>,
 }
 
 async fn poll_once(runtime: &Runtime, cancelled: &mut CancellationPoll) -> Result<(), StoreError> {
@@ -86,7 +87,7 @@ async fn poll_once(runtime: &Runtime, cancelled: &mut CancellationPoll) -> Resul
     };
     runtime.timers.clock.observe(found.now, asked);
     cancelled.since = found.now - micros(CANCELLED_OVERLAP);
-    let now_cancelled: HashSet<i64> = std::mem::take(&mut found.cancelled).into_iter().collect();
+    let now_cancelled: HashSet<WorkflowKey> = std::mem::take(&mut found.cancelled).into_iter().collect();
     if !now_cancelled.is_subset(&cancelled.known) {
         for run in runtime.running.all().iter().filter(|run| now_cancelled.contains(&run.key)) {
             run.request_stop(StopReason::Cancelled);

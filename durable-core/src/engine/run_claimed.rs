@@ -8,6 +8,7 @@ use crate::queue_state::QueueSlot;
 use crate::runtime::Runtime;
 use crate::runtime::running_workflows::RunningWorkflow;
 use crate::store::{Record, RunRow, StoreError};
+use crate::types::keys::WorkflowKey;
 
 /// A row whose earlier run is still in this process, on its way out: two bodies must not run side by side.
 pub(super) type StillRunning = (Arc<RunningWorkflow>, RunTask);
@@ -20,8 +21,8 @@ pub(super) async fn run_all(
 ) -> Result<Vec<StillRunning>, StoreError> {
     let fence = runtime.fence();
     // Only what has run before can have records.
-    let old: Vec<i64> = rows.iter().filter(|it| it.attempt > 1 || it.recoveries > 0).map(|it| it.key).collect();
-    let mut records: HashMap<i64, Vec<Record>> = HashMap::new();
+    let old: Vec<WorkflowKey> = rows.iter().filter(|it| it.attempt > 1 || it.recoveries > 0).map(|it| it.key).collect();
+    let mut records: HashMap<WorkflowKey, Vec<Record>> = HashMap::new();
     if !old.is_empty() {
         for record in runtime.store.records(&old).await? {
             records.entry(record.workflow).or_default().push(record);

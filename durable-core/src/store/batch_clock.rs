@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use crate::store::{Publication, PublicationKind};
+use crate::store::{Publication, PublicationKind, WorkflowKey};
 
 /// The time of one call.
 #[derive(Debug)]
@@ -13,7 +13,7 @@ pub(super) struct BatchClock {
     /// The database's clock, asked when it is first needed.
     pub(super) now: Option<i64>,
     /// When this call has written to its events and streams before.
-    published: HashMap<(bool, i64, String), i64>,
+    published: HashMap<(bool, WorkflowKey, String), i64>,
 }
 
 impl BatchClock {
@@ -33,6 +33,6 @@ impl BatchClock {
 }
 
 /// The event or stream of a publication.
-fn of(it: &Publication) -> (bool, i64, String) {
+fn of(it: &Publication) -> (bool, WorkflowKey, String) {
     (it.kind == PublicationKind::Event, it.workflow, it.name.clone())
 }

@@ -5,8 +5,8 @@ use sqlx::FromRow;
 use crate::store::columns::FinishedRow;
 use crate::store::decode::{Decoded, decode, status};
 use crate::store::{
-    CancelledRun, EventValue, PollResult, PolledEvent, PolledMessage, StoreError, StreamCursor, StreamItem, StreamPage,
-    Verdict,
+    CancelledRun, EventValue, ExecutorKey, PollResult, PolledEvent, PolledMessage, StoreError, StreamCursor,
+    StreamItem, StreamPage, Verdict,
 };
 use crate::types::status::Status;
 
@@ -33,11 +33,11 @@ where
         let index = usize::try_from(number).unwrap_or_default(); // what has an index got it from a question of ours
         match &*what {
             "now" => found.now = number,
-            "cancelled" => found.cancelled.push(number),
+            "cancelled" => found.cancelled.push(number.into()),
             "end" => found.ends.push(decode::<_, FinishedRow, _>(row)?),
             "message" => {
                 let (key, payload) = (key.unwrap_or_default(), output.unwrap_or_default());
-                found.messages.push(PolledMessage { index, key, payload });
+                found.messages.push(PolledMessage { index, key: key.into(), payload });
             }
             "event" => found.events.push(PolledEvent { index, value: output }),
             _ => found.streams.push(index),
@@ -66,7 +66,7 @@ where
         let row = ItemRow::from_row(row)?;
         items.status = Some(status(&row.status)?);
         if let (Some(at), Some(key)) = (row.at, row.key) {
-            items.items.push(StreamItem { cursor: StreamCursor { at, key }, value: row.value });
+            items.items.push(StreamItem { cursor: StreamCursor { at, key: key.into() }, value: row.value });
         }
     }
     Ok(items)
@@ -95,7 +95,7 @@ pub(super) struct FamilyRow {
 impl Decoded<(Status, CancelledRun)> for FamilyRow {
     fn decoded(self) -> Result<(Status, CancelledRun), StoreError> {
         let status = status(&self.status)?;
-        let executor = self.executor.filter(|_| status == Status::Pending);
+        let executor = self.executor.map(ExecutorKey::new).filter(|_| status == Status::Pending);
         Ok((status, CancelledRun { id: self.id, executor }))
     }
 }

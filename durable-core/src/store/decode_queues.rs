@@ -40,7 +40,7 @@ pub(super) struct ClaimedRow {
 impl Decoded<((i32, i64, i64), RunRow)> for ClaimedRow {
     fn decoded(self) -> Result<((i32, i64, i64), RunRow), StoreError> {
         let run: RunRow = self.run.decoded()?;
-        Ok(((self.priority, self.created_at, run.key), run))
+        Ok(((self.priority, self.created_at, run.key.get()), run))
     }
 }
 

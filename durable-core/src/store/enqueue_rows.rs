@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use crate::store::{
     Debounce, EnqueueOutcome, Entry, ExistingWorkflow, NewRecord, NewWorkflow, QueuePlacement, StoreError,
-    StoreErrorKind, Verdict,
+    StoreErrorKind, Verdict, WorkflowKey,
 };
 use crate::types::payload::{Outcome, RecordedError};
 use crate::types::time::micros;
@@ -23,7 +23,7 @@ impl<'a> QueuedRow<'a> {
     }
 
     /// By what they are sorted in one call.
-    pub(super) fn sort_key(&self) -> (&'a str, Option<&'a str>, &'a str, i64) {
+    pub(super) fn sort_key(&self) -> (&'a str, Option<&'a str>, &'a str, WorkflowKey) {
         (&self.place.queue, self.place.deduplication_id.as_deref(), &self.row.id, self.row.key)
     }
 

@@ -50,7 +50,7 @@ pub(super) fn parse(me: &str, text: &str) -> Option<Notification> {
 fn hint(word: &str) -> Option<Hint> {
     match word.split_at_checked(1)? {
         ("w", hash) => u32::from_str_radix(hash, 16).ok().map(Hint::Workflow),
-        ("e", key) => key.parse().ok().map(Hint::Executor),
+        ("e", key) => key.parse().ok().map(|key: i64| Hint::Executor(key.into())),
         ("q", hash) => u32::from_str_radix(hash, 16).ok().map(Hint::Queue),
         _ => None,
     }
@@ -78,7 +78,7 @@ mod tests {
             Hint::for_workflow("order-1"),
             Hint::Workflow(0),
             Hint::Workflow(u32::MAX),
-            Hint::Executor(i64::MIN),
+            Hint::Executor(i64::MIN.into()),
             Hint::for_queue("mail"),
             Hint::Queue(u32::MAX),
         ];
@@ -89,11 +89,11 @@ mod tests {
 
     #[test]
     fn what_is_too_long_or_of_a_newer_release_is_something() {
-        let many: Vec<Hint> = (0..5_000).map(|it| Hint::Executor(i64::MAX - it)).collect();
+        let many: Vec<Hint> = (0..5_000).map(|it| Hint::Executor((i64::MAX - it).into())).collect();
         let sent = text("you", &many);
         assert!(sent.len() < 8_000);
         assert_eq!(parse("me", &sent), Some(Notification::Something));
-        let most: Vec<Hint> = (0..380).map(|it| Hint::Executor(i64::MIN + it)).collect();
+        let most: Vec<Hint> = (0..380).map(|it| Hint::Executor((i64::MIN + it).into())).collect();
         assert!(text(&"s".repeat(16), &most).len() < 8_000);
         for odd in ["you w1 x7", "you", "", "you wxyz", "you ż"] {
             assert_eq!(parse("me", odd), Some(Notification::Something), "{odd}");

@@ -1,6 +1,7 @@
 //! Messages, events and streams, and how waits for them are answered.
 
 use crate::store::FinishedWorkflow;
+use crate::types::keys::{ExecutorKey, MessageKey, PublicationKey, WorkflowKey};
 use crate::types::position::Position;
 use crate::types::status::Status;
 
@@ -8,7 +9,7 @@ use crate::types::status::Status;
 #[derive(Debug, Clone)]
 pub struct NewMessage {
     /// Its own key, fresh. Of messages stored in one call the one with the lesser key was sent first.
-    pub key: i64,
+    pub key: MessageKey,
     /// The id of the workflow it is for.
     pub to: String,
     /// What it is about; the empty text is a topic like any other.
@@ -25,9 +26,9 @@ pub struct NewMessage {
 #[derive(Debug, Clone)]
 pub struct Publication {
     /// Its own key, fresh. Of publications stored in one call the one with the lesser key came first.
-    pub key: i64,
+    pub key: PublicationKey,
     /// The key of the workflow.
-    pub workflow: i64,
+    pub workflow: WorkflowKey,
     /// What it is.
     pub kind: PublicationKind,
     /// The name of the event or the stream.
@@ -54,11 +55,11 @@ pub enum PublicationKind {
 pub struct PollRequest {
     /// The executor whose workflows may have been cancelled, and since when (microseconds): see
     /// [`PollResult::cancelled`].
-    pub cancelled: Option<(i64, i64)>,
+    pub cancelled: Option<(ExecutorKey, i64)>,
     /// The ids of workflows whose end is awaited.
     pub ends: Vec<String>,
     /// Messages: the key of the workflow that receives, and the topic.
-    pub messages: Vec<(i64, String)>,
+    pub messages: Vec<(WorkflowKey, String)>,
     /// Events: the workflow's id and the event's name.
     pub events: Vec<(String, String)>,
     /// Streams: the workflow's id, the stream's name, and the mark behind which news are awaited.
@@ -71,7 +72,7 @@ pub struct StreamCursor {
     /// When that item was written.
     pub at: i64,
     /// Its key.
-    pub key: i64,
+    pub key: PublicationKey,
 }
 
 /// What is there of what was [`PollRequest`]. What is not there yet is left out.
@@ -81,7 +82,7 @@ pub struct PollResult {
     pub now: i64,
     /// Keys of the executor's workflows that are CANCELLED with a completion at or after the time
     /// that was asked for.
-    pub cancelled: Vec<i64>,
+    pub cancelled: Vec<WorkflowKey>,
     /// Those of the ids that have come to an end or are parked.
     pub ends: Vec<FinishedWorkflow>,
     /// For each pair, by its index in the question, the oldest message that was not received yet.
@@ -99,7 +100,7 @@ pub struct PolledMessage {
     /// Which of the wanted pairs it is for.
     pub index: usize,
     /// Its key.
-    pub key: i64,
+    pub key: MessageKey,
     /// Its payload.
     pub payload: String,
 }
@@ -156,7 +157,7 @@ pub struct CancelledRun {
     /// Its id.
     pub id: String,
     /// The executor that runs it, if one does.
-    pub executor: Option<i64>,
+    pub executor: Option<ExecutorKey>,
 }
 
 /// What has changed, for other processes. It is small, and may be a false alarm: a process that receives
@@ -166,7 +167,7 @@ pub enum Hint {
     /// A workflow has come to an end, has a message, an event, an item: [`Hint::for_workflow`] its id.
     Workflow(u32),
     /// One of this executor's workflows was cancelled.
-    Executor(i64),
+    Executor(ExecutorKey),
     /// A queue has more to do, or room for more, or other limits: [`Hint::for_queue`] its name.
     Queue(u32),
 }

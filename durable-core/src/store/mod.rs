@@ -79,6 +79,7 @@ pub use self::user_transaction::{
     Committed, Database, Isolation, Transact, Transacted, TransactionConnection, TransactionEnd, TransactionStart,
     UserWork,
 };
+pub use crate::types::keys::{ExecutorKey, MessageKey, PublicationKey, WorkflowKey};
 use crate::types::listing::{Filter, StepInfo, WorkflowInfo};
 pub use crate::types::payload::Outcome;
 pub use crate::types::position::Position;
@@ -133,7 +134,12 @@ pub trait Executors: Send + Sync + Debug {
 
     /// Prolongs the lease if the fence still holds, and looks around once: see [`HeartbeatResult`].
     /// `running` are the keys this process runs, to learn which of them are no longer its own.
-    fn heartbeat<'a>(&'a self, fence: Fence, lease: Duration, running: &'a [i64]) -> StoreFuture<'a, HeartbeatResult>;
+    fn heartbeat<'a>(
+        &'a self,
+        fence: Fence,
+        lease: Duration,
+        running: &'a [WorkflowKey],
+    ) -> StoreFuture<'a, HeartbeatResult>;
 
     /// Notes that the executor takes no new work and will leave: another launch under its name no longer
     /// considers it crashed.
@@ -145,7 +151,7 @@ pub trait Executors: Send + Sync + Debug {
     /// Raises the epoch of an executor that is known to be dead, if it is still `epoch`: after
     /// this returns, no commit of that executor can succeed. Waits for a commit in flight. Returns whether
     /// this call was the one that did it.
-    fn fence_out(&self, executor: i64, epoch: i64) -> StoreFuture<'_, bool>;
+    fn fence_out(&self, executor: ExecutorKey, epoch: i64) -> StoreFuture<'_, bool>;
 
     /// Takes up to `limit` PENDING workflows of executors that were fenced out, or released ones, and makes
     /// them the caller's. Queued ones, also of names that the caller does not know, are ENQUEUED again
@@ -162,7 +168,7 @@ pub trait Executors: Send + Sync + Debug {
     /// Releases every PENDING workflow of the executor except the `stuck`: a direct one stays PENDING without
     /// an owner, and any executor may take it; a queued one is ENQUEUED again. The next run is not counted
     /// as a recovery.
-    fn release<'a>(&'a self, fence: Fence, stuck: &'a [i64]) -> StoreFuture<'a, ReleasedWorkflows>;
+    fn release<'a>(&'a self, fence: Fence, stuck: &'a [WorkflowKey]) -> StoreFuture<'a, ReleasedWorkflows>;
 
     /// Whether there is anything to do for an executor. It only reads.
     fn work_left<'a>(&'a self, asked: &'a WorkQuery) -> StoreFuture<'a, WorkFound>;
@@ -197,12 +203,17 @@ pub trait Queues: Send + Sync + Debug {
 
     /// Returns workflows that were claimed and not run: they are ENQUEUED again, where they were before, as if
     /// they had not been claimed. The attempt and the rate limit do not count them.
-    fn return_claims<'a>(&'a self, fence: Fence, keys: &'a [i64]) -> StoreFuture<'a, ()>;
+    fn return_claims<'a>(&'a self, fence: Fence, keys: &'a [WorkflowKey]) -> StoreFuture<'a, ()>;
 
     /// Returns workflows that were claimed by a call whose answer was lost: everything that is PENDING, the
     /// caller's and from this queue, except `known`, which are those the caller knows of. Gives how many those
     /// were. It waits for a claim that still runs on a connection that is gone.
-    fn release_unknown_claims<'a>(&'a self, fence: Fence, queue: &'a str, known: &'a [i64]) -> StoreFuture<'a, u64>;
+    fn release_unknown_claims<'a>(
+        &'a self,
+        fence: Fence,
+        queue: &'a str,
+        known: &'a [WorkflowKey],
+    ) -> StoreFuture<'a, u64>;
 
     /// Makes DELAYED workflows that are due ENQUEUED, many in one call. Their order is that in which they were
     /// started.
@@ -255,7 +266,7 @@ pub trait Read: Send + Sync + Debug {
     fn poll<'a>(&'a self, wanted: &'a PollRequest) -> StoreFuture<'a, PollResult>;
 
     /// All records of the workflows with these keys, in one query.
-    fn records<'a>(&'a self, keys: &'a [i64]) -> StoreFuture<'a, Vec<Record>>;
+    fn records<'a>(&'a self, keys: &'a [WorkflowKey]) -> StoreFuture<'a, Vec<Record>>;
 
     /// A listing for people and tests.
     fn list<'a>(&'a self, filter: &'a Filter) -> StoreFuture<'a, Vec<WorkflowInfo>>;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::store::messaging_rows::{NewMessage, Publication};
 use crate::store::queue_rows::QueuePlacement;
+use crate::types::keys::{ExecutorKey, MessageKey, WorkflowKey};
 use crate::types::payload::Outcome;
 use crate::types::position::Position;
 use crate::types::status::Status;
@@ -14,7 +15,7 @@ use crate::types::status::Status;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fence {
     /// The executor's key, unique per launch.
-    pub executor: i64,
+    pub executor: ExecutorKey,
     /// Its epoch.
     pub epoch: i64,
 }
@@ -32,7 +33,7 @@ pub struct Entry {
     pub messages: Vec<NewMessage>,
     /// The keys of messages that the execution has received: what was in them is in its records, and
     /// it is their positions that keep one message from being received twice.
-    pub received: Vec<i64>,
+    pub received: Vec<MessageKey>,
     /// What the execution shows.
     pub publications: Vec<Publication>,
 }
@@ -81,7 +82,7 @@ impl Entry {
 #[derive(Debug, Clone)]
 pub struct NewWorkflow {
     /// The internal key, fresh.
-    pub key: i64,
+    pub key: WorkflowKey,
     /// The external id.
     pub id: String,
     /// The registered name.
@@ -91,7 +92,7 @@ pub struct NewWorkflow {
     /// The name of the instance that it is a method of, if it is.
     pub instance: Option<String>,
     /// The key of the workflow that starts it, if one does.
-    pub parent: Option<i64>,
+    pub parent: Option<WorkflowKey>,
     /// The program's version.
     pub version: String,
     /// The fingerprint of the workflow's source.
@@ -108,7 +109,7 @@ pub struct NewWorkflow {
 #[derive(Debug, Clone)]
 pub struct NewRecord {
     /// The workflow's key.
-    pub workflow: i64,
+    pub workflow: WorkflowKey,
     /// Where.
     pub position: Position,
     /// What kind of operation.
@@ -131,7 +132,7 @@ pub struct NewRecord {
 #[derive(Debug, Clone)]
 pub struct Finish {
     /// The workflow's key.
-    pub workflow: i64,
+    pub workflow: WorkflowKey,
     /// The run's attempt number: a later run of the same workflow is not ended by this.
     pub attempt: i32,
     /// `SUCCESS`, `ERROR`, `CANCELLED` or `PARKED`.
@@ -174,7 +175,7 @@ pub enum Verdict {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExistingWorkflow {
     /// The internal key.
-    pub key: i64,
+    pub key: WorkflowKey,
     /// The external id.
     pub id: String,
     /// The registered name.
@@ -202,7 +203,7 @@ pub struct FinishedWorkflow {
 #[derive(Debug, Clone)]
 pub struct Record {
     /// The workflow's key.
-    pub workflow: i64,
+    pub workflow: WorkflowKey,
     /// Where.
     pub position: Position,
     /// What kind of operation.
@@ -219,7 +220,7 @@ pub struct Record {
 #[derive(Debug, Clone)]
 pub struct NewExecutor {
     /// Its key, fresh per launch.
-    pub key: i64,
+    pub key: ExecutorKey,
     /// Its name: configured, or host and process.
     pub name: String,
     /// The host, to know which lock files can be asked.
@@ -236,7 +237,7 @@ pub struct NewExecutor {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExecutorInfo {
     /// Its key.
-    pub key: i64,
+    pub key: ExecutorKey,
     /// Its name.
     pub name: String,
     /// Its epoch: [`fence_out`](crate::store::Executors::fence_out) names it, so that only one succeeds.
@@ -263,7 +264,7 @@ pub struct HeartbeatResult {
     /// Whether there are PENDING workflows without a living owner to adopt.
     pub orphans: bool,
     /// Of the running keys, those that are no longer PENDING here, with their status.
-    pub no_longer_owned: Vec<(i64, Status)>,
+    pub no_longer_owned: Vec<(WorkflowKey, Status)>,
 }
 
 /// A workflow name that this program can run.
@@ -286,7 +287,7 @@ pub struct TakeoverRequest {
     pub limit: u32,
     /// The keys of what the executor runs, when the answer to an earlier takeover was lost: then what it has
     /// taken over before and does not run is returned, too.
-    pub running: Option<Vec<i64>>,
+    pub running: Option<Vec<WorkflowKey>>,
 }
 
 /// What was taken over.
@@ -304,7 +305,7 @@ pub struct Takeover {
 #[derive(Debug, Clone)]
 pub struct RunRow {
     /// The internal key.
-    pub key: i64,
+    pub key: WorkflowKey,
     /// The external id, shared by all that know of the run.
     pub id: Arc<str>,
     /// The registered name, to find the function; of no use once that is found.
@@ -322,7 +323,7 @@ pub struct RunRow {
     /// When its time is up, in microseconds since 1970.
     pub deadline: Option<i64>,
     /// The key of the workflow that started it, if one did.
-    pub parent: Option<i64>,
+    pub parent: Option<WorkflowKey>,
     /// The queue it came from, if it did.
     pub queue: Option<String>,
 }
@@ -340,7 +341,7 @@ pub struct ReleasedWorkflows {
 #[derive(Debug, Clone)]
 pub struct WorkQuery {
     /// The executor.
-    pub executor: i64,
+    pub executor: ExecutorKey,
     /// The queues that it takes work from.
     pub queues: Vec<String>,
     /// The workflows that it can run.

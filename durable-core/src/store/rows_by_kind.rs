@@ -3,7 +3,8 @@
 
 use crate::store::enqueue_rows::QueuedRow;
 use crate::store::{
-    Entry, Fence, Finish, NewMessage, NewRecord, NewWorkflow, Publication, PublicationKind, Record, Verdict,
+    Entry, Fence, Finish, MessageKey, NewMessage, NewRecord, NewWorkflow, Publication, PublicationKind, Record,
+    Verdict, WorkflowKey,
 };
 use crate::types::payload::Outcome;
 use crate::types::status::Status;
@@ -22,7 +23,7 @@ pub(super) struct BatchRows<'a> {
     pub(super) finishes: Vec<&'a Finish>,
     /// Sorted by receiver and idempotency key, for the same reason as the starts.
     pub(super) messages: Vec<WithEnd<'a, NewMessage>>,
-    pub(super) received: Vec<WithEnd<'a, i64>>,
+    pub(super) received: Vec<WithEnd<'a, MessageKey>>,
     /// In the order of their keys, which is that in which they count.
     pub(super) events: Vec<WithEnd<'a, Publication>>,
     /// The same.
@@ -38,7 +39,7 @@ pub(super) struct BatchRecord<'a> {
     /// The workflow that the entry starts, if this is the record of that: it is only stored if the
     /// workflow was started.
     #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "SQLite rolls the whole call back instead"))]
-    pub(super) starts: Option<i64>,
+    pub(super) starts: Option<WorkflowKey>,
 }
 
 /// A row of an entry.
@@ -46,7 +47,7 @@ pub(super) struct BatchRecord<'a> {
 pub(super) struct WithEnd<'a, T> {
     /// The run that the entry ends, if it ends one: then the row may only be stored with that end.
     #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "SQLite rolls the whole call back instead"))]
-    pub(super) ends: Option<i64>,
+    pub(super) ends: Option<WorkflowKey>,
     pub(super) row: &'a T,
 }
 
@@ -165,6 +166,11 @@ pub(super) const TOO_MANY_RECOVERIES: [&str; 3] = [
 impl Fence {
     /// The epoch of an executor that has just been registered.
     pub(super) const FIRST_EPOCH: i64 = 1;
+}
+
+/// Keys as the database has them.
+pub(super) fn numbers<K: Copy + Into<i64>>(keys: &[K]) -> Vec<i64> {
+    keys.iter().map(|it| (*it).into()).collect()
 }
 
 /// How many delayed workflows one call makes ENQUEUED, so that no transaction grows without bounds.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use durable_core::store::{
     ClaimRequest, Claimed, Debounce, Fence, Finish, NewQueue, NewWorkflow, QueuePlacement, RateLimit, RunRow, Store,
-    StoredLimits, Verdict,
+    StoredLimits, Verdict, WorkflowKey,
 };
 
 use super::make::{begin, commit, finish, success, workflow};
@@ -42,7 +42,7 @@ pub(super) fn placed(id: &str, place: QueuePlacement) -> NewWorkflow {
 }
 
 /// Puts a workflow on its queue, which is expected to succeed, and gives its key.
-pub(super) async fn enqueued(store: &dyn Store, fence: Fence, id: &str, place: QueuePlacement) -> i64 {
+pub(super) async fn enqueued(store: &dyn Store, fence: Fence, id: &str, place: QueuePlacement) -> WorkflowKey {
     let workflow = placed(id, place);
     assert_eq!(commit(store, fence, begin(&workflow)).await, Verdict::Stored, "{id}");
     workflow.key

@@ -138,7 +138,7 @@ async fn others_are_heard_and_oneself_is_not(site: Site) {
     let other = site.second().await;
     let (mut ear, mut others) =
         (PgNotificationListener::new(&site.store).await, PgNotificationListener::new(&other).await);
-    let hints = vec![Hint::for_workflow("w"), Hint::Executor(-7)];
+    let hints = vec![Hint::for_workflow("w"), Hint::Executor((-7).into())];
     other.notify(&hints).await.unwrap();
     assert_eq!(ear.next().await, Notification::Hints(hints));
     site.store.notify(&[Hint::for_workflow("v")]).await.unwrap();
@@ -161,7 +161,7 @@ async fn others_are_heard_and_oneself_is_not(site: Site) {
 async fn more_hints_than_a_notification_holds_are_news_of_something(site: Site) {
     let other = site.second().await;
     let mut ear = PgNotificationListener::new(&site.store).await;
-    let many: Vec<_> = (0..5_000).map(|_| Hint::Executor(i64::MAX - key())).collect();
+    let many: Vec<_> = (0..5_000).map(|_| Hint::Executor((i64::MAX - key::<i64>()).into())).collect();
     other.notify(&many).await.unwrap();
     assert_eq!(ear.next().await, Notification::Something);
     other.notify(&many[..300]).await.unwrap();

@@ -5,16 +5,17 @@ use std::time::Duration;
 
 use durable_core::Status;
 use durable_core::store::{
-    Entry, Fence, Finish, FinishedWorkflow, KnownWorkflow, NewExecutor, NewMessage, NewRecord, NewWorkflow, Outcome,
-    PollRequest, PolledMessage, Position, Publication, PublicationKind, Store, StreamCursor, TakeoverRequest, Verdict,
+    Entry, Fence, Finish, FinishedWorkflow, KnownWorkflow, MessageKey, NewExecutor, NewMessage, NewRecord, NewWorkflow,
+    Outcome, PollRequest, PolledMessage, Position, Publication, PublicationKind, Store, StreamCursor, TakeoverRequest,
+    Verdict, WorkflowKey,
 };
 
 pub(super) const LEASE: Duration = Duration::from_mins(1);
 
 /// A key that no other row of this process has.
-pub(super) fn key() -> i64 {
+pub(super) fn key<K: From<i64>>() -> K {
     static LAST: AtomicI64 = AtomicI64::new(1_000);
-    LAST.fetch_add(1, Ordering::Relaxed)
+    LAST.fetch_add(1, Ordering::Relaxed).into()
 }
 
 /// A living executor.
@@ -60,7 +61,7 @@ pub(super) fn output(text: &str) -> Option<Outcome> {
 }
 
 /// A record at a position of the body.
-pub(super) fn record(workflow: i64, number: i32, json: &str) -> NewRecord {
+pub(super) fn record(workflow: WorkflowKey, number: i32, json: &str) -> NewRecord {
     NewRecord {
         workflow,
         position: Position::new("", number),
@@ -75,7 +76,7 @@ pub(super) fn record(workflow: i64, number: i32, json: &str) -> NewRecord {
 }
 
 /// A successful end of the first run.
-pub(super) fn success(workflow: i64, json: &str) -> Finish {
+pub(super) fn success(workflow: WorkflowKey, json: &str) -> Finish {
     Finish { workflow, attempt: 1, status: Status::Success, outcome: output(json), reason: None }
 }
 
@@ -97,7 +98,7 @@ pub(super) fn ending(last: impl IntoIterator<Item = NewRecord>, finish: Finish) 
 }
 
 /// A child's row with the parent's record of it.
-pub(super) fn child(parent: i64, number: i32, child: &NewWorkflow) -> Entry {
+pub(super) fn child(parent: WorkflowKey, number: i32, child: &NewWorkflow) -> Entry {
     let mut record = record(parent, number, "null");
     (record.kind, record.outcome, record.child) = ("workflow", None, Some(child.id.clone()));
     let begin = NewWorkflow { parent: Some(parent), ..child.clone() };
@@ -125,24 +126,24 @@ pub(super) fn sending(record: NewRecord, message: NewMessage) -> Entry {
 }
 
 /// A message that was received, with the record of it.
-pub(super) fn receiving(record: NewRecord, key: i64) -> Entry {
+pub(super) fn receiving(record: NewRecord, key: MessageKey) -> Entry {
     Entry { received: vec![key], ..records([record]) }
 }
 
-fn emission(workflow: i64, kind: PublicationKind, name: &str, value: &str) -> Publication {
+fn emission(workflow: WorkflowKey, kind: PublicationKind, name: &str, value: &str) -> Publication {
     let position = Position::new("2/1", 3);
     Publication { key: key(), workflow, kind, name: name.to_owned(), value: value.to_owned(), position }
 }
 
-pub(super) fn event(workflow: i64, name: &str, value: &str) -> Publication {
+pub(super) fn event(workflow: WorkflowKey, name: &str, value: &str) -> Publication {
     emission(workflow, PublicationKind::Event, name, value)
 }
 
-pub(super) fn item(workflow: i64, stream: &str, value: &str) -> Publication {
+pub(super) fn item(workflow: WorkflowKey, stream: &str, value: &str) -> Publication {
     emission(workflow, PublicationKind::Item, stream, value)
 }
 
-pub(super) fn close(workflow: i64, stream: &str) -> Publication {
+pub(super) fn close(workflow: WorkflowKey, stream: &str) -> Publication {
     emission(workflow, PublicationKind::Close, stream, "")
 }
 
@@ -151,13 +152,13 @@ pub(super) fn show(emissions: impl IntoIterator<Item = Publication>) -> Entry {
 }
 
 /// The message that waits longest, if one does.
-pub(super) async fn queues_with_work(store: &dyn Store, workflow: i64, topic: &str) -> Option<PolledMessage> {
+pub(super) async fn queues_with_work(store: &dyn Store, workflow: WorkflowKey, topic: &str) -> Option<PolledMessage> {
     let wanted = PollRequest { messages: vec![(workflow, topic.to_owned())], ..PollRequest::default() };
     store.poll(&wanted).await.expect("the store looks").messages.pop()
 }
 
 /// Receives all messages about nothing in particular.
-pub(super) async fn inbox(store: &dyn Store, fence: Fence, workflow: i64) -> Vec<String> {
+pub(super) async fn inbox(store: &dyn Store, fence: Fence, workflow: WorkflowKey) -> Vec<String> {
     let mut all = Vec::new();
     while let Some(found) = queues_with_work(store, workflow, "").await {
         let receive = Entry { received: vec![found.key], ..Entry::default() };
@@ -189,7 +190,7 @@ pub(super) async fn commit(store: &dyn Store, fence: Fence, entry: Entry) -> Ver
 }
 
 /// A workflow that runs.
-pub(super) async fn running(store: &dyn Store, fence: Fence, id: &str) -> i64 {
+pub(super) async fn running(store: &dyn Store, fence: Fence, id: &str) -> WorkflowKey {
     let workflow = workflow(id);
     assert_eq!(commit(store, fence, begin(&workflow)).await, Verdict::Stored);
     workflow.key
@@ -201,7 +202,7 @@ pub(super) async fn recorded(store: &dyn Store, fence: Fence, record: NewRecord)
 }
 
 /// The outputs and errors of a workflow's records, by position.
-pub(super) async fn outcomes(store: &dyn Store, workflow: i64) -> Vec<(i32, Option<Outcome>)> {
+pub(super) async fn outcomes(store: &dyn Store, workflow: WorkflowKey) -> Vec<(i32, Option<Outcome>)> {
     let records = store.records(&[workflow]).await.expect("records are read");
     records.into_iter().map(|it| (it.position.number, it.outcome)).collect()
 }

@@ -153,7 +153,7 @@ async fn what_nobody_here_knows_is_left_for_others(stage: &Stage) {
     let key = fresh("unknown");
     let app = stage.launch().await;
     let mut foreign = durable_core::store::NewWorkflow {
-        key: 1,
+        key: 1.into(),
         id: "foreign".to_owned(),
         name: "of_another_program".to_owned(),
         input: "{}".to_owned(),
@@ -170,7 +170,7 @@ async fn what_nobody_here_knows_is_left_for_others(stage: &Stage) {
         ..durable_core::store::QueuePlacement::default()
     });
     let executor = durable_core::store::NewExecutor {
-        key: 2,
+        key: 2.into(),
         name: "other".to_owned(),
         host: "other".to_owned(),
         lock_file: None,

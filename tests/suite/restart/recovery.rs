@@ -126,7 +126,7 @@ async fn a_suspended_workflow_goes_on_and_is_not_counted_as_a_recovery(stage: &S
 /// Starts workflows as an executor that is dead by the time anybody looks.
 pub(super) async fn left_by_the_dead(store: &dyn Store, workflows: &[(&str, &str, &str)]) {
     let executor = NewExecutor {
-        key: 1,
+        key: 1.into(),
         name: "the dead one".into(),
         host: "elsewhere".into(),
         lock_file: None,
@@ -136,7 +136,7 @@ pub(super) async fn left_by_the_dead(store: &dyn Store, workflows: &[(&str, &str
     let fence = store.register_executor(&executor).await.unwrap();
     for (key, (id, name, input)) in (1..).zip(workflows) {
         let begin = NewWorkflow {
-            key,
+            key: key.into(),
             id: (*id).into(),
             name: (*name).into(),
             input: (*input).into(),

@@ -6,16 +6,17 @@ use std::sync::Arc;
 use crate::engine::report::{Killed, MOST_LISTED, ShutdownReport, Stuck, StuckKind, Suspended};
 use crate::runtime::blocking_steps::BlockingStep;
 use crate::runtime::running_workflows::RunningWorkflow;
+use crate::types::keys::WorkflowKey;
 
 /// What has become of everything that was running.
 #[derive(Debug, Default)]
 pub(super) struct Leftovers {
     /// The steps that were running when the time for them was over. What each was doing has to be asked
     /// before it is dropped.
-    overdue: Vec<(i64, Killed)>,
+    overdue: Vec<(WorkflowKey, Killed)>,
     suspended: Vec<Arc<RunningWorkflow>>,
     killed: Vec<Killed>,
-    stuck: Vec<(i64, Stuck)>,
+    stuck: Vec<(WorkflowKey, Stuck)>,
 }
 
 impl Leftovers {
@@ -35,13 +36,13 @@ impl Leftovers {
         left: Vec<Arc<RunningWorkflow>>,
     ) {
         let tasks = runs.iter().map(|run| (run.key, stuck(run)));
-        let on_tasks: HashSet<i64> = runs.iter().map(|run| run.key).collect();
+        let on_tasks: HashSet<WorkflowKey> = runs.iter().map(|run| run.key).collect();
         let threads = threads.iter().filter(|it| !on_tasks.contains(&it.key));
         let threads = threads.map(|it| (it.key, on_thread(it)));
         self.stuck = tasks.chain(threads).collect();
-        let stuck: HashSet<i64> = self.stuck.iter().map(|(key, _)| *key).collect();
-        let overdue: HashSet<i64> = self.overdue.iter().map(|(key, _)| *key).collect();
-        let killed: HashSet<i64> = left.iter().map(|run| run.key).filter(|it| overdue.contains(it)).collect();
+        let stuck: HashSet<WorkflowKey> = self.stuck.iter().map(|(key, _)| *key).collect();
+        let overdue: HashSet<WorkflowKey> = self.overdue.iter().map(|(key, _)| *key).collect();
+        let killed: HashSet<WorkflowKey> = left.iter().map(|run| run.key).filter(|it| overdue.contains(it)).collect();
         self.suspended = left;
         self.suspended.retain(|run| !overdue.contains(&run.key) && !stuck.contains(&run.key));
         // Who came to its end at the last moment was not killed.
@@ -55,7 +56,7 @@ impl Leftovers {
         }
     }
 
-    pub(super) fn stuck_keys(&self) -> Vec<i64> {
+    pub(super) fn stuck_keys(&self) -> Vec<WorkflowKey> {
         self.stuck.iter().map(|(key, _)| *key).collect()
     }
 

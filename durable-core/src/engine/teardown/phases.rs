@@ -18,6 +18,7 @@ use crate::runtime::panics::CatchPanic;
 use crate::runtime::pending_notifications::RELEASED;
 use crate::runtime::running_workflows::RunningWorkflow;
 use crate::store::{Hint, PoolState, ReleasedWorkflows};
+use crate::types::keys::WorkflowKey;
 use crate::types::sync::lock;
 use crate::wait::shutdown_phase::EnginePhase;
 use crate::wait::waiters::ReleaseScope;
@@ -169,7 +170,7 @@ impl Teardown {
     }
 
     /// Gives back what is left, and tells the others, so that they need not wait for anything.
-    async fn hand_over(&self, stuck: Vec<i64>) -> Result<ReleasedWorkflows, String> {
+    async fn hand_over(&self, stuck: Vec<WorkflowKey>) -> Result<ReleasedWorkflows, String> {
         let runtime = &self.runtime;
         if !self.budget.borrow().releases() {
             return Ok(ReleasedWorkflows::default());

@@ -5,7 +5,7 @@ use crate::store::{ExecutorInfo, NewExecutor};
 
 /// What a launch writes, besides its lease, its epoch and its state.
 pub(in crate::store) const EXECUTOR: &[Column<NewExecutor>] = &[
-    Column::big_int("key", |it| Some(it.key)),
+    Column::big_int("key", |it| Some(it.key.get())),
     Column::text("name", |it| Some(&it.name)),
     Column::text("host", |it| Some(&it.host)),
     Column::text("lock_file", |it| it.lock_file.as_deref()),
@@ -15,7 +15,7 @@ pub(in crate::store) const EXECUTOR: &[Column<NewExecutor>] = &[
 read_row! {
     /// An executor as another one sees it. The last two are computed.
     ExecutorRow => ExecutorInfo {
-        key: i64 => key,
+        key: i64 => key: key.into(),
         name: String => name,
         epoch: i64 => epoch,
         host: String => host,

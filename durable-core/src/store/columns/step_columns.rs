@@ -9,7 +9,7 @@ use crate::types::position::Position;
 
 /// What a record writes, besides when its body began and when it was recorded.
 pub(in crate::store) const RECORD: &[Column<NewRecord>] = &[
-    Column::big_int("workflow", |it| Some(it.workflow)),
+    Column::big_int("workflow", |it| Some(it.workflow.get())),
     Column::text("branch", |it| Some(&it.position.branch)),
     Column::integer("position", |it| Some(it.position.number)),
     Column::text("kind", |it| Some(it.kind)),
@@ -24,7 +24,7 @@ pub(in crate::store) const RECORD: &[Column<NewRecord>] = &[
 read_row! {
     /// A record, for a replay.
     RecordRow => Record {
-        workflow: i64 => workflow,
+        workflow: i64 => workflow: workflow.into(),
         branch: String => position: Position::new(branch, position),
         position: i32,
         kind: String => kind,

@@ -3,17 +3,17 @@
 use super::{Column, Value, read_row};
 use crate::store::decode::{count, outcome, status, time};
 use crate::store::rows_by_kind::{error_of, output_of};
-use crate::store::{ExistingWorkflow, Finish, FinishedWorkflow, NewWorkflow, RunRow};
+use crate::store::{ExistingWorkflow, Finish, FinishedWorkflow, NewWorkflow, RunRow, WorkflowKey};
 use crate::types::listing::WorkflowInfo;
 use crate::types::time::micros;
 
 /// What every start writes.
 pub(in crate::store) const START: &[Column<NewWorkflow>] = &[
-    Column::big_int("key", |it| Some(it.key)),
+    Column::big_int("key", |it| Some(it.key.get())),
     Column::text("id", |it| Some(&it.id)),
     Column::text("name", |it| Some(&it.name)),
     Column::text("instance", |it| it.instance.as_deref()),
-    Column::big_int("parent", |it| it.parent),
+    Column::big_int("parent", |it| it.parent.map(WorkflowKey::get)),
     Column::text("version", |it| Some(&it.version)),
     Column::big_int("fingerprint", |it| Some(it.fingerprint)),
     Column::big_int("timeout", |it| it.timeout.map(micros)),
@@ -31,7 +31,7 @@ pub(in crate::store) const PLACEMENT: &[Column<NewWorkflow>] = &[
 
 /// Which run an end is of.
 pub(in crate::store) const END_OF: &[Column<Finish>] =
-    &[Column::big_int("key", |it| Some(it.workflow)), Column::integer("attempt", |it| Some(it.attempt))];
+    &[Column::big_int("key", |it| Some(it.workflow.get())), Column::integer("attempt", |it| Some(it.attempt))];
 
 /// What an end writes.
 pub(in crate::store) const END: &[Column<Finish>] = &[
@@ -44,7 +44,7 @@ pub(in crate::store) const END: &[Column<Finish>] = &[
 read_row! {
     /// A workflow that has an id, a deduplication id or a debounce key.
     ExistingRow => ExistingWorkflow {
-        key: i64 => key,
+        key: i64 => key: key.into(),
         id: String => id,
         name: String => name,
         instance: Option<String> => instance,
@@ -55,7 +55,7 @@ read_row! {
 read_row! {
     /// A workflow to run, as a claim or a takeover gives it.
     RunColumns => RunRow {
-        key: i64 => key,
+        key: i64 => key: key.into(),
         id: String => id: id.into(),
         name: String => name,
         instance: Option<String> => instance,
@@ -64,7 +64,7 @@ read_row! {
         recoveries: i32 => recoveries,
         fingerprint: i64 => fingerprint,
         deadline: Option<i64> => deadline,
-        parent: Option<i64> => parent,
+        parent: Option<i64> => parent: parent.map(WorkflowKey::new),
         queue: Option<String> => queue,
     }
 }

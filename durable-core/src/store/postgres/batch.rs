@@ -13,6 +13,7 @@ use crate::store::postgres::dialect::{Query, bind_rows};
 use crate::store::rows_by_kind::{BatchRows, WithEnd};
 use crate::store::store_error::is_clash;
 use crate::store::{Entry, ExistingWorkflow, Fence, StoreError, Verdict};
+use crate::types::keys::WorkflowKey;
 use crate::types::time::micros;
 
 impl PostgresStore {
@@ -65,9 +66,9 @@ impl PostgresStore {
         let done: HashSet<i64> = done.iter().copied().collect();
         let mut missing = Vec::new();
         for (index, entry) in entries.iter().enumerate() {
-            if entry.finish.as_ref().is_some_and(|it| !done.contains(&it.workflow)) {
+            if entry.finish.as_ref().is_some_and(|it| !done.contains(&it.workflow.get())) {
                 judged.unclear.push(index);
-            } else if let Some(start) = entry.start.as_ref().filter(|it| !started.contains(&it.key)) {
+            } else if let Some(start) = entry.start.as_ref().filter(|it| !started.contains(&it.key.get())) {
                 missing.push((index, start));
             }
         }
@@ -137,7 +138,7 @@ fn bind(mut query: Query, rows: &BatchRows<'_>) -> Query {
         query = query
             .bind(records.iter().map(|it| micros(it.record.ran_for)).collect::<Vec<_>>())
             .bind(records.iter().map(|it| it.ends).collect::<Vec<_>>())
-            .bind(records.iter().map(|it| it.starts).collect::<Vec<_>>());
+            .bind(records.iter().map(|it| it.starts.map(WorkflowKey::get)).collect::<Vec<_>>());
     }
     if !messages.is_empty() {
         let rows = messages.iter().map(|it| it.row);
@@ -145,7 +146,7 @@ fn bind(mut query: Query, rows: &BatchRows<'_>) -> Query {
         query = bind_ends(query, messages);
     }
     if !received.is_empty() {
-        query = bind_ends(query.bind(received.iter().map(|it| *it.row).collect::<Vec<_>>()), received);
+        query = bind_ends(query.bind(received.iter().map(|it| it.row.get()).collect::<Vec<_>>()), received);
     }
     for publications in [events, items] {
         if !publications.is_empty() {
@@ -158,7 +159,7 @@ fn bind(mut query: Query, rows: &BatchRows<'_>) -> Query {
 
 /// Binds which of the rows depend on which end.
 fn bind_ends<T>(query: Query, rows: &[WithEnd<'_, T>]) -> Query {
-    query.bind(rows.iter().map(|it| it.ends).collect::<Vec<_>>())
+    query.bind(rows.iter().map(|it| it.ends.map(WorkflowKey::get)).collect::<Vec<_>>())
 }
 
 /// Nothing was stored, because these messages have no receiver: their entries are judged, and the others
@@ -166,7 +167,7 @@ fn bind_ends<T>(query: Query, rows: &[WithEnd<'_, T>]) -> Query {
 fn without_receivers(entries: &[&Entry], refused: &HashMap<i64, Option<String>>) -> Result<JudgedEntry, StoreError> {
     let mut judged = JudgedEntry::all(&Verdict::Stored, entries);
     for (index, entry) in entries.iter().enumerate() {
-        let without = entry.messages.iter().find_map(|it| Some((&it.to, refused.get(&it.key)?)));
+        let without = entry.messages.iter().find_map(|it| Some((&it.to, refused.get(&it.key.get())?)));
         match without {
             Some((id, word)) => {
                 let status = word.as_deref().map(decode::status).transpose()?;

@@ -8,9 +8,10 @@ use crate::store::decode::decode;
 use crate::store::decode_queues::runs;
 use crate::store::postgres::PostgresStore;
 use crate::store::postgres::dialect::{CLOCK, FENCE_HOLDS};
-use crate::store::rows_by_kind::{PROMOTED_AT_ONCE, add_saturating};
+use crate::store::rows_by_kind::{PROMOTED_AT_ONCE, add_saturating, numbers};
 use crate::store::sql::sql_statements;
 use crate::store::{ClaimRequest, Claimed, Fence, Promoted, StoreError};
+use crate::types::keys::WorkflowKey;
 
 /// What a claim returns of a workflow `w`.
 pub(super) fn claimed_columns() -> String {
@@ -141,13 +142,18 @@ impl PostgresStore {
         Ok(Claimed { runs, ..Claimed::of(&decode::<_, LimitsRow, _>(first)?) })
     }
 
-    pub(super) async fn return_claimed(&self, fence: Fence, keys: &[i64]) -> Result<(), StoreError> {
-        let query = self.fenced(&self.sql.claim.return_claims, fence).bind(keys);
+    pub(super) async fn return_claimed(&self, fence: Fence, keys: &[WorkflowKey]) -> Result<(), StoreError> {
+        let query = self.fenced(&self.sql.claim.return_claims, fence).bind(numbers(keys));
         self.write(&mut *self.writing().await?, query).await?;
         Ok(())
     }
 
-    pub(super) async fn return_unknown(&self, fence: Fence, queue: &str, known: &[i64]) -> Result<u64, StoreError> {
+    pub(super) async fn return_unknown(
+        &self,
+        fence: Fence,
+        queue: &str,
+        known: &[WorkflowKey],
+    ) -> Result<u64, StoreError> {
         let mut connection = self.writing().await?;
         let mut transaction = self.begin(&mut connection).await?;
         // It waits for a claim that still runs and has locked the row by its own fence.
@@ -155,7 +161,7 @@ impl PostgresStore {
             self.roll_back(transaction).await?;
             return Ok(0);
         }
-        let query = self.fenced(&self.sql.claim.return_unknown, fence).bind(queue).bind(known);
+        let query = self.fenced(&self.sql.claim.return_unknown, fence).bind(queue).bind(numbers(known));
         let rows = query.execute(&mut *transaction).await?.rows_affected();
         self.end(transaction, rows).await?;
         Ok(rows)

@@ -18,6 +18,7 @@ use crate::store::{
     Commit, Entry, ExistingWorkflow, Fence, Finish, NewRecord, NewWorkflow, StoreError, StoreErrorKind, StoreFuture,
     Verdict,
 };
+use crate::types::keys::WorkflowKey;
 use crate::types::time::micros;
 
 sql_statements! {
@@ -236,7 +237,7 @@ impl PostgresStore {
     pub(super) async fn replace_large_input(
         &self,
         _: &mut PgConnection,
-        _key: i64,
+        _key: WorkflowKey,
         _: &NewWorkflow,
     ) -> Result<(), StoreError> {
         Ok(())

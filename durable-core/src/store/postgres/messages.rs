@@ -9,9 +9,10 @@ use crate::store::decode_messaging::{Sent, SentRow};
 use crate::store::hints;
 use crate::store::postgres::PostgresStore;
 use crate::store::postgres::dialect::{CLOCK, FENCE_HOLDS, Query, bind_row, parameters};
-use crate::store::rows_by_kind::TERMINAL;
+use crate::store::rows_by_kind::{TERMINAL, numbers};
 use crate::store::sql::sql_statements;
 use crate::store::{Fence, Hint, NewMessage, OutboxConnection, StoreError, StoreErrorKind, Verdict};
+use crate::types::keys::MessageKey;
 
 sql_statements! {
     /// $1 the id of the receiver; $2 to $5 the message; $6 when it is sent, or NULL for now.
@@ -84,9 +85,9 @@ impl PostgresStore {
         &self,
         transaction: &mut PgConnection,
         fence: Fence,
-        keys: &[i64],
+        keys: &[MessageKey],
     ) -> Result<u64, StoreError> {
-        let query = self.fenced(&self.sql.messages.receive, fence).bind(keys);
+        let query = self.fenced(&self.sql.messages.receive, fence).bind(numbers(keys));
         Ok(query.execute(transaction).await?.rows_affected())
     }
 

@@ -68,12 +68,12 @@ impl PostgresStore {
             };
         }
         let query = self.query(&self.sql.poll.poll);
-        let query = query.bind(wanted.cancelled.map(|it| it.0)).bind(wanted.cancelled.map(|it| it.1));
+        let query = query.bind(wanted.cancelled.map(|it| it.0.get())).bind(wanted.cancelled.map(|it| it.1));
         let query = query.bind(column!(ends, it => it.as_str()));
-        let query = query.bind(column!(messages, it => it.0)).bind(column!(messages, it => it.1.as_str()));
+        let query = query.bind(column!(messages, it => it.0.get())).bind(column!(messages, it => it.1.as_str()));
         let query = query.bind(column!(events, it => it.0.as_str())).bind(column!(events, it => it.1.as_str()));
         let query = query.bind(column!(streams, it => it.0.as_str())).bind(column!(streams, it => it.1.as_str()));
-        let query = query.bind(column!(streams, it => it.2.at)).bind(column!(streams, it => it.2.key));
+        let query = query.bind(column!(streams, it => it.2.at)).bind(column!(streams, it => it.2.key.get()));
         found(&query.fetch_all(&mut *self.reading().await?).await?)
     }
 }

@@ -10,9 +10,10 @@ use crate::store::decode::{self, decode};
 use crate::store::postgres::PostgresStore;
 use crate::store::postgres::dialect::{CLOCK, FENCE, FENCE_HOLDS, ORPHANED};
 use crate::store::postgres::executors::names_of_known;
-use crate::store::rows_by_kind::TOO_MANY_RECOVERIES;
+use crate::store::rows_by_kind::{TOO_MANY_RECOVERIES, numbers};
 use crate::store::sql::sql_statements;
 use crate::store::{Fence, HeartbeatResult, ReleasedWorkflows, StoreError, Takeover, TakeoverRequest};
+use crate::types::keys::WorkflowKey;
 use crate::types::time::micros;
 
 sql_statements! {
@@ -119,9 +120,9 @@ impl PostgresStore {
         &self,
         fence: Fence,
         lease: Duration,
-        running: &[i64],
+        running: &[WorkflowKey],
     ) -> Result<HeartbeatResult, StoreError> {
-        let query = self.fenced(&self.sql.takeover.heartbeat, fence).bind(micros(lease)).bind(running);
+        let query = self.fenced(&self.sql.takeover.heartbeat, fence).bind(micros(lease)).bind(numbers(running));
         let rows = query.fetch_all(&mut *self.leases().await?).await?;
         let mut result = HeartbeatResult::default();
         for row in &rows {
@@ -130,7 +131,9 @@ impl PostgresStore {
                 "now" => result.now = row.try_get("key")?,
                 "orphans" => result.orphans = true,
                 "expired" => result.expired.push(decode::<_, ExecutorRow, _>(row)?),
-                _ => result.no_longer_owned.push((row.try_get("key")?, decode::status(row.try_get("status")?)?)),
+                _ => result
+                    .no_longer_owned
+                    .push((row.try_get::<i64, _>("key")?.into(), decode::status(row.try_get("status")?)?)),
             }
         }
         self.counter.committed(u64::from(result.fence_holds));
@@ -140,15 +143,19 @@ impl PostgresStore {
     pub(super) async fn take_over_for(&self, request: &TakeoverRequest) -> Result<Takeover, StoreError> {
         let most: Vec<i64> = request.known.iter().map(|it| i64::from(it.max_recoveries)).collect();
         let query = self.fenced(&self.sql.takeover.take_over, request.fence).bind(names_of_known(&request.known));
-        let query = query.bind(most).bind(i64::from(request.limit)).bind(request.running.as_deref());
+        let query = query.bind(most).bind(i64::from(request.limit)).bind(request.running.as_deref().map(numbers));
         let query = TOO_MANY_RECOVERIES.into_iter().fold(query, sqlx::query::Query::bind);
         let rows = query.fetch_all(&mut *self.leases().await?).await?;
         self.counter.committed(rows.len() as u64);
         Takeover::of(&rows)
     }
 
-    pub(super) async fn release_all_but(&self, fence: Fence, stuck: &[i64]) -> Result<ReleasedWorkflows, StoreError> {
-        let query = self.fenced(&self.sql.takeover.release, fence).bind(stuck);
+    pub(super) async fn release_all_but(
+        &self,
+        fence: Fence,
+        stuck: &[WorkflowKey],
+    ) -> Result<ReleasedWorkflows, StoreError> {
+        let query = self.fenced(&self.sql.takeover.release, fence).bind(numbers(stuck));
         let row = query.fetch_one(&mut *self.leases().await?).await?;
         let count = |column| Ok::<_, StoreError>(row.try_get::<i64, _>(column)?.unsigned_abs());
         let released = ReleasedWorkflows { direct: count("direct")?, queued: count("queued")? };

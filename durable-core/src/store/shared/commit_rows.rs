@@ -146,7 +146,7 @@ impl SqlStore {
         transaction: &mut Connection,
         record: &NewRecord,
     ) -> Result<Option<Record>, StoreError> {
-        let query = self.query(&self.sql.commit_rows.stored_record).bind(record.workflow);
+        let query = self.query(&self.sql.commit_rows.stored_record).bind(record.workflow.get());
         let query = query.bind(&*record.position.branch).bind(record.position.number);
         let stored = query.fetch_optional(transaction).await?;
         stored.as_ref().map(decode::<_, RecordRow, _>).transpose()
@@ -212,7 +212,7 @@ impl SqlStore {
         if rows > 0 {
             return Ok(true);
         }
-        let stored = self.query(&self.sql.commit_rows.stored_end).bind(finish.workflow);
+        let stored = self.query(&self.sql.commit_rows.stored_end).bind(finish.workflow.get());
         let stored = stored.fetch_optional(&mut *transaction).await?;
         let stored: Option<StoredEnd> = stored.as_ref().map(decode::<_, StoredEndRow, _>).transpose()?;
         Ok(stored.is_some_and(|stored| is_same_end(&stored, finish)))

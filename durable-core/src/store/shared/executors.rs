@@ -13,6 +13,7 @@ use crate::store::{
     ExecutorInfo, Executors, Fence, HeartbeatResult, KnownWorkflow, NewExecutor, ReleasedWorkflows, StoreFuture,
     Takeover, TakeoverRequest, WorkFound, WorkQuery,
 };
+use crate::types::keys::{ExecutorKey, WorkflowKey};
 use crate::types::time::micros;
 
 sql_statements! {
@@ -75,7 +76,12 @@ impl Executors for SqlStore {
         })
     }
 
-    fn heartbeat<'a>(&'a self, fence: Fence, lease: Duration, running: &'a [i64]) -> StoreFuture<'a, HeartbeatResult> {
+    fn heartbeat<'a>(
+        &'a self,
+        fence: Fence,
+        lease: Duration,
+        running: &'a [WorkflowKey],
+    ) -> StoreFuture<'a, HeartbeatResult> {
         Box::pin(self.prolong_lease(fence, lease, running))
     }
 
@@ -94,7 +100,7 @@ impl Executors for SqlStore {
         })
     }
 
-    fn fence_out(&self, executor: i64, epoch: i64) -> StoreFuture<'_, bool> {
+    fn fence_out(&self, executor: ExecutorKey, epoch: i64) -> StoreFuture<'_, bool> {
         Box::pin(async move {
             let query = self.fenced(&self.sql.takeover.fence_out, Fence { executor, epoch });
             Ok(self.write(&mut *self.leases().await?, query).await? > 0)
@@ -112,14 +118,14 @@ impl Executors for SqlStore {
         })
     }
 
-    fn release<'a>(&'a self, fence: Fence, stuck: &'a [i64]) -> StoreFuture<'a, ReleasedWorkflows> {
+    fn release<'a>(&'a self, fence: Fence, stuck: &'a [WorkflowKey]) -> StoreFuture<'a, ReleasedWorkflows> {
         Box::pin(self.release_all_but(fence, stuck))
     }
 
     fn work_left<'a>(&'a self, asked: &'a WorkQuery) -> StoreFuture<'a, WorkFound> {
         Box::pin(async move {
             let names = list(&names_of_known(&asked.known));
-            let query = self.query(&self.sql.executors.work_left).bind(asked.executor).bind(names);
+            let query = self.query(&self.sql.executors.work_left).bind(asked.executor.get()).bind(names);
             let row = query.bind(list(&asked.queues)).fetch_one(&mut *self.reading_leases().await?).await?;
             let (own, released, queued) = (row.try_get("own")?, row.try_get("released")?, row.try_get("queued")?);
             Ok(WorkFound { own, released, queued })

@@ -37,7 +37,7 @@ impl Messaging for SqlStore {
     ) -> StoreFuture<'a, StreamPage> {
         Box::pin(async move {
             let query = self.query(&self.sql.messaging.items).bind(workflow).bind(stream);
-            let query = query.bind(cursor.at).bind(cursor.key).bind(i64::from(limit));
+            let query = query.bind(cursor.at).bind(cursor.key.get()).bind(i64::from(limit));
             read_stream(&query.fetch_all(&mut *self.reading().await?).await?)
         })
     }

@@ -14,6 +14,7 @@ use crate::store::{
     ClaimRequest, Claimed, EnqueueOutcome, Fence, NewQueue, NewWorkflow, OutboxConnection, Promoted, QueueChange,
     QueueRow, Queues, StoreFuture,
 };
+use crate::types::keys::WorkflowKey;
 
 sql_statements! {
     /// From $1 rows of a queue. Limits that are as they were are not written.
@@ -80,11 +81,16 @@ impl Queues for SqlStore {
         Box::pin(self.claim_for(request))
     }
 
-    fn return_claims<'a>(&'a self, fence: Fence, keys: &'a [i64]) -> StoreFuture<'a, ()> {
+    fn return_claims<'a>(&'a self, fence: Fence, keys: &'a [WorkflowKey]) -> StoreFuture<'a, ()> {
         Box::pin(self.return_claimed(fence, keys))
     }
 
-    fn release_unknown_claims<'a>(&'a self, fence: Fence, queue: &'a str, known: &'a [i64]) -> StoreFuture<'a, u64> {
+    fn release_unknown_claims<'a>(
+        &'a self,
+        fence: Fence,
+        queue: &'a str,
+        known: &'a [WorkflowKey],
+    ) -> StoreFuture<'a, u64> {
         Box::pin(self.return_unknown(fence, queue, known))
     }
 

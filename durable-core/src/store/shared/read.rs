@@ -4,8 +4,10 @@ use super::SqlStore;
 use super::dialect::{INPUT_OF_W, JOIN_INPUTS, is_in, list, list_table, planned_each_time};
 use crate::store::columns::{ExistingRow, RecordRow, StepRow, WorkflowRow, select};
 use crate::store::decode::{by_position, decode};
+use crate::store::rows_by_kind::numbers;
 use crate::store::sql::sql_statements;
 use crate::store::{ExistingWorkflow, PollRequest, PollResult, Read, Record, StoreFuture};
+use crate::types::keys::WorkflowKey;
 use crate::types::listing::{DEFAULT_LIMIT, Filter, StepInfo, WorkflowInfo};
 use crate::types::status::Status;
 
@@ -66,9 +68,9 @@ impl Read for SqlStore {
         Box::pin(self.poll_all(wanted))
     }
 
-    fn records<'a>(&'a self, keys: &'a [i64]) -> StoreFuture<'a, Vec<Record>> {
+    fn records<'a>(&'a self, keys: &'a [WorkflowKey]) -> StoreFuture<'a, Vec<Record>> {
         Box::pin(async move {
-            let query = self.query(&self.sql.read.records).bind(list(keys));
+            let query = self.query(&self.sql.read.records).bind(list(&numbers(keys)));
             let rows = query.fetch_all(&mut *self.reading().await?).await?;
             rows.iter().map(decode::<_, RecordRow, _>).collect()
         })

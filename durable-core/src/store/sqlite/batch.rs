@@ -17,6 +17,7 @@ use crate::store::sqlite::dialect::{Query, after_the_last, bind_row};
 use crate::store::store_error::is_clash;
 use crate::store::{Entry, Fence, Finish, NewMessage, NewWorkflow, Publication, StoreError, Verdict};
 use crate::types::id::local_micros;
+use crate::types::keys::MessageKey;
 use crate::types::time::micros;
 
 /// The numbers of rows for which there are statements.
@@ -322,7 +323,7 @@ impl SqliteStore {
         }
         let mut received = 0;
         if !rows.received.is_empty() {
-            let keys: Vec<i64> = rows.received.iter().map(|it| *it.row).collect();
+            let keys: Vec<MessageKey> = rows.received.iter().map(|it| *it.row).collect();
             received = self.mark_received(connection, fence, &keys).await?;
         }
         Ok(Some(sent + events + items + received))

@@ -6,12 +6,13 @@ use sqlx::Row;
 use crate::store::columns::{CLAIM_ORDER, LimitsRow, RunColumns, limits_of, select};
 use crate::store::decode::decode;
 use crate::store::decode_queues::runs;
-use crate::store::rows_by_kind::{PROMOTED_AT_ONCE, add_saturating};
+use crate::store::rows_by_kind::{PROMOTED_AT_ONCE, add_saturating, numbers};
 use crate::store::sql::sql_statements;
 use crate::store::sqlite::SqliteStore;
 use crate::store::sqlite::dialect::{FENCE_HOLDS, list};
 use crate::store::{ClaimRequest, Claimed, Fence, Promoted, StoreError};
 use crate::types::id::local_micros;
+use crate::types::keys::WorkflowKey;
 
 /// The input of a row of `durable.workflows` that is updated.
 pub(super) const INPUT: &str =
@@ -132,23 +133,28 @@ impl SqliteStore {
         Ok(Claimed { runs, ..Claimed::of(&decode::<_, LimitsRow, _>(&row)?) })
     }
 
-    pub(super) async fn return_claimed(&self, fence: Fence, keys: &[i64]) -> Result<(), StoreError> {
+    pub(super) async fn return_claimed(&self, fence: Fence, keys: &[WorkflowKey]) -> Result<(), StoreError> {
         let mut writer = self.writing().await?;
         let mut transaction = self.begin(&mut writer).await?;
         for text in [&self.sql.claim.uncount, &self.sql.claim.return_claims] {
-            self.fenced(text, fence).bind(list(keys)).execute(&mut *transaction).await?;
+            self.fenced(text, fence).bind(list(&numbers(keys))).execute(&mut *transaction).await?;
         }
         self.end(transaction, keys.len() as u64).await?;
         Ok(())
     }
 
     /// A claim that still runs has waited for the same write lock.
-    pub(super) async fn return_unknown(&self, fence: Fence, queue: &str, known: &[i64]) -> Result<u64, StoreError> {
+    pub(super) async fn return_unknown(
+        &self,
+        fence: Fence,
+        queue: &str,
+        known: &[WorkflowKey],
+    ) -> Result<u64, StoreError> {
         let mut writer = self.writing().await?;
         let mut transaction = self.begin(&mut writer).await?;
         let mut rows = 0;
         for text in [&self.sql.claim.uncount_unknown, &self.sql.claim.return_unknown] {
-            let query = self.fenced(text, fence).bind(list(known)).bind(queue);
+            let query = self.fenced(text, fence).bind(list(&numbers(known))).bind(queue);
             rows = query.execute(&mut *transaction).await?.rows_affected();
         }
         self.end(transaction, rows).await?;

@@ -13,6 +13,7 @@ use crate::store::sqlite::nul::refuse_nul;
 use crate::store::store_error::is_clash;
 use crate::store::{Commit, Entry, Fence, NewWorkflow, StoreError, StoreFuture, Verdict};
 use crate::types::id::local_micros;
+use crate::types::keys::WorkflowKey;
 
 sql_statements! {
     /// $1 key; $2 input.
@@ -130,7 +131,7 @@ impl SqliteStore {
         it: &NewWorkflow,
     ) -> Result<(), StoreError> {
         if is_large(it) {
-            self.query(&self.sql.commit.input).bind(it.key).bind(&it.input).execute(connection).await?;
+            self.query(&self.sql.commit.input).bind(it.key.get()).bind(&it.input).execute(connection).await?;
         }
         Ok(())
     }
@@ -139,13 +140,13 @@ impl SqliteStore {
     pub(super) async fn replace_large_input(
         &self,
         connection: &mut SqliteConnection,
-        key: i64,
+        key: WorkflowKey,
         it: &NewWorkflow,
     ) -> Result<(), StoreError> {
         let query = if is_large(it) {
-            self.query(&self.sql.commit.replace_input).bind(key).bind(&it.input)
+            self.query(&self.sql.commit.replace_input).bind(key.get()).bind(&it.input)
         } else {
-            self.query(&self.sql.commit.delete_input).bind(key)
+            self.query(&self.sql.commit.delete_input).bind(key.get())
         };
         query.execute(connection).await?;
         Ok(())

@@ -6,13 +6,14 @@ use crate::store::batch_clock::BatchClock;
 use crate::store::columns::{MESSAGE, RECEIVER, names};
 use crate::store::decode::decode;
 use crate::store::decode_messaging::{Sent, SentRow};
-use crate::store::rows_by_kind::TERMINAL;
+use crate::store::rows_by_kind::{TERMINAL, numbers};
 use crate::store::sql::sql_statements;
 use crate::store::sqlite::SqliteStore;
 use crate::store::sqlite::dialect::{FENCE_HOLDS, Query, bind_row, list, parameters};
 use crate::store::sqlite::nul::refuse_nul_in_message;
 use crate::store::{Fence, NewMessage, OutboxConnection, StoreError, StoreErrorKind, Verdict};
 use crate::types::id::local_micros;
+use crate::types::keys::MessageKey;
 
 sql_statements! {
     /// $1, $2 fence; $3 the id of the receiver; $4 to $7 the message; $8 now.
@@ -89,7 +90,7 @@ impl SqliteStore {
         if query.execute(&mut *connection).await?.rows_affected() > 0 {
             return Ok(Sent::Now);
         }
-        let query = self.query(&self.sql.messages.why).bind(message.key).bind(&message.to);
+        let query = self.query(&self.sql.messages.why).bind(message.key.get()).bind(&message.to);
         decode::<_, SentRow, _>(&query.bind(&message.idempotency_key).fetch_one(connection).await?)
     }
 
@@ -97,9 +98,9 @@ impl SqliteStore {
         &self,
         transaction: &mut SqliteConnection,
         fence: Fence,
-        keys: &[i64],
+        keys: &[MessageKey],
     ) -> Result<u64, StoreError> {
-        let query = self.fenced(&self.sql.messages.receive, fence).bind(list(keys)).bind(local_micros());
+        let query = self.fenced(&self.sql.messages.receive, fence).bind(list(&numbers(keys))).bind(local_micros());
         Ok(query.execute(transaction).await?.rows_affected())
     }
 

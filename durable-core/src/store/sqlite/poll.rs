@@ -54,10 +54,12 @@ sql_statements! {
 
 impl SqliteStore {
     pub(super) async fn poll_all(&self, wanted: &PollRequest) -> Result<PollResult, StoreError> {
-        let streams: Vec<_> = wanted.streams.iter().map(|(id, name, mark)| (id, name, mark.at, mark.key)).collect();
+        let messages: Vec<_> = wanted.messages.iter().map(|(key, topic)| (key.get(), topic)).collect();
+        let streams: Vec<_> =
+            wanted.streams.iter().map(|(id, name, mark)| (id, name, mark.at, mark.key.get())).collect();
         let query = self.query(&self.sql.poll.poll).bind(local_micros());
-        let query = query.bind(wanted.cancelled.map(|it| it.0)).bind(wanted.cancelled.map(|it| it.1));
-        let query = query.bind(list(&wanted.ends)).bind(list(&wanted.messages));
+        let query = query.bind(wanted.cancelled.map(|it| it.0.get())).bind(wanted.cancelled.map(|it| it.1));
+        let query = query.bind(list(&wanted.ends)).bind(list(&messages));
         let query = query.bind(list(&wanted.events)).bind(list(&streams));
         found(&query.fetch_all(&mut *self.reading().await?).await?)
     }

@@ -7,13 +7,14 @@ use sqlx::Row;
 
 use crate::store::columns::{ExecutorRow, RunColumns, select};
 use crate::store::decode::{self, decode};
-use crate::store::rows_by_kind::TOO_MANY_RECOVERIES;
+use crate::store::rows_by_kind::{TOO_MANY_RECOVERIES, numbers};
 use crate::store::sql::sql_statements;
 use crate::store::sqlite::SqliteStore;
 use crate::store::sqlite::claim::INPUT;
 use crate::store::sqlite::dialect::{FENCE_HOLDS, ORPHANED, list};
 use crate::store::{Fence, HeartbeatResult, ReleasedWorkflows, StoreError, Takeover, TakeoverRequest};
 use crate::types::id::local_micros;
+use crate::types::keys::WorkflowKey;
 use crate::types::time::micros;
 
 sql_statements! {
@@ -89,18 +90,20 @@ impl SqliteStore {
         &self,
         fence: Fence,
         lease: Duration,
-        running: &[i64],
+        running: &[WorkflowKey],
     ) -> Result<HeartbeatResult, StoreError> {
         let now = local_micros();
         let query = self.fenced(&self.sql.takeover.prolong_lease, fence).bind(now.saturating_add(micros(lease)));
         let fence_holds = self.write(&mut *self.leases().await?, query).await? > 0;
         let mut result = HeartbeatResult { fence_holds, now, ..HeartbeatResult::default() };
-        let query = self.query(&self.sql.takeover.look_around).bind(fence.executor).bind(now);
-        for row in &query.bind(list(running)).fetch_all(&mut *self.leases().await?).await? {
+        let query = self.query(&self.sql.takeover.look_around).bind(fence.executor.get()).bind(now);
+        for row in &query.bind(list(&numbers(running))).fetch_all(&mut *self.leases().await?).await? {
             match row.try_get::<&str, _>("what")? {
                 "orphans" => result.orphans = true,
                 "expired" => result.expired.push(decode::<_, ExecutorRow, _>(row)?),
-                _ => result.no_longer_owned.push((row.try_get("key")?, decode::status(row.try_get("status")?)?)),
+                _ => result
+                    .no_longer_owned
+                    .push((row.try_get::<i64, _>("key")?.into(), decode::status(row.try_get("status")?)?)),
             }
         }
         Ok(result)
@@ -109,15 +112,19 @@ impl SqliteStore {
     pub(super) async fn take_over_for(&self, request: &TakeoverRequest) -> Result<Takeover, StoreError> {
         let known: Vec<_> = request.known.iter().map(|it| (&it.name, it.max_recoveries)).collect();
         let query = self.fenced(&self.sql.takeover.take_over, request.fence).bind(list(&known));
-        let query = query.bind(i64::from(request.limit)).bind(request.running.as_ref().map(|it| list(it)));
+        let query = query.bind(i64::from(request.limit)).bind(request.running.as_deref().map(|it| list(&numbers(it))));
         let query = TOO_MANY_RECOVERIES.into_iter().fold(query, sqlx::query::Query::bind);
         let rows = query.bind(local_micros()).fetch_all(&mut *self.leases().await?).await?;
         self.counter.committed(rows.len() as u64);
         Takeover::of(&rows)
     }
 
-    pub(super) async fn release_all_but(&self, fence: Fence, stuck: &[i64]) -> Result<ReleasedWorkflows, StoreError> {
-        let query = self.fenced(&self.sql.takeover.release, fence).bind(list(stuck));
+    pub(super) async fn release_all_but(
+        &self,
+        fence: Fence,
+        stuck: &[WorkflowKey],
+    ) -> Result<ReleasedWorkflows, StoreError> {
+        let query = self.fenced(&self.sql.takeover.release, fence).bind(list(&numbers(stuck)));
         let rows = query.fetch_all(&mut *self.leases().await?).await?;
         self.counter.committed(rows.len() as u64);
         let direct: Result<Vec<bool>, StoreError> = rows.iter().map(|row| Ok(row.try_get("direct")?)).collect();

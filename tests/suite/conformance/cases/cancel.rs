@@ -1,14 +1,14 @@
 //! Cancelling: a workflow, and everything below it.
 
 use durable_core::Status;
-use durable_core::store::{CancelledRun, CancelledWorkflows, Finish, PollRequest};
+use durable_core::store::{CancelledRun, CancelledWorkflows, ExecutorKey, Finish, PollRequest};
 
 use super::super::make::{
     child, commit, finish, record, records, register_executor, running, status, success, workflow,
 };
 use super::super::site::Site;
 
-fn stopped(id: &str, executor: Option<i64>) -> CancelledRun {
+fn stopped(id: &str, executor: Option<ExecutorKey>) -> CancelledRun {
     CancelledRun { id: id.to_owned(), executor }
 }
 

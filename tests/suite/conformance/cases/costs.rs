@@ -101,7 +101,7 @@ pub(crate) async fn lives_of_executors_cost_what_they_cost(site: Site) {
     assert_eq!(spent(), statement_counts(1, 1));
     store.take_over(&adopting(me, 10)).await.unwrap();
     assert_eq!(spent(), statement_counts(1, 1));
-    store.records(&[1, 2, 3]).await.unwrap();
+    store.records(&[1.into(), 2.into(), 3.into()]).await.unwrap();
     store.find("w").await.unwrap();
     assert_eq!(spent(), statement_counts(2, 0));
 }

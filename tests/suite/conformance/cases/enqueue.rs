@@ -156,7 +156,7 @@ pub(crate) async fn of_two_duplicates_in_one_call_the_first_is_stored(Site { sto
 pub(crate) async fn of_two_duplicates_in_one_commit_the_first_call_wins(Site { store, .. }: Site) {
     let me = register_executor(&*store, "a").await;
     let later = |first: &NewWorkflow, place: Option<QueuePlacement>, id: &str| NewWorkflow {
-        key: first.key - 100_000,
+        key: (first.key.get() - 100_000).into(),
         placement: place,
         ..workflow(id)
     };
@@ -182,7 +182,7 @@ pub(crate) async fn of_two_duplicates_in_one_commit_the_first_call_wins(Site { s
         Verdict::Existing(it) | Verdict::Duplicate(it) | Verdict::Debounced(it) => it.key,
         other => panic!("{other:?}"),
     };
-    let winners: Vec<i64> = verdicts[6..].iter().map(winner).collect();
+    let winners: Vec<_> = verdicts[6..].iter().map(winner).collect();
     assert_eq!(winners, [deduplicated.key, same_id.key, same_cart.key, direct.key, queued.key], "{verdicts:?}");
     let kinds = [&verdicts[6], &verdicts[7], &verdicts[8]];
     assert!(
@@ -277,7 +277,7 @@ pub(crate) async fn thousands_are_enqueued_in_one_commit(site: Site) {
     assert!(verdicts.iter().all(|it| matches!(it, Verdict::Duplicate(_))));
     // The begins, the looks for their ids and for their deduplication ids; in SQLite in a transaction.
     assert_eq!(spent(), if site.is_postgres() { costs(3, 0) } else { costs(20, 0) });
-    let children: Vec<_> = (0..64).map(|it| child(1, it, &placed(&format!("c-{it}"), mail()))).collect();
+    let children: Vec<_> = (0..64).map(|it| child(1.into(), it, &placed(&format!("c-{it}"), mail()))).collect();
     assert_eq!(store.commit(me, &children, false).await.unwrap(), vec![Verdict::Stored; 64]);
     assert_eq!(spent(), in_sqlite(4));
 }

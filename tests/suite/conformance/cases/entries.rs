@@ -180,7 +180,7 @@ pub(crate) async fn batches_of_every_size_are_stored_whole(Site { store, .. }: S
             .collect();
         assert_eq!(store.commit(me, &mixed, false).await.unwrap(), stored, "{size} of all kinds");
 
-        let keys: Vec<i64> = all.iter().map(|it| it.key).collect();
+        let keys: Vec<_> = all.iter().map(|it| it.key).collect();
         let expected = size + size.div_ceil(3) + (size + 1) / 3;
         assert_eq!(store.records(&keys).await.unwrap().len(), expected, "{size}");
         let ids: Vec<_> = all.iter().map(|it| it.id.clone()).collect();
@@ -196,7 +196,7 @@ pub(crate) async fn a_batch_of_mixed_fates_gets_a_verdict_each(Site { store, .. 
         let fresh = running(&*store, me, &format!("run-{number}")).await;
         entries.push(begin(&workflow(&format!("new-{number}"))));
         entries.push(begin(&workflow("old")));
-        entries.push(finish(success(if number % 10 == 0 { -1 } else { fresh }, "1")));
+        entries.push(finish(success(if number % 10 == 0 { (-1).into() } else { fresh }, "1")));
     }
     let verdicts = store.commit(me, &entries, false).await.unwrap();
     for (number, of_round) in (0..).zip(verdicts.chunks(3)) {

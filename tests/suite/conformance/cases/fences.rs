@@ -69,7 +69,7 @@ pub(crate) async fn only_one_of_two_takeovers_succeeds(Site { store, .. }: Site)
     }
     assert_eq!(won, 1);
     assert!(!store.fence_out(dead.executor, dead.epoch + 1).await.unwrap(), "the dead are not deposed again");
-    assert!(!store.fence_out(-1, 1).await.unwrap(), "there is no such executor");
+    assert!(!store.fence_out((-1).into(), 1).await.unwrap(), "there is no such executor");
 }
 
 pub(crate) async fn an_executor_that_signed_off_writes_nothing(Site { store, .. }: Site) {

@@ -130,7 +130,7 @@ pub(crate) async fn what_is_given_back_stands_in_its_old_place(Site { store, .. 
     let mine = claim(&*store, me, 2).await.runs;
     let theirs = claim(&*store, other, 1).await.runs;
     ended(&*store, me, &mine[0]).await;
-    let keys = [mine[0].key, mine[1].key, theirs[0].key, direct, 999_999];
+    let keys = [mine[0].key, mine[1].key, theirs[0].key, direct, 999_999.into()];
     store.return_claims(me, &keys).await.unwrap();
     store.return_claims(me, &keys).await.unwrap();
     assert_eq!(status(&*store, "a").await, Some(Status::Success));

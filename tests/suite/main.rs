@@ -1,11 +1,10 @@
 //! The integration tests, in one binary so that they are linked once.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so, and where")]
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test, with its location")]
+mod commit_counts;
 mod conformance;
-mod cost;
-mod counter;
 mod crash;
-mod languages;
-mod lot;
+mod messaging;
+mod other_languages;
 mod programs;
 mod queues;
 mod recipes;
@@ -13,7 +12,6 @@ mod restart;
 mod shutdown;
 #[cfg(unix)]
 mod signals;
-mod stage;
-mod talk;
+mod support;
 mod transactions;
 mod workflows;

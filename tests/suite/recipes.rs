@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::process::Command;
 
-use crate::crash::processes::program;
+use crate::support::processes::program;
 
 /// One test for each recipe.
 macro_rules! recipes {

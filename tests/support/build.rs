@@ -1,5 +1,4 @@
-//! Finds out whether there is a Postgres to test with, so that its tests show as ignored where there
-//! is none, and never as passed.
+//! Finds out what this machine has, so that tests that need more show as ignored, and never as passed.
 
 #[path = "../../durable/src/testing/server.rs"]
 #[allow(
@@ -10,30 +9,46 @@
 )]
 mod server;
 
+use std::path::Path;
+use std::process::Command;
+
 fn main() {
-    println!("cargo::rustc-check-cfg=cfg(has_postgres)");
     println!("cargo::rerun-if-env-changed={}", server::URL_VARIABLE);
+    println!("cargo::rerun-if-env-changed=DURABLE_TEST_PYTHON");
     println!("cargo::rerun-if-changed=/usr/lib/postgresql");
     println!("cargo::rerun-if-changed=durable/src/testing/server.rs");
     println!("cargo::rerun-if-changed=tests/support/build.rs");
-    println!("cargo::rustc-check-cfg=cfg(can_unshare)");
-    // Whether a process may be the first one of a namespace, as it is in a container.
-    let first = std::process::Command::new("unshare").args(["--pid", "--fork", "true"]).output();
-    if first.is_ok_and(|it| it.status.success()) {
-        println!("cargo::rustc-cfg=can_unshare");
-    }
-    // Whether there are psql, and a Python with psycopg, for the examples in other languages.
-    println!("cargo::rustc-check-cfg=cfg(has_psql, has_psycopg)");
-    println!("cargo::rerun-if-env-changed=DURABLE_TEST_PYTHON");
-    if server::program("psql").is_some() {
-        println!("cargo::rustc-cfg=has_psql");
-    }
+
+    set("has_postgres", server::is_available());
+    // For the examples in other languages: psql, and a Python with psycopg.
+    set("has_psql", server::program("psql").is_some());
     let python = std::env::var("DURABLE_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let psycopg = std::process::Command::new(python).args(["-c", "import psycopg"]).output();
-    if psycopg.is_ok_and(|it| it.status.success()) {
-        println!("cargo::rustc-cfg=has_psycopg");
+    set("has_psycopg", succeeds(&python, &["-c", "import psycopg"]));
+    // A process can be the first one of a namespace, as it is in a container.
+    set("can_unshare", Path::new("/proc/self/status").exists() && succeeds("unshare", &["--pid", "--fork", "true"]));
+    set("has_read_only_folder", has_read_only_folder());
+}
+
+/// Tells the compiler of a condition that tests may name, and whether it holds.
+fn set(name: &str, holds: bool) {
+    println!("cargo::rustc-check-cfg=cfg({name})");
+    if holds {
+        println!("cargo::rustc-cfg={name}");
     }
-    if server::is_available() {
-        println!("cargo::rustc-cfg=has_postgres");
-    }
+}
+
+fn succeeds(program: &str, arguments: &[&str]) -> bool {
+    Command::new(program).args(arguments).output().is_ok_and(|it| it.status.success())
+}
+
+/// Whether there is a folder in which this user cannot create files: any read-only one, or for root /sys.
+fn has_read_only_folder() -> bool {
+    let folder = Path::new(&std::env::var_os("OUT_DIR").expect("Cargo sets it")).join("read-only");
+    let created = std::fs::create_dir_all(&folder).and_then(|()| {
+        let mut permissions = std::fs::metadata(&folder)?.permissions();
+        permissions.set_readonly(true);
+        std::fs::set_permissions(&folder, permissions)?;
+        std::fs::File::create(folder.join("probe"))
+    });
+    created.is_err() || Path::new("/sys/kernel").exists()
 }

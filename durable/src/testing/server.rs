@@ -121,7 +121,7 @@ mod throw_away {
         Ok(url)
     }
 
-    /// A server that can be stopped, started again and frozen. It is gone when this is dropped, or
+    /// A server that can be stopped and started again. It is gone when this is dropped, or
     /// when the process is.
     #[derive(Debug)]
     pub struct Server {
@@ -191,18 +191,14 @@ mod throw_away {
             assert!(status.success(), "pg_ctl {how:?}: {status}");
         }
 
-        /// Stops or continues all of its processes as they are: whoever talks to it gets no answer and no error.
+        /// The number of its first process, the parent of all its others, while it is running.
         ///
         /// # Panics
-        /// It cannot be done.
-        pub fn set_frozen(&self, frozen: bool) {
+        /// It is not running.
+        #[must_use]
+        pub fn process_id(&self) -> u32 {
             let file = std::fs::read_to_string(self.folder.join("data/postmaster.pid")).expect("it is running");
-            let postmaster = file.lines().next().unwrap_or_default().to_owned();
-            let found = Command::new("pgrep").args(["-P", &postmaster]).output().expect("pgrep is there");
-            let children = String::from_utf8_lossy(&found.stdout).into_owned();
-            let signal = if frozen { "-STOP" } else { "-CONT" };
-            // A child that has just gone is none to be stopped.
-            let _ = Command::new("kill").arg(signal).arg(&postmaster).args(children.split_whitespace()).status();
+            file.lines().next().and_then(|it| it.parse().ok()).expect("the file begins with the number")
         }
     }
 

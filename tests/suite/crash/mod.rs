@@ -1,7 +1,6 @@
-//! Real processes, killed with real signals.
+//! Real processes that are killed.
 
-mod launches;
-mod mail;
-pub(crate) mod processes;
-mod sleepers;
-pub(crate) mod watched;
+mod failed_launches;
+mod killed_senders_and_receivers;
+mod killed_sleepers;
+pub(crate) mod killed_workers;

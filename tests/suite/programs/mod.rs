@@ -1,5 +1,5 @@
-//! Programs by lot, run without faults and then with crashes at moments by lot: the same comes out.
+//! Random programs, run without faults and then with random crashes: the result is the same.
 
-mod interpret;
-mod language;
-mod runs;
+mod interpreter;
+mod program;
+mod random_programs;

@@ -1,16 +1,16 @@
-//! Debouncing: several calls become one, with the arguments of the last.
+//! Debounced calls: several become one, with the arguments of the last.
 
 use durable::prelude::*;
 
-use crate::stage::{Stage, on_every_stage};
+use crate::support::{TestDatabase, database_tests};
 
-on_every_stage! {
-    the_last_of_several_calls_wins,
-    a_bound_ends_a_stream_of_calls,
-    calls_of_two_processes_become_one,
-    a_workflow_debounces_and_replays,
-    calls_on_two_instances_with_one_key_stay_apart,
-    the_last_calls_priority_and_timeout_count,
+database_tests! {
+the_last_debounced_call_wins,
+debounce_up_to_limits_how_long_a_call_is_postponed,
+debounced_calls_of_two_processes_become_one_workflow,
+a_debounced_call_in_a_workflow_replays,
+debounced_calls_on_two_instances_stay_separate,
+priority_and_timeout_of_the_last_debounced_call_apply,
 }
 
 #[workflow]
@@ -18,8 +18,8 @@ async fn saves_draft(text: String) -> Result<String> {
     Ok(text)
 }
 
-async fn the_last_of_several_calls_wins(stage: &Stage) {
-    let app = stage.launch().await;
+async fn the_last_debounced_call_wins(database: &TestDatabase) {
+    let app = database.launch().await;
     app.scope(async {
         let mut handles = Vec::new();
         for text in ["a", "ab", "abc"] {
@@ -31,12 +31,12 @@ async fn the_last_of_several_calls_wins(stage: &Stage) {
         assert_eq!(later.await.unwrap(), "later", "a call after that is another one");
     })
     .await;
-    assert_eq!(stage.poll().await.len(), 2);
+    assert_eq!(database.workflows().await.len(), 2);
     app.shutdown().await;
 }
 
-async fn a_bound_ends_a_stream_of_calls(stage: &Stage) {
-    let app = stage.launch().await;
+async fn debounce_up_to_limits_how_long_a_call_is_postponed(database: &TestDatabase) {
+    let app = database.launch().await;
     app.scope(async {
         let call = |text: String| {
             saves_draft(text)
@@ -52,8 +52,8 @@ async fn a_bound_ends_a_stream_of_calls(stage: &Stage) {
     app.shutdown().await;
 }
 
-async fn calls_of_two_processes_become_one(stage: &Stage) {
-    let (one, two) = (stage.builder("one").launch().await.unwrap(), stage.builder("two").launch().await.unwrap());
+async fn debounced_calls_of_two_processes_become_one_workflow(database: &TestDatabase) {
+    let (one, two) = (database.builder("one").launch().await.unwrap(), database.builder("two").launch().await.unwrap());
     let period = Duration::from_millis(400);
     let first = one.scope(saves_draft("one".into()).debounce("doc-9", period).start()).await.unwrap();
     let second = two.scope(async { saves_draft("two".into()).debounce("doc-9", period).start().await.unwrap() }).await;
@@ -69,8 +69,8 @@ async fn debounces(text: String) -> Result<String> {
     handle.await
 }
 
-async fn a_workflow_debounces_and_replays(stage: &Stage) {
-    let app = stage.launch().await;
+async fn a_debounced_call_in_a_workflow_replays(database: &TestDatabase) {
+    let app = database.launch().await;
     assert_eq!(app.scope(async { debounces("inside".into()).id("d").await }).await.unwrap(), "inside");
     let steps = app.list_steps("d").await.unwrap();
     assert_eq!(steps[0].child.as_deref(), Some(steps[1].name.as_str()), "the record names the child");
@@ -93,8 +93,8 @@ impl Draft {
     }
 }
 
-async fn calls_on_two_instances_with_one_key_stay_apart(stage: &Stage) {
-    let mut builder = stage.builder("documents");
+async fn debounced_calls_on_two_instances_stay_separate(database: &TestDatabase) {
+    let mut builder = database.builder("documents");
     let (a, z) = (builder.instance(Draft("doc-a")), builder.instance(Draft("doc-z")));
     let app = builder.launch().await.unwrap();
     let period = Duration::from_millis(300);
@@ -109,8 +109,8 @@ async fn calls_on_two_instances_with_one_key_stay_apart(stage: &Stage) {
     app.shutdown().await;
 }
 
-async fn the_last_calls_priority_and_timeout_count(stage: &Stage) {
-    let app = stage.launch().await;
+async fn priority_and_timeout_of_the_last_debounced_call_apply(database: &TestDatabase) {
+    let app = database.launch().await;
     app.scope(async {
         let hour = Duration::from_hours(1);
         saves_draft("first".into()).priority(3).debounce("doc-11", hour).start().await.unwrap();
@@ -118,7 +118,7 @@ async fn the_last_calls_priority_and_timeout_count(stage: &Stage) {
         last.debounce("doc-11", Duration::from_millis(1)).start().await.unwrap().await.unwrap();
     })
     .await;
-    let info = stage.poll().await.remove(0);
+    let info = database.workflows().await.remove(0);
     assert_eq!((info.priority, info.output.as_deref()), (-2, Some("\"last\"")));
     assert!(info.deadline.is_some_and(|it| it > info.started_at.unwrap()), "{:?}", info.deadline);
     app.shutdown().await;

@@ -1,4 +1,4 @@
-//! Limits, watched from within the workflows.
+//! Limits of queues, observed from within the workflows.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -7,16 +7,15 @@ use std::time::Instant;
 use durable::prelude::*;
 use durable::queue;
 
-use crate::counter::fresh;
-use crate::stage::{Stage, on_every_stage};
+use crate::support::{TestDatabase, database_tests, fresh};
 
-on_every_stage! {
-    no_process_runs_more_than_its_share,
-    the_fleet_runs_no_more_than_its_limit,
-    no_more_are_started_in_any_window_than_the_rate_allows,
-    each_partition_runs_one_at_a_time_and_in_order,
-    limits_can_be_changed_while_everything_runs,
-    who_is_launched_later_obeys_the_limits_as_they_are,
+database_tests! {
+    worker_concurrency_limits_each_process,
+    concurrency_limits_the_whole_fleet,
+    the_rate_limit_holds_in_every_window,
+    each_partition_runs_one_workflow_at_a_time_and_in_order,
+    limits_can_be_changed_while_workflows_run,
+    an_engine_launched_later_uses_the_changed_limits,
 }
 
 #[queue]
@@ -32,7 +31,7 @@ static CHANGED: Queue = Queue::new("limits-changed").concurrency(1);
 #[queue]
 static TIGHTENED: Queue = Queue::new("limits-tightened").worker_concurrency(4);
 
-/// What a log has seen: how many run now, the most that ever ran at once, when they started, and
+/// What was observed: how many run now, the most that ever ran at once, when they started, and
 /// the values in order.
 #[derive(Default)]
 struct Log {
@@ -76,9 +75,9 @@ async fn all_done(handles: Vec<WorkflowHandle<()>>) {
     }
 }
 
-async fn no_process_runs_more_than_its_share(stage: &Stage) {
+async fn worker_concurrency_limits_each_process(database: &TestDatabase) {
     let key = fresh("worker");
-    let app = stage.launch().await;
+    let app = database.launch().await;
     app.scope(async {
         all_done(WORKER.enqueue_all((0..40).map(|value| logs(vec![key.clone()], value))).await.unwrap()).await;
     })
@@ -87,9 +86,9 @@ async fn no_process_runs_more_than_its_share(stage: &Stage) {
     app.shutdown().await;
 }
 
-async fn the_fleet_runs_no_more_than_its_limit(stage: &Stage) {
+async fn concurrency_limits_the_whole_fleet(database: &TestDatabase) {
     let key = fresh("fleet");
-    let (one, two) = (stage.builder("one").launch().await.unwrap(), stage.builder("two").launch().await.unwrap());
+    let (one, two) = (database.builder("one").launch().await.unwrap(), database.builder("two").launch().await.unwrap());
     one.scope(async {
         all_done(FLEET.enqueue_all((0..40).map(|value| logs(vec![key.clone()], value))).await.unwrap()).await;
     })
@@ -99,9 +98,9 @@ async fn the_fleet_runs_no_more_than_its_limit(stage: &Stage) {
     two.shutdown().await;
 }
 
-async fn no_more_are_started_in_any_window_than_the_rate_allows(stage: &Stage) {
+async fn the_rate_limit_holds_in_every_window(database: &TestDatabase) {
     let key = fresh("rated");
-    let app = stage.launch().await;
+    let app = database.launch().await;
     app.scope(async {
         all_done(RATED.enqueue_all((0..15).map(|value| logs(vec![key.clone()], value))).await.unwrap()).await;
     })
@@ -116,9 +115,9 @@ async fn no_more_are_started_in_any_window_than_the_rate_allows(stage: &Stage) {
     app.shutdown().await;
 }
 
-async fn each_partition_runs_one_at_a_time_and_in_order(stage: &Stage) {
+async fn each_partition_runs_one_workflow_at_a_time_and_in_order(database: &TestDatabase) {
     let all = fresh("parted");
-    let (one, two) = (stage.builder("one").launch().await.unwrap(), stage.builder("two").launch().await.unwrap());
+    let (one, two) = (database.builder("one").launch().await.unwrap(), database.builder("two").launch().await.unwrap());
     let of = |user: u32| format!("{all}-{user}");
     one.scope(async {
         let calls =
@@ -136,9 +135,9 @@ async fn each_partition_runs_one_at_a_time_and_in_order(stage: &Stage) {
     two.shutdown().await;
 }
 
-async fn limits_can_be_changed_while_everything_runs(stage: &Stage) {
+async fn limits_can_be_changed_while_workflows_run(database: &TestDatabase) {
     let key = fresh("changed");
-    let app = stage.launch().await;
+    let app = database.launch().await;
     app.scope(async {
         CHANGED.set_limits(&Queue::new("limits-changed").concurrency(4)).await.unwrap();
         all_done(CHANGED.enqueue_all((0..40).map(|value| logs(vec![key.clone()], value))).await.unwrap()).await;
@@ -156,16 +155,16 @@ async fn limits_can_be_changed_while_everything_runs(stage: &Stage) {
     app.shutdown().await;
 }
 
-async fn who_is_launched_later_obeys_the_limits_as_they_are(stage: &Stage) {
+async fn an_engine_launched_later_uses_the_changed_limits(database: &TestDatabase) {
     let key = fresh("tightened");
-    let first = stage.builder("first").listen_to::<&str>([]).launch().await.unwrap();
+    let first = database.builder("first").listen_to::<&str>([]).launch().await.unwrap();
     let handles = first
         .scope(async {
             TIGHTENED.set_limits(&Queue::new("limits-tightened").worker_concurrency(1)).await.unwrap();
             TIGHTENED.enqueue_all((0..10).map(|value| logs(vec![key.clone()], value))).await.unwrap()
         })
         .await;
-    let later = stage.builder("later").listen_to([&TIGHTENED]).launch().await.unwrap();
+    let later = database.builder("later").listen_to([&TIGHTENED]).launch().await.unwrap();
     all_done(handles).await;
     assert_eq!(log(&key, |log| (log.most, log.values.clone())), (1, (0..10).collect()), "one at a time, in order");
     later.shutdown().await;

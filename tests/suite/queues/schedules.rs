@@ -1,4 +1,4 @@
-//! Schedules: what the calendar starts, and what people can do about it.
+//! What schedules start, and when.
 
 use std::sync::Arc;
 
@@ -6,26 +6,25 @@ use durable::prelude::*;
 use durable::{Misfire, Overlap, ScheduleInfo};
 use durable_core::store::Store;
 
-use crate::counter::{count, counted, fresh};
-use crate::restart::faulty::{Faulty, Plan};
-use crate::stage::{Stage, on_every_stage};
-use crate::workflows::{arrived, gate};
+use crate::support::{
+    FaultPlan, FaultyStore, TestDatabase, arrived, count, counted, database_tests, fresh, gate, until,
+};
 
-on_every_stage! {
-    each_tick_is_started_once_when_its_time_has_come,
-    missed_ticks_are_skipped_or_started_once_or_all,
-    a_tick_is_left_out_while_the_one_before_runs_if_the_schedule_says_so,
-    a_paused_schedule_does_not_fire_until_it_is_resumed,
-    a_pause_and_the_last_tick_survive_a_restart,
-    a_deleted_schedule_does_not_fire,
-    a_schedule_is_triggered_by_hand,
-    a_backfill_starts_every_tick_of_a_time_once,
-    a_schedule_in_the_code_gets_its_two_moments,
-    of_two_processes_one_starts_a_tick,
-    after_an_outage_what_became_due_in_it_was_missed,
-    schedules_that_could_not_be_read_are_read_again,
-    what_cannot_be_kept_is_refused_and_not_stored,
-    a_schedule_of_a_workflow_that_nobody_here_has_hurts_nobody,
+database_tests! {
+each_tick_is_started_once_and_on_time,
+misfire_skips_missed_ticks_or_starts_one_or_all,
+overlap_skip_leaves_out_a_tick_while_the_previous_one_runs,
+a_paused_schedule_does_not_fire_until_it_is_resumed,
+a_pause_and_the_last_tick_survive_a_restart,
+a_deleted_schedule_does_not_fire,
+a_schedule_is_triggered_by_hand,
+a_backfill_starts_every_tick_of_a_period_once,
+a_schedule_in_code_gets_the_scheduled_and_the_actual_time,
+of_two_processes_only_one_starts_a_tick,
+ticks_due_during_an_outage_are_missed,
+schedules_that_could_not_be_read_are_read_again,
+an_invalid_schedule_is_refused_and_not_stored,
+a_schedule_of_an_unknown_workflow_does_not_affect_the_others,
 }
 
 #[workflow]
@@ -33,7 +32,7 @@ async fn sends_report(of: String) -> Result<String> {
     Ok(of)
 }
 
-/// Nobody waits for a leap day: tests start it by hand.
+/// Tests start it by hand, and do not wait for a leap day.
 #[scheduled("0 0 29 2 *", tz = "Europe/Warsaw")]
 #[workflow]
 async fn leap_day(scheduled: DateTime<Utc>, actual: DateTime<Utc>) -> Result<(DateTime<Utc>, bool)> {
@@ -60,45 +59,39 @@ fn every_hour() -> String {
 }
 
 /// The ids of the workflows that a schedule has started, in the order of their ticks.
-async fn started(stage: &Stage, name: &str) -> Vec<String> {
+async fn started(database: &TestDatabase, name: &str) -> Vec<String> {
     let prefix = format!("{name}@");
-    let mut ids: Vec<_> = stage.poll().await.into_iter().map(|it| it.id).filter(|it| it.starts_with(&prefix)).collect();
+    let mut ids: Vec<_> =
+        database.workflows().await.into_iter().map(|it| it.id).filter(|it| it.starts_with(&prefix)).collect();
     ids.sort_unstable();
     ids
 }
 
 /// Waits until a schedule has started so many.
-async fn fired(stage: &Stage, name: &str, count: usize) -> Vec<String> {
-    loop {
-        let ids = started(stage, name).await;
-        if ids.len() >= count {
-            return ids;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+async fn fired(database: &TestDatabase, name: &str, count: usize) -> Vec<String> {
+    until("the schedule has fired", async || started(database, name).await.len() >= count).await;
+    started(database, name).await
 }
 
 async fn info(name: &str) -> Option<ScheduleInfo> {
     durable::list_schedules().await.unwrap().into_iter().find(|it| it.name == name)
 }
 
-/// Waits until the engine has noted that it has dealt with this tick.
+/// Waits until the engine has recorded this tick as done.
 async fn dealt_with(name: &str, id: &str) {
     let (_, tick) = id.split_once('@').expect("the id of a tick names its moment");
     let tick: DateTime<Utc> = tick.parse().expect("it is a date");
-    while info(name).await.expect("it is there").last_tick < tick {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until("the tick is noted", async || info(name).await.expect("it is there").last_tick >= tick).await;
 }
 
-async fn each_tick_is_started_once_when_its_time_has_come(stage: &Stage) {
-    let app = stage.launch().await;
+async fn each_tick_is_started_once_and_on_time(database: &TestDatabase) {
+    let app = database.launch().await;
     app.scope(async {
         sends_report("sales".into()).schedule("hourly", every_hour()).misfire(Misfire::All).await.unwrap();
-        assert_eq!(started(stage, "hourly").await, [""; 0]);
+        assert_eq!(started(database, "hourly").await, [""; 0]);
         for count in 1..=3 {
             app.skip_time(HOUR);
-            let ids = fired(stage, "hourly", count).await;
+            let ids = fired(database, "hourly", count).await;
             let handle = durable::retrieve_workflow::<String>(&ids[count - 1]).await.unwrap();
             assert_eq!(handle.await.unwrap(), "sales");
             dealt_with("hourly", &ids[count - 1]).await;
@@ -109,33 +102,33 @@ async fn each_tick_is_started_once_when_its_time_has_come(stage: &Stage) {
     })
     .await;
     app.shutdown().await;
-    assert_eq!(started(stage, "hourly").await.len(), 3);
+    assert_eq!(started(database, "hourly").await.len(), 3);
 }
 
-async fn missed_ticks_are_skipped_or_started_once_or_all(stage: &Stage) {
-    let app = stage.launch().await;
+async fn misfire_skips_missed_ticks_or_starts_one_or_all(database: &TestDatabase) {
+    let app = database.launch().await;
     // Later by five hours than the database, which notes when the schedules were made.
     app.skip_time(5 * HOUR);
     app.scope(async {
         for (name, misfire) in [("all", Misfire::All), ("once", Misfire::Once), ("skip", Misfire::Skip)] {
             sends_report(name.into()).schedule(name, every_hour()).misfire(misfire).await.unwrap();
         }
-        let all = fired(stage, "all", 5).await;
-        let once = fired(stage, "once", 1).await;
+        let all = fired(database, "all", 5).await;
+        let once = fired(database, "once", 1).await;
         assert_eq!(once[0].split_once('@').unwrap().1, all[all.len() - 1].split_once('@').unwrap().1, "it is the last");
         dealt_with("once", &once[0]).await;
         app.skip_time(HOUR);
-        assert_eq!(fired(stage, "all", 6).await.len(), 6);
-        assert_eq!(fired(stage, "once", 2).await.len(), 2);
-        assert_eq!(fired(stage, "skip", 1).await.len(), 1, "only the one that nobody missed");
+        assert_eq!(fired(database, "all", 6).await.len(), 6);
+        assert_eq!(fired(database, "once", 2).await.len(), 2);
+        assert_eq!(fired(database, "skip", 1).await.len(), 1, "only the one that was not missed");
     })
     .await;
     app.shutdown().await;
 }
 
-async fn a_tick_is_left_out_while_the_one_before_runs_if_the_schedule_says_so(stage: &Stage) {
+async fn overlap_skip_leaves_out_a_tick_while_the_previous_one_runs(database: &TestDatabase) {
     let key = fresh("overlap");
-    let app = stage.launch().await;
+    let app = database.launch().await;
     app.scope(async {
         long_report(key.clone())
             .schedule("alone", every_hour())
@@ -145,18 +138,16 @@ async fn a_tick_is_left_out_while_the_one_before_runs_if_the_schedule_says_so(st
             .unwrap();
         app.skip_time(HOUR);
         arrived(&key, 1).await;
-        let ids = started(stage, "alone").await;
+        let ids = started(database, "alone").await;
         dealt_with("alone", &ids[0]).await;
         let first = info("alone").await.unwrap().last_tick;
         app.skip_time(HOUR);
-        while info("alone").await.unwrap().last_tick == first {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        assert_eq!(started(stage, "alone").await, ids, "the second one was left out");
+        until("the next tick is noted", async || info("alone").await.unwrap().last_tick != first).await;
+        assert_eq!(started(database, "alone").await, ids, "the second one was left out");
         gate(&key).add_permits(2);
         durable::retrieve_workflow::<()>(&ids[0]).await.unwrap().await.unwrap();
         app.skip_time(HOUR);
-        assert_eq!(fired(stage, "alone", 2).await.len(), 2);
+        assert_eq!(fired(database, "alone", 2).await.len(), 2);
         arrived(&key, 2).await;
     })
     .await;
@@ -164,8 +155,8 @@ async fn a_tick_is_left_out_while_the_one_before_runs_if_the_schedule_says_so(st
     assert_eq!(counted(&key), 2);
 }
 
-async fn a_paused_schedule_does_not_fire_until_it_is_resumed(stage: &Stage) {
-    let app = stage.launch().await;
+async fn a_paused_schedule_does_not_fire_until_it_is_resumed(database: &TestDatabase) {
+    let app = database.launch().await;
     app.scope(async {
         for name in ["paused", "other"] {
             sends_report(name.into()).schedule(name, every_hour()).misfire(Misfire::All).await.unwrap();
@@ -174,21 +165,21 @@ async fn a_paused_schedule_does_not_fire_until_it_is_resumed(stage: &Stage) {
         let paused = info("paused").await.unwrap();
         assert!(paused.paused && paused.next_tick.is_none());
         app.skip_time(HOUR);
-        fired(stage, "other", 1).await;
-        assert_eq!(started(stage, "paused").await, [""; 0]);
+        fired(database, "other", 1).await;
+        assert_eq!(started(database, "paused").await, [""; 0]);
         durable::resume_schedule("paused").await.unwrap();
         let resumed = info("paused").await.unwrap();
         assert!(!resumed.paused && resumed.last_tick >= paused.last_tick);
         app.skip_time(HOUR);
-        fired(stage, "other", 2).await;
-        fired(stage, "paused", 1).await;
+        fired(database, "other", 2).await;
+        fired(database, "paused", 1).await;
     })
     .await;
     app.shutdown().await;
 }
 
-async fn a_pause_and_the_last_tick_survive_a_restart(stage: &Stage) {
-    let app = stage.launch().await;
+async fn a_pause_and_the_last_tick_survive_a_restart(database: &TestDatabase) {
+    let app = database.launch().await;
     let before = app
         .scope(async {
             durable::pause_schedule("leap_day").await.unwrap();
@@ -196,15 +187,15 @@ async fn a_pause_and_the_last_tick_survive_a_restart(stage: &Stage) {
         })
         .await;
     app.shutdown().await;
-    let app = stage.launch().await;
+    let app = database.launch().await;
     let after = app.scope(info("leap_day")).await.unwrap();
     assert!(after.paused && after.in_code);
     assert_eq!(after.last_tick, before.last_tick);
     app.shutdown().await;
 }
 
-async fn a_deleted_schedule_does_not_fire(stage: &Stage) {
-    let app = stage.launch().await;
+async fn a_deleted_schedule_does_not_fire(database: &TestDatabase) {
+    let app = database.launch().await;
     app.scope(async {
         for name in ["deleted", "stays"] {
             sends_report(name.into()).schedule(name, every_hour()).misfire(Misfire::All).await.unwrap();
@@ -212,17 +203,17 @@ async fn a_deleted_schedule_does_not_fire(stage: &Stage) {
         durable::delete_schedule("deleted").await.unwrap();
         assert!(info("deleted").await.is_none());
         app.skip_time(HOUR);
-        fired(stage, "stays", 1).await;
+        fired(database, "stays", 1).await;
         let error = durable::delete_schedule("deleted").await.expect_err("it is gone");
         assert_eq!(error.kind(), durable::ErrorKind::NotFound);
     })
     .await;
     app.shutdown().await;
-    assert_eq!(started(stage, "deleted").await, [""; 0]);
+    assert_eq!(started(database, "deleted").await, [""; 0]);
 }
 
-async fn a_schedule_is_triggered_by_hand(stage: &Stage) {
-    let app = stage.launch().await;
+async fn a_schedule_is_triggered_by_hand(database: &TestDatabase) {
+    let app = database.launch().await;
     app.scope(async {
         sends_report("now".into()).schedule("by-hand", every_hour()).await.unwrap();
         durable::pause_schedule("by-hand").await.unwrap();
@@ -238,24 +229,24 @@ async fn a_schedule_is_triggered_by_hand(stage: &Stage) {
     app.shutdown().await;
 }
 
-async fn a_backfill_starts_every_tick_of_a_time_once(stage: &Stage) {
+async fn a_backfill_starts_every_tick_of_a_period_once(database: &TestDatabase) {
     let moment = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
-    let app = stage.launch().await;
+    let app = database.launch().await;
     app.scope(async {
         sends_report("old".into()).schedule("old", "0 0 * * *").await.unwrap();
         let (from, to) = (moment("2026-01-01T00:00:00Z"), moment("2026-01-04T00:00:00Z"));
         assert_eq!(durable::backfill_schedule("old", from, to).await.unwrap(), 3);
         assert_eq!(durable::backfill_schedule("old", from, to).await.unwrap(), 3, "they are there");
         let days = ["old@2026-01-01T00:00:00Z", "old@2026-01-02T00:00:00Z", "old@2026-01-03T00:00:00Z"];
-        assert_eq!(started(stage, "old").await, days, "and no others");
+        assert_eq!(started(database, "old").await, days, "and no others");
     })
     .await;
     app.shutdown().await;
 }
 
-async fn a_schedule_in_the_code_gets_its_two_moments(stage: &Stage) {
+async fn a_schedule_in_code_gets_the_scheduled_and_the_actual_time(database: &TestDatabase) {
     let moment = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
-    let app = stage.launch().await;
+    let app = database.launch().await;
     app.scope(async {
         let leap_day = info("leap_day").await.unwrap();
         assert_eq!((leap_day.cron.as_str(), leap_day.timezone.as_str()), ("0 0 29 2 *", "Europe/Warsaw"));
@@ -269,8 +260,8 @@ async fn a_schedule_in_the_code_gets_its_two_moments(stage: &Stage) {
     app.shutdown().await;
 }
 
-async fn of_two_processes_one_starts_a_tick(stage: &Stage) {
-    let (one, two) = (stage.builder("one").launch().await.unwrap(), stage.builder("two").launch().await.unwrap());
+async fn of_two_processes_only_one_starts_a_tick(database: &TestDatabase) {
+    let (one, two) = (database.builder("one").launch().await.unwrap(), database.builder("two").launch().await.unwrap());
     one.scope(async {
         sends_report("both".into()).schedule("both", every_hour()).misfire(Misfire::All).await.unwrap();
     })
@@ -278,34 +269,34 @@ async fn of_two_processes_one_starts_a_tick(stage: &Stage) {
     for count in 1..=3 {
         one.skip_time(HOUR);
         two.skip_time(HOUR);
-        let ids = fired(stage, "both", count).await;
+        let ids = fired(database, "both", count).await;
         one.scope(dealt_with("both", &ids[count - 1])).await;
     }
     one.shutdown().await;
     two.shutdown().await;
-    assert_eq!(started(stage, "both").await.len(), 3);
+    assert_eq!(started(database, "both").await.len(), 3);
 }
 
-async fn after_an_outage_what_became_due_in_it_was_missed(stage: &Stage) {
-    let inner = durable_core::store::open(stage.url(), stage.schema()).await.unwrap();
-    let faulty = Arc::new(Faulty::over(&inner, Plan::default()));
-    let app = stage.builder("outage").store(Arc::clone(&faulty) as Arc<dyn Store>).launch().await.unwrap();
+async fn ticks_due_during_an_outage_are_missed(database: &TestDatabase) {
+    let inner = durable_core::store::open(database.url(), database.schema()).await.unwrap();
+    let faulty = Arc::new(FaultyStore::over(&inner, FaultPlan::default()));
+    let app = database.builder("outage").store(Arc::clone(&faulty) as Arc<dyn Store>).launch().await.unwrap();
     app.scope(async {
         for (name, misfire) in [("all", Misfire::All), ("skip", Misfire::Skip)] {
             sends_report(name.into()).schedule(name, every_hour()).misfire(misfire).await.unwrap();
         }
         app.listening().await; // it knows of both
-        faulty.set_away(true);
+        faulty.set_unreachable(true);
         app.skip_time(HOUR);
-        faulty.turned_away().await;
+        faulty.wait_for_rejected_commit().await;
         app.skip_time(4 * HOUR);
-        faulty.set_away(false);
-        assert_eq!(fired(stage, "all", 5).await.len(), 5);
-        dealt_with("skip", &started(stage, "skip").await[0]).await;
+        faulty.set_unreachable(false);
+        assert_eq!(fired(database, "all", 5).await.len(), 5);
+        dealt_with("skip", &started(database, "skip").await[0]).await;
         app.skip_time(HOUR);
-        fired(stage, "all", 6).await;
+        fired(database, "all", 6).await;
         assert_eq!(
-            fired(stage, "skip", 2).await.len(),
+            fired(database, "skip", 2).await.len(),
             2,
             "the one that was tried in time, and the one after the outage"
         );
@@ -315,26 +306,26 @@ async fn after_an_outage_what_became_due_in_it_was_missed(stage: &Stage) {
     inner.close().await;
 }
 
-async fn schedules_that_could_not_be_read_are_read_again(stage: &Stage) {
-    let inner = durable_core::store::open(stage.url(), stage.schema()).await.unwrap();
-    let faulty = Arc::new(Faulty::over(&inner, Plan::default()));
-    let app = stage.builder("unread").store(Arc::clone(&faulty) as Arc<dyn Store>).launch().await.unwrap();
+async fn schedules_that_could_not_be_read_are_read_again(database: &TestDatabase) {
+    let inner = durable_core::store::open(database.url(), database.schema()).await.unwrap();
+    let faulty = Arc::new(FaultyStore::over(&inner, FaultPlan::default()));
+    let app = database.builder("unread").store(Arc::clone(&faulty) as Arc<dyn Store>).launch().await.unwrap();
     app.scope(async {
         app.skip_time(HOUR); // so that a tick is due as soon as the schedule is known
         app.listening().await;
-        faulty.lose_next("schedules");
+        faulty.lose_next_answer("schedules");
         sends_report("new".into()).schedule("new", every_hour()).misfire(Misfire::All).await.unwrap();
-        let soon = tokio::time::timeout(Duration::from_secs(15), fired(stage, "new", 1));
+        let soon = tokio::time::timeout(Duration::from_secs(15), fired(database, "new", 1));
         soon.await.expect("it is read again long before the next look for safety");
-        assert!(faulty.has_lost());
+        assert!(faulty.lost_an_answer());
     })
     .await;
     app.shutdown().await;
     inner.close().await;
 }
 
-async fn what_cannot_be_kept_is_refused_and_not_stored(stage: &Stage) {
-    let app = stage.launch().await;
+async fn an_invalid_schedule_is_refused_and_not_stored(database: &TestDatabase) {
+    let app = database.launch().await;
     app.scope(async {
         let refused = async |name: &str, cron: &str, timezone: &str| {
             sends_report(String::new())
@@ -363,8 +354,8 @@ async fn what_cannot_be_kept_is_refused_and_not_stored(stage: &Stage) {
     app.shutdown().await;
 }
 
-async fn a_schedule_of_a_workflow_that_nobody_here_has_hurts_nobody(stage: &Stage) {
-    let app = stage.launch().await;
+async fn a_schedule_of_an_unknown_workflow_does_not_affect_the_others(database: &TestDatabase) {
+    let app = database.launch().await;
     app.scope(async {
         sends_report("mine".into()).schedule("mine", every_hour()).misfire(Misfire::All).await.unwrap();
         let mut rows = app.store().schedules().await.unwrap();
@@ -374,7 +365,7 @@ async fn a_schedule_of_a_workflow_that_nobody_here_has_hurts_nobody(stage: &Stag
         let error = durable::trigger_schedule("foreign").await.expect_err("it cannot be started here").to_string();
         assert!(error.contains("\"foreign\"") && error.contains("`of_another_program`"), "{error}");
         app.skip_time(HOUR);
-        fired(stage, "mine", 1).await;
+        fired(database, "mine", 1).await;
     })
     .await;
     app.shutdown().await;

@@ -1,9 +1,8 @@
 //! What happens after a crash: recovery, takeover, replay, parking.
 
-mod branches;
-mod faults;
-pub(crate) mod faulty;
+mod faults_at_every_commit;
+mod faults_in_branches;
+mod interrupted_takeover;
 mod ownership;
 mod recovery;
 mod replay;
-mod takeover;

@@ -1,17 +1,15 @@
-//! Who may run a workflow: leases, epochs, names.
+//! Which executor owns a workflow: leases, epochs, names.
 
 use durable::prelude::*;
 
-use crate::counter::{count, counted, fresh};
-use crate::stage::{Stage, on_every_stage};
-use crate::workflows::{arrived, gate};
+use crate::support::{TestDatabase, arrived, count, counted, database_tests, fresh, gate};
 
-on_every_stage! {
-    a_living_executors_workflows_are_left_alone,
-    a_launch_under_the_same_name_takes_over_at_once,
-    an_expired_lease_is_taken_over_by_whoever_lives,
-    a_deposed_executor_drops_its_bodies_and_signs_on_anew,
-    many_executors_start_the_same_ids_and_each_runs_once,
+database_tests! {
+workflows_of_a_live_executor_are_not_taken_over,
+a_launch_under_the_same_name_takes_over_at_once,
+workflows_of_an_expired_lease_are_taken_over,
+a_fenced_executor_drops_its_workflows_and_registers_again,
+many_executors_start_the_same_ids_and_each_runs_once,
 }
 
 #[step]
@@ -26,12 +24,12 @@ async fn owned(key: String) -> Result<u32> {
     Ok(held(&key).await)
 }
 
-async fn a_living_executors_workflows_are_left_alone(stage: &Stage) {
+async fn workflows_of_a_live_executor_are_not_taken_over(database: &TestDatabase) {
     let key = fresh("owned");
-    let a = stage.builder("a").launch().await.unwrap();
+    let a = database.builder("a").launch().await.unwrap();
     let handle = a.scope(async { owned(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
-    let b = stage.builder("b").launch().await.unwrap();
+    let b = database.builder("b").launch().await.unwrap();
     assert_eq!(b.list_workflows(Filter::new()).await.unwrap()[0].attempts, 1);
 
     gate(&key).add_permits(1);
@@ -42,14 +40,14 @@ async fn a_living_executors_workflows_are_left_alone(stage: &Stage) {
     b.shutdown().await;
 }
 
-async fn a_launch_under_the_same_name_takes_over_at_once(stage: &Stage) {
+async fn a_launch_under_the_same_name_takes_over_at_once(database: &TestDatabase) {
     let key = fresh("same name");
-    let a = stage.builder("a").executor_id("pod-1").launch().await.unwrap();
+    let a = database.builder("a").executor_id("pod-1").launch().await.unwrap();
     a.scope(async { owned(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
 
     // The first one is alive, and does not know it yet; what it does is not recorded any more.
-    let b = stage.builder("b").executor_id("pod-1").launch().await.unwrap();
+    let b = database.builder("b").executor_id("pod-1").launch().await.unwrap();
     arrived(&key, 2).await;
     gate(&key).add_permits(2);
     assert_eq!(b.retrieve_workflow::<u32>("w").await.unwrap().await.unwrap(), 2);
@@ -58,14 +56,14 @@ async fn a_launch_under_the_same_name_takes_over_at_once(stage: &Stage) {
     assert_eq!(counted(&key), 2);
 }
 
-async fn an_expired_lease_is_taken_over_by_whoever_lives(stage: &Stage) {
+async fn workflows_of_an_expired_lease_are_taken_over(database: &TestDatabase) {
     let key = fresh("expired");
     let short = Duration::from_millis(300);
-    let a = stage.builder("a").lease(short).launch().await.unwrap();
-    let b = stage.builder("b").lease(short).launch().await.unwrap();
+    let a = database.builder("a").lease(short).launch().await.unwrap();
+    let b = database.builder("b").lease(short).launch().await.unwrap();
     a.scope(async { owned(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
-    stage.crash(a).await;
+    database.crash(a).await;
 
     arrived(&key, 2).await;
     gate(&key).add_permits(1);
@@ -73,9 +71,9 @@ async fn an_expired_lease_is_taken_over_by_whoever_lives(stage: &Stage) {
     b.shutdown().await;
 }
 
-async fn a_deposed_executor_drops_its_bodies_and_signs_on_anew(stage: &Stage) {
+async fn a_fenced_executor_drops_its_workflows_and_registers_again(database: &TestDatabase) {
     let key = fresh("deposed");
-    let app = stage.builder("a").lease(Duration::from_millis(300)).launch().await.unwrap();
+    let app = database.builder("a").lease(Duration::from_millis(300)).launch().await.unwrap();
     let handle = app.scope(async { owned(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
 
@@ -89,11 +87,11 @@ async fn a_deposed_executor_drops_its_bodies_and_signs_on_anew(stage: &Stage) {
     app.shutdown().await;
 }
 
-async fn many_executors_start_the_same_ids_and_each_runs_once(stage: &Stage) {
+async fn many_executors_start_the_same_ids_and_each_runs_once(database: &TestDatabase) {
     let key = fresh("race");
     let mut apps = Vec::new();
     for name in ["a", "b", "c"] {
-        apps.push(stage.builder(name).launch().await.unwrap());
+        apps.push(database.builder(name).launch().await.unwrap());
     }
     gate(&key).add_permits(1000);
     let mut calls = Vec::new();

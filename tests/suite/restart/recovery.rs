@@ -1,20 +1,18 @@
-//! A crashed engine's workflows go on in the next one.
+//! The next engine continues the workflows of a crashed one.
 
 use durable::prelude::*;
 use durable_core::store::{Entry, NewExecutor, NewWorkflow, Store};
 
-use crate::counter::{count, counted, fresh};
-use crate::stage::{Stage, on_every_stage};
-use crate::workflows::{arrived, gate};
+use crate::support::{TestDatabase, arrived, count, counted, database_tests, fresh, gate};
 
-on_every_stage! {
-    a_crashed_workflow_goes_on_after_its_last_record,
-    a_typed_error_is_the_same_value_after_a_restart,
-    a_workflow_that_is_recovered_too_often_is_parked,
-    a_suspended_workflow_goes_on_and_is_not_counted_as_a_recovery,
-    arguments_that_cannot_be_read_park_the_workflow_and_the_neighbors_go_on,
-    a_workflow_nobody_here_knows_is_left_alone,
-    a_caller_after_the_restart_gets_the_result_by_id,
+database_tests! {
+a_crashed_workflow_continues_after_its_last_record,
+a_typed_error_is_the_same_value_after_a_restart,
+a_workflow_recovered_too_often_is_parked,
+continuing_a_suspended_workflow_is_not_a_recovery,
+unreadable_arguments_park_only_their_workflow,
+a_workflow_unknown_to_this_program_is_left_pending,
+a_call_after_the_restart_gets_the_recorded_result,
 }
 
 #[step]
@@ -37,14 +35,14 @@ async fn three_parts(key: String) -> Result<u32> {
     Ok(one + two + effect(&key, 3).await)
 }
 
-async fn a_crashed_workflow_goes_on_after_its_last_record(stage: &Stage) {
+async fn a_crashed_workflow_continues_after_its_last_record(database: &TestDatabase) {
     let key = fresh("crash");
-    let app = stage.launch().await;
+    let app = database.launch().await;
     app.scope(async { three_parts(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
-    stage.crash(app).await;
+    database.crash(app).await;
 
-    let app = stage.launch().await;
+    let app = database.launch().await;
     arrived(&key, 2).await;
     gate(&key).add_permits(1);
     assert_eq!(app.retrieve_workflow::<u32>("w").await.unwrap().await.unwrap(), 47);
@@ -69,14 +67,14 @@ async fn handles_an_error(key: String) -> Result<String> {
     Ok(error)
 }
 
-async fn a_typed_error_is_the_same_value_after_a_restart(stage: &Stage) {
+async fn a_typed_error_is_the_same_value_after_a_restart(database: &TestDatabase) {
     let key = fresh("declined");
-    let app = stage.launch().await;
+    let app = database.launch().await;
     app.scope(async { handles_an_error(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
-    stage.crash(app).await;
+    database.crash(app).await;
 
-    let app = stage.launch().await;
+    let app = database.launch().await;
     gate(&key).add_permits(2);
     assert_eq!(app.retrieve_workflow::<String>("w").await.unwrap().await.unwrap(), "declined");
     assert_eq!(counted(&format!("{key} declined")), 1);
@@ -88,14 +86,14 @@ async fn poison(key: String) -> Result<u32> {
     Ok(blocked(&key).await)
 }
 
-async fn a_workflow_that_is_recovered_too_often_is_parked(stage: &Stage) {
+async fn a_workflow_recovered_too_often_is_parked(database: &TestDatabase) {
     let key = fresh("poison");
-    let mut app = stage.launch().await;
+    let mut app = database.launch().await;
     app.scope(async { poison(key.clone()).id("w").start().await.unwrap() }).await;
     for runs in 1..=3 {
         arrived(&key, runs).await;
-        stage.crash(app).await;
-        app = stage.launch().await;
+        database.crash(app).await;
+        app = database.launch().await;
     }
     let info = &app.list_workflows(Filter::new()).await.unwrap()[0];
     assert_eq!((info.status, info.recoveries), (Status::Parked, 2));
@@ -105,25 +103,25 @@ async fn a_workflow_that_is_recovered_too_often_is_parked(stage: &Stage) {
     app.shutdown().await;
 }
 
-async fn a_suspended_workflow_goes_on_and_is_not_counted_as_a_recovery(stage: &Stage) {
+async fn continuing_a_suspended_workflow_is_not_a_recovery(database: &TestDatabase) {
     let key = fresh("suspended");
-    let app = stage.launch().await;
+    let app = database.launch().await;
     app.scope(async { poison(key.clone()).id("w").start().await.unwrap() }).await;
     for runs in 1..=5 {
-        // Launched anew and shut down more often than it may be recovered.
-        let app = if runs == 1 { app.clone() } else { stage.launch().await };
+        // Launched and shut down more often than it may be recovered.
+        let app = if runs == 1 { app.clone() } else { database.launch().await };
         arrived(&key, runs).await;
         let report = app.shutdown_with(ShutdownOptions::immediate()).await;
         assert_eq!(report.killed.len(), 1, "{report}");
     }
-    let app = stage.launch().await;
+    let app = database.launch().await;
     gate(&key).add_permits(1);
     assert_eq!(app.retrieve_workflow::<u32>("w").await.unwrap().await.unwrap(), 7);
     assert_eq!(app.list_workflows(Filter::new()).await.unwrap()[0].recoveries, 0);
     app.shutdown().await;
 }
 
-/// Starts workflows as an executor that is dead by the time anybody looks.
+/// Stores workflows of an executor that is dead.
 pub(super) async fn left_by_the_dead(store: &dyn Store, workflows: &[(&str, &str, &str)]) {
     let executor = NewExecutor {
         key: 1.into(),
@@ -158,8 +156,8 @@ async fn plus_one(number: u32) -> Result<u32> {
     Ok(effect("plus", number).await + 1)
 }
 
-async fn arguments_that_cannot_be_read_park_the_workflow_and_the_neighbors_go_on(stage: &Stage) {
-    let app = stage.launch().await;
+async fn unreadable_arguments_park_only_their_workflow(database: &TestDatabase) {
+    let app = database.launch().await;
     let workflows = [
         ("good", "plus_one", r#"{"number":4}"#),
         ("wrong", "plus_one", r#"{"number":"four"}"#),
@@ -169,7 +167,7 @@ async fn arguments_that_cannot_be_read_park_the_workflow_and_the_neighbors_go_on
     left_by_the_dead(&*app.store(), &workflows).await;
     app.shutdown().await;
 
-    let app = stage.launch().await;
+    let app = database.launch().await;
     assert_eq!(app.retrieve_workflow::<u32>("good").await.unwrap().await.unwrap(), 41);
     for (id, part) in [("wrong", "the argument `number`"), ("missing", "was not recorded"), ("broken", "EOF")] {
         let error = app.retrieve_workflow::<u32>(id).await.unwrap().await.unwrap_err();
@@ -178,23 +176,23 @@ async fn arguments_that_cannot_be_read_park_the_workflow_and_the_neighbors_go_on
     app.shutdown().await;
 }
 
-async fn a_workflow_nobody_here_knows_is_left_alone(stage: &Stage) {
-    let app = stage.launch().await;
+async fn a_workflow_unknown_to_this_program_is_left_pending(database: &TestDatabase) {
+    let app = database.launch().await;
     left_by_the_dead(&*app.store(), &[("new", "a_name_of_a_later_release", "{}")]).await;
     app.shutdown().await;
 
-    let app = stage.launch().await;
+    let app = database.launch().await;
     let info = &app.list_workflows(Filter::new()).await.unwrap()[0];
     assert_eq!((info.status, info.attempts, info.recoveries), (Status::Pending, 1, 0));
     app.shutdown().await;
 }
 
-async fn a_caller_after_the_restart_gets_the_result_by_id(stage: &Stage) {
-    let app = stage.launch().await;
+async fn a_call_after_the_restart_gets_the_recorded_result(database: &TestDatabase) {
+    let app = database.launch().await;
     assert_eq!(app.scope(async { plus_one(2).id("p").await }).await.unwrap(), 21);
     app.shutdown().await;
 
-    let app = stage.launch().await;
+    let app = database.launch().await;
     assert_eq!(app.scope(async { plus_one(9999).id("p").await }).await.unwrap(), 21);
     app.shutdown().await;
 }

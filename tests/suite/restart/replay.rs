@@ -6,15 +6,13 @@ use std::sync::{LazyLock, Mutex};
 use durable::prelude::*;
 use durable_core::store::{Entry, Fence, NewRecord};
 
-use crate::counter::{count, counted, fresh};
-use crate::stage::{Stage, on_every_stage};
-use crate::workflows::{arrived, gate};
+use crate::support::{TestDatabase, arrived, count, counted, database_tests, fresh, gate};
 
-on_every_stage! {
+database_tests! {
     a_renamed_step_parks_the_workflow_with_both_names_and_the_position,
-    a_record_that_does_not_read_parks_the_workflow_with_the_path,
+    an_unreadable_record_parks_the_workflow_with_its_position,
     the_first_record_for_a_position_wins,
-    a_start_that_was_refused_is_refused_again,
+    a_refused_start_is_refused_again_on_replay,
 }
 
 /// Keys whose workflows run the code of the next release.
@@ -46,15 +44,15 @@ async fn released_twice(key: String) -> Result<String> {
     Ok(first)
 }
 
-async fn a_renamed_step_parks_the_workflow_with_both_names_and_the_position(stage: &Stage) {
+async fn a_renamed_step_parks_the_workflow_with_both_names_and_the_position(database: &TestDatabase) {
     let key = fresh("renamed");
-    let app = stage.launch().await;
+    let app = database.launch().await;
     app.scope(async { released_twice(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
-    stage.crash(app).await;
+    database.crash(app).await;
 
     CHANGED.lock().unwrap().insert(key.clone());
-    let app = stage.launch().await;
+    let app = database.launch().await;
     let error = app.retrieve_workflow::<String>("w").await.unwrap().await.unwrap_err();
     let text = error.to_string();
     assert!(error.is_parked(), "{text}");
@@ -90,24 +88,24 @@ async fn holds_first(key: String) -> Result<u32> {
     Ok(held + u32::try_from(new_name(&key).await.len()).unwrap())
 }
 
-async fn a_record_that_does_not_read_parks_the_workflow_with_the_path(stage: &Stage) {
+async fn an_unreadable_record_parks_the_workflow_with_its_position(database: &TestDatabase) {
     let key = fresh("unreadable");
-    let app = stage.launch().await;
+    let app = database.launch().await;
     app.scope(async { holds_first(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
     record_first(&app, "hold", "\"no number\"").await;
-    stage.crash(app).await;
+    database.crash(app).await;
 
-    let app = stage.launch().await;
+    let app = database.launch().await;
     let error = app.retrieve_workflow::<u32>("w").await.unwrap().await.unwrap_err();
     assert!(error.is_parked(), "{error}");
     assert!(error.to_string().contains("the record of `hold` at position 1 cannot be read"), "{error}");
     app.shutdown().await;
 }
 
-async fn the_first_record_for_a_position_wins(stage: &Stage) {
+async fn the_first_record_for_a_position_wins(database: &TestDatabase) {
     let key = fresh("first wins");
-    let app = stage.launch().await;
+    let app = database.launch().await;
     let handle = app.scope(async { holds_first(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
     record_first(&app, "hold", "40").await;
@@ -134,21 +132,21 @@ async fn wants_the_id(key: String) -> Result<String> {
     Ok(format!("{refused:?} and {awaited:?}"))
 }
 
-async fn a_start_that_was_refused_is_refused_again(stage: &Stage) {
+async fn a_refused_start_is_refused_again_on_replay(database: &TestDatabase) {
     let key = fresh("refused");
-    let app = stage.launch().await;
+    let app = database.launch().await;
     app.scope(async {
         has_the_id(key.clone()).id("taken").await.unwrap();
         wants_the_id(key.clone()).id("w").start().await.unwrap();
     })
     .await;
     arrived(&key, 1).await;
-    stage.crash(app).await;
+    database.crash(app).await;
 
-    let app = stage.launch().await;
+    let app = database.launch().await;
     gate(&key).add_permits(2);
-    let told = app.retrieve_workflow::<String>("w").await.unwrap().await.unwrap();
-    assert_eq!(told.matches("belongs to a workflow `has_the_id` already").count(), 2, "{told}");
+    let text = app.retrieve_workflow::<String>("w").await.unwrap().await.unwrap();
+    assert_eq!(text.matches("belongs to a workflow `has_the_id` already").count(), 2, "{text}");
     assert_eq!(app.store().event_history("w", "before").await.unwrap().len(), 1, "it was shown once");
     app.shutdown().await;
 }

@@ -1,4 +1,4 @@
-//! What steps hear when their time is over, and what becomes of their results.
+//! What steps observe during the abort, and what becomes of their results.
 
 use std::future::{Future, poll_fn};
 use std::panic::AssertUnwindSafe;
@@ -10,23 +10,23 @@ use durable::prelude::*;
 use durable::sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection, query, query_scalar, raw_sql};
 use durable::{AbortReason, EnginePhase, StuckKind};
 
-use super::{arrive_at, budgets, go_down};
-use crate::counter::{count, counted, fresh};
-use crate::stage::{Stage, on_every_stage};
-use crate::workflows::{arrived, gate};
+use crate::support::{
+    TestDatabase, arrived, budgets, count, counted, database_tests, fresh, gate, patient, start_shutdown,
+    wait_for_steps,
+};
 
-on_every_stage! {
-    step_observes_should_abort,
-    aborted_is_heard_once_the_drain_is_over_and_not_before,
-    step_real_error_during_abort_is_recorded,
-    a_workflow_that_ends_by_itself_during_the_abort_has_ended,
-    a_body_that_swallows_a_wait_cannot_complete,
-    select_around_a_wait_cannot_complete,
-    spawn_blocking_step_does_not_block_shutdown,
-    a_blocking_step_that_has_no_thread_yet_does_not_begin,
-    transaction_in_flight_commits_or_rolls_back,
-    deadline_in_drain_cancels_but_not_in_abort,
-    aborted_says_why_a_step_shall_stop,
+database_tests! {
+a_step_sees_should_abort_and_its_error_is_not_recorded,
+aborted_resolves_after_the_drain_and_not_before,
+a_steps_own_error_during_the_abort_is_recorded,
+a_workflow_that_ends_during_the_abort_is_recorded_as_ended,
+a_body_that_ignores_errors_of_a_wait_cannot_complete,
+a_select_around_a_suspended_wait_cannot_complete,
+a_blocking_step_does_not_block_the_shutdown,
+a_blocking_step_waiting_for_a_thread_never_starts_after_the_abort,
+a_transaction_in_flight_commits_or_rolls_back,
+a_deadline_cancels_during_the_drain_and_not_during_the_abort,
+aborted_returns_the_reason,
 }
 
 #[step(retries = 3, backoff = "1ms")]
@@ -39,7 +39,7 @@ async fn asks_whether_to_stop(key: &str) -> Result<u32> {
         if let Some(why) = durable::should_abort() {
             return Err(Error::msg(format!("stopped: {why:?}")));
         }
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        tokio::time::sleep(Duration::from_millis(1)).await; // the step polls: that is what it tests
     }
 }
 
@@ -48,9 +48,9 @@ async fn asks_in_a_step(key: String, retries: u32) -> Result<u32> {
     asks_whether_to_stop(&key).retries(retries).await
 }
 
-async fn step_observes_should_abort(stage: &Stage) {
+async fn a_step_sees_should_abort_and_its_error_is_not_recorded(database: &TestDatabase) {
     let (retried, last) = (fresh("retried"), fresh("last"));
-    let app = stage.launch().await;
+    let app = database.launch().await;
     app.scope(async {
         asks_in_a_step(retried.clone(), 3).id("retried").start().await.unwrap();
         asks_in_a_step(last.clone(), 0).id("last").start().await.unwrap();
@@ -62,7 +62,7 @@ async fn step_observes_should_abort(stage: &Stage) {
     assert!(report.is_clean() && report.suspended_total == 2, "{report}");
     assert_eq!(counted(&retried), 1, "no retry was used up");
 
-    let app = stage.launch().await;
+    let app = database.launch().await;
     for id in ["retried", "last"] {
         assert_eq!(app.retrieve_workflow::<u32>(id).await.unwrap().await.unwrap(), 2);
         let steps = app.list_steps(id).await.unwrap();
@@ -72,25 +72,25 @@ async fn step_observes_should_abort(stage: &Stage) {
 }
 
 #[step]
-async fn hears(key: &str) -> String {
+async fn waits_for_abort_or_gate(key: &str) -> String {
     count(key);
     let gate = gate(key);
     tokio::select! {
-        why = durable::aborted() => format!("{why:?}"),
-        permit = gate.acquire() => { permit.unwrap().forget(); "let go".to_owned() }
+    why = durable::aborted() => format!("{why:?}"),
+    permit = gate.acquire() => { permit.unwrap().forget(); "opened".to_owned() }
     }
 }
 
 #[workflow]
 async fn naps_beside_a_step(key: String) -> Result<String> {
-    // The nap is let go of when the drain begins. That is no reason for the step to stop.
-    let ((), heard) = tokio::join!(durable::sleep(Duration::from_hours(1)), hears(&key));
-    Ok(heard)
+    // The sleep is suspended when the drain begins. That does not stop the step.
+    let ((), outcome) = tokio::join!(durable::sleep(Duration::from_hours(1)), waits_for_abort_or_gate(&key));
+    Ok(outcome)
 }
 
-async fn aborted_is_heard_once_the_drain_is_over_and_not_before(stage: &Stage) {
+async fn aborted_resolves_after_the_drain_and_not_before(database: &TestDatabase) {
     let (drains, aborts) = (fresh("drains"), fresh("aborts"));
-    let app = stage.launch().await;
+    let app = database.launch().await;
     app.scope(async {
         naps_beside_a_step(drains.clone()).id("drains").start().await.unwrap();
         naps_beside_a_step(aborts.clone()).id("aborts").start().await.unwrap();
@@ -98,20 +98,18 @@ async fn aborted_is_heard_once_the_drain_is_over_and_not_before(stage: &Stage) {
     .await;
     arrived(&drains, 1).await;
     arrived(&aborts, 1).await;
-    let down = go_down(&app, budgets(60_000, 30_000));
-    arrive_at(&app, EnginePhase::Draining).await;
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    let down = start_shutdown(&app, budgets(60_000, 30_000));
+    app.wait_for_phase(EnginePhase::Draining).await;
+    tokio::time::sleep(Duration::from_millis(50)).await; // nothing may happen in it
     gate(&drains).add_permits(1);
-    while app.list_steps("drains").await.unwrap().iter().all(|it| it.kind != "step") {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    wait_for_steps(&app, "drains", 2).await; // the step is recorded, after the sleep
     app.request_shutdown_with(budgets(0, 30_000));
     assert_eq!(down.await.unwrap().suspended_total, 2);
 
-    let app = stage.launch().await;
+    let app = database.launch().await;
     app.skip_time(Duration::from_hours(1));
-    for (id, heard) in [("drains", "let go"), ("aborts", "Shutdown")] {
-        assert_eq!(app.retrieve_workflow::<String>(id).await.unwrap().await.unwrap(), heard);
+    for (id, outcome) in [("drains", "opened"), ("aborts", "Shutdown")] {
+        assert_eq!(app.retrieve_workflow::<String>(id).await.unwrap().await.unwrap(), outcome);
     }
     app.shutdown().await;
 }
@@ -130,18 +128,18 @@ async fn declines(key: String) -> Result<u32> {
     declined
 }
 
-async fn step_real_error_during_abort_is_recorded(stage: &Stage) {
+async fn a_steps_own_error_during_the_abort_is_recorded(database: &TestDatabase) {
     let key = fresh("declined");
-    let app = stage.launch().await;
+    let app = database.launch().await;
     app.scope(async { declines(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
-    let down = go_down(&app, budgets(0, 30_000));
-    arrive_at(&app, EnginePhase::Aborting).await;
+    let down = start_shutdown(&app, budgets(0, 30_000));
+    app.wait_for_phase(EnginePhase::Aborting).await;
     gate(&key).add_permits(1);
     let report = down.await.unwrap();
     assert!(report.is_clean() && report.suspended_total == 1, "{report}");
 
-    let app = stage.launch().await;
+    let app = database.launch().await;
     let error = app.retrieve_workflow::<u32>("w").await.unwrap().await.unwrap_err();
     assert_eq!(error.to_string(), "the card was declined");
     assert_eq!(counted(&key), 1, "its error is its result");
@@ -153,17 +151,17 @@ async fn declines_at_its_end(key: String) -> Result<u32> {
     fails_by_itself(&key).await
 }
 
-async fn a_workflow_that_ends_by_itself_during_the_abort_has_ended(stage: &Stage) {
+async fn a_workflow_that_ends_during_the_abort_is_recorded_as_ended(database: &TestDatabase) {
     let key = fresh("last step");
-    let app = stage.launch().await;
+    let app = database.launch().await;
     app.scope(async { declines_at_its_end(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
-    let down = go_down(&app, budgets(0, 30_000));
-    arrive_at(&app, EnginePhase::Aborting).await;
+    let down = start_shutdown(&app, budgets(0, 30_000));
+    app.wait_for_phase(EnginePhase::Aborting).await;
     gate(&key).add_permits(1);
     let report = down.await.unwrap();
     assert!(report.is_clean() && (report.completed, report.suspended_total) == (1, 0), "{report}");
-    let info = stage.poll().await.remove(0);
+    let info = database.workflows().await.remove(0);
     assert_eq!(info.status, Status::Error, "nothing but its own code had to run");
 }
 
@@ -198,9 +196,9 @@ async fn catches_panics(key: String) -> Result<String> {
     Ok(caught.await.map_or("a panic".to_owned(), |it| it.ok().flatten().unwrap_or("nothing".to_owned())))
 }
 
-async fn a_body_that_swallows_a_wait_cannot_complete(stage: &Stage) {
+async fn a_body_that_ignores_errors_of_a_wait_cannot_complete(database: &TestDatabase) {
     let key = fresh("swallows");
-    let app = stage.launch().await;
+    let app = database.launch().await;
     app.scope(async {
         takes_anything_for_an_answer(key.clone()).id("a").start().await.unwrap();
         defaults(key.clone()).id("b").start().await.unwrap();
@@ -210,10 +208,10 @@ async fn a_body_that_swallows_a_wait_cannot_complete(stage: &Stage) {
     arrived(&key, 3).await;
     let report = app.shutdown_with(budgets(1_000, 1_000)).await;
     assert!(report.is_clean() && report.suspended_total == 3, "{report}");
-    for info in stage.poll().await {
+    for info in database.workflows().await {
         assert_eq!((info.status, info.output.as_deref()), (Status::Pending, None), "{}", info.id);
     }
-    let app = stage.launch().await;
+    let app = database.launch().await;
     for id in ["a", "b", "c"] {
         app.scope(async { durable::send(id, "n", "good news").await.unwrap() }).await;
         assert_eq!(app.retrieve_workflow::<String>(id).await.unwrap().await.unwrap(), "good news");
@@ -221,7 +219,7 @@ async fn a_body_that_swallows_a_wait_cannot_complete(stage: &Stage) {
     app.shutdown().await;
 }
 
-/// The engines that bodies look at.
+/// The engines that workflow bodies use.
 static ENGINES: Mutex<Vec<(String, Durable)>> = Mutex::new(Vec::new());
 
 #[workflow(nondeterminism = "allow")] // what must not be done is what is tested
@@ -230,29 +228,27 @@ async fn returns_when_it_is_let_go_of(key: String) -> Result<String> {
     let app = ENGINES.lock().unwrap().iter().find(|it| it.0 == key).map(|it| it.1.clone());
     let goes_down = || app.as_ref().is_some_and(|it| it.phase() >= EnginePhase::Draining);
     tokio::select! {
-        biased;
-        text = durable::recv::<String>("n", Duration::from_hours(1)) => Ok(text?.unwrap_or_default()),
-        // Ready in the very poll in which the wait is let go of.
-        () = poll_fn(|_| if goes_down() { Poll::Ready(()) } else { Poll::Pending }) => Ok("gone".into()),
+    biased;
+    text = durable::recv::<String>("n", Duration::from_hours(1)) => Ok(text?.unwrap_or_default()),
+    // Ready in the same poll in which the wait is suspended.
+    () = poll_fn(|_| if goes_down() { Poll::Ready(()) } else { Poll::Pending }) => Ok("gone".into()),
     }
 }
 
-async fn select_around_a_wait_cannot_complete(stage: &Stage) {
+async fn a_select_around_a_suspended_wait_cannot_complete(database: &TestDatabase) {
     let key = fresh("selects");
-    let app = stage.launch().await;
+    let app = database.launch().await;
     ENGINES.lock().unwrap().push((key.clone(), app.clone()));
     app.scope(async { returns_when_it_is_let_go_of(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
-    while app.list_steps("w").await.unwrap().len() < 2 {
-        tokio::time::sleep(Duration::from_millis(1)).await; // it waits once its time limit is recorded
-    }
+    wait_for_steps(&app, "w", 2).await; // it waits once its deadline is recorded
     let report = app.shutdown_with(budgets(1_000, 1_000)).await;
     ENGINES.lock().unwrap().retain(|it| it.0 != key);
     assert!(report.is_clean() && (report.completed, report.suspended_total) == (0, 1), "{report}");
-    let info = stage.poll().await.remove(0);
+    let info = database.workflows().await.remove(0);
     assert_eq!((info.status, info.output), (Status::Pending, None), "what it returned on its way out is no result");
 
-    let app = stage.launch().await;
+    let app = database.launch().await;
     app.scope(async { durable::send("w", "n", "good news").await.unwrap() }).await;
     assert_eq!(app.retrieve_workflow::<String>("w").await.unwrap().await.unwrap(), "good news");
     app.shutdown().await;
@@ -272,10 +268,10 @@ async fn blocks_on_a_thread(key: String) -> Result<u32> {
     Ok(blocks_for_long(key).await)
 }
 
-async fn spawn_blocking_step_does_not_block_shutdown(stage: &Stage) {
+async fn a_blocking_step_does_not_block_the_shutdown(database: &TestDatabase) {
     let key = fresh("thread");
     let short = Duration::from_millis(500);
-    let app = stage.builder("blocks").lease(short).launch().await.unwrap();
+    let app = database.builder("blocks").lease(short).launch().await.unwrap();
     app.scope(async { blocks_on_a_thread(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
     let begun = Instant::now();
@@ -287,7 +283,7 @@ async fn spawn_blocking_step_does_not_block_shutdown(stage: &Stage) {
     assert!(stuck.running_for > Duration::from_millis(500), "{report}");
     assert_eq!(report.released.as_ref().unwrap().direct, 0, "it may still be doing something");
 
-    let app = stage.builder("next").lease(short).launch().await.unwrap();
+    let app = database.builder("next").lease(short).launch().await.unwrap();
     assert_eq!(app.retrieve_workflow::<u32>("w").await.unwrap().await.unwrap(), 2);
     app.shutdown().await;
 }
@@ -305,9 +301,9 @@ async fn occupies(key: String) -> Result<u32> {
 }
 
 /// Two threads for steps that block, and four such steps.
-async fn a_blocking_step_that_has_no_thread_yet_does_not_begin(stage: &Stage) {
+async fn a_blocking_step_waiting_for_a_thread_never_starts_after_the_abort(database: &TestDatabase) {
     let key = fresh("no thread");
-    let builder = stage.builder("two threads");
+    let builder = database.builder("two threads");
     let of_thread = key.clone();
     let thread = std::thread::spawn(move || {
         let runtime =
@@ -322,7 +318,7 @@ async fn a_blocking_step_that_has_no_thread_yet_does_not_begin(stage: &Stage) {
             .await;
             arrived(&of_thread, 2).await;
             let report = app.shutdown_with(budgets(0, 100)).await;
-            tokio::time::sleep(Duration::from_secs(3)).await; // the threads are free again
+            tokio::time::sleep(Duration::from_secs(3)).await; // the threads are free again, and nothing may begin
             report
         })
     });
@@ -358,50 +354,50 @@ async fn writes_its_key(key: String, schema: Option<String>) -> Result<u32> {
 }
 
 /// How often each key was kept.
-async fn kept(stage: &Stage, key: &str) -> i64 {
-    if stage.is_postgres() {
-        let mut connection = PgConnection::connect(stage.url()).await.unwrap();
-        let select = format!("select count(*) from {}.kept where key = $1", stage.schema());
+async fn kept(database: &TestDatabase, key: &str) -> i64 {
+    if database.is_postgres() {
+        let mut connection = PgConnection::connect(database.url()).await.unwrap();
+        let select = format!("select count(*) from {}.kept where key = $1", database.schema());
         query_scalar(AssertSqlSafe(select)).bind(key).fetch_one(&mut connection).await.unwrap()
     } else {
-        let mut connection = SqliteConnection::connect(stage.url()).await.unwrap();
+        let mut connection = SqliteConnection::connect(database.url()).await.unwrap();
         query_scalar("select count(*) from kept where key = ?").bind(key).fetch_one(&mut connection).await.unwrap()
     }
 }
 
-async fn transaction_in_flight_commits_or_rolls_back(stage: &Stage) {
+async fn a_transaction_in_flight_commits_or_rolls_back(database: &TestDatabase) {
     let (ends, exceeds) = (fresh("ends"), fresh("exceeds"));
-    let app = stage.launch().await;
-    if stage.is_postgres() {
-        let mut connection = PgConnection::connect(stage.url()).await.unwrap();
-        let create = format!("create table {}.kept (key text)", stage.schema());
+    let app = database.launch().await;
+    if database.is_postgres() {
+        let mut connection = PgConnection::connect(database.url()).await.unwrap();
+        let create = format!("create table {}.kept (key text)", database.schema());
         raw_sql(AssertSqlSafe(create)).execute(&mut connection).await.unwrap();
     } else {
-        let mut connection = SqliteConnection::connect(stage.url()).await.unwrap();
+        let mut connection = SqliteConnection::connect(database.url()).await.unwrap();
         raw_sql("create table kept (key text)").execute(&mut connection).await.unwrap();
     }
-    let schema = stage.is_postgres().then(|| stage.schema().to_owned());
+    let schema = database.is_postgres().then(|| database.schema().to_owned());
     app.scope(async { writes_its_key(ends.clone(), schema.clone()).id("ends").start().await.unwrap() }).await;
     arrived(&ends, 1).await;
-    let down = go_down(&app, budgets(0, 30_000));
-    arrive_at(&app, EnginePhase::Aborting).await;
+    let down = start_shutdown(&app, budgets(0, 30_000));
+    app.wait_for_phase(EnginePhase::Aborting).await;
     gate(&ends).add_permits(1);
     assert!(down.await.unwrap().is_clean());
-    assert_eq!(kept(stage, &ends).await, 1, "it came to its end within the time for steps");
+    assert_eq!(kept(database, &ends).await, 1, "it came to its end within the time for steps");
 
-    let app = stage.launch().await;
+    let app = database.launch().await;
     assert_eq!(app.retrieve_workflow::<u32>("ends").await.unwrap().await.unwrap(), 1);
     app.scope(async { writes_its_key(exceeds.clone(), schema).id("exceeds").start().await.unwrap() }).await;
     arrived(&exceeds, 1).await;
     let report = app.shutdown_with(budgets(0, 50)).await;
     assert_eq!((report.killed_total, report.stuck_total), (1, 0), "{report}");
     assert!(report.is_closed(), "{report}");
-    assert_eq!(kept(stage, &exceeds).await, 0, "it was undone");
+    assert_eq!(kept(database, &exceeds).await, 0, "it was undone");
 
     gate(&exceeds).add_permits(1);
-    let app = stage.launch().await;
+    let app = database.launch().await;
     assert_eq!(app.retrieve_workflow::<u32>("exceeds").await.unwrap().await.unwrap(), 1);
-    assert_eq!((kept(stage, &ends).await, kept(stage, &exceeds).await), (1, 1));
+    assert_eq!((kept(database, &ends).await, kept(database, &exceeds).await), (1, 1));
     assert_eq!((counted(&ends), counted(&exceeds)), (1, 2));
     app.shutdown().await;
 }
@@ -418,17 +414,17 @@ async fn has_a_deadline(key: String) -> Result<()> {
     Ok(())
 }
 
-async fn deadline_in_drain_cancels_but_not_in_abort(stage: &Stage) {
+async fn a_deadline_cancels_during_the_drain_and_not_during_the_abort(database: &TestDatabase) {
     let (drain, abort, far) = (fresh("drain"), fresh("abort"), fresh("far"));
     let limit = Duration::from_secs(2); // the step has begun long before
-    let app = stage.launch().await;
+    let app = database.launch().await;
     app.scope(async { has_a_deadline(drain.clone()).id("drain").timeout(limit).start().await.unwrap() }).await;
     arrived(&drain, 1).await;
-    let report = app.shutdown_with(super::patient()).await;
+    let report = app.shutdown_with(patient()).await;
     assert!(report.is_clean() && report.completed == 1, "{report}");
-    assert_eq!(stage.poll().await[0].status, Status::Cancelled, "its time was up within the drain");
+    assert_eq!(database.workflows().await[0].status, Status::Cancelled, "its time was up within the drain");
 
-    let app = stage.launch().await;
+    let app = database.launch().await;
     app.scope(async {
         has_a_deadline(abort.clone()).id("abort").timeout(limit).start().await.unwrap();
         has_a_deadline(far.clone()).id("far").timeout(Duration::from_mins(5)).start().await.unwrap();
@@ -438,11 +434,11 @@ async fn deadline_in_drain_cancels_but_not_in_abort(stage: &Stage) {
     arrived(&far, 1).await;
     app.shutdown_with(budgets(0, 3_000)).await;
     for id in ["abort", "far"] {
-        let look = stage.poll().await;
+        let look = database.workflows().await;
         assert_eq!(look.iter().find(|it| it.id == id).unwrap().status, Status::Pending, "{id}");
     }
     gate(&far).add_permits(1);
-    let app = stage.launch().await;
+    let app = database.launch().await;
     let error = app.retrieve_workflow::<()>("abort").await.unwrap().await.unwrap_err();
     assert!(error.is_cancelled(), "{error}");
     app.retrieve_workflow::<()>("far").await.unwrap().await.unwrap();
@@ -467,10 +463,10 @@ async fn asks_why(key: String) -> Result<()> {
     Ok(())
 }
 
-async fn aborted_says_why_a_step_shall_stop(stage: &Stage) {
+async fn aborted_returns_the_reason(database: &TestDatabase) {
     assert_eq!(durable::should_abort(), None, "outside any step");
     let (cancelled, late) = (fresh("cancelled"), fresh("late"));
-    let app = stage.launch().await;
+    let app = database.launch().await;
     app.scope(async {
         let handle = asks_why(cancelled.clone()).start().await.unwrap();
         arrived(&cancelled, 1).await;

@@ -1,31 +1,28 @@
-//! What becomes of running work.
+//! What becomes of running workflows.
 
 use std::time::Instant;
 
 use durable::EnginePhase;
 use durable::prelude::*;
 
-use super::waits::assert_interrupted;
-use super::{arrive_at, budgets, go_down};
-use crate::counter::{count, counted, fresh};
-use crate::stage::{Stage, on_every_stage};
-use crate::workflows::{arrived, gate};
+use super::suspended_waits::assert_interrupted;
+use crate::support::{TestDatabase, arrived, budgets, count, counted, database_tests, fresh, gate, start_shutdown};
 
-on_every_stage! {
-    drain_completes_short_workflows,
-    drain_timeout_suspends_between_steps,
-    inflight_step_finishes_and_is_recorded,
-    step_ignoring_abort_is_killed,
-    blocking_step_is_reported_stuck,
-    swallowing_workflow_cannot_complete,
-    join_of_wait_and_step_keeps_step_result,
-    child_started_while_draining_is_counted,
-    toplevel_start_refused_enqueue_allowed,
-    a_plain_transaction_works_until_the_end_of_the_drain,
-    external_result_waiter_interrupted,
-    retry_backoff_released,
-    user_cancel_during_drain_wins,
-    a_workflow_waiting_for_its_turn_is_suspended,
+database_tests! {
+the_drain_completes_short_workflows,
+a_workflow_is_suspended_between_steps_when_the_drain_times_out,
+a_running_step_finishes_and_is_recorded,
+a_step_that_ignores_the_abort_is_dropped,
+a_step_that_blocks_its_thread_is_reported_as_stuck,
+a_workflow_that_ignores_its_suspension_cannot_complete,
+a_finished_step_of_a_join_is_recorded_when_its_sibling_is_dropped,
+a_child_can_be_started_during_the_drain,
+the_drain_refuses_direct_starts_and_allows_enqueueing,
+a_transaction_outside_a_workflow_works_during_the_drain,
+waiting_for_a_result_is_interrupted_by_the_shutdown,
+a_retry_backoff_does_not_delay_the_shutdown,
+a_cancellation_during_the_drain_takes_effect,
+a_workflow_waiting_for_a_permit_is_suspended,
 }
 
 #[queue]
@@ -48,9 +45,9 @@ async fn passes(key: String, many: u32) -> Result<u32> {
     Ok(sum)
 }
 
-async fn drain_completes_short_workflows(stage: &Stage) {
+async fn the_drain_completes_short_workflows(database: &TestDatabase) {
     let key = fresh("drain");
-    let app = stage.launch().await;
+    let app = database.launch().await;
     app.scope(async {
         for number in 0..5 {
             passes(key.clone(), 1).id(format!("w{number}")).start().await.unwrap();
@@ -58,32 +55,32 @@ async fn drain_completes_short_workflows(stage: &Stage) {
     })
     .await;
     arrived(&key, 5).await;
-    let down = go_down(&app, budgets(60_000, 0));
+    let down = start_shutdown(&app, budgets(60_000, 0));
     gate(&key).add_permits(5);
     let report = down.await.unwrap();
     assert!(report.is_clean() && report.completed == 5, "{report}");
 
-    let app = stage.launch().await;
+    let app = database.launch().await;
     let all = app.list_workflows(Filter::new().status(Status::Success)).await.unwrap();
     assert_eq!(all.len(), 5);
     app.shutdown().await;
 }
 
-async fn drain_timeout_suspends_between_steps(stage: &Stage) {
+async fn a_workflow_is_suspended_between_steps_when_the_drain_times_out(database: &TestDatabase) {
     let key = fresh("between");
-    let app = stage.launch().await;
+    let app = database.launch().await;
     app.scope(async { passes(key.clone(), 3).id("w").start().await.unwrap() }).await;
     gate(&key).add_permits(1);
     arrived(&key, 2).await; // in the second step
-    let down = go_down(&app, budgets(0, 10_000));
-    arrive_at(&app, EnginePhase::Aborting).await;
+    let down = start_shutdown(&app, budgets(0, 10_000));
+    app.wait_for_phase(EnginePhase::Aborting).await;
     gate(&key).add_permits(1);
     let report = down.await.unwrap();
     assert!(report.is_clean() && report.suspended.len() == 1, "{report}");
     assert_eq!(report.released.as_ref().unwrap().direct, 1);
     assert_eq!(counted(&format!("{key} 3")), 0, "the third step was never begun");
 
-    let app = stage.launch().await;
+    let app = database.launch().await;
     let steps = app.list_steps("w").await.unwrap();
     assert_eq!(steps.len(), 2, "the finished steps are recorded");
     gate(&key).add_permits(1);
@@ -94,17 +91,17 @@ async fn drain_timeout_suspends_between_steps(stage: &Stage) {
     app.shutdown().await;
 }
 
-async fn inflight_step_finishes_and_is_recorded(stage: &Stage) {
+async fn a_running_step_finishes_and_is_recorded(database: &TestDatabase) {
     let key = fresh("inflight");
-    let app = stage.launch().await;
+    let app = database.launch().await;
     app.scope(async { passes(key.clone(), 1).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
-    let down = go_down(&app, budgets(0, 10_000));
-    arrive_at(&app, EnginePhase::Aborting).await;
+    let down = start_shutdown(&app, budgets(0, 10_000));
+    app.wait_for_phase(EnginePhase::Aborting).await;
     gate(&key).add_permits(1);
     assert!(down.await.unwrap().is_clean());
 
-    let app = stage.launch().await;
+    let app = database.launch().await;
     assert_eq!(app.retrieve_workflow::<u32>("w").await.unwrap().await.unwrap(), 1);
     assert_eq!(counted(&key), 1, "the step that had finished did not run again");
     app.shutdown().await;
@@ -131,9 +128,9 @@ async fn endless(key: String) -> Result<u32> {
     Ok(never_lets_go(&key).await)
 }
 
-async fn step_ignoring_abort_is_killed(stage: &Stage) {
+async fn a_step_that_ignores_the_abort_is_dropped(database: &TestDatabase) {
     let key = fresh("killed");
-    let app = stage.launch().await;
+    let app = database.launch().await;
     app.scope(async { endless(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
     let report = app.shutdown_with(budgets(0, 50)).await;
@@ -142,7 +139,7 @@ async fn step_ignoring_abort_is_killed(stage: &Stage) {
     assert_eq!(counted(&format!("{key} dropped")), 1, "its destructors have run");
     assert!(!report.is_clean());
 
-    let app = stage.launch().await;
+    let app = database.launch().await;
     gate(&key).add_permits(1);
     assert_eq!(app.retrieve_workflow::<u32>("w").await.unwrap().await.unwrap(), 2, "the step ran again");
     app.shutdown().await;
@@ -162,9 +159,9 @@ async fn blocking(key: String) -> Result<u32> {
     Ok(blocks_its_thread(&key).await)
 }
 
-async fn blocking_step_is_reported_stuck(stage: &Stage) {
+async fn a_step_that_blocks_its_thread_is_reported_as_stuck(database: &TestDatabase) {
     let key = fresh("stuck");
-    let app = stage.builder("stuck").lease(Duration::from_millis(500)).launch().await.unwrap();
+    let app = database.builder("stuck").lease(Duration::from_millis(500)).launch().await.unwrap();
     app.scope(async { blocking(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
     let begun = Instant::now();
@@ -174,7 +171,7 @@ async fn blocking_step_is_reported_stuck(stage: &Stage) {
     assert_eq!(report.released.as_ref().unwrap().direct, 0, "what may still be doing something is not handed over");
 
     // When its lease has run out another engine takes it over, and the old body's record is refused when it comes at last.
-    let app = stage.builder("next").lease(Duration::from_millis(500)).launch().await.unwrap();
+    let app = database.builder("next").lease(Duration::from_millis(500)).launch().await.unwrap();
     assert_eq!(app.retrieve_workflow::<u32>("w").await.unwrap().await.unwrap(), 2);
     assert_eq!(app.list_steps("w").await.unwrap()[0].output.as_deref(), Some("2"));
     app.shutdown().await;
@@ -190,17 +187,17 @@ async fn waits_and_swallows(key: String) -> Result<String> {
 async fn selects_around_a_wait(key: String) -> Result<String> {
     let waiting = pass(&key, 1);
     tokio::select! {
-        _ = waiting => Ok("passed".into()),
-        () = async { while counted(&format!("{key} open")) == 0 { tokio::task::yield_now().await } } => {
-            pass(&key, 2).await;
-            Ok("other arm".into())
-        }
+    _ = waiting => Ok("passed".into()),
+    () = async { while counted(&format!("{key} open")) == 0 { tokio::task::yield_now().await } } => {
+    pass(&key, 2).await;
+    Ok("other arm".into())
+    }
     }
 }
 
-async fn swallowing_workflow_cannot_complete(stage: &Stage) {
+async fn a_workflow_that_ignores_its_suspension_cannot_complete(database: &TestDatabase) {
     let (waits, selects) = (fresh("swallow"), fresh("select"));
-    let app = stage.launch().await;
+    let app = database.launch().await;
     app.scope(async {
         waits_and_swallows(waits.clone()).id("waits").start().await.unwrap();
         selects_around_a_wait(selects.clone()).id("selects").start().await.unwrap();
@@ -208,12 +205,12 @@ async fn swallowing_workflow_cannot_complete(stage: &Stage) {
     .await;
     arrived(&waits, 1).await;
     arrived(&selects, 1).await;
-    let down = go_down(&app, budgets(0, 50));
-    arrive_at(&app, EnginePhase::Aborting).await;
+    let down = start_shutdown(&app, budgets(0, 50));
+    app.wait_for_phase(EnginePhase::Aborting).await;
     count(format!("{selects} open"));
     down.await.unwrap();
 
-    for info in stage.poll().await {
+    for info in database.workflows().await {
         assert_eq!((info.status, info.output.as_deref()), (Status::Pending, None), "{}", info.id);
     }
 }
@@ -232,19 +229,19 @@ async fn pass_named(key: String) -> u32 {
     10
 }
 
-async fn join_of_wait_and_step_keeps_step_result(stage: &Stage) {
+async fn a_finished_step_of_a_join_is_recorded_when_its_sibling_is_dropped(database: &TestDatabase) {
     let key = fresh("join");
     let (slow, quick) = (format!("{key} slow"), format!("{key} quick"));
-    let app = stage.launch().await;
+    let app = database.launch().await;
     app.scope(async { joins(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&slow, 1).await;
     arrived(&quick, 1).await;
-    let down = go_down(&app, budgets(0, 1000));
-    arrive_at(&app, EnginePhase::Aborting).await;
+    let down = start_shutdown(&app, budgets(0, 1000));
+    app.wait_for_phase(EnginePhase::Aborting).await;
     gate(&quick).add_permits(1);
     down.await.unwrap();
 
-    let app = stage.launch().await;
+    let app = database.launch().await;
     arrived(&slow, 2).await;
     gate(&slow).add_permits(1);
     assert_eq!(app.retrieve_workflow::<u32>("w").await.unwrap().await.unwrap(), 12);
@@ -258,36 +255,36 @@ async fn parent_in_drain(key: String) -> Result<u32> {
     Ok(first + passes(key, 1).await?)
 }
 
-async fn child_started_while_draining_is_counted(stage: &Stage) {
+async fn a_child_can_be_started_during_the_drain(database: &TestDatabase) {
     let key = fresh("child");
-    let app = stage.launch().await;
+    let app = database.launch().await;
     app.scope(async { parent_in_drain(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
-    let down = go_down(&app, budgets(60_000, 0));
-    arrive_at(&app, EnginePhase::Draining).await;
+    let down = start_shutdown(&app, budgets(60_000, 0));
+    app.wait_for_phase(EnginePhase::Draining).await;
     gate(&key).add_permits(2);
     let report = down.await.unwrap();
     assert!(report.is_clean() && report.completed == 2, "{report}");
 }
 
-async fn toplevel_start_refused_enqueue_allowed(stage: &Stage) {
+async fn the_drain_refuses_direct_starts_and_allows_enqueueing(database: &TestDatabase) {
     let key = fresh("refused");
-    let app = stage.launch().await;
+    let app = database.launch().await;
     app.scope(async { passes(key.clone(), 1).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
-    let down = go_down(&app, budgets(60_000, 0));
-    arrive_at(&app, EnginePhase::Draining).await;
+    let down = start_shutdown(&app, budgets(60_000, 0));
+    app.wait_for_phase(EnginePhase::Draining).await;
     let refused = app.scope(async { passes(key.clone(), 1).id("late").start().await }).await.unwrap_err();
     assert!(refused.is_interrupted() && refused.to_string().contains("shutting down"), "{refused}");
     app.scope(async { passes(key.clone(), 1).id("queued").enqueue(&LATE).await.unwrap() }).await;
     gate(&key).add_permits(1);
     assert!(down.await.unwrap().is_clean());
-    let look = stage.poll().await;
+    let look = database.workflows().await;
     let stands: Vec<_> = look.iter().map(|it| (it.id.as_str(), it.status)).collect();
     assert_eq!(stands, [("w", Status::Success), ("queued", Status::Enqueued)], "nothing was written of the other");
 
     gate(&key).add_permits(1);
-    let app = stage.launch().await;
+    let app = database.launch().await;
     assert_eq!(app.retrieve_workflow::<u32>("queued").await.unwrap().await.unwrap(), 1);
     app.shutdown().await;
 }
@@ -302,23 +299,23 @@ async fn asks_postgres(tx: &mut sqlx::PgConnection) -> Result<i64> {
     Ok(sqlx::query_scalar("select 1::bigint").fetch_one(tx).await?)
 }
 
-async fn a_plain_transaction_works_until_the_end_of_the_drain(stage: &Stage) {
+async fn a_transaction_outside_a_workflow_works_during_the_drain(database: &TestDatabase) {
     let key = fresh("plain");
-    let app = stage.launch().await;
+    let app = database.launch().await;
     app.scope(async { passes(key.clone(), 1).start().await.unwrap() }).await;
     arrived(&key, 1).await;
-    let down = go_down(&app, budgets(60_000, 0));
-    arrive_at(&app, EnginePhase::Draining).await;
-    // It belongs to no workflow: a request, say, that is answered before the process ends.
-    let asked = async { if stage.is_postgres() { asks_postgres().await } else { asks_lite().await } };
+    let down = start_shutdown(&app, budgets(60_000, 0));
+    app.wait_for_phase(EnginePhase::Draining).await;
+    // It belongs to no workflow: it may serve a request that is answered before the process ends.
+    let asked = async { if database.is_postgres() { asks_postgres().await } else { asks_lite().await } };
     assert_eq!(app.scope(asked).await.unwrap(), 1);
     gate(&key).add_permits(1);
     assert_eq!(down.await.unwrap().completed, 1);
 }
 
-async fn external_result_waiter_interrupted(stage: &Stage) {
+async fn waiting_for_a_result_is_interrupted_by_the_shutdown(database: &TestDatabase) {
     let key = fresh("waiter");
-    let app = stage.launch().await;
+    let app = database.launch().await;
     let handle = app.scope(async { endless(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
     let waiter = tokio::spawn(handle.result());
@@ -340,39 +337,39 @@ async fn retries_for_long(key: String) -> Result<u32> {
     fails_once(&key).await
 }
 
-async fn retry_backoff_released(stage: &Stage) {
+async fn a_retry_backoff_does_not_delay_the_shutdown(database: &TestDatabase) {
     let key = fresh("backoff");
-    let app = stage.launch().await;
+    let app = database.launch().await;
     app.scope(async { retries_for_long(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
     let report = app.shutdown_with(budgets(0, 10_000)).await;
     assert!(report.is_clean() && report.suspended.len() == 1, "{report}");
 
-    let app = stage.launch().await;
+    let app = database.launch().await;
     assert_eq!(app.retrieve_workflow::<u32>("w").await.unwrap().await.unwrap(), 2);
     assert_eq!(app.list_steps("w").await.unwrap()[0].attempts, 1, "attempts before the restart are not counted");
     app.shutdown().await;
 }
 
-async fn user_cancel_during_drain_wins(stage: &Stage) {
+async fn a_cancellation_during_the_drain_takes_effect(database: &TestDatabase) {
     let key = fresh("cancel");
-    let app = stage.launch().await;
+    let app = database.launch().await;
     let handle = app.scope(async { endless(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
-    let down = go_down(&app, budgets(60_000, 0));
-    arrive_at(&app, EnginePhase::Draining).await;
+    let down = start_shutdown(&app, budgets(60_000, 0));
+    app.wait_for_phase(EnginePhase::Draining).await;
     handle.cancel().await.unwrap();
     let report = down.await.unwrap();
     assert!(report.is_clean() && report.completed == 1, "a cancellation is an end: {report}");
 
-    let app = stage.launch().await;
+    let app = database.launch().await;
     assert_eq!(app.list_workflows(Filter::new()).await.unwrap()[0].status, Status::Cancelled);
     app.shutdown().await;
 }
 
-async fn a_workflow_waiting_for_its_turn_is_suspended(stage: &Stage) {
+async fn a_workflow_waiting_for_a_permit_is_suspended(database: &TestDatabase) {
     let key = fresh("turn");
-    let app = stage.builder("one").max_concurrent_workflows(1).launch().await.unwrap();
+    let app = database.builder("one").max_concurrent_workflows(1).launch().await.unwrap();
     app.scope(async {
         endless(key.clone()).id("first").start().await.unwrap();
         arrived(&key, 1).await;
@@ -382,7 +379,7 @@ async fn a_workflow_waiting_for_its_turn_is_suspended(stage: &Stage) {
     app.shutdown_with(budgets(0, 0)).await;
     assert_eq!(counted(&key), 1);
 
-    let app = stage.launch().await;
+    let app = database.launch().await;
     gate(&key).add_permits(2);
     for id in ["first", "second"] {
         app.retrieve_workflow::<u32>(id).await.unwrap().await.unwrap();

@@ -1,23 +1,22 @@
-//! What is left goes on elsewhere, at once and never twice.
+//! Released workflows continue elsewhere, at once and only once.
 
 use std::time::Instant;
 
 use durable::EnginePhase;
 use durable::prelude::*;
 
-use super::{arrive_at, budgets, go_down, patient};
-use crate::counter::{count, counted, fresh};
-use crate::stage::{Stage, on_every_stage};
-use crate::workflows::{arrived, gate};
+use crate::support::{
+    TestDatabase, arrived, budgets, count, counted, database_tests, fresh, gate, patient, start_shutdown, until,
+};
 
-on_every_stage! {
-    released_rows_taken_by_live_peer,
-    what_is_not_to_be_released_waits_for_the_restart,
-    shutdown_refunds_attempt,
-    same_executor_id_overlap,
-    heartbeat_outlives_drain,
-    listener_alive_during_drain,
-    notifier_flushes_before_close,
+database_tests! {
+released_workflows_are_taken_over_by_a_live_peer_at_once,
+workflows_that_are_not_released_wait_for_the_restart,
+two_hundred_restarts_count_as_no_recovery,
+a_successor_with_the_same_executor_id_takes_nothing_while_the_first_drains,
+heartbeats_continue_during_the_drain,
+messages_are_received_during_the_drain,
+notifications_are_sent_before_the_connections_close,
 }
 
 /// Leases are an hour long in these tests: what happens within this was not found by a heartbeat.
@@ -35,43 +34,41 @@ async fn waits_for_word(key: String) -> Result<u32> {
     Ok(word.unwrap_or_default())
 }
 
-async fn released_rows_taken_by_live_peer(stage: &Stage) {
+async fn released_workflows_are_taken_over_by_a_live_peer_at_once(database: &TestDatabase) {
     let key = fresh("peer");
-    let app = stage.builder("a").launch().await.unwrap();
-    let peer = stage.builder("b").launch().await.unwrap();
+    let app = database.builder("a").launch().await.unwrap();
+    let peer = database.builder("b").launch().await.unwrap();
     peer.listening().await;
     app.scope(async { waits_for_word(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
     let report = app.shutdown_with(patient()).await;
     assert_eq!(report.released.as_ref().unwrap().direct, 1, "{report}");
     let begun = Instant::now();
-    while peer.list_workflows(Filter::new()).await.unwrap()[0].executor.is_none() {
-        assert!(begun.elapsed() < SOON, "nobody has told the peer");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let is_taken = async || peer.list_workflows(Filter::new()).await.unwrap()[0].executor.is_some();
+    until("the peer has taken the workflow", is_taken).await;
+    assert!(begun.elapsed() < SOON, "the peer was not notified: it found the workflow by itself");
     peer.scope(async { durable::send("w", "word", &7).await.unwrap() }).await;
     assert_eq!(peer.retrieve_workflow::<u32>("w").await.unwrap().await.unwrap(), 7);
     assert_eq!(counted(&key), 1);
     peer.shutdown().await;
 }
 
-async fn what_is_not_to_be_released_waits_for_the_restart(stage: &Stage) {
+async fn workflows_that_are_not_released_wait_for_the_restart(database: &TestDatabase) {
     let key = fresh("kept");
-    let app = stage.launch().await;
-    let peer = stage.builder("peer").launch().await.unwrap();
+    let app = database.launch().await;
+    let peer = database.builder("peer").launch().await.unwrap();
     peer.listening().await;
     app.scope(async { waits_for_word(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
-    let mut options = patient();
-    options = options.release(false);
+    let options = patient().release(false);
     let report = app.shutdown_with(options).await;
     assert!(!report.suspended[0].released && report.is_clean(), "{report}");
-    tokio::time::sleep(Duration::from_millis(700)).await;
+    tokio::time::sleep(Duration::from_millis(700)).await; // nothing may happen in it
     let owner = peer.list_workflows(Filter::new()).await.unwrap()[0].executor.clone();
     assert!(owner.is_some(), "it is still its own");
     peer.shutdown().await;
 
-    let app = stage.launch().await;
+    let app = database.launch().await;
     app.scope(async { durable::send("w", "word", &7).await.unwrap() }).await;
     let ended = app.retrieve_workflow::<u32>("w").await.unwrap();
     let ended = tokio::time::timeout(SOON, ended.result()).await;
@@ -79,29 +76,28 @@ async fn what_is_not_to_be_released_waits_for_the_restart(stage: &Stage) {
     app.shutdown().await;
 }
 
-async fn shutdown_refunds_attempt(stage: &Stage) {
+async fn two_hundred_restarts_count_as_no_recovery(database: &TestDatabase) {
     let key = fresh("refund");
-    let app = stage.launch().await;
+    let app = database.launch().await;
     app.scope(async { waits_for_word(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
     app.shutdown().await;
     for _ in 0..200 {
-        let app = stage.launch().await;
+        let app = database.launch().await;
         let report = app.shutdown().await;
         assert_eq!(report.suspended_total, 1, "{report}");
     }
-    let info = stage.poll().await.remove(0);
+    let info = database.workflows().await.remove(0);
     assert_eq!((info.status, info.recoveries), (Status::Pending, 0), "no restart counts against it");
 
     // A crash does.
     for _ in 0..3 {
-        let app = stage.launch().await;
-        while app.list_workflows(Filter::new()).await.unwrap()[0].executor.is_none() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        stage.crash(app).await;
+        let app = database.launch().await;
+        let is_taken = async || app.list_workflows(Filter::new()).await.unwrap()[0].executor.is_some();
+        until("the workflow is recovered", is_taken).await;
+        database.crash(app).await;
     }
-    let app = stage.launch().await;
+    let app = database.launch().await;
     assert_eq!(app.list_workflows(Filter::new()).await.unwrap()[0].status, Status::Parked);
     app.shutdown().await;
 }
@@ -121,21 +117,21 @@ async fn works_on(key: String) -> Result<u32> {
 #[queue]
 static OVERLAP: Queue = Queue::new("shutdown-overlap").worker_concurrency(1);
 
-async fn same_executor_id_overlap(stage: &Stage) {
+async fn a_successor_with_the_same_executor_id_takes_nothing_while_the_first_drains(database: &TestDatabase) {
     let key = fresh("overlap");
-    let app = stage.builder("old").executor_id("pod-7").launch().await.unwrap();
+    let app = database.builder("old").executor_id("pod-7").launch().await.unwrap();
     app.scope(async {
         works_on(key.clone()).id("direct").start().await.unwrap();
         works_on(key.clone()).id("queued").enqueue(&OVERLAP).await.unwrap();
     })
     .await;
     arrived(&key, 2).await;
-    let down = go_down(&app, budgets(1_500, 0));
-    arrive_at(&app, EnginePhase::Draining).await;
+    let down = start_shutdown(&app, budgets(1_500, 0));
+    app.wait_for_phase(EnginePhase::Draining).await;
 
-    let next = stage.builder("new").executor_id("pod-7").launch().await.unwrap();
+    let next = database.builder("new").executor_id("pod-7").launch().await.unwrap();
     next.listening().await;
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    tokio::time::sleep(Duration::from_millis(500)).await; // nothing may happen in it
     assert_eq!((app.phase(), counted(&key)), (EnginePhase::Draining, 2), "what still runs there is not taken");
     let report = down.await.unwrap();
     assert_eq!((report.killed_total, report.is_closed()), (2, true), "{report}");
@@ -150,40 +146,39 @@ async fn same_executor_id_overlap(stage: &Stage) {
     next.shutdown().await;
 }
 
-async fn heartbeat_outlives_drain(stage: &Stage) {
+async fn heartbeats_continue_during_the_drain(database: &TestDatabase) {
     let key = fresh("beats");
     let lease = Duration::from_millis(800);
-    let app = stage.builder("a").lease(lease).launch().await.unwrap();
-    let peer = stage.builder("b").lease(lease).launch().await.unwrap();
+    let app = database.builder("a").lease(lease).launch().await.unwrap();
+    let peer = database.builder("b").lease(lease).launch().await.unwrap();
     app.scope(async { works_on(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
-    let down = go_down(&app, patient());
-    tokio::time::sleep(4 * lease).await;
+    let down = start_shutdown(&app, patient());
+    tokio::time::sleep(4 * lease).await; // without heartbeats the lease would run out in it
     assert_eq!(app.phase(), EnginePhase::Draining);
     gate(&key).add_permits(1);
     let report = down.await.unwrap();
     assert!(report.is_clean() && report.completed == 1, "{report}");
     let info = peer.list_workflows(Filter::new()).await.unwrap().remove(0);
-    assert_eq!((info.status, info.recoveries, counted(&key)), (Status::Success, 0, 1), "nobody took it for dead");
+    assert_eq!((info.status, info.recoveries, counted(&key)), (Status::Success, 0, 1), "it was not taken over");
     peer.shutdown().await;
 }
 
-async fn listener_alive_during_drain(stage: &Stage) {
+async fn messages_are_received_during_the_drain(database: &TestDatabase) {
     let key = fresh("listens");
-    let app = stage.builder("a").launch().await.unwrap();
-    let peer = stage.builder("b").launch().await.unwrap();
+    let app = database.builder("a").launch().await.unwrap();
+    let peer = database.builder("b").launch().await.unwrap();
     app.listening().await;
     app.scope(async { waits_for_word(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
-    let mut options = patient();
-    options = options.wait_grace(Duration::from_secs(30));
-    let down = go_down(&app, options);
-    arrive_at(&app, EnginePhase::Draining).await;
+    let options = patient().wait_grace(Duration::from_secs(30));
+    let down = start_shutdown(&app, options);
+    app.wait_for_phase(EnginePhase::Draining).await;
     let begun = Instant::now();
     peer.scope(async { durable::send("w", "word", &7).await.unwrap() }).await;
     let report = down.await.unwrap();
     assert!(report.is_clean() && report.completed == 1, "{report}");
-    assert!(begun.elapsed() < SOON, "it was heard, and not found ten seconds later");
+    assert!(begun.elapsed() < SOON, "it was notified, and not found by polling ten seconds later");
     peer.shutdown().await;
 }
 
@@ -194,21 +189,21 @@ async fn shows_at_the_end(key: String) -> Result<u32> {
     Ok(1)
 }
 
-async fn notifier_flushes_before_close(stage: &Stage) {
+async fn notifications_are_sent_before_the_connections_close(database: &TestDatabase) {
     let key = fresh("flush");
-    let app = stage.builder("a").launch().await.unwrap();
-    let reader = stage.builder("b").launch().await.unwrap();
+    let app = database.builder("a").launch().await.unwrap();
+    let reader = database.builder("b").launch().await.unwrap();
     reader.listening().await;
     app.scope(async { shows_at_the_end(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
     let asks = reader.spawn(durable::get_event::<u32>("w", "last word", Duration::from_mins(1)));
-    tokio::time::sleep(Duration::from_millis(100)).await; // it has looked, and waits for news
-    let down = go_down(&app, patient());
-    arrive_at(&app, EnginePhase::Draining).await;
+    tokio::time::sleep(Duration::from_millis(100)).await; // it has asked once, and waits for a notification
+    let down = start_shutdown(&app, patient());
+    app.wait_for_phase(EnginePhase::Draining).await;
     let begun = Instant::now();
     gate(&key).add_permits(1);
     assert!(down.await.unwrap().is_clean());
     assert_eq!(asks.await.unwrap().unwrap(), Some(7));
-    assert!(begun.elapsed() < SOON, "it was told before the connections were closed");
+    assert!(begun.elapsed() < SOON, "it was notified before the connections were closed");
     reader.shutdown().await;
 }

@@ -1,5 +1,5 @@
-//! `#[transaction]`: the user's SQL exactly once.
+//! `#[transaction]`: exactly once.
 
-mod bank;
-mod every_commit;
+mod exactly_once;
+mod killed_bank;
 mod rules;

@@ -3,8 +3,7 @@
 use durable::prelude::*;
 use durable::sqlx::{self, SqliteConnection};
 
-use crate::counter::{count, counted, fresh};
-use crate::stage::Stage;
+use crate::support::{TestDatabase, count, counted, fresh};
 use crate::workflows::branch;
 
 #[transaction]
@@ -59,7 +58,7 @@ async fn undone(id: String) -> Result<String> {
 }
 
 #[durable::test]
-async fn an_error_undoes_the_sql_and_is_recorded(app: TestApp) {
+async fn an_error_rolls_back_and_is_recorded(app: TestApp) {
     make_table().await.unwrap();
     assert_eq!(undone(fresh("u")).id("w").await.unwrap(), "changed my mind, None");
     let step = &app.list_steps("w").await.unwrap()[0];
@@ -78,7 +77,7 @@ async fn panics_in_a_transaction(id: String) -> Result<()> {
 }
 
 #[durable::test]
-async fn a_panic_undoes_the_sql_and_ends_the_workflow(_app: TestApp) {
+async fn a_panic_rolls_back_and_ends_the_workflow(_app: TestApp) {
     make_table().await.unwrap();
     let id = fresh("u");
     let error = panics_in_a_transaction(id.clone()).await.unwrap_err();
@@ -119,17 +118,17 @@ async fn misplaced(which: u32) -> Result<String> {
 }
 
 #[durable::test]
-async fn durable_calls_inside_a_transaction_and_transactions_inside_a_step_are_refused(_app: TestApp) {
+async fn durable_calls_in_transactions_and_transactions_in_steps_are_refused(_app: TestApp) {
     make_table().await.unwrap();
     let parked = misplaced(0).await.unwrap_err();
     assert!(
         parked.is_parked() && parked.to_string().contains("the step `a_step` was called inside the transaction"),
         "{parked}"
     );
-    let told = misplaced(1).await.unwrap();
-    assert!(told.contains("`user_workflow` was called inside the transaction `calls_a_workflow`"), "{told}");
-    let told = misplaced(2).await.unwrap();
-    assert!(told.contains("the transaction `name_of` was called inside the step `calls_a_transaction`"), "{told}");
+    let text = misplaced(1).await.unwrap();
+    assert!(text.contains("`user_workflow` was called inside the transaction `calls_a_workflow`"), "{text}");
+    let text = misplaced(2).await.unwrap();
+    assert!(text.contains("the transaction `name_of` was called inside the step `calls_a_transaction`"), "{text}");
 }
 
 #[transaction]
@@ -166,7 +165,7 @@ async fn to_another_kind_of_database(_tx: &mut sqlx::PgConnection) -> Result<()>
 }
 
 #[durable::test]
-async fn a_database_that_does_not_fit_is_refused_with_the_mend(_app: TestApp) {
+async fn a_wrong_database_is_refused_with_the_fix(_app: TestApp) {
     let error = to_a_database_that_is_not_there().await.unwrap_err();
     assert!(error.to_string().contains(".database(\"nowhere\", pool)"), "{error}");
     let error = to_another_kind_of_database().await.unwrap_err();
@@ -174,7 +173,7 @@ async fn a_database_that_does_not_fit_is_refused_with_the_mend(_app: TestApp) {
     assert!(text.contains("takes a `PgConnection` and the system database has `SqliteConnection`s"), "{text}");
 }
 
-/// Two transactions that read what the other one writes: one of them loses, and is tried again.
+/// Two transactions that read what the other one writes: one of them fails to serialize, and is retried.
 #[transaction(isolation = "serializable")]
 async fn add_to_sum(tx: &mut sqlx::PgConnection, table: String) -> Result<i64> {
     let select = format!("select coalesce(sum(n), 0)::bigint from {table}");
@@ -197,10 +196,10 @@ async fn adds(table: String) -> Result<i64> {
 
 #[cfg_attr(not(has_postgres), ignore = "no Postgres: set DURABLE_TEST_POSTGRES_URL or install postgresql")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_serialization_failure_is_tried_again_until_it_succeeds() {
-    let stage = Stage::postgres();
-    let app = stage.launch().await;
-    let table = format!("\"{}\".numbers", stage.schema());
+async fn a_serialization_failure_is_retried_until_it_succeeds() {
+    let database = TestDatabase::postgres();
+    let app = database.launch().await;
+    let table = format!("\"{}\".numbers", database.schema());
     app.scope(run_sql(format!("create table {table} (n bigint)"))).await.unwrap();
     let calls: Vec<_> = (0..24).map(|_| app.spawn(adds(table.clone()))).collect();
     let mut sums = Vec::new();
@@ -211,5 +210,5 @@ async fn a_serialization_failure_is_tried_again_until_it_succeeds() {
     let expected: Vec<i64> = (0..24).map(|it| 1 << it).collect();
     assert_eq!(sums, expected, "each saw what all before it had written");
     app.shutdown().await;
-    stage.clear().await;
+    database.clear().await;
 }

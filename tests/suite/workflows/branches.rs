@@ -2,21 +2,19 @@
 
 use durable::prelude::*;
 
-use super::{arrived, gate};
-use crate::counter::{count, counted, fresh};
-use crate::stage::{Stage, on_every_stage};
+use crate::support::{TestDatabase, arrived, budgets, count, counted, database_tests, fresh, gate, wait_for_steps};
 
-on_every_stage! {
-    every_form_records_below_its_position,
-    another_order_of_completion_after_a_crash_disturbs_nothing,
-    a_map_works_on_so_many_at_once_and_keeps_the_order,
-    a_map_collects_errors_and_replays_them,
-    a_map_that_stops_gives_the_error_of_the_first_item,
-    a_workflow_ends_after_its_branches,
-    a_panic_in_a_branch_is_the_workflows,
-    what_is_cancelled_drops_its_branches,
-    branches_in_steps_come_to_their_end_at_a_shutdown,
-    the_report_of_a_shutdown_counts_what_goes_on,
+database_tests! {
+join_map_and_spawn_record_below_their_positions,
+branches_may_complete_in_another_order_after_a_crash,
+map_limits_concurrency_and_keeps_the_order,
+a_map_collects_errors_and_replays_them,
+stop_on_error_returns_the_error_of_the_first_failed_item,
+a_workflow_ends_after_its_branches,
+a_panic_in_a_branch_ends_the_workflow,
+cancelling_a_workflow_drops_its_branches,
+running_steps_of_branches_finish_during_the_abort,
+the_shutdown_report_counts_running_branches,
 }
 
 #[step]
@@ -34,13 +32,8 @@ async fn wait_for(key: &str, name: &str) -> String {
 
 /// Waits until so many records are durable.
 async fn recorded(app: &Durable, id: &str, many: usize) -> Vec<String> {
-    loop {
-        let steps = app.list_steps(id).await.unwrap();
-        if steps.len() >= many {
-            return steps.iter().map(|it| format!("{} {}", it.position, it.output.as_deref().unwrap_or("-"))).collect();
-        }
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    let steps = wait_for_steps(app, id, many).await;
+    steps.iter().map(|it| format!("{} {}", it.position, it.output.as_deref().unwrap_or("-"))).collect()
 }
 
 #[workflow]
@@ -72,11 +65,11 @@ async fn every_form(key: String) -> Result<String> {
     Ok([before, left, right, spawned, mapped.join(", "), after].join("; "))
 }
 
-async fn every_form_records_below_its_position(stage: &Stage) {
-    let app = stage.launch().await;
-    let told = app.scope(async { every_form(fresh("forms")).id("w").await.unwrap() }).await;
+async fn join_map_and_spawn_record_below_their_positions(database: &TestDatabase) {
+    let app = database.launch().await;
+    let text = app.scope(async { every_form(fresh("forms")).id("w").await.unwrap() }).await;
     let first = "1 made before the future mapped, 2 made before the future mapped";
-    assert_eq!(told, format!("before; inner left inner right; right; spawned again; {first}; after"));
+    assert_eq!(text, format!("before; inner left inner right; right; spawned again; {first}; after"));
     let expected = [
         "1 \"before\"",
         "2/1 \"left\"",
@@ -106,25 +99,25 @@ async fn two_by_two(key: String) -> Result<Vec<String>> {
     Ok(all)
 }
 
-async fn another_order_of_completion_after_a_crash_disturbs_nothing(stage: &Stage) {
+async fn branches_may_complete_in_another_order_after_a_crash(database: &TestDatabase) {
     let key = fresh("order");
     let open = |name: &str| gate(&format!("{key} {name}")).add_permits(1);
-    let app = stage.launch().await;
+    let app = database.launch().await;
     app.scope(async { two_by_two(key.clone()).id("w").start().await.unwrap() }).await;
     open("b1");
     open("b2");
     assert_eq!(recorded(&app, "w", 2).await, ["2/1 \"b1\"", "2/2 \"b2\""], "the second arm was first");
-    stage.crash(app).await;
+    database.crash(app).await;
 
-    let app = stage.launch().await;
+    let app = database.launch().await;
     for name in ["a1", "a2", "e"] {
         open(name);
     }
     let shown = recorded(&app, "w", 5).await;
     assert_eq!(shown, ["1/1 \"a1\"", "1/2 \"a2\"", "2/1 \"b1\"", "2/2 \"b2\"", "3/3/1 \"e\""]);
-    stage.crash(app).await;
+    database.crash(app).await;
 
-    let app = stage.launch().await;
+    let app = database.launch().await;
     for name in ["d", "c"] {
         open(name);
     }
@@ -140,10 +133,10 @@ async fn bounded(key: String) -> Result<Vec<String>> {
     Ok(durable::map(&items, 2, |item| wait_for(&key, item)).await)
 }
 
-async fn a_map_works_on_so_many_at_once_and_keeps_the_order(stage: &Stage) {
+async fn map_limits_concurrency_and_keeps_the_order(database: &TestDatabase) {
     let key = fresh("bounded");
     let begun = |number| counted(&format!("{key} {number}"));
-    let app = stage.launch().await;
+    let app = database.launch().await;
     let handle = app.scope(async { bounded(key.clone()).id("w").start().await.unwrap() }).await;
     // The first stays open until the end, so one of the two places goes from item to item.
     for number in 2..=5 {
@@ -169,14 +162,14 @@ async fn collects(key: String) -> Result<Vec<Result<u32, String>>> {
     Ok(checked)
 }
 
-async fn a_map_collects_errors_and_replays_them(stage: &Stage) {
+async fn a_map_collects_errors_and_replays_them(database: &TestDatabase) {
     let key = fresh("collects");
-    let app = stage.launch().await;
+    let app = database.launch().await;
     app.scope(async { collects(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&format!("{key} hold"), 1).await;
-    stage.crash(app).await;
+    database.crash(app).await;
 
-    let app = stage.launch().await;
+    let app = database.launch().await;
     gate(&format!("{key} hold")).add_permits(1);
     let checked = app.retrieve_workflow::<Vec<Result<u32, String>>>("w").await.unwrap().await.unwrap();
     assert_eq!(checked, [Ok(1), Err("2 is even".into()), Ok(3), Err("4 is even".into())]);
@@ -185,7 +178,7 @@ async fn a_map_collects_errors_and_replays_them(stage: &Stage) {
 }
 
 #[step]
-async fn fails_when_told(key: &str, item: u32) -> Result<u32, String> {
+async fn fails_when_opened(key: &str, item: u32) -> Result<u32, String> {
     count(format!("{key} {item}"));
     gate(&format!("{key} {item}")).acquire().await.unwrap().forget();
     if item.is_multiple_of(2) { Err(format!("{item} is even")) } else { Ok(item) }
@@ -193,18 +186,18 @@ async fn fails_when_told(key: &str, item: u32) -> Result<u32, String> {
 
 #[workflow]
 async fn stops(key: String, all: Vec<u32>) -> Result<String> {
-    let told = match durable::map(all, 5, |item| fails_when_told(&key, item)).stop_on_error().await {
+    let text = match durable::map(all, 5, |item| fails_when_opened(&key, item)).stop_on_error().await {
         Ok(all) => format!("{all:?}"),
         Err(error) => error,
     };
     wait_for(&key, "hold").await;
-    Ok(told)
+    Ok(text)
 }
 
-async fn a_map_that_stops_gives_the_error_of_the_first_item(stage: &Stage) {
+async fn stop_on_error_returns_the_error_of_the_first_failed_item(database: &TestDatabase) {
     let key = fresh("stops");
     let open = |item: &str| gate(&format!("{key} {item}")).add_permits(1);
-    let app = stage.launch().await;
+    let app = database.launch().await;
     app.scope(async { stops(key.clone(), (1..=7).collect()).id("w").start().await.unwrap() }).await;
     arrived(&format!("{key} 5"), 1).await;
     open("4"); // the first failure, and not the answer
@@ -215,9 +208,9 @@ async fn a_map_that_stops_gives_the_error_of_the_first_item(stage: &Stage) {
     open("2");
     arrived(&format!("{key} hold"), 1).await;
     assert_eq!(counted(&format!("{key} 6")), 0, "no further item was started");
-    stage.crash(app).await;
+    database.crash(app).await;
 
-    let app = stage.launch().await;
+    let app = database.launch().await;
     open("hold");
     assert_eq!(app.retrieve_workflow::<String>("w").await.unwrap().await.unwrap(), "2 is even");
     let shown = recorded(&app, "w", 5).await;
@@ -245,8 +238,8 @@ async fn spawns_and_returns(key: String, forget: bool) -> Result<u32> {
     Ok(1)
 }
 
-async fn a_workflow_ends_after_its_branches(stage: &Stage) {
-    let app = stage.launch().await;
+async fn a_workflow_ends_after_its_branches(database: &TestDatabase) {
+    let app = database.launch().await;
     for forget in [true, false] {
         let key = fresh("spawn");
         let handle = app.scope(async { spawns_and_returns(key.clone(), forget).id(&key).start().await.unwrap() }).await;
@@ -289,9 +282,9 @@ async fn panics_beside(key: String) -> Result<()> {
     std::future::pending().await
 }
 
-async fn a_panic_in_a_branch_is_the_workflows(stage: &Stage) {
+async fn a_panic_in_a_branch_ends_the_workflow(database: &TestDatabase) {
     let key = fresh("panic");
-    let app = stage.launch().await;
+    let app = database.launch().await;
     let error = app.scope(async { panics_beside(key.clone()).id("w").await.unwrap_err() }).await;
     assert!(error.is_panic(), "{error}");
     assert!(error.to_string().contains("branches.rs:") && error.to_string().ends_with(": no stock of tea"), "{error}");
@@ -329,9 +322,9 @@ async fn holds_in_branches(key: String) -> Result<String> {
 
 const HELD: [&str; 4] = ["spawned", "joined", "mapped", "too"];
 
-async fn what_is_cancelled_drops_its_branches(stage: &Stage) {
+async fn cancelling_a_workflow_drops_its_branches(database: &TestDatabase) {
     let key = fresh("cancelled");
-    let app = stage.launch().await;
+    let app = database.launch().await;
     let handle = app.scope(async { holds_in_branches(key.clone()).id("w").start().await.unwrap() }).await;
     for name in HELD {
         arrived(&format!("{key} {name}"), 1).await;
@@ -343,16 +336,9 @@ async fn what_is_cancelled_drops_its_branches(stage: &Stage) {
     assert_eq!(counted(&format!("{key} dropped")), 4, "all destructors have run");
 }
 
-fn budgets(drain: u64, abort: u64) -> ShutdownOptions {
-    let mut options = ShutdownOptions::default();
-    options = options.drain(Duration::from_millis(drain));
-    options = options.abort(Duration::from_millis(abort));
-    options
-}
-
-async fn branches_in_steps_come_to_their_end_at_a_shutdown(stage: &Stage) {
+async fn running_steps_of_branches_finish_during_the_abort(database: &TestDatabase) {
     let key = fresh("down");
-    let app = stage.launch().await;
+    let app = database.launch().await;
     app.scope(async { holds_in_branches(key.clone()).id("w").start().await.unwrap() }).await;
     for name in HELD {
         arrived(&format!("{key} {name}"), 1).await;
@@ -361,9 +347,7 @@ async fn branches_in_steps_come_to_their_end_at_a_shutdown(stage: &Stage) {
         let app = app.clone();
         async move { app.shutdown_with(budgets(0, 60_000)).await }
     });
-    while app.phase() < durable::EnginePhase::Aborting {
-        tokio::task::yield_now().await;
-    }
+    app.wait_for_phase(durable::EnginePhase::Aborting).await;
     for name in HELD {
         gate(&format!("{key} {name}")).add_permits(1);
     }
@@ -371,7 +355,7 @@ async fn branches_in_steps_come_to_their_end_at_a_shutdown(stage: &Stage) {
     assert!(report.is_clean(), "{report}");
     assert_eq!(counted(&format!("{key} dropped")), 4, "nothing is left");
 
-    let app = stage.launch().await;
+    let app = database.launch().await;
     assert_eq!(app.retrieve_workflow::<String>("w").await.unwrap().await.unwrap(), "joined");
     for name in HELD {
         assert_eq!(counted(&format!("{key} {name}")), 1, "the step {name} came to its end and was recorded");
@@ -379,9 +363,9 @@ async fn branches_in_steps_come_to_their_end_at_a_shutdown(stage: &Stage) {
     app.shutdown().await;
 }
 
-async fn the_report_of_a_shutdown_counts_what_goes_on(stage: &Stage) {
+async fn the_shutdown_report_counts_running_branches(database: &TestDatabase) {
     let key = fresh("report");
-    let app = stage.launch().await;
+    let app = database.launch().await;
     app.scope(async { holds_in_branches(key.clone()).id("w").start().await.unwrap() }).await;
     for name in HELD {
         arrived(&format!("{key} {name}"), 1).await;
@@ -395,7 +379,7 @@ async fn the_report_of_a_shutdown_counts_what_goes_on(stage: &Stage) {
     assert_eq!(report.killed[0].at.as_deref(), Some("step `wait_for`, and 1 more"), "{report}");
     assert_eq!(counted(&format!("{key} dropped")), 4, "nothing is left");
 
-    let app = stage.launch().await;
+    let app = database.launch().await;
     for name in ["joined", "too"] {
         gate(&format!("{key} {name}")).add_permits(1);
     }

@@ -1,31 +1,27 @@
 //! Calls of workflows and steps: values, options, positions.
 
-use std::sync::Arc;
-
 use durable::prelude::*;
-use tokio::sync::Semaphore;
 
-use crate::counter::{count, counted, fresh};
-use crate::stage::on_every_store;
+use crate::support::{app_tests, arrived, count, counted, fresh, gate};
 
-on_every_store! {
+app_tests! {
     a_workflow_records_its_steps_by_position,
     the_same_id_never_runs_twice,
     a_second_start_attaches_and_gets_the_same_result,
     arguments_are_recorded_by_name,
     steps_borrow_and_are_generic,
-    a_step_is_tried_again_until_it_succeeds,
+    a_step_is_retried_until_it_succeeds,
     arguments_are_cloned_only_when_a_retry_can_happen,
-    a_step_that_takes_too_long_is_dropped,
+    a_step_over_its_timeout_is_dropped,
     positions_are_claimed_when_the_call_is_made,
-    a_call_that_is_never_awaited_keeps_its_number,
+    a_call_that_is_never_awaited_keeps_its_position,
     a_blocking_step_runs_on_other_threads,
     a_method_can_be_a_step,
     a_dropped_await_leaves_the_workflow_running,
     a_workflow_can_be_found_by_its_id,
     workflows_are_listed_by_status_and_name,
     a_cancelled_workflow_drops_its_body,
-    only_so_many_run_at_once_as_the_builder_says,
+    max_concurrent_workflows_limits_direct_starts,
 }
 
 #[step]
@@ -123,7 +119,7 @@ async fn retried(key: String, attempt: u32) -> Result<u32> {
     succeed_at(key, attempt).await
 }
 
-async fn a_step_is_tried_again_until_it_succeeds(app: TestApp) {
+async fn a_step_is_retried_until_it_succeeds(app: TestApp) {
     assert_eq!(retried(fresh("retry"), 3).id("third").await.unwrap(), 3);
     let step = &app.list_steps("third").await.unwrap()[0];
     assert_eq!(
@@ -180,9 +176,9 @@ async fn impatient() -> Result<String> {
     Ok(format!("{:?}: {error}", error.kind()))
 }
 
-async fn a_step_that_takes_too_long_is_dropped(_app: TestApp) {
-    let told = impatient().await.unwrap();
-    assert_eq!(told, "Timeout: the step `dawdle` at position 1 took longer than its timeout of 20ms");
+async fn a_step_over_its_timeout_is_dropped(_app: TestApp) {
+    let text = impatient().await.unwrap();
+    assert_eq!(text, "Timeout: the step `dawdle` at position 1 took longer than its timeout of 20ms");
 }
 
 #[step]
@@ -209,7 +205,7 @@ async fn drops_one() -> Result<String> {
     Ok(tagged("second".into()).await)
 }
 
-async fn a_call_that_is_never_awaited_keeps_its_number(app: TestApp) {
+async fn a_call_that_is_never_awaited_keeps_its_position(app: TestApp) {
     drops_one().id("dropped").await.unwrap();
     let steps = app.list_steps("dropped").await.unwrap();
     assert_eq!(steps.len(), 1);
@@ -253,14 +249,6 @@ async fn a_method_can_be_a_step(_app: TestApp) {
     assert_eq!(signed().await.unwrap(), "yours, Tea & Co");
 }
 
-static GATES: std::sync::LazyLock<std::sync::Mutex<std::collections::HashMap<String, Arc<Semaphore>>>> =
-    std::sync::LazyLock::new(Default::default);
-
-/// A gate that a step waits at and a test opens.
-pub(crate) fn gate(name: &str) -> Arc<Semaphore> {
-    Arc::clone(GATES.lock().unwrap().entry(name.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(0))))
-}
-
 #[step]
 async fn wait_at(name: &str) -> u32 {
     let arrived = count(name);
@@ -271,13 +259,6 @@ async fn wait_at(name: &str) -> u32 {
 #[workflow]
 async fn gated(name: String) -> Result<u32> {
     Ok(wait_at(&name).await)
-}
-
-/// Waits until so many have arrived. The steps signal by counting; there is nothing to await.
-pub(crate) async fn arrived(name: &str, many: u32) {
-    while counted(name) < many {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
 }
 
 async fn a_dropped_await_leaves_the_workflow_running(app: TestApp) {
@@ -350,9 +331,9 @@ async fn a_cancelled_workflow_drops_its_body(app: TestApp) {
     assert!(app.list_steps("c").await.unwrap().is_empty());
 }
 
-async fn only_so_many_run_at_once_as_the_builder_says(_app: TestApp) {
-    let stage = crate::stage::Stage::sqlite();
-    let app = stage.builder("two at a time").max_concurrent_workflows(2).launch().await.unwrap();
+async fn max_concurrent_workflows_limits_direct_starts(_app: TestApp) {
+    let database = crate::support::TestDatabase::sqlite();
+    let app = database.builder("two at a time").max_concurrent_workflows(2).launch().await.unwrap();
     let name = fresh("permits");
     let work = async {
         let mut handles = Vec::new();
@@ -370,5 +351,5 @@ async fn only_so_many_run_at_once_as_the_builder_says(_app: TestApp) {
     };
     app.scope(work).await;
     app.shutdown().await;
-    stage.clear().await;
+    database.clear().await;
 }

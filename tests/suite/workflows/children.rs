@@ -2,12 +2,12 @@
 
 use durable::prelude::*;
 
-use crate::stage::on_every_store;
+use crate::support::{app_tests, until};
 
-on_every_store! {
+app_tests! {
     a_workflow_can_call_itself,
     a_child_has_its_parents_id_and_position,
-    families_are_deeper_than_ids_are_long,
+    workflows_can_be_nested_200_levels_deep,
     a_child_started_in_the_background_is_awaited_by_its_handle,
     a_cancelled_child_is_an_error_in_its_parent,
 }
@@ -77,11 +77,11 @@ async fn descends(depth: u32) -> Result<u32> {
     Ok(descends(depth - 1).await? + 1)
 }
 
-async fn families_are_deeper_than_ids_are_long(app: TestApp) {
+async fn workflows_can_be_nested_200_levels_deep(app: TestApp) {
     assert_eq!(descends(200).id("founder").await.unwrap(), 200);
     let all = app.list_workflows(Filter::new().name("descends").limit(1000)).await.unwrap();
     assert_eq!(all.len(), 201);
-    // Replays find the same children: nothing is started anew by a second call.
+    // A second call attaches, and starts no child again.
     assert_eq!(descends(200).id("founder").await.unwrap(), 200);
     assert_eq!(app.list_workflows(Filter::new().name("descends").limit(1000)).await.unwrap().len(), 201);
 }
@@ -112,8 +112,6 @@ async fn parent_of_endless() -> Result<String> {
 
 async fn a_cancelled_child_is_an_error_in_its_parent(app: TestApp) {
     let parent = parent_of_endless().id("pe").start().await.unwrap();
-    while app.cancel_workflow("endless").await.is_err() {
-        tokio::time::sleep(Duration::from_millis(1)).await; // the child is not there yet
-    }
+    until("the child is there", async || app.cancel_workflow("endless").await.is_ok()).await;
     assert_eq!(parent.await.unwrap(), "the workflow \"endless\" was cancelled: cancelled by request");
 }

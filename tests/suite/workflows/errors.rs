@@ -5,14 +5,14 @@ use std::fmt;
 use durable::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::stage::on_every_store;
+use crate::support::app_tests;
 
-on_every_store! {
-    a_typed_error_comes_back_as_the_same_value,
+app_tests! {
+    a_typed_error_is_returned_as_the_same_value,
     any_error_converts_with_a_question_mark,
-    a_panic_in_a_step_ends_the_workflow_with_message_and_place,
-    a_panic_in_a_body_ends_the_workflow_with_message_and_place,
-    a_panicking_step_is_tried_again,
+    a_panic_in_a_step_ends_the_workflow_with_message_and_location,
+    a_panic_in_a_body_ends_the_workflow_with_message_and_location,
+    a_panicking_step_is_retried,
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -48,14 +48,14 @@ async fn pay(cents: u64) -> Result<u64, PaymentError> {
     }
 }
 
-async fn a_typed_error_comes_back_as_the_same_value(app: TestApp) {
+async fn a_typed_error_is_returned_as_the_same_value(app: TestApp) {
     assert_eq!(pay(200).await.unwrap(), 100);
     let first = pay(2000).id("p").await.unwrap_err();
     let again = pay(2000).id("p").await.unwrap_err();
     assert_eq!(first, PaymentError::Declined { cents: 2000 });
     assert_eq!(again, first);
 
-    // Who does not have the type gets the message.
+    // A caller without the type gets the message.
     let untyped = app.retrieve_workflow::<u64>("p").await.unwrap().await.unwrap_err();
     assert_eq!(untyped.to_string(), "Declined { cents: 2000 }");
     // And an error of the engine comes as the workflow's own type.
@@ -90,7 +90,7 @@ async fn explosive() -> Result<u32> {
     Ok(explode().await)
 }
 
-async fn a_panic_in_a_step_ends_the_workflow_with_message_and_place(app: TestApp) {
+async fn a_panic_in_a_step_ends_the_workflow_with_message_and_location(app: TestApp) {
     let error = explosive().id("e").await.unwrap_err();
     assert!(error.is_panic());
     let text = error.to_string();
@@ -105,7 +105,7 @@ async fn index_out_of_bounds(items: Vec<u32>) -> Result<u32> {
     Ok(items[3])
 }
 
-async fn a_panic_in_a_body_ends_the_workflow_with_message_and_place(_app: TestApp) {
+async fn a_panic_in_a_body_ends_the_workflow_with_message_and_location(_app: TestApp) {
     let error = index_out_of_bounds(vec![1]).await.unwrap_err();
     assert!(error.is_panic());
     assert!(error.to_string().contains("errors.rs:") && error.to_string().contains("index is 3"), "{error}");
@@ -123,6 +123,6 @@ async fn recovers_from_panics() -> Result<u32> {
     Ok(explode_twice().await)
 }
 
-async fn a_panicking_step_is_tried_again(_app: TestApp) {
+async fn a_panicking_step_is_retried(_app: TestApp) {
     assert_eq!(recovers_from_panics().await.unwrap(), 3);
 }

@@ -1,15 +1,14 @@
-//! The user's view: workflows and steps as the macros expand them.
+//! Workflows and steps, as users write them.
 
-mod attribute;
 mod branches;
 mod calls;
 mod children;
-mod engines;
 mod errors;
-mod objects;
-mod once;
-mod refusals;
+mod instances_and_state;
+mod recorded_values;
+mod refused_calls;
 mod select;
+mod several_engines;
+mod test_attribute;
 
-pub(crate) use calls::{arrived, gate};
-pub(crate) use refusals::branch;
+pub(crate) use refused_calls::branch;

@@ -1,22 +1,20 @@
-//! `durable::select!`: who won is recorded, and only the winner is polled again.
+//! `durable::select!`: the winner is recorded, and a replay polls only the winner.
 
 use std::collections::HashSet;
 use std::sync::{LazyLock, Mutex};
 
 use durable::prelude::*;
 
-use super::{arrived, gate};
-use crate::counter::{count, counted, fresh};
-use crate::stage::{Stage, on_every_stage};
+use crate::support::{TestDatabase, arrived, count, counted, database_tests, fresh, gate, wait_for_steps};
 
-on_every_stage! {
-    the_winner_is_recorded_and_alone_polled_on_a_replay,
-    the_first_that_is_ready_in_the_order_written_wins,
-    handlers_are_code_of_the_body,
-    a_select_in_a_loop_has_a_record_for_each_round,
-    forms_are_nested_in_each_other,
-    a_winner_that_the_code_no_longer_has_parks_the_workflow,
-    a_call_that_was_made_outside_keeps_its_position_in_an_arm,
+database_tests! {
+    a_replay_polls_only_the_recorded_winner,
+    the_first_ready_arm_in_source_order_wins,
+    select_handlers_run_in_the_workflow_body,
+    a_select_in_a_loop_is_recorded_in_each_round,
+    join_map_spawn_and_select_can_be_nested,
+    a_recorded_winner_without_its_arm_parks_the_workflow,
+    a_call_made_before_a_branch_keeps_its_position,
 }
 
 #[step]
@@ -60,9 +58,9 @@ async fn races(key: String) -> Result<String> {
     Ok(format!("{winner} {}", wait_for(&key, "after").await))
 }
 
-async fn the_winner_is_recorded_and_alone_polled_on_a_replay(stage: &Stage) {
+async fn a_replay_polls_only_the_recorded_winner(database: &TestDatabase) {
     let key = fresh("race");
-    let app = stage.launch().await;
+    let app = database.launch().await;
     app.scope(async { races(key.clone()).id("w").start().await.unwrap() }).await;
     open(&key, "fast");
     open(&key, "faster");
@@ -70,13 +68,13 @@ async fn the_winner_is_recorded_and_alone_polled_on_a_replay(stage: &Stage) {
     assert_eq!(counted(&format!("{key} slow polled")), 1);
     let shown = ["1 select 2", "1/2/1 wait_for \"fast\"", "1/2/2 wait_for \"faster\""];
     assert_eq!(recorded(&app, "w").await, shown, "it was durable before the step after it began");
-    stage.crash(app).await;
+    database.crash(app).await;
 
-    open(&key, "slow"); // it would win now
-    let app = stage.launch().await;
+    open(&key, "slow"); // it would win this time
+    let app = database.launch().await;
     open(&key, "after");
-    let told = app.retrieve_workflow::<String>("w").await.unwrap().await.unwrap();
-    assert_eq!(told, "fastfaster after");
+    let text = app.retrieve_workflow::<String>("w").await.unwrap().await.unwrap();
+    assert_eq!(text, "fastfaster after");
     assert_eq!(counted(&format!("{key} slow polled")), 1, "the loser was not polled again");
     assert_eq!(counted(&format!("{key} slow dropped")), 2, "and what it held was dropped in both runs");
     assert_eq!(counted(&format!("{key} fast")), 1);
@@ -96,8 +94,8 @@ async fn two_are_ready() -> Result<Vec<u32>> {
     Ok(all)
 }
 
-async fn the_first_that_is_ready_in_the_order_written_wins(stage: &Stage) {
-    let app = stage.launch().await;
+async fn the_first_ready_arm_in_source_order_wins(database: &TestDatabase) {
+    let app = database.launch().await;
     let all = app.scope(async { two_are_ready().await.unwrap() }).await;
     assert_eq!(all, [2; 20]);
     app.shutdown().await;
@@ -126,16 +124,16 @@ async fn handled(key: String, way: u32) -> Result<String> {
     Ok(format!("{rounds:?}"))
 }
 
-async fn handlers_are_code_of_the_body(stage: &Stage) {
-    let app = stage.launch().await;
+async fn select_handlers_run_in_the_workflow_body(database: &TestDatabase) {
+    let app = database.launch().await;
     let expected = [Ok("[0]"), Ok("in the handler"), Err("handed up"), Ok("gogo")];
     for (way, expected) in (0..).zip(expected) {
         let key = fresh("handler");
         for name in ["go", "go", "in the handler"] {
             open(&key, name);
         }
-        let told = app.scope(async { handled(key, way).id(format!("w{way}")).await }).await;
-        assert_eq!(told.map_err(|it| it.to_string()).as_deref(), expected.map_err(str::to_owned).as_deref());
+        let text = app.scope(async { handled(key, way).id(format!("w{way}")).await }).await;
+        assert_eq!(text.map_err(|it| it.to_string()).as_deref(), expected.map_err(str::to_owned).as_deref());
     }
     let shown = ["1 select 1", "1/1/1 wait_for \"go\"", "2 wait_for \"in the handler\""];
     assert_eq!(recorded(&app, "w1").await, shown, "the handler stands in the surrounding branch");
@@ -161,15 +159,15 @@ async fn rounds(key: String) -> Result<Vec<String>> {
     }
 }
 
-async fn a_select_in_a_loop_has_a_record_for_each_round(stage: &Stage) {
+async fn a_select_in_a_loop_is_recorded_in_each_round(database: &TestDatabase) {
     let key = fresh("rounds");
-    let app = stage.launch().await;
+    let app = database.launch().await;
     app.scope(async { rounds(key.clone()).id("w").start().await.unwrap() }).await;
     open(&key, "round 0");
     arrived(&format!("{key} round 1"), 1).await;
-    stage.crash(app).await;
+    database.crash(app).await;
 
-    let app = stage.launch().await;
+    let app = database.launch().await;
     arrived(&format!("{key} round 1"), 2).await;
     open(&key, "round 1");
     arrived(&format!("{key} round 2"), 1).await;
@@ -203,18 +201,16 @@ async fn nested(key: String) -> Result<Vec<String>> {
     .await)
 }
 
-async fn forms_are_nested_in_each_other(stage: &Stage) {
+async fn join_map_spawn_and_select_can_be_nested(database: &TestDatabase) {
     let key = fresh("nested");
-    let app = stage.launch().await;
+    let app = database.launch().await;
     app.scope(async { nested(key.clone()).id("w").start().await.unwrap() }).await;
     open(&key, "b late");
     open(&key, "a right");
-    while recorded(&app, "w").await.len() < 3 {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    stage.crash(app).await;
+    wait_for_steps(&app, "w", 3).await;
+    database.crash(app).await;
 
-    let app = stage.launch().await;
+    let app = database.launch().await;
     open(&key, "a left");
     let all = app.retrieve_workflow::<Vec<String>>("w").await.unwrap().await.unwrap();
     assert_eq!(all, ["a left and a right", "b late"]);
@@ -244,16 +240,16 @@ async fn loses_an_arm(key: String) -> Result<String> {
     Ok(format!("{winner} {}", wait_for(&key, "after").await))
 }
 
-async fn a_winner_that_the_code_no_longer_has_parks_the_workflow(stage: &Stage) {
+async fn a_recorded_winner_without_its_arm_parks_the_workflow(database: &TestDatabase) {
     let key = fresh("lost arm");
-    let app = stage.launch().await;
+    let app = database.launch().await;
     app.scope(async { loses_an_arm(key.clone()).id("w").start().await.unwrap() }).await;
     open(&key, "c");
     arrived(&format!("{key} after"), 1).await;
-    stage.crash(app).await;
+    database.crash(app).await;
 
     CHANGED.lock().unwrap().insert(key.clone());
-    let app = stage.launch().await;
+    let app = database.launch().await;
     let error = app.retrieve_workflow::<String>("w").await.unwrap().await.unwrap_err();
     let text = error.to_string();
     assert!(error.is_parked(), "{text}");
@@ -268,14 +264,14 @@ async fn made_outside(key: String) -> Result<String> {
     Ok(format!("{first} {second}"))
 }
 
-async fn a_call_that_was_made_outside_keeps_its_position_in_an_arm(stage: &Stage) {
+async fn a_call_made_before_a_branch_keeps_its_position(database: &TestDatabase) {
     let key = fresh("outside");
-    let app = stage.launch().await;
+    let app = database.launch().await;
     for name in ["first", "second", "third"] {
         open(&key, name);
     }
-    let told = app.scope(async { made_outside(key.clone()).id("w").await.unwrap() }).await;
-    assert_eq!(told, "firstthird second");
+    let text = app.scope(async { made_outside(key.clone()).id("w").await.unwrap() }).await;
+    assert_eq!(text, "firstthird second");
     let shown = ["1 wait_for \"first\"", "2 wait_for \"second\"", "4/1 wait_for \"third\""];
     assert_eq!(recorded(&app, "w").await, shown);
     app.shutdown().await;

@@ -1,0 +1,74 @@
+//! A program with one engine whose ordinary tasks make calls while it shuts down. It is a process of its
+//! own because the process of the tests always has other engines.
+//!
+//! It prints what each call gave: the name of the call, and `ok` or the kind of the error.
+//! `DURABLE_DATABASE_URL` names the database.
+
+use durable::prelude::*;
+use durable::{Builder, EnginePhase, ErrorKind};
+
+#[queue]
+static LATER: Queue = Queue::new("drained-later");
+
+/// Waits for a message, so that the drain lasts until one is sent.
+#[workflow]
+async fn waits(from: String) -> Result<String> {
+    durable::recv::<String>(&from, Duration::from_mins(1)).await?;
+    Ok(from)
+}
+
+#[workflow]
+async fn follows(number: u32) -> Result<u32> {
+    Ok(number)
+}
+
+fn builder(name: &str) -> Builder {
+    Durable::builder(name).listen_to::<&str>([])
+}
+
+fn patient() -> ShutdownOptions {
+    let minute = Duration::from_mins(1);
+    ShutdownOptions::default().drain(minute).wait_grace(minute).total(2 * minute)
+}
+
+fn say<T>(call: &str, result: Result<T>) {
+    let became = result.map_or_else(|error| format!("{:?}", error.kind()), |_| "ok".to_owned());
+    println!("{call} {became}");
+}
+
+/// Calls from a task that belongs to no engine.
+async fn call(when: &'static str) {
+    let calls = async move {
+        println!("-- {when}");
+        say("start", follows(1).start().await);
+        say("enqueue", follows(2).enqueue(&LATER).await);
+        say("debounce", follows(3).debounce("key", Duration::from_hours(1)).start().await);
+        say("send", durable::send("w", "beside", &1).await);
+        say("list", durable::list_workflows(Filter::new()).await);
+        say("retrieve", durable::retrieve_workflow::<String>("w").await);
+    };
+    tokio::spawn(calls).await.expect("the calls come back");
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let app = builder("calls_during_shutdown").launch().await?;
+    waits("go".into()).id("w").start().await?;
+    app.request_shutdown_with(patient());
+    app.wait_for_phase(EnginePhase::Draining).await;
+    call("while it drains").await;
+
+    let next = builder("next").launch().await?;
+    call("with another one").await;
+    next.shutdown().await;
+    call("without it").await;
+
+    durable::send("w", "go", &"now".to_owned()).await?;
+    say("result", durable::retrieve_workflow::<String>("w").await?.await);
+    let report = app.shutdown().await;
+    println!("clean {} completed {}", report.is_clean(), report.completed);
+    let closed = follows(4).enqueue(&LATER).await.expect_err("there is no engine any more");
+    assert_eq!(closed.kind(), ErrorKind::NoEngine, "{closed}");
+    println!("closed {:?}", closed.kind());
+    Ok(())
+}

@@ -1,0 +1,77 @@
+//! Cancelling a workflow, and its descendants.
+
+use durable_core::Status;
+use durable_core::store::{CancelledRun, CancelledWorkflows, ExecutorKey, Finish, PollRequest};
+
+use crate::support::store_database::StoreDatabase;
+use crate::support::store_rows::{
+    child, commit, finish, record, records, register_executor, start_running, status, success, workflow,
+};
+
+fn stopped(id: &str, executor: Option<ExecutorKey>) -> CancelledRun {
+    CancelledRun { id: id.to_owned(), executor }
+}
+
+pub(crate) async fn cancelling_children_reaches_all_unfinished_descendants(StoreDatabase { store, .. }: StoreDatabase) {
+    let (me, other) = (register_executor(&*store, "a").await, register_executor(&*store, "b").await);
+    // w > (child > grandchild), (ended > below), (parked); the grandchild runs elsewhere.
+    let root = start_running(&*store, me, "w").await;
+    let (inner, ended, parked) = (workflow("child"), workflow("ended"), workflow("parked"));
+    for (number, it) in (1..).zip([&inner, &ended, &parked]) {
+        commit(&*store, me, child(root, number, it)).await;
+    }
+    commit(&*store, other, child(inner.key, 1, &workflow("grandchild"))).await;
+    commit(&*store, me, child(ended.key, 1, &workflow("below"))).await;
+    commit(&*store, me, finish(success(ended.key, "1"))).await;
+    commit(&*store, me, finish(Finish { status: Status::Parked, outcome: None, ..success(parked.key, "") })).await;
+    start_running(&*store, me, "apart").await;
+
+    let before = store.now().await.unwrap();
+    let mut done = store.cancel("w", "enough", true).await.unwrap().expect("it is there");
+    done.runs.sort_by(|a, b| a.id.cmp(&b.id));
+    let (mine, others) = (Some(me.executor), Some(other.executor));
+    let expected = [
+        stopped("below", mine),
+        stopped("child", mine),
+        stopped("grandchild", others),
+        stopped("parked", None),
+        stopped("w", mine),
+    ];
+    assert_eq!(done, CancelledWorkflows { before: Status::Pending, runs: expected.to_vec() });
+    for it in &expected {
+        let info = store.show(&it.id).await.unwrap().expect("it was begun");
+        assert_eq!((info.status, info.reason.as_deref()), (Status::Cancelled, Some("enough")), "{}", it.id);
+        assert!(info.completed_at.expect("it is at its end").timestamp_micros() >= before - 1_000_000);
+    }
+    assert_eq!(status(&*store, "ended").await, Some(Status::Success));
+    assert_eq!(status(&*store, "apart").await, Some(Status::Pending));
+
+    let wanted = PollRequest { cancelled: Some((other.executor, before - 1_000_000)), ..PollRequest::default() };
+    assert_eq!(store.poll(&wanted).await.unwrap().cancelled.len(), 1, "a cancelled row keeps its executor");
+    let again = store.cancel("w", "more than enough", true).await.unwrap().expect("it is there");
+    assert_eq!(again, CancelledWorkflows { before: Status::Cancelled, runs: Vec::new() });
+    assert_eq!(commit(&*store, me, records([record(inner.key, 9, "1")])).await, durable_core::store::Verdict::Stored);
+}
+
+pub(crate) async fn cancelling_a_parent_leaves_its_children_running(StoreDatabase { store, .. }: StoreDatabase) {
+    let me = register_executor(&*store, "a").await;
+    let root = start_running(&*store, me, "w").await;
+    commit(&*store, me, child(root, 1, &workflow("child"))).await;
+    let done = store.cancel("w", "enough", false).await.unwrap().expect("it is there");
+    assert_eq!(done, CancelledWorkflows { before: Status::Pending, runs: vec![stopped("w", Some(me.executor))] });
+    assert_eq!(status(&*store, "child").await, Some(Status::Pending));
+    let done = store.cancel("w", "and the others", true).await.unwrap().expect("it is there");
+    assert_eq!(done.runs, [stopped("child", Some(me.executor))], "the walk goes on below what has ended");
+    assert_eq!(done.before, Status::Cancelled);
+    assert_eq!(store.cancel("nobody", "why", true).await.unwrap(), None);
+}
+
+pub(crate) async fn cancelling_a_workflow_without_an_owner_names_no_executor(
+    StoreDatabase { store, .. }: StoreDatabase,
+) {
+    let me = register_executor(&*store, "a").await;
+    start_running(&*store, me, "w").await;
+    store.release(me, &[]).await.unwrap();
+    let done = store.cancel("w", "enough", false).await.unwrap().expect("it is there");
+    assert_eq!(done.runs, [stopped("w", None)]);
+}

@@ -1,0 +1,340 @@
+//! Postgres only: the SQL functions for other languages, rows locked by others, and query plans.
+
+use std::time::Duration;
+
+use durable_core::Status;
+use durable_core::store::{Hint, NewWorkflow, Notification, StoredLimits, open};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
+use tokio::sync::watch;
+
+use crate::support::postgres_store_tests;
+use crate::support::store_database::{DirectConnection, StoreDatabase};
+use crate::support::store_queues::{
+    claim, claim_ids, declare_queues, enqueue, enqueue_together, on_queue, partitioned, queued_workflow, request,
+    with_concurrency, with_partition,
+};
+use crate::support::store_rows::{commit, finish, inbox, register_executor, start_running, status, success};
+
+postgres_store_tests! {
+the_sql_function_enqueues_like_the_engine,
+the_sql_function_enqueues_within_its_transaction,
+the_sql_functions_explain_what_is_wrong,
+the_sql_function_sends_messages,
+the_sql_functions_notify_listening_processes,
+the_sql_functions_accept_intervals_of_every_length,
+the_sql_functions_accept_json_values,
+a_claim_does_not_wait_for_locked_rows,
+a_locked_row_blocks_its_partition_key,
+a_claim_reads_no_more_than_it_takes,
+claims_by_partition_key_cost_the_same_in_a_long_queue,
+}
+
+/// Calls a function of the schema with texts, and gives its text.
+async fn call(
+    database: &StoreDatabase,
+    connection: &mut PgConnection,
+    sql: &str,
+) -> Result<Option<String>, sqlx::Error> {
+    let sql = AssertSqlSafe(sql.replace("durable.", &format!("{}.", database.schema)));
+    sqlx::query(sql).fetch_one(connection).await?.try_get(0)
+}
+
+async fn connect(database: &StoreDatabase) -> PgConnection {
+    PgConnection::connect(&database.url).await.expect("the server is there")
+}
+
+async fn the_sql_function_enqueues_like_the_engine(database: StoreDatabase) {
+    let store = &*database.store;
+    let me = register_executor(store, "a").await;
+    let mut user = connect(&database).await;
+    let id = call(&database, &mut user, "select durable.enqueue('checkout', '{\"order\": 1}', 'mail')").await;
+    let id = id.unwrap().expect("it gives the id");
+    let all = "select durable.enqueue(workflow => 'checkout', input => jsonb_build_object('order', 2), queue => 'mail',
+id => 'named', priority => -1, partition_key => 'ada', deduplication_id => 'cart',
+timeout => interval '90 seconds')";
+    assert_eq!(call(&database, &mut user, all).await.unwrap().as_deref(), Some("named"));
+    assert_eq!(
+        call(&database, &mut user, all).await.unwrap().as_deref(),
+        Some("named"),
+        "an id that is there is given"
+    );
+    let bare =
+        call(&database, &mut user, "select durable.enqueue('checkout')").await.unwrap().expect("it gives the id");
+    let late = "select durable.enqueue('checkout', '{}', 'mail', id => 'late', delay => interval '1 hour')";
+    call(&database, &mut user, late).await.unwrap();
+
+    let runs = claim(store, me, 9).await.runs;
+    assert_eq!(runs.iter().map(|it| &*it.id).collect::<Vec<_>>(), ["named", &id]);
+    assert_eq!(
+        runs.iter().map(|it| it.input.replace(' ', "")).collect::<Vec<_>>(),
+        [r#"{"order":2}"#, r#"{"order":1}"#]
+    );
+    assert_eq!((runs[0].attempt, runs[0].fingerprint, runs[1].deadline), (1, 0, None));
+    let info = store.show("named").await.unwrap().expect("it runs");
+    assert_eq!((info.partition_key.as_deref(), info.deduplication_id.as_deref()), (Some("ada"), Some("cart")));
+    let started = info.started_at.expect("it runs").timestamp_micros();
+    assert_eq!(runs[0].deadline, Some(started + 90_000_000));
+    let info = store.show(&bare).await.unwrap().expect("it waits");
+    assert_eq!((info.status, info.queue.as_deref(), &*info.input), (Status::Enqueued, Some("durable"), "{}"));
+    let info = store.show("late").await.unwrap().expect("it waits");
+    let due = info.due_at.expect("it is delayed") - info.created_at;
+    assert_eq!((info.status, due.num_seconds()), (Status::Delayed, 3_600));
+    // Keys are like those of the engine: increasing with the time, and from this year.
+    let mut direct = database.direct_connection().await;
+    let between = "select count(*) from durable.workflows
+where key / 1024 + 1577836800000000 between created_at - 1000000 and created_at + 1000000";
+    assert_eq!(direct.number(between).await, 4);
+}
+
+async fn the_sql_function_enqueues_within_its_transaction(database: StoreDatabase) {
+    let mut user = connect(&database).await;
+    for (end, expected) in [("rollback", None), ("commit", Some(Status::Enqueued))] {
+        sqlx::query("begin").execute(&mut user).await.unwrap();
+        call(&database, &mut user, "select durable.enqueue('checkout', id => 'w')").await.unwrap();
+        assert_eq!(status(&*database.store, "w").await, None);
+        sqlx::query(end).execute(&mut user).await.unwrap();
+        assert_eq!(status(&*database.store, "w").await, expected, "{end}");
+    }
+}
+
+async fn the_sql_functions_explain_what_is_wrong(database: StoreDatabase) {
+    let me = register_executor(&*database.store, "a").await;
+    let ended = start_running(&*database.store, me, "ended").await;
+    commit(&*database.store, me, finish(success(ended, "1"))).await;
+    let of_an_object = NewWorkflow { instance: Some("desk".to_owned()), ..queued_workflow("ada", on_queue()) };
+    enqueue_together(&*database.store, me, &[of_an_object]).await;
+    let mut user = connect(&database).await;
+    call(&database, &mut user, "select durable.enqueue('checkout', id => 'first', deduplication_id => 'k')")
+        .await
+        .unwrap();
+    for (sql, expected) in [
+        ("select durable.enqueue('checkout', deduplication_id => 'k')", "\"first\" has the deduplication id \"k\""),
+        ("select durable.enqueue('')", "the workflow name is missing"),
+        ("select durable.enqueue('checkout', partition_key => '')", "the partition key is missing"),
+        (
+            "select durable.enqueue('refund', id => 'first')",
+            "\"first\" belongs to a workflow \"checkout\" already, and was now used for \"refund\"",
+        ),
+        (
+            "select durable.enqueue('checkout', id => 'ada')",
+            "\"ada\" belongs to \"checkout\" on the instance \"desk\" already",
+        ),
+        ("select durable.enqueue('checkout', '[1]')", "JSON object"),
+        ("select durable.enqueue('checkout', 'no json')", "json"),
+        ("select durable.enqueue('checkout', id => repeat('x', 256))", "256 bytes"),
+        ("select durable.enqueue('checkout', id => E'a\\nb')", "control character"),
+        ("select durable.send('nobody', 'topic', '1')::text", "no workflow \"nobody\""),
+        ("select durable.send('ended', 'topic', '1')::text", "has ended (SUCCESS)"),
+        ("select durable.send('first', 'topic', 'no json')::text", "json"),
+    ] {
+        let error = call(&database, &mut user, sql).await.expect_err(sql);
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+}
+
+async fn the_sql_functions_accept_intervals_of_every_length(database: StoreDatabase) {
+    let me = register_executor(&*database.store, "a").await;
+    let mut user = connect(&database).await;
+    let the_end = 253_402_300_799_999_999; // of the year 9999
+    for (id, of) in [
+        ("late", "delay => '100000000 years'"),
+        ("long", "timeout => '292250 years'"),
+        ("short", "timeout => '-100000000 years'"),
+        ("at once", "delay => '-100000000 years'"),
+    ] {
+        let sql = format!("select durable.enqueue('checkout', '{{}}', 'mail', id => '{id}', {of})");
+        call(&database, &mut user, &sql).await.expect(of);
+    }
+    let late = database.store.show("late").await.unwrap().expect("it waits");
+    assert_eq!(late.due_at.map(|at| at.timestamp_micros()), Some(the_end));
+    let runs = claim(&*database.store, me, 9).await.runs;
+    assert_eq!(runs.iter().map(|it| &*it.id).collect::<Vec<_>>(), ["long", "short", "at once"]);
+    let short = database.store.show("short").await.unwrap().expect("it runs").started_at.expect("it runs");
+    let deadlines: Vec<_> = runs.iter().map(|it| it.deadline).collect();
+    assert_eq!(deadlines, [Some(the_end), Some(short.timestamp_micros()), None]);
+}
+
+async fn the_sql_functions_accept_json_values(database: StoreDatabase) {
+    let me = register_executor(&*database.store, "a").await;
+    let mut user = connect(&database).await;
+    for input in ["json_build_object('order', 1)", "jsonb_build_object('order', 1)", "'{\"order\": 1}'::text"] {
+        let sql = format!("select durable.enqueue('checkout', {input}, queue => 'mail')");
+        call(&database, &mut user, &sql).await.expect(input);
+    }
+    let inputs = claim(&*database.store, me, 9).await.runs.into_iter().map(|it| it.input.replace(' ', ""));
+    assert_eq!(inputs.collect::<Vec<_>>(), [r#"{"order":1}"#; 3]);
+    let run = start_running(&*database.store, me, "w").await;
+    call(&database, &mut user, "select durable.send('w', '', to_json('hi'::text))::text").await.unwrap();
+    assert_eq!(inbox(&*database.store, me, run).await, ["\"hi\""]);
+}
+
+async fn the_sql_function_sends_messages(database: StoreDatabase) {
+    let me = register_executor(&*database.store, "a").await;
+    let run = start_running(&*database.store, me, "w").await;
+    let mut user = connect(&database).await;
+    sqlx::query("begin").execute(&mut user).await.unwrap();
+    call(&database, &mut user, "select durable.send('w', '', '\"never sent\"')::text").await.unwrap();
+    sqlx::query("rollback").execute(&mut user).await.unwrap();
+    for sql in [
+        "select durable.send('w', '', '1')::text",
+        "select durable.send('w', '', to_jsonb(2))::text",
+        "select durable.send('w', '', '3', 'key')::text",
+        "select durable.send('w', '', '4', 'key')::text",
+        "select durable.send('w', '', payload => '\"5\"')::text",
+    ] {
+        call(&database, &mut user, sql).await.unwrap();
+    }
+    assert_eq!(inbox(&*database.store, me, run).await, ["1", "2", "3", "\"5\""]);
+    commit(&*database.store, me, finish(success(run, "1"))).await;
+    call(&database, &mut user, "select durable.send('w', '', '3', 'key')::text").await.unwrap(); // the retry of a success
+}
+
+async fn the_sql_functions_notify_listening_processes(database: StoreDatabase) {
+    let long = format!("{}_{}", database.schema, "ż'x".repeat(8));
+    for schema in [database.schema.clone(), long] {
+        let store = open(&database.url, &schema).await.unwrap();
+        store.migrate().await.unwrap();
+        let me = register_executor(&*store, "a").await;
+        start_running(&*store, me, "zamówienie").await;
+        let notifications = watch::Sender::new(Vec::new());
+        let noted = |it: Notification| notifications.send_modify(|all| all.push(it));
+        let sending = async {
+            let received = async |number: usize| {
+                notifications.subscribe().wait_for(|it| it.len() >= number).await.expect("the sender is here");
+            };
+            received(1).await;
+            let mut user = connect(&database).await;
+            let quoted = format!("\"{schema}\"");
+            for (number, sql) in [
+                (2, "select durable.enqueue('checkout', '{}', 'mail')"),
+                (3, "select durable.send('zamówienie', '', '1')::text"),
+            ] {
+                let sql = AssertSqlSafe(sql.replace("durable.", &format!("{quoted}.")));
+                sqlx::query(sql).execute(&mut user).await.unwrap();
+                received(number).await;
+            }
+        };
+        tokio::select! {
+        ended = store.listen(&noted) => panic!("it listens on: {ended:?}"),
+        sending = tokio::time::timeout(Duration::from_secs(20), sending) => sending.expect("the notifications arrive"),
+        }
+        let hints = |hint: Hint| Notification::Hints(vec![hint]);
+        let expected =
+            vec![Notification::Listening, hints(Hint::for_queue("mail")), hints(Hint::for_workflow("zamówienie"))];
+        assert_eq!(*notifications.borrow(), expected);
+        if schema != database.schema {
+            store.drop_everything().await.unwrap();
+        }
+        store.close().await;
+    }
+}
+
+async fn a_claim_does_not_wait_for_locked_rows(database: StoreDatabase) {
+    let me = register_executor(&*database.store, "a").await;
+    let mut other = database.direct_connection().await;
+    for (number, limits) in [StoredLimits::default(), with_concurrency(9)].into_iter().enumerate() {
+        declare_queues(&*database.store, limits).await;
+        let (held, free) = (format!("held-{number}"), format!("free-{number}"));
+        enqueue(&*database.store, me, &held, on_queue()).await;
+        enqueue(&*database.store, me, &free, on_queue()).await;
+        other.execute("begin").await;
+        other.execute(&format!("select 1 from durable.workflows where id = '{held}' for update")).await;
+        let claimed = tokio::time::timeout(Duration::from_secs(5), claim_ids(&*database.store, me, 9)).await;
+        assert_eq!(claimed.expect("it does not wait"), [free]);
+        other.execute("rollback").await;
+        assert_eq!(claim_ids(&*database.store, me, 9).await, [held]);
+    }
+}
+
+async fn a_locked_row_blocks_its_partition_key(database: StoreDatabase) {
+    let me = register_executor(&*database.store, "a").await;
+    declare_queues(&*database.store, StoredLimits { partition_concurrency: Some(3), ..partitioned() }).await;
+    for (id, key) in [("a-0", "a"), ("a-1", "a"), ("a-2", "a"), ("b-0", "b")] {
+        enqueue(&*database.store, me, id, with_partition(key)).await;
+    }
+    let mut other = database.direct_connection().await;
+    other.execute("begin").await;
+    other.execute("select 1 from durable.workflows where id = 'a-1' for update").await;
+    let claimed = tokio::time::timeout(Duration::from_secs(5), claim_ids(&*database.store, me, 9)).await;
+    assert_eq!(claimed.expect("it does not wait"), ["a-0", "b-0"], "the locked one is not overtaken");
+    other.execute("rollback").await;
+    assert_eq!(claim_ids(&*database.store, me, 9).await, ["a-1", "a-2"]);
+}
+
+/// Fills a queue with so many, by hand.
+async fn fill(database: &StoreDatabase, number: usize, key: &str) {
+    let sql = format!(
+"insert into durable.workflows (key, id, name, status, attempt, queue, partition_key, created_at, input)
+select 10000000 + n, 'w-' || n, 'checkout', 'ENQUEUED', 0, 'mail', {key}, 1, '{{}}' from generate_series(1, {number}) n"
+);
+    database.direct_connection().await.execute(&sql).await;
+}
+
+/// How many rows, and entries of indexes, were read while this ran.
+async fn rows_read<T>(database: &StoreDatabase, work: impl Future<Output = T>) -> (i64, T) {
+    let mut direct = database.direct_connection().await;
+    let question = format!(
+        "select (select sum(seq_tup_read) from pg_stat_user_tables where schemaname = '{0}')::bigint
++ (select sum(idx_tup_read) from pg_stat_user_indexes where schemaname = '{0}')::bigint",
+        database.schema
+    );
+    let settled = async |direct: &mut DirectConnection| {
+        // Postgres updates its statistics within a second.
+        tokio::time::sleep(Duration::from_millis(1_200)).await; // the server publishes its statistics within a second
+        direct.number(&question).await
+    };
+    let before = settled(&mut direct).await;
+    let result = work.await;
+    (settled(&mut direct).await - before, result)
+}
+
+async fn a_claim_reads_no_more_than_it_takes(database: StoreDatabase) {
+    let store = &*database.store;
+    let me = register_executor(store, "a").await;
+    // The plans are made, and kept, while the table is empty.
+    for _ in 0..8 {
+        assert!(claim(store, me, 10).await.runs.is_empty());
+    }
+    let few: Vec<_> = (0..80).map(|it| queued_workflow(&format!("first-{it}"), on_queue())).collect();
+    enqueue_together(store, me, &few).await;
+    for _ in 0..8 {
+        assert_eq!(claim(store, me, 10).await.runs.len(), 10);
+    }
+    fill(&database, 100_000, "''").await;
+    for analyzed in [false, true] {
+        if analyzed {
+            database.direct_connection().await.execute("analyze durable.workflows").await;
+        }
+        let (read, runs) = rows_read(&database, async {
+            let mut runs = 0;
+            for _ in 0..10 {
+                runs += claim(store, me, 10).await.runs.len();
+            }
+            runs
+        })
+        .await;
+        assert_eq!(runs, 100);
+        assert!(read < 5_000, "{read} rows for a hundred workflows (analyzed: {analyzed})");
+    }
+}
+
+async fn claims_by_partition_key_cost_the_same_in_a_long_queue(database: StoreDatabase) {
+    let store = &*database.store;
+    let me = register_executor(store, "a").await;
+    declare_queues(store, StoredLimits { partition_concurrency: Some(1_000), ..partitioned() }).await;
+    for _ in 0..8 {
+        claim(store, me, 10).await;
+    }
+    fill(&database, 100_000, "'k' || n % 10").await;
+    let most = request(me, 10).limit;
+    let (read, runs) = rows_read(&database, async {
+        let mut runs = 0;
+        for _ in 0..10 {
+            runs += claim(store, me, most).await.runs.len();
+        }
+        runs
+    })
+    .await;
+    assert_eq!(runs, 100);
+    assert!(read < 10_000, "{read} rows for a hundred workflows");
+}

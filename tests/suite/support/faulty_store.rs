@@ -1,0 +1,305 @@
+//! A store that fails at chosen calls, as a crash or a broken connection would make it.
+
+mod passthrough;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use durable::Result;
+use durable_core::store::{Commit, Entry, Fence, Store, StoreError, StoreErrorKind, StoreFuture, Verdict};
+use tokio::sync::watch;
+
+use super::TestDatabase;
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum FaultMode {
+    /// The process dies before the commit.
+    Before,
+    /// The process dies after the commit, before it gets the answer.
+    After,
+    /// The connection breaks after the commit, and the process lives.
+    LostAnswer,
+    /// The connection breaks before anything is done, and the process lives.
+    Unreachable,
+    /// The commit waits until it is [let through](FaultyStore::release_held_call).
+    Held,
+    /// The database refuses what is to be committed.
+    Refused,
+}
+
+/// At which calls a store fails, and how.
+#[derive(Debug, Default)]
+pub(crate) struct FaultPlan {
+    pub(crate) faults: BTreeMap<u64, FaultMode>,
+    /// Whether reading counts like committing. How often an engine reads depends on the moment, so
+    /// that such a plan cannot be exhaustive.
+    pub(crate) reading_counts: bool,
+}
+
+/// A store that fails as planned.
+#[derive(Debug)]
+pub(crate) struct FaultyStore {
+    inner: Arc<dyn Store>,
+    /// Whether closing this store closes `inner`, which several processes may use in turn.
+    owned: bool,
+    plan: FaultPlan,
+    calls: AtomicU64,
+    dead: watch::Sender<bool>,
+    away: AtomicBool,
+    /// Whether commits wait without an answer after the first failure.
+    gone: AtomicBool,
+    /// How many commits failed because the database is unreachable.
+    rejected_commits: watch::Sender<u64>,
+    held: tokio::sync::Semaphore,
+    /// The call whose next answer is lost.
+    to_lose: Mutex<Option<&'static str>>,
+    /// The call that is held at its next time, or panics.
+    to_hold: Mutex<Option<(String, HoldAt)>>,
+    /// How often a call was held.
+    holds: watch::Sender<u64>,
+    /// The queue whose claims fail, and how often they did.
+    refused: Mutex<Option<&'static str>>,
+    refusals: watch::Sender<u64>,
+}
+
+/// Where a call is held until it is [let through](FaultyStore::release_held_call).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum HoldAt {
+    /// Before anything is done.
+    Before,
+    /// After it is done, before its result is returned.
+    After,
+    /// It is not held and panics.
+    Panics,
+}
+
+/// The fate of a call.
+enum Fate {
+    Through,
+    /// It is done, and its result is lost.
+    Done(StoreError),
+    NotDone(StoreError),
+}
+
+/// Longer than any call takes to come, also on a busy machine.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Returns once the value fulfils the condition. A call that never comes, such as one of another name, fails the test.
+async fn wait_for<T>(value: &watch::Sender<T>, condition: impl FnMut(&T) -> bool) {
+    let mut value = value.subscribe();
+    let fulfilled = tokio::time::timeout(PATIENCE, value.wait_for(condition)).await;
+    fulfilled.expect("the store is called as expected").expect("the sender is borrowed");
+}
+
+impl FaultyStore {
+    /// One that fails at its `at`th commit.
+    pub(crate) async fn new(database: &TestDatabase, mode: FaultMode, at: u64) -> Arc<Self> {
+        let inner = durable_core::store::open(database.url(), database.schema()).await.unwrap();
+        let faults = BTreeMap::from([(at, mode)]);
+        Arc::new(Self { owned: true, ..Self::over(&inner, FaultPlan { faults, reading_counts: false }) })
+    }
+
+    /// The store of one of several processes that use `inner` in turn.
+    pub(crate) fn over(inner: &Arc<dyn Store>, plan: FaultPlan) -> Self {
+        Self {
+            inner: Arc::clone(inner),
+            owned: false,
+            plan,
+            calls: AtomicU64::new(0),
+            dead: watch::Sender::default(),
+            away: AtomicBool::new(false),
+            gone: AtomicBool::new(false),
+            rejected_commits: watch::Sender::default(),
+            held: tokio::sync::Semaphore::new(0),
+            to_lose: Mutex::default(),
+            to_hold: Mutex::default(),
+            holds: watch::Sender::default(),
+            refused: Mutex::default(),
+            refusals: watch::Sender::default(),
+        }
+    }
+
+    /// One that closes `inner` when it is closed.
+    pub(crate) fn owning(inner: &Arc<dyn Store>) -> Self {
+        Self { owned: true, ..Self::over(inner, FaultPlan::default()) }
+    }
+
+    /// The answer to the next call of this name is lost: it is done, and the connection breaks.
+    pub(crate) fn lose_next_answer(&self, name: &'static str) {
+        *self.to_lose.lock().unwrap() = Some(name);
+    }
+
+    /// The next call of this name is held.
+    ///
+    /// A claim has the name of its queue behind it: `claim orders`.
+    pub(crate) fn hold_next(&self, name: &str, hold: HoldAt) {
+        *self.to_hold.lock().unwrap() = Some((name.to_owned(), hold));
+    }
+
+    /// From now on every claim from this queue fails, or none does.
+    pub(crate) fn refuse_claims(&self, queue: Option<&'static str>) {
+        *self.refused.lock().unwrap() = queue;
+    }
+
+    /// Returns once so many claims were refused.
+    pub(crate) async fn wait_for_refusals(&self, times: u64) {
+        wait_for(&self.refusals, |it| *it >= times).await;
+    }
+
+    /// Returns once a call is held.
+    pub(crate) async fn wait_for_held_call(&self) {
+        self.wait_for_held_calls(1).await;
+    }
+
+    /// Returns once so many calls were held.
+    pub(crate) async fn wait_for_held_calls(&self, times: u64) {
+        wait_for(&self.holds, |it| *it >= times).await;
+    }
+
+    async fn pass(&self, name: &str, at: HoldAt) {
+        let here = |it: &mut (String, HoldAt)| it.0 == name && (it.1 == at || it.1 == HoldAt::Panics);
+        let held = self.to_hold.lock().unwrap().take_if(here);
+        let Some((_, hold)) = held else { return };
+        self.holds.send_modify(|it| *it += 1);
+        assert!(hold != HoldAt::Panics, "the call `{name}` was to panic");
+        self.held.acquire().await.unwrap().forget();
+    }
+
+    /// Whether that has happened.
+    pub(crate) fn lost_an_answer(&self) -> bool {
+        self.to_lose.lock().unwrap().is_none()
+    }
+
+    /// Returns once the process is dead.
+    pub(crate) async fn wait_for_death(&self) {
+        wait_for(&self.dead, |it| *it).await;
+    }
+
+    /// Waits for the result of a call, or for the death of the process: then there is none. In a real crash
+    /// the caller would be gone, too.
+    pub(crate) async fn result_or_death<T>(&self, call: tokio::task::JoinHandle<Result<T>>) -> Option<T> {
+        let ended = async {
+            tokio::select! {
+            // A caller in a dying process may get an error.
+            result = call => result.unwrap().ok(),
+            () = self.wait_for_death() => None,
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), ended).await.expect("it ends or dies")
+    }
+
+    /// Whether the first fault has happened.
+    pub(crate) fn was_reached(&self) -> bool {
+        self.plan.faults.keys().next().is_none_or(|at| self.calls() >= *at)
+    }
+
+    pub(crate) fn is_dead(&self) -> bool {
+        *self.dead.borrow()
+    }
+
+    /// How many calls there were of those that count.
+    pub(crate) fn calls(&self) -> u64 {
+        self.calls.load(Ordering::SeqCst)
+    }
+
+    /// The process is dead from now on.
+    pub(crate) fn kill(&self) {
+        self.dead.send_replace(true);
+    }
+
+    /// Makes the database unreachable, or reachable again: meanwhile every call fails.
+    pub(crate) fn set_unreachable(&self, away: bool) {
+        self.away.store(away, Ordering::SeqCst);
+    }
+
+    /// The same for a server that does not respond: after the first failure, commits wait without an answer.
+    pub(crate) fn set_unresponsive(&self, gone: bool) {
+        self.gone.store(gone, Ordering::SeqCst);
+        self.set_unreachable(gone);
+    }
+
+    /// Waits until a commit was attempted while the database was unreachable.
+    pub(crate) async fn wait_for_rejected_commit(&self) {
+        wait_for(&self.rejected_commits, |it| *it > 0).await;
+    }
+
+    /// Releases the held call.
+    pub(crate) fn release_held_call(&self) {
+        self.held.add_permits(1);
+    }
+
+    pub(crate) async fn close(&self) {
+        self.inner.close().await;
+    }
+
+    fn alive(&self) -> Result<(), StoreError> {
+        if self.is_dead() {
+            return Err(StoreError::new(StoreErrorKind::Closed, "this process is dead"));
+        }
+        if self.away.load(Ordering::SeqCst) {
+            return Err(StoreError::new(StoreErrorKind::Unreachable, "the database is away"));
+        }
+        Ok(())
+    }
+
+    /// The fate of the next call. A process that dies is dead before its call is done, so that
+    /// nothing else of it is.
+    async fn fate(&self) -> Result<Fate, StoreError> {
+        self.alive()?;
+        let number = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
+        let Some(mode) = self.plan.faults.get(&number) else { return Ok(Fate::Through) };
+        let broken = |when| StoreError::new(StoreErrorKind::Unreachable, format!("the connection broke {when}"));
+        let dead = || {
+            self.kill();
+            StoreError::new(StoreErrorKind::Closed, "this process has just died")
+        };
+        Ok(match mode {
+            FaultMode::Held => {
+                self.held.acquire().await.unwrap().forget();
+                Fate::Through
+            }
+            FaultMode::Refused => {
+                Fate::NotDone(StoreError::new(StoreErrorKind::Refused, "no such thing is stored here"))
+            }
+            FaultMode::Before => Fate::NotDone(dead()),
+            FaultMode::After => Fate::Done(dead()),
+            FaultMode::LostAnswer => Fate::Done(broken("before the answer came")),
+            FaultMode::Unreachable => Fate::NotDone(broken("before anything was done")),
+        })
+    }
+
+    async fn fate_of_reading(&self, name: &'static str) -> Result<Fate, StoreError> {
+        if self.to_lose.lock().unwrap().take_if(|it| *it == name).is_some() {
+            let broken = StoreError::new(StoreErrorKind::Unreachable, "the connection broke before the answer came");
+            return Ok(Fate::Done(broken));
+        }
+        if self.plan.reading_counts {
+            return self.fate().await;
+        }
+        self.alive().map(|()| Fate::Through)
+    }
+}
+
+impl Commit for FaultyStore {
+    fn commit<'a>(&'a self, fence: Fence, entries: &'a [Entry], again: bool) -> StoreFuture<'a, Vec<Verdict>> {
+        Box::pin(async move {
+            if self.away.load(Ordering::SeqCst) {
+                let earlier = *self.rejected_commits.borrow();
+                self.rejected_commits.send_modify(|it| *it += 1);
+                if earlier > 0 && self.gone.load(Ordering::SeqCst) {
+                    std::future::pending::<()>().await;
+                }
+            }
+            match self.fate().await? {
+                Fate::Through => self.inner.commit(fence, entries, again).await,
+                Fate::NotDone(error) => Err(error),
+                Fate::Done(error) => {
+                    self.inner.commit(fence, entries, again).await?;
+                    Err(error)
+                }
+            }
+        })
+    }
+}

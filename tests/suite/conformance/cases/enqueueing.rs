@@ -278,7 +278,7 @@ pub(crate) async fn a_nul_in_a_queue_option_is_refused(StoreDatabase { store, ..
         QueuePlacement { queue: "a\0b".to_owned(), ..on_queue() },
         QueuePlacement { partition: nul(), ..on_queue() },
         QueuePlacement { deduplication_id: nul(), ..on_queue() },
-        crate::support::store_queues::with_debounce("a\0b", day, None),
+        with_debounce("a\0b", day, None),
     ] {
         let entry = [begin(&queued_workflow("w", place))];
         let error = store.commit(me, &entry, false).await.expect_err("a NUL cannot be stored");

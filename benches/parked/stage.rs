@@ -135,7 +135,7 @@ impl Stage {
         for from in (0..self.count).step_by(usize::try_from(ONE_LOOK).expect("it is small")) {
             // Their keys do not matter: nobody has a message.
             let to = self.count.min(from + ONE_LOOK);
-            let messages = (from..to).map(|it| (it.cast_signed(), "more".to_owned())).collect();
+            let messages = (from..to).map(|it| (it.cast_signed().into(), "more".to_owned())).collect();
             let found = app.store().poll(&PollRequest { messages, ..PollRequest::default() }).await;
             assert!(found.expect("the store is there").messages.is_empty());
         }

@@ -1,63 +1,195 @@
--- Workflows, their records, and the executors that run them.
+-- The tables of durable, and what every column means.
 --
--- The schema's name is written `durable.` throughout; the engine puts the configured name there.
--- Times are microseconds since 1970, from this database's clock. Payloads are JSON text; a NULL
--- `encoding` says so.
+-- The schema is written `durable.` throughout; the engine puts the configured name there.
+-- Times and durations are microseconds. Times are counted from 1970, by the clock of this database.
+-- Keys are made by the engine. They increase, so that rows of one time lie next to each other.
+-- Payloads are JSON text, with NULL as their `encoding`; any other value is reserved for later.
 
+-- One row per workflow, from its start until it is deleted.
 create table durable.workflows (
-    key          bigint primary key,          -- internal, increasing, made by the engine
-    id           text   not null unique,      -- what users give or get
-    name         text   not null,             -- the registered function
-    instance     text,                        -- the registered object it is a method of
-    status       text   not null,             -- ENQUEUED DELAYED PENDING SUCCESS ERROR CANCELLED PARKED
-    executor     bigint,                      -- who runs it; NULL while PENDING: released, free to take
-    attempt      integer not null default 1,  -- how many times it has begun to run
-    recoveries   integer not null default 0,  -- how many of those were takeovers after a crash
-    parent       bigint,                      -- the workflow that started it
-    queue        text,
-    created_at   bigint not null,
-    started_at   bigint,
-    completed_at bigint,
-    deadline     bigint,                      -- a timeout that has begun to run
-    timeout      bigint,                      -- a timeout that has not
-    fingerprint  bigint not null default 0,   -- of the function's source tokens
-    version      text,                        -- of the program that started it
-    encoding     text,
-    reason       text,                        -- why it is CANCELLED or PARKED
-    input        text   not null,
-    output       text,
-    error        text
+    key              bigint  primary key,         -- internal
+    id               text    not null unique,     -- what users give, or get
+    name             text    not null,            -- the registered name of the function
+    instance         text,                        -- the registered object, if the function is a method
+    status           text    not null,            -- ENQUEUED, DELAYED, PENDING, SUCCESS, ERROR, CANCELLED or PARKED
+    reason           text,                        -- why it is CANCELLED or PARKED
+
+    -- What started it.
+    parent           bigint,                      -- the key of the workflow that started it
+    version          text,                        -- the version of the program that started it
+    fingerprint      bigint  not null default 0,  -- a hash of the function's source when it was started
+
+    -- Its runs.
+    executor         bigint,                      -- the key of the executor that runs it, or ran it last;
+                                                  -- NULL while PENDING: released, any executor may take it
+    attempt          integer not null default 1,  -- how many runs were begun
+    recoveries       integer not null default 0,  -- how many of them were takeovers after a crash
+    timeout          bigint,                      -- how long it may run, counted from its first run
+    deadline         bigint,                      -- when its time is up
+    created_at       bigint  not null,
+    started_at       bigint,                      -- when the last run was begun
+    completed_at     bigint,                      -- when it reached SUCCESS, ERROR or CANCELLED
+
+    -- Its place on a queue.
+    queue            text,                        -- NULL: it is run by the process that started it
+    priority         integer not null default 0,  -- the lowest goes first
+    partition_key    text    not null default '', -- '' is a key like any other
+    deduplication_id text,                        -- one on a queue while ENQUEUED, DELAYED or PENDING
+    due_at           bigint,                      -- when a DELAYED workflow becomes ENQUEUED
+    debounce_key     text,                        -- further calls with this key replace the arguments while DELAYED
+    debounce_until   bigint,                      -- the latest time to which those calls may move `due_at`
+
+    -- What it was given, and what it returned. These are last, because they can be large.
+    encoding         text,                        -- of input, output and error
+    input            text    not null,            -- a JSON object with a value for each argument
+    output           text,                        -- of a workflow that is a SUCCESS
+    error            text                         -- of a workflow that is an ERROR
 ) with (fillfactor = 85);
 
--- Only the living are indexed. Nobody looks for finished workflows but by key or id.
+-- The partial indexes hold only workflows that have not ended. Ended ones are found by key and id.
 create index workflows_pending on durable.workflows (executor, key) where status = 'PENDING';
 create index workflows_parent on durable.workflows (parent) where parent is not null;
+-- What an executor asks for regularly: whether a workflow that it runs was cancelled.
+create index workflows_cancelled on durable.workflows (executor, completed_at) where status = 'CANCELLED';
 
+-- A queue in its order.
+create index workflows_enqueued on durable.workflows (queue, priority, created_at, key) where status = 'ENQUEUED';
+-- The same for each partition key. The second condition is always true: it keeps the planner from
+-- using this index, with a sort, for statements that do not ask about keys.
+create index workflows_partitions on durable.workflows (queue, partition_key, priority, created_at, key)
+    where status = 'ENQUEUED' and partition_key >= '';
+create index workflows_delayed on durable.workflows (due_at) where status = 'DELAYED';
+create index workflows_queue_pending on durable.workflows (queue, partition_key)
+    where status = 'PENDING' and queue is not null;
+create unique index workflows_deduplicated on durable.workflows (queue, deduplication_id)
+    where deduplication_id is not null and status in ('ENQUEUED', 'DELAYED', 'PENDING');
+create unique index workflows_debounced on durable.workflows (name, coalesce(instance, ''), debounce_key)
+    where debounce_key is not null and status = 'DELAYED';
+
+-- The journal: one row per completed operation of a workflow. A replay reads these instead of running
+-- the operations again.
 create table durable.steps (
-    workflow     bigint  not null,            -- durable.workflows.key
-    branch       text    not null,            -- '' for the body, else the position that made the branch
-    position     integer not null,
-    kind         text    not null,            -- step, workflow, result ...
-    name         text    not null,
-    child        text,                        -- the id of the workflow it started
-    attempts     integer not null,
+    workflow     bigint  not null,                -- workflows.key
+    branch       text    not null,                -- '' for the body, else the position that made the branch
+    position     integer not null,                -- the number of the call within its branch
+    kind         text    not null,                -- step, workflow, sleep, recv ...
+    name         text    not null,                -- the name of the step, the topic ...
+    child        text,                            -- the id of the workflow that it started
+    attempts     integer not null,                -- how many it took
+    failures     text,                            -- the errors of all attempts but the last, a JSON array of texts
     started_at   bigint  not null,
     completed_at bigint  not null,
-    encoding     text,
+    encoding     text,                            -- of output and error
     output       text,
     error        text,
     primary key (workflow, branch, position)
 );
 
--- One row per launch. A heartbeat touches this row and no other table.
+-- One row per launch of a program. A heartbeat writes to this row and to no other table.
 create table durable.executors (
-    key         bigint primary key,
-    name        text    not null,             -- configured, or host and process
-    epoch       bigint  not null,             -- the fence: raised by whoever takes over
-    state       text    not null,             -- LIVE, LEAVING (shutting down), DEAD (deposed)
-    lease_until bigint  not null,
+    key         bigint  primary key,
+    name        text    not null,                 -- as configured, or made of host and process
+    epoch       bigint  not null,                 -- the fence: a takeover raises it, and whatever the executor
+                                                  -- then writes with its old epoch is not stored
+    state       text    not null,                 -- LIVE, LEAVING (it shuts down) or DEAD (it was taken over)
+    lease_until bigint  not null,                 -- prolonged by heartbeats; others take over after it
     started_at  bigint  not null,
     host        text    not null,
-    lock_file   text,                         -- held by the living process, on its host
-    version     text
+    lock_file   text,                             -- on that host, locked while the process lives
+    version     text                              -- of the program
+);
+
+-- Messages to workflows.
+create table durable.messages (
+    key             bigint primary key,
+    workflow        bigint not null,              -- workflows.key of the receiver
+    topic           text   not null,
+    sent_at         bigint not null,
+    received_at     bigint,                       -- NULL: not received yet
+    idempotency_key text,                         -- a workflow takes one message with this key
+    encoding        text,
+    payload         text   not null
+);
+
+-- What was not received yet, the oldest first.
+create index messages_waiting on durable.messages (workflow, topic, sent_at, key) where received_at is null;
+create unique index messages_once on durable.messages (workflow, idempotency_key) where idempotency_key is not null;
+
+-- The values of events. The last value is the event's; the earlier ones are its history.
+create table durable.events (
+    workflow     bigint  not null,                -- workflows.key
+    name         text    not null,
+    set_at       bigint  not null,                -- later than that of every earlier value
+    key          bigint  not null,                -- orders the values that were set in one commit
+    branch       text    not null,                -- the position of the call, or of the step that made it
+    position     integer not null,
+    encoding     text,
+    value        text    not null,
+    primary key (workflow, name, set_at, key)
+);
+
+-- The items of streams.
+create table durable.streams (
+    workflow     bigint  not null,                -- workflows.key
+    name         text    not null,
+    written_at   bigint  not null,                -- later than that of every earlier item
+    key          bigint  not null,                -- orders the items that were written in one commit
+    branch       text    not null,                -- the position of the call, or of the step that made it
+    position     integer not null,
+    encoding     text,
+    value        text,                            -- NULL: the end of the stream
+    primary key (workflow, name, written_at, key)
+);
+
+-- The queues that programs have declared, and their limits. NULL is no limit.
+create table durable.queues (
+    name                  text    primary key,
+    concurrency           integer,                -- how many run at once, in all processes together
+    worker_concurrency    integer,                -- how many run at once in one process
+    rate_starts           integer,                -- how many are started within ...
+    rate_period           bigint,                 -- ... any period of this length
+    partitioned           boolean not null default false, -- whether each partition key has an order of its own
+    partition_concurrency integer,                -- how many run at once for one partition key
+    partition_rate_starts integer,                -- how many are started for one partition key within ...
+    partition_rate_period bigint,                 -- ... any period of this length
+    changed               boolean not null default false, -- the limits were changed at run time: the ones in the
+                                                  -- code no longer replace them
+    paused                boolean not null default false, -- nothing is claimed from it
+    created_at            bigint  not null
+);
+
+-- The starts that a rate limit still counts. Claims delete what is older.
+create table durable.queue_starts (
+    queue         text   not null,
+    partition_key text   not null,
+    started_at    bigint not null,
+    workflow      bigint not null,                -- workflows.key
+    primary key (queue, partition_key, started_at, workflow)
+);
+create index queue_starts_window on durable.queue_starts (queue, started_at);
+
+-- When each partition key was last served, so that the keys take turns. Claims delete what is older
+-- than an hour: such a key counts from the time at which its oldest workflow was enqueued.
+create table durable.queue_partitions (
+    queue         text   not null,
+    partition_key text   not null,
+    served_at     bigint not null,
+    primary key (queue, partition_key)
+);
+create index queue_partitions_served on durable.queue_partitions (queue, served_at);
+
+-- What is started when. A tick is a workflow with the id `<schedule>@<tick>`.
+create table durable.schedules (
+    name       text    primary key,               -- that of the workflow, for a schedule in the code
+    workflow   text    not null,                  -- the registered name of the function
+    instance   text,                              -- the registered object, if the function is a method
+    cron       text    not null,                  -- a crontab expression
+    timezone   text    not null,                  -- a name of the tz database
+    misfire    text    not null,                  -- what happens to missed ticks: skip, once or all
+    overlap    text    not null,                  -- while the last tick still runs: allow or skip
+    input      text,                              -- the arguments, a JSON object; NULL for a schedule in the code
+    in_code    boolean not null,                  -- whether it is part of a program
+    paused     boolean not null default false,    -- nothing is started
+    last_tick  bigint  not null,                  -- the last tick that was started or skipped
+    created_at bigint  not null
 );

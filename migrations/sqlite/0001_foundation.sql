@@ -1,68 +1,204 @@
--- Workflows, their records, and the executors that run them.
+-- The tables of durable in SQLite. They are those of postgres/0001_foundation.sql, with a prefix
+-- instead of a schema, because applications may keep tables of their own in the same file.
 --
--- The tables of postgres/0001_foundation.sql, where the columns are explained. Users may keep
--- tables of their own in the same file, so these have a prefix. A commit of SQLite writes whole
--- pages: integer keys and WITHOUT ROWID put the rows of concurrent workflows on the same few.
+-- Times and durations are microseconds. Times are counted from 1970, by the clock of this machine.
+-- Keys are made by the engine. They increase, so that rows of one time lie next to each other: a
+-- commit writes whole pages, and integer keys and WITHOUT ROWID put the rows of workflows that run
+-- at the same time on the same few pages.
+-- Payloads are JSON text, with NULL as their `encoding`; any other value is reserved for later.
 
+-- One row per workflow, from its start until it is deleted.
 create table durable_workflows (
-    key          integer primary key,
-    id           text    not null unique,
-    name         text    not null,
-    instance     text,
-    status       text    not null,
-    executor     integer,
-    attempt      integer not null default 1,
-    recoveries   integer not null default 0,
-    parent       integer,
-    queue        text,
-    created_at   integer not null,
-    started_at   integer,
-    completed_at integer,
-    deadline     integer,
-    timeout      integer,
-    fingerprint  integer not null default 0,
-    version      text,
-    encoding     text,
-    reason       text,
-    input        text,                        -- NULL: it is large and in durable_inputs
-    output       text,
-    error        text
+    key              integer primary key,         -- internal
+    id               text    not null unique,     -- what users give, or get
+    name             text    not null,            -- the registered name of the function
+    instance         text,                        -- the registered object, if the function is a method
+    status           text    not null,            -- ENQUEUED, DELAYED, PENDING, SUCCESS, ERROR, CANCELLED or PARKED
+    reason           text,                        -- why it is CANCELLED or PARKED
+
+    -- What started it.
+    parent           integer,                     -- the key of the workflow that started it
+    version          text,                        -- the version of the program that started it
+    fingerprint      integer not null default 0,  -- a hash of the function's source when it was started
+
+    -- Its runs.
+    executor         integer,                     -- the key of the executor that runs it, or ran it last;
+                                                  -- NULL while PENDING: released, any executor may take it
+    attempt          integer not null default 1,  -- how many runs were begun
+    recoveries       integer not null default 0,  -- how many of them were takeovers after a crash
+    timeout          integer,                     -- how long it may run, counted from its first run
+    deadline         integer,                     -- when its time is up
+    created_at       integer not null,
+    started_at       integer,                     -- when the last run was begun
+    completed_at     integer,                     -- when it reached SUCCESS, ERROR or CANCELLED
+
+    -- Its place on a queue.
+    queue            text,                        -- NULL: it is run by the process that started it
+    priority         integer not null default 0,  -- the lowest goes first
+    partition_key    text    not null default '', -- '' is a key like any other
+    deduplication_id text,                        -- one on a queue while ENQUEUED, DELAYED or PENDING
+    due_at           integer,                     -- when a DELAYED workflow becomes ENQUEUED
+    debounce_key     text,                        -- further calls with this key replace the arguments while DELAYED
+    debounce_until   integer,                     -- the latest time to which those calls may move `due_at`
+
+    -- What it was given, and what it returned. These are last, because they can be large.
+    encoding         text,                        -- of input, output and error
+    input            text,                        -- a JSON object with a value for each argument;
+                                                  -- NULL: it is large, and in durable_inputs
+    output           text,                        -- of a workflow that is a SUCCESS
+    error            text                         -- of a workflow that is an ERROR
 ) strict;
 
+-- The partial indexes hold only workflows that have not ended. Ended ones are found by key and id.
 create index durable_workflows_pending on durable_workflows (executor, key) where status = 'PENDING';
 create index durable_workflows_parent on durable_workflows (parent) where parent is not null;
+-- What an executor asks for regularly: whether a workflow that it runs was cancelled.
+create index durable_workflows_cancelled on durable_workflows (executor, completed_at) where status = 'CANCELLED';
 
--- Inputs above a kilobyte. SQLite rewrites a whole row to change its status; Postgres keeps large
+-- A queue in its order.
+create index durable_workflows_enqueued on durable_workflows (queue, priority, created_at, key) where status = 'ENQUEUED';
+-- The same for each partition key.
+create index durable_workflows_partitions on durable_workflows (queue, partition_key, priority, created_at, key)
+    where status = 'ENQUEUED';
+create index durable_workflows_delayed on durable_workflows (due_at) where status = 'DELAYED';
+create index durable_workflows_queue_pending on durable_workflows (queue, partition_key)
+    where status = 'PENDING' and queue is not null;
+create unique index durable_workflows_deduplicated on durable_workflows (queue, deduplication_id)
+    where deduplication_id is not null and status in ('ENQUEUED', 'DELAYED', 'PENDING');
+create unique index durable_workflows_debounced on durable_workflows (name, coalesce(instance, ''), debounce_key)
+    where debounce_key is not null and status = 'DELAYED';
+
+-- Inputs above a kilobyte. SQLite writes a whole row again to change its status; Postgres keeps large
 -- values apart by itself.
 create table durable_inputs (
-    workflow integer primary key,
+    workflow integer primary key,                 -- workflows.key
     input    text not null
 ) strict;
 
+-- The journal: one row per completed operation of a workflow. A replay reads these instead of running
+-- the operations again.
 create table durable_steps (
-    workflow     integer not null,
-    branch       text    not null,
-    position     integer not null,
-    kind         text    not null,
-    name         text    not null,
-    child        text,
-    attempts     integer not null,
+    workflow     integer not null,                -- workflows.key
+    branch       text    not null,                -- '' for the body, else the position that made the branch
+    position     integer not null,                -- the number of the call within its branch
+    kind         text    not null,                -- step, workflow, sleep, recv ...
+    name         text    not null,                -- the name of the step, the topic ...
+    child        text,                            -- the id of the workflow that it started
+    attempts     integer not null,                -- how many it took
+    failures     text,                            -- the errors of all attempts but the last, a JSON array of texts
     started_at   integer not null,
     completed_at integer not null,
-    encoding     text,
+    encoding     text,                            -- of output and error
     output       text,
     error        text,
     primary key (workflow, branch, position)
 ) strict, without rowid;
 
+-- One row per launch of a program. A heartbeat writes to this row and to no other table.
 create table durable_executors (
     key         integer primary key,
-    name        text    not null,
-    epoch       integer not null,
-    state       text    not null,
-    lease_until integer not null,
+    name        text    not null,                 -- as configured, or made of host and process
+    epoch       integer not null,                 -- the fence: a takeover raises it, and whatever the executor
+                                                  -- then writes with its old epoch is not stored
+    state       text    not null,                 -- LIVE, LEAVING (it shuts down) or DEAD (it was taken over)
+    lease_until integer not null,                 -- prolonged by heartbeats; others take over after it
     started_at  integer not null,
     host        text    not null,
-    lock_file   text,
-    version     text
+    lock_file   text,                             -- on that host, locked while the process lives
+    version     text                              -- of the program
+) strict;
+
+-- Messages to workflows.
+create table durable_messages (
+    key             integer primary key,
+    workflow        integer not null,             -- workflows.key of the receiver
+    topic           text   not null,
+    sent_at         integer not null,
+    received_at     integer,                      -- NULL: not received yet
+    idempotency_key text,                         -- a workflow takes one message with this key
+    encoding        text,
+    payload         text   not null
+) strict;
+
+-- What was not received yet, the oldest first.
+create index durable_messages_waiting on durable_messages (workflow, topic, sent_at, key) where received_at is null;
+create unique index durable_messages_once on durable_messages (workflow, idempotency_key) where idempotency_key is not null;
+
+-- The values of events. The last value is the event's; the earlier ones are its history.
+create table durable_events (
+    workflow     integer not null,                -- workflows.key
+    name         text    not null,
+    set_at       integer not null,                -- later than that of every earlier value
+    key          integer not null,                -- orders the values that were set in one commit
+    branch       text    not null,                -- the position of the call, or of the step that made it
+    position     integer not null,
+    encoding     text,
+    value        text    not null,
+    primary key (workflow, name, set_at, key)
+) strict, without rowid;
+
+-- The items of streams.
+create table durable_streams (
+    workflow     integer not null,                -- workflows.key
+    name         text    not null,
+    written_at   integer not null,                -- later than that of every earlier item
+    key          integer not null,                -- orders the items that were written in one commit
+    branch       text    not null,                -- the position of the call, or of the step that made it
+    position     integer not null,
+    encoding     text,
+    value        text,                            -- NULL: the end of the stream
+    primary key (workflow, name, written_at, key)
+) strict, without rowid;
+
+-- The queues that programs have declared, and their limits. NULL is no limit.
+create table durable_queues (
+    name                  text    primary key,
+    concurrency           integer,                -- how many run at once, in all processes together
+    worker_concurrency    integer,                -- how many run at once in one process
+    rate_starts           integer,                -- how many are started within ...
+    rate_period           integer,                -- ... any period of this length
+    partitioned           integer not null default 0, -- whether each partition key has an order of its own
+    partition_concurrency integer,                -- how many run at once for one partition key
+    partition_rate_starts integer,                -- how many are started for one partition key within ...
+    partition_rate_period integer,                -- ... any period of this length
+    changed               integer not null default 0, -- the limits were changed at run time: the ones in the
+                                                  -- code no longer replace them
+    paused                integer not null default 0, -- nothing is claimed from it
+    created_at            integer not null
+) strict;
+
+-- The starts that a rate limit still counts. Claims delete what is older.
+create table durable_queue_starts (
+    queue         text   not null,
+    partition_key text   not null,
+    started_at    integer not null,
+    workflow      integer not null,               -- workflows.key
+    primary key (queue, partition_key, started_at, workflow)
+) strict, without rowid;
+create index durable_queue_starts_window on durable_queue_starts (queue, started_at);
+
+-- When each partition key was last served, so that the keys take turns. Claims delete what is older
+-- than an hour: such a key counts from the time at which its oldest workflow was enqueued.
+create table durable_queue_partitions (
+    queue         text   not null,
+    partition_key text   not null,
+    served_at     integer not null,
+    primary key (queue, partition_key)
+) strict, without rowid;
+create index durable_queue_partitions_served on durable_queue_partitions (queue, served_at);
+
+-- What is started when. A tick is a workflow with the id `<schedule>@<tick>`.
+create table durable_schedules (
+    name       text    primary key,               -- that of the workflow, for a schedule in the code
+    workflow   text    not null,                  -- the registered name of the function
+    instance   text,                              -- the registered object, if the function is a method
+    cron       text    not null,                  -- a crontab expression
+    timezone   text    not null,                  -- a name of the tz database
+    misfire    text    not null,                  -- what happens to missed ticks: skip, once or all
+    overlap    text    not null,                  -- while the last tick still runs: allow or skip
+    input      text,                              -- the arguments, a JSON object; NULL for a schedule in the code
+    in_code    integer not null,                  -- whether it is part of a program
+    paused     integer not null default 0,        -- nothing is started
+    last_tick  integer not null,                  -- the last tick that was started or skipped
+    created_at integer not null
 ) strict;

@@ -8,6 +8,7 @@ use crate::queue_state::NextClaim;
 use crate::runtime::Runtime;
 use crate::store::{ClaimRequest, Fence, StoreError, StoreErrorKind};
 use crate::types::backoff::Backoff;
+use crate::types::keys::WorkflowKey;
 use crate::wait::shutdown_phase::EnginePhase;
 
 /// How often all queues are checked for work if notifications work, in case one was lost.
@@ -169,7 +170,7 @@ async fn claim_and_run(runtime: &Arc<Runtime>, claim: &NextClaim) -> Result<(), 
     let known = runtime.registry.names().into_iter().map(str::to_owned).collect();
     let request = ClaimRequest { fence, queue: claim.queue.to_string(), known, limit: claim.free };
     if claim.claim_unknown {
-        let held: Vec<i64> = runtime.running.all().iter().map(|it| it.key).collect();
+        let held: Vec<WorkflowKey> = runtime.running.all().iter().map(|it| it.key).collect();
         let returned = runtime.store.release_unknown_claims(fence, &claim.queue, &held).await?;
         runtime.queues.set_claim_unknown(&claim.queue, false);
         tracing::info!(target: "durable", queue = %claim.queue, workflows = returned, "returned the workflows of a claim whose answer was lost");
@@ -182,7 +183,7 @@ async fn claim_and_run(runtime: &Arc<Runtime>, claim: &NextClaim) -> Result<(), 
     let shutting_down = runtime.shutdown.phase() >= EnginePhase::Quiesced;
     let free = if shutting_down { 0 } else { runtime.queues.free_slots(&claim.queue) };
     let mut runs = claimed.runs;
-    let excess: Vec<i64> = runs.drain(runs.len().min(free)..).map(|it| it.key).collect();
+    let excess: Vec<WorkflowKey> = runs.drain(runs.len().min(free)..).map(|it| it.key).collect();
     if !excess.is_empty() {
         runtime.store.return_claims(fence, &excess).await?;
         if shutting_down {
@@ -190,7 +191,7 @@ async fn claim_and_run(runtime: &Arc<Runtime>, claim: &NextClaim) -> Result<(), 
         }
         runtime.announce_queue(&claim.queue);
     }
-    let keys: Vec<i64> = runs.iter().map(|it| it.key).collect();
+    let keys: Vec<WorkflowKey> = runs.iter().map(|it| it.key).collect();
     match run_claimed::run_all(runtime, runs, || Some(runtime.queues.slot(&claim.queue))).await {
         Ok(still_running) => run_after_earlier(runtime, fence, &claim.queue, still_running).await,
         // Their records could not be read; another process may be able to.

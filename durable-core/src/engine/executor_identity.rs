@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::engine::builder::Builder;
 use crate::engine::lock_file::LockFile;
 use crate::store::{Location, NewExecutor, Store};
+use crate::types::keys::ExecutorKey;
 
 /// What this executor registers with, at the launch and again after it has lost its lease.
 #[derive(Debug)]
@@ -34,7 +35,7 @@ impl ExecutorIdentity {
 
     /// The row of an executor with this key, and its lock file. Without a lock file, for example in a
     /// read-only folder, other executors wait for the lease instead.
-    pub(super) fn executor(&self, key: i64) -> (NewExecutor, Option<LockFile>) {
+    pub(super) fn executor(&self, key: ExecutorKey) -> (NewExecutor, Option<LockFile>) {
         let lock_file = if self.location.in_memory { None } else { LockFile::create(&self.location, key).ok() };
         let executor = NewExecutor {
             key,

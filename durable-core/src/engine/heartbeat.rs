@@ -9,6 +9,7 @@ use crate::engine::recovery::RecoveryRequests;
 use crate::runtime::Runtime;
 use crate::runtime::stop_reason::StopReason;
 use crate::store::StoreError;
+use crate::types::keys::WorkflowKey;
 use crate::types::status::Status;
 use crate::types::sync::lock;
 use crate::wait::shutdown_phase::EnginePhase;
@@ -49,7 +50,7 @@ impl Heartbeat {
         let runtime = &self.runtime;
         let fence = runtime.fence();
         let runs = runtime.running.all();
-        let running: Vec<i64> = runs.iter().map(|it| it.key).collect();
+        let running: Vec<WorkflowKey> = runs.iter().map(|it| it.key).collect();
         let sent = Instant::now();
         let answer = runtime.store.heartbeat(fence, runtime.settings.lease, &running).await?;
         runtime.timers.clock.observe(answer.now, sent);

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use crate::store::Location;
+use crate::types::keys::ExecutorKey;
 use crate::types::sync::lock;
 
 /// A file that this process keeps locked as long as the executor is alive. The operating system
@@ -22,7 +23,7 @@ pub(super) struct LockFile {
 
 impl LockFile {
     /// Creates and locks one: beside the database's file, or in the directory for temporary files.
-    pub(super) fn create(location: &Location, executor: i64) -> io::Result<Self> {
+    pub(super) fn create(location: &Location, executor: ExecutorKey) -> io::Result<Self> {
         let name = format!("durable-{executor}.lock");
         let path = match &location.file {
             Some(database) => {

@@ -7,6 +7,7 @@ use crate::runtime::Runtime;
 use crate::runtime::stop_reason::StopReason;
 use crate::store::StoreError;
 use crate::types::backoff::Backoff;
+use crate::types::keys::WorkflowKey;
 use crate::types::time::micros;
 use crate::wait::shutdown_phase::EnginePhase;
 
@@ -69,7 +70,7 @@ struct CancellationPoll {
     /// Cancellations from this time on are asked for.
     since: i64,
     /// The keys of the last answer: their runs were already asked to stop.
-    known: HashSet<i64>,
+    known: HashSet<WorkflowKey>,
 }
 
 async fn poll_once(runtime: &Runtime, cancelled: &mut CancellationPoll) -> Result<(), StoreError> {
@@ -87,7 +88,7 @@ async fn poll_once(runtime: &Runtime, cancelled: &mut CancellationPoll) -> Resul
     };
     runtime.timers.clock.observe(found.now, asked);
     cancelled.since = found.now - micros(CANCELLED_OVERLAP);
-    let now_cancelled: HashSet<i64> = std::mem::take(&mut found.cancelled).into_iter().collect();
+    let now_cancelled: HashSet<WorkflowKey> = std::mem::take(&mut found.cancelled).into_iter().collect();
     if !now_cancelled.is_subset(&cancelled.known) {
         for run in runtime.running.all().iter().filter(|run| now_cancelled.contains(&run.key)) {
             run.request_stop(StopReason::Cancelled);

@@ -8,6 +8,7 @@ use crate::queue_state::QueueSlot;
 use crate::runtime::Runtime;
 use crate::runtime::running_workflows::RunningWorkflow;
 use crate::store::{Record, RunRow, StoreError};
+use crate::types::keys::WorkflowKey;
 
 /// An earlier run of a workflow that is still in this process, about to be dropped, and the claimed run that
 /// has to wait for it: one workflow must not run twice at once.
@@ -22,8 +23,9 @@ pub(super) async fn run_all(
 ) -> Result<Vec<StillRunning>, StoreError> {
     let fence = runtime.fence();
     // Only workflows that ran before can have records.
-    let ran_before: Vec<i64> = rows.iter().filter(|it| it.attempt > 1 || it.recoveries > 0).map(|it| it.key).collect();
-    let mut records: HashMap<i64, Vec<Record>> = HashMap::new();
+    let ran_before: Vec<WorkflowKey> =
+        rows.iter().filter(|it| it.attempt > 1 || it.recoveries > 0).map(|it| it.key).collect();
+    let mut records: HashMap<WorkflowKey, Vec<Record>> = HashMap::new();
     if !ran_before.is_empty() {
         for record in runtime.store.records(&ran_before).await? {
             records.entry(record.workflow).or_default().push(record);

@@ -18,6 +18,7 @@ use crate::runtime::activity::{Activity, ActivityGuard, ActivityList};
 use crate::runtime::running_workflows::RunControl;
 use crate::runtime::stop_reason::StopReason;
 use crate::store::{BoxFuture, Fence, Record, RunRow};
+use crate::types::keys::MessageKey;
 use crate::types::position::Position;
 use crate::types::sync::lock;
 use crate::wait::cancellation::{AbortReason, CancellationFlag};
@@ -59,7 +60,7 @@ pub(super) struct ColdState {
     spawned: Mutex<Vec<BoxFuture<'static, ()>>>,
     /// The keys of the messages that this run has received: the database may still show the last of
     /// them as waiting.
-    pub(super) received: Mutex<BTreeSet<i64>>,
+    pub(super) received: Mutex<BTreeSet<MessageKey>>,
 }
 
 #[derive(Debug, Default)]

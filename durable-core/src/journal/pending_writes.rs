@@ -1,6 +1,7 @@
 //! What an execution has yet to write, as a state machine without locks, tasks or a database.
 
 use crate::store::{Entry, NewRecord, Publication};
+use crate::types::keys::MessageKey;
 
 /// Records that the body has moved past and that nothing depends on yet.
 ///
@@ -42,7 +43,7 @@ impl PendingWrites {
     }
 
     /// Adds the key of a received message with the record of it.
-    pub(super) fn add_received(&mut self, record: NewRecord, message: i64) {
+    pub(super) fn add_received(&mut self, record: NewRecord, message: MessageKey) {
         let unsent = self.unsent.get_or_insert_default();
         unsent.records.push(record);
         unsent.received.push(message);
@@ -135,11 +136,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::types::keys::WorkflowKey;
     use crate::types::position::Position;
 
     fn record(number: i32) -> NewRecord {
         NewRecord {
-            workflow: 1,
+            workflow: WorkflowKey::new(1),
             position: Position::new("", number),
             kind: "step",
             name: "charge".to_owned(),
@@ -195,7 +197,7 @@ mod tests {
         let mut pending = PendingWrites::default();
         pending.add_record(record(1));
         let message = crate::store::NewMessage {
-            key: 1,
+            key: MessageKey::new(1),
             to: "another".to_owned(),
             topic: "paid".to_owned(),
             payload: "1".to_owned(),

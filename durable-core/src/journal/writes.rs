@@ -8,6 +8,7 @@ use crate::journal::piggyback::PiggybackedRecords;
 use crate::runtime::changes::Change;
 use crate::runtime::stop_reason::StopReason;
 use crate::store::{Entry, NewRecord, Publication, StoreError, StoreErrorKind, Verdict};
+use crate::types::keys::MessageKey;
 use crate::types::sync::lock;
 
 impl Execution {
@@ -25,7 +26,7 @@ impl Execution {
 
     /// Receives a message, unless another call of this run received it first: the record holds the
     /// payload.
-    pub(crate) fn receive(&self, message: i64, record: impl FnOnce() -> NewRecord) -> bool {
+    pub(crate) fn receive(&self, message: MessageKey, record: impl FnOnce() -> NewRecord) -> bool {
         let first = lock(&self.cold().received).insert(message);
         if first {
             lock(&self.pending).add_received(record(), message);

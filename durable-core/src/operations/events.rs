@@ -215,7 +215,7 @@ pub(crate) async fn history<T: Payload>(runtime: &Runtime, id: &str, name: &str)
         .event_history(id, name)
         .await
         .map_err(|error| failed_to(runtime, "read the history of an event", &error))?;
-    let read = |stored: crate::store::EventValue| {
+    let read = |stored: crate::store::StoredEventValue| {
         let value = decode(&stored.value).map_err(|error| {
             let message = format!("a value of the event {name:?} of the workflow {id:?} cannot be read: {error}");
             Error::new(ErrorKind::Payload, message)

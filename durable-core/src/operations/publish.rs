@@ -9,6 +9,7 @@ use crate::runtime::Runtime;
 use crate::store::{Entry, Publication, PublicationKind, Verdict};
 use crate::types::error::{Error, ErrorKind, Result};
 use crate::types::id::check_name;
+use crate::types::keys::WorkflowKey;
 use crate::types::payload::PayloadError;
 use crate::types::position::Position;
 
@@ -83,7 +84,7 @@ async fn in_step(
 fn publication(
     runtime: &Runtime,
     kind: PublicationKind,
-    workflow: i64,
+    workflow: WorkflowKey,
     position: Position,
     name: &str,
     value: Result<String, PayloadError>,

@@ -13,6 +13,7 @@ use crate::operations::wait_timeout::BodyWait;
 use crate::runtime::activity::Activity;
 use crate::types::error::{Error, ErrorKind, Result};
 use crate::types::id::check_name;
+use crate::types::keys::MessageKey;
 use crate::types::payload::{Outcome, Payload, decode};
 use crate::wait::waiters::{WaitFor, WaitResult};
 
@@ -109,7 +110,7 @@ impl<T: Payload> RecvOptions<T> {
     }
 
     /// Takes a message, unless another call of this run was faster.
-    async fn take(&self, reserved: &ReservedPosition, key: i64, payload: String) -> Option<T> {
+    async fn take(&self, reserved: &ReservedPosition, key: MessageKey, payload: String) -> Option<T> {
         let value = self.read(reserved, &payload).await;
         let record = || reserved.new_record(Operation::recv(&self.topic), done(Some(Outcome::Output(payload))));
         if reserved.execution.receive(key, record) {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Instant;
 
+use crate::types::keys::WorkflowKey;
 use crate::types::sync::lock;
 
 /// The steps that are on threads of their own just now.
@@ -22,7 +23,7 @@ struct Entries {
 #[derive(Debug, Clone)]
 pub(crate) struct BlockingStep {
     /// The internal key of the workflow.
-    pub(crate) key: i64,
+    pub(crate) key: WorkflowKey,
     /// Its id.
     pub(crate) id: String,
     /// The name of its function.

@@ -11,6 +11,7 @@ use tokio::task::AbortHandle;
 
 use crate::runtime::stop_reason::StopReason;
 use crate::store::FinishedWorkflow;
+use crate::types::keys::WorkflowKey;
 use crate::types::sync::lock;
 
 /// What runs in this process.
@@ -30,7 +31,7 @@ pub(crate) struct RunningWorkflow {
     /// The external id.
     pub(crate) id: Arc<str>,
     /// The internal key.
-    pub(crate) key: i64,
+    pub(crate) key: WorkflowKey,
     /// The name of the function.
     pub(crate) workflow: &'static str,
     /// How far it is.
@@ -89,7 +90,7 @@ impl RunningWorkflows {
     pub(crate) fn insert(
         self: &RunningWorkflows,
         id: &Arc<str>,
-        key: i64,
+        key: WorkflowKey,
         workflow: &'static str,
     ) -> Result<Arc<RunningWorkflow>, Arc<RunningWorkflow>> {
         let mut by_id = lock(&self.by_id);

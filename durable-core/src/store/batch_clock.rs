@@ -1,9 +1,9 @@
-//! The time that all messages and emissions of one call share on the careful path, where each is a
-//! statement of its own.
+//! The time that all messages and publications of one call share in a commit row by row, where each is
+//! a statement of its own.
 
 use std::collections::HashMap;
 
-use crate::store::{Publication, PublicationKind};
+use crate::store::{Publication, PublicationKind, WorkflowKey};
 
 /// The time of one call.
 #[derive(Debug)]
@@ -12,26 +12,27 @@ pub(super) struct BatchClock {
     pub(super) again: bool,
     /// The database's clock, asked when it is first needed.
     pub(super) now: Option<i64>,
-    /// When the events and streams were written that this call has written already.
-    shown: HashMap<(bool, i64, String), i64>,
+    /// When this call has written to its events and streams before.
+    published: HashMap<(bool, WorkflowKey, String), i64>,
 }
 
 impl BatchClock {
     pub(super) fn new(again: bool) -> Self {
-        Self { again, now: None, shown: HashMap::new() }
+        Self { again, now: None, published: HashMap::new() }
     }
 
     /// When this call wrote to the event or stream before.
-    pub(super) fn shown(&self, it: &Publication) -> Option<i64> {
-        self.shown.get(&place(it)).copied()
+    pub(super) fn published(&self, it: &Publication) -> Option<i64> {
+        self.published.get(&of(it)).copied()
     }
 
     /// Notes when this call has written to the event or stream.
     pub(super) fn note(&mut self, it: &Publication, at: i64) {
-        self.shown.insert(place(it), at);
+        self.published.insert(of(it), at);
     }
 }
 
-fn place(it: &Publication) -> (bool, i64, String) {
+/// The event or stream of a publication.
+fn of(it: &Publication) -> (bool, WorkflowKey, String) {
     (it.kind == PublicationKind::Event, it.workflow, it.name.clone())
 }

@@ -1,13 +1,14 @@
-//! From rows of either driver to the words of the engine. The columns have the same names in both.
+//! From rows of either driver to the types of the contract. The columns have the same names in both.
 
 use std::cmp::Ordering;
 
 use chrono::{DateTime, Utc};
 use sqlx::FromRow;
 
+use crate::store::columns::RunColumns;
 use crate::store::rows_by_kind::StoredEnd;
-use crate::store::{ExecutorInfo, ExistingWorkflow, FinishedWorkflow, Record, RunRow, StoreError, StoreErrorKind};
-use crate::types::listing::{StepInfo, WorkflowInfo};
+use crate::store::{RunRow, StoreError, StoreErrorKind, Takeover};
+use crate::types::listing::StepInfo;
 use crate::types::payload::Outcome;
 use crate::types::position::Position;
 use crate::types::status::Status;
@@ -35,49 +36,17 @@ pub(super) fn status(word: &str) -> Result<Status, StoreError> {
     })
 }
 
-fn outcome(output: Option<String>, error: Option<String>) -> Option<Outcome> {
+pub(super) fn outcome(output: Option<String>, error: Option<String>) -> Option<Outcome> {
     error.map(Outcome::Error).or(output.map(Outcome::Output))
 }
 
-/// A time of the database; one that no calendar has becomes 1970.
-fn time(micros: i64) -> DateTime<Utc> {
+/// A time of the database; one outside of the calendar becomes 1970.
+pub(super) fn time(micros: i64) -> DateTime<Utc> {
     DateTime::from_timestamp_micros(micros).unwrap_or_default()
 }
 
-fn count(number: i32) -> u32 {
+pub(super) fn count(number: i32) -> u32 {
     u32::try_from(number).unwrap_or_default()
-}
-
-#[derive(FromRow)]
-pub(super) struct ExistingRow {
-    key: i64,
-    id: String,
-    name: String,
-    instance: Option<String>,
-    status: String,
-}
-
-impl Decoded<ExistingWorkflow> for ExistingRow {
-    fn decoded(self) -> Result<ExistingWorkflow, StoreError> {
-        let Self { key, id, name, instance, status: word } = self;
-        Ok(ExistingWorkflow { key, id, name, instance, status: status(&word)? })
-    }
-}
-
-#[derive(FromRow)]
-pub(super) struct EndedRow {
-    id: String,
-    status: String,
-    output: Option<String>,
-    error: Option<String>,
-    reason: Option<String>,
-}
-
-impl Decoded<FinishedWorkflow> for EndedRow {
-    fn decoded(self) -> Result<FinishedWorkflow, StoreError> {
-        let status = status(&self.status)?;
-        Ok(FinishedWorkflow { id: self.id, status, outcome: outcome(self.output, self.error), reason: self.reason })
-    }
 }
 
 #[derive(FromRow)]
@@ -95,171 +64,52 @@ impl Decoded<StoredEnd> for StoredEndRow {
     }
 }
 
-#[derive(FromRow)]
-pub(super) struct RecordRow {
-    workflow: i64,
-    branch: String,
-    position: i32,
-    kind: String,
-    name: String,
-    child: Option<String>,
-    output: Option<String>,
-    error: Option<String>,
-}
-
-impl Decoded<Record> for RecordRow {
-    fn decoded(self) -> Result<Record, StoreError> {
-        Ok(Record {
-            workflow: self.workflow,
-            position: Position::new(self.branch, self.position),
-            kind: self.kind,
-            name: self.name,
-            outcome: outcome(self.output, self.error),
-            child: self.child,
-        })
-    }
-}
-
-#[derive(FromRow)]
-pub(super) struct ExecutorRow {
-    key: i64,
-    name: String,
-    epoch: i64,
-    host: String,
-    lock_file: Option<String>,
-    expired: bool,
-    leaving: bool,
-}
-
-impl Decoded<ExecutorInfo> for ExecutorRow {
-    fn decoded(self) -> Result<ExecutorInfo, StoreError> {
-        let Self { key, name, epoch, host, lock_file, expired, leaving } = self;
-        Ok(ExecutorInfo { key, name, epoch, host, lock_file, expired, leaving })
-    }
-}
-
+/// A workflow that was taken over. `queue` is only there where it went back to its queue.
 #[derive(FromRow)]
 pub(super) struct TakeoverRow {
-    key: i64,
-    id: String,
-    name: String,
-    instance: Option<String>,
-    input: String,
-    attempt: i32,
-    recoveries: i32,
-    fingerprint: i64,
-    deadline: Option<i64>,
-    parent: Option<i64>,
-    queue: Option<String>,
+    #[sqlx(flatten)]
+    run: RunColumns,
     parked: bool,
 }
 
-/// What became of one adopted row.
-pub(super) enum TakeoverAs {
+/// The result of a takeover for one workflow.
+pub(super) enum TakenOver {
     Run(RunRow),
     Parked(String),
     /// Back on this queue.
     Requeued(String),
 }
 
-impl Decoded<TakeoverAs> for TakeoverRow {
-    fn decoded(self) -> Result<TakeoverAs, StoreError> {
-        if self.parked {
-            return Ok(TakeoverAs::Parked(self.id));
-        }
-        if let Some(queue) = self.queue {
-            return Ok(TakeoverAs::Requeued(queue));
-        }
-        let Self { key, id, name, instance, input, attempt, recoveries, fingerprint, deadline, parent, queue, .. } =
-            self;
-        let id = id.into();
-        let run = RunRow { key, id, name, input, instance, attempt, recoveries, fingerprint, deadline, parent, queue };
-        Ok(TakeoverAs::Run(run))
-    }
-}
-
-#[derive(FromRow)]
-pub(super) struct WorkflowRow {
-    id: String,
-    name: String,
-    status: String,
-    input: String,
-    output: Option<String>,
-    error: Option<String>,
-    reason: Option<String>,
-    queue: Option<String>,
-    parent: Option<String>,
-    executor: Option<String>,
-    version: Option<String>,
-    attempt: i32,
-    recoveries: i32,
-    priority: i32,
-    partition_key: String,
-    deduplication_id: Option<String>,
-    due_at: Option<i64>,
-    deadline: Option<i64>,
-    created_at: i64,
-    started_at: Option<i64>,
-    completed_at: Option<i64>,
-}
-
-impl Decoded<WorkflowInfo> for WorkflowRow {
-    fn decoded(self) -> Result<WorkflowInfo, StoreError> {
-        Ok(WorkflowInfo {
-            status: status(&self.status)?,
-            id: self.id,
-            name: self.name,
-            input: self.input,
-            output: self.output,
-            error: self.error,
-            reason: self.reason,
-            queue: self.queue,
-            parent: self.parent,
-            executor: self.executor,
-            version: self.version,
-            attempts: count(self.attempt),
-            recoveries: count(self.recoveries),
-            priority: self.priority,
-            partition_key: Some(self.partition_key).filter(|it| !it.is_empty()),
-            deduplication_id: self.deduplication_id,
-            due_at: self.due_at.map(time),
-            deadline: self.deadline.map(time),
-            created_at: time(self.created_at),
-            started_at: self.started_at.map(time),
-            completed_at: self.completed_at.map(time),
+impl Decoded<TakenOver> for TakeoverRow {
+    fn decoded(self) -> Result<TakenOver, StoreError> {
+        let Self { run, parked } = self;
+        Ok(match (parked, run.queue) {
+            (true, _) => TakenOver::Parked(run.id),
+            (false, Some(queue)) => TakenOver::Requeued(queue),
+            (false, None) => TakenOver::Run(RunColumns { queue: None, ..run }.decoded()?),
         })
     }
 }
 
-#[derive(FromRow)]
-pub(super) struct StepRow {
-    branch: String,
-    position: i32,
-    kind: String,
-    name: String,
-    output: Option<String>,
-    error: Option<String>,
-    child: Option<String>,
-    attempts: i32,
-    failures: Option<String>,
-    started_at: i64,
-    completed_at: i64,
-}
-
-impl Decoded<StepInfo> for StepRow {
-    fn decoded(self) -> Result<StepInfo, StoreError> {
-        Ok(StepInfo {
-            position: Position::new(self.branch, self.position),
-            kind: self.kind,
-            name: self.name,
-            output: self.output,
-            error: self.error,
-            child: self.child,
-            attempts: count(self.attempts),
-            failures: self.failures.and_then(|it| serde_json::from_str(&it).ok()).unwrap_or_default(),
-            started_at: time(self.started_at),
-            completed_at: time(self.completed_at),
-        })
+impl Takeover {
+    /// Sorts the rows of a takeover by what became of them.
+    pub(super) fn of<'r, R>(rows: &'r [R]) -> Result<Self, StoreError>
+    where
+        R: sqlx::Row,
+        TakeoverRow: FromRow<'r, R>,
+    {
+        let mut takeover = Self::default();
+        for row in rows {
+            match decode::<_, TakeoverRow, _>(row)? {
+                TakenOver::Run(run) => takeover.runs.push(run),
+                TakenOver::Parked(id) => takeover.parked.push(id),
+                TakenOver::Requeued(queue) => takeover.requeued.push(queue),
+            }
+        }
+        takeover.requeued.sort_unstable();
+        takeover.requeued.dedup();
+        takeover.runs.sort_unstable_by_key(|it| it.key); // the oldest first
+        Ok(takeover)
     }
 }
 

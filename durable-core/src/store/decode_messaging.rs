@@ -1,14 +1,16 @@
-//! From rows about what workflows say to the words of the engine.
+//! From rows about messages, events and streams to the types of the contract.
 
 use sqlx::FromRow;
 
-use crate::store::decode::{Decoded, EndedRow, decode, status};
+use crate::store::columns::FinishedRow;
+use crate::store::decode::{Decoded, decode, status};
 use crate::store::{
-    CancelledRun, EventValue, PollResult, PolledEvent, PolledMessage, StoreError, StreamCursor, StreamItem, StreamPage,
+    CancelledRun, ExecutorKey, PollResult, PolledEvent, PolledMessage, StoreError, StoredEventValue, StreamCursor,
+    StreamItem, StreamPage, Verdict,
 };
 use crate::types::status::Status;
 
-/// One finding of a look: which columns it has depends on what it is.
+/// One finding of a poll: which columns it has depends on what it is.
 #[derive(FromRow)]
 pub(super) struct PollRow {
     what: String,
@@ -18,12 +20,12 @@ pub(super) struct PollRow {
     output: Option<String>,
 }
 
-/// Puts the findings of a look together.
+/// Puts the findings of a poll together.
 pub(super) fn found<'r, R>(rows: &'r [R]) -> Result<PollResult, StoreError>
 where
     R: sqlx::Row,
     PollRow: FromRow<'r, R>,
-    EndedRow: FromRow<'r, R>,
+    FinishedRow: FromRow<'r, R>,
 {
     let mut found = PollResult::default();
     for row in rows {
@@ -31,11 +33,11 @@ where
         let index = usize::try_from(number).unwrap_or_default(); // what has an index got it from a question of ours
         match &*what {
             "now" => found.now = number,
-            "cancelled" => found.cancelled.push(number),
-            "end" => found.ends.push(decode::<_, EndedRow, _>(row)?),
+            "cancelled" => found.cancelled.push(number.into()),
+            "end" => found.ends.push(decode::<_, FinishedRow, _>(row)?),
             "message" => {
                 let (key, payload) = (key.unwrap_or_default(), output.unwrap_or_default());
-                found.messages.push(PolledMessage { index, key, payload });
+                found.messages.push(PolledMessage { index, key: key.into(), payload });
             }
             "event" => found.events.push(PolledEvent { index, value: output }),
             _ => found.streams.push(index),
@@ -44,7 +46,7 @@ where
     Ok(found)
 }
 
-/// A workflow and one item of a stream of its; no item if there is none.
+/// A workflow and one item of its stream; NULLs if there is none.
 #[derive(FromRow)]
 pub(super) struct ItemRow {
     status: String,
@@ -64,7 +66,7 @@ where
         let row = ItemRow::from_row(row)?;
         items.status = Some(status(&row.status)?);
         if let (Some(at), Some(key)) = (row.at, row.key) {
-            items.items.push(StreamItem { cursor: StreamCursor { at, key }, value: row.value });
+            items.items.push(StreamItem { cursor: StreamCursor { at, key: key.into() }, value: row.value });
         }
     }
     Ok(items)
@@ -76,9 +78,9 @@ pub(super) struct EventRow {
     value: String,
 }
 
-impl Decoded<EventValue> for EventRow {
-    fn decoded(self) -> Result<EventValue, StoreError> {
-        Ok(EventValue { at: self.at, value: self.value })
+impl Decoded<StoredEventValue> for EventRow {
+    fn decoded(self) -> Result<StoredEventValue, StoreError> {
+        Ok(StoredEventValue { at: self.at, value: self.value })
     }
 }
 
@@ -93,7 +95,7 @@ pub(super) struct FamilyRow {
 impl Decoded<(Status, CancelledRun)> for FamilyRow {
     fn decoded(self) -> Result<(Status, CancelledRun), StoreError> {
         let status = status(&self.status)?;
-        let executor = self.executor.filter(|_| status == Status::Pending);
+        let executor = self.executor.map(ExecutorKey::new).filter(|_| status == Status::Pending);
         Ok((status, CancelledRun { id: self.id, executor }))
     }
 }
@@ -113,8 +115,18 @@ pub(super) enum Sent {
     Now,
     /// It was there already, or one with its idempotency key.
     Before,
-    /// Nobody can receive it.
+    /// No workflow can receive it.
     NoReceiver(Option<Status>),
+}
+
+impl Sent {
+    /// The verdict for an entry whose message, to this workflow, cannot be received.
+    pub(super) fn refusal(self, to: &str) -> Option<Verdict> {
+        match self {
+            Self::Now | Self::Before => None,
+            Self::NoReceiver(status) => Some(Verdict::NoReceiver { id: to.to_owned(), status }),
+        }
+    }
 }
 
 impl Decoded<Sent> for SentRow {

@@ -1,9 +1,11 @@
 //! Workflows that go on a queue, on their way into the database.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use crate::store::{
-    Debounce, Entry, ExistingWorkflow, NewRecord, NewWorkflow, QueuePlacement, StoreError, StoreErrorKind, Verdict,
+    Debounce, EnqueueOutcome, Entry, ExistingWorkflow, NewRecord, NewWorkflow, QueuePlacement, StoreError,
+    StoreErrorKind, Verdict, WorkflowKey,
 };
 use crate::types::payload::{Outcome, RecordedError};
 use crate::types::time::micros;
@@ -21,12 +23,8 @@ impl<'a> QueuedRow<'a> {
     }
 
     /// By what they are sorted in one call.
-    pub(super) fn line(&self) -> (&'a str, Option<&'a str>, &'a str, i64) {
+    pub(super) fn sort_key(&self) -> (&'a str, Option<&'a str>, &'a str, WorkflowKey) {
         (&self.place.queue, self.place.deduplication_id.as_deref(), &self.row.id, self.row.key)
-    }
-
-    pub(super) fn partition(&self) -> &'a str {
-        self.place.partition.as_deref().unwrap_or_default()
     }
 
     /// How long it is DELAYED, if it is.
@@ -42,7 +40,7 @@ impl<'a> QueuedRow<'a> {
     }
 }
 
-/// What became of a workflow that an entry of the careful path begins.
+/// The result of a start in a commit row by row.
 #[derive(Debug)]
 pub(super) enum StartedRow {
     /// It is there.
@@ -56,48 +54,74 @@ pub(super) enum StartedRow {
 }
 
 impl StartedRow {
+    /// The result of a start within a user's transaction.
+    pub(super) fn outcome(self) -> EnqueueOutcome {
+        match self {
+            Self::Stored => EnqueueOutcome::Posted,
+            Self::Existing(existing) | Self::Duplicate(existing) | Self::Debounced(existing) => {
+                EnqueueOutcome::Existing(existing)
+            }
+        }
+    }
+
     pub(super) fn verdict(self) -> Verdict {
         match self {
             Self::Stored => Verdict::Stored,
-            Self::Existing(held) => Verdict::Existing(held),
-            Self::Duplicate(held) => Verdict::Duplicate(held),
-            Self::Debounced(held) => Verdict::Debounced(held),
+            Self::Existing(existing) => Verdict::Existing(existing),
+            Self::Duplicate(existing) => Verdict::Duplicate(existing),
+            Self::Debounced(existing) => Verdict::Debounced(existing),
         }
     }
 }
 
-/// A posted workflow is for somebody else to run, so it has to wait somewhere.
-pub(super) fn nowhere() -> StoreError {
-    StoreError::new(StoreErrorKind::Refused, "a workflow that is posted has to have a place on a queue")
+/// For each entry, whether it starts a workflow with the id, the deduplication id or the debounce key of
+/// an earlier one of the same call. Those are committed row by row, so that the first call wins.
+pub(super) fn repeats_a_start<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> impl Iterator<Item = bool> {
+    let (mut ids, mut deduplicated, mut debounced) = (HashSet::new(), HashSet::new(), HashSet::new());
+    entries.into_iter().map(move |entry| {
+        let Some(start) = &entry.start else { return false };
+        let mut repeats = !ids.insert(&start.id);
+        if let Some(place) = &start.placement {
+            repeats |= place.deduplication_id.as_ref().is_some_and(|id| !deduplicated.insert((&place.queue, id)));
+            repeats |=
+                place.debounce.as_ref().is_some_and(|it| !debounced.insert((&start.name, &start.instance, &it.key)));
+        }
+        repeats
+    })
 }
 
-/// What was in the way is there no more.
-pub(super) fn went_away() -> StoreError {
-    StoreError::new(StoreErrorKind::Contended, "a workflow went away while another one was enqueued")
+/// A workflow that is enqueued within a user's transaction is run by another process, from a queue.
+pub(super) fn without_queue() -> StoreError {
+    StoreError::new(StoreErrorKind::Refused, "a workflow that is started within a transaction needs a queue")
 }
 
-/// Whether what becomes of the entry's begin changes what is to be stored of the rest of it, so that
-/// it cannot go with others in one statement.
-pub(super) fn hangs_on_its_begin(entry: &Entry) -> bool {
+/// The workflow that prevented a start was deleted before it was looked up: trying again succeeds.
+pub(super) fn disappeared() -> StoreError {
+    StoreError::new(StoreErrorKind::Contended, "a workflow was deleted while another one was started")
+}
+
+/// Whether the rest of the entry depends on the result of its start, so that it cannot be written in one
+/// statement with others.
+pub(super) fn depends_on_start(entry: &Entry) -> bool {
     let place = entry.start.as_ref().and_then(|it| it.placement.as_ref());
     place.is_some_and(|it| it.debounce.is_some() || it.deduplication_id.is_some() && entry.rows() > 1)
 }
 
-/// The record of the start of what the entry begins.
-pub(super) fn record_of_the_begin(entry: &Entry) -> Option<&NewRecord> {
-    let begin = entry.start.as_ref()?;
-    entry.records.iter().find(|it| it.child.as_ref() == Some(&begin.id))
+/// The record of the entry's start.
+pub(super) fn start_record(entry: &Entry) -> Option<&NewRecord> {
+    let start = entry.start.as_ref()?;
+    entry.records.iter().find(|it| it.child.as_ref() == Some(&start.id))
 }
 
-/// The record as it is stored: the record of a begin that was debounced names the workflow that waits,
-/// and that of one whose id belongs to something else holds the error, for the replay.
-pub(super) fn of_whom<'r>(record: &'r NewRecord, entry: &Entry, verdict: &Verdict) -> Cow<'r, NewRecord> {
+/// The record as it is stored: the record of a debounced start names the DELAYED workflow, and that of a
+/// start whose id belongs to another workflow holds the error, for the replay.
+pub(super) fn effective_record<'r>(record: &'r NewRecord, entry: &Entry, verdict: &Verdict) -> Cow<'r, NewRecord> {
     match (verdict, &entry.start) {
-        (Verdict::Debounced(held), Some(begin)) if record.child.as_ref() == Some(&begin.id) => {
-            Cow::Owned(NewRecord { child: Some(held.id.clone()), ..record.clone() })
+        (Verdict::Debounced(existing), Some(start)) if record.child.as_ref() == Some(&start.id) => {
+            Cow::Owned(NewRecord { child: Some(existing.id.clone()), ..record.clone() })
         }
-        (Verdict::Existing(held), Some(begin)) if record.child.as_ref() == Some(&begin.id) => {
-            let Some(conflict) = held.conflict(&begin.name, begin.instance.as_deref()) else {
+        (Verdict::Existing(existing), Some(start)) if record.child.as_ref() == Some(&start.id) => {
+            let Some(conflict) = existing.conflict(&start.name, start.instance.as_deref()) else {
                 return Cow::Borrowed(record);
             };
             let outcome = Some(Outcome::Error(RecordedError::from_engine(&conflict).to_text()));
@@ -107,9 +131,9 @@ pub(super) fn of_whom<'r>(record: &'r NewRecord, entry: &Entry, verdict: &Verdic
     }
 }
 
-/// The record of a begin that is debounced: where an earlier sending of the call has stored it, it
-/// tells whose arguments these became.
-pub(super) fn record_of_a_debounce(entry: &Entry) -> Option<&NewRecord> {
+/// The record of a debounced start: where an earlier sending of the call has stored it, it names the
+/// workflow that these arguments were given to.
+pub(super) fn debounce_record(entry: &Entry) -> Option<&NewRecord> {
     entry.start.as_ref()?.placement.as_ref()?.debounce.as_ref()?;
-    record_of_the_begin(entry)
+    start_record(entry)
 }

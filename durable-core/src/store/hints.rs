@@ -1,18 +1,19 @@
-//! How hints travel in a notification: who sends them, then one word each, `w9f3c` for a workflow,
-//! `q9f3c` for a queue and `e-17` for an executor. The SQL functions of migration 5 write them too. Postgres takes less than 8000 bytes; what would be longer is a `*`.
+//! The text of a notification: the sender, then one word for each hint, `w9f3c` for a workflow, `q9f3c`
+//! for a queue and `e-17` for an executor. The SQL functions of the migrations write it too. Postgres
+//! accepts less than 8000 bytes; what would be longer is a `*`.
 
 use std::fmt::Write as _;
 
 use crate::store::{Hint, Notification};
 
-/// What a notification holds at most.
-const MOST: usize = 7_900;
-/// News of something, for lack of room to say of what.
+/// The longest text of a notification.
+const MAX_LENGTH: usize = 7_900;
+/// Something has changed, and there is no room for what.
 const SOMETHING: &str = " *";
 
-/// The sender of what is posted within a user's transaction: nobody knows when it is committed, so
-/// every process has to hear of it, also the one that posted it.
-pub(super) const NOBODY: &str = "-";
+/// The sender of what is written within a user's transaction: only the server knows when it is committed,
+/// so every process has to receive it, also the one that sent it.
+pub(super) const NO_PROCESS: &str = "-";
 
 /// The text of a notification.
 pub(super) fn text(sender: &str, hints: &[Hint]) -> String {
@@ -23,25 +24,25 @@ pub(super) fn text(sender: &str, hints: &[Hint]) -> String {
             Hint::Executor(key) => write!(text, " e{key}"),
             Hint::Queue(hash) => write!(text, " q{hash:x}"),
         };
-        if text.len() > MOST {
+        if text.len() > MAX_LENGTH {
             return format!("{sender}{SOMETHING}");
         }
     }
     text
 }
 
-/// The text by which a listener hears itself.
+/// The text by which a listener tests itself.
 pub(super) fn token(sender: &str, number: u64) -> String {
     format!("{sender} t{number}")
 }
 
-/// What a notification tells the process `me`: nothing if it is of its own.
-pub(super) fn heard(me: &str, text: &str) -> Option<Notification> {
+/// What a notification means for the process `me`; `None` if it is its own.
+pub(super) fn parse(me: &str, text: &str) -> Option<Notification> {
     let (sender, words) = text.split_once(' ').unwrap_or((text, ""));
     if sender == me || words.starts_with('t') {
         return None;
     }
-    // A word of a newer release is news of something.
+    // A word of a newer release is a change of something.
     let hints: Option<Vec<Hint>> = words.split(' ').map(hint).collect();
     Some(hints.map_or(Notification::Something, Notification::Hints))
 }
@@ -49,7 +50,7 @@ pub(super) fn heard(me: &str, text: &str) -> Option<Notification> {
 fn hint(word: &str) -> Option<Hint> {
     match word.split_at_checked(1)? {
         ("w", hash) => u32::from_str_radix(hash, 16).ok().map(Hint::Workflow),
-        ("e", key) => key.parse().ok().map(Hint::Executor),
+        ("e", key) => key.parse().ok().map(|key: i64| Hint::Executor(key.into())),
         ("q", hash) => u32::from_str_radix(hash, 16).ok().map(Hint::Queue),
         _ => None,
     }
@@ -77,25 +78,25 @@ mod tests {
             Hint::for_workflow("order-1"),
             Hint::Workflow(0),
             Hint::Workflow(u32::MAX),
-            Hint::Executor(i64::MIN),
+            Hint::Executor(i64::MIN.into()),
             Hint::for_queue("mail"),
             Hint::Queue(u32::MAX),
         ];
-        assert_eq!(heard("me", &text("you", &hints)), Some(Notification::Hints(hints.clone())));
-        assert_eq!(heard("me", &text("me", &hints)), None);
-        assert_eq!(heard("me", &token("you", 7)), None);
+        assert_eq!(parse("me", &text("you", &hints)), Some(Notification::Hints(hints.clone())));
+        assert_eq!(parse("me", &text("me", &hints)), None);
+        assert_eq!(parse("me", &token("you", 7)), None);
     }
 
     #[test]
     fn what_is_too_long_or_of_a_newer_release_is_something() {
-        let many: Vec<Hint> = (0..5_000).map(|it| Hint::Executor(i64::MAX - it)).collect();
+        let many: Vec<Hint> = (0..5_000).map(|it| Hint::Executor((i64::MAX - it).into())).collect();
         let sent = text("you", &many);
         assert!(sent.len() < 8_000);
-        assert_eq!(heard("me", &sent), Some(Notification::Something));
-        let most: Vec<Hint> = (0..380).map(|it| Hint::Executor(i64::MIN + it)).collect();
+        assert_eq!(parse("me", &sent), Some(Notification::Something));
+        let most: Vec<Hint> = (0..380).map(|it| Hint::Executor((i64::MIN + it).into())).collect();
         assert!(text(&"s".repeat(16), &most).len() < 8_000);
         for odd in ["you w1 x7", "you", "", "you wxyz", "you ż"] {
-            assert_eq!(heard("me", odd), Some(Notification::Something), "{odd}");
+            assert_eq!(parse("me", odd), Some(Notification::Something), "{odd}");
         }
     }
 

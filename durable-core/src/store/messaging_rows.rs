@@ -1,7 +1,7 @@
-//! What workflows say to each other and to the world: messages, events and streams; and how those
-//! who wait hear of it.
+//! Messages, events and streams, and how waits for them are answered.
 
 use crate::store::FinishedWorkflow;
+use crate::types::keys::{ExecutorKey, MessageKey, PublicationKey, WorkflowKey};
 use crate::types::position::Position;
 use crate::types::status::Status;
 
@@ -9,26 +9,26 @@ use crate::types::status::Status;
 #[derive(Debug, Clone)]
 pub struct NewMessage {
     /// Its own key, fresh. Of messages stored in one call the one with the lesser key was sent first.
-    pub key: i64,
+    pub key: MessageKey,
     /// The id of the workflow it is for.
     pub to: String,
     /// What it is about; the empty text is a topic like any other.
     pub topic: String,
     /// The payload as JSON.
     pub payload: String,
-    /// A workflow takes one message with this key, whoever sends it and however often, even after
-    /// the first was received. Sending another one is no error, also once the workflow has ended: the
+    /// A workflow takes one message with this key, however often it is sent, even after the first was
+    /// received. Sending another one is no error, also once the workflow has ended: the
     /// retry of a success is a success.
     pub idempotency_key: Option<String>,
 }
 
-/// Something a workflow shows to everybody.
+/// A value that a workflow publishes.
 #[derive(Debug, Clone)]
 pub struct Publication {
-    /// Its own key, fresh. Of emissions stored in one call the one with the lesser key came first.
-    pub key: i64,
+    /// Its own key, fresh. Of publications stored in one call the one with the lesser key came first.
+    pub key: PublicationKey,
     /// The key of the workflow.
-    pub workflow: i64,
+    pub workflow: WorkflowKey,
     /// What it is.
     pub kind: PublicationKind,
     /// The name of the event or the stream.
@@ -39,7 +39,7 @@ pub struct Publication {
     pub position: Position,
 }
 
-/// What a workflow shows.
+/// What a workflow publishes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PublicationKind {
     /// A value under a name: the last one counts, and the earlier ones stay as its history.
@@ -50,16 +50,16 @@ pub enum PublicationKind {
     Close,
 }
 
-/// Everything that somebody in this process waits for: one question for all of them.
+/// Everything that is waited for in this process: one query for all of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PollRequest {
     /// The executor whose workflows may have been cancelled, and since when (microseconds): see
     /// [`PollResult::cancelled`].
-    pub cancelled: Option<(i64, i64)>,
+    pub cancelled: Option<(ExecutorKey, i64)>,
     /// The ids of workflows whose end is awaited.
     pub ends: Vec<String>,
     /// Messages: the key of the workflow that receives, and the topic.
-    pub messages: Vec<(i64, String)>,
+    pub messages: Vec<(WorkflowKey, String)>,
     /// Events: the workflow's id and the event's name.
     pub events: Vec<(String, String)>,
     /// Streams: the workflow's id, the stream's name, and the mark behind which news are awaited.
@@ -72,7 +72,7 @@ pub struct StreamCursor {
     /// When that item was written.
     pub at: i64,
     /// Its key.
-    pub key: i64,
+    pub key: PublicationKey,
 }
 
 /// What is there of what was [`PollRequest`]. What is not there yet is left out.
@@ -82,7 +82,7 @@ pub struct PollResult {
     pub now: i64,
     /// Keys of the executor's workflows that are CANCELLED with a completion at or after the time
     /// that was asked for.
-    pub cancelled: Vec<i64>,
+    pub cancelled: Vec<WorkflowKey>,
     /// Those of the ids that have come to an end or are parked.
     pub ends: Vec<FinishedWorkflow>,
     /// For each pair, by its index in the question, the oldest message that was not received yet.
@@ -100,7 +100,7 @@ pub struct PolledMessage {
     /// Which of the wanted pairs it is for.
     pub index: usize,
     /// Its key.
-    pub key: i64,
+    pub key: MessageKey,
     /// Its payload.
     pub payload: String,
 }
@@ -134,7 +134,7 @@ pub struct StreamItem {
 
 /// A value that an event had.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EventValue {
+pub struct StoredEventValue {
     /// When it was set, in microseconds since 1970.
     pub at: i64,
     /// The value.
@@ -156,19 +156,19 @@ pub struct CancelledWorkflows {
 pub struct CancelledRun {
     /// Its id.
     pub id: String,
-    /// Who runs it, if somebody does.
-    pub executor: Option<i64>,
+    /// The executor that runs it, if one does.
+    pub executor: Option<ExecutorKey>,
 }
 
-/// Where there is news: what one process tells the others. It is small, and may be wrong in one
-/// direction: who hears it looks, and may find nothing.
+/// What has changed, for other processes. It is small, and may be a false alarm: a process that receives
+/// it looks, and may find nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Hint {
-    /// A workflow has come to an end, has a message, an event, an item: [`Hint::of`] its id.
+    /// A workflow has come to an end, has a message, an event, an item: [`Hint::for_workflow`] its id.
     Workflow(u32),
     /// One of this executor's workflows was cancelled.
-    Executor(i64),
-    /// A queue has more to do, or room for more, or other limits: [`Hint::of_queue`] its name.
+    Executor(ExecutorKey),
+    /// A queue has more to do, or room for more, or other limits: [`Hint::for_queue`] its name.
     Queue(u32),
 }
 
@@ -190,14 +190,14 @@ fn hash(text: &str) -> u32 {
     text.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
-/// What a listener hears.
+/// What a listener receives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notification {
-    /// From now on hints arrive; what came before was not heard, so look once.
+    /// From now on hints arrive; earlier ones may have been missed, so look once.
     Listening,
-    /// There is news of these.
+    /// These have changed.
     Hints(Vec<Hint>),
-    /// There is news of something.
+    /// Something has changed.
     Something,
 }
 

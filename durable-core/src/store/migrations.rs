@@ -1,34 +1,35 @@
-//! Whether a database has the migrations of this program, and the words when it has others.
+//! Whether a database has the migrations of this program, the errors when it has others, and how a
+//! migration is cut into statements.
 
 use sqlx::FromRow;
-use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::migrate::Migrator;
 
 use crate::store::{StoreError, StoreErrorKind};
 
-/// A migration that the database says it has.
+/// A migration that was applied to a database, as its table of migrations has it.
 #[derive(Debug, FromRow)]
-pub(super) struct Applied {
+pub(super) struct AppliedMigration {
     pub(super) version: i64,
     pub(super) description: String,
     pub(super) checksum: Vec<u8>,
 }
 
-/// Where a database stands.
+/// Whether migrations are missing in a database.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum MigrationState {
-    /// It has all migrations and none has changed. Nothing needs to be written, so that a program
-    /// without the right to create tables can be launched on a database that somebody else prepared.
+    /// It has all migrations of this program, unchanged. Nothing needs to be written, so that a program
+    /// without the right to create tables can be launched on a database that was prepared before.
     Current,
-    /// It lacks some.
+    /// Some are missing.
     Behind,
 }
 
-/// Compares what a database has with what this program has.
+/// Compares the migrations of a database with those of this program.
 ///
 /// # Errors
-/// [`StoreErrorKind::Foreign`] when the database has a migration that this program does not, or another one
-/// of the same number.
-pub(super) fn compare(program: &Migrator, applied: &[Applied]) -> Result<MigrationState, StoreError> {
+/// [`StoreErrorKind::Foreign`] when the database has a migration that this program does not have, or
+/// another one of the same number.
+pub(super) fn compare(program: &Migrator, applied: &[AppliedMigration]) -> Result<MigrationState, StoreError> {
     for it in applied {
         let (version, description) = (it.version, &it.description);
         match program.iter().find(|known| known.version == version) {
@@ -55,22 +56,102 @@ fn changed(version: i64, description: &str) -> StoreError {
     StoreError::new(
         StoreErrorKind::Foreign,
         format_args!(
-            "migration {version} ({description}) of this database is another one than this release of durable has \
-             under that number: the database was made by a different build; use that build, or another database"
+            "migration {version} ({description}) of this database differs from the one in this release of durable: \
+             the database was created by a different build; use that build, or another database"
         ),
     )
 }
 
-/// The driver's error while migrating, sorted like every other one.
-impl From<MigrateError> for StoreError {
-    fn from(error: MigrateError) -> Self {
-        match error {
-            MigrateError::Execute(error) => error.into(),
-            MigrateError::ExecuteMigration(error, version) => {
-                let error = Self::from(error);
-                Self::new(error.kind, format_args!("migration {version}: {}", error.message))
+/// Cuts a migration into its statements, without the comments between them. They are sent one by one:
+/// poolers and Citus refuse several statements in one message.
+///
+/// A semicolon ends a statement unless it is in a comment, in quotes or, as the body of a function, in
+/// dollar quotes.
+pub(super) fn statements(migration: &str) -> Vec<&str> {
+    let mut statements = Vec::new();
+    let mut start = None;
+    let mut at = 0;
+    while let Some(next) = migration[at..].chars().next() {
+        let rest = &migration[at..];
+        let length = if rest.starts_with("--") {
+            rest.find('\n').unwrap_or(rest.len())
+        } else if rest.starts_with("/*") {
+            rest.find("*/").map_or(rest.len(), |end| end + 2)
+        } else {
+            if next == ';' {
+                statements.extend(start.take().map(|start: usize| migration[start..at].trim_end()));
+            } else if !next.is_whitespace() {
+                start.get_or_insert(at);
             }
-            other => Self::new(StoreErrorKind::Foreign, other),
+            quoted(rest).unwrap_or(next.len_utf8())
+        };
+        at += length;
+    }
+    statements.extend(start.map(|start| migration[start..].trim_end()));
+    statements
+}
+
+/// How long the quoted text is that `text` begins with, with its quotes; `None` if it begins with none.
+/// A doubled quote within is the end of one quoted text and the start of the next, which is the same.
+fn quoted(text: &str) -> Option<usize> {
+    let quote = match text.chars().next()? {
+        quote @ ('\'' | '"') => &text[..quote.len_utf8()],
+        '$' => {
+            let tag = text[1..].find('$')?;
+            let is_tag = text[1..=tag].chars().all(|it| it.is_alphanumeric() || it == '_');
+            is_tag.then(|| &text[..tag + 2])?
+        }
+        _ => return None,
+    };
+    let body = &text[quote.len()..];
+    Some(body.find(quote).map_or(text.len(), |end| quote.len() + end + quote.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_migration_is_cut_at_its_semicolons() {
+        assert_eq!(
+            statements("create table a (b text);\n\ncreate index c on a (b);"),
+            ["create table a (b text)", "create index c on a (b)"]
+        );
+        assert_eq!(statements("select 1"), ["select 1"], "the last semicolon may be missing");
+    }
+
+    #[test]
+    fn comments_alone_are_no_statement() {
+        for nothing in ["", "\n", ";", "-- nothing; here", "/* nothing; here */\n-- nor here;\n;\n"] {
+            assert_eq!(statements(nothing), [""; 0], "{nothing:?}");
+        }
+        assert_eq!(statements("-- about a;\nselect 1; -- about b\nselect 2;"), ["select 1", "select 2"]);
+        assert_eq!(statements("select 1 -- one; two\n + 1;"), ["select 1 -- one; two\n + 1"]);
+    }
+
+    #[test]
+    fn a_semicolon_in_quotes_ends_nothing() {
+        for one in [
+            "select 'a;b'",
+            "select 'it''s; one'",
+            "select \"a;b\"",
+            "select $$a;b$$",
+            "select $x$a; $$ b; $y$ c;$x$",
+            "create function f() returns void as $durable$\nbegin\n    perform 1; -- it's one\nend\n$durable$",
+        ] {
+            assert_eq!(statements(&format!("{one};\nselect 2;")), [one, "select 2"]);
+        }
+        assert_eq!(statements("select $1 + $2; select 3"), ["select $1 + $2", "select 3"], "parameters are no quotes");
+    }
+
+    #[test]
+    fn the_migrations_of_this_program_are_cut_into_what_they_create() {
+        for (folder, tables) in [("sqlite", 11), ("postgres", 10)] {
+            let path = format!("{}/migrations/{folder}/0001_foundation.sql", env!("CARGO_MANIFEST_DIR"));
+            let text = std::fs::read_to_string(path).expect("the migration is there");
+            let statements = statements(&text);
+            assert!(statements.iter().all(|it| it.starts_with("create ")), "{statements:#?}");
+            assert_eq!(statements.iter().filter(|it| it.starts_with("create table ")).count(), tables, "{folder}");
         }
     }
 }

@@ -4,9 +4,9 @@
 //!
 //! 1. One call is one atomic unit. The store opens and commits its own transaction; nothing above
 //!    needs two calls to be atomic.
-//! 2. Ids, keys, positions and epochs are made above and only stored here, so a call can be sent
-//!    again. Sending a call twice has the effect of sending it once.
-//! 3. Outcomes of races are enums, never errors. Errors are of the kinds in [`StoreErrorKind`].
+//! 2. Ids, keys, positions and epochs come from the caller, so a call can be sent again. Sending a call
+//!    twice has the effect of sending it once.
+//! 3. Results of races are enums, never errors. Errors are of the kinds in [`StoreErrorKind`].
 //! 4. JSON text goes in and comes out. The store never reads a payload.
 //! 5. Times are microseconds since 1970, from the database's clock.
 //!
@@ -15,6 +15,10 @@
 mod app_database;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod batch_clock;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod columns;
+#[cfg(all(test, any(feature = "sqlite", feature = "postgres")))]
+mod compare_snapshots;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod decode;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
@@ -54,8 +58,8 @@ use std::time::Duration;
 pub use self::app_database::ApplicationDatabase;
 pub(crate) use self::id_conflict::WorkflowIdentity;
 pub use self::messaging_rows::{
-    CancelledRun, CancelledWorkflows, EventValue, Hint, NewMessage, Notification, Outbox, OutboxConnection,
-    PollRequest, PollResult, PolledEvent, PolledMessage, Publication, PublicationKind, SendOutcome, StreamCursor,
+    CancelledRun, CancelledWorkflows, Hint, NewMessage, Notification, Outbox, OutboxConnection, PollRequest,
+    PollResult, PolledEvent, PolledMessage, Publication, PublicationKind, SendOutcome, StoredEventValue, StreamCursor,
     StreamItem, StreamPage,
 };
 pub(crate) use self::open::shown_without_password;
@@ -75,6 +79,7 @@ pub use self::user_transaction::{
     Committed, Database, Isolation, Transact, Transacted, TransactionConnection, TransactionEnd, TransactionStart,
     UserWork,
 };
+pub use crate::types::keys::{ExecutorKey, MessageKey, PublicationKey, WorkflowKey};
 use crate::types::listing::{Filter, StepInfo, WorkflowInfo};
 pub use crate::types::payload::Outcome;
 pub use crate::types::position::Position;
@@ -96,112 +101,122 @@ impl<S: Commit + Transact + Executors + Queues + Schedules + Read + Messaging + 
 {
 }
 
-/// The one door for writing what executions do.
+/// Writing what executions do.
 pub trait Commit: Send + Sync + Debug {
-    /// Makes all `entries` durable in one commit, if `fence` still holds, and says of each, in
-    /// order, what became of it.
+    /// Makes all `entries` durable in one commit, if `fence` still holds, and returns a verdict for each, in
+    /// their order.
     ///
     /// An entry is all or nothing: where one of its records meets another record at its position,
     /// nothing else of that entry is stored, and the verdict is [`Verdict::Superseded`]; where one of
-    /// its messages has nobody to receive it, likewise [`Verdict::NoReceiver`]. The other entries are
-    /// not touched by that. Workflows are begun before messages are sent, so that one entry can do
-    /// both.
+    /// its messages has no receiver, likewise [`Verdict::NoReceiver`]. The other entries are not affected.
+    /// Workflows are started before messages are sent, so that one entry can do both. Of two starts with
+    /// one id, one deduplication id or one debounce key, the first entry wins.
     ///
-    /// What is said in one call is said at one time, and ordered by its keys. What a workflow shows
-    /// is later than all it has shown there before, also where the clock has gone back.
+    /// Messages, events and items of one call have one time, and are ordered by their keys. The time of an
+    /// event or item is later than that of all before it, also where the clock has gone back.
     ///
-    /// `again` says that the same entries may have been committed before, by a call whose answer
-    /// was lost: what is found in the database just as it would be written now counts as stored. It
-    /// is safe while that call may still be at work on a connection that is gone. It costs a
-    /// statement per row, like every call with a row in the way, and like one with an entry that
-    /// begins one workflow and ends one, or with a message to a workflow that it begins.
+    /// With `again` the same entries may have been committed before, by a call whose answer was lost: a row
+    /// that is in the database as it would be written now counts as stored. It is safe while that call may
+    /// still run on a connection that is gone. It costs a statement per row, like every call with a row in
+    /// the way, and like one with an entry that starts one workflow and ends another, or with a message to a
+    /// workflow that it starts.
     ///
     /// # Errors
-    /// Nothing was stored, except after [`StoreErrorKind::Unreachable`], where nobody knows: call again with
+    /// Nothing was stored, except after [`StoreErrorKind::Unreachable`], where it is unknown: call again with
     /// `again`. An error of one entry fails the whole call; the caller finds the culprit by halving.
     fn commit<'a>(&'a self, fence: Fence, entries: &'a [Entry], again: bool) -> StoreFuture<'a, Vec<Verdict>>;
 }
 
-/// Executors: who runs workflows, who is dead, and who takes over.
+/// Executors: their leases, and takeovers of the workflows of dead ones.
 pub trait Executors: Send + Sync + Debug {
-    /// Adds the executor's row with a lease from now, and gives its fence.
+    /// Adds the executor's row with a lease from now, and returns its fence.
     fn register_executor<'a>(&'a self, executor: &'a NewExecutor) -> StoreFuture<'a, Fence>;
 
     /// Prolongs the lease if the fence still holds, and looks around once: see [`HeartbeatResult`].
     /// `running` are the keys this process runs, to learn which of them are no longer its own.
-    fn heartbeat<'a>(&'a self, fence: Fence, lease: Duration, running: &'a [i64]) -> StoreFuture<'a, HeartbeatResult>;
+    fn heartbeat<'a>(
+        &'a self,
+        fence: Fence,
+        lease: Duration,
+        running: &'a [WorkflowKey],
+    ) -> StoreFuture<'a, HeartbeatResult>;
 
-    /// Says that the executor takes no new work and will leave: others no longer take it for
-    /// crashed when they are launched under its name.
+    /// Notes that the executor takes no new work and will leave: another launch under its name no longer
+    /// considers it crashed.
     fn mark_leaving(&self, fence: Fence) -> StoreFuture<'_, ()>;
 
-    /// Every executor that has not been deposed: the launch looks for dead ones of its own name or host.
+    /// Every executor that was not fenced out: a launch looks for dead ones of its own name or host.
     fn executors(&self) -> StoreFuture<'_, Vec<ExecutorInfo>>;
 
     /// Raises the epoch of an executor that is known to be dead, if it is still `epoch`: after
-    /// this returns, no flush of that executor can commit. Waits for a flush in flight.
-    /// Gives whether this call was the one that did it.
-    fn fence_out(&self, executor: i64, epoch: i64) -> StoreFuture<'_, bool>;
+    /// this returns, no commit of that executor can succeed. Waits for a commit in flight. Returns whether
+    /// this call was the one that did it.
+    fn fence_out(&self, executor: ExecutorKey, epoch: i64) -> StoreFuture<'_, bool>;
 
-    /// Takes up to `limit` PENDING workflows of deposed executors, or released ones, and makes them
-    /// the caller's. Queued ones, also of names that the caller does not know, are ENQUEUED again
+    /// Takes up to `limit` PENDING workflows of executors that were fenced out, or released ones, and makes
+    /// them the caller's. Queued ones, also of names that the caller does not know, are ENQUEUED again
     /// instead, in their old place, so that the limits of their queue hold: [`Takeover::requeued`].
     /// Those recovered too often are parked instead. All of them count for the limit. Nothing is left
-    /// that the caller can run once a call gives neither runs nor parked nor requeued ones, except
-    /// what another adopter has just locked. Gives nothing if the fence no longer holds.
+    /// that the caller can run once a call returns neither runs nor parked nor requeued ones, except what
+    /// another takeover has just locked. Returns nothing if the fence no longer holds.
     fn take_over<'a>(&'a self, adopt: &'a TakeoverRequest) -> StoreFuture<'a, Takeover>;
 
-    /// How many PENDING workflows that nobody runs have names other than `known`. Queued ones do not
-    /// count: whoever adopts gives them back to their queue.
+    /// How many PENDING workflows without a living executor have names other than `known`. Queued ones do
+    /// not count: a takeover returns them to their queue.
     fn count_unknown<'a>(&'a self, known: &'a [KnownWorkflow]) -> StoreFuture<'a, u64>;
 
-    /// Gives back every PENDING workflow of the executor except the `stuck`: a direct one stays
-    /// PENDING without an owner, free to take at once, a queued one is ENQUEUED again. The run is
-    /// not counted as a recovery.
-    fn release<'a>(&'a self, fence: Fence, stuck: &'a [i64]) -> StoreFuture<'a, ReleasedWorkflows>;
+    /// Releases every PENDING workflow of the executor except the `stuck`: a direct one stays PENDING without
+    /// an owner, and any executor may take it; a queued one is ENQUEUED again. The next run is not counted
+    /// as a recovery.
+    fn release<'a>(&'a self, fence: Fence, stuck: &'a [WorkflowKey]) -> StoreFuture<'a, ReleasedWorkflows>;
 
-    /// Whether there is anything to do for an executor: a look that writes nothing.
+    /// Whether there is anything to do for an executor. It only reads.
     fn work_left<'a>(&'a self, asked: &'a WorkQuery) -> StoreFuture<'a, WorkFound>;
 
-    /// Takes the executor's row away, so that nobody waits for its lease.
+    /// Deletes the executor's row, so that no other one waits for its lease.
     fn remove_executor(&self, fence: Fence) -> StoreFuture<'_, ()>;
 }
 
-/// Queues: who waits for a turn, and who gets one.
+/// Queues, and claims from them.
 pub trait Queues: Send + Sync + Debug {
-    /// Makes the program's queues known. A queue that is there gets the limits of the code, unless
-    /// they were changed at run time.
+    /// Declares the program's queues. An existing queue gets the limits of the code, unless they were changed
+    /// at run time.
     fn declare_queues<'a>(&'a self, queues: &'a [NewQueue]) -> StoreFuture<'a, ()>;
 
     /// Takes up to `most` ENQUEUED workflows that the caller can run, in their order, as far as the
-    /// limits allow, and makes them PENDING and the caller's. A deadline begins here, from the
-    /// timeout. Gives nothing if the fence no longer holds, or the queue is paused.
+    /// limits allow, and makes them PENDING and the caller's. A timeout becomes a deadline here.
+    /// Returns nothing if the fence no longer holds, or the queue is paused.
     ///
-    /// No limit is exceeded at any moment, whoever claims at the same time; one that is new holds for
-    /// the claims that begin after it. A queue without limits over the fleet costs one statement (in
-    /// SQLite a look before it), and claimers do not wait for each other.
+    /// No limit is exceeded at any moment, however many executors claim at the same time; a new one holds for
+    /// the claims that begin after it. A queue without limits over the fleet costs one statement (in SQLite a
+    /// lookup before it), and claims do not wait for each other.
     ///
-    /// On a partitioned queue the workflows of one key are taken strictly in their order: one that the
-    /// caller cannot run, or that somebody has locked, holds those behind it up. The keys take turns,
-    /// one workflow each; whoever waits longest since its last turn, or since its oldest workflow was
-    /// enqueued, is first.
+    /// On a partitioned queue the workflows of one key are taken strictly in their order: one that the caller
+    /// cannot run, or that another claim has locked, holds up those behind it. The keys take turns, one
+    /// workflow each; the key that was not served for longest, or whose oldest workflow was enqueued first,
+    /// is first.
     ///
     /// # Errors
-    /// After [`StoreErrorKind::Unreachable`] nobody knows whether something was claimed:
-    /// [`give_back_lost`](Self::give_back_lost).
+    /// After [`StoreErrorKind::Unreachable`] it is unknown whether something was claimed:
+    /// [`release_unknown_claims`](Self::release_unknown_claims).
     fn claim<'a>(&'a self, request: &'a ClaimRequest) -> StoreFuture<'a, Claimed>;
 
-    /// Gives back what was claimed and has not begun: it is ENQUEUED again, in its old place, as if
-    /// it had not been claimed. The attempt and the rate limit do not count it.
-    fn return_claims<'a>(&'a self, fence: Fence, keys: &'a [i64]) -> StoreFuture<'a, ()>;
+    /// Returns workflows that were claimed and not run: they are ENQUEUED again, where they were before, as if
+    /// they had not been claimed. The attempt and the rate limit do not count them.
+    fn return_claims<'a>(&'a self, fence: Fence, keys: &'a [WorkflowKey]) -> StoreFuture<'a, ()>;
 
-    /// Gives back what a claim took whose answer was lost: everything that is PENDING, the caller's
-    /// and from this queue, except `held`, which is what it knows of. Gives how many those were. It
-    /// waits for a claim that is still at work on a connection that is gone.
-    fn release_unknown_claims<'a>(&'a self, fence: Fence, queue: &'a str, held: &'a [i64]) -> StoreFuture<'a, u64>;
+    /// Returns workflows that were claimed by a call whose answer was lost: everything that is PENDING, the
+    /// caller's and from this queue, except `known`, which are those the caller knows of. Gives how many those
+    /// were. It waits for a claim that still runs on a connection that is gone.
+    fn release_unknown_claims<'a>(
+        &'a self,
+        fence: Fence,
+        queue: &'a str,
+        known: &'a [WorkflowKey],
+    ) -> StoreFuture<'a, u64>;
 
-    /// Makes DELAYED workflows whose time has come ENQUEUED, a good many in one call. They stand where
-    /// they would if they had not been delayed.
+    /// Makes DELAYED workflows that are due ENQUEUED, many in one call. Their order is that in which they were
+    /// started.
     fn promote(&self) -> StoreFuture<'_, Promoted>;
 
     /// Those of these queues on which something is ENQUEUED, in one round trip for all of them.
@@ -213,11 +228,11 @@ pub trait Queues: Send + Sync + Debug {
     /// Changes a queue, and gives whether there is one of this name.
     fn change_queue<'a>(&'a self, name: &'a str, change: QueueChange) -> StoreFuture<'a, bool>;
 
-    /// Enqueues a workflow on the user's connection, as a part of whatever transaction it is in. The
-    /// others are told when that is committed, as with [`Messaging::post`].
+    /// Enqueues a workflow on the user's connection, as a part of the transaction that it is in. Other
+    /// processes are notified when that is committed, as with [`Messaging::send_in`].
     ///
     /// # Errors
-    /// [`StoreErrorKind::Refused`] for a workflow without a place, and as with [`Messaging::post`].
+    /// [`StoreErrorKind::Refused`] for a workflow without a queue, and as with [`Messaging::send_in`].
     fn enqueue_in<'a>(
         &'a self,
         connection: OutboxConnection<'a>,
@@ -247,11 +262,11 @@ pub trait Read: Send + Sync + Debug {
     /// One workflow, to attach to it.
     fn find<'a>(&'a self, id: &'a str) -> StoreFuture<'a, Option<ExistingWorkflow>>;
 
-    /// What is there of everything that is waited for: one statement, whatever the number.
+    /// Everything that is waited for, as far as it is there: one statement, whatever the number.
     fn poll<'a>(&'a self, wanted: &'a PollRequest) -> StoreFuture<'a, PollResult>;
 
     /// All records of the workflows with these keys, in one query.
-    fn records<'a>(&'a self, keys: &'a [i64]) -> StoreFuture<'a, Vec<Record>>;
+    fn records<'a>(&'a self, keys: &'a [WorkflowKey]) -> StoreFuture<'a, Vec<Record>>;
 
     /// A listing for people and tests.
     fn list<'a>(&'a self, filter: &'a Filter) -> StoreFuture<'a, Vec<WorkflowInfo>>;
@@ -263,8 +278,8 @@ pub trait Read: Send + Sync + Debug {
     fn steps<'a>(&'a self, id: &'a str) -> StoreFuture<'a, Vec<StepInfo>>;
 }
 
-/// What workflows say. It is written through [`Commit`]; this is how it is read, and the one way of
-/// writing beside it.
+/// Messages, events and streams. They are written through [`Commit`]; this is how they are read, and how a
+/// message is sent within a user's transaction.
 pub trait Messaging: Send + Sync + Debug {
     /// Up to `limit` items of a stream behind `mark`.
     fn read_stream<'a>(
@@ -276,47 +291,43 @@ pub trait Messaging: Send + Sync + Debug {
     ) -> StoreFuture<'a, StreamPage>;
 
     /// Every value that an event had, the oldest first.
-    fn event_history<'a>(&'a self, workflow: &'a str, event: &'a str) -> StoreFuture<'a, Vec<EventValue>>;
+    fn event_history<'a>(&'a self, workflow: &'a str, event: &'a str) -> StoreFuture<'a, Vec<StoredEventValue>>;
 
-    /// Sends a message on the user's connection, as a part of whatever transaction it is in. The
-    /// others are told when that is committed: in Postgres by a notification in the transaction
-    /// itself, in SQLite by the file. That needs no fence: the message hangs on the user's commit and
-    /// on nothing else.
+    /// Sends a message on the user's connection, as a part of the transaction that it is in. Other processes
+    /// are notified when that is committed: in Postgres by a notification in the transaction itself, in SQLite
+    /// by the file. There is no fence: the message depends on the user's commit alone.
     ///
     /// # Errors
     /// [`StoreErrorKind::Refused`] when the connection goes to a database without the engine's tables. On
-    /// Postgres an error leaves the user's transaction in ruins, as every error there does.
+    /// Postgres an error aborts the user's transaction, as every error there does.
     fn send_in<'a>(&'a self, connection: OutboxConnection<'a>, message: &'a NewMessage)
     -> StoreFuture<'a, SendOutcome>;
 }
 
-/// How processes hear of each other's writing.
+/// Notifications between processes on one database.
 pub trait Notifications: Send + Sync + Debug {
-    /// Whether other processes can be there that want to be told. If not, nobody calls
-    /// [`notify`](Self::notify).
+    /// Whether there can be other processes that need notifications. If not, [`notify`](Self::notify) is not
+    /// called.
     fn has_others(&self) -> bool;
 
-    /// Tells the others where there is news. It is sent apart from the commits, which are over.
+    /// Notifies the others of what has changed. It is sent apart from the commits, which are over.
     fn notify<'a>(&'a self, hints: &'a [Hint]) -> StoreFuture<'a, ()>;
 
-    /// Listens until it is dropped, and calls `heard` with what it hears. It has tried itself out
-    /// before it says [`Notification::Listening`]: a proxy between may accept a listener and never tell it
-    /// anything. What this process has told or committed itself it does not hear, except for messages
-    /// that were posted on users' connections. It listens on after the work is closed, and closing
-    /// the store does not wait for it.
+    /// Listens until it is dropped, and calls `on_notification`. It has tested itself before it reports
+    /// [`Notification::Listening`]: a proxy between may accept a listener and deliver nothing. Changes by this
+    /// process are not reported, except for those on users' connections. It continues after the work is
+    /// closed, and closing the store does not wait for it.
     ///
     /// # Errors
-    /// It hears nothing any more, or never did: [`StoreErrorKind::Refused`] when it is not worth while to try
-    /// again soon.
-    fn listen<'a>(&'a self, heard: &'a (dyn Fn(Notification) + Send + Sync)) -> StoreFuture<'a, ()>;
+    /// It receives nothing any more, or never did: [`StoreErrorKind::Refused`] when trying again soon is of no
+    /// use.
+    fn listen<'a>(&'a self, on_notification: &'a (dyn Fn(Notification) + Send + Sync)) -> StoreFuture<'a, ()>;
 }
 
-/// What people do to workflows.
+/// Controlling workflows from outside.
 pub trait Control: Send + Sync + Debug {
-    /// Cancels the workflow unless it has come to an end, and with `children` every workflow that it
-    /// started, and those that these started, as far as they have not come to an end. What they
-    /// begin while this runs may be missed: they have not heard yet. `None` if there is no such
-    /// workflow.
+    /// Cancels the workflow unless it has ended, and with `children` all its descendants that have not ended.
+    /// Workflows that they start while this runs may be missed. `None` if there is no such workflow.
     fn cancel<'a>(
         &'a self,
         id: &'a str,
@@ -336,9 +347,9 @@ pub trait Lifecycle: Send + Sync + Debug {
     /// Statements sent and commits made so far.
     fn statement_counts(&self) -> StatementCounts;
 
-    /// Marks the work connections closed at once, without waiting: whoever uses them from now on gets
-    /// [`StoreErrorKind::Closed`], and a connection in use is cut when it comes back. What belongs to
-    /// [`Executors`] goes on working until [`close`](Self::close).
+    /// Marks the work connections closed at once, without waiting: every later use fails with
+    /// [`StoreErrorKind::Closed`], and a connection in use is closed when it comes back. The methods of
+    /// [`Executors`] work until [`close`](Self::close).
     fn close_work_pool(&self);
 
     /// Its connections as they are just now, by what they are for.
@@ -358,7 +369,7 @@ pub struct PoolState {
     pub name: &'static str,
     /// How many are open.
     pub open: usize,
-    /// How many of those somebody uses.
+    /// How many of those are in use.
     pub held: usize,
 }
 

@@ -41,7 +41,7 @@ pub async fn open(url: &str, schema: &str) -> Result<Arc<dyn Store>, StoreError>
         _ => Err(StoreError::new(
             StoreErrorKind::Refused,
             format_args!(
-                "the database URL {:?} is of no known form; write sqlite:path/to/file.sqlite, in_sqlite::memory: or postgres://user@host/database",
+                "the database URL {:?} is of no known form; write sqlite:path/to/file.sqlite, sqlite::memory: or postgres://user@host/database",
                 shown_without_password(url)
             ),
         )),

@@ -1,4 +1,4 @@
-//! Queues: workflows that wait for their turn, and the limits they wait for.
+//! Queues: the placement of workflows, limits, and claims.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::store::{ExistingWorkflow, Fence, RunRow};
 
-/// Where a new workflow waits for its turn.
+/// Where a new workflow goes on a queue.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct QueuePlacement {
     /// The queue's name.
     pub queue: String,
-    /// The lesser goes first; within one priority the order of enqueueing counts.
+    /// The lowest goes first; within one priority the order of enqueueing counts.
     pub priority: i32,
     /// The key of the part of the queue that keeps its own order and limits. `None` is the empty key,
     /// which is a key like any other.
@@ -78,11 +78,11 @@ pub struct NewQueue {
 /// A request for workflows to run.
 #[derive(Debug, Clone)]
 pub struct ClaimRequest {
-    /// Who claims.
+    /// The executor that claims.
     pub fence: Fence,
     /// From which queue.
     pub queue: String,
-    /// The workflow names that it can run; the others are left for those who can.
+    /// The workflow names that it can run; the others are left for other executors.
     pub known: Vec<String>,
     /// How many at most: its free slots.
     pub limit: u32,
@@ -95,7 +95,7 @@ pub struct Claimed {
     pub runs: Vec<RunRow>,
     /// The queue's limits as they are now: they can be changed while everything runs.
     pub limits: StoredLimits,
-    /// Whether nobody is to claim from it for the time being.
+    /// Whether it is paused: nothing is claimed from it.
     pub paused: bool,
     /// When the next may be started, if something waits and only a rate limit is in its way
     /// (microseconds).
@@ -137,9 +137,9 @@ pub struct QueueRow {
 /// A change of a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QueueChange {
-    /// Nobody claims from it any more; what runs goes on.
+    /// Nothing is claimed from it any more; what runs continues.
     Pause,
-    /// Claiming goes on.
+    /// Claiming continues.
     Resume,
     /// Other limits, from now on and whatever the code says, until the next change.
     Limits(StoredLimits),

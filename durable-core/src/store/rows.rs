@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::store::messaging_rows::{NewMessage, Publication};
 use crate::store::queue_rows::QueuePlacement;
+use crate::types::keys::{ExecutorKey, MessageKey, WorkflowKey};
 use crate::types::payload::Outcome;
 use crate::types::position::Position;
 use crate::types::status::Status;
@@ -14,7 +15,7 @@ use crate::types::status::Status;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fence {
     /// The executor's key, unique per launch.
-    pub executor: i64,
+    pub executor: ExecutorKey,
     /// Its epoch.
     pub epoch: i64,
 }
@@ -28,11 +29,11 @@ pub struct Entry {
     pub records: Vec<NewRecord>,
     /// The end of that execution.
     pub finish: Option<Finish>,
-    /// Messages to send. One that has nobody to receive it takes the whole entry with it.
+    /// Messages to send. One without a receiver prevents the whole entry.
     pub messages: Vec<NewMessage>,
     /// The keys of messages that the execution has received: what was in them is in its records, and
     /// it is their positions that keep one message from being received twice.
-    pub received: Vec<i64>,
+    pub received: Vec<MessageKey>,
     /// What the execution shows.
     pub publications: Vec<Publication>,
 }
@@ -44,7 +45,7 @@ impl Entry {
         usize::from(self.start.is_some()) + self.records.len() + usize::from(self.finish.is_some()) + talk
     }
 
-    /// Whether the database can refuse it although the execution may go on.
+    /// Whether the database can refuse it although the execution may continue.
     pub(crate) fn can_be_refused(&self) -> bool {
         let deduplicates = |it: &NewWorkflow| it.placement.as_ref().is_some_and(|it| it.deduplication_id.is_some());
         !self.messages.is_empty() || self.start.as_ref().is_some_and(deduplicates)
@@ -68,12 +69,12 @@ impl Entry {
 
     /// How many payload bytes it carries.
     pub(crate) fn bytes(&self) -> usize {
-        let begin = self.start.as_ref().map_or(0, |it| it.input.len());
+        let start = self.start.as_ref().map_or(0, |it| it.input.len());
         let records: usize = self.records.iter().map(|it| it.outcome.as_ref().map_or(0, Outcome::len)).sum();
         let finish = self.finish.as_ref().and_then(|it| it.outcome.as_ref()).map_or(0, Outcome::len);
         let messages: usize = self.messages.iter().map(|it| it.payload.len()).sum();
-        let emissions: usize = self.publications.iter().map(|it| it.value.len()).sum();
-        begin + records + finish + messages + emissions
+        let publications: usize = self.publications.iter().map(|it| it.value.len()).sum();
+        start + records + finish + messages + publications
     }
 }
 
@@ -81,7 +82,7 @@ impl Entry {
 #[derive(Debug, Clone)]
 pub struct NewWorkflow {
     /// The internal key, fresh.
-    pub key: i64,
+    pub key: WorkflowKey,
     /// The external id.
     pub id: String,
     /// The registered name.
@@ -91,7 +92,7 @@ pub struct NewWorkflow {
     /// The name of the instance that it is a method of, if it is.
     pub instance: Option<String>,
     /// The key of the workflow that starts it, if one does.
-    pub parent: Option<i64>,
+    pub parent: Option<WorkflowKey>,
     /// The program's version.
     pub version: String,
     /// The fingerprint of the workflow's source.
@@ -100,7 +101,7 @@ pub struct NewWorkflow {
     pub timeout: Option<Duration>,
     /// When its time is up, in microseconds since 1970.
     pub deadline: Option<i64>,
-    /// Where it waits for its turn; `None` is started at once, by who commits it.
+    /// Its place on a queue; `None` is run at once, by the process that commits it.
     pub placement: Option<QueuePlacement>,
 }
 
@@ -108,7 +109,7 @@ pub struct NewWorkflow {
 #[derive(Debug, Clone)]
 pub struct NewRecord {
     /// The workflow's key.
-    pub workflow: i64,
+    pub workflow: WorkflowKey,
     /// Where.
     pub position: Position,
     /// What kind of operation.
@@ -131,7 +132,7 @@ pub struct NewRecord {
 #[derive(Debug, Clone)]
 pub struct Finish {
     /// The workflow's key.
-    pub workflow: i64,
+    pub workflow: WorkflowKey,
     /// The run's attempt number: a later run of the same workflow is not ended by this.
     pub attempt: i32,
     /// `SUCCESS`, `ERROR`, `CANCELLED` or `PARKED`.
@@ -148,7 +149,7 @@ pub enum Verdict {
     /// All of it is in the database.
     Stored,
     /// A workflow of this id was there already; the entry's records, if it has any, are stored. Where
-    /// it is one of another name or instance, the record of the begin is stored as the error of that.
+    /// it is one of another name or instance, the record of the start is stored as the error of that.
     Existing(ExistingWorkflow),
     /// Another workflow with the same deduplication id is on the queue: nothing of the entry is stored.
     Duplicate(ExistingWorkflow),
@@ -158,23 +159,23 @@ pub enum Verdict {
     /// Another record holds one of the positions, or the workflow is no longer PENDING in this run:
     /// nothing of the entry is stored, and the execution must not go on from what it knows.
     Superseded,
-    /// One of the entry's messages has nobody to receive it: nothing of the entry is stored.
+    /// One of the entry's messages has no receiver: nothing of the entry is stored.
     NoReceiver {
         /// The id that the message was for.
         id: String,
         /// Where that workflow stands, which is at its end; `None` if there is no such workflow.
         status: Option<Status>,
     },
-    /// The executor was deposed: nothing is stored by this call, and nothing of it ever will be. (A
+    /// The executor was fenced out: nothing is stored by this call, and nothing of it ever will be. (A
     /// call with `again` says so too where the earlier call stored the entry before that.)
     Fenced,
 }
 
-/// A workflow that somebody asked for by its id.
+/// A workflow that is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExistingWorkflow {
     /// The internal key.
-    pub key: i64,
+    pub key: WorkflowKey,
     /// The external id.
     pub id: String,
     /// The registered name.
@@ -185,7 +186,7 @@ pub struct ExistingWorkflow {
     pub status: Status,
 }
 
-/// An end that somebody waits for: a terminal status, or PARKED.
+/// The end of a workflow: a terminal status, or PARKED.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FinishedWorkflow {
     /// The external id.
@@ -202,7 +203,7 @@ pub struct FinishedWorkflow {
 #[derive(Debug, Clone)]
 pub struct Record {
     /// The workflow's key.
-    pub workflow: i64,
+    pub workflow: WorkflowKey,
     /// Where.
     pub position: Position,
     /// What kind of operation.
@@ -215,11 +216,11 @@ pub struct Record {
     pub child: Option<String>,
 }
 
-/// An executor that signs on.
+/// An executor to register.
 #[derive(Debug, Clone)]
 pub struct NewExecutor {
     /// Its key, fresh per launch.
-    pub key: i64,
+    pub key: ExecutorKey,
     /// Its name: configured, or host and process.
     pub name: String,
     /// The host, to know which lock files can be asked.
@@ -232,14 +233,14 @@ pub struct NewExecutor {
     pub lease: Duration,
 }
 
-/// An executor's row, looked at by another one.
+/// An executor's row, as another one reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExecutorInfo {
     /// Its key.
-    pub key: i64,
+    pub key: ExecutorKey,
     /// Its name.
     pub name: String,
-    /// Its epoch: [`depose`](crate::store::Executors::depose) names it, so that only one succeeds.
+    /// Its epoch: [`fence_out`](crate::store::Executors::fence_out) names it, so that only one succeeds.
     pub epoch: i64,
     /// The host it ran on.
     pub host: String,
@@ -247,14 +248,14 @@ pub struct ExecutorInfo {
     pub lock_file: Option<String>,
     /// Whether its lease has run out.
     pub expired: bool,
-    /// Whether it said that it leaves.
+    /// Whether it is leaving.
     pub leaving: bool,
 }
 
 /// What a heartbeat learns.
 #[derive(Debug, Clone, Default)]
 pub struct HeartbeatResult {
-    /// Whether the fence still holds. If not, the executor was deposed and must drop everything.
+    /// Whether the fence still holds. If not, the executor was fenced out and must drop everything.
     pub fence_holds: bool,
     /// The present time of the database's clock.
     pub now: i64,
@@ -263,7 +264,7 @@ pub struct HeartbeatResult {
     /// Whether there are PENDING workflows without a living owner to adopt.
     pub orphans: bool,
     /// Of the running keys, those that are no longer PENDING here, with their status.
-    pub no_longer_owned: Vec<(i64, Status)>,
+    pub no_longer_owned: Vec<(WorkflowKey, Status)>,
 }
 
 /// A workflow name that this program can run.
@@ -275,21 +276,21 @@ pub struct KnownWorkflow {
     pub max_recoveries: u32,
 }
 
-/// Whom to adopt, and for whom.
+/// A request to take over workflows.
 #[derive(Debug, Clone)]
 pub struct TakeoverRequest {
-    /// The adopting executor.
+    /// The executor that takes over.
     pub fence: Fence,
     /// What it can run.
     pub known: Vec<KnownWorkflow>,
     /// How many at most.
     pub limit: u32,
-    /// The keys of what the executor runs, when it may have adopted something without hearing of it:
-    /// then what it has adopted before and does not run is taken, too.
-    pub running: Option<Vec<i64>>,
+    /// The keys of what the executor runs, when the answer to an earlier takeover was lost: then what it has
+    /// taken over before and does not run is returned, too.
+    pub running: Option<Vec<WorkflowKey>>,
 }
 
-/// What was adopted.
+/// What was taken over.
 #[derive(Debug, Clone, Default)]
 pub struct Takeover {
     /// To run now, the oldest first.
@@ -304,7 +305,7 @@ pub struct Takeover {
 #[derive(Debug, Clone)]
 pub struct RunRow {
     /// The internal key.
-    pub key: i64,
+    pub key: WorkflowKey,
     /// The external id, shared by all that know of the run.
     pub id: Arc<str>,
     /// The registered name, to find the function; of no use once that is found.
@@ -322,12 +323,12 @@ pub struct RunRow {
     /// When its time is up, in microseconds since 1970.
     pub deadline: Option<i64>,
     /// The key of the workflow that started it, if one did.
-    pub parent: Option<i64>,
+    pub parent: Option<WorkflowKey>,
     /// The queue it came from, if it did.
     pub queue: Option<String>,
 }
 
-/// What a release gave back.
+/// What was released.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub struct ReleasedWorkflows {
@@ -337,11 +338,11 @@ pub struct ReleasedWorkflows {
     pub queued: u64,
 }
 
-/// Whose work is asked for.
+/// A question for work.
 #[derive(Debug, Clone)]
 pub struct WorkQuery {
     /// The executor.
-    pub executor: i64,
+    pub executor: ExecutorKey,
     /// The queues that it takes work from.
     pub queues: Vec<String>,
     /// The workflows that it can run.
@@ -353,7 +354,7 @@ pub struct WorkQuery {
 pub struct WorkFound {
     /// Something is PENDING and the executor's own.
     pub own: bool,
-    /// Something is PENDING that it can run, and its executor has let go of it.
+    /// Something is PENDING that it can run, and was released by its executor.
     pub released: bool,
     /// Something that it can run is ENQUEUED or DELAYED on one of its queues, which is not paused.
     pub queued: bool,

@@ -13,7 +13,7 @@ pub struct ScheduleRow {
     pub cron: String,
     /// The time zone by its name in the tz database.
     pub timezone: String,
-    /// What becomes of ticks that nobody was there for: `skip`, `once`, `all`.
+    /// What happens to missed ticks: `skip`, `once`, `all`.
     pub misfire: String,
     /// Whether a tick is started while the one before still runs: `allow`, `skip`.
     pub overlap: String,
@@ -23,9 +23,9 @@ pub struct ScheduleRow {
     pub instance: Option<String>,
     /// Whether it stands in the code of some program.
     pub in_code: bool,
-    /// Whether it is not to fire for the time being.
+    /// Whether it is paused: it does not fire.
     pub paused: bool,
-    /// The last tick that was dealt with (microseconds); when it was made, for one that never fired.
+    /// The last tick that was started or skipped (microseconds); when it was made, for one that never fired.
     pub last_tick: i64,
 }
 

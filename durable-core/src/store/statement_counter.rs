@@ -9,7 +9,7 @@ use crate::store::StatementCounts;
 pub(super) struct StatementCounter {
     statements: AtomicU64,
     commits: AtomicU64,
-    notices: AtomicU64,
+    notifications: AtomicU64,
 }
 
 impl StatementCounter {
@@ -20,8 +20,8 @@ impl StatementCounter {
 
     /// A notification is sent.
     #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "SQLite has none"))]
-    pub(super) fn notice(&self) {
-        self.notices.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn notification(&self) {
+        self.notifications.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A transaction was committed, and wrote something if `rows` is above zero.
@@ -35,7 +35,7 @@ impl StatementCounter {
         StatementCounts {
             statements: self.statements.load(Ordering::Relaxed),
             commits: self.commits.load(Ordering::Relaxed),
-            notifications: self.notices.load(Ordering::Relaxed),
+            notifications: self.notifications.load(Ordering::Relaxed),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 /// What the engine does about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StoreErrorKind {
-    /// The connection, the server or the disk: it was not stored, or nobody knows. Try again for as
+    /// The connection, the server or the disk: it was not stored, or that is unknown. Try again for as
     /// long as it takes.
     Unreachable,
     /// The statement lost a race and was rolled back: try again at once.
@@ -99,7 +99,7 @@ fn fault_of_code(code: &str) -> StoreErrorKind {
         return match code.parse::<u32>().map(|it| it & 0xff) {
             // BUSY and LOCKED: another process or connection is writing.
             Ok(5 | 6) => StoreErrorKind::Contended,
-            // READONLY, IOERR, FULL, CANTOPEN: the disk, now or until somebody makes room.
+            // READONLY, IOERR, FULL, CANTOPEN: the disk, until there is room again.
             Ok(8 | 10 | 13 | 14) => StoreErrorKind::Unreachable,
             // NOTADB: the file is something else.
             Ok(26) => StoreErrorKind::Foreign,

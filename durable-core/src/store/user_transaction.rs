@@ -1,4 +1,4 @@
-//! The second door for writing: the user's own SQL, and the record of it in the same commit.
+//! Transactions: the user's own SQL, and the record of it in the same commit.
 
 use std::any::Any;
 use std::fmt::Debug;
@@ -38,9 +38,9 @@ pub trait Transact: Send + Sync + Debug {
     /// Dropped on the way, it is undone.
     ///
     /// # Errors
-    /// After [`StoreErrorKind::Unreachable`](crate::store::StoreErrorKind::Unreachable) nobody knows whether it was
+    /// After [`StoreErrorKind::Unreachable`](crate::store::StoreErrorKind::Unreachable) it is unknown whether it was
     /// committed: read the record back. After any other error it was not.
-    fn transact<'a>(&'a self, opening: TransactionStart, work: &'a mut dyn UserWork) -> StoreFuture<'a, Transacted>;
+    fn transact<'a>(&'a self, start: TransactionStart, work: &'a mut dyn UserWork) -> StoreFuture<'a, Transacted>;
 }
 
 /// A connection that a `#[transaction]` function takes: sqlx's `PgConnection` or `SqliteConnection`.
@@ -98,7 +98,7 @@ pub enum Transacted {
     Undone,
     /// It was undone, because another record holds one of the positions.
     Superseded,
-    /// It was undone, because the executor was deposed.
+    /// It was undone, because the executor was fenced out.
     Fenced,
 }
 

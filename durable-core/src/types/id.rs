@@ -70,12 +70,12 @@ impl KeyMaker {
         Self { last: AtomicI64::new(0), tag }
     }
 
-    pub(crate) fn next(&self) -> i64 {
+    pub(crate) fn next<K: From<i64>>(&self) -> K {
         let now = local_micros() - EPOCH_2020_MICROS;
         let next = |last: i64| Some(now.max(last + 1));
         let last = self.last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
         let last = last.unwrap_or_default(); // the closure never declines
-        now.max(last + 1) * 1024 + self.tag
+        (now.max(last + 1) * 1024 + self.tag).into()
     }
 }
 

@@ -6,6 +6,7 @@ pub(crate) mod cron;
 pub(crate) mod duration;
 pub(crate) mod error;
 pub(crate) mod id;
+pub(crate) mod keys;
 pub(crate) mod listing;
 pub(crate) mod payload;
 pub(crate) mod position;

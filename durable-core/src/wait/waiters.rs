@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 
 use crate::store::{FinishedWorkflow, Hint, PollRequest, PollResult, StreamCursor};
+use crate::types::keys::{MessageKey, WorkflowKey};
 use crate::types::status::Status;
 use crate::types::sync::lock;
 use crate::wait::wakeup::Wakeup;
@@ -21,7 +22,7 @@ pub(crate) enum WaitFor {
     /// The end of the workflow with this id. For those who can wait on, parking is no end.
     End { id: Arc<str>, parked_counts: bool },
     /// The oldest message on a topic, to the workflow with this key.
-    Message { workflow: i64, topic: Arc<str> },
+    Message { workflow: WorkflowKey, topic: Arc<str> },
     /// The value of an event of the workflow with this id.
     Event { id: Arc<str>, name: Arc<str> },
     /// Anything behind a mark in a stream of the workflow with this id.
@@ -33,7 +34,7 @@ pub(crate) enum WaitFor {
 pub(crate) enum WaitResult {
     Ended(Arc<FinishedWorkflow>),
     Message {
-        key: i64,
+        key: MessageKey,
         payload: String,
     },
     /// The value; `None` when it will never be set.
@@ -376,7 +377,7 @@ mod tests {
     use crate::store::PolledMessage;
 
     fn message(workflow: i64) -> WaitFor {
-        WaitFor::Message { workflow, topic: "paid".into() }
+        WaitFor::Message { workflow: workflow.into(), topic: "paid".into() }
     }
 
     #[tokio::test]
@@ -384,7 +385,7 @@ mod tests {
         let waits = Waiters::default();
         let waiting = waits.wait("w", message(1), true);
         let question = waits.next_batch();
-        assert_eq!(question.request.messages, [(1, "paid".to_owned())]);
+        assert_eq!(question.request.messages, [(WorkflowKey::new(1), "paid".to_owned())]);
         waits.resolve(&question, PollResult::default());
         assert!(waiting.first().await.is_none(), "there was nothing");
         assert!(waits.next_batch().is_empty(), "and nobody asks again without a reason");
@@ -395,9 +396,9 @@ mod tests {
         waits.notify(Hint::for_workflow("w"));
         let question = waits.next_batch();
         assert_eq!(question.request.messages.len(), 1, "told twice, asked once");
-        let messages = vec![PolledMessage { index: 0, key: 7, payload: "true".to_owned() }];
+        let messages = vec![PolledMessage { index: 0, key: MessageKey::new(7), payload: "true".to_owned() }];
         waits.resolve(&question, PollResult { messages, ..PollResult::default() });
-        assert!(matches!(waiting.next().await, Some(WaitResult::Message { key: 7, .. })));
+        assert!(matches!(waiting.next().await, Some(WaitResult::Message { key, .. }) if key.get() == 7));
     }
 
     #[tokio::test]
@@ -408,7 +409,7 @@ mod tests {
         while !waits.next_batch().is_empty() {}
         waits.notify_all();
         waits.notify(Hint::for_workflow("told"));
-        assert_eq!(waits.next_batch().request.messages, [(7, "paid".to_owned())]);
+        assert_eq!(waits.next_batch().request.messages, [(WorkflowKey::new(7), "paid".to_owned())]);
         assert_eq!(waits.next_batch().request.messages.len(), 3, "the others, and it is not asked for twice");
         assert!(waits.next_batch().is_empty());
     }

@@ -303,7 +303,7 @@ mod tests {
 
     fn job(bytes: usize, epoch: i64) -> WriteRequest {
         let begin = NewWorkflow {
-            key: 1,
+            key: 1.into(),
             id: "w".into(),
             name: "w".into(),
             input: "x".repeat(bytes),
@@ -316,7 +316,7 @@ mod tests {
             placement: None,
         };
         let entry = Box::new(Entry { start: Some(begin), ..Entry::default() });
-        WriteRequest::Write { fence: Fence { executor: 1, epoch }, entry, answer: Completion::new(drop) }
+        WriteRequest::Write { fence: Fence { executor: 1.into(), epoch }, entry, answer: Completion::new(drop) }
     }
 
     fn sizes(mut waiting: Vec<WriteRequest>) -> Vec<usize> {

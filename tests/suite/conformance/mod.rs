@@ -192,6 +192,7 @@ every_store_passes! {
             a_duplicate_is_refused_and_the_rest_of_the_batch_stored,
             a_deduplication_id_can_be_reused_after_its_workflow_ended,
             of_two_duplicates_in_one_commit_the_first_call_wins,
+            of_two_equal_ids_or_debounce_keys_in_one_commit_the_first_call_wins,
             a_retried_enqueue_finds_its_own_rows_stored,
             a_fenced_executor_enqueues_nothing,
             a_workflow_enqueued_in_the_same_commit_receives_messages,

@@ -136,7 +136,7 @@ async fn a_listener_hears_other_stores_and_not_its_own(database: StoreDatabase) 
     assert!(database.store.has_others());
     let other = database.second().await;
     let (mut listener, mut others) = (Listener::new(&database.store).await, Listener::new(&other).await);
-    let hints = vec![Hint::for_workflow("w"), Hint::Executor(-7)];
+    let hints = vec![Hint::for_workflow("w"), Hint::Executor((-7).into())];
     other.notify(&hints).await.unwrap();
     assert_eq!(listener.next().await, Notification::Hints(hints));
     database.store.notify(&[Hint::for_workflow("v")]).await.unwrap();
@@ -159,7 +159,7 @@ async fn a_listener_hears_other_stores_and_not_its_own(database: StoreDatabase) 
 async fn too_many_hints_for_a_notification_become_a_general_one(database: StoreDatabase) {
     let other = database.second().await;
     let mut listener = Listener::new(&database.store).await;
-    let many: Vec<_> = (0..5_000).map(|_| Hint::Executor(i64::MAX - key())).collect();
+    let many: Vec<_> = (0..5_000).map(|_| Hint::Executor((i64::MAX - key::<i64>()).into())).collect();
     other.notify(&many).await.unwrap();
     assert_eq!(listener.next().await, Notification::Something);
     other.notify(&many[..300]).await.unwrap();

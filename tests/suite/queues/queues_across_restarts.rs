@@ -150,7 +150,7 @@ async fn a_queued_workflow_unknown_to_this_program_stays_enqueued(database: &Tes
     let key = fresh("unknown");
     let app = database.launch().await;
     let mut foreign = durable_core::store::NewWorkflow {
-        key: 1,
+        key: 1.into(),
         id: "foreign".to_owned(),
         name: "of_another_program".to_owned(),
         input: "{}".to_owned(),
@@ -167,7 +167,7 @@ async fn a_queued_workflow_unknown_to_this_program_stays_enqueued(database: &Tes
         ..durable_core::store::QueuePlacement::default()
     });
     let executor = durable_core::store::NewExecutor {
-        key: 2,
+        key: 2.into(),
         name: "other".to_owned(),
         host: "other".to_owned(),
         lock_file: None,

@@ -124,7 +124,7 @@ async fn continuing_a_suspended_workflow_is_not_a_recovery(database: &TestDataba
 /// Stores workflows of an executor that is dead.
 pub(super) async fn left_by_the_dead(store: &dyn Store, workflows: &[(&str, &str, &str)]) {
     let executor = NewExecutor {
-        key: 1,
+        key: 1.into(),
         name: "the dead one".into(),
         host: "elsewhere".into(),
         lock_file: None,
@@ -134,7 +134,7 @@ pub(super) async fn left_by_the_dead(store: &dyn Store, workflows: &[(&str, &str
     let fence = store.register_executor(&executor).await.unwrap();
     for (key, (id, name, input)) in (1..).zip(workflows) {
         let begin = NewWorkflow {
-            key,
+            key: key.into(),
             id: (*id).into(),
             name: (*name).into(),
             input: (*input).into(),

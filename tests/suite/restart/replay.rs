@@ -99,7 +99,7 @@ async fn an_unreadable_record_parks_the_workflow_with_its_position(database: &Te
     let app = database.launch().await;
     let error = app.retrieve_workflow::<u32>("w").await.unwrap().await.unwrap_err();
     assert!(error.is_parked(), "{error}");
-    assert!(error.to_string().contains("the record of `hold` at position 1 cannot be read"), "{error}");
+    assert!(error.to_string().contains("the record of `hold` at position 1 cannot be decoded"), "{error}");
     app.shutdown().await;
 }
 

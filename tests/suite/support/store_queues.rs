@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use durable_core::store::{
     ClaimRequest, Claimed, Debounce, Fence, Finish, NewQueue, NewWorkflow, QueuePlacement, RateLimit, RunRow, Store,
-    StoredLimits, Verdict,
+    StoredLimits, Verdict, WorkflowKey,
 };
 
 use super::store_rows::{begin, commit, finish, success, workflow};
@@ -42,7 +42,7 @@ pub(crate) fn queued_workflow(id: &str, place: QueuePlacement) -> NewWorkflow {
 }
 
 /// Enqueues a workflow, which is expected to succeed, and gives its key.
-pub(crate) async fn enqueue(store: &dyn Store, fence: Fence, id: &str, place: QueuePlacement) -> i64 {
+pub(crate) async fn enqueue(store: &dyn Store, fence: Fence, id: &str, place: QueuePlacement) -> WorkflowKey {
     let workflow = queued_workflow(id, place);
     assert_eq!(commit(store, fence, begin(&workflow)).await, Verdict::Stored, "{id}");
     workflow.key

@@ -5,16 +5,17 @@ use std::time::Duration;
 
 use durable_core::Status;
 use durable_core::store::{
-    Entry, Fence, Finish, FinishedWorkflow, KnownWorkflow, NewExecutor, NewMessage, NewRecord, NewWorkflow, Outcome,
-    PollRequest, PolledMessage, Position, Publication, PublicationKind, Store, StreamCursor, TakeoverRequest, Verdict,
+    Entry, Fence, Finish, FinishedWorkflow, KnownWorkflow, MessageKey, NewExecutor, NewMessage, NewRecord, NewWorkflow,
+    Outcome, PollRequest, PolledMessage, Position, Publication, PublicationKind, Store, StreamCursor, TakeoverRequest,
+    Verdict, WorkflowKey,
 };
 
 pub(crate) const LEASE: Duration = Duration::from_mins(1);
 
 /// A key that no other row of this process has.
-pub(crate) fn key() -> i64 {
+pub(crate) fn key<K: From<i64>>() -> K {
     static LAST: AtomicI64 = AtomicI64::new(1_000);
-    LAST.fetch_add(1, Ordering::Relaxed)
+    LAST.fetch_add(1, Ordering::Relaxed).into()
 }
 
 /// A registered executor.
@@ -60,7 +61,7 @@ pub(crate) fn output(text: &str) -> Option<Outcome> {
 }
 
 /// A record at a position of the body.
-pub(crate) fn record(workflow: i64, number: i32, json: &str) -> NewRecord {
+pub(crate) fn record(workflow: WorkflowKey, number: i32, json: &str) -> NewRecord {
     NewRecord {
         workflow,
         position: Position::new("", number),
@@ -75,7 +76,7 @@ pub(crate) fn record(workflow: i64, number: i32, json: &str) -> NewRecord {
 }
 
 /// A successful end of the first run.
-pub(crate) fn success(workflow: i64, json: &str) -> Finish {
+pub(crate) fn success(workflow: WorkflowKey, json: &str) -> Finish {
     Finish { workflow, attempt: 1, status: Status::Success, outcome: output(json), reason: None }
 }
 
@@ -97,7 +98,7 @@ pub(crate) fn ending(last: impl IntoIterator<Item = NewRecord>, finish: Finish) 
 }
 
 /// A child's row with the parent's record of it.
-pub(crate) fn child(parent: i64, number: i32, child: &NewWorkflow) -> Entry {
+pub(crate) fn child(parent: WorkflowKey, number: i32, child: &NewWorkflow) -> Entry {
     let mut record = record(parent, number, "null");
     (record.kind, record.outcome, record.child) = ("workflow", None, Some(child.id.clone()));
     let begin = NewWorkflow { parent: Some(parent), ..child.clone() };
@@ -125,24 +126,24 @@ pub(crate) fn sending(record: NewRecord, message: NewMessage) -> Entry {
 }
 
 /// A message that was received, with the record of it.
-pub(crate) fn receiving(record: NewRecord, key: i64) -> Entry {
+pub(crate) fn receiving(record: NewRecord, key: MessageKey) -> Entry {
     Entry { received: vec![key], ..records([record]) }
 }
 
-fn emission(workflow: i64, kind: PublicationKind, name: &str, value: &str) -> Publication {
+fn emission(workflow: WorkflowKey, kind: PublicationKind, name: &str, value: &str) -> Publication {
     let position = Position::new("2/1", 3);
     Publication { key: key(), workflow, kind, name: name.to_owned(), value: value.to_owned(), position }
 }
 
-pub(crate) fn event(workflow: i64, name: &str, value: &str) -> Publication {
+pub(crate) fn event(workflow: WorkflowKey, name: &str, value: &str) -> Publication {
     emission(workflow, PublicationKind::Event, name, value)
 }
 
-pub(crate) fn item(workflow: i64, stream: &str, value: &str) -> Publication {
+pub(crate) fn item(workflow: WorkflowKey, stream: &str, value: &str) -> Publication {
     emission(workflow, PublicationKind::Item, stream, value)
 }
 
-pub(crate) fn close(workflow: i64, stream: &str) -> Publication {
+pub(crate) fn close(workflow: WorkflowKey, stream: &str) -> Publication {
     emission(workflow, PublicationKind::Close, stream, "")
 }
 
@@ -151,13 +152,13 @@ pub(crate) fn publish(emissions: impl IntoIterator<Item = Publication>) -> Entry
 }
 
 /// The message that waits longest, if one does.
-pub(crate) async fn waiting_message(store: &dyn Store, workflow: i64, topic: &str) -> Option<PolledMessage> {
+pub(crate) async fn waiting_message(store: &dyn Store, workflow: WorkflowKey, topic: &str) -> Option<PolledMessage> {
     let wanted = PollRequest { messages: vec![(workflow, topic.to_owned())], ..PollRequest::default() };
     store.poll(&wanted).await.expect("the store looks").messages.pop()
 }
 
 /// Receives all messages on the empty topic.
-pub(crate) async fn inbox(store: &dyn Store, fence: Fence, workflow: i64) -> Vec<String> {
+pub(crate) async fn inbox(store: &dyn Store, fence: Fence, workflow: WorkflowKey) -> Vec<String> {
     let mut all = Vec::new();
     while let Some(found) = waiting_message(store, workflow, "").await {
         let receive = Entry { received: vec![found.key], ..Entry::default() };
@@ -189,7 +190,7 @@ pub(crate) async fn commit(store: &dyn Store, fence: Fence, entry: Entry) -> Ver
 }
 
 /// A workflow that runs.
-pub(crate) async fn start_running(store: &dyn Store, fence: Fence, id: &str) -> i64 {
+pub(crate) async fn start_running(store: &dyn Store, fence: Fence, id: &str) -> WorkflowKey {
     let workflow = workflow(id);
     assert_eq!(commit(store, fence, begin(&workflow)).await, Verdict::Stored);
     workflow.key
@@ -201,7 +202,7 @@ pub(crate) async fn store_record(store: &dyn Store, fence: Fence, record: NewRec
 }
 
 /// The outputs and errors of a workflow's records, by position.
-pub(crate) async fn outcomes(store: &dyn Store, workflow: i64) -> Vec<(i32, Option<Outcome>)> {
+pub(crate) async fn outcomes(store: &dyn Store, workflow: WorkflowKey) -> Vec<(i32, Option<Outcome>)> {
     let records = store.records(&[workflow]).await.expect("records are read");
     records.into_iter().map(|it| (it.position.number, it.outcome)).collect()
 }

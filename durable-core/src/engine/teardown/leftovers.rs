@@ -6,15 +6,16 @@ use std::sync::Arc;
 use crate::engine::report::{Killed, MAX_LISTED, ShutdownReport, Stuck, StuckKind, Suspended};
 use crate::runtime::blocking_steps::BlockingStep;
 use crate::runtime::running_workflows::RunningWorkflow;
+use crate::types::keys::WorkflowKey;
 
 /// What became of the workflows that were still running.
 #[derive(Debug, Default)]
 pub(super) struct Leftovers {
     /// The steps that were running when their time was up, read before they are dropped.
-    overdue: Vec<(i64, Killed)>,
+    overdue: Vec<(WorkflowKey, Killed)>,
     suspended: Vec<Arc<RunningWorkflow>>,
     killed: Vec<Killed>,
-    stuck: Vec<(i64, Stuck)>,
+    stuck: Vec<(WorkflowKey, Stuck)>,
 }
 
 impl Leftovers {
@@ -35,15 +36,16 @@ impl Leftovers {
         unfinished: Vec<Arc<RunningWorkflow>>,
     ) {
         let stuck_tasks = running.iter().map(|run| (run.key, stuck_task(run)));
-        let task_keys: HashSet<i64> = running.iter().map(|run| run.key).collect();
+        let task_keys: HashSet<WorkflowKey> = running.iter().map(|run| run.key).collect();
         let only_threads = blocking_steps.iter().filter(|it| !task_keys.contains(&it.key));
         let stuck_threads = only_threads.map(|it| (it.key, stuck_thread(it)));
         self.stuck = stuck_tasks.chain(stuck_threads).collect();
 
-        let stuck: HashSet<i64> = self.stuck.iter().map(|(key, _)| *key).collect();
-        let overdue: HashSet<i64> = self.overdue.iter().map(|(key, _)| *key).collect();
+        let stuck: HashSet<WorkflowKey> = self.stuck.iter().map(|(key, _)| *key).collect();
+        let overdue: HashSet<WorkflowKey> = self.overdue.iter().map(|(key, _)| *key).collect();
         // An overdue workflow that finished in the last moment was not killed.
-        let killed: HashSet<i64> = unfinished.iter().map(|run| run.key).filter(|it| overdue.contains(it)).collect();
+        let killed: HashSet<WorkflowKey> =
+            unfinished.iter().map(|run| run.key).filter(|it| overdue.contains(it)).collect();
         self.suspended = unfinished;
         self.suspended.retain(|run| !overdue.contains(&run.key) && !stuck.contains(&run.key));
         let overdue = std::mem::take(&mut self.overdue).into_iter();
@@ -57,7 +59,7 @@ impl Leftovers {
         }
     }
 
-    pub(super) fn stuck_keys(&self) -> Vec<i64> {
+    pub(super) fn stuck_keys(&self) -> Vec<WorkflowKey> {
         self.stuck.iter().map(|(key, _)| *key).collect()
     }
 

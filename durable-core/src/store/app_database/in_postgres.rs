@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use sqlx::{PgPool, Row};
 
-use crate::store::postgres::transact::{Lent, close, run};
+use crate::store::postgres::transact::LentConnection;
+use crate::store::postgres::transactions::{close, run};
 use crate::store::rows_by_kind::{error_of, output_of};
 use crate::store::store_error::is_clash;
 use crate::store::{
@@ -50,13 +51,13 @@ impl Transact for AppDatabase {
         sqlx::PgConnection::NAME
     }
 
-    fn transact<'a>(&'a self, opening: TransactionStart, work: &'a mut dyn UserWork) -> StoreFuture<'a, Transacted> {
+    fn transact<'a>(&'a self, start: TransactionStart, work: &'a mut dyn UserWork) -> StoreFuture<'a, Transacted> {
         Box::pin(async move {
-            let mut lent = Lent::from(&self.pool).await?;
-            let mut transaction = lent.begin(opening).await?;
-            let wish = run(work, &mut transaction).await;
-            let TransactionEnd::Record { workflow, records, .. } = wish else {
-                return close(transaction, matches!(wish, TransactionEnd::Commit)).await;
+            let mut connection = LentConnection::from(&self.pool).await?;
+            let mut transaction = connection.begin(start).await?;
+            let end = run(work, &mut transaction).await;
+            let TransactionEnd::Record { workflow, records, .. } = end else {
+                return close(transaction, matches!(end, TransactionEnd::Commit)).await;
             };
             for record in &records {
                 match insert(&workflow, record).execute(&mut *transaction).await {
@@ -85,8 +86,8 @@ impl Database for AppDatabase {
     fn prepare(&self) -> StoreFuture<'_, ()> {
         Box::pin(async move {
             for statement in PREPARE {
-                // Two processes that make the same thing at once: `if not exists` does not keep the
-                // second one from failing, and then it is there.
+                // Two processes may create the same table at once: `if not exists` does not keep the
+                // second one from failing, and then the table is there.
                 let mut left = 5;
                 while let Err(error) = sqlx::query(statement).execute(&self.pool).await {
                     left -= 1;

@@ -3,7 +3,7 @@
 use sqlx::{Row, SqlitePool};
 
 use crate::store::rows_by_kind::{error_of, output_of};
-use crate::store::sqlite::transact::{close, run};
+use crate::store::sqlite::transactions::{close, run};
 use crate::store::store_error::is_clash;
 use crate::store::{
     Committed, Database, NewRecord, StoreFuture, Transact, Transacted, TransactionConnection, TransactionEnd,
@@ -46,12 +46,12 @@ impl Transact for AppDatabase {
         sqlx::SqliteConnection::NAME
     }
 
-    fn transact<'a>(&'a self, _opening: TransactionStart, work: &'a mut dyn UserWork) -> StoreFuture<'a, Transacted> {
+    fn transact<'a>(&'a self, _start: TransactionStart, work: &'a mut dyn UserWork) -> StoreFuture<'a, Transacted> {
         Box::pin(async move {
             let mut transaction = self.pool.begin_with("begin immediate").await?;
-            let wish = run(work, &mut transaction).await;
-            let TransactionEnd::Record { workflow, records, .. } = wish else {
-                return close(transaction, matches!(wish, TransactionEnd::Commit)).await;
+            let end = run(work, &mut transaction).await;
+            let TransactionEnd::Record { workflow, records, .. } = end else {
+                return close(transaction, matches!(end, TransactionEnd::Commit)).await;
             };
             for record in &records {
                 match insert(&workflow, record).execute(&mut *transaction).await {

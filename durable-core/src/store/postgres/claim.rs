@@ -1,48 +1,48 @@
-//! Who gets a turn in Postgres: claims from queues without limits over the fleet, in one statement
-//! that waits for nobody; and giving back what was claimed.
+//! Claims in Postgres, from queues without limits over the fleet: one statement that waits for no other
+//! claim. Also returning claims, and making DELAYED workflows ENQUEUED.
 
 use sqlx::Row;
 
+use crate::store::columns::{CLAIM_ORDER, LimitsRow, RunColumns, limits_of, select};
 use crate::store::decode::decode;
-use crate::store::decode_queues::{LimitsRow, runs};
+use crate::store::decode_queues::runs;
 use crate::store::postgres::PostgresStore;
-use crate::store::postgres::sql_text::{CLOCK, FENCE};
-use crate::store::rows_by_kind::later;
-use crate::store::sql::texts;
-use crate::store::{ClaimRequest, Claimed, Fence, StoreError};
+use crate::store::postgres::dialect::{CLOCK, FENCE_HOLDS};
+use crate::store::rows_by_kind::{PROMOTED_AT_ONCE, add_saturating, numbers};
+use crate::store::sql::sql_statements;
+use crate::store::{ClaimRequest, Claimed, Fence, Promoted, StoreError};
+use crate::types::keys::WorkflowKey;
 
-/// The limits of a queue `q`.
-pub(super) const LIMITS: &str = "q.concurrency, q.worker_concurrency, q.rate_starts, q.rate_period, q.partitioned, \
-     q.partition_concurrency, q.partition_rate_starts, q.partition_rate_period, q.paused";
-
-/// What is known of a claimed workflow `w`.
-pub(super) const TAKEN: &str = "w.key, w.id, w.name, w.instance, w.input, w.attempt, w.recoveries, w.fingerprint, \
-     w.deadline, w.parent, w.queue, w.priority, w.created_at, w.partition_key, w.started_at";
+/// What a claim returns of a workflow `w`.
+pub(super) fn claimed_columns() -> String {
+    let columns = [RunColumns::COLUMNS, CLAIM_ORDER, &["partition_key", "started_at"]].concat();
+    select("w", &columns, &[])
+}
 
 /// What a claim does to a workflow `w`.
-pub(super) fn start() -> String {
+pub(super) fn set_claimed() -> String {
     format!(
         "status = 'PENDING', executor = $1::bigint, attempt = w.attempt + 1, started_at = c.now, \
          deadline = coalesce(w.deadline, {})",
-        later("c.now", "w.timeout")
+        add_saturating("c.now", "w.timeout")
     )
 }
 
-/// How many run: a look at an index that holds nothing else.
+/// How many run: a count in an index that holds nothing else.
 pub(super) const RUNNING: &str =
     "(select count(*) from durable.workflows p where p.status = 'PENDING' and p.queue = $3::text)";
 
-/// Whether something waits that the caller can run: a look at the head of the line.
+/// Whether something is ENQUEUED that the caller can run: a lookup at the head of the queue.
 pub(super) const WAITS: &str = "(select h.key from durable.workflows h
       where h.status = 'ENQUEUED' and h.queue = $3::text and h.name = any($4::text[])
       order by h.priority, h.created_at, h.key limit 1) is not null";
 
-texts! {
+sql_statements! {
     /// $1, $2 fence; $3 queue; $4 known names; $5 how many at most. The fence is locked only where
-    /// there is something to claim, so that a claim in vain writes nothing.
+    /// there is something to claim, so that a claim that finds nothing writes nothing.
     claim = format!(
         "with queue as materialized (
-             select {LIMITED} as limited, {LIMITS} from durable.queues q where q.name = $3::text),
+             select {LIMITED} as limited, {} from durable.queues q where q.name = $3::text),
          fence as materialized (
              select 1 from durable.executors
               where key = $1::bigint and epoch = $2::bigint
@@ -56,18 +56,45 @@ texts! {
          taken as (
              update durable.workflows w set {} from {CLOCK} c, {}
               where w.key = it.key
-             returning {TAKEN})
+             returning {})
          select q.*, t.*,
                 coalesce(q.limited and not q.paused, false)
                 and case when q.limited then {WAITS} and coalesce({RUNNING} < q.concurrency, true) end as ready
            from (select 1) one left join queue q on true left join taken t on true",
-        start(),
-        each_of("chosen", "$5::bigint")
+        limits_of("q"),
+        set_claimed(),
+        rows_by_key("chosen", "$5::bigint"),
+        claimed_columns()
     );
-    /// $1, $2 fence; $3 keys. A deadline that began with the claim has not begun.
-    give_back = giving_back("w.key = any($3::bigint[])", &format!("{FENCE} = 1"));
+    /// $1, $2 fence; $3 keys. A deadline that was set by the claim is removed.
+    return_claims = returning_claims("w.key = any($3::bigint[])", FENCE_HOLDS);
     /// $1, $2 fence; $3 queue; $4 keys to keep. The fence is locked before, in a statement of its own.
-    give_back_lost = giving_back("w.queue = $3::text and w.key <> all($4::bigint[])", "$2::bigint is not null");
+    return_unknown = returning_claims("w.queue = $3::text and w.key <> all($4::bigint[])", "$2::bigint is not null");
+    /// $1 how many at once. Rows that are locked are left for the next call.
+    promote = format!(
+        "with clock as materialized {CLOCK},
+         due as materialized (
+             select w.key from durable.workflows w, clock
+              where w.status = 'DELAYED' and w.due_at <= clock.now
+              order by w.due_at limit $1::bigint for update of w skip locked),
+         promoted as (
+             update durable.workflows w set status = 'ENQUEUED' from {}
+              where w.key = it.key
+             returning w.queue)
+         select clock.now,
+                (select array_agg(distinct queue) from promoted) as queues,
+                (select count(*) from promoted) as promoted,
+                (select w.due_at from durable.workflows w
+                  where w.status = 'DELAYED' and w.key <> all(array(select key from due))
+                  order by w.due_at limit 1) as next_due
+           from clock",
+        rows_by_key("due", "$1::bigint")
+    );
+    /// $1 names. A lookup at the head of each queue.
+    with_work =
+        "select it.name from unnest($1::text[]) as it (name)
+          where (select h.key from durable.workflows h where h.status = 'ENQUEUED' and h.queue = it.name
+                  order by h.queue, h.priority, h.created_at, h.key limit 1) is not null";
 }
 
 /// Whether claims of a queue `q` have to be made one after the other.
@@ -78,11 +105,11 @@ const LIMITED: &str = "(q.concurrency is not null or q.rate_starts is not null o
 /// the CTE: ten elements that it does not know, of which a limit that it does not know lets a tenth
 /// through. So it looks them up in the primary key, also where the plan was made, and is kept, since
 /// the table was small. The limit has to let all of them through.
-pub(super) fn each_of(cte: &str, limit: &str) -> String {
+pub(super) fn rows_by_key(cte: &str, limit: &str) -> String {
     format!("(select * from unnest(array(select key from {cte})) limit {limit}) as it (key)")
 }
 
-fn giving_back(which: &str, condition: &str) -> String {
+fn returning_claims(which: &str, condition: &str) -> String {
     format!(
         "with before as materialized (
              select w.key, w.queue, w.partition_key, w.started_at from durable.workflows w
@@ -97,41 +124,55 @@ fn giving_back(which: &str, condition: &str) -> String {
                 deadline = case when w.deadline = {} then null else w.deadline end
            from {}
           where w.key = it.key",
-        later("w.started_at", "w.timeout"),
-        each_of("before", "(select count(*) from before)")
+        add_saturating("w.started_at", "w.timeout"),
+        rows_by_key("before", "(select count(*) from before)")
     )
 }
 
 impl PostgresStore {
     pub(super) async fn claim_for(&self, request: &ClaimRequest) -> Result<Claimed, StoreError> {
-        let query = self.fenced(&self.texts.claim.claim, request.fence).bind(&request.queue).bind(&request.known);
-        let rows = query.bind(i64::from(request.limit)).fetch_all(self.work()?).await?;
+        let query = self.fenced(&self.sql.claim.claim, request.fence).bind(&request.queue).bind(&request.known);
+        let rows = query.bind(i64::from(request.limit)).fetch_all(&mut *self.writing().await?).await?;
         let first = &rows[0]; // there is one, also where nothing was claimed
         if first.try_get("ready")? {
             return self.claim_limited(request).await;
         }
         let runs = runs(&rows)?;
-        self.meter.committed(runs.len() as u64);
+        self.counter.committed(runs.len() as u64);
         Ok(Claimed { runs, ..Claimed::of(&decode::<_, LimitsRow, _>(first)?) })
     }
 
-    pub(super) async fn give_back_claimed(&self, fence: Fence, keys: &[i64]) -> Result<(), StoreError> {
-        let query = self.fenced(&self.texts.claim.give_back, fence).bind(keys);
-        self.write(self.work()?, query).await?;
+    pub(super) async fn return_claimed(&self, fence: Fence, keys: &[WorkflowKey]) -> Result<(), StoreError> {
+        let query = self.fenced(&self.sql.claim.return_claims, fence).bind(numbers(keys));
+        self.write(&mut *self.writing().await?, query).await?;
         Ok(())
     }
 
-    pub(super) async fn give_back_unheard(&self, fence: Fence, queue: &str, held: &[i64]) -> Result<u64, StoreError> {
-        let mut connection = self.work()?.acquire().await?;
+    pub(super) async fn return_unknown(
+        &self,
+        fence: Fence,
+        queue: &str,
+        known: &[WorkflowKey],
+    ) -> Result<u64, StoreError> {
+        let mut connection = self.writing().await?;
         let mut transaction = self.begin(&mut connection).await?;
-        // It waits for a claim that still has the row by its own fence, and only then is looked around.
-        if self.fenced(&self.texts.careful.fence, fence).fetch_optional(&mut *transaction).await?.is_none() {
-            self.undo(transaction).await?;
+        // It waits for a claim that still runs and has locked the row by its own fence.
+        if !self.lock_fence(&mut transaction, fence).await? {
+            self.roll_back(transaction).await?;
             return Ok(0);
         }
-        let query = self.fenced(&self.texts.claim.give_back_lost, fence).bind(queue).bind(held);
+        let query = self.fenced(&self.sql.claim.return_unknown, fence).bind(queue).bind(numbers(known));
         let rows = query.execute(&mut *transaction).await?.rows_affected();
         self.end(transaction, rows).await?;
         Ok(rows)
+    }
+
+    pub(super) async fn promote_due(&self) -> Result<Promoted, StoreError> {
+        let query = self.query(&self.sql.claim.promote).bind(PROMOTED_AT_ONCE);
+        let row = query.fetch_one(&mut *self.writing().await?).await?;
+        self.counter.committed(row.try_get::<i64, _>("promoted")?.unsigned_abs());
+        let queues: Option<Vec<String>> = row.try_get("queues")?;
+        let (now, next_due) = (row.try_get("now")?, row.try_get("next_due")?);
+        Ok(Promoted { now, queues: queues.unwrap_or_default(), next_due })
     }
 }

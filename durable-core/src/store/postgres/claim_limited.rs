@@ -5,19 +5,20 @@
 
 use sqlx::{PgConnection, Row};
 
+use crate::store::columns::{LimitsRow, limits_of};
 use crate::store::decode::decode;
-use crate::store::decode_queues::{LimitsRow, by_partition, has_rate, runs};
+use crate::store::decode_queues::{by_partition, has_rate, runs};
 use crate::store::postgres::PostgresStore;
-use crate::store::postgres::claim::{LIMITS, RUNNING, TAKEN, WAITS, each_of, start};
-use crate::store::postgres::sql_text::{CLOCK, FENCE};
-use crate::store::sql::texts;
+use crate::store::postgres::claim::{RUNNING, WAITS, claimed_columns, rows_by_key, set_claimed};
+use crate::store::postgres::dialect::{CLOCK, FENCE, FENCE_SEEN};
+use crate::store::sql::sql_statements;
 use crate::store::{ClaimRequest, Claimed, StoreError};
 
-texts! {
+sql_statements! {
     /// $1 queue.
-    lock = format!("select {LIMITS} from durable.queues q where q.name = $1::text for update");
+    lock = format!("select {} from durable.queues q where q.name = $1::text for update", limits_of("q"));
     /// $1, $2 fence; $3 queue; $4 known names; $5 how many at most.
-    in_line = format!(
+    in_order = format!(
         "with {budget},
          chosen as materialized (
              select w.key from durable.workflows w
@@ -29,9 +30,9 @@ texts! {
         budget = budget(),
         take = take()
     );
-    /// The same, with a line for each partition key, and turns. The heads of all lines are looked at;
+    /// The same, with an order for each partition key, and the keys in turns. The heads of all lines are looked at;
     /// what stands behind them costs nothing. A key of which a row is locked waits with it.
-    by_turns = format!(
+    by_partition_turns = format!(
         "with recursive {budget},
          {KEYS},
          turns as materialized (
@@ -82,15 +83,15 @@ texts! {
                 and p.partition_key not in (select partition_key from taken))
          select clock.now, t.* from clock left join taken t on true",
         budget = budget(),
-        wanted = each_of("wanted", "$5::bigint"),
+        wanted = rows_by_key("wanted", "$5::bigint"),
         take = take()
     );
     /// When the window has room for one more, if something waits and nothing else is in its way. $1,
     /// $2 fence; $3 queue; $4 known names.
-    next_in_line = format!(
+    next_in_order = format!(
         "with queue as materialized (select * from durable.queues where name = $3::text)
          select {FULL_UNTIL} as next_at from queue q
-          where {WAITS} and coalesce({RUNNING} < q.concurrency, true) and {SOMEBODY}"
+          where {WAITS} and coalesce({RUNNING} < q.concurrency, true) and {FENCE_SEEN}"
     );
     /// The same where each partition key has a window of its own: the first of them that has room.
     next_turn = format!(
@@ -101,7 +102,7 @@ texts! {
                       where s.queue = $3::text and s.partition_key = keys.key
                       order by s.started_at desc offset greatest(q.partition_rate_starts - 1, 0) limit 1), 0))) as next_at
            from queue q, keys
-          where keys.key is not null and coalesce({RUNNING} < q.concurrency, true) and {SOMEBODY}
+          where keys.key is not null and coalesce({RUNNING} < q.concurrency, true) and {FENCE_SEEN}
             and {RUNNING_OF_KEY} < coalesce(q.partition_concurrency, 1)
             and (select h.name from durable.workflows h
                   where h.status = 'ENQUEUED' and h.queue = $3::text and h.partition_key = keys.key and h.partition_key >= ''
@@ -110,13 +111,12 @@ texts! {
     );
 }
 
-/// How long it is remembered when a partition key had its last turn (microseconds). Longer than
-/// anybody should have to wait: a key that is forgotten stands in line since its oldest workflow was
-/// enqueued.
+/// How long it is remembered when a partition key was last served (microseconds), which is longer than a
+/// workflow should wait. A forgotten key counts from the time at which its oldest workflow was enqueued.
 const REMEMBERED: i64 = 3_600_000_000;
 
-/// The partition keys in the line, as a table `keys (key)` for a `with recursive`. It hops from key to
-/// key through their index, so it costs one look per key and not one per workflow.
+/// The partition keys with ENQUEUED workflows, as a table `keys (key)` for a `with recursive`. It hops from key to
+/// key through their index, so it costs one lookup per key and not one per workflow.
 const KEYS: &str = "
     keys (key) as (
         (select w.partition_key from durable.workflows w
@@ -139,9 +139,6 @@ const STARTS_OF_KEY: &str = "(select count(*) from durable.queue_starts s
 /// Until when the window of the queue `q` is full; 0 where it never was.
 const FULL_UNTIL: &str = "coalesce((select s.started_at + q.rate_period from durable.queue_starts s
       where s.queue = $3::text order by s.started_at desc offset greatest(q.rate_starts - 1, 0) limit 1), 0)";
-
-/// That the claimer is there; so these statements take the fence like all others.
-const SOMEBODY: &str = "exists (select 1 from durable.executors where key = $1::bigint and epoch = $2::bigint)";
 
 /// How many may be started now: as many as the caller wants, and as each limit lets through.
 fn budget() -> String {
@@ -166,7 +163,7 @@ fn take() -> String {
         "taken as (
              update durable.workflows w set {} from clock c, {}
               where w.key = it.key
-             returning {TAKEN}),
+             returning {}),
          noted as (
              insert into durable.queue_starts (queue, partition_key, started_at, workflow)
              select $3::text, t.partition_key, t.started_at, t.key from taken t, queue q
@@ -175,41 +172,42 @@ fn take() -> String {
              delete from durable.queue_starts s using queue q, clock
               where s.queue = $3::text
                 and s.started_at <= clock.now - greatest(coalesce(q.rate_period, 0), coalesce(q.partition_rate_period, 0)))",
-        start(),
-        each_of("chosen", "$5::bigint")
+        set_claimed(),
+        rows_by_key("chosen", "$5::bigint"),
+        claimed_columns()
     )
 }
 
 impl PostgresStore {
     /// Claims from a queue that a look found to be limited, and to have something to give.
     pub(super) async fn claim_limited(&self, request: &ClaimRequest) -> Result<Claimed, StoreError> {
-        let mut connection = self.work()?.acquire().await?;
+        let mut connection = self.writing().await?;
         let mut transaction = self.begin(&mut connection).await?;
-        let query = self.query(&self.texts.limited.lock).bind(&request.queue);
+        let query = self.query(&self.sql.claim_limited.lock).bind(&request.queue);
         let Some(row) = query.fetch_optional(&mut *transaction).await? else {
-            self.undo(transaction).await?;
+            self.roll_back(transaction).await?;
             return Ok(Claimed::default()); // it was taken away a moment ago
         };
         let mut claimed = Claimed::of(&decode::<_, LimitsRow, _>(&row)?);
-        self.take_turns(&mut transaction, request, &mut claimed).await?;
+        self.claim_chosen(&mut transaction, request, &mut claimed).await?;
         if claimed.runs.is_empty() {
-            self.undo(transaction).await?; // which costs the server nothing
+            self.roll_back(transaction).await?; // which costs the server nothing
         } else {
             self.end(transaction, claimed.runs.len() as u64).await?;
         }
         Ok(claimed)
     }
 
-    async fn take_turns(
+    async fn claim_chosen(
         &self,
         transaction: &mut PgConnection,
         request: &ClaimRequest,
         claimed: &mut Claimed,
     ) -> Result<(), StoreError> {
-        let texts = &self.texts.limited;
+        let sql = &self.sql.claim_limited;
         let partitioned = by_partition(&claimed.limits);
         let (claim, next) =
-            if partitioned { (&texts.by_turns, &texts.next_turn) } else { (&texts.in_line, &texts.next_in_line) };
+            if partitioned { (&sql.by_partition_turns, &sql.next_turn) } else { (&sql.in_order, &sql.next_in_order) };
         let asking = |text| self.fenced(text, request.fence).bind(&request.queue).bind(&request.known);
         let rows = asking(claim).bind(i64::from(request.limit)).fetch_all(&mut *transaction).await?;
         let now: i64 = rows[0].try_get("now")?; // there is a row, also where nothing was claimed

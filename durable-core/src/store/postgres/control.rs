@@ -1,22 +1,22 @@
-//! What people do to workflows in Postgres.
+//! Cancelling workflows in Postgres.
 
 use sqlx::Row;
 
 use crate::store::decode::decode;
 use crate::store::decode_messaging::FamilyRow;
 use crate::store::postgres::PostgresStore;
-use crate::store::postgres::sql_text::CLOCK;
+use crate::store::postgres::dialect::{CLOCK, planned_each_time};
 use crate::store::rows_by_kind::TERMINAL;
-use crate::store::sql::texts;
+use crate::store::sql::sql_statements;
 use crate::store::{CancelledWorkflows, Control, StoreError, StoreErrorKind, StoreFuture};
 
-/// How often a cancellation is tried that meets other writers' locks in another order than they do.
+/// How often a cancellation is tried that takes locks in another order than other writers do.
 const TRIES: usize = 5;
 
-texts! {
-    /// $1 id, $2 reason, $3 whether with everything below. The lock waits for an end that is being
-    /// written, and then sees it. The walk goes on below those that have come to an end; the offset
-    /// keeps it on the index of parents, a look for each workflow of the family.
+sql_statements! {
+    /// $1 id, $2 reason, $3 whether with all descendants. The lock waits for an end that is being written,
+    /// and then sees it. Descendants of workflows that have ended are included; the offset keeps the
+    /// recursion on the index of parents, one lookup for each workflow of the family.
     cancel = format!(
         "with recursive family (key) as (
              select key from durable.workflows where id = $1::text
@@ -37,9 +37,8 @@ texts! {
            from before b left join changed c on c.key = b.key
           order by b.key"
     );
-    /// $1 the table as SQL writes it.
+    /// Whether there is a table of this name, as SQL writes it. $1 the name.
     migrations_table = "select to_regclass($1)::oid::bigint";
-    migrations = "select version, description, checksum from durable._migrations order by version";
 }
 
 impl Control for PostgresStore {
@@ -69,11 +68,10 @@ impl PostgresStore {
         reason: &str,
         children: bool,
     ) -> Result<Option<CancelledWorkflows>, StoreError> {
-        let query = self.query(&self.texts.control.cancel).bind(id).bind(reason).bind(children);
-        // Planned for the tables as they are: a plan made while they were small would read all of them.
-        let query = query.persistent(false);
+        let query = self.query(&self.sql.control.cancel).bind(id).bind(reason).bind(children);
+        let query = planned_each_time(query);
         let (mut before, mut all) = (None, Vec::new());
-        for row in &query.fetch_all(self.work()?).await? {
+        for row in &query.fetch_all(&mut *self.writing().await?).await? {
             let (status, it) = decode::<_, FamilyRow, _>(row)?;
             if row.try_get("asked")? {
                 before = Some(status);
@@ -82,7 +80,7 @@ impl PostgresStore {
                 all.push(it);
             }
         }
-        self.meter.committed(all.len() as u64);
+        self.counter.committed(all.len() as u64);
         Ok(before.map(|before| CancelledWorkflows { before, runs: all }))
     }
 }

@@ -1,27 +1,59 @@
-//! The store for fleets: Postgres, through prepared statements and no state of a session.
+//! The store for fleets: Postgres, through prepared statements and without state of a session.
 //!
-//! `commit` is the fast path and `careful` the slow one; the other files are one trait each.
+//! `commit` is the fast path and `commit_rows` the slow one; the other files are one trait each.
 
 mod batch;
 mod batch_sql;
 mod claim;
 mod claim_limited;
 mod commit;
-mod commit_rows;
 mod control;
-mod enqueue;
-mod events_and_streams;
-mod executors;
+mod dialect;
+mod enqueue_within;
 mod messages;
-mod messaging;
-mod migrate;
 mod notify;
 mod poll;
-mod queues;
-mod read;
-mod schedules;
-mod sql_text;
+mod schema;
+#[cfg(test)]
+mod statement_snapshots;
+mod takeover;
 pub(super) mod transact;
+
+// The files that are the same in both stores are compiled once for each, with the types and the
+// fragments of SQL of its `dialect`.
+#[path = "../shared/commit_rows.rs"]
+#[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
+mod commit_rows;
+#[path = "../shared/enqueue.rs"]
+#[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
+mod enqueue;
+#[path = "../shared/events_and_streams.rs"]
+#[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
+mod events_and_streams;
+#[path = "../shared/executors.rs"]
+#[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
+mod executors;
+#[path = "../shared/messaging.rs"]
+#[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
+mod messaging;
+#[path = "../shared/migrate.rs"]
+#[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
+mod migrate;
+#[path = "../shared/queues.rs"]
+#[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
+mod queues;
+#[path = "../shared/read.rs"]
+#[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
+mod read;
+#[path = "../shared/schedules.rs"]
+#[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
+mod schedules;
+#[path = "../shared/single_rows.rs"]
+#[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
+mod single_rows;
+#[path = "../shared/transactions.rs"]
+#[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
+pub(super) mod transactions;
 
 use std::fmt;
 use std::str::FromStr;
@@ -30,12 +62,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join3;
-use sqlx::postgres::{PgArguments, PgConnectOptions, PgPoolOptions};
-use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Postgres, Transaction};
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, PgPool, Postgres, Row};
 
-use self::sql_text::{Schema, Texts};
+use self::batch_sql::BatchStatements;
+use self::dialect::{MIGRATIONS_TABLE, Query, StoreTransaction};
+use self::schema::Schema;
 use crate::store::hints;
 use crate::store::open::{cannot_open, shown_without_password};
+use crate::store::sql::statements_of_files;
 use crate::store::statement_counter::StatementCounter;
 use crate::store::{
     BoxFuture, Lifecycle, Location, PoolState, StatementCounts, StoreError, StoreErrorKind, StoreFuture,
@@ -43,13 +79,21 @@ use crate::store::{
 
 /// Connections for writing executions down and for reading.
 const WORK_CONNECTIONS: u32 = 10;
-/// Connections for leases and takeovers, which must not stand in line behind the work.
+/// Connections for leases and takeovers, which must not wait for the work.
 const CONTROL_CONNECTIONS: u32 = 2;
 /// How long a caller waits for a connection before the database counts as unreachable.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
-/// After this rest the writer's connection is replaced: firewalls forget idle connections after
-/// about five minutes without telling either end, and a write into a forgotten one hangs.
-const LANE_REST: Duration = Duration::from_mins(4);
+/// After so long without a commit the writer's connection is replaced: firewalls forget idle connections
+/// after about five minutes without informing either end, and a write into a forgotten one hangs.
+const MAX_WRITER_IDLE: Duration = Duration::from_mins(4);
+
+statements_of_files! {
+    claim claim_limited commit commit_rows control enqueue events_and_streams executors messages messaging migrate notify
+    enqueue_within poll queues read schedules single_rows takeover
+}
+
+/// This store, by the name that the files that both stores share use.
+type SqlStore = PostgresStore;
 
 /// A store in a Postgres database.
 pub(crate) struct PostgresStore {
@@ -57,17 +101,18 @@ pub(crate) struct PostgresStore {
     control: PgPool,
     /// The writer's own connection. A pool tests every connection that comes back with a round trip
     /// of its own, which would double the statements of a store that commits one after the other.
-    lane: Mutex<Option<(PgConnection, Instant)>>,
+    writer: Mutex<Option<(PgConnection, Instant)>>,
     closed: AtomicBool,
     options: PgConnectOptions,
     schema: Schema,
-    texts: Texts,
-    /// Where notifications of this schema go.
+    sql: Statements,
+    batch_sql: BatchStatements,
+    /// The channel of the notifications of this schema.
     channel: Box<str>,
-    /// By which notifications of this store are known from those of others.
+    /// By which the notifications of this store are told from those of others.
     sender: Box<str>,
     location: Location,
-    meter: StatementCounter,
+    counter: StatementCounter,
 }
 
 impl PostgresStore {
@@ -75,7 +120,7 @@ impl PostgresStore {
     ///
     /// # Errors
     /// [`StoreErrorKind::Refused`] for a URL, a password or a schema name that cannot be right,
-    /// [`StoreErrorKind::Unreachable`] when nobody answers.
+    /// [`StoreErrorKind::Unreachable`] when there is no answer.
     pub(crate) async fn open(url: &str, schema: &str) -> Result<Self, StoreError> {
         let shown = shown_without_password(url);
         let cannot = |error: sqlx::Error| {
@@ -104,84 +149,130 @@ impl PostgresStore {
         Ok(Self {
             work: pool(WORK_CONNECTIONS),
             control: pool(CONTROL_CONNECTIONS),
-            lane: Mutex::new(Some((first, Instant::now()))),
+            writer: Mutex::new(Some((first, Instant::now()))),
             closed: AtomicBool::new(false),
-            texts: Texts::new(&schema),
+            sql: Statements::new(&|text| schema.render(text)),
+            batch_sql: BatchStatements::new(schema.clone()),
             channel,
             sender: uuid::Uuid::new_v4().simple().to_string().into(),
             location: Location { shown, file: None, in_memory: false },
-            meter: StatementCounter::default(),
+            counter: StatementCounter::default(),
             options,
             schema,
         })
     }
 
-    /// A statement about to be sent. All statements of this store come from here, so all are counted.
-    fn query(&self, text: &Arc<str>) -> PgQuery {
-        self.meter.statement();
-        prepared(text)
-    }
-
-    /// Sends a writing statement that is a transaction of its own, and gives how many rows it wrote.
-    async fn write<'e>(&self, executor: impl sqlx::PgExecutor<'e>, query: PgQuery) -> Result<u64, sqlx::Error> {
-        let rows = query.execute(executor).await?.rows_affected();
-        self.meter.committed(rows);
-        Ok(rows)
-    }
-
-    async fn begin<'c>(&self, connection: &'c mut PgConnection) -> Result<Transaction<'c, Postgres>, sqlx::Error> {
-        self.meter.statement();
+    async fn begin<'c>(&self, connection: &'c mut PgConnection) -> Result<StoreTransaction<'c>, sqlx::Error> {
+        self.counter.statement();
         connection.begin().await
     }
 
-    /// Commits a transaction that wrote `rows`.
-    async fn end(&self, transaction: Transaction<'_, Postgres>, rows: u64) -> Result<(), sqlx::Error> {
-        self.meter.statement();
-        transaction.commit().await?;
-        self.meter.committed(rows);
-        Ok(())
-    }
-
-    /// Takes back what a transaction did.
-    async fn undo(&self, transaction: Transaction<'_, Postgres>) -> Result<(), sqlx::Error> {
-        self.meter.statement();
-        transaction.rollback().await
-    }
-
-    /// The pool for reading, unless the work is closed.
-    fn work(&self) -> Result<&PgPool, StoreError> {
+    /// The pool for the work, unless it is closed.
+    fn work_pool(&self) -> Result<&PgPool, StoreError> {
         if self.closed.load(Ordering::Acquire) {
             return Err(StoreError::new(StoreErrorKind::Closed, "the store is closed"));
         }
         Ok(&self.work)
     }
 
-    /// Takes the writer's connection, or a fresh one when another commit has it. Whoever is cut off
-    /// while it holds the connection drops it with the statement in flight, and the server with it.
-    async fn take_lane(&self) -> Result<PgConnection, StoreError> {
-        let pool = self.work()?;
-        let kept = self.lane.lock().unwrap_or_else(PoisonError::into_inner).take();
+    /// A connection to read with, unless the work is closed.
+    async fn reading(&self) -> Result<PoolConnection<Postgres>, StoreError> {
+        Ok(self.work_pool()?.acquire().await?)
+    }
+
+    /// A connection to write with, unless the work is closed.
+    async fn writing(&self) -> Result<PoolConnection<Postgres>, StoreError> {
+        self.reading().await
+    }
+
+    /// A connection for executors' rows, also after the work is closed.
+    async fn leases(&self) -> Result<PoolConnection<Postgres>, StoreError> {
+        Ok(self.control.acquire().await?)
+    }
+
+    /// A connection to read executors' rows and what they have to do.
+    async fn reading_leases(&self) -> Result<PoolConnection<Postgres>, StoreError> {
+        self.leases().await
+    }
+
+    /// Takes the writer's connection, or a fresh one when another commit has it. A commit that is dropped
+    /// drops the connection with the statement in flight, and the server rolls back.
+    async fn take_writer(&self) -> Result<PgConnection, StoreError> {
+        let pool = self.work_pool()?;
+        let kept = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         match kept {
-            Some((connection, since)) if since.elapsed() < LANE_REST => Ok(connection),
+            Some((connection, since)) if since.elapsed() < MAX_WRITER_IDLE => Ok(connection),
             _ => Ok(pool.acquire().await?.detach()),
         }
     }
 
-    /// Keeps the connection for the next commit. After an error of the connection it is not given back.
-    fn give_lane_back(&self, connection: PgConnection) {
-        let mut lane = self.lane.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Keeps the connection for the next commit. After an error of the connection it is not kept.
+    fn keep_writer(&self, connection: PgConnection) {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         // Of two commits at once the later one keeps its connection; the other one's is closed.
-        *lane = Some((connection, Instant::now()));
+        *writer = Some((connection, Instant::now()));
+    }
+
+    /// The time of the database's clock.
+    async fn now_on(&self, connection: &mut PgConnection) -> Result<i64, StoreError> {
+        Ok(self.query(&self.sql.poll.now).fetch_one(connection).await?.try_get(0)?)
+    }
+
+    /// The same for a caller without a connection.
+    async fn ask_clock(&self) -> Result<i64, StoreError> {
+        self.now_on(&mut *self.reading().await?).await
+    }
+
+    fn render(&self, text: &str) -> Arc<str> {
+        self.schema.render(text)
+    }
+
+    /// Migrates on a connection of its own, which is closed afterwards.
+    async fn run_migrations(&self) -> Result<(), StoreError> {
+        let mut connection = self.options.connect().await?;
+        self.migrate_on(&mut connection).await?;
+        let _ = connection.close().await; // everything is committed, and the server closes its end either way
+        Ok(())
+    }
+
+    /// Waits for other processes that migrate this schema, until the end of the transaction, and creates the
+    /// schema and the table of migrations. The lock belongs to the transaction and not to the session, for
+    /// the sake of proxies.
+    async fn lock_migrations(&self, transaction: &mut PgConnection) -> Result<(), StoreError> {
+        let lock = "select pg_advisory_xact_lock(hashtextextended('durable: migrations of ' || $1, 0))";
+        sqlx::query(lock).bind(self.schema.quoted()).execute(&mut *transaction).await?;
+        for statement in [
+            format!("create schema if not exists {}", self.schema.quoted()),
+            format!(
+                "create table if not exists {MIGRATIONS_TABLE} (
+                    version     bigint primary key,
+                    description text   not null,
+                    checksum    bytea  not null,
+                    applied_at  bigint not null
+                )"
+            ),
+        ] {
+            raw(self.render(&statement)).execute(&mut *transaction).await?;
+        }
+        Ok(())
+    }
+
+    async fn has_migrations_table(&self, connection: &mut PgConnection) -> Result<bool, StoreError> {
+        let query = self.query(&self.sql.control.migrations_table).bind(&*self.render(MIGRATIONS_TABLE));
+        Ok(query.fetch_one(connection).await?.try_get::<Option<i64>, _>(0)?.is_some())
     }
 }
 
+/// A statement of a migration. It is sent as it is, and not prepared.
+fn raw(text: Arc<str>) -> sqlx::RawSql {
+    sqlx::raw_sql(AssertSqlSafe(text))
+}
+
 /// A statement that is not counted among those of the operations.
-fn prepared(text: &Arc<str>) -> PgQuery {
+fn prepared(text: &Arc<str>) -> Query {
     // The texts are constants of this program with the schema's name in it as a quoted identifier.
     sqlx::query(AssertSqlSafe(Arc::clone(text)))
 }
-
-type PgQuery = sqlx::query::Query<'static, Postgres, PgArguments>;
 
 impl Lifecycle for PostgresStore {
     fn migrate(&self) -> StoreFuture<'_, ()> {
@@ -193,36 +284,36 @@ impl Lifecycle for PostgresStore {
     }
 
     fn statement_counts(&self) -> StatementCounts {
-        self.meter.read()
+        self.counter.read()
     }
 
     fn close_work_pool(&self) {
         self.closed.store(true, Ordering::Release);
-        // Closing marks the pool before its future is polled; nobody waits for the rest here.
+        // Closing marks the pool before its future is polled; the rest is not waited for here.
         drop(self.work.close());
     }
 
     fn pools(&self) -> Vec<PoolState> {
-        let lane = self.lane.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).is_some();
         let state = |name, pool: &PgPool| {
             let open = pool.size() as usize;
             PoolState { name, open, held: open.saturating_sub(pool.num_idle()) }
         };
-        let lane = PoolState { name: "writing", open: usize::from(lane), held: 0 };
-        vec![lane, state("work", &self.work), state("leases", &self.control)]
+        let writer = PoolState { name: "writing", open: usize::from(writer), held: 0 };
+        vec![writer, state("work", &self.work), state("leases", &self.control)]
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             self.close_work_pool();
-            let kept = self.lane.lock().unwrap_or_else(PoisonError::into_inner).take();
-            let lane = async {
+            let kept = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let writer = async {
                 if let Some((connection, _)) = kept {
                     let _ = connection.close().await; // the server closes its end either way
                 }
             };
             // At the same time, so that one that hangs keeps no other open.
-            join3(lane, self.work.close(), self.control.close()).await;
+            join3(writer, self.work.close(), self.control.close()).await;
         })
     }
 

@@ -1,5 +1,5 @@
-//! How processes on one Postgres hear of each other's writing: notifications, sent apart from the
-//! commits, because one inside a commit takes a lock that all commits wait for.
+//! Notifications between processes on one Postgres. They are sent apart from the commits, because a
+//! notification inside a commit takes a lock that all commits wait for.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -10,16 +10,16 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::store::hints;
 use crate::store::postgres::{ACQUIRE_TIMEOUT, PostgresStore, prepared};
-use crate::store::sql::texts;
+use crate::store::sql::sql_statements;
 use crate::store::{Hint, Notification, Notifications, StoreError, StoreErrorKind, StoreFuture};
 
-/// How soon a listener has to hear itself.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// After so much silence it says something to itself: nobody tells either end when a firewall or a
-/// failed host has cut the connection.
-const SILENCE: Duration = Duration::from_mins(1);
+/// How soon a listener has to receive its own notification.
+const OWN_WITHIN: Duration = Duration::from_secs(2);
+/// After so much silence a listener tests itself: neither end is informed when a firewall or a failed
+/// host has cut the connection.
+const SILENCE_BEFORE_TEST: Duration = Duration::from_mins(1);
 
-texts! {
+sql_statements! {
     /// $1 channel, $2 text. The setting is for this transaction only, which has nothing to lose, so
     /// it need not wait for the disk; no state of a session, for the sake of proxies.
     notify = "select set_config('synchronous_commit', 'off', true), pg_notify($1::text, $2::text)";
@@ -33,31 +33,33 @@ impl Notifications for PostgresStore {
     fn notify<'a>(&'a self, hints: &'a [Hint]) -> StoreFuture<'a, ()> {
         Box::pin(async move {
             if !hints.is_empty() {
-                self.say(hints::text(&self.sender, hints)).await?;
+                self.send_notification(hints::text(&self.sender, hints)).await?;
             }
             Ok(())
         })
     }
 
-    fn listen<'a>(&'a self, heard: &'a (dyn Fn(Notification) + Send + Sync)) -> StoreFuture<'a, ()> {
+    fn listen<'a>(&'a self, on_notification: &'a (dyn Fn(Notification) + Send + Sync)) -> StoreFuture<'a, ()> {
         Box::pin(async move {
-            let mut ear = self.open_ear().await?;
-            if !self.hears_itself(&mut ear, &|_| ()).await? {
+            let mut listener = self.open_listener().await?;
+            if !self.receives_own(&mut listener, &|_| ()).await? {
                 return Err(StoreError::new(
                     StoreErrorKind::Refused,
                     format_args!(
-                        "{} takes a listener and never tells it anything, as proxies do that share connections \
-                         between transactions (PgBouncer in transaction mode); give durable a direct connection, or \
-                         let it ask now and then instead",
+                        "{} accepts LISTEN but delivers no notifications, as proxies do that share connections \
+                         between transactions (PgBouncer in transaction mode); use a direct connection for durable, \
+                         or it polls instead",
                         self.location
                     ),
                 ));
             }
-            heard(Notification::Listening);
+            on_notification(Notification::Listening);
             loop {
-                match timeout(SILENCE, ear.next()).await {
-                    Ok(text) => text?.and_then(|text| hints::heard(&self.sender, &text)).into_iter().for_each(heard),
-                    Err(_) if self.hears_itself(&mut ear, heard).await? => {}
+                match timeout(SILENCE_BEFORE_TEST, listener.next()).await {
+                    Ok(text) => {
+                        text?.and_then(|text| hints::parse(&self.sender, &text)).into_iter().for_each(on_notification);
+                    }
+                    Err(_) if self.receives_own(&mut listener, on_notification).await? => {}
                     Err(_) => return Err(lost(&"it is silent")),
                 }
             }
@@ -66,34 +68,35 @@ impl Notifications for PostgresStore {
 }
 
 impl PostgresStore {
-    /// Sends a notification on a connection that does not stand in line behind the work.
-    async fn say(&self, text: String) -> Result<(), StoreError> {
-        self.meter.notice();
-        prepared(&self.texts.wake.notify).bind(&*self.channel).bind(text).execute(&self.control).await?;
+    /// Sends a notification on a connection that the work does not use.
+    async fn send_notification(&self, text: String) -> Result<(), StoreError> {
+        self.counter.notification();
+        prepared(&self.sql.notify.notify).bind(&*self.channel).bind(text).execute(&self.control).await?;
         Ok(())
     }
 
-    /// Whether the listener hears what this process says now. Hints that come meanwhile are passed on.
-    async fn hears_itself(
+    /// Whether the listener receives a notification that is sent now. Others that arrive meanwhile are
+    /// passed on.
+    async fn receives_own(
         &self,
-        ear: &mut PgNotificationListener,
-        heard: &(dyn Fn(Notification) + Send + Sync),
+        listener: &mut PgNotificationListener,
+        on_notification: &(dyn Fn(Notification) + Send + Sync),
     ) -> Result<bool, StoreError> {
         static TOKENS: AtomicU64 = AtomicU64::new(0);
         let token = hints::token(&self.sender, TOKENS.fetch_add(1, Ordering::Relaxed));
-        self.say(token.clone()).await?;
-        let until = Instant::now() + PATIENCE;
-        while let Ok(text) = timeout_at(until, ear.next()).await {
+        self.send_notification(token.clone()).await?;
+        let until = Instant::now() + OWN_WITHIN;
+        while let Ok(text) = timeout_at(until, listener.next()).await {
             match text? {
                 Some(text) if text == token => return Ok(true),
-                Some(text) => hints::heard(&self.sender, &text).into_iter().for_each(heard),
+                Some(text) => hints::parse(&self.sender, &text).into_iter().for_each(on_notification),
                 None => {}
             }
         }
         Ok(false)
     }
 
-    async fn open_ear(&self) -> Result<PgNotificationListener, StoreError> {
+    async fn open_listener(&self) -> Result<PgNotificationListener, StoreError> {
         let pool = PgPoolOptions::new()
             .max_connections(1)
             .max_lifetime(None)
@@ -102,15 +105,15 @@ impl PostgresStore {
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .connect_lazy_with(self.options.clone());
         let mut listener = PgListener::connect_with(&pool).await?;
-        // A lost connection is for the caller, who has to look at what was not heard meanwhile.
+        // A lost connection is for the caller, which has to poll for what was missed meanwhile.
         listener.eager_reconnect(false);
-        self.meter.statement();
+        self.counter.statement();
         listener.listen(&self.channel).await?;
         Ok(PgNotificationListener { listener, pool })
     }
 }
 
-/// A listener with a pool of its own, so that no other pool waits for its connection.
+/// A listener with a pool of its own, so that it takes no connection from the other pools.
 struct PgNotificationListener {
     listener: PgListener,
     pool: PgPool,
@@ -135,5 +138,8 @@ impl Drop for PgNotificationListener {
 }
 
 fn lost(why: &dyn std::fmt::Display) -> StoreError {
-    StoreError::new(StoreErrorKind::Unreachable, format_args!("the connection that listens for news is lost: {why}"))
+    StoreError::new(
+        StoreErrorKind::Unreachable,
+        format_args!("the connection that listens for notifications is lost: {why}"),
+    )
 }

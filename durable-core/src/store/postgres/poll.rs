@@ -1,17 +1,20 @@
-//! One look at everything that somebody waits for.
+//! One query for everything that is waited for.
 
+use crate::store::columns::{FinishedRow, select};
 use crate::store::decode_messaging::found;
 use crate::store::postgres::PostgresStore;
-use crate::store::postgres::sql_text::CLOCK;
+use crate::store::postgres::dialect::CLOCK;
 use crate::store::rows_by_kind::TERMINAL;
-use crate::store::sql::texts;
+use crate::store::sql::sql_statements;
 use crate::store::{PollRequest, PollResult, StoreError};
 
-texts! {
+sql_statements! {
+    /// The time of the database's clock.
+    now = format!("select now from {CLOCK} c");
     /// A row per finding. $1 the executor and $2 since when; $3 ids; $4, $5 messages; $6, $7 events;
-    /// $8 to $11 streams. Each part hangs on its arrays, and an empty one looks nothing up. The
-    /// limits keep every row; they are there for the planner, see `batch`.
-    look = format!(
+    /// $8 to $11 streams. Each part depends on its arrays, and an empty one looks nothing up. The
+    /// limits keep every row; they are there for the planner, see `dialect::list_table`.
+    poll = format!(
         "select 'now' as what, c.now as number, null::bigint as key, null::text as id, null::text as status,
                 null::text as output, null::text as error, null::text as reason
            from {CLOCK} c
@@ -20,7 +23,7 @@ texts! {
            from durable.workflows w
           where w.status = 'CANCELLED' and w.executor = $1::bigint and w.completed_at >= $2::bigint
          union all
-         select 'end', 0, null, w.id, w.status, w.output, w.error, w.reason
+         select 'end', 0, null, {}
            from (select * from unnest($3::text[]) limit cardinality($3::text[])) as wanted (id)
            join durable.workflows w on w.id = wanted.id
           where w.status in ('SUCCESS', 'ERROR', 'CANCELLED', 'PARKED')
@@ -51,25 +54,26 @@ texts! {
              or (select s.key from durable.streams s
                   where s.workflow = w.key and s.name = wanted.name
                     and (s.written_at, s.key) > (wanted.at, wanted.key)
-                  order by s.written_at, s.key limit 1) is not null"
+                  order by s.written_at, s.key limit 1) is not null",
+        select("w", FinishedRow::COLUMNS, &[])
     );
 }
 
 impl PostgresStore {
-    pub(super) async fn look_at(&self, wanted: &PollRequest) -> Result<PollResult, StoreError> {
+    pub(super) async fn poll_all(&self, wanted: &PollRequest) -> Result<PollResult, StoreError> {
         /// One array of a column's values.
         macro_rules! column {
             ($rows:ident, $row:ident => $value:expr) => {
                 wanted.$rows.iter().map(|$row| $value).collect::<Vec<_>>()
             };
         }
-        let query = self.query(&self.texts.look.look);
-        let query = query.bind(wanted.cancelled.map(|it| it.0)).bind(wanted.cancelled.map(|it| it.1));
+        let query = self.query(&self.sql.poll.poll);
+        let query = query.bind(wanted.cancelled.map(|it| it.0.get())).bind(wanted.cancelled.map(|it| it.1));
         let query = query.bind(column!(ends, it => it.as_str()));
-        let query = query.bind(column!(messages, it => it.0)).bind(column!(messages, it => it.1.as_str()));
+        let query = query.bind(column!(messages, it => it.0.get())).bind(column!(messages, it => it.1.as_str()));
         let query = query.bind(column!(events, it => it.0.as_str())).bind(column!(events, it => it.1.as_str()));
         let query = query.bind(column!(streams, it => it.0.as_str())).bind(column!(streams, it => it.1.as_str()));
-        let query = query.bind(column!(streams, it => it.2.at)).bind(column!(streams, it => it.2.key));
-        found(&query.fetch_all(self.work()?).await?)
+        let query = query.bind(column!(streams, it => it.2.at)).bind(column!(streams, it => it.2.key.get()));
+        found(&query.fetch_all(&mut *self.reading().await?).await?)
     }
 }

@@ -9,16 +9,16 @@ use std::sync::Arc;
 
 use sqlx::SqliteConnection;
 
-use crate::store::enqueue_rows::{QueuedRow, record_of_the_begin};
-use crate::store::rows_by_kind::{BatchRecord, BatchRows, TERMINAL, WithEnd, all, later};
-use crate::store::sqlite::commit::{bind_begin, bind_finish, bind_record, is_large};
-use crate::store::sqlite::enqueue::{self, bind_queued};
-use crate::store::sqlite::events_and_streams::{after_the_last, bind_emission};
-use crate::store::sqlite::messages::bind_message;
-use crate::store::sqlite::{LiteQuery, SqliteStore};
+use crate::store::columns::{END, END_OF, MESSAGE, PLACEMENT, PUBLICATION, RECEIVER, RECORD, START, names};
+use crate::store::enqueue_rows::{QueuedRow, start_record};
+use crate::store::rows_by_kind::{BatchRecord, BatchRows, TERMINAL, WithEnd, add_saturating, same_for_all};
+use crate::store::sqlite::SqliteStore;
+use crate::store::sqlite::dialect::{Query, after_the_last, bind_row};
 use crate::store::store_error::is_clash;
 use crate::store::{Entry, Fence, Finish, NewMessage, NewWorkflow, Publication, StoreError, Verdict};
 use crate::types::id::local_micros;
+use crate::types::keys::MessageKey;
+use crate::types::time::micros;
 
 /// The numbers of rows for which there are statements.
 const SIZES: [usize; 3] = [4, 16, LARGEST];
@@ -26,20 +26,20 @@ const LARGEST: usize = 64;
 
 /// The statements of one kind, one for each size.
 #[derive(Debug)]
-struct SizedStatement {
+pub(super) struct SizedStatement {
     columns: usize,
     texts: [Arc<str>; SIZES.len()],
 }
 
 impl SizedStatement {
-    fn new(made: &impl Fn(&str) -> Arc<str>, columns: usize, text: impl Fn(&str) -> String) -> Self {
+    fn new(render: &impl Fn(&str) -> Arc<str>, columns: usize, text: impl Fn(&str) -> String) -> Self {
         let row = format!("({})", vec!["?"; columns].join(","));
-        let texts = SIZES.map(|size| made(&text(&format!("(values {})", vec![row.as_str(); size].join(",")))));
+        let texts = SIZES.map(|size| render(&text(&format!("(values {})", vec![row.as_str(); size].join(",")))));
         Self { columns, texts }
     }
 
     /// The smallest statement that holds so many rows, and how many it has.
-    fn of(&self, rows: usize) -> (&Arc<str>, usize) {
+    pub(super) fn of(&self, rows: usize) -> (&Arc<str>, usize) {
         let index = SIZES.iter().position(|size| *size >= rows).unwrap_or(SIZES.len() - 1);
         (&self.texts[index], SIZES[index])
     }
@@ -48,112 +48,127 @@ impl SizedStatement {
 /// The fence and the time, then the rows. The parameters have no numbers: SQLite keeps those as
 /// names in a list, and the driver asks for the name of each, which takes longer than the rows.
 #[derive(Debug)]
-pub(super) struct Texts {
-    begins: SizedStatement,
-    queued: SizedStatement,
-    records: SizedStatement,
-    finishes: SizedStatement,
-    messages: SizedStatement,
-    events: SizedStatement,
-    items: SizedStatement,
+pub(super) struct Statements {
+    pub(super) starts: SizedStatement,
+    pub(super) queued: SizedStatement,
+    pub(super) records: SizedStatement,
+    pub(super) finishes: SizedStatement,
+    pub(super) messages: SizedStatement,
+    pub(super) events: SizedStatement,
+    pub(super) items: SizedStatement,
 }
 
 /// The parameters that every statement begins with.
 const GIVEN: &str = "with given (executor, epoch, now) as (values (?, ?, ?))";
-/// Holds while the executor has its epoch.
-const HOLDS: &str = "exists (select 1 from durable_executors e where e.key = given.executor and e.epoch = given.epoch)";
+/// A condition: the executor has its epoch.
+const FENCE_HOLDS: &str =
+    "exists (select 1 from durable.executors e where e.key = given.executor and e.epoch = given.epoch)";
 
-impl Texts {
-    pub(super) fn new(made: impl Fn(&str) -> Arc<str>) -> Self {
-        let begins = SizedStatement::new(&made, 10, |rows| {
+impl Statements {
+    pub(super) fn new(render: &impl Fn(&str) -> Arc<str>) -> Self {
+        let starts = SizedStatement::new(render, START.len(), |rows| {
             format!(
-                "{GIVEN} insert into durable_workflows
-                    (status, executor, attempt, created_at, started_at, key, id, name, instance, parent, version, fingerprint,
-                     timeout, deadline, input)
-                 select 'PENDING', given.executor, 1, given.now, given.now, rows.* from given, {rows} rows
-                  where rows.column1 is not null and {HOLDS}
-                 on conflict (id) do nothing"
+                "{GIVEN} insert into durable.workflows ({}, status, executor, attempt, created_at, started_at)
+                 select rows.*, 'PENDING', given.executor, 1, given.now, given.now from given, {rows} rows
+                  where rows.column1 is not null and {FENCE_HOLDS}
+                 on conflict (id) do nothing",
+                names(START)
             )
         });
-        let queued = SizedStatement::new(&made, enqueue::COLUMNS, |rows| {
+        let queued_columns = START.len() + PLACEMENT.len();
+        let queued = SizedStatement::new(render, queued_columns + 1, |rows| {
+            let delay = format!("column{}", queued_columns + 1);
             format!(
-                "{GIVEN} insert into durable_workflows ({}, due_at, status, attempt, created_at)
-                 select column1, column2, column3, column4, column5, column6, column7, column8, column9, column10, column11,
-                        column12, column13, column14, {},
-                        case when column15 is null then 'ENQUEUED' else 'DELAYED' end, 0, given.now
-                   from given, {rows} where column1 is not null and {HOLDS}
+                "{GIVEN} insert into durable.workflows ({}, {}, due_at, status, attempt, created_at)
+                 select {}, {}, case when {delay} is null then 'ENQUEUED' else 'DELAYED' end, 0, given.now
+                   from given, {rows} where column1 is not null and {FENCE_HOLDS}
                  on conflict do nothing",
-                enqueue::NAMES,
-                later("given.now", "column15")
+                names(START),
+                names(PLACEMENT),
+                numbered(queued_columns),
+                add_saturating("given.now", &delay)
             )
         });
-        let records = SizedStatement::new(&made, 11, |rows| {
+        let records = SizedStatement::new(render, RECORD.len() + 1, |rows| {
             format!(
-                "{GIVEN} insert into durable_steps
-                    (workflow, branch, position, kind, name, child, attempts, started_at, completed_at, output, error, failures)
-                 select column1, column2, column3, column4, column5, column6, column7, given.now - column8, given.now,
-                        column9, column10, column11
-                   from given, {rows} where column1 is not null and {HOLDS}"
+                "{GIVEN} insert into durable.steps ({}, started_at, completed_at)
+                 select {}, given.now - column{}, given.now
+                   from given, {rows} where column1 is not null and {FENCE_HOLDS}",
+                names(RECORD),
+                numbered(RECORD.len()),
+                RECORD.len() + 1
             )
         });
-        let finishes = SizedStatement::new(&made, 6, |rows| {
+        let finishes = SizedStatement::new(render, END_OF.len() + END.len(), |rows| {
+            let set = END.iter().zip(END_OF.len() + 1..).map(|(it, number)| format!("{} = column{number}", it.name));
             format!(
-                "{GIVEN} update durable_workflows
-                    set status = column3, output = column4, error = column5, reason = column6,
-                        completed_at = case when column3 = 'PARKED' then null else given.now end
+                "{GIVEN} update durable.workflows
+                    set {}, completed_at = case when column3 = 'PARKED' then null else given.now end
                    from given, {rows}
                   where key = column1 and attempt = column2 and status = 'PENDING'
-                    and durable_workflows.executor = given.executor and {HOLDS}"
+                    and durable.workflows.executor = given.executor and {FENCE_HOLDS}",
+                set.collect::<Vec<_>>().join(", ")
             )
         });
-        let messages = SizedStatement::new(&made, 5, |rows| {
+        let messages = SizedStatement::new(render, MESSAGE.len() + 1, |rows| {
             format!(
-                "{GIVEN} insert into durable_messages (key, workflow, topic, idempotency_key, payload, sent_at)
-                 select column1, w.key, column3, column4, column5, given.now
-                   from given cross join {rows} cross join durable_workflows w
-                  where w.id = column2 and w.status not in {TERMINAL} and {HOLDS}
-                 on conflict do nothing"
+                "{GIVEN} insert into durable.messages ({}, workflow, sent_at)
+                 select {}, w.key, given.now
+                   from given cross join {rows} cross join durable.workflows w
+                  where w.id = column{} and w.status not in {TERMINAL} and {FENCE_HOLDS}
+                 on conflict do nothing",
+                names(MESSAGE),
+                numbered(MESSAGE.len()),
+                MESSAGE.len() + 1
             )
         });
         // The time is that of the rows before the statement: SQLite reads all of a select before it
         // inserts into a table that the select reads.
-        let emissions = |table, at| {
-            let next = after_the_last(table, at, "column1", "column2");
-            SizedStatement::new(&made, 6, |rows| {
+        let publications = |table, at| {
+            SizedStatement::new(render, PUBLICATION.len(), |rows| {
                 format!(
-                    "{GIVEN} insert into {table} (workflow, name, key, branch, position, value, {at})
-                     select column1, column2, column3, column4, column5, column6, max(given.now, {next})
-                       from given, {rows} where column1 is not null and {HOLDS}"
+                    "{GIVEN} insert into durable.{table} ({}, {at})
+                     select {}, max(given.now, {})
+                       from given, {rows} where column1 is not null and {FENCE_HOLDS}",
+                    names(PUBLICATION),
+                    numbered(PUBLICATION.len()),
+                    after_the_last(table, at, "column1", "column2")
                 )
             })
         };
-        let (events, items) = (emissions("durable_events", "set_at"), emissions("durable_streams", "written_at"));
-        Self { begins, queued, records, finishes, messages, events, items }
+        let (events, items) = (publications("events", "set_at"), publications("streams", "written_at"));
+        Self { starts, queued, records, finishes, messages, events, items }
     }
 }
 
+/// The columns of VALUES, from the first on.
+fn numbered(columns: usize) -> String {
+    (1..=columns).map(|number| format!("column{number}")).collect::<Vec<_>>().join(", ")
+}
+
 impl SqliteStore {
-    /// Commits all rows together; `None` when a row was in the way and the careful path has to look.
+    /// Commits all rows together; `None`, with nothing stored, when a row is in the way and a commit row by
+    /// row has to find out which.
     pub(super) async fn batch(
         &self,
         connection: &mut SqliteConnection,
         fence: Fence,
-        parts: &BatchRows<'_>,
+        rows: &BatchRows<'_>,
         entries: &[Entry],
     ) -> Result<Option<Vec<Verdict>>, StoreError> {
         let only_records =
-            parts.begins.is_empty() && parts.queued.is_empty() && parts.finishes.is_empty() && !parts.talks();
-        if !only_records || parts.records.len() > LARGEST {
-            return self.in_a_transaction(connection, fence, parts, entries).await;
+            rows.starts.is_empty() && rows.queued.is_empty() && rows.finishes.is_empty() && !rows.has_messaging();
+        if !only_records || rows.records.len() > LARGEST {
+            return self.in_a_transaction(connection, fence, rows, entries).await;
         }
         // Records of one statement are stored together or not at all, so it can commit by itself.
-        match self.insert_records(connection, fence, &parts.records).await {
+        match self.insert_records(connection, fence, &rows.records).await {
             Err(error) if is_clash(&error) => Ok(None),
             Err(error) => Err(error.into()),
-            Ok(rows) => {
-                self.meter.committed(rows);
-                let verdict = if rows == 0 { Verdict::Fenced } else { Verdict::Stored };
-                Ok(Some(all(&verdict, entries.len())))
+            Ok(written) => {
+                self.counter.committed(written);
+                let verdict = if written == 0 { Verdict::Fenced } else { Verdict::Stored };
+                Ok(Some(same_for_all(&verdict, entries.len())))
             }
         }
     }
@@ -162,60 +177,60 @@ impl SqliteStore {
         &self,
         connection: &mut SqliteConnection,
         fence: Fence,
-        parts: &BatchRows<'_>,
+        rows: &BatchRows<'_>,
         entries: &[Entry],
     ) -> Result<Option<Vec<Verdict>>, StoreError> {
         let mut transaction = self.begin(connection).await?;
         // The fence is in every statement, so what is written proves that it holds, and only a
         // statement that wrote nothing has to be asked why.
-        let mut verdicts = all(&Verdict::Stored, entries.len());
-        let begun = self.insert_begins(&mut transaction, fence, parts).await?;
-        if begun < (parts.begins.len() + parts.queued.len()) as u64
+        let mut verdicts = same_for_all(&Verdict::Stored, entries.len());
+        let started = self.insert_starts(&mut transaction, fence, rows).await?;
+        if started < (rows.starts.len() + rows.queued.len()) as u64
             && !self.find_existing(&mut transaction, fence, entries, &mut verdicts).await?
         {
-            self.undo(transaction).await?;
+            self.roll_back(transaction).await?;
             return Ok(None);
         }
         for (entry, verdict) in entries.iter().zip(&verdicts) {
-            if let Some(begin) = entry.start.as_ref().filter(|it| is_large(it))
+            if let Some(start) = &entry.start
                 && *verdict == Verdict::Stored
             {
-                self.input_statement(begin).execute(&mut *transaction).await?;
+                self.store_large_input(&mut transaction, start).await?;
             }
         }
-        let Some(said) = self.say(&mut transaction, fence, parts).await? else {
-            self.undo(transaction).await?;
+        let Some(published) = self.insert_messaging(&mut transaction, fence, rows).await? else {
+            self.roll_back(transaction).await?;
             return Ok(None);
         };
-        let done = self.update_finishes(&mut transaction, fence, &parts.finishes).await?;
-        if done < parts.finishes.len() as u64 {
-            self.undo(transaction).await?;
+        let done = self.update_finishes(&mut transaction, fence, &rows.finishes).await?;
+        if done < rows.finishes.len() as u64 {
+            self.roll_back(transaction).await?;
             return Ok(None);
         }
-        match self.insert_records(&mut transaction, fence, &parts.records).await {
-            Ok(recorded) if recorded == parts.records.len() as u64 => {
-                let written = begun + said + done + recorded;
-                if written == 0 && parts.begins.is_empty() && parts.queued.is_empty() {
+        match self.insert_records(&mut transaction, fence, &rows.records).await {
+            Ok(recorded) if recorded == rows.records.len() as u64 => {
+                let written = started + published + done + recorded;
+                if written == 0 && rows.starts.is_empty() && rows.queued.is_empty() {
                     // Nothing proves that the fence holds.
-                    self.undo(transaction).await?;
+                    self.roll_back(transaction).await?;
                     return Ok(None);
                 }
                 self.end(transaction, written).await?;
                 Ok(Some(verdicts))
             }
             Ok(_) => {
-                self.undo(transaction).await?;
-                Ok(Some(all(&Verdict::Fenced, entries.len())))
+                self.roll_back(transaction).await?;
+                Ok(Some(same_for_all(&Verdict::Fenced, entries.len())))
             }
             Err(error) if is_clash(&error) => {
-                self.undo(transaction).await?;
+                self.roll_back(transaction).await?;
                 Ok(None)
             }
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Says which of the begins met a workflow that was there, and gives whether that explains all.
+    /// Finds out which starts met an existing workflow, and gives whether that explains all that is missing.
     async fn find_existing(
         &self,
         connection: &mut SqliteConnection,
@@ -225,44 +240,45 @@ impl SqliteStore {
     ) -> Result<bool, StoreError> {
         let ids: Vec<&str> = entries.iter().filter_map(|it| it.start.as_ref()).map(|it| it.id.as_str()).collect();
         let found = self.existing(connection, fence, &ids).await?;
-        let mut twins = Vec::new();
+        let mut deduplicated = Vec::new();
         for (entry, verdict) in entries.iter().zip(verdicts) {
-            let Some(begin) = &entry.start else { continue };
-            match (found.get(&begin.id), QueuedRow::of(begin)) {
-                (Some((held, _)), _) if held.key != begin.key => {
+            let Some(start) = &entry.start else { continue };
+            match (found.get(&start.id), QueuedRow::of(start)) {
+                (Some((existing, _)), _) if existing.key != start.key => {
                     // The record of a start that is refused is another one than was to be written.
-                    let refused = held.conflict(&begin.name, begin.instance.as_deref()).is_some();
-                    if refused && record_of_the_begin(entry).is_some() {
+                    let refused = existing.conflict(&start.name, start.instance.as_deref()).is_some();
+                    if refused && start_record(entry).is_some() {
                         return Ok(false);
                     }
-                    *verdict = Verdict::Existing(held.clone());
+                    *verdict = Verdict::Existing(existing.clone());
                 }
                 (Some(_), _) => {}
-                (None, Some(queued)) => twins.push((queued, verdict)),
+                (None, Some(queued)) => deduplicated.push((queued, verdict)),
                 (None, None) => return Ok(false),
             }
         }
-        let queued: Vec<QueuedRow<'_>> = twins.iter().map(|(it, _)| *it).collect();
-        let twin = self.duplicates(connection, fence, &queued).await?;
-        for (it, verdict) in twins {
+        let queued: Vec<QueuedRow<'_>> = deduplicated.iter().map(|(it, _)| *it).collect();
+        let duplicates = self.duplicates(connection, fence, &queued).await?;
+        for (it, verdict) in deduplicated {
             let Some(id) = &it.place.deduplication_id else { return Ok(false) };
-            let Some(held) = twin.get(&(it.place.queue.clone(), id.clone())) else { return Ok(false) };
-            *verdict = Verdict::Duplicate(held.clone());
+            let Some(existing) = duplicates.get(&(it.place.queue.clone(), id.clone())) else { return Ok(false) };
+            *verdict = Verdict::Duplicate(existing.clone());
         }
-        Ok(found.into_values().all(|(_, ours)| ours))
+        Ok(found.into_values().all(|(_, fence_holds)| fence_holds))
     }
 
-    async fn insert_begins(
+    async fn insert_starts(
         &self,
         connection: &mut SqliteConnection,
         fence: Fence,
-        parts: &BatchRows<'_>,
+        rows: &BatchRows<'_>,
     ) -> Result<u64, sqlx::Error> {
-        let Texts { begins, queued, .. } = &self.texts.batch;
-        let begin = |query, it: &&NewWorkflow| bind_begin(query, it);
-        let direct = self.in_chunks(connection, fence, begins, &parts.begins, begin).await?;
-        let place = |query, it: &QueuedRow<'_>| bind_queued(query, *it);
-        Ok(direct + self.in_chunks(connection, fence, queued, &parts.queued, place).await?)
+        let Statements { starts, queued, .. } = &self.sql.batch;
+        let start = |query, it: &&NewWorkflow| bind_row(query, START, it);
+        let direct = self.in_chunks(connection, fence, starts, &rows.starts, start).await?;
+        let placed =
+            |query, it: &QueuedRow<'_>| bind_row(bind_row(query, START, it.row), PLACEMENT, it.row).bind(it.delay());
+        Ok(direct + self.in_chunks(connection, fence, queued, &rows.queued, placed).await?)
     }
 
     async fn insert_records(
@@ -271,8 +287,9 @@ impl SqliteStore {
         fence: Fence,
         records: &[BatchRecord<'_>],
     ) -> Result<u64, sqlx::Error> {
-        let sized = &self.texts.batch.records;
-        self.in_chunks(connection, fence, sized, records, |query, it| bind_record(query, it.record)).await
+        let sized = &self.sql.batch.records;
+        let record = |query, it: &BatchRecord<'_>| bind_row(query, RECORD, it.record).bind(micros(it.record.ran_for));
+        self.in_chunks(connection, fence, sized, records, record).await
     }
 
     async fn update_finishes(
@@ -281,30 +298,33 @@ impl SqliteStore {
         fence: Fence,
         finishes: &[&Finish],
     ) -> Result<u64, sqlx::Error> {
-        let sized = &self.texts.batch.finishes;
-        self.in_chunks(connection, fence, sized, finishes, |query, it| bind_finish(query, it)).await
+        let sized = &self.sql.batch.finishes;
+        let finish = |query, it: &&Finish| bind_row(bind_row(query, END_OF, it), END, it);
+        self.in_chunks(connection, fence, sized, finishes, finish).await
     }
 
-    /// Writes what is said, and gives how many rows that took; `None` if some row was not written.
-    async fn say(
+    /// Writes messages, events and items of streams, and gives how many rows that took; `None` if some row
+    /// was not written.
+    async fn insert_messaging(
         &self,
         connection: &mut SqliteConnection,
         fence: Fence,
-        parts: &BatchRows<'_>,
+        rows: &BatchRows<'_>,
     ) -> Result<Option<u64>, StoreError> {
-        let texts = &self.texts.batch;
-        let message = |query, it: &WithEnd<'_, NewMessage>| bind_message(query, it.row);
-        let emission = |query, it: &WithEnd<'_, Publication>| bind_emission(query, it.row);
-        let sent = self.in_chunks(connection, fence, &texts.messages, &parts.messages, message).await?;
-        let events = self.in_chunks(connection, fence, &texts.events, &parts.events, emission).await?;
-        let items = self.in_chunks(connection, fence, &texts.items, &parts.items, emission).await?;
-        if sent + events + items < (parts.messages.len() + parts.events.len() + parts.items.len()) as u64 {
+        let sql = &self.sql.batch;
+        let message =
+            |query, it: &WithEnd<'_, NewMessage>| bind_row(bind_row(query, MESSAGE, it.row), RECEIVER, it.row);
+        let publication = |query, it: &WithEnd<'_, Publication>| bind_row(query, PUBLICATION, it.row);
+        let sent = self.in_chunks(connection, fence, &sql.messages, &rows.messages, message).await?;
+        let events = self.in_chunks(connection, fence, &sql.events, &rows.events, publication).await?;
+        let items = self.in_chunks(connection, fence, &sql.items, &rows.items, publication).await?;
+        if sent + events + items < (rows.messages.len() + rows.events.len() + rows.items.len()) as u64 {
             return Ok(None);
         }
         let mut received = 0;
-        if !parts.received.is_empty() {
-            let keys: Vec<i64> = parts.received.iter().map(|it| *it.row).collect();
-            received = self.receive(connection, fence, &keys).await?;
+        if !rows.received.is_empty() {
+            let keys: Vec<MessageKey> = rows.received.iter().map(|it| *it.row).collect();
+            received = self.mark_received(connection, fence, &keys).await?;
         }
         Ok(Some(sent + events + items + received))
     }
@@ -316,7 +336,7 @@ impl SqliteStore {
         fence: Fence,
         sized: &SizedStatement,
         rows: &[T],
-        bind: impl Fn(LiteQuery, &T) -> LiteQuery,
+        bind: impl Fn(Query, &T) -> Query,
     ) -> Result<u64, sqlx::Error> {
         // One time for all of them: what one call enqueues is ordered by its keys.
         let (mut written, now) = (0, local_micros());
@@ -328,5 +348,26 @@ impl SqliteStore {
             written += query.execute(&mut *connection).await?.rows_affected();
         }
         Ok(written)
+    }
+
+    /// One workflow that goes on a queue, and nothing else; `None` if a commit row by row has to find out
+    /// what prevents it.
+    pub(super) async fn lone_queued(
+        &self,
+        connection: &mut SqliteConnection,
+        fence: Fence,
+        it: QueuedRow<'_>,
+        entries: &[Entry],
+    ) -> Result<Option<Vec<Verdict>>, StoreError> {
+        if self.write(connection, self.enqueue_statement(fence, it)).await? > 0 {
+            return Ok(Some(same_for_all(&Verdict::Stored, entries.len())));
+        }
+        let found = self.existing(connection, fence, &[&it.row.id]).await?;
+        let found = match found.into_values().next() {
+            Some((existing, true)) => Some(Verdict::Existing(existing)),
+            Some((_, false)) => Some(Verdict::Fenced),
+            None => self.duplicates(connection, fence, &[it]).await?.into_values().next().map(Verdict::Duplicate),
+        };
+        Ok(found.map(|verdict| same_for_all(&verdict, entries.len())))
     }
 }

@@ -3,181 +3,181 @@
 
 use sqlx::{Row, SqliteConnection};
 
+use crate::store::columns::{LimitsRow, limits_of};
 use crate::store::decode::decode;
-use crate::store::decode_queues::{LimitsRow, by_partition, has_rate, runs};
-use crate::store::sql::texts;
+use crate::store::decode_queues::{by_partition, has_rate, runs};
+use crate::store::sql::sql_statements;
 use crate::store::sqlite::SqliteStore;
-use crate::store::sqlite::claim::{LIMITS, RUNNING, TAKEN, WAITS, start};
-use crate::store::sqlite::commit::FENCE;
-use crate::store::sqlite::read::json;
+use crate::store::sqlite::claim::{RUNNING, WAITS, claimed_columns, set_claimed};
+use crate::store::sqlite::dialect::{FENCE_HOLDS, list};
 use crate::store::{ClaimRequest, Claimed, StoreError};
 use crate::types::id::local_micros;
 
-texts! {
-    /// ?1 queue.
-    limits = format!("select {LIMITS} from durable_queues q where q.name = ?1");
-    /// ?1, ?2 fence; ?3 now; ?4 queue; ?5 known names; ?6 how many at most.
-    in_line = format!(
+sql_statements! {
+    /// $1 queue.
+    limits = format!("select {} from durable.queues q where q.name = $1", limits_of("q"));
+    /// $1, $2 fence; $3 now; $4 queue; $5 known names; $6 how many at most.
+    in_order = format!(
         "with {BUDGET}
-         select w.key, w.partition_key from durable_workflows w indexed by durable_workflows_enqueued
-          where w.status = 'ENQUEUED' and w.queue = ?4 and w.name in (select value from json_each(?5)) and {FENCE}
+         select w.key, w.partition_key from durable.workflows w indexed by durable_workflows_enqueued
+          where w.status = 'ENQUEUED' and w.queue = $4 and w.name in (select value from json_each($5)) and {FENCE_HOLDS}
           order by w.priority, w.created_at, w.key limit coalesce((select max(room, 0) from budget), 0)"
     );
-    /// The same, with a line for each partition key, and turns. It walks down the head of each line as
+    /// The same, with an order for each partition key, and the keys in turns. It walks down the head of each line as
     /// far as there is room for its key, and no further than to a name that the caller does not know.
-    by_turns = format!(
+    by_partition_turns = format!(
         "with recursive {BUDGET},
          {KEYS},
          turns (partition_key, served_at, room) as (
              select keys.key, p.served_at,
                     min(budget.room, coalesce(q.partition_concurrency, 1) - {RUNNING_OF_KEY},
                         coalesce(q.partition_rate_starts - {STARTS_OF_KEY}, budget.room))
-               from budget, durable_queues q, keys
-               left join durable_queue_partitions p on p.queue = ?4 and p.partition_key = keys.key
-              where q.name = ?4 and keys.key is not null and budget.room > 0),
+               from budget, durable.queues q, keys
+               left join durable.queue_partitions p on p.queue = $4 and p.partition_key = keys.key
+              where q.name = $4 and keys.key is not null and budget.room > 0),
          heads (key, name, priority, created_at, partition_key, room, since, round) as (
              select w.key, w.name, w.priority, w.created_at, t.partition_key, t.room, coalesce(t.served_at, w.created_at), 1
                from turns t
-               join durable_workflows w on w.key = (
-                    select n.key from durable_workflows n indexed by durable_workflows_partitions
-                     where n.status = 'ENQUEUED' and n.queue = ?4 and n.partition_key = t.partition_key
+               join durable.workflows w on w.key = (
+                    select n.key from durable.workflows n indexed by durable_workflows_partitions
+                     where n.status = 'ENQUEUED' and n.queue = $4 and n.partition_key = t.partition_key
                      order by n.priority, n.created_at, n.key limit 1)
               where t.room > 0
              union all
              select w.key, w.name, w.priority, w.created_at, h.partition_key, h.room, h.since, h.round + 1
                from heads h
-               join durable_workflows w on w.key = (
-                    select n.key from durable_workflows n indexed by durable_workflows_partitions
-                     where n.status = 'ENQUEUED' and n.queue = ?4 and n.partition_key = h.partition_key
+               join durable.workflows w on w.key = (
+                    select n.key from durable.workflows n indexed by durable_workflows_partitions
+                     where n.status = 'ENQUEUED' and n.queue = $4 and n.partition_key = h.partition_key
                        and (n.priority, n.created_at, n.key) > (h.priority, h.created_at, h.key)
                      order by n.priority, n.created_at, n.key limit 1)
-              where h.round < h.room and h.name in (select value from json_each(?5)))
+              where h.round < h.room and h.name in (select value from json_each($5)))
          select h.key, h.partition_key from heads h
-          where h.name in (select value from json_each(?5)) and {FENCE}
+          where h.name in (select value from json_each($5)) and {FENCE_HOLDS}
           order by h.round, h.since, h.created_at, h.key limit coalesce((select max(room, 0) from budget), 0)"
     );
-    /// ?1, ?2 fence; ?3 now; ?4 keys.
+    /// $1, $2 fence; $3 now; $4 keys.
     take = format!(
-        "update durable_workflows set {} where key in (select value from json_each(?4)) and {FENCE} returning {TAKEN}",
-        start()
+        "update durable.workflows set {} where key in (select value from json_each($4)) and {FENCE_HOLDS} returning {}",
+        set_claimed(),
+        claimed_columns()
     );
-    /// ?1 keys of what was taken.
+    /// $1 keys of what was taken.
     note =
-        "insert into durable_queue_starts (queue, partition_key, started_at, workflow)
-         select queue, partition_key, started_at, key from durable_workflows
-          where key in (select value from json_each(?1))";
-    /// ?1 queue; ?2 now.
+        "insert into durable.queue_starts (queue, partition_key, started_at, workflow)
+         select queue, partition_key, started_at, key from durable.workflows
+          where key in (select value from json_each($1))";
+    /// $1 queue; $2 now.
     prune =
-        "delete from durable_queue_starts
-          where queue = ?1 and started_at <= ?2 - (
+        "delete from durable.queue_starts
+          where queue = $1 and started_at <= $2 - (
                 select max(coalesce(q.rate_period, 0), coalesce(q.partition_rate_period, 0))
-                  from durable_queues q where q.name = ?1)";
-    /// ?1 queue; ?2 now; ?3 the partition keys of what was taken, turn by turn.
+                  from durable.queues q where q.name = $1)";
+    /// $1 queue; $2 now; $3 the partition keys of what was taken, turn by turn.
     serve =
-        "insert into durable_queue_partitions (queue, partition_key, served_at)
-         select ?1, value, ?2 + max(key) from json_each(?3) where true group by value
+        "insert into durable.queue_partitions (queue, partition_key, served_at)
+         select $1, value, $2 + max(key) from json_each($3) where true group by value
          on conflict (queue, partition_key) do update set served_at = excluded.served_at";
-    /// ?1 queue; ?2 now.
-    forget = format!("delete from durable_queue_partitions where queue = ?1 and served_at < ?2 - {REMEMBERED}");
-    /// When the window has room for one more, if something waits and nothing else is in its way. ?4
-    /// queue; ?5 known names.
-    next_in_line = format!(
-        "select {FULL_UNTIL} as next_at from durable_queues q
-          where q.name = ?4 and {WAITS} and coalesce({RUNNING} < q.concurrency, 1)"
+    /// $1 queue; $2 now.
+    forget = format!("delete from durable.queue_partitions where queue = $1 and served_at < $2 - {REMEMBERED}");
+    /// When the window has room for one more, if something waits and nothing else is in its way. $4
+    /// queue; $5 known names.
+    next_in_order = format!(
+        "select {FULL_UNTIL} as next_at from durable.queues q
+          where q.name = $4 and {WAITS} and coalesce({RUNNING} < q.concurrency, 1)"
     );
     /// The same where each partition key has a window of its own: the first of them that has room.
     next_turn = format!(
         "with recursive {KEYS}
          select max({FULL_UNTIL}, min(coalesce(
-                    (select s.started_at + q.partition_rate_period from durable_queue_starts s
-                      where s.queue = ?4 and s.partition_key = keys.key
+                    (select s.started_at + q.partition_rate_period from durable.queue_starts s
+                      where s.queue = $4 and s.partition_key = keys.key
                       order by s.started_at desc limit 1
-                     offset (select max(coalesce(o.partition_rate_starts, 1) - 1, 0) from durable_queues o where o.name = ?4)),
+                     offset (select max(coalesce(o.partition_rate_starts, 1) - 1, 0) from durable.queues o where o.name = $4)),
                     0))) as next_at
-           from durable_queues q, keys
-          where q.name = ?4 and keys.key is not null and coalesce({RUNNING} < q.concurrency, 1)
+           from durable.queues q, keys
+          where q.name = $4 and keys.key is not null and coalesce({RUNNING} < q.concurrency, 1)
             and {RUNNING_OF_KEY} < coalesce(q.partition_concurrency, 1)
-            and (select h.name from durable_workflows h indexed by durable_workflows_partitions
-                  where h.status = 'ENQUEUED' and h.queue = ?4 and h.partition_key = keys.key
-                  order by h.priority, h.created_at, h.key limit 1) in (select value from json_each(?5))
+            and (select h.name from durable.workflows h indexed by durable_workflows_partitions
+                  where h.status = 'ENQUEUED' and h.queue = $4 and h.partition_key = keys.key
+                  order by h.priority, h.created_at, h.key limit 1) in (select value from json_each($5))
           group by q.name"
     );
 }
 
-/// How long it is remembered when a partition key had its last turn (microseconds). Longer than
-/// anybody should have to wait: a key that is forgotten stands in line since its oldest workflow was
-/// enqueued.
+/// How long it is remembered when a partition key was last served (microseconds), which is longer than a
+/// workflow should wait. A forgotten key counts from the time at which its oldest workflow was enqueued.
 const REMEMBERED: i64 = 3_600_000_000;
 
 /// How many may be started now, as a table `budget (room)`: as many as the caller wants, and as each
 /// limit lets through.
 const BUDGET: &str = "
     budget (room) as (
-        select min(?6,
-                   case when q.concurrency is null then ?6 else q.concurrency - (
-                        select count(*) from durable_workflows p where p.status = 'PENDING' and p.queue = ?4) end,
-                   case when q.rate_starts is null then ?6 else q.rate_starts - (
-                        select count(*) from durable_queue_starts s where s.queue = ?4 and s.started_at > ?3 - q.rate_period) end)
-          from durable_queues q where q.name = ?4 and not q.paused)";
+        select min($6,
+                   case when q.concurrency is null then $6 else q.concurrency - (
+                        select count(*) from durable.workflows p where p.status = 'PENDING' and p.queue = $4) end,
+                   case when q.rate_starts is null then $6 else q.rate_starts - (
+                        select count(*) from durable.queue_starts s where s.queue = $4 and s.started_at > $3 - q.rate_period) end)
+          from durable.queues q where q.name = $4 and not q.paused)";
 
-/// The partition keys in the line, as a table `keys (key)` for a `with recursive`. It hops from key to
-/// key through their index, so it costs one look per key and not one per workflow.
+/// The partition keys with ENQUEUED workflows, as a table `keys (key)` for a `with recursive`. It hops from key to
+/// key through their index, so it costs one lookup per key and not one per workflow.
 const KEYS: &str = "
     keys (key) as (
-        select (select w.partition_key from durable_workflows w indexed by durable_workflows_partitions
-                 where w.status = 'ENQUEUED' and w.queue = ?4 order by w.partition_key limit 1)
+        select (select w.partition_key from durable.workflows w indexed by durable_workflows_partitions
+                 where w.status = 'ENQUEUED' and w.queue = $4 order by w.partition_key limit 1)
         union all
-        select (select w.partition_key from durable_workflows w indexed by durable_workflows_partitions
-                 where w.status = 'ENQUEUED' and w.queue = ?4 and w.partition_key > keys.key
+        select (select w.partition_key from durable.workflows w indexed by durable_workflows_partitions
+                 where w.status = 'ENQUEUED' and w.queue = $4 and w.partition_key > keys.key
                  order by w.partition_key limit 1)
           from keys where keys.key is not null)";
 
 /// How many run of one of the `keys`.
-const RUNNING_OF_KEY: &str = "(select count(*) from durable_workflows p
-      where p.status = 'PENDING' and p.queue = ?4 and p.partition_key = keys.key)";
+const RUNNING_OF_KEY: &str = "(select count(*) from durable.workflows p
+      where p.status = 'PENDING' and p.queue = $4 and p.partition_key = keys.key)";
 
 /// How many of one of the `keys` were started in its window.
-const STARTS_OF_KEY: &str = "(select count(*) from durable_queue_starts s
-      where s.queue = ?4 and s.partition_key = keys.key and s.started_at > ?3 - q.partition_rate_period)";
+const STARTS_OF_KEY: &str = "(select count(*) from durable.queue_starts s
+      where s.queue = $4 and s.partition_key = keys.key and s.started_at > $3 - q.partition_rate_period)";
 
 /// Until when the window of the queue `q` is full; 0 where it never was.
-const FULL_UNTIL: &str = "coalesce((select s.started_at + q.rate_period from durable_queue_starts s
-      where s.queue = ?4 order by s.started_at desc
-      limit 1 offset (select max(coalesce(o.rate_starts, 1) - 1, 0) from durable_queues o where o.name = ?4)), 0)";
+const FULL_UNTIL: &str = "coalesce((select s.started_at + q.rate_period from durable.queue_starts s
+      where s.queue = $4 order by s.started_at desc
+      limit 1 offset (select max(coalesce(o.rate_starts, 1) - 1, 0) from durable.queues o where o.name = $4)), 0)";
 
 impl SqliteStore {
     /// Claims from a queue that a look found to be limited, and to have something to give.
     pub(super) async fn claim_limited(&self, request: &ClaimRequest) -> Result<Claimed, StoreError> {
-        let mut turn = self.work().await?;
-        let mut transaction = self.begin(&mut turn).await?;
-        let query = self.query(&self.texts.limited.limits).bind(&request.queue);
+        let mut writer = self.writing().await?;
+        let mut transaction = self.begin(&mut writer).await?;
+        let query = self.query(&self.sql.claim_limited.limits).bind(&request.queue);
         let Some(row) = query.fetch_optional(&mut *transaction).await? else {
-            self.undo(transaction).await?;
+            self.roll_back(transaction).await?;
             return Ok(Claimed::default()); // it was taken away a moment ago
         };
         let mut claimed = Claimed::of(&decode::<_, LimitsRow, _>(&row)?);
-        self.take_turns(&mut transaction, request, &mut claimed).await?;
+        self.claim_chosen(&mut transaction, request, &mut claimed).await?;
         if claimed.runs.is_empty() {
-            self.undo(transaction).await?;
+            self.roll_back(transaction).await?;
         } else {
             self.end(transaction, claimed.runs.len() as u64).await?;
         }
         Ok(claimed)
     }
 
-    async fn take_turns(
+    async fn claim_chosen(
         &self,
         transaction: &mut SqliteConnection,
         request: &ClaimRequest,
         claimed: &mut Claimed,
     ) -> Result<(), StoreError> {
-        let (texts, now) = (&self.texts.limited, local_micros());
+        let (sql, now) = (&self.sql.claim_limited, local_micros());
         let partitioned = by_partition(&claimed.limits);
         let (claim, next) =
-            if partitioned { (&texts.by_turns, &texts.next_turn) } else { (&texts.in_line, &texts.next_in_line) };
+            if partitioned { (&sql.by_partition_turns, &sql.next_turn) } else { (&sql.in_order, &sql.next_in_order) };
         let asking = |text| {
             let query = self.fenced(text, request.fence).bind(now);
-            query.bind(&request.queue).bind(json(&request.known))
+            query.bind(&request.queue).bind(list(&request.known))
         };
         let chosen = asking(claim).bind(i64::from(request.limit)).fetch_all(&mut *transaction).await?;
         let rated = has_rate(&claimed.limits);
@@ -187,16 +187,16 @@ impl SqliteStore {
                 keys.push(row.try_get("key")?);
                 turns.push(row.try_get("partition_key")?);
             }
-            let query = self.fenced(&texts.take, request.fence).bind(now).bind(json(&keys));
+            let query = self.fenced(&sql.take, request.fence).bind(now).bind(list(&keys));
             claimed.runs = runs(&query.fetch_all(&mut *transaction).await?)?;
             if rated {
-                self.query(&texts.note).bind(json(&keys)).execute(&mut *transaction).await?;
+                self.query(&sql.note).bind(list(&keys)).execute(&mut *transaction).await?;
             }
             if partitioned {
-                let query = self.query(&texts.serve).bind(&request.queue).bind(now);
-                query.bind(json(&turns)).execute(&mut *transaction).await?;
+                let query = self.query(&sql.serve).bind(&request.queue).bind(now);
+                query.bind(list(&turns)).execute(&mut *transaction).await?;
             }
-            for (text, needed) in [(&texts.prune, rated), (&texts.forget, partitioned)] {
+            for (text, needed) in [(&sql.prune, rated), (&sql.forget, partitioned)] {
                 if needed {
                     self.query(text).bind(&request.queue).bind(now).execute(&mut *transaction).await?;
                 }

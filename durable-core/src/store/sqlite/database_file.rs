@@ -36,13 +36,13 @@ impl DatabasePlace {
         let (path, query) = url.split_once('?').unwrap_or((url, ""));
         let mode = url::form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == "mode").map(|(_, mode)| mode);
         if path.ends_with(":memory:") || mode.as_deref() == Some("memory") {
-            let location = Location { shown: "in_sqlite::memory:".to_owned(), file: None, in_memory: true };
-            // The one connection is the whole database, and nobody shares it.
+            let location = Location { shown: "sqlite::memory:".to_owned(), file: None, in_memory: true };
+            // The one connection is the whole database, and nothing shares it.
             return Ok(Self { options: options.shared_cache(false), location, create: false });
         }
         let file = options.get_filename().to_owned();
         if file.as_os_str().is_empty() {
-            return Err(refused(&"it names no file; write sqlite:path/to/file.sqlite or in_sqlite::memory:"));
+            return Err(refused(&"it names no file; write sqlite:path/to/file.sqlite or sqlite::memory:"));
         }
         if mode.as_deref() == Some("ro") || query.contains("immutable") {
             return Err(not_writable(&file, &"the URL asks for a database that is only read"));
@@ -98,7 +98,7 @@ impl DatabasePlace {
     }
 }
 
-/// Whether there is no such file. Of one that nobody may look at nobody knows.
+/// Whether there is no such file, as far as this process may know.
 fn is_missing(file: &Path) -> bool {
     file.try_exists().is_ok_and(|exists| !exists)
 }
@@ -142,7 +142,7 @@ mod tests {
             assert_eq!(place.location.shown, path, "{url}");
             assert!(!place.location.in_memory);
         }
-        for url in ["in_sqlite::memory:", "sqlite://:memory:", "sqlite:x?mode=memory"] {
+        for url in ["sqlite::memory:", "sqlite://:memory:", "sqlite:x?mode=memory"] {
             assert!(DatabasePlace::of(url).expect("it is a good URL").location.in_memory, "{url}");
         }
     }

@@ -1,102 +1,128 @@
-//! Messages in SQLite, one by one: alone, on the careful path, and on users' connections.
+//! Messages in SQLite, one by one: alone, in a commit row by row, and on users' connections.
 
 use sqlx::SqliteConnection;
 
 use crate::store::batch_clock::BatchClock;
+use crate::store::columns::{MESSAGE, RECEIVER, names};
 use crate::store::decode::decode;
 use crate::store::decode_messaging::{Sent, SentRow};
-use crate::store::rows_by_kind::TERMINAL;
-use crate::store::sql::texts;
-use crate::store::sqlite::commit::FENCE;
-use crate::store::sqlite::read::json;
-use crate::store::sqlite::{LiteQuery, SqliteStore};
-use crate::store::{Fence, NewMessage, StoreError, Verdict};
+use crate::store::rows_by_kind::{TERMINAL, numbers};
+use crate::store::sql::sql_statements;
+use crate::store::sqlite::SqliteStore;
+use crate::store::sqlite::dialect::{FENCE_HOLDS, Query, bind_row, list, parameters};
+use crate::store::sqlite::nul::refuse_nul_in_message;
+use crate::store::{Fence, NewMessage, OutboxConnection, StoreError, StoreErrorKind, Verdict};
 use crate::types::id::local_micros;
+use crate::types::keys::MessageKey;
 
-texts! {
-    /// ?1, ?2 fence; ?3 now; ?4 to ?8 the message.
-    send = format!(
-        "insert into durable_messages (key, workflow, topic, idempotency_key, payload, sent_at)
-         select ?4, w.key, ?6, ?7, ?8, ?3 from durable_workflows w
-          where w.id = ?5 and w.status not in {TERMINAL} and {FENCE}
-         on conflict do nothing"
-    );
-    /// ?1 now; ?2 to ?6 the message.
-    post = format!(
-        "insert into durable_messages (key, workflow, topic, idempotency_key, payload, sent_at)
-         select ?2, w.key, ?4, ?5, ?6, ?1 from durable_workflows w
-          where w.id = ?3 and w.status not in {TERMINAL}
-         on conflict do nothing"
-    );
-    /// Why a message was not written. ?1 its key; ?2 the id it is for; ?3 its idempotency key.
-    why = "select 0 as sent, (select status from durable_workflows where id = ?2) as status,
-                  exists (select 1 from durable_messages where key = ?1)
-                  or exists (select 1 from durable_messages
-                              where workflow = (select key from durable_workflows where id = ?2)
-                                and idempotency_key = ?3) as there";
-    /// ?1, ?2 fence; ?3 now; ?4 keys.
+sql_statements! {
+    /// $1, $2 fence; $3 the id of the receiver; $4 to $7 the message; $8 now.
+    send = sending(3, FENCE_HOLDS);
+    /// $1 the id of the receiver; $2 to $5 the message; $6 now.
+    send_unfenced = sending(1, "true");
+    /// Why a message was not written. $1 its key; $2 the id of its receiver; $3 its idempotency key.
+    why = "select 0 as sent, (select status from durable.workflows where id = $2) as status,
+                  exists (select 1 from durable.messages where key = $1)
+                  or exists (select 1 from durable.messages
+                              where workflow = (select key from durable.workflows where id = $2)
+                                and idempotency_key = $3) as there";
+    /// $1, $2 fence; $3 keys; $4 now.
     receive = format!(
-        "update durable_messages set received_at = coalesce(received_at, ?3)
-          where key in (select value from json_each(?4)) and {FENCE}"
+        "update durable.messages set received_at = coalesce(received_at, $4)
+          where key in (select value from json_each($3)) and {FENCE_HOLDS}"
     );
 }
 
-pub(super) fn bind_message(query: LiteQuery, it: &NewMessage) -> LiteQuery {
-    query.bind(it.key).bind(&it.to).bind(&it.topic).bind(&it.idempotency_key).bind(&it.payload)
+/// Writes a message if its receiver can receive it.
+fn sending(first: usize, condition: &str) -> String {
+    format!(
+        "insert into durable.messages ({}, workflow, sent_at)
+         select {}, w.key, ${} from durable.workflows w
+          where w.id = ${first} and w.status not in {TERMINAL} and {condition}
+         on conflict do nothing",
+        names(MESSAGE),
+        parameters(MESSAGE, first + 1),
+        first + 1 + MESSAGE.len()
+    )
+}
+
+fn bind_message(query: Query, it: &NewMessage, now: i64) -> Query {
+    bind_row(bind_row(query, RECEIVER, it), MESSAGE, it).bind(now)
 }
 
 impl SqliteStore {
-    /// Sends a message, or says why not.
+    pub(super) fn send_statement(&self, fence: Fence, message: &NewMessage, now: i64) -> Query {
+        bind_message(self.fenced(&self.sql.messages.send, fence), message, now)
+    }
+
+    /// Sends a message, or gives why it cannot be received.
     pub(super) async fn send_or_explain(
         &self,
-        connection: &mut SqliteConnection,
+        transaction: &mut SqliteConnection,
         fence: Fence,
-        moment: &mut BatchClock,
+        clock: &mut BatchClock,
         message: &NewMessage,
         written: &mut u64,
     ) -> Result<Option<Verdict>, StoreError> {
-        let now = *moment.now.get_or_insert_with(local_micros);
-        let query = bind_message(self.fenced(&self.texts.mail.send, fence).bind(now), message);
-        Ok(match self.sent(connection, query, message).await? {
-            Sent::Now => {
-                *written += 1;
-                None
-            }
-            Sent::Before => None,
-            Sent::NoReceiver(status) => Some(Verdict::NoReceiver { id: message.to.clone(), status }),
-        })
+        let query = self.send_statement(fence, message, self.time_of(transaction, clock).await?);
+        let sent = self.sent(transaction, query, message).await?;
+        *written += u64::from(sent == Sent::Now);
+        Ok(sent.refusal(&message.to))
     }
 
     /// Sends a message on a user's connection.
-    pub(super) async fn post_on(
+    pub(super) async fn send_on(
         &self,
         connection: &mut SqliteConnection,
         message: &NewMessage,
     ) -> Result<Sent, StoreError> {
-        let query = bind_message(self.query(&self.texts.mail.post).bind(local_micros()), message);
+        refuse_nul_in_message(message)?;
+        let query = bind_message(self.query(&self.sql.messages.send_unfenced), message, local_micros());
         self.sent(connection, query, message).await
     }
 
     async fn sent(
         &self,
         connection: &mut SqliteConnection,
-        query: LiteQuery,
+        query: Query,
         message: &NewMessage,
     ) -> Result<Sent, StoreError> {
         if query.execute(&mut *connection).await?.rows_affected() > 0 {
             return Ok(Sent::Now);
         }
-        let query = self.query(&self.texts.mail.why).bind(message.key).bind(&message.to);
+        let query = self.query(&self.sql.messages.why).bind(message.key.get()).bind(&message.to);
         decode::<_, SentRow, _>(&query.bind(&message.idempotency_key).fetch_one(connection).await?)
     }
 
-    pub(super) async fn receive(
+    pub(super) async fn mark_received(
         &self,
-        connection: &mut SqliteConnection,
+        transaction: &mut SqliteConnection,
         fence: Fence,
-        keys: &[i64],
-    ) -> Result<u64, sqlx::Error> {
-        let query = self.timed(&self.texts.mail.receive, fence).bind(json(keys));
-        Ok(query.execute(connection).await?.rows_affected())
+        keys: &[MessageKey],
+    ) -> Result<u64, StoreError> {
+        let query = self.fenced(&self.sql.messages.receive, fence).bind(list(&numbers(keys))).bind(local_micros());
+        Ok(query.execute(transaction).await?.rows_affected())
+    }
+
+    /// The connection of an outbox call, if it is one to SQLite.
+    pub(super) fn own_connection(connection: OutboxConnection<'_>) -> Option<&mut SqliteConnection> {
+        #[allow(irrefutable_let_patterns, reason = "there are other kinds where their stores are compiled in")]
+        let OutboxConnection::Sqlite(connection) = connection else { return None };
+        Some(connection)
+    }
+
+    /// Explains the error of a user's connection to a file without the tables of durable.
+    pub(super) fn explain_missing_tables(&self, error: StoreError) -> StoreError {
+        if !error.message.contains("no such table") {
+            return error;
+        }
+        StoreError::new(
+            StoreErrorKind::Refused,
+            format_args!(
+                "the connection has to be one to the system database, {}, but it leads to a file without the tables \
+                 of durable: {}",
+                self.location, error.message
+            ),
+        )
     }
 }

@@ -1,42 +1,78 @@
 //! The embedded store: one SQLite file, or a database in memory.
 //!
-//! SQLite has one writer at a time, so this store has one writing connection, and readers beside
-//! it. `commit` is the fast path and `careful` the slow one; the other files are one trait each.
+//! SQLite has one writer at a time, so this store has one connection that writes, and others that read.
+//! `commit` is the fast path and `commit_rows` the slow one; the other files are one trait each.
 
 mod batch;
 mod claim;
 mod claim_limited;
 mod commit;
-mod commit_rows;
 mod control;
 mod database_file;
-mod enqueue;
-mod events_and_streams;
-mod executors;
+mod dialect;
+mod enqueue_within;
 mod messages;
-mod messaging;
-mod migrate;
 mod notify;
+mod nul;
 mod poll;
-mod queues;
-mod read;
-mod schedules;
-pub(super) mod transact;
+#[cfg(test)]
+mod statement_snapshots;
+mod takeover;
+mod transact;
 mod writer_connection;
+
+// The files that are the same in both stores are compiled once for each, with the types and the
+// fragments of SQL of its `dialect`.
+#[path = "../shared/commit_rows.rs"]
+#[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
+mod commit_rows;
+#[path = "../shared/enqueue.rs"]
+#[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
+mod enqueue;
+#[path = "../shared/events_and_streams.rs"]
+#[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
+mod events_and_streams;
+#[path = "../shared/executors.rs"]
+#[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
+mod executors;
+#[path = "../shared/messaging.rs"]
+#[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
+mod messaging;
+#[path = "../shared/migrate.rs"]
+#[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
+mod migrate;
+#[path = "../shared/queues.rs"]
+#[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
+mod queues;
+#[path = "../shared/read.rs"]
+#[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
+mod read;
+#[path = "../shared/schedules.rs"]
+#[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
+mod schedules;
+#[path = "../shared/single_rows.rs"]
+#[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
+mod single_rows;
+#[path = "../shared/transactions.rs"]
+#[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
+pub(super) mod transactions;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::join3;
-use sqlx::sqlite::{SqliteArguments, SqlitePoolOptions};
-use sqlx::{AssertSqlSafe, Connection, Sqlite, SqliteConnection, SqlitePool, Transaction};
+use sqlx::sqlite::SqlitePoolOptions;
+use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection, SqlitePool};
 
 use self::database_file::DatabasePlace;
+use self::dialect::{MIGRATIONS_TABLE, Query, StoreTransaction};
 use self::writer_connection::{ReadConnection, WriterConnection, WriterGuard};
+use crate::store::sql::statements_of_files;
 use crate::store::statement_counter::StatementCounter;
 use crate::store::{
     BoxFuture, Lifecycle, Location, PoolState, StatementCounts, StoreError, StoreErrorKind, StoreFuture,
 };
+use crate::types::id::local_micros;
 
 /// Connections that only read.
 const READERS: u32 = 4;
@@ -51,35 +87,22 @@ pub(crate) struct SqliteStore {
     writer: WriterConnection,
     /// Connections that only read; none in memory.
     readers: Option<SqlitePool>,
-    /// What is left for giving back and signing off once the work is closed: opened only then, so
+    /// What releases workflows and removes the executor once the work is closed: opened only then, so
     /// that this process does not compete with itself for the write lock before.
-    farewell: WriterConnection,
+    closing_writer: WriterConnection,
     closed: AtomicBool,
-    texts: Texts,
+    sql: Statements,
     location: Location,
-    meter: StatementCounter,
+    counter: StatementCounter,
 }
 
-/// The SQL texts of all files of this store.
-#[derive(Debug)]
-struct Texts {
-    commit: commit::Texts,
-    batch: batch::Texts,
-    careful: commit_rows::Texts,
-    executors: executors::Texts,
-    enqueue: enqueue::Texts,
-    queues: queues::Texts,
-    claim: claim::Texts,
-    limited: claim_limited::Texts,
-    read: read::Texts,
-    control: control::Texts,
-    schedules: schedules::Texts,
-    look: poll::Texts,
-    mail: messages::Texts,
-    shows: events_and_streams::Texts,
-    talk: messaging::Texts,
-    wake: notify::Texts,
+statements_of_files! {
+    batch claim claim_limited commit commit_rows control enqueue events_and_streams executors messages messaging migrate
+    enqueue_within notify poll queues read schedules single_rows takeover
 }
+
+/// This store, by the name that the files that both stores share use.
+type SqlStore = SqliteStore;
 
 impl SqliteStore {
     /// Opens the file, makes it if there is none, and brings it into WAL mode.
@@ -98,60 +121,15 @@ impl SqliteStore {
             Some(readers.connect_lazy_with(place.options.clone().pragma("query_only", "on")))
         };
         let writer = WriterConnection::new(place.options.clone(), in_memory);
-        let farewell = WriterConnection::new(place.options, in_memory);
-        let made = |text: &str| Arc::from(text);
-        let texts = Texts {
-            commit: commit::Texts::new(made),
-            batch: batch::Texts::new(made),
-            careful: commit_rows::Texts::new(made),
-            executors: executors::Texts::new(made),
-            enqueue: enqueue::Texts::new(made),
-            queues: queues::Texts::new(made),
-            claim: claim::Texts::new(made),
-            limited: claim_limited::Texts::new(made),
-            read: read::Texts::new(made),
-            control: control::Texts::new(made),
-            schedules: schedules::Texts::new(made),
-            look: poll::Texts::new(made),
-            mail: messages::Texts::new(made),
-            shows: events_and_streams::Texts::new(made),
-            talk: messaging::Texts::new(made),
-            wake: notify::Texts::new(made),
-        };
-        let (closed, meter) = (AtomicBool::new(false), StatementCounter::default());
-        Ok(Self { writer, readers, farewell, closed, texts, location: place.location, meter })
+        let closing_writer = WriterConnection::new(place.options, in_memory);
+        let sql = Statements::new(&render);
+        let (closed, counter) = (AtomicBool::new(false), StatementCounter::default());
+        Ok(Self { writer, readers, closing_writer, closed, sql, location: place.location, counter })
     }
 
-    /// A statement about to be sent. All statements of this store come from here, so all are counted.
-    fn query(&self, text: &Arc<str>) -> LiteQuery {
-        self.meter.statement();
-        sqlx::query(AssertSqlSafe(Arc::clone(text))) // a constant of this program
-    }
-
-    /// Sends a writing statement that is a transaction of its own, and gives how many rows it wrote.
-    async fn write(&self, connection: &mut SqliteConnection, query: LiteQuery) -> Result<u64, sqlx::Error> {
-        let rows = query.execute(connection).await?.rows_affected();
-        self.meter.committed(rows);
-        Ok(rows)
-    }
-
-    async fn begin<'c>(&self, connection: &'c mut SqliteConnection) -> Result<Transaction<'c, Sqlite>, sqlx::Error> {
-        self.meter.statement();
+    async fn begin<'c>(&self, connection: &'c mut SqliteConnection) -> Result<StoreTransaction<'c>, sqlx::Error> {
+        self.counter.statement();
         connection.begin_with(BEGIN).await
-    }
-
-    /// Commits a transaction that wrote `rows`.
-    async fn end(&self, transaction: Transaction<'_, Sqlite>, rows: u64) -> Result<(), sqlx::Error> {
-        self.meter.statement();
-        transaction.commit().await?;
-        self.meter.committed(rows);
-        Ok(())
-    }
-
-    /// Takes back what a transaction did.
-    async fn undo(&self, transaction: Transaction<'_, Sqlite>) -> Result<(), sqlx::Error> {
-        self.meter.statement();
-        transaction.rollback().await
     }
 
     fn is_closed(&self) -> bool {
@@ -162,10 +140,10 @@ impl SqliteStore {
         if self.is_closed() { Err(StoreError::new(StoreErrorKind::Closed, "the store is closed")) } else { Ok(()) }
     }
 
-    /// A turn to write executions down, unless the work is closed.
-    async fn work(&self) -> Result<WriterGuard, StoreError> {
+    /// The connection to write with, unless the work is closed.
+    async fn writing(&self) -> Result<WriterGuard, StoreError> {
         self.check_open()?;
-        Ok(self.writer.turn().await?)
+        Ok(self.writer.lock().await?)
     }
 
     /// A connection to read with, unless the work is closed.
@@ -173,18 +151,91 @@ impl SqliteStore {
         self.check_open()?;
         Ok(match &self.readers {
             Some(readers) => ReadConnection::Pooled(readers.acquire().await?),
-            None => ReadConnection::Only(self.writer.turn().await?),
+            None => ReadConnection::Only(self.writer.lock().await?),
         })
     }
 
-    /// A turn for executors' rows, which goes on after the work is closed.
-    async fn presence(&self) -> Result<WriterGuard, sqlx::Error> {
-        let farewell = self.is_closed() && !self.location.in_memory;
-        if farewell { self.farewell.turn().await } else { self.writer.turn().await }
+    /// The connection to write executors' rows with, also after the work is closed.
+    async fn leases(&self) -> Result<WriterGuard, StoreError> {
+        let closing = self.is_closed() && !self.location.in_memory;
+        Ok(if closing { self.closing_writer.lock().await? } else { self.writer.lock().await? })
+    }
+
+    /// A connection to read executors' rows and what they have to do.
+    async fn reading_leases(&self) -> Result<ReadConnection, StoreError> {
+        self.reading().await
+    }
+
+    /// The time of the database's clock. The database is on this machine, so that is this machine's.
+    #[allow(clippy::unused_async, reason = "Postgres asks its server")]
+    async fn now_on(&self, _: &mut SqliteConnection) -> Result<i64, StoreError> {
+        Ok(local_micros())
+    }
+
+    /// The same for a caller without a connection.
+    #[allow(clippy::unused_async, reason = "Postgres asks its server")]
+    async fn ask_clock(&self) -> Result<i64, StoreError> {
+        self.check_open().map(|()| local_micros())
+    }
+
+    #[allow(clippy::unused_self, reason = "Postgres renders the name of its schema")]
+    fn render(&self, text: &str) -> Arc<str> {
+        render(text)
+    }
+
+    async fn run_migrations(&self) -> Result<(), StoreError> {
+        let result = self.migrate_on(&mut *self.leases().await?).await;
+        result.map_err(|error| {
+            StoreError::new(error.kind, format_args!("cannot prepare {}: {}", self.location, error.message))
+        })
+    }
+
+    /// Creates the table of migrations. The lock for writing was taken with the transaction.
+    async fn lock_migrations(&self, transaction: &mut SqliteConnection) -> Result<(), StoreError> {
+        let statement = format!(
+            "create table if not exists {MIGRATIONS_TABLE} (
+                version     integer primary key,
+                description text    not null,
+                checksum    blob    not null,
+                applied_at  integer not null
+            ) strict"
+        );
+        raw(statement.into()).execute(transaction).await?;
+        Ok(())
+    }
+
+    async fn has_migrations_table(&self, connection: &mut SqliteConnection) -> Result<bool, StoreError> {
+        let query = self.query(&self.sql.control.table).bind(MIGRATIONS_TABLE);
+        Ok(query.fetch_optional(connection).await?.is_some())
+    }
+
+    /// Drops all tables of durable, which are those with its prefix.
+    async fn drop_tables(&self) -> Result<(), StoreError> {
+        let mut writer = self.leases().await?;
+        let mut transaction = self.begin(&mut writer).await?;
+        let names = self.query(&self.sql.control.tables).fetch_all(&mut *transaction).await?;
+        for row in &names {
+            let name: String = row.try_get("name")?;
+            self.query(&format!("drop table {name}").into()).execute(&mut *transaction).await?;
+        }
+        self.end(transaction, 1).await?;
+        Ok(())
     }
 }
 
-type LiteQuery = sqlx::query::Query<'static, Sqlite, SqliteArguments>;
+/// The text that is sent: tables have a prefix instead of a schema, and parameters a question mark.
+fn render(text: &str) -> Arc<str> {
+    text.replace("durable.", "durable_").replace('$', "?").into()
+}
+
+fn prepared(text: &Arc<str>) -> Query {
+    sqlx::query(AssertSqlSafe(Arc::clone(text))) // a constant of this program
+}
+
+/// A statement of a migration. It is sent as it is, and not prepared.
+fn raw(text: Arc<str>) -> sqlx::RawSql {
+    sqlx::raw_sql(AssertSqlSafe(text))
+}
 
 impl Lifecycle for SqliteStore {
     fn migrate(&self) -> StoreFuture<'_, ()> {
@@ -196,28 +247,28 @@ impl Lifecycle for SqliteStore {
     }
 
     fn statement_counts(&self) -> StatementCounts {
-        self.meter.read()
+        self.counter.read()
     }
 
     fn close_work_pool(&self) {
         self.closed.store(true, Ordering::Release);
         if let Some(readers) = &self.readers {
-            // Closing marks the pool before its future is polled; nobody waits for the rest here.
+            // Closing marks the pool before its future is polled; the rest is not waited for here.
             drop(readers.close());
         }
     }
 
     fn pools(&self) -> Vec<PoolState> {
-        let lane = |name, lane: &WriterConnection| {
-            let (open, held) = lane.state();
+        let writer = |name, writer: &WriterConnection| {
+            let (open, held) = writer.state();
             PoolState { name, open: open.into(), held: held.into() }
         };
         let readers = self.readers.as_ref().map(|it| {
             let open = it.size() as usize;
             PoolState { name: "reading", open, held: open.saturating_sub(it.num_idle()) }
         });
-        let lanes = [lane("writing", &self.writer), lane("leases", &self.farewell)];
-        lanes.into_iter().chain(readers).collect()
+        let writers = [writer("writing", &self.writer), writer("leases", &self.closing_writer)];
+        writers.into_iter().chain(readers).collect()
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {
@@ -229,7 +280,7 @@ impl Lifecycle for SqliteStore {
                 }
             };
             // At the same time, so that one that hangs keeps no other open.
-            join3(readers, self.writer.close(), self.farewell.close()).await;
+            join3(readers, self.writer.close(), self.closing_writer.close()).await;
         })
     }
 

@@ -1,28 +1,28 @@
-//! How processes on one file hear of each other's writing: they watch the file. SQLite has no
-//! notifications, and needs none, since everybody is on one machine.
+//! How processes on one file notice each other's commits: they watch the file. SQLite has no
+//! notifications, and needs none, since all processes are on one machine.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use sqlx::Row;
 
-use crate::store::sql::texts;
+use crate::store::sql::sql_statements;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Hint, Notification, Notifications, StoreError, StoreFuture};
 
 /// How often the files are looked at.
-const GLANCES: Duration = Duration::from_millis(100);
-/// How coarse the times of files may be: what was written within this much of a glance may have been
-/// written to again without another time or another length.
-const GRAIN: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// How coarse the times of files may be: a file that was written within this much of a look may be written
+/// again without another time or another length.
+const FILE_TIME_RESOLUTION: Duration = Duration::from_millis(50);
 
-texts! {
+sql_statements! {
     /// A number that changes when another connection has written, and not when this one has.
     data_version = "pragma data_version";
 }
 
 impl Notifications for SqliteStore {
-    /// Others watch the file, so nobody has to tell them.
+    /// Other processes watch the file, so there is nothing to send.
     fn has_others(&self) -> bool {
         false
     }
@@ -31,28 +31,28 @@ impl Notifications for SqliteStore {
         Box::pin(std::future::ready(Ok(())))
     }
 
-    fn listen<'a>(&'a self, heard: &'a (dyn Fn(Notification) + Send + Sync)) -> StoreFuture<'a, ()> {
+    fn listen<'a>(&'a self, on_notification: &'a (dyn Fn(Notification) + Send + Sync)) -> StoreFuture<'a, ()> {
         Box::pin(async move {
             let Some(file) = &self.location.file else {
-                heard(Notification::Listening);
-                return std::future::pending().await; // nobody else has the database
+                on_notification(Notification::Listening);
+                return std::future::pending().await; // no other process has the database
             };
             let files = WatchedFiles::of(file);
-            let mut glance = files.glance();
+            let mut last = files.stamp();
             let mut version = self.data_version().await?;
-            heard(Notification::Listening);
+            on_notification(Notification::Listening);
             loop {
-                tokio::time::sleep(GLANCES).await;
+                tokio::time::sleep(POLL_INTERVAL).await;
                 self.check_open()?;
-                let now = files.glance();
-                if now == glance && !glance.fresh {
+                let now = files.stamp();
+                if now == last && !last.may_be_stale {
                     continue;
                 }
-                glance = now;
+                last = now;
                 let now = self.data_version().await?;
                 if now != version {
                     version = now;
-                    heard(Notification::Something);
+                    on_notification(Notification::Something);
                 }
             }
         })
@@ -62,9 +62,9 @@ impl Notifications for SqliteStore {
 impl SqliteStore {
     /// Which connection the writer has, and what that one knows about the writing of others.
     async fn data_version(&self) -> Result<(u64, i64), StoreError> {
-        let mut turn = self.writer.turn().await?;
-        let row = self.query(&self.texts.wake.data_version).fetch_one(&mut *turn).await?;
-        Ok((turn.opening(), row.try_get(0)?))
+        let mut writer = self.writer.lock().await?;
+        let row = self.query(&self.sql.notify.data_version).fetch_one(&mut *writer).await?;
+        Ok((writer.opening(), row.try_get(0)?))
     }
 }
 
@@ -74,12 +74,12 @@ struct WatchedFiles {
     wal: PathBuf,
 }
 
-/// What the files looked like. Two glances are the same if nothing was written in between.
+/// The lengths and times of the files. Two stamps are equal if nothing was written in between.
 #[derive(Debug)]
 struct FileStamp {
     seen: [Option<(u64, SystemTime)>; 2],
-    /// Whether there may have been writing since that does not show.
-    fresh: bool,
+    /// Whether the files may have been written since without a change of length or time.
+    may_be_stale: bool,
 }
 
 impl PartialEq for FileStamp {
@@ -95,14 +95,14 @@ impl WatchedFiles {
         Self { main: main.to_owned(), wal: wal.into() }
     }
 
-    fn glance(&self) -> FileStamp {
+    fn stamp(&self) -> FileStamp {
         let now = SystemTime::now();
         let look = |path: &Path| {
             let seen = std::fs::metadata(path).ok()?;
             Some((seen.len(), seen.modified().ok()?))
         };
         let seen = [look(&self.main), look(&self.wal)];
-        let is_fresh = |at: SystemTime| now.duration_since(at).map_or(true, |age| age < GRAIN);
-        FileStamp { seen, fresh: seen.iter().flatten().any(|(_, at)| is_fresh(*at)) }
+        let is_fresh = |at: SystemTime| now.duration_since(at).map_or(true, |age| age < FILE_TIME_RESOLUTION);
+        FileStamp { seen, may_be_stale: seen.iter().flatten().any(|(_, at)| is_fresh(*at)) }
     }
 }

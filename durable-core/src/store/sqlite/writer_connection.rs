@@ -1,4 +1,4 @@
-//! The connection that writes: one, kept open, taken in turns.
+//! The connection that writes: one, kept open, behind a fair lock.
 //!
 //! A pool would send a ping through it at each release, and a commit to SQLite is hardly longer
 //! than that.
@@ -37,11 +37,11 @@ impl WriterConnection {
         Self { options, is_database, slot: Arc::default(), openings: AtomicU64::new(0) }
     }
 
-    /// Waits for one's turn. Turns come in the order in which they were asked for.
+    /// Waits for the connection. Callers get it in the order in which they asked.
     ///
     /// # Errors
-    /// The lane is closed, in the words of a closed pool; or the connection cannot be opened.
-    pub(super) async fn turn(&self) -> Result<WriterGuard, sqlx::Error> {
+    /// The connection is closed, which is the error of a closed pool; or the connection cannot be opened.
+    pub(super) async fn lock(&self) -> Result<WriterGuard, sqlx::Error> {
         let mut slot = Arc::clone(&self.slot).lock_owned().await;
         match *slot {
             ConnectionSlot::Open(_) => {}
@@ -55,12 +55,12 @@ impl WriterConnection {
         Ok(WriterGuard { slot, is_database: self.is_database, opening })
     }
 
-    /// Whether the connection is open, and whether somebody has a turn with it.
+    /// Whether the connection is open, and whether it is in use.
     pub(super) fn state(&self) -> (bool, bool) {
         self.slot.try_lock().map_or((true, true), |slot| (matches!(*slot, ConnectionSlot::Open(_)), false))
     }
 
-    /// Closes the connection once nobody has a turn; there are no turns any more after that.
+    /// Closes the connection once it is not in use; it cannot be locked after that.
     pub(super) async fn close(&self) {
         let slot = std::mem::replace(&mut *self.slot.lock().await, ConnectionSlot::Closed);
         if let ConnectionSlot::Open(connection) = slot {
@@ -69,7 +69,7 @@ impl WriterConnection {
     }
 }
 
-/// A turn with the connection.
+/// The locked connection.
 #[derive(Debug)]
 pub(super) struct WriterGuard {
     slot: OwnedMutexGuard<ConnectionSlot>,
@@ -91,7 +91,7 @@ impl Deref for WriterGuard {
     fn deref(&self) -> &SqliteConnection {
         match &*self.slot {
             ConnectionSlot::Open(connection) => connection,
-            _ => unreachable!("a turn begins with an open connection, and nobody else has the slot"),
+            _ => unreachable!("the guard begins with an open connection, and has the slot locked"),
         }
     }
 }
@@ -100,7 +100,7 @@ impl DerefMut for WriterGuard {
     fn deref_mut(&mut self) -> &mut SqliteConnection {
         match &mut *self.slot {
             ConnectionSlot::Open(connection) => connection,
-            _ => unreachable!("a turn begins with an open connection, and nobody else has the slot"),
+            _ => unreachable!("the guard begins with an open connection, and has the slot locked"),
         }
     }
 }
@@ -108,7 +108,7 @@ impl DerefMut for WriterGuard {
 impl Drop for WriterGuard {
     /// Where the disk is full or at fault, SQLite takes a transaction back by itself, and the
     /// driver, which does not know that, takes the connection for one that is still in it. Such a
-    /// connection cannot begin another one: it is dropped, and the next turn opens a new one.
+    /// connection cannot begin another one: it is dropped, and the next lock opens a new one.
     fn drop(&mut self) {
         if !self.is_database && self.is_in_transaction() {
             *self.slot = ConnectionSlot::Unopened;
@@ -116,7 +116,7 @@ impl Drop for WriterGuard {
     }
 }
 
-/// A connection to read with: one of the readers', or in memory a turn with the only one.
+/// A connection to read with: one of the readers', or in memory the only one.
 #[derive(Debug)]
 pub(super) enum ReadConnection {
     Pooled(PoolConnection<Sqlite>),
@@ -129,7 +129,7 @@ impl Deref for ReadConnection {
     fn deref(&self) -> &SqliteConnection {
         match self {
             Self::Pooled(connection) => connection,
-            Self::Only(turn) => turn,
+            Self::Only(writer) => writer,
         }
     }
 }
@@ -138,7 +138,7 @@ impl DerefMut for ReadConnection {
     fn deref_mut(&mut self) -> &mut SqliteConnection {
         match self {
             Self::Pooled(connection) => connection,
-            Self::Only(turn) => turn,
+            Self::Only(writer) => writer,
         }
     }
 }

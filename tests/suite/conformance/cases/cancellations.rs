@@ -1,14 +1,14 @@
 //! Cancelling a workflow, and its descendants.
 
 use durable_core::Status;
-use durable_core::store::{CancelledRun, CancelledWorkflows, Finish, PollRequest};
+use durable_core::store::{CancelledRun, CancelledWorkflows, ExecutorKey, Finish, PollRequest};
 
 use crate::support::store_database::StoreDatabase;
 use crate::support::store_rows::{
     child, commit, finish, record, records, register_executor, start_running, status, success, workflow,
 };
 
-fn stopped(id: &str, executor: Option<i64>) -> CancelledRun {
+fn stopped(id: &str, executor: Option<ExecutorKey>) -> CancelledRun {
     CancelledRun { id: id.to_owned(), executor }
 }
 

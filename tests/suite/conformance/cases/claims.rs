@@ -140,7 +140,7 @@ pub(crate) async fn a_returned_claim_keeps_its_position_in_the_queue(StoreDataba
     let mine = claim(&*store, me, 2).await.runs;
     let theirs = claim(&*store, other, 1).await.runs;
     end_run(&*store, me, &mine[0]).await;
-    let keys = [mine[0].key, mine[1].key, theirs[0].key, direct, 999_999];
+    let keys = [mine[0].key, mine[1].key, theirs[0].key, direct, 999_999.into()];
     store.return_claims(me, &keys).await.unwrap();
     store.return_claims(me, &keys).await.unwrap();
     assert_eq!(status(&*store, "a").await, Some(Status::Success));

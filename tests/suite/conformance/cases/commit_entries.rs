@@ -186,7 +186,7 @@ pub(crate) async fn batches_of_every_size_are_stored_whole(StoreDatabase { store
             .collect();
         assert_eq!(store.commit(me, &mixed, false).await.unwrap(), stored, "{size} of all kinds");
 
-        let keys: Vec<i64> = all.iter().map(|it| it.key).collect();
+        let keys: Vec<_> = all.iter().map(|it| it.key).collect();
         let expected = size + size.div_ceil(3) + (size + 1) / 3;
         assert_eq!(store.records(&keys).await.unwrap().len(), expected, "{size}");
         let ids: Vec<_> = all.iter().map(|it| it.id.clone()).collect();
@@ -202,7 +202,7 @@ pub(crate) async fn each_entry_of_a_mixed_batch_gets_its_own_verdict(StoreDataba
         let fresh = start_running(&*store, me, &format!("run-{number}")).await;
         entries.push(begin(&workflow(&format!("new-{number}"))));
         entries.push(begin(&workflow("old")));
-        entries.push(finish(success(if number % 10 == 0 { -1 } else { fresh }, "1")));
+        entries.push(finish(success(if number % 10 == 0 { (-1).into() } else { fresh }, "1")));
     }
     let verdicts = store.commit(me, &entries, false).await.unwrap();
     for (number, of_round) in (0..).zip(verdicts.chunks(3)) {

@@ -82,7 +82,11 @@ pub(crate) async fn a_run_ends_once(StoreDatabase { store, .. }: StoreDatabase) 
     assert_eq!((info.status, info.output), (Status::Error, None));
     assert_eq!(info.error.as_deref(), Some(r#"{"message":"declined"}"#));
     assert!(info.completed_at >= info.started_at);
-    assert_eq!(commit(&*store, me, finish(success(-1, "1"))).await, Verdict::Superseded, "there is no such workflow");
+    assert_eq!(
+        commit(&*store, me, finish(success((-1).into(), "1"))).await,
+        Verdict::Superseded,
+        "there is no such workflow"
+    );
 }
 
 pub(crate) async fn an_end_by_another_run_is_superseded(StoreDatabase { store, .. }: StoreDatabase) {

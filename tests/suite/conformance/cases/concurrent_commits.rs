@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use durable_core::store::{Entry, Fence, Verdict};
+use durable_core::store::{Entry, Fence, Verdict, WorkflowKey};
 use tokio::sync::Barrier;
 
 use crate::support::store_database::StoreDatabase;
@@ -38,7 +38,7 @@ pub(crate) async fn a_takeover_waits_for_a_commit_in_flight(database: StoreDatab
 
 pub(crate) async fn a_commit_during_a_takeover_waits_and_writes_nothing(database: StoreDatabase) {
     let store = &*database.store;
-    let shapes: [fn(i64) -> Vec<Entry>; 12] = [
+    let shapes: [fn(WorkflowKey) -> Vec<Entry>; 12] = [
         |_| vec![begin(&workflow("new"))],
         |run| vec![records([record(run, 1, "1")])],
         |run| vec![finish(success(run, "1"))],
@@ -50,7 +50,7 @@ pub(crate) async fn a_commit_during_a_takeover_waits_and_writes_nothing(database
         |run| vec![sending(record(run, 1, "1"), message("w-0", "1"))],
         |run| vec![publish([event(run, "e", "1")])],
         |run| vec![publish([item(run, "s", "1")]), publish([event(run, "e", "1")]), send(message("w-0", "1"))],
-        |run| vec![receiving(record(run, 1, "1"), 1)],
+        |run| vec![receiving(record(run, 1, "1"), 1.into())],
     ];
     for (number, shape) in (0..).zip(shapes) {
         let dead = register_executor(store, "dead").await;

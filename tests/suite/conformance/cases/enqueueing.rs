@@ -5,8 +5,8 @@ use durable_core::store::{NewWorkflow, QueuePlacement, StatementCounts, StoreErr
 
 use crate::support::store_database::StoreDatabase;
 use crate::support::store_queues::{
-    QUEUE, claim, claim_ids, end_run, enqueue, on_queue, queued_workflow, with_deduplication, with_delay,
-    with_partition, with_priority,
+    QUEUE, claim, claim_ids, end_run, enqueue, on_queue, queued_workflow, with_debounce, with_deduplication,
+    with_delay, with_partition, with_priority,
 };
 use crate::support::store_rows::{
     begin, cancel, child, commit, fence_out, inbox, message, outcomes, record, records, register_executor, send,
@@ -190,6 +190,37 @@ pub(crate) async fn of_two_duplicates_in_one_commit_the_first_call_wins(StoreDat
     }
 }
 
+/// Also where the later one has the lesser key, and where only one of them goes on a queue.
+pub(crate) async fn of_two_equal_ids_or_debounce_keys_in_one_commit_the_first_call_wins(
+    StoreDatabase { store, .. }: StoreDatabase,
+) {
+    let me = register_executor(&*store, "a").await;
+    let later = |first: &NewWorkflow, placement: Option<QueuePlacement>, id: &str| {
+        let key = (first.key.get() - 100_000).into();
+        NewWorkflow { key, placement, ..workflow(id) }
+    };
+    let debounced = || with_debounce("cart", std::time::Duration::from_hours(1), None);
+    let (same_id, same_key) = (workflow("w"), queued_workflow("y", debounced()));
+    let (direct, queued) = (workflow("v"), queued_workflow("u", on_queue()));
+    let entries = [
+        begin(&same_id),
+        begin(&same_key),
+        begin(&direct),
+        begin(&queued),
+        begin(&workflow("beside")),
+        begin(&later(&same_id, None, "w")),
+        begin(&later(&same_key, Some(debounced()), "b")),
+        begin(&later(&direct, Some(on_queue()), "v")),
+        begin(&later(&queued, None, "u")),
+    ];
+    let verdicts = store.commit(me, &entries, false).await.unwrap();
+    assert_eq!(verdicts[..5], [const { Verdict::Stored }; 5], "{verdicts:?}");
+    assert!(matches!(&verdicts[6], Verdict::Debounced(it) if it.key == same_key.key), "{verdicts:?}");
+    for (verdict, first) in [(&verdicts[5], same_id), (&verdicts[7], direct), (&verdicts[8], queued)] {
+        assert!(matches!(verdict, Verdict::Existing(it) if it.key == first.key), "{verdicts:?}");
+    }
+}
+
 pub(crate) async fn a_retried_enqueue_finds_its_own_rows_stored(StoreDatabase { store, .. }: StoreDatabase) {
     let me = register_executor(&*store, "a").await;
     let parent = start_running(&*store, me, "parent").await;
@@ -216,10 +247,7 @@ pub(crate) async fn a_fenced_executor_enqueues_nothing(StoreDatabase { store, ..
         vec![begin(&queued_workflow("there", on_queue()))],
         vec![begin(&queued_workflow("one", with_deduplication("k")))],
         vec![begin(&queued_workflow("one", with_deduplication("k"))), begin(&queued_workflow("two", on_queue()))],
-        vec![begin(&queued_workflow(
-            "one",
-            crate::support::store_queues::with_debounce("d", std::time::Duration::ZERO, None),
-        ))],
+        vec![begin(&queued_workflow("one", with_debounce("d", std::time::Duration::ZERO, None)))],
     ] {
         for again in [false, true] {
             let verdicts = store.commit(dead, &entries, again).await.unwrap();
@@ -247,7 +275,7 @@ pub(crate) async fn a_nul_in_a_queue_option_is_refused(StoreDatabase { store, ..
         QueuePlacement { queue: "a\0b".to_owned(), ..on_queue() },
         QueuePlacement { partition: nul(), ..on_queue() },
         QueuePlacement { deduplication_id: nul(), ..on_queue() },
-        crate::support::store_queues::with_debounce("a\0b", day, None),
+        with_debounce("a\0b", day, None),
     ] {
         let entry = [begin(&queued_workflow("w", place))];
         let error = store.commit(me, &entry, false).await.expect_err("a NUL cannot be stored");
@@ -283,7 +311,8 @@ pub(crate) async fn thousands_can_be_enqueued_in_one_commit(database: StoreDatab
     assert!(verdicts.iter().all(|it| matches!(it, Verdict::Duplicate(_))));
     // The begins, the looks for their ids and for their deduplication ids; in SQLite in a transaction.
     assert_eq!(spent(), if database.is_postgres() { costs(3, 0) } else { costs(20, 0) });
-    let children: Vec<_> = (0..64).map(|it| child(1, it, &queued_workflow(&format!("c-{it}"), on_queue()))).collect();
+    let children: Vec<_> =
+        (0..64).map(|it| child(1.into(), it, &queued_workflow(&format!("c-{it}"), on_queue()))).collect();
     assert_eq!(store.commit(me, &children, false).await.unwrap(), vec![Verdict::Stored; 64]);
     assert_eq!(spent(), in_sqlite(4));
 }

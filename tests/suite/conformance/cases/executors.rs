@@ -90,9 +90,9 @@ pub(crate) async fn a_heartbeat_reports_runs_that_are_lost_to_the_executor(Store
     gone.sort_unstable();
     let expected = [(running[1], Status::Cancelled), (running[2], Status::Success), (running[3], Status::Pending)];
     assert_eq!(gone, expected);
-    let not_there_yet = store.heartbeat(me, LEASE, &[running[0], -1]).await.unwrap();
+    let not_there_yet = store.heartbeat(me, LEASE, &[running[0], (-1).into()]).await.unwrap();
     assert!(not_there_yet.no_longer_owned.is_empty());
-    let many: Vec<i64> = (0..5_000).map(|it| -it).collect();
+    let many: Vec<_> = (0..5_000_i64).map(|it| (-it).into()).collect();
     assert!(store.heartbeat(me, LEASE, &many).await.unwrap().fence_holds);
 }
 
@@ -101,7 +101,7 @@ pub(crate) async fn a_heartbeat_tells_an_executor_that_it_is_fenced(StoreDatabas
     fence_out(&*store, me).await;
     assert!(!store.heartbeat(me, LEASE, &[]).await.unwrap().fence_holds);
     assert!(store.executors().await.unwrap().is_empty());
-    let gone = Fence { executor: -1, epoch: 1 };
+    let gone = Fence { executor: (-1).into(), epoch: 1 };
     assert!(!store.heartbeat(gone, LEASE, &[]).await.unwrap().fence_holds, "its row is gone");
 }
 

@@ -43,8 +43,8 @@ pub(crate) async fn migrating_an_up_to_date_database_writes_nothing(database: St
 pub(crate) async fn a_database_of_a_newer_release_is_refused_with_its_name(database: StoreDatabase) {
     let blob = if database.is_postgres() { "'\\x00'::bytea" } else { "x'00'" };
     let newer = format!(
-        "insert into durable._migrations (version, description, success, checksum, execution_time)
-values (9999, 'time travel', true, {blob}, 0)"
+        "insert into durable._migrations (version, description, checksum, applied_at)
+values (9999, 'time travel', {blob}, 0)"
     );
     database.direct_connection().await.execute(&newer).await;
     let error = database.store.migrate().await.expect_err("it is of a newer release");

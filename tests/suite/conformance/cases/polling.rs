@@ -34,7 +34,7 @@ pub(crate) async fn one_poll_finds_everything_waited_for(StoreDatabase { store, 
     let wanted = PollRequest {
         cancelled: Some((me.executor, before)),
         ends: ["w", "ended", "cancelled", "nobody"].map(text).to_vec(),
-        messages: vec![(run, text("other")), (run, text("")), (-1, text(""))],
+        messages: vec![(run, text("other")), (run, text("")), ((-1).into(), text(""))],
         events: vec![(text("nobody"), text("e")), (text("w"), text("none")), (text("w"), text("e"))],
         streams: vec![
             (text("w"), text("none"), StreamCursor::default()),

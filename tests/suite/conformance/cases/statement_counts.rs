@@ -102,7 +102,7 @@ pub(crate) async fn executor_operations_execute_a_fixed_number_of_statements(dat
     assert_eq!(spent(), statement_counts(1, 1));
     store.take_over(&takeover_request(me, 10)).await.unwrap();
     assert_eq!(spent(), statement_counts(1, 1));
-    store.records(&[1, 2, 3]).await.unwrap();
+    store.records(&[1.into(), 2.into(), 3.into()]).await.unwrap();
     store.find("w").await.unwrap();
     assert_eq!(spent(), statement_counts(2, 0));
 }

@@ -29,7 +29,7 @@ pub(crate) async fn any_stored_timeout_can_be_claimed(database: StoreDatabase) {
         assert_eq!(of("most"), Some(LATEST), "{queue}");
         assert!(of("least").is_some_and(|it| it < 0) && of("ordinary").is_some_and(|it| it < LATEST), "{queue}");
 
-        let keys: Vec<i64> = claimed.runs.iter().map(|it| it.key).collect();
+        let keys: Vec<_> = claimed.runs.iter().map(|it| it.key).collect();
         store.return_claims(me, &keys).await.unwrap();
         for it in &claimed.runs {
             assert_eq!(store.show(&it.id).await.unwrap().expect("it waits").deadline, None, "{}", it.id);

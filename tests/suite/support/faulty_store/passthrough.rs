@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use durable_core::Filter;
 use durable_core::store::{
-    BoxFuture, CancelledWorkflows, ClaimRequest, Claimed, Control, EnqueueOutcome, EventValue, ExecutorInfo, Executors,
-    ExistingWorkflow, Fence, HeartbeatResult, Hint, KnownWorkflow, Lifecycle, Location, Messaging, NewExecutor,
-    NewMessage, NewQueue, NewWorkflow, Notification, Notifications, OutboxConnection, PollRequest, PollResult,
-    PoolState, Promoted, QueueChange, QueueRow, Queues, Read, Record, ReleasedWorkflows, ScheduleChange, ScheduleRow,
-    Schedules, SendOutcome, StatementCounts, StoreError, StoreErrorKind, StoreFuture, StreamCursor, StreamPage,
-    Takeover, TakeoverRequest, Transact, Transacted, TransactionEnd, TransactionStart, UserWork, WorkFound, WorkQuery,
+    BoxFuture, CancelledWorkflows, ClaimRequest, Claimed, Control, EnqueueOutcome, ExecutorInfo, ExecutorKey,
+    Executors, ExistingWorkflow, Fence, HeartbeatResult, Hint, KnownWorkflow, Lifecycle, Location, Messaging,
+    NewExecutor, NewMessage, NewQueue, NewWorkflow, Notification, Notifications, OutboxConnection, PollRequest,
+    PollResult, PoolState, Promoted, QueueChange, QueueRow, Queues, Read, Record, ReleasedWorkflows, ScheduleChange,
+    ScheduleRow, Schedules, SendOutcome, StatementCounts, StoreError, StoreErrorKind, StoreFuture, StoredEventValue,
+    StreamCursor, StreamPage, Takeover, TakeoverRequest, Transact, Transacted, TransactionEnd, TransactionStart,
+    UserWork, WorkFound, WorkQuery, WorkflowKey,
 };
 use durable_core::{StepInfo, WorkflowInfo};
 
@@ -92,12 +93,12 @@ impl Transact for FaultyStore {
 impl Executors for FaultyStore {
     through! {
     register_executor(executor: &'a NewExecutor) -> Fence;
-    heartbeat(fence: Fence, lease: Duration, running: &'a [i64]) -> HeartbeatResult;
+    heartbeat(fence: Fence, lease: Duration, running: &'a [WorkflowKey]) -> HeartbeatResult;
     mark_leaving(fence: Fence) -> ();
     executors() -> Vec<ExecutorInfo>;
-    fence_out(executor: i64, epoch: i64) -> bool;
+    fence_out(executor: ExecutorKey, epoch: i64) -> bool;
     count_unknown(known: &'a [KnownWorkflow]) -> u64;
-    release(fence: Fence, stuck: &'a [i64]) -> ReleasedWorkflows;
+    release(fence: Fence, stuck: &'a [WorkflowKey]) -> ReleasedWorkflows;
     work_left(asked: &'a WorkQuery) -> WorkFound;
     remove_executor(fence: Fence) -> ();
     }
@@ -118,7 +119,7 @@ impl Read for FaultyStore {
     counted! {
     find(id: &'a str) -> Option<ExistingWorkflow>;
     poll(wanted: &'a PollRequest) -> PollResult;
-    records(keys: &'a [i64]) -> Vec<Record>;
+    records(keys: &'a [WorkflowKey]) -> Vec<Record>;
     }
 }
 
@@ -143,8 +144,8 @@ impl Queues for FaultyStore {
     }
 
     counted! {
-    return_claims(fence: Fence, keys: &'a [i64]) -> ();
-    release_unknown_claims(fence: Fence, queue: &'a str, held: &'a [i64]) -> u64;
+    return_claims(fence: Fence, keys: &'a [WorkflowKey]) -> ();
+    release_unknown_claims(fence: Fence, queue: &'a str, known: &'a [WorkflowKey]) -> u64;
     }
 
     through! {
@@ -177,7 +178,7 @@ impl Control for FaultyStore {
 impl Messaging for FaultyStore {
     through! {
     read_stream(workflow: &'a str, stream: &'a str, mark: StreamCursor, limit: u32) -> StreamPage;
-    event_history(workflow: &'a str, event: &'a str) -> Vec<EventValue>;
+    event_history(workflow: &'a str, event: &'a str) -> Vec<StoredEventValue>;
     send_in(connection: OutboxConnection<'a>, message: &'a NewMessage) -> SendOutcome;
     }
 }

@@ -1,0 +1,26 @@
+//! The columns of `executors`.
+
+use super::{Column, read_row};
+use crate::store::{ExecutorInfo, NewExecutor};
+
+/// What a launch writes, besides its lease, its epoch and its state.
+pub(in crate::store) const EXECUTOR: &[Column<NewExecutor>] = &[
+    Column::big_int("key", |it| Some(it.key.get())),
+    Column::text("name", |it| Some(&it.name)),
+    Column::text("host", |it| Some(&it.host)),
+    Column::text("lock_file", |it| it.lock_file.as_deref()),
+    Column::text("version", |it| Some(&it.version)),
+];
+
+read_row! {
+    /// An executor as another one sees it. The last two are computed.
+    ExecutorRow => ExecutorInfo {
+        key: i64 => key: key.into(),
+        name: String => name,
+        epoch: i64 => epoch,
+        host: String => host,
+        lock_file: Option<String> => lock_file,
+        expired: bool => expired,
+        leaving: bool => leaving,
+    }
+}

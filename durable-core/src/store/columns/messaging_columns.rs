@@ -1,0 +1,26 @@
+//! The columns of `messages`, and of `events` and `streams`.
+
+use super::Column;
+use crate::store::rows_by_kind::value_of;
+use crate::store::{NewMessage, Publication};
+
+/// What a message writes, besides its receiver, whose key is looked up, and the time.
+pub(in crate::store) const MESSAGE: &[Column<NewMessage>] = &[
+    Column::big_int("key", |it| Some(it.key.get())),
+    Column::text("topic", |it| Some(&it.topic)),
+    Column::text("idempotency_key", |it| it.idempotency_key.as_deref()),
+    Column::text("payload", |it| Some(&it.payload)),
+];
+
+/// The id of a message's receiver.
+pub(in crate::store) const RECEIVER: &[Column<NewMessage>] = &[Column::text("id", |it| Some(&it.to))];
+
+/// What the value of an event, or the item of a stream, writes besides the time.
+pub(in crate::store) const PUBLICATION: &[Column<Publication>] = &[
+    Column::big_int("workflow", |it| Some(it.workflow.get())),
+    Column::text("name", |it| Some(&it.name)),
+    Column::big_int("key", |it| Some(it.key.get())),
+    Column::text("branch", |it| Some(&it.position.branch)),
+    Column::integer("position", |it| Some(it.position.number)),
+    Column::text("value", value_of),
+];

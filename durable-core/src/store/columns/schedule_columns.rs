@@ -1,0 +1,20 @@
+//! The columns of `schedules`. A row that is read is a [`ScheduleRow`] as it is.
+
+use super::Column;
+use crate::store::ScheduleRow;
+
+/// What is written for a schedule, besides its last tick and when it was created.
+pub(in crate::store) const SCHEDULE: &[Column<ScheduleRow>] = &[
+    Column::text("name", |it| Some(&it.name)),
+    Column::text("workflow", |it| Some(&it.workflow)),
+    Column::text("cron", |it| Some(&it.cron)),
+    Column::text("timezone", |it| Some(&it.timezone)),
+    Column::text("misfire", |it| Some(&it.misfire)),
+    Column::text("overlap", |it| Some(&it.overlap)),
+    Column::text("input", |it| it.input.as_deref()),
+    Column::text("instance", |it| it.instance.as_deref()),
+    Column::boolean("in_code", |it| Some(it.in_code)),
+];
+
+/// What is read besides.
+pub(in crate::store) const STATE_OF_SCHEDULE: &str = "paused, last_tick";

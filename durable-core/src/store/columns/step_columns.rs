@@ -1,0 +1,54 @@
+//! The columns of `steps`.
+
+use super::{Column, read_row};
+use crate::store::decode::{count, outcome, time};
+use crate::store::rows_by_kind::{error_of, output_of};
+use crate::store::{NewRecord, Record};
+use crate::types::listing::StepInfo;
+use crate::types::position::Position;
+
+/// What a record writes, besides when its body began and when it was recorded.
+pub(in crate::store) const RECORD: &[Column<NewRecord>] = &[
+    Column::big_int("workflow", |it| Some(it.workflow.get())),
+    Column::text("branch", |it| Some(&it.position.branch)),
+    Column::integer("position", |it| Some(it.position.number)),
+    Column::text("kind", |it| Some(it.kind)),
+    Column::text("name", |it| Some(&it.name)),
+    Column::text("child", |it| it.child.as_deref()),
+    Column::integer("attempts", |it| Some(it.attempts)),
+    Column::text("output", |it| output_of(it.outcome.as_ref())),
+    Column::text("error", |it| error_of(it.outcome.as_ref())),
+    Column::text("failures", |it| it.failures.as_deref()),
+];
+
+read_row! {
+    /// A record, for a replay.
+    RecordRow => Record {
+        workflow: i64 => workflow: workflow.into(),
+        branch: String => position: Position::new(branch, position),
+        position: i32,
+        kind: String => kind,
+        name: String => name,
+        child: Option<String> => child,
+        output: Option<String> => outcome: outcome(output, error),
+        error: Option<String>,
+    }
+}
+
+read_row! {
+    /// A record as a listing shows it.
+    StepRow => StepInfo {
+        branch: String => position: Position::new(branch, position),
+        position: i32,
+        kind: String => kind,
+        name: String => name,
+        output: Option<String> => output,
+        error: Option<String> => error,
+        child: Option<String> => child,
+        attempts: i32 => attempts: count(attempts),
+        failures: Option<String> =>
+            failures: failures.and_then(|it| serde_json::from_str(&it).ok()).unwrap_or_default(),
+        started_at: i64 => started_at: time(started_at),
+        completed_at: i64 => completed_at: time(completed_at),
+    }
+}

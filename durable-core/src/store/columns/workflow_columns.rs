@@ -1,0 +1,111 @@
+//! The columns of `workflows`.
+
+use super::{Column, Value, read_row};
+use crate::store::decode::{count, outcome, status, time};
+use crate::store::rows_by_kind::{error_of, output_of};
+use crate::store::{ExistingWorkflow, Finish, FinishedWorkflow, NewWorkflow, RunRow, WorkflowKey};
+use crate::types::listing::WorkflowInfo;
+use crate::types::time::micros;
+
+/// What every start writes.
+pub(in crate::store) const START: &[Column<NewWorkflow>] = &[
+    Column::big_int("key", |it| Some(it.key.get())),
+    Column::text("id", |it| Some(&it.id)),
+    Column::text("name", |it| Some(&it.name)),
+    Column::text("instance", |it| it.instance.as_deref()),
+    Column::big_int("parent", |it| it.parent.map(WorkflowKey::get)),
+    Column::text("version", |it| Some(&it.version)),
+    Column::big_int("fingerprint", |it| Some(it.fingerprint)),
+    Column::big_int("timeout", |it| it.timeout.map(micros)),
+    Column::big_int("deadline", |it| it.deadline),
+    Column { name: "input", value: Value::Input(|it| &it.input) },
+];
+
+/// What the start of a workflow on a queue writes besides.
+pub(in crate::store) const PLACEMENT: &[Column<NewWorkflow>] = &[
+    Column::text("queue", |it| it.placement.as_ref().map(|it| &*it.queue)),
+    Column::integer("priority", |it| it.placement.as_ref().map(|it| it.priority)),
+    Column::text("partition_key", |it| it.placement.as_ref().map(|it| it.partition.as_deref().unwrap_or_default())),
+    Column::text("deduplication_id", |it| it.placement.as_ref()?.deduplication_id.as_deref()),
+];
+
+/// Which run an end is of.
+pub(in crate::store) const END_OF: &[Column<Finish>] =
+    &[Column::big_int("key", |it| Some(it.workflow.get())), Column::integer("attempt", |it| Some(it.attempt))];
+
+/// What an end writes.
+pub(in crate::store) const END: &[Column<Finish>] = &[
+    Column::text("status", |it| Some(it.status.as_str())),
+    Column::text("output", |it| output_of(it.outcome.as_ref())),
+    Column::text("error", |it| error_of(it.outcome.as_ref())),
+    Column::text("reason", |it| it.reason.as_deref()),
+];
+
+read_row! {
+    /// A workflow that has an id, a deduplication id or a debounce key.
+    ExistingRow => ExistingWorkflow {
+        key: i64 => key: key.into(),
+        id: String => id,
+        name: String => name,
+        instance: Option<String> => instance,
+        status: String => status: self::status(&status)?,
+    }
+}
+
+read_row! {
+    /// A workflow to run, as a claim or a takeover gives it.
+    RunColumns => RunRow {
+        key: i64 => key: key.into(),
+        id: String => id: id.into(),
+        name: String => name,
+        instance: Option<String> => instance,
+        input: String => input,
+        attempt: i32 => attempt,
+        recoveries: i32 => recoveries,
+        fingerprint: i64 => fingerprint,
+        deadline: Option<i64> => deadline,
+        parent: Option<i64> => parent: parent.map(WorkflowKey::new),
+        queue: Option<String> => queue,
+    }
+}
+
+/// By what claimed workflows are sorted, before their key.
+pub(in crate::store) const CLAIM_ORDER: &[&str] = &["priority", "created_at"];
+
+read_row! {
+    /// A workflow that has ended or is parked.
+    FinishedRow => FinishedWorkflow {
+        id: String => id,
+        status: String => status: self::status(&status)?,
+        output: Option<String> => outcome: outcome(output, error),
+        error: Option<String>,
+        reason: Option<String> => reason,
+    }
+}
+
+read_row! {
+    /// A workflow as a listing shows it.
+    WorkflowRow => WorkflowInfo {
+        id: String => id,
+        name: String => name,
+        status: String => status: self::status(&status)?,
+        input: String => input,
+        output: Option<String> => output,
+        error: Option<String> => error,
+        reason: Option<String> => reason,
+        queue: Option<String> => queue,
+        parent: Option<String> => parent,
+        executor: Option<String> => executor,
+        version: Option<String> => version,
+        attempt: i32 => attempts: count(attempt),
+        recoveries: i32 => recoveries: count(recoveries),
+        priority: i32 => priority,
+        partition_key: String => partition_key: Some(partition_key).filter(|it| !it.is_empty()),
+        deduplication_id: Option<String> => deduplication_id,
+        due_at: Option<i64> => due_at: due_at.map(time),
+        deadline: Option<i64> => deadline: deadline.map(time),
+        created_at: i64 => created_at: time(created_at),
+        started_at: Option<i64> => started_at: started_at.map(time),
+        completed_at: Option<i64> => completed_at: completed_at.map(time),
+    }
+}

@@ -1,0 +1,66 @@
+//! Workflows that are enqueued on users' connections to Postgres.
+
+use sqlx::Row;
+
+use super::enqueue::{DEBOUNCED_PARAMETERS, QUEUED_PARAMETERS, bind_debounced, bind_queued, debouncing, enqueueing};
+use crate::store::enqueue_rows::{QueuedRow, StartedRow, disappeared, without_queue};
+use crate::store::postgres::PostgresStore;
+use crate::store::postgres::dialect::Connection;
+use crate::store::sql::sql_statements;
+use crate::store::{EnqueueOutcome, Hint, NewWorkflow, OutboxConnection, StoreError, hints};
+
+sql_statements! {
+    /// From $1 the workflow, its placement and its delay; then the channel and the notification, which
+    /// goes out with the commit of the transaction that this is in.
+    enqueue = format!(
+        "with stored as ({} on conflict do nothing returning 1)
+         select max({}) as notified, count(*) > 0 as stored from stored",
+        enqueueing(1, "true", 2),
+        notifying(1 + QUEUED_PARAMETERS)
+    );
+    /// The same with a debounce.
+    debounce = format!(
+        "with stored as ({}) select s.*, {} as notified from stored s",
+        debouncing(1, "true", 2),
+        notifying(1 + DEBOUNCED_PARAMETERS)
+    );
+}
+
+fn notifying(first: usize) -> String {
+    format!("pg_notify(${first}::text, ${}::text)::text", first + 1)
+}
+
+impl PostgresStore {
+    /// Puts a workflow on its queue within the user's transaction.
+    pub(super) async fn enqueue_on(
+        &self,
+        connection: OutboxConnection<'_>,
+        workflow: &NewWorkflow,
+    ) -> Result<EnqueueOutcome, StoreError> {
+        let Some(connection) = Self::own_connection(connection) else { return Ok(EnqueueOutcome::OtherDatabase) };
+        let it = QueuedRow::of(workflow).ok_or_else(without_queue)?;
+        let enqueued = self.enqueue_or_explain(connection, it).await;
+        Ok(enqueued.map_err(|error| self.explain_missing_tables(error))?.outcome())
+    }
+
+    async fn enqueue_or_explain(
+        &self,
+        connection: &mut Connection,
+        it: QueuedRow<'_>,
+    ) -> Result<StartedRow, StoreError> {
+        let hint = hints::text(hints::NO_PROCESS, &[Hint::for_queue(&it.place.queue)]);
+        if it.debounce().is_some() {
+            let query =
+                bind_debounced(self.query(&self.sql.enqueue_within.debounce), it).bind(&*self.channel).bind(hint);
+            if let Some(started) = self.debounced(connection, query, it).await? {
+                return Ok(started);
+            }
+        } else {
+            let query = bind_queued(self.query(&self.sql.enqueue_within.enqueue), it).bind(&*self.channel).bind(hint);
+            if query.fetch_one(&mut *connection).await?.try_get("stored")? {
+                return Ok(StartedRow::Stored);
+            }
+        }
+        self.find_conflict(connection, it).await?.ok_or_else(disappeared)
+    }
+}

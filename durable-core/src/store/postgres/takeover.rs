@@ -1,0 +1,165 @@
+//! Takeovers in Postgres: heartbeats, fencing out dead executors, taking over their workflows, and
+//! releasing workflows. All of it uses the connections for leases.
+
+use std::time::Duration;
+
+use sqlx::Row;
+
+use crate::store::columns::{ExecutorRow, RunColumns, select};
+use crate::store::decode::{self, decode};
+use crate::store::postgres::PostgresStore;
+use crate::store::postgres::dialect::{CLOCK, FENCE, FENCE_HOLDS, ORPHANED};
+use crate::store::postgres::executors::names_of_known;
+use crate::store::rows_by_kind::{TOO_MANY_RECOVERIES, numbers};
+use crate::store::sql::sql_statements;
+use crate::store::{Fence, HeartbeatResult, ReleasedWorkflows, StoreError, Takeover, TakeoverRequest};
+use crate::types::keys::WorkflowKey;
+use crate::types::time::micros;
+
+sql_statements! {
+    /// The lease, and a look around, in one statement: a row per finding. $1, $2 fence; $3 lease; $4 running keys.
+    heartbeat = format!(
+        "with recursive {ORPHANED},
+         clock as materialized {CLOCK},
+         beat as (
+             update durable.executors set lease_until = clock.now + $3::bigint from clock
+              where key = $1::bigint and epoch = $2::bigint
+             returning 1)
+         select 'fence_holds' as what, null::bigint as key, null::bigint as epoch, null::text as name, null::text as host,
+                null::text as lock_file, null::text as status, null::boolean as expired, null::boolean as leaving
+           from beat
+         union all
+         select 'now', clock.now, null, null, null, null, null, null, null from clock
+         union all
+         select 'orphans', null, null, null, null, null, null, null, null
+          where exists (select 1 from durable.workflows where status = 'PENDING' and executor is null)
+             or exists (select 1 from orphaned)
+         union all
+         select 'expired', e.key, e.epoch, e.name, e.host, e.lock_file, null, true, e.state = 'LEAVING'
+           from durable.executors e, clock
+          where e.state <> 'DEAD' and e.lease_until < clock.now and e.key <> $1::bigint
+         union all
+         select 'gone', w.key, null, null, null, null, w.status, null, null
+           from (select * from unnest($4::bigint[]) limit cardinality($4::bigint[])) as running (key)
+           join durable.workflows w on w.key = running.key
+          where w.status <> 'PENDING' or w.executor is distinct from $1::bigint"
+    );
+    /// $1, $2 the key and the epoch of the dead executor. The lock waits for flushes that hold the row
+    /// by their fence; an update alone would not, since it changes no key.
+    fence_out =
+        "with dead as (
+             select key from durable.executors
+              where key = $1::bigint and epoch = $2::bigint and state <> 'DEAD' for update)
+         update durable.executors e set epoch = e.epoch + 1, state = 'DEAD' from dead where e.key = dead.key";
+    /// $1, $2 fence; $3 names and $4 how often each may be recovered; $5 limit; $6 running keys or NULL;
+    /// $7 to $9 the reason. A workflow that was started here a moment ago has its
+    /// first run and is not lost.
+    /// Each owner's rows are read in the order of the index and up to the limit, so that a batch
+    /// costs the same whether a hundred or a million are left.
+    take_over = format!(
+        "with recursive {ORPHANED},
+         known as materialized (select * from unnest($3::text[], $4::bigint[]) as known (name, most)),
+         fence as materialized {FENCE},
+         released as (
+             select w.key, w.name, w.queue, w.recoveries, false as crashed from durable.workflows w
+              where w.status = 'PENDING' and w.executor is null and (w.name = any($3::text[]) or w.queue is not null)
+              order by w.executor, w.key limit $5::bigint for update skip locked),
+         abandoned as (
+             select w.key, w.name, w.queue, w.recoveries, true as crashed
+               from orphaned o
+              cross join lateral (
+                    select i.key, i.name, i.queue, i.recoveries from durable.workflows i
+                     where i.status = 'PENDING' and i.executor = o.executor
+                       and (i.name = any($3::text[]) or i.queue is not null)
+                     order by i.executor, i.key limit $5::bigint for update skip locked) w),
+         lost as (
+             select w.key, w.name, w.queue, w.recoveries, false as crashed from durable.workflows w
+              where $6::bigint[] is not null and w.status = 'PENDING' and w.executor = $1::bigint
+                and w.attempt > 1 and w.queue is null and w.key <> all($6::bigint[]) and w.name = any($3::text[])
+              order by w.executor, w.key limit $5::bigint for update skip locked),
+         chosen as (
+             select free.*, marks.parked, case when not marks.parked then free.queue end as requeued
+               from (select * from released union all select * from abandoned union all select * from lost) free
+               left join known on known.name = free.name
+              cross join lateral (
+                    select free.crashed and known.most is not null and free.recoveries >= known.most as parked) marks
+              cross join fence
+              order by free.key limit $5::bigint)
+         update durable.workflows w
+            set status = case when c.parked then 'PARKED' when c.requeued is null then 'PENDING' else 'ENQUEUED' end,
+                reason = case when c.parked then $7::text || w.recoveries || $8::text || w.recoveries || $9::text
+                              else w.reason end,
+                executor = case when c.parked then w.executor when c.requeued is null then $1::bigint end,
+                attempt = case when c.parked or c.requeued is not null then w.attempt else w.attempt + 1 end,
+                recoveries = case when c.crashed and not c.parked then w.recoveries + 1 else w.recoveries end,
+                started_at = case when c.parked then w.started_at when c.requeued is null then now.now end
+           from chosen c, {CLOCK} now
+          where w.key = c.key
+         returning {}, c.parked",
+        select("w", RunColumns::COLUMNS, &[
+            ("input", "case when c.requeued is null then w.input else '' end"),
+            ("queue", "c.requeued")
+        ])
+    );
+    /// $1, $2 fence; $3 stuck keys.
+    release = format!(
+        "with freed as (
+             update durable.workflows
+                set status = case when queue is null then 'PENDING' else 'ENQUEUED' end,
+                    executor = null,
+                    started_at = case when queue is null then started_at end,
+                    attempt = case when queue is null then attempt else greatest(attempt - 1, 0) end
+              where status = 'PENDING' and executor = $1::bigint and key <> all($3::bigint[]) and {FENCE_HOLDS}
+             returning queue is null as direct)
+         select count(*) filter (where direct) as direct, count(*) filter (where not direct) as queued from freed"
+    );
+}
+
+impl PostgresStore {
+    pub(super) async fn prolong_lease(
+        &self,
+        fence: Fence,
+        lease: Duration,
+        running: &[WorkflowKey],
+    ) -> Result<HeartbeatResult, StoreError> {
+        let query = self.fenced(&self.sql.takeover.heartbeat, fence).bind(micros(lease)).bind(numbers(running));
+        let rows = query.fetch_all(&mut *self.leases().await?).await?;
+        let mut result = HeartbeatResult::default();
+        for row in &rows {
+            match row.try_get::<&str, _>("what")? {
+                "fence_holds" => result.fence_holds = true,
+                "now" => result.now = row.try_get("key")?,
+                "orphans" => result.orphans = true,
+                "expired" => result.expired.push(decode::<_, ExecutorRow, _>(row)?),
+                _ => result
+                    .no_longer_owned
+                    .push((row.try_get::<i64, _>("key")?.into(), decode::status(row.try_get("status")?)?)),
+            }
+        }
+        self.counter.committed(u64::from(result.fence_holds));
+        Ok(result)
+    }
+
+    pub(super) async fn take_over_for(&self, request: &TakeoverRequest) -> Result<Takeover, StoreError> {
+        let most: Vec<i64> = request.known.iter().map(|it| i64::from(it.max_recoveries)).collect();
+        let query = self.fenced(&self.sql.takeover.take_over, request.fence).bind(names_of_known(&request.known));
+        let query = query.bind(most).bind(i64::from(request.limit)).bind(request.running.as_deref().map(numbers));
+        let query = TOO_MANY_RECOVERIES.into_iter().fold(query, sqlx::query::Query::bind);
+        let rows = query.fetch_all(&mut *self.leases().await?).await?;
+        self.counter.committed(rows.len() as u64);
+        Takeover::of(&rows)
+    }
+
+    pub(super) async fn release_all_but(
+        &self,
+        fence: Fence,
+        stuck: &[WorkflowKey],
+    ) -> Result<ReleasedWorkflows, StoreError> {
+        let query = self.fenced(&self.sql.takeover.release, fence).bind(numbers(stuck));
+        let row = query.fetch_one(&mut *self.leases().await?).await?;
+        let count = |column| Ok::<_, StoreError>(row.try_get::<i64, _>(column)?.unsigned_abs());
+        let released = ReleasedWorkflows { direct: count("direct")?, queued: count("queued")? };
+        self.counter.committed(released.direct + released.queued);
+        Ok(released)
+    }
+}

@@ -1,0 +1,147 @@
+//! Executors: leases, and leaving. The statements of a takeover are in `takeover` of each store.
+
+use std::time::Duration;
+
+use sqlx::Row;
+
+use super::SqlStore;
+use super::dialect::{AND_CLOCK, FROM_CLOCK, ORPHANED, bind_now, bind_row, is_in, is_not_in, list, now, parameters};
+use crate::store::columns::{EXECUTOR, ExecutorRow, names, select};
+use crate::store::decode::decode;
+use crate::store::sql::sql_statements;
+use crate::store::{
+    ExecutorInfo, Executors, Fence, HeartbeatResult, KnownWorkflow, NewExecutor, ReleasedWorkflows, StoreFuture,
+    Takeover, TakeoverRequest, WorkFound, WorkQuery,
+};
+use crate::types::keys::{ExecutorKey, WorkflowKey};
+use crate::types::time::micros;
+
+sql_statements! {
+    /// $1 to $5 the executor; $6 the lease; $7 the first epoch; $8 now.
+    register = format!(
+        "insert into durable.executors ({}, lease_until, epoch, state, started_at)
+         select {}, {now} + $6, $7, 'LIVE', {now} {FROM_CLOCK} where true
+         on conflict (key) do nothing",
+        names(EXECUTOR),
+        parameters(EXECUTOR, 1),
+        now = now(8)
+    );
+    /// $1, $2 fence.
+    mark_leaving =
+        "update durable.executors set state = 'LEAVING' where key = $1 and epoch = $2 and state = 'LIVE'";
+    /// $1 now.
+    all = format!(
+        "select {} from durable.executors e {AND_CLOCK} where e.state <> 'DEAD' order by e.key",
+        select("e", ExecutorRow::COLUMNS, &[
+            ("expired", &format!("e.lease_until < {}", now(1))),
+            ("leaving", "e.state = 'LEAVING'")
+        ])
+    );
+    /// $1 known names.
+    count_unknown = format!(
+        "with recursive {ORPHANED}
+         select count(*) from durable.workflows w
+          where w.status = 'PENDING' and (w.executor is null or w.executor in (select executor from orphaned))
+            and {} and w.queue is null",
+        is_not_in("w.name", 1)
+    );
+    /// $1 the executor; $2 known names; $3 queues.
+    work_left = format!(
+        "select exists (select 1 from durable.workflows where status = 'PENDING' and executor = $1) as own,
+                exists (select 1 from durable.workflows w
+                         where w.status = 'PENDING' and w.executor is null
+                           and ({known} or w.queue is not null)) as released,
+                exists (select 1 from durable.workflows w
+                         where w.status in ('ENQUEUED', 'DELAYED') and {} and {known}
+                           and not exists (select 1 from durable.queues q where q.name = w.queue and q.paused)) as queued",
+        is_in("w.queue", 3),
+        known = is_in("w.name", 2)
+    );
+    /// $1, $2 fence. A stuck workflow still names the row: then the lease has to run out.
+    remove =
+        "delete from durable.executors
+          where key = $1 and epoch = $2
+            and not exists (select 1 from durable.workflows where status = 'PENDING' and executor = $1)";
+}
+
+impl Executors for SqlStore {
+    fn register_executor<'a>(&'a self, executor: &'a NewExecutor) -> StoreFuture<'a, Fence> {
+        Box::pin(async move {
+            let fence = Fence { executor: executor.key, epoch: Fence::FIRST_EPOCH };
+            let query = bind_row(self.query(&self.sql.executors.register), EXECUTOR, executor);
+            let query = bind_now(query.bind(micros(executor.lease)).bind(fence.epoch));
+            // The key is fresh, so a row that is there was left by this very call, sent before.
+            self.write(&mut *self.leases().await?, query).await?;
+            Ok(fence)
+        })
+    }
+
+    fn heartbeat<'a>(
+        &'a self,
+        fence: Fence,
+        lease: Duration,
+        running: &'a [WorkflowKey],
+    ) -> StoreFuture<'a, HeartbeatResult> {
+        Box::pin(self.prolong_lease(fence, lease, running))
+    }
+
+    fn mark_leaving(&self, fence: Fence) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            let query = self.fenced(&self.sql.executors.mark_leaving, fence);
+            self.write(&mut *self.leases().await?, query).await?;
+            Ok(())
+        })
+    }
+
+    fn executors(&self) -> StoreFuture<'_, Vec<ExecutorInfo>> {
+        Box::pin(async move {
+            let query = bind_now(self.query(&self.sql.executors.all));
+            query.fetch_all(&mut *self.leases().await?).await?.iter().map(decode::<_, ExecutorRow, _>).collect()
+        })
+    }
+
+    fn fence_out(&self, executor: ExecutorKey, epoch: i64) -> StoreFuture<'_, bool> {
+        Box::pin(async move {
+            let query = self.fenced(&self.sql.takeover.fence_out, Fence { executor, epoch });
+            Ok(self.write(&mut *self.leases().await?, query).await? > 0)
+        })
+    }
+
+    fn take_over<'a>(&'a self, request: &'a TakeoverRequest) -> StoreFuture<'a, Takeover> {
+        Box::pin(self.take_over_for(request))
+    }
+
+    fn count_unknown<'a>(&'a self, known: &'a [KnownWorkflow]) -> StoreFuture<'a, u64> {
+        Box::pin(async move {
+            let query = self.query(&self.sql.executors.count_unknown).bind(list(&names_of_known(known)));
+            Ok(query.fetch_one(&mut *self.leases().await?).await?.try_get::<i64, _>(0)?.unsigned_abs())
+        })
+    }
+
+    fn release<'a>(&'a self, fence: Fence, stuck: &'a [WorkflowKey]) -> StoreFuture<'a, ReleasedWorkflows> {
+        Box::pin(self.release_all_but(fence, stuck))
+    }
+
+    fn work_left<'a>(&'a self, asked: &'a WorkQuery) -> StoreFuture<'a, WorkFound> {
+        Box::pin(async move {
+            let names = list(&names_of_known(&asked.known));
+            let query = self.query(&self.sql.executors.work_left).bind(asked.executor.get()).bind(names);
+            let row = query.bind(list(&asked.queues)).fetch_one(&mut *self.reading_leases().await?).await?;
+            let (own, released, queued) = (row.try_get("own")?, row.try_get("released")?, row.try_get("queued")?);
+            Ok(WorkFound { own, released, queued })
+        })
+    }
+
+    fn remove_executor(&self, fence: Fence) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            let query = self.fenced(&self.sql.executors.remove, fence);
+            self.write(&mut *self.leases().await?, query).await?;
+            Ok(())
+        })
+    }
+}
+
+/// The names of known workflows.
+pub(super) fn names_of_known(known: &[KnownWorkflow]) -> Vec<&str> {
+    known.iter().map(|it| it.name.as_str()).collect()
+}

@@ -1,0 +1,55 @@
+//! Brings the schema up to date, safely with any number of processes at once.
+
+use sqlx::FromRow;
+
+use super::dialect::{Connection, MIGRATIONS, MIGRATIONS_TABLE};
+use super::{SqlStore, raw};
+use crate::store::StoreError;
+use crate::store::migrations::{AppliedMigration, MigrationState, compare, statements};
+use crate::store::sql::sql_statements;
+
+sql_statements! {
+    applied = format!("select version, description, checksum from {MIGRATIONS_TABLE} order by version");
+    /// $1 version; $2 description; $3 checksum; $4 now.
+    note = format!(
+        "insert into {MIGRATIONS_TABLE} (version, description, checksum, applied_at) values ($1, $2, $3, $4)"
+    );
+}
+
+impl SqlStore {
+    /// Looks first, and writes only if something is missing. Everything is one transaction.
+    pub(super) async fn migrate_on(&self, connection: &mut Connection) -> Result<(), StoreError> {
+        if compare(&MIGRATIONS, &self.applied(&mut *connection).await?)? == MigrationState::Current {
+            return Ok(());
+        }
+        let mut transaction = self.begin(connection).await?;
+        self.lock_migrations(&mut transaction).await?;
+        // Another process may have migrated the database between the look and the lock.
+        let applied = self.applied(&mut transaction).await?;
+        if compare(&MIGRATIONS, &applied)? == MigrationState::Behind {
+            for migration in MIGRATIONS.iter().filter(|it| applied.iter().all(|there| there.version != it.version)) {
+                for statement in statements(migration.sql.as_str()) {
+                    raw(self.render(statement)).execute(&mut *transaction).await.map_err(|error| {
+                        let error = StoreError::from(error);
+                        let name = format!("{} ({})", migration.version, migration.description);
+                        StoreError::new(error.kind, format_args!("migration {name}: {}", error.message))
+                    })?;
+                }
+                let query = self.query(&self.sql.migrate.note).bind(migration.version).bind(&*migration.description);
+                let query = query.bind(&*migration.checksum).bind(crate::types::id::local_micros());
+                query.execute(&mut *transaction).await?;
+            }
+        }
+        self.end(transaction, 1).await?;
+        Ok(())
+    }
+
+    /// The migrations that the database has; none, if it has no table of migrations.
+    async fn applied(&self, connection: &mut Connection) -> Result<Vec<AppliedMigration>, StoreError> {
+        if !self.has_migrations_table(&mut *connection).await? {
+            return Ok(Vec::new());
+        }
+        let rows = self.query(&self.sql.migrate.applied).fetch_all(&mut *connection).await?;
+        Ok(rows.iter().map(AppliedMigration::from_row).collect::<Result<_, _>>()?)
+    }
+}

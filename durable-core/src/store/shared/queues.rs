@@ -1,0 +1,140 @@
+//! Queues: their limits, and what waits in them. The claims are in `claim` and `claim_limited` of each
+//! store.
+
+use sqlx::Row;
+
+use super::SqlStore;
+use super::dialect::{
+    AND_CLOCK, GREATEST, bind_now, bind_row, bind_rows, list, now, parameters, rows_parameters, rows_table,
+};
+use crate::store::columns::{LIMITS, QUEUE, QueueInfoRow, limits_of, names, names_of};
+use crate::store::decode::decode;
+use crate::store::sql::sql_statements;
+use crate::store::{
+    ClaimRequest, Claimed, EnqueueOutcome, Fence, NewQueue, NewWorkflow, OutboxConnection, Promoted, QueueChange,
+    QueueRow, Queues, StoreFuture,
+};
+use crate::types::keys::WorkflowKey;
+
+sql_statements! {
+    /// From $1 rows of a queue. Limits that are as they were are not written.
+    declare = format!(
+        "insert into durable.queues as q ({}, created_at)
+         select {}, {}
+           from {} {AND_CLOCK} where true order by wanted.name
+         on conflict (name) do update set ({limits}) = ({})
+          where not q.changed and ({}) is distinct from ({})",
+        names(QUEUE),
+        names_of("wanted", QUEUE),
+        now(1 + rows_parameters(QUEUE)),
+        rows_table(QUEUE, 1),
+        names_of("excluded", LIMITS),
+        names_of("q", LIMITS),
+        names_of("excluded", LIMITS),
+        limits = names(LIMITS)
+    );
+    /// $1 name; $2 paused.
+    pause = "update durable.queues set paused = $2 where name = $1";
+    /// $1 name; from $2 the limits; then whether they differ from those in the code.
+    change = format!(
+        "update durable.queues set ({}) = ({}), changed = ${} where name = $1",
+        names(LIMITS),
+        parameters(LIMITS, 2),
+        2 + LIMITS.len()
+    );
+    /// Each of the three counts reads an index that holds nothing else.
+    all = format!(
+        "with counts (queue, enqueued, delayed, running, oldest) as materialized (
+             select w.queue, count(*), 0, 0, min({GREATEST}(w.created_at, coalesce(w.due_at, 0)))
+               from durable.workflows w where w.status = 'ENQUEUED' and w.queue is not null group by w.queue
+             union all
+             select w.queue, 0, count(*), 0, null
+               from durable.workflows w where w.status = 'DELAYED' and w.queue is not null group by w.queue
+             union all
+             select w.queue, 0, 0, count(*), null
+               from durable.workflows w where w.status = 'PENDING' and w.queue is not null group by w.queue)
+         select names.name, {}, q.changed, cast(coalesce(sum(c.enqueued), 0) as bigint) as enqueued,
+                cast(coalesce(sum(c.delayed), 0) as bigint) as delayed,
+                cast(coalesce(sum(c.running), 0) as bigint) as running, min(c.oldest) as oldest
+           from (select name from durable.queues union select queue from counts) names
+           left join durable.queues q on q.name = names.name
+           left join counts c on c.queue = names.name
+          group by names.name, q.name
+          order by names.name",
+        limits_of("q")
+    );
+}
+
+impl Queues for SqlStore {
+    fn declare_queues<'a>(&'a self, queues: &'a [NewQueue]) -> StoreFuture<'a, ()> {
+        Box::pin(async move {
+            if queues.is_empty() {
+                return Ok(());
+            }
+            let query = bind_now(bind_rows(self.query(&self.sql.queues.declare), QUEUE, queues.iter()));
+            self.write(&mut *self.leases().await?, query).await?;
+            Ok(())
+        })
+    }
+
+    fn claim<'a>(&'a self, request: &'a ClaimRequest) -> StoreFuture<'a, Claimed> {
+        Box::pin(self.claim_for(request))
+    }
+
+    fn return_claims<'a>(&'a self, fence: Fence, keys: &'a [WorkflowKey]) -> StoreFuture<'a, ()> {
+        Box::pin(self.return_claimed(fence, keys))
+    }
+
+    fn release_unknown_claims<'a>(
+        &'a self,
+        fence: Fence,
+        queue: &'a str,
+        known: &'a [WorkflowKey],
+    ) -> StoreFuture<'a, u64> {
+        Box::pin(self.return_unknown(fence, queue, known))
+    }
+
+    fn promote(&self) -> StoreFuture<'_, Promoted> {
+        Box::pin(self.promote_due())
+    }
+
+    fn queues_with_work<'a>(&'a self, queues: &'a [String]) -> StoreFuture<'a, Vec<String>> {
+        Box::pin(async move {
+            let query = self.query(&self.sql.claim.with_work).bind(list(queues));
+            let rows = query.fetch_all(&mut *self.reading().await?).await?;
+            Ok(rows.iter().map(|row| row.try_get("name")).collect::<Result<_, _>>()?)
+        })
+    }
+
+    fn queues(&self) -> StoreFuture<'_, Vec<QueueRow>> {
+        Box::pin(async move {
+            let rows = self.query(&self.sql.queues.all).fetch_all(&mut *self.reading().await?).await?;
+            rows.iter().map(decode::<_, QueueInfoRow, _>).collect()
+        })
+    }
+
+    fn change_queue<'a>(&'a self, name: &'a str, change: QueueChange) -> StoreFuture<'a, bool> {
+        Box::pin(async move {
+            let sql = &self.sql.queues;
+            let limits = |limits, changed: bool| {
+                let queue = NewQueue { name: name.to_owned(), limits };
+                bind_row(self.query(&sql.change), QUEUE, &queue).bind(changed)
+            };
+            let query = match change {
+                QueueChange::Pause => self.query(&sql.pause).bind(name).bind(true),
+                QueueChange::Resume => self.query(&sql.pause).bind(name).bind(false),
+                QueueChange::Limits(it) => limits(it, true),
+                QueueChange::LimitsOfCode(it) => limits(it, false),
+            };
+            Ok(self.write(&mut *self.writing().await?, query).await? > 0)
+        })
+    }
+
+    fn enqueue_in<'a>(
+        &'a self,
+        connection: OutboxConnection<'a>,
+        workflow: &'a NewWorkflow,
+    ) -> StoreFuture<'a, EnqueueOutcome> {
+        Box::pin(self.enqueue_on(connection, workflow))
+    }
+}

@@ -1,0 +1,20 @@
+with fence as materialized (select 1 from durable.executors where key = $1::bigint and epoch = $2::bigint for key share),
+clock as materialized (select now, 'PENDING' as pending from (select (extract(epoch from clock_timestamp()) * 1000000)::bigint as now) c),
+started as (
+    insert into durable.workflows (key, id, name, instance, parent, version, fingerprint, timeout, deadline, input, status, executor, attempt, created_at, started_at)
+    select rows.*, 'PENDING', $1::bigint, 1, clock.now, clock.now
+      from (select * from unnest($3::bigint[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::text[], $9::bigint[], $10::bigint[], $11::bigint[], $12::text[]) limit cardinality($3)) as rows (key, id, name, instance, parent, version, fingerprint, timeout, deadline, input), clock, fence
+    on conflict (id) do nothing
+    returning key),
+recorded as (
+    insert into durable.steps (workflow, branch, position, kind, name, child, attempts, output, error, failures, started_at, completed_at)
+    select rows.workflow, rows.branch, rows.position, rows.kind, rows.name, rows.child, rows.attempts, rows.output, rows.error, rows.failures, clock.now - rows.ran_for, clock.now
+      from (select * from unnest($13::bigint[], $14::text[], $15::integer[], $16::text[], $17::text[], $18::text[], $19::integer[], $20::text[], $21::text[], $22::text[], $23::bigint[], $24::boolean[], $25::bigint[]) limit cardinality($13)) as rows (workflow, branch, position, kind, name, child, attempts, output, error, failures, ran_for, ends, starts), clock, fence
+     where true and (rows.starts is null or rows.starts in (select key from started)))
+select (select count(*) from fence) as fence_holds,
+       (select array_agg(key) from started) as started,
+       null::bigint[] as enqueued,
+       null::bigint[] as done,
+       null::bigint[] as without_receiver,
+       null::text[] as statuses,
+       0::bigint as sent;

@@ -1,0 +1,29 @@
+with queue as materialized (select * from durable.queues where name = $3::text),
+clock as materialized (select now, 'ENQUEUED' as waiting from (select (extract(epoch from clock_timestamp()) * 1000000)::bigint as now) c),
+fence as materialized (select 1 from durable.executors where key = $1::bigint and epoch = $2::bigint for key share),
+budget as materialized (
+    select least($5::bigint,
+                 case when q.concurrency is not null then q.concurrency - (select count(*) from durable.workflows p where p.status = 'PENDING' and p.queue = $3::text) end,
+                 case when q.rate_starts is not null then q.rate_starts - (
+                      select count(*) from durable.queue_starts s
+                       where s.queue = $3::text and s.started_at > clock.now - q.rate_period) end) as room
+      from queue q, clock, fence
+     where not q.paused),
+chosen as materialized (
+    select w.key from durable.workflows w
+     where w.status = 'ENQUEUED' and w.queue = $3::text and w.name = any($4::text[])
+     order by w.priority, w.created_at, w.key
+     limit coalesce((select greatest(room, 0) from budget), 0) for update skip locked),
+taken as (
+    update durable.workflows w set status = 'PENDING', executor = $1::bigint, attempt = w.attempt + 1, started_at = c.now, deadline = coalesce(w.deadline, case when w.timeout > 253402300799999999 - c.now then 253402300799999999 else c.now + w.timeout end) from clock c, (select * from unnest(array(select key from chosen)) limit $5::bigint) as it (key)
+     where w.key = it.key
+    returning w.key, w.id, w.name, w.instance, w.input, w.attempt, w.recoveries, w.fingerprint, w.deadline, w.parent, w.queue, w.priority, w.created_at, w.partition_key, w.started_at),
+noted as (
+    insert into durable.queue_starts (queue, partition_key, started_at, workflow)
+    select $3::text, t.partition_key, t.started_at, t.key from taken t, queue q
+     where q.rate_starts is not null or q.partition_rate_starts is not null),
+pruned as (
+    delete from durable.queue_starts s using queue q, clock
+     where s.queue = $3::text
+       and s.started_at <= clock.now - greatest(coalesce(q.rate_period, 0), coalesce(q.partition_rate_period, 0)))
+select clock.now, t.* from clock left join taken t on true;

@@ -1,0 +1,3 @@
+insert into durable.workflows (key, id, name, instance, parent, version, fingerprint, timeout, deadline, input, queue, priority, partition_key, deduplication_id, status, due_at, attempt, created_at)
+select $3::bigint, $4::text, $5::text, $6::text, $7::bigint, $8::text, $9::bigint, $10::bigint, $11::bigint, $12::text, $13::text, $14::integer, $15::text, $16::text, case when $17 is null then 'ENQUEUED' else 'DELAYED' end, case when $17 > 253402300799999999 - clock.now then 253402300799999999 else clock.now + $17 end, 0, clock.now
+  from (select (extract(epoch from clock_timestamp()) * 1000000)::bigint as now) clock where (select 1 from durable.executors where key = $1::bigint and epoch = $2::bigint for key share) = 1 on conflict do nothing;

@@ -1,0 +1,40 @@
+select 'now' as what, c.now as number, null::bigint as key, null::text as id, null::text as status,
+       null::text as output, null::text as error, null::text as reason
+  from (select (extract(epoch from clock_timestamp()) * 1000000)::bigint as now) c
+union all
+select 'cancelled', w.key, null, null, null, null, null, null
+  from durable.workflows w
+ where w.status = 'CANCELLED' and w.executor = $1::bigint and w.completed_at >= $2::bigint
+union all
+select 'end', 0, null, w.id, w.status, w.output, w.error, w.reason
+  from (select * from unnest($3::text[]) limit cardinality($3::text[])) as wanted (id)
+  join durable.workflows w on w.id = wanted.id
+ where w.status in ('SUCCESS', 'ERROR', 'CANCELLED', 'PARKED')
+union all
+select 'message', wanted.number - 1, m.key, null, null, m.payload, null, null
+  from (select * from unnest($4::bigint[], $5::text[]) with ordinality limit cardinality($4::bigint[]))
+       as wanted (workflow, topic, number)
+ cross join lateral (
+       select m.key, m.payload from durable.messages m
+        where m.workflow = wanted.workflow and m.topic = wanted.topic and m.received_at is null
+        order by m.sent_at, m.key limit 1) m
+union all
+select 'event', wanted.number - 1, null, null, null, e.value, null, null
+  from (select * from unnest($6::text[], $7::text[]) with ordinality limit cardinality($6::text[]))
+       as wanted (id, name, number)
+  join durable.workflows w on w.id = wanted.id
+  left join lateral (
+       select e.value from durable.events e
+        where e.workflow = w.key and e.name = wanted.name
+        order by e.set_at desc, e.key desc limit 1) e on true
+ where e.value is not null or w.status in ('SUCCESS', 'ERROR', 'CANCELLED')
+union all
+select 'stream', wanted.number - 1, null, null, null, null, null, null
+  from (select * from unnest($8::text[], $9::text[], $10::bigint[], $11::bigint[]) with ordinality
+         limit cardinality($8::text[])) as wanted (id, name, at, key, number)
+  join durable.workflows w on w.id = wanted.id
+ where w.status in ('SUCCESS', 'ERROR', 'CANCELLED')
+    or (select s.key from durable.streams s
+         where s.workflow = w.key and s.name = wanted.name
+           and (s.written_at, s.key) > (wanted.at, wanted.key)
+         order by s.written_at, s.key limit 1) is not null;

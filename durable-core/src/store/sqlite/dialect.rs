@@ -1,0 +1,144 @@
+//! Where the SQL of SQLite differs from that of Postgres in the files that both stores share
+//! (`store/shared`). `postgres/dialect.rs` has the same items.
+
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{Sqlite, SqliteConnection, Transaction};
+
+use crate::store::columns::{Column, Value};
+use crate::types::id::local_micros;
+
+pub(super) type Connection = SqliteConnection;
+pub(super) type Query = sqlx::query::Query<'static, Sqlite, SqliteArguments>;
+pub(super) type StoreTransaction<'c> = Transaction<'c, Sqlite>;
+
+/// The migrations as they are in the repository.
+pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("./migrations/sqlite");
+pub(super) const MIGRATIONS_TABLE: &str = "durable_migrations";
+
+/// Inputs above this size have a row of their own: SQLite writes a whole row again to change its status.
+pub(super) const LARGE_INPUT: usize = 1024;
+
+/// A condition: the executor `$1` has the epoch `$2`.
+pub(super) const FENCE_HOLDS: &str = "exists (select 1 from durable.executors where key = $1 and epoch = $2)";
+
+/// The same for statements that only read. In SQLite neither locks anything.
+pub(super) const FENCE_SEEN: &str = FENCE_HOLDS;
+
+/// What a commit by rows asks first. The lock for writing was taken with the transaction.
+pub(super) const LOCK_FENCE: &str = "select 1 from durable.executors where key = $1 and epoch = $2";
+
+/// The executors that own PENDING workflows although they are gone or were taken over, as a table
+/// `orphaned (executor)` for a `with recursive`. It goes from owner to owner through the index of
+/// PENDING workflows, so it costs one lookup per owner and not one per workflow.
+pub(super) const ORPHANED: &str = "
+    owners (executor) as (
+        select min(executor) from durable.workflows where status = 'PENDING' and executor is not null
+        union all
+        select (select min(w.executor) from durable.workflows w where w.status = 'PENDING' and w.executor > o.executor)
+          from owners o where o.executor is not null),
+    orphaned (executor) as (
+        select o.executor from owners o
+         where o.executor is not null
+           and not exists (select 1 from durable.executors e where e.key = o.executor and e.state <> 'DEAD'))";
+
+/// The time: the last parameter, of this number. The database is on this machine, so its clock is
+/// that of this machine.
+pub(super) fn now(parameter: usize) -> String {
+    format!("${parameter}")
+}
+
+/// Where the time comes from in Postgres.
+pub(super) const FROM_CLOCK: &str = "";
+
+/// The same behind other tables.
+pub(super) const AND_CLOCK: &str = "";
+
+/// Binds the time, where it is a parameter.
+pub(super) fn bind_now(query: Query) -> Query {
+    query.bind(local_micros())
+}
+
+/// The greatest and the least of several values.
+pub(super) const GREATEST: &str = "max";
+pub(super) const LEAST: &str = "min";
+
+/// The input of a workflow `w`, and the table that it may be in besides.
+pub(super) const INPUT_OF_W: &str = "coalesce(w.input, i.input)";
+pub(super) const JOIN_INPUTS: &str = "left join durable.inputs i on i.workflow = w.key";
+
+/// The parameters of columns, the first of which has this number.
+pub(super) fn parameters<R>(columns: &[Column<R>], first: usize) -> String {
+    (first..first + columns.len()).map(|number| format!("${number}")).collect::<Vec<_>>().join(", ")
+}
+
+/// A condition: the value is in the list that is this parameter.
+pub(super) fn is_in(value: &str, parameter: usize) -> String {
+    format!("{value} in (select value from json_each(${parameter}))")
+}
+
+/// A condition: the value is not in the list that is this parameter.
+pub(super) fn is_not_in(value: &str, parameter: usize) -> String {
+    format!("{value} not in (select value from json_each(${parameter}))")
+}
+
+/// The list that is this parameter as a table `wanted (value)`.
+pub(super) fn list_table(parameter: usize) -> String {
+    format!("(select value from json_each(${parameter})) as wanted")
+}
+
+/// A list as a parameter: a JSON array.
+pub(super) fn list<T: serde::Serialize>(items: &[T]) -> String {
+    serde_json::to_string(items).expect("texts and numbers can always be written as JSON")
+}
+
+/// Rows as a table `wanted` with these columns. They are one parameter, whatever their number:
+/// [`bind_rows`].
+pub(super) fn rows_table<R>(columns: &[Column<R>], first: usize) -> String {
+    let column = |(index, column): (usize, &Column<R>)| format!("value ->> {index} as {}", column.name);
+    let columns = columns.iter().enumerate().map(column).collect::<Vec<_>>().join(", ");
+    format!("(select {columns} from json_each(${first})) as wanted")
+}
+
+/// How many parameters a [`rows_table`] has.
+pub(super) fn rows_parameters<R>(_: &[Column<R>]) -> usize {
+    1
+}
+
+/// Binds the rows of a [`rows_table`], as a JSON array of arrays.
+pub(super) fn bind_rows<'r, R: 'r>(
+    query: Query,
+    columns: &[Column<R>],
+    rows: impl Iterator<Item = &'r R> + Clone,
+) -> Query {
+    let json = |column: &Column<R>, row| match &column.value {
+        Value::BigInt(value) => serde_json::Value::from(value(row)),
+        Value::Integer(value) => value(row).into(),
+        Value::Boolean(value) => value(row).into(),
+        Value::Text(value) => value(row).into(),
+        Value::Input(value) => value(row).into(),
+    };
+    let rows: Vec<Vec<_>> = rows.map(|row| columns.iter().map(|column| json(column, row)).collect()).collect();
+    query.bind(list(&rows))
+}
+
+/// Binds the values of one row.
+pub(super) fn bind_row<R>(query: Query, columns: &[Column<R>], row: &R) -> Query {
+    columns.iter().fold(query, |query, column| match &column.value {
+        Value::BigInt(value) => query.bind(value(row)),
+        Value::Integer(value) => query.bind(value(row)),
+        Value::Boolean(value) => query.bind(value(row)),
+        Value::Text(value) => query.bind(value(row)),
+        Value::Input(value) => query.bind(Some(value(row)).filter(|input| input.len() <= LARGE_INPUT)),
+    })
+}
+
+/// The first time behind the last row of an event or a stream: a lookup at the end of the table's key.
+pub(super) fn after_the_last(table: &str, at: &str, workflow: &str, name: &str) -> String {
+    format!("coalesce((select max({at}) + 1 from durable.{table} where workflow = {workflow} and name = {name}), 0)")
+}
+
+/// A statement that Postgres plans each time for its parameters. SQLite keeps one plan.
+pub(super) fn planned_each_time(query: Query) -> Query {
+    query
+}

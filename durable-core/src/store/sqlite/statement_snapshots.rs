@@ -1,0 +1,37 @@
+//! The statements of this store that are kept as snapshots. The multi-row statements are shown with their
+//! smallest number of rows.
+
+use std::sync::Arc;
+
+use super::{Statements, render};
+use crate::store::compare_snapshots::compare;
+
+#[test]
+fn statements_are_those_of_the_snapshots() {
+    let sql = Statements::new(&render);
+    let smallest = |statement: &super::batch::SizedStatement| Arc::clone(statement.of(1).0);
+    compare(
+        "sqlite",
+        &[
+            ("start", Arc::clone(&sql.single_rows.start)),
+            ("record", Arc::clone(&sql.single_rows.record)),
+            ("finish", Arc::clone(&sql.single_rows.finish)),
+            ("enqueue", Arc::clone(&sql.enqueue.enqueue)),
+            ("debounce", Arc::clone(&sql.enqueue.debounce)),
+            ("batch_starts", smallest(&sql.batch.starts)),
+            ("batch_queued", smallest(&sql.batch.queued)),
+            ("batch_records", smallest(&sql.batch.records)),
+            ("batch_finishes", smallest(&sql.batch.finishes)),
+            ("batch_messages", smallest(&sql.batch.messages)),
+            ("batch_events", smallest(&sql.batch.events)),
+            ("batch_items", smallest(&sql.batch.items)),
+            ("claim", Arc::clone(&sql.claim.claim)),
+            ("claim_limited_in_order", Arc::clone(&sql.claim_limited.in_order)),
+            ("claim_limited_by_partition", Arc::clone(&sql.claim_limited.by_partition_turns)),
+            ("promote", Arc::clone(&sql.claim.promote)),
+            ("take_over", Arc::clone(&sql.takeover.take_over)),
+            ("poll", Arc::clone(&sql.poll.poll)),
+            ("cancel", Arc::clone(&sql.control.cancel)),
+        ],
+    );
+}

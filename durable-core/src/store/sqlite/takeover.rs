@@ -1,0 +1,134 @@
+//! Takeovers in SQLite: heartbeats, fencing out dead executors, taking over their workflows, and
+//! releasing workflows.
+
+use std::time::Duration;
+
+use sqlx::Row;
+
+use crate::store::columns::{ExecutorRow, RunColumns, select};
+use crate::store::decode::{self, decode};
+use crate::store::rows_by_kind::{TOO_MANY_RECOVERIES, numbers};
+use crate::store::sql::sql_statements;
+use crate::store::sqlite::SqliteStore;
+use crate::store::sqlite::claim::INPUT;
+use crate::store::sqlite::dialect::{FENCE_HOLDS, ORPHANED, list};
+use crate::store::{Fence, HeartbeatResult, ReleasedWorkflows, StoreError, Takeover, TakeoverRequest};
+use crate::types::id::local_micros;
+use crate::types::keys::WorkflowKey;
+use crate::types::time::micros;
+
+sql_statements! {
+    /// $1, $2 fence; $3 until when.
+    prolong_lease = "update durable.executors set lease_until = $3 where key = $1 and epoch = $2";
+    /// One look around: a row per finding. $1 the executor; $2 now; $3 running keys.
+    look_around = format!(
+        "with recursive {ORPHANED}
+         select 'orphans' as what, null as key, null as epoch, null as name, null as host, null as lock_file,
+                null as status, null as expired, null as leaving
+          where exists (select 1 from durable.workflows where status = 'PENDING' and executor is null)
+             or exists (select 1 from orphaned)
+         union all
+         select 'expired', e.key, e.epoch, e.name, e.host, e.lock_file, null, true, e.state = 'LEAVING'
+           from durable.executors e
+          where e.state <> 'DEAD' and e.lease_until < $2 and e.key <> $1
+         union all
+         select 'gone', w.key, null, null, null, null, w.status, null, null
+           from json_each($3) running join durable.workflows w on w.key = running.value
+          where w.status <> 'PENDING' or w.executor is not $1"
+    );
+    /// $1, $2 the key and the epoch of the dead executor. Its commits wait for the same write lock, so none
+    /// is in flight here.
+    fence_out =
+        "update durable.executors set epoch = epoch + 1, state = 'DEAD'
+          where key = $1 and epoch = $2 and state <> 'DEAD'";
+    /// $1, $2 fence; $3 names and how often each may be recovered; $4 limit; $5 running keys or NULL;
+    /// $6 to $8 the reason; $9 now. A workflow that was started here a moment ago has
+    /// its first run and is not lost.
+    /// The index is named because SQLite would read the whole table in the order of its keys.
+    take_over = format!(
+        "with recursive {ORPHANED},
+         known (name, most) as (select value ->> 0, value ->> 1 from json_each($3))
+         update durable.workflows
+            set status = case when c.parked then 'PARKED' when c.requeued is null then 'PENDING' else 'ENQUEUED' end,
+                reason = case when c.parked then $6 || recoveries || $7 || recoveries || $8 else reason end,
+                executor = case when c.parked then executor when c.requeued is null then $1 end,
+                attempt = case when c.parked or c.requeued is not null then attempt else attempt + 1 end,
+                recoveries = case when executor <> $1 and not c.parked then recoveries + 1 else recoveries end,
+                started_at = case when c.parked then started_at when c.requeued is null then $9 end
+           from (select m.chosen, m.parked, case when not m.parked then m.queue end as requeued
+                   from (select w.key as chosen, w.queue,
+                                coalesce(w.executor <> $1, 0) and coalesce(w.recoveries >= known.most, 0) as parked
+                           from durable.workflows w indexed by durable_workflows_pending
+                           left join known on known.name = w.name
+                          where w.status = 'PENDING' and (known.name is not null or w.queue is not null)
+                            and (w.executor is null or w.executor in (select executor from orphaned)
+                                 or ($5 is not null and w.executor = $1 and w.attempt > 1 and w.queue is null
+                                     and w.key not in (select value from json_each($5))))
+                            and {FENCE_HOLDS}
+                          order by w.key limit $4) m) c
+          where key = c.chosen
+         returning {}, status = 'PARKED' as parked",
+        select("durable.workflows", RunColumns::COLUMNS, &[
+            ("input", &format!("case when status = 'ENQUEUED' then '' else {INPUT} end")),
+            ("queue", "case when status = 'ENQUEUED' then queue end")
+        ])
+    );
+    /// $1, $2 fence; $3 stuck keys.
+    release = format!(
+        "update durable.workflows
+            set status = case when queue is null then 'PENDING' else 'ENQUEUED' end,
+                executor = null,
+                started_at = case when queue is null then started_at end,
+                attempt = case when queue is null then attempt else max(attempt - 1, 0) end
+          where status = 'PENDING' and executor = $1 and key not in (select value from json_each($3)) and {FENCE_HOLDS}
+         returning queue is null as direct"
+    );
+}
+
+impl SqliteStore {
+    pub(super) async fn prolong_lease(
+        &self,
+        fence: Fence,
+        lease: Duration,
+        running: &[WorkflowKey],
+    ) -> Result<HeartbeatResult, StoreError> {
+        let now = local_micros();
+        let query = self.fenced(&self.sql.takeover.prolong_lease, fence).bind(now.saturating_add(micros(lease)));
+        let fence_holds = self.write(&mut *self.leases().await?, query).await? > 0;
+        let mut result = HeartbeatResult { fence_holds, now, ..HeartbeatResult::default() };
+        let query = self.query(&self.sql.takeover.look_around).bind(fence.executor.get()).bind(now);
+        for row in &query.bind(list(&numbers(running))).fetch_all(&mut *self.leases().await?).await? {
+            match row.try_get::<&str, _>("what")? {
+                "orphans" => result.orphans = true,
+                "expired" => result.expired.push(decode::<_, ExecutorRow, _>(row)?),
+                _ => result
+                    .no_longer_owned
+                    .push((row.try_get::<i64, _>("key")?.into(), decode::status(row.try_get("status")?)?)),
+            }
+        }
+        Ok(result)
+    }
+
+    pub(super) async fn take_over_for(&self, request: &TakeoverRequest) -> Result<Takeover, StoreError> {
+        let known: Vec<_> = request.known.iter().map(|it| (&it.name, it.max_recoveries)).collect();
+        let query = self.fenced(&self.sql.takeover.take_over, request.fence).bind(list(&known));
+        let query = query.bind(i64::from(request.limit)).bind(request.running.as_deref().map(|it| list(&numbers(it))));
+        let query = TOO_MANY_RECOVERIES.into_iter().fold(query, sqlx::query::Query::bind);
+        let rows = query.bind(local_micros()).fetch_all(&mut *self.leases().await?).await?;
+        self.counter.committed(rows.len() as u64);
+        Takeover::of(&rows)
+    }
+
+    pub(super) async fn release_all_but(
+        &self,
+        fence: Fence,
+        stuck: &[WorkflowKey],
+    ) -> Result<ReleasedWorkflows, StoreError> {
+        let query = self.fenced(&self.sql.takeover.release, fence).bind(list(&numbers(stuck)));
+        let rows = query.fetch_all(&mut *self.leases().await?).await?;
+        self.counter.committed(rows.len() as u64);
+        let direct: Result<Vec<bool>, StoreError> = rows.iter().map(|row| Ok(row.try_get("direct")?)).collect();
+        let direct = direct?.into_iter().filter(|it| *it).count() as u64;
+        Ok(ReleasedWorkflows { direct, queued: rows.len() as u64 - direct })
+    }
+}

@@ -1,2 +1,0 @@
--- The errors of the attempts that failed before the one that is recorded: a JSON array of texts.
-alter table durable.steps add column failures text;

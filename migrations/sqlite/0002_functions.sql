@@ -1,0 +1,1 @@
+-- The functions of postgres/0002_functions.sql have no counterpart: SQLite stores no functions.

@@ -17,7 +17,7 @@
 //! | `operations` | the durable operations |
 //! | `engine` | launch, recovery, scheduling, shutdown |
 
-#![warn(unnameable_types)]
+#![cfg_attr(feature = "testing", warn(unnameable_types))]
 
 #[doc(hidden)]
 pub mod __private;
@@ -71,9 +71,9 @@ pub use operations::wait_many::{wait_all, wait_first};
 pub use operations::workflow_call::WorkflowCall;
 pub use operations::workflow_handle::{WorkflowHandle, retrieve_workflow};
 pub use registry::{Instance, Misfire, Overlap, Queue};
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
-pub use store::Outbox;
 pub use store::{ApplicationDatabase, Location, ReleasedWorkflows};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub use store::{Outbox, OutboxConnection};
 pub use types::error::{Error, ErrorKind, Result};
 pub use types::listing::{Filter, StepInfo, WorkflowInfo};
 pub use types::payload::Payload;

@@ -73,7 +73,7 @@ pub use durable_core::{
     state, step, step_status, trigger_schedule, uuid, wait_all, wait_first, workflow_id, write_stream,
 };
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
-pub use durable_core::{Outbox, send_in};
+pub use durable_core::{Outbox, OutboxConnection, send_in};
 pub use durable_macros::{instance, queue, scheduled, step, test, transaction, workflow};
 /// The databases' driver, for the connections of transactions and the pools of the builder.
 #[cfg(any(feature = "sqlite", feature = "postgres"))]

@@ -20,7 +20,7 @@ impl Completion {
 
     /// The same for a caller outside, who has to decide what to do now; an execution that lost its
     /// right to write is over in any case.
-    pub(crate) fn from_caller(mut self) -> Self {
+    pub(crate) fn for_external_caller(mut self) -> Self {
         self.from_caller = true;
         self
     }

@@ -106,7 +106,7 @@ impl Writer {
             }
             drop(sender.send(verdict));
         });
-        self.enqueue(fence, Box::new(entry), answer.from_caller());
+        self.enqueue(fence, Box::new(entry), answer.for_external_caller());
         receiver.await.unwrap_or_else(|_| Err(unconfirmed())) // cannot be: it is answered however it ends
     }
 

@@ -1,11 +1,11 @@
-//! Settings before the launch.
+//! The settings of an engine, and what is checked before its launch.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::engine::app::{Durable, config_error};
+use crate::engine::durable::{Durable, config_error};
 use crate::engine::launch;
 use crate::registry::{Instance, Resources};
 use crate::store::{ApplicationDatabase, Store};
@@ -15,7 +15,7 @@ use crate::types::id::check_id;
 /// The environment variable that names the database.
 pub(crate) const URL_VARIABLE: &str = "DURABLE_DATABASE_URL";
 
-/// Settings before the launch. Made by [`Durable::builder`].
+/// The settings of an engine that is not launched yet. Made by [`Durable::builder`].
 #[must_use = "nothing happens before `.launch().await`"]
 pub struct Builder {
     pub(super) name: String,
@@ -23,7 +23,7 @@ pub struct Builder {
     pub(super) schema: String,
     pub(super) store: Option<Arc<dyn Store>>,
     pub(super) databases: HashMap<String, ApplicationDatabase>,
-    pub(super) objects: Resources,
+    pub(super) resources: Resources,
     pub(super) executor_id: Option<String>,
     pub(super) version: Option<String>,
     pub(super) max_concurrent: Option<usize>,
@@ -40,7 +40,7 @@ impl Builder {
             schema: "durable".to_owned(),
             store: None,
             databases: HashMap::new(),
-            objects: Resources::default(),
+            resources: Resources::default(),
             executor_id: None,
             version: None,
             max_concurrent: None,
@@ -50,40 +50,42 @@ impl Builder {
         }
     }
 
-    /// The database: `sqlite:path/to/file.sqlite`, `sqlite::memory:` or `postgres://user@host/database`.
+    /// Sets the database: `sqlite:path/to/file.sqlite`, `sqlite::memory:` or `postgres://user@host/database`.
     ///
-    /// By default the environment variable `DURABLE_DATABASE_URL`, else the file `<name>.sqlite` in
-    /// the working directory; a name with `/` or `\` is no name of a file, and is refused then.
+    /// The default is the environment variable `DURABLE_DATABASE_URL`, and without it the SQLite file
+    /// `<name>.sqlite` in the working directory. For that file the application's name must not contain `/`
+    /// or `\`.
     pub fn system_database(mut self, url: impl Into<String>) -> Self {
         self.url = Some(url.into());
         self
     }
 
-    /// The Postgres schema that the engine's tables are in. `durable` by default. SQLite has none:
+    /// Sets the Postgres schema of the engine's tables. The default is `durable`. On SQLite it has no effect:
     /// there the tables have the prefix `durable_`.
     pub fn schema(mut self, schema: impl Into<String>) -> Self {
         self.schema = schema.into();
         self
     }
 
-    /// A database of the application's own, for transactions: `#[transaction(database = "orders")]`.
-    /// The pool is a `PgPool` or a `SqlitePool`, and stays the application's: it is not closed.
+    /// Adds a database of the application, for `#[transaction(database = "orders")]`. The pool is a `PgPool`
+    /// or a `SqlitePool`. It stays the application's: the engine does not close it.
     ///
-    /// The launch makes a table for the records of transactions in it, `durable.transaction_records`
-    /// or `durable_transaction_records`, so that they commit together with the application's rows.
+    /// The launch creates a table in it, `durable.transaction_records` or `durable_transaction_records`, so
+    /// that the record of a transaction commits together with the application's rows.
     pub fn database(mut self, name: impl Into<String>, pool: impl Into<ApplicationDatabase>) -> Self {
         self.databases.insert(name.into(), pool.into());
         self
     }
 
-    /// Something for workflows and steps to find by its type with `durable::state::<T>()`: a client,
-    /// a pool, the configuration. A second one of the same type takes the first one's place.
+    /// Adds a value that workflows and steps get by its type with `durable::state::<T>()`: a client, a pool,
+    /// the configuration. A second value of the same type replaces the first.
     pub fn state<T: Send + Sync + 'static>(mut self, state: T) -> Self {
-        self.objects.add_state(state);
+        self.resources.add_state(state);
         self
     }
 
-    /// An object whose methods are workflows: see [`Instance`]. Recovery finds it by its type and name.
+    /// Adds an object whose methods are workflows: see [`Instance`]. Recovery finds it by its type and
+    /// [`instance_name`](Instance::instance_name).
     ///
     /// ```no_run
     /// # use durable_core::{Durable, Instance};
@@ -100,60 +102,66 @@ impl Builder {
     /// ```
     pub fn instance<T: Instance>(&mut self, instance: T) -> Arc<T> {
         let instance = Arc::new(instance);
-        self.objects.add_instance(&instance);
+        self.resources.add_instance(&instance);
         instance
     }
 
-    /// The executor's name, stable across restarts: the name of the pod, of the dyno, of the
-    /// service. A launch under the name of an executor that has not said goodbye takes over its
-    /// workflows at once. Without a name, they are taken over when the lease has run out, or at
-    /// once where the launch can see that the earlier process is dead: on the same host.
+    /// Sets the executor's name, which should be stable across restarts: the name of the pod, the dyno or the
+    /// service. A launch under the name of an executor that did not shut down takes over its workflows at
+    /// once.
+    ///
+    /// The default is a name that is unique for each launch. Then the workflows of a dead process are taken
+    /// over when its lease expires, or at once by a launch on the same host.
     pub fn executor_id(mut self, id: impl Into<String>) -> Self {
         self.executor_id = Some(id.into());
         self
     }
 
-    /// The program's version, recorded with each workflow. By default a hash of the executable.
+    /// Sets the version of the program that is recorded with each workflow. The default is a hash of the
+    /// executable.
     pub fn application_version(mut self, version: impl Into<String>) -> Self {
         self.version = Some(version.into());
         self
     }
 
-    /// Takes workflows from these queues only, by their names; from all queues of the program
-    /// without this. An empty list takes from none: such a process only enqueues.
+    /// Takes workflows only from the queues with these names. The default is all queues of the program. With
+    /// an empty list the process only enqueues.
     ///
-    /// What has a delay and no queue, and what is debounced without one, is taken by every process.
+    /// Workflows that are delayed or debounced without a queue are taken by every process.
+    ///
+    /// [`launch`](Self::launch) fails if the program has no queue of one of these names.
     pub fn listen_to<Q: AsRef<str>>(mut self, queues: impl IntoIterator<Item = Q>) -> Self {
         self.listen_to = Some(queues.into_iter().map(|it| it.as_ref().to_owned()).collect());
         self
     }
 
-    /// How many of the workflows that were started directly run at once in this process, recovered ones
-    /// among them; more wait for their turn. Unlimited by default.
+    /// Limits how many directly started or recovered workflows run at once in this process; further ones
+    /// wait. The default is no limit; 0 is an error.
     ///
-    /// Children are not counted, because their parents wait for them. Nor are workflows from queues:
-    /// of each queue as many run here as its [`worker_concurrency`](crate::Queue::worker_concurrency) says,
-    /// and 1,000 if it says nothing.
-    pub fn max_concurrent_workflows(mut self, most: usize) -> Self {
-        self.max_concurrent = Some(most);
+    /// Children do not count, because their parents wait for them. Workflows from queues do not count
+    /// either: their limit is the queue's [`worker_concurrency`](crate::Queue::worker_concurrency), 1,000 by
+    /// default.
+    pub fn max_concurrent_workflows(mut self, max: usize) -> Self {
+        self.max_concurrent = Some(max);
         self
     }
 
-    /// The largest argument list, result or record, in bytes of JSON. 8 MiB by default. What is
-    /// larger is refused with both sizes before anything is written.
+    /// Limits the size of an argument list, a result or a record, in bytes of JSON. The default is 8 MiB. A
+    /// larger value is refused before anything is written, with an error that names both sizes.
     pub fn max_payload(mut self, bytes: usize) -> Self {
         self.max_payload = bytes;
         self
     }
 
-    /// How long this executor counts as alive without a heartbeat; it sends one every third of that.
-    /// 15 s by default, at least 100 ms. Shorter finds the dead sooner and costs more queries.
+    /// Sets how long this executor counts as alive after a heartbeat. It sends one every third of that time.
+    /// The default is 15 s, the minimum 100 ms. A shorter lease detects dead processes sooner and costs more
+    /// queries.
     pub fn lease(mut self, lease: Duration) -> Self {
         self.lease = lease;
         self
     }
 
-    /// Not public API: a store of one's own, to count, delay or crash.
+    /// Not public API: another store, to count, delay or fail its calls.
     #[cfg(feature = "testing")]
     #[doc(hidden)]
     pub fn store(mut self, store: Arc<dyn Store>) -> Self {
@@ -164,8 +172,14 @@ impl Builder {
     /// Launches the engine: see [`Durable::launch`].
     ///
     /// # Errors
-    /// The settings are wrong, two workflows have one name, or the database cannot be opened, is not
-    /// writable, or was made by a newer release. What was begun is undone.
+    /// A launch that fails leaves nothing running. The error's kind tells why:
+    ///
+    /// * [`Config`](crate::ErrorKind::Config): a setting is wrong, two workflows have the same name, or the
+    ///   tokio runtime has no timers or no IO;
+    /// * [`Database`](crate::ErrorKind::Database): the database cannot be reached, is not writable, or was
+    ///   created by a newer release;
+    /// * [`ShuttingDown`](crate::ErrorKind::ShuttingDown): an engine of the same application is still
+    ///   shutting down in this process.
     pub async fn launch(self) -> Result<Durable> {
         self.check()?;
         launch::launch(self).await
@@ -178,32 +192,32 @@ impl Builder {
         }
         check_id("the schema", &self.schema)?;
         if self.max_concurrent == Some(0) {
-            return Err(config_error("`max_concurrent_workflows(0)` would let nothing run; leave it out for no limit"));
+            return Err(config_error("`max_concurrent_workflows(0)` lets no workflow run; leave it out for no limit"));
         }
         if self.lease < Duration::from_millis(100) {
-            return Err(config_error(format!("a lease of {:?} is too short; take at least 100 ms", self.lease)));
+            return Err(config_error(format!("a lease of {:?} is too short; use at least 100 ms", self.lease)));
         }
         Ok(())
     }
 
-    /// The URL, from the setting, the environment or the name.
+    /// The database's URL: from the setting, the environment, or the application's name.
     ///
     /// # Errors
-    /// The name is wanted for a file, and would name one in another folder.
+    /// The name is needed for the file's name, and contains a path separator.
     pub(super) fn url(&self) -> Result<String> {
         let from_environment = || std::env::var(URL_VARIABLE).ok().filter(|it| !it.trim().is_empty());
-        self.url.clone().or_else(from_environment).map_or_else(|| url_of(&self.name), Ok)
+        self.url.clone().or_else(from_environment).map_or_else(|| default_url(&self.name), Ok)
     }
 }
 
-/// The file in the working directory that an application without a database has.
-fn url_of(name: &str) -> Result<String> {
+/// The URL of the file `<name>.sqlite` in the working directory.
+fn default_url(name: &str) -> Result<String> {
     if name.contains(['/', '\\']) {
         return Err(config_error(format!(
-            "the application's name {name:?} is no name of a file: take one without `/` and `\\`, or say where the database is with `.system_database(\"sqlite:///path/to/file.sqlite\")` or `{URL_VARIABLE}`"
+            "the application's name {name:?} cannot be used as a file name: choose one without `/` and `\\`, or set the database with `.system_database(\"sqlite:///path/to/file.sqlite\")` or `{URL_VARIABLE}`"
         )));
     }
-    // What means something else in a URL.
+    // These two characters have a meaning in a URL.
     Ok(format!("sqlite:{}.sqlite", name.replace('%', "%25").replace('?', "%3F")))
 }
 
@@ -219,20 +233,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_default_file_lies_in_the_working_directory_or_the_name_is_refused() {
+    fn the_default_file_is_in_the_working_directory_or_the_name_is_refused() {
         for path in ["../x", "a/b", "/x", "a\\b", "..\\x"] {
-            let text = url_of(path).expect_err("it is a path").to_string();
+            let text = default_url(path).expect_err("it is a path").to_string();
             assert!(text.contains(&format!("{path:?}")) && text.contains(".system_database("), "{text}");
         }
         for (name, url) in [
             ("my app", "sqlite:my app.sqlite"),
-            // Strange files, and yet in this folder.
+            // Unusual file names, but in this folder.
             (".", "sqlite:..sqlite"),
             ("..", "sqlite:...sqlite"),
             ("..%2Fx", "sqlite:..%252Fx.sqlite"),
             ("what?mode=memory", "sqlite:what%3Fmode=memory.sqlite"),
         ] {
-            assert_eq!(url_of(name).expect("it is no path"), url);
+            assert_eq!(default_url(name).expect("it is no path"), url);
         }
     }
 }

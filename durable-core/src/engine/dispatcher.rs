@@ -1,4 +1,4 @@
-//! The dispatcher: takes workflows from queues as far as there is room for them here, and runs them.
+//! The dispatcher: claims workflows from queues, as far as there are free slots in this process, and runs them.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,213 +10,228 @@ use crate::store::{ClaimRequest, Fence, StoreError, StoreErrorKind};
 use crate::types::backoff::Backoff;
 use crate::wait::shutdown_phase::EnginePhase;
 
-/// How often it is asked what waits although nobody has told of anything, where somebody would have.
+/// How often all queues are checked for work if notifications work, in case one was lost.
 const SAFETY_POLL: Duration = Duration::from_secs(10);
-/// How often where nobody tells.
+/// How often without notifications.
 const POLL_WITHOUT_LISTEN: Duration = Duration::from_secs(1);
-/// The pauses after a look that failed, or after a claim from one queue that did, from the first to
-/// the longest.
+/// The delays after failures in a row: of a round, or of the claims from one queue.
 const DELAYS: Backoff = Backoff::doubling(Duration::from_millis(100), Duration::from_secs(5));
 
-/// How often in a row something lost a race before that is said aloud.
-const MAX_RACES: u32 = 5;
-/// After how many failures in a row it is said again.
+/// The temporary failure in a row that is logged at WARN: one or two lost races are normal.
+const FIRST_LOGGED_RACE: u32 = 5;
+/// A failure that lasts is logged at WARN again after every so many attempts.
 const LOG_EVERY: u32 = 60;
 
-/// How often other tasks get to run before a look: slots that become free together, because their
-/// workflows ended with one commit, are filled together, and with one commit.
+/// How often other tasks run before a round: slots that become free with one commit are then filled with
+/// one commit.
 const YIELDS: usize = 8;
-/// How long the end of an earlier run of the same workflow is waited for.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a claimed workflow waits for its earlier run to leave this process.
+const EARLIER_RUN_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What the dispatcher knows from one look to the next.
+/// What the dispatcher remembers from one round to the next.
 #[derive(Default)]
-struct KnownQueues {
-    /// When the next delayed workflow is due.
+struct DispatchState {
+    /// When the next delayed workflow is due, in microseconds.
     next_due: Option<i64>,
-    /// When it was last asked what waits on any of the queues.
-    asked: Option<Instant>,
+    /// When all queues were last checked for work.
+    polled_at: Option<Instant>,
 }
 
-/// The dispatcher's task. It takes nothing from `Quiesced` on; a claim that is under way comes to
-/// its end, and what it brings is given back.
+/// The dispatcher's task. It claims nothing from [`EnginePhase::Quiesced`] on; what a claim under way
+/// brings is returned to its queue.
 pub(super) async fn run(runtime: Arc<Runtime>) {
-    let mut known = KnownQueues::default();
+    let mut state = DispatchState::default();
     let mut failed = 0_u32;
     while runtime.shutdown.phase() < EnginePhase::Quiesced {
-        let rest = match look(&runtime, &mut known).await {
-            Ok(true) => continue, // there is more at once
+        let timeout = match dispatch_round(&runtime, &mut state).await {
+            Ok(true) => continue, // there is more to claim
             Ok(false) => {
                 failed = 0;
-                rest(&runtime, &known)
+                time_until_next_round(&runtime, &state)
             }
             Err(error) => {
                 runtime.queues.notify_all();
                 runtime.queues.notify_delayed();
                 failed += 1;
                 if should_log(&error, failed) {
-                    tracing::warn!(target: "durable", %error, "looking at the queues failed and is tried again");
+                    tracing::warn!(target: "durable", attempts = failed, %error, "looking for queued workflows failed; trying again");
                 } else {
-                    tracing::debug!(target: "durable", %error, "looking at the queues failed");
+                    tracing::debug!(target: "durable", attempts = failed, %error, "looking for queued workflows failed");
                 }
                 DELAYS.delay(failed)
             }
         };
-        let resting = async {
+        let wait = async {
             if failed > 0 {
-                tokio::time::sleep(rest).await; // a database that is away is not asked faster
+                tokio::time::sleep(timeout).await; // a notification does not shorten the delay
             } else {
-                runtime.queues.wakeup.wait_timeout(rest).await;
+                runtime.queues.wakeup.wait_timeout(timeout).await;
             }
         };
         tokio::select! {
-            () = resting => {}
+            () = wait => {}
             () = runtime.shutdown.wait_for(EnginePhase::Quiesced) => {}
         }
     }
 }
 
-/// Whether a failure, the so many-th in a row, is said aloud: the first one, and then now and then.
+/// Whether the given failure in a row is logged at WARN: the first one, or the fifth if it is
+/// temporary, and then one in [`LOG_EVERY`].
 fn should_log(error: &StoreError, failed: u32) -> bool {
-    let first = if error.is_temporary() { MAX_RACES } else { 1 };
+    let first = if error.is_temporary() { FIRST_LOGGED_RACE } else { 1 };
     failed == first || failed.is_multiple_of(LOG_EVERY)
 }
 
-/// How often the queues are looked at although nobody has told of anything.
-fn longest(runtime: &Runtime) -> Duration {
+/// How often all queues are checked for work.
+fn poll_interval(runtime: &Runtime) -> Duration {
     if runtime.waiters.is_listening() { SAFETY_POLL } else { POLL_WITHOUT_LISTEN }
 }
 
-/// How long nothing is to be done, as far as is known.
-fn rest(runtime: &Runtime, known: &KnownQueues) -> Duration {
-    let for_safety = known.asked.map_or(Duration::ZERO, |at| longest(runtime).saturating_sub(at.elapsed()));
+/// How long there is nothing to do, as far as is known.
+fn time_until_next_round(runtime: &Runtime, state: &DispatchState) -> Duration {
+    let until_poll = state.polled_at.map_or(Duration::ZERO, |at| poll_interval(runtime).saturating_sub(at.elapsed()));
     let now = runtime.timers.clock.lower_bound();
-    let next = known.next_due.into_iter().chain(runtime.queues.wakes_at()).min();
-    next.map_or(for_safety, |at| Duration::from_micros(u64::try_from(at - now).unwrap_or_default()).min(for_safety))
+    let next = state.next_due.into_iter().chain(runtime.queues.wakes_at()).min();
+    next.map_or(until_poll, |at| Duration::from_micros(u64::try_from(at - now).unwrap_or_default()).min(until_poll))
 }
 
-/// Lets those who were told something before this go on first.
+/// Lets the tasks run first that were woken before this one.
 async fn yield_to_others() {
     for _ in 0..YIELDS {
         tokio::task::yield_now().await;
     }
 }
 
-/// Takes what there is room for from each queue that is worth it, and then asks what nobody has told
-/// of. Gives whether there is more to take at once.
-async fn look(runtime: &Arc<Runtime>, known: &mut KnownQueues) -> Result<bool, StoreError> {
+/// Claims from each queue that may have work and has free slots, and then checks all queues if that is due.
+/// Returns whether there is more to claim at once.
+async fn dispatch_round(runtime: &Arc<Runtime>, state: &mut DispatchState) -> Result<bool, StoreError> {
     yield_to_others().await;
     if runtime.queues.has_few_slots(runtime.timers.clock.lower_bound()) {
-        // The commit that is under way may free more slots, which one claim then fills together.
+        // The commit under way may free more slots, which one claim then fills together.
         tokio::select! {
             () = runtime.writer.flushed() => yield_to_others().await,
             () = runtime.shutdown.wait_for(EnginePhase::Quiesced) => return Ok(false),
         }
     }
     let now = runtime.timers.clock.lower_bound();
-    for turn in runtime.queues.next_claims(now) {
+    for claim in runtime.queues.next_claims(now) {
         if runtime.shutdown.phase() >= EnginePhase::Quiesced {
             return Ok(false);
         }
-        match claim_and_run(runtime, &turn).await {
+        match claim_and_run(runtime, &claim).await {
             Ok(()) => {
-                let before = runtime.queues.succeeded(&turn.queue);
-                if before > 0 {
-                    tracing::info!(target: "durable", queue = %turn.queue, failures = before, "workflows can be claimed from a queue again");
+                let failed_before = runtime.queues.succeeded(&claim.queue);
+                if failed_before > 0 {
+                    tracing::info!(target: "durable", queue = %claim.queue, attempts = failed_before + 1, "claiming from a queue works again");
                 }
             }
-            // The database is away, which it is for every queue.
+            // The database is unreachable, for every queue.
             Err(error) if matches!(error.kind, StoreErrorKind::Unreachable | StoreErrorKind::Closed) => {
-                // Nobody knows what was claimed, or what of it went back.
-                runtime.queues.set_claim_unknown(&turn.queue, true);
+                // It is unknown what was claimed, and what of it was returned.
+                runtime.queues.set_claim_unknown(&claim.queue, true);
                 return Err(error);
             }
-            Err(error) => backoff_queue(runtime, &turn.queue, &error),
+            Err(error) => back_off_queue(runtime, &claim.queue, &error),
         }
     }
-    let for_safety = known.asked.is_none_or(|at| at.elapsed() >= longest(runtime));
-    let told_of_any = runtime.queues.take_any_changed();
-    let told_of_due = runtime.queues.take_delayed_changed();
-    let due = known.next_due.is_some_and(|at| at <= now);
-    if for_safety || told_of_due || due {
+    let poll_due = state.polled_at.is_none_or(|at| at.elapsed() >= poll_interval(runtime));
+    let notified = runtime.queues.take_any_changed();
+    let notified_of_delayed = runtime.queues.take_delayed_changed();
+    let delayed_due = state.next_due.is_some_and(|at| at <= now);
+    if poll_due || notified_of_delayed || delayed_due {
         let promoted = runtime.store.promote().await?;
-        known.next_due = promoted.next_due;
+        state.next_due = promoted.next_due;
         for queue in &promoted.queues {
             runtime.announce_queue(queue);
         }
     }
-    if for_safety || told_of_any {
-        known.asked = Some(Instant::now());
+    if poll_due || notified {
+        state.polled_at = Some(Instant::now());
         runtime.queues.notify_waiting(&runtime.store.queues_with_work(&runtime.queues.names()).await?);
     }
     Ok(runtime.queues.any_ready(runtime.timers.clock.lower_bound()))
 }
 
-/// Leaves a queue alone for a while whose claim has failed. What is wrong is in its own rows, so the
-/// others go on.
-fn backoff_queue(runtime: &Runtime, queue: &str, error: &StoreError) {
-    let failures = runtime.queues.failed(queue, runtime.timers.clock.lower_bound(), |failed| DELAYS.delay(failed));
-    if should_log(error, failures) {
-        tracing::warn!(target: "durable", %queue, failures, %error, "workflows cannot be claimed from a queue; nothing of it starts here until a claim succeeds, and it is tried again");
+/// Leaves a queue alone for some time after a claim from it has failed. The fault is in its own rows, so the
+/// other queues go on.
+fn back_off_queue(runtime: &Runtime, queue: &str, error: &StoreError) {
+    let failed = runtime.queues.failed(queue, runtime.timers.clock.lower_bound(), |failed| DELAYS.delay(failed));
+    if should_log(error, failed) {
+        tracing::warn!(target: "durable", %queue, attempts = failed, %error, "claiming from a queue failed; trying again, and nothing from this queue starts in this process until a claim succeeds");
     } else {
-        tracing::debug!(target: "durable", %queue, failures, %error, "workflows cannot be claimed from a queue");
+        tracing::debug!(target: "durable", %queue, attempts = failed, %error, "claiming from a queue failed");
     }
 }
 
-/// Takes what there is room for from one queue.
-async fn claim_and_run(runtime: &Arc<Runtime>, turn: &NextClaim) -> Result<(), StoreError> {
+/// Claims from one queue as many workflows as have a free slot, and runs them.
+async fn claim_and_run(runtime: &Arc<Runtime>, claim: &NextClaim) -> Result<(), StoreError> {
     let fence = runtime.fence();
     let known = runtime.registry.names().into_iter().map(str::to_owned).collect();
-    let request = ClaimRequest { fence, queue: turn.queue.to_string(), known, limit: turn.free };
-    if turn.claim_unknown {
+    let request = ClaimRequest { fence, queue: claim.queue.to_string(), known, limit: claim.free };
+    if claim.claim_unknown {
         let held: Vec<i64> = runtime.running.all().iter().map(|it| it.key).collect();
-        let lost = runtime.store.release_unknown_claims(fence, &turn.queue, &held).await?;
-        runtime.queues.set_claim_unknown(&turn.queue, false);
-        tracing::info!(target: "durable", queue = %turn.queue, lost, "gave back what a claim had taken whose answer was lost");
+        let returned = runtime.store.release_unknown_claims(fence, &claim.queue, &held).await?;
+        runtime.queues.set_claim_unknown(&claim.queue, false);
+        tracing::info!(target: "durable", queue = %claim.queue, workflows = returned, "returned the workflows of a claim whose answer was lost");
     }
     let claimed = runtime.store.claim(&request).await?;
-    let taken = u32::try_from(claimed.runs.len()).unwrap_or(u32::MAX);
-    runtime.queues.claimed(turn, taken, claimed.limits, claimed.next_at);
-    // Nothing begins here once the shutdown has begun, and no more than the limits as they are now
-    // let through: they may have been changed since they were last seen.
-    let is_down = runtime.shutdown.phase() >= EnginePhase::Quiesced;
-    let room = if is_down { 0 } else { runtime.queues.free_slots(&turn.queue) };
+    let count = u32::try_from(claimed.runs.len()).unwrap_or(u32::MAX);
+    runtime.queues.claimed(claim, count, claimed.limits, claimed.next_at);
+    // Nothing starts once the shutdown has begun, and no more than the limits allow as the claim has just read
+    // them: they may have been changed since they were last read.
+    let shutting_down = runtime.shutdown.phase() >= EnginePhase::Quiesced;
+    let free = if shutting_down { 0 } else { runtime.queues.free_slots(&claim.queue) };
     let mut runs = claimed.runs;
-    let too_many: Vec<i64> = runs.drain(runs.len().min(room)..).map(|it| it.key).collect();
-    if !too_many.is_empty() {
-        runtime.store.return_claims(fence, &too_many).await?;
-        if is_down {
-            runtime.queues.count_returned(too_many.len());
+    let excess: Vec<i64> = runs.drain(runs.len().min(free)..).map(|it| it.key).collect();
+    if !excess.is_empty() {
+        runtime.store.return_claims(fence, &excess).await?;
+        if shutting_down {
+            runtime.queues.count_returned(excess.len());
         }
-        runtime.announce_queue(&turn.queue);
+        runtime.announce_queue(&claim.queue);
     }
     let keys: Vec<i64> = runs.iter().map(|it| it.key).collect();
-    match run_claimed::run_all(runtime, runs, || Some(runtime.queues.slot(&turn.queue))).await {
-        Ok(occupied) => wait_for_room(runtime, fence, &turn.queue, occupied).await,
-        // They could not be begun without their records; somebody else may do better.
+    match run_claimed::run_all(runtime, runs, || Some(runtime.queues.slot(&claim.queue))).await {
+        Ok(still_running) => run_after_earlier(runtime, fence, &claim.queue, still_running).await,
+        // Their records could not be read; another process may be able to.
         Err(error) => runtime.store.return_claims(fence, &keys).await.and(Err(error)),
     }
 }
 
-/// Begins what had to wait for an earlier run of the same workflow in this process; what waits too
-/// long goes back to its queue.
-async fn wait_for_room(
+/// Runs claimed workflows once their earlier runs have left this process. Those that would wait too long are
+/// returned to their queue.
+async fn run_after_earlier(
     runtime: &Runtime,
     fence: Fence,
     queue: &str,
-    occupied: Vec<StillRunning>,
+    still_running: Vec<StillRunning>,
 ) -> Result<(), StoreError> {
-    let mut left = Vec::new();
-    for (earlier, drive) in occupied {
-        let _ = tokio::time::timeout(PATIENCE, earlier.finished()).await;
-        if let Err((_, drive)) = drive.spawn() {
-            left.push(drive.row.key);
+    let mut not_started = Vec::new();
+    for (earlier, run_task) in still_running {
+        let _ = tokio::time::timeout(EARLIER_RUN_TIMEOUT, earlier.finished()).await;
+        if let Err((_, run_task)) = run_task.spawn() {
+            not_started.push(run_task.row.key);
         }
     }
-    if left.is_empty() {
+    if not_started.is_empty() {
         return Ok(());
     }
-    runtime.store.return_claims(fence, &left).await?;
+    runtime.store.return_claims(fence, &not_started).await?;
     runtime.announce_queue(queue);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_logged_at_first_and_then_now_and_again() {
+        let logged = |kind| {
+            let error = StoreError::new(kind, "no");
+            (1..=120).filter(|failed| should_log(&error, *failed)).collect::<Vec<_>>()
+        };
+        assert_eq!(logged(StoreErrorKind::Refused), [1, 60, 120]);
+        assert_eq!(logged(StoreErrorKind::Contended), [5, 60, 120], "lost races are normal");
+    }
 }

@@ -1,4 +1,4 @@
-//! Whether anything is left to do.
+//! Waits until this process has no work left, for `run_until_idle`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,26 +11,26 @@ use crate::wait::shutdown_phase::EnginePhase;
 /// The delays between two looks at the database.
 const DELAYS: Backoff = Backoff::doubling(Duration::from_millis(20), Duration::from_secs(1));
 
-/// Returns once nothing is left that this process could do.
-pub(super) async fn idle(runtime: &Arc<Runtime>) {
+/// Returns once there is no work left for this process.
+pub(super) async fn wait_until_idle(runtime: &Arc<Runtime>) {
     let mut looks = 0;
     loop {
         runtime.running.wait_until_empty().await;
-        // Who takes no new work never comes to what waits in a queue, or was let go of.
+        // A process that takes no new work does not run what is queued or released.
         if runtime.shutdown.phase() >= EnginePhase::Quiesced && runtime.running.is_empty() {
             return;
         }
-        let asked = WorkQuery {
+        let query = WorkQuery {
             executor: runtime.fence().executor,
             queues: runtime.queues.names(),
             known: runtime.registry.known(),
         };
-        // What was claimed a moment ago and has no body yet is PENDING, and this executor's own.
-        match runtime.store.work_left(&asked).await {
-            Ok(found) if !found.own && !found.released && !found.queued && runtime.running.is_empty() => return,
-            Ok(found) if found.released => runtime.released.notify_one(),
+        // `own`: claimed a moment ago and not yet started here.
+        match runtime.store.work_left(&query).await {
+            Ok(left) if !left.own && !left.released && !left.queued && runtime.running.is_empty() => return,
+            Ok(left) if left.released => runtime.released.notify_one(),
             Ok(_) => {}
-            Err(error) => tracing::debug!(target: "durable", %error, "looking for work that is left failed"),
+            Err(error) => tracing::debug!(target: "durable", %error, "looking for remaining work failed"),
         }
         looks += 1;
         tokio::select! {

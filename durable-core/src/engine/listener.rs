@@ -1,32 +1,55 @@
-//! The task that listens to notifications of other processes.
+//! The task that receives the notifications of other processes.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::poller::DELAYS;
+use crate::engine::poller::DELAYS;
 use crate::runtime::Runtime;
 use crate::runtime::pending_notifications::{RELEASED, SCHEDULES};
 use crate::store::{Hint, Notification, StoreErrorKind};
 use crate::wait::shutdown_phase::EnginePhase;
 
-/// The task that listens to what other processes tell.
+/// The pause after the database has refused to listen at all.
+const REFUSED_PAUSE: Duration = Duration::from_mins(1);
+
+/// The listener's task. While it does not listen, waits are polled for.
 pub(super) async fn run(runtime: &Runtime) {
-    let anything = || {
+    let on_notification = |notification: Notification| dispatch(runtime, notification);
+    let mut failed = 0_u32;
+    loop {
+        let ended = tokio::select! {
+            ended = runtime.store.listen(&on_notification) => ended,
+            () = runtime.shutdown.wait_for(EnginePhase::Stopping) => return,
+        };
+        let was_listening = runtime.waiters.listening.swap(false, Ordering::Relaxed);
         runtime.waiters.notify_all();
-        runtime.queues.notify_all();
-        runtime.queues.notify_delayed();
-        runtime.schedules.wake();
-        if !runtime.running.is_empty() {
-            runtime.waiters.wakeup.wake(); // something that runs here may have been cancelled
+        failed = if was_listening { 1 } else { failed + 1 };
+        let refused = match ended {
+            Ok(()) => false,
+            Err(error) => {
+                if failed == 1 {
+                    tracing::warn!(target: "durable", %error, "LISTEN failed; falling back to polling");
+                }
+                error.kind == StoreErrorKind::Refused
+            }
+        };
+        let delay = if refused { REFUSED_PAUSE } else { DELAYS.delay(failed) };
+        tokio::select! {
+            () = tokio::time::sleep(delay) => {}
+            () = runtime.shutdown.wait_for(EnginePhase::Stopping) => return,
         }
-    };
-    let heard = |heard: Notification| match heard {
+    }
+}
+
+/// Wakes what may depend on the change that a notification announces.
+fn dispatch(runtime: &Runtime, notification: Notification) {
+    match notification {
         Notification::Listening => {
-            anything();
+            wake_everything(runtime);
             runtime.waiters.listening.store(true, Ordering::Relaxed);
         }
         Notification::Something => {
-            anything();
+            wake_everything(runtime);
             runtime.released.notify_one();
         }
         Notification::Hints(hints) => {
@@ -37,7 +60,7 @@ pub(super) async fn run(runtime: &Runtime) {
                         runtime.waiters.wakeup.wake();
                     }
                     Hint::Executor(_) => {}
-                    // The schedules have a name among the queues, and nobody enqueues there.
+                    // These two names belong to no queue.
                     Hint::Queue(_) if hint == Hint::for_queue(SCHEDULES) => runtime.schedules.wake(),
                     Hint::Queue(_) if hint == Hint::for_queue(RELEASED) => runtime.released.notify_one(),
                     Hint::Queue(_) => {
@@ -47,30 +70,16 @@ pub(super) async fn run(runtime: &Runtime) {
                 }
             }
         }
-    };
-    let mut failed = 0_u32;
-    loop {
-        let listened = tokio::select! {
-            listened = runtime.store.listen(&heard) => listened,
-            () = runtime.shutdown.wait_for(EnginePhase::Stopping) => return,
-        };
-        // Whoever waits is now asked for by the clock.
-        let was_told = runtime.waiters.listening.swap(false, Ordering::Relaxed);
-        runtime.waiters.notify_all();
-        failed = if was_told { 1 } else { failed + 1 };
-        let hopeless = match listened {
-            Ok(()) => false,
-            Err(error) => {
-                if failed == 1 {
-                    tracing::warn!(target: "durable", %error, "cannot hear of what other processes write, and asks the database by the clock");
-                }
-                error.kind == StoreErrorKind::Refused
-            }
-        };
-        let pause = if hopeless { Duration::from_mins(1) } else { DELAYS.delay(failed) };
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = runtime.shutdown.wait_for(EnginePhase::Stopping) => return,
-        }
+    }
+}
+
+/// Anything may have changed.
+fn wake_everything(runtime: &Runtime) {
+    runtime.waiters.notify_all();
+    runtime.queues.notify_all();
+    runtime.queues.notify_delayed();
+    runtime.schedules.wake();
+    if !runtime.running.is_empty() {
+        runtime.waiters.wakeup.wake(); // a running workflow may have been cancelled
     }
 }

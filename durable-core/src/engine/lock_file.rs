@@ -1,50 +1,27 @@
-//! Who this process is: its host, its version, and a lock file that shows whether it lives.
+//! A lock file shows other processes on this host whether an executor is alive.
 
 use std::fs::{self, File, TryLockError};
-use std::hash::{DefaultHasher, Hasher};
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::Mutex;
 
 use crate::store::Location;
+use crate::types::sync::lock;
 
-/// This host's name.
-pub(super) fn host() -> String {
-    gethostname::gethostname().to_string_lossy().into_owned()
-}
-
-/// A hash of the running executable, the same wherever the same build runs.
-pub(super) fn version_of_executable() -> String {
-    static VERSION: OnceLock<String> = OnceLock::new();
-    VERSION.get_or_init(|| hash_of_executable().unwrap_or_else(|_| "unknown".to_owned())).clone()
-}
-
-fn hash_of_executable() -> io::Result<String> {
-    let mut file = File::open(std::env::current_exe()?)?;
-    let mut hasher = DefaultHasher::new();
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(format!("{:016x}", hasher.finish())),
-            read => hasher.write(&buffer[..read]),
-        }
-    }
-}
-
-/// A file that this process holds locked while it lives. The system lets go of the lock when the
-/// process ends, in whatever way; so another process on this host that gets the lock knows that the
-/// holder is dead, and need not wait for its lease.
+/// A file that this process keeps locked as long as the executor is alive. The operating system
+/// releases the lock when the process ends, however it ends. So a process on the same host that gets
+/// the lock knows that the executor is dead, and need not wait for its lease to expire.
 #[derive(Debug)]
 pub(super) struct LockFile {
     path: PathBuf,
-    /// Only held.
+    /// Keeps the lock.
     _file: File,
-    /// Whether the file is to go with the lock.
-    tidy: bool,
+    /// Whether dropping it also removes the file.
+    remove_on_drop: bool,
 }
 
 impl LockFile {
-    /// Makes and locks one: beside the database's file, or in the directory for temporary files.
+    /// Creates and locks one: beside the database's file, or in the directory for temporary files.
     pub(super) fn create(location: &Location, executor: i64) -> io::Result<Self> {
         let name = format!("durable-{executor}.lock");
         let path = match &location.file {
@@ -57,13 +34,13 @@ impl LockFile {
         };
         let file = File::create_new(&path)?;
         file.lock()?;
-        Ok(Self { path, _file: file, tidy: true })
+        Ok(Self { path, _file: file, remove_on_drop: true })
     }
 
-    /// Lets go of the lock and leaves the file, as a killed process would: whoever finds it knows
-    /// that the executor is gone.
-    pub(super) fn keep_file(mut self) {
-        self.tidy = false;
+    /// Releases the lock and keeps the file, as a killed process does: a process that finds it knows
+    /// that the executor is dead.
+    fn unlock(mut self) {
+        self.remove_on_drop = false;
     }
 
     pub(super) fn path(&self) -> String {
@@ -73,15 +50,14 @@ impl LockFile {
 
 impl Drop for LockFile {
     fn drop(&mut self) {
-        if self.tidy {
-            // If it stays, whoever takes over removes it.
-            let _ = fs::remove_file(&self.path);
+        if self.remove_on_drop {
+            remove(&self.path);
         }
     }
 }
 
-/// Whether the holder of a lock file is dead for certain. A file that is not there, or cannot be
-/// asked, says nothing: the holder may be in another container, with files of its own.
+/// Whether the holder of a lock file is certainly dead. A missing or unreadable file proves nothing:
+/// the holder may run in another container, with its own files.
 pub(super) fn is_holder_dead(path: &Path) -> bool {
     let Ok(file) = File::options().read(true).write(true).open(path) else { return false };
     match file.try_lock() {
@@ -90,29 +66,109 @@ pub(super) fn is_holder_dead(path: &Path) -> bool {
     }
 }
 
-/// Removes the lock file of an executor that was deposed.
+/// Removes the lock file of an executor that is gone.
 pub(super) fn remove(path: &Path) {
-    let _ = fs::remove_file(path); // somebody else may have done it already
+    let _ = fs::remove_file(path); // another process may have removed it, and a leftover does no harm
+}
+
+/// What identifies an application that is launched again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Application {
+    pub(super) name: String,
+    pub(super) location: Location,
+    pub(super) schema: String,
+}
+
+/// The lock files of executors of this process that have shut down and keep their workflows for a restart.
+static HELD_UNTIL_RESTART: Mutex<Vec<(Application, LockFile)>> = Mutex::new(Vec::new());
+
+/// The application is launched again: the launch may take over what its earlier executors in this
+/// process have kept.
+pub(super) fn unlock_for_restart(application: &Application) {
+    for (_, lock_file) in lock(&HELD_UNTIL_RESTART).extract_if(.., |(of, _)| of == application) {
+        lock_file.unlock();
+    }
+}
+
+/// The lock file of a running executor, if it has one.
+#[derive(Debug)]
+pub(super) struct LockFileKeeper {
+    held: Mutex<Option<LockFile>>,
+}
+
+impl LockFileKeeper {
+    pub(super) fn new(lock_file: Option<LockFile>) -> Self {
+        Self { held: Mutex::new(lock_file) }
+    }
+
+    /// Puts the lock file of a newly registered executor in place of the earlier one, which is removed.
+    pub(super) fn replace(&self, lock_file: Option<LockFile>) {
+        *lock(&self.held) = lock_file;
+    }
+
+    /// Releases the lock and keeps the file: the executor's row is still there, without a heartbeat.
+    pub(super) fn unlock(&self) {
+        if let Some(lock_file) = lock(&self.held).take() {
+            lock_file.unlock();
+        }
+    }
+
+    /// Keeps the lock until the process ends: a stuck workflow may still be running, so the executor must
+    /// not be taken for dead before its lease has expired.
+    pub(super) fn hold_until_exit(&self) {
+        std::mem::forget(lock(&self.held).take());
+    }
+
+    /// Keeps the lock until the process ends or launches the application again: until then no other
+    /// executor may take over the workflows that were not released.
+    pub(super) fn hold_until_restart(&self, of: &Application) {
+        if let Some(lock_file) = lock(&self.held).take() {
+            lock(&HELD_UNTIL_RESTART).push((of.clone(), lock_file));
+        }
+    }
+
+    /// Removes the lock file: the executor's row was deleted.
+    pub(super) fn remove(&self) {
+        lock(&self.held).take();
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_lock_file_shows_whether_its_holder_lives() {
+    fn create() -> LockFile {
         let location = Location { shown: String::new(), file: None, in_memory: false };
         let executor = crate::types::id::KeyMaker::new().next();
-        let lock = LockFile::create(&location, executor).expect("the directory for temporary files is writable");
+        LockFile::create(&location, executor).expect("the directory for temporary files is writable")
+    }
+
+    #[test]
+    fn a_lock_file_shows_whether_its_holder_is_alive() {
+        let lock = create();
         let path = PathBuf::from(lock.path());
-        assert!(!is_holder_dead(&path), "this process lives");
+        assert!(!is_holder_dead(&path), "this process is alive");
 
         let left = path.with_extension("left");
-        fs::copy(&path, &left).expect("a lock file can be copied, and nobody holds the copy");
+        fs::copy(&path, &left).expect("a lock file can be copied, and the copy is not locked");
         assert!(is_holder_dead(&left));
         remove(&left);
 
         drop(lock);
-        assert!(!is_holder_dead(&path), "a missing file says nothing");
+        assert!(!is_holder_dead(&path), "a missing file proves nothing");
+    }
+
+    #[test]
+    fn a_lock_is_held_until_the_application_is_launched_again() {
+        let keeper = LockFileKeeper::new(Some(create()));
+        let path = PathBuf::from(lock(&keeper.held).as_ref().expect("it was given one").path());
+        let location = Location { shown: path.to_string_lossy().into_owned(), file: None, in_memory: false };
+        let application = Application { name: "app".to_owned(), location, schema: "durable".to_owned() };
+        keeper.hold_until_restart(&application);
+        unlock_for_restart(&Application { name: "another".to_owned(), ..application.clone() });
+        assert!(!is_holder_dead(&path), "another application is no restart");
+        unlock_for_restart(&application);
+        assert!(is_holder_dead(&path), "the file stays, and is unlocked");
+        remove(&path);
     }
 }

@@ -1,9 +1,31 @@
-//! Floor 4, the engine: launches, looks around for work that nobody does, and shuts down in order.
+//! The engine: launch, heartbeat, recovery, queues, schedules and shutdown.
+//!
+//! Logs go to [`tracing`] with the target `durable`, and those of a shutdown with `durable::shutdown`. They
+//! hold ids and names, never payloads and never passwords. A field has one name everywhere:
+//!
+//! | field | meaning |
+//! |---|---|
+//! | `app` | the application's name |
+//! | `attempts` | how often something was tried in a row |
+//! | `database` | the location of the database, without the password |
+//! | `elapsed` | how long something took |
+//! | `error` | the error, as text |
+//! | `executor_id` | the name of an executor |
+//! | `panic` | the message and place of a panic |
+//! | `phase` | a phase of the shutdown |
+//! | `queue` | the name of a queue |
+//! | `schedule` | the name of a schedule |
+//! | `signal` | a signal that the process received |
+//! | `task` | the name of one of the engine's own tasks |
+//! | `workflow` | the name of a workflow's function |
+//! | `workflow_id` | the id of a workflow |
+//! | `workflows` | a number of workflows |
 
-mod app;
 mod builder;
 mod dispatcher;
+mod durable;
 mod env;
+mod executor_identity;
 mod heartbeat;
 mod idle;
 mod launch;
@@ -23,10 +45,10 @@ mod tasks;
 mod teardown;
 mod tokio_check;
 
-pub use self::app::Durable;
-#[doc(hidden)]
-pub use self::app::config_error;
 pub use self::builder::Builder;
+pub use self::durable::Durable;
+#[doc(hidden)]
+pub use self::durable::config_error;
 pub use self::env::duration_variable;
 pub use self::readiness::Readiness;
 pub use self::report::{

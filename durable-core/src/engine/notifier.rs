@@ -1,31 +1,31 @@
-//! The task that notifies other processes.
+//! The task that notifies other processes of what this one has written.
 
 use std::time::Duration;
 
 use crate::runtime::Runtime;
 use crate::wait::shutdown_phase::EnginePhase;
 
-/// The least time between two notifications: what happens within it goes with the next one.
-const COALESCE: Duration = Duration::from_millis(5);
+/// The shortest time between two notifications: what is written meanwhile is announced with the next one.
+const MIN_INTERVAL: Duration = Duration::from_millis(5);
 
-/// The task that tells. A notification takes a lock over the whole server while it is committed, so
-/// it never rides in a commit that anybody waits for, and one goes for many.
+/// The notifier's task. Committing a notification takes a lock over the whole server. So notifications are
+/// not part of the commits that they announce, and one covers many of them.
 pub(super) async fn run(runtime: &Runtime) {
     loop {
-        let down = tokio::select! {
+        let closing = tokio::select! {
             () = runtime.notifications.wakeup.notified() => false,
             () = runtime.shutdown.wait_for(EnginePhase::Closing) => true,
         };
         let hints = runtime.notifications.take();
-        // Who does not hear of it asks by the clock, a little later.
+        // A process that misses a notification finds the change with its next poll.
         if !hints.is_empty()
             && let Err(error) = runtime.store.notify(&hints).await
         {
-            tracing::debug!(target: "durable", %error, "telling other processes failed");
+            tracing::debug!(target: "durable", %error, "cannot notify other processes");
         }
-        if down {
+        if closing {
             return;
         }
-        tokio::time::sleep(COALESCE).await;
+        tokio::time::sleep(MIN_INTERVAL).await;
     }
 }

@@ -1,4 +1,4 @@
-//! The task that asks the database for everything that is waited for, in one statement.
+//! The task that polls the database for everything that workflows and callers wait for, with one statement.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -10,77 +10,78 @@ use crate::types::backoff::Backoff;
 use crate::types::time::micros;
 use crate::wait::shutdown_phase::EnginePhase;
 
-/// How often the database is asked although nobody has told of news, where somebody would have.
+/// How often it polls if notifications work, in case one was lost.
 const SAFETY_POLL: Duration = Duration::from_secs(10);
-/// How often where nobody tells, from the first time after somebody began to wait to the longest.
+/// How often it polls without notifications, from the first poll of a new wait to the longest interval.
 const POLL_WITHOUT_LISTEN: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(800)];
-/// The delays after polls, or listeners, that failed.
+/// The delays after failures in a row, of a poll or of the listener.
 pub(super) const DELAYS: Backoff = Backoff::doubling(Duration::from_millis(100), Duration::from_secs(6));
-/// Asking by the clock takes at most this part of the time, however many wait.
+/// Polling takes at most one part in so many of the time, however much is waited for.
 const MAX_SHARE: u32 = 20;
-/// How far a look for cancelled workflows reaches back behind the last one: a cancellation shows up
-/// when it is committed, and bears the time from before.
+/// How far each look for cancelled workflows overlaps the one before: a cancellation carries the time of
+/// its statement, and becomes visible later, with its commit.
 const CANCELLED_OVERLAP: Duration = Duration::from_secs(10);
-/// The task that asks.
+
+/// The poller's task.
 pub(super) async fn run(runtime: &Runtime) {
     let mut cancelled = CancellationPoll {
         since: runtime.timers.clock.lower_bound() - micros(CANCELLED_OVERLAP),
         known: HashSet::new(),
     };
-    let mut pause = POLL_WITHOUT_LISTEN[0];
-    let mut rest = Duration::ZERO;
+    let mut interval = POLL_WITHOUT_LISTEN[0];
+    let mut min_interval = Duration::ZERO;
     let mut failed = 0_u32;
     loop {
-        let longest = match failed {
-            0 => if runtime.waiters.is_listening() { SAFETY_POLL } else { pause }.max(rest),
+        let timeout = match failed {
+            0 => if runtime.waiters.is_listening() { SAFETY_POLL } else { interval }.max(min_interval),
             _ => DELAYS.delay(failed),
         };
-        let poked = tokio::select! {
-            poked = runtime.waiters.wakeup.wait_timeout(longest) => poked,
+        let woken = tokio::select! {
+            woken = runtime.waiters.wakeup.wait_timeout(timeout) => woken,
             () = runtime.shutdown.wait_for(EnginePhase::Stopping) => return,
         };
-        if poked {
-            pause = POLL_WITHOUT_LISTEN[0];
+        if woken {
+            interval = POLL_WITHOUT_LISTEN[0];
         } else if failed == 0 {
-            pause = (pause * 2).min(POLL_WITHOUT_LISTEN[1]);
+            interval = (interval * 2).min(POLL_WITHOUT_LISTEN[1]);
             if runtime.waiters.is_empty() && (runtime.waiters.is_listening() || runtime.running.is_empty()) {
-                continue; // nobody would hear the answer
+                continue; // there is nothing to poll for
             }
             runtime.waiters.notify_all();
         }
-        let begun = Instant::now();
+        let started = Instant::now();
         tokio::select! {
-            looked = poll_once(runtime, &mut cancelled) => match looked {
+            polled = poll_once(runtime, &mut cancelled) => match polled {
                 Ok(()) => failed = 0,
                 Err(error) => {
                     failed += 1;
-                    tracing::debug!(target: "durable", %error, "asking the database for news failed");
+                    tracing::debug!(target: "durable", attempts = failed, %error, "polling failed");
                 }
             },
             () = runtime.shutdown.wait_for(EnginePhase::Stopping) => return,
         }
-        rest = begun.elapsed().saturating_mul(MAX_SHARE);
+        min_interval = started.elapsed().saturating_mul(MAX_SHARE);
     }
 }
 
 /// What is known of cancelled workflows.
 struct CancellationPoll {
-    /// Since when they are asked for.
+    /// Cancellations from this time on are asked for.
     since: i64,
-    /// Those of the last answer, whose bodies were told.
+    /// The keys of the last answer: their runs were already asked to stop.
     known: HashSet<i64>,
 }
 
 async fn poll_once(runtime: &Runtime, cancelled: &mut CancellationPoll) -> Result<(), StoreError> {
-    let mut question = runtime.waiters.next_batch();
+    let mut batch = runtime.waiters.next_batch();
     if !runtime.running.is_empty() {
-        question.request.cancelled = Some((runtime.fence().executor, cancelled.since));
+        batch.request.cancelled = Some((runtime.fence().executor, cancelled.since));
     }
     let asked = Instant::now();
-    let mut found = match runtime.store.poll(&question.request).await {
+    let mut found = match runtime.store.poll(&batch.request).await {
         Ok(found) => found,
         Err(error) => {
-            runtime.waiters.retry(&question);
+            runtime.waiters.retry(&batch);
             return Err(error);
         }
     };
@@ -93,6 +94,6 @@ async fn poll_once(runtime: &Runtime, cancelled: &mut CancellationPoll) -> Resul
         }
     }
     cancelled.known = now_cancelled;
-    runtime.waiters.resolve(&question, found);
+    runtime.waiters.resolve(&batch, found);
     Ok(())
 }

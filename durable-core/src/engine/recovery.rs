@@ -1,4 +1,4 @@
-//! Recovery: who is dead, and what they left goes on here.
+//! Recovery: takes over the workflows of dead executors, and those that no executor runs.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -7,112 +7,112 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::engine::{lock_file, run_claimed};
+use crate::engine::{executor_identity, lock_file, run_claimed};
 use crate::runtime::Runtime;
 use crate::store::{ExecutorInfo, RunRow, StoreError, TakeoverRequest, WorkQuery};
 use crate::types::sync::lock;
 use crate::wait::shutdown_phase::EnginePhase;
 
-/// How many workflows are taken over at a time: one statement and one reading of records for each batch.
+/// How many workflows one takeover statement covers. Their records are read with one query.
 const MAX_PER_TAKEOVER: u32 = 500;
 
-/// After how long it is tried again when it is not known what the last try has taken over.
+/// The pause after a takeover whose result is unknown.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-/// The least time between two looks for what others have let go of: where processes are told of every
-/// write and not of what was written, they are told often.
-const MAX_JITTER: Duration = Duration::from_millis(500);
+/// The shortest time between two checks for released workflows. On SQLite every write of another process
+/// causes one.
+const MIN_CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
-/// What the heartbeat has found for the recovery to do.
+/// What the heartbeat asks the recovery to do.
 #[derive(Debug, Default)]
-pub(super) struct ExpiredExecutors {
-    /// `None` as long as there is nothing to do.
-    dead: Mutex<Option<Vec<ExecutorInfo>>>,
-    news: Notify,
+pub(super) struct RecoveryRequests {
+    /// The executors whose lease has expired; `None` if there is no request.
+    expired: Mutex<Option<Vec<ExecutorInfo>>>,
+    requested: Notify,
 }
 
-impl ExpiredExecutors {
-    /// Adds dead executors, or none of them and only what nobody runs.
-    pub(super) fn add(&self, dead: Vec<ExecutorInfo>) {
-        *lock(&self.dead) = Some(dead);
-        self.news.notify_one();
+impl RecoveryRequests {
+    /// Requests a recovery of what expired executors ran, if any, and of what no executor runs.
+    pub(super) fn request(&self, expired: Vec<ExecutorInfo>) {
+        *lock(&self.expired) = Some(expired);
+        self.requested.notify_one();
     }
 }
 
-/// The recovery's task. It takes nothing over from `Quiesced` on; what it has begun to take over
-/// comes to its end, so that the hand-over of the shutdown misses nothing.
-pub(super) async fn run(runtime: Arc<Runtime>, findings: Arc<ExpiredExecutors>) {
-    // Whether this executor may own workflows that it does not run, because the connection broke
-    // while it took them over.
-    let mut unsure = false;
-    let mut looked = Instant::now();
+/// The recovery's task. It takes nothing over from [`EnginePhase::Quiesced`] on. A takeover under way is
+/// finished, so that the shutdown releases those workflows again.
+pub(super) async fn run(runtime: Arc<Runtime>, requests: Arc<RecoveryRequests>) {
+    // Whether this executor may own workflows that it does not run, because the connection broke during a
+    // takeover.
+    let mut may_own_unknown = false;
+    let mut checked_at = Instant::now();
     while runtime.shutdown.phase() < EnginePhase::Quiesced {
-        let told = tokio::select! {
-            () = findings.news.notified() => false,
+        let only_released = tokio::select! {
+            () = requests.requested.notified() => false,
             () = runtime.released.notified() => true,
-            () = tokio::time::sleep(RETRY_AFTER), if unsure => false,
+            () = tokio::time::sleep(RETRY_AFTER), if may_own_unknown => false,
             () = runtime.shutdown.wait_for(EnginePhase::Quiesced) => return,
         };
-        if told && !unsure {
+        if only_released && !may_own_unknown {
             tokio::select! {
-                () = tokio::time::sleep_until(looked + MAX_JITTER) => looked = Instant::now(),
+                () = tokio::time::sleep_until(checked_at + MIN_CHECK_INTERVAL) => checked_at = Instant::now(),
                 () = runtime.shutdown.wait_for(EnginePhase::Quiesced) => return,
             }
         }
-        let dead = lock(&findings.dead).take();
-        if told && !unsure && dead.is_none() && !is_anything_released(&runtime).await {
+        let expired = lock(&requests.expired).take();
+        if only_released && !may_own_unknown && expired.is_none() && !is_anything_released(&runtime).await {
             continue;
         }
-        let was_unsure = std::mem::replace(&mut unsure, true);
-        match take_over_and_run(&runtime, &dead.unwrap_or_default(), was_unsure).await {
-            Ok(all_run) => unsure = !all_run,
-            Err(error) => tracing::warn!(target: "durable", %error, "taking over workflows failed and is tried again"),
+        let check_unknown = std::mem::replace(&mut may_own_unknown, true);
+        match take_over_and_run(&runtime, &expired.unwrap_or_default(), check_unknown).await {
+            Ok(all_run) => may_own_unknown = !all_run,
+            Err(error) => tracing::warn!(target: "durable", %error, "taking over workflows failed; trying again"),
         }
     }
 }
 
-/// Whether there is something that its executor has let go of. If nobody can say, there is not: the
-/// next heartbeat sees it.
+/// Whether there are released workflows. If the database does not answer, the next heartbeat finds them.
 async fn is_anything_released(runtime: &Runtime) -> bool {
-    let asked = WorkQuery { executor: runtime.fence().executor, queues: Vec::new(), known: runtime.registry.known() };
-    runtime.store.work_left(&asked).await.is_ok_and(|it| it.released)
+    let query = WorkQuery { executor: runtime.fence().executor, queues: Vec::new(), known: runtime.registry.known() };
+    runtime.store.work_left(&query).await.is_ok_and(|it| it.released)
 }
 
-/// At the launch: who was here before and is dead for certain is deposed at once, without waiting
-/// for a lease.
+/// At the launch: takes over from the earlier executors that are certainly dead, without waiting for
+/// their leases.
 pub(super) async fn recover_at_launch(runtime: &Arc<Runtime>, earlier: &[ExecutorInfo]) -> Result<(), StoreError> {
-    let host = lock_file::host();
+    let host = executor_identity::host();
     let dead: Vec<_> = earlier.iter().filter(|it| is_dead(runtime, &host, it)).cloned().collect();
     take_over_and_run(runtime, &dead, false).await?;
     let unknown = runtime.store.count_unknown(&runtime.registry.known()).await?;
     if unknown > 0 {
-        tracing::warn!(target: "durable", count = unknown, "workflows wait for a function that this program does not have; if it should have it: is the crate linked? mention it with `use that_crate as _;`");
+        tracing::warn!(target: "durable", workflows = unknown, "unfinished workflows call functions that this program does not have; if it should have them, check that their crate is linked: mention it with `use that_crate as _;`");
     }
     Ok(())
 }
 
 fn is_dead(runtime: &Runtime, host: &str, executor: &ExecutorInfo) -> bool {
-    let lock_says_so = || {
+    let is_unlocked = || {
         executor.host == *host
             && executor.lock_file.as_deref().is_some_and(|it| lock_file::is_holder_dead(Path::new(it)))
     };
-    // A process that said that it leaves is still finishing what it runs, whatever its name is.
-    let same_name = !executor.leaving && executor.name == runtime.settings.executor;
-    executor.expired || same_name || lock_says_so()
+    // An executor that is leaving still runs its workflows, even under the same name.
+    let is_earlier_launch = !executor.leaving && executor.name == runtime.settings.executor;
+    executor.expired || is_earlier_launch || is_unlocked()
 }
 
-/// Deposes the dead, and takes over everything that nobody runs. Gives whether all of it has a body now.
+/// Fences out dead executors, and takes over all workflows that no executor runs. Returns whether all of
+/// them run here now.
 ///
-/// After an error it is not known what was taken over: then, and when something has no body, it is
-/// to be called again and told that it is `unsure`.
+/// After an error it is unknown what was taken over: then, and if not all of them run, the next call has to
+/// set `check_unknown`, which also finds workflows that this executor owns and does not run.
 pub(super) async fn take_over_and_run(
     runtime: &Arc<Runtime>,
     dead: &[ExecutorInfo],
-    unsure: bool,
+    check_unknown: bool,
 ) -> Result<bool, StoreError> {
     let mut all_run = true;
     for executor in dead {
         if runtime.store.fence_out(executor.key, executor.epoch).await? {
-            tracing::info!(target: "durable", executor = %executor.name, "took a dead executor's place");
+            tracing::info!(target: "durable", executor_id = %executor.name, "taking over from a dead executor");
             if let Some(path) = &executor.lock_file {
                 lock_file::remove(Path::new(path));
             }
@@ -120,38 +120,38 @@ pub(super) async fn take_over_and_run(
     }
     while runtime.shutdown.phase() < EnginePhase::Quiesced {
         let fence = runtime.fence();
-        let running = unsure.then(|| runtime.running.all().iter().map(|it| it.key).collect());
-        let adopt = TakeoverRequest { fence, known: runtime.registry.known(), limit: MAX_PER_TAKEOVER, running };
-        let adopted = runtime.store.take_over(&adopt).await?;
-        for id in &adopted.parked {
-            tracing::error!(target: "durable", %id, "a workflow was recovered too often and is parked");
+        let running = check_unknown.then(|| runtime.running.all().iter().map(|it| it.key).collect());
+        let request = TakeoverRequest { fence, known: runtime.registry.known(), limit: MAX_PER_TAKEOVER, running };
+        let taken = runtime.store.take_over(&request).await?;
+        for id in &taken.parked {
+            tracing::error!(target: "durable", workflow_id = %id, "a workflow was recovered too often and is parked");
         }
-        for queue in &adopted.requeued {
+        for queue in &taken.requeued {
             runtime.announce_queue(queue);
         }
-        // What went back to its queue counts for the batch too, and is told of once for each queue.
-        let full =
-            adopted.runs.len() + adopted.parked.len() >= MAX_PER_TAKEOVER as usize || !adopted.requeued.is_empty();
-        if !adopted.runs.is_empty() {
-            all_run &= run_all(runtime, adopted.runs).await?;
+        // Requeued workflows count for the limit too, but only their queues are returned.
+        let may_be_more =
+            taken.runs.len() + taken.parked.len() >= MAX_PER_TAKEOVER as usize || !taken.requeued.is_empty();
+        if !taken.runs.is_empty() {
+            all_run &= run_all(runtime, taken.runs).await?;
         }
-        if !full {
+        if !may_be_more {
             break;
         }
     }
     Ok(all_run)
 }
 
-/// Gives whether all of them have a body now.
+/// Runs recovered workflows. Returns whether all of them run now.
 async fn run_all(runtime: &Arc<Runtime>, rows: Vec<RunRow>) -> Result<bool, StoreError> {
-    tracing::info!(target: "durable", count = rows.len(), "recovering workflows");
-    // The body of an earlier run may still be here, on its way out.
+    tracing::info!(target: "durable", workflows = rows.len(), "recovering workflows");
+    // The body of an earlier run may still be here, about to be dropped.
     let mut all_run = true;
-    for (earlier, drive) in run_claimed::run_all(runtime, rows, || None).await? {
+    for (earlier, run_task) in run_claimed::run_all(runtime, rows, || None).await? {
         earlier.finished().await;
-        if drive.spawn().is_err() {
+        if run_task.spawn().is_err() {
             all_run = false;
-            tracing::warn!(target: "durable", id = %earlier.id, "an earlier run does not leave; the workflow waits for the next recovery");
+            tracing::warn!(target: "durable", workflow_id = %earlier.id, "an earlier run of the workflow is still in this process; it is recovered later");
         }
     }
     Ok(all_run)

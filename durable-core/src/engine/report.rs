@@ -1,4 +1,4 @@
-//! What a shutdown has to say.
+//! The report of a shutdown.
 
 use std::time::Duration;
 
@@ -7,62 +7,63 @@ use chrono::{DateTime, Utc};
 use crate::engine::teardown::ShutdownReason;
 use crate::store::ReleasedWorkflows;
 
-/// What a shutdown did. [`Display`](std::fmt::Display) is one readable paragraph.
+/// What a shutdown did. [`Display`](std::fmt::Display) gives one paragraph for the log.
 ///
-/// The lists hold a thousand entries at most; the totals beside them count all.
+/// Each list has at most 1,000 entries; the total beside it counts all.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ShutdownReport {
-    /// How far it came.
+    /// Whether the shutdown was carried out.
     pub outcome: ShutdownOutcome,
-    /// Why it was asked for.
+    /// Why it was requested.
     pub reason: ShutdownReason,
-    /// When it began.
+    /// When it started.
     pub started_at: DateTime<Utc>,
-    /// How long it took in all.
+    /// How long it took in total.
     pub elapsed: Duration,
-    /// The phases in their order.
+    /// Its phases in order: `quiesce`, `drain`, `abort`, `stop`, `hand-off`, `background`, `close`.
     pub phases: Vec<PhaseReport>,
-    /// How many workflows came to their end while it went on, by themselves or because somebody
-    /// cancelled them.
+    /// How many workflows finished meanwhile: they returned, failed or were cancelled.
     pub completed: u64,
-    /// Workflows that were suspended between two operations: they go on elsewhere, or after the restart.
+    /// Workflows that were suspended between two operations. They continue in another process, or after
+    /// the restart.
     pub suspended: Vec<Suspended>,
-    /// How many those are in all.
+    /// How many workflows were suspended.
     pub suspended_total: usize,
-    /// Workflows whose running step was dropped: the step runs again.
+    /// Workflows whose running step was dropped. The step runs again when the workflow continues.
     pub killed: Vec<Killed>,
-    /// How many those are in all.
+    /// How many workflows had their step dropped.
     pub killed_total: usize,
-    /// What did not let go: a body or a step that blocks its thread. These workflows are not handed
-    /// over, because they may still be doing something; others take them when the lease has run out.
+    /// Workflows that could not be dropped because they block a thread. They may still be running, so they
+    /// are not released: other executors take them over when the lease expires.
     pub stuck: Vec<Stuck>,
-    /// How many those are in all.
+    /// How many workflows could not be dropped.
     pub stuck_total: usize,
-    /// How many workflows were taken from queues while the shutdown began, and given back.
+    /// How many workflows were claimed from queues while the shutdown began, and returned unstarted.
     pub returned_claims: u64,
-    /// What was handed over, or why it could not be.
+    /// How many unfinished workflows were released to other executors, or why that failed.
     pub released: Result<ReleasedWorkflows, String>,
     /// The engine's own tasks, and how they ended.
     pub background: Vec<TaskReport>,
-    /// The engine's connections to its database. Pools that the builder was given are not among them:
-    /// they are the application's, and stay open.
+    /// The engine's connection pools. Pools that the builder was given belong to the application: they
+    /// stay open and are not listed.
     pub pools: Vec<PoolReport>,
-    /// Panics on the way: in destructors of workflows, in tasks of the engine, in the shutdown itself.
+    /// Panics outside of workflow code: in destructors, in the engine's own tasks, in the shutdown itself.
     pub panics: Vec<String>,
 }
 
-/// How far a shutdown came.
+/// Whether a shutdown was carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ShutdownOutcome {
-    /// It was asked for, and the caller could not wait for it: it was a workflow, which the shutdown
-    /// waits for, or its patience ran out.
+    /// It was requested, and the call returned before its end: the caller was a workflow, which the
+    /// shutdown waits for, or the wait of [`shutdown_blocking`](crate::Durable::shutdown_blocking) timed out.
     Requested,
-    /// It was carried out.
+    /// It was carried out, and the engine is closed.
     Closed,
-    /// Its task died, because the tokio runtime that it ran on was shut down before it. Nothing is lost:
-    /// the next launch recovers what was running. The report says what was known then.
+    /// It was interrupted, because the tokio runtime that it ran on was shut down first, or it panicked.
+    /// Nothing is lost: the next launch recovers the unfinished workflows. The report has what was known
+    /// until then.
     Failed,
 }
 
@@ -70,15 +71,16 @@ pub enum ShutdownOutcome {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Suspended {
-    /// Its id.
+    /// The workflow's id.
     pub id: String,
     /// The name of its function.
     pub name: String,
-    /// What it was doing, if it was doing something.
+    /// The operation it was in; `None` between two operations.
     pub at: Option<String>,
     /// How many of its operations are recorded.
     pub steps_done: u32,
-    /// Whether it was handed over. Otherwise it waits for this executor's restart, or for its lease to run out.
+    /// Whether it was released to other executors. If not, it waits for the restart of this executor, or
+    /// until the lease expires.
     pub released: bool,
 }
 
@@ -86,17 +88,17 @@ pub struct Suspended {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Killed {
-    /// Its id.
+    /// The workflow's id.
     pub id: String,
     /// The name of its function.
     pub name: String,
-    /// What it was doing.
+    /// The step that was dropped.
     pub at: Option<String>,
     /// How long the step had been running.
     pub running_for: Duration,
 }
 
-/// Something that did not let go.
+/// A workflow that could not be dropped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stuck {
@@ -104,30 +106,31 @@ pub struct Stuck {
     pub id: String,
     /// The name of its function.
     pub name: String,
-    /// What cannot be dropped.
+    /// What blocks.
     pub kind: StuckKind,
-    /// What it is doing; `None` for code between two operations, such as a destructor.
+    /// The operation it is in; `None` for code between two operations, such as a destructor.
     pub at: Option<String>,
-    /// How long the step has been running; zero if it is none.
+    /// How long its step has been running; zero if it is in no step.
     pub running_for: Duration,
 }
 
-/// What cannot be dropped.
+/// What blocks a thread and cannot be dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StuckKind {
-    /// A task that blocks a thread of the runtime: a long computation, a blocking call in async code.
+    /// A task that blocks a worker thread of the runtime: a long computation, or a blocking call in async
+    /// code.
     Task,
-    /// A step that is no async function, on a thread that tokio keeps for blocking. The process does
-    /// not end by returning from `main` while it runs; `std::process::exit` does not wait for it.
+    /// A step that is not an async function, on one of tokio's threads for blocking calls. While it runs,
+    /// returning from `main` does not end the process; `std::process::exit` does.
     BlockingThread,
 }
 
-/// A task of the engine.
+/// One of the engine's own tasks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TaskReport {
-    /// Its name.
+    /// The task's name.
     pub name: &'static str,
     /// How it ended.
     pub outcome: TaskOutcome,
@@ -135,29 +138,29 @@ pub struct TaskReport {
     pub ran_for: Duration,
 }
 
-/// How a task of the engine ended.
+/// How one of the engine's own tasks ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TaskOutcome {
     /// By itself.
     Ended,
-    /// It was dropped, because its time was up.
+    /// It was aborted when its time was up.
     Dropped,
-    /// By a panic, with this message.
+    /// It panicked, with this message.
     Panicked(String),
-    /// It has not ended.
+    /// It still runs.
     Running,
 }
 
-/// Connections of the engine.
+/// One of the engine's connection pools.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PoolReport {
-    /// What they are for.
+    /// What its connections are for.
     pub name: &'static str,
-    /// Whether all of them are closed.
+    /// Whether all of its connections are closed.
     pub closed: bool,
-    /// How many somebody still holds: where there are any, idle ones of the same pool stay open with them.
+    /// How many connections are still in use. While any is, idle connections of the pool may stay open too.
     pub outstanding: usize,
 }
 
@@ -165,24 +168,24 @@ pub struct PoolReport {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PhaseReport {
-    /// Its name.
+    /// The phase's name.
     pub phase: &'static str,
     /// How long it took.
     pub elapsed: Duration,
-    /// Whether its budget ran out.
+    /// Whether it ended because its time was up.
     pub timed_out: bool,
-    /// Whether it panicked; the next ones were carried out all the same.
+    /// Whether it panicked. The later phases run all the same.
     pub panicked: bool,
 }
 
-/// How many entries a list of a report has at most.
-pub(super) const MOST_LISTED: usize = 1_000;
+/// The most entries of each list in a report.
+pub(super) const MAX_LISTED: usize = 1_000;
 
 impl ShutdownReport {
-    /// The report of a shutdown that nothing is known of but this.
-    pub(super) fn of(state: ShutdownOutcome, reason: ShutdownReason) -> Self {
+    /// A report of which nothing else is known.
+    pub(super) fn of(outcome: ShutdownOutcome, reason: ShutdownReason) -> Self {
         Self {
-            outcome: state,
+            outcome,
             reason,
             started_at: Utc::now(),
             elapsed: Duration::ZERO,
@@ -202,8 +205,8 @@ impl ShutdownReport {
         }
     }
 
-    /// Whether everything went by itself: nothing was killed, stuck or left open, and what was left
-    /// was handed over. Suspended workflows are fine.
+    /// Whether the shutdown went without loss: no step was killed, nothing is stuck or left open, and
+    /// unfinished workflows were released if they were to be. Suspended workflows are fine.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.outcome == ShutdownOutcome::Closed
@@ -215,13 +218,13 @@ impl ShutdownReport {
             && !self.phases.iter().any(|it| it.panicked)
     }
 
-    /// 0 if the shutdown was [clean](Self::is_clean), else 1.
+    /// 0 if the shutdown was [clean](Self::is_clean), and 1 if not.
     #[must_use]
     pub fn exit_code(&self) -> i32 {
         i32::from(!self.is_clean())
     }
 
-    /// Whether the engine's connections were all closed in time.
+    /// Whether all connections of the engine were closed in time.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.pools.iter().all(|it| it.closed)

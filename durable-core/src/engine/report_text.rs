@@ -1,50 +1,52 @@
-//! A report as one readable paragraph.
+//! The report of a shutdown as one paragraph.
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::engine::report::{ShutdownOutcome, ShutdownReport, StuckKind};
 
-/// How many of a list are named.
-const NAMED: usize = 10;
+/// How many entries of a list are named.
+const MAX_NAMED: usize = 10;
 
 impl fmt::Display for ShutdownReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.outcome {
-            ShutdownOutcome::Requested => return write!(f, "the shutdown is requested ({})", self.reason),
-            ShutdownOutcome::Failed => f.write_str("the shutdown was cut off")?,
-            ShutdownOutcome::Closed => f.write_str("shut down")?,
+            ShutdownOutcome::Requested => {
+                return write!(f, "shutdown requested ({}); this report was made before its end", self.reason);
+            }
+            ShutdownOutcome::Failed => f.write_str("shutdown interrupted after")?,
+            ShutdownOutcome::Closed => f.write_str("shut down in")?,
         }
         write!(
             f,
-            " in {:.1?} ({}): {} completed, {} suspended, {} killed, {} stuck",
+            " {:.1?} ({}): {} completed, {} suspended, {} killed, {} stuck",
             self.elapsed, self.reason, self.completed, self.suspended_total, self.killed_total, self.stuck_total
         )?;
         if self.outcome == ShutdownOutcome::Failed {
-            f.write_str("; the tokio runtime that it ran on ended before it, or it panicked: nothing is lost, the next launch recovers what was running")?;
+            f.write_str("; the tokio runtime was shut down first, or the shutdown panicked; nothing is lost, the next launch recovers the unfinished workflows")?;
         }
-        for it in self.killed.iter().take(NAMED) {
-            let doing = ActivityText(it.at.as_deref(), it.running_for);
-            write!(f, "; killed: {} {:?} {doing}", it.name, it.id)?;
+        for it in self.killed.iter().take(MAX_NAMED) {
+            let activity = ActivityText(it.at.as_deref(), it.running_for);
+            write!(f, "; killed: {} {:?} {activity}", it.name, it.id)?;
         }
-        for it in self.stuck.iter().take(NAMED) {
-            let doing = ActivityText(it.at.as_deref(), it.running_for);
-            let where_to = match it.kind {
+        for it in self.stuck.iter().take(MAX_NAMED) {
+            let activity = ActivityText(it.at.as_deref(), it.running_for);
+            let blocks = match it.kind {
                 StuckKind::Task => "blocks a thread of the runtime",
-                StuckKind::BlockingThread => "is on a thread of its own",
+                StuckKind::BlockingThread => "blocks a thread of its own",
             };
-            write!(f, "; stuck: {} {:?} {doing}, which {where_to}", it.name, it.id)?;
+            write!(f, "; stuck: {} {:?} {activity}, which {blocks}", it.name, it.id)?;
         }
-        let more = self.killed_total.saturating_sub(NAMED) + self.stuck_total.saturating_sub(NAMED);
+        let more = self.killed_total.saturating_sub(MAX_NAMED) + self.stuck_total.saturating_sub(MAX_NAMED);
         if more > 0 {
             write!(f, "; and {more} more")?;
         }
         if self.returned_claims > 0 {
-            write!(f, "; {} given back to their queues unbegun", self.returned_claims)?;
+            write!(f, "; {} returned to their queues unstarted", self.returned_claims)?;
         }
         match &self.released {
-            Ok(released) => write!(f, "; handed over {}", released.direct + released.queued)?,
-            Err(error) => write!(f, "; could not hand over: {error}")?,
+            Ok(released) => write!(f, "; {} handed over to other executors", released.direct + released.queued)?,
+            Err(error) => write!(f, "; hand-off failed: {error}")?,
         }
         let tasks = self.unfinished_tasks();
         if !tasks.is_empty() {
@@ -52,24 +54,20 @@ impl fmt::Display for ShutdownReport {
         }
         for pool in self.pools.iter().filter(|it| !it.closed) {
             match pool.outstanding {
-                0 => write!(f, "; there was no time left to close the connections for {}", pool.name)?,
-                held => {
-                    write!(
-                        f,
-                        "; the connections for {} were not closed in time, {held} of them are in use",
-                        pool.name
-                    )?;
+                0 => write!(f, "; no time was left to close the connections for {}", pool.name)?,
+                in_use => {
+                    write!(f, "; the connections for {} were not closed in time, {in_use} still in use", pool.name)?;
                 }
             }
         }
-        for panic in self.panics.iter().take(NAMED) {
-            write!(f, "; a panic: {panic}")?;
+        for panic in self.panics.iter().take(MAX_NAMED) {
+            write!(f, "; panic: {panic}")?;
         }
         Ok(())
     }
 }
 
-/// What something was doing, and for how long if that was a step.
+/// An operation, and how long it has been running if it is a step.
 struct ActivityText<'a>(Option<&'a str>, Duration);
 
 impl fmt::Display for ActivityText<'_> {
@@ -77,7 +75,7 @@ impl fmt::Display for ActivityText<'_> {
         match self {
             Self(Some(at), Duration::ZERO) => write!(f, "at {at}"),
             Self(Some(at), running_for) => write!(f, "at {at} after {running_for:.1?}"),
-            Self(None, _) => f.write_str("in code of its own, outside of any step"),
+            Self(None, _) => f.write_str("in its own code, outside of any step"),
         }
     }
 }
@@ -85,16 +83,58 @@ impl fmt::Display for ActivityText<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::report::PoolReport;
+    use crate::engine::report::{Killed, PoolReport, Stuck};
     use crate::engine::teardown::ShutdownReason;
+    use crate::store::ReleasedWorkflows;
+
+    fn report() -> ShutdownReport {
+        let mut report = ShutdownReport::of(ShutdownOutcome::Closed, ShutdownReason::Signal(15));
+        report.elapsed = Duration::from_millis(1_540);
+        report
+    }
 
     #[test]
-    fn connections_that_nobody_holds_were_not_closed_for_want_of_time() {
-        let mut report = ShutdownReport::of(ShutdownOutcome::Closed, ShutdownReason::Requested);
+    fn a_report_is_one_sentence_of_counts_and_then_the_details() {
+        let mut report = report();
+        (report.completed, report.suspended_total, report.killed_total, report.stuck_total) = (3, 2, 1, 1);
+        let (id, name) = ("w-1".to_owned(), "checkout".to_owned());
+        let at = Some("step `charge`".to_owned());
+        report.killed = vec![Killed { id: id.clone(), name: name.clone(), at, running_for: Duration::from_secs(4) }];
+        let (kind, running_for) = (StuckKind::Task, Duration::ZERO);
+        report.stuck = vec![Stuck { id, name, kind, at: None, running_for }];
+        report.returned_claims = 5;
+        report.released = Ok(ReleasedWorkflows { direct: 2, queued: 1 });
+        assert_eq!(
+            report.to_string(),
+            "shut down in 1.5s (signal 15): 3 completed, 2 suspended, 1 killed, 1 stuck; \
+             killed: checkout \"w-1\" at step `charge` after 4.0s; \
+             stuck: checkout \"w-1\" in its own code, outside of any step, which blocks a thread of the runtime; \
+             5 returned to their queues unstarted; 3 handed over to other executors"
+        );
+    }
+
+    #[test]
+    fn long_lists_are_counted_after_the_first_ten() {
+        let mut report = report();
+        let killed = |number: usize| Killed {
+            id: format!("w-{number}"),
+            name: "checkout".to_owned(),
+            at: None,
+            running_for: Duration::ZERO,
+        };
+        report.killed = (0..12).map(killed).collect();
+        report.killed_total = 12;
+        let text = report.to_string();
+        assert!(text.contains("\"w-9\"") && !text.contains("\"w-10\"") && text.contains("; and 2 more;"), "{text}");
+    }
+
+    #[test]
+    fn a_report_tells_connections_in_use_from_those_there_was_no_time_for() {
+        let mut report = report();
         let pool = |name, outstanding| PoolReport { name, closed: false, outstanding };
         report.pools = vec![pool("reading", 0), pool("work", 2)];
         let text = report.to_string();
-        assert!(text.contains("no time left to close the connections for reading"), "{text}");
-        assert!(text.contains("the connections for work were not closed in time, 2 of them are in use"), "{text}");
+        assert!(text.contains("no time was left to close the connections for reading"), "{text}");
+        assert!(text.contains("the connections for work were not closed in time, 2 still in use"), "{text}");
     }
 }

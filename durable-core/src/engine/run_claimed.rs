@@ -1,4 +1,4 @@
-//! Running rows that the database gave: recovered ones, and ones from queues.
+//! Runs the workflows of claimed rows: recovered ones, and ones from queues.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,33 +9,35 @@ use crate::runtime::Runtime;
 use crate::runtime::running_workflows::RunningWorkflow;
 use crate::store::{Record, RunRow, StoreError};
 
-/// A row whose earlier run is still in this process, on its way out: two bodies must not run side by side.
+/// An earlier run of a workflow that is still in this process, about to be dropped, and the claimed run that
+/// has to wait for it: one workflow must not run twice at once.
 pub(super) type StillRunning = (Arc<RunningWorkflow>, RunTask);
 
-/// Runs them, and gives those that have to wait for an earlier run. Each one from a queue has a slot.
+/// Runs claimed rows. Returns those that have to wait for an earlier run. `slot` gives each row from a queue
+/// its slot of that queue.
 pub(super) async fn run_all(
     runtime: &Arc<Runtime>,
     rows: Vec<RunRow>,
     slot: impl Fn() -> Option<QueueSlot>,
 ) -> Result<Vec<StillRunning>, StoreError> {
     let fence = runtime.fence();
-    // Only what has run before can have records.
-    let old: Vec<i64> = rows.iter().filter(|it| it.attempt > 1 || it.recoveries > 0).map(|it| it.key).collect();
+    // Only workflows that ran before can have records.
+    let ran_before: Vec<i64> = rows.iter().filter(|it| it.attempt > 1 || it.recoveries > 0).map(|it| it.key).collect();
     let mut records: HashMap<i64, Vec<Record>> = HashMap::new();
-    if !old.is_empty() {
-        for record in runtime.store.records(&old).await? {
+    if !ran_before.is_empty() {
+        for record in runtime.store.records(&ran_before).await? {
             records.entry(record.workflow).or_default().push(record);
         }
     }
-    let mut occupied = Vec::new();
+    let mut still_running = Vec::new();
     for mut row in rows {
-        // Only names of this registry were asked for.
+        // The claim asked only for names of this registry.
         let Some(workflow) = runtime.registry.get(&row.name) else { continue };
-        row.name = String::new(); // the function is at hand
+        row.name = String::new(); // not needed any more
         let records = records.remove(&row.key).unwrap_or_default();
         let (runtime, row, slot) = (Arc::clone(runtime), Arc::new(row), slot());
-        let drive = RunTask { runtime, workflow, row, fence, records, slot };
-        occupied.extend(drive.spawn().err());
+        let run_task = RunTask { runtime, workflow, row, fence, records, slot };
+        still_running.extend(run_task.spawn().err());
     }
-    Ok(occupied)
+    Ok(still_running)
 }

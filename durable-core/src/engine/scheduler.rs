@@ -1,5 +1,5 @@
-//! The scheduler: starts the ticks of schedules when their time has come. Every process tries, and
-//! the id of a tick lets one of them start it.
+//! The scheduler: starts the ticks of schedules when they are due. Every process tries to start every tick,
+//! and the workflow's id lets one of them start it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,16 +11,16 @@ use crate::store::ScheduleRow;
 use crate::types::error::{Error, ErrorKind};
 use crate::wait::shutdown_phase::EnginePhase;
 
-/// How many ticks of a schedule are started before the others have their turn.
+/// How many ticks of one schedule are started before those of the next one.
 const MAX_TICKS_PER_ROUND: usize = 100;
-/// The longest rest: what another process has changed may not have been told.
+/// The longest wait between two reads of the schedules, in case a notification of a change was lost.
 const MAX_SLEEP: Duration = Duration::from_secs(30);
-/// The rest when they could not be read.
+/// The wait after the schedules could not be read.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-/// The pause after a tick that could not be started, in microseconds.
-const PAUSE: i64 = 1_000_000;
+/// The delay before a tick that could not be started is tried again, in microseconds.
+const TICK_RETRY_DELAY: i64 = 1_000_000;
 
-/// The schedules that stand in the code, for the database.
+/// The rows of the schedules that are declared in the code.
 pub(super) fn schedules_in_code(runtime: &Runtime) -> Vec<ScheduleRow> {
     let row = |it: &'static Schedule| ScheduleRow {
         name: it.workflow.name.to_owned(),
@@ -38,88 +38,87 @@ pub(super) fn schedules_in_code(runtime: &Runtime) -> Vec<ScheduleRow> {
     runtime.registry.schedules().iter().copied().map(row).collect()
 }
 
-/// The scheduler's task. A tick whose start is under way when the shutdown begins comes to its end.
+/// The scheduler's task. A start under way when the shutdown begins is finished.
 pub(super) async fn run(runtime: Arc<Runtime>) {
-    let mut known: Vec<Planned> = Vec::new();
+    let mut schedules: Vec<ScheduleTicks> = Vec::new();
     let mut changed = true;
     let mut skipped_before = 0;
     while runtime.shutdown.phase() < EnginePhase::Quiesced {
-        // Whoever has paused or deleted a schedule does not want to see it fire once more: only what
-        // was due before the schedules were read is started.
+        // `now` is taken before the schedules are read: one that was paused or deleted until then does not
+        // fire once more.
         let (now, skipped) = runtime.timers.clock.lower_bound_with_skipped();
-        let due = known.iter().any(|it| it.next().is_some_and(|at| at <= now));
+        let due = schedules.iter().any(|it| it.next_attempt().is_some_and(|at| at <= now));
         if changed || due {
             match load_specs(&runtime).await {
-                Ok(found) => {
-                    known = found.into_iter().map(|plan| Planned::new(&runtime, plan, &known)).collect();
+                Ok(specs) => {
+                    schedules = specs.into_iter().map(|spec| ScheduleTicks::new(&runtime, spec, &schedules)).collect();
                     changed = false;
                 }
                 Err(error) => {
-                    tracing::warn!(target: "durable", %error, "the schedules could not be read, and are read again");
+                    tracing::warn!(target: "durable", %error, "reading the schedules failed; trying again");
                     changed = true;
                 }
             }
         }
-        // What a test lets pass at once passes as if it had been watched.
-        let on_time = now - MISFIRE_GRACE - (skipped - skipped_before);
+        // A tick was missed if it is older than this. Time that a test skips does not count.
+        let oldest_on_time = now - MISFIRE_GRACE - (skipped - skipped_before);
         skipped_before = skipped;
-        for planned in &mut known {
-            planned.fire(&runtime, now, on_time).await;
+        for schedule in &mut schedules {
+            schedule.fire(&runtime, now, oldest_on_time).await;
         }
         let now = runtime.timers.clock.lower_bound();
-        let next = known.iter().filter_map(Planned::next).min();
-        let longest = if changed { RETRY_AFTER } else { MAX_SLEEP };
-        let rest = next.map_or(MAX_SLEEP, |at| Duration::from_micros(u64::try_from(at - now).unwrap_or_default()));
+        let next = schedules.iter().filter_map(ScheduleTicks::next_attempt).min();
+        let max_wait = if changed { RETRY_AFTER } else { MAX_SLEEP };
+        let until_next =
+            next.map_or(MAX_SLEEP, |at| Duration::from_micros(u64::try_from(at - now).unwrap_or_default()));
         changed |= tokio::select! {
-            poked = runtime.schedules.wait_timeout(rest.min(longest)) => poked || rest >= MAX_SLEEP,
+            woken = runtime.schedules.wait_timeout(until_next.min(max_wait)) => woken || until_next >= MAX_SLEEP,
             () = runtime.shutdown.wait_for(EnginePhase::Quiesced) => false,
         };
     }
 }
 
-/// A schedule, and the ticks that are still to come.
-struct Planned {
-    plan: ScheduleSpec,
-    /// The next tick in microseconds, if there is one.
+/// A schedule and its next tick. Times are in microseconds.
+struct ScheduleTicks {
+    spec: ScheduleSpec,
     next: Option<i64>,
-    /// Not to be tried before: the last try failed.
+    /// The earliest time of the next attempt, after a failed one.
     not_before: i64,
-    /// Whether that tick was tried when its time had come, so that it is not missed however long the
-    /// database is away.
+    /// Whether the next tick was tried in time. Then it is not missed, however long the database is away.
     tried: bool,
 }
 
-impl Planned {
-    fn new(runtime: &Runtime, plan: ScheduleSpec, known: &[Self]) -> Self {
-        // What this process has been waiting for all along was not missed.
-        if let Some(before) = known.iter().find(|it| it.plan.has_same_ticks(&plan)) {
-            return Self { plan, next: before.next, not_before: before.not_before, tried: before.tried };
+impl ScheduleTicks {
+    fn new(runtime: &Runtime, spec: ScheduleSpec, known: &[Self]) -> Self {
+        // A schedule with unchanged ticks keeps its next one: this process was waiting for it.
+        if let Some(before) = known.iter().find(|it| it.spec.has_same_ticks(&spec)) {
+            return Self { spec, next: before.next, not_before: before.not_before, tried: before.tried };
         }
-        let next = plan.next_after(plan.last_tick());
-        let mut new = Self { plan, next, not_before: i64::MIN, tried: false };
+        let next = spec.next_after(spec.last_tick());
+        let mut new = Self { spec, next, not_before: i64::MIN, tried: false };
         let now = runtime.timers.clock.lower_bound();
         if new.next.is_some_and(|at| at <= now) {
-            new.make_up_for(now);
+            new.apply_misfire_policy(now);
         }
         new
     }
 
-    fn next(&self) -> Option<i64> {
+    fn next_attempt(&self) -> Option<i64> {
         self.next.map(|at| at.max(self.not_before))
     }
 
-    /// Starts the ticks whose time had come at `now`: some of them, if there are many, so that the other
-    /// schedules have their turn and whoever pauses this one is heard.
+    /// Starts the ticks that are due at `now`, and no more than [`MAX_TICKS_PER_ROUND`], so that other
+    /// schedules get their share and a pause of this one takes effect.
     ///
-    /// What was due before `on_time` was missed: this process was stopped, or its host was asleep. So was
-    /// what became due while a tick could not be started.
-    async fn fire(&mut self, runtime: &Arc<Runtime>, mut now: i64, mut on_time: i64) {
+    /// Ticks before `oldest_on_time` were missed: this process was stopped, or its host was asleep. So were
+    /// those that became due while an earlier tick could not be started.
+    async fn fire(&mut self, runtime: &Arc<Runtime>, mut now: i64, mut oldest_on_time: i64) {
         if self.tried {
-            on_time = now - MISFIRE_GRACE;
+            oldest_on_time = now - MISFIRE_GRACE;
         }
         for _ in 0..MAX_TICKS_PER_ROUND {
-            if !self.tried && self.next.is_some_and(|at| at < on_time) {
-                self.make_up_for(now);
+            if !self.tried && self.next.is_some_and(|at| at < oldest_on_time) {
+                self.apply_misfire_policy(now);
             }
             let Some(tick) = self.next.filter(|at| *at.max(&self.not_before) <= now) else { return };
             if runtime.shutdown.phase() >= EnginePhase::Quiesced || !self.start(runtime, tick).await {
@@ -127,61 +126,61 @@ impl Planned {
             }
             let later = runtime.timers.clock.lower_bound();
             if later - now > MISFIRE_GRACE {
-                (now, on_time) = (later, later - MISFIRE_GRACE);
+                (now, oldest_on_time) = (later, later - MISFIRE_GRACE);
             }
         }
     }
 
-    /// Starts a tick and goes on to the next one. Gives whether it could.
+    /// Starts a tick and advances to the next one. Returns whether that worked.
     async fn start(&mut self, runtime: &Arc<Runtime>, tick: i64) -> bool {
         self.tried = true;
-        let started = match start_tick(runtime, &self.plan, tick).await {
-            // It would be refused again: the ones after it may fare better.
-            Err(error) if !is_passing(&error) => {
-                tracing::error!(target: "durable", schedule = self.plan.name(), %error, "a tick cannot be started, and is left out");
+        let started = match start_tick(runtime, &self.spec, tick).await {
+            // It would fail again: skips this tick, so that later ones can start.
+            Err(error) if !is_transient(&error) => {
+                tracing::error!(target: "durable", schedule = self.spec.name(), %error, "a tick cannot be started and is skipped");
                 Ok(false)
             }
             started => started,
         };
-        let noted = match started {
-            Ok(_) => record_tick(runtime, &self.plan, tick).await,
+        let recorded = match started {
+            Ok(_) => record_tick(runtime, &self.spec, tick).await,
             Err(error) => Err(error),
         };
-        if let Err(error) = noted {
-            tracing::warn!(target: "durable", schedule = self.plan.name(), %error, "a tick could not be started and is tried again");
-            self.not_before = runtime.timers.clock.lower_bound() + PAUSE;
+        if let Err(error) = recorded {
+            tracing::warn!(target: "durable", schedule = self.spec.name(), %error, "starting a tick failed; trying again");
+            self.not_before = runtime.timers.clock.lower_bound() + TICK_RETRY_DELAY;
             return false;
         }
         self.tried = false;
-        self.next = self.plan.next_after(tick);
+        self.next = self.spec.next_after(tick);
         true
     }
 
-    /// Goes on to what the schedule wants started of the ticks that were missed. The last one of them
-    /// was not missed if it was a moment ago.
-    fn make_up_for(&mut self, now: i64) {
-        let last = || last_before(&self.plan, now + 1);
-        self.next = match self.plan.misfire() {
+    /// Advances to the first of the missed ticks that the schedule's misfire policy starts. The latest one is
+    /// not missed if it was due within [`MISFIRE_GRACE`].
+    fn apply_misfire_policy(&mut self, now: i64) {
+        let latest = || last_tick_before(&self.spec, now + 1);
+        self.next = match self.spec.misfire() {
             Misfire::All => return,
-            Misfire::Once => last().or(self.next),
-            Misfire::Skip => last().filter(|at| *at >= now - MISFIRE_GRACE).or_else(|| self.plan.next_after(now)),
+            Misfire::Once => latest().or(self.next),
+            Misfire::Skip => latest().filter(|at| *at >= now - MISFIRE_GRACE).or_else(|| self.spec.next_after(now)),
         };
     }
 }
 
-/// Whether it can go well at the next try, because nothing is wrong with the tick itself.
-fn is_passing(error: &Error) -> bool {
+/// Whether the next attempt may succeed, because the fault is not in the tick itself.
+fn is_transient(error: &Error) -> bool {
     use ErrorKind::{Contended, Database, NoEngine, ShuttingDown, Unconfirmed};
     matches!(error.kind(), Contended | Database | NoEngine | ShuttingDown | Unconfirmed)
 }
 
-/// The last tick before a moment, looked for in ever longer times before it: a schedule of every
+/// The last tick before a time. It looks back a minute first, then further: a schedule with a tick every
 /// second may have missed millions.
-fn last_before(plan: &ScheduleSpec, moment: i64) -> Option<i64> {
+fn last_tick_before(spec: &ScheduleSpec, time: i64) -> Option<i64> {
     const SECOND: i64 = 1_000_000;
-    let reaches = [60, 3_600, 86_400, 31 * 86_400, 366 * 86_400, 9 * 366 * 86_400];
-    reaches.into_iter().find_map(|seconds| {
-        let ticks = std::iter::successors(plan.next_after(moment - seconds * SECOND), |tick| plan.next_after(*tick));
-        ticks.take_while(|tick| *tick < moment).last()
+    let spans = [60, 3_600, 86_400, 31 * 86_400, 366 * 86_400, 9 * 366 * 86_400];
+    spans.into_iter().find_map(|seconds| {
+        let ticks = std::iter::successors(spec.next_after(time - seconds * SECOND), |tick| spec.next_after(*tick));
+        ticks.take_while(|tick| *tick < time).last()
     })
 }

@@ -1,29 +1,33 @@
-//! How a program ends its engine: at once, when something happens, when nothing is left to do.
+//! How a program shuts its engine down: at once, on request, on a signal, or when no work is left.
 
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::engine::app::Durable;
+use crate::engine::durable::Durable;
 use crate::engine::idle;
 use crate::engine::readiness::Readiness;
 use crate::engine::report::{ShutdownOutcome, ShutdownReport};
+use crate::engine::signals;
 use crate::engine::teardown::{ShutdownOptions, ShutdownReason};
 use crate::journal::context::Context;
 use crate::wait::shutdown_phase::EnginePhase;
 
+/// How much longer than the total [`Durable::shutdown_blocking`] waits.
+const BLOCKING_MARGIN: Duration = Duration::from_secs(5);
+
 impl Durable {
-    /// Stops taking work: from queues, from schedules, from other executors. What runs goes on, and
-    /// workflows can still be started here by hand. It returns at once and cannot be undone.
+    /// Stops taking new work: from queues, from schedules, from other executors. Running workflows go on,
+    /// and this process can still start workflows directly. It returns at once and cannot be undone.
     ///
-    /// [`readiness`](Self::readiness) says so from now on. It is the first thing to do when a
-    /// shutdown is coming, while the load balancer finds out.
+    /// From now on [`readiness`](Self::readiness) is `NotReady`. Call it first when a shutdown is coming,
+    /// so that load balancers have time to notice.
     pub fn quiesce(&self) {
         self.runtime().shutdown.advance_to(EnginePhase::Quiesced);
     }
 
-    /// Whether a load balancer should send requests here: not any more from the first word of a
-    /// shutdown on. It asks nobody and never waits.
+    /// Whether a load balancer should send requests to this process: not from the start of a shutdown on.
+    /// It never blocks and makes no query.
     ///
     /// # Example
     ///
@@ -32,7 +36,7 @@ impl Durable {
     /// fn ready(app: &Durable) -> (u16, &'static str) {
     ///     match app.readiness() {
     ///         Readiness::Ready => (200, "ready"),
-    ///         Readiness::NotReady(why) => (503, why),
+    ///         Readiness::NotReady(reason) => (503, reason),
     ///     }
     /// }
     /// ```
@@ -41,66 +45,68 @@ impl Durable {
         Readiness::from(self.phase())
     }
 
-    /// Begins the shutdown and returns at once. It may be called from anywhere: a workflow, a step, a
-    /// handler of requests.
+    /// Requests the shutdown and returns at once. It may be called from anywhere: a workflow, a step, a
+    /// request handler.
     ///
-    /// While `durable::axum::serve` serves, it is to the service what a signal is: readiness goes off
-    /// at once, the engine goes down after the last request, and the service's budgets count.
+    /// While `durable::axum::serve` serves, the request does to the service what a signal does: readiness
+    /// goes off at once, the engine shuts down after the last request, and the service's times apply.
     pub fn request_shutdown(&self) {
-        self.teardown().request_in_order(None);
+        self.teardown().request_after_holds(None);
     }
 
-    /// The same with budgets of your own. A further call may shorten a shutdown that goes on, and
-    /// never lengthens it: each budget counts from its own call, and the earliest end holds. So
-    /// `app.request_shutdown_with(ShutdownOptions::immediate())` is how to lose patience.
+    /// [`request_shutdown`](Self::request_shutdown) with other times than the default.
     ///
-    /// A web service that goes down first, as [`request_shutdown`](Self::request_shutdown) says, has as
-    /// much time for it as `drain`, and the total counts from this call.
+    /// A further call may shorten a shutdown that is under way, and never lengthens it: each time counts
+    /// from its own call, and the earliest end applies. So
+    /// `app.request_shutdown_with(ShutdownOptions::immediate())` cuts a shutdown short.
+    ///
+    /// A web service that goes first, as [`request_shutdown`](Self::request_shutdown) says, may take as
+    /// long as `drain`, and the total counts from this call.
     pub fn request_shutdown_with(&self, options: ShutdownOptions) {
-        self.teardown().request_in_order(Some(options));
+        self.teardown().request_after_holds(Some(options));
     }
 
-    /// Shuts down in order: lets running workflows come to their end for up to 10 s, then suspends
-    /// the rest between two steps, hands them over, and closes the database last. 20 s at most.
+    /// Shuts the engine down and returns the report. Running workflows may finish for up to 10 s; then the
+    /// rest are suspended between two steps and handed over to other processes, and the database is closed
+    /// last. It takes 20 s at most, and milliseconds if nothing runs.
     ///
-    /// Nothing is marked failed by it: what was suspended goes on in another process, or after the
-    /// restart. A second call gives the same report. The shutdown belongs to the engine: a caller who
-    /// goes away stops nothing.
+    /// No workflow fails because of it: a suspended one continues in another process, or after the
+    /// restart. A second call returns the same report. Dropping this future does not cancel the shutdown.
     ///
-    /// Inside a workflow, a step or a transaction it would wait for itself, so there it only requests
-    /// the shutdown and gives a report that says so: [`ShutdownOutcome::Requested`]. A handler of
-    /// requests calls [`request_shutdown`](Self::request_shutdown) for the same reason: this here does
-    /// not wait for a web service, whose handlers are without an engine then.
+    /// Inside a workflow, a step or a transaction it would wait for itself. There it only requests the
+    /// shutdown, and returns a report with [`ShutdownOutcome::Requested`]. A request handler should call
+    /// [`request_shutdown`](Self::request_shutdown): `shutdown` does not wait for the web service, so its
+    /// handlers lose the engine.
     pub async fn shutdown(&self) -> Arc<ShutdownReport> {
         self.shutdown_with(ShutdownOptions::default()).await
     }
 
-    /// The same with budgets of your own.
+    /// [`shutdown`](Self::shutdown) with other times than the default.
     pub async fn shutdown_with(&self, options: ShutdownOptions) -> Arc<ShutdownReport> {
         self.teardown().request(options);
-        match self.not_from_inside(options) {
+        match self.refuse_inside_workflow(options) {
             Some(refusal) => refusal,
             None => self.teardown().report().await,
         }
     }
 
-    /// The same for a thread that is no part of a tokio runtime, which it blocks until the shutdown
-    /// is over. The engine's runtime has to go on running meanwhile, on other threads.
+    /// [`shutdown_with`](Self::shutdown_with) for a thread outside of any tokio runtime. It blocks the
+    /// thread until the shutdown is over. The engine's runtime has to keep running on other threads.
     ///
-    /// It waits no longer than the total and five seconds more: who calls it on the only thread of the
-    /// engine's runtime gets a report that says [`ShutdownOutcome::Requested`] then.
+    /// It waits no longer than the total and 5 s more. If that runs out, because it blocks the only thread
+    /// of the engine's runtime for example, the report has [`ShutdownOutcome::Requested`].
     pub fn shutdown_blocking(&self, options: ShutdownOptions) -> Arc<ShutdownReport> {
         self.teardown().request(options);
-        if let Some(refusal) = self.not_from_inside(options) {
+        if let Some(refusal) = self.refuse_inside_workflow(options) {
             return refusal;
         }
-        let patience = options.total.saturating_add(Duration::from_secs(5));
-        let report = self.teardown().report_for_thread().recv_timeout(patience);
+        let timeout = options.total.saturating_add(BLOCKING_MARGIN);
+        let report = self.teardown().report_for_thread().recv_timeout(timeout);
         report.unwrap_or_else(|_| Arc::new(ShutdownReport::of(ShutdownOutcome::Requested, options.reason)))
     }
 
-    /// Waits for `trigger`, whatever it gives, and then shuts down in order. Who shuts the engine down
-    /// in another way meanwhile ends the wait, too.
+    /// Waits for `trigger`, whatever its output, and then shuts the engine down. A shutdown that is
+    /// requested otherwise ends the wait too.
     ///
     /// # Example
     ///
@@ -117,7 +123,7 @@ impl Durable {
         self.run_until_with(trigger, ShutdownOptions::default()).await
     }
 
-    /// The same with budgets of your own for the shutdown.
+    /// [`run_until`](Self::run_until) with other times for the shutdown than the default.
     pub async fn run_until_with<F: Future>(&self, trigger: F, options: ShutdownOptions) -> Arc<ShutdownReport> {
         tokio::select! {
             biased;
@@ -126,18 +132,22 @@ impl Durable {
         }
     }
 
-    /// Works until nothing is left that this process could do, and then shuts down in order: for a
-    /// worker that is started to empty its queues, and ends.
+    /// Runs until this process has no work left, and then shuts the engine down: for a worker that is
+    /// started to empty its queues.
     ///
-    /// What is left is: a workflow that runs here, however long it sleeps or waits for a message; one
-    /// that is `ENQUEUED` on a queue this process takes work from (unless the queue is paused), or
-    /// `DELAYED` and for such a queue; and one that nobody runs since its process has let go of it.
-    /// Only workflows whose functions this program has count. What other processes run does not, and
-    /// no more do the ticks of schedules that are still to come. After [`quiesce`](Self::quiesce) only
-    /// what runs here counts, because nothing else is taken any more.
+    /// Work that is left is a workflow that
     ///
-    /// Inside a workflow it would wait for itself, as [`shutdown`](Self::shutdown) would, so there it
-    /// only requests the shutdown.
+    /// * runs in this process, however long it sleeps or waits for a message;
+    /// * is `ENQUEUED` on a queue that this process takes work from, unless the queue is paused;
+    /// * is `DELAYED` for such a queue;
+    /// * was released by its process and is run by none.
+    ///
+    /// Only workflows whose functions this program has count. What other processes run does not count, nor
+    /// do future ticks of schedules. After [`quiesce`](Self::quiesce) only running workflows count, because
+    /// this process takes no other work.
+    ///
+    /// Inside a workflow it would wait for itself, as [`shutdown`](Self::shutdown) would: there it only
+    /// requests the shutdown.
     pub async fn run_until_idle(&self) -> Arc<ShutdownReport> {
         let options = ShutdownOptions::default().reason(ShutdownReason::Idle);
         if Context::here().is_some() {
@@ -146,14 +156,71 @@ impl Durable {
         tokio::select! {
             biased;
             () = self.teardown().requested() => self.teardown().report().await,
-            () = idle::idle(self.runtime()) => self.shutdown_with(options).await,
+            () = idle::wait_until_idle(self.runtime()) => self.shutdown_with(options).await,
         }
     }
 
-    /// What a caller is told whom the shutdown waits for.
-    fn not_from_inside(&self, options: ShutdownOptions) -> Option<Arc<ShutdownReport>> {
+    /// Runs until SIGTERM or SIGINT, then shuts the engine down and returns the report. See
+    /// [`signals`](crate::signals) for the second and the third signal.
+    ///
+    /// The environment variable `DURABLE_SHUTDOWN_TOTAL` (`25s`, `500ms`, or a number of seconds) sets the
+    /// total time of the shutdown, divided as by [`ShutdownOptions::within`]; 20 s if it is not set. If the
+    /// shutdown is not over 2 s after that, the process logs what is stuck and exits with code 70.
+    ///
+    /// A shutdown that is requested otherwise, by a workflow for example, ends the wait too. If signals
+    /// cannot be received, an error is logged and they kill the process as before, which is safe for its
+    /// workflows.
+    ///
+    /// # Example: a worker
+    ///
+    /// ```no_run
+    /// # use durable_core as durable;
+    /// # async fn example() -> durable::Result<()> {
+    /// let app = durable::Durable::launch("my-app").await?;
+    /// let report = app.run_until_signal().await;
+    /// println!("{report}");
+    /// // Instead of returning from `main`, which would wait for blocking threads.
+    /// std::process::exit(report.exit_code());
+    /// # }
+    /// ```
+    pub async fn run_until_signal(&self) -> Arc<ShutdownReport> {
+        let options = ShutdownOptions::from_environment().unwrap_or_else(|error| {
+            tracing::error!(target: "durable", app = self.name(), %error, "the shutdown uses the default times");
+            ShutdownOptions::default()
+        });
+        self.run_until_signal_with(options).await
+    }
+
+    /// [`run_until_signal`](Self::run_until_signal) with these times, whatever the environment says.
+    pub async fn run_until_signal_with(&self, options: ShutdownOptions) -> Arc<ShutdownReport> {
+        if Context::here().is_some() {
+            tracing::error!(target: "durable", app = self.name(), "`run_until_signal` was called inside a workflow, which the shutdown waits for: call it in `main`");
+            return Arc::new(ShutdownReport::of(ShutdownOutcome::Requested, options.reason));
+        }
+        // The signal thread requests the shutdown; this only waits for the report.
+        let _guard = match signals::install() {
+            Ok(signals) => Some(signals.guard_with(self, options.total, Some(options))),
+            Err(error) => {
+                tracing::error!(target: "durable", app = self.name(), %error, "running without signal handling");
+                None
+            }
+        };
+        self.teardown().report().await
+    }
+
+    /// Not public API: while the value lives, a requested shutdown waits for it, and no longer than `max`.
+    /// Its holder waits for [`EnginePhase::Quiesced`], finishes, and then calls
+    /// [`shutdown_with`](Self::shutdown_with), which waits for no hold.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn hold_shutdown(&self, max: Duration) -> impl Send + Sync + use<> {
+        self.teardown().hold(max)
+    }
+
+    /// The report for a caller inside a workflow, which the shutdown waits for.
+    fn refuse_inside_workflow(&self, options: ShutdownOptions) -> Option<Arc<ShutdownReport>> {
         Context::here()?;
-        tracing::error!(target: "durable", app = self.name(), "`shutdown` was called inside a workflow, which it would wait for: it is requested and not awaited; `request_shutdown` is the form for workflows");
+        tracing::error!(target: "durable", app = self.name(), "`shutdown` was called inside a workflow, which the shutdown waits for: it is requested and not awaited; call `request_shutdown` in workflows");
         Some(Arc::new(ShutdownReport::of(ShutdownOutcome::Requested, options.reason)))
     }
 }

@@ -1,4 +1,4 @@
-//! The engine's own tasks: each has an owner, a name, a level at which it ends, and is joined.
+//! The engine's own tasks: each has a name, the phase in which it ends, and is waited for.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex};
@@ -21,40 +21,40 @@ pub(super) struct Background {
 #[derive(Debug, Default)]
 struct Tasks {
     list: Mutex<Vec<Task>>,
-    /// How many have ended: pokes whoever waits for it.
+    /// The number of tasks that have ended.
     ended: watch::Sender<usize>,
 }
 
 #[derive(Debug)]
 struct Task {
     name: &'static str,
-    stops_at: EnginePhase,
-    begun: Instant,
+    ends_in: EnginePhase,
+    started: Instant,
     abort: Option<AbortHandle>,
-    /// How it ended, and after how long.
-    over: Option<(TaskOutcome, Duration)>,
+    /// How it ended, and after how long; `None` while it runs.
+    ended: Option<(TaskOutcome, Duration)>,
 }
 
 impl Background {
-    /// Starts a task. It ends by itself when the level is `stops_at`.
+    /// Spawns a task that ends by itself in the phase `ends_in`.
     pub(super) fn spawn(
         &self,
         name: &'static str,
-        stops_at: EnginePhase,
+        ends_in: EnginePhase,
         task: impl Future<Output = ()> + Send + 'static,
     ) {
         let number = {
             let mut list = lock(&self.tasks.list);
-            list.push(Task { name, stops_at, begun: Instant::now(), abort: None, over: None });
+            list.push(Task { name, ends_in, started: Instant::now(), abort: None, ended: None });
             list.len() - 1
         };
-        let note = TaskExitNote { tasks: Arc::clone(&self.tasks), number, outcome: TaskOutcome::Dropped };
+        let end = RecordTaskEnd { tasks: Arc::clone(&self.tasks), number, outcome: TaskOutcome::Dropped };
         let spawned = tokio::spawn(async move {
-            let mut note = note; // all of it is in the task from the start
-            note.outcome = match CatchPanic(Box::pin(task)).await {
+            let mut end = end; // moves the whole guard into the task
+            end.outcome = match CatchPanic(Box::pin(task)).await {
                 Ok(()) => TaskOutcome::Ended,
                 Err(panic) => {
-                    tracing::error!(target: "durable", task = name, %panic, "a task of the engine panicked, and what it does is not done any more; end this process");
+                    tracing::error!(target: "durable", task = name, %panic, "a task of the engine panicked and does not run any more; restart this process");
                     TaskOutcome::Panicked(panic.to_string())
                 }
             };
@@ -62,52 +62,52 @@ impl Background {
         lock(&self.tasks.list)[number].abort = Some(spawned.abort_handle());
     }
 
-    /// Returns once all tasks have ended that end at `level` or before.
-    pub(super) async fn wait_for_end(&self, level: EnginePhase) {
-        let all_over = || lock(&self.tasks.list).iter().all(|it| it.over.is_some() || it.stops_at > level);
-        let _ = self.tasks.ended.subscribe().wait_for(|_| all_over()).await.map(drop); // the sender is in `self`
+    /// Returns once all tasks have ended that end in `phase` or before.
+    pub(super) async fn wait_for_end(&self, phase: EnginePhase) {
+        let all_ended = || lock(&self.tasks.list).iter().all(|it| it.ended.is_some() || it.ends_in > phase);
+        let _ = self.tasks.ended.subscribe().wait_for(|_| all_ended()).await.map(drop); // the sender is in `self`
     }
 
-    /// Drops those that should have ended at `level` or before, where they stand.
-    pub(super) fn abort(&self, level: EnginePhase) {
-        for task in lock(&self.tasks.list).iter().filter(|it| it.stops_at <= level && it.over.is_none()) {
+    /// Aborts the tasks that should have ended in `phase` or before.
+    pub(super) fn abort(&self, phase: EnginePhase) {
+        for task in lock(&self.tasks.list).iter().filter(|it| it.ends_in <= phase && it.ended.is_none()) {
             if let Some(abort) = &task.abort {
                 abort.abort();
             }
         }
     }
 
-    /// The panics of those that panicked.
+    /// The panics of the tasks that panicked.
     pub(super) fn panics(&self) -> Vec<String> {
-        let panic = |it: &Task| match &it.over {
-            Some((TaskOutcome::Panicked(why), _)) => Some(format!("the task {} {why}", it.name)),
+        let panic = |it: &Task| match &it.ended {
+            Some((TaskOutcome::Panicked(panic), _)) => Some(format!("the task {} {panic}", it.name)),
             _ => None,
         };
         lock(&self.tasks.list).iter().filter_map(panic).collect()
     }
 
-    /// What has become of each.
+    /// The state of each task, for the report.
     pub(super) fn report(&self) -> Vec<TaskReport> {
-        let shown = |it: &Task| {
-            let (outcome, ran_for) = it.over.clone().unwrap_or((TaskOutcome::Running, it.begun.elapsed()));
+        let report = |it: &Task| {
+            let (outcome, ran_for) = it.ended.clone().unwrap_or((TaskOutcome::Running, it.started.elapsed()));
             TaskReport { name: it.name, outcome, ran_for }
         };
-        lock(&self.tasks.list).iter().map(shown).collect()
+        lock(&self.tasks.list).iter().map(report).collect()
     }
 }
 
-/// Notes the end of a task, on whatever way it ends.
-struct TaskExitNote {
+/// Records the end of a task when it is dropped, however it ends.
+struct RecordTaskEnd {
     tasks: Arc<Tasks>,
     number: usize,
     outcome: TaskOutcome,
 }
 
-impl Drop for TaskExitNote {
+impl Drop for RecordTaskEnd {
     fn drop(&mut self) {
         let outcome = std::mem::replace(&mut self.outcome, TaskOutcome::Dropped);
         if let Some(task) = lock(&self.tasks.list).get_mut(self.number) {
-            task.over = Some((outcome, task.begun.elapsed()));
+            task.ended = Some((outcome, task.started.elapsed()));
         }
         self.tasks.ended.send_modify(|count| *count += 1);
     }
@@ -118,17 +118,17 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn tasks_are_joined_by_level_and_their_ends_are_told() {
+    async fn tasks_are_waited_for_by_phase_and_report_how_they_ended() {
         let background = Background::default();
         background.spawn("ends", EnginePhase::Quiesced, async {});
-        background.spawn("panics", EnginePhase::Quiesced, async { panic!("it was meant to") });
+        background.spawn("panics", EnginePhase::Quiesced, async { panic!("this task panics") });
         background.spawn("stays", EnginePhase::Stopping, std::future::pending());
         background.wait_for_end(EnginePhase::Quiesced).await;
         background.abort(EnginePhase::Stopping);
         background.wait_for_end(EnginePhase::Stopping).await;
         let outcomes: Vec<_> = background.report().into_iter().map(|it| (it.name, it.outcome)).collect();
         assert_eq!(outcomes[0], ("ends", TaskOutcome::Ended));
-        assert!(matches!(&outcomes[1].1, TaskOutcome::Panicked(why) if why.contains("it was meant to")));
+        assert!(matches!(&outcomes[1].1, TaskOutcome::Panicked(panic) if panic.contains("this task panics")));
         assert_eq!(outcomes[2], ("stays", TaskOutcome::Dropped));
     }
 }

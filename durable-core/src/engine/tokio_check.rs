@@ -1,38 +1,38 @@
-//! What the engine needs of the runtime that it is launched on.
+//! Checks that the tokio runtime of the launch has what the engine needs.
 
 use tokio::runtime::Handle;
 use tokio::time::{Duration, sleep};
 
-use crate::engine::app::config_error;
+use crate::engine::durable::config_error;
 use crate::runtime::panics;
 use crate::types::error::Result;
 
 /// The runtime that this is called on.
 ///
-/// Without timers or IO every task of the engine would panic by itself, and nobody would be left to end the launch.
-/// Tokio tells nobody which of them a runtime has but by such a panic, so here are the smallest ones.
+/// Without timers or IO the engine's tasks would panic. Tokio shows only by a panic whether a runtime has
+/// them, so this tries the smallest call of each.
 ///
 /// # Errors
 /// There is no runtime, or it lacks timers or IO.
 pub(super) fn runtime() -> Result<Handle> {
     let tokio = Handle::try_current()
         .map_err(|_| config_error("launch on a tokio runtime: `#[tokio::main] async fn main()`"))?;
-    let lacks = match (panics::panics(|| drop(sleep(Duration::ZERO))), panics::panics(ask_for_io)) {
+    let lacks = match (panics::panics(|| drop(sleep(Duration::ZERO))), panics::panics(try_io)) {
         (false, false) => return Ok(tokio),
         (true, false) => "timers",
         (false, true) => "IO",
         (true, true) => "timers and IO",
     };
     Err(config_error(format!(
-        "the tokio runtime that this was launched on has no {lacks}, which durable needs: build it with `.enable_all()`, as `tokio::runtime::Builder::new_current_thread().enable_all().build()`, or let `#[tokio::main]` do so"
+        "the tokio runtime of this launch has no {lacks}, which durable needs: build it with `.enable_all()`, as in `tokio::runtime::Builder::new_current_thread().enable_all().build()`, or use `#[tokio::main]`"
     )))
 }
 
-/// No program can hear SIGKILL: where there is IO this is refused, and nothing is made.
+/// Needs IO, and changes nothing: with IO it returns an error, because SIGKILL cannot be received.
 #[cfg(unix)]
-fn ask_for_io() {
+fn try_io() {
     let _ = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::from_raw(9));
 }
 
 #[cfg(not(unix))]
-fn ask_for_io() {}
+fn try_io() {}

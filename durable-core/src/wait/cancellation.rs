@@ -1,22 +1,22 @@
-//! Telling long steps that they shall stop, and why.
+//! Asking running steps to stop, with the reason.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use tokio::sync::Notify;
 
-/// Why a step shall stop. Given by [`should_abort`](crate::should_abort).
+/// Why a running step is asked to stop. Returned by [`should_abort`](crate::should_abort).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AbortReason {
-    /// This process shuts down. The step may still come to its end for a short while, and is recorded
-    /// then; an error that it returns is not, and it runs again elsewhere or after the restart.
+    /// This process shuts down. The step has a short time to finish. A value that it returns is
+    /// recorded; an error is not, and the step runs again in another process or after the restart.
     Shutdown,
     /// The workflow was cancelled. What the step returns is not recorded.
     Cancelled,
-    /// The workflow's time is up. What the step returns is not recorded.
+    /// The workflow's deadline has passed. What the step returns is not recorded.
     Deadline,
-    /// The run that it belongs to counts no longer: another executor has taken over, or something
-    /// beside it has ended the workflow. What the step returns is not recorded.
+    /// This run no longer owns the workflow: another executor took it over, or the workflow was ended
+    /// from outside. What the step returns is not recorded.
     Lost,
 }
 
@@ -24,18 +24,18 @@ impl AbortReason {
     const ALL: [Self; 4] = [Self::Shutdown, Self::Cancelled, Self::Deadline, Self::Lost];
 }
 
-/// Whether an execution's steps shall stop.
+/// Whether the steps of an execution are asked to stop, and why.
 #[derive(Debug, Default)]
 pub(crate) struct CancellationFlag {
-    /// Zero, or one more than the index of the reason.
+    /// Zero while there is no reason, else the index of the reason plus one.
     reason: AtomicU8,
     changed: Notify,
 }
 
 impl CancellationFlag {
-    /// Tells them. A shutdown gives way to what is stronger; else the first reason counts.
-    pub(crate) fn cancel(&self, why: AbortReason) {
-        let Some(index) = AbortReason::ALL.iter().position(|it| *it == why) else { return };
+    /// Asks the steps to stop. The first reason is kept, except that any other one replaces a shutdown.
+    pub(crate) fn cancel(&self, reason: AbortReason) {
+        let Some(index) = AbortReason::ALL.iter().position(|it| *it == reason) else { return };
         let number = u8::try_from(index + 1).unwrap_or(u8::MAX);
         let _ = self.reason.fetch_update(Ordering::AcqRel, Ordering::Acquire, |it| (it <= 1).then_some(number.max(it)));
         self.changed.notify_waiters();
@@ -48,12 +48,12 @@ impl CancellationFlag {
 
     pub(crate) async fn cancelled(&self) -> AbortReason {
         loop {
-            // Registered before the look: a word that comes between the two is heard.
-            let told = self.changed.notified();
+            // Created before the flag is read, so that a cancellation between the two is not missed.
+            let changed = self.changed.notified();
             if let Some(reason) = self.reason() {
                 return reason;
             }
-            told.await;
+            changed.await;
         }
     }
 }
@@ -63,13 +63,13 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_shutdown_gives_way_to_what_is_stronger() {
-        let cancelling = CancellationFlag::default();
-        assert_eq!(cancelling.reason(), None);
-        cancelling.cancel(AbortReason::Shutdown);
-        cancelling.cancel(AbortReason::Deadline);
-        cancelling.cancel(AbortReason::Shutdown);
-        cancelling.cancel(AbortReason::Cancelled);
-        assert_eq!(cancelling.cancelled().await, AbortReason::Deadline);
+    async fn the_first_reason_is_kept_except_that_any_other_replaces_a_shutdown() {
+        let flag = CancellationFlag::default();
+        assert_eq!(flag.reason(), None);
+        flag.cancel(AbortReason::Shutdown);
+        flag.cancel(AbortReason::Deadline);
+        flag.cancel(AbortReason::Shutdown);
+        flag.cancel(AbortReason::Cancelled);
+        assert_eq!(flag.cancelled().await, AbortReason::Deadline);
     }
 }

@@ -1,5 +1,5 @@
-//! What tasks and calls wait for: a time, something that the database will show, a phase of the
-//! shutdown, a cancellation, a wake-up.
+//! What tasks and calls wait for: a deadline, a change in the database, a phase of the shutdown, a
+//! cancellation, a wake-up.
 
 pub(crate) mod cancellation;
 pub(crate) mod clock;

@@ -1,35 +1,35 @@
-//! How far the engine is on its way down. It only ever goes one way.
+//! The phase of the engine's shutdown, and how tasks wait for it. A phase never goes back.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::watch;
 
-/// How far the engine is on its way down.
+/// How far the shutdown of the engine has advanced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum EnginePhase {
-    /// Everything works.
+    /// Normal operation: no shutdown has been requested.
     Running,
-    /// Takes no work from queues, schedules and other executors; what runs goes on.
+    /// No work is taken from queues, schedules and other executors; running workflows continue.
     Quiesced,
-    /// Starts nothing new from outside; what runs may come to its end.
+    /// No new top-level workflows start; running workflows may finish.
     Draining,
-    /// No further durable operation begins; a step that runs may come to its end and be recorded.
+    /// No further durable operation starts; a running step may finish, and is recorded.
     Aborting,
-    /// What still runs is dropped, and what is left is handed over.
+    /// Workflows that still run are dropped, and unfinished ones are handed over.
     Stopping,
-    /// Everything is handed over; the engine's own tasks end, and the connections are closed.
+    /// The hand-over is done; the engine's own tasks end, and the connections are closed.
     Closing,
-    /// Everything is closed.
+    /// All connections are closed.
     Closed,
 }
 
-/// The level, and the way to wait for it.
+/// The current phase, and the way to wait for a later one.
 #[derive(Debug)]
 pub(crate) struct ShutdownSignal {
     phase: watch::Sender<EnginePhase>,
-    /// Whether the level is `Aborting` or higher: every durable operation asks that, so it is asked
-    /// without a lock.
+    /// Whether the phase is `Aborting` or later. Every durable operation checks this, so the check
+    /// takes no lock.
     aborting: AtomicBool,
 }
 
@@ -42,31 +42,31 @@ impl ShutdownSignal {
         *self.phase.borrow()
     }
 
-    /// Whether no durable operation may begin any more.
+    /// Returns `true` if no durable operation may start any more.
     pub(crate) fn is_aborting(&self) -> bool {
         self.aborting.load(Ordering::Acquire)
     }
 
-    /// Raises the level. A lower one than the present is ignored, so that callers need not look first.
-    pub(crate) fn advance_to(&self, to: EnginePhase) {
-        if to >= EnginePhase::Aborting {
+    /// Advances to a phase. An earlier phase than the current one is ignored, so callers need not check.
+    pub(crate) fn advance_to(&self, next: EnginePhase) {
+        if next >= EnginePhase::Aborting {
             self.aborting.store(true, Ordering::Release);
         }
-        self.phase.send_if_modified(|level| {
-            let higher = to > *level;
-            if higher {
-                *level = to;
+        self.phase.send_if_modified(|current| {
+            let advances = next > *current;
+            if advances {
+                *current = next;
             }
-            higher
+            advances
         });
     }
 
-    /// Returns once the level is `at` or higher.
-    pub(crate) async fn wait_for(&self, at: EnginePhase) {
+    /// Returns once the phase is `phase` or later.
+    pub(crate) async fn wait_for(&self, phase: EnginePhase) {
         let mut watcher = self.phase.subscribe();
         // The guard is dropped here: holding it across an await would make the caller's future
         // not Send. The sender lives as long as `self`, so the wait cannot fail.
-        let _ = watcher.wait_for(|level| *level >= at).await.map(drop);
+        let _ = watcher.wait_for(|current| *current >= phase).await.map(drop);
     }
 }
 
@@ -75,11 +75,11 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_level_never_goes_back_up() {
-        let gate = ShutdownSignal::new();
-        gate.advance_to(EnginePhase::Aborting);
-        gate.advance_to(EnginePhase::Draining);
-        assert_eq!(gate.phase(), EnginePhase::Aborting);
-        gate.wait_for(EnginePhase::Quiesced).await;
+    async fn a_phase_never_goes_back() {
+        let shutdown = ShutdownSignal::new();
+        shutdown.advance_to(EnginePhase::Aborting);
+        shutdown.advance_to(EnginePhase::Draining);
+        assert_eq!(shutdown.phase(), EnginePhase::Aborting);
+        shutdown.wait_for(EnginePhase::Quiesced).await;
     }
 }

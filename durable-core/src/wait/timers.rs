@@ -1,4 +1,4 @@
-//! Who waits for a time: one task for all of them, however many there are.
+//! Waits for a time: one task fires all of them, however many there are.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -13,112 +13,112 @@ use crate::types::sync::lock;
 use crate::wait::clock::Clock;
 use crate::wait::shutdown_phase::{EnginePhase, ShutdownSignal};
 
-/// The longest rest of the task: clocks are set now and then.
-const LONGEST: Duration = Duration::from_hours(1);
+/// The longest sleep of the task, because clocks are set now and then.
+const MAX_SLEEP: Duration = Duration::from_hours(1);
 
-/// Who waits for a time, and the clock they go by.
+/// All waits for a time, and the clock that they use.
 ///
-/// A hundred thousand sleeping workflows are as many entries of this map: a moment, a number and a
-/// waker each, and one timer of the runtime for the first of them.
+/// A hundred thousand sleeping workflows are as many entries of a map: a time, a number and a waker
+/// each. Only the first of them has a timer of the tokio runtime.
 #[derive(Debug)]
 pub(crate) struct Timers {
     pub(crate) clock: Clock,
     state: Mutex<TimerState>,
-    /// Pokes the task: an earlier moment than all others was added, or the clock was set.
-    news: Notify,
+    /// Wakes the task: a new first entry was added, or the clock was set.
+    changed: Notify,
 }
 
 #[derive(Debug, Default)]
 struct TimerState {
-    /// By moment; the number tells apart who waits for the same one.
-    waiting: BTreeMap<(i64, u64), TimerEntry>,
+    /// By time; the number distinguishes entries of the same time.
+    entries: BTreeMap<(i64, u64), TimerEntry>,
     last_number: u64,
-    /// Set while the engine goes down: who would wake later than this need not wait for it here.
-    horizon: Option<i64>,
+    /// Set during a shutdown: waits that would fire after this time are released.
+    release_after: Option<i64>,
 }
 
 #[derive(Debug)]
 struct TimerEntry {
     waker: Waker,
-    patient: bool,
+    ignores_shutdown: bool,
 }
 
 /// How a wait for a time ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TimerOutcome {
     /// The time has come.
-    Due,
-    /// The engine goes down before.
+    Fired,
+    /// The engine shuts down before that time.
     Released,
 }
 
 impl Timers {
     pub(crate) fn new(clock: Clock) -> Self {
-        Self { clock, state: Mutex::default(), news: Notify::new() }
+        Self { clock, state: Mutex::default(), changed: Notify::new() }
     }
 
-    /// Waits for a moment of the database's clock, or until the engine goes down before it.
+    /// Waits for a time of the database's clock, or until a shutdown releases the wait.
     pub(crate) fn at(&self, at: i64) -> Timer<'_> {
-        Timer { timers: self, at, number: None, patient: false }
+        Timer { timers: self, at, number: None, ignores_shutdown: false }
     }
 
-    /// Waits for a moment, whatever the engine does.
+    /// Waits for a time of the database's clock. A shutdown does not release the wait.
     pub(crate) fn at_always(&self, at: i64) -> Timer<'_> {
-        Timer { timers: self, at, number: None, patient: true }
+        Timer { timers: self, at, number: None, ignores_shutdown: true }
     }
 
-    /// Releases everybody who would wake after `horizon`, from now on.
-    pub(crate) fn release(&self, horizon: i64) {
+    /// Releases all waits that would fire after `time`, those of later callers included.
+    pub(crate) fn release(&self, time: i64) {
         let mut state = lock(&self.state);
-        let horizon = state.horizon.map_or(horizon, |it| it.min(horizon));
-        state.horizon = Some(horizon);
-        let later = state.waiting.extract_if((horizon.saturating_add(1), 0).., |_, it| !it.patient);
+        let time = state.release_after.map_or(time, |earlier| earlier.min(time));
+        state.release_after = Some(time);
+        let later = state.entries.extract_if((time.saturating_add(1), 0).., |_, it| !it.ignores_shutdown);
         let released: Vec<Waker> = later.map(|(_, it)| it.waker).collect();
         drop(state);
         released.into_iter().for_each(Waker::wake);
     }
 
-    /// Looks at the clock again: it was set.
+    /// Makes the task read the clock again, because it was set.
     pub(crate) fn wake(&self) {
-        self.news.notify_one();
+        self.changed.notify_one();
     }
 
-    /// Wakes everybody whose time has come, and says how long the next one has to wait.
+    /// Wakes all waits whose time has come. Returns how long the next one still has to wait.
     fn fire_due(&self) -> Option<Duration> {
         let now = self.clock.lower_bound();
         let mut state = lock(&self.state);
-        let later = state.waiting.split_off(&(now.saturating_add(1), 0));
-        let due = std::mem::replace(&mut state.waiting, later);
-        let next = state.waiting.keys().next().map(|(at, _)| u64::try_from(at - now).unwrap_or_default());
+        let later = state.entries.split_off(&(now.saturating_add(1), 0));
+        let due = std::mem::replace(&mut state.entries, later);
+        let next = state.entries.keys().next().map(|(at, _)| u64::try_from(at - now).unwrap_or_default());
         drop(state);
-        for waiter in due.into_values() {
-            waiter.waker.wake();
+        for entry in due.into_values() {
+            entry.waker.wake();
         }
         next.map(Duration::from_micros)
     }
 }
 
-/// The task that wakes them.
-pub(crate) async fn run(timers: &Timers, gate: &ShutdownSignal) {
+/// The task that fires the timers.
+pub(crate) async fn run(timers: &Timers, shutdown: &ShutdownSignal) {
     loop {
-        let pause = timers.fire_due().map_or(LONGEST, |next| next.min(LONGEST));
+        let sleep = timers.fire_due().map_or(MAX_SLEEP, |next| next.min(MAX_SLEEP));
         tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = timers.news.notified() => {}
-            () = gate.wait_for(EnginePhase::Stopping) => return,
+            () = tokio::time::sleep(sleep) => {}
+            () = timers.changed.notified() => {}
+            () = shutdown.wait_for(EnginePhase::Stopping) => return,
         }
     }
 }
 
-/// A wait for a moment.
+/// A wait for a time.
 #[derive(Debug)]
 #[must_use = "a timer does nothing until it is awaited"]
 pub(crate) struct Timer<'a> {
     timers: &'a Timers,
     at: i64,
-    /// The number in the map, once it is there.
+    /// The number of its entry in the map, once there is one.
     number: Option<u64>,
-    patient: bool,
+    ignores_shutdown: bool,
 }
 
 impl Future for Timer<'_> {
@@ -128,27 +128,27 @@ impl Future for Timer<'_> {
         let timers = self.timers;
         let due = timers.clock.lower_bound() >= self.at;
         let mut state = lock(&timers.state);
-        let released = !self.patient && state.horizon.is_some_and(|horizon| self.at > horizon);
+        let released = !self.ignores_shutdown && state.release_after.is_some_and(|time| self.at > time);
         if due || released {
             if let Some(number) = self.number.take() {
-                state.waiting.remove(&(self.at, number));
+                state.entries.remove(&(self.at, number));
             }
-            return Poll::Ready(if due { TimerOutcome::Due } else { TimerOutcome::Released });
+            return Poll::Ready(if due { TimerOutcome::Fired } else { TimerOutcome::Released });
         }
         let number = *self.number.get_or_insert_with(|| {
             state.last_number += 1;
             state.last_number
         });
         let key = (self.at, number);
-        let patient = self.patient;
-        match state.waiting.get_mut(&key) {
-            Some(waiter) => waiter.waker.clone_from(cx.waker()),
-            None => drop(state.waiting.insert(key, TimerEntry { waker: cx.waker().clone(), patient })),
+        let ignores_shutdown = self.ignores_shutdown;
+        match state.entries.get_mut(&key) {
+            Some(entry) => entry.waker.clone_from(cx.waker()),
+            None => drop(state.entries.insert(key, TimerEntry { waker: cx.waker().clone(), ignores_shutdown })),
         }
-        let first = state.waiting.keys().next() == Some(&key);
+        let first = state.entries.keys().next() == Some(&key);
         drop(state);
         if first {
-            timers.news.notify_one();
+            timers.changed.notify_one();
         }
         Poll::Pending
     }
@@ -157,7 +157,7 @@ impl Future for Timer<'_> {
 impl Drop for Timer<'_> {
     fn drop(&mut self) {
         if let Some(number) = self.number {
-            lock(&self.timers.state).waiting.remove(&(self.at, number));
+            lock(&self.timers.state).entries.remove(&(self.at, number));
         }
     }
 }
@@ -172,44 +172,44 @@ mod tests {
 
     fn timers() -> (Arc<Timers>, Arc<ShutdownSignal>, tokio::task::JoinHandle<()>) {
         let timers = Arc::new(Timers::new(Clock::new(1_000_000)));
-        let gate = Arc::new(ShutdownSignal::new());
+        let shutdown = Arc::new(ShutdownSignal::new());
         let task = tokio::spawn({
-            let (timers, gate) = (Arc::clone(&timers), Arc::clone(&gate));
-            async move { run(&timers, &gate).await }
+            let (timers, shutdown) = (Arc::clone(&timers), Arc::clone(&shutdown));
+            async move { run(&timers, &shutdown).await }
         });
-        (timers, gate, task)
+        (timers, shutdown, task)
     }
 
     #[tokio::test]
-    async fn everybody_is_woken_at_the_own_time_and_not_before() {
-        let (timers, gate, task) = timers();
+    async fn every_timer_fires_at_its_time_and_not_before() {
+        let (timers, shutdown, task) = timers();
         let start = timers.clock.lower_bound();
         let wait = |after: i64| {
             let timers = Arc::clone(&timers);
             async move {
-                assert_eq!(timers.at(start + after).await, TimerOutcome::Due);
+                assert_eq!(timers.at(start + after).await, TimerOutcome::Fired);
                 assert!(timers.clock.lower_bound() >= start + after);
                 after
             }
         };
         let (a, b, c) = tokio::join!(wait(20_000), wait(1_000), wait(10_000));
         assert_eq!((a, b, c), (20_000, 1_000, 10_000));
-        gate.advance_to(EnginePhase::Stopping);
-        task.await.expect("it only waits");
-        assert!(lock(&timers.state).waiting.is_empty());
+        shutdown.advance_to(EnginePhase::Stopping);
+        task.await.expect("the task does not panic");
+        assert!(lock(&timers.state).entries.is_empty());
     }
 
     #[tokio::test]
-    async fn a_release_lets_go_of_those_who_would_wake_too_late() {
-        let (timers, gate, task) = timers();
+    async fn a_release_ends_later_waits_and_keeps_earlier_ones_and_those_that_ignore_the_shutdown() {
+        let (timers, shutdown, task) = timers();
         let now = timers.clock.lower_bound();
-        let (soon, late, patient) = (timers.at(now + 20_000), timers.at(now + HOUR), timers.at_always(now + 30_000));
+        let (soon, late, always) = (timers.at(now + 20_000), timers.at(now + HOUR), timers.at_always(now + 30_000));
         let release = async { timers.release(now + 25_000) };
-        let (soon, late, patient, ()) = tokio::join!(soon, late, patient, release);
-        assert_eq!((soon, late, patient), (TimerOutcome::Due, TimerOutcome::Released, TimerOutcome::Due));
-        assert_eq!(timers.at(now + HOUR).await, TimerOutcome::Released, "who comes later is let go of, too");
-        gate.advance_to(EnginePhase::Stopping);
-        task.await.expect("it only waits");
+        let (soon, late, always, ()) = tokio::join!(soon, late, always, release);
+        assert_eq!((soon, late, always), (TimerOutcome::Fired, TimerOutcome::Released, TimerOutcome::Fired));
+        assert_eq!(timers.at(now + HOUR).await, TimerOutcome::Released, "a wait that starts later is released, too");
+        shutdown.advance_to(EnginePhase::Stopping);
+        task.await.expect("the task does not panic");
     }
 
     #[tokio::test]
@@ -218,6 +218,6 @@ mod tests {
         let mut timer = Box::pin(timers.at(HOUR));
         assert!(std::future::poll_fn(|cx| Poll::Ready(timer.as_mut().poll(cx).is_pending())).await);
         drop(timer);
-        assert!(lock(&timers.state).waiting.is_empty());
+        assert!(lock(&timers.state).entries.is_empty());
     }
 }

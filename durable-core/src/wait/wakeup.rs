@@ -1,39 +1,40 @@
-//! How a task of the engine rests until it has something to do.
+//! How a task of the engine waits until there is work for it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
-/// Wakes one task, which rests in between.
+/// Wakes one task, which waits between two rounds of its work.
 #[derive(Debug, Default)]
 pub(crate) struct Wakeup {
     notify: Notify,
-    poked: AtomicBool,
-    resting: AtomicBool,
+    /// Whether there is a wake-up that the task has not received yet.
+    pending: AtomicBool,
+    waiting: AtomicBool,
 }
 
 impl Wakeup {
-    /// Lets the task go on. One that does not rest goes on once more.
+    /// Wakes the task. If it is not waiting now, its next wait returns at once.
     pub(crate) fn wake(&self) {
-        self.poked.store(true, Ordering::SeqCst);
+        self.pending.store(true, Ordering::SeqCst);
         self.notify.notify_one();
     }
 
-    /// Rests, and gives whether it was poked before the time was up.
-    pub(crate) async fn wait_timeout(&self, longest: Duration) -> bool {
-        self.resting.store(true, Ordering::SeqCst);
-        let poked = tokio::time::timeout(longest, self.notify.notified()).await.is_ok();
-        self.resting.store(false, Ordering::SeqCst);
-        if poked {
-            self.poked.store(false, Ordering::SeqCst);
+    /// Waits for a wake-up, at most as long as `timeout`. Returns whether there was one.
+    pub(crate) async fn wait_timeout(&self, timeout: Duration) -> bool {
+        self.waiting.store(true, Ordering::SeqCst);
+        let woken = tokio::time::timeout(timeout, self.notify.notified()).await.is_ok();
+        self.waiting.store(false, Ordering::SeqCst);
+        if woken {
+            self.pending.store(false, Ordering::SeqCst);
         }
-        poked
+        woken
     }
 
-    /// Whether the task rests and has no reason to get up, for tests that count what others do.
+    /// Whether the task waits and has no pending wake-up, for tests that count statements.
     #[cfg(feature = "testing")]
     pub(crate) fn is_idle(&self) -> bool {
-        self.resting.load(Ordering::SeqCst) && !self.poked.load(Ordering::SeqCst)
+        self.waiting.load(Ordering::SeqCst) && !self.pending.load(Ordering::SeqCst)
     }
 }

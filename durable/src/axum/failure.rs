@@ -1,4 +1,4 @@
-//! Errors of durable calls as responses.
+//! Errors of durable calls as HTTP responses.
 
 use ::axum::Json;
 use ::axum::http::{HeaderValue, StatusCode, header};
@@ -7,23 +7,23 @@ use serde::Serialize;
 
 use crate::{Error, ErrorKind};
 
-/// After how many seconds a client may ask again. Another process is there at once, as a rule.
+/// After how many seconds a client should try again. Usually another process is already running.
 const RETRY_AFTER: &str = "2";
 
 /// The error of a handler, so that `?` works on durable calls and on everything else.
 ///
 /// | error | status | `error` in the JSON |
 /// |---|---|---|
-/// | the process goes down before the workflow that was waited for has ended ([`Interrupted`]) | 503, `Retry-After` | `interrupted`, and `workflow_id`: it is safe, and can be asked for elsewhere |
-/// | the process does nothing new ([`ShuttingDown`]): nothing was written | 503, `Retry-After` | `shutting_down` |
-/// | the process went down before a write was confirmed ([`Unconfirmed`]) | 503, `Retry-After` | `unconfirmed`: it may or may not have been written |
-/// | the database refused, or cannot be reached ([`Database`]) | 503, `Retry-After` | `unavailable` |
+/// | the process shuts down before the awaited workflow has finished ([`Interrupted`]) | 503, `Retry-After` | `interrupted`, and `workflow_id`: the workflow continues in another process |
+/// | the process is shutting down ([`ShuttingDown`]): nothing was written | 503, `Retry-After` | `shutting_down` |
+/// | the process shut down before a write was confirmed ([`Unconfirmed`]) | 503, `Retry-After` | `unconfirmed`: it may or may not have been written |
+/// | the database refused the call or cannot be reached ([`Database`]) | 503, `Retry-After` | `unavailable` |
 /// | no workflow has this id ([`NotFound`]) | 404 | `not_found` |
 /// | any other | 500 | `internal` |
 ///
-/// Only `interrupted` has a `workflow_id`: where there is one, there is a workflow. The last three say
-/// nothing of the error's text, which may hold what clients must not see; the error itself is an
-/// extension of the response, for a layer of your own that logs it.
+/// Only `interrupted` has a `workflow_id`. The last three responses do not contain the error's text, which
+/// may hold what clients must not see. The error itself is an extension of the response, for a middleware
+/// that logs it.
 ///
 /// [`Interrupted`]: ErrorKind::Interrupted
 /// [`ShuttingDown`]: ErrorKind::ShuttingDown
@@ -38,14 +38,14 @@ const RETRY_AFTER: &str = "2";
 /// # #[workflow]
 /// # async fn checkout(order: String) -> Result<String> { Ok(order) }
 /// async fn handler(order: String) -> Result<String, durable::axum::Failure> {
-///     Ok(checkout(order).id("order-7").await?) // 503 with {"workflow_id": "order-7", ..} if it goes on elsewhere
+///     Ok(checkout(order).id("order-7").await?) // 503 with {"workflow_id": "order-7", ..} if it continues elsewhere
 /// }
 /// ```
 #[derive(Debug, Clone)]
 pub struct Failure(Error);
 
 impl Failure {
-    /// The error.
+    /// The error behind the response.
     #[must_use]
     pub fn error(&self) -> &Error {
         &self.0
@@ -70,19 +70,19 @@ impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let error = &self.0;
         let text = error.to_string();
-        let (status, word, message) = match error.kind() {
+        let (status, code, message) = match error.kind() {
             ErrorKind::Interrupted => (StatusCode::SERVICE_UNAVAILABLE, "interrupted", text.as_str()),
             ErrorKind::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "shutting_down", text.as_str()),
             ErrorKind::Unconfirmed => (StatusCode::SERVICE_UNAVAILABLE, "unconfirmed", text.as_str()),
-            ErrorKind::Database => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "the database does not answer now"),
+            ErrorKind::Database => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "the database is unavailable"),
             ErrorKind::NotFound => (StatusCode::NOT_FOUND, "not_found", "there is no such workflow"),
             _ => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "the request failed"),
         };
-        if matches!(word, "unavailable" | "internal") {
-            tracing::error!(target: "durable", kind = ?error.kind(), of = error.type_name(), "a handler failed");
+        if matches!(code, "unavailable" | "internal") {
+            tracing::error!(target: "durable", kind = ?error.kind(), error_type = error.type_name(), "a handler failed");
         }
         let workflow_id = error.workflow_id().filter(|_| error.kind() == ErrorKind::Interrupted);
-        let mut response = (status, Json(Body { error: word, message, workflow_id })).into_response();
+        let mut response = (status, Json(Body { error: code, message, workflow_id })).into_response();
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
         }

@@ -1,4 +1,5 @@
-//! The recipe: not ready, served on, listener closed, requests finished, workflows finished, closed.
+//! `serve`: serves until a signal, then not ready, LB delay, listener closed, requests finished, engine shut
+//! down.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -13,31 +14,30 @@ use durable_core::signals::{self, Signals};
 use tokio::sync::{oneshot, watch};
 use tokio::time::{sleep, timeout};
 
-use super::around::around;
-use super::listener::Closing;
-use super::plan::{Plan, Wishes};
+use super::draining_listener::DrainingListener;
+use super::middleware::with_middleware;
+use super::serve_timings::{ServeTimings, TimingSettings};
 use crate::{Durable, EnginePhase, Result, ShutdownOptions, ShutdownReason, ShutdownReport};
 
-/// How long connections stay open behind the closed listener, so that a request whose first bytes
-/// are on their way is heard.
-const LINGER: Duration = Duration::from_millis(100);
-/// How long the last answers may take: of handlers whose workflow was handed over a moment ago.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+/// How long idle connections stay open after the listener has closed: a request whose first bytes are on
+/// their way is still served.
+const IDLE_CONNECTION_TIME: Duration = Duration::from_millis(100);
+/// How long handlers may take to respond after the engine's shutdown: their workflow was handed over.
+const LAST_RESPONSES_TIME: Duration = Duration::from_millis(500);
 
-/// Serves a router until a signal comes, and then shuts down in order: HTTP first, the engine after
-/// it. Await it; it gives the engine's report. See [the module](super) for the whole course, and for
-/// the numbers.
+/// Serves a router until a signal arrives, then shuts down HTTP and after it the engine, and returns the
+/// engine's report. See [the module](super) for the order and the times.
 ///
-/// The listener is a tokio `TcpListener` or another [`Listener`]. Handlers that want to
-/// know the peer ask for `ConnectInfo<SocketAddr>`, as usual. [`routes`](super::routes) are not added
-/// by themselves. WebSockets are not waited for.
+/// The listener is a tokio `TcpListener` or another [`Listener`]. Handlers get the peer's address as
+/// `ConnectInfo<SocketAddr>`, as usual. The [`routes`](super::routes) for probes have to be merged into the
+/// router. WebSockets are not waited for.
 ///
-/// Requests that are under way when the HTTP drain is over go on until the process ends: exit with
+/// Requests that still run after the HTTP drain go on until the process ends: exit with
 /// `std::process::exit(report.exit_code())`.
 ///
 /// # Errors
-/// Signals cannot be received, the environment holds a wrong number, or the parts leave the engine
-/// nothing of the total; nothing was served then, and the engine still runs.
+/// Signals cannot be received, an environment variable holds no duration, or the times leave the engine
+/// less than 1 s of the total. Then nothing was served, and the engine still runs.
 ///
 /// # Example
 ///
@@ -46,7 +46,7 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 /// # async fn example(app: Durable, router: axum::Router) -> Result<()> {
 /// let listener = tokio::net::TcpListener::bind("0.0.0.0:8000").await?;
 /// let report = durable::axum::serve(&app, listener, router)
-///     .lb_delay(Duration::from_secs(15)) // a cloud's balancer takes its time
+///     .lb_delay(Duration::from_secs(15)) // a cloud's load balancer is slow to notice
 ///     .http_drain(Duration::from_secs(10))
 ///     .total(Duration::from_secs(50))    // terminationGracePeriodSeconds: 60
 ///     .await?;
@@ -54,49 +54,50 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 /// # }
 /// ```
 pub fn serve<L: Listener>(app: impl Borrow<Durable>, listener: L, router: Router) -> Serve<L> {
-    Serve { app: app.borrow().clone(), listener, router, wishes: Wishes::default(), until: None }
+    Serve { app: app.borrow().clone(), listener, router, settings: TimingSettings::default(), until: None }
 }
 
-/// A server with its settings, made by [`serve()`]. Await it.
+/// A web service that is not started yet, made by [`serve()`]. Await it.
 #[must_use = "nothing is served before it is awaited"]
 pub struct Serve<L> {
     app: Durable,
     listener: L,
     router: Router,
-    wishes: Wishes,
+    settings: TimingSettings,
     until: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 impl<L> Serve<L> {
-    /// How long everything is served as before once readiness is off: until the balancer has noticed.
+    /// Sets how long requests are served as before after readiness has gone off, until load balancers have
+    /// noticed. The default is the environment variable `LB_DELAY`, or 5 s.
     pub fn lb_delay(mut self, delay: Duration) -> Self {
-        self.wishes.lb_delay = Some(delay);
+        self.settings.lb_delay = Some(delay);
         self
     }
 
-    /// How long requests that are under way when the listener closes may take to come to their end.
-    pub fn http_drain(mut self, bound: Duration) -> Self {
-        self.wishes.http_drain = Some(bound);
+    /// Sets how long requests may take to finish after the listener has closed. The default is the
+    /// environment variable `HTTP_DRAIN`, or 5 s.
+    pub fn http_drain(mut self, drain: Duration) -> Self {
+        self.settings.http_drain = Some(drain);
         self
     }
 
-    /// The budgets of the engine's own shutdown, which comes last. By default
-    /// [`ShutdownOptions::within`] what is left of the total.
+    /// Sets the times of the engine's own shutdown, which comes last. The default is
+    /// [`ShutdownOptions::within`] the environment variable `DURABLE_SHUTDOWN_TOTAL`, or the rest of the total.
     pub fn shutdown(mut self, options: ShutdownOptions) -> Self {
-        self.wishes.shutdown = Some(options);
+        self.settings.shutdown = Some(options);
         self
     }
 
-    /// A bound for everything from the signal to the closed database: a few seconds less than what
-    /// the platform waits for before it kills.
+    /// Sets the time of everything, from the signal to the closed database. It should be a few seconds less
+    /// than the platform waits before it kills the process. The default is the sum of the others, 25 s.
     pub fn total(mut self, total: Duration) -> Self {
-        self.wishes.total = Some(total);
+        self.settings.total = Some(total);
         self
     }
 
-    /// Goes down when `trigger` ends, and leaves the process's signals alone: for tests, and for
-    /// services inside other programs. There is no second signal then, and nobody ends a process that
-    /// is stuck.
+    /// Shuts down when `trigger` completes, and does not handle signals: for tests, and for services inside
+    /// other programs. Then there is no second signal, and no watchdog that ends a stuck process.
     pub fn until(mut self, trigger: impl Future<Output = ()> + Send + 'static) -> Self {
         self.until = Some(Box::pin(trigger));
         self
@@ -109,99 +110,100 @@ where
     L::Addr: Clone + Sync + fmt::Debug,
 {
     async fn run(self) -> Result<Arc<ShutdownReport>> {
-        let Self { app, listener, router, wishes, until } = self;
-        let plan = Plan::new(wishes)?;
+        let Self { app, listener, router, settings, until } = self;
+        let timings = ServeTimings::new(settings)?;
         let signals = if until.is_some() { None } else { Some(signals::install()?) };
-        // From here on the signals' thread itself quiesces the engine, and ends a process that is stuck.
-        let _attendance = signals.as_ref().map(|it| it.guard(&app, plan.total));
-        let mut hurry = pin!(second(signals.clone()));
+        // From here on the signal thread quiesces the engine, and ends the process if it is stuck.
+        let _signal_guard = signals.as_ref().map(|it| it.guard(&app, timings.total));
+        let mut second_signal = pin!(second(signals.clone()));
 
-        // From here on whoever requests the engine's shutdown requests this one: it is held to the end.
-        let _ahead = app.hold_shutdown(plan.ahead());
+        // From here on a requested shutdown of the engine waits for this service.
+        let _hold = app.hold_shutdown(timings.max_before_engine());
 
         let (stop, stopped) = watch::channel(false);
         let (closing, closed) = oneshot::channel();
-        let service = around::<L::Addr>(&app, router);
-        let server = ::axum::serve(Closing::new(listener, stopped, closing), service).with_graceful_shutdown(async {
-            let _ = closed.await;
-            sleep(LINGER).await;
-        });
-        // It is polled here and not spawned: who drops this future closes the listener.
-        let mut http = Http { server: pin!(server.into_future()), over: false };
+        let service = with_middleware::<L::Addr>(&app, router);
+        let server =
+            ::axum::serve(DrainingListener::new(listener, stopped, closing), service).with_graceful_shutdown(async {
+                let _ = closed.await;
+                sleep(IDLE_CONNECTION_TIME).await;
+            });
+        // Polled here and not spawned: dropping this future closes the listener.
+        let mut http = HttpServer { server: pin!(server.into_future()), is_closed: false };
 
-        let asked = async {
+        let triggered = async {
             match until {
                 Some(until) => until.await,
                 None => pending().await,
             }
         };
         tokio::select! {
-            () = http.over() => {} // it ends when it is told to, so never here
-            () = asked => {}
+            () = http.closed() => {} // it closes only after the stop signal, so never here
+            () = triggered => {}
             () = app.wait_for_phase(EnginePhase::Quiesced) => {} // a signal, or a requested shutdown
         }
-        let begun = Instant::now();
+        let started = Instant::now();
         app.quiesce();
-        tracing::info!(target: "durable::shutdown", lb_delay = ?plan.lb_delay, "not ready any more; serving on until the balancer has noticed");
-        let hurried = tokio::select! {
-            () = sleep(plan.lb_delay) => false,
-            () = http.over() => false,
-            () = &mut hurry => true,
+        tracing::info!(target: "durable::shutdown", lb_delay = ?timings.lb_delay, "not ready any more; serving until load balancers have noticed");
+        let cut_short = tokio::select! {
+            () = sleep(timings.lb_delay) => false,
+            () = http.closed() => false,
+            () = &mut second_signal => true,
         };
 
-        tracing::info!(target: "durable::shutdown", http_drain = ?plan.http_drain, "the listener closes; requests under way may come to their end");
-        let _ = stop.send(true); // the listener hears it, or is gone
+        tracing::info!(target: "durable::shutdown", http_drain = ?timings.http_drain, "closing the listener; open requests may finish");
+        let _ = stop.send(true); // fails only if the listener is gone
         let drain = async {
-            if !hurried {
+            if !cut_short {
                 tokio::select! {
-                    () = sleep(plan.http_drain) => {}
-                    () = &mut hurry => {}
+                    () = sleep(timings.http_drain) => {}
+                    () = &mut second_signal => {}
                 }
             }
         };
         tokio::select! {
             biased;
-            () = http.over() => {}
+            () = http.closed() => {}
             () = drain => {
-                tracing::warn!(target: "durable::shutdown", "requests are still under way; those that wait for a workflow will be told to ask elsewhere");
+                tracing::warn!(target: "durable::shutdown", "requests are still open; those that wait for a workflow get 503 with its id");
             }
         }
         let reason = signals
             .as_ref()
             .and_then(Signals::which)
             .map_or(ShutdownReason::Triggered, |it| ShutdownReason::Signal(it.number()));
-        let mut down = pin!(app.shutdown_with(plan.engine(begun.elapsed()).reason(reason)));
+        let mut shutdown = pin!(app.shutdown_with(timings.engine_options(started.elapsed()).reason(reason)));
         let report = tokio::select! {
-            report = &mut down => report,
-            // The listener may still have to close, when it was hurried past.
-            () = http.over() => down.await,
+            report = &mut shutdown => report,
+            // The server still has to be polled: it may not be closed yet.
+            () = http.closed() => shutdown.await,
         };
-        if !http.over {
-            let left = plan.total.saturating_sub(begun.elapsed());
-            let _ = timeout(left.min(LAST_WORDS), http.over()).await; // endless requests end with the process
+        if !http.is_closed {
+            let left = timings.total.saturating_sub(started.elapsed());
+            let _ = timeout(left.min(LAST_RESPONSES_TIME), http.closed()).await; // endless requests go on until the process ends
         }
         Ok(report)
     }
 }
 
-/// The server, which may be asked again when it is over.
-struct Http<'a, F> {
+/// The HTTP server.
+struct HttpServer<'a, F> {
     server: Pin<&'a mut F>,
-    over: bool,
+    is_closed: bool,
 }
 
-impl<F: Future> Http<'_, F> {
-    /// Returns when the last connection is closed, once; a second time it does not return.
-    async fn over(&mut self) {
-        if self.over {
+impl<F: Future> HttpServer<'_, F> {
+    /// Returns when the last connection is closed. A further call does not return.
+    async fn closed(&mut self) {
+        if self.is_closed {
             pending::<()>().await;
         }
-        let _ = self.server.as_mut().await; // axum's server gives no errors
-        self.over = true;
+        let _ = self.server.as_mut().await; // axum's server returns no error
+        self.is_closed = true;
     }
 }
 
-/// Ends when whoever sent the signals does not want to wait.
+/// Waits for the second signal; for ever without signals.
 async fn second(signals: Option<Signals>) {
     match signals {
         Some(signals) => drop(signals.second().await),
@@ -224,6 +226,6 @@ where
 
 impl<L> fmt::Debug for Serve<L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Serve").field("app", &self.app).field("wishes", &self.wishes).finish_non_exhaustive()
+        f.debug_struct("Serve").field("app", &self.app).field("settings", &self.settings).finish_non_exhaustive()
     }
 }

@@ -76,6 +76,9 @@ async fn a_queue_whose_claims_fail_is_logged_once(database: &TestDatabase) {
     let text = log.text();
     let of_queue: Vec<_> = text.lines().filter(|it| it.contains("queue=failing-bad")).collect();
     let loud: Vec<_> = of_queue.iter().filter(|it| it.contains("WARN")).collect();
-    assert!(loud.len() == 1 && loud[0].contains("cannot be claimed"), "once, and not with every attempt: {text}");
+    assert!(
+        loud.len() == 1 && loud[0].contains("claiming from a queue failed"),
+        "once, and not with every attempt: {text}"
+    );
     assert!(of_queue.iter().any(|it| it.contains("INFO") && it.contains("again")), "{text}");
 }

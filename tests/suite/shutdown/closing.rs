@@ -259,11 +259,11 @@ async fn panics_in_workflows_tasks_and_phases_do_not_stop_the_shutdown(database:
     faulty.hold_next("release", HoldAt::Panics);
     let report = app.shutdown_with(budgets(0, 0)).await;
     assert!(asks.await.unwrap().unwrap_err().is_interrupted());
-    let waits = report.background.iter().find(|it| it.name == "durable-waits").unwrap();
+    let waits = report.background.iter().find(|it| it.name == "durable-poller").unwrap();
     assert!(matches!(waits.outcome, TaskOutcome::Panicked(_)), "{report}");
     let phases: Vec<_> = report.phases.iter().filter(|it| it.panicked).map(|it| it.phase).collect();
     assert_eq!((phases, report.phases.len()), (vec!["hand-off"], 7), "{report}");
-    for what in ["destructor", "durable-waits", "hand-off"] {
+    for what in ["destructor", "durable-poller", "hand-off"] {
         assert!(report.panics.iter().any(|it| it.contains(what)), "{what}: {:?}", report.panics);
     }
     assert!(report.is_closed() && !report.is_clean() && report.released.is_err(), "{report}");
@@ -415,11 +415,11 @@ async fn the_log_shows_the_phases_and_what_they_wait_for(database: &TestDatabase
         log.text().lines().filter(|it| it.contains("durable::shutdown")).map(str::to_owned).collect();
     let has = |words: &[&str]| lines.iter().any(|line| words.iter().all(|word| line.contains(word)));
     for phase in ["quiesce", "drain", "abort", "stop", "hand-off", "background", "close"] {
-        assert!(has(&["INFO", "a phase has ended", &format!("phase=\"{phase}\"")]), "{phase}: {lines:#?}");
+        assert!(has(&["INFO", "phase ended", &format!("phase=\"{phase}\"")]), "{phase}: {lines:#?}");
     }
-    assert!(has(&["INFO", "running=1", "waiting for: guards \"w\": step `guarded`"]), "{lines:#?}");
-    assert!(has(&["WARN", "a running step was dropped", "id=\"w\""]), "{lines:#?}");
-    assert!(has(&["INFO", "shut down in", "1 killed", "handed over 1"]), "{lines:#?}");
+    assert!(has(&["INFO", "workflows=1", "waiting for: guards \"w\": step `guarded`"]), "{lines:#?}");
+    assert!(has(&["WARN", "a running step was dropped", "workflow_id=\"w\""]), "{lines:#?}");
+    assert!(has(&["INFO", "shut down in", "1 killed", "1 handed over"]), "{lines:#?}");
     assert!(!log.text().contains(&key), "no argument is in the log");
 }
 

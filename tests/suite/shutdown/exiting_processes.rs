@@ -108,6 +108,6 @@ async fn a_process_exits_although_its_database_is_stopped() {
     .unwrap();
     let (report, code, took) = leaver.leave().await;
     assert_eq!(code, Some(1), "{report}");
-    assert!(report.contains("could not hand over") && took < Duration::from_secs(7), "after {took:?}: {report}");
+    assert!(report.contains("hand-off failed") && took < Duration::from_secs(7), "after {took:?}: {report}");
     tokio::task::spawn_blocking(move || drop(server)).await.unwrap();
 }

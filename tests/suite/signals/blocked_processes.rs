@@ -20,7 +20,7 @@ async fn signals_are_handled_while_all_runtime_threads_are_blocked(database: &Pr
     until("both workers are blocked", async || times_in_ledger(database, "blocks") >= 2).await;
     process.wait_for_line(HANDLES_SIGNALS).await;
     let sent = process.signal(Signal::TERM);
-    let (handled, _) = process.wait_for_line("a signal asks the process to end").await;
+    let (handled, _) = process.wait_for_line("received a first signal").await;
     assert!(handled - sent < Duration::from_secs(2), "handled after {:?}", handled - sent);
     let ended = process.wait_for_exit().await;
     let lasted = ended.at - sent;
@@ -28,7 +28,7 @@ async fn signals_are_handled_while_all_runtime_threads_are_blocked(database: &Pr
     assert_eq!(ended.status.code(), Some(70), "{}", ended.output);
     // Its total and 2 s. Without the watchdog it would be the minute for which the workers are blocked.
     assert!((Duration::from_secs(4)..Duration::from_secs(20)).contains(&lasted), "it ended after {lasted:?}");
-    let complaint = ended.output.lines().find(|it| it.contains("did not come to its end")).expect("it logs why");
+    let complaint = ended.output.lines().find(|it| it.contains("did not finish within")).expect("it logs why");
     assert!(complaint.contains("\"w\"") && complaint.contains("blocks_its_worker"), "{complaint}");
     assert_eq!(status_of(database, "w").await, Status::Pending);
 }
@@ -68,7 +68,7 @@ async fn exits_although(gone: Link, database: &ProcessDatabase) {
     process.wait_for_line(HANDLES_SIGNALS).await;
     wait_for_ledger_line(&behind, "w 3").await;
     process.signal(Signal::TERM);
-    process.wait_for_line("a signal asks").await;
+    process.wait_for_line("received a first signal").await;
     switch.send_replace(gone);
     let cut = std::time::Instant::now();
     let ended = process.wait_for_exit().await;

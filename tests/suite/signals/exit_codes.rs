@@ -73,7 +73,7 @@ async fn a_third_sigterm_exits_at_once_with_code_143(database: &ProcessDatabase)
     process.signal(Signal::TERM);
     tokio::time::sleep(Duration::from_millis(1_100)).await; // a signal counts as a duplicate of an earlier one for a second
     process.signal(Signal::TERM);
-    process.wait_for_line("a second signal").await;
+    process.wait_for_line("received a second signal").await;
     tokio::time::sleep(Duration::from_millis(100)).await; // a signal counts as an echo of an earlier one for less
     let third = process.signal(Signal::TERM);
     let ended = process.wait_for_exit().await;

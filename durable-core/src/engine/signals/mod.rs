@@ -1,25 +1,24 @@
-//! Signals that end the process, for programs that ask for it: SIGTERM and SIGINT.
+//! Shutdown on SIGTERM and SIGINT, for programs that ask for it.
 //!
-//! A library inside somebody's process does not take over its signals. So nothing here happens
-//! before [`install`] is called, by the program itself or by what it calls for that purpose:
-//! [`Durable::run_until_signal`](crate::Durable::run_until_signal) and `durable::axum::serve`.
+//! A library should not handle signals by itself. So nothing here happens until [`install`] is called: by
+//! the program, by [`Durable::run_until_signal`](crate::Durable::run_until_signal), or by
+//! `durable::axum::serve`.
 //!
-//! From then on it holds for the whole process, until its end: the signals' default action, to kill
-//! it, does not come back.
+//! From then on it applies to the whole process until its end: the default action of the signals, which
+//! is to kill the process, does not come back.
 //!
 //! | signal | what happens |
 //! |---|---|
-//! | the first | the engine takes no new work, readiness goes off, and the shutdown takes its course |
-//! | SIGTERM again within 1 s | nothing: process managers and wrappers send it twice |
-//! | the second | waits are skipped, and what still runs is aborted: 1 s for steps, 1 s to drop bodies |
-//! | the third | the process exits at once with 128 + the signal's number; for the data it is a crash |
+//! | the first | the engine takes no new work, its readiness goes off, and the shutdown starts |
+//! | SIGTERM again within 1 s | nothing: process managers and wrappers often send it twice |
+//! | the second | waits are skipped, and what still runs is aborted: 1 s for steps, 1 s to drop the rest |
+//! | the third | the process exits at once with 128 + the signal's number, which is as safe as a crash |
 //!
-//! A thread of its own receives them, with a runtime of its own, so that they are heard although
-//! every worker of the program's runtime is blocked.
+//! A thread with its own runtime receives the signals, so they work even if all workers of the program's
+//! runtime are blocked.
 
-mod run_until_signal;
+mod signal_guard;
 mod signal_thread;
-mod watchdog;
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -27,29 +26,29 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
 
-pub use self::watchdog::SignalGuard;
-use self::watchdog::WatchedShutdown;
+use self::signal_guard::GuardedEngine;
+pub use self::signal_guard::SignalGuard;
 use crate::types::error::Result;
 use crate::types::sync::lock;
 
-/// After the first SIGTERM, another one within this time is the same one: a process manager that
-/// signals every process of a group, and a wrapper that passes on what it got, send it twice.
-const DUPLICATES: Duration = Duration::from_secs(1);
-/// For all other signals: long enough for a wrapper that passes one on, too short for a person.
-const ECHO: Duration = Duration::from_millis(50);
+/// A SIGTERM within this time after the first one is a duplicate: a process manager that signals every
+/// process of a group, and a wrapper that forwards it, send it twice.
+const FIRST_TERM_DUPLICATES: Duration = Duration::from_secs(1);
+/// The same for all other signals: long enough for a wrapper that forwards one, too short for a person.
+const DUPLICATES: Duration = Duration::from_millis(50);
 
 /// A signal that asks the process to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Signal {
-    /// SIGTERM: of a process manager.
+    /// SIGTERM, from a process manager.
     Terminate,
-    /// SIGINT: Ctrl-C in a terminal.
+    /// SIGINT, from Ctrl-C in a terminal.
     Interrupt,
 }
 
 impl Signal {
-    /// Its number, as in `kill -15`.
+    /// The signal's number, as in `kill -15`.
     #[must_use]
     pub fn number(self) -> i32 {
         match self {
@@ -68,7 +67,7 @@ impl fmt::Display for Signal {
     }
 }
 
-/// The signals that this process has received since [`install`]. Clones are the same.
+/// The signals that this process has received since [`install`]. Clones share them.
 ///
 /// # Example: a program with a main loop of its own
 ///
@@ -87,34 +86,35 @@ impl fmt::Display for Signal {
 /// ```
 #[derive(Clone)]
 pub struct Signals {
-    shared: Arc<Shared>,
+    state: Arc<SignalState>,
 }
 
-/// What the thread and the handles share.
-struct Shared {
-    seen: watch::Sender<Seen>,
-    /// The engines that the thread itself leads through their shutdown.
-    attended: Mutex<Vec<Arc<WatchedShutdown>>>,
-    /// Pokes the thread: there is one more of them.
+/// What the signal thread and the handles share.
+struct SignalState {
+    received: watch::Sender<ReceivedSignals>,
+    /// The engines that the thread shuts down.
+    engines: Mutex<Vec<Arc<GuardedEngine>>>,
+    /// Wakes the thread when there is another engine.
     changed: Notify,
 }
 
-/// What has come so far.
+/// The signals so far.
 #[derive(Debug, Clone, Copy, Default)]
-struct Seen {
+struct ReceivedSignals {
     count: u32,
     first: Option<Signal>,
     last: Option<(Signal, Instant)>,
 }
 
-impl Seen {
-    /// Adds a signal, unless it is an echo of the last one. Gives whether it counts.
+impl ReceivedSignals {
+    /// Adds a signal, unless it is a duplicate of the last one. Returns whether it counts.
     fn add(&mut self, signal: Signal, at: Instant) -> bool {
         if let Some((last, before)) = self.last
             && last == signal
         {
-            let same = if self.count == 1 && signal == Signal::Terminate { DUPLICATES } else { ECHO };
-            if at.saturating_duration_since(before) < same {
+            let window =
+                if self.count == 1 && signal == Signal::Terminate { FIRST_TERM_DUPLICATES } else { DUPLICATES };
+            if at.saturating_duration_since(before) < window {
                 return false;
             }
         }
@@ -125,57 +125,56 @@ impl Seen {
     }
 }
 
-/// Takes over SIGTERM and SIGINT for the whole process, until its end. See [the module](self).
+/// Handles SIGTERM and SIGINT for the whole process until its end. See [the module](self).
 ///
-/// Call it first thing in `main`, before the launch, where a signal during the launch shall be
-/// heard; as process 1 of a container that is the only way to be stopped then. A second call gives
-/// the same signals.
+/// Call it at the start of `main`, before the launch, if a signal should also stop a launch: process 1 of a
+/// container can be stopped in no other way then. A second call returns the same signals.
 ///
-/// On systems other than Unix it hears Ctrl-C alone.
+/// On systems other than Unix it handles only Ctrl-C.
 ///
 /// # Errors
-/// The thread cannot be started, or the system does not let it listen.
+/// The thread cannot be started, or the operating system refuses the signals.
 pub fn install() -> Result<Signals> {
     static INSTALLED: Mutex<Option<Signals>> = Mutex::new(None);
     let mut installed = lock(&INSTALLED);
     if let Some(signals) = &*installed {
         return Ok(signals.clone());
     }
-    let shared = Shared { seen: watch::Sender::default(), attended: Mutex::default(), changed: Notify::new() };
-    let signals = Signals { shared: Arc::new(shared) };
-    signal_thread::start(&signals.shared)?;
-    tracing::info!(target: "durable::shutdown", "SIGTERM and SIGINT end this process in order from now on");
+    let state = SignalState { received: watch::Sender::default(), engines: Mutex::default(), changed: Notify::new() };
+    let signals = Signals { state: Arc::new(state) };
+    signal_thread::start(&signals.state)?;
+    tracing::info!(target: "durable::shutdown", "SIGTERM and SIGINT shut this process down from now on");
     *installed = Some(signals.clone());
     Ok(signals)
 }
 
 impl Signals {
-    /// Returns once the first signal has come, and gives it; at once if it has come already.
+    /// Waits for the first signal and returns it: at once if it has already arrived.
     pub async fn first(&self) -> Signal {
-        self.reached(1).await.first.unwrap_or(Signal::Terminate) // one that was counted is kept
+        self.wait_for_count(1).await.first.unwrap_or(Signal::Terminate) // there is one if the count is 1
     }
 
-    /// Returns once the second signal has come: whoever sent it does not want to wait.
+    /// Waits for the second signal and returns it: what remains should be cut short.
     pub async fn second(&self) -> Signal {
-        self.reached(2).await.last.map_or(Signal::Terminate, |(signal, _)| signal)
+        self.wait_for_count(2).await.last.map_or(Signal::Terminate, |(signal, _)| signal)
     }
 
-    /// How many have come, without duplicates.
+    /// The number of signals so far, without duplicates.
     #[must_use]
     pub fn count(&self) -> u32 {
-        self.shared.seen.borrow().count
+        self.state.received.borrow().count
     }
 
-    /// The first one, if one has come.
+    /// The first signal, if one has arrived.
     #[must_use]
     pub fn which(&self) -> Option<Signal> {
-        self.shared.seen.borrow().first
+        self.state.received.borrow().first
     }
 
-    async fn reached(&self, count: u32) -> Seen {
-        let mut seen = self.shared.seen.subscribe();
+    async fn wait_for_count(&self, count: u32) -> ReceivedSignals {
+        let mut received = self.state.received.subscribe();
         // The sender lives as long as `self`, so the wait cannot fail.
-        seen.wait_for(|it| it.count >= count).await.map_or_else(|_| Seen::default(), |it| *it)
+        received.wait_for(|it| it.count >= count).await.map_or_else(|_| ReceivedSignals::default(), |it| *it)
     }
 }
 
@@ -190,22 +189,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_term_that_is_sent_twice_counts_once_and_an_impatient_person_twice() {
-        let begun = Instant::now();
-        let at = |millis| begun + Duration::from_millis(millis);
-        let mut seen = Seen::default();
-        assert!(seen.add(Signal::Terminate, at(0)));
-        assert!(!seen.add(Signal::Terminate, at(50)), "a duplicate");
-        assert!(!seen.add(Signal::Terminate, at(999)), "counted from the first one, whatever came between");
-        assert!(seen.add(Signal::Terminate, at(1_001)), "the second");
-        assert!(!seen.add(Signal::Terminate, at(1_002)), "an echo of the second");
-        assert!(seen.add(Signal::Terminate, at(1_100)), "the third");
-        assert_eq!(seen.count, 3);
+    fn a_duplicate_term_counts_once_and_a_repeated_interrupt_twice() {
+        let start = Instant::now();
+        let at = |millis| start + Duration::from_millis(millis);
+        let mut received = ReceivedSignals::default();
+        assert!(received.add(Signal::Terminate, at(0)));
+        assert!(!received.add(Signal::Terminate, at(50)), "a duplicate");
+        assert!(!received.add(Signal::Terminate, at(999)), "the time counts from the first one");
+        assert!(received.add(Signal::Terminate, at(1_001)), "the second");
+        assert!(!received.add(Signal::Terminate, at(1_002)), "a duplicate of the second");
+        assert!(received.add(Signal::Terminate, at(1_100)), "the third");
+        assert_eq!(received.count, 3);
 
-        let mut seen = Seen::default();
-        assert!(seen.add(Signal::Interrupt, at(0)));
-        assert!(seen.add(Signal::Interrupt, at(200)), "somebody presses Ctrl-C again");
-        assert!(seen.add(Signal::Terminate, at(201)), "another signal is never a duplicate");
-        assert_eq!((seen.first, seen.count), (Some(Signal::Interrupt), 3));
+        let mut received = ReceivedSignals::default();
+        assert!(received.add(Signal::Interrupt, at(0)));
+        assert!(received.add(Signal::Interrupt, at(200)), "Ctrl-C is pressed again");
+        assert!(received.add(Signal::Terminate, at(201)), "another signal is never a duplicate");
+        assert_eq!((received.first, received.count), (Some(Signal::Interrupt), 3));
     }
 }

@@ -1,17 +1,16 @@
-//! What has become of everything that was running: who was suspended, killed, or is stuck.
+//! What became of the workflows that were still running: suspended, killed or stuck.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::engine::report::{Killed, MOST_LISTED, ShutdownReport, Stuck, StuckKind, Suspended};
+use crate::engine::report::{Killed, MAX_LISTED, ShutdownReport, Stuck, StuckKind, Suspended};
 use crate::runtime::blocking_steps::BlockingStep;
 use crate::runtime::running_workflows::RunningWorkflow;
 
-/// What has become of everything that was running.
+/// What became of the workflows that were still running.
 #[derive(Debug, Default)]
 pub(super) struct Leftovers {
-    /// The steps that were running when the time for them was over. What each was doing has to be asked
-    /// before it is dropped.
+    /// The steps that were running when their time was up, read before they are dropped.
     overdue: Vec<(i64, Killed)>,
     suspended: Vec<Arc<RunningWorkflow>>,
     killed: Vec<Killed>,
@@ -19,39 +18,42 @@ pub(super) struct Leftovers {
 }
 
 impl Leftovers {
-    /// The time is over, and these still run. Who is in no step loses nothing by being dropped, and
-    /// is suspended like all others: it waits for a database that does not answer.
-    pub(super) fn add_overdue(&mut self, runs: &[Arc<RunningWorkflow>]) {
-        self.overdue = runs.iter().filter_map(|run| Some((run.key, killed(run)?))).collect();
+    /// Notes the steps that still run when their time is up. A workflow that is in no step loses nothing
+    /// when it is dropped, so it counts as suspended: it waits for a database that does not answer.
+    pub(super) fn add_overdue(&mut self, running: &[Arc<RunningWorkflow>]) {
+        self.overdue = running.iter().filter_map(|run| Some((run.key, killed(run)?))).collect();
     }
 
-    /// After everything was dropped: these still run, these threads are occupied, and these have left.
+    /// Sorts what is left after everything was dropped: the workflows that still run, the blocking steps
+    /// that still run, and the workflows that left without having finished.
     ///
-    /// By sets of keys: there can be a hundred thousand of each.
+    /// Looked up in sets: there can be a hundred thousand of each.
     pub(super) fn add_left(
         &mut self,
-        runs: &[Arc<RunningWorkflow>],
-        threads: &[BlockingStep],
-        left: Vec<Arc<RunningWorkflow>>,
+        running: &[Arc<RunningWorkflow>],
+        blocking_steps: &[BlockingStep],
+        unfinished: Vec<Arc<RunningWorkflow>>,
     ) {
-        let tasks = runs.iter().map(|run| (run.key, stuck(run)));
-        let on_tasks: HashSet<i64> = runs.iter().map(|run| run.key).collect();
-        let threads = threads.iter().filter(|it| !on_tasks.contains(&it.key));
-        let threads = threads.map(|it| (it.key, on_thread(it)));
-        self.stuck = tasks.chain(threads).collect();
+        let stuck_tasks = running.iter().map(|run| (run.key, stuck_task(run)));
+        let task_keys: HashSet<i64> = running.iter().map(|run| run.key).collect();
+        let only_threads = blocking_steps.iter().filter(|it| !task_keys.contains(&it.key));
+        let stuck_threads = only_threads.map(|it| (it.key, stuck_thread(it)));
+        self.stuck = stuck_tasks.chain(stuck_threads).collect();
+
         let stuck: HashSet<i64> = self.stuck.iter().map(|(key, _)| *key).collect();
         let overdue: HashSet<i64> = self.overdue.iter().map(|(key, _)| *key).collect();
-        let killed: HashSet<i64> = left.iter().map(|run| run.key).filter(|it| overdue.contains(it)).collect();
-        self.suspended = left;
+        // An overdue workflow that finished in the last moment was not killed.
+        let killed: HashSet<i64> = unfinished.iter().map(|run| run.key).filter(|it| overdue.contains(it)).collect();
+        self.suspended = unfinished;
         self.suspended.retain(|run| !overdue.contains(&run.key) && !stuck.contains(&run.key));
-        // Who came to its end at the last moment was not killed.
-        let dropped = std::mem::take(&mut self.overdue).into_iter();
-        self.killed = dropped.filter(|(key, _)| killed.contains(key) && !stuck.contains(key)).map(|it| it.1).collect();
+        let overdue = std::mem::take(&mut self.overdue).into_iter();
+        self.killed = overdue.filter(|(key, _)| killed.contains(key) && !stuck.contains(key)).map(|it| it.1).collect();
+
         for it in &self.killed {
-            tracing::warn!(target: "durable::shutdown", workflow = it.name, id = it.id, at = it.at, running_for = ?it.running_for, "a running step was dropped; it runs again");
+            tracing::warn!(target: "durable::shutdown", workflow = it.name, workflow_id = it.id, at = it.at, running_for = ?it.running_for, "a running step was dropped; it runs again when the workflow continues");
         }
         for (_, it) in &self.stuck {
-            tracing::error!(target: "durable::shutdown", workflow = it.name, id = it.id, at = it.at, running_for = ?it.running_for, kind = ?it.kind, "a workflow does not let go of its thread; it is not handed over, and others take it when the lease has run out");
+            tracing::error!(target: "durable::shutdown", workflow = it.name, workflow_id = it.id, at = it.at, running_for = ?it.running_for, kind = ?it.kind, "a workflow blocks its thread and cannot be dropped; it is not released, and other executors take it over when the lease expires");
         }
     }
 
@@ -71,9 +73,9 @@ impl Leftovers {
         report.suspended_total = self.suspended.len();
         report.killed_total = self.killed.len();
         report.stuck_total = self.stuck.len();
-        report.suspended = self.suspended.iter().take(MOST_LISTED).map(|run| suspended(run, released)).collect();
-        report.killed = self.killed.into_iter().take(MOST_LISTED).collect();
-        report.stuck = self.stuck.into_iter().take(MOST_LISTED).map(|(_, it)| it).collect();
+        report.suspended = self.suspended.iter().take(MAX_LISTED).map(|run| suspended(run, released)).collect();
+        report.killed = self.killed.into_iter().take(MAX_LISTED).collect();
+        report.stuck = self.stuck.into_iter().take(MAX_LISTED).map(|(_, it)| it).collect();
     }
 }
 
@@ -88,27 +90,27 @@ fn suspended(run: &RunningWorkflow, released: bool) -> Suspended {
     }
 }
 
-/// A run whose step runs and is about to be dropped; `None` for one that is in no step.
+/// The running step of a workflow that is about to be dropped; `None` if it is in no step.
 fn killed(run: &RunningWorkflow) -> Option<Killed> {
     let execution = run.execution()?;
     let running_for = execution.step_running_for()?;
     Some(Killed { id: run.id.to_string(), name: run.workflow.to_owned(), at: execution.activity(), running_for })
 }
 
-fn stuck(run: &RunningWorkflow) -> Stuck {
+fn stuck_task(run: &RunningWorkflow) -> Stuck {
     let execution = run.execution();
     let running_for = execution.as_ref().and_then(|it| it.step_running_for()).unwrap_or_default();
-    // What it did when it was told to stop may be over, and it hangs in a destructor since.
+    // What it does now: the operation that was aborted may be over, and a destructor hangs since.
     let at = execution.and_then(|it| it.current_activity());
     Stuck { id: run.id.to_string(), name: run.workflow.to_owned(), kind: StuckKind::Task, at, running_for }
 }
 
-fn on_thread(thread: &BlockingStep) -> Stuck {
+fn stuck_thread(step: &BlockingStep) -> Stuck {
     Stuck {
-        id: thread.id.clone(),
-        name: thread.workflow.to_owned(),
+        id: step.id.clone(),
+        name: step.workflow.to_owned(),
         kind: StuckKind::BlockingThread,
-        at: Some(format!("step `{}`", thread.step)),
-        running_for: thread.since.elapsed(),
+        at: Some(format!("step `{}`", step.step)),
+        running_for: step.since.elapsed(),
     }
 }

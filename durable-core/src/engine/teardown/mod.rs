@@ -1,9 +1,12 @@
-//! The shutdown: one list of phases, each with a bound, carried out by a task of the engine's own.
+//! The shutdown: a table of phases, each with a deadline, carried out by a task that no caller owns.
 
-mod aborted;
+mod interrupted;
 mod leftovers;
 mod phase_budget;
-mod phases;
+mod phase_runner;
+mod phase_table;
+mod phase_work;
+pub(super) mod progress_log;
 mod shutdown_hold;
 mod shutdown_options;
 
@@ -15,11 +18,11 @@ use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use self::aborted::ReportOnDrop;
-use self::phase_budget::Budget;
+use self::interrupted::ReportOnDrop;
+use self::phase_budget::ShutdownBudget;
 use self::shutdown_hold::ShutdownHolds;
 pub use self::shutdown_options::{ShutdownOptions, ShutdownReason};
-use crate::engine::heartbeat::LockFileKeeper;
+use crate::engine::lock_file::LockFileKeeper;
 use crate::engine::report::{PhaseReport, ShutdownOutcome, ShutdownReport};
 use crate::engine::tasks::Background;
 use crate::journal::current_engine;
@@ -28,101 +31,101 @@ use crate::runtime::panics::CatchPanic;
 use crate::types::sync::lock;
 use crate::wait::shutdown_phase::EnginePhase;
 
-/// The shutdown of one engine: requested once, carried out once, awaited by any number of callers.
+/// The shutdown of one engine: requested by any number of callers, carried out once, awaited by any
+/// number of callers.
 #[derive(Debug)]
 pub(super) struct Teardown {
     runtime: Arc<Runtime>,
     background: Arc<Background>,
-    presence: Arc<LockFileKeeper>,
-    ahead: ShutdownHolds,
-    budget: watch::Sender<Budget>,
+    lock_file: Arc<LockFileKeeper>,
+    holds: ShutdownHolds,
+    budget: watch::Sender<ShutdownBudget>,
     report: watch::Sender<Option<Arc<ShutdownReport>>>,
-    /// Threads that wait for the report.
-    threads: Mutex<Vec<SyncSender<Arc<ShutdownReport>>>>,
-    begun: AtomicBool,
-    /// When it was, and what had happened before.
-    since: OnceLock<StartTimes>,
-    /// Phases as they end.
+    /// Threads that block until the report is there.
+    blocked_threads: Mutex<Vec<SyncSender<Arc<ShutdownReport>>>>,
+    started: AtomicBool,
+    start_times: OnceLock<StartTimes>,
+    /// The phases that have ended.
     phases: Mutex<Vec<PhaseReport>>,
 }
 
-/// Where a shutdown began.
+/// When a shutdown started.
 #[derive(Debug)]
 struct StartTimes {
     at: Instant,
     started_at: DateTime<Utc>,
-    /// How many workflows had come to their end before.
-    ended: u64,
+    /// The number of workflows that had finished before.
+    finished: u64,
 }
 
 impl Teardown {
-    pub(super) fn new(runtime: Arc<Runtime>, background: Arc<Background>, presence: Arc<LockFileKeeper>) -> Arc<Self> {
+    pub(super) fn new(runtime: Arc<Runtime>, background: Arc<Background>, lock_file: Arc<LockFileKeeper>) -> Arc<Self> {
         Arc::new(Self {
             runtime,
             background,
-            presence,
-            ahead: ShutdownHolds::default(),
-            budget: watch::Sender::new(Budget::default()),
+            lock_file,
+            holds: ShutdownHolds::default(),
+            budget: watch::Sender::new(ShutdownBudget::default()),
             report: watch::Sender::new(None),
-            threads: Mutex::default(),
-            begun: AtomicBool::new(false),
-            since: OnceLock::new(),
+            blocked_threads: Mutex::default(),
+            started: AtomicBool::new(false),
+            start_times: OnceLock::new(),
             phases: Mutex::default(),
         })
     }
 
-    /// Begins the shutdown, or shortens the one that goes on.
+    /// Starts the shutdown, or shortens the one under way.
     pub(super) fn request(self: &Arc<Self>, options: ShutdownOptions) {
         let mut options = options.checked();
-        options.reason = self.ahead.reason().unwrap_or(options.reason);
+        options.reason = self.holds.reason().unwrap_or(options.reason);
         self.budget.send_if_modified(|budget| budget.add(Instant::now(), options));
-        // From here on no new work is taken, and the probes of load balancers are told so.
+        // Before the task runs: from here on no new work is taken, and readiness is off.
         self.runtime.shutdown.advance_to(EnginePhase::Quiesced);
-        if !self.begun.swap(true, Ordering::SeqCst) {
-            self.since();
-            // Made before the task: the runtime may be gone, and drop the task without polling it.
-            let last_word = ReportOnDrop(Arc::clone(self));
-            // The task belongs to the engine: a caller who no longer waits stops nothing.
+        if !self.started.swap(true, Ordering::SeqCst) {
+            self.start_times();
+            // Created before the task: a runtime that has shut down drops the task without polling it.
+            let report_on_drop = ReportOnDrop(Arc::clone(self));
+            // A task of its own: a caller that is dropped does not cancel the shutdown.
             self.runtime.tokio.spawn(async move {
-                let last_word = last_word; // all of it is in the task from the start
-                let teardown = &last_word.0;
-                if let Err(panic) = CatchPanic(Box::pin(teardown.run_phases())).await {
+                let report_on_drop = report_on_drop; // moves the whole guard into the task
+                let teardown = &report_on_drop.0;
+                if let Err(panic) = CatchPanic(Box::pin(teardown.shut_down())).await {
                     teardown.runtime.note_panic(format!("the shutdown {panic}"));
                 }
             });
         }
     }
 
-    fn has_begun(&self) -> bool {
-        self.begun.load(Ordering::SeqCst)
+    fn has_started(&self) -> bool {
+        self.started.load(Ordering::SeqCst)
     }
 
-    /// Where it began: where this is asked first.
-    fn since(&self) -> &StartTimes {
-        let now = || StartTimes { at: Instant::now(), started_at: Utc::now(), ended: self.runtime.running.finish() };
-        self.since.get_or_init(now)
+    /// When it started: the time of the first call of this.
+    fn start_times(&self) -> &StartTimes {
+        let now = || StartTimes { at: Instant::now(), started_at: Utc::now(), finished: self.runtime.running.finish() };
+        self.start_times.get_or_init(now)
     }
 
-    /// Returns once a shutdown was asked for.
+    /// Returns once a shutdown was requested.
     pub(super) async fn requested(&self) {
-        let _ = self.budget.subscribe().wait_for(Budget::is_asked).await.map(drop); // the sender is in `self`
+        let _ = self.budget.subscribe().wait_for(ShutdownBudget::is_requested).await.map(drop); // the sender is in `self`
     }
 
     /// Waits for the report.
     pub(super) async fn report(&self) -> Arc<ShutdownReport> {
-        let mut watcher = self.report.subscribe();
-        match watcher.wait_for(Option::is_some).await.map(|it| it.clone()) {
+        let mut receiver = self.report.subscribe();
+        match receiver.wait_for(Option::is_some).await.map(|it| it.clone()) {
             Ok(Some(report)) => report,
             _ => Arc::new(ShutdownReport::of(ShutdownOutcome::Failed, ShutdownReason::Requested)), // cannot be: the sender is in `self`
         }
     }
 
-    /// Where a thread waits for the report, whatever becomes of the runtime.
+    /// A channel that gives a blocked thread the report, even if the runtime shuts down.
     pub(super) fn report_for_thread(&self) -> Receiver<Arc<ShutdownReport>> {
         let (sender, receiver) = sync_channel(1);
-        let mut threads = lock(&self.threads); // held, so that it is published before this or after it
+        let mut threads = lock(&self.blocked_threads); // held: `publish` comes before this or after it
         match self.report.borrow().clone() {
-            Some(report) => drop(sender.send(report)), // there is room for one
+            Some(report) => drop(sender.send(report)), // the channel has room for one
             None => threads.push(sender),
         }
         receiver
@@ -131,29 +134,29 @@ impl Teardown {
     fn publish(&self, report: ShutdownReport) {
         let report = Arc::new(report);
         let threads = {
-            let mut threads = lock(&self.threads);
+            let mut threads = lock(&self.blocked_threads);
             self.report.send_replace(Some(Arc::clone(&report)));
             std::mem::take(&mut *threads)
         };
         for thread in threads {
-            let _ = thread.try_send(Arc::clone(&report)); // it may have lost its patience
+            let _ = thread.try_send(Arc::clone(&report)); // its wait may have timed out
         }
     }
 
-    /// The last handle was dropped. Without a shutdown everything is dropped where it stands.
+    /// The last handle was dropped: without a shutdown before it, everything is dropped as it is.
     pub(super) fn engine_dropped(&self) {
-        if self.begun.swap(true, Ordering::SeqCst) {
+        if self.started.swap(true, Ordering::SeqCst) {
             return;
         }
-        let runs = self.runtime.running.all().len();
-        if runs > 0 {
-            tracing::warn!(target: "durable", workflows = runs, "the engine was dropped without `shutdown().await`; the next launch recovers what was running");
+        let running = self.runtime.running.all().len();
+        if running > 0 {
+            tracing::warn!(target: "durable", app = %self.runtime.settings.name, workflows = running, "the engine was dropped without `shutdown().await`; the next launch recovers the running workflows");
         }
-        self.let_everything_go();
+        self.drop_everything();
     }
 
-    /// Drops everything where it stands, without waiting for anything.
-    fn let_everything_go(&self) {
+    /// Drops everything as it is, without waiting for anything.
+    fn drop_everything(&self) {
         let runtime = &self.runtime;
         current_engine::unregister(runtime);
         runtime.shutdown.advance_to(EnginePhase::Closing);
@@ -163,9 +166,12 @@ impl Teardown {
         }
         self.background.abort(EnginePhase::Closed);
         if runtime.blocking_steps.all().is_empty() {
-            self.presence.keep_file();
+            self.lock_file.unlock();
         } else {
-            self.presence.keep_until_exit(); // these cannot be dropped
+            self.lock_file.hold_until_exit(); // blocking steps cannot be dropped
         }
     }
 }
+
+#[cfg(test)]
+mod phase_properties;

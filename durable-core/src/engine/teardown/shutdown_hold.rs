@@ -1,5 +1,4 @@
-//! Who goes before the engine when it is asked to shut down: a web service, which still answers
-//! requests, and whose handlers need the engine for that.
+//! Holds back a requested shutdown while a web service finishes its requests, whose handlers need the engine.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -7,112 +6,104 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-use crate::engine::app::Durable;
 use crate::engine::teardown::{ShutdownOptions, ShutdownReason, Teardown};
 use crate::wait::shutdown_phase::EnginePhase;
 
-/// Who goes before the engine.
+/// The services that hold back a requested shutdown.
 #[derive(Debug, Default)]
 pub(super) struct ShutdownHolds {
-    services: watch::Sender<Services>,
-    /// Why the shutdown was asked for that waits for them.
-    why: OnceLock<ShutdownReason>,
+    held: watch::Sender<HeldServices>,
+    /// The reason of the request that is held back.
+    reason: OnceLock<ShutdownReason>,
 }
 
 #[derive(Debug, Default)]
-struct Services {
+struct HeldServices {
     count: usize,
-    /// How long the slowest of them takes.
-    at_most: Duration,
+    /// The time that the slowest of them takes.
+    longest: Duration,
 }
 
 impl ShutdownHolds {
-    /// How long a shutdown waits for them that is asked for with these options. With budgets of the
-    /// caller's own they have the time of the drain, which begins later then.
-    fn patience(&self, options: Option<ShutdownOptions>) -> Duration {
-        let services = self.services.borrow();
-        if services.count == 0 {
+    /// How long a shutdown requested with these options is held back at most. Without options it is as
+    /// long as the services take; with options, no longer than their drain.
+    fn max_hold(&self, options: Option<ShutdownOptions>) -> Duration {
+        let held = self.held.borrow();
+        if held.count == 0 {
             return Duration::ZERO;
         }
-        options.map_or(services.at_most, |it| it.drain.min(services.at_most))
+        options.map_or(held.longest, |it| it.drain.min(held.longest))
     }
 
-    async fn gone(&self) {
-        let _ = self.services.subscribe().wait_for(|it| it.count == 0).await.map(drop); // the sender is in `self`
+    async fn wait_until_released(&self) {
+        let _ = self.held.subscribe().wait_for(|it| it.count == 0).await.map(drop); // the sender is in `self`
     }
 
     pub(super) fn reason(&self) -> Option<ShutdownReason> {
-        self.why.get().copied()
+        self.reason.get().copied()
     }
 }
 
 impl Teardown {
-    /// Begins the shutdown when those are through who go before it, and at once where there are none.
-    /// Without options it is as they say, or as by default.
-    pub(in crate::engine) fn request_in_order(self: &Arc<Self>, options: Option<ShutdownOptions>) {
-        let patience = self.ahead.patience(options);
-        if patience.is_zero() || self.has_begun() {
+    /// Starts the shutdown once nothing holds it back: at once if there is no service. Without options it
+    /// has those of the service, or the defaults.
+    pub(in crate::engine) fn request_after_holds(self: &Arc<Self>, options: Option<ShutdownOptions>) {
+        let max_hold = self.holds.max_hold(options);
+        if max_hold.is_zero() || self.has_started() {
             return self.request(options.unwrap_or_default());
         }
-        let first = self.ahead.why.set(options.unwrap_or_default().reason).is_ok();
-        self.runtime.shutdown.advance_to(EnginePhase::Quiesced); // they hear that
+        let first = self.holds.reason.set(options.unwrap_or_default().reason).is_ok();
+        self.runtime.shutdown.advance_to(EnginePhase::Quiesced); // the services wait for this
         if first || options.is_some() {
-            // Made before the task: the runtime may be gone, and drop the task without polling it.
-            let in_order = InOrder { teardown: Arc::clone(self), options, asked: Instant::now() };
+            // Created before the task: a runtime that has shut down drops the task without polling it.
+            let held_request = HeldRequest { teardown: Arc::clone(self), options, requested: Instant::now() };
             self.runtime.tokio.spawn(async move {
-                let teardown = &in_order.teardown;
+                let teardown = &held_request.teardown;
                 tokio::select! {
-                    () = teardown.ahead.gone() => {}
+                    () = teardown.holds.wait_until_released() => {}
                     () = teardown.requested() => {}
-                    () = sleep(patience) => {}
+                    () = sleep(max_hold) => {}
                 }
-                drop(in_order);
+                drop(held_request);
             });
         }
     }
+
+    /// Holds back a requested shutdown until the value is dropped, and no longer than `max`.
+    pub(in crate::engine) fn hold(self: &Arc<Self>, max: Duration) -> ShutdownHold {
+        self.holds.held.send_modify(|it| {
+            it.count += 1;
+            it.longest = it.longest.max(max);
+        });
+        ShutdownHold(Arc::clone(self))
+    }
 }
 
-/// A shutdown that waits for others, and begins in any case.
-struct InOrder {
+/// A request that is held back. Dropping it starts the shutdown.
+struct HeldRequest {
     teardown: Arc<Teardown>,
     options: Option<ShutdownOptions>,
-    asked: Instant,
+    requested: Instant,
 }
 
-impl Drop for InOrder {
+impl Drop for HeldRequest {
     fn drop(&mut self) {
         match self.options {
             Some(mut options) => {
-                options.total = options.total.saturating_sub(self.asked.elapsed());
+                options.total = options.total.saturating_sub(self.requested.elapsed());
                 self.teardown.request(options);
             }
-            None if self.teardown.has_begun() => {} // by one of those before it, as it thought right
+            None if self.teardown.has_started() => {} // by the service, with options of its own
             None => self.teardown.request(ShutdownOptions::default()),
         }
     }
 }
 
-/// For as long as it lives, somebody goes before the engine.
-struct ShutdownHold(Arc<Teardown>);
+/// Holds back a requested shutdown until it is dropped.
+pub(in crate::engine) struct ShutdownHold(Arc<Teardown>);
 
 impl Drop for ShutdownHold {
     fn drop(&mut self) {
-        self.0.ahead.services.send_modify(|it| it.count -= 1);
-    }
-}
-
-impl Durable {
-    /// Not public API: while the value lives, a requested shutdown waits for it, and no longer than
-    /// `at_most`. Whoever holds it hears of the request by [`EnginePhase::Quiesced`], and then calls
-    /// [`shutdown_with`](Self::shutdown_with), which waits for nobody.
-    #[doc(hidden)]
-    #[must_use]
-    pub fn hold_shutdown(&self, at_most: Duration) -> impl Send + Sync + use<> {
-        let teardown = Arc::clone(self.teardown());
-        teardown.ahead.services.send_modify(|it| {
-            it.count += 1;
-            it.at_most = it.at_most.max(at_most);
-        });
-        ShutdownHold(teardown)
+        self.0.holds.held.send_modify(|it| it.count -= 1);
     }
 }

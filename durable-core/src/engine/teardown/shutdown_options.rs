@@ -1,4 +1,4 @@
-//! How long a shutdown may take, and what it is for.
+//! The times of a shutdown, and its reason.
 
 use std::fmt;
 use std::time::Duration;
@@ -44,9 +44,9 @@ pub enum ShutdownReason {
     Requested,
     /// The process was sent this signal: 15 is SIGTERM, 2 is SIGINT.
     Signal(i32),
-    /// The future that was given to [`run_until`](crate::Durable::run_until) came to its end.
+    /// The trigger of [`run_until`](crate::Durable::run_until) completed.
     Triggered,
-    /// Nothing was left to do: see [`run_until_idle`](crate::Durable::run_until_idle).
+    /// No work was left: see [`run_until_idle`](crate::Durable::run_until_idle).
     Idle,
     /// The last handle was dropped, or the launch failed.
     Dropped,
@@ -57,8 +57,8 @@ impl fmt::Display for ShutdownReason {
         match self {
             Self::Requested => f.write_str("requested"),
             Self::Signal(number) => write!(f, "signal {number}"),
-            Self::Triggered => f.write_str("what it was to run until has happened"),
-            Self::Idle => f.write_str("nothing was left to do"),
+            Self::Triggered => f.write_str("the trigger of `run_until` fired"),
+            Self::Idle => f.write_str("no work was left"),
             Self::Dropped => f.write_str("the engine was dropped"),
         }
     }
@@ -81,16 +81,17 @@ impl Default for ShutdownOptions {
     }
 }
 
-/// The shortest total: less would not even let the connections be closed.
-const SHORTEST: Duration = Duration::from_millis(100);
-/// The longest time that anything may take. Beyond it moments could overflow.
-const LONGEST: Duration = Duration::from_hours(366 * 24);
+/// The shortest total: a shorter one leaves no time to close the connections.
+const MIN_TOTAL: Duration = Duration::from_millis(100);
+/// The longest time of each kind: with longer ones, deadlines could overflow.
+const MAX_TIME: Duration = Duration::from_hours(366 * 24);
 
 impl ShutdownOptions {
-    /// All phases within `total`: half of it to drain, and the rest shared out.
+    /// All phases within `total`: 50 % of it to drain, 15 % to abort, 10 % to stop, 10 % for the engine's
+    /// own tasks, 15 % to close. The other options have their defaults.
     #[must_use]
     pub fn within(total: Duration) -> Self {
-        let total = total.min(LONGEST);
+        let total = total.min(MAX_TIME);
         Self {
             drain: total / 2,
             abort: total * 15 / 100,
@@ -102,7 +103,7 @@ impl ShutdownOptions {
         }
     }
 
-    /// Nothing is waited for: running steps are dropped at once.
+    /// No time to drain and to abort: running steps are dropped at once. The rest as by default.
     #[must_use]
     pub fn immediate() -> Self {
         Self { drain: Duration::ZERO, abort: Duration::ZERO, ..Self::default() }
@@ -194,24 +195,24 @@ impl ShutdownOptions {
         self
     }
 
-    /// Whether it asks for less of anything than an earlier call.
+    /// Whether it allows less of anything than an earlier call.
     pub(super) fn shortens(&self, earlier: &Self) -> bool {
         let times = |it: &Self| [it.drain, it.abort, it.stop, it.background, it.close, it.total, it.wait_grace];
         times(self).into_iter().zip(times(earlier)).any(|(this, that)| this < that)
             || (earlier.release && !self.release)
     }
 
-    /// With every time in its bounds. It happens before anything is touched.
+    /// The same with every time within its bounds.
     pub(super) fn checked(mut self) -> Self {
-        if self.total < SHORTEST {
-            tracing::warn!(target: "durable::shutdown", total = ?self.total, "a shutdown takes at least {SHORTEST:?}, which counts as its total");
-            self.total = SHORTEST;
+        if self.total < MIN_TOTAL {
+            tracing::warn!(target: "durable::shutdown", total = ?self.total, "the total of a shutdown is too short; {MIN_TOTAL:?} is used");
+            self.total = MIN_TOTAL;
         }
         let Self { drain, abort, stop, background, close, total, wait_grace, .. } = &mut self;
         for time in [drain, abort, stop, background, close, total, wait_grace] {
-            if *time > LONGEST {
-                tracing::warn!(target: "durable::shutdown", "a year counts as the longest time of a shutdown");
-                *time = LONGEST;
+            if *time > MAX_TIME {
+                tracing::warn!(target: "durable::shutdown", time = ?*time, "a time of a shutdown is too long; one year is used");
+                *time = MAX_TIME;
             }
         }
         self
@@ -223,11 +224,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_out_of_bounds_is_brought_into_them() {
+    fn times_out_of_bounds_are_corrected() {
         let options = ShutdownOptions::within(Duration::ZERO).drain(Duration::MAX);
         let checked = options.checked();
-        assert_eq!((checked.total, checked.drain), (SHORTEST, LONGEST));
+        assert_eq!((checked.total, checked.drain), (MIN_TOTAL, MAX_TIME));
         assert_eq!(ShutdownOptions::default().checked(), ShutdownOptions::default());
-        assert_eq!(ShutdownOptions::within(Duration::MAX).total, LONGEST);
+        assert_eq!(ShutdownOptions::within(Duration::MAX).total, MAX_TIME);
+    }
+
+    #[test]
+    fn the_phases_of_within_take_the_whole_total() {
+        let it = ShutdownOptions::within(Duration::from_secs(20));
+        let seconds = [it.drain, it.abort, it.stop, it.background, it.close].map(|time| time.as_secs());
+        assert_eq!(seconds, [10, 3, 2, 2, 3]);
+    }
+
+    #[test]
+    fn options_shorten_if_they_allow_less_of_anything() {
+        let earlier = ShutdownOptions::default();
+        assert!(!earlier.shortens(&earlier));
+        assert!(earlier.close(Duration::from_secs(1)).drain(Duration::from_mins(1)).shortens(&earlier));
+        assert!(earlier.release(false).shortens(&earlier));
+        assert!(!earlier.shortens(&earlier.release(false)));
     }
 }

@@ -1,4 +1,4 @@
-//! The application's handle on its engine.
+//! `Durable`, the application's handle to its engine.
 
 use std::fmt;
 use std::future::Future;
@@ -17,45 +17,44 @@ use crate::types::listing::{Filter, StepInfo, WorkflowInfo};
 use crate::types::payload::Payload;
 use crate::wait::shutdown_phase::EnginePhase;
 
-/// A running engine. Clones are the same engine.
+/// A handle to a running engine. Clones are handles to the same engine.
 ///
-/// Keep it for as long as workflows shall run, and end with [`shutdown`](Self::shutdown). When the
-/// last clone is dropped without that, everything is dropped where it stands: nothing is lost, and
-/// the next launch recovers it, but nothing is handed over either.
+/// Keep one as long as workflows should run, and end with [`shutdown`](Self::shutdown). When the last
+/// clone is dropped without a shutdown, all running workflows are dropped: nothing is lost, and the next
+/// launch recovers them, but they are not handed over to other processes.
 #[derive(Clone)]
 #[must_use = "the engine stops when this is dropped"]
 pub struct Durable {
-    guard: Arc<Guard>,
+    shared: Arc<EngineHandle>,
 }
 
-/// What the clones share. Tasks of the engine hold the runtime and never this, so that dropping the
-/// last clone is noticed.
-struct Guard {
+/// What the clones share. The engine's tasks hold the runtime and never this, so it is dropped with the last
+/// clone.
+struct EngineHandle {
     runtime: Arc<Runtime>,
     teardown: Arc<Teardown>,
 }
 
 impl Durable {
-    /// Launches an engine with everything by default: the database that `DURABLE_DATABASE_URL`
-    /// names, else the SQLite file `<name>.sqlite` in the working directory.
+    /// Launches an engine with the default settings, on the database that the environment variable
+    /// `DURABLE_DATABASE_URL` names, or else on the SQLite file `<name>.sqlite` in the working directory.
     ///
-    /// It brings the schema up to date, recovers the workflows that an earlier process left, and
-    /// becomes the engine of this process: calls outside any workflow find it by themselves.
+    /// The launch brings the schema up to date and recovers the workflows that an earlier process left
+    /// unfinished. The engine becomes the one of this process: calls outside any workflow find it.
     ///
     /// # Errors
-    /// Two workflows have one name; the database cannot be opened, is not writable, or was made by
-    /// a newer release.
+    /// As for [`Builder::launch`].
     pub async fn launch(name: impl Into<String>) -> Result<Self> {
         Self::builder(name).launch().await
     }
 
-    /// Settings before the launch.
+    /// Configures an engine before its launch.
     pub fn builder(name: impl Into<String>) -> Builder {
         Builder::new(name.into())
     }
 
     pub(super) fn new(runtime: Arc<Runtime>, teardown: Arc<Teardown>) -> Self {
-        Self { guard: Arc::new(Guard { runtime, teardown }) }
+        Self { shared: Arc::new(EngineHandle { runtime, teardown }) }
     }
 
     /// The application's name.
@@ -64,37 +63,37 @@ impl Durable {
         &self.runtime().settings.name
     }
 
-    /// Where its database is, without a password.
+    /// Where the database is, without the password.
     #[must_use]
     pub fn location(&self) -> Location {
         self.runtime().store.location()
     }
 
-    /// How far it is on its way down.
+    /// The phase of the engine: running, or a phase of its shutdown.
     #[must_use]
     pub fn phase(&self) -> EnginePhase {
         self.runtime().shutdown.phase()
     }
 
-    /// Returns once the engine is so far on its way down, or further.
+    /// Returns once the engine is in `phase` or a later one.
     ///
-    /// # Example: something of the program's own that ends with the shutdown
+    /// # Example: a task of the application that ends with the shutdown
     ///
     /// ```no_run
-    /// # use durable_core::{Durable, Level};
+    /// # use durable_core::{Durable, EnginePhase};
     /// # async fn poll_the_mailbox() {}
     /// # async fn example(app: Durable) {
     /// tokio::select! {
     ///     () = poll_the_mailbox() => {}
-    ///     () = app.reached(Level::Quiesced) => {}
+    ///     () = app.wait_for_phase(EnginePhase::Quiesced) => {}
     /// }
     /// # }
     /// ```
-    pub async fn wait_for_phase(&self, level: EnginePhase) {
-        self.runtime().shutdown.wait_for(level).await;
+    pub async fn wait_for_phase(&self, phase: EnginePhase) {
+        self.runtime().shutdown.wait_for(phase).await;
     }
 
-    /// Lists workflows, the oldest first. See [`Filter`].
+    /// Lists workflows, oldest first: see [`Filter`].
     ///
     /// # Errors
     /// The database cannot be reached.
@@ -102,7 +101,7 @@ impl Durable {
         admin::list(self.runtime(), &filter).await
     }
 
-    /// The records of a workflow, in the order of their positions.
+    /// Lists the records of a workflow in the order of their positions.
     ///
     /// # Errors
     /// The database cannot be reached.
@@ -115,7 +114,7 @@ impl Durable {
         CancelCall::new(Ok(Arc::clone(self.runtime())), id.as_ref())
     }
 
-    /// Every queue, with its depth, lag and limits: see [`list_queues`](crate::list_queues).
+    /// Lists all queues with their depth, lag and limits: see [`list_queues`](crate::list_queues).
     ///
     /// # Errors
     /// The database cannot be reached.
@@ -131,13 +130,13 @@ impl Durable {
         workflow_handle::retrieve(Arc::clone(self.runtime()), id.as_ref()).await
     }
 
-    /// Makes this the engine of everything that `future` itself does. Only a process with several
-    /// engines needs it: with one, calls find it by themselves.
+    /// Runs `future` with this engine as the current one. Only a process with several engines needs it:
+    /// with one, every call finds it.
     pub fn scope<F: Future>(&self, future: F) -> impl Future<Output = F::Output> + use<F> {
         current_engine::scope(Arc::clone(self.runtime()), future)
     }
 
-    /// Spawns a task that belongs to this engine, as [`scope`](Self::scope) does for a future.
+    /// Spawns a task with this engine as the current one: see [`scope`](Self::scope).
     pub fn spawn<F>(&self, future: F) -> tokio::task::JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
@@ -146,7 +145,7 @@ impl Durable {
         tokio::spawn(self.scope(future))
     }
 
-    /// Not public API: returns once this engine hears of what other processes write, and has nothing to do.
+    /// Not public API: returns once this engine receives notifications and has nothing to do.
     #[cfg(feature = "testing")]
     #[doc(hidden)]
     pub async fn listening(&self) {
@@ -160,7 +159,7 @@ impl Durable {
         }
     }
 
-    /// Not public API: lets time pass that does not.
+    /// Not public API: moves this engine's clock forward.
     #[cfg(feature = "testing")]
     #[doc(hidden)]
     pub fn skip_time(&self, duration: std::time::Duration) {
@@ -169,7 +168,7 @@ impl Durable {
         self.runtime().schedules.wake();
     }
 
-    /// Not public API: what tests look at.
+    /// Not public API: the store, for tests.
     #[cfg(feature = "testing")]
     #[doc(hidden)]
     #[must_use]
@@ -178,15 +177,15 @@ impl Durable {
     }
 
     pub(super) fn runtime(&self) -> &Arc<Runtime> {
-        &self.guard.runtime
+        &self.shared.runtime
     }
 
     pub(super) fn teardown(&self) -> &Arc<Teardown> {
-        &self.guard.teardown
+        &self.shared.teardown
     }
 }
 
-impl Drop for Guard {
+impl Drop for EngineHandle {
     fn drop(&mut self) {
         self.teardown.engine_dropped();
     }
@@ -198,7 +197,7 @@ impl fmt::Debug for Durable {
     }
 }
 
-/// Not public API: what a wrong setting is reported as.
+/// Not public API: the error of a wrong setting.
 #[doc(hidden)]
 pub fn config_error(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Config, message)

@@ -1,4 +1,5 @@
-//! What is around every request: the engine that its handler means, and a word to clients that stay.
+//! The middleware of every request: it sets the current engine, and tells clients to close their connections
+//! once the shutdown has begun.
 
 use ::axum::Router;
 use ::axum::extract::connect_info::{ConnectInfo, Connected, IntoMakeServiceWithConnectInfo};
@@ -8,25 +9,25 @@ use ::axum::middleware::{Next, from_fn_with_state};
 use ::axum::response::Response;
 use ::axum::serve::{IncomingStream, Listener};
 
-use super::listener::Closing;
+use super::draining_listener::DrainingListener;
 use crate::{Durable, EnginePhase};
 
-/// Where a connection comes from.
+/// The address of a connection's peer.
 #[derive(Clone)]
 pub(super) struct Peer<A>(A);
 
-impl<L> Connected<IncomingStream<'_, Closing<L>>> for Peer<L::Addr>
+impl<L> Connected<IncomingStream<'_, DrainingListener<L>>> for Peer<L::Addr>
 where
     L: Listener,
     L::Addr: Clone + Sync,
 {
-    fn connect_info(stream: IncomingStream<'_, Closing<L>>) -> Self {
+    fn connect_info(stream: IncomingStream<'_, DrainingListener<L>>) -> Self {
         Self(stream.remote_addr().clone())
     }
 }
 
-/// The router with all that around it.
-pub(super) fn around<A: Clone + Send + Sync + 'static>(
+/// The router with this middleware.
+pub(super) fn with_middleware<A: Clone + Send + Sync + 'static>(
     app: &Durable,
     router: Router,
 ) -> IntoMakeServiceWithConnectInfo<Router, Peer<A>> {
@@ -38,16 +39,16 @@ async fn handle<A: Clone + Send + Sync + 'static>(
     mut request: Request,
     next: Next,
 ) -> Response {
-    // So that `ConnectInfo<SocketAddr>` is there as with a listener of axum's own.
+    // Handlers get `ConnectInfo<SocketAddr>` as with a listener of axum.
     if let Some(ConnectInfo(Peer(address))) = request.extensions_mut().remove::<ConnectInfo<Peer<A>>>() {
         request.extensions_mut().insert(ConnectInfo::<A>(address));
     }
-    // HTTP/2 has no such header, and is told to go by the server's own means.
+    // HTTP/2 has no such header: the server sends GOAWAY.
     let has_header = request.version() <= Version::HTTP_11;
     let mut response = app.scope(next.run(request)).await;
-    let upgraded = response.status() == StatusCode::SWITCHING_PROTOCOLS; // there the header says to what
+    let upgraded = response.status() == StatusCode::SWITCHING_PROTOCOLS; // its `Connection` header names the protocol
     if has_header && !upgraded && app.phase() > EnginePhase::Running {
-        // A client that keeps its connection would be cut off when the listener closes; it shall move before.
+        // A client that keeps its connection open loses it when the listener closes: it should reconnect before.
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response

@@ -1,0 +1,84 @@
+//! Which executor this is: its name, its host, its version, and its row in the database.
+
+use std::fs::File;
+use std::hash::{DefaultHasher, Hasher};
+use std::io::{self, Read};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use crate::engine::builder::Builder;
+use crate::engine::lock_file::LockFile;
+use crate::store::{Location, NewExecutor, Store};
+
+/// What this executor registers with, at the launch and again after it has lost its lease.
+#[derive(Debug)]
+pub(super) struct ExecutorIdentity {
+    name: String,
+    host: String,
+    version: String,
+    lease: Duration,
+    location: Location,
+}
+
+impl ExecutorIdentity {
+    pub(super) fn new(builder: &Builder, store: &dyn Store) -> Self {
+        let host = host();
+        // A configured name that two executors share means a restart. A generated name must never be
+        // shared by chance: hosts and process ids repeat in containers, so it ends with a random part.
+        let random = uuid::Uuid::new_v4().as_fields().1;
+        let generated = || format!("{host}:{}:{random:04x}", std::process::id());
+        let name = builder.executor_id.clone().unwrap_or_else(generated);
+        let version = builder.version.clone().unwrap_or_else(version_of_executable);
+        Self { name, host, version, lease: builder.lease, location: store.location() }
+    }
+
+    /// The row of an executor with this key, and its lock file. Without a lock file, for example in a
+    /// read-only folder, other executors wait for the lease instead.
+    pub(super) fn executor(&self, key: i64) -> (NewExecutor, Option<LockFile>) {
+        let lock_file = if self.location.in_memory { None } else { LockFile::create(&self.location, key).ok() };
+        let executor = NewExecutor {
+            key,
+            name: self.name.clone(),
+            host: self.host.clone(),
+            lock_file: lock_file.as_ref().map(LockFile::path),
+            version: self.version.clone(),
+            lease: self.lease,
+        };
+        (executor, lock_file)
+    }
+}
+
+/// The name of this host.
+pub(super) fn host() -> String {
+    gethostname::gethostname().to_string_lossy().into_owned()
+}
+
+/// A hash of the running executable: equal wherever the same build runs.
+fn version_of_executable() -> String {
+    static VERSION: OnceLock<String> = OnceLock::new();
+    VERSION.get_or_init(|| hash_of_executable().unwrap_or_else(|_| "unknown".to_owned())).clone()
+}
+
+fn hash_of_executable() -> io::Result<String> {
+    let mut file = File::open(std::env::current_exe()?)?;
+    let mut hasher = DefaultHasher::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(format!("{:016x}", hasher.finish())),
+            read => hasher.write(&buffer[..read]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_is_a_hash_that_stays_the_same_in_a_build() {
+        let version = version_of_executable();
+        assert!(version.len() == 16 && version.chars().all(|it| it.is_ascii_hexdigit()), "{version}");
+        assert_eq!(hash_of_executable().expect("a running executable can be read"), version);
+    }
+}

@@ -37,13 +37,13 @@ mod types;
 mod wait;
 mod writer;
 
+#[doc(hidden)]
+pub use engine::duration_variable;
 pub use engine::signals;
 pub use engine::{
     Builder, Durable, Killed, PhaseReport, PoolReport, Readiness, ShutdownOptions, ShutdownOutcome, ShutdownReason,
     ShutdownReport, Stuck, StuckKind, Suspended, TaskOutcome, TaskReport,
 };
-#[doc(hidden)]
-pub use engine::{config_error, duration_variable};
 pub use operations::admin::{CancelCall, cancel_workflow, list_steps, list_workflows};
 pub use operations::events::{EventValue, event_history, get_event, set_event};
 pub use operations::inline_step::{FromClosure, FromFuture, InlineStep, step};
@@ -74,6 +74,8 @@ pub use registry::{Instance, Misfire, Overlap, Queue};
 pub use store::{ApplicationDatabase, Location, ReleasedWorkflows};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use store::{Outbox, OutboxConnection};
+#[doc(hidden)]
+pub use types::error::config_error;
 pub use types::error::{Error, ErrorKind, Result};
 pub use types::listing::{Filter, StepInfo, WorkflowInfo};
 pub use types::payload::Payload;

@@ -39,9 +39,11 @@ fn code_map() -> (Vec<String>, BTreeSet<String>) {
     let (mut rooms, mut files) = (Vec::new(), BTreeSet::new());
     for line in section.lines() {
         if let Some(heading) = line.strip_prefix("### `") {
-            rooms.push(heading.trim_end_matches("`").trim_end_matches('/').to_owned());
+            rooms.push(heading.trim_end_matches(['`', '/']).to_owned());
         } else if let Some(room) = rooms.last() {
-            for name in line.split('`').skip(1).step_by(2).filter(|it| it.ends_with(".rs")) {
+            for name in
+                line.split('`').skip(1).step_by(2).filter(|it| Path::new(it).extension().is_some_and(|it| it == "rs"))
+            {
                 files.extend(expand(name).into_iter().map(|it| format!("{room}/{it}")));
             }
         }

@@ -16,10 +16,24 @@ pub(super) const ROOMS: &[&str] =
     &["types", "store", "registry", "wait", "queue_state", "writer", "runtime", "journal", "operations", "engine"];
 
 /// Files of one room that import each other in a circle, with the reason. Everything else is a tree.
-const CIRCLES: &[(&[&str], &str)] = &[(
-    &["journal::context", "journal::execution", "journal::piggyback", "journal::reserved_position", "journal::writes"],
-    "an execution is what its context, its reserved positions and its records in a transaction belong to",
-)];
+const CIRCLES: &[(&[&str], &str)] = &[
+    (
+        &["engine::builder", "engine::durable", "engine::launch"],
+        "`Durable::builder` makes a builder, whose launch makes a `Durable`",
+    ),
+    (
+        &["journal::context", "journal::reserved_position"],
+        "a call site reserves positions, which are checked against the context",
+    ),
+    (
+        &["store::columns::workflow_columns", "store::decode"],
+        "columns name how a value is decoded, and decoding reads columns",
+    ),
+    (
+        &["store::messaging_rows", "store::queue_rows", "store::rows"],
+        "an entry holds messages and placements; a claim holds rows",
+    ),
+];
 
 #[test]
 fn no_file_imports_from_a_room_above_its_own() {
@@ -36,8 +50,10 @@ fn files_import_each_other_in_circles_only_where_it_is_said_why() {
     let sources = Sources::of_the_core();
     let mut graph = BTreeMap::new();
     for (module, text) in &sources.texts {
-        let imports = sources.references(module, text).into_iter().map(|path| sources.module_of(&path));
-        let imports: BTreeSet<_> = imports.filter(|it| it != module && !it.is_empty()).collect();
+        let imports = Sources::references(module, text).into_iter().map(|path| sources.module_of(&path));
+        // What the files of a folder share stands in the folder's own module file.
+        let is_parent = |it: &str| module.starts_with(&format!("{it}::"));
+        let imports: BTreeSet<_> = imports.filter(|it| it != module && !it.is_empty() && !is_parent(it)).collect();
         graph.insert(module.clone(), imports);
     }
     let allowed: Vec<BTreeSet<String>> =
@@ -114,12 +130,12 @@ impl Sources {
             return Vec::new(); // the crate root and the door for generated code see everything
         };
         let mut faults = Vec::new();
-        for path in self.references(module, text) {
+        for path in Self::references(module, text) {
             let target = self.module_of(&path);
             match ROOMS.iter().position(|room| target.split("::").next() == Some(room)) {
                 Some(room) if room <= own => {}
                 Some(room) => {
-                    faults.push(format!("{module} imports `{}` of the room above, {}", path.join("::"), ROOMS[room]))
+                    faults.push(format!("{module} imports `{}` of the room above, {}", path.join("::"), ROOMS[room]));
                 }
                 // Macros that are exported at the crate root begin with two underscores.
                 None if path.first().is_some_and(|it| it.starts_with("__") && it != "__private") => {}
@@ -130,7 +146,7 @@ impl Sources {
     }
 
     /// Every path of the crate that a module names outside of its tests, from the crate root.
-    fn references(&self, module: &str, text: &str) -> Vec<Vec<String>> {
+    fn references(module: &str, text: &str) -> Vec<Vec<String>> {
         let mut found = Vec::new();
         collect(&parse(text).items, &segments(module), &mut found);
         found.retain(|it| !it.is_empty());

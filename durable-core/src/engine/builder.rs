@@ -5,11 +5,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::engine::durable::{Durable, config_error};
+use crate::engine::durable::Durable;
 use crate::engine::launch;
 use crate::registry::{Instance, Resources};
 use crate::store::{ApplicationDatabase, Store};
 use crate::types::error::Result;
+use crate::types::error::config_error;
 use crate::types::id::check_id;
 
 /// The environment variable that names the database.

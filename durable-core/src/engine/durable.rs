@@ -12,7 +12,7 @@ use crate::operations::queue_admin::{self, QueueInfo};
 use crate::operations::workflow_handle::{self, WorkflowHandle};
 use crate::runtime::Runtime;
 use crate::store::Location;
-use crate::types::error::{Error, ErrorKind, Result};
+use crate::types::error::Result;
 use crate::types::listing::{Filter, StepInfo, WorkflowInfo};
 use crate::types::payload::Payload;
 use crate::wait::shutdown_phase::EnginePhase;
@@ -195,10 +195,4 @@ impl fmt::Debug for Durable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Durable({:?}, {}, {:?})", self.name(), self.location(), self.phase())
     }
-}
-
-/// Not public API: the error of a wrong setting.
-#[doc(hidden)]
-pub fn config_error(message: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Config, message)
 }

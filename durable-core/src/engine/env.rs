@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use crate::engine::durable::config_error;
 use crate::engine::teardown::ShutdownOptions;
 use crate::types::duration;
 use crate::types::error::Result;
+use crate::types::error::config_error;
 
 /// The environment variable with the total time of a shutdown.
 const TOTAL_VARIABLE: &str = "DURABLE_SHUTDOWN_TOTAL";

@@ -6,7 +6,6 @@ use std::io::{self, Read};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use crate::engine::builder::Builder;
 use crate::engine::lock_file::LockFile;
 use crate::store::{Location, NewExecutor, Store};
 use crate::types::keys::ExecutorKey;
@@ -22,15 +21,15 @@ pub(super) struct ExecutorIdentity {
 }
 
 impl ExecutorIdentity {
-    pub(super) fn new(builder: &Builder, store: &dyn Store) -> Self {
+    pub(super) fn new(name: Option<&str>, version: Option<&str>, lease: Duration, store: &dyn Store) -> Self {
         let host = host();
         // A configured name that two executors share means a restart. A generated name must never be
         // shared by chance: hosts and process ids repeat in containers, so it ends with a random part.
         let random = uuid::Uuid::new_v4().as_fields().1;
         let generated = || format!("{host}:{}:{random:04x}", std::process::id());
-        let name = builder.executor_id.clone().unwrap_or_else(generated);
-        let version = builder.version.clone().unwrap_or_else(version_of_executable);
-        Self { name, host, version, lease: builder.lease, location: store.location() }
+        let name = name.map_or_else(generated, str::to_owned);
+        let version = version.map_or_else(version_of_executable, str::to_owned);
+        Self { name, host, version, lease, location: store.location() }
     }
 
     /// The row of an executor with this key, and its lock file. Without a lock file, for example in a

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, Semaphore};
 
 use crate::engine::builder::Builder;
-use crate::engine::durable::{Durable, config_error};
+use crate::engine::durable::Durable;
 use crate::engine::executor_identity::ExecutorIdentity;
 use crate::engine::heartbeat::Heartbeat;
 use crate::engine::lock_file::{self, Application, LockFileKeeper};
@@ -22,6 +22,7 @@ use crate::runtime::pending_notifications::PendingNotifications;
 use crate::runtime::running_workflows::RunningWorkflows;
 use crate::runtime::{Runtime, Settings};
 use crate::store::{self, Fence, NewExecutor, NewQueue, Store, StoreError, StoredLimits};
+use crate::types::error::config_error;
 use crate::types::error::{Error, ErrorKind, Result};
 use crate::types::id::KeyMaker;
 use crate::wait::clock::Clock;
@@ -85,7 +86,8 @@ async fn launch_on(
     store.declare_queues(&queues).await.map_err(|error| cannot("write to", &shown, &error))?;
 
     let keys = KeyMaker::new();
-    let identity = ExecutorIdentity::new(builder, &*store);
+    let identity =
+        ExecutorIdentity::new(builder.executor_id.as_deref(), builder.version.as_deref(), builder.lease, &*store);
     let (executor, lock_file) = identity.executor(keys.next());
     lock_file::unlock_for_restart(&Application {
         name: builder.name.clone(),

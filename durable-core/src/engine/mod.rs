@@ -48,8 +48,6 @@ mod tokio_check;
 
 pub use self::builder::Builder;
 pub use self::durable::Durable;
-#[doc(hidden)]
-pub use self::durable::config_error;
 pub use self::env::duration_variable;
 pub use self::readiness::Readiness;
 pub use self::report::{

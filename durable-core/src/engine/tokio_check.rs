@@ -3,9 +3,9 @@
 use tokio::runtime::Handle;
 use tokio::time::{Duration, sleep};
 
-use crate::engine::durable::config_error;
 use crate::runtime::panics;
 use crate::types::error::Result;
+use crate::types::error::config_error;
 
 /// The runtime that this is called on.
 ///

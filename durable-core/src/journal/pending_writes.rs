@@ -29,6 +29,9 @@ pub(super) struct PendingWrites {
     in_transaction: bool,
 }
 
+/// A batch with its number.
+pub(super) type NumberedBatch = (u64, Box<Entry>);
+
 impl PendingWrites {
     /// Adds a record.
     pub(super) fn add_record(&mut self, record: NewRecord) {
@@ -71,7 +74,7 @@ impl PendingWrites {
 
     /// Takes what is unsent as the next batch; `None` while there is nothing, or while the last batch
     /// is in a transaction.
-    pub(super) fn take_batch(&mut self) -> Option<(u64, Box<Entry>)> {
+    pub(super) fn take_batch(&mut self) -> Option<NumberedBatch> {
         if self.in_transaction {
             return None;
         }
@@ -83,7 +86,7 @@ impl PendingWrites {
     ///
     /// What is unsent goes into the same batch, unless the database can refuse the entry: then it is
     /// the batch before, because what is refused takes its whole batch with it.
-    pub(super) fn take_with(&mut self, mut entry: Entry) -> (Option<(u64, Box<Entry>)>, (u64, Box<Entry>)) {
+    pub(super) fn take_with(&mut self, mut entry: Entry) -> (Option<NumberedBatch>, NumberedBatch) {
         debug_assert!(!self.in_transaction, "nothing is sent while the last batch can be undone");
         let before = match self.unsent.take() {
             None => None,

@@ -108,7 +108,7 @@ mod tests {
     #[derive(Debug)]
     struct Add(u32, u32);
 
-    impl<'a> CallOptions<'a> for Add {
+    impl CallOptions<'_> for Add {
         type Output = u32;
 
         async fn run(self: Box<Self>) -> u32 {

@@ -104,8 +104,8 @@ where
         let Some(options) = self.call.into_options() else {
             return Err(Error::new(ErrorKind::Misuse, "this call was awaited already, and has started its workflow"));
         };
-        let WorkflowCallOptions { mut request, codec, checked, .. } = *options;
-        checked?;
+        let WorkflowCallOptions { mut request, codec, checks, .. } = *options;
+        checks.result()?;
         let runtime = current_engine::engine()?;
         let new = request.for_outbox(&runtime)?;
         let started = match runtime.store.enqueue_in(tx.outbox(), &new).await {

@@ -36,8 +36,20 @@ pub(super) struct WorkflowCallOptions<T, E> {
     pub(super) request: StartRequest,
     pub(super) codec: Codec<Result<T, E>>,
     call_site: CallSite,
-    /// The first error of an option; it is returned when the call is started.
-    pub(super) checked: Result<()>,
+    pub(super) checks: OptionChecks,
+}
+
+/// The errors of options, which refuse the call when it is started. An option that is set again
+/// replaces its own check.
+pub(super) struct OptionChecks {
+    pub(super) queue: Result<()>,
+    pub(super) debounce: Result<()>,
+}
+
+impl OptionChecks {
+    pub(super) fn result(self) -> Result<()> {
+        self.queue.and(self.debounce)
+    }
 }
 
 /// Not public API. Used by generated code.
@@ -61,7 +73,7 @@ pub fn call<R: Returned>(
             request,
             codec: R::codec(codec),
             call_site: CallSite::here(),
-            checked: Ok(()),
+            checks: OptionChecks { queue: Ok(()), debounce: Ok(()) },
         }),
     }
 }
@@ -132,8 +144,8 @@ where
                 "this call was awaited already, and has started its workflow",
             ));
         };
-        let WorkflowCallOptions { request, codec, call_site, checked } = *options;
-        checked?;
+        let WorkflowCallOptions { request, codec, call_site, checks } = *options;
+        checks.result()?;
         let started = request.start(&call_site).await?;
         Ok(WorkflowHandle::new(started, codec))
     }
@@ -147,8 +159,8 @@ where
     type Output = Result<T, E>;
 
     async fn run(self: Box<Self>) -> Result<T, E> {
-        let Self { request, codec, call_site, checked } = *self;
-        checked.map_err(E::from)?;
+        let Self { request, codec, call_site, checks } = *self;
+        checks.result().map_err(E::from)?;
         let started = request.start(&call_site).await.map_err(E::from)?;
         let handle = WorkflowHandle::new(started, codec);
         match call_site {

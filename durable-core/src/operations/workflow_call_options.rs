@@ -37,7 +37,7 @@ where
     /// this program has not declared with `#[queue]` is accepted and logged: another program may take
     /// from it, and this one does not.
     pub fn queue(mut self, queue: &Queue) -> Self {
-        self.check(queue.check());
+        self.call.set(|options| options.checks.queue = queue.check());
         let name = queue.name().to_owned();
         self.with_placement(|placement| placement.queue = name)
     }
@@ -123,7 +123,7 @@ where
     /// [delay](Self::delay) beside it.
     pub fn debounce(mut self, key: impl Into<String>, period: Duration) -> Self {
         let key = key.into();
-        self.check(check_id("the debounce key", &key));
+        self.call.set(|options| options.checks.debounce = check_id("the debounce key", &key));
         self.with_placement(|placement| {
             let longest = placement.debounce.take().and_then(|it| it.longest);
             placement.debounce = Some(Debounce { key, period, longest });
@@ -137,15 +137,6 @@ where
             let none = Debounce { key: String::new(), period: Duration::ZERO, longest: None };
             placement.debounce.get_or_insert(none).longest = Some(longest);
         })
-    }
-
-    /// Keeps the first error of an option, which refuses the call when it is started.
-    fn check(&mut self, checked: Result<()>) {
-        self.call.set(|options| {
-            if options.checked.is_ok() {
-                options.checked = checked;
-            }
-        });
     }
 
     fn with_placement(mut self, change: impl FnOnce(&mut QueuePlacement)) -> Self {

@@ -30,6 +30,7 @@ mod enqueue_rows;
 #[cfg(feature = "postgres")]
 mod hints;
 mod id_conflict;
+mod location;
 mod messaging_rows;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod migrations;
@@ -57,13 +58,14 @@ use std::time::Duration;
 
 pub use self::app_database::ApplicationDatabase;
 pub(crate) use self::id_conflict::WorkflowIdentity;
+pub use self::location::Location;
+pub(crate) use self::location::shown_without_password;
 pub use self::messaging_rows::{
     CancelledRun, CancelledWorkflows, Hint, NewMessage, Notification, Outbox, OutboxConnection, PollRequest,
     PollResult, PolledEvent, PolledMessage, Publication, PublicationKind, SendOutcome, StoredEventValue, StreamCursor,
     StreamItem, StreamPage,
 };
-pub(crate) use self::open::shown_without_password;
-pub use self::open::{Location, open};
+pub use self::open::open;
 pub use self::queue_rows::{
     ClaimRequest, Claimed, Debounce, EnqueueOutcome, NewQueue, Promoted, QueueChange, QueuePlacement, QueueRow,
     RateLimit, StoredLimits,

@@ -189,6 +189,12 @@ impl Error {
     }
 }
 
+/// Not public API: the error of an invalid setting.
+#[doc(hidden)]
+pub fn config_error(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Config, message)
+}
+
 impl<E: StdError + 'static> From<E> for Error {
     fn from(error: E) -> Self {
         let mut sources = Vec::new();

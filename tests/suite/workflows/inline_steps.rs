@@ -82,7 +82,7 @@ async fn asks_in_a_step() -> Option<(String, String)> {
 async fn asks_where_it_runs() -> Result<Vec<Option<(String, String)>>> {
     let in_body = durable::workflow_id().map(|id| (id, String::new()));
     let in_step = asks_in_a_step().await;
-    let (in_branch, _) = durable::join!(async { asks_in_a_step().await }, async {});
+    let (in_branch, ()) = durable::join!(async { asks_in_a_step().await }, async {});
     Ok(vec![in_body, in_step, in_branch])
 }
 

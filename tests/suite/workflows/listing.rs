@@ -48,7 +48,7 @@ async fn a_filter_selects_by_several_ids_and_names(database: &TestDatabase) {
 async fn talks_by_its_engine() -> Result<u32> {
     durable::set_event("ready", &true).await?;
     durable::write_stream("progress", &50).await?;
-    Ok(durable::recv("number", Duration::from_secs(60)).await?.unwrap_or_default())
+    Ok(durable::recv("number", Duration::from_mins(1)).await?.unwrap_or_default())
 }
 
 async fn the_operations_of_an_engine_need_no_scope(database: &TestDatabase) {

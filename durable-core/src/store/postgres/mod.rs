@@ -70,7 +70,8 @@ use self::batch_sql::BatchStatements;
 use self::dialect::{MIGRATIONS_TABLE, Query, StoreTransaction};
 use self::schema::Schema;
 use crate::store::hints;
-use crate::store::open::{cannot_open, shown_without_password};
+use crate::store::location::cannot_open;
+use crate::store::location::shown_without_password;
 use crate::store::sql::statements_of_files;
 use crate::store::statement_counter::StatementCounter;
 use crate::store::{

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
-use crate::store::open::cannot_open;
+use crate::store::location::cannot_open;
 use crate::store::{Location, StoreError, StoreErrorKind};
 
 /// How long a statement waits for a lock of another process or connection.

@@ -20,7 +20,7 @@ pub(crate) fn start_signal_worker(
 }
 
 /// What a process logs once it handles signals.
-pub(crate) const HANDLES_SIGNALS: &str = "SIGTERM and SIGINT end this process in order";
+pub(crate) const HANDLES_SIGNALS: &str = "SIGTERM and SIGINT shut this process down from now on";
 
 /// Waits until it handles signals and is in its first step.
 pub(crate) async fn wait_for_first_step(process: &WatchedProcess, database: &ProcessDatabase) {

@@ -59,13 +59,13 @@ pub(crate) struct Runtime {
     pub(crate) running: RunningWorkflows,
     /// Who waits for something that the database will show.
     pub(crate) waiters: Waiters,
-    /// What other processes are to be told of.
+    /// Notifications that are yet to be sent to other processes.
     pub(crate) notifications: PendingNotifications,
     /// The queues that it takes work from.
     pub(crate) queues: Arc<LocalQueues>,
     /// Pokes the scheduler: the schedules have changed.
     pub(crate) schedules: Wakeup,
-    /// Pokes the recovery: an executor may have let go of workflows.
+    /// Wakes the recovery: an executor may have released workflows.
     pub(crate) released: Notify,
     /// Steps on threads that cannot be stopped.
     pub(crate) blocking_steps: BlockingSteps,

@@ -8,12 +8,12 @@ use tokio::sync::Notify;
 use crate::store::Hint;
 use crate::types::sync::lock;
 
-/// The name under which processes tell each other that the schedules have changed.
+/// The name in notifications that the schedules have changed.
 pub(crate) const SCHEDULES: &str = "durable:schedules";
-/// The name under which processes tell each other that they have let go of workflows.
+/// The name in notifications that workflows were released.
 pub(crate) const RELEASED: &str = "durable:released";
 
-/// What is to be told to other processes.
+/// Notifications that are yet to be sent to other processes.
 #[derive(Debug, Default)]
 pub(crate) struct PendingNotifications {
     hints: Mutex<BTreeSet<Hint>>,

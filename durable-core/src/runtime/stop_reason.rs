@@ -2,22 +2,22 @@
 
 use crate::types::error::Error;
 
-/// Why a run ends without the body's having returned. None of these is ever a value in user code:
-/// the awaited call does not return, and the driver drops the body.
+/// Why a run ends although its body has not returned. None of these is ever a value in user code: the
+/// awaited call does not return, and the driver drops the body.
 #[derive(Debug, Clone)]
 pub(crate) enum StopReason {
-    /// The engine shuts down: the row stays PENDING and goes on elsewhere or later.
+    /// The engine shuts down: the row stays PENDING, and the workflow continues in another process or later.
     Suspend,
-    /// Another run recorded something else at a position: begin again from the journal.
+    /// Another run recorded something else at a position: the body starts again from the records.
     Replay,
-    /// The executor was deposed: somebody else owns the workflow now.
+    /// The executor lost its lease: another executor owns the workflow now.
     Lost,
-    /// The workflow has come to an end by somebody's order.
+    /// The workflow was cancelled.
     Cancelled,
-    /// Its time is up.
+    /// Its deadline has passed.
     TimedOut,
-    /// A panic in a step, a result that is too large: the workflow ends with this error.
+    /// The workflow ends with this error, such as a panic in a step or a result that is too large.
     Fail(Error),
-    /// A person is needed, and this is why.
+    /// The workflow is parked for this reason.
     Park(String),
 }

@@ -22,7 +22,7 @@ use crate::types::error::{Error, ErrorKind, Result};
 use crate::types::id::{check_id, check_name};
 use crate::types::payload::{Codec, Outcome, Payload, decode, encode};
 use crate::wait::clock::to_date;
-use crate::wait::waiters::{WaitFor, WaitResult};
+use crate::wait::poll_batch::{WaitFor, WaitResult};
 
 /// Sets an event of this workflow: a value under a name, which any process can read with [`get_event`],
 /// now and after the workflow's end. Setting it again replaces the value; the earlier values stay as its
@@ -113,7 +113,7 @@ struct EventQuery {
 }
 
 impl EventQuery {
-    fn want(&self) -> WaitFor {
+    fn wait_for(&self) -> WaitFor {
         WaitFor::Event { id: Arc::clone(&self.id), name: Arc::clone(&self.name) }
     }
 
@@ -129,8 +129,9 @@ impl EventQuery {
 
     async fn outside<T: DeserializeOwned>(&self, runtime: &Runtime) -> Result<Option<T>> {
         self.check()?;
-        let came = wait_outside(runtime, &self.id, self.want(), self.timeout).await.map_err(|()| self.interrupted())?;
-        let Some(WaitResult::Event(Some(value))) = came else { return Ok(None) };
+        let waited =
+            wait_outside(runtime, &self.id, self.wait_for(), self.timeout).await.map_err(|()| self.interrupted())?;
+        let Some(WaitResult::Event(Some(value))) = waited else { return Ok(None) };
         let unreadable = |error| {
             let message = format!("the event {:?} of the workflow {:?} cannot be read: {error}", self.name, self.id);
             Error::new(ErrorKind::Payload, message)
@@ -153,9 +154,9 @@ impl EventQuery {
         } else {
             reserved.ensure_accepting().await;
         }
-        let mut waiting = BodyWait::new(reserved, "get_event", &self.id, self.want(), self.timeout);
-        let came = waiting.next(|| Activity::Event(Arc::clone(&self.name))).await;
-        let value = match came {
+        let mut waiting = BodyWait::new(reserved, "get_event", &self.id, self.wait_for(), self.timeout);
+        let waited = waiting.next(|| Activity::Event(Arc::clone(&self.name))).await;
+        let value = match waited {
             Some(WaitResult::Event(value)) => value,
             _ => None,
         };

@@ -15,7 +15,7 @@ use crate::types::error::{Error, ErrorKind, Result};
 use crate::types::id::check_name;
 use crate::types::keys::MessageKey;
 use crate::types::payload::{Outcome, Payload, decode};
-use crate::wait::waiters::{WaitFor, WaitResult};
+use crate::wait::poll_batch::{WaitFor, WaitResult};
 
 /// Receives the next message on a topic, or waits up to `timeout` for one. Returns `None` after the
 /// timeout.
@@ -93,8 +93,8 @@ impl<T: Payload> RecvOptions<T> {
         }
         reserved.ensure_accepting_and_flushed().await;
         let execution = &reserved.execution;
-        let want = WaitFor::Message { workflow: execution.row.key, topic: Arc::clone(&self.topic) };
-        let mut waiting = BodyWait::new(reserved, "recv", &execution.row.id, want, self.timeout);
+        let wait_for = WaitFor::Message { workflow: execution.row.key, topic: Arc::clone(&self.topic) };
+        let mut waiting = BodyWait::new(reserved, "recv", &execution.row.id, wait_for, self.timeout);
         loop {
             let event = waiting.next(|| Activity::Message(Arc::clone(&self.topic))).await;
             let Some(WaitResult::Message { key, payload }) = event else {

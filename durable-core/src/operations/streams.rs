@@ -19,8 +19,8 @@ use crate::runtime::Runtime;
 use crate::store::{PublicationKind, StreamCursor, StreamItem};
 use crate::types::error::{Error, ErrorKind, Result};
 use crate::types::payload::{Payload, decode, encode};
+use crate::wait::poll_batch::WaitFor;
 use crate::wait::shutdown_phase::EnginePhase;
-use crate::wait::waiters::WaitFor;
 
 /// How many items are read at once.
 const PAGE: u32 = 256;

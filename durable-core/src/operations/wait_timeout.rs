@@ -10,8 +10,9 @@ use crate::runtime::Runtime;
 use crate::runtime::activity::Activity;
 use crate::runtime::stop_reason::StopReason;
 use crate::types::position::Position;
+use crate::wait::poll_batch::{WaitFor, WaitResult};
 use crate::wait::shutdown_phase::EnginePhase;
-use crate::wait::waiters::{WaitFor, WaitHandle, WaitResult};
+use crate::wait::waiters::WaitHandle;
 
 /// A wait in a workflow's body. The time limit is recorded, at the first position of the call's own
 /// branch, once there is something to wait for: what is there already costs no record.
@@ -29,18 +30,18 @@ impl<'a> BodyWait<'a> {
     pub(super) fn new(
         reserved: &'a ReservedPosition,
         what: &'static str,
-        of: &str,
-        want: WaitFor,
+        workflow: &str,
+        wait_for: WaitFor,
         timeout: Duration,
     ) -> Self {
-        let waiting = reserved.execution.runtime.waiters.wait(of, want, true);
+        let waiting = reserved.execution.runtime.waiters.wait(workflow, wait_for, true);
         Self { reserved, what, waiting, timeout, until: None }
     }
 
     /// The event that is waited for, or `None` after the timeout. It does not return if the engine shuts down first.
     pub(super) async fn next(&mut self, activity: impl FnOnce() -> Activity) -> Option<WaitResult> {
         let execution = &self.reserved.execution;
-        if let Some(event) = self.waiting.first().await {
+        if let Some(event) = self.waiting.current().await {
             return Some(event);
         }
         if self.timeout.is_zero() {
@@ -51,13 +52,13 @@ impl<'a> BodyWait<'a> {
             None => Box::pin(self.record_limit()).await,
         };
         let _activity = execution.begin_activity(activity());
-        let came = tokio::select! {
+        let waited = tokio::select! {
             biased;
             event = self.waiting.next() => event,
             // At a shutdown the other timer decides how long the drain waits.
             _ = execution.runtime.timers.at_always(until) => return None,
         };
-        match came {
+        match waited {
             Some(event) => Some(event),
             None => execution.stop_here(StopReason::Suspend).await,
         }
@@ -86,14 +87,14 @@ impl<'a> BodyWait<'a> {
 /// `Err(())` if the engine shuts down first.
 pub(super) async fn wait_outside(
     runtime: &Runtime,
-    of: &str,
-    want: WaitFor,
+    workflow: &str,
+    wait_for: WaitFor,
     timeout: Duration,
 ) -> Result<Option<WaitResult>, ()> {
     let until = runtime.timers.clock.after(timeout);
-    let waiting = runtime.waiters.wait(of, want, false);
+    let waiting = runtime.waiters.wait(workflow, wait_for, false);
     let whichever = async {
-        if let Some(event) = waiting.first().await {
+        if let Some(event) = waiting.current().await {
             return Ok(Some(event));
         }
         tokio::select! {

@@ -24,8 +24,8 @@ use crate::store::{BoxFuture, FinishedWorkflow};
 use crate::types::error::{Error, Result};
 use crate::types::payload::{Codec, Outcome, Payload, RecordedError};
 use crate::types::status::Status;
+use crate::wait::poll_batch::{WaitFor, WaitResult};
 use crate::wait::shutdown_phase::{EnginePhase, ShutdownSignal};
-use crate::wait::waiters::{WaitFor, WaitResult};
 
 /// A handle to a workflow: its id, its status, its result. It stays valid across restarts of the
 /// workflow, whichever process runs it.
@@ -182,8 +182,9 @@ where
             {
                 return Some(ended);
             }
-            let want = WaitFor::End { id: self.id.as_str().into(), parked_counts: !in_body };
-            if let Some(WaitResult::Ended(ended)) = self.runtime.waiters.wait(&self.id, want, in_body).next().await {
+            let wait_for = WaitFor::End { id: self.id.as_str().into(), parked_counts: !in_body };
+            if let Some(WaitResult::Ended(ended)) = self.runtime.waiters.wait(&self.id, wait_for, in_body).next().await
+            {
                 return Some(ended);
             }
             // It may have come here from its queue since.

@@ -3,6 +3,8 @@
 
 pub(crate) mod cancellation;
 pub(crate) mod clock;
+pub(crate) mod poll_batch;
+pub(crate) mod poll_order;
 pub(crate) mod shutdown_phase;
 pub(crate) mod timers;
 pub(crate) mod waiters;

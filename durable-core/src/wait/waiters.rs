@@ -1,373 +1,248 @@
-//! Who waits for something that the database will show: messages, events, items of streams, ends of
-//! workflows. One question to the database for all of them, asked when there is news.
+//! The calls that wait for something in the database: messages, events, items of streams, ends of
+//! workflows. One request polls for all of them, when there is a reason to.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::future::poll_fn;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 
-use crate::store::{FinishedWorkflow, Hint, PollRequest, PollResult, StreamCursor};
-use crate::types::keys::{MessageKey, WorkflowKey};
-use crate::types::status::Status;
+use crate::store::{Hint, PollResult};
 use crate::types::sync::lock;
+use crate::wait::poll_batch::{PollBatch, WaitFor, WaitResult, WaiterKey};
+use crate::wait::poll_order::{PollOrder, PollTurn};
 use crate::wait::wakeup::Wakeup;
 
-/// How many are asked for at once; the others are next.
+/// How many waiters one request polls for.
 const MAX_PER_POLL: usize = 50_000;
 
-/// What is waited for.
-#[derive(Debug, Clone)]
-pub(crate) enum WaitFor {
-    /// The end of the workflow with this id. For those who can wait on, parking is no end.
-    End { id: Arc<str>, parked_counts: bool },
-    /// The oldest message on a topic, to the workflow with this key.
-    Message { workflow: WorkflowKey, topic: Arc<str> },
-    /// The value of an event of the workflow with this id.
-    Event { id: Arc<str>, name: Arc<str> },
-    /// Anything behind a mark in a stream of the workflow with this id.
-    Stream { id: Arc<str>, name: Arc<str>, mark: Box<StreamCursor> },
-}
-
-/// What came.
-#[derive(Debug, Clone)]
-pub(crate) enum WaitResult {
-    Ended(Arc<FinishedWorkflow>),
-    Message {
-        key: MessageKey,
-        payload: String,
-    },
-    /// The value; `None` when it will never be set.
-    Event(Option<String>),
-    Stream,
-}
-
-/// Who waits.
+/// The calls that wait for something in the database.
 #[derive(Debug, Default)]
 pub(crate) struct Waiters {
     state: Mutex<WaiterState>,
-    /// Pokes the task that asks.
+    /// Wakes the poller.
     pub(crate) wakeup: Wakeup,
-    /// Whether somebody tells of what other processes write, so that asking by the clock is only for safety.
+    /// Whether other processes' writes are notified, so that polling at intervals is only for safety.
     pub(crate) listening: AtomicBool,
 }
 
-/// The hint that concerns a wait, and a number that tells it from the others.
-type WaiterKey = (Hint, u64);
-
 #[derive(Debug, Default)]
 struct WaiterState {
-    slots: BTreeMap<WaiterKey, Waiter>,
+    waiters: BTreeMap<WaiterKey, Waiter>,
     last_number: u64,
-    /// Whom to ask for next: who begins to wait, and those there is news of.
-    due: Vec<WaiterKey>,
-    /// Whom to ask for when nobody is due: all, now and then, for safety. Nobody waits behind them.
-    in_turn: Vec<WaiterKey>,
+    order: PollOrder<WaiterKey>,
     released: ReleaseScope,
 }
 
-/// Who is let go of without news.
+/// Which waiters return without a result, because the engine shuts down.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum ReleaseScope {
     #[default]
-    Nobody,
-    /// Workflows that wait for the end of another one. One that runs here they do not wait for in this
-    /// way, and nobody here will run one that does not.
-    Parents,
-    /// Workflows, which go on elsewhere or later.
-    Bodies,
-    Everybody,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum PollTurn {
-    Nowhere,
-    Later,
-    Due,
+    None,
+    /// Workflows that wait for the end of another one. Such a wait polls the database only if that one
+    /// does not run in this process, and this process starts no more.
+    WorkflowResults,
+    /// All workflows: they continue in another process or later.
+    Workflows,
+    /// Callers outside of workflows too.
+    All,
 }
 
 #[derive(Debug)]
 struct Waiter {
-    want: WaitFor,
+    wait_for: WaitFor,
     waker: Option<Waker>,
-    /// Boxed, because most of the time nobody has any.
-    wakeup: Option<Box<WaitResult>>,
-    /// Which list it is in.
+    /// Boxed, because most waiters have none most of the time.
+    result: Option<Box<WaitResult>>,
     turn: PollTurn,
-    /// Whether the database was asked for it since it came here.
-    looked: bool,
-    /// Who may let go of it.
-    released_with: ReleaseScope,
+    /// Whether the database was polled for it since the wait began.
+    polled: bool,
+    /// The smallest scope that releases it.
+    release_scope: ReleaseScope,
 }
 
 impl Waiters {
-    /// Begins to wait for something of the workflow with the id `of`; a workflow's body is let go of
-    /// when the engine goes down, others later.
-    pub(crate) fn wait(&self, of: &str, want: WaitFor, in_body: bool) -> WaitHandle<'_> {
-        let released_with = match &want {
-            _ if !in_body => ReleaseScope::Everybody,
-            WaitFor::End { .. } => ReleaseScope::Parents,
-            _ => ReleaseScope::Bodies,
+    /// Begins to wait for something of the workflow with the id `workflow`. At shutdown a wait in a
+    /// workflow's body is released first, others later.
+    pub(crate) fn wait(&self, workflow: &str, wait_for: WaitFor, in_body: bool) -> WaitHandle<'_> {
+        let release_scope = match &wait_for {
+            _ if !in_body => ReleaseScope::All,
+            WaitFor::End { .. } => ReleaseScope::WorkflowResults,
+            _ => ReleaseScope::Workflows,
         };
-        let hint = Hint::for_workflow(of);
         let mut state = lock(&self.state);
         state.last_number += 1;
-        let key = (hint, state.last_number);
-        state
-            .slots
-            .insert(key, Waiter { want, waker: None, wakeup: None, turn: PollTurn::Due, looked: false, released_with });
-        state.due.push(key);
+        let key = (Hint::for_workflow(workflow), state.last_number);
+        let mut waiter =
+            Waiter { wait_for, waker: None, result: None, turn: PollTurn::Idle, polled: false, release_scope };
+        state.order.mark_due(key, &mut waiter.turn);
+        state.waiters.insert(key, waiter);
         drop(state);
         self.wakeup.wake();
-        WaitHandle { waits: self, key }
+        WaitHandle { waiters: self, key }
     }
 
-    /// There is news of something.
+    /// Something that this hint stands for has changed.
     pub(crate) fn notify(&self, hint: Hint) {
         let mut state = lock(&self.state);
-        let WaiterState { slots, due, .. } = &mut *state;
-        let before = due.len();
-        for (key, slot) in slots.range_mut((hint, 0)..=(hint, u64::MAX)) {
-            slot.requeue(*key, due);
+        let WaiterState { waiters, order, .. } = &mut *state;
+        let mut any = false;
+        for (key, waiter) in waiters.range_mut((hint, 0)..=(hint, u64::MAX)) {
+            any |= order.mark_due(*key, &mut waiter.turn);
         }
-        let more = due.len() > before;
-        drop(state);
-        if more {
-            self.wakeup.wake();
-        }
-    }
-
-    /// There may be news of anything.
-    pub(crate) fn notify_all(&self) {
-        let mut state = lock(&self.state);
-        let WaiterState { slots, due, in_turn, .. } = &mut *state;
-        for (key, slot) in slots.iter_mut() {
-            if slot.turn == PollTurn::Nowhere {
-                slot.turn = PollTurn::Later;
-                in_turn.push(*key);
-            }
-        }
-        let any = !due.is_empty() || !in_turn.is_empty();
         drop(state);
         if any {
             self.wakeup.wake();
         }
     }
 
-    /// Lets go of them, and of all who come later.
-    pub(crate) fn release(&self, whom: ReleaseScope) {
+    /// Anything may have changed.
+    pub(crate) fn notify_all(&self) {
         let mut state = lock(&self.state);
-        state.released = state.released.max(whom);
+        let WaiterState { waiters, order, .. } = &mut *state;
+        for (key, waiter) in waiters.iter_mut() {
+            order.mark_deferred(*key, &mut waiter.turn);
+        }
+        let any = !order.is_empty();
+        drop(state);
+        if any {
+            self.wakeup.wake();
+        }
+    }
+
+    /// Releases the waiters in this scope, and those that come later, each after one poll.
+    pub(crate) fn release(&self, scope: ReleaseScope) {
+        let mut state = lock(&self.state);
+        state.released = state.released.max(scope);
         let released = state.released;
-        let wakers: Vec<Waker> = state
-            .slots
-            .values_mut()
-            .filter(|slot| slot.looked && slot.released_with <= released)
-            .filter_map(|slot| slot.waker.take())
-            .collect();
+        let is_released = |waiter: &&mut Waiter| waiter.polled && waiter.release_scope <= released;
+        let waiters = state.waiters.values_mut().filter(is_released);
+        let wakers: Vec<Waker> = waiters.filter_map(|waiter| waiter.waker.take()).collect();
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// Whether anybody waits.
+    /// Whether there is no waiter.
     pub(crate) fn is_empty(&self) -> bool {
-        lock(&self.state).slots.is_empty()
+        lock(&self.state).waiters.is_empty()
     }
 
-    /// Whether others tell of what they write.
+    /// Whether other processes' writes are notified.
     pub(crate) fn is_listening(&self) -> bool {
         self.listening.load(Ordering::Relaxed)
     }
 
-    /// The question for those whose turn it is, with who they are.
+    /// The next request, with the waiters that it is for.
     pub(crate) fn next_batch(&self) -> PollBatch {
         let mut state = lock(&self.state);
-        let WaiterState { slots, due, in_turn, .. } = &mut *state;
-        let mut question = PollBatch::default();
-        let next = if due.is_empty() { &mut *in_turn } else { &mut *due };
-        for key in next.drain(..next.len().min(MAX_PER_POLL)) {
-            if let Some(slot) = slots.get_mut(&key)
-                && slot.turn != PollTurn::Nowhere
+        let WaiterState { waiters, order, .. } = &mut *state;
+        let mut batch = PollBatch::default();
+        order.take_next(MAX_PER_POLL, |key, from| {
+            if let Some(waiter) = waiters.get_mut(&key)
+                && waiter.turn.leave(from)
             {
-                slot.turn = PollTurn::Nowhere;
-                question.add(key, &slot.want);
+                batch.add(key, &waiter.wait_for);
             }
+        });
+        if !order.is_empty() {
+            self.wakeup.wake(); // the next batch follows without a reason of its own
         }
-        next.shrink_to(1024); // there may have been a hundred thousand of them
-        if !due.is_empty() || !in_turn.is_empty() {
-            self.wakeup.wake(); // the others are asked for next, and not when somebody comes along
-        }
-        question
+        batch
     }
 
-    /// Puts back those whose question got no answer.
-    pub(crate) fn retry(&self, question: &PollBatch) {
+    /// Polls again for a batch that got no answer.
+    pub(crate) fn retry(&self, batch: &PollBatch) {
         let mut state = lock(&self.state);
-        let WaiterState { slots, due, .. } = &mut *state;
-        for key in question.keys() {
-            if let Some(slot) = slots.get_mut(key) {
-                slot.requeue(*key, due);
+        let WaiterState { waiters, order, .. } = &mut *state;
+        for key in batch.keys() {
+            if let Some(waiter) = waiters.get_mut(&key) {
+                order.mark_due(key, &mut waiter.turn);
             }
         }
     }
 
-    /// Hands out what was found.
-    pub(crate) fn resolve(&self, question: &PollBatch, found: PollResult) {
+    /// Distributes the answer to a batch.
+    pub(crate) fn resolve(&self, batch: &PollBatch, found: PollResult) {
         let mut wakers = Vec::new();
         let mut state = lock(&self.state);
         let released = state.released;
-        let mut give = |key: &WaiterKey, news: Option<WaitResult>| {
-            let Some(slot) = state.slots.get_mut(key) else { return };
-            let first = !std::mem::replace(&mut slot.looked, true);
-            if news.is_some() {
-                slot.wakeup = news.map(Box::new);
-            }
-            if first || slot.wakeup.is_some() || slot.released_with <= released {
-                wakers.extend(slot.waker.take());
-            }
-        };
-        for ended in found.ends {
-            let keys = question.ends.get(&ended.id).map_or(&[][..], Vec::as_slice);
-            let ended = Arc::new(ended);
-            for (key, parked_counts) in keys {
-                if *parked_counts || ended.status != Status::Parked {
-                    give(key, Some(WaitResult::Ended(Arc::clone(&ended))));
-                }
+        for (key, result) in batch.results(found) {
+            if let Some(waiter) = state.waiters.get_mut(&key) {
+                waiter.result = Some(Box::new(result));
             }
         }
-        for message in found.messages {
-            let news = WaitResult::Message { key: message.key, payload: message.payload };
-            give(&question.messages[message.index], Some(news));
-        }
-        for event in found.events {
-            give(&question.events[event.index], Some(WaitResult::Event(event.value)));
-        }
-        for index in found.streams {
-            give(&question.streams[index], Some(WaitResult::Stream));
-        }
-        for key in question.keys() {
-            give(key, None);
+        for key in batch.keys() {
+            let Some(waiter) = state.waiters.get_mut(&key) else { continue };
+            let is_first = !std::mem::replace(&mut waiter.polled, true);
+            if is_first || waiter.result.is_some() || waiter.release_scope <= released {
+                wakers.extend(waiter.waker.take());
+            }
         }
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
-    }
-}
-
-impl Waiter {
-    fn requeue(&mut self, key: WaiterKey, due: &mut Vec<WaiterKey>) {
-        if self.turn != PollTurn::Due {
-            self.turn = PollTurn::Due;
-            due.push(key);
-        }
-    }
-}
-
-/// A question to the database, and who asked.
-#[derive(Debug, Default)]
-pub(crate) struct PollBatch {
-    pub(crate) request: PollRequest,
-    ends: HashMap<String, Vec<(WaiterKey, bool)>>,
-    messages: Vec<WaiterKey>,
-    events: Vec<WaiterKey>,
-    streams: Vec<WaiterKey>,
-}
-
-impl PollBatch {
-    fn add(&mut self, key: WaiterKey, want: &WaitFor) {
-        match want {
-            WaitFor::End { id, parked_counts } => {
-                let askers = self.ends.entry(id.to_string()).or_default();
-                if askers.is_empty() {
-                    self.request.ends.push(id.to_string());
-                }
-                askers.push((key, *parked_counts));
-            }
-            WaitFor::Message { workflow, topic } => {
-                self.request.messages.push((*workflow, topic.to_string()));
-                self.messages.push(key);
-            }
-            WaitFor::Event { id, name } => {
-                self.request.events.push((id.to_string(), name.to_string()));
-                self.events.push(key);
-            }
-            WaitFor::Stream { id, name, mark } => {
-                self.request.streams.push((id.to_string(), name.to_string(), **mark));
-                self.streams.push(key);
-            }
-        }
-    }
-
-    #[cfg(test)]
-    pub(crate) fn is_empty(&self) -> bool {
-        self.keys().next().is_none()
-    }
-
-    fn keys(&self) -> impl Iterator<Item = &WaiterKey> {
-        let ends = self.ends.values().flatten().map(|(key, _)| key);
-        ends.chain(&self.messages).chain(&self.events).chain(&self.streams)
     }
 }
 
 /// A wait. Dropped, it is over.
 #[derive(Debug)]
-#[must_use = "nobody hears what is not awaited"]
+#[must_use = "a wait has no effect unless it is awaited"]
 pub(crate) struct WaitHandle<'a> {
-    waits: &'a Waiters,
+    waiters: &'a Waiters,
     key: WaiterKey,
 }
 
 impl WaitHandle<'_> {
-    /// What is there already: `None` after the database was asked and had nothing.
-    pub(crate) async fn first(&self) -> Option<WaitResult> {
+    /// What is there already: `None` after the database was polled and had nothing.
+    pub(crate) async fn current(&self) -> Option<WaitResult> {
         poll_fn(|cx| {
-            self.poll(cx.waker(), |slot, _| match slot.wakeup.take() {
-                None if slot.looked => Some(None),
+            self.poll(cx.waker(), |waiter, _| match waiter.result.take() {
+                None if waiter.polled => Some(None),
                 None => None,
-                Some(news) => Some(Some(*news)),
+                Some(result) => Some(Some(*result)),
             })
         })
         .await
     }
 
-    /// What comes; `None` when the engine goes down before. The database is asked once in any case.
+    /// The result; `None` when the wait is released before. The database is polled once in any case.
     pub(crate) async fn next(&self) -> Option<WaitResult> {
         poll_fn(|cx| {
-            self.poll(cx.waker(), |slot, released| match slot.wakeup.take() {
-                None if slot.looked && slot.released_with <= released => Some(None),
+            self.poll(cx.waker(), |waiter, released| match waiter.result.take() {
+                None if waiter.polled && waiter.release_scope <= released => Some(None),
                 None => None,
-                Some(news) => Some(Some(*news)),
+                Some(result) => Some(Some(*result)),
             })
         })
         .await
     }
 
-    /// Asks again: what came was of no use.
+    /// Polls again: the result was of no use.
     pub(crate) fn retry_read(&self) {
-        let mut state = lock(&self.waits.state);
-        let WaiterState { slots, due, .. } = &mut *state;
-        if let Some(slot) = slots.get_mut(&self.key) {
-            (slot.wakeup, slot.looked) = (None, false);
-            slot.requeue(self.key, due);
+        let mut state = lock(&self.waiters.state);
+        let WaiterState { waiters, order, .. } = &mut *state;
+        if let Some(waiter) = waiters.get_mut(&self.key) {
+            (waiter.result, waiter.polled) = (None, false);
+            order.mark_due(self.key, &mut waiter.turn);
         }
         drop(state);
-        self.waits.wakeup.wake();
+        self.waiters.wakeup.wake();
     }
 
-    fn poll<T>(&self, waker: &Waker, answer: impl FnOnce(&mut Waiter, ReleaseScope) -> Option<T>) -> Poll<T> {
-        let mut state = lock(&self.waits.state);
+    fn poll<T>(&self, waker: &Waker, ready: impl FnOnce(&mut Waiter, ReleaseScope) -> Option<T>) -> Poll<T> {
+        let mut state = lock(&self.waiters.state);
         let released = state.released;
-        let Some(slot) = state.slots.get_mut(&self.key) else { return Poll::Pending }; // it is there until the drop
-        if let Some(answer) = answer(slot, released) {
-            return Poll::Ready(answer);
+        let Some(waiter) = state.waiters.get_mut(&self.key) else { return Poll::Pending }; // it is there until the drop
+        if let Some(value) = ready(waiter, released) {
+            return Poll::Ready(value);
         }
-        slot.waker = Some(waker.clone());
+        waiter.waker = Some(waker.clone());
         Poll::Pending
     }
 }
 
 impl Drop for WaitHandle<'_> {
     fn drop(&mut self) {
-        lock(&self.waits.state).slots.remove(&self.key);
+        lock(&self.waiters.state).waiters.remove(&self.key);
     }
 }
 
@@ -375,75 +250,77 @@ impl Drop for WaitHandle<'_> {
 mod tests {
     use super::*;
     use crate::store::PolledMessage;
+    use crate::types::keys::{MessageKey, WorkflowKey};
 
     fn message(workflow: i64) -> WaitFor {
         WaitFor::Message { workflow: workflow.into(), topic: "paid".into() }
     }
 
     #[tokio::test]
-    async fn who_begins_to_wait_is_asked_for_once_and_again_when_there_is_news() {
-        let waits = Waiters::default();
-        let waiting = waits.wait("w", message(1), true);
-        let question = waits.next_batch();
-        assert_eq!(question.request.messages, [(WorkflowKey::new(1), "paid".to_owned())]);
-        waits.resolve(&question, PollResult::default());
-        assert!(waiting.first().await.is_none(), "there was nothing");
-        assert!(waits.next_batch().is_empty(), "and nobody asks again without a reason");
+    async fn a_waiter_is_polled_for_once_and_again_after_a_notification() {
+        let waiters = Waiters::default();
+        let waiting = waiters.wait("w", message(1), true);
+        let batch = waiters.next_batch();
+        assert_eq!(batch.request.messages, [(WorkflowKey::new(1), "paid".to_owned())]);
+        waiters.resolve(&batch, PollResult::default());
+        assert!(waiting.current().await.is_none(), "there was nothing");
+        assert!(waiters.next_batch().is_empty(), "and it is not polled for again without a reason");
 
-        waits.notify(Hint::for_workflow("another"));
-        assert!(waits.next_batch().is_empty());
-        waits.notify(Hint::for_workflow("w"));
-        waits.notify(Hint::for_workflow("w"));
-        let question = waits.next_batch();
-        assert_eq!(question.request.messages.len(), 1, "told twice, asked once");
+        waiters.notify(Hint::for_workflow("another"));
+        assert!(waiters.next_batch().is_empty());
+        waiters.notify(Hint::for_workflow("w"));
+        waiters.notify(Hint::for_workflow("w"));
+        let batch = waiters.next_batch();
+        assert_eq!(batch.request.messages.len(), 1, "notified twice, polled once");
         let messages = vec![PolledMessage { index: 0, key: MessageKey::new(7), payload: "true".to_owned() }];
-        waits.resolve(&question, PollResult { messages, ..PollResult::default() });
+        waiters.resolve(&batch, PollResult { messages, ..PollResult::default() });
         assert!(matches!(waiting.next().await, Some(WaitResult::Message { key, .. }) if key.get() == 7));
     }
 
     #[tokio::test]
-    async fn who_has_news_is_not_asked_for_behind_those_whose_turn_it_is() {
-        let waits = Waiters::default();
-        let _waiting: Vec<_> = (0..3).map(|it| waits.wait("w", message(it), true)).collect();
-        let _told = waits.wait("told", message(7), true);
-        while !waits.next_batch().is_empty() {}
-        waits.notify_all();
-        waits.notify(Hint::for_workflow("told"));
-        assert_eq!(waits.next_batch().request.messages, [(WorkflowKey::new(7), "paid".to_owned())]);
-        assert_eq!(waits.next_batch().request.messages.len(), 3, "the others, and it is not asked for twice");
-        assert!(waits.next_batch().is_empty());
+    async fn a_notified_waiter_is_polled_before_deferred_ones() {
+        let waiters = Waiters::default();
+        let _waiting: Vec<_> = (0..3).map(|it| waiters.wait("w", message(it), true)).collect();
+        let _notified = waiters.wait("notified", message(7), true);
+        while !waiters.next_batch().is_empty() {}
+        waiters.notify_all();
+        waiters.notify(Hint::for_workflow("notified"));
+        let messages = waiters.next_batch().request.messages;
+        assert_eq!(messages[0], (WorkflowKey::new(7), "paid".to_owned()));
+        assert_eq!(messages.len(), 4, "the others, and it is not polled for twice");
+        assert!(waiters.next_batch().is_empty());
     }
 
     #[tokio::test]
-    async fn news_that_comes_while_the_question_is_out_is_asked_for_again() {
-        let waits = Waiters::default();
-        let _waiting = waits.wait("w", message(1), true);
-        let question = waits.next_batch();
-        waits.notify(Hint::for_workflow("w"));
-        waits.resolve(&question, PollResult::default());
-        assert!(!waits.next_batch().is_empty());
+    async fn a_notification_during_a_poll_causes_another_poll() {
+        let waiters = Waiters::default();
+        let _waiting = waiters.wait("w", message(1), true);
+        let batch = waiters.next_batch();
+        waiters.notify(Hint::for_workflow("w"));
+        waiters.resolve(&batch, PollResult::default());
+        assert!(!waiters.next_batch().is_empty());
     }
 
     #[tokio::test]
-    async fn at_the_end_bodies_are_let_go_of_first_and_never_before_the_database_was_asked() {
-        let waits = Waiters::default();
-        let (body, outside) = (waits.wait("w", message(1), true), waits.wait("w", message(2), false));
-        waits.release(ReleaseScope::Bodies);
+    async fn at_shutdown_bodies_are_released_first_and_never_before_a_poll() {
+        let waiters = Waiters::default();
+        let (body, outside) = (waiters.wait("w", message(1), true), waiters.wait("w", message(2), false));
+        waiters.release(ReleaseScope::Workflows);
         let polled = poll_fn(|cx| {
             let mut next = std::pin::pin!(body.next());
             Poll::Ready(next.as_mut().poll(cx).is_pending())
         });
         assert!(polled.await, "a message may be there");
-        waits.resolve(&waits.next_batch(), PollResult::default());
+        waiters.resolve(&waiters.next_batch(), PollResult::default());
         assert!(body.next().await.is_none());
-        waits.release(ReleaseScope::Everybody);
+        waiters.release(ReleaseScope::All);
         assert!(outside.next().await.is_none());
     }
 
     #[tokio::test]
     async fn a_dropped_wait_leaves_nothing_behind() {
-        let waits = Waiters::default();
-        drop(waits.wait("w", message(1), true));
-        assert!(waits.is_empty() && waits.next_batch().is_empty());
+        let waiters = Waiters::default();
+        drop(waiters.wait("w", message(1), true));
+        assert!(waiters.is_empty() && waiters.next_batch().is_empty());
     }
 }

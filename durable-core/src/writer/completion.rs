@@ -1,13 +1,13 @@
-//! How who hands something to the writer hears of it: always, and what is certain.
+//! The completion of a write: called exactly once, with what is certain.
 
 use crate::store::{StoreError, StoreErrorKind, Verdict};
 
-type Call = Box<dyn FnOnce(Result<Verdict, StoreError>) + Send>;
+type CompletionFn = Box<dyn FnOnce(Result<Verdict, StoreError>) + Send>;
 
-/// What is called with an entry's verdict: once, whatever becomes of the entry and of the writer. A
-/// caller who is told that nothing was written must be able to rely on it.
+/// Called with an entry's verdict: exactly once, whatever happens to the entry and to the writer. If it
+/// reports that nothing was written, nothing was.
 pub(crate) struct Completion {
-    call: Option<Call>,
+    call: Option<CompletionFn>,
     from_caller: bool,
     sent: bool,
 }
@@ -18,8 +18,8 @@ impl Completion {
         Self { call: Some(Box::new(call)), from_caller: false, sent: false }
     }
 
-    /// The same for a caller outside, who has to decide what to do now; an execution that lost its
-    /// right to write is over in any case.
+    /// Marks the caller as one outside of executions: it has to decide what to do next, so it must not
+    /// be answered with a guess. An execution that lost its lease is over in any case.
     pub(crate) fn for_external_caller(mut self) -> Self {
         self.from_caller = true;
         self
@@ -67,16 +67,16 @@ mod tests {
     use crate::types::sync::lock;
 
     #[test]
-    fn who_is_never_answered_is_told_whether_the_database_may_have_it() {
-        let told = Arc::<Mutex<Vec<StoreErrorKind>>>::default();
-        let answer = || {
-            let told = Arc::clone(&told);
-            Completion::new(move |verdict| lock(&told).push(verdict.expect_err("there is no verdict").kind))
+    fn a_dropped_completion_reports_whether_the_entry_may_be_stored() {
+        let kinds = Arc::<Mutex<Vec<StoreErrorKind>>>::default();
+        let completion = || {
+            let kinds = Arc::clone(&kinds);
+            Completion::new(move |verdict| lock(&kinds).push(verdict.expect_err("there is no verdict").kind))
         };
-        drop(answer());
-        let mut sent = answer();
+        drop(completion());
+        let mut sent = completion();
         sent.mark_sent();
         drop(sent);
-        assert_eq!(*lock(&told), [StoreErrorKind::Closed, StoreErrorKind::Unreachable]);
+        assert_eq!(*lock(&kinds), [StoreErrorKind::Closed, StoreErrorKind::Unreachable]);
     }
 }

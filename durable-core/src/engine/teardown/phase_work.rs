@@ -159,7 +159,7 @@ impl OngoingShutdown<'_> {
     /// Suspends workflows whose wait outlasts the drain, or depends on others. It never returns.
     async fn release_waits(&self) {
         let runtime = &self.teardown.runtime;
-        runtime.waiters.release(ReleaseScope::Parents);
+        runtime.waiters.release(ReleaseScope::WorkflowResults);
         let start = PhaseStart { shutdown: self.started, phase: Instant::now(), unfinished: 0 };
         let drain = &PHASES[TeardownPhase::Drain as usize];
         let mut budget = self.teardown.budget.subscribe();
@@ -172,7 +172,7 @@ impl OngoingShutdown<'_> {
             let now = Instant::now();
             runtime.timers.release(runtime.timers.clock.after(drain_end.saturating_duration_since(now)));
             if in_grace && grace_end <= now {
-                runtime.waiters.release(ReleaseScope::Bodies);
+                runtime.waiters.release(ReleaseScope::Workflows);
                 in_grace = false;
             }
             tokio::select! {
@@ -186,7 +186,7 @@ impl OngoingShutdown<'_> {
     async fn abort(&self) {
         let runtime = &self.teardown.runtime;
         runtime.timers.release(0);
-        runtime.waiters.release(ReleaseScope::Everybody);
+        runtime.waiters.release(ReleaseScope::All);
         for run in runtime.running.all() {
             run.begin_abort();
         }

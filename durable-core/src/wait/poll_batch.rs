@@ -1,0 +1,106 @@
+//! One poll of the database on behalf of many waiters.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::store::{FinishedWorkflow, Hint, PollRequest, PollResult, StreamCursor};
+use crate::types::keys::{MessageKey, WorkflowKey};
+use crate::types::status::Status;
+
+/// What a waiter waits for.
+#[derive(Debug, Clone)]
+pub(crate) enum WaitFor {
+    /// The end of the workflow with this id. A workflow that waits for another one waits on while that
+    /// one is parked; for a caller outside, parking is an answer.
+    End { id: Arc<str>, parked_counts: bool },
+    /// The oldest message on a topic, to the workflow with this key.
+    Message { workflow: WorkflowKey, topic: Arc<str> },
+    /// The value of an event of the workflow with this id.
+    Event { id: Arc<str>, name: Arc<str> },
+    /// Anything behind a mark in a stream of the workflow with this id.
+    Stream { id: Arc<str>, name: Arc<str>, mark: Box<StreamCursor> },
+}
+
+/// What was found.
+#[derive(Debug, Clone)]
+pub(crate) enum WaitResult {
+    Ended(Arc<FinishedWorkflow>),
+    Message {
+        key: MessageKey,
+        payload: String,
+    },
+    /// The value; `None` when it will never be set.
+    Event(Option<String>),
+    Stream,
+}
+
+/// Identifies a waiter: the hint of its workflow, and a number.
+pub(super) type WaiterKey = (Hint, u64);
+
+/// A request to the database, and the waiters that it is for.
+#[derive(Debug, Default)]
+pub(crate) struct PollBatch {
+    pub(crate) request: PollRequest,
+    ends: HashMap<String, Vec<(WaiterKey, bool)>>,
+    messages: Vec<WaiterKey>,
+    events: Vec<WaiterKey>,
+    streams: Vec<WaiterKey>,
+}
+
+impl PollBatch {
+    pub(super) fn add(&mut self, key: WaiterKey, wait_for: &WaitFor) {
+        match wait_for {
+            WaitFor::End { id, parked_counts } => {
+                let waiters = self.ends.entry(id.to_string()).or_default();
+                if waiters.is_empty() {
+                    self.request.ends.push(id.to_string());
+                }
+                waiters.push((key, *parked_counts));
+            }
+            WaitFor::Message { workflow, topic } => {
+                self.request.messages.push((*workflow, topic.to_string()));
+                self.messages.push(key);
+            }
+            WaitFor::Event { id, name } => {
+                self.request.events.push((id.to_string(), name.to_string()));
+                self.events.push(key);
+            }
+            WaitFor::Stream { id, name, mark } => {
+                self.request.streams.push((id.to_string(), name.to_string(), **mark));
+                self.streams.push(key);
+            }
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.keys().next().is_none()
+    }
+
+    /// The waiters.
+    pub(super) fn keys(&self) -> impl Iterator<Item = WaiterKey> {
+        let ends = self.ends.values().flatten().map(|(key, _)| key);
+        ends.chain(&self.messages).chain(&self.events).chain(&self.streams).copied()
+    }
+
+    /// What was found, and for which waiter. The request has an answer for each index that the store returns.
+    pub(super) fn results(&self, found: PollResult) -> Vec<(WaiterKey, WaitResult)> {
+        let mut results = Vec::new();
+        for ended in found.ends {
+            let waiters = self.ends.get(&ended.id).map_or(&[][..], Vec::as_slice);
+            let ended = Arc::new(ended);
+            let counts = |parked_counts: bool| parked_counts || ended.status != Status::Parked;
+            let waiters = waiters.iter().filter(|(_, parked_counts)| counts(*parked_counts));
+            results.extend(waiters.map(|(key, _)| (*key, WaitResult::Ended(Arc::clone(&ended)))));
+        }
+        let messages = found.messages.into_iter();
+        results.extend(messages.map(|message| {
+            let result = WaitResult::Message { key: message.key, payload: message.payload };
+            (self.messages[message.index], result)
+        }));
+        let events = found.events.into_iter();
+        results.extend(events.map(|event| (self.events[event.index], WaitResult::Event(event.value))));
+        results.extend(found.streams.into_iter().map(|index| (self.streams[index], WaitResult::Stream)));
+        results
+    }
+}

@@ -1,0 +1,143 @@
+//! Which waiting entries go into one commit.
+
+use std::fmt;
+
+use crate::store::{Entry, Fence};
+use crate::writer::completion::Completion;
+
+/// How many rows one commit takes. Beyond about a thousand nothing is gained per row.
+pub(super) const MAX_ROWS: usize = 1024;
+/// How many payload bytes one commit takes, so that small records do not wait for a large one.
+const MAX_BYTES: usize = 1 << 20;
+/// An entry above this size is committed alone.
+const MAX_SHARED_BYTES: usize = 64 << 10;
+
+/// What the writer's task receives.
+pub(super) enum WriteRequest {
+    Write { fence: Fence, entry: Box<Entry>, completion: Completion },
+    Stop,
+}
+
+/// Entries of one fence that go into one commit, in the order in which they were submitted.
+pub(super) struct WriteBatch {
+    pub(super) fence: Fence,
+    pub(super) entries: Vec<Entry>,
+    pub(super) completions: Vec<Completion>,
+}
+
+/// Takes a batch from the front of the queue; `None` if a stop is at the front.
+pub(super) fn next_batch(waiting: &mut Vec<WriteRequest>) -> Option<WriteBatch> {
+    let Some(WriteRequest::Write { fence, .. }) = waiting.first() else { return None };
+    let fence = *fence;
+    let (mut rows, mut bytes, mut taken) = (0, 0, 0);
+    for request in waiting.iter() {
+        let WriteRequest::Write { fence: next_fence, entry, .. } = request else { break };
+        let (more_rows, more_bytes) = (entry.rows(), entry.bytes());
+        let too_much = rows + more_rows > MAX_ROWS || bytes + more_bytes > MAX_BYTES || more_bytes > MAX_SHARED_BYTES;
+        if taken > 0 && (too_much || *next_fence != fence) {
+            break;
+        }
+        (rows, bytes, taken) = (rows + more_rows, bytes + more_bytes, taken + 1);
+        if more_bytes > MAX_SHARED_BYTES {
+            break;
+        }
+    }
+    let mut batch = WriteBatch { fence, entries: Vec::with_capacity(taken), completions: Vec::with_capacity(taken) };
+    for request in waiting.drain(..taken) {
+        if let WriteRequest::Write { entry, completion, .. } = request {
+            batch.entries.push(*entry);
+            batch.completions.push(completion);
+        }
+    }
+    Some(batch)
+}
+
+impl fmt::Debug for WriteRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Write { .. } => "Write",
+            Self::Stop => "Stop",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::store::NewWorkflow;
+
+    fn request(key: usize, bytes: usize, epoch: i64) -> WriteRequest {
+        let start = NewWorkflow {
+            key: i64::try_from(key).expect("small").into(),
+            id: "w".into(),
+            name: "w".into(),
+            input: "x".repeat(bytes),
+            instance: None,
+            parent: None,
+            version: String::new(),
+            fingerprint: 0,
+            timeout: None,
+            deadline: None,
+            placement: None,
+        };
+        let entry = Box::new(Entry { start: Some(start), ..Entry::default() });
+        WriteRequest::Write { fence: Fence { executor: 1.into(), epoch }, entry, completion: Completion::new(drop) }
+    }
+
+    fn requests(sizes: impl IntoIterator<Item = usize>) -> Vec<WriteRequest> {
+        sizes.into_iter().enumerate().map(|(key, bytes)| request(key, bytes, 1)).collect()
+    }
+
+    fn batches(mut waiting: Vec<WriteRequest>) -> Vec<WriteBatch> {
+        std::iter::from_fn(|| next_batch(&mut waiting)).collect()
+    }
+
+    fn sizes(waiting: Vec<WriteRequest>) -> Vec<usize> {
+        batches(waiting).iter().map(|it| it.entries.len()).collect()
+    }
+
+    fn key(entry: &Entry) -> i64 {
+        entry.start.as_ref().map_or(-1, |start| start.key.get())
+    }
+
+    #[test]
+    fn a_batch_is_bounded_and_a_large_payload_goes_alone() {
+        assert_eq!(sizes(requests([10; 2000])), [1024, 976]);
+        assert_eq!(sizes(requests([10, 100 << 10, 10, 10])), [1, 1, 2]);
+        assert_eq!(sizes(requests([60 << 10; 40])), [17, 17, 6]);
+    }
+
+    proptest! {
+        #[test]
+        fn batches_keep_the_order_the_bounds_and_one_fence_and_end_at_a_stop(
+            script in prop::collection::vec((prop_oneof![8 => 0..200_usize, 2 => 30_000..70_000_usize, 1 => 200_000..2_000_000_usize], 0..3_i64), 0..120),
+            stop in 0..140_usize,
+        ) {
+            let mut waiting = Vec::new();
+            for (key, (bytes, epoch)) in script.iter().enumerate() {
+                if key == stop {
+                    waiting.push(WriteRequest::Stop);
+                }
+                waiting.push(request(key, *bytes, *epoch));
+            }
+            let batches = batches(waiting);
+            let keys: Vec<i64> = batches.iter().flat_map(|it| &it.entries).map(key).collect();
+            let before_stop = i64::try_from(script.len().min(stop)).expect("small");
+            prop_assert_eq!(keys, (0..before_stop).collect::<Vec<_>>(), "all before the stop, once, in order");
+            for batch in batches {
+                let bytes = |entry: &Entry| entry.bytes();
+                prop_assert_eq!(batch.entries.len(), batch.completions.len());
+                prop_assert!(batch.entries.iter().map(Entry::rows).sum::<usize>() <= MAX_ROWS);
+                let alone = batch.entries.len() == 1;
+                prop_assert!(alone || batch.entries.iter().map(bytes).sum::<usize>() <= MAX_BYTES);
+                prop_assert!(alone || batch.entries.iter().map(bytes).all(|it| it <= MAX_SHARED_BYTES));
+                for entry in &batch.entries {
+                    let index = usize::try_from(key(entry)).expect("a key of the script");
+                    prop_assert_eq!(script[index].1, batch.fence.epoch);
+                }
+            }
+        }
+    }
+}

@@ -13,13 +13,17 @@ pub(in crate::store) const START: &[Column<NewWorkflow>] = &[
     Column::text("id", |it| Some(&it.id)),
     Column::text("name", |it| Some(&it.name)),
     Column::text("instance", |it| it.instance.as_deref()),
-    Column::big_int("parent", |it| it.parent.map(WorkflowKey::get)),
+    Column::big_int("parent", |it| it.parent.map(|it| it.key.get())),
     Column::text("version", |it| Some(&it.version)),
     Column::big_int("fingerprint", |it| Some(it.fingerprint)),
     Column::big_int("timeout", |it| it.timeout.map(micros)),
     Column::big_int("deadline", |it| it.deadline),
     Column { name: "input", value: Value::Input(|it| &it.input) },
 ];
+
+/// What a start is compared with, besides what it writes: the run of its parent.
+pub(in crate::store) const PARENT_RUN: &[Column<NewWorkflow>] =
+    &[Column::integer("parent_attempt", |it| it.parent.map(|it| it.attempt))];
 
 /// What the start of a workflow on a queue writes besides.
 pub(in crate::store) const PLACEMENT: &[Column<NewWorkflow>] = &[

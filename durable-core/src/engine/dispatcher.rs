@@ -166,6 +166,7 @@ fn back_off_queue(runtime: &Runtime, queue: &str, error: &StoreError) {
 
 /// Claims from one queue as many workflows as have a free slot, and runs them.
 async fn claim_and_run(runtime: &Arc<Runtime>, claim: &NextClaim) -> Result<(), StoreError> {
+    let _claiming = runtime.claims.read().await;
     let fence = runtime.fence();
     let known = runtime.registry.names().into_iter().map(str::to_owned).collect();
     let request = ClaimRequest { fence, queue: claim.queue.to_string(), known, limit: claim.free };

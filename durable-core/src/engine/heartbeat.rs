@@ -64,8 +64,13 @@ impl Heartbeat {
                 run.request_stop(reason);
             }
         }
-        if runtime.shutdown.phase() < EnginePhase::Quiesced && (answer.orphans || !answer.expired.is_empty()) {
-            self.recovery.request(answer.expired);
+        if runtime.shutdown.phase() < EnginePhase::Quiesced {
+            if !answer.not_running.is_empty() {
+                self.recovery.request_release(answer.not_running);
+            }
+            if answer.orphans || !answer.expired.is_empty() {
+                self.recovery.request(answer.expired);
+            }
         }
         Ok(())
     }

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, RwLock, Semaphore};
 
 use crate::engine::builder::Builder;
 use crate::engine::durable::Durable;
@@ -170,6 +170,7 @@ impl RuntimeParts<'_> {
             schedules: Wakeup::default(),
             released: Notify::new(),
             calls: CallTasks::default(),
+            claims: RwLock::default(),
             blocking_steps: BlockingSteps::default(),
             panics: Mutex::default(),
             timers: Timers::new(self.clock),

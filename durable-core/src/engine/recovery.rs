@@ -1,5 +1,6 @@
 //! Recovery: takes over the workflows of dead executors, and those that no executor runs.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -9,7 +10,8 @@ use tokio::time::Instant;
 
 use crate::engine::{executor_identity, lock_file, run_claimed};
 use crate::runtime::Runtime;
-use crate::store::{ExecutorInfo, RunRow, StoreError, TakeoverRequest, WorkQuery};
+use crate::store::{ExecutorInfo, ReleaseRequest, ReleasedWorkflows, RunRow, StoreError, TakeoverRequest, WorkQuery};
+use crate::types::keys::WorkflowKey;
 use crate::types::sync::lock;
 use crate::wait::shutdown_phase::EnginePhase;
 
@@ -22,11 +24,16 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// causes one.
 const MIN_CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
+/// How long a release of workflows without a task waits for claims under way.
+const CLAIMS_WAIT: Duration = Duration::from_secs(1);
+
 /// What the heartbeat asks the recovery to do.
 #[derive(Debug, Default)]
 pub(super) struct RecoveryRequests {
     /// The executors whose lease has expired; `None` if there is no request.
     expired: Mutex<Option<Vec<ExecutorInfo>>>,
+    /// PENDING workflows of this executor that had no task when it was last checked.
+    not_running: Mutex<Vec<WorkflowKey>>,
     requested: Notify,
 }
 
@@ -34,6 +41,12 @@ impl RecoveryRequests {
     /// Requests a recovery of what expired executors ran, if any, and of what no executor runs.
     pub(super) fn request(&self, expired: Vec<ExecutorInfo>) {
         *lock(&self.expired) = Some(expired);
+        self.requested.notify_one();
+    }
+
+    /// Requests the release of workflows that this executor owns and does not run.
+    pub(super) fn request_release(&self, not_running: Vec<WorkflowKey>) {
+        *lock(&self.not_running) = not_running;
         self.requested.notify_one();
     }
 }
@@ -58,6 +71,10 @@ pub(super) async fn run(runtime: Arc<Runtime>, requests: Arc<RecoveryRequests>) 
                 () = runtime.shutdown.wait_for(EnginePhase::Quiesced) => return,
             }
         }
+        let not_running = std::mem::take(&mut *lock(&requests.not_running));
+        if !not_running.is_empty() {
+            release_without_task(&runtime, not_running).await;
+        }
         let expired = lock(&requests.expired).take();
         if only_released && !may_own_unknown && expired.is_none() && !is_anything_released(&runtime).await {
             continue;
@@ -66,6 +83,42 @@ pub(super) async fn run(runtime: Arc<Runtime>, requests: Arc<RecoveryRequests>) 
         match take_over_and_run(&runtime, &expired.unwrap_or_default(), check_unknown).await {
             Ok(all_run) => may_own_unknown = !all_run,
             Err(error) => tracing::warn!(target: "durable", %error, "taking over workflows failed; trying again"),
+        }
+    }
+}
+
+/// Releases workflows that this executor owns and does not run: one whose run has left without an end,
+/// because its records could not be read or its end was refused, would otherwise wait until this process ends.
+async fn release_without_task(runtime: &Runtime, mut keys: Vec<WorkflowKey>) {
+    let released = async {
+        // A workflow that was just claimed or started has its task when the claims are over and the commit
+        // in which it was started is completed.
+        let Ok(_no_claim) = tokio::time::timeout(CLAIMS_WAIT, runtime.claims.write()).await else {
+            return Ok(ReleasedWorkflows::default()); // the next heartbeat lists them again
+        };
+        runtime.writer.flushed().await;
+        let running: HashSet<WorkflowKey> = runtime.running.all().iter().map(|it| it.key).collect();
+        keys.retain(|key| !running.contains(key));
+        if keys.is_empty() {
+            return Ok(ReleasedWorkflows::default());
+        }
+        runtime.store.release(runtime.fence(), ReleaseRequest::Only(&keys)).await
+    };
+    let released = tokio::select! {
+        released = released => released,
+        () = runtime.shutdown.wait_for(EnginePhase::Quiesced) => return, // the shutdown releases them
+    };
+    match released {
+        Ok(released) if released.direct + released.queued > 0 => {
+            let workflows = released.direct + released.queued;
+            runtime.running.count_released(workflows);
+            tracing::warn!(target: "durable", executor_id = %runtime.settings.executor, workflows, "released unfinished workflows that had no task in this process");
+            runtime.released.notify_one();
+            runtime.queues.notify_all();
+        }
+        Ok(_) => {}
+        Err(error) => {
+            tracing::warn!(target: "durable", executor_id = %runtime.settings.executor, %error, "workflows without a task could not be released; trying again with the next heartbeat");
         }
     }
 }

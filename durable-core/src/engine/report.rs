@@ -47,6 +47,9 @@ pub struct ShutdownReport {
     pub stuck_total: usize,
     /// How many workflows were claimed from queues while the shutdown began, and returned unstarted.
     pub returned_claims: u64,
+    /// How many unfinished workflows were found without a task while the engine ran, and were released. Other
+    /// executors, or this one, ran them again.
+    pub released_without_task: u64,
     /// How many unfinished workflows were released to other executors, or why that failed.
     #[serde(with = "release_json")]
     pub released: Result<ReleasedWorkflows, String>,
@@ -212,6 +215,7 @@ impl ShutdownReport {
             stuck: Vec::new(),
             stuck_total: 0,
             returned_claims: 0,
+            released_without_task: 0,
             released: Ok(ReleasedWorkflows::default()),
             background: Vec::new(),
             pools: Vec::new(),

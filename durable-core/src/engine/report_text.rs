@@ -41,6 +41,9 @@ impl fmt::Display for ShutdownReport {
         if more > 0 {
             write!(f, "; and {more} more")?;
         }
+        if self.released_without_task > 0 {
+            write!(f, "; {} had no task while it ran and were released", self.released_without_task)?;
+        }
         if self.returned_claims > 0 {
             write!(f, "; {} returned to their queues unstarted", self.returned_claims)?;
         }
@@ -103,13 +106,14 @@ mod tests {
         let (kind, running_for) = (StuckKind::Task, Duration::ZERO);
         report.stuck = vec![Stuck { id, name, kind, at: None, running_for }];
         report.returned_claims = 5;
+        report.released_without_task = 2;
         report.released = Ok(ReleasedWorkflows { direct: 2, queued: 1 });
         assert_eq!(
             report.to_string(),
             "shut down in 1.5s (signal 15): 3 completed, 2 suspended, 1 killed, 1 stuck; \
              killed: checkout \"w-1\" at step `charge` after 4.0s; \
              stuck: checkout \"w-1\" in its own code, outside of any step, which blocks a thread of the runtime; \
-             5 returned to their queues unstarted; 3 handed over to other executors"
+             2 had no task while it ran and were released; 5 returned to their queues unstarted; 3 handed over to other executors"
         );
     }
 

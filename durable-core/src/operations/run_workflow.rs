@@ -4,6 +4,7 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -16,7 +17,8 @@ use crate::runtime::Runtime;
 use crate::runtime::panics;
 use crate::runtime::running_workflows::RunningWorkflow;
 use crate::runtime::stop_reason::StopReason;
-use crate::store::{Entry, Fence, Finish, FinishedWorkflow, PollRequest, Record, RunRow};
+use crate::store::{Entry, Fence, Finish, FinishedWorkflow, PollRequest, Record, RunRow, StoreError};
+use crate::types::backoff::Backoff;
 use crate::types::error::Error;
 use crate::types::payload::{Outcome, RecordedError};
 use crate::types::status::Status;
@@ -117,29 +119,34 @@ impl RunTask {
         }
     }
 
-    /// Reads the journal again, unless the workflow has ended or is no longer ours.
+    /// Reads the journal again, however long the database cannot be reached; `None` if the workflow has
+    /// ended, or the engine shuts down first.
     async fn reload(&self, run: &RunningWorkflow) -> Option<Vec<Record>> {
-        let key = self.row.key;
-        let again = async {
-            let wanted = PollRequest { ends: vec![self.row.id.to_string()], ..PollRequest::default() };
-            let ended = self.runtime.store.poll(&wanted).await?.ends;
-            let records = self.runtime.store.records(&[key]).await?;
-            Ok::<_, crate::store::StoreError>((ended, records))
-        };
-        match again.await {
-            Ok((ended, records)) => match ended.into_iter().next() {
-                Some(ended) => {
+        let mut failed = 0;
+        loop {
+            match self.try_reload().await {
+                Ok((Some(ended), _)) => {
                     run.finish(Arc::new(ended));
-                    None
+                    return None;
                 }
-                None => Some(records),
-            },
-            Err(error) => {
-                // The row stays PENDING and ours, and has no body until this process ends or is deposed.
-                tracing::warn!(target: "durable", id = %run.id, %error, "the records could not be read again");
-                None
+                Ok((None, records)) => return Some(records),
+                Err(error) => {
+                    failed += 1;
+                    tracing::warn!(target: "durable", id = %run.id, attempts = failed, %error, "the records could not be read again; trying again");
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(RELOAD_DELAYS.delay(failed)) => {}
+                () = self.runtime.shutdown.wait_for(EnginePhase::Aborting) => return None,
             }
         }
+    }
+
+    /// The end of the workflow, if it has ended, and its records.
+    async fn try_reload(&self) -> Result<(Option<FinishedWorkflow>, Vec<Record>), StoreError> {
+        let wanted = PollRequest { ends: vec![self.row.id.to_string()], ..PollRequest::default() };
+        let ended = self.runtime.store.poll(&wanted).await?.ends.into_iter().next();
+        Ok((ended, self.runtime.store.records(&[self.row.key]).await?))
     }
 
     fn leave(&self, run: &RunningWorkflow, signal: &StopReason) {
@@ -152,8 +159,10 @@ impl RunTask {
     }
 }
 
-/// How often a run begins again from the journal before it leaves the workflow to the next recovery.
+/// How often a run begins again from the journal before it leaves, so that the workflow is released.
 const MAX_REPLAYS: u32 = 8;
+/// The delays between attempts to read the journal again.
+const RELOAD_DELAYS: Backoff = Backoff::doubling(Duration::from_millis(50), Duration::from_secs(5));
 
 /// A run is in the list of the living while this lives, on whatever way its task ends, and has its
 /// queue's slot for just as long.

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, RwLock, Semaphore};
 
 use crate::queue_state::LocalQueues;
 use crate::registry::{Registry, Resources};
@@ -67,6 +67,8 @@ pub(crate) struct Runtime {
     pub(crate) queues: Arc<LocalQueues>,
     /// Pokes the scheduler: the schedules have changed.
     pub(crate) schedules: Wakeup,
+    /// Held by a claim until its workflows run, so that none of them is taken for one without a task.
+    pub(crate) claims: RwLock<()>,
     /// Wakes the recovery: an executor may have released workflows.
     pub(crate) released: Notify,
     /// Calls that are finished also if their caller is gone.

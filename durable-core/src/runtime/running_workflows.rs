@@ -21,6 +21,8 @@ pub(crate) struct RunningWorkflows {
     count: watch::Sender<usize>,
     /// How many have come to their end in this process, those included that were cancelled in it.
     ended: AtomicU64,
+    /// How many were released, because they were unfinished and had no task.
+    released: AtomicU64,
     /// Those that left without having ended, since the shutdown began to list them.
     left: Mutex<Option<Vec<Arc<RunningWorkflow>>>>,
 }
@@ -82,7 +84,13 @@ pub(crate) enum RunProgress {
 
 impl RunningWorkflows {
     pub(crate) fn new() -> Self {
-        Self { by_id: Mutex::default(), count: watch::Sender::new(0), ended: AtomicU64::new(0), left: Mutex::default() }
+        Self {
+            by_id: Mutex::default(),
+            count: watch::Sender::new(0),
+            ended: AtomicU64::new(0),
+            released: AtomicU64::new(0),
+            left: Mutex::default(),
+        }
     }
 
     /// Enters a run; counted from now until the guard is dropped. While an earlier run of the same
@@ -142,6 +150,16 @@ impl RunningWorkflows {
     /// How many have come to their end in this process.
     pub(crate) fn finish(&self) -> u64 {
         self.ended.load(Ordering::Relaxed)
+    }
+
+    /// Counts workflows that were released, because they were unfinished and had no task.
+    pub(crate) fn count_released(&self, many: u64) {
+        self.released.fetch_add(many, Ordering::Relaxed);
+    }
+
+    /// How many were released, because they were unfinished and had no task.
+    pub(crate) fn released_without_task(&self) -> u64 {
+        self.released.load(Ordering::Relaxed)
     }
 
     /// Lists from now on who leaves without having ended.

@@ -36,6 +36,45 @@ pub(super) fn status(word: &str) -> Result<Status, StoreError> {
     })
 }
 
+/// A text that is read also if the database holds no text there: then it says so, and is no JSON. One
+/// damaged row must not keep those beside it from being read.
+#[derive(Debug)]
+pub(super) struct LenientText(String);
+
+impl LenientText {
+    pub(super) fn into_string(self) -> String {
+        self.0
+    }
+}
+
+impl<D: sqlx::Database> sqlx::Type<D> for LenientText
+where
+    String: sqlx::Type<D>,
+{
+    fn type_info() -> D::TypeInfo {
+        <String as sqlx::Type<D>>::type_info()
+    }
+
+    fn compatible(_: &D::TypeInfo) -> bool {
+        true
+    }
+}
+
+impl<'r, D: sqlx::Database> sqlx::Decode<'r, D> for LenientText
+where
+    String: sqlx::Decode<'r, D>,
+{
+    fn decode(value: D::ValueRef<'r>) -> Result<Self, sqlx::error::BoxDynError> {
+        let text = <String as sqlx::Decode<'r, D>>::decode(value);
+        Ok(Self(text.unwrap_or_else(|error| format!("<the database holds no text here: {error}>"))))
+    }
+}
+
+/// The text of a column that may be NULL.
+pub(super) fn text(it: Option<LenientText>) -> Option<String> {
+    it.map(LenientText::into_string)
+}
+
 pub(super) fn outcome(output: Option<String>, error: Option<String>) -> Option<Outcome> {
     error.map(Outcome::Error).or(output.map(Outcome::Output))
 }

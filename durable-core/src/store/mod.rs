@@ -72,8 +72,8 @@ pub use self::queue_rows::{
 };
 pub use self::rows::{
     Entry, ExecutorInfo, ExistingWorkflow, Fence, Finish, FinishedWorkflow, HeartbeatResult, KnownWorkflow,
-    NewExecutor, NewRecord, NewWorkflow, ParentRun, Record, ReleasedWorkflows, RunRow, Takeover, TakeoverRequest,
-    Verdict, WorkFound, WorkQuery,
+    NewExecutor, NewRecord, NewWorkflow, ParentRun, Record, ReleaseRequest, ReleasedWorkflows, RunRow, Takeover,
+    TakeoverRequest, Verdict, WorkFound, WorkQuery,
 };
 pub use self::schedule_rows::{ScheduleChange, ScheduleRow};
 pub use self::store_error::{StoreError, StoreErrorKind};
@@ -171,10 +171,9 @@ pub trait Executors: Send + Sync + Debug {
     /// not count: a takeover returns them to their queue.
     fn count_unknown<'a>(&'a self, known: &'a [KnownWorkflow]) -> StoreFuture<'a, u64>;
 
-    /// Releases every PENDING workflow of the executor except the `stuck`: a direct one stays PENDING without
-    /// an owner, and any executor may take it; a queued one is ENQUEUED again. The next run is not counted
-    /// as a recovery.
-    fn release<'a>(&'a self, fence: Fence, stuck: &'a [WorkflowKey]) -> StoreFuture<'a, ReleasedWorkflows>;
+    /// Releases PENDING workflows of the executor: a direct one stays PENDING without an owner, and any
+    /// executor may take it; a queued one is ENQUEUED again. The next run is not counted as a recovery.
+    fn release<'a>(&'a self, fence: Fence, which: ReleaseRequest<'a>) -> StoreFuture<'a, ReleasedWorkflows>;
 
     /// Whether there is anything to do for an executor. It only reads.
     fn work_left<'a>(&'a self, asked: &'a WorkQuery) -> StoreFuture<'a, WorkFound>;

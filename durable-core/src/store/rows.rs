@@ -274,6 +274,8 @@ pub struct HeartbeatResult {
     pub orphans: bool,
     /// Of the running keys, those that are no longer PENDING here, with their status.
     pub no_longer_owned: Vec<(WorkflowKey, Status)>,
+    /// PENDING workflows of this executor that are not among the running keys, at most a thousand.
+    pub not_running: Vec<WorkflowKey>,
 }
 
 /// A workflow name that this program can run.
@@ -335,6 +337,25 @@ pub struct RunRow {
     pub parent: Option<WorkflowKey>,
     /// The queue it came from, if it did.
     pub queue: Option<String>,
+}
+
+/// Which workflows of an executor to release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReleaseRequest<'a> {
+    /// All except these.
+    AllExcept(&'a [WorkflowKey]),
+    /// Only these.
+    Only(&'a [WorkflowKey]),
+}
+
+impl ReleaseRequest<'_> {
+    /// The keys, and whether they are those to release.
+    pub(crate) fn keys(&self) -> (&[WorkflowKey], bool) {
+        match self {
+            Self::AllExcept(keys) => (keys, false),
+            Self::Only(keys) => (keys, true),
+        }
+    }
 }
 
 /// What was released.

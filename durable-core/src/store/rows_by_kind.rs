@@ -156,6 +156,9 @@ pub(super) fn same_for_all(verdict: &Verdict, entries: usize) -> Vec<Verdict> {
     vec![verdict.clone(); entries]
 }
 
+/// How many workflows without a task one heartbeat lists.
+pub(super) const MAX_NOT_RUNNING: u32 = 1_000;
+
 /// The reason of a workflow that was recovered too often; the stores insert the number between.
 pub(super) const TOO_MANY_RECOVERIES: [&str; 3] = [
     "recovered ",

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use durable_core::Filter;
 use durable_core::store::{
-    BoxFuture, Store, StoreErrorKind, TransactionEnd, TransactionStart, UserWork, Verdict, open,
+    BoxFuture, ReleaseRequest, Store, StoreErrorKind, TransactionEnd, TransactionStart, UserWork, Verdict, open,
 };
 
 use crate::support::postgres_store_tests;
@@ -30,7 +30,7 @@ async fn a_takeover_does_not_wait_for_locked_rows(database: StoreDatabase) {
         start_running(&*database.store, owner, id).await;
     }
     fence_out(&*database.store, dead).await;
-    database.store.release(leaving, &[]).await.unwrap();
+    database.store.release(leaving, ReleaseRequest::AllExcept(&[])).await.unwrap();
     let mut other = database.direct_connection().await;
     other.execute("begin").await;
     other.execute("select 1 from durable.workflows where id like 'held%' for update").await;

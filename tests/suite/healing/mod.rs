@@ -2,3 +2,4 @@
 
 mod cancelled_families;
 mod dropped_callers;
+mod workflows_without_task;

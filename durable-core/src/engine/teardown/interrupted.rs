@@ -45,6 +45,7 @@ impl Teardown {
         report.phases = std::mem::take(&mut *lock(&self.phases));
         report.completed = running.finish() - start.finished;
         report.returned_claims = self.runtime.queues.returned();
+        report.released_without_task = self.runtime.running.released_without_task();
         leftovers.write_to(&mut report, false);
         report.released = Err("the shutdown was interrupted".to_owned());
         report.panics = self.take_panics();

@@ -15,7 +15,7 @@ use crate::engine::teardown::{StartTimes, Teardown};
 use crate::journal::current_engine;
 use crate::runtime::Settings;
 use crate::runtime::pending_notifications::RELEASED;
-use crate::store::{Hint, PoolState, ReleasedWorkflows};
+use crate::store::{Hint, PoolState, ReleaseRequest, ReleasedWorkflows};
 use crate::types::sync::lock;
 use crate::wait::shutdown_phase::EnginePhase;
 use crate::wait::waiters::ReleaseScope;
@@ -50,6 +50,7 @@ impl Teardown {
         report.phases = std::mem::take(&mut *lock(&self.phases));
         report.completed = runtime.running.finish() - finished_before;
         report.returned_claims = runtime.queues.returned();
+        report.released_without_task = runtime.running.released_without_task();
         leftovers.write_to(&mut report, released.is_ok() && releases);
         report.released = released;
         report.background = self.background.report();
@@ -217,7 +218,11 @@ impl OngoingShutdown<'_> {
             return Ok(ReleasedWorkflows::default());
         }
         let stuck = self.leftovers.stuck_keys();
-        let released = runtime.store.release(runtime.fence(), &stuck).await.map_err(|error| error.to_string())?;
+        let released = runtime
+            .store
+            .release(runtime.fence(), ReleaseRequest::AllExcept(&stuck))
+            .await
+            .map_err(|error| error.to_string())?;
         let mut hints = runtime.notifications.take();
         if released.direct > 0 {
             hints.push(Hint::for_queue(RELEASED));

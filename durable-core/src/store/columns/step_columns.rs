@@ -1,7 +1,7 @@
 //! The columns of `steps`.
 
 use super::{Column, read_row};
-use crate::store::decode::{count, outcome, time};
+use crate::store::decode::{LenientText, count, outcome, text, time};
 use crate::store::rows_by_kind::{error_of, output_of};
 use crate::store::{NewRecord, Record};
 use crate::types::listing::StepInfo;
@@ -30,8 +30,8 @@ read_row! {
         kind: String => kind,
         name: String => name,
         child: Option<String> => child,
-        output: Option<String> => outcome: outcome(output, error),
-        error: Option<String>,
+        output: Option<LenientText> => outcome: outcome(text(output), text(error)),
+        error: Option<LenientText>,
     }
 }
 
@@ -42,12 +42,12 @@ read_row! {
         position: i32,
         kind: String => kind,
         name: String => name,
-        output: Option<String> => output,
-        error: Option<String> => error,
+        output: Option<LenientText> => output: text(output),
+        error: Option<LenientText> => error: text(error),
         child: Option<String> => child,
         attempts: i32 => attempts: count(attempts),
-        failures: Option<String> =>
-            failures: failures.and_then(|it| serde_json::from_str(&it).ok()).unwrap_or_default(),
+        failures: Option<LenientText> =>
+            failures: text(failures).and_then(|it| serde_json::from_str(&it).ok()).unwrap_or_default(),
         started_at: i64 => started_at: time(started_at),
         completed_at: i64 => completed_at: time(completed_at),
     }

@@ -1,7 +1,7 @@
 //! The columns of `workflows`.
 
 use super::{Column, Value, read_row};
-use crate::store::decode::{count, outcome, status, time};
+use crate::store::decode::{LenientText, count, outcome, status, text, time};
 use crate::store::rows_by_kind::{error_of, output_of};
 use crate::store::{ExistingWorkflow, Finish, FinishedWorkflow, NewWorkflow, RunRow, WorkflowKey};
 use crate::types::listing::WorkflowInfo;
@@ -63,7 +63,7 @@ read_row! {
         id: String => id: id.into(),
         name: String => name,
         instance: Option<String> => instance,
-        input: String => input,
+        input: LenientText => input: input.into_string(),
         attempt: i32 => attempt,
         recoveries: i32 => recoveries,
         fingerprint: i64 => fingerprint,
@@ -81,8 +81,8 @@ read_row! {
     FinishedRow => FinishedWorkflow {
         id: String => id,
         status: String => status: self::status(&status)?,
-        output: Option<String> => outcome: outcome(output, error),
-        error: Option<String>,
+        output: Option<LenientText> => outcome: outcome(text(output), text(error)),
+        error: Option<LenientText>,
         reason: Option<String> => reason,
     }
 }
@@ -93,9 +93,9 @@ read_row! {
         id: String => id,
         name: String => name,
         status: String => status: self::status(&status)?,
-        input: String => input,
-        output: Option<String> => output,
-        error: Option<String> => error,
+        input: LenientText => input: input.into_string(),
+        output: Option<LenientText> => output: text(output),
+        error: Option<LenientText> => error: text(error),
         reason: Option<String> => reason,
         queue: Option<String> => queue,
         parent: Option<String> => parent,

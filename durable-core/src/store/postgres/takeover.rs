@@ -10,9 +10,9 @@ use crate::store::decode::{self, decode};
 use crate::store::postgres::PostgresStore;
 use crate::store::postgres::dialect::{CLOCK, FENCE, FENCE_HOLDS, ORPHANED};
 use crate::store::postgres::executors::names_of_known;
-use crate::store::rows_by_kind::{TOO_MANY_RECOVERIES, numbers};
+use crate::store::rows_by_kind::{MAX_NOT_RUNNING, TOO_MANY_RECOVERIES, numbers};
 use crate::store::sql::sql_statements;
-use crate::store::{Fence, HeartbeatResult, ReleasedWorkflows, StoreError, Takeover, TakeoverRequest};
+use crate::store::{Fence, HeartbeatResult, ReleaseRequest, ReleasedWorkflows, StoreError, Takeover, TakeoverRequest};
 use crate::types::keys::WorkflowKey;
 use crate::types::time::micros;
 
@@ -42,7 +42,13 @@ sql_statements! {
          select 'gone', w.key, null, null, null, null, w.status, null, null
            from (select * from unnest($4::bigint[]) limit cardinality($4::bigint[])) as running (key)
            join durable.workflows w on w.key = running.key
-          where w.status <> 'PENDING' or w.executor is distinct from $1::bigint"
+          where w.status <> 'PENDING' or w.executor is distinct from $1::bigint
+         union all
+         select 'not_running', key, null, null, null, null, null, null, null
+           from (select w.key from durable.workflows w
+                  where w.status = 'PENDING' and w.executor = $1::bigint
+                    and not exists (select 1 from unnest($4::bigint[]) as running (key) where running.key = w.key)
+                  order by w.executor, w.key limit {MAX_NOT_RUNNING}) w"
     );
     /// $1, $2 the key and the epoch of the dead executor. The lock waits for flushes that hold the row
     /// by their fence; an update alone would not, since it changes no key.
@@ -101,7 +107,7 @@ sql_statements! {
             ("queue", "c.requeued")
         ])
     );
-    /// $1, $2 fence; $3 stuck keys.
+    /// $1, $2 fence; $3 keys; $4 whether these are released, or all others.
     release = format!(
         "with freed as (
              update durable.workflows
@@ -109,7 +115,7 @@ sql_statements! {
                     executor = null,
                     started_at = case when queue is null then started_at end,
                     attempt = case when queue is null then attempt else greatest(attempt - 1, 0) end
-              where status = 'PENDING' and executor = $1::bigint and key <> all($3::bigint[]) and {FENCE_HOLDS}
+              where status = 'PENDING' and executor = $1::bigint and (key = any($3::bigint[])) = $4::boolean and {FENCE_HOLDS}
              returning queue is null as direct)
          select count(*) filter (where direct) as direct, count(*) filter (where not direct) as queued from freed"
     );
@@ -131,6 +137,7 @@ impl PostgresStore {
                 "now" => result.now = row.try_get("key")?,
                 "orphans" => result.orphans = true,
                 "expired" => result.expired.push(decode::<_, ExecutorRow, _>(row)?),
+                "not_running" => result.not_running.push(row.try_get::<i64, _>("key")?.into()),
                 _ => result
                     .no_longer_owned
                     .push((row.try_get::<i64, _>("key")?.into(), decode::status(row.try_get("status")?)?)),
@@ -150,12 +157,13 @@ impl PostgresStore {
         Takeover::of(&rows)
     }
 
-    pub(super) async fn release_all_but(
+    pub(super) async fn release_some(
         &self,
         fence: Fence,
-        stuck: &[WorkflowKey],
+        which: ReleaseRequest<'_>,
     ) -> Result<ReleasedWorkflows, StoreError> {
-        let query = self.fenced(&self.sql.takeover.release, fence).bind(numbers(stuck));
+        let (keys, are_released) = which.keys();
+        let query = self.fenced(&self.sql.takeover.release, fence).bind(numbers(keys)).bind(are_released);
         let row = query.fetch_one(&mut *self.leases().await?).await?;
         let count = |column| Ok::<_, StoreError>(row.try_get::<i64, _>(column)?.unsigned_abs());
         let released = ReleasedWorkflows { direct: count("direct")?, queued: count("queued")? };

@@ -10,8 +10,8 @@ use crate::store::columns::{EXECUTOR, ExecutorRow, names, select};
 use crate::store::decode::decode;
 use crate::store::sql::sql_statements;
 use crate::store::{
-    ExecutorInfo, Executors, Fence, HeartbeatResult, KnownWorkflow, NewExecutor, ReleasedWorkflows, StoreFuture,
-    Takeover, TakeoverRequest, WorkFound, WorkQuery,
+    ExecutorInfo, Executors, Fence, HeartbeatResult, KnownWorkflow, NewExecutor, ReleaseRequest, ReleasedWorkflows,
+    StoreFuture, Takeover, TakeoverRequest, WorkFound, WorkQuery,
 };
 use crate::types::keys::{ExecutorKey, WorkflowKey};
 use crate::types::time::micros;
@@ -118,8 +118,8 @@ impl Executors for SqlStore {
         })
     }
 
-    fn release<'a>(&'a self, fence: Fence, stuck: &'a [WorkflowKey]) -> StoreFuture<'a, ReleasedWorkflows> {
-        Box::pin(self.release_all_but(fence, stuck))
+    fn release<'a>(&'a self, fence: Fence, which: ReleaseRequest<'a>) -> StoreFuture<'a, ReleasedWorkflows> {
+        Box::pin(self.release_some(fence, which))
     }
 
     fn work_left<'a>(&'a self, asked: &'a WorkQuery) -> StoreFuture<'a, WorkFound> {

@@ -7,12 +7,12 @@ use sqlx::Row;
 
 use crate::store::columns::{ExecutorRow, RunColumns, select};
 use crate::store::decode::{self, decode};
-use crate::store::rows_by_kind::{TOO_MANY_RECOVERIES, numbers};
+use crate::store::rows_by_kind::{MAX_NOT_RUNNING, TOO_MANY_RECOVERIES, numbers};
 use crate::store::sql::sql_statements;
 use crate::store::sqlite::SqliteStore;
 use crate::store::sqlite::claim::INPUT;
 use crate::store::sqlite::dialect::{FENCE_HOLDS, ORPHANED, list};
-use crate::store::{Fence, HeartbeatResult, ReleasedWorkflows, StoreError, Takeover, TakeoverRequest};
+use crate::store::{Fence, HeartbeatResult, ReleaseRequest, ReleasedWorkflows, StoreError, Takeover, TakeoverRequest};
 use crate::types::id::local_micros;
 use crate::types::keys::WorkflowKey;
 use crate::types::time::micros;
@@ -34,7 +34,12 @@ sql_statements! {
          union all
          select 'gone', w.key, null, null, null, null, w.status, null, null
            from json_each($3) running join durable.workflows w on w.key = running.value
-          where w.status <> 'PENDING' or w.executor is not $1"
+          where w.status <> 'PENDING' or w.executor is not $1
+         union all
+         select 'not_running', key, null, null, null, null, null, null, null
+           from (select w.key from durable.workflows w indexed by durable_workflows_pending
+                  where w.status = 'PENDING' and w.executor = $1 and w.key not in (select value from json_each($3))
+                  order by w.key limit {MAX_NOT_RUNNING}) w"
     );
     /// $1, $2 the key and the epoch of the dead executor. Its commits wait for the same write lock, so none
     /// is in flight here.
@@ -73,14 +78,14 @@ sql_statements! {
             ("queue", "case when status = 'ENQUEUED' then queue end")
         ])
     );
-    /// $1, $2 fence; $3 stuck keys.
+    /// $1, $2 fence; $3 keys; $4 whether these are released, or all others.
     release = format!(
         "update durable.workflows
             set status = case when queue is null then 'PENDING' else 'ENQUEUED' end,
                 executor = null,
                 started_at = case when queue is null then started_at end,
                 attempt = case when queue is null then attempt else max(attempt - 1, 0) end
-          where status = 'PENDING' and executor = $1 and key not in (select value from json_each($3)) and {FENCE_HOLDS}
+          where status = 'PENDING' and executor = $1 and (key in (select value from json_each($3))) = $4 and {FENCE_HOLDS}
          returning queue is null as direct"
     );
 }
@@ -101,6 +106,7 @@ impl SqliteStore {
             match row.try_get::<&str, _>("what")? {
                 "orphans" => result.orphans = true,
                 "expired" => result.expired.push(decode::<_, ExecutorRow, _>(row)?),
+                "not_running" => result.not_running.push(row.try_get::<i64, _>("key")?.into()),
                 _ => result
                     .no_longer_owned
                     .push((row.try_get::<i64, _>("key")?.into(), decode::status(row.try_get("status")?)?)),
@@ -119,12 +125,13 @@ impl SqliteStore {
         Takeover::of(&rows)
     }
 
-    pub(super) async fn release_all_but(
+    pub(super) async fn release_some(
         &self,
         fence: Fence,
-        stuck: &[WorkflowKey],
+        which: ReleaseRequest<'_>,
     ) -> Result<ReleasedWorkflows, StoreError> {
-        let query = self.fenced(&self.sql.takeover.release, fence).bind(list(&numbers(stuck)));
+        let (keys, are_released) = which.keys();
+        let query = self.fenced(&self.sql.takeover.release, fence).bind(list(&numbers(keys))).bind(are_released);
         let rows = query.fetch_all(&mut *self.leases().await?).await?;
         self.counter.committed(rows.len() as u64);
         let direct: Result<Vec<bool>, StoreError> = rows.iter().map(|row| Ok(row.try_get("direct")?)).collect();

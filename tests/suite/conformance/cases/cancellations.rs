@@ -1,6 +1,8 @@
 //! Cancelling a workflow, and its descendants.
 
-use durable_core::store::{CancelledRun, CancelledWorkflows, ExecutorKey, Finish, PollRequest, Verdict};
+use durable_core::store::{
+    CancelledRun, CancelledWorkflows, ExecutorKey, Finish, PollRequest, ReleaseRequest, Verdict,
+};
 use durable_core::{Filter, Status};
 
 use crate::support::store_database::StoreDatabase;
@@ -71,7 +73,7 @@ pub(crate) async fn cancelling_a_workflow_without_an_owner_names_no_executor(
 ) {
     let me = register_executor(&*store, "a").await;
     start_running(&*store, me, "w").await;
-    store.release(me, &[]).await.unwrap();
+    store.release(me, ReleaseRequest::AllExcept(&[])).await.unwrap();
     let done = store.cancel("w", "enough", false).await.unwrap().expect("it is there");
     assert_eq!(done.runs, [stopped("w", None)]);
 }

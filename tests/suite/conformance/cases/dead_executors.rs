@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use durable_core::Status;
 use durable_core::store::{
-    Fence, Finish, KnownWorkflow, NewWorkflow, QueueChange, StoredLimits, TakeoverRequest, Verdict, WorkFound,
-    WorkQuery,
+    Fence, Finish, KnownWorkflow, NewWorkflow, QueueChange, ReleaseRequest, StoredLimits, TakeoverRequest, Verdict,
+    WorkFound, WorkQuery,
 };
 
 use crate::support::store_database::StoreDatabase;
@@ -44,7 +44,7 @@ pub(crate) async fn workflows_of_a_dead_executor_are_taken_over_and_counted_as_r
 pub(crate) async fn taking_over_a_released_workflow_is_not_a_recovery(StoreDatabase { store, .. }: StoreDatabase) {
     let leaving = register_executor(&*store, "leaving").await;
     start_running(&*store, leaving, "w").await;
-    let released = store.release(leaving, &[]).await.unwrap();
+    let released = store.release(leaving, ReleaseRequest::AllExcept(&[])).await.unwrap();
     assert_eq!((released.direct, released.queued), (1, 0));
     assert_eq!(status(&*store, "w").await, Some(Status::Pending));
     store.remove_executor(leaving).await.unwrap();
@@ -75,7 +75,7 @@ pub(crate) async fn the_oldest_workflows_are_taken_over_first_up_to_the_limit(
         keys.push(start_running(&*store, owner, &format!("w-{number}")).await);
     }
     fence_out(&*store, dead).await;
-    store.release(leaving, &[]).await.unwrap();
+    store.release(leaving, ReleaseRequest::AllExcept(&[])).await.unwrap();
     let heir = register_executor(&*store, "heir").await;
     let mut taken = Vec::new();
     for expected in [4, 4, 2, 0] {
@@ -152,7 +152,7 @@ pub(crate) async fn a_run_cannot_end_a_workflow_that_was_taken_over(StoreDatabas
     // Released and taken over by the same executor: the fence is the same, and only the run differs.
     let me = register_executor(&*store, "a").await;
     let run = start_running(&*store, me, "w").await;
-    store.release(me, &[]).await.unwrap();
+    store.release(me, ReleaseRequest::AllExcept(&[])).await.unwrap();
     assert_eq!(store.take_over(&takeover_request(me, 10)).await.unwrap().runs[0].attempt, 2);
     assert_eq!(commit(&*store, me, finish(success(run, "1"))).await, Verdict::Superseded);
     let both = [finish(success(run, "1")), records([record(run, 1, "1")])];
@@ -207,7 +207,7 @@ pub(crate) async fn remaining_work_is_reported(StoreDatabase { store, .. }: Stor
     start_running(&*store, me, "w").await;
     assert_eq!(asks(me, QUEUE, "checkout").await, WorkFound { own: true, ..nothing });
     assert_eq!(asks(other, QUEUE, "checkout").await, nothing, "it has an owner");
-    store.release(me, &[]).await.unwrap();
+    store.release(me, ReleaseRequest::AllExcept(&[])).await.unwrap();
     assert_eq!(asks(other, QUEUE, "checkout").await, WorkFound { released: true, ..nothing });
     assert_eq!(asks(other, QUEUE, "refund").await, nothing, "this executor cannot run it");
     cancel(&*store, "w", "by hand").await;

@@ -311,8 +311,10 @@ pub(crate) async fn thousands_can_be_enqueued_in_one_commit(database: StoreDatab
     assert!(verdicts.iter().all(|it| matches!(it, Verdict::Duplicate(_))));
     // The begins, the looks for their ids and for their deduplication ids; in SQLite in a transaction.
     assert_eq!(spent(), if database.is_postgres() { costs(3, 0) } else { costs(20, 0) });
+    let parent = start_running(store, me, "parent").await;
+    spent();
     let children: Vec<_> =
-        (0..64).map(|it| child(1.into(), it, &queued_workflow(&format!("c-{it}"), on_queue()))).collect();
+        (0..64).map(|it| child(parent, it, &queued_workflow(&format!("c-{it}"), on_queue()))).collect();
     assert_eq!(store.commit(me, &children, false).await.unwrap(), vec![Verdict::Stored; 64]);
     assert_eq!(spent(), in_sqlite(4));
 }

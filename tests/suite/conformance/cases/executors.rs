@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use durable_core::Status;
-use durable_core::store::{ExecutorInfo, Fence};
+use durable_core::store::{ExecutorInfo, Fence, ReleaseRequest};
 
 use crate::support::store_database::StoreDatabase;
 use crate::support::store_rows::{
@@ -71,7 +71,7 @@ pub(crate) async fn a_heartbeat_reports_workflows_without_an_owner(StoreDatabase
 
     let leaving = register_executor(&*store, "leaving").await;
     start_running(&*store, leaving, "v").await;
-    store.release(leaving, &[]).await.unwrap();
+    store.release(leaving, ReleaseRequest::AllExcept(&[])).await.unwrap();
     assert!(orphans().await);
 }
 
@@ -85,7 +85,7 @@ pub(crate) async fn a_heartbeat_reports_runs_that_are_lost_to_the_executor(Store
     ];
     cancel(&*store, "cancelled", "by hand").await;
     commit(&*store, me, finish(success(running[2], "1"))).await;
-    store.release(me, &running[..3]).await.unwrap();
+    store.release(me, ReleaseRequest::AllExcept(&running[..3])).await.unwrap();
     let mut gone = store.heartbeat(me, LEASE, &running).await.unwrap().no_longer_owned;
     gone.sort_unstable();
     let expected = [(running[1], Status::Cancelled), (running[2], Status::Success), (running[3], Status::Pending)];
@@ -137,7 +137,7 @@ pub(crate) async fn an_executor_with_a_stuck_workflow_keeps_its_row(StoreDatabas
     let me = register_executor(&*store, "a").await;
     let stuck = start_running(&*store, me, "stuck").await;
     commit(&*store, me, begin(&workflow("free"))).await;
-    assert_eq!(store.release(me, &[stuck]).await.unwrap().direct, 1);
+    assert_eq!(store.release(me, ReleaseRequest::AllExcept(&[stuck])).await.unwrap().direct, 1);
     store.remove_executor(me).await.unwrap();
     assert_eq!(store.executors().await.unwrap().len(), 1, "its lease has to expire first");
     commit(&*store, me, finish(success(stuck, "1"))).await;

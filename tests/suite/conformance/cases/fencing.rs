@@ -1,7 +1,7 @@
 //! A fenced executor can write nothing.
 
 use durable_core::Status;
-use durable_core::store::{Entry, Verdict};
+use durable_core::store::{Entry, ReleaseRequest, Verdict};
 
 use crate::support::store_database::StoreDatabase;
 use crate::support::store_rows::{
@@ -57,7 +57,11 @@ pub(crate) async fn a_fenced_executor_writes_nothing(StoreDatabase { store, .. }
     assert_eq!(history(&*store, "w", "e").await, [""; 0]);
     assert!(read_stream(&*store, "w", "s").await.is_empty());
     assert_eq!((status(&*store, "new").await, status(&*store, "w-1").await), (None, None));
-    assert_eq!(store.release(me, &[]).await.unwrap().direct, 0, "it has nothing to give back");
+    assert_eq!(
+        store.release(me, ReleaseRequest::AllExcept(&[])).await.unwrap().direct,
+        0,
+        "it has nothing to give back"
+    );
 }
 
 pub(crate) async fn only_one_of_two_takeovers_succeeds(StoreDatabase { store, .. }: StoreDatabase) {

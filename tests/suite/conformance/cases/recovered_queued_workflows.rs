@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use durable_core::Status;
-use durable_core::store::{NewWorkflow, Verdict};
+use durable_core::store::{NewWorkflow, ReleaseRequest, Verdict};
 
 use crate::support::store_database::StoreDatabase;
 use crate::support::store_rows::{
@@ -22,7 +22,7 @@ pub(crate) async fn a_released_queued_workflow_goes_back_to_its_queue(database: 
         .execute("update durable.workflows set queue = 'mail' where id <> 'direct'")
         .await;
 
-    let released = store.release(me, &[stuck]).await.unwrap();
+    let released = store.release(me, ReleaseRequest::AllExcept(&[stuck])).await.unwrap();
     assert_eq!((released.direct, released.queued), (1, 1));
     let info = store.show("queued").await.unwrap().expect("it was begun");
     assert_eq!((info.status, info.executor, info.started_at), (Status::Enqueued, None, None));
@@ -34,7 +34,7 @@ pub(crate) async fn a_released_queued_workflow_goes_back_to_its_queue(database: 
 
     assert_eq!(commit(store, me, finish(success(queued, "1"))).await, Verdict::Superseded);
     assert_eq!(cancel(store, "queued", "by hand").await, Some(Status::Enqueued));
-    assert_eq!(store.release(me, &[]).await.unwrap().queued, 1, "the stuck one after all");
+    assert_eq!(store.release(me, ReleaseRequest::AllExcept(&[])).await.unwrap().queued, 1, "the stuck one after all");
 }
 
 pub(crate) async fn a_queued_workflow_receives_messages(database: StoreDatabase) {

@@ -1,6 +1,6 @@
 //! The exact number of statements and commits of each kind of call.
 
-use durable_core::store::{Entry, Fence, PollRequest, StatementCounts, Store, StreamCursor, Verdict};
+use durable_core::store::{Entry, Fence, PollRequest, ReleaseRequest, StatementCounts, Store, StreamCursor, Verdict};
 
 use crate::support::store_database::StoreDatabase;
 use crate::support::store_rows::{
@@ -94,11 +94,11 @@ pub(crate) async fn executor_operations_execute_a_fixed_number_of_statements(dat
     assert_eq!(spent(), if database.is_postgres() { statement_counts(1, 1) } else { statement_counts(2, 1) });
     store.take_over(&takeover_request(me, 10)).await.unwrap();
     assert_eq!(spent(), statement_counts(1, 0), "there was nothing to adopt");
-    store.release(me, &[]).await.unwrap();
+    store.release(me, ReleaseRequest::AllExcept(&[])).await.unwrap();
     assert_eq!(spent(), statement_counts(1, 0), "there was nothing to release");
     start_running(store, me, "w").await;
     assert_eq!(spent(), statement_counts(1, 1));
-    store.release(me, &[]).await.unwrap();
+    store.release(me, ReleaseRequest::AllExcept(&[])).await.unwrap();
     assert_eq!(spent(), statement_counts(1, 1));
     store.take_over(&takeover_request(me, 10)).await.unwrap();
     assert_eq!(spent(), statement_counts(1, 1));

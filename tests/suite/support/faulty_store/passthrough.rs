@@ -7,10 +7,10 @@ use durable_core::store::{
     BoxFuture, CancelledWorkflows, ClaimRequest, Claimed, Control, EnqueueOutcome, ExecutorInfo, ExecutorKey,
     Executors, ExistingWorkflow, Fence, HeartbeatResult, Hint, KnownWorkflow, Lifecycle, Location, Messaging,
     NewExecutor, NewMessage, NewQueue, NewWorkflow, Notification, Notifications, OutboxConnection, PollRequest,
-    PollResult, PoolState, Promoted, QueueChange, QueueRow, Queues, Read, Record, ReleasedWorkflows, ScheduleChange,
-    ScheduleRow, Schedules, SendOutcome, StatementCounts, StoreError, StoreErrorKind, StoreFuture, StoredEventValue,
-    StreamCursor, StreamPage, Takeover, TakeoverRequest, Transact, Transacted, TransactionEnd, TransactionStart,
-    UserWork, WorkFound, WorkQuery, WorkflowKey,
+    PollResult, PoolState, Promoted, QueueChange, QueueRow, Queues, Read, Record, ReleaseRequest, ReleasedWorkflows,
+    ScheduleChange, ScheduleRow, Schedules, SendOutcome, StatementCounts, StoreError, StoreErrorKind, StoreFuture,
+    StoredEventValue, StreamCursor, StreamPage, Takeover, TakeoverRequest, Transact, Transacted, TransactionEnd,
+    TransactionStart, UserWork, WorkFound, WorkQuery, WorkflowKey,
 };
 use durable_core::{StepInfo, WorkflowInfo};
 
@@ -98,7 +98,7 @@ impl Executors for FaultyStore {
     executors() -> Vec<ExecutorInfo>;
     fence_out(executor: ExecutorKey, epoch: i64) -> bool;
     count_unknown(known: &'a [KnownWorkflow]) -> u64;
-    release(fence: Fence, stuck: &'a [WorkflowKey]) -> ReleasedWorkflows;
+    release(fence: Fence, which: ReleaseRequest<'a>) -> ReleasedWorkflows;
     work_left(asked: &'a WorkQuery) -> WorkFound;
     remove_executor(fence: Fence) -> ();
     }

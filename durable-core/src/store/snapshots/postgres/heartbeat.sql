@@ -32,4 +32,10 @@ orphaned (executor) as (
      select 'gone', w.key, null, null, null, null, w.status, null, null
        from (select * from unnest($4::bigint[]) limit cardinality($4::bigint[])) as running (key)
        join durable.workflows w on w.key = running.key
-      where w.status <> 'PENDING' or w.executor is distinct from $1::bigint;
+      where w.status <> 'PENDING' or w.executor is distinct from $1::bigint
+     union all
+     select 'not_running', key, null, null, null, null, null, null, null
+       from (select w.key from durable.workflows w
+              where w.status = 'PENDING' and w.executor = $1::bigint
+                and not exists (select 1 from unnest($4::bigint[]) as running (key) where running.key = w.key)
+              order by w.executor, w.key limit 1000) w;

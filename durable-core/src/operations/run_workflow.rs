@@ -144,7 +144,7 @@ impl RunTask {
     fn leave(&self, run: &RunningWorkflow, signal: &StopReason) {
         match signal {
             StopReason::Cancelled => run.mark_cancelled(),
-            StopReason::Lost => run.mark_given_up(),
+            StopReason::Lost => run.mark_lost(),
             _ => {}
         }
         tracing::debug!(target: "durable", workflow = self.workflow.name, id = %run.id, why = ?signal, "a workflow leaves this process");

@@ -337,7 +337,7 @@ impl<R: Send> StepRun<'_, '_, R> {
         let random = uuid::Uuid::new_v4().as_fields().0;
         let pause = self.options.delays().jittered_delay(failed, f64::from(random) / f64::from(u32::MAX));
         let execution = &self.reserved.execution;
-        let _activity = execution.begin_activity(Activity::Pause(self.name));
+        let _activity = execution.begin_activity(Activity::RetryDelay(self.name));
         let timers = &execution.runtime.timers;
         if timers.at(timers.clock.after(pause)).await == TimerOutcome::Released {
             execution.stop_here::<()>(StopReason::Suspend).await;

@@ -48,7 +48,7 @@ impl Teardown {
         let mut report = ShutdownReport::of(ShutdownOutcome::Closed, self.budget.borrow().reason());
         (report.started_at, report.elapsed) = (started_at, started.elapsed());
         report.phases = std::mem::take(&mut *lock(&self.phases));
-        report.completed = runtime.running.finish() - finished_before;
+        report.completed = runtime.running.finished_count() - finished_before;
         report.returned_claims = runtime.queues.returned();
         leftovers.write_to(&mut report, released.is_ok() && releases);
         report.released = released;

@@ -1,4 +1,4 @@
-//! Workflows that go on a queue, on their way into the database.
+//! Rows of workflows that are enqueued, for the statements of both stores.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -10,7 +10,7 @@ use crate::store::{
 use crate::types::payload::{Outcome, RecordedError};
 use crate::types::time::micros;
 
-/// A workflow that goes on a queue.
+/// A workflow that is enqueued.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct QueuedRow<'a> {
     pub(super) row: &'a NewWorkflow,
@@ -22,7 +22,7 @@ impl<'a> QueuedRow<'a> {
         Some(Self { row, place: row.placement.as_ref()? })
     }
 
-    /// By what they are sorted in one call.
+    /// The order of the rows of one call.
     pub(super) fn sort_key(&self) -> (&'a str, Option<&'a str>, &'a str, WorkflowKey) {
         (&self.place.queue, self.place.deduplication_id.as_deref(), &self.row.id, self.row.key)
     }
@@ -43,13 +43,13 @@ impl<'a> QueuedRow<'a> {
 /// The result of a start in a commit row by row.
 #[derive(Debug)]
 pub(super) enum StartedRow {
-    /// It is there.
+    /// It was written.
     Stored,
-    /// Another one has its id.
+    /// Another workflow has its id.
     Existing(ExistingWorkflow),
-    /// Another one has its deduplication id.
+    /// Another workflow has its deduplication id.
     Duplicate(ExistingWorkflow),
-    /// Another one has its arguments now.
+    /// A debounced workflow was given its arguments.
     Debounced(ExistingWorkflow),
 }
 
@@ -90,7 +90,7 @@ pub(super) fn repeats_a_start<'a>(entries: impl IntoIterator<Item = &'a Entry>) 
     })
 }
 
-/// A workflow that is enqueued within a user's transaction is run by another process, from a queue.
+/// The error for a workflow without a queue: one that is enqueued within a user's transaction needs one.
 pub(super) fn without_queue() -> StoreError {
     StoreError::new(StoreErrorKind::Refused, "a workflow that is started within a transaction needs a queue")
 }

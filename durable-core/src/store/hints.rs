@@ -11,7 +11,7 @@ const MAX_LENGTH: usize = 7_900;
 /// Something has changed, and there is no room for what.
 const SOMETHING: &str = " *";
 
-/// The sender of what is written within a user's transaction: only the server knows when it is committed,
+/// The sender of a notification within a user's transaction: only the server knows when it is committed,
 /// so every process has to receive it, also the one that sent it.
 pub(super) const NO_PROCESS: &str = "-";
 
@@ -31,7 +31,7 @@ pub(super) fn text(sender: &str, hints: &[Hint]) -> String {
     text
 }
 
-/// The text by which a listener tests itself.
+/// The text that a listener sends itself as a test.
 pub(super) fn token(sender: &str, number: u64) -> String {
     format!("{sender} t{number}")
 }

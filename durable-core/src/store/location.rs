@@ -11,7 +11,7 @@ pub struct Location {
     pub shown: String,
     /// The path of the file, where the store is one.
     pub file: Option<std::path::PathBuf>,
-    /// Whether it dies with the process.
+    /// Whether it is in memory, and lost when the process ends.
     pub in_memory: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Floor 1, the ground: what the engine asks of a database, and the databases that can do it.
+//! The traits that a database implements for the engine, and the databases that implement them.
 //!
 //! The contract, for every method of every trait here:
 //!
@@ -92,7 +92,7 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// What a store's method gives.
 pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 
-/// All that the engine asks of a database.
+/// A database for the engine.
 pub trait Store:
     Commit + Transact + Executors + Queues + Schedules + Read + Messaging + Notifications + Control + Lifecycle
 {
@@ -103,7 +103,7 @@ impl<S: Commit + Transact + Executors + Queues + Schedules + Read + Messaging + 
 {
 }
 
-/// Writing what executions do.
+/// Commits of executions and callers.
 pub trait Commit: Send + Sync + Debug {
     /// Makes all `entries` durable in one commit, if `fence` still holds, and returns a verdict for each, in
     /// their order.

@@ -52,7 +52,7 @@ impl PostgresStore {
         Ok(judged)
     }
 
-    /// Finds out about the entries whose start or end was not written.
+    /// Finds the verdicts of the entries whose start or end was not written.
     async fn judge(
         &self,
         connection: &mut PgConnection,
@@ -100,7 +100,7 @@ impl PostgresStore {
         Ok(())
     }
 
-    /// Records the start of a workflow that was there already, once it is known which one that is.
+    /// Records the start of an existing workflow, once it is known which one that is.
     async fn record_existing(
         &self,
         connection: &mut PgConnection,

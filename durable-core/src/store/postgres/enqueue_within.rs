@@ -31,7 +31,7 @@ fn notifying(first: usize) -> String {
 }
 
 impl PostgresStore {
-    /// Puts a workflow on its queue within the user's transaction.
+    /// Enqueues a workflow within the user's transaction.
     pub(super) async fn enqueue_on(
         &self,
         connection: OutboxConnection<'_>,

@@ -1,5 +1,5 @@
 //! A commit row by row: one transaction, entry by entry. It is for entries that may have been written
-//! before, and for races; it looks at every row that is in the way.
+//! before, and for races; it reads every row that conflicts.
 
 use super::SqlStore;
 use super::dialect::{Connection, LOCK_FENCE};
@@ -51,13 +51,13 @@ impl SqlStore {
         Ok(verdicts)
     }
 
-    /// Waits for statements of this executor that still run, and gives whether the fence holds.
+    /// Waits for statements of this executor that still run, and returns whether the fence holds.
     pub(super) async fn lock_fence(&self, transaction: &mut Connection, fence: Fence) -> Result<bool, StoreError> {
         let query = self.fenced(&self.sql.commit_rows.lock_fence, fence);
         Ok(query.fetch_optional(transaction).await?.is_some())
     }
 
-    /// Writes one entry, or nothing of it. Gives how many rows were written.
+    /// Writes one entry, or nothing of it. Returns how many rows were written.
     async fn commit_entry(
         &self,
         transaction: &mut Connection,
@@ -126,8 +126,8 @@ impl SqlStore {
         Ok(verdict)
     }
 
-    /// Where an earlier sending of this call gave the arguments to a workflow that was DELAYED, gives
-    /// that workflow, which may have begun to run since.
+    /// The DELAYED workflow that an earlier attempt of this call gave the arguments to, if there was
+    /// one. It may have begun to run since.
     async fn debounced_before(
         &self,
         transaction: &mut Connection,
@@ -162,7 +162,7 @@ impl SqlStore {
         row.as_ref().map(decode::<_, ExistingRow, _>).transpose()
     }
 
-    /// Starts a workflow, or gives the existing one with its id.
+    /// Starts a workflow, or returns the existing one with its id.
     async fn start_or_find(
         &self,
         transaction: &mut Connection,
@@ -181,7 +181,7 @@ impl SqlStore {
         Ok(if existing.key == start.key { StartedRow::Stored } else { StartedRow::Existing(existing) })
     }
 
-    /// Gives whether the record is stored now.
+    /// Returns whether the record is stored now.
     async fn record_or_compare(
         &self,
         transaction: &mut Connection,
@@ -199,7 +199,7 @@ impl SqlStore {
         Ok(stored.is_some_and(|stored| is_same_record(&stored, record)))
     }
 
-    /// Gives whether the run has ended as `finish` says.
+    /// Returns whether the stored end of the run is `finish`.
     async fn finish_or_compare(
         &self,
         transaction: &mut Connection,

@@ -57,7 +57,7 @@ sql_statements! {
         is_in("w.queue", 3),
         known = is_in("w.name", 2)
     );
-    /// $1, $2 fence. A stuck workflow still names the row: then the lease has to run out.
+    /// $1, $2 fence. A stuck workflow still refers to the row: then the lease has to expire.
     remove =
         "delete from durable.executors
           where key = $1 and epoch = $2

@@ -1,4 +1,4 @@
-//! From the URL of an SQLite database to a file that can be written.
+//! The file of an SQLite database: from its URL to a file that can be written.
 
 use std::fmt;
 use std::fs::OpenOptions;
@@ -57,7 +57,7 @@ impl DatabasePlace {
         Ok(Self { options, location, create: mode.as_deref() != Some("rw") })
     }
 
-    /// Sees to it that the file is there, can be written, and is in WAL mode.
+    /// Makes sure that the file exists, can be written, and is in WAL mode.
     pub(super) async fn prepare(&self) -> Result<(), StoreError> {
         let file = self.options.get_filename();
         self.touch(file)?;
@@ -72,8 +72,8 @@ impl DatabasePlace {
         Err(cannot(StoreError::new(StoreErrorKind::Refused, why)))
     }
 
-    /// Makes the file if it is missing, readable for its owner only: it holds whatever the workflows
-    /// were given. SQLite gives its companions the same mode.
+    /// Creates the file if it is missing, readable for its owner only, because it holds the arguments
+    /// of workflows. SQLite gives its companion files the same mode.
     fn touch(&self, file: &Path) -> Result<(), StoreError> {
         let mut how = OpenOptions::new();
         how.read(true).write(true).create(self.create);
@@ -98,7 +98,7 @@ impl DatabasePlace {
     }
 }
 
-/// Whether there is no such file, as far as this process may know.
+/// Whether the file is missing, as far as this process can see.
 fn is_missing(file: &Path) -> bool {
     file.try_exists().is_ok_and(|exists| !exists)
 }
@@ -110,8 +110,8 @@ fn not_writable(file: &Path, why: &dyn fmt::Display) -> StoreError {
     )
 }
 
-/// Changes the journal mode, and gives the one that there is then. SQLite does not wait for the lock
-/// that this takes, so this waits: several processes may open a new file at the same time.
+/// Changes the journal mode, and returns the mode after that. SQLite does not wait for the lock
+/// that this needs, so this retries: several processes may open a new file at the same time.
 async fn into_wal_mode(connection: &mut SqliteConnection) -> Result<String, StoreError> {
     let patience = Instant::now() + BUSY_TIMEOUT;
     loop {

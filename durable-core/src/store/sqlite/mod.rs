@@ -87,7 +87,7 @@ pub(crate) struct SqliteStore {
     writer: WriterConnection,
     /// Connections that only read; none in memory.
     readers: Option<SqlitePool>,
-    /// What releases workflows and removes the executor once the work is closed: opened only then, so
+    /// Releases workflows and removes the executor once the work is closed. It is opened only then, so
     /// that this process does not compete with itself for the write lock before.
     closing_writer: WriterConnection,
     closed: AtomicBool,
@@ -101,7 +101,7 @@ statements_of_files! {
     enqueue_within notify poll queues read schedules single_rows takeover
 }
 
-/// This store, by the name that the files that both stores share use.
+/// This store, under the name that the shared files use.
 type SqlStore = SqliteStore;
 
 impl SqliteStore {

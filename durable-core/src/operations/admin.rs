@@ -126,7 +126,7 @@ fn notify_cancelled(runtime: &Runtime, stopped: &CancelledRun) -> Option<Arc<Run
     let run = runtime.running.get(&stopped.id);
     match (&run, stopped.executor) {
         (Some(run), _) => run.request_stop(StopReason::Cancelled),
-        // It runs elsewhere; its executor reads the database after this hint.
+        // It runs in another process; its executor reads the database after this hint.
         (None, Some(executor)) => runtime.notify_others(Hint::Executor(executor)),
         (None, None) => {}
     }

@@ -75,8 +75,8 @@ impl QueueState {
         (self.maybe_ready || due) && self.is_backoff_over(now) && self.free() > 0
     }
 
-    /// Takes the next step, if it is a claim. The queue is maybe ready again only when something
-    /// says so.
+    /// Takes the next step, if it is a claim. After that the queue is not *maybe ready* until it is
+    /// notified again.
     pub(super) fn take_claim(&mut self, now: i64) -> Option<ClaimStep> {
         if self.next_start_at.is_some_and(|at| at <= now) {
             (self.next_start_at, self.maybe_ready) = (None, true);

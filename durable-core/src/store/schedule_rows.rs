@@ -38,6 +38,6 @@ pub enum ScheduleChange {
     Resume,
     /// It is deleted.
     Delete,
-    /// This tick was dealt with; the row keeps the latest one.
+    /// This tick was handled; the row keeps the latest one.
     Fired(i64),
 }

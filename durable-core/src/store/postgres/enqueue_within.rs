@@ -48,7 +48,7 @@ impl PostgresStore {
         connection: &mut Connection,
         it: QueuedRow<'_>,
     ) -> Result<StartedRow, StoreError> {
-        let hint = hints::text(hints::NO_PROCESS, &[Hint::for_queue(&it.place.queue)]);
+        let hint = hints::text(hints::NO_PROCESS, &[Hint::for_queue(&it.placement.queue)]);
         if it.debounce().is_some() {
             let query =
                 bind_debounced(self.query(&self.sql.enqueue_within.debounce), it).bind(&*self.channel).bind(hint);

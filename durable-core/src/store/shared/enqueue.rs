@@ -137,7 +137,7 @@ impl SqlStore {
         fence: Fence,
         of: &[QueuedRow<'_>],
     ) -> Result<HashMap<(String, String), ExistingWorkflow>, StoreError> {
-        let wanted = |it: &QueuedRow<'_>| Some((it.place.queue.clone(), it.place.deduplication_id.clone()?));
+        let wanted = |it: &QueuedRow<'_>| Some((it.placement.queue.clone(), it.placement.deduplication_id.clone()?));
         let wanted: Vec<(String, String)> = of.iter().filter_map(wanted).collect();
         if wanted.is_empty() {
             return Ok(HashMap::new());
@@ -195,8 +195,8 @@ impl SqlStore {
             let own = existing.key == it.row.key;
             return Ok(Some(if own { StartedRow::Stored } else { StartedRow::Existing(existing) }));
         }
-        let Some(id) = &it.place.deduplication_id else { return Ok(None) };
-        let query = self.query(&self.sql.enqueue.duplicate).bind(&it.place.queue).bind(id);
+        let Some(id) = &it.placement.deduplication_id else { return Ok(None) };
+        let query = self.query(&self.sql.enqueue.duplicate).bind(&it.placement.queue).bind(id);
         let row = query.fetch_optional(connection).await?;
         Ok(row.map(|row| decode::<_, ExistingRow, _>(&row)).transpose()?.map(StartedRow::Duplicate))
     }

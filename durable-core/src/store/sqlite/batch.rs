@@ -260,8 +260,8 @@ impl SqliteStore {
         let queued: Vec<QueuedRow<'_>> = deduplicated.iter().map(|(it, _)| *it).collect();
         let duplicates = self.duplicates(connection, fence, &queued).await?;
         for (it, verdict) in deduplicated {
-            let Some(id) = &it.place.deduplication_id else { return Ok(false) };
-            let Some(existing) = duplicates.get(&(it.place.queue.clone(), id.clone())) else { return Ok(false) };
+            let Some(id) = &it.placement.deduplication_id else { return Ok(false) };
+            let Some(existing) = duplicates.get(&(it.placement.queue.clone(), id.clone())) else { return Ok(false) };
             *verdict = Verdict::Duplicate(existing.clone());
         }
         Ok(found.into_values().all(|(_, fence_holds)| fence_holds))

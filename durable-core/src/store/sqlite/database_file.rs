@@ -20,13 +20,13 @@ const BUSY_PAUSE: Duration = Duration::from_millis(20);
 
 /// Where a database is, and how its connections are made.
 #[derive(Debug)]
-pub(super) struct DatabasePlace {
+pub(super) struct DatabaseFile {
     pub(super) options: SqliteConnectOptions,
     pub(super) location: Location,
     create: bool,
 }
 
-impl DatabasePlace {
+impl DatabaseFile {
     /// # Errors
     /// [`StoreErrorKind::Refused`] when the URL cannot be read, names no file, or asks for a file that is only read.
     pub(super) fn of(url: &str) -> Result<Self, StoreError> {
@@ -138,23 +138,23 @@ mod tests {
             ("sqlite:/var/app.sqlite?mode=rwc", "/var/app.sqlite"),
             ("sqlite:with%20space.sqlite", "with space.sqlite"),
         ] {
-            let place = DatabasePlace::of(url).expect("it is a good URL");
-            assert_eq!(place.location.shown, path, "{url}");
-            assert!(!place.location.in_memory);
+            let file = DatabaseFile::of(url).expect("it is a good URL");
+            assert_eq!(file.location.shown, path, "{url}");
+            assert!(!file.location.in_memory);
         }
         for url in ["sqlite::memory:", "sqlite://:memory:", "sqlite:x?mode=memory"] {
-            assert!(DatabasePlace::of(url).expect("it is a good URL").location.in_memory, "{url}");
+            assert!(DatabaseFile::of(url).expect("it is a good URL").location.in_memory, "{url}");
         }
     }
 
     #[test]
     fn a_url_that_cannot_be_written_to_is_refused_with_its_path() {
         for url in ["sqlite:app.sqlite?mode=ro", "sqlite:app.sqlite?immutable=1"] {
-            let error = DatabasePlace::of(url).expect_err("it cannot be written");
+            let error = DatabaseFile::of(url).expect_err("it cannot be written");
             assert!(error.message.contains("app.sqlite is not writable"), "{error}");
         }
         for url in ["sqlite:", "sqlite://", "sqlite:x?mode=what"] {
-            assert_eq!(DatabasePlace::of(url).expect_err("it names no file").kind, StoreErrorKind::Refused);
+            assert_eq!(DatabaseFile::of(url).expect_err("it names no file").kind, StoreErrorKind::Refused);
         }
     }
 }

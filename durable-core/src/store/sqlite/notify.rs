@@ -97,11 +97,11 @@ impl WatchedFiles {
 
     fn stamp(&self) -> FileStamp {
         let now = SystemTime::now();
-        let look = |path: &Path| {
-            let seen = std::fs::metadata(path).ok()?;
-            Some((seen.len(), seen.modified().ok()?))
+        let stamp_of = |path: &Path| {
+            let metadata = std::fs::metadata(path).ok()?;
+            Some((metadata.len(), metadata.modified().ok()?))
         };
-        let seen = [look(&self.main), look(&self.wal)];
+        let seen = [stamp_of(&self.main), stamp_of(&self.wal)];
         let is_fresh = |at: SystemTime| now.duration_since(at).map_or(true, |age| age < FILE_TIME_RESOLUTION);
         FileStamp { seen, may_be_stale: seen.iter().flatten().any(|(_, at)| is_fresh(*at)) }
     }

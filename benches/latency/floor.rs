@@ -14,28 +14,28 @@ pub(crate) enum Path {
     /// The row is inserted and committed.
     Commit,
     /// Then it is selected on another connection.
-    Seen,
+    Select,
     /// Then it is also marked as received, and that is committed.
-    Taken,
-    /// As `Seen`, after a notification.
-    SeenElsewhere,
-    /// As `Taken`, after a notification.
-    TakenElsewhere,
+    Update,
+    /// As `Select`, after a notification.
+    NotifiedSelect,
+    /// As `Update`, after a notification.
+    NotifiedUpdate,
     /// Only a notification, from the call that sends it to its arrival.
     Notify,
 }
 
 impl Path {
     pub(crate) const ALL: [Self; 6] =
-        [Self::Commit, Self::Seen, Self::Taken, Self::SeenElsewhere, Self::TakenElsewhere, Self::Notify];
+        [Self::Commit, Self::Select, Self::Update, Self::NotifiedSelect, Self::NotifiedUpdate, Self::Notify];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Commit => "insert",
-            Self::Seen => "insert, select",
-            Self::Taken => "insert, select, update",
-            Self::SeenElsewhere => "insert, notify, select",
-            Self::TakenElsewhere => "insert, notify, select, update",
+            Self::Select => "insert, select",
+            Self::Update => "insert, select, update",
+            Self::NotifiedSelect => "insert, notify, select",
+            Self::NotifiedUpdate => "insert, notify, select, update",
             Self::Notify => "notify",
         }
     }
@@ -87,7 +87,7 @@ impl Floor {
             Sides::Postgres { sender, receiver, listener, schema } => {
                 Some(on_postgres(sender, receiver, listener, schema, key, path).await)
             }
-            Sides::Sqlite { .. } if matches!(path, Path::SeenElsewhere | Path::TakenElsewhere | Path::Notify) => None,
+            Sides::Sqlite { .. } if matches!(path, Path::NotifiedSelect | Path::NotifiedUpdate | Path::Notify) => None,
             Sides::Sqlite { sender, receiver } => Some(on_sqlite(sender, receiver, key, path).await),
         }
     }
@@ -108,7 +108,7 @@ async fn on_postgres(
     if path != Path::Notify {
         sqlx::query(AssertSqlSafe(insert)).bind(key).execute(&mut *sender).await.expect("the server is there");
     }
-    if matches!(path, Path::Notify | Path::SeenElsewhere | Path::TakenElsewhere) {
+    if matches!(path, Path::Notify | Path::NotifiedSelect | Path::NotifiedUpdate) {
         let notify = "select set_config('synchronous_commit', 'off', true), pg_notify('bench_latency', '1')";
         let sent = sqlx::query(notify).execute(&mut *sender);
         let (sent, received) = tokio::join!(sent, listener.recv());
@@ -120,7 +120,7 @@ async fn on_postgres(
         let found = sqlx::query(AssertSqlSafe(select)).bind(key).fetch_one(&mut *receiver).await;
         found.expect("it was just written");
     }
-    if matches!(path, Path::Taken | Path::TakenElsewhere) {
+    if matches!(path, Path::Update | Path::NotifiedUpdate) {
         let update = format!("update {schema}.messages set received_at = 1 where key = $1");
         sqlx::query(AssertSqlSafe(update)).bind(key).execute(receiver).await.expect("the server is there");
     }
@@ -136,7 +136,7 @@ async fn on_sqlite(sender: &mut SqliteConnection, receiver: &mut SqliteConnectio
         let select = "select payload from durable_messages where workflow = ?1 and received_at is null";
         sqlx::query(select).bind(key).fetch_one(&mut *receiver).await.expect("it was just written");
     }
-    if path == Path::Taken {
+    if path == Path::Update {
         let update = "update durable_messages set received_at = 1 where key = ?1";
         sqlx::query(update).bind(key).execute(receiver).await.expect("the file is there");
     }

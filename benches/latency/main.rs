@@ -91,9 +91,9 @@ async fn measure_engine(url: &str, many: u32) -> Vec<(&'static str, Samples, Pat
     let here = launch("here").await;
     let (received, recorded) = cases::send_to_recv(&here, &here, many, "receiver").await;
     let mut measured = vec![
-        ("send … recv, here", received, Path::Seen),
-        ("send … recv recorded, here", recorded, Path::Taken),
-        ("set_event … get_event, here", cases::set_to_get(&here, &here, many, "setter").await, Path::Seen),
+        ("send … recv, here", received, Path::Select),
+        ("send … recv recorded, here", recorded, Path::Update),
+        ("set_event … get_event, here", cases::set_to_get(&here, &here, many, "setter").await, Path::Select),
         ("child's end … parent, here", cases::child_to_parent(&here, many).await, Path::Commit),
     ];
     let there = launch("there").await;
@@ -101,10 +101,10 @@ async fn measure_engine(url: &str, many: u32) -> Vec<(&'static str, Samples, Pat
     let events = cases::set_to_get(&here, &there, many, "setter-here").await;
     let ends = cases::end_to_result(&here, &there, many).await;
     measured.extend([
-        ("send … recv, elsewhere", received, Path::SeenElsewhere),
-        ("send … recv recorded, elsewhere", recorded, Path::TakenElsewhere),
-        ("set_event … get_event, elsewhere", events, Path::SeenElsewhere),
-        ("end … result, elsewhere", ends, Path::SeenElsewhere),
+        ("send … recv, elsewhere", received, Path::NotifiedSelect),
+        ("send … recv recorded, elsewhere", recorded, Path::NotifiedUpdate),
+        ("set_event … get_event, elsewhere", events, Path::NotifiedSelect),
+        ("end … result, elsewhere", ends, Path::NotifiedSelect),
     ]);
     for app in [here, there] {
         let report = app.shutdown().await;

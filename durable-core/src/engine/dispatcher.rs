@@ -227,7 +227,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failure_is_logged_at_first_and_then_now_and_again() {
+    fn a_failure_is_logged_at_first_and_then_at_intervals() {
         let logged = |kind| {
             let error = StoreError::new(kind, "no");
             (1..=120).filter(|failed| should_log(&error, *failed)).collect::<Vec<_>>()

@@ -219,7 +219,7 @@ async fn poll_body(execution: &Arc<Execution>) -> StoppedBody {
                 // The panic of a body that is being stopped is not the workflow's result.
                 Some(signal) => {
                     let id = &execution.row.id;
-                    execution.runtime.note_panic(format!("the workflow {id:?}, when it was told to stop, {panic}"));
+                    execution.runtime.note_panic(format!("the workflow {id:?}, after it was asked to stop, {panic}"));
                     return Poll::Ready(StoppedBody::Signalled(signal));
                 }
                 None => return Poll::Ready(StoppedBody::Panicked(panic)),

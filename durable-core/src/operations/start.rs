@@ -233,7 +233,7 @@ impl StartRequest {
     }
 }
 
-/// A workflow whose row was just stored: it runs here, or waits on its queue.
+/// Handles a workflow after its row was stored: it runs here, or waits on its queue.
 fn started_now(runtime: &Arc<Runtime>, workflow: &'static Workflow, fence: Fence, new: NewWorkflow) -> StartedWorkflow {
     if new.placement.is_some() {
         return StartedWorkflow { runtime: Arc::clone(runtime), id: new.id, run: None };
@@ -241,7 +241,7 @@ fn started_now(runtime: &Arc<Runtime>, workflow: &'static Workflow, fence: Fence
     run_new(runtime, workflow, fence, new)
 }
 
-/// Runs a workflow whose row was just stored. It has no records, so none are read.
+/// Runs a workflow after its row was stored. It has no records, so none are read.
 fn run_new(runtime: &Arc<Runtime>, workflow: &'static Workflow, fence: Fence, new: NewWorkflow) -> StartedWorkflow {
     let id = new.id.clone();
     let row = RunRow {
@@ -269,7 +269,7 @@ fn attached(runtime: &Arc<Runtime>, existing: ExistingWorkflow) -> StartedWorkfl
     StartedWorkflow { runtime: Arc::clone(runtime), id: existing.id, run }
 }
 
-/// The error for a caller outside whose workflow was not written, or may not have been.
+/// The error for a caller outside if the workflow was not written, or may not have been.
 fn unwritten(runtime: &Runtime, id: &str, because: Option<&StoreError>) -> Error {
     let what = format!("the workflow {id:?}");
     let unwritten = WriteFailure { runtime, what: &what, if_unconfirmed: RETRY_START };

@@ -128,8 +128,8 @@ impl LocalQueues {
         }
     }
 
-    /// A claim failed: nothing is claimed from the queue for as long as `delay` says of the number of
-    /// failures in a row, which is returned.
+    /// A claim failed: nothing is claimed from the queue for the `delay` of the number of failures in a
+    /// row, which is returned.
     pub(crate) fn failed(&self, queue: &str, now: i64, delay: impl Fn(u32) -> Duration) -> u32 {
         lock(&self.by_name).get_mut(queue).map_or(1, |state| state.failed(now, delay))
     }

@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn arguments_come_back_by_name_and_not_by_place() {
+    fn arguments_are_read_by_name_and_not_by_position() {
         let text = Arguments::new().with("order", &"o-1".to_owned()).with("attempt", &2_u32).into_text();
         let mut taken = Taken::read(&text.expect("plain values")).expect("it was just written");
 

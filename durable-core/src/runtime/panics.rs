@@ -13,7 +13,7 @@ use crate::types::error::{Error, ErrorKind};
 thread_local! {
     /// Whether this thread is polling a body.
     static POLLING_BODY: Cell<bool> = const { Cell::new(false) };
-    /// Whether this thread runs a probe, whose panics are expected and not printed.
+    /// Whether this thread runs a probe. A panic of a probe is expected and not printed.
     static PROBING: Cell<bool> = const { Cell::new(false) };
     /// Where the last panic of a body happened.
     static LOCATION: RefCell<Option<String>> = const { RefCell::new(None) };
@@ -66,7 +66,7 @@ fn message_of(payload: &(dyn Any + Send)) -> String {
     text.unwrap_or("(the panic carried no text)").replace('\0', "\\0")
 }
 
-/// A future whose panics come out as errors.
+/// A future that returns panics as errors.
 pub(crate) struct CatchPanic<F>(pub(crate) Pin<Box<F>>);
 
 impl<F: Future> Future for CatchPanic<F> {

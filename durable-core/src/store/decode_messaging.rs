@@ -120,7 +120,7 @@ pub(super) enum Sent {
 }
 
 impl Sent {
-    /// The verdict for an entry whose message, to this workflow, cannot be received.
+    /// The verdict for an entry with a message to this workflow that cannot be received.
     pub(super) fn refusal(self, to: &str) -> Option<Verdict> {
         match self {
             Self::Now | Self::Before => None,

@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_password_never_shows() {
+    fn a_password_is_never_shown() {
         for url in [
             "postgres://ada:s3cret@localhost/app",
             "postgres://localhost/app?user=ada&password=s3cret",

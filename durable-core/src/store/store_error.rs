@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_are_sorted_as_the_table_of_the_design_says() {
+    fn error_codes_have_the_kinds_of_the_design() {
         for code in ["08006", "57P01", "57P02", "53300", "53100", "25006", "13", "10", "8", "778"] {
             assert_eq!(fault_of_code(code), StoreErrorKind::Unreachable, "{code}");
         }

@@ -48,7 +48,7 @@ async fn handle<A: Clone + Send + Sync + 'static>(
     let mut response = app.scope(next.run(request)).await;
     let upgraded = response.status() == StatusCode::SWITCHING_PROTOCOLS; // its `Connection` header names the protocol
     if has_header && !upgraded && app.phase() > EnginePhase::Running {
-        // A client that keeps its connection open loses it when the listener closes: it should reconnect before.
+        // A client that keeps its connection open loses it when the listener closes, so it should reconnect before.
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response

@@ -148,7 +148,7 @@ impl OngoingShutdown<'_> {
         join(mark_leaving, self.teardown.background.wait_for_end(EnginePhase::Quiesced)).await;
     }
 
-    /// Running workflows may finish; those whose wait would outlast the drain are suspended.
+    /// Running workflows may finish; those with a wait that would outlast the drain are suspended.
     async fn drain(&self) {
         tokio::select! {
             () = self.teardown.runtime.running.wait_until_empty() => {}

@@ -66,7 +66,7 @@ impl<R: Send> TransactionRun<'_, R> {
         }
     }
 
-    /// The error of a transaction whose connection is of another type than the database's.
+    /// The error of a transaction that takes a connection of another type than the database has.
     fn wrong_connection(&self, takes: &str, has: &str) -> Error {
         let database = match self.transaction.options.database {
             Some(name) => format!("the database `{name}`"),

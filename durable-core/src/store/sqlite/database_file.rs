@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_way_to_write_a_path_is_read() {
+    fn every_form_of_a_path_is_accepted() {
         for (url, path) in [
             ("sqlite:app.sqlite", "app.sqlite"),
             ("sqlite://app.sqlite", "app.sqlite"),
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_that_cannot_be_written_to_is_refused_with_its_path() {
+    fn a_url_without_a_writable_file_is_refused_with_its_path() {
         for url in ["sqlite:app.sqlite?mode=ro", "sqlite:app.sqlite?immutable=1"] {
             let error = DatabaseFile::of(url).expect_err("it cannot be written");
             assert!(error.message.contains("app.sqlite is not writable"), "{error}");

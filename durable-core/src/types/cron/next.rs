@@ -30,7 +30,7 @@ pub(crate) struct CronDates {
     /// One schedule, or two of which either matches.
     schedules: Vec<cron::Schedule>,
     /// Whether it follows the wall clock through clock changes.
-    every: bool,
+    follows_clock: bool,
 }
 
 /// The shortest change that cronie treats as a correction of the clock.
@@ -44,18 +44,18 @@ impl CronDates {
         } else {
             vec![schedule(crontab, true, true)]
         };
-        Self { schedules, every: crontab.every }
+        Self { schedules, follows_clock: crontab.follows_clock }
     }
 
     /// The first time later than `instant`. There is none if no year up to 2100 has the date.
     pub(crate) fn next_after(&self, instant: DateTime<Utc>, tz: Tz) -> Option<DateTime<Utc>> {
-        if self.every { self.next_shown(instant, tz) } else { self.next_once(instant, tz) }
+        if self.follows_clock { self.next_by_wall_clock(instant, tz) } else { self.next_once_a_day(instant, tz) }
     }
 
     /// The next due time of an expression that follows the wall clock.
-    fn next_shown(&self, instant: DateTime<Utc>, tz: Tz) -> Option<DateTime<Utc>> {
+    fn next_by_wall_clock(&self, instant: DateTime<Utc>, tz: Tz) -> Option<DateTime<Utc>> {
         let shown = wall(instant, tz);
-        let next = self.shown_after(shown).find_map(|due| match tz.from_local_datetime(&due) {
+        let next = self.wall_times_after(shown).find_map(|due| match tz.from_local_datetime(&due) {
             MappedLocalTime::Single(at) => Some(at.to_utc()),
             MappedLocalTime::Ambiguous(first, again) => {
                 [first, again].into_iter().map(|at| at.to_utc()).find(|at| *at > instant)
@@ -70,7 +70,7 @@ impl CronDates {
             if next.is_none_or(|next| next >= change) {
                 let before = wall(change, tz) - TimeDelta::seconds(1);
                 return self
-                    .shown_after(before)
+                    .wall_times_after(before)
                     .find_map(|due| tz.from_local_datetime(&due).latest())
                     .map(|at| at.to_utc());
             }
@@ -80,16 +80,16 @@ impl CronDates {
 
     /// The next due time of an expression with times that are due once a day: when the wall clock first shows it, or
     /// when a change of the clock skips it.
-    fn next_once(&self, instant: DateTime<Utc>, tz: Tz) -> Option<DateTime<Utc>> {
-        let times = self.shown_after(wall(instant, tz)).filter_map(|due| match tz.from_local_datetime(&due) {
+    fn next_once_a_day(&self, instant: DateTime<Utc>, tz: Tz) -> Option<DateTime<Utc>> {
+        let times = self.wall_times_after(wall(instant, tz)).filter_map(|due| match tz.from_local_datetime(&due) {
             MappedLocalTime::Single(at) | MappedLocalTime::Ambiguous(at, _) => Some(at.to_utc()),
-            MappedLocalTime::None => made_up_for(due, tz),
+            MappedLocalTime::None => change_that_skips(due, tz),
         });
         times.into_iter().find(|at| *at > instant)
     }
 
     /// The wall clock times at which the expression is due, in order, without changes of the clock.
-    fn shown_after(&self, shown: NaiveDateTime) -> impl Iterator<Item = NaiveDateTime> {
+    fn wall_times_after(&self, shown: NaiveDateTime) -> impl Iterator<Item = NaiveDateTime> {
         let next = |shown: NaiveDateTime| {
             let dates = self.schedules.iter().filter_map(move |it| it.after(&shown.and_utc()).next());
             dates.min().map(|at| at.naive_utc())
@@ -104,12 +104,12 @@ fn wall(instant: DateTime<Utc>, tz: Tz) -> NaiveDateTime {
 }
 
 /// The moment of the clock change that skips `due`, unless the change is a correction.
-fn made_up_for(due: NaiveDateTime, tz: Tz) -> Option<DateTime<Utc>> {
+fn change_that_skips(due: NaiveDateTime, tz: Tz) -> Option<DateTime<Utc>> {
     // Zones are up to 14 hours from UTC, and a correction skips a day at most.
     let (before, after) = (due.and_utc() - TimeDelta::hours(40), due.and_utc() + TimeDelta::hours(40));
     let change = first_where(before, after, |at| wall(at, tz) > due);
-    let left_out = wall(change, tz) - wall(change - TimeDelta::seconds(1), tz);
-    (left_out < CORRECTION).then_some(change)
+    let skipped = wall(change, tz) - wall(change - TimeDelta::seconds(1), tz);
+    (skipped < CORRECTION).then_some(change)
 }
 
 /// The moment at which the clock is put back, between two instants with the same wall clock time.

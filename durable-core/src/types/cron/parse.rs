@@ -20,7 +20,7 @@ pub(crate) struct Crontab {
     /// As in Vixie's cron and cronie, the first character counts: `*/2` is not restricted.
     pub(crate) either_day: bool,
     /// Whether the minutes or the hours begin with `*`: then a change of the clock skips and repeats times.
-    pub(crate) every: bool,
+    pub(crate) follows_clock: bool,
 }
 
 /// Why a text is not a crontab expression, and what is allowed.
@@ -105,7 +105,7 @@ impl Crontab {
             // 0 and 7 are Sunday.
             weekdays: (weekdays | weekdays >> 7) & 0x7f,
             either_day: !starred(2) && !starred(4),
-            every: starred(0) || starred(1),
+            follows_clock: starred(0) || starred(1),
         })
     }
 

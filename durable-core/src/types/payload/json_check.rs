@@ -19,7 +19,7 @@ pub(crate) fn check<T: Serialize + ?Sized>(value: &T, text: &str) -> Result<(), 
     let depth = depth(text);
     if depth > MAX_DEPTH {
         return Err(format!(
-            "it is nested {depth} levels deep and {MAX_DEPTH} can be read back; make it a list whose elements refer to each other"
+            "it is nested {depth} levels deep and {MAX_DEPTH} can be read back; flatten it, for example to a list"
         ));
     }
     // JSON has no form for such numbers, and serde writes them as `null`.

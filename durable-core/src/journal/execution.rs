@@ -174,8 +174,8 @@ impl Execution {
         state.stop.as_ref().map(|it| it.reason.clone())
     }
 
-    /// Stops the body at this call, whose future never completes. That future holds nothing, because
-    /// the future of every operation has room for it.
+    /// Stops the body at this call: the returned future never completes. It holds nothing, because the
+    /// futures of all operations contain it.
     pub(crate) fn stop_here<T>(&self, reason: StopReason) -> Pending<T> {
         self.request_stop(reason);
         pending()

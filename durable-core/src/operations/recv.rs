@@ -101,7 +101,7 @@ impl<T: Payload> RecvOptions<T> {
                 reserved.record_result(Operation::recv(&self.topic), done(None)).await;
                 return Ok(None);
             };
-            // It is boxed because it comes after the wait, which would have to keep the room for it.
+            // It is boxed because it comes after the wait, which would otherwise hold the memory for it.
             match Box::pin(self.take(reserved, key, payload)).await {
                 None => waiting.retry(),
                 taken => return Ok(taken),

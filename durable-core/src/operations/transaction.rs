@@ -129,7 +129,7 @@ impl<'a, R: Send + 'a> CallOptions<'a> for TransactionCallOptions<'a, R> {
 /// Refuses a call outside any workflow.
 ///
 /// # Panics
-/// When the function's result has no room for the error.
+/// If the function's result type cannot hold the error.
 fn refuse<R>(codec: Codec<R>, error: Error) -> R {
     match codec.from_engine {
         Some(of_engine) => of_engine(error),

@@ -111,7 +111,7 @@ impl Runtime {
         self.notify_others(hint);
     }
 
-    /// Wakes the dispatchers of a queue, in this process and in others: it has more to do, or more room.
+    /// Wakes the dispatchers of a queue, in this process and in others: it has more workflows, or free slots.
     pub(crate) fn announce_queue(&self, name: &str) {
         let hint = Hint::for_queue(name);
         self.queues.notify(hint);

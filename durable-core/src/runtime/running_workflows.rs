@@ -36,7 +36,7 @@ pub(crate) struct RunningWorkflow {
     pub(crate) workflow: &'static str,
     /// How far it is.
     progress: Mutex<RunProgress>,
-    /// Wakes the waits for its end. Every waiting workflow has one, so it is smaller than a channel.
+    /// Wakes the waits for its end. Every workflow here has one, so it is a `Notify` and not a larger channel.
     changed: Notify,
     /// The current execution; a replay begins another one.
     execution: Mutex<Option<Arc<dyn RunControl>>>,

@@ -1,5 +1,5 @@
-//! The middleware of every request: it sets the current engine, and tells clients to close their connections
-//! once the shutdown has begun.
+//! The middleware of every request: it sets the current engine, and asks clients to close their
+//! connections once the shutdown has begun.
 
 use ::axum::Router;
 use ::axum::extract::connect_info::{ConnectInfo, Connected, IntoMakeServiceWithConnectInfo};

@@ -35,7 +35,7 @@ async fn echo(odd: &Odd) -> Odd {
 
 /// Passes the value through everything that stores values.
 #[workflow]
-async fn echoes(id: String, odd: Odd) -> Result<Odd> {
+async fn echoes_value(id: String, odd: Odd) -> Result<Odd> {
     let odd = echo(&odd).await;
     durable::set_event("odd", &odd).await?;
     let odd: Odd = durable::get_event(&id, "odd", Duration::MAX).await?.expect("it is set");
@@ -55,7 +55,7 @@ async fn unusual_payloads_are_read_as_written_everywhere(database: &TestDatabase
     let app = database.launch().await;
     for (name, value) in cases {
         app.scope(async {
-            let given = echoes(name.into(), value.clone()).id(name).await.unwrap();
+            let given = echoes_value(name.into(), value.clone()).id(name).await.unwrap();
             assert!(given == value, "{name}: the result");
             assert!(value.number.to_bits() == given.number.to_bits(), "{name}: the number");
             let seen: Option<Odd> = durable::get_event(name, "odd", Duration::MAX).await.unwrap();
@@ -96,7 +96,7 @@ async fn uses_bad(what: String, position: String, id: String) -> Result<Option<O
         "message" => durable::send(&id, "odd", &bad(&what)).await?,
         "event" => durable::set_event("odd", &bad(&what)).await?,
         "item" => durable::write_stream("odd", &bad(&what)).await?,
-        _ => drop(echoes("never".into(), bad(&what)).await?),
+        _ => drop(echoes_value("never".into(), bad(&what)).await?),
     }
     Ok(None)
 }
@@ -112,7 +112,7 @@ async fn payloads_that_cannot_be_stored_are_refused_by_name_everywhere(database:
             let named = match position {
                 "step" => "returns_bad",
                 "result" => "the result of the workflow `uses_bad`",
-                "argument" => "echoes",
+                "argument" => "echoes_value",
                 _ => "odd",
             };
             assert!(error.contains(word) && error.contains(named), "{what} as {position}: {error}");
@@ -120,7 +120,7 @@ async fn payloads_that_cannot_be_stored_are_refused_by_name_everywhere(database:
             let info = app.list_workflows(Filter::new().id_prefix(&id)).await.unwrap().remove(0);
             assert_eq!(info.status, Status::Error, "{what} as {position}");
         }
-        let outside = app.scope(async { echoes("never".into(), bad(what)).await }).await;
+        let outside = app.scope(async { echoes_value("never".into(), bad(what)).await }).await;
         assert!(outside.expect_err("it cannot be kept").to_string().contains(word));
     }
     app.shutdown().await;

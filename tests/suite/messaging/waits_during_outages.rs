@@ -114,7 +114,7 @@ async fn a_timeout_during_a_connection_loss_takes_effect_on_return(database: &Te
 }
 
 #[workflow]
-async fn receives(many: u32) -> Result<Vec<u32>> {
+async fn receives_during_outages(many: u32) -> Result<Vec<u32>> {
     let mut all = Vec::new();
     for _ in 0..many {
         all.extend(durable::recv::<u32>("n", HOUR).await?);
@@ -131,7 +131,7 @@ async fn messages_arrive_in_order_while_the_listener_is_terminated_repeatedly(da
     let receiver = database.builder("receiver").system_database(url.as_str()).launch().await.unwrap();
     let sender = database.builder("sender").launch().await.unwrap();
     let mut door = PgConnection::connect(database.url()).await.unwrap();
-    let handle = receiver.scope(async { receives(MANY).id("w").start().await.unwrap() }).await;
+    let handle = receiver.scope(async { receives_during_outages(MANY).id("w").start().await.unwrap() }).await;
     receiver.listening().await;
     let (begun, mut ended) = (Instant::now(), 0);
     for n in 0..MANY {

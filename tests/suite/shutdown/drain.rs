@@ -178,7 +178,7 @@ async fn a_step_that_blocks_its_thread_is_reported_as_stuck(database: &TestDatab
 }
 
 #[workflow]
-async fn ignores_wait_error(key: String) -> Result<String> {
+async fn swallows_wait_error(key: String) -> Result<String> {
     let child = endless(key).await;
     Ok(child.map_or("caught".to_owned(), |it| it.to_string()))
 }
@@ -199,7 +199,7 @@ async fn a_workflow_that_ignores_its_suspension_cannot_complete(database: &TestD
     let (waits, selects) = (fresh("swallow"), fresh("select"));
     let app = database.launch().await;
     app.scope(async {
-        ignores_wait_error(waits.clone()).id("waits").start().await.unwrap();
+        swallows_wait_error(waits.clone()).id("waits").start().await.unwrap();
         selects_around_a_wait(selects.clone()).id("selects").start().await.unwrap();
     })
     .await;

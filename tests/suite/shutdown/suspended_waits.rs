@@ -100,7 +100,7 @@ async fn sets_event_late() -> Result<u32> {
 }
 
 #[workflow]
-async fn gets_event(key: String, of: String) -> Result<Option<u32>> {
+async fn gets_event_in_drain(key: String, of: String) -> Result<Option<u32>> {
     noted(&key).await;
     durable::get_event(&of, "shown", HOUR).await
 }
@@ -110,7 +110,7 @@ async fn get_event_is_suspended_at_once(database: &TestDatabase) {
     let app = database.launch().await;
     app.scope(async {
         sets_event_late().id("shows").start().await.unwrap();
-        gets_event(key.clone(), "shows".into()).id("asks").start().await.unwrap();
+        gets_event_in_drain(key.clone(), "shows".into()).id("asks").start().await.unwrap();
     })
     .await;
     arrived(&key, 1).await;

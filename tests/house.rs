@@ -50,6 +50,7 @@ fn every_task_of_the_engine_has_an_owner() {
             2,
             "the thread that receives signals, which lives as long as the process, and the one that logs for it",
         ),
+        ("runtime/call_tasks.rs", 1, "a call that writes: joined by the phase that closes the connections for work"),
         ("operations/run_workflow.rs", 1, "an execution: in the list of running workflows until it ends"),
         (
             "operations/step.rs",

@@ -44,7 +44,8 @@ pub use engine::{
     Builder, Durable, Killed, PhaseReport, PoolReport, Readiness, ShutdownOptions, ShutdownOutcome, ShutdownReason,
     ShutdownReport, Stuck, StuckKind, Suspended, TaskOutcome, TaskReport,
 };
-pub use operations::admin::{CancelCall, cancel_workflow, list_steps, list_workflows};
+pub use operations::admin::{list_steps, list_workflows};
+pub use operations::cancel::{CancelCall, cancel_workflow};
 pub use operations::events::{EventValue, event_history, get_event, set_event};
 pub use operations::inline_step::{FromClosure, FromFuture, InlineStep, step};
 pub use operations::map::{Map, map};

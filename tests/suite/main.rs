@@ -3,6 +3,7 @@
 mod commit_counts;
 mod conformance;
 mod crash;
+mod healing;
 mod messaging;
 mod other_languages;
 mod programs;

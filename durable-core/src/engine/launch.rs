@@ -18,6 +18,7 @@ use crate::engine::{dispatcher, listener, notifier, poller, scheduler, tokio_che
 use crate::journal::current_engine;
 use crate::registry::{INTERNAL_QUEUE, Registry};
 use crate::runtime::blocking_steps::BlockingSteps;
+use crate::runtime::call_tasks::CallTasks;
 use crate::runtime::pending_notifications::PendingNotifications;
 use crate::runtime::running_workflows::RunningWorkflows;
 use crate::runtime::{Runtime, Settings};
@@ -168,6 +169,7 @@ impl RuntimeParts<'_> {
             queues: Arc::default(),
             schedules: Wakeup::default(),
             released: Notify::new(),
+            calls: CallTasks::default(),
             blocking_steps: BlockingSteps::default(),
             panics: Mutex::default(),
             timers: Timers::new(self.clock),

@@ -89,12 +89,14 @@ async fn poll_once(runtime: &Runtime, cancelled: &mut CancellationPoll) -> Resul
     runtime.timers.clock.observe(found.now, sent);
     cancelled.since = found.now - micros(CANCELLED_OVERLAP);
     let now_cancelled: HashSet<WorkflowKey> = std::mem::take(&mut found.cancelled).into_iter().collect();
-    if !now_cancelled.is_subset(&cancelled.known) {
+    let mut known: HashSet<WorkflowKey> = cancelled.known.intersection(&now_cancelled).copied().collect();
+    if known.len() < now_cancelled.len() {
         for run in runtime.running.all().iter().filter(|run| now_cancelled.contains(&run.key)) {
             run.request_stop(StopReason::Cancelled);
+            known.insert(run.key); // one whose run has not begun yet is looked for again
         }
     }
-    cancelled.known = now_cancelled;
+    cancelled.known = known;
     runtime.waiters.resolve(&batch, found);
     Ok(())
 }

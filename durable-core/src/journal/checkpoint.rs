@@ -52,6 +52,10 @@ impl<'a> Operation<'a> {
         Self { kind: "get_event", name }
     }
 
+    pub(crate) const fn cancel(id: &'a str) -> Self {
+        Self { kind: "cancel", name: id }
+    }
+
     /// The time up to which an operation waits, in its own branch.
     pub(crate) const fn deadline(of: &'a str) -> Self {
         Self { kind: "deadline", name: of }

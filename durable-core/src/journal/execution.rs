@@ -152,7 +152,7 @@ impl Execution {
     fn abort_reason_for(&self, reason: &StopReason) -> Option<AbortReason> {
         match reason {
             StopReason::Suspend => self.runtime.shutdown.is_aborting().then_some(AbortReason::Shutdown),
-            StopReason::Cancelled => Some(AbortReason::Cancelled),
+            StopReason::Cancelled | StopReason::CancelItself { .. } => Some(AbortReason::Cancelled),
             StopReason::TimedOut => Some(AbortReason::Deadline),
             StopReason::Replay | StopReason::Lost | StopReason::Fail(_) | StopReason::Park(_) => {
                 Some(AbortReason::Lost)

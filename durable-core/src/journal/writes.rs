@@ -144,6 +144,20 @@ impl Execution {
     /// # Errors
     /// The reason why the execution stops, when the entry or something before it cannot be stored.
     pub(crate) async fn write(self: &Arc<Self>, entry: Entry) -> Result<Verdict, StopReason> {
+        self.write_then(entry, |_| {}).await
+    }
+
+    /// The same, and calls `then` with the verdict once the entry is stored, also if the caller no longer
+    /// waits. What has to follow the commit is done there; it must not block.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub(crate) async fn write_then(
+        self: &Arc<Self>,
+        entry: Entry,
+        then: impl FnOnce(&Verdict) + Send + 'static,
+    ) -> Result<Verdict, StopReason> {
+        let mut then = Some(then);
         let earlier = lock(&self.pending).last_batch();
         let records = entry.records.len();
         let mut entry = Some(entry);
@@ -159,7 +173,13 @@ impl Execution {
                         self.send_batch(number, unsent, drop);
                     }
                     // The entry is written also if the caller no longer waits.
-                    self.send_batch(number, entry, move |verdict| drop(sender.send(verdict)));
+                    let then = then.take();
+                    self.send_batch(number, entry, move |verdict| {
+                        if let (Ok(verdict), Some(then)) = (&verdict, then) {
+                            then(verdict);
+                        }
+                        drop(sender.send(verdict));
+                    });
                 }
                 answer
             })

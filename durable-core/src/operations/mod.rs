@@ -4,6 +4,7 @@ pub(crate) mod admin;
 mod body;
 mod call;
 mod caller_errors;
+pub(crate) mod cancel;
 pub(crate) mod events;
 pub(crate) mod inline_step;
 pub(crate) mod join;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -190,7 +191,7 @@ impl Queue {
     /// No engine runs, or the database cannot be reached.
     pub async fn pause(&self) -> Result<()> {
         self.check()?;
-        change(&*current_engine::engine()?, self.name(), QueueChange::Pause).await
+        change(&current_engine::engine()?, self.name(), QueueChange::Pause).await
     }
 
     /// Resumes a paused queue.
@@ -199,7 +200,7 @@ impl Queue {
     /// No engine runs, or the database cannot be reached.
     pub async fn resume(&self) -> Result<()> {
         self.check()?;
-        change(&*current_engine::engine()?, self.name(), QueueChange::Resume).await
+        change(&current_engine::engine()?, self.name(), QueueChange::Resume).await
     }
 
     /// Changes the limits to those of `like`, a queue of the same name, at once and in the whole fleet. Running
@@ -236,17 +237,21 @@ impl Queue {
         let limits = like.limits();
         let change_to =
             if limits == self.limits() { QueueChange::LimitsOfCode(limits) } else { QueueChange::Limits(limits) };
-        change(&*current_engine::engine()?, self.name(), change_to).await
+        change(&current_engine::engine()?, self.name(), change_to).await
     }
 }
 
-pub(crate) async fn change(runtime: &Runtime, name: &str, change: QueueChange) -> Result<()> {
-    let changed = runtime.store.change_queue(name, change).await;
-    if !changed.map_err(|error| failed_to(runtime, "change a queue", &error))? {
-        return Err(unknown(name));
-    }
-    runtime.announce_queue(name);
-    Ok(())
+pub(crate) async fn change(runtime: &Arc<Runtime>, name: &str, change: QueueChange) -> Result<()> {
+    let (task_runtime, name) = (Arc::clone(runtime), name.to_owned());
+    let call = async move {
+        let changed = task_runtime.store.change_queue(&name, change).await;
+        if !changed.map_err(|error| failed_to(&task_runtime, "change a queue", &error))? {
+            return Err(unknown(&name));
+        }
+        task_runtime.announce_queue(&name);
+        Ok(())
+    };
+    runtime.finish_call(call).await
 }
 
 fn unknown(name: &str) -> Error {

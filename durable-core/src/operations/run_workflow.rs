@@ -10,6 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::journal::execution::Execution;
 use crate::operations::body::BodyAndBranches;
+use crate::operations::cancel::cancel_itself;
 use crate::queue_state::QueueSlot;
 use crate::registry::{Taken, Workflow};
 use crate::runtime::Runtime;
@@ -272,12 +273,17 @@ impl RunEnd {
         Self { status: Status::Error, outcome: Some(Outcome::Error(text)), reason: None }
     }
 
-    fn timed_out() -> Self {
-        Self { status: Status::Cancelled, outcome: None, reason: Some("timeout".to_owned()) }
+    fn cancelled(reason: &str) -> Self {
+        Self { status: Status::Cancelled, outcome: None, reason: Some(reason.to_owned()) }
     }
 
     fn parked(reason: String) -> Self {
         Self { status: Status::Parked, outcome: None, reason: Some(reason) }
+    }
+
+    fn into_finished(self, row: &RunRow) -> FinishedWorkflow {
+        let Self { status, outcome, reason } = self;
+        FinishedWorkflow { id: row.id.to_string(), status, outcome, reason }
     }
 }
 
@@ -292,11 +298,22 @@ async fn finish_run(execution: &Arc<Execution>, stopped: StoppedBody) -> FinishR
         StoppedBody::Returned(outcome) => RunEnd::returned(execution, outcome),
         StoppedBody::Panicked(error) | StoppedBody::Signalled(StopReason::Fail(error)) => RunEnd::failed(&error),
         StoppedBody::Signalled(StopReason::Park(reason)) => RunEnd::parked(reason),
-        StoppedBody::Signalled(StopReason::TimedOut) => RunEnd::timed_out(),
+        StoppedBody::Signalled(StopReason::TimedOut) => RunEnd::cancelled("timeout"),
         StoppedBody::Signalled(StopReason::Suspend) => {
             // The records of finished steps are written before the workflow is released.
             let _ = execution.try_flush().await;
             return FinishResult::No(StopReason::Suspend);
+        }
+        StoppedBody::Signalled(StopReason::CancelItself { children }) => {
+            if let Err(signal) = execution.try_flush().await {
+                return FinishResult::No(signal);
+            }
+            return match cancel_itself(execution, children).await {
+                Some(reason) => FinishResult::Yes(RunEnd::cancelled(reason).into_finished(&execution.row)),
+                None if execution.runtime.shutdown.is_aborting() => FinishResult::No(StopReason::Suspend),
+                // It had ended before: the end is read from the database.
+                None => FinishResult::No(StopReason::Replay),
+            };
         }
         StoppedBody::Signalled(other) => return FinishResult::No(other),
     };
@@ -309,9 +326,9 @@ async fn finish(execution: &Arc<Execution>, end: RunEnd) -> FinishResult {
     if end.status == Status::Parked {
         tracing::error!(target: "durable", workflow = execution.workflow.name, id = %row.id, reason = end.reason.as_deref(), "a workflow is parked and needs a person");
     }
-    let RunEnd { status, outcome, reason } = end;
-    let row_end =
-        Finish { workflow: row.key, attempt: row.attempt, status, outcome: outcome.clone(), reason: reason.clone() };
+    let status = end.status;
+    let (outcome, reason) = (end.outcome.clone(), end.reason.clone());
+    let row_end = Finish { workflow: row.key, attempt: row.attempt, status, outcome, reason };
     let entry = Entry { finish: Some(row_end), ..Entry::default() };
     let alone = (status == Status::Parked).then(|| entry.clone());
     let written = match (execution.write(entry).await, alone) {
@@ -320,7 +337,7 @@ async fn finish(execution: &Arc<Execution>, end: RunEnd) -> FinishResult {
         (written, _) => written,
     };
     match written {
-        Ok(_) => FinishResult::Yes(FinishedWorkflow { id: row.id.to_string(), status, outcome, reason }),
+        Ok(_) => FinishResult::Yes(end.into_finished(row)),
         // The end cannot be stored; the status PARKED with the reason can.
         Err(StopReason::Park(reason)) if status != Status::Parked => {
             Box::pin(finish(execution, RunEnd::parked(reason))).await

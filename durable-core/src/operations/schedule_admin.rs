@@ -64,7 +64,7 @@ pub(crate) async fn list(runtime: &Runtime) -> Result<Vec<ScheduleInfo>> {
 /// There is no schedule of this name; it is called in the body of a workflow, where it is not
 /// recorded: move it into a step. No engine runs, or the database cannot be reached.
 pub async fn pause_schedule(name: impl AsRef<str>) -> Result<()> {
-    change(&*current_engine::engine()?, name.as_ref(), ScheduleChange::Pause).await
+    change(&current_engine::engine()?, name.as_ref(), ScheduleChange::Pause).await
 }
 
 /// Resumes a paused schedule: the next tick is the first one after this call.
@@ -73,7 +73,7 @@ pub async fn pause_schedule(name: impl AsRef<str>) -> Result<()> {
 /// There is no schedule of this name; it is called in the body of a workflow, where it is not
 /// recorded: move it into a step. No engine runs, or the database cannot be reached.
 pub async fn resume_schedule(name: impl AsRef<str>) -> Result<()> {
-    change(&*current_engine::engine()?, name.as_ref(), ScheduleChange::Resume).await
+    change(&current_engine::engine()?, name.as_ref(), ScheduleChange::Resume).await
 }
 
 /// Deletes a schedule. The next launch makes one that is in the code again: pause it instead.
@@ -82,7 +82,7 @@ pub async fn resume_schedule(name: impl AsRef<str>) -> Result<()> {
 /// There is no schedule of this name; it is called in the body of a workflow, where it is not
 /// recorded: move it into a step. No engine runs, or the database cannot be reached.
 pub async fn delete_schedule(name: impl AsRef<str>) -> Result<()> {
-    change(&*current_engine::engine()?, name.as_ref(), ScheduleChange::Delete).await
+    change(&current_engine::engine()?, name.as_ref(), ScheduleChange::Delete).await
 }
 
 /// Starts a schedule's workflow now, also if the schedule is paused, and returns the workflow's id.
@@ -157,14 +157,18 @@ async fn schedule_spec(runtime: &Arc<Runtime>, name: &str) -> Result<ScheduleSpe
     })
 }
 
-pub(crate) async fn change(runtime: &Runtime, name: &str, change: ScheduleChange) -> Result<()> {
+pub(crate) async fn change(runtime: &Arc<Runtime>, name: &str, change: ScheduleChange) -> Result<()> {
     Here::refuse_unrecorded("a change of a schedule")?;
-    let changed = runtime.store.change_schedule(name, change).await;
-    if !changed.map_err(|error| failed_to(runtime, "change a schedule", &error))? {
-        return Err(unknown(name));
-    }
-    notify_schedulers(runtime);
-    Ok(())
+    let (task_runtime, name) = (Arc::clone(runtime), name.to_owned());
+    let call = async move {
+        let changed = task_runtime.store.change_schedule(&name, change).await;
+        if !changed.map_err(|error| failed_to(&task_runtime, "change a schedule", &error))? {
+            return Err(unknown(&name));
+        }
+        notify_schedulers(&task_runtime);
+        Ok(())
+    };
+    runtime.finish_call(call).await
 }
 
 /// Notifies the schedulers of all processes that the schedules have changed.

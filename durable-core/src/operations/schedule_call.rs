@@ -1,6 +1,7 @@
 //! `WorkflowCall::schedule`: creating a schedule at run time.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::journal::context::Context as Here;
 use crate::journal::current_engine;
@@ -139,13 +140,17 @@ impl CallOptions<'static> for ScheduleOptions {
             last_tick: 0,
         };
         ScheduleSpec::check(&row)?;
-        let rows = [row];
-        let stored = runtime.store.upsert_schedules(&rows).await;
-        if stored.map_err(|error| failed_to(&runtime, "make a schedule", &error))? == 0 {
-            return Err(in_code(&runtime, &rows[0].name));
-        }
-        notify_schedulers(&runtime);
-        Ok(())
+        let task_runtime = Arc::clone(&runtime);
+        let call = async move {
+            let rows = [row];
+            let stored = task_runtime.store.upsert_schedules(&rows).await;
+            if stored.map_err(|error| failed_to(&task_runtime, "make a schedule", &error))? == 0 {
+                return Err(in_code(&task_runtime, &rows[0].name));
+            }
+            notify_schedulers(&task_runtime);
+            Ok(())
+        };
+        runtime.finish_call(call).await
     }
 }
 

@@ -1,6 +1,6 @@
 //! Starting a workflow, from outside and from another workflow.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::journal::checkpoint::{Operation, OperationResult};
@@ -13,7 +13,8 @@ use crate::registry::{INTERNAL_QUEUE, Queue, Workflow};
 use crate::runtime::Runtime;
 use crate::runtime::running_workflows::RunningWorkflow;
 use crate::store::{
-    Entry, ExistingWorkflow, Fence, NewWorkflow, QueuePlacement, RunRow, StoreError, Verdict, WorkflowIdentity,
+    Entry, ExistingWorkflow, Fence, NewWorkflow, ParentRun, QueuePlacement, RunRow, StoreError, Verdict,
+    WorkflowIdentity,
 };
 use crate::types::error::{Error, ErrorKind, Result};
 use crate::types::id::{check_id, check_name, child_id, fresh_workflow_id};
@@ -82,14 +83,16 @@ impl StartRequest {
         let new = self.check(&runtime, fresh_workflow_id, None)?;
         let entry = Entry { start: Some(new.clone()), ..Entry::default() };
         let fence = runtime.fence();
-        match runtime.write(fence, entry, None).await {
-            Ok(Verdict::Stored) => Ok(started_now(&runtime, self.workflow, fence, new)),
+        let id = new.id.clone();
+        let (run, then) = run_when_stored(&runtime, self.workflow, fence, new);
+        match runtime.write_then(fence, entry, None, then).await {
+            Ok(Verdict::Stored) => Ok(StartedWorkflow { runtime, id, run: run.get().cloned() }),
             Ok(Verdict::Existing(existing) | Verdict::Debounced(existing)) => self.attach(&runtime, existing),
             Ok(Verdict::Duplicate(existing)) => self.of_duplicate(&runtime, existing),
             Ok(Verdict::Superseded | Verdict::Fenced | Verdict::NoReceiver { .. }) => {
-                Err(unwritten(&runtime, &new.id, None))
+                Err(unwritten(&runtime, &id, None))
             }
-            Err(error) => Err(unwritten(&runtime, &new.id, Some(&error))),
+            Err(error) => Err(unwritten(&runtime, &id, Some(&error))),
         }
     }
 
@@ -114,7 +117,9 @@ impl StartRequest {
         let done = OperationResult { child: Some(new.id.clone()), attempts: 1, ..OperationResult::default() };
         let entry =
             Entry { start: Some(new.clone()), records: vec![reserved.new_record(operation, done)], ..Entry::default() };
-        match parent.write(entry).await {
+        let id = new.id.clone();
+        let (run, then) = run_when_stored(&runtime, self.workflow, parent.fence, new);
+        match parent.write_then(entry, then).await {
             Ok(Verdict::Existing(existing) | Verdict::Debounced(existing)) => self.attach(&runtime, existing),
             Ok(Verdict::Duplicate(existing)) => {
                 let duplicate = self.of_duplicate(&runtime, existing);
@@ -129,7 +134,7 @@ impl StartRequest {
                     .await;
                 duplicate
             }
-            Ok(_) => Ok(started_now(&runtime, self.workflow, parent.fence, new)),
+            Ok(_) => Ok(StartedWorkflow { runtime, id, run: run.get().cloned() }),
             Err(signal) => parent.stop_here(signal).await,
         }
     }
@@ -202,7 +207,7 @@ impl StartRequest {
             name: name.to_owned(),
             input,
             instance: self.instance.clone(),
-            parent: parent.map(|it| it.key),
+            parent: parent.map(|it| ParentRun { key: it.key, attempt: it.attempt }),
             version: runtime.settings.version.clone(),
             fingerprint: self.workflow.fingerprint,
             timeout: self.timeout().filter(|_| self.placement.is_some()),
@@ -233,17 +238,35 @@ impl StartRequest {
     }
 }
 
-/// Handles a workflow after its row was stored: it runs here, or waits on its queue.
-fn started_now(runtime: &Arc<Runtime>, workflow: &'static Workflow, fence: Fence, new: NewWorkflow) -> StartedWorkflow {
-    if new.placement.is_some() {
-        return StartedWorkflow { runtime: Arc::clone(runtime), id: new.id, run: None };
-    }
-    run_new(runtime, workflow, fence, new)
+/// Called with the verdict on a start.
+type OnVerdict = Box<dyn FnOnce(&Verdict) + Send>;
+
+/// What follows the commit of a start: unless it waits on a queue, the workflow runs here. The caller's
+/// future may have been dropped by then. The run is in the cell once the caller has the verdict.
+fn run_when_stored(
+    runtime: &Arc<Runtime>,
+    workflow: &'static Workflow,
+    fence: Fence,
+    new: NewWorkflow,
+) -> (Arc<OnceLock<Arc<RunningWorkflow>>>, OnVerdict) {
+    let cell = Arc::new(OnceLock::new());
+    let (runtime, run) = (Arc::clone(runtime), Arc::clone(&cell));
+    // It is boxed because the caller's future would hold it several times.
+    let then = Box::new(move |verdict: &Verdict| {
+        if *verdict == Verdict::Stored && new.placement.is_none() {
+            let _ = run.set(run_new(&runtime, workflow, fence, new)); // it is called once
+        }
+    });
+    (cell, then)
 }
 
 /// Runs a workflow after its row was stored. It has no records, so none are read.
-fn run_new(runtime: &Arc<Runtime>, workflow: &'static Workflow, fence: Fence, new: NewWorkflow) -> StartedWorkflow {
-    let id = new.id.clone();
+fn run_new(
+    runtime: &Arc<Runtime>,
+    workflow: &'static Workflow,
+    fence: Fence,
+    new: NewWorkflow,
+) -> Arc<RunningWorkflow> {
     let row = RunRow {
         key: new.key,
         id: new.id.into(),
@@ -254,14 +277,13 @@ fn run_new(runtime: &Arc<Runtime>, workflow: &'static Workflow, fence: Fence, ne
         recoveries: 0,
         fingerprint: new.fingerprint,
         deadline: new.deadline,
-        parent: new.parent,
+        parent: new.parent.map(|it| it.key),
         queue: None,
     };
     let drive =
         RunTask { runtime: Arc::clone(runtime), workflow, row: Arc::new(row), fence, records: Vec::new(), slot: None };
     // A run of the same id can only be here if its row was deleted; it is about to stop then.
-    let run = drive.spawn().unwrap_or_else(|(earlier, _)| earlier);
-    StartedWorkflow { runtime: Arc::clone(runtime), id, run: Some(run) }
+    drive.spawn().unwrap_or_else(|(earlier, _)| earlier)
 }
 
 fn attached(runtime: &Arc<Runtime>, existing: ExistingWorkflow) -> StartedWorkflow {

@@ -39,8 +39,21 @@ impl Runtime {
         entry: Entry,
         own: Option<&str>,
     ) -> Result<Verdict, StoreError> {
+        self.write_then(fence, entry, own, |_| {}).await
+    }
+
+    /// The same, and calls `then` with the verdict, also if the caller no longer waits. Work that
+    /// has to follow the commit is done there; it must not block.
+    pub(crate) async fn write_then(
+        self: &Arc<Self>,
+        fence: Fence,
+        entry: Entry,
+        own: Option<&str>,
+        then: impl FnOnce(&Verdict) + Send + 'static,
+    ) -> Result<Verdict, StoreError> {
         let (changes, runtime) = (Change::from_entry(&entry, own), Arc::clone(self));
         let then = move |verdict: &Verdict| {
+            then(verdict);
             if matches!(verdict, Verdict::Stored | Verdict::Existing(_) | Verdict::Debounced(_)) {
                 runtime.announce(&changes);
             }

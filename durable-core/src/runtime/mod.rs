@@ -2,6 +2,7 @@
 
 pub(crate) mod activity;
 pub(crate) mod blocking_steps;
+pub(crate) mod call_tasks;
 pub(crate) mod changes;
 pub(crate) mod panics;
 pub(crate) mod pending_notifications;
@@ -18,6 +19,7 @@ use tokio::sync::{Notify, Semaphore};
 use crate::queue_state::LocalQueues;
 use crate::registry::{Registry, Resources};
 use crate::runtime::blocking_steps::BlockingSteps;
+use crate::runtime::call_tasks::CallTasks;
 use crate::runtime::pending_notifications::PendingNotifications;
 use crate::runtime::running_workflows::RunningWorkflows;
 use crate::store::{ApplicationDatabase, Fence, Hint, Store};
@@ -67,7 +69,9 @@ pub(crate) struct Runtime {
     pub(crate) schedules: Wakeup,
     /// Wakes the recovery: an executor may have released workflows.
     pub(crate) released: Notify,
-    /// Blocking steps, whose threads cannot be stopped.
+    /// Calls that are finished also if their caller is gone.
+    pub(crate) calls: CallTasks,
+    /// Blocking steps, which run on threads that cannot be stopped.
     pub(crate) blocking_steps: BlockingSteps,
     /// Panics that are reported nowhere else, for the report of the shutdown.
     pub(crate) panics: Mutex<Vec<String>>,

@@ -14,6 +14,8 @@ pub(crate) enum StopReason {
     Lost,
     /// The workflow was cancelled.
     Cancelled,
+    /// The body cancels its own workflow, and with `children` what it has started.
+    CancelItself { children: bool },
     /// Its deadline has passed.
     TimedOut,
     /// The workflow ends with this error, such as a panic in a step or a result that is too large.

@@ -72,8 +72,8 @@ pub use self::queue_rows::{
 };
 pub use self::rows::{
     Entry, ExecutorInfo, ExistingWorkflow, Fence, Finish, FinishedWorkflow, HeartbeatResult, KnownWorkflow,
-    NewExecutor, NewRecord, NewWorkflow, Record, ReleasedWorkflows, RunRow, Takeover, TakeoverRequest, Verdict,
-    WorkFound, WorkQuery,
+    NewExecutor, NewRecord, NewWorkflow, ParentRun, Record, ReleasedWorkflows, RunRow, Takeover, TakeoverRequest,
+    Verdict, WorkFound, WorkQuery,
 };
 pub use self::schedule_rows::{ScheduleChange, ScheduleRow};
 pub use self::store_error::{StoreError, StoreErrorKind};
@@ -122,6 +122,10 @@ pub trait Commit: Send + Sync + Debug {
     /// may still run on a lost connection. It costs one statement per row. So does a call with a conflicting
     /// row, with an entry that starts one workflow and ends another, or with a message to a workflow that it
     /// starts.
+    ///
+    /// A child is only started while its parent is PENDING in the run that starts it; otherwise the verdict is
+    /// [`Verdict::Superseded`]. The parent's row is locked until the commit, so a cancellation of the
+    /// parent finds every child.
     ///
     /// # Errors
     /// Nothing was stored, except after [`StoreErrorKind::Unreachable`], where it is unknown: call again with
@@ -329,7 +333,7 @@ pub trait Notifications: Send + Sync + Debug {
 /// Controlling workflows from outside.
 pub trait Control: Send + Sync + Debug {
     /// Cancels the workflow unless it has ended, and with `children` all its descendants that have not ended.
-    /// Workflows that they start while this runs may be missed. `None` if there is no such workflow.
+    /// None of them starts another one afterwards (see [`Commit::commit`]). `None` if there is no such workflow.
     fn cancel<'a>(
         &'a self,
         id: &'a str,

@@ -91,8 +91,8 @@ pub struct NewWorkflow {
     pub input: String,
     /// The name of the instance that it is a method of, if it is.
     pub instance: Option<String>,
-    /// The key of the workflow that starts it, if one does.
-    pub parent: Option<WorkflowKey>,
+    /// The run that starts it, if one does: it is only stored while that run is PENDING.
+    pub parent: Option<ParentRun>,
     /// The program's version.
     pub version: String,
     /// The fingerprint of the workflow's source.
@@ -103,6 +103,15 @@ pub struct NewWorkflow {
     pub deadline: Option<i64>,
     /// Its place on a queue; with `None` the process that commits it runs it at once.
     pub placement: Option<QueuePlacement>,
+}
+
+/// The run of a workflow that starts another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ParentRun {
+    /// The workflow's key.
+    pub key: WorkflowKey,
+    /// The run's attempt number.
+    pub attempt: i32,
 }
 
 /// A record to add.

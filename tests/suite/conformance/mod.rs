@@ -72,6 +72,7 @@ every_store_passes! {
             attaching_to_an_existing_child_is_recorded_in_the_parent,
             a_child_id_taken_by_another_workflow_is_recorded_as_an_error,
             a_child_is_not_started_if_its_parents_record_lost_the_race,
+            a_child_is_only_started_in_its_parents_run,
             a_superseded_end_discards_only_its_own_records,
             an_entry_with_a_start_and_an_end_is_atomic,
             of_two_ends_in_one_commit_the_second_is_superseded,
@@ -163,6 +164,7 @@ every_store_passes! {
         cancellations:
             cancelling_children_reaches_all_unfinished_descendants,
             cancelling_a_parent_leaves_its_children_running,
+            children_that_are_being_started_are_cancelled_or_refused,
             cancelling_a_workflow_without_an_owner_names_no_executor,
         ;
         store_lifecycle:

@@ -293,7 +293,12 @@ impl Commit for FaultyStore {
                 }
             }
             match self.fate().await? {
-                Fate::Through => self.inner.commit(fence, entries, again).await,
+                Fate::Through => {
+                    self.pass("commit", HoldAt::Before).await;
+                    let committed = self.inner.commit(fence, entries, again).await;
+                    self.pass("commit", HoldAt::After).await;
+                    committed
+                }
                 Fate::NotDone(error) => Err(error),
                 Fate::Done(error) => {
                     self.inner.commit(fence, entries, again).await?;

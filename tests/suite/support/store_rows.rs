@@ -6,8 +6,8 @@ use std::time::Duration;
 use durable_core::Status;
 use durable_core::store::{
     Entry, Fence, Finish, FinishedWorkflow, KnownWorkflow, MessageKey, NewExecutor, NewMessage, NewRecord, NewWorkflow,
-    Outcome, PollRequest, PolledMessage, Position, Publication, PublicationKind, Store, StreamCursor, TakeoverRequest,
-    Verdict, WorkflowKey,
+    Outcome, ParentRun, PollRequest, PolledMessage, Position, Publication, PublicationKind, Store, StreamCursor,
+    TakeoverRequest, Verdict, WorkflowKey,
 };
 
 pub(crate) const LEASE: Duration = Duration::from_mins(1);
@@ -101,7 +101,7 @@ pub(crate) fn ending(last: impl IntoIterator<Item = NewRecord>, finish: Finish) 
 pub(crate) fn child(parent: WorkflowKey, number: i32, child: &NewWorkflow) -> Entry {
     let mut record = record(parent, number, "null");
     (record.kind, record.outcome, record.child) = ("workflow", None, Some(child.id.clone()));
-    let begin = NewWorkflow { parent: Some(parent), ..child.clone() };
+    let begin = NewWorkflow { parent: Some(ParentRun { key: parent, attempt: 1 }), ..child.clone() };
     Entry { start: Some(begin), records: vec![record], ..Entry::default() }
 }
 

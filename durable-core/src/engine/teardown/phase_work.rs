@@ -205,7 +205,9 @@ impl OngoingShutdown<'_> {
             runtime.running.wait_until_empty().await;
             runtime.writer.stop();
         };
-        join(bodies_and_writer, self.teardown.background.wait_for_end(EnginePhase::Stopping)).await;
+        let calls_and_tasks =
+            join(runtime.calls.wait_until_empty(), self.teardown.background.wait_for_end(EnginePhase::Stopping));
+        join(bodies_and_writer, calls_and_tasks).await;
     }
 
     /// Releases unfinished workflows, except those of stuck bodies, and notifies other processes.

@@ -20,7 +20,7 @@ pub(super) use self::queue_columns::{LIMITS, LimitsRow, QUEUE, QueueInfoRow, lim
 pub(super) use self::schedule_columns::{SCHEDULE, STATE_OF_SCHEDULE};
 pub(super) use self::step_columns::{RECORD, RecordRow, StepRow};
 pub(super) use self::workflow_columns::{
-    CLAIM_ORDER, END, END_OF, ExistingRow, FinishedRow, PLACEMENT, RunColumns, START, WorkflowRow,
+    CLAIM_ORDER, END, END_OF, ExistingRow, FinishedRow, PARENT_RUN, PLACEMENT, RunColumns, START, WorkflowRow,
 };
 
 /// A column that is written: its name, and how its value is taken from a row `R`.

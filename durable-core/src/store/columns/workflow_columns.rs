@@ -13,13 +13,17 @@ pub(in crate::store) const START: &[Column<NewWorkflow>] = &[
     Column::text("id", |it| Some(&it.id)),
     Column::text("name", |it| Some(&it.name)),
     Column::text("instance", |it| it.instance.as_deref()),
-    Column::big_int("parent", |it| it.parent.map(WorkflowKey::get)),
+    Column::big_int("parent", |it| it.parent.map(|it| it.key.get())),
     Column::text("version", |it| Some(&it.version)),
     Column::big_int("fingerprint", |it| Some(it.fingerprint)),
     Column::big_int("timeout", |it| it.timeout.map(micros)),
     Column::big_int("deadline", |it| it.deadline),
     Column { name: "input", value: Value::Input(|it| &it.input) },
 ];
+
+/// The run of the parent, which a start is compared with and does not write.
+pub(in crate::store) const PARENT_RUN: &[Column<NewWorkflow>] =
+    &[Column::integer("parent_attempt", |it| it.parent.map(|it| it.attempt))];
 
 /// The columns that the start of a queued workflow writes in addition.
 pub(in crate::store) const PLACEMENT: &[Column<NewWorkflow>] = &[

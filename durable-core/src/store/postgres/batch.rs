@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use sqlx::{PgConnection, Row};
 
-use crate::store::columns::{END, END_OF, MESSAGE, PLACEMENT, PUBLICATION, RECEIVER, RECORD, START};
+use crate::store::columns::{END, END_OF, MESSAGE, PARENT_RUN, PLACEMENT, PUBLICATION, RECEIVER, RECORD, START};
 use crate::store::decode;
 use crate::store::enqueue_rows::{QueuedRow, effective_record, start_record};
 use crate::store::postgres::PostgresStore;
@@ -122,11 +122,13 @@ impl PostgresStore {
 fn bind(mut query: Query, rows: &BatchRows<'_>) -> Query {
     let BatchRows { starts, queued, records, finishes, messages, received, events, items } = rows;
     if !starts.is_empty() {
-        query = bind_rows(query, START, starts.iter().copied());
+        let rows = starts.iter().copied();
+        query = bind_rows(bind_rows(query, START, rows.clone()), PARENT_RUN, rows);
     }
     if !queued.is_empty() {
         let rows = queued.iter().map(|it| it.row);
-        query = bind_rows(bind_rows(query, START, rows.clone()), PLACEMENT, rows);
+        query = bind_rows(bind_rows(query, START, rows.clone()), PARENT_RUN, rows.clone());
+        query = bind_rows(query, PLACEMENT, rows);
         query = query.bind(queued.iter().map(QueuedRow::delay).collect::<Vec<_>>());
     }
     if !finishes.is_empty() {

@@ -7,7 +7,7 @@
 use std::sync::{Arc, OnceLock};
 
 use crate::store::columns::{
-    Column, END, END_OF, MESSAGE, PLACEMENT, PUBLICATION, RECEIVER, RECORD, START, names, names_of,
+    Column, END, END_OF, MESSAGE, PARENT_RUN, PLACEMENT, PUBLICATION, RECEIVER, RECORD, START, names, names_of,
 };
 use crate::store::postgres::dialect::{CLOCK, FENCE, after_the_last};
 use crate::store::postgres::schema::Schema;
@@ -85,8 +85,10 @@ impl BatchStatements {
 pub(super) fn statement(kinds: Kinds) -> String {
     let mut arrays = Arrays { next: 3 };
     let gate = if kinds.has(Kinds::MESSAGES) { "gate" } else { "fence" };
-    let starts = kinds.has(Kinds::STARTS).then(|| arrays.table(&[typed(START)]));
-    let queued = kinds.has(Kinds::QUEUED).then(|| arrays.table(&[typed(START), typed(PLACEMENT), DELAY.to_vec()]));
+    let starts = kinds.has(Kinds::STARTS).then(|| arrays.table(&[typed(START), typed(PARENT_RUN)]));
+    let queued = kinds
+        .has(Kinds::QUEUED)
+        .then(|| arrays.table(&[typed(START), typed(PARENT_RUN), typed(PLACEMENT), DELAY.to_vec()]));
     let finishes = kinds.has(Kinds::FINISHES).then(|| arrays.table(&[typed(END_OF), typed(END)]));
     let records = kinds.has(Kinds::RECORDS).then(|| arrays.table(&[typed(RECORD), RECORD_EXTRA.to_vec()]));
     let messages = kinds.has(Kinds::MESSAGES).then(|| arrays.table(&[typed(RECEIVER), typed(MESSAGE), ENDS.to_vec()]));
@@ -162,28 +164,47 @@ gate as materialized (select 1 from fence where not exists (select 1 from withou
     )
 }
 
+/// The parents of these starts that are still in the run that starts a child. The lock makes a
+/// cancellation wait for the commit, so that it finds the child; it takes the same order.
+fn parents(name: &str, rows: &str) -> String {
+    format!(
+        "{name} as materialized (
+    select w.key, w.attempt
+      from {rows} join durable.workflows w on w.key = rows.parent, clock
+     where w.attempt = rows.parent_attempt and w.status = clock.pending
+     order by w.key for share of w)"
+    )
+}
+
 /// Starts of workflows that run at once.
 fn started(rows: &str, gate: &str) -> String {
     format!(
-        "started as (
+        "{},
+started as (
     insert into durable.workflows ({}, status, executor, attempt, created_at, started_at)
-    select rows.*, 'PENDING', $1::bigint, 1, clock.now, clock.now
+    select {}, 'PENDING', $1::bigint, 1, clock.now, clock.now
       from {rows}, clock, {gate}
+     where rows.parent is null or (rows.parent, rows.parent_attempt) in (select key, attempt from starting)
     on conflict (id) do nothing
     returning key)",
-        names(START)
+        parents("starting", rows),
+        names(START),
+        names_of("rows", START)
     )
 }
 
 /// Starts of workflows that are enqueued.
 fn enqueued(rows: &str, gate: &str) -> String {
     format!(
-        "enqueued as (
+        "{},
+enqueued as (
     insert into durable.workflows ({}, {}, status, due_at, attempt, created_at)
     select {}, {}, case when rows.delay is null then 'ENQUEUED' else 'DELAYED' end, {}, 0, clock.now
       from {rows}, clock, {gate}
+     where rows.parent is null or (rows.parent, rows.parent_attempt) in (select key, attempt from enqueuing)
     on conflict do nothing
     returning key)",
+        parents("enqueuing", rows),
         names(START),
         names(PLACEMENT),
         names_of("rows", START),

@@ -32,6 +32,9 @@ pub(super) const FENCE_HOLDS: &str =
 pub(super) const FENCE_SEEN: &str =
     "exists (select 1 from durable.executors where key = $1::bigint and epoch = $2::bigint)";
 
+/// Behind a select: keeps the rows as they are until the commit.
+pub(super) const HOLD: &str = "for share";
+
 /// The lock on the executor's row that a commit by rows takes first. It waits for every statement that
 /// holds the row by its own fence: an earlier call that got no reply may still be running, and the two
 /// would lock the same rows in different orders.

@@ -2,7 +2,7 @@
 //! before, and for races; it reads every row that conflicts.
 
 use super::SqlStore;
-use super::dialect::{Connection, LOCK_FENCE};
+use super::dialect::{Connection, HOLD, LOCK_FENCE};
 use crate::store::batch_clock::BatchClock;
 use crate::store::columns::{ExistingRow, RecordRow, select};
 use crate::store::decode::{StoredEndRow, decode};
@@ -21,6 +21,10 @@ sql_statements! {
     );
     /// $1 key.
     stored_end = "select status, attempt, output, error from durable.workflows where key = $1";
+    /// The run of a parent, locked so that it is not cancelled before the commit. $1 key, $2 attempt.
+    hold_parent = format!(
+        "select 1 from durable.workflows where key = $1 and attempt = $2 and status = 'PENDING' {HOLD}"
+    );
     savepoint = "savepoint entry";
     release = "release savepoint entry";
     roll_back = "rollback to savepoint entry";
@@ -91,6 +95,9 @@ impl SqlStore {
         let mut verdict = Verdict::Stored;
         if let Some(start) = &entry.start {
             let before = if clock.again { self.debounced_before(transaction, entry).await? } else { None };
+            if before.is_none() && !self.may_start(transaction, start, clock.again).await? {
+                return Ok(Verdict::Superseded);
+            }
             let started = match (before, QueuedRow::of(start)) {
                 (Some(existing), _) => StartedRow::Debounced(existing),
                 (None, Some(queued)) => self.enqueue_or_find(transaction, fence, queued, written).await?,
@@ -124,6 +131,22 @@ impl SqlStore {
             return Ok(Verdict::Superseded);
         }
         Ok(verdict)
+    }
+
+    /// Whether the parent of a start, if it has one, is still in the run that starts it, or the start was
+    /// stored by an earlier attempt of this call.
+    async fn may_start(
+        &self,
+        transaction: &mut Connection,
+        start: &NewWorkflow,
+        again: bool,
+    ) -> Result<bool, StoreError> {
+        let Some(parent) = start.parent else { return Ok(true) };
+        let query = self.query(&self.sql.commit_rows.hold_parent).bind(parent.key.get()).bind(parent.attempt);
+        if query.fetch_optional(&mut *transaction).await?.is_some() {
+            return Ok(true);
+        }
+        Ok(again && self.find_on(transaction, &start.id).await?.is_some_and(|it| it.key == start.key))
     }
 
     /// The DELAYED workflow that an earlier attempt of this call gave the arguments to, if there was

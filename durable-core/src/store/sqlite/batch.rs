@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use sqlx::SqliteConnection;
 
-use crate::store::columns::{END, END_OF, MESSAGE, PLACEMENT, PUBLICATION, RECEIVER, RECORD, START, names};
+use crate::store::columns::{END, END_OF, MESSAGE, PARENT_RUN, PLACEMENT, PUBLICATION, RECEIVER, RECORD, START, names};
 use crate::store::enqueue_rows::{QueuedRow, start_record};
 use crate::store::rows_by_kind::{BatchRecord, BatchRows, TERMINAL, WithEnd, add_saturating, same_for_all};
 use crate::store::sqlite::SqliteStore;
@@ -66,27 +66,30 @@ const FENCE_HOLDS: &str =
 
 impl Statements {
     pub(super) fn new(render: &impl Fn(&str) -> Arc<str>) -> Self {
-        let starts = SizedStatement::new(render, START.len(), |rows| {
+        let starts = SizedStatement::new(render, START.len() + PARENT_RUN.len(), |rows| {
             format!(
                 "{GIVEN} insert into durable.workflows ({}, status, executor, attempt, created_at, started_at)
-                 select rows.*, 'PENDING', given.executor, 1, given.now, given.now from given, {rows} rows
-                  where rows.column1 is not null and {FENCE_HOLDS}
+                 select {}, 'PENDING', given.executor, 1, given.now, given.now from given, {rows}
+                  where column1 is not null and {FENCE_HOLDS} and {}
                  on conflict (id) do nothing",
-                names(START)
+                names(START),
+                numbered(START.len()),
+                parent_is_running(START.len() + 1)
             )
         });
         let queued_columns = START.len() + PLACEMENT.len();
-        let queued = SizedStatement::new(render, queued_columns + 1, |rows| {
+        let queued = SizedStatement::new(render, queued_columns + 1 + PARENT_RUN.len(), |rows| {
             let delay = format!("column{}", queued_columns + 1);
             format!(
                 "{GIVEN} insert into durable.workflows ({}, {}, due_at, status, attempt, created_at)
                  select {}, {}, case when {delay} is null then 'ENQUEUED' else 'DELAYED' end, 0, given.now
-                   from given, {rows} where column1 is not null and {FENCE_HOLDS}
+                   from given, {rows} where column1 is not null and {FENCE_HOLDS} and {}
                  on conflict do nothing",
                 names(START),
                 names(PLACEMENT),
                 numbered(queued_columns),
-                add_saturating("given.now", &delay)
+                add_saturating("given.now", &delay),
+                parent_is_running(queued_columns + 2)
             )
         });
         let records = SizedStatement::new(render, RECORD.len() + 1, |rows| {
@@ -139,6 +142,17 @@ impl Statements {
         let (events, items) = (publications("events", "set_at"), publications("streams", "written_at"));
         Self { starts, queued, records, finishes, messages, events, items }
     }
+}
+
+/// A condition on a start in VALUES: its parent, if it has one, is in the run whose number is in
+/// this column.
+fn parent_is_running(attempt: usize) -> String {
+    let parent = START.iter().take_while(|it| it.name != "parent").count() + 1;
+    format!(
+        "(column{parent} is null or exists (
+                      select 1 from durable.workflows p
+                       where p.key = column{parent} and p.attempt = column{attempt} and p.status = 'PENDING'))"
+    )
 }
 
 /// The columns of VALUES, from the first on.
@@ -274,10 +288,12 @@ impl SqliteStore {
         rows: &BatchRows<'_>,
     ) -> Result<u64, sqlx::Error> {
         let Statements { starts, queued, .. } = &self.sql.batch;
-        let start = |query, it: &&NewWorkflow| bind_row(query, START, it);
+        let start = |query, it: &&NewWorkflow| bind_row(bind_row(query, START, it), PARENT_RUN, it);
         let direct = self.in_chunks(connection, fence, starts, &rows.starts, start).await?;
-        let placed =
-            |query, it: &QueuedRow<'_>| bind_row(bind_row(query, START, it.row), PLACEMENT, it.row).bind(it.delay());
+        let placed = |query, it: &QueuedRow<'_>| {
+            let query = bind_row(bind_row(query, START, it.row), PLACEMENT, it.row).bind(it.delay());
+            bind_row(query, PARENT_RUN, it.row)
+        };
         Ok(direct + self.in_chunks(connection, fence, queued, &rows.queued, placed).await?)
     }
 

@@ -25,6 +25,9 @@ pub(super) const FENCE_HOLDS: &str = "exists (select 1 from durable.executors wh
 /// The same for statements that only read. In SQLite neither locks anything.
 pub(super) const FENCE_SEEN: &str = FENCE_HOLDS;
 
+/// Behind a select: nothing, because a transaction that writes is alone.
+pub(super) const HOLD: &str = "";
+
 /// What a commit by rows asks first. The lock for writing was taken with the transaction.
 pub(super) const LOCK_FENCE: &str = "select 1 from durable.executors where key = $1 and epoch = $2";
 

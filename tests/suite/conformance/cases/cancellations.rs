@@ -1,7 +1,7 @@
 //! Cancelling a workflow, and its descendants.
 
-use durable_core::Status;
-use durable_core::store::{CancelledRun, CancelledWorkflows, ExecutorKey, Finish, PollRequest};
+use durable_core::store::{CancelledRun, CancelledWorkflows, ExecutorKey, Finish, PollRequest, Verdict};
+use durable_core::{Filter, Status};
 
 use crate::support::store_database::StoreDatabase;
 use crate::support::store_rows::{
@@ -50,7 +50,7 @@ pub(crate) async fn cancelling_children_reaches_all_unfinished_descendants(Store
     assert_eq!(store.poll(&wanted).await.unwrap().cancelled.len(), 1, "a cancelled row keeps its executor");
     let again = store.cancel("w", "more than enough", true).await.unwrap().expect("it is there");
     assert_eq!(again, CancelledWorkflows { before: Status::Cancelled, runs: Vec::new() });
-    assert_eq!(commit(&*store, me, records([record(inner.key, 9, "1")])).await, durable_core::store::Verdict::Stored);
+    assert_eq!(commit(&*store, me, records([record(inner.key, 9, "1")])).await, Verdict::Stored);
 }
 
 pub(crate) async fn cancelling_a_parent_leaves_its_children_running(StoreDatabase { store, .. }: StoreDatabase) {
@@ -74,4 +74,44 @@ pub(crate) async fn cancelling_a_workflow_without_an_owner_names_no_executor(
     store.release(me, &[]).await.unwrap();
     let done = store.cancel("w", "enough", false).await.unwrap().expect("it is there");
     assert_eq!(done.runs, [stopped("w", None)]);
+}
+
+pub(crate) async fn children_that_are_being_started_are_cancelled_or_refused(database: StoreDatabase) {
+    let store = database.store;
+    let (me, other) = (register_executor(&*store, "a").await, register_executor(&*store, "b").await);
+    for round in 0..10 {
+        let ids = ["x", "y", "z"].map(|it| format!("{it}-{round}"));
+        let mut parents = Vec::new();
+        for id in &ids {
+            parents.push(start_running(&*store, me, id).await);
+        }
+        // Two executors start children of the same parents, in batches, until they are refused.
+        let starting = [me, other].map(|fence| {
+            let (store, parents) = (std::sync::Arc::clone(&store), parents.clone());
+            tokio::spawn(async move {
+                for number in 1.. {
+                    let name = |parent: usize| format!("{parent}-{round}-{number}-{}", fence.executor);
+                    let number = 2 * number + i32::from(fence == other);
+                    let entries: Vec<_> = parents
+                        .iter()
+                        .enumerate()
+                        .map(|(index, parent)| child(*parent, number, &workflow(&name(index))))
+                        .collect();
+                    match store.commit(fence, &entries, false).await {
+                        Ok(verdicts) if verdicts.iter().all(|it| *it == Verdict::Superseded) => return,
+                        Ok(_) => {}
+                        Err(error) => assert!(error.is_temporary(), "{error}"),
+                    }
+                }
+            })
+        });
+        for id in &ids {
+            store.cancel(id, "enough", true).await.unwrap().expect("it is there");
+        }
+        for it in starting {
+            it.await.unwrap();
+        }
+        let living = Filter::new().status(Status::Pending).limit(10_000);
+        assert_eq!(store.list(&living).await.unwrap().len(), 0, "children live that nothing will cancel");
+    }
 }

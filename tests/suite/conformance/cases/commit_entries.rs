@@ -1,7 +1,7 @@
 //! Each entry of a commit is atomic, and independent of the other entries.
 
 use durable_core::Status;
-use durable_core::store::{Entry, NewWorkflow, Outcome, Position, Verdict};
+use durable_core::store::{Entry, NewWorkflow, Outcome, ParentRun, Position, Verdict};
 
 use crate::support::store_database::StoreDatabase;
 use crate::support::store_queues::on_queue;
@@ -210,4 +210,44 @@ pub(crate) async fn each_entry_of_a_mixed_batch_gets_its_own_verdict(StoreDataba
         assert!(matches!(&of_round[1], Verdict::Existing(held) if held.key == old), "{:?}", of_round[1]);
         assert_eq!(of_round[2], if number % 10 == 0 { Verdict::Superseded } else { Verdict::Stored });
     }
+}
+
+pub(crate) async fn a_child_is_only_started_in_its_parents_run(StoreDatabase { store, .. }: StoreDatabase) {
+    let me = register_executor(&*store, "a").await;
+    let (parent, gone) = (start_running(&*store, me, "w").await, start_running(&*store, me, "gone").await);
+    cancel(&*store, "gone", "by hand").await;
+    let queued = |id: &str| NewWorkflow { placement: Some(on_queue()), ..workflow(id) };
+    let earlier_run = |entry: Entry| {
+        let start =
+            entry.start.map(|it| NewWorkflow { parent: it.parent.map(|of| ParentRun { attempt: 2, ..of }), ..it });
+        Entry { start, ..entry }
+    };
+    // Each by itself, and with another start in one batch.
+    for (round, beside) in [(1, false), (2, true)] {
+        let refused = [
+            child(gone, round, &workflow(&format!("direct-{round}"))),
+            child(gone, 10 + round, &queued(&format!("queued-{round}"))),
+            earlier_run(child(parent, round, &workflow(&format!("earlier-{round}")))),
+        ];
+        for entry in refused {
+            let id = entry.start.as_ref().expect("it is a start").id.clone();
+            let mut entries = vec![entry];
+            if beside {
+                entries.push(child(parent, 20, &workflow("beside")));
+                entries.push(begin(&workflow(&format!("outside {id}"))));
+            }
+            let verdicts = store.commit(me, &entries, false).await.unwrap();
+            assert_eq!(verdicts[0], Verdict::Superseded, "{id}");
+            assert_eq!(status(&*store, &id).await, None, "{id}");
+            assert_eq!(store.commit(me, &entries[..1], true).await.unwrap(), [Verdict::Superseded], "{id}, sent again");
+        }
+    }
+    assert_eq!(status(&*store, "beside").await, Some(Status::Pending));
+    assert_eq!(outcomes(&*store, gone).await, []);
+
+    // One whose answer was lost counts as stored, also if its parent has ended since.
+    let stored = child(parent, 30, &workflow("stored"));
+    assert_eq!(commit(&*store, me, stored.clone()).await, Verdict::Stored);
+    cancel(&*store, "w", "by hand").await;
+    assert_eq!(store.commit(me, &[stored], true).await.unwrap(), [Verdict::Stored]);
 }

@@ -1,4 +1,4 @@
-//! The rules of the house, checked against the sources and the documents.
+//! The rules of the project, checked against the sources and the documents.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ mod imports;
 #[path = "house/names.rs"]
 mod names;
 
-/// The largest file in lines. A file that reaches this holds a second idea.
+/// The maximum number of lines of a file. A longer file should be split.
 const MOST_LINES: usize = 500;
 
 #[test]
@@ -60,7 +60,7 @@ fn every_task_of_the_engine_has_an_owner() {
         ("operations/spawn.rs", 1, "`durable::spawn` outside any workflow, a task of the user's"),
         ("testing/server.rs", 1, "the watchdog of a server for tests: it ends with the process"),
     ];
-    // What is spawned through these is one of the above.
+    // Calls of these functions are counted in the files above.
     const THROUGH: &[&str] =
         &["background.spawn(", "drive.spawn(", "run_task.spawn(", "fn spawn", "Drive::spawn", "self.inner.spawn("];
     let mut faults = Vec::new();
@@ -111,7 +111,7 @@ fn no_file_is_too_large() {
 }
 
 #[test]
-fn every_file_says_what_it_is_for() {
+fn every_file_begins_with_its_purpose() {
     let silent: Vec<_> = ["durable/src", "durable-core/src", "durable-macros/src", "tests", "examples"]
         .into_iter()
         .flat_map(rust_files)
@@ -128,7 +128,7 @@ fn read(file: &Path) -> String {
     fs::read_to_string(root().join(file)).expect("a source file can be read")
 }
 
-/// The lines of a file outside of comments and of its tests, which may know everything.
+/// The lines of a file outside of comments and of its tests, which have no such rules.
 fn code_lines(file: &Path) -> Vec<(usize, String)> {
     read(file)
         .lines()

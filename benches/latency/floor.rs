@@ -1,5 +1,5 @@
-//! The raw floors: the fewest statements for the same news, by hand-written SQL on connections of
-//! their own, into the engine's tables.
+//! The raw floors: the same changes with the fewest statements of hand-written SQL, on separate
+//! connections, in the engine's tables.
 
 use std::str::FromStr;
 use std::time::{Duration, Instant};
@@ -8,34 +8,34 @@ use sqlx::postgres::PgListener;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, SqliteConnection};
 
-/// What is done with a row until the news has arrived.
+/// The statements from writing a row until its receiver has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Path {
-    /// It is inserted and committed.
+    /// The row is inserted and committed.
     Commit,
     /// Then it is selected on another connection.
-    Seen,
+    Select,
     /// Then it is also marked as received, and that is committed.
-    Taken,
-    /// As `Seen`, by somebody who was notified.
-    SeenElsewhere,
-    /// As `Taken`, by somebody who was notified.
-    TakenElsewhere,
-    /// Nothing but a notification, from the call that sends it to its arrival.
+    Update,
+    /// As `Select`, after a notification.
+    NotifiedSelect,
+    /// As `Update`, after a notification.
+    NotifiedUpdate,
+    /// Only a notification, from the call that sends it to its arrival.
     Notify,
 }
 
 impl Path {
     pub(crate) const ALL: [Self; 6] =
-        [Self::Commit, Self::Seen, Self::Taken, Self::SeenElsewhere, Self::TakenElsewhere, Self::Notify];
+        [Self::Commit, Self::Select, Self::Update, Self::NotifiedSelect, Self::NotifiedUpdate, Self::Notify];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Commit => "insert",
-            Self::Seen => "insert, select",
-            Self::Taken => "insert, select, update",
-            Self::SeenElsewhere => "insert, notify, select",
-            Self::TakenElsewhere => "insert, notify, select, update",
+            Self::Select => "insert, select",
+            Self::Update => "insert, select, update",
+            Self::NotifiedSelect => "insert, notify, select",
+            Self::NotifiedUpdate => "insert, notify, select, update",
             Self::Notify => "notify",
         }
     }
@@ -49,7 +49,7 @@ pub(crate) struct Floor {
 
 /// The connections of the two sides.
 enum Sides {
-    Postgres { sender: PgConnection, receiver: PgConnection, ear: Box<PgListener>, schema: String },
+    Postgres { sender: PgConnection, receiver: PgConnection, listener: Box<PgListener>, schema: String },
     Sqlite { sender: SqliteConnection, receiver: SqliteConnection },
 }
 
@@ -68,26 +68,26 @@ impl Floor {
             let receiver = options.connect().await.expect("the file is there");
             return Self { sides: Sides::Sqlite { sender, receiver }, last_key: 0 };
         }
-        let mut ear = PgListener::connect(url).await.expect("the server is there");
-        ear.listen("bench_latency").await.expect("the server is there");
+        let mut listener = PgListener::connect(url).await.expect("the server is there");
+        listener.listen("bench_latency").await.expect("the server is there");
         let sides = Sides::Postgres {
             sender: PgConnection::connect(url).await.expect("the server is there"),
             receiver: PgConnection::connect(url).await.expect("the server is there"),
-            ear: Box::new(ear),
+            listener: Box::new(listener),
             schema: schema.to_owned(),
         };
         Self { sides, last_key: 0 }
     }
 
-    /// One time through; `None` where there is no such thing: SQLite has no notifications.
+    /// One sample; `None` if the store does not support it: SQLite has no notifications.
     pub(crate) async fn sample(&mut self, path: Path) -> Option<Duration> {
         self.last_key += 1;
         let key = self.last_key;
         match &mut self.sides {
-            Sides::Postgres { sender, receiver, ear, schema } => {
-                Some(on_postgres(sender, receiver, ear, schema, key, path).await)
+            Sides::Postgres { sender, receiver, listener, schema } => {
+                Some(on_postgres(sender, receiver, listener, schema, key, path).await)
             }
-            Sides::Sqlite { .. } if matches!(path, Path::SeenElsewhere | Path::TakenElsewhere | Path::Notify) => None,
+            Sides::Sqlite { .. } if matches!(path, Path::NotifiedSelect | Path::NotifiedUpdate | Path::Notify) => None,
             Sides::Sqlite { sender, receiver } => Some(on_sqlite(sender, receiver, key, path).await),
         }
     }
@@ -96,7 +96,7 @@ impl Floor {
 async fn on_postgres(
     sender: &mut PgConnection,
     receiver: &mut PgConnection,
-    ear: &mut PgListener,
+    listener: &mut PgListener,
     schema: &str,
     key: i64,
     path: Path,
@@ -108,19 +108,19 @@ async fn on_postgres(
     if path != Path::Notify {
         sqlx::query(AssertSqlSafe(insert)).bind(key).execute(&mut *sender).await.expect("the server is there");
     }
-    if matches!(path, Path::Notify | Path::SeenElsewhere | Path::TakenElsewhere) {
-        let tell = "select set_config('synchronous_commit', 'off', true), pg_notify('bench_latency', '1')";
-        let told = sqlx::query(tell).execute(&mut *sender);
-        let (told, heard) = tokio::join!(told, ear.recv());
-        told.expect("the server is there");
-        heard.expect("the server is there");
+    if matches!(path, Path::Notify | Path::NotifiedSelect | Path::NotifiedUpdate) {
+        let notify = "select set_config('synchronous_commit', 'off', true), pg_notify('bench_latency', '1')";
+        let sent = sqlx::query(notify).execute(&mut *sender);
+        let (sent, received) = tokio::join!(sent, listener.recv());
+        sent.expect("the server is there");
+        received.expect("the server is there");
     }
     if !matches!(path, Path::Commit | Path::Notify) {
         let select = format!("select payload from {schema}.messages where workflow = $1 and received_at is null");
         let found = sqlx::query(AssertSqlSafe(select)).bind(key).fetch_one(&mut *receiver).await;
         found.expect("it was just written");
     }
-    if matches!(path, Path::Taken | Path::TakenElsewhere) {
+    if matches!(path, Path::Update | Path::NotifiedUpdate) {
         let update = format!("update {schema}.messages set received_at = 1 where key = $1");
         sqlx::query(AssertSqlSafe(update)).bind(key).execute(receiver).await.expect("the server is there");
     }
@@ -136,7 +136,7 @@ async fn on_sqlite(sender: &mut SqliteConnection, receiver: &mut SqliteConnectio
         let select = "select payload from durable_messages where workflow = ?1 and received_at is null";
         sqlx::query(select).bind(key).fetch_one(&mut *receiver).await.expect("it was just written");
     }
-    if path == Path::Taken {
+    if path == Path::Update {
         let update = "update durable_messages set received_at = 1 where key = ?1";
         sqlx::query(update).bind(key).execute(receiver).await.expect("the file is there");
     }

@@ -1,18 +1,18 @@
-//! How soon who waits goes on: for a message, an event, the end of another workflow.
+//! The latency of waits: for a message, an event, the end of another workflow.
 //!
 //! ```text
 //! cargo bench --bench latency                     200 samples of each on both stores
 //! cargo bench --bench latency -- 500 postgres     more, on one of them
 //! ```
 //!
-//! One sample at a time, from rest. `here` is one engine; `elsewhere` are two engines that share
-//! nothing but the database, in one process for the sake of one clock: they hear of each other as
-//! two processes do. Beside each stands the raw floor of the same run that does the same with the
-//! fewest statements (see `floor`), and the ratio of the medians.
+//! One sample at a time, on an idle system. `here` is one engine. `elsewhere` are two engines that
+//! share only the database, as two processes do; they run in one process so that they share its
+//! clock. Each is compared with the raw floor of the same run, which does the same with the fewest
+//! statements (see `floor`): the table shows the ratio of the medians.
 //!
-//! A message counts twice: when `recv` has returned, and when the next step has begun, which is
-//! after the message and its record were committed. On SQLite another engine is heard of by a glance
-//! at the file ten times a second, so a floor, which is told by nobody, says little there.
+//! A message is measured twice: until `recv` has returned, and until the next step has begun, which
+//! is after the message and its record were committed. On SQLite changes of another engine are
+//! detected by polling the file ten times a second, so there the ratio means little.
 
 mod cases;
 mod floor;
@@ -26,7 +26,7 @@ use std::collections::BTreeMap;
 use durable::prelude::*;
 
 use self::floor::{Floor, Path};
-use self::samples::{Samples, percentiles, rest};
+use self::samples::{Samples, percentiles, wait_until_idle};
 
 const SCHEMA: &str = "bench_latency";
 
@@ -56,7 +56,7 @@ fn main() {
 }
 
 async fn measure(store: &str, url: &str, many: u32) {
-    // Half of the floors before and half after, so that a machine that is busy for a while is so for both.
+    // Half of the floors run before and half after, so that other load on the machine affects both.
     let mut floor = Floor::new(url, SCHEMA).await;
     let mut floors = BTreeMap::new();
     sample_floors(&mut floor, many.div_ceil(2), &mut floors).await;
@@ -71,7 +71,7 @@ async fn measure(store: &str, url: &str, many: u32) {
                 let (f50, f99) = percentiles(samples.clone());
                 println!(" {f50:.2} | {f99:.2} | {:.2} | {} |", p50 / f50, path.name());
             }
-            None => println!(" – | – | – | nobody is notified |"),
+            None => println!(" – | – | – | no notifications |"),
         }
     }
     if let Some(samples) = floors.remove(&Path::Notify) {
@@ -80,7 +80,7 @@ async fn measure(store: &str, url: &str, many: u32) {
     }
 }
 
-/// What was measured, with the floor that it stands beside.
+/// The samples of the engine, each with the floor that it is compared with.
 async fn measure_engine(url: &str, many: u32) -> Vec<(&'static str, Samples, Path)> {
     let launch = async |name: &str| {
         let builder = Durable::builder("latency").executor_id(name).system_database(url).schema(SCHEMA);
@@ -91,9 +91,9 @@ async fn measure_engine(url: &str, many: u32) -> Vec<(&'static str, Samples, Pat
     let here = launch("here").await;
     let (received, recorded) = cases::send_to_recv(&here, &here, many, "receiver").await;
     let mut measured = vec![
-        ("send … recv, here", received, Path::Seen),
-        ("send … recv recorded, here", recorded, Path::Taken),
-        ("set_event … get_event, here", cases::set_to_get(&here, &here, many, "setter").await, Path::Seen),
+        ("send … recv, here", received, Path::Select),
+        ("send … recv recorded, here", recorded, Path::Update),
+        ("set_event … get_event, here", cases::set_to_get(&here, &here, many, "setter").await, Path::Select),
         ("child's end … parent, here", cases::child_to_parent(&here, many).await, Path::Commit),
     ];
     let there = launch("there").await;
@@ -101,10 +101,10 @@ async fn measure_engine(url: &str, many: u32) -> Vec<(&'static str, Samples, Pat
     let events = cases::set_to_get(&here, &there, many, "setter-here").await;
     let ends = cases::end_to_result(&here, &there, many).await;
     measured.extend([
-        ("send … recv, elsewhere", received, Path::SeenElsewhere),
-        ("send … recv recorded, elsewhere", recorded, Path::TakenElsewhere),
-        ("set_event … get_event, elsewhere", events, Path::SeenElsewhere),
-        ("end … result, elsewhere", ends, Path::SeenElsewhere),
+        ("send … recv, elsewhere", received, Path::NotifiedSelect),
+        ("send … recv recorded, elsewhere", recorded, Path::NotifiedUpdate),
+        ("set_event … get_event, elsewhere", events, Path::NotifiedSelect),
+        ("end … result, elsewhere", ends, Path::NotifiedSelect),
     ]);
     for app in [here, there] {
         let report = app.shutdown().await;
@@ -116,7 +116,7 @@ async fn measure_engine(url: &str, many: u32) -> Vec<(&'static str, Samples, Pat
 async fn sample_floors(floor: &mut Floor, many: u32, floors: &mut BTreeMap<Path, Samples>) {
     for path in Path::ALL {
         for _ in 0..many {
-            rest().await; // a floor that is never at rest would be quicker for that alone
+            wait_until_idle().await; // as before each sample of the engine: a floor without pauses would be faster
             if let Some(sample) = floor.sample(path).await {
                 floors.entry(path).or_default().push(sample);
             }

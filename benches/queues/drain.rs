@@ -1,4 +1,4 @@
-//! How long an engine takes for a line of workflows that do nothing.
+//! How long an engine takes for a full queue of workflows that do nothing.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -28,7 +28,7 @@ static PARTED: Queue = Queue::new("bench-parted").partitioned();
 
 /// How many bodies are still to run.
 static LEFT: AtomicU64 = AtomicU64::new(0);
-/// Told by the last one.
+/// Notified by the last body.
 static LAST: Notify = Notify::const_new();
 
 #[workflow]
@@ -100,7 +100,7 @@ async fn of_floor(site: &Site, many: u64, batch: u64) -> Duration {
     begun.elapsed()
 }
 
-/// From the moment at which the queue is resumed until everything has ended.
+/// From the resumption of the queue until all workflows have ended.
 async fn of_engine(site: &Site, queue: &'static Queue, many: u64) -> (Duration, StatementCounts) {
     let app = site.launch("drains", &[queue]).await;
     LEFT.store(many, Ordering::Relaxed);
@@ -111,7 +111,7 @@ async fn of_engine(site: &Site, queue: &'static Queue, many: u64) -> (Duration, 
                 let calls = (first..many.min(first + 1_000)).map(call);
                 queue.enqueue_all(calls).await.expect("the store is there");
             }
-            tokio::time::sleep(Duration::from_millis(200)).await; // until what was told of is looked at
+            tokio::time::sleep(Duration::from_millis(200)).await; // until the dispatcher has handled the notifications
             let before = app.store().statement_counts();
             let begun = Instant::now();
             queue.resume().await.expect("the store is there");

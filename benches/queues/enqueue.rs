@@ -1,4 +1,4 @@
-//! How much can be enqueued in a second, while nobody takes anything.
+//! How many workflows can be enqueued in a second, while no process claims any.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,22 +23,22 @@ async fn is_enqueued(number: u64) -> Result<u64> {
     Ok(number)
 }
 
-/// Who enqueues.
+/// The callers that enqueue.
 #[derive(Debug, Clone, Copy)]
-enum Who {
-    /// So many callers, one call each at a time: so many calls in all.
+enum Load {
+    /// This many callers with one call each at a time, and this many calls in total.
     Callers(u64, u64),
-    /// One caller with `enqueue_all`, so many at a time: so many in all.
+    /// One caller with `enqueue_all`, this many at a time, and this many in total.
     Bulk(u64, u64),
 }
 
-const ALL: [Who; 4] =
-    [Who::Callers(1, 1_500), Who::Callers(16, 8_000), Who::Callers(256, 24_000), Who::Bulk(1_000, 24_000)];
+const ALL: [Load; 4] =
+    [Load::Callers(1, 1_500), Load::Callers(16, 8_000), Load::Callers(256, 24_000), Load::Bulk(1_000, 24_000)];
 
 /// Rounds of floor, floor and engine; the medians count.
 const ROUNDS: usize = 3;
 
-impl Who {
+impl Load {
     fn name(self) -> String {
         match self {
             Self::Callers(1, _) => "1 caller".to_owned(),
@@ -54,28 +54,28 @@ impl Who {
 }
 
 pub(crate) async fn measure(site: &impl Fn(&str) -> Site) {
-    for (number, who) in ALL.into_iter().enumerate() {
+    for (number, load) in ALL.into_iter().enumerate() {
         let mut rates = [Vec::new(), Vec::new(), Vec::new()];
         let mut spent = StatementCounts::default();
         for round in 0..ROUNDS {
-            // Everybody begins with empty tables.
+            // Each round begins with empty tables.
             let sites = ["each", "all", "durable"].map(|it| site(&format!("{it}_{number}_{round}")));
             let [each, all, durable] = &sites;
-            rates[0].push(rate(who, of_floor(each, who, false).await));
-            rates[1].push(rate(who, of_floor(all, who, true).await));
-            let (elapsed, costs) = of_engine(durable, who).await;
-            rates[2].push(rate(who, elapsed));
+            rates[0].push(rate(load, of_floor(each, load, false).await));
+            rates[1].push(rate(load, of_floor(all, load, true).await));
+            let (elapsed, costs) = of_engine(durable, load).await;
+            rates[2].push(rate(load, elapsed));
             spent = costs;
             for site in sites.iter().filter(|it| it.is_postgres()) {
                 site.clear().await;
             }
         }
         let [each, all, durable] = rates.map(median);
-        let per = |count: u64| ratio(count, who.all());
+        let per = |count: u64| ratio(count, load.all());
         println!(
             "| {} | {} | {each:.0} | {all:.0} | {durable:.0} | {:.2} | {:.2} | {:.3} | {:.3} |",
             site("").store,
-            who.name(),
+            load.name(),
             durable / each,
             durable / all,
             per(spent.statements),
@@ -84,8 +84,8 @@ pub(crate) async fn measure(site: &impl Fn(&str) -> Site) {
     }
 }
 
-fn rate(who: Who, elapsed: Duration) -> f64 {
-    ratio(who.all(), 1) / elapsed.as_secs_f64()
+fn rate(load: Load, elapsed: Duration) -> f64 {
+    ratio(load.all(), 1) / elapsed.as_secs_f64()
 }
 
 fn median(mut rates: Vec<f64>) -> f64 {
@@ -93,30 +93,30 @@ fn median(mut rates: Vec<f64>) -> f64 {
     rates[rates.len() / 2]
 }
 
-/// By hand: one row for each commit, by as many connections as there are callers, up to 16; or else
-/// one connection which commits one row of every caller together.
-async fn of_floor(site: &Site, who: Who, together: bool) -> Duration {
+/// Hand-written SQL: one row in each commit, with a connection for each caller, up to 16; or one
+/// connection that commits one row of every caller together.
+async fn of_floor(site: &Site, load: Load, together: bool) -> Duration {
     let floor = Arc::new(Floor::new(site).await);
-    let (callers, rows) = match (who, together) {
-        (Who::Callers(callers, _), false) => (callers, 1),
-        (Who::Bulk(..), false) => (1, 1),
-        (Who::Callers(rows, _) | Who::Bulk(rows, _), true) => (1, rows),
+    let (callers, rows) = match (load, together) {
+        (Load::Callers(callers, _), false) => (callers, 1),
+        (Load::Bulk(..), false) => (1, 1),
+        (Load::Callers(rows, _) | Load::Bulk(rows, _), true) => (1, rows),
     };
-    // One by one is slow where nothing is shared; a tenth shows the rate.
-    let part = if !together && matches!(who, Who::Bulk(..)) { 10 } else { 1 };
+    // One row per commit is slow without concurrency, so a tenth of the rows is enough.
+    let part = if !together && matches!(load, Load::Bulk(..)) { 10 } else { 1 };
     let work = move || {
         let floor = Arc::clone(&floor);
         async move { floor.insert(i64::try_from(rows).expect("there are few")).await }
     };
-    let elapsed = closed_loop(callers, who.all() / rows / part, work).await;
+    let elapsed = closed_loop(callers, load.all() / rows / part, work).await;
     elapsed * u32::try_from(part).expect("it is small")
 }
 
-async fn of_engine(site: &Site, who: Who) -> (Duration, StatementCounts) {
+async fn of_engine(site: &Site, load: Load) -> (Duration, StatementCounts) {
     let app = site.launch("enqueues", &[]).await;
     let before = app.store().statement_counts();
-    let elapsed = match who {
-        Who::Callers(callers, all) => {
+    let elapsed = match load {
+        Load::Callers(callers, all) => {
             let of_calls = app.clone();
             let work = move || {
                 let app = of_calls.clone();
@@ -126,7 +126,7 @@ async fn of_engine(site: &Site, who: Who) -> (Duration, StatementCounts) {
             };
             closed_loop(callers, all, work).await
         }
-        Who::Bulk(batch, all) => {
+        Load::Bulk(batch, all) => {
             let begun = Instant::now();
             for _ in 0..all / batch {
                 let stored = app.scope(async { LINE.enqueue_all((0..batch).map(is_enqueued)).await }).await;

@@ -1,5 +1,5 @@
-//! The raw floors: the same rows in the same tables by hand-written SQL, on a queue of their own that
-//! no engine takes from, on connections that are kept.
+//! The raw floors: the same rows in the same tables with hand-written SQL, on a queue that no engine
+//! claims from, on connections that stay open.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
@@ -23,11 +23,16 @@ pub(crate) struct Floor {
 }
 
 enum Side {
-    Postgres { writers: Vec<Mutex<PgConnection>>, taker: Mutex<PgConnection>, ear: Mutex<PgListener>, schema: String },
+    Postgres {
+        writers: Vec<Mutex<PgConnection>>,
+        taker: Mutex<PgConnection>,
+        listener: Mutex<PgListener>,
+        schema: String,
+    },
     Sqlite(Mutex<SqliteConnection>),
 }
 
-/// How long it took from before the insert, and from after it, until the row is claimed.
+/// The times from before and from after the insert until the row is claimed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Claimed {
     pub(crate) from_call: Duration,
@@ -43,10 +48,10 @@ impl Floor {
             for _ in 0..CONNECTIONS {
                 writers.push(Mutex::new(connect().await));
             }
-            let mut ear = PgListener::connect(&site.url).await.expect("the server is there");
-            ear.listen(CHANNEL).await.expect("the server is there");
+            let mut listener = PgListener::connect(&site.url).await.expect("the server is there");
+            listener.listen(CHANNEL).await.expect("the server is there");
             let taker = Mutex::new(connect().await);
-            Side::Postgres { writers, taker, ear: Mutex::new(ear), schema: site.schema.clone() }
+            Side::Postgres { writers, taker, listener: Mutex::new(listener), schema: site.schema.clone() }
         } else {
             let options = site.url.parse::<SqliteConnectOptions>().expect("it is a URL of SQLite");
             let options = options
@@ -73,8 +78,8 @@ impl Floor {
         }
     }
 
-    /// A row that is inserted, told of if the taker is elsewhere, and claimed. `None` where nobody can
-    /// be told: SQLite has no notifications.
+    /// A row that is inserted, announced if the claim is made elsewhere, and claimed. `None` if it cannot be
+    /// announced: SQLite has no notifications.
     pub(crate) async fn claim_of_one(&self, elsewhere: bool) -> Option<Claimed> {
         if elsewhere && matches!(self.side, Side::Sqlite(_)) {
             return None;
@@ -82,19 +87,19 @@ impl Floor {
         let begun = Instant::now();
         self.insert(1).await;
         let stored = Instant::now();
-        if let (true, Side::Postgres { writers, ear, .. }) = (elsewhere, &self.side) {
-            let (mut writer, mut ear) = (writers[0].lock().await, ear.lock().await);
-            let tell = "select set_config('synchronous_commit', 'off', true), pg_notify($1, '')";
-            let (told, heard) =
-                tokio::join!(sqlx::query(tell).bind(CHANNEL).execute(&mut *writer), async { ear.recv().await });
-            told.expect("the server is there");
-            heard.expect("the server is there");
+        if let (true, Side::Postgres { writers, listener, .. }) = (elsewhere, &self.side) {
+            let (mut writer, mut listener) = (writers[0].lock().await, listener.lock().await);
+            let notify = "select set_config('synchronous_commit', 'off', true), pg_notify($1, '')";
+            let (sent, received) =
+                tokio::join!(sqlx::query(notify).bind(CHANNEL).execute(&mut *writer), async { listener.recv().await });
+            sent.expect("the server is there");
+            received.expect("the server is there");
         }
         assert_eq!(self.claim(1).await.len(), 1);
         Some(Claimed { from_call: begun.elapsed(), from_stored: stored.elapsed() })
     }
 
-    /// Claims and ends `batch` at a time, one commit for each, until nothing is left. Gives how many.
+    /// Claims and ends `batch` rows at a time, with one commit each, until nothing is left. Returns their number.
     pub(crate) async fn drain(&self, batch: i64) -> u64 {
         let mut all = 0;
         loop {

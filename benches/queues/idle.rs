@@ -1,4 +1,4 @@
-//! What an engine asks that has queues with nothing in them.
+//! The statements of an engine with empty queues.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ const SECONDS: u64 = 20;
 
 pub(crate) async fn measure(site: &Site) {
     let app = site.launch("idles", &[&ONE, &TWO, &THREE]).await;
-    tokio::time::sleep(Duration::from_secs(1)).await; // until the launch is some time ago
+    tokio::time::sleep(Duration::from_secs(1)).await; // until the statements of the launch are over
     let before = app.store().statement_counts();
     tokio::time::sleep(Duration::from_secs(SECONDS)).await;
     let spent = app.store().statement_counts() - before;

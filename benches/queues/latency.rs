@@ -1,7 +1,7 @@
-//! How soon the body of a workflow begins that is enqueued on an idle system.
+//! The latency from enqueueing a workflow on an idle system until its body begins.
 //!
-//! `here` is one engine. `elsewhere` are two that share nothing but the database, in one process for
-//! the sake of one clock: they hear of each other as two processes do.
+//! `here` is one engine. `elsewhere` are two engines that share only the database, as two processes do;
+//! they run in one process so that they share its clock.
 
 use std::sync::Mutex;
 use std::time::Instant;
@@ -11,7 +11,7 @@ use durable::queue;
 use tokio::sync::oneshot;
 
 use crate::floor::{Claimed, Floor};
-use crate::samples::{Samples, percentiles, rest};
+use crate::samples::{Samples, percentiles, wait_until_idle};
 use crate::{Site, down};
 
 pub(crate) const HEAD: &str = "\
@@ -21,7 +21,7 @@ pub(crate) const HEAD: &str = "\
 #[queue]
 static LATENCY: Queue = Queue::new("bench-latency");
 
-/// Who waits for the moment at which the next body begins.
+/// The channel that receives the time at which the next body begins.
 static WAITS: Mutex<Option<oneshot::Sender<Instant>>> = Mutex::new(None);
 
 #[workflow]
@@ -32,13 +32,13 @@ async fn tells_when_it_begins(number: u32) -> Result<u32> {
 
 fn begins() {
     let now = Instant::now();
-    if let Some(waits) = WAITS.lock().expect("nobody panics").take() {
-        let _ = waits.send(now); // nobody waits for a run after a restart
+    if let Some(waits) = WAITS.lock().expect("no thread panics").take() {
+        let _ = waits.send(now); // no receiver waits for a run after a restart
     }
 }
 
 pub(crate) async fn measure(site: &Site, many: u32) {
-    // Half of the floors before and half after, so that a machine that is busy for a while is so for both.
+    // Half of the floors run before and half after, so that other load on the machine affects both.
     let floor = Floor::new(site).await;
     let mut floors = [Vec::new(), Vec::new()];
     sample_floors(&floor, many.div_ceil(2), &mut floors).await;
@@ -57,9 +57,9 @@ pub(crate) async fn measure(site: &Site, many: u32) {
             floors.iter().map(|it| it.from_call).collect::<Samples>(),
             floors.iter().map(|it| it.from_stored).collect(),
         ];
-        let told = if name == "elsewhere" { "notify, " } else { "" };
-        show(site, &format!("`.enqueue()`, {name}"), from_call, of_call, &format!("insert, {told}claim"));
-        show(site, &format!("its return, {name}"), from_return, of_stored, &format!("{told}claim"));
+        let announced = if name == "elsewhere" { "notify, " } else { "" };
+        show(site, &format!("`.enqueue()`, {name}"), from_call, of_call, &format!("insert, {announced}claim"));
+        show(site, &format!("its return, {name}"), from_return, of_stored, &format!("{announced}claim"));
     }
     if site.is_postgres() {
         site.clear().await;
@@ -70,21 +70,21 @@ fn show(site: &Site, what: &str, samples: Samples, floor: Samples, path: &str) {
     let (p50, p99) = percentiles(samples);
     print!("| {} | {what} | {p50:.2} | {p99:.2} |", site.store);
     if floor.is_empty() {
-        println!(" – | – | – | nobody is notified |");
+        println!(" – | – | – | no notifications |");
     } else {
         let (f50, f99) = percentiles(floor);
         println!(" {f50:.2} | {f99:.2} | {:.2} | {path} |", p50 / f50);
     }
 }
 
-/// From before the call, and from when it returned. A body that begins before the call has returned
-/// counts for nothing in the latter.
+/// The times from before the call, and from its return. A body that begins before the call has returned
+/// counts as zero in the latter.
 async fn sample(app: &Durable, many: u32) -> (Samples, Samples) {
     let (mut from_call, mut from_return) = (Samples::new(), Samples::new());
     for number in 0..many {
-        rest().await;
+        wait_until_idle().await;
         let (sender, begun) = oneshot::channel();
-        *WAITS.lock().expect("nobody panics") = Some(sender);
+        *WAITS.lock().expect("no thread panics") = Some(sender);
         let before = Instant::now();
         app.scope(tells_when_it_begins(number).enqueue(&LATENCY)).await.expect("the store is there");
         let after = Instant::now();
@@ -98,7 +98,7 @@ async fn sample(app: &Durable, many: u32) -> (Samples, Samples) {
 async fn sample_floors(floor: &Floor, many: u32, floors: &mut [Vec<Claimed>; 2]) {
     for (elsewhere, floors) in [false, true].into_iter().zip(floors) {
         for _ in 0..many {
-            rest().await; // a floor that is never at rest would be quicker for that alone
+            wait_until_idle().await; // as before each sample of the engine: a floor without pauses would be faster
             floors.extend(floor.claim_of_one(elsewhere).await);
         }
     }

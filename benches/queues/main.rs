@@ -1,4 +1,4 @@
-//! Queues: how soon what is enqueued begins, how much can be enqueued and drained, what silence costs.
+//! Queues: the latency of a start, the throughput of enqueueing and draining, the cost of an idle engine.
 //!
 //! ```text
 //! cargo bench --bench queues                           everything, on both stores
@@ -6,10 +6,10 @@
 //! cargo bench --bench queues -- drain 50000            with so many workflows, and not 20,000
 //! ```
 //!
-//! The parts are `latency`, `enqueue`, `drain` and `idle`. Beside each stands the raw floor of the
+//! The parts are `latency`, `enqueue`, `drain` and `idle`. Each is compared with the raw floor of the
 //! same run: hand-written SQL that does the same to the same tables with the fewest statements and
-//! commits (see `floor`). Absolute figures are of the machine; the ratios are what there is to
-//! compare. The body does nothing and has no step: this measures queues.
+//! commits (see `floor`). Absolute figures depend on the machine; compare the ratios. The body does
+//! nothing and has no step, because this measures queues.
 
 mod drain;
 mod enqueue;
@@ -37,7 +37,7 @@ struct Site {
 }
 
 impl Site {
-    /// `postgres`: the server's URL, or else it is a file in the folder.
+    /// On the server with the URL `postgres`, or without one in a SQLite file in the folder.
     fn new(name: &str, postgres: Option<&str>, folder: &Path) -> Self {
         let schema = format!("bench_queues_{name}");
         if let Some(url) = postgres {
@@ -57,7 +57,7 @@ impl Site {
         tables.close().await;
     }
 
-    /// An engine that takes work from these queues.
+    /// An engine that claims from these queues.
     async fn launch(&self, name: &str, queues: &[&Queue]) -> Durable {
         let builder = Durable::builder("queues").executor_id(name).system_database(&self.url).schema(&self.schema);
         let app = builder.listen_to(queues).launch().await.expect("the store is there");
@@ -75,8 +75,8 @@ async fn down(app: Durable) {
     assert!(report.is_clean(), "{report}");
 }
 
-/// How many of the second there are in the first.
-#[expect(clippy::cast_precision_loss, reason = "nobody counts to 2^52 here")]
+/// The ratio of two numbers.
+#[expect(clippy::cast_precision_loss, reason = "the counts are below 2^52")]
 fn ratio(of: u64, to: u64) -> f64 {
     of as f64 / to as f64
 }

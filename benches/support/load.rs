@@ -1,4 +1,4 @@
-//! Load: so many callers, each one piece of work after the other.
+//! Load: concurrent callers, each with one piece of work after the other.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,4 +1,4 @@
-//! What the benchmarks share: a server that syncs, and clearing up.
+//! Support for the benchmarks: a server that syncs its commits, and cleaning up.
 
 use sqlx::{Connection, PgConnection};
 use tokio::runtime::Runtime;
@@ -12,7 +12,7 @@ pub(crate) fn postgres(runtime: &Runtime) -> Option<String> {
     }
     let url = server::url();
     if std::env::var_os(server::URL_VARIABLE).is_none() {
-        // The throw-away server is made for tests, which want to be quick and need not survive a power cut.
+        // The throw-away server is meant for tests, which should be fast and need not survive a power cut.
         runtime.block_on(execute(
             &url,
             &["alter system set fsync = on", "alter system set full_page_writes = on", "select pg_reload_conf()"],
@@ -21,7 +21,7 @@ pub(crate) fn postgres(runtime: &Runtime) -> Option<String> {
     Some(url)
 }
 
-/// Deletes what a benchmark left.
+/// Deletes the tables of a benchmark.
 pub(crate) async fn clear(url: &str, schema: &str) {
     let store = durable_core::store::open(url, schema).await.expect("the store is there");
     store.drop_everything().await.expect("its tables can be dropped");

@@ -1,13 +1,13 @@
-//! Samples of times: one after the other, from rest.
+//! Samples of times, one after the other, each on an idle system.
 
 use std::time::Duration;
 
-/// Samples of one thing.
+/// Samples of one measurement.
 pub(crate) type Samples = Vec<Duration>;
 
-/// Lets everything come to rest before a sample. The time differs, because whoever looks ten times a
-/// second would else be met at the same moment between two looks each time.
-pub(crate) async fn rest() {
+/// Waits until the system is idle before a sample. The time varies, because otherwise each sample would
+/// begin at the same moment between two polls of a task that polls ten times a second.
+pub(crate) async fn wait_until_idle() {
     let lot = uuid::Uuid::new_v4().as_u128() % 100;
     tokio::time::sleep(Duration::from_millis(10 + u64::try_from(lot).expect("it is small"))).await;
 }

@@ -1,4 +1,4 @@
-//! The raw floors: the same rows in the same tables by hand-written SQL.
+//! The raw floors: the same rows in the same tables with hand-written SQL.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use tokio::sync::{Mutex, MutexGuard, mpsc, oneshot};
 pub(crate) enum Mode {
     /// One commit per row.
     Naive,
-    /// One commit for what concurrent callers bring.
+    /// One commit for the rows of concurrent callers.
     Batched,
 }
 
@@ -58,8 +58,8 @@ impl Row {
     }
 }
 
-/// Connections that are kept, and taken in turns: a pool sends a ping through each that comes back,
-/// which would double the round trips of a floor.
+/// Connections that stay open and are used in turn. A pool sends a ping through each returned
+/// connection, which would double the round trips of a floor.
 #[derive(Debug, Clone)]
 enum Store {
     Postgres(Arc<Vec<Mutex<PgConnection>>>, Arc<str>),
@@ -119,7 +119,7 @@ impl Floor {
         let Some(writer) = &self.writer else { return self.store.write_one(row).await };
         let (sender, receiver) = oneshot::channel();
         writer.send((row, sender)).expect("the writer lives as long as this");
-        receiver.await.expect("the writer answers everybody");
+        receiver.await.expect("the writer always replies");
     }
 
     pub(crate) async fn clear(&self) {
@@ -127,7 +127,7 @@ impl Floor {
     }
 }
 
-/// Takes what is there, lets those who were just answered join, and commits it together.
+/// Commits the rows that have arrived together, after the callers of the last batch had a chance to add theirs.
 async fn write_batches(store: Store, mut rows: mpsc::UnboundedReceiver<(Row, oneshot::Sender<()>)>) {
     let mut waiting = Vec::new();
     while rows.recv_many(&mut waiting, 1024).await > 0 {
@@ -182,7 +182,7 @@ impl Store {
     }
 }
 
-/// A free connection, or else a turn with one of them.
+/// A free connection, or one of the others once it is free.
 async fn take(connections: &[Mutex<PgConnection>], key: i64) -> MutexGuard<'_, PgConnection> {
     if let Some(free) = connections.iter().find_map(|it| it.try_lock().ok()) {
         return free;
@@ -222,7 +222,7 @@ async fn postgres_one(connection: &mut PgConnection, schema: &str, row: Row) {
 
 async fn postgres_batch(connection: &mut PgConnection, schema: &str, rows: &[Row]) {
     let parts = Parts::of(rows);
-    // Only the parts that there are, the last one being the statement itself.
+    // Only the parts with rows; the last one is the statement itself.
     let started = format!(
         "insert into {schema}.workflows (key, id, name, version, fingerprint, input, status, executor, attempt, created_at, started_at)
          select key, id, 'ten_steps', '0123456789abcdef', 1, '{{\"steps\":10}}', 'PENDING', 1, 1, {NOW}, {NOW}

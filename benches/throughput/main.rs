@@ -8,7 +8,7 @@
 //! The floors write the same rows by hand-written SQL into the same tables: `naive` with one commit
 //! per row, as a framework without batching would at best; `batched` with one writer that puts the
 //! rows of concurrent callers into one commit, which is about the fewest statements there can be.
-//! Absolute figures are of the machine; the ratios at the end are what there is to compare.
+//! Absolute figures depend on the machine; compare the ratios at the end.
 //!
 //! Postgres is the server that `DURABLE_TEST_POSTGRES_URL` names, else a throw-away one, which is
 //! set to sync its commits as a real one does. Each step is a no-op: this measures the engine.

@@ -1,9 +1,9 @@
-//! Ratios of what was measured in one run.
+//! Ratios between the systems of one run.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// What was measured: by store and number of callers, the workflows and seconds of each system.
+/// The samples: by store and number of callers, the workflows and seconds of each system.
 #[derive(Debug, Default)]
 pub(crate) struct Ratios {
     measured: BTreeMap<(&'static str, u64), BTreeMap<&'static str, Vec<f64>>>,
@@ -19,7 +19,7 @@ impl Ratios {
         iterations: u64,
         elapsed: Duration,
     ) {
-        #[expect(clippy::cast_precision_loss, reason = "nobody measures 2^52 workflows")]
+        #[expect(clippy::cast_precision_loss, reason = "there are fewer than 2^52 workflows")]
         let rate = iterations as f64 / elapsed.as_secs_f64();
         self.measured.entry((store, callers)).or_default().entry(system).or_default().push(rate);
     }
@@ -41,7 +41,7 @@ impl Ratios {
     }
 }
 
-/// Of the later half of the samples: the earlier ones warm up.
+/// The median of the later half of the samples: the earlier ones are a warm-up.
 fn median(samples: &[f64]) -> f64 {
     let mut later = samples[samples.len() / 2..].to_vec();
     later.sort_by(f64::total_cmp);

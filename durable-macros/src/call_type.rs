@@ -38,7 +38,7 @@ pub(crate) fn workflow_call(function: &Function, crate_path: &CratePath) -> Retu
     parse_quote!(#arrow #durable::#name #open #arguments #close)
 }
 
-/// The value and the error type of a `Result`, where the tokens tell both; the error is left out if it is durable's.
+/// The value and the error type of a `Result`, if the tokens contain both; the error is left out if it is durable's.
 fn result_arguments(ty: &Type, crate_name: &str) -> Option<TokenStream> {
     let path = match ty {
         Type::Group(group) => return result_arguments(&group.elem, crate_name),

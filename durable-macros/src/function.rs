@@ -1,4 +1,4 @@
-//! A function as the attributes see it: a parsed signature, and a body that stays tokens.
+//! The parsed form of a function for the attributes: a parsed signature, and a body that stays tokens.
 
 use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote_spanned};
@@ -8,7 +8,7 @@ use syn::{Attribute, FnArg, GenericArgument, Pat, PathArguments, ReturnType, Sig
 
 use crate::types::looks_like_connection;
 
-/// A function whose body is not parsed: the compiler reports the errors in it, once.
+/// A function. Its body is not parsed: the compiler reports the errors in it, once.
 #[derive(Clone)]
 pub(crate) struct Function {
     pub(crate) attrs: Vec<Attribute>,

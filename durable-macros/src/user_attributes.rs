@@ -28,7 +28,7 @@ impl SplitAttributes {
     fn assign(&mut self, meta: &Meta, attribute: Attribute) {
         let name = meta.path().get_ident().map(Ident::to_string).unwrap_or_default();
         match (name.as_str(), meta) {
-            // A call is `#[must_use]` already, so Clippy would report this one. With a message it says more, and stays.
+            // A call is `#[must_use]` already, so Clippy would report this one. One with a message has more information, and stays.
             ("must_use", Meta::Path(_)) => {}
             ("doc" | "deprecated" | "must_use" | "cfg", _) => self.call_function.push(attribute),
             ("allow" | "warn" | "deny" | "forbid", _) => self.assign_to_both(attribute),

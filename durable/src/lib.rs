@@ -10,7 +10,7 @@
 //! /// Any side effect. Runs once; its result is recorded and replayed.
 //! #[step(retries = 10)]
 //! async fn call_external_api(data: &str) -> Result<String> {
-//!     Ok(format!("reply to {data}")) // an HTTP call, say
+//!     Ok(format!("reply to {data}")) // for example an HTTP call
 //! }
 //!
 //! #[step]
@@ -75,7 +75,7 @@ pub use durable_core::{
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use durable_core::{Outbox, OutboxConnection, send_in};
 pub use durable_macros::{instance, queue, scheduled, step, test, transaction, workflow};
-/// The databases' driver, for the connections of transactions and the pools of the builder.
+/// The database driver, for the connections of transactions and the pools of the builder.
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use sqlx;
 

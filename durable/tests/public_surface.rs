@@ -109,7 +109,7 @@ fn exported(source: &str) -> BTreeSet<String> {
     names
 }
 
-/// In `durable-core` the lint `unnameable_types` says that each type in a public signature is exported;
+/// In `durable-core` the lint `unnameable_types` checks that each type in a public signature is exported;
 /// here the facade exports all of these.
 #[test]
 fn everything_that_the_engine_exports_can_be_named_from_this_crate() {

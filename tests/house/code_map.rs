@@ -1,19 +1,19 @@
-//! The code map of ARCHITECTURE.md names every room and every file of the core, and nothing else.
+//! The code map of ARCHITECTURE.md names every layer and every file of the core, and nothing else.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::imports::ROOMS;
+use super::imports::LAYERS;
 use super::{read, rust_files};
 
 #[test]
-fn the_code_map_names_every_room_from_the_lowest_to_the_highest() {
-    let (rooms, _) = code_map();
-    assert_eq!(rooms, ROOMS);
+fn the_code_map_lists_every_layer_from_the_lowest_to_the_highest() {
+    let (layers, _) = code_map();
+    assert_eq!(layers, LAYERS);
 }
 
 #[test]
-fn the_code_map_names_every_file_and_no_other() {
+fn the_code_map_lists_every_file_and_no_other() {
     let (_, listed) = code_map();
     let there: BTreeSet<String> = rust_files("durable-core/src")
         .into_iter()
@@ -25,7 +25,7 @@ fn the_code_map_names_every_file_and_no_other() {
     assert!(missing.is_empty() && unknown.is_empty(), "not in the code map: {missing:#?}\nno such file: {unknown:#?}");
 }
 
-/// The map says where things are and is no more than that.
+/// The map stays short, so that it is read.
 #[test]
 fn architecture_is_read_in_ten_minutes() {
     let text = read(Path::new("ARCHITECTURE.md"));
@@ -34,23 +34,23 @@ fn architecture_is_read_in_ten_minutes() {
     assert!(words < 1_500, "{words} words; the deep parts are in docs/design/");
 }
 
-/// The rooms and the files that the section "Code map" names, in its order.
+/// The layers and the files that the section "Code map" names, in its order.
 fn code_map() -> (Vec<String>, BTreeSet<String>) {
     let text = read(Path::new("ARCHITECTURE.md"));
     let section = text.split("\n## ").find(|it| it.starts_with("Code map")).expect("there is a code map");
-    let (mut rooms, mut files) = (Vec::new(), BTreeSet::new());
+    let (mut layers, mut files) = (Vec::new(), BTreeSet::new());
     for line in section.lines() {
         if let Some(heading) = line.strip_prefix("### `") {
-            rooms.push(heading.trim_end_matches(['`', '/']).to_owned());
-        } else if let Some(room) = rooms.last() {
+            layers.push(heading.trim_end_matches(['`', '/']).to_owned());
+        } else if let Some(layer) = layers.last() {
             for name in
                 line.split('`').skip(1).step_by(2).filter(|it| Path::new(it).extension().is_some_and(|it| it == "rs"))
             {
-                files.extend(expand(name).into_iter().map(|it| format!("{room}/{it}")));
+                files.extend(expand(name).into_iter().map(|it| format!("{layer}/{it}")));
             }
         }
     }
-    (rooms, files)
+    (layers, files)
 }
 
 /// Expands braces as a shell does: `{sqlite,postgres}/claim.rs`.

@@ -1,5 +1,5 @@
-//! Rooms import only from rooms below them. Every path is resolved: `super::`, `self::`, `use` trees,
-//! re-exports of `lib.rs` and of the rooms, paths in code and in the arguments of macros.
+//! Layers import only from layers below them. Every path is resolved: `super::`, `self::`, `use` trees,
+//! re-exports of `lib.rs` and of the layers, paths in code and in the arguments of macros.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -10,12 +10,12 @@ use syn::{Attribute, Item, UseTree};
 
 use super::{read, rust_files};
 
-/// The rooms of `durable-core/src`, from the lowest to the highest. A file may import from its own
-/// room and from those before it.
-pub(super) const ROOMS: &[&str] =
+/// The layers of `durable-core/src`, from the lowest to the highest. A file may import from its own
+/// layer and from those before it.
+pub(super) const LAYERS: &[&str] =
     &["types", "store", "registry", "wait", "queue_state", "writer", "runtime", "journal", "operations", "engine"];
 
-/// Files of one room that import each other in a circle, with the reason. Everything else is a tree.
+/// Files of one layer that import each other in a circle, with the reason. Everything else is a tree.
 const CIRCLES: &[(&[&str], &str)] = &[
     (
         &["engine::builder", "engine::durable", "engine::launch"],
@@ -36,7 +36,7 @@ const CIRCLES: &[(&[&str], &str)] = &[
 ];
 
 #[test]
-fn no_file_imports_from_a_room_above_its_own() {
+fn no_file_imports_from_a_higher_layer() {
     let sources = Sources::of_the_core();
     let mut faults = Vec::new();
     for (module, text) in &sources.texts {
@@ -46,12 +46,12 @@ fn no_file_imports_from_a_room_above_its_own() {
 }
 
 #[test]
-fn files_import_each_other_in_circles_only_where_it_is_said_why() {
+fn import_circles_are_listed_with_a_reason() {
     let sources = Sources::of_the_core();
     let mut graph = BTreeMap::new();
     for (module, text) in &sources.texts {
         let imports = Sources::references(module, text).into_iter().map(|path| sources.module_of(&path));
-        // What the files of a folder share stands in the folder's own module file.
+        // The files of a folder may share items of the folder's own module file.
         let is_parent = |it: &str| module.starts_with(&format!("{it}::"));
         let imports: BTreeSet<_> = imports.filter(|it| it != module && !it.is_empty() && !is_parent(it)).collect();
         graph.insert(module.clone(), imports);
@@ -62,7 +62,7 @@ fn files_import_each_other_in_circles_only_where_it_is_said_why() {
     assert!(unexpected.is_empty(), "these files import each other in a circle: {unexpected:#?}");
 }
 
-/// Imports that go up, in forms that a search for `crate::engine` does not find.
+/// Imports from a higher layer, in forms that a search for `crate::engine` does not find.
 #[test]
 fn imports_from_above_are_found_in_every_form() {
     let sources = Sources::of_the_core();
@@ -126,20 +126,24 @@ impl Sources {
 
     /// What a module must not import.
     fn faults(&self, module: &str, text: &str) -> Vec<String> {
-        let Some(own) = ROOMS.iter().position(|room| module.split("::").next() == Some(room)) else {
-            return Vec::new(); // the crate root and the door for generated code see everything
+        let Some(own) = LAYERS.iter().position(|layer| module.split("::").next() == Some(layer)) else {
+            return Vec::new(); // the crate root and the module for generated code may import everything
         };
         let mut faults = Vec::new();
         for path in Self::references(module, text) {
             let target = self.module_of(&path);
-            match ROOMS.iter().position(|room| target.split("::").next() == Some(room)) {
-                Some(room) if room <= own => {}
-                Some(room) => {
-                    faults.push(format!("{module} imports `{}` of the room above, {}", path.join("::"), ROOMS[room]));
+            match LAYERS.iter().position(|layer| target.split("::").next() == Some(layer)) {
+                Some(layer) if layer <= own => {}
+                Some(layer) => {
+                    faults.push(format!(
+                        "{module} imports `{}` of the layer above, {}",
+                        path.join("::"),
+                        LAYERS[layer]
+                    ));
                 }
                 // Macros that are exported at the crate root begin with two underscores.
                 None if path.first().is_some_and(|it| it.starts_with("__") && it != "__private") => {}
-                None => faults.push(format!("{module} imports `crate::{}`, which is in no room", path.join("::"))),
+                None => faults.push(format!("{module} imports `crate::{}`, which is in no layer", path.join("::"))),
             }
         }
         faults

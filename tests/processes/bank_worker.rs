@@ -63,10 +63,10 @@ open_accounts!(open_in_postgres, PgConnection);
 open_accounts!(open_elsewhere, PgConnection, database = "bank");
 
 #[workflow]
-async fn transfer(place: String, number: i64) -> Result<()> {
+async fn transfer(database: String, number: i64) -> Result<()> {
     let accounts = i64::from(ACCOUNTS);
     let (from, to, cents) = (number * 7 % accounts, (number * 13 + 1) % accounts, 1 + number % 10);
-    match place.as_str() {
+    match database.as_str() {
         "sqlite" => transfer_in_sqlite(number, from, to, cents).await,
         "postgres" => transfer_in_postgres(number, from, to, cents).await,
         _ => transfer_elsewhere(number, from, to, cents).await,
@@ -74,8 +74,8 @@ async fn transfer(place: String, number: i64) -> Result<()> {
 }
 
 #[workflow]
-async fn open_accounts(place: String) -> Result<()> {
-    match place.as_str() {
+async fn open_accounts(database: String) -> Result<()> {
+    match database.as_str() {
         "sqlite" => open_in_sqlite().await,
         "postgres" => open_in_postgres().await,
         _ => open_elsewhere().await,
@@ -90,7 +90,7 @@ async fn main() -> Result<()> {
     let url = std::env::var("DURABLE_DATABASE_URL").unwrap_or_default();
 
     let mut builder = Durable::builder("bank_worker");
-    let place = if let Ok(bank) = std::env::var("BANK_DATABASE_URL") {
+    let database = if let Ok(bank) = std::env::var("BANK_DATABASE_URL") {
         builder = builder.database("bank", PgPool::connect(&bank).await?);
         "elsewhere"
     } else if url.starts_with("sqlite") {
@@ -99,7 +99,7 @@ async fn main() -> Result<()> {
         "postgres"
     };
     let app = builder.launch().await?;
-    open_accounts(place.to_owned()).id("open").await?;
+    open_accounts(database.to_owned()).id("open").await?;
     println!("READY");
 
     let permits = Arc::new(Semaphore::new(concurrency));
@@ -108,7 +108,7 @@ async fn main() -> Result<()> {
         let permits = Arc::clone(&permits);
         calls.push(tokio::spawn(async move {
             let _permit = permits.acquire_owned().await?;
-            transfer(place.to_owned(), number).id(format!("transfer-{number}")).await
+            transfer(database.to_owned(), number).id(format!("transfer-{number}")).await
         }));
     }
     for call in calls {

@@ -1,7 +1,7 @@
 //! A program with one engine whose ordinary tasks make calls while it shuts down. It is a process of its
 //! own because the process of the tests always has other engines.
 //!
-//! It prints what each call gave: the name of the call, and `ok` or the kind of the error.
+//! It prints the result of each call: the name of the call, and `ok` or the kind of the error.
 //! `DURABLE_DATABASE_URL` names the database.
 
 use durable::prelude::*;
@@ -31,7 +31,7 @@ fn patient() -> ShutdownOptions {
     ShutdownOptions::default().drain(minute).wait_grace(minute).total(2 * minute)
 }
 
-fn say<T>(call: &str, result: Result<T>) {
+fn print_result<T>(call: &str, result: Result<T>) {
     let became = result.map_or_else(|error| format!("{:?}", error.kind()), |_| "ok".to_owned());
     println!("{call} {became}");
 }
@@ -40,12 +40,12 @@ fn say<T>(call: &str, result: Result<T>) {
 async fn call(when: &'static str) {
     let calls = async move {
         println!("-- {when}");
-        say("start", follows(1).start().await);
-        say("enqueue", follows(2).enqueue(&LATER).await);
-        say("debounce", follows(3).debounce("key", Duration::from_hours(1)).start().await);
-        say("send", durable::send("w", "beside", &1).await);
-        say("list", durable::list_workflows(Filter::new()).await);
-        say("retrieve", durable::retrieve_workflow::<String>("w").await);
+        print_result("start", follows(1).start().await);
+        print_result("enqueue", follows(2).enqueue(&LATER).await);
+        print_result("debounce", follows(3).debounce("key", Duration::from_hours(1)).start().await);
+        print_result("send", durable::send("w", "beside", &1).await);
+        print_result("list", durable::list_workflows(Filter::new()).await);
+        print_result("retrieve", durable::retrieve_workflow::<String>("w").await);
     };
     tokio::spawn(calls).await.expect("the calls come back");
 }
@@ -64,7 +64,7 @@ async fn main() -> Result<()> {
     call("without it").await;
 
     durable::send("w", "go", &"now".to_owned()).await?;
-    say("result", durable::retrieve_workflow::<String>("w").await?.await);
+    print_result("result", durable::retrieve_workflow::<String>("w").await?.await);
     let report = app.shutdown().await;
     println!("clean {} completed {}", report.is_clean(), report.completed);
     let closed = follows(4).enqueue(&LATER).await.expect_err("there is no engine any more");

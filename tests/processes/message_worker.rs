@@ -6,8 +6,8 @@
 //! ```
 //!
 //! `DURABLE_DATABASE_URL` names the database. Every message that is received is a line in a file of
-//! this process in FOLDER, and so are the results of the receivers: the files and not the database
-//! are what the tests believe.
+//! this process in FOLDER, and so are the results of the receivers. The tests rely on the files and
+//! not on the database.
 
 use std::fs::File;
 use std::io::Write;
@@ -76,7 +76,7 @@ async fn receives(number: u32) -> Result<Vec<Vec<Letter>>> {
     durable::map(TOPICS, TOPICS.len(), |topic| receives_on(number, topic)).stop_on_error().await
 }
 
-/// A sender whose sending is recorded.
+/// A sender that records each message that it has sent.
 #[workflow]
 async fn sends(sender: u32) -> Result<()> {
     for number in 0..EACH {

@@ -6,8 +6,8 @@
 //! ```
 //!
 //! `DURABLE_DATABASE_URL` names the database. Each workflow adds a line when its step begins and one
-//! when it ends to a file of this process in FOLDER, with the time: the files and not the database
-//! are what the tests believe.
+//! when it ends to a file of this process in FOLDER, with the time. The tests rely on the files and
+//! not on the database.
 
 use std::fs::File;
 use std::io::Write;

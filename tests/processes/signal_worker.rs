@@ -8,15 +8,15 @@
 //! sleeps                  a workflow "w" that sleeps for an hour
 //! blocked                 both workers of the runtime are blocked for a minute
 //! thread                  a step that blocks a thread for a minute
-//! line                    works off a queue
+//! line                    runs the workflows of a queue
 //! fill COUNT              puts COUNT workflows on that queue, and ends
 //! early                   handles signals before its launch
 //! plain COUNT MILLIS      as `steps`, and leaves signals alone
 //! ```
 //!
 //! `DURABLE_DATABASE_URL` names the database. Each step adds a line to a file of this process in FOLDER:
-//! tests rely on the files and not on the database. `READY` is printed when it runs,
-//! and a line of JSON what became of it. It ends by itself when its workflow "w" does.
+//! tests rely on the files and not on the database. It prints `READY` when it runs,
+//! and its report as a line of JSON at the end. It ends by itself when its workflow "w" does.
 
 use std::fs::File;
 use std::io::Write;
@@ -66,8 +66,8 @@ async fn sleeps(_hours: u64) -> Result<u64> {
 /// How many of the blocking steps have started, plus one once the process is ready for them.
 static AT_THE_GATE: AtomicU64 = AtomicU64::new(0);
 
-/// Blocks when the other one is there too: what the first one blocked alone, such as the start of the
-/// second, would never end.
+/// Blocks once both steps have started: a first step that blocks alone could prevent the start of the
+/// second.
 #[step]
 async fn blocks_its_worker(seconds: u64) {
     AT_THE_GATE.fetch_add(1, Ordering::Relaxed);
@@ -80,7 +80,7 @@ async fn blocks_its_worker(seconds: u64) {
 
 /// Gives the runtime something to do from outside for a while: the second worker may be asleep, with nothing
 /// left to wake it, when the first one blocks.
-fn prod() {
+fn wake_worker() {
     let runtime = tokio::runtime::Handle::current();
     std::thread::spawn(move || {
         for _ in 0..1_000 {
@@ -108,7 +108,7 @@ async fn on_a_thread(seconds: u64) -> Result<u64> {
     Ok(seconds)
 }
 
-fn tell(report: &ShutdownReport) {
+fn print_report(report: &ShutdownReport) {
     let json = serde_json::json!({
     "reason": report.reason.to_string(),
     "clean": report.is_clean(),
@@ -145,7 +145,7 @@ async fn main() -> Result<()> {
         println!("LAUNCHING");
         tokio::select! {
         app = builder.launch() => app?,
-        _ = signals.first() => return Ok(()), // nothing was begun that would have to end
+        _ = signals.first() => return Ok(()), // nothing has begun yet
         }
     } else {
         builder.launch().await?
@@ -156,7 +156,7 @@ async fn main() -> Result<()> {
         "blocked" => {
             let _ = blocked(60).id("b").start().await?;
             let own = blocked(60).id("w").start().await?;
-            prod();
+            wake_worker();
             AT_THE_GATE.fetch_add(1, Ordering::Relaxed);
             Some(own)
         }
@@ -171,7 +171,7 @@ async fn main() -> Result<()> {
         "fill" => {
             LINE.enqueue_all((0..count).map(|it| steps(format!("l-{it}"), 3).id(format!("l-{it}")))).await?;
             println!("FILLED");
-            tell(&*app.shutdown().await);
+            print_report(&*app.shutdown().await);
             return Ok(());
         }
         _ => None,
@@ -182,7 +182,7 @@ async fn main() -> Result<()> {
         return Ok(());
     }
     if mode == "many" && std::env::var_os("UNTIL_IDLE").is_some() {
-        tell(&*app.run_until_idle().await);
+        print_report(&*app.run_until_idle().await);
         return Ok(());
     }
     let ended = app.spawn({
@@ -198,6 +198,6 @@ async fn main() -> Result<()> {
     });
     let report = app.run_until_signal_with(options).await;
     ended.abort();
-    tell(&report);
+    print_report(&report);
     std::process::exit(report.exit_code());
 }

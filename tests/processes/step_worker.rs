@@ -6,7 +6,7 @@
 //! ```
 //!
 //! `DURABLE_DATABASE_URL` names the database. Each step adds a line to a file of this process in
-//! FOLDER: the file and not the database is what the tests believe.
+//! FOLDER. The tests rely on the files and not on the database.
 
 use std::fs::File;
 use std::io::Write;

@@ -41,11 +41,11 @@ async fn with_a_child(many: u32) -> Result<u32> {
 }
 
 /// Waits until no statement was executed for a while.
-async fn at_rest(app: &Durable) {
+async fn idle(app: &Durable) {
     app.listening().await; // it polls when it begins to listen
     let mut last = app.store().statement_counts();
     loop {
-        tokio::time::sleep(Duration::from_millis(150)).await; // the engine is at rest when nothing happens in it
+        tokio::time::sleep(Duration::from_millis(150)).await; // the engine is idle when nothing happens in it
         let now = app.store().statement_counts();
         if now == last {
             return;
@@ -54,16 +54,16 @@ async fn at_rest(app: &Durable) {
     }
 }
 
-/// What `work` costs on an engine that does nothing else: its lease is an hour long.
+/// The cost of `work` on an engine that does nothing else: its lease is an hour long.
 async fn cost(app: &Durable, work: impl Future<Output = ()>) -> StatementCounts {
-    at_rest(app).await;
+    idle(app).await;
     let before = app.store().statement_counts();
     app.scope(work).await;
     app.store().statement_counts() - before
 }
 
-/// The same, the least of a few times: SQLite checks now and then for writes of other processes, and
-/// that may fall into it.
+/// The same, the least of a few measurements: SQLite checks now and then for writes of other processes,
+/// and a measurement may include that.
 async fn least_cost(app: &Durable, mut work: impl AsyncFnMut()) -> StatementCounts {
     let mut least = cost(app, work()).await;
     for _ in 0..3 {
@@ -131,8 +131,8 @@ async fn concurrent_workflows_share_commits(database: &TestDatabase) {
         }
     })
     .await;
-    // Alone they would make 64 times 11. In lockstep they would make 11; how close they come is
-    // measured by the benchmark.
+    // Without sharing there would be 64 times 11 commits, in lockstep 11. The benchmark measures the actual
+    // number.
     assert!(costs.commits < 64 * 11 / 4, "{costs:?}");
     app.shutdown().await;
 }
@@ -160,7 +160,7 @@ async fn recovery_costs_the_same_for_one_workflow_and_for_fifty(database: &TestD
 
         let app = database.launch().await;
         crate::support::arrived(&name, 2 * many).await;
-        at_rest(&app).await;
+        idle(&app).await;
         statements.push(app.store().statement_counts().statements);
         crate::support::gate(&name).add_permits(many as usize);
         app.shutdown().await;
@@ -216,7 +216,7 @@ async fn counted_in_a_queue(key: String) -> Result<()> {
 /// Waits until so many bodies have run and everything is recorded.
 async fn settled(app: &Durable, key: &str, many: u32) {
     crate::support::arrived(key, many).await;
-    at_rest(app).await;
+    idle(app).await;
 }
 
 async fn a_queued_workflow_costs_three_commits_and_no_extra_query(database: &TestDatabase) {
@@ -256,7 +256,7 @@ async fn enqueue_all_shares_commits(database: &TestDatabase) {
 }
 
 /// The cost of claiming and completing so many workflows of a queue.
-async fn cost_of_a_line(database: &TestDatabase, queue: &'static Queue, many: u32) -> StatementCounts {
+async fn cost_of_a_full_queue(database: &TestDatabase, queue: &'static Queue, many: u32) -> StatementCounts {
     let key = fresh("line");
     let app = database.builder("works").listen_to([queue]).launch().await.unwrap();
     app.scope(async {
@@ -277,8 +277,8 @@ async fn cost_of_a_line(database: &TestDatabase, queue: &'static Queue, many: u3
 }
 
 async fn a_full_queue_is_claimed_a_hundred_workflows_at_a_time(database: &TestDatabase) {
-    let costs = cost_of_a_line(database, &COSTED, 1_000).await;
-    // Ten claims, and as many ends as there are commits while the bodies of a claim come to theirs.
+    let costs = cost_of_a_full_queue(database, &COSTED, 1_000).await;
+    // Ten claims, and commits of the ends of several workflows each.
     assert!((11..=60).contains(&costs.commits), "{costs:?}");
     if database.is_postgres() {
         assert!(costs.statements <= costs.commits + 5, "hardly a claim was in vain: {costs:?}");
@@ -286,7 +286,7 @@ async fn a_full_queue_is_claimed_a_hundred_workflows_at_a_time(database: &TestDa
 }
 
 async fn several_free_slots_are_filled_with_one_claim(database: &TestDatabase) {
-    let costs = cost_of_a_line(database, &COSTED_BY_FIVE, 200).await;
+    let costs = cost_of_a_full_queue(database, &COSTED_BY_FIVE, 200).await;
     // Five with one claim and one end would be 80 commits, one by one 400.
     let most = if database.is_postgres() { 140 } else { 180 };
     assert!(costs.commits <= most, "{costs:?}");

@@ -173,7 +173,7 @@ impl Builder {
     /// Launches the engine: see [`Durable::launch`].
     ///
     /// # Errors
-    /// A launch that fails leaves nothing running. The error's kind tells why:
+    /// A launch that fails leaves nothing running. The error's kind is the reason:
     ///
     /// * [`Config`](crate::ErrorKind::Config): a setting is wrong, two workflows have the same name, or the
     ///   tokio runtime has no timers or no IO;

@@ -23,8 +23,8 @@ const FIRST_LOGGED_RACE: u32 = 5;
 /// A failure that lasts is logged at WARN again after every so many attempts.
 const LOG_EVERY: u32 = 60;
 
-/// How often other tasks run before a round: slots that become free with one commit are then filled with
-/// one commit.
+/// How often the dispatcher yields to other tasks before a round, so that slots that are freed by one commit
+/// are filled by one claim.
 const YIELDS: usize = 8;
 /// How long a claimed workflow waits for its earlier run to leave this process.
 const EARLIER_RUN_TIMEOUT: Duration = Duration::from_secs(1);
@@ -153,8 +153,8 @@ async fn dispatch_round(runtime: &Arc<Runtime>, state: &mut DispatchState) -> Re
     Ok(runtime.queues.any_ready(runtime.timers.clock.lower_bound()))
 }
 
-/// Leaves a queue alone for some time after a claim from it has failed. The fault is in its own rows, so the
-/// other queues go on.
+/// Claims nothing from a queue for some time after a claim from it has failed. The fault is in its own rows,
+/// so the other queues are not affected.
 fn back_off_queue(runtime: &Runtime, queue: &str, error: &StoreError) {
     let failed = runtime.queues.failed(queue, runtime.timers.clock.lower_bound(), |failed| DELAYS.delay(failed));
     if should_log(error, failed) {
@@ -174,7 +174,7 @@ async fn claim_and_run(runtime: &Arc<Runtime>, claim: &NextClaim) -> Result<(), 
         let held: Vec<WorkflowKey> = runtime.running.all().iter().map(|it| it.key).collect();
         let returned = runtime.store.release_unknown_claims(fence, &claim.queue, &held).await?;
         runtime.queues.set_claim_unknown(&claim.queue, false);
-        tracing::info!(target: "durable", queue = %claim.queue, workflows = returned, "returned the workflows of a claim whose answer was lost");
+        tracing::info!(target: "durable", queue = %claim.queue, workflows = returned, "returned the workflows of a claim that got no reply");
     }
     let claimed = runtime.store.claim(&request).await?;
     let count = u32::try_from(claimed.runs.len()).unwrap_or(u32::MAX);
@@ -228,7 +228,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failure_is_logged_at_first_and_then_now_and_again() {
+    fn a_failure_is_logged_at_first_and_then_at_intervals() {
         let logged = |kind| {
             let error = StoreError::new(kind, "no");
             (1..=120).filter(|failed| should_log(&error, *failed)).collect::<Vec<_>>()

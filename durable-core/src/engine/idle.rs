@@ -8,12 +8,12 @@ use crate::store::WorkQuery;
 use crate::types::backoff::Backoff;
 use crate::wait::shutdown_phase::EnginePhase;
 
-/// The delays between two looks at the database.
+/// The delays between two checks of the database.
 const DELAYS: Backoff = Backoff::doubling(Duration::from_millis(20), Duration::from_secs(1));
 
 /// Returns once there is no work left for this process.
 pub(super) async fn wait_until_idle(runtime: &Arc<Runtime>) {
-    let mut looks = 0;
+    let mut checks = 0;
     loop {
         runtime.running.wait_until_empty().await;
         // A process that takes no new work does not run what is queued or released.
@@ -32,9 +32,9 @@ pub(super) async fn wait_until_idle(runtime: &Arc<Runtime>) {
             Ok(_) => {}
             Err(error) => tracing::debug!(target: "durable", %error, "looking for remaining work failed"),
         }
-        looks += 1;
+        checks += 1;
         tokio::select! {
-            () = tokio::time::sleep(DELAYS.delay(looks)) => {}
+            () = tokio::time::sleep(DELAYS.delay(checks)) => {}
             () = runtime.shutdown.wait_for(EnginePhase::Quiesced) => {}
         }
     }

@@ -232,10 +232,10 @@ fn register_queues(builder: &Builder, runtime: &Runtime, queues: &[NewQueue]) {
 /// round trip, the more precisely the clock is known.
 async fn read_clock(store: &dyn Store) -> Result<Clock, StoreError> {
     store.now().await?;
-    let asked = Instant::now();
+    let sent = Instant::now();
     let now = store.now().await?;
     let clock = Clock::new(now);
-    clock.reset(now, asked);
+    clock.reset(now, sent);
     Ok(clock)
 }
 

@@ -11,7 +11,7 @@
 //! | `elapsed` | how long something took |
 //! | `error` | the error, as text |
 //! | `executor_id` | the name of an executor |
-//! | `panic` | the message and place of a panic |
+//! | `panic` | the message and location of a panic |
 //! | `phase` | a phase of the shutdown |
 //! | `queue` | the name of a queue |
 //! | `schedule` | the name of a schedule |

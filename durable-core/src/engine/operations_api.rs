@@ -74,7 +74,7 @@ impl Durable {
         name: impl AsRef<str>,
         timeout: Duration,
     ) -> impl Future<Output = Result<Option<T>>> + Send {
-        events::ask(workflow_id.as_ref(), name.as_ref(), timeout, Some(Arc::clone(self.runtime())))
+        events::read_event(workflow_id.as_ref(), name.as_ref(), timeout, Some(Arc::clone(self.runtime())))
     }
 
     /// Every value that an event had, the oldest first: see [`event_history`](crate::event_history).

@@ -17,10 +17,10 @@ const SAFETY_POLL: Duration = Duration::from_secs(10);
 const POLL_WITHOUT_LISTEN: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(800)];
 /// The delays after failures in a row, of a poll or of the listener.
 pub(super) const DELAYS: Backoff = Backoff::doubling(Duration::from_millis(100), Duration::from_secs(6));
-/// Polling takes at most one part in so many of the time, however much is waited for.
+/// Polling takes at most 1 / `MAX_SHARE` of the time, however many waits there are.
 const MAX_SHARE: u32 = 20;
-/// How far each look for cancelled workflows overlaps the one before: a cancellation carries the time of
-/// its statement, and becomes visible later, with its commit.
+/// How far each search for cancelled workflows reaches back behind the one before: a cancellation has the
+/// time of its statement, and becomes visible later, with its commit.
 const CANCELLED_OVERLAP: Duration = Duration::from_secs(10);
 
 /// The poller's task.
@@ -65,9 +65,9 @@ pub(super) async fn run(runtime: &Runtime) {
     }
 }
 
-/// What is known of cancelled workflows.
+/// The state of the search for cancelled workflows.
 struct CancellationPoll {
-    /// Cancellations from this time on are asked for.
+    /// The next poll asks for cancellations from this time on.
     since: i64,
     /// The keys of the last answer: their runs were already asked to stop.
     known: HashSet<WorkflowKey>,
@@ -78,7 +78,7 @@ async fn poll_once(runtime: &Runtime, cancelled: &mut CancellationPoll) -> Resul
     if !runtime.running.is_empty() {
         batch.request.cancelled = Some((runtime.fence().executor, cancelled.since));
     }
-    let asked = Instant::now();
+    let sent = Instant::now();
     let mut found = match runtime.store.poll(&batch.request).await {
         Ok(found) => found,
         Err(error) => {
@@ -86,7 +86,7 @@ async fn poll_once(runtime: &Runtime, cancelled: &mut CancellationPoll) -> Resul
             return Err(error);
         }
     };
-    runtime.timers.clock.observe(found.now, asked);
+    runtime.timers.clock.observe(found.now, sent);
     cancelled.since = found.now - micros(CANCELLED_OVERLAP);
     let now_cancelled: HashSet<WorkflowKey> = std::mem::take(&mut found.cancelled).into_iter().collect();
     let mut known: HashSet<WorkflowKey> = cancelled.known.intersection(&now_cancelled).copied().collect();

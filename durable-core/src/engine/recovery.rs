@@ -18,7 +18,7 @@ use crate::wait::shutdown_phase::EnginePhase;
 /// How many workflows one takeover statement covers. Their records are read with one query.
 const MAX_PER_TAKEOVER: u32 = 500;
 
-/// The pause after a takeover whose result is unknown.
+/// The pause after a takeover with an unknown result.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// The shortest time between two checks for released workflows. On SQLite every write of another process
 /// causes one.
@@ -30,7 +30,7 @@ const CLAIMS_WAIT: Duration = Duration::from_secs(1);
 /// What the heartbeat asks the recovery to do.
 #[derive(Debug, Default)]
 pub(super) struct RecoveryRequests {
-    /// The executors whose lease has expired; `None` if there is no request.
+    /// The executors with an expired lease; `None` if there is no request.
     expired: Mutex<Option<Vec<ExecutorInfo>>>,
     /// PENDING workflows of this executor that had no task when it was last checked.
     not_running: Mutex<Vec<WorkflowKey>>,

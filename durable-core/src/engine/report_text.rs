@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_tells_connections_in_use_from_those_there_was_no_time_for() {
+    fn a_report_distinguishes_connections_in_use_from_those_there_was_no_time_for() {
         let mut report = report();
         let pool = |name: &'static str, outstanding| PoolReport { name: name.into(), closed: false, outstanding };
         report.pools = vec![pool("reading", 0), pool("work", 2)];

@@ -60,8 +60,8 @@ impl Durable {
     /// from its own call, and the earliest end applies. So
     /// `app.request_shutdown_with(ShutdownOptions::immediate())` cuts a shutdown short.
     ///
-    /// A web service that goes first, as [`request_shutdown`](Self::request_shutdown) says, may take as
-    /// long as `drain`, and the total counts from this call.
+    /// A web service that shuts down first, as described for [`request_shutdown`](Self::request_shutdown), may
+    /// take as long as `drain`, and the total counts from this call.
     pub fn request_shutdown_with(&self, options: ShutdownOptions) {
         self.teardown().request_after_holds(Some(options));
     }
@@ -142,9 +142,9 @@ impl Durable {
     /// * is `DELAYED` for such a queue;
     /// * was released by its process and is run by none.
     ///
-    /// Only workflows whose functions this program has count. What other processes run does not count, nor
-    /// do future ticks of schedules. After [`quiesce`](Self::quiesce) only running workflows count, because
-    /// this process takes no other work.
+    /// Only workflows of functions that this program has count. Workflows that other processes run do not
+    /// count, nor do future ticks of schedules. After [`quiesce`](Self::quiesce) only running workflows count,
+    /// because this process takes no other work.
     ///
     /// Inside a workflow it would wait for itself, as [`shutdown`](Self::shutdown) would: there it only
     /// requests the shutdown.
@@ -191,7 +191,8 @@ impl Durable {
         self.run_until_signal_with(options).await
     }
 
-    /// [`run_until_signal`](Self::run_until_signal) with these times, whatever the environment says.
+    /// [`run_until_signal`](Self::run_until_signal) with these times, which take precedence over the
+    /// environment variable.
     pub async fn run_until_signal_with(&self, options: ShutdownOptions) -> Arc<ShutdownReport> {
         if Context::here().is_some() {
             tracing::error!(target: "durable", app = self.name(), "`run_until_signal` was called inside a workflow, which the shutdown waits for: call it in `main`");

@@ -17,7 +17,7 @@ use crate::types::error::config_error;
 pub(super) fn runtime() -> Result<Handle> {
     let tokio = Handle::try_current()
         .map_err(|_| config_error("launch on a tokio runtime: `#[tokio::main] async fn main()`"))?;
-    let lacks = match (panics::panics(|| drop(sleep(Duration::ZERO))), panics::panics(try_io)) {
+    let lacks = match (panics::does_panic(|| drop(sleep(Duration::ZERO))), panics::does_panic(try_io)) {
         (false, false) => return Ok(tokio),
         (true, false) => "timers",
         (false, true) => "IO",

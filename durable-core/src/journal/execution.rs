@@ -1,5 +1,5 @@
-//! One run of one workflow: what it knows from its records, what it has yet to write, and what stops
-//! it. How it writes is in `writes.rs`.
+//! One run of one workflow: its records, its pending writes, and its reason to stop. Writing is in
+//! `writes.rs`.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -38,17 +38,17 @@ pub(crate) struct Execution {
     /// The records of earlier runs, ordered by position. A first run has none and never reads. They
     /// stay in memory while the workflow waits, so there is nothing else in this list.
     recorded: Box<[Record]>,
-    /// What has yet to be written.
+    /// The pending writes.
     pub(super) pending: Mutex<PendingWrites>,
     /// Up to which batch everything sent is durable.
     pub(super) watermark: Watermark,
-    /// What stops it.
+    /// The reason to stop, if there is one.
     stop_state: Mutex<StopState>,
     /// How many operations are recorded, or about to be.
     operations: AtomicU32,
-    /// What it is doing; with several branches it does several things at once.
+    /// Its current activities. With several branches it has several.
     activities: ActivityList,
-    /// What most executions never need, and a waiting one should not hold.
+    /// State that most executions never need, so that a waiting one does not hold it.
     cold: OnceLock<Box<ColdState>>,
 }
 
@@ -73,7 +73,7 @@ struct StopState {
 #[derive(Debug)]
 struct StopRequest {
     reason: StopReason,
-    /// What the run was doing when it was asked to stop.
+    /// The run's activity when it was asked to stop.
     at: Option<String>,
 }
 
@@ -174,8 +174,8 @@ impl Execution {
         state.stop.as_ref().map(|it| it.reason.clone())
     }
 
-    /// Stops the body at this call, whose future never completes. That future holds nothing, because
-    /// the future of every operation has room for it.
+    /// Stops the body at this call: the returned future never completes. It holds nothing, because the
+    /// futures of all operations contain it.
     pub(crate) fn stop_here<T>(&self, reason: StopReason) -> Pending<T> {
         self.request_stop(reason);
         pending()
@@ -206,7 +206,7 @@ impl Execution {
         self.cold.get().map_or_else(Vec::new, |it| std::mem::take(&mut lock(&it.spawned)))
     }
 
-    /// What the run is doing, or was doing when it was asked to stop.
+    /// The run's activity, or its last one if it was asked to stop.
     pub(crate) fn activity(&self) -> Option<String> {
         self.activities.describe().or_else(|| lock(&self.stop_state).stop.as_ref()?.at.clone())
     }

@@ -1,5 +1,5 @@
-//! The journal: what one execution knows from its records, what it has yet to write, and the one
-//! path of every durable operation.
+//! The journal: the records of one execution, its pending writes, and the one path of every durable
+//! operation.
 
 pub(crate) mod branch;
 pub(crate) mod checkpoint;

@@ -1,4 +1,4 @@
-//! What an execution has yet to write, as a state machine without locks, tasks or a database.
+//! The pending writes of an execution, as a state machine without locks, tasks or a database.
 
 use crate::store::{Entry, NewRecord, Publication};
 use crate::types::keys::MessageKey;
@@ -230,7 +230,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_happens_all_records_become_durable_once_and_in_order(
+        fn all_records_become_durable_once_and_in_order(
             actions in prop::collection::vec(
                 prop::sample::select(vec![Action::Add, Action::Add, Action::Send, Action::Write, Action::Begin, Action::Commit, Action::Undo]),
                 0..200,

@@ -52,7 +52,7 @@ impl Execution {
         then: impl FnOnce(Result<Verdict, StopReason>) + Send + 'static,
     ) {
         let execution = Arc::clone(self);
-        let changes = Change::of(&entry, Some(&self.row.id));
+        let changes = Change::from_entry(&entry, Some(&self.row.id));
         self.runtime.writer.submit(self.fence, entry, move |verdict| {
             then(execution.on_verdict(number, &changes, verdict));
         });

@@ -15,7 +15,7 @@ use crate::types::payload::Outcome;
 pub(super) struct BodyAndBranches {
     execution: Arc<Execution>,
     body: Option<BoxFuture<'static, Outcome>>,
-    /// What the body has returned, while branches are left.
+    /// The result of the body, while branches still run.
     returned: Option<Outcome>,
     /// Most workflows spawn nothing, and have none.
     branches: Option<Box<FuturesUnordered<BoxFuture<'static, ()>>>>,
@@ -26,7 +26,7 @@ impl BodyAndBranches {
         Self { execution: Arc::clone(execution), body: Some(body), returned: None, branches: None }
     }
 
-    /// Polls everything once; ready with what the body returned once its branches have ended too.
+    /// Polls everything once. Ready with the result of the body once its branches have ended too.
     pub(super) fn poll(&mut self, cx: &mut TaskContext<'_>) -> Poll<Outcome> {
         let (execution, branch) = (Arc::clone(&self.execution), Arc::clone(&self.execution.root));
         let here = Context::Body { execution, branch };

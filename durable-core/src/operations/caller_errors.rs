@@ -1,5 +1,5 @@
-//! Errors for callers outside any workflow when the engine or its database gives no answer. They tell
-//! whether something was written, and what to do.
+//! Errors for callers outside any workflow when the engine or its database does not reply. They contain
+//! whether anything was written, and what to do.
 
 use crate::runtime::Runtime;
 use crate::store::{StoreError, StoreErrorKind};

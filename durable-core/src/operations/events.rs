@@ -82,30 +82,30 @@ pub fn get_event<T: Payload>(
     name: impl AsRef<str>,
     timeout: Duration,
 ) -> impl Future<Output = Result<Option<T>>> + Send {
-    ask(workflow_id.as_ref(), name.as_ref(), timeout, None)
+    read_event(workflow_id.as_ref(), name.as_ref(), timeout, None)
 }
 
-/// Asks, with the engine that is given when it is called outside.
-pub(crate) fn ask<T: Payload>(
+/// Reads an event. Outside any workflow it uses the given engine.
+pub(crate) fn read_event<T: Payload>(
     id: &str,
     name: &str,
     timeout: Duration,
     engine: Option<Arc<Runtime>>,
 ) -> impl Future<Output = Result<Option<T>>> + Send + use<T> {
     let call_site = CallSite::here();
-    let asked = EventQuery { id: id.into(), name: name.into(), timeout };
+    let query = EventQuery { id: id.into(), name: name.into(), timeout };
     async move {
         match call_site {
-            CallSite::Body(reserved) => asked.in_body(&reserved).await,
+            CallSite::Body(reserved) => query.in_body(&reserved).await,
             CallSite::Outside | CallSite::Step(_) => {
-                asked.outside(&*engine.map_or_else(current_engine::engine, Ok)?).await
+                query.outside(&*engine.map_or_else(current_engine::engine, Ok)?).await
             }
             CallSite::Transaction(scope) => Err(scope.refusal("`durable::get_event`")),
         }
     }
 }
 
-/// What is asked for.
+/// The event to read.
 struct EventQuery {
     id: Arc<str>,
     name: Arc<str>,
@@ -150,7 +150,7 @@ impl EventQuery {
             return Ok(Some(reserved.decode(Codec::PLAIN, record).await));
         }
         if *self.id == *reserved.execution.row.id {
-            reserved.ensure_accepting_and_flushed().await; // what it has set itself a moment ago is seen
+            reserved.ensure_accepting_and_flushed().await; // so that it sees an event that it has just set itself
         } else {
             reserved.ensure_accepting().await;
         }

@@ -16,9 +16,9 @@ use crate::runtime::stop_reason::StopReason;
 /// A function or macro that makes branches.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct BranchKind {
-    /// As users write it.
+    /// Its name, as users write it.
     pub(super) name: &'static str,
-    /// What does the same in a step.
+    /// What to use in a step instead.
     pub(super) replacement: &'static str,
 }
 

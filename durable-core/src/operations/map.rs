@@ -71,7 +71,7 @@ where
     let mut items = items.into_iter();
     let next = move |point: &BranchPoint, number| {
         let item = items.next()?;
-        // The calls that `work` makes before it gives its future are the item's, too.
+        // The calls that `work` makes before it returns its future belong to the item, too.
         let branch = point.branch(Some(number));
         let future = match branch.clone() {
             Some(branch) => branch.sync_scope(|| work(item)),

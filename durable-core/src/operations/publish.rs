@@ -80,7 +80,7 @@ async fn in_step(
     }
 }
 
-/// What is to be stored; refuses what cannot be.
+/// The value to store. A value that cannot be stored is refused.
 fn publication(
     runtime: &Runtime,
     kind: PublicationKind,

@@ -145,11 +145,11 @@ fn shown(row: QueueRow, now: i64) -> QueueInfo {
 }
 
 impl Queue {
-    /// Puts many calls on this queue, with as few commits as there can be.
+    /// Enqueues many calls with as few commits as possible.
     ///
     /// # Errors
-    /// The first that was refused; those before and after it may be on the queue: give them ids, and
-    /// the whole can be done again.
+    /// The error of the first call that was refused. The calls before and after it may be on the queue: give
+    /// all calls ids, so that the whole can be repeated.
     ///
     /// # Example
     ///
@@ -203,9 +203,9 @@ impl Queue {
         change(&current_engine::engine()?, self.name(), QueueChange::Resume).await
     }
 
-    /// Changes the limits to those of `like`, a queue of the same name, in the whole fleet and at once; what runs is not
-    /// stopped. They count until they are changed again, also for processes that are launched later:
-    /// `queue.set_limits(&queue)` goes back to those of the code.
+    /// Changes the limits to those of `like`, a queue of the same name, at once and in the whole fleet. Running
+    /// workflows are not stopped. The limits apply until they are changed again, also to processes that are launched
+    /// later: `queue.set_limits(&queue)` restores those of the code.
     ///
     /// # Errors
     /// `like` has another name, or a limit that would let nothing run; no engine runs, or the database

@@ -101,7 +101,7 @@ impl<T: Payload> RecvOptions<T> {
                 reserved.record_result(Operation::recv(&self.topic), done(None)).await;
                 return Ok(None);
             };
-            // It is boxed because it comes after the wait, which would have to keep the room for it.
+            // It is boxed because it comes after the wait, which would otherwise hold the memory for it.
             match Box::pin(self.take(reserved, key, payload)).await {
                 None => waiting.retry(),
                 taken => return Ok(taken),
@@ -109,19 +109,19 @@ impl<T: Payload> RecvOptions<T> {
         }
     }
 
-    /// Takes a message, unless another call of this run was faster.
+    /// Takes a message, unless another call of this run has taken it.
     async fn take(&self, reserved: &ReservedPosition, key: MessageKey, payload: String) -> Option<T> {
         let value = self.read(reserved, &payload).await;
         let record = || reserved.new_record(Operation::recv(&self.topic), done(Some(Outcome::Output(payload))));
         if reserved.execution.receive(key, record) {
             return Some(value);
         }
-        // It was taken a moment ago: once that is durable, the database shows the next one.
+        // Another call has just taken it: once that is durable, the database returns the next one.
         reserved.execution.flush().await;
         None
     }
 
-    /// Reads a message, which is still the first in line if it does not read.
+    /// Decodes a message. One that cannot be decoded stays the next one on its topic.
     async fn read(&self, reserved: &ReservedPosition, payload: &str) -> T {
         match decode(payload) {
             Ok(value) => value,

@@ -1,4 +1,5 @@
-//! The driver: one task per execution, which polls the body, obeys the signals, and writes the end.
+//! The driver: one task per execution, which polls the body, stops it when that is requested, and writes
+//! the end.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -30,7 +31,7 @@ pub(crate) struct RunTask {
     pub(crate) workflow: &'static Workflow,
     pub(crate) row: Arc<RunRow>,
     pub(crate) fence: Fence,
-    /// What earlier runs recorded; empty for a fresh one.
+    /// The records of earlier runs; empty for the first run.
     pub(crate) records: Vec<Record>,
     /// The slot of its queue, if it came from one.
     pub(crate) slot: Option<QueueSlot>,
@@ -40,8 +41,8 @@ impl RunTask {
     /// Starts the driver's task.
     ///
     /// # Errors
-    /// An earlier run of the same id is still in this process, and comes back with what was to be
-    /// started: two bodies of one workflow must not run side by side.
+    /// An earlier run of the same id is still in this process. It is returned together with the task:
+    /// two bodies of one workflow must not run at the same time.
     pub(crate) fn spawn(self) -> Result<Arc<RunningWorkflow>, (Arc<RunningWorkflow>, Self)> {
         let runtime = Arc::clone(&self.runtime);
         match runtime.running.insert(&self.row.id, self.row.key, self.workflow.name) {
@@ -63,12 +64,12 @@ impl RunTask {
     #[expect(clippy::manual_async_fn, reason = "an `async fn` holds what it is given twice")]
     fn drive(mut self, present: LiveGuard) -> impl Future<Output = ()> + Send {
         async move {
-            // Everything here that is not the body is boxed: a hundred thousand bodies may be parked in
-            // this future, and each of them would hold the room for what comes before and after it.
+            // Everything here that is not the body is boxed: a hundred thousand workflows may wait in
+            // this future, and each of them would hold the memory for what comes before and after the body.
             let present = &present;
             let run = &present.run;
             let _permit = match &self.runtime.permits {
-                Some(permits) if self.takes_a_permit() => match Box::pin(self.turn(permits)).await {
+                Some(permits) if self.takes_a_permit() => match Box::pin(self.acquire_permit(permits)).await {
                     Some(permit) => Some(permit),
                     None => return,
                 },
@@ -92,8 +93,8 @@ impl RunTask {
                         tracing::debug!(target: "durable", workflow = self.workflow.name, id = %run.id, status = %ended.status, "a workflow has ended");
                         return run.finish(Arc::new(ended));
                     }
-                    // Another run has recorded one of the positions: what this run knows is
-                    // not what happened. It begins again from the journal.
+                    // Another run has recorded one of the positions, so the state of this run is
+                    // wrong. It begins again from the records.
                     FinishResult::No(StopReason::Replay) if superseded < MAX_REPLAYS => superseded += 1,
                     FinishResult::No(signal) => return self.leave(run, &signal),
                 }
@@ -103,14 +104,14 @@ impl RunTask {
         }
     }
 
-    /// Whether it counts among those that run at once. A child does not, because its parent waits for
-    /// it; nor does what comes from a queue: it has been claimed, and the queue's limits count it as running.
+    /// Whether it takes one of the permits. A child does not, because its parent waits for it; nor does a
+    /// workflow from a queue, which the queue's limits already count as running.
     fn takes_a_permit(&self) -> bool {
         self.row.parent.is_none() && self.row.queue.is_none()
     }
 
     /// One of the permits; `None` if the engine shuts down first.
-    async fn turn(&self, permits: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+    async fn acquire_permit(&self, permits: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
         tokio::select! {
             biased;
             () = self.runtime.shutdown.wait_for(EnginePhase::Aborting) => None,
@@ -152,7 +153,7 @@ impl RunTask {
     fn leave(&self, run: &RunningWorkflow, signal: &StopReason) {
         match signal {
             StopReason::Cancelled => run.mark_cancelled(),
-            StopReason::Lost => run.mark_given_up(),
+            StopReason::Lost => run.mark_lost(),
             _ => {}
         }
         tracing::debug!(target: "durable", workflow = self.workflow.name, id = %run.id, why = ?signal, "a workflow leaves this process");
@@ -164,8 +165,8 @@ const MAX_REPLAYS: u32 = 8;
 /// The delays between attempts to read the journal again.
 const RELOAD_DELAYS: Backoff = Backoff::doubling(Duration::from_millis(50), Duration::from_secs(5));
 
-/// A run is in the list of the living while this lives, on whatever way its task ends, and has its
-/// queue's slot for just as long.
+/// Keeps a run in the list of running workflows, and its slot of the queue, until it is dropped, however
+/// the task ends.
 struct LiveGuard {
     runtime: Arc<Runtime>,
     run: Arc<RunningWorkflow>,
@@ -191,7 +192,7 @@ enum StoppedBody {
     Signalled(StopReason),
 }
 
-/// Polls the body until it returns, panics, or is stopped by a signal. When this returns, the body
+/// Polls the body until it returns, panics, or is stopped. When this returns, the body
 /// has been dropped: its destructors have run.
 async fn poll_body(execution: &Arc<Execution>) -> StoppedBody {
     let make = || {
@@ -214,7 +215,7 @@ async fn poll_body(execution: &Arc<Execution>) -> StoppedBody {
             && Pin::new(timer).poll(cx).is_ready()
         {
             time_is_up = None;
-            // Once the engine is on its way down the next owner finds it, and nothing is hurried here.
+            // During a shutdown the next owner enforces the deadline.
             if !execution.runtime.shutdown.is_aborting() {
                 execution.request_stop(StopReason::TimedOut);
             }
@@ -228,7 +229,7 @@ async fn poll_body(execution: &Arc<Execution>) -> StoppedBody {
                 // The panic of a body that is being stopped is not the workflow's result.
                 Some(signal) => {
                     let id = &execution.row.id;
-                    execution.runtime.note_panic(format!("the workflow {id:?}, when it was told to stop, {panic}"));
+                    execution.runtime.note_panic(format!("the workflow {id:?}, after it was asked to stop, {panic}"));
                     return Poll::Ready(StoppedBody::Signalled(signal));
                 }
                 None => return Poll::Ready(StoppedBody::Panicked(panic)),
@@ -248,7 +249,7 @@ async fn poll_body(execution: &Arc<Execution>) -> StoppedBody {
                 Poll::Ready(StoppedBody::Signalled(StopReason::Suspend))
             }
             (None, Poll::Pending) => {
-                // The body waits for something that is not a record; what it has done may be written meanwhile.
+                // The body waits for something other than a record, so its records can be written meanwhile.
                 execution.send_pending();
                 Poll::Pending
             }
@@ -259,7 +260,7 @@ async fn poll_body(execution: &Arc<Execution>) -> StoppedBody {
     stopped
 }
 
-/// What is to be written at the end of a run.
+/// The end of a run, to be written.
 struct RunEnd {
     status: Status,
     outcome: Option<Outcome>,
@@ -300,7 +301,7 @@ enum FinishResult {
     No(StopReason),
 }
 
-/// What is to be done when the body has been dropped.
+/// Carries out the end of a run, after the body was dropped.
 async fn finish_run(execution: &Arc<Execution>, stopped: StoppedBody) -> FinishResult {
     let end = match stopped {
         StoppedBody::Returned(outcome) => RunEnd::returned(execution, outcome),
@@ -308,7 +309,7 @@ async fn finish_run(execution: &Arc<Execution>, stopped: StoppedBody) -> FinishR
         StoppedBody::Signalled(StopReason::Park(reason)) => RunEnd::parked(reason),
         StoppedBody::Signalled(StopReason::TimedOut) => RunEnd::cancelled("timeout"),
         StoppedBody::Signalled(StopReason::Suspend) => {
-            // What was done stays done: the records of finished steps go before the body's row is given back.
+            // The records of finished steps are written before the workflow is released.
             let _ = execution.try_flush().await;
             return FinishResult::No(StopReason::Suspend);
         }
@@ -340,13 +341,13 @@ async fn finish(execution: &Arc<Execution>, end: RunEnd) -> FinishResult {
     let entry = Entry { finish: Some(row_end), ..Entry::default() };
     let alone = (status == Status::Parked).then(|| entry.clone());
     let written = match (execution.write(entry).await, alone) {
-        // A record before it cannot be stored; the parked status and its reason can.
+        // An earlier record cannot be stored; the status PARKED with the reason can.
         (Err(StopReason::Park(_)), Some(alone)) => execution.write_alone(alone).await,
         (written, _) => written,
     };
     match written {
         Ok(_) => FinishResult::Yes(end.into_finished(row)),
-        // The end cannot be stored as it is; that it needs a person can be.
+        // The end cannot be stored; the status PARKED with the reason can.
         Err(StopReason::Park(reason)) if status != Status::Parked => {
             Box::pin(finish(execution, RunEnd::parked(reason))).await
         }

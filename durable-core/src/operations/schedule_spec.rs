@@ -43,7 +43,7 @@ impl ScheduleSpec {
         })
     }
 
-    /// What the row means here; `None` if this program does not have its workflow.
+    /// The schedule of a row; `None` if this program does not have its workflow.
     pub(crate) fn from_row(runtime: &Runtime, row: ScheduleRow) -> Result<Option<Self>> {
         let times = Self::check(&row)?;
         let Some(workflow) = runtime.registry.get(&row.workflow) else { return Ok(None) };
@@ -61,7 +61,7 @@ impl ScheduleSpec {
         &self.row.name
     }
 
-    /// The last tick that was dealt with.
+    /// The last tick that was handled.
     pub(crate) fn last_tick(&self) -> i64 {
         self.row.last_tick
     }
@@ -72,7 +72,7 @@ impl ScheduleSpec {
         of(&self.row) == of(&other.row)
     }
 
-    /// What becomes of ticks that were missed.
+    /// The policy for missed ticks.
     pub(crate) fn misfire(&self) -> Misfire {
         self.misfire
     }
@@ -97,7 +97,7 @@ pub(crate) async fn load_specs(runtime: &Runtime) -> Result<Vec<ScheduleSpec>> {
 }
 
 /// Starts a tick, unless it was started already. Returns whether its workflow exists: it does not if the schedule
-/// leaves out ticks while the workflow of another one has not ended.
+/// skips ticks while the workflow of another one has not ended.
 pub(crate) async fn start_tick(runtime: &Arc<Runtime>, spec: &ScheduleSpec, tick: i64) -> Result<bool> {
     let id = format!("{}@{}", spec.row.name, tick_text(tick));
     match start(runtime, spec, id, to_date(tick)).await {
@@ -107,7 +107,7 @@ pub(crate) async fn start_tick(runtime: &Arc<Runtime>, spec: &ScheduleSpec, tick
     }
 }
 
-/// Notes that a tick was dealt with.
+/// Records that a tick was handled.
 pub(crate) async fn record_tick(runtime: &Runtime, spec: &ScheduleSpec, tick: i64) -> Result<()> {
     let fired = runtime.store.change_schedule(&spec.row.name, ScheduleChange::Fired(tick)).await;
     fired.map(drop).map_err(|error| failed_to(runtime, "note a tick", &error))

@@ -27,8 +27,8 @@ async fn recorded(point: &BranchPoint, arms: u32) -> Option<u32> {
     reserved.execution.stop_here(StopReason::Park(reason)).await
 }
 
-/// Records which arm won. It is no side effect, so it waits for nothing; what the winner itself has
-/// recorded comes before it, and so is durable first.
+/// Records which arm won. This is no side effect, so it does not wait for earlier records. The records of the
+/// winner come before it, and so are durable first.
 async fn record(point: &BranchPoint, winner: u32) {
     let Some(reserved) = point.check().await else { return };
     // A number always encodes.
@@ -55,7 +55,7 @@ macro_rules! selects {
                 async move {
                     let recorded = recorded(&point, $arms).await;
                     if let Some(winner) = recorded {
-                        // The others are not polled again: what they did beside does not count.
+                        // The other arms are not polled again: what they have done meanwhile does not count.
                         $(if winner != $number { $arm = None; })+
                     }
                     let (winner, won) = poll_fn(|cx| {

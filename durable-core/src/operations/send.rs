@@ -42,7 +42,7 @@ use crate::types::status::Status;
 /// # use durable_core as durable;
 /// # async fn example(payment: u64) -> durable::Result<()> {
 /// durable::send("order-1001", "payment", &payment).await?;
-/// durable::send("order-1001", "payment", &payment).idempotency_key("pay-77").await?; // once, however often
+/// durable::send("order-1001", "payment", &payment).idempotency_key("pay-77").await?; // received once, however often it is sent
 /// # Ok(())
 /// # }
 /// ```
@@ -165,7 +165,7 @@ impl SendOptions {
     }
 }
 
-/// A message to store; refuses what cannot be stored, before anything is.
+/// The message to store. One that cannot be stored is refused before anything is written.
 pub(super) fn message(
     runtime: &Runtime,
     to: &str,

@@ -37,14 +37,14 @@ pub fn random() -> impl Future<Output = f64> + Send {
     })
 }
 
-/// Calls `ask` once and records the value. It is not a side effect outside the database, so its record
+/// Calls `make` once and records the value. It is not a side effect outside the database, so its record
 /// is written with the next one.
-fn once<T: Payload>(name: &'static str, ask: fn() -> T) -> impl Future<Output = T> + Send {
+fn once<T: Payload>(name: &'static str, make: fn() -> T) -> impl Future<Output = T> + Send {
     let call_site = CallSite::here();
     async move {
         let reserved = match call_site {
             CallSite::Body(reserved) => reserved,
-            CallSite::Outside | CallSite::Step(_) => return ask(),
+            CallSite::Outside | CallSite::Step(_) => return make(),
             CallSite::Transaction(scope) => return scope.refuse(&format!("`durable::{name}`")).await,
         };
         let operation = Operation::once(name);
@@ -52,7 +52,7 @@ fn once<T: Payload>(name: &'static str, ask: fn() -> T) -> impl Future<Output = 
         if let Some(record) = reserved.replayed(operation).await {
             return reserved.decode(Codec::PLAIN, record).await;
         }
-        let value = ask();
+        let value = make();
         let outcome = match reserved.encode(Codec::PLAIN, operation, &value) {
             Ok(outcome) => outcome,
             Err(_) => Outcome::Output("null".to_owned()), // these types always encode

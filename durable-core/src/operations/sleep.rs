@@ -1,4 +1,4 @@
-//! Sleeping: the wake-up time is recorded, and the process that runs the workflow then wakes it.
+//! Sleeping: the wake-up time is recorded, and the process that runs the workflow at that time wakes it.
 
 use std::future::Future;
 use std::time::Duration;
@@ -88,9 +88,9 @@ async fn sleep_in_body(reserved: &ReservedPosition, wake: impl FnOnce() -> i64 +
     }
 }
 
-/// The moment that an earlier run recorded here, else the one that is given now.
+/// The time that an earlier run recorded here, else the given one, which it records.
 ///
-/// It is boxed because it is over before the wait begins, and its room is then free again.
+/// It is boxed, so that its memory is free again before the wait begins.
 pub(super) fn recorded_moment<'a>(
     reserved: &'a ReservedPosition,
     operation: Operation<'a>,

@@ -71,7 +71,7 @@ where
                 point.check().await;
                 match receiver.await {
                     Ok(value) => value,
-                    // The branch was dropped together with its workflow, and so is the code that awaits it.
+                    // The branch was dropped together with its workflow, as the code that awaits it will be.
                     Err(_) => pending().await,
                 }
             })

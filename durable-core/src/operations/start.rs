@@ -20,7 +20,7 @@ use crate::types::error::{Error, ErrorKind, Result};
 use crate::types::id::{check_id, check_name, child_id, fresh_workflow_id};
 use crate::types::payload::{Outcome, PayloadError, RecordedError};
 
-/// What is to be started.
+/// A request to start a workflow.
 #[derive(Debug)]
 pub(crate) struct StartRequest {
     pub(crate) workflow: &'static Workflow,
@@ -48,7 +48,7 @@ pub(crate) enum Limit {
     None,
 }
 
-/// A workflow that is started, or was there already.
+/// A workflow that was started, or existed before.
 #[derive(Debug)]
 pub(crate) struct StartedWorkflow {
     pub(crate) runtime: Arc<Runtime>,
@@ -58,10 +58,10 @@ pub(crate) struct StartedWorkflow {
 }
 
 impl StartRequest {
-    /// Starts it where the call was made.
+    /// Starts it, from the call site.
     pub(crate) async fn start(self, call_site: &CallSite) -> Result<StartedWorkflow> {
         match call_site {
-            // What waits in a queue can be run by others, so it is taken until the end.
+            // Queued workflows can run in other processes, so they are accepted until the engine is closed.
             CallSite::Outside if self.placement.is_some() => self.start_outside(current_engine::engine()?).await,
             CallSite::Outside => match current_engine::accepting_engine() {
                 Ok(runtime) => self.start_outside(runtime).await,
@@ -139,8 +139,8 @@ impl StartRequest {
         }
     }
 
-    /// The row to write in a transaction of the user's. It cannot run before the commit, so it is put on
-    /// a queue in any case.
+    /// The row to write in a transaction of the user's. It cannot run before the commit, so it always has
+    /// a queue.
     #[cfg(any(feature = "sqlite", feature = "postgres"))]
     pub(super) fn for_outbox(&mut self, runtime: &Runtime) -> Result<NewWorkflow> {
         let placement = self.placement.get_or_insert_with(internal);
@@ -162,13 +162,13 @@ impl StartRequest {
         let (queue, key) =
             placement.map_or(("", ""), |it| (it.queue.as_str(), it.deduplication_id.as_deref().unwrap_or_default()));
         let own = WorkflowIdentity(self.workflow.name, self.instance.as_deref());
-        let mend = if same {
+        let fix = if same {
             "wait for it, or attach to it with `.or_existing()`"
         } else {
             "that is another workflow, so this call cannot attach to it: choose another deduplication id, such as one that begins with the name of the workflow"
         };
         let message = format!(
-            "the workflow {:?} ({}) with the deduplication id {key:?} is {} on the queue {queue:?}, so {own} was not enqueued; {mend}",
+            "the workflow {:?} ({}) with the deduplication id {key:?} is {} on the queue {queue:?}, so {own} was not enqueued; {fix}",
             existing.id,
             WorkflowIdentity(&existing.name, existing.instance.as_deref()),
             existing.status
@@ -176,13 +176,13 @@ impl StartRequest {
         Error::new(ErrorKind::Duplicate, message).with_workflow(&existing.id)
     }
 
-    /// Attaches to a workflow that was there already, if it is the same one.
+    /// Attaches to an existing workflow, if it has the same name and instance.
     pub(super) fn attach(&self, runtime: &Arc<Runtime>, existing: ExistingWorkflow) -> Result<StartedWorkflow> {
         let conflict = existing.conflict(self.workflow.name, self.instance.as_deref());
         conflict.map_or_else(|| Ok(attached(runtime, existing)), Err)
     }
 
-    /// Refuses what cannot be stored, before anything is.
+    /// Refuses a workflow that cannot be stored, before anything is written.
     fn check(
         &self,
         runtime: &Runtime,
@@ -227,7 +227,7 @@ impl StartRequest {
         }
     }
 
-    /// When its time is up. What waits in a queue has the time of its own timeout from its start.
+    /// Its deadline. The timeout of a queued workflow counts from the start of its first run.
     fn deadline(&self, runtime: &Runtime, parent: Option<&RunRow>) -> Option<i64> {
         match (self.limit, self.timeout()) {
             (Limit::None, _) => None,
@@ -260,7 +260,7 @@ fn run_when_stored(
     (cell, then)
 }
 
-/// Runs a workflow whose row was just stored. It has no records, so none are read.
+/// Runs a workflow after its row was stored. It has no records, so none are read.
 fn run_new(
     runtime: &Arc<Runtime>,
     workflow: &'static Workflow,
@@ -282,7 +282,7 @@ fn run_new(
     };
     let drive =
         RunTask { runtime: Arc::clone(runtime), workflow, row: Arc::new(row), fence, records: Vec::new(), slot: None };
-    // A run of the same id can only be here if the row was deleted under it; it is on its way out then.
+    // A run of the same id can only be here if its row was deleted; it is about to stop then.
     drive.spawn().unwrap_or_else(|(earlier, _)| earlier)
 }
 
@@ -291,7 +291,7 @@ fn attached(runtime: &Arc<Runtime>, existing: ExistingWorkflow) -> StartedWorkfl
     StartedWorkflow { runtime: Arc::clone(runtime), id: existing.id, run }
 }
 
-/// The error for a caller outside whose workflow was not written, or may not have been.
+/// The error for a caller outside if the workflow was not written, or may not have been.
 fn unwritten(runtime: &Runtime, id: &str, because: Option<&StoreError>) -> Error {
     let what = format!("the workflow {id:?}");
     let unwritten = WriteFailure { runtime, what: &what, if_unconfirmed: RETRY_START };
@@ -303,7 +303,7 @@ pub(super) fn of_queue(queue: &Queue) -> QueuePlacement {
     QueuePlacement { queue: queue.name().to_owned(), ..QueuePlacement::default() }
 }
 
-/// The engine's own queue, for what needs one and was given none.
+/// The engine's own queue, for workflows that need a queue and were given none.
 pub(super) fn internal() -> QueuePlacement {
     QueuePlacement { queue: INTERNAL_QUEUE.to_owned(), ..QueuePlacement::default() }
 }

@@ -49,7 +49,7 @@ pub(super) struct StepCallOptions<'a, R> {
     pub(super) options: StepOptions,
     pub(super) codec: Codec<R>,
     pub(super) call_site: CallSite,
-    /// Whether the result of a failed attempt is retried; always, without one.
+    /// Whether a failed attempt is retried; without it, every one is.
     pub(super) retry_if: Option<RetryIf<'a, R>>,
     pub(super) body: StepBody<'a, R>,
 }
@@ -109,7 +109,8 @@ where
     StepCall { call: Call::new(options) }
 }
 
-/// A function that waits for a thread, or runs on one. If this is dropped before the function begins, it does not begin.
+/// A function that waits for a thread, or runs on one. If this is dropped before the function begins, it never
+/// begins.
 struct BlockingTask<R>(JoinHandle<R>);
 
 impl<R> Drop for BlockingTask<R> {
@@ -123,7 +124,7 @@ impl<R> Drop for BlockingTask<R> {
 /// Not public API. Used by generated code.
 #[doc(hidden)]
 pub async fn blocking<R: Send + 'static>(body: impl FnOnce() -> R + Send + 'static) -> R {
-    // The thread knows what the task knows: which step it runs, and when it is to stop.
+    // The thread gets the context of the task: its step, and whether it should stop.
     let here = Context::here();
     let body = move || {
         let Some(context) = here else { return body() };
@@ -262,7 +263,7 @@ impl<R: Send> StepRun<'_, '_, R> {
             let Some(future) = attempts(attempt == most) else {
                 unreachable!("an attempt after which the arguments are used up is never retried")
             };
-            // Held until the record is kept: a run that is to be suspended waits for that.
+            // Held until the result is recorded: a run that is to be suspended waits for that.
             let activity = self.reserved.execution.begin_activity(Activity::step(self.name));
             let scope = Arc::new(self.scope(attempt, most));
             let result = self.attempt(&scope, future).await.map_err(|error| self.in_step(&error));
@@ -276,7 +277,7 @@ impl<R: Send> StepRun<'_, '_, R> {
             };
             let failed = matches!(outcome, Outcome::Error(_));
             if failed && scope.was_asked_to_stop() {
-                // It stopped because it was asked to, which is not a result: it runs again, with all its attempts.
+                // It stopped because of the shutdown, which is not a result: it runs again, with all its attempts.
                 drop(activity);
                 return self.reserved.execution.stop_here(StopReason::Suspend).await;
             }
@@ -337,7 +338,7 @@ impl<R: Send> StepRun<'_, '_, R> {
         let random = uuid::Uuid::new_v4().as_fields().0;
         let pause = self.options.delays().jittered_delay(failed, f64::from(random) / f64::from(u32::MAX));
         let execution = &self.reserved.execution;
-        let _activity = execution.begin_activity(Activity::Pause(self.name));
+        let _activity = execution.begin_activity(Activity::RetryDelay(self.name));
         let timers = &execution.runtime.timers;
         if timers.at(timers.clock.after(pause)).await == TimerOutcome::Released {
             execution.stop_here::<()>(StopReason::Suspend).await;

@@ -1,4 +1,4 @@
-//! What a step's body can ask about itself: its attempt, its cancellation, its workflow.
+//! Functions for the body of a step: its attempt, its cancellation, its workflow.
 
 use std::borrow::Cow;
 use std::future::{Future, pending};

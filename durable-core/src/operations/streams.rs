@@ -91,7 +91,7 @@ pub fn read_stream<T: Payload>(workflow_id: impl AsRef<str>, name: impl AsRef<st
     open_reader(None, workflow_id.as_ref(), name.as_ref())
 }
 
-/// Follows a stream with the engine that is given.
+/// Reads a stream with the given engine.
 pub(crate) fn open_reader<T: Payload>(engine: Option<Arc<Runtime>>, id: &str, name: &str) -> StreamReader<T> {
     let runtime = match Here::here() {
         Some(Here::Body { .. }) => Err(Error::new(
@@ -173,7 +173,7 @@ struct StreamPosition {
     id: Arc<str>,
     name: Arc<str>,
     mark: StreamCursor,
-    /// Items that were read and not yet given.
+    /// Items that were read and not yet returned.
     page: VecDeque<StreamItem>,
 }
 

@@ -89,7 +89,7 @@ impl<'a, R: Send + 'a> CallOptions<'a> for TransactionCallOptions<'a, R> {
                 let ran = run.run(&mut *body).await;
                 match ran {
                     TransactionOutcome::Value(value) => value,
-                    // Neither is a value of the function: both are faults of the program.
+                    // Neither is a value of the function: both are bugs of the program.
                     TransactionOutcome::Panic(error) => reserved.execution.stop_here(StopReason::Fail(error)).await,
                     TransactionOutcome::Refused(error) => {
                         reserved.execution.stop_here(StopReason::Park(error.to_string())).await
@@ -129,7 +129,7 @@ impl<'a, R: Send + 'a> CallOptions<'a> for TransactionCallOptions<'a, R> {
 /// Refuses a call outside any workflow.
 ///
 /// # Panics
-/// When the function's result has no room for the error.
+/// If the function's result type cannot hold the error.
 fn refuse<R>(codec: Codec<R>, error: Error) -> R {
     match codec.from_engine {
         Some(of_engine) => of_engine(error),

@@ -116,7 +116,7 @@ where
     };
     let mut ends: Vec<_> = handles.iter().enumerate().map(ended).collect();
     let any = async {
-        // In a drain some waits are released while other workflows run here and finish.
+        // During a drain some waits are released while other workflows run here and finish.
         while !ends.is_empty() {
             let (index, _, others) = select_all(ends).await;
             if let Some(index) = index {
@@ -129,7 +129,7 @@ where
     tokio::select! {
         biased;
         index = any => index.ok_or_else(|| interrupted(handles[0].id())),
-        () = handles[0].gate().wait_for(EnginePhase::Aborting) => Err(interrupted(handles[0].id())),
+        () = handles[0].shutdown().wait_for(EnginePhase::Aborting) => Err(interrupted(handles[0].id())),
     }
 }
 

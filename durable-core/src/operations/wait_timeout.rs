@@ -14,15 +14,15 @@ use crate::wait::poll_batch::{WaitFor, WaitResult};
 use crate::wait::shutdown_phase::EnginePhase;
 use crate::wait::waiters::WaitHandle;
 
-/// A wait in a workflow's body. The time limit is recorded, at the first position of the call's own
-/// branch, once there is something to wait for: what is there already costs no record.
+/// A wait in a workflow's body. The deadline is recorded at the first position of the call's own branch,
+/// once the call has to wait: a wait that is over at once has no record.
 pub(super) struct BodyWait<'a> {
     reserved: &'a ReservedPosition,
     /// The name of the call.
     what: &'static str,
     waiting: WaitHandle<'a>,
     timeout: Duration,
-    /// Until when, once that is recorded.
+    /// The deadline, once it is recorded.
     until: Option<i64>,
 }
 
@@ -81,7 +81,7 @@ impl<'a> BodyWait<'a> {
     }
 }
 
-/// A wait outside: nothing is recorded, and the time limit is counted from now.
+/// A wait outside: nothing is recorded, and the timeout counts from now.
 ///
 /// # Errors
 /// `Err(())` if the engine shuts down first.

@@ -33,9 +33,8 @@ where
     /// ```
     ///
     /// # Errors
-    /// A queue that no program could declare is refused when the call is started. One of a name that
-    /// this program has not declared with `#[queue]` is accepted and logged: another program may take
-    /// from it, and this one does not.
+    /// An invalid queue is refused when the call is started. A queue that this program has not declared
+    /// with `#[queue]` is accepted and logged: other programs may claim from it, and this one does not.
     pub fn queue(mut self, queue: &Queue) -> Self {
         self.call.set(|options| options.checks.queue = queue.check());
         let name = queue.name().to_owned();

@@ -68,7 +68,7 @@ impl<T, E> WorkflowHandle<T, E> {
         send::send(&self.id, topic, message).through(&self.runtime)
     }
 
-    /// Asks for one of its events: see [`get_event`](crate::get_event).
+    /// Reads one of its events: see [`get_event`](crate::get_event).
     ///
     /// # Errors
     /// As [`get_event`](crate::get_event).
@@ -77,10 +77,10 @@ impl<T, E> WorkflowHandle<T, E> {
         name: impl AsRef<str>,
         timeout: Duration,
     ) -> impl Future<Output = Result<Option<V>>> + Send {
-        events::ask(&self.id, name.as_ref(), timeout, Some(Arc::clone(&self.runtime)))
+        events::read_event(&self.id, name.as_ref(), timeout, Some(Arc::clone(&self.runtime)))
     }
 
-    /// Follows one of its streams: see [`read_stream`](crate::read_stream).
+    /// Reads one of its streams: see [`read_stream`](crate::read_stream).
     pub fn stream<V: Payload>(&self, name: impl AsRef<str>) -> StreamReader<V> {
         streams::open_reader(Some(Arc::clone(&self.runtime)), &self.id, name.as_ref())
     }
@@ -167,13 +167,13 @@ where
     }
 
     /// The shutdown phase of its engine.
-    pub(super) fn gate(&self) -> &ShutdownSignal {
+    pub(super) fn shutdown(&self) -> &ShutdownSignal {
         &self.runtime.shutdown
     }
 
-    /// Waits for the end where it will be known first: in this process, else in the database.
-    /// `None` if the engine shuts down first. A body keeps waiting in the drain as long as the
-    /// workflow runs here: then it is draining, too.
+    /// Waits for the end, in this process if the workflow runs here, else in the database.
+    /// `None` if the engine shuts down first. During a drain, a body keeps waiting as long as the
+    /// workflow runs here, because that one is draining, too.
     pub(super) async fn ended(&self, in_body: bool) -> Option<Arc<FinishedWorkflow>> {
         let mut here = self.runtime.running.get(&self.id).or_else(|| self.run.clone());
         loop {
@@ -188,7 +188,7 @@ where
             {
                 return Some(ended);
             }
-            // It may have come here from its queue since.
+            // This process may have claimed it from its queue meanwhile.
             here = Some(self.runtime.running.get(&self.id)?);
         }
     }

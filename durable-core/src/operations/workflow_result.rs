@@ -1,4 +1,4 @@
-//! From the end of a workflow to what its caller gets.
+//! The result of a workflow for its callers.
 
 use crate::journal::context::Context;
 use crate::runtime::stop_reason::StopReason;
@@ -52,11 +52,11 @@ where
     }
 }
 
-/// Ends the workflow whose body returned what cannot be written: it is a bug of the program, and
-/// another run would do no better.
+/// Ends a workflow with a result that cannot be encoded. This is a bug of the program, and another run
+/// would have the same result.
 ///
 /// # Panics
-/// Where no workflow is, which cannot be: only drivers poll what comes here.
+/// Outside any workflow, which is impossible: only drivers poll this future.
 pub(crate) async fn unrecordable(error: &PayloadError) -> Outcome {
     let Some(Context::Body { execution, .. }) = Context::here() else {
         panic!("what the workflow returned cannot be recorded: {error}");
@@ -65,7 +65,7 @@ pub(crate) async fn unrecordable(error: &PayloadError) -> Outcome {
     execution.stop_here(StopReason::Fail(Error::new(ErrorKind::Payload, message))).await
 }
 
-/// What the caller of a workflow gets for its end.
+/// The result of an ended workflow for its caller.
 pub(crate) fn result_of<T, E: From<Error>>(codec: Codec<Result<T, E>>, ended: &FinishedWorkflow) -> Result<T, E> {
     match (ended.status, &ended.outcome) {
         (Status::Success | Status::Error, Some(outcome)) => {
@@ -94,7 +94,7 @@ pub(crate) fn ending_of(ended: &FinishedWorkflow) -> Error {
     }
 }
 
-/// The error that the engine recorded, where it was no value of the workflow's own error type.
+/// The recorded error, if it is one of the engine and not a value of the workflow's own error type.
 fn engine_error(text: &str) -> Option<Error> {
     let recorded = RecordedError::from_text(text);
     (recorded.panic || recorded.is_from_engine()).then(|| recorded.into_error())

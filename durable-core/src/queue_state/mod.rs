@@ -1,5 +1,5 @@
-//! The queues that this process takes work from: how many of their workflows run here, and from which
-//! of them to claim next.
+//! The queues from which this process claims: how many of their workflows run here, and which queue to
+//! claim from next.
 
 mod one_queue;
 
@@ -13,13 +13,13 @@ use crate::store::{Hint, StoredLimits};
 use crate::types::sync::lock;
 use crate::wait::wakeup::Wakeup;
 
-/// The queues that this process takes work from.
+/// The queues from which this process claims.
 #[derive(Debug, Default)]
 pub(crate) struct LocalQueues {
     by_name: Mutex<HashMap<Arc<str>, QueueState>>,
     /// Whether a delayed workflow may be due earlier than the dispatcher knows.
     delayed_changed: AtomicBool,
-    /// Whether something may wait on any of the queues; the database knows on which.
+    /// Whether a workflow may be waiting on any of the queues; the dispatcher asks the database on which.
     any_changed: AtomicBool,
     /// How many workflows were returned because their claim was answered after the shutdown began.
     returned: AtomicU64,
@@ -38,7 +38,7 @@ pub(crate) struct NextClaim {
 }
 
 impl LocalQueues {
-    /// Takes work from this queue from now on.
+    /// Adds a queue from which this process claims.
     pub(crate) fn register(&self, queue: &str, limits: StoredLimits) {
         lock(&self.by_name).insert(queue.into(), QueueState::new(limits));
         self.notify_all();
@@ -64,7 +64,7 @@ impl LocalQueues {
         self.wakeup.wake();
     }
 
-    /// Something waits on these queues.
+    /// Workflows are waiting on these queues.
     pub(crate) fn notify_waiting(&self, queues: &[String]) {
         let mut by_name = lock(&self.by_name);
         for name in queues {
@@ -74,7 +74,7 @@ impl LocalQueues {
         }
     }
 
-    /// Something was delayed; the dispatcher asks the database when it is due.
+    /// A workflow was delayed; the dispatcher asks the database when it is due.
     pub(crate) fn notify_delayed(&self) {
         self.delayed_changed.store(true, Ordering::Relaxed);
         self.wakeup.wake();
@@ -128,8 +128,8 @@ impl LocalQueues {
         }
     }
 
-    /// A claim failed: nothing is claimed from the queue for as long as `delay` says of the number of
-    /// failures in a row, which is returned.
+    /// A claim failed: nothing is claimed from the queue for the `delay` of the number of failures in a
+    /// row, which is returned.
     pub(crate) fn failed(&self, queue: &str, now: i64, delay: impl Fn(u32) -> Duration) -> u32 {
         lock(&self.by_name).get_mut(queue).map_or(1, |state| state.failed(now, delay))
     }

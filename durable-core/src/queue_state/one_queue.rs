@@ -75,8 +75,8 @@ impl QueueState {
         (self.maybe_ready || due) && self.is_backoff_over(now) && self.free() > 0
     }
 
-    /// Takes the next step, if it is a claim. The queue is maybe ready again only when something
-    /// says so.
+    /// Takes the next step, if it is a claim. After that the queue is not *maybe ready* until it is
+    /// notified again.
     pub(super) fn take_claim(&mut self, now: i64) -> Option<ClaimStep> {
         if self.next_start_at.is_some_and(|at| at <= now) {
             (self.next_start_at, self.maybe_ready) = (None, true);
@@ -116,8 +116,8 @@ impl QueueState {
         self.maybe_ready |= taken >= free; // there may be more
     }
 
-    /// A claim failed: nothing is claimed for as long as `delay` says of the number of failures in a
-    /// row, which is returned.
+    /// A claim failed: nothing is claimed for the `delay` of the number of failures in a row, which is
+    /// returned.
     pub(super) fn failed(&mut self, now: i64, delay: impl Fn(u32) -> Duration) -> u32 {
         self.failures = self.failures.saturating_add(1);
         self.backoff_until = Some(now.saturating_add(micros(delay(self.failures))));
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_free_slot_leads_to_a_claim_only_where_something_can_have_waited_for_it() {
+    fn a_free_slot_causes_a_claim_only_if_a_workflow_may_wait_for_it() {
         let mut state = ready(StoredLimits::default());
         let claim = state.take_claim(0).expect("it is ready");
         state.take_slot();
@@ -196,14 +196,14 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_with_an_unknown_claim_is_claimed_from_whatever_waits() {
+    fn a_queue_with_an_unknown_claim_is_always_ready() {
         let mut state = QueueState::default();
         state.set_claim_unknown(true);
         assert_eq!(state.take_claim(0).map(|it| it.claim_unknown), Some(true));
     }
 
     #[test]
-    fn nothing_is_claimed_during_the_back_off_whatever_is_enqueued() {
+    fn nothing_is_claimed_during_the_back_off_even_after_an_enqueue() {
         let mut state = ready(StoredLimits { worker_concurrency: Some(2), ..StoredLimits::default() });
         state.take_slot();
         let delay = |failures| Duration::from_micros(u64::from(failures) * 10);

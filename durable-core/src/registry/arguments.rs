@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use crate::registry::resources::Resources;
 use crate::types::payload::{Payload, PayloadError, decode, encode};
 
-/// Arguments on their way into the database: a JSON object by argument name.
+/// The arguments of a call, for the database: a JSON object by argument name.
 #[derive(Debug)]
 pub struct Arguments {
     /// The object without its braces, or the first fault.
@@ -22,7 +22,7 @@ impl Arguments {
         Self { text: Ok(String::new()) }
     }
 
-    /// Adds one. The first that cannot be written is reported by the call.
+    /// Adds an argument. The call reports the first one that cannot be encoded.
     #[must_use]
     pub fn with<T: Payload>(mut self, name: &'static str, value: &T) -> Self {
         if let Ok(text) = &mut self.text {
@@ -51,7 +51,7 @@ impl Default for Arguments {
     }
 }
 
-/// Arguments on their way out of the database.
+/// The arguments of a recorded workflow.
 #[derive(Debug)]
 pub struct Taken {
     fields: HashMap<String, Box<RawValue>>,
@@ -82,8 +82,8 @@ impl Taken {
         }
     }
 
-    /// Takes one out by its name. An argument that was not recorded reads as `null`, so that an
-    /// `Option` can be added to a workflow that old rows know without it.
+    /// Takes out an argument by its name. One that was not recorded reads as `null`, so that an
+    /// `Option` can be added to a workflow with existing rows.
     ///
     /// # Errors
     /// It is missing, or does not read as a `T`; with the argument's name and the path in it.
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn arguments_come_back_by_name_and_not_by_place() {
+    fn arguments_are_read_by_name_and_not_by_position() {
         let text = Arguments::new().with("order", &"o-1".to_owned()).with("attempt", &2_u32).into_text();
         let mut taken = Taken::read(&text.expect("plain values")).expect("it was just written");
 

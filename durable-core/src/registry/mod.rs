@@ -28,7 +28,7 @@ use crate::types::sync::lock;
 pub(crate) struct Registry {
     by_name: HashMap<&'static str, &'static Workflow>,
     queues: Vec<&'static Queue>,
-    /// The names of queues that are not in this program and were used by it.
+    /// The names of queues that this program has used without declaring them.
     unknown_queues: Mutex<HashSet<String>>,
     schedules: Vec<&'static Schedule>,
 }

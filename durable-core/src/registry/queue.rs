@@ -220,13 +220,13 @@ mod tests {
     }
 
     #[test]
-    fn two_queues_of_one_name_are_refused_with_both_places() {
+    fn two_queues_of_one_name_are_refused_with_both_locations() {
         let text = error(vec![Queue::new("tasks"), Queue::new("mail"), Queue::new("tasks").concurrency(1)]);
         assert!(text.contains("`tasks`: src/queues.rs:1 and src/queues.rs:3;"), "{text}");
     }
 
     #[test]
-    fn limits_that_let_nothing_run_are_refused_with_the_mend() {
+    fn limits_that_let_nothing_run_are_refused_with_the_fix() {
         let minute = Duration::from_mins(1);
         for (queue, method) in [
             (Queue::new("q").concurrency(0), ".concurrency(n)"),
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn partitions_are_one_at_a_time_unless_said_otherwise() {
+    fn partitions_run_one_workflow_at_a_time_by_default() {
         let limits = |queue: Queue| (queue.limits().partitioned, queue.limits().partition_concurrency);
         assert_eq!(limits(Queue::new("q")), (false, None));
         assert_eq!(limits(Queue::new("q").partitioned()), (true, Some(1)));

@@ -107,9 +107,9 @@ pub(super) fn collect_schedules(
     found.sort_unstable_by_key(|it| it.workflow.name);
     for Schedule { workflow, cron, tz, .. } in &found {
         CronSchedule::parse(cron, tz).map_err(|error| {
-            let place =
+            let location =
                 format!("{}:{}: the schedule of the workflow `{}`", workflow.file, workflow.line, workflow.name);
-            Error::new(ErrorKind::Registry, format!("{place}: {error}"))
+            Error::new(ErrorKind::Registry, format!("{location}: {error}"))
         })?;
     }
     Ok(found)
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_schedule_knows_its_times_and_the_arguments_of_one() {
+    fn a_schedule_has_the_arguments_of_each_tick() {
         let schedules = collect_schedules([registered("0 2 * * *", "Europe/Warsaw")]).expect("it is known");
         let at: DateTime<Utc> = "2026-01-01T12:00:00Z".parse().expect("a time");
         let times = CronSchedule::parse(schedules[0].cron, schedules[0].tz).expect("it reads");
@@ -151,13 +151,13 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_read_is_refused_with_its_place() {
+    fn an_invalid_expression_or_zone_is_refused_with_its_source_location() {
         let error = |cron, tz| collect_schedules([registered(cron, tz)]).expect_err("it is refused").to_string();
-        let place = "src/backup.rs:7: the schedule of the workflow `daily_backup`: ";
-        assert_eq!(error("0 25 * * *", "UTC"), format!("{place}the hours `25`: 25 is not within 0-23"));
+        let location = "src/backup.rs:7: the schedule of the workflow `daily_backup`: ";
+        assert_eq!(error("0 25 * * *", "UTC"), format!("{location}the hours `25`: 25 is not within 0-23"));
         assert_eq!(
             error("0 2 * * *", "Europe/Warschau"),
-            format!("{place}the time zone `Europe/Warschau` is not known, did you mean `Europe/Warsaw`?")
+            format!("{location}the time zone `Europe/Warschau` is not known, did you mean `Europe/Warsaw`?")
         );
     }
 }

@@ -1,4 +1,4 @@
-//! What a run does just now, for reports and for the shutdown.
+//! The current activities of a run, for reports and for the shutdown.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -6,29 +6,29 @@ use std::time::{Duration, Instant};
 
 use crate::types::sync::lock;
 
-/// What a run does just now, the latest last: with several branches it does several things at once.
+/// The current activities of a run, the latest last. A run with several branches has several.
 #[derive(Debug, Default)]
-pub(crate) struct ActivityList(Mutex<Entries>);
+pub(crate) struct ActivityList(Mutex<CurrentActivities>);
 
 #[derive(Debug, Default)]
-struct Entries {
+struct CurrentActivities {
     last_number: u64,
     list: Vec<(u64, Activity)>,
 }
 
 impl ActivityList {
-    pub(crate) fn begin(&self, what: Activity) -> ActivityGuard<'_> {
+    pub(crate) fn begin(&self, activity: Activity) -> ActivityGuard<'_> {
         let mut state = lock(&self.0);
         state.last_number += 1;
         let number = state.last_number;
         if state.list.capacity() == 0 {
-            state.list.reserve_exact(1); // most runs do one thing at a time, and many are parked in it
+            state.list.reserve_exact(1); // most runs have one activity at a time, and there can be many waiting runs
         }
-        state.list.push((number, what));
+        state.list.push((number, activity));
         ActivityGuard { activities: self, number }
     }
 
-    /// What was begun last, and how much else; `None` if nothing is done.
+    /// The activity that began last, and the number of others; `None` without any.
     pub(crate) fn describe(&self) -> Option<String> {
         let state = lock(&self.0);
         let (_, last) = state.list.last()?;
@@ -38,7 +38,7 @@ impl ActivityList {
         })
     }
 
-    /// How long the step that runs longest has been running, if one does.
+    /// How long the longest running step has been running; `None` if no step runs.
     pub(crate) fn step_running_for(&self) -> Option<Duration> {
         let state = lock(&self.0);
         let since = |it: &(u64, Activity)| if let Activity::Step(_, since) = it.1 { Some(since) } else { None };
@@ -50,13 +50,13 @@ impl ActivityList {
     }
 }
 
-/// What a run does.
+/// An activity of a run.
 #[derive(Debug)]
 pub(crate) enum Activity {
-    /// Runs a step's body, which may come to its end when the run is to be suspended.
+    /// Runs a step's body since this time. Before the run is suspended, the body may finish.
     Step(&'static str, Instant),
     /// Waits before the retry of a step.
-    Pause(&'static str),
+    RetryDelay(&'static str),
     /// Waits for the end of another workflow.
     Result(String),
     /// Waits for a time.
@@ -68,7 +68,7 @@ pub(crate) enum Activity {
 }
 
 impl Activity {
-    /// A step's body begins now.
+    /// A step's body that begins now.
     pub(crate) fn step(name: &'static str) -> Self {
         Self::Step(name, Instant::now())
     }
@@ -78,7 +78,7 @@ impl fmt::Display for Activity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Step(name, _) => write!(f, "step `{name}`"),
-            Self::Pause(name) => write!(f, "the pause before a retry of step `{name}`"),
+            Self::RetryDelay(name) => write!(f, "waiting to retry step `{name}`"),
             Self::Result(id) => write!(f, "waiting for the workflow {id:?}"),
             Self::Sleep => f.write_str("sleeping"),
             Self::Message(topic) => write!(f, "waiting for a message on {topic:?}"),
@@ -87,7 +87,7 @@ impl fmt::Display for Activity {
     }
 }
 
-/// Says what a run does while it lives.
+/// Removes the activity from the list when it is dropped.
 #[derive(Debug)]
 pub(crate) struct ActivityGuard<'a> {
     activities: &'a ActivityList,

@@ -1,37 +1,38 @@
-//! What is news to others once an entry is stored.
+//! The changes that an entry makes for other workflows and processes once it is stored.
 
 use std::sync::Arc;
 
 use crate::runtime::Runtime;
 use crate::store::{Entry, Fence, QueuePlacement, StoreError, Verdict};
 
-/// Something that is news to others once an entry is stored.
+/// A change that others may wait for, announced once its entry is stored.
 #[derive(Debug, Clone)]
 pub(crate) enum Change {
-    /// A workflow has come to an end, shows something, has a message.
+    /// A workflow has ended, or has a new event, stream item or message.
     Workflow(String),
-    /// A queue has more to do, now or when it is due.
+    /// A queue has a new workflow; with `delayed` it is not due at once.
     Queue { name: String, delayed: bool },
 }
 
 impl Change {
-    /// The news in an entry; `own` is the id of the execution that writes it, if one does.
-    pub(crate) fn of(entry: &Entry, own: Option<&str>) -> Vec<Self> {
-        let shows = entry.finish.is_some() || !entry.publications.is_empty();
-        let own = own.filter(|_| shows).map(|id| Self::Workflow(id.to_owned()));
-        let sent = entry.messages.iter().map(|it| Self::Workflow(it.to.clone()));
-        let place = entry.start.as_ref().and_then(|it| it.placement.as_ref());
-        own.into_iter().chain(sent).chain(place.map(Self::of_place)).collect()
+    /// The changes in an entry. `own` is the id of the workflow that writes it, if one does.
+    pub(crate) fn from_entry(entry: &Entry, own: Option<&str>) -> Vec<Self> {
+        let changes_own = entry.finish.is_some() || !entry.publications.is_empty();
+        let own = own.filter(|_| changes_own).map(|id| Self::Workflow(id.to_owned()));
+        let receivers = entry.messages.iter().map(|it| Self::Workflow(it.to.clone()));
+        let placement = entry.start.as_ref().and_then(|it| it.placement.as_ref());
+        own.into_iter().chain(receivers).chain(placement.map(Self::from_placement)).collect()
     }
 
-    fn of_place(place: &QueuePlacement) -> Self {
-        Self::Queue { name: place.queue.clone(), delayed: place.delay.is_some() || place.debounce.is_some() }
+    fn from_placement(placement: &QueuePlacement) -> Self {
+        let delayed = placement.delay.is_some() || placement.debounce.is_some();
+        Self::Queue { name: placement.queue.clone(), delayed }
     }
 }
 
 impl Runtime {
-    /// Hands an entry to the writer, waits for its verdict, and spreads the news of it, also if the
-    /// caller no longer waits. `own` is the id of the execution that writes it, if one does.
+    /// Hands an entry to the writer, waits for its verdict, and announces its changes, also if the
+    /// caller no longer waits. `own` is the id of the workflow that writes it, if one does.
     pub(crate) async fn write(
         self: &Arc<Self>,
         fence: Fence,
@@ -41,8 +42,8 @@ impl Runtime {
         self.write_then(fence, entry, own, |_| {}).await
     }
 
-    /// The same, and calls `then` with the verdict, also if the caller no longer waits. What has to
-    /// follow the commit is done there; it must not block.
+    /// The same, and calls `then` with the verdict, also if the caller no longer waits. Work that
+    /// has to follow the commit is done there; it must not block.
     pub(crate) async fn write_then(
         self: &Arc<Self>,
         fence: Fence,
@@ -50,20 +51,20 @@ impl Runtime {
         own: Option<&str>,
         then: impl FnOnce(&Verdict) + Send + 'static,
     ) -> Result<Verdict, StoreError> {
-        let (news, runtime) = (Change::of(&entry, own), Arc::clone(self));
+        let (changes, runtime) = (Change::from_entry(&entry, own), Arc::clone(self));
         let then = move |verdict: &Verdict| {
             then(verdict);
             if matches!(verdict, Verdict::Stored | Verdict::Existing(_) | Verdict::Debounced(_)) {
-                runtime.announce(&news);
+                runtime.announce(&changes);
             }
         };
         self.writer.write(fence, entry, then).await
     }
 
-    /// Tells whoever waits for it, here and elsewhere.
-    pub(crate) fn announce(&self, news: &[Change]) {
-        for told in news {
-            match told {
+    /// Wakes the waits for these changes, in this process and in others.
+    pub(crate) fn announce(&self, changes: &[Change]) {
+        for change in changes {
+            match change {
                 Change::Workflow(id) => self.announce_workflow(id),
                 Change::Queue { name, delayed } => {
                     self.announce_queue(name);

@@ -1,4 +1,4 @@
-//! What every part of one running engine shares. No behavior: the floors above have it.
+//! The state that all parts of a running engine share. The behavior is in the modules above.
 
 pub(crate) mod activity;
 pub(crate) mod blocking_steps;
@@ -32,40 +32,40 @@ use crate::wait::waiters::Waiters;
 use crate::wait::wakeup::Wakeup;
 use crate::writer::Writer;
 
-/// How many panics are noted.
+/// The largest number of panics that are kept for the report.
 const MAX_PANICS: usize = 1_000;
 
-/// What every part of one running engine shares.
+/// The state that all parts of a running engine share.
 #[derive(Debug)]
 pub(crate) struct Runtime {
-    /// The application's name and the numbers it was launched with.
+    /// The names and numbers that the builder was given.
     pub(crate) settings: Settings,
-    /// The database. Executions do not write here themselves; the writer does.
+    /// The database. Executions write through the writer only.
     pub(crate) store: Arc<dyn Store>,
     /// The application's databases by name, for transactions.
     pub(crate) databases: HashMap<String, ApplicationDatabase>,
-    /// What the builder was given for workflows and steps to find.
+    /// The builder's `state` and instances, for workflows and steps.
     pub(crate) resources: Resources,
     /// The workflows of this program.
     pub(crate) registry: Registry,
-    /// How far the engine is on its way down.
+    /// The phase of the engine.
     pub(crate) shutdown: ShutdownSignal,
     /// Makes the internal keys.
     pub(crate) keys: KeyMaker,
-    /// The one door for writing.
+    /// Commits all entries, in batches.
     pub(crate) writer: Writer,
-    /// The right to write that new runs begin with. It changes when the engine was deposed and
-    /// signed on anew; runs of the old fence are dropped then.
+    /// The fence of new runs. It changes when the engine lost its lease and registered again;
+    /// runs of the old fence are dropped then.
     pub(crate) fence: Mutex<Fence>,
-    /// What runs in this process.
+    /// The workflows that run in this process.
     pub(crate) running: RunningWorkflows,
-    /// Who waits for something that the database will show.
+    /// The waits for messages, events, stream items and ends of workflows.
     pub(crate) waiters: Waiters,
-    /// Notifications that are yet to be sent to other processes.
+    /// Notifications to send to other processes.
     pub(crate) notifications: PendingNotifications,
-    /// The queues that it takes work from.
+    /// The queues from which this engine claims workflows.
     pub(crate) queues: Arc<LocalQueues>,
-    /// Pokes the scheduler: the schedules have changed.
+    /// Wakes the scheduler after the schedules have changed.
     pub(crate) schedules: Wakeup,
     /// Held by a claim until its workflows run, so that none of them is taken for one without a task.
     pub(crate) claims: RwLock<()>,
@@ -73,17 +73,17 @@ pub(crate) struct Runtime {
     pub(crate) released: Notify,
     /// Calls that are finished also if their caller is gone.
     pub(crate) calls: CallTasks,
-    /// Steps on threads that cannot be stopped.
+    /// Blocking steps, which run on threads that cannot be stopped.
     pub(crate) blocking_steps: BlockingSteps,
-    /// Panics in places where nobody else hears of them, for the report of the shutdown.
+    /// Panics that are reported nowhere else, for the report of the shutdown.
     pub(crate) panics: Mutex<Vec<String>>,
-    /// Who waits for a time, and the database's clock.
+    /// The waits for a time, and the database's clock.
     pub(crate) timers: Timers,
-    /// The runtime that `launch` was called on; executions run there, whoever starts them.
+    /// The tokio runtime on which `launch` was called. All executions run there.
     pub(crate) tokio: Handle,
-    /// One permit for each workflow that may run at once of those that were started directly; `None`
-    /// is no limit. A child runs without one: its parent holds one, and would wait for ever. So does
-    /// what comes from a queue, which has slots of its own.
+    /// One permit for each directly started workflow that may run at once; `None` is no limit. A
+    /// child takes none, because its parent holds one while it waits. A workflow from a queue takes
+    /// none either: its queue limits it.
     pub(crate) permits: Option<Arc<Semaphore>>,
 }
 
@@ -92,47 +92,47 @@ pub(crate) struct Runtime {
 pub(crate) struct Settings {
     /// The application's name.
     pub(crate) name: String,
-    /// The executor's name, for people.
+    /// The executor's name, for logs.
     pub(crate) executor: String,
     /// The program's version.
     pub(crate) version: String,
-    /// The schema of its tables, where the database has schemas.
+    /// The schema of durable's tables, where the database has schemas.
     pub(crate) schema: String,
     /// The largest payload in bytes.
     pub(crate) max_payload: usize,
-    /// How long the executor counts as alive without a heartbeat.
+    /// How long the executor counts as alive after a heartbeat.
     pub(crate) lease: Duration,
 }
 
 impl Runtime {
-    /// The right to write that a new run begins with.
+    /// The fence of new runs.
     pub(crate) fn fence(&self) -> Fence {
         *lock(&self.fence)
     }
 
-    /// There is news of a workflow in the database: tells whoever waits for it, here and elsewhere.
+    /// Wakes the waits on this workflow, in this process and in others.
     pub(crate) fn announce_workflow(&self, workflow: &str) {
         let hint = Hint::for_workflow(workflow);
         self.waiters.notify(hint);
         self.notify_others(hint);
     }
 
-    /// There is more to do in a queue, or room for more: tells whoever takes from it, here and elsewhere.
+    /// Wakes the dispatchers of a queue, in this process and in others: it has more workflows, or free slots.
     pub(crate) fn announce_queue(&self, name: &str) {
         let hint = Hint::for_queue(name);
         self.queues.notify(hint);
         self.notify_others(hint);
     }
 
-    /// Notes a panic for the report of the shutdown. Of very many the first ones do.
-    pub(crate) fn note_panic(&self, what: String) {
+    /// Adds a panic to the report of the shutdown. Only the first [`MAX_PANICS`] are kept.
+    pub(crate) fn note_panic(&self, panic: String) {
         let mut panics = lock(&self.panics);
         if panics.len() < MAX_PANICS {
-            panics.push(what);
+            panics.push(panic);
         }
     }
 
-    /// Tells other processes.
+    /// Notifies other processes.
     pub(crate) fn notify_others(&self, hint: Hint) {
         if self.store.has_others() {
             self.notifications.add(hint);

@@ -1,4 +1,4 @@
-//! Panics of user code: caught where a body is polled, with message and place.
+//! Panics of user code: caught where a body is polled, with message and location.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -11,26 +11,26 @@ use std::task::{Context, Poll};
 use crate::types::error::{Error, ErrorKind};
 
 thread_local! {
-    /// Whether this thread is polling a body just now.
-    static WATCHED: Cell<bool> = const { Cell::new(false) };
-    /// Whether a panic of this thread is an answer, and no news for anybody.
-    static ASKED: Cell<bool> = const { Cell::new(false) };
-    /// Where the last panic under watch happened.
-    static PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
+    /// Whether this thread is polling a body.
+    static POLLING_BODY: Cell<bool> = const { Cell::new(false) };
+    /// Whether this thread runs a probe. A panic of a probe is expected and not printed.
+    static PROBING: Cell<bool> = const { Cell::new(false) };
+    /// Where the last panic of a body happened.
+    static LOCATION: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Notes the places of panics that happen under watch, and leaves everything else to the hook that
-/// was there before. Only a hook is told where a panic happened; the payload does not say.
+/// Records the locations of panics in bodies, and calls the earlier hook. Only a hook gets the
+/// location of a panic; the payload does not contain it.
 fn install_hook() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let earlier = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
-            if ASKED.get() {
+            if PROBING.get() {
                 return;
             }
-            if WATCHED.get() {
-                PLACE.set(info.location().map(ToString::to_string));
+            if POLLING_BODY.get() {
+                LOCATION.set(info.location().map(ToString::to_string));
             }
             earlier(info);
         }));
@@ -40,34 +40,33 @@ fn install_hook() {
 /// Runs `body`, and turns a panic in it into an error of the kind [`ErrorKind::Panic`].
 pub(crate) fn catch<R>(body: impl FnOnce() -> R) -> Result<R, Error> {
     install_hook();
-    let outer = WATCHED.replace(true);
-    // A body that panicked is never polled again, so nobody sees what the panic left half done.
+    let outer = POLLING_BODY.replace(true);
+    // A body that panicked is never polled again, so a state that the panic left broken is never seen.
     let result = panic::catch_unwind(AssertUnwindSafe(body));
-    WATCHED.set(outer);
+    POLLING_BODY.set(outer);
     result.map_err(|payload| {
-        let place = PLACE.take().map_or_else(String::new, |it| format!(" at {it}"));
-        Error::new(ErrorKind::Panic, format!("panicked{place}: {}", message_of(payload.as_ref())))
+        let location = LOCATION.take().map_or_else(String::new, |it| format!(" at {it}"));
+        Error::new(ErrorKind::Panic, format!("panicked{location}: {}", message_of(payload.as_ref())))
     })
 }
 
-/// Whether something that cannot be asked otherwise ends in a panic. Nothing is printed, except where a panic ends
-/// the program.
-pub(crate) fn panics(question: impl FnOnce()) -> bool {
+/// Whether `probe` panics. The panic is not printed, except where panics abort the program.
+pub(crate) fn does_panic(probe: impl FnOnce()) -> bool {
     install_hook();
-    let outer = ASKED.replace(cfg!(panic = "unwind"));
-    let answer = panic::catch_unwind(AssertUnwindSafe(question));
-    ASKED.set(outer);
-    answer.is_err()
+    let outer = PROBING.replace(cfg!(panic = "unwind"));
+    let result = panic::catch_unwind(AssertUnwindSafe(probe));
+    PROBING.set(outer);
+    result.is_err()
 }
 
-/// What `panic!` was given, as far as it was text. A NUL is no Postgres text, and must not keep the
-/// end of a workflow from being recorded.
+/// The message of a panic, if it is text. NUL is escaped, because Postgres cannot store it in a text
+/// and the end of the workflow must be recorded.
 fn message_of(payload: &(dyn Any + Send)) -> String {
     let text = payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
     text.unwrap_or("(the panic carried no text)").replace('\0', "\\0")
 }
 
-/// A future whose panics come out as errors.
+/// A future that returns panics as errors.
 pub(crate) struct CatchPanic<F>(pub(crate) Pin<Box<F>>);
 
 impl<F: Future> Future for CatchPanic<F> {
@@ -87,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_panic_comes_out_with_its_message_and_its_place() {
+    fn a_caught_panic_has_its_message_and_location() {
         let error = catch(|| panic!("no stock of {}", "tea")).expect_err("it panicked");
         assert!(error.is_panic());
         assert!(error.to_string().contains("panics.rs:"), "{error}");

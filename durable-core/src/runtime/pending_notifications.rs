@@ -1,4 +1,4 @@
-//! What other processes are yet to be notified of.
+//! Notifications that are not yet sent to other processes.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -13,7 +13,7 @@ pub(crate) const SCHEDULES: &str = "durable:schedules";
 /// The name in notifications that workflows were released.
 pub(crate) const RELEASED: &str = "durable:released";
 
-/// Notifications that are yet to be sent to other processes.
+/// Notifications that are not yet sent to other processes.
 #[derive(Debug, Default)]
 pub(crate) struct PendingNotifications {
     hints: Mutex<BTreeSet<Hint>>,

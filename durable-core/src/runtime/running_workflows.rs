@@ -1,4 +1,4 @@
-//! What runs in this process: counted for the shutdown, found by id, waited for.
+//! The workflows that run in this process: counted for the shutdown, found by id, waited for.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,17 +14,17 @@ use crate::store::FinishedWorkflow;
 use crate::types::keys::WorkflowKey;
 use crate::types::sync::lock;
 
-/// What runs in this process.
+/// The workflows that run in this process.
 #[derive(Debug)]
 pub(crate) struct RunningWorkflows {
     by_id: Mutex<HashMap<Arc<str>, Arc<RunningWorkflow>>>,
     count: watch::Sender<usize>,
-    /// How many have come to their end in this process, those included that were cancelled in it.
-    ended: AtomicU64,
+    /// How many have ended in this process, with those that were cancelled in it.
+    finished: AtomicU64,
     /// How many were released, because they were unfinished and had no task.
     released: AtomicU64,
-    /// Those that left without having ended, since the shutdown began to list them.
-    left: Mutex<Option<Vec<Arc<RunningWorkflow>>>>,
+    /// The runs that stopped without an end, since the shutdown began to list them.
+    unfinished: Mutex<Option<Vec<Arc<RunningWorkflow>>>>,
 }
 
 /// One workflow that runs in this process.
@@ -38,19 +38,19 @@ pub(crate) struct RunningWorkflow {
     pub(crate) workflow: &'static str,
     /// How far it is.
     progress: Mutex<RunProgress>,
-    /// Tells those who wait for it. There is one for every parked workflow, so it is no channel.
+    /// Wakes the waits for its end. Every workflow here has one, so it is a `Notify` and not a larger channel.
     changed: Notify,
-    /// The execution of the present round; a replay begins another one.
+    /// The current execution; a replay begins another one.
     execution: Mutex<Option<Arc<dyn RunControl>>>,
-    /// Whether it is somebody else's by now, or was cancelled: it does not wait to go on.
-    given_up: AtomicBool,
-    /// Whether it was cancelled, and so has come to its end.
+    /// Whether another executor owns the workflow now.
+    lost: AtomicBool,
+    /// Whether the workflow was cancelled, which is its end.
     cancelled: AtomicBool,
     /// Drops the task.
     abort: OnceLock<AbortHandle>,
 }
 
-/// What the engine asks and tells the execution of a running workflow.
+/// The engine's view of the execution of a running workflow.
 pub(crate) trait RunControl: fmt::Debug + Send + Sync {
     /// Stops the body for this reason.
     fn request_stop(&self, reason: StopReason);
@@ -58,27 +58,27 @@ pub(crate) trait RunControl: fmt::Debug + Send + Sync {
     /// The shutdown aborts: steps are asked to stop, and no further operation begins.
     fn begin_abort(&self);
 
-    /// What the run is doing, or was doing when it was asked to stop.
+    /// The run's activity, or its last one if it was asked to stop.
     fn activity(&self) -> Option<String>;
 
-    /// What the run is doing now.
+    /// The run's activity now.
     fn current_activity(&self) -> Option<String>;
 
     /// How long the step that has been running longest has been running.
     fn step_running_for(&self) -> Option<Duration>;
 
-    /// How many of its operations are recorded, or about to be.
+    /// How many of its operations are recorded or about to be.
     fn steps_done(&self) -> u32;
 }
 
-/// How far a workflow is, for those who wait for it.
+/// How far a run is.
 #[derive(Debug, Clone)]
 pub(crate) enum RunProgress {
     /// It runs.
     Running,
-    /// It has come to an end, or is parked.
+    /// The workflow has ended, or is parked.
     Ended(Arc<FinishedWorkflow>),
-    /// It no longer runs in this process, and has not ended here.
+    /// The run stopped in this process, and the workflow has not ended here.
     Left,
 }
 
@@ -87,14 +87,14 @@ impl RunningWorkflows {
         Self {
             by_id: Mutex::default(),
             count: watch::Sender::new(0),
-            ended: AtomicU64::new(0),
+            finished: AtomicU64::new(0),
             released: AtomicU64::new(0),
-            left: Mutex::default(),
+            unfinished: Mutex::default(),
         }
     }
 
-    /// Enters a run; counted from now until the guard is dropped. While an earlier run of the same
-    /// id is still here, gives that one instead: the new one must wait until it is gone.
+    /// Adds a run, which counts until [`leave`](Self::leave). `Err` is an earlier run of the same
+    /// workflow that is still in the list: the new one must wait until that one has left.
     pub(crate) fn insert(
         self: &RunningWorkflows,
         id: &Arc<str>,
@@ -109,7 +109,7 @@ impl RunningWorkflows {
             id: Arc::clone(id),
             key,
             workflow,
-            given_up: AtomicBool::new(false),
+            lost: AtomicBool::new(false),
             cancelled: AtomicBool::new(false),
             progress: Mutex::new(RunProgress::Running),
             changed: Notify::new(),
@@ -121,14 +121,14 @@ impl RunningWorkflows {
         Ok(run)
     }
 
-    /// Takes a run out. Called by the guard of its task, on whatever way the task ends.
+    /// Removes a run. The guard of its task calls this, however the task ends.
     pub(crate) fn leave(&self, run: &Arc<RunningWorkflow>) {
         lock(&self.by_id).remove(&run.id);
         if !run.leave() || run.cancelled.load(Ordering::Relaxed) {
-            self.ended.fetch_add(1, Ordering::Relaxed);
-        } else if run.given_up.load(Ordering::Relaxed) {
-            // It goes on elsewhere, or not at all.
-        } else if let Some(list) = lock(&self.left).as_mut() {
+            self.finished.fetch_add(1, Ordering::Relaxed);
+        } else if run.lost.load(Ordering::Relaxed) {
+            // Its new owner runs it.
+        } else if let Some(list) = lock(&self.unfinished).as_mut() {
             list.push(Arc::clone(run));
         }
         self.count.send_modify(|count| *count -= 1);
@@ -147,9 +147,9 @@ impl RunningWorkflows {
         *self.count.borrow() == 0
     }
 
-    /// How many have come to their end in this process.
-    pub(crate) fn finish(&self) -> u64 {
-        self.ended.load(Ordering::Relaxed)
+    /// How many have ended in this process.
+    pub(crate) fn finished_count(&self) -> u64 {
+        self.finished.load(Ordering::Relaxed)
     }
 
     /// Counts workflows that were released, because they were unfinished and had no task.
@@ -162,14 +162,14 @@ impl RunningWorkflows {
         self.released.load(Ordering::Relaxed)
     }
 
-    /// Lists from now on who leaves without having ended.
+    /// Lists from now on the runs that stop without an end.
     pub(crate) fn track_unfinished(&self) {
-        lock(&self.left).get_or_insert_default();
+        lock(&self.unfinished).get_or_insert_default();
     }
 
-    /// Who left without having ended, since they are listed.
+    /// The runs that stopped without an end since [`track_unfinished`](Self::track_unfinished).
     pub(crate) fn take_unfinished(&self) -> Vec<Arc<RunningWorkflow>> {
-        lock(&self.left).take().unwrap_or_default()
+        lock(&self.unfinished).take().unwrap_or_default()
     }
 
     /// Returns once nothing runs any more.
@@ -187,26 +187,25 @@ impl RunningWorkflow {
         lock(&self.execution).clone()
     }
 
-    pub(crate) fn request_stop(&self, signal: StopReason) {
+    pub(crate) fn request_stop(&self, reason: StopReason) {
         if let Some(execution) = self.execution() {
-            execution.request_stop(signal);
+            execution.request_stop(reason);
         }
     }
 
-    /// Steps are told that the engine goes down, and the driver looks whether the body has to be
-    /// suspended now.
+    /// Asks the running steps to stop, and lets the driver check whether to suspend the body now.
     pub(crate) fn begin_abort(&self) {
         if let Some(execution) = self.execution() {
             execution.begin_abort();
         }
     }
 
-    /// It leaves, and this process has no more to do with it.
-    pub(crate) fn mark_given_up(&self) {
-        self.given_up.store(true, Ordering::Relaxed);
+    /// Another executor owns the workflow now.
+    pub(crate) fn mark_lost(&self) {
+        self.lost.store(true, Ordering::Relaxed);
     }
 
-    /// The same for one that somebody has cancelled.
+    /// The workflow was cancelled, which is its end.
     pub(crate) fn mark_cancelled(&self) {
         self.cancelled.store(true, Ordering::Relaxed);
     }
@@ -226,7 +225,7 @@ impl RunningWorkflow {
         self.changed.notify_waiters();
     }
 
-    /// It no longer runs here. Gives whether it has not ended either.
+    /// Ends the run in this process. Returns whether the workflow has not ended.
     fn leave(&self) -> bool {
         let mut progress = lock(&self.progress);
         let running = matches!(*progress, RunProgress::Running);
@@ -238,10 +237,10 @@ impl RunningWorkflow {
         running
     }
 
-    /// Returns once it no longer runs here.
+    /// Returns once the run has stopped in this process.
     pub(crate) async fn finished(&self) -> RunProgress {
         loop {
-            // Registered before the look: a word that comes between the two is heard.
+            // Registered before the check, so a change between the two is not missed.
             let changed = self.changed.notified();
             let progress = lock(&self.progress).clone();
             if !matches!(progress, RunProgress::Running) {

@@ -2,7 +2,7 @@
 
 use crate::types::error::Error;
 
-/// Why a run ends although its body has not returned. None of these is ever a value in user code: the
+/// Why a run stops although its body has not returned. None of these is ever a value in user code: the
 /// awaited call does not return, and the driver drops the body.
 #[derive(Debug, Clone)]
 pub(crate) enum StopReason {

@@ -10,7 +10,7 @@ use crate::store::{Publication, PublicationKind, WorkflowKey};
 pub(super) struct BatchClock {
     /// Whether the call may have been committed before.
     pub(super) again: bool,
-    /// The database's clock, asked when it is first needed.
+    /// The database's clock, read when it is first needed.
     pub(super) now: Option<i64>,
     /// When this call has written to its events and streams before.
     published: HashMap<(bool, WorkflowKey, String), i64>,

@@ -1,4 +1,4 @@
-//! From rows of either driver to the types of the contract. The columns have the same names in both.
+//! Decodes rows of either driver into the types of the traits. The columns have the same names in both.
 
 use std::cmp::Ordering;
 
@@ -22,7 +22,7 @@ where
     F::from_row(row)?.decoded()
 }
 
-/// A row that is read, on its way to the type of the engine.
+/// A decoded row that is converted to a type of the engine.
 pub(super) trait Decoded<T> {
     fn decoded(self) -> Result<T, StoreError>;
 }
@@ -103,7 +103,7 @@ impl Decoded<StoredEnd> for StoredEndRow {
     }
 }
 
-/// A workflow that was taken over. `queue` is only there where it went back to its queue.
+/// A workflow that was taken over. Only one that was requeued has a `queue`.
 #[derive(FromRow)]
 pub(super) struct TakeoverRow {
     #[sqlx(flatten)]
@@ -131,7 +131,7 @@ impl Decoded<TakenOver> for TakeoverRow {
 }
 
 impl Takeover {
-    /// Sorts the rows of a takeover by what became of them.
+    /// Sorts the rows of a takeover by their result.
     pub(super) fn of<'r, R>(rows: &'r [R]) -> Result<Self, StoreError>
     where
         R: sqlx::Row,

@@ -1,4 +1,4 @@
-//! From rows about messages, events and streams to the types of the contract.
+//! Decodes rows about messages, events and streams into the types of the traits.
 
 use sqlx::FromRow;
 
@@ -10,17 +10,17 @@ use crate::store::{
 };
 use crate::types::status::Status;
 
-/// One finding of a poll: which columns it has depends on what it is.
+/// One row of a poll's result. Its kind determines which columns it has.
 #[derive(FromRow)]
 pub(super) struct PollRow {
     what: String,
-    /// The index in the question; the time, the key for what has no index.
+    /// The index in the request; for a row without an index, the time or the key.
     number: i64,
     key: Option<i64>,
     output: Option<String>,
 }
 
-/// Puts the findings of a poll together.
+/// Collects the rows of a poll.
 pub(super) fn found<'r, R>(rows: &'r [R]) -> Result<PollResult, StoreError>
 where
     R: sqlx::Row,
@@ -30,7 +30,7 @@ where
     let mut found = PollResult::default();
     for row in rows {
         let PollRow { what, number, key, output } = PollRow::from_row(row)?;
-        let index = usize::try_from(number).unwrap_or_default(); // what has an index got it from a question of ours
+        let index = usize::try_from(number).unwrap_or_default(); // an index comes from our own request
         match &*what {
             "now" => found.now = number,
             "cancelled" => found.cancelled.push(number.into()),
@@ -55,7 +55,7 @@ pub(super) struct ItemRow {
     value: Option<String>,
 }
 
-/// Puts the rows of a stream together.
+/// Collects the rows of a stream.
 pub(super) fn read_stream<'r, R>(rows: &'r [R]) -> Result<StreamPage, StoreError>
 where
     R: sqlx::Row,
@@ -100,7 +100,7 @@ impl Decoded<(Status, CancelledRun)> for FamilyRow {
     }
 }
 
-/// Where a message's receiver stands, and whether the message is there.
+/// The status of a message's receiver, and whether the message is there.
 #[derive(FromRow)]
 pub(super) struct SentRow {
     pub(super) status: Option<String>,
@@ -108,19 +108,19 @@ pub(super) struct SentRow {
     pub(super) there: bool,
 }
 
-/// What became of a message.
+/// The result of sending a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sent {
     /// It was written.
     Now,
-    /// It was there already, or one with its idempotency key.
+    /// It was already there, or another one with its idempotency key was.
     Before,
     /// No workflow can receive it.
     NoReceiver(Option<Status>),
 }
 
 impl Sent {
-    /// The verdict for an entry whose message, to this workflow, cannot be received.
+    /// The verdict for an entry with a message to this workflow that cannot be received.
     pub(super) fn refusal(self, to: &str) -> Option<Verdict> {
         match self {
             Self::Now | Self::Before => None,
@@ -135,8 +135,8 @@ impl Decoded<Sent> for SentRow {
             return Ok(Sent::Now);
         }
         let status = self.status.as_deref().map(status).transpose()?;
-        // Where the receiver lives, only another message can have been in the way, also one that
-        // this statement does not see because it was committed while it ran.
+        // If the receiver has not ended, only another message can be the conflict, perhaps one that
+        // this statement does not see because it was committed while the statement ran.
         let alive = status.is_some_and(|it| !it.is_terminal());
         Ok(if self.there || alive { Sent::Before } else { Sent::NoReceiver(status) })
     }

@@ -1,4 +1,4 @@
-//! From rows about queues to the types of the contract.
+//! Decodes rows about queues into the types of the traits.
 
 use sqlx::FromRow;
 
@@ -28,7 +28,7 @@ impl Decoded<Option<i64>> for KeyRow {
     }
 }
 
-/// A workflow that was claimed, and where it was on its queue.
+/// A claimed workflow, and its position on the queue.
 #[derive(FromRow)]
 pub(super) struct ClaimedRow {
     #[sqlx(flatten)]
@@ -44,7 +44,7 @@ impl Decoded<((i32, i64, i64), RunRow)> for ClaimedRow {
     }
 }
 
-/// The claimed workflows in their order; rows without a key are there for what else is in them.
+/// The claimed workflows in their order. Rows without a key only carry the other columns.
 pub(super) fn runs<'r, R>(rows: &'r [R]) -> Result<Vec<RunRow>, StoreError>
 where
     R: sqlx::Row,
@@ -64,7 +64,7 @@ where
 }
 
 impl Claimed {
-    /// Nothing yet, from a queue with such limits.
+    /// An empty result, from a queue with these limits.
     pub(super) fn of(limits: &LimitsRow) -> Self {
         Self { limits: limits.limits(), paused: limits.is_paused(), ..Self::default() }
     }

@@ -1,4 +1,4 @@
-//! Workflows that go on a queue, on their way into the database.
+//! Rows of workflows that are enqueued, for the statements of both stores.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -10,46 +10,46 @@ use crate::store::{
 use crate::types::payload::{Outcome, RecordedError};
 use crate::types::time::micros;
 
-/// A workflow that goes on a queue.
+/// A workflow that is enqueued.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct QueuedRow<'a> {
     pub(super) row: &'a NewWorkflow,
-    pub(super) place: &'a QueuePlacement,
+    pub(super) placement: &'a QueuePlacement,
 }
 
 impl<'a> QueuedRow<'a> {
     pub(super) fn of(row: &'a NewWorkflow) -> Option<Self> {
-        Some(Self { row, place: row.placement.as_ref()? })
+        Some(Self { row, placement: row.placement.as_ref()? })
     }
 
-    /// By what they are sorted in one call.
+    /// The order of the rows of one call.
     pub(super) fn sort_key(&self) -> (&'a str, Option<&'a str>, &'a str, WorkflowKey) {
-        (&self.place.queue, self.place.deduplication_id.as_deref(), &self.row.id, self.row.key)
+        (&self.placement.queue, self.placement.deduplication_id.as_deref(), &self.row.id, self.row.key)
     }
 
     /// How long it is DELAYED, if it is.
     pub(super) fn delay(&self) -> Option<i64> {
-        match &self.place.debounce {
+        match &self.placement.debounce {
             Some(debounce) => Some(micros(debounce.period)),
-            None => self.place.delay.map(micros).filter(|it| *it > 0),
+            None => self.placement.delay.map(micros).filter(|it| *it > 0),
         }
     }
 
     pub(super) fn debounce(&self) -> Option<&'a Debounce> {
-        self.place.debounce.as_ref()
+        self.placement.debounce.as_ref()
     }
 }
 
 /// The result of a start in a commit row by row.
 #[derive(Debug)]
 pub(super) enum StartedRow {
-    /// It is there.
+    /// It was written.
     Stored,
-    /// Another one has its id.
+    /// Another workflow has its id.
     Existing(ExistingWorkflow),
-    /// Another one has its deduplication id.
+    /// Another workflow has its deduplication id.
     Duplicate(ExistingWorkflow),
-    /// Another one has its arguments now.
+    /// A debounced workflow was given its arguments.
     Debounced(ExistingWorkflow),
 }
 
@@ -81,16 +81,19 @@ pub(super) fn repeats_a_start<'a>(entries: impl IntoIterator<Item = &'a Entry>) 
     entries.into_iter().map(move |entry| {
         let Some(start) = &entry.start else { return false };
         let mut repeats = !ids.insert(&start.id);
-        if let Some(place) = &start.placement {
-            repeats |= place.deduplication_id.as_ref().is_some_and(|id| !deduplicated.insert((&place.queue, id)));
+        if let Some(placement) = &start.placement {
             repeats |=
-                place.debounce.as_ref().is_some_and(|it| !debounced.insert((&start.name, &start.instance, &it.key)));
+                placement.deduplication_id.as_ref().is_some_and(|id| !deduplicated.insert((&placement.queue, id)));
+            repeats |= placement
+                .debounce
+                .as_ref()
+                .is_some_and(|it| !debounced.insert((&start.name, &start.instance, &it.key)));
         }
         repeats
     })
 }
 
-/// A workflow that is enqueued within a user's transaction is run by another process, from a queue.
+/// The error for a workflow without a queue: one that is enqueued within a user's transaction needs one.
 pub(super) fn without_queue() -> StoreError {
     StoreError::new(StoreErrorKind::Refused, "a workflow that is started within a transaction needs a queue")
 }
@@ -103,8 +106,8 @@ pub(super) fn disappeared() -> StoreError {
 /// Whether the rest of the entry depends on the result of its start, so that it cannot be written in one
 /// statement with others.
 pub(super) fn depends_on_start(entry: &Entry) -> bool {
-    let place = entry.start.as_ref().and_then(|it| it.placement.as_ref());
-    place.is_some_and(|it| it.debounce.is_some() || it.deduplication_id.is_some() && entry.rows() > 1)
+    let placement = entry.start.as_ref().and_then(|it| it.placement.as_ref());
+    placement.is_some_and(|it| it.debounce.is_some() || it.deduplication_id.is_some() && entry.rows() > 1)
 }
 
 /// The record of the entry's start.

@@ -11,7 +11,7 @@ const MAX_LENGTH: usize = 7_900;
 /// Something has changed, and there is no room for what.
 const SOMETHING: &str = " *";
 
-/// The sender of what is written within a user's transaction: only the server knows when it is committed,
+/// The sender of a notification within a user's transaction: only the server knows when it is committed,
 /// so every process has to receive it, also the one that sent it.
 pub(super) const NO_PROCESS: &str = "-";
 
@@ -31,7 +31,7 @@ pub(super) fn text(sender: &str, hints: &[Hint]) -> String {
     text
 }
 
-/// The text by which a listener tests itself.
+/// The text that a listener sends itself as a test.
 pub(super) fn token(sender: &str, number: u64) -> String {
     format!("{sender} t{number}")
 }
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hints_come_back_as_they_were_sent() {
+    fn hints_are_parsed_as_they_were_sent() {
         let hints = vec![
             Hint::for_workflow("order-1"),
             Hint::Workflow(0),
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_or_of_a_newer_release_is_something() {
+    fn a_text_that_is_too_long_or_of_a_newer_release_means_that_anything_may_have_changed() {
         let many: Vec<Hint> = (0..5_000).map(|it| Hint::Executor((i64::MAX - it).into())).collect();
         let sent = text("you", &many);
         assert!(sent.len() < 8_000);
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_channel_has_a_name_that_postgres_takes() {
+    fn a_channel_name_is_valid_in_postgres() {
         assert_eq!(channel("durable"), "durable:durable");
         let (one, two) = (channel(&"x".repeat(63)), channel(&format!("{}y", "x".repeat(62))));
         assert!(one.len() <= 63 && two.len() <= 63);

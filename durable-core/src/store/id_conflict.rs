@@ -1,4 +1,4 @@
-//! Whether a workflow that was there already is the one that was to be started.
+//! Whether an existing workflow is the one that a call wanted to start.
 
 use std::fmt;
 
@@ -6,12 +6,12 @@ use crate::store::ExistingWorkflow;
 use crate::types::error::{Error, ErrorKind};
 
 impl ExistingWorkflow {
-    /// Whether it is the execution of such a workflow, on such an instance.
+    /// Whether it is a workflow of this name, on this instance.
     pub(crate) fn is_of(&self, workflow: &str, instance: Option<&str>) -> bool {
         self.name == workflow && self.instance.as_deref() == instance
     }
 
-    /// Why it is not what was to be started under its id, if it is not.
+    /// The error if it is not a workflow of this name, on this instance.
     pub(crate) fn conflict(&self, workflow: &str, instance: Option<&str>) -> Option<Error> {
         if self.is_of(workflow, instance) {
             return None;

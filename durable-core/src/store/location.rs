@@ -11,7 +11,7 @@ pub struct Location {
     pub shown: String,
     /// The path of the file, where the store is one.
     pub file: Option<std::path::PathBuf>,
-    /// Whether it dies with the process.
+    /// Whether it is in memory, and lost when the process ends.
     pub in_memory: bool,
 }
 
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_password_never_shows() {
+    fn a_password_is_never_shown() {
         for url in [
             "postgres://ada:s3cret@localhost/app",
             "postgres://localhost/app?user=ada&password=s3cret",

@@ -1,4 +1,4 @@
-//! Messages, events and streams, and how waits for them are answered.
+//! Messages, events and streams, and the poll for all that is waited for.
 
 use crate::store::FinishedWorkflow;
 use crate::types::keys::{ExecutorKey, MessageKey, PublicationKey, WorkflowKey};
@@ -8,28 +8,28 @@ use crate::types::status::Status;
 /// A message to a workflow.
 #[derive(Debug, Clone)]
 pub struct NewMessage {
-    /// Its own key, fresh. Of messages stored in one call the one with the lesser key was sent first.
+    /// Its key, fresh. Of messages stored in one call, the one with the smaller key was sent first.
     pub key: MessageKey,
     /// The id of the workflow it is for.
     pub to: String,
-    /// What it is about; the empty text is a topic like any other.
+    /// The topic. The empty text is a valid topic.
     pub topic: String,
     /// The payload as JSON.
     pub payload: String,
-    /// A workflow takes one message with this key, however often it is sent, even after the first was
-    /// received. Sending another one is no error, also once the workflow has ended: the
-    /// retry of a success is a success.
+    /// The idempotency key. A workflow receives one message with this key, however often it is sent.
+    /// Sending it again is no error, also after the first one was received or the workflow has
+    /// ended: the retry of a success is a success.
     pub idempotency_key: Option<String>,
 }
 
 /// A value that a workflow publishes.
 #[derive(Debug, Clone)]
 pub struct Publication {
-    /// Its own key, fresh. Of publications stored in one call the one with the lesser key came first.
+    /// Its key, fresh. Of publications stored in one call, the one with the smaller key came first.
     pub key: PublicationKey,
     /// The key of the workflow.
     pub workflow: WorkflowKey,
-    /// What it is.
+    /// Its kind.
     pub kind: PublicationKind,
     /// The name of the event or the stream.
     pub name: String,
@@ -39,10 +39,10 @@ pub struct Publication {
     pub position: Position,
 }
 
-/// What a workflow publishes.
+/// The kind of a publication.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PublicationKind {
-    /// A value under a name: the last one counts, and the earlier ones stay as its history.
+    /// The value of an event. The last value counts; earlier ones are its history.
     Event,
     /// The next item of a stream.
     Item,
@@ -50,7 +50,7 @@ pub enum PublicationKind {
     Close,
 }
 
-/// Everything that is waited for in this process: one query for all of it.
+/// Everything that is waited for in this process, for one query.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PollRequest {
     /// The executor whose workflows may have been cancelled, and since when (microseconds): see
@@ -58,11 +58,11 @@ pub struct PollRequest {
     pub cancelled: Option<(ExecutorKey, i64)>,
     /// The ids of workflows whose end is awaited.
     pub ends: Vec<String>,
-    /// Messages: the key of the workflow that receives, and the topic.
+    /// Messages: the receiver's key, and the topic.
     pub messages: Vec<(WorkflowKey, String)>,
     /// Events: the workflow's id and the event's name.
     pub events: Vec<(String, String)>,
-    /// Streams: the workflow's id, the stream's name, and the mark behind which news are awaited.
+    /// Streams: the workflow's id, the stream's name, and the cursor after which items are awaited.
     pub streams: Vec<(String, String, StreamCursor)>,
 }
 
@@ -75,7 +75,7 @@ pub struct StreamCursor {
     pub key: PublicationKey,
 }
 
-/// What is there of what was [`PollRequest`]. What is not there yet is left out.
+/// The answer to a [`PollRequest`]. Waits that are not over yet are left out.
 #[derive(Debug, Clone, Default)]
 pub struct PollResult {
     /// The present time of the database's clock.
@@ -83,14 +83,13 @@ pub struct PollResult {
     /// Keys of the executor's workflows that are CANCELLED with a completion at or after the time
     /// that was asked for.
     pub cancelled: Vec<WorkflowKey>,
-    /// Those of the ids that have come to an end or are parked.
+    /// Those of the ids that have ended or are parked.
     pub ends: Vec<FinishedWorkflow>,
-    /// For each pair, by its index in the question, the oldest message that was not received yet.
+    /// For each pair, by its index in the request, the oldest message that was not received yet.
     pub messages: Vec<PolledMessage>,
     /// For each pair, by its index, the last value of the event, or that it will never be set.
     pub events: Vec<PolledEvent>,
-    /// The indices of streams that have something behind their mark, or whose workflow has come to
-    /// a terminal status.
+    /// The indices of streams with an item after their cursor, or with a workflow that has ended.
     pub streams: Vec<usize>,
 }
 
@@ -105,28 +104,28 @@ pub struct PolledMessage {
     pub payload: String,
 }
 
-/// An event, or its certain absence.
+/// An event that is set, or can never be set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolledEvent {
     /// Which of the wanted pairs it is for.
     pub index: usize,
-    /// The last value; `None` when the workflow has come to a terminal status without setting it.
+    /// The last value; `None` if the workflow has ended without setting it.
     pub value: Option<String>,
 }
 
 /// A part of a stream.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StreamPage {
-    /// Where the workflow stands; `None` if there is no such workflow.
+    /// The workflow's status; `None` if there is no such workflow.
     pub status: Option<Status>,
-    /// The items behind the mark, in the order in which they were written.
+    /// The items after the cursor, in the order in which they were written.
     pub items: Vec<StreamItem>,
 }
 
 /// One item of a stream, or its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamItem {
-    /// Where it stands in the stream.
+    /// Its position in the stream.
     pub cursor: StreamCursor,
     /// Its value; `None` for the end of the stream.
     pub value: Option<String>,
@@ -141,13 +140,13 @@ pub struct StoredEventValue {
     pub value: String,
 }
 
-/// What a cancellation did.
+/// The result of a cancellation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CancelledWorkflows {
     /// The status the workflow had before.
     pub before: Status,
-    /// Every workflow that this call has cancelled: the workflow itself, if it had not come to an
-    /// end, and those below it if that was asked for.
+    /// Every workflow that this call has cancelled: the workflow itself, unless it had ended, and its
+    /// descendants if that was requested.
     pub runs: Vec<CancelledRun>,
 }
 
@@ -160,15 +159,15 @@ pub struct CancelledRun {
     pub executor: Option<ExecutorKey>,
 }
 
-/// What has changed, for other processes. It is small, and may be a false alarm: a process that receives
-/// it looks, and may find nothing.
+/// What has changed, for other processes. A hint may be spurious: the receiver reads the database, and
+/// may find nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Hint {
-    /// A workflow has come to an end, has a message, an event, an item: [`Hint::for_workflow`] its id.
+    /// A workflow has ended, or has a new message, event or stream item: [`Hint::for_workflow`] of its id.
     Workflow(u32),
     /// One of this executor's workflows was cancelled.
     Executor(ExecutorKey),
-    /// A queue has more to do, or room for more, or other limits: [`Hint::for_queue`] its name.
+    /// A queue has more workflows, free slots or other limits: [`Hint::for_queue`] of its name.
     Queue(u32),
 }
 
@@ -193,7 +192,7 @@ fn hash(text: &str) -> u32 {
 /// What a listener receives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notification {
-    /// From now on hints arrive; earlier ones may have been missed, so look once.
+    /// From now on hints arrive. Earlier ones may have been missed, so poll once.
     Listening,
     /// These have changed.
     Hints(Vec<Hint>),
@@ -201,7 +200,7 @@ pub enum Notification {
     Something,
 }
 
-/// What an outbox call writes with.
+/// The connection of an outbox call.
 #[derive(Debug)]
 pub enum OutboxConnection<'a> {
     /// A connection to Postgres, in the user's transaction.
@@ -210,24 +209,23 @@ pub enum OutboxConnection<'a> {
     /// A connection to SQLite, in the user's transaction.
     #[cfg(feature = "sqlite")]
     Sqlite(&'a mut sqlx::SqliteConnection),
-    /// There is none without a store; it is here so that the type has a lifetime.
+    /// The only variant without any store: it uses the lifetime of the type.
     #[doc(hidden)]
     Nothing(std::marker::PhantomData<&'a mut ()>, std::convert::Infallible),
 }
 
-/// What became of a message that is sent within the user's transaction.
+/// The result of sending a message within the user's transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SendOutcome {
     /// It is written, and will be there once the transaction is committed.
     Posted,
-    /// The workflow that it is for is not there, or has come to an end.
+    /// The receiver does not exist, or has ended.
     NoReceiver(Option<Status>),
     /// The connection is one of the other kind of database.
     OtherDatabase,
 }
 
-/// A connection of sqlx, or a transaction, that a message can be sent with: see
-/// [`send_in`](crate::send_in).
+/// A connection or transaction of sqlx for an outbox call: see [`send_in`](crate::send_in).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no connection to the system database",
     label = "give a `Transaction`, a `PgConnection` or a `SqliteConnection` of sqlx",

@@ -1,12 +1,12 @@
-//! Whether a database has the migrations of this program, the errors when it has others, and how a
-//! migration is cut into statements.
+//! Compares the migrations of a database with those of this program, and splits a migration into
+//! statements.
 
 use sqlx::FromRow;
 use sqlx::migrate::Migrator;
 
 use crate::store::{StoreError, StoreErrorKind};
 
-/// A migration that was applied to a database, as its table of migrations has it.
+/// A row of the table of applied migrations.
 #[derive(Debug, FromRow)]
 pub(super) struct AppliedMigration {
     pub(super) version: i64,
@@ -62,7 +62,7 @@ fn changed(version: i64, description: &str) -> StoreError {
     )
 }
 
-/// Cuts a migration into its statements, without the comments between them. They are sent one by one:
+/// Splits a migration into its statements, without the comments between them. They are sent one by one:
 /// poolers and Citus refuse several statements in one message.
 ///
 /// A semicolon ends a statement unless it is in a comment, in quotes or, as the body of a function, in
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_migration_is_cut_at_its_semicolons() {
+    fn a_migration_is_split_at_its_semicolons() {
         assert_eq!(
             statements("create table a (b text);\n\ncreate index c on a (b);"),
             ["create table a (b text)", "create index c on a (b)"]
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn comments_alone_are_no_statement() {
+    fn comments_alone_are_not_a_statement() {
         for nothing in ["", "\n", ";", "-- nothing; here", "/* nothing; here */\n-- nor here;\n;\n"] {
             assert_eq!(statements(nothing), [""; 0], "{nothing:?}");
         }
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_semicolon_in_quotes_ends_nothing() {
+    fn a_semicolon_in_quotes_does_not_end_a_statement() {
         for one in [
             "select 'a;b'",
             "select 'it''s; one'",
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn the_migrations_of_this_program_are_cut_into_what_they_create() {
+    fn the_migrations_of_this_program_are_split_into_statements() {
         for (folder, tables) in [("sqlite", 11), ("postgres", 10)] {
             let path = format!("{}/migrations/{folder}/0001_foundation.sql", env!("CARGO_MANIFEST_DIR"));
             let text = std::fs::read_to_string(path).expect("the migration is there");

@@ -1,4 +1,4 @@
-//! Floor 1, the ground: what the engine asks of a database, and the databases that can do it.
+//! The traits that a database implements for the engine, and the databases that implement them.
 //!
 //! The contract, for every method of every trait here:
 //!
@@ -92,7 +92,7 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// What a store's method gives.
 pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 
-/// All that the engine asks of a database.
+/// A database for the engine.
 pub trait Store:
     Commit + Transact + Executors + Queues + Schedules + Read + Messaging + Notifications + Control + Lifecycle
 {
@@ -103,25 +103,25 @@ impl<S: Commit + Transact + Executors + Queues + Schedules + Read + Messaging + 
 {
 }
 
-/// Writing what executions do.
+/// Commits of executions and callers.
 pub trait Commit: Send + Sync + Debug {
     /// Makes all `entries` durable in one commit, if `fence` still holds, and returns a verdict for each, in
     /// their order.
     ///
-    /// An entry is all or nothing: where one of its records meets another record at its position,
-    /// nothing else of that entry is stored, and the verdict is [`Verdict::Superseded`]; where one of
-    /// its messages has no receiver, likewise [`Verdict::NoReceiver`]. The other entries are not affected.
+    /// An entry is all or nothing: if one of its records conflicts with another record at its position,
+    /// nothing of that entry is stored, and the verdict is [`Verdict::Superseded`]; if one of its
+    /// messages has no receiver, likewise [`Verdict::NoReceiver`]. The other entries are not affected.
     /// Workflows are started before messages are sent, so that one entry can do both. Of two starts with
     /// one id, one deduplication id or one debounce key, the first entry wins.
     ///
     /// Messages, events and items of one call have one time, and are ordered by their keys. The time of an
     /// event or item is later than that of all before it, also where the clock has gone back.
     ///
-    /// With `again` the same entries may have been committed before, by a call whose answer was lost: a row
-    /// that is in the database as it would be written now counts as stored. It is safe while that call may
-    /// still run on a connection that is gone. It costs a statement per row, like every call with a row in
-    /// the way, and like one with an entry that starts one workflow and ends another, or with a message to a
-    /// workflow that it starts.
+    /// With `again` the same entries may have been committed by an earlier call that got no reply: a row
+    /// that is already in the database as it would be written counts as stored. This is safe while that call
+    /// may still run on a lost connection. It costs one statement per row. So does a call with a conflicting
+    /// row, with an entry that starts one workflow and ends another, or with a message to a workflow that it
+    /// starts.
     ///
     /// A child is only started while its parent is PENDING in the run that starts it; otherwise the verdict is
     /// [`Verdict::Superseded`]. The parent's row is locked until the commit, so a cancellation of the
@@ -129,7 +129,7 @@ pub trait Commit: Send + Sync + Debug {
     ///
     /// # Errors
     /// Nothing was stored, except after [`StoreErrorKind::Unreachable`], where it is unknown: call again with
-    /// `again`. An error of one entry fails the whole call; the caller finds the culprit by halving.
+    /// `again`. An error of one entry fails the whole call; the caller finds that entry by bisection.
     fn commit<'a>(&'a self, fence: Fence, entries: &'a [Entry], again: bool) -> StoreFuture<'a, Vec<Verdict>>;
 }
 
@@ -138,8 +138,8 @@ pub trait Executors: Send + Sync + Debug {
     /// Adds the executor's row with a lease from now, and returns its fence.
     fn register_executor<'a>(&'a self, executor: &'a NewExecutor) -> StoreFuture<'a, Fence>;
 
-    /// Prolongs the lease if the fence still holds, and looks around once: see [`HeartbeatResult`].
-    /// `running` are the keys this process runs, to learn which of them are no longer its own.
+    /// Prolongs the lease if the fence still holds, and reads what [`HeartbeatResult`] holds. `running` are
+    /// the keys that this process runs, to find those that it no longer owns.
     fn heartbeat<'a>(
         &'a self,
         fence: Fence,
@@ -151,7 +151,7 @@ pub trait Executors: Send + Sync + Debug {
     /// considers it crashed.
     fn mark_leaving(&self, fence: Fence) -> StoreFuture<'_, ()>;
 
-    /// Every executor that was not fenced out: a launch looks for dead ones of its own name or host.
+    /// Every executor that was not fenced out. A launch searches them for dead ones of its name or host.
     fn executors(&self) -> StoreFuture<'_, Vec<ExecutorInfo>>;
 
     /// Raises the epoch of an executor that is known to be dead, if it is still `epoch`: after
@@ -162,8 +162,8 @@ pub trait Executors: Send + Sync + Debug {
     /// Takes up to `limit` PENDING workflows of executors that were fenced out, or released ones, and makes
     /// them the caller's. Queued ones, also of names that the caller does not know, are ENQUEUED again
     /// instead, in their old place, so that the limits of their queue hold: [`Takeover::requeued`].
-    /// Those recovered too often are parked instead. All of them count for the limit. Nothing is left
-    /// that the caller can run once a call returns neither runs nor parked nor requeued ones, except what
+    /// Those recovered too often are parked instead. All of them count for the limit. Once a call returns
+    /// no runs, no parked and no requeued workflows, the caller can run no further one, except those that
     /// another takeover has just locked. Returns nothing if the fence no longer holds.
     fn take_over<'a>(&'a self, adopt: &'a TakeoverRequest) -> StoreFuture<'a, Takeover>;
 
@@ -176,7 +176,7 @@ pub trait Executors: Send + Sync + Debug {
     fn release<'a>(&'a self, fence: Fence, which: ReleaseRequest<'a>) -> StoreFuture<'a, ReleasedWorkflows>;
 
     /// Whether there is anything to do for an executor. It only reads.
-    fn work_left<'a>(&'a self, asked: &'a WorkQuery) -> StoreFuture<'a, WorkFound>;
+    fn work_left<'a>(&'a self, query: &'a WorkQuery) -> StoreFuture<'a, WorkFound>;
 
     /// Deletes the executor's row, so that no other one waits for its lease.
     fn remove_executor(&self, fence: Fence) -> StoreFuture<'_, ()>;
@@ -198,8 +198,8 @@ pub trait Queues: Send + Sync + Debug {
     ///
     /// On a partitioned queue the workflows of one key are taken strictly in their order: one that the caller
     /// cannot run, or that another claim has locked, holds up those behind it. The keys take turns, one
-    /// workflow each; the key that was not served for longest, or whose oldest workflow was enqueued first,
-    /// is first.
+    /// workflow each. The first key is the one with the longest time since its last claim, or, for keys
+    /// without one, since its oldest workflow was enqueued.
     ///
     /// # Errors
     /// After [`StoreErrorKind::Unreachable`] it is unknown whether something was claimed:
@@ -210,9 +210,9 @@ pub trait Queues: Send + Sync + Debug {
     /// they had not been claimed. The attempt and the rate limit do not count them.
     fn return_claims<'a>(&'a self, fence: Fence, keys: &'a [WorkflowKey]) -> StoreFuture<'a, ()>;
 
-    /// Returns workflows that were claimed by a call whose answer was lost: everything that is PENDING, the
-    /// caller's and from this queue, except `known`, which are those the caller knows of. Gives how many those
-    /// were. It waits for a claim that still runs on a connection that is gone.
+    /// Returns workflows to the queue that were claimed by a call that got no reply: all PENDING workflows of
+    /// the caller from this queue, except `known`, which the caller runs. Returns their number. It waits for
+    /// a claim that still runs on a lost connection.
     fn release_unknown_claims<'a>(
         &'a self,
         fence: Fence,
@@ -230,7 +230,7 @@ pub trait Queues: Send + Sync + Debug {
     /// Every queue that was declared or has workflows that are ENQUEUED, DELAYED or PENDING, by name.
     fn queues(&self) -> StoreFuture<'_, Vec<QueueRow>>;
 
-    /// Changes a queue, and gives whether there is one of this name.
+    /// Changes a queue. Returns whether there is one of this name.
     fn change_queue<'a>(&'a self, name: &'a str, change: QueueChange) -> StoreFuture<'a, bool>;
 
     /// Enqueues a workflow on the user's connection, as a part of the transaction that it is in. Other
@@ -247,15 +247,15 @@ pub trait Queues: Send + Sync + Debug {
 
 /// Schedules.
 pub trait Schedules: Send + Sync + Debug {
-    /// Stores schedules, and gives how many. One that is there gets the new workflow, expression, zone,
-    /// policies and arguments, and keeps its pause; a new one has its last tick now, and so has one with
-    /// another expression or zone. One in the code does not give way to one that is not.
+    /// Stores schedules, and returns how many. An existing one gets the new workflow, expression, zone,
+    /// policies and arguments, and stays paused if it is; the last tick of a new one is now, as is that of
+    /// one with another expression or zone. A schedule created at run time does not replace one in the code.
     fn upsert_schedules<'a>(&'a self, schedules: &'a [ScheduleRow]) -> StoreFuture<'a, u64>;
 
     /// All of them, by name.
     fn schedules(&self) -> StoreFuture<'_, Vec<ScheduleRow>>;
 
-    /// Changes one, and gives whether there is one of this name.
+    /// Changes one. Returns whether there is one of this name.
     fn change_schedule<'a>(&'a self, name: &'a str, change: ScheduleChange) -> StoreFuture<'a, bool>;
 }
 
@@ -267,16 +267,16 @@ pub trait Read: Send + Sync + Debug {
     /// One workflow, to attach to it.
     fn find<'a>(&'a self, id: &'a str) -> StoreFuture<'a, Option<ExistingWorkflow>>;
 
-    /// Everything that is waited for, as far as it is there: one statement, whatever the number.
+    /// Everything that is waited for and has happened, with one statement for any number of waits.
     fn poll<'a>(&'a self, wanted: &'a PollRequest) -> StoreFuture<'a, PollResult>;
 
     /// All records of the workflows with these keys, in one query.
     fn records<'a>(&'a self, keys: &'a [WorkflowKey]) -> StoreFuture<'a, Vec<Record>>;
 
-    /// A listing for people and tests.
+    /// Lists workflows.
     fn list<'a>(&'a self, filter: &'a Filter) -> StoreFuture<'a, Vec<WorkflowInfo>>;
 
-    /// One workflow, as people see it.
+    /// One workflow, as a listing shows it.
     fn show<'a>(&'a self, id: &'a str) -> StoreFuture<'a, Option<WorkflowInfo>>;
 
     /// The records of one workflow in the order of their positions.
@@ -318,10 +318,10 @@ pub trait Notifications: Send + Sync + Debug {
     /// Notifies the others of what has changed. It is sent apart from the commits, which are over.
     fn notify<'a>(&'a self, hints: &'a [Hint]) -> StoreFuture<'a, ()>;
 
-    /// Listens until it is dropped, and calls `on_notification`. It has tested itself before it reports
-    /// [`Notification::Listening`]: a proxy between may accept a listener and deliver nothing. Changes by this
-    /// process are not reported, except for those on users' connections. It continues after the work is
-    /// closed, and closing the store does not wait for it.
+    /// Listens until it is dropped, and calls `on_notification`. Before it reports
+    /// [`Notification::Listening`], it has received a notification of its own, because a proxy may accept a
+    /// listener and deliver nothing. Changes by this process are not reported, except for those on users'
+    /// connections. It continues after the work is closed, and closing the store does not wait for it.
     ///
     /// # Errors
     /// It receives nothing any more, or never did: [`StoreErrorKind::Refused`] when trying again soon is of no
@@ -357,7 +357,7 @@ pub trait Lifecycle: Send + Sync + Debug {
     /// [`Executors`] work until [`close`](Self::close).
     fn close_work_pool(&self);
 
-    /// Its connections as they are just now, by what they are for.
+    /// The current state of its connections, by purpose.
     fn pools(&self) -> Vec<PoolState>;
 
     /// Closes everything at the same time and waits for it. The caller bounds the wait.
@@ -367,10 +367,10 @@ pub trait Lifecycle: Send + Sync + Debug {
     fn drop_everything(&self) -> StoreFuture<'_, ()>;
 }
 
-/// Connections that are for one thing.
+/// Connections of one purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PoolState {
-    /// What they are for.
+    /// Their purpose.
     pub name: &'static str,
     /// How many are open.
     pub open: usize,

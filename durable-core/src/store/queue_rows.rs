@@ -6,39 +6,39 @@ use serde::{Deserialize, Serialize};
 
 use crate::store::{ExistingWorkflow, Fence, RunRow};
 
-/// Where a new workflow goes on a queue.
+/// The place of a new workflow on a queue.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct QueuePlacement {
     /// The queue's name.
     pub queue: String,
-    /// The lowest goes first; within one priority the order of enqueueing counts.
+    /// The priority. Lower numbers go first; within one priority, the order of enqueueing counts.
     pub priority: i32,
-    /// The key of the part of the queue that keeps its own order and limits. `None` is the empty key,
-    /// which is a key like any other.
+    /// The partition key. Each partition has its own order and limits. `None` is the empty key, which is
+    /// a partition like any other.
     pub partition: Option<String>,
-    /// As long as a workflow with the same one is ENQUEUED, DELAYED or PENDING on the queue, no other
-    /// is taken: [`Verdict::Duplicate`](crate::store::Verdict::Duplicate).
+    /// The deduplication id. As long as a workflow with the same one is ENQUEUED, DELAYED or PENDING on
+    /// the queue, no other is accepted: [`Verdict::Duplicate`](crate::store::Verdict::Duplicate).
     pub deduplication_id: Option<String>,
-    /// How long it is DELAYED before it is ENQUEUED. Nothing, and zero, is not at all.
+    /// How long it is DELAYED before it is ENQUEUED. With `None` or zero it is ENQUEUED at once.
     pub delay: Option<Duration>,
-    /// Makes it replace the arguments of the one that waits under the same key.
+    /// If there is one, the arguments replace those of the DELAYED workflow with the same debounce key.
     pub debounce: Option<Debounce>,
 }
 
-/// Several calls in a row become one, with the arguments of the last. A call whose answer was lost and
-/// that is sent again is one more call: it counts from then, and where the first one has begun to run
-/// meanwhile it is a workflow of its own, unless a record of it is found.
+/// Combines several calls into one workflow, with the arguments of the last call. A call that is sent
+/// again after its reply was lost is one more call: the period begins again, and if the first workflow
+/// has begun to run, the call starts another one, unless a record of the first is found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Debounce {
-    /// Calls of one workflow function, on the same instance, with the same key are one.
+    /// The key. Calls of one workflow function, on the same instance, with the same key are combined.
     pub key: String,
-    /// How long after the last call it is due: the place's `delay` is not used.
+    /// How long after the last call it is due; the placement's `delay` is not used.
     pub period: Duration,
     /// How long after the first call it is due at the latest.
     pub longest: Option<Duration>,
 }
 
-/// So many starts in any window of such a length.
+/// A number of starts in any window of a length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RateLimit {
     /// How many.
@@ -57,10 +57,10 @@ pub struct StoredLimits {
     pub worker_concurrency: Option<u32>,
     /// How many are started in a rolling window, in the whole fleet.
     pub rate_limit: Option<RateLimit>,
-    /// Whether the partition keys count: each has its own order, and they take turns. The limits of
-    /// partitions say so too.
+    /// Whether the queue is partitioned: each partition key has its own order, and the keys take turns. A
+    /// limit per partition implies this.
     pub partitioned: bool,
-    /// How many run at once for one partition key, in the whole fleet: one, if it is not said.
+    /// How many run at once for one partition key, in the whole fleet; one by default.
     pub partition_concurrency: Option<u32>,
     /// How many are started in a rolling window for one partition key.
     pub partition_rate_limit: Option<RateLimit>,
@@ -80,40 +80,40 @@ pub struct NewQueue {
 pub struct ClaimRequest {
     /// The executor that claims.
     pub fence: Fence,
-    /// From which queue.
+    /// The queue.
     pub queue: String,
     /// The workflow names that it can run; the others are left for other executors.
     pub known: Vec<String>,
-    /// How many at most: its free slots.
+    /// The largest number of workflows to claim: the free slots of the executor.
     pub limit: u32,
 }
 
-/// What was claimed.
+/// The result of a claim.
 #[derive(Debug, Clone, Default)]
 pub struct Claimed {
-    /// To run now, in their order. They are PENDING and the claimer's.
+    /// The claimed workflows in their order. They are PENDING, and the caller owns them.
     pub runs: Vec<RunRow>,
-    /// The queue's limits as they are now: they can be changed while everything runs.
+    /// The queue's current limits, which can change at run time.
     pub limits: StoredLimits,
     /// Whether it is paused: nothing is claimed from it.
     pub paused: bool,
-    /// When the next may be started, if something waits and only a rate limit is in its way
+    /// When the next may be started, if one waits and only a rate limit holds it back
     /// (microseconds).
     pub next_at: Option<i64>,
 }
 
-/// What has become due.
+/// The result of a promotion of delayed workflows.
 #[derive(Debug, Clone, Default)]
 pub struct Promoted {
     /// The present time of the database's clock.
     pub now: i64,
-    /// The queues that got some.
+    /// The queues that have more ENQUEUED workflows now.
     pub queues: Vec<String>,
     /// When the next one is due; in the past, or now, when there is more to do at once.
     pub next_due: Option<i64>,
 }
 
-/// A queue, as people see it.
+/// A queue in a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueRow {
     /// Its name.
@@ -141,19 +141,19 @@ pub enum QueueChange {
     Pause,
     /// Claiming continues.
     Resume,
-    /// Other limits, from now on and whatever the code says, until the next change.
+    /// Other limits, which replace those of the code until the next change.
     Limits(StoredLimits),
-    /// The limits of the code that is launched next, again.
+    /// The limits of the code again, from the next launch on.
     LimitsOfCode(StoredLimits),
 }
 
-/// What became of a workflow that is started within the user's transaction.
+/// The result of enqueueing a workflow within the user's transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EnqueueOutcome {
     /// It is written, and will be there once the transaction is committed.
     Posted,
-    /// A workflow of this id, or with the same deduplication id, was there already; or one waits under
-    /// the same debounce key, and has the new arguments now.
+    /// A workflow with this id or the same deduplication id already exists; or a DELAYED one has the same
+    /// debounce key, and was given the new arguments.
     Existing(ExistingWorkflow),
     /// The connection is one of the other kind of database.
     OtherDatabase,

@@ -1,4 +1,4 @@
-//! What goes into a store and comes out of it.
+//! The rows that are written to a store and read from it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,8 +10,8 @@ use crate::types::payload::Outcome;
 use crate::types::position::Position;
 use crate::types::status::Status;
 
-/// The right to write: an executor, and the epoch it was given. A takeover raises the epoch in the
-/// database, and from then on nothing that shows the old one is stored.
+/// The right to write: an executor and its epoch. A takeover raises the epoch in the database. From then
+/// on, writes with the old epoch are refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fence {
     /// The executor's key, unique per launch.
@@ -20,7 +20,7 @@ pub struct Fence {
     pub epoch: i64,
 }
 
-/// What one caller wants committed together.
+/// Rows that are committed together.
 #[derive(Debug, Clone, Default)]
 pub struct Entry {
     /// A workflow to start.
@@ -31,10 +31,10 @@ pub struct Entry {
     pub finish: Option<Finish>,
     /// Messages to send. One without a receiver prevents the whole entry.
     pub messages: Vec<NewMessage>,
-    /// The keys of messages that the execution has received: what was in them is in its records, and
-    /// it is their positions that keep one message from being received twice.
+    /// The keys of messages that the execution has received. Their payloads are in its records, whose
+    /// positions prevent that one message is received twice.
     pub received: Vec<MessageKey>,
-    /// What the execution shows.
+    /// Events and stream items of the execution.
     pub publications: Vec<Publication>,
 }
 
@@ -51,7 +51,7 @@ impl Entry {
         !self.messages.is_empty() || self.start.as_ref().is_some_and(deduplicates)
     }
 
-    /// Whether there is nothing in it but records, if anything.
+    /// Whether it contains only records, or nothing.
     pub(crate) fn has_only_records(&self) -> bool {
         self.rows() == self.records.len()
     }
@@ -97,11 +97,11 @@ pub struct NewWorkflow {
     pub version: String,
     /// The fingerprint of the workflow's source.
     pub fingerprint: i64,
-    /// How long it may run once it begins to, if that is limited and has not begun.
+    /// Its timeout, if it has one and has not begun to run.
     pub timeout: Option<Duration>,
     /// When its time is up, in microseconds since 1970.
     pub deadline: Option<i64>,
-    /// Its place on a queue; `None` is run at once, by the process that commits it.
+    /// Its place on a queue; with `None` the process that commits it runs it at once.
     pub placement: Option<QueuePlacement>,
 }
 
@@ -125,13 +125,13 @@ pub struct NewRecord {
     pub kind: &'static str,
     /// The operation's name.
     pub name: String,
-    /// What came out, if the operation has a result.
+    /// The result, if the operation has one.
     pub outcome: Option<Outcome>,
     /// The id of the workflow it started, if it did.
     pub child: Option<String>,
     /// How many attempts it took.
     pub attempts: i32,
-    /// The errors of those that failed before the last one, as a JSON array of texts.
+    /// The errors of the failed attempts before the last one, as a JSON array of texts.
     pub failures: Option<String>,
     /// How long its body ran.
     pub ran_for: Duration,
@@ -152,35 +152,35 @@ pub struct Finish {
     pub reason: Option<String>,
 }
 
-/// What became of an [`Entry`].
+/// The result of committing an [`Entry`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// All of it is in the database.
     Stored,
-    /// A workflow of this id was there already; the entry's records, if it has any, are stored. Where
-    /// it is one of another name or instance, the record of the start is stored as the error of that.
+    /// A workflow with this id already exists; the entry's records, if it has any, are stored. If that
+    /// workflow has another name or instance, the record of the start holds the error.
     Existing(ExistingWorkflow),
     /// Another workflow with the same deduplication id is on the queue: nothing of the entry is stored.
     Duplicate(ExistingWorkflow),
-    /// A workflow waits under the same debounce key, and has the new arguments now; the entry's
-    /// records, if it has any, are stored with the id of that one as the child.
+    /// A DELAYED workflow has the same debounce key, and was given the new arguments; the entry's
+    /// records, if it has any, are stored with the id of that workflow as the child.
     Debounced(ExistingWorkflow),
     /// Another record holds one of the positions, or the workflow is no longer PENDING in this run:
-    /// nothing of the entry is stored, and the execution must not go on from what it knows.
+    /// nothing of the entry is stored, and the execution must not continue from its own state.
     Superseded,
     /// One of the entry's messages has no receiver: nothing of the entry is stored.
     NoReceiver {
-        /// The id that the message was for.
+        /// The id of the receiver.
         id: String,
-        /// Where that workflow stands, which is at its end; `None` if there is no such workflow.
+        /// The terminal status of that workflow; `None` if there is no such workflow.
         status: Option<Status>,
     },
-    /// The executor was fenced out: nothing is stored by this call, and nothing of it ever will be. (A
-    /// call with `again` says so too where the earlier call stored the entry before that.)
+    /// The executor was fenced out: this call stores nothing, and no later one will. (A call with `again`
+    /// has this verdict too if the earlier call stored the entry before that.)
     Fenced,
 }
 
-/// A workflow that is there.
+/// An existing workflow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExistingWorkflow {
     /// The internal key.
@@ -191,7 +191,7 @@ pub struct ExistingWorkflow {
     pub name: String,
     /// The name of the instance that it is a method of, if it is.
     pub instance: Option<String>,
-    /// Where it stands.
+    /// Its status.
     pub status: Status,
 }
 
@@ -200,7 +200,7 @@ pub struct ExistingWorkflow {
 pub struct FinishedWorkflow {
     /// The external id.
     pub id: String,
-    /// Where it stands.
+    /// Its status.
     pub status: Status,
     /// The output or the error, after SUCCESS and ERROR.
     pub outcome: Option<Outcome>,
@@ -232,45 +232,45 @@ pub struct NewExecutor {
     pub key: ExecutorKey,
     /// Its name: configured, or host and process.
     pub name: String,
-    /// The host, to know which lock files can be asked.
+    /// The host, on which lock files can be checked.
     pub host: String,
-    /// The lock file that this process holds while it lives, if it could make one.
+    /// The lock file that this process holds, if it could create one.
     pub lock_file: Option<String>,
     /// The program's version.
     pub version: String,
-    /// How long it counts as alive without a heartbeat.
+    /// How long it counts as alive after a heartbeat.
     pub lease: Duration,
 }
 
-/// An executor's row, as another one reads it.
+/// An executor's row, as other executors read it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExecutorInfo {
     /// Its key.
     pub key: ExecutorKey,
     /// Its name.
     pub name: String,
-    /// Its epoch: [`fence_out`](crate::store::Executors::fence_out) names it, so that only one succeeds.
+    /// Its epoch: [`fence_out`](crate::store::Executors::fence_out) names it, so that only one call succeeds.
     pub epoch: i64,
     /// The host it ran on.
     pub host: String,
     /// Its lock file.
     pub lock_file: Option<String>,
-    /// Whether its lease has run out.
+    /// Whether its lease has expired.
     pub expired: bool,
     /// Whether it is leaving.
     pub leaving: bool,
 }
 
-/// What a heartbeat learns.
+/// What a heartbeat reports.
 #[derive(Debug, Clone, Default)]
 pub struct HeartbeatResult {
     /// Whether the fence still holds. If not, the executor was fenced out and must drop everything.
     pub fence_holds: bool,
     /// The present time of the database's clock.
     pub now: i64,
-    /// Executors whose lease has run out.
+    /// Executors with an expired lease.
     pub expired: Vec<ExecutorInfo>,
-    /// Whether there are PENDING workflows without a living owner to adopt.
+    /// Whether there are PENDING workflows without a living owner to take over.
     pub orphans: bool,
     /// Of the running keys, those that are no longer PENDING here, with their status.
     pub no_longer_owned: Vec<(WorkflowKey, Status)>,
@@ -283,7 +283,7 @@ pub struct HeartbeatResult {
 pub struct KnownWorkflow {
     /// The registered name.
     pub name: String,
-    /// After how many recoveries it is parked.
+    /// The number of recoveries after which it is parked.
     pub max_recoveries: u32,
 }
 
@@ -296,19 +296,19 @@ pub struct TakeoverRequest {
     pub known: Vec<KnownWorkflow>,
     /// How many at most.
     pub limit: u32,
-    /// The keys of what the executor runs, when the answer to an earlier takeover was lost: then what it has
-    /// taken over before and does not run is returned, too.
+    /// The keys of the workflows that the executor runs, if the reply to an earlier takeover was lost: then
+    /// the result includes workflows that it owns and does not run.
     pub running: Option<Vec<WorkflowKey>>,
 }
 
 /// What was taken over.
 #[derive(Debug, Clone, Default)]
 pub struct Takeover {
-    /// To run now, the oldest first.
+    /// The workflows to run now, the oldest first.
     pub runs: Vec<RunRow>,
-    /// Ids that were parked, being recovered too often.
+    /// The ids of workflows that were parked because they were recovered too often.
     pub parked: Vec<String>,
-    /// The queues to which workflows went back.
+    /// The queues to which workflows were returned.
     pub requeued: Vec<String>,
 }
 
@@ -317,9 +317,9 @@ pub struct Takeover {
 pub struct RunRow {
     /// The internal key.
     pub key: WorkflowKey,
-    /// The external id, shared by all that know of the run.
+    /// The external id. The `Arc` is shared by all parts of the engine that refer to the run.
     pub id: Arc<str>,
-    /// The registered name, to find the function; of no use once that is found.
+    /// The registered name, to find the function; cleared once that is found.
     pub name: String,
     /// The arguments as a JSON object.
     pub input: String,
@@ -335,7 +335,7 @@ pub struct RunRow {
     pub deadline: Option<i64>,
     /// The key of the workflow that started it, if one did.
     pub parent: Option<WorkflowKey>,
-    /// The queue it came from, if it did.
+    /// The queue it was claimed from, if it was.
     pub queue: Option<String>,
 }
 
@@ -368,7 +368,7 @@ pub struct ReleasedWorkflows {
     pub queued: u64,
 }
 
-/// A question for work.
+/// A query for work that is left.
 #[derive(Debug, Clone)]
 pub struct WorkQuery {
     /// The executor.
@@ -379,13 +379,13 @@ pub struct WorkQuery {
     pub known: Vec<KnownWorkflow>,
 }
 
-/// What there is to do.
+/// The work that is left.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct WorkFound {
-    /// Something is PENDING and the executor's own.
+    /// The executor owns a PENDING workflow.
     pub own: bool,
-    /// Something is PENDING that it can run, and was released by its executor.
+    /// A PENDING workflow that it can run was released by its executor.
     pub released: bool,
-    /// Something that it can run is ENQUEUED or DELAYED on one of its queues, which is not paused.
+    /// A workflow that it can run is ENQUEUED or DELAYED on one of its queues, which is not paused.
     pub queued: bool,
 }

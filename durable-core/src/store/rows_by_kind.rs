@@ -1,5 +1,5 @@
-//! The rows of one call sorted by kind, as the multi-row statements want them, and when a row that
-//! is there already counts as the one that was to be written.
+//! The rows of one call sorted by kind, for the multi-row statements, and whether an existing row
+//! counts as the one to write.
 
 use crate::store::enqueue_rows::QueuedRow;
 use crate::store::{
@@ -16,7 +16,7 @@ pub(super) struct BatchRows<'a> {
     /// Sorted by id: two executors that start the same ids at the same time then lock them in the same
     /// order, and wait for each other instead of dead-locking.
     pub(super) starts: Vec<&'a NewWorkflow>,
-    /// The ones that go on a queue. Sorted by queue, deduplication id and id, for the same reason.
+    /// The enqueued workflows. Sorted by queue, deduplication id and id, for the same reason.
     pub(super) queued: Vec<QueuedRow<'a>>,
     pub(super) records: Vec<BatchRecord<'a>>,
     /// Sorted by key, like the rows that a cancellation locks.
@@ -24,7 +24,7 @@ pub(super) struct BatchRows<'a> {
     /// Sorted by receiver and idempotency key, for the same reason as the starts.
     pub(super) messages: Vec<WithEnd<'a, NewMessage>>,
     pub(super) received: Vec<WithEnd<'a, MessageKey>>,
-    /// In the order of their keys, which is that in which they count.
+    /// In the order of their keys.
     pub(super) events: Vec<WithEnd<'a, Publication>>,
     /// The same.
     pub(super) items: Vec<WithEnd<'a, Publication>>,

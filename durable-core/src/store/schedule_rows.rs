@@ -1,4 +1,4 @@
-//! Schedules: what is to be started when.
+//! The rows of schedules.
 
 /// A schedule. Its ticks are workflows with the id `<schedule>@<tick>`, so a tick is started once,
 /// however many processes try.
@@ -21,7 +21,7 @@ pub struct ScheduleRow {
     pub input: Option<String>,
     /// The name of the instance, if the workflow is a method.
     pub instance: Option<String>,
-    /// Whether it stands in the code of some program.
+    /// Whether it is declared in the code of a program.
     pub in_code: bool,
     /// Whether it is paused: it does not fire.
     pub paused: bool,
@@ -38,6 +38,6 @@ pub enum ScheduleChange {
     Resume,
     /// It is deleted.
     Delete,
-    /// This tick was dealt with; the row keeps the latest one.
+    /// This tick was handled; the row keeps the latest one.
     Fired(i64),
 }

@@ -1,4 +1,4 @@
-//! Counts what a store sends, so that the cost model is a number that a test can compare.
+//! Counts the statements of a store, so that tests can compare the cost of operations.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,8 +1,8 @@
-//! What can go wrong with a database, in the few kinds that the engine acts on.
+//! Errors of a database, in the kinds that the engine distinguishes.
 
 use std::fmt;
 
-/// What the engine does about it.
+/// The kind of an error, which decides how the engine reacts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StoreErrorKind {
     /// The connection, the server or the disk: it was not stored, or that is unknown. Try again for as
@@ -14,16 +14,16 @@ pub enum StoreErrorKind {
     Closed,
     /// The statement or its data is at fault: trying again cannot help.
     Refused,
-    /// The database was made by something else: a newer release, another program.
+    /// The database was created by a newer release or another program.
     Foreign,
 }
 
 /// An error of a store.
 #[derive(Debug, Clone)]
 pub struct StoreError {
-    /// What to do about it.
+    /// The kind.
     pub kind: StoreErrorKind,
-    /// What happened, for people. Never a payload, never a password.
+    /// What happened, for logs and errors. It never contains a payload or a password.
     pub message: String,
 }
 
@@ -86,7 +86,7 @@ fn is_sqlstate(code: &str) -> bool {
     code.len() == 5
 }
 
-/// Whether a row with the same key was in the way. Nothing of the statement is stored then.
+/// Whether a row with the same key already exists. Nothing of the statement is stored then.
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(super) fn is_clash(error: &sqlx::Error) -> bool {
     error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation)
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_are_sorted_as_the_table_of_the_design_says() {
+    fn error_codes_have_the_kinds_of_the_design() {
         for code in ["08006", "57P01", "57P02", "53300", "53100", "25006", "13", "10", "8", "778"] {
             assert_eq!(fault_of_code(code), StoreErrorKind::Unreachable, "{code}");
         }

@@ -7,8 +7,7 @@ use crate::store::{BoxFuture, Fence, NewRecord, StoreFuture};
 use crate::types::payload::Outcome;
 use crate::types::position::Position;
 
-/// How strictly a transaction is kept apart from others, in the words of the SQL standard. SQLite
-/// has one level, the strictest.
+/// The isolation level of a transaction, as the SQL standard names it. SQLite has only the strictest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Isolation {
@@ -23,7 +22,7 @@ pub enum Isolation {
 /// How a transaction is to be opened.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TransactionStart {
-    /// How strictly it is kept apart; the database's default if not said.
+    /// The isolation level; `None` is the database's default.
     pub isolation: Option<Isolation>,
     /// Whether the user's SQL only reads. The record is written all the same.
     pub read_only: bool,
@@ -34,8 +33,8 @@ pub trait Transact: Send + Sync + Debug {
     /// The type of its connections, as users write it: `PgConnection`, `SqliteConnection`.
     fn connection_type(&self) -> &'static str;
 
-    /// Opens a transaction, lets `work` run in it, and commits or undoes it as the work wishes.
-    /// Dropped on the way, it is undone.
+    /// Opens a transaction, runs `work` in it, and commits or rolls it back as the work decides. If the
+    /// future is dropped, the transaction is rolled back.
     ///
     /// # Errors
     /// After [`StoreErrorKind::Unreachable`](crate::store::StoreErrorKind::Unreachable) it is unknown whether it was
@@ -66,45 +65,45 @@ impl TransactionConnection for sqlx::SqliteConnection {
 
 /// What runs in a transaction.
 pub trait UserWork: Send {
-    /// Runs it on the transaction's connection, a `PgConnection` or a `SqliteConnection`, and says
-    /// what is to become of the transaction.
+    /// Runs it on the transaction's connection, a `PgConnection` or a `SqliteConnection`, and decides
+    /// how the transaction ends.
     fn run<'c>(&'c mut self, connection: &'c mut (dyn Any + Send)) -> BoxFuture<'c, TransactionEnd>;
 }
 
-/// What is to become of a transaction.
+/// How a transaction is to end.
 #[derive(Debug, Clone)]
 pub enum TransactionEnd {
     /// Commit it as it is.
     Commit,
     /// Commit it with these records, if the fence holds. The last one is the transaction's own.
     Record {
-        /// The right to write.
+        /// The fence.
         fence: Fence,
         /// The workflow's id.
         workflow: String,
         /// The records.
         records: Vec<NewRecord>,
     },
-    /// Undo it.
+    /// Roll it back.
     Undo,
 }
 
-/// What became of a transaction.
+/// How a transaction ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transacted {
     /// It is committed, with its records.
     Committed,
-    /// It was undone, as was wished.
+    /// It was rolled back, as the work decided.
     Undone,
-    /// It was undone, because another record holds one of the positions.
+    /// It was rolled back, because another record holds one of the positions.
     Superseded,
-    /// It was undone, because the executor was fenced out.
+    /// It was rolled back, because the executor was fenced out.
     Fenced,
 }
 
 /// A database of the application's own, where the records of transactions are kept beside its tables.
 pub trait Database: Transact {
-    /// Makes the table of records, if it is not there. Any number of processes may do it at once.
+    /// Creates the table of records if it is missing. Any number of processes may do so at once.
     fn prepare(&self) -> StoreFuture<'_, ()>;
 
     /// What an earlier run of a transaction committed here, if it did.

@@ -170,7 +170,7 @@ impl Error {
     }
 
     /// Whether the call was cut short by a shutdown of this process: repeat it in another process or after
-    /// the restart. The [`kind`](Self::kind) tells whether something was written.
+    /// the restart. The [`kind`](Self::kind) shows whether something was written.
     #[must_use]
     pub fn is_interrupted(&self) -> bool {
         matches!(self.kind(), ErrorKind::Interrupted | ErrorKind::ShuttingDown | ErrorKind::Unconfirmed)
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_boxed_error_shows_the_same_words() {
+    fn a_boxed_error_has_the_same_message() {
         let boxed: Box<dyn StdError + Send + Sync> = Error::msg("the card was declined").into();
         assert_eq!(boxed.to_string(), "the card was declined");
     }

@@ -16,7 +16,7 @@ pub(crate) fn fresh_workflow_id() -> String {
 }
 
 /// The id of a child that has none of its own: its parent's with the position of its start, so that it
-/// is the same at every replay. Ids of deep families would become too long; theirs are drawn from that text.
+/// is the same at every replay. An id that would become too long is replaced by a hash of that text.
 pub(crate) fn child_id(parent: &str, position: impl std::fmt::Display) -> String {
     let id = format!("{parent}-{position}");
     if id.len() <= MAX_ID_BYTES { id } else { Uuid::new_v5(&Uuid::NAMESPACE_OID, id.as_bytes()).to_string() }
@@ -56,7 +56,7 @@ pub(crate) fn check_name(what: &str, name: &str) -> Result<(), Error> {
 /// loser takes another key.
 #[derive(Debug)]
 pub(crate) struct KeyMaker {
-    /// The microsecond of the key made last; the next one is later, whatever the clock says.
+    /// The microsecond of the last key. The next one is later, even if the clock goes back.
     last: AtomicI64,
     /// Ten random bits, drawn per launch.
     tag: i64,
@@ -91,14 +91,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_increase_even_when_the_clock_stands_still() {
+    fn keys_increase_even_when_the_clock_does_not() {
         let keys = KeyMaker::new();
         let made: Vec<i64> = (0..10_000).map(|_| keys.next()).collect();
         assert!(made.windows(2).all(|pair| pair[0] < pair[1]));
     }
 
     #[test]
-    fn ids_that_a_database_cannot_carry_are_refused_by_name() {
+    fn ids_that_cannot_be_stored_are_refused_with_the_reason() {
         for bad in ["", "a\0b", "line\nbreak", &"x".repeat(256)] {
             let refused = check_id("workflow id", bad).expect_err("it should be refused");
             assert!(refused.to_string().contains("workflow id"), "{refused}");

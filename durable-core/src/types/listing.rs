@@ -14,7 +14,7 @@ pub struct WorkflowInfo {
     pub id: String,
     /// The registered name of its function.
     pub name: String,
-    /// Where it stands.
+    /// Its status.
     pub status: Status,
     /// Its arguments, a JSON object by argument name.
     pub input: String,
@@ -36,11 +36,11 @@ pub struct WorkflowInfo {
     pub attempts: u32,
     /// How many of those were takeovers after a crash.
     pub recoveries: u32,
-    /// Its priority on the queue: the lesser goes first.
+    /// Its priority on the queue: lower numbers go first.
     pub priority: i32,
-    /// The key of its part of the queue, if it has one.
+    /// Its partition key, if it has one.
     pub partition_key: Option<String>,
-    /// What keeps others with the same one off the queue until it has ended.
+    /// Its deduplication id, which keeps others with the same one off the queue until it has ended.
     pub deduplication_id: Option<String>,
     /// Until when it is, or was, `DELAYED`.
     pub due_at: Option<DateTime<Utc>>,
@@ -59,9 +59,9 @@ pub struct WorkflowInfo {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct StepInfo {
-    /// Where in the workflow.
+    /// Its position in the workflow.
     pub position: Position,
-    /// What kind of operation: `step`, `workflow`, `result` …
+    /// The kind of operation: `step`, `workflow`, `result` …
     pub kind: String,
     /// The name of the step, or of the workflow that was started.
     pub name: String,
@@ -140,7 +140,7 @@ impl Filter {
         self
     }
 
-    /// Only workflows whose id begins with this text.
+    /// Only workflows with an id that begins with this text.
     pub fn id_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.id_prefix = Some(prefix.into());
         self

@@ -1,4 +1,4 @@
-//! Types and pure functions that every room above uses. Nothing here knows a database, a task or a
+//! Types and pure functions for all other modules. Nothing here depends on a database, a task or a
 //! workflow.
 
 pub(crate) mod backoff;

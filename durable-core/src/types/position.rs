@@ -1,4 +1,4 @@
-//! Where in a workflow an operation stands.
+//! The position of an operation in a workflow.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Where in a workflow an operation stands: its number, within its branch.
+/// The position of an operation in a workflow: a branch, and a number within it.
 ///
 /// The body itself is the branch without a name and counts 1, 2, 3 …; the branches that the call at
 /// position 3 makes count 3/1, 3/2 … That text is what [`Display`](fmt::Display) shows, what

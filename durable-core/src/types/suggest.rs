@@ -16,9 +16,9 @@ pub(crate) fn zone(name: &str, known: impl Iterator<Item = &'static str>) -> Opt
 /// The edit distance: the number of letters to insert, remove or change to turn `left` into `right`.
 pub(crate) fn distance(left: &str, right: &str) -> usize {
     let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (line, a) in left.bytes().enumerate() {
+    for (row_number, a) in left.bytes().enumerate() {
         let mut diagonal = row[0];
-        row[0] = line + 1;
+        row[0] = row_number + 1;
         for (column, b) in right.bytes().enumerate() {
             let changed = diagonal + usize::from(a != b);
             diagonal = row[column + 1];

@@ -15,7 +15,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_duration_without_end_can_be_added_to_any_time() {
+    fn the_longest_duration_can_be_added_to_any_time() {
         assert_eq!(micros(Duration::from_millis(5)), 5_000);
         assert_eq!(micros(Duration::MAX), LATEST);
         assert!(LATEST.checked_add(micros(Duration::MAX)).is_some());

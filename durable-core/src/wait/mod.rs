@@ -1,5 +1,5 @@
-//! What tasks and calls wait for: a deadline, a change in the database, a phase of the shutdown, a
-//! cancellation, a wake-up.
+//! The things that tasks and calls wait for: a deadline, a change in the database, a phase of the
+//! shutdown, a cancellation, a wake-up.
 
 pub(crate) mod cancellation;
 pub(crate) mod clock;

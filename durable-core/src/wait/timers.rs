@@ -83,7 +83,7 @@ impl Timers {
         self.changed.notify_one();
     }
 
-    /// Wakes all waits whose time has come. Returns how long the next one still has to wait.
+    /// Fires all timers that are due. Returns how long the next one still has to wait.
     fn fire_due(&self) -> Option<Duration> {
         let now = self.clock.lower_bound();
         let mut state = lock(&self.state);

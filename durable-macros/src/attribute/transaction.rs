@@ -178,7 +178,7 @@ fn check_first_argument(function: &Function, ty: &Type, diagnostics: &mut Diagno
     }
 }
 
-/// The type of the connection says in which database the engine commits.
+/// The type of the connection selects the database in which the engine commits.
 fn check_connection_type(function: &Function, ty: &Type, diagnostics: &mut Diagnostics) {
     const NOT_NAMED: &str =
         "the connection's type says which database to use: write `PgConnection` or `SqliteConnection`";

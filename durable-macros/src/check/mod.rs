@@ -1,4 +1,4 @@
-//! The checks that several attributes share. A message says what is wrong and what to write instead.
+//! The checks that several attributes share. A message contains what is wrong and what to write instead.
 
 mod arguments;
 mod output;

@@ -1,4 +1,4 @@
-//! The calls that are not deterministic, and what each message says of them.
+//! The calls that are not deterministic, and the messages about them.
 
 /// A call that is found by its path.
 pub(super) struct Rule {

@@ -1,5 +1,5 @@
-//! The middleware of every request: it sets the current engine, and tells clients to close their connections
-//! once the shutdown has begun.
+//! The middleware of every request: it sets the current engine, and asks clients to close their
+//! connections once the shutdown has begun.
 
 use ::axum::Router;
 use ::axum::extract::connect_info::{ConnectInfo, Connected, IntoMakeServiceWithConnectInfo};
@@ -48,7 +48,7 @@ async fn handle<A: Clone + Send + Sync + 'static>(
     let mut response = app.scope(next.run(request)).await;
     let upgraded = response.status() == StatusCode::SWITCHING_PROTOCOLS; // its `Connection` header names the protocol
     if has_header && !upgraded && app.phase() > EnginePhase::Running {
-        // A client that keeps its connection open loses it when the listener closes: it should reconnect before.
+        // A client that keeps its connection open loses it when the listener closes, so it should reconnect before.
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response

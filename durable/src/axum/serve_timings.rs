@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn times_that_leave_the_engine_nothing_are_refused() {
+    fn times_that_leave_the_engine_no_time_are_refused() {
         let settings =
             TimingSettings { lb_delay: Some(seconds(15)), total: Some(seconds(20)), ..TimingSettings::default() };
         let text = ServeTimings::new(settings).expect_err("nothing is left").to_string();

@@ -11,7 +11,7 @@ pub const URL_VARIABLE: &str = "DURABLE_TEST_POSTGRES_URL";
 /// The URL of this process's server, which the first caller starts.
 ///
 /// # Panics
-/// When there is none, with what was tried and why it failed.
+/// If there is no server. The message contains what was tried and why it failed.
 #[must_use]
 pub fn url() -> String {
     static URL: OnceLock<Result<String, String>> = OnceLock::new();
@@ -33,7 +33,7 @@ pub fn fresh_schema() -> String {
     format!("durable_test_{lot:016x}")
 }
 
-/// Whether [`url`] has something to try.
+/// Whether a server is named, or its programs are installed.
 #[must_use]
 pub fn is_available() -> bool {
     std::env::var_os(URL_VARIABLE).is_some_and(|url| !url.is_empty()) || find_programs().is_some()
@@ -91,9 +91,9 @@ mod throw_away {
 
     use super::{Path, PathBuf, find_programs};
 
-    /// Makes the server, says `ready`, and waits until its input ends: the other end of that pipe
-    /// is held by the tests' process, and the kernel closes it however that process ends.
-    /// Signals from a terminal and a pipe that nobody reads any more do not keep it from cleaning up.
+    /// Starts the server, prints `ready`, and waits until its input ends: the tests' process holds the
+    /// other end of that pipe, and the kernel closes it however that process ends. Signals from a
+    /// terminal and a closed output pipe do not prevent it from cleaning up.
     const WATCHDOG: &str = r#"
         trap '' INT TERM HUP PIPE
         programs=$1 folder=$2 port=$3
@@ -109,7 +109,7 @@ mod throw_away {
     "#;
 
     /// The user that a server runs as when the tests run as root, which Postgres refuses to do.
-    const NOBODY: u32 = 65534;
+    const UNPRIVILEGED_USER: u32 = 65534;
 
     /// Keeps the shared server. A static is never dropped, and here it need not be.
     static SHARED: Mutex<Vec<Server>> = Mutex::new(Vec::new());
@@ -133,13 +133,13 @@ mod throw_away {
     }
 
     impl Server {
-        /// Makes and starts one.
+        /// Creates and starts a server.
         ///
         /// # Errors
-        /// There are no programs for it, or they fail; with what they say.
+        /// The programs are missing, or they fail; the error contains their output.
         pub fn start() -> Result<Self, String> {
             let programs = find_programs().ok_or_else(|| "no initdb and pg_ctl were found".to_owned())?;
-            // Somebody else may take the free port before the server does, so there is a second try.
+            // Another process may take the free port before the server does, so there is a second try.
             Self::start_once(&programs).or_else(|_| Self::start_once(&programs))
         }
 
@@ -151,33 +151,33 @@ mod throw_away {
             let mut command = Command::new("/bin/sh");
             command.args(["-c", WATCHDOG, "watchdog"]).arg(programs).arg(&folder).arg(port.to_string());
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).current_dir(&folder);
-            command.process_group(0); // an interrupt from the terminal is for the tests, not for the watchdog
+            command.process_group(0); // an interrupt from the terminal must not reach the watchdog
             if as_nobody {
-                command.uid(NOBODY).gid(NOBODY);
+                command.uid(UNPRIVILEGED_USER).gid(UNPRIVILEGED_USER);
             }
             let mut watchdog = command.spawn().map_err(|it| failed("no shell could be started", &it))?;
             let output = watchdog.stdout.take().expect("the output was asked to be a pipe");
-            let mut said = String::new();
-            let read = BufReader::new(output).read_line(&mut said);
+            let mut line = String::new();
+            let read = BufReader::new(output).read_line(&mut line);
             read.map_err(|it| failed("the watchdog could not be read", &it))?;
-            if said.trim() != "ready" {
+            if line.trim() != "ready" {
                 drop(watchdog.stdin.take()); // lets it clean up
                 let _ = watchdog.wait();
-                return Err(failed("it did not start", &said.trim()));
+                return Err(failed("it did not start", &line.trim()));
             }
             Ok(Self { programs: programs.to_owned(), folder, port, as_nobody, watchdog })
         }
 
-        /// Where it listens.
+        /// Its URL.
         #[must_use]
         pub fn url(&self) -> String {
             format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
         }
 
-        /// Ends its connections and stops it, or starts it again on the same port; returns when that is done.
+        /// Ends its connections and stops it, or starts it again on the same port. Returns when that is done.
         ///
         /// # Panics
-        /// It cannot be done.
+        /// The server cannot be stopped or started.
         pub fn set_running(&self, running: bool) {
             let how: &[&str] = if running { &["start"] } else { &["-m", "fast", "stop"] };
             let mut command = Command::new(self.programs.join("pg_ctl"));
@@ -185,7 +185,7 @@ mod throw_away {
             command.args(["-w", "-t", "60"]).args(how).current_dir(&self.folder);
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
             if self.as_nobody {
-                command.uid(NOBODY).gid(NOBODY);
+                command.uid(UNPRIVILEGED_USER).gid(UNPRIVILEGED_USER);
             }
             let status = command.status().expect("pg_ctl was found");
             assert!(status.success(), "pg_ctl {how:?}: {status}");
@@ -213,12 +213,12 @@ mod throw_away {
         Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
     }
 
-    /// Makes the folder for the server's user alone, and says whether this process is root's.
+    /// Creates the folder, which only the server's user can read. Returns whether this process runs as root.
     fn make_folder(folder: &PathBuf) -> std::io::Result<bool> {
         std::fs::DirBuilder::new().mode(0o700).create(folder)?;
         let is_root = std::fs::metadata(folder)?.uid() == 0;
         if is_root {
-            chown(folder, Some(NOBODY), Some(NOBODY))?;
+            chown(folder, Some(UNPRIVILEGED_USER), Some(UNPRIVILEGED_USER))?;
         }
         Ok(is_root)
     }

@@ -1,11 +1,11 @@
-//! What every store has to do. Each case runs on each store; a store that passes them can carry the engine.
+//! The requirements for every store. Each case runs on each store; the engine can run on a store that passes them.
 
 #![allow(clippy::unwrap_used, reason = "an error of a store fails the case, and shows itself")]
 
 mod cases;
 
-/// Makes one test per case and store. The first list is of cases that need no more than one store;
-/// the second one of cases that look at the database from two sides, which memory does not allow.
+/// Makes one test per case and store. The cases of the first list need only one store. Those of the second
+/// list open the database twice, which is impossible in memory.
 macro_rules! every_store_passes {
     (
         alone { $($topic:ident: $($case:ident,)+ ;)+ }

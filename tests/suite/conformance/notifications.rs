@@ -197,7 +197,7 @@ async fn a_posted_message_notifies_at_its_commit(database: StoreDatabase) {
     listener.receives_nothing().await; // commits send no notification by themselves
 }
 
-/// A store whose connections have a name of their own on the server.
+/// A store with a name of its own for its connections on the server.
 async fn named(database: &StoreDatabase, name: &str) -> Arc<dyn Store> {
     let separator = if database.url.contains('?') { '&' } else { '?' };
     open(&format!("{}{separator}application_name={name}", database.url), &database.schema).await.unwrap()

@@ -41,7 +41,7 @@ async fn a_takeover_does_not_wait_for_locked_rows(database: StoreDatabase) {
     assert_eq!(database.store.take_over(&takeover_request(heir, 10)).await.unwrap().runs.len(), 2);
 }
 
-/// A store whose connections have a name of their own on the server.
+/// A store with a name of its own for its connections on the server.
 async fn named(database: &StoreDatabase, name: &str) -> Arc<dyn Store> {
     let separator = if database.url.contains('?') { '&' } else { '?' };
     open(&format!("{}{separator}application_name={name}", database.url), &database.schema).await.unwrap()

@@ -29,7 +29,7 @@ a_claim_reads_no_more_than_it_takes,
 claims_by_partition_key_cost_the_same_in_a_long_queue,
 }
 
-/// Calls a function of the schema with texts, and gives its text.
+/// Executes a query of one text, and returns it.
 async fn call(
     database: &StoreDatabase,
     connection: &mut PgConnection,
@@ -261,7 +261,7 @@ async fn a_locked_row_blocks_its_partition_key(database: StoreDatabase) {
     assert_eq!(claim_ids(&*database.store, me, 9).await, ["a-1", "a-2"]);
 }
 
-/// Fills a queue with so many, by hand.
+/// Fills a queue with this many workflows, with plain SQL.
 async fn fill(database: &StoreDatabase, number: usize, key: &str) {
     let sql = format!(
 "insert into durable.workflows (key, id, name, status, attempt, queue, partition_key, created_at, input)
@@ -270,7 +270,7 @@ select 10000000 + n, 'w-' || n, 'checkout', 'ENQUEUED', 0, 'mail', {key}, 1, '{{
     database.direct_connection().await.execute(&sql).await;
 }
 
-/// How many rows, and entries of indexes, were read while this ran.
+/// How many rows and index entries were read while this ran.
 async fn rows_read<T>(database: &StoreDatabase, work: impl Future<Output = T>) -> (i64, T) {
     let mut direct = database.direct_connection().await;
     let question = format!(

@@ -64,8 +64,8 @@ async fn ten_thousand_messages_are_received_once_and_in_order_while_processes_ar
         "{MESSAGES} messages, {KILLS} kills of the receivers and {killed_senders} of senders, {again} notes a second time, in {:?}",
         begun.elapsed()
     );
-    let look = database.workflows().await;
-    assert!(look.iter().all(|it| it.status == durable::Status::Success), "{look:?}");
+    let workflows = database.workflows().await;
+    assert!(workflows.iter().all(|it| it.status == durable::Status::Success), "{workflows:?}");
 }
 
 async fn database_is_empty(database: &ProcessDatabase) -> bool {
@@ -97,8 +97,8 @@ fn check_order(results: &[Vec<Vec<Letter>>]) {
     assert_eq!(all, MESSAGES);
 }
 
-/// What the receivers noted when they had received it is what they gave at the end; each note was
-/// made once, or again after a kill that came before its record.
+/// The messages that the receivers noted are those of their results. Each note was made once, or again
+/// after a kill that came before its record.
 fn check_ledger(database: &ProcessDatabase, results: &[Vec<Vec<Letter>>]) -> usize {
     let notes = ledger(database.folder());
     let mut again: HashMap<&String, usize> = HashMap::new();

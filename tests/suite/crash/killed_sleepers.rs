@@ -47,8 +47,8 @@ async fn sleeps_of_killed_processes_end_once_and_never_early(database: &ProcessD
         let moment: DateTime<Utc> = serde_json::from_str(steps[1].output.as_deref().expect("it is recorded")).unwrap();
         let moment = moment.timestamp_micros();
         let micros = i64::try_from(LONGEST * u64::from(number) / u64::from(SLEEPERS)).unwrap() * 1_000;
-        // It was recorded at the beginning of this sleep, and is not moved by a restart. The clock is
-        // known up to the time that a question took, so it may be that much later.
+        // The wake-up time was recorded at the beginning of this sleep, and a restart does not change it. The
+        // clock is known up to the duration of a query, so it may be that much later.
         assert!(moment <= steps[1].completed_at.timestamp_micros() + micros + 150_000, "{number} restarted its sleep");
         let short = times[&(number, false)].iter().min().unwrap() + micros - moment;
         assert!(short <= 0, "{number} sleeps {short} microseconds too short");

@@ -1,4 +1,4 @@
-//! `kill -9` of processes at work. What the steps did is read from files and not from the database.
+//! `kill -9` of processes at work. The effects of the steps are read from files and not from the database.
 
 use std::collections::HashMap;
 use std::process::Stdio;
@@ -46,8 +46,8 @@ async fn the_quickstart_survives_20_kills_at_random_moments(database: &ProcessDa
     println!("{kills} kills, {} effects, {again} of them a second time", effects.lines().count());
     assert!(again <= kills, "{times:?}");
 
-    let look = database.workflows().await;
-    assert!(look.iter().all(|it| it.status == durable::Status::Success), "{look:?}");
+    let workflows = database.workflows().await;
+    assert!(workflows.iter().all(|it| it.status == durable::Status::Success), "{workflows:?}");
     for order in 0..4 {
         let steps = database.steps(&format!("order-{order}")).await;
         assert_eq!(steps.len(), 8, "each step is recorded once");
@@ -72,8 +72,8 @@ async fn a_thousand_workflows_complete_once_after_two_kills(database: &ProcessDa
     // At a kill each of the 64 workflows had at most one step that had run and was not recorded.
     assert!(again <= 2 * 64, "{again} steps ran again");
     assert!(runs.values().all(|it| it.len() <= 3));
-    let look = database.workflows().await;
-    assert_eq!(look.iter().filter(|it| it.status == durable::Status::Success).count(), 1000);
+    let workflows = database.workflows().await;
+    assert_eq!(workflows.iter().filter(|it| it.status == durable::Status::Success).count(), 1000);
     assert_eq!(database.count_steps().await, 10_000, "each step is recorded once");
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use durable::prelude::*;
-use durable_core::store::{ClaimRequest, Fence, Store};
+use durable_core::store::{ClaimRequest, Fence, NewRecord, NewWorkflow, QueuePlacement, Store};
 
 use crate::support::store_queues::on_queue;
 use crate::support::store_rows::{begin, commit, record, records, workflow};
@@ -49,11 +49,7 @@ async fn own_fence(store: &dyn Store) -> Fence {
 async fn a_workflow_that_lost_its_task_runs_within_a_heartbeat(database: &TestDatabase) {
     let app = database.builder("a").lease(SHORT_LEASE).launch().await.unwrap();
     let store = app.store();
-    let lost = durable_core::store::NewWorkflow {
-        name: "returns_seven".to_owned(),
-        input: "{}".to_owned(),
-        ..workflow("lost")
-    };
+    let lost = NewWorkflow { name: "returns_seven".to_owned(), input: "{}".to_owned(), ..workflow("lost") };
     commit(&*store, own_fence(&*store).await, begin(&lost)).await;
     assert_eq!(app.retrieve_workflow::<u32>("lost").await.unwrap().await.unwrap(), 7);
     let report = app.shutdown().await;
@@ -65,8 +61,8 @@ async fn a_claimed_workflow_that_lost_its_task_returns_to_its_queue(database: &T
     let store = app.store();
     LOST.pause().await.unwrap_or_default();
     let fence = own_fence(&*store).await;
-    let place = durable_core::store::QueuePlacement { queue: "healing-claimed".to_owned(), ..on_queue() };
-    let lost = durable_core::store::NewWorkflow {
+    let place = QueuePlacement { queue: "healing-claimed".to_owned(), ..on_queue() };
+    let lost = NewWorkflow {
         name: "returns_seven".to_owned(),
         input: "{}".to_owned(),
         placement: Some(place),
@@ -157,8 +153,7 @@ async fn records_that_cannot_be_read_again_are_read_later(database: &TestDatabas
     arrived(&key, 1).await;
     // Another run records the second step first, so this run has to read the journal again.
     let row = inner.find("w").await.unwrap().expect("it runs");
-    let mut other = record(row.key, 2, "5");
-    other.name = "once".to_owned();
+    let other = NewRecord { name: "once".to_owned(), ..record(row.key, 2, "5") };
     commit(&*inner, own_fence(&*inner).await, records([other])).await;
     faulty.lose_next_answer("records");
     gate(&key).add_permits(1);

@@ -25,15 +25,15 @@ async fn hold(key: &str) {
 }
 
 #[step]
-async fn says_so_in_a_step() -> Result<()> {
+async fn sets_event_in_step() -> Result<()> {
     durable::set_event("status", "in a step").await
 }
 
 #[workflow]
-async fn shows(key: String) -> Result<()> {
+async fn sets_event(key: String) -> Result<()> {
     durable::set_event("status", "begun").await?;
     hold(&key).await;
-    says_so_in_a_step().await?;
+    sets_event_in_step().await?;
     durable::set_event("status", "done").await
 }
 
@@ -45,7 +45,7 @@ async fn an_event_can_be_read_during_and_after_its_workflow(database: &TestDatab
     let key = fresh("shows");
     let app = database.launch().await;
     app.scope(async {
-        let handle = shows(key.clone()).id("w").start().await.unwrap();
+        let handle = sets_event(key.clone()).id("w").start().await.unwrap();
         assert_eq!(handle.event::<String>("status", LONG).await.unwrap().as_deref(), Some("begun"));
         gate(&key).add_permits(1);
         handle.await.unwrap();
@@ -60,7 +60,7 @@ async fn get_event_returns_the_last_value_and_event_history_all(database: &TestD
     let app = database.launch().await;
     gate(&key).add_permits(1);
     app.scope(async {
-        shows(key.clone()).id("w").await.unwrap();
+        sets_event(key.clone()).id("w").await.unwrap();
         let history = durable::event_history::<String>("w", "status").await.unwrap();
         let values: Vec<_> = history.iter().map(|it| it.value.as_str()).collect();
         assert_eq!(values, ["begun", "in a step", "done"]);
@@ -74,7 +74,7 @@ async fn get_event_returns_the_last_value_and_event_history_all(database: &TestD
 async fn an_event_is_set_once_despite_a_crash(database: &TestDatabase) {
     let key = fresh("once");
     let app = database.launch().await;
-    app.scope(async { shows(key.clone()).id("w").start().await.unwrap() }).await;
+    app.scope(async { sets_event(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
     database.crash(app).await;
 
@@ -90,14 +90,14 @@ async fn an_event_is_set_once_despite_a_crash(database: &TestDatabase) {
 }
 
 #[workflow]
-async fn shows_nothing() -> Result<()> {
+async fn sets_no_event() -> Result<()> {
     Ok(())
 }
 
 async fn get_event_returns_none_once_the_workflow_has_ended_without_it(database: &TestDatabase) {
     let app = database.launch().await;
     app.scope(async {
-        shows_nothing().id("w").await.unwrap();
+        sets_no_event().id("w").await.unwrap();
         assert_eq!(status("w").await, None);
         let none: Option<u32> = durable::get_event("unknown", "status", Duration::from_millis(5)).await.unwrap();
         assert_eq!(none, None, "and a wait for an unknown workflow has a limit");
@@ -107,28 +107,28 @@ async fn get_event_returns_none_once_the_workflow_has_ended_without_it(database:
 }
 
 #[workflow]
-async fn asks(of: String, key: String) -> Result<Option<String>> {
+async fn gets_event(of: String, key: String) -> Result<Option<String>> {
     let seen = durable::get_event(&of, "status", LONG).await?;
     hold(&key).await;
     Ok(seen)
 }
 
 async fn an_event_read_by_a_workflow_is_recorded(database: &TestDatabase) {
-    let (key, of_asking) = (fresh("shows"), fresh("asks"));
+    let (key, reader_key) = (fresh("shows"), fresh("gets_event"));
     let app = database.launch().await;
     app.scope(async {
-        asks("w".into(), of_asking.clone()).id("a").start().await.unwrap();
-        shows(key.clone()).id("w").start().await.unwrap();
+        gets_event("w".into(), reader_key.clone()).id("a").start().await.unwrap();
+        sets_event(key.clone()).id("w").start().await.unwrap();
     })
     .await;
-    arrived(&of_asking, 1).await;
+    arrived(&reader_key, 1).await;
     arrived(&key, 1).await;
     database.crash(app).await;
 
     gate(&key).add_permits(2);
     let app = database.launch().await;
     app.retrieve_workflow::<()>("w").await.unwrap().await.unwrap();
-    gate(&of_asking).add_permits(2);
+    gate(&reader_key).add_permits(2);
     let seen = app.retrieve_workflow::<Option<String>>("a").await.unwrap().await.unwrap();
     assert_eq!(seen.as_deref(), Some("begun"), "as it was when it asked");
     app.shutdown().await;
@@ -139,7 +139,7 @@ async fn an_event_can_be_awaited_before_its_workflow_is_started(database: &TestD
     let app = database.launch().await;
     gate(&key).add_permits(1);
     let waiting = app.spawn(async { status("later").await });
-    app.scope(async { shows(key.clone()).id("later").await.unwrap() }).await;
+    app.scope(async { sets_event(key.clone()).id("later").await.unwrap() }).await;
     assert!(waiting.await.unwrap().is_some());
     app.shutdown().await;
 }
@@ -156,7 +156,7 @@ async fn another_process_can_read_an_event(database: &TestDatabase) {
     let here = database.builder("here").launch().await.unwrap();
     let there = database.builder("there").launch().await.unwrap();
     let seen = there.spawn(async { status("w").await });
-    here.scope(async { shows(key.clone()).id("w").start().await.unwrap() }).await;
+    here.scope(async { sets_event(key.clone()).id("w").start().await.unwrap() }).await;
     assert_eq!(seen.await.unwrap().as_deref(), Some("begun"));
     gate(&key).add_permits(1);
     there.retrieve_workflow::<()>("w").await.unwrap().await.unwrap();
@@ -165,7 +165,7 @@ async fn another_process_can_read_an_event(database: &TestDatabase) {
 }
 
 #[workflow]
-async fn asks_itself(id: String) -> Result<Vec<Option<u32>>> {
+async fn gets_own_events(id: String) -> Result<Vec<Option<u32>>> {
     let mut seen = Vec::new();
     for value in 1..=3_u32 {
         durable::set_event("own", &value).await?;
@@ -176,7 +176,7 @@ async fn asks_itself(id: String) -> Result<Vec<Option<u32>>> {
 
 async fn a_workflow_can_read_its_own_events(database: &TestDatabase) {
     let app = database.launch().await;
-    let seen = app.scope(async { asks_itself("w".into()).id("w").await.unwrap() }).await;
+    let seen = app.scope(async { gets_own_events("w".into()).id("w").await.unwrap() }).await;
     assert_eq!(seen, [Some(1), Some(2), Some(3)], "and not what it had set before");
     app.shutdown().await;
 }

@@ -23,7 +23,7 @@ database_tests! {
 const LONG: Duration = Duration::from_hours(1);
 
 #[workflow]
-async fn takes(topic: String, many: u32) -> Result<Vec<u32>> {
+async fn receives(topic: String, many: u32) -> Result<Vec<u32>> {
     let mut taken = Vec::new();
     for _ in 0..many {
         taken.push(durable::recv(topic.as_str(), LONG).await?.unwrap_or_default());
@@ -34,7 +34,7 @@ async fn takes(topic: String, many: u32) -> Result<Vec<u32>> {
 async fn a_message_is_received_if_sent_before_or_after_recv_begins(database: &TestDatabase) {
     let app = database.launch().await;
     app.scope(async {
-        let handle = takes("n".into(), 2).id("w").start().await.unwrap();
+        let handle = receives("n".into(), 2).id("w").start().await.unwrap();
         durable::send("w", "n", &1).await.unwrap();
         wait_for_steps(&app, "w", 2).await; // it waits for the second message
         handle.send("n", &2).await.unwrap();
@@ -47,7 +47,7 @@ async fn a_message_is_received_if_sent_before_or_after_recv_begins(database: &Te
 async fn messages_are_received_in_order_per_topic(database: &TestDatabase) {
     let app = database.launch().await;
     app.scope(async {
-        let (a, b) = (takes("a".into(), 50).id("a").start().await.unwrap(), takes("b".into(), 50).id("b"));
+        let (a, b) = (receives("a".into(), 50).id("a").start().await.unwrap(), receives("b".into(), 50).id("b"));
         let b = b.start().await.unwrap();
         for n in 0..50 {
             durable::send("a", "b", &1000).await.unwrap();
@@ -68,7 +68,7 @@ async fn hold(key: &str) {
 }
 
 #[workflow]
-async fn takes_and_holds(key: String) -> Result<Vec<u32>> {
+async fn receives_and_holds(key: String) -> Result<Vec<u32>> {
     let first = durable::recv("n", LONG).await?.unwrap_or_default();
     hold(&key).await;
     let second = durable::recv("n", LONG).await?.unwrap_or_default();
@@ -76,10 +76,10 @@ async fn takes_and_holds(key: String) -> Result<Vec<u32>> {
 }
 
 async fn a_message_is_received_once_despite_a_crash(database: &TestDatabase) {
-    let key = fresh("takes");
+    let key = fresh("receives");
     let app = database.launch().await;
     app.scope(async {
-        takes_and_holds(key.clone()).id("w").start().await.unwrap();
+        receives_and_holds(key.clone()).id("w").start().await.unwrap();
         durable::send("w", "n", &1).await.unwrap();
         durable::send("w", "n", &2).await.unwrap();
     })
@@ -94,14 +94,14 @@ async fn a_message_is_received_once_despite_a_crash(database: &TestDatabase) {
 }
 
 #[workflow]
-async fn waits_for_nothing() -> Result<bool> {
+async fn recv_times_out() -> Result<bool> {
     let came: Option<u32> = durable::recv("never", Duration::from_mins(10)).await?;
     Ok(came.is_some())
 }
 
 async fn a_recv_timeout_holds_across_restarts(database: &TestDatabase) {
     let app = database.launch().await;
-    app.scope(async { waits_for_nothing().id("w").start().await.unwrap() }).await;
+    app.scope(async { recv_times_out().id("w").start().await.unwrap() }).await;
     wait_for_steps(&app, "w", 1).await; // the deadline is recorded
     database.crash(app).await;
 
@@ -119,7 +119,7 @@ async fn a_recv_timeout_holds_across_restarts(database: &TestDatabase) {
 }
 
 #[workflow]
-async fn takes_two_at_once() -> Result<Vec<u32>> {
+async fn receives_two_concurrently() -> Result<Vec<u32>> {
     let (a, b) = (durable::recv::<u32>("n", LONG), durable::recv::<u32>("n", LONG));
     let (a, b) = tokio::join!(a, b);
     Ok(vec![a?.unwrap_or_default(), b?.unwrap_or_default()])
@@ -128,7 +128,7 @@ async fn takes_two_at_once() -> Result<Vec<u32>> {
 async fn two_concurrent_recvs_on_one_topic_get_a_message_each(database: &TestDatabase) {
     let app = database.launch().await;
     app.scope(async {
-        let handle = takes_two_at_once().id("w").start().await.unwrap();
+        let handle = receives_two_concurrently().id("w").start().await.unwrap();
         durable::send("w", "n", &1).await.unwrap();
         durable::send("w", "n", &2).await.unwrap();
         let mut taken = handle.await.unwrap();
@@ -142,7 +142,7 @@ async fn two_concurrent_recvs_on_one_topic_get_a_message_each(database: &TestDat
 async fn a_second_message_with_the_same_idempotency_key_is_dropped(database: &TestDatabase) {
     let app = database.launch().await;
     app.scope(async {
-        let handle = takes("n".into(), 2).id("w").start().await.unwrap();
+        let handle = receives("n".into(), 2).id("w").start().await.unwrap();
         for n in [1, 1, 2] {
             durable::send("w", "n", &n).idempotency_key(format!("key-{n}")).await.unwrap();
         }
@@ -154,20 +154,20 @@ async fn a_second_message_with_the_same_idempotency_key_is_dropped(database: &Te
 }
 
 #[step]
-async fn step_that_sends(to: String) -> Result<()> {
+async fn send_step(to: String) -> Result<()> {
     durable::send(&to, "n", &2).await
 }
 
 #[workflow]
 async fn sends(to: String) -> Result<()> {
     durable::send(&to, "n", &1).await?;
-    step_that_sends(to).await
+    send_step(to).await
 }
 
 async fn workflows_and_steps_can_send_messages(database: &TestDatabase) {
     let app = database.launch().await;
     app.scope(async {
-        let handle = takes("n".into(), 2).id("w").start().await.unwrap();
+        let handle = receives("n".into(), 2).id("w").start().await.unwrap();
         sends("w".into()).id("s").await.unwrap();
         assert_eq!(handle.await.unwrap(), [1, 2]);
     })
@@ -178,7 +178,7 @@ async fn workflows_and_steps_can_send_messages(database: &TestDatabase) {
 }
 
 #[workflow]
-async fn sends_into_the_void(key: String) -> Result<String> {
+async fn sends_to_no_receiver(key: String) -> Result<String> {
     let error = durable::send("nobody", "n", &1).await.expect_err("nobody is there");
     hold(&key).await;
     let ended = durable::send("ended", "n", &1).await.expect_err("it has ended");
@@ -189,8 +189,8 @@ async fn sending_to_an_unknown_or_ended_workflow_is_a_recorded_error(database: &
     let key = fresh("void");
     let app = database.launch().await;
     app.scope(async {
-        takes("n".into(), 0).id("ended").await.unwrap();
-        sends_into_the_void(key.clone()).id("w").start().await.unwrap();
+        receives("n".into(), 0).id("ended").await.unwrap();
+        sends_to_no_receiver(key.clone()).id("w").start().await.unwrap();
     })
     .await;
     arrived(&key, 1).await;
@@ -207,7 +207,7 @@ async fn sending_to_an_unknown_or_ended_workflow_is_a_recorded_error(database: &
 async fn a_message_of_another_type_parks_the_workflow_and_stays_unreceived(database: &TestDatabase) {
     let app = database.launch().await;
     app.scope(async {
-        let handle = takes("n".into(), 1).id("w").start().await.unwrap();
+        let handle = receives("n".into(), 1).id("w").start().await.unwrap();
         durable::send("w", "n", "no number").await.unwrap();
         let error = handle.await.expect_err("it is parked");
         assert!(error.is_parked(), "{error}");
@@ -220,13 +220,13 @@ async fn a_message_of_another_type_parks_the_workflow_and_stays_unreceived(datab
 }
 
 #[step]
-async fn step_that_waits() -> Result<Option<u32>> {
+async fn recv_step() -> Result<Option<u32>> {
     durable::recv("n", LONG).await
 }
 
 #[workflow]
-async fn waits_in_a_step() -> Result<String> {
-    Ok(step_that_waits().await.expect_err("it cannot be recorded").to_string())
+async fn recv_in_step() -> Result<String> {
+    Ok(recv_step().await.expect_err("it cannot be recorded").to_string())
 }
 
 async fn recv_outside_a_workflow_or_in_a_step_is_refused(database: &TestDatabase) {
@@ -234,8 +234,8 @@ async fn recv_outside_a_workflow_or_in_a_step_is_refused(database: &TestDatabase
     app.scope(async {
         let error = durable::recv::<u32>("n", LONG).await.expect_err("messages are for workflows");
         assert!(error.to_string().contains("in the body of a #[workflow]"), "{error}");
-        let error = waits_in_a_step().await.unwrap();
-        assert!(error.contains("inside the step `step_that_waits` at position 1"), "{error}");
+        let error = recv_in_step().await.unwrap();
+        assert!(error.contains("inside the step `recv_step` at position 1"), "{error}");
     })
     .await;
     app.shutdown().await;
@@ -245,7 +245,7 @@ async fn another_process_receives_what_this_one_sends(database: &TestDatabase) {
     let (receiver, sender) =
         (database.builder("receiver").launch().await.unwrap(), database.builder("sender").launch().await);
     let sender = sender.unwrap();
-    let handle = receiver.scope(async { takes("n".into(), 20).id("w").start().await.unwrap() }).await;
+    let handle = receiver.scope(async { receives("n".into(), 20).id("w").start().await.unwrap() }).await;
     sender
         .scope(async {
             for n in 0..20 {
@@ -261,7 +261,7 @@ async fn another_process_receives_what_this_one_sends(database: &TestDatabase) {
 
 async fn a_message_sent_in_the_users_transaction_commits_with_it(database: &TestDatabase) {
     let app = database.launch().await;
-    let handle = app.scope(async { takes("n".into(), 1).id("w").start().await.unwrap() }).await;
+    let handle = app.scope(async { receives("n".into(), 1).id("w").start().await.unwrap() }).await;
     let mut lite = SqliteConnection::connect("sqlite::memory:").await.unwrap();
     if database.is_postgres() {
         let mut connection = PgConnection::connect(database.url()).await.unwrap();

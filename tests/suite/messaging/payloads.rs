@@ -29,14 +29,14 @@ fn odd(text: impl Into<String>, number: f64, depth: u32) -> Odd {
 }
 
 #[step]
-async fn given_back(odd: &Odd) -> Odd {
+async fn echo(odd: &Odd) -> Odd {
     odd.clone()
 }
 
 /// Passes the value through everything that stores values.
 #[workflow]
-async fn carries(id: String, odd: Odd) -> Result<Odd> {
-    let odd = given_back(&odd).await;
+async fn echoes_value(id: String, odd: Odd) -> Result<Odd> {
+    let odd = echo(&odd).await;
     durable::set_event("odd", &odd).await?;
     let odd: Odd = durable::get_event(&id, "odd", Duration::MAX).await?.expect("it is set");
     durable::send(&id, "odd", &odd).await?;
@@ -55,7 +55,7 @@ async fn unusual_payloads_are_read_as_written_everywhere(database: &TestDatabase
     let app = database.launch().await;
     for (name, value) in cases {
         app.scope(async {
-            let given = carries(name.into(), value.clone()).id(name).await.unwrap();
+            let given = echoes_value(name.into(), value.clone()).id(name).await.unwrap();
             assert!(given == value, "{name}: the result");
             assert!(value.number.to_bits() == given.number.to_bits(), "{name}: the number");
             let seen: Option<Odd> = durable::get_event(name, "odd", Duration::MAX).await.unwrap();
@@ -83,20 +83,20 @@ fn bad(what: &str) -> Odd {
 }
 
 #[step]
-async fn gives(what: &str) -> Odd {
+async fn returns_bad(what: &str) -> Odd {
     bad(what)
 }
 
-/// Makes a bad value where it is asked to.
+/// Uses a bad value at the given position.
 #[workflow]
-async fn makes(what: String, place: String, id: String) -> Result<Option<Odd>> {
-    match place.as_str() {
-        "step" => drop(gives(&what).await),
+async fn uses_bad(what: String, position: String, id: String) -> Result<Option<Odd>> {
+    match position.as_str() {
+        "step" => drop(returns_bad(&what).await),
         "result" => return Ok(Some(bad(&what))),
         "message" => durable::send(&id, "odd", &bad(&what)).await?,
         "event" => durable::set_event("odd", &bad(&what)).await?,
         "item" => durable::write_stream("odd", &bad(&what)).await?,
-        _ => drop(carries("never".into(), bad(&what)).await?),
+        _ => drop(echoes_value("never".into(), bad(&what)).await?),
     }
     Ok(None)
 }
@@ -105,22 +105,22 @@ async fn payloads_that_cannot_be_stored_are_refused_by_name_everywhere(database:
     let app = database.launch().await;
     for (what, word) in [("NaN", "no number NaN"), ("inf", "no number -inf"), ("nested", "nested"), ("large", "bytes")]
     {
-        for place in ["step", "result", "message", "event", "item", "argument"] {
-            let id = format!("{what}-{place}");
-            let made = app.scope(async { makes(what.into(), place.into(), id.clone()).id(&id).await });
+        for position in ["step", "result", "message", "event", "item", "argument"] {
+            let id = format!("{what}-{position}");
+            let made = app.scope(async { uses_bad(what.into(), position.into(), id.clone()).id(&id).await });
             let error = made.await.expect_err("it cannot be kept").to_string();
-            let named = match place {
-                "step" => "gives",
-                "result" => "the result of the workflow `makes`",
-                "argument" => "carries",
+            let named = match position {
+                "step" => "returns_bad",
+                "result" => "the result of the workflow `uses_bad`",
+                "argument" => "echoes_value",
                 _ => "odd",
             };
-            assert!(error.contains(word) && error.contains(named), "{what} as {place}: {error}");
+            assert!(error.contains(word) && error.contains(named), "{what} as {position}: {error}");
             assert!(error.len() < 1_000, "the value is not in the error");
             let info = app.list_workflows(Filter::new().id_prefix(&id)).await.unwrap().remove(0);
-            assert_eq!(info.status, Status::Error, "{what} as {place}");
+            assert_eq!(info.status, Status::Error, "{what} as {position}");
         }
-        let outside = app.scope(async { carries("never".into(), bad(what)).await }).await;
+        let outside = app.scope(async { echoes_value("never".into(), bad(what)).await }).await;
         assert!(outside.expect_err("it cannot be kept").to_string().contains(word));
     }
     app.shutdown().await;

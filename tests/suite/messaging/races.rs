@@ -1,4 +1,4 @@
-//! Two things at the same time: nothing is lost, and nothing counts twice.
+//! Races: nothing is lost, and nothing is received or recorded twice.
 
 use durable::prelude::*;
 
@@ -17,7 +17,7 @@ const HOUR: Duration = Duration::from_hours(1);
 
 /// Receives so many messages with timeouts that are much too short, and returns them and the number of waits.
 #[workflow]
-async fn is_impatient(many: usize, micros: u64) -> Result<(Vec<u32>, u32)> {
+async fn receives_with_timeout(many: usize, micros: u64) -> Result<(Vec<u32>, u32)> {
     let (mut all, mut waits) = (Vec::new(), 0);
     while all.len() < many {
         waits += 1;
@@ -36,7 +36,7 @@ async fn a_recv_that_timed_out_leaves_its_message_to_the_next(database: &TestDat
             let (id, micros) = (format!("w-{it}"), 500 + random.below(4_000));
             let pauses: Vec<u64> = (0..MANY).map(|_| random.below(6_000)).collect();
             app.spawn(async move {
-                let handle = is_impatient(MANY as usize, micros).id(&id).start().await.unwrap();
+                let handle = receives_with_timeout(MANY as usize, micros).id(&id).start().await.unwrap();
                 for (n, pause) in (0..MANY).zip(pauses) {
                     tokio::time::sleep(Duration::from_micros(pause)).await; // a random pause, around the timeouts
                     durable::send(&id, "n", &n).await.unwrap();
@@ -105,7 +105,7 @@ async fn of_a_concurrent_cancellation_and_end_one_takes_effect(database: &TestDa
 }
 
 #[workflow]
-async fn is_handed_on(many: u32) -> Result<Vec<u32>> {
+async fn receives_all(many: u32) -> Result<Vec<u32>> {
     let mut all = Vec::new();
     for _ in 0..many {
         all.extend(durable::recv::<u32>("n", HOUR).await?);
@@ -119,11 +119,11 @@ async fn no_message_is_received_twice_during_takeovers(database: &TestDatabase) 
     const MANY: u32 = 200;
     const WORKFLOWS: u32 = 10;
     let sender = database.builder("sender").launch().await.unwrap();
-    // Each takes over from the one before, which does not know of it and goes on as long as it can.
+    // Each engine takes over from the one before, which has not noticed it and continues as long as it can.
     let launch = || async { database.builder("receiver").executor_id("the receiver").launch().await.unwrap() };
     let mut receivers = vec![launch().await];
     for w in 0..WORKFLOWS {
-        receivers[0].scope(async { is_handed_on(MANY).id(format!("w-{w}")).start().await.unwrap() }).await;
+        receivers[0].scope(async { receives_all(MANY).id(format!("w-{w}")).start().await.unwrap() }).await;
     }
     let sending: Vec<_> = (0..WORKFLOWS)
         .map(|w| {
@@ -154,7 +154,7 @@ async fn no_message_is_received_twice_during_takeovers(database: &TestDatabase) 
 }
 
 #[workflow]
-async fn takes_one_and_ends() -> Result<Option<u32>> {
+async fn receives_one_and_ends() -> Result<Option<u32>> {
     durable::recv("n", HOUR).await
 }
 
@@ -164,7 +164,7 @@ async fn a_message_to_an_ending_workflow_is_stored_or_refused(database: &TestDat
     let (mut stored, mut refused) = (0, 0);
     for round in 0..40 {
         let id = format!("w-{round}");
-        let handle = app.scope(async { takes_one_and_ends().id(&id).start().await.unwrap() }).await;
+        let handle = app.scope(async { receives_one_and_ends().id(&id).start().await.unwrap() }).await;
         let sends: Vec<_> = (0..SENDERS)
             .map(|n| {
                 let id = id.clone();
@@ -196,7 +196,7 @@ async fn a_message_to_an_ending_workflow_is_stored_or_refused(database: &TestDat
 }
 
 #[workflow]
-async fn shows_soon(n: u32) -> Result<()> {
+async fn sets_event_soon(n: u32) -> Result<()> {
     durable::set_event("n", &n).await
 }
 
@@ -210,7 +210,7 @@ async fn an_event_set_during_get_event_is_returned(database: &TestDatabase) {
                 assert_eq!(seen, Some(n));
             }));
         }
-        asking.push(here.spawn(async move { shows_soon(n).id(format!("w-{n}")).await.unwrap() }));
+        asking.push(here.spawn(async move { sets_event_soon(n).id(format!("w-{n}")).await.unwrap() }));
     }
     for it in asking {
         tokio::time::timeout(Duration::from_secs(20), it).await.expect("it is seen").unwrap();

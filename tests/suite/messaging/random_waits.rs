@@ -68,7 +68,7 @@ async fn random_waits_end_on_time_across_restarts(database: &TestDatabase) {
         if random.chance(40) {
             database.crash(app).await;
             app = database.launch().await;
-            app.skip_time(passed); // the new one knows nothing of the leaps
+            app.skip_time(passed); // the new engine starts from the real time
             restarts += 1;
         }
         app.skip_time(leap);
@@ -106,7 +106,7 @@ async fn in_time<T>(wait: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(20), wait).await.expect("its time has come")
 }
 
-/// The last naps begin when those before are over, so they may need some more time to pass.
+/// The last waits begin when the earlier ones are over, so they may need some more time.
 async fn in_time_of(app: &Durable, handle: WorkflowHandle<Vec<DateTime<Utc>>>) -> Vec<DateTime<Utc>> {
     for _ in 0..200 {
         if let Ok(woken) = tokio::time::timeout(Duration::from_millis(100), handle.result()).await {

@@ -67,8 +67,8 @@ async fn after_a_restart_a_sleep_lasts_only_for_the_rest_of_its_time(database: &
     let recorded = app.list_steps("w").await.unwrap().remove(0).output.unwrap();
     database.crash(app).await;
 
-    // Most of the year is over before the second run comes to its sleep: a whole year from then on would
-    // last for another 364 days after the last day has passed.
+    // Most of the year is over before the second run reaches its sleep: a whole year from then on would
+    // last another 364 days after the last day.
     let app = database.launch().await;
     app.skip_time(MOST_OF_A_YEAR);
     gate(&key).add_permits(1);

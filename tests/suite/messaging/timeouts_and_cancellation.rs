@@ -22,7 +22,7 @@ async fn hold(key: &str) {
 }
 
 #[workflow]
-async fn held_up(key: String) -> Result<()> {
+async fn blocks_in_step(key: String) -> Result<()> {
     let _dropped = Counted(format!("{key} dropped"));
     hold(&key).await;
     Ok(())
@@ -42,7 +42,7 @@ const HOUR: Duration = Duration::from_hours(1);
 async fn a_timeout_cancels_the_workflow_with_its_reason(database: &TestDatabase) {
     let key = fresh("timeout");
     let app = database.launch().await;
-    let handle = app.scope(async { held_up(key.clone()).id("w").timeout(HOUR).start().await.unwrap() }).await;
+    let handle = app.scope(async { blocks_in_step(key.clone()).id("w").timeout(HOUR).start().await.unwrap() }).await;
     arrived(&key, 1).await;
     app.skip_time(Duration::from_mins(59));
     assert_eq!(handle.status().await.unwrap(), Status::Pending);
@@ -58,7 +58,8 @@ async fn a_timeout_cancels_the_workflow_with_its_reason(database: &TestDatabase)
 async fn a_timeout_holds_across_restarts_and_fires_when_an_engine_is_back(database: &TestDatabase) {
     let key = fresh("outage");
     let app = database.launch().await;
-    app.scope(async { held_up(key.clone()).id("w").timeout(Duration::from_millis(400)).start().await.unwrap() }).await;
+    app.scope(async { blocks_in_step(key.clone()).id("w").timeout(Duration::from_millis(400)).start().await.unwrap() })
+        .await;
     arrived(&key, 1).await;
     database.crash(app).await;
     tokio::time::sleep(Duration::from_millis(500)).await; // the timeout passes while no engine runs
@@ -72,9 +73,9 @@ async fn a_timeout_holds_across_restarts_and_fires_when_an_engine_is_back(databa
 
 #[workflow]
 async fn starts_children(key: String) -> Result<()> {
-    let inherits = held_up(key.clone()).id("inherits").start().await?;
-    held_up(key.clone()).id("own").timeout(4 * HOUR).start().await?;
-    held_up(key.clone()).id("none").no_timeout().start().await?;
+    let inherits = blocks_in_step(key.clone()).id("inherits").start().await?;
+    blocks_in_step(key.clone()).id("own").timeout(4 * HOUR).start().await?;
+    blocks_in_step(key.clone()).id("none").no_timeout().start().await?;
     inherits.await
 }
 
@@ -101,7 +102,7 @@ async fn cancelling_from_another_process_takes_effect_within_a_second(database: 
     let key = fresh("elsewhere");
     let here = database.builder("here").launch().await.unwrap();
     let there = database.builder("there").launch().await.unwrap();
-    here.scope(async { held_up(key.clone()).id("w").start().await.unwrap() }).await;
+    here.scope(async { blocks_in_step(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
     there.cancel_workflow("w").await.unwrap();
     let dropped = format!("{key} dropped");
@@ -162,7 +163,7 @@ async fn returns_when_opened(key: String, value: u32) -> Result<u32> {
 }
 
 #[workflow]
-async fn takes_the_first(keys: Vec<String>, own: String) -> Result<usize> {
+async fn waits_for_first(keys: Vec<String>, own: String) -> Result<usize> {
     let mut handles = Vec::new();
     for (value, key) in (0..).zip(keys) {
         handles.push(returns_when_opened(key, value).start().await?);
@@ -175,7 +176,7 @@ async fn takes_the_first(keys: Vec<String>, own: String) -> Result<usize> {
 async fn the_winner_of_wait_first_is_recorded(database: &TestDatabase) {
     let (keys, own) = (vec![fresh("a"), fresh("b")], fresh("own"));
     let app = database.launch().await;
-    app.scope(async { takes_the_first(keys.clone(), own.clone()).id("w").start().await.unwrap() }).await;
+    app.scope(async { waits_for_first(keys.clone(), own.clone()).id("w").start().await.unwrap() }).await;
     arrived(&keys[0], 1).await;
     gate(&keys[1]).add_permits(1);
     arrived(&own, 1).await;

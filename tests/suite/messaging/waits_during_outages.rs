@@ -97,8 +97,8 @@ async fn a_timeout_during_a_connection_loss_takes_effect_on_return(database: &Te
         arrived(&long, 1).await;
         link.send_replace(Link::Cut);
         arrived(&format!("{short} dropped"), 1).await; // its timeout passes while the server is unreachable
-        let asked = app.list_steps("short").await;
-        assert!(asked.is_err(), "the server is cut off");
+        let steps = app.list_steps("short").await;
+        assert!(steps.is_err(), "the server is cut off");
         let begun = Instant::now();
         link.send_replace(Link::Open);
         let error = late.await.expect_err("its time was up");
@@ -114,7 +114,7 @@ async fn a_timeout_during_a_connection_loss_takes_effect_on_return(database: &Te
 }
 
 #[workflow]
-async fn listens_for(many: u32) -> Result<Vec<u32>> {
+async fn receives_during_outages(many: u32) -> Result<Vec<u32>> {
     let mut all = Vec::new();
     for _ in 0..many {
         all.extend(durable::recv::<u32>("n", HOUR).await?);
@@ -131,7 +131,7 @@ async fn messages_arrive_in_order_while_the_listener_is_terminated_repeatedly(da
     let receiver = database.builder("receiver").system_database(url.as_str()).launch().await.unwrap();
     let sender = database.builder("sender").launch().await.unwrap();
     let mut door = PgConnection::connect(database.url()).await.unwrap();
-    let handle = receiver.scope(async { listens_for(MANY).id("w").start().await.unwrap() }).await;
+    let handle = receiver.scope(async { receives_during_outages(MANY).id("w").start().await.unwrap() }).await;
     receiver.listening().await;
     let (begun, mut ended) = (Instant::now(), 0);
     for n in 0..MANY {
@@ -140,7 +140,7 @@ async fn messages_arrive_in_order_while_the_listener_is_terminated_repeatedly(da
             let end = format!(
                 "select pg_terminate_backend(pid) from pg_stat_activity where application_name = '{name}' and query like 'LISTEN%'"
             );
-            // It may be about to listen again: then there is none to terminate.
+            // The engine may be about to listen again: then there is no connection to terminate.
             let found = query_scalar::<_, bool>(AssertSqlSafe(end)).fetch_all(&mut door).await.unwrap();
             ended += found.len();
         }
@@ -148,8 +148,8 @@ async fn messages_arrive_in_order_while_the_listener_is_terminated_repeatedly(da
             tokio::time::sleep(Duration::from_millis(300)).await; // so that there is a listener to end again
         }
     }
-    let heard = tokio::time::timeout(Duration::from_secs(15), handle.result()).await.expect("they arrive").unwrap();
-    assert_eq!(heard, (0..MANY).collect::<Vec<_>>());
+    let received = tokio::time::timeout(Duration::from_secs(15), handle.result()).await.expect("they arrive").unwrap();
+    assert_eq!(received, (0..MANY).collect::<Vec<_>>());
     let listens = tokio::time::timeout(Duration::from_secs(15), receiver.listening()).await;
     listens.expect("it listens again");
     assert!(ended >= 3, "{ended} listeners were ended");

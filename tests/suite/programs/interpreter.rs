@@ -12,7 +12,7 @@ use crate::support::count;
 
 const LONG: Duration = Duration::from_hours(1);
 
-/// What a workflow knows of its surroundings.
+/// The environment of a program.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Ground {
     /// Its own id.
@@ -22,13 +22,13 @@ pub(super) struct Ground {
     pub(super) postgres: bool,
 }
 
-/// Gives what every operation has given, as a text.
+/// Returns the results of all operations as a text.
 #[workflow]
 pub(super) async fn interpret(ground: Ground, program: Block) -> Result<String> {
     block(&ground, &program).await
 }
 
-/// Sends so many messages on a topic, each when the one before it is durable.
+/// Sends this many messages on a topic, each when the one before it is durable.
 #[workflow]
 async fn feeds(to: String, topic: String, many: u32) -> Result<u32> {
     for n in 0..many {
@@ -73,7 +73,7 @@ async fn retries(id: &str, n: u32) -> Result<u32> {
 }
 
 #[step]
-async fn shows(id: &str, n: u32) -> Result<u32> {
+async fn sets_event(id: &str, n: u32) -> Result<u32> {
     count(format!("{id} {n}"));
     durable::set_event(format!("shown {n}"), &n).await?;
     durable::write_stream(format!("shown {n}"), &n).await?;
@@ -130,7 +130,7 @@ async fn run(ground: &Ground, op: &Op) -> Result<String> {
         Op::Step(n) => works(id, *n).await.to_string(),
         Op::Fails(n) => fails(id, *n).await.expect_err("it fails"),
         Op::Retries(n) => format!("{:?}", retries(id, *n).await.map_err(|it| it.to_string())),
-        Op::Shows(n) => shows(id, *n).await?.to_string(),
+        Op::Shows(n) => sets_event(id, *n).await?.to_string(),
         Op::Transaction(n) if *postgres => adds_pg(table, id, *n).await?.to_string(),
         Op::Transaction(n) => adds_lite(table, id, *n).await?.to_string(),
         Op::Posts(n) => {
@@ -251,7 +251,7 @@ async fn first_of_two(late: WorkflowHandle<Option<u32>>, early: WorkflowHandle<O
     Ok(format!("{first} {:?} {:?}", early.await?, late.await?))
 }
 
-/// Receives so many messages.
+/// Receives this many messages.
 async fn received(topic: &str, many: u32) -> Result<String> {
     let mut all = Vec::new();
     for _ in 0..many {

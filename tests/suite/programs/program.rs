@@ -7,12 +7,12 @@ use crate::support::Random;
 /// Operations one after the other.
 pub(super) type Block = Vec<Op>;
 
-/// One operation. Every number stands in one place of a program only: it names what is done there.
+/// One operation. Every number occurs only once in a program: it identifies the operation.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) enum Op {
     /// A step.
     Step(u32),
-    /// A step that fails, and whose failure is recorded.
+    /// A step that fails with a recorded error.
     Fails(u32),
     /// A step that fails at its first attempt.
     Retries(u32),
@@ -22,7 +22,7 @@ pub(super) enum Op {
     Transaction(u32),
     /// A transaction that adds a row and sends a message to this workflow, which receives it.
     Posts(u32),
-    /// The time, an id and chance.
+    /// The time, an id and a random number.
     Asks,
     Sleep(u64),
     Join(Vec<Block>),
@@ -41,7 +41,7 @@ pub(super) enum Op {
     Returns(u32, u32),
     /// A wait for a message that does not come, for so many milliseconds.
     Silence(u32, u64),
-    /// Sets an event, asks for it, sets it again and asks again.
+    /// Sets an event, reads it, sets it again and reads it again.
     Event(u32),
     /// Writes so many items to a stream.
     Items(u32, u32),
@@ -53,7 +53,7 @@ pub(super) enum Op {
     First(u32),
 }
 
-/// How the arms hang that do not win.
+/// How the arms that do not win wait forever.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(super) enum Hang {
     Never,
@@ -62,7 +62,7 @@ pub(super) enum Hang {
     Asks(u32),
 }
 
-/// What a number in a program stands for, to check after the run how often it happened.
+/// The effects of a number in a program, to check after the run how often they happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Effect {
     Step,

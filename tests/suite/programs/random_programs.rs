@@ -79,7 +79,7 @@ impl<'a> Hall<'a> {
         let launched = builder.store(Arc::clone(&faulty) as Arc<dyn Store>).launch().await;
         if launched.is_err() {
             assert!(faulty.was_reached(), "{:?}", launched.err());
-            faulty.kill(); // a program whose launch fails ends
+            faulty.kill(); // a program ends if its launch fails
         }
         (faulty, launched.ok())
     }
@@ -113,7 +113,7 @@ impl<'a> Hall<'a> {
             if let Some(app) = launched {
                 self.attempt(&app, &failing, &stormy, programs).await;
                 deaths += u64::from(failing.is_dead());
-                failing.kill(); // also if it did not die: children that are not awaited may still run
+                failing.kill(); // even if no fault happened: children that are not awaited may still run
             }
         }
         let (sound, last) = self.launch(FaultPlan::default()).await;
@@ -197,8 +197,8 @@ impl<'a> Hall<'a> {
         all.join("\n")
     }
 
-    /// The records of a workflow as they should be in every run: without those of arms that lost, and
-    /// without what time decides.
+    /// The records of a workflow that are equal in every run: without those of arms that lost, and without
+    /// values that depend on the time.
     async fn records(&self, id: &str, root: &str) -> Vec<String> {
         let steps = self.inner.steps(id).await.unwrap();
         let winners: Vec<(String, String)> = steps

@@ -242,7 +242,7 @@ async fn a_paused_queue_starts_nothing_until_it_is_resumed(database: &TestDataba
     app.scope(async {
         OTHER.pause().await.unwrap();
         let handle = waits_by_itself(1).start().await.unwrap();
-        // Another queue is worked off meanwhile, so the dispatcher has looked.
+        // The workflows of another queue run meanwhile, so the dispatcher has made a round.
         notes(fresh("beside"), 1).enqueue(&PLAIN).await.unwrap().await.unwrap();
         assert_eq!(handle.status().await.unwrap(), Status::Enqueued);
         assert!(OTHER.info().await.unwrap().paused);

@@ -1,4 +1,4 @@
-//! A queue whose claims fail does not affect the others.
+//! A queue with failing claims does not affect the others.
 
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ async fn a_queue_whose_claims_fail_does_not_block_the_others(database: &TestData
     let app = database.builder("a").store(Arc::clone(&faulty) as Arc<dyn Store>).launch().await.unwrap();
     app.scope(async {
         let bad = echoes_at_last(1).enqueue(&BAD).await.unwrap();
-        // By now whatever the failure holds up is held up for seconds.
+        // By now the back-off after the failures lasts for seconds.
         faulty.wait_for_refusals(6).await;
         let others = async {
             assert_eq!(echoes_at_last(2).queue(&GOOD).await.unwrap(), 2);

@@ -106,7 +106,7 @@ fn stays_of(path: &Path, process: &str, killed: Option<u128>) -> Vec<Stay> {
     stays
 }
 
-/// The most stays at one moment.
+/// The largest number of stays at one time.
 fn most_at_once<'a>(stays: impl Iterator<Item = &'a Stay>) -> i64 {
     let mut changes: Vec<(u128, i64)> = stays.flat_map(|stay| [(stay.from, 1), (stay.to, -1)]).collect();
     changes.sort_unstable(); // an end at the moment of a beginning comes first
@@ -214,7 +214,7 @@ async fn each_of_200_partition_keys_stays_in_order_while_processes_are_killed(da
     for (key, stays) in &by_key {
         assert!(most_at_once(stays.iter()) <= 1, "{key}: one at a time");
         let mut numbers: Vec<u32> = stays.iter().map(|it| it.number).collect();
-        // One whose process was killed is done once more before the next one.
+        // A workflow of a killed process runs once more before the next one.
         numbers.dedup();
         again += stays.len() - numbers.len();
         let expected: Vec<u32> = (0..COUNT).filter(|number| format!("k{}", number % 200) == *key).collect();

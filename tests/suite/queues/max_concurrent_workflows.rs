@@ -1,4 +1,4 @@
-//! `max_concurrent_workflows` limits direct starts, and never what these wait for.
+//! `max_concurrent_workflows` limits direct starts, and never the workflows that these wait for.
 
 use durable::prelude::*;
 
@@ -26,7 +26,7 @@ async fn fills(key: &str) {
 }
 
 #[workflow]
-async fn fills_a_place(key: String) -> Result<u32> {
+async fn fills_permit(key: String) -> Result<u32> {
     fills(&key).await;
     Ok(1)
 }
@@ -71,7 +71,7 @@ async fn a_claimed_workflow_does_not_wait_for_a_permit(database: &TestDatabase) 
     let key = fresh("full");
     let app = database.builder("one").max_concurrent_workflows(1).launch().await.unwrap();
     app.scope(async {
-        let direct = fills_a_place(key.clone()).start().await.unwrap();
+        let direct = fills_permit(key.clone()).start().await.unwrap();
         arrived(&key, 1).await;
         let queued = halves(8).queue(&SINGLE).timeout(Duration::from_millis(500)).start().await.unwrap();
         let ended = tokio::time::timeout(PATIENCE, queued.result()).await;
@@ -86,7 +86,7 @@ async fn a_claimed_workflow_does_not_wait_for_a_permit(database: &TestDatabase) 
 async fn a_process_at_its_workflow_limit_keeps_no_slot_from_the_fleet(database: &TestDatabase) {
     let key = fresh("full");
     let full = database.builder("full").max_concurrent_workflows(1).launch().await.unwrap();
-    let direct = full.scope(async { fills_a_place(key.clone()).start().await.unwrap() }).await;
+    let direct = full.scope(async { fills_permit(key.clone()).start().await.unwrap() }).await;
     arrived(&key, 1).await;
     let idle = database.builder("idle").launch().await.unwrap();
     // The engine that enqueues claims first.
@@ -103,7 +103,7 @@ async fn a_process_at_its_workflow_limit_keeps_no_slot_from_the_fleet(database: 
 
 #[workflow]
 async fn parent_of_one(key: String) -> Result<u32> {
-    fills_a_place(key).await
+    fills_permit(key).await
 }
 
 async fn a_recovered_child_runs_while_its_parent_takes_the_only_permit(database: &TestDatabase) {

@@ -117,13 +117,13 @@ async fn a_claimed_workflow_that_could_not_start_is_run_after_the_outage(databas
     let faulty = Arc::new(FaultyStore::over(&inner, FaultPlan::default()));
     faulty.hold_next("records", HoldAt::Before);
     let app = database.builder("suite").store(Arc::clone(&faulty) as Arc<dyn Store>).launch().await.unwrap();
-    // It is claimed; now its records cannot be read, and it cannot be given back.
+    // It is claimed; now its records cannot be read, and the claim cannot be returned.
     faulty.wait_for_held_calls(1).await;
     faulty.set_unreachable(true);
     faulty.hold_next("release_unknown_claims", HoldAt::Before);
     faulty.release_held_call();
-    let given_back = tokio::time::timeout(Duration::from_secs(20), faulty.wait_for_held_calls(2)).await;
-    given_back.expect("the dispatcher remembers that it may hold something");
+    let returned = tokio::time::timeout(Duration::from_secs(20), faulty.wait_for_held_calls(2)).await;
+    returned.expect("the dispatcher remembers that it may hold something");
     faulty.set_unreachable(false);
     faulty.release_held_call();
     gate(&key).add_permits(1);

@@ -71,7 +71,7 @@ async fn an_invalid_queue_is_refused_wherever_it_is_used(database: &TestDatabase
 }
 
 #[workflow]
-async fn enqueues_in_vain() -> Result<Vec<String>> {
+async fn enqueues_on_invalid_queue() -> Result<Vec<String>> {
     let mut text = Vec::new();
     for (queue, _) in impossible() {
         text.push(echoes(1).enqueue(&queue).await.expect_err("it is refused").to_string());
@@ -81,7 +81,7 @@ async fn enqueues_in_vain() -> Result<Vec<String>> {
 
 async fn enqueueing_a_child_on_an_invalid_queue_is_an_error_and_does_not_park(database: &TestDatabase) {
     let app = database.launch().await;
-    let text = app.scope(async { enqueues_in_vain().await }).await.unwrap();
+    let text = app.scope(async { enqueues_on_invalid_queue().await }).await.unwrap();
     for (text, (_, expected)) in text.into_iter().zip(impossible()) {
         assert!(text.contains(expected), "{text}");
     }
@@ -130,7 +130,7 @@ async fn debounce_up_to_without_debounce_is_refused_with_the_fix(database: &Test
 }
 
 #[workflow]
-async fn takes_another_for_as_good() -> Result<(ErrorKind, String)> {
+async fn attaches_to_duplicate() -> Result<(ErrorKind, String)> {
     let call = others(2).queue(&REFUSING).deduplicate("cart").or_existing();
     let error = call.start().await.expect_err("it is another workflow");
     Ok((error.kind(), error.to_string()))
@@ -142,7 +142,7 @@ async fn a_deduplication_id_never_attaches_to_another_workflow_function(database
         echoes(1).queue(&REFUSING).deduplicate("cart").id("one").start().await.unwrap();
         let outside = others(2).queue(&REFUSING).deduplicate("cart").or_existing().start().await;
         let outside = outside.expect_err("it is another workflow");
-        let inside = takes_another_for_as_good().id("p").await.unwrap();
+        let inside = attaches_to_duplicate().id("p").await.unwrap();
         for (kind, text) in [(outside.kind(), outside.to_string()), inside] {
             assert_eq!(kind, ErrorKind::Duplicate);
             assert!(text.contains("\"one\" (`echoes`) with the deduplication id \"cart\""), "{text}");

@@ -1,4 +1,4 @@
-//! What schedules start, and when.
+//! The workflows that schedules start, and their times.
 
 use std::sync::Arc;
 
@@ -67,7 +67,7 @@ async fn started(database: &TestDatabase, name: &str) -> Vec<String> {
     ids
 }
 
-/// Waits until a schedule has started so many.
+/// Waits until a schedule has started this many workflows.
 async fn fired(database: &TestDatabase, name: &str, count: usize) -> Vec<String> {
     until("the schedule has fired", async || started(database, name).await.len() >= count).await;
     started(database, name).await
@@ -78,7 +78,7 @@ async fn info(name: &str) -> Option<ScheduleInfo> {
 }
 
 /// Waits until the engine has recorded this tick as done.
-async fn dealt_with(name: &str, id: &str) {
+async fn handled(name: &str, id: &str) {
     let (_, tick) = id.split_once('@').expect("the id of a tick names its moment");
     let tick: DateTime<Utc> = tick.parse().expect("it is a date");
     until("the tick is noted", async || info(name).await.expect("it is there").last_tick >= tick).await;
@@ -94,7 +94,7 @@ async fn each_tick_is_started_once_and_on_time(database: &TestDatabase) {
             let ids = fired(database, "hourly", count).await;
             let handle = durable::retrieve_workflow::<String>(&ids[count - 1]).await.unwrap();
             assert_eq!(handle.await.unwrap(), "sales");
-            dealt_with("hourly", &ids[count - 1]).await;
+            handled("hourly", &ids[count - 1]).await;
         }
         let hourly = info("hourly").await.unwrap();
         assert_eq!((hourly.workflow.as_str(), hourly.in_code), ("sends_report", false));
@@ -116,7 +116,7 @@ async fn misfire_skips_missed_ticks_or_starts_one_or_all(database: &TestDatabase
         let all = fired(database, "all", 5).await;
         let once = fired(database, "once", 1).await;
         assert_eq!(once[0].split_once('@').unwrap().1, all[all.len() - 1].split_once('@').unwrap().1, "it is the last");
-        dealt_with("once", &once[0]).await;
+        handled("once", &once[0]).await;
         app.skip_time(HOUR);
         assert_eq!(fired(database, "all", 6).await.len(), 6);
         assert_eq!(fired(database, "once", 2).await.len(), 2);
@@ -139,7 +139,7 @@ async fn overlap_skip_leaves_out_a_tick_while_the_previous_one_runs(database: &T
         app.skip_time(HOUR);
         arrived(&key, 1).await;
         let ids = started(database, "alone").await;
-        dealt_with("alone", &ids[0]).await;
+        handled("alone", &ids[0]).await;
         let first = info("alone").await.unwrap().last_tick;
         app.skip_time(HOUR);
         until("the next tick is noted", async || info("alone").await.unwrap().last_tick != first).await;
@@ -270,7 +270,7 @@ async fn of_two_processes_only_one_starts_a_tick(database: &TestDatabase) {
         one.skip_time(HOUR);
         two.skip_time(HOUR);
         let ids = fired(database, "both", count).await;
-        one.scope(dealt_with("both", &ids[count - 1])).await;
+        one.scope(handled("both", &ids[count - 1])).await;
     }
     one.shutdown().await;
     two.shutdown().await;
@@ -292,7 +292,7 @@ async fn ticks_due_during_an_outage_are_missed(database: &TestDatabase) {
         app.skip_time(4 * HOUR);
         faulty.set_unreachable(false);
         assert_eq!(fired(database, "all", 5).await.len(), 5);
-        dealt_with("skip", &started(database, "skip").await[0]).await;
+        handled("skip", &started(database, "skip").await[0]).await;
         app.skip_time(HOUR);
         fired(database, "all", 6).await;
         assert_eq!(
@@ -316,7 +316,7 @@ async fn schedules_that_could_not_be_read_are_read_again(database: &TestDatabase
         faulty.lose_next_answer("schedules");
         sends_report("new".into()).schedule("new", every_hour()).misfire(Misfire::All).await.unwrap();
         let soon = tokio::time::timeout(Duration::from_secs(15), fired(database, "new", 1));
-        soon.await.expect("it is read again long before the next look for safety");
+        soon.await.expect("it is read again long before the next safety poll");
         assert!(faulty.lost_an_answer());
     })
     .await;

@@ -30,7 +30,7 @@ async fn faulty_child(key: String) -> Result<String> {
     Ok(noted(&key, "in the child").await)
 }
 
-/// One of everything that commits.
+/// A workflow with every operation that commits.
 #[workflow]
 async fn faulty_flow(key: String) -> Result<String> {
     let one = noted(&key, "one").await;

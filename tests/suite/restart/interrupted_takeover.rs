@@ -24,7 +24,7 @@ async fn left_behind(key: String) -> Result<u32> {
     Ok(7)
 }
 
-/// A live executor takes over from a crashed one, and the answer to one of its calls is lost.
+/// A live executor takes over from a crashed one, and the reply to one of its calls is lost.
 async fn heir_loses(database: &TestDatabase, call: &'static str) {
     let key = fresh("left behind");
     let inner = durable_core::store::open(database.url(), database.schema()).await.unwrap();

@@ -34,7 +34,7 @@ async fn workflows_of_a_live_executor_are_not_taken_over(database: &TestDatabase
 
     gate(&key).add_permits(1);
     assert_eq!(handle.await.unwrap(), 1);
-    // The other one learns of the end, although it has not run it.
+    // The other engine gets the result, although it has not run the workflow.
     assert_eq!(b.retrieve_workflow::<u32>("w").await.unwrap().await.unwrap(), 1);
     a.shutdown().await;
     b.shutdown().await;
@@ -46,7 +46,7 @@ async fn a_launch_under_the_same_name_takes_over_at_once(database: &TestDatabase
     a.scope(async { owned(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
 
-    // The first one is alive, and does not know it yet; what it does is not recorded any more.
+    // The first engine is alive and has not noticed the takeover; its results are not recorded any more.
     let b = database.builder("b").executor_id("pod-1").launch().await.unwrap();
     arrived(&key, 2).await;
     gate(&key).add_permits(2);
@@ -80,7 +80,7 @@ async fn a_fenced_executor_drops_its_workflows_and_registers_again(database: &Te
     let store = app.store();
     let executor = store.executors().await.unwrap().pop().unwrap();
     assert!(store.fence_out(executor.key, executor.epoch).await.unwrap());
-    // It finds out with its next heartbeat, and takes the workflow over from its former self.
+    // It notices at its next heartbeat, registers again, and takes the workflow over from its earlier executor.
     arrived(&key, 2).await;
     gate(&key).add_permits(1);
     assert_eq!(handle.await.unwrap(), 2);

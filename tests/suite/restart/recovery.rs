@@ -122,7 +122,7 @@ async fn continuing_a_suspended_workflow_is_not_a_recovery(database: &TestDataba
 }
 
 /// Stores workflows of an executor that is dead.
-pub(super) async fn left_by_the_dead(store: &dyn Store, workflows: &[(&str, &str, &str)]) {
+pub(super) async fn unknown_elsewhere(store: &dyn Store, workflows: &[(&str, &str, &str)]) {
     let executor = NewExecutor {
         key: 1.into(),
         name: "the dead one".into(),
@@ -164,7 +164,7 @@ async fn unreadable_arguments_park_only_their_workflow(database: &TestDatabase) 
         ("missing", "plus_one", "{}"),
         ("broken", "plus_one", "{"),
     ];
-    left_by_the_dead(&*app.store(), &workflows).await;
+    unknown_elsewhere(&*app.store(), &workflows).await;
     app.shutdown().await;
 
     let app = database.launch().await;
@@ -178,7 +178,7 @@ async fn unreadable_arguments_park_only_their_workflow(database: &TestDatabase) 
 
 async fn a_workflow_unknown_to_this_program_is_left_pending(database: &TestDatabase) {
     let app = database.launch().await;
-    left_by_the_dead(&*app.store(), &[("new", "a_name_of_a_later_release", "{}")]).await;
+    unknown_elsewhere(&*app.store(), &[("new", "a_name_of_a_later_release", "{}")]).await;
     app.shutdown().await;
 
     let app = database.launch().await;

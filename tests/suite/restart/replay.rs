@@ -15,7 +15,7 @@ database_tests! {
     a_refused_start_is_refused_again_on_replay,
 }
 
-/// Keys whose workflows run the code of the next release.
+/// The keys of workflows that run the code of the next release.
 static CHANGED: LazyLock<Mutex<HashSet<String>>> = LazyLock::new(Mutex::default);
 
 #[step]
@@ -110,7 +110,7 @@ async fn the_first_record_for_a_position_wins(database: &TestDatabase) {
     arrived(&key, 1).await;
     record_first(&app, "hold", "40").await;
 
-    // The step gives 1 and finds that 40 is recorded: the body begins again, and goes on with 40.
+    // The step returns 1, but 40 is recorded: the body begins again, and continues with 40.
     gate(&key).add_permits(1);
     assert_eq!(handle.await.unwrap(), 43);
     assert_eq!(counted(&key), 1, "the step itself ran once");
@@ -119,12 +119,12 @@ async fn the_first_record_for_a_position_wins(database: &TestDatabase) {
 }
 
 #[workflow]
-async fn has_the_id(key: String) -> Result<String> {
+async fn owns_the_id(key: String) -> Result<String> {
     Ok(key)
 }
 
 #[workflow]
-async fn wants_the_id(key: String) -> Result<String> {
+async fn starts_taken_id(key: String) -> Result<String> {
     durable::set_event("before", &1).await?; // it goes into the database with the start
     let refused = holds_first(key.clone()).id("taken").start().await.map(|it| it.id().to_owned());
     let awaited = holds_first(key.clone()).id("taken").await.map(|it| it.to_string());
@@ -136,8 +136,8 @@ async fn a_refused_start_is_refused_again_on_replay(database: &TestDatabase) {
     let key = fresh("refused");
     let app = database.launch().await;
     app.scope(async {
-        has_the_id(key.clone()).id("taken").await.unwrap();
-        wants_the_id(key.clone()).id("w").start().await.unwrap();
+        owns_the_id(key.clone()).id("taken").await.unwrap();
+        starts_taken_id(key.clone()).id("w").start().await.unwrap();
     })
     .await;
     arrived(&key, 1).await;
@@ -146,7 +146,7 @@ async fn a_refused_start_is_refused_again_on_replay(database: &TestDatabase) {
     let app = database.launch().await;
     gate(&key).add_permits(2);
     let text = app.retrieve_workflow::<String>("w").await.unwrap().await.unwrap();
-    assert_eq!(text.matches("belongs to a workflow `has_the_id` already").count(), 2, "{text}");
+    assert_eq!(text.matches("belongs to a workflow `owns_the_id` already").count(), 2, "{text}");
     assert_eq!(app.store().event_history("w", "before").await.unwrap().len(), 1, "it was shown once");
     app.shutdown().await;
 }

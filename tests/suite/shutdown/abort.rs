@@ -1,4 +1,4 @@
-//! What steps observe during the abort, and what becomes of their results.
+//! Steps during the abort: what they observe, and which of their results are recorded.
 
 use std::future::{Future, poll_fn};
 use std::panic::AssertUnwindSafe;
@@ -30,7 +30,7 @@ aborted_returns_the_reason,
 }
 
 #[step(retries = 3, backoff = "1ms")]
-async fn asks_whether_to_stop(key: &str) -> Result<u32> {
+async fn polls_should_abort(key: &str) -> Result<u32> {
     let run = count(key);
     if run > 1 {
         return Ok(run);
@@ -44,16 +44,16 @@ async fn asks_whether_to_stop(key: &str) -> Result<u32> {
 }
 
 #[workflow]
-async fn asks_in_a_step(key: String, retries: u32) -> Result<u32> {
-    asks_whether_to_stop(&key).retries(retries).await
+async fn polls_in_step(key: String, retries: u32) -> Result<u32> {
+    polls_should_abort(&key).retries(retries).await
 }
 
 async fn a_step_sees_should_abort_and_its_error_is_not_recorded(database: &TestDatabase) {
     let (retried, last) = (fresh("retried"), fresh("last"));
     let app = database.launch().await;
     app.scope(async {
-        asks_in_a_step(retried.clone(), 3).id("retried").start().await.unwrap();
-        asks_in_a_step(last.clone(), 0).id("last").start().await.unwrap();
+        polls_in_step(retried.clone(), 3).id("retried").start().await.unwrap();
+        polls_in_step(last.clone(), 0).id("last").start().await.unwrap();
     })
     .await;
     arrived(&retried, 1).await;
@@ -82,7 +82,7 @@ async fn waits_for_abort_or_gate(key: &str) -> String {
 }
 
 #[workflow]
-async fn naps_beside_a_step(key: String) -> Result<String> {
+async fn sleeps_beside_step(key: String) -> Result<String> {
     // The sleep is suspended when the drain begins. That does not stop the step.
     let ((), outcome) = tokio::join!(durable::sleep(Duration::from_hours(1)), waits_for_abort_or_gate(&key));
     Ok(outcome)
@@ -92,8 +92,8 @@ async fn aborted_resolves_after_the_drain_and_not_before(database: &TestDatabase
     let (drains, aborts) = (fresh("drains"), fresh("aborts"));
     let app = database.launch().await;
     app.scope(async {
-        naps_beside_a_step(drains.clone()).id("drains").start().await.unwrap();
-        naps_beside_a_step(aborts.clone()).id("aborts").start().await.unwrap();
+        sleeps_beside_step(drains.clone()).id("drains").start().await.unwrap();
+        sleeps_beside_step(aborts.clone()).id("aborts").start().await.unwrap();
     })
     .await;
     arrived(&drains, 1).await;
@@ -115,7 +115,7 @@ async fn aborted_resolves_after_the_drain_and_not_before(database: &TestDatabase
 }
 
 #[step]
-async fn fails_by_itself(key: &str) -> Result<u32> {
+async fn fails_on_its_own(key: &str) -> Result<u32> {
     count(key);
     gate(key).acquire().await.unwrap().forget();
     Err(Error::msg("the card was declined"))
@@ -123,7 +123,7 @@ async fn fails_by_itself(key: &str) -> Result<u32> {
 
 #[workflow]
 async fn declines(key: String) -> Result<u32> {
-    let declined = fails_by_itself(&key).await;
+    let declined = fails_on_its_own(&key).await;
     durable::sleep(Duration::from_millis(1)).await;
     declined
 }
@@ -148,7 +148,7 @@ async fn a_steps_own_error_during_the_abort_is_recorded(database: &TestDatabase)
 
 #[workflow]
 async fn declines_at_its_end(key: String) -> Result<u32> {
-    fails_by_itself(&key).await
+    fails_on_its_own(&key).await
 }
 
 async fn a_workflow_that_ends_during_the_abort_is_recorded_as_ended(database: &TestDatabase) {
@@ -166,13 +166,13 @@ async fn a_workflow_that_ends_during_the_abort_is_recorded_as_ended(database: &T
 }
 
 #[step]
-async fn here_it_is(key: &str) {
+async fn mark_arrived(key: &str) {
     count(key);
 }
 
 #[workflow]
-async fn takes_anything_for_an_answer(key: String) -> Result<String> {
-    here_it_is(&key).await;
+async fn ignores_wait_error(key: String) -> Result<String> {
+    mark_arrived(&key).await;
     match durable::recv::<String>("n", Duration::from_hours(1)).await {
         Err(_) | Ok(None) => Ok("caught".to_owned()),
         Ok(Some(text)) => Ok(text),
@@ -181,13 +181,13 @@ async fn takes_anything_for_an_answer(key: String) -> Result<String> {
 
 #[workflow]
 async fn defaults(key: String) -> Result<String> {
-    here_it_is(&key).await;
+    mark_arrived(&key).await;
     Ok(durable::recv::<String>("n", Duration::from_hours(1)).await.unwrap_or_default().unwrap_or_default())
 }
 
 #[workflow]
 async fn catches_panics(key: String) -> Result<String> {
-    here_it_is(&key).await;
+    mark_arrived(&key).await;
     let mut recv = Box::pin(durable::recv::<String>("n", Duration::from_hours(1)));
     let caught = poll_fn(|cx| match std::panic::catch_unwind(AssertUnwindSafe(|| recv.as_mut().poll(cx))) {
         Ok(polled) => polled.map(Ok),
@@ -200,7 +200,7 @@ async fn a_body_that_ignores_errors_of_a_wait_cannot_complete(database: &TestDat
     let key = fresh("swallows");
     let app = database.launch().await;
     app.scope(async {
-        takes_anything_for_an_answer(key.clone()).id("a").start().await.unwrap();
+        ignores_wait_error(key.clone()).id("a").start().await.unwrap();
         defaults(key.clone()).id("b").start().await.unwrap();
         catches_panics(key.clone()).id("c").start().await.unwrap();
     })
@@ -223,8 +223,8 @@ async fn a_body_that_ignores_errors_of_a_wait_cannot_complete(database: &TestDat
 static ENGINES: Mutex<Vec<(String, Durable)>> = Mutex::new(Vec::new());
 
 #[workflow(nondeterminism = "allow")] // what must not be done is what is tested
-async fn returns_when_it_is_let_go_of(key: String) -> Result<String> {
-    here_it_is(&key).await;
+async fn selects_around_wait(key: String) -> Result<String> {
+    mark_arrived(&key).await;
     let app = ENGINES.lock().unwrap().iter().find(|it| it.0 == key).map(|it| it.1.clone());
     let goes_down = || app.as_ref().is_some_and(|it| it.phase() >= EnginePhase::Draining);
     tokio::select! {
@@ -239,7 +239,7 @@ async fn a_select_around_a_suspended_wait_cannot_complete(database: &TestDatabas
     let key = fresh("selects");
     let app = database.launch().await;
     ENGINES.lock().unwrap().push((key.clone(), app.clone()));
-    app.scope(async { returns_when_it_is_let_go_of(key.clone()).id("w").start().await.unwrap() }).await;
+    app.scope(async { selects_around_wait(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
     wait_for_steps(&app, "w", 2).await; // it waits once its deadline is recorded
     let report = app.shutdown_with(budgets(1_000, 1_000)).await;
@@ -434,8 +434,8 @@ async fn a_deadline_cancels_during_the_drain_and_not_during_the_abort(database: 
     arrived(&far, 1).await;
     app.shutdown_with(budgets(0, 3_000)).await;
     for id in ["abort", "far"] {
-        let look = database.workflows().await;
-        assert_eq!(look.iter().find(|it| it.id == id).unwrap().status, Status::Pending, "{id}");
+        let workflows = database.workflows().await;
+        assert_eq!(workflows.iter().find(|it| it.id == id).unwrap().status, Status::Pending, "{id}");
     }
     gate(&far).add_permits(1);
     let app = database.launch().await;
@@ -446,7 +446,7 @@ async fn a_deadline_cancels_during_the_drain_and_not_during_the_abort(database: 
 }
 
 #[step]
-async fn tells_why(key: &str) {
+async fn returns_reason(key: &str) {
     count(key);
     let cancellation = durable::cancellation();
     let key = key.to_owned();
@@ -458,8 +458,8 @@ async fn tells_why(key: &str) {
 }
 
 #[workflow]
-async fn asks_why(key: String) -> Result<()> {
-    tells_why(&key).await;
+async fn records_reason(key: String) -> Result<()> {
+    returns_reason(&key).await;
     Ok(())
 }
 
@@ -468,11 +468,11 @@ async fn aborted_returns_the_reason(database: &TestDatabase) {
     let (cancelled, late) = (fresh("cancelled"), fresh("late"));
     let app = database.launch().await;
     app.scope(async {
-        let handle = asks_why(cancelled.clone()).start().await.unwrap();
+        let handle = records_reason(cancelled.clone()).start().await.unwrap();
         arrived(&cancelled, 1).await;
         handle.cancel().await.unwrap();
         arrived(&format!("{cancelled} Cancelled"), 1).await;
-        asks_why(late.clone()).timeout(Duration::from_hours(1)).start().await.unwrap();
+        records_reason(late.clone()).timeout(Duration::from_hours(1)).start().await.unwrap();
         arrived(&late, 1).await;
         app.skip_time(Duration::from_hours(1));
         arrived(&format!("{late} Deadline"), 1).await;

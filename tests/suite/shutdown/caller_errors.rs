@@ -1,4 +1,4 @@
-//! Errors of callers that get no answer: they tell whether something was written.
+//! Errors of callers that get no reply: they contain whether anything was written.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -61,7 +61,7 @@ async fn calls_after_the_shutdown_report_that_nothing_was_written(database: &Tes
     app.shutdown().await;
 }
 
-/// An engine whose first commits fail as planned, and all others as unreachable.
+/// An engine with a store that fails the first commits as planned, and is unreachable for all others.
 async fn failing(database: &TestDatabase, first: &[FaultMode]) -> (Durable, Arc<dyn Store>) {
     let inner = durable_core::store::open(database.url(), database.schema()).await.unwrap();
     let faults: BTreeMap<u64, FaultMode> =

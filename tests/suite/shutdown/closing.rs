@@ -89,7 +89,7 @@ async fn a_failed_launch_leaves_nothing_behind(database: &TestDatabase) {
     assert_eq!(early.kind(), durable::ErrorKind::Config, "{early}");
     nothing_is_left(database, &name, 0).await;
 
-    // Late: everything is there, a workflow is taken over, and the answer to that is lost.
+    // Late in the launch: a workflow is taken over, and the reply is lost.
     let inner = durable_core::store::open(&named_url(database, &name), database.schema()).await.unwrap();
     let faulty = Arc::new(FaultyStore::owning(&inner));
     faulty.lose_next_answer("take_over");
@@ -225,7 +225,7 @@ impl Drop for PanicsOnDrop {
 }
 
 #[workflow]
-async fn holds_a_mine(key: String) -> Result<u32> {
+async fn panics_when_dropped(key: String) -> Result<u32> {
     let _mine = PanicsOnDrop(key.clone());
     Ok(stay(&key).await)
 }
@@ -233,7 +233,7 @@ async fn holds_a_mine(key: String) -> Result<u32> {
 async fn a_panic_in_a_destructor_does_not_stop_the_shutdown(database: &TestDatabase) {
     let key = fresh("mine");
     let app = database.launch().await;
-    app.scope(async { holds_a_mine(key.clone()).id("w").start().await.unwrap() }).await;
+    app.scope(async { panics_when_dropped(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
     let report = app.shutdown_with(ShutdownOptions::immediate()).await;
     assert!(report.is_closed() && report.outcome == ShutdownOutcome::Closed, "{report}");
@@ -248,10 +248,10 @@ async fn panics_in_workflows_tasks_and_phases_do_not_stop_the_shutdown(database:
     let faulty = Arc::new(FaultyStore::owning(&inner));
     let app = database.builder("app").store(Arc::clone(&faulty) as Arc<dyn Store>).launch().await.unwrap();
     app.listening().await;
-    // A task of the engine, while everything works: the next look for news.
+    // A task of the engine, while everything works: the next poll.
     faulty.hold_next("poll", HoldAt::Panics);
     let key = fresh("panics");
-    app.scope(async { holds_a_mine(key.clone()).id("w").start().await.unwrap() }).await;
+    app.scope(async { panics_when_dropped(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
     let asks = app.spawn(durable::get_event::<u32>("w", "nothing", Duration::from_mins(1)));
     faulty.wait_for_held_call().await;
@@ -379,7 +379,7 @@ async fn an_engine_shuts_down_on_a_current_thread_runtime(database: &TestDatabas
             // It suspends waits, and lets a step finish.
             let app = launch().await;
             app.scope(async {
-                super::suspended_waits::naps_once(key.clone(), 3_600_000).id("naps").start().await.unwrap();
+                super::suspended_waits::sleeps_once(key.clone(), 3_600_000).id("naps").start().await.unwrap();
                 guards(key.clone()).id("step").start().await.unwrap();
             })
             .await;

@@ -1,4 +1,4 @@
-//! What becomes of running workflows.
+//! Running workflows during the drain.
 
 use std::time::Instant;
 
@@ -116,7 +116,7 @@ impl Drop for Dropped {
 }
 
 #[step]
-async fn never_lets_go(key: &str) -> u32 {
+async fn ignores_abort(key: &str) -> u32 {
     let _guard = Dropped(key.to_owned());
     let run = count(key);
     gate(key).acquire().await.unwrap().forget();
@@ -125,7 +125,7 @@ async fn never_lets_go(key: &str) -> u32 {
 
 #[workflow]
 async fn endless(key: String) -> Result<u32> {
-    Ok(never_lets_go(&key).await)
+    Ok(ignores_abort(&key).await)
 }
 
 async fn a_step_that_ignores_the_abort_is_dropped(database: &TestDatabase) {
@@ -135,7 +135,7 @@ async fn a_step_that_ignores_the_abort_is_dropped(database: &TestDatabase) {
     arrived(&key, 1).await;
     let report = app.shutdown_with(budgets(0, 50)).await;
     assert_eq!((report.killed.len(), report.stuck.len()), (1, 0), "{report}");
-    assert_eq!(report.killed[0].at.as_deref(), Some("step `never_lets_go`"));
+    assert_eq!(report.killed[0].at.as_deref(), Some("step `ignores_abort`"));
     assert_eq!(counted(&format!("{key} dropped")), 1, "its destructors have run");
     assert!(!report.is_clean());
 
@@ -170,7 +170,7 @@ async fn a_step_that_blocks_its_thread_is_reported_as_stuck(database: &TestDatab
     assert_eq!(report.stuck.len(), 1, "{report}");
     assert_eq!(report.released.as_ref().unwrap().direct, 0, "what may still be doing something is not handed over");
 
-    // When its lease has run out another engine takes it over, and the old body's record is refused when it comes at last.
+    // After the lease has expired another engine takes it over, and the late record of the old body is refused.
     let app = database.builder("next").lease(Duration::from_millis(500)).launch().await.unwrap();
     assert_eq!(app.retrieve_workflow::<u32>("w").await.unwrap().await.unwrap(), 2);
     assert_eq!(app.list_steps("w").await.unwrap()[0].output.as_deref(), Some("2"));
@@ -178,7 +178,7 @@ async fn a_step_that_blocks_its_thread_is_reported_as_stuck(database: &TestDatab
 }
 
 #[workflow]
-async fn waits_and_swallows(key: String) -> Result<String> {
+async fn swallows_wait_error(key: String) -> Result<String> {
     let child = endless(key).await;
     Ok(child.map_or("caught".to_owned(), |it| it.to_string()))
 }
@@ -199,7 +199,7 @@ async fn a_workflow_that_ignores_its_suspension_cannot_complete(database: &TestD
     let (waits, selects) = (fresh("swallow"), fresh("select"));
     let app = database.launch().await;
     app.scope(async {
-        waits_and_swallows(waits.clone()).id("waits").start().await.unwrap();
+        swallows_wait_error(waits.clone()).id("waits").start().await.unwrap();
         selects_around_a_wait(selects.clone()).id("selects").start().await.unwrap();
     })
     .await;
@@ -218,7 +218,7 @@ async fn a_workflow_that_ignores_its_suspension_cannot_complete(database: &TestD
 #[workflow]
 async fn joins(key: String) -> Result<u32> {
     let slow = format!("{key} slow");
-    let (slow, quick) = tokio::join!(never_lets_go(&slow), pass_named(format!("{key} quick")));
+    let (slow, quick) = tokio::join!(ignores_abort(&slow), pass_named(format!("{key} quick")));
     Ok(slow + quick)
 }
 
@@ -279,8 +279,8 @@ async fn the_drain_refuses_direct_starts_and_allows_enqueueing(database: &TestDa
     app.scope(async { passes(key.clone(), 1).id("queued").enqueue(&LATE).await.unwrap() }).await;
     gate(&key).add_permits(1);
     assert!(down.await.unwrap().is_clean());
-    let look = database.workflows().await;
-    let stands: Vec<_> = look.iter().map(|it| (it.id.as_str(), it.status)).collect();
+    let workflows = database.workflows().await;
+    let stands: Vec<_> = workflows.iter().map(|it| (it.id.as_str(), it.status)).collect();
     assert_eq!(stands, [("w", Status::Success), ("queued", Status::Enqueued)], "nothing was written of the other");
 
     gate(&key).add_permits(1);
@@ -307,8 +307,8 @@ async fn a_transaction_outside_a_workflow_works_during_the_drain(database: &Test
     let down = start_shutdown(&app, budgets(60_000, 0));
     app.wait_for_phase(EnginePhase::Draining).await;
     // It belongs to no workflow: it may serve a request that is answered before the process ends.
-    let asked = async { if database.is_postgres() { asks_postgres().await } else { asks_lite().await } };
-    assert_eq!(app.scope(asked).await.unwrap(), 1);
+    let result = async { if database.is_postgres() { asks_postgres().await } else { asks_lite().await } };
+    assert_eq!(app.scope(result).await.unwrap(), 1);
     gate(&key).add_permits(1);
     assert_eq!(down.await.unwrap().completed, 1);
 }

@@ -42,7 +42,7 @@ impl Leaver {
         Self { child, input, lines }
     }
 
-    /// Makes it shut down, and gives its report, its exit code and how long that took.
+    /// Shuts the process down, and returns its report, its exit code and how long that took.
     async fn leave(mut self) -> (String, Option<i32>, Duration) {
         let begun = Instant::now();
         self.input.write_all(b"leave\n").await.expect("it reads its input");
@@ -93,7 +93,7 @@ async fn a_process_with_a_stuck_step_is_not_taken_over_while_it_lives(database: 
     assert_eq!(neighbour().await, 0, "the system has released its lock");
 }
 
-/// A process whose database is gone ends all the same.
+/// A process exits even if its database is gone.
 #[cfg_attr(not(has_postgres), ignore = "no Postgres: set DURABLE_TEST_POSTGRES_URL or install postgresql")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_process_exits_although_its_database_is_stopped() {

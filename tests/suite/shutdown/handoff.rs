@@ -28,10 +28,10 @@ async fn marked(key: &str) -> u32 {
 }
 
 #[workflow(max_recoveries = 2)]
-async fn waits_for_word(key: String) -> Result<u32> {
+async fn waits_for_message(key: String) -> Result<u32> {
     marked(&key).await;
-    let word = durable::recv::<u32>("word", Duration::MAX).await?;
-    Ok(word.unwrap_or_default())
+    let message = durable::recv::<u32>("word", Duration::MAX).await?;
+    Ok(message.unwrap_or_default())
 }
 
 async fn released_workflows_are_taken_over_by_a_live_peer_at_once(database: &TestDatabase) {
@@ -39,7 +39,7 @@ async fn released_workflows_are_taken_over_by_a_live_peer_at_once(database: &Tes
     let app = database.builder("a").launch().await.unwrap();
     let peer = database.builder("b").launch().await.unwrap();
     peer.listening().await;
-    app.scope(async { waits_for_word(key.clone()).id("w").start().await.unwrap() }).await;
+    app.scope(async { waits_for_message(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
     let report = app.shutdown_with(patient()).await;
     assert_eq!(report.released.as_ref().unwrap().direct, 1, "{report}");
@@ -58,7 +58,7 @@ async fn workflows_that_are_not_released_wait_for_the_restart(database: &TestDat
     let app = database.launch().await;
     let peer = database.builder("peer").launch().await.unwrap();
     peer.listening().await;
-    app.scope(async { waits_for_word(key.clone()).id("w").start().await.unwrap() }).await;
+    app.scope(async { waits_for_message(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
     let options = patient().release(false);
     let report = app.shutdown_with(options).await;
@@ -79,7 +79,7 @@ async fn workflows_that_are_not_released_wait_for_the_restart(database: &TestDat
 async fn two_hundred_restarts_count_as_no_recovery(database: &TestDatabase) {
     let key = fresh("refund");
     let app = database.launch().await;
-    app.scope(async { waits_for_word(key.clone()).id("w").start().await.unwrap() }).await;
+    app.scope(async { waits_for_message(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
     app.shutdown().await;
     for _ in 0..200 {
@@ -169,7 +169,7 @@ async fn messages_are_received_during_the_drain(database: &TestDatabase) {
     let app = database.builder("a").launch().await.unwrap();
     let peer = database.builder("b").launch().await.unwrap();
     app.listening().await;
-    app.scope(async { waits_for_word(key.clone()).id("w").start().await.unwrap() }).await;
+    app.scope(async { waits_for_message(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
     let options = patient().wait_grace(Duration::from_secs(30));
     let down = start_shutdown(&app, options);
@@ -183,7 +183,7 @@ async fn messages_are_received_during_the_drain(database: &TestDatabase) {
 }
 
 #[workflow]
-async fn shows_at_the_end(key: String) -> Result<u32> {
+async fn sets_event_at_end(key: String) -> Result<u32> {
     at_work(&key).await;
     durable::set_event("last word", &7).await?;
     Ok(1)
@@ -194,10 +194,10 @@ async fn notifications_are_sent_before_the_connections_close(database: &TestData
     let app = database.builder("a").launch().await.unwrap();
     let reader = database.builder("b").launch().await.unwrap();
     reader.listening().await;
-    app.scope(async { shows_at_the_end(key.clone()).id("w").start().await.unwrap() }).await;
+    app.scope(async { sets_event_at_end(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
     let asks = reader.spawn(durable::get_event::<u32>("w", "last word", Duration::from_mins(1)));
-    tokio::time::sleep(Duration::from_millis(100)).await; // it has asked once, and waits for a notification
+    tokio::time::sleep(Duration::from_millis(100)).await; // it has polled once, and waits for a notification
     let down = start_shutdown(&app, patient());
     app.wait_for_phase(EnginePhase::Draining).await;
     let begun = Instant::now();

@@ -31,15 +31,15 @@ static RACED: Queue = Queue::new("shutdown-raced");
 static SINGLE: Queue = Queue::new("shutdown-single").concurrency(1);
 
 #[step]
-async fn stays_in_line(key: &str, id: &str) {
+async fn hold_slot(key: &str, id: &str) {
     count(format!("{key} {id}"));
     count(key);
     gate(key).acquire().await.unwrap().forget();
 }
 
 #[workflow]
-async fn in_line(key: String, id: String) -> Result<u32> {
-    stays_in_line(&key, &id).await;
+async fn holds_slot(key: String, id: String) -> Result<u32> {
+    hold_slot(&key, &id).await;
     Ok(1)
 }
 
@@ -49,7 +49,7 @@ async fn enqueued(database: &TestDatabase, key: &str, queue: &Queue, many: u32) 
     app.scope(async {
         for number in 0..many {
             let id = format!("w{number}");
-            in_line(key.to_owned(), id.clone()).id(id).enqueue(queue).await.unwrap();
+            holds_slot(key.to_owned(), id.clone()).id(id).enqueue(queue).await.unwrap();
         }
     })
     .await;
@@ -151,7 +151,7 @@ async fn a_quiesced_engine_fires_no_schedule_and_no_tick_is_lost(database: &Test
     let key = fresh("ticks");
     let app = database.launch().await;
     app.scope(async {
-        in_line(key.clone(), "w".into()).id("w").start().await.unwrap();
+        holds_slot(key.clone(), "w".into()).id("w").start().await.unwrap();
         ticked().schedule("every-second", "* * * * * *").misfire(Misfire::All).await.unwrap();
     })
     .await;
@@ -204,8 +204,8 @@ async fn run_until_idle_does_not_wait_for_queues_of_a_quiesced_engine(database: 
     let app = database.launch().await;
     app.quiesce();
     app.scope(async {
-        naps_a_little(key.clone()).id("queued").enqueue(&ONE_BY_ONE).await.unwrap();
-        naps_a_little(key.clone()).id("runs").start().await.unwrap();
+        sleeps_briefly(key.clone()).id("queued").enqueue(&ONE_BY_ONE).await.unwrap();
+        sleeps_briefly(key.clone()).id("runs").start().await.unwrap();
     })
     .await;
     let report = tokio::time::timeout(Duration::from_secs(30), app.run_until_idle()).await;
@@ -235,7 +235,7 @@ async fn run_until_idle_inside_a_workflow_does_not_wait_for_that_workflow(databa
 }
 
 #[workflow]
-async fn naps_a_little(key: String) -> Result<u32> {
+async fn sleeps_briefly(key: String) -> Result<u32> {
     count(format!("{key} begun"));
     durable::sleep(Duration::from_millis(300)).await;
     Ok(1)
@@ -245,9 +245,9 @@ async fn run_until_idle_waits_for_delayed_and_sleeping_workflows(database: &Test
     let key = fresh("delayed");
     let app = database.launch().await;
     app.scope(async {
-        naps_a_little(key.clone()).id("naps").start().await.unwrap();
+        sleeps_briefly(key.clone()).id("naps").start().await.unwrap();
         let delay = Duration::from_millis(500);
-        naps_a_little(key.clone()).queue(&ONE_BY_ONE).delay(delay).id("delayed").start().await.unwrap();
+        sleeps_briefly(key.clone()).queue(&ONE_BY_ONE).delay(delay).id("delayed").start().await.unwrap();
     })
     .await;
     let report = app.run_until_idle().await;

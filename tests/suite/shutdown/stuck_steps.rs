@@ -26,8 +26,8 @@ fn hold(key: &str) -> mpsc::Sender<()> {
 fn hang(key: &str) {
     let held = {
         let mut all = HELD.lock().unwrap();
-        let place = all.iter().position(|it| it.0 == key);
-        place.map(|place| all.swap_remove(place).1)
+        let index = all.iter().position(|it| it.0 == key);
+        index.map(|index| all.swap_remove(index).1)
     };
     if let Some(held) = held {
         let _ = held.recv_timeout(Duration::from_mins(1));

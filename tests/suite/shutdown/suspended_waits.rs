@@ -32,7 +32,7 @@ async fn noted(key: &str) -> u32 {
 }
 
 #[workflow]
-pub(super) async fn naps_once(key: String, millis: u64) -> Result<u32> {
+pub(super) async fn sleeps_once(key: String, millis: u64) -> Result<u32> {
     noted(&format!("{key} before")).await;
     durable::sleep(Duration::from_millis(millis)).await;
     Ok(noted(&format!("{key} after")).await)
@@ -41,7 +41,7 @@ pub(super) async fn naps_once(key: String, millis: u64) -> Result<u32> {
 async fn a_long_sleep_is_suspended_at_once(database: &TestDatabase) {
     let key = fresh("long");
     let app = database.launch().await;
-    app.scope(async { naps_once(key.clone(), 3_600_000).id("w").start().await.unwrap() }).await;
+    app.scope(async { sleeps_once(key.clone(), 3_600_000).id("w").start().await.unwrap() }).await;
     arrived(&format!("{key} before"), 1).await;
     wait_for_steps(&app, "w", 2).await; // the time of waking is recorded
     let wakes = app.list_steps("w").await.unwrap()[1].output.clone();
@@ -62,7 +62,7 @@ async fn a_long_sleep_is_suspended_at_once(database: &TestDatabase) {
 async fn a_short_sleep_completes_in_the_drain(database: &TestDatabase) {
     let key = fresh("short");
     let app = database.launch().await;
-    app.scope(async { naps_once(key.clone(), 300).id("w").start().await.unwrap() }).await;
+    app.scope(async { sleeps_once(key.clone(), 300).id("w").start().await.unwrap() }).await;
     arrived(&format!("{key} before"), 1).await;
     let report = app.shutdown_with(patient()).await;
     assert!(report.is_clean() && report.completed == 1 && report.suspended.is_empty(), "{report}");
@@ -93,14 +93,14 @@ async fn recv_is_suspended_at_once(database: &TestDatabase) {
 }
 
 #[workflow]
-async fn shows_late() -> Result<u32> {
+async fn sets_event_late() -> Result<u32> {
     durable::recv::<()>("show", Duration::MAX).await?;
     durable::set_event("shown", &7).await?;
     Ok(1)
 }
 
 #[workflow]
-async fn asks_for_an_event(key: String, of: String) -> Result<Option<u32>> {
+async fn gets_event_in_drain(key: String, of: String) -> Result<Option<u32>> {
     noted(&key).await;
     durable::get_event(&of, "shown", HOUR).await
 }
@@ -109,8 +109,8 @@ async fn get_event_is_suspended_at_once(database: &TestDatabase) {
     let key = fresh("event");
     let app = database.launch().await;
     app.scope(async {
-        shows_late().id("shows").start().await.unwrap();
-        asks_for_an_event(key.clone(), "shows".into()).id("asks").start().await.unwrap();
+        sets_event_late().id("shows").start().await.unwrap();
+        gets_event_in_drain(key.clone(), "shows".into()).id("asks").start().await.unwrap();
     })
     .await;
     arrived(&key, 1).await;
@@ -145,15 +145,15 @@ async fn recv_is_suspended_after_the_wait_grace(database: &TestDatabase) {
     let report = down.await.unwrap();
     assert!(report.completed == 1 && report.suspended_total == 1, "{report}");
     assert!(begun.elapsed() >= grace && begun.elapsed() < AT_ONCE + grace, "{report}");
-    let look = database.workflows().await;
-    let output = look.iter().find(|it| it.id == "gets").unwrap().output.as_deref();
+    let workflows = database.workflows().await;
+    let output = workflows.iter().find(|it| it.id == "gets").unwrap().output.as_deref();
     assert_eq!(output, Some("7"));
 }
 
 async fn a_sleep_beyond_a_shortened_drain_is_suspended(database: &TestDatabase) {
     let key = fresh("shortened");
     let app = database.launch().await;
-    app.scope(async { naps_once(key.clone(), 40_000).id("w").start().await.unwrap() }).await;
+    app.scope(async { sleeps_once(key.clone(), 40_000).id("w").start().await.unwrap() }).await;
     arrived(&format!("{key} before"), 1).await;
     let down = start_shutdown(&app, patient());
     app.wait_for_phase(EnginePhase::Draining).await;
@@ -206,8 +206,8 @@ async fn a_parent_waiting_for_queued_children_does_not_delay_the_drain(database:
     let report = down.await.unwrap();
     assert!(begun.elapsed() < AT_ONCE && report.is_clean(), "{report}");
     assert_eq!(report.completed, 2, "{report}");
-    let look = database.workflows().await;
-    let with = |status| look.iter().filter(|it| it.status == status).count();
+    let workflows = database.workflows().await;
+    let with = |status| workflows.iter().filter(|it| it.status == status).count();
     assert_eq!((with(Status::Success), with(Status::Enqueued), with(Status::Pending)), (2, 4, 1));
     assert_eq!(counted(&key), 2, "none was begun after the shutdown");
 
@@ -254,8 +254,8 @@ async fn wait_first_in_the_drain_waits_for_workflows_running_here(database: &Tes
     gate(&key).add_permits(1);
     let report = down.await.unwrap();
     assert!(report.is_clean() && report.completed == 2, "{report}");
-    let look = database.workflows().await;
-    assert_eq!(look.iter().find(|it| it.id == "main").unwrap().output.as_deref(), Some("1"));
+    let workflows = database.workflows().await;
+    assert_eq!(workflows.iter().find(|it| it.id == "main").unwrap().output.as_deref(), Some("1"));
 }
 
 /// Checks the error of a caller outside the workflow that waited for its result.

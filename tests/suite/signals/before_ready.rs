@@ -27,7 +27,7 @@ impl Obstacle {
     async fn new(database: &ProcessDatabase) -> Self {
         if database.is_postgres() {
             let mut connection = sqlx::PgConnection::connect(database.url()).await.unwrap();
-            // A statement of a process that was killed may still go on at the server.
+            // The server may still execute a statement of a killed process.
             let text = "begin; drop schema if exists durable cascade; create schema durable";
             sqlx::raw_sql(text).execute(&mut connection).await.unwrap();
             Self::Postgres(connection)
@@ -48,7 +48,7 @@ impl Obstacle {
 }
 
 async fn sigterm_before_the_launch_is_done_ends_the_process(database: &ProcessDatabase) {
-    // One that handles signals from the beginning, and one only after its launch.
+    // One process handles signals from the beginning, and one only after its launch.
     for mode in ["early", "steps"] {
         let obstacle = Obstacle::new(database).await;
         let mut process = start_signal_worker(mode, 10_000, 20_000, &[2, 1], database);

@@ -86,7 +86,7 @@ async fn a_service_shuts_down_in_order_when_triggered(database: &TestDatabase) {
 #[queue]
 static BEHIND: Queue = Queue::new("inside-behind");
 
-/// A service whose handlers ask for the shutdown, start a workflow, and put one on a queue.
+/// A service with handlers that request the shutdown, start a workflow, and enqueue one.
 fn stoppable(app: &Durable) -> Router {
     let asks = app.clone();
     let stop = get(async move || {
@@ -202,9 +202,9 @@ async fn an_unreachable_database_is_a_503_response(database: &TestDatabase) {
     let service = durable::axum::serve(&app, listener, stoppable(&app)).until(std::future::pending());
     let service = tokio::spawn(service.into_future());
     faulty.set_unreachable(true);
-    let away = http::get(port, "/find/anybody").await.unwrap();
-    assert_eq!((away.status, error_of(&away)), (503, ("unavailable".to_owned(), None)), "{away:?}");
-    assert!(away.head.contains("retry-after: 2"), "{away:?}");
+    let closed = http::get(port, "/find/anybody").await.unwrap();
+    assert_eq!((closed.status, error_of(&closed)), (503, ("unavailable".to_owned(), None)), "{closed:?}");
+    assert!(closed.head.contains("retry-after: 2"), "{closed:?}");
     faulty.set_unreachable(false);
     assert_eq!(http::get(port, "/find/anybody").await.unwrap().status, 404);
     service.abort();

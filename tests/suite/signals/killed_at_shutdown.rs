@@ -95,7 +95,7 @@ impl Obstacle {
     }
 }
 
-/// One that sleeps in its workflow, and is asked to end.
+/// A process that sleeps in its workflow, and gets a signal.
 async fn asleep(database: &ProcessDatabase) -> WatchedProcess {
     let process = start_signal_worker("sleeps", 0, 10_000, &[], database);
     process.wait_for_line(HANDLES_SIGNALS).await;
@@ -117,7 +117,7 @@ async fn a_kill_before_or_after_the_hand_off_loses_nothing(database: &ProcessDat
     let row = database.workflows().await.remove(0);
     assert_eq!((row.status, row.executor.is_some()), (Status::Pending, true), "it is still owned");
 
-    // After it: the next one has recovered it, and hands it over, and then dies.
+    // After the hand-off: the next process has recovered the workflow, releases it, and is then killed.
     let mut process = asleep(database).await;
     process.signal(Signal::TERM);
     process.wait_for_line("phase=\"hand-off\"").await;
@@ -125,7 +125,7 @@ async fn a_kill_before_or_after_the_hand_off_loses_nothing(database: &ProcessDat
     let row = database.workflows().await.remove(0);
     assert_eq!((row.status, row.executor.is_none()), (Status::Pending, true), "it is handed over");
 
-    // And the one after that.
+    // The next process completes it.
     let mut process = asleep(database).await;
     process.signal(Signal::TERM);
     let ended = process.wait_for_exit().await;

@@ -29,7 +29,7 @@ struct Requests {
     failed: Vec<String>,
 }
 
-/// Asks one of the ports after the other, until one is not closed.
+/// Sends a request to one port after the other, until one is not closed.
 async fn one(ports: Vec<u16>, number: u64, requests: Arc<Mutex<Requests>>) {
     let path = match number % 3 {
         0 => format!("/run?id=r-{number}&steps={STEPS}&ms=100"),
@@ -101,9 +101,9 @@ async fn no_request_is_lost_while_web_services_are_replaced(database: &ProcessDa
     );
     assert!(requests.failed.is_empty(), "{:#?}", requests.failed);
     assert_eq!(requests.answered, sent);
-    let look = database.workflows().await;
-    assert_eq!(look.len() as u64, sent);
-    assert!(look.iter().all(|it| it.recoveries == 0), "nothing crashed");
+    let workflows = database.workflows().await;
+    assert_eq!(workflows.len() as u64, sent);
+    assert!(workflows.iter().all(|it| it.recoveries == 0), "nothing crashed");
     let runs = ledger(database.folder());
     assert_eq!(runs.len() as u64, STEPS * sent);
     let again: Vec<_> = runs.iter().filter(|(_, it)| it.len() > 1).collect();

@@ -48,9 +48,9 @@ async fn a_rolling_restart_of_workers_loses_nothing(database: &ProcessDatabase) 
     }
     println!("from TERM to exit: {exits:.2?}; {:.1?} in all", begun.elapsed());
 
-    let look = database.workflows().await;
-    assert_eq!(look.len() as u64, WORKFLOWS);
-    assert!(look.iter().all(|it| it.recoveries == 0), "nothing crashed");
+    let workflows = database.workflows().await;
+    assert_eq!(workflows.len() as u64, WORKFLOWS);
+    assert!(workflows.iter().all(|it| it.recoveries == 0), "nothing crashed");
     let runs = ledger(database.folder());
     assert_eq!(runs.len() as u64, 3 * WORKFLOWS);
     let again: Vec<_> = runs.iter().filter(|(_, it)| it.len() > 1).collect();

@@ -47,7 +47,7 @@ async fn the_web_example_loses_nothing_when_it_is_stopped(database: &ProcessData
     assert_eq!((answer.status, answer.body.as_str()), (200, "72 steps\n"));
     second.signal(Signal::TERM);
     assert_eq!(second.wait_for_exit().await.status.code(), Some(0));
-    let look = database.workflows().await;
-    assert_eq!(look.len(), 7);
-    assert!(look.iter().all(|it| it.status == Status::Success && it.recoveries == 0), "{look:?}");
+    let workflows = database.workflows().await;
+    assert_eq!(workflows.len(), 7);
+    assert!(workflows.iter().all(|it| it.status == Status::Success && it.recoveries == 0), "{workflows:?}");
 }

@@ -18,7 +18,7 @@ process_tests! {
     internal_errors_are_hidden_from_clients,
 }
 
-/// Starts the program `web_worker`, and gives its port.
+/// Starts the program `web_worker`, and returns its port.
 pub(super) async fn site(
     database: &ProcessDatabase,
     lb_delay: &str,
@@ -47,7 +47,7 @@ async fn readiness_ends_before_the_listener_closes_and_requests_are_completed(da
         assert!(sent.elapsed() < Duration::from_millis(900), "readiness is still on after {:?}", sent.elapsed());
     }
     let off = sent.elapsed();
-    // All that lasts beyond the moment when nothing is accepted any more.
+    // The requests that last beyond the time at which the listener is closed.
     let across = tokio::spawn(async move { get(port, "/work?ms=1500").await });
     let workflow = tokio::spawn(async move { get(port, "/run?id=across&steps=3&ms=500").await });
     ask(&mut kept, "/work?ms=1").await.unwrap();

@@ -12,7 +12,7 @@ static GATES: LazyLock<Mutex<HashMap<String, Arc<Semaphore>>>> = LazyLock::new(M
 /// Longer than any step takes to begin, also on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// Counts one more of `key`, and gives how many there are now.
+/// Counts one more of `key`, and returns the count.
 pub(crate) fn count(key: impl Into<String>) -> u32 {
     let mut counts = COUNTS.lock().expect("nothing panics under this lock");
     let counter = counts.entry(key.into()).or_default();
@@ -26,7 +26,8 @@ pub(crate) fn counted(key: &str) -> u32 {
     counts.get(key).map_or(0, |it| *it.borrow())
 }
 
-/// Returns once so many of `key` were counted: once a step has begun so often, if it counts its beginning.
+/// Returns once the count of `key` has reached this number: once a step has begun that often, if it counts its
+/// beginning.
 pub(crate) async fn arrived(key: &str, many: u32) {
     let mut counter = {
         let mut counts = COUNTS.lock().expect("nothing panics under this lock");

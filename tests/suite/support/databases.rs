@@ -42,8 +42,7 @@ impl TestDatabase {
         self.postgres
     }
 
-    /// Settings of an engine on this database. The lease is so long that nothing in a test can
-    /// happen only because one ran out.
+    /// Settings of an engine on this database. The lease is so long that it does not expire in a test.
     pub(crate) fn builder(&self, name: &str) -> Builder {
         Durable::builder(name)
             .system_database(&self.url)

@@ -17,7 +17,7 @@ use super::TestDatabase;
 pub(crate) enum FaultMode {
     /// The process dies before the commit.
     Before,
-    /// The process dies after the commit, before it gets the answer.
+    /// The process dies after the commit, before it gets the reply.
     After,
     /// The connection breaks after the commit, and the process lives.
     LostAnswer,
@@ -25,16 +25,16 @@ pub(crate) enum FaultMode {
     Unreachable,
     /// The commit waits until it is [let through](FaultyStore::release_held_call).
     Held,
-    /// The database refuses what is to be committed.
+    /// The database refuses the commit.
     Refused,
 }
 
-/// At which calls a store fails, and how.
+/// The calls at which a store fails, and how.
 #[derive(Debug, Default)]
 pub(crate) struct FaultPlan {
     pub(crate) faults: BTreeMap<u64, FaultMode>,
-    /// Whether reading counts like committing. How often an engine reads depends on the moment, so
-    /// that such a plan cannot be exhaustive.
+    /// Whether reading counts like committing. How often an engine reads depends on timing, so such a
+    /// plan cannot be exhaustive.
     pub(crate) reading_counts: bool,
 }
 
@@ -48,18 +48,18 @@ pub(crate) struct FaultyStore {
     calls: AtomicU64,
     dead: watch::Sender<bool>,
     away: AtomicBool,
-    /// Whether commits wait without an answer after the first failure.
+    /// Whether commits get no reply after the first failure.
     gone: AtomicBool,
     /// How many commits failed because the database is unreachable.
     rejected_commits: watch::Sender<u64>,
     held: tokio::sync::Semaphore,
-    /// The call whose next answer is lost.
+    /// The call that gets no reply the next time.
     to_lose: Mutex<Option<&'static str>>,
-    /// The call that is held at its next time, or panics.
+    /// The call that is held the next time, or panics.
     to_hold: Mutex<Option<(String, HoldAt)>>,
     /// How often a call was held.
     holds: watch::Sender<u64>,
-    /// The queue whose claims fail, and how often they did.
+    /// The queue with failing claims, and how often they failed.
     refused: Mutex<Option<&'static str>>,
     refusals: watch::Sender<u64>,
 }
@@ -75,7 +75,7 @@ pub(crate) enum HoldAt {
     Panics,
 }
 
-/// The fate of a call.
+/// What happens to a call.
 enum Fate {
     Through,
     /// It is done, and its result is lost.
@@ -126,7 +126,7 @@ impl FaultyStore {
         Self { owned: true, ..Self::over(inner, FaultPlan::default()) }
     }
 
-    /// The answer to the next call of this name is lost: it is done, and the connection breaks.
+    /// The reply to the next call of this name is lost: it is done, and the connection breaks.
     pub(crate) fn lose_next_answer(&self, name: &'static str) {
         *self.to_lose.lock().unwrap() = Some(name);
     }
@@ -138,7 +138,7 @@ impl FaultyStore {
         *self.to_hold.lock().unwrap() = Some((name.to_owned(), hold));
     }
 
-    /// From now on every claim from this queue fails, or none does.
+    /// Makes every claim from this queue fail from now on, or none.
     pub(crate) fn refuse_claims(&self, queue: Option<&'static str>) {
         *self.refused.lock().unwrap() = queue;
     }
@@ -244,8 +244,8 @@ impl FaultyStore {
         Ok(())
     }
 
-    /// The fate of the next call. A process that dies is dead before its call is done, so that
-    /// nothing else of it is.
+    /// Decides what happens to the next call. A dying process counts as dead before its call is done, so
+    /// that no other call of it is done.
     async fn fate(&self) -> Result<Fate, StoreError> {
         self.alive()?;
         let number = self.calls.fetch_add(1, Ordering::SeqCst) + 1;

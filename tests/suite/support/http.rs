@@ -5,7 +5,7 @@ use std::io;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// What a server answered.
+/// The response of a server.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -14,10 +14,10 @@ pub(crate) struct Answer {
     pub(crate) body: String,
 }
 
-/// Asks once, on a connection of its own.
+/// Sends one request, on a connection of its own.
 ///
 /// # Errors
-/// The connection was refused, or broke before the answer was whole.
+/// The connection was refused, or broke before the response was complete.
 pub(crate) async fn get(port: u16, path: &str) -> io::Result<Answer> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
     ask(&mut stream, path).await?;
@@ -28,7 +28,7 @@ pub(crate) async fn ask(stream: &mut TcpStream, path: &str) -> io::Result<()> {
     stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n").as_bytes()).await
 }
 
-/// Reads one answer; the connection may go on after it.
+/// Reads one response; the connection may stay open after it.
 pub(crate) async fn answer(stream: &mut TcpStream) -> io::Result<Answer> {
     let mut text = Vec::new();
     let end = loop {

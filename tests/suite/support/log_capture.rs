@@ -21,7 +21,7 @@ impl LogCapture {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 
-    /// Records what is logged on this thread until the returned value is dropped.
+    /// Records the log of this thread until the returned value is dropped.
     ///
     /// There are two subscribers: with a single one in the process, `tracing` would disable for good each
     /// log line that another thread reaches first.

@@ -1,4 +1,4 @@
-//! What the tests share.
+//! Support for the tests.
 
 pub(crate) mod counters;
 pub(crate) mod databases;

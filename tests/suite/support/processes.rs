@@ -1,4 +1,4 @@
-//! The programs of this project as processes: starting, ending and killing them, and what they have done.
+//! The programs of this project as processes: starting, ending and killing them, and their effects.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -51,7 +51,7 @@ pub(crate) async fn kill_9(mut child: Child) {
     child.kill().await.expect("it was running, or had just ended");
 }
 
-/// What the steps of all workers did: how often each step of each workflow ran, by process.
+/// The effects of the steps of all workers: how often each step of each workflow ran, by process.
 pub(crate) fn ledger(folder: &Path) -> HashMap<String, Vec<String>> {
     let mut runs: HashMap<String, Vec<String>> = HashMap::new();
     for entry in std::fs::read_dir(folder).expect("the folder is there") {

@@ -6,7 +6,7 @@ use durable::ShutdownReport;
 use durable::prelude::*;
 use tokio::task::JoinHandle;
 
-/// So many milliseconds for the drain and the abort.
+/// Options with these milliseconds for the drain and the abort.
 pub(crate) fn budgets(drain: u64, abort: u64) -> ShutdownOptions {
     let (drain, abort) = (Duration::from_millis(drain), Duration::from_millis(abort));
     ShutdownOptions::default().drain(drain).abort(abort).total(drain + abort + Duration::from_secs(10))

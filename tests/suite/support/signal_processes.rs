@@ -1,4 +1,4 @@
-//! The program `signal_worker`: starting it, and what it has done.
+//! The program `signal_worker`: starting it, and its effects.
 
 use durable::Status;
 
@@ -19,7 +19,7 @@ pub(crate) fn start_signal_worker(
     WatchedProcess::start("signal_worker", &arguments, database)
 }
 
-/// What a process logs once it handles signals.
+/// The log line of a process once it handles signals.
 pub(crate) const HANDLES_SIGNALS: &str = "SIGTERM and SIGINT shut this process down from now on";
 
 /// Waits until it handles signals and is in its first step.
@@ -28,12 +28,12 @@ pub(crate) async fn wait_for_first_step(process: &WatchedProcess, database: &Pro
     wait_for_ledger_line(database, "w 1").await;
 }
 
-/// Waits until some process has written this line to its ledger.
+/// Waits until a process has written this line to its ledger.
 pub(crate) async fn wait_for_ledger_line(database: &ProcessDatabase, line: &str) {
     until("the line is in a ledger", async || ledger(database.folder()).contains_key(line)).await;
 }
 
-/// How often each line was written, whichever process did.
+/// How often each line was written, by all processes together.
 pub(crate) fn times_in_ledger(database: &ProcessDatabase, line: &str) -> usize {
     ledger(database.folder()).get(line).map_or(0, Vec::len)
 }

@@ -89,7 +89,7 @@ impl DirectConnection {
         tokio::time::timeout(Duration::from_secs(30), fulfilled).await.unwrap_or_else(|_| panic!("in vain: {sql}"));
     }
 
-    /// The connection as an outbox call takes it.
+    /// The connection for an outbox call.
     pub(crate) fn outbox(&mut self) -> OutboxConnection<'_> {
         match self {
             Self::Postgres(connection, _) => OutboxConnection::Postgres(connection),

@@ -9,7 +9,7 @@ use durable_core::store::{
 
 use super::store_rows::{begin, commit, finish, success, workflow};
 
-/// The queue that most cases are about.
+/// The queue of most cases.
 pub(crate) const QUEUE: &str = "mail";
 
 pub(crate) fn on_queue() -> QueuePlacement {
@@ -37,13 +37,13 @@ pub(crate) fn with_debounce(key: &str, period: Duration, longest: Option<Duratio
 }
 
 /// A workflow for a queue.
-pub(crate) fn queued_workflow(id: &str, place: QueuePlacement) -> NewWorkflow {
-    NewWorkflow { placement: Some(place), ..workflow(id) }
+pub(crate) fn queued_workflow(id: &str, placement: QueuePlacement) -> NewWorkflow {
+    NewWorkflow { placement: Some(placement), ..workflow(id) }
 }
 
-/// Enqueues a workflow, which is expected to succeed, and gives its key.
-pub(crate) async fn enqueue(store: &dyn Store, fence: Fence, id: &str, place: QueuePlacement) -> WorkflowKey {
-    let workflow = queued_workflow(id, place);
+/// Enqueues a workflow, which is expected to succeed, and returns its key.
+pub(crate) async fn enqueue(store: &dyn Store, fence: Fence, id: &str, placement: QueuePlacement) -> WorkflowKey {
+    let workflow = queued_workflow(id, placement);
     assert_eq!(commit(store, fence, begin(&workflow)).await, Verdict::Stored, "{id}");
     workflow.key
 }
@@ -63,7 +63,7 @@ pub(crate) async fn claim(store: &dyn Store, fence: Fence, most: u32) -> Claimed
     store.claim(&request(fence, most)).await.expect("the store claims")
 }
 
-/// Claims, and gives the ids.
+/// Claims, and returns the ids.
 pub(crate) async fn claim_ids(store: &dyn Store, fence: Fence, most: u32) -> Vec<String> {
     claim(store, fence, most).await.runs.into_iter().map(|it| it.id.to_string()).collect()
 }

@@ -217,7 +217,7 @@ pub(crate) async fn ends(store: &dyn Store, ids: &[String]) -> Vec<FinishedWorkf
     store.poll(&wanted).await.expect("the store looks").ends
 }
 
-/// Cancels a workflow, and gives what it was before.
+/// Cancels a workflow, and returns its previous status.
 pub(crate) async fn cancel(store: &dyn Store, id: &str, reason: &str) -> Option<Status> {
     store.cancel(id, reason, false).await.expect("the store cancels").map(|it| it.before)
 }

@@ -1,10 +1,10 @@
-//! A proxy to a server, whose connections can be cut or frozen.
+//! A proxy to a server that can cut or freeze its connections.
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use url::Url;
 
-/// What the proxy does with its connections.
+/// The state of the proxy.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Link {
     Open,
@@ -14,7 +14,7 @@ pub(crate) enum Link {
     Frozen,
 }
 
-/// Starts a proxy to a Postgres server, and gives the URL through it and the switch.
+/// Starts a proxy to a Postgres server, and returns the URL through it and the switch.
 pub(crate) async fn tcp_proxy(server: &Url) -> (Url, watch::Sender<Link>) {
     let to = (server.host_str().unwrap_or("127.0.0.1").to_owned(), server.port().unwrap_or(5432));
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");

@@ -1,4 +1,4 @@
-//! A process whose output is read line by line, and that is sent signals.
+//! A process with output that is read line by line, and that can be sent signals.
 
 use std::ffi::OsStr;
 use std::process::{ExitStatus, Stdio};
@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use super::os_process::send_signal;
 use super::{ProcessDatabase, Signal, program};
 
-/// Longer than anything takes that is bound to happen.
+/// Longer than any expected event takes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A process of this project. Killed when it is dropped.
@@ -27,7 +27,7 @@ pub(crate) struct WatchedProcess {
 #[derive(Default)]
 struct Output {
     lines: Mutex<Vec<(Instant, String)>>,
-    news: Notify,
+    changed: Notify,
 }
 
 impl Output {
@@ -38,7 +38,7 @@ impl Output {
             let mut lines = BufReader::new(from).lines();
             while let Ok(Some(line)) = lines.next_line().await {
                 lines_read.lines.lock().unwrap().push((Instant::now(), line));
-                lines_read.news.notify_waiters();
+                lines_read.changed.notify_waiters();
             }
         })
     }
@@ -92,18 +92,18 @@ impl WatchedProcess {
         self.pid
     }
 
-    /// Waits for a line with `text`, and gives the line and when it was read.
+    /// Waits for a line with `text`, and returns the line and the time at which it was read.
     pub(crate) async fn wait_for_line(&self, text: &str) -> (Instant, String) {
         let found = async {
             loop {
-                let news = self.lines_read.news.notified();
-                tokio::pin!(news);
-                news.as_mut().enable(); // before the lines are searched, so that none is missed
+                let changed = self.lines_read.changed.notified();
+                tokio::pin!(changed);
+                changed.as_mut().enable(); // before the lines are searched, so that none is missed
                 if let Some(found) = self.lines_read.lines.lock().unwrap().iter().find(|(_, line)| line.contains(text))
                 {
                     return found.clone();
                 }
-                news.await;
+                changed.await;
             }
         };
         let found = tokio::time::timeout(PATIENCE, found).await;

@@ -87,8 +87,8 @@ async fn run(database: &ProcessDatabase, bank: Option<&ProcessDatabase>) {
     println!("{TRANSFERS} transfers, {kills} of {KILLS} kills while they went on");
     assert!(kills >= 5, "it was killed at work: {kills}");
     check(bank.unwrap_or(database).url()).await;
-    let look = database.workflows().await;
-    assert!(look.iter().all(|it| it.status == durable::Status::Success), "{look:?}");
+    let workflows = database.workflows().await;
+    assert!(workflows.iter().all(|it| it.status == durable::Status::Success), "{workflows:?}");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! What a transaction does, and what it refuses.
+//! The rules of transactions, and the calls that they refuse.
 
 use durable::prelude::*;
 use durable::sqlx::{self, SqliteConnection};

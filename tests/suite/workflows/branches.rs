@@ -30,7 +30,7 @@ async fn wait_for(key: &str, name: &str) -> String {
     name.to_owned()
 }
 
-/// Waits until so many records are durable.
+/// Waits until this many records are durable.
 async fn recorded(app: &Durable, id: &str, many: usize) -> Vec<String> {
     let steps = wait_for_steps(app, id, many).await;
     steps.iter().map(|it| format!("{} {}", it.position, it.output.as_deref().unwrap_or("-"))).collect()
@@ -138,7 +138,7 @@ async fn map_limits_concurrency_and_keeps_the_order(database: &TestDatabase) {
     let begun = |number| counted(&format!("{key} {number}"));
     let app = database.launch().await;
     let handle = app.scope(async { bounded(key.clone()).id("w").start().await.unwrap() }).await;
-    // The first stays open until the end, so one of the two places goes from item to item.
+    // The first item runs until the end, so the other items run one after the other.
     for number in 2..=5 {
         arrived(&format!("{key} {number}"), 1).await;
         assert_eq!(begun(number + 1), 0, "two are at work already");

@@ -1,4 +1,4 @@
-//! `durable::step` with a closure or a future, and what code can ask about the workflow it runs in.
+//! `durable::step` with a closure or a future, and `durable::workflow_id`.
 
 use durable::prelude::*;
 
@@ -73,24 +73,24 @@ async fn a_timeout_of_an_inline_step_is_an_error_of_the_step(database: &TestData
 }
 
 #[step]
-async fn asks_in_a_step() -> Option<(String, String)> {
+async fn id_in_step() -> Option<(String, String)> {
     let status = durable::step_status()?;
     Some((durable::workflow_id()?, status.position.to_string()))
 }
 
 #[workflow]
-async fn asks_where_it_runs() -> Result<Vec<Option<(String, String)>>> {
+async fn reads_its_id() -> Result<Vec<Option<(String, String)>>> {
     let in_body = durable::workflow_id().map(|id| (id, String::new()));
-    let in_step = asks_in_a_step().await;
-    let (in_branch, ()) = durable::join!(async { asks_in_a_step().await }, async {});
+    let in_step = id_in_step().await;
+    let (in_branch, ()) = durable::join!(async { id_in_step().await }, async {});
     Ok(vec![in_body, in_step, in_branch])
 }
 
 async fn code_can_ask_for_the_id_of_its_workflow_and_the_position_of_its_step(database: &TestDatabase) {
     let app = database.launch().await;
-    let answers = app.scope(async { asks_where_it_runs().id("asking").await }).await.unwrap();
+    let answers = app.scope(async { reads_its_id().id("asking").await }).await.unwrap();
     let positions = ["", "1", "2/1"].map(|position| Some(("asking".to_owned(), position.to_owned())));
     assert_eq!(answers, positions);
-    assert_eq!(app.scope(async { (durable::workflow_id(), asks_in_a_step().await) }).await, (None, None));
+    assert_eq!(app.scope(async { (durable::workflow_id(), id_in_step().await) }).await, (None, None));
     app.shutdown().await;
 }

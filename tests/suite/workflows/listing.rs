@@ -52,7 +52,7 @@ async fn talks_by_its_engine() -> Result<u32> {
 }
 
 async fn the_operations_of_an_engine_need_no_scope(database: &TestDatabase) {
-    // Two engines run, so the free functions would not know which of them is meant.
+    // Two engines run, so the free functions would be ambiguous.
     let (app, other) = (database.launch().await, database.launch().await);
     let handle = app.scope(async { talks_by_its_engine().id("talker").start().await }).await.unwrap();
     let ready: Option<bool> = app.get_event("talker", "ready", Duration::from_secs(30)).await.unwrap();

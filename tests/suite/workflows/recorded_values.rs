@@ -14,7 +14,7 @@ database_tests! {
 }
 
 #[step]
-async fn tell(key: &str, what: String) {
+async fn record_line(key: &str, what: String) {
     count(format!("{key} {what}"));
 }
 
@@ -28,10 +28,10 @@ async fn hold(key: &str) -> u32 {
 type Once = (DateTime<Utc>, String, f64);
 
 #[workflow]
-async fn asks_once(key: String) -> Result<Once> {
+async fn reads_once(key: String) -> Result<Once> {
     let (now, uuid, random) = (durable::now(), durable::uuid(), durable::random());
     let (random, uuid, now) = tokio::join!(random, uuid, now);
-    tell(&key, format!("{now:?} {uuid} {random}")).await;
+    record_line(&key, format!("{now:?} {uuid} {random}")).await;
     hold(&key).await;
     Ok((now, uuid.to_string(), random))
 }
@@ -40,7 +40,7 @@ async fn now_uuid_and_random_are_the_same_after_a_restart(database: &TestDatabas
     let key = fresh("once");
     let before = Utc::now();
     let app = database.launch().await;
-    app.scope(async { asks_once(key.clone()).id("w").start().await.unwrap() }).await;
+    app.scope(async { reads_once(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
     database.crash(app).await;
 
@@ -63,14 +63,14 @@ fn is_busy(error: &String) -> bool {
 }
 
 #[step(retries = 5, backoff = "1ms", retry_if = is_busy)]
-async fn fails_as_told(key: &str, busy: u32) -> Result<u32, String> {
+async fn fails_as_given(key: &str, busy: u32) -> Result<u32, String> {
     let attempt = count(key);
     Err(if attempt <= busy { "busy".to_owned() } else { format!("broken at {attempt}") })
 }
 
 #[workflow]
 async fn gives_up_early(key: String) -> Result<String> {
-    Ok(fails_as_told(&key, 2).await.unwrap_err())
+    Ok(fails_as_given(&key, 2).await.unwrap_err())
 }
 
 async fn retry_if_stops_retrying_other_errors(database: &TestDatabase) {
@@ -86,7 +86,7 @@ fn blocks_until_cancelled(key: String) -> bool {
     count(&key);
     let cancellation = durable::cancellation();
     while !cancellation.is_cancelled() {
-        std::thread::sleep(Duration::from_millis(1)); // it blocks, as what it stands for does
+        std::thread::sleep(Duration::from_millis(1)); // it blocks its thread, like a real blocking step
     }
     count(format!("{key} stopped"));
     true

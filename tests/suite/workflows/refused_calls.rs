@@ -175,8 +175,8 @@ async fn branches_in_a_step_park_the_workflow(app: TestApp) {
         let error = branches_in_a_step(kind.to_owned()).id(kind).await.unwrap_err();
         let text = error.to_string();
         assert!(error.is_parked(), "{text}");
-        let place = format!("`{kind}` was called inside the step `branches_itself` at position 1");
-        assert!(text.contains(&place) && text.contains("in the workflow's body; in a step use"), "{text}");
+        let expected = format!("`{kind}` was called inside the step `branches_itself` at position 1");
+        assert!(text.contains(&expected) && text.contains("in the workflow's body; in a step use"), "{text}");
         assert!(text.contains(instead), "{text}");
         assert!(app.list_steps(kind).await.unwrap().is_empty());
     }

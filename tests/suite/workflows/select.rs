@@ -226,7 +226,7 @@ async fn join_map_spawn_and_select_can_be_nested(database: &TestDatabase) {
     app.shutdown().await;
 }
 
-/// Keys whose workflows run the code of the next release.
+/// The keys of workflows that run the code of the next release.
 static CHANGED: LazyLock<Mutex<HashSet<String>>> = LazyLock::new(Mutex::default);
 
 #[workflow]

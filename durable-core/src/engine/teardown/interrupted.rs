@@ -43,7 +43,7 @@ impl Teardown {
         let mut report = ShutdownReport::of(ShutdownOutcome::Failed, self.budget.borrow().reason());
         (report.started_at, report.elapsed) = (start.started_at, start.at.elapsed());
         report.phases = std::mem::take(&mut *lock(&self.phases));
-        report.completed = running.finish() - start.finished;
+        report.completed = running.finished_count() - start.finished;
         report.returned_claims = self.runtime.queues.returned();
         report.released_without_task = self.runtime.running.released_without_task();
         leftovers.write_to(&mut report, false);

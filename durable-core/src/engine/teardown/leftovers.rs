@@ -1,4 +1,4 @@
-//! What became of the workflows that were still running: suspended, killed or stuck.
+//! The workflows that were still running when their time was up: suspended, killed or stuck.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use crate::runtime::blocking_steps::BlockingStep;
 use crate::runtime::running_workflows::RunningWorkflow;
 use crate::types::keys::WorkflowKey;
 
-/// What became of the workflows that were still running.
+/// The workflows that were still running when their time was up.
 #[derive(Debug, Default)]
 pub(super) struct Leftovers {
     /// The steps that were running when their time was up, read before they are dropped.
@@ -102,7 +102,7 @@ fn killed(run: &RunningWorkflow) -> Option<Killed> {
 fn stuck_task(run: &RunningWorkflow) -> Stuck {
     let execution = run.execution();
     let running_for = execution.as_ref().and_then(|it| it.step_running_for()).unwrap_or_default();
-    // What it does now: the operation that was aborted may be over, and a destructor hangs since.
+    // Its current activity: the aborted operation may be over, and a destructor may block since.
     let at = execution.and_then(|it| it.current_activity());
     Stuck { id: run.id.to_string(), name: run.workflow.to_owned(), kind: StuckKind::Task, at, running_for }
 }

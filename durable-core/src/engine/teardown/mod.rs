@@ -102,7 +102,8 @@ impl Teardown {
 
     /// When it started: the time of the first call of this.
     fn start_times(&self) -> &StartTimes {
-        let now = || StartTimes { at: Instant::now(), started_at: Utc::now(), finished: self.runtime.running.finish() };
+        let finished = self.runtime.running.finished_count();
+        let now = || StartTimes { at: Instant::now(), started_at: Utc::now(), finished };
         self.start_times.get_or_init(now)
     }
 

@@ -1,4 +1,4 @@
-//! Walks the table of phases: enters each, runs its work within its deadline, and notes how it ended.
+//! Walks the table of phases: enters each, runs its work within its deadline, and reports how it ended.
 
 use std::future::Future;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::types::error::Error;
 /// How often the log names what a phase waits for.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
 
-/// What the phases do.
+/// The work of the phases.
 pub(super) trait PhaseWork: Send {
     /// Enters a phase, before its work.
     fn enter(&mut self, spec: &PhaseSpec);
@@ -30,7 +30,7 @@ pub(super) trait PhaseWork: Send {
     fn leave(&mut self, phase: TeardownPhase) -> impl Future<Output = ()> + Send;
 }
 
-/// What observes the phases as they go.
+/// An observer of the phases.
 pub(super) trait PhaseObserver: Sync {
     /// A phase still waits for user code.
     fn still_waiting(&self, spec: &PhaseSpec, deadline: Instant);

@@ -48,7 +48,7 @@ impl Teardown {
         let mut report = ShutdownReport::of(ShutdownOutcome::Closed, self.budget.borrow().reason());
         (report.started_at, report.elapsed) = (started_at, started.elapsed());
         report.phases = std::mem::take(&mut *lock(&self.phases));
-        report.completed = runtime.running.finish() - finished_before;
+        report.completed = runtime.running.finished_count() - finished_before;
         report.returned_claims = runtime.queues.returned();
         report.released_without_task = runtime.running.released_without_task();
         leftovers.write_to(&mut report, released.is_ok() && releases);
@@ -149,7 +149,7 @@ impl OngoingShutdown<'_> {
         join(mark_leaving, self.teardown.background.wait_for_end(EnginePhase::Quiesced)).await;
     }
 
-    /// Running workflows may finish; those whose wait would outlast the drain are suspended.
+    /// Running workflows may finish; those with a wait that would outlast the drain are suspended.
     async fn drain(&self) {
         tokio::select! {
             () = self.teardown.runtime.running.wait_until_empty() => {}

@@ -1,4 +1,4 @@
-//! What the log and the report say of each phase.
+//! The log and the report of each phase.
 
 use std::sync::Arc;
 

@@ -173,7 +173,7 @@ impl ShutdownOptions {
     }
 
     /// How long workflows that wait for a message or an event go on waiting during the drain. Zero by
-    /// default: they are suspended at once, because nothing says whether a message will come.
+    /// default: they are suspended at once, because a message may never come.
     #[must_use]
     pub fn wait_grace(mut self, wait_grace: Duration) -> Self {
         self.wait_grace = wait_grace;
@@ -182,7 +182,7 @@ impl ShutdownOptions {
 
     /// Whether unfinished workflows are handed over to other executors. `true` by default; with
     /// `false` they wait for the restart of this executor, or until its lease expires. If any of
-    /// several shutdown calls says `false`, nothing is handed over.
+    /// several shutdown calls has `false`, nothing is handed over.
     #[must_use]
     pub fn release(mut self, release: bool) -> Self {
         self.release = release;

@@ -31,17 +31,17 @@ pub(super) struct TransactionRun<'r, R> {
     pub(super) transaction: &'static Transaction,
     pub(super) codec: Codec<R>,
     pub(super) opening: TransactionStart,
-    /// Where in a workflow; `None` outside, where nothing is recorded.
+    /// The position in the workflow; `None` outside, where nothing is recorded.
     pub(super) reserved: Option<&'r ReservedPosition>,
 }
 
 /// How the transaction ended.
 pub(super) enum TransactionOutcome<R> {
-    /// What the function returned, `Err` included.
+    /// The function returned this value, which may be an `Err`.
     Value(R),
     /// It panicked.
     Panic(Error),
-    /// It cannot run here at all; or outside any workflow, the database refused it.
+    /// It cannot run here at all, or the database refused it outside any workflow.
     Refused(Error),
 }
 
@@ -55,8 +55,8 @@ impl<R: Send> TransactionRun<'_, R> {
             },
         };
         let has = app_database.as_ref().map_or(self.runtime.store.connection_type(), |it| it.connection_type());
-        if has != body.wants() {
-            return TransactionOutcome::Refused(self.wrong_connection(body.wants(), has));
+        if has != body.connection_type() {
+            return TransactionOutcome::Refused(self.wrong_connection(body.connection_type(), has));
         }
         match (app_database, self.reserved) {
             (None, None) => self.outside(&*self.runtime.store, body).await,
@@ -66,20 +66,20 @@ impl<R: Send> TransactionRun<'_, R> {
         }
     }
 
-    /// The error of a transaction whose connection is of another type than the database's.
-    fn wrong_connection(&self, wants: &str, has: &str) -> Error {
-        let place = match self.transaction.options.database {
+    /// The error of a transaction that takes a connection of another type than the database has.
+    fn wrong_connection(&self, takes: &str, has: &str) -> Error {
+        let database = match self.transaction.options.database {
             Some(name) => format!("the database `{name}`"),
             None => "the system database".to_owned(),
         };
         let others: Vec<_> = self.runtime.databases.keys().map(|it| format!("`{it}`")).collect();
-        let mend = if others.is_empty() {
+        let fix = if others.is_empty() {
             "give the other database to the builder with `.database(\"name\", pool)` and name it with #[transaction(database = \"name\")]".to_owned()
         } else {
             format!("name the one it is for with #[transaction(database = \"…\")]: {}", others.join(", "))
         };
         let message =
-            format!("the transaction `{}` takes a `{wants}` and {place} has `{has}`s; {mend}", self.transaction.name);
+            format!("the transaction `{}` takes a `{takes}` and {database} has `{has}`s; {fix}", self.transaction.name);
         Error::new(ErrorKind::Misuse, message)
     }
 
@@ -106,8 +106,8 @@ impl<R: Send> TransactionRun<'_, R> {
                 (Ok(_), Some(BodyResult::Value(value, _))) => return TransactionOutcome::Value(value),
                 (Ok(_), Some(BodyResult::Panic(error))) => return TransactionOutcome::Panic(error),
                 (Ok(_), Some(BodyResult::FencedOut)) => unreachable!("the fence is not checked outside a workflow"),
-                // An uncommitted statement was rolled back, but the outcome of a commit whose reply was
-                // lost is unknown, and there is no record to check.
+                // An uncommitted statement was rolled back, but the outcome of a commit without a reply is
+                // unknown, and there is no record to check.
                 (Err(error), None) if error.kind == StoreErrorKind::Contended => {}
                 (Err(error), _) => return TransactionOutcome::Refused(self.refused(&error)),
                 (Ok(_), None) => unreachable!("a transaction that ended had a body that did"),
@@ -123,7 +123,7 @@ impl<R: Send> TransactionRun<'_, R> {
         }
     }
 
-    /// In the system database: the records that the body is ahead of ride along.
+    /// In the system database, together with records that are not written yet.
     async fn in_system(&self, reserved: &ReservedPosition, body: &mut dyn TransactionBody<R>) -> TransactionOutcome<R> {
         let execution = &reserved.execution;
         let piggyback = match execution.take_piggyback().await {
@@ -145,8 +145,8 @@ impl<R: Send> TransactionRun<'_, R> {
                 (Ok(Transacted::Fenced), _) => return execution.stop_here(StopReason::Lost).await,
                 (Ok(_), Some(BodyResult::Contended)) => {}
                 (Ok(_), Some(ended)) => {
-                    drop(piggyback); // they are put back
-                    let ran = self.keep(reserved, ended).await;
+                    drop(piggyback); // its records are unsent again
+                    let ran = self.record_end(reserved, ended).await;
                     drop(activity);
                     return ran;
                 }
@@ -164,14 +164,14 @@ impl<R: Send> TransactionRun<'_, R> {
             drop(activity);
             failed += 1;
             if !self.pause(failed).await {
-                drop(piggyback); // they are put back
+                drop(piggyback); // its records are unsent again
                 return execution.stop_here(StopReason::Suspend).await;
             }
         }
     }
 
-    /// Whether a commit whose reply was lost took place. Another record at the position means that
-    /// another run was first.
+    /// Whether a commit without a reply took place. Another record at the position means that another
+    /// run was first.
     async fn was_committed(&self, reserved: &ReservedPosition, outcome: &Outcome) -> bool {
         let execution = &reserved.execution;
         let mut failed = 0;
@@ -230,11 +230,11 @@ impl<R: Send> TransactionRun<'_, R> {
                 (Ok(Transacted::Committed | Transacted::Undone), Some(BodyResult::Contended)) => {}
                 (Ok(_), Some(BodyResult::FencedOut)) => return execution.stop_here(StopReason::Lost).await,
                 (Ok(Transacted::Committed | Transacted::Undone), Some(ended)) => {
-                    let ran = self.keep(reserved, ended).await;
+                    let ran = self.record_end(reserved, ended).await;
                     drop(activity);
                     return ran;
                 }
-                // An earlier run was first, or a commit whose answer was lost took place.
+                // An earlier run was first, or a commit without a reply took place.
                 (Ok(_), _) => check_committed = true,
                 (Err(error), _) if error.is_temporary() => check_committed = true,
                 (Err(error), _) => return self.stop_by(reserved, &error).await,
@@ -247,7 +247,7 @@ impl<R: Send> TransactionRun<'_, R> {
         }
     }
 
-    /// Takes over what an earlier run committed, as if it had been recorded in the journal then.
+    /// Records the result that an earlier run committed in the application's database.
     async fn adopt(&self, reserved: &ReservedPosition, name: String, outcome: Outcome) -> TransactionOutcome<R> {
         if name != self.transaction.name {
             let reason = format!(
@@ -266,8 +266,8 @@ impl<R: Send> TransactionRun<'_, R> {
         }
     }
 
-    /// Records what the function returned, where the commit itself did not.
-    async fn keep(&self, reserved: &ReservedPosition, ended: BodyResult<R>) -> TransactionOutcome<R> {
+    /// Records the result of the function, if the commit itself did not.
+    async fn record_end(&self, reserved: &ReservedPosition, ended: BodyResult<R>) -> TransactionOutcome<R> {
         let operation = Operation::transaction(self.transaction.name);
         let (outcome, ran) = match ended {
             BodyResult::Value(value, outcome) => (outcome, TransactionOutcome::Value(value)),
@@ -308,7 +308,7 @@ impl<R: Send> TransactionRun<'_, R> {
         Error::new(ErrorKind::Database, message)
     }
 
-    /// The pause before another attempt; `false` if there is to be none.
+    /// Waits before the next attempt. Returns `false` if the shutdown prevents another attempt.
     async fn pause(&self, failed: u32) -> bool {
         let random = f64::from(uuid::Uuid::new_v4().as_fields().0) / f64::from(u32::MAX);
         let pause = DELAYS.jittered_delay(failed, random);
@@ -342,7 +342,7 @@ impl<R: Send> TransactionRun<'_, R> {
     }
 }
 
-/// What the function did.
+/// How the function ended.
 enum BodyResult<R> {
     Value(R, Outcome),
     Panic(Error),
@@ -360,7 +360,7 @@ struct Attempt<'b, R> {
     scope: Arc<TransactionScope>,
     reserved: Option<&'b ReservedPosition>,
     piggyback: &'b [NewRecord],
-    /// Whether the commit itself does not ask for the fence: in another database it cannot.
+    /// Whether the fence is checked before the commit, because a commit in another database cannot check it.
     check_fence: bool,
     returned: Option<BodyResult<R>>,
 }
@@ -370,13 +370,13 @@ impl<R> Attempt<'_, R> {
         self.returned
     }
 
-    /// Whether another executor has taken over, as far as the system database shows. Where it
-    /// cannot, the record's primary key still lets only one run through.
+    /// Whether another executor has taken over, according to the system database. If that cannot be
+    /// read, the record's primary key still lets only one run commit.
     fn fenced_out(&self) -> impl Future<Output = bool> + Send + use<R> {
-        let asked = self.reserved.filter(|_| self.check_fence).map(|it| it.execution.fence);
+        let fence = self.reserved.filter(|_| self.check_fence).map(|it| it.execution.fence);
         let runtime = Arc::clone(&self.scope.runtime);
         async move {
-            let Some(fence) = asked else { return false };
+            let Some(fence) = fence else { return false };
             match runtime.store.executors().await {
                 Ok(living) => !living.iter().any(|it| it.key == fence.executor && it.epoch == fence.epoch),
                 Err(_) => false,

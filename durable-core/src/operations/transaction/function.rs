@@ -17,7 +17,7 @@ pub struct Transaction {
 /// The options of a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TransactionOptions {
-    /// How strictly it is kept apart from others.
+    /// The isolation level.
     pub isolation: Option<Isolation>,
     /// Whether its SQL only reads.
     pub read_only: bool,
@@ -26,14 +26,14 @@ pub struct TransactionOptions {
 }
 
 impl TransactionOptions {
-    /// In the system database, as that isolates by default.
+    /// In the system database, with its default isolation.
     pub const DEFAULT: Self = Self { isolation: None, read_only: false, database: None };
 }
 
-/// The function with its arguments, for a connection whose type only the function knows.
+/// The function with its arguments. Only the function knows the type of its connection.
 pub(super) trait TransactionBody<R>: Send {
-    /// The connection that it wants, as users write its type.
-    fn wants(&self) -> &'static str;
+    /// The type of its connection, as users write it.
+    fn connection_type(&self) -> &'static str;
 
     /// Its future on this connection; `None` if the connection is of another type.
     fn run<'c>(&'c mut self, connection: &'c mut (dyn Any + Send)) -> Option<BoxFuture<'c, R>>;
@@ -53,7 +53,7 @@ where
     A: Send + 'a,
     B: for<'c> Fn(&'c mut C, A, PhantomData<&'c &'a ()>) -> BoxFuture<'c, R> + Send + 'a,
 {
-    fn wants(&self) -> &'static str {
+    fn connection_type(&self) -> &'static str {
         C::NAME
     }
 

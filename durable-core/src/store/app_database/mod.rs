@@ -1,4 +1,4 @@
-//! Databases of the application's own: transactions run there, and their records lie beside the
+//! Databases of the application: transactions run there, and their records are stored beside the
 //! application's tables, so that both are one commit.
 
 #[cfg(feature = "postgres")]

@@ -3,7 +3,7 @@
 use super::{Column, read_row};
 use crate::store::{ExecutorInfo, NewExecutor};
 
-/// What a launch writes, besides its lease, its epoch and its state.
+/// The columns that a launch writes, besides the lease, the epoch and the state.
 pub(in crate::store) const EXECUTOR: &[Column<NewExecutor>] = &[
     Column::big_int("key", |it| Some(it.key.get())),
     Column::text("name", |it| Some(&it.name)),
@@ -13,7 +13,7 @@ pub(in crate::store) const EXECUTOR: &[Column<NewExecutor>] = &[
 ];
 
 read_row! {
-    /// An executor as another one sees it. The last two are computed.
+    /// An executor, as other executors read it. The last two columns are computed.
     ExecutorRow => ExecutorInfo {
         key: i64 => key: key.into(),
         name: String => name,

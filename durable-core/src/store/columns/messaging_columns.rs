@@ -4,7 +4,7 @@ use super::Column;
 use crate::store::rows_by_kind::value_of;
 use crate::store::{NewMessage, Publication};
 
-/// What a message writes, besides its receiver, whose key is looked up, and the time.
+/// The columns of a message, besides the time and the receiver's key, which is looked up.
 pub(in crate::store) const MESSAGE: &[Column<NewMessage>] = &[
     Column::big_int("key", |it| Some(it.key.get())),
     Column::text("topic", |it| Some(&it.topic)),
@@ -15,7 +15,7 @@ pub(in crate::store) const MESSAGE: &[Column<NewMessage>] = &[
 /// The id of a message's receiver.
 pub(in crate::store) const RECEIVER: &[Column<NewMessage>] = &[Column::text("id", |it| Some(&it.to))];
 
-/// What the value of an event, or the item of a stream, writes besides the time.
+/// The columns of an event's value or a stream's item, besides the time.
 pub(in crate::store) const PUBLICATION: &[Column<Publication>] = &[
     Column::big_int("workflow", |it| Some(it.workflow.get())),
     Column::text("name", |it| Some(&it.name)),

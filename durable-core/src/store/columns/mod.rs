@@ -37,7 +37,7 @@ pub(super) enum Value<R> {
     Integer(fn(&R) -> Option<i32>),
     Boolean(fn(&R) -> Option<bool>),
     Text(fn(&R) -> Option<&str>),
-    /// The input of a workflow, which SQLite keeps in a table of its own where it is large.
+    /// The input of a workflow. SQLite keeps a large one in a table of its own.
     Input(fn(&R) -> &str),
 }
 

@@ -7,7 +7,7 @@ use crate::store::decode::Decoded;
 use crate::store::{NewQueue, QueueRow, RateLimit, StoreError, StoredLimits};
 use crate::types::time::micros;
 
-/// What is written for a queue that a program declares: its name, and its limits.
+/// The columns that a declaration of a queue writes: its name and its limits.
 pub(in crate::store) const QUEUE: &[Column<NewQueue>] = &[
     Column::text("name", |it| Some(&it.name)),
     Column::integer("concurrency", |it| limit(it.limits.concurrency)),
@@ -20,7 +20,7 @@ pub(in crate::store) const QUEUE: &[Column<NewQueue>] = &[
     Column::big_int("partition_rate_period", |it| it.limits.partition_rate_limit.map(|it| micros(it.period))),
 ];
 
-/// The limits alone.
+/// The columns of the limits.
 pub(in crate::store) const LIMITS: &[Column<NewQueue>] = QUEUE.split_at(1).1;
 
 fn limit(limit: Option<u32>) -> Option<i32> {
@@ -77,7 +77,7 @@ pub(in crate::store) fn limits_of(q: &str) -> String {
     format!("{}, {q}.paused", super::names_of(q, LIMITS))
 }
 
-/// A queue as a listing shows it. Its counts are computed.
+/// A queue in a listing. The counts are computed.
 #[derive(Debug, sqlx::FromRow)]
 pub(in crate::store) struct QueueInfoRow {
     name: String,

@@ -3,7 +3,7 @@
 use super::Column;
 use crate::store::ScheduleRow;
 
-/// What is written for a schedule, besides its last tick and when it was created.
+/// The columns of a schedule, besides its last tick and the time of its creation.
 pub(in crate::store) const SCHEDULE: &[Column<ScheduleRow>] = &[
     Column::text("name", |it| Some(&it.name)),
     Column::text("workflow", |it| Some(&it.workflow)),
@@ -16,5 +16,5 @@ pub(in crate::store) const SCHEDULE: &[Column<ScheduleRow>] = &[
     Column::boolean("in_code", |it| Some(it.in_code)),
 ];
 
-/// What is read besides.
+/// The columns that are only read.
 pub(in crate::store) const STATE_OF_SCHEDULE: &str = "paused, last_tick";

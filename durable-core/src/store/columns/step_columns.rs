@@ -7,7 +7,7 @@ use crate::store::{NewRecord, Record};
 use crate::types::listing::StepInfo;
 use crate::types::position::Position;
 
-/// What a record writes, besides when its body began and when it was recorded.
+/// The columns of a record, besides the start of its body and the time of the record.
 pub(in crate::store) const RECORD: &[Column<NewRecord>] = &[
     Column::big_int("workflow", |it| Some(it.workflow.get())),
     Column::text("branch", |it| Some(&it.position.branch)),
@@ -36,7 +36,7 @@ read_row! {
 }
 
 read_row! {
-    /// A record as a listing shows it.
+    /// A record in a listing.
     StepRow => StepInfo {
         branch: String => position: Position::new(branch, position),
         position: i32,

@@ -7,7 +7,7 @@ use crate::store::{ExistingWorkflow, Finish, FinishedWorkflow, NewWorkflow, RunR
 use crate::types::listing::WorkflowInfo;
 use crate::types::time::micros;
 
-/// What every start writes.
+/// The columns that every start writes.
 pub(in crate::store) const START: &[Column<NewWorkflow>] = &[
     Column::big_int("key", |it| Some(it.key.get())),
     Column::text("id", |it| Some(&it.id)),
@@ -21,11 +21,11 @@ pub(in crate::store) const START: &[Column<NewWorkflow>] = &[
     Column { name: "input", value: Value::Input(|it| &it.input) },
 ];
 
-/// What a start is compared with, besides what it writes: the run of its parent.
+/// The run of the parent, which a start is compared with and does not write.
 pub(in crate::store) const PARENT_RUN: &[Column<NewWorkflow>] =
     &[Column::integer("parent_attempt", |it| it.parent.map(|it| it.attempt))];
 
-/// What the start of a workflow on a queue writes besides.
+/// The columns that the start of a queued workflow writes in addition.
 pub(in crate::store) const PLACEMENT: &[Column<NewWorkflow>] = &[
     Column::text("queue", |it| it.placement.as_ref().map(|it| &*it.queue)),
     Column::integer("priority", |it| it.placement.as_ref().map(|it| it.priority)),
@@ -33,11 +33,11 @@ pub(in crate::store) const PLACEMENT: &[Column<NewWorkflow>] = &[
     Column::text("deduplication_id", |it| it.placement.as_ref()?.deduplication_id.as_deref()),
 ];
 
-/// Which run an end is of.
+/// The columns that identify the run that ends.
 pub(in crate::store) const END_OF: &[Column<Finish>] =
     &[Column::big_int("key", |it| Some(it.workflow.get())), Column::integer("attempt", |it| Some(it.attempt))];
 
-/// What an end writes.
+/// The columns that an end writes.
 pub(in crate::store) const END: &[Column<Finish>] = &[
     Column::text("status", |it| Some(it.status.as_str())),
     Column::text("output", |it| output_of(it.outcome.as_ref())),
@@ -73,7 +73,7 @@ read_row! {
     }
 }
 
-/// By what claimed workflows are sorted, before their key.
+/// The order of claimed workflows, before their key.
 pub(in crate::store) const CLAIM_ORDER: &[&str] = &["priority", "created_at"];
 
 read_row! {
@@ -88,7 +88,7 @@ read_row! {
 }
 
 read_row! {
-    /// A workflow as a listing shows it.
+    /// A workflow in a listing.
     WorkflowRow => WorkflowInfo {
         id: String => id,
         name: String => name,

@@ -52,7 +52,7 @@ impl PostgresStore {
         Ok(judged)
     }
 
-    /// Finds out about the entries whose start or end was not written.
+    /// Finds the verdicts of the entries whose start or end was not written.
     async fn judge(
         &self,
         connection: &mut PgConnection,
@@ -79,7 +79,7 @@ impl PostgresStore {
             self.existing(connection, fence, &missing.iter().map(|(_, it)| it.id.as_str()).collect::<Vec<_>>()).await?;
         let mut deduplicated = Vec::new();
         for (index, start) in missing {
-            match (found.get(&start.id), QueuedRow::of(start).filter(|it| it.place.deduplication_id.is_some())) {
+            match (found.get(&start.id), QueuedRow::of(start).filter(|it| it.placement.deduplication_id.is_some())) {
                 (Some((existing, _)), _) => {
                     judged.verdicts[index] =
                         self.record_existing(connection, fence, entries[index], existing.clone()).await?;
@@ -91,7 +91,7 @@ impl PostgresStore {
         let queued: Vec<QueuedRow<'_>> = deduplicated.iter().map(|(_, it)| *it).collect();
         let found = self.duplicates(connection, fence, &queued).await?;
         for (index, it) in deduplicated {
-            let wanted = (it.place.queue.clone(), it.place.deduplication_id.clone().unwrap_or_default());
+            let wanted = (it.placement.queue.clone(), it.placement.deduplication_id.clone().unwrap_or_default());
             match found.get(&wanted) {
                 Some(existing) => judged.verdicts[index] = Verdict::Duplicate(existing.clone()),
                 None => judged.unclear.push(index),
@@ -100,7 +100,7 @@ impl PostgresStore {
         Ok(())
     }
 
-    /// Records the start of a workflow that was there already, once it is known which one that is.
+    /// Records the start of an existing workflow, once it is known which one that is.
     async fn record_existing(
         &self,
         connection: &mut PgConnection,

@@ -1,8 +1,8 @@
 //! The statement that commits many rows of any kinds: one CTE for each kind that there is.
 //!
-//! All parts of the statement see the database as it was before it, and all depend on the fence, whose
-//! one row they are joined with. Where there are messages they depend on the gate, which is the fence as
-//! long as every message has a receiver. `snapshots/` shows the statements as they are sent.
+//! All parts of the statement see the database as it was before it, and all are joined with the one row
+//! of the fence. With messages they are joined with the gate instead, which is the fence as long as every
+//! message has a receiver. `snapshots/` shows the statements as they are sent.
 
 use std::sync::{Arc, OnceLock};
 
@@ -193,7 +193,7 @@ started as (
     )
 }
 
-/// Starts of workflows that go on a queue.
+/// Starts of workflows that are enqueued.
 fn enqueued(rows: &str, gate: &str) -> String {
     format!(
         "{},

@@ -30,8 +30,8 @@ sql_statements! {
         budget = budget(),
         take = take()
     );
-    /// The same, with an order for each partition key, and the keys in turns. The heads of all lines are looked at;
-    /// what stands behind them costs nothing. A key of which a row is locked waits with it.
+    /// The same, with an order for each partition key, and the keys in turns. Only the first workflows of each
+    /// key are read. A key with a locked row is skipped.
     by_partition_turns = format!(
         "with recursive {budget},
          {KEYS},
@@ -86,7 +86,7 @@ sql_statements! {
         wanted = rows_by_key("wanted", "$5::bigint"),
         take = take()
     );
-    /// When the window has room for one more, if something waits and nothing else is in its way. $1,
+    /// When the rate limit lets the next workflow start, if one waits and only the rate limit holds it back. $1,
     /// $2 fence; $3 queue; $4 known names.
     next_in_order = format!(
         "with queue as materialized (select * from durable.queues where name = $3::text)
@@ -111,8 +111,8 @@ sql_statements! {
     );
 }
 
-/// How long it is remembered when a partition key was last served (microseconds), which is longer than a
-/// workflow should wait. A forgotten key counts from the time at which its oldest workflow was enqueued.
+/// How long the last claim of a partition key is remembered (microseconds): longer than a workflow should
+/// wait. A forgotten key counts from the time at which its oldest workflow was enqueued.
 const REMEMBERED: i64 = 3_600_000_000;
 
 /// The partition keys with ENQUEUED workflows, as a table `keys (key)` for a `with recursive`. It hops from key to
@@ -140,7 +140,7 @@ const STARTS_OF_KEY: &str = "(select count(*) from durable.queue_starts s
 const FULL_UNTIL: &str = "coalesce((select s.started_at + q.rate_period from durable.queue_starts s
       where s.queue = $3::text order by s.started_at desc offset greatest(q.rate_starts - 1, 0) limit 1), 0)";
 
-/// How many may be started now: as many as the caller wants, and as each limit lets through.
+/// How many may be started now: the least of what the caller wants and what each limit allows.
 fn budget() -> String {
     format!(
         "queue as materialized (select * from durable.queues where name = $3::text),
@@ -157,7 +157,7 @@ fn budget() -> String {
     )
 }
 
-/// Starts what is `chosen`, and notes it for the rate limits.
+/// Starts the `chosen` workflows, and counts them for the rate limits.
 fn take() -> String {
     format!(
         "taken as (
@@ -179,14 +179,14 @@ fn take() -> String {
 }
 
 impl PostgresStore {
-    /// Claims from a queue that a look found to be limited, and to have something to give.
+    /// Claims from a queue that has limits over the fleet and workflows to claim.
     pub(super) async fn claim_limited(&self, request: &ClaimRequest) -> Result<Claimed, StoreError> {
         let mut connection = self.writing().await?;
         let mut transaction = self.begin(&mut connection).await?;
         let query = self.query(&self.sql.claim_limited.lock).bind(&request.queue);
         let Some(row) = query.fetch_optional(&mut *transaction).await? else {
             self.roll_back(transaction).await?;
-            return Ok(Claimed::default()); // it was taken away a moment ago
+            return Ok(Claimed::default()); // another claim took it a moment ago
         };
         let mut claimed = Claimed::of(&decode::<_, LimitsRow, _>(&row)?);
         self.claim_chosen(&mut transaction, request, &mut claimed).await?;

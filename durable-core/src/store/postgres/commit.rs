@@ -58,13 +58,13 @@ impl Commit for PostgresStore {
     }
 }
 
-/// What the fast path found out.
+/// The result of the fast path.
 pub(super) struct JudgedEntry {
     /// A verdict for every entry.
     pub(super) verdicts: Vec<Verdict>,
-    /// Entries about which nothing can be said yet; nothing of them is stored.
+    /// Entries without a verdict yet; nothing of them is stored.
     pub(super) unclear: Vec<usize>,
-    /// Entries that were held up by others, and are to be sent without those.
+    /// Entries that failed because of others, and are to be sent without those.
     pub(super) unsent: Vec<usize>,
 }
 
@@ -191,7 +191,7 @@ impl PostgresStore {
         bind_row(query, RECORD, record).bind(micros(record.ran_for))
     }
 
-    /// One workflow that goes on a queue, and nothing else.
+    /// One workflow that is enqueued, and nothing else.
     async fn lone_queued(
         &self,
         connection: &mut PgConnection,

@@ -36,8 +36,8 @@ pub(super) const FENCE_SEEN: &str =
 pub(super) const HOLD: &str = "for share";
 
 /// The lock on the executor's row that a commit by rows takes first. It waits for every statement that
-/// holds the row by its own fence: an earlier call whose answer was lost may still be running, and the
-/// two would lock the same rows in different orders.
+/// holds the row by its own fence: an earlier call that got no reply may still be running, and the two
+/// would lock the same rows in different orders.
 pub(super) const LOCK_FENCE: &str =
     "select 1 from durable.executors where key = $1::bigint and epoch = $2::bigint for update";
 
@@ -163,8 +163,8 @@ pub(super) fn after_the_last(table: &str, at: &str, workflow: &str, name: &str) 
     )
 }
 
-/// A statement that is planned for its parameters, each time: a plan for all parameters, or one that
-/// was made while the tables were small, would read the whole table.
+/// A statement that is planned for its parameters each time. A generic plan, or one that was made while
+/// the tables were small, would read the whole table.
 pub(super) fn planned_each_time(query: Query) -> Query {
     query.persistent(false)
 }

@@ -31,7 +31,7 @@ fn notifying(first: usize) -> String {
 }
 
 impl PostgresStore {
-    /// Puts a workflow on its queue within the user's transaction.
+    /// Enqueues a workflow within the user's transaction.
     pub(super) async fn enqueue_on(
         &self,
         connection: OutboxConnection<'_>,
@@ -48,7 +48,7 @@ impl PostgresStore {
         connection: &mut Connection,
         it: QueuedRow<'_>,
     ) -> Result<StartedRow, StoreError> {
-        let hint = hints::text(hints::NO_PROCESS, &[Hint::for_queue(&it.place.queue)]);
+        let hint = hints::text(hints::NO_PROCESS, &[Hint::for_queue(&it.placement.queue)]);
         if it.debounce().is_some() {
             let query =
                 bind_debounced(self.query(&self.sql.enqueue_within.debounce), it).bind(&*self.channel).bind(hint);

@@ -28,7 +28,7 @@ sql_statements! {
     );
 }
 
-/// Writes a message if its receiver can receive it, and looks at what prevents it.
+/// Writes a message if its receiver can receive it, and reads what prevents it otherwise.
 fn sending(besides: &str) -> String {
     format!(
         "with target as materialized (select key, status from durable.workflows where id = $1::text),
@@ -54,7 +54,7 @@ fn bind_message(query: Query, it: &NewMessage, now: Option<i64>) -> Query {
 }
 
 impl PostgresStore {
-    /// Sends a message, or gives why it cannot be received.
+    /// Sends a message, or returns why it cannot be received.
     pub(super) async fn send_or_explain(
         &self,
         transaction: &mut PgConnection,

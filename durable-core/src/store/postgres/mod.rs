@@ -78,7 +78,7 @@ use crate::store::{
     BoxFuture, Lifecycle, Location, PoolState, StatementCounts, StoreError, StoreErrorKind, StoreFuture,
 };
 
-/// Connections for writing executions down and for reading.
+/// Connections for commits of executions and for reading.
 const WORK_CONNECTIONS: u32 = 10;
 /// Connections for leases and takeovers, which must not wait for the work.
 const CONTROL_CONNECTIONS: u32 = 2;
@@ -93,7 +93,7 @@ statements_of_files! {
     enqueue_within poll queues read schedules single_rows takeover
 }
 
-/// This store, by the name that the files that both stores share use.
+/// This store, under the name that the shared files use.
 type SqlStore = PostgresStore;
 
 /// A store in a Postgres database.
@@ -110,7 +110,7 @@ pub(crate) struct PostgresStore {
     batch_sql: BatchStatements,
     /// The channel of the notifications of this schema.
     channel: Box<str>,
-    /// By which the notifications of this store are told from those of others.
+    /// Distinguishes the notifications of this store from those of others.
     sender: Box<str>,
     location: Location,
     counter: StatementCounter,

@@ -11,8 +11,8 @@ use crate::store::{PollRequest, PollResult, StoreError};
 sql_statements! {
     /// The time of the database's clock.
     now = format!("select now from {CLOCK} c");
-    /// A row per finding. $1 the executor and $2 since when; $3 ids; $4, $5 messages; $6, $7 events;
-    /// $8 to $11 streams. Each part depends on its arrays, and an empty one looks nothing up. The
+    /// One row per result. $1 the executor and $2 since when; $3 ids; $4, $5 messages; $6, $7 events;
+    /// $8 to $11 streams. Each part depends on its arrays, and does nothing for empty ones. The
     /// limits keep every row; they are there for the planner, see `dialect::list_table`.
     poll = format!(
         "select 'now' as what, c.now as number, null::bigint as key, null::text as id, null::text as status,

@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_schema_is_put_in_as_a_quoted_identifier() {
+    fn the_schema_is_rendered_as_a_quoted_identifier() {
         let render = |name: &str| Schema::new(name).expect("it is a good name").render("select * from durable.steps");
         assert_eq!(&*render("durable"), "select * from durable.steps");
         assert_eq!(&*render("My app"), "select * from \"My app\".steps");

@@ -17,7 +17,8 @@ use crate::types::keys::WorkflowKey;
 use crate::types::time::micros;
 
 sql_statements! {
-    /// The lease, and a look around, in one statement: a row per finding. $1, $2 fence; $3 lease; $4 running keys.
+    /// Prolongs the lease and reads what the heartbeat reports, one row per result. $1, $2 fence; $3 lease;
+    /// $4 running keys.
     heartbeat = format!(
         "with recursive {ORPHANED},
          clock as materialized {CLOCK},

@@ -1,5 +1,5 @@
 //! A commit row by row: one transaction, entry by entry. It is for entries that may have been written
-//! before, and for races; it looks at every row that is in the way.
+//! before, and for races; it reads every row that conflicts.
 
 use super::SqlStore;
 use super::dialect::{Connection, HOLD, LOCK_FENCE};
@@ -55,13 +55,13 @@ impl SqlStore {
         Ok(verdicts)
     }
 
-    /// Waits for statements of this executor that still run, and gives whether the fence holds.
+    /// Waits for statements of this executor that still run, and returns whether the fence holds.
     pub(super) async fn lock_fence(&self, transaction: &mut Connection, fence: Fence) -> Result<bool, StoreError> {
         let query = self.fenced(&self.sql.commit_rows.lock_fence, fence);
         Ok(query.fetch_optional(transaction).await?.is_some())
     }
 
-    /// Writes one entry, or nothing of it. Gives how many rows were written.
+    /// Writes one entry, or nothing of it. Returns how many rows were written.
     async fn commit_entry(
         &self,
         transaction: &mut Connection,
@@ -134,7 +134,7 @@ impl SqlStore {
     }
 
     /// Whether the parent of a start, if it has one, is still in the run that starts it, or the start was
-    /// stored by an earlier sending of this call.
+    /// stored by an earlier attempt of this call.
     async fn may_start(
         &self,
         transaction: &mut Connection,
@@ -149,8 +149,8 @@ impl SqlStore {
         Ok(again && self.find_on(transaction, &start.id).await?.is_some_and(|it| it.key == start.key))
     }
 
-    /// Where an earlier sending of this call gave the arguments to a workflow that was DELAYED, gives
-    /// that workflow, which may have begun to run since.
+    /// The DELAYED workflow that an earlier attempt of this call gave the arguments to, if there was
+    /// one. It may have begun to run since.
     async fn debounced_before(
         &self,
         transaction: &mut Connection,
@@ -185,7 +185,7 @@ impl SqlStore {
         row.as_ref().map(decode::<_, ExistingRow, _>).transpose()
     }
 
-    /// Starts a workflow, or gives the existing one with its id.
+    /// Starts a workflow, or returns the existing one with its id.
     async fn start_or_find(
         &self,
         transaction: &mut Connection,
@@ -204,7 +204,7 @@ impl SqlStore {
         Ok(if existing.key == start.key { StartedRow::Stored } else { StartedRow::Existing(existing) })
     }
 
-    /// Gives whether the record is stored now.
+    /// Returns whether the record is stored now.
     async fn record_or_compare(
         &self,
         transaction: &mut Connection,
@@ -222,7 +222,7 @@ impl SqlStore {
         Ok(stored.is_some_and(|stored| is_same_record(&stored, record)))
     }
 
-    /// Gives whether the run has ended as `finish` says.
+    /// Returns whether the stored end of the run is `finish`.
     async fn finish_or_compare(
         &self,
         transaction: &mut Connection,

@@ -1,4 +1,4 @@
-//! Workflows that go on a queue, one by one: alone, and in a commit row by row.
+//! Enqueues workflows one by one: alone, and in a commit row by row.
 
 use std::collections::HashMap;
 
@@ -20,7 +20,7 @@ use crate::types::time::micros;
 sql_statements! {
     /// $1, $2 fence; from $3 the workflow, its placement and its delay; then now.
     enqueue = format!("{} on conflict do nothing", enqueueing(3, FENCE_HOLDS, 0));
-    /// The same with a debounce. Gives the workflow that has the arguments now.
+    /// The same with a debounce. Returns the workflow that has the arguments now.
     debounce = debouncing(3, FENCE_HOLDS, 0);
     /// The workflows that have these deduplication ids. $1, $2 fence; from $3 rows of a queue and an id.
     duplicates = format!(
@@ -48,8 +48,8 @@ pub(super) const QUEUED_PARAMETERS: usize = START.len() + PLACEMENT.len() + 1;
 /// How many parameters [`bind_debounced`] binds.
 pub(super) const DEBOUNCED_PARAMETERS: usize = QUEUED_PARAMETERS + 2;
 
-/// Writes a workflow, the first of whose parameters has this number. There may be further parameters
-/// before the time.
+/// Writes a workflow. Its parameters begin at this number. There may be further parameters before the
+/// time.
 pub(super) fn enqueueing(first: usize, condition: &str, further: usize) -> String {
     let delay = format!("${}", first + QUEUED_PARAMETERS - 1);
     let now = now(first + QUEUED_PARAMETERS + further);
@@ -65,9 +65,9 @@ pub(super) fn enqueueing(first: usize, condition: &str, further: usize) -> Strin
     )
 }
 
-/// Writes a workflow, or gives its arguments, its priority and its time limits to the DELAYED one with
-/// its debounce key. What would prevent that is looked for first: in Postgres an error would end the
-/// user's transaction.
+/// Writes a workflow, or copies its arguments, its priority and its time limits to the DELAYED one with
+/// its debounce key. Conflicts are checked first, because in Postgres an error would end the user's
+/// transaction.
 pub(super) fn debouncing(first: usize, condition: &str, further: usize) -> String {
     let number_of = |name: &str| first + START.iter().chain(PLACEMENT).take_while(|it| it.name != name).count();
     let [id, name, instance, queue, deduplication_id] =
@@ -137,7 +137,7 @@ impl SqlStore {
         fence: Fence,
         of: &[QueuedRow<'_>],
     ) -> Result<HashMap<(String, String), ExistingWorkflow>, StoreError> {
-        let wanted = |it: &QueuedRow<'_>| Some((it.place.queue.clone(), it.place.deduplication_id.clone()?));
+        let wanted = |it: &QueuedRow<'_>| Some((it.placement.queue.clone(), it.placement.deduplication_id.clone()?));
         let wanted: Vec<(String, String)> = of.iter().filter_map(wanted).collect();
         if wanted.is_empty() {
             return Ok(HashMap::new());
@@ -146,7 +146,7 @@ impl SqlStore {
         query.fetch_all(connection).await?.iter().map(decode::<_, DuplicateRow, _>).collect()
     }
 
-    /// Puts a workflow on its queue, or gives the existing one that prevents it.
+    /// Enqueues a workflow, or returns the existing one that prevents it.
     pub(super) async fn enqueue_or_find(
         &self,
         transaction: &mut Connection,
@@ -195,14 +195,14 @@ impl SqlStore {
             let own = existing.key == it.row.key;
             return Ok(Some(if own { StartedRow::Stored } else { StartedRow::Existing(existing) }));
         }
-        let Some(id) = &it.place.deduplication_id else { return Ok(None) };
-        let query = self.query(&self.sql.enqueue.duplicate).bind(&it.place.queue).bind(id);
+        let Some(id) = &it.placement.deduplication_id else { return Ok(None) };
+        let query = self.query(&self.sql.enqueue.duplicate).bind(&it.placement.queue).bind(id);
         let row = query.fetch_optional(connection).await?;
         Ok(row.map(|row| decode::<_, ExistingRow, _>(&row)).transpose()?.map(StartedRow::Duplicate))
     }
 }
 
-/// Another one took the id between the lookup and the statement: trying again finds it.
+/// Another workflow took the id between the lookup and the statement: trying again finds it.
 fn contended(error: sqlx::Error) -> StoreError {
     if is_clash(&error) { StoreError::new(StoreErrorKind::Contended, error) } else { error.into() }
 }

@@ -31,7 +31,7 @@ fn publishing(table: &str, at: &str) -> String {
 }
 
 impl SqlStore {
-    /// Publishes something, unless an earlier sending of the call has.
+    /// Publishes a value, unless an earlier attempt of the call has done so.
     pub(super) async fn publish_or_find(
         &self,
         connection: &mut Connection,
@@ -55,7 +55,7 @@ impl SqlStore {
         bind_row(query, PUBLICATION, it).bind(now).bind(clock.published(it)).bind(clock.again)
     }
 
-    /// The one time of a call.
+    /// The time that all rows of a call share.
     pub(super) async fn time_of(&self, connection: &mut Connection, clock: &mut BatchClock) -> Result<i64, StoreError> {
         if clock.now.is_none() {
             clock.now = Some(self.now_on(connection).await?);

@@ -57,7 +57,7 @@ sql_statements! {
         is_in("w.queue", 3),
         known = is_in("w.name", 2)
     );
-    /// $1, $2 fence. A stuck workflow still names the row: then the lease has to run out.
+    /// $1, $2 fence. A stuck workflow still refers to the row: then the lease has to expire.
     remove =
         "delete from durable.executors
           where key = $1 and epoch = $2
@@ -122,11 +122,11 @@ impl Executors for SqlStore {
         Box::pin(self.release_some(fence, which))
     }
 
-    fn work_left<'a>(&'a self, asked: &'a WorkQuery) -> StoreFuture<'a, WorkFound> {
+    fn work_left<'a>(&'a self, query: &'a WorkQuery) -> StoreFuture<'a, WorkFound> {
         Box::pin(async move {
-            let names = list(&names_of_known(&asked.known));
-            let query = self.query(&self.sql.executors.work_left).bind(asked.executor.get()).bind(names);
-            let row = query.bind(list(&asked.queues)).fetch_one(&mut *self.reading_leases().await?).await?;
+            let names = list(&names_of_known(&query.known));
+            let statement = self.query(&self.sql.executors.work_left).bind(query.executor.get()).bind(names);
+            let row = statement.bind(list(&query.queues)).fetch_one(&mut *self.reading_leases().await?).await?;
             let (own, released, queued) = (row.try_get("own")?, row.try_get("released")?, row.try_get("queued")?);
             Ok(WorkFound { own, released, queued })
         })

@@ -17,14 +17,14 @@ sql_statements! {
 }
 
 impl SqlStore {
-    /// Looks first, and writes only if something is missing. Everything is one transaction.
+    /// Checks first, and writes only if something is missing. Everything is one transaction.
     pub(super) async fn migrate_on(&self, connection: &mut Connection) -> Result<(), StoreError> {
         if compare(&MIGRATIONS, &self.applied(&mut *connection).await?)? == MigrationState::Current {
             return Ok(());
         }
         let mut transaction = self.begin(connection).await?;
         self.lock_migrations(&mut transaction).await?;
-        // Another process may have migrated the database between the look and the lock.
+        // Another process may have migrated the database between the check and the lock.
         let applied = self.applied(&mut transaction).await?;
         if compare(&MIGRATIONS, &applied)? == MigrationState::Behind {
             for migration in MIGRATIONS.iter().filter(|it| applied.iter().all(|there| there.version != it.version)) {

@@ -1,5 +1,4 @@
-//! Queues: their limits, and what waits in them. The claims are in `claim` and `claim_limited` of each
-//! store.
+//! Queues: their limits and counts. The claims are in `claim` and `claim_limited` of each store.
 
 use sqlx::Row;
 
@@ -17,7 +16,7 @@ use crate::store::{
 use crate::types::keys::WorkflowKey;
 
 sql_statements! {
-    /// From $1 rows of a queue. Limits that are as they were are not written.
+    /// From $1 rows of a queue. Unchanged limits are not written.
     declare = format!(
         "insert into durable.queues as q ({}, created_at)
          select {}, {}

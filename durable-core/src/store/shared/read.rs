@@ -32,7 +32,7 @@ sql_statements! {
     );
 }
 
-/// Workflows as a listing shows them.
+/// The workflows of a listing.
 fn listing() -> String {
     let computed = [("input", INPUT_OF_W), ("parent", "p.id"), ("executor", "e.name")];
     format!(

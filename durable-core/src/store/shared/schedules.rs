@@ -9,8 +9,8 @@ use crate::store::sql::sql_statements;
 use crate::store::{ScheduleChange, ScheduleRow, Schedules, StoreFuture};
 
 sql_statements! {
-    /// $1 to $9 the schedule; $10 now. Another calendar begins now: what it would have meant before
-    /// was missed by no process.
+    /// $1 to $9 the schedule; $10 now. A changed expression or zone counts from now: no process has missed
+    /// its earlier ticks.
     upsert = format!(
         "insert into durable.schedules as s ({}, last_tick, created_at)
          select {}, {now}, {now} {FROM_CLOCK} where true

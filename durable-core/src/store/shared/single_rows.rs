@@ -27,8 +27,8 @@ sql_statements! {
         now = now(3 + START.len())
     );
     /// $1, $2 fence; $3 to $12 the record; $13 how long its body ran; $14 now. A record at the same
-    /// position is a unique violation: looking for it in every statement (`on conflict`) would cost each
-    /// record what only a lost race needs.
+    /// position is a unique violation. Checking for it in every statement (`on conflict`) would slow down
+    /// every record, and only a lost race needs it.
     record = recording("");
     /// The same, and writes nothing where there is a record at the position.
     record_if_absent = recording("on conflict (workflow, branch, position) do nothing");
@@ -61,7 +61,7 @@ fn recording(on_conflict: &str) -> String {
     )
 }
 
-/// What an end writes, the first of its parameters having this number.
+/// The assignments of an end. Its parameters begin at this number.
 pub(super) fn set_end(first: usize) -> String {
     let set =
         |(column, number): (&crate::store::columns::Column<Finish>, usize)| format!("{} = ${number}", column.name);
@@ -69,7 +69,7 @@ pub(super) fn set_end(first: usize) -> String {
 }
 
 impl SqlStore {
-    /// A statement whose first two parameters are the fence.
+    /// A statement with the fence as its first two parameters.
     pub(super) fn fenced(&self, text: &Arc<str>, fence: Fence) -> Query {
         self.query(text).bind(fence.executor.get()).bind(fence.epoch)
     }

@@ -15,7 +15,7 @@ impl SqlStore {
         prepared(text)
     }
 
-    /// Sends a writing statement that is a transaction of its own, and gives how many rows it wrote.
+    /// Sends a writing statement that is a transaction of its own, and returns how many rows it wrote.
     pub(super) async fn write(&self, connection: &mut Connection, query: Query) -> Result<u64, sqlx::Error> {
         let rows = query.execute(connection).await?.rows_affected();
         self.counter.committed(rows);
@@ -55,7 +55,7 @@ impl SqlStore {
         Ok(Transacted::Committed)
     }
 
-    /// Writes the records of a user's transaction, or gives why they cannot be written.
+    /// Writes the records of a user's transaction, or returns why they cannot be written.
     async fn write_records(
         &self,
         transaction: &mut Connection,

@@ -161,8 +161,8 @@ fn numbered(columns: usize) -> String {
 }
 
 impl SqliteStore {
-    /// Commits all rows together; `None`, with nothing stored, when a row is in the way and a commit row by
-    /// row has to find out which.
+    /// Commits all rows together; `None`, with nothing stored, if a row conflicts and a commit row by row
+    /// has to find out which.
     pub(super) async fn batch(
         &self,
         connection: &mut SqliteConnection,
@@ -195,8 +195,8 @@ impl SqliteStore {
         entries: &[Entry],
     ) -> Result<Option<Vec<Verdict>>, StoreError> {
         let mut transaction = self.begin(connection).await?;
-        // The fence is in every statement, so what is written proves that it holds, and only a
-        // statement that wrote nothing has to be asked why.
+        // Every statement checks the fence, so a written row proves that it holds. Only if nothing was
+        // written, the fence has to be read.
         let mut verdicts = same_for_all(&Verdict::Stored, entries.len());
         let started = self.insert_starts(&mut transaction, fence, rows).await?;
         if started < (rows.starts.len() + rows.queued.len()) as u64
@@ -244,7 +244,7 @@ impl SqliteStore {
         }
     }
 
-    /// Finds out which starts met an existing workflow, and gives whether that explains all that is missing.
+    /// Finds which starts met an existing workflow, and returns whether that explains all missing rows.
     async fn find_existing(
         &self,
         connection: &mut SqliteConnection,
@@ -259,7 +259,7 @@ impl SqliteStore {
             let Some(start) = &entry.start else { continue };
             match (found.get(&start.id), QueuedRow::of(start)) {
                 (Some((existing, _)), _) if existing.key != start.key => {
-                    // The record of a start that is refused is another one than was to be written.
+                    // The record of a refused start differs from the one in the entry.
                     let refused = existing.conflict(&start.name, start.instance.as_deref()).is_some();
                     if refused && start_record(entry).is_some() {
                         return Ok(false);
@@ -274,8 +274,8 @@ impl SqliteStore {
         let queued: Vec<QueuedRow<'_>> = deduplicated.iter().map(|(it, _)| *it).collect();
         let duplicates = self.duplicates(connection, fence, &queued).await?;
         for (it, verdict) in deduplicated {
-            let Some(id) = &it.place.deduplication_id else { return Ok(false) };
-            let Some(existing) = duplicates.get(&(it.place.queue.clone(), id.clone())) else { return Ok(false) };
+            let Some(id) = &it.placement.deduplication_id else { return Ok(false) };
+            let Some(existing) = duplicates.get(&(it.placement.queue.clone(), id.clone())) else { return Ok(false) };
             *verdict = Verdict::Duplicate(existing.clone());
         }
         Ok(found.into_values().all(|(_, fence_holds)| fence_holds))
@@ -319,7 +319,7 @@ impl SqliteStore {
         self.in_chunks(connection, fence, sized, finishes, finish).await
     }
 
-    /// Writes messages, events and items of streams, and gives how many rows that took; `None` if some row
+    /// Writes messages, events and stream items, and returns how many rows that took; `None` if some row
     /// was not written.
     async fn insert_messaging(
         &self,
@@ -345,7 +345,7 @@ impl SqliteStore {
         Ok(Some(sent + events + items + received))
     }
 
-    /// Sends rows in as few statements as they need, and gives how many rows were written.
+    /// Sends rows in as few statements as possible, and returns how many rows were written.
     async fn in_chunks<T>(
         &self,
         connection: &mut SqliteConnection,
@@ -366,7 +366,7 @@ impl SqliteStore {
         Ok(written)
     }
 
-    /// One workflow that goes on a queue, and nothing else; `None` if a commit row by row has to find out
+    /// One workflow that is enqueued, and nothing else; `None` if a commit row by row has to find out
     /// what prevents it.
     pub(super) async fn lone_queued(
         &self,

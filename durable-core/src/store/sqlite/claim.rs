@@ -40,7 +40,7 @@ pub(super) const WAITS: &str = "exists (select 1 from durable.workflows h indexe
       where h.status = 'ENQUEUED' and h.queue = $4 and h.name in (select value from json_each($5)))";
 
 sql_statements! {
-    /// $4 queue; $5 known names. It is asked on a connection that reads, so that a claim that finds
+    /// $4 queue; $5 known names. It is sent on a connection that only reads, so that a claim that finds
     /// nothing takes no lock.
     look = format!(
         "select {}, coalesce({LIMITED}, 0) as limited,
@@ -161,7 +161,7 @@ impl SqliteStore {
         Ok(rows)
     }
 
-    /// It looks before it writes, so that other writers need not wait where nothing is due.
+    /// It reads before it writes, so that other writers need not wait when nothing is due.
     pub(super) async fn promote_due(&self) -> Result<Promoted, StoreError> {
         let sql = &self.sql.claim;
         let now = local_micros();

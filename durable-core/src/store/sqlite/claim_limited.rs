@@ -23,8 +23,8 @@ sql_statements! {
           where w.status = 'ENQUEUED' and w.queue = $4 and w.name in (select value from json_each($5)) and {FENCE_HOLDS}
           order by w.priority, w.created_at, w.key limit coalesce((select max(room, 0) from budget), 0)"
     );
-    /// The same, with an order for each partition key, and the keys in turns. It walks down the head of each line as
-    /// far as there is room for its key, and no further than to a name that the caller does not know.
+    /// The same, with an order for each partition key, and the keys in turns. It reads the first workflows of
+    /// each key, as many as its limits allow, and stops at a name that the caller does not know.
     by_partition_turns = format!(
         "with recursive {BUDGET},
          {KEYS},
@@ -80,7 +80,7 @@ sql_statements! {
          on conflict (queue, partition_key) do update set served_at = excluded.served_at";
     /// $1 queue; $2 now.
     forget = format!("delete from durable.queue_partitions where queue = $1 and served_at < $2 - {REMEMBERED}");
-    /// When the window has room for one more, if something waits and nothing else is in its way. $4
+    /// When the rate limit lets the next workflow start, if one waits and only the rate limit holds it back. $4
     /// queue; $5 known names.
     next_in_order = format!(
         "select {FULL_UNTIL} as next_at from durable.queues q
@@ -105,12 +105,12 @@ sql_statements! {
     );
 }
 
-/// How long it is remembered when a partition key was last served (microseconds), which is longer than a
-/// workflow should wait. A forgotten key counts from the time at which its oldest workflow was enqueued.
+/// How long the last claim of a partition key is remembered (microseconds): longer than a workflow should
+/// wait. A forgotten key counts from the time at which its oldest workflow was enqueued.
 const REMEMBERED: i64 = 3_600_000_000;
 
-/// How many may be started now, as a table `budget (room)`: as many as the caller wants, and as each
-/// limit lets through.
+/// How many may be started now, as a table `budget (room)`: the least of what the caller wants and what
+/// each limit allows.
 const BUDGET: &str = "
     budget (room) as (
         select min($6,
@@ -146,14 +146,14 @@ const FULL_UNTIL: &str = "coalesce((select s.started_at + q.rate_period from dur
       limit 1 offset (select max(coalesce(o.rate_starts, 1) - 1, 0) from durable.queues o where o.name = $4)), 0)";
 
 impl SqliteStore {
-    /// Claims from a queue that a look found to be limited, and to have something to give.
+    /// Claims from a queue that has limits over the fleet and workflows to claim.
     pub(super) async fn claim_limited(&self, request: &ClaimRequest) -> Result<Claimed, StoreError> {
         let mut writer = self.writing().await?;
         let mut transaction = self.begin(&mut writer).await?;
         let query = self.query(&self.sql.claim_limited.limits).bind(&request.queue);
         let Some(row) = query.fetch_optional(&mut *transaction).await? else {
             self.roll_back(transaction).await?;
-            return Ok(Claimed::default()); // it was taken away a moment ago
+            return Ok(Claimed::default()); // another claim took it a moment ago
         };
         let mut claimed = Claimed::of(&decode::<_, LimitsRow, _>(&row)?);
         self.claim_chosen(&mut transaction, request, &mut claimed).await?;

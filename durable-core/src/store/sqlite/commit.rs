@@ -41,8 +41,8 @@ impl Commit for SqliteStore {
 }
 
 impl SqliteStore {
-    /// Commits all entries together; `None`, with nothing stored, where some row is in the way and a
-    /// commit row by row has to find out which.
+    /// Commits all entries together; `None`, with nothing stored, if some row conflicts and a commit
+    /// row by row has to find out which.
     async fn commit_fast(
         &self,
         connection: &mut SqliteConnection,

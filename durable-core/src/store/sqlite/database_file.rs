@@ -1,4 +1,4 @@
-//! From the URL of an SQLite database to a file that can be written.
+//! The file of an SQLite database: from its URL to a file that can be written.
 
 use std::fmt;
 use std::fs::OpenOptions;
@@ -20,13 +20,13 @@ const BUSY_PAUSE: Duration = Duration::from_millis(20);
 
 /// Where a database is, and how its connections are made.
 #[derive(Debug)]
-pub(super) struct DatabasePlace {
+pub(super) struct DatabaseFile {
     pub(super) options: SqliteConnectOptions,
     pub(super) location: Location,
     create: bool,
 }
 
-impl DatabasePlace {
+impl DatabaseFile {
     /// # Errors
     /// [`StoreErrorKind::Refused`] when the URL cannot be read, names no file, or asks for a file that is only read.
     pub(super) fn of(url: &str) -> Result<Self, StoreError> {
@@ -57,7 +57,7 @@ impl DatabasePlace {
         Ok(Self { options, location, create: mode.as_deref() != Some("rw") })
     }
 
-    /// Sees to it that the file is there, can be written, and is in WAL mode.
+    /// Makes sure that the file exists, can be written, and is in WAL mode.
     pub(super) async fn prepare(&self) -> Result<(), StoreError> {
         let file = self.options.get_filename();
         self.touch(file)?;
@@ -72,8 +72,8 @@ impl DatabasePlace {
         Err(cannot(StoreError::new(StoreErrorKind::Refused, why)))
     }
 
-    /// Makes the file if it is missing, readable for its owner only: it holds whatever the workflows
-    /// were given. SQLite gives its companions the same mode.
+    /// Creates the file if it is missing, readable for its owner only, because it holds the arguments
+    /// of workflows. SQLite gives its companion files the same mode.
     fn touch(&self, file: &Path) -> Result<(), StoreError> {
         let mut how = OpenOptions::new();
         how.read(true).write(true).create(self.create);
@@ -98,7 +98,7 @@ impl DatabasePlace {
     }
 }
 
-/// Whether there is no such file, as far as this process may know.
+/// Whether the file is missing, as far as this process can see.
 fn is_missing(file: &Path) -> bool {
     file.try_exists().is_ok_and(|exists| !exists)
 }
@@ -110,8 +110,8 @@ fn not_writable(file: &Path, why: &dyn fmt::Display) -> StoreError {
     )
 }
 
-/// Changes the journal mode, and gives the one that there is then. SQLite does not wait for the lock
-/// that this takes, so this waits: several processes may open a new file at the same time.
+/// Changes the journal mode, and returns the mode after that. SQLite does not wait for the lock
+/// that this needs, so this retries: several processes may open a new file at the same time.
 async fn into_wal_mode(connection: &mut SqliteConnection) -> Result<String, StoreError> {
     let patience = Instant::now() + BUSY_TIMEOUT;
     loop {
@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_way_to_write_a_path_is_read() {
+    fn every_form_of_a_path_is_accepted() {
         for (url, path) in [
             ("sqlite:app.sqlite", "app.sqlite"),
             ("sqlite://app.sqlite", "app.sqlite"),
@@ -138,23 +138,23 @@ mod tests {
             ("sqlite:/var/app.sqlite?mode=rwc", "/var/app.sqlite"),
             ("sqlite:with%20space.sqlite", "with space.sqlite"),
         ] {
-            let place = DatabasePlace::of(url).expect("it is a good URL");
-            assert_eq!(place.location.shown, path, "{url}");
-            assert!(!place.location.in_memory);
+            let file = DatabaseFile::of(url).expect("it is a good URL");
+            assert_eq!(file.location.shown, path, "{url}");
+            assert!(!file.location.in_memory);
         }
         for url in ["sqlite::memory:", "sqlite://:memory:", "sqlite:x?mode=memory"] {
-            assert!(DatabasePlace::of(url).expect("it is a good URL").location.in_memory, "{url}");
+            assert!(DatabaseFile::of(url).expect("it is a good URL").location.in_memory, "{url}");
         }
     }
 
     #[test]
-    fn a_url_that_cannot_be_written_to_is_refused_with_its_path() {
+    fn a_url_without_a_writable_file_is_refused_with_its_path() {
         for url in ["sqlite:app.sqlite?mode=ro", "sqlite:app.sqlite?immutable=1"] {
-            let error = DatabasePlace::of(url).expect_err("it cannot be written");
+            let error = DatabaseFile::of(url).expect_err("it cannot be written");
             assert!(error.message.contains("app.sqlite is not writable"), "{error}");
         }
         for url in ["sqlite:", "sqlite://", "sqlite:x?mode=what"] {
-            assert_eq!(DatabasePlace::of(url).expect_err("it names no file").kind, StoreErrorKind::Refused);
+            assert_eq!(DatabaseFile::of(url).expect_err("it names no file").kind, StoreErrorKind::Refused);
         }
     }
 }

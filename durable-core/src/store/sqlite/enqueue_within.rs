@@ -18,7 +18,7 @@ sql_statements! {
 }
 
 impl SqliteStore {
-    /// Puts a workflow on its queue within the user's transaction.
+    /// Enqueues a workflow within the user's transaction.
     pub(super) async fn enqueue_on(
         &self,
         connection: OutboxConnection<'_>,
@@ -28,7 +28,7 @@ impl SqliteStore {
         let it = QueuedRow::of(workflow).ok_or_else(without_queue)?;
         refuse_nul_in_workflow(workflow)?;
         let enqueued = async {
-            // Without a transaction of the user's, the savepoint makes one of these few statements.
+            // Outside a transaction of the user's, the savepoint makes these statements one transaction.
             let sql = &self.sql.commit_rows;
             self.query(&sql.savepoint).execute(&mut *connection).await?;
             let enqueued = self.enqueue_or_explain(connection, it).await;

@@ -55,7 +55,7 @@ impl SqliteStore {
         bind_message(self.fenced(&self.sql.messages.send, fence), message, now)
     }
 
-    /// Sends a message, or gives why it cannot be received.
+    /// Sends a message, or returns why it cannot be received.
     pub(super) async fn send_or_explain(
         &self,
         transaction: &mut SqliteConnection,

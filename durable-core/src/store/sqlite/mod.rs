@@ -64,7 +64,7 @@ use futures_util::future::join3;
 use sqlx::sqlite::SqlitePoolOptions;
 use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection, SqlitePool};
 
-use self::database_file::DatabasePlace;
+use self::database_file::DatabaseFile;
 use self::dialect::{MIGRATIONS_TABLE, Query, StoreTransaction};
 use self::writer_connection::{ReadConnection, WriterConnection, WriterGuard};
 use crate::store::sql::statements_of_files;
@@ -87,7 +87,7 @@ pub(crate) struct SqliteStore {
     writer: WriterConnection,
     /// Connections that only read; none in memory.
     readers: Option<SqlitePool>,
-    /// What releases workflows and removes the executor once the work is closed: opened only then, so
+    /// Releases workflows and removes the executor once the work is closed. It is opened only then, so
     /// that this process does not compete with itself for the write lock before.
     closing_writer: WriterConnection,
     closed: AtomicBool,
@@ -101,7 +101,7 @@ statements_of_files! {
     enqueue_within notify poll queues read schedules single_rows takeover
 }
 
-/// This store, by the name that the files that both stores share use.
+/// This store, under the name that the shared files use.
 type SqlStore = SqliteStore;
 
 impl SqliteStore {
@@ -111,20 +111,20 @@ impl SqliteStore {
     /// [`StoreErrorKind::Refused`] for a URL that names no file, a folder that does not exist, or a file that
     /// cannot be written; [`StoreErrorKind::Foreign`] for a file that is no SQLite database.
     pub(crate) async fn open(url: &str) -> Result<Self, StoreError> {
-        let place = DatabasePlace::of(url)?;
-        let in_memory = place.location.in_memory;
+        let file = DatabaseFile::of(url)?;
+        let in_memory = file.location.in_memory;
         let readers = if in_memory {
             None
         } else {
-            place.prepare().await?;
+            file.prepare().await?;
             let readers = SqlitePoolOptions::new().max_connections(READERS).test_before_acquire(false);
-            Some(readers.connect_lazy_with(place.options.clone().pragma("query_only", "on")))
+            Some(readers.connect_lazy_with(file.options.clone().pragma("query_only", "on")))
         };
-        let writer = WriterConnection::new(place.options.clone(), in_memory);
-        let closing_writer = WriterConnection::new(place.options, in_memory);
+        let writer = WriterConnection::new(file.options.clone(), in_memory);
+        let closing_writer = WriterConnection::new(file.options, in_memory);
         let sql = Statements::new(&render);
         let (closed, counter) = (AtomicBool::new(false), StatementCounter::default());
-        Ok(Self { writer, readers, closing_writer, closed, sql, location: place.location, counter })
+        Ok(Self { writer, readers, closing_writer, closed, sql, location: file.location, counter })
     }
 
     async fn begin<'c>(&self, connection: &'c mut SqliteConnection) -> Result<StoreTransaction<'c>, sqlx::Error> {

@@ -10,10 +10,10 @@ use crate::store::sql::sql_statements;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Hint, Notification, Notifications, StoreError, StoreFuture};
 
-/// How often the files are looked at.
+/// How often the files are polled.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
-/// How coarse the times of files may be: a file that was written within this much of a look may be written
-/// again without another time or another length.
+/// The resolution of file times. A file that was written within this time before a poll may be written
+/// again without a change of its time or length.
 const FILE_TIME_RESOLUTION: Duration = Duration::from_millis(50);
 
 sql_statements! {
@@ -60,7 +60,7 @@ impl Notifications for SqliteStore {
 }
 
 impl SqliteStore {
-    /// Which connection the writer has, and what that one knows about the writing of others.
+    /// The number of the writer's connection, and its version of the data, which changes with commits of others.
     async fn data_version(&self) -> Result<(u64, i64), StoreError> {
         let mut writer = self.writer.lock().await?;
         let row = self.query(&self.sql.notify.data_version).fetch_one(&mut *writer).await?;
@@ -97,11 +97,11 @@ impl WatchedFiles {
 
     fn stamp(&self) -> FileStamp {
         let now = SystemTime::now();
-        let look = |path: &Path| {
-            let seen = std::fs::metadata(path).ok()?;
-            Some((seen.len(), seen.modified().ok()?))
+        let stamp_of = |path: &Path| {
+            let metadata = std::fs::metadata(path).ok()?;
+            Some((metadata.len(), metadata.modified().ok()?))
         };
-        let seen = [look(&self.main), look(&self.wal)];
+        let seen = [stamp_of(&self.main), stamp_of(&self.wal)];
         let is_fresh = |at: SystemTime| now.duration_since(at).map_or(true, |age| age < FILE_TIME_RESOLUTION);
         FileStamp { seen, may_be_stale: seen.iter().flatten().any(|(_, at)| is_fresh(*at)) }
     }

@@ -14,11 +14,11 @@ pub(super) fn refuse_nul_in_message(message: &NewMessage) -> Result<(), StoreErr
 /// Refuses a workflow as [`refuse_nul`] does.
 pub(super) fn refuse_nul_in_workflow(it: &NewWorkflow) -> Result<(), StoreError> {
     let own = [Some(&it.id), Some(&it.name), Some(&it.version), Some(&it.input), it.instance.as_ref()];
-    let place = it.placement.as_ref().map(|it| {
+    let placement = it.placement.as_ref().map(|it| {
         let debounce = it.debounce.as_ref().map(|it| &it.key);
         [Some(&it.queue), it.partition.as_ref(), it.deduplication_id.as_ref(), debounce]
     });
-    let mut texts = own.into_iter().chain(place.into_iter().flatten()).flatten();
+    let mut texts = own.into_iter().chain(placement.into_iter().flatten()).flatten();
     if texts.any(|it| has_nul(it)) { Err(nul()) } else { Ok(()) }
 }
 

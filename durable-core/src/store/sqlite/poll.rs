@@ -10,9 +10,9 @@ use crate::store::{PollRequest, PollResult, StoreError};
 use crate::types::id::local_micros;
 
 sql_statements! {
-    /// A row per finding. $1 now; $2 the executor and $3 since when; $4 ids; $5 messages, $6 events
-    /// and $7 streams as arrays of arrays. Each part depends on its array, and an empty one looks
-    /// nothing up.
+    /// One row per result. $1 now; $2 the executor and $3 since when; $4 ids; $5 messages, $6 events
+    /// and $7 streams as arrays of arrays. Each part depends on its array, and does nothing for an
+    /// empty one.
     poll = format!(
         "select 'now' as what, $1 as number, null as key, null as id, null as status, null as output, null as error,
                 null as reason

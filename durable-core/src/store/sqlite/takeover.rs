@@ -20,7 +20,7 @@ use crate::types::time::micros;
 sql_statements! {
     /// $1, $2 fence; $3 until when.
     prolong_lease = "update durable.executors set lease_until = $3 where key = $1 and epoch = $2";
-    /// One look around: a row per finding. $1 the executor; $2 now; $3 running keys.
+    /// Reads what the heartbeat reports, one row per result. $1 the executor; $2 now; $3 running keys.
     look_around = format!(
         "with recursive {ORPHANED}
          select 'orphans' as what, null as key, null as epoch, null as name, null as host, null as lock_file,

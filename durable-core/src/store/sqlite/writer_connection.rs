@@ -23,7 +23,7 @@ pub(super) struct WriterConnection {
     openings: AtomicU64,
 }
 
-/// What is there of the connection.
+/// The connection, if it is open.
 #[derive(Debug, Default)]
 enum ConnectionSlot {
     #[default]
@@ -78,8 +78,8 @@ pub(super) struct WriterGuard {
 }
 
 impl WriterGuard {
-    /// The how manieth connection this is. What one connection says about the changes of others
-    /// cannot be compared with what another one says.
+    /// The number of this connection, counted from 1. The data versions of two connections cannot be
+    /// compared.
     pub(super) fn opening(&self) -> u64 {
         self.opening
     }
@@ -106,9 +106,9 @@ impl DerefMut for WriterGuard {
 }
 
 impl Drop for WriterGuard {
-    /// Where the disk is full or at fault, SQLite takes a transaction back by itself, and the
-    /// driver, which does not know that, takes the connection for one that is still in it. Such a
-    /// connection cannot begin another one: it is dropped, and the next lock opens a new one.
+    /// If the disk is full or fails, SQLite rolls a transaction back by itself, and the driver
+    /// assumes that it is still open. Such a connection cannot begin another transaction: it is
+    /// dropped, and the next lock opens a new one.
     fn drop(&mut self) {
         if !self.is_database && self.is_in_transaction() {
             *self.slot = ConnectionSlot::Unopened;

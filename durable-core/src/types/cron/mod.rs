@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_zone_that_is_meant_is_named() {
+    fn a_misspelled_zone_gets_a_suggestion() {
         for (name, meant) in [
             ("europe/warsaw", "Europe/Warsaw"),
             ("Warsaw", "Europe/Warsaw"),

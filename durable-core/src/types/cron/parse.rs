@@ -20,7 +20,7 @@ pub(crate) struct Crontab {
     /// As in Vixie's cron and cronie, the first character counts: `*/2` is not restricted.
     pub(crate) either_day: bool,
     /// Whether the minutes or the hours begin with `*`: then a change of the clock skips and repeats times.
-    pub(crate) every: bool,
+    pub(crate) follows_clock: bool,
 }
 
 /// Why a text is not a crontab expression, and what is allowed.
@@ -105,7 +105,7 @@ impl Crontab {
             // 0 and 7 are Sunday.
             weekdays: (weekdays | weekdays >> 7) & 0x7f,
             either_day: !starred(2) && !starred(4),
-            every: starred(0) || starred(1),
+            follows_clock: starred(0) || starred(1),
         })
     }
 
@@ -145,12 +145,12 @@ impl Field {
         let by_name = range.split('-').any(|end| self.named(end).is_some());
         let by = step.map_or(Ok(1), |step| self.step(step, &self.text(first, by_name)))?;
         if first > last {
-            let mend = self.around(first, last, by, by_name);
-            return Err(format!("the range ends before it begins: write `{mend}`, or turn it around"));
+            let fix = self.around(first, last, by, by_name);
+            return Err(format!("the range ends before it begins: write `{fix}`, or turn it around"));
         }
         if step.is_some() && range != "*" && !range.contains('-') {
-            let mend = self.onwards(first, by, by_name);
-            return Err(format!("a step comes after `*` or a range: write `{mend}`"));
+            let fix = self.onwards(first, by, by_name);
+            return Err(format!("a step comes after `*` or a range: write `{fix}`"));
         }
         Ok((first..=last).step_by(by).fold(0, |set, number| set | 1 << number))
     }
@@ -234,8 +234,8 @@ impl Field {
 
     /// Names are case-insensitive, as in crontab(5).
     fn named(&self, text: &str) -> Option<u32> {
-        let place = self.names.iter().position(|name| name.eq_ignore_ascii_case(text))?;
-        u32::try_from(place).ok().map(|place| place + self.first)
+        let index = self.names.iter().position(|name| name.eq_ignore_ascii_case(text))?;
+        u32::try_from(index).ok().map(|index| index + self.first)
     }
 
     /// The name that a longer one, such as `Monday`, begins with.
@@ -246,8 +246,8 @@ impl Field {
 
     /// The text of a number: its name if the range uses names. 0 and 7 are both Sunday.
     fn text(&self, number: u32, by_name: bool) -> String {
-        let place = if number > self.last_of_all() { self.first } else { number } - self.first;
-        let name = self.names.get(place as usize).filter(|_| by_name);
+        let index = if number > self.last_of_all() { self.first } else { number } - self.first;
+        let name = self.names.get(index as usize).filter(|_| by_name);
         name.map_or_else(|| number.to_string(), |name| (*name).to_owned())
     }
 

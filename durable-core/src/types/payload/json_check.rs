@@ -1,5 +1,5 @@
-//! What JSON cannot hold although serde writes it: numbers that are not finite, and nesting that no
-//! reader follows. It is refused when it is written, and not found out when it is read.
+//! Checks for values that serde writes as JSON and cannot read back: numbers that are not finite, and
+//! nesting that is too deep. They are refused when they are written.
 
 use std::fmt;
 
@@ -11,18 +11,18 @@ use serde::ser::{
 /// How deep a value may be nested: `serde_json` reads no deeper, to protect the stack.
 const MAX_DEPTH: usize = 127;
 
-/// Whether the value, of which `text` is the JSON, would be read as it was written.
+/// Checks that the value, of which `text` is the JSON, can be read back as it was written.
 ///
 /// # Errors
-/// What stands against it, with the place of the number.
+/// The reason why it cannot, with the path of the number.
 pub(crate) fn check<T: Serialize + ?Sized>(value: &T, text: &str) -> Result<(), String> {
     let depth = depth(text);
     if depth > MAX_DEPTH {
         return Err(format!(
-            "it is nested {depth} levels deep and {MAX_DEPTH} can be read back; make it a list whose elements refer to each other"
+            "it is nested {depth} levels deep and {MAX_DEPTH} can be read back; flatten it, for example to a list"
         ));
     }
-    // JSON has no word for such numbers, and they are written as `null`.
+    // JSON has no form for such numbers, and serde writes them as `null`.
     if !text.contains("null") {
         return Ok(());
     }
@@ -30,11 +30,11 @@ pub(crate) fn check<T: Serialize + ?Sized>(value: &T, text: &str) -> Result<(), 
     let walked = value.serialize(serde_path_to_error::Serializer::new(Walk, &mut track));
     match walked {
         Err(NotFinite::Number(number)) => {
-            let place = match track.path().to_string() {
+            let path = match track.path().to_string() {
                 root if root == "." => String::new(),
                 path => format!(" at `{path}`"),
             };
-            Err(format!("JSON has no number {number}{place}; an `Option` or a text can say what it means"))
+            Err(format!("JSON has no number {number}{path}; use an `Option` or a text instead"))
         }
         // A value that serde refuses was refused by the JSON writer, in its own words.
         Err(NotFinite::Other) | Ok(()) => Ok(()),
@@ -63,7 +63,7 @@ fn depth(text: &str) -> usize {
     deepest
 }
 
-/// Walks through a value and writes nothing.
+/// A serializer that only visits the value.
 #[derive(Clone, Copy)]
 struct Walk;
 
@@ -89,7 +89,7 @@ impl serde::ser::Error for NotFinite {
 
 type Walked = Result<(), NotFinite>;
 
-/// Methods for what holds nothing else.
+/// Methods for values without parts.
 macro_rules! leaves {
     ($($name:ident($($argument:ty),*))*) => {
         $(fn $name(self, $(_: $argument),*) -> Walked {
@@ -98,7 +98,7 @@ macro_rules! leaves {
     };
 }
 
-/// Methods for what holds several others.
+/// Methods for values with parts.
 macro_rules! holders {
     ($($name:ident($($argument:ty),*) -> $kind:ident;)*) => {
         $(type $kind = Self;)*
@@ -157,7 +157,7 @@ impl Serializer for Walk {
     }
 }
 
-/// The ways in which a holder is told of what it holds.
+/// The serializers of values with parts.
 macro_rules! elements {
     ($($trait:ident: $($method:ident($($key:ty)?)),+;)*) => {
         $(impl $trait for Walk {
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_json_cannot_hold_is_refused_with_its_place() {
+    fn a_number_that_json_cannot_hold_is_refused_with_its_path() {
         let refused =
             checked(&Reading { name: None, values: vec![1.0, f32::NAN] }).expect_err("NaN would come back as nothing");
         assert!(refused.contains("NaN at `values[1]`"), "{refused}");
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_nested_too_deep_to_be_read_is_refused() {
+    fn a_value_that_is_nested_too_deep_to_be_read_is_refused() {
         let nested = |levels: usize| (0..levels).fold(json!(1), |inner, _| json!([inner]));
         let (deep, too_deep) = (nested(MAX_DEPTH), nested(MAX_DEPTH + 1));
         checked(&deep).expect("it can be read");

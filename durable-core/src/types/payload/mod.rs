@@ -1,4 +1,4 @@
-//! Values as JSON text: writing them, reading them back, and what is recorded of errors.
+//! Values as JSON text: encoding, decoding, and the recorded form of errors.
 
 mod json_check;
 
@@ -45,8 +45,7 @@ impl Outcome {
 /// The name of the engine's own error type in the database.
 const ENGINE_ERROR: &str = "durable::Error";
 
-/// What is recorded of an error: enough to give the typed value back, and to be read by people and
-/// programs that do not have the type.
+/// The recorded form of an error: enough to restore the typed value, and readable without the type.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct RecordedError {
     /// The type's name.
@@ -66,7 +65,7 @@ pub(crate) struct RecordedError {
 }
 
 impl RecordedError {
-    /// What is recorded of an error of the engine, or of a panic.
+    /// The recorded form of an error of the engine, or of a panic.
     pub(crate) fn from_engine(error: &Error) -> Self {
         Self {
             type_name: ENGINE_ERROR.to_owned(),
@@ -97,7 +96,7 @@ impl RecordedError {
         })
     }
 
-    /// Reads a stored error; text that is none becomes the message of one, so that nothing hides it.
+    /// Reads a stored error. A text of another form becomes the message of an error.
     pub(crate) fn from_text(text: &str) -> Self {
         serde_json::from_str(text).unwrap_or_else(|_| Self {
             type_name: String::new(),
@@ -140,7 +139,7 @@ impl fmt::Display for PayloadError {
     }
 }
 
-/// Writes a value as JSON; what would not be read back as it was written is refused.
+/// Encodes a value as JSON. A value that would not be read back as it was written is refused.
 pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<String, PayloadError> {
     let cannot = |error: &dyn fmt::Display| {
         PayloadError::new(format_args!("a `{}` cannot be written as JSON: {error}", short_type_name::<T>()))
@@ -154,12 +153,12 @@ pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<String, Payload
 pub(crate) fn decode<T: DeserializeOwned>(text: &str) -> Result<T, PayloadError> {
     let reader = &mut serde_json::Deserializer::from_str(text);
     serde_path_to_error::deserialize(reader).map_err(|error| {
-        let place = match error.path().to_string() {
+        let path = match error.path().to_string() {
             root if root == "." => String::new(),
             path => format!(" at `{path}`"),
         };
         PayloadError::new(format_args!(
-            "the recorded value does not read as `{}`{place}: {}",
+            "the recorded value does not read as `{}`{path}: {}",
             short_type_name::<T>(),
             error.inner()
         ))
@@ -248,7 +247,7 @@ where
     T: Payload,
     E: Serialize + DeserializeOwned + fmt::Display,
 {
-    /// For a result whose error comes back as the same typed value.
+    /// For a result with an error type that is recorded and restored as the same typed value.
     pub(crate) const TYPED: Self = Self {
         encode: |result| match result {
             Ok(value) => encode(value).map(Outcome::Output),
@@ -319,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_comes_back_as_it_was_to_the_last_bit() {
+    fn a_number_is_restored_to_the_last_bit() {
         for number in 0..1000_u32 {
             let number = 1.0 / (f64::from(number) + 0.3);
             let text = encode(&number).expect("a number can be written");
@@ -334,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn a_foreign_text_in_the_error_column_still_shows() {
+    fn a_text_of_another_form_in_the_error_column_becomes_the_message() {
         assert_eq!(RecordedError::from_text("boom").into_error().to_string(), "boom");
     }
 }

@@ -1,4 +1,4 @@
-//! Tells a test which libraries it was compiled with, so that it can compile other programs with the same ones. Cargo has
+//! Reports to a test which libraries it was compiled with, so that it can compile other programs with the same ones. Cargo has
 //! no variable for that, and a second `cargo` would build all dependencies again for other flags or features.
 
 use proc_macro::{Delimiter, Group, Literal, Punct, Spacing, TokenStream, TokenTree};

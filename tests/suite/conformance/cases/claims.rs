@@ -1,4 +1,4 @@
-//! Claims from queues without limits, and what becomes of the claimed workflows.
+//! Claims from queues without limits, and the claimed workflows.
 
 use std::time::Duration;
 

@@ -115,7 +115,7 @@ pub(crate) async fn a_superseded_end_discards_only_its_own_records(StoreDatabase
     let entries = [
         ending([record(gone, 1, "1")], success(gone, "1")),
         ending([record(fine, 1, "1"), record(fine, 2, "2")], success(fine, "1")),
-        // A branch of the cancelled workflow that does not know it yet.
+        // A branch of the cancelled workflow that has not noticed the cancellation yet.
         records([record(gone, 2, "2")]),
         begin(&new),
     ];
@@ -134,7 +134,7 @@ pub(crate) async fn an_entry_with_a_start_and_an_end_is_atomic(StoreDatabase { s
     assert_eq!(commit(&*store, me, entry).await, Verdict::Stored);
     assert_eq!(status(&*store, "short").await, Some(Status::Success));
 
-    // A parent that starts a child as the last thing it does, and was cancelled before.
+    // A parent that starts a child as its last operation, and was cancelled before.
     let parent = start_running(&*store, me, "w").await;
     cancel(&*store, "w", "by hand").await;
     let entry = Entry { finish: Some(success(parent, "1")), ..child(parent, 1, &workflow("w-1")) };

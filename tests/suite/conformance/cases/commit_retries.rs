@@ -1,4 +1,4 @@
-//! Repeating a commit whose answer was lost.
+//! Repeating a commit that got no reply.
 
 use durable_core::Status;
 use durable_core::store::{Entry, Fence, Store, Verdict};
@@ -49,7 +49,7 @@ async fn every_shape(store: &dyn Store, me: Fence, run: &str) -> Vec<Entry> {
 }
 
 /// Checks that messages, events and items of a run are stored once and in order.
-async fn check_what_was_said(store: &dyn Store, me: Fence, run: &str) {
+async fn check_stored_rows(store: &dyn Store, me: Fence, run: &str) {
     let to = store.find(&format!("{run}-parent-7")).await.unwrap().expect("it was begun");
     assert_eq!(inbox(store, me, to.key).await, ["lone", "once", "with a record", "with a child", "last"], "{run}");
     let (five, six) = (format!("{run}-parent-5"), format!("{run}-parent-6"));
@@ -68,7 +68,7 @@ pub(crate) async fn a_retried_commit_finds_its_own_rows_stored(StoreDatabase { s
     for again in [false, true, true] {
         assert_eq!(store.commit(me, &all, again).await.unwrap(), stored);
     }
-    check_what_was_said(&*store, me, "batch").await;
+    check_stored_rows(&*store, me, "batch").await;
     // Also when the receivers have ended since.
     let to = store.find("batch-parent-7").await.unwrap().expect("it was begun");
     commit(&*store, me, finish(success(to.key, "1"))).await;
@@ -82,7 +82,7 @@ pub(crate) async fn a_retried_commit_finds_its_own_rows_stored(StoreDatabase { s
             );
         }
     }
-    check_what_was_said(&*store, me, "lone").await;
+    check_stored_rows(&*store, me, "lone").await;
 }
 
 pub(crate) async fn a_retried_commit_stores_what_is_missing(StoreDatabase { store, .. }: StoreDatabase) {
@@ -93,11 +93,11 @@ pub(crate) async fn a_retried_commit_stores_what_is_missing(StoreDatabase { stor
     assert_eq!(status(&*store, "batch-child").await, Some(Status::Pending));
     assert_eq!(status(&*store, "batch-parent-1").await, Some(Status::Success));
     assert_eq!(status(&*store, "batch-parent-2").await, Some(Status::Success));
-    check_what_was_said(&*store, me, "batch").await;
+    check_stored_rows(&*store, me, "batch").await;
     for entry in every_shape(&*store, me, "lone").await {
         assert_eq!(store.commit(me, std::slice::from_ref(&entry), true).await.unwrap(), [Verdict::Stored], "{entry:?}");
     }
-    check_what_was_said(&*store, me, "lone").await;
+    check_stored_rows(&*store, me, "lone").await;
 }
 
 pub(crate) async fn a_retried_commit_completes_a_partial_one(StoreDatabase { store, .. }: StoreDatabase) {

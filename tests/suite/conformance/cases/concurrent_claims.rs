@@ -16,11 +16,11 @@ use crate::support::store_queues::{
 };
 use crate::support::store_rows::{begin, register_executor};
 
-/// What was run, in the order of the claims, by partition key.
+/// The workflows that ran, in the order of the claims, by partition key.
 type Ledger = Arc<std::sync::Mutex<HashMap<String, Vec<String>>>>;
 
-/// Two processes with some tasks each take what is in the line until all have run once, and give back
-/// some of it on the way. `watch` is a question about what runs, and its greatest answer.
+/// Two processes with some tasks each claim from the queue until all workflows have run once, and return
+/// some of the claims. `watch` is a query about running workflows, and the greatest result that it may have.
 async fn race(
     database: &StoreDatabase,
     tasks: usize,
@@ -236,8 +236,8 @@ pub(crate) async fn concurrent_debounced_calls_become_one_workflow(database: Sto
         all.spawn(async move {
             let mut won = 0;
             for round in 0..60 {
-                let place = crate::support::store_queues::with_debounce("cart", Duration::from_hours(1), None);
-                let entry = [begin(&queued_workflow(&format!("{process}-{round}"), place))];
+                let placement = crate::support::store_queues::with_debounce("cart", Duration::from_hours(1), None);
+                let entry = [begin(&queued_workflow(&format!("{process}-{round}"), placement))];
                 let verdict = loop {
                     match store.commit(me, &entry, false).await {
                         Ok(mut verdicts) => break verdicts.remove(0),

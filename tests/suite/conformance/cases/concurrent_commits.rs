@@ -105,13 +105,13 @@ pub(crate) async fn two_executors_take_over_different_workflows(database: StoreD
     for adopter in adopters {
         keys.extend(adopter.await.expect("it does not panic"));
     }
-    // An adopter that finds the rest locked by the other one stops, and the other one takes it.
+    // An executor that finds the remaining rows locked by the other one stops, and the other one takes them over.
     keys.sort_unstable();
     keys.dedup();
     assert_eq!(keys.len(), 200);
 }
 
-/// Commits begins of the same ids, over and over, and gives how many were stored.
+/// Commits starts of the same ids, over and over, and returns how many were stored.
 async fn begin_all(database: StoreDatabase, fence: Fence, start: Arc<Barrier>, backwards: bool) -> usize {
     let store = database.second().await;
     let mut stored = 0;

@@ -183,7 +183,7 @@ pub(crate) async fn a_takeover_without_an_answer_can_be_repeated(StoreDatabase {
     let lost = start_running(&*store, dead, "lost").await;
     let has_a_body = start_running(&*store, dead, "has a body").await;
     fence_out(&*store, dead).await;
-    assert_eq!(store.take_over(&takeover_request(heir, 10)).await.unwrap().runs.len(), 2); // and the answer is lost
+    assert_eq!(store.take_over(&takeover_request(heir, 10)).await.unwrap().runs.len(), 2); // and the reply is lost
     start_running(&*store, heir, "begun a moment ago").await;
 
     let unsure =
@@ -198,8 +198,8 @@ pub(crate) async fn a_takeover_without_an_answer_can_be_repeated(StoreDatabase {
 pub(crate) async fn remaining_work_is_reported(StoreDatabase { store, .. }: StoreDatabase) {
     let (me, other) = (register_executor(&*store, "a").await, register_executor(&*store, "b").await);
     let asks = async |fence: Fence, queue: &str, name: &str| {
-        let asked = WorkQuery { executor: fence.executor, queues: vec![queue.to_owned()], known: known(name, 1) };
-        store.work_left(&asked).await.unwrap()
+        let query = WorkQuery { executor: fence.executor, queues: vec![queue.to_owned()], known: known(name, 1) };
+        store.work_left(&query).await.unwrap()
     };
     let nothing = WorkFound::default();
     assert_eq!(asks(me, QUEUE, "checkout").await, nothing);

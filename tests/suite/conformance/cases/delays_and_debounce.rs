@@ -221,10 +221,10 @@ pub(crate) async fn debounce_and_deduplication_can_be_combined(StoreDatabase { s
 pub(crate) async fn debounced_calls_of_two_instances_stay_separate(StoreDatabase { store, .. }: StoreDatabase) {
     let me = register_executor(&*store, "a").await;
     let both = || QueuePlacement { deduplication_id: Some("sole".to_owned()), ..with_debounce("cart", HOUR, None) };
-    let on = |instance: &str, id: &str, place: QueuePlacement| NewWorkflow {
+    let on = |instance: &str, id: &str, placement: QueuePlacement| NewWorkflow {
         instance: Some(instance.to_owned()),
         input: format!(r#"{{"of":"{instance}"}}"#),
-        ..queued_workflow(id, place)
+        ..queued_workflow(id, placement)
     };
     enqueue(&*store, me, "of nobody", with_debounce("cart", HOUR, None)).await;
     assert_eq!(commit(&*store, me, begin(&on("ada", "ada-1", both()))).await, Verdict::Stored);

@@ -15,11 +15,11 @@ use crate::support::store_rows::{
 
 pub(crate) async fn an_enqueued_workflow_has_no_executor(StoreDatabase { store, .. }: StoreDatabase) {
     let me = register_executor(&*store, "a").await;
-    let place = QueuePlacement {
+    let placement = QueuePlacement {
         partition: Some("ada".to_owned()),
         ..QueuePlacement { priority: -3, ..with_deduplication("cart-9") }
     };
-    commit(&*store, me, begin(&queued_workflow("lone", place.clone()))).await;
+    commit(&*store, me, begin(&queued_workflow("lone", placement.clone()))).await;
     let two = [begin(&queued_workflow("one", with_partition("k"))), begin(&queued_workflow("other", with_priority(7)))];
     assert_eq!(store.commit(me, &two, false).await.unwrap(), [Verdict::Stored, Verdict::Stored]);
     assert_eq!(
@@ -271,13 +271,13 @@ pub(crate) async fn a_nul_in_a_queue_option_is_refused(StoreDatabase { store, ..
     let me = register_executor(&*store, "a").await;
     let nul = || Some("a\0b".to_owned());
     let day = std::time::Duration::from_hours(24);
-    for place in [
+    for placement in [
         QueuePlacement { queue: "a\0b".to_owned(), ..on_queue() },
         QueuePlacement { partition: nul(), ..on_queue() },
         QueuePlacement { deduplication_id: nul(), ..on_queue() },
         with_debounce("a\0b", day, None),
     ] {
-        let entry = [begin(&queued_workflow("w", place))];
+        let entry = [begin(&queued_workflow("w", placement))];
         let error = store.commit(me, &entry, false).await.expect_err("a NUL cannot be stored");
         assert_eq!(error.kind, StoreErrorKind::Refused, "{error}");
     }

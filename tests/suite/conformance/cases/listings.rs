@@ -118,8 +118,8 @@ pub(crate) async fn ended_workflows_are_found_by_id(StoreDatabase { store, .. }:
     start_running(&*store, me, "u").await;
     commit(&*store, me, finish(success(run, "[1]"))).await;
     cancel(&*store, "v", "by hand").await;
-    let asked = ["u", "v", "w", "nobody"].map(str::to_owned);
-    let mut ended = ends(&*store, &asked).await;
+    let ids_to_find = ["u", "v", "w", "nobody"].map(str::to_owned);
+    let mut ended = ends(&*store, &ids_to_find).await;
     ended.sort_by(|a, b| a.id.cmp(&b.id));
     assert_eq!(ended.len(), 2);
     assert_eq!((ended[0].status, ended[0].reason.as_deref()), (Status::Cancelled, Some("by hand")));

@@ -9,7 +9,7 @@ use crate::support::store_rows::{
     workflow,
 };
 
-/// What a commit of these entries costs.
+/// The cost of a commit of these entries.
 async fn cost(store: &dyn Store, fence: Fence, entries: &[Entry], verdict: &Verdict) -> StatementCounts {
     let before = store.statement_counts();
     let verdicts = store.commit(fence, entries, false).await.unwrap();
@@ -74,7 +74,7 @@ pub(crate) async fn a_lost_race_costs_no_commit(StoreDatabase { store, .. }: Sto
     let me = register_executor(&*store, "a").await;
     let run = start_running(&*store, me, "w").await;
     store_record(&*store, me, record(run, 1, "first")).await;
-    // The record that met another; then begin, fence, record, the look at the other, commit.
+    // The conflicting record; then begin, fence, record, reading the other record, commit.
     let spent = cost(&*store, me, &[records([record(run, 1, "second")])], &Verdict::Superseded).await;
     assert_eq!(spent, statement_counts(6, 0));
 }
@@ -90,7 +90,7 @@ pub(crate) async fn executor_operations_execute_a_fixed_number_of_statements(dat
     let me = register_executor(store, "a").await;
     assert_eq!(spent(), statement_counts(1, 1));
     store.heartbeat(me, LEASE, &[]).await.unwrap();
-    // SQLite: the lease, and the look around.
+    // SQLite: the lease, and the query of the heartbeat.
     assert_eq!(spent(), if database.is_postgres() { statement_counts(1, 1) } else { statement_counts(2, 1) });
     store.take_over(&takeover_request(me, 10)).await.unwrap();
     assert_eq!(spent(), statement_counts(1, 0), "there was nothing to adopt");
@@ -129,7 +129,7 @@ pub(crate) async fn a_single_message_or_event_costs_one_statement_and_one_commit
         Entry { messages: vec![message("w", "1")], ..finish(success(run, "1")) },
     ];
     for entry in with_a_record {
-        // SQLite: begin, the one, the other, commit.
+        // SQLite: begin, two inserts, commit.
         let expected = if database.is_postgres() { statement_counts(1, 1) } else { statement_counts(4, 1) };
         assert_eq!(cost(store, me, &[entry], &Verdict::Stored).await, expected);
     }
@@ -140,7 +140,7 @@ pub(crate) async fn a_message_without_a_receiver_costs_no_commit(database: Store
     let me = register_executor(store, "a").await;
     start_running(store, me, "w").await;
     commit(store, me, send(once("w", "k", "1"))).await;
-    // SQLite: what met something; then begin, fence, the time it takes to find out, commit.
+    // SQLite: the conflicting statement; then begin, fence, the clock, finding the conflict, commit.
     let in_sqlite =
         |statements| if database.is_postgres() { statement_counts(1, 0) } else { statement_counts(statements, 0) };
     assert_eq!(cost(store, me, &[send(once("w", "k", "2"))], &Verdict::Stored).await, in_sqlite(6));
@@ -191,7 +191,7 @@ pub(crate) async fn a_cancellation_costs_one_commit(database: StoreDatabase) {
         let before = store.statement_counts();
         store.cancel("w", "enough", children).await.unwrap();
         // Postgres: one statement, or one for each generation and an empty one, in a transaction. SQLite:
-        // begin, the look, the change, commit; or begin, the look and no more.
+        // begin, the check, the change, commit; or begin and the check alone.
         let expected = match (database.is_postgres(), children) {
             (true, true) => 5,
             (true, false) => 1,

@@ -9,7 +9,7 @@ use crate::support::store_rows::{
     register_executor, send, sending, start_running, status, store_record, success, waiting_message, workflow,
 };
 
-fn nobody(id: &str, status: Option<Status>) -> Verdict {
+fn no_receiver(id: &str, status: Option<Status>) -> Verdict {
     Verdict::NoReceiver { id: id.to_owned(), status }
 }
 
@@ -19,7 +19,7 @@ pub(crate) async fn messages_are_received_in_the_order_sent(StoreDatabase { stor
     let (late, early) = (message("w", "late"), message("w", "early"));
     let about = NewMessage { topic: "about".to_owned(), ..message("w", "other topic") };
     assert!(waiting_message(&*store, run, "").await.is_none());
-    // What was sent first counts, and not the key, which an executor with a fast clock has made.
+    // The order of sending counts, and not the key, which an executor with a fast clock has made.
     for it in [early, about, late] {
         assert_eq!(commit(&*store, me, send(it)).await, Verdict::Stored);
     }
@@ -57,26 +57,26 @@ pub(crate) async fn a_message_without_a_receiver_fails_its_entry_and_no_other(
         for again in [false, true] {
             let name = format!("{size}-{again}");
             let run = start_running(&*store, me, &name).await;
-            let (to_nobody, child_of) = (message("nobody", "1"), workflow(&format!("{name}-child")));
+            let (to_unknown, child_of) = (message("nobody", "1"), workflow(&format!("{name}-child")));
             let mut entries = vec![
-                sending(record(run, 1, "1"), to_nobody),
+                sending(record(run, 1, "1"), to_unknown),
                 Entry { messages: vec![message(&name, "lost"), message("SUCCESS", "2")], ..child(run, 2, &child_of) },
                 send(message("ERROR", "3")),
                 send(message("CANCELLED", "4")),
             ];
             let mut expected = vec![
-                nobody("nobody", None),
-                nobody("SUCCESS", Some(Status::Success)),
-                nobody("ERROR", Some(Status::Error)),
-                nobody("CANCELLED", Some(Status::Cancelled)),
+                no_receiver("nobody", None),
+                no_receiver("SUCCESS", Some(Status::Success)),
+                no_receiver("ERROR", Some(Status::Error)),
+                no_receiver("CANCELLED", Some(Status::Cancelled)),
             ];
             for number in 0..size {
-                let place = entries.len() - number / 2; // refused ones between stored ones
+                let index = entries.len() - number / 2; // refused ones between stored ones
                 entries.insert(
-                    place,
+                    index,
                     sending(record(run, 100 + i32::try_from(number).unwrap(), "1"), message(&name, "good")),
                 );
-                expected.insert(place, Verdict::Stored);
+                expected.insert(index, Verdict::Stored);
             }
             assert_eq!(store.commit(me, &entries, again).await.unwrap(), expected, "{name}");
             assert_eq!(outcomes(&*store, run).await.len(), size, "{name}");
@@ -92,13 +92,13 @@ pub(crate) async fn a_lone_message_without_a_receiver_is_refused(StoreDatabase {
     start_running(&*store, me, "v").await;
     cancel(&*store, "w", "by hand").await;
     for again in [false, true] {
-        let to_nobody = [send(message("nobody", "1"))];
-        assert_eq!(store.commit(me, &to_nobody, again).await.unwrap(), [nobody("nobody", None)]);
+        let to_unknown = [send(message("nobody", "1"))];
+        assert_eq!(store.commit(me, &to_unknown, again).await.unwrap(), [no_receiver("nobody", None)]);
         let too_late = [send(message("w", "1"))];
-        assert_eq!(store.commit(me, &too_late, again).await.unwrap(), [nobody("w", Some(Status::Cancelled))]);
+        assert_eq!(store.commit(me, &too_late, again).await.unwrap(), [no_receiver("w", Some(Status::Cancelled))]);
         let one_of_two = [send(message("v", "good")), send(message("nobody", "1"))];
         let verdicts = store.commit(me, &one_of_two, again).await.unwrap();
-        assert_eq!(verdicts, [Verdict::Stored, nobody("nobody", None)]);
+        assert_eq!(verdicts, [Verdict::Stored, no_receiver("nobody", None)]);
     }
 }
 
@@ -178,7 +178,7 @@ pub(crate) async fn retrying_a_sent_message_succeeds_after_the_receiver_ended(
         }
         let late = [send(once("w", "other", "2")), send(once("w", "k", "again"))];
         let verdicts = store.commit(me, &late, again).await.unwrap();
-        assert_eq!(verdicts, [nobody("w", Some(Status::Success)), Verdict::Stored]);
+        assert_eq!(verdicts, [no_receiver("w", Some(Status::Success)), Verdict::Stored]);
     }
     assert_eq!(outcomes(&*store, sender).await.len(), 1);
     assert_eq!(inbox(&*store, me, run).await, ["1"]);

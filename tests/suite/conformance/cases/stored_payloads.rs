@@ -9,7 +9,7 @@ use crate::support::store_rows::{
     takeover_request, waiting_message, workflow,
 };
 
-/// A JSON text of so many bytes.
+/// A JSON text of this many bytes.
 fn text(bytes: usize) -> String {
     format!("\"{}\"", "x".repeat(bytes - 2))
 }

@@ -15,11 +15,11 @@ pub(crate) async fn any_stored_timeout_can_be_claimed(database: StoreDatabase) {
         if let Some(limits) = limits {
             store.declare_queues(&[NewQueue { name: queue.to_owned(), limits }]).await.unwrap();
         }
-        let place =
+        let placement =
             |key: &str| QueuePlacement { queue: queue.to_owned(), partition: Some(key.to_owned()), ..on_queue() };
         for (id, timeout) in [("most", i64::MAX), ("least", i64::MIN), ("ordinary", 1_000_000)] {
             let id = format!("{id} {queue}");
-            enqueue(store, me, &id, place(&id)).await;
+            enqueue(store, me, &id, placement(&id)).await;
             direct.execute(&format!("update durable.workflows set timeout = {timeout} where id = '{id}'")).await;
         }
         let request = ClaimRequest { queue: queue.to_owned(), ..request(me, 9) };

@@ -186,7 +186,7 @@ impl Messaging for FaultyStore {
 impl Notifications for FaultyStore {
     through! {
     notify(hints: &'a [Hint]) -> ();
-    listen(heard: &'a (dyn Fn(Notification) + Send + Sync)) -> ();
+    listen(on_notification: &'a (dyn Fn(Notification) + Send + Sync)) -> ();
     }
 
     fn has_others(&self) -> bool {

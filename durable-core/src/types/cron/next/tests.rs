@@ -1,4 +1,4 @@
-//! Expressions are read as crontab(5) says, and due as cronie would have it.
+//! Expressions are parsed as in crontab(5), and due as in cronie.
 
 use std::fs;
 
@@ -8,8 +8,8 @@ use chrono_tz::Tz;
 use crate::types::cron::next::CronDates;
 use crate::types::cron::parse::Crontab;
 
-fn read(text: &str) -> CronDates {
-    CronDates::new(&Crontab::parse(text).expect("it reads"))
+fn parse(text: &str) -> CronDates {
+    CronDates::new(&Crontab::parse(text).expect("it is valid"))
 }
 
 fn zone(name: &str) -> Tz {
@@ -18,7 +18,7 @@ fn zone(name: &str) -> Tz {
 
 /// The times after `start`, as the wall clock of the zone shows them.
 fn due(expression: &str, name: &str, start: &str, count: usize) -> Vec<String> {
-    let (cron, tz) = (read(expression), zone(name));
+    let (cron, tz) = (parse(expression), zone(name));
     let mut at: DateTime<Utc> = start.parse().expect("test times are RFC 3339");
     let mut times = Vec::new();
     for _ in 0..count {
@@ -33,7 +33,7 @@ fn error(expression: &str) -> String {
 }
 
 #[test]
-fn the_same_expression_in_other_words() {
+fn equivalent_expressions_are_equal() {
     for (one, other) in [
         ("@hourly", "0 * * * *"),
         ("@daily", "0 0 * * *"),
@@ -54,21 +54,21 @@ fn the_same_expression_in_other_words() {
     ] {
         let (one, mut other) = (Crontab::parse(one).expect(one), Crontab::parse(other).expect(other));
         if one.minutes.count_ones() == 4 {
-            other.minutes = one.minutes; // the last pair is about the star, not the numbers
+            other.minutes = one.minutes; // the last pair tests the star, not the numbers
         }
         assert_eq!(one, other);
     }
 }
 
 #[test]
-fn either_day_is_enough_where_both_are_restricted() {
+fn a_day_matches_either_field_if_both_are_restricted() {
     // crontab(5): "`30 4 1,15 * 5` would cause a command to be run at 4:30 am on the 1st and 15th of each month, plus
     // every Friday."
     assert_eq!(
         due("30 4 1,15 * 5", "UTC", "2026-01-01T04:30:00Z", 5),
         ["01-02", "01-09", "01-15", "01-16", "01-23"].map(|day| format!("{day} 04:30:00 +0000"))
     );
-    // With a star at the beginning a field restricts nothing, whatever follows: both are wanted.
+    // A field that begins with a star does not count as restricted: both fields have to match.
     assert_eq!(
         due("0 0 */10 * MON", "UTC", "2026-01-01T00:00:00Z", 2),
         ["05-11 00:00:00 +0000", "06-01 00:00:00 +0000"]
@@ -85,8 +85,8 @@ fn seconds_come_first() {
 }
 
 #[test]
-fn what_is_no_expression_is_told_with_the_field_and_what_is_allowed() {
-    for (expression, told) in [
+fn an_invalid_expression_is_refused_with_the_field_and_the_allowed_values() {
+    for (expression, message) in [
         (
             "",
             "it is empty: write five fields (minutes, hours, days of the month, months, days of the week), such as `0 2 * * *`",
@@ -159,12 +159,12 @@ fn what_is_no_expression_is_told_with_the_field_and_what_is_allowed() {
             "`@noon` is not known to crontab: there are `@hourly`, `@daily`, `@midnight`, `@weekly`, `@monthly`, `@yearly` and `@annually`",
         ),
     ] {
-        assert_eq!(error(expression), told);
+        assert_eq!(error(expression), message);
     }
     assert!(error("@every 5m").contains("write `*/5 * * * *` for every five minutes"));
 }
 
-/// The fields: the place in six, the numbers, and their names.
+/// The fields: the index in six fields, the numbers, and their names.
 const FIELDS: [(usize, std::ops::RangeInclusive<u32>, &[&str]); 5] = [
     (1, 0..=59, &[]),
     (2, 0..=23, &[]),
@@ -174,30 +174,30 @@ const FIELDS: [(usize, std::ops::RangeInclusive<u32>, &[&str]); 5] = [
 ];
 
 /// The expression with this text in one field.
-fn with_field(place: usize, text: &str) -> String {
+fn with_field(field: usize, text: &str) -> String {
     let mut fields = ["*"; 6];
-    fields[place] = text;
+    fields[field] = text;
     fields.join(" ")
 }
 
-/// What is suggested for this text in one field means these numbers.
-fn assert_suggests(place: usize, text: &str, mut meant: Vec<u32>) {
-    let told = error(&with_field(place, text));
-    let suggested = told.split("write `").nth(1).and_then(|it| it.split('`').next()).expect(&told);
-    let read = Crontab::parse(&with_field(place, suggested)).unwrap_or_else(|error| panic!("{told}: {error}"));
-    let set = [read.seconds, read.minutes, read.hours, read.days, read.months, read.weekdays][place];
+/// Checks that the suggestion for this text in one field means these numbers.
+fn assert_suggests(field: usize, text: &str, mut meant: Vec<u32>) {
+    let message = error(&with_field(field, text));
+    let suggested = message.split("write `").nth(1).and_then(|it| it.split('`').next()).expect(&message);
+    let read = Crontab::parse(&with_field(field, suggested)).unwrap_or_else(|error| panic!("{message}: {error}"));
+    let set = [read.seconds, read.minutes, read.hours, read.days, read.months, read.weekdays][field];
     meant.sort_unstable();
     meant.dedup();
-    assert_eq!(crate::types::cron::next::members(set).collect::<Vec<_>>(), meant, "{told}");
+    assert_eq!(crate::types::cron::next::members(set).collect::<Vec<_>>(), meant, "{message}");
 }
 
 #[test]
-fn a_range_around_the_end_is_told_in_words_that_mean_it() {
-    for (place, numbers, names) in FIELDS {
+fn the_suggestion_for_a_range_that_wraps_around_means_the_same_numbers() {
+    for (field, numbers, names) in FIELDS {
         let (low, high) = (*numbers.start(), *numbers.end());
         let count = high + 1 - low;
         // 7 is Sunday as well.
-        let last = if place == 5 { 7 } else { high };
+        let last = if field == 5 { 7 } else { high };
         for (from, to) in (low..=last).flat_map(|from| (low..from).map(move |to| (from, to))) {
             for step in 1..=high - low {
                 // From Saturday to Sunday is as far as from 6 to 7.
@@ -206,11 +206,11 @@ fn a_range_around_the_end_is_told_in_words_that_mean_it() {
                 let meant: Vec<_> =
                     (begin..=end).step_by(step as usize).map(|number| (number - low) % count + low).collect();
                 let steps = if step == 1 { String::new() } else { format!("/{step}") };
-                assert_suggests(place, &format!("{from}-{to}{steps}"), meant.clone());
+                assert_suggests(field, &format!("{from}-{to}{steps}"), meant.clone());
                 // Sunday can end a range by its name.
-                if !names.is_empty() && from <= high && (place != 5 || to > low) {
+                if !names.is_empty() && from <= high && (field != 5 || to > low) {
                     let name = |number: u32| names[(number - low) as usize];
-                    assert_suggests(place, &format!("{}-{}{steps}", name(from), name(to)), meant);
+                    assert_suggests(field, &format!("{}-{}{steps}", name(from), name(to)), meant);
                 }
             }
         }
@@ -218,17 +218,17 @@ fn a_range_around_the_end_is_told_in_words_that_mean_it() {
 }
 
 #[test]
-fn a_step_from_a_number_on_is_told_in_words_that_mean_it() {
-    for (place, numbers, names) in FIELDS {
+fn the_suggestion_for_a_step_from_a_number_means_the_same_numbers() {
+    for (field, numbers, names) in FIELDS {
         let (low, high) = (*numbers.start(), *numbers.end());
         for (from, step) in numbers.clone().flat_map(|from| (1..=high - low).map(move |step| (from, step))) {
             // A week that does not begin with Sunday ends with it.
-            let last = if place == 5 && from > 0 { 7 } else { high };
+            let last = if field == 5 && from > 0 { 7 } else { high };
             let meant: Vec<_> =
                 (from..=last).step_by(step as usize).map(|it| if it > high { low } else { it }).collect();
-            assert_suggests(place, &format!("{from}/{step}"), meant.clone());
+            assert_suggests(field, &format!("{from}/{step}"), meant.clone());
             if let Some(name) = names.get((from - low) as usize) {
-                assert_suggests(place, &format!("{name}/{step}"), meant);
+                assert_suggests(field, &format!("{name}/{step}"), meant);
             }
         }
     }
@@ -236,26 +236,26 @@ fn a_step_from_a_number_on_is_told_in_words_that_mean_it() {
 }
 
 #[test]
-fn a_date_that_never_comes_is_looked_for_and_not_found() {
+fn a_date_that_never_comes_has_no_next_time() {
     for never in ["0 0 30 2 *", "0 0 31 2,4,6,9,11 *", "0 0 31 2 */2"] {
-        assert!(Crontab::parse(never).expect("it reads").is_never(), "{never}");
-        let cron = read(never);
+        assert!(Crontab::parse(never).expect("it is valid").is_never(), "{never}");
+        let cron = parse(never);
         assert_eq!(cron.next_after("2026-01-01T00:00:00Z".parse().expect("a time"), zone("Europe/Warsaw")), None);
     }
     for rare in ["0 0 29 2 *", "0 0 30 2 MON", "0 0 31 4,5 *"] {
-        assert!(!Crontab::parse(rare).expect("it reads").is_never(), "{rare}");
+        assert!(!Crontab::parse(rare).expect("it is valid").is_never(), "{rare}");
     }
     assert_eq!(due("0 0 29 2 *", "UTC", "2026-01-01T00:00:00Z", 1), ["02-29 00:00:00 +0000"]);
 }
 
 #[test]
-fn what_the_clock_leaves_out_is_due_at_the_jump() {
+fn a_skipped_time_is_due_at_the_clock_change() {
     // Warsaw goes from 02:00 to 03:00 on 2026-03-29.
     assert_eq!(
         due("30 2 * * *", "Europe/Warsaw", "2026-03-28T00:00:00Z", 3),
         ["03-28 02:30:00 +0100", "03-29 03:00:00 +0200", "03-30 02:30:00 +0200"]
     );
-    // All of it together once, and together with what is due then anyway.
+    // All skipped times are due once, together with a time that is due then anyway.
     for expression in ["0,15,30 2 * * *", "0 2,3 * * *", "10 0,30 2 * * *"] {
         let times = due(expression, "Europe/Warsaw", "2026-03-28T23:59:59Z", 2);
         assert_eq!(times[0], "03-29 03:00:00 +0200", "{expression}");
@@ -270,7 +270,7 @@ fn what_the_clock_leaves_out_is_due_at_the_jump() {
 }
 
 #[test]
-fn what_the_clock_shows_twice_is_due_the_first_time() {
+fn a_repeated_time_is_due_the_first_time() {
     // Warsaw goes from 03:00 to 02:00 on 2026-10-25, New York from 02:00 to 01:00 on 2026-11-01.
     assert_eq!(
         due("30 2 * * *", "Europe/Warsaw", "2026-10-24T12:00:00Z", 2),
@@ -280,7 +280,7 @@ fn what_the_clock_shows_twice_is_due_the_first_time() {
         due("30 1 * * *", "America/New_York", "2026-10-31T12:00:00Z", 2),
         ["11-01 01:30:00 -0400", "11-02 01:30:00 -0500"]
     );
-    // Asked in the hour that is shown again.
+    // From an instant within the repeated hour.
     assert_eq!(due("45 1 * * *", "America/New_York", "2026-11-01T06:20:00Z", 1), ["11-02 01:45:00 -0500"]);
     assert_eq!(
         due("45 1 * * *", "Australia/Lord_Howe", "2026-04-04T12:00:00Z", 2),
@@ -289,14 +289,14 @@ fn what_the_clock_shows_twice_is_due_the_first_time() {
 }
 
 #[test]
-fn a_star_in_the_minutes_or_hours_goes_by_the_clock() {
-    // What is left out is left out, and real time goes on evenly.
+fn a_star_in_the_minutes_or_hours_follows_the_wall_clock() {
+    // Skipped times are skipped, and real time continues evenly.
     assert_eq!(
         due("*/30 * * * *", "Europe/Warsaw", "2026-03-29T00:00:00Z", 4),
         ["03-29 01:30:00 +0100", "03-29 03:00:00 +0200", "03-29 03:30:00 +0200", "03-29 04:00:00 +0200"]
     );
     assert_eq!(due("*/30 2 * * *", "Europe/Warsaw", "2026-03-29T00:00:00Z", 1), ["03-30 02:00:00 +0200"]);
-    // What is shown again is due again.
+    // Repeated times are due again.
     assert_eq!(
         due("*/30 * * * *", "America/New_York", "2026-11-01T05:10:00Z", 4),
         ["11-01 01:30:00 -0400", "11-01 01:00:00 -0500", "11-01 01:30:00 -0500", "11-01 02:00:00 -0500"]
@@ -316,7 +316,7 @@ fn a_star_in_the_minutes_or_hours_goes_by_the_clock() {
 }
 
 #[test]
-fn a_day_that_a_country_leaves_out_is_not_made_up_for() {
+fn times_of_a_day_that_a_country_skips_are_not_due() {
     // Samoa moved over the date line: after 2011-12-29 came 2011-12-31.
     assert_eq!(
         due("0 12 * * *", "Pacific/Apia", "2011-12-29T00:00:00Z", 2),
@@ -325,24 +325,24 @@ fn a_day_that_a_country_leaves_out_is_not_made_up_for() {
 }
 
 #[test]
-fn without_summer_time_nothing_happens() {
+fn a_zone_without_clock_changes_has_regular_times() {
     assert_eq!(
         due("30 2 * * *", "Asia/Kolkata", "2026-03-28T00:00:00Z", 2),
         ["03-29 02:30:00 +0530", "03-30 02:30:00 +0530"]
     );
 }
 
-/// `tests/fixtures/cron/make.py` says how the cases are made.
+/// `tests/fixtures/cron/make.py` makes the cases.
 #[test]
-fn ten_thousand_expressions_are_due_when_another_method_says() {
+fn ten_thousand_expressions_are_due_when_an_independent_implementation_finds() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/cron/cases.txt");
     // The fixtures are not part of the package.
     let Ok(cases) = fs::read_to_string(path) else { return };
-    let (mut looked_at, mut errors) = (0, Vec::new());
+    let (mut checked, mut errors) = (0, Vec::new());
     for case in cases.lines() {
         let mut parts = case.split('|');
         let mut part = || parts.next().expect("a case has four parts");
-        let (tz, cron) = (zone(part()), read(part()));
+        let (tz, cron) = (zone(part()), parse(part()));
         let start: i64 = part().parse().expect("a start is a number of seconds");
         let mut at = start;
         for pause in part().split(' ') {
@@ -358,13 +358,13 @@ fn ten_thousand_expressions_are_due_when_another_method_says() {
                     }
                     at = expected;
                 }
-                // The oracle has looked for nearly eight years.
+                // The other implementation searches nearly eight years.
                 None if found.is_some_and(|it| it < start + 2_900 * 86_400) => errors.push(case.to_owned()),
                 None => {}
             }
         }
-        looked_at += 1;
+        checked += 1;
     }
-    assert!(errors.is_empty(), "{} of {looked_at}:\n{}", errors.len(), errors.join("\n"));
-    assert_eq!(looked_at, 10_000);
+    assert!(errors.is_empty(), "{} of {checked}:\n{}", errors.len(), errors.join("\n"));
+    assert_eq!(checked, 10_000);
 }

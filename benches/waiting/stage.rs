@@ -1,4 +1,4 @@
-//! One store, one way of waiting: park them all, look at what they cost, wake some, hand over.
+//! One store and one kind of wait: start all workflows, measure their cost, wake some, shut down.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,9 +9,9 @@ use std::time::Instant;
 use durable::prelude::*;
 use durable_core::store::{PollRequest, StatementCounts};
 
-pub(crate) const SCHEMA: &str = "bench_parked";
+pub(crate) const SCHEMA: &str = "bench_waiting";
 pub(crate) const HEAD: &str = "\
-| store | wait | workflows | parked in s | KiB each | idle statements/s | idle CPU | look ms | wake ms p50 / p99 | shutdown s |
+| store | wait | workflows | started in s | KiB each | idle statements/s | idle CPU | poll ms | wake ms p50 / p99 | shutdown s |
 |---|---|---|---|---|---|---|---|---|---|";
 
 const DAY: Duration = Duration::from_hours(24);
@@ -20,10 +20,10 @@ const IDLE: Duration = Duration::from_secs(20);
 const CALLERS: usize = 256;
 /// How many are woken.
 const WOKEN: u64 = 100;
-/// How many the engine asks for in one statement.
+/// How many waits the engine polls for with one statement.
 const ONE_LOOK: u64 = 20_000;
 
-/// How many bodies have come to their wait.
+/// How many bodies have reached their wait.
 static ARRIVED: AtomicU64 = AtomicU64::new(0);
 
 #[workflow]
@@ -45,7 +45,7 @@ async fn ends_at_once(number: u64) -> Result<u64> {
     Ok(number)
 }
 
-/// What is to be measured.
+/// The parameters of one measurement.
 #[derive(Debug)]
 pub(crate) struct Stage {
     pub(crate) store: String,
@@ -65,9 +65,9 @@ impl Stage {
         Self { store: store.clone(), wait: wait.clone(), url: url.clone(), count }
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "nobody parks 2^52 workflows")]
+    #[expect(clippy::cast_precision_loss, reason = "there are fewer than 2^52 workflows")]
     pub(crate) async fn play(&self) {
-        let builder = Durable::builder("parked").system_database(&self.url).schema(SCHEMA);
+        let builder = Durable::builder("waiting").system_database(&self.url).schema(SCHEMA);
         let app = builder.launch().await.expect("the store is there");
         app.listening().await;
         start_all(2_000, |number| async move {
@@ -78,11 +78,11 @@ impl Stage {
         let before = resident_kib();
 
         let begun = Instant::now();
-        let chosen = self.park().await;
+        let chosen = self.start_waits().await;
         while ARRIVED.load(Ordering::Relaxed) < self.count {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        let parked = begun.elapsed();
+        let started = begun.elapsed();
         quiet(&app).await;
         let kib = resident_kib().saturating_sub(before) as f64 / self.count as f64;
 
@@ -91,24 +91,24 @@ impl Stage {
         let (costs, cpu) = (app.store().statement_counts() - costs, cpu_seconds() - cpu);
         let (statements, cpu) = (costs.statements as f64 / IDLE.as_secs_f64(), cpu / IDLE.as_secs_f64() * 100.0);
 
-        let look = if self.wait == "recv" { format!("{:.0}", self.look(&app).await) } else { "–".to_owned() };
+        let poll = if self.wait == "recv" { format!("{:.0}", self.poll_time(&app).await) } else { "–".to_owned() };
         let woken = self.wake(&app, &chosen).await;
         let report = app.shutdown().await;
         assert!(report.is_clean(), "{report}");
         println!(
-            "| {} | {} | {} | {:.1} | {kib:.2} | {statements:.2} | {cpu:.1} % | {look} | {:.2} / {:.2} | {:.1} |",
+            "| {} | {} | {} | {:.1} | {kib:.2} | {statements:.2} | {cpu:.1} % | {poll} | {:.2} / {:.2} | {:.1} |",
             self.store,
             self.wait,
             self.count,
-            parked.as_secs_f64(),
+            started.as_secs_f64(),
             woken[woken.len() / 2],
             woken[woken.len() * 99 / 100],
             report.elapsed.as_secs_f64()
         );
     }
 
-    /// Starts them all, and gives the ids of some.
-    async fn park(&self) -> Vec<String> {
+    /// Starts all workflows, and returns the ids of some.
+    async fn start_waits(&self) -> Vec<String> {
         let mut lots = BTreeSet::new();
         while (lots.len() as u64) < WOKEN.min(self.count) {
             lots.insert(uuid::Uuid::new_v4().as_u64_pair().1 % self.count);
@@ -121,19 +121,19 @@ impl Stage {
                 let call = if sleeps { sleeper(number) } else { receiver(number) };
                 let handle = call.start().await.expect("the store is there");
                 if lots.contains(&number) {
-                    chosen.lock().expect("nobody panics").push(handle.id().to_owned());
+                    chosen.lock().expect("no thread panics").push(handle.id().to_owned());
                 }
             }
         })
         .await;
-        std::mem::take(&mut chosen.lock().expect("nobody panics"))
+        std::mem::take(&mut chosen.lock().expect("no thread panics"))
     }
 
-    /// The milliseconds that it takes to ask for the messages of all of them.
-    async fn look(&self, app: &Durable) -> f64 {
+    /// The milliseconds of a poll for the messages of all of them.
+    async fn poll_time(&self, app: &Durable) -> f64 {
         let begun = Instant::now();
         for from in (0..self.count).step_by(usize::try_from(ONE_LOOK).expect("it is small")) {
-            // Their keys do not matter: nobody has a message.
+            // The keys do not matter: no workflow has a message.
             let to = self.count.min(from + ONE_LOOK);
             let messages = (from..to).map(|it| (it.cast_signed().into(), "more".to_owned())).collect();
             let found = app.store().poll(&PollRequest { messages, ..PollRequest::default() }).await;
@@ -142,7 +142,7 @@ impl Stage {
         begun.elapsed().as_secs_f64() * 1e3
     }
 
-    /// Wakes them one after the other, and gives the milliseconds until each has ended, in order.
+    /// Wakes them one after the other, and returns the milliseconds until each has ended, sorted.
     async fn wake(&self, app: &Durable, ids: &[String]) -> Vec<f64> {
         let mut took = Vec::new();
         for id in ids {
@@ -186,7 +186,7 @@ where
     }
 }
 
-/// Returns once the engine has had nothing to write or to ask for a second.
+/// Returns once the engine has sent no statements for a second.
 async fn quiet(app: &Durable) {
     let mut before = StatementCounts::default();
     while app.store().statement_counts() != before {

@@ -1,21 +1,21 @@
-//! A hundred thousand workflows that wait for a day: what they cost while nothing happens.
+//! The cost of a hundred thousand workflows that wait for a day, while nothing happens.
 //!
 //! ```text
-//! cargo bench --bench parked                      100,000 on both stores
-//! cargo bench --bench parked -- 20000 sqlite      fewer, on one of them
+//! cargo bench --bench waiting                      100,000 on both stores
+//! cargo bench --bench waiting -- 20000 sqlite      fewer, on one of them
 //! ```
 //!
 //! Each line of the table is a process of its own, which starts that many workflows that `sleep` for
 //! a day, or `recv` for a day, and then does nothing for 20 seconds:
 //!
-//! * **KiB each**: what the resident memory (`VmRSS`) has grown by since the engine had run 2,000
+//! * **KiB each**: the growth of the resident memory (`VmRSS`) since the engine had run 2,000
 //!   workflows that end at once, so that its connections and buffers are not counted. The allocator
-//!   is the system's, and what it keeps for itself is counted. The aim is 2.
-//! * **statements per second** and **CPU** while nothing happens: the heartbeat, and the look that the
-//!   engine takes for safety. The aim is 1 statement per second, however many wait.
-//! * **look**: asking the database for the messages of all of them, as that look does.
+//!   is the system's, and its overhead is counted. The aim is 2.
+//! * **statements per second** and **CPU** while nothing happens: the heartbeat, and the safety poll
+//!   of the engine. The aim is 1 statement per second, however many workflows wait.
+//! * **poll**: the time of one safety poll for the messages of all of them.
 //! * **wake**: 100 of them at random are sent a message (those that sleep are cancelled), one after
-//!   the other; the time until its end is known.
+//!   the other; the time until the caller knows that the workflow has ended.
 //! * **shutdown**: handing all of them over.
 
 mod stage;
@@ -42,7 +42,7 @@ fn main() {
     if wanted("sqlite") {
         for wait in ["sleep", "recv"] {
             let folder = tempfile::tempdir().expect("the directory for temporary files is writable");
-            let url = format!("sqlite:{}", folder.path().join("parked.sqlite").display());
+            let url = format!("sqlite:{}", folder.path().join("waiting.sqlite").display());
             play_elsewhere(&Stage { store: "sqlite".to_owned(), wait: wait.to_owned(), url, count });
         }
     }
@@ -58,7 +58,7 @@ fn main() {
     }
 }
 
-/// Plays it in a process of its own, so that no stage finds what an earlier one has left in memory.
+/// Runs a stage in a process of its own, so that memory of an earlier stage does not affect it.
 fn play_elsewhere(stage: &Stage) {
     let program = std::env::current_exe().expect("a program knows where it is");
     let played = Command::new(program).arg("--stage").args(stage.arguments()).status();

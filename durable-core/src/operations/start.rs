@@ -19,6 +19,7 @@ use crate::store::{
 use crate::types::error::{Error, ErrorKind, Result};
 use crate::types::id::{check_id, check_name, child_id, fresh_workflow_id};
 use crate::types::payload::{Outcome, PayloadError, RecordedError};
+use crate::types::time::Timestamp;
 
 /// What is to be started.
 #[derive(Debug)]
@@ -228,7 +229,7 @@ impl StartRequest {
     }
 
     /// When its time is up. What waits in a queue has the time of its own timeout from its start.
-    fn deadline(&self, runtime: &Runtime, parent: Option<&RunRow>) -> Option<i64> {
+    fn deadline(&self, runtime: &Runtime, parent: Option<&RunRow>) -> Option<Timestamp> {
         match (self.limit, self.timeout()) {
             (Limit::None, _) => None,
             (_, Some(_)) if self.placement.is_some() => None,

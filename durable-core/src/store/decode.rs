@@ -2,7 +2,6 @@
 
 use std::cmp::Ordering;
 
-use chrono::{DateTime, Utc};
 use sqlx::FromRow;
 
 use crate::store::columns::RunColumns;
@@ -38,11 +37,6 @@ pub(super) fn status(word: &str) -> Result<Status, StoreError> {
 
 pub(super) fn outcome(output: Option<String>, error: Option<String>) -> Option<Outcome> {
     error.map(Outcome::Error).or(output.map(Outcome::Output))
-}
-
-/// A time of the database; one outside of the calendar becomes 1970.
-pub(super) fn time(micros: i64) -> DateTime<Utc> {
-    DateTime::from_timestamp_micros(micros).unwrap_or_default()
 }
 
 pub(super) fn count(number: i32) -> u32 {

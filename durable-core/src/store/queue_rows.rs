@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::store::{ExistingWorkflow, Fence, RunRow};
+use crate::store::{ExistingWorkflow, Fence, RunRow, Timestamp};
 
 /// Where a new workflow goes on a queue.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -97,20 +97,19 @@ pub struct Claimed {
     pub limits: StoredLimits,
     /// Whether it is paused: nothing is claimed from it.
     pub paused: bool,
-    /// When the next may be started, if something waits and only a rate limit is in its way
-    /// (microseconds).
-    pub next_at: Option<i64>,
+    /// When the next may be started, if something waits and only a rate limit is in its way.
+    pub next_at: Option<Timestamp>,
 }
 
 /// What has become due.
 #[derive(Debug, Clone, Default)]
 pub struct Promoted {
     /// The present time of the database's clock.
-    pub now: i64,
+    pub now: Timestamp,
     /// The queues that got some.
     pub queues: Vec<String>,
     /// When the next one is due; in the past, or now, when there is more to do at once.
-    pub next_due: Option<i64>,
+    pub next_due: Option<Timestamp>,
 }
 
 /// A queue, as people see it.
@@ -130,8 +129,8 @@ pub struct QueueRow {
     pub delayed: u64,
     /// How many are PENDING.
     pub running: u64,
-    /// When the oldest ENQUEUED one was enqueued, or became due (microseconds).
-    pub oldest: Option<i64>,
+    /// When the oldest ENQUEUED one was enqueued, or became due.
+    pub oldest: Option<Timestamp>,
 }
 
 /// A change of a queue.

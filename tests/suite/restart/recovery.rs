@@ -144,7 +144,7 @@ pub(super) async fn left_by_the_dead(store: &dyn Store, workflows: &[(&str, &str
             deadline: None,
             placement: None,
             version: "test".into(),
-            fingerprint: 0,
+            fingerprint: 0.into(),
         };
         store.commit(fence, &[Entry { start: Some(begin), ..Entry::default() }], false).await.unwrap();
     }

@@ -71,7 +71,7 @@ pub(super) fn set_end(first: usize) -> String {
 impl SqlStore {
     /// A statement whose first two parameters are the fence.
     pub(super) fn fenced(&self, text: &Arc<str>, fence: Fence) -> Query {
-        self.query(text).bind(fence.executor.get()).bind(fence.epoch)
+        self.query(text).bind(fence.executor.get()).bind(fence.epoch.get())
     }
 
     pub(super) fn start_statement(&self, fence: Fence, it: &NewWorkflow) -> Query {

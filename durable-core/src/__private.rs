@@ -18,8 +18,7 @@ pub use crate::registry::{
     Arguments, Misfire, Overlap, Queue, Registered, RegisteredQueue, RegisteredSchedule, Schedule, Taken, Workflow,
     WorkflowOptions,
 };
-pub use crate::store::BoxFuture;
-pub use crate::store::{Isolation, TransactionConnection};
+pub use crate::store::{BoxFuture, Fingerprint, Isolation, TransactionConnection};
 pub use crate::types::payload::{Codec, Outcome, Payload, PayloadError};
 pub use crate::types::retry::StepOptions;
 pub use crate::{__cloner as cloner, __codec as codec};

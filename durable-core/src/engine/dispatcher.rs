@@ -9,6 +9,7 @@ use crate::runtime::Runtime;
 use crate::store::{ClaimRequest, Fence, StoreError, StoreErrorKind};
 use crate::types::backoff::Backoff;
 use crate::types::keys::WorkflowKey;
+use crate::types::time::Timestamp;
 use crate::wait::shutdown_phase::EnginePhase;
 
 /// How often all queues are checked for work if notifications work, in case one was lost.
@@ -32,8 +33,8 @@ const EARLIER_RUN_TIMEOUT: Duration = Duration::from_secs(1);
 /// What the dispatcher remembers from one round to the next.
 #[derive(Default)]
 struct DispatchState {
-    /// When the next delayed workflow is due, in microseconds.
-    next_due: Option<i64>,
+    /// When the next delayed workflow is due.
+    next_due: Option<Timestamp>,
     /// When all queues were last checked for work.
     polled_at: Option<Instant>,
 }
@@ -93,7 +94,7 @@ fn time_until_next_round(runtime: &Runtime, state: &DispatchState) -> Duration {
     let until_poll = state.polled_at.map_or(Duration::ZERO, |at| poll_interval(runtime).saturating_sub(at.elapsed()));
     let now = runtime.timers.clock.lower_bound();
     let next = state.next_due.into_iter().chain(runtime.queues.wakes_at()).min();
-    next.map_or(until_poll, |at| Duration::from_micros(u64::try_from(at - now).unwrap_or_default()).min(until_poll))
+    next.map_or(until_poll, |at| at.saturating_duration_since(now).min(until_poll))
 }
 
 /// Lets the tasks run first that were woken before this one.

@@ -8,7 +8,7 @@ use crate::runtime::stop_reason::StopReason;
 use crate::store::StoreError;
 use crate::types::backoff::Backoff;
 use crate::types::keys::WorkflowKey;
-use crate::types::time::micros;
+use crate::types::time::Timestamp;
 use crate::wait::shutdown_phase::EnginePhase;
 
 /// How often it polls if notifications work, in case one was lost.
@@ -26,7 +26,7 @@ const CANCELLED_OVERLAP: Duration = Duration::from_secs(10);
 /// The poller's task.
 pub(super) async fn run(runtime: &Runtime) {
     let mut cancelled = CancellationPoll {
-        since: runtime.timers.clock.lower_bound() - micros(CANCELLED_OVERLAP),
+        since: runtime.timers.clock.lower_bound().saturating_sub(CANCELLED_OVERLAP),
         known: HashSet::new(),
     };
     let mut interval = POLL_WITHOUT_LISTEN[0];
@@ -68,7 +68,7 @@ pub(super) async fn run(runtime: &Runtime) {
 /// The state of the search for cancelled workflows.
 struct CancellationPoll {
     /// The next poll asks for cancellations from this time on.
-    since: i64,
+    since: Timestamp,
     /// The keys of the last answer: their runs were already asked to stop.
     known: HashSet<WorkflowKey>,
 }
@@ -87,7 +87,7 @@ async fn poll_once(runtime: &Runtime, cancelled: &mut CancellationPoll) -> Resul
         }
     };
     runtime.timers.clock.observe(found.now, sent);
-    cancelled.since = found.now - micros(CANCELLED_OVERLAP);
+    cancelled.since = found.now.saturating_sub(CANCELLED_OVERLAP);
     let now_cancelled: HashSet<WorkflowKey> = std::mem::take(&mut found.cancelled).into_iter().collect();
     let mut known: HashSet<WorkflowKey> = cancelled.known.intersection(&now_cancelled).copied().collect();
     if known.len() < now_cancelled.len() {

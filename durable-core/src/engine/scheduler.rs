@@ -9,6 +9,7 @@ use crate::registry::{Misfire, Schedule};
 use crate::runtime::Runtime;
 use crate::store::ScheduleRow;
 use crate::types::error::{Error, ErrorKind};
+use crate::types::time::Timestamp;
 use crate::wait::shutdown_phase::EnginePhase;
 
 /// How many ticks of one schedule are started before those of the next one.
@@ -17,8 +18,8 @@ const MAX_TICKS_PER_ROUND: usize = 100;
 const MAX_SLEEP: Duration = Duration::from_secs(30);
 /// The wait after the schedules could not be read.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-/// The delay before a tick that could not be started is tried again, in microseconds.
-const TICK_RETRY_DELAY: i64 = 1_000_000;
+/// The delay before a tick that could not be started is tried again.
+const TICK_RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// The rows of the schedules that are declared in the code.
 pub(super) fn schedules_in_code(runtime: &Runtime) -> Vec<ScheduleRow> {
@@ -33,7 +34,7 @@ pub(super) fn schedules_in_code(runtime: &Runtime) -> Vec<ScheduleRow> {
         instance: None,
         in_code: true,
         paused: false,
-        last_tick: 0,
+        last_tick: Timestamp::UNIX_EPOCH,
     };
     runtime.registry.schedules().iter().copied().map(row).collect()
 }
@@ -42,7 +43,7 @@ pub(super) fn schedules_in_code(runtime: &Runtime) -> Vec<ScheduleRow> {
 pub(super) async fn run(runtime: Arc<Runtime>) {
     let mut schedules: Vec<ScheduleTicks> = Vec::new();
     let mut changed = true;
-    let mut skipped_before = 0;
+    let mut skipped_before = Duration::ZERO;
     while runtime.shutdown.phase() < EnginePhase::Quiesced {
         // `now` is taken before the schedules are read: one that was paused or deleted until then does not
         // fire once more.
@@ -61,7 +62,7 @@ pub(super) async fn run(runtime: Arc<Runtime>) {
             }
         }
         // A tick was missed if it is older than this. Time that a test skips does not count.
-        let oldest_on_time = now - MISFIRE_GRACE - (skipped - skipped_before);
+        let oldest_on_time = now.saturating_sub(MISFIRE_GRACE + skipped.saturating_sub(skipped_before));
         skipped_before = skipped;
         for schedule in &mut schedules {
             schedule.fire(&runtime, now, oldest_on_time).await;
@@ -69,8 +70,7 @@ pub(super) async fn run(runtime: Arc<Runtime>) {
         let now = runtime.timers.clock.lower_bound();
         let next = schedules.iter().filter_map(ScheduleTicks::next_attempt).min();
         let max_wait = if changed { RETRY_AFTER } else { MAX_SLEEP };
-        let until_next =
-            next.map_or(MAX_SLEEP, |at| Duration::from_micros(u64::try_from(at - now).unwrap_or_default()));
+        let until_next = next.map_or(MAX_SLEEP, |at| at.saturating_duration_since(now));
         changed |= tokio::select! {
             woken = runtime.schedules.wait_timeout(until_next.min(max_wait)) => woken || until_next >= MAX_SLEEP,
             () = runtime.shutdown.wait_for(EnginePhase::Quiesced) => false,
@@ -78,12 +78,12 @@ pub(super) async fn run(runtime: Arc<Runtime>) {
     }
 }
 
-/// A schedule and its next tick. Times are in microseconds.
+/// A schedule and its next tick.
 struct ScheduleTicks {
     spec: ScheduleSpec,
-    next: Option<i64>,
+    next: Option<Timestamp>,
     /// The earliest time of the next attempt, after a failed one.
-    not_before: i64,
+    not_before: Timestamp,
     /// Whether the next tick was tried in time. Then it is not missed, however long the database is away.
     tried: bool,
 }
@@ -95,7 +95,7 @@ impl ScheduleTicks {
             return Self { spec, next: before.next, not_before: before.not_before, tried: before.tried };
         }
         let next = spec.next_after(spec.last_tick());
-        let mut new = Self { spec, next, not_before: i64::MIN, tried: false };
+        let mut new = Self { spec, next, not_before: Timestamp::UNIX_EPOCH, tried: false };
         let now = runtime.timers.clock.lower_bound();
         if new.next.is_some_and(|at| at <= now) {
             new.apply_misfire_policy(now);
@@ -103,7 +103,7 @@ impl ScheduleTicks {
         new
     }
 
-    fn next_attempt(&self) -> Option<i64> {
+    fn next_attempt(&self) -> Option<Timestamp> {
         self.next.map(|at| at.max(self.not_before))
     }
 
@@ -112,9 +112,9 @@ impl ScheduleTicks {
     ///
     /// Ticks before `oldest_on_time` were missed: this process was stopped, or its host was asleep. So were
     /// those that became due while an earlier tick could not be started.
-    async fn fire(&mut self, runtime: &Arc<Runtime>, mut now: i64, mut oldest_on_time: i64) {
+    async fn fire(&mut self, runtime: &Arc<Runtime>, mut now: Timestamp, mut oldest_on_time: Timestamp) {
         if self.tried {
-            oldest_on_time = now - MISFIRE_GRACE;
+            oldest_on_time = now.saturating_sub(MISFIRE_GRACE);
         }
         for _ in 0..MAX_TICKS_PER_ROUND {
             if !self.tried && self.next.is_some_and(|at| at < oldest_on_time) {
@@ -125,14 +125,14 @@ impl ScheduleTicks {
                 return;
             }
             let later = runtime.timers.clock.lower_bound();
-            if later - now > MISFIRE_GRACE {
-                (now, oldest_on_time) = (later, later - MISFIRE_GRACE);
+            if later.saturating_duration_since(now) > MISFIRE_GRACE {
+                (now, oldest_on_time) = (later, later.saturating_sub(MISFIRE_GRACE));
             }
         }
     }
 
     /// Starts a tick and advances to the next one. Returns whether that worked.
-    async fn start(&mut self, runtime: &Arc<Runtime>, tick: i64) -> bool {
+    async fn start(&mut self, runtime: &Arc<Runtime>, tick: Timestamp) -> bool {
         self.tried = true;
         let started = match start_tick(runtime, &self.spec, tick).await {
             // It would fail again: skips this tick, so that later ones can start.
@@ -148,7 +148,7 @@ impl ScheduleTicks {
         };
         if let Err(error) = recorded {
             tracing::warn!(target: "durable", schedule = self.spec.name(), %error, "starting a tick failed; trying again");
-            self.not_before = runtime.timers.clock.lower_bound() + TICK_RETRY_DELAY;
+            self.not_before = runtime.timers.clock.lower_bound().saturating_add(TICK_RETRY_DELAY);
             return false;
         }
         self.tried = false;
@@ -158,12 +158,14 @@ impl ScheduleTicks {
 
     /// Advances to the first of the missed ticks that the schedule's misfire policy starts. The latest one is
     /// not missed if it was due within [`MISFIRE_GRACE`].
-    fn apply_misfire_policy(&mut self, now: i64) {
-        let latest = || last_tick_before(&self.spec, now + 1);
+    fn apply_misfire_policy(&mut self, now: Timestamp) {
+        let latest = || last_tick_before(&self.spec, now.saturating_add(Timestamp::RESOLUTION));
         self.next = match self.spec.misfire() {
             Misfire::All => return,
             Misfire::Once => latest().or(self.next),
-            Misfire::Skip => latest().filter(|at| *at >= now - MISFIRE_GRACE).or_else(|| self.spec.next_after(now)),
+            Misfire::Skip => {
+                latest().filter(|at| *at >= now.saturating_sub(MISFIRE_GRACE)).or_else(|| self.spec.next_after(now))
+            }
         };
     }
 }
@@ -176,11 +178,11 @@ fn is_transient(error: &Error) -> bool {
 
 /// The last tick before a time. It looks back a minute first, then further: a schedule with a tick every
 /// second may have missed millions.
-fn last_tick_before(spec: &ScheduleSpec, time: i64) -> Option<i64> {
-    const SECOND: i64 = 1_000_000;
+fn last_tick_before(spec: &ScheduleSpec, time: Timestamp) -> Option<Timestamp> {
     let spans = [60, 3_600, 86_400, 31 * 86_400, 366 * 86_400, 9 * 366 * 86_400];
     spans.into_iter().find_map(|seconds| {
-        let ticks = std::iter::successors(spec.next_after(time - seconds * SECOND), |tick| spec.next_after(*tick));
+        let since = time.saturating_sub(Duration::from_secs(seconds));
+        let ticks = std::iter::successors(spec.next_after(since), |tick| spec.next_after(*tick));
         ticks.take_while(|tick| *tick < time).last()
     })
 }

@@ -21,7 +21,6 @@ use crate::store::PublicationKind;
 use crate::types::error::{Error, ErrorKind, Result};
 use crate::types::id::{check_id, check_name};
 use crate::types::payload::{Codec, Outcome, Payload, decode, encode};
-use crate::wait::clock::to_date;
 use crate::wait::poll_batch::{WaitFor, WaitResult};
 
 /// Sets an event of this workflow: a value under a name, which any process can read with [`get_event`],
@@ -221,7 +220,7 @@ pub(crate) async fn history<T: Payload>(runtime: &Runtime, id: &str, name: &str)
             let message = format!("a value of the event {name:?} of the workflow {id:?} cannot be read: {error}");
             Error::new(ErrorKind::Payload, message)
         })?;
-        Ok(EventValue { set_at: to_date(stored.at), value })
+        Ok(EventValue { set_at: stored.at.to_date(), value })
     };
     values.into_iter().map(read).collect()
 }

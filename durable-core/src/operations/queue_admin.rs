@@ -17,7 +17,7 @@ use crate::registry::Queue;
 use crate::runtime::Runtime;
 use crate::store::{QueueChange, QueueRow, StoredLimits};
 use crate::types::error::{Error, ErrorKind, Result};
-use crate::wait::clock::to_date;
+use crate::types::time::Timestamp;
 
 /// A queue, as the database has it. As JSON the fields have these names, times are RFC 3339 and
 /// durations are numbers of seconds.
@@ -129,15 +129,14 @@ pub(crate) async fn list(runtime: &Runtime) -> Result<Vec<QueueInfo>> {
     Ok(rows.into_iter().map(|row| shown(row, now)).collect())
 }
 
-fn shown(row: QueueRow, now: i64) -> QueueInfo {
-    let waited = row.oldest.map_or(0, |at| now.saturating_sub(at).max(0));
+fn shown(row: QueueRow, now: Timestamp) -> QueueInfo {
     QueueInfo {
         name: row.name,
         depth: row.enqueued,
         delayed: row.delayed,
         running: row.running,
-        oldest: row.oldest.map(to_date),
-        lag: Duration::from_micros(waited.unsigned_abs()),
+        oldest: row.oldest.map(Timestamp::to_date),
+        lag: row.oldest.map_or(Duration::ZERO, |at| now.saturating_duration_since(at)),
         paused: row.paused,
         limits: QueueLimits(row.limits),
         changed: row.changed,

@@ -15,7 +15,7 @@ use crate::runtime::pending_notifications::SCHEDULES;
 use crate::store::{Hint, ScheduleChange, ScheduleRow};
 use crate::types::cron::CronSchedule;
 use crate::types::error::{Error, ErrorKind, Result};
-use crate::wait::clock::{from_date, to_date};
+use crate::types::time::Timestamp;
 
 /// How many ticks a backfill starts before it reads the schedule again.
 const BACKFILL_BATCH: usize = 100;
@@ -124,18 +124,21 @@ pub(crate) async fn backfill(
 ) -> Result<u64> {
     Here::refuse_unrecorded("backfill_schedule")?;
     let mut count = 0;
-    let mut from = from_date(from);
+    let mut from = Timestamp::from_date(from);
     loop {
         // The schedule is read again for each batch, so that deleting it ends the backfill.
         let runtime = current_engine::accepting(Arc::clone(runtime))?;
         let spec = schedule_spec(&runtime, name).await?;
-        let ticks = std::iter::successors(spec.next_after(from - 1), |tick| spec.next_after(*tick));
-        let batch: Vec<i64> = ticks.take_while(|tick| *tick < from_date(to)).take(BACKFILL_BATCH).collect();
+        let ticks = std::iter::successors(spec.next_after(from.saturating_sub(Timestamp::RESOLUTION)), |tick| {
+            spec.next_after(*tick)
+        });
+        let batch: Vec<Timestamp> =
+            ticks.take_while(|tick| *tick < Timestamp::from_date(to)).take(BACKFILL_BATCH).collect();
         for tick in &batch {
             count += u64::from(start_tick(&runtime, &spec, *tick).await?);
         }
         match batch.last() {
-            Some(last) => from = last + 1,
+            Some(last) => from = last.saturating_add(Timestamp::RESOLUTION),
             None => return Ok(count),
         }
     }
@@ -181,14 +184,15 @@ fn unknown(name: &str) -> Error {
     Error::new(ErrorKind::NotFound, format!("no schedule has the name {name:?}"))
 }
 
-fn schedule_info(row: ScheduleRow, now: i64) -> ScheduleInfo {
-    let last_tick = to_date(row.last_tick);
+fn schedule_info(row: ScheduleRow, now: Timestamp) -> ScheduleInfo {
+    let last_tick = row.last_tick.to_date();
     let next = || {
         let times = CronSchedule::parse(&row.cron, &row.timezone).ok()?;
         let next = times.next_after(last_tick)?;
         // Missed ticks are not started later, unless the policy is `All`.
-        let is_missed = row.misfire != Misfire::All.as_str() && from_date(next) < now - MISFIRE_GRACE;
-        if is_missed { times.next_after(to_date(now)) } else { Some(next) }
+        let is_missed =
+            row.misfire != Misfire::All.as_str() && Timestamp::from_date(next) < now.saturating_sub(MISFIRE_GRACE);
+        if is_missed { times.next_after(now.to_date()) } else { Some(next) }
     };
     ScheduleInfo {
         next_tick: next().filter(|_| !row.paused),

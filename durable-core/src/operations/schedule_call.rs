@@ -15,6 +15,7 @@ use crate::runtime::Runtime;
 use crate::store::ScheduleRow;
 use crate::types::error::{Error, ErrorKind, Result};
 use crate::types::payload::PayloadError;
+use crate::types::time::Timestamp;
 
 impl<T, E> WorkflowCall<T, E>
 where
@@ -137,7 +138,7 @@ impl CallOptions<'static> for ScheduleOptions {
             instance,
             in_code: false,
             paused: false,
-            last_tick: 0,
+            last_tick: Timestamp::UNIX_EPOCH,
         };
         ScheduleSpec::check(&row)?;
         let task_runtime = Arc::clone(&runtime);

@@ -1,6 +1,7 @@
 //! A schedule that this program can carry out: when its ticks are, and how one is started.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use uuid::Uuid;
@@ -13,11 +14,11 @@ use crate::store::{ScheduleChange, ScheduleRow};
 use crate::types::cron::CronSchedule;
 use crate::types::error::{Error, ErrorKind, Result};
 use crate::types::id::check_id;
-use crate::wait::clock::{from_date, to_date};
+use crate::types::time::Timestamp;
 
-/// How late a tick may be and still count as on time, in microseconds: a process that is launched
-/// just after a tick has not missed it.
-pub(crate) const MISFIRE_GRACE: i64 = 10_000_000;
+/// How late a tick may be and still count as on time: a process that is launched just after a tick has not
+/// missed it.
+pub(crate) const MISFIRE_GRACE: Duration = Duration::from_secs(10);
 
 /// A schedule that this program can carry out.
 #[derive(Debug)]
@@ -36,7 +37,7 @@ impl ScheduleSpec {
     pub(crate) fn check(row: &ScheduleRow) -> Result<CronSchedule> {
         check_id("the schedule's name", &row.name)?;
         // The ids of its workflows begin with the name: see `start_tick` and `started_by_hand`.
-        let longest = format!("{}@{}+{}", row.name, tick_text(0), Uuid::nil().simple());
+        let longest = format!("{}@{}+{}", row.name, tick_text(Timestamp::UNIX_EPOCH), Uuid::nil().simple());
         check_id("an id of the schedule's workflows (its name, `@`, the tick, and more)", &longest)?;
         CronSchedule::parse(&row.cron, &row.timezone).map_err(|error| {
             Error::new(ErrorKind::Config, format!("the schedule {:?} cannot be kept: {error}", row.name))
@@ -62,7 +63,7 @@ impl ScheduleSpec {
     }
 
     /// The last tick that was handled.
-    pub(crate) fn last_tick(&self) -> i64 {
+    pub(crate) fn last_tick(&self) -> Timestamp {
         self.row.last_tick
     }
 
@@ -78,8 +79,8 @@ impl ScheduleSpec {
     }
 
     /// The first tick after a moment.
-    pub(crate) fn next_after(&self, moment: i64) -> Option<i64> {
-        self.times.next_after(to_date(moment)).map(from_date)
+    pub(crate) fn next_after(&self, moment: Timestamp) -> Option<Timestamp> {
+        self.times.next_after(moment.to_date()).map(Timestamp::from_date)
     }
 }
 
@@ -98,9 +99,9 @@ pub(crate) async fn load_specs(runtime: &Runtime) -> Result<Vec<ScheduleSpec>> {
 
 /// Starts a tick, unless it was started already. Returns whether its workflow exists: it does not if the schedule
 /// skips ticks while the workflow of another one has not ended.
-pub(crate) async fn start_tick(runtime: &Arc<Runtime>, spec: &ScheduleSpec, tick: i64) -> Result<bool> {
+pub(crate) async fn start_tick(runtime: &Arc<Runtime>, spec: &ScheduleSpec, tick: Timestamp) -> Result<bool> {
     let id = format!("{}@{}", spec.row.name, tick_text(tick));
-    match start(runtime, spec, id, to_date(tick)).await {
+    match start(runtime, spec, id, tick.to_date()).await {
         Ok(_) => Ok(true),
         Err(error) if error.kind() == ErrorKind::Duplicate => Ok(false),
         Err(error) => Err(error),
@@ -108,7 +109,7 @@ pub(crate) async fn start_tick(runtime: &Arc<Runtime>, spec: &ScheduleSpec, tick
 }
 
 /// Records that a tick was handled.
-pub(crate) async fn record_tick(runtime: &Runtime, spec: &ScheduleSpec, tick: i64) -> Result<()> {
+pub(crate) async fn record_tick(runtime: &Runtime, spec: &ScheduleSpec, tick: Timestamp) -> Result<()> {
     let fired = runtime.store.change_schedule(&spec.row.name, ScheduleChange::Fired(tick)).await;
     fired.map(drop).map_err(|error| failed_to(runtime, "note a tick", &error))
 }
@@ -116,7 +117,7 @@ pub(crate) async fn record_tick(runtime: &Runtime, spec: &ScheduleSpec, tick: i6
 /// Starts the workflow now, in addition to the ticks of the schedule.
 pub(super) async fn start_now(runtime: &Arc<Runtime>, spec: &ScheduleSpec) -> Result<String> {
     let now = runtime.timers.clock.now();
-    let id = format!("{}@{}+{}", spec.row.name, tick_text(from_date(now)), Uuid::now_v7().simple());
+    let id = format!("{}@{}+{}", spec.row.name, tick_text(Timestamp::from_date(now)), Uuid::now_v7().simple());
     start(runtime, spec, id, now).await.map_err(|error| {
         if error.kind() != ErrorKind::Duplicate {
             return error;
@@ -153,6 +154,6 @@ async fn start(runtime: &Arc<Runtime>, spec: &ScheduleSpec, id: String, schedule
 }
 
 /// A tick as a part of a workflow id.
-fn tick_text(tick: i64) -> String {
-    to_date(tick).to_rfc3339_opts(SecondsFormat::Secs, true)
+fn tick_text(tick: Timestamp) -> String {
+    tick.to_date().to_rfc3339_opts(SecondsFormat::Secs, true)
 }

@@ -12,7 +12,7 @@ use crate::runtime::activity::Activity;
 use crate::runtime::stop_reason::StopReason;
 use crate::store::BoxFuture;
 use crate::types::payload::{Codec, Outcome};
-use crate::wait::clock::{from_date, to_date};
+use crate::types::time::Timestamp;
 use crate::wait::timers::TimerOutcome;
 
 /// Sleeps for a duration, however often the program is restarted meanwhile.
@@ -67,7 +67,7 @@ pub fn sleep_until(moment: DateTime<Utc>) -> impl Future<Output = ()> + Send {
     let call_site = CallSite::here();
     async move {
         match &call_site {
-            CallSite::Body(reserved) => sleep_in_body(reserved, || from_date(moment)).await,
+            CallSite::Body(reserved) => sleep_in_body(reserved, || Timestamp::from_date(moment)).await,
             CallSite::Outside => {
                 tokio::time::sleep((moment - Utc::now()).to_std().unwrap_or_default()).await;
             }
@@ -76,7 +76,7 @@ pub fn sleep_until(moment: DateTime<Utc>) -> impl Future<Output = ()> + Send {
     }
 }
 
-async fn sleep_in_body(reserved: &ReservedPosition, wake: impl FnOnce() -> i64 + Send) {
+async fn sleep_in_body(reserved: &ReservedPosition, wake: impl FnOnce() -> Timestamp + Send) {
     let operation = Operation::once("sleep");
     reserved.check_same_body("sleep").await;
     let wake = recorded_moment(reserved, operation, wake).await;
@@ -94,21 +94,25 @@ async fn sleep_in_body(reserved: &ReservedPosition, wake: impl FnOnce() -> i64 +
 pub(super) fn recorded_moment<'a>(
     reserved: &'a ReservedPosition,
     operation: Operation<'a>,
-    moment: impl FnOnce() -> i64 + Send + 'a,
-) -> BoxFuture<'a, i64> {
+    moment: impl FnOnce() -> Timestamp + Send + 'a,
+) -> BoxFuture<'a, Timestamp> {
     Box::pin(recorded_or(reserved, operation, moment))
 }
 
-async fn recorded_or(reserved: &ReservedPosition, operation: Operation<'_>, moment: impl FnOnce() -> i64) -> i64 {
+async fn recorded_or(
+    reserved: &ReservedPosition,
+    operation: Operation<'_>,
+    moment: impl FnOnce() -> Timestamp,
+) -> Timestamp {
     if let Some(record) = reserved.replayed(operation).await {
         let date: DateTime<Utc> = reserved.decode(Codec::PLAIN, record).await;
-        return from_date(date);
+        return Timestamp::from_date(date);
     }
     if reserved.execution.runtime.shutdown.is_aborting() {
         return reserved.execution.stop_here(StopReason::Suspend).await;
     }
     let moment = moment();
-    let outcome = reserved.encode(Codec::PLAIN, operation, &to_date(moment)).ok();
+    let outcome = reserved.encode(Codec::PLAIN, operation, &moment.to_date()).ok();
     let outcome = outcome.or_else(|| Some(Outcome::Output("null".to_owned()))); // a date always encodes
     reserved.record_result(operation, OperationResult { outcome, attempts: 1, ..OperationResult::default() }).await;
     moment

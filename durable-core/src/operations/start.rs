@@ -19,6 +19,7 @@ use crate::store::{
 use crate::types::error::{Error, ErrorKind, Result};
 use crate::types::id::{check_id, check_name, child_id, fresh_workflow_id};
 use crate::types::payload::{Outcome, PayloadError, RecordedError};
+use crate::types::time::Timestamp;
 
 /// A request to start a workflow.
 #[derive(Debug)]
@@ -228,7 +229,7 @@ impl StartRequest {
     }
 
     /// Its deadline. The timeout of a queued workflow counts from the start of its first run.
-    fn deadline(&self, runtime: &Runtime, parent: Option<&RunRow>) -> Option<i64> {
+    fn deadline(&self, runtime: &Runtime, parent: Option<&RunRow>) -> Option<Timestamp> {
         match (self.limit, self.timeout()) {
             (Limit::None, _) => None,
             (_, Some(_)) if self.placement.is_some() => None,

@@ -10,6 +10,7 @@ use crate::runtime::Runtime;
 use crate::runtime::activity::Activity;
 use crate::runtime::stop_reason::StopReason;
 use crate::types::position::Position;
+use crate::types::time::Timestamp;
 use crate::wait::poll_batch::{WaitFor, WaitResult};
 use crate::wait::shutdown_phase::EnginePhase;
 use crate::wait::waiters::WaitHandle;
@@ -23,7 +24,7 @@ pub(super) struct BodyWait<'a> {
     waiting: WaitHandle<'a>,
     timeout: Duration,
     /// The deadline, once it is recorded.
-    until: Option<i64>,
+    until: Option<Timestamp>,
 }
 
 impl<'a> BodyWait<'a> {
@@ -69,7 +70,7 @@ impl<'a> BodyWait<'a> {
         self.waiting.retry_read();
     }
 
-    async fn record_limit(&mut self) -> i64 {
+    async fn record_limit(&mut self) -> Timestamp {
         let ReservedPosition { execution, position } = self.reserved;
         let reserved =
             ReservedPosition { execution: Arc::clone(execution), position: Position::new(position.as_branch(), 1) };

@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::queue_state::one_queue::QueueState;
 use crate::store::{Hint, StoredLimits};
 use crate::types::sync::lock;
+use crate::types::time::Timestamp;
 use crate::wait::wakeup::Wakeup;
 
 /// The queues from which this process claims.
@@ -91,12 +92,12 @@ impl LocalQueues {
     }
 
     /// Whether there is a queue to claim from.
-    pub(crate) fn any_ready(&self, now: i64) -> bool {
+    pub(crate) fn any_ready(&self, now: Timestamp) -> bool {
         lock(&self.by_name).values().any(|state| state.is_ready(now))
     }
 
     /// The queues to claim from now. Each is given once, until it is notified again.
-    pub(crate) fn next_claims(&self, now: i64) -> Vec<NextClaim> {
+    pub(crate) fn next_claims(&self, now: Timestamp) -> Vec<NextClaim> {
         let mut by_name = lock(&self.by_name);
         let claims = by_name.iter_mut().filter_map(|(name, state)| {
             let claim = state.take_claim(now)?;
@@ -106,7 +107,7 @@ impl LocalQueues {
     }
 
     /// Whether a queue to claim from has only some of its slots free.
-    pub(crate) fn has_few_slots(&self, now: i64) -> bool {
+    pub(crate) fn has_few_slots(&self, now: Timestamp) -> bool {
         lock(&self.by_name).values().any(|state| state.has_few_slots(now))
     }
 
@@ -117,12 +118,18 @@ impl LocalQueues {
     }
 
     /// When a queue may become ready by itself.
-    pub(crate) fn wakes_at(&self) -> Option<i64> {
+    pub(crate) fn wakes_at(&self) -> Option<Timestamp> {
         lock(&self.by_name).values().filter_map(QueueState::wakes_at).min()
     }
 
     /// A claim took `taken` workflows, read the limits, and when the rate limit allows the next start.
-    pub(crate) fn claimed(&self, claim: &NextClaim, taken: u32, limits: StoredLimits, next_start_at: Option<i64>) {
+    pub(crate) fn claimed(
+        &self,
+        claim: &NextClaim,
+        taken: u32,
+        limits: StoredLimits,
+        next_start_at: Option<Timestamp>,
+    ) {
         if let Some(state) = lock(&self.by_name).get_mut(&claim.queue) {
             state.claimed(claim.free, taken, limits, next_start_at);
         }
@@ -130,7 +137,7 @@ impl LocalQueues {
 
     /// A claim failed: nothing is claimed from the queue for the `delay` of the number of failures in a
     /// row, which is returned.
-    pub(crate) fn failed(&self, queue: &str, now: i64, delay: impl Fn(u32) -> Duration) -> u32 {
+    pub(crate) fn failed(&self, queue: &str, now: Timestamp, delay: impl Fn(u32) -> Duration) -> u32 {
         lock(&self.by_name).get_mut(queue).map_or(1, |state| state.failed(now, delay))
     }
 
@@ -201,6 +208,10 @@ impl Drop for QueueSlot {
 mod tests {
     use super::*;
 
+    fn at(micros: i64) -> Timestamp {
+        Timestamp::from_micros(micros)
+    }
+
     fn registered(limits: StoredLimits) -> Arc<LocalQueues> {
         let queues = Arc::new(LocalQueues::default());
         queues.register("q", limits);
@@ -212,19 +223,19 @@ mod tests {
     fn a_slot_is_taken_until_its_guard_is_dropped() {
         let queues = registered(StoredLimits { worker_concurrency: Some(2), ..StoredLimits::default() });
         let (first, _second) = (queues.slot("q"), queues.slot("q"));
-        assert!(queues.next_claims(0).is_empty() && queues.free_slots("q") == 0);
+        assert!(queues.next_claims(at(0)).is_empty() && queues.free_slots("q") == 0);
         drop(first);
-        assert_eq!(queues.next_claims(0)[0].free, 1);
+        assert_eq!(queues.next_claims(at(0))[0].free, 1);
     }
 
     #[test]
     fn a_hint_for_another_queue_changes_nothing() {
         let queues = registered(StoredLimits::default());
-        queues.next_claims(0);
+        queues.next_claims(at(0));
         queues.notify(Hint::for_queue("another"));
-        assert!(!queues.any_ready(0));
+        assert!(!queues.any_ready(at(0)));
         queues.notify(Hint::for_queue("q"));
-        assert!(queues.any_ready(0));
+        assert!(queues.any_ready(at(0)));
     }
 
     #[test]

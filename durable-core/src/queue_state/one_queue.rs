@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::store::StoredLimits;
-use crate::types::time::micros;
+use crate::types::time::Timestamp;
 
 /// How many workflows of one queue run in one process if the queue sets no limit.
 const MAX_RUNNING: u32 = 1_000;
@@ -29,11 +29,11 @@ pub(super) struct QueueState {
     /// Whether the answer to a claim was lost, so that it may have taken workflows.
     claim_unknown: bool,
     /// When the rate limit lets the next workflow start.
-    next_start_at: Option<i64>,
+    next_start_at: Option<Timestamp>,
     /// How many claims have failed in a row.
     failures: u32,
     /// Until when nothing is claimed, because claims have failed.
-    backoff_until: Option<i64>,
+    backoff_until: Option<Timestamp>,
 }
 
 /// A claim to make.
@@ -70,14 +70,14 @@ impl QueueState {
     }
 
     /// Whether the next step is a claim.
-    pub(super) fn is_ready(&self, now: i64) -> bool {
+    pub(super) fn is_ready(&self, now: Timestamp) -> bool {
         let due = self.next_start_at.is_some_and(|at| at <= now);
         (self.maybe_ready || due) && self.is_backoff_over(now) && self.free() > 0
     }
 
     /// Takes the next step, if it is a claim. After that the queue is not *maybe ready* until it is
     /// notified again.
-    pub(super) fn take_claim(&mut self, now: i64) -> Option<ClaimStep> {
+    pub(super) fn take_claim(&mut self, now: Timestamp) -> Option<ClaimStep> {
         if self.next_start_at.is_some_and(|at| at <= now) {
             (self.next_start_at, self.maybe_ready) = (None, true);
         }
@@ -95,7 +95,7 @@ impl QueueState {
 
     /// Whether a claim is the next step while only some of the slots are free: it pays to wait for
     /// the others, which are often freed together.
-    pub(super) fn has_few_slots(&self, now: i64) -> bool {
+    pub(super) fn has_few_slots(&self, now: Timestamp) -> bool {
         let slots = self.limits.worker_concurrency.map(|it| it.min(MAX_PER_CLAIM));
         self.maybe_ready
             && self.is_backoff_over(now)
@@ -105,12 +105,12 @@ impl QueueState {
 
     /// When the state changes by itself: the end of the back-off, or the next start that the rate
     /// limit allows.
-    pub(super) fn wakes_at(&self) -> Option<i64> {
+    pub(super) fn wakes_at(&self) -> Option<Timestamp> {
         self.backoff_until.or(self.next_start_at)
     }
 
     /// A claim of up to `free` workflows took `taken` of them, and read the limits.
-    pub(super) fn claimed(&mut self, free: u32, taken: u32, limits: StoredLimits, next_start_at: Option<i64>) {
+    pub(super) fn claimed(&mut self, free: u32, taken: u32, limits: StoredLimits, next_start_at: Option<Timestamp>) {
         self.limits = limits;
         self.next_start_at = next_start_at;
         self.maybe_ready |= taken >= free; // there may be more
@@ -118,9 +118,9 @@ impl QueueState {
 
     /// A claim failed: nothing is claimed for the `delay` of the number of failures in a row, which is
     /// returned.
-    pub(super) fn failed(&mut self, now: i64, delay: impl Fn(u32) -> Duration) -> u32 {
+    pub(super) fn failed(&mut self, now: Timestamp, delay: impl Fn(u32) -> Duration) -> u32 {
         self.failures = self.failures.saturating_add(1);
-        self.backoff_until = Some(now.saturating_add(micros(delay(self.failures))));
+        self.backoff_until = Some(now.saturating_add(delay(self.failures)));
         self.maybe_ready = true;
         self.failures
     }
@@ -149,7 +149,7 @@ impl QueueState {
         self.maybe_ready |= self.has_fleet_limits();
     }
 
-    fn is_backoff_over(&self, now: i64) -> bool {
+    fn is_backoff_over(&self, now: Timestamp) -> bool {
         self.backoff_until.is_none_or(|at| at <= now)
     }
 }
@@ -160,6 +160,10 @@ mod tests {
 
     use super::*;
 
+    fn at(micros: i64) -> Timestamp {
+        Timestamp::from_micros(micros)
+    }
+
     fn ready(limits: StoredLimits) -> QueueState {
         let mut state = QueueState::new(limits);
         state.notify();
@@ -169,37 +173,37 @@ mod tests {
     #[test]
     fn a_claim_asks_for_no_more_than_the_free_slots() {
         let mut state = ready(StoredLimits { worker_concurrency: Some(2), ..StoredLimits::default() });
-        assert_eq!(state.take_claim(0).map(|it| it.free), Some(2));
-        assert_eq!(state.take_claim(0), None, "nothing was enqueued since");
+        assert_eq!(state.take_claim(at(0)).map(|it| it.free), Some(2));
+        assert_eq!(state.take_claim(at(0)), None, "nothing was enqueued since");
         state.take_slot();
         state.take_slot();
         state.notify();
-        assert_eq!(state.take_claim(0), None, "no slot is free");
+        assert_eq!(state.take_claim(at(0)), None, "no slot is free");
         state.free_slot();
-        assert_eq!(state.take_claim(0).map(|it| it.free), Some(1));
+        assert_eq!(state.take_claim(at(0)).map(|it| it.free), Some(1));
     }
 
     #[test]
     fn a_free_slot_causes_a_claim_only_if_a_workflow_may_wait_for_it() {
         let mut state = ready(StoredLimits::default());
-        let claim = state.take_claim(0).expect("it is ready");
+        let claim = state.take_claim(at(0)).expect("it is ready");
         state.take_slot();
         state.claimed(claim.free, 1, StoredLimits::default(), None);
         state.free_slot();
-        assert_eq!(state.take_claim(0), None, "the claim took everything");
+        assert_eq!(state.take_claim(at(0)), None, "the claim took everything");
         state.claimed(claim.free, claim.free, StoredLimits::default(), None);
-        assert!(state.take_claim(0).is_some(), "there may be more");
+        assert!(state.take_claim(at(0)).is_some(), "there may be more");
         state.claimed(claim.free, 1, StoredLimits { concurrency: Some(5), ..StoredLimits::default() }, None);
         state.take_slot();
         state.free_slot();
-        assert!(state.take_claim(0).is_some(), "the fleet limit may have stopped the claim");
+        assert!(state.take_claim(at(0)).is_some(), "the fleet limit may have stopped the claim");
     }
 
     #[test]
     fn a_queue_with_an_unknown_claim_is_always_ready() {
         let mut state = QueueState::default();
         state.set_claim_unknown(true);
-        assert_eq!(state.take_claim(0).map(|it| it.claim_unknown), Some(true));
+        assert_eq!(state.take_claim(at(0)).map(|it| it.claim_unknown), Some(true));
     }
 
     #[test]
@@ -207,43 +211,47 @@ mod tests {
         let mut state = ready(StoredLimits { worker_concurrency: Some(2), ..StoredLimits::default() });
         state.take_slot();
         let delay = |failures| Duration::from_micros(u64::from(failures) * 10);
-        assert_eq!((state.failed(0, delay), state.failed(0, delay)), (1, 2));
+        assert_eq!((state.failed(at(0), delay), state.failed(at(0), delay)), (1, 2));
         state.notify();
-        assert!(state.take_claim(19).is_none() && !state.is_ready(19) && !state.has_few_slots(19));
-        assert_eq!(state.wakes_at(), Some(20));
-        assert!(state.is_ready(20) && state.has_few_slots(20));
-        assert!(state.take_claim(20).is_some());
+        assert!(state.take_claim(at(19)).is_none() && !state.is_ready(at(19)) && !state.has_few_slots(at(19)));
+        assert_eq!(state.wakes_at(), Some(at(20)));
+        assert!(state.is_ready(at(20)) && state.has_few_slots(at(20)));
+        assert!(state.take_claim(at(20)).is_some());
         assert_eq!(state.wakes_at(), None);
-        assert_eq!((state.succeeded(), state.failed(0, delay)), (2, 1), "only failures in a row count");
+        assert_eq!((state.succeeded(), state.failed(at(0), delay)), (2, 1), "only failures in a row count");
     }
 
     #[test]
     fn the_next_start_of_a_rate_limit_makes_the_queue_ready() {
         let mut state = ready(StoredLimits::default());
-        let claim = state.take_claim(0).expect("it is ready");
-        state.claimed(claim.free, 0, StoredLimits::default(), Some(50));
-        assert_eq!(state.wakes_at(), Some(50));
-        assert_eq!(state.take_claim(49), None);
-        assert!(state.take_claim(50).is_some());
+        let claim = state.take_claim(at(0)).expect("it is ready");
+        state.claimed(claim.free, 0, StoredLimits::default(), Some(at(50)));
+        assert_eq!(state.wakes_at(), Some(at(50)));
+        assert_eq!(state.take_claim(at(49)), None);
+        assert!(state.take_claim(at(50)).is_some());
     }
 
     /// What can happen to a queue.
     #[derive(Debug, Clone, Copy)]
     enum Event {
         Enqueue,
-        Claim { taken: u32, next_start_in: Option<i64> },
+        Claim { taken: u32, next_start_in: Option<Duration> },
         Fail,
         End,
-        Wait(i64),
+        Wait(Duration),
+    }
+
+    fn durations() -> impl Strategy<Value = Duration> {
+        (1_u64..100).prop_map(Duration::from_micros)
     }
 
     fn events() -> impl Strategy<Value = Event> {
         prop_oneof![
             3 => Just(Event::Enqueue),
-            4 => (0_u32..5, prop::option::of(1_i64..100)).prop_map(|(taken, next_start_in)| Event::Claim { taken, next_start_in }),
+            4 => (0_u32..5, prop::option::of(durations())).prop_map(|(taken, next_start_in)| Event::Claim { taken, next_start_in }),
             1 => Just(Event::Fail),
             3 => Just(Event::End),
-            2 => (1_i64..100).prop_map(Event::Wait),
+            2 => durations().prop_map(Event::Wait),
         ]
     }
 
@@ -255,7 +263,7 @@ mod tests {
             let limits = StoredLimits { worker_concurrency: Some(slots), ..StoredLimits::default() };
             let mut state = QueueState::new(limits);
             // `waiting` is what the database would hold, `limited` whether its rate limit holds it back.
-            let (mut now, mut waiting, mut running, mut limited) = (0_i64, 0_u32, 0_u32, false);
+            let (mut now, mut waiting, mut running, mut limited) = (at(0), 0_u32, 0_u32, false);
             for event in events {
                 match event {
                     Event::Enqueue => { waiting += 1; state.notify(); }
@@ -266,14 +274,14 @@ mod tests {
                         let taken = if limited { taken.min(all) } else { all };
                         (waiting, running) = (waiting - taken, running + taken);
                         (0..taken).for_each(|_| state.take_slot());
-                        state.claimed(claim.free, taken, limits, next_start_in.map(|it| now + it));
+                        state.claimed(claim.free, taken, limits, next_start_in.map(|it| now.saturating_add(it)));
                         state.succeeded();
                     },
                     Event::Fail => if state.take_claim(now).is_some() {
                         state.failed(now, |failures| Duration::from_micros(u64::from(failures.min(5)) * 10));
                     },
                     Event::End => if running > 0 { running -= 1; state.free_slot(); },
-                    Event::Wait(time) => now += time,
+                    Event::Wait(time) => now = now.saturating_add(time),
                 }
                 if waiting > 0 && running < slots {
                     prop_assert!(

@@ -129,6 +129,7 @@ fn check_queue(workflow: &Workflow, queues: &[&'static Queue]) -> Result<(), Err
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::keys::Fingerprint;
     use crate::types::payload::PayloadError;
 
     static TASKS: Queue = Queue::new("tasks");
@@ -139,7 +140,7 @@ mod tests {
         module: "tests",
         file: "src/pictures.rs",
         line: 9,
-        fingerprint: 0,
+        fingerprint: Fingerprint::new(0),
         options: WorkflowOptions { queue: Some(&TASKS), ..WorkflowOptions::DEFAULT },
         run: |_| Err(PayloadError::new("it is never run")),
     };

@@ -119,6 +119,7 @@ pub(super) fn collect_schedules(
 mod tests {
     use super::*;
     use crate::registry::workflow_options::WorkflowOptions;
+    use crate::types::keys::Fingerprint;
     use crate::types::payload::PayloadError;
 
     static BACKUP: Workflow = Workflow {
@@ -126,7 +127,7 @@ mod tests {
         module: "tests",
         file: "src/backup.rs",
         line: 7,
-        fingerprint: 0,
+        fingerprint: Fingerprint::new(0),
         options: WorkflowOptions::DEFAULT,
         run: |_| Err(PayloadError::new("it is never run")),
     };

@@ -5,6 +5,7 @@ use std::fmt;
 use crate::registry::arguments::Taken;
 use crate::registry::workflow_options::WorkflowOptions;
 use crate::store::BoxFuture;
+use crate::types::keys::Fingerprint;
 use crate::types::payload::{Outcome, PayloadError};
 
 /// A function with the attribute `#[workflow]`.
@@ -18,7 +19,7 @@ pub struct Workflow {
     /// The line of the function's name.
     pub line: u32,
     /// A hash of the function's source tokens.
-    pub fingerprint: i64,
+    pub fingerprint: Fingerprint,
     /// Its options.
     pub options: WorkflowOptions,
     /// Reads the arguments and returns the future of the body.

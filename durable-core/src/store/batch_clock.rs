@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use crate::store::{Publication, PublicationKind, WorkflowKey};
+use crate::store::{Publication, PublicationKind, Timestamp, WorkflowKey};
 
 /// The time of one call.
 #[derive(Debug)]
@@ -11,9 +11,9 @@ pub(super) struct BatchClock {
     /// Whether the call may have been committed before.
     pub(super) again: bool,
     /// The database's clock, read when it is first needed.
-    pub(super) now: Option<i64>,
+    pub(super) now: Option<Timestamp>,
     /// When this call has written to its events and streams before.
-    published: HashMap<(bool, WorkflowKey, String), i64>,
+    published: HashMap<(bool, WorkflowKey, String), Timestamp>,
 }
 
 impl BatchClock {
@@ -22,12 +22,12 @@ impl BatchClock {
     }
 
     /// When this call wrote to the event or stream before.
-    pub(super) fn published(&self, it: &Publication) -> Option<i64> {
+    pub(super) fn published(&self, it: &Publication) -> Option<Timestamp> {
         self.published.get(&of(it)).copied()
     }
 
     /// Notes when this call has written to the event or stream.
-    pub(super) fn note(&mut self, it: &Publication, at: i64) {
+    pub(super) fn note(&mut self, it: &Publication, at: Timestamp) {
         self.published.insert(of(it), at);
     }
 }

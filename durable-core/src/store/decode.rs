@@ -2,7 +2,6 @@
 
 use std::cmp::Ordering;
 
-use chrono::{DateTime, Utc};
 use sqlx::FromRow;
 
 use crate::store::columns::RunColumns;
@@ -77,11 +76,6 @@ pub(super) fn text(it: Option<LenientText>) -> Option<String> {
 
 pub(super) fn outcome(output: Option<String>, error: Option<String>) -> Option<Outcome> {
     error.map(Outcome::Error).or(output.map(Outcome::Output))
-}
-
-/// A time of the database; one outside of the calendar becomes 1970.
-pub(super) fn time(micros: i64) -> DateTime<Utc> {
-    DateTime::from_timestamp_micros(micros).unwrap_or_default()
 }
 
 pub(super) fn count(number: i32) -> u32 {

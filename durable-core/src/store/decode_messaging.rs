@@ -6,7 +6,7 @@ use crate::store::columns::FinishedRow;
 use crate::store::decode::{Decoded, decode, status};
 use crate::store::{
     CancelledRun, ExecutorKey, PollResult, PolledEvent, PolledMessage, StoreError, StoredEventValue, StreamCursor,
-    StreamItem, StreamPage, Verdict,
+    StreamItem, StreamPage, Timestamp, Verdict,
 };
 use crate::types::status::Status;
 
@@ -32,7 +32,7 @@ where
         let PollRow { what, number, key, output } = PollRow::from_row(row)?;
         let index = usize::try_from(number).unwrap_or_default(); // an index comes from our own request
         match &*what {
-            "now" => found.now = number,
+            "now" => found.now = number.into(),
             "cancelled" => found.cancelled.push(number.into()),
             "end" => found.ends.push(decode::<_, FinishedRow, _>(row)?),
             "message" => {
@@ -50,7 +50,7 @@ where
 #[derive(FromRow)]
 pub(super) struct ItemRow {
     status: String,
-    at: Option<i64>,
+    at: Option<Timestamp>,
     key: Option<i64>,
     value: Option<String>,
 }
@@ -74,7 +74,7 @@ where
 
 #[derive(FromRow)]
 pub(super) struct EventRow {
-    at: i64,
+    at: Timestamp,
     value: String,
 }
 

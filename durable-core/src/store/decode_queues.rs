@@ -4,7 +4,7 @@ use sqlx::FromRow;
 
 use crate::store::columns::{ExistingRow, LimitsRow, RunColumns};
 use crate::store::decode::{Decoded, decode};
-use crate::store::{Claimed, ExistingWorkflow, RunRow, StoreError, StoredLimits};
+use crate::store::{Claimed, ExistingWorkflow, RunRow, StoreError, StoredLimits, Timestamp, WorkflowKey};
 
 /// Whether each partition key has an order of its own.
 pub(super) fn by_partition(limits: &StoredLimits) -> bool {
@@ -34,13 +34,13 @@ pub(super) struct ClaimedRow {
     #[sqlx(flatten)]
     run: RunColumns,
     priority: i32,
-    created_at: i64,
+    created_at: Timestamp,
 }
 
-impl Decoded<((i32, i64, i64), RunRow)> for ClaimedRow {
-    fn decoded(self) -> Result<((i32, i64, i64), RunRow), StoreError> {
+impl Decoded<((i32, Timestamp, WorkflowKey), RunRow)> for ClaimedRow {
+    fn decoded(self) -> Result<((i32, Timestamp, WorkflowKey), RunRow), StoreError> {
         let run: RunRow = self.run.decoded()?;
-        Ok(((self.priority, self.created_at, run.key.get()), run))
+        Ok(((self.priority, self.created_at, run.key), run))
     }
 }
 

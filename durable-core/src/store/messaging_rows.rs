@@ -4,6 +4,7 @@ use crate::store::FinishedWorkflow;
 use crate::types::keys::{ExecutorKey, MessageKey, PublicationKey, WorkflowKey};
 use crate::types::position::Position;
 use crate::types::status::Status;
+use crate::types::time::Timestamp;
 
 /// A message to a workflow.
 #[derive(Debug, Clone)]
@@ -53,9 +54,9 @@ pub enum PublicationKind {
 /// Everything that is waited for in this process, for one query.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PollRequest {
-    /// The executor whose workflows may have been cancelled, and since when (microseconds): see
+    /// The executor whose workflows may have been cancelled, and since when: see
     /// [`PollResult::cancelled`].
-    pub cancelled: Option<(ExecutorKey, i64)>,
+    pub cancelled: Option<(ExecutorKey, Timestamp)>,
     /// The ids of workflows whose end is awaited.
     pub ends: Vec<String>,
     /// Messages: the receiver's key, and the topic.
@@ -70,7 +71,7 @@ pub struct PollRequest {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StreamCursor {
     /// When that item was written.
-    pub at: i64,
+    pub at: Timestamp,
     /// Its key.
     pub key: PublicationKey,
 }
@@ -79,7 +80,7 @@ pub struct StreamCursor {
 #[derive(Debug, Clone, Default)]
 pub struct PollResult {
     /// The present time of the database's clock.
-    pub now: i64,
+    pub now: Timestamp,
     /// Keys of the executor's workflows that are CANCELLED with a completion at or after the time
     /// that was asked for.
     pub cancelled: Vec<WorkflowKey>,
@@ -134,8 +135,8 @@ pub struct StreamItem {
 /// A value that an event had.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredEventValue {
-    /// When it was set, in microseconds since 1970.
-    pub at: i64,
+    /// When it was set.
+    pub at: Timestamp,
     /// The value.
     pub value: String,
 }

@@ -81,10 +81,11 @@ pub use self::user_transaction::{
     Committed, Database, Isolation, Transact, Transacted, TransactionConnection, TransactionEnd, TransactionStart,
     UserWork,
 };
-pub use crate::types::keys::{ExecutorKey, MessageKey, PublicationKey, WorkflowKey};
+pub use crate::types::keys::{Epoch, ExecutorKey, Fingerprint, MessageKey, PublicationKey, WorkflowKey};
 use crate::types::listing::{Filter, StepInfo, WorkflowInfo};
 pub use crate::types::payload::Outcome;
 pub use crate::types::position::Position;
+pub use crate::types::time::Timestamp;
 
 /// A boxed future, so that the traits are object safe.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -157,7 +158,7 @@ pub trait Executors: Send + Sync + Debug {
     /// Raises the epoch of an executor that is known to be dead, if it is still `epoch`: after
     /// this returns, no commit of that executor can succeed. Waits for a commit in flight. Returns whether
     /// this call was the one that did it.
-    fn fence_out(&self, executor: ExecutorKey, epoch: i64) -> StoreFuture<'_, bool>;
+    fn fence_out(&self, executor: ExecutorKey, epoch: Epoch) -> StoreFuture<'_, bool>;
 
     /// Takes up to `limit` PENDING workflows of executors that were fenced out, or released ones, and makes
     /// them the caller's. Queued ones, also of names that the caller does not know, are ENQUEUED again
@@ -262,7 +263,7 @@ pub trait Schedules: Send + Sync + Debug {
 /// Reading.
 pub trait Read: Send + Sync + Debug {
     /// The present time of the database's clock, in microseconds since 1970.
-    fn now(&self) -> StoreFuture<'_, i64>;
+    fn now(&self) -> StoreFuture<'_, Timestamp>;
 
     /// One workflow, to attach to it.
     fn find<'a>(&'a self, id: &'a str) -> StoreFuture<'a, Option<ExistingWorkflow>>;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::store::{ExistingWorkflow, Fence, RunRow};
+use crate::store::{ExistingWorkflow, Fence, RunRow, Timestamp};
 
 /// The place of a new workflow on a queue.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -99,18 +99,18 @@ pub struct Claimed {
     pub paused: bool,
     /// When the next may be started, if one waits and only a rate limit holds it back
     /// (microseconds).
-    pub next_at: Option<i64>,
+    pub next_at: Option<Timestamp>,
 }
 
 /// The result of a promotion of delayed workflows.
 #[derive(Debug, Clone, Default)]
 pub struct Promoted {
     /// The present time of the database's clock.
-    pub now: i64,
+    pub now: Timestamp,
     /// The queues that have more ENQUEUED workflows now.
     pub queues: Vec<String>,
     /// When the next one is due; in the past, or now, when there is more to do at once.
-    pub next_due: Option<i64>,
+    pub next_due: Option<Timestamp>,
 }
 
 /// A queue in a listing.
@@ -130,8 +130,8 @@ pub struct QueueRow {
     pub delayed: u64,
     /// How many are PENDING.
     pub running: u64,
-    /// When the oldest ENQUEUED one was enqueued, or became due (microseconds).
-    pub oldest: Option<i64>,
+    /// When the oldest ENQUEUED one was enqueued, or became due.
+    pub oldest: Option<Timestamp>,
 }
 
 /// A change of a queue.

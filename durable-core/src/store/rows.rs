@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use crate::store::messaging_rows::{NewMessage, Publication};
 use crate::store::queue_rows::QueuePlacement;
-use crate::types::keys::{ExecutorKey, MessageKey, WorkflowKey};
+use crate::types::keys::{Epoch, ExecutorKey, Fingerprint, MessageKey, WorkflowKey};
 use crate::types::payload::Outcome;
 use crate::types::position::Position;
 use crate::types::status::Status;
+use crate::types::time::Timestamp;
 
 /// The right to write: an executor and its epoch. A takeover raises the epoch in the database. From then
 /// on, writes with the old epoch are refused.
@@ -17,7 +18,7 @@ pub struct Fence {
     /// The executor's key, unique per launch.
     pub executor: ExecutorKey,
     /// Its epoch.
-    pub epoch: i64,
+    pub epoch: Epoch,
 }
 
 /// Rows that are committed together.
@@ -96,11 +97,11 @@ pub struct NewWorkflow {
     /// The program's version.
     pub version: String,
     /// The fingerprint of the workflow's source.
-    pub fingerprint: i64,
+    pub fingerprint: Fingerprint,
     /// Its timeout, if it has one and has not begun to run.
     pub timeout: Option<Duration>,
     /// When its time is up, in microseconds since 1970.
-    pub deadline: Option<i64>,
+    pub deadline: Option<Timestamp>,
     /// Its place on a queue; with `None` the process that commits it runs it at once.
     pub placement: Option<QueuePlacement>,
 }
@@ -250,7 +251,7 @@ pub struct ExecutorInfo {
     /// Its name.
     pub name: String,
     /// Its epoch: [`fence_out`](crate::store::Executors::fence_out) names it, so that only one call succeeds.
-    pub epoch: i64,
+    pub epoch: Epoch,
     /// The host it ran on.
     pub host: String,
     /// Its lock file.
@@ -267,7 +268,7 @@ pub struct HeartbeatResult {
     /// Whether the fence still holds. If not, the executor was fenced out and must drop everything.
     pub fence_holds: bool,
     /// The present time of the database's clock.
-    pub now: i64,
+    pub now: Timestamp,
     /// Executors with an expired lease.
     pub expired: Vec<ExecutorInfo>,
     /// Whether there are PENDING workflows without a living owner to take over.
@@ -330,9 +331,9 @@ pub struct RunRow {
     /// How often it was recovered before and with this run.
     pub recoveries: i32,
     /// The fingerprint of the source that started it.
-    pub fingerprint: i64,
-    /// When its time is up, in microseconds since 1970.
-    pub deadline: Option<i64>,
+    pub fingerprint: Fingerprint,
+    /// When its time is up.
+    pub deadline: Option<Timestamp>,
     /// The key of the workflow that started it, if one did.
     pub parent: Option<WorkflowKey>,
     /// The queue it was claimed from, if it was.

@@ -6,9 +6,10 @@ use crate::store::{
     Entry, Fence, Finish, MessageKey, NewMessage, NewRecord, NewWorkflow, Publication, PublicationKind, Record,
     Verdict, WorkflowKey,
 };
+use crate::types::keys::Epoch;
 use crate::types::payload::Outcome;
 use crate::types::status::Status;
-use crate::types::time::LATEST;
+use crate::types::time::Timestamp;
 
 /// The rows of some entries by kind.
 #[derive(Debug, Default)]
@@ -129,7 +130,8 @@ pub(super) fn error_of(outcome: Option<&Outcome>) -> Option<&str> {
 /// A time plus a duration, in the SQL of both stores; NULL where the duration is NULL. The sum never
 /// overflows, whatever the duration: it is at most the end of the calendar.
 pub(super) fn add_saturating(time: &str, duration: &str) -> String {
-    format!("case when {duration} > {LATEST} - {time} then {LATEST} else {time} + {duration} end")
+    let latest = Timestamp::LATEST.as_micros();
+    format!("case when {duration} > {latest} - {time} then {latest} else {time} + {duration} end")
 }
 
 /// Whether the stored record is the one that was to be written. Times and attempts may differ: the
@@ -168,7 +170,7 @@ pub(super) const TOO_MANY_RECOVERIES: [&str; 3] = [
 
 impl Fence {
     /// The epoch of an executor that has just been registered.
-    pub(super) const FIRST_EPOCH: i64 = 1;
+    pub(super) const FIRST_EPOCH: Epoch = Epoch::new(1);
 }
 
 /// Keys as the database has them.

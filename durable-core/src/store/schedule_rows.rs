@@ -1,5 +1,7 @@
 //! The rows of schedules.
 
+use crate::store::Timestamp;
+
 /// A schedule. Its ticks are workflows with the id `<schedule>@<tick>`, so a tick is started once,
 /// however many processes try.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,8 +27,8 @@ pub struct ScheduleRow {
     pub in_code: bool,
     /// Whether it is paused: it does not fire.
     pub paused: bool,
-    /// The last tick that was started or skipped (microseconds); when it was made, for one that never fired.
-    pub last_tick: i64,
+    /// The last tick that was started or skipped; when it was made, for one that never fired.
+    pub last_tick: Timestamp,
 }
 
 /// A change of a schedule.
@@ -39,5 +41,5 @@ pub enum ScheduleChange {
     /// It is deleted.
     Delete,
     /// This tick was handled; the row keeps the latest one.
-    Fired(i64),
+    Fired(Timestamp),
 }

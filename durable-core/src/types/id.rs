@@ -1,11 +1,11 @@
 //! Ids: the external text ids of workflows, and the internal keys that records refer to.
 
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use uuid::Uuid;
 
 use crate::types::error::{Error, ErrorKind};
+use crate::types::time::Timestamp;
 
 /// The longest id, name or key in bytes. Postgres refuses index rows above about 2,700 bytes.
 pub(crate) const MAX_ID_BYTES: usize = 255;
@@ -71,19 +71,12 @@ impl KeyMaker {
     }
 
     pub(crate) fn next<K: From<i64>>(&self) -> K {
-        let now = local_micros() - EPOCH_2020_MICROS;
+        let now = Timestamp::local_now().as_micros() - EPOCH_2020_MICROS;
         let next = |last: i64| Some(now.max(last + 1));
         let last = self.last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
         let last = last.unwrap_or_default(); // the closure never declines
         (now.max(last + 1) * 1024 + self.tag).into()
     }
-}
-
-/// This machine's wall clock in microseconds since 1970. Only keys and SQLite use it: everything a
-/// fleet compares comes from the database's clock.
-pub(crate) fn local_micros() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

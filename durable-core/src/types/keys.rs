@@ -1,23 +1,23 @@
-//! Keys of rows. The engine makes them, they increase, and each kind has a type of its own, so that one
-//! cannot be taken for another.
+//! Keys and other numbers of rows. Each kind has a type of its own, so that one cannot be taken for another.
+//! The engine makes the keys, and they increase.
 
 use std::fmt;
 
-/// Declares the type of a key.
-macro_rules! key {
+/// Declares the type of a number.
+macro_rules! number {
     ($(#[$meta:meta])* $name:ident) => {
         $(#[$meta])*
         #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(i64);
 
         impl $name {
-            /// The key with this number.
+            /// Wraps the number that the database has.
             #[must_use]
             pub const fn new(number: i64) -> Self {
                 Self(number)
             }
 
-            /// Its number, as the database has it.
+            /// The number, as the database has it.
             #[must_use]
             pub const fn get(self) -> i64 {
                 self.0
@@ -31,8 +31,8 @@ macro_rules! key {
         }
 
         impl From<$name> for i64 {
-            fn from(key: $name) -> Self {
-                key.0
+            fn from(typed: $name) -> Self {
+                typed.0
             }
         }
 
@@ -44,22 +44,32 @@ macro_rules! key {
     };
 }
 
-key! {
+number! {
     /// The internal key of a workflow.
     WorkflowKey
 }
 
-key! {
+number! {
     /// The key of an executor, fresh for each launch.
     ExecutorKey
 }
 
-key! {
+number! {
     /// The key of a message.
     MessageKey
 }
 
-key! {
+number! {
     /// The key of a value of an event, or of an item of a stream.
     PublicationKey
+}
+
+number! {
+    /// An epoch of an executor. A takeover raises it.
+    Epoch
+}
+
+number! {
+    /// A hash of the source tokens of a workflow's function.
+    Fingerprint
 }

@@ -16,4 +16,8 @@ pub(crate) mod serialization_failure;
 pub(crate) mod status;
 mod suggest;
 pub(crate) mod sync;
+#[cfg_attr(
+    not(feature = "testing"),
+    allow(dead_code, unreachable_pub, reason = "tests use all of it, and then it is public")
+)]
 pub(crate) mod time;

@@ -10,11 +10,14 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::types::sync::lock;
+use crate::types::time::Timestamp;
 use crate::wait::clock::Clock;
 use crate::wait::shutdown_phase::{EnginePhase, ShutdownSignal};
 
 /// The longest sleep of the task, because clocks are set now and then.
 const MAX_SLEEP: Duration = Duration::from_hours(1);
+/// A number that sorts after those of all entries of the same time.
+const AFTER_ALL: u64 = u64::MAX;
 
 /// All waits for a time, and the clock that they use.
 ///
@@ -31,10 +34,10 @@ pub(crate) struct Timers {
 #[derive(Debug, Default)]
 struct TimerState {
     /// By time; the number distinguishes entries of the same time.
-    entries: BTreeMap<(i64, u64), TimerEntry>,
+    entries: BTreeMap<(Timestamp, u64), TimerEntry>,
     last_number: u64,
     /// Set during a shutdown: waits that would fire after this time are released.
-    release_after: Option<i64>,
+    release_after: Option<Timestamp>,
 }
 
 #[derive(Debug)]
@@ -58,21 +61,21 @@ impl Timers {
     }
 
     /// Waits for a time of the database's clock, or until a shutdown releases the wait.
-    pub(crate) fn at(&self, at: i64) -> Timer<'_> {
+    pub(crate) fn at(&self, at: Timestamp) -> Timer<'_> {
         Timer { timers: self, at, number: None, ignores_shutdown: false }
     }
 
     /// Waits for a time of the database's clock. A shutdown does not release the wait.
-    pub(crate) fn at_always(&self, at: i64) -> Timer<'_> {
+    pub(crate) fn at_always(&self, at: Timestamp) -> Timer<'_> {
         Timer { timers: self, at, number: None, ignores_shutdown: true }
     }
 
     /// Releases all waits that would fire after `time`, those of later callers included.
-    pub(crate) fn release(&self, time: i64) {
+    pub(crate) fn release(&self, time: Timestamp) {
         let mut state = lock(&self.state);
         let time = state.release_after.map_or(time, |earlier| earlier.min(time));
         state.release_after = Some(time);
-        let later = state.entries.extract_if((time.saturating_add(1), 0).., |_, it| !it.ignores_shutdown);
+        let later = state.entries.extract_if((time, AFTER_ALL).., |_, it| !it.ignores_shutdown);
         let released: Vec<Waker> = later.map(|(_, it)| it.waker).collect();
         drop(state);
         released.into_iter().for_each(Waker::wake);
@@ -87,14 +90,14 @@ impl Timers {
     fn fire_due(&self) -> Option<Duration> {
         let now = self.clock.lower_bound();
         let mut state = lock(&self.state);
-        let later = state.entries.split_off(&(now.saturating_add(1), 0));
+        let later = state.entries.split_off(&(now, AFTER_ALL));
         let due = std::mem::replace(&mut state.entries, later);
-        let next = state.entries.keys().next().map(|(at, _)| u64::try_from(at - now).unwrap_or_default());
+        let next = state.entries.keys().next().map(|(at, _)| at.saturating_duration_since(now));
         drop(state);
         for entry in due.into_values() {
             entry.waker.wake();
         }
-        next.map(Duration::from_micros)
+        next
     }
 }
 
@@ -115,7 +118,7 @@ pub(crate) async fn run(timers: &Timers, shutdown: &ShutdownSignal) {
 #[must_use = "a timer does nothing until it is awaited"]
 pub(crate) struct Timer<'a> {
     timers: &'a Timers,
-    at: i64,
+    at: Timestamp,
     /// The number of its entry in the map, once there is one.
     number: Option<u64>,
     ignores_shutdown: bool,
@@ -168,10 +171,10 @@ mod tests {
 
     use super::*;
 
-    const HOUR: i64 = 3_600_000_000;
+    const HOUR: Duration = Duration::from_hours(1);
 
     fn timers() -> (Arc<Timers>, Arc<ShutdownSignal>, tokio::task::JoinHandle<()>) {
-        let timers = Arc::new(Timers::new(Clock::new(1_000_000)));
+        let timers = Arc::new(Timers::new(Clock::new(Timestamp::from_micros(1_000_000))));
         let shutdown = Arc::new(ShutdownSignal::new());
         let task = tokio::spawn({
             let (timers, shutdown) = (Arc::clone(&timers), Arc::clone(&shutdown));
@@ -184,16 +187,17 @@ mod tests {
     async fn every_timer_fires_at_its_time_and_not_before() {
         let (timers, shutdown, task) = timers();
         let start = timers.clock.lower_bound();
-        let wait = |after: i64| {
+        let wait = |millis: u64| {
             let timers = Arc::clone(&timers);
+            let time = start.saturating_add(Duration::from_millis(millis));
             async move {
-                assert_eq!(timers.at(start + after).await, TimerOutcome::Fired);
-                assert!(timers.clock.lower_bound() >= start + after);
-                after
+                assert_eq!(timers.at(time).await, TimerOutcome::Fired);
+                assert!(timers.clock.lower_bound() >= time);
+                millis
             }
         };
-        let (a, b, c) = tokio::join!(wait(20_000), wait(1_000), wait(10_000));
-        assert_eq!((a, b, c), (20_000, 1_000, 10_000));
+        let (a, b, c) = tokio::join!(wait(20), wait(1), wait(10));
+        assert_eq!((a, b, c), (20, 1, 10));
         shutdown.advance_to(EnginePhase::Stopping);
         task.await.expect("the task does not panic");
         assert!(lock(&timers.state).entries.is_empty());
@@ -203,19 +207,21 @@ mod tests {
     async fn a_release_ends_later_waits_and_keeps_earlier_ones_and_those_that_ignore_the_shutdown() {
         let (timers, shutdown, task) = timers();
         let now = timers.clock.lower_bound();
-        let (soon, late, always) = (timers.at(now + 20_000), timers.at(now + HOUR), timers.at_always(now + 30_000));
-        let release = async { timers.release(now + 25_000) };
+        let after = |millis| now.saturating_add(Duration::from_millis(millis));
+        let hour = now.saturating_add(HOUR);
+        let (soon, late, always) = (timers.at(after(20)), timers.at(hour), timers.at_always(after(30)));
+        let release = async { timers.release(after(25)) };
         let (soon, late, always, ()) = tokio::join!(soon, late, always, release);
         assert_eq!((soon, late, always), (TimerOutcome::Fired, TimerOutcome::Released, TimerOutcome::Fired));
-        assert_eq!(timers.at(now + HOUR).await, TimerOutcome::Released, "a wait that starts later is released, too");
+        assert_eq!(timers.at(hour).await, TimerOutcome::Released, "a wait that starts later is released, too");
         shutdown.advance_to(EnginePhase::Stopping);
         task.await.expect("the task does not panic");
     }
 
     #[tokio::test]
     async fn a_dropped_timer_leaves_nothing_behind() {
-        let timers = Timers::new(Clock::new(0));
-        let mut timer = Box::pin(timers.at(HOUR));
+        let timers = Timers::new(Clock::new(Timestamp::UNIX_EPOCH));
+        let mut timer = Box::pin(timers.at(Timestamp::UNIX_EPOCH.saturating_add(HOUR)));
         assert!(std::future::poll_fn(|cx| Poll::Ready(timer.as_mut().poll(cx).is_pending())).await);
         drop(timer);
         assert!(lock(&timers.state).entries.is_empty());

@@ -77,13 +77,17 @@ mod tests {
             instance: None,
             parent: None,
             version: String::new(),
-            fingerprint: 0,
+            fingerprint: 0.into(),
             timeout: None,
             deadline: None,
             placement: None,
         };
         let entry = Box::new(Entry { start: Some(start), ..Entry::default() });
-        WriteRequest::Write { fence: Fence { executor: 1.into(), epoch }, entry, completion: Completion::new(drop) }
+        WriteRequest::Write {
+            fence: Fence { executor: 1.into(), epoch: epoch.into() },
+            entry,
+            completion: Completion::new(drop),
+        }
     }
 
     fn requests(sizes: impl IntoIterator<Item = usize>) -> Vec<WriteRequest> {
@@ -135,7 +139,7 @@ mod tests {
                 prop_assert!(alone || batch.entries.iter().map(bytes).all(|it| it <= MAX_SHARED_BYTES));
                 for entry in &batch.entries {
                     let index = usize::try_from(key(entry)).expect("a key of the script");
-                    prop_assert_eq!(script[index].1, batch.fence.epoch);
+                    prop_assert_eq!(script[index].1, batch.fence.epoch.get());
                 }
             }
         }

@@ -100,7 +100,7 @@ impl Expansion<'_> {
                         module: ::core::module_path!(),
                         file: ::core::file!(),
                         line: #line,
-                        fingerprint: #fingerprint,
+                        fingerprint: #durable::__private::Fingerprint::new(#fingerprint),
                         options: #options,
                         run: |#parameter| #run,
                     },

@@ -15,7 +15,7 @@ fn checkout(order: Order) -> ::renamed::WorkflowCallOf<Result<Receipt>> {
             module: ::core::module_path!(),
             file: ::core::file!(),
             line: ::core::line!(),
-            fingerprint: -1172374725774434001i64,
+            fingerprint: ::renamed::__private::Fingerprint::new(-1172374725774434001i64),
             options: ::renamed::__private::WorkflowOptions::DEFAULT,
             run: |arguments| {
                 ::core::result::Result::Ok(::renamed::__private::run(
@@ -94,7 +94,7 @@ impl Shop {
                 module: ::core::module_path!(),
                 file: ::core::file!(),
                 line: ::core::line!(),
-                fingerprint: -641616684478583186i64,
+                fingerprint: ::renamed::__private::Fingerprint::new(-641616684478583186i64),
                 options: ::renamed::__private::WorkflowOptions::DEFAULT,
                 run: |arguments| {
                     let this = arguments.instance::<Shop>()?;

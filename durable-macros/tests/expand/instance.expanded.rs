@@ -23,7 +23,7 @@ impl Processor {
                 module: ::core::module_path!(),
                 file: ::core::file!(),
                 line: ::core::line!(),
-                fingerprint: -7337479827233033893i64,
+                fingerprint: ::durable::__private::Fingerprint::new(-7337479827233033893i64),
                 options: ::durable::__private::WorkflowOptions {
                     max_recoveries: 5,
                     ..::durable::__private::WorkflowOptions::DEFAULT

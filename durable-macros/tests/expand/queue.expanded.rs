@@ -34,7 +34,7 @@ fn backup() -> ::durable::WorkflowCallOf<Result<()>> {
             module: ::core::module_path!(),
             file: ::core::file!(),
             line: ::core::line!(),
-            fingerprint: 899265282081681321i64,
+            fingerprint: ::durable::__private::Fingerprint::new(899265282081681321i64),
             options: ::durable::__private::WorkflowOptions {
                 queue: ::core::option::Option::Some(&crate::queues::TASKS),
                 ..::durable::__private::WorkflowOptions::DEFAULT

@@ -16,7 +16,7 @@ pub fn daily_backup(scheduled: DateTime<Utc>, actual: DateTime<Utc>) -> ::durabl
             module: ::core::module_path!(),
             file: ::core::file!(),
             line: ::core::line!(),
-            fingerprint: -7202313991939749056i64,
+            fingerprint: ::durable::__private::Fingerprint::new(-7202313991939749056i64),
             options: ::durable::__private::WorkflowOptions::DEFAULT,
             run: |arguments| {
                 ::core::result::Result::Ok(::durable::__private::run(
@@ -62,7 +62,7 @@ fn refresh(due: DateTime<Utc>, actual: chrono::DateTime<chrono::Utc>) -> ::renam
             module: ::core::module_path!(),
             file: ::core::file!(),
             line: ::core::line!(),
-            fingerprint: -2700553508217805322i64,
+            fingerprint: ::renamed::__private::Fingerprint::new(-2700553508217805322i64),
             options: ::renamed::__private::WorkflowOptions::DEFAULT,
             run: |arguments| {
                 ::core::result::Result::Ok(::renamed::__private::run(

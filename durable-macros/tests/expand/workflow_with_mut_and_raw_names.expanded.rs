@@ -15,7 +15,7 @@ fn r#loop(r#type: Vec<String>, _unused: bool) -> ::durable::WorkflowCall<String>
             module: ::core::module_path!(),
             file: ::core::file!(),
             line: ::core::line!(),
-            fingerprint: 1356950903054587146i64,
+            fingerprint: ::durable::__private::Fingerprint::new(1356950903054587146i64),
             options: ::durable::__private::WorkflowOptions::DEFAULT,
             run: |arguments| {
                 ::core::result::Result::Ok(::durable::__private::run(

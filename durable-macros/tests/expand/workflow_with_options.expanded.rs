@@ -17,7 +17,7 @@ fn backup() -> ::durable::WorkflowCall<(), BackupError> {
             module: ::core::module_path!(),
             file: ::core::file!(),
             line: ::core::line!(),
-            fingerprint: 1899606682773569821i64,
+            fingerprint: ::durable::__private::Fingerprint::new(1899606682773569821i64),
             options: ::durable::__private::WorkflowOptions {
                 max_recoveries: 5,
                 timeout: ::core::option::Option::Some(::core::time::Duration::from_millis(5400000)),

@@ -15,7 +15,7 @@ pub fn checkout(order: Order, attempt: u32) -> ::durable::WorkflowCallOf<Result<
             module: ::core::module_path!(),
             file: ::core::file!(),
             line: ::core::line!(),
-            fingerprint: 8750847521855752435i64,
+            fingerprint: ::durable::__private::Fingerprint::new(8750847521855752435i64),
             options: ::durable::__private::WorkflowOptions::DEFAULT,
             run: |arguments| {
                 ::core::result::Result::Ok(::durable::__private::run(

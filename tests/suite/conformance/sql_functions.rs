@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use durable_core::Status;
-use durable_core::store::{Hint, NewWorkflow, Notification, StoredLimits, open};
+use durable_core::store::{Hint, NewWorkflow, Notification, StoredLimits, Timestamp, open};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 use tokio::sync::watch;
 
@@ -69,11 +69,11 @@ timeout => interval '90 seconds')";
         runs.iter().map(|it| it.input.replace(' ', "")).collect::<Vec<_>>(),
         [r#"{"order":2}"#, r#"{"order":1}"#]
     );
-    assert_eq!((runs[0].attempt, runs[0].fingerprint, runs[1].deadline), (1, 0, None));
+    assert_eq!((runs[0].attempt, runs[0].fingerprint.get(), runs[1].deadline), (1, 0, None));
     let info = store.show("named").await.unwrap().expect("it runs");
     assert_eq!((info.partition_key.as_deref(), info.deduplication_id.as_deref()), (Some("ada"), Some("cart")));
-    let started = info.started_at.expect("it runs").timestamp_micros();
-    assert_eq!(runs[0].deadline, Some(started + 90_000_000));
+    let started = Timestamp::from_date(info.started_at.expect("it runs"));
+    assert_eq!(runs[0].deadline, Some(started.saturating_add(Duration::from_secs(90))));
     let info = store.show(&bare).await.unwrap().expect("it waits");
     assert_eq!((info.status, info.queue.as_deref(), &*info.input), (Status::Enqueued, Some("durable"), "{}"));
     let info = store.show("late").await.unwrap().expect("it waits");
@@ -145,13 +145,13 @@ async fn the_sql_functions_accept_intervals_of_every_length(database: StoreDatab
         let sql = format!("select durable.enqueue('checkout', '{{}}', 'mail', id => '{id}', {of})");
         call(&database, &mut user, &sql).await.expect(of);
     }
-    let late = database.store.show("late").await.unwrap().expect("it waits");
-    assert_eq!(late.due_at.map(|at| at.timestamp_micros()), Some(the_end));
+    let due_at = "select due_at from durable.workflows where id = 'late'";
+    assert_eq!(database.direct_connection().await.number(due_at).await, the_end);
     let runs = claim(&*database.store, me, 9).await.runs;
     assert_eq!(runs.iter().map(|it| &*it.id).collect::<Vec<_>>(), ["long", "short", "at once"]);
     let short = database.store.show("short").await.unwrap().expect("it runs").started_at.expect("it runs");
     let deadlines: Vec<_> = runs.iter().map(|it| it.deadline).collect();
-    assert_eq!(deadlines, [Some(the_end), Some(short.timestamp_micros()), None]);
+    assert_eq!(deadlines, [Some(the_end.into()), Some(Timestamp::from_date(short)), None]);
 }
 
 async fn the_sql_functions_accept_json_values(database: StoreDatabase) {

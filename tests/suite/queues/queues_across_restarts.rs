@@ -157,7 +157,7 @@ async fn a_queued_workflow_unknown_to_this_program_stays_enqueued(database: &Tes
         instance: None,
         parent: None,
         version: String::new(),
-        fingerprint: 0,
+        fingerprint: 0.into(),
         timeout: None,
         deadline: None,
         placement: None,

@@ -144,7 +144,7 @@ pub(super) async fn unknown_elsewhere(store: &dyn Store, workflows: &[(&str, &st
             deadline: None,
             placement: None,
             version: "test".into(),
-            fingerprint: 0,
+            fingerprint: 0.into(),
         };
         store.commit(fence, &[Entry { start: Some(begin), ..Entry::default() }], false).await.unwrap();
     }

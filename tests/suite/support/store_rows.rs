@@ -48,7 +48,7 @@ pub(crate) fn workflow(id: &str) -> NewWorkflow {
         instance: None,
         parent: None,
         version: "v1".to_owned(),
-        fingerprint: -7,
+        fingerprint: (-7).into(),
         timeout: None,
         deadline: None,
         placement: None,

@@ -17,6 +17,7 @@ use crate::runtime::Settings;
 use crate::runtime::pending_notifications::RELEASED;
 use crate::store::{Hint, PoolState, ReleaseRequest, ReleasedWorkflows};
 use crate::types::sync::lock;
+use crate::types::time::Timestamp;
 use crate::wait::shutdown_phase::EnginePhase;
 use crate::wait::waiters::ReleaseScope;
 
@@ -186,7 +187,7 @@ impl OngoingShutdown<'_> {
     /// Ends every wait and every pause between two attempts; running steps are asked to stop and may finish.
     async fn abort(&self) {
         let runtime = &self.teardown.runtime;
-        runtime.timers.release(0);
+        runtime.timers.release(Timestamp::UNIX_EPOCH);
         runtime.waiters.release(ReleaseScope::All);
         for run in runtime.running.all() {
             run.begin_abort();

@@ -9,9 +9,9 @@ use crate::store::{
     Committed, Database, NewRecord, StoreFuture, Transact, Transacted, TransactionConnection, TransactionEnd,
     TransactionStart, UserWork,
 };
-use crate::types::id::local_micros;
 use crate::types::payload::Outcome;
 use crate::types::position::Position;
+use crate::types::time::Timestamp;
 
 const PREPARE: &str = "create table if not exists durable_transaction_records (
     workflow     text    not null,
@@ -77,7 +77,7 @@ fn insert<'q>(
         .bind(&record.name)
         .bind(output_of(record.outcome.as_ref()))
         .bind(error_of(record.outcome.as_ref()))
-        .bind(local_micros())
+        .bind(Timestamp::local_now())
 }
 
 impl Database for AppDatabase {

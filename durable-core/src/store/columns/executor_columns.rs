@@ -17,7 +17,7 @@ read_row! {
     ExecutorRow => ExecutorInfo {
         key: i64 => key: key.into(),
         name: String => name,
-        epoch: i64 => epoch,
+        epoch: i64 => epoch: epoch.into(),
         host: String => host,
         lock_file: Option<String> => lock_file,
         expired: bool => expired,

@@ -14,6 +14,9 @@ mod schedule_columns;
 mod step_columns;
 mod workflow_columns;
 
+use sqlx::encode::IsNull;
+use sqlx::error::BoxDynError;
+
 pub(super) use self::executor_columns::{EXECUTOR, ExecutorRow};
 pub(super) use self::messaging_columns::{MESSAGE, PUBLICATION, RECEIVER};
 pub(super) use self::queue_columns::{LIMITS, LimitsRow, QUEUE, QueueInfoRow, limits_of};
@@ -22,6 +25,39 @@ pub(super) use self::step_columns::{RECORD, RecordRow, StepRow};
 pub(super) use self::workflow_columns::{
     CLAIM_ORDER, END, END_OF, ExistingRow, FinishedRow, PARENT_RUN, PLACEMENT, RunColumns, START, WorkflowRow,
 };
+use crate::types::time::Timestamp;
+
+/// A time is a `bigint`.
+impl<DB: sqlx::Database> sqlx::Type<DB> for Timestamp
+where
+    i64: sqlx::Type<DB>,
+{
+    fn type_info() -> DB::TypeInfo {
+        i64::type_info()
+    }
+
+    fn compatible(ty: &DB::TypeInfo) -> bool {
+        i64::compatible(ty)
+    }
+}
+
+impl<'q, DB: sqlx::Database> sqlx::Encode<'q, DB> for Timestamp
+where
+    i64: sqlx::Encode<'q, DB>,
+{
+    fn encode_by_ref(&self, buffer: &mut DB::ArgumentBuffer) -> Result<IsNull, BoxDynError> {
+        self.as_micros().encode_by_ref(buffer)
+    }
+}
+
+impl<'r, DB: sqlx::Database> sqlx::Decode<'r, DB> for Timestamp
+where
+    i64: sqlx::Decode<'r, DB>,
+{
+    fn decode(value: DB::ValueRef<'r>) -> Result<Self, BoxDynError> {
+        i64::decode(value).map(Self::from_micros)
+    }
+}
 
 /// A column that is written: its name, and how its value is taken from a row `R`.
 #[derive(Debug)]

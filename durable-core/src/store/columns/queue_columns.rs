@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Column;
 use crate::store::decode::Decoded;
 use crate::store::{NewQueue, QueueRow, RateLimit, StoreError, StoredLimits};
-use crate::types::time::micros;
+use crate::types::time::{Timestamp, micros};
 
 /// The columns that a declaration of a queue writes: its name and its limits.
 pub(in crate::store) const QUEUE: &[Column<NewQueue>] = &[
@@ -87,7 +87,7 @@ pub(in crate::store) struct QueueInfoRow {
     enqueued: i64,
     delayed: i64,
     running: i64,
-    oldest: Option<i64>,
+    oldest: Option<Timestamp>,
 }
 
 impl Decoded<QueueRow> for QueueInfoRow {

@@ -1,11 +1,12 @@
 //! The columns of `steps`.
 
 use super::{Column, read_row};
-use crate::store::decode::{LenientText, count, outcome, text, time};
+use crate::store::decode::{LenientText, count, outcome, text};
 use crate::store::rows_by_kind::{error_of, output_of};
 use crate::store::{NewRecord, Record};
 use crate::types::listing::StepInfo;
 use crate::types::position::Position;
+use crate::types::time::Timestamp;
 
 /// The columns of a record, besides the start of its body and the time of the record.
 pub(in crate::store) const RECORD: &[Column<NewRecord>] = &[
@@ -48,7 +49,7 @@ read_row! {
         attempts: i32 => attempts: count(attempts),
         failures: Option<LenientText> =>
             failures: text(failures).and_then(|it| serde_json::from_str(&it).ok()).unwrap_or_default(),
-        started_at: i64 => started_at: time(started_at),
-        completed_at: i64 => completed_at: time(completed_at),
+        started_at: Timestamp => started_at: started_at.to_date(),
+        completed_at: Timestamp => completed_at: completed_at.to_date(),
     }
 }

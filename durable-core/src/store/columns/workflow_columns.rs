@@ -1,11 +1,11 @@
 //! The columns of `workflows`.
 
 use super::{Column, Value, read_row};
-use crate::store::decode::{LenientText, count, outcome, status, text, time};
+use crate::store::decode::{LenientText, count, outcome, status, text};
 use crate::store::rows_by_kind::{error_of, output_of};
 use crate::store::{ExistingWorkflow, Finish, FinishedWorkflow, NewWorkflow, RunRow, WorkflowKey};
 use crate::types::listing::WorkflowInfo;
-use crate::types::time::micros;
+use crate::types::time::{Timestamp, micros};
 
 /// The columns that every start writes.
 pub(in crate::store) const START: &[Column<NewWorkflow>] = &[
@@ -15,9 +15,9 @@ pub(in crate::store) const START: &[Column<NewWorkflow>] = &[
     Column::text("instance", |it| it.instance.as_deref()),
     Column::big_int("parent", |it| it.parent.map(|it| it.key.get())),
     Column::text("version", |it| Some(&it.version)),
-    Column::big_int("fingerprint", |it| Some(it.fingerprint)),
+    Column::big_int("fingerprint", |it| Some(it.fingerprint.get())),
     Column::big_int("timeout", |it| it.timeout.map(micros)),
-    Column::big_int("deadline", |it| it.deadline),
+    Column::big_int("deadline", |it| it.deadline.map(Timestamp::as_micros)),
     Column { name: "input", value: Value::Input(|it| &it.input) },
 ];
 
@@ -66,8 +66,8 @@ read_row! {
         input: LenientText => input: input.into_string(),
         attempt: i32 => attempt,
         recoveries: i32 => recoveries,
-        fingerprint: i64 => fingerprint,
-        deadline: Option<i64> => deadline,
+        fingerprint: i64 => fingerprint: fingerprint.into(),
+        deadline: Option<Timestamp> => deadline,
         parent: Option<i64> => parent: parent.map(WorkflowKey::new),
         queue: Option<String> => queue,
     }
@@ -106,10 +106,10 @@ read_row! {
         priority: i32 => priority,
         partition_key: String => partition_key: Some(partition_key).filter(|it| !it.is_empty()),
         deduplication_id: Option<String> => deduplication_id,
-        due_at: Option<i64> => due_at: due_at.map(time),
-        deadline: Option<i64> => deadline: deadline.map(time),
-        created_at: i64 => created_at: time(created_at),
-        started_at: Option<i64> => started_at: started_at.map(time),
-        completed_at: Option<i64> => completed_at: completed_at.map(time),
+        due_at: Option<Timestamp> => due_at: due_at.map(Timestamp::to_date),
+        deadline: Option<Timestamp> => deadline: deadline.map(Timestamp::to_date),
+        created_at: Timestamp => created_at: created_at.to_date(),
+        started_at: Option<Timestamp> => started_at: started_at.map(Timestamp::to_date),
+        completed_at: Option<Timestamp> => completed_at: completed_at.map(Timestamp::to_date),
     }
 }

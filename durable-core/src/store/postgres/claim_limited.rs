@@ -13,6 +13,7 @@ use crate::store::postgres::claim::{RUNNING, WAITS, claimed_columns, rows_by_key
 use crate::store::postgres::dialect::{CLOCK, FENCE, FENCE_SEEN};
 use crate::store::sql::sql_statements;
 use crate::store::{ClaimRequest, Claimed, StoreError};
+use crate::types::time::Timestamp;
 
 sql_statements! {
     /// $1 queue.
@@ -210,11 +211,11 @@ impl PostgresStore {
             if partitioned { (&sql.by_partition_turns, &sql.next_turn) } else { (&sql.in_order, &sql.next_in_order) };
         let asking = |text| self.fenced(text, request.fence).bind(&request.queue).bind(&request.known);
         let rows = asking(claim).bind(i64::from(request.limit)).fetch_all(&mut *transaction).await?;
-        let now: i64 = rows[0].try_get("now")?; // there is a row, also where nothing was claimed
+        let now: Timestamp = rows[0].try_get("now")?; // there is a row, also where nothing was claimed
         claimed.runs = runs(&rows)?;
         if has_rate(&claimed.limits) && !claimed.paused && claimed.runs.len() < request.limit as usize {
             let row = asking(next).fetch_optional(transaction).await?;
-            let at: Option<i64> = row.map(|row| row.try_get("next_at")).transpose()?;
+            let at: Option<Timestamp> = row.map(|row| row.try_get("next_at")).transpose()?;
             claimed.next_at = at.filter(|at| *at > now);
         }
         Ok(())

@@ -13,6 +13,7 @@ use crate::store::rows_by_kind::{TERMINAL, numbers};
 use crate::store::sql::sql_statements;
 use crate::store::{Fence, Hint, NewMessage, OutboxConnection, StoreError, StoreErrorKind, Verdict};
 use crate::types::keys::MessageKey;
+use crate::types::time::Timestamp;
 
 sql_statements! {
     /// $1 the id of the receiver; $2 to $5 the message; $6 when it is sent, or NULL for now.
@@ -49,7 +50,7 @@ fn sending(besides: &str) -> String {
 }
 
 /// Binds a message and the time at which it is sent.
-fn bind_message(query: Query, it: &NewMessage, now: Option<i64>) -> Query {
+fn bind_message(query: Query, it: &NewMessage, now: Option<Timestamp>) -> Query {
     bind_row(bind_row(query, RECEIVER, it), MESSAGE, it).bind(now)
 }
 

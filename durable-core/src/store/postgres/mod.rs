@@ -77,6 +77,7 @@ use crate::store::statement_counter::StatementCounter;
 use crate::store::{
     BoxFuture, Lifecycle, Location, PoolState, StatementCounts, StoreError, StoreErrorKind, StoreFuture,
 };
+use crate::types::time::Timestamp;
 
 /// Connections for commits of executions and for reading.
 const WORK_CONNECTIONS: u32 = 10;
@@ -215,12 +216,12 @@ impl PostgresStore {
     }
 
     /// The time of the database's clock.
-    async fn now_on(&self, connection: &mut PgConnection) -> Result<i64, StoreError> {
+    async fn now_on(&self, connection: &mut PgConnection) -> Result<Timestamp, StoreError> {
         Ok(self.query(&self.sql.poll.now).fetch_one(connection).await?.try_get(0)?)
     }
 
     /// The same for a caller without a connection.
-    async fn ask_clock(&self) -> Result<i64, StoreError> {
+    async fn ask_clock(&self) -> Result<Timestamp, StoreError> {
         self.now_on(&mut *self.reading().await?).await
     }
 

@@ -73,7 +73,8 @@ impl PostgresStore {
         let query = query.bind(column!(messages, it => it.0.get())).bind(column!(messages, it => it.1.as_str()));
         let query = query.bind(column!(events, it => it.0.as_str())).bind(column!(events, it => it.1.as_str()));
         let query = query.bind(column!(streams, it => it.0.as_str())).bind(column!(streams, it => it.1.as_str()));
-        let query = query.bind(column!(streams, it => it.2.at)).bind(column!(streams, it => it.2.key.get()));
+        let query =
+            query.bind(column!(streams, it => it.2.at.as_micros())).bind(column!(streams, it => it.2.key.get()));
         found(&query.fetch_all(&mut *self.reading().await?).await?)
     }
 }

@@ -8,6 +8,7 @@ use crate::store::batch_clock::BatchClock;
 use crate::store::columns::{PUBLICATION, names};
 use crate::store::sql::sql_statements;
 use crate::store::{Fence, Publication, PublicationKind, StoreError};
+use crate::types::time::Timestamp;
 
 sql_statements! {
     event = publishing("events", "set_at");
@@ -49,14 +50,24 @@ impl SqlStore {
         Ok(())
     }
 
-    pub(super) fn publish_statement(&self, fence: Fence, clock: &BatchClock, now: i64, it: &Publication) -> Query {
+    pub(super) fn publish_statement(
+        &self,
+        fence: Fence,
+        clock: &BatchClock,
+        now: Timestamp,
+        it: &Publication,
+    ) -> Query {
         let sql = &self.sql.events_and_streams;
         let query = self.fenced(if it.kind == PublicationKind::Event { &sql.event } else { &sql.item }, fence);
         bind_row(query, PUBLICATION, it).bind(now).bind(clock.published(it)).bind(clock.again)
     }
 
     /// The time that all rows of a call share.
-    pub(super) async fn time_of(&self, connection: &mut Connection, clock: &mut BatchClock) -> Result<i64, StoreError> {
+    pub(super) async fn time_of(
+        &self,
+        connection: &mut Connection,
+        clock: &mut BatchClock,
+    ) -> Result<Timestamp, StoreError> {
         if clock.now.is_none() {
             clock.now = Some(self.now_on(connection).await?);
         }

@@ -13,7 +13,7 @@ use crate::store::{
     ExecutorInfo, Executors, Fence, HeartbeatResult, KnownWorkflow, NewExecutor, ReleaseRequest, ReleasedWorkflows,
     StoreFuture, Takeover, TakeoverRequest, WorkFound, WorkQuery,
 };
-use crate::types::keys::{ExecutorKey, WorkflowKey};
+use crate::types::keys::{Epoch, ExecutorKey, WorkflowKey};
 use crate::types::time::micros;
 
 sql_statements! {
@@ -69,7 +69,7 @@ impl Executors for SqlStore {
         Box::pin(async move {
             let fence = Fence { executor: executor.key, epoch: Fence::FIRST_EPOCH };
             let query = bind_row(self.query(&self.sql.executors.register), EXECUTOR, executor);
-            let query = bind_now(query.bind(micros(executor.lease)).bind(fence.epoch));
+            let query = bind_now(query.bind(micros(executor.lease)).bind(fence.epoch.get()));
             // The key is fresh, so a row that is there was left by this very call, sent before.
             self.write(&mut *self.leases().await?, query).await?;
             Ok(fence)
@@ -100,7 +100,7 @@ impl Executors for SqlStore {
         })
     }
 
-    fn fence_out(&self, executor: ExecutorKey, epoch: i64) -> StoreFuture<'_, bool> {
+    fn fence_out(&self, executor: ExecutorKey, epoch: Epoch) -> StoreFuture<'_, bool> {
         Box::pin(async move {
             let query = self.fenced(&self.sql.takeover.fence_out, Fence { executor, epoch });
             Ok(self.write(&mut *self.leases().await?, query).await? > 0)

@@ -7,6 +7,7 @@ use super::{SqlStore, raw};
 use crate::store::StoreError;
 use crate::store::migrations::{AppliedMigration, MigrationState, compare, statements};
 use crate::store::sql::sql_statements;
+use crate::types::time::Timestamp;
 
 sql_statements! {
     applied = format!("select version, description, checksum from {MIGRATIONS_TABLE} order by version");
@@ -36,7 +37,7 @@ impl SqlStore {
                     })?;
                 }
                 let query = self.query(&self.sql.migrate.note).bind(migration.version).bind(&*migration.description);
-                let query = query.bind(&*migration.checksum).bind(crate::types::id::local_micros());
+                let query = query.bind(&*migration.checksum).bind(Timestamp::local_now());
                 query.execute(&mut *transaction).await?;
             }
         }

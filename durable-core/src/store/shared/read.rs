@@ -10,6 +10,7 @@ use crate::store::{ExistingWorkflow, PollRequest, PollResult, Read, Record, Stor
 use crate::types::keys::WorkflowKey;
 use crate::types::listing::{DEFAULT_LIMIT, Filter, StepInfo, WorkflowInfo};
 use crate::types::status::Status;
+use crate::types::time::Timestamp;
 
 sql_statements! {
     /// $1 id.
@@ -59,7 +60,7 @@ fn filter() -> String {
 }
 
 impl Read for SqlStore {
-    fn now(&self) -> StoreFuture<'_, i64> {
+    fn now(&self) -> StoreFuture<'_, Timestamp> {
         Box::pin(self.ask_clock())
     }
 

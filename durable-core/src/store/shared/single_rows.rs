@@ -71,7 +71,7 @@ pub(super) fn set_end(first: usize) -> String {
 impl SqlStore {
     /// A statement with the fence as its first two parameters.
     pub(super) fn fenced(&self, text: &Arc<str>, fence: Fence) -> Query {
-        self.query(text).bind(fence.executor.get()).bind(fence.epoch)
+        self.query(text).bind(fence.executor.get()).bind(fence.epoch.get())
     }
 
     pub(super) fn start_statement(&self, fence: Fence, it: &NewWorkflow) -> Query {

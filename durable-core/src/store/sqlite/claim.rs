@@ -11,8 +11,8 @@ use crate::store::sql::sql_statements;
 use crate::store::sqlite::SqliteStore;
 use crate::store::sqlite::dialect::{FENCE_HOLDS, list};
 use crate::store::{ClaimRequest, Claimed, Fence, Promoted, StoreError};
-use crate::types::id::local_micros;
 use crate::types::keys::WorkflowKey;
+use crate::types::time::Timestamp;
 
 /// The input of a row of `durable.workflows` that is updated.
 pub(super) const INPUT: &str =
@@ -125,7 +125,7 @@ impl SqliteStore {
         let mut writer = self.writing().await?;
         let query = self
             .fenced(&self.sql.claim.claim, request.fence)
-            .bind(local_micros())
+            .bind(Timestamp::local_now())
             .bind(&request.queue)
             .bind(list(&request.known));
         let runs = runs(&query.bind(i64::from(request.limit)).fetch_all(&mut *writer).await?)?;
@@ -164,9 +164,9 @@ impl SqliteStore {
     /// It reads before it writes, so that other writers need not wait when nothing is due.
     pub(super) async fn promote_due(&self) -> Result<Promoted, StoreError> {
         let sql = &self.sql.claim;
-        let now = local_micros();
+        let now = Timestamp::local_now();
         let next_due = self.query(&sql.next_due).fetch_one(&mut *self.reading().await?).await?;
-        let next_due: Option<i64> = next_due.try_get("next_due")?;
+        let next_due: Option<Timestamp> = next_due.try_get("next_due")?;
         if next_due.is_none_or(|it| it > now) {
             return Ok(Promoted { now, queues: Vec::new(), next_due });
         }

@@ -11,7 +11,7 @@ use crate::store::sqlite::SqliteStore;
 use crate::store::sqlite::claim::{RUNNING, WAITS, claimed_columns, set_claimed};
 use crate::store::sqlite::dialect::{FENCE_HOLDS, list};
 use crate::store::{ClaimRequest, Claimed, StoreError};
-use crate::types::id::local_micros;
+use crate::types::time::Timestamp;
 
 sql_statements! {
     /// $1 queue.
@@ -171,7 +171,7 @@ impl SqliteStore {
         request: &ClaimRequest,
         claimed: &mut Claimed,
     ) -> Result<(), StoreError> {
-        let (sql, now) = (&self.sql.claim_limited, local_micros());
+        let (sql, now) = (&self.sql.claim_limited, Timestamp::local_now());
         let partitioned = by_partition(&claimed.limits);
         let (claim, next) =
             if partitioned { (&sql.by_partition_turns, &sql.next_turn) } else { (&sql.in_order, &sql.next_in_order) };
@@ -204,7 +204,7 @@ impl SqliteStore {
         }
         if rated && !claimed.paused && claimed.runs.len() < request.limit as usize {
             let row = asking(next).fetch_optional(transaction).await?;
-            let at: Option<i64> = row.map(|row| row.try_get("next_at")).transpose()?;
+            let at: Option<Timestamp> = row.map(|row| row.try_get("next_at")).transpose()?;
             claimed.next_at = at.filter(|at| *at > now);
         }
         Ok(())

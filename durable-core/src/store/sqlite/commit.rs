@@ -12,8 +12,8 @@ use crate::store::sqlite::dialect::LARGE_INPUT;
 use crate::store::sqlite::nul::refuse_nul;
 use crate::store::store_error::is_clash;
 use crate::store::{Commit, Entry, Fence, NewWorkflow, StoreError, StoreFuture, Verdict};
-use crate::types::id::local_micros;
 use crate::types::keys::WorkflowKey;
+use crate::types::time::Timestamp;
 
 sql_statements! {
     /// $1 key; $2 input.
@@ -114,7 +114,7 @@ impl SqliteStore {
         rows: &BatchRows<'_>,
         entries: &[Entry],
     ) -> Result<Option<Vec<Verdict>>, StoreError> {
-        let now = local_micros();
+        let now = Timestamp::local_now();
         let query = match (&rows.messages[..], &rows.events[..], &rows.items[..]) {
             ([message], ..) => self.send_statement(fence, message.row, now),
             (_, [it], _) | (_, _, [it]) => self.publish_statement(fence, &BatchClock::new(false), now, it.row),

@@ -6,7 +6,7 @@ use sqlx::sqlite::SqliteArguments;
 use sqlx::{Sqlite, SqliteConnection, Transaction};
 
 use crate::store::columns::{Column, Value};
-use crate::types::id::local_micros;
+use crate::types::time::Timestamp;
 
 pub(super) type Connection = SqliteConnection;
 pub(super) type Query = sqlx::query::Query<'static, Sqlite, SqliteArguments>;
@@ -59,7 +59,7 @@ pub(super) const AND_CLOCK: &str = "";
 
 /// Binds the time, where it is a parameter.
 pub(super) fn bind_now(query: Query) -> Query {
-    query.bind(local_micros())
+    query.bind(Timestamp::local_now())
 }
 
 /// The greatest and the least of several values.

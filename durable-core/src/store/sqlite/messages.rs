@@ -12,8 +12,8 @@ use crate::store::sqlite::SqliteStore;
 use crate::store::sqlite::dialect::{FENCE_HOLDS, Query, bind_row, list, parameters};
 use crate::store::sqlite::nul::refuse_nul_in_message;
 use crate::store::{Fence, NewMessage, OutboxConnection, StoreError, StoreErrorKind, Verdict};
-use crate::types::id::local_micros;
 use crate::types::keys::MessageKey;
+use crate::types::time::Timestamp;
 
 sql_statements! {
     /// $1, $2 fence; $3 the id of the receiver; $4 to $7 the message; $8 now.
@@ -46,12 +46,12 @@ fn sending(first: usize, condition: &str) -> String {
     )
 }
 
-fn bind_message(query: Query, it: &NewMessage, now: i64) -> Query {
+fn bind_message(query: Query, it: &NewMessage, now: Timestamp) -> Query {
     bind_row(bind_row(query, RECEIVER, it), MESSAGE, it).bind(now)
 }
 
 impl SqliteStore {
-    pub(super) fn send_statement(&self, fence: Fence, message: &NewMessage, now: i64) -> Query {
+    pub(super) fn send_statement(&self, fence: Fence, message: &NewMessage, now: Timestamp) -> Query {
         bind_message(self.fenced(&self.sql.messages.send, fence), message, now)
     }
 
@@ -77,7 +77,7 @@ impl SqliteStore {
         message: &NewMessage,
     ) -> Result<Sent, StoreError> {
         refuse_nul_in_message(message)?;
-        let query = bind_message(self.query(&self.sql.messages.send_unfenced), message, local_micros());
+        let query = bind_message(self.query(&self.sql.messages.send_unfenced), message, Timestamp::local_now());
         self.sent(connection, query, message).await
     }
 
@@ -100,7 +100,8 @@ impl SqliteStore {
         fence: Fence,
         keys: &[MessageKey],
     ) -> Result<u64, StoreError> {
-        let query = self.fenced(&self.sql.messages.receive, fence).bind(list(&numbers(keys))).bind(local_micros());
+        let query =
+            self.fenced(&self.sql.messages.receive, fence).bind(list(&numbers(keys))).bind(Timestamp::local_now());
         Ok(query.execute(transaction).await?.rows_affected())
     }
 

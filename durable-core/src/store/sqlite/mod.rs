@@ -72,7 +72,7 @@ use crate::store::statement_counter::StatementCounter;
 use crate::store::{
     BoxFuture, Lifecycle, Location, PoolState, StatementCounts, StoreError, StoreErrorKind, StoreFuture,
 };
-use crate::types::id::local_micros;
+use crate::types::time::Timestamp;
 
 /// Connections that only read.
 const READERS: u32 = 4;
@@ -168,14 +168,14 @@ impl SqliteStore {
 
     /// The time of the database's clock. The database is on this machine, so that is this machine's.
     #[allow(clippy::unused_async, reason = "Postgres asks its server")]
-    async fn now_on(&self, _: &mut SqliteConnection) -> Result<i64, StoreError> {
-        Ok(local_micros())
+    async fn now_on(&self, _: &mut SqliteConnection) -> Result<Timestamp, StoreError> {
+        Ok(Timestamp::local_now())
     }
 
     /// The same for a caller without a connection.
     #[allow(clippy::unused_async, reason = "Postgres asks its server")]
-    async fn ask_clock(&self) -> Result<i64, StoreError> {
-        self.check_open().map(|()| local_micros())
+    async fn ask_clock(&self) -> Result<Timestamp, StoreError> {
+        self.check_open().map(|()| Timestamp::local_now())
     }
 
     #[allow(clippy::unused_self, reason = "Postgres renders the name of its schema")]

@@ -13,9 +13,8 @@ use crate::store::sqlite::SqliteStore;
 use crate::store::sqlite::claim::INPUT;
 use crate::store::sqlite::dialect::{FENCE_HOLDS, ORPHANED, list};
 use crate::store::{Fence, HeartbeatResult, ReleaseRequest, ReleasedWorkflows, StoreError, Takeover, TakeoverRequest};
-use crate::types::id::local_micros;
 use crate::types::keys::WorkflowKey;
-use crate::types::time::micros;
+use crate::types::time::Timestamp;
 
 sql_statements! {
     /// $1, $2 fence; $3 until when.
@@ -97,8 +96,8 @@ impl SqliteStore {
         lease: Duration,
         running: &[WorkflowKey],
     ) -> Result<HeartbeatResult, StoreError> {
-        let now = local_micros();
-        let query = self.fenced(&self.sql.takeover.prolong_lease, fence).bind(now.saturating_add(micros(lease)));
+        let now = Timestamp::local_now();
+        let query = self.fenced(&self.sql.takeover.prolong_lease, fence).bind(now.saturating_add(lease));
         let fence_holds = self.write(&mut *self.leases().await?, query).await? > 0;
         let mut result = HeartbeatResult { fence_holds, now, ..HeartbeatResult::default() };
         let query = self.query(&self.sql.takeover.look_around).bind(fence.executor.get()).bind(now);
@@ -120,7 +119,7 @@ impl SqliteStore {
         let query = self.fenced(&self.sql.takeover.take_over, request.fence).bind(list(&known));
         let query = query.bind(i64::from(request.limit)).bind(request.running.as_deref().map(|it| list(&numbers(it))));
         let query = TOO_MANY_RECOVERIES.into_iter().fold(query, sqlx::query::Query::bind);
-        let rows = query.bind(local_micros()).fetch_all(&mut *self.leases().await?).await?;
+        let rows = query.bind(Timestamp::local_now()).fetch_all(&mut *self.leases().await?).await?;
         self.counter.committed(rows.len() as u64);
         Takeover::of(&rows)
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use durable_core::Status;
 use durable_core::store::{
     ClaimRequest, KnownWorkflow, NewQueue, NewWorkflow, QueueChange, QueuePlacement, StatementCounts, StoredLimits,
-    TakeoverRequest, Verdict,
+    TakeoverRequest, Timestamp, Verdict,
 };
 
 use crate::support::store_database::StoreDatabase;
@@ -45,7 +45,7 @@ pub(crate) async fn a_claimed_workflow_is_pending_and_owned_by_the_claimer(Store
     let run = claim(&*store, me, 1).await.runs.remove(0);
     assert_eq!((run.key, &*run.id, &*run.name, &run.input), (new.key, "w", "checkout", &new.input));
     assert_eq!((run.instance.as_deref(), run.queue.as_deref(), run.deadline), (Some("i"), Some(QUEUE), None));
-    assert_eq!((run.attempt, run.recoveries, run.fingerprint), (1, 0, -7));
+    assert_eq!((run.attempt, run.recoveries, run.fingerprint.get()), (1, 0, -7));
     let info = store.show("w").await.unwrap().expect("it runs");
     assert_eq!((info.status, info.executor.as_deref(), info.attempts), (Status::Pending, Some("me"), 1));
     assert!(info.started_at >= Some(info.created_at));
@@ -106,20 +106,24 @@ pub(crate) async fn a_queued_timeout_starts_at_the_claim(StoreDatabase { store, 
     let me = register_executor(&*store, "a").await;
     let timeout = Some(Duration::from_secs(10));
     let limited = NewWorkflow { timeout, ..queued_workflow("limited", on_queue()) };
-    let inherited = NewWorkflow { timeout, deadline: Some(1_234_567), ..queued_workflow("inherited", on_queue()) };
+    let deadline = Some(Timestamp::from_micros(1_234_567));
+    let inherited = NewWorkflow { timeout, deadline, ..queued_workflow("inherited", on_queue()) };
     enqueue_together(&*store, me, &[limited, inherited, queued_workflow("unlimited", on_queue())]).await;
     assert_eq!(store.show("limited").await.unwrap().expect("it waits").deadline, None);
     let runs = claim(&*store, me, 9).await.runs;
     let started = store.show("limited").await.unwrap().expect("it runs").started_at.expect("it runs");
     let deadlines: Vec<_> = runs.iter().map(|it| it.deadline).collect();
-    assert_eq!(deadlines, [Some(started.timestamp_micros() + 10_000_000), Some(1_234_567), None]);
+    assert_eq!(
+        deadlines,
+        [Some(Timestamp::from_date(started).saturating_add(Duration::from_secs(10))), deadline, None]
+    );
 
     // A returned claim has not started; a recovered one has.
     let keys: Vec<_> = runs.iter().map(|it| it.key).collect();
     store.return_claims(me, &keys).await.unwrap();
     assert_eq!(store.show("limited").await.unwrap().expect("it waits").deadline, None);
     let at = store.show("inherited").await.unwrap().expect("it waits").deadline;
-    assert_eq!(at.map(|it| it.timestamp_micros()), Some(1_234_567));
+    assert_eq!(at.map(Timestamp::from_date), deadline);
     let first = claim(&*store, me, 1).await.runs.remove(0);
     fence_out(&*store, me).await;
     let heir = register_executor(&*store, "heir").await;
@@ -286,7 +290,7 @@ pub(crate) async fn queues_report_their_depth(StoreDatabase { store, .. }: Store
     let rows = store.queues().await.unwrap();
     let text: Vec<_> = rows.iter().map(|it| (&*it.name, it.enqueued, it.delayed, it.running)).collect();
     assert_eq!(text, [("empty", 0, 0, 0), ("letters", 1, 0, 0), (QUEUE, 2, 1, 1)]);
-    let oldest = store.show("c").await.unwrap().expect("it waits").created_at.timestamp_micros();
+    let oldest = Timestamp::from_date(store.show("c").await.unwrap().expect("it waits").created_at);
     assert_eq!((rows[0].oldest, rows[2].oldest, rows[2].paused), (None, Some(oldest), false));
     assert_eq!((rows[1].limits, rows[2].limits), (StoredLimits::default(), with_concurrency(9)));
     store.change_queue(QUEUE, QueueChange::Pause).await.unwrap();

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use durable_core::Status;
 use durable_core::store::{
-    Fence, Finish, KnownWorkflow, NewWorkflow, QueueChange, ReleaseRequest, StoredLimits, TakeoverRequest, Verdict,
-    WorkFound, WorkQuery,
+    Fence, Finish, KnownWorkflow, NewWorkflow, QueueChange, ReleaseRequest, StoredLimits, TakeoverRequest, Timestamp,
+    Verdict, WorkFound, WorkQuery,
 };
 
 use crate::support::store_database::StoreDatabase;
@@ -29,7 +29,7 @@ pub(crate) async fn workflows_of_a_dead_executor_are_taken_over_and_counted_as_r
     assert_eq!((adopted.runs.len(), adopted.parked.len()), (1, 0));
     let it = &adopted.runs[0];
     assert_eq!((it.key, &*it.id, &*it.name, &*it.input), (run, "w", "checkout", r#"{"order":1}"#));
-    assert_eq!((it.attempt, it.recoveries, it.fingerprint), (2, 1, -7));
+    assert_eq!((it.attempt, it.recoveries, it.fingerprint.get()), (2, 1, -7));
     let info = store.show("w").await.unwrap().expect("it was begun");
     assert_eq!((info.status, info.executor.as_deref(), info.attempts), (Status::Pending, Some("heir"), 2));
     assert!(info.started_at > Some(info.created_at));
@@ -164,7 +164,8 @@ pub(crate) async fn a_run_cannot_end_a_workflow_that_was_taken_over(StoreDatabas
 
 pub(crate) async fn a_taken_over_workflow_keeps_its_deadline(StoreDatabase { store, .. }: StoreDatabase) {
     let dead = register_executor(&*store, "dead").await;
-    let limited = |id| NewWorkflow { deadline: Some(1_234_567), ..workflow(id) };
+    let at = Some(Timestamp::from_micros(1_234_567));
+    let limited = |id| NewWorkflow { deadline: at, ..workflow(id) };
     commit(&*store, dead, begin(&limited("lone"))).await;
     let two = [begin(&limited("one-of-two")), begin(&workflow("unlimited"))];
     store.commit(dead, &two, false).await.unwrap();
@@ -174,7 +175,6 @@ pub(crate) async fn a_taken_over_workflow_keeps_its_deadline(StoreDatabase { sto
     let mut runs = store.take_over(&takeover_request(heir, 10)).await.unwrap().runs;
     runs.sort_by(|a, b| a.id.cmp(&b.id));
     let deadlines: Vec<_> = runs.iter().map(|it| (&*it.id, it.deadline)).collect();
-    let at = Some(1_234_567);
     assert_eq!(deadlines, [("careful", at), ("lone", at), ("one-of-two", at), ("unlimited", None)]);
 }
 

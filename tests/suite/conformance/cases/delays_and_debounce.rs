@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use durable_core::Status;
-use durable_core::store::{NewWorkflow, Promoted, QueuePlacement, Store, Verdict};
+use durable_core::store::{NewWorkflow, Promoted, QueuePlacement, Store, Timestamp, Verdict};
 
 use crate::support::store_database::StoreDatabase;
 use crate::support::store_queues::{
@@ -18,9 +18,9 @@ const HOUR: Duration = Duration::from_hours(1);
 const SOON: Duration = Duration::from_millis(120);
 
 /// When a delayed workflow is due.
-async fn due(store: &dyn Store, id: &str) -> i64 {
+async fn due(store: &dyn Store, id: &str) -> Timestamp {
     let info = store.show(id).await.unwrap().expect("it is there");
-    info.due_at.expect("it is delayed").timestamp_micros()
+    Timestamp::from_date(info.due_at.expect("it is delayed"))
 }
 
 /// Promotes when the next one is due.
@@ -29,8 +29,7 @@ async fn promoted_in_time(store: &dyn Store) -> Promoted {
         let promoted = store.promote().await.unwrap();
         match promoted.next_due {
             Some(due) if promoted.queues.is_empty() => {
-                let left = u64::try_from(due - promoted.now).unwrap_or(0);
-                tokio::time::sleep(Duration::from_micros(left)).await; // until it is due
+                tokio::time::sleep(due.saturating_duration_since(promoted.now)).await; // until it is due
             }
             _ => return promoted,
         }
@@ -46,7 +45,7 @@ pub(crate) async fn a_delayed_workflow_waits_until_it_is_due(StoreDatabase { sto
     enqueue_together(&*store, me, &two).await;
     enqueue(&*store, me, "now", with_delay(Duration::ZERO)).await;
     assert_eq!(status(&*store, "soon").await, Some(Status::Delayed));
-    assert!(due(&*store, "soon").await >= before + 120_000);
+    assert!(due(&*store, "soon").await >= before.saturating_add(SOON));
     assert_eq!(claim_ids(&*store, me, 10).await, ["now"], "a delay of nothing is none");
 
     let early = store.promote().await.unwrap();
@@ -128,8 +127,8 @@ pub(crate) async fn a_debounce_is_postponed_no_longer_than_its_limit(StoreDataba
     let me = register_executor(&*store, "a").await;
     enqueue(&*store, me, "first", with_debounce("cart", 2 * HOUR, Some(HOUR))).await;
     let first = due(&*store, "first").await;
-    let begun = store.show("first").await.unwrap().expect("it waits").created_at.timestamp_micros();
-    assert_eq!(first, begun + 3_600_000_000, "no later than the longest");
+    let begun = Timestamp::from_date(store.show("first").await.unwrap().expect("it waits").created_at);
+    assert_eq!(first, begun.saturating_add(HOUR), "no later than the longest");
     let verdict =
         commit(&*store, me, begin(&queued_workflow("second", with_debounce("cart", 3 * HOUR, Some(9 * HOUR))))).await;
     assert!(matches!(verdict, Verdict::Debounced(_)));
@@ -254,6 +253,6 @@ pub(crate) async fn the_last_debounced_call_sets_priority_and_timeout(StoreDatab
     promoted_in_time_of(&*store, "first").await;
     let run = claim(&*store, me, 1).await.runs.remove(0);
     let info = store.show("first").await.unwrap().expect("it runs");
-    let began = info.started_at.expect("it runs").timestamp_micros();
-    assert_eq!((info.priority, run.deadline), (-3, Some(began + 3_600_000_000)));
+    let began = Timestamp::from_date(info.started_at.expect("it runs"));
+    assert_eq!((info.priority, run.deadline), (-3, Some(began.saturating_add(HOUR))));
 }

@@ -1,7 +1,7 @@
 //! Events and streams.
 
 use durable_core::Status;
-use durable_core::store::{Entry, Store, StreamCursor, Verdict};
+use durable_core::store::{Entry, Store, StreamCursor, Timestamp, Verdict};
 
 use crate::support::store_database::StoreDatabase;
 use crate::support::store_rows::{
@@ -70,7 +70,7 @@ pub(crate) async fn reading_a_stream_returns_the_status_of_its_workflow(StoreDat
 }
 
 /// The times of everything in a stream.
-async fn times(store: &dyn Store, id: &str, stream: &str) -> Vec<i64> {
+async fn times(store: &dyn Store, id: &str, stream: &str) -> Vec<Timestamp> {
     let items = store.read_stream(id, stream, StreamCursor::default(), 100_000).await.unwrap().items;
     items.into_iter().map(|it| it.cursor.at).collect()
 }

@@ -38,7 +38,7 @@ pub(crate) async fn a_heartbeat_returns_the_databases_time(StoreDatabase { store
     let before = store.now().await.unwrap();
     let seen = store.heartbeat(me, LEASE, &[]).await.unwrap();
     let after = store.now().await.unwrap();
-    assert!(before <= seen.now && seen.now <= after, "{before} {} {after}", seen.now);
+    assert!(before <= seen.now && seen.now <= after, "{before:?} {:?} {after:?}", seen.now);
     fence_out(&*store, me).await;
     assert!(store.heartbeat(me, LEASE, &[]).await.unwrap().now >= after, "also to a fenced executor");
 }
@@ -50,7 +50,7 @@ pub(crate) async fn a_heartbeat_reports_expired_executors(StoreDatabase { store,
     let seen = store.heartbeat(me, LEASE, &[]).await.unwrap();
     assert!(seen.fence_holds && !seen.orphans);
     let names: Vec<_> = seen.expired.iter().map(|it| (&*it.name, it.key, it.epoch, it.expired, it.leaving)).collect();
-    assert_eq!(names, [("late", late.executor, 1, true, false)]);
+    assert_eq!(names, [("late", late.executor, 1.into(), true, false)]);
     fence_out(&*store, late).await;
     assert!(store.heartbeat(me, LEASE, &[]).await.unwrap().expired.is_empty(), "it is dealt with");
 }
@@ -101,7 +101,7 @@ pub(crate) async fn a_heartbeat_tells_an_executor_that_it_is_fenced(StoreDatabas
     fence_out(&*store, me).await;
     assert!(!store.heartbeat(me, LEASE, &[]).await.unwrap().fence_holds);
     assert!(store.executors().await.unwrap().is_empty());
-    let gone = Fence { executor: (-1).into(), epoch: 1 };
+    let gone = Fence { executor: (-1).into(), epoch: 1.into() };
     assert!(!store.heartbeat(gone, LEASE, &[]).await.unwrap().fence_holds, "its row is gone");
 }
 

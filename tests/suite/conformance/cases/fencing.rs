@@ -72,8 +72,11 @@ pub(crate) async fn only_one_of_two_takeovers_succeeds(StoreDatabase { store, ..
         won += u32::from(call.await.unwrap());
     }
     assert_eq!(won, 1);
-    assert!(!store.fence_out(dead.executor, dead.epoch + 1).await.unwrap(), "an executor is fenced only once");
-    assert!(!store.fence_out((-1).into(), 1).await.unwrap(), "there is no such executor");
+    assert!(
+        !store.fence_out(dead.executor, (dead.epoch.get() + 1).into()).await.unwrap(),
+        "an executor is fenced only once"
+    );
+    assert!(!store.fence_out((-1).into(), 1.into()).await.unwrap(), "there is no such executor");
 }
 
 pub(crate) async fn a_removed_executor_writes_nothing(StoreDatabase { store, .. }: StoreDatabase) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use durable_core::store::{ClaimRequest, Fence, NewWorkflow, QueuePlacement, RunRow, Store, StoredLimits};
+use durable_core::store::{ClaimRequest, Fence, NewWorkflow, QueuePlacement, RunRow, Store, StoredLimits, Timestamp};
 
 use crate::support::store_database::StoreDatabase;
 use crate::support::store_queues::{
@@ -188,8 +188,9 @@ pub(crate) async fn each_partition_key_has_its_own_rate_limit(StoreDatabase { st
     assert_eq!(second.next_at, None, "one runs");
     end_all(&*store, me, &second.runs).await;
     let full = claim(&*store, me, 9).await;
-    let began = store.show("a-0").await.unwrap().expect("it ran").started_at.expect("it ran").timestamp_micros();
-    assert_eq!((full.runs.len(), full.next_at), (0, Some(began + 3_600_000_000)));
+    let began = store.show("a-0").await.unwrap().expect("it ran").started_at.expect("it ran");
+    let later = Timestamp::from_date(began).saturating_add(Duration::from_hours(1));
+    assert_eq!((full.runs.len(), full.next_at), (0, Some(later)));
     enqueue(&*store, me, "c-0", with_partition("c")).await;
     let third = claim(&*store, me, 9).await;
     assert_eq!((third.runs.len(), third.next_at), (1, full.next_at));
@@ -210,10 +211,11 @@ pub(crate) async fn rate_limits_of_queue_and_partition_both_apply(StoreDatabase 
     let first = claim(&*store, me, 9).await;
     assert_eq!(first.runs.iter().map(|it| &*it.id).collect::<Vec<_>>(), ["a-0", "b-0", "c-0"]);
     let next = first.next_at.expect("the window of the queue is in the way");
-    let wait = u64::try_from(next - store.now().await.unwrap()).unwrap_or(0);
-    assert!(wait <= 150_000);
-    tokio::time::sleep(Duration::from_micros(wait)).await; // until the window ends
+    let wait = next.saturating_duration_since(store.now().await.unwrap());
+    assert!(wait <= Duration::from_millis(150));
+    tokio::time::sleep(wait).await; // until the window ends
     let second = claim(&*store, me, 9).await;
     assert_eq!(second.runs.iter().map(|it| &*it.id).collect::<Vec<_>>(), ["d-0"]);
-    assert!(second.next_at.expect("now those of the keys are") > next + 3_000_000_000);
+    let later = second.next_at.expect("now those of the keys are");
+    assert!(later > next.saturating_add(Duration::from_mins(50)));
 }

@@ -1,13 +1,19 @@
 //! One poll for everything that is waited for.
 
+use std::time::Duration;
+
 use durable_core::Status;
-use durable_core::store::{Finish, NewMessage, PollRequest, PolledEvent, StatementCounts, Store, StreamCursor};
+use durable_core::store::{
+    Finish, NewMessage, PollRequest, PolledEvent, StatementCounts, Store, StreamCursor, Timestamp,
+};
 
 use crate::support::store_database::StoreDatabase;
 use crate::support::store_rows::{
     begin, cancel, commit, event, finish, item, message, publish, record, records, register_executor, send,
     start_running, success, workflow,
 };
+
+const MINUTE: Duration = Duration::from_mins(1);
 
 fn text(it: &str) -> String {
     it.to_owned()
@@ -44,7 +50,7 @@ pub(crate) async fn one_poll_finds_everything_waited_for(StoreDatabase { store, 
     let earlier = store.statement_counts();
     let found = store.poll(&wanted).await.unwrap();
     assert_eq!(store.statement_counts() - earlier, StatementCounts { statements: 1, ..StatementCounts::default() });
-    assert!(found.now >= before && found.now - before < 60_000_000);
+    assert!(found.now >= before && found.now < before.saturating_add(MINUTE));
     assert_eq!(found.cancelled, [cancelled]);
     let mut ends: Vec<_> = found.ends.iter().map(|it| (it.id.as_str(), it.status)).collect();
     ends.sort_unstable();
@@ -56,8 +62,9 @@ pub(crate) async fn one_poll_finds_everything_waited_for(StoreDatabase { store, 
 }
 
 pub(crate) async fn polling_for_nothing_returns_the_time(StoreDatabase { store, .. }: StoreDatabase) {
+    let before = store.now().await.unwrap();
     let found = store.poll(&PollRequest::default()).await.unwrap();
-    assert!(found.now.abs_diff(store.now().await.unwrap()) < 60_000_000);
+    assert!(found.now >= before && found.now < before.saturating_add(MINUTE));
     assert!(found.cancelled.is_empty() && found.ends.is_empty() && found.messages.is_empty());
     assert!(found.events.is_empty() && found.streams.is_empty());
 }
@@ -132,16 +139,17 @@ pub(crate) async fn polling_finds_the_executors_own_cancelled_workflows(StoreDat
             .unwrap()
             .cancelled
     };
-    assert!(cancelled(0).await.is_empty());
+    assert!(cancelled(Timestamp::UNIX_EPOCH).await.is_empty());
     cancel(&*store, "w", "by hand").await;
     cancel(&*store, "v", "by hand").await;
-    assert_eq!(cancelled(0).await, [run]);
+    assert_eq!(cancelled(Timestamp::UNIX_EPOCH).await, [run]);
     let at = store.show("w").await.unwrap().expect("it was begun").completed_at.expect("it is cancelled");
-    assert_eq!(cancelled(at.timestamp_micros()).await, [run]);
-    assert!(cancelled(at.timestamp_micros() + 1).await.is_empty());
+    let at = Timestamp::from_date(at);
+    assert_eq!(cancelled(at).await, [run]);
+    assert!(cancelled(at.saturating_add(Timestamp::RESOLUTION)).await.is_empty());
     let by_itself = start_running(&*store, me, "by-itself").await;
     commit(&*store, me, finish(Finish { status: Status::Cancelled, outcome: None, ..success(by_itself, "") })).await;
-    assert!(cancelled(0).await.contains(&run), "one's own words of it do no harm");
+    assert!(cancelled(Timestamp::UNIX_EPOCH).await.contains(&run), "one's own words of it do no harm");
 }
 
 pub(crate) async fn polling_for_thousands_is_one_statement(StoreDatabase { store, .. }: StoreDatabase) {
@@ -163,7 +171,7 @@ pub(crate) async fn polling_for_thousands_is_one_statement(StoreDatabase { store
         store.commit(me, &entries, false).await.unwrap();
     }
     let wanted = PollRequest {
-        cancelled: Some((me.executor, 0)),
+        cancelled: Some((me.executor, Timestamp::UNIX_EPOCH)),
         ends: all.iter().map(|it| it.id.clone()).collect(),
         messages: all.iter().map(|it| (it.key, text("t"))).collect(),
         events: all.iter().map(|it| (it.id.clone(), text("e"))).collect(),

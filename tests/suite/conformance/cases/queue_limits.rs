@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use durable_core::store::{Fence, QueueChange, Store, StoredLimits};
+use durable_core::store::{Fence, QueueChange, Store, StoredLimits, Timestamp};
 
 use crate::support::store_database::StoreDatabase;
 use crate::support::store_queues::{
@@ -17,9 +17,9 @@ async fn fill(store: &dyn Store, fence: Fence, number: usize) {
 }
 
 /// When the runs of this queue began, in order.
-async fn starts(store: &dyn Store) -> Vec<i64> {
+async fn starts(store: &dyn Store) -> Vec<Timestamp> {
     let all = store.list(&durable_core::Filter::new().limit(10_000)).await.unwrap();
-    let mut starts: Vec<i64> = all.iter().filter_map(|it| Some(it.started_at?.timestamp_micros())).collect();
+    let mut starts: Vec<_> = all.iter().filter_map(|it| it.started_at.map(Timestamp::from_date)).collect();
     starts.sort_unstable();
     starts
 }
@@ -71,16 +71,16 @@ pub(crate) async fn the_rate_limit_is_not_exceeded_in_any_window(StoreDatabase {
         }
         if let Some(next) = claimed.next_at {
             let now = store.now().await.unwrap();
-            assert!(claimed.runs.len() < 2 && next <= now + 250_000, "{next} {now}");
-            tokio::time::sleep(Duration::from_micros(u64::try_from(next - now).unwrap_or(0))).await; // until the window ends
+            assert!(claimed.runs.len() < 2 && next <= now.saturating_add(period), "{next:?} {now:?}");
+            tokio::time::sleep(next.saturating_duration_since(now)).await; // until the window ends
         } else {
             assert!(claimed.runs.len() == 2 || left == 0, "the window is the one thing in the way");
         }
     }
     let starts = starts(&*store).await;
     assert_eq!(starts.len(), 10);
-    assert!(starts.windows(4).all(|it| it[3] - it[0] >= 250_000), "{starts:?}");
-    assert!(starts[9] - starts[0] < 5_000_000, "and the window is used");
+    assert!(starts.windows(4).all(|it| it[3].saturating_duration_since(it[0]) >= period), "{starts:?}");
+    assert!(starts[9].saturating_duration_since(starts[0]) < Duration::from_secs(5), "and the window is used");
 }
 
 pub(crate) async fn a_rate_limit_counts_every_start_in_its_window(StoreDatabase { store, .. }: StoreDatabase) {
@@ -97,7 +97,11 @@ pub(crate) async fn a_rate_limit_counts_every_start_in_its_window(StoreDatabase 
     let last = claim(&*store, me, 9).await;
     assert_eq!(last.runs.iter().map(|it| &*it.id).collect::<Vec<_>>(), ["w-2"], "again, and counted again");
     let began = starts(&*store).await[0];
-    assert_eq!(last.next_at, Some(began + 3_600_000_000), "when the first start leaves the window");
+    assert_eq!(
+        last.next_at,
+        Some(began.saturating_add(Duration::from_hours(1))),
+        "when the first start leaves the window"
+    );
     let full = claim(&*store, me, 9).await;
     assert_eq!((full.runs.len(), full.next_at), (0, last.next_at));
     store.return_claims(me, &[last.runs[0].key]).await.unwrap();

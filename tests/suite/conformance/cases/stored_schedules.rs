@@ -1,6 +1,8 @@
 //! Schedules in the database.
 
-use durable_core::store::{ScheduleChange, ScheduleRow, Store};
+use std::time::Duration;
+
+use durable_core::store::{ScheduleChange, ScheduleRow, Store, Timestamp};
 
 use crate::support::store_database::StoreDatabase;
 
@@ -16,7 +18,7 @@ fn hourly(name: &str) -> ScheduleRow {
         instance: Some("north".into()),
         in_code: false,
         paused: false,
-        last_tick: 0,
+        last_tick: Timestamp::UNIX_EPOCH,
     }
 }
 
@@ -31,7 +33,7 @@ pub(crate) async fn a_new_schedule_starts_from_now(database: StoreDatabase) {
     let rows = store.schedules().await.unwrap();
     assert_eq!(rows.iter().map(|it| &*it.name).collect::<Vec<_>>(), ["a", "b"], "by name");
     assert!((before..=store.now().await.unwrap()).contains(&rows[1].last_tick));
-    assert_eq!(ScheduleRow { last_tick: 0, ..rows[1].clone() }, hourly("b"));
+    assert_eq!(ScheduleRow { last_tick: Timestamp::UNIX_EPOCH, ..rows[1].clone() }, hourly("b"));
     assert_eq!((rows[0].input.as_deref(), rows[0].in_code), (None, true));
 }
 
@@ -49,7 +51,10 @@ pub(crate) async fn a_replaced_schedule_keeps_its_pause_and_its_last_tick(databa
         in_code: true,
         ..before
     };
-    let count = store.upsert_schedules(&[ScheduleRow { paused: false, last_tick: 7, ..new.clone() }]).await.unwrap();
+    let count = store
+        .upsert_schedules(&[ScheduleRow { paused: false, last_tick: Timestamp::from_micros(7), ..new.clone() }])
+        .await
+        .unwrap();
     assert_eq!((count, row(store, "a").await), (1, new));
 }
 
@@ -81,8 +86,8 @@ pub(crate) async fn a_schedule_in_code_is_not_replaced_by_one_created_at_run_tim
 pub(crate) async fn the_last_tick_never_goes_back(database: StoreDatabase) {
     let store = &*database.store;
     store.upsert_schedules(&[hourly("a"), hourly("b")]).await.unwrap();
-    let later = row(store, "a").await.last_tick + 3_600_000_000;
-    for tick in [later, later - 1] {
+    let later = row(store, "a").await.last_tick.saturating_add(Duration::from_hours(1));
+    for tick in [later, later.saturating_sub(Timestamp::RESOLUTION)] {
         assert!(store.change_schedule("a", ScheduleChange::Fired(tick)).await.unwrap());
         assert_eq!(row(store, "a").await.last_tick, later);
     }
@@ -106,9 +111,12 @@ pub(crate) async fn changing_a_schedule_reports_whether_it_exists(database: Stor
     let store = &*database.store;
     store.upsert_schedules(&[hourly("a"), hourly("b")]).await.unwrap();
     assert!(store.change_schedule("a", ScheduleChange::Delete).await.unwrap());
-    for change in
-        [ScheduleChange::Delete, ScheduleChange::Pause, ScheduleChange::Resume, ScheduleChange::Fired(i64::MAX)]
-    {
+    for change in [
+        ScheduleChange::Delete,
+        ScheduleChange::Pause,
+        ScheduleChange::Resume,
+        ScheduleChange::Fired(Timestamp::LATEST),
+    ] {
         assert!(!store.change_schedule("a", change).await.unwrap());
     }
     assert_eq!(store.schedules().await.unwrap().len(), 1);

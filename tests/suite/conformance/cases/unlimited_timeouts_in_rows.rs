@@ -1,6 +1,6 @@
 //! Extreme timeouts in rows that SQL or an older release has written.
 
-use durable_core::store::{ClaimRequest, NewQueue, QueuePlacement};
+use durable_core::store::{ClaimRequest, NewQueue, QueuePlacement, Timestamp};
 
 use super::unlimited_durations::LATEST;
 use crate::support::store_database::StoreDatabase;
@@ -27,7 +27,10 @@ pub(crate) async fn any_stored_timeout_can_be_claimed(database: StoreDatabase) {
         assert_eq!(claimed.runs.len(), 3, "{queue}");
         let of = |id: &str| claimed.runs.iter().find(|it| it.id.starts_with(id)).and_then(|it| it.deadline);
         assert_eq!(of("most"), Some(LATEST), "{queue}");
-        assert!(of("least").is_some_and(|it| it < 0) && of("ordinary").is_some_and(|it| it < LATEST), "{queue}");
+        assert!(
+            of("least").is_some_and(|it| it < Timestamp::UNIX_EPOCH) && of("ordinary").is_some_and(|it| it < LATEST),
+            "{queue}"
+        );
 
         let keys: Vec<_> = claimed.runs.iter().map(|it| it.key).collect();
         store.return_claims(me, &keys).await.unwrap();

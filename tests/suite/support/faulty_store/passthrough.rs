@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use durable_core::Filter;
 use durable_core::store::{
-    BoxFuture, CancelledWorkflows, ClaimRequest, Claimed, Control, EnqueueOutcome, ExecutorInfo, ExecutorKey,
+    BoxFuture, CancelledWorkflows, ClaimRequest, Claimed, Control, EnqueueOutcome, Epoch, ExecutorInfo, ExecutorKey,
     Executors, ExistingWorkflow, Fence, HeartbeatResult, Hint, KnownWorkflow, Lifecycle, Location, Messaging,
     NewExecutor, NewMessage, NewQueue, NewWorkflow, Notification, Notifications, OutboxConnection, PollRequest,
     PollResult, PoolState, Promoted, QueueChange, QueueRow, Queues, Read, Record, ReleaseRequest, ReleasedWorkflows,
     ScheduleChange, ScheduleRow, Schedules, SendOutcome, StatementCounts, StoreError, StoreErrorKind, StoreFuture,
-    StoredEventValue, StreamCursor, StreamPage, Takeover, TakeoverRequest, Transact, Transacted, TransactionEnd,
-    TransactionStart, UserWork, WorkFound, WorkQuery, WorkflowKey,
+    StoredEventValue, StreamCursor, StreamPage, Takeover, TakeoverRequest, Timestamp, Transact, Transacted,
+    TransactionEnd, TransactionStart, UserWork, WorkFound, WorkQuery, WorkflowKey,
 };
 use durable_core::{StepInfo, WorkflowInfo};
 
@@ -96,7 +96,7 @@ impl Executors for FaultyStore {
     heartbeat(fence: Fence, lease: Duration, running: &'a [WorkflowKey]) -> HeartbeatResult;
     mark_leaving(fence: Fence) -> ();
     executors() -> Vec<ExecutorInfo>;
-    fence_out(executor: ExecutorKey, epoch: i64) -> bool;
+    fence_out(executor: ExecutorKey, epoch: Epoch) -> bool;
     count_unknown(known: &'a [KnownWorkflow]) -> u64;
     release(fence: Fence, which: ReleaseRequest<'a>) -> ReleasedWorkflows;
     work_left(asked: &'a WorkQuery) -> WorkFound;
@@ -110,7 +110,7 @@ impl Executors for FaultyStore {
 
 impl Read for FaultyStore {
     through! {
-    now() -> i64;
+    now() -> Timestamp;
     list(filter: &'a Filter) -> Vec<WorkflowInfo>;
     show(id: &'a str) -> Option<WorkflowInfo>;
     steps(id: &'a str) -> Vec<StepInfo>;

@@ -100,7 +100,7 @@ pub(crate) async fn set_to_get(home: &Durable, other: &Durable, many: u32, id: &
     for number in 0..many {
         let event = format!("event-{number}");
         let name = id.to_owned();
-        let asks = other.spawn(async move {
+        let asks = other.spawn_scoped(async move {
             let value = durable::get_event::<u32>(&name, &event, LONG).await;
             value.expect("the store is there").map(|_| Instant::now())
         });

@@ -41,8 +41,8 @@ mod writer;
 pub use engine::duration_variable;
 pub use engine::signals;
 pub use engine::{
-    Builder, Durable, Killed, PhaseReport, PoolReport, Readiness, ShutdownOptions, ShutdownOutcome, ShutdownReason,
-    ShutdownReport, Stuck, StuckKind, Suspended, TaskOutcome, TaskReport,
+    Builder, Durable, Killed, PhaseReport, PoolReport, Readiness, RunUntilIdle, ShutdownOptions, ShutdownOutcome,
+    ShutdownReason, ShutdownReport, Stopping, Stuck, StuckKind, Suspended, TaskOutcome, TaskReport,
 };
 pub use operations::admin::{list_steps, list_workflows};
 pub use operations::cancel::{CancelCall, cancel_workflow};

@@ -64,13 +64,14 @@ pub use durable_core::{
     AbortReason, ApplicationDatabase, BranchHandle, Builder, CancelCall, Cancellation, Durable, EnginePhase, Error,
     ErrorKind, EventValue, Filter, FromClosure, FromFuture, InlineStep, Instance, InvalidPosition, Killed, Location,
     Map, Misfire, Overlap, Payload, PhaseReport, PoolReport, Position, Queue, QueueInfo, QueueLimits, Readiness,
-    RecvCall, ReleasedWorkflows, Result, ScheduleCall, ScheduleInfo, SendCall, ShutdownOptions, ShutdownOutcome,
-    ShutdownReason, ShutdownReport, Status, StepCall, StepInfo, StepStatus, StreamReader, Stuck, StuckKind, Suspended,
-    TaskOutcome, TaskReport, TransactionCall, UnknownStatus, WorkflowCall, WorkflowHandle, WorkflowInfo, aborted,
-    backfill_schedule, cancel_workflow, cancellation, close_stream, delete_schedule, event_history, get_event,
-    idempotency_key, list_queues, list_schedules, list_steps, list_workflows, map, now, pause_schedule, random,
-    read_stream, recv, resume_schedule, retrieve_workflow, send, set_event, should_abort, sleep, sleep_until, spawn,
-    state, step, step_status, trigger_schedule, uuid, wait_all, wait_first, workflow_id, write_stream,
+    RecvCall, ReleasedWorkflows, Result, RunUntilIdle, ScheduleCall, ScheduleInfo, SendCall, ShutdownOptions,
+    ShutdownOutcome, ShutdownReason, ShutdownReport, Status, StepCall, StepInfo, StepStatus, Stopping, StreamReader,
+    Stuck, StuckKind, Suspended, TaskOutcome, TaskReport, TransactionCall, UnknownStatus, WorkflowCall, WorkflowHandle,
+    WorkflowInfo, aborted, backfill_schedule, cancel_workflow, cancellation, close_stream, delete_schedule,
+    event_history, get_event, idempotency_key, list_queues, list_schedules, list_steps, list_workflows, map, now,
+    pause_schedule, random, read_stream, recv, resume_schedule, retrieve_workflow, send, set_event, should_abort,
+    sleep, sleep_until, spawn, state, step, step_status, trigger_schedule, uuid, wait_all, wait_first, workflow_id,
+    write_stream,
 };
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use durable_core::{Outbox, OutboxConnection, send_in};

@@ -106,14 +106,14 @@ create table durable.messages (
     topic           text   not null,
     sent_at         bigint not null,
     received_at     bigint,                       -- NULL: not received yet
-    idempotency_key text,                         -- a workflow takes one message with this key
+    idempotency_key text,                         -- a workflow takes one message with this key on a topic
     encoding        text,
     payload         text   not null
 );
 
 -- What was not received yet, the oldest first.
 create index messages_waiting on durable.messages (workflow, topic, sent_at, key) where received_at is null;
-create unique index messages_once on durable.messages (workflow, idempotency_key) where idempotency_key is not null;
+create unique index messages_once on durable.messages (workflow, topic, idempotency_key) where idempotency_key is not null;
 
 -- The values of events. The last value is the event's; the earlier ones are its history.
 create table durable.events (

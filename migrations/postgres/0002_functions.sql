@@ -168,7 +168,7 @@ language sql volatile set search_path = pg_catalog, pg_temp as $durable$
 $durable$;
 
 -- Sends a message to a workflow as a part of the caller's transaction. The workflow takes one message
--- with an idempotency key, however often it is sent, also after it was received.
+-- with an idempotency key on a topic, however often it is sent, also after it was received.
 create function durable.send(workflow_id text, topic text, payload text, idempotency_key text default null) returns void
 language plpgsql volatile set search_path = pg_catalog, pg_temp as $durable$
 #variable_conflict use_column
@@ -185,7 +185,8 @@ begin
             using errcode = 'no_data_found';
     end if;
     if exists (select 1 from durable.messages m
-                where m.workflow = receiver and m.idempotency_key = send.idempotency_key) then
+                where m.workflow = receiver and m.topic = coalesce(send.topic, '')
+                  and m.idempotency_key = send.idempotency_key) then
         return; -- the retry of a success is a success
     end if;
     if standing in ('SUCCESS', 'ERROR', 'CANCELLED') then
@@ -203,7 +204,8 @@ begin
             return;
         end if;
         if exists (select 1 from durable.messages m
-                    where m.workflow = receiver and m.idempotency_key = send.idempotency_key) then
+                    where m.workflow = receiver and m.topic = coalesce(send.topic, '')
+                  and m.idempotency_key = send.idempotency_key) then
             return;
         end if;
     end loop;

@@ -115,14 +115,14 @@ create table durable_messages (
     topic           text   not null,
     sent_at         integer not null,
     received_at     integer,                      -- NULL: not received yet
-    idempotency_key text,                         -- a workflow takes one message with this key
+    idempotency_key text,                         -- a workflow takes one message with this key on a topic
     encoding        text,
     payload         text   not null
 ) strict;
 
 -- What was not received yet, the oldest first.
 create index durable_messages_waiting on durable_messages (workflow, topic, sent_at, key) where received_at is null;
-create unique index durable_messages_once on durable_messages (workflow, idempotency_key) where idempotency_key is not null;
+create unique index durable_messages_once on durable_messages (workflow, topic, idempotency_key) where idempotency_key is not null;
 
 -- The values of events. The last value is the event's; the earlier ones are its history.
 create table durable_events (

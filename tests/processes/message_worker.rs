@@ -96,7 +96,7 @@ async fn sends_with_keys(sender: u32) -> Result<()> {
 
 async fn receive(app: &Durable, folder: &std::path::Path) -> Result<()> {
     let calls: Vec<_> = (0..RECEIVERS)
-        .map(|it| app.spawn(async move { receives(it).id(format!("receiver-{it}")).start().await }))
+        .map(|it| app.spawn_scoped(async move { receives(it).id(format!("receiver-{it}")).start().await }))
         .collect();
     let mut handles = Vec::new();
     for call in calls {
@@ -114,7 +114,7 @@ async fn receive(app: &Durable, folder: &std::path::Path) -> Result<()> {
 async fn send(app: &Durable, first: u32) -> Result<()> {
     let mut senders = Vec::new();
     for sender in first..first + 4 {
-        senders.push(app.spawn(async move {
+        senders.push(app.spawn_scoped(async move {
             if sender.is_multiple_of(2) {
                 sends(sender).id(format!("sender-{sender}")).await
             } else {

@@ -185,7 +185,7 @@ async fn main() -> Result<()> {
         print_report(&*app.run_until_idle().await);
         return Ok(());
     }
-    let ended = app.spawn({
+    let ended = app.spawn_scoped({
         let app = app.clone();
         async move {
             if let Some(own) = own

@@ -45,7 +45,7 @@ async fn main() -> Result<()> {
     let mut calls = Vec::new();
     for number in 0..count {
         let millis = longest * u64::from(number) / u64::from(count);
-        calls.push(app.spawn(async move { sleeps(number, millis).id(format!("s-{number}")).await }));
+        calls.push(app.spawn_scoped(async move { sleeps(number, millis).id(format!("s-{number}")).await }));
     }
     let mut woken = 0;
     for (number, call) in (0..).zip(calls) {

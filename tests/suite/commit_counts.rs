@@ -125,7 +125,7 @@ async fn branches_need_no_commits_and_only_select_has_a_record(database: &TestDa
 async fn concurrent_workflows_share_commits(database: &TestDatabase) {
     let app = database.launch().await;
     let costs = cost(&app, async {
-        let calls: Vec<_> = (0..64).map(|_| app.spawn(steps_in_a_row(10))).collect();
+        let calls: Vec<_> = (0..64).map(|_| app.spawn_scoped(steps_in_a_row(10))).collect();
         for call in calls {
             call.await.unwrap().unwrap();
         }

@@ -137,8 +137,9 @@ impl Durable {
         current_engine::scope(Arc::clone(self.runtime()), future)
     }
 
-    /// Spawns a task with this engine as the current one: see [`scope`](Self::scope).
-    pub fn spawn<F>(&self, future: F) -> tokio::task::JoinHandle<F::Output>
+    /// Spawns a task with this engine as the current one: see [`scope`](Self::scope). The shutdown does not wait
+    /// for it: see [`spawn`](Self::spawn) for tasks that it waits for.
+    pub fn spawn_scoped<F>(&self, future: F) -> tokio::task::JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,

@@ -12,7 +12,7 @@ use crate::wait::shutdown_phase::EnginePhase;
 const DELAYS: Backoff = Backoff::doubling(Duration::from_millis(20), Duration::from_secs(1));
 
 /// Returns once there is no work left for this process.
-pub(super) async fn wait_until_idle(runtime: &Arc<Runtime>) {
+pub(super) async fn wait_until_idle(runtime: &Arc<Runtime>, delayed: bool) {
     let mut checks = 0;
     loop {
         runtime.running.wait_until_empty().await;
@@ -23,6 +23,7 @@ pub(super) async fn wait_until_idle(runtime: &Arc<Runtime>) {
         let query = WorkQuery {
             executor: runtime.fence().executor,
             queues: runtime.queues.names(),
+            delayed,
             known: runtime.registry.known(),
         };
         // `own`: claimed a moment ago and not yet started here.

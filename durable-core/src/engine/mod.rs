@@ -21,6 +21,7 @@
 //! | `workflow_id` | the id of a workflow |
 //! | `workflows` | a number of workflows |
 
+mod app_tasks;
 mod builder;
 mod dispatcher;
 mod durable;
@@ -46,6 +47,7 @@ mod tasks;
 mod teardown;
 mod tokio_check;
 
+pub use self::app_tasks::Stopping;
 pub use self::builder::Builder;
 pub use self::durable::Durable;
 pub use self::env::duration_variable;
@@ -54,4 +56,5 @@ pub use self::report::{
     Killed, PhaseReport, PoolReport, ShutdownOutcome, ShutdownReport, Stuck, StuckKind, Suspended, TaskOutcome,
     TaskReport,
 };
+pub use self::shutdown_api::RunUntilIdle;
 pub use self::teardown::{ShutdownOptions, ShutdownReason};

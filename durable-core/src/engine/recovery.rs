@@ -125,7 +125,12 @@ async fn release_without_task(runtime: &Runtime, mut keys: Vec<WorkflowKey>) {
 
 /// Whether there are released workflows. If the database does not answer, the next heartbeat finds them.
 async fn is_anything_released(runtime: &Runtime) -> bool {
-    let query = WorkQuery { executor: runtime.fence().executor, queues: Vec::new(), known: runtime.registry.known() };
+    let query = WorkQuery {
+        executor: runtime.fence().executor,
+        queues: Vec::new(),
+        delayed: false,
+        known: runtime.registry.known(),
+    };
     runtime.store.work_left(&query).await.is_ok_and(|it| it.released)
 }
 

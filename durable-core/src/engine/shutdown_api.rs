@@ -1,6 +1,6 @@
 //! How a program shuts its engine down: at once, on request, on a signal, or when no work is left.
 
-use std::future::Future;
+use std::future::{Future, IntoFuture};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +11,44 @@ use crate::engine::report::{ShutdownOutcome, ShutdownReport};
 use crate::engine::signals;
 use crate::engine::teardown::{ShutdownOptions, ShutdownReason};
 use crate::journal::context::Context;
+use crate::store::BoxFuture;
 use crate::wait::shutdown_phase::EnginePhase;
+
+/// A run until no work is left, made by [`Durable::run_until_idle`]. Await it.
+#[must_use = "nothing is waited for until it is awaited"]
+#[derive(Debug)]
+pub struct RunUntilIdle {
+    app: Durable,
+    delayed: bool,
+}
+
+impl RunUntilIdle {
+    /// Does not wait for workflows that are `DELAYED`: they are left for a later run, or for another process.
+    pub fn ignore_delayed(mut self) -> Self {
+        self.delayed = false;
+        self
+    }
+}
+
+impl IntoFuture for RunUntilIdle {
+    type Output = Arc<ShutdownReport>;
+    type IntoFuture = BoxFuture<'static, Arc<ShutdownReport>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let Self { app, delayed } = self;
+            let options = ShutdownOptions::default().reason(ShutdownReason::Idle);
+            if Context::here().is_some() {
+                return app.shutdown_with(options).await;
+            }
+            tokio::select! {
+                biased;
+                () = app.teardown().requested() => app.teardown().report().await,
+                () = idle::wait_until_idle(app.runtime(), delayed) => app.shutdown_with(options).await,
+            }
+        })
+    }
+}
 
 /// How much longer than the total [`Durable::shutdown_blocking`] waits.
 const BLOCKING_MARGIN: Duration = Duration::from_secs(5);
@@ -148,16 +185,17 @@ impl Durable {
     ///
     /// Inside a workflow it would wait for itself, as [`shutdown`](Self::shutdown) would: there it only
     /// requests the shutdown.
-    pub async fn run_until_idle(&self) -> Arc<ShutdownReport> {
-        let options = ShutdownOptions::default().reason(ShutdownReason::Idle);
-        if Context::here().is_some() {
-            return self.shutdown_with(options).await;
-        }
-        tokio::select! {
-            biased;
-            () = self.teardown().requested() => self.teardown().report().await,
-            () = idle::wait_until_idle(self.runtime()) => self.shutdown_with(options).await,
-        }
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # async fn example(app: durable_core::Durable) {
+    /// let report = app.run_until_idle().ignore_delayed().await; // what is due later is left for a later run
+    /// println!("{report}");
+    /// # }
+    /// ```
+    pub fn run_until_idle(&self) -> RunUntilIdle {
+        RunUntilIdle { app: self.clone(), delayed: true }
     }
 
     /// Runs until SIGTERM or SIGINT, then shuts the engine down and returns the report. See
@@ -216,6 +254,14 @@ impl Durable {
     #[must_use]
     pub fn hold_shutdown(&self, max: Duration) -> impl Send + Sync + use<> {
         self.teardown().hold(max)
+    }
+
+    /// Not public API: from now on calls outside of workflows wait only for what can end in this process
+    /// within the given time. The others return the error [`ErrorKind::Interrupted`](crate::ErrorKind::Interrupted) at once.
+    #[doc(hidden)]
+    pub fn release_callers(&self, within: Duration) {
+        let runtime = self.runtime();
+        runtime.shutdown.release_callers(runtime.timers.clock.after(within));
     }
 
     /// The report for a caller inside a workflow, which the shutdown waits for.

@@ -1,9 +1,13 @@
-//! The engine's own tasks: each has a name, the phase in which it ends, and is waited for.
+//! The engine's own tasks, and those of the application: each has a name, the phase in which it ends, and
+//! is waited for.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
@@ -11,6 +15,9 @@ use crate::engine::report::{TaskOutcome, TaskReport};
 use crate::runtime::panics::CatchPanic;
 use crate::types::sync::lock;
 use crate::wait::shutdown_phase::EnginePhase;
+
+/// How many tasks are listed before those that have ended as they should are forgotten.
+const MAX_LISTED: usize = 200;
 
 /// The engine's own tasks.
 #[derive(Debug, Default)]
@@ -20,14 +27,14 @@ pub(super) struct Background {
 
 #[derive(Debug, Default)]
 struct Tasks {
-    list: Mutex<Vec<Task>>,
+    list: Mutex<BTreeMap<u64, Task>>,
     /// The number of tasks that have ended.
     ended: watch::Sender<usize>,
 }
 
 #[derive(Debug)]
 struct Task {
-    name: &'static str,
+    name: Cow<'static, str>,
     ends_in: EnginePhase,
     started: Instant,
     abort: Option<AbortHandle>,
@@ -43,34 +50,55 @@ impl Background {
         ends_in: EnginePhase,
         task: impl Future<Output = ()> + Send + 'static,
     ) {
+        self.spawn_on(&Handle::current(), name.into(), ends_in, task);
+    }
+
+    /// Spawns a task of the application on this runtime. Its end in the phase `ends_in` is up to it.
+    pub(super) fn spawn_on(
+        &self,
+        tokio: &Handle,
+        name: Cow<'static, str>,
+        ends_in: EnginePhase,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) {
         let number = {
             let mut list = lock(&self.tasks.list);
-            list.push(Task { name, ends_in, started: Instant::now(), abort: None, ended: None });
-            list.len() - 1
+            if list.len() >= MAX_LISTED {
+                // A program may spawn a task for each of its requests.
+                list.retain(|_, it| !matches!(it.ended, Some((TaskOutcome::Ended, _))));
+            }
+            let number = list.last_key_value().map_or(0, |(last, _)| last + 1);
+            list.insert(
+                number,
+                Task { name: name.clone(), ends_in, started: Instant::now(), abort: None, ended: None },
+            );
+            number
         };
         let end = RecordTaskEnd { tasks: Arc::clone(&self.tasks), number, outcome: TaskOutcome::Dropped };
-        let spawned = tokio::spawn(async move {
+        let spawned = tokio.spawn(async move {
             let mut end = end; // moves the whole guard into the task
             end.outcome = match CatchPanic(Box::pin(task)).await {
                 Ok(()) => TaskOutcome::Ended,
                 Err(panic) => {
-                    tracing::error!(target: "durable", task = name, %panic, "a task of the engine panicked and does not run any more; restart this process");
+                    tracing::error!(target: "durable", task = %name, %panic, "a background task panicked and does not run any more; restart this process");
                     TaskOutcome::Panicked(panic.to_string())
                 }
             };
         });
-        lock(&self.tasks.list)[number].abort = Some(spawned.abort_handle());
+        if let Some(task) = lock(&self.tasks.list).get_mut(&number) {
+            task.abort = Some(spawned.abort_handle());
+        }
     }
 
     /// Returns once all tasks have ended that end in `phase` or before.
     pub(super) async fn wait_for_end(&self, phase: EnginePhase) {
-        let all_ended = || lock(&self.tasks.list).iter().all(|it| it.ended.is_some() || it.ends_in > phase);
+        let all_ended = || lock(&self.tasks.list).values().all(|it| it.ended.is_some() || it.ends_in > phase);
         let _ = self.tasks.ended.subscribe().wait_for(|_| all_ended()).await.map(drop); // the sender is in `self`
     }
 
     /// Aborts the tasks that should have ended in `phase` or before.
     pub(super) fn abort(&self, phase: EnginePhase) {
-        for task in lock(&self.tasks.list).iter().filter(|it| it.ends_in <= phase && it.ended.is_none()) {
+        for task in lock(&self.tasks.list).values().filter(|it| it.ends_in <= phase && it.ended.is_none()) {
             if let Some(abort) = &task.abort {
                 abort.abort();
             }
@@ -83,30 +111,30 @@ impl Background {
             Some((TaskOutcome::Panicked(panic), _)) => Some(format!("the task {} {panic}", it.name)),
             _ => None,
         };
-        lock(&self.tasks.list).iter().filter_map(panic).collect()
+        lock(&self.tasks.list).values().filter_map(panic).collect()
     }
 
     /// The state of each task, for the report.
     pub(super) fn report(&self) -> Vec<TaskReport> {
         let report = |it: &Task| {
             let (outcome, ran_for) = it.ended.clone().unwrap_or((TaskOutcome::Running, it.started.elapsed()));
-            TaskReport { name: it.name.into(), outcome, ran_for }
+            TaskReport { name: it.name.clone(), outcome, ran_for }
         };
-        lock(&self.tasks.list).iter().map(report).collect()
+        lock(&self.tasks.list).values().map(report).collect()
     }
 }
 
 /// Records the end of a task when it is dropped, however it ends.
 struct RecordTaskEnd {
     tasks: Arc<Tasks>,
-    number: usize,
+    number: u64,
     outcome: TaskOutcome,
 }
 
 impl Drop for RecordTaskEnd {
     fn drop(&mut self) {
         let outcome = std::mem::replace(&mut self.outcome, TaskOutcome::Dropped);
-        if let Some(task) = lock(&self.tasks.list).get_mut(self.number) {
+        if let Some(task) = lock(&self.tasks.list).get_mut(&self.number) {
             task.ended = Some((outcome, task.started.elapsed()));
         }
         self.tasks.ended.send_modify(|count| *count += 1);

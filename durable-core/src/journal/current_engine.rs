@@ -87,7 +87,7 @@ pub(crate) fn engine() -> Result<Arc<Runtime>, Error> {
         several => {
             let engines: Vec<_> = several.iter().map(|it| describe(it)).collect();
             let message = format!(
-                "{} engines are running in this process ({}) and this task belongs to none of them: run it with `app.scope(…)`, spawn it with `app.spawn(…)`, or launch only one; clones of an app share one engine",
+                "{} engines are running in this process ({}) and this task belongs to none of them: run it with `app.scope(…)`, spawn it with `app.spawn_scoped(…)`, or launch only one; clones of an app share one engine",
                 several.len(),
                 engines.join(", ")
             );

@@ -14,7 +14,7 @@ use crate::journal::pending_writes::PendingWrites;
 use crate::journal::watermark::Watermark;
 use crate::registry::Workflow;
 use crate::runtime::Runtime;
-use crate::runtime::activity::{Activity, ActivityGuard, ActivityList};
+use crate::runtime::activity::{Activity, ActivityGuard, ActivityList, WaitsFor};
 use crate::runtime::running_workflows::RunControl;
 use crate::runtime::stop_reason::StopReason;
 use crate::store::{BoxFuture, Fence, Record, RunRow};
@@ -61,6 +61,8 @@ pub(super) struct ColdState {
     /// The keys of the messages that this run has received: the database may still show the last of
     /// them as waiting.
     pub(super) received: Mutex<BTreeSet<MessageKey>>,
+    /// The names of the streams that were closed.
+    closed_streams: Mutex<BTreeSet<String>>,
 }
 
 #[derive(Debug, Default)]
@@ -196,6 +198,16 @@ impl Execution {
         self.root.has_forks()
     }
 
+    /// Notes that a stream was closed, by this run or by an earlier one.
+    pub(crate) fn close_stream(&self, name: &str) {
+        lock(&self.cold().closed_streams).insert(name.to_owned());
+    }
+
+    /// Whether a stream was closed.
+    pub(crate) fn is_stream_closed(&self, name: &str) -> bool {
+        self.cold.get().is_some_and(|it| lock(&it.closed_streams).contains(name))
+    }
+
     /// Adds a branch that the driver polls beside the body from now on.
     pub(crate) fn add_branch(&self, branch: BoxFuture<'static, ()>) {
         lock(&self.cold().spawned).push(branch);
@@ -227,6 +239,10 @@ impl RunControl for Execution {
 
     fn current_activity(&self) -> Option<String> {
         self.activities.describe()
+    }
+
+    fn waits_for(&self) -> Option<Vec<WaitsFor>> {
+        self.activities.waits_for()
     }
 
     fn step_running_for(&self) -> Option<Duration> {

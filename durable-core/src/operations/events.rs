@@ -20,7 +20,7 @@ use crate::runtime::activity::Activity;
 use crate::store::PublicationKind;
 use crate::types::error::{Error, ErrorKind, Result};
 use crate::types::id::{check_id, check_name};
-use crate::types::payload::{Codec, Outcome, Payload, decode, encode};
+use crate::types::payload::{Codec, Outcome, Payload, RecordedError, decode, encode};
 use crate::wait::poll_batch::{WaitFor, WaitResult};
 
 /// Sets an event of this workflow: a value under a name, which any process can read with [`get_event`],
@@ -112,8 +112,8 @@ struct EventQuery {
 }
 
 impl EventQuery {
-    fn wait_for(&self) -> WaitFor {
-        WaitFor::Event { id: Arc::clone(&self.id), name: Arc::clone(&self.name) }
+    fn wait_for(&self, in_body: bool) -> WaitFor {
+        WaitFor::Event { id: Arc::clone(&self.id), name: Arc::clone(&self.name), parked_counts: !in_body }
     }
 
     fn check(&self) -> Result<()> {
@@ -128,14 +128,17 @@ impl EventQuery {
 
     async fn outside<T: DeserializeOwned>(&self, runtime: &Runtime) -> Result<Option<T>> {
         self.check()?;
-        let waited =
-            wait_outside(runtime, &self.id, self.wait_for(), self.timeout).await.map_err(|()| self.interrupted())?;
-        let Some(WaitResult::Event(Some(value))) = waited else { return Ok(None) };
-        let unreadable = |error| {
-            let message = format!("the event {:?} of the workflow {:?} cannot be read: {error}", self.name, self.id);
-            Error::new(ErrorKind::Payload, message)
-        };
-        decode(&value).map(Some).map_err(unreadable)
+        let waited = wait_outside(runtime, &self.id, self.wait_for(false), self.timeout)
+            .await
+            .map_err(|()| self.interrupted())?;
+        match waited {
+            Some(WaitResult::Event(Some(value))) => self.read(&value).map(Some),
+            Some(WaitResult::Parked) => {
+                let message = format!("the workflow {:?} is parked and has not set its event {:?}", self.id, self.name);
+                Err(Error::new(ErrorKind::Parked, message))
+            }
+            _ => Ok(None),
+        }
     }
 
     async fn in_body<T: Payload>(&self, reserved: &ReservedPosition) -> Result<Option<T>> {
@@ -143,34 +146,40 @@ impl EventQuery {
         let operation = Operation::get_event(&self.name);
         reserved.check_same_body("get_event").await;
         if let Some(record) = reserved.replayed(operation).await {
-            if record.outcome.is_none() {
-                return Ok(None);
-            }
-            return Ok(Some(reserved.decode(Codec::PLAIN, record).await));
+            return match &record.outcome {
+                None => Ok(None),
+                Some(Outcome::Error(text)) => Err(RecordedError::from_text(text).into_error()),
+                Some(Outcome::Output(_)) => Ok(Some(reserved.decode(Codec::PLAIN, record).await)),
+            };
         }
         if *self.id == *reserved.execution.row.id {
             reserved.ensure_accepting_and_flushed().await; // so that it sees an event that it has just set itself
         } else {
             reserved.ensure_accepting().await;
         }
-        let mut waiting = BodyWait::new(reserved, "get_event", &self.id, self.wait_for(), self.timeout);
+        let mut waiting = BodyWait::new(reserved, "get_event", &self.id, self.wait_for(true), self.timeout);
         let waited = waiting.next(|| Activity::Event(Arc::clone(&self.name))).await;
         let value = match waited {
             Some(WaitResult::Event(value)) => value,
             _ => None,
         };
-        let read = match &value {
-            None => None,
-            Some(text) => match decode(text) {
-                Ok(value) => Some(value),
-                Err(error) => return reserved.park_unreadable(&self.name, &error).await,
-            },
+        let read = value.as_deref().map(|text| self.read(text)).transpose();
+        let outcome = match &read {
+            Ok(_) => value.map(Outcome::Output),
+            Err(error) => Some(Outcome::Error(RecordedError::from_engine(error).to_text())),
         };
-        let (outcome, child) = (value.map(Outcome::Output), Some(self.id.to_string()));
+        let child = Some(self.id.to_string());
         reserved
             .record_result(operation, OperationResult { outcome, child, attempts: 1, ..OperationResult::default() })
             .await;
-        Ok(read)
+        read
+    }
+
+    fn read<T: DeserializeOwned>(&self, text: &str) -> Result<T> {
+        decode(text).map_err(|error| {
+            let message = format!("the event {:?} of the workflow {:?} cannot be read: {error}", self.name, self.id);
+            Error::new(ErrorKind::Payload, message).with_payload(text)
+        })
     }
 }
 

@@ -11,6 +11,7 @@ pub(crate) mod join;
 pub(crate) mod map;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) mod outbox;
+mod outside_wait;
 mod publish;
 pub(crate) mod queue_admin;
 pub(crate) mod recv;

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use crate::journal::checkpoint::{Operation, OperationResult};
 use crate::journal::context::{CallSite, StepScope};
+use crate::journal::execution::Execution;
 use crate::journal::reserved_position::ReservedPosition;
 use crate::runtime::Runtime;
 use crate::store::{Entry, Publication, PublicationKind, Verdict};
 use crate::types::error::{Error, ErrorKind, Result};
 use crate::types::id::check_name;
 use crate::types::keys::WorkflowKey;
-use crate::types::payload::PayloadError;
+use crate::types::payload::{Outcome, PayloadError, RecordedError};
 use crate::types::position::Position;
 
 use crate::operations::caller_errors::{RETRY_BY_STEP, WriteFailure};
@@ -48,11 +49,22 @@ async fn in_body(
         PublicationKind::Event => Operation::set_event(name),
         PublicationKind::Item | PublicationKind::Close => Operation { kind: function(kind), name },
     };
-    if reserved.replayed(operation).await.is_some() {
+    let execution = &reserved.execution;
+    if let Some(record) = reserved.replayed(operation).await {
+        if let Some(Outcome::Error(text)) = &record.outcome {
+            return Err(RecordedError::from_text(text).into_error());
+        }
+        if kind == PublicationKind::Close {
+            execution.close_stream(name);
+        }
         return Ok(());
     }
     reserved.ensure_accepting().await;
-    let execution = &reserved.execution;
+    if let Err(error) = check_open(execution, kind, name) {
+        let outcome = Some(Outcome::Error(RecordedError::from_engine(&error).to_text()));
+        reserved.record_result(operation, OperationResult { outcome, attempts: 1, ..OperationResult::default() }).await;
+        return Err(error);
+    }
     let (workflow, position) = (execution.row.key, reserved.position.clone());
     let publication = publication(&execution.runtime, kind, workflow, position, name, value)?;
     let record = reserved.new_record(operation, OperationResult { attempts: 1, ..OperationResult::default() });
@@ -68,6 +80,7 @@ async fn in_step(
     value: Result<String, PayloadError>,
 ) -> Result<()> {
     let execution = &scope.execution;
+    check_open(execution, kind, name)?;
     let (workflow, position) = (execution.row.key, scope.position.clone());
     let publication = publication(&execution.runtime, kind, workflow, position, name, value)?;
     let what = format!("{} of the workflow {:?}", describe(kind, name), execution.row.id);
@@ -78,6 +91,22 @@ async fn in_step(
         Ok(_) => Err(failure.fenced()),
         Err(error) => Err(failure.error_for(&error)),
     }
+}
+
+/// Refuses an item for a stream that is closed, since no reader would get it, and notes a close.
+fn check_open(execution: &Execution, kind: PublicationKind, name: &str) -> Result<()> {
+    match kind {
+        PublicationKind::Close => execution.close_stream(name),
+        PublicationKind::Item if execution.is_stream_closed(name) => {
+            let message = format!(
+                "the stream {name:?} of the workflow {:?} is closed, and its readers have stopped: write before `close_stream`, or to another stream",
+                execution.row.id
+            );
+            return Err(Error::new(ErrorKind::Misuse, message));
+        }
+        PublicationKind::Item | PublicationKind::Event => {}
+    }
+    Ok(())
 }
 
 /// The value to store. A value that cannot be stored is refused.

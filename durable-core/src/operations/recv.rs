@@ -14,7 +14,7 @@ use crate::runtime::activity::Activity;
 use crate::types::error::{Error, ErrorKind, Result};
 use crate::types::id::check_name;
 use crate::types::keys::MessageKey;
-use crate::types::payload::{Outcome, Payload, decode};
+use crate::types::payload::{Outcome, Payload, RecordedError, decode};
 use crate::wait::poll_batch::{WaitFor, WaitResult};
 
 /// Receives the next message on a topic, or waits up to `timeout` for one. Returns `None` after the
@@ -24,12 +24,12 @@ use crate::wait::poll_batch::{WaitFor, WaitResult};
 /// recorded when the wait begins and holds across restarts. `Duration::ZERO` does not wait, and
 /// `Duration::MAX` waits forever. Two concurrent calls on one topic receive different messages.
 ///
-/// Only workflows receive: the workflow's id is the address. A message that does not read as a `T` parks
-/// the workflow and stays the next one on its topic, so that nothing is lost: fix the type, and resume
-/// the workflow.
+/// Only workflows receive: the workflow's id is the address.
 ///
 /// # Errors
-/// It was called outside a workflow, in a step or in a transaction; the topic cannot be stored.
+/// The message does not read as a `T`. It is taken all the same, and its text is in
+/// [`Error::payload`]; the error is recorded, and comes back on replay. It was called outside a workflow, in a step
+/// or in a transaction; the topic cannot be stored.
 ///
 /// # At shutdown
 /// The wait is suspended at once, and the workflow continues in another process or after the restart.
@@ -88,7 +88,11 @@ impl<T: Payload> RecvOptions<T> {
         if let Some(record) = reserved.replayed(Operation::recv(&self.topic)).await {
             return match &record.outcome {
                 None => Ok(None),
-                Some(outcome) => Ok(Some(self.read(reserved, outcome_text(outcome)).await)),
+                Some(Outcome::Error(text)) => Err(RecordedError::from_text(text).into_error()),
+                Some(Outcome::Output(text)) => match decode(text) {
+                    Ok(value) => Ok(Some(value)),
+                    Err(error) => reserved.park_unreadable(&self.topic, &error).await,
+                },
             };
         }
         reserved.ensure_accepting_and_flushed().await;
@@ -104,15 +108,23 @@ impl<T: Payload> RecvOptions<T> {
             // It is boxed because it comes after the wait, which would otherwise hold the memory for it.
             match Box::pin(self.take(reserved, key, payload)).await {
                 None => waiting.retry(),
-                taken => return Ok(taken),
+                Some(taken) => return taken.map(Some),
             }
         }
     }
 
-    /// Takes a message, unless another call of this run has taken it.
-    async fn take(&self, reserved: &ReservedPosition, key: MessageKey, payload: String) -> Option<T> {
-        let value = self.read(reserved, &payload).await;
-        let record = || reserved.new_record(Operation::recv(&self.topic), done(Some(Outcome::Output(payload))));
+    /// Takes a message, unless another call of this run has taken it. One that does not read as a `T` is
+    /// taken too: the error is recorded, and has its text.
+    async fn take(&self, reserved: &ReservedPosition, key: MessageKey, payload: String) -> Option<Result<T>> {
+        let value = decode(&payload).map_err(|error| {
+            let message = format!("the message on {:?} cannot be received: {error}", self.topic);
+            Error::new(ErrorKind::Payload, message).with_payload(&*payload)
+        });
+        let outcome = match &value {
+            Ok(_) => Outcome::Output(payload),
+            Err(error) => Outcome::Error(RecordedError::from_engine(error).to_text()),
+        };
+        let record = || reserved.new_record(Operation::recv(&self.topic), done(Some(outcome)));
         if reserved.execution.receive(key, record) {
             return Some(value);
         }
@@ -120,24 +132,10 @@ impl<T: Payload> RecvOptions<T> {
         reserved.execution.flush().await;
         None
     }
-
-    /// Decodes a message. One that cannot be decoded stays the next one on its topic.
-    async fn read(&self, reserved: &ReservedPosition, payload: &str) -> T {
-        match decode(payload) {
-            Ok(value) => value,
-            Err(error) => reserved.park_unreadable(&self.topic, &error).await,
-        }
-    }
 }
 
 fn done(outcome: Option<Outcome>) -> OperationResult {
     OperationResult { outcome, attempts: 1, ..OperationResult::default() }
-}
-
-fn outcome_text(outcome: &Outcome) -> &str {
-    match outcome {
-        Outcome::Output(text) | Outcome::Error(text) => text,
-    }
 }
 
 impl<T> fmt::Debug for RecvOptions<T> {

@@ -242,6 +242,16 @@ async fn poll_body(execution: &Arc<Execution>) -> StoppedBody {
                 Poll::Pending
             }
             (Some(signal), _) => Poll::Ready(StoppedBody::Signalled(signal)),
+            // A body that blocked its thread could not be stopped in time, and a late result is no success.
+            (None, Poll::Ready(_)) if is_too_late(execution) => {
+                let reason = if execution.runtime.shutdown.is_aborting() {
+                    StopReason::Suspend // the next owner cancels it
+                } else {
+                    StopReason::TimedOut
+                };
+                execution.request_stop(reason.clone());
+                Poll::Ready(StoppedBody::Signalled(reason))
+            }
             (None, Poll::Ready(outcome)) => Poll::Ready(StoppedBody::Returned(outcome)),
             // No operation may begin any more, and no step is running that could finish.
             (None, Poll::Pending) if execution.runtime.shutdown.is_aborting() && !execution.in_step() => {
@@ -258,6 +268,12 @@ async fn poll_body(execution: &Arc<Execution>) -> StoppedBody {
     .await;
     drop(running);
     stopped
+}
+
+/// Whether the deadline of the workflow has passed.
+fn is_too_late(execution: &Execution) -> bool {
+    let now = execution.runtime.timers.clock.lower_bound();
+    execution.row.deadline.is_some_and(|deadline| deadline <= now)
 }
 
 /// The end of a run, to be written.

@@ -84,7 +84,7 @@ impl SendCall {
         self
     }
 
-    /// Sets an idempotency key: of all messages with this key the workflow receives one.
+    /// Sets an idempotency key: of all messages on this topic with this key the workflow receives one.
     pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
         self.call.set(|options| options.idempotency_key = Some(key.into()));
         self

@@ -82,7 +82,7 @@ async fn sleep_in_body(reserved: &ReservedPosition, wake: impl FnOnce() -> Times
     let wake = recorded_moment(reserved, operation, wake).await;
     let execution = &reserved.execution;
     let timers = &execution.runtime.timers;
-    let _activity = execution.begin_activity(Activity::Sleep);
+    let _activity = execution.begin_activity(Activity::Sleep(wake));
     if timers.at(wake).await == TimerOutcome::Released {
         execution.stop_here::<()>(StopReason::Suspend).await;
     }

@@ -14,13 +14,15 @@ use serde::Serialize;
 use crate::journal::context::{CallSite, Context as Here};
 use crate::journal::current_engine;
 use crate::operations::caller_errors::{failed_to, interrupted};
+use crate::operations::outside_wait;
 use crate::operations::{admin, publish};
 use crate::runtime::Runtime;
 use crate::store::{PublicationKind, StreamCursor, StreamItem};
 use crate::types::error::{Error, ErrorKind, Result};
 use crate::types::payload::{Payload, decode, encode};
+use crate::types::status::Status;
 use crate::wait::poll_batch::WaitFor;
-use crate::wait::shutdown_phase::EnginePhase;
+use crate::wait::waiters::WaitHandle;
 
 /// How many items are read at once.
 const PAGE: u32 = 256;
@@ -57,7 +59,7 @@ pub fn write_stream<N: Into<String>, T: Serialize + ?Sized>(
 }
 
 /// Closes one of this workflow's streams: readers stop after the last item. Items that are written later
-/// are not read. A stream that is not closed ends with the workflow.
+/// are refused. A stream that is not closed ends with the workflow.
 ///
 /// # Errors
 /// It was called outside a workflow or in a transaction.
@@ -180,16 +182,24 @@ struct StreamPosition {
 impl StreamPosition {
     /// The next value; `None` at the end.
     async fn next(&mut self, runtime: &Runtime) -> Result<Option<String>> {
+        // A shutdown waits for the read that follows a wait: the wait is over when it is dropped.
+        let mut waited = None;
         while self.page.is_empty() {
             let read = runtime.store.read_stream(&self.id, &self.name, self.mark, PAGE).await;
             let read = read.map_err(|error| failed_to(runtime, "read a stream", &error))?;
             let Some(status) = read.status else { return Err(admin::not_found(&self.id)) };
             self.page.extend(read.items);
+            drop(waited.take());
             if self.page.is_empty() {
                 if status.is_terminal() {
                     return Ok(None);
                 }
-                self.wait(runtime).await?;
+                if status == Status::Parked {
+                    let message =
+                        format!("the workflow {:?} is parked, and its stream {:?} is not complete", self.id, self.name);
+                    return Err(Error::new(ErrorKind::Parked, message));
+                }
+                waited = Some(self.wait(runtime).await?);
             }
         }
         let Some(item) = self.page.pop_front() else { return Ok(None) }; // it was just filled
@@ -198,13 +208,14 @@ impl StreamPosition {
     }
 
     /// Waits until there is more to read, or the workflow has ended.
-    async fn wait(&self, runtime: &Runtime) -> Result<()> {
+    async fn wait<'r>(&self, runtime: &'r Runtime) -> Result<WaitHandle<'r>> {
         let (id, name) = (Arc::clone(&self.id), Arc::clone(&self.name));
         let waiting = runtime.waiters.wait(&self.id, WaitFor::Stream { id, name, mark: Box::new(self.mark) }, false);
         tokio::select! {
             biased;
-            event = waiting.next() => event.map(drop).ok_or_else(|| interrupted(&self.id)),
-            () = runtime.shutdown.wait_for(EnginePhase::Aborting) => Err(interrupted(&self.id)),
+            event = waiting.next() => event.map(drop).ok_or_else(|| interrupted(&self.id))?,
+            () = outside_wait::released(runtime, [&*self.id]) => return Err(interrupted(&self.id)),
         }
+        Ok(waiting)
     }
 }

@@ -9,6 +9,7 @@ use crate::journal::checkpoint::{Operation, OperationResult};
 use crate::journal::context::CallSite;
 use crate::journal::reserved_position::ReservedPosition;
 use crate::operations::caller_errors::interrupted;
+use crate::operations::outside_wait;
 use crate::operations::workflow_handle::WorkflowHandle;
 use crate::runtime::activity::Activity;
 use crate::runtime::stop_reason::StopReason;
@@ -126,10 +127,18 @@ where
         }
         None
     };
+    let runtime = handles[0].runtime();
+    let released = async {
+        if in_body {
+            runtime.shutdown.wait_for(EnginePhase::Aborting).await;
+        } else {
+            outside_wait::released(runtime, handles.iter().map(WorkflowHandle::id)).await;
+        }
+    };
     tokio::select! {
         biased;
         index = any => index.ok_or_else(|| interrupted(handles[0].id())),
-        () = handles[0].shutdown().wait_for(EnginePhase::Aborting) => Err(interrupted(handles[0].id())),
+        () = released => Err(interrupted(handles[0].id())),
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::journal::checkpoint::Operation;
 use crate::journal::reserved_position::ReservedPosition;
+use crate::operations::outside_wait;
 use crate::operations::sleep::recorded_moment;
 use crate::runtime::Runtime;
 use crate::runtime::activity::Activity;
@@ -12,7 +13,6 @@ use crate::runtime::stop_reason::StopReason;
 use crate::types::position::Position;
 use crate::types::time::Timestamp;
 use crate::wait::poll_batch::{WaitFor, WaitResult};
-use crate::wait::shutdown_phase::EnginePhase;
 use crate::wait::waiters::WaitHandle;
 
 /// A wait in a workflow's body. The deadline is recorded at the first position of the call's own branch,
@@ -107,6 +107,6 @@ pub(super) async fn wait_outside(
     tokio::select! {
         biased;
         waited = whichever => waited,
-        () = runtime.shutdown.wait_for(EnginePhase::Aborting) => Err(()),
+        () = outside_wait::released(runtime, [workflow]) => Err(()),
     }
 }

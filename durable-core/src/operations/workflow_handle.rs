@@ -13,6 +13,7 @@ use crate::operations::admin;
 use crate::operations::caller_errors::interrupted;
 use crate::operations::cancel::CancelCall;
 use crate::operations::events;
+use crate::operations::outside_wait;
 use crate::operations::send::{self, SendCall};
 use crate::operations::start::StartedWorkflow;
 use crate::operations::streams::{self, StreamReader};
@@ -26,7 +27,7 @@ use crate::types::error::{Error, Result};
 use crate::types::payload::{Codec, Outcome, Payload, RecordedError};
 use crate::types::status::Status;
 use crate::wait::poll_batch::{WaitFor, WaitResult};
-use crate::wait::shutdown_phase::{EnginePhase, ShutdownSignal};
+use crate::wait::shutdown_phase::EnginePhase;
 
 /// A handle to a workflow: its id, its status, its result. It stays valid across restarts of the
 /// workflow, whichever process runs it.
@@ -116,11 +117,10 @@ where
     }
 
     async fn wait_outside(&self) -> Result<Arc<FinishedWorkflow>> {
-        let down = self.runtime.shutdown.wait_for(EnginePhase::Aborting);
         tokio::select! {
             biased;
             ended = self.ended(false) => ended.ok_or_else(|| interrupted(&self.id)),
-            () = down => Err(interrupted(&self.id)),
+            () = outside_wait::released(&self.runtime, [self.id.as_str()]) => Err(interrupted(&self.id)),
         }
     }
 
@@ -166,9 +166,9 @@ where
         result_of(self.codec, &self.ended_by(outcome))
     }
 
-    /// The shutdown phase of its engine.
-    pub(super) fn shutdown(&self) -> &ShutdownSignal {
-        &self.runtime.shutdown
+    /// Its engine.
+    pub(super) fn runtime(&self) -> &Runtime {
+        &self.runtime
     }
 
     /// Waits for the end, in this process if the workflow runs here, else in the database.

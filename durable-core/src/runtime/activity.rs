@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::types::sync::lock;
+use crate::types::time::Timestamp;
 
 /// The current activities of a run, the latest last. A run with several branches has several.
 #[derive(Debug, Default)]
@@ -45,6 +46,13 @@ impl ActivityList {
         state.list.iter().filter_map(since).min().map(|it| it.elapsed())
     }
 
+    /// What the run waits for; `None` if it runs a step, waits for the retry of one, or computes.
+    pub(crate) fn waits_for(&self) -> Option<Vec<WaitsFor>> {
+        let state = lock(&self.0);
+        let waits: Option<Vec<_>> = state.list.iter().map(|(_, it)| it.waits_for()).collect();
+        waits.filter(|it| !it.is_empty())
+    }
+
     pub(crate) fn has_step(&self) -> bool {
         lock(&self.0).list.iter().any(|(_, it)| matches!(it, Activity::Step(..)))
     }
@@ -60,14 +68,33 @@ pub(crate) enum Activity {
     /// Waits for the end of another workflow.
     Result(String),
     /// Waits for a time.
-    Sleep,
+    Sleep(Timestamp),
     /// Waits for a message on a topic.
     Message(Arc<str>),
     /// Waits for an event of another workflow.
     Event(Arc<str>),
 }
 
+/// What a run that does nothing else waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum WaitsFor {
+    Time(Timestamp),
+    /// The end of this workflow.
+    Workflow(String),
+    /// A message or an event.
+    Others,
+}
+
 impl Activity {
+    fn waits_for(&self) -> Option<WaitsFor> {
+        match self {
+            Self::Step(..) | Self::RetryDelay(_) => None,
+            Self::Result(id) => Some(WaitsFor::Workflow(id.clone())),
+            Self::Sleep(until) => Some(WaitsFor::Time(*until)),
+            Self::Message(_) | Self::Event(_) => Some(WaitsFor::Others),
+        }
+    }
+
     /// A step's body that begins now.
     pub(crate) fn step(name: &'static str) -> Self {
         Self::Step(name, Instant::now())
@@ -80,7 +107,7 @@ impl fmt::Display for Activity {
             Self::Step(name, _) => write!(f, "step `{name}`"),
             Self::RetryDelay(name) => write!(f, "waiting to retry step `{name}`"),
             Self::Result(id) => write!(f, "waiting for the workflow {id:?}"),
-            Self::Sleep => f.write_str("sleeping"),
+            Self::Sleep(_) => f.write_str("sleeping"),
             Self::Message(topic) => write!(f, "waiting for a message on {topic:?}"),
             Self::Event(name) => write!(f, "waiting for the event {name:?}"),
         }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 
+use crate::runtime::activity::WaitsFor;
 use crate::runtime::stop_reason::StopReason;
 use crate::store::FinishedWorkflow;
 use crate::types::keys::WorkflowKey;
@@ -63,6 +64,9 @@ pub(crate) trait RunControl: fmt::Debug + Send + Sync {
 
     /// The run's activity now.
     fn current_activity(&self) -> Option<String>;
+
+    /// What the run waits for; `None` if it does anything else.
+    fn waits_for(&self) -> Option<Vec<WaitsFor>>;
 
     /// How long the step that has been running longest has been running.
     fn step_running_for(&self) -> Option<Duration>;

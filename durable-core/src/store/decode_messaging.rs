@@ -17,6 +17,7 @@ pub(super) struct PollRow {
     /// The index in the request; for a row without an index, the time or the key.
     number: i64,
     key: Option<i64>,
+    status: Option<String>,
     output: Option<String>,
 }
 
@@ -29,7 +30,7 @@ where
 {
     let mut found = PollResult::default();
     for row in rows {
-        let PollRow { what, number, key, output } = PollRow::from_row(row)?;
+        let PollRow { what, number, key, output, status: row_status } = PollRow::from_row(row)?;
         let index = usize::try_from(number).unwrap_or_default(); // an index comes from our own request
         match &*what {
             "now" => found.now = number.into(),
@@ -39,7 +40,10 @@ where
                 let (key, payload) = (key.unwrap_or_default(), output.unwrap_or_default());
                 found.messages.push(PolledMessage { index, key: key.into(), payload });
             }
-            "event" => found.events.push(PolledEvent { index, value: output }),
+            "event" => {
+                let parked = output.is_none() && row_status.as_deref() == Some(Status::Parked.as_str());
+                found.events.push(PolledEvent { index, value: output, parked });
+            }
             _ => found.streams.push(index),
         }
     }

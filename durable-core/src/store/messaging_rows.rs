@@ -17,7 +17,7 @@ pub struct NewMessage {
     pub topic: String,
     /// The payload as JSON.
     pub payload: String,
-    /// The idempotency key. A workflow receives one message with this key, however often it is sent.
+    /// The idempotency key. A workflow receives one message with this key on a topic, however often it is sent.
     /// Sending it again is no error, also after the first one was received or the workflow has
     /// ended: the retry of a success is a success.
     pub idempotency_key: Option<String>,
@@ -112,6 +112,8 @@ pub struct PolledEvent {
     pub index: usize,
     /// The last value; `None` if the workflow has ended without setting it.
     pub value: Option<String>,
+    /// Whether it is not set, and the workflow is parked.
+    pub parked: bool,
 }
 
 /// A part of a stream.

@@ -376,6 +376,8 @@ pub struct WorkQuery {
     pub executor: ExecutorKey,
     /// The queues that it takes work from.
     pub queues: Vec<String>,
+    /// Whether DELAYED workflows count as work.
+    pub delayed: bool,
     /// The workflows that it can run.
     pub known: Vec<KnownWorkflow>,
 }

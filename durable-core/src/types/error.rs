@@ -39,6 +39,9 @@ struct ErrorParts {
     type_name: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     workflow: Option<String>,
+    /// The text that could not be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    payload: Option<String>,
 }
 
 /// The kind of an [`Error`].
@@ -111,6 +114,7 @@ impl Error {
             sources: Vec::new(),
             type_name: None,
             workflow: None,
+            payload: None,
         }))
     }
 
@@ -127,6 +131,18 @@ impl Error {
     pub(crate) fn with_workflow(mut self, id: &str) -> Self {
         self.0.workflow = Some(id.to_owned());
         self
+    }
+
+    pub(crate) fn with_payload(mut self, text: impl Into<String>) -> Self {
+        self.0.payload = Some(text.into());
+        self
+    }
+
+    /// The JSON text that [`recv`](crate::recv()) or [`get_event`](crate::get_event()) could not read as the type that was
+    /// asked for. `None` in other errors. It is in no message and in no log line.
+    #[must_use]
+    pub fn payload(&self) -> Option<&str> {
+        self.0.payload.as_deref()
     }
 
     /// The kind of the error.

@@ -15,8 +15,8 @@ pub(crate) enum WaitFor {
     End { id: Arc<str>, parked_counts: bool },
     /// The oldest message on a topic, to the workflow with this key.
     Message { workflow: WorkflowKey, topic: Arc<str> },
-    /// The value of an event of the workflow with this id.
-    Event { id: Arc<str>, name: Arc<str> },
+    /// The value of an event of the workflow with this id. Parking counts as for its end.
+    Event { id: Arc<str>, name: Arc<str>, parked_counts: bool },
     /// Anything behind a mark in a stream of the workflow with this id.
     Stream { id: Arc<str>, name: Arc<str>, mark: Box<StreamCursor> },
 }
@@ -31,6 +31,8 @@ pub(crate) enum WaitResult {
     },
     /// The value; `None` when it will never be set.
     Event(Option<String>),
+    /// The event is not set, and the workflow is parked.
+    Parked,
     Stream,
 }
 
@@ -43,7 +45,7 @@ pub(crate) struct PollBatch {
     pub(crate) request: PollRequest,
     ends: HashMap<String, Vec<(WaiterKey, bool)>>,
     messages: Vec<WaiterKey>,
-    events: Vec<WaiterKey>,
+    events: Vec<(WaiterKey, bool)>,
     streams: Vec<WaiterKey>,
 }
 
@@ -61,9 +63,9 @@ impl PollBatch {
                 self.request.messages.push((*workflow, topic.to_string()));
                 self.messages.push(key);
             }
-            WaitFor::Event { id, name } => {
+            WaitFor::Event { id, name, parked_counts } => {
                 self.request.events.push((id.to_string(), name.to_string()));
-                self.events.push(key);
+                self.events.push((key, *parked_counts));
             }
             WaitFor::Stream { id, name, mark } => {
                 self.request.streams.push((id.to_string(), name.to_string(), **mark));
@@ -80,7 +82,8 @@ impl PollBatch {
     /// The waiters.
     pub(super) fn keys(&self) -> impl Iterator<Item = WaiterKey> {
         let ends = self.ends.values().flatten().map(|(key, _)| key);
-        ends.chain(&self.messages).chain(&self.events).chain(&self.streams).copied()
+        let events = self.events.iter().map(|(key, _)| key);
+        ends.chain(&self.messages).chain(events).chain(&self.streams).copied()
     }
 
     /// What was found, and for which waiter. The request has an answer for each index that the store returns.
@@ -98,8 +101,13 @@ impl PollBatch {
             let result = WaitResult::Message { key: message.key, payload: message.payload };
             (self.messages[message.index], result)
         }));
-        let events = found.events.into_iter();
-        results.extend(events.map(|event| (self.events[event.index], WaitResult::Event(event.value))));
+        for event in found.events {
+            match self.events[event.index] {
+                (key, true) if event.parked => results.push((key, WaitResult::Parked)),
+                (_, false) if event.parked => {} // it may be resumed and set the event
+                (key, _) => results.push((key, WaitResult::Event(event.value))),
+            }
+        }
         results.extend(found.streams.into_iter().map(|index| (self.streams[index], WaitResult::Stream)));
         results
     }

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use crate::types::time::Timestamp;
+
 /// How far the shutdown of the engine has advanced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -33,11 +35,18 @@ pub(crate) struct ShutdownSignal {
     /// Whether the phase is `Aborting` or later. Every durable operation checks this, so the check
     /// takes no lock.
     aborting: AtomicBool,
+    /// Until when callers outside of workflows wait for what can end here, and for nothing else; `None` in
+    /// normal operation.
+    callers_released: watch::Sender<Option<Timestamp>>,
 }
 
 impl ShutdownSignal {
     pub(crate) fn new() -> Self {
-        Self { phase: watch::Sender::new(EnginePhase::Running), aborting: AtomicBool::new(false) }
+        Self {
+            phase: watch::Sender::new(EnginePhase::Running),
+            aborting: AtomicBool::new(false),
+            callers_released: watch::Sender::new(None),
+        }
     }
 
     pub(crate) fn phase(&self) -> EnginePhase {
@@ -61,6 +70,22 @@ impl ShutdownSignal {
             }
             advances
         });
+    }
+
+    /// From now on callers outside of workflows wait only for what can end in this process until `deadline`.
+    pub(crate) fn release_callers(&self, deadline: Timestamp) {
+        self.callers_released.send_replace(Some(deadline));
+    }
+
+    /// Returns once [`release_callers`](Self::release_callers) was called, with its deadline.
+    pub(crate) async fn callers_released(&self) -> Timestamp {
+        let mut watcher = self.callers_released.subscribe();
+        loop {
+            if let Some(deadline) = *watcher.borrow_and_update() {
+                return deadline;
+            }
+            let _ = watcher.changed().await; // the sender lives as long as `self`
+        }
     }
 
     /// Returns once the phase is `phase` or later.

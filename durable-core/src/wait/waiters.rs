@@ -3,9 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Poll, Waker};
+
+use tokio::sync::Notify;
 
 use crate::store::{Hint, PollResult};
 use crate::types::sync::lock;
@@ -24,6 +27,8 @@ pub(crate) struct Waiters {
     pub(crate) wakeup: Wakeup,
     /// Whether other processes' writes are notified, so that polling at intervals is only for safety.
     pub(crate) listening: AtomicBool,
+    /// Notified when there may be nothing left to answer.
+    settled: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -32,6 +37,10 @@ struct WaiterState {
     last_number: u64,
     order: PollOrder<WaiterKey>,
     released: ReleaseScope,
+    /// Whether a batch is under way.
+    polling: bool,
+    /// How many waits were answered and are not over yet.
+    answered: usize,
 }
 
 /// Which waiters return without a result, because the engine shuts down.
@@ -57,6 +66,8 @@ struct Waiter {
     turn: PollTurn,
     /// Whether the database was polled for it since the wait began.
     polled: bool,
+    /// Whether it got a result.
+    answered: bool,
     /// The smallest scope that releases it.
     release_scope: ReleaseScope,
 }
@@ -73,8 +84,15 @@ impl Waiters {
         let mut state = lock(&self.state);
         state.last_number += 1;
         let key = (Hint::for_workflow(workflow), state.last_number);
-        let mut waiter =
-            Waiter { wait_for, waker: None, result: None, turn: PollTurn::Idle, polled: false, release_scope };
+        let mut waiter = Waiter {
+            wait_for,
+            waker: None,
+            result: None,
+            turn: PollTurn::Idle,
+            polled: false,
+            answered: false,
+            release_scope,
+        };
         state.order.mark_due(key, &mut waiter.turn);
         state.waiters.insert(key, waiter);
         drop(state);
@@ -147,12 +165,14 @@ impl Waiters {
         if !order.is_empty() {
             self.wakeup.wake(); // the next batch follows without a reason of its own
         }
+        state.polling = true;
         batch
     }
 
     /// Polls again for a batch that got no answer.
     pub(crate) fn retry(&self, batch: &PollBatch) {
         let mut state = lock(&self.state);
+        state.polling = false;
         let WaiterState { waiters, order, .. } = &mut *state;
         for key in batch.keys() {
             if let Some(waiter) = waiters.get_mut(&key) {
@@ -167,10 +187,13 @@ impl Waiters {
         let mut state = lock(&self.state);
         let released = state.released;
         for (key, result) in batch.results(found) {
-            if let Some(waiter) = state.waiters.get_mut(&key) {
+            let WaiterState { waiters, answered, .. } = &mut *state;
+            if let Some(waiter) = waiters.get_mut(&key) {
                 waiter.result = Some(Box::new(result));
+                *answered += usize::from(!std::mem::replace(&mut waiter.answered, true));
             }
         }
+        state.polling = false;
         for key in batch.keys() {
             let Some(waiter) = state.waiters.get_mut(&key) else { continue };
             let is_first = !std::mem::replace(&mut waiter.polled, true);
@@ -180,6 +203,23 @@ impl Waiters {
         }
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
+        self.settled.notify_waiters();
+    }
+
+    /// Returns when everything that was notified is polled for, and every wait that has a result is over.
+    pub(crate) async fn settle(&self) {
+        loop {
+            let mut settled = pin!(self.settled.notified());
+            settled.as_mut().enable(); // before the check, so that a notification between the two is received
+            let is_settled = {
+                let state = lock(&self.state);
+                !state.order.has_due() && !state.polling && state.answered == 0
+            };
+            if is_settled {
+                return;
+            }
+            settled.await;
+        }
     }
 }
 
@@ -219,9 +259,10 @@ impl WaitHandle<'_> {
     /// Polls again: the result was of no use.
     pub(crate) fn retry_read(&self) {
         let mut state = lock(&self.waiters.state);
-        let WaiterState { waiters, order, .. } = &mut *state;
+        let WaiterState { waiters, order, answered, .. } = &mut *state;
         if let Some(waiter) = waiters.get_mut(&self.key) {
             (waiter.result, waiter.polled) = (None, false);
+            *answered -= usize::from(std::mem::take(&mut waiter.answered));
             order.mark_due(self.key, &mut waiter.turn);
         }
         drop(state);
@@ -242,7 +283,12 @@ impl WaitHandle<'_> {
 
 impl Drop for WaitHandle<'_> {
     fn drop(&mut self) {
-        lock(&self.waiters.state).waiters.remove(&self.key);
+        let mut state = lock(&self.waiters.state);
+        if state.waiters.remove(&self.key).is_some_and(|it| it.answered) {
+            state.answered -= 1;
+            drop(state);
+            self.waiters.settled.notify_waiters();
+        }
     }
 }
 

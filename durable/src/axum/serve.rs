@@ -54,7 +54,7 @@ const LAST_RESPONSES_TIME: Duration = Duration::from_millis(500);
 /// # }
 /// ```
 pub fn serve<L: Listener>(app: impl Borrow<Durable>, listener: L, router: Router) -> Serve<L> {
-    Serve { app: app.borrow().clone(), listener, router, settings: TimingSettings::default(), until: None }
+    Serve { app: app.borrow().clone(), listener, router, settings: TimingSettings::default(), until: None, after: None }
 }
 
 /// A web service that is not started yet, made by [`serve()`]. Await it.
@@ -65,6 +65,7 @@ pub struct Serve<L> {
     router: Router,
     settings: TimingSettings,
     until: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    after: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 impl<L> Serve<L> {
@@ -96,6 +97,25 @@ impl<L> Serve<L> {
         self
     }
 
+    /// Runs `work` once the requests have finished, while the engine still works in full: what the program has
+    /// to do before it ends. It may take half of the time that is left of the [total](Self::total); what is not
+    /// done by then is dropped, and the engine shuts down. For tasks that run all along see [`Durable::spawn`].
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # use durable::prelude::*;
+    /// # async fn flush() {}
+    /// # async fn example(app: Durable, listener: tokio::net::TcpListener, router: axum::Router) -> Result<()> {
+    /// let report = durable::axum::serve(&app, listener, router).after_serving(async { flush().await }).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn after_serving(mut self, work: impl Future<Output = ()> + Send + 'static) -> Self {
+        self.after = Some(Box::pin(work));
+        self
+    }
+
     /// Shuts down when `trigger` completes, and does not handle signals: for tests, and for services inside
     /// other programs. Then there is no second signal, and no watchdog that ends a stuck process.
     pub fn until(mut self, trigger: impl Future<Output = ()> + Send + 'static) -> Self {
@@ -110,7 +130,7 @@ where
     L::Addr: Clone + Sync + fmt::Debug,
 {
     async fn run(self) -> Result<Arc<ShutdownReport>> {
-        let Self { app, listener, router, settings, until } = self;
+        let Self { app, listener, router, settings, until, after } = self;
         let timings = ServeTimings::new(settings)?;
         let signals = if until.is_some() { None } else { Some(signals::install()?) };
         // From here on the signal thread quiesces the engine, and ends the process if it is stuck.
@@ -153,6 +173,7 @@ where
 
         tracing::info!(target: "durable::shutdown", http_drain = ?timings.http_drain, "closing the listener; open requests may finish");
         let _ = stop.send(true); // fails only if the listener is gone
+        app.release_callers(timings.http_drain);
         let drain = async {
             if !cut_short {
                 tokio::select! {
@@ -166,6 +187,24 @@ where
             () = http.closed() => {}
             () = drain => {
                 tracing::warn!(target: "durable::shutdown", "requests are still open; those that wait for a workflow get 503 with its id");
+            }
+        }
+        if let Some(after) = after {
+            let limit = timings.total.saturating_sub(started.elapsed()) / 2;
+            let work = timeout(limit, app.scope(after));
+            let served = async {
+                http.closed().await; // open requests go on meanwhile
+                pending::<()>().await;
+            };
+            tokio::select! {
+                biased;
+                () = served => {}
+                () = &mut second_signal => {
+                    tracing::warn!(target: "durable::shutdown", "a second signal: the work after serving is dropped");
+                }
+                done = work => if done.is_err() {
+                    tracing::warn!(target: "durable::shutdown", ?limit, "the work after serving was not done in time and is dropped");
+                },
             }
         }
         let reason = signals

@@ -44,7 +44,7 @@ async fn all_succeed(app: &Durable) {
 async fn a_start_whose_caller_is_gone_runs(database: &TestDatabase) {
     let (app, faulty) = faulty(database).await;
     faulty.hold_next("commit", HoldAt::After);
-    let caller = app.spawn(adds_two(1).id("w"));
+    let caller = app.spawn_scoped(adds_two(1).id("w"));
     faulty.wait_for_held_call().await;
     caller.abort();
     assert!(caller.await.expect_err("it was dropped").is_cancelled());
@@ -146,7 +146,7 @@ async fn a_cancellation_whose_caller_is_gone_stops_the_body(database: &TestDatab
     app.scope(async { waits_at_a_gate(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
     faulty.hold_next("cancel", HoldAt::After);
-    let caller = app.spawn(app.cancel_workflow("w"));
+    let caller = app.spawn_scoped(app.cancel_workflow("w"));
     faulty.wait_for_held_call().await;
     caller.abort();
     assert!(caller.await.expect_err("it was dropped").is_cancelled());

@@ -118,7 +118,7 @@ async fn starts_and_claims_under_way_are_not_taken_for_workflows_without_a_task(
     for (key, held) in [(&started, "commit"), (&claimed, "claim healing-lost")] {
         faulty.hold_next(held, HoldAt::After);
         let call = runs_once(key.clone()).id(key);
-        let call = app.spawn(if held == "commit" { call } else { call.queue(&LOST) });
+        let call = app.spawn_scoped(if held == "commit" { call } else { call.queue(&LOST) });
         faulty.wait_for_held_calls(if held == "commit" { 1 } else { 2 }).await;
         tokio::time::sleep(10 * short / 3).await; // ten heartbeats, none of which may release it
         faulty.release_held_call();

@@ -138,7 +138,7 @@ async fn an_event_can_be_awaited_before_its_workflow_is_started(database: &TestD
     let key = fresh("later");
     let app = database.launch().await;
     gate(&key).add_permits(1);
-    let waiting = app.spawn(async { status("later").await });
+    let waiting = app.spawn_scoped(async { status("later").await });
     app.scope(async { sets_event(key.clone()).id("later").await.unwrap() }).await;
     assert!(waiting.await.unwrap().is_some());
     app.shutdown().await;
@@ -155,7 +155,7 @@ async fn another_process_can_read_an_event(database: &TestDatabase) {
     let key = fresh("elsewhere");
     let here = database.builder("here").launch().await.unwrap();
     let there = database.builder("there").launch().await.unwrap();
-    let seen = there.spawn(async { status("w").await });
+    let seen = there.spawn_scoped(async { status("w").await });
     here.scope(async { sets_event(key.clone()).id("w").start().await.unwrap() }).await;
     assert_eq!(seen.await.unwrap().as_deref(), Some("begun"));
     gate(&key).add_permits(1);

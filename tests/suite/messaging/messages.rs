@@ -14,7 +14,6 @@ database_tests! {
     a_second_message_with_the_same_idempotency_key_is_dropped,
     workflows_and_steps_can_send_messages,
     sending_to_an_unknown_or_ended_workflow_is_a_recorded_error,
-    a_message_of_another_type_parks_the_workflow_and_stays_unreceived,
     recv_outside_a_workflow_or_in_a_step_is_refused,
     another_process_receives_what_this_one_sends,
     a_message_sent_in_the_users_transaction_commits_with_it,
@@ -201,21 +200,6 @@ async fn sending_to_an_unknown_or_ended_workflow_is_a_recorded_error(database: &
     let text = app.retrieve_workflow::<String>("w").await.unwrap().await.unwrap();
     assert!(text.contains("no workflow has the id \"nobody\""), "{text}");
     assert!(text.ends_with("|NotFound|Ended"), "{text}");
-    app.shutdown().await;
-}
-
-async fn a_message_of_another_type_parks_the_workflow_and_stays_unreceived(database: &TestDatabase) {
-    let app = database.launch().await;
-    app.scope(async {
-        let handle = receives("n".into(), 1).id("w").start().await.unwrap();
-        durable::send("w", "n", "no number").await.unwrap();
-        let error = handle.await.expect_err("it is parked");
-        assert!(error.is_parked(), "{error}");
-        assert!(error.to_string().contains("`n` at position 1") && error.to_string().contains("u32"), "{error}");
-    })
-    .await;
-    let kinds: Vec<_> = app.list_steps("w").await.unwrap().into_iter().map(|it| it.kind).collect();
-    assert!(!kinds.contains(&"recv".to_owned()), "the message is still the first in line: {kinds:?}");
     app.shutdown().await;
 }
 

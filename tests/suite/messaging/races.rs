@@ -35,7 +35,7 @@ async fn a_recv_that_timed_out_leaves_its_message_to_the_next(database: &TestDat
         .map(|it| {
             let (id, micros) = (format!("w-{it}"), 500 + random.below(4_000));
             let pauses: Vec<u64> = (0..MANY).map(|_| random.below(6_000)).collect();
-            app.spawn(async move {
+            app.spawn_scoped(async move {
                 let handle = receives_with_timeout(MANY as usize, micros).id(&id).start().await.unwrap();
                 for (n, pause) in (0..MANY).zip(pauses) {
                     tokio::time::sleep(Duration::from_micros(pause)).await; // a random pause, around the timeouts
@@ -83,7 +83,7 @@ async fn of_a_concurrent_cancellation_and_end_one_takes_effect(database: &TestDa
         if random.chance(50) {
             tokio::task::yield_now().await;
         }
-        cancels.push(app.spawn(handle.cancel().into_future()));
+        cancels.push(app.spawn_scoped(handle.cancel().into_future()));
     }
     gate(&key).add_permits(MANY as usize);
     for cancel in cancels {
@@ -127,7 +127,7 @@ async fn no_message_is_received_twice_during_takeovers(database: &TestDatabase) 
     }
     let sending: Vec<_> = (0..WORKFLOWS)
         .map(|w| {
-            sender.spawn(async move {
+            sender.spawn_scoped(async move {
                 for n in 0..MANY {
                     durable::send(format!("w-{w}"), "n", &n).await.unwrap();
                 }
@@ -168,7 +168,7 @@ async fn a_message_to_an_ending_workflow_is_stored_or_refused(database: &TestDat
         let sends: Vec<_> = (0..SENDERS)
             .map(|n| {
                 let id = id.clone();
-                app.spawn(async move {
+                app.spawn_scoped(async move {
                     let mut sent = Vec::new();
                     loop {
                         let letter = n * 1_000 + u32::try_from(sent.len()).expect("it ends soon");
@@ -205,12 +205,12 @@ async fn an_event_set_during_get_event_is_returned(database: &TestDatabase) {
     let mut asking = Vec::new();
     for n in 0..100 {
         for app in [&here, &there] {
-            asking.push(app.spawn(async move {
+            asking.push(app.spawn_scoped(async move {
                 let seen = durable::get_event::<u32>(format!("w-{n}"), "n", HOUR).await.unwrap();
                 assert_eq!(seen, Some(n));
             }));
         }
-        asking.push(here.spawn(async move { sets_event_soon(n).id(format!("w-{n}")).await.unwrap() }));
+        asking.push(here.spawn_scoped(async move { sets_event_soon(n).id(format!("w-{n}")).await.unwrap() }));
     }
     for it in asking {
         tokio::time::timeout(Duration::from_secs(20), it).await.expect("it is seen").unwrap();
@@ -239,9 +239,9 @@ async fn waits_a_little(n: u64) -> Result<u64> {
 
 async fn hundreds_of_waits_of_every_kind_leave_nothing_behind(database: &TestDatabase) {
     let app = database.launch().await;
-    let calls: Vec<_> = (0..500).map(|n| app.spawn(async move { waits_a_little(n).await.unwrap() })).collect();
+    let calls: Vec<_> = (0..500).map(|n| app.spawn_scoped(async move { waits_a_little(n).await.unwrap() })).collect();
     let outside: Vec<_> = (0..500)
-        .map(|_| app.spawn(async { durable::get_event::<u32>("nobody", "never", HOUR).await.map(drop) }))
+        .map(|_| app.spawn_scoped(async { durable::get_event::<u32>("nobody", "never", HOUR).await.map(drop) }))
         .collect();
     for (n, call) in (0..).zip(calls) {
         assert_eq!(call.await.unwrap(), n);

@@ -25,7 +25,7 @@ async fn sleeps(duration: Duration) -> Result<()> {
 async fn a_sleep_never_ends_early(database: &TestDatabase) {
     let app = database.launch().await;
     let calls = (0..50_u32).map(|n| {
-        app.spawn(async move {
+        app.spawn_scoped(async move {
             let (duration, begun) = (Duration::from_millis(u64::from(n) * 7), Instant::now());
             sleeps(duration).await.unwrap();
             assert!(begun.elapsed() >= duration, "{n}");

@@ -70,7 +70,7 @@ async fn a_stream_that_is_not_closed_ends_with_its_workflow(database: &TestDatab
     let app = database.launch().await;
     app.scope(async {
         let handle = writes(key.clone(), 1, 1, false).id("w").start().await.unwrap();
-        let read = app.spawn(async { read_all("w").await });
+        let read = app.spawn_scoped(async { read_all("w").await });
         gate(&key).add_permits(1);
         handle.await.unwrap();
         assert_eq!(read.await.unwrap(), [0, 1]);

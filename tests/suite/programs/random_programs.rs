@@ -149,7 +149,7 @@ impl<'a> Hall<'a> {
                 let ground =
                     Ground { id: id.clone(), table: self.table.clone(), postgres: self.database.is_postgres() };
                 let program = program.clone();
-                app.spawn(async move { interpret(ground, program).id(id).await })
+                app.spawn_scoped(async move { interpret(ground, program).id(id).await })
             })
             .collect();
         let mut results = Vec::new();

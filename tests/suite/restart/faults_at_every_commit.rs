@@ -50,13 +50,13 @@ async fn run_with_faults(database: &TestDatabase, mode: FaultMode) {
         let key = fresh("faulty");
         let faulty = FaultyStore::new(database, mode, at).await;
         let app = database.builder("faulty").store(Arc::clone(&faulty) as Arc<dyn Store>).launch().await.unwrap();
-        let first = faulty.result_or_death(app.spawn(faulty_flow(key.clone()).id(&key))).await;
+        let first = faulty.result_or_death(app.spawn_scoped(faulty_flow(key.clone()).id(&key))).await;
         let faulted = faulty.was_reached();
         drop(app);
         faulty.close().await;
 
         let app = database.launch().await;
-        let result = app.spawn(faulty_flow(key.clone()).id(&key)).await.unwrap().unwrap();
+        let result = app.spawn_scoped(faulty_flow(key.clone()).id(&key)).await.unwrap().unwrap();
         assert_eq!(result, "one, in the child, no, left, right", "{mode:?} at commit {at}");
         assert!(first.is_none_or(|it| it == result));
         for effect in EFFECTS {

@@ -91,13 +91,13 @@ async fn run_with_faults(database: &TestDatabase, mode: FaultMode) {
         let faulty = FaultyStore::new(database, mode, at).await;
         let app = database.builder("faulty").store(Arc::clone(&faulty) as Arc<dyn Store>).launch().await.unwrap();
         let call = branching_flow(key.clone(), database.is_postgres()).id(&key);
-        let first = faulty.result_or_death(app.spawn(call)).await;
+        let first = faulty.result_or_death(app.spawn_scoped(call)).await;
         let faulted = faulty.was_reached();
         drop(app);
         faulty.close().await;
 
         let app = database.launch().await;
-        let again = app.spawn(branching_flow(key.clone(), database.is_postgres()).id(&key)).await;
+        let again = app.spawn_scoped(branching_flow(key.clone(), database.is_postgres()).id(&key)).await;
         let result = again.unwrap().unwrap();
         assert_eq!(result, RESULT, "{mode:?} at commit {at}");
         assert!(first.is_none_or(|it| it == result));

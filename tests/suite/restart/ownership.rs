@@ -97,7 +97,7 @@ async fn many_executors_start_the_same_ids_and_each_runs_once(database: &TestDat
     let mut calls = Vec::new();
     for number in 0..50 {
         for app in &apps {
-            calls.push(app.spawn(owned(format!("{key} {number}")).id(format!("id-{number}"))));
+            calls.push(app.spawn_scoped(owned(format!("{key} {number}")).id(format!("id-{number}"))));
         }
         gate(&format!("{key} {number}")).add_permits(10);
     }

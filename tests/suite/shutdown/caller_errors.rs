@@ -81,7 +81,7 @@ async fn an_unconfirmed_start_is_an_unconfirmed_error(database: &TestDatabase) {
         let (key, id) = (fresh("unknown"), if was_written { "there" } else { "not there" });
         let (app, store) = failing(database, &[first]).await;
         let call = counted_once(key.clone()).id(id);
-        let enqueues = app.spawn(async move { call.enqueue(&AFTER).await });
+        let enqueues = app.spawn_scoped(async move { call.enqueue(&AFTER).await });
         until("the write is sent", async || !was_written || app.store().statement_counts().commits > 0).await;
         let report = app.shutdown_with(budgets(0, 0)).await;
         let error = enqueues.await.unwrap().unwrap_err();
@@ -101,7 +101,7 @@ async fn an_unconfirmed_start_is_an_unconfirmed_error(database: &TestDatabase) {
 
 async fn an_unconfirmed_message_is_an_unconfirmed_error(database: &TestDatabase) {
     let (app, store) = failing(database, &[]).await;
-    let sends = app.spawn(async move { durable::send("w", "topic", &1).await });
+    let sends = app.spawn_scoped(async move { durable::send("w", "topic", &1).await });
     tokio::task::yield_now().await;
     app.shutdown_with(budgets(0, 0)).await;
     let error = sends.await.unwrap().unwrap_err();

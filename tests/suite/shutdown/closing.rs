@@ -253,7 +253,7 @@ async fn panics_in_workflows_tasks_and_phases_do_not_stop_the_shutdown(database:
     let key = fresh("panics");
     app.scope(async { panics_when_dropped(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
-    let asks = app.spawn(durable::get_event::<u32>("w", "nothing", Duration::from_mins(1)));
+    let asks = app.spawn_scoped(durable::get_event::<u32>("w", "nothing", Duration::from_mins(1)));
     faulty.wait_for_held_call().await;
     // And a phase of the shutdown.
     faulty.hold_next("release", HoldAt::Panics);
@@ -335,7 +335,7 @@ async fn closing_is_bounded_while_the_program_holds_a_connection(database: &Test
     // A transaction outside any workflow: the engine cannot end it.
     let of_program = key.clone();
     let postgres = database.is_postgres();
-    let keeps = app.spawn(async move {
+    let keeps = app.spawn_scoped(async move {
         if postgres { keeps_in_postgres(&of_program).await } else { keeps_in_sqlite(&of_program).await }
     });
     arrived(&key, 1).await;

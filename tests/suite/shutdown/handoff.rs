@@ -196,7 +196,7 @@ async fn notifications_are_sent_before_the_connections_close(database: &TestData
     reader.listening().await;
     app.scope(async { sets_event_at_end(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
-    let asks = reader.spawn(durable::get_event::<u32>("w", "last word", Duration::from_mins(1)));
+    let asks = reader.spawn_scoped(durable::get_event::<u32>("w", "last word", Duration::from_mins(1)));
     tokio::time::sleep(Duration::from_millis(100)).await; // it has polled once, and waits for a notification
     let down = start_shutdown(&app, patient());
     app.wait_for_phase(EnginePhase::Draining).await;

@@ -21,6 +21,7 @@ run_until_idle_ends_when_the_queues_are_empty,
 run_until_idle_does_not_wait_for_queues_of_a_quiesced_engine,
 run_until_idle_inside_a_workflow_does_not_wait_for_that_workflow,
 run_until_idle_waits_for_delayed_and_sleeping_workflows,
+run_until_idle_can_leave_delayed_workflows,
 }
 
 #[queue]
@@ -253,4 +254,24 @@ async fn run_until_idle_waits_for_delayed_and_sleeping_workflows(database: &Test
     let report = app.run_until_idle().await;
     assert!(report.is_clean() && report.suspended_total == 0, "{report}");
     assert_eq!(with(database, Status::Success).await.len(), 2);
+}
+
+async fn run_until_idle_can_leave_delayed_workflows(database: &TestDatabase) {
+    let key = fresh("left");
+    let app = database.launch().await;
+    app.scope(async {
+        sleeps_briefly(key.clone()).queue(&ONE_BY_ONE).id("now").start().await.unwrap();
+        sleeps_briefly(key.clone())
+            .queue(&ONE_BY_ONE)
+            .delay(Duration::from_hours(1))
+            .id("later")
+            .start()
+            .await
+            .unwrap();
+    })
+    .await;
+    let report = app.run_until_idle().ignore_delayed().await;
+    assert!(report.is_clean(), "{report}");
+    assert_eq!(with(database, Status::Success).await.len(), 1);
+    assert_eq!(with(database, Status::Delayed).await.len(), 1);
 }

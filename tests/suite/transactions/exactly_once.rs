@@ -77,13 +77,13 @@ async fn run(database: &TestDatabase, mode: FaultMode) {
         let key = fresh("five");
         let faulty = FaultyStore::new(database, mode, at).await;
         let app = database.builder("faulty").store(Arc::clone(&faulty) as Arc<dyn Store>).launch().await.unwrap();
-        let call = app.spawn(five_transactions(table.clone(), key.clone(), postgres).id(&key));
+        let call = app.spawn_scoped(five_transactions(table.clone(), key.clone(), postgres).id(&key));
         faulty.result_or_death(call).await;
         drop(app);
         faulty.close().await;
 
         let app = database.launch().await;
-        let again = app.spawn(five_transactions(table.clone(), key.clone(), postgres).id(&key));
+        let again = app.spawn_scoped(five_transactions(table.clone(), key.clone(), postgres).id(&key));
         assert_eq!(again.await.unwrap().unwrap(), 40, "{mode:?} at commit {at}");
         let text = format!("select count(*) from {table} where key = '{key}'");
         let counted = app.scope(async { if postgres { count_pg(text).await } else { count_lite(text).await } });
@@ -131,12 +131,12 @@ async fn a_crash_between_the_two_databases_applies_each_transaction_once() {
             let faulty = FaultyStore::new(&database, mode, at).await;
             let builder = database.builder("faulty").database("other", pool.clone());
             let app = builder.store(Arc::clone(&faulty) as Arc<dyn Store>).launch().await.unwrap();
-            faulty.result_or_death(app.spawn(five_elsewhere(key.clone()).id(&key))).await;
+            faulty.result_or_death(app.spawn_scoped(five_elsewhere(key.clone()).id(&key))).await;
             drop(app);
             faulty.close().await;
 
             let app = database.builder("again").database("other", pool.clone()).launch().await.unwrap();
-            let again = app.spawn(five_elsewhere(key.clone()).id(&key));
+            let again = app.spawn_scoped(five_elsewhere(key.clone()).id(&key));
             assert_eq!(again.await.unwrap().unwrap(), 5, "{mode:?} at commit {at}");
             let count = "select count(*) from applied where key = $1";
             let applied: i64 = sqlx::query_scalar(count).bind(&key).fetch_one(&pool).await.unwrap();
@@ -174,7 +174,7 @@ async fn a_fenced_executor_commits_nothing_in_another_database() {
     sqlx::query("create table applied (key text, number bigint)").execute(&pool).await.unwrap();
     let key = fresh("deposed");
     let app = database.builder("a").database("other", pool.clone()).launch().await.unwrap();
-    app.spawn(adds_when_opened(key.clone()).id("w"));
+    app.spawn_scoped(adds_when_opened(key.clone()).id("w"));
     arrived(&key, 1).await;
     let store = app.store();
     let me = store.executors().await.unwrap().pop().unwrap();

@@ -149,7 +149,7 @@ async fn branches_inside_a_transaction_are_refused(app: TestApp) {
         let text = parked.to_string();
         assert!(parked.is_parked(), "{text}");
         assert!(text.contains(&format!("`{kind}` was called inside the transaction `branches`")), "{text}");
-        let outside = app.spawn(async move { branches(kind).await });
+        let outside = app.spawn_scoped(async move { branches(kind).await });
         assert!(outside.await.unwrap_err().is_panic(), "outside any workflow there is nothing to park");
     }
 }
@@ -201,7 +201,7 @@ async fn a_serialization_failure_is_retried_until_it_succeeds() {
     let app = database.launch().await;
     let table = format!("\"{}\".numbers", database.schema());
     app.scope(run_sql(format!("create table {table} (n bigint)"))).await.unwrap();
-    let calls: Vec<_> = (0..24).map(|_| app.spawn(adds(table.clone()))).collect();
+    let calls: Vec<_> = (0..24).map(|_| app.spawn_scoped(adds(table.clone()))).collect();
     let mut sums = Vec::new();
     for call in calls {
         sums.push(call.await.unwrap().unwrap());

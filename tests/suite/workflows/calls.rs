@@ -79,7 +79,7 @@ async fn the_same_id_never_runs_twice(_app: TestApp) {
 
 async fn a_second_start_attaches_and_gets_the_same_result(app: TestApp) {
     let key = fresh("attach");
-    let calls: Vec<_> = (0..32).map(|_| app.spawn(touch_once(key.clone()).id("attach"))).collect();
+    let calls: Vec<_> = (0..32).map(|_| app.spawn_scoped(touch_once(key.clone()).id("attach"))).collect();
     for call in calls {
         assert_eq!(call.await.unwrap().unwrap(), 1);
     }
@@ -263,7 +263,7 @@ async fn gated(name: String) -> Result<u32> {
 
 async fn a_dropped_await_leaves_the_workflow_running(app: TestApp) {
     let name = fresh("gate");
-    let caller = app.spawn(gated(name.clone()).id("left"));
+    let caller = app.spawn_scoped(gated(name.clone()).id("left"));
     arrived(&name, 1).await;
     caller.abort();
     assert!(caller.await.unwrap_err().is_cancelled());

@@ -29,7 +29,7 @@ async fn two_engines_in_one_process_never_mix(database: &TestDatabase) {
     let other = TestDatabase::sqlite();
     let (a, b) = (database.launch().await, other.builder("other").launch().await.unwrap());
 
-    let calls = (0..20).map(|_| (a.spawn(named("a".into())), b.spawn(named("b".into()))));
+    let calls = (0..20).map(|_| (a.spawn_scoped(named("a".into())), b.spawn_scoped(named("b".into()))));
     for (of_a, of_b) in calls.collect::<Vec<_>>() {
         assert_eq!((of_a.await.unwrap().unwrap().as_str(), of_b.await.unwrap().unwrap().as_str()), ("a", "b"));
     }
@@ -62,7 +62,7 @@ async fn a_workflow_runs_in_the_engine_that_started_it(database: &TestDatabase) 
     let other = TestDatabase::sqlite();
     let (a, b) = (database.launch().await, other.builder("other").launch().await.unwrap());
     // The call is made in one engine's scope and awaited in none.
-    a.spawn(async { parent_of_named("child".into()).id("p").await.unwrap() }).await.unwrap();
+    a.spawn_scoped(async { parent_of_named("child".into()).id("p").await.unwrap() }).await.unwrap();
     assert_eq!(a.list_workflows(Filter::new()).await.unwrap().len(), 2, "the child is where its parent is");
     assert!(b.list_workflows(Filter::new()).await.unwrap().is_empty());
     a.shutdown().await;

@@ -74,6 +74,11 @@ impl Teardown {
         })
     }
 
+    /// The background tasks.
+    pub(super) fn background(&self) -> &Background {
+        &self.background
+    }
+
     /// Starts the shutdown, or shortens the one under way.
     pub(super) fn request(self: &Arc<Self>, options: ShutdownOptions) {
         let mut options = options.checked();

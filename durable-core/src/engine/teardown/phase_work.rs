@@ -21,6 +21,9 @@ use crate::types::time::Timestamp;
 use crate::wait::shutdown_phase::EnginePhase;
 use crate::wait::waiters::ReleaseScope;
 
+/// How long callers have to receive what has ended in the drain. It takes that long only if the database does
+/// not answer.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long an aborted task is waited for. It takes that long only if it blocks its thread.
 const ABORT_WAIT: Duration = Duration::from_millis(50);
 
@@ -117,8 +120,11 @@ impl PhaseWork for OngoingShutdown<'_> {
         let Teardown { runtime, background, .. } = self.teardown;
         match phase {
             TeardownPhase::Quiesce | TeardownPhase::Drain => {}
-            // What each step does has to be read before it is dropped.
-            TeardownPhase::Abort => self.leftovers.add_overdue(&runtime.running.all()),
+            TeardownPhase::Abort => {
+                // What each step does has to be read before it is dropped.
+                self.leftovers.add_overdue(&runtime.running.all());
+                background.abort(EnginePhase::Draining);
+            }
             TeardownPhase::Stop => {
                 // Workflow bodies no longer need these tasks, and nothing may be claimed any more.
                 background.abort(EnginePhase::Stopping);
@@ -152,8 +158,15 @@ impl OngoingShutdown<'_> {
 
     /// Running workflows may finish; those with a wait that would outlast the drain are suspended.
     async fn drain(&self) {
+        let runtime = &self.teardown.runtime;
+        let all_ended = async {
+            let tasks = self.teardown.background.wait_for_end(EnginePhase::Draining);
+            join(runtime.running.wait_until_empty(), tasks).await;
+            // What has ended here is on its way to the callers that wait for it.
+            let _ = tokio::time::timeout(SETTLE_TIMEOUT, runtime.waiters.settle()).await;
+        };
         tokio::select! {
-            () = self.teardown.runtime.running.wait_until_empty() => {}
+            () = all_ended => {}
             () = self.release_waits() => {}
         }
     }
@@ -192,7 +205,8 @@ impl OngoingShutdown<'_> {
         for run in runtime.running.all() {
             run.begin_abort();
         }
-        runtime.running.wait_until_empty().await;
+        let tasks = self.teardown.background.wait_for_end(EnginePhase::Draining);
+        join(runtime.running.wait_until_empty(), tasks).await;
     }
 
     /// Drops what still runs, then lets the tasks end that served it.

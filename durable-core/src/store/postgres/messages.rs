@@ -43,7 +43,7 @@ fn sending(besides: &str) -> String {
          select (select status from target) as status, (select count(*) from sent) as sent,
                 exists (select 1 from durable.messages where key = $2::bigint)
                 or exists (select 1 from durable.messages m, target t
-                            where m.workflow = t.key and m.idempotency_key = $4::text) as there{besides}",
+                            where m.workflow = t.key and m.topic = $3::text and m.idempotency_key = $4::text) as there{besides}",
         names(MESSAGE),
         parameters(MESSAGE, 2)
     )

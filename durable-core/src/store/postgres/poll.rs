@@ -4,7 +4,6 @@ use crate::store::columns::{FinishedRow, select};
 use crate::store::decode_messaging::found;
 use crate::store::postgres::PostgresStore;
 use crate::store::postgres::dialect::CLOCK;
-use crate::store::rows_by_kind::TERMINAL;
 use crate::store::sql::sql_statements;
 use crate::store::{PollRequest, PollResult, StoreError};
 
@@ -36,7 +35,7 @@ sql_statements! {
                  where m.workflow = wanted.workflow and m.topic = wanted.topic and m.received_at is null
                  order by m.sent_at, m.key limit 1) m
          union all
-         select 'event', wanted.number - 1, null, null, null, e.value, null, null
+         select 'event', wanted.number - 1, null, null, w.status, e.value, null, null
            from (select * from unnest($6::text[], $7::text[]) with ordinality limit cardinality($6::text[]))
                 as wanted (id, name, number)
            join durable.workflows w on w.id = wanted.id
@@ -44,13 +43,13 @@ sql_statements! {
                 select e.value from durable.events e
                  where e.workflow = w.key and e.name = wanted.name
                  order by e.set_at desc, e.key desc limit 1) e on true
-          where e.value is not null or w.status in {TERMINAL}
+          where e.value is not null or w.status in ('SUCCESS', 'ERROR', 'CANCELLED', 'PARKED')
          union all
          select 'stream', wanted.number - 1, null, null, null, null, null, null
            from (select * from unnest($8::text[], $9::text[], $10::bigint[], $11::bigint[]) with ordinality
                   limit cardinality($8::text[])) as wanted (id, name, at, key, number)
            join durable.workflows w on w.id = wanted.id
-          where w.status in {TERMINAL}
+          where w.status in ('SUCCESS', 'ERROR', 'CANCELLED', 'PARKED')
              or (select s.key from durable.streams s
                   where s.workflow = w.key and s.name = wanted.name
                     and (s.written_at, s.key) > (wanted.at, wanted.key)

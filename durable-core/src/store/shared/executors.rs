@@ -45,14 +45,14 @@ sql_statements! {
             and {} and w.queue is null",
         is_not_in("w.name", 1)
     );
-    /// $1 the executor; $2 known names; $3 queues.
+    /// $1 the executor; $2 known names; $3 queues; $4 whether delayed ones count.
     work_left = format!(
         "select exists (select 1 from durable.workflows where status = 'PENDING' and executor = $1) as own,
                 exists (select 1 from durable.workflows w
                          where w.status = 'PENDING' and w.executor is null
                            and ({known} or w.queue is not null)) as released,
                 exists (select 1 from durable.workflows w
-                         where w.status in ('ENQUEUED', 'DELAYED') and {} and {known}
+                         where (w.status = 'ENQUEUED' or (w.status = 'DELAYED' and $4)) and {} and {known}
                            and not exists (select 1 from durable.queues q where q.name = w.queue and q.paused)) as queued",
         is_in("w.queue", 3),
         known = is_in("w.name", 2)
@@ -126,7 +126,11 @@ impl Executors for SqlStore {
         Box::pin(async move {
             let names = list(&names_of_known(&query.known));
             let statement = self.query(&self.sql.executors.work_left).bind(query.executor.get()).bind(names);
-            let row = statement.bind(list(&query.queues)).fetch_one(&mut *self.reading_leases().await?).await?;
+            let row = statement
+                .bind(list(&query.queues))
+                .bind(query.delayed)
+                .fetch_one(&mut *self.reading_leases().await?)
+                .await?;
             let (own, released, queued) = (row.try_get("own")?, row.try_get("released")?, row.try_get("queued")?);
             Ok(WorkFound { own, released, queued })
         })

@@ -20,12 +20,12 @@ sql_statements! {
     send = sending(3, FENCE_HOLDS);
     /// $1 the id of the receiver; $2 to $5 the message; $6 now.
     send_unfenced = sending(1, "true");
-    /// Why a message was not written. $1 its key; $2 the id of its receiver; $3 its idempotency key.
+    /// Why a message was not written. $1 its key; $2 the id of its receiver; $3 its idempotency key; $4 its topic.
     why = "select 0 as sent, (select status from durable.workflows where id = $2) as status,
                   exists (select 1 from durable.messages where key = $1)
                   or exists (select 1 from durable.messages
                               where workflow = (select key from durable.workflows where id = $2)
-                                and idempotency_key = $3) as there";
+                                and topic = $4 and idempotency_key = $3) as there";
     /// $1, $2 fence; $3 keys; $4 now.
     receive = format!(
         "update durable.messages set received_at = coalesce(received_at, $4)
@@ -91,7 +91,8 @@ impl SqliteStore {
             return Ok(Sent::Now);
         }
         let query = self.query(&self.sql.messages.why).bind(message.key.get()).bind(&message.to);
-        decode::<_, SentRow, _>(&query.bind(&message.idempotency_key).fetch_one(connection).await?)
+        let query = query.bind(&message.idempotency_key).bind(&message.topic);
+        decode::<_, SentRow, _>(&query.fetch_one(connection).await?)
     }
 
     pub(super) async fn mark_received(

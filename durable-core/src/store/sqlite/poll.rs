@@ -2,7 +2,6 @@
 
 use crate::store::columns::{FinishedRow, select};
 use crate::store::decode_messaging::found;
-use crate::store::rows_by_kind::TERMINAL;
 use crate::store::sql::sql_statements;
 use crate::store::sqlite::SqliteStore;
 use crate::store::sqlite::dialect::list;
@@ -32,19 +31,19 @@ sql_statements! {
                             and o.received_at is null
                           order by o.sent_at, o.key limit 1)
          union all
-         select 'event', number, null, null, null, value, null, null
+         select 'event', number, null, null, status, value, null, null
            from (select wanted.key as number, w.status,
                         (select e.value from durable.events e
                           where e.workflow = w.key and e.name = wanted.value ->> 1
                           order by e.set_at desc, e.key desc limit 1) as value
                    from json_each($6) wanted cross join durable.workflows w
                   where w.id = wanted.value ->> 0)
-          where value is not null or status in {TERMINAL}
+          where value is not null or status in ('SUCCESS', 'ERROR', 'CANCELLED', 'PARKED')
          union all
          select 'stream', wanted.key, null, null, null, null, null, null
            from json_each($7) wanted cross join durable.workflows w
           where w.id = wanted.value ->> 0
-            and (w.status in {TERMINAL} or exists (
+            and (w.status in ('SUCCESS', 'ERROR', 'CANCELLED', 'PARKED') or exists (
                  select 1 from durable.streams s
                   where s.workflow = w.key and s.name = wanted.value ->> 1
                     and (s.written_at, s.key) > (wanted.value ->> 2, wanted.value ->> 3)))",

@@ -160,9 +160,25 @@ pub(crate) fn decode<T: DeserializeOwned>(text: &str) -> Result<T, PayloadError>
         PayloadError::new(format_args!(
             "the recorded value does not read as `{}`{path}: {}",
             short_type_name::<T>(),
-            error.inner()
+            without_values(&error.inner().to_string())
         ))
     })
+}
+
+/// The text of a serde error without the values in it: it ends up in logs and in reasons, where no part of
+/// a payload may be. `invalid type: string "4111", expected u32` becomes `invalid type: string, expected u32`.
+fn without_values(message: &str) -> String {
+    for prefix in ["invalid type: ", "invalid value: ", "unknown variant "] {
+        let Some((before, rest)) = message.split_once(prefix) else { continue };
+        // The value is between quotes or backticks, and may contain either.
+        let end =
+            if prefix == "unknown variant " { rest.find("`, ").map(|at| at + 1) } else { rest.rfind(", expected ") };
+        let Some(end) = end else { continue };
+        let (value, after) = rest.split_at(end);
+        let kind = value.split(['"', '`']).next().unwrap_or_default().trim_end();
+        return format!("{before}{}{kind}{after}", if kind.is_empty() { prefix.trim_end() } else { prefix });
+    }
+    message.to_owned()
 }
 
 impl<T, E> Codec<Result<T, E>>
@@ -309,6 +325,26 @@ mod tests {
     #[derive(Debug, Serialize, Deserialize)]
     struct Line {
         cents: u32,
+    }
+
+    #[test]
+    fn errors_of_decoding_hold_no_part_of_the_value() {
+        #[derive(Debug, serde::Deserialize)]
+        enum Card {
+            Visa,
+        }
+        let texts = [
+            (decode::<u32>(r#""4111""#).map(drop), "invalid type: string, expected u32"),
+            (decode::<u8>("4111").map(drop), "invalid value: integer, expected u8"),
+            (decode::<bool>("41.11").map(drop), "invalid type: floating point, expected a boolean"),
+            (decode::<u32>(r#"", expected 4111""#).map(drop), "invalid type: string, expected u32"),
+            (decode::<Card>(r#""4111""#).map(drop), "unknown variant, expected `Visa`"),
+        ];
+        for (result, expected) in texts {
+            let error = result.expect_err("it is another type").to_string();
+            assert!(error.contains(expected) && !error.contains("4111"), "{error}");
+        }
+        assert!(matches!(decode::<Card>(r#""Visa""#), Ok(Card::Visa)));
     }
 
     #[test]

@@ -198,7 +198,12 @@ pub(crate) async fn a_takeover_without_an_answer_can_be_repeated(StoreDatabase {
 pub(crate) async fn remaining_work_is_reported(StoreDatabase { store, .. }: StoreDatabase) {
     let (me, other) = (register_executor(&*store, "a").await, register_executor(&*store, "b").await);
     let asks = async |fence: Fence, queue: &str, name: &str| {
-        let query = WorkQuery { executor: fence.executor, queues: vec![queue.to_owned()], known: known(name, 1) };
+        let query = WorkQuery {
+            executor: fence.executor,
+            queues: vec![queue.to_owned()],
+            delayed: true,
+            known: known(name, 1),
+        };
         store.work_left(&query).await.unwrap()
     };
     let nothing = WorkFound::default();

@@ -57,7 +57,7 @@ pub(crate) async fn one_poll_finds_everything_waited_for(StoreDatabase { store, 
     assert_eq!(ends, [("cancelled", Status::Cancelled), ("ended", Status::Success)]);
     let messages: Vec<_> = found.messages.iter().map(|it| (it.index, it.key, it.payload.as_str())).collect();
     assert_eq!(messages, [(1, sent.key, "hello")]);
-    assert_eq!(found.events, [PolledEvent { index: 2, value: Some(text("1")) }]);
+    assert_eq!(found.events, [PolledEvent { index: 2, value: Some(text("1")), parked: false }]);
     assert_eq!(found.streams, [1]);
 }
 
@@ -77,8 +77,11 @@ pub(crate) async fn the_last_value_of_an_event_is_found(StoreDatabase { store, .
     }
     commit(&*store, me, publish([event(run, "e", "4"), event(run, "e", "5")])).await;
     let found = events(&*store, &[("w", "e"), ("w", "null"), ("w", "e")]).await;
-    let expected =
-        [(0, "5"), (1, "null"), (2, "5")].map(|(index, value)| PolledEvent { index, value: Some(text(value)) });
+    let expected = [(0, "5"), (1, "null"), (2, "5")].map(|(index, value)| PolledEvent {
+        index,
+        value: Some(text(value)),
+        parked: false,
+    });
     assert_eq!(found, expected);
     commit(&*store, me, finish(success(run, "1"))).await;
     assert_eq!(
@@ -96,7 +99,7 @@ pub(crate) async fn an_event_of_an_ended_workflow_is_found_to_be_unset(StoreData
         assert_eq!(events(&*store, &[(&id, "e")]).await, []);
         commit(&*store, me, finish(Finish { status, outcome: None, ..success(run, "") })).await;
         let found = events(&*store, &[(&id, "e")]).await;
-        let expected = [PolledEvent { index: 0, value: None }];
+        let expected = [PolledEvent { index: 0, value: None, parked: false }];
         assert_eq!(found, if status.is_terminal() { &expected[..] } else { &[] }, "{status}");
     }
     assert_eq!(events(&*store, &[("nobody", "e")]).await, [], "it may be started yet");

@@ -8,7 +8,8 @@ without_receiver as materialized (
      where r.receiver is null
         or r.status in ('SUCCESS', 'ERROR', 'CANCELLED')
            and (select m.key from durable.messages m
-                 where m.workflow = r.receiver and m.idempotency_key = r.idempotency_key limit 1) is null),
+                 where m.workflow = r.receiver and m.topic = r.topic
+                   and m.idempotency_key = r.idempotency_key limit 1) is null),
 gate as materialized (select 1 from fence where not exists (select 1 from without_receiver)),
 recorded as (
     insert into durable.steps (workflow, branch, position, kind, name, child, attempts, output, error, failures, started_at, completed_at)

@@ -16,19 +16,19 @@ select 'message', wanted.key, m.key, null, null, m.payload, null, null
                    and o.received_at is null
                  order by o.sent_at, o.key limit 1)
 union all
-select 'event', number, null, null, null, value, null, null
+select 'event', number, null, null, status, value, null, null
   from (select wanted.key as number, w.status,
                (select e.value from durable_events e
                  where e.workflow = w.key and e.name = wanted.value ->> 1
                  order by e.set_at desc, e.key desc limit 1) as value
           from json_each(?6) wanted cross join durable_workflows w
          where w.id = wanted.value ->> 0)
- where value is not null or status in ('SUCCESS', 'ERROR', 'CANCELLED')
+ where value is not null or status in ('SUCCESS', 'ERROR', 'CANCELLED', 'PARKED')
 union all
 select 'stream', wanted.key, null, null, null, null, null, null
   from json_each(?7) wanted cross join durable_workflows w
  where w.id = wanted.value ->> 0
-   and (w.status in ('SUCCESS', 'ERROR', 'CANCELLED') or exists (
+   and (w.status in ('SUCCESS', 'ERROR', 'CANCELLED', 'PARKED') or exists (
         select 1 from durable_streams s
          where s.workflow = w.key and s.name = wanted.value ->> 1
            and (s.written_at, s.key) > (wanted.value ->> 2, wanted.value ->> 3)));

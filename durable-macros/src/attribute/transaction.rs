@@ -137,7 +137,7 @@ pub(super) fn check(function: &Function, options: &Options, diagnostics: &mut Di
     check::qualifiers(function, "a transaction", diagnostics);
     check::conditional_arguments(function, diagnostics);
     check_connection(function, diagnostics);
-    check_cloned_arguments(function, diagnostics);
+    check::lost_changes(function, "a transaction's", function.connection_index(), diagnostics);
     check::owned_output(function, "a transaction's", diagnostics);
     check::recorded_name(function, options, diagnostics);
 }
@@ -200,12 +200,6 @@ fn check_connection_type(function: &Function, ty: &Type, diagnostics: &mut Diagn
         }
         _ => {}
     }
-}
-
-/// Rejects `&mut` arguments, which cannot be passed to a second try.
-fn check_cloned_arguments(function: &Function, diagnostics: &mut Diagnostics) {
-    const MESSAGE: &str = "a transaction runs again with the same arguments after a serialization failure: take the value, or a `&` reference";
-    check::exclusive_borrows(function, function.connection_index(), MESSAGE, diagnostics);
 }
 
 fn pattern_and_type(argument: &Argument<'_>) -> impl ToTokens {

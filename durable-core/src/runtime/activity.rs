@@ -65,6 +65,10 @@ pub(crate) enum Activity {
     Message(Arc<str>),
     /// Waits for an event of another workflow.
     Event(Arc<str>),
+    /// Waits for an item of a stream.
+    Stream(Arc<str>),
+    /// Asks the database for something; the text says what.
+    Look(&'static str),
 }
 
 impl Activity {
@@ -83,6 +87,8 @@ impl fmt::Display for Activity {
             Self::Sleep => f.write_str("sleeping"),
             Self::Message(topic) => write!(f, "waiting for a message on {topic:?}"),
             Self::Event(name) => write!(f, "waiting for the event {name:?}"),
+            Self::Stream(name) => write!(f, "waiting for an item of the stream {name:?}"),
+            Self::Look(what) => write!(f, "asking the database to {what}"),
         }
     }
 }

@@ -31,6 +31,11 @@ async fn chosen(branch: &str) -> String {
     branch.to_owned()
 }
 
+#[step]
+async fn other_branch() -> String {
+    "ended".to_owned()
+}
+
 /// What the others look at.
 #[workflow]
 async fn watched(key: String) -> Result<u32> {
@@ -46,7 +51,7 @@ async fn watched(key: String) -> Result<u32> {
 #[workflow]
 async fn branches_on_a_look(of: String, key: String) -> Result<String> {
     let status = durable::retrieve_workflow::<u32>(&of).await?.status().await?;
-    let branch = if status == Status::Success { chosen("ended").await } else { chosen("running").await };
+    let branch = if status == Status::Success { other_branch().await } else { chosen("running").await };
     hold(&key).await;
     Ok(branch)
 }
@@ -134,7 +139,7 @@ async fn reads_a_stream(of: String, key: String) -> Result<Vec<u32>> {
     // An arm that loses has its own positions, and the item that it waited for is not lost.
     durable::select! {
         _ = reader.next() => unreachable!("the third item is not written yet"),
-        _ = hold(&key) => {}
+        () = hold(&key) => {}
     }
     while let Some(item) = futures_util::StreamExt::next(&mut reader).await {
         read.push(item?);

@@ -43,11 +43,13 @@ async fn an_id_of_another_workflow_is_refused_with_both_names(_app: TestApp) {
 }
 
 #[step]
+#[allow(clippy::option_option, reason = "this is what is refused")]
 async fn finds_nothing() -> Option<Option<u32>> {
     Some(None)
 }
 
 #[workflow]
+#[allow(clippy::option_option, reason = "this is what is refused")]
 async fn looks_for_nothing() -> Result<Option<Option<u32>>> {
     Ok(finds_nothing().await)
 }

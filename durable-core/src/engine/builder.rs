@@ -32,6 +32,8 @@ pub struct Builder {
     pub(super) max_payload: usize,
     pub(super) lease: Duration,
     pub(super) listen_to: Option<Vec<String>>,
+    /// Whether a launch on another kind of database than that of the transactions is refused.
+    pub(super) checks_transactions: bool,
 }
 
 impl Builder {
@@ -49,6 +51,7 @@ impl Builder {
             max_payload: 8 << 20,
             lease: Duration::from_secs(15),
             listen_to: None,
+            checks_transactions: true,
         }
     }
 
@@ -171,13 +174,22 @@ impl Builder {
         self
     }
 
+    /// Not public API: transactions for another kind of database are refused when they are called, and not at launch. A
+    /// test on SQLite may run the parts of a program that do not call them.
+    #[cfg(feature = "testing")]
+    #[doc(hidden)]
+    pub fn accept_other_transactions(mut self) -> Self {
+        self.checks_transactions = false;
+        self
+    }
+
     /// Launches the engine: see [`Durable::launch`].
     ///
     /// # Errors
     /// A launch that fails leaves nothing running. The error's kind is the reason:
     ///
-    /// * [`Config`](crate::ErrorKind::Config): a setting is wrong, two workflows have the same name, or the
-    ///   tokio runtime has no timers or no IO;
+    /// * [`Config`](crate::ErrorKind::Config): a setting is wrong, two workflows have the same name, all
+    ///   transactions are for another kind of database, or the tokio runtime has no timers or no IO;
     /// * [`Database`](crate::ErrorKind::Database): the database cannot be reached, is not writable, or was
     ///   created by a newer release;
     /// * [`ShuttingDown`](crate::ErrorKind::ShuttingDown): an engine of the same application is still

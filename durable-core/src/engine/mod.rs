@@ -45,6 +45,7 @@ pub mod signals;
 mod tasks;
 mod teardown;
 mod tokio_check;
+mod transaction_check;
 
 pub use self::builder::Builder;
 pub use self::durable::Durable;

@@ -11,7 +11,7 @@ pub use crate::operations::select::{
     select7, select8,
 };
 pub use crate::operations::step::{Step, StepBody, blocking, step};
-pub use crate::operations::transaction::{Transaction, TransactionOptions, transaction};
+pub use crate::operations::transaction::{RegisteredTransaction, Transaction, TransactionOptions, transaction};
 pub use crate::operations::workflow_call::{call, call_on};
 pub use crate::operations::workflow_result::{Returned, WorkflowError};
 pub use crate::registry::{

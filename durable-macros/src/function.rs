@@ -114,6 +114,11 @@ impl Function {
         }
     }
 
+    /// Whether the function can only be in an `impl` block, because it uses `self` or `Self`.
+    pub(crate) fn is_associated(&self) -> bool {
+        self.sig.receiver().is_some() || self.self_type_span().is_some()
+    }
+
     /// The first use of `Self`, which means that the function is in an `impl` block.
     pub(crate) fn self_type_span(&self) -> Option<Span> {
         find_self_type(self.sig.to_token_stream()).or_else(|| find_self_type(self.body.clone()))

@@ -28,6 +28,7 @@ mod options;
 mod split;
 mod suggest;
 mod time_zones;
+mod trait_impl;
 mod types;
 mod user_attributes;
 

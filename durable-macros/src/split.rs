@@ -23,7 +23,7 @@ pub(crate) struct SplitFunction<'a> {
 
 impl<'a> SplitFunction<'a> {
     pub(crate) fn new(function: &'a Function) -> Self {
-        let body_is_method = function.sig.receiver().is_some() || function.self_type_span().is_some();
+        let body_is_method = function.is_associated();
         let mut body = function.sig.clone();
         body.ident = if body_is_method {
             format_ident!("__durable_{}", function.sig.ident.unraw(), span = function.sig.ident.span())

@@ -4,7 +4,10 @@ use proc_macro2::{Spacing, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::visit::Visit;
 use syn::visit_mut::{self, VisitMut};
-use syn::{Lifetime, ParenthesizedGenericArguments, Type, TypeFnPtr, TypeImplTrait, TypeReference, parse_quote};
+use syn::{
+    Lifetime, ParenthesizedGenericArguments, PathArguments, PathSegment, Type, TypeFnPtr, TypeImplTrait, TypeReference,
+    parse_quote,
+};
 
 /// The borrows and the `impl Trait`s in a type. The contents of one that was found are not searched again.
 #[derive(Default)]
@@ -44,6 +47,72 @@ impl<'a> Visit<'a> for TypeContents<'a> {
     // A value of the type `fn(&T)` or `Fn(&T)` does not hold that borrow.
     fn visit_type_fn_ptr(&mut self, _: &'a TypeFnPtr) {}
     fn visit_parenthesized_generic_arguments(&mut self, _: &'a ParenthesizedGenericArguments) {}
+}
+
+/// What a function with an argument of this type can change for its caller: through `&mut`, or inside a type such as
+/// `Mutex<T>`. The contents of one that was found are not searched again.
+#[derive(Default)]
+pub(crate) struct MutableParts<'a> {
+    pub(crate) references: Vec<&'a TypeReference>,
+    /// Types with interior mutability, by their well-known names.
+    pub(crate) cells: Vec<&'a PathSegment>,
+}
+
+impl<'a> MutableParts<'a> {
+    pub(crate) fn of(ty: &'a Type) -> Self {
+        let mut parts = Self::default();
+        parts.visit_type(ty);
+        parts
+    }
+}
+
+impl<'a> Visit<'a> for MutableParts<'a> {
+    fn visit_type_reference(&mut self, reference: &'a TypeReference) {
+        if reference.mutability.is_some() {
+            self.references.push(reference);
+        } else {
+            self.visit_type(&reference.elem);
+        }
+    }
+
+    fn visit_path_segment(&mut self, segment: &'a PathSegment) {
+        if has_interior_mutability(segment) {
+            self.cells.push(segment);
+        } else {
+            syn::visit::visit_path_segment(self, segment);
+        }
+    }
+
+    // A value of the type `fn(&mut T)` or `Fn(&mut T)` does not hold that borrow.
+    fn visit_type_fn_ptr(&mut self, _: &'a TypeFnPtr) {}
+    fn visit_parenthesized_generic_arguments(&mut self, _: &'a ParenthesizedGenericArguments) {}
+}
+
+/// Whether a type with this name can be changed through a `&` reference. Names that a program may well use for types
+/// of its own, such as `Cell`, count only with generic arguments.
+fn has_interior_mutability(segment: &PathSegment) -> bool {
+    const GENERIC: [&str; 13] = [
+        "Cell",
+        "RefCell",
+        "UnsafeCell",
+        "OnceCell",
+        "OnceLock",
+        "Mutex",
+        "FairMutex",
+        "ReentrantMutex",
+        "RwLock",
+        "AtomicCell",
+        "ArcSwap",
+        "DashMap",
+        "DashSet",
+    ];
+    let name = segment.ident.to_string();
+    let is_generic = !matches!(segment.arguments, PathArguments::None);
+    let is_atomic = name.strip_prefix("Atomic").is_some_and(|rest| {
+        matches!(rest, "Bool" | "Ptr" | "Usize" | "Isize")
+            || (rest.starts_with(['U', 'I']) && rest.len() > 1 && rest[1..].bytes().all(|it| it.is_ascii_digit()))
+    });
+    is_atomic || (is_generic && GENERIC.contains(&name.as_str()))
 }
 
 /// Whether the type is a well-known one other than `Result`. Any other name may be an alias of `Result`.
@@ -140,6 +209,33 @@ pub(crate) fn source_text(tokens: TokenStream) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_type_lets_a_function_change_is_found() {
+        let found = |code: &str| {
+            let ty = syn::parse_str(code).expect("test code parses");
+            let parts = MutableParts::of(&ty);
+            parts.references.len() + parts.cells.len()
+        };
+        for code in [
+            "&mut Order",
+            "Option<&'a mut Order>",
+            "&mut impl Write",
+            "(u8, &mut [u8])",
+            "&Mutex<Order>",
+            "Arc<parking_lot::RwLock<Vec<u8>>>",
+            "&[std::cell::Cell<u8>]",
+            "&AtomicU64",
+            "Arc<AtomicBool>",
+            "&mut Mutex<Cell<u8>>",
+        ] {
+            assert_eq!(found(code), 1, "{code}");
+        }
+        for code in ["&Order", "Cell", "Vec<Cell>", "fn(&mut u8)", "impl Fn(&mut u8) -> bool", "AtomicUnit", "&Atomic"]
+        {
+            assert_eq!(found(code), 0, "{code}");
+        }
+    }
 
     #[test]
     fn a_borrowed_type_has_an_owned_form() {

@@ -1,6 +1,7 @@
 //! The settings of an engine, and what is checked before its launch.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +32,8 @@ pub struct Builder {
     pub(super) max_payload: usize,
     pub(super) lease: Duration,
     pub(super) listen_to: Option<Vec<String>>,
+    /// Whether a launch on another kind of database than that of the transactions is refused.
+    pub(super) checks_transactions: bool,
 }
 
 impl Builder {
@@ -48,14 +51,15 @@ impl Builder {
             max_payload: 8 << 20,
             lease: Duration::from_secs(15),
             listen_to: None,
+            checks_transactions: true,
         }
     }
 
     /// Sets the database: `sqlite:path/to/file.sqlite`, `sqlite::memory:` or `postgres://user@host/database`.
     ///
     /// The default is the environment variable `DURABLE_DATABASE_URL`, and without it the SQLite file
-    /// `<name>.sqlite` in the working directory. For that file the application's name must not contain `/`
-    /// or `\`.
+    /// `<name>.sqlite` in the working directory. A variable that is set and empty is refused. For the default
+    /// file the application's name must not contain `/` or `\`.
     pub fn system_database(mut self, url: impl Into<String>) -> Self {
         self.url = Some(url.into());
         self
@@ -170,13 +174,22 @@ impl Builder {
         self
     }
 
+    /// Not public API: transactions for another kind of database are refused when they are called, and not at launch. A
+    /// test on SQLite may run the parts of a program that do not call them.
+    #[cfg(feature = "testing")]
+    #[doc(hidden)]
+    pub fn accept_other_transactions(mut self) -> Self {
+        self.checks_transactions = false;
+        self
+    }
+
     /// Launches the engine: see [`Durable::launch`].
     ///
     /// # Errors
     /// A launch that fails leaves nothing running. The error's kind is the reason:
     ///
-    /// * [`Config`](crate::ErrorKind::Config): a setting is wrong, two workflows have the same name, or the
-    ///   tokio runtime has no timers or no IO;
+    /// * [`Config`](crate::ErrorKind::Config): a setting is wrong, two workflows have the same name, all
+    ///   transactions are for another kind of database, or the tokio runtime has no timers or no IO;
     /// * [`Database`](crate::ErrorKind::Database): the database cannot be reached, is not writable, or was
     ///   created by a newer release;
     /// * [`ShuttingDown`](crate::ErrorKind::ShuttingDown): an engine of the same application is still
@@ -204,10 +217,24 @@ impl Builder {
     /// The database's URL: from the setting, the environment, or the application's name.
     ///
     /// # Errors
-    /// The name is needed for the file's name, and contains a path separator.
+    /// The variable is set and holds no URL; or the name is needed for the file's name, and contains a path separator.
     pub(super) fn url(&self) -> Result<String> {
-        let from_environment = || std::env::var(URL_VARIABLE).ok().filter(|it| !it.trim().is_empty());
-        self.url.clone().or_else(from_environment).map_or_else(|| default_url(&self.name), Ok)
+        if let Some(url) = &self.url {
+            return Ok(url.clone());
+        }
+        std::env::var_os(URL_VARIABLE).map_or_else(|| default_url(&self.name), url_of_variable)
+    }
+}
+
+/// The URL in the environment variable. An empty one is a mistake of the deployment, such as a secret that is missing:
+/// with the default the workflows would be in a file that the next deployment does not have.
+fn url_of_variable(value: OsString) -> Result<String> {
+    match value.into_string() {
+        Ok(url) if !url.trim().is_empty() => Ok(url),
+        Ok(_) => Err(config_error(format!(
+            "the environment variable `{URL_VARIABLE}` is empty; set it to the database's URL, or unset it for the SQLite file of the application's name"
+        ))),
+        Err(_) => Err(config_error(format!("the environment variable `{URL_VARIABLE}` is not UTF-8"))),
     }
 }
 
@@ -232,6 +259,15 @@ impl fmt::Debug for Builder {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_empty_variable_is_refused_instead_of_taken_for_unset() {
+        for empty in ["", "  "] {
+            let text = url_of_variable(empty.into()).expect_err("it names no database").to_string();
+            assert!(text.contains("`DURABLE_DATABASE_URL` is empty"), "{text}");
+        }
+        assert_eq!(url_of_variable("sqlite::memory:".into()).expect("it is a URL"), "sqlite::memory:");
+    }
 
     #[test]
     fn the_default_file_is_in_the_working_directory_or_the_name_is_refused() {

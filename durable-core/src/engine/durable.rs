@@ -94,20 +94,20 @@ impl Durable {
         self.runtime().shutdown.wait_for(phase).await;
     }
 
-    /// Lists workflows, oldest first: see [`Filter`].
+    /// Lists workflows, oldest first: see [`list_workflows`](crate::list_workflows).
     ///
     /// # Errors
-    /// The database cannot be reached.
-    pub async fn list_workflows(&self, filter: Filter) -> Result<Vec<WorkflowInfo>> {
-        admin::list(self.runtime(), &filter).await
+    /// As [`list_workflows`](crate::list_workflows).
+    pub fn list_workflows(&self, filter: Filter) -> impl Future<Output = Result<Vec<WorkflowInfo>>> + Send + use<> {
+        admin::list(Some(self.runtime()), filter)
     }
 
-    /// Lists the records of a workflow in the order of their positions.
+    /// Lists the records of a workflow in the order of their positions: see [`list_steps`](crate::list_steps).
     ///
     /// # Errors
-    /// The database cannot be reached.
-    pub async fn list_steps(&self, id: impl AsRef<str>) -> Result<Vec<StepInfo>> {
-        admin::steps(self.runtime(), id.as_ref()).await
+    /// As [`list_steps`](crate::list_steps).
+    pub fn list_steps<I: AsRef<str>>(&self, id: I) -> impl Future<Output = Result<Vec<StepInfo>>> + Send + use<I> {
+        admin::steps(Some(self.runtime()), id.as_ref())
     }
 
     /// Cancels a workflow: see [`cancel_workflow`](crate::cancel_workflow).
@@ -118,17 +118,20 @@ impl Durable {
     /// Lists all queues with their depth, lag and limits: see [`list_queues`](crate::list_queues).
     ///
     /// # Errors
-    /// The database cannot be reached.
-    pub async fn list_queues(&self) -> Result<Vec<QueueInfo>> {
-        queue_admin::list(self.runtime()).await
+    /// As [`list_queues`](crate::list_queues).
+    pub fn list_queues(&self) -> impl Future<Output = Result<Vec<QueueInfo>>> + Send + use<> {
+        queue_admin::list(Some(self.runtime()))
     }
 
     /// Finds a workflow by its id: see [`retrieve_workflow`](crate::retrieve_workflow).
     ///
     /// # Errors
-    /// There is no such workflow, or the database cannot be reached.
-    pub async fn retrieve_workflow<T: Payload>(&self, id: impl AsRef<str>) -> Result<WorkflowHandle<T>> {
-        workflow_handle::retrieve(Arc::clone(self.runtime()), id.as_ref()).await
+    /// As [`retrieve_workflow`](crate::retrieve_workflow).
+    pub fn retrieve_workflow<T: Payload>(
+        &self,
+        id: impl AsRef<str>,
+    ) -> impl Future<Output = Result<WorkflowHandle<T>>> + Send {
+        workflow_handle::retrieve(Some(self.runtime()), id.as_ref())
     }
 
     /// Runs `future` with this engine as the current one. Only a process with several engines needs it:

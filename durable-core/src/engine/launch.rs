@@ -14,7 +14,7 @@ use crate::engine::lock_file::{self, Application, LockFileKeeper};
 use crate::engine::recovery::{self, RecoveryRequests};
 use crate::engine::tasks::Background;
 use crate::engine::teardown::{ShutdownOptions, ShutdownReason, Teardown};
-use crate::engine::{dispatcher, listener, notifier, poller, scheduler, tokio_check};
+use crate::engine::{dispatcher, listener, notifier, poller, scheduler, tokio_check, transaction_check};
 use crate::journal::current_engine;
 use crate::registry::{INTERNAL_QUEUE, Registry};
 use crate::runtime::blocking_steps::BlockingSteps;
@@ -77,6 +77,9 @@ async fn launch_on(
     store: Arc<dyn Store>,
 ) -> Result<Durable> {
     let shown = store.location().to_string();
+    if builder.checks_transactions {
+        transaction_check::check(&*store, &builder.databases)?;
+    }
     store.migrate().await.map_err(|error| cannot("prepare", &shown, &error))?;
 
     for (name, database) in &builder.databases {

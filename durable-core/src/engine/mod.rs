@@ -46,6 +46,7 @@ pub mod signals;
 mod tasks;
 mod teardown;
 mod tokio_check;
+mod transaction_check;
 
 pub use self::app_tasks::Stopping;
 pub use self::builder::Builder;

@@ -80,13 +80,13 @@ impl Durable {
     /// Every value that an event had, the oldest first: see [`event_history`](crate::event_history).
     ///
     /// # Errors
-    /// A value does not read as a `T`, or the database cannot be reached.
-    pub async fn event_history<T: Payload>(
+    /// As [`event_history`](crate::event_history).
+    pub fn event_history<T: Payload>(
         &self,
         workflow_id: impl AsRef<str>,
         name: impl AsRef<str>,
-    ) -> Result<Vec<EventValue<T>>> {
-        events::history(self.runtime(), workflow_id.as_ref(), name.as_ref()).await
+    ) -> impl Future<Output = Result<Vec<EventValue<T>>>> + Send {
+        events::history(Some(self.runtime()), workflow_id.as_ref(), name.as_ref())
     }
 
     /// Reads a stream of a workflow from its beginning: see [`read_stream`](crate::read_stream).
@@ -135,9 +135,9 @@ impl Durable {
     /// All schedules, by name: see [`list_schedules`](crate::list_schedules).
     ///
     /// # Errors
-    /// The database cannot be reached.
-    pub async fn list_schedules(&self) -> Result<Vec<ScheduleInfo>> {
-        schedule_admin::list(self.runtime()).await
+    /// As [`list_schedules`](crate::list_schedules).
+    pub fn list_schedules(&self) -> impl Future<Output = Result<Vec<ScheduleInfo>>> + Send + use<> {
+        schedule_admin::list(Some(self.runtime()))
     }
 
     /// Stops a schedule from starting workflows: see [`pause_schedule`](crate::pause_schedule).

@@ -141,8 +141,11 @@ pub(super) async fn recover_at_launch(runtime: &Arc<Runtime>, earlier: &[Executo
     let dead: Vec<_> = earlier.iter().filter(|it| is_dead(runtime, &host, it)).cloned().collect();
     take_over_and_run(runtime, &dead, false).await?;
     let unknown = runtime.store.count_unknown(&runtime.registry.known()).await?;
-    if unknown > 0 {
-        tracing::warn!(target: "durable", workflows = unknown, "unfinished workflows call functions that this program does not have; if it should have them, check that their crate is linked: mention it with `use that_crate as _;`");
+    if !unknown.is_empty() {
+        let workflows: u64 = unknown.iter().map(|(_, count)| count).sum();
+        let functions: Vec<_> = unknown.iter().map(|(name, count)| format!("{name} ({count})")).collect();
+        let functions = functions.join(", ");
+        tracing::warn!(target: "durable", workflows, functions, "unfinished workflows call functions that this program does not have; if it should have them, check that their crate is linked: mention it with `use that_crate as _;`");
     }
     Ok(())
 }

@@ -35,6 +35,11 @@ impl Branch {
         self.family.get().is_some_and(|it| Arc::strong_count(it) > 1)
     }
 
+    /// What its positions begin with.
+    pub(crate) fn path(&self) -> &Arc<str> {
+        &self.path
+    }
+
     /// Reserves the next position.
     pub(crate) fn next_position(&self) -> Position {
         Position { branch: Arc::clone(&self.path), number: self.last.fetch_add(1, Ordering::Relaxed) + 1 }

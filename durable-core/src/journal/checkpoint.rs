@@ -56,6 +56,16 @@ impl<'a> Operation<'a> {
         Self { kind: "cancel", name: id }
     }
 
+    /// A look into the database at something that has a name or an id.
+    pub(crate) const fn look(kind: &'static str, at: &'a str) -> Self {
+        Self { kind, name: at }
+    }
+
+    /// The next item of a stream.
+    pub(crate) const fn read_stream(name: &'a str) -> Self {
+        Self { kind: "read_stream", name }
+    }
+
     /// The time up to which an operation waits, in its own branch.
     pub(crate) const fn deadline(of: &'a str) -> Self {
         Self { kind: "deadline", name: of }

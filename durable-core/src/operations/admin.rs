@@ -1,40 +1,80 @@
 //! Listing workflows and their steps.
 
-use crate::journal::current_engine;
+use std::future::Future;
+use std::sync::Arc;
+
+use crate::journal::checkpoint::Operation;
 pub(super) use crate::operations::caller_errors::failed_to;
+use crate::operations::look::Look;
 use crate::runtime::Runtime;
 use crate::types::error::{Error, ErrorKind, Result};
+use crate::types::id::check_id;
 use crate::types::listing::{Filter, StepInfo, WorkflowInfo};
+use crate::types::status::Status;
 
 /// Lists workflows, the oldest first. See [`Filter`].
 ///
+/// In a workflow's body the answer is recorded, at a position that is reserved when this is called.
+///
 /// # Errors
-/// No engine runs, or the database cannot be reached.
-pub async fn list_workflows(filter: Filter) -> Result<Vec<WorkflowInfo>> {
-    let runtime = current_engine::engine()?;
-    list(&runtime, &filter).await
+/// No engine runs; it was called in a transaction; the database cannot be reached (in a body the workflow
+/// waits for it).
+pub fn list_workflows(filter: Filter) -> impl Future<Output = Result<Vec<WorkflowInfo>>> + Send {
+    list(None, filter)
 }
 
 /// The records of a workflow, in the order of their positions.
 ///
+/// In a workflow's body the answer is recorded, at a position that is reserved when this is called.
+///
 /// # Errors
-/// No engine runs, or the database cannot be reached.
-pub async fn list_steps(id: impl AsRef<str>) -> Result<Vec<StepInfo>> {
-    let runtime = current_engine::engine()?;
-    steps(&runtime, id.as_ref()).await
+/// No engine runs; it was called in a transaction; the database cannot be reached (in a body the workflow
+/// waits for it).
+pub fn list_steps<I: AsRef<str>>(id: I) -> impl Future<Output = Result<Vec<StepInfo>>> + Send + use<I> {
+    steps(None, id.as_ref())
 }
 
-pub(crate) async fn list(runtime: &Runtime, filter: &Filter) -> Result<Vec<WorkflowInfo>> {
-    runtime.store.list(filter).await.map_err(|error| failed_to(runtime, "list workflows", &error))
+pub(crate) fn list(
+    engine: Option<&Arc<Runtime>>,
+    filter: Filter,
+) -> impl Future<Output = Result<Vec<WorkflowInfo>>> + Send + use<> {
+    let look = Look::through(engine);
+    let question = move |runtime: Arc<Runtime>| {
+        let filter = filter.clone();
+        async move { runtime.store.list(&filter).await.map(Ok) }
+    };
+    look.ask(Operation::once("list_workflows"), "list workflows", question)
 }
 
-pub(crate) async fn steps(runtime: &Runtime, id: &str) -> Result<Vec<StepInfo>> {
-    runtime.store.steps(id).await.map_err(|error| failed_to(runtime, "list steps", &error))
+pub(crate) fn steps(
+    engine: Option<&Arc<Runtime>>,
+    id: &str,
+) -> impl Future<Output = Result<Vec<StepInfo>>> + Send + use<> {
+    let (look, id) = (Look::through(engine), Arc::<str>::from(id));
+    async move {
+        check_id("the workflow id", &id)?;
+        let question = |runtime: Arc<Runtime>| {
+            let id = Arc::clone(&id);
+            async move { runtime.store.steps(&id).await.map(Ok) }
+        };
+        look.ask(Operation::look("list_steps", &id), "list steps", question).await
+    }
 }
 
-pub(crate) async fn workflow(runtime: &Runtime, id: &str) -> Result<WorkflowInfo> {
-    let found = runtime.store.show(id).await.map_err(|error| failed_to(runtime, "find a workflow", &error))?;
-    found.ok_or_else(|| not_found(id))
+/// The status of a workflow. The kind of the operation is that of the call that wants it.
+pub(super) fn status(
+    engine: Option<&Arc<Runtime>>,
+    kind: &'static str,
+    id: &str,
+) -> impl Future<Output = Result<Status>> + Send + use<> {
+    let (look, id) = (Look::through(engine), Arc::<str>::from(id));
+    async move {
+        let question = |runtime: Arc<Runtime>| {
+            let id = Arc::clone(&id);
+            async move { Ok(runtime.store.show(&id).await?.map(|it| it.status).ok_or_else(|| not_found(&id))) }
+        };
+        look.ask(Operation::look(kind, &id), "find a workflow", question).await
+    }
 }
 
 pub(super) fn not_found(id: &str) -> Error {

@@ -12,12 +12,13 @@ use crate::journal::checkpoint::{Operation, OperationResult};
 use crate::journal::context::CallSite;
 use crate::journal::current_engine;
 use crate::journal::reserved_position::ReservedPosition;
-use crate::operations::caller_errors::{failed_to, interrupted_for};
+use crate::operations::caller_errors::interrupted_for;
+use crate::operations::look::Look;
 use crate::operations::publish;
 use crate::operations::wait_timeout::{BodyWait, wait_outside};
 use crate::runtime::Runtime;
 use crate::runtime::activity::Activity;
-use crate::store::PublicationKind;
+use crate::store::{PublicationKind, StoredEventValue};
 use crate::types::error::{Error, ErrorKind, Result};
 use crate::types::id::{check_id, check_name};
 use crate::types::payload::{Codec, Outcome, Payload, RecordedError, decode, encode};
@@ -193,11 +194,13 @@ pub struct EventValue<T> {
     pub value: T,
 }
 
-/// Every value that an event had, the oldest first; empty if it was never set. The result is not
-/// recorded: in a workflow, call it in a step.
+/// Every value that an event had, the oldest first; empty if it was never set.
+///
+/// In a workflow's body the answer is recorded, at a position that is reserved when this is called.
 ///
 /// # Errors
-/// A value does not read as a `T`; the database cannot be reached; no engine runs.
+/// A value does not read as a `T`; no engine runs; it was called in a transaction; the database cannot be
+/// reached (in a body the workflow waits for it).
 ///
 /// # Example
 ///
@@ -210,26 +213,38 @@ pub struct EventValue<T> {
 /// # Ok(())
 /// # }
 /// ```
-pub async fn event_history<T: Payload>(
+pub fn event_history<T: Payload>(
     workflow_id: impl AsRef<str>,
     name: impl AsRef<str>,
-) -> Result<Vec<EventValue<T>>> {
-    history(&*current_engine::engine()?, workflow_id.as_ref(), name.as_ref()).await
+) -> impl Future<Output = Result<Vec<EventValue<T>>>> + Send {
+    history(None, workflow_id.as_ref(), name.as_ref())
 }
 
 /// The history of an event, read with this engine.
-pub(crate) async fn history<T: Payload>(runtime: &Runtime, id: &str, name: &str) -> Result<Vec<EventValue<T>>> {
-    let values = runtime
-        .store
-        .event_history(id, name)
-        .await
-        .map_err(|error| failed_to(runtime, "read the history of an event", &error))?;
-    let read = |stored: crate::store::StoredEventValue| {
-        let value = decode(&stored.value).map_err(|error| {
-            let message = format!("a value of the event {name:?} of the workflow {id:?} cannot be read: {error}");
-            Error::new(ErrorKind::Payload, message)
-        })?;
-        Ok(EventValue { set_at: stored.at.to_date(), value })
-    };
-    values.into_iter().map(read).collect()
+pub(crate) fn history<T: Payload>(
+    engine: Option<&Arc<Runtime>>,
+    id: &str,
+    name: &str,
+) -> impl Future<Output = Result<Vec<EventValue<T>>>> + Send + use<T> {
+    let look = Look::through(engine);
+    let asked = EventQuery { id: id.into(), name: name.into(), timeout: Duration::ZERO };
+    async move {
+        asked.check()?;
+        let question = |runtime: Arc<Runtime>| {
+            let (id, name) = (Arc::clone(&asked.id), Arc::clone(&asked.name));
+            async move {
+                let values = runtime.store.event_history(&id, &name).await?;
+                Ok(values.into_iter().map(|stored| read_value(&id, &name, &stored)).collect())
+            }
+        };
+        look.ask(Operation::look("event_history", &asked.name), "read the history of an event", question).await
+    }
+}
+
+fn read_value<T: DeserializeOwned>(id: &str, name: &str, stored: &StoredEventValue) -> Result<EventValue<T>> {
+    let value = decode(&stored.value).map_err(|error| {
+        let message = format!("a value of the event {name:?} of the workflow {id:?} cannot be read: {error}");
+        Error::new(ErrorKind::Payload, message)
+    })?;
+    Ok(EventValue { set_at: stored.at.to_date(), value })
 }

@@ -8,6 +8,7 @@ pub(crate) mod cancel;
 pub(crate) mod events;
 pub(crate) mod inline_step;
 pub(crate) mod join;
+mod look;
 pub(crate) mod map;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) mod outbox;

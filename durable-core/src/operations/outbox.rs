@@ -110,7 +110,9 @@ where
         let new = request.for_outbox(&runtime)?;
         let started = match runtime.store.enqueue_in(tx.outbox(), &new).await {
             Ok(EnqueueOutcome::Posted) => StartedWorkflow { runtime, id: new.id, run: None },
-            Ok(EnqueueOutcome::Existing(existing)) if existing.id == new.id => request.attach(&runtime, existing)?,
+            Ok(EnqueueOutcome::Existing(existing)) if existing.id == new.id => {
+                request.attach_by_id(&runtime, existing).await?
+            }
             Ok(EnqueueOutcome::Existing(existing)) => request.of_duplicate(&runtime, existing)?,
             Ok(EnqueueOutcome::OtherDatabase) => return Err(other_database("start_in", &runtime)),
             Err(error) => return Err(refused(&format!("the workflow {:?}", new.id), &error)),

@@ -9,13 +9,16 @@ use chrono::{DateTime, Utc};
 use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
 
+use crate::journal::checkpoint::Operation;
+use crate::journal::context::Context as Here;
 use crate::journal::current_engine;
 use crate::operations::admin::failed_to;
+use crate::operations::look::Look;
 use crate::operations::workflow_call::WorkflowCall;
 use crate::operations::workflow_handle::WorkflowHandle;
 use crate::registry::Queue;
 use crate::runtime::Runtime;
-use crate::store::{QueueChange, QueueRow, StoredLimits};
+use crate::store::{QueueChange, QueueRow, StoreError, StoredLimits};
 use crate::types::error::{Error, ErrorKind, Result};
 use crate::types::time::Timestamp;
 
@@ -105,8 +108,11 @@ impl fmt::Display for Queue {
 
 /// Every queue that a program has declared or a workflow waits on.
 ///
+/// In a workflow's body the answer is recorded, at a position that is reserved when this is called.
+///
 /// # Errors
-/// No engine runs, or the database cannot be reached.
+/// No engine runs; it was called in a transaction; the database cannot be reached (in a body the workflow
+/// waits for it).
 ///
 /// # Example
 ///
@@ -119,12 +125,19 @@ impl fmt::Display for Queue {
 /// # Ok(())
 /// # }
 /// ```
-pub async fn list_queues() -> Result<Vec<QueueInfo>> {
-    list(&*current_engine::engine()?).await
+pub fn list_queues() -> impl Future<Output = Result<Vec<QueueInfo>>> + Send {
+    list(None)
 }
 
-pub(crate) async fn list(runtime: &Runtime) -> Result<Vec<QueueInfo>> {
-    let rows = runtime.store.queues().await.map_err(|error| failed_to(runtime, "list queues", &error))?;
+pub(crate) fn list(engine: Option<&Arc<Runtime>>) -> impl Future<Output = Result<Vec<QueueInfo>>> + Send + use<> {
+    let look = Look::through(engine);
+    look.ask(Operation::once("list_queues"), LIST, |runtime| async move { all(&runtime).await.map(Ok) })
+}
+
+const LIST: &str = "list queues";
+
+async fn all(runtime: &Runtime) -> std::result::Result<Vec<QueueInfo>, StoreError> {
+    let rows = runtime.store.queues().await?;
     let now = runtime.timers.clock.lower_bound();
     Ok(rows.into_iter().map(|row| shown(row, now)).collect())
 }
@@ -176,18 +189,31 @@ impl Queue {
 
     /// The queue's depth, lag and limits.
     ///
+    /// In a workflow's body the answer is recorded, at a position that is reserved when this is called.
+    ///
     /// # Errors
-    /// No engine runs, or the database cannot be reached.
-    pub async fn info(&self) -> Result<QueueInfo> {
-        let all = list_queues().await?;
-        all.into_iter().find(|it| it.name == self.name()).ok_or_else(|| unknown(self.name()))
+    /// No process has declared the queue; no engine runs; it was called in a transaction; the database cannot be
+    /// reached (in a body the workflow waits for it).
+    pub fn info(&self) -> impl Future<Output = Result<QueueInfo>> + Send + use<> {
+        let (look, name) = (Look::through(None), Arc::<str>::from(self.name()));
+        async move {
+            let question = |runtime: Arc<Runtime>| {
+                let name = Arc::clone(&name);
+                async move {
+                    let found = all(&runtime).await?.into_iter().find(|it| it.name == *name);
+                    Ok(found.ok_or_else(|| unknown(&name)))
+                }
+            };
+            look.ask(Operation::look("queue_info", &name), LIST, question).await
+        }
     }
 
     /// Pauses the queue in the whole fleet, until it is [resumed](Self::resume): no process claims
     /// workflows from it. Running workflows continue, and more can be enqueued.
     ///
     /// # Errors
-    /// No engine runs, or the database cannot be reached.
+    /// It is called in the body of a workflow, where it is not recorded: move it into a step. No engine runs, or
+    /// the database cannot be reached.
     pub async fn pause(&self) -> Result<()> {
         self.check()?;
         change(&current_engine::engine()?, self.name(), QueueChange::Pause).await
@@ -196,7 +222,8 @@ impl Queue {
     /// Resumes a paused queue.
     ///
     /// # Errors
-    /// No engine runs, or the database cannot be reached.
+    /// It is called in the body of a workflow, where it is not recorded: move it into a step. No engine runs, or
+    /// the database cannot be reached.
     pub async fn resume(&self) -> Result<()> {
         self.check()?;
         change(&current_engine::engine()?, self.name(), QueueChange::Resume).await
@@ -207,8 +234,8 @@ impl Queue {
     /// later: `queue.set_limits(&queue)` restores those of the code.
     ///
     /// # Errors
-    /// `like` has another name, or a limit that would let nothing run; no engine runs, or the database
-    /// cannot be reached.
+    /// `like` has another name, or a limit that would let nothing run; it is called in the body of a workflow,
+    /// where it is not recorded: move it into a step. No engine runs, or the database cannot be reached.
     ///
     /// # Example
     ///
@@ -241,6 +268,7 @@ impl Queue {
 }
 
 pub(crate) async fn change(runtime: &Arc<Runtime>, name: &str, change: QueueChange) -> Result<()> {
+    Here::refuse_unrecorded("a change of a queue")?;
     let (task_runtime, name) = (Arc::clone(runtime), name.to_owned());
     let call = async move {
         let changed = task_runtime.store.change_queue(&name, change).await;

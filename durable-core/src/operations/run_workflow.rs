@@ -90,7 +90,7 @@ impl RunTask {
                 let stopped = poll_body(&execution).await;
                 match Box::pin(finish_run(&execution, stopped)).await {
                     FinishResult::Yes(ended) => {
-                        tracing::debug!(target: "durable", workflow = self.workflow.name, id = %run.id, status = %ended.status, "a workflow has ended");
+                        log_end(self.workflow.name, &ended);
                         return run.finish(Arc::new(ended));
                     }
                     // Another run has recorded one of the positions, so the state of this run is
@@ -186,6 +186,17 @@ impl Drop for LiveGuard {
     }
 }
 
+/// Logs the end of a workflow, once: a failure as a warning, with the text of its error.
+fn log_end(workflow: &str, ended: &FinishedWorkflow) {
+    let id = &ended.id;
+    if let Some(Outcome::Error(text)) = &ended.outcome {
+        let error = RecordedError::from_text(text).message;
+        tracing::warn!(target: "durable", workflow, %id, %error, "a workflow ended with an error");
+    } else {
+        tracing::debug!(target: "durable", workflow, %id, status = %ended.status, "a workflow has ended");
+    }
+}
+
 enum StoppedBody {
     Returned(Outcome),
     Panicked(Error),
@@ -195,7 +206,11 @@ enum StoppedBody {
 /// Polls the body until it returns, panics, or is stopped. When this returns, the body
 /// has been dropped: its destructors have run.
 async fn poll_body(execution: &Arc<Execution>) -> StoppedBody {
+    let row = &execution.row;
+    // What the body logs is in this span. Its steps have spans of their own in it.
+    let span = tracing::info_span!(target: "durable", "workflow", name = execution.workflow.name, id = %row.id, attempt = row.attempt);
     let make = || {
+        let _in_span = span.enter();
         let taken = Taken::read(&execution.row.input)?;
         let mut taken = taken.of_instance(execution.row.instance.as_deref(), &execution.runtime.resources);
         (execution.workflow.run)(&mut taken)
@@ -223,7 +238,7 @@ async fn poll_body(execution: &Arc<Execution>) -> StoppedBody {
         if let Some(signal @ StopReason::TimedOut) = execution.poll_stop(cx.waker()) {
             return Poll::Ready(StoppedBody::Signalled(signal));
         }
-        let polled = match panics::catch(|| running.poll(cx)) {
+        let polled = match panics::catch(|| span.in_scope(|| running.poll(cx))) {
             Ok(polled) => polled,
             Err(panic) => match execution.poll_stop(cx.waker()) {
                 // The panic of a body that is being stopped is not the workflow's result.
@@ -266,7 +281,7 @@ async fn poll_body(execution: &Arc<Execution>) -> StoppedBody {
         }
     })
     .await;
-    drop(running);
+    span.in_scope(|| drop(running));
     stopped
 }
 

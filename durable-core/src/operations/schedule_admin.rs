@@ -1,13 +1,16 @@
 //! Schedules: listing, pausing, triggering and deleting them.
 
+use std::future::Future;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::journal::checkpoint::Operation;
 use crate::journal::context::Context as Here;
 use crate::journal::current_engine;
 use crate::operations::admin::failed_to;
+use crate::operations::look::Look;
 use crate::operations::schedule_spec::{MISFIRE_GRACE, ScheduleSpec, start_now, start_tick};
 use crate::registry::Misfire;
 use crate::runtime::Runtime;
@@ -46,15 +49,22 @@ pub struct ScheduleInfo {
 
 /// All schedules, those in the code and those created at run time, by name.
 ///
+/// In a workflow's body the answer is recorded, at a position that is reserved when this is called.
+///
 /// # Errors
-/// No engine runs, or the database cannot be reached.
-pub async fn list_schedules() -> Result<Vec<ScheduleInfo>> {
-    list(&*current_engine::engine()?).await
+/// No engine runs; it was called in a transaction; the database cannot be reached (in a body the workflow
+/// waits for it).
+pub fn list_schedules() -> impl Future<Output = Result<Vec<ScheduleInfo>>> + Send {
+    list(None)
 }
 
-pub(crate) async fn list(runtime: &Runtime) -> Result<Vec<ScheduleInfo>> {
-    let now = runtime.timers.clock.lower_bound();
-    Ok(rows(runtime).await?.into_iter().map(|row| schedule_info(row, now)).collect())
+pub(crate) fn list(engine: Option<&Arc<Runtime>>) -> impl Future<Output = Result<Vec<ScheduleInfo>>> + Send + use<> {
+    let look = Look::through(engine);
+    look.ask(Operation::once("list_schedules"), "read the schedules", |runtime| async move {
+        let rows = runtime.store.schedules().await?;
+        let now = runtime.timers.clock.lower_bound();
+        Ok(Ok(rows.into_iter().map(|row| schedule_info(row, now)).collect()))
+    })
 }
 
 /// Stops a schedule from starting workflows until it is [resumed](resume_schedule). Ticks that are

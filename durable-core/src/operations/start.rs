@@ -88,7 +88,8 @@ impl StartRequest {
         let (run, then) = run_when_stored(&runtime, self.workflow, fence, new);
         match runtime.write_then(fence, entry, None, then).await {
             Ok(Verdict::Stored) => Ok(StartedWorkflow { runtime, id, run: run.get().cloned() }),
-            Ok(Verdict::Existing(existing) | Verdict::Debounced(existing)) => self.attach(&runtime, existing),
+            Ok(Verdict::Existing(existing)) => self.attach_by_id(&runtime, existing).await,
+            Ok(Verdict::Debounced(existing)) => self.attach(&runtime, existing),
             Ok(Verdict::Duplicate(existing)) => self.of_duplicate(&runtime, existing),
             Ok(Verdict::Superseded | Verdict::Fenced | Verdict::NoReceiver { .. }) => {
                 Err(unwritten(&runtime, &id, None))
@@ -121,7 +122,8 @@ impl StartRequest {
         let id = new.id.clone();
         let (run, then) = run_when_stored(&runtime, self.workflow, parent.fence, new);
         match parent.write_then(entry, then).await {
-            Ok(Verdict::Existing(existing) | Verdict::Debounced(existing)) => self.attach(&runtime, existing),
+            Ok(Verdict::Existing(existing)) => self.attach_by_id(&runtime, existing).await,
+            Ok(Verdict::Debounced(existing)) => self.attach(&runtime, existing),
             Ok(Verdict::Duplicate(existing)) => {
                 let duplicate = self.of_duplicate(&runtime, existing);
                 let child = duplicate.as_ref().ok().map(|it| it.id.clone());
@@ -175,6 +177,24 @@ impl StartRequest {
             existing.status
         );
         Error::new(ErrorKind::Duplicate, message).with_workflow(&existing.id)
+    }
+
+    /// Attaches to a workflow that has the id already, and warns if it was started with other arguments: these are
+    /// ignored then, which is seldom what the caller means.
+    pub(super) async fn attach_by_id(
+        &self,
+        runtime: &Arc<Runtime>,
+        existing: ExistingWorkflow,
+    ) -> Result<StartedWorkflow> {
+        let attached = self.attach(runtime, existing)?;
+        // The earlier one is this call's own if the answer to a write was lost.
+        if let Ok(Some(earlier)) = runtime.store.show(&attached.id).await
+            && let Ok(input) = &self.input
+            && !same_json(&earlier.input, input)
+        {
+            tracing::warn!(target: "durable", id = %attached.id, workflow = self.workflow.name, "the workflow id is in use with other arguments: this call attaches to the earlier workflow, and its own arguments are ignored; an id names one execution for ever, choose another for another one");
+        }
+        Ok(attached)
     }
 
     /// Attaches to an existing workflow, if it has the same name and instance.
@@ -285,6 +305,12 @@ fn run_new(
         RunTask { runtime: Arc::clone(runtime), workflow, row: Arc::new(row), fence, records: Vec::new(), slot: None };
     // A run of the same id can only be here if its row was deleted; it is about to stop then.
     drive.spawn().unwrap_or_else(|(earlier, _)| earlier)
+}
+
+/// Whether two texts are the same value. The text of a workflow that was enqueued with SQL is that of its author.
+fn same_json(left: &str, right: &str) -> bool {
+    let read = |text| serde_json::from_str::<serde_json::Value>(text).ok();
+    left == right || (read(left) == read(right))
 }
 
 fn attached(runtime: &Arc<Runtime>, existing: ExistingWorkflow) -> StartedWorkflow {

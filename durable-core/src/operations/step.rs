@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
+use tracing::Instrument;
 
 use crate::journal::checkpoint::{Operation, OperationResult};
 use crate::journal::context::{CallSite, Context, StepScope};
@@ -126,7 +127,9 @@ impl<R> Drop for BlockingTask<R> {
 pub async fn blocking<R: Send + 'static>(body: impl FnOnce() -> R + Send + 'static) -> R {
     // The thread gets the context of the task: its step, and whether it should stop.
     let here = Context::here();
+    let span = tracing::Span::current();
     let body = move || {
+        let _in_span = span.enter();
         let Some(context) = here else { return body() };
         let scope = if let Context::Step(scope) = &context { Some(Arc::clone(scope)) } else { None };
         // The shutdown cannot stop a thread, and lists it in its report.
@@ -234,6 +237,14 @@ impl<'a, R: Send + 'a> CallOptions<'a> for StepCallOptions<'a, R> {
     }
 }
 
+/// The text of a recorded error.
+fn message_of(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Error(text) => RecordedError::from_text(text).message,
+        Outcome::Output(_) => String::new(), // it is asked of errors
+    }
+}
+
 async fn first<R>(attempts: &mut Attempts<'_, R>) -> R {
     match attempts(true) {
         Some(attempt) => attempt.await,
@@ -287,12 +298,15 @@ impl<R: Send> StepRun<'_, '_, R> {
             };
             if failed && worth_it && attempt < most {
                 drop(activity);
-                if let Outcome::Error(text) = &outcome {
-                    failures.push(RecordedError::from_text(text).message);
-                }
-                tracing::debug!(target: "durable", step = self.name, id = %self.reserved.execution.row.id, attempt, "a step failed and is tried again");
+                let error = message_of(&outcome);
+                tracing::debug!(target: "durable", step = self.name, id = %self.reserved.execution.row.id, position = %self.reserved.position, attempt, max_attempts = most, %error, "a step failed and is tried again");
+                failures.push(error);
                 self.pause(attempt).await;
                 continue;
+            }
+            if failed {
+                let error = message_of(&outcome);
+                tracing::warn!(target: "durable", step = self.name, id = %self.reserved.execution.row.id, position = %self.reserved.position, attempt, max_attempts = most, %error, "a step failed and is not tried again");
             }
             let done = OperationResult {
                 outcome: Some(outcome),
@@ -324,7 +338,9 @@ impl<R: Send> StepRun<'_, '_, R> {
 
     /// One attempt: its value, or the panic or the timeout that ended it.
     async fn attempt(&self, scope: &Arc<StepScope>, future: BoxFuture<'_, R>) -> Result<R, Error> {
-        let watched = CatchPanic(Box::pin(Context::Step(Arc::clone(scope)).scope(future)));
+        // What the step logs is in this span, which is in that of the workflow.
+        let span = tracing::info_span!(target: "durable", "step", name = self.name, position = %scope.position, attempt = scope.attempt);
+        let watched = CatchPanic(Box::pin(Context::Step(Arc::clone(scope)).scope(future))).instrument(span);
         match self.options.timeout {
             None => watched.await,
             Some(limit) => tokio::time::timeout(limit, watched).await.unwrap_or_else(|_| {

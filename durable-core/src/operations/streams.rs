@@ -8,24 +8,31 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use futures_util::stream::{self, BoxStream, Stream, StreamExt};
-use serde::Serialize;
+use futures_util::stream::Stream;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
+use crate::journal::checkpoint::{Operation, OperationResult};
 use crate::journal::context::{CallSite, Context as Here};
 use crate::journal::current_engine;
+use crate::journal::reserved_position::ReservedPosition;
 use crate::operations::caller_errors::{failed_to, interrupted};
-use crate::operations::outside_wait;
-use crate::operations::{admin, publish};
+use crate::operations::{admin, look, outside_wait, publish};
 use crate::runtime::Runtime;
-use crate::store::{PublicationKind, StreamCursor, StreamItem};
+use crate::runtime::activity::Activity;
+use crate::runtime::stop_reason::StopReason;
+use crate::store::{BoxFuture, PublicationKind, StoreError, StreamCursor, StreamItem};
 use crate::types::error::{Error, ErrorKind, Result};
-use crate::types::payload::{Payload, decode, encode};
+use crate::types::payload::{Codec, Payload, decode, encode};
 use crate::types::status::Status;
 use crate::wait::poll_batch::WaitFor;
 use crate::wait::waiters::WaitHandle;
 
 /// How many items are read at once.
 const PAGE: u32 = 256;
+
+/// What a reader does, for errors and reports.
+const READ: &str = "read a stream";
 
 /// Appends an item to one of this workflow's streams. Readers ([`read_stream`]) see the items in the
 /// order in which they were written, while the workflow runs and after its end.
@@ -59,7 +66,7 @@ pub fn write_stream<N: Into<String>, T: Serialize + ?Sized>(
 }
 
 /// Closes one of this workflow's streams: readers stop after the last item. Items that are written later
-/// are refused. A stream that is not closed ends with the workflow.
+/// are not read. A stream that is not closed ends with the workflow.
 ///
 /// # Errors
 /// It was called outside a workflow or in a transaction.
@@ -74,8 +81,8 @@ pub fn close_stream<N: Into<String>>(name: N) -> impl Future<Output = Result<()>
 /// It is a [`Stream`], and also has a method [`next`](StreamReader::next) that needs no extension trait.
 /// Dropping it has no effect on the writer.
 ///
-/// The items are not recorded: in a workflow, read in a step. In a workflow's body the first item is an
-/// error of the kind [`ErrorKind::Misuse`].
+/// In a workflow's body each item is recorded, at a position that is reserved when it is asked for, and so is
+/// the end. Outside and in a step nothing is recorded.
 ///
 /// # Example
 ///
@@ -95,14 +102,18 @@ pub fn read_stream<T: Payload>(workflow_id: impl AsRef<str>, name: impl AsRef<st
 
 /// Reads a stream with the given engine.
 pub(crate) fn open_reader<T: Payload>(engine: Option<Arc<Runtime>>, id: &str, name: &str) -> StreamReader<T> {
-    let runtime = match Here::here() {
-        Some(Here::Body { .. }) => Err(Error::new(
-            ErrorKind::Misuse,
-            "`durable::read_stream` was called in a workflow's body, where what it gives would not be recorded; read the stream in a step",
-        )),
-        _ => engine.map_or_else(current_engine::engine, Ok),
+    let (runtime, in_body) = match Here::here() {
+        Some(Here::Transaction(scope)) => (Err(scope.refusal("`durable::read_stream`")), false),
+        here => (engine.map_or_else(current_engine::engine, Ok), matches!(here, Some(Here::Body { .. }))),
     };
-    StreamReader::new(runtime, id, name)
+    let source = StreamPosition {
+        id: id.into(),
+        name: name.into(),
+        mark: StreamCursor::default(),
+        page: VecDeque::new(),
+        ended: false,
+    };
+    StreamReader { source, runtime, in_body, asked: None, failed: false, item: PhantomData }
 }
 
 /// Reads a stream. Given by [`read_stream`].
@@ -111,40 +122,68 @@ pub(crate) fn open_reader<T: Payload>(engine: Option<Arc<Runtime>>, id: &str, na
 /// `T`, an unknown workflow, a database that refuses, a process that shuts down.
 #[must_use = "a stream is not read until it is polled"]
 pub struct StreamReader<T> {
-    values: BoxStream<'static, Result<String>>,
-    name: Arc<str>,
+    source: StreamPosition,
+    runtime: Result<Arc<Runtime>>,
+    /// Whether it was made in a workflow's body, where items are recorded.
+    in_body: bool,
+    /// The item that was asked for and is not there yet.
+    asked: Option<AskedItem>,
     failed: bool,
     item: PhantomData<fn() -> T>,
 }
 
+/// An item that was asked for.
+struct AskedItem {
+    /// In a body the branch in which it was asked for.
+    branch: Option<Arc<str>>,
+    item: BoxFuture<'static, (StreamPosition, Result<Option<String>>)>,
+}
+
 impl<T: Payload> StreamReader<T> {
-    pub(crate) fn new(runtime: Result<Arc<Runtime>>, id: &str, name: &str) -> Self {
-        let name: Arc<str> = name.into();
-        let reader = StreamPosition {
-            id: id.into(),
-            name: Arc::clone(&name),
-            mark: StreamCursor::default(),
-            page: VecDeque::new(),
-        };
-        let values = match runtime {
-            Ok(runtime) => stream::unfold((reader, runtime), |(mut reader, runtime)| async move {
-                let value = reader.next(&runtime).await.transpose()?;
-                Some((value, (reader, runtime)))
-            })
-            .boxed(),
-            Err(error) => stream::once(async move { Err(error) }).boxed(),
-        };
-        Self { values, name, failed: false, item: PhantomData }
+    /// The next item; `None` at the end. In a workflow's body it reserves a position when it is called.
+    #[expect(clippy::should_implement_trait, reason = "it is awaited, as that of `StreamExt`")]
+    pub fn next(&mut self) -> impl Future<Output = Option<Result<T>>> + Send {
+        // An item that another call asked for, and did not wait for, has another position.
+        if self.in_body {
+            self.asked = None;
+            if !self.failed {
+                self.ask();
+            }
+        }
+        std::future::poll_fn(|cx| Pin::new(&mut *self).poll_next(cx))
     }
 
-    /// The next item; `None` at the end.
-    pub async fn next(&mut self) -> Option<Result<T>> {
-        StreamExt::next(self).await
+    fn ask(&mut self) {
+        let source = self.source.clone();
+        let asked = match (&self.runtime, self.in_body.then(CallSite::here)) {
+            (Err(error), _) => {
+                let error = error.clone();
+                AskedItem { branch: None, item: Box::pin(async move { (source, Err(error)) }) }
+            }
+            (Ok(runtime), None) => {
+                let runtime = Arc::clone(runtime);
+                AskedItem { branch: None, item: Box::pin(source.next_unrecorded(runtime)) }
+            }
+            (Ok(runtime), Some(CallSite::Body(reserved))) => {
+                let branch = Some(Arc::clone(&reserved.position.branch));
+                AskedItem { branch, item: Box::pin(source.next_in_body(Arc::clone(runtime), reserved)) }
+            }
+            (Ok(_), Some(_)) => {
+                let message = format!(
+                    "a reader of the stream {:?} was made in a workflow's body and read elsewhere (in another task, a step or a transaction), where its items cannot be recorded; make the reader where it is read",
+                    source.name
+                );
+                let error = Error::new(ErrorKind::Misuse, message);
+                AskedItem { branch: None, item: Box::pin(async move { (source, Err(error)) }) }
+            }
+        };
+        self.asked = Some(asked);
     }
 
     fn read(&self, value: Result<String>) -> Result<T> {
         decode(&value?).map_err(|error| {
-            Error::new(ErrorKind::Payload, format!("an item of the stream {:?} cannot be read: {error}", self.name))
+            let message = format!("an item of the stream {:?} cannot be read: {error}", self.source.name);
+            Error::new(ErrorKind::Payload, message)
         })
     }
 }
@@ -156,66 +195,175 @@ impl<T: Payload> Stream for StreamReader<T> {
         if self.failed {
             return Poll::Ready(None);
         }
-        self.values.as_mut().poll_next(cx).map(|value| {
-            let item = self.read(value?);
+        // An item that was asked for in a branch which has ended without it, such as an arm of `select!` that lost.
+        if let Some(AskedItem { branch: Some(asked_in), .. }) = &self.asked
+            && !matches!(Here::here(), Some(Here::Body { branch, .. }) if branch.path() == asked_in)
+        {
+            self.asked = None;
+        }
+        if self.asked.is_none() {
+            self.ask();
+        }
+        let Some(asked) = &mut self.asked else { return Poll::Ready(None) }; // it was just asked for
+        let (source, value) = std::task::ready!(asked.item.as_mut().poll(cx));
+        self.asked = None;
+        self.source = source;
+        Poll::Ready(value.transpose().map(|value| {
+            let item = self.read(value);
             self.failed = item.is_err();
-            Some(item)
-        })
+            item
+        }))
     }
 }
 
 impl<T> fmt::Debug for StreamReader<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "StreamReader({:?})", self.name)
+        write!(f, "StreamReader({:?})", self.source.name)
     }
 }
 
 /// How far a stream was read.
+#[derive(Clone)]
 struct StreamPosition {
     id: Arc<str>,
     name: Arc<str>,
     mark: StreamCursor,
     /// Items that were read and not yet returned.
     page: VecDeque<StreamItem>,
+    ended: bool,
+}
+
+/// What is recorded of an item: its value, and where to read on.
+#[derive(Serialize, Deserialize)]
+struct RecordedItem {
+    value: Box<RawValue>,
+    at: i64,
+    key: i64,
 }
 
 impl StreamPosition {
-    /// The next value; `None` at the end.
-    async fn next(&mut self, runtime: &Runtime) -> Result<Option<String>> {
-        // A shutdown waits for the read that follows a wait: the wait is over when it is dropped.
+    async fn next_unrecorded(mut self, runtime: Arc<Runtime>) -> (Self, Result<Option<String>>) {
+        // A shutdown waits for the read that follows a wait: the wait is over when its handle is dropped.
         let mut waited = None;
-        while self.page.is_empty() {
-            let read = runtime.store.read_stream(&self.id, &self.name, self.mark, PAGE).await;
-            let read = read.map_err(|error| failed_to(runtime, "read a stream", &error))?;
-            let Some(status) = read.status else { return Err(admin::not_found(&self.id)) };
-            self.page.extend(read.items);
+        let value = loop {
+            let next = self.try_next(&runtime, false).await;
             drop(waited.take());
-            if self.page.is_empty() {
-                if status.is_terminal() {
-                    return Ok(None);
-                }
-                if status == Status::Parked {
-                    let message =
-                        format!("the workflow {:?} is parked, and its stream {:?} is not complete", self.id, self.name);
-                    return Err(Error::new(ErrorKind::Parked, message));
-                }
-                waited = Some(self.wait(runtime).await?);
+            match next {
+                Ok(Ok(Some(next))) => break Ok(next),
+                Ok(Ok(None)) => {}
+                Ok(Err(error)) => break Err(error),
+                Err(error) => break Err(failed_to(&runtime, READ, &error)),
             }
-        }
-        let Some(item) = self.page.pop_front() else { return Ok(None) }; // it was just filled
-        self.mark = item.cursor;
-        Ok(item.value)
+            waited = tokio::select! {
+                biased;
+                more = self.more(&runtime, false) => more,
+                () = outside_wait::released(&runtime, [&*self.id]) => None,
+            };
+            if waited.is_none() {
+                break Err(interrupted(&self.id));
+            }
+        };
+        drop(waited);
+        (self, value)
     }
 
-    /// Waits until there is more to read, or the workflow has ended.
-    async fn wait<'r>(&self, runtime: &'r Runtime) -> Result<WaitHandle<'r>> {
-        let (id, name) = (Arc::clone(&self.id), Arc::clone(&self.name));
-        let waiting = runtime.waiters.wait(&self.id, WaitFor::Stream { id, name, mark: Box::new(self.mark) }, false);
-        tokio::select! {
-            biased;
-            event = waiting.next() => event.map(drop).ok_or_else(|| interrupted(&self.id))?,
-            () = outside_wait::released(runtime, [&*self.id]) => return Err(interrupted(&self.id)),
+    /// In a body the item and the end are recorded, and so is an error.
+    async fn next_in_body(
+        mut self,
+        runtime: Arc<Runtime>,
+        reserved: ReservedPosition,
+    ) -> (Self, Result<Option<String>>) {
+        let name = Arc::clone(&self.name);
+        let operation = Operation::read_stream(&name);
+        let codec = Codec::<Result<Option<RecordedItem>>>::TYPED_FROM_ENGINE;
+        reserved.check_same_body("read_stream").await;
+        if let Some(record) = reserved.replayed(operation).await {
+            let item = reserved.decode(codec, record).await;
+            return match item {
+                Ok(Some(item)) => {
+                    self.mark = StreamCursor { at: item.at.into(), key: item.key.into() };
+                    self.page.clear();
+                    (self, Ok(Some(item.value.get().to_owned())))
+                }
+                Ok(None) => (self, Ok(None)),
+                Err(error) => (self, Err(error)),
+            };
         }
-        Ok(waiting)
+        let execution = &reserved.execution;
+        if *self.id == *execution.row.id {
+            reserved.ensure_accepting_and_flushed().await; // what it has written itself a moment ago is read
+        } else {
+            reserved.ensure_accepting().await;
+        }
+        let value = loop {
+            let read = {
+                let source = tokio::sync::Mutex::new(&mut self);
+                look::answer_in_body(&reserved, READ, || async { source.lock().await.try_next(&runtime, true).await })
+                    .await
+            };
+            match read {
+                Ok(Some(next)) => break Ok(next),
+                Ok(None) => {}
+                Err(error) => break Err(error),
+            }
+            let _activity = execution.begin_activity(Activity::Stream(Arc::clone(&self.name)));
+            if self.more(&runtime, true).await.is_none() {
+                return execution.stop_here(StopReason::Suspend).await;
+            }
+        };
+        let recorded = value.clone().and_then(|value| value.map(|value| self.recorded(value)).transpose());
+        match reserved.encode(codec, operation, &recorded) {
+            Ok(outcome) => {
+                let (outcome, child) = (Some(outcome), Some(self.id.to_string()));
+                let done = OperationResult { outcome, child, attempts: 1, ..OperationResult::default() };
+                reserved.record_result(operation, done).await;
+                (self, value)
+            }
+            Err(error) => execution.stop_here(StopReason::Fail(error)).await,
+        }
+    }
+
+    fn recorded(&self, value: String) -> Result<RecordedItem> {
+        let value = RawValue::from_string(value)?;
+        Ok(RecordedItem { value, at: self.mark.at.as_micros(), key: self.mark.key.get() })
+    }
+
+    /// What is there now: the next value, or `Some(None)` at the end; `None` if the workflow may write more.
+    async fn try_next(
+        &mut self,
+        runtime: &Runtime,
+        in_body: bool,
+    ) -> std::result::Result<Result<Option<Option<String>>>, StoreError> {
+        if self.ended {
+            return Ok(Ok(Some(None)));
+        }
+        if self.page.is_empty() {
+            let read = runtime.store.read_stream(&self.id, &self.name, self.mark, PAGE).await?;
+            let Some(status) = read.status else { return Ok(Err(admin::not_found(&self.id))) };
+            self.page.extend(read.items);
+            if self.page.is_empty() && status == Status::Parked && !in_body {
+                let message =
+                    format!("the workflow {:?} is parked, and its stream {:?} is not complete", self.id, self.name);
+                return Ok(Err(Error::new(ErrorKind::Parked, message)));
+            }
+            if self.page.is_empty() && !status.is_terminal() {
+                return Ok(Ok(None));
+            }
+        }
+        let value = self.page.pop_front().and_then(|item| {
+            self.mark = item.cursor;
+            item.value
+        });
+        self.ended = value.is_none();
+        Ok(Ok(Some(value)))
+    }
+
+    /// Waits until there is more to read, or the workflow has ended; outside of workflows also until it is
+    /// parked. `None` if the engine shuts down first.
+    async fn more<'r>(&self, runtime: &'r Runtime, in_body: bool) -> Option<WaitHandle<'r>> {
+        let (id, name) = (Arc::clone(&self.id), Arc::clone(&self.name));
+        let wait_for = WaitFor::Stream { id, name, mark: Box::new(self.mark), parked_counts: !in_body };
+        let waiting = runtime.waiters.wait(&self.id, wait_for, in_body);
+        waiting.next().await.map(|_| waiting)
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use self::attempt::{TransactionOutcome, TransactionRun};
 use self::function::{FunctionBody, TransactionBody};
-pub use self::function::{Transaction, TransactionOptions};
+pub use self::function::{RegisteredTransaction, Transaction, TransactionOptions};
 use crate::journal::checkpoint::Operation;
 use crate::journal::context::CallSite;
 use crate::journal::current_engine;

@@ -24,6 +24,7 @@ use crate::runtime::running_workflows::{RunProgress, RunningWorkflow};
 use crate::runtime::stop_reason::StopReason;
 use crate::store::{BoxFuture, FinishedWorkflow};
 use crate::types::error::{Error, Result};
+use crate::types::id::check_id;
 use crate::types::payload::{Codec, Outcome, Payload, RecordedError};
 use crate::types::status::Status;
 use crate::wait::poll_batch::{WaitFor, WaitResult};
@@ -53,10 +54,13 @@ impl<T, E> WorkflowHandle<T, E> {
 
     /// The workflow's current status, read from the database.
     ///
+    /// In a workflow's body the answer is recorded, at a position that is reserved when this is called.
+    ///
     /// # Errors
-    /// The workflow was deleted, or the database cannot be reached.
-    pub async fn status(&self) -> Result<Status> {
-        admin::workflow(&self.runtime, &self.id).await.map(|it| it.status)
+    /// The workflow was deleted; it was called in a transaction; the database cannot be reached (in a body the
+    /// workflow waits for it).
+    pub fn status(&self) -> impl Future<Output = Result<Status>> + Send + use<T, E> {
+        admin::status(Some(&self.runtime), "status", &self.id)
     }
 
     /// Cancels the workflow: see [`cancel_workflow`](crate::cancel_workflow).
@@ -202,18 +206,29 @@ where
 /// Finds a workflow by its id, from any process. Its error comes as a [`struct@Error`] with the
 /// message of the original; what it returned must read as a `T`.
 ///
+/// In a workflow's body it is recorded whether there is such a workflow, at a position that is reserved when
+/// this is called.
+///
 /// # Errors
-/// There is no such workflow, or the database cannot be reached.
-pub async fn retrieve_workflow<T: Payload>(id: impl AsRef<str>) -> Result<WorkflowHandle<T>> {
-    let runtime = current_engine::engine()?;
-    retrieve(runtime, id.as_ref()).await
+/// There is no such workflow; it was called in a transaction; the database cannot be reached (in a body the
+/// workflow waits for it).
+pub fn retrieve_workflow<T: Payload>(id: impl AsRef<str>) -> impl Future<Output = Result<WorkflowHandle<T>>> + Send {
+    retrieve(None, id.as_ref())
 }
 
-pub(crate) async fn retrieve<T: Payload>(runtime: Arc<Runtime>, id: &str) -> Result<WorkflowHandle<T>> {
-    let info = admin::workflow(&runtime, id).await?;
-    let run = runtime.running.get(&info.id);
-    let codec = Codec::<Result<T>>::BY_MESSAGE;
-    Ok(WorkflowHandle { runtime, id: info.id, run, codec })
+pub(crate) fn retrieve<T: Payload>(
+    engine: Option<&Arc<Runtime>>,
+    id: &str,
+) -> impl Future<Output = Result<WorkflowHandle<T>>> + Send + use<T> {
+    let given = engine.map(Arc::clone);
+    let (status, id) = (admin::status(engine, "retrieve_workflow", id), id.to_owned());
+    async move {
+        let runtime = given.map_or_else(current_engine::engine, Ok)?;
+        check_id("the workflow id", &id)?;
+        status.await?;
+        let run = runtime.running.get(&id);
+        Ok(WorkflowHandle { runtime, id, run, codec: Codec::<Result<T>>::BY_MESSAGE })
+    }
 }
 
 impl<T, E> IntoFuture for WorkflowHandle<T, E>

@@ -73,6 +73,10 @@ pub(crate) enum Activity {
     Message(Arc<str>),
     /// Waits for an event of another workflow.
     Event(Arc<str>),
+    /// Waits for an item of a stream.
+    Stream(Arc<str>),
+    /// Asks the database for something; the text says what.
+    Look(&'static str),
 }
 
 /// What a run that does nothing else waits for.
@@ -88,10 +92,10 @@ pub(crate) enum WaitsFor {
 impl Activity {
     fn waits_for(&self) -> Option<WaitsFor> {
         match self {
-            Self::Step(..) | Self::RetryDelay(_) => None,
+            Self::Step(..) | Self::RetryDelay(_) | Self::Look(_) => None,
             Self::Result(id) => Some(WaitsFor::Workflow(id.clone())),
             Self::Sleep(until) => Some(WaitsFor::Time(*until)),
-            Self::Message(_) | Self::Event(_) => Some(WaitsFor::Others),
+            Self::Message(_) | Self::Event(_) | Self::Stream(_) => Some(WaitsFor::Others),
         }
     }
 
@@ -110,6 +114,8 @@ impl fmt::Display for Activity {
             Self::Sleep(_) => f.write_str("sleeping"),
             Self::Message(topic) => write!(f, "waiting for a message on {topic:?}"),
             Self::Event(name) => write!(f, "waiting for the event {name:?}"),
+            Self::Stream(name) => write!(f, "waiting for an item of the stream {name:?}"),
+            Self::Look(what) => write!(f, "asking the database to {what}"),
         }
     }
 }

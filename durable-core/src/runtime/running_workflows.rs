@@ -146,6 +146,11 @@ impl RunningWorkflows {
         lock(&self.by_id).values().cloned().collect()
     }
 
+    /// How many have not ended. One that has is in the list until its task is over.
+    pub(crate) fn unended_count(&self) -> usize {
+        lock(&self.by_id).values().filter(|run| matches!(*lock(&run.progress), RunProgress::Running)).count()
+    }
+
     /// Whether nothing runs.
     pub(crate) fn is_empty(&self) -> bool {
         *self.count.borrow() == 0

@@ -44,6 +44,7 @@ where
                 let parked = output.is_none() && row_status.as_deref() == Some(Status::Parked.as_str());
                 found.events.push(PolledEvent { index, value: output, parked });
             }
+            "parked_stream" => found.parked_streams.push(index),
             _ => found.streams.push(index),
         }
     }

@@ -92,6 +92,8 @@ pub struct PollResult {
     pub events: Vec<PolledEvent>,
     /// The indices of streams with an item after their cursor, or with a workflow that has ended.
     pub streams: Vec<usize>,
+    /// The indices of streams that have nothing behind their mark, and whose workflow is PARKED.
+    pub parked_streams: Vec<usize>,
 }
 
 /// A message that can be received.

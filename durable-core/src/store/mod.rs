@@ -168,9 +168,9 @@ pub trait Executors: Send + Sync + Debug {
     /// another takeover has just locked. Returns nothing if the fence no longer holds.
     fn take_over<'a>(&'a self, adopt: &'a TakeoverRequest) -> StoreFuture<'a, Takeover>;
 
-    /// How many PENDING workflows without a living executor have names other than `known`. Queued ones do
-    /// not count: a takeover returns them to their queue.
-    fn count_unknown<'a>(&'a self, known: &'a [KnownWorkflow]) -> StoreFuture<'a, u64>;
+    /// The names other than `known` of PENDING workflows without a living executor, in their order, and how many
+    /// workflows have each. Queued ones do not count: a takeover returns them to their queue.
+    fn count_unknown<'a>(&'a self, known: &'a [KnownWorkflow]) -> StoreFuture<'a, Vec<(String, u64)>>;
 
     /// Releases PENDING workflows of the executor: a direct one stays PENDING without an owner, and any
     /// executor may take it; a queued one is ENQUEUED again. The next run is not counted as a recovery.

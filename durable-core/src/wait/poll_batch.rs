@@ -17,8 +17,8 @@ pub(crate) enum WaitFor {
     Message { workflow: WorkflowKey, topic: Arc<str> },
     /// The value of an event of the workflow with this id. Parking counts as for its end.
     Event { id: Arc<str>, name: Arc<str>, parked_counts: bool },
-    /// Anything behind a mark in a stream of the workflow with this id.
-    Stream { id: Arc<str>, name: Arc<str>, mark: Box<StreamCursor> },
+    /// Anything behind a mark in a stream of the workflow with this id. Parking counts as for its end.
+    Stream { id: Arc<str>, name: Arc<str>, mark: Box<StreamCursor>, parked_counts: bool },
 }
 
 /// What was found.
@@ -31,7 +31,7 @@ pub(crate) enum WaitResult {
     },
     /// The value; `None` when it will never be set.
     Event(Option<String>),
-    /// The event is not set, and the workflow is parked.
+    /// The event is not set, or the stream has nothing more, and the workflow is parked.
     Parked,
     Stream,
 }
@@ -46,7 +46,7 @@ pub(crate) struct PollBatch {
     ends: HashMap<String, Vec<(WaiterKey, bool)>>,
     messages: Vec<WaiterKey>,
     events: Vec<(WaiterKey, bool)>,
-    streams: Vec<WaiterKey>,
+    streams: Vec<(WaiterKey, bool)>,
 }
 
 impl PollBatch {
@@ -67,9 +67,9 @@ impl PollBatch {
                 self.request.events.push((id.to_string(), name.to_string()));
                 self.events.push((key, *parked_counts));
             }
-            WaitFor::Stream { id, name, mark } => {
+            WaitFor::Stream { id, name, mark, parked_counts } => {
                 self.request.streams.push((id.to_string(), name.to_string(), **mark));
-                self.streams.push(key);
+                self.streams.push((key, *parked_counts));
             }
         }
     }
@@ -82,8 +82,8 @@ impl PollBatch {
     /// The waiters.
     pub(super) fn keys(&self) -> impl Iterator<Item = WaiterKey> {
         let ends = self.ends.values().flatten().map(|(key, _)| key);
-        let events = self.events.iter().map(|(key, _)| key);
-        ends.chain(&self.messages).chain(events).chain(&self.streams).copied()
+        let publications = self.events.iter().chain(&self.streams).map(|(key, _)| key);
+        ends.chain(&self.messages).chain(publications).copied()
     }
 
     /// What was found, and for which waiter. The request has an answer for each index that the store returns.
@@ -108,7 +108,9 @@ impl PollBatch {
                 (key, _) => results.push((key, WaitResult::Event(event.value))),
             }
         }
-        results.extend(found.streams.into_iter().map(|index| (self.streams[index], WaitResult::Stream)));
+        results.extend(found.streams.into_iter().map(|index| (self.streams[index].0, WaitResult::Stream)));
+        let parked = found.parked_streams.into_iter().map(|index| self.streams[index]);
+        results.extend(parked.filter(|(_, parked_counts)| *parked_counts).map(|(key, _)| (key, WaitResult::Parked)));
         results
     }
 }

@@ -23,6 +23,7 @@ pub(crate) use self::test::test;
 use crate::diagnostics::Diagnostics;
 use crate::function::Function;
 use crate::options::{self, OptionTable, Options};
+use crate::trait_impl;
 use crate::user_attributes;
 
 /// An attribute of functions.
@@ -73,6 +74,15 @@ impl FunctionAttribute {
         let mut diagnostics = Diagnostics::new();
         let options = self.options.parse(options, &mut diagnostics);
         let output = match Function::parse_item(item.clone(), self.name) {
+            Ok(function) if let Some(trait_name) = trait_impl::trait_of(&function) => {
+                let name = self.name;
+                let message = format!(
+                    "a {name} cannot be in the `impl` of a trait, because its body becomes a hidden method that the trait `{trait_name}` does not have: move it to an `impl` block of the type, and call it from here"
+                );
+                diagnostics.error_on(&function.sig.ident, message);
+                let Function { attrs, vis, sig, body } = without_rejected_parts(function, &options);
+                quote!(#(#attrs)* #vis #sig #body)
+            }
             Ok(function) => {
                 (self.check)(&function, &options, &mut diagnostics);
                 if diagnostics.is_empty() {

@@ -110,11 +110,13 @@ fn split<'a>(function: &'a Function, options: &Options, blocking: bool) -> (Spli
 }
 
 pub(super) fn check(function: &Function, options: &Options, diagnostics: &mut Diagnostics) {
-    check::one_attribute(function, options, diagnostics);
+    let is_only_a_step = check::one_attribute(function, options, diagnostics);
     check::qualifiers(function, "a step", diagnostics);
     check::conditional_arguments(function, diagnostics);
     check_owned_if_blocking(function, diagnostics);
-    check_repeatable(function, options, diagnostics);
+    if is_only_a_step {
+        check::lost_changes(function, "a step's", None, diagnostics);
+    }
     check_retry_if(function, options, diagnostics);
     check::owned_output(function, "a step's", diagnostics);
     check::recorded_name(function, options, diagnostics);
@@ -127,7 +129,7 @@ fn check_owned_if_blocking(function: &Function, diagnostics: &mut Diagnostics) {
     }
     if let Some(receiver) = function.sig.receiver() {
         match &receiver.kind {
-            ReceiverKind::Reference(..) => diagnostics.error_on(receiver, BORROWS),
+            ReceiverKind::Reference(_, _, None) => diagnostics.error_on(receiver, BORROWS),
             ReceiverKind::Typed(_, ty) => check_owned(ty, diagnostics),
             _ => {}
         }
@@ -142,20 +144,12 @@ const BORROWS: &str =
 
 fn check_owned(ty: &Type, diagnostics: &mut Diagnostics) {
     let contents = TypeContents::of(ty);
-    for reference in contents.references {
+    // A `&mut` is reported with its own reason.
+    for reference in contents.references.into_iter().filter(|it| it.mutability.is_none()) {
         diagnostics.error_on(reference, BORROWS);
     }
     for lifetime in contents.lifetimes {
         diagnostics.error_on(lifetime, BORROWS);
-    }
-}
-
-/// Rejects `&mut` arguments, which cannot be passed to a second attempt.
-fn check_repeatable(function: &Function, options: &Options, diagnostics: &mut Diagnostics) {
-    const MESSAGE: &str =
-        "a step with `retries` takes the same arguments for each attempt: take the value, or a `&` reference";
-    if options.retries_span().is_some() {
-        check::exclusive_borrows(function, None, MESSAGE, diagnostics);
     }
 }
 

@@ -1,12 +1,13 @@
 //! `#[transaction]`: a step whose record commits together with its SQL.
 
-use proc_macro2::{Ident, Span, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{GenericParam, ReturnType, Type, parse_quote};
 
 use crate::check;
 use crate::codegen::{as_written, codec, end_spans, lifetime_lints, options_struct, recorded_name};
+use crate::crate_path::CratePath;
 use crate::diagnostics::Diagnostics;
 use crate::function::{Argument, Function};
 use crate::lifetimes::{self, NamedLifetimes};
@@ -21,6 +22,7 @@ use crate::types::{TypeContents, source_text};
 //     fn find<'durable>(id: &'durable str) -> TransactionCall<'durable, Result<String>> {
 //         async fn __body(tx: &mut PgConnection, id: &str) -> Result<String> { .. }
 //         static __TRANSACTION: Transaction = Transaction { name: "find", options: TransactionOptions { read_only: true, .. } };
+//         inventory::submit!(RegisteredTransaction { transaction: &__TRANSACTION, connection: type_name::<PgConnection>, .. });
 //         let arguments = (id,);
 //         transaction::<PgConnection, _, _, _>(&__TRANSACTION, codec!(Result<String>), |(id,)| (Clone::clone(id),), arguments,
 //             |tx: &mut PgConnection, (id,), _| Box::pin(__body(tx, id)))
@@ -68,6 +70,7 @@ pub(super) fn expand(function: &Function, options: &Options) -> TokenStream {
     // The error about a type that is not a connection appears where the type is written.
     let path = quote_spanned!(span=> #durable_at_name::__private::transaction::<#connection, _, _, _>);
     let options = options_value(options);
+    let registered = registered(&connection, &crate_path, span);
     split.expand(&Generated {
         call_lints,
         // Lints about the signature report the call function. An `async fn` without `.await` is fine here.
@@ -76,11 +79,36 @@ pub(super) fn expand(function: &Function, options: &Options) -> TokenStream {
             #[allow(clippy::needless_update)]
             static __TRANSACTION: #durable::__private::Transaction =
                 #durable::__private::Transaction { name: #name, options: #options };
+            #registered
             let #arguments = #values;
             #path(&__TRANSACTION, #codec, #cloner, #arguments, #body)
         },
         // The compiler reports a transaction that is never called.
         brace_span: function.body.span(),
+    })
+}
+
+/// The registry entry by which the launch finds a transaction for another kind of database. It cannot use `Self`.
+fn registered(connection: &Type, durable: &CratePath, span: Span) -> Option<TokenStream> {
+    if mentions_self(connection.to_token_stream()) {
+        return None;
+    }
+    let line = quote_spanned!(span=> ::core::line!());
+    Some(quote! {
+        #durable::__private::inventory::submit!(#durable::__private::RegisteredTransaction {
+            transaction: &__TRANSACTION,
+            connection: ::core::any::type_name::<#connection>,
+            file: ::core::file!(),
+            line: #line,
+        });
+    })
+}
+
+fn mentions_self(tokens: TokenStream) -> bool {
+    tokens.into_iter().any(|token| match token {
+        TokenTree::Ident(ident) => ident == "Self",
+        TokenTree::Group(group) => mentions_self(group.stream()),
+        _ => false,
     })
 }
 
@@ -137,7 +165,7 @@ pub(super) fn check(function: &Function, options: &Options, diagnostics: &mut Di
     check::qualifiers(function, "a transaction", diagnostics);
     check::conditional_arguments(function, diagnostics);
     check_connection(function, diagnostics);
-    check_cloned_arguments(function, diagnostics);
+    check::lost_changes(function, "a transaction's", function.connection_index(), diagnostics);
     check::owned_output(function, "a transaction's", diagnostics);
     check::recorded_name(function, options, diagnostics);
 }
@@ -200,12 +228,6 @@ fn check_connection_type(function: &Function, ty: &Type, diagnostics: &mut Diagn
         }
         _ => {}
     }
-}
-
-/// Rejects `&mut` arguments, which cannot be passed to a second try.
-fn check_cloned_arguments(function: &Function, diagnostics: &mut Diagnostics) {
-    const MESSAGE: &str = "a transaction runs again with the same arguments after a serialization failure: take the value, or a `&` reference";
-    check::exclusive_borrows(function, function.connection_index(), MESSAGE, diagnostics);
 }
 
 fn pattern_and_type(argument: &Argument<'_>) -> impl ToTokens {

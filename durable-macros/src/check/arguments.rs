@@ -1,10 +1,10 @@
 //! Checks of arguments.
 
-use syn::{Pat, ReceiverKind, Type, TypeReference};
+use syn::{Pat, ReceiverKind, Type};
 
 use crate::diagnostics::Diagnostics;
 use crate::function::Function;
-use crate::types::{TypeContents, owned_form};
+use crate::types::{MutableParts, TypeContents, looks_like_connection, owned_form};
 
 /// Rejects `#[cfg]` on arguments: the generated code names every argument in every build.
 pub(crate) fn conditional_arguments(function: &Function, diagnostics: &mut Diagnostics) {
@@ -43,23 +43,45 @@ pub(crate) fn owned_arguments(function: &Function, diagnostics: &mut Diagnostics
     }
 }
 
-/// Rejects `&mut`, in `self` or in an argument other than the one at the index `except`.
-pub(crate) fn exclusive_borrows(
-    function: &Function,
-    except: Option<usize>,
-    message: &str,
-    diagnostics: &mut Diagnostics,
-) {
-    if let Some(receiver) = function.sig.receiver()
-        && let ReceiverKind::Reference(_, _, Some(_)) = receiver.kind
-    {
-        diagnostics.error_on(receiver, message);
+/// Rejects arguments through which the function changes a value of its caller, `self` included: on replay the function
+/// does not run, and the value is what it was before. The connection of a transaction is at the index `except`.
+pub(crate) fn lost_changes(function: &Function, whose: &str, except: Option<usize>, diagnostics: &mut Diagnostics) {
+    let message = format!(
+        "{whose} changes to its arguments are not recorded, and are lost when the workflow is recovered: take the value, and return the changed one"
+    );
+    if let Some(receiver) = function.sig.receiver() {
+        match &receiver.kind {
+            ReceiverKind::Reference(_, _, Some(_)) => diagnostics.error_on(receiver, message.as_str()),
+            ReceiverKind::Typed(_, ty) => changes_through(ty, whose, &message, diagnostics),
+            _ => {}
+        }
     }
     for (index, argument) in function.arguments().enumerate() {
-        if let Type::Reference(TypeReference { mutability: Some(_), .. }) = argument.ty
-            && Some(index) != except
-        {
-            diagnostics.error_on(argument.ty, message);
+        if Some(index) != except {
+            changes_through(argument.ty, whose, &message, diagnostics);
         }
+    }
+}
+
+fn changes_through(ty: &Type, whose: &str, message: &str, diagnostics: &mut Diagnostics) {
+    let parts = MutableParts::of(ty);
+    for reference in parts.references {
+        if looks_like_connection(&reference.elem) {
+            let fix = "make this a `#[transaction]`, or take a connection from the pool that `durable::state` returns";
+            diagnostics.error_on(
+                reference,
+                format!("{whose} changes to a connection, such as an open transaction, are lost when the workflow is recovered: {fix}"),
+            );
+        } else {
+            diagnostics.error_on(reference, message);
+        }
+    }
+    for cell in parts.cells {
+        let fix = "return the changed value, or get what all steps of the process share from `durable::state`";
+        let message = format!(
+            "{whose} changes inside the `{}` are not recorded, and are lost when the workflow is recovered: {fix}",
+            cell.ident
+        );
+        diagnostics.error_on(cell, message);
     }
 }

@@ -4,6 +4,6 @@ mod arguments;
 mod output;
 mod signature;
 
-pub(crate) use self::arguments::{conditional_arguments, exclusive_borrows, owned_arguments, plain_argument_names};
+pub(crate) use self::arguments::{conditional_arguments, lost_changes, owned_arguments, plain_argument_names};
 pub(crate) use self::output::{owned_output, recorded_name, returns_result};
 pub(crate) use self::signature::{is_async, not_generic, one_attribute, qualifiers};

@@ -9,15 +9,19 @@ use crate::options::Options;
 use crate::types::TypeContents;
 use crate::user_attributes;
 
-/// Rejects a second attribute of durable. That one is not expanded, so that the error appears once.
-pub(crate) fn one_attribute(function: &Function, options: &Options, diagnostics: &mut Diagnostics) {
+/// Rejects a second attribute of durable, and returns whether there is none. That one is not expanded, so that the error
+/// appears once.
+pub(crate) fn one_attribute(function: &Function, options: &Options, diagnostics: &mut Diagnostics) -> bool {
+    let mut is_only_one = true;
     for attribute in &function.attrs {
         if let Some(other) = user_attributes::durable_attribute(attribute, &options.crate_path().last_segment()) {
             let fix = format!("remove `#[{other}]`, or move it to a function that this one calls");
             let message = format!("a function can have one of `#[workflow]`, `#[step]` and `#[transaction]`: {fix}");
             diagnostics.error_on(attribute, message);
+            is_only_one = false;
         }
     }
+    is_only_one
 }
 
 pub(crate) fn is_async(function: &Function, what: &str, diagnostics: &mut Diagnostics) {

@@ -5,6 +5,7 @@
 //! and what was imported under another name, and it reports other functions with the same name. Therefore
 //! `nondeterminism = "allow"` turns it off.
 
+mod inline_step;
 mod rules;
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
@@ -30,6 +31,10 @@ pub(crate) fn check(body: &TokenStream, diagnostics: &mut Diagnostics) {
                 let length = path_length(&tokens[at..]);
                 check_path(&tokens, at, length, diagnostics);
                 at += length - 1;
+                if let Some((index, arguments)) = inline_step(&tokens, at + 1 - length, length) {
+                    inline_step::check(&arguments, diagnostics);
+                    at = index;
+                }
             }
             _ => {}
         }
@@ -42,6 +47,8 @@ fn check_path(tokens: &[TokenTree], at: usize, length: usize, diagnostics: &mut 
     let path = &tokens[at..at + length];
     let segments: Vec<String> = path.iter().filter(|it| is_ident(Some(it))).map(ToString::to_string).collect();
     let segments: Vec<&str> = segments.iter().map(|it| it.strip_prefix("r#").unwrap_or(it)).collect();
+    // The driver of databases is exported by durable.
+    let segments = if segments.starts_with(&["durable", "sqlx"]) { &segments[1..] } else { &segments[..] };
     let after = tokens.get(at + length);
     let is_macro = is_punct(after, '!');
     let is_method = segments.len() == 1 && is_punct(token_before(tokens, at), '.');
@@ -60,12 +67,27 @@ fn check_path(tokens: &[TokenTree], at: usize, length: usize, diagnostics: &mut 
             .iter()
             .find_map(|it| if let TokenTree::Group(group) = it { Some(group.stream()) } else { None })
     };
-    if let Some(rule) = RULES.iter().find(|rule| rule.matches(&segments, kind, arguments)) {
+    if let Some(rule) = RULES.iter().find(|rule| rule.matches(segments, kind, arguments)) {
         let name = format!("{}{}", segments.join("::"), if is_macro { "!" } else { "" });
         let opt_out = "`#[workflow(nondeterminism = \"allow\")]` turns this check off";
         let path: TokenStream = path.iter().cloned().collect();
         diagnostics.error_on(path, format!("`{name}` {} ({opt_out})", rule.hazard.message()));
     }
+}
+
+/// The index and the contents of the arguments, if the path of `length` tokens at index `at` is a call of
+/// `durable::step`: what runs in a step need not be deterministic.
+fn inline_step(tokens: &[TokenTree], at: usize, length: usize) -> Option<(usize, TokenStream)> {
+    let is_step = matches!(&tokens[at..at + length], [TokenTree::Ident(first), .., TokenTree::Ident(last)] if first == "durable" && last == "step");
+    let after = tokens.get(at + length);
+    if !is_step || !is_call(after) {
+        return None;
+    }
+    let mut rest = tokens.iter().enumerate().skip(at + length);
+    rest.find_map(|(index, token)| match token {
+        TokenTree::Group(group) if group.delimiter() == Delimiter::Parenthesis => Some((index, group.stream())),
+        _ => None,
+    })
 }
 
 /// What a path names.
@@ -201,6 +223,18 @@ mod tests {
             "std::env::vars_os()",
             "reqwest::get(url).await?.text().await?",
             "let a = reqwest::Client::new();",
+            "std::net::TcpStream::connect(address)?",
+            "TcpStream::connect_timeout(&address, second)?",
+            "tokio::net::TcpListener::bind(address).await?",
+            "UdpSocket::bind(address).await?",
+            "tokio::net::lookup_host(name).await?",
+            "sqlx::query(\"delete from t\").execute(&pool).await?",
+            "sqlx::query_as::<_, (u8,)>(text).fetch_one(&pool).await?",
+            "sqlx::query!(\"select 1\").fetch_one(&pool).await?",
+            "durable::sqlx::query(text).execute(&pool).await?",
+            "let pool = PgPool::connect(url).await?;",
+            "PgPool::connect_lazy(url)?",
+            "SqlitePoolOptions::new().connect(url).await?",
         ] {
             assert_eq!(count_errors(code), 1, "{code}");
         }
@@ -222,6 +256,9 @@ mod tests {
             "let now = clock.now(); self.rand.thread_rng()",
             "let client: reqwest::Client = durable::state::<reqwest::Client>();",
             "reqwest::Url::parse(text)?",
+            "std::net::Ipv4Addr::new(127, 0, 0, 1); std::net::SocketAddr::new(ip, port); sqlx::types::Json(value)",
+            "std::net::IpAddr::from_str(text)?; let pool = durable::state::<sqlx::PgPool>();",
+            "durable::step(\"get\", || async { Ok(reqwest::get(url).await?.text().await?) }).retries(3).await?",
             "StatusCode::OK == reqwest::StatusCode::OK",
             "rand::rngs::StdRng::seed_from_u64(seed)",
             "use rand::Rng; use std::{fs::read, env};",

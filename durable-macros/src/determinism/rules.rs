@@ -48,6 +48,7 @@ pub(super) enum Hazard {
     TryJoin,
     JoinAll,
     SideEffect,
+    Query,
     Environment,
 }
 
@@ -56,7 +57,7 @@ const fn rule(path: &'static [&'static str], path_match: PathMatch, hazard: Haza
 }
 
 use Hazard::{
-    Clock, CompletionOrder, Environment, Interval, Join, JoinAll, LostTask, LostTasks, LostWork, Race, RandomId,
+    Clock, CompletionOrder, Environment, Interval, Join, JoinAll, LostTask, LostTasks, LostWork, Query, Race, RandomId,
     RandomNumber, SideEffect, Sleep, SleepUntil, Timeout, TryJoin,
 };
 use PathMatch::{End, EndOfAsync, EndPrefix, Macro, MacroOfAsync, Method, Start};
@@ -111,10 +112,38 @@ pub(super) const RULES: &[Rule] = &[
     rule(&["fs", "write"], End, SideEffect),
     rule(&["fs", "remove_file"], End, SideEffect),
     rule(&["fs", "create_dir_all"], End, SideEffect),
+    rule(&["fs", "metadata"], End, SideEffect),
+    rule(&["fs", "rename"], End, SideEffect),
+    rule(&["fs", "copy"], End, SideEffect),
+    rule(&["fs", "create_dir"], End, SideEffect),
+    rule(&["fs", "remove_dir_all"], End, SideEffect),
     rule(&["fs", "File", "open"], End, SideEffect),
     rule(&["fs", "File", "create"], End, SideEffect),
+    rule(&["fs", "OpenOptions", "new"], End, SideEffect),
+    rule(&["std", "net"], Start, SideEffect),
+    rule(&["tokio", "net"], Start, SideEffect),
+    rule(&["TcpStream", "connect"], EndPrefix, SideEffect),
+    rule(&["TcpListener", "bind"], End, SideEffect),
+    rule(&["UdpSocket", "bind"], End, SideEffect),
+    rule(&["UnixStream", "connect"], End, SideEffect),
+    rule(&["net", "lookup_host"], End, SideEffect),
     rule(&["process", "Command", "new"], End, SideEffect),
     rule(&["reqwest"], Start, SideEffect),
+    rule(&["sqlx"], Start, Query),
+    rule(&["sqlx", "query"], Macro, Query),
+    rule(&["sqlx", "query_as"], Macro, Query),
+    rule(&["sqlx", "query_scalar"], Macro, Query),
+    rule(&["sqlx", "query_file"], Macro, Query),
+    rule(&["sqlx", "query_file_as"], Macro, Query),
+    rule(&["sqlx", "query_file_scalar"], Macro, Query),
+    rule(&["sqlx", "query_unchecked"], Macro, Query),
+    rule(&["sqlx", "query_as_unchecked"], Macro, Query),
+    rule(&["PgPool", "connect"], EndPrefix, Query),
+    rule(&["SqlitePool", "connect"], EndPrefix, Query),
+    rule(&["PgConnection", "connect"], EndPrefix, Query),
+    rule(&["SqliteConnection", "connect"], EndPrefix, Query),
+    rule(&["PgPoolOptions", "new"], End, Query),
+    rule(&["SqlitePoolOptions", "new"], End, Query),
     rule(&["env", "var"], End, Environment),
     rule(&["env", "var_os"], End, Environment),
     rule(&["env", "vars"], End, Environment),
@@ -123,7 +152,22 @@ pub(super) const RULES: &[Rule] = &[
 ];
 
 /// Segments of a path that are deterministic although a rule with `PathMatch::Start` matches it.
-pub(super) const DETERMINISTIC: [&str; 6] = ["Url", "seed_from_u64", "from_seed", "from_rng", "from_str", "yield_now"];
+pub(super) const DETERMINISTIC: [&str; 13] = [
+    "Url",
+    "seed_from_u64",
+    "from_seed",
+    "from_rng",
+    "from_str",
+    "yield_now",
+    "IpAddr",
+    "Ipv4Addr",
+    "Ipv6Addr",
+    "SocketAddr",
+    "SocketAddrV4",
+    "SocketAddrV6",
+    // Those of sqlx.
+    "types",
+];
 
 impl Hazard {
     /// What is wrong with the call, and what to write instead. The text follows the name of the call.
@@ -155,6 +199,9 @@ impl Hazard {
             }
             Race => "may choose another branch on replay; use `durable::select!`",
             SideEffect => "has side effects or changing results, and runs again on replay; use a `#[step]`",
+            Query => {
+                "uses a database, whose rows may change, and runs again on replay; use a `#[transaction]` or a `#[step]`"
+            }
             Environment => "may return another value on replay; use an argument or a `#[step]`",
         }
     }

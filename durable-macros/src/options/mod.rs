@@ -236,12 +236,20 @@ impl Parse for OptionSyntax {
             return Err(input.error(format!("expected `=`: write `{key} = value`")));
         }
         input.parse::<Token![=]>()?;
-        let value = match input.parse()? {
+        let value = match without_group(input.parse()?) {
             Expr::Lit(ExprLit { lit, .. }) => Value::Literal(lit),
             negative @ Expr::Unary(ExprUnary { op: UnOp::Neg(_), .. }) => Value::Negative(negative),
             other => Value::Other(other),
         };
         Ok(Self { key, value })
+    }
+}
+
+/// An expression without the invisible group around a fragment that another macro passed on: `name = $name`.
+fn without_group(expression: Expr) -> Expr {
+    match expression {
+        Expr::Group(group) => without_group(*group.expr),
+        expression => expression,
     }
 }
 

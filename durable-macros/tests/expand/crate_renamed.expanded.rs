@@ -65,6 +65,12 @@ fn create_user<'durable>(id: &'durable str) -> ::renamed::TransactionCall<'durab
             ..::renamed::__private::TransactionOptions::DEFAULT
         },
     };
+    ::renamed::__private::inventory::submit!(::renamed::__private::RegisteredTransaction {
+        transaction: &__TRANSACTION,
+        connection: ::core::any::type_name::<PgConnection>,
+        file: ::core::file!(),
+        line: ::core::line!(),
+    });
     let arguments = (id,);
     ::renamed::__private::transaction::<PgConnection, _, _, _>(
         &__TRANSACTION,

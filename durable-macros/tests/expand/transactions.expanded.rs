@@ -6,6 +6,12 @@ fn count() -> ::durable::TransactionCall<'static, Result<u64>> {
     #[allow(clippy::needless_update)]
     static __TRANSACTION: ::durable::__private::Transaction =
         ::durable::__private::Transaction { name: "count", options: ::durable::__private::TransactionOptions::DEFAULT };
+    ::durable::__private::inventory::submit!(::durable::__private::RegisteredTransaction {
+        transaction: &__TRANSACTION,
+        connection: ::core::any::type_name::<PgConnection>,
+        file: ::core::file!(),
+        line: ::core::line!(),
+    });
     let arguments = ();
     ::durable::__private::transaction::<PgConnection, _, _, _>(
         &__TRANSACTION,
@@ -33,6 +39,12 @@ pub fn create_user<'durable>(
             ..::durable::__private::TransactionOptions::DEFAULT
         },
     };
+    ::durable::__private::inventory::submit!(::durable::__private::RegisteredTransaction {
+        transaction: &__TRANSACTION,
+        connection: ::core::any::type_name::<SqliteConnection>,
+        file: ::core::file!(),
+        line: ::core::line!(),
+    });
     let arguments = (id, argument2);
     ::durable::__private::transaction::<SqliteConnection, _, _, _>(
         &__TRANSACTION,
@@ -56,6 +68,12 @@ impl<T> Users<T> {
             name: "find",
             options: ::durable::__private::TransactionOptions::DEFAULT,
         };
+        ::durable::__private::inventory::submit!(::durable::__private::RegisteredTransaction {
+            transaction: &__TRANSACTION,
+            connection: ::core::any::type_name::<PgConnection>,
+            file: ::core::file!(),
+            line: ::core::line!(),
+        });
         let arguments = (self, id);
         ::durable::__private::transaction::<PgConnection, _, _, _>(
             &__TRANSACTION,

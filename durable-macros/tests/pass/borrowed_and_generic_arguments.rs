@@ -10,9 +10,9 @@ use durable::Payload;
 use durable::prelude::*;
 
 #[step]
-async fn exclusive(log: &mut Vec<String>, line: &str) -> usize {
+async fn changed(mut log: Vec<String>, line: &str) -> Vec<String> {
     log.push(line.to_owned());
-    log.len()
+    log
 }
 
 #[step]
@@ -20,9 +20,8 @@ async fn nested(
     keys: &[&str],
     map: Option<&BTreeMap<String, u32>>,
     note: Cow<'_, str>,
-    index: &mut BTreeMap<u32, &str>,
+    index: &BTreeMap<u32, &str>,
 ) -> usize {
-    index.insert(1, "one");
     keys.len() + map.map_or(0, BTreeMap::len) + note.len() + index.len()
 }
 
@@ -69,7 +68,8 @@ async fn all(name: String) -> Result<usize> {
     let mut sum = 0;
     for line in ["a", "b"] {
         let line = format!("{name}{line}");
-        sum += exclusive(&mut log, &line).await;
+        log = changed(log, &line).await;
+        sum += log.len();
     }
     // A step is a function of any lifetime, also where one is passed.
     let lengths = log.iter().map(String::as_str).map(length).collect::<Vec<_>>();
@@ -86,13 +86,10 @@ async fn length(line: &str) -> usize {
 
 #[tokio::test]
 async fn a_step_borrows_and_is_generic() -> Result<()> {
-    let mut log = vec![String::from("zero")];
-    assert_eq!(exclusive(&mut log, "one").await, 2);
-    assert_eq!(log, ["zero", "one"]);
+    assert_eq!(changed(vec![String::from("zero")], "one").await, ["zero", "one"]);
 
-    let (mut index, key) = (BTreeMap::new(), String::from("k"));
-    assert_eq!(nested(&["a", &key], None, "four".into(), &mut index).await, 7);
-    assert_eq!(index[&1], "one");
+    let (index, key) = (BTreeMap::from([(1, "one")]), String::from("k"));
+    assert_eq!(nested(&["a", &key], None, "four".into(), &index).await, 7);
 
     assert_eq!(named(&key, "x").await, "kx");
     assert_eq!(generic([1, 2], &"e").await?, [1, 2]);

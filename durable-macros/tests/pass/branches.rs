@@ -6,9 +6,14 @@
 use durable::prelude::*;
 
 #[step]
-async fn add(sum: &mut u32, number: u32) -> Result<u32> {
-    *sum += number;
-    Ok(*sum)
+async fn sum(left: u32, right: u32) -> Result<u32> {
+    Ok(left + right)
+}
+
+// A part of a body may change what it borrows: it runs again on replay.
+async fn add(total: &mut u32, number: u32) -> Result<u32> {
+    *total = sum(*total, number).await?;
+    Ok(*total)
 }
 
 #[step]
@@ -45,15 +50,15 @@ fn right_number() -> u32 {
 
 #[workflow]
 async fn chooses(numbers: Vec<u32>) -> Result<String> {
-    let mut sum = 0;
+    let mut total = 0;
     let mut background = durable::spawn(async move { text("background").await });
     let chosen = loop {
         let name = durable::select! {
             // Arms borrow mutably, and handlers again.
-            added = add(&mut sum, 1) => {
-                sum += added?;
-                if sum > 10 {
-                    break sum.to_string();
+            added = add(&mut total, 1) => {
+                total += added?;
+                if total > 10 {
+                    break total.to_string();
                 }
                 continue;
             }

@@ -1,5 +1,5 @@
-use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::mpsc::Receiver;
 
 use durable::prelude::*;
 
@@ -10,8 +10,8 @@ async fn charge(order: Rc<str>) -> Result<()> {
 }
 
 #[step]
-async fn count(number: u32, total: &Cell<u32>) -> Result<()> {
-    total.set(total.get() + number);
+async fn count(number: u32, totals: &Receiver<u32>) -> Result<()> {
+    println!("{number} {:?}", totals.try_recv());
     Ok(())
 }
 

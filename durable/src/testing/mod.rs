@@ -105,7 +105,7 @@ async fn run_on<R>(options: TestOptions, body: impl FnOnce(TestApp) -> TestBody<
 async fn launch(database: &TestDatabase, options: TestOptions) -> Durable {
     let builder = Durable::builder(options.name.replace("::", ".")).application_version("test");
     let builder = builder.system_database(&database.url).schema(&database.schema);
-    builder.launch().await.unwrap_or_else(|error| panic!("{}: {error}", options.name))
+    builder.accept_other_transactions().launch().await.unwrap_or_else(|error| panic!("{}: {error}", options.name))
 }
 
 /// The database of one test, which no other test uses.

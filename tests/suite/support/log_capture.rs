@@ -21,14 +21,23 @@ impl LogCapture {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 
-    /// Records the log of this thread until the returned value is dropped.
+    /// The lines that contain `words`.
+    pub(crate) fn lines(&self, words: &str) -> Vec<String> {
+        self.text().lines().filter(|line| line.contains(words)).map(str::to_owned).collect()
+    }
+
+    /// Records what is logged on this thread until the returned value is dropped.
     ///
     /// There are two subscribers: with a single one in the process, `tracing` would disable for good each
     /// log line that another thread reaches first.
     pub(crate) fn record(&self) -> impl Sized {
         let subscriber = || {
             let writer = self.clone();
-            tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish()
+            tracing_subscriber::fmt()
+                .with_ansi(false)
+                .with_max_level(tracing::Level::DEBUG)
+                .with_writer(move || writer.clone())
+                .finish()
         };
         let another = tracing::Dispatch::new(subscriber());
         (tracing::subscriber::set_default(subscriber()), another)

@@ -7,6 +7,8 @@ mod errors;
 mod inline_steps;
 mod instances_and_state;
 mod listing;
+mod logs;
+mod looks;
 mod recorded_values;
 mod refused_calls;
 mod select;

@@ -7,6 +7,7 @@ use crate::support::{TestDatabase, app_tests};
 app_tests! {
     an_id_of_another_workflow_is_refused_with_both_names,
     an_invalid_workflow_id_is_refused,
+    a_some_that_holds_nothing_is_refused_where_it_is_recorded,
     a_workflow_called_in_a_step_is_refused,
     a_call_moved_into_another_task_parks_the_workflow,
     arguments_over_the_size_limit_are_refused,
@@ -39,6 +40,25 @@ async fn an_id_of_another_workflow_is_refused_with_both_names(_app: TestApp) {
     assert!(error.is_id_conflict());
     let text = error.to_string();
     assert!(text.contains("\"taken\"") && text.contains("`one`") && text.contains("`other`"), "{text}");
+}
+
+#[step]
+#[allow(clippy::option_option, reason = "this is what is refused")]
+async fn finds_nothing() -> Option<Option<u32>> {
+    Some(None)
+}
+
+#[workflow]
+#[allow(clippy::option_option, reason = "this is what is refused")]
+async fn looks_for_nothing() -> Result<Option<Option<u32>>> {
+    Ok(finds_nothing().await)
+}
+
+async fn a_some_that_holds_nothing_is_refused_where_it_is_recorded(_app: TestApp) {
+    let error = looks_for_nothing().await.unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("the result of the step `finds_nothing` at position 1 cannot be recorded"), "{text}");
+    assert!(text.contains("would be read back as `None`"), "{text}");
 }
 
 async fn an_invalid_workflow_id_is_refused(app: TestApp) {

@@ -154,7 +154,7 @@ impl Teardown {
         if self.started.swap(true, Ordering::SeqCst) {
             return;
         }
-        let running = self.runtime.running.all().len();
+        let running = self.runtime.running.unended_count();
         if running > 0 {
             tracing::warn!(target: "durable", app = %self.runtime.settings.name, workflows = running, "the engine was dropped without `shutdown().await`; the next launch recovers the running workflows");
         }

@@ -14,6 +14,21 @@ pub struct Transaction {
     pub options: TransactionOptions,
 }
 
+/// A transaction in the program-wide list.
+#[derive(Debug)]
+pub struct RegisteredTransaction {
+    /// The transaction.
+    pub transaction: &'static Transaction,
+    /// The full name of the type of its connection.
+    pub connection: fn() -> &'static str,
+    /// Where it is declared.
+    pub file: &'static str,
+    /// The line of its function.
+    pub line: u32,
+}
+
+inventory::collect!(RegisteredTransaction);
+
 /// The options of a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TransactionOptions {

@@ -40,9 +40,10 @@ sql_statements! {
     /// $1 known names.
     count_unknown = format!(
         "with recursive {ORPHANED}
-         select count(*) from durable.workflows w
+         select w.name, count(*) from durable.workflows w
           where w.status = 'PENDING' and (w.executor is null or w.executor in (select executor from orphaned))
-            and {} and w.queue is null",
+            and {} and w.queue is null
+          group by w.name order by w.name",
         is_not_in("w.name", 1)
     );
     /// $1 the executor; $2 known names; $3 queues; $4 whether delayed ones count.
@@ -111,10 +112,15 @@ impl Executors for SqlStore {
         Box::pin(self.take_over_for(request))
     }
 
-    fn count_unknown<'a>(&'a self, known: &'a [KnownWorkflow]) -> StoreFuture<'a, u64> {
+    fn count_unknown<'a>(&'a self, known: &'a [KnownWorkflow]) -> StoreFuture<'a, Vec<(String, u64)>> {
         Box::pin(async move {
             let query = self.query(&self.sql.executors.count_unknown).bind(list(&names_of_known(known)));
-            Ok(query.fetch_one(&mut *self.leases().await?).await?.try_get::<i64, _>(0)?.unsigned_abs())
+            let rows = query.fetch_all(&mut *self.leases().await?).await?;
+            let mut counted = Vec::with_capacity(rows.len());
+            for row in &rows {
+                counted.push((row.try_get(0)?, row.try_get::<i64, _>(1)?.unsigned_abs()));
+            }
+            Ok(counted)
         })
     }
 

@@ -1,5 +1,5 @@
-//! Checks for values that serde writes as JSON and cannot read back: numbers that are not finite, and
-//! nesting that is too deep. They are refused when they are written.
+//! Checks for values that serde writes as JSON and cannot read back: numbers that are not finite, a `Some` that
+//! holds nothing, and nesting that is too deep. They are refused when they are written.
 
 use std::fmt;
 
@@ -22,22 +22,28 @@ pub(crate) fn check<T: Serialize + ?Sized>(value: &T, text: &str) -> Result<(), 
             "it is nested {depth} levels deep and {MAX_DEPTH} can be read back; flatten it, for example to a list"
         ));
     }
-    // JSON has no form for such numbers, and serde writes them as `null`.
+    // JSON has no form for such values, and serde writes them as `null`.
     if !text.contains("null") {
         return Ok(());
     }
     let mut track = serde_path_to_error::Track::new();
-    let walked = value.serialize(serde_path_to_error::Serializer::new(Walk, &mut track));
-    match walked {
-        Err(NotFinite::Number(number)) => {
-            let path = match track.path().to_string() {
-                root if root == "." => String::new(),
-                path => format!(" at `{path}`"),
-            };
-            Err(format!("JSON has no number {number}{path}; use an `Option` or a text instead"))
-        }
+    let walk = Walk { in_some: false };
+    let lost = match value.serialize(serde_path_to_error::Serializer::new(walk, &mut track)) {
+        Err(lost @ (LostValue::Number(_) | LostValue::SomeOfNothing)) => lost,
         // A value that serde refuses was refused by the JSON writer, in its own words.
-        Err(NotFinite::Other) | Ok(()) => Ok(()),
+        Err(LostValue::Other) | Ok(()) => return Ok(()),
+    };
+    let place = match track.path().to_string() {
+        root if root == "." => String::new(),
+        path => format!(" at `{path}`"),
+    };
+    match lost {
+        LostValue::Number(number) => {
+            Err(format!("JSON has no number {number}{place}; use an `Option` or a text instead"))
+        }
+        _ => Err(format!(
+            "a `Some` that holds nothing{place}, such as `Some(None)`, would be read back as `None`; an enum can tell the two apart"
+        )),
     }
 }
 
@@ -65,29 +71,41 @@ fn depth(text: &str) -> usize {
 
 /// A serializer that only visits the value.
 #[derive(Clone, Copy)]
-struct Walk;
-
-#[derive(Debug)]
-enum NotFinite {
-    Number(f64),
-    Other,
+struct Walk {
+    /// Whether the value is that of a `Some`.
+    in_some: bool,
 }
 
-impl fmt::Display for NotFinite {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a number that is not finite")
+impl Walk {
+    /// What JSON writes as `null`.
+    fn null(self) -> Walked {
+        if self.in_some { Err(LostValue::SomeOfNothing) } else { Ok(()) }
     }
 }
 
-impl std::error::Error for NotFinite {}
+#[derive(Debug)]
+enum LostValue {
+    Number(f64),
+    /// `Some(None)` or `Some(())`.
+    SomeOfNothing,
+    Other,
+}
 
-impl serde::ser::Error for NotFinite {
+impl fmt::Display for LostValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value that would not be read back")
+    }
+}
+
+impl std::error::Error for LostValue {}
+
+impl serde::ser::Error for LostValue {
     fn custom<T: fmt::Display>(_: T) -> Self {
         Self::Other
     }
 }
 
-type Walked = Result<(), NotFinite>;
+type Walked = Result<(), LostValue>;
 
 /// Methods for values without parts.
 macro_rules! leaves {
@@ -102,21 +120,20 @@ macro_rules! leaves {
 macro_rules! holders {
     ($($name:ident($($argument:ty),*) -> $kind:ident;)*) => {
         $(type $kind = Self;)*
-        $(fn $name(self, $(_: $argument),*) -> Result<Self, NotFinite> {
-            Ok(self)
+        $(fn $name(self, $(_: $argument),*) -> Result<Self, LostValue> {
+            Ok(Self { in_some: false })
         })*
     };
 }
 
 impl Serializer for Walk {
     type Ok = ();
-    type Error = NotFinite;
+    type Error = LostValue;
 
     leaves! {
         serialize_bool(bool) serialize_i8(i8) serialize_i16(i16) serialize_i32(i32) serialize_i64(i64)
         serialize_i128(i128) serialize_u8(u8) serialize_u16(u16) serialize_u32(u32) serialize_u64(u64)
-        serialize_u128(u128) serialize_char(char) serialize_str(&str) serialize_bytes(&[u8]) serialize_none()
-        serialize_unit() serialize_unit_struct(&'static str)
+        serialize_u128(u128) serialize_char(char) serialize_str(&str) serialize_bytes(&[u8])
         serialize_unit_variant(&'static str, u32, &'static str)
     }
 
@@ -135,11 +152,23 @@ impl Serializer for Walk {
     }
 
     fn serialize_f64(self, number: f64) -> Walked {
-        if number.is_finite() { Ok(()) } else { Err(NotFinite::Number(number)) }
+        if number.is_finite() { Ok(()) } else { Err(LostValue::Number(number)) }
+    }
+
+    fn serialize_none(self) -> Walked {
+        self.null()
+    }
+
+    fn serialize_unit(self) -> Walked {
+        self.null()
+    }
+
+    fn serialize_unit_struct(self, _: &'static str) -> Walked {
+        self.null()
     }
 
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Walked {
-        value.serialize(self)
+        value.serialize(Self { in_some: true })
     }
 
     fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Walked {
@@ -153,7 +182,7 @@ impl Serializer for Walk {
         _: &'static str,
         value: &T,
     ) -> Walked {
-        value.serialize(self)
+        value.serialize(Self { in_some: false })
     }
 }
 
@@ -162,7 +191,7 @@ macro_rules! elements {
     ($($trait:ident: $($method:ident($($key:ty)?)),+;)*) => {
         $(impl $trait for Walk {
             type Ok = ();
-            type Error = NotFinite;
+            type Error = LostValue;
 
             $(fn $method<T: Serialize + ?Sized>(&mut self, $(_: $key,)? value: &T) -> Walked {
                 value.serialize(*self)
@@ -209,6 +238,29 @@ mod tests {
         assert!(checked(&f64::NEG_INFINITY).expect_err("nor has it this").contains("-inf"));
         checked(&Reading { name: None, values: vec![f32::MAX, -0.0] })
             .expect("an absent name is a null like any other");
+    }
+
+    #[derive(serde::Serialize)]
+    struct Unit;
+
+    #[derive(serde::Serialize)]
+    struct Wrapped<T>(T);
+
+    #[derive(serde::Serialize)]
+    enum Answer {
+        Known(Option<u8>),
+    }
+
+    #[test]
+    fn a_some_that_holds_nothing_is_refused_with_its_place() {
+        let refused = checked(&vec![None, Some(Some(1)), Some(None)]).expect_err("it would come back as `None`");
+        assert!(refused.contains("`Some` that holds nothing at `[2]`"), "{refused}");
+        checked(&Some(())).expect_err("nor does this come back");
+        checked(&Some(Unit)).expect_err("nor does this");
+        checked(&Some(Wrapped(None::<u8>))).expect_err("nor does this");
+        checked(&Some(json!(null))).expect_err("nor does this");
+        checked(&(Some(vec![None::<u8>]), Some(Answer::Known(None)), Some((None::<u8>,)), None::<Option<u8>>, ()))
+            .expect("these come back");
     }
 
     #[test]

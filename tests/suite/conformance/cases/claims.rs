@@ -205,7 +205,7 @@ pub(crate) async fn queued_workflows_of_a_dead_executor_go_back_to_their_queues(
 
     let heir = register_executor(&*store, "heir").await;
     assert!(store.heartbeat(heir, LONG, &[]).await.unwrap().orphans);
-    assert_eq!(store.count_unknown(&known("checkout", 1)).await.unwrap(), 0, "other programs may claim it");
+    assert!(store.count_unknown(&known("checkout", 1)).await.unwrap().is_empty(), "other programs may claim it");
     let adopted = store.take_over(&takeover_request(heir, 10)).await.unwrap();
     assert_eq!(adopted.runs.iter().map(|it| (&*it.id, &it.queue)).collect::<Vec<_>>(), [("direct", &None)]);
     assert_eq!((adopted.parked.len(), adopted.requeued), (0, vec!["letters".to_owned(), QUEUE.to_owned()]));

@@ -97,7 +97,7 @@ impl Executors for FaultyStore {
     mark_leaving(fence: Fence) -> ();
     executors() -> Vec<ExecutorInfo>;
     fence_out(executor: ExecutorKey, epoch: Epoch) -> bool;
-    count_unknown(known: &'a [KnownWorkflow]) -> u64;
+    count_unknown(known: &'a [KnownWorkflow]) -> Vec<(String, u64)>;
     release(fence: Fence, which: ReleaseRequest<'a>) -> ReleasedWorkflows;
     work_left(asked: &'a WorkQuery) -> WorkFound;
     remove_executor(fence: Fence) -> ();

@@ -184,6 +184,9 @@ async fn workflows_survive_sessions_that_the_server_ends_when_idle() {
         let ended = app.scope(rests_between_steps(Duration::from_millis(400))).await;
         assert_eq!(ended.unwrap(), "two");
     }
+    app.list_workflows(Filter::new()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(1_200)).await; // all sessions are ended meanwhile
+    assert_eq!(app.list_workflows(Filter::new()).await.unwrap().len(), 3, "a caller does not notice it");
     app.shutdown().await;
     direct.close().await.unwrap();
     database.clear().await;

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use sqlx::postgres::PgTransactionManager;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use sqlx_core::transaction::TransactionManager;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::store::postgres::connector::Connector;
 use crate::store::{PoolState, StoreError, StoreErrorKind};
@@ -27,6 +27,10 @@ const CONNECT_PAUSE: Duration = Duration::from_millis(100);
 /// After so long without use a connection is replaced: firewalls forget idle connections after about five
 /// minutes without informing either end, and a write into a forgotten one hangs.
 const MAX_IDLE: Duration = Duration::from_mins(4);
+/// A connection that was used within this time is not tested.
+const TRUSTED_IDLE: Duration = Duration::from_secs(1);
+/// How long a tested connection has to answer.
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Connections that are for one thing.
 pub(super) struct ConnectionGroup {
@@ -35,11 +39,15 @@ pub(super) struct ConnectionGroup {
     size: u32,
     /// How long its statements wait for a lock, where that is limited.
     lock_timeout: Option<Duration>,
+    /// Whether a connection that was not used for some time is tested first, because not every caller tries again.
+    tests_idle: bool,
     permits: Arc<Semaphore>,
     idle: Mutex<Vec<(PgConnection, Instant)>>,
     /// How many are open, idle ones included.
     open: AtomicUsize,
     closed: AtomicBool,
+    /// Notified when it is closed.
+    closing: Notify,
 }
 
 impl ConnectionGroup {
@@ -48,16 +56,19 @@ impl ConnectionGroup {
         size: u32,
         connector: &Arc<Connector>,
         lock_timeout: Option<Duration>,
+        tests_idle: bool,
     ) -> Arc<Self> {
         Arc::new(Self {
             name,
             connector: Arc::clone(connector),
             size,
             lock_timeout,
+            tests_idle,
             permits: Arc::new(Semaphore::new(size as usize)),
             idle: Mutex::default(),
             open: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
+            closing: Notify::new(),
         })
     }
 
@@ -91,7 +102,7 @@ impl ConnectionGroup {
     }
 
     fn check_open(&self) -> Result<(), StoreError> {
-        if self.is_closed() { Err(StoreError::new(StoreErrorKind::Closed, "the store is closed")) } else { Ok(()) }
+        if self.is_closed() { Err(closed()) } else { Ok(()) }
     }
 
     /// A connection, as soon as there is one.
@@ -103,15 +114,32 @@ impl ConnectionGroup {
         if let Some(lent) = StoreCall::reuse(self) {
             return Ok(lent);
         }
-        let permit = tokio::time::timeout(ACQUIRE_TIMEOUT, Arc::clone(&self.permits).acquire_owned()).await;
-        let Ok(permit) = permit else {
-            return Err(StoreError::new(
+        let acquired = tokio::time::timeout(ACQUIRE_TIMEOUT, self.acquire_in_turn()).await;
+        acquired.unwrap_or_else(|_| {
+            Err(StoreError::new(
                 StoreErrorKind::Unreachable,
                 format_args!("all {} connections for {} were in use for {ACQUIRE_TIMEOUT:?}", self.size, self.name),
-            ));
+            ))
+        })
+    }
+
+    /// A connection, however long all are in use: callers get them in the order in which they asked.
+    ///
+    /// # Errors
+    /// None can be opened, or the group is closed.
+    pub(super) async fn acquire_in_turn(self: &Arc<Self>) -> Result<LentConnection, StoreError> {
+        let mut closing = std::pin::pin!(self.closing.notified());
+        closing.as_mut().enable(); // before the check, so that a notification between the two is received
+        self.check_open()?;
+        let permit = tokio::select! {
+            permit = Arc::clone(&self.permits).acquire_owned() => permit.ok(),
+            () = closing => None,
         };
-        let permit = permit.map_err(|_| StoreError::new(StoreErrorKind::Closed, "the store is closed"))?;
-        self.lend(permit).await
+        StoreCall::statement_begins(); // the wait for other callers is not the database's
+        match permit {
+            Some(permit) => self.lend(permit).await,
+            None => Err(closed()),
+        }
     }
 
     /// A connection, if not all are in use.
@@ -130,8 +158,15 @@ impl ConnectionGroup {
         let deadline = tokio::time::Instant::now() + ACQUIRE_TIMEOUT;
         let mut connection = loop {
             self.check_open()?;
-            if let Some(idle) = self.take_idle() {
-                break idle;
+            if let Some((mut idle, since)) = self.take_idle() {
+                if !self.tests_idle || since.elapsed() < TRUSTED_IDLE {
+                    break idle;
+                }
+                if tokio::time::timeout(PING_TIMEOUT, idle.ping()).await.is_ok_and(|pinged| pinged.is_ok()) {
+                    break idle;
+                }
+                self.open.fetch_sub(1, Ordering::Relaxed);
+                continue;
             }
             match tokio::time::timeout_at(deadline, self.connector.connect()).await {
                 Ok(Ok(mut connection)) => {
@@ -168,12 +203,12 @@ impl ConnectionGroup {
         })
     }
 
-    fn take_idle(&self) -> Option<PgConnection> {
+    fn take_idle(&self) -> Option<(PgConnection, Instant)> {
         let mut idle = lock(&self.idle);
         let before = idle.len();
         idle.retain(|(_, since)| since.elapsed() < MAX_IDLE);
         self.open.fetch_sub(before - idle.len(), Ordering::Relaxed);
-        idle.pop().map(|(connection, _)| connection)
+        idle.pop()
     }
 
     pub(super) fn state(&self) -> PoolState {
@@ -185,6 +220,7 @@ impl ConnectionGroup {
     /// From now on no connection is lent, and those that come back are closed.
     pub(super) fn mark_closed(&self) {
         self.closed.store(true, Ordering::Release);
+        self.closing.notify_waiters();
     }
 
     /// Closes all connections, and waits for those that are in use.
@@ -368,6 +404,10 @@ async fn within<T>(deadline: Duration, call: impl Future<Output = Result<T, Stor
             Err(_) => return Err(no_answer(deadline)),
         }
     }
+}
+
+fn closed() -> StoreError {
+    StoreError::new(StoreErrorKind::Closed, "the store is closed")
 }
 
 /// The error of a statement without an answer.

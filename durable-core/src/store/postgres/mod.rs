@@ -140,9 +140,9 @@ impl PostgresStore {
         let settings = settings.limited_by(&server).map_err(cannot)?;
         let second = connector.detect_shared_sessions(&mut first).await.map_err(cannot)?;
         let sizes = GroupSizes::of(settings.connections);
-        let group = |name, size| ConnectionGroup::new(name, size, &connector, None);
-        let writing = group("writing", 1);
-        let control = ConnectionGroup::new("leases", sizes.control, &connector, Some(LEASES_LOCK_TIMEOUT));
+        let group = |name, size| ConnectionGroup::new(name, size, &connector, None, true);
+        let writing = ConnectionGroup::new("writing", 1, &connector, None, false);
+        let control = ConnectionGroup::new("leases", sizes.control, &connector, Some(LEASES_LOCK_TIMEOUT), false);
         if let Some(second) = second {
             writing.put(first).await.map_err(cannot)?;
             control.put(second).await.map_err(cannot)?;

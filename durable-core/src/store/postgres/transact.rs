@@ -20,7 +20,7 @@ impl Transact for PostgresStore {
     fn transact<'a>(&'a self, start: TransactionStart, work: &'a mut dyn UserWork) -> StoreFuture<'a, Transacted> {
         Box::pin(async move {
             self.counter.statement();
-            let mut connection = self.transactions.acquire().await?;
+            let mut connection = self.transactions.acquire_in_turn().await?;
             let limit = self.settings.transaction_idle_timeout;
             let begun = if self.connector.shares_sessions() {
                 // The names of prepared statements that other clients of the proxy left in this session.

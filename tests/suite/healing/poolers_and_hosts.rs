@@ -140,3 +140,71 @@ async fn a_url_with_several_hosts_reaches_the_one_that_can_be_written_to() {
     app.shutdown().await;
     database.clear().await;
 }
+
+/// Starts a server that offers TLS with a self-made certificate of version 1, and gives its port.
+fn server_with_an_old_certificate(folder: &std::path::Path) -> (u16, std::process::Child) {
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::process::{Command, Stdio};
+    let (key, request, certificate) = (folder.join("key.pem"), folder.join("request.pem"), folder.join("cert.pem"));
+    let openssl = |arguments: &[&str]| {
+        let status = Command::new("openssl").args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        assert!(status.unwrap().success(), "openssl {arguments:?}");
+    };
+    let [key, request, certificate] = [&key, &request, &certificate].map(|it| it.to_str().unwrap());
+    openssl(&[
+        "req",
+        "-new",
+        "-nodes",
+        "-newkey",
+        "rsa:2048",
+        "-subj",
+        "/CN=localhost",
+        "-keyout",
+        key,
+        "-out",
+        request,
+    ]);
+    openssl(&["x509", "-req", "-in", request, "-signkey", key, "-days", "2", "-out", certificate]);
+    let free = || TcpListener::bind("127.0.0.1:0").unwrap();
+    let tls_port = free().local_addr().unwrap().port();
+    let tls = Command::new("openssl")
+        .args(["s_server", "-quiet", "-accept", &format!("127.0.0.1:{tls_port}"), "-key", key, "-cert", certificate])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let listener = free();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let mut client = client;
+            // What Postgres does: it is asked for TLS, says yes, and the rest is TLS.
+            if client.read_exact(&mut [0; 8]).is_err() || client.write_all(b"S").is_err() {
+                continue;
+            }
+            let Ok(server) = TcpStream::connect(("127.0.0.1", tls_port)) else { continue };
+            let (mut from, mut to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+            std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+            let (mut from, mut to) = (server, client);
+            std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+        }
+    });
+    (port, tls)
+}
+
+#[cfg_attr(not(has_openssl), ignore = "no openssl to make a certificate with")]
+#[tokio::test]
+async fn a_refused_certificate_is_explained_at_launch() {
+    let folder = tempfile::tempdir().unwrap();
+    let (port, mut tls) = server_with_an_old_certificate(folder.path());
+    let url = format!("postgres://ada:s3cret@localhost:{port}/app?sslmode=require");
+    // The server may take a moment to start, and an error of the certificate is not tried again.
+    let launched = Durable::builder("tls").system_database(url).launch().await;
+    let text = launched.expect_err("the certificate is too old").to_string();
+    tls.kill().unwrap();
+    tls.wait().unwrap();
+    assert!(text.contains("certificate is refused") && text.contains("`tls-native-tls`"), "{text}");
+    assert!(text.contains("sslrootcert") && !text.contains("s3cret"), "{text}");
+}

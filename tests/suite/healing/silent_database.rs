@@ -54,7 +54,11 @@ async fn silent_connections_are_replaced_and_every_start_is_answered(database: &
     let (app, link) = behind_a_proxy(database, Duration::from_hours(1)).await;
     assert_eq!(app.scope(one_note(key.clone())).await.unwrap(), 1);
     link.send_replace(Link::Frozen); // what is open now stays silent forever
-    let starts: Vec<_> = (0..8).map(|_| app.spawn(one_note(key.clone()))).collect();
+    let start = |key: String| {
+        let app = app.clone();
+        tokio::spawn(async move { app.scope(one_note(key)).await })
+    };
+    let starts: Vec<_> = (0..8).map(|_| start(key.clone())).collect();
     tokio::time::sleep(Duration::from_millis(50)).await; // they are sent into the silence
     link.send_replace(Link::Open);
     for start in starts {

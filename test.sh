@@ -17,6 +17,10 @@ as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
 }
 
+have_pgbouncer() {
+    command -v pgbouncer >/dev/null 2>&1 || [ -x /usr/sbin/pgbouncer ]
+}
+
 if ! have_postgres && command -v apt-get >/dev/null 2>&1; then
     echo "No Postgres found: installing the system's package postgresql (it is used for tests only)."
     # The package would start a server of its own at once; the tests need only the programs.
@@ -26,6 +30,19 @@ if ! have_postgres && command -v apt-get >/dev/null 2>&1; then
     as_root env DEBIAN_FRONTEND=noninteractive apt-get update -q
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends postgresql
 fi
+if ! have_pgbouncer && command -v apt-get >/dev/null 2>&1; then
+    echo "No PgBouncer found: installing the system's package pgbouncer (it is used for tests only)."
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get update -q
+    # The package would start a service of its own; the tests need only the program.
+    if [ -e /usr/sbin/policy-rc.d ]; then made_policy=no; else made_policy=yes; fi
+    if [ $made_policy = yes ]; then
+        printf '#!/bin/sh\nexit 101\n' | as_root tee /usr/sbin/policy-rc.d >/dev/null
+        as_root chmod +x /usr/sbin/policy-rc.d
+    fi
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends pgbouncer || true
+    if [ $made_policy = yes ]; then as_root rm -f /usr/sbin/policy-rc.d; fi
+fi
+have_pgbouncer || echo "No PgBouncer found and no way to install it: the tests behind it will show as ignored." >&2
 have_postgres || echo "No Postgres found and no way to install it: the tests on Postgres will show as ignored." >&2
 command -v cc >/dev/null 2>&1 || echo "A C compiler is needed for SQLite: install gcc." >&2
 

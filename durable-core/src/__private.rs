@@ -57,10 +57,14 @@ where
 macro_rules! __codec {
     ($returned:ty) => {{
         #[allow(unused_imports)]
+        use $crate::__private::probe::{BoxedError as _, NoError as _, StandardError as _};
+        #[allow(unused_imports)]
         use $crate::__private::probe::{
             ByMessage as _, Plain as _, Typed as _, TypedFromEngine as _, Unrecordable as _,
         };
-        (&&&&&$crate::__private::probe::Probe::<$returned>::NEW).codec()
+        (&&&&&$crate::__private::probe::Probe::<$returned>::NEW)
+            .codec()
+            .with_error_of((&&&$crate::__private::probe::Probe::<$returned>::NEW).error_of())
     }};
 }
 
@@ -83,6 +87,7 @@ macro_rules! __cloner {
 /// how many they have. Bounds on an implementation choose the arm; unmet bounds on its method are what
 /// the compiler reports to the user.
 pub mod probe {
+    use std::error::Error as StdError;
     use std::fmt;
     use std::marker::PhantomData;
 
@@ -179,6 +184,46 @@ pub mod probe {
             Codec::<Result<T, E>>::TYPED
         }
     }
+
+    /// The error that a function returned, to look for the database's error in it. First: an error of the
+    /// standard library's kind.
+    pub trait StandardError<T, E> {
+        /// How to get it.
+        fn error_of(&self) -> ErrorOf<Result<T, E>>;
+    }
+
+    impl<T, E: StdError + 'static> StandardError<T, E> for &&Probe<Result<T, E>> {
+        fn error_of(&self) -> ErrorOf<Result<T, E>> {
+            |result| result.as_ref().err().map(|error| error as &(dyn StdError + 'static))
+        }
+    }
+
+    /// Second: a type with such an error in it, as `anyhow::Error` is.
+    pub trait BoxedError<T, E> {
+        /// How to get it.
+        fn error_of(&self) -> ErrorOf<Result<T, E>>;
+    }
+
+    impl<T, E: AsRef<dyn StdError + Send + Sync + 'static>> BoxedError<T, E> for &Probe<Result<T, E>> {
+        fn error_of(&self) -> ErrorOf<Result<T, E>> {
+            |result| result.as_ref().err().map(|error| error.as_ref() as &(dyn StdError + 'static))
+        }
+    }
+
+    /// Last: none.
+    pub trait NoError<R> {
+        /// How to get it.
+        fn error_of(&self) -> ErrorOf<R>;
+    }
+
+    impl<R> NoError<R> for Probe<R> {
+        fn error_of(&self) -> ErrorOf<R> {
+            |_| None
+        }
+    }
+
+    /// How to get the error out of a function's result.
+    type ErrorOf<R> = fn(&R) -> Option<&(dyn StdError + 'static)>;
 
     /// Last: a plain value.
     pub trait Plain<R> {

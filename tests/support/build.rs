@@ -16,10 +16,15 @@ fn main() {
     println!("cargo::rerun-if-env-changed={}", server::URL_VARIABLE);
     println!("cargo::rerun-if-env-changed=DURABLE_TEST_PYTHON");
     println!("cargo::rerun-if-changed=/usr/lib/postgresql");
+    println!("cargo::rerun-if-changed=/usr/sbin/pgbouncer");
     println!("cargo::rerun-if-changed=durable/src/testing/server.rs");
     println!("cargo::rerun-if-changed=tests/support/build.rs");
 
     set("has_postgres", server::is_available());
+    // A proxy in front of Postgres. Debian's package puts it where only root's search path leads.
+    let path = format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default());
+    set("has_pgbouncer", std::env::split_paths(&path).any(|folder| folder.join("pgbouncer").is_file()));
+    set("has_openssl", succeeds("openssl", &["version"]));
     // For the examples in other languages: psql, and a Python with psycopg.
     set("has_psql", server::program("psql").is_some());
     let python = std::env::var("DURABLE_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::engine::durable::Durable;
 use crate::engine::launch;
 use crate::registry::{Instance, Resources};
-use crate::store::{ApplicationDatabase, Store};
+use crate::store::{ApplicationDatabase, Store, StoreSettings};
 use crate::types::error::Result;
 use crate::types::error::config_error;
 use crate::types::id::check_id;
@@ -31,6 +31,9 @@ pub struct Builder {
     pub(super) max_concurrent: Option<usize>,
     pub(super) max_payload: usize,
     pub(super) lease: Duration,
+    pub(super) transaction_retry_limit: Duration,
+    pub(super) launch_timeout: Duration,
+    pub(super) store_settings: StoreSettings,
     pub(super) listen_to: Option<Vec<String>>,
     /// Whether a launch on another kind of database than that of the transactions is refused.
     pub(super) checks_transactions: bool,
@@ -50,6 +53,9 @@ impl Builder {
             max_concurrent: None,
             max_payload: 8 << 20,
             lease: Duration::from_secs(15),
+            transaction_retry_limit: Duration::from_mins(1),
+            launch_timeout: Duration::from_secs(30),
+            store_settings: StoreSettings::default(),
             listen_to: None,
             checks_transactions: true,
         }
@@ -166,6 +172,54 @@ impl Builder {
         self
     }
 
+    /// Limits how many connections to Postgres this process opens, in all. The default is 20; at least 4 are
+    /// needed. They are opened when needed, and no more than the role's `connection limit`.
+    ///
+    /// One is for commits, one listens for notifications (from 5 on), one or two (from 12 on) are for leases. Of
+    /// the others five eighths are for users' transactions, and the rest for everything else that the engine
+    /// does, so that it never waits for users' transactions: of 20 connections 10 are for transactions. A launch
+    /// opens one more for a moment, while it migrates the schema.
+    ///
+    /// On SQLite it has no effect: there is one connection that writes, and up to four that read.
+    pub fn connections(mut self, connections: u32) -> Self {
+        self.store_settings.connections = connections;
+        self
+    }
+
+    /// Sets how long Postgres has to answer each statement of the engine. The default is 10 s. A connection that
+    /// is silent for longer is closed, and another one is opened. Statements of users' transactions are not
+    /// limited; a heartbeat has a third of the [`lease`](Self::lease) at most.
+    pub fn statement_timeout(mut self, timeout: Duration) -> Self {
+        self.store_settings.statement_timeout = timeout;
+        self
+    }
+
+    /// Sets after how long without a statement Postgres ends a `#[transaction]`, so that a process that is
+    /// stopped or cut off does not hold its locks forever. The default is 1 min, or the
+    /// `idle_in_transaction_session_timeout` of the role if that is shorter.
+    pub fn transaction_idle_timeout(mut self, timeout: Duration) -> Self {
+        self.store_settings.transaction_idle_timeout = timeout;
+        self
+    }
+
+    /// Sets for how long [`launch`](Self::launch) tries again while the database cannot be used for a reason that
+    /// may pass: it starts, has too many connections, or another launch is migrating it. The default is 30 s.
+    pub fn launch_timeout(mut self, timeout: Duration) -> Self {
+        self.launch_timeout = timeout;
+        self
+    }
+
+    /// Limits how long a `#[transaction]` is tried again when each attempt loses its connection or has a statement
+    /// cancelled. The default is 1 min; there are at least 5 such attempts. After that the call returns an error
+    /// of the kind [`Unavailable`](crate::ErrorKind::Unavailable), or what the function returned last if its
+    /// error type has no `From<durable::Error>`.
+    ///
+    /// An outage of the database does not count: a transaction that cannot begin waits until it can.
+    pub fn transaction_retry_limit(mut self, limit: Duration) -> Self {
+        self.transaction_retry_limit = limit;
+        self
+    }
+
     /// Not public API: another store, to count, delay or fail its calls.
     #[cfg(feature = "testing")]
     #[doc(hidden)]
@@ -207,6 +261,16 @@ impl Builder {
         check_id("the schema", &self.schema)?;
         if self.max_concurrent == Some(0) {
             return Err(config_error("`max_concurrent_workflows(0)` lets no workflow run; leave it out for no limit"));
+        }
+        if self.store_settings.connections < 4 {
+            return Err(config_error(format!(
+                "`connections({})` is too few; at least 4 are needed",
+                self.store_settings.connections
+            )));
+        }
+        let shortest = Duration::from_millis(10);
+        if self.store_settings.statement_timeout < shortest || self.store_settings.transaction_idle_timeout < shortest {
+            return Err(config_error("a timeout of less than 10 ms leaves the database no time"));
         }
         if self.lease < Duration::from_millis(100) {
             return Err(config_error(format!("a lease of {:?} is too short; use at least 100 ms", self.lease)));

@@ -80,7 +80,8 @@ pub(super) async fn run(runtime: Arc<Runtime>) {
 /// Whether the given failure in a row is logged at WARN: the first one, or the fifth if it is
 /// temporary, and then one in [`LOG_EVERY`].
 fn should_log(error: &StoreError, failed: u32) -> bool {
-    let first = if error.is_temporary() { FIRST_LOGGED_RACE } else { 1 };
+    let is_race = matches!(error.kind, StoreErrorKind::Contended | StoreErrorKind::Unreachable);
+    let first = if is_race { FIRST_LOGGED_RACE } else { 1 };
     failed == first || failed.is_multiple_of(LOG_EVERY)
 }
 

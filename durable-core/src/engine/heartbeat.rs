@@ -27,8 +27,9 @@ impl Heartbeat {
     /// executors would take a draining one for dead.
     pub(super) async fn run(self) {
         let runtime = &self.runtime;
+        let mut failed = false;
         loop {
-            let interval = runtime.settings.lease / 3;
+            let interval = runtime.settings.lease / if failed { 10 } else { 3 };
             // Jitter of 10 %, so that the processes of a fleet do not send their heartbeats together.
             let random = f64::from(uuid::Uuid::new_v4().as_fields().1) / f64::from(u16::MAX);
             tokio::select! {
@@ -37,6 +38,7 @@ impl Heartbeat {
             }
             tokio::select! {
                 sent = self.send() => {
+                    failed = sent.is_err();
                     if let Err(error) = sent {
                         tracing::warn!(target: "durable", executor_id = %runtime.settings.executor, %error, "heartbeat failed");
                     }
@@ -54,6 +56,9 @@ impl Heartbeat {
         let sent = Instant::now();
         let answer = runtime.store.heartbeat(fence, runtime.settings.lease, &running).await?;
         runtime.timers.clock.observe(answer.now, sent);
+        if answer.fence_holds {
+            *lock(&runtime.lease_confirmed) = sent;
+        }
         runtime.timers.wake();
         if !answer.fence_holds {
             return self.register_again().await;
@@ -88,7 +93,9 @@ impl Heartbeat {
             return Ok(());
         }
         let (executor, lock_file) = self.identity.executor(runtime.keys.next());
+        let sent = Instant::now();
         let fence = runtime.store.register_executor(&executor).await?;
+        *lock(&runtime.lease_confirmed) = sent;
         self.lock_file.replace(lock_file);
         *lock(&runtime.fence) = fence;
         Ok(())

@@ -1,6 +1,7 @@
 //! The launch: opens the database, migrates it, registers the executor, starts the tasks and recovers. A
 //! launch that fails leaves no task and no connection.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use crate::engine::builder::Builder;
 use crate::engine::durable::Durable;
 use crate::engine::executor_identity::ExecutorIdentity;
 use crate::engine::heartbeat::Heartbeat;
+use crate::engine::launch_patience::LaunchPatience;
 use crate::engine::lock_file::{self, Application, LockFileKeeper};
 use crate::engine::recovery::{self, RecoveryRequests};
 use crate::engine::tasks::Background;
@@ -39,14 +41,16 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 pub(super) async fn launch(builder: Builder) -> Result<Durable> {
     let tokio = tokio_check::runtime()?;
     let registry = Registry::collect()?;
+    let patience = LaunchPatience::new(builder.launch_timeout, builder.store_settings.connections);
     let store = if let Some(store) = &builder.store {
         Arc::clone(store)
     } else {
-        let opened = store::open(&builder.url()?, &builder.schema).await;
+        let url = builder.url()?;
+        let opened = patience.call(|| Box::pin(store::open_with(&url, &builder.schema, builder.store_settings))).await;
         opened.map_err(|error| Error::new(ErrorKind::Database, error.message))?
     };
     let launched = match check_not_closing(&builder, &*store) {
-        Ok(()) => launch_on(&builder, tokio, registry, Arc::clone(&store)).await,
+        Ok(()) => launch_on(&builder, patience, tokio, registry, Arc::clone(&store)).await,
         Err(error) => Err(error),
     };
     if launched.is_err() {
@@ -72,6 +76,7 @@ fn check_not_closing(builder: &Builder, store: &dyn Store) -> Result<()> {
 
 async fn launch_on(
     builder: &Builder,
+    patience: LaunchPatience,
     tokio: tokio::runtime::Handle,
     registry: Registry,
     store: Arc<dyn Store>,
@@ -80,14 +85,14 @@ async fn launch_on(
     if builder.checks_transactions {
         transaction_check::check(&*store, &builder.databases)?;
     }
-    store.migrate().await.map_err(|error| cannot("prepare", &shown, &error))?;
+    patience.call(|| store.migrate()).await.map_err(|error| cannot("prepare", &shown, &error))?;
 
     for (name, database) in &builder.databases {
-        database.0.prepare().await.map_err(|error| cannot("prepare", name, &error))?;
+        patience.call(|| database.0.prepare()).await.map_err(|error| cannot("prepare", name, &error))?;
     }
 
     let queues = declared_queues(builder, &registry)?;
-    store.declare_queues(&queues).await.map_err(|error| cannot("write to", &shown, &error))?;
+    patience.call(|| store.declare_queues(&queues)).await.map_err(|error| cannot("write to", &shown, &error))?;
 
     let keys = KeyMaker::new();
     let identity =
@@ -99,12 +104,18 @@ async fn launch_on(
         schema: builder.schema.clone(),
     });
     // Read before this executor registers itself.
-    let earlier = store.executors().await.map_err(|error| cannot("read", &shown, &error))?;
-    let fence = store.register_executor(&executor).await.map_err(|error| cannot("write to", &shown, &error))?;
-    let clock = read_clock(&*store).await.map_err(|error| cannot("read", &shown, &error))?;
+    let earlier = patience.call(|| store.executors()).await.map_err(|error| cannot("read", &shown, &error))?;
+    let lease_confirmed = Mutex::new(Instant::now());
+    let fence = patience
+        .call(|| store.register_executor(&executor))
+        .await
+        .map_err(|error| cannot("write to", &shown, &error))?;
+    let clock =
+        patience.call(|| Box::pin(read_clock(&*store))).await.map_err(|error| cannot("read", &shown, &error))?;
 
     let (writer, inbox) = Writer::new();
-    let parts = RuntimeParts { tokio, registry, store, keys, executor: &executor, fence, clock, writer };
+    let parts =
+        RuntimeParts { tokio, registry, store, keys, executor: &executor, fence, lease_confirmed, clock, writer };
     let runtime = Arc::new(parts.into_runtime(builder));
     let names = runtime.registry.names();
     tracing::info!(target: "durable", app = %builder.name, database = %shown, executor_id = %executor.name, functions = names.len(), "launched with the workflows: {}", names.join(", "));
@@ -113,13 +124,19 @@ async fn launch_on(
     let lock_file = Arc::new(LockFileKeeper::new(lock_file));
     let teardown = Teardown::new(Arc::clone(&runtime), Arc::clone(&background), Arc::clone(&lock_file));
     let schedules = scheduler::schedules_in_code(&runtime);
-    runtime.store.upsert_schedules(&schedules).await.map_err(|error| cannot("write to", &shown, &error))?;
+    patience
+        .call(|| runtime.store.upsert_schedules(&schedules))
+        .await
+        .map_err(|error| cannot("write to", &shown, &error))?;
     register_queues(builder, &runtime, &queues);
     spawn_tasks(&runtime, &background, inbox);
     // From here on dropping the handle undoes everything, if the launch fails or is dropped.
     let app = Durable::new(Arc::clone(&runtime), teardown);
 
-    if let Err(error) = recovery::recover_at_launch(&runtime, &earlier).await {
+    let tried = AtomicBool::new(false);
+    let recover = || recovery::recover_at_launch(&runtime, &earlier, tried.swap(true, Ordering::Relaxed));
+    let recovered = patience.call(|| Box::pin(recover())).await;
+    if let Err(error) = recovered {
         // Releases the workflows that were recovered until then.
         app.shutdown_with(ShutdownOptions::immediate().reason(ShutdownReason::Dropped)).await;
         return Err(cannot("recover workflows from", &shown, &error));
@@ -143,6 +160,7 @@ struct RuntimeParts<'a> {
     keys: KeyMaker,
     executor: &'a NewExecutor,
     fence: Fence,
+    lease_confirmed: Mutex<Instant>,
     clock: Clock,
     writer: Writer,
 }
@@ -157,6 +175,7 @@ impl RuntimeParts<'_> {
                 schema: builder.schema.clone(),
                 max_payload: builder.max_payload,
                 lease: builder.lease,
+                transaction_retry_limit: builder.transaction_retry_limit,
             },
             store: self.store,
             databases: builder.databases.clone(),
@@ -166,6 +185,7 @@ impl RuntimeParts<'_> {
             keys: self.keys,
             writer: self.writer,
             fence: Mutex::new(self.fence),
+            lease_confirmed: self.lease_confirmed,
             running: RunningWorkflows::new(),
             waiters: Waiters::default(),
             notifications: PendingNotifications::default(),

@@ -30,6 +30,7 @@ mod executor_identity;
 mod heartbeat;
 mod idle;
 mod launch;
+mod launch_patience;
 mod listener;
 mod lock_file;
 mod notifier;

@@ -6,6 +6,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::wait::shutdown_phase::EnginePhase;
 
+/// Why a process is not ready that cannot reach its database.
+pub(super) const LEASE_NOT_CONFIRMED: &str = "the database does not answer: the lease of this process is not confirmed";
+
 /// Whether this process takes new work, for the readiness probe of a load balancer. Returned by
 /// [`Durable::readiness`](crate::Durable::readiness).
 ///
@@ -15,7 +18,8 @@ use crate::wait::shutdown_phase::EnginePhase;
 pub enum Readiness {
     /// It takes new work.
     Ready,
-    /// It takes no new work, for this reason: it is shutting down. It never becomes ready again.
+    /// It takes no new work, for this reason: it is shutting down, or the database has not confirmed its lease for
+    /// half of the lease's time. In the latter case it becomes ready again.
     NotReady(&'static str),
 }
 
@@ -81,6 +85,9 @@ impl<'de> Deserialize<'de> for Readiness {
         let json = ReadinessJson::deserialize(deserializer)?;
         if json.ready {
             return Ok(Self::Ready);
+        }
+        if json.reason.as_deref() == Some(LEASE_NOT_CONFIRMED) {
+            return Ok(Self::NotReady(LEASE_NOT_CONFIRMED));
         }
         // The reason of another release may have another wording.
         let known = NOT_READY.into_iter().map(Self::from).find(|it| it.reason() == json.reason.as_deref());

@@ -135,11 +135,15 @@ async fn is_anything_released(runtime: &Runtime) -> bool {
 }
 
 /// At the launch: takes over from the earlier executors that are certainly dead, without waiting for
-/// their leases.
-pub(super) async fn recover_at_launch(runtime: &Arc<Runtime>, earlier: &[ExecutorInfo]) -> Result<(), StoreError> {
+/// their leases. `again` is whether it was tried before, and may have taken something over.
+pub(super) async fn recover_at_launch(
+    runtime: &Arc<Runtime>,
+    earlier: &[ExecutorInfo],
+    again: bool,
+) -> Result<(), StoreError> {
     let host = executor_identity::host();
     let dead: Vec<_> = earlier.iter().filter(|it| is_dead(runtime, &host, it)).cloned().collect();
-    take_over_and_run(runtime, &dead, false).await?;
+    take_over_and_run(runtime, &dead, again).await?;
     let unknown = runtime.store.count_unknown(&runtime.registry.known()).await?;
     if !unknown.is_empty() {
         let workflows: u64 = unknown.iter().map(|(_, count)| count).sum();

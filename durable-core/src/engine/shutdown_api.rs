@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::engine::durable::Durable;
 use crate::engine::idle;
-use crate::engine::readiness::Readiness;
+use crate::engine::readiness::{LEASE_NOT_CONFIRMED, Readiness};
 use crate::engine::report::{ShutdownOutcome, ShutdownReport};
 use crate::engine::signals;
 use crate::engine::teardown::{ShutdownOptions, ShutdownReason};
@@ -79,7 +79,10 @@ impl Durable {
     /// ```
     #[must_use]
     pub fn readiness(&self) -> Readiness {
-        Readiness::from(self.phase())
+        match Readiness::from(self.phase()) {
+            Readiness::Ready if !self.runtime().is_lease_fresh() => Readiness::NotReady(LEASE_NOT_CONFIRMED),
+            readiness => readiness,
+        }
     }
 
     /// Requests the shutdown and returns at once. It may be called from anywhere: a workflow, a step, a

@@ -210,9 +210,14 @@ impl Execution {
 /// What an error of the store means for the execution that wanted to write.
 fn stop_reason_for(error: &StoreError) -> StopReason {
     match error.kind {
-        StoreErrorKind::Closed | StoreErrorKind::Unreachable | StoreErrorKind::Contended => StopReason::Suspend,
-        StoreErrorKind::Refused | StoreErrorKind::Foreign => {
+        StoreErrorKind::Refused => {
             StopReason::Park(format!("the database refuses what this workflow wants to record: {error}"))
         }
+        // The writer gives up what is not refused only when the engine shuts down.
+        StoreErrorKind::Closed
+        | StoreErrorKind::Unreachable
+        | StoreErrorKind::Unavailable
+        | StoreErrorKind::Contended
+        | StoreErrorKind::Foreign => StopReason::Suspend,
     }
 }

@@ -2,6 +2,8 @@
 
 mod attempt;
 mod function;
+mod one_attempt;
+mod retries;
 
 use std::fmt;
 use std::marker::PhantomData;

@@ -11,7 +11,7 @@ pub(crate) mod stop_reason;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, RwLock, Semaphore};
@@ -57,6 +57,8 @@ pub(crate) struct Runtime {
     /// The fence of new runs. It changes when the engine lost its lease and registered again;
     /// runs of the old fence are dropped then.
     pub(crate) fence: Mutex<Fence>,
+    /// When the last heartbeat was sent that the database has confirmed.
+    pub(crate) lease_confirmed: Mutex<Instant>,
     /// The workflows that run in this process.
     pub(crate) running: RunningWorkflows,
     /// The waits for messages, events, stream items and ends of workflows.
@@ -102,12 +104,19 @@ pub(crate) struct Settings {
     pub(crate) max_payload: usize,
     /// How long the executor counts as alive after a heartbeat.
     pub(crate) lease: Duration,
+    /// After how long a transaction whose attempts are interrupted is given up.
+    pub(crate) transaction_retry_limit: Duration,
 }
 
 impl Runtime {
     /// The fence of new runs.
     pub(crate) fn fence(&self) -> Fence {
         *lock(&self.fence)
+    }
+
+    /// Whether the database has confirmed the lease recently enough to rely on it.
+    pub(crate) fn is_lease_fresh(&self) -> bool {
+        lock(&self.lease_confirmed).elapsed() <= self.settings.lease / 2
     }
 
     /// Wakes the waits on this workflow, in this process and in others.

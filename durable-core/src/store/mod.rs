@@ -49,6 +49,7 @@ pub(crate) mod sqlite;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod statement_counter;
 mod store_error;
+mod store_settings;
 mod user_transaction;
 
 use std::fmt::Debug;
@@ -65,7 +66,7 @@ pub use self::messaging_rows::{
     PollResult, PolledEvent, PolledMessage, Publication, PublicationKind, SendOutcome, StoredEventValue, StreamCursor,
     StreamItem, StreamPage,
 };
-pub use self::open::open;
+pub use self::open::{open, open_with};
 pub use self::queue_rows::{
     ClaimRequest, Claimed, Debounce, EnqueueOutcome, NewQueue, Promoted, QueueChange, QueuePlacement, QueueRow,
     RateLimit, StoredLimits,
@@ -77,6 +78,7 @@ pub use self::rows::{
 };
 pub use self::schedule_rows::{ScheduleChange, ScheduleRow};
 pub use self::store_error::{StoreError, StoreErrorKind};
+pub use self::store_settings::StoreSettings;
 pub use self::user_transaction::{
     Committed, Database, Isolation, Transact, Transacted, TransactionConnection, TransactionEnd, TransactionStart,
     UserWork,

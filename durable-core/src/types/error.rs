@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::types::database_fault::Interruption;
+
 /// The result of the engine's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -89,6 +91,9 @@ pub enum ErrorKind {
     Config,
     /// Serialization failure or deadlock in the database. A `#[transaction]` is retried.
     Contended,
+    /// User code lost its connection to a database, or its statement was cancelled. A `#[transaction]` is
+    /// retried.
+    Unavailable,
     /// The database refused a statement, or cannot be reached.
     Database,
 }
@@ -219,10 +224,10 @@ impl<E: StdError + 'static> From<E> for Error {
             sources.push(source.to_string());
             next = source.source();
         }
-        let kind = if crate::types::serialization_failure::is_contention(&error) {
-            ErrorKind::Contended
-        } else {
-            ErrorKind::User
+        let kind = match Interruption::of(&error) {
+            Some(Interruption::LostRace) => ErrorKind::Contended,
+            Some(Interruption::Broken(_)) => ErrorKind::Unavailable,
+            None => ErrorKind::User,
         };
         Self::new(kind, error.to_string()).with_sources(sources).with_type_name(std::any::type_name::<E>())
     }

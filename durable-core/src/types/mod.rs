@@ -3,6 +3,7 @@
 
 pub(crate) mod backoff;
 pub(crate) mod cron;
+pub(crate) mod database_fault;
 pub(crate) mod duration;
 pub(crate) mod error;
 pub(crate) mod id;
@@ -12,7 +13,6 @@ pub(crate) mod payload;
 pub(crate) mod position;
 pub(crate) mod retry;
 pub(crate) mod seconds;
-pub(crate) mod serialization_failure;
 pub(crate) mod status;
 mod suggest;
 pub(crate) mod sync;

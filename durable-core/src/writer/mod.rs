@@ -5,6 +5,7 @@
 //! lone caller does not wait for others.
 
 mod completion;
+mod set_aside;
 mod write_batch;
 
 use std::pin::pin;
@@ -19,6 +20,7 @@ use crate::store::{Entry, Fence, Store, StoreError, StoreErrorKind, Verdict};
 use crate::types::backoff::Backoff;
 use crate::wait::shutdown_phase::{EnginePhase, ShutdownSignal};
 use crate::writer::completion::{Completion, engine_closed, unconfirmed};
+use crate::writer::set_aside::SetAside;
 use crate::writer::write_batch::{MAX_ROWS, WriteBatch, WriteRequest, next_batch};
 
 /// How often the writer yields before it commits: callers that were completed a moment ago can submit
@@ -32,6 +34,15 @@ const RETRY_DELAY: Duration = Duration::from_millis(50);
 /// How long an unreachable database has for the last attempt, once the abort has begun: enough to
 /// connect and to commit where it is back, and short where it is not.
 const LAST_ATTEMPT_TIMEOUT: Duration = Duration::from_millis(150);
+
+/// How often entries are tried again at once before they are divided or set aside, so that others continue.
+fn most_retries(kind: StoreErrorKind) -> u32 {
+    match kind {
+        StoreErrorKind::Contended => 20,
+        StoreErrorKind::Unreachable => 2,
+        StoreErrorKind::Unavailable | StoreErrorKind::Closed | StoreErrorKind::Refused | StoreErrorKind::Foreign => 0,
+    }
+}
 
 /// The callers' side.
 #[derive(Debug)]
@@ -75,7 +86,7 @@ impl Writer {
 
     fn enqueue(&self, fence: Fence, entry: Box<Entry>, completion: Completion) {
         // If the task has ended, the request is dropped, and the completion with it reports that.
-        let _ = self.requests.send(WriteRequest::Write { fence, entry, completion });
+        let _ = self.requests.send(WriteRequest::Write { fence, entry, completion, uncertain: false });
     }
 
     /// Submits an entry and waits for its verdict. `then` is called with the verdict even if the caller's
@@ -119,10 +130,16 @@ impl Writer {
 /// The writer's task.
 pub(crate) async fn run(mut inbox: WriterInbox, store: &dyn Store, shutdown: &ShutdownSignal) {
     let mut waiting: Vec<WriteRequest> = Vec::new();
+    let mut set_aside = SetAside::default();
     let mut unreachable = false;
     loop {
-        if waiting.is_empty() && inbox.requests.recv_many(&mut waiting, MAX_ROWS).await == 0 {
-            return; // every sender is gone
+        if waiting.is_empty() {
+            tokio::select! {
+                many = inbox.requests.recv_many(&mut waiting, MAX_ROWS) => if many == 0 {
+                    return; // every sender is gone
+                },
+                () = set_aside.wait_until_due(shutdown) => {}
+            }
         }
         inbox.activity.busy.store(true, Ordering::Release);
         for _ in 0..YIELDS_BEFORE_COMMIT {
@@ -133,9 +150,14 @@ pub(crate) async fn run(mut inbox: WriterInbox, store: &dyn Store, shutdown: &Sh
                 waiting.push(request);
             }
         }
+        set_aside.put_back_if_due(&mut waiting, shutdown);
+        set_aside.hold_back(&mut waiting);
         if let Some(batch) = next_batch(&mut waiting) {
-            flush(batch, store, shutdown, &mut unreachable).await;
-        } else {
+            match flush(batch, store, shutdown, &mut unreachable).await {
+                None => set_aside.succeeded(),
+                Some((requests, error)) => set_aside.add(requests, &error),
+            }
+        } else if !waiting.is_empty() {
             inbox.activity.set_idle();
             return; // a stop is at the front
         }
@@ -155,34 +177,61 @@ impl WriterActivity {
     }
 }
 
-/// Commits a batch and completes each caller, however long the database cannot be reached.
-async fn flush(batch: WriteBatch, store: &dyn Store, shutdown: &ShutdownSignal, unreachable: &mut bool) {
-    let WriteBatch { fence, entries, mut completions } = batch;
+/// Commits a batch and completes each caller, however long the database cannot be reached. Gives the entries
+/// that the database cannot take now, with the reason.
+async fn flush(
+    batch: WriteBatch,
+    store: &dyn Store,
+    shutdown: &ShutdownSignal,
+    unreachable: &mut bool,
+) -> Option<(Vec<WriteRequest>, StoreError)> {
+    let WriteBatch { fence, entries, mut completions, uncertain } = batch;
     completions.iter_mut().for_each(Completion::mark_sent);
     let mut verdicts = Vec::with_capacity(entries.len());
+    let mut cannot: Option<CommitFailure> = None;
+    let (mut any_stored, mut failed_alone) = (false, 0);
     // Halving is a stack and no recursion, so that the future has a size.
     let mut ranges = vec![(0, entries.len())];
     while let Some((from, to)) = ranges.pop() {
-        match commit(fence, &entries[from..to], store, shutdown, unreachable).await {
+        // Where even single entries fail, and nothing succeeds, the reason is not in the entries.
+        if failed_alone > 1 && !any_stored {
+            verdicts.extend((from..to).map(|_| None));
+            continue;
+        }
+        match commit(fence, &entries[from..to], uncertain, store, shutdown, unreachable).await {
             Ok(CommitOutcome { verdicts: range_verdicts, uncertain }) => {
+                any_stored = true;
                 verdicts.extend(range_verdicts.into_iter().zip(&completions[from..to]).map(|(verdict, completion)| {
                     // An attempt without an answer may have stored it before another executor took over.
                     let unknown = uncertain && completion.is_from_caller() && verdict == Verdict::Fenced;
-                    if unknown { Err(unconfirmed()) } else { Ok(verdict) }
+                    Some(if unknown { Err(unconfirmed()) } else { Ok(verdict) })
                 }));
             }
-            Err(error) if to - from > 1 && matches!(error.kind, StoreErrorKind::Refused | StoreErrorKind::Foreign) => {
-                // One entry is at fault; the others must be stored.
+            Err(CommitFailure { error, .. }) if to - from > 1 && error.kind != StoreErrorKind::Closed => {
+                // One entry is at fault, or meets something that the others do not; these must be stored.
                 let middle = usize::midpoint(from, to);
                 ranges.push((middle, to));
                 ranges.push((from, middle));
             }
-            Err(error) => verdicts.extend((from..to).map(|_| Err(error.clone()))),
+            Err(failure) if failure.error.is_temporary() && !shutdown.is_aborting() => {
+                failed_alone += 1;
+                verdicts.push(None);
+                cannot = Some(failure);
+            }
+            Err(CommitFailure { error, .. }) => verdicts.extend((from..to).map(|_| Some(Err(error.clone())))),
         }
     }
-    for (completion, verdict) in completions.into_iter().zip(verdicts) {
-        completion.complete(verdict);
+    let mut set_aside = Vec::new();
+    for ((entry, completion), verdict) in entries.into_iter().zip(completions).zip(verdicts) {
+        match (verdict, &cannot) {
+            (Some(verdict), _) => completion.complete(verdict),
+            (None, cannot) => {
+                let uncertain = uncertain || cannot.as_ref().is_some_and(|it| it.uncertain);
+                set_aside.push(WriteRequest::Write { fence, entry: Box::new(entry), completion, uncertain });
+            }
+        }
     }
+    cannot.map(|failure| (set_aside, failure.error))
 }
 
 /// The outcome of a commit.
@@ -192,26 +241,36 @@ struct CommitOutcome {
     uncertain: bool,
 }
 
-/// Commits some entries, and retries while the error is temporary. `unreachable` is whether the last
+/// A commit that failed.
+struct CommitFailure {
+    error: StoreError,
+    /// Whether an attempt before the last one may have been carried out.
+    uncertain: bool,
+}
+
+/// Commits some entries, and retries while the database cannot be reached. `unreachable` is whether the last
 /// attempt did not reach the database: an abort does not wait for such a one.
 ///
 /// # Errors
-/// As [`Writer::write`].
+/// As [`Writer::write`]; and the error of a database that cannot do it now. In the abort that is an error as
+/// of a database that cannot be reached.
 async fn commit(
     fence: Fence,
     entries: &[Entry],
+    uncertain: bool,
     store: &dyn Store,
     shutdown: &ShutdownSignal,
     unreachable: &mut bool,
-) -> Result<CommitOutcome, StoreError> {
-    let (mut failed, mut uncertain) = (0_u32, false);
+) -> Result<CommitOutcome, CommitFailure> {
+    let (mut failed, mut uncertain) = (0_u32, uncertain);
+    let fail = |error, uncertain| Err(CommitFailure { error, uncertain });
     loop {
         // In the abort an unreachable database is not waited for, so this is the last attempt.
         let is_last = shutdown.is_aborting();
         let committed = tokio::select! {
             biased;
-            committed = store.commit(fence, entries, failed > 0) => committed,
-            () = last_attempt_deadline(shutdown), if *unreachable => return Err(unconfirmed()),
+            committed = store.commit(fence, entries, uncertain || failed > 0) => committed,
+            () = last_attempt_deadline(shutdown), if *unreachable => return fail(unconfirmed(), true),
         };
         *unreachable = matches!(&committed, Err(error) if error.kind == StoreErrorKind::Unreachable);
         match committed {
@@ -221,8 +280,8 @@ async fn commit(
                 }
                 return Ok(CommitOutcome { verdicts, uncertain });
             }
-            Err(error) if *unreachable && is_last => return Err(error),
-            Err(error) if error.is_temporary() => {
+            Err(error) if *unreachable && is_last => return fail(error, uncertain),
+            Err(error) if failed < most_retries(error.kind) => {
                 if failed == 0 {
                     tracing::warn!(target: "durable", %error, "a write failed and is tried again until it succeeds");
                 }
@@ -232,11 +291,14 @@ async fn commit(
                 tokio::select! {
                     () = tokio::time::sleep(delay) => {}
                     () = shutdown.wait_for(EnginePhase::Aborting), if *unreachable => {}
-                    () = shutdown.wait_for(EnginePhase::Stopping) => return Err(if uncertain { unconfirmed() } else { engine_closed() }),
+                    () = shutdown.wait_for(EnginePhase::Stopping) => return fail(if uncertain { unconfirmed() } else { engine_closed() }, uncertain),
                 }
             }
-            Err(error) if error.kind == StoreErrorKind::Closed && uncertain => return Err(unconfirmed()),
-            Err(error) => return Err(error),
+            Err(error) if uncertain && (error.kind == StoreErrorKind::Closed || is_last && error.is_temporary()) => {
+                return fail(unconfirmed(), uncertain);
+            }
+            Err(error) if is_last && error.is_temporary() => return fail(engine_closed(), uncertain),
+            Err(error) => return fail(error, uncertain),
         }
     }
 }

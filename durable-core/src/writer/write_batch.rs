@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::store::{Entry, Fence};
+use crate::types::keys::WorkflowKey;
 use crate::writer::completion::Completion;
 
 /// How many rows one commit takes. Beyond about a thousand nothing is gained per row.
@@ -14,8 +15,23 @@ const MAX_SHARED_BYTES: usize = 64 << 10;
 
 /// What the writer's task receives.
 pub(super) enum WriteRequest {
-    Write { fence: Fence, entry: Box<Entry>, completion: Completion },
+    Write {
+        fence: Fence,
+        entry: Box<Entry>,
+        completion: Completion,
+        /// Whether an attempt without an answer may have stored it.
+        uncertain: bool,
+    },
     Stop,
+}
+
+impl WriteRequest {
+    /// The run whose writes become durable in the order in which they are submitted.
+    pub(super) fn run(&self) -> Option<WorkflowKey> {
+        let Self::Write { entry, .. } = self else { return None };
+        let record = entry.records.first().map(|it| it.workflow);
+        record.or_else(|| entry.finish.as_ref().map(|it| it.workflow))
+    }
 }
 
 /// Entries of one fence that go into one commit, in the order in which they were submitted.
@@ -23,6 +39,8 @@ pub(super) struct WriteBatch {
     pub(super) fence: Fence,
     pub(super) entries: Vec<Entry>,
     pub(super) completions: Vec<Completion>,
+    /// Whether one of them may be stored already.
+    pub(super) uncertain: bool,
 }
 
 /// Takes a batch from the front of the queue; `None` if a stop is at the front.
@@ -42,11 +60,13 @@ pub(super) fn next_batch(waiting: &mut Vec<WriteRequest>) -> Option<WriteBatch> 
             break;
         }
     }
-    let mut batch = WriteBatch { fence, entries: Vec::with_capacity(taken), completions: Vec::with_capacity(taken) };
+    let (entries, completions) = (Vec::with_capacity(taken), Vec::with_capacity(taken));
+    let mut batch = WriteBatch { fence, entries, completions, uncertain: false };
     for request in waiting.drain(..taken) {
-        if let WriteRequest::Write { entry, completion, .. } = request {
+        if let WriteRequest::Write { entry, completion, uncertain, .. } = request {
             batch.entries.push(*entry);
             batch.completions.push(completion);
+            batch.uncertain |= uncertain;
         }
     }
     Some(batch)
@@ -83,11 +103,8 @@ mod tests {
             placement: None,
         };
         let entry = Box::new(Entry { start: Some(start), ..Entry::default() });
-        WriteRequest::Write {
-            fence: Fence { executor: 1.into(), epoch: epoch.into() },
-            entry,
-            completion: Completion::new(drop),
-        }
+        let (fence, completion) = (Fence { executor: 1.into(), epoch: epoch.into() }, Completion::new(drop));
+        WriteRequest::Write { fence, entry, completion, uncertain: false }
     }
 
     fn requests(sizes: impl IntoIterator<Item = usize>) -> Vec<WriteRequest> {

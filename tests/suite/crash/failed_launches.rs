@@ -7,7 +7,8 @@ use durable::prelude::*;
 use crate::support::{TestDatabase, url_of};
 
 async fn refusal(url: &str) -> String {
-    let error = Durable::builder("bad input").system_database(url).launch().await.expect_err("it cannot be opened");
+    let builder = Durable::builder("bad input").system_database(url).launch_timeout(Duration::from_millis(100));
+    let error = builder.launch().await.expect_err("it cannot be opened");
     error.to_string()
 }
 

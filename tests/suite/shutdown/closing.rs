@@ -93,7 +93,8 @@ async fn a_failed_launch_leaves_nothing_behind(database: &TestDatabase) {
     let inner = durable_core::store::open(&named_url(database, &name), database.schema()).await.unwrap();
     let faulty = Arc::new(FaultyStore::owning(&inner));
     faulty.lose_next_answer("take_over");
-    let late = database.builder("app").store(Arc::clone(&faulty) as Arc<dyn Store>).launch().await.unwrap_err();
+    let builder = database.builder("app").store(Arc::clone(&faulty) as Arc<dyn Store>);
+    let late = builder.launch_timeout(Duration::ZERO).launch().await.unwrap_err();
     assert_eq!(late.kind(), durable::ErrorKind::Database, "{late}");
     drop((inner, faulty));
     nothing_is_left(database, &name, 0).await;
@@ -345,7 +346,7 @@ async fn closing_is_bounded_while_the_program_holds_a_connection(database: &Test
     let close = report.phases.last().unwrap();
     assert!(close.phase == "close" && close.timed_out && close.elapsed < Duration::from_secs(3), "{report}");
     let open: Vec<_> = report.pools.iter().filter(|it| !it.closed).map(|it| (&*it.name, it.outstanding)).collect();
-    assert_eq!(open, [(if postgres { "work" } else { "writing" }, 1)], "{report}");
+    assert_eq!(open, [(if postgres { "transactions" } else { "writing" }, 1)], "{report}");
     assert!(!report.is_clean(), "{report}");
     if let Some(own) = &own {
         let one: i32 = query_scalar(AssertSqlSafe("select 1")).fetch_one(own).await.expect("the program closes it");

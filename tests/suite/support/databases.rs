@@ -5,6 +5,8 @@ use std::time::Duration;
 use durable::testing::server;
 use durable::{Builder, Durable};
 
+use super::store_database::DirectConnection;
+
 /// A database that outlives engines. [`clear`](Self::clear) removes it at the end of a test.
 pub(crate) struct TestDatabase {
     url: String,
@@ -32,6 +34,11 @@ impl TestDatabase {
 
     pub(crate) fn schema(&self) -> &str {
         &self.schema
+    }
+
+    /// A connection that goes around the engine.
+    pub(crate) async fn direct_connection(&self) -> DirectConnection {
+        DirectConnection::open(&self.url, &self.schema).await
     }
 
     pub(crate) fn folder(&self) -> &std::path::Path {

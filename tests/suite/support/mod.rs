@@ -6,6 +6,7 @@ pub(crate) mod faulty_store;
 pub(crate) mod http;
 pub(crate) mod log_capture;
 pub(crate) mod os_process;
+pub(crate) mod pgbouncer;
 pub(crate) mod process_database;
 pub(crate) mod processes;
 pub(crate) mod random;

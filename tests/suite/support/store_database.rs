@@ -33,12 +33,7 @@ impl StoreDatabase {
 
     /// A connection that goes around the store.
     pub(crate) async fn direct_connection(&self) -> DirectConnection {
-        if self.is_postgres() {
-            let connection = PgConnection::connect(&self.url).await.expect("the server is there");
-            DirectConnection::Postgres(connection, format!("{}.", self.schema))
-        } else {
-            DirectConnection::Sqlite(SqliteConnection::connect(&self.url).await.expect("the file is there"))
-        }
+        DirectConnection::open(&self.url, &self.schema).await
     }
 }
 
@@ -49,6 +44,15 @@ pub(crate) enum DirectConnection {
 }
 
 impl DirectConnection {
+    pub(crate) async fn open(url: &str, schema: &str) -> Self {
+        if url.starts_with("postgres") {
+            let connection = PgConnection::connect(url).await.expect("the server is there");
+            Self::Postgres(connection, format!("{schema}."))
+        } else {
+            Self::Sqlite(SqliteConnection::connect(url).await.expect("the file is there"))
+        }
+    }
+
     /// Executes a statement in which tables are written `durable.workflows`.
     pub(crate) async fn execute(&mut self, sql: &str) {
         let done = match self {

@@ -1,29 +1,20 @@
 //! Running a transaction until it is committed, or its own error is recorded.
 
-use std::any::Any;
-use std::future::Future;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use crate::journal::checkpoint::{Operation, OperationResult};
-use crate::journal::context::{Context, TransactionScope};
+use crate::journal::context::TransactionScope;
 use crate::journal::reserved_position::ReservedPosition;
 use crate::operations::transaction::function::{Transaction, TransactionBody};
+use crate::operations::transaction::one_attempt::{Attempt, BodyResult};
+use crate::operations::transaction::retries::{NoMoreAttempts, Retries};
 use crate::runtime::Runtime;
 use crate::runtime::activity::Activity;
-use crate::runtime::panics::CatchPanic;
 use crate::runtime::stop_reason::StopReason;
-use crate::store::{
-    BoxFuture, Database, NewRecord, StoreError, StoreErrorKind, Transact, Transacted, TransactionEnd, TransactionStart,
-    UserWork,
-};
-use crate::types::backoff::Backoff;
+use crate::store::{Database, NewRecord, StoreError, StoreErrorKind, Transact, Transacted, TransactionStart};
+use crate::types::database_fault::Interruption;
 use crate::types::error::{Error, ErrorKind};
 use crate::types::payload::{Codec, Outcome, RecordedError};
-use crate::wait::shutdown_phase::EnginePhase;
-
-/// The pauses between attempts, from first to longest.
-const DELAYS: Backoff = Backoff::doubling(Duration::from_millis(10), Duration::from_millis(500)).with_jitter(0.5);
 
 /// A transaction that is to run.
 pub(super) struct TransactionRun<'r, R> {
@@ -43,6 +34,24 @@ pub(super) enum TransactionOutcome<R> {
     Panic(Error),
     /// It cannot run here at all, or the database refused it outside any workflow.
     Refused(Error),
+}
+
+/// Why an attempt did not end the transaction.
+enum AttemptFailure<R> {
+    /// The function was not called.
+    NotBegun(String),
+    /// With what the function returned, if it did.
+    Interrupted(Interruption, Option<R>),
+}
+
+impl<R> AttemptFailure<R> {
+    fn of(error: &StoreError, begun: bool) -> Self {
+        match error.kind {
+            StoreErrorKind::Contended => Self::Interrupted(Interruption::LostRace, None),
+            _ if begun => Self::Interrupted(Interruption::Broken(error.message.clone()), None),
+            _ => Self::NotBegun(error.message.clone()),
+        }
+    }
 }
 
 impl<R: Send> TransactionRun<'_, R> {
@@ -97,25 +106,33 @@ impl<R: Send> TransactionRun<'_, R> {
         database: &T,
         body: &mut dyn TransactionBody<R>,
     ) -> TransactionOutcome<R> {
-        let mut failed = 0;
+        let mut retries = self.retries();
         loop {
-            let mut attempt = self.attempt(body, None, &[]);
+            let mut attempt = self.attempt(body, None, &[], &retries);
             let transacted = database.transact(self.opening, &mut attempt).await;
-            match (transacted, attempt.into_result()) {
-                (Ok(_), Some(BodyResult::Contended)) => {}
+            let again = match (transacted, attempt.into_result()) {
+                (Ok(_) | Err(_), Some(BodyResult::Interrupted(Interruption::LostRace, _))) => {
+                    retries.after_lost_race().await
+                }
+                // Nothing was committed: the function did not return what would have been.
+                (Ok(_) | Err(_), Some(BodyResult::Interrupted(Interruption::Broken(error), value))) => {
+                    match retries.after_interruption(&error).await {
+                        Ok(false) => return self.give_up(&retries, "", &error, Some(value)),
+                        again => again.map(drop),
+                    }
+                }
                 (Ok(_), Some(BodyResult::Value(value, _))) => return TransactionOutcome::Value(value),
                 (Ok(_), Some(BodyResult::Panic(error))) => return TransactionOutcome::Panic(error),
                 (Ok(_), Some(BodyResult::FencedOut)) => unreachable!("the fence is not checked outside a workflow"),
-                // An uncommitted statement was rolled back, but the outcome of a commit without a reply is
-                // unknown, and there is no record to check.
-                (Err(error), None) if error.kind == StoreErrorKind::Contended => {}
+                // An uncommitted statement was rolled back, but the outcome of a commit whose reply was
+                // lost is unknown, and there is no record to check.
+                (Err(error), None) if error.kind == StoreErrorKind::Contended => retries.after_lost_race().await,
                 (Err(error), _) => return TransactionOutcome::Refused(self.refused(&error)),
                 (Ok(_), None) => unreachable!("a transaction that ended had a body that did"),
-            }
-            failed += 1;
-            if !self.pause(failed).await {
+            };
+            if again.is_err() {
                 let message = format!(
-                    "the transaction `{}` failed to serialize and is not retried, because this process is shutting down; nothing was written",
+                    "the transaction `{}` was rolled back and is not retried, because this process is shutting down; nothing was written",
                     self.transaction.name
                 );
                 return TransactionOutcome::Refused(Error::new(ErrorKind::ShuttingDown, message));
@@ -130,42 +147,52 @@ impl<R: Send> TransactionRun<'_, R> {
             Ok(piggyback) => piggyback,
             Err(signal) => return execution.stop_here(signal).await,
         };
-        let mut failed = 0;
+        let mut retries = self.retries();
         loop {
             let activity = execution.begin_activity(Activity::step(self.transaction.name));
-            let mut attempt = self.attempt(body, Some(reserved), piggyback.records());
+            let mut attempt = self.attempt(body, Some(reserved), piggyback.records(), &retries);
             let transacted = self.runtime.store.transact(self.opening, &mut attempt).await;
-            let returned = attempt.into_result();
-            match (transacted, returned) {
+            let begun = attempt.begun;
+            let failure = match (transacted, attempt.into_result()) {
                 (Ok(Transacted::Committed), Some(BodyResult::Value(value, _))) => {
                     piggyback.committed();
                     return TransactionOutcome::Value(value);
                 }
                 (Ok(Transacted::Superseded), _) => return execution.stop_here(StopReason::Replay).await,
                 (Ok(Transacted::Fenced), _) => return execution.stop_here(StopReason::Lost).await,
-                (Ok(_), Some(BodyResult::Contended)) => {}
+                (Ok(_) | Err(_), Some(BodyResult::Interrupted(interruption, value))) => {
+                    AttemptFailure::Interrupted(interruption, Some(value))
+                }
                 (Ok(_), Some(ended)) => {
                     drop(piggyback); // its records are unsent again
-                    let ran = self.record_end(reserved, ended).await;
+                    let ran = self.record_end(reserved, retries.attempts + 1, ended).await;
                     drop(activity);
                     return ran;
                 }
                 (Ok(_), None) => unreachable!("a transaction that ended had a body that did"),
                 (Err(error), returned) if error.is_temporary() => {
                     if let Some(BodyResult::Value(value, outcome)) = returned
+                        && error.kind == StoreErrorKind::Unreachable
                         && self.was_committed(reserved, &outcome).await
                     {
                         piggyback.committed();
                         return TransactionOutcome::Value(value);
                     }
+                    AttemptFailure::of(&error, begun)
                 }
                 (Err(error), _) => return self.stop_by(reserved, &error).await,
-            }
+            };
             drop(activity);
-            failed += 1;
-            if !self.pause(failed).await {
-                drop(piggyback); // its records are unsent again
-                return execution.stop_here(StopReason::Suspend).await;
+            match self.after(&mut retries, failure, reserved).await {
+                Ok(None) => {}
+                Ok(Some(given_up)) => {
+                    drop(piggyback); // its records are unsent again
+                    return self.keep_given_up(reserved, &retries, given_up).await;
+                }
+                Err(NoMoreAttempts) => {
+                    drop(piggyback); // its records are unsent again
+                    return execution.stop_here(StopReason::Suspend).await;
+                }
             }
         }
     }
@@ -174,7 +201,7 @@ impl<R: Send> TransactionRun<'_, R> {
     /// run was first.
     async fn was_committed(&self, reserved: &ReservedPosition, outcome: &Outcome) -> bool {
         let execution = &reserved.execution;
-        let mut failed = 0;
+        let mut retries = self.retries();
         loop {
             match self.runtime.store.records(&[execution.row.key]).await {
                 Ok(records) => {
@@ -184,12 +211,12 @@ impl<R: Send> TransactionRun<'_, R> {
                         Some(_) => execution.stop_here(StopReason::Replay).await,
                     };
                 }
-                Err(error) if error.is_temporary() => {}
+                Err(error) if error.is_temporary() => {
+                    if retries.after_outage(&error.message).await.is_err() {
+                        return execution.stop_here(StopReason::Suspend).await;
+                    }
+                }
                 Err(error) => return self.stop_by(reserved, &error).await,
-            }
-            failed += 1;
-            if !self.pause(failed).await {
-                return execution.stop_here(StopReason::Suspend).await;
             }
         }
     }
@@ -204,7 +231,7 @@ impl<R: Send> TransactionRun<'_, R> {
     ) -> TransactionOutcome<R> {
         let execution = &reserved.execution;
         reserved.ensure_accepting_and_flushed().await;
-        let mut failed = 0;
+        let mut retries = self.retries();
         // A first run knows that nothing is committed there yet.
         let mut check_committed = execution.row.attempt > 1;
         loop {
@@ -213,8 +240,7 @@ impl<R: Send> TransactionRun<'_, R> {
                     Ok(Some(committed)) => return self.adopt(reserved, committed.name, committed.outcome).await,
                     Ok(None) => {}
                     Err(error) if error.is_temporary() => {
-                        failed += 1;
-                        if !self.pause(failed).await {
+                        if retries.after_outage(&error.message).await.is_err() {
                             return execution.stop_here(StopReason::Suspend).await;
                         }
                         continue;
@@ -223,31 +249,88 @@ impl<R: Send> TransactionRun<'_, R> {
                 }
             }
             let activity = execution.begin_activity(Activity::step(self.transaction.name));
-            let mut attempt = self.attempt(body, Some(reserved), &[]);
+            let mut attempt = self.attempt(body, Some(reserved), &[], &retries);
             attempt.check_fence = true;
             let transacted = database.transact(self.opening, &mut attempt).await;
-            match (transacted, attempt.into_result()) {
-                (Ok(Transacted::Committed | Transacted::Undone), Some(BodyResult::Contended)) => {}
+            let begun = attempt.begun;
+            let failure = match (transacted, attempt.into_result()) {
+                (Ok(_) | Err(_), Some(BodyResult::Interrupted(interruption, value))) => {
+                    AttemptFailure::Interrupted(interruption, Some(value))
+                }
                 (Ok(_), Some(BodyResult::FencedOut)) => return execution.stop_here(StopReason::Lost).await,
                 (Ok(Transacted::Committed | Transacted::Undone), Some(ended)) => {
-                    let ran = self.record_end(reserved, ended).await;
+                    let ran = self.record_end(reserved, retries.attempts + 1, ended).await;
                     drop(activity);
                     return ran;
                 }
-                // An earlier run was first, or a commit without a reply took place.
-                (Ok(_), _) => check_committed = true,
-                (Err(error), _) if error.is_temporary() => check_committed = true,
+                // An earlier run was first, or a commit whose answer was lost took place.
+                (Ok(_), _) => {
+                    check_committed = true;
+                    AttemptFailure::Interrupted(Interruption::LostRace, None)
+                }
+                (Err(error), _) if error.is_temporary() => {
+                    check_committed = true;
+                    AttemptFailure::of(&error, begun)
+                }
                 (Err(error), _) => return self.stop_by(reserved, &error).await,
-            }
+            };
             drop(activity);
-            failed += 1;
-            if !self.pause(failed).await {
-                return execution.stop_here(StopReason::Suspend).await;
+            match self.after(&mut retries, failure, reserved).await {
+                Ok(None) => {}
+                Ok(Some(given_up)) => return self.keep_given_up(reserved, &retries, given_up).await,
+                Err(NoMoreAttempts) => return execution.stop_here(StopReason::Suspend).await,
             }
         }
     }
 
-    /// Records the result that an earlier run committed in the application's database.
+    /// Waits after an attempt that failed. Gives the outcome if it was the last one.
+    async fn after(
+        &self,
+        retries: &mut Retries<'_>,
+        failure: AttemptFailure<R>,
+        reserved: &ReservedPosition,
+    ) -> Result<Option<TransactionOutcome<R>>, NoMoreAttempts> {
+        let (error, value) = match failure {
+            AttemptFailure::NotBegun(error) => return retries.after_outage(&error).await.map(|()| None),
+            AttemptFailure::Interrupted(Interruption::LostRace, _) => {
+                return retries.after_lost_race().await.map(|()| None);
+            }
+            AttemptFailure::Interrupted(Interruption::Broken(error), value) => (error, value),
+        };
+        if retries.after_interruption(&error).await? {
+            return Ok(None);
+        }
+        Ok(Some(self.give_up(retries, &format!(" at position {}", reserved.position), &error, value)))
+    }
+
+    /// The outcome of a transaction that is not tried again: an error of the engine where the function's
+    /// result has room for it, else what the function returned last.
+    fn give_up(&self, retries: &Retries<'_>, place: &str, error: &str, value: Option<R>) -> TransactionOutcome<R> {
+        let error = Error::new(ErrorKind::Unavailable, retries.given_up(place, error));
+        tracing::error!(target: "durable", transaction = self.transaction.name, attempts = retries.attempts, %error, "a transaction is given up");
+        match (self.codec.from_engine, value) {
+            (Some(from_engine), _) => TransactionOutcome::Value(from_engine(error)),
+            (None, Some(value)) => TransactionOutcome::Value(value),
+            (None, None) => TransactionOutcome::Panic(error),
+        }
+    }
+
+    /// Records the outcome of a transaction that is not tried again.
+    async fn keep_given_up(
+        &self,
+        reserved: &ReservedPosition,
+        retries: &Retries<'_>,
+        given_up: TransactionOutcome<R>,
+    ) -> TransactionOutcome<R> {
+        let TransactionOutcome::Value(value) = given_up else { return given_up };
+        let operation = Operation::transaction(self.transaction.name);
+        match reserved.encode(self.codec, operation, &value) {
+            Ok(outcome) => self.record_end(reserved, retries.attempts, BodyResult::Value(value, outcome)).await,
+            Err(error) => TransactionOutcome::Panic(error),
+        }
+    }
+
+    /// Takes over what an earlier run committed, as if it had been recorded in the journal then.
     async fn adopt(&self, reserved: &ReservedPosition, name: String, outcome: Outcome) -> TransactionOutcome<R> {
         if name != self.transaction.name {
             let reason = format!(
@@ -266,8 +349,13 @@ impl<R: Send> TransactionRun<'_, R> {
         }
     }
 
-    /// Records the result of the function, if the commit itself did not.
-    async fn record_end(&self, reserved: &ReservedPosition, ended: BodyResult<R>) -> TransactionOutcome<R> {
+    /// Records what the function returned, where the commit itself did not.
+    async fn record_end(
+        &self,
+        reserved: &ReservedPosition,
+        attempts: u32,
+        ended: BodyResult<R>,
+    ) -> TransactionOutcome<R> {
         let operation = Operation::transaction(self.transaction.name);
         let (outcome, ran) = match ended {
             BodyResult::Value(value, outcome) => (outcome, TransactionOutcome::Value(value)),
@@ -277,12 +365,12 @@ impl<R: Send> TransactionRun<'_, R> {
                 let error = Error::new(ErrorKind::Panic, message);
                 (Outcome::Error(RecordedError::from_engine(&error).to_text()), TransactionOutcome::Panic(error))
             }
-            BodyResult::Contended | BodyResult::FencedOut => unreachable!("neither is an end"),
+            BodyResult::Interrupted(..) | BodyResult::FencedOut => unreachable!("neither is an end"),
         };
         reserved
             .record_result(
                 operation,
-                OperationResult { outcome: Some(outcome), attempts: 1, ..OperationResult::default() },
+                OperationResult { outcome: Some(outcome), attempts, ..OperationResult::default() },
             )
             .await;
         ran
@@ -308,14 +396,9 @@ impl<R: Send> TransactionRun<'_, R> {
         Error::new(ErrorKind::Database, message)
     }
 
-    /// Waits before the next attempt. Returns `false` if the shutdown prevents another attempt.
-    async fn pause(&self, failed: u32) -> bool {
-        let random = f64::from(uuid::Uuid::new_v4().as_fields().0) / f64::from(u32::MAX);
-        let pause = DELAYS.jittered_delay(failed, random);
-        tokio::select! {
-            () = tokio::time::sleep(pause) => true,
-            () = self.runtime.shutdown.wait_for(EnginePhase::Aborting) => false,
-        }
+    fn retries(&self) -> Retries<'_> {
+        let workflow = self.reserved.map(|it| &*it.execution.row.id);
+        Retries::new(&self.runtime, self.transaction.name, workflow)
     }
 
     fn attempt<'b>(
@@ -323,6 +406,7 @@ impl<R: Send> TransactionRun<'_, R> {
         body: &'b mut dyn TransactionBody<R>,
         reserved: Option<&'b ReservedPosition>,
         piggyback: &'b [NewRecord],
+        retries: &Retries<'_>,
     ) -> Attempt<'b, R> {
         let scope = TransactionScope {
             runtime: Arc::clone(&self.runtime),
@@ -337,105 +421,9 @@ impl<R: Send> TransactionRun<'_, R> {
             reserved,
             piggyback,
             check_fence: false,
+            earlier_attempts: retries.attempts,
+            begun: false,
             returned: None,
         }
-    }
-}
-
-/// How the function ended.
-enum BodyResult<R> {
-    Value(R, Outcome),
-    Panic(Error),
-    /// Serialization failure or deadlock: it is retried.
-    Contended,
-    /// Another executor has taken over: the workflow belongs to it now.
-    FencedOut,
-}
-
-/// One attempt: the function inside the open transaction.
-struct Attempt<'b, R> {
-    body: &'b mut dyn TransactionBody<R>,
-    codec: Codec<R>,
-    operation: Operation<'static>,
-    scope: Arc<TransactionScope>,
-    reserved: Option<&'b ReservedPosition>,
-    piggyback: &'b [NewRecord],
-    /// Whether the fence is checked before the commit, because a commit in another database cannot check it.
-    check_fence: bool,
-    returned: Option<BodyResult<R>>,
-}
-
-impl<R> Attempt<'_, R> {
-    fn into_result(self) -> Option<BodyResult<R>> {
-        self.returned
-    }
-
-    /// Whether another executor has taken over, according to the system database. If that cannot be
-    /// read, the record's primary key still lets only one run commit.
-    fn fenced_out(&self) -> impl Future<Output = bool> + Send + use<R> {
-        let fence = self.reserved.filter(|_| self.check_fence).map(|it| it.execution.fence);
-        let runtime = Arc::clone(&self.scope.runtime);
-        async move {
-            let Some(fence) = fence else { return false };
-            match runtime.store.executors().await {
-                Ok(living) => !living.iter().any(|it| it.key == fence.executor && it.epoch == fence.epoch),
-                Err(_) => false,
-            }
-        }
-    }
-
-    fn end(&self, outcome: &Outcome, ran_for: Duration) -> TransactionEnd {
-        let Some(reserved) = self.reserved else { return TransactionEnd::Commit };
-        let done =
-            OperationResult { outcome: Some(outcome.clone()), attempts: 1, ran_for, ..OperationResult::default() };
-        let mut records = self.piggyback.to_vec();
-        records.push(reserved.new_record(self.operation, done));
-        let workflow = reserved.execution.row.id.to_string();
-        TransactionEnd::Record { fence: reserved.execution.fence, workflow, records }
-    }
-}
-
-impl<R: Send> UserWork for Attempt<'_, R> {
-    fn run<'c>(&'c mut self, connection: &'c mut (dyn Any + Send)) -> BoxFuture<'c, TransactionEnd> {
-        Box::pin(async move {
-            let started = Instant::now();
-            let scope = Context::Transaction(Arc::clone(&self.scope));
-            let Some(future) = self.body.run(connection) else {
-                unreachable!("the type of the connection was compared before")
-            };
-            let result = CatchPanic(Box::pin(scope.scope(future))).await;
-            let encoded = result.map(|value| {
-                let outcome = (self.codec.encode)(&value);
-                (value, outcome)
-            });
-            let fenced_out = match &encoded {
-                Ok((_, Ok(Outcome::Output(_)))) => Some(self.fenced_out()),
-                _ => None,
-            };
-            let fenced_out = match fenced_out {
-                Some(fenced_out) => fenced_out.await,
-                None => false,
-            };
-            let (returned, end) = match encoded {
-                Err(panic) => (BodyResult::Panic(panic), TransactionEnd::Undo),
-                Ok((_, Err(error))) => {
-                    let message = format!("returned what cannot be recorded: {error}");
-                    (BodyResult::Panic(Error::new(ErrorKind::Payload, message)), TransactionEnd::Undo)
-                }
-                Ok((_, Ok(Outcome::Error(text)))) if RecordedError::from_text(&text).is_serialization_failure() => {
-                    (BodyResult::Contended, TransactionEnd::Undo)
-                }
-                Ok((value, Ok(outcome @ Outcome::Error(_)))) => {
-                    (BodyResult::Value(value, outcome), TransactionEnd::Undo)
-                }
-                Ok((_, Ok(_))) if fenced_out => (BodyResult::FencedOut, TransactionEnd::Undo),
-                Ok((value, Ok(outcome))) => {
-                    let end = self.end(&outcome, started.elapsed());
-                    (BodyResult::Value(value, outcome), end)
-                }
-            };
-            self.returned = Some(returned);
-            end
-        })
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::{PgPool, Row};
 
-use crate::store::postgres::transact::LentConnection;
+use crate::store::postgres::transact::AppConnection;
 use crate::store::postgres::transactions::{close, run};
 use crate::store::rows_by_kind::{error_of, output_of};
 use crate::store::store_error::is_clash;
@@ -53,7 +53,7 @@ impl Transact for AppDatabase {
 
     fn transact<'a>(&'a self, start: TransactionStart, work: &'a mut dyn UserWork) -> StoreFuture<'a, Transacted> {
         Box::pin(async move {
-            let mut connection = LentConnection::from(&self.pool).await?;
+            let mut connection = AppConnection::from(&self.pool).await?;
             let mut transaction = connection.begin(start).await?;
             let end = run(work, &mut transaction).await;
             let TransactionEnd::Record { workflow, records, .. } = end else {

@@ -26,7 +26,10 @@ impl PostgresStore {
     ) -> Result<JudgedEntry, StoreError> {
         let query = bind(self.fenced(self.batch_sql.of(rows), fence), rows);
         let row = match query.fetch_one(&mut *connection).await {
-            Err(error) if is_clash(&error) => return Ok(JudgedEntry::unclear(entries)),
+            Err(error) if is_clash(&error) => {
+                self.next_transaction(connection, false).await?;
+                return Ok(JudgedEntry::unclear(entries));
+            }
             other => other?,
         };
         if row.try_get::<i64, _>("fence_holds")? == 0 {
@@ -112,7 +115,10 @@ impl PostgresStore {
         let Some(record) = start_record(entry) else { return Ok(verdict) };
         let query = self.record_statement(fence, &effective_record(record, entry, &verdict));
         match self.write(&mut *connection, query).await {
-            Err(error) if is_clash(&error) => Ok(Verdict::Superseded),
+            Err(error) if is_clash(&error) => {
+                self.next_transaction(connection, false).await?;
+                Ok(Verdict::Superseded)
+            }
             rows => Ok(if rows? > 0 { verdict } else { Verdict::Fenced }),
         }
     }

@@ -15,8 +15,7 @@ use crate::store::rows_by_kind::{BatchRows, same_for_all};
 use crate::store::sql::sql_statements;
 use crate::store::store_error::is_clash;
 use crate::store::{
-    Commit, Entry, ExistingWorkflow, Fence, Finish, NewRecord, NewWorkflow, StoreError, StoreErrorKind, StoreFuture,
-    Verdict,
+    Commit, Entry, ExistingWorkflow, Fence, Finish, NewRecord, NewWorkflow, StoreError, StoreFuture, Verdict,
 };
 use crate::types::keys::WorkflowKey;
 use crate::types::time::micros;
@@ -45,15 +44,9 @@ const FIRST_OF_RECORD: usize = 3 + END_OF.len() + END.len();
 
 impl Commit for PostgresStore {
     fn commit<'a>(&'a self, fence: Fence, entries: &'a [Entry], again: bool) -> StoreFuture<'a, Vec<Verdict>> {
-        Box::pin(async move {
-            let mut connection = self.take_writer().await?;
-            let result = self.commit_on(&mut connection, fence, entries, again).await;
-            match &result {
-                // The connection itself is at fault, or its state is unknown.
-                Err(error) if error.kind == StoreErrorKind::Unreachable => drop(connection),
-                _ => self.keep_writer(connection),
-            }
-            result
+        self.call(async move {
+            let mut connection = self.committing().await?;
+            self.commit_on(&mut connection, fence, entries, again).await
         })
     }
 }
@@ -97,6 +90,9 @@ impl PostgresStore {
         }
         while !unsent.is_empty() {
             let sent: Vec<&Entry> = unsent.iter().map(|&index| &entries[index]).collect();
+            if sent.len() < entries.len() {
+                self.next_transaction(connection, true).await?;
+            }
             let judged = self.commit_fast(connection, fence, &sent).await?;
             for (&index, verdict) in unsent.iter().zip(judged.verdicts) {
                 verdicts[index] = verdict;
@@ -162,7 +158,10 @@ impl PostgresStore {
             _ => return self.batch(connection, fence, &rows, entries).await,
         };
         match sent {
-            Err(error) if is_clash(&error) => Ok(JudgedEntry::unclear(entries)),
+            Err(error) if is_clash(&error) => {
+                self.next_transaction(connection, false).await?;
+                Ok(JudgedEntry::unclear(entries))
+            }
             other => Ok(other?),
         }
     }
@@ -200,8 +199,11 @@ impl PostgresStore {
         entries: &[&Entry],
     ) -> Result<JudgedEntry, StoreError> {
         if it.debounce().is_some() {
-            let row = match self.debounce_statement(fence, it).fetch_optional(connection).await {
-                Err(error) if is_clash(&error) => None,
+            let row = match self.debounce_statement(fence, it).fetch_optional(&mut *connection).await {
+                Err(error) if is_clash(&error) => {
+                    self.next_transaction(connection, false).await?;
+                    None
+                }
                 row => row?,
             };
             // Either the fence no longer holds, or another workflow prevents it.

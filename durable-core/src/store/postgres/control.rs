@@ -53,7 +53,7 @@ impl Control for PostgresStore {
             let mut left = TRIES;
             loop {
                 left -= 1;
-                match self.try_to_cancel(id, reason, children).await {
+                match self.call(self.try_to_cancel(id, reason, children)).await {
                     Err(error) if error.kind == StoreErrorKind::Contended && left > 0 => {}
                     other => return other,
                 }

@@ -101,7 +101,7 @@ impl PostgresStore {
 
     /// Explains the error of a user's connection to a database without the tables of durable.
     pub(super) fn explain_missing_tables(&self, error: StoreError) -> StoreError {
-        if !["(SQLSTATE 42P01)", "(SQLSTATE 3F000)"].iter().any(|code| error.message.ends_with(code)) {
+        if !["(SQLSTATE 42P01)", "(SQLSTATE 3F000)"].iter().any(|code| error.message.contains(code)) {
             return error;
         }
         StoreError::new(

@@ -7,12 +7,15 @@ mod batch_sql;
 mod claim;
 mod claim_limited;
 mod commit;
+mod connections;
+mod connector;
 mod control;
 mod dialect;
 mod enqueue_within;
 mod messages;
 mod notify;
 mod poll;
+mod postgres_url;
 mod schema;
 #[cfg(test)]
 mod statement_snapshots;
@@ -56,38 +59,36 @@ mod single_rows;
 pub(super) mod transactions;
 
 use std::fmt;
-use std::str::FromStr;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
 
-use futures_util::future::join3;
-use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, PgPool, Postgres, Row};
+use futures_util::future::join4;
+use sqlx::postgres::PgTransactionManager;
+use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
+use sqlx_core::transaction::TransactionManager;
 
 use self::batch_sql::BatchStatements;
+use self::connections::{ConnectionGroup, LentConnection, run_call, statement_begins};
+use self::connector::{Connector, ServerInfo, server_info};
 use self::dialect::{MIGRATIONS_TABLE, Query, StoreTransaction};
 use self::schema::Schema;
 use crate::store::hints;
 use crate::store::location::cannot_open;
-use crate::store::location::shown_without_password;
 use crate::store::sql::statements_of_files;
 use crate::store::statement_counter::StatementCounter;
 use crate::store::{
-    BoxFuture, Lifecycle, Location, PoolState, StatementCounts, StoreError, StoreErrorKind, StoreFuture,
+    BoxFuture, Lifecycle, Location, PoolState, StatementCounts, StoreError, StoreErrorKind, StoreFuture, StoreSettings,
 };
 use crate::types::time::Timestamp;
 
-/// Connections for commits of executions and for reading.
-const WORK_CONNECTIONS: u32 = 10;
-/// Connections for leases and takeovers, which must not wait for the work.
-const CONTROL_CONNECTIONS: u32 = 2;
-/// How long a caller waits for a connection before the database counts as unreachable.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
-/// After so long without a commit the writer's connection is replaced: firewalls forget idle connections
-/// after about five minutes without informing either end, and a write into a forgotten one hangs.
-const MAX_WRITER_IDLE: Duration = Duration::from_mins(4);
+/// What few connections are enough for: commits, leases, everything else of the engine, users' transactions.
+const MIN_CONNECTIONS: u32 = 4;
+/// How long a statement about leases waits for a lock. One that waits for longer would not be noticed, because
+/// the server does not find out that its client has given up.
+const LEASES_LOCK_TIMEOUT: Duration = Duration::from_secs(2);
+/// After so long without a statement the server ends a transaction of the engine whose process is gone.
+const ENGINE_IDLE_LIMIT: Duration = Duration::from_secs(10);
 
 statements_of_files! {
     claim claim_limited commit commit_rows control enqueue events_and_streams executors messages messaging migrate notify
@@ -99,13 +100,18 @@ type SqlStore = PostgresStore;
 
 /// A store in a Postgres database.
 pub(crate) struct PostgresStore {
-    work: PgPool,
-    control: PgPool,
-    /// The writer's own connection. A pool tests every connection that comes back with a round trip
-    /// of its own, which would double the statements of a store that commits one after the other.
-    writer: Mutex<Option<(PgConnection, Instant)>>,
-    closed: AtomicBool,
-    options: PgConnectOptions,
+    connector: Arc<Connector>,
+    /// For commits of the writer.
+    writing: Arc<ConnectionGroup>,
+    /// For everything else that the engine does.
+    work: Arc<ConnectionGroup>,
+    /// For users' transactions.
+    transactions: Arc<ConnectionGroup>,
+    /// For leases and takeovers.
+    control: Arc<ConnectionGroup>,
+    /// Whether there is a connection for the listener.
+    has_listener: bool,
+    settings: StoreSettings,
     schema: Schema,
     sql: Statements,
     batch_sql: BatchStatements,
@@ -118,101 +124,111 @@ pub(crate) struct PostgresStore {
 }
 
 impl PostgresStore {
-    /// Connects once, so that a wrong URL is an error here and not a retry later.
+    /// Connects, so that a wrong URL is an error here and not a retry later.
     ///
     /// # Errors
-    /// [`StoreErrorKind::Refused`] for a URL, a password or a schema name that cannot be right,
-    /// [`StoreErrorKind::Unreachable`] when there is no answer.
-    pub(crate) async fn open(url: &str, schema: &str) -> Result<Self, StoreError> {
-        let shown = shown_without_password(url);
-        let cannot = |error: sqlx::Error| {
-            let error = StoreError::from(error);
-            cannot_open(&shown, error.kind, error.message)
-        };
+    /// [`StoreErrorKind::Refused`] for a URL, a schema name or a database that cannot be right,
+    /// [`StoreErrorKind::Unreachable`] when there is no answer, or too few connections.
+    pub(crate) async fn open(url: &str, schema: &str, settings: StoreSettings) -> Result<Self, StoreError> {
         let channel = hints::channel(schema).into();
         let schema = Schema::new(schema)?;
-        let unreadable = |error| {
-            let error = cannot(error);
-            StoreError::new(error.kind, format_args!("{error}; write postgres://user@host/database"))
-        };
-        let mut options = PgConnectOptions::from_str(url).map_err(unreadable)?;
-        if options.get_application_name().is_none() {
-            options = options.application_name("durable");
+        let connector = Arc::new(Connector::new(url)?);
+        let shown = connector.shown().to_owned();
+        let cannot = |error: StoreError| cannot_open(&shown, error.kind, error.message);
+        let mut first = connector.connect().await.map_err(cannot)?;
+        let server = server_info(&mut first).await.map_err(cannot)?;
+        let settings = settings.limited_by(&server).map_err(cannot)?;
+        let second = connector.detect_shared_sessions(&mut first).await.map_err(cannot)?;
+        let sizes = GroupSizes::of(settings.connections);
+        let group = |name, size| ConnectionGroup::new(name, size, &connector, None, true);
+        let writing = ConnectionGroup::new("writing", 1, &connector, None, false);
+        let control = ConnectionGroup::new("leases", sizes.control, &connector, Some(LEASES_LOCK_TIMEOUT), false);
+        if let Some(second) = second {
+            writing.put(first).await.map_err(cannot)?;
+            control.put(second).await.map_err(cannot)?;
         }
-        let first = PgConnection::connect_with(&options).await.map_err(&cannot)?;
-        let pool = |connections| {
-            PgPoolOptions::new()
-                .max_connections(connections)
-                .min_connections(0)
-                .test_before_acquire(false)
-                .acquire_timeout(ACQUIRE_TIMEOUT)
-                .connect_lazy_with(options.clone())
-        };
+        if connector.shares_sessions() {
+            tracing::warn!(target: "durable", database = %shown, "a proxy gives each transaction a session of its own, as PgBouncer does in transaction mode: durable works without LISTEN and polls, and sends no prepared statements; a direct connection is faster");
+        }
         Ok(Self {
-            work: pool(WORK_CONNECTIONS),
-            control: pool(CONTROL_CONNECTIONS),
-            writer: Mutex::new(Some((first, Instant::now()))),
-            closed: AtomicBool::new(false),
+            writing,
+            control,
+            work: group("work", sizes.work),
+            transactions: group("transactions", sizes.transactions),
+            has_listener: sizes.listener,
+            settings,
             sql: Statements::new(&|text| schema.render(text)),
             batch_sql: BatchStatements::new(schema.clone()),
             channel,
             sender: uuid::Uuid::new_v4().simple().to_string().into(),
             location: Location { shown, file: None, in_memory: false },
             counter: StatementCounter::default(),
-            options,
+            connector,
             schema,
         })
     }
 
-    async fn begin<'c>(&self, connection: &'c mut PgConnection) -> Result<StoreTransaction<'c>, sqlx::Error> {
-        self.counter.statement();
-        connection.begin().await
+    /// Runs a call of a method of the store: see [`run_call`].
+    fn call<'a, T: Send + 'a>(
+        &'a self,
+        call: impl Future<Output = Result<T, StoreError>> + Send + 'a,
+    ) -> StoreFuture<'a, T> {
+        Box::pin(run_call(self.settings.statement_timeout, call))
     }
 
-    /// The pool for the work, unless it is closed.
-    fn work_pool(&self) -> Result<&PgPool, StoreError> {
-        if self.closed.load(Ordering::Acquire) {
-            return Err(StoreError::new(StoreErrorKind::Closed, "the store is closed"));
+    async fn begin<'c>(&self, connection: &'c mut PgConnection) -> Result<StoreTransaction<'c>, sqlx::Error> {
+        self.counter.statement();
+        if self.connector.shares_sessions() {
+            return connection.begin().await; // the call is in a transaction, and this a part of it
         }
-        Ok(&self.work)
+        connection.begin_with(begin_with_limit("begin", ENGINE_IDLE_LIMIT)).await
+    }
+
+    /// Begins another transaction where the whole call is one: what the call did before is committed, or undone
+    /// because a statement failed. Elsewhere each statement is one.
+    async fn next_transaction(&self, connection: &mut PgConnection, commit: bool) -> Result<(), sqlx::Error> {
+        if !self.connector.shares_sessions() {
+            return Ok(());
+        }
+        if commit {
+            PgTransactionManager::commit(connection).await?;
+        } else {
+            PgTransactionManager::rollback(connection).await?;
+        }
+        PgTransactionManager::begin(connection, None).await
+    }
+
+    /// The query as it is sent: a proxy that shares sessions would not find a prepared statement again.
+    fn as_sent(&self, query: Query) -> Query {
+        if self.connector.shares_sessions() { query.persistent(false) } else { query }
     }
 
     /// A connection to read with, unless the work is closed.
-    async fn reading(&self) -> Result<PoolConnection<Postgres>, StoreError> {
-        Ok(self.work_pool()?.acquire().await?)
+    async fn reading(&self) -> Result<LentConnection, StoreError> {
+        self.work.acquire().await
     }
 
     /// A connection to write with, unless the work is closed.
-    async fn writing(&self) -> Result<PoolConnection<Postgres>, StoreError> {
-        self.reading().await
+    async fn writing(&self) -> Result<LentConnection, StoreError> {
+        self.work.acquire().await
     }
 
     /// A connection for executors' rows, also after the work is closed.
-    async fn leases(&self) -> Result<PoolConnection<Postgres>, StoreError> {
-        Ok(self.control.acquire().await?)
+    async fn leases(&self) -> Result<LentConnection, StoreError> {
+        self.control.acquire().await
     }
 
     /// A connection to read executors' rows and what they have to do.
-    async fn reading_leases(&self) -> Result<PoolConnection<Postgres>, StoreError> {
+    async fn reading_leases(&self) -> Result<LentConnection, StoreError> {
         self.leases().await
     }
 
-    /// Takes the writer's connection, or a fresh one when another commit has it. A commit that is dropped
-    /// drops the connection with the statement in flight, and the server rolls back.
-    async fn take_writer(&self) -> Result<PgConnection, StoreError> {
-        let pool = self.work_pool()?;
-        let kept = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match kept {
-            Some((connection, since)) if since.elapsed() < MAX_WRITER_IDLE => Ok(connection),
-            _ => Ok(pool.acquire().await?.detach()),
+    /// The writer's connection, or another one when another commit has it.
+    async fn committing(&self) -> Result<LentConnection, StoreError> {
+        match self.writing.acquire_if_free().await? {
+            Some(connection) => Ok(connection),
+            None => self.work.acquire().await,
         }
-    }
-
-    /// Keeps the connection for the next commit. After an error of the connection it is not kept.
-    fn keep_writer(&self, connection: PgConnection) {
-        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        // Of two commits at once the later one keeps its connection; the other one's is closed.
-        *writer = Some((connection, Instant::now()));
     }
 
     /// The time of the database's clock.
@@ -231,7 +247,7 @@ impl PostgresStore {
 
     /// Migrates on a connection of its own, which is closed afterwards.
     async fn run_migrations(&self) -> Result<(), StoreError> {
-        let mut connection = self.options.connect().await?;
+        let mut connection = self.connector.connect().await?;
         self.migrate_on(&mut connection).await?;
         let _ = connection.close().await; // everything is committed, and the server closes its end either way
         Ok(())
@@ -265,6 +281,64 @@ impl PostgresStore {
     }
 }
 
+/// The statements that begin a transaction, in one message: the server ends it if its process is silent for so
+/// long, because its locks may stop a takeover.
+fn begin_with_limit(begin: &str, limit: Duration) -> AssertSqlSafe<String> {
+    AssertSqlSafe(format!("{begin}; set local idle_in_transaction_session_timeout = {}", limit.as_millis()))
+}
+
+/// How many connections are for what.
+struct GroupSizes {
+    control: u32,
+    work: u32,
+    transactions: u32,
+    listener: bool,
+}
+
+impl GroupSizes {
+    /// Of this many: one for commits; from 5 on one that listens; one or two for leases; of the others five
+    /// eighths for users' transactions.
+    fn of(connections: u32) -> Self {
+        let listener = connections > MIN_CONNECTIONS;
+        let control = if connections < 12 { 1 } else { 2 };
+        let rest = connections - 1 - control - u32::from(listener);
+        let transactions = (rest * 5 / 8).max(1);
+        Self { control, work: rest - transactions, transactions, listener }
+    }
+}
+
+impl StoreSettings {
+    /// The settings within the limits of the server and the role.
+    ///
+    /// # Errors
+    /// The database cannot be used.
+    fn limited_by(mut self, server: &ServerInfo) -> Result<Self, StoreError> {
+        let refused = |why: String| Err(StoreError::new(StoreErrorKind::Refused, why));
+        if server.encoding != "UTF8" {
+            return refused(format!(
+                "it has the encoding {}, and durable needs UTF8: create it with `create database … encoding 'UTF8' template template0`",
+                server.encoding
+            ));
+        }
+        if let Some(limit) = server.connection_limit {
+            if limit < MIN_CONNECTIONS {
+                return refused(format!(
+                    "its role may have {limit} connections, and durable needs at least {MIN_CONNECTIONS}, and {} as it is set: raise it with `alter role … connection limit`",
+                    self.connections
+                ));
+            }
+            if limit < self.connections {
+                tracing::warn!(target: "durable", limit, wanted = self.connections, "the role may have fewer connections than durable is set to use; it uses as many as the role may have");
+                self.connections = limit;
+            }
+        }
+        if let Some(limit) = server.idle_timeout {
+            self.transaction_idle_timeout = self.transaction_idle_timeout.min(limit);
+        }
+        Ok(self)
+    }
+}
+
 /// A statement of a migration. It is sent as it is, and not prepared.
 fn raw(text: Arc<str>) -> sqlx::RawSql {
     sqlx::raw_sql(AssertSqlSafe(text))
@@ -272,6 +346,7 @@ fn raw(text: Arc<str>) -> sqlx::RawSql {
 
 /// A statement that is not counted among those of the operations.
 fn prepared(text: &Arc<str>) -> Query {
+    statement_begins();
     // The texts are constants of this program with the schema's name in it as a quoted identifier.
     sqlx::query(AssertSqlSafe(Arc::clone(text)))
 }
@@ -290,39 +365,27 @@ impl Lifecycle for PostgresStore {
     }
 
     fn close_work_pool(&self) {
-        self.closed.store(true, Ordering::Release);
-        // Closing marks the pool before its future is polled; the rest is not waited for here.
-        drop(self.work.close());
+        for group in [&self.writing, &self.work, &self.transactions] {
+            group.mark_closed();
+        }
     }
 
     fn pools(&self) -> Vec<PoolState> {
-        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).is_some();
-        let state = |name, pool: &PgPool| {
-            let open = pool.size() as usize;
-            PoolState { name, open, held: open.saturating_sub(pool.num_idle()) }
-        };
-        let writer = PoolState { name: "writing", open: usize::from(writer), held: 0 };
-        vec![writer, state("work", &self.work), state("leases", &self.control)]
+        [&self.writing, &self.work, &self.transactions, &self.control].into_iter().map(|it| it.state()).collect()
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {
+        // At the same time, so that one that hangs keeps no other open.
+        let groups = join4(self.writing.close(), self.work.close(), self.transactions.close(), self.control.close());
         Box::pin(async move {
-            self.close_work_pool();
-            let kept = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
-            let writer = async {
-                if let Some((connection, _)) = kept {
-                    let _ = connection.close().await; // the server closes its end either way
-                }
-            };
-            // At the same time, so that one that hangs keeps no other open.
-            join3(writer, self.work.close(), self.control.close()).await;
+            groups.await;
         })
     }
 
     fn drop_everything(&self) -> StoreFuture<'_, ()> {
-        Box::pin(async move {
+        self.call(async move {
             let text = format!("drop schema if exists {} cascade", self.schema.quoted());
-            self.query(&text.into()).execute(&self.control).await?;
+            self.query(&text.into()).execute(&mut *self.leases().await?).await?;
             Ok(())
         })
     }

@@ -9,7 +9,8 @@ use sqlx::postgres::{PgListener, PgPoolOptions};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::store::hints;
-use crate::store::postgres::{ACQUIRE_TIMEOUT, PostgresStore, prepared};
+use crate::store::postgres::connections::ACQUIRE_TIMEOUT;
+use crate::store::postgres::{PostgresStore, prepared};
 use crate::store::sql::sql_statements;
 use crate::store::{Hint, Notification, Notifications, StoreError, StoreErrorKind, StoreFuture};
 
@@ -31,7 +32,7 @@ impl Notifications for PostgresStore {
     }
 
     fn notify<'a>(&'a self, hints: &'a [Hint]) -> StoreFuture<'a, ()> {
-        Box::pin(async move {
+        self.call(async move {
             if !hints.is_empty() {
                 self.send_notification(hints::text(&self.sender, hints)).await?;
             }
@@ -41,6 +42,7 @@ impl Notifications for PostgresStore {
 
     fn listen<'a>(&'a self, on_notification: &'a (dyn Fn(Notification) + Send + Sync)) -> StoreFuture<'a, ()> {
         Box::pin(async move {
+            self.check_can_listen()?;
             let mut listener = self.open_listener().await?;
             if !self.receives_own(&mut listener, &|_| ()).await? {
                 return Err(StoreError::new(
@@ -68,10 +70,24 @@ impl Notifications for PostgresStore {
 }
 
 impl PostgresStore {
+    /// # Errors
+    /// [`StoreErrorKind::Refused`]: there is no point in listening.
+    fn check_can_listen(&self) -> Result<(), StoreError> {
+        let why = if self.connector.shares_sessions() {
+            "a proxy that shares sessions between transactions delivers no notifications"
+        } else if !self.has_listener {
+            "there are too few connections for one that listens"
+        } else {
+            return Ok(());
+        };
+        Err(StoreError::new(StoreErrorKind::Refused, format_args!("{}: {why}; durable polls instead", self.location)))
+    }
+
     /// Sends a notification on a connection that the work does not use.
     async fn send_notification(&self, text: String) -> Result<(), StoreError> {
         self.counter.notification();
-        prepared(&self.sql.notify.notify).bind(&*self.channel).bind(text).execute(&self.control).await?;
+        let query = prepared(&self.sql.notify.notify).bind(&*self.channel).bind(text);
+        query.execute(&mut *self.leases().await?).await?;
         Ok(())
     }
 
@@ -84,7 +100,7 @@ impl PostgresStore {
     ) -> Result<bool, StoreError> {
         static TOKENS: AtomicU64 = AtomicU64::new(0);
         let token = hints::token(&self.sender, TOKENS.fetch_add(1, Ordering::Relaxed));
-        self.send_notification(token.clone()).await?;
+        self.call(self.send_notification(token.clone())).await?;
         let until = Instant::now() + OWN_WITHIN;
         while let Ok(text) = timeout_at(until, listener.next()).await {
             match text? {
@@ -103,7 +119,7 @@ impl PostgresStore {
             .idle_timeout(None)
             .test_before_acquire(false)
             .acquire_timeout(ACQUIRE_TIMEOUT)
-            .connect_lazy_with(self.options.clone());
+            .connect_lazy_with(self.connector.options());
         let mut listener = PgListener::connect_with(&pool).await?;
         // A lost connection is for the caller, which has to poll for what was missed meanwhile.
         listener.eager_reconnect(false);

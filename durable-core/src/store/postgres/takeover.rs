@@ -7,14 +7,20 @@ use sqlx::Row;
 
 use crate::store::columns::{ExecutorRow, RunColumns, select};
 use crate::store::decode::{self, decode};
-use crate::store::postgres::PostgresStore;
+use crate::store::postgres::connections::no_answer;
 use crate::store::postgres::dialect::{CLOCK, FENCE, FENCE_HOLDS, ORPHANED};
 use crate::store::postgres::executors::names_of_known;
+use crate::store::postgres::{LEASES_LOCK_TIMEOUT, PostgresStore};
 use crate::store::rows_by_kind::{MAX_NOT_RUNNING, TOO_MANY_RECOVERIES, numbers};
 use crate::store::sql::sql_statements;
-use crate::store::{Fence, HeartbeatResult, ReleaseRequest, ReleasedWorkflows, StoreError, Takeover, TakeoverRequest};
+use crate::store::{
+    Fence, HeartbeatResult, ReleaseRequest, ReleasedWorkflows, StoreError, StoreErrorKind, Takeover, TakeoverRequest,
+};
 use crate::types::keys::WorkflowKey;
 use crate::types::time::micros;
+
+/// The shortest time that a heartbeat has.
+const MIN_HEARTBEAT_TIME: Duration = Duration::from_millis(100);
 
 sql_statements! {
     /// Prolongs the lease and reads what the heartbeat reports, one row per result. $1, $2 fence; $3 lease;
@@ -58,6 +64,20 @@ sql_statements! {
              select key from durable.executors
               where key = $1::bigint and epoch = $2::bigint and state <> 'DEAD' for update)
          update durable.executors e set epoch = e.epoch + 1, state = 'DEAD' from dead where e.key = dead.key";
+    /// Ends sessions that do nothing in a transaction in which they have locked rows of executors: the process of
+    /// such a one is stopped or cut off, or a person forgot it. $1 how long they have done nothing, in
+    /// milliseconds. A role may end its own sessions, and a superuser all.
+    end_sessions =
+        "select count(*) as ended from (
+             select pg_terminate_backend(a.pid) from pg_catalog.pg_stat_activity a
+              where a.datname = current_database() and a.pid <> pg_backend_pid()
+                and a.state in ('idle in transaction', 'idle in transaction (aborted)')
+                and a.state_change < clock_timestamp() - $1::bigint * interval '1 ms'
+                and (a.usename = current_user
+                     or exists (select 1 from pg_catalog.pg_roles r where r.rolname = current_user and r.rolsuper))
+                and exists (select 1 from pg_catalog.pg_locks l
+                             where l.pid = a.pid and l.mode = 'RowShareLock'
+                               and l.relation = 'durable.executors'::regclass)) ended";
     /// $1, $2 fence; $3 names and $4 how often each may be recovered; $5 limit; $6 running keys or NULL;
     /// $7 to $9 the reason. A workflow that was started here a moment ago has its
     /// first run and is not lost.
@@ -123,6 +143,26 @@ sql_statements! {
 }
 
 impl PostgresStore {
+    /// Fences an executor out. No session can prevent that for long: one that holds the executor's row and does
+    /// nothing is ended.
+    pub(super) async fn fence_out_or_end_sessions(&self, fence: Fence) -> Result<bool, StoreError> {
+        let first = self.call(self.raise_epoch(fence)).await;
+        if !matches!(&first, Err(error) if error.kind == StoreErrorKind::Contended) {
+            return first;
+        }
+        let ended = self.call(self.end_idle_sessions()).await?;
+        if ended > 0 {
+            tracing::warn!(target: "durable", sessions = ended, "ended sessions that held an executor's row in an idle transaction, so that its workflows can be taken over");
+        }
+        self.call(self.raise_epoch(fence)).await
+    }
+
+    async fn end_idle_sessions(&self) -> Result<i64, StoreError> {
+        let query = self.query(&self.sql.takeover.end_sessions);
+        let query = query.bind(i64::try_from(LEASES_LOCK_TIMEOUT.as_millis()).unwrap_or(i64::MAX));
+        Ok(query.fetch_one(&mut *self.leases().await?).await?.try_get("ended")?)
+    }
+
     pub(super) async fn prolong_lease(
         &self,
         fence: Fence,
@@ -130,7 +170,10 @@ impl PostgresStore {
         running: &[WorkflowKey],
     ) -> Result<HeartbeatResult, StoreError> {
         let query = self.fenced(&self.sql.takeover.heartbeat, fence).bind(micros(lease)).bind(numbers(running));
-        let rows = query.fetch_all(&mut *self.leases().await?).await?;
+        // Two have time within the lease.
+        let deadline = self.settings.statement_timeout.min((lease / 3).max(MIN_HEARTBEAT_TIME));
+        let sent = async { Ok::<_, StoreError>(query.fetch_all(&mut *self.leases().await?).await?) };
+        let rows = tokio::time::timeout(deadline, sent).await.unwrap_or_else(|_| Err(no_answer(deadline)))?;
         let mut result = HeartbeatResult::default();
         for row in &rows {
             match row.try_get::<&str, _>("what")? {

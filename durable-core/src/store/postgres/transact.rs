@@ -1,11 +1,16 @@
 //! The user's SQL in Postgres, and the records in the same commit.
 
+use std::future::Future;
+
 use sqlx::pool::PoolConnection;
 use sqlx::{Connection, PgConnection, PgPool, Postgres, Transaction};
 
-use crate::store::postgres::PostgresStore;
+use crate::store::postgres::connections::no_answer;
 use crate::store::postgres::transactions::run;
-use crate::store::{Isolation, StoreFuture, Transact, Transacted, TransactionConnection, TransactionStart, UserWork};
+use crate::store::postgres::{PostgresStore, begin_with_limit};
+use crate::store::{
+    Isolation, StoreError, StoreFuture, Transact, Transacted, TransactionConnection, TransactionStart, UserWork,
+};
 
 impl Transact for PostgresStore {
     fn connection_type(&self) -> &'static str {
@@ -15,26 +20,51 @@ impl Transact for PostgresStore {
     fn transact<'a>(&'a self, start: TransactionStart, work: &'a mut dyn UserWork) -> StoreFuture<'a, Transacted> {
         Box::pin(async move {
             self.counter.statement();
-            let mut connection = LentConnection::from(self.work_pool()?).await?;
-            let mut transaction = connection.begin(start).await?;
+            let mut connection = self.transactions.acquire_in_turn().await?;
+            let limit = self.settings.transaction_idle_timeout;
+            let begun = if self.connector.shares_sessions() {
+                // The names of prepared statements that other clients of the proxy left in this session.
+                let begin = format!("{}; deallocate all", begin(start.isolation));
+                self.in_time(connection.begin_with(begin_with_limit(&begin, limit))).await
+            } else {
+                self.in_time(connection.begin_with(begin_with_limit(begin(start.isolation), limit))).await
+            };
+            let mut transaction = begun?;
             let end = run(work, &mut transaction).await;
-            self.end_as_wanted(transaction, end).await
+            let ended = self.in_time(self.end_as_wanted(transaction, end)).await;
+            if ended.is_ok() {
+                connection.give_back(); // it is closed otherwise
+            }
+            ended
         })
     }
 }
 
-/// A connection of a pool, for one transaction.
+impl PostgresStore {
+    /// Waits for statements of the engine in a user's transaction.
+    async fn in_time<T, E: Into<StoreError>>(
+        &self,
+        statements: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, StoreError> {
+        match tokio::time::timeout(self.settings.statement_timeout, statements).await {
+            Ok(done) => done.map_err(Into::into),
+            Err(_) => Err(no_answer(self.settings.statement_timeout)),
+        }
+    }
+}
+
+/// A connection of an application's pool, for one transaction.
 ///
 /// A future that is dropped while `begin` is on its way leaves a connection behind that is in a transaction
 /// although the driver does not know it: back in the pool, everything written on it later would seem to be
 /// committed and never be. So a connection goes back to the pool only once its transaction has begun, when
 /// the driver knows that it has to be rolled back.
-pub(in crate::store) struct LentConnection {
+pub(in crate::store) struct AppConnection {
     connection: PoolConnection<Postgres>,
     is_in_transaction: bool,
 }
 
-impl LentConnection {
+impl AppConnection {
     pub(in crate::store) async fn from(pool: &PgPool) -> Result<Self, sqlx::Error> {
         Ok(Self { connection: pool.acquire().await?, is_in_transaction: false })
     }
@@ -50,7 +80,7 @@ impl LentConnection {
     }
 }
 
-impl Drop for LentConnection {
+impl Drop for AppConnection {
     fn drop(&mut self) {
         if !self.is_in_transaction {
             self.connection.close_on_drop();

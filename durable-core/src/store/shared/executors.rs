@@ -11,7 +11,7 @@ use crate::store::decode::decode;
 use crate::store::sql::sql_statements;
 use crate::store::{
     ExecutorInfo, Executors, Fence, HeartbeatResult, KnownWorkflow, NewExecutor, ReleaseRequest, ReleasedWorkflows,
-    StoreFuture, Takeover, TakeoverRequest, WorkFound, WorkQuery,
+    StoreError, StoreFuture, Takeover, TakeoverRequest, WorkFound, WorkQuery,
 };
 use crate::types::keys::{Epoch, ExecutorKey, WorkflowKey};
 use crate::types::time::micros;
@@ -65,9 +65,17 @@ sql_statements! {
             and not exists (select 1 from durable.workflows where status = 'PENDING' and executor = $1)";
 }
 
+impl SqlStore {
+    /// Raises the epoch of an executor, if it is still that of the fence.
+    pub(super) async fn raise_epoch(&self, fence: Fence) -> Result<bool, StoreError> {
+        let query = self.fenced(&self.sql.takeover.fence_out, fence);
+        Ok(self.write(&mut *self.leases().await?, query).await? > 0)
+    }
+}
+
 impl Executors for SqlStore {
     fn register_executor<'a>(&'a self, executor: &'a NewExecutor) -> StoreFuture<'a, Fence> {
-        Box::pin(async move {
+        self.call(async move {
             let fence = Fence { executor: executor.key, epoch: Fence::FIRST_EPOCH };
             let query = bind_row(self.query(&self.sql.executors.register), EXECUTOR, executor);
             let query = bind_now(query.bind(micros(executor.lease)).bind(fence.epoch.get()));
@@ -83,11 +91,11 @@ impl Executors for SqlStore {
         lease: Duration,
         running: &'a [WorkflowKey],
     ) -> StoreFuture<'a, HeartbeatResult> {
-        Box::pin(self.prolong_lease(fence, lease, running))
+        self.call(self.prolong_lease(fence, lease, running))
     }
 
     fn mark_leaving(&self, fence: Fence) -> StoreFuture<'_, ()> {
-        Box::pin(async move {
+        self.call(async move {
             let query = self.fenced(&self.sql.executors.mark_leaving, fence);
             self.write(&mut *self.leases().await?, query).await?;
             Ok(())
@@ -95,25 +103,22 @@ impl Executors for SqlStore {
     }
 
     fn executors(&self) -> StoreFuture<'_, Vec<ExecutorInfo>> {
-        Box::pin(async move {
+        self.call(async move {
             let query = bind_now(self.query(&self.sql.executors.all));
             query.fetch_all(&mut *self.leases().await?).await?.iter().map(decode::<_, ExecutorRow, _>).collect()
         })
     }
 
     fn fence_out(&self, executor: ExecutorKey, epoch: Epoch) -> StoreFuture<'_, bool> {
-        Box::pin(async move {
-            let query = self.fenced(&self.sql.takeover.fence_out, Fence { executor, epoch });
-            Ok(self.write(&mut *self.leases().await?, query).await? > 0)
-        })
+        Box::pin(self.fence_out_or_end_sessions(Fence { executor, epoch }))
     }
 
     fn take_over<'a>(&'a self, request: &'a TakeoverRequest) -> StoreFuture<'a, Takeover> {
-        Box::pin(self.take_over_for(request))
+        self.call(self.take_over_for(request))
     }
 
     fn count_unknown<'a>(&'a self, known: &'a [KnownWorkflow]) -> StoreFuture<'a, Vec<(String, u64)>> {
-        Box::pin(async move {
+        self.call(async move {
             let query = self.query(&self.sql.executors.count_unknown).bind(list(&names_of_known(known)));
             let rows = query.fetch_all(&mut *self.leases().await?).await?;
             let mut counted = Vec::with_capacity(rows.len());
@@ -125,11 +130,11 @@ impl Executors for SqlStore {
     }
 
     fn release<'a>(&'a self, fence: Fence, which: ReleaseRequest<'a>) -> StoreFuture<'a, ReleasedWorkflows> {
-        Box::pin(self.release_some(fence, which))
+        self.call(self.release_some(fence, which))
     }
 
     fn work_left<'a>(&'a self, query: &'a WorkQuery) -> StoreFuture<'a, WorkFound> {
-        Box::pin(async move {
+        self.call(async move {
             let names = list(&names_of_known(&query.known));
             let statement = self.query(&self.sql.executors.work_left).bind(query.executor.get()).bind(names);
             let row = statement
@@ -143,7 +148,7 @@ impl Executors for SqlStore {
     }
 
     fn remove_executor(&self, fence: Fence) -> StoreFuture<'_, ()> {
-        Box::pin(async move {
+        self.call(async move {
             let query = self.fenced(&self.sql.executors.remove, fence);
             self.write(&mut *self.leases().await?, query).await?;
             Ok(())

@@ -35,7 +35,7 @@ impl Messaging for SqlStore {
         cursor: StreamCursor,
         limit: u32,
     ) -> StoreFuture<'a, StreamPage> {
-        Box::pin(async move {
+        self.call(async move {
             let query = self.query(&self.sql.messaging.items).bind(workflow).bind(stream);
             let query = query.bind(cursor.at).bind(cursor.key.get()).bind(i64::from(limit));
             read_stream(&query.fetch_all(&mut *self.reading().await?).await?)
@@ -43,7 +43,7 @@ impl Messaging for SqlStore {
     }
 
     fn event_history<'a>(&'a self, workflow: &'a str, event: &'a str) -> StoreFuture<'a, Vec<StoredEventValue>> {
-        Box::pin(async move {
+        self.call(async move {
             let query = self.query(&self.sql.messaging.event_history).bind(workflow).bind(event);
             query.fetch_all(&mut *self.reading().await?).await?.iter().map(decode::<_, EventRow, _>).collect()
         })
@@ -54,7 +54,7 @@ impl Messaging for SqlStore {
         connection: OutboxConnection<'a>,
         message: &'a NewMessage,
     ) -> StoreFuture<'a, SendOutcome> {
-        Box::pin(async move {
+        self.call(async move {
             let Some(connection) = Self::own_connection(connection) else { return Ok(SendOutcome::OtherDatabase) };
             Ok(match self.send_on(connection, message).await.map_err(|error| self.explain_missing_tables(error))? {
                 Sent::Now | Sent::Before => SendOutcome::Posted,

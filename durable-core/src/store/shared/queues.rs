@@ -66,7 +66,7 @@ sql_statements! {
 
 impl Queues for SqlStore {
     fn declare_queues<'a>(&'a self, queues: &'a [NewQueue]) -> StoreFuture<'a, ()> {
-        Box::pin(async move {
+        self.call(async move {
             if queues.is_empty() {
                 return Ok(());
             }
@@ -77,11 +77,11 @@ impl Queues for SqlStore {
     }
 
     fn claim<'a>(&'a self, request: &'a ClaimRequest) -> StoreFuture<'a, Claimed> {
-        Box::pin(self.claim_for(request))
+        self.call(self.claim_for(request))
     }
 
     fn return_claims<'a>(&'a self, fence: Fence, keys: &'a [WorkflowKey]) -> StoreFuture<'a, ()> {
-        Box::pin(self.return_claimed(fence, keys))
+        self.call(self.return_claimed(fence, keys))
     }
 
     fn release_unknown_claims<'a>(
@@ -90,15 +90,15 @@ impl Queues for SqlStore {
         queue: &'a str,
         known: &'a [WorkflowKey],
     ) -> StoreFuture<'a, u64> {
-        Box::pin(self.return_unknown(fence, queue, known))
+        self.call(self.return_unknown(fence, queue, known))
     }
 
     fn promote(&self) -> StoreFuture<'_, Promoted> {
-        Box::pin(self.promote_due())
+        self.call(self.promote_due())
     }
 
     fn queues_with_work<'a>(&'a self, queues: &'a [String]) -> StoreFuture<'a, Vec<String>> {
-        Box::pin(async move {
+        self.call(async move {
             let query = self.query(&self.sql.claim.with_work).bind(list(queues));
             let rows = query.fetch_all(&mut *self.reading().await?).await?;
             Ok(rows.iter().map(|row| row.try_get("name")).collect::<Result<_, _>>()?)
@@ -106,14 +106,14 @@ impl Queues for SqlStore {
     }
 
     fn queues(&self) -> StoreFuture<'_, Vec<QueueRow>> {
-        Box::pin(async move {
+        self.call(async move {
             let rows = self.query(&self.sql.queues.all).fetch_all(&mut *self.reading().await?).await?;
             rows.iter().map(decode::<_, QueueInfoRow, _>).collect()
         })
     }
 
     fn change_queue<'a>(&'a self, name: &'a str, change: QueueChange) -> StoreFuture<'a, bool> {
-        Box::pin(async move {
+        self.call(async move {
             let sql = &self.sql.queues;
             let limits = |limits, changed: bool| {
                 let queue = NewQueue { name: name.to_owned(), limits };
@@ -134,6 +134,6 @@ impl Queues for SqlStore {
         connection: OutboxConnection<'a>,
         workflow: &'a NewWorkflow,
     ) -> StoreFuture<'a, EnqueueOutcome> {
-        Box::pin(self.enqueue_on(connection, workflow))
+        self.call(self.enqueue_on(connection, workflow))
     }
 }

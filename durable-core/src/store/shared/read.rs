@@ -61,19 +61,19 @@ fn filter() -> String {
 
 impl Read for SqlStore {
     fn now(&self) -> StoreFuture<'_, Timestamp> {
-        Box::pin(self.ask_clock())
+        self.call(self.ask_clock())
     }
 
     fn find<'a>(&'a self, id: &'a str) -> StoreFuture<'a, Option<ExistingWorkflow>> {
-        Box::pin(async move { self.find_on(&mut *self.reading().await?, id).await })
+        self.call(async move { self.find_on(&mut *self.reading().await?, id).await })
     }
 
     fn poll<'a>(&'a self, wanted: &'a PollRequest) -> StoreFuture<'a, PollResult> {
-        Box::pin(self.poll_all(wanted))
+        self.call(self.poll_all(wanted))
     }
 
     fn records<'a>(&'a self, keys: &'a [WorkflowKey]) -> StoreFuture<'a, Vec<Record>> {
-        Box::pin(async move {
+        self.call(async move {
             let query = self.query(&self.sql.read.records).bind(list(&numbers(keys)));
             let rows = query.fetch_all(&mut *self.reading().await?).await?;
             rows.iter().map(decode::<_, RecordRow, _>).collect()
@@ -81,7 +81,7 @@ impl Read for SqlStore {
     }
 
     fn list<'a>(&'a self, filter: &'a Filter) -> StoreFuture<'a, Vec<WorkflowInfo>> {
-        Box::pin(async move {
+        self.call(async move {
             let sql = &self.sql.read;
             let statuses: Vec<&str> = filter.statuses.iter().map(|it| Status::as_str(*it)).collect();
             let statuses = (!statuses.is_empty()).then(|| list(&statuses));
@@ -96,7 +96,7 @@ impl Read for SqlStore {
     }
 
     fn show<'a>(&'a self, id: &'a str) -> StoreFuture<'a, Option<WorkflowInfo>> {
-        Box::pin(async move {
+        self.call(async move {
             let query = self.query(&self.sql.read.show).bind(id);
             let row = query.fetch_optional(&mut *self.reading().await?).await?;
             row.as_ref().map(decode::<_, WorkflowRow, _>).transpose()
@@ -104,7 +104,7 @@ impl Read for SqlStore {
     }
 
     fn steps<'a>(&'a self, id: &'a str) -> StoreFuture<'a, Vec<StepInfo>> {
-        Box::pin(async move {
+        self.call(async move {
             let rows = self.query(&self.sql.read.steps).bind(id).fetch_all(&mut *self.reading().await?).await?;
             let mut steps: Vec<StepInfo> = rows.iter().map(decode::<_, StepRow, _>).collect::<Result<_, _>>()?;
             steps.sort_by(by_position);

@@ -42,7 +42,7 @@ sql_statements! {
 
 impl Schedules for SqlStore {
     fn upsert_schedules<'a>(&'a self, schedules: &'a [ScheduleRow]) -> StoreFuture<'a, u64> {
-        Box::pin(async move {
+        self.call(async move {
             let mut connection = self.writing().await?;
             let mut stored = 0;
             for it in schedules {
@@ -54,14 +54,14 @@ impl Schedules for SqlStore {
     }
 
     fn schedules(&self) -> StoreFuture<'_, Vec<ScheduleRow>> {
-        Box::pin(async move {
+        self.call(async move {
             let rows = self.query(&self.sql.schedules.all).fetch_all(&mut *self.reading().await?).await?;
             Ok(rows.iter().map(ScheduleRow::from_row).collect::<Result<_, _>>()?)
         })
     }
 
     fn change_schedule<'a>(&'a self, name: &'a str, change: ScheduleChange) -> StoreFuture<'a, bool> {
-        Box::pin(async move {
+        self.call(async move {
             let sql = &self.sql.schedules;
             let query = match change {
                 ScheduleChange::Pause => self.query(&sql.pause).bind(name),

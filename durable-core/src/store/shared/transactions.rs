@@ -12,7 +12,7 @@ impl SqlStore {
     /// A statement about to be sent. All statements of this store come from here, so all are counted.
     pub(super) fn query(&self, text: &Arc<str>) -> Query {
         self.counter.statement();
-        prepared(text)
+        self.as_sent(prepared(text))
     }
 
     /// Sends a writing statement that is a transaction of its own, and returns how many rows it wrote.

@@ -28,7 +28,7 @@ sql_statements! {
 
 impl Commit for SqliteStore {
     fn commit<'a>(&'a self, fence: Fence, entries: &'a [Entry], again: bool) -> StoreFuture<'a, Vec<Verdict>> {
-        Box::pin(async move {
+        self.call(async move {
             refuse_nul(entries)?;
             let mut writer = self.writing().await?;
             let verdicts = if again { None } else { self.commit_fast(&mut writer, fence, entries).await? };

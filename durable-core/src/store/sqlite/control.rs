@@ -41,7 +41,7 @@ impl Control for SqliteStore {
         reason: &'a str,
         children: bool,
     ) -> StoreFuture<'a, Option<CancelledWorkflows>> {
-        Box::pin(async move {
+        self.call(async move {
             let mut writer = self.writing().await?;
             let mut transaction = self.begin(&mut writer).await?;
             let query = self.query(&self.sql.control.family).bind(id).bind(children);

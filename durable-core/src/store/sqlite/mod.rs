@@ -57,6 +57,7 @@ mod single_rows;
 #[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
 pub(super) mod transactions;
 
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -132,8 +133,29 @@ impl SqliteStore {
         connection.begin_with(BEGIN).await
     }
 
+    /// Runs a call of a method of the store. After an error that another connection may not have, the
+    /// connection that writes is opened anew.
+    fn call<'a, T: Send + 'a>(
+        &'a self,
+        call: impl Future<Output = Result<T, StoreError>> + Send + 'a,
+    ) -> StoreFuture<'a, T> {
+        Box::pin(async move {
+            let result = call.await;
+            if matches!(&result, Err(error) if error.kind.may_be_the_connection()) {
+                self.writer.open_anew();
+            }
+            result
+        })
+    }
+
     fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
+    }
+
+    /// The query as it is sent.
+    #[allow(clippy::unused_self, reason = "Postgres asks what the connections go through")]
+    fn as_sent(&self, query: Query) -> Query {
+        query
     }
 
     fn check_open(&self) -> Result<(), StoreError> {

@@ -90,6 +90,11 @@ sql_statements! {
 }
 
 impl SqliteStore {
+    /// Other sessions hold no locks on single rows here.
+    pub(super) async fn fence_out_or_end_sessions(&self, fence: Fence) -> Result<bool, StoreError> {
+        self.call(self.raise_epoch(fence)).await
+    }
+
     pub(super) async fn prolong_lease(
         &self,
         fence: Fence,

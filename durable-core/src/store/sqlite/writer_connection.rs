@@ -5,7 +5,7 @@
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -21,6 +21,8 @@ pub(super) struct WriterConnection {
     slot: Arc<Mutex<ConnectionSlot>>,
     /// How often the connection was opened.
     openings: AtomicU64,
+    /// Whether the next use opens it anew.
+    is_doubtful: AtomicBool,
 }
 
 /// The connection, if it is open.
@@ -34,7 +36,13 @@ enum ConnectionSlot {
 
 impl WriterConnection {
     pub(super) fn new(options: SqliteConnectOptions, is_database: bool) -> Self {
-        Self { options, is_database, slot: Arc::default(), openings: AtomicU64::new(0) }
+        Self {
+            options,
+            is_database,
+            slot: Arc::default(),
+            openings: AtomicU64::new(0),
+            is_doubtful: AtomicBool::new(false),
+        }
     }
 
     /// Waits for the connection. Callers get it in the order in which they asked.
@@ -43,6 +51,9 @@ impl WriterConnection {
     /// The connection is closed, which is the error of a closed pool; or the connection cannot be opened.
     pub(super) async fn lock(&self) -> Result<WriterGuard, sqlx::Error> {
         let mut slot = Arc::clone(&self.slot).lock_owned().await;
+        if self.is_doubtful.swap(false, Ordering::Relaxed) && matches!(*slot, ConnectionSlot::Open(_)) {
+            *slot = ConnectionSlot::Unopened;
+        }
         match *slot {
             ConnectionSlot::Open(_) => {}
             ConnectionSlot::Unopened => {
@@ -53,6 +64,13 @@ impl WriterConnection {
         }
         let opening = self.openings.load(Ordering::Relaxed); // the slot's lock orders it
         Ok(WriterGuard { slot, is_database: self.is_database, opening })
+    }
+
+    /// The next use opens another connection, because this one may be at fault.
+    pub(super) fn open_anew(&self) {
+        if !self.is_database {
+            self.is_doubtful.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Whether the connection is open, and whether it is in use.

@@ -2,12 +2,14 @@
 
 mod json_check;
 
+use std::error::Error as StdError;
 use std::fmt;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::types::database_fault::Interruption;
 use crate::types::error::{Error, ErrorKind};
 
 /// A value that can be recorded: written as JSON and read back.
@@ -81,12 +83,15 @@ impl RecordedError {
         self.type_name == ENGINE_ERROR
     }
 
-    /// Whether it is a serialization failure or a deadlock.
-    pub(crate) fn is_serialization_failure(&self) -> bool {
-        let value = self.value.as_ref().filter(|_| self.is_from_engine());
-        value.is_some_and(|it| {
-            serde_json::from_str::<Error>(it.get()).is_ok_and(|error| error.kind() == ErrorKind::Contended)
-        })
+    /// The interruption of a transaction that it is.
+    pub(crate) fn interruption(&self) -> Option<Interruption> {
+        let value = self.value.as_ref().filter(|_| self.is_from_engine())?;
+        let error = serde_json::from_str::<Error>(value.get()).ok()?;
+        match error.kind() {
+            ErrorKind::Contended => Some(Interruption::LostRace),
+            ErrorKind::Unavailable => Some(Interruption::Broken(error.to_string())),
+            _ => None,
+        }
     }
 
     /// The JSON to store. Plain strings always serialize.
@@ -204,6 +209,7 @@ where
             Outcome::Error(text) => Ok(Err(E::from(RecordedError::from_text(text).into_error()))),
         },
         from_engine: Some(|error| Err(E::from(error))),
+        error_of: |_| None,
     };
 }
 
@@ -233,6 +239,23 @@ pub struct Codec<R> {
     /// Makes an error of the engine (a step's timeout) a value of the function's own error type,
     /// where it has `From<durable::Error>`.
     pub(crate) from_engine: Option<fn(Error) -> R>,
+    /// The error that it returned, where its type is one of the standard library's kind.
+    pub(crate) error_of: fn(&R) -> Option<&(dyn StdError + 'static)>,
+}
+
+impl<R> Codec<R> {
+    /// Not public API. The same with a way to the error that the function returned.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_error_of(mut self, error_of: fn(&R) -> Option<&(dyn StdError + 'static)>) -> Self {
+        self.error_of = error_of;
+        self
+    }
+
+    /// The interruption of a transaction that a result comes from.
+    pub(crate) fn interruption_of(&self, result: &R) -> Option<Interruption> {
+        (self.error_of)(result).and_then(Interruption::of)
+    }
 }
 
 impl<R> Clone for Codec<R> {
@@ -255,6 +278,7 @@ impl<R: Payload> Codec<R> {
             ))),
         },
         from_engine: None,
+        error_of: |_| None,
     };
 }
 
@@ -292,6 +316,7 @@ where
             },
         },
         from_engine: None,
+        error_of: |_| None,
     };
 }
 
@@ -310,6 +335,7 @@ where
             _ => (Self::TYPED.decode)(outcome),
         },
         from_engine: Some(|error| Err(E::from(error))),
+        error_of: |_| None,
     };
 }
 

@@ -38,7 +38,7 @@ pub(crate) async fn everything_can_be_dropped_and_migrated_again(StoreDatabase {
     let me = register_executor(&*store, "a").await;
     start_running(&*store, me, "w").await;
     store.drop_everything().await.unwrap();
-    assert_eq!(store.find("w").await.expect_err("there is no table").kind, StoreErrorKind::Refused);
+    assert_eq!(store.find("w").await.expect_err("there is no table").kind, StoreErrorKind::Unavailable);
     store.drop_everything().await.unwrap();
     store.migrate().await.unwrap();
     assert!(store.find("w").await.unwrap().is_none());

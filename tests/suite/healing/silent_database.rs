@@ -1,0 +1,150 @@
+//! A database that is silent, and sessions that hold locks forever.
+
+use durable::prelude::*;
+use durable::sqlx::{PgConnection, raw_sql};
+use durable::testing::server::Server;
+use durable::{Durable, Readiness};
+
+use crate::support::tcp_proxy::{Link, tcp_proxy};
+use crate::support::{TestDatabase, arrived, count, counted, fresh, gate, until, url_of};
+
+macro_rules! postgres_tests {
+    ($($case:ident),+ $(,)?) => {
+        mod postgres {
+            $(
+                #[cfg_attr(not(has_postgres), ignore = "no Postgres: set DURABLE_TEST_POSTGRES_URL or install postgresql")]
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $case() {
+                    let database = crate::support::TestDatabase::postgres();
+                    super::$case(&database).await;
+                    database.clear().await;
+                }
+            )+
+        }
+    };
+}
+
+postgres_tests! {
+silent_connections_are_replaced_and_every_start_is_answered,
+readiness_ends_when_the_lease_is_not_confirmed_and_returns,
+a_forgotten_transaction_does_not_stop_a_takeover,
+a_transaction_that_idles_for_too_long_is_ended_and_runs_again,
+}
+
+#[step]
+async fn noted(key: &str) -> u32 {
+    count(key);
+    1
+}
+
+#[workflow]
+async fn one_note(key: String) -> Result<u32> {
+    Ok(noted(&key).await)
+}
+
+/// An engine behind a proxy, and the proxy's switch.
+async fn behind_a_proxy(database: &TestDatabase, lease: Duration) -> (Durable, tokio::sync::watch::Sender<Link>) {
+    let (url, link) = tcp_proxy(&url_of(database.url())).await;
+    let builder = database.builder("app").system_database(url.as_str()).lease(lease);
+    (builder.statement_timeout(Duration::from_millis(300)).launch().await.unwrap(), link)
+}
+
+async fn silent_connections_are_replaced_and_every_start_is_answered(database: &TestDatabase) {
+    let key = fresh("silent");
+    let (app, link) = behind_a_proxy(database, Duration::from_hours(1)).await;
+    assert_eq!(app.scope(one_note(key.clone())).await.unwrap(), 1);
+    link.send_replace(Link::Frozen); // what is open now stays silent forever
+    let start = |key: String| {
+        let app = app.clone();
+        tokio::spawn(async move { app.scope(one_note(key)).await })
+    };
+    let starts: Vec<_> = (0..8).map(|_| start(key.clone())).collect();
+    tokio::time::sleep(Duration::from_millis(50)).await; // they are sent into the silence
+    link.send_replace(Link::Open);
+    for start in starts {
+        let ended = tokio::time::timeout(Duration::from_secs(10), start).await.expect("each is answered");
+        assert_eq!(ended.unwrap().unwrap(), 1);
+    }
+    let listed = tokio::time::timeout(Duration::from_secs(5), app.list_workflows(Filter::new())).await;
+    assert_eq!(listed.expect("reading works, too").unwrap().len(), 9);
+    let report = tokio::time::timeout(Duration::from_secs(10), app.shutdown()).await.expect("it ends");
+    assert!(report.released.is_ok(), "{report}");
+}
+
+async fn readiness_ends_when_the_lease_is_not_confirmed_and_returns(database: &TestDatabase) {
+    let (app, link) = behind_a_proxy(database, Duration::from_secs(1)).await;
+    assert_eq!(app.readiness(), Readiness::Ready);
+    link.send_replace(Link::Frozen);
+    until("it is not ready", async || !app.readiness().is_ready()).await;
+    assert!(app.readiness().reason().unwrap().contains("lease"), "{}", app.readiness());
+    link.send_replace(Link::Open);
+    until("it is ready again", async || app.readiness().is_ready()).await;
+    app.shutdown().await;
+}
+
+#[step]
+async fn waits_here(key: &str) -> u32 {
+    count(key);
+    gate(key).acquire().await.unwrap().forget();
+    2
+}
+
+#[workflow]
+async fn waits_until_taken_over(key: String) -> Result<u32> {
+    Ok(waits_here(&key).await)
+}
+
+async fn a_forgotten_transaction_does_not_stop_a_takeover(database: &TestDatabase) {
+    let key = fresh("forgotten");
+    let app = database.builder("app").executor_id("same").launch().await.unwrap();
+    app.scope(async { waits_until_taken_over(key.clone()).id("w").start().await.unwrap() }).await;
+    arrived(&key, 1).await;
+    let mut forgotten = database.direct_connection().await;
+    forgotten.execute("begin; select 1 from durable.executors where name = 'same' for key share").await;
+    database.crash(app).await;
+    gate(&key).add_permits(2);
+    let launch = database.builder("app").executor_id("same").launch();
+    let app = tokio::time::timeout(Duration::from_secs(15), launch).await.expect("it takes over").unwrap();
+    assert_eq!(app.retrieve_workflow::<u32>("w").await.unwrap().result().await.unwrap(), 2);
+    app.shutdown().await;
+}
+
+#[transaction]
+async fn idles_once(tx: &mut PgConnection, key: &str) -> Result<u32> {
+    count(key);
+    raw_sql("select 1").execute(&mut *tx).await?;
+    if counted(key) == 1 {
+        tokio::time::sleep(Duration::from_millis(300)).await; // longer than the timeout
+    }
+    raw_sql("select 1").execute(&mut *tx).await?;
+    Ok(counted(key))
+}
+
+#[workflow]
+async fn idles_in_a_transaction(key: String) -> Result<u32> {
+    idles_once(&key).await
+}
+
+async fn a_transaction_that_idles_for_too_long_is_ended_and_runs_again(database: &TestDatabase) {
+    let app = database.builder("app").transaction_idle_timeout(Duration::from_millis(50)).launch().await.unwrap();
+    assert_eq!(app.scope(idles_in_a_transaction(fresh("idles"))).await.unwrap(), 2);
+    app.shutdown().await;
+}
+
+#[cfg_attr(not(has_postgres), ignore = "no Postgres: set DURABLE_TEST_POSTGRES_URL or install postgresql")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_launch_waits_for_a_server_that_starts() {
+    let server = std::sync::Arc::new(tokio::task::spawn_blocking(|| Server::start().unwrap()).await.unwrap());
+    let set_running = async |running: bool| {
+        let server = std::sync::Arc::clone(&server);
+        tokio::task::spawn_blocking(move || server.set_running(running)).await.unwrap();
+    };
+    set_running(false).await;
+    let launch = tokio::spawn(Durable::builder("starting").system_database(server.url()).launch());
+    tokio::time::sleep(Duration::from_millis(100)).await; // the first try has failed
+    assert!(!launch.is_finished());
+    set_running(true).await;
+    let app = launch.await.unwrap().expect("the server is there now");
+    app.shutdown().await;
+    tokio::task::spawn_blocking(move || drop(server)).await.unwrap();
+}

@@ -4,6 +4,7 @@ pub(crate) mod activity;
 pub(crate) mod blocking_steps;
 pub(crate) mod call_tasks;
 pub(crate) mod changes;
+pub(crate) mod lease;
 pub(crate) mod panics;
 pub(crate) mod pending_notifications;
 pub(crate) mod running_workflows;
@@ -20,6 +21,7 @@ use crate::queue_state::LocalQueues;
 use crate::registry::{Registry, Resources};
 use crate::runtime::blocking_steps::BlockingSteps;
 use crate::runtime::call_tasks::CallTasks;
+use crate::runtime::lease::Lease;
 use crate::runtime::pending_notifications::PendingNotifications;
 use crate::runtime::running_workflows::RunningWorkflows;
 use crate::store::{ApplicationDatabase, Fence, Hint, Store};
@@ -57,6 +59,8 @@ pub(crate) struct Runtime {
     /// The fence of new runs. It changes when the engine lost its lease and registered again;
     /// runs of the old fence are dropped then.
     pub(crate) fence: Mutex<Fence>,
+    /// The lease of that fence, as this process knows it. No operation begins without it.
+    pub(crate) lease: Lease,
     /// The workflows that run in this process.
     pub(crate) running: RunningWorkflows,
     /// The waits for messages, events, stream items and ends of workflows.

@@ -132,6 +132,7 @@ impl<R: Send> TransactionRun<'_, R> {
         };
         let mut failed = 0;
         loop {
+            reserved.ensure_lease().await;
             let activity = execution.begin_activity(Activity::step(self.transaction.name));
             let mut attempt = self.attempt(body, Some(reserved), piggyback.records());
             let transacted = self.runtime.store.transact(self.opening, &mut attempt).await;
@@ -222,6 +223,7 @@ impl<R: Send> TransactionRun<'_, R> {
                     Err(error) => return self.stop_by(reserved, &error).await,
                 }
             }
+            reserved.ensure_lease().await;
             let activity = execution.begin_activity(Activity::step(self.transaction.name));
             let mut attempt = self.attempt(body, Some(reserved), &[]);
             attempt.check_fence = true;

@@ -85,6 +85,13 @@ create table durable.steps (
     primary key (workflow, branch, position)
 );
 
+-- The application that these tables belong to: the one that was launched on them first. Another one is refused,
+-- unless it says that it shares them.
+create table durable.application (
+    only_row boolean primary key default true check (only_row),
+    name     text not null
+);
+
 -- One row per launch of a program. A heartbeat writes to this row and to no other table.
 create table durable.executors (
     key         bigint  primary key,
@@ -96,7 +103,8 @@ create table durable.executors (
     started_at  bigint  not null,
     host        text    not null,
     lock_file   text,                             -- on that host, locked while the process lives
-    version     text                              -- of the program
+    version     text,                             -- of the program
+    was_alive   boolean not null default false    -- it was taken over although its process had not ended
 );
 
 -- Messages to workflows.

@@ -1,4 +1,6 @@
--- What programs in other languages call: `enqueue` and `send`, as parts of their own transactions.
+-- What programs in other languages call: `enqueue` and `send`, as parts of their own transactions. They run with
+-- the rights of the role that made the schema, and may be called by roles that were granted them: such a role
+-- needs no rights on the tables.
 -- What begins with an underscore is for these two and no interface.
 
 -- The 32-bit FNV-1a hash by which hints name workflows and queues.
@@ -80,7 +82,7 @@ create function durable.enqueue(
     delay interval default null,
     timeout interval default null
 ) returns text
-language plpgsql volatile set search_path = pg_catalog, pg_temp as $durable$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $durable$
 #variable_conflict use_column
 declare
     own text := coalesce(enqueue.id, gen_random_uuid()::text);
@@ -148,7 +150,7 @@ create function durable.enqueue(
     delay interval default null,
     timeout interval default null
 ) returns text
-language sql volatile set search_path = pg_catalog, pg_temp as $durable$
+language sql volatile security definer set search_path = pg_catalog, pg_temp as $durable$
     select durable.enqueue(workflow, input::text, queue, id, priority, partition_key, deduplication_id, delay, timeout)
 $durable$;
 
@@ -163,14 +165,14 @@ create function durable.enqueue(
     delay interval default null,
     timeout interval default null
 ) returns text
-language sql volatile set search_path = pg_catalog, pg_temp as $durable$
+language sql volatile security definer set search_path = pg_catalog, pg_temp as $durable$
     select durable.enqueue(workflow, input::text, queue, id, priority, partition_key, deduplication_id, delay, timeout)
 $durable$;
 
 -- Sends a message to a workflow as a part of the caller's transaction. The workflow takes one message
 -- with an idempotency key on a topic, however often it is sent, also after it was received.
 create function durable.send(workflow_id text, topic text, payload text, idempotency_key text default null) returns void
-language plpgsql volatile set search_path = pg_catalog, pg_temp as $durable$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $durable$
 #variable_conflict use_column
 declare
     receiver bigint;
@@ -216,11 +218,24 @@ $durable$;
 
 -- The same for values of the types jsonb and json.
 create function durable.send(workflow_id text, topic text, payload jsonb, idempotency_key text default null) returns void
-language sql volatile set search_path = pg_catalog, pg_temp as $durable$
+language sql volatile security definer set search_path = pg_catalog, pg_temp as $durable$
     select durable.send(workflow_id, topic, payload::text, idempotency_key)
 $durable$;
 
 create function durable.send(workflow_id text, topic text, payload json, idempotency_key text default null) returns void
-language sql volatile set search_path = pg_catalog, pg_temp as $durable$
+language sql volatile security definer set search_path = pg_catalog, pg_temp as $durable$
     select durable.send(workflow_id, topic, payload::text, idempotency_key)
 $durable$;
+
+-- A new function may be called by every role.
+revoke all on function durable._hash(text) from public;
+revoke all on function durable._channel() from public;
+revoke all on function durable._key() from public;
+revoke all on function durable._check(text, text, boolean) from public;
+revoke all on function durable._micros(interval) from public;
+revoke all on function durable.enqueue(text, text, text, text, integer, text, text, interval, interval) from public;
+revoke all on function durable.enqueue(text, jsonb, text, text, integer, text, text, interval, interval) from public;
+revoke all on function durable.enqueue(text, json, text, text, integer, text, text, interval, interval) from public;
+revoke all on function durable.send(text, text, text, text) from public;
+revoke all on function durable.send(text, text, jsonb, text) from public;
+revoke all on function durable.send(text, text, json, text) from public;

@@ -94,6 +94,13 @@ create table durable_steps (
     primary key (workflow, branch, position)
 ) strict, without rowid;
 
+-- The application that these tables belong to: the one that was launched on them first. Another one is refused,
+-- unless it says that it shares them.
+create table durable_application (
+    only_row integer primary key check (only_row = 1),
+    name     text not null
+) strict;
+
 -- One row per launch of a program. A heartbeat writes to this row and to no other table.
 create table durable_executors (
     key         integer primary key,
@@ -105,7 +112,8 @@ create table durable_executors (
     started_at  integer not null,
     host        text    not null,
     lock_file   text,                             -- on that host, locked while the process lives
-    version     text                              -- of the program
+    version     text,                             -- of the program
+    was_alive   integer not null default 0        -- it was taken over although its process had not ended
 ) strict;
 
 -- Messages to workflows.

@@ -23,7 +23,7 @@ async fn follows(number: u32) -> Result<u32> {
 }
 
 fn builder(name: &str) -> Builder {
-    Durable::builder(name).listen_to::<&str>([])
+    Durable::builder(name).share_schema().listen_to::<&str>([])
 }
 
 fn patient() -> ShutdownOptions {

@@ -23,6 +23,7 @@ pub struct Builder {
     pub(super) name: String,
     pub(super) url: Option<String>,
     pub(super) schema: String,
+    pub(super) share_schema: bool,
     pub(super) store: Option<Arc<dyn Store>>,
     pub(super) databases: HashMap<String, ApplicationDatabase>,
     pub(super) resources: Resources,
@@ -45,6 +46,7 @@ impl Builder {
             name,
             url: None,
             schema: "durable".to_owned(),
+            share_schema: false,
             store: None,
             databases: HashMap::new(),
             resources: Resources::default(),
@@ -75,6 +77,17 @@ impl Builder {
     /// there the tables have the prefix `durable_`.
     pub fn schema(mut self, schema: impl Into<String>) -> Self {
         self.schema = schema.into();
+        self
+    }
+
+    /// Uses the schema, or the SQLite file, also if it belongs to another application.
+    ///
+    /// A schema belongs to the application that was launched on it first, by the name that
+    /// [`Durable::builder`] was given. All processes on a schema take each other's workflows over and
+    /// work on the same queues, so two applications need a schema each. A launch under another name is refused,
+    /// except with this setting: for programs that are parts of one application and have the same functions.
+    pub fn share_schema(mut self) -> Self {
+        self.share_schema = true;
         self
     }
 
@@ -122,7 +135,7 @@ impl Builder {
     /// once.
     ///
     /// The default is a name that is unique for each launch. Then the workflows of a dead process are taken
-    /// over when its lease expires, or at once by a launch on the same host.
+    /// over when its lease expires, or within a second by any process on the same host.
     pub fn executor_id(mut self, id: impl Into<String>) -> Self {
         self.executor_id = Some(id.into());
         self
@@ -242,8 +255,9 @@ impl Builder {
     /// # Errors
     /// A launch that fails leaves nothing running. The error's kind is the reason:
     ///
-    /// * [`Config`](crate::ErrorKind::Config): a setting is wrong, two workflows have the same name, all
-    ///   transactions are for another kind of database, or the tokio runtime has no timers or no IO;
+    /// * [`Config`](crate::ErrorKind::Config): a setting is wrong, the schema belongs to another application, two
+    ///   workflows have the same name, all transactions are for another kind of database, or the tokio runtime has
+    ///   no timers or no IO;
     /// * [`Database`](crate::ErrorKind::Database): the database cannot be reached, is not writable, or was
     ///   created by a newer release;
     /// * [`ShuttingDown`](crate::ErrorKind::ShuttingDown): an engine of the same application is still

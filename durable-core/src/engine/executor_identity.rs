@@ -6,8 +6,8 @@ use std::io::{self, Read};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use crate::engine::lock_file::LockFile;
-use crate::store::{Location, NewExecutor, Store};
+use crate::engine::lock_file::{LockFile, LockFolder};
+use crate::store::{NewExecutor, Store};
 use crate::types::keys::ExecutorKey;
 
 /// What this executor registers with, at the launch and again after it has lost its lease.
@@ -17,11 +17,17 @@ pub(super) struct ExecutorIdentity {
     host: String,
     version: String,
     lease: Duration,
-    location: Location,
+    lock_folder: LockFolder,
 }
 
 impl ExecutorIdentity {
-    pub(super) fn new(name: Option<&str>, version: Option<&str>, lease: Duration, store: &dyn Store) -> Self {
+    pub(super) fn new(
+        name: Option<&str>,
+        version: Option<&str>,
+        lease: Duration,
+        store: &dyn Store,
+        schema: &str,
+    ) -> Self {
         let host = host();
         // A configured name that two executors share means a restart. A generated name must never be
         // shared by chance: hosts and process ids repeat in containers, so it ends with a random part.
@@ -29,13 +35,14 @@ impl ExecutorIdentity {
         let generated = || format!("{host}:{}:{random:04x}", std::process::id());
         let name = name.map_or_else(generated, str::to_owned);
         let version = version.map_or_else(version_of_executable, str::to_owned);
-        Self { name, host, version, lease, location: store.location() }
+        let lock_folder = LockFolder::new(&host, &store.location(), schema);
+        Self { name, host, version, lease, lock_folder }
     }
 
     /// The row of an executor with this key, and its lock file. Without a lock file, for example in a
     /// read-only folder, other executors wait for the lease instead.
     pub(super) fn executor(&self, key: ExecutorKey) -> (NewExecutor, Option<LockFile>) {
-        let lock_file = if self.location.in_memory { None } else { LockFile::create(&self.location, key).ok() };
+        let lock_file = self.lock_folder.create(key).ok();
         let executor = NewExecutor {
             key,
             name: self.name.clone(),
@@ -46,10 +53,15 @@ impl ExecutorIdentity {
         };
         (executor, lock_file)
     }
+
+    /// Where the executors of this database on this host have their lock files.
+    pub(super) fn lock_folder(&self) -> &LockFolder {
+        &self.lock_folder
+    }
 }
 
 /// The name of this host.
-pub(super) fn host() -> String {
+fn host() -> String {
     gethostname::gethostname().to_string_lossy().into_owned()
 }
 

@@ -1,23 +1,28 @@
-//! The heartbeat: prolongs this executor's lease, and learns from each answer.
+//! The heartbeat: extends this executor's lease, and acts on what each answer reports.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::engine::executor_identity::ExecutorIdentity;
 use crate::engine::lock_file::LockFileKeeper;
 use crate::engine::recovery::RecoveryRequests;
+use crate::engine::suspects::Suspects;
 use crate::runtime::Runtime;
 use crate::runtime::stop_reason::StopReason;
 use crate::store::StoreError;
+use crate::types::boot_time::boot_time;
 use crate::types::keys::WorkflowKey;
 use crate::types::status::Status;
 use crate::types::sync::lock;
 use crate::wait::shutdown_phase::EnginePhase;
 
+/// The longest pause after a failed heartbeat.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
 /// The heartbeat's task.
 pub(super) struct Heartbeat {
     pub(super) runtime: Arc<Runtime>,
-    pub(super) identity: ExecutorIdentity,
+    pub(super) identity: Arc<ExecutorIdentity>,
     pub(super) lock_file: Arc<LockFileKeeper>,
     pub(super) recovery: Arc<RecoveryRequests>,
 }
@@ -28,16 +33,20 @@ impl Heartbeat {
     pub(super) async fn run(self) {
         let runtime = &self.runtime;
         let mut failed = false;
+        let mut suspects = Suspects::new(runtime.settings.lease);
         loop {
             let interval = runtime.settings.lease / if failed { 10 } else { 3 };
             // Jitter of 10 %, so that the processes of a fleet do not send their heartbeats together.
             let random = f64::from(uuid::Uuid::new_v4().as_fields().1) / f64::from(u16::MAX);
+            let pause = if failed { interval.min(RETRY_AFTER) } else { interval };
             tokio::select! {
-                () = tokio::time::sleep(interval.mul_f64(0.9 + 0.2 * random)) => {}
+                () = tokio::time::sleep(pause.mul_f64(0.9 + 0.2 * random)) => {}
+                // After a pause of the whole process or machine an operation finds the lease expired first.
+                () = runtime.lease.needed(), if !failed => {}
                 () = runtime.shutdown.wait_for(EnginePhase::Closing) => return,
             }
             tokio::select! {
-                sent = self.send() => {
+                sent = self.send(&mut suspects) => {
                     failed = sent.is_err();
                     if let Err(error) = sent {
                         tracing::warn!(target: "durable", executor_id = %runtime.settings.executor, %error, "heartbeat failed");
@@ -48,21 +57,22 @@ impl Heartbeat {
         }
     }
 
-    async fn send(&self) -> Result<(), StoreError> {
+    async fn send(&self, suspects: &mut Suspects) -> Result<(), StoreError> {
         let runtime = &self.runtime;
         let fence = runtime.fence();
         let runs = runtime.running.all();
         let running: Vec<WorkflowKey> = runs.iter().map(|it| it.key).collect();
-        let sent = Instant::now();
+        let (sent, sent_at) = (Instant::now(), boot_time());
         let answer = runtime.store.heartbeat(fence, runtime.settings.lease, &running).await?;
         runtime.timers.clock.observe(answer.now, sent);
-        if answer.fence_holds {
-            *lock(&runtime.lease_confirmed) = sent;
-        }
         runtime.timers.wake();
         if !answer.fence_holds {
             return self.register_again().await;
         }
+        let was_away = !runtime.lease.holds(fence);
+        runtime.lease.confirm(fence.executor, sent_at);
+        let folder = self.identity.lock_folder();
+        let dead = suspects.certainly_dead(answer.expired, boot_time(), was_away, |it| folder.state(it));
         for (key, status) in answer.no_longer_owned {
             if let Some(run) = runs.iter().find(|it| it.key == key) {
                 let reason = if status == Status::Cancelled { StopReason::Cancelled } else { StopReason::Lost };
@@ -73,8 +83,8 @@ impl Heartbeat {
             if !answer.not_running.is_empty() {
                 self.recovery.request_release(answer.not_running);
             }
-            if answer.orphans || !answer.expired.is_empty() {
-                self.recovery.request(answer.expired);
+            if answer.orphans || !dead.is_empty() {
+                self.recovery.request(dead);
             }
         }
         Ok(())
@@ -84,6 +94,7 @@ impl Heartbeat {
     /// Drops the running workflows, since nothing they do can be recorded, and registers as a new executor.
     async fn register_again(&self) -> Result<(), StoreError> {
         let runtime = &self.runtime;
+        runtime.lease.give_up();
         let runs = runtime.running.all();
         tracing::error!(target: "durable", executor_id = %runtime.settings.executor, workflows = runs.len(), "lease lost: another executor took over; dropping the running workflows and registering again");
         for run in &runs {
@@ -92,12 +103,14 @@ impl Heartbeat {
         if runtime.shutdown.phase() >= EnginePhase::Draining {
             return Ok(());
         }
+        // This process was never away for good, so taking over its workflows is no recovery from a crash.
+        runtime.store.note_alive(runtime.fence().executor).await?;
         let (executor, lock_file) = self.identity.executor(runtime.keys.next());
-        let sent = Instant::now();
+        let sent_at = boot_time();
         let fence = runtime.store.register_executor(&executor).await?;
-        *lock(&runtime.lease_confirmed) = sent;
         self.lock_file.replace(lock_file);
         *lock(&runtime.fence) = fence;
+        runtime.lease.confirm(fence.executor, sent_at);
         Ok(())
     }
 }

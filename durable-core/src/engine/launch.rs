@@ -16,18 +16,23 @@ use crate::engine::lock_file::{self, Application, LockFileKeeper};
 use crate::engine::recovery::{self, RecoveryRequests};
 use crate::engine::tasks::Background;
 use crate::engine::teardown::{ShutdownOptions, ShutdownReason, Teardown};
-use crate::engine::{dispatcher, listener, notifier, poller, scheduler, tokio_check, transaction_check};
+use crate::engine::{
+    dispatcher, listener, lock_file_watch, notifier, poller, scheduler, tokio_check, transaction_check,
+};
 use crate::journal::current_engine;
 use crate::registry::{INTERNAL_QUEUE, Registry};
 use crate::runtime::blocking_steps::BlockingSteps;
 use crate::runtime::call_tasks::CallTasks;
+use crate::runtime::lease::Lease;
 use crate::runtime::pending_notifications::PendingNotifications;
 use crate::runtime::running_workflows::RunningWorkflows;
 use crate::runtime::{Runtime, Settings};
 use crate::store::{self, Fence, NewExecutor, NewQueue, Store, StoreError, StoredLimits};
+use crate::types::boot_time::boot_time;
 use crate::types::error::config_error;
 use crate::types::error::{Error, ErrorKind, Result};
 use crate::types::id::KeyMaker;
+use crate::types::sync::lock;
 use crate::wait::clock::Clock;
 use crate::wait::shutdown_phase::{EnginePhase, ShutdownSignal};
 use crate::wait::timers::{self, Timers};
@@ -87,6 +92,8 @@ async fn launch_on(
     }
     patience.call(|| store.migrate()).await.map_err(|error| cannot("prepare", &shown, &error))?;
 
+    check_owner(builder, &patience, &*store, &shown).await?;
+
     for (name, database) in &builder.databases {
         patience.call(|| database.0.prepare()).await.map_err(|error| cannot("prepare", name, &error))?;
     }
@@ -95,8 +102,8 @@ async fn launch_on(
     patience.call(|| store.declare_queues(&queues)).await.map_err(|error| cannot("write to", &shown, &error))?;
 
     let keys = KeyMaker::new();
-    let identity =
-        ExecutorIdentity::new(builder.executor_id.as_deref(), builder.version.as_deref(), builder.lease, &*store);
+    let (executor_id, version) = (builder.executor_id.as_deref(), builder.version.as_deref());
+    let identity = Arc::new(ExecutorIdentity::new(executor_id, version, builder.lease, &*store, &builder.schema));
     let (executor, lock_file) = identity.executor(keys.next());
     lock_file::unlock_for_restart(&Application {
         name: builder.name.clone(),
@@ -105,17 +112,18 @@ async fn launch_on(
     });
     // Read before this executor registers itself.
     let earlier = patience.call(|| store.executors()).await.map_err(|error| cannot("read", &shown, &error))?;
-    let lease_confirmed = Mutex::new(Instant::now());
-    let fence = patience
-        .call(|| store.register_executor(&executor))
-        .await
-        .map_err(|error| cannot("write to", &shown, &error))?;
+    let sent = Mutex::new(boot_time());
+    let register = || {
+        *lock(&sent) = boot_time();
+        store.register_executor(&executor)
+    };
+    let fence = patience.call(register).await.map_err(|error| cannot("write to", &shown, &error))?;
+    let lease = Lease::new(builder.lease, fence.executor, *lock(&sent));
     let clock =
         patience.call(|| Box::pin(read_clock(&*store))).await.map_err(|error| cannot("read", &shown, &error))?;
 
     let (writer, inbox) = Writer::new();
-    let parts =
-        RuntimeParts { tokio, registry, store, keys, executor: &executor, fence, lease_confirmed, clock, writer };
+    let parts = RuntimeParts { tokio, registry, store, keys, executor: &executor, fence, lease, clock, writer };
     let runtime = Arc::new(parts.into_runtime(builder));
     let names = runtime.registry.names();
     tracing::info!(target: "durable", app = %builder.name, database = %shown, executor_id = %executor.name, functions = names.len(), "launched with the workflows: {}", names.join(", "));
@@ -134,7 +142,7 @@ async fn launch_on(
     let app = Durable::new(Arc::clone(&runtime), teardown);
 
     let tried = AtomicBool::new(false);
-    let recover = || recovery::recover_at_launch(&runtime, &earlier, tried.swap(true, Ordering::Relaxed));
+    let recover = || recovery::recover_at_launch(&runtime, &identity, &earlier, tried.swap(true, Ordering::Relaxed));
     let recovered = patience.call(|| Box::pin(recover())).await;
     if let Err(error) = recovered {
         // Releases the workflows that were recovered until then.
@@ -142,14 +150,38 @@ async fn launch_on(
         return Err(cannot("recover workflows from", &shown, &error));
     }
     let recovery = Arc::new(RecoveryRequests::default());
-    let heartbeat = Heartbeat { runtime: Arc::clone(&runtime), identity, lock_file, recovery: Arc::clone(&recovery) };
     let quiesced = EnginePhase::Quiesced;
-    background.spawn("durable-recovery", quiesced, recovery::run(Arc::clone(&runtime), recovery));
+    let of_recovery = recovery::run(Arc::clone(&runtime), Arc::clone(&identity), Arc::clone(&recovery));
+    background.spawn("durable-recovery", quiesced, of_recovery);
+    if identity.lock_folder().exists() {
+        let watch = lock_file_watch::run(Arc::clone(&runtime), Arc::clone(&identity), Arc::clone(&recovery));
+        background.spawn("durable-lock-files", quiesced, watch);
+    }
+    let heartbeat = Heartbeat { runtime: Arc::clone(&runtime), identity, lock_file, recovery };
     background.spawn("durable-scheduler", quiesced, scheduler::run(Arc::clone(&runtime)));
     background.spawn("durable-dispatcher", quiesced, dispatcher::run(Arc::clone(&runtime)));
     background.spawn("durable-heartbeat", EnginePhase::Closing, heartbeat.run());
     current_engine::register(&runtime);
     Ok(app)
+}
+
+/// Refuses the schema of another application: each would run the other's workflows.
+async fn check_owner(builder: &Builder, patience: &LaunchPatience, store: &dyn Store, shown: &str) -> Result<()> {
+    let owner =
+        patience.call(|| store.claim_schema(&builder.name)).await.map_err(|error| cannot("prepare", shown, &error))?;
+    if owner == builder.name || builder.share_schema {
+        return Ok(());
+    }
+    let (place, own) = if store.location().file.is_some() {
+        ("the file".to_owned(), "a file of its own with `.system_database(..)`".to_owned())
+    } else {
+        (format!("the schema {:?} of", builder.schema), "a schema of its own with `.schema(..)`".to_owned())
+    };
+    Err(config_error(format!(
+        "{place} {} belongs to the application {owner:?}, and this one is {:?}: they would run each other's workflows; give this one {own}, use the name {owner:?} for both, or add `.share_schema()` if they are parts of one application",
+        store::shown_without_password(shown),
+        builder.name
+    )))
 }
 
 /// What a launch has made before the runtime.
@@ -160,7 +192,7 @@ struct RuntimeParts<'a> {
     keys: KeyMaker,
     executor: &'a NewExecutor,
     fence: Fence,
-    lease_confirmed: Mutex<Instant>,
+    lease: Lease,
     clock: Clock,
     writer: Writer,
 }
@@ -185,7 +217,7 @@ impl RuntimeParts<'_> {
             keys: self.keys,
             writer: self.writer,
             fence: Mutex::new(self.fence),
-            lease_confirmed: self.lease_confirmed,
+            lease: self.lease,
             running: RunningWorkflows::new(),
             waiters: Waiters::default(),
             notifications: PendingNotifications::default(),

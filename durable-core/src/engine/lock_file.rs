@@ -2,12 +2,132 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Mutex;
 
-use crate::store::Location;
+use crate::store::{ExecutorInfo, Location};
 use crate::types::keys::ExecutorKey;
 use crate::types::sync::lock;
+
+/// Where the executors of one database on this host have their lock files: beside the database's file, or in
+/// the directory for temporary files. Only files with names of this kind are ever opened or removed.
+#[derive(Debug)]
+pub(super) struct LockFolder {
+    host: String,
+    /// The folder and the beginning of the names; `None` without lock files, as for a database in memory.
+    place: Option<(PathBuf, String)>,
+}
+
+/// What a lock file shows about its executor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LockState {
+    /// A process holds the lock: it exists, but it may be stopped.
+    Held,
+    /// No process holds the lock: the executor is certainly dead.
+    Free,
+    /// The file is of another host or another folder, or it is missing. That proves nothing: the executor may
+    /// run in another container, with its own files.
+    Unknown,
+}
+
+const SUFFIX: &str = ".lock";
+
+impl LockFolder {
+    pub(super) fn new(host: &str, location: &Location, schema: &str) -> Self {
+        let beside = |database: &PathBuf| {
+            let database = fs::canonicalize(database).ok()?;
+            let file = database.file_name()?.to_string_lossy().into_owned();
+            Some((database.parent()?.to_path_buf(), format!("{file}-durable-")))
+        };
+        let place = match &location.file {
+            _ if location.in_memory => None,
+            Some(database) => beside(database),
+            // Of several databases in one folder each has its own names.
+            None => {
+                let database = format!("{}#{schema}", location.shown);
+                let id = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, database.as_bytes()).as_fields().0;
+                Some((std::env::temp_dir(), format!("durable-{id:08x}-")))
+            }
+        };
+        Self { host: host.to_owned(), place }
+    }
+
+    /// Whether executors of this database can have lock files.
+    pub(super) fn exists(&self) -> bool {
+        self.place.is_some()
+    }
+
+    fn path(&self, executor: ExecutorKey) -> Option<PathBuf> {
+        let (folder, prefix) = self.place.as_ref()?;
+        Some(folder.join(format!("{prefix}{executor}{SUFFIX}")))
+    }
+
+    /// Creates and locks the file of an executor. It appears under its name when it is locked, so that no
+    /// other process takes its executor for dead.
+    pub(super) fn create(&self, executor: ExecutorKey) -> io::Result<LockFile> {
+        let path = self.path(executor).ok_or(io::ErrorKind::Unsupported)?;
+        let unlocked = path.with_extension("new");
+        let file = File::create_new(&unlocked)?;
+        let named = file.lock().and_then(|()| fs::rename(&unlocked, &path));
+        if let Err(error) = named {
+            let _ = fs::remove_file(&unlocked);
+            return Err(error);
+        }
+        Ok(LockFile { path, _file: file, remove_on_drop: true })
+    }
+
+    /// The path of an executor's lock file, if it is one of this folder.
+    fn path_of(&self, executor: &ExecutorInfo) -> Option<PathBuf> {
+        let path = self.path(executor.key)?;
+        let is_own = executor.host == self.host && executor.lock_file.as_deref() == path.to_str();
+        is_own.then_some(path)
+    }
+
+    /// What the lock file of an executor shows.
+    pub(super) fn state(&self, executor: &ExecutorInfo) -> LockState {
+        self.path_of(executor).map_or(LockState::Unknown, |path| state_of(&path))
+    }
+
+    /// Removes the lock file of an executor that is gone, if it is one of this folder.
+    pub(super) fn remove(&self, executor: &ExecutorInfo) {
+        if let Some(path) = self.path_of(executor) {
+            remove(&path);
+        }
+    }
+
+    /// The executors whose lock files no process holds.
+    pub(super) fn free(&self) -> Vec<ExecutorKey> {
+        let Some((folder, prefix)) = &self.place else { return Vec::new() };
+        let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+        let key = |name: &str| name.strip_prefix(prefix)?.strip_suffix(SUFFIX)?.parse::<i64>().ok();
+        let keys = entries.flatten().filter_map(|it| key(it.file_name().to_str()?)).map(ExecutorKey::new);
+        keys.filter(|it| self.path(*it).is_some_and(|path| state_of(&path) == LockState::Free)).collect()
+    }
+
+    /// Removes the lock file of an executor without a row, if no process holds it.
+    pub(super) fn remove_free(&self, executor: ExecutorKey) {
+        if let Some(path) = self.path(executor).filter(|it| state_of(it) == LockState::Free) {
+            remove(&path);
+        }
+    }
+}
+
+fn state_of(path: &PathBuf) -> LockState {
+    // A symbolic link is not of this engine's making.
+    if !fs::symlink_metadata(path).is_ok_and(|it| it.is_file()) {
+        return LockState::Unknown;
+    }
+    let Ok(file) = File::options().read(true).write(true).open(path) else { return LockState::Unknown };
+    match file.try_lock() {
+        Ok(()) => LockState::Free,
+        Err(TryLockError::WouldBlock) => LockState::Held,
+        Err(TryLockError::Error(_)) => LockState::Unknown,
+    }
+}
+
+fn remove(path: &PathBuf) {
+    let _ = fs::remove_file(path); // another process may have removed it, and a leftover does no harm
+}
 
 /// A file that this process keeps locked as long as the executor is alive. The operating system
 /// releases the lock when the process ends, however it ends. So a process on the same host that gets
@@ -22,22 +142,6 @@ pub(super) struct LockFile {
 }
 
 impl LockFile {
-    /// Creates and locks one: beside the database's file, or in the directory for temporary files.
-    pub(super) fn create(location: &Location, executor: ExecutorKey) -> io::Result<Self> {
-        let name = format!("durable-{executor}.lock");
-        let path = match &location.file {
-            Some(database) => {
-                let database = fs::canonicalize(database)?;
-                let stem = database.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                database.with_file_name(format!("{stem}-{name}"))
-            }
-            None => std::env::temp_dir().join(name),
-        };
-        let file = File::create_new(&path)?;
-        file.lock()?;
-        Ok(Self { path, _file: file, remove_on_drop: true })
-    }
-
     /// Releases the lock and keeps the file, as a killed process does: a process that finds it knows
     /// that the executor is dead.
     fn unlock(mut self) {
@@ -55,21 +159,6 @@ impl Drop for LockFile {
             remove(&self.path);
         }
     }
-}
-
-/// Whether the holder of a lock file is certainly dead. A missing or unreadable file proves nothing:
-/// the holder may run in another container, with its own files.
-pub(super) fn is_holder_dead(path: &Path) -> bool {
-    let Ok(file) = File::options().read(true).write(true).open(path) else { return false };
-    match file.try_lock() {
-        Ok(()) => true,
-        Err(TryLockError::WouldBlock | TryLockError::Error(_)) => false,
-    }
-}
-
-/// Removes the lock file of an executor that is gone.
-pub(super) fn remove(path: &Path) {
-    let _ = fs::remove_file(path); // another process may have removed it, and a leftover does no harm
 }
 
 /// What identifies an application that is launched again.
@@ -138,38 +227,70 @@ impl LockFileKeeper {
 mod tests {
     use super::*;
 
-    fn create() -> LockFile {
-        let location = Location { shown: String::new(), file: None, in_memory: false };
-        let executor = crate::types::id::KeyMaker::new().next();
-        LockFile::create(&location, executor).expect("the directory for temporary files is writable")
+    /// A folder of a database that no other test has.
+    fn folder() -> LockFolder {
+        let shown = format!("test {}", crate::types::id::KeyMaker::new().next::<ExecutorKey>());
+        LockFolder::new("here", &Location { shown, file: None, in_memory: false }, "durable")
+    }
+
+    fn info(key: ExecutorKey, path: &str) -> ExecutorInfo {
+        ExecutorInfo {
+            key,
+            name: "a".to_owned(),
+            epoch: crate::store::Fence::FIRST_EPOCH,
+            host: "here".to_owned(),
+            lock_file: Some(path.to_owned()),
+            expired: false,
+            leaving: false,
+        }
     }
 
     #[test]
     fn a_lock_file_shows_whether_its_holder_is_alive() {
-        let lock = create();
-        let path = PathBuf::from(lock.path());
-        assert!(!is_holder_dead(&path), "this process is alive");
+        let (folder, key) = (folder(), ExecutorKey::new(7));
+        let lock = folder.create(key).expect("the directory for temporary files is writable");
+        let executor = info(key, &lock.path());
+        assert_eq!(folder.state(&executor), LockState::Held, "this process is alive");
+        assert!(folder.free().is_empty());
 
-        let left = path.with_extension("left");
-        fs::copy(&path, &left).expect("a lock file can be copied, and the copy is not locked");
-        assert!(is_holder_dead(&left));
-        remove(&left);
+        lock.unlock();
+        assert_eq!((folder.state(&executor), folder.free()), (LockState::Free, vec![key]));
+        folder.remove(&executor);
+        assert_eq!(folder.state(&executor), LockState::Unknown, "a missing file proves nothing");
+    }
 
-        drop(lock);
-        assert!(!is_holder_dead(&path), "a missing file proves nothing");
+    #[test]
+    fn only_a_lock_file_of_this_host_and_folder_with_the_name_of_its_executor_is_touched() {
+        let (folder, key) = (folder(), ExecutorKey::new(7));
+        let lock = folder.create(key).expect("the directory for temporary files is writable");
+        let path = lock.path();
+        lock.unlock();
+        let other = PathBuf::from(&path).with_extension("txt");
+        fs::write(&other, "a file of the user").expect("the directory for temporary files is writable");
+        let elsewhere = ExecutorInfo { host: "there".to_owned(), ..info(key, &path) };
+        for executor in [info(key, &other.to_string_lossy()), info(ExecutorKey::new(8), &path), elsewhere] {
+            assert_eq!(folder.state(&executor), LockState::Unknown, "{executor:?}");
+            folder.remove(&executor);
+        }
+        assert!(other.exists() && PathBuf::from(&path).exists());
+        remove(&other);
+        folder.remove_free(key);
+        assert!(!PathBuf::from(&path).exists());
     }
 
     #[test]
     fn a_lock_is_held_until_the_application_is_launched_again() {
-        let keeper = LockFileKeeper::new(Some(create()));
-        let path = PathBuf::from(lock(&keeper.held).as_ref().expect("it was given one").path());
-        let location = Location { shown: path.to_string_lossy().into_owned(), file: None, in_memory: false };
+        let (folder, key) = (folder(), ExecutorKey::new(7));
+        let keeper = LockFileKeeper::new(folder.create(key).ok());
+        let path = lock(&keeper.held).as_ref().expect("it was given one").path();
+        let executor = info(key, &path);
+        let location = Location { shown: path, file: None, in_memory: false };
         let application = Application { name: "app".to_owned(), location, schema: "durable".to_owned() };
         keeper.hold_until_restart(&application);
         unlock_for_restart(&Application { name: "another".to_owned(), ..application.clone() });
-        assert!(!is_holder_dead(&path), "another application is no restart");
+        assert_eq!(folder.state(&executor), LockState::Held, "another application is no restart");
         unlock_for_restart(&application);
-        assert!(is_holder_dead(&path), "the file stays, and is unlocked");
-        remove(&path);
+        assert_eq!(folder.state(&executor), LockState::Free, "the file stays, and is unlocked");
+        folder.remove(&executor);
     }
 }

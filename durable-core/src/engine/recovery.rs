@@ -1,14 +1,15 @@
 //! Recovery: takes over the workflows of dead executors, and those that no executor runs.
 
 use std::collections::HashSet;
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::engine::{executor_identity, lock_file, run_claimed};
+use crate::engine::executor_identity::ExecutorIdentity;
+use crate::engine::lock_file::LockState;
+use crate::engine::run_claimed;
 use crate::runtime::Runtime;
 use crate::store::{ExecutorInfo, ReleaseRequest, ReleasedWorkflows, RunRow, StoreError, TakeoverRequest, WorkQuery};
 use crate::types::keys::WorkflowKey;
@@ -30,17 +31,17 @@ const CLAIMS_WAIT: Duration = Duration::from_secs(1);
 /// What the heartbeat asks the recovery to do.
 #[derive(Debug, Default)]
 pub(super) struct RecoveryRequests {
-    /// The executors with an expired lease; `None` if there is no request.
-    expired: Mutex<Option<Vec<ExecutorInfo>>>,
+    /// Executors that are certainly dead; `None` if there is no request.
+    dead: Mutex<Option<Vec<ExecutorInfo>>>,
     /// PENDING workflows of this executor that had no task when it was last checked.
     not_running: Mutex<Vec<WorkflowKey>>,
     requested: Notify,
 }
 
 impl RecoveryRequests {
-    /// Requests a recovery of what expired executors ran, if any, and of what no executor runs.
-    pub(super) fn request(&self, expired: Vec<ExecutorInfo>) {
-        *lock(&self.expired) = Some(expired);
+    /// Requests a recovery of what dead executors ran, if any, and of what no executor runs.
+    pub(super) fn request(&self, dead: Vec<ExecutorInfo>) {
+        lock(&self.dead).get_or_insert_default().extend(dead);
         self.requested.notify_one();
     }
 
@@ -53,7 +54,7 @@ impl RecoveryRequests {
 
 /// The recovery's task. It takes nothing over from [`EnginePhase::Quiesced`] on. A takeover under way is
 /// finished, so that the shutdown releases those workflows again.
-pub(super) async fn run(runtime: Arc<Runtime>, requests: Arc<RecoveryRequests>) {
+pub(super) async fn run(runtime: Arc<Runtime>, identity: Arc<ExecutorIdentity>, requests: Arc<RecoveryRequests>) {
     // Whether this executor may own workflows that it does not run, because the connection broke during a
     // takeover.
     let mut may_own_unknown = false;
@@ -75,12 +76,12 @@ pub(super) async fn run(runtime: Arc<Runtime>, requests: Arc<RecoveryRequests>) 
         if !not_running.is_empty() {
             release_without_task(&runtime, not_running).await;
         }
-        let expired = lock(&requests.expired).take();
-        if only_released && !may_own_unknown && expired.is_none() && !is_anything_released(&runtime).await {
+        let dead = lock(&requests.dead).take();
+        if only_released && !may_own_unknown && dead.is_none() && !is_anything_released(&runtime).await {
             continue;
         }
         let check_unknown = std::mem::replace(&mut may_own_unknown, true);
-        match take_over_and_run(&runtime, &expired.unwrap_or_default(), check_unknown).await {
+        match take_over_and_run(&runtime, &identity, &dead.unwrap_or_default(), check_unknown).await {
             Ok(all_run) => may_own_unknown = !all_run,
             Err(error) => tracing::warn!(target: "durable", %error, "taking over workflows failed; trying again"),
         }
@@ -138,12 +139,12 @@ async fn is_anything_released(runtime: &Runtime) -> bool {
 /// their leases. `again` is whether it was tried before, and may have taken something over.
 pub(super) async fn recover_at_launch(
     runtime: &Arc<Runtime>,
+    identity: &ExecutorIdentity,
     earlier: &[ExecutorInfo],
     again: bool,
 ) -> Result<(), StoreError> {
-    let host = executor_identity::host();
-    let dead: Vec<_> = earlier.iter().filter(|it| is_dead(runtime, &host, it)).cloned().collect();
-    take_over_and_run(runtime, &dead, again).await?;
+    let dead: Vec<_> = earlier.iter().filter(|it| is_dead(runtime, identity, it)).cloned().collect();
+    take_over_and_run(runtime, identity, &dead, again).await?;
     let unknown = runtime.store.count_unknown(&runtime.registry.known()).await?;
     if !unknown.is_empty() {
         let workflows: u64 = unknown.iter().map(|(_, count)| count).sum();
@@ -154,14 +155,16 @@ pub(super) async fn recover_at_launch(
     Ok(())
 }
 
-fn is_dead(runtime: &Runtime, host: &str, executor: &ExecutorInfo) -> bool {
-    let is_unlocked = || {
-        executor.host == *host
-            && executor.lock_file.as_deref().is_some_and(|it| lock_file::is_holder_dead(Path::new(it)))
-    };
+fn is_dead(runtime: &Runtime, identity: &ExecutorIdentity, executor: &ExecutorInfo) -> bool {
     // An executor that is leaving still runs its workflows, even under the same name.
-    let is_earlier_launch = !executor.leaving && executor.name == runtime.settings.executor;
-    executor.expired || is_earlier_launch || is_unlocked()
+    if !executor.leaving && executor.name == runtime.settings.executor {
+        return true;
+    }
+    match identity.lock_folder().state(executor) {
+        LockState::Free => true,
+        LockState::Unknown => executor.expired,
+        LockState::Held => false, // if it is stopped, the heartbeat finds that out
+    }
 }
 
 /// Fences out dead executors, and takes over all workflows that no executor runs. Returns whether all of
@@ -171,15 +174,19 @@ fn is_dead(runtime: &Runtime, host: &str, executor: &ExecutorInfo) -> bool {
 /// set `check_unknown`, which also finds workflows that this executor owns and does not run.
 pub(super) async fn take_over_and_run(
     runtime: &Arc<Runtime>,
+    identity: &ExecutorIdentity,
     dead: &[ExecutorInfo],
     check_unknown: bool,
 ) -> Result<bool, StoreError> {
     let mut all_run = true;
+    let folder = identity.lock_folder();
     for executor in dead {
         if runtime.store.fence_out(executor.key, executor.epoch).await? {
             tracing::info!(target: "durable", executor_id = %executor.name, "taking over from a dead executor");
-            if let Some(path) = &executor.lock_file {
-                lock_file::remove(Path::new(path));
+            if folder.state(executor) == LockState::Held {
+                runtime.store.note_alive(executor.key).await?; // its process is stopped, and has not crashed
+            } else {
+                folder.remove(executor);
             }
         }
     }
@@ -203,6 +210,9 @@ pub(super) async fn take_over_and_run(
         if !may_be_more {
             break;
         }
+    }
+    if !dead.is_empty() {
+        runtime.store.remove_dead_executors().await?;
     }
     Ok(all_run)
 }

@@ -65,6 +65,7 @@ pub(super) async fn run(runtime: Arc<Runtime>) {
         let oldest_on_time = now.saturating_sub(MISFIRE_GRACE + skipped.saturating_sub(skipped_before));
         skipped_before = skipped;
         for schedule in &mut schedules {
+            schedule.follow_clock(now);
             schedule.fire(&runtime, now, oldest_on_time).await;
         }
         let now = runtime.timers.clock.lower_bound();
@@ -94,9 +95,10 @@ impl ScheduleTicks {
         if let Some(before) = known.iter().find(|it| it.spec.has_same_ticks(&spec)) {
             return Self { spec, next: before.next, not_before: before.not_before, tried: before.tried };
         }
-        let next = spec.next_after(spec.last_tick());
-        let mut new = Self { spec, next, not_before: Timestamp::UNIX_EPOCH, tried: false };
         let now = runtime.timers.clock.lower_bound();
+        let mut new =
+            Self { next: spec.next_after(spec.last_tick()), spec, not_before: Timestamp::UNIX_EPOCH, tried: false };
+        new.follow_clock(now);
         if new.next.is_some_and(|at| at <= now) {
             new.apply_misfire_policy(now);
         }
@@ -105,6 +107,19 @@ impl ScheduleTicks {
 
     fn next_attempt(&self) -> Option<Timestamp> {
         self.next.map(|at| at.max(self.not_before))
+    }
+
+    /// Leaves a future that the clock has left: if the next tick is not the first one after now, the last one was
+    /// started before the clock went back. The ticks until then are not skipped; those that were started already
+    /// have the same ids.
+    fn follow_clock(&mut self, now: Timestamp) {
+        // What is at most so far away comes by itself, and the clock is not known exactly.
+        let first = self.spec.next_after(now.saturating_add(MISFIRE_GRACE));
+        // The far future has no next tick.
+        if first.is_some() && self.next.is_none_or(|next| Some(next) > first) {
+            self.next = self.spec.next_after(now);
+            (self.not_before, self.tried) = (Timestamp::UNIX_EPOCH, false);
+        }
     }
 
     /// Starts the ticks that are due at `now`, and no more than [`MAX_TICKS_PER_ROUND`], so that other

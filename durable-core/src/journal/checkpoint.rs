@@ -3,6 +3,7 @@
 use std::future::{Future, Pending};
 use std::time::Duration;
 
+use crate::journal::execution::Execution;
 use crate::journal::reserved_position::{ReservedPosition, pend_unless};
 use crate::runtime::stop_reason::StopReason;
 use crate::store::{NewRecord, Record};
@@ -126,8 +127,8 @@ impl ReservedPosition {
         self.execution.stop_here(StopReason::Park(reason))
     }
 
-    /// Returns once the operation may begin: the shutdown does not abort yet, and everything recorded
-    /// before is durable, so that no side effect depends on a record that can still be lost.
+    /// Returns once the operation may begin: the shutdown does not abort yet, the lease holds, and everything
+    /// recorded before is durable, so that no side effect depends on a record that can still be lost.
     pub(crate) async fn ensure_accepting_and_flushed(&self) {
         self.ensure_accepting().await;
         self.execution.flush().await;
@@ -139,6 +140,17 @@ impl ReservedPosition {
     pub(crate) async fn ensure_accepting(&self) {
         if self.execution.runtime.shutdown.is_aborting() {
             self.execution.stop_here::<()>(StopReason::Suspend).await;
+        }
+        self.ensure_lease().await;
+    }
+
+    /// Returns once the lease certainly holds, which costs nothing unless it has expired by this machine's
+    /// clock. If another executor has taken over, the workflow is its own now, and this never returns.
+    pub(crate) async fn ensure_lease(&self) {
+        let Execution { runtime, fence, .. } = &*self.execution;
+        // The wait is boxed, because the futures of all operations contain this one.
+        if !runtime.lease.holds(*fence) && !Box::pin(runtime.lease.confirmed(*fence)).await {
+            self.execution.stop_here::<()>(StopReason::Lost).await;
         }
     }
 

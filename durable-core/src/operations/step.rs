@@ -302,6 +302,7 @@ impl<R: Send> StepRun<'_, '_, R> {
                 tracing::debug!(target: "durable", step = self.name, id = %self.reserved.execution.row.id, position = %self.reserved.position, attempt, max_attempts = most, %error, "a step failed and is tried again");
                 failures.push(error);
                 self.pause(attempt).await;
+                self.reserved.ensure_lease().await;
                 continue;
             }
             if failed {

@@ -4,6 +4,7 @@ pub(crate) mod activity;
 pub(crate) mod blocking_steps;
 pub(crate) mod call_tasks;
 pub(crate) mod changes;
+pub(crate) mod lease;
 pub(crate) mod panics;
 pub(crate) mod pending_notifications;
 pub(crate) mod running_workflows;
@@ -11,7 +12,7 @@ pub(crate) mod stop_reason;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, RwLock, Semaphore};
@@ -20,6 +21,7 @@ use crate::queue_state::LocalQueues;
 use crate::registry::{Registry, Resources};
 use crate::runtime::blocking_steps::BlockingSteps;
 use crate::runtime::call_tasks::CallTasks;
+use crate::runtime::lease::Lease;
 use crate::runtime::pending_notifications::PendingNotifications;
 use crate::runtime::running_workflows::RunningWorkflows;
 use crate::store::{ApplicationDatabase, Fence, Hint, Store};
@@ -57,8 +59,8 @@ pub(crate) struct Runtime {
     /// The fence of new runs. It changes when the engine lost its lease and registered again;
     /// runs of the old fence are dropped then.
     pub(crate) fence: Mutex<Fence>,
-    /// When the last heartbeat was sent that the database has confirmed.
-    pub(crate) lease_confirmed: Mutex<Instant>,
+    /// The lease of that fence, as this process knows it. No operation begins without it.
+    pub(crate) lease: Lease,
     /// The workflows that run in this process.
     pub(crate) running: RunningWorkflows,
     /// The waits for messages, events, stream items and ends of workflows.
@@ -116,7 +118,7 @@ impl Runtime {
 
     /// Whether the database has confirmed the lease recently enough to rely on it.
     pub(crate) fn is_lease_fresh(&self) -> bool {
-        lock(&self.lease_confirmed).elapsed() <= self.settings.lease / 2
+        self.lease.confirmed_within(self.settings.lease / 2)
     }
 
     /// Wakes the waits on this workflow, in this process and in others.

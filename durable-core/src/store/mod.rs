@@ -162,6 +162,13 @@ pub trait Executors: Send + Sync + Debug {
     /// this call was the one that did it.
     fn fence_out(&self, executor: ExecutorKey, epoch: Epoch) -> StoreFuture<'_, bool>;
 
+    /// Notes of an executor that was fenced out that its process was alive then, so that a takeover of its
+    /// workflows does not count as a recovery.
+    fn note_alive(&self, executor: ExecutorKey) -> StoreFuture<'_, ()>;
+
+    /// Deletes the rows of executors that were fenced out and own no PENDING workflow.
+    fn remove_dead_executors(&self) -> StoreFuture<'_, ()>;
+
     /// Takes up to `limit` PENDING workflows of executors that were fenced out, or released ones, and makes
     /// them the caller's. Queued ones, also of names that the caller does not know, are ENQUEUED again
     /// instead, in their old place, so that the limits of their queue hold: [`Takeover::requeued`].
@@ -348,6 +355,9 @@ pub trait Control: Send + Sync + Debug {
 pub trait Lifecycle: Send + Sync + Debug {
     /// Brings the schema up to date. Any number of processes may do it at once.
     fn migrate(&self) -> StoreFuture<'_, ()>;
+
+    /// Makes the application the owner of the schema, if that has none, and returns the name of its owner.
+    fn claim_schema<'a>(&'a self, application: &'a str) -> StoreFuture<'a, String>;
 
     /// Where it is, for messages: never with a password.
     fn location(&self) -> Location;

@@ -170,7 +170,7 @@ pub(super) const TOO_MANY_RECOVERIES: [&str; 3] = [
 
 impl Fence {
     /// The epoch of an executor that has just been registered.
-    pub(super) const FIRST_EPOCH: Epoch = Epoch::new(1);
+    pub(crate) const FIRST_EPOCH: Epoch = Epoch::new(1);
 }
 
 /// Keys as the database has them.

@@ -2,6 +2,7 @@
 //! workflow.
 
 pub(crate) mod backoff;
+pub(crate) mod boot_time;
 pub(crate) mod cron;
 pub(crate) mod database_fault;
 pub(crate) mod duration;

@@ -101,6 +101,7 @@ every_store_passes! {
             workflows_of_a_dead_executor_are_taken_over_and_counted_as_recovered,
             remaining_work_is_reported,
             taking_over_a_released_workflow_is_not_a_recovery,
+            taking_over_from_a_process_that_was_alive_is_not_a_recovery,
             workflows_of_live_executors_are_not_taken_over,
             the_oldest_workflows_are_taken_over_first_up_to_the_limit,
             workflows_unknown_to_the_executor_are_left_and_counted,
@@ -156,7 +157,7 @@ every_store_passes! {
             one_poll_finds_everything_waited_for,
             polling_for_nothing_returns_the_time,
             the_last_value_of_an_event_is_found,
-            an_event_of_an_ended_workflow_is_found_to_be_unset,
+            an_event_of_an_ended_or_parked_workflow_is_found_to_be_unset,
             polling_a_stream_finds_items_after_the_mark_only,
             polling_finds_the_executors_own_cancelled_workflows,
             polling_for_thousands_is_one_statement,
@@ -304,11 +305,16 @@ every_store_passes! {
             posting_an_existing_workflow_attaches_to_it,
             a_workflow_can_only_be_posted_to_a_queue_of_the_system_database,
         ;
+        removed_executors:
+            rows_of_dead_executors_are_removed_once_their_workflows_are_taken_over,
+        ;
         unlimited_timeouts_in_rows:
             any_stored_timeout_can_be_claimed,
         ;
         clock_going_back:
             events_and_items_stay_in_order_when_the_clock_goes_back,
+            a_rate_limited_queue_continues_within_a_period_when_the_clock_goes_back,
+            a_rate_limited_partition_key_continues_within_a_period_when_the_clock_goes_back,
         ;
         migrations:
             ten_processes_can_migrate_an_empty_database_at_once,

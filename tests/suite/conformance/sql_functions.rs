@@ -23,6 +23,7 @@ the_sql_function_sends_messages,
 the_sql_functions_notify_listening_processes,
 the_sql_functions_accept_intervals_of_every_length,
 the_sql_functions_accept_json_values,
+a_role_that_can_read_nothing_calls_the_sql_functions_it_was_granted,
 a_claim_does_not_wait_for_locked_rows,
 a_locked_row_blocks_its_partition_key,
 a_claim_reads_no_more_than_it_takes,
@@ -340,4 +341,50 @@ async fn claims_by_partition_key_cost_the_same_in_a_long_queue(database: StoreDa
     .await;
     assert_eq!(runs, 100);
     assert!(read < 10_000, "{read} rows for a hundred workflows");
+}
+
+async fn a_role_that_can_read_nothing_calls_the_sql_functions_it_was_granted(database: StoreDatabase) {
+    let store = &*database.store;
+    let me = register_executor(store, "a").await;
+    start_running(store, me, "receiver").await;
+    let mut user = connect(&database).await;
+    let role = format!("{}_web", database.schema);
+    let ran = async |user: &mut PgConnection, sql: &str| {
+        sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(user).await.map(drop)
+    };
+    ran(&mut user, &format!("create role {role}; set role {role}")).await.unwrap();
+    let calls = [
+        "select durable.enqueue('checkout', '{\"order\": 1}', 'mail')",
+        "select durable.enqueue('checkout', '{\"order\": 1}'::jsonb, 'mail')",
+        "select durable.send('receiver', 'mood', '1')::text",
+        "select durable.send('receiver', 'mood', '2'::json)::text",
+    ];
+    let is_denied = |error: sqlx::Error| {
+        error.as_database_error().and_then(|it| it.code().map(std::borrow::Cow::into_owned)).as_deref() == Some("42501")
+    };
+    for sql in calls {
+        assert!(call(&database, &mut user, sql).await.is_err_and(is_denied), "{sql} is not granted yet");
+    }
+    let schema = &database.schema;
+    // As the guide says it.
+    let grant = format!("reset role; grant usage on schema {schema} to {role}; set role {role}");
+    ran(&mut user, &grant).await.unwrap();
+    for sql in calls {
+        assert!(call(&database, &mut user, sql).await.is_err_and(is_denied), "{sql} is not granted to every role");
+    }
+    let grant = format!("reset role; grant execute on all functions in schema {schema} to {role}; set role {role}");
+    ran(&mut user, &grant).await.unwrap();
+    for sql in calls {
+        call(&database, &mut user, sql).await.unwrap();
+    }
+    let read = "select id from durable.workflows limit 1";
+    assert!(call(&database, &mut user, read).await.is_err_and(is_denied));
+    // A table of the caller's own is not taken for one of the engine's.
+    ran(&mut user, "create temporary table workflows (id text)").await.unwrap();
+    call(&database, &mut user, calls[2]).await.unwrap();
+    let mut direct = database.direct_connection().await;
+    assert_eq!(direct.number("select count(*) from durable.messages").await, 3);
+    ran(&mut user, &format!("drop table pg_temp.workflows; reset role; drop owned by {role}; drop role {role}"))
+        .await
+        .unwrap();
 }

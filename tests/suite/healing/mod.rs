@@ -15,15 +15,28 @@
 //! | the database is silent, or a session holds locks forever | `silent_database` |
 //! | there is a pooler, several hosts, an old certificate | `poolers_and_hosts` |
 //! | background tasks of the application have to end | `app_tasks` |
+//! | a process was stopped or cut off for longer than its lease | `expired_leases` |
+//! | the database was away for longer than the leases | `executors_do_not_take_over_from_each_other_after_an_outage` |
+//! | a process is killed | `a_killed_process_is_taken_over_at_once_and_leaves_nothing_behind` |
+//! | a row names a file that is no lock file | `a_lock_file_that_is_not_of_the_engine_is_left_alone` |
+//! | two applications are launched on one schema | `two_applications`, `a_role_that_can_read_nothing_calls_the_sql_functions_it_was_granted` |
+//! | an SQLite file is moved, replaced or deleted | `moved_files` |
+//! | a clock goes back | `clocks`, `conformance/cases/clock_going_back.rs` |
 
 mod app_tasks;
 mod cancelled_families;
+mod clocks;
 mod connections;
 mod database_errors;
 mod draining_callers;
 mod dropped_callers;
+mod expired_leases;
 mod interrupted_transactions;
+mod living_and_dead;
 mod messages_and_events;
+#[cfg(unix)]
+mod moved_files;
 mod poolers_and_hosts;
 mod silent_database;
+mod two_applications;
 mod workflows_without_task;

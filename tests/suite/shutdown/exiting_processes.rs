@@ -83,7 +83,7 @@ async fn a_process_with_a_stuck_step_is_not_taken_over_while_it_lives(database: 
     let report = leaver.lines.next_line().await.expect("it prints text").expect("it prints its report");
     assert!(report.contains("1 stuck"), "{report}");
     let neighbour = async || {
-        let app = Durable::builder("neighbour").system_database(database.url()).launch().await.unwrap();
+        let app = Durable::builder("neighbour").share_schema().system_database(database.url()).launch().await.unwrap();
         let executors = app.store().executors().await.unwrap();
         app.shutdown().await;
         executors.len() - 1

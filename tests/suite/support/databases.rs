@@ -49,11 +49,12 @@ impl TestDatabase {
         self.postgres
     }
 
-    /// Settings of an engine on this database. The lease is so long that it does not expire in a test.
+    /// Settings of an engine on this database, whatever its name. The lease is so long that it does not expire in a test.
     pub(crate) fn builder(&self, name: &str) -> Builder {
         Durable::builder(name)
             .system_database(&self.url)
             .schema(&self.schema)
+            .share_schema()
             .application_version("test")
             .lease(Duration::from_hours(1))
     }

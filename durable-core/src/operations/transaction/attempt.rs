@@ -149,6 +149,7 @@ impl<R: Send> TransactionRun<'_, R> {
         };
         let mut retries = self.retries();
         loop {
+            reserved.ensure_lease().await;
             let activity = execution.begin_activity(Activity::step(self.transaction.name));
             let mut attempt = self.attempt(body, Some(reserved), piggyback.records(), &retries);
             let transacted = self.runtime.store.transact(self.opening, &mut attempt).await;
@@ -248,6 +249,7 @@ impl<R: Send> TransactionRun<'_, R> {
                     Err(error) => return self.stop_by(reserved, &error).await,
                 }
             }
+            reserved.ensure_lease().await;
             let activity = execution.begin_activity(Activity::step(self.transaction.name));
             let mut attempt = self.attempt(body, Some(reserved), &[], &retries);
             attempt.check_fence = true;

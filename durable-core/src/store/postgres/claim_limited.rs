@@ -87,11 +87,15 @@ sql_statements! {
         wanted = rows_by_key("wanted", "$5::bigint"),
         take = take()
     );
-    /// When the rate limit lets the next workflow start, if one waits and only the rate limit holds it back. $1,
-    /// $2 fence; $3 queue; $4 known names.
+    /// Starts that lie in the future, because the clock has gone back since, count from now. $1 queue; $2 now.
+    clamp =
+        "update durable.queue_starts set started_at = $2::bigint
+          where queue = $1::text and started_at > $2::bigint";
+    /// When the rate limit lets the next workflow start, if one waits and only the rate limit holds it back, and
+    /// the last start. $1, $2 fence; $3 queue; $4 known names.
     next_in_order = format!(
         "with queue as materialized (select * from durable.queues where name = $3::text)
-         select {FULL_UNTIL} as next_at from queue q
+         select {FULL_UNTIL} as next_at, {LAST_START} as last_start from queue q
           where {WAITS} and coalesce({RUNNING} < q.concurrency, true) and {FENCE_SEEN}"
     );
     /// The same where each partition key has a window of its own: the first of them that has room.
@@ -101,7 +105,8 @@ sql_statements! {
          select greatest({FULL_UNTIL}, min(coalesce(
                     (select s.started_at + q.partition_rate_period from durable.queue_starts s
                       where s.queue = $3::text and s.partition_key = keys.key
-                      order by s.started_at desc offset greatest(q.partition_rate_starts - 1, 0) limit 1), 0))) as next_at
+                      order by s.started_at desc offset greatest(q.partition_rate_starts - 1, 0) limit 1), 0))) as next_at,
+                {LAST_START} as last_start
            from queue q, keys
           where keys.key is not null and coalesce({RUNNING} < q.concurrency, true) and {FENCE_SEEN}
             and {RUNNING_OF_KEY} < coalesce(q.partition_concurrency, 1)
@@ -140,6 +145,9 @@ const STARTS_OF_KEY: &str = "(select count(*) from durable.queue_starts s
 /// Until when the window of the queue `q` is full; 0 where it never was.
 const FULL_UNTIL: &str = "coalesce((select s.started_at + q.rate_period from durable.queue_starts s
       where s.queue = $3::text order by s.started_at desc offset greatest(q.rate_starts - 1, 0) limit 1), 0)";
+
+/// The time of the last start that is counted.
+const LAST_START: &str = "(select max(s.started_at) from durable.queue_starts s where s.queue = $3::text)";
 
 /// How many may be started now: the least of what the caller wants and what each limit allows.
 fn budget() -> String {
@@ -190,8 +198,8 @@ impl PostgresStore {
             return Ok(Claimed::default()); // another claim took it a moment ago
         };
         let mut claimed = Claimed::of(&decode::<_, LimitsRow, _>(&row)?);
-        self.claim_chosen(&mut transaction, request, &mut claimed).await?;
-        if claimed.runs.is_empty() {
+        let clamped = self.claim_chosen(&mut transaction, request, &mut claimed).await?;
+        if claimed.runs.is_empty() && !clamped {
             self.roll_back(transaction).await?; // which costs the server nothing
         } else {
             self.end(transaction, claimed.runs.len() as u64).await?;
@@ -199,12 +207,13 @@ impl PostgresStore {
         Ok(claimed)
     }
 
+    /// Returns whether starts in the future were found and changed.
     async fn claim_chosen(
         &self,
         transaction: &mut PgConnection,
         request: &ClaimRequest,
         claimed: &mut Claimed,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let sql = &self.sql.claim_limited;
         let partitioned = by_partition(&claimed.limits);
         let (claim, next) =
@@ -214,10 +223,18 @@ impl PostgresStore {
         let now: Timestamp = rows[0].try_get("now")?; // there is a row, also where nothing was claimed
         claimed.runs = runs(&rows)?;
         if has_rate(&claimed.limits) && !claimed.paused && claimed.runs.len() < request.limit as usize {
-            let row = asking(next).fetch_optional(transaction).await?;
-            let at: Option<Timestamp> = row.map(|row| row.try_get("next_at")).transpose()?;
+            let row = asking(next).fetch_optional(&mut *transaction).await?;
+            let (mut at, last): (Option<Timestamp>, Option<Timestamp>) =
+                row.map_or(Ok((None, None)), |row| Ok::<_, StoreError>((row.try_get(0)?, row.try_get(1)?)))?;
+            let clamped = last.is_some_and(|last| last > now);
+            if clamped {
+                self.query(&sql.clamp).bind(&request.queue).bind(now).execute(&mut *transaction).await?;
+                let row = asking(next).fetch_optional(transaction).await?;
+                at = row.map(|row| row.try_get("next_at")).transpose()?;
+            }
             claimed.next_at = at.filter(|at| *at > now);
+            return Ok(clamped);
         }
-        Ok(())
+        Ok(false)
     }
 }

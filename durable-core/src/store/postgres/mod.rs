@@ -356,6 +356,10 @@ impl Lifecycle for PostgresStore {
         Box::pin(self.run_migrations())
     }
 
+    fn claim_schema<'a>(&'a self, application: &'a str) -> StoreFuture<'a, String> {
+        Box::pin(self.owner_for(application))
+    }
+
     fn location(&self) -> Location {
         self.location.clone()
     }

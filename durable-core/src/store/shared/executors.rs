@@ -58,6 +58,12 @@ sql_statements! {
         is_in("w.queue", 3),
         known = is_in("w.name", 2)
     );
+    /// $1 the executor.
+    note_alive = "update durable.executors set was_alive = true where key = $1 and state = 'DEAD'";
+    remove_dead =
+        "delete from durable.executors as e
+          where e.state = 'DEAD' and not exists (
+                select 1 from durable.workflows w where w.status = 'PENDING' and w.executor = e.key)";
     /// $1, $2 fence. A stuck workflow still refers to the row: then the lease has to expire.
     remove =
         "delete from durable.executors
@@ -111,6 +117,22 @@ impl Executors for SqlStore {
 
     fn fence_out(&self, executor: ExecutorKey, epoch: Epoch) -> StoreFuture<'_, bool> {
         Box::pin(self.fence_out_or_end_sessions(Fence { executor, epoch }))
+    }
+
+    fn note_alive(&self, executor: ExecutorKey) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            let query = self.query(&self.sql.executors.note_alive).bind(executor.get());
+            self.write(&mut *self.leases().await?, query).await?;
+            Ok(())
+        })
+    }
+
+    fn remove_dead_executors(&self) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            let query = self.query(&self.sql.executors.remove_dead);
+            self.write(&mut *self.leases().await?, query).await?;
+            Ok(())
+        })
     }
 
     fn take_over<'a>(&'a self, request: &'a TakeoverRequest) -> StoreFuture<'a, Takeover> {

@@ -1,6 +1,6 @@
-//! Brings the schema up to date, safely with any number of processes at once.
+//! Brings the schema up to date, safely with any number of processes at once, and gives it an owner.
 
-use sqlx::FromRow;
+use sqlx::{FromRow, Row};
 
 use super::dialect::{Connection, MIGRATIONS, MIGRATIONS_TABLE};
 use super::{SqlStore, raw};
@@ -11,6 +11,9 @@ use crate::types::time::Timestamp;
 
 sql_statements! {
     applied = format!("select version, description, checksum from {MIGRATIONS_TABLE} order by version");
+    owner = "select name from durable.application";
+    /// $1 the application's name. `true` is 1 in SQLite.
+    own = "insert into durable.application (only_row, name) values (true, $1) on conflict do nothing";
     /// $1 version; $2 description; $3 checksum; $4 now.
     note = format!(
         "insert into {MIGRATIONS_TABLE} (version, description, checksum, applied_at) values ($1, $2, $3, $4)"
@@ -43,6 +46,19 @@ impl SqlStore {
         }
         self.end(transaction, 1).await?;
         Ok(())
+    }
+
+    /// The name of the application that the schema belongs to, which is this one if there is none yet.
+    pub(super) async fn owner_for(&self, application: &str) -> Result<String, StoreError> {
+        let mut connection = self.leases().await?;
+        loop {
+            let owner = self.query(&self.sql.migrate.owner).fetch_optional(&mut *connection).await?;
+            if let Some(row) = owner {
+                return Ok(row.try_get("name")?);
+            }
+            let query = self.query(&self.sql.migrate.own).bind(application);
+            self.write(&mut connection, query).await?;
+        }
     }
 
     /// The migrations that the database has; none, if it has no table of migrations.

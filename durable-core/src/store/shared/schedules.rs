@@ -36,8 +36,14 @@ sql_statements! {
     );
     /// $1 name.
     delete = "delete from durable.schedules where name = $1";
-    /// $1 name; $2 tick.
-    fired = format!("update durable.schedules set last_tick = {GREATEST}(last_tick, $2) where name = $1");
+    /// $1 name; $2 tick; $3 now. A last tick in the future, from before the clock went back, is given up.
+    fired = format!(
+        "update durable.schedules
+            set last_tick = case when last_tick > {} then $2 else {GREATEST}(last_tick, $2) end
+           {FROM_CLOCK}
+          where name = $1",
+        now(3)
+    );
 }
 
 impl Schedules for SqlStore {
@@ -67,7 +73,7 @@ impl Schedules for SqlStore {
                 ScheduleChange::Pause => self.query(&sql.pause).bind(name),
                 ScheduleChange::Resume => bind_now(self.query(&sql.resume).bind(name)),
                 ScheduleChange::Delete => self.query(&sql.delete).bind(name),
-                ScheduleChange::Fired(tick) => self.query(&sql.fired).bind(name).bind(tick),
+                ScheduleChange::Fired(tick) => bind_now(self.query(&sql.fired).bind(name).bind(tick)),
             };
             let mut connection = self.writing().await?;
             Ok(self.write(&mut connection, query).await? > 0)

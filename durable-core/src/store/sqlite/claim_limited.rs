@@ -80,10 +80,12 @@ sql_statements! {
          on conflict (queue, partition_key) do update set served_at = excluded.served_at";
     /// $1 queue; $2 now.
     forget = format!("delete from durable.queue_partitions where queue = $1 and served_at < $2 - {REMEMBERED}");
-    /// When the rate limit lets the next workflow start, if one waits and only the rate limit holds it back. $4
-    /// queue; $5 known names.
+    /// Starts that lie in the future, because the clock has gone back since, count from now. $1 queue; $2 now.
+    clamp = "update durable.queue_starts set started_at = $2 where queue = $1 and started_at > $2";
+    /// When the rate limit lets the next workflow start, if one waits and only the rate limit holds it back, and
+    /// the last start. $4 queue; $5 known names.
     next_in_order = format!(
-        "select {FULL_UNTIL} as next_at from durable.queues q
+        "select {FULL_UNTIL} as next_at, {LAST_START} as last_start from durable.queues q
           where q.name = $4 and {WAITS} and coalesce({RUNNING} < q.concurrency, 1)"
     );
     /// The same where each partition key has a window of its own: the first of them that has room.
@@ -94,7 +96,7 @@ sql_statements! {
                       where s.queue = $4 and s.partition_key = keys.key
                       order by s.started_at desc limit 1
                      offset (select max(coalesce(o.partition_rate_starts, 1) - 1, 0) from durable.queues o where o.name = $4)),
-                    0))) as next_at
+                    0))) as next_at, {LAST_START} as last_start
            from durable.queues q, keys
           where q.name = $4 and keys.key is not null and coalesce({RUNNING} < q.concurrency, 1)
             and {RUNNING_OF_KEY} < coalesce(q.partition_concurrency, 1)
@@ -145,6 +147,9 @@ const FULL_UNTIL: &str = "coalesce((select s.started_at + q.rate_period from dur
       where s.queue = $4 order by s.started_at desc
       limit 1 offset (select max(coalesce(o.rate_starts, 1) - 1, 0) from durable.queues o where o.name = $4)), 0)";
 
+/// The time of the last start that is counted.
+const LAST_START: &str = "(select max(s.started_at) from durable.queue_starts s where s.queue = $4)";
+
 impl SqliteStore {
     /// Claims from a queue that has limits over the fleet and workflows to claim.
     pub(super) async fn claim_limited(&self, request: &ClaimRequest) -> Result<Claimed, StoreError> {
@@ -156,8 +161,8 @@ impl SqliteStore {
             return Ok(Claimed::default()); // another claim took it a moment ago
         };
         let mut claimed = Claimed::of(&decode::<_, LimitsRow, _>(&row)?);
-        self.claim_chosen(&mut transaction, request, &mut claimed).await?;
-        if claimed.runs.is_empty() {
+        let clamped = self.claim_chosen(&mut transaction, request, &mut claimed).await?;
+        if claimed.runs.is_empty() && !clamped {
             self.roll_back(transaction).await?;
         } else {
             self.end(transaction, claimed.runs.len() as u64).await?;
@@ -165,12 +170,13 @@ impl SqliteStore {
         Ok(claimed)
     }
 
+    /// Returns whether starts in the future were found and changed.
     async fn claim_chosen(
         &self,
         transaction: &mut SqliteConnection,
         request: &ClaimRequest,
         claimed: &mut Claimed,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let (sql, now) = (&self.sql.claim_limited, Timestamp::local_now());
         let partitioned = by_partition(&claimed.limits);
         let (claim, next) =
@@ -203,10 +209,18 @@ impl SqliteStore {
             }
         }
         if rated && !claimed.paused && claimed.runs.len() < request.limit as usize {
-            let row = asking(next).fetch_optional(transaction).await?;
-            let at: Option<Timestamp> = row.map(|row| row.try_get("next_at")).transpose()?;
+            let row = asking(next).fetch_optional(&mut *transaction).await?;
+            let (mut at, last): (Option<Timestamp>, Option<Timestamp>) =
+                row.map_or(Ok((None, None)), |row| Ok::<_, StoreError>((row.try_get(0)?, row.try_get(1)?)))?;
+            let clamped = last.is_some_and(|last| last > now);
+            if clamped {
+                self.query(&sql.clamp).bind(&request.queue).bind(now).execute(&mut *transaction).await?;
+                let row = asking(next).fetch_optional(transaction).await?;
+                at = row.map(|row| row.try_get("next_at")).transpose()?;
+            }
             claimed.next_at = at.filter(|at| *at > now);
+            return Ok(clamped);
         }
-        Ok(())
+        Ok(false)
     }
 }

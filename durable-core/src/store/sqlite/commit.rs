@@ -32,10 +32,12 @@ impl Commit for SqliteStore {
             refuse_nul(entries)?;
             let mut writer = self.writing().await?;
             let verdicts = if again { None } else { self.commit_fast(&mut writer, fence, entries).await? };
-            match verdicts {
-                Some(verdicts) => Ok(verdicts),
-                None => self.commit_rows(&mut writer, fence, entries.iter(), again).await,
-            }
+            let verdicts = match verdicts {
+                Some(verdicts) => verdicts,
+                None => self.commit_rows(&mut writer, fence, entries.iter(), again).await?,
+            };
+            self.file.check()?; // nothing is confirmed that is in a file which no other process finds
+            Ok(verdicts)
         })
     }
 }

@@ -60,6 +60,7 @@ impl DatabaseFile {
     /// Makes sure that the file exists, can be written, and is in WAL mode.
     pub(super) async fn prepare(&self) -> Result<(), StoreError> {
         let file = self.options.get_filename();
+        refuse_leftover_log(file)?;
         self.touch(file)?;
         let cannot = |error: StoreError| cannot_open(file.display(), error.kind, error.message);
         let mut connection = self.options.connect().await.map_err(|error| cannot(error.into()))?;
@@ -96,6 +97,22 @@ impl DatabaseFile {
             _ => cannot_open(shown, StoreErrorKind::Unreachable, error),
         })
     }
+}
+
+/// Refuses to begin an empty database beside the log of another one: its file was moved or deleted while it
+/// was in use, and the log holds what was committed last.
+fn refuse_leftover_log(file: &Path) -> Result<(), StoreError> {
+    let mut log = file.as_os_str().to_owned();
+    log.push("-wal");
+    let log = PathBuf::from(log);
+    if !is_missing(file) || !std::fs::metadata(&log).is_ok_and(|it| it.len() > 0) {
+        return Ok(());
+    }
+    let why = format_args!(
+        "the file is gone, and its log {} is still there: the file was moved, renamed or deleted by itself; put it back beside its log, or remove the files that end in -wal and -shm to begin with an empty database",
+        log.display()
+    );
+    Err(cannot_open(file.display(), StoreErrorKind::Refused, why))
 }
 
 /// Whether the file is missing, as far as this process can see.

@@ -11,6 +11,7 @@ mod control;
 mod database_file;
 mod dialect;
 mod enqueue_within;
+mod file_identity;
 mod messages;
 mod notify;
 mod nul;
@@ -67,6 +68,7 @@ use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection, SqlitePool};
 
 use self::database_file::DatabaseFile;
 use self::dialect::{MIGRATIONS_TABLE, Query, StoreTransaction};
+use self::file_identity::FileIdentity;
 use self::writer_connection::{ReadConnection, WriterConnection, WriterGuard};
 use crate::store::sql::statements_of_files;
 use crate::store::statement_counter::StatementCounter;
@@ -92,6 +94,7 @@ pub(crate) struct SqliteStore {
     /// that this process does not compete with itself for the write lock before.
     closing_writer: WriterConnection,
     closed: AtomicBool,
+    file: FileIdentity,
     sql: Statements,
     location: Location,
     counter: StatementCounter,
@@ -114,10 +117,12 @@ impl SqliteStore {
     pub(crate) async fn open(url: &str) -> Result<Self, StoreError> {
         let file = DatabaseFile::of(url)?;
         let in_memory = file.location.in_memory;
+        let identity = FileIdentity::new(file.location.file.clone());
         let readers = if in_memory {
             None
         } else {
             file.prepare().await?;
+            identity.note();
             let readers = SqlitePoolOptions::new().max_connections(READERS).test_before_acquire(false);
             Some(readers.connect_lazy_with(file.options.clone().pragma("query_only", "on")))
         };
@@ -125,7 +130,7 @@ impl SqliteStore {
         let closing_writer = WriterConnection::new(file.options, in_memory);
         let sql = Statements::new(&render);
         let (closed, counter) = (AtomicBool::new(false), StatementCounter::default());
-        Ok(Self { writer, readers, closing_writer, closed, sql, location: file.location, counter })
+        Ok(Self { writer, readers, closing_writer, closed, file: identity, sql, location: file.location, counter })
     }
 
     async fn begin<'c>(&self, connection: &'c mut SqliteConnection) -> Result<StoreTransaction<'c>, sqlx::Error> {
@@ -165,12 +170,15 @@ impl SqliteStore {
     /// The connection to write with, unless the work is closed.
     async fn writing(&self) -> Result<WriterGuard, StoreError> {
         self.check_open()?;
-        Ok(self.writer.lock().await?)
+        let guard = self.writer.lock().await?;
+        self.file.check()?;
+        Ok(guard)
     }
 
     /// A connection to read with, unless the work is closed.
     async fn reading(&self) -> Result<ReadConnection, StoreError> {
         self.check_open()?;
+        self.file.check()?; // another file at the path may have other rows
         Ok(match &self.readers {
             Some(readers) => ReadConnection::Pooled(readers.acquire().await?),
             None => ReadConnection::Only(self.writer.lock().await?),
@@ -180,7 +188,9 @@ impl SqliteStore {
     /// The connection to write executors' rows with, also after the work is closed.
     async fn leases(&self) -> Result<WriterGuard, StoreError> {
         let closing = self.is_closed() && !self.location.in_memory;
-        Ok(if closing { self.closing_writer.lock().await? } else { self.writer.lock().await? })
+        let guard = if closing { self.closing_writer.lock().await? } else { self.writer.lock().await? };
+        self.file.check()?;
+        Ok(guard)
     }
 
     /// A connection to read executors' rows and what they have to do.
@@ -262,6 +272,10 @@ fn raw(text: Arc<str>) -> sqlx::RawSql {
 impl Lifecycle for SqliteStore {
     fn migrate(&self) -> StoreFuture<'_, ()> {
         Box::pin(self.run_migrations())
+    }
+
+    fn claim_schema<'a>(&'a self, application: &'a str) -> StoreFuture<'a, String> {
+        Box::pin(self.owner_for(application))
     }
 
     fn location(&self) -> Location {

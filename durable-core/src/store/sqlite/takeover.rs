@@ -16,6 +16,10 @@ use crate::store::{Fence, HeartbeatResult, ReleaseRequest, ReleasedWorkflows, St
 use crate::types::keys::WorkflowKey;
 use crate::types::time::Timestamp;
 
+/// Whether the owner of a workflow was another executor, and its process has crashed.
+const CRASHED: &str = "(w.executor is not null and w.executor <> $1
+                                 and w.executor not in (select key from durable.executors where was_alive))";
+
 sql_statements! {
     /// $1, $2 fence; $3 until when.
     prolong_lease = "update durable.executors set lease_until = $3 where key = $1 and epoch = $2";
@@ -57,11 +61,11 @@ sql_statements! {
                 reason = case when c.parked then $6 || recoveries || $7 || recoveries || $8 else reason end,
                 executor = case when c.parked then executor when c.requeued is null then $1 end,
                 attempt = case when c.parked or c.requeued is not null then attempt else attempt + 1 end,
-                recoveries = case when executor <> $1 and not c.parked then recoveries + 1 else recoveries end,
+                recoveries = case when c.crashed and not c.parked then recoveries + 1 else recoveries end,
                 started_at = case when c.parked then started_at when c.requeued is null then $9 end
-           from (select m.chosen, m.parked, case when not m.parked then m.queue end as requeued
-                   from (select w.key as chosen, w.queue,
-                                coalesce(w.executor <> $1, 0) and coalesce(w.recoveries >= known.most, 0) as parked
+           from (select m.chosen, m.crashed, m.parked, case when not m.parked then m.queue end as requeued
+                   from (select w.key as chosen, w.queue, {CRASHED} as crashed,
+                                {CRASHED} and coalesce(w.recoveries >= known.most, 0) as parked
                            from durable.workflows w indexed by durable_workflows_pending
                            left join known on known.name = w.name
                           where w.status = 'PENDING' and (known.name is not null or w.queue is not null)

@@ -18,7 +18,9 @@ impl Transact for SqliteStore {
             let mut writer = self.writing().await?;
             let mut transaction = self.begin(&mut writer).await?;
             let end = run(work, &mut transaction).await;
-            self.end_as_wanted(transaction, end).await
+            let transacted = self.end_as_wanted(transaction, end).await?;
+            self.file.check()?;
+            Ok(transacted)
         })
     }
 }

@@ -55,6 +55,24 @@ pub(crate) async fn taking_over_a_released_workflow_is_not_a_recovery(StoreDatab
     assert_eq!((adopted.runs[0].attempt, adopted.runs[0].recoveries), (2, 0));
 }
 
+pub(crate) async fn taking_over_from_a_process_that_was_alive_is_not_a_recovery(
+    StoreDatabase { store, .. }: StoreDatabase,
+) {
+    let (alive, dead) = (register_executor(&*store, "alive").await, register_executor(&*store, "dead").await);
+    start_running(&*store, alive, "w").await;
+    start_running(&*store, dead, "v").await;
+    store.note_alive(dead.executor).await.unwrap(); // it is not fenced out yet, so this means nothing
+    for executor in [alive, dead] {
+        fence_out(&*store, executor).await;
+    }
+    store.note_alive(alive.executor).await.unwrap();
+    let heir = register_executor(&*store, "heir").await;
+    let never = TakeoverRequest { known: known("checkout", 0), ..takeover_request(heir, 10) };
+    let taken = store.take_over(&never).await.unwrap();
+    assert_eq!(taken.runs.iter().map(|it| (&*it.id, it.attempt, it.recoveries)).collect::<Vec<_>>(), [("w", 2, 0)]);
+    assert_eq!(taken.parked, ["v"], "this one has crashed");
+}
+
 pub(crate) async fn workflows_of_live_executors_are_not_taken_over(StoreDatabase { store, .. }: StoreDatabase) {
     let (living, leaving) = (register_executor(&*store, "living").await, register_executor(&*store, "leaving").await);
     start_running(&*store, living, "w").await;

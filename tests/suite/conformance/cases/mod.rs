@@ -22,6 +22,7 @@ pub(super) mod posted_messages;
 pub(super) mod posted_workflows;
 pub(super) mod queue_limits;
 pub(super) mod recovered_queued_workflows;
+pub(super) mod removed_executors;
 pub(super) mod statement_counts;
 pub(super) mod store_lifecycle;
 pub(super) mod stored_messages;

@@ -97,6 +97,8 @@ impl Executors for FaultyStore {
     mark_leaving(fence: Fence) -> ();
     executors() -> Vec<ExecutorInfo>;
     fence_out(executor: ExecutorKey, epoch: Epoch) -> bool;
+    note_alive(executor: ExecutorKey) -> ();
+    remove_dead_executors() -> ();
     count_unknown(known: &'a [KnownWorkflow]) -> Vec<(String, u64)>;
     release(fence: Fence, which: ReleaseRequest<'a>) -> ReleasedWorkflows;
     work_left(asked: &'a WorkQuery) -> WorkFound;
@@ -197,6 +199,7 @@ impl Notifications for FaultyStore {
 impl Lifecycle for FaultyStore {
     through! {
     migrate() -> ();
+    claim_schema(application: &'a str) -> String;
     drop_everything() -> ();
     }
 

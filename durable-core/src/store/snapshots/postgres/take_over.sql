@@ -17,7 +17,8 @@ orphaned (executor) as (
           where w.status = 'PENDING' and w.executor is null and (w.name = any($3::text[]) or w.queue is not null)
           order by w.executor, w.key limit $5::bigint for update skip locked),
      abandoned as (
-         select w.key, w.name, w.queue, w.recoveries, true as crashed
+         select w.key, w.name, w.queue, w.recoveries,
+                not exists (select 1 from durable.executors e where e.key = o.executor and e.was_alive) as crashed
            from orphaned o
           cross join lateral (
                 select i.key, i.name, i.queue, i.recoveries from durable.workflows i

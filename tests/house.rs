@@ -52,10 +52,11 @@ fn every_task_of_the_engine_has_an_owner() {
         ),
         ("runtime/call_tasks.rs", 1, "a call that writes: joined by the phase that closes the connections for work"),
         ("operations/run_workflow.rs", 1, "an execution: in the list of running workflows until it ends"),
+        ("operations/step_on_thread.rs", 1, "a blocking step outside any workflow: awaited by its caller"),
         (
-            "operations/step.rs",
+            "runtime/step_threads.rs",
             1,
-            "a blocking step: awaited by its step, and in the list of blocking steps until it ends",
+            "the threads of blocking steps: each step is awaited by its attempt, and in the list of blocking steps until it ends",
         ),
         ("operations/spawn.rs", 1, "`durable::spawn` outside any workflow, a task of the user's"),
         ("testing/server.rs", 1, "the watchdog of a server for tests: it ends with the process"),

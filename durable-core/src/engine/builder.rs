@@ -29,6 +29,7 @@ pub struct Builder {
     pub(super) executor_id: Option<String>,
     pub(super) version: Option<String>,
     pub(super) max_concurrent: Option<usize>,
+    pub(super) max_blocking_steps: usize,
     pub(super) max_payload: usize,
     pub(super) lease: Duration,
     pub(super) listen_to: Option<Vec<String>>,
@@ -48,6 +49,7 @@ impl Builder {
             executor_id: None,
             version: None,
             max_concurrent: None,
+            max_blocking_steps: 512,
             max_payload: 8 << 20,
             lease: Duration::from_secs(15),
             listen_to: None,
@@ -151,6 +153,15 @@ impl Builder {
         self
     }
 
+    /// Sets how many steps that block run at once in this process: those whose function is not `async`. Each
+    /// has a thread of the engine's own, named `durable-step-N`, which is made when it is needed and ends
+    /// when it has been idle for ten seconds. A further step waits for a thread, and its workflow's task does
+    /// not block. The default is 512.
+    pub fn max_blocking_steps(mut self, max: usize) -> Self {
+        self.max_blocking_steps = max;
+        self
+    }
+
     /// Limits the size of an argument list, a result or a record, in bytes of JSON. The default is 8 MiB. A
     /// larger value is refused before anything is written, with an error that names both sizes.
     pub fn max_payload(mut self, bytes: usize) -> Self {
@@ -205,6 +216,9 @@ impl Builder {
             check_id("the executor id", id)?;
         }
         check_id("the schema", &self.schema)?;
+        if self.max_blocking_steps == 0 {
+            return Err(config_error("`max_blocking_steps(0)` lets no blocking step run; give it 1 or more"));
+        }
         if self.max_concurrent == Some(0) {
             return Err(config_error("`max_concurrent_workflows(0)` lets no workflow run; leave it out for no limit"));
         }

@@ -174,7 +174,7 @@ impl RuntimeParts<'_> {
             released: Notify::new(),
             calls: CallTasks::default(),
             claims: RwLock::default(),
-            blocking_steps: BlockingSteps::default(),
+            blocking_steps: BlockingSteps::new(builder.max_blocking_steps),
             panics: Mutex::default(),
             timers: Timers::new(self.clock),
             tokio: self.tokio,

@@ -7,6 +7,7 @@ pub(crate) mod changes;
 pub(crate) mod panics;
 pub(crate) mod pending_notifications;
 pub(crate) mod running_workflows;
+pub(crate) mod step_threads;
 pub(crate) mod stop_reason;
 
 use std::collections::HashMap;

@@ -10,10 +10,14 @@
 //! | a message or an event is of another type, its sender or receiver is parked | `messages_and_events` |
 //! | a result comes after the deadline | `a_result_after_the_deadline_is_a_timeout` |
 //! | background tasks of the application have to end | `app_tasks` |
+//! | an attempt of a step is given up, or outlives its timeout | `step_attempts` |
+//! | steps block their threads | `step_threads` |
 
 mod app_tasks;
 mod cancelled_families;
 mod draining_callers;
 mod dropped_callers;
 mod messages_and_events;
+mod step_attempts;
+mod step_threads;
 mod workflows_without_task;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::engine::durable::Durable;
 use crate::engine::launch;
 use crate::registry::{Instance, Resources};
+use crate::runtime::late_records::RECORD_DELAY;
 use crate::store::{ApplicationDatabase, Store};
 use crate::types::error::Result;
 use crate::types::error::config_error;
@@ -30,6 +31,7 @@ pub struct Builder {
     pub(super) version: Option<String>,
     pub(super) max_concurrent: Option<usize>,
     pub(super) max_blocking_steps: usize,
+    pub(super) record_delay: Duration,
     pub(super) max_payload: usize,
     pub(super) lease: Duration,
     pub(super) listen_to: Option<Vec<String>>,
@@ -50,6 +52,7 @@ impl Builder {
             version: None,
             max_concurrent: None,
             max_blocking_steps: 512,
+            record_delay: RECORD_DELAY,
             max_payload: 8 << 20,
             lease: Duration::from_secs(15),
             listen_to: None,
@@ -155,8 +158,8 @@ impl Builder {
 
     /// Sets how many steps that block run at once in this process: those whose function is not `async`. Each
     /// has a thread of the engine's own, named `durable-step-N`, which is made when it is needed and ends
-    /// when it has been idle for ten seconds. A further step waits for a thread, and its workflow's task does
-    /// not block. The default is 512.
+    /// when it has been idle for ten seconds. A further step waits for a thread, which counts for its timeout,
+    /// and its workflow's task does not block. The default is 512.
     pub fn max_blocking_steps(mut self, max: usize) -> Self {
         self.max_blocking_steps = max;
         self
@@ -178,6 +181,14 @@ impl Builder {
     }
 
     /// Not public API: another store, to count, delay or fail its calls.
+    /// For tests that count commits: how long a record may wait while the body computes.
+    #[cfg(feature = "testing")]
+    #[doc(hidden)]
+    pub fn record_delay(mut self, delay: Duration) -> Self {
+        self.record_delay = delay;
+        self
+    }
+
     #[cfg(feature = "testing")]
     #[doc(hidden)]
     pub fn store(mut self, store: Arc<dyn Store>) -> Self {

@@ -12,9 +12,11 @@
 //! | background tasks of the application have to end | `app_tasks` |
 //! | an attempt of a step is given up, or outlives its timeout | `step_attempts` |
 //! | steps block their threads | `step_threads` |
+//! | a body computes instead of waiting | `computing_bodies` |
 
 mod app_tasks;
 mod cancelled_families;
+mod computing_bodies;
 mod draining_callers;
 mod dropped_callers;
 mod messages_and_events;

@@ -10,7 +10,8 @@ pub use crate::operations::select::{
     Select2, Select3, Select4, Select5, Select6, Select7, Select8, select2, select3, select4, select5, select6,
     select7, select8,
 };
-pub use crate::operations::step::{Step, StepBody, blocking, step};
+pub use crate::operations::step::{Step, StepBody, step};
+pub use crate::operations::step_on_thread::blocking;
 pub use crate::operations::transaction::{RegisteredTransaction, Transaction, TransactionOptions, transaction};
 pub use crate::operations::workflow_call::{call, call_on};
 pub use crate::operations::workflow_result::{Returned, WorkflowError};

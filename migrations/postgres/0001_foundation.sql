@@ -33,7 +33,7 @@ create table durable.workflows (
     -- Its place on a queue.
     queue            text,                        -- NULL: it is run by the process that started it
     priority         integer not null default 0,  -- the lowest goes first
-    partition_key    text    not null default '', -- '' is a key like any other
+    partition_key    text    not null default '', -- workflows of one key run in order; '' is none
     deduplication_id text,                        -- one on a queue while ENQUEUED, DELAYED or PENDING
     due_at           bigint,                      -- when a DELAYED workflow becomes ENQUEUED
     debounce_key     text,                        -- further calls with this key replace the arguments while DELAYED
@@ -156,7 +156,7 @@ create table durable.queues (
     worker_concurrency    integer,                -- how many run at once in one process
     rate_starts           integer,                -- how many are started within ...
     rate_period           bigint,                 -- ... any period of this length
-    partitioned           boolean not null default false, -- whether each partition key has an order of its own
+    partitioned           boolean not null default false, -- whether a workflow needs a partition key
     partition_concurrency integer,                -- how many run at once for one partition key
     partition_rate_starts integer,                -- how many are started for one partition key within ...
     partition_rate_period bigint,                 -- ... any period of this length

@@ -99,6 +99,11 @@ begin
         raise exception 'durable: the input of a workflow is a JSON object with a value for each argument'
             using errcode = 'invalid_parameter_value';
     end if;
+    if enqueue.partition_key is null
+        and exists (select 1 from durable.queues q where q.name = enqueue.queue and q.partitioned) then
+        raise exception 'durable: the queue "%" is partitioned, and the workflow "%" has no partition key', enqueue.queue, own
+            using errcode = 'invalid_parameter_value';
+    end if;
     -- Another maker of keys may have drawn the same one, and the one in the way may go away.
     for attempt in 1 .. 10 loop
         insert into durable.workflows

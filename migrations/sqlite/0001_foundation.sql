@@ -35,7 +35,7 @@ create table durable_workflows (
     -- Its place on a queue.
     queue            text,                        -- NULL: it is run by the process that started it
     priority         integer not null default 0,  -- the lowest goes first
-    partition_key    text    not null default '', -- '' is a key like any other
+    partition_key    text    not null default '', -- workflows of one key run in order; '' is none
     deduplication_id text,                        -- one on a queue while ENQUEUED, DELAYED or PENDING
     due_at           integer,                     -- when a DELAYED workflow becomes ENQUEUED
     debounce_key     text,                        -- further calls with this key replace the arguments while DELAYED
@@ -165,7 +165,7 @@ create table durable_queues (
     worker_concurrency    integer,                -- how many run at once in one process
     rate_starts           integer,                -- how many are started within ...
     rate_period           integer,                -- ... any period of this length
-    partitioned           integer not null default 0, -- whether each partition key has an order of its own
+    partitioned           integer not null default 0, -- whether a workflow needs a partition key
     partition_concurrency integer,                -- how many run at once for one partition key
     partition_rate_starts integer,                -- how many are started for one partition key within ...
     partition_rate_period integer,                -- ... any period of this length

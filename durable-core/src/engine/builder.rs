@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::engine::durable::Durable;
 use crate::engine::launch;
 use crate::registry::{Instance, Resources};
+use crate::runtime::late_records::RECORD_DELAY;
 use crate::store::{ApplicationDatabase, Store, StoreSettings};
 use crate::types::error::Result;
 use crate::types::error::config_error;
@@ -30,6 +31,8 @@ pub struct Builder {
     pub(super) executor_id: Option<String>,
     pub(super) version: Option<String>,
     pub(super) max_concurrent: Option<usize>,
+    pub(super) max_blocking_steps: usize,
+    pub(super) record_delay: Duration,
     pub(super) max_payload: usize,
     pub(super) lease: Duration,
     pub(super) transaction_retry_limit: Duration,
@@ -53,6 +56,8 @@ impl Builder {
             executor_id: None,
             version: None,
             max_concurrent: None,
+            max_blocking_steps: 512,
+            record_delay: RECORD_DELAY,
             max_payload: 8 << 20,
             lease: Duration::from_secs(15),
             transaction_retry_limit: Duration::from_mins(1),
@@ -170,6 +175,15 @@ impl Builder {
         self
     }
 
+    /// Sets how many steps that block run at once in this process: those whose function is not `async`. Each
+    /// has a thread of the engine's own, named `durable-step-N`, which is made when it is needed and ends
+    /// when it has been idle for ten seconds. A further step waits for a thread, which counts for its timeout,
+    /// and its workflow's task does not block. The default is 512.
+    pub fn max_blocking_steps(mut self, max: usize) -> Self {
+        self.max_blocking_steps = max;
+        self
+    }
+
     /// Limits the size of an argument list, a result or a record, in bytes of JSON. The default is 8 MiB. A
     /// larger value is refused before anything is written, with an error that names both sizes.
     pub fn max_payload(mut self, bytes: usize) -> Self {
@@ -234,6 +248,14 @@ impl Builder {
     }
 
     /// Not public API: another store, to count, delay or fail its calls.
+    /// For tests that count commits: how long a record may wait while the body computes.
+    #[cfg(feature = "testing")]
+    #[doc(hidden)]
+    pub fn record_delay(mut self, delay: Duration) -> Self {
+        self.record_delay = delay;
+        self
+    }
+
     #[cfg(feature = "testing")]
     #[doc(hidden)]
     pub fn store(mut self, store: Arc<dyn Store>) -> Self {
@@ -273,6 +295,9 @@ impl Builder {
             check_id("the executor id", id)?;
         }
         check_id("the schema", &self.schema)?;
+        if self.max_blocking_steps == 0 {
+            return Err(config_error("`max_blocking_steps(0)` lets no blocking step run; give it 1 or more"));
+        }
         if self.max_concurrent == Some(0) {
             return Err(config_error("`max_concurrent_workflows(0)` lets no workflow run; leave it out for no limit"));
         }

@@ -195,7 +195,7 @@ async fn claim_and_run(runtime: &Arc<Runtime>, claim: &NextClaim) -> Result<(), 
         runtime.announce_queue(&claim.queue);
     }
     let keys: Vec<WorkflowKey> = runs.iter().map(|it| it.key).collect();
-    match run_claimed::run_all(runtime, runs, || Some(runtime.queues.slot(&claim.queue))).await {
+    match run_claimed::run_all(runtime, runs, |row| Some(runtime.queues.slot(&claim.queue, row.keyed))).await {
         Ok(still_running) => run_after_earlier(runtime, fence, &claim.queue, still_running).await,
         // Their records could not be read; another process may be able to.
         Err(error) => runtime.store.return_claims(fence, &keys).await.and(Err(error)),

@@ -23,6 +23,7 @@ use crate::journal::current_engine;
 use crate::registry::{INTERNAL_QUEUE, Registry};
 use crate::runtime::blocking_steps::BlockingSteps;
 use crate::runtime::call_tasks::CallTasks;
+use crate::runtime::late_records::LateRecords;
 use crate::runtime::lease::Lease;
 use crate::runtime::pending_notifications::PendingNotifications;
 use crate::runtime::running_workflows::RunningWorkflows;
@@ -226,7 +227,8 @@ impl RuntimeParts<'_> {
             released: Notify::new(),
             calls: CallTasks::default(),
             claims: RwLock::default(),
-            blocking_steps: BlockingSteps::default(),
+            late_records: LateRecords::new(builder.record_delay),
+            blocking_steps: BlockingSteps::new(builder.max_blocking_steps),
             panics: Mutex::default(),
             timers: Timers::new(self.clock),
             tokio: self.tokio,

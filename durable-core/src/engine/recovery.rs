@@ -222,7 +222,7 @@ async fn run_all(runtime: &Arc<Runtime>, rows: Vec<RunRow>) -> Result<bool, Stor
     tracing::info!(target: "durable", workflows = rows.len(), "recovering workflows");
     // The body of an earlier run may still be here, about to be dropped.
     let mut all_run = true;
-    for (earlier, run_task) in run_claimed::run_all(runtime, rows, || None).await? {
+    for (earlier, run_task) in run_claimed::run_all(runtime, rows, |_| None).await? {
         earlier.finished().await;
         if run_task.spawn().is_err() {
             all_run = false;

@@ -19,7 +19,7 @@ pub(super) type StillRunning = (Arc<RunningWorkflow>, RunTask);
 pub(super) async fn run_all(
     runtime: &Arc<Runtime>,
     rows: Vec<RunRow>,
-    slot: impl Fn() -> Option<QueueSlot>,
+    slot: impl Fn(&RunRow) -> Option<QueueSlot>,
 ) -> Result<Vec<StillRunning>, StoreError> {
     let fence = runtime.fence();
     // Only workflows that ran before can have records.
@@ -37,7 +37,8 @@ pub(super) async fn run_all(
         let Some(workflow) = runtime.registry.get(&row.name) else { continue };
         row.name = String::new(); // not needed any more
         let records = records.remove(&row.key).unwrap_or_default();
-        let (runtime, row, slot) = (Arc::clone(runtime), Arc::new(row), slot());
+        let slot = slot(&row);
+        let (runtime, row) = (Arc::clone(runtime), Arc::new(row));
         let run_task = RunTask { runtime, workflow, row, fence, records, slot };
         still_running.extend(run_task.spawn().err());
     }

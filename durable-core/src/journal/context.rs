@@ -15,7 +15,7 @@ use crate::runtime::blocking_steps::BlockingStep;
 use crate::runtime::stop_reason::StopReason;
 use crate::types::error::{Error, ErrorKind};
 use crate::types::position::Position;
-use crate::wait::cancellation::AbortReason;
+use crate::wait::cancellation::{AbortReason, CancellationFlag};
 
 tokio::task_local! {
     /// Set around every poll of a body and of a step. Tasks that user code spawns do not have it.
@@ -59,9 +59,36 @@ pub(crate) struct StepScope {
     pub(crate) max_attempts: u32,
     /// Whether this attempt was asked to stop because of a shutdown.
     pub(crate) asked_to_stop: AtomicBool,
+    /// Asks this attempt alone to stop.
+    pub(crate) cancellation: CancellationFlag,
 }
 
 impl StepScope {
+    /// Why this attempt should stop, if it should: for a reason of its own, or one of its run.
+    pub(crate) fn abort_reason(&self) -> Option<AbortReason> {
+        let reason = self.cancellation.reason().or_else(|| self.execution.cancellation().reason());
+        self.note_abort(reason);
+        reason
+    }
+
+    /// Waits until this attempt should stop.
+    pub(crate) async fn aborted(&self) -> AbortReason {
+        let reason = tokio::select! {
+            biased;
+            reason = self.cancellation.cancelled() => reason,
+            reason = self.execution.cancellation().cancelled() => reason,
+        };
+        self.note_abort(Some(reason));
+        reason
+    }
+
+    /// The attempt is given up without a result. A reason of its run is kept.
+    pub(crate) fn give_up(&self) {
+        let of_shutdown = self.execution.runtime.shutdown.is_aborting().then_some(AbortReason::Shutdown);
+        let of_run = self.execution.cancellation().reason().or(of_shutdown);
+        self.cancellation.cancel(of_run.unwrap_or(AbortReason::Dropped));
+    }
+
     /// Notes that the step was asked to stop: an error that it returns after that is not recorded.
     pub(crate) fn note_abort(&self, reason: Option<AbortReason>) {
         if reason == Some(AbortReason::Shutdown) {
@@ -78,6 +105,7 @@ impl StepScope {
     pub(crate) fn blocking_step(&self) -> BlockingStep {
         BlockingStep {
             key: self.execution.row.key,
+            position: self.position.clone(),
             id: self.execution.row.id.to_string(),
             workflow: self.execution.workflow.name,
             step: self.name,

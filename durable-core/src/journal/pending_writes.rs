@@ -38,6 +38,11 @@ impl PendingWrites {
         self.unsent.get_or_insert_default().records.push(record);
     }
 
+    /// Whether something is unsent, and would be the batch with this number.
+    pub(super) fn is_unsent(&self, batch: u64) -> bool {
+        self.unsent.is_some() && self.flush_target() == batch
+    }
+
     /// Adds an event or a stream item with its record.
     pub(super) fn add_publication(&mut self, record: NewRecord, publication: Publication) {
         let unsent = self.unsent.get_or_insert_default();

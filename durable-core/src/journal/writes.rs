@@ -1,11 +1,13 @@
 //! How an execution hands its records to the writer, and waits until they are durable.
 
 use std::future::{pending, poll_fn};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use crate::journal::execution::Execution;
+use crate::journal::pending_writes::PendingWrites;
 use crate::journal::piggyback::PiggybackedRecords;
 use crate::runtime::changes::Change;
+use crate::runtime::late_records::UnsentRecords;
 use crate::runtime::stop_reason::StopReason;
 use crate::store::{Entry, NewRecord, Publication, StoreError, StoreErrorKind, Verdict};
 use crate::types::keys::MessageKey;
@@ -13,24 +15,37 @@ use crate::types::sync::lock;
 
 impl Execution {
     /// Adds a record to what is yet to be written.
-    pub(crate) fn record(&self, record: NewRecord) {
-        lock(&self.pending).add_record(record);
+    pub(crate) fn record(self: &Arc<Self>, record: NewRecord) {
+        self.add(|pending| pending.add_record(record));
+    }
+
+    /// Adds something that is yet to be written. If the body computes instead of waiting, a thread sends it.
+    fn add(self: &Arc<Self>, add: impl FnOnce(&mut PendingWrites)) {
+        let begun = {
+            let mut pending = lock(&self.pending);
+            let before = pending.flush_target();
+            add(&mut pending);
+            let target = pending.flush_target();
+            (target > before).then_some(target)
+        };
+        if let Some(batch) = begun {
+            let run: Weak<Self> = Arc::downgrade(self);
+            self.runtime.late_records.note(run, batch);
+        }
         self.count_operations(1);
     }
 
     /// Adds an event or a stream item, with the record of it.
-    pub(crate) fn publish(&self, record: NewRecord, publication: Publication) {
-        lock(&self.pending).add_publication(record, publication);
-        self.count_operations(1);
+    pub(crate) fn publish(self: &Arc<Self>, record: NewRecord, publication: Publication) {
+        self.add(|pending| pending.add_publication(record, publication));
     }
 
     /// Receives a message, unless another call of this run received it first: the record holds the
     /// payload.
-    pub(crate) fn receive(&self, message: MessageKey, record: impl FnOnce() -> NewRecord) -> bool {
+    pub(crate) fn receive(self: &Arc<Self>, message: MessageKey, record: impl FnOnce() -> NewRecord) -> bool {
         let first = lock(&self.cold().received).insert(message);
         if first {
-            lock(&self.pending).add_received(record(), message);
-            self.count_operations(1);
+            self.add(|pending| pending.add_received(record(), message));
         }
         first
     }
@@ -204,6 +219,22 @@ impl Execution {
             Ok(stored) => Ok(stored),
             Err(error) => Err(stop_reason_for(&error)),
         }
+    }
+}
+
+impl UnsentRecords for Execution {
+    fn send_late(self: Arc<Self>, batch: u64) -> bool {
+        let mut pending = lock(&self.pending);
+        if !pending.is_unsent(batch) {
+            return false;
+        }
+        if pending.is_in_transaction() {
+            return true;
+        }
+        if let Some((number, entry)) = pending.take_batch() {
+            self.send_batch(number, entry, drop);
+        }
+        false
     }
 }
 

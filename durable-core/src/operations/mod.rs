@@ -28,6 +28,7 @@ pub(crate) mod spawn;
 pub(crate) mod start;
 pub(crate) mod step;
 pub(crate) mod step_context;
+pub(crate) mod step_on_thread;
 pub(crate) mod streams;
 pub(crate) mod transaction;
 pub(crate) mod wait_many;

@@ -75,7 +75,7 @@ impl QueueLimits {
         self.0.rate_limit.map(|it| (it.starts, it.period))
     }
 
-    /// Whether the partition keys count.
+    /// Whether a workflow needs a partition key.
     #[must_use]
     pub fn partitioned(self) -> bool {
         self.0.partitioned

@@ -10,7 +10,7 @@ use crate::operations::call::{Call, CallOptions, delegate_to_call};
 use crate::operations::schedule_admin::notify_schedulers;
 use crate::operations::schedule_spec::ScheduleSpec;
 use crate::operations::workflow_call::WorkflowCall;
-use crate::registry::{Misfire, Overlap};
+use crate::registry::{Misfire, Overlap, Workflow};
 use crate::runtime::Runtime;
 use crate::store::ScheduleRow;
 use crate::types::error::{Error, ErrorKind, Result};
@@ -127,6 +127,7 @@ impl CallOptions<'static> for ScheduleOptions {
             Error::new(ErrorKind::Payload, format!("the workflow `{workflow}` cannot be scheduled: {error}"))
         })?;
         runtime.check_size(|| format!("the arguments of the workflow `{workflow}`"), input.len())?;
+        runtime.registry.get(workflow).map_or(Ok(()), Workflow::check_schedulable)?;
         let row = ScheduleRow {
             name: self.name,
             workflow: workflow.to_owned(),

@@ -148,6 +148,7 @@ async fn start(runtime: &Arc<Runtime>, spec: &ScheduleSpec, id: String, schedule
         instance: spec.row.instance.clone(),
         limit: Limit::Inherited,
         placement,
+        needs_partition: false, // a schedule of a workflow on such a queue is refused
         or_existing: false,
     };
     request.start_outside(Arc::clone(runtime)).await.map(|it| it.id)

@@ -33,6 +33,8 @@ pub(crate) struct StartRequest {
     pub(crate) limit: Limit,
     /// Its queue and priority; `None` starts at once.
     pub(crate) placement: Option<QueuePlacement>,
+    /// Whether its queue is partitioned, so that it needs a partition key.
+    pub(crate) needs_partition: bool,
     /// Whether to attach to an existing workflow with the same deduplication id.
     pub(crate) or_existing: bool,
 }
@@ -215,7 +217,7 @@ impl StartRequest {
         check_id("the workflow id", &id)?;
         check_name("the instance's name", self.instance.as_deref().unwrap_or_default())?;
         if let Some(placement) = &self.placement {
-            check_placement(name, placement)?;
+            check_placement(name, placement, self.needs_partition)?;
             runtime.registry.expect_queue(&placement.queue);
         }
         let input = self.input.clone().map_err(|error| {
@@ -300,6 +302,7 @@ fn run_new(
         deadline: new.deadline,
         parent: new.parent.map(|it| it.key),
         queue: None,
+        keyed: false,
     };
     let drive =
         RunTask { runtime: Arc::clone(runtime), workflow, row: Arc::new(row), fence, records: Vec::new(), slot: None };
@@ -335,9 +338,15 @@ pub(super) fn internal() -> QueuePlacement {
     QueuePlacement { queue: INTERNAL_QUEUE.to_owned(), ..QueuePlacement::default() }
 }
 
-fn check_placement(workflow: &str, placement: &QueuePlacement) -> Result<()> {
+fn check_placement(workflow: &str, placement: &QueuePlacement, needs_partition: bool) -> Result<()> {
     let misuse =
         |problem: &str| Err(Error::new(ErrorKind::Misuse, format!("the call of the workflow `{workflow}` {problem}")));
+    if needs_partition && placement.partition.is_none() {
+        let queue = &placement.queue;
+        return misuse(&format!(
+            "has no partition key, and its queue `{queue}` is declared with `.partitioned()` or a limit per partition key: add `.partition(key)` to the call"
+        ));
+    }
     match &placement.debounce {
         Some(debounce) if debounce.key.is_empty() => {
             return misuse(

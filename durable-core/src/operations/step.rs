@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use tokio::task::JoinHandle;
 use tracing::Instrument;
 
 use crate::journal::checkpoint::{Operation, OperationResult};
@@ -20,6 +19,8 @@ use crate::store::BoxFuture;
 use crate::types::error::{Error, ErrorKind};
 use crate::types::payload::{Codec, Outcome, RecordedError};
 use crate::types::retry::StepOptions;
+use crate::wait::cancellation::{AbortReason, CancellationFlag};
+use crate::wait::shutdown_phase::EnginePhase;
 use crate::wait::timers::TimerOutcome;
 
 /// What a `#[step]` attribute makes of a function.
@@ -108,41 +109,6 @@ where
         body: StepBody { repeatable, attempts: Box::new(attempts) },
     };
     StepCall { call: Call::new(options) }
-}
-
-/// A function that waits for a thread, or runs on one. If this is dropped before the function begins, it never
-/// begins.
-struct BlockingTask<R>(JoinHandle<R>);
-
-impl<R> Drop for BlockingTask<R> {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-/// Runs a function that blocks on the threads that tokio keeps for that.
-///
-/// Not public API. Used by generated code.
-#[doc(hidden)]
-pub async fn blocking<R: Send + 'static>(body: impl FnOnce() -> R + Send + 'static) -> R {
-    // The thread gets the context of the task: its step, and whether it should stop.
-    let here = Context::here();
-    let span = tracing::Span::current();
-    let body = move || {
-        let _in_span = span.enter();
-        let Some(context) = here else { return body() };
-        let scope = if let Context::Step(scope) = &context { Some(Arc::clone(scope)) } else { None };
-        // The shutdown cannot stop a thread, and lists it in its report.
-        let _on_thread = scope.as_ref().map(|it| it.execution.runtime.blocking_steps.enter(it.blocking_step()));
-        context.sync_scope(body)
-    };
-    let mut thread = BlockingTask(tokio::task::spawn_blocking(body));
-    match (&mut thread.0).await {
-        Ok(value) => value,
-        Err(failed) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
-        // The tokio runtime shuts down, and drops the driver of the workflow as well.
-        Err(_) => std::future::pending().await,
-    }
 }
 
 impl<R> StepCall<'_, R> {
@@ -252,6 +218,23 @@ async fn first<R>(attempts: &mut Attempts<'_, R>) -> R {
     }
 }
 
+/// Tells an attempt that it is given up, if its future is dropped.
+struct GiveUpOnDrop<'a>(Option<&'a StepScope>);
+
+impl GiveUpOnDrop<'_> {
+    fn disarm(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for GiveUpOnDrop<'_> {
+    fn drop(&mut self) {
+        if let Some(scope) = self.0 {
+            scope.give_up();
+        }
+    }
+}
+
 /// A step that is not recorded yet.
 struct StepRun<'c, 'a, R> {
     retry_if: Option<RetryIf<'a, R>>,
@@ -271,13 +254,16 @@ impl<R: Send> StepRun<'_, '_, R> {
         let mut failures = Vec::new();
         loop {
             attempt += 1;
+            self.wait_for_earlier_attempt().await;
             let Some(future) = attempts(attempt == most) else {
                 unreachable!("an attempt after which the arguments are used up is never retried")
             };
             // Held until the result is recorded: a run that is to be suspended waits for that.
             let activity = self.reserved.execution.begin_activity(Activity::step(self.name));
             let scope = Arc::new(self.scope(attempt, most));
+            let given_up = GiveUpOnDrop(Some(&scope));
             let result = self.attempt(&scope, future).await.map_err(|error| self.in_step(&error));
+            given_up.disarm();
             let encoded = match &result {
                 Ok(value) => self.reserved.encode(self.codec, self.operation, value),
                 Err(error) => Ok(Outcome::Error(RecordedError::from_engine(error).to_text())),
@@ -334,6 +320,7 @@ impl<R: Send> StepRun<'_, '_, R> {
             attempt,
             max_attempts: most,
             asked_to_stop: AtomicBool::new(false),
+            cancellation: CancellationFlag::default(),
         }
     }
 
@@ -345,8 +332,26 @@ impl<R: Send> StepRun<'_, '_, R> {
         match self.options.timeout {
             None => watched.await,
             Some(limit) => tokio::time::timeout(limit, watched).await.unwrap_or_else(|_| {
+                scope.cancellation.cancel(AbortReason::Timeout);
                 Err(Error::new(ErrorKind::Timeout, format!("took longer than its timeout of {limit:?}")))
             }),
+        }
+    }
+
+    /// Attempts of one step never overlap: an earlier one may still block its thread, after its timeout or from an
+    /// earlier run of the workflow. If the drain ends first, the workflow is suspended.
+    async fn wait_for_earlier_attempt(&self) {
+        let execution = &self.reserved.execution;
+        let (steps, key) = (&execution.runtime.blocking_steps, execution.row.key);
+        if !steps.is_running_at(key, &self.reserved.position) {
+            return;
+        }
+        let _activity = execution.begin_activity(Activity::EarlierAttempt(self.name));
+        tokio::select! {
+            () = steps.wait_until_free(key, &self.reserved.position) => {}
+            () = execution.runtime.shutdown.wait_for(EnginePhase::Aborting) => {
+                execution.stop_here::<()>(StopReason::Suspend).await;
+            }
         }
     }
 

@@ -88,11 +88,13 @@ pub fn idempotency_key() -> Option<String> {
     Some(format!("{}:{}", scope.execution.row.id, scope.position))
 }
 
-/// Why the running step should stop; `None` as long as it should not, and outside any workflow's step.
+/// Why the running attempt of a step should stop; `None` as long as it should not, and outside any
+/// workflow's step.
 ///
 /// An async step need not call this: it is dropped at its next `.await` when its workflow is cancelled,
-/// and at a shutdown when the time for running steps is over. A step that blocks its thread, or that has
-/// to clean up, calls it from time to time and returns an error. At a shutdown the error of a step that
+/// when it takes longer than its timeout, when it loses a `select!`, and at a shutdown when the time for
+/// running steps is over. A step that blocks its thread, or that has to clean up, calls it from time to
+/// time and returns an error. At a shutdown the error of a step that
 /// has received a reason is not recorded: no retry is used up, and the step runs again in another process
 /// or after the restart. A value that it returns with `Ok` is recorded.
 ///
@@ -135,8 +137,8 @@ pub fn aborted() -> impl Future<Output = AbortReason> + Send {
     async move { cancellation.cancelled().await }
 }
 
-/// A token that reports whether the running step should stop: [`should_abort`] for other threads and
-/// tasks.
+/// A token that reports whether the running attempt of a step should stop: [`should_abort`] for other
+/// threads and tasks.
 ///
 /// # Example
 ///
@@ -167,18 +169,13 @@ impl Cancellation {
     /// Why the step should stop; `None` as long as it should not.
     #[must_use]
     pub fn reason(&self) -> Option<AbortReason> {
-        let step = self.step.as_ref()?;
-        let reason = step.execution.cancellation().reason();
-        step.note_abort(reason);
-        reason
+        self.step.as_ref()?.abort_reason()
     }
 
     /// Waits until the step should stop, and returns the reason. Outside any workflow's step it never returns.
     pub async fn cancelled(&self) -> AbortReason {
         let Some(step) = &self.step else { return pending().await };
-        let reason = step.execution.cancellation().cancelled().await;
-        step.note_abort(Some(reason));
-        reason
+        step.aborted().await
     }
 }
 

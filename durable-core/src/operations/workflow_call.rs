@@ -9,7 +9,7 @@ use crate::operations::call::{Call, CallOptions, delegate_to_call};
 use crate::operations::start::{Limit, StartRequest, of_queue};
 use crate::operations::workflow_handle::WorkflowHandle;
 use crate::operations::workflow_result::Returned;
-use crate::registry::{Arguments, Instance, Workflow};
+use crate::registry::{Arguments, Instance, Queue, Workflow};
 use crate::types::error::{Error, Result};
 use crate::types::payload::Codec;
 use crate::types::position::Position;
@@ -66,6 +66,7 @@ pub fn call<R: Returned>(
         instance: None,
         limit: Limit::Inherited,
         placement: workflow.options.queue.map(of_queue),
+        needs_partition: workflow.options.queue.is_some_and(Queue::is_partitioned),
         or_existing: false,
     };
     WorkflowCall {

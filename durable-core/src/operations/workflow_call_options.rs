@@ -33,10 +33,14 @@ where
     /// ```
     ///
     /// # Errors
-    /// An invalid queue is refused when the call is started. A queue that this program has not declared
+    /// An invalid queue is refused when the call is started, and so is a call without a
+    /// [partition key](Self::partition) on a [partitioned](Queue::partitioned) queue. A queue that this program has not declared
     /// with `#[queue]` is accepted and logged: other programs may claim from it, and this one does not.
     pub fn queue(mut self, queue: &Queue) -> Self {
-        self.call.set(|options| options.checks.queue = queue.check());
+        self.call.set(|options| {
+            options.checks.queue = queue.check();
+            options.request.needs_partition = queue.is_partitioned();
+        });
         let name = queue.name().to_owned();
         self.with_placement(|placement| placement.queue = name)
     }
@@ -55,12 +59,11 @@ where
         self.with_placement(|placement| placement.priority = priority)
     }
 
-    /// Sets the partition key. On a [partitioned](Queue::partitioned) queue the workflows of one key run
-    /// one after the other, in the order in which they were enqueued, and the keys take turns.
+    /// Sets the partition key, such as a user's id. On every queue the workflows of one key run one after
+    /// the other, in the order in which they were enqueued, and the keys take turns.
     ///
-    /// Workflows without a partition key share one implicit partition. On a queue that is not
-    /// partitioned the key is recorded and has no effect, until [`Queue::set_limits`] makes the queue
-    /// partitioned.
+    /// A workflow without a partition key waits for no other one. On a [partitioned](Queue::partitioned)
+    /// queue the key is compulsory.
     pub fn partition(self, key: impl Into<String>) -> Self {
         let key = key.into();
         self.with_placement(|placement| placement.partition = Some(key))

@@ -168,15 +168,15 @@ impl LocalQueues {
         lock(&self.by_name).keys().map(ToString::to_string).collect()
     }
 
-    /// A slot for a workflow that runs here, until the guard is dropped.
-    pub(crate) fn slot(self: &Arc<Self>, queue: &str) -> QueueSlot {
+    /// A slot for a workflow that runs here, with a partition key or without, until the guard is dropped.
+    pub(crate) fn slot(self: &Arc<Self>, queue: &str, keyed: bool) -> QueueSlot {
         let mut by_name = lock(&self.by_name);
         let name = by_name.get_key_value(queue).map_or_else(|| queue.into(), |(name, _)| Arc::clone(name));
         if let Some(state) = by_name.get_mut(queue) {
             state.take_slot();
         }
         drop(by_name);
-        QueueSlot { queues: Arc::clone(self), queue: name }
+        QueueSlot { queues: Arc::clone(self), queue: name, keyed }
     }
 }
 
@@ -185,20 +185,22 @@ impl LocalQueues {
 pub(crate) struct QueueSlot {
     queues: Arc<LocalQueues>,
     queue: Arc<str>,
+    /// Whether the workflow has a partition key.
+    keyed: bool,
 }
 
 impl QueueSlot {
-    /// The queue, if other processes may wait for this slot.
+    /// The queue, if the end of this workflow may let another process start one.
     pub(crate) fn fleet_hint(&self) -> Option<Hint> {
         let by_name = lock(&self.queues.by_name);
-        by_name.get(&self.queue)?.has_fleet_limits().then(|| Hint::for_queue(&self.queue))
+        by_name.get(&self.queue)?.frees_others(self.keyed).then(|| Hint::for_queue(&self.queue))
     }
 }
 
 impl Drop for QueueSlot {
     fn drop(&mut self) {
         if let Some(state) = lock(&self.queues.by_name).get_mut(&self.queue) {
-            state.free_slot();
+            state.free_slot(self.keyed);
         }
         self.queues.wakeup.wake();
     }
@@ -222,7 +224,7 @@ mod tests {
     #[test]
     fn a_slot_is_taken_until_its_guard_is_dropped() {
         let queues = registered(StoredLimits { worker_concurrency: Some(2), ..StoredLimits::default() });
-        let (first, _second) = (queues.slot("q"), queues.slot("q"));
+        let (first, _second) = (queues.slot("q", false), queues.slot("q", false));
         assert!(queues.next_claims(at(0)).is_empty() && queues.free_slots("q") == 0);
         drop(first);
         assert_eq!(queues.next_claims(at(0))[0].free, 1);
@@ -239,9 +241,21 @@ mod tests {
     }
 
     #[test]
-    fn a_slot_has_a_hint_for_the_fleet_only_under_a_fleet_limit() {
-        assert!(registered(StoredLimits::default()).slot("q").fleet_hint().is_none());
+    fn a_slot_has_a_hint_for_the_fleet_only_under_a_fleet_limit_or_with_a_partition_key() {
+        let hint = Some(Hint::for_queue("q"));
+        let free = registered(StoredLimits::default());
+        assert_eq!((free.slot("q", false).fleet_hint(), free.slot("q", true).fleet_hint()), (None, hint));
         let fleet = registered(StoredLimits { concurrency: Some(5), ..StoredLimits::default() });
-        assert_eq!(fleet.slot("q").fleet_hint(), Some(Hint::for_queue("q")));
+        assert_eq!(fleet.slot("q", false).fleet_hint(), hint);
+    }
+
+    #[test]
+    fn the_end_of_a_workflow_with_a_partition_key_makes_the_queue_ready() {
+        let queues = registered(StoredLimits::default());
+        queues.next_claims(at(0));
+        drop(queues.slot("q", false));
+        assert!(!queues.any_ready(at(0)));
+        drop(queues.slot("q", true));
+        assert!(queues.any_ready(at(0)));
     }
 }

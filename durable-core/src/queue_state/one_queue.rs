@@ -56,12 +56,10 @@ impl QueueState {
         slots.saturating_sub(self.running).min(MAX_PER_CLAIM)
     }
 
-    /// Whether a slot that becomes free here may let a workflow start that no claim could take: the
-    /// limit counts over the fleet, or the next workflow of a partition key waits for this one.
-    pub(super) fn has_fleet_limits(&self) -> bool {
-        let limits = &self.limits;
-        let of_keys = limits.partition_concurrency.is_some() || limits.partition_rate_limit.is_some();
-        limits.concurrency.is_some() || limits.partitioned || of_keys
+    /// Whether the end of a workflow may let another one start that no claim could take: the limit counts
+    /// over the fleet, or the next workflow of its partition key waits for it.
+    pub(super) fn frees_others(&self, keyed: bool) -> bool {
+        keyed || self.limits.concurrency.is_some()
     }
 
     /// There may be something to claim.
@@ -141,12 +139,12 @@ impl QueueState {
         self.running += 1;
     }
 
-    /// A workflow frees its slot.
-    pub(super) fn free_slot(&mut self) {
+    /// A workflow, with a partition key or without, frees its slot.
+    pub(super) fn free_slot(&mut self, keyed: bool) {
         self.running = self.running.saturating_sub(1);
-        // Without fleet limits the last claim took everything, or as many as there were slots; in the
-        // second case the queue has been maybe ready since.
-        self.maybe_ready |= self.has_fleet_limits();
+        // Otherwise the last claim took everything, or as many as there were slots; in the second case the
+        // queue has been maybe ready since.
+        self.maybe_ready |= self.frees_others(keyed);
     }
 
     fn is_backoff_over(&self, now: Timestamp) -> bool {
@@ -179,7 +177,7 @@ mod tests {
         state.take_slot();
         state.notify();
         assert_eq!(state.take_claim(at(0)), None, "no slot is free");
-        state.free_slot();
+        state.free_slot(false);
         assert_eq!(state.take_claim(at(0)).map(|it| it.free), Some(1));
     }
 
@@ -189,14 +187,18 @@ mod tests {
         let claim = state.take_claim(at(0)).expect("it is ready");
         state.take_slot();
         state.claimed(claim.free, 1, StoredLimits::default(), None);
-        state.free_slot();
+        state.free_slot(false);
         assert_eq!(state.take_claim(at(0)), None, "the claim took everything");
         state.claimed(claim.free, claim.free, StoredLimits::default(), None);
         assert!(state.take_claim(at(0)).is_some(), "there may be more");
         state.claimed(claim.free, 1, StoredLimits { concurrency: Some(5), ..StoredLimits::default() }, None);
         state.take_slot();
-        state.free_slot();
+        state.free_slot(false);
         assert!(state.take_claim(at(0)).is_some(), "the fleet limit may have stopped the claim");
+        state.claimed(claim.free, 1, StoredLimits::default(), None);
+        state.take_slot();
+        state.free_slot(true);
+        assert!(state.take_claim(at(0)).is_some(), "the next workflow of the partition key may have waited for it");
     }
 
     #[test]
@@ -280,7 +282,7 @@ mod tests {
                     Event::Fail => if state.take_claim(now).is_some() {
                         state.failed(now, |failures| Duration::from_micros(u64::from(failures.min(5)) * 10));
                     },
-                    Event::End => if running > 0 { running -= 1; state.free_slot(); },
+                    Event::End => if running > 0 { running -= 1; state.free_slot(false); },
                     Event::Wait(time) => now = now.saturating_add(time),
                 }
                 if waiting > 0 && running < slots {

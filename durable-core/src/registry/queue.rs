@@ -23,8 +23,8 @@ use crate::types::id::check_id;
 /// static TASKS: Queue = Queue::new("task_queue").worker_concurrency(5);
 /// // A hundred starts a minute, however many processes there are.
 /// static API: Queue = Queue::new("api_queue").rate_limit(100, Duration::from_secs(60));
-/// // One at a time and in order for each user, and ten at once in each process.
-/// static USERS: Queue = Queue::new("user_queue").partitioned().worker_concurrency(10);
+/// // Ten at once in each process. Calls with `.partition(user)` run one at a time and in order for each user.
+/// static USERS: Queue = Queue::new("user_queue").worker_concurrency(10);
 ///
 /// assert_eq!(TASKS.name(), "task_queue");
 /// ```
@@ -83,9 +83,12 @@ impl Queue {
         self
     }
 
-    /// Partitions the queue by a key of its workflows, such as a user's id. Workflows of one key run one
-    /// at a time, in the order in which they were enqueued, and the keys take turns. Workflows without a
-    /// key share one implicit partition.
+    /// Makes the partition key compulsory: a call without
+    /// [`.partition(key)`](crate::WorkflowCall::partition) is refused.
+    ///
+    /// On every queue workflows of one key run one at a time, in the order in which they were enqueued,
+    /// and the keys take turns. A workflow without a key waits for no other one; this keeps a forgotten
+    /// key from going unnoticed.
     #[must_use]
     pub const fn partitioned(mut self) -> Self {
         self.limits.partitioned = true;
@@ -116,6 +119,11 @@ impl Queue {
     #[must_use]
     pub const fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// Whether a workflow on it needs a partition key.
+    pub(crate) const fn is_partitioned(&self) -> bool {
+        self.limits.partitioned
     }
 
     /// The limits.

@@ -99,7 +99,7 @@ inventory::collect!(RegisteredSchedule);
 ///
 /// # Errors
 /// An expression or a time zone that cannot be parsed. The attribute parses both at compile time, so this
-/// only happens if the list of zones of the macros is newer.
+/// only happens if the list of zones of the macros is newer. A workflow on a partitioned queue.
 pub(super) fn collect_schedules(
     registered: impl IntoIterator<Item = &'static RegisteredSchedule>,
 ) -> Result<Vec<&'static Schedule>, Error> {
@@ -111,6 +111,7 @@ pub(super) fn collect_schedules(
                 format!("{}:{}: the schedule of the workflow `{}`", workflow.file, workflow.line, workflow.name);
             Error::new(ErrorKind::Registry, format!("{location}: {error}"))
         })?;
+        workflow.check_schedulable()?;
     }
     Ok(found)
 }
@@ -118,6 +119,7 @@ pub(super) fn collect_schedules(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::registry::Queue;
     use crate::registry::workflow_options::WorkflowOptions;
     use crate::types::keys::Fingerprint;
     use crate::types::payload::PayloadError;
@@ -139,6 +141,17 @@ mod tests {
         let (misfire, overlap) = (Misfire::Skip, Overlap::Allow);
         let schedule = Schedule { workflow: &BACKUP, cron, tz, misfire, overlap, arguments };
         Box::leak(Box::new(RegisteredSchedule(schedule)))
+    }
+
+    #[test]
+    fn a_schedule_of_a_workflow_on_a_partitioned_queue_is_refused() {
+        static USERS: Queue = Queue::new("users").partitioned();
+        static GREET: Workflow =
+            Workflow { options: WorkflowOptions { queue: Some(&USERS), ..WorkflowOptions::DEFAULT }, ..BACKUP };
+        let RegisteredSchedule(schedule) = registered("0 2 * * *", "UTC");
+        let greet = Box::leak(Box::new(RegisteredSchedule(Schedule { workflow: &GREET, ..*schedule })));
+        let text = collect_schedules([&*greet]).expect_err("a tick has no key").to_string();
+        assert!(text.contains("`daily_backup` (src/backup.rs:7)") && text.contains("queue `users`"), "{text}");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::fmt;
 use crate::registry::arguments::Taken;
 use crate::registry::workflow_options::WorkflowOptions;
 use crate::store::BoxFuture;
+use crate::types::error::{Error, ErrorKind};
 use crate::types::keys::Fingerprint;
 use crate::types::payload::{Outcome, PayloadError};
 
@@ -24,6 +25,24 @@ pub struct Workflow {
     pub options: WorkflowOptions,
     /// Reads the arguments and returns the future of the body.
     pub run: fn(&mut Taken) -> Result<BoxFuture<'static, Outcome>, PayloadError>,
+}
+
+impl Workflow {
+    /// Refuses to be started by a schedule on a partitioned queue.
+    ///
+    /// # Errors
+    /// A tick has no partition key, so none would start.
+    pub(crate) fn check_schedulable(&self) -> Result<(), Error> {
+        let Some(queue) = self.options.queue.filter(|it| it.is_partitioned()) else { return Ok(()) };
+        let message = format!(
+            "the workflow `{}` ({}:{}) cannot be scheduled: its queue `{}` needs a partition key, which a schedule does not give; give it another queue, or schedule a workflow that calls it with `.partition(key)`",
+            self.name,
+            self.file,
+            self.line,
+            queue.name()
+        );
+        Err(Error::new(ErrorKind::Registry, message))
+    }
 }
 
 impl fmt::Debug for Workflow {

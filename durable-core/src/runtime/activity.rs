@@ -65,6 +65,8 @@ pub(crate) enum Activity {
     Step(&'static str, Instant),
     /// Waits before the retry of a step.
     RetryDelay(&'static str),
+    /// Waits for an earlier attempt of a step, which blocks its thread.
+    EarlierAttempt(&'static str),
     /// Waits for the end of another workflow.
     Result(String),
     /// Waits for a time.
@@ -92,7 +94,7 @@ pub(crate) enum WaitsFor {
 impl Activity {
     fn waits_for(&self) -> Option<WaitsFor> {
         match self {
-            Self::Step(..) | Self::RetryDelay(_) | Self::Look(_) => None,
+            Self::Step(..) | Self::RetryDelay(_) | Self::EarlierAttempt(_) | Self::Look(_) => None,
             Self::Result(id) => Some(WaitsFor::Workflow(id.clone())),
             Self::Sleep(until) => Some(WaitsFor::Time(*until)),
             Self::Message(_) | Self::Event(_) | Self::Stream(_) => Some(WaitsFor::Others),
@@ -110,6 +112,7 @@ impl fmt::Display for Activity {
         match self {
             Self::Step(name, _) => write!(f, "step `{name}`"),
             Self::RetryDelay(name) => write!(f, "waiting to retry step `{name}`"),
+            Self::EarlierAttempt(name) => write!(f, "waiting for an earlier attempt of step `{name}`"),
             Self::Result(id) => write!(f, "waiting for the workflow {id:?}"),
             Self::Sleep(_) => f.write_str("sleeping"),
             Self::Message(topic) => write!(f, "waiting for a message on {topic:?}"),

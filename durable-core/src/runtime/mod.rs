@@ -4,10 +4,12 @@ pub(crate) mod activity;
 pub(crate) mod blocking_steps;
 pub(crate) mod call_tasks;
 pub(crate) mod changes;
+pub(crate) mod late_records;
 pub(crate) mod lease;
 pub(crate) mod panics;
 pub(crate) mod pending_notifications;
 pub(crate) mod running_workflows;
+pub(crate) mod step_threads;
 pub(crate) mod stop_reason;
 
 use std::collections::HashMap;
@@ -21,6 +23,7 @@ use crate::queue_state::LocalQueues;
 use crate::registry::{Registry, Resources};
 use crate::runtime::blocking_steps::BlockingSteps;
 use crate::runtime::call_tasks::CallTasks;
+use crate::runtime::late_records::LateRecords;
 use crate::runtime::lease::Lease;
 use crate::runtime::pending_notifications::PendingNotifications;
 use crate::runtime::running_workflows::RunningWorkflows;
@@ -77,6 +80,8 @@ pub(crate) struct Runtime {
     pub(crate) released: Notify,
     /// Calls that are finished also if their caller is gone.
     pub(crate) calls: CallTasks,
+    /// The runs with records that are not sent yet, for those whose body does not wait.
+    pub(crate) late_records: LateRecords,
     /// Blocking steps, which run on threads that cannot be stopped.
     pub(crate) blocking_steps: BlockingSteps,
     /// Panics that are reported nowhere else, for the report of the shutdown.

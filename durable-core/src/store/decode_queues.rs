@@ -6,11 +6,6 @@ use crate::store::columns::{ExistingRow, LimitsRow, RunColumns};
 use crate::store::decode::{Decoded, decode};
 use crate::store::{Claimed, ExistingWorkflow, RunRow, StoreError, StoredLimits, Timestamp, WorkflowKey};
 
-/// Whether each partition key has an order of its own.
-pub(super) fn by_partition(limits: &StoredLimits) -> bool {
-    limits.partitioned || limits.partition_concurrency.is_some() || limits.partition_rate_limit.is_some()
-}
-
 /// Whether starts are counted.
 pub(super) fn has_rate(limits: &StoredLimits) -> bool {
     limits.rate_limit.is_some() || limits.partition_rate_limit.is_some()

@@ -13,8 +13,8 @@ pub struct QueuePlacement {
     pub queue: String,
     /// The priority. Lower numbers go first; within one priority, the order of enqueueing counts.
     pub priority: i32,
-    /// The partition key. Each partition has its own order and limits. `None` is the empty key, which is
-    /// a partition like any other.
+    /// The partition key. Workflows of one key run in their order, and have limits of their own. `None` and
+    /// the empty key are no key: such a workflow waits for no other one.
     pub partition: Option<String>,
     /// The deduplication id. As long as a workflow with the same one is ENQUEUED, DELAYED or PENDING on
     /// the queue, no other is accepted: [`Verdict::Duplicate`](crate::store::Verdict::Duplicate).
@@ -57,8 +57,7 @@ pub struct StoredLimits {
     pub worker_concurrency: Option<u32>,
     /// How many are started in a rolling window, in the whole fleet.
     pub rate_limit: Option<RateLimit>,
-    /// Whether the queue is partitioned: each partition key has its own order, and the keys take turns. A
-    /// limit per partition implies this.
+    /// Whether a workflow needs a partition key. The store does not check this.
     pub partitioned: bool,
     /// How many run at once for one partition key, in the whole fleet; one by default.
     pub partition_concurrency: Option<u32>,

@@ -338,6 +338,8 @@ pub struct RunRow {
     pub parent: Option<WorkflowKey>,
     /// The queue it was claimed from, if it was.
     pub queue: Option<String>,
+    /// Whether it has a partition key, so that the next workflow of the key waits for its end.
+    pub keyed: bool,
 }
 
 /// Which workflows of an executor to release.

@@ -20,13 +20,20 @@ pub enum AbortReason {
     /// This run no longer owns the workflow: another executor took it over, or the workflow was ended
     /// from outside. What the step returns is not recorded.
     Lost,
+    /// This attempt took longer than the step's timeout, and has failed. What it returns is not recorded;
+    /// the next attempt waits until this one has returned.
+    Timeout,
+    /// The workflow no longer waits for this call of the step: another branch of a `select!` was first, an
+    /// earlier item of a `map` with `stop_on_error` has failed, or the call was dropped. What the step
+    /// returns is not recorded.
+    Dropped,
 }
 
 impl AbortReason {
-    const ALL: [Self; 4] = [Self::Shutdown, Self::Cancelled, Self::Deadline, Self::Lost];
+    const ALL: [Self; 6] = [Self::Shutdown, Self::Cancelled, Self::Deadline, Self::Lost, Self::Timeout, Self::Dropped];
 }
 
-/// Whether the steps of an execution are asked to stop, and why.
+/// Whether the steps of an execution, or one attempt of a step, are asked to stop, and why.
 #[derive(Debug, Default)]
 pub(crate) struct CancellationFlag {
     /// Zero while there is no reason, else the index of the reason plus one.

@@ -104,6 +104,7 @@ async fn the_sql_functions_explain_what_is_wrong(database: StoreDatabase) {
     commit(&*database.store, me, finish(success(ended, "1"))).await;
     let of_an_object = NewWorkflow { instance: Some("desk".to_owned()), ..queued_workflow("ada", on_queue()) };
     enqueue_together(&*database.store, me, &[of_an_object]).await;
+    declare_queues(&*database.store, partitioned()).await;
     let mut user = connect(&database).await;
     call(&database, &mut user, "select durable.enqueue('checkout', id => 'first', deduplication_id => 'k')")
         .await
@@ -112,6 +113,10 @@ async fn the_sql_functions_explain_what_is_wrong(database: StoreDatabase) {
         ("select durable.enqueue('checkout', deduplication_id => 'k')", "\"first\" has the deduplication id \"k\""),
         ("select durable.enqueue('')", "the workflow name is missing"),
         ("select durable.enqueue('checkout', partition_key => '')", "the partition key is missing"),
+        (
+            "select durable.enqueue('checkout', queue => 'mail', id => 'ben')",
+            "the queue \"mail\" is partitioned, and the workflow \"ben\" has no partition key",
+        ),
         (
             "select durable.enqueue('refund', id => 'first')",
             "\"first\" belongs to a workflow \"checkout\" already, and was now used for \"refund\"",

@@ -22,10 +22,14 @@
 //! | two applications are launched on one schema | `two_applications`, `a_role_that_can_read_nothing_calls_the_sql_functions_it_was_granted` |
 //! | an SQLite file is moved, replaced or deleted | `moved_files` |
 //! | a clock goes back | `clocks`, `conformance/cases/clock_going_back.rs` |
+//! | an attempt of a step is given up, or outlives its timeout | `step_attempts` |
+//! | steps block their threads | `step_threads` |
+//! | a body computes instead of waiting | `computing_bodies` |
 
 mod app_tasks;
 mod cancelled_families;
 mod clocks;
+mod computing_bodies;
 mod connections;
 mod database_errors;
 mod draining_callers;
@@ -38,5 +42,7 @@ mod messages_and_events;
 mod moved_files;
 mod poolers_and_hosts;
 mod silent_database;
+mod step_attempts;
+mod step_threads;
 mod two_applications;
 mod workflows_without_task;

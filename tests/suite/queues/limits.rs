@@ -14,6 +14,7 @@ database_tests! {
     concurrency_limits_the_whole_fleet,
     the_rate_limit_holds_in_every_window,
     each_partition_runs_one_workflow_at_a_time_and_in_order,
+    a_partition_key_means_order_on_every_queue,
     limits_can_be_changed_while_workflows_run,
     an_engine_launched_later_uses_the_changed_limits,
 }
@@ -26,6 +27,8 @@ static FLEET: Queue = Queue::new("limits-fleet").concurrency(2);
 static RATED: Queue = Queue::new("limits-rated").rate_limit(5, Duration::from_millis(400));
 #[queue]
 static PARTED: Queue = Queue::new("limits-parted").partitioned().worker_concurrency(4);
+#[queue]
+static USERS: Queue = Queue::new("limits-users").worker_concurrency(10);
 #[queue]
 static CHANGED: Queue = Queue::new("limits-changed").concurrency(1);
 #[queue]
@@ -116,13 +119,22 @@ async fn the_rate_limit_holds_in_every_window(database: &TestDatabase) {
 }
 
 async fn each_partition_runs_one_workflow_at_a_time_and_in_order(database: &TestDatabase) {
+    runs_each_key_in_order(database, &PARTED, "user").await;
+}
+
+/// Also on one that has no limits for keys.
+async fn a_partition_key_means_order_on_every_queue(database: &TestDatabase) {
+    runs_each_key_in_order(database, &USERS, "customer").await;
+}
+
+async fn runs_each_key_in_order(database: &TestDatabase, queue: &Queue, kind: &str) {
     let all = fresh("parted");
     let (one, two) = (database.builder("one").launch().await.unwrap(), database.builder("two").launch().await.unwrap());
     let of = |user: u32| format!("{all}-{user}");
     one.scope(async {
-        let calls =
-            (0..60).map(|value| logs(vec![all.clone(), of(value % 5)], value).partition(format!("user-{}", value % 5)));
-        all_done(PARTED.enqueue_all(calls).await.unwrap()).await;
+        let calls = (0..60)
+            .map(|value| logs(vec![all.clone(), of(value % 5)], value).partition(format!("{kind}-{}", value % 5)));
+        all_done(queue.enqueue_all(calls).await.unwrap()).await;
     })
     .await;
     for user in 0..5 {

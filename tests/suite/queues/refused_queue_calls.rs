@@ -9,6 +9,7 @@ database_tests! {
 an_invalid_queue_is_refused_wherever_it_is_used,
 enqueueing_a_child_on_an_invalid_queue_is_an_error_and_does_not_park,
 enqueueing_on_a_queue_of_another_program_is_allowed,
+a_call_without_a_partition_key_is_refused_on_a_partitioned_queue,
 delay_together_with_debounce_is_refused,
 debounce_up_to_without_debounce_is_refused_with_the_fix,
 a_deduplication_id_never_attaches_to_another_workflow_function,
@@ -17,6 +18,8 @@ set_limits_refuses_a_queue_of_another_name,
 
 #[queue]
 static REFUSING: Queue = Queue::new("refusals");
+#[queue]
+static KEYED: Queue = Queue::new("refusals-keyed").partitioned();
 
 #[workflow]
 async fn echoes(value: u32) -> Result<u32> {
@@ -93,6 +96,48 @@ async fn enqueueing_on_a_queue_of_another_program_is_allowed(database: &TestData
     let elsewhere = Queue::new("refusals-of-another-program");
     let handle = app.scope(async { echoes(1).enqueue(&elsewhere).await.unwrap() }).await;
     assert_eq!(handle.status().await.unwrap(), Status::Enqueued, "a program that has the queue may claim it");
+    app.shutdown().await;
+}
+
+#[workflow(queue = KEYED)]
+async fn waits_on_keyed(value: u32) -> Result<u32> {
+    Ok(value)
+}
+
+#[workflow]
+async fn calls_without_key() -> Result<Vec<String>> {
+    let refused = waits_on_keyed(1).await.expect_err("there is no key").to_string();
+    let enqueued = echoes(1).enqueue(&KEYED).await.expect_err("there is no key").to_string();
+    Ok(vec![refused, enqueued])
+}
+
+async fn a_call_without_a_partition_key_is_refused_on_a_partitioned_queue(database: &TestDatabase) {
+    let app = database.launch().await;
+    let limited = Queue::new("refusals-limited").partition_concurrency(2);
+    let texts = app.scope(async { calls_without_key().await }).await.unwrap();
+    for text in texts {
+        assert!(text.contains("add `.partition(key)`"), "{text}");
+    }
+    app.scope(async {
+        for (queue, error) in [
+            (&KEYED, echoes(1).enqueue(&KEYED).await.expect_err("there is no key")),
+            (&KEYED, echoes(1).queue(&KEYED).await.expect_err("there is no key")),
+            (&KEYED, waits_on_keyed(1).start().await.expect_err("there is no key")),
+            (&KEYED, waits_on_keyed(1).await.expect_err("there is no key")),
+            (&KEYED, KEYED.enqueue_all([echoes(1)]).await.expect_err("there is no key")),
+            (&limited, echoes(1).enqueue(&limited).await.expect_err("there is no key")),
+        ] {
+            assert_eq!(error.kind(), ErrorKind::Misuse);
+            let named = format!("its queue `{}`", queue.name());
+            assert!(error.to_string().contains(&named) && error.to_string().contains(".partition(key)"), "{error}");
+        }
+        let error = waits_on_keyed(1).schedule("keyed", "0 2 * * *").await.expect_err("a tick has no key");
+        assert!(error.to_string().contains("`waits_on_keyed`"), "{error}");
+        assert_eq!(database.workflows().await.len(), 1, "nothing but the parent was written");
+        assert_eq!(waits_on_keyed(1).partition("ada").await.unwrap(), 1);
+        assert_eq!(waits_on_keyed(2).queue(&REFUSING).await.unwrap(), 2, "that queue needs none");
+    })
+    .await;
     app.shutdown().await;
 }
 

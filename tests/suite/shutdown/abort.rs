@@ -303,11 +303,10 @@ async fn occupies(key: String) -> Result<u32> {
 /// Two threads for steps that block, and four such steps.
 async fn a_blocking_step_waiting_for_a_thread_never_starts_after_the_abort(database: &TestDatabase) {
     let key = fresh("no thread");
-    let builder = database.builder("two threads");
+    let builder = database.builder("two threads").max_blocking_steps(2);
     let of_thread = key.clone();
     let thread = std::thread::spawn(move || {
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(2).max_blocking_threads(2).enable_all().build();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         runtime.unwrap().block_on(async {
             let app = builder.launch().await.unwrap();
             app.scope(async {

@@ -49,7 +49,8 @@ impl TestDatabase {
         self.postgres
     }
 
-    /// Settings of an engine on this database, whatever its name. The lease is so long that it does not expire in a test.
+    /// Settings of an engine on this database, whatever its name. The lease is so long that it does not expire in a
+    /// test, and the delay of records so long that a busy machine does not add commits, which tests count.
     pub(crate) fn builder(&self, name: &str) -> Builder {
         Durable::builder(name)
             .system_database(&self.url)
@@ -57,6 +58,7 @@ impl TestDatabase {
             .share_schema()
             .application_version("test")
             .lease(Duration::from_hours(1))
+            .record_delay(Duration::from_hours(1))
     }
 
     pub(crate) async fn launch(&self) -> Durable {

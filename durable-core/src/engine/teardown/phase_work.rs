@@ -207,6 +207,8 @@ impl OngoingShutdown<'_> {
         }
         let tasks = self.teardown.background.wait_for_end(EnginePhase::Draining);
         join(runtime.running.wait_until_empty(), tasks).await;
+        // Blocking steps whose attempts were given up earlier: they may be about to return.
+        runtime.blocking_steps.wait_until_empty().await;
     }
 
     /// Drops what still runs, then lets the tasks end that served it.

@@ -70,6 +70,7 @@ read_row! {
         deadline: Option<Timestamp> => deadline,
         parent: Option<i64> => parent: parent.map(WorkflowKey::new),
         queue: Option<String> => queue,
+        partition_key: String => keyed: !partition_key.is_empty(),
     }
 }
 

@@ -1,5 +1,5 @@
-//! Claims in Postgres, from queues without limits over the fleet: one statement that waits for no other
-//! claim. Also returning claims, and making DELAYED workflows ENQUEUED.
+//! Claims in Postgres, from queues without limits over the fleet and without partition keys: one statement
+//! that waits for no other claim. Also returning claims, and making DELAYED workflows ENQUEUED.
 
 use sqlx::Row;
 
@@ -15,7 +15,7 @@ use crate::types::keys::WorkflowKey;
 
 /// What a claim returns of a workflow `w`.
 pub(super) fn claimed_columns() -> String {
-    let columns = [RunColumns::COLUMNS, CLAIM_ORDER, &["partition_key", "started_at"]].concat();
+    let columns = [RunColumns::COLUMNS, CLAIM_ORDER, &["started_at"]].concat();
     select("w", &columns, &[])
 }
 
@@ -32,6 +32,11 @@ pub(super) fn set_claimed() -> String {
 pub(super) const RUNNING: &str =
     "(select count(*) from durable.workflows p where p.status = 'PENDING' and p.queue = $3::text)";
 
+/// Whether a workflow with a partition key is ENQUEUED: a lookup behind those without one.
+const KEYED: &str = "(select h.partition_key from durable.workflows h
+      where h.status = 'ENQUEUED' and h.queue = $3::text and h.partition_key > '' and h.partition_key >= ''
+      order by h.queue, h.partition_key limit 1) is not null";
+
 /// Whether something is ENQUEUED that the caller can run: a lookup at the head of the queue.
 pub(super) const WAITS: &str = "(select h.key from durable.workflows h
       where h.status = 'ENQUEUED' and h.queue = $3::text and h.name = any($4::text[])
@@ -39,15 +44,17 @@ pub(super) const WAITS: &str = "(select h.key from durable.workflows h
 
 sql_statements! {
     /// $1, $2 fence; $3 queue; $4 known names; $5 how many at most. The fence is locked only where
-    /// there is something to claim, so that a claim that finds nothing writes nothing.
+    /// there is something to claim, so that a claim that finds nothing writes nothing. `ready` says that
+    /// there is, and that it has to be claimed under the lock of the queue.
     claim = format!(
         "with queue as materialized (
              select {LIMITED} as limited, {} from durable.queues q where q.name = $3::text),
+         head as materialized (select waits, waits and {KEYED} as keyed from (select {WAITS} as waits) h),
          fence as materialized (
-             select 1 from durable.executors
-              where key = $1::bigint and epoch = $2::bigint
-                and not exists (select 1 from queue where limited or paused) and {WAITS}
-                for key share),
+             select 1 from durable.executors e, head
+              where e.key = $1::bigint and e.epoch = $2::bigint
+                and not exists (select 1 from queue where limited or paused) and head.waits and not head.keyed
+                for key share of e),
          chosen as materialized (
              select w.key from durable.workflows w
               where w.status = 'ENQUEUED' and w.queue = $3::text and w.name = any($4::text[])
@@ -57,10 +64,11 @@ sql_statements! {
              update durable.workflows w set {} from {CLOCK} c, {}
               where w.key = it.key
              returning {})
-         select q.*, t.*,
-                coalesce(q.limited and not q.paused, false)
-                and case when q.limited then {WAITS} and coalesce({RUNNING} < q.concurrency, true) end as ready
-           from (select 1) one left join queue q on true left join taken t on true",
+         select q.*, t.*, head.keyed,
+                case when head.waits and (head.keyed or coalesce(q.limited, false)) and not coalesce(q.paused, false)
+                     then q.concurrency is null or {RUNNING} < q.concurrency
+                     else false end as ready
+           from head left join queue q on true left join taken t on true",
         limits_of("q"),
         set_claimed(),
         rows_by_key("chosen", "$5::bigint"),
@@ -98,8 +106,7 @@ sql_statements! {
 }
 
 /// Whether claims of a queue `q` have to be made one after the other.
-const LIMITED: &str = "(q.concurrency is not null or q.rate_starts is not null or q.partitioned
-      or q.partition_concurrency is not null or q.partition_rate_starts is not null)";
+const LIMITED: &str = "(q.concurrency is not null or q.rate_starts is not null)";
 
 /// The keys of a CTE, as a table `it (key)` that the planner takes for one row, whatever it thinks of
 /// the CTE: ten elements that it does not know, of which a limit that it does not know lets a tenth
@@ -135,7 +142,7 @@ impl PostgresStore {
         let rows = query.bind(i64::from(request.limit)).fetch_all(&mut *self.writing().await?).await?;
         let first = &rows[0]; // there is one, also where nothing was claimed
         if first.try_get("ready")? {
-            return self.claim_limited(request).await;
+            return self.claim_limited(request, first.try_get("keyed")?).await;
         }
         let runs = runs(&rows)?;
         self.counter.committed(runs.len() as u64);

@@ -1,4 +1,4 @@
-//! Claims from queues with limits over the fleet, one after the other.
+//! Claims from queues with limits over the fleet, or with partition keys, one after the other.
 //!
 //! A statement sees the database as it was when it began, also where it then waits for a lock. So the
 //! queue's row is locked by a statement of its own, and what runs is counted by the next one.
@@ -7,7 +7,7 @@ use sqlx::{PgConnection, Row};
 
 use crate::store::columns::{LimitsRow, limits_of};
 use crate::store::decode::decode;
-use crate::store::decode_queues::{by_partition, has_rate, runs};
+use crate::store::decode_queues::{has_rate, runs};
 use crate::store::postgres::PostgresStore;
 use crate::store::postgres::claim::{RUNNING, WAITS, claimed_columns, rows_by_key, set_claimed};
 use crate::store::postgres::dialect::{CLOCK, FENCE, FENCE_SEEN};
@@ -18,12 +18,17 @@ use crate::types::time::Timestamp;
 sql_statements! {
     /// $1 queue.
     lock = format!("select {} from durable.queues q where q.name = $1::text for update", limits_of("q"));
-    /// $1, $2 fence; $3 queue; $4 known names; $5 how many at most.
+    /// A row to lock, for a queue that no program has declared. $1 queue.
+    declare_unlimited =
+        "insert into durable.queues (name, created_at)
+         select $1::text, (extract(epoch from clock_timestamp()) * 1000000)::bigint on conflict do nothing";
+    /// Claims workflows without a partition key. $1, $2 fence; $3 queue; $4 known names; $5 how many at most.
     in_order = format!(
         "with {budget},
          chosen as materialized (
              select w.key from durable.workflows w
               where w.status = 'ENQUEUED' and w.queue = $3::text and w.name = any($4::text[])
+                and w.partition_key = ''
               order by w.priority, w.created_at, w.key
               limit coalesce((select greatest(room, 0) from budget), 0) for update skip locked),
          {take}
@@ -31,8 +36,9 @@ sql_statements! {
         budget = budget(),
         take = take()
     );
-    /// The same, with an order for each partition key, and the keys in turns. Only the first workflows of each
-    /// key are read. A key with a locked row is skipped.
+    /// Claims all workflows, those of a partition key in their order, and of one priority the keys in turns. One
+    /// without a key counts like a key of its own. Only the first workflows of each key are read. A key with a
+    /// locked row is skipped.
     by_partition_turns = format!(
         "with recursive {budget},
          {KEYS},
@@ -44,9 +50,9 @@ sql_statements! {
                left join durable.queue_partitions p on p.queue = $3::text and p.partition_key = keys.key
               where keys.key is not null and budget.room > 0),
          heads as materialized (
-             select i.key, i.created_at, t.partition_key, t.served_at,
+             select i.key, i.priority, i.created_at, t.partition_key,
                     row_number() over line as round,
-                    first_value(i.created_at) over line as oldest,
+                    coalesce(t.served_at, first_value(i.created_at) over line) as since,
                     bool_and(i.name = any($4::text[])) over line as known
                from turns t
               cross join lateral (
@@ -56,26 +62,35 @@ sql_statements! {
                      order by w.queue, w.partition_key, w.priority, w.created_at, w.key
                      limit greatest(t.room, 0)) i
              window line as (partition by t.partition_key order by i.priority, i.created_at, i.key)),
+         keyless as materialized (
+             select w.key, w.priority, w.created_at, w.partition_key, 1 as round, w.created_at as since, true as known
+               from durable.workflows w
+              where w.status = 'ENQUEUED' and w.queue = $3::text and w.partition_key = '' and w.partition_key >= ''
+                and w.name = any($4::text[])
+              order by w.queue, w.partition_key, w.priority, w.created_at, w.key
+              limit coalesce((select greatest(room, 0) from budget), 0)),
          wanted as materialized (
              select h.key, h.partition_key, h.round,
-                    row_number() over (order by h.round, coalesce(h.served_at, h.oldest), h.created_at, h.key) as turn
-               from heads h
+                    row_number() over (order by h.priority, h.round, h.since, h.created_at, h.key) as turn
+               from (select * from heads union all select * from keyless) h
               where h.known
-              order by h.round, coalesce(h.served_at, h.oldest), h.created_at, h.key
+              order by h.priority, h.round, h.since, h.created_at, h.key
               limit coalesce((select greatest(room, 0) from budget), 0)),
          locked as materialized (
              select w.key from durable.workflows w, clock, {wanted}
               where w.key = it.key and w.status = clock.waiting for update of w skip locked),
          chosen as materialized (
              select w.key from wanted w
-              where not exists (
+              where w.key in (select key from locked)
+                and (w.partition_key = '' or not exists (
                     select 1 from wanted earlier
-                     where earlier.partition_key = w.partition_key and earlier.round <= w.round
-                       and earlier.key not in (select key from locked))),
+                     where earlier.partition_key = w.partition_key and earlier.round < w.round
+                       and earlier.key not in (select key from locked)))),
          {take},
          served as (
              insert into durable.queue_partitions (queue, partition_key, served_at)
              select $3::text, t.partition_key, max(t.started_at + w.turn) from taken t join wanted w on w.key = t.key
+              where t.partition_key > ''
               group by t.partition_key
              on conflict (queue, partition_key) do update set served_at = excluded.served_at),
          forgotten as (
@@ -91,29 +106,37 @@ sql_statements! {
     clamp =
         "update durable.queue_starts set started_at = $2::bigint
           where queue = $1::text and started_at > $2::bigint";
-    /// When the rate limit lets the next workflow start, if one waits and only the rate limit holds it back, and
-    /// the last start. $1, $2 fence; $3 queue; $4 known names.
+    /// When the rate limit lets the next workflow start, if one waits and only the rate limit holds it back, no
+    /// workflow has a partition key, and the last start. $1, $2 fence; $3 queue; $4 known names.
     next_in_order = format!(
         "with queue as materialized (select * from durable.queues where name = $3::text)
          select {FULL_UNTIL} as next_at, {LAST_START} as last_start from queue q
           where {WAITS} and coalesce({RUNNING} < q.concurrency, true) and {FENCE_SEEN}"
     );
-    /// The same where each partition key has a window of its own: the first of them that has room.
+    /// The same with partition keys, each of which may have a window of its own: the first that has room.
     next_turn = format!(
         "with recursive queue as materialized (select * from durable.queues where name = $3::text),
-         {KEYS}
-         select greatest({FULL_UNTIL}, min(coalesce(
+         {KEYS},
+         ready (next_at) as (
+             select case when q.partition_rate_starts is not null then coalesce(
                     (select s.started_at + q.partition_rate_period from durable.queue_starts s
                       where s.queue = $3::text and s.partition_key = keys.key
-                      order by s.started_at desc offset greatest(q.partition_rate_starts - 1, 0) limit 1), 0))) as next_at,
-                {LAST_START} as last_start
-           from queue q, keys
-          where keys.key is not null and coalesce({RUNNING} < q.concurrency, true) and {FENCE_SEEN}
-            and {RUNNING_OF_KEY} < coalesce(q.partition_concurrency, 1)
-            and (select h.name from durable.workflows h
-                  where h.status = 'ENQUEUED' and h.queue = $3::text and h.partition_key = keys.key and h.partition_key >= ''
-                  order by h.queue, h.partition_key, h.priority, h.created_at, h.key limit 1) = any($4::text[])
-          group by q.rate_starts, q.rate_period"
+                      order by s.started_at desc offset greatest(q.partition_rate_starts - 1, 0) limit 1), 0) else 0 end
+               from queue q, keys
+              where keys.key is not null and {RUNNING_OF_KEY} < coalesce(q.partition_concurrency, 1)
+                and (select h.name from durable.workflows h
+                      where h.status = 'ENQUEUED' and h.queue = $3::text and h.partition_key = keys.key
+                        and h.partition_key >= ''
+                      order by h.queue, h.partition_key, h.priority, h.created_at, h.key limit 1) = any($4::text[])
+             union all
+             select 0
+              where (select h.key from durable.workflows h
+                      where h.status = 'ENQUEUED' and h.queue = $3::text and h.partition_key = '' and h.partition_key >= ''
+                        and h.name = any($4::text[])
+                      order by h.queue, h.partition_key, h.priority, h.created_at, h.key limit 1) is not null)
+         select greatest({FULL_UNTIL}, (select min(next_at) from ready)) as next_at, {LAST_START} as last_start
+           from queue q
+          where exists (select 1 from ready) and coalesce({RUNNING} < q.concurrency, true) and {FENCE_SEEN}"
     );
 }
 
@@ -126,7 +149,7 @@ const REMEMBERED: i64 = 3_600_000_000;
 const KEYS: &str = "
     keys (key) as (
         (select w.partition_key from durable.workflows w
-          where w.status = 'ENQUEUED' and w.queue = $3::text and w.partition_key >= ''
+          where w.status = 'ENQUEUED' and w.queue = $3::text and w.partition_key > '' and w.partition_key >= ''
           order by w.queue, w.partition_key limit 1)
         union all
         select (select w.partition_key from durable.workflows w
@@ -188,17 +211,24 @@ fn take() -> String {
 }
 
 impl PostgresStore {
-    /// Claims from a queue that has limits over the fleet and workflows to claim.
-    pub(super) async fn claim_limited(&self, request: &ClaimRequest) -> Result<Claimed, StoreError> {
+    /// Claims from a queue that has workflows to claim, and limits over the fleet or, with `keyed`, partition
+    /// keys. A key that comes up in between is left to the next claim.
+    pub(super) async fn claim_limited(&self, request: &ClaimRequest, keyed: bool) -> Result<Claimed, StoreError> {
         let mut connection = self.writing().await?;
         let mut transaction = self.begin(&mut connection).await?;
-        let query = self.query(&self.sql.claim_limited.lock).bind(&request.queue);
-        let Some(row) = query.fetch_optional(&mut *transaction).await? else {
+        let sql = &self.sql.claim_limited;
+        let lock = || self.query(&sql.lock).bind(&request.queue);
+        let mut row = lock().fetch_optional(&mut *transaction).await?;
+        if row.is_none() {
+            self.query(&sql.declare_unlimited).bind(&request.queue).execute(&mut *transaction).await?;
+            row = lock().fetch_optional(&mut *transaction).await?;
+        }
+        let Some(row) = row else {
             self.roll_back(transaction).await?;
-            return Ok(Claimed::default()); // another claim took it a moment ago
+            return Ok(Claimed::default()); // it was deleted a moment ago
         };
         let mut claimed = Claimed::of(&decode::<_, LimitsRow, _>(&row)?);
-        let clamped = self.claim_chosen(&mut transaction, request, &mut claimed).await?;
+        let clamped = self.claim_chosen(&mut transaction, request, keyed, &mut claimed).await?;
         if claimed.runs.is_empty() && !clamped {
             self.roll_back(transaction).await?; // which costs the server nothing
         } else {
@@ -212,12 +242,12 @@ impl PostgresStore {
         &self,
         transaction: &mut PgConnection,
         request: &ClaimRequest,
+        keyed: bool,
         claimed: &mut Claimed,
     ) -> Result<bool, StoreError> {
         let sql = &self.sql.claim_limited;
-        let partitioned = by_partition(&claimed.limits);
         let (claim, next) =
-            if partitioned { (&sql.by_partition_turns, &sql.next_turn) } else { (&sql.in_order, &sql.next_in_order) };
+            if keyed { (&sql.by_partition_turns, &sql.next_turn) } else { (&sql.in_order, &sql.next_in_order) };
         let asking = |text| self.fenced(text, request.fence).bind(&request.queue).bind(&request.known);
         let rows = asking(claim).bind(i64::from(request.limit)).fetch_all(&mut *transaction).await?;
         let now: Timestamp = rows[0].try_get("now")?; // there is a row, also where nothing was claimed

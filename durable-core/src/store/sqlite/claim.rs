@@ -1,4 +1,4 @@
-//! Claims in SQLite, from queues without limits over the fleet. Also returning claims, and making DELAYED
+//! Claims in SQLite, from queues without limits over the fleet and without partition keys. Also returning claims, and making DELAYED
 //! workflows ENQUEUED.
 
 use sqlx::Row;
@@ -35,6 +35,10 @@ pub(super) fn set_claimed() -> String {
 pub(super) const RUNNING: &str =
     "(select count(*) from durable.workflows p where p.status = 'PENDING' and p.queue = $4)";
 
+/// Whether a workflow with a partition key is ENQUEUED: a lookup behind those without one.
+const KEYED: &str = "exists (select 1 from durable.workflows h indexed by durable_workflows_partitions
+      where h.status = 'ENQUEUED' and h.queue = $4 and h.partition_key > '')";
+
 /// Whether something is ENQUEUED that the caller can run: a lookup at the head of the queue.
 pub(super) const WAITS: &str = "exists (select 1 from durable.workflows h indexed by durable_workflows_enqueued
       where h.status = 'ENQUEUED' and h.queue = $4 and h.name in (select value from json_each($5)))";
@@ -43,7 +47,7 @@ sql_statements! {
     /// $4 queue; $5 known names. It is sent on a connection that only reads, so that a claim that finds
     /// nothing takes no lock.
     look = format!(
-        "select {}, coalesce({LIMITED}, 0) as limited,
+        "select {}, coalesce({LIMITED}, 0) as limited, {KEYED} as keyed,
                 not coalesce(q.paused, 0) and {WAITS} and coalesce({RUNNING} < q.concurrency, 1) as ready
            from (select 1) left join durable.queues q on q.name = $4",
         limits_of("q")
@@ -54,7 +58,7 @@ sql_statements! {
           where key in (
                 select w.key from durable.workflows w indexed by durable_workflows_enqueued
                  where w.status = 'ENQUEUED' and w.queue = $4 and w.name in (select value from json_each($5))
-                   and {FENCE_HOLDS}
+                   and w.partition_key = '' and {FENCE_HOLDS}
                    and not exists (select 1 from durable.queues q where q.name = $4 and ({LIMITED} or q.paused))
                  order by w.priority, w.created_at, w.key limit $6)
          returning {}",
@@ -84,8 +88,7 @@ sql_statements! {
 }
 
 /// Whether a queue `q` has limits over the fleet.
-const LIMITED: &str = "(q.concurrency is not null or q.rate_starts is not null or q.partitioned
-      or q.partition_concurrency is not null or q.partition_rate_starts is not null)";
+const LIMITED: &str = "(q.concurrency is not null or q.rate_starts is not null)";
 
 fn claimed(which: &str) -> String {
     format!("w.status = 'PENDING' and w.executor = $1 and w.queue is not null and {which} and {FENCE_HOLDS}")
@@ -119,8 +122,9 @@ impl SqliteStore {
         if !row.try_get::<bool, _>("ready")? {
             return Ok(Claimed::of(&decode::<_, LimitsRow, _>(&row)?));
         }
-        if row.try_get("limited")? {
-            return self.claim_limited(request).await;
+        let keyed = row.try_get("keyed")?;
+        if keyed || row.try_get("limited")? {
+            return self.claim_limited(request, keyed).await;
         }
         let mut writer = self.writing().await?;
         let query = self

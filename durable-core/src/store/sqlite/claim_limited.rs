@@ -1,11 +1,11 @@
-//! Claims from queues with limits over the fleet. There is one writer at a time, so what a claim
+//! Claims from queues with limits over the fleet, or with partition keys. There is one writer at a time, so what a claim
 //! counts stays as it is until the claim is over.
 
 use sqlx::{Row, SqliteConnection};
 
 use crate::store::columns::{LimitsRow, limits_of};
 use crate::store::decode::decode;
-use crate::store::decode_queues::{by_partition, has_rate, runs};
+use crate::store::decode_queues::{has_rate, runs};
 use crate::store::sql::sql_statements;
 use crate::store::sqlite::SqliteStore;
 use crate::store::sqlite::claim::{RUNNING, WAITS, claimed_columns, set_claimed};
@@ -16,15 +16,20 @@ use crate::types::time::Timestamp;
 sql_statements! {
     /// $1 queue.
     limits = format!("select {} from durable.queues q where q.name = $1", limits_of("q"));
-    /// $1, $2 fence; $3 now; $4 queue; $5 known names; $6 how many at most.
+    /// A row for a queue that no program has declared. $1 queue; $2 now.
+    declare_unlimited = "insert into durable.queues (name, created_at) values ($1, $2) on conflict do nothing";
+    /// Claims workflows without a partition key. $1, $2 fence; $3 now; $4 queue; $5 known names; $6 how many at
+    /// most.
     in_order = format!(
         "with {BUDGET}
          select w.key, w.partition_key from durable.workflows w indexed by durable_workflows_enqueued
-          where w.status = 'ENQUEUED' and w.queue = $4 and w.name in (select value from json_each($5)) and {FENCE_HOLDS}
+          where w.status = 'ENQUEUED' and w.queue = $4 and w.name in (select value from json_each($5))
+            and w.partition_key = '' and {FENCE_HOLDS}
           order by w.priority, w.created_at, w.key limit coalesce((select max(room, 0) from budget), 0)"
     );
-    /// The same, with an order for each partition key, and the keys in turns. It reads the first workflows of
-    /// each key, as many as its limits allow, and stops at a name that the caller does not know.
+    /// Claims all workflows, those of a partition key in their order, and of one priority the keys in turns. One
+    /// without a key counts like a key of its own. It reads the first workflows of each key, as many as its limits
+    /// allow, and stops at a name that the caller does not know.
     by_partition_turns = format!(
         "with recursive {BUDGET},
          {KEYS},
@@ -52,9 +57,18 @@ sql_statements! {
                        and (n.priority, n.created_at, n.key) > (h.priority, h.created_at, h.key)
                      order by n.priority, n.created_at, n.key limit 1)
               where h.round < h.room and h.name in (select value from json_each($5)))
-         select h.key, h.partition_key from heads h
+         select h.key, h.partition_key
+           from (select h.key, h.name, h.priority, h.created_at, h.partition_key, h.since, h.round from heads h
+                 union all
+                 select * from (
+                        select w.key, w.name, w.priority, w.created_at, '', w.created_at, 1
+                          from durable.workflows w indexed by durable_workflows_partitions
+                         where w.status = 'ENQUEUED' and w.queue = $4 and w.partition_key = ''
+                           and w.name in (select value from json_each($5))
+                         order by w.priority, w.created_at, w.key
+                         limit coalesce((select max(room, 0) from budget), 0))) h
           where h.name in (select value from json_each($5)) and {FENCE_HOLDS}
-          order by h.round, h.since, h.created_at, h.key limit coalesce((select max(room, 0) from budget), 0)"
+          order by h.priority, h.round, h.since, h.created_at, h.key limit coalesce((select max(room, 0) from budget), 0)"
     );
     /// $1, $2 fence; $3 now; $4 keys.
     take = format!(
@@ -76,34 +90,42 @@ sql_statements! {
     /// $1 queue; $2 now; $3 the partition keys of what was taken, turn by turn.
     serve =
         "insert into durable.queue_partitions (queue, partition_key, served_at)
-         select $1, value, $2 + max(key) from json_each($3) where true group by value
+         select $1, value, $2 + max(key) from json_each($3) where value > '' group by value
          on conflict (queue, partition_key) do update set served_at = excluded.served_at";
     /// $1 queue; $2 now.
     forget = format!("delete from durable.queue_partitions where queue = $1 and served_at < $2 - {REMEMBERED}");
     /// Starts that lie in the future, because the clock has gone back since, count from now. $1 queue; $2 now.
     clamp = "update durable.queue_starts set started_at = $2 where queue = $1 and started_at > $2";
-    /// When the rate limit lets the next workflow start, if one waits and only the rate limit holds it back, and
-    /// the last start. $4 queue; $5 known names.
+    /// When the rate limit lets the next workflow start, if one waits and only the rate limit holds it back, no
+    /// workflow has a partition key, and the last start. $4 queue; $5 known names.
     next_in_order = format!(
         "select {FULL_UNTIL} as next_at, {LAST_START} as last_start from durable.queues q
           where q.name = $4 and {WAITS} and coalesce({RUNNING} < q.concurrency, 1)"
     );
-    /// The same where each partition key has a window of its own: the first of them that has room.
+    /// The same with partition keys, each of which may have a window of its own: the first that has room.
     next_turn = format!(
-        "with recursive {KEYS}
-         select max({FULL_UNTIL}, min(coalesce(
+        "with recursive {KEYS},
+         ready (next_at) as (
+             select case when q.partition_rate_starts is not null then coalesce(
                     (select s.started_at + q.partition_rate_period from durable.queue_starts s
                       where s.queue = $4 and s.partition_key = keys.key
                       order by s.started_at desc limit 1
                      offset (select max(coalesce(o.partition_rate_starts, 1) - 1, 0) from durable.queues o where o.name = $4)),
-                    0))) as next_at, {LAST_START} as last_start
-           from durable.queues q, keys
-          where q.name = $4 and keys.key is not null and coalesce({RUNNING} < q.concurrency, 1)
-            and {RUNNING_OF_KEY} < coalesce(q.partition_concurrency, 1)
-            and (select h.name from durable.workflows h indexed by durable_workflows_partitions
-                  where h.status = 'ENQUEUED' and h.queue = $4 and h.partition_key = keys.key
-                  order by h.priority, h.created_at, h.key limit 1) in (select value from json_each($5))
-          group by q.name"
+                    0) else 0 end
+               from durable.queues q, keys
+              where q.name = $4 and keys.key is not null
+                and {RUNNING_OF_KEY} < coalesce(q.partition_concurrency, 1)
+                and (select h.name from durable.workflows h indexed by durable_workflows_partitions
+                      where h.status = 'ENQUEUED' and h.queue = $4 and h.partition_key = keys.key
+                      order by h.priority, h.created_at, h.key limit 1) in (select value from json_each($5))
+             union all
+             select 0
+              where exists (select 1 from durable.workflows h indexed by durable_workflows_partitions
+                             where h.status = 'ENQUEUED' and h.queue = $4 and h.partition_key = ''
+                               and h.name in (select value from json_each($5))))
+         select max({FULL_UNTIL}, (select min(next_at) from ready)) as next_at, {LAST_START} as last_start
+           from durable.queues q
+          where q.name = $4 and exists (select 1 from ready) and coalesce({RUNNING} < q.concurrency, 1)"
     );
 }
 
@@ -127,7 +149,8 @@ const BUDGET: &str = "
 const KEYS: &str = "
     keys (key) as (
         select (select w.partition_key from durable.workflows w indexed by durable_workflows_partitions
-                 where w.status = 'ENQUEUED' and w.queue = $4 order by w.partition_key limit 1)
+                 where w.status = 'ENQUEUED' and w.queue = $4 and w.partition_key > ''
+                 order by w.partition_key limit 1)
         union all
         select (select w.partition_key from durable.workflows w indexed by durable_workflows_partitions
                  where w.status = 'ENQUEUED' and w.queue = $4 and w.partition_key > keys.key
@@ -151,17 +174,25 @@ const FULL_UNTIL: &str = "coalesce((select s.started_at + q.rate_period from dur
 const LAST_START: &str = "(select max(s.started_at) from durable.queue_starts s where s.queue = $4)";
 
 impl SqliteStore {
-    /// Claims from a queue that has limits over the fleet and workflows to claim.
-    pub(super) async fn claim_limited(&self, request: &ClaimRequest) -> Result<Claimed, StoreError> {
+    /// Claims from a queue that has workflows to claim, and limits over the fleet or, with `keyed`, partition
+    /// keys. A key that comes up in between is left to the next claim.
+    pub(super) async fn claim_limited(&self, request: &ClaimRequest, keyed: bool) -> Result<Claimed, StoreError> {
         let mut writer = self.writing().await?;
         let mut transaction = self.begin(&mut writer).await?;
-        let query = self.query(&self.sql.claim_limited.limits).bind(&request.queue);
-        let Some(row) = query.fetch_optional(&mut *transaction).await? else {
+        let sql = &self.sql.claim_limited;
+        let limits = || self.query(&sql.limits).bind(&request.queue);
+        let mut row = limits().fetch_optional(&mut *transaction).await?;
+        if row.is_none() {
+            let declare = self.query(&sql.declare_unlimited).bind(&request.queue).bind(Timestamp::local_now());
+            declare.execute(&mut *transaction).await?;
+            row = limits().fetch_optional(&mut *transaction).await?;
+        }
+        let Some(row) = row else {
             self.roll_back(transaction).await?;
-            return Ok(Claimed::default()); // another claim took it a moment ago
+            return Ok(Claimed::default()); // there is one now
         };
         let mut claimed = Claimed::of(&decode::<_, LimitsRow, _>(&row)?);
-        let clamped = self.claim_chosen(&mut transaction, request, &mut claimed).await?;
+        let clamped = self.claim_chosen(&mut transaction, request, keyed, &mut claimed).await?;
         if claimed.runs.is_empty() && !clamped {
             self.roll_back(transaction).await?;
         } else {
@@ -175,12 +206,12 @@ impl SqliteStore {
         &self,
         transaction: &mut SqliteConnection,
         request: &ClaimRequest,
+        keyed: bool,
         claimed: &mut Claimed,
     ) -> Result<bool, StoreError> {
         let (sql, now) = (&self.sql.claim_limited, Timestamp::local_now());
-        let partitioned = by_partition(&claimed.limits);
         let (claim, next) =
-            if partitioned { (&sql.by_partition_turns, &sql.next_turn) } else { (&sql.in_order, &sql.next_in_order) };
+            if keyed { (&sql.by_partition_turns, &sql.next_turn) } else { (&sql.in_order, &sql.next_in_order) };
         let asking = |text| {
             let query = self.fenced(text, request.fence).bind(now);
             query.bind(&request.queue).bind(list(&request.known))
@@ -198,11 +229,11 @@ impl SqliteStore {
             if rated {
                 self.query(&sql.note).bind(list(&keys)).execute(&mut *transaction).await?;
             }
-            if partitioned {
+            if keyed {
                 let query = self.query(&sql.serve).bind(&request.queue).bind(now);
                 query.bind(list(&turns)).execute(&mut *transaction).await?;
             }
-            for (text, needed) in [(&sql.prune, rated), (&sql.forget, partitioned)] {
+            for (text, needed) in [(&sql.prune, rated), (&sql.forget, keyed)] {
                 if needed {
                     self.query(text).bind(&request.queue).bind(now).execute(&mut *transaction).await?;
                 }

@@ -11,7 +11,7 @@ use durable_core::store::{
 use crate::support::store_database::StoreDatabase;
 use crate::support::store_queues::{
     QUEUE, claim, claim_ids, declare_queues, end_run, enqueue, enqueue_together, on_queue, queued_workflow, request,
-    with_concurrency, with_deduplication, with_delay, with_partition, with_priority, with_rate_limit,
+    with_concurrency, with_deduplication, with_delay, with_priority, with_rate_limit,
 };
 use crate::support::store_rows::{
     begin, commit, fence_out, known, register_executor, start_running, status, takeover_request, workflow,
@@ -281,7 +281,7 @@ pub(crate) async fn queues_report_their_depth(StoreDatabase { store, .. }: Store
     store.declare_queues(&[NewQueue { name: "empty".to_owned(), limits: StoredLimits::default() }]).await.unwrap();
     start_running(&*store, me, "direct").await;
     for id in ["a", "b", "c", "d"] {
-        enqueue(&*store, me, id, with_partition("k")).await;
+        enqueue(&*store, me, id, on_queue()).await;
     }
     enqueue(&*store, me, "late", with_delay(LONG)).await;
     enqueue(&*store, me, "undeclared", QueuePlacement { queue: "letters".to_owned(), ..on_queue() }).await;

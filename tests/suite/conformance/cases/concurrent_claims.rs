@@ -148,8 +148,22 @@ pub(crate) async fn concurrent_claims_never_exceed_the_rate_limit(database: Stor
 }
 
 pub(crate) async fn concurrent_claims_keep_the_order_of_every_partition_key(database: StoreDatabase) {
+    let all = keep_the_order(database, Some(StoredLimits { concurrency: Some(6), ..partitioned() })).await;
+    assert!(most_at_once(&all) <= 6);
+}
+
+pub(crate) async fn concurrent_claims_keep_the_order_of_a_partition_key_on_a_queue_without_limits(
+    database: StoreDatabase,
+) {
+    keep_the_order(database, None).await;
+}
+
+/// Workflows of ten keys, and what ran.
+async fn keep_the_order(database: StoreDatabase, limits: Option<StoredLimits>) -> Vec<WorkflowInfo> {
     let me = register_executor(&*database.store, "a").await;
-    declare_queues(&*database.store, StoredLimits { concurrency: Some(6), ..partitioned() }).await;
+    if let Some(limits) = limits {
+        declare_queues(&*database.store, limits).await;
+    }
     let ids = (0..20).flat_map(|it| (0..10).map(move |key| (format!("k{key}-{it}"), format!("k{key}"))));
     let all: Vec<_> = ids.map(|(id, key)| queued_workflow(&id, with_partition(&key))).collect();
     enqueue_together(&*database.store, me, &all).await;
@@ -161,11 +175,11 @@ where status = 'PENDING' group by partition_key) as by_key";
         assert_eq!(*ran, expected);
     }
     let all = everything(&*database.store).await;
-    assert!(most_at_once(&all) <= 6);
     for key in 0..10 {
         let of_key = all.iter().filter(|it| it.partition_key.as_deref() == Some(&format!("k{key}")));
         assert_eq!(most_at_once(of_key), 1);
     }
+    all
 }
 
 pub(crate) async fn concurrent_claims_never_exceed_the_limits_of_a_partition_key(database: StoreDatabase) {

@@ -7,7 +7,7 @@ use durable_core::store::{ClaimRequest, Fence, NewWorkflow, QueuePlacement, RunR
 use crate::support::store_database::StoreDatabase;
 use crate::support::store_queues::{
     claim, claim_ids, declare_queues, end_run, enqueue, enqueue_together, on_queue, partitioned, queued_workflow, rate,
-    request, with_delay, with_partition,
+    request, with_concurrency, with_delay, with_partition, with_rate_limit,
 };
 use crate::support::store_rows::{cancel, fence_out, finish, register_executor, success, takeover_request};
 
@@ -134,24 +134,68 @@ pub(crate) async fn delayed_and_parked_workflows_do_not_block_their_partition_ke
     assert_eq!(claim_ids(&*store, me, 9).await, ["a-2"]);
 }
 
-pub(crate) async fn workflows_without_a_partition_key_share_one_partition(StoreDatabase { store, .. }: StoreDatabase) {
+pub(crate) async fn a_partition_key_means_order_under_all_limits(StoreDatabase { store, .. }: StoreDatabase) {
+    let me = register_executor(&*store, "a").await;
+    let one_key = StoredLimits { partition_concurrency: Some(1), ..StoredLimits::default() };
+    let limited = [
+        None, // a queue that no program has declared
+        Some(StoredLimits::default()),
+        Some(StoredLimits { worker_concurrency: Some(10), ..StoredLimits::default() }),
+        Some(with_concurrency(5)),
+        Some(with_rate_limit(50, Duration::from_hours(1))),
+        Some(one_key),
+        Some(partitioned()),
+    ];
+    for (number, limits) in limited.into_iter().enumerate() {
+        if let Some(limits) = limits {
+            declare_queues(&*store, limits).await;
+        }
+        let (a, b) = (format!("{number}a"), format!("{number}b"));
+        fill(&*store, me, &[(&a, 2), (&b, 1)]).await;
+        enqueue(&*store, me, &format!("{number}-keyless"), on_queue()).await;
+        let runs = claim(&*store, me, 4).await.runs;
+        let ids: Vec<_> = runs.iter().map(|it| (it.id.to_string(), it.keyed)).collect();
+        let expected = [(format!("{a}-0"), true), (format!("{b}-0"), true), (format!("{number}-keyless"), false)];
+        assert_eq!(ids, expected, "{limits:?}");
+        assert_eq!(claim_ids(&*store, me, 4).await, [""; 0], "{limits:?}");
+        end_all(&*store, me, &runs).await;
+        let runs = claim(&*store, me, 4).await.runs;
+        assert_eq!(runs.iter().map(|it| it.id.to_string()).collect::<Vec<_>>(), [format!("{a}-1")]);
+        end_all(&*store, me, &runs).await;
+    }
+}
+
+pub(crate) async fn workflows_without_a_partition_key_wait_for_no_other(StoreDatabase { store, .. }: StoreDatabase) {
     let me = register_executor(&*store, "a").await;
     declare_queues(&*store, partitioned()).await;
+    let foreign = NewWorkflow { name: "foreign".to_owned(), ..queued_workflow("foreign", on_queue()) };
     enqueue_together(
         &*store,
         me,
         &[
+            foreign,
             queued_workflow("one", on_queue()),
+            queued_workflow("keyed", with_partition("a")),
             queued_workflow("two", with_partition("")),
             queued_workflow("three", on_queue()),
         ],
     )
     .await;
-    for id in ["one", "two", "three"] {
-        let runs = claim(&*store, me, 9).await.runs;
-        assert_eq!(runs.iter().map(|it| &*it.id).collect::<Vec<_>>(), [id]);
-        end_all(&*store, me, &runs).await;
+    assert_eq!(claim_ids(&*store, me, 3).await, ["one", "keyed", "two"]);
+    assert_eq!(claim_ids(&*store, me, 3).await, ["three"]);
+}
+
+pub(crate) async fn priorities_hold_between_partition_keys(StoreDatabase { store, .. }: StoreDatabase) {
+    let me = register_executor(&*store, "a").await;
+    for (id, key, priority) in
+        [("a-0", "a", 0), ("b-0", "b", 0), ("b-urgent", "b", -1), ("free", "", 0), ("free-urgent", "", -2)]
+    {
+        enqueue(&*store, me, id, QueuePlacement { priority, ..with_partition(key) }).await;
     }
+    for expected in ["free-urgent", "b-urgent", "a-0", "free"] {
+        assert_eq!(claim_ids(&*store, me, 1).await, [expected]);
+    }
+    assert_eq!(claim_ids(&*store, me, 1).await, [""; 0], "b-0 waits for b-urgent");
 }
 
 pub(crate) async fn the_concurrency_of_a_partition_key_is_used_and_not_exceeded(

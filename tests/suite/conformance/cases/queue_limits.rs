@@ -7,7 +7,7 @@ use durable_core::store::{Fence, QueueChange, Store, StoredLimits, Timestamp};
 use crate::support::store_database::StoreDatabase;
 use crate::support::store_queues::{
     QUEUE, claim, claim_ids, declare_queues, end_run, enqueue, enqueue_together, on_queue, queued_workflow,
-    with_concurrency, with_priority, with_rate_limit,
+    with_concurrency, with_partition, with_priority, with_rate_limit,
 };
 use crate::support::store_rows::{cancel, fence_out, register_executor, takeover_request};
 
@@ -138,5 +138,7 @@ pub(crate) async fn a_limit_of_zero_starts_nothing(StoreDatabase { store, .. }: 
     }
     let no_key = StoredLimits { partition_concurrency: Some(0), ..StoredLimits::default() };
     declare_queues(&*store, no_key).await;
+    assert_eq!(claim_ids(&*store, me, 9).await, ["w-0"], "it has no key");
+    enqueue(&*store, me, "keyed", with_partition("k")).await;
     assert_eq!(claim_ids(&*store, me, 9).await, [""; 0]);
 }

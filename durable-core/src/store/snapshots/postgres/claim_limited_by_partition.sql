@@ -11,7 +11,7 @@ with recursive queue as materialized (select * from durable.queues where name = 
           where not q.paused),
 keys (key) as (
     (select w.partition_key from durable.workflows w
-      where w.status = 'ENQUEUED' and w.queue = $3::text and w.partition_key >= ''
+      where w.status = 'ENQUEUED' and w.queue = $3::text and w.partition_key > '' and w.partition_key >= ''
       order by w.queue, w.partition_key limit 1)
     union all
     select (select w.partition_key from durable.workflows w
@@ -28,9 +28,9 @@ keys (key) as (
            left join durable.queue_partitions p on p.queue = $3::text and p.partition_key = keys.key
           where keys.key is not null and budget.room > 0),
      heads as materialized (
-         select i.key, i.created_at, t.partition_key, t.served_at,
+         select i.key, i.priority, i.created_at, t.partition_key,
                 row_number() over line as round,
-                first_value(i.created_at) over line as oldest,
+                coalesce(t.served_at, first_value(i.created_at) over line) as since,
                 bool_and(i.name = any($4::text[])) over line as known
            from turns t
           cross join lateral (
@@ -40,26 +40,34 @@ keys (key) as (
                  order by w.queue, w.partition_key, w.priority, w.created_at, w.key
                  limit greatest(t.room, 0)) i
          window line as (partition by t.partition_key order by i.priority, i.created_at, i.key)),
+     keyless as materialized (
+         select w.key, w.priority, w.created_at, w.partition_key, 1 as round, w.created_at as since, true as known
+           from durable.workflows w
+          where w.status = 'ENQUEUED' and w.queue = $3::text and w.partition_key = '' and w.partition_key >= ''
+            and w.name = any($4::text[])
+          order by w.queue, w.partition_key, w.priority, w.created_at, w.key
+          limit coalesce((select greatest(room, 0) from budget), 0)),
      wanted as materialized (
          select h.key, h.partition_key, h.round,
-                row_number() over (order by h.round, coalesce(h.served_at, h.oldest), h.created_at, h.key) as turn
-           from heads h
+                row_number() over (order by h.priority, h.round, h.since, h.created_at, h.key) as turn
+           from (select * from heads union all select * from keyless) h
           where h.known
-          order by h.round, coalesce(h.served_at, h.oldest), h.created_at, h.key
+          order by h.priority, h.round, h.since, h.created_at, h.key
           limit coalesce((select greatest(room, 0) from budget), 0)),
      locked as materialized (
          select w.key from durable.workflows w, clock, (select * from unnest(array(select key from wanted)) limit $5::bigint) as it (key)
           where w.key = it.key and w.status = clock.waiting for update of w skip locked),
      chosen as materialized (
          select w.key from wanted w
-          where not exists (
+          where w.key in (select key from locked)
+            and (w.partition_key = '' or not exists (
                 select 1 from wanted earlier
-                 where earlier.partition_key = w.partition_key and earlier.round <= w.round
-                   and earlier.key not in (select key from locked))),
+                 where earlier.partition_key = w.partition_key and earlier.round < w.round
+                   and earlier.key not in (select key from locked)))),
      taken as (
          update durable.workflows w set status = 'PENDING', executor = $1::bigint, attempt = w.attempt + 1, started_at = c.now, deadline = coalesce(w.deadline, case when w.timeout > 253402300799999999 - c.now then 253402300799999999 else c.now + w.timeout end) from clock c, (select * from unnest(array(select key from chosen)) limit $5::bigint) as it (key)
           where w.key = it.key
-         returning w.key, w.id, w.name, w.instance, w.input, w.attempt, w.recoveries, w.fingerprint, w.deadline, w.parent, w.queue, w.priority, w.created_at, w.partition_key, w.started_at),
+         returning w.key, w.id, w.name, w.instance, w.input, w.attempt, w.recoveries, w.fingerprint, w.deadline, w.parent, w.queue, w.partition_key, w.priority, w.created_at, w.started_at),
      noted as (
          insert into durable.queue_starts (queue, partition_key, started_at, workflow)
          select $3::text, t.partition_key, t.started_at, t.key from taken t, queue q
@@ -71,6 +79,7 @@ keys (key) as (
      served as (
          insert into durable.queue_partitions (queue, partition_key, served_at)
          select $3::text, t.partition_key, max(t.started_at + w.turn) from taken t join wanted w on w.key = t.key
+          where t.partition_key > ''
           group by t.partition_key
          on conflict (queue, partition_key) do update set served_at = excluded.served_at),
      forgotten as (

@@ -29,12 +29,14 @@ select 'event', wanted.number - 1, null, null, w.status, e.value, null, null
         order by e.set_at desc, e.key desc limit 1) e on true
  where e.value is not null or w.status in ('SUCCESS', 'ERROR', 'CANCELLED', 'PARKED')
 union all
-select 'stream', wanted.number - 1, null, null, null, null, null, null
+select case when item.key is null and w.status = 'PARKED' then 'parked_stream' else 'stream' end,
+       wanted.number - 1, null, null, null, null, null, null
   from (select * from unnest($8::text[], $9::text[], $10::bigint[], $11::bigint[]) with ordinality
          limit cardinality($8::text[])) as wanted (id, name, at, key, number)
   join durable.workflows w on w.id = wanted.id
- where w.status in ('SUCCESS', 'ERROR', 'CANCELLED', 'PARKED')
-    or (select s.key from durable.streams s
-         where s.workflow = w.key and s.name = wanted.name
-           and (s.written_at, s.key) > (wanted.at, wanted.key)
-         order by s.written_at, s.key limit 1) is not null;
+  left join lateral (
+       select s.key from durable.streams s
+        where s.workflow = w.key and s.name = wanted.name
+          and (s.written_at, s.key) > (wanted.at, wanted.key)
+        order by s.written_at, s.key limit 1) item on true
+ where item.key is not null or w.status in ('SUCCESS', 'ERROR', 'CANCELLED', 'PARKED');

@@ -8,7 +8,8 @@ budget (room) as (
       from durable_queues q where q.name = ?4 and not q.paused),
 keys (key) as (
     select (select w.partition_key from durable_workflows w indexed by durable_workflows_partitions
-             where w.status = 'ENQUEUED' and w.queue = ?4 order by w.partition_key limit 1)
+             where w.status = 'ENQUEUED' and w.queue = ?4 and w.partition_key > ''
+             order by w.partition_key limit 1)
     union all
     select (select w.partition_key from durable_workflows w indexed by durable_workflows_partitions
              where w.status = 'ENQUEUED' and w.queue = ?4 and w.partition_key > keys.key
@@ -40,6 +41,15 @@ keys (key) as (
                    and (n.priority, n.created_at, n.key) > (h.priority, h.created_at, h.key)
                  order by n.priority, n.created_at, n.key limit 1)
           where h.round < h.room and h.name in (select value from json_each(?5)))
-     select h.key, h.partition_key from heads h
+     select h.key, h.partition_key
+       from (select h.key, h.name, h.priority, h.created_at, h.partition_key, h.since, h.round from heads h
+             union all
+             select * from (
+                    select w.key, w.name, w.priority, w.created_at, '', w.created_at, 1
+                      from durable_workflows w indexed by durable_workflows_partitions
+                     where w.status = 'ENQUEUED' and w.queue = ?4 and w.partition_key = ''
+                       and w.name in (select value from json_each(?5))
+                     order by w.priority, w.created_at, w.key
+                     limit coalesce((select max(room, 0) from budget), 0))) h
       where h.name in (select value from json_each(?5)) and exists (select 1 from durable_executors where key = ?1 and epoch = ?2)
-      order by h.round, h.since, h.created_at, h.key limit coalesce((select max(room, 0) from budget), 0);
+      order by h.priority, h.round, h.since, h.created_at, h.key limit coalesce((select max(room, 0) from budget), 0);

@@ -25,10 +25,12 @@ select 'event', number, null, null, status, value, null, null
          where w.id = wanted.value ->> 0)
  where value is not null or status in ('SUCCESS', 'ERROR', 'CANCELLED', 'PARKED')
 union all
-select 'stream', wanted.key, null, null, null, null, null, null
-  from json_each(?7) wanted cross join durable_workflows w
- where w.id = wanted.value ->> 0
-   and (w.status in ('SUCCESS', 'ERROR', 'CANCELLED', 'PARKED') or exists (
-        select 1 from durable_streams s
-         where s.workflow = w.key and s.name = wanted.value ->> 1
-           and (s.written_at, s.key) > (wanted.value ->> 2, wanted.value ->> 3)));
+select case when has_items or status <> 'PARKED' then 'stream' else 'parked_stream' end, number,
+       null, null, null, null, null, null
+  from (select wanted.key as number, w.status, exists (
+               select 1 from durable_streams s
+                where s.workflow = w.key and s.name = wanted.value ->> 1
+                  and (s.written_at, s.key) > (wanted.value ->> 2, wanted.value ->> 3)) as has_items
+          from json_each(?7) wanted cross join durable_workflows w
+         where w.id = wanted.value ->> 0)
+ where has_items or status in ('SUCCESS', 'ERROR', 'CANCELLED', 'PARKED');

@@ -128,7 +128,7 @@ impl Expired {
     }
 
     /// Another executor takes over, and that is found out: the second operation is begun by the next run alone.
-    async fn is_taken_over(self) {
+    async fn until_taken_over(self) {
         tokio::time::sleep(QUIET).await;
         assert_eq!(self.charged(), 0, "nothing begins on an expired lease");
         let store = self.app.store();
@@ -151,18 +151,18 @@ async fn no_step_begins_on_an_expired_lease(database: &TestDatabase) {
     let start = async |key: String| drop(waits_and_charges(key).id("w").start().await.unwrap());
     let expired = Expired::new(database, start).await;
     wait_for_steps(&expired.app, "w", 1).await;
-    expired.is_taken_over().await;
+    expired.until_taken_over().await;
 }
 
 async fn no_second_attempt_of_a_step_begins_on_an_expired_lease(database: &TestDatabase) {
     let start = async |key: String| drop(tries_twice(key).id("w").start().await.unwrap());
-    Expired::new(database, start).await.is_taken_over().await;
+    Expired::new(database, start).await.until_taken_over().await;
 }
 
 async fn no_transaction_begins_on_an_expired_lease(database: &TestDatabase) {
     let postgres = database.is_postgres();
     let start = async |key: String| drop(waits_and_transacts(key, postgres).id("w").start().await.unwrap());
-    Expired::new(database, start).await.is_taken_over().await;
+    Expired::new(database, start).await.until_taken_over().await;
 }
 
 async fn no_message_is_sent_on_an_expired_lease(database: &TestDatabase) {
@@ -176,7 +176,7 @@ async fn no_message_is_sent_on_an_expired_lease(database: &TestDatabase) {
         app.retrieve_workflow::<Option<String>>("receiver").await.unwrap().status().await.unwrap(),
         Status::Pending
     );
-    expired.is_taken_over().await;
+    expired.until_taken_over().await;
 }
 
 async fn a_step_begins_once_the_lease_is_confirmed(database: &TestDatabase) {

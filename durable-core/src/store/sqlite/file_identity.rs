@@ -46,6 +46,13 @@ impl FileIdentity {
     }
 }
 
+impl FileIdentity {
+    /// The same check for a connection, in the driver's error type.
+    pub(super) fn check_opened(&self) -> Result<(), sqlx::Error> {
+        self.check().map_err(|error| sqlx::Error::Io(std::io::Error::other(error.message)))
+    }
+}
+
 #[cfg(unix)]
 fn id_of(path: &std::path::Path) -> Option<Id> {
     use std::os::unix::fs::MetadataExt;

@@ -94,7 +94,7 @@ pub(crate) struct SqliteStore {
     /// that this process does not compete with itself for the write lock before.
     closing_writer: WriterConnection,
     closed: AtomicBool,
-    file: FileIdentity,
+    file: Arc<FileIdentity>,
     sql: Statements,
     location: Location,
     counter: StatementCounter,
@@ -117,17 +117,23 @@ impl SqliteStore {
     pub(crate) async fn open(url: &str) -> Result<Self, StoreError> {
         let file = DatabaseFile::of(url)?;
         let in_memory = file.location.in_memory;
-        let identity = FileIdentity::new(file.location.file.clone());
+        let identity = Arc::new(FileIdentity::new(file.location.file.clone()));
         let readers = if in_memory {
             None
         } else {
             file.prepare().await?;
             identity.note();
+            let opened = Arc::clone(&identity);
             let readers = SqlitePoolOptions::new().max_connections(READERS).test_before_acquire(false);
+            // A connection that is opened while another file is at the path would stay with that file.
+            let readers = readers.after_connect(move |_, _| {
+                let checked = opened.check_opened();
+                Box::pin(async move { checked })
+            });
             Some(readers.connect_lazy_with(file.options.clone().pragma("query_only", "on")))
         };
-        let writer = WriterConnection::new(file.options.clone(), in_memory);
-        let closing_writer = WriterConnection::new(file.options, in_memory);
+        let writer = WriterConnection::new(file.options.clone(), in_memory, Arc::clone(&identity));
+        let closing_writer = WriterConnection::new(file.options, in_memory, Arc::clone(&identity));
         let sql = Statements::new(&render);
         let (closed, counter) = (AtomicBool::new(false), StatementCounter::default());
         Ok(Self { writer, readers, closing_writer, closed, file: identity, sql, location: file.location, counter })

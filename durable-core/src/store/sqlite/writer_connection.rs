@@ -12,10 +12,13 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, Sqlite, SqliteConnection};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
+use crate::store::sqlite::file_identity::FileIdentity;
+
 /// One connection, opened when it is first needed, and again when it has become useless.
 #[derive(Debug)]
 pub(super) struct WriterConnection {
     options: SqliteConnectOptions,
+    file: Arc<FileIdentity>,
     /// Whether the connection is the database, which it is in memory.
     is_database: bool,
     slot: Arc<Mutex<ConnectionSlot>>,
@@ -35,9 +38,10 @@ enum ConnectionSlot {
 }
 
 impl WriterConnection {
-    pub(super) fn new(options: SqliteConnectOptions, is_database: bool) -> Self {
+    pub(super) fn new(options: SqliteConnectOptions, is_database: bool, file: Arc<FileIdentity>) -> Self {
         Self {
             options,
+            file,
             is_database,
             slot: Arc::default(),
             openings: AtomicU64::new(0),
@@ -57,7 +61,10 @@ impl WriterConnection {
         match *slot {
             ConnectionSlot::Open(_) => {}
             ConnectionSlot::Unopened => {
-                *slot = ConnectionSlot::Open(self.options.connect().await?);
+                self.file.check_opened()?;
+                let connection = self.options.connect().await?;
+                self.file.check_opened()?; // another file at the path may have been opened
+                *slot = ConnectionSlot::Open(connection);
                 self.openings.fetch_add(1, Ordering::Relaxed);
             }
             ConnectionSlot::Closed => return Err(sqlx::Error::PoolClosed),

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use durable_core::store::{StoredLimits, Verdict};
+use durable_core::store::{QueuePlacement, StoredLimits, Verdict};
 
 use crate::support::store_database::StoreDatabase;
-use crate::support::store_queues::{claim, declare_queues, end_run, enqueue, rate, with_partition, with_rate_limit};
+use crate::support::store_queues::{
+    claim, declare_queues, end_run, enqueue, on_queue, rate, with_partition, with_rate_limit,
+};
 use crate::support::store_rows::{
     commit, event, history, item, publish, read_stream, register_executor, start_running,
 };
@@ -50,7 +52,7 @@ pub(crate) async fn events_and_items_stay_in_order_when_the_clock_goes_back(data
 const PERIOD: Duration = Duration::from_millis(200);
 
 pub(crate) async fn a_rate_limited_queue_continues_within_a_period_when_the_clock_goes_back(database: StoreDatabase) {
-    continues_within_a_period(database, with_rate_limit(2, PERIOD)).await;
+    continues_within_a_period(database, with_rate_limit(2, PERIOD), on_queue()).await;
 }
 
 pub(crate) async fn a_rate_limited_partition_key_continues_within_a_period_when_the_clock_goes_back(
@@ -62,16 +64,16 @@ pub(crate) async fn a_rate_limited_partition_key_continues_within_a_period_when_
         partition_rate_limit: Some(rate(2, PERIOD)),
         ..StoredLimits::default()
     };
-    continues_within_a_period(database, limits).await;
+    continues_within_a_period(database, limits, with_partition("ada")).await;
 }
 
 /// Starts two workflows, sets the clock back by an hour, and starts the others.
-async fn continues_within_a_period(database: StoreDatabase, limits: StoredLimits) {
+async fn continues_within_a_period(database: StoreDatabase, limits: StoredLimits, place: QueuePlacement) {
     let store = &*database.store;
     let me = register_executor(store, "a").await;
     declare_queues(store, limits).await;
     for number in 0..4 {
-        enqueue(store, me, &format!("w-{number}"), with_partition("ada")).await;
+        enqueue(store, me, &format!("w-{number}"), place.clone()).await;
     }
     let first = claim(store, me, 9).await;
     assert_eq!(first.runs.len(), 2);

@@ -32,6 +32,14 @@ pub(super) enum LockState {
 
 const SUFFIX: &str = ".lock";
 
+/// What a URL says about the server and the database, without the user and the options: processes that reach one
+/// database as different users have their lock files under one name.
+fn server_and_database(shown: &str) -> &str {
+    let without_options = shown.split('?').next().unwrap_or(shown);
+    let without_scheme = without_options.split_once("://").map_or(without_options, |(_, it)| it);
+    without_scheme.rsplit_once('@').map_or(without_scheme, |(_, it)| it)
+}
+
 impl LockFolder {
     pub(super) fn new(host: &str, location: &Location, schema: &str) -> Self {
         let beside = |database: &PathBuf| {
@@ -44,7 +52,7 @@ impl LockFolder {
             Some(database) => beside(database),
             // Of several databases in one folder each has its own names.
             None => {
-                let database = format!("{}#{schema}", location.shown);
+                let database = format!("{}#{schema}", server_and_database(&location.shown));
                 let id = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, database.as_bytes()).as_fields().0;
                 Some((std::env::temp_dir(), format!("durable-{id:08x}-")))
             }
@@ -242,6 +250,17 @@ mod tests {
             lock_file: Some(path.to_owned()),
             expired: false,
             leaving: false,
+        }
+    }
+
+    #[test]
+    fn one_database_has_one_name_whatever_the_user_and_the_options() {
+        for url in [
+            "postgres://ada:***@db:5432/shop?application_name=web",
+            "postgresql://bob@db:5432/shop",
+            "postgres://db:5432/shop",
+        ] {
+            assert_eq!(server_and_database(url), "db:5432/shop");
         }
     }
 

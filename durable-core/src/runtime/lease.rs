@@ -109,7 +109,7 @@ mod tests {
     async fn nothing_begins_on_an_expired_lease_before_it_is_confirmed() {
         let lease = Lease::new(Duration::from_mins(1), FENCE.executor, boot_time());
         assert!(lease.holds(FENCE));
-        lease.confirm(FENCE.executor, boot_time() - Duration::from_mins(2));
+        lease.confirm(FENCE.executor, boot_time().saturating_sub(Duration::from_mins(2)));
         assert!(!lease.holds(FENCE));
         let (may_begin, ()) = tokio::join!(lease.confirmed(FENCE), async {
             lease.needed().await;
@@ -120,7 +120,8 @@ mod tests {
 
     #[tokio::test]
     async fn an_operation_of_an_executor_that_was_fenced_out_never_begins() {
-        let lease = Lease::new(Duration::from_mins(1), FENCE.executor, boot_time() - Duration::from_mins(2));
+        let lease =
+            Lease::new(Duration::from_mins(1), FENCE.executor, boot_time().saturating_sub(Duration::from_mins(2)));
         let (may_begin, ()) = tokio::join!(lease.confirmed(FENCE), async {
             lease.needed().await;
             lease.give_up();

@@ -351,6 +351,7 @@ pub enum ReleaseRequest<'a> {
     Only(&'a [WorkflowKey]),
 }
 
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 impl ReleaseRequest<'_> {
     /// The keys, and whether they are those to release.
     pub(crate) fn keys(&self) -> (&[WorkflowKey], bool) {

@@ -44,7 +44,7 @@ mod tests {
         let (before, instant) = (boot_time(), std::time::Instant::now());
         std::thread::sleep(Duration::from_millis(2));
         let expected = instant.elapsed(); // read first, and begun later
-        let elapsed = boot_time() - before;
+        let elapsed = boot_time().saturating_sub(before);
         assert!(elapsed >= Duration::from_millis(2), "{elapsed:?}");
         assert!(elapsed >= expected, "{elapsed:?} {expected:?}");
     }

@@ -28,27 +28,37 @@ fn path(database: &TestDatabase) -> PathBuf {
     PathBuf::from(database.url().trim_start_matches("sqlite:"))
 }
 
-/// Nothing is confirmed while the file is away, and everything continues when it is back.
-async fn is_noticed(take_away: fn(&Path, &Path)) {
-    let database = TestDatabase::sqlite();
-    let app = database.launch().await;
-    assert_eq!(app.scope(seven_in_a_file().id("before")).await.unwrap(), 7);
-    let (file, aside) = (path(&database), path(&database).with_extension("aside"));
-    take_away(&file, &aside);
-    let start = app.spawn_scoped(seven_in_a_file().id("meanwhile"));
-    let transaction = app.spawn_scoped(transacts().id("transaction"));
-    tokio::time::sleep(QUIET).await;
-    assert!(!start.is_finished() && !transaction.is_finished(), "nothing is confirmed");
-    std::fs::rename(&aside, &file).unwrap();
-    assert_eq!(start.await.unwrap().unwrap(), 7);
-    assert_eq!(transaction.await.unwrap().unwrap(), 1);
-    app.shutdown().await;
-    assert_eq!(database.workflows().await.len(), 3, "all of it is in the file");
+/// An engine whose file is taken away, with a workflow and a transaction that are begun after that.
+struct WithoutFile {
+    database: TestDatabase,
+    app: Durable,
+    start: tokio::task::JoinHandle<Result<u32>>,
+    transaction: tokio::task::JoinHandle<Result<i64>>,
+}
+
+impl WithoutFile {
+    async fn new(take_away: fn(&Path, &Path)) -> Self {
+        let database = TestDatabase::sqlite();
+        let app = database.launch().await;
+        assert_eq!(app.scope(seven_in_a_file().id("before")).await.unwrap(), 7);
+        take_away(&path(&database), &path(&database).with_extension("aside"));
+        let start = app.spawn_scoped(seven_in_a_file().id("meanwhile"));
+        let transaction = app.spawn_scoped(transacts().id("transaction"));
+        tokio::time::sleep(QUIET).await;
+        assert!(!start.is_finished() && !transaction.is_finished(), "nothing is confirmed");
+        Self { database, app, start, transaction }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_confirmed_into_a_file_that_was_moved() {
-    is_noticed(|file, aside| std::fs::rename(file, aside).unwrap()).await;
+async fn nothing_is_confirmed_into_a_file_that_was_moved_until_it_is_back() {
+    let moved = WithoutFile::new(|file, aside| std::fs::rename(file, aside).unwrap()).await;
+    let file = path(&moved.database);
+    std::fs::rename(file.with_extension("aside"), &file).unwrap();
+    assert_eq!(moved.start.await.unwrap().unwrap(), 7);
+    assert_eq!(moved.transaction.await.unwrap().unwrap(), 1);
+    moved.app.shutdown().await;
+    assert_eq!(moved.database.workflows().await.len(), 3, "all of it is in the file");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -57,7 +67,16 @@ async fn nothing_is_confirmed_into_a_file_that_was_replaced() {
         std::fs::rename(file, aside).unwrap();
         std::fs::copy(aside, file).unwrap();
     };
-    is_noticed(replace).await;
+    let replaced = WithoutFile::new(replace).await;
+    replaced.app.shutdown_with(ShutdownOptions::immediate()).await;
+    assert!(replaced.start.await.unwrap().is_err() && replaced.transaction.await.unwrap().is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_confirmed_into_a_file_that_was_deleted() {
+    let deleted = WithoutFile::new(|file, _| std::fs::remove_file(file).unwrap()).await;
+    deleted.app.shutdown_with(ShutdownOptions::immediate()).await;
+    assert!(deleted.start.await.unwrap().is_err() && deleted.transaction.await.unwrap().is_err());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -72,7 +72,8 @@ fn a_shutdown_report_is_json_that_reads_back() {
             "killed": [{ "id": "b", "name": "sync", "at": "step `fetch`", "running_for": 1.25 }],
             "killed_total": 1,
             "stuck": [{ "id": "c", "name": "sync", "kind": "blocking_thread", "at": null, "running_for": 0.0 }],
-            "stuck_total": 1, "returned_claims": 0, "released": released,
+            "stuck_total": 1, "returned_claims": 0,
+            "released_without_task": 0, "released": released,
             "background": [
                 { "name": "heartbeat", "outcome": "ended", "ran_for": 9.0 },
                 { "name": "scheduler", "outcome": { "panicked": "a bug" }, "ran_for": 1.0 },

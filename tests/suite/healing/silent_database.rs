@@ -62,12 +62,12 @@ async fn silent_connections_are_replaced_and_every_start_is_answered(database: &
     tokio::time::sleep(Duration::from_millis(50)).await; // they are sent into the silence
     link.send_replace(Link::Open);
     for start in starts {
-        let ended = tokio::time::timeout(Duration::from_secs(10), start).await.expect("each is answered");
+        let ended = tokio::time::timeout(Duration::from_mins(1), start).await.expect("each is answered");
         assert_eq!(ended.unwrap().unwrap(), 1);
     }
-    let listed = tokio::time::timeout(Duration::from_secs(5), app.list_workflows(Filter::new())).await;
+    let listed = tokio::time::timeout(Duration::from_mins(1), app.list_workflows(Filter::new())).await;
     assert_eq!(listed.expect("reading works, too").unwrap().len(), 9);
-    let report = tokio::time::timeout(Duration::from_secs(10), app.shutdown()).await.expect("it ends");
+    let report = tokio::time::timeout(Duration::from_mins(1), app.shutdown()).await.expect("it ends");
     assert!(report.released.is_ok(), "{report}");
 }
 

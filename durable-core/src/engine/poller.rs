@@ -31,6 +31,7 @@ pub(super) async fn run(runtime: &Runtime) {
     };
     let mut interval = POLL_WITHOUT_LISTEN[0];
     let mut min_interval = Duration::ZERO;
+    let mut polled_all_at = Instant::now();
     let mut failed = 0_u32;
     loop {
         let timeout = match failed {
@@ -41,6 +42,7 @@ pub(super) async fn run(runtime: &Runtime) {
             woken = runtime.waiters.wakeup.wait_timeout(timeout) => woken,
             () = runtime.shutdown.wait_for(EnginePhase::Stopping) => return,
         };
+        let max_interval = if runtime.waiters.is_listening() { SAFETY_POLL } else { POLL_WITHOUT_LISTEN[1] };
         if woken {
             interval = POLL_WITHOUT_LISTEN[0];
         } else if failed == 0 {
@@ -48,6 +50,10 @@ pub(super) async fn run(runtime: &Runtime) {
             if runtime.waiters.is_empty() && (runtime.waiters.is_listening() || runtime.running.is_empty()) {
                 continue; // there is nothing to poll for
             }
+        }
+        // Calls that begin to wait wake the poller too: however many they are, the others get their turn.
+        if failed == 0 && (!woken || polled_all_at.elapsed() >= max_interval.max(min_interval)) {
+            polled_all_at = Instant::now();
             runtime.waiters.notify_all();
         }
         let started = Instant::now();

@@ -25,8 +25,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// causes one.
 const MIN_CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
-/// How long a release of workflows without a task waits for claims under way.
-const CLAIMS_WAIT: Duration = Duration::from_secs(1);
+/// How long a release of workflows without a task waits for claims and commits under way.
+const SETTLE_WAIT: Duration = Duration::from_secs(1);
 
 /// What the heartbeat asks the recovery to do.
 #[derive(Debug, Default)]
@@ -93,11 +93,16 @@ pub(super) async fn run(runtime: Arc<Runtime>, identity: Arc<ExecutorIdentity>, 
 async fn release_without_task(runtime: &Runtime, mut keys: Vec<WorkflowKey>) {
     let released = async {
         // A workflow that was just claimed or started has its task when the claims are over and the commit
-        // in which it was started is completed.
-        let Ok(_no_claim) = tokio::time::timeout(CLAIMS_WAIT, runtime.claims.write()).await else {
+        // in which it was started is completed, for which the writer may have to try again.
+        let settled = async {
+            let no_claim = runtime.claims.write().await;
+            runtime.writer.flushed().await;
+            no_claim
+        };
+        let settled = tokio::time::timeout(SETTLE_WAIT, settled).await;
+        let Some(_no_claim) = settled.ok().filter(|_| !runtime.writer.has_unsettled()) else {
             return Ok(ReleasedWorkflows::default()); // the next heartbeat lists them again
         };
-        runtime.writer.flushed().await;
         let running: HashSet<WorkflowKey> = runtime.running.all().iter().map(|it| it.key).collect();
         keys.retain(|key| !running.contains(key));
         if keys.is_empty() {

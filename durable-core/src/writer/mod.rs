@@ -63,6 +63,8 @@ pub(crate) struct WriterInbox {
 struct WriterActivity {
     /// Whether something is being committed, or about to be.
     busy: AtomicBool,
+    /// Whether writes are set aside, or wait again after that: some of them may be stored already.
+    unsettled: AtomicBool,
     /// Notified when a batch is completed.
     flushed: Notify,
 }
@@ -121,6 +123,12 @@ impl Writer {
         }
     }
 
+    /// Whether there are writes whose last attempt failed. A workflow that such a write starts may be in
+    /// the database and has no run yet.
+    pub(crate) fn has_unsettled(&self) -> bool {
+        self.activity.unsettled.load(Ordering::Acquire)
+    }
+
     /// Ends the task once everything submitted before is completed.
     pub(crate) fn stop(&self) {
         let _ = self.requests.send(WriteRequest::Stop); // an error says that it has ended already
@@ -161,6 +169,10 @@ pub(crate) async fn run(mut inbox: WriterInbox, store: &dyn Store, shutdown: &Sh
             inbox.activity.set_idle();
             return; // a stop is at the front
         }
+        let unsettled = &inbox.activity.unsettled;
+        let any_waits = || waiting.iter().any(WriteRequest::is_uncertain);
+        let still = !set_aside.is_empty() || unsettled.load(Ordering::Relaxed) && any_waits();
+        unsettled.store(still, Ordering::Release); // before callers are notified
         if waiting.is_empty() {
             inbox.activity.set_idle();
         } else {

@@ -31,6 +31,10 @@ pub(super) struct SetAside {
 }
 
 impl SetAside {
+    pub(super) fn is_empty(&self) -> bool {
+        self.requests.is_empty()
+    }
+
     /// Adds writes that have just failed.
     pub(super) fn add(&mut self, requests: Vec<WriteRequest>, error: &StoreError) {
         self.failed += 1;

@@ -26,6 +26,11 @@ pub(super) enum WriteRequest {
 }
 
 impl WriteRequest {
+    /// Whether an attempt without an answer may have stored it.
+    pub(super) fn is_uncertain(&self) -> bool {
+        matches!(self, Self::Write { uncertain: true, .. })
+    }
+
     /// The run whose writes become durable in the order in which they are submitted.
     pub(super) fn run(&self) -> Option<WorkflowKey> {
         let Self::Write { entry, .. } = self else { return None };

@@ -25,6 +25,7 @@
 //! | an attempt of a step is given up, or outlives its timeout | `step_attempts` |
 //! | steps block their threads | `step_threads` |
 //! | a body computes instead of waiting | `computing_bodies` |
+//! | notifications do not arrive | `without_notifications` |
 
 mod app_tasks;
 mod cancelled_families;
@@ -45,4 +46,5 @@ mod silent_database;
 mod step_attempts;
 mod step_threads;
 mod two_applications;
+mod without_notifications;
 mod workflows_without_task;

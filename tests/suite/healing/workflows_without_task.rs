@@ -19,6 +19,7 @@ database_tests! {
     a_workflow_whose_end_and_parking_are_refused_runs_again,
     starts_and_claims_under_way_are_not_taken_for_workflows_without_a_task,
     records_that_cannot_be_read_again_are_read_later,
+    a_start_whose_answer_is_lost_in_an_outage_runs_once,
 }
 
 mod sqlite_only {
@@ -196,4 +197,21 @@ async fn damaged_rows_park_their_workflows_and_no_others(database: &TestDatabase
     }
     assert_eq!(app.list_workflows(Filter::new()).await.unwrap().len(), 3, "and they can be listed");
     app.shutdown().await;
+}
+
+async fn a_start_whose_answer_is_lost_in_an_outage_runs_once(database: &TestDatabase) {
+    let key = fresh("lost-answer");
+    let inner = durable_core::store::open(database.url(), database.schema()).await.unwrap();
+    // The start is stored, and for many heartbeats the writer does not learn that.
+    let lost = (1, FaultMode::LostAnswer);
+    let faults = std::iter::once(lost).chain((2..=11).map(|number| (number, FaultMode::Unreachable))).collect();
+    let faulty = Arc::new(FaultyStore::over(&inner, FaultPlan { faults, reading_counts: false }));
+    let short = Duration::from_millis(150);
+    let app = database.builder("a").lease(short).store(Arc::clone(&faulty) as Arc<dyn Store>).launch().await.unwrap();
+    gate(&key).add_permits(10);
+    assert_eq!(app.scope(runs_once(key.clone()).id("w")).await.unwrap(), 1);
+    assert_eq!(app.list_workflows(Filter::new()).await.unwrap()[0].attempts, 1);
+    let report = app.shutdown().await;
+    assert_eq!((report.released_without_task, counted(&key)), (0, 1), "{report}");
+    inner.close().await;
 }

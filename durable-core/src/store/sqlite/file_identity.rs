@@ -32,7 +32,7 @@ impl FileIdentity {
     /// Compares the file at the path with the one that was opened: one system call.
     ///
     /// # Errors
-    /// [`StoreErrorKind::Unreachable`]: whoever writes tries again until the file is back.
+    /// [`StoreErrorKind::Unreachable`]: writes are tried again until the file is back.
     pub(super) fn check(&self) -> Result<(), StoreError> {
         let (Some(path), Some(Some(opened))) = (&self.path, self.opened.get()) else { return Ok(()) };
         if id_of(path) == Some(*opened) {

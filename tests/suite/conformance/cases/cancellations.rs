@@ -67,7 +67,7 @@ pub(crate) async fn cancelling_a_parent_leaves_its_children_running(StoreDatabas
     let done = store.cancel("w", "and the others", true).await.unwrap().expect("it is there");
     assert_eq!(done.runs, [stopped("child", Some(me.executor))], "the walk goes on below what has ended");
     assert_eq!(done.before, Status::Cancelled);
-    assert_eq!(store.cancel("nobody", "why", true).await.unwrap(), None);
+    assert_eq!(store.cancel("missing", "why", true).await.unwrap(), None);
 }
 
 pub(crate) async fn cancelling_a_workflow_without_an_owner_names_no_executor(

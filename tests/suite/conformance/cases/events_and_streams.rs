@@ -28,7 +28,7 @@ pub(crate) async fn all_values_of_an_event_are_kept_as_its_history(StoreDatabase
     assert_eq!(history(&*store, "w", "e").await, ["1", "2", "3", "5", "6"]);
     assert_eq!(history(&*store, "w", "other").await, ["4"]);
     assert_eq!(history(&*store, "w", "none").await, [""; 0]);
-    assert_eq!(history(&*store, "nobody", "e").await, [""; 0]);
+    assert_eq!(history(&*store, "missing", "e").await, [""; 0]);
 }
 
 pub(crate) async fn stream_items_are_read_in_the_order_written(StoreDatabase { store, .. }: StoreDatabase) {
@@ -58,7 +58,7 @@ pub(crate) async fn reading_a_stream_returns_the_status_of_its_workflow(StoreDat
     let me = register_executor(&*store, "a").await;
     let run = start_running(&*store, me, "w").await;
     let status = async |id| store.read_stream(id, "s", StreamCursor::default(), 10).await.unwrap().status;
-    assert_eq!(status("nobody").await, None);
+    assert_eq!(status("missing").await, None);
     assert_eq!(status("w").await, Some(Status::Pending));
     commit(&*store, me, publish([item(run, "s", "1")])).await;
     assert_eq!(status("w").await, Some(Status::Pending));

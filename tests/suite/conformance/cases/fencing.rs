@@ -29,7 +29,7 @@ pub(crate) async fn a_fenced_executor_writes_nothing(StoreDatabase { store, .. }
         (1..=70).map(|number| records([record(run, number, "1")])).collect(),
         vec![begin(&workflow("w")), begin(&workflow("w"))],
         vec![send(message("w", "1"))],
-        vec![send(message("nobody", "1"))],
+        vec![send(message("missing", "1"))],
         vec![send(once("w", "key", "1"))],
         vec![send(message("w", "1")); 2],
         vec![sending(record(run, 1, "1"), message("w", "1"))],

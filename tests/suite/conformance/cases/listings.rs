@@ -18,7 +18,7 @@ pub(crate) async fn cancelling_returns_the_previous_status(StoreDatabase { store
     assert!(info.completed_at.is_some());
     assert_eq!(cancel(&*store, "w", "again").await, Some(Status::Cancelled));
     assert_eq!(store.show("w").await.unwrap().expect("it was begun").reason.as_deref(), Some("no longer wanted"));
-    assert_eq!(cancel(&*store, "nobody", "why").await, None);
+    assert_eq!(cancel(&*store, "missing", "why").await, None);
 }
 
 pub(crate) async fn an_ended_workflow_is_not_cancelled(StoreDatabase { store, .. }: StoreDatabase) {
@@ -98,7 +98,7 @@ pub(crate) async fn steps_are_listed_in_position_order(StoreDatabase { store, ..
     assert_eq!((&*last.kind, &*last.name, last.attempts), ("step", "step_11", 4));
     assert_eq!((last.output.as_deref(), last.error.as_deref()), (None, Some("{}")));
     assert_eq!((last.completed_at - last.started_at).num_milliseconds(), 2_000);
-    assert!(store.steps("nobody").await.unwrap().is_empty());
+    assert!(store.steps("missing").await.unwrap().is_empty());
 }
 
 pub(crate) async fn a_listing_shows_parent_and_executor(StoreDatabase { store, .. }: StoreDatabase) {
@@ -108,7 +108,7 @@ pub(crate) async fn a_listing_shows_parent_and_executor(StoreDatabase { store, .
     let info = store.show("w-1").await.unwrap().expect("it was begun");
     assert_eq!((info.parent.as_deref(), info.executor.as_deref(), info.queue), (Some("w"), Some("a"), None));
     assert_eq!(store.steps("w").await.unwrap()[0].child.as_deref(), Some("w-1"));
-    assert!(store.show("nobody").await.unwrap().is_none());
+    assert!(store.show("missing").await.unwrap().is_none());
 }
 
 pub(crate) async fn ended_workflows_are_found_by_id(StoreDatabase { store, .. }: StoreDatabase) {
@@ -118,7 +118,7 @@ pub(crate) async fn ended_workflows_are_found_by_id(StoreDatabase { store, .. }:
     start_running(&*store, me, "u").await;
     commit(&*store, me, finish(success(run, "[1]"))).await;
     cancel(&*store, "v", "by hand").await;
-    let ids_to_find = ["u", "v", "w", "nobody"].map(str::to_owned);
+    let ids_to_find = ["u", "v", "w", "missing"].map(str::to_owned);
     let mut ended = ends(&*store, &ids_to_find).await;
     ended.sort_by(|a, b| a.id.cmp(&b.id));
     assert_eq!(ended.len(), 2);

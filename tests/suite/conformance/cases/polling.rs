@@ -39,9 +39,9 @@ pub(crate) async fn one_poll_finds_everything_waited_for(StoreDatabase { store, 
     commit(&*store, me, publish([event(run, "e", "1"), item(run, "s", "2")])).await;
     let wanted = PollRequest {
         cancelled: Some((me.executor, before)),
-        ends: ["w", "ended", "cancelled", "nobody"].map(text).to_vec(),
+        ends: ["w", "ended", "cancelled", "missing"].map(text).to_vec(),
         messages: vec![(run, text("other")), (run, text("")), ((-1).into(), text(""))],
-        events: vec![(text("nobody"), text("e")), (text("w"), text("none")), (text("w"), text("e"))],
+        events: vec![(text("missing"), text("e")), (text("w"), text("none")), (text("w"), text("e"))],
         streams: vec![
             (text("w"), text("none"), StreamCursor::default()),
             (text("w"), text("s"), StreamCursor::default()),
@@ -104,7 +104,7 @@ pub(crate) async fn an_event_of_an_ended_or_parked_workflow_is_found_to_be_unset
         let expected = [PolledEvent { index: 0, value: None, parked: !status.is_terminal() }];
         assert_eq!(found, expected, "{status}");
     }
-    assert_eq!(events(&*store, &[("nobody", "e")]).await, [], "it may be started yet");
+    assert_eq!(events(&*store, &[("missing", "e")]).await, [], "it may be started yet");
 }
 
 pub(crate) async fn polling_a_stream_finds_items_after_the_mark_only(StoreDatabase { store, .. }: StoreDatabase) {

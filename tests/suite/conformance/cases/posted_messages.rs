@@ -48,7 +48,7 @@ pub(crate) async fn a_message_to_an_ended_or_unknown_workflow_is_refused(databas
     commit(store, me, finish(success(run, "1"))).await;
     cancel(store, "v", "by hand").await;
     for (it, expected) in [
-        (message("nobody", "1"), SendOutcome::NoReceiver(None)),
+        (message("missing", "1"), SendOutcome::NoReceiver(None)),
         (message("w", "1"), SendOutcome::NoReceiver(Some(Status::Success))),
         (once("w", "other", "1"), SendOutcome::NoReceiver(Some(Status::Success))),
         (message("v", "1"), SendOutcome::NoReceiver(Some(Status::Cancelled))),

@@ -144,8 +144,8 @@ pub(crate) async fn a_message_without_a_receiver_costs_no_commit(database: Store
     let in_sqlite =
         |statements| if database.is_postgres() { statement_counts(1, 0) } else { statement_counts(statements, 0) };
     assert_eq!(cost(store, me, &[send(once("w", "k", "2"))], &Verdict::Stored).await, in_sqlite(6));
-    let nobody = Verdict::NoReceiver { id: "nobody".to_owned(), status: None };
-    assert_eq!(cost(store, me, &[send(message("nobody", "1"))], &nobody).await, in_sqlite(6));
+    let missing = Verdict::NoReceiver { id: "missing".to_owned(), status: None };
+    assert_eq!(cost(store, me, &[send(message("missing", "1"))], &missing).await, in_sqlite(6));
 }
 
 pub(crate) async fn a_batch_of_messages_costs_one_commit(database: StoreDatabase) {
@@ -161,7 +161,7 @@ pub(crate) async fn a_batch_of_messages_costs_one_commit(database: StoreDatabase
     let shown: Vec<_> = (0..64).map(|_| publish([item(run, "s", "1"), event(run, "e", "1")])).collect();
     assert_eq!(cost(store, me, &shown, &Verdict::Stored).await, in_sqlite(4));
     let mut one_in_vain: Vec<_> = (0..100).map(|_| send(message("w", "1"))).collect();
-    one_in_vain.push(send(message("nobody", "1")));
+    one_in_vain.push(send(message("missing", "1")));
     let before = store.statement_counts();
     let verdicts = store.commit(me, &one_in_vain, false).await.unwrap();
     assert!(matches!(verdicts[100], Verdict::NoReceiver { .. }));

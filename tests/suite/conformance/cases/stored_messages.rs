@@ -57,7 +57,7 @@ pub(crate) async fn a_message_without_a_receiver_fails_its_entry_and_no_other(
         for again in [false, true] {
             let name = format!("{size}-{again}");
             let run = start_running(&*store, me, &name).await;
-            let (to_unknown, child_of) = (message("nobody", "1"), workflow(&format!("{name}-child")));
+            let (to_unknown, child_of) = (message("missing", "1"), workflow(&format!("{name}-child")));
             let mut entries = vec![
                 sending(record(run, 1, "1"), to_unknown),
                 Entry { messages: vec![message(&name, "lost"), message("SUCCESS", "2")], ..child(run, 2, &child_of) },
@@ -65,7 +65,7 @@ pub(crate) async fn a_message_without_a_receiver_fails_its_entry_and_no_other(
                 send(message("CANCELLED", "4")),
             ];
             let mut expected = vec![
-                no_receiver("nobody", None),
+                no_receiver("missing", None),
                 no_receiver("SUCCESS", Some(Status::Success)),
                 no_receiver("ERROR", Some(Status::Error)),
                 no_receiver("CANCELLED", Some(Status::Cancelled)),
@@ -92,13 +92,13 @@ pub(crate) async fn a_lone_message_without_a_receiver_is_refused(StoreDatabase {
     start_running(&*store, me, "v").await;
     cancel(&*store, "w", "by hand").await;
     for again in [false, true] {
-        let to_unknown = [send(message("nobody", "1"))];
-        assert_eq!(store.commit(me, &to_unknown, again).await.unwrap(), [no_receiver("nobody", None)]);
+        let to_unknown = [send(message("missing", "1"))];
+        assert_eq!(store.commit(me, &to_unknown, again).await.unwrap(), [no_receiver("missing", None)]);
         let too_late = [send(message("w", "1"))];
         assert_eq!(store.commit(me, &too_late, again).await.unwrap(), [no_receiver("w", Some(Status::Cancelled))]);
-        let one_of_two = [send(message("v", "good")), send(message("nobody", "1"))];
+        let one_of_two = [send(message("v", "good")), send(message("missing", "1"))];
         let verdicts = store.commit(me, &one_of_two, again).await.unwrap();
-        assert_eq!(verdicts, [Verdict::Stored, no_receiver("nobody", None)]);
+        assert_eq!(verdicts, [Verdict::Stored, no_receiver("missing", None)]);
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use durable::prelude::*;
 use durable_core::store::Store;
+use sqlx::{ConnectOptions, Connection};
 
 use crate::support::{
     FaultyStore, HoldAt, ProcessDatabase, TestDatabase, WatchedProcess, arrived, count, counted, database_tests, fresh,
@@ -193,11 +194,33 @@ async fn a_step_begins_once_the_lease_is_confirmed(database: &TestDatabase) {
     app.shutdown().await;
 }
 
+/// Stops a process. On SQLite one that is stopped while it writes keeps the lock of the file, so that no other
+/// process can write: then it continues, and is stopped again.
+async fn freeze_outside_of_writes(process: &WatchedProcess, database: &ProcessDatabase) {
+    until("it is stopped outside of a write", async || {
+        set_frozen(process.pid(), true);
+        if database.is_postgres() || is_writable(database.url()).await {
+            return true;
+        }
+        set_frozen(process.pid(), false);
+        false
+    })
+    .await;
+}
+
+async fn is_writable(url: &str) -> bool {
+    let options: sqlx::sqlite::SqliteConnectOptions = url.parse().unwrap();
+    let mut connection = options.busy_timeout(Duration::from_millis(100)).connect().await.unwrap();
+    let locked = sqlx::query("begin immediate").execute(&mut connection).await;
+    connection.close().await.unwrap();
+    locked.is_ok()
+}
+
 async fn a_stopped_process_runs_no_step_again_that_another_one_has_recorded(database: &ProcessDatabase) {
     let folder = database.folder().display().to_string();
     let stopped = WatchedProcess::start("lease_worker", &[folder.as_str(), "10", "600"], database);
     stopped.wait_for_line("STARTED").await;
-    set_frozen(stopped.pid(), true);
+    freeze_outside_of_writes(&stopped, database).await;
     let heir = WatchedProcess::start("lease_worker", &[folder.as_str(), "0", "600"], database);
     let all_ended = async || database.workflows().await.iter().all(|it| it.status == Status::Success);
     until("the other process has run them", all_ended).await;

@@ -44,9 +44,13 @@ pub use engine::{
     Builder, Durable, Killed, PhaseReport, PoolReport, Readiness, RunUntilIdle, ShutdownOptions, ShutdownOutcome,
     ShutdownReason, ShutdownReport, Stopping, Stuck, StuckKind, Suspended, TaskOutcome, TaskReport,
 };
-pub use operations::admin::{list_steps, list_workflows};
+pub use operations::admin::{
+    count_workflows, list_events, list_messages, list_steps, list_stream_items, list_workflows, workflow,
+};
 pub use operations::cancel::{CancelCall, cancel_workflow};
+pub use operations::change::{delete_workflow, move_to_queue, resume_workflow, set_delay, set_labels, set_priority};
 pub use operations::events::{EventValue, event_history, get_event, set_event};
+pub use operations::fork::{ForkCall, ForkFrom, fork_workflow, restart_workflow};
 pub use operations::inline_step::{FromClosure, FromFuture, InlineStep, step};
 pub use operations::map::{Map, map};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
@@ -78,7 +82,9 @@ pub use store::{Outbox, OutboxConnection};
 #[doc(hidden)]
 pub use types::error::config_error;
 pub use types::error::{Error, ErrorKind, Result};
-pub use types::listing::{Filter, StepInfo, WorkflowInfo};
+pub use types::filter::Filter;
+pub use types::listing::{EventInfo, MessageInfo, StepInfo, StreamItemInfo, WorkflowInfo};
+pub use types::page::{Cursor, GroupBy, GroupCount, Page, WorkflowCounts};
 pub use types::payload::Payload;
 pub use types::position::{InvalidPosition, Position};
 pub use types::status::{Status, UnknownStatus};

@@ -8,7 +8,7 @@
 -- One row per workflow, from its start until it is deleted.
 create table durable.workflows (
     key              bigint  primary key,         -- internal
-    id               text    not null unique,     -- what users give, or get
+    id               text    collate "C" not null unique, -- what users give, or get
     name             text    not null,            -- the registered name of the function
     instance         text,                        -- the registered object, if the function is a method
     status           text    not null,            -- ENQUEUED, DELAYED, PENDING, SUCCESS, ERROR, CANCELLED or PARKED
@@ -18,6 +18,11 @@ create table durable.workflows (
     parent           bigint,                      -- the key of the workflow that started it
     version          text,                        -- the version of the program that started it
     fingerprint      bigint  not null default 0,  -- a hash of the function's source when it was started
+    application      text,                        -- the application that started it
+    started_by       text,                        -- the user on whose behalf it was started
+    trace_context    text,                        -- the W3C trace context of the call that started it
+    labels           text,                        -- a JSON object of texts; also in the table of labels
+    forked_from      text,                        -- the id of the workflow that it is a fork of
 
     -- Its runs.
     executor         bigint,                      -- the key of the executor that runs it, or ran it last;
@@ -46,9 +51,9 @@ create table durable.workflows (
     error            text                         -- of a workflow that is an ERROR
 ) with (fillfactor = 85);
 
--- The partial indexes hold only workflows that have not ended. Ended ones are found by key and id.
+-- The partial indexes hold only workflows that have not ended.
 create index workflows_pending on durable.workflows (executor, key) where status = 'PENDING';
-create index workflows_parent on durable.workflows (parent) where parent is not null;
+create index workflows_parent on durable.workflows (parent, key) where parent is not null;
 -- What an executor asks for regularly: whether a workflow that it runs was cancelled.
 create index workflows_cancelled on durable.workflows (executor, completed_at) where status = 'CANCELLED';
 
@@ -66,6 +71,36 @@ create unique index workflows_deduplicated on durable.workflows (queue, deduplic
 create unique index workflows_debounced on durable.workflows (name, coalesce(instance, ''), debounce_key)
     where debounce_key is not null and status = 'DELAYED';
 
+-- What listings go by, in the order of the keys, which is that of the starts.
+create index workflows_by_status on durable.workflows (status, key) where status <> 'SUCCESS';
+create index workflows_by_name on durable.workflows (name, key);
+create index workflows_by_queue on durable.workflows (queue, key) where queue is not null;
+create index workflows_completed on durable.workflows (completed_at, key) where completed_at is not null;
+
+-- The labels of workflows, one row each, to find workflows by them.
+create table durable.labels (
+    workflow bigint not null,                     -- workflows.key
+    name     text   not null,
+    value    text   not null,
+    primary key (workflow, name)
+);
+create index labels_by_value on durable.labels (name, value, workflow);
+
+-- A statement that writes `workflows.labels` writes that table with it. Workflows without labels cost nothing.
+create function durable._label() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $durable$
+begin
+    delete from durable.labels where workflow = new.key;
+    insert into durable.labels (workflow, name, value)
+    select new.key, l.key, l.value from json_each_text(new.labels::json) l;
+    return null;
+end
+$durable$;
+create trigger workflows_labeled after insert on durable.workflows
+    for each row when (new.labels is not null) execute function durable._label();
+create trigger workflows_relabeled after update of labels on durable.workflows
+    for each row when (new.labels is distinct from old.labels) execute function durable._label();
+
 -- The journal: one row per completed operation of a workflow. A replay reads these instead of running
 -- the operations again.
 create table durable.steps (
@@ -74,7 +109,7 @@ create table durable.steps (
     position     integer not null,                -- the number of the call within its branch
     kind         text    not null,                -- step, workflow, sleep, recv ...
     name         text    not null,                -- the name of the step, the topic ...
-    child        text,                            -- the id of the workflow that it started
+    child        text    collate "C",             -- the id of the workflow that it started
     attempts     integer not null,                -- how many it took
     failures     text,                            -- the errors of all attempts but the last, a JSON array of texts
     started_at   bigint  not null,
@@ -121,6 +156,8 @@ create table durable.messages (
 
 -- What was not received yet, the oldest first.
 create index messages_waiting on durable.messages (workflow, topic, sent_at, key) where received_at is null;
+-- What was received, too.
+create index messages_workflow on durable.messages (workflow);
 create unique index messages_once on durable.messages (workflow, topic, idempotency_key) where idempotency_key is not null;
 
 -- The values of events. The last value is the event's; the earlier ones are its history.

@@ -20,6 +20,11 @@ create table durable_workflows (
     parent           integer,                     -- the key of the workflow that started it
     version          text,                        -- the version of the program that started it
     fingerprint      integer not null default 0,  -- a hash of the function's source when it was started
+    application      text,                        -- the application that started it
+    started_by       text,                        -- the user on whose behalf it was started
+    trace_context    text,                        -- the W3C trace context of the call that started it
+    labels           text,                        -- a JSON object of texts; also in the table of labels
+    forked_from      text,                        -- the id of the workflow that it is a fork of
 
     -- Its runs.
     executor         integer,                     -- the key of the executor that runs it, or ran it last;
@@ -49,9 +54,9 @@ create table durable_workflows (
     error            text                         -- of a workflow that is an ERROR
 ) strict;
 
--- The partial indexes hold only workflows that have not ended. Ended ones are found by key and id.
+-- The partial indexes hold only workflows that have not ended.
 create index durable_workflows_pending on durable_workflows (executor, key) where status = 'PENDING';
-create index durable_workflows_parent on durable_workflows (parent) where parent is not null;
+create index durable_workflows_parent on durable_workflows (parent, key) where parent is not null;
 -- What an executor asks for regularly: whether a workflow that it runs was cancelled.
 create index durable_workflows_cancelled on durable_workflows (executor, completed_at) where status = 'CANCELLED';
 
@@ -67,6 +72,33 @@ create unique index durable_workflows_deduplicated on durable_workflows (queue, 
     where deduplication_id is not null and status in ('ENQUEUED', 'DELAYED', 'PENDING');
 create unique index durable_workflows_debounced on durable_workflows (name, coalesce(instance, ''), debounce_key)
     where debounce_key is not null and status = 'DELAYED';
+
+-- What listings go by, in the order of the keys, which is that of the starts.
+create index durable_workflows_by_status on durable_workflows (status, key) where status <> 'SUCCESS';
+create index durable_workflows_by_name on durable_workflows (name, key);
+create index durable_workflows_by_queue on durable_workflows (queue, key) where queue is not null;
+create index durable_workflows_completed on durable_workflows (completed_at, key) where completed_at is not null;
+
+-- The labels of workflows, one row each, to find workflows by them.
+create table durable_labels (
+    workflow integer not null,                    -- workflows.key
+    name     text    not null,
+    value    text    not null,
+    primary key (workflow, name)
+) strict, without rowid;
+create index durable_labels_by_value on durable_labels (name, value, workflow);
+
+-- A statement that writes `labels` writes that table with it. Workflows without labels cost nothing.
+create trigger durable_workflows_labeled after insert on durable_workflows when new.labels is not null begin
+    insert into durable_labels (workflow, name, value)
+    select new.key, l.key, l.value from json_each(new.labels) l;
+end;
+create trigger durable_workflows_relabeled after update of labels on durable_workflows
+    when new.labels is not old.labels begin
+    delete from durable_labels where workflow = new.key;
+    insert into durable_labels (workflow, name, value)
+    select new.key, l.key, l.value from json_each(coalesce(new.labels, '{}')) l;
+end;
 
 -- Inputs above a kilobyte. SQLite writes a whole row again to change its status; Postgres keeps large
 -- values apart by itself.
@@ -130,6 +162,8 @@ create table durable_messages (
 
 -- What was not received yet, the oldest first.
 create index durable_messages_waiting on durable_messages (workflow, topic, sent_at, key) where received_at is null;
+-- What was received, too.
+create index durable_messages_workflow on durable_messages (workflow);
 create unique index durable_messages_once on durable_messages (workflow, topic, idempotency_key) where idempotency_key is not null;
 
 -- The values of events. The last value is the event's; the earlier ones are its history.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test, with its location")]
 mod commit_counts;
 mod conformance;
+mod control;
 mod crash;
 mod healing;
 mod messaging;

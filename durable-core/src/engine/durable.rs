@@ -7,14 +7,11 @@ use std::sync::Arc;
 use crate::engine::builder::Builder;
 use crate::engine::teardown::Teardown;
 use crate::journal::current_engine;
-use crate::operations::admin;
-use crate::operations::cancel::CancelCall;
 use crate::operations::queue_admin::{self, QueueInfo};
 use crate::operations::workflow_handle::{self, WorkflowHandle};
 use crate::runtime::Runtime;
 use crate::store::Location;
 use crate::types::error::Result;
-use crate::types::listing::{Filter, StepInfo, WorkflowInfo};
 use crate::types::payload::Payload;
 use crate::wait::shutdown_phase::EnginePhase;
 
@@ -92,27 +89,6 @@ impl Durable {
     /// ```
     pub async fn wait_for_phase(&self, phase: EnginePhase) {
         self.runtime().shutdown.wait_for(phase).await;
-    }
-
-    /// Lists workflows, oldest first: see [`list_workflows`](crate::list_workflows).
-    ///
-    /// # Errors
-    /// As [`list_workflows`](crate::list_workflows).
-    pub fn list_workflows(&self, filter: Filter) -> impl Future<Output = Result<Vec<WorkflowInfo>>> + Send + use<> {
-        admin::list(Some(self.runtime()), filter)
-    }
-
-    /// Lists the records of a workflow in the order of their positions: see [`list_steps`](crate::list_steps).
-    ///
-    /// # Errors
-    /// As [`list_steps`](crate::list_steps).
-    pub fn list_steps<I: AsRef<str>>(&self, id: I) -> impl Future<Output = Result<Vec<StepInfo>>> + Send + use<I> {
-        admin::steps(Some(self.runtime()), id.as_ref())
-    }
-
-    /// Cancels a workflow: see [`cancel_workflow`](crate::cancel_workflow).
-    pub fn cancel_workflow(&self, id: impl AsRef<str>) -> CancelCall {
-        CancelCall::new(Ok(Arc::clone(self.runtime())), id.as_ref())
     }
 
     /// Lists all queues with their depth, lag and limits: see [`list_queues`](crate::list_queues).

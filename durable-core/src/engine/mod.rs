@@ -23,6 +23,7 @@
 
 mod app_tasks;
 mod builder;
+mod control_api;
 mod dispatcher;
 mod durable;
 mod env;

@@ -99,7 +99,7 @@ impl ReservedPosition {
             return Some(record);
         }
         let reason = format!(
-            "at position {} this workflow recorded the {} `{}`, and the code now calls the {} `{}` there; restore the earlier order of calls (or deploy the earlier version), then resume the workflow",
+            "at position {} this workflow recorded the {} `{}`, and the code now calls the {} `{}` there; restore the earlier order of calls, or deploy the earlier version",
             self.position, record.kind, record.name, operation.kind, operation.name
         );
         self.execution.stop_here(StopReason::Park(reason)).await

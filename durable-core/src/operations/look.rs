@@ -34,6 +34,20 @@ impl Look {
         Self { call_site: CallSite::here(), engine: engine.map(Arc::clone) }
     }
 
+    /// Where its call was made.
+    pub(super) fn call_site(&self) -> &CallSite {
+        &self.call_site
+    }
+
+    /// The engine that it was given, or that of the body in which its call was made.
+    pub(super) fn runtime(&self) -> Option<Arc<Runtime>> {
+        let of_body = || match &self.call_site {
+            CallSite::Body(reserved) => Some(Arc::clone(&reserved.execution.runtime)),
+            _ => None,
+        };
+        self.engine.clone().or_else(of_body)
+    }
+
     /// Asks the database. `doing` completes the sentence "cannot ..".
     ///
     /// # Errors

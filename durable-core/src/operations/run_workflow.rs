@@ -317,7 +317,9 @@ impl RunEnd {
         Self { status: Status::Cancelled, outcome: None, reason: Some(reason.to_owned()) }
     }
 
-    fn parked(reason: String) -> Self {
+    /// The reason is stored with the command that lets the workflow go on.
+    fn parked(reason: &str, row: &RunRow) -> Self {
+        let reason = format!("{reason}; once that is mended: `durable resume {}`", row.id);
         Self { status: Status::Parked, outcome: None, reason: Some(reason) }
     }
 
@@ -337,7 +339,7 @@ async fn finish_run(execution: &Arc<Execution>, stopped: StoppedBody) -> FinishR
     let end = match stopped {
         StoppedBody::Returned(outcome) => RunEnd::returned(execution, outcome),
         StoppedBody::Panicked(error) | StoppedBody::Signalled(StopReason::Fail(error)) => RunEnd::failed(&error),
-        StoppedBody::Signalled(StopReason::Park(reason)) => RunEnd::parked(reason),
+        StoppedBody::Signalled(StopReason::Park(reason)) => RunEnd::parked(&reason, &execution.row),
         StoppedBody::Signalled(StopReason::TimedOut) => RunEnd::cancelled("timeout"),
         StoppedBody::Signalled(StopReason::Suspend) => {
             // The records of finished steps are written before the workflow is released.
@@ -380,7 +382,7 @@ async fn finish(execution: &Arc<Execution>, end: RunEnd) -> FinishResult {
         Ok(_) => FinishResult::Yes(end.into_finished(row)),
         // The end cannot be stored; the status PARKED with the reason can.
         Err(StopReason::Park(reason)) if status != Status::Parked => {
-            Box::pin(finish(execution, RunEnd::parked(reason))).await
+            Box::pin(finish(execution, RunEnd::parked(&reason, row))).await
         }
         Err(signal) => FinishResult::No(signal),
     }

@@ -1,5 +1,6 @@
 //! A schedule that this program can carry out: when its ticks are, and how one is started.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -150,6 +151,8 @@ async fn start(runtime: &Arc<Runtime>, spec: &ScheduleSpec, id: String, schedule
         placement,
         needs_partition: false, // a schedule of a workflow on such a queue is refused
         or_existing: false,
+        labels: BTreeMap::new(),
+        started_by: None,
     };
     request.start_outside(Arc::clone(runtime)).await.map(|it| it.id)
 }

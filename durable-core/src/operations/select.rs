@@ -21,7 +21,7 @@ async fn recorded(point: &BranchPoint, arms: u32) -> Option<u32> {
         return Some(winner);
     }
     let reason = format!(
-        "at position {} this workflow recorded that arm {winner} of a `durable::select!` won, and the code now has {arms} arms there; bring the earlier arms back (or the earlier version), and resume it",
+        "at position {} this workflow recorded that arm {winner} of a `durable::select!` won, and the code now has {arms} arms there; restore the earlier arms, or deploy the earlier version",
         reserved.position
     );
     reserved.execution.stop_here(StopReason::Park(reason)).await

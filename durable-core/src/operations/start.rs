@@ -1,5 +1,6 @@
 //! Starting a workflow, from outside and from another workflow.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use crate::registry::{INTERNAL_QUEUE, Queue, Workflow};
 use crate::runtime::Runtime;
 use crate::runtime::running_workflows::RunningWorkflow;
 use crate::store::{
-    Entry, ExistingWorkflow, Fence, NewWorkflow, ParentRun, QueuePlacement, RunRow, StoreError, Verdict,
+    Entry, ExistingWorkflow, Fence, NewWorkflow, ParentRun, QueuePlacement, RunRow, StartContext, StoreError, Verdict,
     WorkflowIdentity,
 };
 use crate::types::error::{Error, ErrorKind, Result};
@@ -37,6 +38,10 @@ pub(crate) struct StartRequest {
     pub(crate) needs_partition: bool,
     /// Whether to attach to an existing workflow with the same deduplication id.
     pub(crate) or_existing: bool,
+    /// The labels, by name.
+    pub(crate) labels: BTreeMap<String, String>,
+    /// The user on whose behalf it is started.
+    pub(crate) started_by: Option<String>,
 }
 
 /// The timeout of one call.
@@ -192,7 +197,8 @@ impl StartRequest {
         // The earlier one is this call's own if the answer to a write was lost.
         if let Ok(Some(earlier)) = runtime.store.show(&attached.id).await
             && let Ok(input) = &self.input
-            && !same_json(&earlier.input, input)
+            && let Some(earlier) = &earlier.input
+            && !same_json(earlier, input)
         {
             tracing::warn!(target: "durable", id = %attached.id, workflow = self.workflow.name, "the workflow id is in use with other arguments: this call attaches to the earlier workflow, and its own arguments are ignored; an id names one execution for ever, choose another for another one");
         }
@@ -236,11 +242,23 @@ impl StartRequest {
             timeout: self.timeout().filter(|_| self.placement.is_some()),
             deadline: self.deadline(runtime, parent),
             placement: self.placement.clone(),
+            context: self.context(runtime)?,
         })
     }
 }
 
 impl StartRequest {
+    /// What is stored with it for people and tools.
+    fn context(&self, runtime: &Runtime) -> Result<StartContext> {
+        check_name("the user", self.started_by.as_deref().unwrap_or_default())?;
+        Ok(StartContext {
+            application: Some(runtime.settings.name.clone()),
+            started_by: self.started_by.clone(),
+            trace_context: None,
+            labels: labels_text(&self.labels)?,
+        })
+    }
+
     /// Its own timeout.
     fn timeout(&self) -> Option<Duration> {
         match self.limit {
@@ -308,6 +326,15 @@ fn run_new(
         RunTask { runtime: Arc::clone(runtime), workflow, row: Arc::new(row), fence, records: Vec::new(), slot: None };
     // A run of the same id can only be here if its row was deleted; it is about to stop then.
     drive.spawn().unwrap_or_else(|(earlier, _)| earlier)
+}
+
+/// Labels as they are stored. Their names and values are in an index.
+fn labels_text(labels: &BTreeMap<String, String>) -> Result<Option<String>> {
+    for (name, value) in labels {
+        check_id("the label's name", name)?;
+        check_name("the label's value", value)?;
+    }
+    Ok((!labels.is_empty()).then(|| serde_json::json!(labels).to_string()))
 }
 
 /// Whether two texts are the same value. The text of a workflow that was enqueued with SQL is that of its author.

@@ -1,5 +1,6 @@
 //! `#[workflow]`: the call as a value.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -68,6 +69,8 @@ pub fn call<R: Returned>(
         placement: workflow.options.queue.map(of_queue),
         needs_partition: workflow.options.queue.is_some_and(Queue::is_partitioned),
         or_existing: false,
+        labels: BTreeMap::new(),
+        started_by: None,
     };
     WorkflowCall {
         call: Call::new(WorkflowCallOptions {
@@ -124,6 +127,25 @@ where
     /// Removes the timeout: that of the attribute, and the deadline inherited from the calling workflow.
     pub fn no_timeout(self) -> Self {
         self.limited(Limit::None)
+    }
+
+    /// Adds a label, by which the workflow is found: [`Filter::label`](crate::Filter::label). A second call with
+    /// the same name replaces the value.
+    ///
+    /// # Errors
+    /// A name that is empty, or a name or value of more than 255 bytes or with control characters, is refused
+    /// when the call is started.
+    pub fn label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        let (name, value) = (name.into(), value.into());
+        self.call.set(|options| drop(options.request.labels.insert(name, value)));
+        self
+    }
+
+    /// Notes the user on whose behalf the workflow is started, for listings.
+    pub fn started_by(mut self, user: impl Into<String>) -> Self {
+        let user = user.into();
+        self.call.set(|options| options.request.started_by = Some(user));
+        self
     }
 
     fn limited(mut self, limit: Limit) -> Self {

@@ -203,6 +203,14 @@ where
     }
 }
 
+impl WorkflowHandle<serde_json::Value> {
+    /// The handle of a workflow that exists, whatever it returns.
+    pub(super) fn of_any(runtime: &Arc<Runtime>, id: String) -> Self {
+        let run = runtime.running.get(&id);
+        Self { runtime: Arc::clone(runtime), id, run, codec: Codec::<Result<serde_json::Value>>::BY_MESSAGE }
+    }
+}
+
 /// Finds a workflow by its id, from any process. Its error comes as a [`struct@Error`] with the
 /// message of the original; what it returned must read as a `T`.
 ///

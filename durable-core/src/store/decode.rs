@@ -74,6 +74,11 @@ pub(super) fn text(it: Option<LenientText>) -> Option<String> {
     it.map(LenientText::into_string)
 }
 
+/// The value of a column that the engine itself wrote as JSON, or nothing if it is damaged.
+pub(super) fn json_or_default<T: serde::de::DeserializeOwned + Default>(it: Option<LenientText>) -> T {
+    text(it).and_then(|it| serde_json::from_str(&it).ok()).unwrap_or_default()
+}
+
 pub(super) fn outcome(output: Option<String>, error: Option<String>) -> Option<Outcome> {
     error.map(Outcome::Error).or(output.map(Outcome::Output))
 }

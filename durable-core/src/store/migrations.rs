@@ -65,8 +65,8 @@ fn changed(version: i64, description: &str) -> StoreError {
 /// Splits a migration into its statements, without the comments between them. They are sent one by one:
 /// poolers and Citus refuse several statements in one message.
 ///
-/// A semicolon ends a statement unless it is in a comment, in quotes or, as the body of a function, in
-/// dollar quotes.
+/// A semicolon ends a statement unless it is in a comment, in quotes, in dollar quotes as the body of a
+/// function, or in the body of a trigger of SQLite, which ends with `end`.
 pub(super) fn statements(migration: &str) -> Vec<&str> {
     let mut statements = Vec::new();
     let mut start = None;
@@ -79,7 +79,8 @@ pub(super) fn statements(migration: &str) -> Vec<&str> {
             rest.find("*/").map_or(rest.len(), |end| end + 2)
         } else {
             if next == ';' {
-                statements.extend(start.take().map(|start: usize| migration[start..at].trim_end()));
+                let ended = start.take_if(|start: &mut usize| !is_open_trigger(&migration[*start..at]));
+                statements.extend(ended.map(|start| migration[start..at].trim_end()));
             } else if !next.is_whitespace() {
                 start.get_or_insert(at);
             }
@@ -89,6 +90,12 @@ pub(super) fn statements(migration: &str) -> Vec<&str> {
     }
     statements.extend(start.map(|start| migration[start..].trim_end()));
     statements
+}
+
+/// Whether this is the beginning of a trigger whose body has not ended.
+fn is_open_trigger(text: &str) -> bool {
+    let body = text.strip_prefix("create trigger").and_then(|it| it.split_once(" begin\n"));
+    body.is_some_and(|(_, body)| !body.ends_with("\nend"))
 }
 
 /// How long the quoted text is that `text` begins with, with its quotes; `None` if it begins with none.
@@ -145,8 +152,16 @@ mod tests {
     }
 
     #[test]
+    fn a_semicolon_in_the_body_of_a_trigger_does_not_end_it() {
+        let trigger = "create trigger t after insert on a when new.b begin\n    select 1;\n    select 2;\nend";
+        assert_eq!(statements(&format!("{trigger};\nselect 3;")), [trigger, "select 3"]);
+        let of_postgres = "create trigger t after insert on a for each row execute function begin()";
+        assert_eq!(statements(&format!("{of_postgres};\nselect 3;")), [of_postgres, "select 3"]);
+    }
+
+    #[test]
     fn the_migrations_of_this_program_are_split_into_statements() {
-        for (folder, tables) in [("sqlite", 12), ("postgres", 11)] {
+        for (folder, tables) in [("sqlite", 13), ("postgres", 12)] {
             let path = format!("{}/migrations/{folder}/0001_foundation.sql", env!("CARGO_MANIFEST_DIR"));
             let text = std::fs::read_to_string(path).expect("the migration is there");
             let statements = statements(&text);

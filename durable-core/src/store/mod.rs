@@ -19,6 +19,7 @@ mod batch_clock;
 mod columns;
 #[cfg(all(test, any(feature = "sqlite", feature = "postgres")))]
 mod compare_snapshots;
+mod control_rows;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod decode;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
@@ -27,6 +28,8 @@ mod decode_messaging;
 mod decode_queues;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod enqueue_rows;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod failed_tail;
 #[cfg(feature = "postgres")]
 mod hints;
 mod id_conflict;
@@ -58,6 +61,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 pub use self::app_database::ApplicationDatabase;
+pub use self::control_rows::{ChangeOutcome, ForkOutcome, ForkPoint, ForkRequest, WorkflowChange};
 pub(crate) use self::id_conflict::WorkflowIdentity;
 pub use self::location::Location;
 pub(crate) use self::location::shown_without_password;
@@ -73,8 +77,8 @@ pub use self::queue_rows::{
 };
 pub use self::rows::{
     Entry, ExecutorInfo, ExistingWorkflow, Fence, Finish, FinishedWorkflow, HeartbeatResult, KnownWorkflow,
-    NewExecutor, NewRecord, NewWorkflow, ParentRun, Record, ReleaseRequest, ReleasedWorkflows, RunRow, Takeover,
-    TakeoverRequest, Verdict, WorkFound, WorkQuery,
+    NewExecutor, NewRecord, NewWorkflow, ParentRun, Record, ReleaseRequest, ReleasedWorkflows, RunRow, StartContext,
+    Takeover, TakeoverRequest, Verdict, WorkFound, WorkQuery,
 };
 pub use self::schedule_rows::{ScheduleChange, ScheduleRow};
 pub use self::store_error::{StoreError, StoreErrorKind};
@@ -83,8 +87,10 @@ pub use self::user_transaction::{
     Committed, Database, Isolation, Transact, Transacted, TransactionConnection, TransactionEnd, TransactionStart,
     UserWork,
 };
+use crate::types::filter::Filter;
 pub use crate::types::keys::{Epoch, ExecutorKey, Fingerprint, MessageKey, PublicationKey, WorkflowKey};
-use crate::types::listing::{Filter, StepInfo, WorkflowInfo};
+use crate::types::listing::{EventInfo, MessageInfo, StepInfo, StreamItemInfo, WorkflowInfo};
+use crate::types::page::{GroupBy, Page, WorkflowCounts};
 pub use crate::types::payload::Outcome;
 pub use crate::types::position::Position;
 pub use crate::types::time::Timestamp;
@@ -97,12 +103,23 @@ pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 
 /// A database for the engine.
 pub trait Store:
-    Commit + Transact + Executors + Queues + Schedules + Read + Messaging + Notifications + Control + Lifecycle
+    Commit + Transact + Executors + Queues + Schedules + Read + Listings + Messaging + Notifications + Control + Lifecycle
 {
 }
 
-impl<S: Commit + Transact + Executors + Queues + Schedules + Read + Messaging + Notifications + Control + Lifecycle>
-    Store for S
+impl<
+    S: Commit
+        + Transact
+        + Executors
+        + Queues
+        + Schedules
+        + Read
+        + Listings
+        + Messaging
+        + Notifications
+        + Control
+        + Lifecycle,
+> Store for S
 {
 }
 
@@ -282,15 +299,37 @@ pub trait Read: Send + Sync + Debug {
 
     /// All records of the workflows with these keys, in one query.
     fn records<'a>(&'a self, keys: &'a [WorkflowKey]) -> StoreFuture<'a, Vec<Record>>;
+}
 
-    /// Lists workflows.
-    fn list<'a>(&'a self, filter: &'a Filter) -> StoreFuture<'a, Vec<WorkflowInfo>>;
+/// What people and tools read.
+pub trait Listings: Send + Sync + Debug {
+    /// A page of the workflows that a filter selects.
+    fn list<'a>(&'a self, filter: &'a Filter) -> StoreFuture<'a, Page<WorkflowInfo>>;
 
-    /// One workflow, as a listing shows it.
+    /// How many workflows a filter selects, by group. It stops at `most`.
+    fn count<'a>(&'a self, filter: &'a Filter, group: GroupBy, most: u32) -> StoreFuture<'a, WorkflowCounts>;
+
+    /// One workflow, with its payloads.
     fn show<'a>(&'a self, id: &'a str) -> StoreFuture<'a, Option<WorkflowInfo>>;
 
     /// The records of one workflow in the order of their positions.
     fn steps<'a>(&'a self, id: &'a str) -> StoreFuture<'a, Vec<StepInfo>>;
+
+    /// The last value of each event of a workflow, by name.
+    fn events<'a>(&'a self, id: &'a str, limit: u32, offset: u32) -> StoreFuture<'a, Vec<EventInfo>>;
+
+    /// The messages to a workflow, in the order in which they were sent.
+    fn messages<'a>(&'a self, id: &'a str, limit: u32, offset: u32) -> StoreFuture<'a, Vec<MessageInfo>>;
+
+    /// The items of a stream of a workflow, or of all its streams, by name and in the order in which they were
+    /// written.
+    fn stream_items<'a>(
+        &'a self,
+        id: &'a str,
+        stream: Option<&'a str>,
+        limit: u32,
+        offset: u32,
+    ) -> StoreFuture<'a, Vec<StreamItemInfo>>;
 }
 
 /// Messages, events and streams. They are written through [`Commit`]; this is how they are read, and how a
@@ -349,6 +388,14 @@ pub trait Control: Send + Sync + Debug {
         reason: &'a str,
         children: bool,
     ) -> StoreFuture<'a, Option<CancelledWorkflows>>;
+
+    /// Changes workflows, each if its status allows it, and returns what became of each, in their order.
+    /// Whatever is not changed stays as it is.
+    fn change<'a>(&'a self, ids: &'a [String], change: &'a WorkflowChange) -> StoreFuture<'a, Vec<ChangeOutcome>>;
+
+    /// Makes a new workflow with those records, events and stream items of another one that belong to the calls
+    /// before a certain one.
+    fn fork<'a>(&'a self, request: &'a ForkRequest) -> StoreFuture<'a, ForkOutcome>;
 }
 
 /// The store's own life.

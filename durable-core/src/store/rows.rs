@@ -104,6 +104,21 @@ pub struct NewWorkflow {
     pub deadline: Option<Timestamp>,
     /// Its place on a queue; with `None` the process that commits it runs it at once.
     pub placement: Option<QueuePlacement>,
+    /// What is stored with it for people and tools.
+    pub context: StartContext,
+}
+
+/// What is stored with a workflow for people and tools; the engine does not act on it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StartContext {
+    /// The application that starts it.
+    pub application: Option<String>,
+    /// The user on whose behalf it is started.
+    pub started_by: Option<String>,
+    /// The W3C trace context of the call.
+    pub trace_context: Option<String>,
+    /// Its labels, a JSON object of texts.
+    pub labels: Option<String>,
 }
 
 /// The run of a workflow that starts another one.

@@ -161,11 +161,11 @@ pub(super) fn same_for_all(verdict: &Verdict, entries: usize) -> Vec<Verdict> {
 /// How many workflows without a task one heartbeat lists.
 pub(super) const MAX_NOT_RUNNING: u32 = 1_000;
 
-/// The reason of a workflow that was recovered too often; the stores insert the number between.
+/// The reason of a workflow that was recovered too often; the stores insert the number between, and add the id.
 pub(super) const TOO_MANY_RECOVERIES: [&str; 3] = [
     "recovered ",
     " times without coming to an end (max_recoveries = ",
-    "); it may crash the process each time. Resume it when the cause is mended",
+    "); it may crash the process each time; once that is mended: `durable resume ",
 ];
 
 impl Fence {

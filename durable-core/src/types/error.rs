@@ -81,6 +81,8 @@ pub enum ErrorKind {
     NotFound,
     /// The workflow has ended and receives no more messages.
     Ended,
+    /// The status of the workflow, or that of another one, does not allow the change.
+    Refused,
     /// No workflow of this program has this name, or two have.
     Registry,
     /// A value that cannot be written or read back, or is too large.

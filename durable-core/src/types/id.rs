@@ -79,6 +79,22 @@ impl KeyMaker {
     }
 }
 
+/// How far the clocks of the processes that make keys may be from that of the database, in a search by time.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+const LARGEST_CLOCK_DIFFERENCE: std::time::Duration = std::time::Duration::from_hours(1);
+
+/// A key before all that were made from this time on, or behind all that were made before it, whatever
+/// the process's clock was within an hour.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) fn key_of_time(time: Timestamp, behind: bool) -> i64 {
+    let time = if behind {
+        time.saturating_add(LARGEST_CLOCK_DIFFERENCE)
+    } else {
+        time.saturating_sub(LARGEST_CLOCK_DIFFERENCE)
+    };
+    (time.as_micros() - EPOCH_2020_MICROS).saturating_mul(1024)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,8 +1,12 @@
-//! Listings: workflows and their records, and the filter that selects them.
+//! What listings show: workflows, and what belongs to them.
+
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+#[cfg(doc)]
+use crate::types::filter::Filter;
 use crate::types::position::Position;
 use crate::types::status::Status;
 
@@ -16,9 +20,11 @@ pub struct WorkflowInfo {
     pub name: String,
     /// Its status.
     pub status: Status,
-    /// Its arguments, a JSON object by argument name.
-    pub input: String,
-    /// What it returned, as JSON, once it is `SUCCESS`.
+    /// The object whose method it is, if it is one.
+    pub instance: Option<String>,
+    /// Its arguments, a JSON object by argument name. A list has them only with [`Filter::with_payloads`].
+    pub input: Option<String>,
+    /// What it returned, as JSON, once it is `SUCCESS`. A list has it only with [`Filter::with_payloads`].
     pub output: Option<String>,
     /// Its error, as JSON with `type`, `message` and `value`, once it is `ERROR`.
     pub error: Option<String>,
@@ -28,6 +34,16 @@ pub struct WorkflowInfo {
     pub queue: Option<String>,
     /// The id of the workflow that started it, if one did.
     pub parent: Option<String>,
+    /// The id of the workflow that it is a fork of, if it is one.
+    pub forked_from: Option<String>,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// The application that started it.
+    pub application: Option<String>,
+    /// The user on whose behalf it was started, if the call named one.
+    pub started_by: Option<String>,
+    /// The W3C trace context of the call that started it.
+    pub trace_context: Option<String>,
     /// The name of the executor that runs it, or ran it last.
     pub executor: Option<String>,
     /// The version of the program that started it.
@@ -81,86 +97,47 @@ pub struct StepInfo {
     pub completed_at: DateTime<Utc>,
 }
 
-/// Which workflows to list. Conditions of different kinds must all hold; several of one kind (two
-/// statuses, three names) select workflows that match any of them.
-///
-/// # Example
-///
-/// ```
-/// use durable_core::{Filter, Status};
-///
-/// let filter = Filter::new().status(Status::Pending).name("checkout").name("refund").limit(10);
-/// let some = Filter::new().ids(["order-1001", "order-1002"]);
-/// # let _ = (filter, some);
-/// ```
-#[derive(Debug, Clone, Default)]
-#[must_use]
-pub struct Filter {
-    pub(crate) statuses: Vec<Status>,
-    pub(crate) names: Vec<String>,
-    /// `None` selects any id; an empty list selects no workflow.
-    pub(crate) ids: Option<Vec<String>>,
-    pub(crate) id_prefix: Option<String>,
-    pub(crate) limit: Option<u32>,
-    pub(crate) offset: u32,
-    pub(crate) newest_first: bool,
+/// An event of a workflow: its present value. The earlier ones are its
+/// [history](crate::event_history). As JSON the fields have these names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct EventInfo {
+    /// Its name.
+    pub name: String,
+    /// Its value, as JSON.
+    pub value: String,
+    /// When it was set.
+    pub set_at: DateTime<Utc>,
+    /// Where it was set: the position of the call, or of the step that made it.
+    pub position: Position,
 }
 
-/// How many workflows a listing has when the filter sets no limit.
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
-pub(crate) const DEFAULT_LIMIT: u32 = 100;
+/// A message to a workflow. As JSON the fields have these names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct MessageInfo {
+    /// Its topic.
+    pub topic: String,
+    /// The message, as JSON.
+    pub payload: String,
+    /// The idempotency key that it was sent with, if it was.
+    pub idempotency_key: Option<String>,
+    /// When it was sent.
+    pub sent_at: DateTime<Utc>,
+    /// When the workflow received it; `None`: it has not.
+    pub received_at: Option<DateTime<Utc>>,
+}
 
-impl Filter {
-    /// Every workflow, the oldest first, at most 100.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Only workflows with this status. A second call adds a second status.
-    pub fn status(mut self, status: Status) -> Self {
-        self.statuses.push(status);
-        self
-    }
-
-    /// Only workflows with this name. A second call adds a second name.
-    pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.names.push(name.into());
-        self
-    }
-
-    /// Only the workflow with this id. A second call adds a second id.
-    pub fn id(self, id: impl Into<String>) -> Self {
-        self.ids([id])
-    }
-
-    /// Only workflows with these ids, in addition to those of earlier calls. An empty list selects no
-    /// workflow. At most [`limit`](Self::limit) workflows are listed, 100 if it is not set.
-    pub fn ids<I: Into<String>>(mut self, ids: impl IntoIterator<Item = I>) -> Self {
-        self.ids.get_or_insert_default().extend(ids.into_iter().map(Into::into));
-        self
-    }
-
-    /// Only workflows with an id that begins with this text.
-    pub fn id_prefix(mut self, prefix: impl Into<String>) -> Self {
-        self.id_prefix = Some(prefix.into());
-        self
-    }
-
-    /// At most this many workflows; 100 without this call.
-    pub fn limit(mut self, limit: u32) -> Self {
-        self.limit = Some(limit);
-        self
-    }
-
-    /// Skips this many workflows of the listing.
-    pub fn offset(mut self, offset: u32) -> Self {
-        self.offset = offset;
-        self
-    }
-
-    /// Lists the newest workflows first.
-    pub fn newest_first(mut self) -> Self {
-        self.newest_first = true;
-        self
-    }
+/// An item of a stream. As JSON the fields have these names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct StreamItemInfo {
+    /// The name of the stream.
+    pub stream: String,
+    /// The item, as JSON; `None` is the end of the stream.
+    pub value: Option<String>,
+    /// When it was written.
+    pub written_at: DateTime<Utc>,
+    /// Where it was written: the position of the call, or of the step that made it.
+    pub position: Position,
 }

@@ -7,15 +7,17 @@ pub(crate) mod cron;
 pub(crate) mod database_fault;
 pub(crate) mod duration;
 pub(crate) mod error;
+pub(crate) mod filter;
 pub(crate) mod id;
 pub(crate) mod keys;
 pub(crate) mod listing;
+pub(crate) mod page;
 pub(crate) mod payload;
 pub(crate) mod position;
 pub(crate) mod retry;
 pub(crate) mod seconds;
 pub(crate) mod status;
-mod suggest;
+pub(crate) mod suggest;
 pub(crate) mod sync;
 #[cfg_attr(
     not(feature = "testing"),

@@ -43,6 +43,13 @@ impl Position {
     }
 }
 
+/// The position of a call in the body.
+impl From<i32> for Position {
+    fn from(number: i32) -> Self {
+        Self::new("", number)
+    }
+}
+
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.branch.is_empty() { write!(f, "{}", self.number) } else { write!(f, "{}/{}", self.branch, self.number) }

@@ -106,6 +106,7 @@ mod tests {
             timeout: None,
             deadline: None,
             placement: None,
+            context: crate::store::StartContext::default(),
         };
         let entry = Box::new(Entry { start: Some(start), ..Entry::default() });
         let (fence, completion) = (Fence { executor: 1.into(), epoch: epoch.into() }, Completion::new(drop));

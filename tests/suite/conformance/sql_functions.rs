@@ -76,7 +76,10 @@ timeout => interval '90 seconds')";
     let started = Timestamp::from_date(info.started_at.expect("it runs"));
     assert_eq!(runs[0].deadline, Some(started.saturating_add(Duration::from_secs(90))));
     let info = store.show(&bare).await.unwrap().expect("it waits");
-    assert_eq!((info.status, info.queue.as_deref(), &*info.input), (Status::Enqueued, Some("durable"), "{}"));
+    assert_eq!(
+        (info.status, info.queue.as_deref(), info.input.as_deref()),
+        (Status::Enqueued, Some("durable"), Some("{}"))
+    );
     let info = store.show("late").await.unwrap().expect("it waits");
     let due = info.due_at.expect("it is delayed") - info.created_at;
     assert_eq!((info.status, due.num_seconds()), (Status::Delayed, 3_600));

@@ -161,6 +161,7 @@ async fn a_queued_workflow_unknown_to_this_program_stays_enqueued(database: &Tes
         timeout: None,
         deadline: None,
         placement: None,
+        context: durable_core::store::StartContext::default(),
     };
     foreign.placement = Some(durable_core::store::QueuePlacement {
         queue: ONE.name().to_owned(),

@@ -145,6 +145,7 @@ pub(super) async fn unknown_elsewhere(store: &dyn Store, workflows: &[(&str, &st
             placement: None,
             version: "test".into(),
             fingerprint: 0.into(),
+            context: durable_core::store::StartContext::default(),
         };
         store.commit(fence, &[Entry { start: Some(begin), ..Entry::default() }], false).await.unwrap();
     }

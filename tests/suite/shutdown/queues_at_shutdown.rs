@@ -157,18 +157,19 @@ async fn a_quiesced_engine_fires_no_schedule_and_no_tick_is_lost(database: &Test
     })
     .await;
     let ticks = |all: Vec<durable::WorkflowInfo>| all.into_iter().filter(|it| it.name == "ticked").collect::<Vec<_>>();
-    until("the schedule fires", async || !ticks(app.list_workflows(Filter::new()).await.unwrap()).is_empty()).await;
+    until("the schedule fires", async || !ticks(app.list_workflows(Filter::new()).await.unwrap().items).is_empty())
+        .await;
     let down = start_shutdown(&app, patient());
     app.wait_for_phase(EnginePhase::Draining).await;
-    let then = ticks(app.list_workflows(Filter::new()).await.unwrap()).len();
+    let then = ticks(app.list_workflows(Filter::new()).await.unwrap().items).len();
     tokio::time::sleep(Duration::from_millis(2_500)).await; // two ticks, which must not be started
     assert_eq!(app.phase(), EnginePhase::Draining);
-    assert_eq!(ticks(app.list_workflows(Filter::new()).await.unwrap()).len(), then, "the clock starts nothing");
+    assert_eq!(ticks(app.list_workflows(Filter::new()).await.unwrap().items).len(), then, "the clock starts nothing");
     gate(&key).add_permits(1);
     assert!(down.await.unwrap().is_clean());
 
     let app = database.launch().await;
-    let fired = async || ticks(app.list_workflows(Filter::new()).await.unwrap()).len();
+    let fired = async || ticks(app.list_workflows(Filter::new()).await.unwrap().items).len();
     until("the missed ticks are started", async || fired().await >= then + 3).await;
     app.scope(async { durable::delete_schedule("every-second").await.unwrap() }).await;
     app.shutdown().await;

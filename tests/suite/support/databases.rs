@@ -76,9 +76,10 @@ impl TestDatabase {
     /// All workflows in the database, read without an engine, which would run them.
     pub(crate) async fn workflows(&self) -> Vec<durable::WorkflowInfo> {
         let store = durable_core::store::open(&self.url, &self.schema).await.expect("the database is there");
-        let found = store.list(&durable::Filter::new().limit(10_000)).await.expect("the database is there");
+        let found =
+            store.list(&durable::Filter::new().limit(10_000).with_payloads()).await.expect("the database is there");
         store.close().await;
-        found
+        found.items
     }
 
     pub(crate) async fn clear(self) {

@@ -52,7 +52,9 @@ impl ProcessDatabase {
     pub(crate) async fn recorded(&self) -> Vec<(String, u32)> {
         let store = durable_core::store::open(&self.url, "durable").await.expect("the database is there");
         let mut recorded = Vec::new();
-        for info in store.list(&durable::Filter::new().limit(10_000)).await.expect("the database is there") {
+        for info in
+            store.list(&durable::Filter::new().limit(10_000).with_payloads()).await.expect("the database is there")
+        {
             let steps = store.steps(&info.id).await.expect("the database is there");
             recorded.extend((1..).zip(steps).map(|(number, _)| (info.id.clone(), number)));
         }
@@ -63,9 +65,10 @@ impl ProcessDatabase {
     /// All workflows in the database, read without an engine, which would run them.
     pub(crate) async fn workflows(&self) -> Vec<durable::WorkflowInfo> {
         let store = durable_core::store::open(&self.url, "durable").await.expect("the database is there");
-        let found = store.list(&durable::Filter::new().limit(10_000)).await.expect("the database is there");
+        let found =
+            store.list(&durable::Filter::new().limit(10_000).with_payloads()).await.expect("the database is there");
         store.close().await;
-        found
+        found.items
     }
 
     /// Returns once every workflow has succeeded.
@@ -89,7 +92,9 @@ impl ProcessDatabase {
     pub(crate) async fn count_steps(&self) -> usize {
         let store = durable_core::store::open(&self.url, "durable").await.expect("the database is there");
         let mut keys = Vec::new();
-        for info in store.list(&durable::Filter::new().limit(10_000)).await.expect("the database is there") {
+        for info in
+            store.list(&durable::Filter::new().limit(10_000).with_payloads()).await.expect("the database is there")
+        {
             keys.push(store.find(&info.id).await.expect("the database is there").expect("it was listed").key);
         }
         let records = store.records(&keys).await.expect("the database is there");

@@ -52,6 +52,7 @@ pub(crate) fn workflow(id: &str) -> NewWorkflow {
         timeout: None,
         deadline: None,
         placement: None,
+        context: durable_core::store::StartContext::default(),
     }
 }
 

@@ -336,7 +336,7 @@ impl<R: Send> TransactionRun<'_, R> {
     async fn adopt(&self, reserved: &ReservedPosition, name: String, outcome: Outcome) -> TransactionOutcome<R> {
         if name != self.transaction.name {
             let reason = format!(
-                "at position {} this workflow committed the transaction `{name}`, and the code now calls `{}` there; bring the earlier order of calls back, and resume it",
+                "at position {} this workflow committed the transaction `{name}`, and the code now calls `{}` there; restore the earlier order of calls, or deploy the earlier version",
                 reserved.position, self.transaction.name
             );
             return reserved.execution.stop_here(StopReason::Park(reason)).await;

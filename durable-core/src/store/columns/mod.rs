@@ -18,7 +18,9 @@ use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
 
 pub(super) use self::executor_columns::{EXECUTOR, ExecutorRow};
-pub(super) use self::messaging_columns::{MESSAGE, PUBLICATION, RECEIVER};
+pub(super) use self::messaging_columns::{
+    EventInfoRow, MESSAGE, MessageInfoRow, PUBLICATION, RECEIVER, StreamItemInfoRow,
+};
 pub(super) use self::queue_columns::{LIMITS, LimitsRow, QUEUE, QueueInfoRow, limits_of};
 pub(super) use self::schedule_columns::{SCHEDULE, STATE_OF_SCHEDULE};
 pub(super) use self::step_columns::{RECORD, RecordRow, StepRow};

@@ -1,7 +1,7 @@
 //! The columns of `steps`.
 
 use super::{Column, read_row};
-use crate::store::decode::{LenientText, count, outcome, text};
+use crate::store::decode::{LenientText, count, json_or_default, outcome, text};
 use crate::store::rows_by_kind::{error_of, output_of};
 use crate::store::{NewRecord, Record};
 use crate::types::listing::StepInfo;
@@ -48,7 +48,7 @@ read_row! {
         child: Option<String> => child,
         attempts: i32 => attempts: count(attempts),
         failures: Option<LenientText> =>
-            failures: text(failures).and_then(|it| serde_json::from_str(&it).ok()).unwrap_or_default(),
+            failures: json_or_default(failures),
         started_at: Timestamp => started_at: started_at.to_date(),
         completed_at: Timestamp => completed_at: completed_at.to_date(),
     }

@@ -1,7 +1,7 @@
 //! The columns of `workflows`.
 
 use super::{Column, Value, read_row};
-use crate::store::decode::{LenientText, count, outcome, status, text};
+use crate::store::decode::{LenientText, count, json_or_default, outcome, status, text};
 use crate::store::rows_by_kind::{error_of, output_of};
 use crate::store::{ExistingWorkflow, Finish, FinishedWorkflow, NewWorkflow, RunRow, WorkflowKey};
 use crate::types::listing::WorkflowInfo;
@@ -18,6 +18,10 @@ pub(in crate::store) const START: &[Column<NewWorkflow>] = &[
     Column::big_int("fingerprint", |it| Some(it.fingerprint.get())),
     Column::big_int("timeout", |it| it.timeout.map(micros)),
     Column::big_int("deadline", |it| it.deadline.map(Timestamp::as_micros)),
+    Column::text("application", |it| it.context.application.as_deref()),
+    Column::text("started_by", |it| it.context.started_by.as_deref()),
+    Column::text("trace_context", |it| it.context.trace_context.as_deref()),
+    Column::text("labels", |it| it.context.labels.as_deref()),
     Column { name: "input", value: Value::Input(|it| &it.input) },
 ];
 
@@ -94,12 +98,18 @@ read_row! {
         id: String => id,
         name: String => name,
         status: String => status: self::status(&status)?,
-        input: LenientText => input: input.into_string(),
+        instance: Option<String> => instance,
+        input: Option<LenientText> => input: text(input),
         output: Option<LenientText> => output: text(output),
         error: Option<LenientText> => error: text(error),
         reason: Option<String> => reason,
         queue: Option<String> => queue,
         parent: Option<String> => parent,
+        forked_from: Option<String> => forked_from,
+        labels: Option<LenientText> => labels: json_or_default(labels),
+        application: Option<String> => application,
+        started_by: Option<String> => started_by,
+        trace_context: Option<String> => trace_context,
         executor: Option<String> => executor,
         version: Option<String> => version,
         attempt: i32 => attempts: count(attempt),

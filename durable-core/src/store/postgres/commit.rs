@@ -21,6 +21,8 @@ use crate::types::keys::WorkflowKey;
 use crate::types::time::micros;
 
 sql_statements! {
+    /// $1 key; $2 input.
+    set_input = "update durable.workflows set input = $2 where key = $1";
     /// $1, $2 fence; $3, $4 the run; $5 to $8 its end; from $9 its last record, which is only stored
     /// with the end, and how long its body ran.
     record_and_finish = format!(
@@ -226,6 +228,18 @@ impl PostgresStore {
             Some(existing) => JudgedEntry::all(&Verdict::Duplicate(existing), entries),
             None => JudgedEntry::unclear(entries),
         })
+    }
+
+    /// Sets the input of a workflow.
+    pub(super) async fn set_input(
+        &self,
+        connection: &mut PgConnection,
+        key: i64,
+        input: &str,
+    ) -> Result<(), StoreError> {
+        let query = self.query(&self.sql.commit.set_input).bind(key).bind(input.to_owned());
+        query.execute(connection).await?;
+        Ok(())
     }
 
     /// In Postgres large inputs are in no table of their own.

@@ -8,7 +8,7 @@ use crate::store::postgres::PostgresStore;
 use crate::store::postgres::dialect::{CLOCK, planned_each_time};
 use crate::store::rows_by_kind::TERMINAL;
 use crate::store::sql::sql_statements;
-use crate::store::{CancelledRun, CancelledWorkflows, Control, StoreError, StoreErrorKind, StoreFuture};
+use crate::store::{CancelledRun, CancelledWorkflows, StoreError, StoreErrorKind, StoreFuture};
 use crate::types::status::Status;
 
 /// How often a cancellation is tried that takes locks in another order than other writers do.
@@ -42,8 +42,8 @@ sql_statements! {
     migrations_table = "select to_regclass($1)::oid::bigint";
 }
 
-impl Control for PostgresStore {
-    fn cancel<'a>(
+impl PostgresStore {
+    pub(super) fn cancel_family<'a>(
         &'a self,
         id: &'a str,
         reason: &'a str,

@@ -35,6 +35,22 @@ pub(super) const FENCE_SEEN: &str =
 /// Behind a select: keeps the rows as they are until the commit.
 pub(super) const HOLD: &str = "for share";
 
+/// Behind a select: locks the rows until the commit.
+pub(super) const LOCK_ROWS: &str = "for update";
+
+/// The tables with rows of workflows that only SQLite has.
+pub(super) const FURTHER_BELONGING: &[&str] = &[];
+
+/// The number that the text begins with, before a slash.
+pub(super) fn number_at_start(text: &str) -> String {
+    format!("cast(split_part({text}, '/', 1) as integer)")
+}
+
+/// The labels with those of a parameter added; those that are null there are removed.
+pub(super) fn merged_labels(labels: &str, parameter: usize) -> String {
+    format!("nullif(jsonb_strip_nulls(coalesce({labels}, '{{}}')::jsonb || ${parameter}::jsonb)::text, '{{}}')")
+}
+
 /// The lock on the executor's row that a commit by rows takes first. It waits for every statement that
 /// holds the row by its own fence: an earlier call that got no reply may still be running, and the two
 /// would lock the same rows in different orders.

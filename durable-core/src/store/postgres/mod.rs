@@ -24,6 +24,9 @@ pub(super) mod transact;
 
 // The files that are the same in both stores are compiled once for each, with the types and the
 // fragments of SQL of its `dialect`.
+#[path = "../shared/belongings.rs"]
+#[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
+mod belongings;
 #[path = "../shared/commit_rows.rs"]
 #[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
 mod commit_rows;
@@ -36,6 +39,12 @@ mod events_and_streams;
 #[path = "../shared/executors.rs"]
 #[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
 mod executors;
+#[path = "../shared/filtered_list.rs"]
+#[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
+mod filtered_list;
+#[path = "../shared/fork_rows.rs"]
+#[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
+mod fork_rows;
 #[path = "../shared/messaging.rs"]
 #[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
 mod messaging;
@@ -57,6 +66,9 @@ mod single_rows;
 #[path = "../shared/transactions.rs"]
 #[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
 pub(super) mod transactions;
+#[path = "../shared/workflow_changes.rs"]
+#[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
+mod workflow_changes;
 
 use std::fmt;
 use std::future::Future;
@@ -91,8 +103,8 @@ const LEASES_LOCK_TIMEOUT: Duration = Duration::from_secs(2);
 const ENGINE_IDLE_LIMIT: Duration = Duration::from_secs(10);
 
 statements_of_files! {
-    claim claim_limited commit commit_rows control enqueue events_and_streams executors messages messaging migrate notify
-    enqueue_within poll queues read schedules single_rows takeover
+    belongings claim claim_limited commit commit_rows control enqueue events_and_streams executors filtered_list fork_rows messages
+    messaging migrate notify enqueue_within poll queues read schedules single_rows takeover workflow_changes
 }
 
 /// This store, under the name that the shared files use.

@@ -22,6 +22,8 @@ sql_statements! {
     replace_input =
         "insert into durable.inputs (workflow, input) values ($1, $2)
          on conflict (workflow) do update set input = excluded.input";
+    /// $1 key; $2 input, or NULL if it is large.
+    set_input = "update durable.workflows set input = $2 where key = $1";
     /// $1 key.
     delete_input = "delete from durable.inputs where workflow = $1";
 }
@@ -127,6 +129,22 @@ impl SqliteStore {
     }
 
     /// Stores an input that is large in its own table.
+    /// Sets the input of a workflow.
+    pub(super) async fn set_input(
+        &self,
+        connection: &mut SqliteConnection,
+        key: i64,
+        input: &str,
+    ) -> Result<(), StoreError> {
+        let in_row = Some(input).filter(|it| it.len() <= LARGE_INPUT).map(str::to_owned);
+        if in_row.is_none() {
+            let query = self.query(&self.sql.commit.replace_input).bind(key).bind(input.to_owned());
+            query.execute(&mut *connection).await?;
+        }
+        self.query(&self.sql.commit.set_input).bind(key).bind(in_row).execute(connection).await?;
+        Ok(())
+    }
+
     pub(super) async fn store_large_input(
         &self,
         connection: &mut SqliteConnection,

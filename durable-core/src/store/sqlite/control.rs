@@ -8,7 +8,7 @@ use crate::store::rows_by_kind::TERMINAL;
 use crate::store::sql::sql_statements;
 use crate::store::sqlite::SqliteStore;
 use crate::store::sqlite::dialect::list;
-use crate::store::{CancelledWorkflows, Control, StoreFuture};
+use crate::store::{CancelledWorkflows, StoreFuture};
 use crate::types::time::Timestamp;
 
 sql_statements! {
@@ -34,8 +34,8 @@ sql_statements! {
     tables = r"select name from sqlite_master where type = 'table' and name like 'durable\_%' escape '\'";
 }
 
-impl Control for SqliteStore {
-    fn cancel<'a>(
+impl SqliteStore {
+    pub(super) fn cancel_family<'a>(
         &'a self,
         id: &'a str,
         reason: &'a str,

@@ -28,6 +28,22 @@ pub(super) const FENCE_SEEN: &str = FENCE_HOLDS;
 /// Behind a select: nothing, because a transaction that writes is alone.
 pub(super) const HOLD: &str = "";
 
+/// Behind a select: nothing, for the same reason.
+pub(super) const LOCK_ROWS: &str = "";
+
+/// The tables with rows of workflows that Postgres does not have.
+pub(super) const FURTHER_BELONGING: &[&str] = &["inputs"];
+
+/// The number that the text begins with.
+pub(super) fn number_at_start(text: &str) -> String {
+    format!("cast({text} as integer)")
+}
+
+/// The labels with those of a parameter added; those that are null there are removed.
+pub(super) fn merged_labels(labels: &str, parameter: usize) -> String {
+    format!("nullif(json_patch(coalesce({labels}, '{{}}'), ${parameter}), '{{}}')")
+}
+
 /// What a commit by rows asks first. The lock for writing was taken with the transaction.
 pub(super) const LOCK_FENCE: &str = "select 1 from durable.executors where key = $1 and epoch = $2";
 

@@ -58,7 +58,7 @@ sql_statements! {
          known (name, most) as (select value ->> 0, value ->> 1 from json_each($3))
          update durable.workflows
             set status = case when c.parked then 'PARKED' when c.requeued is null then 'PENDING' else 'ENQUEUED' end,
-                reason = case when c.parked then $6 || recoveries || $7 || recoveries || $8 else reason end,
+                reason = case when c.parked then $6 || recoveries || $7 || recoveries || $8 || id || '`' else reason end,
                 executor = case when c.parked then executor when c.requeued is null then $1 end,
                 attempt = case when c.parked or c.requeued is not null then attempt else attempt + 1 end,
                 recoveries = case when c.crashed and not c.parked then recoveries + 1 else recoveries end,

@@ -148,8 +148,8 @@ pub(crate) async fn a_workflow_over_its_recovery_limit_is_parked(StoreDatabase {
     assert_eq!(
         info.reason.as_deref(),
         Some(
-            "recovered 2 times without coming to an end (max_recoveries = 2); it may crash the process each time. \
-Resume it when the cause is mended"
+            "recovered 2 times without coming to an end (max_recoveries = 2); it may crash the process each time; \
+once that is mended: `durable resume w`"
         )
     );
     let ended = ends(&*store, &["w".to_owned()]).await;

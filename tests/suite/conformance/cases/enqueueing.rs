@@ -30,7 +30,7 @@ pub(crate) async fn an_enqueued_workflow_has_no_executor(StoreDatabase { store, 
         let info = store.show(id).await.unwrap().expect("it is there");
         assert_eq!((info.status, info.queue.as_deref()), (Status::Enqueued, Some(QUEUE)), "{id}");
         assert_eq!((info.executor, info.started_at, info.due_at, info.deadline), (None, None, None, None), "{id}");
-        assert_eq!((info.attempts, info.recoveries, info.input.as_str()), (0, 0, r#"{"order":1}"#), "{id}");
+        assert_eq!((info.attempts, info.recoveries, info.input.as_deref()), (0, 0, Some(r#"{"order":1}"#)), "{id}");
     }
     let info = store.show("lone").await.unwrap().expect("it is there");
     let text = (info.priority, info.partition_key.as_deref(), info.deduplication_id.as_deref());

@@ -74,8 +74,12 @@ pub(crate) async fn posting_an_existing_workflow_attaches_to_it(database: StoreD
     let first = queued_workflow("first", with_debounce("another cart", hour, None));
     assert_eq!(store.enqueue_in(user.outbox(), &first).await.unwrap(), EnqueueOutcome::Posted);
     user.execute("commit").await;
-    assert_eq!(store.show("waits").await.unwrap().expect("it waits").input.len(), 3_011, "it has the new arguments");
-    assert_eq!(store.show("direct").await.unwrap().expect("it runs").input, r#"{"order":1}"#);
+    assert_eq!(
+        store.show("waits").await.unwrap().expect("it waits").input.map(|it| it.len()),
+        Some(3_011),
+        "it has the new arguments"
+    );
+    assert_eq!(store.show("direct").await.unwrap().expect("it runs").input.as_deref(), Some(r#"{"order":1}"#));
     assert_eq!(status(store, "first").await, Some(Status::Delayed));
     cancel(store, "queued", "by hand").await;
     assert_eq!(

@@ -2,17 +2,19 @@
 
 use std::time::Duration;
 
-use durable_core::Filter;
 use durable_core::store::{
-    BoxFuture, CancelledWorkflows, ClaimRequest, Claimed, Control, EnqueueOutcome, Epoch, ExecutorInfo, ExecutorKey,
-    Executors, ExistingWorkflow, Fence, HeartbeatResult, Hint, KnownWorkflow, Lifecycle, Location, Messaging,
-    NewExecutor, NewMessage, NewQueue, NewWorkflow, Notification, Notifications, OutboxConnection, PollRequest,
-    PollResult, PoolState, Promoted, QueueChange, QueueRow, Queues, Read, Record, ReleaseRequest, ReleasedWorkflows,
-    ScheduleChange, ScheduleRow, Schedules, SendOutcome, StatementCounts, StoreError, StoreErrorKind, StoreFuture,
-    StoredEventValue, StreamCursor, StreamPage, Takeover, TakeoverRequest, Timestamp, Transact, Transacted,
-    TransactionEnd, TransactionStart, UserWork, WorkFound, WorkQuery, WorkflowKey,
+    BoxFuture, CancelledWorkflows, ChangeOutcome, ClaimRequest, Claimed, Control, EnqueueOutcome, Epoch, ExecutorInfo,
+    ExecutorKey, Executors, ExistingWorkflow, Fence, ForkOutcome, ForkRequest, HeartbeatResult, Hint, KnownWorkflow,
+    Lifecycle, Listings, Location, Messaging, NewExecutor, NewMessage, NewQueue, NewWorkflow, Notification,
+    Notifications, OutboxConnection, PollRequest, PollResult, PoolState, Promoted, QueueChange, QueueRow, Queues, Read,
+    Record, ReleaseRequest, ReleasedWorkflows, ScheduleChange, ScheduleRow, Schedules, SendOutcome, StatementCounts,
+    StoreError, StoreErrorKind, StoreFuture, StoredEventValue, StreamCursor, StreamPage, Takeover, TakeoverRequest,
+    Timestamp, Transact, Transacted, TransactionEnd, TransactionStart, UserWork, WorkFound, WorkQuery, WorkflowChange,
+    WorkflowKey,
 };
-use durable_core::{StepInfo, WorkflowInfo};
+use durable_core::{
+    EventInfo, Filter, GroupBy, MessageInfo, Page, StepInfo, StreamItemInfo, WorkflowCounts, WorkflowInfo,
+};
 
 use super::{Fate, FaultyStore, HoldAt};
 
@@ -113,15 +115,24 @@ impl Executors for FaultyStore {
 impl Read for FaultyStore {
     through! {
     now() -> Timestamp;
-    list(filter: &'a Filter) -> Vec<WorkflowInfo>;
-    show(id: &'a str) -> Option<WorkflowInfo>;
-    steps(id: &'a str) -> Vec<StepInfo>;
     }
 
     counted! {
     find(id: &'a str) -> Option<ExistingWorkflow>;
     poll(wanted: &'a PollRequest) -> PollResult;
     records(keys: &'a [WorkflowKey]) -> Vec<Record>;
+    }
+}
+
+impl Listings for FaultyStore {
+    through! {
+    list(filter: &'a Filter) -> Page<WorkflowInfo>;
+    count(filter: &'a Filter, group: GroupBy, most: u32) -> WorkflowCounts;
+    show(id: &'a str) -> Option<WorkflowInfo>;
+    steps(id: &'a str) -> Vec<StepInfo>;
+    events(id: &'a str, limit: u32, offset: u32) -> Vec<EventInfo>;
+    messages(id: &'a str, limit: u32, offset: u32) -> Vec<MessageInfo>;
+    stream_items(id: &'a str, stream: Option<&'a str>, limit: u32, offset: u32) -> Vec<StreamItemInfo>;
     }
 }
 
@@ -174,6 +185,8 @@ impl Schedules for FaultyStore {
 impl Control for FaultyStore {
     through! {
     cancel(id: &'a str, reason: &'a str, children: bool) -> Option<CancelledWorkflows>;
+    change(ids: &'a [String], change: &'a WorkflowChange) -> Vec<ChangeOutcome>;
+    fork(request: &'a ForkRequest) -> ForkOutcome;
     }
 }
 

@@ -40,7 +40,7 @@ orphaned (executor) as (
           order by free.key limit $5::bigint)
      update durable.workflows w
         set status = case when c.parked then 'PARKED' when c.requeued is null then 'PENDING' else 'ENQUEUED' end,
-            reason = case when c.parked then $7::text || w.recoveries || $8::text || w.recoveries || $9::text
+            reason = case when c.parked then $7::text || w.recoveries || $8::text || w.recoveries || $9::text || w.id || '`'
                           else w.reason end,
             executor = case when c.parked then w.executor when c.requeued is null then $1::bigint end,
             attempt = case when c.parked or c.requeued is not null then w.attempt else w.attempt + 1 end,

@@ -1,0 +1,8 @@
+//! Listing and control of workflows: what an operator sees and changes.
+
+mod changes_in_bodies;
+mod changes_on_queues;
+mod deletes;
+mod filters;
+mod forks;
+mod resumes;

@@ -146,8 +146,8 @@ impl Builder {
         self
     }
 
-    /// Sets the version of the program that is recorded with each workflow. The default is a hash of the
-    /// executable.
+    /// Sets the version of the program that is recorded with each workflow. The default is the beginning of the
+    /// executable's build id, and without one a hash of the executable: equal wherever the same build runs.
     pub fn application_version(mut self, version: impl Into<String>) -> Self {
         self.version = Some(version.into());
         self

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, RwLock, Semaphore};
 
+use crate::engine::build_version::build_version;
 use crate::engine::builder::Builder;
 use crate::engine::durable::Durable;
 use crate::engine::executor_identity::ExecutorIdentity;
@@ -103,7 +104,8 @@ async fn launch_on(
     patience.call(|| store.declare_queues(&queues)).await.map_err(|error| cannot("write to", &shown, &error))?;
 
     let keys = KeyMaker::new();
-    let (executor_id, version) = (builder.executor_id.as_deref(), builder.version.as_deref());
+    let executor_id = builder.executor_id.as_deref();
+    let version = version(builder).await;
     let identity = Arc::new(ExecutorIdentity::new(executor_id, version, builder.lease, &*store, &builder.schema));
     let (executor, lock_file) = identity.executor(keys.next());
     lock_file::unlock_for_restart(&Application {
@@ -164,6 +166,14 @@ async fn launch_on(
     background.spawn("durable-heartbeat", EnginePhase::Closing, heartbeat.run());
     current_engine::register(&runtime);
     Ok(app)
+}
+
+/// The program's version. The default is read from the executable, on a thread that may wait for the disk.
+async fn version(builder: &Builder) -> String {
+    match &builder.version {
+        Some(version) => version.clone(),
+        None => tokio::task::spawn_blocking(build_version).await.unwrap_or_else(|_| "unknown".to_owned()),
+    }
 }
 
 /// Refuses the schema of another application: each would run the other's workflows.

@@ -22,6 +22,7 @@
 //! | `workflows` | a number of workflows |
 
 mod app_tasks;
+mod build_version;
 mod builder;
 mod dispatcher;
 mod durable;

@@ -51,6 +51,7 @@ pub use operations::inline_step::{FromClosure, FromFuture, InlineStep, step};
 pub use operations::map::{Map, map};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use operations::outbox::send_in;
+pub use operations::patch::{deprecate_patch, patch};
 pub use operations::queue_admin::{QueueInfo, QueueLimits, list_queues};
 pub use operations::recv::{RecvCall, recv};
 pub use operations::schedule_admin::{
@@ -68,6 +69,7 @@ pub use operations::step_context::{
 };
 pub use operations::streams::{StreamReader, close_stream, read_stream, write_stream};
 pub use operations::transaction::TransactionCall;
+pub use operations::verify_replay::{verify_replay, verify_replays};
 pub use operations::wait_many::{wait_all, wait_first};
 pub use operations::workflow_call::WorkflowCall;
 pub use operations::workflow_handle::{WorkflowHandle, retrieve_workflow};
@@ -81,5 +83,6 @@ pub use types::error::{Error, ErrorKind, Result};
 pub use types::listing::{Filter, StepInfo, WorkflowInfo};
 pub use types::payload::Payload;
 pub use types::position::{InvalidPosition, Position};
+pub use types::replay_report::{OperationName, ReplayOutcome, ReplayReport};
 pub use types::status::{Status, UnknownStatus};
 pub use wait::shutdown_phase::EnginePhase;

@@ -16,12 +16,14 @@ use crate::operations::schedule_admin::{self, ScheduleInfo};
 use crate::operations::send::{self, SendCall};
 use crate::operations::streams::{self, StreamReader};
 use crate::operations::workflow_handle::WorkflowHandle;
-use crate::operations::{step_context, wait_many};
+use crate::operations::{step_context, verify_replay, wait_many};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 use crate::store::Outbox;
 use crate::store::ScheduleChange;
 use crate::types::error::{Error, Result};
+use crate::types::listing::Filter;
 use crate::types::payload::Payload;
+use crate::types::replay_report::ReplayReport;
 
 impl Durable {
     /// Sends a message to a workflow: see [`send`](crate::send()).
@@ -130,6 +132,23 @@ impl Durable {
     #[must_use]
     pub fn state<T: Send + Sync + 'static>(&self) -> Arc<T> {
         step_context::state_of(self.runtime())
+    }
+
+    /// Verifies that the present code of a workflow makes the operations that are recorded: see
+    /// [`verify_replay`](crate::verify_replay).
+    ///
+    /// # Errors
+    /// As [`verify_replay`](crate::verify_replay).
+    pub fn verify_replay<I: AsRef<str>>(&self, id: I) -> impl Future<Output = Result<ReplayReport>> + Send + use<I> {
+        verify_replay::verify_one(Some(self.runtime()), id.as_ref())
+    }
+
+    /// Verifies each of the workflows that a filter selects: see [`verify_replays`](crate::verify_replays).
+    ///
+    /// # Errors
+    /// As [`list_workflows`](crate::list_workflows).
+    pub fn verify_replays(&self, filter: Filter) -> impl Future<Output = Result<Vec<ReplayReport>>> + Send + use<> {
+        verify_replay::verify_all(Some(self.runtime()), filter)
     }
 
     /// All schedules, by name: see [`list_schedules`](crate::list_schedules).

@@ -13,6 +13,7 @@ pub(crate) mod map;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) mod outbox;
 mod outside_wait;
+pub(crate) mod patch;
 mod publish;
 pub(crate) mod queue_admin;
 pub(crate) mod recv;
@@ -31,6 +32,7 @@ pub(crate) mod step_context;
 pub(crate) mod step_on_thread;
 pub(crate) mod streams;
 pub(crate) mod transaction;
+pub(crate) mod verify_replay;
 pub(crate) mod wait_many;
 mod wait_timeout;
 pub(crate) mod workflow_call;

@@ -12,6 +12,7 @@ pub(crate) mod keys;
 pub(crate) mod listing;
 pub(crate) mod payload;
 pub(crate) mod position;
+pub(crate) mod replay_report;
 pub(crate) mod retry;
 pub(crate) mod seconds;
 pub(crate) mod status;

@@ -44,9 +44,10 @@ pub use engine::{
     Builder, Durable, Killed, PhaseReport, PoolReport, Readiness, RunUntilIdle, ShutdownOptions, ShutdownOutcome,
     ShutdownReason, ShutdownReport, Stopping, Stuck, StuckKind, Suspended, TaskOutcome, TaskReport,
 };
-pub use operations::admin::{list_steps, list_workflows};
+pub use operations::admin::{list_steps, list_workflows, versions};
 pub use operations::cancel::{CancelCall, cancel_workflow};
 pub use operations::events::{EventValue, event_history, get_event, set_event};
+pub use operations::export_import::{export_workflow, import_workflow};
 pub use operations::inline_step::{FromClosure, FromFuture, InlineStep, step};
 pub use operations::map::{Map, map};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
@@ -80,9 +81,11 @@ pub use store::{Outbox, OutboxConnection};
 #[doc(hidden)]
 pub use types::error::config_error;
 pub use types::error::{Error, ErrorKind, Result};
+pub use types::history::{History, HistoryEvent, HistoryMessage, HistoryStep, HistoryStreamItem, HistoryWorkflow};
 pub use types::listing::{Filter, StepInfo, WorkflowInfo};
 pub use types::payload::Payload;
 pub use types::position::{InvalidPosition, Position};
 pub use types::replay_report::{OperationName, ReplayOutcome, ReplayReport};
 pub use types::status::{Status, UnknownStatus};
+pub use types::version_policy::{DeployReport, FunctionDeploy, VersionInfo, VersionPolicy};
 pub use wait::shutdown_phase::EnginePhase;

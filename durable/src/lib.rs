@@ -61,18 +61,19 @@
 
 pub use durable_core::signals;
 pub use durable_core::{
-    AbortReason, ApplicationDatabase, BranchHandle, Builder, CancelCall, Cancellation, Durable, EnginePhase, Error,
-    ErrorKind, EventValue, Filter, FromClosure, FromFuture, InlineStep, Instance, InvalidPosition, Killed, Location,
-    Map, Misfire, OperationName, Overlap, Payload, PhaseReport, PoolReport, Position, Queue, QueueInfo, QueueLimits,
-    Readiness, RecvCall, ReleasedWorkflows, ReplayOutcome, ReplayReport, Result, RunUntilIdle, ScheduleCall,
-    ScheduleInfo, SendCall, ShutdownOptions, ShutdownOutcome, ShutdownReason, ShutdownReport, Status, StepCall,
-    StepInfo, StepStatus, Stopping, StreamReader, Stuck, StuckKind, Suspended, TaskOutcome, TaskReport,
-    TransactionCall, UnknownStatus, WorkflowCall, WorkflowHandle, WorkflowInfo, aborted, backfill_schedule,
-    cancel_workflow, cancellation, close_stream, delete_schedule, deprecate_patch, event_history, get_event,
-    idempotency_key, list_queues, list_schedules, list_steps, list_workflows, map, now, patch, pause_schedule, random,
-    read_stream, recv, resume_schedule, retrieve_workflow, send, set_event, should_abort, sleep, sleep_until, spawn,
-    state, step, step_status, trigger_schedule, uuid, verify_replay, verify_replays, wait_all, wait_first, workflow_id,
-    write_stream,
+    AbortReason, ApplicationDatabase, BranchHandle, Builder, CancelCall, Cancellation, DeployReport, Durable,
+    EnginePhase, Error, ErrorKind, EventValue, Filter, FromClosure, FromFuture, FunctionDeploy, History, HistoryEvent,
+    HistoryMessage, HistoryStep, HistoryStreamItem, HistoryWorkflow, InlineStep, Instance, InvalidPosition, Killed,
+    Location, Map, Misfire, OperationName, Overlap, Payload, PhaseReport, PoolReport, Position, Queue, QueueInfo,
+    QueueLimits, Readiness, RecvCall, ReleasedWorkflows, ReplayOutcome, ReplayReport, Result, RunUntilIdle,
+    ScheduleCall, ScheduleInfo, SendCall, ShutdownOptions, ShutdownOutcome, ShutdownReason, ShutdownReport, Status,
+    StepCall, StepInfo, StepStatus, Stopping, StreamReader, Stuck, StuckKind, Suspended, TaskOutcome, TaskReport,
+    TransactionCall, UnknownStatus, VersionInfo, VersionPolicy, WorkflowCall, WorkflowHandle, WorkflowInfo, aborted,
+    backfill_schedule, cancel_workflow, cancellation, close_stream, delete_schedule, deprecate_patch, event_history,
+    export_workflow, get_event, idempotency_key, import_workflow, list_queues, list_schedules, list_steps,
+    list_workflows, map, now, patch, pause_schedule, random, read_stream, recv, resume_schedule, retrieve_workflow,
+    send, set_event, should_abort, sleep, sleep_until, spawn, state, step, step_status, trigger_schedule, uuid,
+    verify_replay, verify_replays, versions, wait_all, wait_first, workflow_id, write_stream,
 };
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use durable_core::{Outbox, OutboxConnection, send_in};

@@ -36,7 +36,8 @@ fn executable() -> io::Result<File> {
 
 fn version_of(mut file: File) -> io::Result<String> {
     if let Some(id) = build_id(&ReadCache::new(&mut file)) {
-        return Ok(id.iter().take(SHOWN).map(|byte| format!("{byte:02x}")).collect());
+        let shown = id.iter().take(SHOWN).fold(0_u64, |number, byte| (number << 8) | u64::from(*byte));
+        return Ok(format!("{shown:016x}"));
     }
     file.rewind()?;
     Ok(format!("{:016x}", hash(file)?))

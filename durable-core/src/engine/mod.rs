@@ -24,6 +24,7 @@
 mod app_tasks;
 mod build_version;
 mod builder;
+mod deploy_check;
 mod dispatcher;
 mod durable;
 mod env;

@@ -141,8 +141,13 @@ impl ReservedPosition {
             "restore the earlier order of calls (or deploy the earlier version)".to_owned()
         };
         format!(
-            "at position {} this workflow recorded the {} `{}`, and the code now calls the {} `{}` there; {repair}, then resume the workflow",
-            self.position, record.kind, record.name, operation.kind, operation.name
+            "at position {} this workflow recorded the {} `{}`, and the code now calls the {} `{}` there; {repair} and run `durable resume {id}`, or repair a copy with `durable fork {id}`",
+            self.position,
+            record.kind,
+            record.name,
+            operation.kind,
+            operation.name,
+            id = self.execution.row.id
         )
     }
 

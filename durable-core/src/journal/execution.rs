@@ -133,6 +133,11 @@ impl Execution {
         self.cold.get_or_init(Box::default)
     }
 
+    /// The records of earlier runs.
+    pub(crate) fn records(&self) -> &[Record] {
+        &self.recorded
+    }
+
     /// The record of an earlier run at a position.
     pub(crate) fn recorded(&self, position: &Position) -> Option<&Record> {
         let index = self.recorded.binary_search_by(|it| it.position.cmp(position)).ok()?;

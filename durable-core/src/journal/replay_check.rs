@@ -67,9 +67,12 @@ impl ReplayCheck {
     pub(crate) fn missing(&self, records: &[Record]) -> Option<ReplayOutcome> {
         let state = lock(&self.state);
         let asked: BTreeSet<i32> = state.compared.iter().map(Position::number_in_body).collect();
-        let is_missing = |it: &&Record| match it.position.branch.is_empty() {
-            true => !state.compared.contains(&it.position),
-            false => !asked.contains(&it.position.number_in_body()),
+        let is_missing = |it: &&Record| {
+            if it.position.branch.is_empty() {
+                !state.compared.contains(&it.position)
+            } else {
+                !asked.contains(&it.position.number_in_body())
+            }
         };
         let first = records.iter().filter(is_missing).min_by_key(|it| (it.position.number_in_body(), &it.position))?;
         let count = records.iter().filter(is_missing).count();

@@ -11,6 +11,7 @@ use crate::types::error::{Error, ErrorKind, Result};
 use crate::types::id::check_id;
 use crate::types::listing::{Filter, StepInfo, WorkflowInfo};
 use crate::types::status::Status;
+use crate::types::version_policy::VersionInfo;
 
 /// Lists workflows, the oldest first. See [`Filter`].
 ///
@@ -32,6 +33,28 @@ pub fn list_workflows(filter: Filter) -> impl Future<Output = Result<Vec<Workflo
 /// waits for it).
 pub fn list_steps<I: AsRef<str>>(id: I) -> impl Future<Output = Result<Vec<StepInfo>>> + Send + use<I> {
     steps(None, id.as_ref())
+}
+
+/// What is in flight of each version of the program, and how many executors of it live, by version.
+///
+/// A version whose workflows are left to it ([`VersionPolicy::Pin`](crate::VersionPolicy::Pin)) is drained when nothing of
+/// it is in flight.
+///
+/// In a workflow's body the answer is recorded, at a position that is reserved when this is called.
+///
+/// # Errors
+/// No engine runs; it was called in a transaction; the database cannot be reached (in a body the workflow
+/// waits for it).
+pub fn versions() -> impl Future<Output = Result<Vec<VersionInfo>>> + Send {
+    versions_through(None)
+}
+
+pub(crate) fn versions_through(
+    engine: Option<&Arc<Runtime>>,
+) -> impl Future<Output = Result<Vec<VersionInfo>>> + Send + use<> {
+    let look = Look::through(engine);
+    let question = move |runtime: Arc<Runtime>| async move { runtime.store.versions().await.map(Ok) };
+    look.ask(Operation::once("versions"), "list versions", question)
 }
 
 pub(crate) fn list(

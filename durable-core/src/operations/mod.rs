@@ -6,6 +6,7 @@ mod call;
 mod caller_errors;
 pub(crate) mod cancel;
 pub(crate) mod events;
+pub(crate) mod export_import;
 pub(crate) mod inline_step;
 pub(crate) mod join;
 mod look;

@@ -72,9 +72,9 @@ pub use self::queue_rows::{
     RateLimit, StoredLimits,
 };
 pub use self::rows::{
-    Entry, ExecutorInfo, ExistingWorkflow, Fence, Finish, FinishedWorkflow, HeartbeatResult, KnownWorkflow,
-    NewExecutor, NewRecord, NewWorkflow, ParentRun, Record, ReleaseRequest, ReleasedWorkflows, RunRow, Takeover,
-    TakeoverRequest, Verdict, WorkFound, WorkQuery,
+    ChangedWorkflow, Entry, ExecutorInfo, ExistingWorkflow, Fence, Finish, FinishedWorkflow, HeartbeatResult,
+    KnownCode, KnownWorkflow, NewExecutor, NewRecord, NewWorkflow, ParentRun, Record, ReleaseRequest,
+    ReleasedWorkflows, RunRow, Takeover, TakeoverRequest, Verdict, WorkFound, WorkQuery,
 };
 pub use self::schedule_rows::{ScheduleChange, ScheduleRow};
 pub use self::store_error::{StoreError, StoreErrorKind};
@@ -83,11 +83,13 @@ pub use self::user_transaction::{
     Committed, Database, Isolation, Transact, Transacted, TransactionConnection, TransactionEnd, TransactionStart,
     UserWork,
 };
+use crate::types::history::History;
 pub use crate::types::keys::{Epoch, ExecutorKey, Fingerprint, MessageKey, PublicationKey, WorkflowKey};
 use crate::types::listing::{Filter, StepInfo, WorkflowInfo};
 pub use crate::types::payload::Outcome;
 pub use crate::types::position::Position;
 pub use crate::types::time::Timestamp;
+use crate::types::version_policy::VersionInfo;
 
 /// A boxed future, so that the traits are object safe.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -97,12 +99,35 @@ pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 
 /// A database for the engine.
 pub trait Store:
-    Commit + Transact + Executors + Queues + Schedules + Read + Messaging + Notifications + Control + Lifecycle
+    Commit
+    + Transact
+    + Executors
+    + Queues
+    + Schedules
+    + Read
+    + Versions
+    + Histories
+    + Messaging
+    + Notifications
+    + Control
+    + Lifecycle
 {
 }
 
-impl<S: Commit + Transact + Executors + Queues + Schedules + Read + Messaging + Notifications + Control + Lifecycle>
-    Store for S
+impl<
+    S: Commit
+        + Transact
+        + Executors
+        + Queues
+        + Schedules
+        + Read
+        + Versions
+        + Histories
+        + Messaging
+        + Notifications
+        + Control
+        + Lifecycle,
+> Store for S
 {
 }
 
@@ -291,6 +316,29 @@ pub trait Read: Send + Sync + Debug {
 
     /// The records of one workflow in the order of their positions.
     fn steps<'a>(&'a self, id: &'a str) -> StoreFuture<'a, Vec<StepInfo>>;
+}
+
+/// Versions of the program.
+pub trait Versions: Send + Sync + Debug {
+    /// Workflows that are PENDING or ENQUEUED and have records, of functions in `code` that had another fingerprint when
+    /// they were started; at most `limit`, in no order. Of each status 20,000 workflows are looked at.
+    fn changed<'a>(&'a self, code: &'a [KnownCode], limit: u32) -> StoreFuture<'a, Vec<ChangedWorkflow>>;
+
+    /// What is in flight of each version, and how many executors of it live.
+    fn versions(&self) -> StoreFuture<'_, Vec<VersionInfo>>;
+}
+
+/// Histories of workflows.
+pub trait Histories: Send + Sync + Debug {
+    /// Everything of one workflow, as it is at one moment.
+    fn export<'a>(&'a self, id: &'a str) -> StoreFuture<'a, Option<History>>;
+
+    /// Writes everything of a workflow, under this key. Returns whether there was none of its id; otherwise nothing is
+    /// written.
+    ///
+    /// # Errors
+    /// After [`StoreErrorKind::Unreachable`] it is unknown whether it was written.
+    fn import<'a>(&'a self, key: WorkflowKey, history: &'a History) -> StoreFuture<'a, bool>;
 }
 
 /// Messages, events and streams. They are written through [`Commit`]; this is how they are read, and how a

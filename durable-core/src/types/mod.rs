@@ -7,6 +7,7 @@ pub(crate) mod cron;
 pub(crate) mod database_fault;
 pub(crate) mod duration;
 pub(crate) mod error;
+pub(crate) mod history;
 pub(crate) mod id;
 pub(crate) mod keys;
 pub(crate) mod listing;
@@ -23,3 +24,4 @@ pub(crate) mod sync;
     allow(dead_code, unreachable_pub, reason = "tests use all of it, and then it is public")
 )]
 pub(crate) mod time;
+pub(crate) mod version_policy;

@@ -134,7 +134,7 @@ async fn stands_somewhere(key: String) -> Result<u32> {
         "waits" => std::future::pending::<()>().await,
         _ => drop(effect(&key, "one").await),
     }
-    let (held, _) = durable::join!(async { hold(&key).await }, async {
+    let (held, ()) = durable::join!(async { hold(&key).await }, async {
         effect(&key, "beside").await;
         durable::sleep(Duration::from_hours(10)).await;
     });

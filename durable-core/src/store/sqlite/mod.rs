@@ -36,6 +36,9 @@ mod events_and_streams;
 #[path = "../shared/executors.rs"]
 #[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
 mod executors;
+#[path = "../shared/histories.rs"]
+#[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
+mod histories;
 #[path = "../shared/messaging.rs"]
 #[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
 mod messaging;
@@ -57,6 +60,9 @@ mod single_rows;
 #[path = "../shared/transactions.rs"]
 #[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
 pub(super) mod transactions;
+#[path = "../shared/versions.rs"]
+#[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
+mod versions;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -102,7 +108,8 @@ pub(crate) struct SqliteStore {
 
 statements_of_files! {
     batch claim claim_limited commit commit_rows control enqueue events_and_streams executors messages messaging migrate
-    enqueue_within notify poll queues read schedules single_rows takeover
+    enqueue_within notify poll queues read schedules single_rows takeover versions
+    histories
 }
 
 /// This store, under the name that the shared files use.

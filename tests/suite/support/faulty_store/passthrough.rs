@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use durable_core::Filter;
 use durable_core::store::{
-    BoxFuture, CancelledWorkflows, ClaimRequest, Claimed, Control, EnqueueOutcome, Epoch, ExecutorInfo, ExecutorKey,
-    Executors, ExistingWorkflow, Fence, HeartbeatResult, Hint, KnownWorkflow, Lifecycle, Location, Messaging,
-    NewExecutor, NewMessage, NewQueue, NewWorkflow, Notification, Notifications, OutboxConnection, PollRequest,
-    PollResult, PoolState, Promoted, QueueChange, QueueRow, Queues, Read, Record, ReleaseRequest, ReleasedWorkflows,
-    ScheduleChange, ScheduleRow, Schedules, SendOutcome, StatementCounts, StoreError, StoreErrorKind, StoreFuture,
-    StoredEventValue, StreamCursor, StreamPage, Takeover, TakeoverRequest, Timestamp, Transact, Transacted,
-    TransactionEnd, TransactionStart, UserWork, WorkFound, WorkQuery, WorkflowKey,
+    BoxFuture, CancelledWorkflows, ChangedWorkflow, ClaimRequest, Claimed, Control, EnqueueOutcome, Epoch,
+    ExecutorInfo, ExecutorKey, Executors, ExistingWorkflow, Fence, HeartbeatResult, Hint, Histories, KnownCode,
+    KnownWorkflow, Lifecycle, Location, Messaging, NewExecutor, NewMessage, NewQueue, NewWorkflow, Notification,
+    Notifications, OutboxConnection, PollRequest, PollResult, PoolState, Promoted, QueueChange, QueueRow, Queues, Read,
+    Record, ReleaseRequest, ReleasedWorkflows, ScheduleChange, ScheduleRow, Schedules, SendOutcome, StatementCounts,
+    StoreError, StoreErrorKind, StoreFuture, StoredEventValue, StreamCursor, StreamPage, Takeover, TakeoverRequest,
+    Timestamp, Transact, Transacted, TransactionEnd, TransactionStart, UserWork, Versions, WorkFound, WorkQuery,
+    WorkflowKey,
 };
-use durable_core::{StepInfo, WorkflowInfo};
+use durable_core::{History, StepInfo, VersionInfo, WorkflowInfo};
 
 use super::{Fate, FaultyStore, HoldAt};
 
@@ -107,6 +108,20 @@ impl Executors for FaultyStore {
 
     counted! {
     take_over(adopt: &'a TakeoverRequest) -> Takeover;
+    }
+}
+
+impl Histories for FaultyStore {
+    through! {
+    export(id: &'a str) -> Option<History>;
+    import(key: WorkflowKey, history: &'a History) -> bool;
+    }
+}
+
+impl Versions for FaultyStore {
+    through! {
+    changed(code: &'a [KnownCode], limit: u32) -> Vec<ChangedWorkflow>;
+    versions() -> Vec<VersionInfo>;
     }
 }
 

@@ -38,6 +38,7 @@ fn every_task_of_the_engine_has_an_owner() {
     // here, and the shutdown has to join it.
     const OWNERS: &[(&str, usize, &str)] = &[
         ("engine/tasks.rs", 1, "named, joined and reported by the shutdown"),
+        ("engine/launch.rs", 1, "a look at the executable for its version, awaited by the launch"),
         ("engine/lock_file_watch.rs", 1, "a look at the lock files, awaited by the task that watches them"),
         ("engine/teardown/mod.rs", 1, "the shutdown itself: its callers wait for its report"),
         ("engine/durable.rs", 1, "`Durable::spawn`, a task of the user"),

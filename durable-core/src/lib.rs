@@ -45,16 +45,18 @@ pub use engine::{
     ShutdownReason, ShutdownReport, Stopping, Stuck, StuckKind, Suspended, TaskOutcome, TaskReport,
 };
 pub use operations::admin::{
-    count_workflows, list_events, list_messages, list_steps, list_stream_items, list_workflows, workflow,
+    count_workflows, list_events, list_messages, list_steps, list_stream_items, list_workflows, versions, workflow,
 };
 pub use operations::cancel::{CancelCall, cancel_workflow};
 pub use operations::change::{delete_workflow, move_to_queue, resume_workflow, set_delay, set_labels, set_priority};
 pub use operations::events::{EventValue, event_history, get_event, set_event};
+pub use operations::export_import::{export_workflow, import_workflow};
 pub use operations::fork::{ForkCall, ForkFrom, fork_workflow, restart_workflow};
 pub use operations::inline_step::{FromClosure, FromFuture, InlineStep, step};
 pub use operations::map::{Map, map};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use operations::outbox::send_in;
+pub use operations::patch::{deprecate_patch, patch};
 pub use operations::queue_admin::{QueueInfo, QueueLimits, list_queues};
 pub use operations::recv::{RecvCall, recv};
 pub use operations::schedule_admin::{
@@ -72,6 +74,7 @@ pub use operations::step_context::{
 };
 pub use operations::streams::{StreamReader, close_stream, read_stream, write_stream};
 pub use operations::transaction::TransactionCall;
+pub use operations::verify_replay::{verify_replay, verify_replays};
 pub use operations::wait_many::{wait_all, wait_first};
 pub use operations::workflow_call::WorkflowCall;
 pub use operations::workflow_handle::{WorkflowHandle, retrieve_workflow};
@@ -83,9 +86,12 @@ pub use store::{Outbox, OutboxConnection};
 pub use types::error::config_error;
 pub use types::error::{Error, ErrorKind, Result};
 pub use types::filter::Filter;
+pub use types::history::{History, HistoryEvent, HistoryMessage, HistoryStep, HistoryStreamItem, HistoryWorkflow};
 pub use types::listing::{EventInfo, MessageInfo, StepInfo, StreamItemInfo, WorkflowInfo};
 pub use types::page::{Cursor, GroupBy, GroupCount, Page, WorkflowCounts};
 pub use types::payload::Payload;
 pub use types::position::{InvalidPosition, Position};
+pub use types::replay_report::{OperationName, ReplayOutcome, ReplayReport};
 pub use types::status::{Status, UnknownStatus};
+pub use types::version_policy::{DeployReport, FunctionDeploy, VersionInfo, VersionPolicy};
 pub use wait::shutdown_phase::EnginePhase;

@@ -16,4 +16,5 @@ mod shutdown;
 mod signals;
 mod support;
 mod transactions;
+mod versions;
 mod workflows;

@@ -14,6 +14,7 @@ use crate::store::{ApplicationDatabase, Store, StoreSettings};
 use crate::types::error::Result;
 use crate::types::error::config_error;
 use crate::types::id::check_id;
+use crate::types::version_policy::VersionPolicy;
 
 /// The environment variable that names the database.
 pub(crate) const URL_VARIABLE: &str = "DURABLE_DATABASE_URL";
@@ -30,6 +31,7 @@ pub struct Builder {
     pub(super) resources: Resources,
     pub(super) executor_id: Option<String>,
     pub(super) version: Option<String>,
+    pub(super) version_policy: VersionPolicy,
     pub(super) max_concurrent: Option<usize>,
     pub(super) max_blocking_steps: usize,
     pub(super) record_delay: Duration,
@@ -55,6 +57,7 @@ impl Builder {
             resources: Resources::default(),
             executor_id: None,
             version: None,
+            version_policy: VersionPolicy::Adopt,
             max_concurrent: None,
             max_blocking_steps: 512,
             record_delay: RECORD_DELAY,
@@ -146,10 +149,19 @@ impl Builder {
         self
     }
 
-    /// Sets the version of the program that is recorded with each workflow. The default is a hash of the
-    /// executable.
+    /// Sets the version of the program that is recorded with each workflow. The default is the beginning of the
+    /// executable's build id, and without one a hash of the executable: equal wherever the same build runs.
     pub fn application_version(mut self, version: impl Into<String>) -> Self {
         self.version = Some(version.into());
+        self
+    }
+
+    /// Sets which workflows of other versions this process runs. The default is [`VersionPolicy::Adopt`].
+    ///
+    /// With [`VersionPolicy::Pin`] keep a process of the earlier version until
+    /// [`versions`](crate::Durable::versions) shows nothing in flight of it.
+    pub fn version_policy(mut self, policy: VersionPolicy) -> Self {
+        self.version_policy = policy;
         self
     }
 

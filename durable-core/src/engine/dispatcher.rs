@@ -170,7 +170,7 @@ fn back_off_queue(runtime: &Runtime, queue: &str, error: &StoreError) {
 async fn claim_and_run(runtime: &Arc<Runtime>, claim: &NextClaim) -> Result<(), StoreError> {
     let _claiming = runtime.claims.read().await;
     let fence = runtime.fence();
-    let known = runtime.registry.names().into_iter().map(str::to_owned).collect();
+    let known = runtime.known().into_iter().map(|it| it.name).collect();
     let request = ClaimRequest { fence, queue: claim.queue.to_string(), known, limit: claim.free };
     if claim.claim_unknown {
         let held: Vec<WorkflowKey> = runtime.running.all().iter().map(|it| it.key).collect();

@@ -1,9 +1,5 @@
 //! Which executor this is: its name, its host, its version, and its row in the database.
 
-use std::fs::File;
-use std::hash::{DefaultHasher, Hasher};
-use std::io::{self, Read};
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use crate::engine::lock_file::{LockFile, LockFolder};
@@ -21,20 +17,13 @@ pub(super) struct ExecutorIdentity {
 }
 
 impl ExecutorIdentity {
-    pub(super) fn new(
-        name: Option<&str>,
-        version: Option<&str>,
-        lease: Duration,
-        store: &dyn Store,
-        schema: &str,
-    ) -> Self {
+    pub(super) fn new(name: Option<&str>, version: String, lease: Duration, store: &dyn Store, schema: &str) -> Self {
         let host = host();
         // A configured name that two executors share means a restart. A generated name must never be
         // shared by chance: hosts and process ids repeat in containers, so it ends with a random part.
         let random = uuid::Uuid::new_v4().as_fields().1;
         let generated = || format!("{host}:{}:{random:04x}", std::process::id());
         let name = name.map_or_else(generated, str::to_owned);
-        let version = version.map_or_else(version_of_executable, str::to_owned);
         let lock_folder = LockFolder::new(&host, &store.location(), schema);
         Self { name, host, version, lease, lock_folder }
     }
@@ -63,34 +52,4 @@ impl ExecutorIdentity {
 /// The name of this host.
 fn host() -> String {
     gethostname::gethostname().to_string_lossy().into_owned()
-}
-
-/// A hash of the running executable: equal wherever the same build runs.
-fn version_of_executable() -> String {
-    static VERSION: OnceLock<String> = OnceLock::new();
-    VERSION.get_or_init(|| hash_of_executable().unwrap_or_else(|_| "unknown".to_owned())).clone()
-}
-
-fn hash_of_executable() -> io::Result<String> {
-    let mut file = File::open(std::env::current_exe()?)?;
-    let mut hasher = DefaultHasher::new();
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(format!("{:016x}", hasher.finish())),
-            read => hasher.write(&buffer[..read]),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_version_is_a_hash_that_stays_the_same_in_a_build() {
-        let version = version_of_executable();
-        assert!(version.len() == 16 && version.chars().all(|it| it.is_ascii_hexdigit()), "{version}");
-        assert_eq!(hash_of_executable().expect("a running executable can be read"), version);
-    }
 }

@@ -24,7 +24,7 @@ pub(super) async fn wait_until_idle(runtime: &Arc<Runtime>, delayed: bool) {
             executor: runtime.fence().executor,
             queues: runtime.queues.names(),
             delayed,
-            known: runtime.registry.known(),
+            known: runtime.known(),
         };
         // `own`: claimed a moment ago and not yet started here.
         match runtime.store.work_left(&query).await {

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, RwLock, Semaphore};
+use tokio::sync::{Notify, RwLock, Semaphore, watch};
 
+use crate::engine::build_version::build_version;
 use crate::engine::builder::Builder;
 use crate::engine::durable::Durable;
 use crate::engine::executor_identity::ExecutorIdentity;
@@ -17,7 +18,7 @@ use crate::engine::recovery::{self, RecoveryRequests};
 use crate::engine::tasks::Background;
 use crate::engine::teardown::{ShutdownOptions, ShutdownReason, Teardown};
 use crate::engine::{
-    dispatcher, listener, lock_file_watch, notifier, poller, scheduler, tokio_check, transaction_check,
+    deploy_check, dispatcher, listener, lock_file_watch, notifier, poller, scheduler, tokio_check, transaction_check,
 };
 use crate::journal::current_engine;
 use crate::registry::{INTERNAL_QUEUE, Registry};
@@ -103,7 +104,8 @@ async fn launch_on(
     patience.call(|| store.declare_queues(&queues)).await.map_err(|error| cannot("write to", &shown, &error))?;
 
     let keys = KeyMaker::new();
-    let (executor_id, version) = (builder.executor_id.as_deref(), builder.version.as_deref());
+    let executor_id = builder.executor_id.as_deref();
+    let version = version(builder).await;
     let identity = Arc::new(ExecutorIdentity::new(executor_id, version, builder.lease, &*store, &builder.schema));
     let (executor, lock_file) = identity.executor(keys.next());
     lock_file::unlock_for_restart(&Application {
@@ -142,6 +144,7 @@ async fn launch_on(
     // From here on dropping the handle undoes everything, if the launch fails or is dropped.
     let app = Durable::new(Arc::clone(&runtime), teardown);
 
+    let changed = deploy_check::find(&runtime).await;
     let tried = AtomicBool::new(false);
     let recover = || recovery::recover_at_launch(&runtime, &identity, &earlier, tried.swap(true, Ordering::Relaxed));
     let recovered = patience.call(|| Box::pin(recover())).await;
@@ -158,12 +161,21 @@ async fn launch_on(
         let watch = lock_file_watch::run(Arc::clone(&runtime), Arc::clone(&identity), Arc::clone(&recovery));
         background.spawn("durable-lock-files", quiesced, watch);
     }
+    background.spawn("durable-deploy-check", quiesced, deploy_check::run(Arc::clone(&runtime), changed));
     let heartbeat = Heartbeat { runtime: Arc::clone(&runtime), identity, lock_file, recovery };
     background.spawn("durable-scheduler", quiesced, scheduler::run(Arc::clone(&runtime)));
     background.spawn("durable-dispatcher", quiesced, dispatcher::run(Arc::clone(&runtime)));
     background.spawn("durable-heartbeat", EnginePhase::Closing, heartbeat.run());
     current_engine::register(&runtime);
     Ok(app)
+}
+
+/// The program's version. The default is read from the executable, on a thread that may wait for the disk.
+async fn version(builder: &Builder) -> String {
+    match &builder.version {
+        Some(version) => version.clone(),
+        None => tokio::task::spawn_blocking(build_version).await.unwrap_or_else(|_| "unknown".to_owned()),
+    }
 }
 
 /// Refuses the schema of another application: each would run the other's workflows.
@@ -205,6 +217,7 @@ impl RuntimeParts<'_> {
                 name: builder.name.clone(),
                 executor: self.executor.name.clone(),
                 version: self.executor.version.clone(),
+                version_policy: builder.version_policy,
                 schema: builder.schema.clone(),
                 max_payload: builder.max_payload,
                 lease: builder.lease,
@@ -231,6 +244,7 @@ impl RuntimeParts<'_> {
             blocking_steps: BlockingSteps::new(builder.max_blocking_steps),
             panics: Mutex::default(),
             timers: Timers::new(self.clock),
+            deploy_report: watch::Sender::new(None),
             tokio: self.tokio,
             permits: builder.max_concurrent.map(|max| Arc::new(Semaphore::new(max))),
         }

@@ -22,8 +22,10 @@
 //! | `workflows` | a number of workflows |
 
 mod app_tasks;
+mod build_version;
 mod builder;
 mod control_api;
+mod deploy_check;
 mod dispatcher;
 mod durable;
 mod env;

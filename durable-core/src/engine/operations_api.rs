@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::engine::durable::Durable;
+use crate::operations::admin;
 use crate::operations::events::{self, EventValue};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 use crate::operations::outbox;
@@ -16,12 +17,17 @@ use crate::operations::schedule_admin::{self, ScheduleInfo};
 use crate::operations::send::{self, SendCall};
 use crate::operations::streams::{self, StreamReader};
 use crate::operations::workflow_handle::WorkflowHandle;
-use crate::operations::{step_context, wait_many};
+use crate::operations::{export_import, step_context, verify_replay, wait_many};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 use crate::store::Outbox;
 use crate::store::ScheduleChange;
 use crate::types::error::{Error, Result};
+use crate::types::filter::Filter;
+use crate::types::history::History;
 use crate::types::payload::Payload;
+use crate::types::replay_report::ReplayReport;
+use crate::types::status::Status;
+use crate::types::version_policy::{DeployReport, VersionInfo};
 
 impl Durable {
     /// Sends a message to a workflow: see [`send`](crate::send()).
@@ -130,6 +136,59 @@ impl Durable {
     #[must_use]
     pub fn state<T: Send + Sync + 'static>(&self) -> Arc<T> {
         step_context::state_of(self.runtime())
+    }
+
+    /// Verifies that the present code of a workflow makes the operations that are recorded: see
+    /// [`verify_replay`](crate::verify_replay).
+    ///
+    /// # Errors
+    /// As [`verify_replay`](crate::verify_replay).
+    pub fn verify_replay<I: AsRef<str>>(&self, id: I) -> impl Future<Output = Result<ReplayReport>> + Send + use<I> {
+        verify_replay::verify_one(Some(self.runtime()), id.as_ref())
+    }
+
+    /// Verifies each of the workflows that a filter selects: see [`verify_replays`](crate::verify_replays).
+    ///
+    /// # Errors
+    /// As [`list_workflows`](crate::list_workflows).
+    pub fn verify_replays(&self, filter: Filter) -> impl Future<Output = Result<Vec<ReplayReport>>> + Send + use<> {
+        verify_replay::verify_all(Some(self.runtime()), filter)
+    }
+
+    /// How the workflows that were in flight at the launch fit to the present code. The launch looks for workflows whose
+    /// function has changed since they were started, and verifies them in the background as
+    /// [`verify_replay`](crate::verify_replay) does: at most 1,000, for at most 30 s. This returns once that is over.
+    ///
+    /// The same is logged, a line for each function: as a warning if some do not fit.
+    pub async fn deploy_report(&self) -> DeployReport {
+        let mut report = self.runtime().deploy_report.subscribe();
+        let known = report.wait_for(Option::is_some).await; // the sender lives as long as this handle
+        known.ok().and_then(|it| it.clone()).unwrap_or_default()
+    }
+
+    /// What is in flight of each version of the program, and how many executors of it live: see
+    /// [`versions`](crate::versions).
+    ///
+    /// # Errors
+    /// As [`versions`](crate::versions).
+    pub fn versions(&self) -> impl Future<Output = Result<Vec<VersionInfo>>> + Send + use<> {
+        admin::versions_through(Some(self.runtime()))
+    }
+
+    /// Reads everything that the database has of a workflow: see [`export_workflow`](crate::export_workflow).
+    ///
+    /// # Errors
+    /// As [`export_workflow`](crate::export_workflow).
+    pub fn export_workflow<I: AsRef<str>>(&self, id: I) -> impl Future<Output = Result<History>> + Send + use<I> {
+        export_import::export(Some(self.runtime()), id.as_ref())
+    }
+
+    /// Writes an exported workflow into this database: see [`import_workflow`](crate::import_workflow).
+    ///
+    /// # Errors
+    /// As [`import_workflow`](crate::import_workflow).
+    pub async fn import_workflow(&self, history: &History) -> Result<Status> {
+        export_import::import(self.runtime(), history).await
     }
 
     /// All schedules, by name: see [`list_schedules`](crate::list_schedules).

@@ -131,12 +131,8 @@ async fn release_without_task(runtime: &Runtime, mut keys: Vec<WorkflowKey>) {
 
 /// Whether there are released workflows. If the database does not answer, the next heartbeat finds them.
 async fn is_anything_released(runtime: &Runtime) -> bool {
-    let query = WorkQuery {
-        executor: runtime.fence().executor,
-        queues: Vec::new(),
-        delayed: false,
-        known: runtime.registry.known(),
-    };
+    let query =
+        WorkQuery { executor: runtime.fence().executor, queues: Vec::new(), delayed: false, known: runtime.known() };
     runtime.store.work_left(&query).await.is_ok_and(|it| it.released)
 }
 
@@ -150,7 +146,15 @@ pub(super) async fn recover_at_launch(
 ) -> Result<(), StoreError> {
     let dead: Vec<_> = earlier.iter().filter(|it| is_dead(runtime, identity, it)).cloned().collect();
     take_over_and_run(runtime, identity, &dead, again).await?;
-    let unknown = runtime.store.count_unknown(&runtime.registry.known()).await?;
+    let unknown = runtime.store.count_unknown(&runtime.known()).await?;
+    let (others, unknown): (Vec<_>, Vec<_>) =
+        unknown.into_iter().partition(|(name, _)| runtime.registry.get(name).is_some());
+    if !others.is_empty() {
+        let workflows: u64 = others.iter().map(|(_, count)| count).sum();
+        let functions: Vec<_> = others.iter().map(|(name, count)| format!("{name} ({count})")).collect();
+        let functions = functions.join(", ");
+        tracing::warn!(target: "durable", workflows, functions, version = %runtime.settings.version, "unfinished workflows of other versions are left for processes of their version, because this program runs with `VersionPolicy::Pin`");
+    }
     if !unknown.is_empty() {
         let workflows: u64 = unknown.iter().map(|(_, count)| count).sum();
         let functions: Vec<_> = unknown.iter().map(|(name, count)| format!("{name} ({count})")).collect();
@@ -198,7 +202,7 @@ pub(super) async fn take_over_and_run(
     while runtime.shutdown.phase() < EnginePhase::Quiesced {
         let fence = runtime.fence();
         let running = check_unknown.then(|| runtime.running.all().iter().map(|it| it.key).collect());
-        let request = TakeoverRequest { fence, known: runtime.registry.known(), limit: MAX_PER_TAKEOVER, running };
+        let request = TakeoverRequest { fence, known: runtime.known(), limit: MAX_PER_TAKEOVER, running };
         let taken = runtime.store.take_over(&request).await?;
         for id in &taken.parked {
             tracing::error!(target: "durable", workflow_id = %id, "a workflow was recovered too often and is parked");

@@ -40,6 +40,11 @@ impl Branch {
         &self.path
     }
 
+    /// The position that the next call gets, without reserving it.
+    pub(crate) fn peek(&self) -> Position {
+        Position { branch: Arc::clone(&self.path), number: self.last.load(Ordering::Relaxed) + 1 }
+    }
+
     /// Reserves the next position.
     pub(crate) fn next_position(&self) -> Position {
         Position { branch: Arc::clone(&self.path), number: self.last.fetch_add(1, Ordering::Relaxed) + 1 }

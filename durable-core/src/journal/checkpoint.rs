@@ -53,6 +53,11 @@ impl<'a> Operation<'a> {
         Self { kind: "get_event", name }
     }
 
+    /// The marker of a patch.
+    pub(crate) const fn patch(name: &'a str) -> Self {
+        Self { kind: "patch", name }
+    }
+
     pub(crate) const fn cancel(id: &'a str) -> Self {
         Self { kind: "cancel", name: id }
     }
@@ -77,6 +82,13 @@ impl<'a> Operation<'a> {
     }
 }
 
+impl Operation<'_> {
+    /// Whether a record is of this operation.
+    pub(crate) fn is_of(&self, record: &Record) -> bool {
+        record.kind == self.kind && record.name == self.name
+    }
+}
+
 /// The result of an operation.
 #[derive(Debug, Default)]
 pub(crate) struct OperationResult {
@@ -89,20 +101,49 @@ pub(crate) struct OperationResult {
 }
 
 impl ReservedPosition {
+    /// Whether the operation may go on. In a verification it may if it is recorded here.
+    pub(crate) fn may_go_on(&self, operation: Operation<'_>) -> bool {
+        let Some(check) = self.execution.replay_check() else { return true };
+        match self.execution.recorded(&self.position) {
+            Some(record) => check.compare(record, operation.kind, operation.name),
+            None => self.may_wait(operation),
+        }
+    }
+
+    /// Whether the operation may wait for something that is not recorded. In a verification it may not.
+    pub(crate) fn may_wait(&self, operation: Operation<'_>) -> bool {
+        let Some(check) = self.execution.replay_check() else { return true };
+        check.note_unrecorded(&self.position, operation.kind, operation.name);
+        false
+    }
+
     /// The record of an earlier run at this position, if there is one.
     ///
     /// A record of another operation means that the code has changed under the workflow, which is
-    /// parked at once with both names. Nothing is overwritten.
+    /// parked at once with both names. Nothing is overwritten. In a verification it returns only with a record.
     pub(crate) async fn replayed(&self, operation: Operation<'_>) -> Option<&Record> {
+        pend_unless(self.may_go_on(operation)).await;
         let record = self.execution.recorded(&self.position)?;
-        if record.kind == operation.kind && record.name == operation.name {
+        if operation.is_of(record) {
             return Some(record);
         }
-        let reason = format!(
-            "at position {} this workflow recorded the {} `{}`, and the code now calls the {} `{}` there; restore the earlier order of calls, or deploy the earlier version",
+        self.execution.stop_here(StopReason::Park(self.mismatch(record, operation))).await
+    }
+
+    /// The reason to park a workflow whose record is of another operation.
+    fn mismatch(&self, record: &Record, operation: Operation<'_>) -> String {
+        let repair = if record.kind == Operation::patch("").kind {
+            format!(
+                "bring `durable::patch({0:?})` back there, or `durable::deprecate_patch({0:?})`, or deploy the version that has it",
+                record.name
+            )
+        } else {
+            "restore the earlier order of calls, or deploy the earlier version".to_owned()
+        };
+        format!(
+            "at position {} this workflow recorded the {} `{}`, and the code now calls the {} `{}` there; {repair}",
             self.position, record.kind, record.name, operation.kind, operation.name
-        );
-        self.execution.stop_here(StopReason::Park(reason)).await
+        )
     }
 
     /// Decodes a recorded outcome. A record that cannot be decoded parks the workflow, because no other

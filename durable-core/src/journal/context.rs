@@ -187,6 +187,17 @@ impl CallSite {
     }
 }
 
+impl CallSite {
+    /// The same for a call that reserves a position only if the run is to have one, by the position that it would get:
+    /// `None` if not.
+    pub(crate) fn here_if(is_reserved: impl FnOnce(&Execution, &Position) -> bool) -> Option<Self> {
+        match Context::here() {
+            Some(Context::Body { execution, branch }) if !is_reserved(&execution, &branch.peek()) => None,
+            _ => Some(Self::here()),
+        }
+    }
+}
+
 impl TransactionScope {
     /// The error of a durable call in this transaction: its record would be undone with the
     /// transaction, or would stay although the transaction is undone.

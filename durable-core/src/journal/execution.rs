@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::journal::branch::Branch;
 use crate::journal::pending_writes::PendingWrites;
+use crate::journal::replay_check::ReplayCheck;
 use crate::journal::watermark::Watermark;
 use crate::registry::Workflow;
 use crate::runtime::Runtime;
@@ -63,6 +64,8 @@ pub(super) struct ColdState {
     pub(super) received: Mutex<BTreeSet<MessageKey>>,
     /// The names of the streams that were closed.
     closed_streams: Mutex<BTreeSet<String>>,
+    /// In a verification, what the body has asked for.
+    replay_check: OnceLock<ReplayCheck>,
 }
 
 #[derive(Debug, Default)]
@@ -103,14 +106,52 @@ impl Execution {
         })
     }
 
+    /// A run that only compares what the body asks for with the records: it runs and writes nothing, and is in no list.
+    pub(crate) fn for_verification(
+        runtime: Arc<Runtime>,
+        workflow: &'static Workflow,
+        row: Arc<RunRow>,
+        records: Vec<Record>,
+    ) -> Arc<Self> {
+        let fence = runtime.fence();
+        let execution = Self::new(runtime, workflow, row, fence, records);
+        execution.cold().replay_check.get_or_init(ReplayCheck::default);
+        execution
+    }
+
+    /// What the body has asked for, in a verification.
+    pub(crate) fn replay_check(&self) -> Option<&ReplayCheck> {
+        self.cold.get()?.replay_check.get()
+    }
+
+    /// Whether nothing is recorded at a position, and nothing will be because this is a verification.
+    pub(crate) fn is_unrecorded_for_good(&self, position: &Position) -> bool {
+        self.replay_check().is_some() && self.recorded(position).is_none()
+    }
+
     pub(super) fn cold(&self) -> &ColdState {
         self.cold.get_or_init(Box::default)
+    }
+
+    /// The records of earlier runs.
+    pub(crate) fn records(&self) -> &[Record] {
+        &self.recorded
     }
 
     /// The record of an earlier run at a position.
     pub(crate) fn recorded(&self, position: &Position) -> Option<&Record> {
         let index = self.recorded.binary_search_by(|it| it.position.cmp(position)).ok()?;
         self.recorded.get(index)
+    }
+
+    /// Whether earlier runs have recorded anything in the branch of this position behind it, or in branches that were
+    /// made there or behind it.
+    pub(crate) fn has_records_behind(&self, position: &Position) -> bool {
+        let next = self.recorded.partition_point(|it| it.position <= *position);
+        if self.recorded.get(next).is_some_and(|it| it.position.branch == position.branch) {
+            return true;
+        }
+        self.recorded.iter().any(|it| it.position.is_made_at_or_behind(position))
     }
 
     pub(super) fn count_operations(&self, more: usize) {

@@ -8,6 +8,7 @@ pub(crate) mod current_engine;
 pub(crate) mod execution;
 mod pending_writes;
 pub(crate) mod piggyback;
+pub(crate) mod replay_check;
 pub(crate) mod reserved_position;
 mod watermark;
 mod writes;

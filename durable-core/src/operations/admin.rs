@@ -13,6 +13,7 @@ use crate::types::id::check_id;
 use crate::types::listing::{EventInfo, MessageInfo, StepInfo, StreamItemInfo, WorkflowInfo};
 use crate::types::page::{GroupBy, Page, WorkflowCounts};
 use crate::types::status::Status;
+use crate::types::version_policy::VersionInfo;
 
 /// At which number of workflows [`count_workflows`] stops, unless the filter has a limit.
 const COUNT_LIMIT: u32 = 100_000;
@@ -99,6 +100,28 @@ pub fn list_stream_items<I: AsRef<str>>(
     offset: u32,
 ) -> impl Future<Output = Result<Vec<StreamItemInfo>>> + Send + use<I> {
     stream_items(None, id.as_ref(), stream, limit, offset)
+}
+
+/// What is in flight of each version of the program, and how many executors of it live, by version.
+///
+/// A version whose workflows are left to it ([`VersionPolicy::Pin`](crate::VersionPolicy::Pin)) is drained when nothing of
+/// it is in flight.
+///
+/// In a workflow's body the answer is recorded, at a position that is reserved when this is called.
+///
+/// # Errors
+/// No engine runs; it was called in a transaction; the database cannot be reached (in a body the workflow
+/// waits for it).
+pub fn versions() -> impl Future<Output = Result<Vec<VersionInfo>>> + Send {
+    versions_through(None)
+}
+
+pub(crate) fn versions_through(
+    engine: Option<&Arc<Runtime>>,
+) -> impl Future<Output = Result<Vec<VersionInfo>>> + Send + use<> {
+    let look = Look::through(engine);
+    let question = move |runtime: Arc<Runtime>| async move { runtime.store.versions().await.map(Ok) };
+    look.ask(Operation::once("versions"), "list versions", question)
 }
 
 pub(crate) fn list(

@@ -12,6 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::journal::execution::Execution;
 use crate::operations::body::BodyAndBranches;
 use crate::operations::cancel::cancel_itself;
+use crate::operations::verify_replay;
 use crate::queue_state::QueueSlot;
 use crate::registry::{Taken, Workflow};
 use crate::runtime::Runtime;
@@ -23,6 +24,7 @@ use crate::types::backoff::Backoff;
 use crate::types::error::Error;
 use crate::types::payload::{Outcome, RecordedError};
 use crate::types::status::Status;
+use crate::types::version_policy::VersionPolicy;
 use crate::wait::shutdown_phase::EnginePhase;
 
 /// Everything a driver needs.
@@ -87,7 +89,11 @@ impl RunTask {
                     records,
                 );
                 run.set_execution(Arc::clone(&execution) as _);
-                let stopped = poll_body(&execution).await;
+                let stopped = if self.needs_verification(&execution) {
+                    Box::pin(poll_if_verified(&execution)).await
+                } else {
+                    poll_body(&execution).await
+                };
                 match Box::pin(finish_run(&execution, stopped)).await {
                     FinishResult::Yes(ended) => {
                         log_end(self.workflow.name, &ended);
@@ -102,6 +108,13 @@ impl RunTask {
                 self.records = records;
             }
         }
+    }
+
+    /// Whether its records are verified before it runs.
+    fn needs_verification(&self, execution: &Execution) -> bool {
+        self.runtime.settings.version_policy == VersionPolicy::AdoptVerified
+            && self.row.fingerprint != self.workflow.fingerprint
+            && !execution.records().is_empty()
     }
 
     /// Whether it takes one of the permits. A child does not, because its parent waits for it; nor does a
@@ -201,6 +214,25 @@ enum StoppedBody {
     Returned(Outcome),
     Panicked(Error),
     Signalled(StopReason),
+}
+
+/// Polls the body if its records fit to the present code, and parks the workflow otherwise.
+async fn poll_if_verified(execution: &Arc<Execution>) -> StoppedBody {
+    let Execution { runtime, workflow, row, .. } = &**execution;
+    let records = execution.records().to_vec();
+    let report = verify_replay::verify(runtime, workflow, Arc::clone(row), records, Status::Pending).await;
+    if report.is_match() {
+        return poll_body(execution).await;
+    }
+    if runtime.shutdown.is_aborting() {
+        return StoppedBody::Signalled(StopReason::Suspend);
+    }
+    let reason = format!(
+        "the code of the workflow `{}` has changed, and does not fit to the records of this one: {report}; deploy the earlier version and run `durable resume {id}`, or repair a copy with `durable fork {id}`",
+        workflow.name,
+        id = row.id
+    );
+    StoppedBody::Signalled(StopReason::Park(reason))
 }
 
 /// Polls the body until it returns, panics, or is stopped. When this returns, the body

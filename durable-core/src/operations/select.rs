@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::Poll;
 
 use crate::journal::checkpoint::{Operation, OperationResult};
+use crate::journal::reserved_position::pend_unless;
 use crate::operations::join::{BranchKind, BranchPoint};
 use crate::runtime::stop_reason::StopReason;
 use crate::types::payload::Codec;
@@ -15,6 +16,9 @@ const OPERATION: Operation<'static> = Operation::once("select");
 /// The number of the arm that won in an earlier run, if that is recorded.
 async fn recorded(point: &BranchPoint, arms: u32) -> Option<u32> {
     let reserved = point.check().await?;
+    if reserved.execution.is_unrecorded_for_good(&reserved.position) {
+        return None; // the arms are verified
+    }
     let record = reserved.replayed(OPERATION).await?;
     let winner = reserved.decode(Codec::<u32>::PLAIN, record).await;
     if (1..=arms).contains(&winner) {
@@ -31,6 +35,7 @@ async fn recorded(point: &BranchPoint, arms: u32) -> Option<u32> {
 /// winner come before it, and so are durable first.
 async fn record(point: &BranchPoint, winner: u32) {
     let Some(reserved) = point.check().await else { return };
+    pend_unless(reserved.may_go_on(OPERATION)).await;
     // A number always encodes.
     let outcome = reserved.encode(Codec::PLAIN, OPERATION, &winner).ok();
     reserved.record_result(OPERATION, OperationResult { outcome, attempts: 1, ..OperationResult::default() }).await;

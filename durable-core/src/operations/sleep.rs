@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use crate::journal::checkpoint::{Operation, OperationResult};
 use crate::journal::context::CallSite;
-use crate::journal::reserved_position::ReservedPosition;
+use crate::journal::reserved_position::{ReservedPosition, pend_unless};
 use crate::runtime::activity::Activity;
 use crate::runtime::stop_reason::StopReason;
 use crate::store::BoxFuture;
@@ -82,6 +82,9 @@ async fn sleep_in_body(reserved: &ReservedPosition, wake: impl FnOnce() -> Times
     let wake = recorded_moment(reserved, operation, wake).await;
     let execution = &reserved.execution;
     let timers = &execution.runtime.timers;
+    if wake > timers.clock.lower_bound() {
+        pend_unless(reserved.may_wait(operation)).await;
+    }
     let _activity = execution.begin_activity(Activity::Sleep(wake));
     if timers.at(wake).await == TimerOutcome::Released {
         execution.stop_here::<()>(StopReason::Suspend).await;

@@ -237,7 +237,7 @@ impl StartRequest {
             input,
             instance: self.instance.clone(),
             parent: parent.map(|it| ParentRun { key: it.key, attempt: it.attempt }),
-            version: runtime.settings.version.clone(),
+            version: self.workflow.version(&runtime.settings.version).to_owned(),
             fingerprint: self.workflow.fingerprint,
             timeout: self.timeout().filter(|_| self.placement.is_some()),
             deadline: self.deadline(runtime, parent),

@@ -101,12 +101,25 @@ impl Registry {
         names
     }
 
-    /// The names with their limits, for the database.
-    pub(crate) fn known(&self) -> Vec<KnownWorkflow> {
-        self.by_name
-            .values()
-            .map(|it| KnownWorkflow { name: it.name.to_owned(), max_recoveries: it.options.max_recoveries })
-            .collect()
+    /// All workflows of the program.
+    pub(crate) fn all(&self) -> Vec<&'static Workflow> {
+        self.by_name.values().copied().collect()
+    }
+
+    /// The names with their limits, for the database: of any version, or only of those that they have in an application
+    /// of this version, and of none.
+    pub(crate) fn known(&self, pinned_to: Option<&str>) -> Vec<KnownWorkflow> {
+        let known = |it: &&Workflow, name| KnownWorkflow { name, max_recoveries: it.options.max_recoveries };
+        let workflows = self.by_name.values();
+        match pinned_to {
+            None => workflows.map(|it| known(it, it.name.to_owned())).collect(),
+            Some(application) => workflows
+                .flat_map(|it| {
+                    let of_version = |version| known(it, format!("{}\n{version}", it.name));
+                    [of_version(it.version(application)), of_version("")]
+                })
+                .collect(),
+        }
     }
 }
 

@@ -28,6 +28,11 @@ pub struct Workflow {
 }
 
 impl Workflow {
+    /// The version that its workflows are recorded with: its own, or that of the application.
+    pub(crate) fn version<'a>(&'a self, application: &'a str) -> &'a str {
+        self.options.version.unwrap_or(application)
+    }
+
     /// Refuses to be started by a schedule on a partitioned queue.
     ///
     /// # Errors

@@ -13,9 +13,11 @@ pub struct WorkflowOptions {
     pub timeout: Option<Duration>,
     /// The queue for calls that name none.
     pub queue: Option<&'static Queue>,
+    /// The version of its code, which its workflows get in place of the application's.
+    pub version: Option<&'static str>,
 }
 
 impl WorkflowOptions {
-    /// Parked after 100 recoveries, no timeout, started at once.
-    pub const DEFAULT: Self = Self { max_recoveries: 100, timeout: None, queue: None };
+    /// Parked after 100 recoveries, no timeout, started at once, with the version of the application.
+    pub const DEFAULT: Self = Self { max_recoveries: 100, timeout: None, queue: None, version: None };
 }

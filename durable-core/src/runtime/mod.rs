@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, RwLock, Semaphore};
+use tokio::sync::{Notify, RwLock, Semaphore, watch};
 
 use crate::queue_state::LocalQueues;
 use crate::registry::{Registry, Resources};
@@ -27,10 +27,11 @@ use crate::runtime::late_records::LateRecords;
 use crate::runtime::lease::Lease;
 use crate::runtime::pending_notifications::PendingNotifications;
 use crate::runtime::running_workflows::RunningWorkflows;
-use crate::store::{ApplicationDatabase, Fence, Hint, Store};
+use crate::store::{ApplicationDatabase, Fence, Hint, KnownWorkflow, Store};
 use crate::types::error::{Error, ErrorKind};
 use crate::types::id::KeyMaker;
 use crate::types::sync::lock;
+use crate::types::version_policy::{DeployReport, VersionPolicy};
 use crate::wait::shutdown_phase::ShutdownSignal;
 use crate::wait::timers::Timers;
 use crate::wait::waiters::Waiters;
@@ -88,6 +89,8 @@ pub(crate) struct Runtime {
     pub(crate) panics: Mutex<Vec<String>>,
     /// The waits for a time, and the database's clock.
     pub(crate) timers: Timers,
+    /// How what is in flight fits to the present code, once that is known.
+    pub(crate) deploy_report: watch::Sender<Option<DeployReport>>,
     /// The tokio runtime on which `launch` was called. All executions run there.
     pub(crate) tokio: Handle,
     /// One permit for each directly started workflow that may run at once; `None` is no limit. A
@@ -105,6 +108,8 @@ pub(crate) struct Settings {
     pub(crate) executor: String,
     /// The program's version.
     pub(crate) version: String,
+    /// Which workflows of other versions it runs.
+    pub(crate) version_policy: VersionPolicy,
     /// The schema of durable's tables, where the database has schemas.
     pub(crate) schema: String,
     /// The largest payload in bytes.
@@ -153,6 +158,12 @@ impl Runtime {
         if self.store.has_others() {
             self.notifications.add(hint);
         }
+    }
+
+    /// The workflows that this executor runs, for the database.
+    pub(crate) fn known(&self) -> Vec<KnownWorkflow> {
+        let is_pinned = self.settings.version_policy == VersionPolicy::Pin;
+        self.registry.known(is_pinned.then_some(&self.settings.version))
     }
 
     /// Refuses a payload that is too large, before anything is written.

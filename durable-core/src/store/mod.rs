@@ -76,9 +76,9 @@ pub use self::queue_rows::{
     RateLimit, StoredLimits,
 };
 pub use self::rows::{
-    Entry, ExecutorInfo, ExistingWorkflow, Fence, Finish, FinishedWorkflow, HeartbeatResult, KnownWorkflow,
-    NewExecutor, NewRecord, NewWorkflow, ParentRun, Record, ReleaseRequest, ReleasedWorkflows, RunRow, StartContext,
-    Takeover, TakeoverRequest, Verdict, WorkFound, WorkQuery,
+    ChangedWorkflow, Entry, ExecutorInfo, ExistingWorkflow, Fence, Finish, FinishedWorkflow, HeartbeatResult,
+    KnownCode, KnownWorkflow, NewExecutor, NewRecord, NewWorkflow, ParentRun, Record, ReleaseRequest,
+    ReleasedWorkflows, RunRow, StartContext, Takeover, TakeoverRequest, Verdict, WorkFound, WorkQuery,
 };
 pub use self::schedule_rows::{ScheduleChange, ScheduleRow};
 pub use self::store_error::{StoreError, StoreErrorKind};
@@ -88,12 +88,14 @@ pub use self::user_transaction::{
     UserWork,
 };
 use crate::types::filter::Filter;
+use crate::types::history::History;
 pub use crate::types::keys::{Epoch, ExecutorKey, Fingerprint, MessageKey, PublicationKey, WorkflowKey};
 use crate::types::listing::{EventInfo, MessageInfo, StepInfo, StreamItemInfo, WorkflowInfo};
 use crate::types::page::{GroupBy, Page, WorkflowCounts};
 pub use crate::types::payload::Outcome;
 pub use crate::types::position::Position;
 pub use crate::types::time::Timestamp;
+use crate::types::version_policy::VersionInfo;
 
 /// A boxed future, so that the traits are object safe.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -103,7 +105,19 @@ pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 
 /// A database for the engine.
 pub trait Store:
-    Commit + Transact + Executors + Queues + Schedules + Read + Listings + Messaging + Notifications + Control + Lifecycle
+    Commit
+    + Transact
+    + Executors
+    + Queues
+    + Schedules
+    + Read
+    + Listings
+    + Versions
+    + Histories
+    + Messaging
+    + Notifications
+    + Control
+    + Lifecycle
 {
 }
 
@@ -115,6 +129,8 @@ impl<
         + Schedules
         + Read
         + Listings
+        + Versions
+        + Histories
         + Messaging
         + Notifications
         + Control
@@ -330,6 +346,29 @@ pub trait Listings: Send + Sync + Debug {
         limit: u32,
         offset: u32,
     ) -> StoreFuture<'a, Vec<StreamItemInfo>>;
+}
+
+/// Versions of the program.
+pub trait Versions: Send + Sync + Debug {
+    /// Workflows that are PENDING or ENQUEUED and have records, of functions in `code` that had another fingerprint when
+    /// they were started; at most `limit`, in no order. Of each status 20,000 workflows are looked at.
+    fn changed<'a>(&'a self, code: &'a [KnownCode], limit: u32) -> StoreFuture<'a, Vec<ChangedWorkflow>>;
+
+    /// What is in flight of each version, and how many executors of it live.
+    fn versions(&self) -> StoreFuture<'_, Vec<VersionInfo>>;
+}
+
+/// Histories of workflows.
+pub trait Histories: Send + Sync + Debug {
+    /// Everything of one workflow, as it is at one moment.
+    fn export<'a>(&'a self, id: &'a str) -> StoreFuture<'a, Option<History>>;
+
+    /// Writes everything of a workflow, under this key. Returns whether there was none of its id; otherwise nothing is
+    /// written.
+    ///
+    /// # Errors
+    /// After [`StoreErrorKind::Unreachable`] it is unknown whether it was written.
+    fn import<'a>(&'a self, key: WorkflowKey, history: &'a History) -> StoreFuture<'a, bool>;
 }
 
 /// Messages, events and streams. They are written through [`Commit`]; this is how they are read, and how a

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(doc)]
+use crate::store::KnownWorkflow;
 use crate::store::{ExistingWorkflow, Fence, RunRow, Timestamp};
 
 /// The place of a new workflow on a queue.
@@ -81,7 +83,8 @@ pub struct ClaimRequest {
     pub fence: Fence,
     /// The queue.
     pub queue: String,
-    /// The workflow names that it can run; the others are left for other executors.
+    /// The workflows that it can run, by name or by name and version as in [`KnownWorkflow::name`]; the others are left
+    /// for other executors.
     pub known: Vec<String>,
     /// The largest number of workflows to claim: the free slots of the executor.
     pub limit: u32,

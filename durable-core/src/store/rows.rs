@@ -294,13 +294,32 @@ pub struct HeartbeatResult {
     pub not_running: Vec<WorkflowKey>,
 }
 
-/// A workflow name that this program can run.
+/// A workflow that this program can run.
 #[derive(Debug, Clone)]
 pub struct KnownWorkflow {
-    /// The registered name.
+    /// The registered name: of workflows of any version. For those of one version, the name and the version with a line
+    /// feed between them, which no name contains; without a version behind it, those that were started without one.
     pub name: String,
     /// The number of recoveries after which it is parked.
     pub max_recoveries: u32,
+}
+
+/// The present code of a workflow function.
+#[derive(Debug, Clone, Copy)]
+pub struct KnownCode {
+    /// The registered name.
+    pub name: &'static str,
+    /// The fingerprint of its source.
+    pub fingerprint: Fingerprint,
+}
+
+/// A workflow whose function has changed since it was started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangedWorkflow {
+    /// The external id.
+    pub id: String,
+    /// The registered name.
+    pub name: String,
 }
 
 /// A request to take over workflows.

@@ -70,6 +70,11 @@ impl KeyMaker {
         Self { last: AtomicI64::new(0), tag }
     }
 
+    /// A key among those that were made at this time, for a workflow that is written later.
+    pub(crate) fn at<K: From<i64>>(&self, time: Timestamp) -> K {
+        ((time.as_micros() - EPOCH_2020_MICROS).saturating_mul(1024).saturating_add(self.tag)).into()
+    }
+
     pub(crate) fn next<K: From<i64>>(&self) -> K {
         let now = Timestamp::local_now().as_micros() - EPOCH_2020_MICROS;
         let next = |last: i64| Some(now.max(last + 1));

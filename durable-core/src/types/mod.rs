@@ -8,12 +8,14 @@ pub(crate) mod database_fault;
 pub(crate) mod duration;
 pub(crate) mod error;
 pub(crate) mod filter;
+pub(crate) mod history;
 pub(crate) mod id;
 pub(crate) mod keys;
 pub(crate) mod listing;
 pub(crate) mod page;
 pub(crate) mod payload;
 pub(crate) mod position;
+pub(crate) mod replay_report;
 pub(crate) mod retry;
 pub(crate) mod seconds;
 pub(crate) mod status;
@@ -24,3 +26,4 @@ pub(crate) mod sync;
     allow(dead_code, unreachable_pub, reason = "tests use all of it, and then it is public")
 )]
 pub(crate) mod time;
+pub(crate) mod version_policy;

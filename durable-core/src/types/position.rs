@@ -36,6 +36,22 @@ impl Position {
         Self { branch: branch.into(), number }
     }
 
+    /// The number of the call in the body itself that it belongs to.
+    #[must_use]
+    pub(crate) fn number_in_body(&self) -> i32 {
+        let first = self.branch.split('/').next().and_then(|it| it.parse().ok());
+        first.unwrap_or(self.number)
+    }
+
+    /// Whether it is in a branch that was made by a call at or behind `other`, in the branch of `other`.
+    #[must_use]
+    pub(crate) fn is_made_at_or_behind(&self, other: &Self) -> bool {
+        let Some(below) = self.branch.strip_prefix(&*other.branch) else { return false };
+        let below = if other.branch.is_empty() { Some(below) } else { below.strip_prefix('/') };
+        let number = below.and_then(|it| it.split('/').next()?.parse::<i32>().ok());
+        number.is_some_and(|it| it >= other.number)
+    }
+
     /// The branch that the call at this position makes.
     #[must_use]
     pub(crate) fn as_branch(&self) -> Arc<str> {
@@ -97,6 +113,19 @@ impl<'de> Deserialize<'de> for Position {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_position_knows_what_was_made_at_or_behind_another_one() {
+        let position = |text: &str| text.parse::<Position>().expect("it is a position");
+        for (other, made) in [("3", "3/1"), ("3", "4/1"), ("3", "12/2/1"), ("3/2", "3/2/7"), ("3/2", "3/10/1")] {
+            assert!(position(made).is_made_at_or_behind(&position(other)), "{made} behind {other}");
+        }
+        for (other, made) in
+            [("3", "2/9"), ("3", "4"), ("3/2", "3/1/7"), ("3/2", "30/2/7"), ("3/2", "4/2"), ("3/2", "3/3")]
+        {
+            assert!(!position(made).is_made_at_or_behind(&position(other)), "{made} behind {other}");
+        }
+    }
 
     #[test]
     fn a_position_reads_back_from_its_text() {

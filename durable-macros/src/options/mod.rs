@@ -50,6 +50,7 @@ pub(crate) const WORKFLOW: OptionTable = OptionTable {
         OptionSpec { key: "max_recoveries", example: "max_recoveries = 5", parse: values::count },
         OptionSpec { key: "timeout", example: r#"timeout = "1h""#, parse: values::limit },
         OptionSpec { key: "queue", example: "queue = TASKS", parse: values::queue },
+        OptionSpec { key: "version", example: r#"version = "2""#, parse: values::version },
         OptionSpec { key: "nondeterminism", example: r#"nondeterminism = "allow""#, parse: values::allow },
         CRATE,
     ],

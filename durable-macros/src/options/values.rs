@@ -13,6 +13,11 @@ pub(super) fn name(value: &Value) -> Result<TokenStream, ValueError> {
     name_error(&literal.value()).map_or_else(|| Ok(quote!(#literal)), |error| Err(ValueError::Invalid(error)))
 }
 
+pub(super) fn version(value: &Value) -> Result<TokenStream, ValueError> {
+    let version = name(value)?;
+    Ok(quote!(::core::option::Option::Some(#version)))
+}
+
 /// Why the database cannot store a name, or `None` if it can.
 pub(crate) fn name_error(name: &str) -> Option<String> {
     match name.len() {

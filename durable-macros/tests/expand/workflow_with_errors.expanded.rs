@@ -1,5 +1,5 @@
 ::core::compile_error! {
-    "`retries` is an option of `#[step]`; `#[workflow]` takes `name`, `max_recoveries`, `timeout`, `queue`, `nondeterminism`, `crate`"
+    "`retries` is an option of `#[step]`; `#[workflow]` takes `name`, `max_recoveries`, `timeout`, `queue`, `version`, `nondeterminism`, `crate`"
 }
 ::core::compile_error! {
     "a function can have one of `#[workflow]`, `#[step]` and `#[transaction]`: remove `#[step]`, or move it to a function that this one calls"

@@ -21,6 +21,7 @@ fn backup() -> ::durable::WorkflowCall<(), BackupError> {
             options: ::durable::__private::WorkflowOptions {
                 max_recoveries: 5,
                 timeout: ::core::option::Option::Some(::core::time::Duration::from_millis(5400000)),
+                version: ::core::option::Option::Some("2"),
                 ..::durable::__private::WorkflowOptions::DEFAULT
             },
             run: |arguments| ::core::result::Result::Ok(::durable::__private::run((__WORKFLOW.2)(), __body())),

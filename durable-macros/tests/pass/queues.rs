@@ -32,7 +32,7 @@ async fn resize(picture: String) -> Result<String> {
     Ok(picture)
 }
 
-#[workflow(queue = USERS, timeout = "1h", max_recoveries = 3)]
+#[workflow(queue = USERS, timeout = "1h", max_recoveries = 3, version = "2")]
 async fn welcome(user: String) -> Result<String> {
     Ok(user)
 }

@@ -153,6 +153,13 @@ every_store_passes! {
             events_and_items_of_one_commit_are_ordered_by_key,
             events_of_a_lost_race_are_not_stored,
         ;
+        pinned_versions:
+            a_claim_of_one_version_leaves_the_others_in_the_queue,
+            a_workflow_of_another_version_holds_up_those_of_its_partition_key,
+            a_takeover_of_one_version_leaves_the_others_and_counts_them,
+            versions_are_counted_by_status_with_their_living_executors,
+            workflows_whose_code_has_changed_are_found_if_they_have_records,
+        ;
         polling:
             one_poll_finds_everything_waited_for,
             polling_for_nothing_returns_the_time,

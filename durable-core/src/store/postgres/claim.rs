@@ -7,7 +7,7 @@ use crate::store::columns::{CLAIM_ORDER, LimitsRow, RunColumns, limits_of, selec
 use crate::store::decode::decode;
 use crate::store::decode_queues::runs;
 use crate::store::postgres::PostgresStore;
-use crate::store::postgres::dialect::{CLOCK, FENCE_HOLDS};
+use crate::store::postgres::dialect::{CLOCK, FENCE_HOLDS, is_known};
 use crate::store::rows_by_kind::{PROMOTED_AT_ONCE, add_saturating, numbers};
 use crate::store::sql::sql_statements;
 use crate::store::{ClaimRequest, Claimed, Fence, Promoted, StoreError};
@@ -38,9 +38,14 @@ const KEYED: &str = "(select h.partition_key from durable.workflows h
       order by h.queue, h.partition_key limit 1) is not null";
 
 /// Whether something is ENQUEUED that the caller can run: a lookup at the head of the queue.
-pub(super) const WAITS: &str = "(select h.key from durable.workflows h
-      where h.status = 'ENQUEUED' and h.queue = $3::text and h.name = any($4::text[])
-      order by h.priority, h.created_at, h.key limit 1) is not null";
+pub(super) fn waits() -> String {
+    format!(
+        "(select h.key from durable.workflows h
+      where h.status = 'ENQUEUED' and h.queue = $3::text and {}
+      order by h.priority, h.created_at, h.key limit 1) is not null",
+        is_known("h", 4)
+    )
+}
 
 sql_statements! {
     /// $1, $2 fence; $3 queue; $4 known names; $5 how many at most. The fence is locked only where
@@ -49,7 +54,7 @@ sql_statements! {
     claim = format!(
         "with queue as materialized (
              select {LIMITED} as limited, {} from durable.queues q where q.name = $3::text),
-         head as materialized (select waits, waits and {KEYED} as keyed from (select {WAITS} as waits) h),
+         head as materialized (select waits, waits and {KEYED} as keyed from (select {waits} as waits) h),
          fence as materialized (
              select 1 from durable.executors e, head
               where e.key = $1::bigint and e.epoch = $2::bigint
@@ -57,7 +62,7 @@ sql_statements! {
                 for key share of e),
          chosen as materialized (
              select w.key from durable.workflows w
-              where w.status = 'ENQUEUED' and w.queue = $3::text and w.name = any($4::text[])
+              where w.status = 'ENQUEUED' and w.queue = $3::text and {known}
                 and (select count(*) from fence) = 1
               order by w.priority, w.created_at, w.key limit $5::bigint for update skip locked),
          taken as (
@@ -72,7 +77,9 @@ sql_statements! {
         limits_of("q"),
         set_claimed(),
         rows_by_key("chosen", "$5::bigint"),
-        claimed_columns()
+        claimed_columns(),
+        waits = waits(),
+        known = is_known("w", 4)
     );
     /// $1, $2 fence; $3 keys. A deadline that was set by the claim is removed.
     return_claims = returning_claims("w.key = any($3::bigint[])", FENCE_HOLDS);

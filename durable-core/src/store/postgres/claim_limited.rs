@@ -9,8 +9,8 @@ use crate::store::columns::{LimitsRow, limits_of};
 use crate::store::decode::decode;
 use crate::store::decode_queues::{has_rate, runs};
 use crate::store::postgres::PostgresStore;
-use crate::store::postgres::claim::{RUNNING, WAITS, claimed_columns, rows_by_key, set_claimed};
-use crate::store::postgres::dialect::{CLOCK, FENCE, FENCE_SEEN};
+use crate::store::postgres::claim::{RUNNING, claimed_columns, rows_by_key, set_claimed, waits};
+use crate::store::postgres::dialect::{CLOCK, FENCE, FENCE_SEEN, is_known};
 use crate::store::sql::sql_statements;
 use crate::store::{ClaimRequest, Claimed, StoreError};
 use crate::types::time::Timestamp;
@@ -27,13 +27,14 @@ sql_statements! {
         "with {budget},
          chosen as materialized (
              select w.key from durable.workflows w
-              where w.status = 'ENQUEUED' and w.queue = $3::text and w.name = any($4::text[])
+              where w.status = 'ENQUEUED' and w.queue = $3::text and {known}
                 and w.partition_key = ''
               order by w.priority, w.created_at, w.key
               limit coalesce((select greatest(room, 0) from budget), 0) for update skip locked),
          {take}
          select clock.now, t.* from clock left join taken t on true",
         budget = budget(),
+        known = is_known("w", 4),
         take = take()
     );
     /// Claims all workflows, those of a partition key in their order, and of one priority the keys in turns. One
@@ -53,10 +54,10 @@ sql_statements! {
              select i.key, i.priority, i.created_at, t.partition_key,
                     row_number() over line as round,
                     coalesce(t.served_at, first_value(i.created_at) over line) as since,
-                    bool_and(i.name = any($4::text[])) over line as known
+                    bool_and({known_in_line}) over line as known
                from turns t
               cross join lateral (
-                    select w.key, w.name, w.priority, w.created_at from durable.workflows w
+                    select w.key, w.name, w.version, w.priority, w.created_at from durable.workflows w
                      where w.status = 'ENQUEUED' and w.queue = $3::text and w.partition_key = t.partition_key
                        and w.partition_key >= ''
                      order by w.queue, w.partition_key, w.priority, w.created_at, w.key
@@ -66,7 +67,7 @@ sql_statements! {
              select w.key, w.priority, w.created_at, w.partition_key, 1 as round, w.created_at as since, true as known
                from durable.workflows w
               where w.status = 'ENQUEUED' and w.queue = $3::text and w.partition_key = '' and w.partition_key >= ''
-                and w.name = any($4::text[])
+                and {known}
               order by w.queue, w.partition_key, w.priority, w.created_at, w.key
               limit coalesce((select greatest(room, 0) from budget), 0)),
          wanted as materialized (
@@ -99,6 +100,8 @@ sql_statements! {
                 and p.partition_key not in (select partition_key from taken))
          select clock.now, t.* from clock left join taken t on true",
         budget = budget(),
+        known_in_line = is_known("i", 4),
+        known = is_known("w", 4),
         wanted = rows_by_key("wanted", "$5::bigint"),
         take = take()
     );
@@ -111,7 +114,8 @@ sql_statements! {
     next_in_order = format!(
         "with queue as materialized (select * from durable.queues where name = $3::text)
          select {FULL_UNTIL} as next_at, {LAST_START} as last_start from queue q
-          where {WAITS} and coalesce({RUNNING} < q.concurrency, true) and {FENCE_SEEN}"
+          where {} and coalesce({RUNNING} < q.concurrency, true) and {FENCE_SEEN}",
+        waits()
     );
     /// The same with partition keys, each of which may have a window of its own: the first that has room.
     next_turn = format!(
@@ -124,19 +128,20 @@ sql_statements! {
                       order by s.started_at desc offset greatest(q.partition_rate_starts - 1, 0) limit 1), 0) else 0 end
                from queue q, keys
               where keys.key is not null and {RUNNING_OF_KEY} < coalesce(q.partition_concurrency, 1)
-                and (select h.name from durable.workflows h
+                and (select {known} from durable.workflows h
                       where h.status = 'ENQUEUED' and h.queue = $3::text and h.partition_key = keys.key
                         and h.partition_key >= ''
-                      order by h.queue, h.partition_key, h.priority, h.created_at, h.key limit 1) = any($4::text[])
+                      order by h.queue, h.partition_key, h.priority, h.created_at, h.key limit 1)
              union all
              select 0
               where (select h.key from durable.workflows h
                       where h.status = 'ENQUEUED' and h.queue = $3::text and h.partition_key = '' and h.partition_key >= ''
-                        and h.name = any($4::text[])
+                        and {known}
                       order by h.queue, h.partition_key, h.priority, h.created_at, h.key limit 1) is not null)
          select greatest({FULL_UNTIL}, (select min(next_at) from ready)) as next_at, {LAST_START} as last_start
            from queue q
-          where exists (select 1 from ready) and coalesce({RUNNING} < q.concurrency, true) and {FENCE_SEEN}"
+          where exists (select 1 from ready) and coalesce({RUNNING} < q.concurrency, true) and {FENCE_SEEN}",
+        known = is_known("h", 4)
     );
 }
 

@@ -109,9 +109,36 @@ pub(super) fn is_in(value: &str, parameter: usize) -> String {
     format!("{value} = any(${parameter})")
 }
 
-/// A condition: the value is not in the list that is this parameter.
-pub(super) fn is_not_in(value: &str, parameter: usize) -> String {
-    format!("{value} <> all(${parameter})")
+/// A JSON object of expressions, by name.
+pub(super) fn json_object(fields: &[(&str, String)]) -> String {
+    let fields: Vec<_> = fields.iter().map(|(name, value)| format!("'{name}', {value}")).collect();
+    format!("json_build_object({})", fields.join(", "))
+}
+
+/// The rows `s` of a table that belong to the workflow `w`, as a JSON array of these objects.
+pub(super) fn json_list(table: &str, object: &str) -> String {
+    format!("coalesce((select json_agg({object}) from durable.{table} s where s.workflow = w.key), '[]')")
+}
+
+/// The fields of the JSON objects in the array that is this parameter, and behind `from` where they come from.
+pub(super) fn from_json(table: &str, fields: &[&str], parameter: usize) -> String {
+    let fields: Vec<_> = fields.iter().map(|name| format!("h.{name}")).collect();
+    let fields = fields.join(", ");
+    format!("{fields} from json_populate_recordset(null::durable.{table}, (${parameter}::text)::json) h")
+}
+
+/// What separates two texts in one.
+pub(super) const LINE_FEED: &str = "chr(10)";
+
+/// A condition: the caller can run the workflow `row`. The list that is this parameter holds its name, or its name and
+/// version: [`KnownWorkflow`](crate::store::KnownWorkflow).
+pub(super) fn is_known(row: &str, parameter: usize) -> String {
+    format!("({row}.name = any(${parameter}::text[]) or {} = any(${parameter}::text[]))", name_and_version(row))
+}
+
+/// The name and the version of a workflow `row`, as a caller that is pinned to versions lists them.
+pub(super) fn name_and_version(row: &str) -> String {
+    format!("({row}.name || {LINE_FEED} || coalesce({row}.version, ''))")
 }
 
 /// The list that is this parameter as a table `wanted (value)`.

@@ -8,7 +8,7 @@ use sqlx::Row;
 use crate::store::columns::{ExecutorRow, RunColumns, select};
 use crate::store::decode::{self, decode};
 use crate::store::postgres::connections::no_answer;
-use crate::store::postgres::dialect::{CLOCK, FENCE, FENCE_HOLDS, ORPHANED};
+use crate::store::postgres::dialect::{CLOCK, FENCE, FENCE_HOLDS, ORPHANED, is_known, name_and_version};
 use crate::store::postgres::executors::names_of_known;
 use crate::store::postgres::{LEASES_LOCK_TIMEOUT, PostgresStore};
 use crate::store::rows_by_kind::{MAX_NOT_RUNNING, TOO_MANY_RECOVERIES, numbers};
@@ -88,27 +88,27 @@ sql_statements! {
          known as materialized (select * from unnest($3::text[], $4::bigint[]) as known (name, most)),
          fence as materialized {FENCE},
          released as (
-             select w.key, w.name, w.queue, w.recoveries, false as crashed from durable.workflows w
-              where w.status = 'PENDING' and w.executor is null and (w.name = any($3::text[]) or w.queue is not null)
+             select w.key, w.name, w.version, w.queue, w.recoveries, false as crashed from durable.workflows w
+              where w.status = 'PENDING' and w.executor is null and ({known} or w.queue is not null)
               order by w.executor, w.key limit $5::bigint for update skip locked),
          abandoned as (
-             select w.key, w.name, w.queue, w.recoveries,
+             select w.key, w.name, w.version, w.queue, w.recoveries,
                     not exists (select 1 from durable.executors e where e.key = o.executor and e.was_alive) as crashed
                from orphaned o
               cross join lateral (
-                    select i.key, i.name, i.queue, i.recoveries from durable.workflows i
+                    select i.key, i.name, i.version, i.queue, i.recoveries from durable.workflows i
                      where i.status = 'PENDING' and i.executor = o.executor
-                       and (i.name = any($3::text[]) or i.queue is not null)
+                       and ({known_of_owner} or i.queue is not null)
                      order by i.executor, i.key limit $5::bigint for update skip locked) w),
          lost as (
-             select w.key, w.name, w.queue, w.recoveries, false as crashed from durable.workflows w
+             select w.key, w.name, w.version, w.queue, w.recoveries, false as crashed from durable.workflows w
               where $6::bigint[] is not null and w.status = 'PENDING' and w.executor = $1::bigint
-                and w.attempt > 1 and w.queue is null and w.key <> all($6::bigint[]) and w.name = any($3::text[])
+                and w.attempt > 1 and w.queue is null and w.key <> all($6::bigint[]) and {known}
               order by w.executor, w.key limit $5::bigint for update skip locked),
          chosen as (
              select free.*, marks.parked, case when not marks.parked then free.queue end as requeued
                from (select * from released union all select * from abandoned union all select * from lost) free
-               left join known on known.name = free.name
+               left join known on known.name in (free.name, {name_and_version})
               cross join lateral (
                     select free.crashed and known.most is not null and free.recoveries >= known.most as parked) marks
               cross join fence
@@ -127,7 +127,10 @@ sql_statements! {
         select("w", RunColumns::COLUMNS, &[
             ("input", "case when c.requeued is null then w.input else '' end"),
             ("queue", "c.requeued")
-        ])
+        ]),
+        known = is_known("w", 3),
+        known_of_owner = is_known("i", 3),
+        name_and_version = name_and_version("free")
     );
     /// $1, $2 fence; $3 keys; $4 whether these are released, or all others.
     release = format!(

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::Row;
 
 use super::SqlStore;
-use super::dialect::{AND_CLOCK, FROM_CLOCK, ORPHANED, bind_now, bind_row, is_in, is_not_in, list, now, parameters};
+use super::dialect::{AND_CLOCK, FROM_CLOCK, ORPHANED, bind_now, bind_row, is_in, is_known, list, now, parameters};
 use crate::store::columns::{EXECUTOR, ExecutorRow, names, select};
 use crate::store::decode::decode;
 use crate::store::sql::sql_statements;
@@ -42,9 +42,9 @@ sql_statements! {
         "with recursive {ORPHANED}
          select w.name, count(*) from durable.workflows w
           where w.status = 'PENDING' and (w.executor is null or w.executor in (select executor from orphaned))
-            and {} and w.queue is null
+            and not {} and w.queue is null
           group by w.name order by w.name",
-        is_not_in("w.name", 1)
+        is_known("w", 1)
     );
     /// $1 the executor; $2 known names; $3 queues; $4 whether delayed ones count.
     work_left = format!(
@@ -56,7 +56,7 @@ sql_statements! {
                          where (w.status = 'ENQUEUED' or (w.status = 'DELAYED' and $4)) and {} and {known}
                            and not exists (select 1 from durable.queues q where q.name = w.queue and q.paused)) as queued",
         is_in("w.queue", 3),
-        known = is_in("w.name", 2)
+        known = is_known("w", 2)
     );
     /// $1 the executor.
     note_alive = "update durable.executors set was_alive = true where key = $1 and state = 'DEAD'";

@@ -9,7 +9,7 @@ use crate::store::decode_queues::runs;
 use crate::store::rows_by_kind::{PROMOTED_AT_ONCE, add_saturating, numbers};
 use crate::store::sql::sql_statements;
 use crate::store::sqlite::SqliteStore;
-use crate::store::sqlite::dialect::{FENCE_HOLDS, list};
+use crate::store::sqlite::dialect::{FENCE_HOLDS, is_known, list};
 use crate::store::{ClaimRequest, Claimed, Fence, Promoted, StoreError};
 use crate::types::keys::WorkflowKey;
 use crate::types::time::Timestamp;
@@ -40,30 +40,37 @@ const KEYED: &str = "exists (select 1 from durable.workflows h indexed by durabl
       where h.status = 'ENQUEUED' and h.queue = $4 and h.partition_key > '')";
 
 /// Whether something is ENQUEUED that the caller can run: a lookup at the head of the queue.
-pub(super) const WAITS: &str = "exists (select 1 from durable.workflows h indexed by durable_workflows_enqueued
-      where h.status = 'ENQUEUED' and h.queue = $4 and h.name in (select value from json_each($5)))";
+pub(super) fn waits() -> String {
+    format!(
+        "exists (select 1 from durable.workflows h indexed by durable_workflows_enqueued
+      where h.status = 'ENQUEUED' and h.queue = $4 and {})",
+        is_known("h", 5)
+    )
+}
 
 sql_statements! {
     /// $4 queue; $5 known names. It is sent on a connection that only reads, so that a claim that finds
     /// nothing takes no lock.
     look = format!(
         "select {}, coalesce({LIMITED}, 0) as limited, {KEYED} as keyed,
-                not coalesce(q.paused, 0) and {WAITS} and coalesce({RUNNING} < q.concurrency, 1) as ready
+                not coalesce(q.paused, 0) and {waits} and coalesce({RUNNING} < q.concurrency, 1) as ready
            from (select 1) left join durable.queues q on q.name = $4",
-        limits_of("q")
+        limits_of("q"),
+        waits = waits()
     );
     /// $1, $2 fence; $3 now; $4 queue; $5 known names; $6 how many at most.
     claim = format!(
         "update durable.workflows set {}
           where key in (
                 select w.key from durable.workflows w indexed by durable_workflows_enqueued
-                 where w.status = 'ENQUEUED' and w.queue = $4 and w.name in (select value from json_each($5))
+                 where w.status = 'ENQUEUED' and w.queue = $4 and {known}
                    and w.partition_key = '' and {FENCE_HOLDS}
                    and not exists (select 1 from durable.queues q where q.name = $4 and ({LIMITED} or q.paused))
                  order by w.priority, w.created_at, w.key limit $6)
          returning {}",
         set_claimed(),
-        claimed_columns()
+        claimed_columns(),
+        known = is_known("w", 5)
     );
     /// $1, $2 fence; $3 keys. The starts are uncounted before the rows forget when they began.
     uncount = uncounting_starts("w.key in (select value from json_each($3))");

@@ -8,8 +8,8 @@ use crate::store::decode::decode;
 use crate::store::decode_queues::{has_rate, runs};
 use crate::store::sql::sql_statements;
 use crate::store::sqlite::SqliteStore;
-use crate::store::sqlite::claim::{RUNNING, WAITS, claimed_columns, set_claimed};
-use crate::store::sqlite::dialect::{FENCE_HOLDS, list};
+use crate::store::sqlite::claim::{RUNNING, claimed_columns, set_claimed, waits};
+use crate::store::sqlite::dialect::{FENCE_HOLDS, is_known, list};
 use crate::store::{ClaimRequest, Claimed, StoreError};
 use crate::types::time::Timestamp;
 
@@ -23,9 +23,10 @@ sql_statements! {
     in_order = format!(
         "with {BUDGET}
          select w.key, w.partition_key from durable.workflows w indexed by durable_workflows_enqueued
-          where w.status = 'ENQUEUED' and w.queue = $4 and w.name in (select value from json_each($5))
+          where w.status = 'ENQUEUED' and w.queue = $4 and {known}
             and w.partition_key = '' and {FENCE_HOLDS}
-          order by w.priority, w.created_at, w.key limit coalesce((select max(room, 0) from budget), 0)"
+          order by w.priority, w.created_at, w.key limit coalesce((select max(room, 0) from budget), 0)",
+        known = is_known("w", 5)
     );
     /// Claims all workflows, those of a partition key in their order, and of one priority the keys in turns. One
     /// without a key counts like a key of its own. It reads the first workflows of each key, as many as its limits
@@ -40,8 +41,8 @@ sql_statements! {
                from budget, durable.queues q, keys
                left join durable.queue_partitions p on p.queue = $4 and p.partition_key = keys.key
               where q.name = $4 and keys.key is not null and budget.room > 0),
-         heads (key, name, priority, created_at, partition_key, room, since, round) as (
-             select w.key, w.name, w.priority, w.created_at, t.partition_key, t.room, coalesce(t.served_at, w.created_at), 1
+         heads (key, known, priority, created_at, partition_key, room, since, round) as (
+             select w.key, {known}, w.priority, w.created_at, t.partition_key, t.room, coalesce(t.served_at, w.created_at), 1
                from turns t
                join durable.workflows w on w.key = (
                     select n.key from durable.workflows n indexed by durable_workflows_partitions
@@ -49,26 +50,27 @@ sql_statements! {
                      order by n.priority, n.created_at, n.key limit 1)
               where t.room > 0
              union all
-             select w.key, w.name, w.priority, w.created_at, h.partition_key, h.room, h.since, h.round + 1
+             select w.key, {known}, w.priority, w.created_at, h.partition_key, h.room, h.since, h.round + 1
                from heads h
                join durable.workflows w on w.key = (
                     select n.key from durable.workflows n indexed by durable_workflows_partitions
                      where n.status = 'ENQUEUED' and n.queue = $4 and n.partition_key = h.partition_key
                        and (n.priority, n.created_at, n.key) > (h.priority, h.created_at, h.key)
                      order by n.priority, n.created_at, n.key limit 1)
-              where h.round < h.room and h.name in (select value from json_each($5)))
+              where h.round < h.room and h.known)
          select h.key, h.partition_key
-           from (select h.key, h.name, h.priority, h.created_at, h.partition_key, h.since, h.round from heads h
+           from (select h.key, h.known, h.priority, h.created_at, h.partition_key, h.since, h.round from heads h
                  union all
                  select * from (
-                        select w.key, w.name, w.priority, w.created_at, '', w.created_at, 1
+                        select w.key, 1, w.priority, w.created_at, '', w.created_at, 1
                           from durable.workflows w indexed by durable_workflows_partitions
                          where w.status = 'ENQUEUED' and w.queue = $4 and w.partition_key = ''
-                           and w.name in (select value from json_each($5))
+                           and {known}
                          order by w.priority, w.created_at, w.key
                          limit coalesce((select max(room, 0) from budget), 0))) h
-          where h.name in (select value from json_each($5)) and {FENCE_HOLDS}
-          order by h.priority, h.round, h.since, h.created_at, h.key limit coalesce((select max(room, 0) from budget), 0)"
+          where h.known and {FENCE_HOLDS}
+          order by h.priority, h.round, h.since, h.created_at, h.key limit coalesce((select max(room, 0) from budget), 0)",
+        known = is_known("w", 5)
     );
     /// $1, $2 fence; $3 now; $4 keys.
     take = format!(
@@ -100,7 +102,8 @@ sql_statements! {
     /// workflow has a partition key, and the last start. $4 queue; $5 known names.
     next_in_order = format!(
         "select {FULL_UNTIL} as next_at, {LAST_START} as last_start from durable.queues q
-          where q.name = $4 and {WAITS} and coalesce({RUNNING} < q.concurrency, 1)"
+          where q.name = $4 and {} and coalesce({RUNNING} < q.concurrency, 1)",
+        waits()
     );
     /// The same with partition keys, each of which may have a window of its own: the first that has room.
     next_turn = format!(
@@ -115,17 +118,18 @@ sql_statements! {
                from durable.queues q, keys
               where q.name = $4 and keys.key is not null
                 and {RUNNING_OF_KEY} < coalesce(q.partition_concurrency, 1)
-                and (select h.name from durable.workflows h indexed by durable_workflows_partitions
+                and (select {known} from durable.workflows h indexed by durable_workflows_partitions
                       where h.status = 'ENQUEUED' and h.queue = $4 and h.partition_key = keys.key
-                      order by h.priority, h.created_at, h.key limit 1) in (select value from json_each($5))
+                      order by h.priority, h.created_at, h.key limit 1)
              union all
              select 0
               where exists (select 1 from durable.workflows h indexed by durable_workflows_partitions
                              where h.status = 'ENQUEUED' and h.queue = $4 and h.partition_key = ''
-                               and h.name in (select value from json_each($5))))
+                               and {known}))
          select max({FULL_UNTIL}, (select min(next_at) from ready)) as next_at, {LAST_START} as last_start
            from durable.queues q
-          where q.name = $4 and exists (select 1 from ready) and coalesce({RUNNING} < q.concurrency, 1)"
+          where q.name = $4 and exists (select 1 from ready) and coalesce({RUNNING} < q.concurrency, 1)",
+        known = is_known("h", 5)
     );
 }
 

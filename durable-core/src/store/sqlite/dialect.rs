@@ -96,9 +96,35 @@ pub(super) fn is_in(value: &str, parameter: usize) -> String {
     format!("{value} in (select value from json_each(${parameter}))")
 }
 
-/// A condition: the value is not in the list that is this parameter.
-pub(super) fn is_not_in(value: &str, parameter: usize) -> String {
-    format!("{value} not in (select value from json_each(${parameter}))")
+/// A JSON object of expressions, by name.
+pub(super) fn json_object(fields: &[(&str, String)]) -> String {
+    let fields: Vec<_> = fields.iter().map(|(name, value)| format!("'{name}', {value}")).collect();
+    format!("json_object({})", fields.join(", "))
+}
+
+/// The rows `s` of a table that belong to the workflow `w`, as a JSON array of these objects.
+pub(super) fn json_list(table: &str, object: &str) -> String {
+    format!("json((select json_group_array(json({object})) from durable.{table} s where s.workflow = w.key))")
+}
+
+/// The fields of the JSON objects in the array that is this parameter, and behind `from` where they come from.
+pub(super) fn from_json(_table: &str, fields: &[&str], parameter: usize) -> String {
+    let fields: Vec<_> = fields.iter().map(|name| format!("h.value ->> '{name}'")).collect();
+    format!("{} from json_each(${parameter}) h", fields.join(", "))
+}
+
+/// What separates two texts in one.
+pub(super) const LINE_FEED: &str = "char(10)";
+
+/// A condition: the caller can run the workflow `row`. The list that is this parameter holds its name, or its name and
+/// version: [`KnownWorkflow`](crate::store::KnownWorkflow).
+pub(super) fn is_known(row: &str, parameter: usize) -> String {
+    format!("({} or {})", is_in(&format!("{row}.name"), parameter), is_in(&name_and_version(row), parameter))
+}
+
+/// The name and the version of a workflow `row`, as a caller that is pinned to versions lists them.
+pub(super) fn name_and_version(row: &str) -> String {
+    format!("({row}.name || {LINE_FEED} || coalesce({row}.version, ''))")
 }
 
 /// The list that is this parameter as a table `wanted (value)`.

@@ -45,6 +45,9 @@ mod filtered_list;
 #[path = "../shared/fork_rows.rs"]
 #[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
 mod fork_rows;
+#[path = "../shared/histories.rs"]
+#[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
+mod histories;
 #[path = "../shared/messaging.rs"]
 #[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
 mod messaging;
@@ -66,6 +69,9 @@ mod single_rows;
 #[path = "../shared/transactions.rs"]
 #[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
 pub(super) mod transactions;
+#[path = "../shared/versions.rs"]
+#[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
+mod versions;
 #[path = "../shared/workflow_changes.rs"]
 #[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
 mod workflow_changes;
@@ -113,8 +119,9 @@ pub(crate) struct SqliteStore {
 }
 
 statements_of_files! {
-    batch belongings claim claim_limited commit commit_rows control enqueue events_and_streams executors filtered_list fork_rows
-    messages messaging migrate enqueue_within notify poll queues read schedules single_rows takeover workflow_changes
+    batch belongings claim claim_limited commit commit_rows control enqueue enqueue_within events_and_streams
+    executors filtered_list fork_rows histories messages messaging migrate notify poll queues read schedules
+    single_rows takeover versions workflow_changes
 }
 
 /// This store, under the name that the shared files use.

@@ -11,7 +11,7 @@ use crate::store::rows_by_kind::{MAX_NOT_RUNNING, TOO_MANY_RECOVERIES, numbers};
 use crate::store::sql::sql_statements;
 use crate::store::sqlite::SqliteStore;
 use crate::store::sqlite::claim::INPUT;
-use crate::store::sqlite::dialect::{FENCE_HOLDS, ORPHANED, list};
+use crate::store::sqlite::dialect::{FENCE_HOLDS, ORPHANED, list, name_and_version};
 use crate::store::{Fence, HeartbeatResult, ReleaseRequest, ReleasedWorkflows, StoreError, Takeover, TakeoverRequest};
 use crate::types::keys::WorkflowKey;
 use crate::types::time::Timestamp;
@@ -67,7 +67,7 @@ sql_statements! {
                    from (select w.key as chosen, w.queue, {CRASHED} as crashed,
                                 {CRASHED} and coalesce(w.recoveries >= known.most, 0) as parked
                            from durable.workflows w indexed by durable_workflows_pending
-                           left join known on known.name = w.name
+                           left join known on known.name in (w.name, {name_and_version})
                           where w.status = 'PENDING' and (known.name is not null or w.queue is not null)
                             and (w.executor is null or w.executor in (select executor from orphaned)
                                  or ($5 is not null and w.executor = $1 and w.attempt > 1 and w.queue is null
@@ -79,7 +79,8 @@ sql_statements! {
         select("durable.workflows", RunColumns::COLUMNS, &[
             ("input", &format!("case when status = 'ENQUEUED' then '' else {INPUT} end")),
             ("queue", "case when status = 'ENQUEUED' then queue end")
-        ])
+        ]),
+        name_and_version = name_and_version("w")
     );
     /// $1, $2 fence; $3 keys; $4 whether these are released, or all others.
     release = format!(

@@ -3,17 +3,18 @@
 use std::time::Duration;
 
 use durable_core::store::{
-    BoxFuture, CancelledWorkflows, ChangeOutcome, ClaimRequest, Claimed, Control, EnqueueOutcome, Epoch, ExecutorInfo,
-    ExecutorKey, Executors, ExistingWorkflow, Fence, ForkOutcome, ForkRequest, HeartbeatResult, Hint, KnownWorkflow,
-    Lifecycle, Listings, Location, Messaging, NewExecutor, NewMessage, NewQueue, NewWorkflow, Notification,
-    Notifications, OutboxConnection, PollRequest, PollResult, PoolState, Promoted, QueueChange, QueueRow, Queues, Read,
-    Record, ReleaseRequest, ReleasedWorkflows, ScheduleChange, ScheduleRow, Schedules, SendOutcome, StatementCounts,
-    StoreError, StoreErrorKind, StoreFuture, StoredEventValue, StreamCursor, StreamPage, Takeover, TakeoverRequest,
-    Timestamp, Transact, Transacted, TransactionEnd, TransactionStart, UserWork, WorkFound, WorkQuery, WorkflowChange,
-    WorkflowKey,
+    BoxFuture, CancelledWorkflows, ChangeOutcome, ChangedWorkflow, ClaimRequest, Claimed, Control, EnqueueOutcome,
+    Epoch, ExecutorInfo, ExecutorKey, Executors, ExistingWorkflow, Fence, ForkOutcome, ForkRequest, HeartbeatResult,
+    Hint, Histories, KnownCode, KnownWorkflow, Lifecycle, Listings, Location, Messaging, NewExecutor, NewMessage,
+    NewQueue, NewWorkflow, Notification, Notifications, OutboxConnection, PollRequest, PollResult, PoolState, Promoted,
+    QueueChange, QueueRow, Queues, Read, Record, ReleaseRequest, ReleasedWorkflows, ScheduleChange, ScheduleRow,
+    Schedules, SendOutcome, StatementCounts, StoreError, StoreErrorKind, StoreFuture, StoredEventValue, StreamCursor,
+    StreamPage, Takeover, TakeoverRequest, Timestamp, Transact, Transacted, TransactionEnd, TransactionStart, UserWork,
+    Versions, WorkFound, WorkQuery, WorkflowChange, WorkflowKey,
 };
 use durable_core::{
-    EventInfo, Filter, GroupBy, MessageInfo, Page, StepInfo, StreamItemInfo, WorkflowCounts, WorkflowInfo,
+    EventInfo, Filter, GroupBy, History, MessageInfo, Page, StepInfo, StreamItemInfo, VersionInfo, WorkflowCounts,
+    WorkflowInfo,
 };
 
 use super::{Fate, FaultyStore, HoldAt};
@@ -109,6 +110,20 @@ impl Executors for FaultyStore {
 
     counted! {
     take_over(adopt: &'a TakeoverRequest) -> Takeover;
+    }
+}
+
+impl Histories for FaultyStore {
+    through! {
+    export(id: &'a str) -> Option<History>;
+    import(key: WorkflowKey, history: &'a History) -> bool;
+    }
+}
+
+impl Versions for FaultyStore {
+    through! {
+    changed(code: &'a [KnownCode], limit: u32) -> Vec<ChangedWorkflow>;
+    versions() -> Vec<VersionInfo>;
     }
 }
 

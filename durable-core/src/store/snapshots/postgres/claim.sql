@@ -3,7 +3,7 @@ with queue as materialized (
    head as materialized (select waits, waits and (select h.partition_key from durable.workflows h
 where h.status = 'ENQUEUED' and h.queue = $3::text and h.partition_key > '' and h.partition_key >= ''
 order by h.queue, h.partition_key limit 1) is not null as keyed from (select (select h.key from durable.workflows h
-where h.status = 'ENQUEUED' and h.queue = $3::text and h.name = any($4::text[])
+where h.status = 'ENQUEUED' and h.queue = $3::text and (h.name = any($4::text[]) or (h.name || chr(10) || coalesce(h.version, '')) = any($4::text[]))
 order by h.priority, h.created_at, h.key limit 1) is not null as waits) h),
    fence as materialized (
        select 1 from durable.executors e, head
@@ -12,7 +12,7 @@ order by h.priority, h.created_at, h.key limit 1) is not null as waits) h),
           for key share of e),
    chosen as materialized (
        select w.key from durable.workflows w
-        where w.status = 'ENQUEUED' and w.queue = $3::text and w.name = any($4::text[])
+        where w.status = 'ENQUEUED' and w.queue = $3::text and (w.name = any($4::text[]) or (w.name || chr(10) || coalesce(w.version, '')) = any($4::text[]))
           and (select count(*) from fence) = 1
         order by w.priority, w.created_at, w.key limit $5::bigint for update skip locked),
    taken as (

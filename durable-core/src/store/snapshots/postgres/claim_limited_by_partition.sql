@@ -31,10 +31,10 @@ keys (key) as (
          select i.key, i.priority, i.created_at, t.partition_key,
                 row_number() over line as round,
                 coalesce(t.served_at, first_value(i.created_at) over line) as since,
-                bool_and(i.name = any($4::text[])) over line as known
+                bool_and((i.name = any($4::text[]) or (i.name || chr(10) || coalesce(i.version, '')) = any($4::text[]))) over line as known
            from turns t
           cross join lateral (
-                select w.key, w.name, w.priority, w.created_at from durable.workflows w
+                select w.key, w.name, w.version, w.priority, w.created_at from durable.workflows w
                  where w.status = 'ENQUEUED' and w.queue = $3::text and w.partition_key = t.partition_key
                    and w.partition_key >= ''
                  order by w.queue, w.partition_key, w.priority, w.created_at, w.key
@@ -44,7 +44,7 @@ keys (key) as (
          select w.key, w.priority, w.created_at, w.partition_key, 1 as round, w.created_at as since, true as known
            from durable.workflows w
           where w.status = 'ENQUEUED' and w.queue = $3::text and w.partition_key = '' and w.partition_key >= ''
-            and w.name = any($4::text[])
+            and (w.name = any($4::text[]) or (w.name || chr(10) || coalesce(w.version, '')) = any($4::text[]))
           order by w.queue, w.partition_key, w.priority, w.created_at, w.key
           limit coalesce((select greatest(room, 0) from budget), 0)),
      wanted as materialized (

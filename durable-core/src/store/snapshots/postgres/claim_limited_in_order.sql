@@ -11,7 +11,7 @@ budget as materialized (
      where not q.paused),
 chosen as materialized (
     select w.key from durable.workflows w
-     where w.status = 'ENQUEUED' and w.queue = $3::text and w.name = any($4::text[])
+     where w.status = 'ENQUEUED' and w.queue = $3::text and (w.name = any($4::text[]) or (w.name || chr(10) || coalesce(w.version, '')) = any($4::text[]))
        and w.partition_key = ''
      order by w.priority, w.created_at, w.key
      limit coalesce((select greatest(room, 0) from budget), 0) for update skip locked),

@@ -13,27 +13,27 @@ orphaned (executor) as (
      known as materialized (select * from unnest($3::text[], $4::bigint[]) as known (name, most)),
      fence as materialized (select 1 from durable.executors where key = $1::bigint and epoch = $2::bigint for key share),
      released as (
-         select w.key, w.name, w.queue, w.recoveries, false as crashed from durable.workflows w
-          where w.status = 'PENDING' and w.executor is null and (w.name = any($3::text[]) or w.queue is not null)
+         select w.key, w.name, w.version, w.queue, w.recoveries, false as crashed from durable.workflows w
+          where w.status = 'PENDING' and w.executor is null and ((w.name = any($3::text[]) or (w.name || chr(10) || coalesce(w.version, '')) = any($3::text[])) or w.queue is not null)
           order by w.executor, w.key limit $5::bigint for update skip locked),
      abandoned as (
-         select w.key, w.name, w.queue, w.recoveries,
+         select w.key, w.name, w.version, w.queue, w.recoveries,
                 not exists (select 1 from durable.executors e where e.key = o.executor and e.was_alive) as crashed
            from orphaned o
           cross join lateral (
-                select i.key, i.name, i.queue, i.recoveries from durable.workflows i
+                select i.key, i.name, i.version, i.queue, i.recoveries from durable.workflows i
                  where i.status = 'PENDING' and i.executor = o.executor
-                   and (i.name = any($3::text[]) or i.queue is not null)
+                   and ((i.name = any($3::text[]) or (i.name || chr(10) || coalesce(i.version, '')) = any($3::text[])) or i.queue is not null)
                  order by i.executor, i.key limit $5::bigint for update skip locked) w),
      lost as (
-         select w.key, w.name, w.queue, w.recoveries, false as crashed from durable.workflows w
+         select w.key, w.name, w.version, w.queue, w.recoveries, false as crashed from durable.workflows w
           where $6::bigint[] is not null and w.status = 'PENDING' and w.executor = $1::bigint
-            and w.attempt > 1 and w.queue is null and w.key <> all($6::bigint[]) and w.name = any($3::text[])
+            and w.attempt > 1 and w.queue is null and w.key <> all($6::bigint[]) and (w.name = any($3::text[]) or (w.name || chr(10) || coalesce(w.version, '')) = any($3::text[]))
           order by w.executor, w.key limit $5::bigint for update skip locked),
      chosen as (
          select free.*, marks.parked, case when not marks.parked then free.queue end as requeued
            from (select * from released union all select * from abandoned union all select * from lost) free
-           left join known on known.name = free.name
+           left join known on known.name in (free.name, (free.name || chr(10) || coalesce(free.version, '')))
           cross join lateral (
                 select free.crashed and known.most is not null and free.recoveries >= known.most as parked) marks
           cross join fence

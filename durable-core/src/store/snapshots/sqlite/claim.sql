@@ -1,7 +1,7 @@
 update durable_workflows set status = 'PENDING', executor = ?1, attempt = attempt + 1, started_at = ?3, deadline = coalesce(deadline, case when timeout > 253402300799999999 - ?3 then 253402300799999999 else ?3 + timeout end)
  where key in (
        select w.key from durable_workflows w indexed by durable_workflows_enqueued
-        where w.status = 'ENQUEUED' and w.queue = ?4 and w.name in (select value from json_each(?5))
+        where w.status = 'ENQUEUED' and w.queue = ?4 and (w.name in (select value from json_each(?5)) or (w.name || char(10) || coalesce(w.version, '')) in (select value from json_each(?5)))
           and w.partition_key = '' and exists (select 1 from durable_executors where key = ?1 and epoch = ?2)
           and not exists (select 1 from durable_queues q where q.name = ?4 and ((q.concurrency is not null or q.rate_starts is not null) or q.paused))
         order by w.priority, w.created_at, w.key limit ?6)

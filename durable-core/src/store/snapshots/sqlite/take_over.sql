@@ -22,7 +22,7 @@ orphaned (executor) as (
                             (w.executor is not null and w.executor <> ?1
                              and w.executor not in (select key from durable_executors where was_alive)) and coalesce(w.recoveries >= known.most, 0) as parked
                        from durable_workflows w indexed by durable_workflows_pending
-                       left join known on known.name = w.name
+                       left join known on known.name in (w.name, (w.name || char(10) || coalesce(w.version, '')))
                       where w.status = 'PENDING' and (known.name is not null or w.queue is not null)
                         and (w.executor is null or w.executor in (select executor from orphaned)
                              or (?5 is not null and w.executor = ?1 and w.attempt > 1 and w.queue is null

@@ -16,6 +16,7 @@
 //! | a transaction holds the one writer of SQLite | `one_writer` |
 //! | a helper of a body spawns a task that makes calls | `spawned_tasks` |
 //! | a transaction fails or loses a race | `logs_of_transactions` |
+//! | processes are killed under a mixed load | `torture` |
 //! | there is a pooler, several hosts, an old certificate | `poolers_and_hosts` |
 //! | background tasks of the application have to end | `app_tasks` |
 //! | a process was stopped or cut off for longer than its lease | `expired_leases` |
@@ -51,6 +52,7 @@ mod silent_database;
 mod spawned_tasks;
 mod step_attempts;
 mod step_threads;
+mod torture;
 mod two_applications;
 mod without_notifications;
 mod workflows_without_task;

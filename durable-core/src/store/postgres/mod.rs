@@ -92,7 +92,7 @@ const ENGINE_IDLE_LIMIT: Duration = Duration::from_secs(10);
 
 statements_of_files! {
     claim claim_limited commit commit_rows control enqueue events_and_streams executors messages messaging migrate notify
-    enqueue_within poll queues read schedules single_rows takeover
+    enqueue_within poll queues read schedules single_rows takeover transact
 }
 
 /// This store, under the name that the shared files use.

@@ -138,7 +138,11 @@ impl TortureDatabase {
     }
 
     pub(crate) async fn outcome(&self) -> AnyResult<Outcome> {
-        if self.server.is_some() { outcome_in_postgres(&self.url).await } else { outcome_in_sqlite(&self.url).await }
+        if self.server.is_none() {
+            return outcome_in_sqlite(&self.url).await;
+        }
+        // The nemesis may end idle sessions.
+        outcome_in_postgres(&format!("{}?options[idle_session_timeout]=0", self.url)).await
     }
 
     pub(crate) fn remove(self) -> AnyResult<()> {

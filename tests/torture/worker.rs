@@ -52,6 +52,8 @@ async fn launch(options: &WorkerOptions) -> AnyResult<Durable> {
     loop {
         let kind = Kind { is_postgres: options.url.starts_with("postgres") };
         let builder = Durable::builder("torture").system_database(&options.url).lease(options.lease);
+        // A session that fell silent keeps its locks for so long, and those that wait behind it may be silent too.
+        let builder = builder.transaction_idle_timeout(options.lease);
         match builder.state(kind).launch().await {
             Ok(app) => return Ok(app),
             Err(error) => eprintln!("the launch failed: {error}"),

@@ -61,6 +61,7 @@ fn every_task_of_the_engine_has_an_owner() {
             1,
             "the threads of blocking steps: each step is awaited by its attempt, and in the list of blocking steps until it ends",
         ),
+        ("runtime/spawned_tasks.rs", 1, "a task that never runs: only its id is asked for"),
         ("operations/spawn.rs", 1, "`durable::spawn` outside any workflow, a task of the user's"),
         ("testing/server.rs", 1, "the watchdog of a server for tests: it ends with the process"),
     ];

@@ -54,6 +54,8 @@ mod recipes_outbox {}
 mod by_task {}
 #[doc = include_str!("../../docs/limits.md")]
 mod limits {}
+#[doc = include_str!("../../docs/reliability.md")]
+mod reliability {}
 #[doc = include_str!("../../docs/platforms.md")]
 mod platforms {}
 #[doc = include_str!("../../docs/faq.md")]

@@ -236,6 +236,9 @@ impl Builder {
     /// Sets after how long without a statement Postgres ends a `#[transaction]`, so that a process that is
     /// stopped or cut off does not hold its locks forever. The default is 1 min, or the
     /// `idle_in_transaction_session_timeout` of the role if that is shorter.
+    ///
+    /// A transaction that waits on a connection that fell silent runs again on another one once Postgres has ended
+    /// its session.
     pub fn transaction_idle_timeout(mut self, timeout: Duration) -> Self {
         self.store_settings.transaction_idle_timeout = timeout;
         self

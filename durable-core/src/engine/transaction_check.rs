@@ -9,14 +9,17 @@ use crate::types::error::{Result, config_error};
 /// Refuses a launch on a database that the program's transactions are not for: each of them would be parked at its first
 /// call.
 ///
-/// A program that has transactions for this database too chooses between them, and what cannot run here is only logged.
+/// A program that has transactions for this database too chooses between them. What cannot run here is only logged, unless
+/// another transaction has its name.
 pub(super) fn check(system: &(impl Transact + ?Sized), databases: &HashMap<String, ApplicationDatabase>) -> Result<()> {
     let registered: Vec<_> = inventory::iter::<RegisteredTransaction>.into_iter().collect();
     let database_of = |it: &RegisteredTransaction| match it.transaction.options.database {
         None => Some(system.connection_type()),
         Some(name) => databases.get(name).map(|it| it.0.connection_type()),
     };
-    misfits(&registered, database_of).map_err(config_error)?;
+    for name in misfits(&registered, database_of).map_err(config_error)? {
+        tracing::warn!(target: "durable", transaction = name, "the transaction is for another kind of database than that of this launch, and no transaction of this name is for it: a workflow that calls it will be parked");
+    }
     for missing in registered.iter().filter(|it| database_of(it).is_none()) {
         let (name, database) = (missing.transaction.name, missing.transaction.options.database.unwrap_or_default());
         tracing::warn!(target: "durable", transaction = name, database, "the transaction is for a database that the builder was not given with `.database(..)`: a workflow that calls it will be parked");
@@ -24,12 +27,14 @@ pub(super) fn check(system: &(impl Transact + ?Sized), databases: &HashMap<Strin
     Ok(())
 }
 
+/// The transactions that cannot run here and have no namesake that can: the program chooses between namesakes.
+///
 /// # Errors
 /// What is wrong, with all transactions that it is wrong with.
 fn misfits(
     registered: &[&RegisteredTransaction],
     database_of: impl Fn(&RegisteredTransaction) -> Option<&'static str>,
-) -> std::result::Result<(), String> {
+) -> std::result::Result<Vec<&'static str>, String> {
     let connection = |it: &RegisteredTransaction| (it.connection)().rsplit("::").next().unwrap_or_default();
     let fits = |it: &RegisteredTransaction| database_of(it).is_none_or(|database| connection(it) == database);
     let in_system = |it: &&&RegisteredTransaction| it.transaction.options.database.is_none();
@@ -52,10 +57,21 @@ fn misfits(
             all.join(", ")
         ));
     }
-    for it in wrong {
-        tracing::debug!(target: "durable", transaction = it.transaction.name, "the transaction is for another kind of database than that of this launch");
-    }
-    Ok(())
+    Ok(wrong
+        .iter()
+        .map(|it| **it)
+        .filter(|it| !has_namesake(it, registered, fits))
+        .map(|it| it.transaction.name)
+        .collect())
+}
+
+/// Whether a transaction of the same name can run here.
+fn has_namesake(
+    of: &RegisteredTransaction,
+    registered: &[&RegisteredTransaction],
+    fits: impl Fn(&RegisteredTransaction) -> bool,
+) -> bool {
+    registered.iter().any(|it| it.transaction.name == of.transaction.name && fits(it))
 }
 
 #[cfg(test)]
@@ -77,7 +93,10 @@ mod tests {
     const POSTGRES: fn() -> &'static str = || "sqlx_postgres::connection::PgConnection";
     const SQLITE: fn() -> &'static str = || "sqlx_sqlite::connection::SqliteConnection";
 
-    fn checked(all: &[RegisteredTransaction], orders: Option<&'static str>) -> std::result::Result<(), String> {
+    fn checked(
+        all: &[RegisteredTransaction],
+        orders: Option<&'static str>,
+    ) -> std::result::Result<Vec<&'static str>, String> {
         let database_of = |it: &RegisteredTransaction| match it.transaction.options.database {
             None => Some("SqliteConnection"),
             Some(_) => orders,
@@ -103,5 +122,14 @@ mod tests {
             .expect("each has its database");
         checked(&[registered(&IN_ORDERS, POSTGRES)], None)
             .expect("a database that is not there is not of another kind");
+    }
+
+    #[test]
+    fn what_cannot_run_here_is_named_unless_a_namesake_can() {
+        static OTHER: Transaction = Transaction { name: "close_account", options: options(None) };
+        let namesakes = [registered(&IN_SYSTEM, POSTGRES), registered(&IN_SYSTEM, SQLITE)];
+        assert_eq!(checked(&namesakes, None), Ok(vec![]));
+        let alone = [registered(&IN_SYSTEM, SQLITE), registered(&OTHER, POSTGRES)];
+        assert_eq!(checked(&alone, None), Ok(vec!["close_account"]));
     }
 }

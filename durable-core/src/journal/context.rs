@@ -179,7 +179,7 @@ impl CallSite {
             None => Self::Outside,
             Some(Context::Body { execution, branch }) => {
                 let position = branch.next_position();
-                Self::Body(ReservedPosition { execution, position })
+                Self::Body(ReservedPosition::new(execution, position))
             }
             Some(Context::Step(scope)) => Self::Step(scope),
             Some(Context::Transaction(scope)) => Self::Transaction(scope),

@@ -47,6 +47,8 @@ pub(crate) struct Execution {
     stop_state: Mutex<StopState>,
     /// How many operations are recorded, or about to be.
     operations: AtomicU32,
+    /// How many calls of the body were made and have not ended.
+    pub(super) open_calls: AtomicU32,
     /// Its current activities. With several branches it has several.
     activities: ActivityList,
     /// State that most executions never need, so that a waiting one does not hold it.
@@ -101,6 +103,7 @@ impl Execution {
             pending: Mutex::default(),
             watermark: Watermark::default(),
             stop_state: Mutex::default(),
+            open_calls: AtomicU32::new(0),
             activities: ActivityList::default(),
             cold: OnceLock::new(),
         })
@@ -232,6 +235,11 @@ impl Execution {
     /// Whether the body of a step is running. It may finish before the run is suspended.
     pub(crate) fn in_step(&self) -> bool {
         self.activities.has_step()
+    }
+
+    /// Whether no call of the body is under way, so that a body that waits does so for something else.
+    pub(crate) fn has_no_open_call(&self) -> bool {
+        self.open_calls.load(Ordering::Relaxed) == 0
     }
 
     /// Whether branches run beside the body.

@@ -2,6 +2,7 @@
 
 use std::future::{Future, pending};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crate::journal::context::Context;
 use crate::journal::execution::Execution;
@@ -16,6 +17,11 @@ pub(crate) struct ReservedPosition {
 }
 
 impl ReservedPosition {
+    pub(crate) fn new(execution: Arc<Execution>, position: Position) -> Self {
+        execution.open_calls.fetch_add(1, Ordering::Relaxed);
+        Self { execution, position }
+    }
+
     /// Returns only if the call is polled by the body that made it. The record of a call that was moved
     /// into another task or workflow would depend on timing: the workflow that made it is parked, and
     /// so is the one that awaits it.
@@ -45,6 +51,13 @@ impl ReservedPosition {
             None => panic!("{reason}"),
         }
         false
+    }
+}
+
+impl Drop for ReservedPosition {
+    /// The call has ended, or is given up.
+    fn drop(&mut self) {
+        self.execution.open_calls.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -61,6 +61,11 @@ impl BodyAndBranches {
         }
     }
 
+    /// Whether the body waits for something that is neither a call nor a branch of its own.
+    pub(super) fn waits_for_something_else(&self) -> bool {
+        self.body.is_some() && self.branches.is_none() && self.execution.has_no_open_call()
+    }
+
     fn drop_watched<T>(&self, what: T) {
         if let Err(panic) = panics::catch(|| drop(what)) {
             let id = &self.execution.row.id;

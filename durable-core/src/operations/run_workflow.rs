@@ -18,6 +18,7 @@ use crate::registry::{Taken, Workflow};
 use crate::runtime::Runtime;
 use crate::runtime::panics;
 use crate::runtime::running_workflows::RunningWorkflow;
+use crate::runtime::spawned_tasks::{BodyTask, outside_calls};
 use crate::runtime::stop_reason::StopReason;
 use crate::store::{Entry, Fence, Finish, FinishedWorkflow, PollRequest, Record, RunRow, StoreError};
 use crate::types::backoff::Backoff;
@@ -256,6 +257,7 @@ async fn poll_body(execution: &Arc<Execution>) -> StoppedBody {
     };
     let timers = &execution.runtime.timers;
     let mut time_is_up = execution.row.deadline.map(|at| Box::new(timers.at_always(at)));
+    let body_task = BodyTask::here();
     let stopped = poll_fn(|cx| {
         // The deadline is checked first: a workflow whose deadline passed during an outage does not continue.
         if let Some(timer) = &mut time_is_up
@@ -270,7 +272,14 @@ async fn poll_body(execution: &Arc<Execution>) -> StoppedBody {
         if let Some(signal @ StopReason::TimedOut) = execution.poll_stop(cx.waker()) {
             return Poll::Ready(StoppedBody::Signalled(signal));
         }
-        let polled = match panics::catch(|| span.in_scope(|| running.poll(cx))) {
+        let calls_before = outside_calls();
+        let polled = panics::catch(|| span.in_scope(|| running.poll(cx)));
+        if matches!(polled, Ok(Poll::Pending)) && running.waits_for_something_else() {
+            body_task.waits(calls_before, Arc::as_ptr(&execution.runtime).addr(), execution.workflow.name, &row.id);
+        } else {
+            body_task.waits_no_more();
+        }
+        let polled = match polled {
             Ok(polled) => polled,
             Err(panic) => match execution.poll_stop(cx.waker()) {
                 // The panic of a body that is being stopped is not the workflow's result.

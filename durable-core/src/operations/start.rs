@@ -13,6 +13,7 @@ use crate::operations::run_workflow::RunTask;
 use crate::registry::{INTERNAL_QUEUE, Queue, Workflow};
 use crate::runtime::Runtime;
 use crate::runtime::running_workflows::RunningWorkflow;
+use crate::runtime::spawned_tasks::note_outside_call;
 use crate::store::{
     Entry, ExistingWorkflow, Fence, NewWorkflow, ParentRun, QueuePlacement, RunRow, StartContext, StoreError, Verdict,
     WorkflowIdentity,
@@ -68,6 +69,9 @@ pub(crate) struct StartedWorkflow {
 impl StartRequest {
     /// Starts it, from the call site.
     pub(crate) async fn start(self, call_site: &CallSite) -> Result<StartedWorkflow> {
+        if matches!(call_site, CallSite::Outside) {
+            note_outside_call(self.workflow.name);
+        }
         match call_site {
             // Queued workflows can run in other processes, so they are accepted until the engine is closed.
             CallSite::Outside if self.placement.is_some() => self.start_outside(current_engine::engine()?).await,

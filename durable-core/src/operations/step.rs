@@ -14,6 +14,7 @@ use crate::journal::reserved_position::ReservedPosition;
 use crate::operations::call::{Call, CallOptions, delegate_to_call};
 use crate::runtime::activity::Activity;
 use crate::runtime::panics::CatchPanic;
+use crate::runtime::spawned_tasks::note_outside_call;
 use crate::runtime::stop_reason::StopReason;
 use crate::store::BoxFuture;
 use crate::types::error::{Error, ErrorKind};
@@ -186,8 +187,11 @@ impl<'a, R: Send + 'a> CallOptions<'a> for StepCallOptions<'a, R> {
                     None => scope.refuse(&what).await,
                 };
             }
-            // Outside, and as a part of another step, it is the plain function.
-            CallSite::Outside | CallSite::Step(_) => return first(&mut attempts).await,
+            CallSite::Outside => {
+                note_outside_call(name);
+                return first(&mut attempts).await; // the plain function
+            }
+            CallSite::Step(_) => return first(&mut attempts).await, // a part of another step
         };
         reserved.check_same_body(name).await;
         let operation = Operation::step(name);

@@ -16,6 +16,7 @@ use crate::journal::checkpoint::Operation;
 use crate::journal::context::CallSite;
 use crate::journal::current_engine;
 use crate::operations::call::{Call, CallOptions, delegate_to_call};
+use crate::runtime::spawned_tasks::note_outside_call;
 use crate::runtime::stop_reason::StopReason;
 use crate::store::{BoxFuture, TransactionConnection, TransactionStart};
 use crate::types::error::{Error, ErrorKind};
@@ -74,8 +75,8 @@ impl<'a, R: Send + 'a> CallOptions<'a> for TransactionCallOptions<'a, R> {
     async fn run(self: Box<Self>) -> R {
         let Self { transaction, codec, call_site, mut body } = *self;
         let what = || format!("the transaction `{}`", transaction.name);
-        let opening =
-            TransactionStart { isolation: transaction.options.isolation, read_only: transaction.options.read_only };
+        let TransactionOptions { isolation, read_only, .. } = transaction.options;
+        let opening = TransactionStart { isolation, read_only, gives_way: false };
         match call_site {
             CallSite::Body(reserved) => {
                 let operation = Operation::transaction(transaction.name);
@@ -100,6 +101,7 @@ impl<'a, R: Send + 'a> CallOptions<'a> for TransactionCallOptions<'a, R> {
             }
             CallSite::Outside => match current_engine::engine() {
                 Ok(runtime) => {
+                    note_outside_call(transaction.name);
                     let run = TransactionRun { runtime, transaction, codec, opening, reserved: None };
                     match run.run(&mut *body).await {
                         TransactionOutcome::Value(value) => value,

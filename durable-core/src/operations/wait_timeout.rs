@@ -72,8 +72,7 @@ impl<'a> BodyWait<'a> {
 
     async fn record_limit(&mut self) -> Timestamp {
         let ReservedPosition { execution, position } = self.reserved;
-        let reserved =
-            ReservedPosition { execution: Arc::clone(execution), position: Position::new(position.as_branch(), 1) };
+        let reserved = ReservedPosition::new(Arc::clone(execution), Position::new(position.as_branch(), 1));
         let timeout = self.timeout;
         let after = || execution.runtime.timers.clock.after(timeout);
         let until = recorded_moment(&reserved, Operation::deadline(self.what), after).await;

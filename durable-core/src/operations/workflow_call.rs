@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::journal::context::CallSite;
@@ -188,9 +189,11 @@ where
         let handle = WorkflowHandle::new(started, codec);
         match call_site {
             // The result has a position of its own below the call's, which reserved one number.
-            CallSite::Body(ReservedPosition { execution, position }) => {
-                let position = Position::new(position.as_branch(), 1);
-                handle.wait(CallSite::Body(ReservedPosition { execution, position })).await
+            CallSite::Body(reserved) => {
+                let position = Position::new(reserved.position.as_branch(), 1);
+                let of_result = ReservedPosition::new(Arc::clone(&reserved.execution), position);
+                drop(reserved);
+                handle.wait(CallSite::Body(of_result)).await
             }
             other => handle.wait(other).await,
         }

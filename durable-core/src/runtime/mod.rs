@@ -9,6 +9,7 @@ pub(crate) mod lease;
 pub(crate) mod panics;
 pub(crate) mod pending_notifications;
 pub(crate) mod running_workflows;
+pub(crate) mod spawned_tasks;
 pub(crate) mod step_threads;
 pub(crate) mod stop_reason;
 

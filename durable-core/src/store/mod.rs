@@ -38,6 +38,7 @@ mod messaging_rows;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod migrations;
 mod open;
+mod operator_traits;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
 mod queue_rows;
@@ -71,6 +72,7 @@ pub use self::messaging_rows::{
     StreamItem, StreamPage,
 };
 pub use self::open::{open, open_with};
+pub use self::operator_traits::{Control, Histories, Listings, Versions};
 pub use self::queue_rows::{
     ClaimRequest, Claimed, Debounce, EnqueueOutcome, NewQueue, Promoted, QueueChange, QueuePlacement, QueueRow,
     RateLimit, StoredLimits,
@@ -87,15 +89,10 @@ pub use self::user_transaction::{
     Committed, Database, Isolation, Transact, Transacted, TransactionConnection, TransactionEnd, TransactionStart,
     UserWork,
 };
-use crate::types::filter::Filter;
-use crate::types::history::History;
 pub use crate::types::keys::{Epoch, ExecutorKey, Fingerprint, MessageKey, PublicationKey, WorkflowKey};
-use crate::types::listing::{EventInfo, MessageInfo, StepInfo, StreamItemInfo, WorkflowInfo};
-use crate::types::page::{GroupBy, Page, WorkflowCounts};
 pub use crate::types::payload::Outcome;
 pub use crate::types::position::Position;
 pub use crate::types::time::Timestamp;
-use crate::types::version_policy::VersionInfo;
 
 /// A boxed future, so that the traits are object safe.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -317,60 +314,6 @@ pub trait Read: Send + Sync + Debug {
     fn records<'a>(&'a self, keys: &'a [WorkflowKey]) -> StoreFuture<'a, Vec<Record>>;
 }
 
-/// What people and tools read.
-pub trait Listings: Send + Sync + Debug {
-    /// A page of the workflows that a filter selects.
-    fn list<'a>(&'a self, filter: &'a Filter) -> StoreFuture<'a, Page<WorkflowInfo>>;
-
-    /// How many workflows a filter selects, by group. It stops at `most`.
-    fn count<'a>(&'a self, filter: &'a Filter, group: GroupBy, most: u32) -> StoreFuture<'a, WorkflowCounts>;
-
-    /// One workflow, with its payloads.
-    fn show<'a>(&'a self, id: &'a str) -> StoreFuture<'a, Option<WorkflowInfo>>;
-
-    /// The records of one workflow in the order of their positions.
-    fn steps<'a>(&'a self, id: &'a str) -> StoreFuture<'a, Vec<StepInfo>>;
-
-    /// The last value of each event of a workflow, by name.
-    fn events<'a>(&'a self, id: &'a str, limit: u32, offset: u32) -> StoreFuture<'a, Vec<EventInfo>>;
-
-    /// The messages to a workflow, in the order in which they were sent.
-    fn messages<'a>(&'a self, id: &'a str, limit: u32, offset: u32) -> StoreFuture<'a, Vec<MessageInfo>>;
-
-    /// The items of a stream of a workflow, or of all its streams, by name and in the order in which they were
-    /// written.
-    fn stream_items<'a>(
-        &'a self,
-        id: &'a str,
-        stream: Option<&'a str>,
-        limit: u32,
-        offset: u32,
-    ) -> StoreFuture<'a, Vec<StreamItemInfo>>;
-}
-
-/// Versions of the program.
-pub trait Versions: Send + Sync + Debug {
-    /// Workflows that are PENDING or ENQUEUED and have records, of functions in `code` that had another fingerprint when
-    /// they were started; at most `limit`, in no order. Of each status 20,000 workflows are looked at.
-    fn changed<'a>(&'a self, code: &'a [KnownCode], limit: u32) -> StoreFuture<'a, Vec<ChangedWorkflow>>;
-
-    /// What is in flight of each version, and how many executors of it live.
-    fn versions(&self) -> StoreFuture<'_, Vec<VersionInfo>>;
-}
-
-/// Histories of workflows.
-pub trait Histories: Send + Sync + Debug {
-    /// Everything of one workflow, as it is at one moment.
-    fn export<'a>(&'a self, id: &'a str) -> StoreFuture<'a, Option<History>>;
-
-    /// Writes everything of a workflow, under this key. Returns whether there was none of its id; otherwise nothing is
-    /// written.
-    ///
-    /// # Errors
-    /// After [`StoreErrorKind::Unreachable`] it is unknown whether it was written.
-    fn import<'a>(&'a self, key: WorkflowKey, history: &'a History) -> StoreFuture<'a, bool>;
-}
-
 /// Messages, events and streams. They are written through [`Commit`]; this is how they are read, and how a
 /// message is sent within a user's transaction.
 pub trait Messaging: Send + Sync + Debug {
@@ -415,26 +358,6 @@ pub trait Notifications: Send + Sync + Debug {
     /// It receives nothing any more, or never did: [`StoreErrorKind::Refused`] when trying again soon is of no
     /// use.
     fn listen<'a>(&'a self, on_notification: &'a (dyn Fn(Notification) + Send + Sync)) -> StoreFuture<'a, ()>;
-}
-
-/// Controlling workflows from outside.
-pub trait Control: Send + Sync + Debug {
-    /// Cancels the workflow unless it has ended, and with `children` all its descendants that have not ended.
-    /// None of them starts another one afterwards (see [`Commit::commit`]). `None` if there is no such workflow.
-    fn cancel<'a>(
-        &'a self,
-        id: &'a str,
-        reason: &'a str,
-        children: bool,
-    ) -> StoreFuture<'a, Option<CancelledWorkflows>>;
-
-    /// Changes workflows, each if its status allows it, and returns what became of each, in their order.
-    /// Whatever is not changed stays as it is.
-    fn change<'a>(&'a self, ids: &'a [String], change: &'a WorkflowChange) -> StoreFuture<'a, Vec<ChangeOutcome>>;
-
-    /// Makes a new workflow with those records, events and stream items of another one that belong to the calls
-    /// before a certain one.
-    fn fork<'a>(&'a self, request: &'a ForkRequest) -> StoreFuture<'a, ForkOutcome>;
 }
 
 /// The store's own life.

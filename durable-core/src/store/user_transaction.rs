@@ -26,6 +26,8 @@ pub struct TransactionStart {
     pub isolation: Option<Isolation>,
     /// Whether the user's SQL only reads. The record is written all the same.
     pub read_only: bool,
+    /// Whether a store with one writer may roll it back, to run again, for a caller that cannot wait.
+    pub gives_way: bool,
 }
 
 /// A database that users' transactions run in.

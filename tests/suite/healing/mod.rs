@@ -13,6 +13,10 @@
 //! | a transaction loses its connection, or its statement is cancelled | `interrupted_transactions` |
 //! | the database cannot be used at launch, connections are few, transactions run long | `connections` |
 //! | the database is silent, or a session holds locks forever | `silent_database` |
+//! | a transaction holds the one writer of SQLite | `one_writer` |
+//! | a helper of a body spawns a task that makes calls | `spawned_tasks` |
+//! | a transaction fails or loses a race | `logs_of_transactions` |
+//! | processes are killed under a mixed load | `torture` |
 //! | there is a pooler, several hosts, an old certificate | `poolers_and_hosts` |
 //! | background tasks of the application have to end | `app_tasks` |
 //! | a process was stopped or cut off for longer than its lease | `expired_leases` |
@@ -38,13 +42,17 @@ mod dropped_callers;
 mod expired_leases;
 mod interrupted_transactions;
 mod living_and_dead;
+mod logs_of_transactions;
 mod messages_and_events;
 #[cfg(unix)]
 mod moved_files;
+mod one_writer;
 mod poolers_and_hosts;
 mod silent_database;
+mod spawned_tasks;
 mod step_attempts;
 mod step_threads;
+mod torture;
 mod two_applications;
 mod without_notifications;
 mod workflows_without_task;

@@ -29,6 +29,7 @@ silent_connections_are_replaced_and_every_start_is_answered,
 readiness_ends_when_the_lease_is_not_confirmed_and_returns,
 a_forgotten_transaction_does_not_stop_a_takeover,
 a_transaction_that_idles_for_too_long_is_ended_and_runs_again,
+a_transaction_whose_connection_falls_silent_runs_again,
 }
 
 #[step]
@@ -128,6 +129,39 @@ async fn idles_in_a_transaction(key: String) -> Result<u32> {
 async fn a_transaction_that_idles_for_too_long_is_ended_and_runs_again(database: &TestDatabase) {
     let app = database.builder("app").transaction_idle_timeout(Duration::from_millis(50)).launch().await.unwrap();
     assert_eq!(app.scope(idles_in_a_transaction(fresh("idles"))).await.unwrap(), 2);
+    app.shutdown().await;
+}
+
+#[transaction]
+async fn asks_into_silence(tx: &mut PgConnection, key: &str) -> Result<u32> {
+    raw_sql("select 1").execute(&mut *tx).await?;
+    let attempt = count(key);
+    if attempt == 1 {
+        gate(key).acquire().await.unwrap().forget();
+    }
+    raw_sql("select 1").execute(&mut *tx).await?;
+    Ok(attempt)
+}
+
+#[workflow]
+async fn asks_in_a_transaction(key: String) -> Result<u32> {
+    asks_into_silence(&key).await
+}
+
+async fn a_transaction_whose_connection_falls_silent_runs_again(database: &TestDatabase) {
+    let key = fresh("silent transaction");
+    let (url, link) = tcp_proxy(&url_of(database.url())).await;
+    let builder = database.builder("app").system_database(url.as_str()).lease(Duration::from_hours(1));
+    let builder = builder.statement_timeout(Duration::from_millis(300));
+    let app = builder.transaction_idle_timeout(Duration::from_millis(500)).launch().await.unwrap();
+    let handle = app.scope(async { asks_in_a_transaction(key.clone()).start().await.unwrap() }).await;
+    arrived(&key, 1).await;
+    link.send_replace(Link::Frozen); // the connections that are open now stay silent
+    tokio::time::sleep(Duration::from_millis(20)).await; // the proxy has stopped to pass on
+    link.send_replace(Link::Open);
+    gate(&key).add_permits(1);
+    let ended = tokio::time::timeout(Duration::from_secs(30), handle.result()).await.expect("it does not hang");
+    assert_eq!(ended.unwrap(), 2);
     app.shutdown().await;
 }
 

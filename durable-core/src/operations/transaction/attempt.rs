@@ -109,7 +109,7 @@ impl<R: Send> TransactionRun<'_, R> {
         let mut retries = self.retries();
         loop {
             let mut attempt = self.attempt(body, None, &[], &retries);
-            let transacted = database.transact(self.opening, &mut attempt).await;
+            let transacted = database.transact(retries.opening(self.opening), &mut attempt).await;
             let again = match (transacted, attempt.into_result()) {
                 (Ok(_) | Err(_), Some(BodyResult::Interrupted(Interruption::LostRace, _))) => {
                     retries.after_lost_race().await
@@ -152,7 +152,7 @@ impl<R: Send> TransactionRun<'_, R> {
             reserved.ensure_lease().await;
             let activity = execution.begin_activity(Activity::step(self.transaction.name));
             let mut attempt = self.attempt(body, Some(reserved), piggyback.records(), &retries);
-            let transacted = self.runtime.store.transact(self.opening, &mut attempt).await;
+            let transacted = self.runtime.store.transact(retries.opening(self.opening), &mut attempt).await;
             let begun = attempt.begun;
             let failure = match (transacted, attempt.into_result()) {
                 (Ok(Transacted::Committed), Some(BodyResult::Value(value, _))) => {
@@ -166,6 +166,7 @@ impl<R: Send> TransactionRun<'_, R> {
                 }
                 (Ok(_), Some(ended)) => {
                     drop(piggyback); // its records are unsent again
+                    self.log_failure(reserved, retries.attempts + 1, &ended);
                     let ran = self.record_end(reserved, retries.attempts + 1, ended).await;
                     drop(activity);
                     return ran;
@@ -261,6 +262,7 @@ impl<R: Send> TransactionRun<'_, R> {
                 }
                 (Ok(_), Some(BodyResult::FencedOut)) => return execution.stop_here(StopReason::Lost).await,
                 (Ok(Transacted::Committed | Transacted::Undone), Some(ended)) => {
+                    self.log_failure(reserved, retries.attempts + 1, &ended);
                     let ran = self.record_end(reserved, retries.attempts + 1, ended).await;
                     drop(activity);
                     return ran;
@@ -378,6 +380,14 @@ impl<R: Send> TransactionRun<'_, R> {
         ran
     }
 
+    /// The function has returned an `Err`, which is recorded.
+    fn log_failure(&self, reserved: &ReservedPosition, attempt: u32, ended: &BodyResult<R>) {
+        if let BodyResult::Value(_, Outcome::Error(text)) = ended {
+            let error = RecordedError::from_text(text).message;
+            tracing::warn!(target: "durable", transaction = self.transaction.name, id = %reserved.execution.row.id, position = %reserved.position, attempt, %error, "a transaction failed, was rolled back, and is not tried again");
+        }
+    }
+
     async fn stop_by<T>(&self, reserved: &ReservedPosition, error: &StoreError) -> T {
         let signal = match error.kind {
             StoreErrorKind::Closed => StopReason::Suspend,
@@ -399,8 +409,7 @@ impl<R: Send> TransactionRun<'_, R> {
     }
 
     fn retries(&self) -> Retries<'_> {
-        let workflow = self.reserved.map(|it| &*it.execution.row.id);
-        Retries::new(&self.runtime, self.transaction.name, workflow)
+        Retries::new(&self.runtime, self.transaction.name, self.reserved)
     }
 
     fn attempt<'b>(

@@ -5,6 +5,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tracing::Instrument;
+
 use crate::journal::checkpoint::{Operation, OperationResult};
 use crate::journal::context::{Context, TransactionScope};
 use crate::journal::reserved_position::ReservedPosition;
@@ -85,7 +87,15 @@ impl<R: Send> UserWork for Attempt<'_, R> {
             let Some(future) = self.body.run(connection) else {
                 unreachable!("the type of the connection was compared before")
             };
-            let result = CatchPanic(Box::pin(scope.scope(future))).await;
+            // What the function logs is in this span, which is in that of the workflow.
+            let span = match self.reserved {
+                Some(reserved) => {
+                    let attempt = self.earlier_attempts + 1;
+                    tracing::info_span!(target: "durable", "transaction", name = self.scope.name, position = %reserved.position, attempt)
+                }
+                None => tracing::Span::none(),
+            };
+            let result = CatchPanic(Box::pin(scope.scope(future))).instrument(span).await;
             let encoded = result.map(|value| {
                 let outcome = (self.codec.encode)(&value);
                 let interruption = match &outcome {

@@ -2,8 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use tracing::field::{DisplayValue, display};
+
+use crate::journal::reserved_position::ReservedPosition;
 use crate::runtime::Runtime;
+use crate::store::TransactionStart;
 use crate::types::backoff::Backoff;
+use crate::types::position::Position;
 use crate::wait::shutdown_phase::EnginePhase;
 
 /// The delays after lost races.
@@ -15,13 +20,17 @@ const MIN_INTERRUPTIONS: u32 = 5;
 /// An outage is logged at WARN when it begins, and then after every so many attempts.
 const LOG_EVERY: u32 = 20;
 
+/// A transaction gives way to other callers in so many attempts, and then no longer, so that it ends.
+const ATTEMPTS_THAT_GIVE_WAY: u32 = 3;
+
 /// The attempts of one transaction so far.
 #[derive(Debug)]
 pub(super) struct Retries<'r> {
     runtime: &'r Runtime,
     transaction: &'static str,
-    /// The workflow, for the log.
+    /// The workflow and the position in it, for the log.
     workflow: Option<&'r str>,
+    position: Option<DisplayValue<&'r Position>>,
     /// How many attempts there were.
     pub(super) attempts: u32,
     /// How many failed in a row because the database could not be reached before the function began.
@@ -35,13 +44,28 @@ pub(super) struct Retries<'r> {
 pub(super) struct NoMoreAttempts;
 
 impl<'r> Retries<'r> {
-    pub(super) fn new(runtime: &'r Runtime, transaction: &'static str, workflow: Option<&'r str>) -> Self {
-        Self { runtime, transaction, workflow, attempts: 0, outages: 0, interruptions: 0, interrupted_since: None }
+    pub(super) fn new(runtime: &'r Runtime, transaction: &'static str, reserved: Option<&'r ReservedPosition>) -> Self {
+        Self {
+            runtime,
+            transaction,
+            workflow: reserved.map(|it| &*it.execution.row.id),
+            position: reserved.map(|it| display(&it.position)),
+            attempts: 0,
+            outages: 0,
+            interruptions: 0,
+            interrupted_since: None,
+        }
+    }
+
+    /// How the next attempt is opened.
+    pub(super) fn opening(&self, start: TransactionStart) -> TransactionStart {
+        TransactionStart { gives_way: self.attempts < ATTEMPTS_THAT_GIVE_WAY, ..start }
     }
 
     /// The attempt lost a race.
     pub(super) async fn after_lost_race(&mut self) -> Result<(), NoMoreAttempts> {
         self.attempts += 1;
+        tracing::debug!(target: "durable", transaction = self.transaction, id = self.workflow, position = self.position, attempt = self.attempts, "a transaction lost a race and is tried again");
         self.pause(RACE_DELAYS, self.attempts).await
     }
 
@@ -49,7 +73,7 @@ impl<'r> Retries<'r> {
     pub(super) async fn after_outage(&mut self, error: &str) -> Result<(), NoMoreAttempts> {
         self.outages += 1;
         if self.outages == 1 || self.outages.is_multiple_of(LOG_EVERY) {
-            tracing::warn!(target: "durable", transaction = self.transaction, workflow_id = self.workflow, attempts = self.outages, %error, "a transaction cannot begin; trying again until the database lets it");
+            tracing::warn!(target: "durable", transaction = self.transaction, id = self.workflow, position = self.position, attempts = self.outages, %error, "a transaction cannot begin; trying again until the database lets it");
         }
         self.pause(DELAYS, self.outages).await
     }
@@ -65,7 +89,7 @@ impl<'r> Retries<'r> {
         if time_is_up && self.interruptions >= MIN_INTERRUPTIONS {
             return Ok(false);
         }
-        tracing::warn!(target: "durable", transaction = self.transaction, workflow_id = self.workflow, attempts = self.attempts, %error, "a transaction was rolled back because its connection was lost or a statement was cancelled; trying again");
+        tracing::warn!(target: "durable", transaction = self.transaction, id = self.workflow, position = self.position, attempts = self.attempts, %error, "a transaction was rolled back because its connection was lost or a statement was cancelled; trying again");
         self.pause(DELAYS, self.interruptions).await.map(|()| true)
     }
 

@@ -49,6 +49,9 @@ pub(super) struct ServerInfo {
     pub(super) idle_timeout: Option<Duration>,
 }
 
+/// The longest name of a session: Postgres cuts the rest.
+const SESSION_NAME: usize = 63;
+
 impl Connector {
     /// # Errors
     /// [`StoreErrorKind::Refused`] when the URL cannot be read.
@@ -80,6 +83,14 @@ impl Connector {
     pub(super) fn options(&self) -> PgConnectOptions {
         let options = self.hosts[self.current.load(Ordering::Relaxed)].0.clone();
         if self.shares_sessions() { options.statement_cache_capacity(0) } else { options }
+    }
+
+    /// A name for the session of one transaction: that of the application, with a mark that no other has.
+    pub(super) fn session_name(&self) -> String {
+        let options = &self.hosts[self.current.load(Ordering::Relaxed)].0;
+        let plain = options.get_application_name().unwrap_or_default();
+        let plain: String = plain.chars().filter(char::is_ascii).take(SESSION_NAME - 33).collect();
+        format!("{plain} {}", uuid::Uuid::new_v4().simple())
     }
 
     pub(super) fn shares_sessions(&self) -> bool {

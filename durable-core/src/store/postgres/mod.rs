@@ -111,7 +111,7 @@ const ENGINE_IDLE_LIMIT: Duration = Duration::from_secs(10);
 statements_of_files! {
     belongings claim claim_limited commit commit_rows control enqueue enqueue_within events_and_streams executors
     filtered_list fork_rows histories messages messaging migrate notify poll queues read schedules single_rows
-    takeover versions workflow_changes
+    takeover transact versions workflow_changes
 }
 
 /// This store, under the name that the shared files use.

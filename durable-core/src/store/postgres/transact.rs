@@ -8,9 +8,16 @@ use sqlx::{Connection, PgConnection, PgPool, Postgres, Transaction};
 use crate::store::postgres::connections::no_answer;
 use crate::store::postgres::transactions::run;
 use crate::store::postgres::{PostgresStore, begin_with_limit};
+use crate::store::sql::sql_statements;
 use crate::store::{
-    Isolation, StoreError, StoreFuture, Transact, Transacted, TransactionConnection, TransactionStart, UserWork,
+    Isolation, StoreError, StoreErrorKind, StoreFuture, Transact, Transacted, TransactionConnection, TransactionStart,
+    UserWork,
 };
+
+sql_statements! {
+    /// Whether there is a session of this name. $1 the name.
+    session = "select 1 from pg_catalog.pg_stat_activity where application_name = $1";
+}
 
 impl Transact for PostgresStore {
     fn connection_type(&self) -> &'static str {
@@ -22,15 +29,22 @@ impl Transact for PostgresStore {
             self.counter.statement();
             let mut connection = self.transactions.acquire_in_turn().await?;
             let limit = self.settings.transaction_idle_timeout;
-            let begun = if self.connector.shares_sessions() {
+            let session = self.connector.session_name();
+            let mut begin = format!("{}; set local application_name = {}", begin(start.isolation), quoted(&session));
+            if self.connector.shares_sessions() {
                 // The names of prepared statements that other clients of the proxy left in this session.
-                let begin = format!("{}; deallocate all", begin(start.isolation));
-                self.in_time(connection.begin_with(begin_with_limit(&begin, limit))).await
-            } else {
-                self.in_time(connection.begin_with(begin_with_limit(begin(start.isolation), limit))).await
-            };
+                begin.push_str("; deallocate all");
+            }
+            let begun = self.in_time(connection.begin_with(begin_with_limit(&begin, limit))).await;
             let mut transaction = begun?;
-            let end = run(work, &mut transaction).await;
+            let end = tokio::select! {
+                biased;
+                end = run(work, &mut transaction) => end,
+                () = self.wait_until_session_is_gone(&session) => {
+                    let message = "its connection fell silent: the server has ended the session, and the connection did not show it";
+                    return Err(StoreError::new(StoreErrorKind::Unreachable, message));
+                }
+            };
             let ended = self.in_time(self.end_as_wanted(transaction, end)).await;
             if ended.is_ok() {
                 connection.give_back(); // it is closed otherwise
@@ -41,6 +55,21 @@ impl Transact for PostgresStore {
 }
 
 impl PostgresStore {
+    /// Returns once the server does not have this session any more. A statement of a user has no deadline, and
+    /// on a connection that fell silent it would wait forever; the server ends a session that is idle for too long.
+    async fn wait_until_session_is_gone(&self, name: &str) {
+        loop {
+            tokio::time::sleep(self.settings.statement_timeout).await;
+            let is_there = self.call(async move {
+                let mut connection = self.reading().await?;
+                Ok(self.query(&self.sql.transact.session).bind(name).fetch_optional(&mut *connection).await?.is_some())
+            });
+            if matches!(is_there.await, Ok(false)) {
+                return;
+            }
+        }
+    }
+
     /// Waits for statements of the engine in a user's transaction.
     async fn in_time<T, E: Into<StoreError>>(
         &self,
@@ -86,6 +115,11 @@ impl Drop for AppConnection {
             self.connection.close_on_drop();
         }
     }
+}
+
+/// A text in SQL.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
 }
 
 /// A transaction that only reads still writes its record, so `read only` is not for the server to

@@ -42,7 +42,7 @@ impl SqliteStore {
         children: bool,
     ) -> StoreFuture<'a, Option<CancelledWorkflows>> {
         self.call(async move {
-            let mut writer = self.writing().await?;
+            let mut writer = self.writing_urgently().await?;
             let mut transaction = self.begin(&mut writer).await?;
             let query = self.query(&self.sql.control.family).bind(id).bind(children);
             let (mut before, mut keys, mut stopped) = (None, Vec::new(), Vec::new());

@@ -200,6 +200,14 @@ impl SqliteStore {
         Ok(guard)
     }
 
+    /// The connection to write with, for which a user's transaction gives way.
+    async fn writing_urgently(&self) -> Result<WriterGuard, StoreError> {
+        self.check_open()?;
+        let guard = self.writer.lock_urgently().await?;
+        self.file.check()?;
+        Ok(guard)
+    }
+
     /// A connection to read with, unless the work is closed.
     async fn reading(&self) -> Result<ReadConnection, StoreError> {
         self.check_open()?;

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, Sqlite, SqliteConnection};
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
 use crate::store::sqlite::file_identity::FileIdentity;
 
@@ -26,6 +26,8 @@ pub(super) struct WriterConnection {
     openings: AtomicU64,
     /// Whether the next use opens it anew.
     is_doubtful: AtomicBool,
+    /// How many callers wait for whom a user's transaction gives way.
+    urgent_callers: watch::Sender<u32>,
 }
 
 /// The connection, if it is open.
@@ -46,6 +48,7 @@ impl WriterConnection {
             slot: Arc::default(),
             openings: AtomicU64::new(0),
             is_doubtful: AtomicBool::new(false),
+            urgent_callers: watch::Sender::new(0),
         }
     }
 
@@ -73,6 +76,21 @@ impl WriterConnection {
         Ok(WriterGuard { slot, is_database: self.is_database, opening })
     }
 
+    /// Waits for the connection, and asks a user's transaction that has it to give way.
+    ///
+    /// # Errors
+    /// Those of [`lock`](Self::lock).
+    pub(super) async fn lock_urgently(&self) -> Result<WriterGuard, sqlx::Error> {
+        let _waiting = UrgentCaller::new(&self.urgent_callers);
+        self.lock().await
+    }
+
+    /// Returns once a caller waits urgently.
+    pub(super) async fn wait_for_urgent_caller(&self) {
+        let mut callers = self.urgent_callers.subscribe();
+        let _ = callers.wait_for(|waiting| *waiting > 0).await; // the sender lives as long as `self`
+    }
+
     /// The next use opens another connection, because this one may be at fault.
     pub(super) fn open_anew(&self) {
         if !self.is_database {
@@ -91,6 +109,22 @@ impl WriterConnection {
         if let ConnectionSlot::Open(connection) = slot {
             let _ = connection.close().await; // whatever was committed is in the file
         }
+    }
+}
+
+/// Counts a caller for as long as it waits.
+struct UrgentCaller<'c>(&'c watch::Sender<u32>);
+
+impl<'c> UrgentCaller<'c> {
+    fn new(callers: &'c watch::Sender<u32>) -> Self {
+        callers.send_modify(|waiting| *waiting += 1);
+        Self(callers)
+    }
+}
+
+impl Drop for UrgentCaller<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|waiting| *waiting -= 1);
     }
 }
 

@@ -5,12 +5,15 @@ use std::sync::Arc;
 use durable::prelude::*;
 use durable_core::store::Store;
 
-use crate::support::{FaultPlan, FaultyStore, HoldAt, TestDatabase, arrived, count, database_tests, fresh, gate};
+use crate::support::{
+    FaultPlan, FaultyStore, HoldAt, TestDatabase, arrived, count, counted, database_tests, fresh, gate,
+};
 
 database_tests! {
 an_enqueued_workflow_survives_a_crash,
 slots_of_a_crashed_process_become_free,
 a_shutdown_returns_queued_workflows_without_counting_a_recovery,
+a_queued_workflow_that_a_shutdown_returned_runs_no_recorded_step_again,
 a_panic_releases_the_slot,
 workflows_of_a_claim_without_an_answer_are_run,
 a_claimed_workflow_that_could_not_start_is_run_after_the_outage,
@@ -25,6 +28,18 @@ static ONE: Queue = Queue::new("lifetime-one").concurrency(1);
 async fn holding(key: &str) {
     count(key);
     gate(key).acquire().await.unwrap().forget();
+}
+
+#[step]
+async fn recorded_before(key: &str) -> u32 {
+    count(format!("{key} before"))
+}
+
+#[workflow]
+async fn queued_with_records(key: String) -> Result<u32> {
+    let first = recorded_before(&key).await;
+    holding(&key).await;
+    Ok(first)
 }
 
 #[workflow]
@@ -76,6 +91,20 @@ async fn a_shutdown_returns_queued_workflows_without_counting_a_recovery(databas
     gate(&key).add_permits(2);
     let app = database.launch().await;
     assert_eq!(app.retrieve_workflow::<u32>("w").await.unwrap().await.unwrap(), 1);
+    app.shutdown().await;
+}
+
+async fn a_queued_workflow_that_a_shutdown_returned_runs_no_recorded_step_again(database: &TestDatabase) {
+    let key = fresh("returned with records");
+    let app = database.launch().await;
+    app.scope(async { queued_with_records(key.clone()).queue(&ONE).id("w").start().await.unwrap() }).await;
+    arrived(&key, 1).await;
+    app.shutdown_with(ShutdownOptions::immediate()).await;
+    assert_eq!(database.workflows().await[0].status, Status::Enqueued);
+    gate(&key).add_permits(2);
+    let app = database.launch().await;
+    assert_eq!(app.retrieve_workflow::<u32>("w").await.unwrap().await.unwrap(), 1);
+    assert_eq!(counted(&format!("{key} before")), 1, "it was recorded before the shutdown");
     app.shutdown().await;
 }
 

@@ -15,6 +15,7 @@ database_tests! {
     a_deprecated_patch_reads_its_marker_and_records_none,
     a_patch_in_a_branch_looks_at_the_records_of_its_branch,
     a_patch_before_what_an_earlier_run_waits_for_is_not_taken,
+    a_patch_before_a_step_that_runs_beside_a_recorded_one_is_not_taken,
     a_patch_outside_and_in_a_step_is_taken,
     a_workflow_has_the_version_of_its_function_or_of_the_application,
 }
@@ -236,6 +237,31 @@ async fn a_patch_before_what_an_earlier_run_waits_for_is_not_taken(database: &Te
     let app = database.launch().await;
     app.send(&key, "go", &1).await.unwrap();
     assert!(!app.retrieve_workflow::<bool>(&key).await.unwrap().await.unwrap(), "it went past the patch before");
+    app.shutdown().await;
+}
+
+#[workflow]
+async fn runs_steps_beside_each_other(key: String) -> Result<bool> {
+    let changed = code(&key) == Code::Patched && durable::patch("before the steps").await;
+    let (slow, quick) = (hold(&key), note(&key, "quick"));
+    tokio::join!(slow, quick);
+    Ok(changed)
+}
+
+async fn a_patch_before_a_step_that_runs_beside_a_recorded_one_is_not_taken(database: &TestDatabase) {
+    let key = fresh("beside");
+    let app = database.launch().await;
+    app.scope(async { runs_steps_beside_each_other(key.clone()).id(&key).start().await.unwrap() }).await;
+    while app.list_steps(&key).await.unwrap().is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await; // until position 2 is recorded, and 1 is not
+    }
+    database.crash(app).await;
+    deploy(&key, Code::Patched);
+    gate(&key).add_permits(2);
+    let app = database.launch().await;
+    assert!(!app.retrieve_workflow::<bool>(&key).await.unwrap().await.unwrap(), "it went past the patch before");
+    assert_eq!(kinds(&app, &key).await, ["step", "step"]);
+    assert_eq!(counted(&format!("{key} quick")), 1, "what is recorded does not run again");
     app.shutdown().await;
 }
 

@@ -133,13 +133,13 @@ sql_statements! {
         name_and_version = name_and_version("free")
     );
     /// $1, $2 fence; $3 keys; $4 whether these are released, or all others.
+    /// The attempt stays, because a run with a later one reads the records of earlier runs.
     release = format!(
         "with freed as (
              update durable.workflows
                 set status = case when queue is null then 'PENDING' else 'ENQUEUED' end,
                     executor = null,
-                    started_at = case when queue is null then started_at end,
-                    attempt = case when queue is null then attempt else greatest(attempt - 1, 0) end
+                    started_at = case when queue is null then started_at end
               where status = 'PENDING' and executor = $1::bigint and (key = any($3::bigint[])) = $4::boolean and {FENCE_HOLDS}
              returning queue is null as direct)
          select count(*) filter (where direct) as direct, count(*) filter (where not direct) as queued from freed"

@@ -83,12 +83,12 @@ sql_statements! {
         name_and_version = name_and_version("w")
     );
     /// $1, $2 fence; $3 keys; $4 whether these are released, or all others.
+    /// The attempt stays, because a run with a later one reads the records of earlier runs.
     release = format!(
         "update durable.workflows
             set status = case when queue is null then 'PENDING' else 'ENQUEUED' end,
                 executor = null,
-                started_at = case when queue is null then started_at end,
-                attempt = case when queue is null then attempt else max(attempt - 1, 0) end
+                started_at = case when queue is null then started_at end
           where status = 'PENDING' and executor = $1 and (key in (select value from json_each($3))) = $4 and {FENCE_HOLDS}
          returning queue is null as direct"
     );

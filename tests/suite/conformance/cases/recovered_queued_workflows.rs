@@ -26,7 +26,7 @@ pub(crate) async fn a_released_queued_workflow_goes_back_to_its_queue(database: 
     assert_eq!((released.direct, released.queued), (1, 1));
     let info = store.show("queued").await.unwrap().expect("it was begun");
     assert_eq!((info.status, info.executor, info.started_at), (Status::Enqueued, None, None));
-    assert_eq!((info.attempts, info.recoveries, info.queue.as_deref()), (0, 0, Some("mail")));
+    assert_eq!((info.attempts, info.recoveries, info.queue.as_deref()), (1, 0, Some("mail")));
     let info = store.show("direct").await.unwrap().expect("it was begun");
     assert_eq!((info.status, info.executor, info.attempts), (Status::Pending, None, 1));
     let info = store.show("stuck").await.unwrap().expect("it was begun");

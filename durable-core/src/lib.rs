@@ -47,6 +47,7 @@ pub use engine::{
 pub use operations::admin::{
     count_workflows, list_events, list_messages, list_steps, list_stream_items, list_workflows, versions, workflow,
 };
+pub use operations::bulk::{Bulk, BulkCall, BulkReport, bulk};
 pub use operations::cancel::{CancelCall, cancel_workflow};
 pub use operations::change::{delete_workflow, move_to_queue, resume_workflow, set_delay, set_labels, set_priority};
 pub use operations::events::{EventValue, event_history, get_event, set_event};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::durable::Durable;
+use crate::operations::bulk::Bulk;
 use crate::operations::cancel::CancelCall;
 use crate::operations::fork::{ForkCall, ForkFrom};
 use crate::operations::{admin, change};
@@ -89,6 +90,11 @@ impl Durable {
     /// Cancels a workflow: see [`cancel_workflow`](crate::cancel_workflow).
     pub fn cancel_workflow(&self, id: impl AsRef<str>) -> CancelCall {
         CancelCall::new(Ok(Arc::clone(self.runtime())), id.as_ref())
+    }
+
+    /// All workflows that a filter selects, to be changed together: see [`bulk`](crate::bulk()).
+    pub fn bulk(&self, filter: Filter) -> Bulk {
+        Bulk::new(Some(self.runtime()), filter)
     }
 
     /// Lets a workflow go on from where it stands: see [`resume_workflow`](crate::resume_workflow).

@@ -168,7 +168,7 @@ async fn cancel_persistently(
 }
 
 /// Cancels it in a task of its own, and gives what was cancelled; `None` if there is no such workflow.
-async fn try_cancel(
+pub(super) async fn try_cancel(
     runtime: &Arc<Runtime>,
     id: &str,
     children: bool,

@@ -2,6 +2,8 @@
 
 pub(crate) mod admin;
 mod body;
+pub(crate) mod bulk;
+mod bulk_run;
 mod call;
 mod caller_errors;
 pub(crate) mod cancel;

@@ -141,6 +141,11 @@ where
         })
     }
 
+    /// Puts the workflow on the engine's own queue.
+    pub(super) fn on_internal_queue(self) -> Self {
+        self.with_placement(|_| {})
+    }
+
     fn with_placement(mut self, change: impl FnOnce(&mut QueuePlacement)) -> Self {
         self.call.set(|options| change(options.request.placement.get_or_insert_with(internal)));
         self

@@ -94,9 +94,9 @@ impl Registry {
         self.by_name.get(name).copied()
     }
 
-    /// The names in order, for the log.
+    /// The names in order, for the log, without those of the engine's own workflows.
     pub(crate) fn names(&self) -> Vec<&'static str> {
-        let mut names: Vec<_> = self.by_name.keys().copied().collect();
+        let mut names: Vec<_> = self.by_name.keys().copied().filter(|it| !it.starts_with("durable.")).collect();
         names.sort_unstable();
         names
     }

@@ -212,4 +212,16 @@ impl Filter {
         self.payloads = true;
         self
     }
+
+    /// Whether it selects workflows by something, apart from the limit and the order.
+    pub(crate) fn has_conditions(&self) -> bool {
+        let all = Self {
+            limit: self.limit,
+            newest_first: self.newest_first,
+            after: self.after,
+            payloads: self.payloads,
+            ..Self::default()
+        };
+        *self != all
+    }
 }

@@ -23,11 +23,8 @@ pub(in crate::cli) async fn run(session: &Session, arguments: &CancelArguments) 
     let change = async |client: &Client, id: &str| {
         let before = client.workflow(id).await?.map(|it| it.status);
         let call = client.cancel_workflow(id);
-        if arguments.children {
-            call.cancel_children().await?
-        } else {
-            call.await?
-        }
+        let call = if arguments.children { call.cancel_children() } else { call };
+        call.await?;
         Ok(match before {
             Some(status) if status.is_terminal() => format!("it had ended before ({})", word(status)),
             _ => String::new(),

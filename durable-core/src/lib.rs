@@ -41,8 +41,8 @@ mod writer;
 pub use engine::duration_variable;
 pub use engine::signals;
 pub use engine::{
-    Builder, Durable, Killed, PhaseReport, PoolReport, Readiness, RunUntilIdle, ShutdownOptions, ShutdownOutcome,
-    ShutdownReason, ShutdownReport, Stopping, Stuck, StuckKind, Suspended, TaskOutcome, TaskReport,
+    Builder, Client, ClientBuilder, Durable, Killed, PhaseReport, PoolReport, Readiness, RunUntilIdle, ShutdownOptions,
+    ShutdownOutcome, ShutdownReason, ShutdownReport, Stopping, Stuck, StuckKind, Suspended, TaskOutcome, TaskReport,
 };
 pub use operations::admin::{
     count_workflows, list_events, list_messages, list_steps, list_stream_items, list_workflows, versions, workflow,
@@ -50,6 +50,7 @@ pub use operations::admin::{
 pub use operations::bulk::{Bulk, BulkCall, BulkReport, bulk};
 pub use operations::cancel::{CancelCall, cancel_workflow};
 pub use operations::change::{delete_workflow, move_to_queue, resume_workflow, set_delay, set_labels, set_priority};
+pub use operations::enqueue_call::EnqueueCall;
 pub use operations::events::{EventValue, event_history, get_event, set_event};
 pub use operations::export_import::{export_workflow, import_workflow};
 pub use operations::fork::{ForkCall, ForkFrom, fork_workflow, restart_workflow};
@@ -80,12 +81,14 @@ pub use operations::wait_many::{wait_all, wait_first};
 pub use operations::workflow_call::WorkflowCall;
 pub use operations::workflow_handle::{WorkflowHandle, retrieve_workflow};
 pub use registry::{Instance, Misfire, Overlap, Queue};
-pub use store::{ApplicationDatabase, Location, ReleasedWorkflows};
+pub use store::{ApplicationDatabase, Location, ReleasedWorkflows, RoleAccess};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use store::{Outbox, OutboxConnection};
+pub use types::diagnosis::{CheckVerdict, Diagnosis, DiagnosisCheck};
 #[doc(hidden)]
 pub use types::error::config_error;
 pub use types::error::{Error, ErrorKind, Result};
+pub use types::executor_listing::{ExecutorState, ListedExecutor};
 pub use types::filter::Filter;
 pub use types::history::{History, HistoryEvent, HistoryMessage, HistoryStep, HistoryStreamItem, HistoryWorkflow};
 pub use types::listing::{EventInfo, MessageInfo, StepInfo, StreamItemInfo, WorkflowInfo};

@@ -32,6 +32,10 @@ mod web_services {}
 mod tests {}
 #[doc = include_str!("../../docs/operations.md")]
 mod operations {}
+#[doc = include_str!("../../docs/clients.md")]
+mod clients {}
+#[doc = include_str!("../../docs/command-line.md")]
+mod command_line {}
 #[doc = include_str!("../../docs/other-languages.md")]
 mod other_languages {}
 #[doc = include_str!("../../docs/recipes.md")]

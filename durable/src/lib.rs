@@ -62,17 +62,18 @@
 pub use durable_core::signals;
 pub use durable_core::{
     AbortReason, ApplicationDatabase, BranchHandle, Builder, Bulk, BulkCall, BulkReport, CancelCall, Cancellation,
-    Cursor, DeployReport, Durable, EnginePhase, Error, ErrorKind, EventInfo, EventValue, Filter, ForkCall, ForkFrom,
-    FromClosure, FromFuture, FunctionDeploy, GroupBy, GroupCount, History, HistoryEvent, HistoryMessage, HistoryStep,
-    HistoryStreamItem, HistoryWorkflow, InlineStep, Instance, InvalidPosition, Killed, Location, Map, MessageInfo,
-    Misfire, OperationName, Overlap, Page, Payload, PhaseReport, PoolReport, Position, Queue, QueueInfo, QueueLimits,
-    Readiness, RecvCall, ReleasedWorkflows, ReplayOutcome, ReplayReport, Result, RunUntilIdle, ScheduleCall,
-    ScheduleInfo, SendCall, ShutdownOptions, ShutdownOutcome, ShutdownReason, ShutdownReport, Status, StepCall,
-    StepInfo, StepStatus, Stopping, StreamItemInfo, StreamReader, Stuck, StuckKind, Suspended, TaskOutcome, TaskReport,
-    TransactionCall, UnknownStatus, VersionInfo, VersionPolicy, WorkflowCall, WorkflowCounts, WorkflowHandle,
-    WorkflowInfo, aborted, backfill_schedule, bulk, cancel_workflow, cancellation, close_stream, count_workflows,
-    delete_schedule, delete_workflow, deprecate_patch, event_history, export_workflow, fork_workflow, get_event,
-    idempotency_key, import_workflow, list_events, list_messages, list_queues, list_schedules, list_steps,
+    CheckVerdict, Client, ClientBuilder, Cursor, DeployReport, Diagnosis, DiagnosisCheck, Durable, EnginePhase,
+    EnqueueCall, Error, ErrorKind, EventInfo, EventValue, ExecutorState, Filter, ForkCall, ForkFrom, FromClosure,
+    FromFuture, FunctionDeploy, GroupBy, GroupCount, History, HistoryEvent, HistoryMessage, HistoryStep,
+    HistoryStreamItem, HistoryWorkflow, InlineStep, Instance, InvalidPosition, Killed, ListedExecutor, Location, Map,
+    MessageInfo, Misfire, OperationName, Overlap, Page, Payload, PhaseReport, PoolReport, Position, Queue, QueueInfo,
+    QueueLimits, Readiness, RecvCall, ReleasedWorkflows, ReplayOutcome, ReplayReport, Result, RoleAccess, RunUntilIdle,
+    ScheduleCall, ScheduleInfo, SendCall, ShutdownOptions, ShutdownOutcome, ShutdownReason, ShutdownReport, Status,
+    StepCall, StepInfo, StepStatus, Stopping, StreamItemInfo, StreamReader, Stuck, StuckKind, Suspended, TaskOutcome,
+    TaskReport, TransactionCall, UnknownStatus, VersionInfo, VersionPolicy, WorkflowCall, WorkflowCounts,
+    WorkflowHandle, WorkflowInfo, aborted, backfill_schedule, bulk, cancel_workflow, cancellation, close_stream,
+    count_workflows, delete_schedule, delete_workflow, deprecate_patch, event_history, export_workflow, fork_workflow,
+    get_event, idempotency_key, import_workflow, list_events, list_messages, list_queues, list_schedules, list_steps,
     list_stream_items, list_workflows, map, move_to_queue, now, patch, pause_schedule, random, read_stream, recv,
     restart_workflow, resume_schedule, resume_workflow, retrieve_workflow, send, set_delay, set_event, set_labels,
     set_priority, should_abort, sleep, sleep_until, spawn, state, step, step_status, trigger_schedule, uuid,
@@ -88,6 +89,8 @@ pub use sqlx;
 #[cfg(feature = "axum")]
 pub mod axum;
 mod branches;
+#[cfg(feature = "cli")]
+pub mod cli;
 mod test_app;
 #[cfg(feature = "testing")]
 pub mod testing;

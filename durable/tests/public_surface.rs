@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use durable::{
-    AbortReason, EnginePhase, ErrorKind, EventValue, Misfire, Overlap, QueueInfo, QueueLimits, Readiness, ScheduleInfo,
-    ShutdownReason, ShutdownReport, Status, StepInfo, StepStatus, WorkflowInfo,
+    AbortReason, Diagnosis, EnginePhase, ErrorKind, EventValue, ListedExecutor, Misfire, Overlap, QueueInfo,
+    QueueLimits, Readiness, ScheduleInfo, ShutdownReason, ShutdownReport, Status, StepInfo, StepStatus, WorkflowInfo,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -55,6 +55,14 @@ fn information_about_queues_and_schedules_is_json_that_reads_back() {
     round_trip::<ScheduleInfo>(&json!({
         "name": "nightly", "workflow": "report", "instance": null, "cron": "0 2 * * *", "timezone": "Europe/Warsaw",
         "in_code": false, "paused": false, "last_tick": "2026-01-02T01:00:00Z", "next_tick": "2026-01-03T01:00:00Z",
+    }));
+    round_trip::<ListedExecutor>(&json!({
+        "name": "pod-1", "host": "node-3", "version": "1.2", "state": "leaving", "started_at": "2026-01-02T03:04:05Z",
+        "lease_until": "2026-01-02T03:04:20Z", "running": 7,
+    }));
+    round_trip::<Diagnosis>(&json!({
+        "database": "app.sqlite",
+        "checks": [{ "name": "writes", "verdict": "problem", "finding": "a commit fails", "remedy": "make room" }],
     }));
     round_trip::<Misfire>(&json!("once"));
     round_trip::<Overlap>(&json!("skip"));

@@ -32,6 +32,11 @@ def pay(connection: psycopg.Connection, order: str, cents: int) -> None:
     )
 
 
+def outcome(connection: psycopg.Connection, order: str) -> tuple:
+    """The status of the workflow, and its output or error once it has ended. It does not wait."""
+    return connection.execute("select status, output, error, reason from durable.result(%s)", (order,)).fetchone()
+
+
 def main() -> None:
     with psycopg.connect(os.environ["DURABLE_DATABASE_URL"], autocommit=True) as connection:
         connection.execute("create table if not exists orders (id text primary key, parcels integer not null)")
@@ -47,6 +52,7 @@ def main() -> None:
 
         pay(connection, "order-1", 1250)
         print("paid for: order-1")
+        print("it is:", outcome(connection, "order-1")[0])
 
 
 if __name__ == "__main__":

@@ -27,3 +27,7 @@ rollback;
 -- The workflow waits for its payment. The last argument is an idempotency key: with it the message is
 -- received once, however often it is sent.
 select durable.send('order-1', 'payment', jsonb_build_object('cents', 1250), 'payment-of-order-1');
+
+-- What became of it: PENDING, or SUCCESS with its output. A workflow that is no longer wanted is cancelled.
+select status, output from durable.result('order-1');
+select durable.cancel('order-1') where durable.status('order-1') = 'PARKED';

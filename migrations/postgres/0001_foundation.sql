@@ -232,7 +232,10 @@ create table durable.schedules (
     timezone   text    not null,                  -- a name of the tz database
     misfire    text    not null,                  -- what happens to missed ticks: skip, once or all
     overlap    text    not null,                  -- while the last tick still runs: allow or skip
-    input      text,                              -- the arguments, a JSON object; NULL for a schedule in the code
+    input      text,                              -- the arguments, a JSON object; those of a schedule in the code have
+                                                  -- 1970-01-01T00:00:00Z for the tick, and a second later for the start
+    queue      text,                              -- that of the workflow's attribute, if it has one
+    timeout    bigint,                            -- likewise, in microseconds
     in_code    boolean not null,                  -- whether it is part of a program
     paused     boolean not null default false,    -- nothing is started
     last_tick  bigint  not null,                  -- the last tick that was started or skipped

@@ -1,7 +1,7 @@
--- What programs in other languages call: `enqueue` and `send`, as parts of their own transactions. They run with
--- the rights of the role that made the schema, and may be called by roles that were granted them: such a role
--- needs no rights on the tables.
--- What begins with an underscore is for these two and no interface.
+-- What programs in other languages call: `enqueue`, `send` and `cancel`, as parts of their own transactions, and
+-- `status` and `result`. They run with the rights of the role that made the schema, and may be called by roles that
+-- were granted them: such a role needs no rights on the tables.
+-- What begins with an underscore is for these functions and no interface.
 
 -- The 32-bit FNV-1a hash by which hints name workflows and queues.
 create function durable._hash(name text) returns text
@@ -232,6 +232,53 @@ language sql volatile security definer set search_path = pg_catalog, pg_temp as 
     select durable.send(workflow_id, topic, payload::text, idempotency_key)
 $durable$;
 
+-- Cancels a workflow as a part of the caller's transaction, and with `children` everything that it has started. Gives
+-- whether anything was cancelled: nothing is, if all of it has ended.
+create function durable.cancel(workflow_id text, children boolean default false) returns boolean
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $durable$
+#variable_conflict use_column
+declare
+    now bigint := (extract(epoch from clock_timestamp()) * 1000000)::bigint;
+    generation bigint[] := (select array_agg(w.key) from durable.workflows w where w.id = cancel.workflow_id);
+    cancelled boolean := false;
+    one record;
+begin
+    if generation is null then
+        raise exception 'durable: there is no workflow "%" to cancel', cancel.workflow_id using errcode = 'no_data_found';
+    end if;
+    -- Each generation is locked before its children are read, and then starts no more of them.
+    while generation is not null loop
+        for one in select w.key, w.id, w.status, w.executor from durable.workflows w
+                    where w.key = any(generation) order by w.key for update loop
+            continue when one.status in ('SUCCESS', 'ERROR', 'CANCELLED');
+            update durable.workflows w set status = 'CANCELLED', reason = 'cancelled by request', completed_at = now
+             where w.key = one.key;
+            cancelled := true;
+            perform pg_notify(durable._channel(), '- w' || durable._hash(one.id)
+                || case when one.executor is null then '' else ' e' || one.executor end);
+        end loop;
+        generation := case when cancel.children then
+            (select array_agg(w.key) from durable.workflows w where w.parent = any(generation)) end;
+    end loop;
+    return cancelled;
+end
+$durable$;
+
+-- The status of a workflow; NULL if there is none with this id.
+create function durable.status(workflow_id text) returns text
+language sql stable security definer set search_path = pg_catalog, pg_temp as $durable$
+    select w.status from durable.workflows w where w.id = status.workflow_id
+$durable$;
+
+-- One row with what became of a workflow: its status, its output once it is a SUCCESS, its error once it is an ERROR,
+-- and the reason of one that is CANCELLED or PARKED. No row if there is none with this id.
+create function durable.result(workflow_id text, out status text, out output json, out error json, out reason text)
+returns setof record
+language sql stable security definer set search_path = pg_catalog, pg_temp as $durable$
+    select w.status, w.output::json, w.error::json, w.reason
+      from durable.workflows w where w.id = result.workflow_id
+$durable$;
+
 -- A new function may be called by every role.
 revoke all on function durable._hash(text) from public;
 revoke all on function durable._channel() from public;
@@ -244,3 +291,6 @@ revoke all on function durable.enqueue(text, json, text, text, integer, text, te
 revoke all on function durable.send(text, text, text, text) from public;
 revoke all on function durable.send(text, text, jsonb, text) from public;
 revoke all on function durable.send(text, text, json, text) from public;
+revoke all on function durable.cancel(text, boolean) from public;
+revoke all on function durable.status(text) from public;
+revoke all on function durable.result(text) from public;

@@ -238,7 +238,10 @@ create table durable_schedules (
     timezone   text    not null,                  -- a name of the tz database
     misfire    text    not null,                  -- what happens to missed ticks: skip, once or all
     overlap    text    not null,                  -- while the last tick still runs: allow or skip
-    input      text,                              -- the arguments, a JSON object; NULL for a schedule in the code
+    input      text,                              -- the arguments, a JSON object; those of a schedule in the code have
+                                                  -- 1970-01-01T00:00:00Z for the tick, and a second later for the start
+    queue      text,                              -- that of the workflow's attribute, if it has one
+    timeout    integer,                            -- likewise, in microseconds
     in_code    integer not null,                  -- whether it is part of a program
     paused     integer not null default 0,        -- nothing is started
     last_tick  integer not null,                  -- the last tick that was started or skipped

@@ -22,6 +22,10 @@ const CIRCLES: &[(&[&str], &str)] = &[
         "`Durable::builder` makes a builder, whose launch makes a `Durable`",
     ),
     (
+        &["engine::client", "engine::client_builder"],
+        "`Client::builder` makes a builder, whose `connect` makes a `Client`",
+    ),
+    (
         &["journal::context", "journal::reserved_position"],
         "a call site reserves positions, which are checked against the context",
     ),

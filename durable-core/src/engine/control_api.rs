@@ -1,10 +1,11 @@
-//! Listing and control as methods of [`Durable`]. The free functions find the engine by themselves; these use this
-//! one.
+//! Listing and control as methods of [`Durable`] and of [`Client`]. The free functions find the engine by
+//! themselves; these use this one.
 
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::engine::client::Client;
 use crate::engine::durable::Durable;
 use crate::operations::bulk::Bulk;
 use crate::operations::cancel::CancelCall;
@@ -17,157 +18,185 @@ use crate::types::filter::Filter;
 use crate::types::listing::{EventInfo, MessageInfo, StepInfo, StreamItemInfo, WorkflowInfo};
 use crate::types::page::{GroupBy, Page, WorkflowCounts};
 
-impl Durable {
-    /// A page of the workflows that a filter selects: see [`list_workflows`](crate::list_workflows).
-    ///
-    /// # Errors
-    /// As [`list_workflows`](crate::list_workflows).
-    pub fn list_workflows(&self, filter: Filter) -> impl Future<Output = Result<Page<WorkflowInfo>>> + Send + use<> {
-        admin::list(Some(self.runtime()), filter)
-    }
+/// The methods, which are the same for both.
+macro_rules! control_methods {
+    ($handle:ident) => {
+        impl $handle {
+            /// A page of the workflows that a filter selects: see [`list_workflows`](crate::list_workflows).
+            ///
+            /// # Errors
+            /// As [`list_workflows`](crate::list_workflows).
+            pub fn list_workflows(
+                &self,
+                filter: Filter,
+            ) -> impl Future<Output = Result<Page<WorkflowInfo>>> + Send + use<> {
+                admin::list(Some(self.runtime()), filter)
+            }
 
-    /// One workflow, with its payloads: see [`workflow`](crate::workflow()).
-    ///
-    /// # Errors
-    /// As [`workflow`](crate::workflow()).
-    pub fn workflow<I: AsRef<str>>(&self, id: I) -> impl Future<Output = Result<Option<WorkflowInfo>>> + Send + use<I> {
-        admin::show(Some(self.runtime()), id.as_ref())
-    }
+            /// One workflow, with its payloads: see [`workflow`](crate::workflow()).
+            ///
+            /// # Errors
+            /// As [`workflow`](crate::workflow()).
+            pub fn workflow<I: AsRef<str>>(
+                &self,
+                id: I,
+            ) -> impl Future<Output = Result<Option<WorkflowInfo>>> + Send + use<I> {
+                admin::show(Some(self.runtime()), id.as_ref())
+            }
 
-    /// Counts workflows by group: see [`count_workflows`](crate::count_workflows).
-    ///
-    /// # Errors
-    /// As [`count_workflows`](crate::count_workflows).
-    pub fn count_workflows(
-        &self,
-        filter: Filter,
-        group: GroupBy,
-    ) -> impl Future<Output = Result<WorkflowCounts>> + Send + use<> {
-        admin::count(Some(self.runtime()), filter, group)
-    }
+            /// Counts workflows by group: see [`count_workflows`](crate::count_workflows).
+            ///
+            /// # Errors
+            /// As [`count_workflows`](crate::count_workflows).
+            pub fn count_workflows(
+                &self,
+                filter: Filter,
+                group: GroupBy,
+            ) -> impl Future<Output = Result<WorkflowCounts>> + Send + use<> {
+                admin::count(Some(self.runtime()), filter, group)
+            }
 
-    /// The records of a workflow in the order of their positions: see [`list_steps`](crate::list_steps).
-    ///
-    /// # Errors
-    /// As [`list_steps`](crate::list_steps).
-    pub fn list_steps<I: AsRef<str>>(&self, id: I) -> impl Future<Output = Result<Vec<StepInfo>>> + Send + use<I> {
-        admin::steps(Some(self.runtime()), id.as_ref())
-    }
+            /// The records of a workflow in the order of their positions: see [`list_steps`](crate::list_steps).
+            ///
+            /// # Errors
+            /// As [`list_steps`](crate::list_steps).
+            pub fn list_steps<I: AsRef<str>>(
+                &self,
+                id: I,
+            ) -> impl Future<Output = Result<Vec<StepInfo>>> + Send + use<I> {
+                admin::steps(Some(self.runtime()), id.as_ref())
+            }
 
-    /// The events of a workflow: see [`list_events`](crate::list_events).
-    ///
-    /// # Errors
-    /// As [`list_events`](crate::list_events).
-    pub fn list_events<I: AsRef<str>>(&self, id: I) -> impl Future<Output = Result<Vec<EventInfo>>> + Send + use<I> {
-        admin::events(Some(self.runtime()), id.as_ref())
-    }
+            /// The events of a workflow: see [`list_events`](crate::list_events).
+            ///
+            /// # Errors
+            /// As [`list_events`](crate::list_events).
+            pub fn list_events<I: AsRef<str>>(
+                &self,
+                id: I,
+            ) -> impl Future<Output = Result<Vec<EventInfo>>> + Send + use<I> {
+                admin::events(Some(self.runtime()), id.as_ref())
+            }
 
-    /// The messages to a workflow: see [`list_messages`](crate::list_messages).
-    ///
-    /// # Errors
-    /// As [`list_messages`](crate::list_messages).
-    pub fn list_messages<I: AsRef<str>>(
-        &self,
-        id: I,
-    ) -> impl Future<Output = Result<Vec<MessageInfo>>> + Send + use<I> {
-        admin::messages(Some(self.runtime()), id.as_ref())
-    }
+            /// The messages to a workflow: see [`list_messages`](crate::list_messages).
+            ///
+            /// # Errors
+            /// As [`list_messages`](crate::list_messages).
+            pub fn list_messages<I: AsRef<str>>(
+                &self,
+                id: I,
+            ) -> impl Future<Output = Result<Vec<MessageInfo>>> + Send + use<I> {
+                admin::messages(Some(self.runtime()), id.as_ref())
+            }
 
-    /// Items of the streams of a workflow: see [`list_stream_items`](crate::list_stream_items).
-    ///
-    /// # Errors
-    /// As [`list_stream_items`](crate::list_stream_items).
-    pub fn list_stream_items<I: AsRef<str>>(
-        &self,
-        id: I,
-        stream: Option<&str>,
-        limit: u32,
-        offset: u32,
-    ) -> impl Future<Output = Result<Vec<StreamItemInfo>>> + Send + use<I> {
-        admin::stream_items(Some(self.runtime()), id.as_ref(), stream, limit, offset)
-    }
+            /// Items of the streams of a workflow: see [`list_stream_items`](crate::list_stream_items).
+            ///
+            /// # Errors
+            /// As [`list_stream_items`](crate::list_stream_items).
+            pub fn list_stream_items<I: AsRef<str>>(
+                &self,
+                id: I,
+                stream: Option<&str>,
+                limit: u32,
+                offset: u32,
+            ) -> impl Future<Output = Result<Vec<StreamItemInfo>>> + Send + use<I> {
+                admin::stream_items(Some(self.runtime()), id.as_ref(), stream, limit, offset)
+            }
 
-    /// Cancels a workflow: see [`cancel_workflow`](crate::cancel_workflow).
-    pub fn cancel_workflow(&self, id: impl AsRef<str>) -> CancelCall {
-        CancelCall::new(Ok(Arc::clone(self.runtime())), id.as_ref())
-    }
+            /// Cancels a workflow: see [`cancel_workflow`](crate::cancel_workflow).
+            pub fn cancel_workflow(&self, id: impl AsRef<str>) -> CancelCall {
+                CancelCall::new(Ok(Arc::clone(self.runtime())), id.as_ref())
+            }
 
-    /// All workflows that a filter selects, to be changed together: see [`bulk`](crate::bulk()).
-    pub fn bulk(&self, filter: Filter) -> Bulk {
-        Bulk::new(Some(self.runtime()), filter)
-    }
+            /// All workflows that a filter selects, to be changed together: see [`bulk`](crate::bulk()).
+            pub fn bulk(&self, filter: Filter) -> Bulk {
+                Bulk::new(Some(self.runtime()), filter)
+            }
 
-    /// Lets a workflow go on from where it stands: see [`resume_workflow`](crate::resume_workflow).
-    ///
-    /// # Errors
-    /// As [`resume_workflow`](crate::resume_workflow).
-    pub fn resume_workflow<I: AsRef<str>>(&self, id: I) -> impl Future<Output = Result<()>> + Send + use<I> {
-        change::resume(Some(self.runtime()), id.as_ref())
-    }
+            /// Lets a workflow go on from where it stands: see [`resume_workflow`](crate::resume_workflow).
+            ///
+            /// # Errors
+            /// As [`resume_workflow`](crate::resume_workflow).
+            pub fn resume_workflow<I: AsRef<str>>(&self, id: I) -> impl Future<Output = Result<()>> + Send + use<I> {
+                change::resume(Some(self.runtime()), id.as_ref())
+            }
 
-    /// Makes a new workflow with the same arguments: see [`restart_workflow`](crate::restart_workflow).
-    pub fn restart_workflow(&self, id: impl AsRef<str>) -> ForkCall {
-        ForkCall::new(Some(self.runtime()), "restart_workflow", id.as_ref(), ForkFrom::Position(1))
-    }
+            /// Makes a new workflow with the same arguments: see [`restart_workflow`](crate::restart_workflow).
+            pub fn restart_workflow(&self, id: impl AsRef<str>) -> ForkCall {
+                ForkCall::new(Some(self.runtime()), "restart_workflow", id.as_ref(), ForkFrom::Position(1))
+            }
 
-    /// Makes a new workflow with a part of the records: see [`fork_workflow`](crate::fork_workflow).
-    pub fn fork_workflow(&self, id: impl AsRef<str>, from: impl Into<ForkFrom>) -> ForkCall {
-        ForkCall::new(Some(self.runtime()), "fork_workflow", id.as_ref(), from.into())
-    }
+            /// Makes a new workflow with a part of the records: see [`fork_workflow`](crate::fork_workflow).
+            pub fn fork_workflow(&self, id: impl AsRef<str>, from: impl Into<ForkFrom>) -> ForkCall {
+                ForkCall::new(Some(self.runtime()), "fork_workflow", id.as_ref(), from.into())
+            }
 
-    /// Deletes a workflow and its descendants: see [`delete_workflow`](crate::delete_workflow).
-    ///
-    /// # Errors
-    /// As [`delete_workflow`](crate::delete_workflow).
-    pub fn delete_workflow<I: AsRef<str>>(&self, id: I) -> impl Future<Output = Result<u64>> + Send + use<I> {
-        change::delete(Some(self.runtime()), id.as_ref())
-    }
+            /// Deletes a workflow and its descendants: see [`delete_workflow`](crate::delete_workflow).
+            ///
+            /// # Errors
+            /// As [`delete_workflow`](crate::delete_workflow).
+            pub fn delete_workflow<I: AsRef<str>>(&self, id: I) -> impl Future<Output = Result<u64>> + Send + use<I> {
+                change::delete(Some(self.runtime()), id.as_ref())
+            }
 
-    /// Adds labels to a workflow: see [`set_labels`](crate::set_labels).
-    ///
-    /// # Errors
-    /// As [`set_labels`](crate::set_labels).
-    pub fn set_labels<I, L, N, V>(&self, id: I, labels: L) -> impl Future<Output = Result<()>> + Send + use<I, L, N, V>
-    where
-        I: AsRef<str>,
-        L: IntoIterator<Item = (N, V)>,
-        N: Into<String>,
-        V: Into<String>,
-    {
-        let labels: Vec<_> = labels.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
-        change::label(Some(self.runtime()), id.as_ref(), &labels)
-    }
+            /// Adds labels to a workflow: see [`set_labels`](crate::set_labels).
+            ///
+            /// # Errors
+            /// As [`set_labels`](crate::set_labels).
+            pub fn set_labels<I, L, N, V>(
+                &self,
+                id: I,
+                labels: L,
+            ) -> impl Future<Output = Result<()>> + Send + use<I, L, N, V>
+            where
+                I: AsRef<str>,
+                L: IntoIterator<Item = (N, V)>,
+                N: Into<String>,
+                V: Into<String>,
+            {
+                let labels: Vec<_> = labels.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+                change::label(Some(self.runtime()), id.as_ref(), &labels)
+            }
 
-    /// Changes the priority of a waiting workflow: see [`set_priority`](crate::set_priority).
-    ///
-    /// # Errors
-    /// As [`set_priority`](crate::set_priority).
-    pub fn set_priority<I: AsRef<str>>(
-        &self,
-        id: I,
-        priority: i32,
-    ) -> impl Future<Output = Result<()>> + Send + use<I> {
-        change::change(Some(self.runtime()), "set_priority", id.as_ref(), WorkflowChange::Priority(priority))
-    }
+            /// Changes the priority of a waiting workflow: see [`set_priority`](crate::set_priority).
+            ///
+            /// # Errors
+            /// As [`set_priority`](crate::set_priority).
+            pub fn set_priority<I: AsRef<str>>(
+                &self,
+                id: I,
+                priority: i32,
+            ) -> impl Future<Output = Result<()>> + Send + use<I> {
+                change::change(Some(self.runtime()), "set_priority", id.as_ref(), WorkflowChange::Priority(priority))
+            }
 
-    /// Delays a waiting workflow: see [`set_delay`](crate::set_delay).
-    ///
-    /// # Errors
-    /// As [`set_delay`](crate::set_delay).
-    pub fn set_delay<I: AsRef<str>>(&self, id: I, delay: Duration) -> impl Future<Output = Result<()>> + Send + use<I> {
-        change::change(Some(self.runtime()), "set_delay", id.as_ref(), WorkflowChange::Delay(delay))
-    }
+            /// Delays a waiting workflow: see [`set_delay`](crate::set_delay).
+            ///
+            /// # Errors
+            /// As [`set_delay`](crate::set_delay).
+            pub fn set_delay<I: AsRef<str>>(
+                &self,
+                id: I,
+                delay: Duration,
+            ) -> impl Future<Output = Result<()>> + Send + use<I> {
+                change::change(Some(self.runtime()), "set_delay", id.as_ref(), WorkflowChange::Delay(delay))
+            }
 
-    /// Moves a waiting workflow to another queue: see [`move_to_queue`](crate::move_to_queue).
-    ///
-    /// # Errors
-    /// As [`move_to_queue`](crate::move_to_queue).
-    pub fn move_to_queue<I: AsRef<str>>(
-        &self,
-        id: I,
-        queue: &Queue,
-    ) -> impl Future<Output = Result<()>> + Send + use<I> {
-        let to = WorkflowChange::Queue(queue.name().to_owned());
-        change::change(Some(self.runtime()), "move_to_queue", id.as_ref(), to)
-    }
+            /// Moves a waiting workflow to another queue: see [`move_to_queue`](crate::move_to_queue).
+            ///
+            /// # Errors
+            /// As [`move_to_queue`](crate::move_to_queue).
+            pub fn move_to_queue<I: AsRef<str>>(
+                &self,
+                id: I,
+                queue: &Queue,
+            ) -> impl Future<Output = Result<()>> + Send + use<I> {
+                let to = WorkflowChange::Queue(queue.name().to_owned());
+                change::change(Some(self.runtime()), "move_to_queue", id.as_ref(), to)
+            }
+        }
+    };
 }
+
+control_methods!(Durable);
+control_methods!(Client);

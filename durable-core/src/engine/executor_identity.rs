@@ -50,6 +50,6 @@ impl ExecutorIdentity {
 }
 
 /// The name of this host.
-fn host() -> String {
+pub(super) fn host() -> String {
     gethostname::gethostname().to_string_lossy().into_owned()
 }

@@ -197,27 +197,28 @@ async fn check_owner(builder: &Builder, patience: &LaunchPatience, store: &dyn S
     )))
 }
 
-/// What a launch has made before the runtime.
-struct RuntimeParts<'a> {
-    tokio: tokio::runtime::Handle,
-    registry: Registry,
-    store: Arc<dyn Store>,
-    keys: KeyMaker,
-    executor: &'a NewExecutor,
-    fence: Fence,
-    lease: Lease,
-    clock: Clock,
-    writer: Writer,
+/// What a launch, or the connection of a client, has made before the runtime.
+pub(super) struct RuntimeParts<'a> {
+    pub(super) tokio: tokio::runtime::Handle,
+    pub(super) registry: Registry,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) keys: KeyMaker,
+    pub(super) executor: &'a NewExecutor,
+    pub(super) fence: Fence,
+    pub(super) lease: Lease,
+    pub(super) clock: Clock,
+    pub(super) writer: Writer,
 }
 
 impl RuntimeParts<'_> {
-    fn into_runtime(self, builder: &Builder) -> Runtime {
+    pub(super) fn into_runtime(self, builder: &Builder) -> Runtime {
         Runtime {
             settings: Settings {
                 name: builder.name.clone(),
                 executor: self.executor.name.clone(),
                 version: self.executor.version.clone(),
                 version_policy: builder.version_policy,
+                is_client: builder.store_settings.for_client,
                 schema: builder.schema.clone(),
                 max_payload: builder.max_payload,
                 lease: builder.lease,
@@ -258,6 +259,12 @@ fn spawn_tasks(runtime: &Arc<Runtime>, background: &Background, inbox: writer::W
     background.spawn("durable-writer", stopping, async move {
         writer::run(inbox, &*of_writer.store, &of_writer.shutdown).await;
     });
+    spawn_tasks_of_waits(runtime, background);
+}
+
+/// Starts the tasks that waits need, also those of a client.
+pub(super) fn spawn_tasks_of_waits(runtime: &Arc<Runtime>, background: &Background) {
+    let stopping = EnginePhase::Stopping;
     let of_timers = Arc::clone(runtime);
     background.spawn("durable-timers", stopping, async move {
         timers::run(&of_timers.timers, &of_timers.shutdown).await;
@@ -301,7 +308,7 @@ fn register_queues(builder: &Builder, runtime: &Runtime, queues: &[NewQueue]) {
 
 /// Reads the database's clock, twice: the first read may have to open a connection, and the shorter the
 /// round trip, the more precisely the clock is known.
-async fn read_clock(store: &dyn Store) -> Result<Clock, StoreError> {
+pub(super) async fn read_clock(store: &dyn Store) -> Result<Clock, StoreError> {
     store.now().await?;
     let sent = Instant::now();
     let now = store.now().await?;
@@ -310,7 +317,7 @@ async fn read_clock(store: &dyn Store) -> Result<Clock, StoreError> {
     Ok(clock)
 }
 
-fn cannot(what: &str, database: &str, error: &StoreError) -> Error {
+pub(super) fn cannot(what: &str, database: &str, error: &StoreError) -> Error {
     let shown = store::shown_without_password(database);
     Error::new(ErrorKind::Database, format!("cannot {what} the database {shown}: {error}"))
 }

@@ -41,7 +41,7 @@ impl LaunchPatience {
                 return Err(self.given_up(&error));
             }
             if failed == 1 {
-                tracing::warn!(target: "durable", %error, "the database cannot be used yet; the launch tries again for up to {:?}", self.limit);
+                tracing::warn!(target: "durable", %error, "the database cannot be used yet; trying again for up to {:?}", self.limit);
             }
             tokio::time::sleep(delay).await;
         }
@@ -53,7 +53,7 @@ impl LaunchPatience {
         } else {
             String::new()
         };
-        StoreError::new(error.kind, format_args!("{error}{needed}; the launch tried for {:?}", self.limit))
+        StoreError::new(error.kind, format_args!("{error}{needed}; tried for {:?}", self.limit))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use crate::store::{ExecutorInfo, Location};
@@ -63,6 +63,11 @@ impl LockFolder {
     /// Whether executors of this database can have lock files.
     pub(super) fn exists(&self) -> bool {
         self.place.is_some()
+    }
+
+    /// The folder, if there is one.
+    pub(super) fn folder(&self) -> Option<&Path> {
+        self.place.as_ref().map(|(folder, _)| folder.as_path())
     }
 
     fn path(&self, executor: ExecutorKey) -> Option<PathBuf> {

@@ -24,6 +24,9 @@
 mod app_tasks;
 mod build_version;
 mod builder;
+mod client;
+mod client_builder;
+mod client_operations;
 mod control_api;
 mod deploy_check;
 mod dispatcher;
@@ -36,6 +39,7 @@ mod launch;
 mod launch_patience;
 mod listener;
 mod lock_file;
+mod lock_file_check;
 mod lock_file_watch;
 mod notifier;
 mod operations_api;
@@ -56,6 +60,8 @@ mod transaction_check;
 
 pub use self::app_tasks::Stopping;
 pub use self::builder::Builder;
+pub use self::client::Client;
+pub use self::client_builder::ClientBuilder;
 pub use self::durable::Durable;
 pub use self::env::duration_variable;
 pub use self::readiness::Readiness;

@@ -9,7 +9,7 @@ use crate::registry::{Misfire, Schedule};
 use crate::runtime::Runtime;
 use crate::store::ScheduleRow;
 use crate::types::error::{Error, ErrorKind};
-use crate::types::time::Timestamp;
+use crate::types::time::{Timestamp, micros};
 use crate::wait::shutdown_phase::EnginePhase;
 
 /// How many ticks of one schedule are started before those of the next one.
@@ -30,7 +30,9 @@ pub(super) fn schedules_in_code(runtime: &Runtime) -> Vec<ScheduleRow> {
         timezone: it.tz.to_owned(),
         misfire: it.misfire.as_str().to_owned(),
         overlap: it.overlap.as_str().to_owned(),
-        input: None,
+        input: (it.arguments)(&ScheduleRow::TICK.to_date(), &ScheduleRow::START.to_date()).into_text().ok(),
+        queue: it.workflow.options.queue.map(|queue| queue.name().to_owned()),
+        timeout: it.workflow.options.timeout.map(micros),
         instance: None,
         in_code: true,
         paused: false,

@@ -8,6 +8,7 @@ pub(super) use crate::operations::caller_errors::failed_to;
 use crate::operations::look::Look;
 use crate::runtime::Runtime;
 use crate::types::error::{Error, ErrorKind, Result};
+use crate::types::executor_listing::ListedExecutor;
 use crate::types::filter::Filter;
 use crate::types::id::check_id;
 use crate::types::listing::{EventInfo, MessageInfo, StepInfo, StreamItemInfo, WorkflowInfo};
@@ -198,6 +199,15 @@ pub(crate) fn stream_items(
         };
         look.ask(Operation::look("list_stream_items", &id), "list the items of a stream", question).await
     }
+}
+
+pub(crate) fn executors(
+    engine: Option<&Arc<Runtime>>,
+) -> impl Future<Output = Result<Vec<ListedExecutor>>> + Send + use<> {
+    let look = Look::through(engine);
+    look.ask(Operation::once("list_executors"), "list executors", |runtime| async move {
+        runtime.store.list_executors().await.map(Ok)
+    })
 }
 
 /// The status of a workflow. The kind of the operation is that of the call that wants it.

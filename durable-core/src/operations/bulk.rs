@@ -9,9 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::journal::current_engine;
 use crate::operations::admin;
-use crate::operations::bulk_run::{BulkBatches, bulk_call};
+use crate::operations::bulk_run::{BULK_NAME, BulkBatches, bulk_call};
 use crate::operations::change::label_change;
+use crate::operations::enqueue_call::EnqueueCall;
 use crate::operations::fork::ForkFrom;
+use crate::operations::workflow_call::WorkflowCall;
 use crate::operations::workflow_handle::WorkflowHandle;
 use crate::registry::Queue;
 use crate::runtime::Runtime;
@@ -198,10 +200,16 @@ impl BulkCall {
         let Self { engine, id, request } = self;
         let checked = check(&request);
         let call = bulk_call(&request);
-        let call = id.into_iter().fold(call, crate::operations::workflow_call::WorkflowCall::id);
+        let call = id.clone().into_iter().fold(call, WorkflowCall::id);
         async move {
             checked?;
             match engine {
+                Some(client) if client.settings.is_client => {
+                    let arguments = serde_json::json!({ "request": request });
+                    let call = EnqueueCall::new(&client, BULK_NAME.to_owned(), &arguments);
+                    let id = id.into_iter().fold(call, EnqueueCall::id).await?.id().to_owned();
+                    Ok(WorkflowHandle::of_existing(&client, id))
+                }
                 Some(engine) => current_engine::scope(engine, call.start()).await,
                 None => call.start().await,
             }

@@ -35,8 +35,11 @@ const DELAYS: Backoff = Backoff::doubling(Duration::from_millis(50), Duration::f
 
 const CODEC: Codec<Result<BulkReport>> = Codec::<Result<BulkReport>>::TYPED_FROM_ENGINE;
 
+/// The name of the workflow that carries a bulk change out.
+pub(super) const BULK_NAME: &str = "durable.bulk";
+
 static BULK: Workflow = Workflow {
-    name: "durable.bulk",
+    name: BULK_NAME,
     module: module_path!(),
     file: file!(),
     line: line!(),

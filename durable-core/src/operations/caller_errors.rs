@@ -4,6 +4,7 @@
 use crate::runtime::Runtime;
 use crate::store::{StoreError, StoreErrorKind};
 use crate::types::error::{Error, ErrorKind};
+use crate::types::suggest;
 use crate::wait::shutdown_phase::EnginePhase;
 
 /// A write of a caller that failed.
@@ -93,4 +94,12 @@ pub(crate) fn interrupted(id: &str) -> Error {
         "this process is shutting down; the workflow {id:?} is safe in the database and continues in another process or after the restart: ask again with its id"
     );
     Error::new(ErrorKind::Interrupted, message).with_workflow(id)
+}
+
+/// There is no queue or schedule of this name; `known` are the names that there are.
+pub(super) fn unknown_name(what: &str, name: &str, known: impl IntoIterator<Item = String>) -> Error {
+    let distance_of = |known: String| (suggest::distance(name, &known), known);
+    let closest = known.into_iter().map(distance_of).min().filter(|(distance, _)| *distance <= name.len() / 3);
+    let suggestion = closest.map_or_else(String::new, |(_, known)| format!("; did you mean {known:?}?"));
+    Error::new(ErrorKind::NotFound, format!("no {what} has the name {name:?}{suggestion}"))
 }

@@ -14,7 +14,6 @@ use crate::operations::call::{Call, CallOptions, delegate_to_call};
 use crate::operations::change::announce_released;
 use crate::operations::look::Look;
 use crate::operations::workflow_handle::WorkflowHandle;
-use crate::registry::Queue;
 use crate::runtime::Runtime;
 use crate::store::{ForkOutcome, ForkPoint, ForkRequest, StoreError};
 use crate::types::error::{Error, ErrorKind, Result};
@@ -148,8 +147,8 @@ impl ForkCall {
     }
 
     /// Puts the new workflow on this queue; by default it is put on the queue of the other one, if that has one.
-    pub fn queue(mut self, queue: &Queue) -> Self {
-        self.call.set(|options| options.queue = Some(queue.name().to_owned()));
+    pub fn queue(mut self, queue: impl AsRef<str>) -> Self {
+        self.call.set(|options| options.queue = Some(queue.as_ref().to_owned()));
         self
     }
 
@@ -216,7 +215,7 @@ impl CallOptions<'static> for ForkOptions {
             async move { fork(&runtime, request, &arguments).await }
         };
         let id: String = look.ask(Operation::look(kind, &source), "fork a workflow", question).await?;
-        Ok(WorkflowHandle::of_any(&runtime, id))
+        Ok(WorkflowHandle::of_existing(&runtime, id))
     }
 }
 

@@ -12,13 +12,13 @@ use serde::{Deserialize, Serialize};
 use crate::journal::checkpoint::Operation;
 use crate::journal::context::Context as Here;
 use crate::journal::current_engine;
-use crate::operations::admin::failed_to;
+use crate::operations::caller_errors::{failed_to, unknown_name};
 use crate::operations::look::Look;
 use crate::operations::workflow_call::WorkflowCall;
 use crate::operations::workflow_handle::WorkflowHandle;
 use crate::registry::Queue;
 use crate::runtime::Runtime;
-use crate::store::{QueueChange, QueueRow, StoreError, StoredLimits};
+use crate::store::{QueueChange, QueueRow, RateLimit, StoreError, StoredLimits};
 use crate::types::error::{Error, ErrorKind, Result};
 use crate::types::time::Timestamp;
 
@@ -57,6 +57,49 @@ pub struct QueueInfo {
 pub struct QueueLimits(pub(crate) StoredLimits);
 
 impl QueueLimits {
+    /// The same with another limit on how many run at once in the whole fleet; `None` is no limit.
+    #[must_use]
+    pub fn with_concurrency(mut self, most: Option<u32>) -> Self {
+        self.0.concurrency = most;
+        self
+    }
+
+    /// The same with another limit on how many run at once in one process; `None` is no limit.
+    #[must_use]
+    pub fn with_worker_concurrency(mut self, most: Option<u32>) -> Self {
+        self.0.worker_concurrency = most;
+        self
+    }
+
+    /// The same with another limit on how many are started in a window of the length, in the whole fleet; `None` is
+    /// no limit.
+    #[must_use]
+    pub fn with_rate_limit(mut self, limit: Option<(u32, Duration)>) -> Self {
+        self.0.rate_limit = limit.map(|(starts, period)| RateLimit { starts, period });
+        self
+    }
+
+    /// The same with another limit on how many run at once for one partition key, in the whole fleet; `None` is no
+    /// limit.
+    #[must_use]
+    pub fn with_partition_concurrency(mut self, most: Option<u32>) -> Self {
+        self.0.partition_concurrency = most;
+        self
+    }
+
+    /// The same with another limit on how many are started for one partition key in a window of the length, in the
+    /// whole fleet; `None` is no limit.
+    #[must_use]
+    pub fn with_partition_rate_limit(mut self, limit: Option<(u32, Duration)>) -> Self {
+        self.0.partition_rate_limit = limit.map(|(starts, period)| RateLimit { starts, period });
+        self
+    }
+
+    /// Refuses limits with which nothing would ever run.
+    pub(crate) fn check(self, queue: &str) -> Result<()> {
+        self.0.check(queue)
+    }
+
     /// How many run at once in the whole fleet.
     #[must_use]
     pub fn concurrency(self) -> Option<u32> {
@@ -200,8 +243,9 @@ impl Queue {
             let question = |runtime: Arc<Runtime>| {
                 let name = Arc::clone(&name);
                 async move {
-                    let found = all(&runtime).await?.into_iter().find(|it| it.name == *name);
-                    Ok(found.ok_or_else(|| unknown(&name)))
+                    let queues = all(&runtime).await?;
+                    let found = queues.iter().find(|it| it.name == *name).cloned();
+                    Ok(found.ok_or_else(|| unknown(&name, queues.into_iter().map(|it| it.name))))
                 }
             };
             look.ask(Operation::look("queue_info", &name), LIST, question).await
@@ -273,7 +317,8 @@ pub(crate) async fn change(runtime: &Arc<Runtime>, name: &str, change: QueueChan
     let call = async move {
         let changed = task_runtime.store.change_queue(&name, change).await;
         if !changed.map_err(|error| failed_to(&task_runtime, "change a queue", &error))? {
-            return Err(unknown(&name));
+            let queues = task_runtime.store.queues().await.unwrap_or_default();
+            return Err(unknown(&name, queues.into_iter().map(|it| it.name)));
         }
         task_runtime.announce_queue(&name);
         Ok(())
@@ -281,6 +326,6 @@ pub(crate) async fn change(runtime: &Arc<Runtime>, name: &str, change: QueueChan
     runtime.finish_call(call).await
 }
 
-fn unknown(name: &str) -> Error {
-    Error::new(ErrorKind::NotFound, format!("no queue has the name {name:?}"))
+fn unknown(name: &str, known: impl IntoIterator<Item = String>) -> Error {
+    unknown_name("queue", name, known)
 }

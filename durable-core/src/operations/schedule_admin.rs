@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::journal::checkpoint::Operation;
 use crate::journal::context::Context as Here;
 use crate::journal::current_engine;
-use crate::operations::admin::failed_to;
+use crate::operations::caller_errors::{failed_to, unknown_name};
 use crate::operations::look::Look;
 use crate::operations::schedule_spec::{MISFIRE_GRACE, ScheduleSpec, start_now, start_tick};
 use crate::registry::Misfire;
@@ -159,7 +159,9 @@ async fn rows(runtime: &Runtime) -> Result<Vec<ScheduleRow>> {
 }
 
 async fn schedule_spec(runtime: &Arc<Runtime>, name: &str) -> Result<ScheduleSpec> {
-    let row = rows(runtime).await?.into_iter().find(|it| it.name == name).ok_or_else(|| unknown(name))?;
+    let mut rows = rows(runtime).await?;
+    let Some(index) = rows.iter().position(|it| it.name == name) else { return Err(unknown(name, rows)) };
+    let row = rows.swap_remove(index);
     let workflow = row.workflow.clone();
     ScheduleSpec::from_row(runtime, row)?.ok_or_else(|| {
         let missing = match runtime.registry.get(&workflow) {
@@ -176,7 +178,7 @@ pub(crate) async fn change(runtime: &Arc<Runtime>, name: &str, change: ScheduleC
     let call = async move {
         let changed = task_runtime.store.change_schedule(&name, change).await;
         if !changed.map_err(|error| failed_to(&task_runtime, "change a schedule", &error))? {
-            return Err(unknown(&name));
+            return Err(unknown(&name, task_runtime.store.schedules().await.unwrap_or_default()));
         }
         notify_schedulers(&task_runtime);
         Ok(())
@@ -190,8 +192,8 @@ pub(super) fn notify_schedulers(runtime: &Runtime) {
     runtime.notify_others(Hint::for_queue(SCHEDULES));
 }
 
-fn unknown(name: &str) -> Error {
-    Error::new(ErrorKind::NotFound, format!("no schedule has the name {name:?}"))
+fn unknown(name: &str, known: Vec<ScheduleRow>) -> Error {
+    unknown_name("schedule", name, known.into_iter().map(|it| it.name))
 }
 
 fn schedule_info(row: ScheduleRow, now: Timestamp) -> ScheduleInfo {

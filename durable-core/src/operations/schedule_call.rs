@@ -15,7 +15,7 @@ use crate::runtime::Runtime;
 use crate::store::ScheduleRow;
 use crate::types::error::{Error, ErrorKind, Result};
 use crate::types::payload::PayloadError;
-use crate::types::time::Timestamp;
+use crate::types::time::{Timestamp, micros};
 
 impl<T, E> WorkflowCall<T, E>
 where
@@ -128,6 +128,7 @@ impl CallOptions<'static> for ScheduleOptions {
         })?;
         runtime.check_size(|| format!("the arguments of the workflow `{workflow}`"), input.len())?;
         runtime.registry.get(workflow).map_or(Ok(()), Workflow::check_schedulable)?;
+        let options = runtime.registry.get(workflow).map(|it| it.options);
         let row = ScheduleRow {
             name: self.name,
             workflow: workflow.to_owned(),
@@ -136,6 +137,8 @@ impl CallOptions<'static> for ScheduleOptions {
             misfire: self.misfire.as_str().to_owned(),
             overlap: self.overlap.as_str().to_owned(),
             input: Some(input),
+            queue: options.and_then(|it| it.queue).map(|it| it.name().to_owned()),
+            timeout: options.and_then(|it| it.timeout).map(micros),
             instance,
             in_code: false,
             paused: false,

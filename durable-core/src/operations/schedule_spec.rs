@@ -8,6 +8,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use uuid::Uuid;
 
 use crate::operations::admin::failed_to;
+use crate::operations::enqueue_call::EnqueueCall;
 use crate::operations::start::{Limit, StartRequest, internal, of_queue};
 use crate::registry::{Misfire, Overlap, Schedule, Workflow};
 use crate::runtime::Runtime;
@@ -25,7 +26,8 @@ pub(crate) const MISFIRE_GRACE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct ScheduleSpec {
     row: ScheduleRow,
-    workflow: &'static Workflow,
+    /// The workflow; `None` in a client, which starts it by its name.
+    workflow: Option<&'static Workflow>,
     /// The schedule in the code, if it is one: its workflow takes the two times.
     in_code: Option<&'static Schedule>,
     times: CronSchedule,
@@ -48,10 +50,13 @@ impl ScheduleSpec {
     /// The schedule of a row; `None` if this program does not have its workflow.
     pub(crate) fn from_row(runtime: &Runtime, row: ScheduleRow) -> Result<Option<Self>> {
         let times = Self::check(&row)?;
-        let Some(workflow) = runtime.registry.get(&row.workflow) else { return Ok(None) };
+        let workflow = runtime.registry.get(&row.workflow);
+        if workflow.is_none() && !runtime.settings.is_client {
+            return Ok(None);
+        }
         let in_code =
             runtime.registry.schedules().iter().copied().find(|it| row.in_code && it.workflow.name == row.workflow);
-        if row.in_code && in_code.is_none() {
+        if row.in_code && in_code.is_none() && !runtime.settings.is_client {
             return Ok(None); // another version of the program has it
         }
         let misfire = Misfire::parse(&row.misfire).unwrap_or_default();
@@ -61,6 +66,11 @@ impl ScheduleSpec {
 
     pub(crate) fn name(&self) -> &str {
         &self.row.name
+    }
+
+    /// Keeps a tick from being started while the workflow of another one has not ended.
+    fn deduplication_id(&self) -> String {
+        format!("schedule:{}", self.row.name)
     }
 
     /// The last tick that was handled.
@@ -133,17 +143,18 @@ pub(super) async fn start_now(runtime: &Arc<Runtime>, spec: &ScheduleSpec) -> Re
 }
 
 async fn start(runtime: &Arc<Runtime>, spec: &ScheduleSpec, id: String, scheduled: DateTime<Utc>) -> Result<String> {
+    let Some(workflow) = spec.workflow else { return start_by_name(runtime, spec, id, scheduled).await };
     let input = match (spec.in_code, &spec.row.input) {
         (Some(schedule), _) => (schedule.arguments)(&scheduled, &runtime.timers.clock.now()).into_text(),
         (None, Some(input)) => Ok(input.clone()),
         (None, None) => Ok("{}".to_owned()),
     };
-    let mut placement = spec.workflow.options.queue.map(of_queue);
+    let mut placement = workflow.options.queue.map(of_queue);
     if spec.overlap == Overlap::Skip {
-        placement.get_or_insert_with(internal).deduplication_id = Some(format!("schedule:{}", spec.row.name));
+        placement.get_or_insert_with(internal).deduplication_id = Some(spec.deduplication_id());
     }
     let request = StartRequest {
-        workflow: spec.workflow,
+        workflow,
         input,
         id: Some(id),
         instance: spec.row.instance.clone(),
@@ -155,6 +166,37 @@ async fn start(runtime: &Arc<Runtime>, spec: &ScheduleSpec, id: String, schedule
         started_by: None,
     };
     request.start_outside(Arc::clone(runtime)).await.map(|it| it.id)
+}
+
+/// Starts the workflow from a client, which has neither its function nor its attribute.
+async fn start_by_name(
+    runtime: &Arc<Runtime>,
+    spec: &ScheduleSpec,
+    id: String,
+    scheduled: DateTime<Utc>,
+) -> Result<String> {
+    let row = &spec.row;
+    let mut input = row.input.clone().unwrap_or_else(|| "{}".to_owned());
+    if row.in_code {
+        for (placeholder, time) in [(ScheduleRow::TICK, scheduled), (ScheduleRow::START, runtime.timers.clock.now())] {
+            let text = |time: &DateTime<Utc>| serde_json::json!(time).to_string();
+            input = input.replace(&text(&placeholder.to_date()), &text(&time));
+        }
+    }
+    let mut call = EnqueueCall::with_input(runtime, row.workflow.clone(), input).id(id);
+    if let Some(queue) = &row.queue {
+        call = call.queue(queue);
+    }
+    if let Some(timeout) = row.timeout.and_then(|it| u64::try_from(it).ok()) {
+        call = call.timeout(Duration::from_micros(timeout));
+    }
+    if let Some(instance) = &row.instance {
+        call = call.instance(instance);
+    }
+    if spec.overlap == Overlap::Skip {
+        call = call.deduplicate(spec.deduplication_id());
+    }
+    call.await.map(|handle| handle.id().to_owned())
 }
 
 /// A tick as a part of a workflow id.

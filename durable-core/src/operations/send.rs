@@ -11,8 +11,9 @@ use crate::journal::current_engine;
 use crate::journal::reserved_position::ReservedPosition;
 use crate::operations::call::{Call, CallOptions, delegate_to_call};
 use crate::operations::caller_errors::{RETRY_SEND, WriteFailure};
+use crate::operations::unfenced_write::write_persistently;
 use crate::runtime::Runtime;
-use crate::store::{Entry, Fence, NewMessage, Verdict};
+use crate::store::{Entry, Fence, NewMessage, SendOutcome, Verdict};
 use crate::types::error::{Error, ErrorKind, Result};
 use crate::types::id::{check_id, check_name};
 use crate::types::payload::{Outcome, PayloadError, RecordedError, encode};
@@ -115,8 +116,16 @@ impl CallOptions<'static> for SendOptions {
 
 impl SendOptions {
     async fn send_unrecorded(&self, runtime: &Arc<Runtime>, fence: Fence) -> Result<()> {
-        let entry = Entry { messages: vec![self.message(runtime)?], ..Entry::default() };
+        let message = self.message(runtime)?;
         let what = format!("the message to the workflow {:?}", self.to);
+        if runtime.settings.is_client {
+            let sent = write_persistently(runtime, &what, RETRY_SEND, || runtime.store.send(&message)).await?;
+            return match sent {
+                SendOutcome::NoReceiver(status) => Err(no_receiver(&self.to, status)),
+                SendOutcome::Posted | SendOutcome::OtherDatabase => Ok(()), // it is the store's own connection
+            };
+        }
+        let entry = Entry { messages: vec![message], ..Entry::default() };
         let failure = WriteFailure { runtime, what: &what, if_unconfirmed: RETRY_SEND };
         match runtime.write(fence, entry, None).await {
             Ok(Verdict::NoReceiver { id, status }) => Err(no_receiver(&id, status)),

@@ -168,26 +168,11 @@ impl StartRequest {
     /// Another workflow with the same deduplication id is on the queue.
     pub(super) fn of_duplicate(&self, runtime: &Arc<Runtime>, existing: ExistingWorkflow) -> Result<StartedWorkflow> {
         let same = existing.is_of(self.workflow.name, self.instance.as_deref());
-        if self.or_existing && same { Ok(attached(runtime, existing)) } else { Err(self.duplicate(&existing, same)) }
-    }
-
-    fn duplicate(&self, existing: &ExistingWorkflow, same: bool) -> Error {
-        let placement = self.placement.as_ref();
-        let (queue, key) =
-            placement.map_or(("", ""), |it| (it.queue.as_str(), it.deduplication_id.as_deref().unwrap_or_default()));
+        if self.or_existing && same {
+            return Ok(attached(runtime, existing));
+        }
         let own = WorkflowIdentity(self.workflow.name, self.instance.as_deref());
-        let fix = if same {
-            "wait for it, or attach to it with `.or_existing()`"
-        } else {
-            "that is another workflow, so this call cannot attach to it: choose another deduplication id, such as one that begins with the name of the workflow"
-        };
-        let message = format!(
-            "the workflow {:?} ({}) with the deduplication id {key:?} is {} on the queue {queue:?}, so {own} was not enqueued; {fix}",
-            existing.id,
-            WorkflowIdentity(&existing.name, existing.instance.as_deref()),
-            existing.status
-        );
-        Error::new(ErrorKind::Duplicate, message).with_workflow(&existing.id)
+        Err(duplicate(own, self.placement.as_ref(), &existing, same))
     }
 
     /// Attaches to a workflow that has the id already, and warns if it was started with other arguments: these are
@@ -198,13 +183,8 @@ impl StartRequest {
         existing: ExistingWorkflow,
     ) -> Result<StartedWorkflow> {
         let attached = self.attach(runtime, existing)?;
-        // The earlier one is this call's own if the answer to a write was lost.
-        if let Ok(Some(earlier)) = runtime.store.show(&attached.id).await
-            && let Ok(input) = &self.input
-            && let Some(earlier) = &earlier.input
-            && !same_json(earlier, input)
-        {
-            tracing::warn!(target: "durable", id = %attached.id, workflow = self.workflow.name, "the workflow id is in use with other arguments: this call attaches to the earlier workflow, and its own arguments are ignored; an id names one execution for ever, choose another for another one");
+        if let Ok(input) = &self.input {
+            warn_about_other_arguments(runtime, &attached.id, self.workflow.name, input).await;
         }
         Ok(attached)
     }
@@ -241,7 +221,7 @@ impl StartRequest {
             input,
             instance: self.instance.clone(),
             parent: parent.map(|it| ParentRun { key: it.key, attempt: it.attempt }),
-            version: self.workflow.version(&runtime.settings.version).to_owned(),
+            version: Some(self.workflow.version(&runtime.settings.version).to_owned()),
             fingerprint: self.workflow.fingerprint,
             timeout: self.timeout().filter(|_| self.placement.is_some()),
             deadline: self.deadline(runtime, parent),
@@ -254,13 +234,7 @@ impl StartRequest {
 impl StartRequest {
     /// What is stored with it for people and tools.
     fn context(&self, runtime: &Runtime) -> Result<StartContext> {
-        check_name("the user", self.started_by.as_deref().unwrap_or_default())?;
-        Ok(StartContext {
-            application: Some(runtime.settings.name.clone()),
-            started_by: self.started_by.clone(),
-            trace_context: None,
-            labels: labels_text(&self.labels)?,
-        })
+        context_of(Some(&runtime.settings.name), self.started_by.as_deref(), &self.labels)
     }
 
     /// Its own timeout.
@@ -332,6 +306,21 @@ fn run_new(
     drive.spawn().unwrap_or_else(|(earlier, _)| earlier)
 }
 
+/// What is stored with a workflow for people and tools.
+pub(super) fn context_of(
+    application: Option<&str>,
+    started_by: Option<&str>,
+    labels: &BTreeMap<String, String>,
+) -> Result<StartContext> {
+    check_name("the user", started_by.unwrap_or_default())?;
+    Ok(StartContext {
+        application: application.map(str::to_owned),
+        started_by: started_by.map(str::to_owned),
+        trace_context: None,
+        labels: labels_text(labels)?,
+    })
+}
+
 /// Labels as they are stored. Their names and values are in an index.
 fn labels_text(labels: &BTreeMap<String, String>) -> Result<Option<String>> {
     for (name, value) in labels {
@@ -339,6 +328,40 @@ fn labels_text(labels: &BTreeMap<String, String>) -> Result<Option<String>> {
         check_name("the label's value", value)?;
     }
     Ok((!labels.is_empty()).then(|| serde_json::json!(labels).to_string()))
+}
+
+/// The error of a call whose deduplication id belongs to another workflow; `same` if that is one of the same function.
+pub(super) fn duplicate(
+    own: WorkflowIdentity<'_>,
+    placement: Option<&QueuePlacement>,
+    existing: &ExistingWorkflow,
+    same: bool,
+) -> Error {
+    let (queue, key) =
+        placement.map_or(("", ""), |it| (it.queue.as_str(), it.deduplication_id.as_deref().unwrap_or_default()));
+    let fix = if same {
+        "wait for it, or attach to it with `.or_existing()`"
+    } else {
+        "that is another workflow, so this call cannot attach to it: choose another deduplication id, such as one that begins with the name of the workflow"
+    };
+    let message = format!(
+        "the workflow {:?} ({}) with the deduplication id {key:?} is {} on the queue {queue:?}, so {own} was not enqueued; {fix}",
+        existing.id,
+        WorkflowIdentity(&existing.name, existing.instance.as_deref()),
+        existing.status
+    );
+    Error::new(ErrorKind::Duplicate, message).with_workflow(&existing.id)
+}
+
+/// Logs a warning if the existing workflow with this id was started with other arguments. It is the caller's own if
+/// the answer to a write was lost.
+pub(super) async fn warn_about_other_arguments(runtime: &Runtime, id: &str, workflow: &str, input: &str) {
+    if let Ok(Some(earlier)) = runtime.store.show(id).await
+        && let Some(earlier) = &earlier.input
+        && !same_json(earlier, input)
+    {
+        tracing::warn!(target: "durable", %id, workflow, "the workflow id is in use with other arguments: this call attaches to the earlier workflow, and its own arguments are ignored; an id names one execution for ever, choose another for another one");
+    }
 }
 
 /// Whether two texts are the same value. The text of a workflow that was enqueued with SQL is that of its author.
@@ -369,7 +392,7 @@ pub(super) fn internal() -> QueuePlacement {
     QueuePlacement { queue: INTERNAL_QUEUE.to_owned(), ..QueuePlacement::default() }
 }
 
-fn check_placement(workflow: &str, placement: &QueuePlacement, needs_partition: bool) -> Result<()> {
+pub(super) fn check_placement(workflow: &str, placement: &QueuePlacement, needs_partition: bool) -> Result<()> {
     let misuse =
         |problem: &str| Err(Error::new(ErrorKind::Misuse, format!("the call of the workflow `{workflow}` {problem}")));
     if needs_partition && placement.partition.is_none() {

@@ -203,11 +203,11 @@ where
     }
 }
 
-impl WorkflowHandle<serde_json::Value> {
-    /// The handle of a workflow that exists, whatever it returns.
-    pub(super) fn of_any(runtime: &Arc<Runtime>, id: String) -> Self {
+impl<T: Payload> WorkflowHandle<T> {
+    /// The handle of a workflow that exists.
+    pub(super) fn of_existing(runtime: &Arc<Runtime>, id: String) -> Self {
         let run = runtime.running.get(&id);
-        Self { runtime: Arc::clone(runtime), id, run, codec: Codec::<Result<serde_json::Value>>::BY_MESSAGE }
+        Self { runtime: Arc::clone(runtime), id, run, codec: Codec::<Result<T>>::BY_MESSAGE }
     }
 }
 

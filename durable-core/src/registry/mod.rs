@@ -34,6 +34,11 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
+    /// That of a client, which has no workflows.
+    pub(crate) fn empty() -> Self {
+        Self { by_name: HashMap::new(), queues: Vec::new(), unknown_queues: Mutex::default(), schedules: Vec::new() }
+    }
+
     /// Collects what the linked crates have registered.
     ///
     /// # Errors

@@ -133,18 +133,25 @@ impl Queue {
 
     /// Refuses limits that cannot be enforced, or with which nothing would ever run.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        check_id("the queue name", self.name)?;
-        if self.name == INTERNAL_QUEUE {
+        self.limits.check(self.name)
+    }
+}
+
+impl StoredLimits {
+    /// Refuses limits of the queue of this name that cannot be enforced, or with which nothing would ever run.
+    pub(crate) fn check(self, name: &str) -> Result<(), Error> {
+        check_id("the queue name", name)?;
+        if name == INTERNAL_QUEUE {
             let message = format!(
                 "no queue can be named `{INTERNAL_QUEUE}`: that is the engine's own one, on which calls with a delay or a debounce and without a queue wait; give it another name"
             );
             return Err(Error::new(ErrorKind::Registry, message));
         }
         let refuse = |error: String| {
-            let message = format!("the queue `{}` {error}", self.name);
+            let message = format!("the queue `{name}` {error}");
             Err(Error::new(ErrorKind::Registry, message))
         };
-        let StoredLimits { concurrency, worker_concurrency, partition_concurrency, .. } = self.limits;
+        let Self { concurrency, worker_concurrency, partition_concurrency, .. } = self;
         for (method, most) in [
             ("concurrency", concurrency),
             ("worker_concurrency", worker_concurrency),
@@ -156,7 +163,7 @@ impl Queue {
                 ));
             }
         }
-        let StoredLimits { rate_limit, partition_rate_limit, .. } = self.limits;
+        let Self { rate_limit, partition_rate_limit, .. } = self;
         for (method, limit) in [("rate_limit", rate_limit), ("partition_rate_limit", partition_rate_limit)] {
             match limit {
                 Some(RateLimit { starts: 0, .. }) => {

@@ -111,6 +111,8 @@ pub(crate) struct Settings {
     pub(crate) version: String,
     /// Which workflows of other versions it runs.
     pub(crate) version_policy: VersionPolicy,
+    /// Whether this is a client: it runs no workflows, has no row of an executor, and writes without a fence.
+    pub(crate) is_client: bool,
     /// The schema of durable's tables, where the database has schemas.
     pub(crate) schema: String,
     /// The largest payload in bytes.

@@ -98,6 +98,17 @@ pub(super) fn without_queue() -> StoreError {
     StoreError::new(StoreErrorKind::Refused, "a workflow that is started within a transaction needs a queue")
 }
 
+/// The error for a workflow without a partition key on a queue that asks for one.
+pub(super) fn without_partition(workflow: &NewWorkflow, queue: &str) -> StoreError {
+    StoreError::new(
+        StoreErrorKind::Refused,
+        format_args!(
+            "the queue {queue:?} is partitioned, and the workflow {:?} has no partition key: add `.partition(key)`",
+            workflow.id
+        ),
+    )
+}
+
 /// The workflow that prevented a start was deleted before it was looked up: trying again succeeds.
 pub(super) fn disappeared() -> StoreError {
     StoreError::new(StoreErrorKind::Contended, "a workflow was deleted while another one was started")

@@ -27,6 +27,7 @@ impl ExistingWorkflow {
 }
 
 /// A workflow as errors name it: with its instance, if it has one.
+#[derive(Clone, Copy)]
 pub(crate) struct WorkflowIdentity<'a>(pub(crate) &'a str, pub(crate) Option<&'a str>);
 
 impl fmt::Display for WorkflowIdentity<'_> {

@@ -2,9 +2,11 @@
 //! statements.
 
 use sqlx::FromRow;
-use sqlx::migrate::Migrator;
+use sqlx::migrate::{Migration, Migrator};
 
 use crate::store::{StoreError, StoreErrorKind};
+use crate::types::diagnosis::Diagnosis;
+use crate::types::time::Timestamp;
 
 /// A row of the table of applied migrations.
 #[derive(Debug, FromRow)]
@@ -14,22 +16,16 @@ pub(super) struct AppliedMigration {
     pub(super) checksum: Vec<u8>,
 }
 
-/// Whether migrations are missing in a database.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum MigrationState {
-    /// It has all migrations of this program, unchanged. Nothing needs to be written, so that a program
-    /// without the right to create tables can be launched on a database that was prepared before.
-    Current,
-    /// Some are missing.
-    Behind,
-}
-
-/// Compares the migrations of a database with those of this program.
+/// The migrations of this program that a database does not have; none if nothing needs to be written, so that a
+/// program without the right to create tables can be launched on a database that was prepared before.
 ///
 /// # Errors
 /// [`StoreErrorKind::Foreign`] when the database has a migration that this program does not have, or
 /// another one of the same number.
-pub(super) fn compare(program: &Migrator, applied: &[AppliedMigration]) -> Result<MigrationState, StoreError> {
+pub(super) fn missing<'m>(
+    program: &'m Migrator,
+    applied: &[AppliedMigration],
+) -> Result<Vec<&'m Migration>, StoreError> {
     for it in applied {
         let (version, description) = (it.version, &it.description);
         match program.iter().find(|known| known.version == version) {
@@ -38,8 +34,41 @@ pub(super) fn compare(program: &Migrator, applied: &[AppliedMigration]) -> Resul
             Some(_) => {}
         }
     }
-    let missing = program.iter().any(|known| applied.iter().all(|it| it.version != known.version));
-    Ok(if missing { MigrationState::Behind } else { MigrationState::Current })
+    Ok(program.iter().filter(|known| applied.iter().all(|it| it.version != known.version)).collect())
+}
+
+/// A migration as messages name it.
+pub(super) fn name_of(migration: &Migration) -> String {
+    format!("{} ({})", migration.version, migration.description)
+}
+
+/// A script that does what a migration of an empty database does: `prepare` makes the schema and the table of
+/// migrations, `table`.
+pub(super) fn script(program: &Migrator, prepare: &[String], table: &str, blob: fn(&str) -> String) -> String {
+    let now = Timestamp::local_now().as_micros();
+    let carry_out = |migration: &Migration| {
+        let Migration { version, description, sql, .. } = migration;
+        let checksum = blob(&migration.checksum.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}")));
+        format!(
+            "{}\n\ninsert into {table} (version, description, checksum, applied_at) values ({version}, '{description}', {checksum}, {now});\n",
+            sql.as_str().trim_end()
+        )
+    };
+    let migrations: Vec<String> = program.iter().map(carry_out).collect();
+    format!("begin;\n{};\n\n{}commit;\n", prepare.join(";\n"), migrations.join("\n"))
+}
+
+/// Says whether migrations are missing.
+pub(super) fn report_migrations(diagnosis: &mut Diagnosis, missing: Result<Vec<&Migration>, StoreError>) {
+    match missing {
+        Ok(missing) if missing.is_empty() => diagnosis.good("schema", "it is that of this release"),
+        Ok(missing) => {
+            let missing: Vec<_> = missing.into_iter().map(name_of).collect();
+            let finding = format!("it has not got the migrations {}", missing.join(", "));
+            diagnosis.problem("schema", finding, "launch the application, or run `durable migrate`");
+        }
+        Err(error) => diagnosis.problem("schema", error.message, "use the release that made it, or a newer one"),
+    }
 }
 
 fn newer(version: i64, description: &str) -> StoreError {

@@ -42,6 +42,7 @@ mod operator_traits;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
 mod queue_rows;
+mod role_access;
 mod rows;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod rows_by_kind;
@@ -71,12 +72,14 @@ pub use self::messaging_rows::{
     PollResult, PolledEvent, PolledMessage, Publication, PublicationKind, SendOutcome, StoredEventValue, StreamCursor,
     StreamItem, StreamPage,
 };
-pub use self::open::{open, open_with};
+pub(crate) use self::open::diagnose;
+pub use self::open::{migration_script, open, open_with};
 pub use self::operator_traits::{Control, Histories, Listings, Versions};
 pub use self::queue_rows::{
     ClaimRequest, Claimed, Debounce, EnqueueOutcome, NewQueue, Promoted, QueueChange, QueuePlacement, QueueRow,
     RateLimit, StoredLimits,
 };
+pub use self::role_access::RoleAccess;
 pub use self::rows::{
     ChangedWorkflow, Entry, ExecutorInfo, ExistingWorkflow, Fence, Finish, FinishedWorkflow, HeartbeatResult,
     KnownCode, KnownWorkflow, NewExecutor, NewRecord, NewWorkflow, ParentRun, Record, ReleaseRequest,
@@ -89,6 +92,7 @@ pub use self::user_transaction::{
     Committed, Database, Isolation, Transact, Transacted, TransactionConnection, TransactionEnd, TransactionStart,
     UserWork,
 };
+use crate::types::executor_listing::ListedExecutor;
 pub use crate::types::keys::{Epoch, ExecutorKey, Fingerprint, MessageKey, PublicationKey, WorkflowKey};
 pub use crate::types::payload::Outcome;
 pub use crate::types::position::Position;
@@ -187,6 +191,9 @@ pub trait Executors: Send + Sync + Debug {
     /// Every executor that was not fenced out. A launch searches them for dead ones of its name or host.
     fn executors(&self) -> StoreFuture<'_, Vec<ExecutorInfo>>;
 
+    /// All executors, for people, the oldest launch first.
+    fn list_executors(&self) -> StoreFuture<'_, Vec<ListedExecutor>>;
+
     /// Raises the epoch of an executor that is known to be dead, if it is still `epoch`: after
     /// this returns, no commit of that executor can succeed. Waits for a commit in flight. Returns whether
     /// this call was the one that did it.
@@ -283,6 +290,14 @@ pub trait Queues: Send + Sync + Debug {
         connection: OutboxConnection<'a>,
         workflow: &'a NewWorkflow,
     ) -> StoreFuture<'a, EnqueueOutcome>;
+
+    /// Enqueues a workflow for a caller that is no executor, and so without a fence. Other processes are notified,
+    /// as with [`enqueue_in`](Self::enqueue_in). The verdicts are those of a start in [`Commit::commit`].
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Refused`] for a workflow without a queue. After [`StoreErrorKind::Unreachable`] it may have
+    /// been stored: call again with the same key.
+    fn enqueue<'a>(&'a self, workflow: &'a NewWorkflow) -> StoreFuture<'a, Verdict>;
 }
 
 /// Schedules.
@@ -338,6 +353,13 @@ pub trait Messaging: Send + Sync + Debug {
     /// Postgres an error aborts the user's transaction, as every error there does.
     fn send_in<'a>(&'a self, connection: OutboxConnection<'a>, message: &'a NewMessage)
     -> StoreFuture<'a, SendOutcome>;
+
+    /// Sends a message for a caller that is no executor, and so without a fence. Other processes are notified, as
+    /// with [`send_in`](Self::send_in).
+    ///
+    /// # Errors
+    /// After [`StoreErrorKind::Unreachable`] it may have been sent: call again with the same key.
+    fn send<'a>(&'a self, message: &'a NewMessage) -> StoreFuture<'a, SendOutcome>;
 }
 
 /// Notifications between processes on one database.
@@ -364,6 +386,18 @@ pub trait Notifications: Send + Sync + Debug {
 pub trait Lifecycle: Send + Sync + Debug {
     /// Brings the schema up to date. Any number of processes may do it at once.
     fn migrate(&self) -> StoreFuture<'_, ()>;
+
+    /// The names of the migrations that are missing, without writing anything; empty when the schema is up to date.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Foreign`] when the database was migrated by a newer release or another build.
+    fn missing_migrations(&self) -> StoreFuture<'_, Vec<String>>;
+
+    /// Gives a role of the database the privileges that it needs, and returns the statements that did it.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Refused`] where the database has no roles.
+    fn grant<'a>(&'a self, role: &'a str, access: RoleAccess) -> StoreFuture<'a, Vec<String>>;
 
     /// Makes the application the owner of the schema, if that has none, and returns the name of its owner.
     fn claim_schema<'a>(&'a self, application: &'a str) -> StoreFuture<'a, String>;

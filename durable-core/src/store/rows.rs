@@ -94,8 +94,8 @@ pub struct NewWorkflow {
     pub instance: Option<String>,
     /// The run that starts it, if one does: it is only stored while that run is PENDING.
     pub parent: Option<ParentRun>,
-    /// The program's version.
-    pub version: String,
+    /// The version of the program that starts it; `None` for one that does not have the workflow.
+    pub version: Option<String>,
     /// The fingerprint of the workflow's source.
     pub fingerprint: Fingerprint,
     /// Its timeout, if it has one and has not begun to run.

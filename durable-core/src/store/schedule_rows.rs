@@ -19,8 +19,13 @@ pub struct ScheduleRow {
     pub misfire: String,
     /// Whether a tick is started while the one before still runs: `allow`, `skip`.
     pub overlap: String,
-    /// The arguments besides the two moments, as a JSON object; `None` for one in the code.
+    /// The arguments as a JSON object. Those of one in the code have [`TICK`](Self::TICK) for the time of the tick and
+    /// [`START`](Self::START) for that of the start.
     pub input: Option<String>,
+    /// The queue of the workflow's attribute, for programs that do not have the workflow.
+    pub queue: Option<String>,
+    /// The timeout of the workflow's attribute in microseconds, likewise.
+    pub timeout: Option<i64>,
     /// The name of the instance, if the workflow is a method.
     pub instance: Option<String>,
     /// Whether it is declared in the code of a program.
@@ -29,6 +34,13 @@ pub struct ScheduleRow {
     pub paused: bool,
     /// The last tick that was started or skipped; when it was made, for one that never fired.
     pub last_tick: Timestamp,
+}
+
+impl ScheduleRow {
+    /// What stands for the time of the tick in the arguments of a schedule in the code.
+    pub const TICK: Timestamp = Timestamp::UNIX_EPOCH;
+    /// What stands for the time of the start there.
+    pub const START: Timestamp = Timestamp::from_micros(1_000_000);
 }
 
 /// A change of a schedule.

@@ -7,6 +7,9 @@ use std::time::Duration;
 pub struct StoreSettings {
     /// The most connections to Postgres, of all kinds. SQLite has one that writes and four that read.
     pub connections: u32,
+    /// Whether it is for a client, which runs nothing: fewer connections are enough, and a file of SQLite is neither
+    /// created nor changed.
+    pub for_client: bool,
     /// How long the database has for each statement of the engine.
     pub statement_timeout: Duration,
     /// After how long without a statement the server ends a user's transaction.
@@ -17,6 +20,7 @@ impl Default for StoreSettings {
     fn default() -> Self {
         Self {
             connections: 20,
+            for_client: false,
             statement_timeout: Duration::from_secs(10),
             transaction_idle_timeout: Duration::from_mins(1),
         }

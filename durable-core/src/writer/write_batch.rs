@@ -101,7 +101,7 @@ mod tests {
             input: "x".repeat(bytes),
             instance: None,
             parent: None,
-            version: String::new(),
+            version: None,
             fingerprint: 0.into(),
             timeout: None,
             deadline: None,

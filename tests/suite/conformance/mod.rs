@@ -54,6 +54,12 @@ macro_rules! every_store_passes {
 
 every_store_passes! {
     alone {
+        writes_of_clients:
+            a_start_of_a_client_that_is_sent_again_starts_one_workflow,
+            a_debounced_start_of_a_client_gives_its_arguments_to_the_delayed_one,
+            a_start_of_a_client_has_a_queue_and_the_key_that_the_queue_asks_for,
+            a_message_of_a_client_that_is_sent_again_is_received_once,
+        ;
         commit_verdicts:
             a_record_is_stored_once,
             an_equal_existing_record_counts_as_stored,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use durable_core::Status;
-use durable_core::store::{Hint, NewWorkflow, Notification, StoredLimits, Timestamp, open};
+use durable_core::store::{Entry, Hint, NewWorkflow, Notification, ParentRun, StoredLimits, Timestamp, open};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 use tokio::sync::watch;
 
@@ -13,13 +13,14 @@ use crate::support::store_queues::{
     claim, claim_ids, declare_queues, enqueue, enqueue_together, on_queue, partitioned, queued_workflow, request,
     with_concurrency, with_partition,
 };
-use crate::support::store_rows::{commit, finish, inbox, register_executor, start_running, status, success};
+use crate::support::store_rows::{commit, finish, inbox, register_executor, start_running, status, success, workflow};
 
 postgres_store_tests! {
 the_sql_function_enqueues_like_the_engine,
 the_sql_function_enqueues_within_its_transaction,
 the_sql_functions_explain_what_is_wrong,
 the_sql_function_sends_messages,
+the_sql_functions_cancel_and_show_results,
 the_sql_functions_notify_listening_processes,
 the_sql_functions_accept_intervals_of_every_length,
 the_sql_functions_accept_json_values,
@@ -175,6 +176,38 @@ async fn the_sql_functions_accept_json_values(database: StoreDatabase) {
     let run = start_running(&*database.store, me, "w").await;
     call(&database, &mut user, "select durable.send('w', '', to_json('hi'::text))::text").await.unwrap();
     assert_eq!(inbox(&*database.store, me, run).await, ["\"hi\""]);
+}
+
+async fn the_sql_functions_cancel_and_show_results(database: StoreDatabase) {
+    let store = &*database.store;
+    let me = register_executor(store, "a").await;
+    let mut user = connect(&database).await;
+    assert_eq!(call(&database, &mut user, "select durable.status('w')").await.unwrap(), None);
+    let run = start_running(store, me, "w").await;
+    assert_eq!(call(&database, &mut user, "select durable.status('w')").await.unwrap().as_deref(), Some("PENDING"));
+    commit(store, me, finish(success(run, "{\"paid\":1}"))).await;
+    let done = "select status || ' ' || (output ->> 'paid') from durable.result('w')";
+    assert_eq!(call(&database, &mut user, done).await.unwrap().as_deref(), Some("SUCCESS 1"));
+    let none = "select count(*)::text from durable.result('missing')";
+    assert_eq!(call(&database, &mut user, none).await.unwrap().as_deref(), Some("0"));
+
+    let again = "select durable.cancel('w')::text";
+    assert_eq!(call(&database, &mut user, again).await.unwrap().as_deref(), Some("false"), "it has ended");
+    let parent = start_running(store, me, "parent").await;
+    let child = NewWorkflow { parent: Some(ParentRun { key: parent, attempt: 1 }), ..workflow("child") };
+    commit(store, me, Entry { start: Some(child), ..Entry::default() }).await;
+    sqlx::query("begin").execute(&mut user).await.unwrap();
+    call(&database, &mut user, "select durable.cancel('parent', true)::text").await.unwrap();
+    sqlx::query("rollback").execute(&mut user).await.unwrap();
+    assert_eq!(status(store, "child").await, Some(Status::Pending));
+    let family = "select durable.cancel('parent', children => true)::text";
+    assert_eq!(call(&database, &mut user, family).await.unwrap().as_deref(), Some("true"));
+    for id in ["parent", "child"] {
+        let info = store.show(id).await.unwrap().expect("it was started");
+        assert_eq!((info.status, info.reason.as_deref()), (Status::Cancelled, Some("cancelled by request")), "{id}");
+    }
+    let missing = call(&database, &mut user, "select durable.cancel('missing')::text").await.unwrap_err();
+    assert!(missing.to_string().contains("no workflow \"missing\" to cancel"), "{missing}");
 }
 
 async fn the_sql_function_sends_messages(database: StoreDatabase) {

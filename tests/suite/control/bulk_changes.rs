@@ -82,7 +82,7 @@ async fn a_bulk_change_goes_on_after_a_crash(database: &TestDatabase) {
             failed_ones(60).await;
             let labeled = app.bulk(Filter::new().name("bulk_failing")).set_labels([("seen", "yes")]);
             let handle = labeled.per_second(20).id("labels").start().await.unwrap();
-            let some = handle.event::<durable::BulkReport>("progress", Duration::from_secs(60)).await.unwrap().unwrap();
+            let some = handle.event::<durable::BulkReport>("progress", Duration::from_mins(1)).await.unwrap().unwrap();
             assert!(some.changed < 60, "{some:?}");
             handle.id().to_owned()
         })
@@ -143,7 +143,7 @@ async fn a_bulk_change_is_cancelled_and_resumed(database: &TestDatabase) {
         failed_ones(9).await;
         let call = app.bulk(Filter::new().name("bulk_failing")).set_labels([("seen", "yes")]);
         let handle = call.per_second(3).id("labels").start().await.unwrap();
-        handle.event::<durable::BulkReport>("progress", Duration::from_secs(60)).await.unwrap().unwrap();
+        handle.event::<durable::BulkReport>("progress", Duration::from_mins(1)).await.unwrap().unwrap();
         handle.cancel().await.unwrap();
         assert_eq!(handle.result().await.unwrap_err().kind(), ErrorKind::Cancelled);
         app.resume_workflow("labels").await.unwrap();

@@ -185,7 +185,7 @@ async fn a_queued_workflow_unknown_to_this_program_stays_enqueued(database: &Tes
         input: "{}".to_owned(),
         instance: None,
         parent: None,
-        version: String::new(),
+        version: None,
         fingerprint: 0.into(),
         timeout: None,
         deadline: None,

@@ -143,7 +143,7 @@ pub(super) async fn unknown_elsewhere(store: &dyn Store, workflows: &[(&str, &st
             timeout: None,
             deadline: None,
             placement: None,
-            version: "test".into(),
+            version: Some("test".into()),
             fingerprint: 0.into(),
             context: durable_core::store::StartContext::default(),
         };

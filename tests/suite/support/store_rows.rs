@@ -47,7 +47,7 @@ pub(crate) fn workflow(id: &str) -> NewWorkflow {
         input: r#"{"order":1}"#.to_owned(),
         instance: None,
         parent: None,
-        version: "v1".to_owned(),
+        version: Some("v1".to_owned()),
         fingerprint: (-7).into(),
         timeout: None,
         deadline: None,

@@ -52,7 +52,7 @@ async fn a_workflow_records_its_steps_by_position(app: TestApp) {
     assert_eq!(steps[0].output.as_deref(), Some("\"ADA\""));
     assert!(steps[0].started_at <= steps[0].completed_at);
 
-    let info = &app.list_workflows(Filter::new()).await.unwrap()[0];
+    let info = &app.list_workflows(Filter::new().with_payloads()).await.unwrap()[0];
     assert_eq!((info.status, info.name.as_str(), info.attempts), (Status::Success, "greet", 1));
     assert_eq!(info.output.as_deref(), Some("\"ADA ADA\""));
     assert!(info.completed_at.unwrap() >= info.created_at);

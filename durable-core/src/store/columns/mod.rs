@@ -17,7 +17,7 @@ mod workflow_columns;
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
 
-pub(super) use self::executor_columns::{EXECUTOR, ExecutorRow};
+pub(super) use self::executor_columns::{EXECUTOR, ExecutorRow, ListedExecutorRow};
 pub(super) use self::messaging_columns::{
     EventInfoRow, MESSAGE, MessageInfoRow, PUBLICATION, RECEIVER, StreamItemInfoRow,
 };

@@ -12,6 +12,8 @@ pub(in crate::store) const SCHEDULE: &[Column<ScheduleRow>] = &[
     Column::text("misfire", |it| Some(&it.misfire)),
     Column::text("overlap", |it| Some(&it.overlap)),
     Column::text("input", |it| it.input.as_deref()),
+    Column::text("queue", |it| it.queue.as_deref()),
+    Column::big_int("timeout", |it| it.timeout),
     Column::text("instance", |it| it.instance.as_deref()),
     Column::boolean("in_code", |it| Some(it.in_code)),
 ];

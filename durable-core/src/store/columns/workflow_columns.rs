@@ -14,7 +14,7 @@ pub(in crate::store) const START: &[Column<NewWorkflow>] = &[
     Column::text("name", |it| Some(&it.name)),
     Column::text("instance", |it| it.instance.as_deref()),
     Column::big_int("parent", |it| it.parent.map(|it| it.key.get())),
-    Column::text("version", |it| Some(&it.version)),
+    Column::text("version", |it| it.version.as_deref()),
     Column::big_int("fingerprint", |it| Some(it.fingerprint.get())),
     Column::big_int("timeout", |it| it.timeout.map(micros)),
     Column::big_int("deadline", |it| it.deadline.map(Timestamp::as_micros)),

@@ -1,4 +1,4 @@
-//! Workflows that are enqueued on users' connections to Postgres.
+//! Workflows that are enqueued in Postgres without a fence: on users' connections, and for clients.
 
 use sqlx::Row;
 
@@ -7,7 +7,7 @@ use crate::store::enqueue_rows::{QueuedRow, StartedRow, disappeared, without_que
 use crate::store::postgres::PostgresStore;
 use crate::store::postgres::dialect::Connection;
 use crate::store::sql::sql_statements;
-use crate::store::{EnqueueOutcome, Hint, NewWorkflow, OutboxConnection, StoreError, hints};
+use crate::store::{Hint, NewWorkflow, StoreError, hints};
 
 sql_statements! {
     /// From $1 the workflow, its placement and its delay; then the channel and the notification, which
@@ -31,23 +31,13 @@ fn notifying(first: usize) -> String {
 }
 
 impl PostgresStore {
-    /// Enqueues a workflow within the user's transaction.
+    /// Enqueues a workflow without a fence, within the transaction of the connection if it is in one.
     pub(super) async fn enqueue_on(
         &self,
-        connection: OutboxConnection<'_>,
-        workflow: &NewWorkflow,
-    ) -> Result<EnqueueOutcome, StoreError> {
-        let Some(connection) = Self::own_connection(connection) else { return Ok(EnqueueOutcome::OtherDatabase) };
-        let it = QueuedRow::of(workflow).ok_or_else(without_queue)?;
-        let enqueued = self.enqueue_or_explain(connection, it).await;
-        Ok(enqueued.map_err(|error| self.explain_missing_tables(error))?.outcome())
-    }
-
-    async fn enqueue_or_explain(
-        &self,
         connection: &mut Connection,
-        it: QueuedRow<'_>,
+        workflow: &NewWorkflow,
     ) -> Result<StartedRow, StoreError> {
+        let it = QueuedRow::of(workflow).ok_or_else(without_queue)?;
         let hint = hints::text(hints::NO_PROCESS, &[Hint::for_queue(&it.placement.queue)]);
         if it.debounce().is_some() {
             let query =

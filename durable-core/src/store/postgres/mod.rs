@@ -10,8 +10,10 @@ mod commit;
 mod connections;
 mod connector;
 mod control;
+pub(super) mod diagnose;
 mod dialect;
 mod enqueue_within;
+mod grants;
 mod messages;
 mod notify;
 mod poll;
@@ -89,19 +91,23 @@ use sqlx_core::transaction::TransactionManager;
 use self::batch_sql::BatchStatements;
 use self::connections::{ConnectionGroup, LentConnection, run_call, statement_begins};
 use self::connector::{Connector, ServerInfo, server_info};
-use self::dialect::{MIGRATIONS_TABLE, Query, StoreTransaction};
+use self::dialect::{MIGRATIONS, MIGRATIONS_TABLE, Query, StoreTransaction};
 use self::schema::Schema;
 use crate::store::hints;
 use crate::store::location::cannot_open;
+use crate::store::migrations;
 use crate::store::sql::statements_of_files;
 use crate::store::statement_counter::StatementCounter;
 use crate::store::{
-    BoxFuture, Lifecycle, Location, PoolState, StatementCounts, StoreError, StoreErrorKind, StoreFuture, StoreSettings,
+    BoxFuture, Lifecycle, Location, PoolState, RoleAccess, StatementCounts, StoreError, StoreErrorKind, StoreFuture,
+    StoreSettings,
 };
 use crate::types::time::Timestamp;
 
 /// What few connections are enough for: commits, leases, everything else of the engine, users' transactions.
 const MIN_CONNECTIONS: u32 = 4;
+/// What few connections are enough for a client.
+const MIN_CLIENT_CONNECTIONS: u32 = 2;
 /// How long a statement about leases waits for a lock. One that waits for longer would not be noticed, because
 /// the server does not find out that its client has given up.
 const LEASES_LOCK_TIMEOUT: Duration = Duration::from_secs(2);
@@ -110,7 +116,7 @@ const ENGINE_IDLE_LIMIT: Duration = Duration::from_secs(10);
 
 statements_of_files! {
     belongings claim claim_limited commit commit_rows control enqueue enqueue_within events_and_streams executors
-    filtered_list fork_rows histories messages messaging migrate notify poll queues read schedules single_rows
+    filtered_list fork_rows grants histories messages messaging migrate notify poll queues read schedules single_rows
     takeover transact versions workflow_changes
 }
 
@@ -158,12 +164,13 @@ impl PostgresStore {
         let server = server_info(&mut first).await.map_err(cannot)?;
         let settings = settings.limited_by(&server).map_err(cannot)?;
         let second = connector.detect_shared_sessions(&mut first).await.map_err(cannot)?;
-        let sizes = GroupSizes::of(settings.connections);
+        let sizes = if settings.for_client { GroupSizes::of_client } else { GroupSizes::of }(settings.connections);
         let group = |name, size| ConnectionGroup::new(name, size, &connector, None, true);
         let writing = ConnectionGroup::new("writing", 1, &connector, None, false);
         let control = ConnectionGroup::new("leases", sizes.control, &connector, Some(LEASES_LOCK_TIMEOUT), false);
+        let work = group("work", sizes.work);
         if let Some(second) = second {
-            writing.put(first).await.map_err(cannot)?;
+            if settings.for_client { &work } else { &writing }.put(first).await.map_err(cannot)?;
             control.put(second).await.map_err(cannot)?;
         }
         if connector.shares_sessions() {
@@ -172,7 +179,7 @@ impl PostgresStore {
         Ok(Self {
             writing,
             control,
-            work: group("work", sizes.work),
+            work,
             transactions: group("transactions", sizes.transactions),
             has_listener: sizes.listener,
             settings,
@@ -278,17 +285,7 @@ impl PostgresStore {
     async fn lock_migrations(&self, transaction: &mut PgConnection) -> Result<(), StoreError> {
         let lock = "select pg_advisory_xact_lock(hashtextextended('durable: migrations of ' || $1, 0))";
         sqlx::query(lock).bind(self.schema.quoted()).execute(&mut *transaction).await?;
-        for statement in [
-            format!("create schema if not exists {}", self.schema.quoted()),
-            format!(
-                "create table if not exists {MIGRATIONS_TABLE} (
-                    version     bigint primary key,
-                    description text   not null,
-                    checksum    bytea  not null,
-                    applied_at  bigint not null
-                )"
-            ),
-        ] {
+        for statement in preparations(&self.schema) {
             raw(self.render(&statement)).execute(&mut *transaction).await?;
         }
         Ok(())
@@ -298,6 +295,32 @@ impl PostgresStore {
         let query = self.query(&self.sql.control.migrations_table).bind(&*self.render(MIGRATIONS_TABLE));
         Ok(query.fetch_one(connection).await?.try_get::<Option<i64>, _>(0)?.is_some())
     }
+}
+
+/// The schema, and the table of applied migrations.
+fn preparations(schema: &Schema) -> [String; 2] {
+    [
+        format!("create schema if not exists {}", schema.quoted()),
+        format!(
+            "create table if not exists {MIGRATIONS_TABLE} (
+                    version     bigint primary key,
+                    description text   not null,
+                    checksum    bytea  not null,
+                    applied_at  bigint not null
+                )"
+        ),
+    ]
+}
+
+/// A script that does what [`Lifecycle::migrate`] does to a database without the schema.
+///
+/// # Errors
+/// [`StoreErrorKind::Refused`] when no schema can have the name.
+pub(super) fn migration_script(schema: &str) -> Result<String, StoreError> {
+    let schema = Schema::new(schema)?;
+    let blob = |checksum: &str| format!("decode('{checksum}', 'hex')");
+    let script = migrations::script(&MIGRATIONS, &preparations(&schema), MIGRATIONS_TABLE, blob);
+    Ok(schema.render(&script).to_string())
 }
 
 /// The statements that begin a transaction, in one message: the server ends it if its process is silent for so
@@ -324,6 +347,13 @@ impl GroupSizes {
         let transactions = (rest * 5 / 8).max(1);
         Self { control, work: rest - transactions, transactions, listener }
     }
+
+    /// Those of a client, which neither commits nor runs transactions: from 3 on one that listens, and one for
+    /// executors' rows.
+    fn of_client(connections: u32) -> Self {
+        let listener = connections > MIN_CLIENT_CONNECTIONS;
+        Self { control: 1, work: (connections - 1 - u32::from(listener)).max(1), transactions: 1, listener }
+    }
 }
 
 impl StoreSettings {
@@ -340,9 +370,10 @@ impl StoreSettings {
             ));
         }
         if let Some(limit) = server.connection_limit {
-            if limit < MIN_CONNECTIONS {
+            let least = if self.for_client { MIN_CLIENT_CONNECTIONS } else { MIN_CONNECTIONS };
+            if limit < least {
                 return refused(format!(
-                    "its role may have {limit} connections, and durable needs at least {MIN_CONNECTIONS}, and {} as it is set: raise it with `alter role … connection limit`",
+                    "its role may have {limit} connections, and durable needs at least {least}, and {} as it is set: raise it with `alter role … connection limit`",
                     self.connections
                 ));
             }
@@ -373,6 +404,14 @@ fn prepared(text: &Arc<str>) -> Query {
 impl Lifecycle for PostgresStore {
     fn migrate(&self) -> StoreFuture<'_, ()> {
         Box::pin(self.run_migrations())
+    }
+
+    fn missing_migrations(&self) -> StoreFuture<'_, Vec<String>> {
+        self.call(async move { self.missing_migrations_on(&mut *self.reading().await?).await })
+    }
+
+    fn grant<'a>(&'a self, role: &'a str, access: RoleAccess) -> StoreFuture<'a, Vec<String>> {
+        self.call(self.grant_to(role, access))
     }
 
     fn claim_schema<'a>(&'a self, application: &'a str) -> StoreFuture<'a, String> {

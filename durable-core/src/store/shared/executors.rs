@@ -6,13 +6,14 @@ use sqlx::Row;
 
 use super::SqlStore;
 use super::dialect::{AND_CLOCK, FROM_CLOCK, ORPHANED, bind_now, bind_row, is_in, is_known, list, now, parameters};
-use crate::store::columns::{EXECUTOR, ExecutorRow, names, select};
+use crate::store::columns::{EXECUTOR, ExecutorRow, ListedExecutorRow, names, select};
 use crate::store::decode::decode;
 use crate::store::sql::sql_statements;
 use crate::store::{
     ExecutorInfo, Executors, Fence, HeartbeatResult, KnownWorkflow, NewExecutor, ReleaseRequest, ReleasedWorkflows,
     StoreError, StoreFuture, Takeover, TakeoverRequest, WorkFound, WorkQuery,
 };
+use crate::types::executor_listing::ListedExecutor;
 use crate::types::keys::{Epoch, ExecutorKey, WorkflowKey};
 use crate::types::time::micros;
 
@@ -35,6 +36,17 @@ sql_statements! {
         select("e", ExecutorRow::COLUMNS, &[
             ("expired", &format!("e.lease_until < {}", now(1))),
             ("leaving", "e.state = 'LEAVING'")
+        ])
+    );
+    /// $1 now.
+    listed = format!(
+        "select {} from durable.executors e {AND_CLOCK} where true order by e.started_at, e.key",
+        select("e", ListedExecutorRow::COLUMNS, &[
+            ("expired", &format!("e.lease_until < {}", now(1))),
+            (
+                "running",
+                "(select count(*) from durable.workflows w where w.status = 'PENDING' and w.executor = e.key)"
+            )
         ])
     );
     /// $1 known names.
@@ -112,6 +124,13 @@ impl Executors for SqlStore {
         self.call(async move {
             let query = bind_now(self.query(&self.sql.executors.all));
             query.fetch_all(&mut *self.leases().await?).await?.iter().map(decode::<_, ExecutorRow, _>).collect()
+        })
+    }
+
+    fn list_executors(&self) -> StoreFuture<'_, Vec<ListedExecutor>> {
+        self.call(async move {
+            let rows = bind_now(self.query(&self.sql.executors.listed)).fetch_all(&mut *self.reading().await?).await?;
+            rows.iter().map(decode::<_, ListedExecutorRow, _>).collect()
         })
     }
 

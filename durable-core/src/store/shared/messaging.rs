@@ -56,10 +56,23 @@ impl Messaging for SqlStore {
     ) -> StoreFuture<'a, SendOutcome> {
         self.call(async move {
             let Some(connection) = Self::own_connection(connection) else { return Ok(SendOutcome::OtherDatabase) };
-            Ok(match self.send_on(connection, message).await.map_err(|error| self.explain_missing_tables(error))? {
-                Sent::Now | Sent::Before => SendOutcome::Posted,
-                Sent::NoReceiver(status) => SendOutcome::NoReceiver(status),
-            })
+            let sent = self.send_on(connection, message).await;
+            Ok(outcome(sent.map_err(|error| self.explain_missing_tables(error))?))
         })
+    }
+
+    fn send<'a>(&'a self, message: &'a NewMessage) -> StoreFuture<'a, SendOutcome> {
+        self.call(async move {
+            let sent = self.send_on(&mut *self.writing().await?, message).await?;
+            self.counter.committed(u64::from(sent == Sent::Now));
+            Ok(outcome(sent))
+        })
+    }
+}
+
+fn outcome(sent: Sent) -> SendOutcome {
+    match sent {
+        Sent::Now | Sent::Before => SendOutcome::Posted,
+        Sent::NoReceiver(status) => SendOutcome::NoReceiver(status),
     }
 }

@@ -5,7 +5,7 @@ use sqlx::{FromRow, Row};
 use super::dialect::{Connection, MIGRATIONS, MIGRATIONS_TABLE};
 use super::{SqlStore, raw};
 use crate::store::StoreError;
-use crate::store::migrations::{AppliedMigration, MigrationState, compare, statements};
+use crate::store::migrations::{AppliedMigration, missing, name_of, statements};
 use crate::store::sql::sql_statements;
 use crate::types::time::Timestamp;
 
@@ -23,29 +23,32 @@ sql_statements! {
 impl SqlStore {
     /// Checks first, and writes only if something is missing. Everything is one transaction.
     pub(super) async fn migrate_on(&self, connection: &mut Connection) -> Result<(), StoreError> {
-        if compare(&MIGRATIONS, &self.applied(&mut *connection).await?)? == MigrationState::Current {
+        if missing(&MIGRATIONS, &self.applied(&mut *connection).await?)?.is_empty() {
             return Ok(());
         }
         let mut transaction = self.begin(connection).await?;
         self.lock_migrations(&mut transaction).await?;
         // Another process may have migrated the database between the check and the lock.
         let applied = self.applied(&mut transaction).await?;
-        if compare(&MIGRATIONS, &applied)? == MigrationState::Behind {
-            for migration in MIGRATIONS.iter().filter(|it| applied.iter().all(|there| there.version != it.version)) {
-                for statement in statements(migration.sql.as_str()) {
-                    raw(self.render(statement)).execute(&mut *transaction).await.map_err(|error| {
-                        let error = StoreError::from(error);
-                        let name = format!("{} ({})", migration.version, migration.description);
-                        StoreError::new(error.kind, format_args!("migration {name}: {}", error.message))
-                    })?;
-                }
-                let query = self.query(&self.sql.migrate.note).bind(migration.version).bind(&*migration.description);
-                let query = query.bind(&*migration.checksum).bind(Timestamp::local_now());
-                query.execute(&mut *transaction).await?;
+        for migration in missing(&MIGRATIONS, &applied)? {
+            for statement in statements(migration.sql.as_str()) {
+                raw(self.render(statement)).execute(&mut *transaction).await.map_err(|error| {
+                    let error = StoreError::from(error);
+                    let name = name_of(migration);
+                    StoreError::new(error.kind, format_args!("migration {name}: {}", error.message))
+                })?;
             }
+            let query = self.query(&self.sql.migrate.note).bind(migration.version).bind(&*migration.description);
+            let query = query.bind(&*migration.checksum).bind(Timestamp::local_now());
+            query.execute(&mut *transaction).await?;
         }
         self.end(transaction, 1).await?;
         Ok(())
+    }
+
+    /// The names of the migrations that the database does not have.
+    pub(super) async fn missing_migrations_on(&self, connection: &mut Connection) -> Result<Vec<String>, StoreError> {
+        Ok(missing(&MIGRATIONS, &self.applied(connection).await?)?.into_iter().map(name_of).collect())
     }
 
     /// The name of the application that the schema belongs to, which is this one if there is none yet.

@@ -8,10 +8,11 @@ use super::dialect::{
 };
 use crate::store::columns::{LIMITS, QUEUE, QueueInfoRow, limits_of, names, names_of};
 use crate::store::decode::decode;
+use crate::store::enqueue_rows::without_partition;
 use crate::store::sql::sql_statements;
 use crate::store::{
     ClaimRequest, Claimed, EnqueueOutcome, Fence, NewQueue, NewWorkflow, OutboxConnection, Promoted, QueueChange,
-    QueueRow, Queues, StoreFuture,
+    QueueRow, Queues, StoreFuture, Verdict,
 };
 use crate::types::keys::WorkflowKey;
 
@@ -32,6 +33,8 @@ sql_statements! {
         names_of("excluded", LIMITS),
         limits = names(LIMITS)
     );
+    /// Whether a workflow needs a partition key there. $1 name.
+    partitioned = "select partitioned from durable.queues where name = $1";
     /// $1 name; $2 paused.
     pause = "update durable.queues set paused = $2 where name = $1";
     /// $1 name; from $2 the limits; then whether they differ from those in the code.
@@ -134,6 +137,27 @@ impl Queues for SqlStore {
         connection: OutboxConnection<'a>,
         workflow: &'a NewWorkflow,
     ) -> StoreFuture<'a, EnqueueOutcome> {
-        self.call(self.enqueue_on(connection, workflow))
+        self.call(async move {
+            let Some(connection) = Self::own_connection(connection) else { return Ok(EnqueueOutcome::OtherDatabase) };
+            let enqueued = self.enqueue_on(connection, workflow).await;
+            Ok(enqueued.map_err(|error| self.explain_missing_tables(error))?.outcome())
+        })
+    }
+
+    fn enqueue<'a>(&'a self, workflow: &'a NewWorkflow) -> StoreFuture<'a, Verdict> {
+        self.call(async move {
+            let mut connection = self.writing().await?;
+            if let Some(place) = workflow.placement.as_ref().filter(|it| it.partition.is_none()) {
+                let queue = self.query(&self.sql.queues.partitioned).bind(&place.queue);
+                if let Some(row) = queue.fetch_optional(&mut *connection).await?
+                    && row.try_get(0)?
+                {
+                    return Err(without_partition(workflow, &place.queue));
+                }
+            }
+            let verdict = self.enqueue_on(&mut connection, workflow).await?.verdict();
+            self.counter.committed(u64::from(verdict == Verdict::Stored));
+            Ok(verdict)
+        })
     }
 }

@@ -9,7 +9,7 @@ use crate::store::sql::sql_statements;
 use crate::store::{ScheduleChange, ScheduleRow, Schedules, StoreFuture};
 
 sql_statements! {
-    /// $1 to $9 the schedule; $10 now. A changed expression or zone counts from now: no process has missed
+    /// From $1 the schedule; then now. A changed expression or zone counts from now: no process has missed
     /// its earlier ticks.
     upsert = format!(
         "insert into durable.schedules as s ({}, last_tick, created_at)

@@ -24,6 +24,8 @@ pub(super) struct DatabaseFile {
     pub(super) options: SqliteConnectOptions,
     pub(super) location: Location,
     create: bool,
+    /// Whether it is for a client: the file is neither created nor changed.
+    pub(super) for_client: bool,
 }
 
 impl DatabaseFile {
@@ -38,7 +40,7 @@ impl DatabaseFile {
         if path.ends_with(":memory:") || mode.as_deref() == Some("memory") {
             let location = Location { shown: "sqlite::memory:".to_owned(), file: None, in_memory: true };
             // The one connection is the whole database, and nothing shares it.
-            return Ok(Self { options: options.shared_cache(false), location, create: false });
+            return Ok(Self { options: options.shared_cache(false), location, create: false, for_client: false });
         }
         let file = options.get_filename().to_owned();
         if file.as_os_str().is_empty() {
@@ -54,7 +56,7 @@ impl DatabaseFile {
         };
         // Commits are to survive a loss of power, so every one of them is synced.
         let options = options.synchronous(SqliteSynchronous::Full);
-        Ok(Self { options, location, create: mode.as_deref() != Some("rw") })
+        Ok(Self { options, location, create: mode.as_deref() != Some("rw"), for_client: false })
     }
 
     /// Makes sure that the file exists, can be written, and is in WAL mode.
@@ -62,6 +64,9 @@ impl DatabaseFile {
         let file = self.options.get_filename();
         refuse_leftover_log(file)?;
         self.touch(file)?;
+        if self.for_client {
+            return Ok(());
+        }
         let cannot = |error: StoreError| cannot_open(file.display(), error.kind, error.message);
         let mut connection = self.options.connect().await.map_err(|error| cannot(error.into()))?;
         let mode = into_wal_mode(&mut connection).await.map_err(cannot)?;
@@ -76,19 +81,20 @@ impl DatabaseFile {
     /// Creates the file if it is missing, readable for its owner only, because it holds the arguments
     /// of workflows. SQLite gives its companion files the same mode.
     fn touch(&self, file: &Path) -> Result<(), StoreError> {
+        let create = self.create && !self.for_client;
         let mut how = OpenOptions::new();
-        how.read(true).write(true).create(self.create);
+        how.read(true).write(true).create(create);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut how, 0o600);
         let Err(error) = how.open(file) else { return Ok(()) };
         let shown = file.display();
         Err(match error.kind() {
-            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem if self.create && is_missing(file) => {
+            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem if create && is_missing(file) => {
                 let why = format!("cannot make the database {shown}: its folder is not writable: {error}");
                 StoreError::new(StoreErrorKind::Refused, why)
             }
             ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => not_writable(file, &error),
-            ErrorKind::NotFound if self.create => {
+            ErrorKind::NotFound if create => {
                 let why = format!("cannot make the database {shown}: its folder does not exist");
                 StoreError::new(StoreErrorKind::Refused, why)
             }

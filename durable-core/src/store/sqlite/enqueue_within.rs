@@ -1,4 +1,4 @@
-//! Workflows that are enqueued on users' connections to SQLite.
+//! Workflows that are enqueued in SQLite without a fence: on users' connections, and for clients.
 
 use sqlx::SqliteConnection;
 
@@ -8,7 +8,7 @@ use crate::store::sql::sql_statements;
 use crate::store::sqlite::SqliteStore;
 use crate::store::sqlite::dialect::bind_now;
 use crate::store::sqlite::nul::refuse_nul_in_workflow;
-use crate::store::{EnqueueOutcome, NewWorkflow, OutboxConnection, StoreError};
+use crate::store::{NewWorkflow, StoreError};
 
 sql_statements! {
     /// From $1 the workflow, its placement and its delay; then now.
@@ -18,27 +18,23 @@ sql_statements! {
 }
 
 impl SqliteStore {
-    /// Enqueues a workflow within the user's transaction.
+    /// Enqueues a workflow without a fence, within the transaction of the connection if it is in one.
     pub(super) async fn enqueue_on(
         &self,
-        connection: OutboxConnection<'_>,
+        connection: &mut SqliteConnection,
         workflow: &NewWorkflow,
-    ) -> Result<EnqueueOutcome, StoreError> {
-        let Some(connection) = Self::own_connection(connection) else { return Ok(EnqueueOutcome::OtherDatabase) };
+    ) -> Result<StartedRow, StoreError> {
         let it = QueuedRow::of(workflow).ok_or_else(without_queue)?;
         refuse_nul_in_workflow(workflow)?;
-        let enqueued = async {
-            // Outside a transaction of the user's, the savepoint makes these statements one transaction.
-            let sql = &self.sql.commit_rows;
-            self.query(&sql.savepoint).execute(&mut *connection).await?;
-            let enqueued = self.enqueue_or_explain(connection, it).await;
-            if enqueued.is_err() {
-                self.query(&sql.roll_back).execute(&mut *connection).await?;
-            }
-            self.query(&sql.release).execute(&mut *connection).await?;
-            enqueued
-        };
-        Ok(enqueued.await.map_err(|error| self.explain_missing_tables(error))?.outcome())
+        // Outside a transaction of the user's, the savepoint makes these statements one transaction.
+        let sql = &self.sql.commit_rows;
+        self.query(&sql.savepoint).execute(&mut *connection).await?;
+        let enqueued = self.enqueue_or_explain(connection, it).await;
+        if enqueued.is_err() {
+            self.query(&sql.roll_back).execute(&mut *connection).await?;
+        }
+        self.query(&sql.release).execute(&mut *connection).await?;
+        enqueued
     }
 
     async fn enqueue_or_explain(

@@ -9,6 +9,7 @@ mod claim_limited;
 mod commit;
 mod control;
 mod database_file;
+pub(super) mod diagnose;
 mod dialect;
 mod enqueue_within;
 mod file_identity;
@@ -85,13 +86,14 @@ use sqlx::sqlite::SqlitePoolOptions;
 use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection, SqlitePool};
 
 use self::database_file::DatabaseFile;
-use self::dialect::{MIGRATIONS_TABLE, Query, StoreTransaction};
+use self::dialect::{MIGRATIONS, MIGRATIONS_TABLE, Query, StoreTransaction};
 use self::file_identity::FileIdentity;
 use self::writer_connection::{ReadConnection, WriterConnection, WriterGuard};
+use crate::store::migrations;
 use crate::store::sql::statements_of_files;
 use crate::store::statement_counter::StatementCounter;
 use crate::store::{
-    BoxFuture, Lifecycle, Location, PoolState, StatementCounts, StoreError, StoreErrorKind, StoreFuture,
+    BoxFuture, Lifecycle, Location, PoolState, RoleAccess, StatementCounts, StoreError, StoreErrorKind, StoreFuture,
 };
 use crate::types::time::Timestamp;
 
@@ -133,8 +135,9 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreErrorKind::Refused`] for a URL that names no file, a folder that does not exist, or a file that
     /// cannot be written; [`StoreErrorKind::Foreign`] for a file that is no SQLite database.
-    pub(crate) async fn open(url: &str) -> Result<Self, StoreError> {
-        let file = DatabaseFile::of(url)?;
+    pub(crate) async fn open(url: &str, for_client: bool) -> Result<Self, StoreError> {
+        let mut file = DatabaseFile::of(url)?;
+        file.for_client = for_client;
         let in_memory = file.location.in_memory;
         let identity = Arc::new(FileIdentity::new(file.location.file.clone()));
         let readers = if in_memory {
@@ -257,15 +260,7 @@ impl SqliteStore {
 
     /// Creates the table of migrations. The lock for writing was taken with the transaction.
     async fn lock_migrations(&self, transaction: &mut SqliteConnection) -> Result<(), StoreError> {
-        let statement = format!(
-            "create table if not exists {MIGRATIONS_TABLE} (
-                version     integer primary key,
-                description text    not null,
-                checksum    blob    not null,
-                applied_at  integer not null
-            ) strict"
-        );
-        raw(statement.into()).execute(transaction).await?;
+        raw(migrations_table().into()).execute(transaction).await?;
         Ok(())
     }
 
@@ -288,6 +283,24 @@ impl SqliteStore {
     }
 }
 
+/// The table of applied migrations.
+fn migrations_table() -> String {
+    format!(
+        "create table if not exists {MIGRATIONS_TABLE} (
+                version     integer primary key,
+                description text    not null,
+                checksum    blob    not null,
+                applied_at  integer not null
+            ) strict"
+    )
+}
+
+/// A script that does what [`Lifecycle::migrate`] does to an empty file.
+pub(super) fn migration_script() -> String {
+    let blob = |checksum: &str| format!("x'{checksum}'");
+    render(&migrations::script(&MIGRATIONS, &[migrations_table()], MIGRATIONS_TABLE, blob)).to_string()
+}
+
 /// The text that is sent: tables have a prefix instead of a schema, and parameters a question mark.
 fn render(text: &str) -> Arc<str> {
     text.replace("durable.", "durable_").replace('$', "?").into()
@@ -305,6 +318,19 @@ fn raw(text: Arc<str>) -> sqlx::RawSql {
 impl Lifecycle for SqliteStore {
     fn migrate(&self) -> StoreFuture<'_, ()> {
         Box::pin(self.run_migrations())
+    }
+
+    fn missing_migrations(&self) -> StoreFuture<'_, Vec<String>> {
+        self.call(async move { self.missing_migrations_on(&mut *self.reading().await?).await })
+    }
+
+    fn grant<'a>(&'a self, role: &'a str, access: RoleAccess) -> StoreFuture<'a, Vec<String>> {
+        Box::pin(async move {
+            let why = format!(
+                "SQLite has no roles, so {role:?} cannot be given {access}: the owner of the file and its mode decide"
+            );
+            Err(StoreError::new(StoreErrorKind::Refused, why))
+        })
     }
 
     fn claim_schema<'a>(&'a self, application: &'a str) -> StoreFuture<'a, String> {

@@ -13,7 +13,7 @@ pub(super) fn refuse_nul_in_message(message: &NewMessage) -> Result<(), StoreErr
 
 /// Refuses a workflow as [`refuse_nul`] does.
 pub(super) fn refuse_nul_in_workflow(it: &NewWorkflow) -> Result<(), StoreError> {
-    let own = [Some(&it.id), Some(&it.name), Some(&it.version), Some(&it.input), it.instance.as_ref()];
+    let own = [Some(&it.id), Some(&it.name), it.version.as_ref(), Some(&it.input), it.instance.as_ref()];
     let placement = it.placement.as_ref().map(|it| {
         let debounce = it.debounce.as_ref().map(|it| &it.key);
         [Some(&it.queue), it.partition.as_ref(), it.deduplication_id.as_ref(), debounce]

@@ -31,3 +31,4 @@ pub(super) mod stored_payloads;
 pub(super) mod stored_schedules;
 pub(super) mod unlimited_durations;
 pub(super) mod unlimited_timeouts_in_rows;
+pub(super) mod writes_of_clients;

@@ -14,7 +14,7 @@ use crate::support::store_rows::{
 };
 
 fn of_version(version: &str, new: NewWorkflow) -> NewWorkflow {
-    NewWorkflow { version: version.to_owned(), ..new }
+    NewWorkflow { version: Some(version.to_owned()), ..new }
 }
 
 fn pinned_to(version: &str) -> Vec<KnownWorkflow> {

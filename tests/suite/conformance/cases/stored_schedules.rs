@@ -13,6 +13,8 @@ fn hourly(name: &str) -> ScheduleRow {
         misfire: "once".into(),
         overlap: "skip".into(),
         input: Some(r#"{"of":"sales"}"#.into()),
+        queue: Some("mail".into()),
+        timeout: Some(60_000_000),
         instance: Some("north".into()),
         in_code: false,
         paused: false,

@@ -7,14 +7,14 @@ use durable_core::store::{
     Epoch, ExecutorInfo, ExecutorKey, Executors, ExistingWorkflow, Fence, ForkOutcome, ForkRequest, HeartbeatResult,
     Hint, Histories, KnownCode, KnownWorkflow, Lifecycle, Listings, Location, Messaging, NewExecutor, NewMessage,
     NewQueue, NewWorkflow, Notification, Notifications, OutboxConnection, PollRequest, PollResult, PoolState, Promoted,
-    QueueChange, QueueRow, Queues, Read, Record, ReleaseRequest, ReleasedWorkflows, ScheduleChange, ScheduleRow,
-    Schedules, SendOutcome, StatementCounts, StoreError, StoreErrorKind, StoreFuture, StoredEventValue, StreamCursor,
-    StreamPage, Takeover, TakeoverRequest, Timestamp, Transact, Transacted, TransactionEnd, TransactionStart, UserWork,
-    Versions, WorkFound, WorkQuery, WorkflowChange, WorkflowKey,
+    QueueChange, QueueRow, Queues, Read, Record, ReleaseRequest, ReleasedWorkflows, RoleAccess, ScheduleChange,
+    ScheduleRow, Schedules, SendOutcome, StatementCounts, StoreError, StoreErrorKind, StoreFuture, StoredEventValue,
+    StreamCursor, StreamPage, Takeover, TakeoverRequest, Timestamp, Transact, Transacted, TransactionEnd,
+    TransactionStart, UserWork, Verdict, Versions, WorkFound, WorkQuery, WorkflowChange, WorkflowKey,
 };
 use durable_core::{
-    EventInfo, Filter, GroupBy, History, MessageInfo, Page, StepInfo, StreamItemInfo, VersionInfo, WorkflowCounts,
-    WorkflowInfo,
+    EventInfo, Filter, GroupBy, History, ListedExecutor, MessageInfo, Page, StepInfo, StreamItemInfo, VersionInfo,
+    WorkflowCounts, WorkflowInfo,
 };
 
 use super::{Fate, FaultyStore, HoldAt};
@@ -99,6 +99,7 @@ impl Executors for FaultyStore {
     heartbeat(fence: Fence, lease: Duration, running: &'a [WorkflowKey]) -> HeartbeatResult;
     mark_leaving(fence: Fence) -> ();
     executors() -> Vec<ExecutorInfo>;
+    list_executors() -> Vec<ListedExecutor>;
     fence_out(executor: ExecutorKey, epoch: Epoch) -> bool;
     note_alive(executor: ExecutorKey) -> ();
     remove_dead_executors() -> ();
@@ -183,6 +184,7 @@ impl Queues for FaultyStore {
     queues() -> Vec<QueueRow>;
     change_queue(name: &'a str, change: QueueChange) -> bool;
     enqueue_in(connection: OutboxConnection<'a>, workflow: &'a NewWorkflow) -> EnqueueOutcome;
+    enqueue(workflow: &'a NewWorkflow) -> Verdict;
     }
 }
 
@@ -210,6 +212,7 @@ impl Messaging for FaultyStore {
     read_stream(workflow: &'a str, stream: &'a str, mark: StreamCursor, limit: u32) -> StreamPage;
     event_history(workflow: &'a str, event: &'a str) -> Vec<StoredEventValue>;
     send_in(connection: OutboxConnection<'a>, message: &'a NewMessage) -> SendOutcome;
+    send(message: &'a NewMessage) -> SendOutcome;
     }
 }
 
@@ -228,6 +231,8 @@ impl Lifecycle for FaultyStore {
     through! {
     migrate() -> ();
     claim_schema(application: &'a str) -> String;
+    missing_migrations() -> Vec<String>;
+    grant(role: &'a str, access: RoleAccess) -> Vec<String>;
     drop_everything() -> ();
     }
 

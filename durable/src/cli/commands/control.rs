@@ -1,0 +1,171 @@
+//! `durable resume`, `restart`, `fork`, `delete` and `label`
+
+use clap::Args;
+use serde_json::Value;
+
+use crate::cli::exit::{Exit, Failure, Result};
+use crate::cli::selection::Selection;
+use crate::cli::session::Session;
+use crate::{Error, ForkCall, ForkFrom, Position};
+
+/// Let workflows go on from where they stand: parked, cancelled or failed ones
+///
+/// What is recorded is not run again, except for the failed operations that led to the end.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ResumeArguments {
+    #[command(flatten)]
+    selection: Selection,
+}
+
+/// Start workflows again from the beginning, as new ones with the same arguments
+#[derive(Debug, Args)]
+pub(in crate::cli) struct RestartArguments {
+    #[command(flatten)]
+    selection: Selection,
+    #[command(flatten)]
+    copy: CopyArguments,
+}
+
+/// Make new workflows that keep a part of the records
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ForkArguments {
+    #[command(flatten)]
+    selection: Selection,
+    /// The position that is run again first, as in 3; or `failure`, or `last`
+    #[arg(long, value_name = "POSITION", default_value = "failure")]
+    from: String,
+    /// Replace the recorded result of a call that is kept
+    #[arg(long = "output-of", value_name = "POSITION=JSON")]
+    outputs: Vec<String>,
+    #[command(flatten)]
+    copy: CopyArguments,
+}
+
+/// What is otherwise about the new workflow.
+#[derive(Debug, Args)]
+struct CopyArguments {
+    /// The id of the new workflow, for one workflow
+    #[arg(long = "new-id", value_name = "ID", conflicts_with = "conditions")]
+    new_id: Option<String>,
+    /// Put the new workflow on this queue
+    #[arg(long, value_name = "NAME")]
+    queue: Option<String>,
+    /// Replace one argument; a value that is no JSON is a text
+    #[arg(long = "arg", value_name = "NAME=VALUE")]
+    arguments: Vec<String>,
+}
+
+/// Delete workflows that have ended or are parked, with all that they have started
+#[derive(Debug, Args)]
+pub(in crate::cli) struct DeleteArguments {
+    #[command(flatten)]
+    selection: Selection,
+}
+
+/// Add labels to workflows; an empty value takes a label away
+#[derive(Debug, Args)]
+pub(in crate::cli) struct LabelArguments {
+    #[command(flatten)]
+    selection: Selection,
+    /// The label
+    #[arg(long = "set", value_name = "NAME=VALUE", required = true)]
+    labels: Vec<String>,
+}
+
+pub(in crate::cli) async fn resume(session: &Session, arguments: &ResumeArguments) -> Result<()> {
+    let change = async |client: &crate::Client, id: &str| client.resume_workflow(id).await.map(|()| String::new());
+    arguments.selection.apply(session, "resume", "resumed", change).await
+}
+
+pub(in crate::cli) async fn restart(session: &Session, arguments: &RestartArguments) -> Result<()> {
+    let copy = Copy::of(&arguments.copy, &[])?;
+    let change = async |client: &crate::Client, id: &str| copy.make(client.restart_workflow(id)).await;
+    arguments.selection.apply(session, "restart", "restarted", change).await
+}
+
+pub(in crate::cli) async fn fork(session: &Session, arguments: &ForkArguments) -> Result<()> {
+    let from = match arguments.from.as_str() {
+        "failure" => ForkFrom::Failure,
+        "last" => ForkFrom::LastStep,
+        number => {
+            let position = number.parse().map_err(|_| {
+                Failure::new(Exit::Usage, format!("--from {number:?} is no number of a call, `failure` or `last`"))
+            })?;
+            ForkFrom::Position(position)
+        }
+    };
+    let copy = Copy::of(&arguments.copy, &arguments.outputs)?;
+    let change = async |client: &crate::Client, id: &str| copy.make(client.fork_workflow(id, from)).await;
+    arguments.selection.apply(session, "fork", "forked", change).await
+}
+
+pub(in crate::cli) async fn delete(session: &Session, arguments: &DeleteArguments) -> Result<()> {
+    let change = async |client: &crate::Client, id: &str| match client.delete_workflow(id).await? {
+        0 => Ok("there is no such workflow".to_owned()),
+        1 => Ok("deleted".to_owned()),
+        many => Ok(format!("deleted, with {} that it had started", many - 1)),
+    };
+    arguments.selection.apply(session, "delete", "deleted", change).await
+}
+
+pub(in crate::cli) async fn label(session: &Session, arguments: &LabelArguments) -> Result<()> {
+    let labels = arguments.labels.iter().map(|it| pair("--set", it)).collect::<Result<Vec<_>>>()?;
+    let change =
+        async |client: &crate::Client, id: &str| client.set_labels(id, labels.clone()).await.map(|()| String::new());
+    arguments.selection.apply(session, "label", "labeled", change).await
+}
+
+/// What is otherwise about a new workflow.
+struct Copy {
+    id: Option<String>,
+    queue: Option<String>,
+    arguments: Vec<(String, Value)>,
+    outputs: Vec<(Position, Value)>,
+}
+
+impl Copy {
+    fn of(copy: &CopyArguments, outputs: &[String]) -> Result<Self> {
+        let argument = |text: &String| {
+            let (name, value) = pair("--arg", text)?;
+            let value = serde_json::from_str(&value).unwrap_or(Value::String(value));
+            Ok((name, value))
+        };
+        let output = |text: &String| {
+            let (position, value) = pair("--output-of", text)?;
+            let usage = |error: String| Failure::new(Exit::Usage, format!("--output-of {text}: {error}"));
+            let position = position.parse().map_err(|error: crate::InvalidPosition| usage(error.to_string()))?;
+            let value =
+                serde_json::from_str(&value).map_err(|error| usage(format!("the value is no JSON: {error}")))?;
+            Ok((position, value))
+        };
+        Ok(Self {
+            id: copy.new_id.clone(),
+            queue: copy.queue.clone(),
+            arguments: copy.arguments.iter().map(argument).collect::<Result<_>>()?,
+            outputs: outputs.iter().map(output).collect::<Result<_>>()?,
+        })
+    }
+
+    /// Makes the new workflow, and gives its id.
+    async fn make(&self, mut call: ForkCall) -> Result<String, Error> {
+        if let Some(id) = &self.id {
+            call = call.id(id);
+        }
+        if let Some(queue) = &self.queue {
+            call = call.queue(queue);
+        }
+        for (name, value) in &self.arguments {
+            call = call.replace_argument(name, value);
+        }
+        for (position, value) in &self.outputs {
+            call = call.replace_output(position.clone(), value);
+        }
+        call.await.map(|handle| handle.id().to_owned())
+    }
+}
+
+/// The two sides of `NAME=VALUE`.
+fn pair(option: &str, text: &str) -> Result<(String, String)> {
+    let sides = text.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
+    sides.ok_or_else(|| Failure::new(Exit::Usage, format!("{option} {text} is no NAME=VALUE")))
+}

@@ -1,0 +1,160 @@
+//! `durable enqueue` and `durable start`
+
+use std::time::Duration;
+
+use clap::Args;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::cli::exit::{Exit, Failure, Result};
+use crate::cli::session::Session;
+use crate::cli::text::json_argument;
+use crate::{EnqueueCall, WorkflowHandle};
+
+/// Start a workflow by its name, on a queue
+#[derive(Debug, Args)]
+pub(in crate::cli) struct EnqueueArguments {
+    #[command(flatten)]
+    start: StartArguments,
+    /// The queue
+    #[arg(long)]
+    queue: String,
+    /// The priority: lower numbers go first
+    #[arg(long, allow_negative_numbers = true, value_name = "NUMBER")]
+    priority: Option<i32>,
+    /// The partition key: workflows of one key run in order
+    #[arg(long, value_name = "KEY")]
+    partition: Option<String>,
+    /// Refuse the start while another workflow with this deduplication id is on the queue
+    #[arg(long, value_name = "ID")]
+    deduplicate: Option<String>,
+    /// Attach to the workflow with the same deduplication id instead
+    #[arg(long, requires = "deduplicate")]
+    or_existing: bool,
+}
+
+/// Start a workflow by its name; any process of the application takes it
+#[derive(Debug, Args)]
+pub(in crate::cli) struct StartArguments {
+    /// The name of the workflow: that of its function, unless it has another one
+    workflow: String,
+    /// The arguments as a JSON object; @path reads a file, and - the standard input
+    #[arg(long, short, value_name = "JSON", conflicts_with = "argument")]
+    input: Option<String>,
+    /// One argument; a value that is no JSON is a text
+    #[arg(long = "arg", short, value_name = "NAME=VALUE")]
+    argument: Vec<String>,
+    /// The workflow's id, its idempotency key
+    #[arg(long)]
+    id: Option<String>,
+    /// The object that the workflow is a method of
+    #[arg(long, value_name = "NAME")]
+    instance: Option<String>,
+    /// Delay the start, as in 10m
+    #[arg(long, value_name = "DURATION")]
+    delay: Option<humantime::Duration>,
+    /// Cancel it if it takes longer
+    #[arg(long, value_name = "DURATION")]
+    timeout: Option<humantime::Duration>,
+    /// A label, by which it is found
+    #[arg(long = "label", value_name = "NAME=VALUE")]
+    labels: Vec<String>,
+    /// Wait for its end, and print its result
+    #[arg(long)]
+    wait: bool,
+}
+
+/// What was started, and what it returned if that was waited for.
+#[derive(Debug, Serialize)]
+struct Started<'a> {
+    id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<&'a Value>,
+}
+
+pub(in crate::cli) async fn enqueue(session: &Session, arguments: EnqueueArguments) -> Result<()> {
+    let EnqueueArguments { start, queue, priority, partition, deduplicate, or_existing } = arguments;
+    run(session, &start, |mut call| {
+        call = call.queue(&queue);
+        if let Some(priority) = priority {
+            call = call.priority(priority);
+        }
+        if let Some(key) = &partition {
+            call = call.partition(key);
+        }
+        if let Some(id) = &deduplicate {
+            call = call.deduplicate(id);
+        }
+        if or_existing { call.or_existing() } else { call }
+    })
+    .await
+}
+
+pub(in crate::cli) async fn start(session: &Session, arguments: StartArguments) -> Result<()> {
+    run(session, &arguments, |call| call).await
+}
+
+async fn run(session: &Session, arguments: &StartArguments, place: impl Fn(EnqueueCall) -> EnqueueCall) -> Result<()> {
+    let input = input_of(arguments)?;
+    session.confirm_write(&format!("start the workflow `{}`", arguments.workflow))?;
+    let client = session.connect().await?;
+    let mut call = place(client.enqueue(&arguments.workflow, &input));
+    if let Some(id) = &arguments.id {
+        call = call.id(id);
+    }
+    if let Some(name) = &arguments.instance {
+        call = call.instance(name);
+    }
+    if let Some(delay) = arguments.delay {
+        call = call.delay(delay.into());
+    }
+    if let Some(timeout) = arguments.timeout {
+        call = call.timeout(timeout.into());
+    }
+    for label in &arguments.labels {
+        let Some((name, value)) = label.split_once('=') else {
+            return Err(Failure::new(Exit::Usage, format!("--label {label} is no NAME=VALUE")));
+        };
+        call = call.label(name, value);
+    }
+    let handle = call.await?;
+    let result = if arguments.wait { Some(wait(session, &handle).await?) } else { None };
+    let started = Started { id: handle.id(), result: result.as_ref() };
+    let sentence = result.as_ref().map_or_else(|| handle.id().to_owned(), ToString::to_string);
+    session.output.done(&started, &sentence)?;
+    client.close().await;
+    Ok(())
+}
+
+/// The arguments of the workflow: an object, or single values.
+fn input_of(arguments: &StartArguments) -> Result<Value> {
+    if let Some(text) = &arguments.input {
+        return json_argument("the input", text);
+    }
+    let mut object = Map::new();
+    for argument in &arguments.argument {
+        let Some((name, value)) = argument.split_once('=') else {
+            return Err(Failure::new(Exit::Usage, format!("--arg {argument} is no NAME=VALUE"))
+                .hint(format!("write --arg {argument}=VALUE")));
+        };
+        let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
+        object.insert(name.to_owned(), value);
+    }
+    Ok(Value::Object(object))
+}
+
+/// Waits for the result, with a sign of life on a terminal.
+async fn wait(session: &Session, handle: &WorkflowHandle<Value>) -> Result<Value> {
+    let spinner = indicatif::ProgressBar::new_spinner(); // it is drawn on a terminal only
+    if session.output.is_json() {
+        spinner.set_draw_target(indicatif::ProgressDrawTarget::hidden());
+    }
+    spinner.set_message(format!("waiting for {}", handle.id()));
+    spinner.enable_steady_tick(Duration::from_millis(120));
+    let result = handle.result().await;
+    spinner.finish_and_clear();
+    result.map_err(|error| {
+        let failure = Failure::from(error);
+        Failure::new(Exit::Failed, format!("the workflow {}: {}", handle.id(), failure.message()))
+    })
+}

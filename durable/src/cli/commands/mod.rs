@@ -1,0 +1,17 @@
+//! The commands, one per file.
+
+pub(super) mod cancel;
+pub(super) mod completions;
+pub(super) mod context;
+pub(super) mod control;
+pub(super) mod doctor;
+pub(super) mod enqueue;
+pub(super) mod executor;
+pub(super) mod health;
+pub(super) mod ls;
+pub(super) mod migrate;
+pub(super) mod queue;
+pub(super) mod schedule;
+pub(super) mod send;
+pub(super) mod show;
+pub(super) mod status;

@@ -1,0 +1,196 @@
+//! The workflows that a command is about: ids, or all that match conditions.
+
+use std::time::Duration;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+
+use super::exit::{Exit, Failure, Result};
+use super::session::Session;
+use crate::{Client, Error, ErrorKind, Filter, GroupBy, Status};
+
+/// How many workflows are read at once.
+const PAGE: u32 = 200;
+
+/// The ids, or the conditions.
+#[derive(Debug, Args)]
+pub(super) struct Selection {
+    /// The ids of the workflows
+    #[arg(value_name = "ID", required_unless_present = "conditions", conflicts_with = "conditions")]
+    ids: Vec<String>,
+    /// All that match: status=error,name=checkout,label.tenant=acme
+    #[arg(long = "where", value_name = "KEY=VALUE,..", value_delimiter = ',')]
+    conditions: Vec<String>,
+    /// Only say how many there are
+    #[arg(long, requires = "conditions")]
+    dry_run: bool,
+}
+
+/// What became of the workflows of a command.
+#[derive(Debug, Default, Serialize)]
+struct Tally {
+    done: u64,
+    refused: u64,
+}
+
+/// What became of one workflow.
+#[derive(Debug, Serialize)]
+struct ChangedWorkflow<'a> {
+    id: &'a str,
+    result: &'a str,
+}
+
+impl Selection {
+    /// Carries the change out, for each workflow, after a question. `verb` is what happens, and `done` how it is told.
+    /// The change gives what to print for a workflow.
+    pub(super) async fn apply(
+        &self,
+        session: &Session,
+        verb: &str,
+        done: &str,
+        change: impl AsyncFn(&Client, &str) -> Result<String, Error>,
+    ) -> Result<()> {
+        if self.conditions.is_empty() {
+            return self.apply_to_ids(session, verb, done, change).await;
+        }
+        let filter = filter_of(&self.conditions)?;
+        let client = session.connect().await?;
+        let counts = client.count_workflows(filter.clone(), GroupBy::Status).await?;
+        let number = format!("{}{}", if counts.capped { "at least " } else { "" }, counts.total);
+        if self.dry_run || counts.total == 0 {
+            client.close().await;
+            return session.output.done(&counts, &format!("{number} workflows match"));
+        }
+        session.confirm_always(&format!("{verb} {number} workflows"))?;
+        let tally = apply_to_all(session, &client, filter, counts.total, &change).await?;
+        client.close().await;
+        let refused = if tally.refused == 0 { String::new() } else { format!(", {} refused", tally.refused) };
+        session.output.done(&tally, &format!("{} {done}{refused}", tally.done))?;
+        if tally.done == 0 { Err(Failure::new(Exit::Refused, "nothing was changed")) } else { Ok(()) }
+    }
+
+    async fn apply_to_ids(
+        &self,
+        session: &Session,
+        verb: &str,
+        done: &str,
+        change: impl AsyncFn(&Client, &str) -> Result<String, Error>,
+    ) -> Result<()> {
+        session.confirm_write(&format!("{verb} {}", self.ids.join(", ")))?;
+        let client = session.connect().await?;
+        let mut failure = None;
+        for id in &self.ids {
+            match change(&client, id).await {
+                Ok(detail) => {
+                    let result = if detail.is_empty() { done } else { &detail };
+                    session.output.done(&ChangedWorkflow { id, result }, &format!("{id}: {result}"))?;
+                }
+                // The others are carried out all the same.
+                Err(error) if is_about_one(&error) => {
+                    let this = Failure::from(error);
+                    eprintln!("{id}: {}", this.message());
+                    failure.get_or_insert(this);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        client.close().await;
+        match failure {
+            Some(failure) if self.ids.len() == 1 => Err(failure),
+            Some(failure) => Err(Failure::new(failure.exit, "some workflows were left as they are")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Whether an error says something about one workflow, and the next one may succeed.
+fn is_about_one(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::NotFound | ErrorKind::Refused | ErrorKind::Duplicate | ErrorKind::Ended | ErrorKind::InvalidId
+    )
+}
+
+/// With a progress bar on a terminal. The ids are read first, because a fork may match the conditions, too.
+async fn apply_to_all(
+    session: &Session,
+    client: &Client,
+    filter: Filter,
+    total: u64,
+    change: &impl AsyncFn(&Client, &str) -> Result<String, Error>,
+) -> Result<Tally> {
+    let bar = ProgressBar::new(total);
+    if session.output.is_json() {
+        bar.set_draw_target(ProgressDrawTarget::hidden());
+    }
+    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} {eta}") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(200));
+    let mut tally = Tally::default();
+    for id in ids_of(client, filter).await? {
+        match change(client, &id).await {
+            Ok(_) => tally.done += 1,
+            Err(error) if is_about_one(&error) => tally.refused += 1,
+            Err(error) => return Err(error.into()),
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    Ok(tally)
+}
+
+async fn ids_of(client: &Client, filter: Filter) -> Result<Vec<String>> {
+    let (mut filter, mut ids) = (filter.limit(PAGE), Vec::new());
+    loop {
+        let page = client.list_workflows(filter.clone()).await?;
+        let next = page.next;
+        ids.extend(page.into_iter().map(|it| it.id));
+        let Some(next) = next else { return Ok(ids) };
+        filter = filter.after(next);
+    }
+}
+
+/// The filter of conditions such as `status=error` and `label.tenant=acme`.
+pub(super) fn filter_of(conditions: &[String]) -> Result<Filter> {
+    const KEYS: &str = "status, name, prefix, queue, partition, executor, version, parent, started-by, error, \
+                        created-after, created-before, completed-after, completed-before, label.NAME";
+    let usage = |message: String| Failure::new(Exit::Usage, message);
+    let mut filter = Filter::new();
+    for condition in conditions {
+        let Some((key, value)) = condition.split_once('=') else {
+            return Err(usage(format!("{condition:?} is no KEY=VALUE")).hint(format!("the keys are {KEYS}")));
+        };
+        let time = || value.parse().map_err(|_| usage(format!("{value:?} is no time, as in 2026-01-31T00:00:00Z")));
+        filter = match key {
+            "status" => filter.status(status_word(value).map_err(usage)?),
+            "name" => filter.name(value),
+            "prefix" => filter.id_prefix(value),
+            "queue" => filter.queue(value),
+            "partition" => filter.partition_key(value),
+            "executor" => filter.executor(value),
+            "version" => filter.version(value),
+            "parent" => filter.parent(value),
+            "started-by" => filter.started_by(value),
+            "error" => filter.error_contains(value),
+            "created-after" => filter.created_after(time()?),
+            "created-before" => filter.created_before(time()?),
+            "completed-after" => filter.completed_after(time()?),
+            "completed-before" => filter.completed_before(time()?),
+            _ => match key.strip_prefix("label.") {
+                Some(name) => filter.label(name, value),
+                None => {
+                    return Err(usage(format!("there is no condition {key:?}")).hint(format!("the keys are {KEYS}")));
+                }
+            },
+        };
+    }
+    Ok(filter)
+}
+
+/// A status as it is typed, in lower case.
+pub(super) fn status_word(word: &str) -> Result<Status, String> {
+    let known: Vec<_> = Status::ALL.iter().map(|it| it.as_str().to_lowercase()).collect();
+    word.to_uppercase().parse().map_err(|_| format!("the statuses are {}", known.join(", ")))
+}

@@ -1,0 +1,98 @@
+//! What a command works with: the database that was named, and how the output is to look.
+
+use std::io::{BufRead, IsTerminal, Write};
+use std::time::Duration;
+
+use super::arguments::GlobalOptions;
+use super::contexts::Contexts;
+use super::exit::{Exit, Failure, Result};
+use super::output::Output;
+use crate::{Client, ClientBuilder};
+
+/// A command that is carried out.
+#[derive(Debug)]
+pub(super) struct Session {
+    url: String,
+    schema: String,
+    connect_timeout: Duration,
+    /// The name of the context, if it is marked as one of production.
+    production: Option<String>,
+    yes: bool,
+    pub(super) output: Output,
+}
+
+impl Session {
+    /// The database is named by `--url`, or `--context`, or else by `DURABLE_DATABASE_URL` or the default context.
+    pub(super) fn new(options: &GlobalOptions) -> Result<Self> {
+        let contexts =
+            if options.url.is_none() || options.context.is_some() { Contexts::load()? } else { Contexts::default() };
+        let variable = std::env::var(URL_VARIABLE).ok().filter(|it| !it.trim().is_empty());
+        let name = match (&options.context, &options.url, &variable) {
+            (Some(name), _, _) => Some(name.clone()),
+            (None, None, None) => contexts.default.clone(),
+            _ => None,
+        };
+        let context = name.as_ref().map(|name| contexts.get(name)).transpose()?;
+        let url = match (&options.url, &name, context) {
+            (Some(url), _, _) => url.clone(),
+            (None, Some(name), Some(context)) => context.url(name)?,
+            _ => variable.ok_or_else(no_database)?,
+        };
+        let schema = options.schema.clone().or_else(|| context.and_then(|it| it.schema.clone()));
+        Ok(Self {
+            url,
+            schema: schema.unwrap_or_else(|| "durable".to_owned()),
+            connect_timeout: options.connect_timeout.into(),
+            production: name.filter(|_| context.is_some_and(|it| it.production)),
+            yes: options.yes,
+            output: Output::new(options.output),
+        })
+    }
+
+    pub(super) fn database(&self) -> ClientBuilder {
+        Client::builder(&self.url).schema(&self.schema).connect_timeout(self.connect_timeout)
+    }
+
+    pub(super) async fn connect(&self) -> Result<Client> {
+        Ok(self.database().connect().await?)
+    }
+
+    /// Asks before something is written to a database of production.
+    pub(super) fn confirm_write(&self, what: &str) -> Result<()> {
+        let Some(context) = self.production.as_ref().filter(|_| !self.yes) else { return Ok(()) };
+        confirm(&format!("{what} in the production context {context:?}?"))
+    }
+}
+
+impl Session {
+    /// Asks before many workflows are changed.
+    pub(super) fn confirm_always(&self, what: &str) -> Result<()> {
+        if self.yes {
+            return Ok(());
+        }
+        let place =
+            self.production.as_ref().map_or_else(String::new, |it| format!(" in the production context {it:?}"));
+        confirm(&format!("{what}{place}?"))
+    }
+}
+
+/// The environment variable that names the database.
+const URL_VARIABLE: &str = "DURABLE_DATABASE_URL";
+
+fn no_database() -> Failure {
+    Failure::new(Exit::Usage, "no database is named").hint(format!(
+        "give --url postgres://user@host/database or sqlite:app.sqlite, set {URL_VARIABLE}, or name a --context of your file of contexts"
+    ))
+}
+
+fn confirm(question: &str) -> Result<()> {
+    let refused = || Failure::new(Exit::Refused, "nothing was done");
+    if !std::io::stdin().is_terminal() {
+        return Err(refused().hint(format!("{question} Add --yes, because there is no terminal to ask on")));
+    }
+    eprint!("{question} [y/N] ");
+    std::io::stderr().flush()?;
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer)?;
+    if matches!(answer.trim(), "y" | "Y" | "yes") { Ok(()) } else { Err(refused()) }
+}

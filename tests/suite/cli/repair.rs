@@ -1,0 +1,109 @@
+//! Repairing workflows from the command line: by id, and all that match.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use durable::prelude::*;
+use serde_json::json;
+
+use super::process::durable;
+use crate::support::{ProcessDatabase, process_tests};
+
+process_tests! {
+    a_failed_workflow_is_resumed_forked_and_restarted,
+    all_that_match_are_counted_asked_about_and_changed,
+    labels_are_set_and_found,
+}
+
+/// Whether the service is there, by the name of the database.
+static MENDED: [AtomicBool; 2] = [AtomicBool::new(false), AtomicBool::new(false)];
+
+#[step]
+async fn cli_price(order: u32) -> u32 {
+    order * 100
+}
+
+#[step]
+async fn cli_ship(cents: u32, store: usize) -> Result<String> {
+    if MENDED[store].load(Ordering::SeqCst) { Ok(format!("paid {cents}")) } else { Err(Error::msg("no courier")) }
+}
+
+#[workflow]
+async fn cli_repaired(order: u32, store: usize) -> Result<String> {
+    let cents = cli_price(order).await;
+    cli_ship(cents, store).await
+}
+
+async fn a_failed_workflow_is_resumed_forked_and_restarted(database: &ProcessDatabase) {
+    let store = usize::from(database.is_postgres());
+    let app = Durable::builder("cli").system_database(database.url()).launch().await.unwrap();
+    let argument = format!("store={store}");
+    let start = ["start", "cli_repaired", "--arg", "order=7", "--arg", &argument, "--id", "order-7", "--wait"];
+    assert!(durable(database, &start).await.fails_with(1).contains("no courier"));
+    let failed = durable(database, &["ls", "--error", "courier", "-o", "json"]).await.json();
+    assert_eq!(failed["items"][0]["id"], json!("order-7"));
+
+    MENDED[store].store(true, Ordering::SeqCst);
+    assert_eq!(durable(database, &["resume", "order-7"]).await.good(), "order-7: resumed\n");
+    let result = async |id: &str| app.retrieve_workflow::<String>(id).await.unwrap().await.unwrap();
+    assert_eq!(result("order-7").await, "paid 700");
+    let refused = durable(database, &["resume", "order-7"]).await.fails_with(4);
+    assert!(refused.contains("SUCCESS"), "{refused}");
+
+    let fork = ["fork", "order-7", "--from", "2", "--new-id", "order-7b", "--output-of", "1=9"];
+    assert_eq!(durable(database, &fork).await.good(), "order-7: order-7b\n");
+    assert_eq!(result("order-7b").await, "paid 9");
+    let restart = ["restart", "order-7", "--new-id", "order-7c", "--arg", "order=8"];
+    assert_eq!(durable(database, &restart).await.good(), "order-7: order-7c\n");
+    assert_eq!(result("order-7c").await, "paid 800");
+    let shown = durable(database, &["show", "order-7c", "--payloads"]).await.good();
+    assert!(shown.contains("forked from") && shown.contains("order-7") && shown.contains("\"order\":8"), "{shown}");
+
+    assert_eq!(durable(database, &["delete", "order-7b"]).await.good(), "order-7b: deleted\n");
+    durable(database, &["show", "order-7b"]).await.fails_with(3);
+    let wrong = durable(database, &["fork", "order-7", "--from", "two"]).await.fails_with(2);
+    assert!(wrong.contains("no number of a call"), "{wrong}");
+    app.shutdown().await;
+}
+
+async fn all_that_match_are_counted_asked_about_and_changed(database: &ProcessDatabase) {
+    durable(database, &["migrate"]).await.good();
+    let client = durable::Client::connect(database.url()).await.unwrap();
+    for number in 0..230 {
+        let id = format!("many-{number}");
+        client.enqueue("cli_many", json!({})).queue("elsewhere").label("tenant", "acme").id(id).await.unwrap();
+    }
+    client.enqueue("cli_other", json!({})).queue("elsewhere").id("other").await.unwrap();
+    client.close().await;
+    let matching = "--where=status=enqueued,name=cli_many,label.tenant=acme";
+    assert_eq!(durable(database, &["cancel", matching, "--dry-run"]).await.good(), "230 workflows match\n");
+    let asked = durable(database, &["cancel", matching]).await.fails_with(4);
+    assert!(asked.contains("cancel 230 workflows?"), "{asked}");
+    let cancelled = durable(database, &["cancel", matching, "--yes", "-o", "json"]).await.json();
+    assert_eq!(cancelled, json!({"done": 230, "refused": 0}));
+    assert_eq!(durable(database, &["cancel", matching, "--yes"]).await.good(), "0 workflows match\n");
+    let left = durable(database, &["ls", "--status", "enqueued", "-o", "json"]).await.json();
+    assert_eq!(left["items"].as_array().map(Vec::len), Some(1), "no other one was cancelled");
+
+    let page = durable(database, &["ls", "--where", "status=cancelled", "--limit", "200", "-o", "json"]).await.json();
+    let next = page["next"].as_str().expect("there are more").to_owned();
+    let rest = ["ls", "--where", "status=cancelled", "--limit", "200", "-o", "json", "--after", &next];
+    assert_eq!(durable(database, &rest).await.json()["items"].as_array().map(Vec::len), Some(30));
+
+    let deleted = durable(database, &["delete", "--where", "queue=elsewhere", "--yes", "-o", "json"]).await.json();
+    assert_eq!(deleted, json!({"done": 230, "refused": 1}), "one has not ended");
+    let unknown = durable(database, &["cancel", "--where", "state=error", "--yes"]).await.fails_with(2);
+    assert!(unknown.contains("there is no condition \"state\"") && unknown.contains("label.NAME"), "{unknown}");
+}
+
+async fn labels_are_set_and_found(database: &ProcessDatabase) {
+    durable(database, &["migrate"]).await.good();
+    for id in ["a", "b"] {
+        durable(database, &["start", "cli_labeled", "--id", id, "--label", "tenant=acme"]).await.good();
+    }
+    assert_eq!(durable(database, &["label", "a", "--set", "tenant=other"]).await.good(), "a: labeled\n");
+    let found = durable(database, &["ls", "--label", "tenant=other", "-o", "json"]).await.json();
+    assert_eq!(found["items"][0]["labels"], json!({"tenant": "other"}));
+    assert_eq!(found["items"].as_array().map(Vec::len), Some(1));
+    durable(database, &["label", "missing", "--set", "tenant=other"]).await.fails_with(3);
+    durable(database, &["label", "a", "--set", "tenant"]).await.fails_with(2);
+}

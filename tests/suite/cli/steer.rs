@@ -1,0 +1,110 @@
+//! Changing queues, schedules and workflows from the command line.
+
+use durable::prelude::*;
+use serde_json::json;
+
+use super::process::{durable, matches_snapshot};
+use crate::support::{ProcessDatabase, process_tests};
+
+process_tests! {
+    queues_are_shown_and_changed,
+    schedules_are_shown_and_changed,
+    families_are_cancelled,
+    completions_and_manual_pages_are_printed,
+}
+
+#[queue]
+static CLI_STEERED: Queue = Queue::new("cli_steered").concurrency(4).rate_limit(100, Duration::from_mins(1));
+
+#[scheduled("0 2 * * *", tz = "Europe/Warsaw")]
+#[workflow]
+async fn cli_nightly(_scheduled: DateTime<Utc>, _actual: DateTime<Utc>) -> Result<()> {
+    Ok(())
+}
+
+#[workflow]
+async fn cli_parent() -> Result<()> {
+    cli_child().await?;
+    Ok(())
+}
+
+#[workflow]
+async fn cli_child() -> Result<()> {
+    durable::set_event("runs", &true).await?;
+    durable::sleep(Duration::from_hours(1)).await;
+    Ok(())
+}
+
+async fn launch(database: &ProcessDatabase) -> Durable {
+    let builder = Durable::builder("cli").system_database(database.url()).executor_id("worker-1");
+    builder.launch().await.expect("the database is there")
+}
+
+async fn queues_are_shown_and_changed(database: &ProcessDatabase) {
+    let app = launch(database).await;
+    matches_snapshot(database, "queue_show.txt", &durable(database, &["queue", "show", "cli_steered"]).await.good());
+    durable(database, &["queue", "pause", "cli_steered"]).await.good();
+    durable(
+        database,
+        &["queue", "set", "cli_steered", "--concurrency", "none", "--worker-concurrency", "7", "--rate-limit", "5/m"],
+    )
+    .await
+    .good();
+    let listed = durable(database, &["queue", "ls"]).await.good();
+    let line = listed.lines().find(|it| it.contains("cli_steered")).expect("it is listed");
+    assert!(line.contains("7 a process, 5/1m") && line.ends_with("paused"), "{line}");
+    let shown = durable(database, &["queue", "show", "cli_steered", "-o", "json"]).await.json();
+    assert_eq!((&shown["paused"], &shown["changed"]), (&json!(true), &json!(true)));
+    assert_eq!(shown["limits"]["rate_limit"], json!({"starts": 5, "period": 60.0}));
+    durable(database, &["queue", "resume", "cli_steered"]).await.good();
+    let refused = durable(database, &["queue", "set", "cli_steered", "--concurrency", "0"]).await.fails_with(4);
+    assert!(refused.contains("would never run anything"), "{refused}");
+    durable(database, &["queue", "show", "cli_stered"]).await.fails_with(3);
+    let similar = durable(database, &["queue", "pause", "cli_stered"]).await.fails_with(3);
+    assert!(similar.contains("did you mean \"cli_steered\"?"), "{similar}");
+    app.shutdown().await;
+}
+
+async fn schedules_are_shown_and_changed(database: &ProcessDatabase) {
+    let app = launch(database).await;
+    let listed = durable(database, &["schedule", "ls"]).await.good();
+    let lines: Vec<_> = listed.lines().filter(|it| it.contains("NAME") || it.contains("cli_nightly")).collect();
+    matches_snapshot(database, "schedule_ls.txt", &lines.join("\n"));
+    durable(database, &["schedule", "pause", "cli_nightly"]).await.good();
+    let paused = durable(database, &["schedule", "ls", "-o", "json"]).await.json();
+    let nightly = paused.as_array().unwrap().iter().find(|it| it["name"] == "cli_nightly").expect("it is listed");
+    assert_eq!((&nightly["paused"], &nightly["next_tick"]), (&json!(true), &json!(null)));
+    durable(database, &["schedule", "resume", "cli_nightly"]).await.good();
+    let similar = durable(database, &["schedule", "pause", "cli_nightli"]).await.fails_with(3);
+    assert!(similar.contains("did you mean \"cli_nightly\"?"), "{similar}");
+    durable(database, &["schedule", "delete", "cli_nightly"]).await.good();
+    durable(database, &["schedule", "resume", "cli_nightly"]).await.fails_with(3);
+    app.shutdown().await;
+}
+
+async fn families_are_cancelled(database: &ProcessDatabase) {
+    let app = launch(database).await;
+    durable(database, &["start", "cli_parent", "--id", "parent"]).await.good();
+    let runs: Option<bool> = app.get_event("parent-1", "runs", Duration::from_mins(1)).await.unwrap();
+    assert_eq!(runs, Some(true));
+    let cancelled = durable(database, &["cancel", "parent", "--children", "-o", "jsonl"]).await.json();
+    assert_eq!(cancelled, json!({"id": "parent", "result": "cancelled"}));
+    let listed = durable(database, &["ls", "-s", "cancelled", "-o", "json"]).await.json();
+    assert_eq!(listed["items"].as_array().map(Vec::len), Some(2));
+    let again = durable(database, &["cancel", "parent"]).await.good();
+    assert_eq!(again, "parent: it had ended before (cancelled)\n");
+    app.shutdown().await;
+}
+
+async fn completions_and_manual_pages_are_printed(database: &ProcessDatabase) {
+    for shell in ["bash", "zsh", "fish"] {
+        let completions = durable(database, &["completions", shell]).await.good();
+        assert!(completions.contains("executor") && completions.contains("backfill"), "{shell}");
+    }
+    let page = durable(database, &["man"]).await.good();
+    assert!(page.contains(".TH durable 1") && page.contains("Exit codes"), "{page}");
+    let folder = database.folder().join("man");
+    std::fs::create_dir(&folder).unwrap();
+    durable(database, &["man", "--dir", "man"]).await.good();
+    assert!(folder.join("durable-queue-set.1").exists());
+}

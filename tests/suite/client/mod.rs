@@ -1,0 +1,6 @@
+//! Clients: programs without an engine, beside those that run the workflows.
+
+mod control_by_clients;
+mod enqueue_by_name;
+mod other_processes;
+mod schema_of_clients;

@@ -40,7 +40,7 @@ fn listing(payloads: bool, tables: &str) -> String {
 }
 
 /// The value of a parameter.
-enum Parameter {
+pub(super) enum Parameter {
     Text(String),
     BigInt(i64),
     Texts(Vec<String>),
@@ -235,7 +235,7 @@ impl Selection {
 }
 
 /// The statement of a listing, and its parameters.
-fn list_statement(filter: &Filter) -> (String, Vec<Parameter>) {
+pub(super) fn list_statement(filter: &Filter) -> (String, Vec<Parameter>) {
     let mut selection = Selection::of(filter);
     selection.add_cursor(filter);
     let limit = selection.big_int(i64::from(limit_of(filter)) + 1);
@@ -294,7 +294,7 @@ fn escaped(text: &str) -> String {
 }
 
 impl SqlStore {
-    fn selecting(&self, (text, parameters): (String, Vec<Parameter>)) -> Query {
+    pub(super) fn selecting(&self, (text, parameters): (String, Vec<Parameter>)) -> Query {
         let query = parameters.into_iter().fold(self.query(&self.render(&text)), |query, it| match it {
             Parameter::Text(value) => query.bind(value),
             Parameter::BigInt(value) => query.bind(value),

@@ -20,6 +20,8 @@ mod poll;
 #[cfg(test)]
 mod statement_snapshots;
 mod takeover;
+#[cfg(test)]
+mod tests;
 mod transact;
 mod writer_connection;
 

@@ -25,7 +25,8 @@ fn information_about_workflows_is_json_that_reads_back() {
         "reason": null, "queue": "orders", "parent": null, "executor": "pod-1", "version": "1.2", "attempts": 2,
         "recoveries": 1, "priority": -1, "partition_key": "alice", "deduplication_id": null, "due_at": null,
         "deadline": null, "created_at": "2026-01-02T03:04:05.000006Z", "started_at": "2026-01-02T03:04:06Z",
-        "completed_at": null,
+        "completed_at": null, "instance": null, "forked_from": null, "labels": { "tenant": "acme" }, "application": "shop",
+        "started_by": null, "trace_context": null,
     }));
     round_trip::<StepInfo>(&json!({
         "position": "3/1", "kind": "step", "name": "charge", "output": "true", "error": null, "child": null,

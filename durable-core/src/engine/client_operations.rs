@@ -11,6 +11,7 @@ use crate::engine::client::Client;
 use crate::operations::admin;
 use crate::operations::enqueue_call::EnqueueCall;
 use crate::operations::events::{self, EventValue};
+use crate::operations::export_import;
 use crate::operations::queue_admin::{self, QueueInfo, QueueLimits};
 use crate::operations::schedule_admin::{self, ScheduleInfo};
 use crate::operations::send::{self, SendCall};
@@ -19,7 +20,10 @@ use crate::operations::workflow_handle::{self, WorkflowHandle};
 use crate::store::{QueueChange, ScheduleChange};
 use crate::types::error::Result;
 use crate::types::executor_listing::ListedExecutor;
+use crate::types::history::History;
 use crate::types::payload::Payload;
+use crate::types::status::Status;
+use crate::types::version_policy::VersionInfo;
 
 impl Client {
     /// Starts a workflow of the application by its name. `arguments` is a JSON object with a value for each argument,
@@ -87,6 +91,30 @@ impl Client {
         id: impl AsRef<str>,
     ) -> impl Future<Output = Result<WorkflowHandle<T>>> + Send {
         workflow_handle::retrieve(Some(self.runtime()), id.as_ref())
+    }
+
+    /// What is in flight of each version of the program: see [`versions`](crate::versions).
+    ///
+    /// # Errors
+    /// As [`versions`](crate::versions).
+    pub fn versions(&self) -> impl Future<Output = Result<Vec<VersionInfo>>> + Send + use<> {
+        admin::versions_through(Some(self.runtime()))
+    }
+
+    /// Reads everything that the database has of a workflow: see [`export_workflow`](crate::export_workflow).
+    ///
+    /// # Errors
+    /// As [`export_workflow`](crate::export_workflow).
+    pub fn export_workflow<I: AsRef<str>>(&self, id: I) -> impl Future<Output = Result<History>> + Send + use<I> {
+        export_import::export(Some(self.runtime()), id.as_ref())
+    }
+
+    /// Writes an exported workflow into this database: see [`import_workflow`](crate::import_workflow).
+    ///
+    /// # Errors
+    /// As [`import_workflow`](crate::import_workflow).
+    pub async fn import_workflow(&self, history: &History) -> Result<Status> {
+        export_import::import(self.runtime(), history).await
     }
 
     /// Lists the executors: the launches of programs that run, or ran, the workflows of this database. The oldest

@@ -4,8 +4,8 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::commands::{
-    cancel, completions, context, control, doctor, enqueue, executor, health, ls, migrate, queue, schedule, send, show,
-    status,
+    cancel, completions, context, control, doctor, enqueue, executor, health, history, ls, migrate, queue, schedule,
+    send, show, status, version,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -88,6 +88,10 @@ pub(super) enum Command {
     Queue(queue::QueueCommand),
     #[command(subcommand)]
     Schedule(schedule::ScheduleCommand),
+    #[command(subcommand)]
+    Version(version::VersionCommand),
+    Export(history::ExportArguments),
+    Import(history::ImportArguments),
     #[command(subcommand)]
     Executor(executor::ExecutorCommand),
     Health(health::HealthArguments),

@@ -17,8 +17,8 @@ use clap::Parser;
 
 use self::arguments::{Command, CommandLine};
 use self::commands::{
-    cancel, completions, context, control, doctor, enqueue, executor, health, ls, migrate, queue, schedule, send, show,
-    status,
+    cancel, completions, context, control, doctor, enqueue, executor, health, history, ls, migrate, queue, schedule,
+    send, show, status, version,
 };
 use self::exit::{Exit, Failure, Result};
 use self::session::Session;
@@ -66,6 +66,9 @@ async fn run(command_line: CommandLine) -> Result<ExitCode> {
         Command::Label(arguments) => control::label(&session, &arguments).await?,
         Command::Queue(command) => queue::run(&session, &command).await?,
         Command::Schedule(command) => schedule::run(&session, &command).await?,
+        Command::Version(command) => version::run(&session, &command).await?,
+        Command::Export(arguments) => history::export(&session, &arguments).await?,
+        Command::Import(arguments) => history::import(&session, &arguments).await?,
         Command::Executor(command) => executor::run(&session, &command).await?,
         Command::Health(arguments) => return health::run(&session, &arguments).await,
         Command::Doctor(arguments) => return doctor::run(&session, &arguments).await,

@@ -12,6 +12,8 @@ process_tests! {
     a_failed_workflow_is_resumed_forked_and_restarted,
     all_that_match_are_counted_asked_about_and_changed,
     labels_are_set_and_found,
+    a_workflow_is_exported_and_imported,
+    versions_and_what_is_in_flight_of_them_are_listed,
 }
 
 /// Whether the service is there, by the name of the database.
@@ -106,4 +108,34 @@ async fn labels_are_set_and_found(database: &ProcessDatabase) {
     assert_eq!(found["items"].as_array().map(Vec::len), Some(1));
     durable(database, &["label", "missing", "--set", "tenant=other"]).await.fails_with(3);
     durable(database, &["label", "a", "--set", "tenant"]).await.fails_with(2);
+}
+
+async fn a_workflow_is_exported_and_imported(database: &ProcessDatabase) {
+    durable(database, &["migrate"]).await.good();
+    durable(database, &["start", "cli_moved", "--id", "moved", "--arg", "order=7"]).await.good();
+    durable(database, &["export", "moved", "--to", "moved.json"]).await.good();
+    let twice = durable(database, &["import", "moved.json"]).await.fails_with(4);
+    assert!(twice.contains("in the database already"), "{twice}");
+    let other = ProcessDatabase::sqlite();
+    let path = database.folder().join("moved.json").display().to_string();
+    durable(&other, &["migrate"]).await.good();
+    assert_eq!(durable(&other, &["import", &path]).await.good(), "moved: imported, parked\n");
+    let shown = durable(&other, &["show", "moved", "--payloads"]).await.good();
+    assert!(shown.contains("durable resume moved") && shown.contains("\"order\":7"), "{shown}");
+    durable(database, &["export", "missing"]).await.fails_with(3);
+    durable(database, &["import", "missing.json"]).await.fails_with(2);
+}
+
+async fn versions_and_what_is_in_flight_of_them_are_listed(database: &ProcessDatabase) {
+    let builder = Durable::builder("cli").system_database(database.url()).application_version("v1");
+    let app = builder.listen_to::<&str>([]).launch().await.unwrap();
+    app.scope(async { cli_repaired(1, 0).id("held").delay(Duration::from_hours(1)).start().await }).await.unwrap();
+    let versions = durable(database, &["version", "ls", "-o", "json"]).await.json();
+    assert_eq!((&versions[0]["version"], &versions[0]["delayed"]), (&json!("v1"), &json!(1)), "{versions}");
+    let held = durable(database, &["version", "drain", "v1"]).await.good();
+    assert!(held.starts_with("1 workflows of the version v1 are in flight\n") && held.contains("held"), "{held}");
+    durable(database, &["cancel", "held"]).await.good();
+    let drained = durable(database, &["version", "drain", "v1", "--watch"]).await.good();
+    assert_eq!(drained, "0 workflows of the version v1 are in flight\n");
+    app.shutdown().await;
 }

@@ -6,8 +6,10 @@ use chrono::{DateTime, Utc};
 
 use crate::registry::arguments::Arguments;
 use crate::registry::workflow::Workflow;
+use crate::store::ScheduleRow;
 use crate::types::cron::CronSchedule;
 use crate::types::error::{Error, ErrorKind};
+use crate::types::time::Timestamp;
 
 /// A `#[scheduled]` attribute of a workflow.
 pub struct Schedule {
@@ -80,6 +82,25 @@ impl Overlap {
     /// Reads the word in the database.
     pub(crate) fn parse(word: &str) -> Option<Self> {
         [Self::Allow, Self::Skip].into_iter().find(|it| it.as_str() == word)
+    }
+}
+
+impl Schedule {
+    /// The row of the schedule.
+    pub(super) fn row(&self) -> ScheduleRow {
+        ScheduleRow {
+            name: self.workflow.name.to_owned(),
+            workflow: self.workflow.name.to_owned(),
+            cron: self.cron.to_owned(),
+            timezone: self.tz.to_owned(),
+            misfire: self.misfire.as_str().to_owned(),
+            overlap: self.overlap.as_str().to_owned(),
+            input: None,
+            instance: None,
+            in_code: true,
+            paused: false,
+            last_tick: Timestamp::UNIX_EPOCH,
+        }
     }
 }
 

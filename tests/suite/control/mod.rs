@@ -5,4 +5,7 @@ mod changes_on_queues;
 mod deletes;
 mod filters;
 mod forks;
+mod queue_backlogs;
+mod resets;
 mod resumes;
+mod retention;

@@ -131,7 +131,7 @@ async fn workflows_of_a_claim_without_an_answer_are_run(database: &TestDatabase)
     .await;
     assert!(faulty.lost_an_answer());
     app.shutdown().await;
-    assert_eq!(crate::support::counted(&key), 2);
+    assert_eq!(counted(&key), 2);
     inner.close().await;
 }
 

@@ -48,6 +48,9 @@ mod fork_rows;
 #[path = "../shared/histories.rs"]
 #[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
 mod histories;
+#[path = "../shared/maintenance.rs"]
+#[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
+mod maintenance;
 #[path = "../shared/messaging.rs"]
 #[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
 mod messaging;
@@ -120,7 +123,7 @@ pub(crate) struct SqliteStore {
 
 statements_of_files! {
     batch belongings claim claim_limited commit commit_rows control enqueue enqueue_within events_and_streams
-    executors filtered_list fork_rows histories messages messaging migrate notify poll queues read schedules
+    executors filtered_list fork_rows histories maintenance messages messaging migrate notify poll queues read schedules
     single_rows takeover versions workflow_changes
 }
 

@@ -14,7 +14,7 @@ pub use crate::operations::step::{Step, StepBody, step};
 pub use crate::operations::step_on_thread::blocking;
 pub use crate::operations::transaction::{RegisteredTransaction, Transaction, TransactionOptions, transaction};
 pub use crate::operations::workflow_call::{call, call_on};
-pub use crate::operations::workflow_result::{Returned, WorkflowError};
+pub use crate::operations::workflow_result::{Returned, WorkflowError, run};
 pub use crate::registry::{
     Arguments, Misfire, Overlap, Queue, Registered, RegisteredQueue, RegisteredSchedule, Schedule, Taken, Workflow,
     WorkflowOptions,
@@ -23,31 +23,6 @@ pub use crate::store::{BoxFuture, Fingerprint, Isolation, TransactionConnection}
 pub use crate::types::payload::{Codec, Outcome, Payload, PayloadError};
 pub use crate::types::retry::StepOptions;
 pub use crate::{__cloner as cloner, __codec as codec};
-
-use std::future::Future;
-
-use futures_util::FutureExt;
-
-/// Not public API. Used by generated code.
-///
-/// The future that the driver polls: the body, whose result is encoded for the database.
-pub fn run<R, F>(codec: Codec<R>, body: F) -> BoxFuture<'static, Outcome>
-where
-    R: Send + 'static,
-    F: Future<Output = R> + Send + 'static,
-{
-    // An async block would hold the body twice, as a captured value and as a polled future.
-    Box::pin(body.then(move |returned| {
-        let encoded = (codec.encode)(&returned);
-        drop(returned);
-        async move {
-            match encoded {
-                Ok(outcome) => outcome,
-                Err(error) => crate::operations::workflow_result::unrecordable(&error).await,
-            }
-        }
-    }))
-}
 
 /// Not public API. Used by generated code.
 ///

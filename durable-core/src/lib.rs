@@ -47,7 +47,8 @@ pub use engine::{
 pub use operations::admin::{
     count_workflows, list_events, list_messages, list_steps, list_stream_items, list_workflows, versions, workflow,
 };
-pub use operations::bulk::{Bulk, BulkCall, BulkReport, bulk};
+pub use operations::bulk::{Bulk, BulkCall, bulk};
+pub use operations::bulk_request::BulkReport;
 pub use operations::cancel::{CancelCall, cancel_workflow};
 pub use operations::change::{delete_workflow, move_to_queue, resume_workflow, set_delay, set_labels, set_priority};
 pub use operations::enqueue_call::EnqueueCall;
@@ -60,7 +61,9 @@ pub use operations::map::{Map, map};
 pub use operations::outbox::send_in;
 pub use operations::patch::{deprecate_patch, patch};
 pub use operations::queue_admin::{QueueInfo, QueueLimits, list_queues};
+pub use operations::queue_backlog::{QueueBacklog, queue_backlog};
 pub use operations::recv::{RecvCall, recv};
+pub use operations::retention_run::{RunRetention, run_retention};
 pub use operations::schedule_admin::{
     ScheduleInfo, backfill_schedule, delete_schedule, list_schedules, pause_schedule, resume_schedule, trigger_schedule,
 };
@@ -96,6 +99,7 @@ pub use types::page::{Cursor, GroupBy, GroupCount, Page, WorkflowCounts};
 pub use types::payload::Payload;
 pub use types::position::{InvalidPosition, Position};
 pub use types::replay_report::{OperationName, ReplayOutcome, ReplayReport};
+pub use types::retention::{Retention, RetentionGroup, RetentionReport};
 pub use types::status::{Status, UnknownStatus};
 pub use types::version_policy::{DeployReport, FunctionDeploy, VersionInfo, VersionPolicy};
 pub use wait::shutdown_phase::EnginePhase;

@@ -142,6 +142,13 @@ create table durable.executors (
     was_alive   boolean not null default false    -- it was taken over although its process had not ended
 );
 
+-- Work that one executor does for all of them.
+create table durable.maintenance (
+    task       text   primary key,
+    executor   bigint not null,                   -- executors.key
+    held_until bigint not null                    -- after it, or when that executor is gone, another one may do it
+);
+
 -- Messages to workflows.
 create table durable.messages (
     key             bigint primary key,

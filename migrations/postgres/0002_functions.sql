@@ -1,5 +1,5 @@
 -- What programs in other languages call: `enqueue`, `send` and `cancel`, as parts of their own transactions, and
--- `status` and `result`. They run with the rights of the role that made the schema, and may be called by roles that
+-- `status`, `result` and `queue_backlog`. They run with the rights of the role that made the schema, and may be called by roles that
 -- were granted them: such a role needs no rights on the tables.
 -- What begins with an underscore is for these functions and no interface.
 
@@ -279,12 +279,47 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $d
       from durable.workflows w where w.id = result.workflow_id
 $durable$;
 
+-- How much work a queue has, for autoscalers. It counts to `most` and reads no more rows than that, whatever waits.
+-- `waiting` is what is ENQUEUED, or DELAYED and due; `running` includes what dead processes have left. `capped` is
+-- whether one of them stopped at `most`. `oldest_seconds` is how long the workflow that is next in its priority has
+-- waited, of all priorities the longest.
+create function durable.queue_backlog(
+    queue text,
+    most integer default 10000,
+    out waiting bigint, out running bigint, out capped boolean, out oldest_seconds double precision, out paused boolean
+)
+language sql stable security definer set search_path = pg_catalog, pg_temp as $durable$
+    with recursive clock (now) as (select (extract(epoch from clock_timestamp()) * 1000000)::bigint),
+    heads (key) as (
+        (select w.key from durable.workflows w where w.status = 'ENQUEUED' and w.queue = $1
+          order by w.priority, w.created_at, w.key limit 1)
+        union all
+        select (select w.key from durable.workflows w
+                 where w.status = 'ENQUEUED' and w.queue = $1 and w.priority > head.priority
+                 order by w.priority, w.created_at, w.key limit 1)
+          from heads h join durable.workflows head on head.key = h.key),
+    counts (waiting, delayed, running) as (
+        select (select count(*) from (select 1 from durable.workflows w
+                 where w.status = 'ENQUEUED' and w.queue = $1 limit $2) rows),
+               (select count(*) from (select w.queue from durable.workflows w, clock
+                 where w.status = 'DELAYED' and w.due_at <= clock.now order by w.due_at limit $2) due
+                 where due.queue = $1),
+               (select count(*) from (select 1 from durable.workflows w
+                 where w.status = 'PENDING' and w.queue = $1 limit $2) rows))
+    select least(c.waiting + c.delayed, $2), c.running, c.waiting + c.delayed >= $2 or c.running >= $2,
+           coalesce((select greatest(max(clock.now - greatest(w.created_at, w.due_at)), 0) / 1e6
+                       from (select key from heads limit 100) h join durable.workflows w on w.key = h.key, clock), 0),
+           coalesce((select q.paused from durable.queues q where q.name = $1), false)
+      from counts c
+$durable$;
+
 -- A new function may be called by every role.
 revoke all on function durable._hash(text) from public;
 revoke all on function durable._channel() from public;
 revoke all on function durable._key() from public;
 revoke all on function durable._check(text, text, boolean) from public;
 revoke all on function durable._micros(interval) from public;
+revoke all on function durable.queue_backlog(text, integer) from public;
 revoke all on function durable.enqueue(text, text, text, text, integer, text, text, interval, interval) from public;
 revoke all on function durable.enqueue(text, jsonb, text, text, integer, text, text, interval, interval) from public;
 revoke all on function durable.enqueue(text, json, text, text, integer, text, text, interval, interval) from public;

@@ -148,6 +148,13 @@ create table durable_executors (
     was_alive   integer not null default 0        -- it was taken over although its process had not ended
 ) strict;
 
+-- Work that one executor does for all of them.
+create table durable_maintenance (
+    task       text    primary key,
+    executor   integer not null,                  -- executors.key
+    held_until integer not null                   -- after it, or when that executor is gone, another one may do it
+) strict, without rowid;
+
 -- Messages to workflows.
 create table durable_messages (
     key             integer primary key,

@@ -14,6 +14,7 @@ use crate::store::{ApplicationDatabase, Store, StoreSettings};
 use crate::types::error::Result;
 use crate::types::error::config_error;
 use crate::types::id::check_id;
+use crate::types::retention::Retention;
 use crate::types::version_policy::VersionPolicy;
 
 /// The environment variable that names the database.
@@ -41,6 +42,8 @@ pub struct Builder {
     pub(super) launch_timeout: Duration,
     pub(super) store_settings: StoreSettings,
     pub(super) listen_to: Option<Vec<String>>,
+    pub(super) retention: Option<Retention>,
+    pub(super) allow_reset: bool,
     /// Whether a launch on another kind of database than that of the transactions is refused.
     pub(super) checks_transactions: bool,
 }
@@ -67,6 +70,8 @@ impl Builder {
             launch_timeout: Duration::from_secs(30),
             store_settings: StoreSettings::default(),
             listen_to: None,
+            retention: None,
+            allow_reset: false,
             checks_transactions: true,
         }
     }
@@ -262,6 +267,22 @@ impl Builder {
         self
     }
 
+    /// Deletes workflows in the background when their time after their end is over: see [`Retention`]. The default
+    /// keeps them.
+    ///
+    /// One process of the fleet does it at a time, whichever lives, among those that have a policy. Give all of them
+    /// the same one.
+    pub fn retention(mut self, policy: Retention) -> Self {
+        self.retention = Some(policy);
+        self
+    }
+
+    /// Allows [`Durable::reset_system_database`], for tests and development.
+    pub fn allow_reset(mut self) -> Self {
+        self.allow_reset = true;
+        self
+    }
+
     /// Not public API: another store, to count, delay or fail its calls.
     /// For tests that count commits: how long a record may wait while the body computes.
     #[cfg(feature = "testing")]
@@ -322,6 +343,7 @@ impl Builder {
                 self.store_settings.connections
             )));
         }
+        self.retention.as_ref().map_or(Ok(()), Retention::check)?;
         let shortest = Duration::from_millis(10);
         if self.store_settings.statement_timeout < shortest || self.store_settings.transaction_idle_timeout < shortest {
             return Err(config_error("a timeout of less than 10 ms leaves the database no time"));

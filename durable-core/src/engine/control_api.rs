@@ -10,10 +10,12 @@ use crate::engine::durable::Durable;
 use crate::operations::bulk::Bulk;
 use crate::operations::cancel::CancelCall;
 use crate::operations::fork::{ForkCall, ForkFrom};
-use crate::operations::{admin, change};
+use crate::operations::queue_backlog::{self, QueueBacklog};
+use crate::operations::retention_run::RunRetention;
+use crate::operations::{admin, change, reset};
 use crate::registry::Queue;
 use crate::store::WorkflowChange;
-use crate::types::error::Result;
+use crate::types::error::{Error, ErrorKind, Result};
 use crate::types::filter::Filter;
 use crate::types::listing::{EventInfo, MessageInfo, StepInfo, StreamItemInfo, WorkflowInfo};
 use crate::types::page::{GroupBy, Page, WorkflowCounts};
@@ -22,6 +24,34 @@ use crate::types::page::{GroupBy, Page, WorkflowCounts};
 macro_rules! control_methods {
     ($handle:ident) => {
         impl $handle {
+            /// Deletes workflows that have been kept for their time, now: see [`run_retention`](crate::run_retention()).
+            ///
+            /// # Example
+            ///
+            /// ```no_run
+            /// # use durable_core::{Durable, Retention};
+            /// # async fn example(app: Durable) -> durable_core::Result<()> {
+            /// let policy = Retention::new().keep(Retention::days(30)).keep_name("audit", Retention::FOREVER);
+            /// let report = app.run_retention().policy(policy).dry_run().await?;
+            /// println!("{} workflows would be deleted", report.total);
+            /// # Ok(())
+            /// # }
+            /// ```
+            pub fn run_retention(&self) -> RunRetention {
+                RunRetention::new(Ok(Arc::clone(self.runtime())))
+            }
+
+            /// How much work a queue has, for autoscalers: see [`queue_backlog`](crate::queue_backlog).
+            ///
+            /// # Errors
+            /// As [`queue_backlog`](crate::queue_backlog).
+            pub fn queue_backlog<Q: AsRef<str>>(
+                &self,
+                queue: Q,
+            ) -> impl Future<Output = Result<QueueBacklog>> + Send + use<Q> {
+                queue_backlog::backlog(Some(self.runtime()), queue.as_ref())
+            }
+
             /// A page of the workflows that a filter selects: see [`list_workflows`](crate::list_workflows).
             ///
             /// # Errors
@@ -196,6 +226,35 @@ macro_rules! control_methods {
             }
         }
     };
+}
+
+impl Durable {
+    /// Deletes all workflows and what belongs to them, for tests and development. This engine goes on with an empty
+    /// database: it has the queues and schedules of its code, as after a first launch. Workflows that run are
+    /// cancelled first.
+    ///
+    /// # Errors
+    /// The builder has no [`allow_reset`](crate::Builder::allow_reset), or another executor uses the database: nothing
+    /// was deleted ([`ErrorKind::Refused`](crate::ErrorKind::Refused)). A step that blocks its thread did not end: the
+    /// workflows were cancelled, and not deleted. It was called in a workflow; the database cannot be reached.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # use durable_core::Durable;
+    /// # async fn example() -> durable_core::Result<()> {
+    /// let app = Durable::builder("my-app").allow_reset().launch().await?;
+    /// app.reset_system_database().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn reset_system_database(&self) -> Result<()> {
+        if !self.runtime().settings.allow_reset {
+            let message = "`reset_system_database` deletes all workflows, and this engine does not allow it; add `.allow_reset()` to the builder, in tests and development only";
+            return Err(Error::new(ErrorKind::Refused, message));
+        }
+        reset::reset(self.runtime()).await
+    }
 }
 
 control_methods!(Durable);

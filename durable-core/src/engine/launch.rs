@@ -18,7 +18,8 @@ use crate::engine::recovery::{self, RecoveryRequests};
 use crate::engine::tasks::Background;
 use crate::engine::teardown::{ShutdownOptions, ShutdownReason, Teardown};
 use crate::engine::{
-    deploy_check, dispatcher, listener, lock_file_watch, notifier, poller, scheduler, tokio_check, transaction_check,
+    deploy_check, dispatcher, listener, lock_file_watch, notifier, poller, retention_task, scheduler, tokio_check,
+    transaction_check,
 };
 use crate::journal::current_engine;
 use crate::registry::{INTERNAL_QUEUE, Registry};
@@ -134,7 +135,7 @@ async fn launch_on(
     let background = Arc::new(Background::default());
     let lock_file = Arc::new(LockFileKeeper::new(lock_file));
     let teardown = Teardown::new(Arc::clone(&runtime), Arc::clone(&background), Arc::clone(&lock_file));
-    let schedules = scheduler::schedules_in_code(&runtime);
+    let schedules = runtime.registry.schedule_rows();
     patience
         .call(|| runtime.store.upsert_schedules(&schedules))
         .await
@@ -166,6 +167,11 @@ async fn launch_on(
     background.spawn("durable-scheduler", quiesced, scheduler::run(Arc::clone(&runtime)));
     background.spawn("durable-dispatcher", quiesced, dispatcher::run(Arc::clone(&runtime)));
     background.spawn("durable-heartbeat", EnginePhase::Closing, heartbeat.run());
+    if let Some(policy) = runtime.settings.retention.clone() {
+        background.spawn("durable-retention", quiesced, retention_task::run(Arc::clone(&runtime), policy));
+    } else {
+        retention_task::warn_if_large(&runtime).await;
+    }
     current_engine::register(&runtime);
     Ok(app)
 }
@@ -223,6 +229,8 @@ impl RuntimeParts<'_> {
                 max_payload: builder.max_payload,
                 lease: builder.lease,
                 transaction_retry_limit: builder.transaction_retry_limit,
+                retention: builder.retention.clone(),
+                allow_reset: builder.allow_reset,
             },
             store: self.store,
             databases: builder.databases.clone(),
@@ -294,7 +302,7 @@ fn declared_queues(builder: &Builder, registry: &Registry) -> Result<Vec<NewQueu
             )));
         }
     }
-    Ok(queues.iter().map(|it| NewQueue { name: it.name().to_owned(), limits: it.limits() }).collect())
+    Ok(registry.queue_rows())
 }
 
 /// Registers the queues that this process takes work from.

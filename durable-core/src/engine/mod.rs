@@ -48,6 +48,7 @@ mod readiness;
 mod recovery;
 mod report;
 mod report_text;
+mod retention_task;
 mod run_claimed;
 mod scheduler;
 mod shutdown_api;

@@ -5,11 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::operations::schedule_spec::{MISFIRE_GRACE, ScheduleSpec, load_specs, record_tick, start_tick};
-use crate::registry::{Misfire, Schedule};
+use crate::registry::Misfire;
 use crate::runtime::Runtime;
-use crate::store::ScheduleRow;
 use crate::types::error::{Error, ErrorKind};
-use crate::types::time::{Timestamp, micros};
+use crate::types::time::Timestamp;
 use crate::wait::shutdown_phase::EnginePhase;
 
 /// How many ticks of one schedule are started before those of the next one.
@@ -20,26 +19,6 @@ const MAX_SLEEP: Duration = Duration::from_secs(30);
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// The delay before a tick that could not be started is tried again.
 const TICK_RETRY_DELAY: Duration = Duration::from_secs(1);
-
-/// The rows of the schedules that are declared in the code.
-pub(super) fn schedules_in_code(runtime: &Runtime) -> Vec<ScheduleRow> {
-    let row = |it: &'static Schedule| ScheduleRow {
-        name: it.workflow.name.to_owned(),
-        workflow: it.workflow.name.to_owned(),
-        cron: it.cron.to_owned(),
-        timezone: it.tz.to_owned(),
-        misfire: it.misfire.as_str().to_owned(),
-        overlap: it.overlap.as_str().to_owned(),
-        input: (it.arguments)(&ScheduleRow::TICK.to_date(), &ScheduleRow::START.to_date()).into_text().ok(),
-        queue: it.workflow.options.queue.map(|queue| queue.name().to_owned()),
-        timeout: it.workflow.options.timeout.map(micros),
-        instance: None,
-        in_code: true,
-        paused: false,
-        last_tick: Timestamp::UNIX_EPOCH,
-    };
-    runtime.registry.schedules().iter().copied().map(row).collect()
-}
 
 /// The scheduler's task. A start under way when the shutdown begins is finished.
 pub(super) async fn run(runtime: Arc<Runtime>) {

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::journal::current_engine;
-use crate::operations::bulk::{BulkAction, BulkReport, BulkRequest};
+use crate::operations::bulk_request::{BulkAction, BulkReport, BulkRequest};
 use crate::operations::cancel::try_cancel;
 use crate::operations::change::{change_all, label_change, result_of};
 use crate::operations::events::set_event;
@@ -56,7 +56,7 @@ pub(super) fn bulk_call(request: &BulkRequest) -> WorkflowCall<BulkReport> {
 }
 
 fn run(taken: &mut Taken) -> std::result::Result<BoxFuture<'static, Outcome>, PayloadError> {
-    Ok(crate::__private::run(CODEC, body(taken.take("request")?)))
+    Ok(crate::operations::workflow_result::run(CODEC, body(taken.take("request")?)))
 }
 
 /// The body of the workflow: each batch is a step. Its changes are idempotent, so a batch that was interrupted is

@@ -3,6 +3,7 @@
 pub(crate) mod admin;
 mod body;
 pub(crate) mod bulk;
+pub(crate) mod bulk_request;
 mod bulk_run;
 mod call;
 mod caller_errors;
@@ -22,7 +23,10 @@ mod outside_wait;
 pub(crate) mod patch;
 mod publish;
 pub(crate) mod queue_admin;
+pub(crate) mod queue_backlog;
 pub(crate) mod recv;
+pub(crate) mod reset;
+pub(crate) mod retention_run;
 pub(crate) mod run_workflow;
 pub(crate) mod schedule_admin;
 pub(crate) mod schedule_call;

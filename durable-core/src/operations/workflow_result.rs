@@ -1,8 +1,12 @@
 //! The result of a workflow for its callers.
 
+use std::future::Future;
+
+use futures_util::FutureExt;
+
 use crate::journal::context::Context;
 use crate::runtime::stop_reason::StopReason;
-use crate::store::FinishedWorkflow;
+use crate::store::{BoxFuture, FinishedWorkflow};
 use crate::types::error::{Error, ErrorKind, Result};
 use crate::types::payload::{Codec, Outcome, PayloadError, RecordedError};
 use crate::types::status::Status;
@@ -50,6 +54,28 @@ where
     fn codec(codec: Codec<Self>) -> Codec<Self> {
         codec
     }
+}
+
+/// Not public API. Used by generated code.
+///
+/// The future that the driver polls: the body, whose result is encoded for the database.
+#[doc(hidden)]
+pub fn run<R, F>(codec: Codec<R>, body: F) -> BoxFuture<'static, Outcome>
+where
+    R: Send + 'static,
+    F: Future<Output = R> + Send + 'static,
+{
+    // An async block would hold the body twice, as a captured value and as a polled future.
+    Box::pin(body.then(move |returned| {
+        let encoded = (codec.encode)(&returned);
+        drop(returned);
+        async move {
+            match encoded {
+                Ok(outcome) => outcome,
+                Err(error) => unrecordable(&error).await,
+            }
+        }
+    }))
 }
 
 /// Ends a workflow with a result that cannot be encoded. This is a bug of the program, and another run

@@ -19,7 +19,7 @@ pub(crate) use self::resources::Resources;
 pub use self::schedule::{Misfire, Overlap, RegisteredSchedule, Schedule};
 pub use self::workflow::{Registered, Workflow};
 pub use self::workflow_options::WorkflowOptions;
-use crate::store::KnownWorkflow;
+use crate::store::{KnownWorkflow, NewQueue, ScheduleRow};
 use crate::types::error::{Error, ErrorKind};
 use crate::types::sync::lock;
 
@@ -93,6 +93,16 @@ impl Registry {
     #[allow(dead_code, reason = "the scheduler asks")]
     pub(crate) fn schedules(&self) -> &[&'static Schedule] {
         &self.schedules
+    }
+
+    /// The queues of the program, for the database.
+    pub(crate) fn queue_rows(&self) -> Vec<NewQueue> {
+        self.queues.iter().map(|it| NewQueue { name: it.name().to_owned(), limits: it.limits() }).collect()
+    }
+
+    /// The schedules of the program, for the database.
+    pub(crate) fn schedule_rows(&self) -> Vec<ScheduleRow> {
+        self.schedules.iter().map(|it| it.row()).collect()
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&'static Workflow> {

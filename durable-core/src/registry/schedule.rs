@@ -6,8 +6,10 @@ use chrono::{DateTime, Utc};
 
 use crate::registry::arguments::Arguments;
 use crate::registry::workflow::Workflow;
+use crate::store::ScheduleRow;
 use crate::types::cron::CronSchedule;
 use crate::types::error::{Error, ErrorKind};
+use crate::types::time::{Timestamp, micros};
 
 /// A `#[scheduled]` attribute of a workflow.
 pub struct Schedule {
@@ -80,6 +82,27 @@ impl Overlap {
     /// Reads the word in the database.
     pub(crate) fn parse(word: &str) -> Option<Self> {
         [Self::Allow, Self::Skip].into_iter().find(|it| it.as_str() == word)
+    }
+}
+
+impl Schedule {
+    /// The row of the schedule.
+    pub(super) fn row(&self) -> ScheduleRow {
+        ScheduleRow {
+            name: self.workflow.name.to_owned(),
+            workflow: self.workflow.name.to_owned(),
+            cron: self.cron.to_owned(),
+            timezone: self.tz.to_owned(),
+            misfire: self.misfire.as_str().to_owned(),
+            overlap: self.overlap.as_str().to_owned(),
+            input: (self.arguments)(&ScheduleRow::TICK.to_date(), &ScheduleRow::START.to_date()).into_text().ok(),
+            queue: self.workflow.options.queue.map(|queue| queue.name().to_owned()),
+            timeout: self.workflow.options.timeout.map(micros),
+            instance: None,
+            in_code: true,
+            paused: false,
+            last_tick: Timestamp::UNIX_EPOCH,
+        }
     }
 }
 

@@ -31,6 +31,7 @@ use crate::runtime::running_workflows::RunningWorkflows;
 use crate::store::{ApplicationDatabase, Fence, Hint, KnownWorkflow, Store};
 use crate::types::error::{Error, ErrorKind};
 use crate::types::id::KeyMaker;
+use crate::types::retention::Retention;
 use crate::types::sync::lock;
 use crate::types::version_policy::{DeployReport, VersionPolicy};
 use crate::wait::shutdown_phase::ShutdownSignal;
@@ -121,6 +122,10 @@ pub(crate) struct Settings {
     pub(crate) lease: Duration,
     /// After how long a transaction whose attempts are interrupted is given up.
     pub(crate) transaction_retry_limit: Duration,
+    /// How long workflows are kept after their end; `None` keeps them.
+    pub(crate) retention: Option<Retention>,
+    /// Whether the database may be reset.
+    pub(crate) allow_reset: bool,
 }
 
 impl Runtime {

@@ -34,6 +34,7 @@ mod failed_tail;
 mod hints;
 mod id_conflict;
 mod location;
+mod maintenance_rows;
 mod messaging_rows;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod migrations;
@@ -67,6 +68,7 @@ pub use self::control_rows::{ChangeOutcome, ForkOutcome, ForkPoint, ForkRequest,
 pub(crate) use self::id_conflict::WorkflowIdentity;
 pub use self::location::Location;
 pub(crate) use self::location::shown_without_password;
+pub use self::maintenance_rows::{BacklogRow, DeletedWorkflow, EndCursor, EndedWorkflow, Maintenance};
 pub use self::messaging_rows::{
     CancelledRun, CancelledWorkflows, Hint, NewMessage, Notification, Outbox, OutboxConnection, PollRequest,
     PollResult, PolledEvent, PolledMessage, Publication, PublicationKind, SendOutcome, StoredEventValue, StreamCursor,
@@ -118,6 +120,7 @@ pub trait Store:
     + Messaging
     + Notifications
     + Control
+    + Maintenance
     + Lifecycle
 {
 }
@@ -135,6 +138,7 @@ impl<
         + Messaging
         + Notifications
         + Control
+        + Maintenance
         + Lifecycle,
 > Store for S
 {
@@ -203,8 +207,8 @@ pub trait Executors: Send + Sync + Debug {
     /// workflows does not count as a recovery.
     fn note_alive(&self, executor: ExecutorKey) -> StoreFuture<'_, ()>;
 
-    /// Deletes the rows of executors that were fenced out and own no PENDING workflow.
-    fn remove_dead_executors(&self) -> StoreFuture<'_, ()>;
+    /// Deletes the rows of executors that were fenced out and own no PENDING workflow. Returns their number.
+    fn remove_dead_executors(&self) -> StoreFuture<'_, u64>;
 
     /// Takes up to `limit` PENDING workflows of executors that were fenced out, or released ones, and makes
     /// them the caller's. Queued ones, also of names that the caller does not know, are ENQUEUED again
@@ -276,6 +280,9 @@ pub trait Queues: Send + Sync + Debug {
 
     /// Every queue that was declared or has workflows that are ENQUEUED, DELAYED or PENDING, by name.
     fn queues(&self) -> StoreFuture<'_, Vec<QueueRow>>;
+
+    /// How much the queue has to do. Each count stops at `most`, and reads no more rows than that.
+    fn queue_backlog<'a>(&'a self, queue: &'a str, most: u32) -> StoreFuture<'a, BacklogRow>;
 
     /// Changes a queue. Returns whether there is one of this name.
     fn change_queue<'a>(&'a self, name: &'a str, change: QueueChange) -> StoreFuture<'a, bool>;

@@ -18,6 +18,7 @@ pub(crate) mod page;
 pub(crate) mod payload;
 pub(crate) mod position;
 pub(crate) mod replay_report;
+pub(crate) mod retention;
 pub(crate) mod retry;
 pub(crate) mod seconds;
 pub(crate) mod status;

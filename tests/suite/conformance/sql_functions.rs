@@ -29,6 +29,8 @@ a_claim_does_not_wait_for_locked_rows,
 a_locked_row_blocks_its_partition_key,
 a_claim_reads_no_more_than_it_takes,
 claims_by_partition_key_cost_the_same_in_a_long_queue,
+the_backlog_of_a_queue_reads_no_more_than_its_limit,
+the_sql_function_gives_the_backlog_of_a_queue,
 }
 
 /// Executes a query of one text, and returns it.
@@ -384,6 +386,44 @@ async fn claims_by_partition_key_cost_the_same_in_a_long_queue(database: StoreDa
     assert!(read < 10_000, "{read} rows for a hundred workflows");
 }
 
+async fn the_backlog_of_a_queue_reads_no_more_than_its_limit(database: StoreDatabase) {
+    let store = &*database.store;
+    let mut user = connect(&database).await;
+    for number in [2_000, 60_000] {
+        fill(&database, number, "''").await;
+        let (read, backlog) = rows_read(&database, store.queue_backlog("mail", 500)).await;
+        assert_eq!(backlog.unwrap().waiting, 500);
+        assert!(read < 600, "{read} rows of {number}");
+        let sql = "select waiting::text from durable.queue_backlog('mail', 500)";
+        let (read, waiting) = rows_read(&database, call(&database, &mut user, sql)).await;
+        assert_eq!(waiting.unwrap().as_deref(), Some("500"));
+        assert!(read < 600, "{read} rows of {number}");
+        let mut direct = database.direct_connection().await;
+        direct.execute("delete from durable.workflows").await;
+        direct.execute("vacuum analyze durable.workflows").await; // deleted rows would be counted
+    }
+}
+
+async fn the_sql_function_gives_the_backlog_of_a_queue(database: StoreDatabase) {
+    let store = &*database.store;
+    let me = register_executor(store, "a").await;
+    declare_queues(store, StoredLimits::default()).await;
+    let some: Vec<_> = (0..5).map(|it| queued_workflow(&format!("w-{it}"), on_queue())).collect();
+    enqueue_together(store, me, &some).await;
+    assert_eq!(claim(store, me, 2).await.runs.len(), 2);
+    let hour = "update durable.workflows set created_at = created_at - 3600000000";
+    database.direct_connection().await.execute(hour).await;
+    let mut user = connect(&database).await;
+    let all = "select concat_ws(' ', waiting, running, capped, round(oldest_seconds / 3600), paused)
+                 from durable.queue_backlog('mail')";
+    assert_eq!(call(&database, &mut user, all).await.unwrap().as_deref(), Some("3 2 f 1 f"));
+    let capped = "select concat_ws(' ', waiting, running, capped) from durable.queue_backlog('mail', 2)";
+    assert_eq!(call(&database, &mut user, capped).await.unwrap().as_deref(), Some("2 2 t"));
+    let none =
+        "select concat_ws(' ', waiting, running, capped, oldest_seconds, paused) from durable.queue_backlog('x')";
+    assert_eq!(call(&database, &mut user, none).await.unwrap().as_deref(), Some("0 0 f 0 f"));
+}
+
 async fn a_role_that_can_read_nothing_calls_the_sql_functions_it_was_granted(database: StoreDatabase) {
     let store = &*database.store;
     let me = register_executor(store, "a").await;
@@ -399,6 +439,7 @@ async fn a_role_that_can_read_nothing_calls_the_sql_functions_it_was_granted(dat
         "select durable.enqueue('checkout', '{\"order\": 1}'::jsonb, 'mail')",
         "select durable.send('receiver', 'mood', '1')::text",
         "select durable.send('receiver', 'mood', '2'::json)::text",
+        "select waiting::text from durable.queue_backlog('mail')",
     ];
     let is_denied = |error: sqlx::Error| {
         error.as_database_error().and_then(|it| it.code().map(std::borrow::Cow::into_owned)).as_deref() == Some("42501")

@@ -7,4 +7,7 @@ mod deletes;
 mod filters;
 mod forks;
 mod large_tables;
+mod queue_backlogs;
+mod resets;
 mod resumes;
+mod retention;

@@ -50,6 +50,9 @@ mod fork_rows;
 #[path = "../shared/histories.rs"]
 #[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
 mod histories;
+#[path = "../shared/maintenance.rs"]
+#[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
+mod maintenance;
 #[path = "../shared/messaging.rs"]
 #[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
 mod messaging;
@@ -116,7 +119,8 @@ const ENGINE_IDLE_LIMIT: Duration = Duration::from_secs(10);
 
 statements_of_files! {
     belongings claim claim_limited commit commit_rows control enqueue enqueue_within events_and_streams executors
-    filtered_list fork_rows grants histories messages messaging migrate notify poll queues read schedules single_rows
+    filtered_list fork_rows grants histories maintenance messages messaging migrate notify poll queues read schedules
+    single_rows
     takeover transact versions workflow_changes
 }
 

@@ -146,11 +146,10 @@ impl Executors for SqlStore {
         })
     }
 
-    fn remove_dead_executors(&self) -> StoreFuture<'_, ()> {
+    fn remove_dead_executors(&self) -> StoreFuture<'_, u64> {
         Box::pin(async move {
             let query = self.query(&self.sql.executors.remove_dead);
-            self.write(&mut *self.leases().await?, query).await?;
-            Ok(())
+            Ok(self.write(&mut *self.leases().await?, query).await?)
         })
     }
 

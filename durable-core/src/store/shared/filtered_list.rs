@@ -67,6 +67,7 @@ impl Selection {
             order: match labels {
                 _ if filter.completed.is_bounded() => &["w.completed_at", "w.key"],
                 Some(_) => &["l.workflow"],
+                None if goes_by_status(filter) => &["w.status", "w.key"],
                 None => &["w.key"],
             },
             conditions: Vec::new(),
@@ -136,6 +137,9 @@ impl Selection {
         let words: Vec<_> = filter.statuses.iter().map(|it| format!("'{}'", it.as_str())).collect();
         match &*words {
             [] => {}
+            // As a range, so that the order by status and key is not taken for one by the key alone: the planner would
+            // read the whole table in that order, in the hope to find a few workflows of the status soon.
+            [one] if self.order == ["w.status", "w.key"] => self.add(format!("w.status between {one} and {one}")),
             [one] => self.add(format!("w.status = {one}")),
             several => self.add(format!("w.status in ({})", several.join(", "))),
         }
@@ -215,7 +219,7 @@ impl Selection {
         let Some(cursor) = filter.after else { return };
         let comparison = if filter.newest_first { "<" } else { ">" };
         let key = self.big_int(cursor.key);
-        if let [one] = self.order {
+        if let [one] | ["w.status", one] = self.order {
             self.add(format!("{one} {comparison} {key}"));
         } else {
             let time = self.big_int(cursor.completed_at.unwrap_or_default());
@@ -232,6 +236,11 @@ impl Selection {
         let columns = self.order.iter().map(|it| format!("{it}{direction}")).collect::<Vec<_>>();
         format!("order by {}", columns.join(", "))
     }
+}
+
+/// Whether a listing goes by the index of statuses: of a status that few workflows have.
+fn goes_by_status(filter: &Filter) -> bool {
+    matches!(filter.statuses[..], [one] if one != Status::Success)
 }
 
 /// The statement of a listing, and its parameters.

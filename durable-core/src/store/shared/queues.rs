@@ -4,17 +4,19 @@ use sqlx::Row;
 
 use super::SqlStore;
 use super::dialect::{
-    AND_CLOCK, GREATEST, bind_now, bind_row, bind_rows, list, now, parameters, rows_parameters, rows_table,
+    AND_CLOCK, GREATEST, bind_now, bind_row, bind_rows, list, now, parameters, planned_each_time, rows_parameters,
+    rows_table,
 };
 use crate::store::columns::{LIMITS, QUEUE, QueueInfoRow, limits_of, names, names_of};
 use crate::store::decode::decode;
 use crate::store::enqueue_rows::without_partition;
 use crate::store::sql::sql_statements;
 use crate::store::{
-    ClaimRequest, Claimed, EnqueueOutcome, Fence, NewQueue, NewWorkflow, OutboxConnection, Promoted, QueueChange,
-    QueueRow, Queues, StoreFuture, Verdict,
+    BacklogRow, ClaimRequest, Claimed, EnqueueOutcome, Fence, NewQueue, NewWorkflow, OutboxConnection, Promoted,
+    QueueChange, QueueRow, Queues, StoreError, StoreFuture, Verdict,
 };
 use crate::types::keys::WorkflowKey;
+use crate::types::time::Timestamp;
 
 sql_statements! {
     /// From $1 rows of a queue. Unchanged limits are not written.
@@ -65,6 +67,29 @@ sql_statements! {
           order by names.name",
         limits_of("q")
     );
+    /// What a queue has to do. $1 queue; $2 limit of each count; $3 now. The first workflow of each priority is found
+    /// without those behind it.
+    backlog = format!(
+        "with recursive heads (key) as (
+             select * from (select w.key from durable.workflows w where w.status = 'ENQUEUED' and w.queue = $1
+                             order by w.priority, w.created_at, w.key limit 1) first
+             union all
+             select (select w.key from durable.workflows w
+                      where w.status = 'ENQUEUED' and w.queue = $1 and w.priority > head.priority
+                      order by w.priority, w.created_at, w.key limit 1)
+               from heads h join durable.workflows head on head.key = h.key)
+         select (select count(*) from (select 1 from durable.workflows w
+                  where w.status = 'ENQUEUED' and w.queue = $1 limit $2) counted) as enqueued,
+                (select count(*) from (select w.queue from durable.workflows w {AND_CLOCK}
+                  where w.status = 'DELAYED' and w.due_at <= {} order by w.due_at limit $2) due
+                  where due.queue = $1) as due,
+                (select count(*) from (select 1 from durable.workflows w
+                  where w.status = 'PENDING' and w.queue = $1 limit $2) counted) as running,
+                (select min({GREATEST}(w.created_at, coalesce(w.due_at, 0)))
+                   from (select key from heads limit 100) h join durable.workflows w on w.key = h.key) as oldest,
+                exists (select 1 from durable.queues q where q.name = $1 and q.paused) as paused",
+        now(3)
+    );
 }
 
 impl Queues for SqlStore {
@@ -112,6 +137,17 @@ impl Queues for SqlStore {
         self.call(async move {
             let rows = self.query(&self.sql.queues.all).fetch_all(&mut *self.reading().await?).await?;
             rows.iter().map(decode::<_, QueueInfoRow, _>).collect()
+        })
+    }
+
+    fn queue_backlog<'a>(&'a self, queue: &'a str, most: u32) -> StoreFuture<'a, BacklogRow> {
+        self.call(async move {
+            let query = self.query(&self.sql.queues.backlog).bind(queue).bind(i64::from(most));
+            let row = planned_each_time(bind_now(query)).fetch_one(&mut *self.reading().await?).await?;
+            let count = |name: &str| Ok::<_, StoreError>(row.try_get::<i64, _>(name)?.unsigned_abs());
+            let waiting = (count("enqueued")? + count("due")?).min(u64::from(most));
+            let oldest = row.try_get::<Option<i64>, _>("oldest")?.map(Timestamp::from_micros);
+            Ok(BacklogRow { waiting, running: count("running")?, oldest, paused: row.try_get("paused")? })
         })
     }
 

@@ -16,7 +16,7 @@ use crate::types::status::Status;
 use crate::types::time::micros;
 
 /// The tables whose rows belong to a workflow.
-const BELONGING: [&str; 5] = ["steps", "labels", "messages", "events", "streams"];
+pub(super) const BELONGING: [&str; 5] = ["steps", "labels", "messages", "events", "streams"];
 
 sql_statements! {
     /// Locks the workflows. $1 ids.

@@ -31,6 +31,18 @@ pub(super) const HOLD: &str = "";
 /// Behind a select: nothing, for the same reason.
 pub(super) const LOCK_ROWS: &str = "";
 
+/// The same behind a join with a table that holds no rows of its own.
+pub(super) const LOCK_FAMILY: &str = "";
+
+/// About how many workflows there are: counted to $1 in the smallest index.
+pub(super) const ESTIMATE: &str =
+    "select count(*) from (select 1 from durable.workflows where completed_at is not null limit $1)";
+
+/// Statements that empty these tables.
+pub(super) fn empty_tables(tables: &[&str]) -> Vec<String> {
+    tables.iter().map(|it| format!("delete from durable.{it}")).collect()
+}
+
 /// The tables with rows of workflows that Postgres does not have.
 pub(super) const FURTHER_BELONGING: &[&str] = &["inputs"];
 

@@ -51,6 +51,9 @@ mod fork_rows;
 #[path = "../shared/histories.rs"]
 #[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
 mod histories;
+#[path = "../shared/maintenance.rs"]
+#[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
+mod maintenance;
 #[path = "../shared/messaging.rs"]
 #[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
 mod messaging;
@@ -124,7 +127,7 @@ pub(crate) struct SqliteStore {
 
 statements_of_files! {
     batch belongings claim claim_limited commit commit_rows control enqueue enqueue_within events_and_streams
-    executors filtered_list fork_rows histories messages messaging migrate notify poll queues read schedules
+    executors filtered_list fork_rows histories maintenance messages messaging migrate notify poll queues read schedules
     single_rows takeover versions workflow_changes
 }
 

@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use durable_core::store::{
-    BoxFuture, CancelledWorkflows, ChangeOutcome, ChangedWorkflow, ClaimRequest, Claimed, Control, EnqueueOutcome,
-    Epoch, ExecutorInfo, ExecutorKey, Executors, ExistingWorkflow, Fence, ForkOutcome, ForkRequest, HeartbeatResult,
-    Hint, Histories, KnownCode, KnownWorkflow, Lifecycle, Listings, Location, Messaging, NewExecutor, NewMessage,
-    NewQueue, NewWorkflow, Notification, Notifications, OutboxConnection, PollRequest, PollResult, PoolState, Promoted,
-    QueueChange, QueueRow, Queues, Read, Record, ReleaseRequest, ReleasedWorkflows, RoleAccess, ScheduleChange,
-    ScheduleRow, Schedules, SendOutcome, StatementCounts, StoreError, StoreErrorKind, StoreFuture, StoredEventValue,
-    StreamCursor, StreamPage, Takeover, TakeoverRequest, Timestamp, Transact, Transacted, TransactionEnd,
-    TransactionStart, UserWork, Verdict, Versions, WorkFound, WorkQuery, WorkflowChange, WorkflowKey,
+    BacklogRow, BoxFuture, CancelledWorkflows, ChangeOutcome, ChangedWorkflow, ClaimRequest, Claimed, Control,
+    DeletedWorkflow, EndCursor, EndedWorkflow, EnqueueOutcome, Epoch, ExecutorInfo, ExecutorKey, Executors,
+    ExistingWorkflow, Fence, ForkOutcome, ForkRequest, HeartbeatResult, Hint, Histories, KnownCode, KnownWorkflow,
+    Lifecycle, Listings, Location, Maintenance, Messaging, NewExecutor, NewMessage, NewQueue, NewWorkflow,
+    Notification, Notifications, OutboxConnection, PollRequest, PollResult, PoolState, Promoted, QueueChange, QueueRow,
+    Queues, Read, Record, ReleaseRequest, ReleasedWorkflows, RoleAccess, ScheduleChange, ScheduleRow, Schedules,
+    SendOutcome, StatementCounts, StoreError, StoreErrorKind, StoreFuture, StoredEventValue, StreamCursor, StreamPage,
+    Takeover, TakeoverRequest, Timestamp, Transact, Transacted, TransactionEnd, TransactionStart, UserWork, Verdict,
+    Versions, WorkFound, WorkQuery, WorkflowChange, WorkflowKey,
 };
 use durable_core::{
     EventInfo, Filter, GroupBy, History, ListedExecutor, MessageInfo, Page, StepInfo, StreamItemInfo, VersionInfo,
@@ -102,7 +103,7 @@ impl Executors for FaultyStore {
     list_executors() -> Vec<ListedExecutor>;
     fence_out(executor: ExecutorKey, epoch: Epoch) -> bool;
     note_alive(executor: ExecutorKey) -> ();
-    remove_dead_executors() -> ();
+    remove_dead_executors() -> u64;
     count_unknown(known: &'a [KnownWorkflow]) -> Vec<(String, u64)>;
     release(fence: Fence, which: ReleaseRequest<'a>) -> ReleasedWorkflows;
     work_left(asked: &'a WorkQuery) -> WorkFound;
@@ -182,6 +183,7 @@ impl Queues for FaultyStore {
     promote() -> Promoted;
     queues_with_work(queues: &'a [String]) -> Vec<String>;
     queues() -> Vec<QueueRow>;
+    queue_backlog(queue: &'a str, most: u32) -> BacklogRow;
     change_queue(name: &'a str, change: QueueChange) -> bool;
     enqueue_in(connection: OutboxConnection<'a>, workflow: &'a NewWorkflow) -> EnqueueOutcome;
     enqueue(workflow: &'a NewWorkflow) -> Verdict;
@@ -204,6 +206,18 @@ impl Control for FaultyStore {
     cancel(id: &'a str, reason: &'a str, children: bool) -> Option<CancelledWorkflows>;
     change(ids: &'a [String], change: &'a WorkflowChange) -> Vec<ChangeOutcome>;
     fork(request: &'a ForkRequest) -> ForkOutcome;
+    }
+}
+
+impl Maintenance for FaultyStore {
+    through! {
+    take_turn(executor: ExecutorKey, task: &'a str, length: Duration) -> bool;
+    ended(after: EndCursor, before: Timestamp, limit: u32) -> Vec<EndedWorkflow>;
+    nth_last_ended(name: &'a str, number: u32) -> Option<WorkflowKey>;
+    delete_ended(roots: &'a [WorkflowKey], before: Timestamp, dry_run: bool) -> Vec<DeletedWorkflow>;
+    estimate_workflows(most: u32) -> u64;
+    cancel_all(reason: &'a str) -> u64;
+    reset(keep: ExecutorKey) -> ();
     }
 }
 

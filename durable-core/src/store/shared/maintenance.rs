@@ -1,0 +1,218 @@
+//! Deletes what is no longer needed: ended workflows by a policy, and everything.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::Row;
+
+use super::SqlStore;
+use super::dialect::{
+    Connection, ESTIMATE, FROM_CLOCK, FURTHER_BELONGING, LOCK_FAMILY, bind_now, empty_tables, is_in, list, now,
+    planned_each_time,
+};
+use super::workflow_changes::BELONGING;
+use crate::store::decode::status;
+use crate::store::rows_by_kind::TERMINAL;
+use crate::store::sql::sql_statements;
+use crate::store::{DeletedWorkflow, EndCursor, EndedWorkflow, Maintenance, StoreError, StoreFuture};
+use crate::types::keys::{ExecutorKey, WorkflowKey};
+use crate::types::status::Status;
+use crate::types::time::{Timestamp, micros};
+
+/// The tables that a reset empties besides those of workflows.
+const OTHERS: [&str; 5] = ["queue_starts", "queue_partitions", "queues", "schedules", "maintenance"];
+
+sql_statements! {
+    /// $1 task; $2 executor; $3 length; $4 now.
+    take_turn = format!(
+        "insert into durable.maintenance as m (task, executor, held_until)
+         select $1, $2, {} + $3 {FROM_CLOCK} where true
+         on conflict (task) do update set executor = excluded.executor, held_until = excluded.held_until
+          where m.executor = excluded.executor or m.held_until < excluded.held_until - $3
+             or not exists (select 1 from durable.executors e where e.key = m.executor and e.state <> 'DEAD')",
+        now(4)
+    );
+    /// $1, $2 the cursor; $3 the time; $4 limit.
+    ended =
+        "select w.key, w.completed_at, w.name, w.status,
+                w.parent is not null and exists (select 1 from durable.workflows p where p.key = w.parent) as is_child
+           from durable.workflows w
+          where w.completed_at is not null and (w.completed_at, w.key) > ($1, $2) and w.completed_at < $3
+          order by w.completed_at, w.key limit $4";
+    /// $1 name; $2 how many are before it.
+    nth_last = format!(
+        "select w.key from durable.workflows w
+          where w.name = $1 and w.parent is null and w.status in {TERMINAL}
+          order by w.key desc limit 1 offset $2"
+    );
+    families = families("");
+    families_locked = families(LOCK_FAMILY);
+    estimate = ESTIMATE;
+    /// $1 reason; $2 now.
+    cancel_all = format!(
+        "update durable.workflows set status = 'CANCELLED', reason = $1, completed_at = {} {FROM_CLOCK}
+          where status not in {TERMINAL}",
+        now(2)
+    );
+    /// $1 key.
+    other_executors = "delete from durable.executors where key <> $1";
+}
+
+/// Workflows with their descendants. $1 keys.
+fn families(lock: &str) -> String {
+    format!(
+        "with recursive family (root, key) as (
+             select w.key, w.key from durable.workflows w where {}
+             union
+             select f.root, w.key from family f join durable.workflows w on w.parent = f.key)
+         select f.root, w.key, w.name, w.status, w.completed_at
+           from family f join durable.workflows w on w.key = f.key order by w.key {lock}",
+        is_in("w.key", 1)
+    )
+}
+
+/// A workflow or one of its descendants.
+struct FamilyMember {
+    root: i64,
+    key: i64,
+    name: String,
+    status: Status,
+    ended: Option<Timestamp>,
+}
+
+impl SqlStore {
+    async fn families(
+        &self,
+        connection: &mut Connection,
+        text: &Arc<str>,
+        roots: &[WorkflowKey],
+    ) -> Result<Vec<FamilyMember>, StoreError> {
+        let roots: Vec<i64> = roots.iter().map(|it| it.get()).collect();
+        let query = planned_each_time(self.query(text).bind(list(&roots)));
+        let mut members = Vec::new();
+        for row in &query.fetch_all(connection).await? {
+            members.push(FamilyMember {
+                root: row.try_get("root")?,
+                key: row.try_get("key")?,
+                name: row.try_get("name")?,
+                status: status(row.try_get("status")?)?,
+                ended: row.try_get::<Option<i64>, _>("completed_at")?.map(Timestamp::from_micros),
+            });
+        }
+        Ok(members)
+    }
+
+    /// Deletes, or only finds, the families of these workflows that have ended before a time.
+    async fn delete_families(
+        &self,
+        roots: &[WorkflowKey],
+        before: Timestamp,
+        dry_run: bool,
+    ) -> Result<Vec<DeletedWorkflow>, StoreError> {
+        let sql = &self.sql.maintenance;
+        if dry_run {
+            let members = self.families(&mut *self.reading().await?, &sql.families, roots).await?;
+            return Ok(ended_families(members, before).into_iter().map(|(_, it)| it).collect());
+        }
+        let mut connection = self.writing().await?;
+        let mut transaction = self.begin(&mut connection).await?;
+        let members = self.families(&mut transaction, &sql.families_locked, roots).await?;
+        let (keys, deleted): (Vec<i64>, Vec<_>) = ended_families(members, before).into_iter().unzip();
+        if keys.is_empty() {
+            self.roll_back(transaction).await?;
+            return Ok(deleted);
+        }
+        let rows = self.delete_rows(&mut transaction, &keys).await?;
+        self.end(transaction, rows).await?;
+        Ok(deleted)
+    }
+}
+
+/// The workflows, with their keys, of those families that have ended before a time.
+fn ended_families(members: Vec<FamilyMember>, before: Timestamp) -> Vec<(i64, DeletedWorkflow)> {
+    let ended = |it: &FamilyMember| it.ended.filter(|ended| it.status.is_terminal() && *ended < before);
+    let kept: HashSet<i64> = members.iter().filter(|it| ended(it).is_none()).map(|it| it.root).collect();
+    let deleted = |it: FamilyMember| {
+        let ended = ended(&it).filter(|_| !kept.contains(&it.root))?;
+        Some((it.key, DeletedWorkflow { name: it.name, status: it.status, ended }))
+    };
+    members.into_iter().filter_map(deleted).collect()
+}
+
+impl Maintenance for SqlStore {
+    fn take_turn<'a>(&'a self, executor: ExecutorKey, task: &'a str, length: Duration) -> StoreFuture<'a, bool> {
+        self.call(async move {
+            let query = self.query(&self.sql.maintenance.take_turn).bind(task).bind(executor.get());
+            let query = bind_now(query.bind(micros(length)));
+            Ok(self.write(&mut *self.writing().await?, query).await? > 0)
+        })
+    }
+
+    fn ended(&self, after: EndCursor, before: Timestamp, limit: u32) -> StoreFuture<'_, Vec<EndedWorkflow>> {
+        self.call(async move {
+            let query = self.query(&self.sql.maintenance.ended).bind(after.ended.as_micros()).bind(after.key);
+            let query = planned_each_time(query.bind(before.as_micros()).bind(i64::from(limit)));
+            let rows = query.fetch_all(&mut *self.reading().await?).await?;
+            let mut ended = Vec::with_capacity(rows.len());
+            for row in &rows {
+                let at = Timestamp::from_micros(row.try_get("completed_at")?);
+                ended.push(EndedWorkflow {
+                    place: EndCursor { ended: at, key: row.try_get("key")? },
+                    name: row.try_get("name")?,
+                    status: status(row.try_get("status")?)?,
+                    is_child: row.try_get("is_child")?,
+                });
+            }
+            Ok(ended)
+        })
+    }
+
+    fn nth_last_ended<'a>(&'a self, name: &'a str, number: u32) -> StoreFuture<'a, Option<WorkflowKey>> {
+        self.call(async move {
+            let before = i64::from(number.saturating_sub(1));
+            let query = planned_each_time(self.query(&self.sql.maintenance.nth_last).bind(name).bind(before));
+            let row = query.fetch_optional(&mut *self.reading().await?).await?;
+            Ok(row.map(|row| row.try_get::<i64, _>("key")).transpose()?.map(WorkflowKey::from))
+        })
+    }
+
+    fn delete_ended<'a>(
+        &'a self,
+        roots: &'a [WorkflowKey],
+        before: Timestamp,
+        dry_run: bool,
+    ) -> StoreFuture<'a, Vec<DeletedWorkflow>> {
+        self.call(self.delete_families(roots, before, dry_run))
+    }
+
+    fn estimate_workflows(&self, most: u32) -> StoreFuture<'_, u64> {
+        self.call(async move {
+            let query = self.query(&self.sql.maintenance.estimate).bind(i64::from(most));
+            let row = query.fetch_one(&mut *self.reading().await?).await?;
+            Ok(u64::try_from(row.try_get::<i64, _>(0)?).unwrap_or_default())
+        })
+    }
+
+    fn cancel_all<'a>(&'a self, reason: &'a str) -> StoreFuture<'a, u64> {
+        self.call(async move {
+            let query = bind_now(self.query(&self.sql.maintenance.cancel_all).bind(reason));
+            Ok(self.write(&mut *self.writing().await?, query).await?)
+        })
+    }
+
+    fn reset(&self, keep: ExecutorKey) -> StoreFuture<'_, ()> {
+        self.call(async move {
+            let mut connection = self.writing().await?;
+            let mut transaction = self.begin(&mut connection).await?;
+            let tables: Vec<_> =
+                ["workflows"].iter().chain(&BELONGING).chain(FURTHER_BELONGING).chain(&OTHERS).copied().collect();
+            for text in empty_tables(&tables) {
+                self.query(&self.render(&text)).execute(&mut *transaction).await?;
+            }
+            let query = self.query(&self.sql.maintenance.other_executors).bind(keep.get());
+            query.execute(&mut *transaction).await?;
+            Ok(self.end(transaction, 1).await?)
+        })
+    }
+}

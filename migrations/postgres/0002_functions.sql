@@ -298,14 +298,15 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $d
                  where w.status = 'ENQUEUED' and w.queue = $1 and w.priority > head.priority
                  order by w.priority, w.created_at, w.key limit 1)
           from heads h join durable.workflows head on head.key = h.key),
-    counts (waiting, delayed, running) as (
+    counts (waiting, delayed, running) as materialized (
         select (select count(*) from (select 1 from durable.workflows w
-                 where w.status = 'ENQUEUED' and w.queue = $1 limit $2) rows),
+                 where w.status = 'ENQUEUED' and w.queue = $1
+                 order by w.priority, w.created_at, w.key limit $2) rows),
                (select count(*) from (select w.queue from durable.workflows w, clock
                  where w.status = 'DELAYED' and w.due_at <= clock.now order by w.due_at limit $2) due
                  where due.queue = $1),
                (select count(*) from (select 1 from durable.workflows w
-                 where w.status = 'PENDING' and w.queue = $1 limit $2) rows))
+                 where w.status = 'PENDING' and w.queue = $1 order by w.partition_key limit $2) rows))
     select least(c.waiting + c.delayed, $2), c.running, c.waiting + c.delayed >= $2 or c.running >= $2,
            coalesce((select greatest(max(clock.now - greatest(w.created_at, w.due_at)), 0) / 1e6
                        from (select key from heads limit 100) h join durable.workflows w on w.key = h.key, clock), 0),

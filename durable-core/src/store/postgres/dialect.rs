@@ -38,9 +38,6 @@ pub(super) const HOLD: &str = "for share";
 /// Behind a select: locks the rows until the commit.
 pub(super) const LOCK_ROWS: &str = "for update";
 
-/// The same behind a join with a table that holds no rows of its own.
-pub(super) const LOCK_FAMILY: &str = "for update of w";
-
 /// About how many workflows there are, as the server has counted them last.
 pub(super) const ESTIMATE: &str = "select least(greatest(c.reltuples, 0)::bigint, $1::bigint) from pg_class c where c.oid = 'durable.workflows'::regclass";
 

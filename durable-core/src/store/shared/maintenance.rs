@@ -1,14 +1,13 @@
 //! Deletes what is no longer needed: ended workflows by a policy, and everything.
 
-use std::collections::HashSet;
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use sqlx::Row;
 
 use super::SqlStore;
 use super::dialect::{
-    Connection, ESTIMATE, FROM_CLOCK, FURTHER_BELONGING, LOCK_FAMILY, bind_now, empty_tables, is_in, list, now,
+    Connection, ESTIMATE, FROM_CLOCK, FURTHER_BELONGING, LOCK_ROWS, bind_now, empty_tables, is_in, list, now,
     planned_each_time,
 };
 use super::workflow_changes::BELONGING;
@@ -46,8 +45,10 @@ sql_statements! {
           where w.name = $1 and w.parent is null and w.status in {TERMINAL}
           order by w.key desc limit 1 offset $2"
     );
-    families = families("");
-    families_locked = families(LOCK_FAMILY);
+    by_keys = members("w.key", "");
+    by_keys_locked = members("w.key", LOCK_ROWS);
+    children = members("w.parent", "");
+    children_locked = members("w.parent", LOCK_ROWS);
     estimate = ESTIMATE;
     /// $1 reason; $2 now.
     cancel_all = format!(
@@ -59,16 +60,12 @@ sql_statements! {
     other_executors = "delete from durable.executors where key <> $1";
 }
 
-/// Workflows with their descendants. $1 keys.
-fn families(lock: &str) -> String {
+/// Members of families by the keys of themselves or their parents. $1 keys.
+fn members(by: &str, lock: &str) -> String {
     format!(
-        "with recursive family (root, key) as (
-             select w.key, w.key from durable.workflows w where {}
-             union
-             select f.root, w.key from family f join durable.workflows w on w.parent = f.key)
-         select f.root, w.key, w.name, w.status, w.completed_at
-           from family f join durable.workflows w on w.key = f.key order by w.key {lock}",
-        is_in("w.key", 1)
+        "select w.key, w.parent, w.name, w.status, w.completed_at from durable.workflows w
+          where {} order by w.key {lock}",
+        is_in(by, 1)
     )
 }
 
@@ -82,23 +79,37 @@ struct FamilyMember {
 }
 
 impl SqlStore {
+    /// Workflows with their descendants. Each generation is a statement of its own: for a recursive one Postgres
+    /// would read the whole table.
     async fn families(
         &self,
         connection: &mut Connection,
-        text: &Arc<str>,
         roots: &[WorkflowKey],
+        lock: bool,
     ) -> Result<Vec<FamilyMember>, StoreError> {
-        let roots: Vec<i64> = roots.iter().map(|it| it.get()).collect();
-        let query = planned_each_time(self.query(text).bind(list(&roots)));
-        let mut members = Vec::new();
-        for row in &query.fetch_all(connection).await? {
-            members.push(FamilyMember {
-                root: row.try_get("root")?,
-                key: row.try_get("key")?,
-                name: row.try_get("name")?,
-                status: status(row.try_get("status")?)?,
-                ended: row.try_get::<Option<i64>, _>("completed_at")?.map(Timestamp::from_micros),
-            });
+        let sql = &self.sql.maintenance;
+        let (mut text, children) =
+            if lock { (&sql.by_keys_locked, &sql.children_locked) } else { (&sql.by_keys, &sql.children) };
+        let mut members: Vec<FamilyMember> = Vec::new();
+        let mut root_of: HashMap<i64, i64> = HashMap::new();
+        let mut generation: Vec<i64> = roots.iter().map(|it| it.get()).collect();
+        while !generation.is_empty() {
+            let query = planned_each_time(self.query(text).bind(list(&generation)));
+            generation.clear();
+            for row in &query.fetch_all(&mut *connection).await? {
+                let (key, parent): (i64, Option<i64>) = (row.try_get("key")?, row.try_get("parent")?);
+                let root = parent.and_then(|parent| root_of.get(&parent)).copied().unwrap_or(key);
+                root_of.insert(key, root);
+                generation.push(key);
+                members.push(FamilyMember {
+                    root,
+                    key,
+                    name: row.try_get("name")?,
+                    status: status(row.try_get("status")?)?,
+                    ended: row.try_get::<Option<i64>, _>("completed_at")?.map(Timestamp::from_micros),
+                });
+            }
+            text = children;
         }
         Ok(members)
     }
@@ -110,14 +121,13 @@ impl SqlStore {
         before: Timestamp,
         dry_run: bool,
     ) -> Result<Vec<DeletedWorkflow>, StoreError> {
-        let sql = &self.sql.maintenance;
         if dry_run {
-            let members = self.families(&mut *self.reading().await?, &sql.families, roots).await?;
+            let members = self.families(&mut *self.reading().await?, roots, false).await?;
             return Ok(ended_families(members, before).into_iter().map(|(_, it)| it).collect());
         }
         let mut connection = self.writing().await?;
         let mut transaction = self.begin(&mut connection).await?;
-        let members = self.families(&mut transaction, &sql.families_locked, roots).await?;
+        let members = self.families(&mut transaction, roots, true).await?;
         let (keys, deleted): (Vec<i64>, Vec<_>) = ended_families(members, before).into_iter().unzip();
         if keys.is_empty() {
             self.roll_back(transaction).await?;

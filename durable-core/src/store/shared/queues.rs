@@ -68,7 +68,7 @@ sql_statements! {
         limits_of("q")
     );
     /// What a queue has to do. $1 queue; $2 limit of each count; $3 now. The first workflow of each priority is found
-    /// without those behind it.
+    /// without those behind it. The orders are those of the indexes that hold nothing else.
     backlog = format!(
         "with recursive heads (key) as (
              select * from (select w.key from durable.workflows w where w.status = 'ENQUEUED' and w.queue = $1
@@ -79,12 +79,13 @@ sql_statements! {
                       order by w.priority, w.created_at, w.key limit 1)
                from heads h join durable.workflows head on head.key = h.key)
          select (select count(*) from (select 1 from durable.workflows w
-                  where w.status = 'ENQUEUED' and w.queue = $1 limit $2) counted) as enqueued,
+                  where w.status = 'ENQUEUED' and w.queue = $1
+                  order by w.priority, w.created_at, w.key limit $2) counted) as enqueued,
                 (select count(*) from (select w.queue from durable.workflows w {AND_CLOCK}
                   where w.status = 'DELAYED' and w.due_at <= {} order by w.due_at limit $2) due
                   where due.queue = $1) as due,
                 (select count(*) from (select 1 from durable.workflows w
-                  where w.status = 'PENDING' and w.queue = $1 limit $2) counted) as running,
+                  where w.status = 'PENDING' and w.queue = $1 order by w.partition_key limit $2) counted) as running,
                 (select min({GREATEST}(w.created_at, coalesce(w.due_at, 0)))
                    from (select key from heads limit 100) h join durable.workflows w on w.key = h.key) as oldest,
                 exists (select 1 from durable.queues q where q.name = $1 and q.paused) as paused",

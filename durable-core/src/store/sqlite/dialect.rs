@@ -31,9 +31,6 @@ pub(super) const HOLD: &str = "";
 /// Behind a select: nothing, for the same reason.
 pub(super) const LOCK_ROWS: &str = "";
 
-/// The same behind a join with a table that holds no rows of its own.
-pub(super) const LOCK_FAMILY: &str = "";
-
 /// About how many workflows there are: counted to $1 in the smallest index.
 pub(super) const ESTIMATE: &str =
     "select count(*) from (select 1 from durable.workflows where completed_at is not null limit $1)";

@@ -137,6 +137,11 @@ impl ReservedPosition {
                 "bring `durable::patch({0:?})` back there, or `durable::deprecate_patch({0:?})`, or deploy the version that has it",
                 record.name
             )
+        } else if record.kind == operation.kind && matches!(operation.kind, "step" | "transaction" | "workflow") {
+            format!(
+                "restore the earlier order of calls, give what was only renamed its earlier name (`name = {:?}`), or deploy the earlier version",
+                record.name
+            )
         } else {
             "restore the earlier order of calls, or deploy the earlier version".to_owned()
         };

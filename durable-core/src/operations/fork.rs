@@ -252,6 +252,15 @@ pub(super) async fn fork(
                     ),
                 );
             }
+            ForkOutcome::BehindEnd(last) => {
+                return error(
+                    ErrorKind::NotFound,
+                    format!(
+                        "the last call of {source:?} that has a record is at position {last}, so it cannot be forked from behind {}: `durable show {source}` lists the positions",
+                        last + 1
+                    ),
+                );
+            }
             ForkOutcome::NoRecord(position) => {
                 return error(
                     ErrorKind::NotFound,

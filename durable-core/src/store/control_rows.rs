@@ -97,6 +97,8 @@ pub enum ForkOutcome {
     NotFound,
     /// The id belongs to a workflow of this name that is no fork of the source.
     IdTaken(String),
+    /// The point is behind the last call that has a record, with this number, and the one after it.
+    BehindEnd(i32),
     /// The fork keeps no record at this position, so its result cannot be replaced.
     NoRecord(Position),
 }

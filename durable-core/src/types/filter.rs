@@ -57,6 +57,7 @@ pub(crate) struct TimeRange {
     pub(crate) until: Option<DateTime<Utc>>,
 }
 
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 impl TimeRange {
     pub(crate) fn is_bounded(self) -> bool {
         self != Self::default()

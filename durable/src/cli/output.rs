@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::arguments::Format;
 use super::exit::{Exit, Failure, Result};
 
-/// The width of tables that go to a file or another program.
+/// The width of tables that go to a file, to another program, or to a terminal without a width.
 const WIDTH_WITHOUT_TERMINAL: u16 = 160;
 
 /// How a command writes its result.
@@ -60,7 +60,7 @@ impl Output {
             Format::Jsonl => rows.iter().try_for_each(|it| print_line(&to_json(it, false)?)),
             Format::Table => {
                 let mut table = self.table();
-                table.set_header(headings.iter().map(|it| self.cell(it, Tone::Plain).add_attribute(Attribute::Bold)));
+                table.set_header(headings.iter().map(|it| self.heading(it)));
                 for row in rows {
                     table.add_row(cells(row).into_iter().map(|(text, tone)| self.cell(&text, tone)));
                 }
@@ -76,7 +76,7 @@ impl Output {
         }
         let mut table = self.table();
         for (name, text, tone) in properties {
-            table.add_row([self.cell(name, Tone::Plain).add_attribute(Attribute::Bold), self.cell(text, *tone)]);
+            table.add_row([self.heading(name), self.cell(text, *tone)]);
         }
         Self::print_table(&table)
     }
@@ -89,7 +89,8 @@ impl Output {
     fn table(self) -> Table {
         let mut table = Table::new();
         table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-        if !self.terminal {
+        // A terminal that does not know its width says 0.
+        if !self.terminal || table.width() == Some(0) {
             table.set_width(WIDTH_WITHOUT_TERMINAL);
         }
         table
@@ -98,6 +99,11 @@ impl Output {
     fn print_table(table: &Table) -> Result<()> {
         let lines: Vec<_> = table.lines().map(|it| it.trim_end().to_owned()).collect();
         if lines.is_empty() { Ok(()) } else { print_line(&lines.join("\n")) }
+    }
+
+    fn heading(self, text: &str) -> Cell {
+        let cell = Cell::new(text);
+        if self.colors { cell.add_attribute(Attribute::Bold) } else { cell }
     }
 
     fn cell(self, text: &str, tone: Tone) -> Cell {

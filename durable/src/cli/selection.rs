@@ -22,8 +22,8 @@ pub(super) struct Selection {
     /// All that match: status=error,name=checkout,label.tenant=acme
     #[arg(long = "where", value_name = "KEY=VALUE,..", value_delimiter = ',')]
     conditions: Vec<String>,
-    /// Only say how many there are
-    #[arg(long, requires = "conditions")]
+    /// Only say how many there are, and change nothing
+    #[arg(long)]
     dry_run: bool,
 }
 
@@ -51,16 +51,24 @@ impl Selection {
         done: &str,
         change: impl AsyncFn(&Client, &str) -> Result<String, Error>,
     ) -> Result<()> {
-        if self.conditions.is_empty() {
+        if self.conditions.is_empty() && !self.dry_run {
             return self.apply_to_ids(session, verb, done, change).await;
         }
-        let filter = filter_of(&self.conditions)?;
+        let filter = self.filter()?;
         let client = session.connect().await?;
         let counts = client.count_workflows(filter.clone(), GroupBy::Status).await?;
         let number = format!("{}{}", if counts.capped { "at least " } else { "" }, counts.total);
         if self.dry_run || counts.total == 0 {
+            for id in &self.ids {
+                if client.workflow(id).await?.is_none() {
+                    return Err(Failure::new(Exit::NotFound, format!("no workflow has the id {id:?}")));
+                }
+            }
             client.close().await;
-            return session.output.done(&counts, &format!("{number} workflows match"));
+            return session.output.done(
+                &counts,
+                &format!("{number} {}", if counts.total == 1 { "workflow matches" } else { "workflows match" }),
+            );
         }
         session.confirm_always(&format!("{verb} {number} workflows"))?;
         let tally = apply_to_all(session, &client, filter, counts.total, &change).await?;
@@ -68,6 +76,11 @@ impl Selection {
         let refused = if tally.refused == 0 { String::new() } else { format!(", {} refused", tally.refused) };
         session.output.done(&tally, &format!("{} {done}{refused}", tally.done))?;
         if tally.done == 0 { Err(Failure::new(Exit::Refused, "nothing was changed")) } else { Ok(()) }
+    }
+
+    fn filter(&self) -> Result<Filter> {
+        let filter = filter_of(&self.conditions)?;
+        Ok(self.ids.iter().fold(filter, Filter::id))
     }
 
     async fn apply_to_ids(
@@ -192,5 +205,5 @@ pub(super) fn filter_of(conditions: &[String]) -> Result<Filter> {
 /// A status as it is typed, in lower case.
 pub(super) fn status_word(word: &str) -> Result<Status, String> {
     let known: Vec<_> = Status::ALL.iter().map(|it| it.as_str().to_lowercase()).collect();
-    word.to_uppercase().parse().map_err(|_| format!("the statuses are {}", known.join(", ")))
+    word.to_uppercase().parse().map_err(|_| format!("{word:?} is no status: the statuses are {}", known.join(", ")))
 }

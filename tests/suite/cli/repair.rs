@@ -11,6 +11,7 @@ use crate::support::{ProcessDatabase, process_tests};
 process_tests! {
     a_failed_workflow_is_resumed_forked_and_restarted,
     all_that_match_are_counted_asked_about_and_changed,
+    a_dry_run_with_ids_changes_nothing,
     labels_are_set_and_found,
     a_workflow_is_exported_and_imported,
     versions_and_what_is_in_flight_of_them_are_listed,
@@ -43,6 +44,8 @@ async fn a_failed_workflow_is_resumed_forked_and_restarted(database: &ProcessDat
     assert!(durable(database, &start).await.fails_with(1).contains("no courier"));
     let failed = durable(database, &["ls", "--error", "courier", "-o", "json"]).await.json();
     assert_eq!(failed["items"][0]["id"], json!("order-7"));
+    let shown = durable(database, &["show", "order-7"]).await.good();
+    assert!(shown.contains("error") && shown.contains("no courier"), "{shown}");
 
     MENDED[store].store(true, Ordering::SeqCst);
     assert_eq!(durable(database, &["resume", "order-7"]).await.good(), "order-7: resumed\n");
@@ -95,6 +98,30 @@ async fn all_that_match_are_counted_asked_about_and_changed(database: &ProcessDa
     assert_eq!(deleted, json!({"done": 230, "refused": 1}), "one has not ended");
     let unknown = durable(database, &["cancel", "--where", "state=error", "--yes"]).await.fails_with(2);
     assert!(unknown.contains("there is no condition \"state\"") && unknown.contains("label.NAME"), "{unknown}");
+}
+
+async fn a_dry_run_with_ids_changes_nothing(database: &ProcessDatabase) {
+    durable(database, &["migrate"]).await.good();
+    for id in ["waiting", "cancelled"] {
+        durable(database, &["start", "cli_dry", "--id", id]).await.good();
+    }
+    durable(database, &["cancel", "cancelled"]).await.good();
+    let listed = async || durable(database, &["ls", "-o", "json"]).await.json();
+    let before = listed().await;
+    for command in [
+        &["cancel", "waiting"][..],
+        &["resume", "cancelled"],
+        &["restart", "cancelled"],
+        &["fork", "cancelled", "--from", "1"],
+        &["delete", "cancelled"],
+        &["label", "waiting", "--set", "tenant=acme"],
+    ] {
+        let arguments = [command, &["--dry-run"]].concat();
+        assert_eq!(durable(database, &arguments).await.good(), "1 workflow matches\n", "{arguments:?}");
+        assert_eq!(listed().await, before, "{arguments:?}");
+    }
+    durable(database, &["delete", "cancelled", "missing", "--dry-run"]).await.fails_with(3);
+    assert_eq!(listed().await, before);
 }
 
 async fn labels_are_set_and_found(database: &ProcessDatabase) {

@@ -160,6 +160,8 @@ async fn what_cannot_be_forked_is_refused(app: TestApp) {
     };
     assert_eq!(kind(app.fork_workflow("missing", 1).await).0, ErrorKind::NotFound);
     assert_eq!(kind(app.fork_workflow("w", 0).await).0, ErrorKind::Misuse);
+    let (behind, text) = kind(app.fork_workflow("w", 5).await);
+    assert!(behind == ErrorKind::NotFound && text.contains("position 3"), "{text}");
     let (no_record, text) = kind(app.fork_workflow("w", 2).replace_output(2, &1).await);
     assert!(no_record == ErrorKind::NotFound && text.contains("durable show w"), "{text}");
     let (no_argument, text) = kind(app.fork_workflow("w", 2).replace_argument("begn", &1).await);

@@ -97,7 +97,10 @@ impl SqlStore {
                 None => (ForkOutcome::NotFound, 0), // the source was deleted meanwhile
             });
         }
-        let from = self.first_call(&mut *connection, source, request.from).await?;
+        let (from, last) = self.first_call(&mut *connection, source, request.from).await?;
+        if from > last + 1 {
+            return Ok((ForkOutcome::BehindEnd(last), 0));
+        }
         for text in [&sql.steps, &sql.events, &sql.streams] {
             let query = self.query(text).bind(source).bind(key).bind(from);
             rows += query.execute(&mut *connection).await?.rows_affected();
@@ -114,18 +117,21 @@ impl SqlStore {
         Ok((ForkOutcome::Forked { queue: request.queue.clone().or(own_queue), from }, rows))
     }
 
-    /// The number of the first call that the fork runs anew.
-    async fn first_call(&self, connection: &mut Connection, source: i64, point: ForkPoint) -> Result<i32, StoreError> {
-        if let ForkPoint::Position(number) = point {
-            return Ok(number);
-        }
+    /// The number of the first call that the fork runs anew, and that of the last one with a record.
+    async fn first_call(
+        &self,
+        connection: &mut Connection,
+        source: i64,
+        point: ForkPoint,
+    ) -> Result<(i32, i32), StoreError> {
         let records = self.record_ends(connection, &[source]).await?.remove(&source).unwrap_or_default();
         let last = records.iter().map(|it| root_of(&it.position)).max().unwrap_or_default();
-        Ok(match point {
+        let from = match point {
             ForkPoint::Position(number) => number,
             ForkPoint::LastStep => last.max(1),
             ForkPoint::Failure => failed_tail(&records).iter().map(root_of).min().unwrap_or(last + 1),
-        })
+        };
+        Ok((from, last))
     }
 }
 

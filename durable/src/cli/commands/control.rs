@@ -31,7 +31,7 @@ pub(in crate::cli) struct RestartArguments {
 pub(in crate::cli) struct ForkArguments {
     #[command(flatten)]
     selection: Selection,
-    /// The position that is run again first, as in 3; or `failure`, or `last`
+    /// The position that is run again first, as in 3; `last`; or `failure`, which keeps all records if nothing failed
     #[arg(long, value_name = "POSITION", default_value = "failure")]
     from: String,
     /// Replace the recorded result of a call that is kept

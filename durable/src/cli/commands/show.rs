@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::cli::exit::{Exit, Failure, Result};
 use crate::cli::output::{Tone, print_line};
@@ -20,7 +21,7 @@ const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 pub(in crate::cli) struct ShowArguments {
     /// The id of the workflow
     id: String,
-    /// Also show the input, the output and the error, which may be long
+    /// Also show the input, the output and the whole error, which may be long
     #[arg(long)]
     payloads: bool,
     /// Show it again every second, until it has ended
@@ -72,6 +73,12 @@ fn labels_of(workflow: &WorkflowInfo) -> Option<String> {
     (!labels.is_empty()).then(|| labels.join(", "))
 }
 
+/// The message of a recorded error, which is JSON.
+fn message_of(error: &str) -> String {
+    let parsed: Option<Value> = serde_json::from_str(error).ok();
+    parsed.as_ref().and_then(|it| it["message"].as_str()).unwrap_or(error).to_owned()
+}
+
 fn show(session: &Session, workflow: &WorkflowInfo, steps: &[StepInfo], payloads: bool) -> Result<()> {
     if session.output.is_json() {
         return session.output.done(&Shown { workflow, steps }, "");
@@ -85,6 +92,7 @@ fn show(session: &Session, workflow: &WorkflowInfo, steps: &[StepInfo], payloads
     ];
     for (name, text) in [
         ("reason", it.reason.clone()),
+        ("error", if payloads { None } else { it.error.as_deref().map(message_of) }),
         ("queue", it.queue.clone()),
         ("partition", it.partition_key.clone()),
         ("parent", it.parent.clone()),

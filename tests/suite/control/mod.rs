@@ -6,4 +6,5 @@ mod changes_on_queues;
 mod deletes;
 mod filters;
 mod forks;
+mod odd_filters;
 mod resumes;

@@ -1,5 +1,6 @@
 //! Listing and control of workflows: what an operator sees and changes.
 
+mod another_database;
 mod bulk_changes;
 mod changes_in_bodies;
 mod changes_on_queues;

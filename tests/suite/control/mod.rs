@@ -8,4 +8,6 @@ mod deletes;
 mod filters;
 mod forks;
 mod odd_filters;
+mod races_on_postgres;
+mod repairs_in_parallel;
 mod resumes;

@@ -27,8 +27,6 @@ const LOG_EVERY: u32 = 60;
 /// How often the dispatcher yields to other tasks before a round, so that slots that are freed by one commit
 /// are filled by one claim.
 const YIELDS: usize = 8;
-/// How long a claimed workflow waits for its earlier run to leave this process.
-const EARLIER_RUN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What the dispatcher remembers from one round to the next.
 #[derive(Default)]
@@ -211,9 +209,8 @@ async fn run_after_earlier(
     still_running: Vec<StillRunning>,
 ) -> Result<(), StoreError> {
     let mut not_started = Vec::new();
-    for (earlier, run_task) in still_running {
-        let _ = tokio::time::timeout(EARLIER_RUN_TIMEOUT, earlier.finished()).await;
-        if let Err((_, run_task)) = run_task.spawn() {
+    for waiting in still_running {
+        if let Err(run_task) = run_claimed::run_after_earlier(waiting).await {
             not_started.push(run_task.row.key);
         }
     }

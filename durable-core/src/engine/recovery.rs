@@ -231,11 +231,10 @@ async fn run_all(runtime: &Arc<Runtime>, rows: Vec<RunRow>) -> Result<bool, Stor
     tracing::info!(target: "durable", workflows = rows.len(), "recovering workflows");
     // The body of an earlier run may still be here, about to be dropped.
     let mut all_run = true;
-    for (earlier, run_task) in run_claimed::run_all(runtime, rows, |_| None).await? {
-        earlier.finished().await;
-        if run_task.spawn().is_err() {
+    for waiting in run_claimed::run_all(runtime, rows, |_| None).await? {
+        if let Err(run_task) = run_claimed::run_after_earlier(waiting).await {
             all_run = false;
-            tracing::warn!(target: "durable", workflow_id = %earlier.id, "an earlier run of the workflow is still in this process; it is recovered later");
+            tracing::warn!(target: "durable", workflow_id = %run_task.row.id, "an earlier run of the workflow is still in this process; it is recovered later");
         }
     }
     Ok(all_run)

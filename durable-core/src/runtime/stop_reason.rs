@@ -10,7 +10,7 @@ pub(crate) enum StopReason {
     Suspend,
     /// Another run recorded something else at a position: the body starts again from the records.
     Replay,
-    /// The executor lost its lease: another executor owns the workflow now.
+    /// Another run owns the workflow now: the executor lost its lease, or has claimed it again.
     Lost,
     /// The workflow was cancelled.
     Cancelled,

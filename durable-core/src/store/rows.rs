@@ -376,6 +376,14 @@ pub struct RunRow {
     pub keyed: bool,
 }
 
+impl RunRow {
+    /// The workflow in the records of a database of the application. An id can be used again once its workflow was
+    /// deleted, which does not reach those records; a key is not.
+    pub(crate) fn in_app_database(&self) -> String {
+        format!("{}#{}", self.id, self.key.get())
+    }
+}
+
 /// Which workflows of an executor to release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReleaseRequest<'a> {

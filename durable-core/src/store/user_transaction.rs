@@ -81,7 +81,7 @@ pub enum TransactionEnd {
     Record {
         /// The fence.
         fence: Fence,
-        /// The workflow's id.
+        /// The workflow, as a database of the application names it.
         workflow: String,
         /// The records.
         records: Vec<NewRecord>,

@@ -183,7 +183,7 @@ impl Filter {
     }
 
     /// Only workflows whose error, or the reason for which they are `CANCELLED` or `PARKED`, contains this
-    /// text, in upper or lower case.
+    /// text, in upper or lower case. Of letters outside of ASCII, only Postgres may find the other case.
     pub fn error_contains(mut self, text: impl Into<String>) -> Self {
         self.error_contains = Some(text.into());
         self
@@ -221,6 +221,7 @@ impl Filter {
             newest_first: self.newest_first,
             after: self.after,
             payloads: self.payloads,
+            id_prefix: self.id_prefix.clone().filter(String::is_empty), // every id begins with it
             ..Self::default()
         };
         *self != all

@@ -1,5 +1,6 @@
 //! Listing and control of workflows: what an operator sees and changes.
 
+mod another_database;
 mod bulk_changes;
 mod changes_in_bodies;
 mod changes_on_queues;
@@ -7,7 +8,10 @@ mod deletes;
 mod filters;
 mod forks;
 mod large_tables;
+mod odd_filters;
 mod queue_backlogs;
+mod races_on_postgres;
+mod repairs_in_parallel;
 mod resets;
 mod resumes;
 mod retention;

@@ -236,9 +236,10 @@ impl<R: Send> TransactionRun<'_, R> {
         let mut retries = self.retries();
         // A first run knows that nothing is committed there yet.
         let mut check_committed = execution.row.attempt > 1;
+        let workflow = execution.row.in_app_database();
         loop {
             if check_committed {
-                match database.committed(&execution.row.id, &reserved.position).await {
+                match database.committed(&workflow, &reserved.position).await {
                     Ok(Some(committed)) => return self.adopt(reserved, committed.name, committed.outcome).await,
                     Ok(None) => {}
                     Err(error) if error.is_temporary() => {

@@ -73,7 +73,7 @@ impl<R> Attempt<'_, R> {
         };
         let mut records = self.piggyback.to_vec();
         records.push(reserved.new_record(self.operation, done));
-        let workflow = reserved.execution.row.id.to_string();
+        let workflow = reserved.execution.row.in_app_database();
         TransactionEnd::Record { fence: reserved.execution.fence, workflow, records }
     }
 }

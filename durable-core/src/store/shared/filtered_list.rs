@@ -105,10 +105,11 @@ impl Selection {
             selection.add_times("w.completed_at", filter.completed);
         }
         if let Some(text) = &filter.error_contains {
-            let pattern = format!("%{}%", escaped(&text.to_lowercase()));
-            let pattern = selection.text(&pattern);
+            // The database makes both sides lower case, because SQLite knows that of ASCII only.
+            let in_reason = selection.text(&format!("%{}%", escaped(text)));
+            let in_error = selection.text(&format!("%{}%", escaped(&in_json(text))));
             selection.add(format!(
-                r"(lower(w.error) like {pattern} escape '\' or lower(w.reason) like {pattern} escape '\')"
+                r"(lower(w.error) like lower({in_error}) escape '\' or lower(w.reason) like lower({in_reason}) escape '\')"
             ));
         }
         selection
@@ -295,6 +296,12 @@ fn end_of_prefix(prefix: &str) -> Option<String> {
         }
     }
     None
+}
+
+/// The text as it is within a text of JSON, as errors are stored.
+fn in_json(text: &str) -> String {
+    let json = serde_json::Value::from(text).to_string();
+    json[1..json.len() - 1].to_owned()
 }
 
 /// The text in a pattern of `like`, with the escape character `\`.

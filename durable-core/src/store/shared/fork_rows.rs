@@ -3,10 +3,11 @@
 use sqlx::Row;
 
 use super::SqlStore;
-use super::dialect::{Connection, FROM_CLOCK, INPUT_OF_W, JOIN_INPUTS, bind_now, now, number_at_start};
+use super::dialect::{Connection, FROM_CLOCK, HOLD, INPUT_OF_W, JOIN_INPUTS, bind_now, now, number_at_start};
+use super::workflow_changes::TIME_LIMIT;
 use crate::store::columns::{RECORD, names};
 use crate::store::failed_tail::{failed_tail, root_of};
-use crate::store::rows_by_kind::{error_of, output_of};
+use crate::store::rows_by_kind::{add_saturating, error_of, output_of};
 use crate::store::sql::sql_statements;
 use crate::store::{
     CancelledWorkflows, ChangeOutcome, Control, ForkOutcome, ForkPoint, ForkRequest, StoreError, StoreFuture,
@@ -14,9 +15,9 @@ use crate::store::{
 };
 
 sql_statements! {
-    /// $1 id.
+    /// The workflow, which is not deleted before the fork is complete. $1 id.
     source = format!(
-        "select w.key, w.queue, {INPUT_OF_W} as input from durable.workflows w {JOIN_INPUTS} where w.id = $1"
+        "select w.key, w.queue, {INPUT_OF_W} as input from durable.workflows w {JOIN_INPUTS} where w.id = $1 {HOLD}"
     );
     /// $1 id of the source; $2 key, $3 id, $4 queue, $5 version of the new one; $6 now.
     fork = format!(
@@ -25,33 +26,39 @@ sql_statements! {
               forked_from, attempt, timeout, deadline, created_at, queue, priority, partition_key, encoding, input)
          select $2, $3, w.name, w.instance, case when coalesce($4, w.queue) is null then 'PENDING' else 'ENQUEUED' end,
                 coalesce($5, w.version), w.fingerprint, w.application, w.started_by, w.trace_context, w.labels,
-                w.id, 1, w.timeout, case when w.timeout is null then {now} + (w.deadline - w.created_at) end, {now},
+                w.id, 1, {TIME_LIMIT}, case when coalesce($4, w.queue) is null then {deadline} end, {now},
                 coalesce($4, w.queue), w.priority, w.partition_key, w.encoding, ''
            {FROM_CLOCK} {} durable.workflows w where w.id = $1
          on conflict (id) do nothing",
         if FROM_CLOCK.is_empty() { "from" } else { "cross join" },
+        deadline = add_saturating(&now(6), TIME_LIMIT),
         now = now(6)
     );
     /// The fork that has the id. $1 id, $2 source.
     existing = "select w.name, coalesce(w.forked_from = $2, false) as same from durable.workflows w where w.id = $1";
     /// $1 source, $2 new, $3 number of the first call that is not copied.
-    steps = copying("steps", &format!("{}, encoding, started_at, completed_at", names(RECORD)));
-    /// The same for events and stream items.
-    events = copying("events", "workflow, name, set_at, key, branch, position, encoding, value");
-    streams = copying("streams", "workflow, name, written_at, key, branch, position, encoding, value");
+    steps = copying("steps", &format!("{}, encoding, started_at, completed_at", names(RECORD)), "");
+    /// The same for events and stream items. A call that was recorded after the records were copied, or is not
+    /// yet, runs again in the fork, and publishes them itself.
+    events = copying("events", "workflow, name, set_at, key, branch, position, encoding, value", RECORDED);
+    streams = copying("streams", "workflow, name, written_at, key, branch, position, encoding, value", RECORDED);
     /// $1 workflow, $2 branch, $3 position, $4 output, $5 error.
     set_outcome =
         "update durable.steps set output = $4, error = $5, encoding = null
           where workflow = $1 and branch = $2 and position = $3";
 }
 
-/// Copies the rows of a workflow that belong to the calls before a number.
-fn copying(table: &str, columns: &str) -> String {
+/// A condition: the fork has the record of the call.
+const RECORDED: &str = "and exists (select 1 from durable.steps r
+                       where r.workflow = $2 and r.branch = p.branch and r.position = p.position)";
+
+/// Copies the rows of a workflow that belong to the calls before a number, and fulfil a condition.
+fn copying(table: &str, columns: &str, condition: &str) -> String {
     let others = columns.replacen("workflow, ", "", 1);
     format!(
         "insert into durable.{table} (workflow, {others})
-         select $2, {others} from durable.{table}
-          where workflow = $1 and case when branch = '' then position else {} end < $3",
+         select $2, {others} from durable.{table} p
+          where workflow = $1 and case when branch = '' then position else {} end < $3 {condition}",
         number_at_start("branch")
     )
 }
@@ -146,7 +153,7 @@ impl Control for SqlStore {
     }
 
     fn change<'a>(&'a self, ids: &'a [String], change: &'a WorkflowChange) -> StoreFuture<'a, Vec<ChangeOutcome>> {
-        self.call(self.change_workflows(ids, change))
+        Box::pin(self.change_persistently(ids, change))
     }
 
     fn fork<'a>(&'a self, request: &'a ForkRequest) -> StoreFuture<'a, ForkOutcome> {

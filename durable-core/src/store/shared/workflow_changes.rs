@@ -9,19 +9,27 @@ use super::dialect::{
     Connection, FROM_CLOCK, FURTHER_BELONGING, LOCK_ROWS, bind_now, is_in, list, merged_labels, now, planned_each_time,
 };
 use crate::store::failed_tail::{RecordEnd, failed_tail};
+use crate::store::rows_by_kind::add_saturating;
 use crate::store::sql::sql_statements;
-use crate::store::{ChangeOutcome, StoreError, WorkflowChange};
+use crate::store::store_error::is_clash;
+use crate::store::{ChangeOutcome, StoreError, StoreErrorKind, WorkflowChange};
 use crate::types::position::Position;
 use crate::types::status::Status;
 use crate::types::time::micros;
 
+/// How often a change is tried.
+const TRIES: usize = 5;
+
 /// The tables whose rows belong to a workflow.
 pub(super) const BELONGING: [&str; 5] = ["steps", "labels", "messages", "events", "streams"];
+
+/// How long a workflow may take.
+pub(super) const TIME_LIMIT: &str = "coalesce(timeout, deadline - created_at)";
 
 sql_statements! {
     /// Locks the workflows. $1 ids.
     lock = format!(
-        "select w.id, w.key, w.status, w.queue, w.partition_key <> '' as keyed, w.deduplication_id is not null as deduplicated
+        "select w.id, w.key, w.status, w.queue, w.partition_key <> '' as keyed, w.deduplication_id
            from durable.workflows w where {} order by w.key {LOCK_ROWS}",
         is_in("w.id", 1)
     );
@@ -44,15 +52,16 @@ sql_statements! {
     );
     /// Whether a queue needs partition keys. $1 queue.
     partitioned = "select 1 from durable.queues where name = $1 and partitioned";
-    /// $1 keys; $2 now. The time limit is counted from its creation where no timeout is stored with it.
+    /// $1 keys; $2 now. Where no timeout is stored, the time limit was counted from the creation: it is stored
+    /// now, because a later resume cannot see it any more.
     resume = format!(
         "update durable.workflows
             set status = case when queue is null then 'PENDING' else 'ENQUEUED' end,
                 reason = null, error = null, executor = null, recoveries = 0, completed_at = null, due_at = null,
-                deadline = case when timeout is null then {now} + (deadline - created_at) end {FROM_CLOCK}
+                timeout = {TIME_LIMIT}, deadline = case when queue is null then {} end {FROM_CLOCK}
           where {} and status in ('PARKED', 'CANCELLED', 'ERROR')",
-        is_in("key", 1),
-        now = now(2)
+        add_saturating(&now(2), TIME_LIMIT),
+        is_in("key", 1)
     );
     /// $1 keys; $2 priority.
     set_priority = format!("update durable.workflows set priority = $2 where {}", is_in("key", 1));
@@ -62,21 +71,17 @@ sql_statements! {
             set status = case when $2 > 0 then 'DELAYED' else 'ENQUEUED' end,
                 due_at = case when $2 > 0 then {} end, debounce_key = null, debounce_until = null {FROM_CLOCK}
           where {}",
-        crate::store::rows_by_kind::add_saturating(&now(3), "$2"),
+        add_saturating(&now(3), "$2"),
         is_in("key", 1)
     );
     /// $1 keys; $2 queue.
     move_to = format!("update durable.workflows set queue = $2 where {}", is_in("key", 1));
     /// $1 keys; $2 labels.
     label = format!("update durable.workflows set labels = {} where {}", merged_labels("labels", 2), is_in("key", 1));
-    /// A workflow and its descendants. $1 key.
-    family = format!(
-        "with recursive family (key) as (
-             select w.key from durable.workflows w where w.key = $1
-             union
-             select w.key from family f join durable.workflows w on w.parent = f.key)
-         select w.key, w.id, w.status from durable.workflows w
-          where w.key in (select key from family) order by w.key {LOCK_ROWS}"
+    /// Locks the workflows that these have started. $1 keys.
+    children = format!(
+        "select w.key, w.id, w.status from durable.workflows w where {} order by w.key {LOCK_ROWS}",
+        is_in("w.parent", 1)
     );
     /// $1 keys.
     delete_workflows = format!("delete from durable.workflows where {}", is_in("key", 1));
@@ -93,11 +98,27 @@ struct Locked {
     status: Status,
     queue: Option<String>,
     keyed: bool,
-    deduplicated: bool,
+    deduplication_id: Option<String>,
 }
 
 impl SqlStore {
-    pub(super) async fn change_workflows(
+    /// Makes a change, and tries again when it has lost a race: other writers may take locks in another order.
+    pub(super) async fn change_persistently(
+        &self,
+        ids: &[String],
+        change: &WorkflowChange,
+    ) -> Result<Vec<ChangeOutcome>, StoreError> {
+        let mut left = TRIES;
+        loop {
+            left -= 1;
+            match self.call(self.change_workflows(ids, change)).await {
+                Err(error) if error.kind == StoreErrorKind::Contended && left > 0 => {}
+                other => return other,
+            }
+        }
+    }
+
+    async fn change_workflows(
         &self,
         ids: &[String],
         change: &WorkflowChange,
@@ -160,7 +181,7 @@ impl SqlStore {
                 status,
                 queue: Row::try_get(row, "queue")?,
                 keyed: Row::try_get(row, "keyed")?,
-                deduplicated: Row::try_get(row, "deduplicated")?,
+                deduplication_id: Row::try_get(row, "deduplication_id")?,
             };
             Ok((Row::try_get(row, "id")?, locked))
         };
@@ -190,7 +211,7 @@ impl SqlStore {
                 locked.retain(|_, it| it.keyed);
             }
         }
-        let keys: Vec<i64> = locked.values().filter(|it| it.deduplicated).map(|it| it.key).collect();
+        let keys: Vec<i64> = locked.values().filter(|it| it.deduplication_id.is_some()).map(|it| it.key).collect();
         if keys.is_empty() {
             return Ok(());
         }
@@ -202,6 +223,18 @@ impl SqlStore {
                 id.map(|id| Ok::<_, StoreError>((&**id, ChangeOutcome::Duplicate(row.try_get("id")?)))).transpose()?,
             );
             locked.retain(|_, it| it.key != key);
+        }
+        // Of several of these workflows the first one gets the place.
+        let mut places: HashMap<(Option<String>, String), &str> = HashMap::new();
+        for id in ids {
+            let Some(it) = locked.get(id) else { continue };
+            let Some(deduplication_id) = it.deduplication_id.clone() else { continue };
+            let place = (queue.or(it.queue.as_ref()).cloned(), deduplication_id);
+            let first = *places.entry(place).or_insert(id);
+            if first != id {
+                outcomes.insert(id, ChangeOutcome::Duplicate(first.to_owned()));
+                locked.remove(id);
+            }
         }
         Ok(())
     }
@@ -222,7 +255,11 @@ impl SqlStore {
             WorkflowChange::Labels(labels) => on(&sql.label).bind(labels.clone()),
             WorkflowChange::Delete => return Ok(0),
         };
-        Ok(planned_each_time(query).execute(connection).await?.rows_affected())
+        match planned_each_time(query).execute(connection).await {
+            // A workflow with the same deduplication id was enqueued meanwhile: trying again finds it.
+            Err(error) if is_clash(&error) => Err(StoreError::new(StoreErrorKind::Contended, &error)),
+            done => Ok(done?.rows_affected()),
+        }
     }
 
     /// Deletes the failed records at the end of these workflows.
@@ -256,16 +293,20 @@ impl SqlStore {
         Ok(records)
     }
 
-    /// Deletes a workflow and its descendants, if all of them have ended or are PARKED.
+    /// Deletes a workflow, which is locked, and its descendants, if all of them have ended or are PARKED. Each
+    /// generation is locked before its children are read, and then starts no more of them.
     async fn delete_family(&self, connection: &mut Connection, key: i64) -> Result<ChangeOutcome, StoreError> {
-        let rows = self.query(&self.sql.workflow_changes.family).bind(key).fetch_all(&mut *connection).await?;
-        let mut keys = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let status = crate::store::decode::status(row.try_get("status")?)?;
-            if !allows(&WorkflowChange::Delete, status) {
-                return Ok(ChangeOutcome::LivingDescendant(row.try_get("id")?));
+        let (mut keys, mut begin) = (vec![key], 0);
+        while begin < keys.len() {
+            let query = self.query(&self.sql.workflow_changes.children).bind(list(&keys[begin..]));
+            begin = keys.len();
+            for row in &planned_each_time(query).fetch_all(&mut *connection).await? {
+                let status = crate::store::decode::status(row.try_get("status")?)?;
+                if !allows(&WorkflowChange::Delete, status) {
+                    return Ok(ChangeOutcome::LivingDescendant(row.try_get("id")?));
+                }
+                keys.push(row.try_get::<i64, _>("key")?);
             }
-            keys.push(row.try_get::<i64, _>("key")?);
         }
         let workflows = self.delete_rows(connection, &keys).await?;
         Ok(ChangeOutcome::Changed { queue: None, workflows })

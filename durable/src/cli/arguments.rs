@@ -4,8 +4,8 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::commands::{
-    cancel, completions, context, control, doctor, enqueue, executor, health, history, ls, migrate, queue, schedule,
-    send, show, status, version,
+    cancel, completions, context, control, doctor, enqueue, executor, gc, health, history, ls, migrate, queue,
+    schedule, send, show, status, version,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -96,6 +96,7 @@ pub(super) enum Command {
     Executor(executor::ExecutorCommand),
     Health(health::HealthArguments),
     Doctor(doctor::DoctorArguments),
+    Gc(gc::GcArguments),
     Migrate(migrate::MigrateArguments),
     #[command(subcommand)]
     Context(context::ContextCommand),

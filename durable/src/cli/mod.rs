@@ -17,8 +17,8 @@ use clap::Parser;
 
 use self::arguments::{Command, CommandLine};
 use self::commands::{
-    cancel, completions, context, control, doctor, enqueue, executor, health, history, ls, migrate, queue, schedule,
-    send, show, status, version,
+    cancel, completions, context, control, doctor, enqueue, executor, gc, health, history, ls, migrate, queue,
+    schedule, send, show, status, version,
 };
 use self::exit::{Exit, Failure, Result};
 use self::session::Session;
@@ -70,6 +70,7 @@ async fn run(command_line: CommandLine) -> Result<ExitCode> {
         Command::Export(arguments) => history::export(&session, &arguments).await?,
         Command::Import(arguments) => history::import(&session, &arguments).await?,
         Command::Executor(command) => executor::run(&session, &command).await?,
+        Command::Gc(arguments) => gc::run(&session, &arguments).await?,
         Command::Health(arguments) => return health::run(&session, &arguments).await,
         Command::Doctor(arguments) => return doctor::run(&session, &arguments).await,
         Command::Migrate(arguments) => migrate::run(&session, &arguments).await?,

@@ -10,6 +10,7 @@ process_tests! {
     queues_are_shown_and_changed,
     schedules_are_shown_and_changed,
     families_are_cancelled,
+    ended_workflows_are_deleted_by_their_age,
     completions_and_manual_pages_are_printed,
 }
 
@@ -107,4 +108,26 @@ async fn completions_and_manual_pages_are_printed(database: &ProcessDatabase) {
     std::fs::create_dir(&folder).unwrap();
     durable(database, &["man", "--dir", "man"]).await.good();
     assert!(folder.join("durable-queue-set.1").exists());
+}
+
+async fn ended_workflows_are_deleted_by_their_age(database: &ProcessDatabase) {
+    let app = launch(database).await;
+    app.scope(async {
+        for number in 0..3 {
+            let handle = cli_parent().id(format!("family-{number}")).start().await.unwrap();
+            handle.cancel().cancel_children().await.unwrap();
+        }
+        cli_parent().id("lives").start().await.unwrap();
+    })
+    .await;
+    let kept = durable(database, &["gc", "--keep", "1d", "--dry-run", "-o", "json"]).await.json();
+    assert_eq!((&kept["total"], &kept["dry_run"]), (&json!(0), &json!(true)));
+    let refused = durable(database, &["gc", "--keep", "0s"]).await.fails_with(4);
+    assert!(refused.contains("--yes"), "{refused}");
+    let deleted = durable(database, &["gc", "--keep", "0s", "--yes", "-o", "json"]).await.json();
+    assert_eq!(deleted["dry_run"], json!(false));
+    let left = app.list_workflows(Filter::new().id_prefix("family")).await.unwrap();
+    assert_eq!(left.len(), 0, "{deleted}");
+    assert!(app.workflow("lives").await.unwrap().is_some());
+    app.shutdown().await;
 }

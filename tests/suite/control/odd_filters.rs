@@ -12,13 +12,13 @@ app_tests! {
 }
 
 #[workflow]
-async fn fails_with(text: String) -> Result<()> {
+async fn ends_with_error(text: String) -> Result<()> {
     Err(Error::msg(text))
 }
 
 async fn an_error_is_found_by_each_part_of_its_text(app: TestApp) {
     let text = r#"Zażółć GĘŚLĄ at "C:\temp" 50% of a_b"#;
-    fails_with(text.to_owned()).id("w").await.unwrap_err();
+    ends_with_error(text.to_owned()).id("w").await.unwrap_err();
     for part in [text, "Zażółć", "GĘŚLĄ", "zaż", "\"C:", r"C:\temp", r"c:\TEMP", "50% of", "a_b", "AT"] {
         let found = app.list_workflows(Filter::new().error_contains(part)).await.unwrap();
         assert_eq!(found.len(), 1, "{part}");
@@ -30,7 +30,7 @@ async fn an_error_is_found_by_each_part_of_its_text(app: TestApp) {
 }
 
 async fn an_empty_prefix_is_no_condition_of_a_bulk_change(app: TestApp) {
-    fails_with("x".to_owned()).id("w").await.unwrap_err();
+    ends_with_error("x".to_owned()).id("w").await.unwrap_err();
     let refused = app.bulk(Filter::new().id_prefix("")).delete().run(|_| {}).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Misuse);
     assert!(app.workflow("w").await.unwrap().is_some());

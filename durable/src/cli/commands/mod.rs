@@ -7,6 +7,7 @@ pub(super) mod control;
 pub(super) mod doctor;
 pub(super) mod enqueue;
 pub(super) mod executor;
+pub(super) mod gc;
 pub(super) mod health;
 pub(super) mod history;
 pub(super) mod ls;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::journal::current_engine;
 use crate::operations::admin;
 use crate::operations::bulk_request::{BulkAction, BulkReport, BulkRequest};
-use crate::operations::bulk_run::{BULK_NAME, BulkBatches, bulk_call};
+use crate::operations::bulk_run::{BULK_NAME, BulkBatches, began, bulk_call};
 use crate::operations::change::label_change;
 use crate::operations::enqueue_call::EnqueueCall;
 use crate::operations::fork::ForkFrom;
@@ -183,7 +183,7 @@ impl BulkCall {
         crate::journal::context::Context::refuse_unrecorded("a bulk change")?;
         check(&self.request)?;
         let runtime = self.engine.map_or_else(current_engine::engine, Ok)?;
-        let mut batches = BulkBatches::new(self.request, fresh_workflow_id(), runtime.timers.clock.now());
+        let mut batches = BulkBatches::new(self.request, fresh_workflow_id(), began(&runtime).await?);
         let mut report = BulkReport::default();
         loop {
             let batch = batches.next(&runtime).await?;

@@ -16,7 +16,6 @@ use crate::operations::change::{change_all, label_change, result_of};
 use crate::operations::events::set_event;
 use crate::operations::fork::{ForkFrom, fork};
 use crate::operations::inline_step::step;
-use crate::operations::side_effects;
 use crate::operations::step_context::workflow_id;
 use crate::operations::workflow_call::{WorkflowCall, call};
 use crate::registry::{Arguments, Registered, Taken, Workflow, WorkflowOptions};
@@ -27,6 +26,7 @@ use crate::types::error::{ErrorKind, Result};
 use crate::types::keys::Fingerprint;
 use crate::types::page::Cursor;
 use crate::types::payload::{Codec, Outcome, PayloadError};
+use crate::types::time::Timestamp;
 
 /// How many workflows one batch changes.
 const BATCH: u32 = 200;
@@ -62,7 +62,7 @@ fn run(taken: &mut Taken) -> std::result::Result<BoxFuture<'static, Outcome>, Pa
 /// The body of the workflow: each batch is a step. Its changes are idempotent, so a batch that was interrupted is
 /// made again.
 async fn body(request: BulkRequest) -> Result<BulkReport> {
-    let until = side_effects::now().await;
+    let until = step("begin", || async { began(&current_engine::engine()?).await }).await?;
     let mut batches = BulkBatches::new(request, workflow_id().unwrap_or_default(), until);
     let mut report = BulkReport::default();
     loop {
@@ -75,6 +75,12 @@ async fn body(request: BulkRequest) -> Result<BulkReport> {
         }
         batches.after = batch.next;
     }
+}
+
+/// The present time of the database: this process's idea of it may be behind what has just been created.
+pub(super) async fn began(runtime: &Arc<Runtime>) -> Result<DateTime<Utc>> {
+    let now = persistently(runtime, || runtime.store.now()).await?;
+    Ok(now.saturating_add(Timestamp::RESOLUTION).to_date())
 }
 
 /// A bulk change, and how far it is.

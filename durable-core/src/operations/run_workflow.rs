@@ -229,7 +229,7 @@ async fn poll_if_verified(execution: &Arc<Execution>) -> StoppedBody {
         return StoppedBody::Signalled(StopReason::Suspend);
     }
     let reason = format!(
-        "the code of the workflow `{}` has changed, and does not fit to the records of this one: {report}; deploy the earlier version and run `durable resume {id}`, or repair a copy with `durable fork {id} --from` and that position",
+        "the code of the workflow `{}` has changed, and does not fit to the records of this one: {report}; deploy the earlier version, or repair a copy with `durable fork {id} --from` and that position",
         workflow.name,
         id = row.id
     );

@@ -153,7 +153,7 @@ async fn with_adopt_verified_nothing_runs_that_does_not_fit(database: &TestDatab
             let text = handle.await.unwrap_err().to_string();
             assert!(text.contains("the code of the workflow `deployed_shipping` has changed"), "{text}");
             assert!(text.contains("position 2") && text.contains("`pack`") && text.contains("`wrap`"), "{text}");
-            assert!(text.contains(&format!("`durable fork shipping-{number}`")), "{text}");
+            assert!(text.contains(&format!("`durable fork shipping-{number} --from`")), "{text}");
         }
     }
     assert_eq!(with_status(&app, Status::Parked).await.len(), 17);

@@ -44,7 +44,7 @@
 //!
 //! | attribute | on | what it does |
 //! |---|---|---|
-//! | [`#[workflow]`](workflow) | an async function | makes it durable: recorded, and continued after a crash |
+//! | [`#[workflow]`](macro@workflow) | an async function | makes it durable: recorded, and continued after a crash |
 //! | [`#[step]`](macro@step) | a function or method | records its result |
 //! | [`#[transaction]`](transaction) | a function that takes a connection | commits its SQL and the record together |
 //! | [`#[scheduled]`](scheduled) | a workflow of two times | starts it at the times of a crontab expression |

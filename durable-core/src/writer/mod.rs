@@ -20,7 +20,7 @@ use crate::store::{Entry, Fence, Store, StoreError, StoreErrorKind, Verdict};
 use crate::types::backoff::Backoff;
 use crate::wait::shutdown_phase::{EnginePhase, ShutdownSignal};
 use crate::writer::completion::{Completion, engine_closed, unconfirmed};
-use crate::writer::set_aside::SetAside;
+use crate::writer::set_aside::{SetAside, untried_first};
 use crate::writer::write_batch::{MAX_ROWS, WriteBatch, WriteRequest, next_batch};
 
 /// How often the writer yields before it commits: callers that were completed a moment ago can submit
@@ -34,6 +34,11 @@ const RETRY_DELAY: Duration = Duration::from_millis(50);
 /// How long an unreachable database has for the last attempt, once the abort has begun: enough to
 /// connect and to commit where it is back, and short where it is not.
 const LAST_ATTEMPT_TIMEOUT: Duration = Duration::from_millis(150);
+
+/// After how many entries that fail alone the rest of a batch is not tried, where nothing of it succeeds: the reason
+/// is probably not in the entries. Where the database cannot be reached each attempt takes long.
+const MOST_FAILED: u32 = 16;
+const MOST_UNREACHABLE: u32 = 2;
 
 /// How often entries are tried again at once before they are divided or set aside, so that others continue.
 fn most_retries(kind: StoreErrorKind) -> u32 {
@@ -158,8 +163,8 @@ pub(crate) async fn run(mut inbox: WriterInbox, store: &dyn Store, shutdown: &Sh
                 waiting.push(request);
             }
         }
-        set_aside.put_back_if_due(&mut waiting, shutdown);
         set_aside.hold_back(&mut waiting);
+        set_aside.put_back_if_due(&mut waiting, shutdown);
         if let Some(batch) = next_batch(&mut waiting) {
             match flush(batch, store, shutdown, &mut unreachable).await {
                 None => set_aside.succeeded(),
@@ -201,14 +206,12 @@ async fn flush(
     completions.iter_mut().for_each(Completion::mark_sent);
     let mut verdicts = Vec::with_capacity(entries.len());
     let mut cannot: Option<CommitFailure> = None;
-    let (mut any_stored, mut failed_alone) = (false, 0);
+    let (mut any_stored, mut failed_alone, mut unreachable_alone) = (false, 0, 0);
     // Halving is a stack and no recursion, so that the future has a size.
     let mut ranges = vec![(0, entries.len())];
     while let Some((from, to)) = ranges.pop() {
-        // Where even single entries fail, and nothing succeeds, the reason is not in the entries.
-        if failed_alone > 1 && !any_stored {
-            verdicts.extend((from..to).map(|_| None));
-            continue;
+        if !any_stored && (failed_alone >= MOST_FAILED || unreachable_alone >= MOST_UNREACHABLE) {
+            break; // what is left was not tried
         }
         match commit(fence, &entries[from..to], uncertain, store, shutdown, unreachable).await {
             Ok(CommitOutcome { verdicts: range_verdicts, uncertain }) => {
@@ -227,23 +230,28 @@ async fn flush(
             }
             Err(failure) if failure.error.is_temporary() && !shutdown.is_aborting() => {
                 failed_alone += 1;
+                unreachable_alone += u32::from(failure.error.kind == StoreErrorKind::Unreachable);
                 verdicts.push(None);
                 cannot = Some(failure);
             }
             Err(CommitFailure { error, .. }) => verdicts.extend((from..to).map(|_| Some(Err(error.clone())))),
         }
     }
-    let mut set_aside = Vec::new();
-    for ((entry, completion), verdict) in entries.into_iter().zip(completions).zip(verdicts) {
-        match (verdict, &cannot) {
-            (Some(verdict), _) => completion.complete(verdict),
-            (None, cannot) => {
-                let uncertain = uncertain || cannot.as_ref().is_some_and(|it| it.uncertain);
-                set_aside.push(WriteRequest::Write { fence, entry: Box::new(entry), completion, uncertain });
+    let (mut failed, mut untried) = (Vec::new(), Vec::new());
+    let mut verdicts = verdicts.into_iter();
+    for (entry, completion) in entries.into_iter().zip(completions) {
+        let aside = match verdicts.next() {
+            Some(Some(verdict)) => {
+                completion.complete(verdict);
+                continue;
             }
-        }
+            Some(None) => &mut failed,
+            None => &mut untried,
+        };
+        let uncertain = uncertain || cannot.as_ref().is_some_and(|it| it.uncertain);
+        aside.push(WriteRequest::Write { fence, entry: Box::new(entry), completion, uncertain });
     }
-    cannot.map(|failure| (set_aside, failure.error))
+    cannot.map(|failure| (untried_first(failed, untried, WriteRequest::run), failure.error))
 }
 
 /// The outcome of a commit.

@@ -154,6 +154,41 @@ async fn only_errors_about_the_data_park_a_workflow_and_other_workflows_continue
     database.clear().await;
 }
 
+#[cfg_attr(not(has_postgres), ignore = "no Postgres: set DURABLE_TEST_POSTGRES_URL or install postgresql")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn writes_go_on_beside_others_that_fail_each_time() {
+    let database = TestDatabase::postgres();
+    let app = database.launch().await;
+    let mut direct = database.direct_connection().await;
+    direct
+        .execute(
+            "create sequence durable.hits;
+             create function durable.fail() returns trigger language plpgsql as $$ begin
+                 if new.output = '\"fails\"' then
+                     perform nextval('durable.hits');
+                     raise exception using errcode = '55000', message = 'injected';
+                 end if;
+                 return new;
+             end $$;
+             create trigger fail before insert on durable.steps for each row execute function durable.fail()",
+        )
+        .await;
+    for number in 0..40 {
+        app.scope(returns_it_twice("fails".to_owned()).id(format!("fails-{number}")).start()).await.unwrap();
+    }
+    // Some of these come to the writer with all those that fail, and are tried in one commit with them.
+    while direct.number("select last_value from durable.hits").await < 200 {
+        let fine = tokio::time::timeout(Duration::from_mins(1), app.scope(returns_it_twice("fine".to_owned())));
+        assert_eq!(fine.await.expect("it does not wait for the others").unwrap(), "fine");
+    }
+    for number in 0..40 {
+        assert_eq!(status(&app, &format!("fails-{number}")).await, Status::Pending);
+    }
+    direct.execute("drop trigger fail on durable.steps").await;
+    app.shutdown_with(ShutdownOptions::immediate()).await;
+    database.clear().await;
+}
+
 async fn status(app: &Durable, id: &str) -> Status {
     app.retrieve_workflow::<String>(id).await.unwrap().status().await.unwrap()
 }

@@ -3,7 +3,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::journal::checkpoint::{Operation, OperationResult};
 use crate::journal::context::CallSite;
@@ -21,6 +21,9 @@ use crate::wait::timers::TimerOutcome;
 
 /// The delays between attempts while the database cannot be reached.
 const DELAYS: Backoff = Backoff::doubling(Duration::from_millis(50), Duration::from_secs(5)).with_jitter(0.5);
+
+/// Within what time it shows that a connection was ended by the server. An outage takes longer, or lasts.
+const ENDED_WITHIN: Duration = Duration::from_secs(1);
 
 /// A look that is to be taken: where its call was made, and through which engine.
 pub(super) struct Look {
@@ -88,7 +91,14 @@ impl Look {
             CallSite::Transaction(scope) => Err(scope.refusal(&format!("`{}`", operation.kind))),
             CallSite::Outside | CallSite::Step(_) => {
                 let runtime = engine?;
-                let answer = question(Arc::clone(&runtime)).await;
+                let asked = Instant::now();
+                let mut answer = question(Arc::clone(&runtime)).await;
+                // The server may have ended the connection since it was last used, which shows at once: another one
+                // is not that old.
+                let is_ended = |error: &StoreError| error.kind == StoreErrorKind::Unreachable;
+                if answer.as_ref().is_err_and(is_ended) && asked.elapsed() < ENDED_WITHIN {
+                    answer = question(Arc::clone(&runtime)).await;
+                }
                 answer.unwrap_or_else(|error| Err(failed_to(&runtime, doing, &error)))
             }
         }

@@ -17,6 +17,7 @@ mod ledger;
 mod nemeses;
 mod options;
 mod proxy;
+#[path = "../suite/support/random.rs"]
 mod random;
 mod sabotage;
 mod worker;

@@ -62,7 +62,7 @@ async fn a_client_sends_messages_and_reads_events_and_streams(database: &TestDat
 async fn a_message_of_a_client_has_a_receiver_or_is_refused(database: &TestDatabase) {
     let app = database.launch().await;
     let client = connect(database).await;
-    let missing = client.send("nobody", "number", &1).await.unwrap_err();
+    let missing = client.send("missing", "number", &1).await.unwrap_err();
     assert_eq!(missing.kind(), ErrorKind::NotFound, "{missing}");
     client.enqueue("client_report", json!({"of": "sales"})).id("done").await.unwrap().await.unwrap();
     let ended = client.send("done", "number", &1).await.unwrap_err();

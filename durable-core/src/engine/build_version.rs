@@ -87,7 +87,6 @@ fn hash(mut file: File) -> io::Result<u64> {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
-    use std::time::Instant;
 
     use super::*;
 
@@ -127,23 +126,6 @@ mod tests {
             content[at] = 8;
             assert_ne!(version(&content), first, "another byte at {at}");
             content[at] = 7;
-        }
-    }
-
-    /// `cargo test -p durable-core --release --lib build_version -- --ignored --nocapture`
-    #[test]
-    #[ignore = "it measures"]
-    fn time_of_80_megabytes() {
-        let path = std::env::var_os("EXECUTABLE")
-            .map_or_else(|| temporary("measured", &vec![7; 80_000_000]), std::path::PathBuf::from);
-        for _ in 0..3 {
-            let file = || File::open(&path).expect("it is there");
-            let begun = Instant::now();
-            let version = version_of(file()).expect("it is read");
-            let whole = begun.elapsed();
-            let begun = Instant::now();
-            hash(file()).expect("it is read");
-            println!("version {version} in {whole:?}; the hash alone in {:?}", begun.elapsed());
         }
     }
 }

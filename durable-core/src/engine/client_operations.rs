@@ -1,29 +1,12 @@
 //! The operations of a [`Client`]: those of [`Durable`](crate::Durable) that need no workflow in the program.
 
-use std::future::Future;
-use std::sync::Arc;
-use std::time::Duration;
-
-use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::engine::client::Client;
-use crate::operations::admin;
 use crate::operations::enqueue_call::EnqueueCall;
-use crate::operations::events::{self, EventValue};
-use crate::operations::export_import;
-use crate::operations::queue_admin::{self, QueueInfo, QueueLimits};
-use crate::operations::schedule_admin::{self, ScheduleInfo};
-use crate::operations::send::{self, SendCall};
-use crate::operations::streams::{self, StreamReader};
-use crate::operations::workflow_handle::{self, WorkflowHandle};
-use crate::store::{QueueChange, ScheduleChange};
+use crate::operations::queue_admin::{self, QueueLimits};
+use crate::store::QueueChange;
 use crate::types::error::Result;
-use crate::types::executor_listing::ListedExecutor;
-use crate::types::history::History;
-use crate::types::payload::Payload;
-use crate::types::status::Status;
-use crate::types::version_policy::VersionInfo;
 
 impl Client {
     /// Starts a workflow of the application by its name. `arguments` is a JSON object with a value for each argument,
@@ -39,99 +22,6 @@ impl Client {
     /// [its id](crate::Error::workflow_id) can be used again.
     pub fn enqueue<A: Serialize>(&self, workflow: impl Into<String>, arguments: A) -> EnqueueCall {
         EnqueueCall::new(self.runtime(), workflow.into(), &arguments)
-    }
-
-    /// Sends a message to a workflow: see [`send`](crate::send()).
-    pub fn send<T: Serialize + ?Sized>(
-        &self,
-        workflow_id: impl AsRef<str>,
-        topic: impl Into<String>,
-        message: &T,
-    ) -> SendCall {
-        send::send(workflow_id, topic, message).through(self.runtime())
-    }
-
-    /// Reads an event of a workflow, and waits up to `timeout` until it is set: see
-    /// [`get_event`](crate::get_event).
-    ///
-    /// # Errors
-    /// As [`get_event`](crate::get_event).
-    pub fn get_event<T: Payload>(
-        &self,
-        workflow_id: impl AsRef<str>,
-        name: impl AsRef<str>,
-        timeout: Duration,
-    ) -> impl Future<Output = Result<Option<T>>> + Send {
-        events::read_event(workflow_id.as_ref(), name.as_ref(), timeout, Some(Arc::clone(self.runtime())))
-    }
-
-    /// Every value that an event had, the oldest first: see [`event_history`](crate::event_history).
-    ///
-    /// # Errors
-    /// As [`event_history`](crate::event_history).
-    pub fn event_history<T: Payload>(
-        &self,
-        workflow_id: impl AsRef<str>,
-        name: impl AsRef<str>,
-    ) -> impl Future<Output = Result<Vec<EventValue<T>>>> + Send {
-        events::history(Some(self.runtime()), workflow_id.as_ref(), name.as_ref())
-    }
-
-    /// Reads a stream of a workflow from its beginning: see [`read_stream`](crate::read_stream).
-    pub fn read_stream<T: Payload>(&self, workflow_id: impl AsRef<str>, name: impl AsRef<str>) -> StreamReader<T> {
-        streams::open_reader(Some(Arc::clone(self.runtime())), workflow_id.as_ref(), name.as_ref())
-    }
-
-    /// Finds a workflow by its id: see [`retrieve_workflow`](crate::retrieve_workflow).
-    ///
-    /// # Errors
-    /// As [`retrieve_workflow`](crate::retrieve_workflow).
-    pub fn retrieve_workflow<T: Payload>(
-        &self,
-        id: impl AsRef<str>,
-    ) -> impl Future<Output = Result<WorkflowHandle<T>>> + Send {
-        workflow_handle::retrieve(Some(self.runtime()), id.as_ref())
-    }
-
-    /// What is in flight of each version of the program: see [`versions`](crate::versions).
-    ///
-    /// # Errors
-    /// As [`versions`](crate::versions).
-    pub fn versions(&self) -> impl Future<Output = Result<Vec<VersionInfo>>> + Send + use<> {
-        admin::versions_through(Some(self.runtime()))
-    }
-
-    /// Reads everything that the database has of a workflow: see [`export_workflow`](crate::export_workflow).
-    ///
-    /// # Errors
-    /// As [`export_workflow`](crate::export_workflow).
-    pub fn export_workflow<I: AsRef<str>>(&self, id: I) -> impl Future<Output = Result<History>> + Send + use<I> {
-        export_import::export(Some(self.runtime()), id.as_ref())
-    }
-
-    /// Writes an exported workflow into this database: see [`import_workflow`](crate::import_workflow).
-    ///
-    /// # Errors
-    /// As [`import_workflow`](crate::import_workflow).
-    pub async fn import_workflow(&self, history: &History) -> Result<Status> {
-        export_import::import(self.runtime(), history).await
-    }
-
-    /// Lists the executors: the launches of programs that run, or ran, the workflows of this database. The oldest
-    /// is first.
-    ///
-    /// # Errors
-    /// The database cannot be reached.
-    pub fn list_executors(&self) -> impl Future<Output = Result<Vec<ListedExecutor>>> + Send + use<> {
-        admin::executors(Some(self.runtime()))
-    }
-
-    /// Lists all queues with their depth, lag and limits: see [`list_queues`](crate::list_queues).
-    ///
-    /// # Errors
-    /// As [`list_queues`](crate::list_queues).
-    pub fn list_queues(&self) -> impl Future<Output = Result<Vec<QueueInfo>>> + Send + use<> {
-        queue_admin::list(Some(self.runtime()))
     }
 
     /// Pauses a queue: see [`Queue::pause`](crate::Queue::pause).
@@ -159,58 +49,5 @@ impl Client {
         let name = name.as_ref();
         limits.check(name)?;
         queue_admin::change(self.runtime(), name, QueueChange::Limits(limits.0)).await
-    }
-
-    /// All schedules, by name: see [`list_schedules`](crate::list_schedules).
-    ///
-    /// # Errors
-    /// As [`list_schedules`](crate::list_schedules).
-    pub fn list_schedules(&self) -> impl Future<Output = Result<Vec<ScheduleInfo>>> + Send + use<> {
-        schedule_admin::list(Some(self.runtime()))
-    }
-
-    /// Stops a schedule from starting workflows: see [`pause_schedule`](crate::pause_schedule).
-    ///
-    /// # Errors
-    /// As [`pause_schedule`](crate::pause_schedule).
-    pub async fn pause_schedule(&self, name: impl AsRef<str>) -> Result<()> {
-        schedule_admin::change(self.runtime(), name.as_ref(), ScheduleChange::Pause).await
-    }
-
-    /// Resumes a paused schedule: see [`resume_schedule`](crate::resume_schedule).
-    ///
-    /// # Errors
-    /// As [`resume_schedule`](crate::resume_schedule).
-    pub async fn resume_schedule(&self, name: impl AsRef<str>) -> Result<()> {
-        schedule_admin::change(self.runtime(), name.as_ref(), ScheduleChange::Resume).await
-    }
-
-    /// Deletes a schedule: see [`delete_schedule`](crate::delete_schedule).
-    ///
-    /// # Errors
-    /// As [`delete_schedule`](crate::delete_schedule).
-    pub async fn delete_schedule(&self, name: impl AsRef<str>) -> Result<()> {
-        schedule_admin::change(self.runtime(), name.as_ref(), ScheduleChange::Delete).await
-    }
-
-    /// Starts a schedule's workflow now, and returns its id: see [`trigger_schedule`](crate::trigger_schedule).
-    ///
-    /// # Errors
-    /// As [`trigger_schedule`](crate::trigger_schedule).
-    pub async fn trigger_schedule(&self, name: impl AsRef<str>) -> Result<String> {
-        schedule_admin::trigger(self.runtime(), name.as_ref()).await
-    }
-
-    /// Starts every tick of a schedule in a range of time: see [`backfill_schedule`](crate::backfill_schedule).
-    ///
-    /// # Errors
-    /// As [`backfill_schedule`](crate::backfill_schedule).
-    pub async fn backfill_schedule(
-        &self,
-        name: impl AsRef<str>,
-        from: DateTime<Utc>,
-        to: DateTime<Utc>,
-    ) -> Result<u64> {
-        schedule_admin::backfill(self.runtime(), name.as_ref(), from, to).await
     }
 }

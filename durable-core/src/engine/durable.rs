@@ -7,12 +7,9 @@ use std::sync::Arc;
 use crate::engine::builder::Builder;
 use crate::engine::teardown::Teardown;
 use crate::journal::current_engine;
-use crate::operations::queue_admin::{self, QueueInfo};
-use crate::operations::workflow_handle::{self, WorkflowHandle};
 use crate::runtime::Runtime;
 use crate::store::Location;
 use crate::types::error::Result;
-use crate::types::payload::Payload;
 use crate::wait::shutdown_phase::EnginePhase;
 
 /// A handle to a running engine. Clones are handles to the same engine.
@@ -89,25 +86,6 @@ impl Durable {
     /// ```
     pub async fn wait_for_phase(&self, phase: EnginePhase) {
         self.runtime().shutdown.wait_for(phase).await;
-    }
-
-    /// Lists all queues with their depth, lag and limits: see [`list_queues`](crate::list_queues).
-    ///
-    /// # Errors
-    /// As [`list_queues`](crate::list_queues).
-    pub fn list_queues(&self) -> impl Future<Output = Result<Vec<QueueInfo>>> + Send + use<> {
-        queue_admin::list(Some(self.runtime()))
-    }
-
-    /// Finds a workflow by its id: see [`retrieve_workflow`](crate::retrieve_workflow).
-    ///
-    /// # Errors
-    /// As [`retrieve_workflow`](crate::retrieve_workflow).
-    pub fn retrieve_workflow<T: Payload>(
-        &self,
-        id: impl AsRef<str>,
-    ) -> impl Future<Output = Result<WorkflowHandle<T>>> + Send {
-        workflow_handle::retrieve(Some(self.runtime()), id.as_ref())
     }
 
     /// Runs `future` with this engine as the current one. Only a process with several engines needs it:

@@ -51,6 +51,7 @@ mod report_text;
 mod retention_task;
 mod run_claimed;
 mod scheduler;
+mod shared_api;
 mod shutdown_api;
 pub mod signals;
 mod suspects;

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::exit::{Exit, Failure, Result};
 use super::session::Session;
-use crate::{Client, Error, ErrorKind, Filter, GroupBy, Status};
+use crate::{Bulk, BulkCall, Client, Error, ErrorKind, Filter, GroupBy, Status};
 
 /// How many workflows are read at once.
 const PAGE: u32 = 200;
@@ -25,6 +25,9 @@ pub(super) struct Selection {
     /// Only say how many there are, and change nothing
     #[arg(long)]
     dry_run: bool,
+    /// Change at most so many in a second, so that other work has room
+    #[arg(long, value_name = "NUMBER", requires = "conditions")]
+    per_second: Option<u32>,
 }
 
 /// What became of the workflows of a command.
@@ -42,14 +45,16 @@ struct ChangedWorkflow<'a> {
 }
 
 impl Selection {
-    /// Carries the change out, for each workflow, after a question. `verb` is what happens, and `done` how it is told.
-    /// The change gives what to print for a workflow.
+    /// Carries the change out, after a question: for each id, or in batches for all that match. `verb` and `done` name
+    /// what happens, as in "cancel" and "cancelled". The change gives what to print for a workflow; without a call in
+    /// bulk it is made for each that matches, too.
     pub(super) async fn apply(
         &self,
         session: &Session,
         verb: &str,
         done: &str,
         change: impl AsyncFn(&Client, &str) -> Result<String, Error>,
+        in_bulk: impl FnOnce(&Bulk) -> Option<BulkCall>,
     ) -> Result<()> {
         if self.conditions.is_empty() && !self.dry_run {
             return self.apply_to_ids(session, verb, done, change).await;
@@ -71,7 +76,19 @@ impl Selection {
             );
         }
         session.confirm_always(&format!("{verb} {number} workflows"))?;
-        let tally = apply_to_all(session, &client, filter, counts.total, &change).await?;
+        let bar = progress_bar(session, counts.total);
+        let tally = match in_bulk(&client.bulk(filter.clone())) {
+            Some(call) => {
+                let call = self.per_second.into_iter().fold(call, BulkCall::per_second);
+                let report = call.run(|so_far| bar.set_position(so_far.matched)).await?;
+                bar.finish_and_clear();
+                for reason in report.reasons.values() {
+                    eprintln!("{reason}");
+                }
+                Tally { done: report.matched - report.refused, refused: report.refused }
+            }
+            None => apply_to_all(&bar, &client, filter, &change).await?,
+        };
         client.close().await;
         let refused = if tally.refused == 0 { String::new() } else { format!(", {} refused", tally.refused) };
         session.output.done(&tally, &format!("{} {done}{refused}", tally.done))?;
@@ -125,14 +142,8 @@ fn is_about_one(error: &Error) -> bool {
     )
 }
 
-/// With a progress bar on a terminal. The ids are read first, because a fork may match the conditions, too.
-async fn apply_to_all(
-    session: &Session,
-    client: &Client,
-    filter: Filter,
-    total: u64,
-    change: &impl AsyncFn(&Client, &str) -> Result<String, Error>,
-) -> Result<Tally> {
+/// A progress bar, if the output is a terminal.
+fn progress_bar(session: &Session, total: u64) -> ProgressBar {
     let bar = ProgressBar::new(total);
     if session.output.is_json() {
         bar.set_draw_target(ProgressDrawTarget::hidden());
@@ -141,6 +152,16 @@ async fn apply_to_all(
         bar.set_style(style);
     }
     bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+/// Changes them one by one. The ids are read first, because a fork may match the conditions, too.
+async fn apply_to_all(
+    bar: &ProgressBar,
+    client: &Client,
+    filter: Filter,
+    change: &impl AsyncFn(&Client, &str) -> Result<String, Error>,
+) -> Result<Tally> {
     let mut tally = Tally::default();
     for id in ids_of(client, filter).await? {
         match change(client, &id).await {

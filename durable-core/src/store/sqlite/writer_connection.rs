@@ -26,7 +26,7 @@ pub(super) struct WriterConnection {
     openings: AtomicU64,
     /// Whether the next use opens it anew.
     is_doubtful: AtomicBool,
-    /// How many callers wait for whom a user's transaction gives way.
+    /// How many waiting calls a user's transaction has to give way to.
     urgent_callers: watch::Sender<u32>,
 }
 

@@ -30,7 +30,12 @@ pub(in crate::cli) async fn run(session: &Session, arguments: &CancelArguments) 
             _ => String::new(),
         })
     };
-    arguments.selection.apply(session, "cancel", "cancelled", change).await
+    arguments
+        .selection
+        .apply(session, "cancel", "cancelled", change, |all| {
+            Some(if arguments.children { all.cancel_with_children() } else { all.cancel() })
+        })
+        .await
 }
 
 fn word(status: Status) -> String {

@@ -74,13 +74,16 @@ pub(in crate::cli) struct LabelArguments {
 
 pub(in crate::cli) async fn resume(session: &Session, arguments: &ResumeArguments) -> Result<()> {
     let change = async |client: &crate::Client, id: &str| client.resume_workflow(id).await.map(|()| String::new());
-    arguments.selection.apply(session, "resume", "resumed", change).await
+    arguments.selection.apply(session, "resume", "resumed", change, |all| Some(all.resume())).await
 }
 
 pub(in crate::cli) async fn restart(session: &Session, arguments: &RestartArguments) -> Result<()> {
     let copy = Copy::of(&arguments.copy, &[])?;
     let change = async |client: &crate::Client, id: &str| copy.make(client.restart_workflow(id)).await;
-    arguments.selection.apply(session, "restart", "restarted", change).await
+    arguments
+        .selection
+        .apply(session, "restart", "restarted", change, |all| copy.is_plain().then(|| all.restart()))
+        .await
 }
 
 pub(in crate::cli) async fn fork(session: &Session, arguments: &ForkArguments) -> Result<()> {
@@ -96,7 +99,7 @@ pub(in crate::cli) async fn fork(session: &Session, arguments: &ForkArguments) -
     };
     let copy = Copy::of(&arguments.copy, &arguments.outputs)?;
     let change = async |client: &crate::Client, id: &str| copy.make(client.fork_workflow(id, from)).await;
-    arguments.selection.apply(session, "fork", "forked", change).await
+    arguments.selection.apply(session, "fork", "forked", change, |all| copy.is_plain().then(|| all.fork(from))).await
 }
 
 pub(in crate::cli) async fn delete(session: &Session, arguments: &DeleteArguments) -> Result<()> {
@@ -105,14 +108,14 @@ pub(in crate::cli) async fn delete(session: &Session, arguments: &DeleteArgument
         1 => Ok("deleted".to_owned()),
         many => Ok(format!("deleted, with {} that it had started", many - 1)),
     };
-    arguments.selection.apply(session, "delete", "deleted", change).await
+    arguments.selection.apply(session, "delete", "deleted", change, |all| Some(all.delete())).await
 }
 
 pub(in crate::cli) async fn label(session: &Session, arguments: &LabelArguments) -> Result<()> {
     let labels = arguments.labels.iter().map(|it| pair("--set", it)).collect::<Result<Vec<_>>>()?;
     let change =
         async |client: &crate::Client, id: &str| client.set_labels(id, labels.clone()).await.map(|()| String::new());
-    arguments.selection.apply(session, "label", "labeled", change).await
+    arguments.selection.apply(session, "label", "labeled", change, |all| Some(all.set_labels(labels.clone()))).await
 }
 
 /// What is otherwise about a new workflow.
@@ -144,6 +147,11 @@ impl Copy {
             arguments: copy.arguments.iter().map(argument).collect::<Result<_>>()?,
             outputs: outputs.iter().map(output).collect::<Result<_>>()?,
         })
+    }
+
+    /// Whether nothing of the new workflow differs from the other one.
+    fn is_plain(&self) -> bool {
+        self.queue.is_none() && self.arguments.is_empty() && self.outputs.is_empty()
     }
 
     /// Makes the new workflow, and gives its id.

@@ -6,6 +6,7 @@ pub use std::boxed::Box;
 pub use inventory;
 
 pub use crate::operations::join::{join1, join2, join3, join4, join5, join6, join7, join8};
+pub use crate::operations::mock::{AskMock, StepMock, ask_mock, mock_arguments};
 pub use crate::operations::select::{
     Select2, Select3, Select4, Select5, Select6, Select7, Select8, select2, select3, select4, select5, select6,
     select7, select8,
@@ -22,7 +23,7 @@ pub use crate::registry::{
 pub use crate::store::{BoxFuture, Fingerprint, Isolation, TransactionConnection};
 pub use crate::types::payload::{Codec, Outcome, Payload, PayloadError};
 pub use crate::types::retry::StepOptions;
-pub use crate::{__cloner as cloner, __codec as codec};
+pub use crate::{__cloner as cloner, __codec as codec, __mockable as mockable};
 
 /// Not public API. Used by generated code.
 ///

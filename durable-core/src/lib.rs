@@ -57,6 +57,8 @@ pub use operations::export_import::{export_workflow, import_workflow};
 pub use operations::fork::{ForkCall, ForkFrom, fork_workflow, restart_workflow};
 pub use operations::inline_step::{FromClosure, FromFuture, InlineStep, step};
 pub use operations::map::{Map, map};
+#[cfg(feature = "testing")]
+pub use operations::mock::{Mock, MockFunction, StepFunction};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use operations::outbox::send_in;
 pub use operations::patch::{deprecate_patch, patch};
@@ -83,6 +85,9 @@ pub use operations::verify_replay::{verify_replay, verify_replays};
 pub use operations::wait_many::{wait_all, wait_first};
 pub use operations::workflow_call::WorkflowCall;
 pub use operations::workflow_handle::{WorkflowHandle, retrieve_workflow};
+#[cfg(feature = "testing")]
+#[doc(hidden)]
+pub use registry::registered_name;
 pub use registry::{Instance, Misfire, Overlap, Queue};
 pub use store::{ApplicationDatabase, Location, ReleasedWorkflows, RoleAccess};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]

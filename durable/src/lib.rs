@@ -107,6 +107,8 @@ pub mod prelude {
     pub use crate::{
         Durable, Error, Filter, Instance, Queue, Result, ShutdownOptions, Status, TestApp, WorkflowHandle,
     };
+    // For tests.
+    pub use crate::{assert_enqueued, assert_replays, assert_scheduled};
     // The attributes alone: `durable::step` is also a function.
     pub use durable_macros::{queue, scheduled, step, transaction, workflow};
 }

@@ -17,7 +17,7 @@ use durable_core::Durable;
 /// [dev-dependencies]
 /// durable = { path = "../durable/durable", features = ["testing"] }
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct TestApp {
     #[cfg_attr(not(feature = "testing"), allow(dead_code, reason = "only the feature makes one"))]
     pub(crate) app: Durable,
@@ -42,4 +42,37 @@ impl Deref for TestApp {
     fn deref(&self) -> &Durable {
         &self.app
     }
+}
+
+/// Asserts that a workflow was enqueued. It needs the feature `testing`.
+#[cfg(not(feature = "testing"))]
+#[macro_export]
+macro_rules! assert_enqueued {
+    ($($any:tt)*) => {
+        ::core::compile_error!(
+            "`assert_enqueued!` needs the feature `testing` of `durable`: add `durable = { .., features = [\"testing\"] }` under `[dev-dependencies]` in Cargo.toml"
+        )
+    };
+}
+
+/// Asserts that there is a schedule. It needs the feature `testing`.
+#[cfg(not(feature = "testing"))]
+#[macro_export]
+macro_rules! assert_scheduled {
+    ($($any:tt)*) => {
+        ::core::compile_error!(
+            "`assert_scheduled!` needs the feature `testing` of `durable`: add `durable = { .., features = [\"testing\"] }` under `[dev-dependencies]` in Cargo.toml"
+        )
+    };
+}
+
+/// Asserts that recorded histories replay. It needs the feature `testing`.
+#[cfg(not(feature = "testing"))]
+#[macro_export]
+macro_rules! assert_replays {
+    ($($any:tt)*) => {
+        ::core::compile_error!(
+            "`assert_replays!` needs the feature `testing` of `durable`: add `durable = { .., features = [\"testing\"] }` under `[dev-dependencies]` in Cargo.toml"
+        )
+    };
 }

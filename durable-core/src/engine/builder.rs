@@ -46,6 +46,9 @@ pub struct Builder {
     pub(super) allow_reset: bool,
     /// Whether a launch on another kind of database than that of the transactions is refused.
     pub(super) checks_transactions: bool,
+    /// What a test has put in the place of steps.
+    #[cfg(feature = "testing")]
+    pub(super) mocks: crate::runtime::mocks::Mocks,
 }
 
 impl Builder {
@@ -73,6 +76,8 @@ impl Builder {
             retention: None,
             allow_reset: false,
             checks_transactions: true,
+            #[cfg(feature = "testing")]
+            mocks: crate::runtime::mocks::Mocks::default(),
         }
     }
 
@@ -289,6 +294,14 @@ impl Builder {
     #[doc(hidden)]
     pub fn record_delay(mut self, delay: Duration) -> Self {
         self.record_delay = delay;
+        self
+    }
+
+    /// Not public API: the engine shares the mocks of this one, for tests that launch one after the other.
+    #[cfg(feature = "testing")]
+    #[doc(hidden)]
+    pub fn mocks_of(mut self, app: &Durable) -> Self {
+        self.mocks = app.runtime().mocks.clone();
         self
     }
 

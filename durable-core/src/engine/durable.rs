@@ -127,6 +127,25 @@ impl Durable {
         self.runtime().schedules.wake();
     }
 
+    /// Not public API: waits until nothing that is due is left for this process, for tests.
+    #[cfg(feature = "testing")]
+    #[doc(hidden)]
+    pub async fn wait_until_idle(&self) {
+        crate::engine::idle::wait_until_idle(self.runtime(), false).await;
+    }
+
+    /// Not public API: puts a function in the place of a step, for tests.
+    #[cfg(feature = "testing")]
+    #[doc(hidden)]
+    pub fn mock<F, Args, M>(&self, function: M) -> crate::Mock<F::Output>
+    where
+        F: crate::StepFunction<Args, Output: Send + 'static>,
+        Args: 'static,
+        M: crate::MockFunction<Args, F::Output>,
+    {
+        crate::Mock::set::<F, Args, M>(&self.runtime().mocks, function)
+    }
+
     /// Not public API: the store, for tests.
     #[cfg(feature = "testing")]
     #[doc(hidden)]

@@ -256,6 +256,8 @@ impl RuntimeParts<'_> {
             deploy_report: watch::Sender::new(None),
             tokio: self.tokio,
             permits: builder.max_concurrent.map(|max| Arc::new(Semaphore::new(max))),
+            #[cfg(feature = "testing")]
+            mocks: builder.mocks.clone(),
         }
     }
 }

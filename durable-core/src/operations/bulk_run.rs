@@ -41,6 +41,7 @@ pub(super) const BULK_NAME: &str = "durable.bulk";
 static BULK: Workflow = Workflow {
     name: BULK_NAME,
     module: module_path!(),
+    function: "bulk",
     file: file!(),
     line: line!(),
     fingerprint: Fingerprint::new(0), // its records stay readable from one release to the next

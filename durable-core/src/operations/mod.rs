@@ -17,6 +17,8 @@ pub(crate) mod inline_step;
 pub(crate) mod join;
 mod look;
 pub(crate) mod map;
+#[cfg_attr(not(feature = "testing"), allow(dead_code, unreachable_pub, reason = "only tests have mocks"))]
+pub(crate) mod mock;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) mod outbox;
 mod outside_wait;

@@ -12,6 +12,9 @@ use crate::journal::checkpoint::{Operation, OperationResult};
 use crate::journal::context::{CallSite, Context, StepScope};
 use crate::journal::reserved_position::ReservedPosition;
 use crate::operations::call::{Call, CallOptions, delegate_to_call};
+use crate::operations::mock::AskMock;
+#[cfg(feature = "testing")]
+use crate::operations::mock::{StepMock, asked};
 use crate::runtime::activity::Activity;
 use crate::runtime::panics::CatchPanic;
 use crate::runtime::spawned_tasks::note_outside_call;
@@ -83,6 +86,7 @@ pub fn step<'a, A, R, F, B>(
     step: &'static Step,
     codec: Codec<R>,
     clone: Option<fn(&A) -> A>,
+    ask_mock: Option<AskMock<A, R>>,
     arguments: A,
     body: B,
 ) -> StepCall<'a, R>
@@ -99,6 +103,12 @@ where
             (false, Some(clone)) => clone(kept.as_ref()?),
             _ => kept.take()?,
         };
+        #[cfg(feature = "testing")]
+        if let Some(mock) = StepMock::of_step::<B>() {
+            return Some(Box::pin(async move { asked(step.name, ask_mock, &arguments, &mock) }) as BoxFuture<'a, R>);
+        }
+        #[cfg(not(feature = "testing"))]
+        let _ = ask_mock;
         Some(Box::pin(body(arguments)) as BoxFuture<'a, R>)
     };
     let options = StepCallOptions {

@@ -17,6 +17,8 @@ pub use self::queue::{Queue, RegisteredQueue};
 pub use self::resources::Instance;
 pub(crate) use self::resources::Resources;
 pub use self::schedule::{Misfire, Overlap, RegisteredSchedule, Schedule};
+#[cfg(feature = "testing")]
+pub use self::workflow::registered_name;
 pub use self::workflow::{Registered, Workflow};
 pub use self::workflow_options::WorkflowOptions;
 use crate::store::{KnownWorkflow, NewQueue, ScheduleRow};

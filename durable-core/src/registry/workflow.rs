@@ -15,6 +15,8 @@ pub struct Workflow {
     pub name: &'static str,
     /// The module of the function.
     pub module: &'static str,
+    /// The name of the function in the source.
+    pub function: &'static str,
     /// The source file.
     pub file: &'static str,
     /// The line of the function's name.
@@ -61,3 +63,18 @@ impl fmt::Debug for Workflow {
 pub struct Registered(pub &'static Workflow);
 
 inventory::collect!(Registered);
+
+/// Not public API: the name of the workflow whose function has this path, as `std::any::type_name` gives it.
+#[cfg(feature = "testing")]
+#[must_use]
+pub fn registered_name(path: &str) -> Option<&'static str> {
+    let all = || inventory::iter::<Registered>().map(|it| it.0);
+    let exactly =
+        |it: &&Workflow| path.strip_prefix(it.module).and_then(|it| it.strip_prefix("::")) == Some(it.function);
+    // A method, or a function in a function: there is more between the module and the name.
+    let within = |it: &&Workflow| {
+        let rest = path.strip_prefix(it.module).and_then(|rest| rest.strip_suffix(it.function));
+        rest.is_some_and(|it| it.starts_with("::") && it.ends_with("::"))
+    };
+    all().find(exactly).or_else(|| all().find(within)).map(|it| it.name)
+}

@@ -6,6 +6,8 @@ pub(crate) mod call_tasks;
 pub(crate) mod changes;
 pub(crate) mod late_records;
 pub(crate) mod lease;
+#[cfg_attr(not(feature = "testing"), allow(dead_code, reason = "only tests have mocks"))]
+pub(crate) mod mocks;
 pub(crate) mod panics;
 pub(crate) mod pending_notifications;
 pub(crate) mod running_workflows;
@@ -26,6 +28,8 @@ use crate::runtime::blocking_steps::BlockingSteps;
 use crate::runtime::call_tasks::CallTasks;
 use crate::runtime::late_records::LateRecords;
 use crate::runtime::lease::Lease;
+#[cfg(feature = "testing")]
+use crate::runtime::mocks::Mocks;
 use crate::runtime::pending_notifications::PendingNotifications;
 use crate::runtime::running_workflows::RunningWorkflows;
 use crate::store::{ApplicationDatabase, Fence, Hint, KnownWorkflow, Store};
@@ -99,6 +103,9 @@ pub(crate) struct Runtime {
     /// child takes none, because its parent holds one while it waits. A workflow from a queue takes
     /// none either: its queue limits it.
     pub(crate) permits: Option<Arc<Semaphore>>,
+    /// What a test has put in the place of steps.
+    #[cfg(feature = "testing")]
+    pub(crate) mocks: Mocks,
 }
 
 /// The numbers and names that the builder was given.

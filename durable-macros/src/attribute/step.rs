@@ -3,7 +3,7 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{ReceiverKind, ReturnType, Type, parse_quote};
+use syn::{GenericParam, ReceiverKind, ReturnType, Type, parse_quote};
 
 use crate::check;
 use crate::codegen::{as_written, codec, end_spans, lifetime_lints, options_struct, recorded_name};
@@ -22,7 +22,8 @@ use crate::types::{TypeContents, is_certainly_not_result};
 //         async fn __body(data: &str, n: u32) -> Result<String> { .. }
 //         static __STEP: Step = Step { name: "call_api", options: StepOptions { retries: 10, ..StepOptions::DEFAULT } };
 //         let arguments = (data, n);
-//         step(&__STEP, codec!(Result<String>), cloner!(&arguments), arguments, |(data, n)| __body(data, n))
+//         let mockable = mockable!(&arguments, (data, n,));
+//         step(&__STEP, codec!(Result<String>), cloner!(&arguments), mockable, arguments, |(data, n)| __body(data, n))
 //     }
 pub(super) fn expand(function: &Function, options: &Options) -> TokenStream {
     let (split, call_lints) = split(function, options, function.sig.asyncness.is_none());
@@ -30,6 +31,7 @@ pub(super) fn expand(function: &Function, options: &Options) -> TokenStream {
     let name = recorded_name(function, options);
     let crate_path = options.crate_path();
     let (durable, durable_at_name) = (&crate_path, crate_path.spanned(span));
+    let arguments = Ident::new("arguments", Span::mixed_site());
     let codec = codec(function, &crate_path);
 
     // In the closure `self` is an argument like the others.
@@ -44,6 +46,12 @@ pub(super) fn expand(function: &Function, options: &Options) -> TokenStream {
         names.push(argument.name);
     }
     let (values, pattern) = (quote!((#(#values,)*)), quote!((#(#names,)*)));
+    let mockable = Ident::new("mockable", Span::mixed_site());
+    let ask_mock = if is_mockable(function) {
+        quote!(#durable::__private::mockable!(&#arguments, #pattern))
+    } else {
+        quote!(::core::option::Option::None)
+    };
     let body_path = split.body_path();
     let body_call = quote_spanned!(span=> #body_path(#(#names),*));
     let (body, body_lints) = if function.sig.asyncness.is_some() {
@@ -56,7 +64,6 @@ pub(super) fn expand(function: &Function, options: &Options) -> TokenStream {
         (body, quote!(clippy::needless_pass_by_value, clippy::missing_const_for_fn))
     };
 
-    let arguments = Ident::new("arguments", Span::mixed_site());
     let cloner = if let Some(span) = options.retries_span() {
         // The error about arguments that are not `Clone` appears at `retries`.
         quote_spanned!(span=> ::core::option::Option::Some(::core::clone::Clone::clone))
@@ -67,7 +74,7 @@ pub(super) fn expand(function: &Function, options: &Options) -> TokenStream {
     let retry_if = options.value("retry_if").map(|path| quote_spanned!(end_spans(path).0=> .retry_if(#path)));
     let options = options_struct(options.struct_fields(), &quote!(#durable::__private::StepOptions));
     let call = quote_spanned! {span=>
-        #durable_at_name::__private::step(&__STEP, #codec, #cloner, #arguments, #body)
+        #durable_at_name::__private::step(&__STEP, #codec, #cloner, #mockable, #arguments, #body)
     };
     split.expand(&Generated {
         call_lints,
@@ -77,11 +84,31 @@ pub(super) fn expand(function: &Function, options: &Options) -> TokenStream {
             #[allow(clippy::needless_update)]
             static __STEP: #durable::__private::Step = #durable::__private::Step { name: #name, options: #options };
             let #arguments = #values;
+            let #mockable = #ask_mock;
             #call #retry_if
         },
         // The compiler reports a step that is never called.
         brace_span: function.body.span(),
     })
+}
+
+/// Whether a mock can be called with the arguments: they have no other borrows than plain references. A method may
+/// be of a generic type, which its attribute does not see.
+fn is_mockable(function: &Function) -> bool {
+    let has_types = |it: &GenericParam| !matches!(it, GenericParam::Lifetime(_));
+    let is_owned = |ty: &Type| {
+        let contents = TypeContents::of(ty);
+        contents.references.is_empty() && contents.lifetimes.is_empty() && contents.impl_traits.is_empty()
+    };
+    // The lifetime of a trait object behind a reference is that of the reference.
+    let is_object = |ty: &Type| matches!(ty, Type::TraitObject(_) | Type::Paren(_));
+    let is_plain = |ty: &Type| match ty {
+        Type::Reference(it) => it.mutability.is_none() && !is_object(&it.elem) && is_owned(&it.elem),
+        owned => is_owned(owned),
+    };
+    let few = function.sig.inputs.len() <= 8;
+    let is_free = !function.is_associated() && !function.sig.generics.params.iter().any(has_types);
+    few && is_free && function.arguments().all(|it| is_plain(it.ty))
 }
 
 /// For a step with errors: callers see the same type, and the compiler still checks the body.

@@ -7,7 +7,7 @@ use syn::spanned::Spanned;
 
 use super::FunctionAttribute;
 use crate::check;
-use crate::codegen::as_written;
+use crate::codegen::{as_written, end_spans};
 use crate::diagnostics::Diagnostics;
 use crate::function::Function;
 use crate::options::{self, Options};
@@ -66,13 +66,14 @@ fn check_one_store(options: &Options, diagnostics: &mut Diagnostics) {
 }
 
 // Input:
-//     #[durable::test(postgres)]
+//     #[durable::test(postgres, setup = make_tables)]
 //     async fn ships(app: TestApp) { .. }
 // Output:
 //     #[test]
 //     fn ships() {
 //         async fn __body(app: TestApp) { .. }
-//         run(TestOptions { name: concat!(module_path!(), "::ships"), postgres: true }, |app| Box::pin(__body(app)))
+//         let options = TestOptions { name: concat!(module_path!(), "::ships").into(), postgres: true, timeout: None };
+//         run(options, |app| set_up(make_tables, app), |app| Box::pin(__body(app)))
 //     }
 fn expand(function: &Function, options: &Options) -> TokenStream {
     let Function { attrs, vis, sig, body } = function;
@@ -81,9 +82,17 @@ fn expand(function: &Function, options: &Options) -> TokenStream {
     body_sig.ident = Ident::new("__body", name.span());
     let path = format!("::{}", function.name());
     let postgres = options.value("postgres").is_some();
-    let durable = options.crate_path();
+    let crate_path = options.crate_path();
+    let durable = &crate_path;
+    let timeout = options.value("timeout").cloned().unwrap_or_else(|| quote!(::core::option::Option::None));
 
     let app = Ident::new("app", Span::mixed_site());
+    let set_up = if let Some(path) = options.value("setup") {
+        // The error about a function of another type appears where the function is named.
+        quote_spanned!(end_spans(path).0=> |#app| #durable::testing::set_up(#path, #app))
+    } else {
+        quote!(#durable::testing::no_set_up)
+    };
     let argument = function.arguments().next();
     let parameter = argument.as_ref().map_or_else(|| quote!(_), |_| app.to_token_stream());
     // The error about an argument of another type appears at the type.
@@ -96,9 +105,11 @@ fn expand(function: &Function, options: &Options) -> TokenStream {
             #body_sig #body
             #durable::testing::run(
                 #durable::testing::TestOptions {
-                    name: ::core::concat!(::core::module_path!(), #path),
+                    name: ::core::concat!(::core::module_path!(), #path).into(),
                     postgres: #postgres,
+                    timeout: #timeout,
                 },
+                #set_up,
                 |#parameter| #durable::__private::Box::pin(__body(#passed)),
             )
         }

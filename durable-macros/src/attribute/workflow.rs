@@ -63,7 +63,7 @@ struct Expansion<'a> {
 impl Expansion<'_> {
     fn expand(&self) -> TokenStream {
         let Self { function, options, name, .. } = self;
-        let split = split(function, options);
+        let (split, own_name) = (split(function, options), function.name());
         let span = function.sig.ident.span();
         let crate_path = options.crate_path();
         let durable = &crate_path;
@@ -98,6 +98,7 @@ impl Expansion<'_> {
                     #durable::__private::Workflow {
                         name: #name,
                         module: ::core::module_path!(),
+                        function: #own_name,
                         file: ::core::file!(),
                         line: #line,
                         fingerprint: #durable::__private::Fingerprint::new(#fingerprint),

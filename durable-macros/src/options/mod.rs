@@ -88,6 +88,8 @@ pub(crate) const TEST: OptionTable = OptionTable {
     specs: &[
         OptionSpec { key: "sqlite", example: "sqlite", parse: values::flag },
         OptionSpec { key: "postgres", example: "postgres", parse: values::flag },
+        OptionSpec { key: "setup", example: "setup = make_tables", parse: values::path },
+        OptionSpec { key: "timeout", example: r#"timeout = "30s""#, parse: values::limit },
         CRATE,
     ],
 };

@@ -26,40 +26,107 @@
 //! # fn main() {}
 //! ```
 
+use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
-use durable_core::{Durable, ShutdownOptions};
+use durable_core::{Durable, Filter, ShutdownOptions, Status};
+
+pub use durable_core::{Mock, MockFunction, StepFunction};
 
 pub use crate::TestApp;
+
+mod assertions;
+mod drain_queues;
+mod mock;
+mod recorded;
+mod replays;
+mod set_up;
+
+pub use self::assertions::{EnqueuedAssertion, QueueName, ScheduledAssertion, function_of};
+pub use self::recorded::RecordedHistory;
+pub use self::replays::assert_replays;
+pub use self::set_up::{SetUp, no_set_up, set_up};
 
 #[cfg(feature = "postgres")]
 #[doc(hidden)]
 pub mod server;
 
+tokio::task_local! {
+    static RUNNING: TestApp;
+}
+
+/// The engine of the running test, for helpers and fixtures that do not get it as an argument.
+///
+/// # Panics
+/// It is called outside of a test, or in a task that the test has spawned.
+#[must_use]
+pub fn app() -> TestApp {
+    let Ok(app) = RUNNING.try_with(Clone::clone) else {
+        panic!("no test with an engine runs here: call this in the task of a `#[durable::test]`, or pass its `app` on")
+    };
+    app
+}
+
+/// Runs a test with an engine of its own, on SQLite in memory, where the attribute cannot be used: in a case of
+/// `proptest!`, for instance. It returns what the body returns.
+///
+/// # Panics
+/// As `#[durable::test]`: the body panics, takes longer than a minute, or leaves something behind.
+///
+/// # Example
+///
+/// ```
+/// # use durable::prelude::*;
+/// #[workflow]
+/// async fn doubles(number: u32) -> Result<u64> {
+///     Ok(u64::from(number) * 2)
+/// }
+///
+/// for number in [1, 7, u32::MAX] {
+///     let doubled = durable::testing::block_on(|_app| async move { doubles(number).await.unwrap() });
+///     assert_eq!(doubled / 2, u64::from(number));
+/// }
+/// ```
+pub fn block_on<R, F: Future<Output = R> + 'static>(body: impl FnOnce(TestApp) -> F) -> R {
+    let name = std::thread::current().name().unwrap_or("test").to_owned();
+    let options = TestOptions { name: name.into(), postgres: false, timeout: None };
+    run(options, no_set_up, |app| Box::pin(body(app)))
+}
+
 /// Not public API. Used by generated code.
 #[doc(hidden)]
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct TestOptions {
     /// The test's path.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// Whether it runs on Postgres.
     pub postgres: bool,
+    /// How long it may take; `None` is [`DEFAULT_TIMEOUT`].
+    pub timeout: Option<Duration>,
 }
+
+/// How long a test may take that does not say otherwise, with its setup.
+const DEFAULT_TIMEOUT: Duration = Duration::from_mins(1);
 
 type TestBody<R> = Pin<Box<dyn Future<Output = R>>>;
 
 /// Not public API. Used by generated code.
 #[doc(hidden)]
-pub fn run<R>(options: TestOptions, body: impl FnOnce(TestApp) -> TestBody<R>) -> R {
+pub fn run<R>(
+    options: TestOptions,
+    set_up: impl FnOnce(TestApp) -> TestBody<()>,
+    body: impl FnOnce(TestApp) -> TestBody<R>,
+) -> R {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .expect("a test can start a runtime");
-    let result = runtime.block_on(run_on(options, body));
+    let result = runtime.block_on(run_on(&options, set_up, body));
     let left = result.as_ref().map_or(0, |_| tasks_left(&runtime));
     // A body that blocks its thread must not delay the other tests.
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -85,11 +152,25 @@ fn tasks_left(runtime: &tokio::runtime::Runtime) -> usize {
     }
 }
 
-async fn run_on<R>(options: TestOptions, body: impl FnOnce(TestApp) -> TestBody<R>) -> std::thread::Result<R> {
+async fn run_on<R>(
+    options: &TestOptions,
+    set_up: impl FnOnce(TestApp) -> TestBody<()>,
+    body: impl FnOnce(TestApp) -> TestBody<R>,
+) -> std::thread::Result<R> {
     let database = TestDatabase::of(options);
     let app = launch(&database, options).await;
     let test = TestApp { app: app.clone() };
-    let scoped = app.scope(async move { body(test).await });
+    let whole = async {
+        set_up(test.clone()).await;
+        body(test.clone()).await
+    };
+    let limit = options.timeout.unwrap_or(DEFAULT_TIMEOUT);
+    let scoped = app.scope(RUNNING.scope(test.clone(), async {
+        match tokio::time::timeout(limit, whole).await {
+            Ok(value) => value,
+            Err(_) => panic!("{}", took_too_long(options, limit, &test).await),
+        }
+    }));
     let result = CatchUnwind(Box::pin(scoped)).await;
     // After a failed test leftovers are expected, so they are not checked.
     let patience = if result.is_ok() { ShutdownOptions::default() } else { ShutdownOptions::immediate() };
@@ -102,7 +183,26 @@ async fn run_on<R>(options: TestOptions, body: impl FnOnce(TestApp) -> TestBody<
     result
 }
 
-async fn launch(database: &TestDatabase, options: TestOptions) -> Durable {
+/// Why a test fails that did not end in time.
+async fn took_too_long(options: &TestOptions, limit: Duration, app: &TestApp) -> String {
+    let mut message = format!(
+        "{} did not end within {limit:?}; unless it needs longer (`#[durable::test(timeout = \"5m\")]`), it waits for something that does not happen",
+        options.name
+    );
+    let unfinished = [Status::Pending, Status::Enqueued, Status::Delayed, Status::Parked];
+    let filter = unfinished.into_iter().fold(Filter::new().limit(10), Filter::status);
+    let listed = app.list_workflows(filter).await;
+    for workflow in listed.into_iter().flatten() {
+        let steps = app.list_steps(&workflow.id).await.unwrap_or_default();
+        let last = steps.last().map_or_else(String::new, |it| format!(", after the {} `{}`", it.kind, it.name));
+        let reason = workflow.reason.map_or_else(String::new, |it| format!(": {it}"));
+        let (name, id, status) = (workflow.name, workflow.id, workflow.status);
+        let _ = write!(message, "\n  {name} {id:?} is {status}{last}{reason}"); // a String takes everything
+    }
+    message
+}
+
+async fn launch(database: &TestDatabase, options: &TestOptions) -> Durable {
     let builder = Durable::builder(options.name.replace("::", ".")).application_version("test");
     let builder = builder.system_database(&database.url).schema(&database.schema);
     builder.accept_other_transactions().launch().await.unwrap_or_else(|error| panic!("{}: {error}", options.name))
@@ -116,7 +216,7 @@ struct TestDatabase {
 }
 
 impl TestDatabase {
-    fn of(options: TestOptions) -> Self {
+    fn of(options: &TestOptions) -> Self {
         if !options.postgres {
             return Self { url: "sqlite::memory:".to_owned(), schema: "durable".to_owned(), postgres: false };
         }

@@ -8,6 +8,14 @@ use std::sync::OnceLock;
 /// The environment variable that names a server to use.
 pub const URL_VARIABLE: &str = "DURABLE_TEST_POSTGRES_URL";
 
+/// The environment variable that names the folder of `initdb` and `pg_ctl`, for a server of another version than the
+/// newest one that is installed.
+const PROGRAMS_VARIABLE: &str = "DURABLE_TEST_POSTGRES_PROGRAMS";
+
+/// The environment variables with the arguments of `initdb` in place of `--locale=C`, and with a line of
+/// `postgresql.conf`: so the tests run with other collations and settings.
+const SETTINGS_VARIABLES: [&str; 2] = ["DURABLE_TEST_POSTGRES_INITDB", "DURABLE_TEST_POSTGRES_CONFIG"];
+
 /// The URL of this process's server, which the first caller starts.
 ///
 /// # Panics
@@ -48,9 +56,12 @@ pub fn program(name: &str) -> Option<PathBuf> {
     find_programs().into_iter().chain(in_path).map(|folder| folder.join(name)).find(|file| file.is_file())
 }
 
-/// The folder with `initdb` and `pg_ctl`: the newest one of Debian's, the one of `pg_config`, or one
-/// of the search path.
+/// The folder with `initdb` and `pg_ctl`: the one that the environment names, the newest one of Debian's, the one of
+/// `pg_config`, or one of the search path.
 fn find_programs() -> Option<PathBuf> {
+    if let Some(named) = std::env::var_os(PROGRAMS_VARIABLE).filter(|it| !it.is_empty()) {
+        return Some(PathBuf::from(named));
+    }
     let has_both = |folder: &PathBuf| folder.join("initdb").is_file() && folder.join("pg_ctl").is_file();
     let mut packaged: Vec<(u32, PathBuf)> = std::fs::read_dir("/usr/lib/postgresql")
         .into_iter()
@@ -89,17 +100,17 @@ mod throw_away {
     use std::process::{Child, Command, Stdio};
     use std::sync::Mutex;
 
-    use super::{Path, PathBuf, find_programs};
+    use super::{Path, PathBuf, SETTINGS_VARIABLES, find_programs};
 
     /// Starts the server, prints `ready`, and waits until its input ends: the tests' process holds the
     /// other end of that pipe, and the kernel closes it however that process ends. Signals from a
     /// terminal and a closed output pipe do not prevent it from cleaning up.
     const WATCHDOG: &str = r#"
         trap '' INT TERM HUP PIPE
-        programs=$1 folder=$2 port=$3
-        "$programs/initdb" -D "$folder/data" -U postgres -A trust -E UTF8 --locale=C --no-sync >"$folder/log" 2>&1 &&
+        programs=$1 folder=$2 port=$3 initdb=${4:---locale=C} config=$5
+        "$programs/initdb" -D "$folder/data" -U postgres -A trust -E UTF8 $initdb --no-sync >"$folder/log" 2>&1 &&
         printf '%s\n' "listen_addresses = '127.0.0.1'" "port = $port" "unix_socket_directories = ''" \
-            "max_connections = 200" "fsync = off" "full_page_writes = off" >>"$folder/data/postgresql.conf" &&
+            "max_connections = 200" "fsync = off" "full_page_writes = off" "$config" >>"$folder/data/postgresql.conf" &&
         "$programs/pg_ctl" -D "$folder/data" -l "$folder/log" -w -t 60 start >>"$folder/log" 2>&1 &&
         echo ready || tail -n 3 "$folder/log" | tr '\n' ' '
         exec >/dev/null
@@ -150,6 +161,7 @@ mod throw_away {
             let as_nobody = make_folder(&folder).map_err(|it| failed("its folder could not be made", &it))?;
             let mut command = Command::new("/bin/sh");
             command.args(["-c", WATCHDOG, "watchdog"]).arg(programs).arg(&folder).arg(port.to_string());
+            command.args(SETTINGS_VARIABLES.map(|it| std::env::var_os(it).unwrap_or_default()));
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).current_dir(&folder);
             command.process_group(0); // an interrupt from the terminal must not reach the watchdog
             if as_nobody {

@@ -29,15 +29,27 @@
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use durable_core::{Durable, ShutdownOptions};
+use durable_core::ShutdownOptions;
 
+use self::test_engine::TestEngine;
 pub use crate::TestApp;
 
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod crash_everywhere;
+mod crashes;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod observation;
 #[cfg(feature = "postgres")]
 #[doc(hidden)]
 pub mod server;
+#[cfg_attr(
+    not(any(feature = "sqlite", feature = "postgres")),
+    allow(dead_code, reason = "without a store no workflow is crashed at each of its commits")
+)]
+pub(crate) mod test_engine;
 
 /// Not public API. Used by generated code.
 #[doc(hidden)]
@@ -86,53 +98,18 @@ fn tasks_left(runtime: &tokio::runtime::Runtime) -> usize {
 }
 
 async fn run_on<R>(options: TestOptions, body: impl FnOnce(TestApp) -> TestBody<R>) -> std::thread::Result<R> {
-    let database = TestDatabase::of(options);
-    let app = launch(&database, options).await;
-    let test = TestApp { app: app.clone() };
-    let scoped = app.scope(async move { body(test).await });
+    let engine = Arc::new(TestEngine::launch(options).await);
+    let test = TestApp { engine: Arc::clone(&engine) };
+    let scoped = engine.run(async move { body(test).await });
     let result = CatchUnwind(Box::pin(scoped)).await;
     // After a failed test leftovers are expected, so they are not checked.
     let patience = if result.is_ok() { ShutdownOptions::default() } else { ShutdownOptions::immediate() };
-    let report = app.shutdown_with(patience).await;
-    database.clear().await;
-    if result.is_ok() {
+    let report = engine.finish(patience).await;
+    if let (Ok(_), Some(report)) = (&result, report) {
         assert!(report.stuck.is_empty(), "{}: {report}", options.name);
         assert!(report.unfinished_tasks().is_empty() && report.is_closed(), "{}: {report}", options.name);
     }
     result
-}
-
-async fn launch(database: &TestDatabase, options: TestOptions) -> Durable {
-    let builder = Durable::builder(options.name.replace("::", ".")).application_version("test");
-    let builder = builder.system_database(&database.url).schema(&database.schema);
-    builder.accept_other_transactions().launch().await.unwrap_or_else(|error| panic!("{}: {error}", options.name))
-}
-
-/// The database of one test, which no other test uses.
-struct TestDatabase {
-    url: String,
-    schema: String,
-    postgres: bool,
-}
-
-impl TestDatabase {
-    fn of(options: TestOptions) -> Self {
-        if !options.postgres {
-            return Self { url: "sqlite::memory:".to_owned(), schema: "durable".to_owned(), postgres: false };
-        }
-        #[cfg(feature = "postgres")]
-        return Self { url: server::url(), schema: server::fresh_schema(), postgres: true };
-        #[cfg(not(feature = "postgres"))]
-        panic!("{}: a test on Postgres needs the feature `postgres` of durable", options.name)
-    }
-
-    async fn clear(&self) {
-        if self.postgres {
-            let store = durable_core::store::open(&self.url, &self.schema).await.expect("the server was there before");
-            store.drop_everything().await.expect("the test's schema can be dropped");
-            store.close().await;
-        }
-    }
 }
 
 /// Catches the panic of a test, so that the engine is shut down before the panic continues.

@@ -1,0 +1,4 @@
+//! The testing kit for applications.
+
+mod crash_and_restart;
+mod crash_everywhere;

@@ -44,6 +44,8 @@ pub use engine::{
     Builder, Client, ClientBuilder, Durable, Killed, PhaseReport, PoolReport, Readiness, RunUntilIdle, ShutdownOptions,
     ShutdownOutcome, ShutdownReason, ShutdownReport, Stopping, Stuck, StuckKind, Suspended, TaskOutcome, TaskReport,
 };
+#[doc(hidden)]
+pub use journal::current_engine::EngineScope;
 pub use operations::admin::{
     count_workflows, list_events, list_messages, list_steps, list_stream_items, list_workflows, versions, workflow,
 };

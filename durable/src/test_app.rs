@@ -19,8 +19,10 @@ use durable_core::Durable;
 /// ```
 #[derive(Debug, Clone)]
 pub struct TestApp {
-    #[cfg_attr(not(feature = "testing"), allow(dead_code, reason = "only the feature makes one"))]
-    pub(crate) app: Durable,
+    #[cfg(feature = "testing")]
+    pub(crate) engine: std::sync::Arc<crate::testing::test_engine::TestEngine>,
+    #[cfg(not(feature = "testing"))]
+    never: std::convert::Infallible,
 }
 
 #[cfg(feature = "testing")]
@@ -31,7 +33,7 @@ impl TestApp {
     ///
     /// The clocks of the machine and of the database stay as they are.
     pub async fn advance(&self, duration: std::time::Duration) {
-        self.app.skip_time(duration);
+        self.skip_time(duration);
         tokio::task::yield_now().await;
     }
 }
@@ -39,8 +41,14 @@ impl TestApp {
 impl Deref for TestApp {
     type Target = Durable;
 
+    #[cfg(feature = "testing")]
     fn deref(&self) -> &Durable {
-        &self.app
+        self.engine.app()
+    }
+
+    #[cfg(not(feature = "testing"))]
+    fn deref(&self) -> &Durable {
+        match self.never {}
     }
 }
 

@@ -36,6 +36,9 @@ pub struct Builder {
     pub(super) max_concurrent: Option<usize>,
     pub(super) max_blocking_steps: usize,
     pub(super) record_delay: Duration,
+    /// How far the clock is moved forward at the launch, for tests.
+    #[cfg(feature = "testing")]
+    pub(super) skipped_time: Duration,
     pub(super) max_payload: usize,
     pub(super) lease: Duration,
     pub(super) transaction_retry_limit: Duration,
@@ -67,6 +70,8 @@ impl Builder {
             max_concurrent: None,
             max_blocking_steps: 512,
             record_delay: RECORD_DELAY,
+            #[cfg(feature = "testing")]
+            skipped_time: Duration::ZERO,
             max_payload: 8 << 20,
             lease: Duration::from_secs(15),
             transaction_retry_limit: Duration::from_mins(1),
@@ -288,8 +293,15 @@ impl Builder {
         self
     }
 
-    /// Not public API: another store, to count, delay or fail its calls.
-    /// For tests that count commits: how long a record may wait while the body computes.
+    /// Not public API: the clock is moved forward so far, as it was before a restart.
+    #[cfg(feature = "testing")]
+    #[doc(hidden)]
+    pub fn skipped_time(mut self, duration: Duration) -> Self {
+        self.skipped_time = duration;
+        self
+    }
+
+    /// Not public API: for tests that count commits: how long a record may wait while the body computes.
     #[cfg(feature = "testing")]
     #[doc(hidden)]
     pub fn record_delay(mut self, delay: Duration) -> Self {
@@ -305,6 +317,7 @@ impl Builder {
         self
     }
 
+    /// Not public API: another store, to count, delay or fail its calls.
     #[cfg(feature = "testing")]
     #[doc(hidden)]
     pub fn store(mut self, store: Arc<dyn Store>) -> Self {

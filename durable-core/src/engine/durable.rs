@@ -7,6 +7,8 @@ use std::sync::Arc;
 use crate::engine::builder::Builder;
 use crate::engine::teardown::Teardown;
 use crate::journal::current_engine;
+#[cfg(feature = "testing")]
+use crate::journal::current_engine::EngineScope;
 use crate::runtime::Runtime;
 use crate::store::Location;
 use crate::types::error::Result;
@@ -144,6 +146,51 @@ impl Durable {
         M: crate::MockFunction<Args, F::Output>,
     {
         crate::Mock::set::<F, Args, M>(&self.runtime().mocks, function)
+    }
+
+    /// Not public API: a scope that [`replace_in`](Self::replace_in) gives another engine.
+    #[cfg(feature = "testing")]
+    #[doc(hidden)]
+    #[must_use]
+    pub fn replaceable_scope(&self) -> Arc<EngineScope> {
+        Arc::new(EngineScope::new(Arc::clone(self.runtime())))
+    }
+
+    /// Not public API: makes this engine that of a scope.
+    #[cfg(feature = "testing")]
+    #[doc(hidden)]
+    pub fn replace_in(&self, scope: &EngineScope) {
+        scope.replace(Arc::clone(self.runtime()));
+    }
+
+    /// Not public API: drops everything that runs, as if the last handle were dropped, and waits until it is dropped. A
+    /// body that blocks its thread cannot be dropped, and is not waited for.
+    #[cfg(feature = "testing")]
+    #[doc(hidden)]
+    pub async fn drop_everything(&self) {
+        self.teardown().engine_dropped();
+        let dropped = async {
+            self.runtime().running.wait_until_empty().await;
+            self.teardown().background().wait_for_end(EnginePhase::Closed).await;
+        };
+        let _ = tokio::time::timeout(std::time::Duration::from_secs(1), dropped).await;
+    }
+
+    /// Not public API: whether every workflow that runs here waits for something, and every write is done.
+    #[cfg(feature = "testing")]
+    #[doc(hidden)]
+    #[must_use]
+    pub fn only_waits(&self) -> bool {
+        let runs = self.runtime().running.all();
+        !self.runtime().writer.has_unsettled() && runs.iter().all(|it| it.execution().is_some_and(|it| it.only_waits()))
+    }
+
+    /// Not public API: how far this engine's clock was moved forward.
+    #[cfg(feature = "testing")]
+    #[doc(hidden)]
+    #[must_use]
+    pub fn skipped_time(&self) -> std::time::Duration {
+        self.runtime().timers.clock.lower_bound_with_skipped().1
     }
 
     /// Not public API: the store, for tests.

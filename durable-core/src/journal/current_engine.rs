@@ -12,7 +12,28 @@ use crate::wait::shutdown_phase::EnginePhase;
 
 tokio::task_local! {
     /// Set by `Durable::scope`, and around the body of a `#[durable::test]`.
-    static SCOPE: Arc<Runtime>;
+    static SCOPE: Arc<EngineScope>;
+}
+
+/// The engine of a scope. A test that restarts its engine replaces it.
+#[derive(Debug)]
+pub struct EngineScope(Mutex<Arc<Runtime>>);
+
+impl EngineScope {
+    pub(crate) fn new(runtime: Arc<Runtime>) -> Self {
+        Self(Mutex::new(runtime))
+    }
+
+    /// Makes another engine that of the calls in the scope.
+    #[cfg(feature = "testing")]
+    pub(crate) fn replace(&self, runtime: Arc<Runtime>) {
+        *lock(&self.0) = runtime;
+    }
+
+    /// Runs `future` in this scope.
+    pub fn run<F: Future>(self: &Arc<Self>, future: F) -> impl Future<Output = F::Output> + use<F> {
+        SCOPE.scope(Arc::clone(self), future)
+    }
 }
 
 /// The launched engines of this process that are not shutting down.
@@ -58,7 +79,7 @@ fn upgrade_all(list: &Mutex<Vec<Weak<Runtime>>>) -> Vec<Arc<Runtime>> {
 
 /// Makes `runtime` the engine of the calls in `future`. It does not reach into spawned tasks.
 pub(crate) fn scope<F: Future>(runtime: Arc<Runtime>, future: F) -> impl Future<Output = F::Output> + use<F> {
-    SCOPE.scope(runtime, future)
+    Arc::new(EngineScope::new(runtime)).run(future)
 }
 
 /// The engine of the running code: that of its workflow, else that of its scope, else the only one in
@@ -73,7 +94,7 @@ pub(crate) fn engine() -> Result<Arc<Runtime>, Error> {
         Some(Context::Transaction(scope)) => return Ok(Arc::clone(&scope.runtime)),
         None => {}
     }
-    if let Ok(runtime) = SCOPE.try_with(Arc::clone) {
+    if let Ok(runtime) = SCOPE.try_with(|it| Arc::clone(&lock(&it.0))) {
         return Ok(runtime);
     }
     let launched = upgrade_all(&LAUNCHED);

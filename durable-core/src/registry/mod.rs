@@ -168,6 +168,7 @@ mod tests {
     static RESIZE: Workflow = Workflow {
         name: "resize",
         module: "tests",
+        function: "resize",
         file: "src/pictures.rs",
         line: 9,
         fingerprint: Fingerprint::new(0),

@@ -150,6 +150,7 @@ mod tests {
     static BACKUP: Workflow = Workflow {
         name: "daily_backup",
         module: "tests",
+        function: "backup",
         file: "src/backup.rs",
         line: 7,
         fingerprint: Fingerprint::new(0),

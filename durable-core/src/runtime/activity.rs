@@ -53,6 +53,14 @@ impl ActivityList {
         waits.filter(|it| !it.is_empty())
     }
 
+    /// Whether the run does nothing but wait, also for the retry of a step.
+    #[cfg(feature = "testing")]
+    pub(crate) fn only_waits(&self) -> bool {
+        let state = lock(&self.0);
+        let waits = |it: &Activity| it.waits_for().is_some() || matches!(it, Activity::RetryDelay(_));
+        !state.list.is_empty() && state.list.iter().all(|(_, it)| waits(it))
+    }
+
     pub(crate) fn has_step(&self) -> bool {
         lock(&self.0).list.iter().any(|(_, it)| matches!(it, Activity::Step(..)))
     }

@@ -30,6 +30,8 @@ mod decode_queues;
 mod enqueue_rows;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod failed_tail;
+#[cfg(feature = "testing")]
+mod faulty_store;
 #[cfg(feature = "postgres")]
 mod hints;
 mod id_conflict;
@@ -56,6 +58,10 @@ pub(crate) mod sqlite;
 mod statement_counter;
 mod store_error;
 mod store_settings;
+#[cfg(all(feature = "testing", any(feature = "sqlite", feature = "postgres")))]
+mod table_copies;
+#[cfg(all(feature = "testing", any(feature = "sqlite", feature = "postgres")))]
+mod table_rows;
 mod user_transaction;
 
 use std::fmt::Debug;
@@ -65,6 +71,8 @@ use std::time::Duration;
 
 pub use self::app_database::ApplicationDatabase;
 pub use self::control_rows::{ChangeOutcome, ForkOutcome, ForkPoint, ForkRequest, WorkflowChange};
+#[cfg(feature = "testing")]
+pub use self::faulty_store::{FaultMode, FaultPlan, FaultyStore, HoldAt};
 pub(crate) use self::id_conflict::WorkflowIdentity;
 pub use self::location::Location;
 pub(crate) use self::location::shown_without_password;
@@ -90,6 +98,10 @@ pub use self::rows::{
 pub use self::schedule_rows::{ScheduleChange, ScheduleRow};
 pub use self::store_error::{StoreError, StoreErrorKind};
 pub use self::store_settings::StoreSettings;
+#[cfg(all(feature = "testing", any(feature = "sqlite", feature = "postgres")))]
+pub use self::table_copies::{copy_tables, forget_copies, read_application_tables, restore_tables};
+#[cfg(all(feature = "testing", any(feature = "sqlite", feature = "postgres")))]
+pub use self::table_rows::{TableCopies, TableRows};
 pub use self::user_transaction::{
     Committed, Database, Isolation, Transact, Transacted, TransactionConnection, TransactionEnd, TransactionStart,
     UserWork,

@@ -32,6 +32,6 @@ impl TestApp {
     /// # fn main() {}
     /// ```
     pub async fn drain_queues(&self) {
-        self.app.wait_until_idle().await;
+        self.wait_until_idle().await;
     }
 }

@@ -46,6 +46,6 @@ impl TestApp {
         Args: 'static,
         M: MockFunction<Args, F::Output>,
     {
-        self.app.mock::<F, Args, M>(function)
+        (**self).mock::<F, Args, M>(function)
     }
 }

@@ -31,29 +31,40 @@ use std::fmt::Write as _;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use durable_core::{Durable, Filter, ShutdownOptions, Status};
+use durable_core::{Filter, ShutdownOptions, Status};
 
 pub use durable_core::{Mock, MockFunction, StepFunction};
-
-pub use crate::TestApp;
-
-mod assertions;
-mod drain_queues;
-mod mock;
-mod recorded;
-mod replays;
-mod set_up;
 
 pub use self::assertions::{EnqueuedAssertion, QueueName, ScheduledAssertion, function_of};
 pub use self::recorded::RecordedHistory;
 pub use self::replays::assert_replays;
 pub use self::set_up::{SetUp, no_set_up, set_up};
+use self::test_engine::TestEngine;
+pub use crate::TestApp;
+
+mod assertions;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod crash_everywhere;
+mod crashes;
+mod drain_queues;
+mod mock;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod observation;
+mod recorded;
+mod replays;
+mod set_up;
 
 #[cfg(feature = "postgres")]
 #[doc(hidden)]
 pub mod server;
+#[cfg_attr(
+    not(any(feature = "sqlite", feature = "postgres")),
+    allow(dead_code, reason = "without a store no workflow is crashed at each of its commits")
+)]
+pub(crate) mod test_engine;
 
 tokio::task_local! {
     static RUNNING: TestApp;
@@ -157,15 +168,14 @@ async fn run_on<R>(
     set_up: impl FnOnce(TestApp) -> TestBody<()>,
     body: impl FnOnce(TestApp) -> TestBody<R>,
 ) -> std::thread::Result<R> {
-    let database = TestDatabase::of(options);
-    let app = launch(&database, options).await;
-    let test = TestApp { app: app.clone() };
+    let engine = Arc::new(TestEngine::launch(options.clone()).await);
+    let test = TestApp { engine: Arc::clone(&engine) };
     let whole = async {
         set_up(test.clone()).await;
         body(test.clone()).await
     };
     let limit = options.timeout.unwrap_or(DEFAULT_TIMEOUT);
-    let scoped = app.scope(RUNNING.scope(test.clone(), async {
+    let scoped = engine.run(RUNNING.scope(test.clone(), async {
         match tokio::time::timeout(limit, whole).await {
             Ok(value) => value,
             Err(_) => panic!("{}", took_too_long(options, limit, &test).await),
@@ -174,9 +184,8 @@ async fn run_on<R>(
     let result = CatchUnwind(Box::pin(scoped)).await;
     // After a failed test leftovers are expected, so they are not checked.
     let patience = if result.is_ok() { ShutdownOptions::default() } else { ShutdownOptions::immediate() };
-    let report = app.shutdown_with(patience).await;
-    database.clear().await;
-    if result.is_ok() {
+    let report = engine.finish(patience).await;
+    if let (Ok(_), Some(report)) = (&result, report) {
         assert!(report.stuck.is_empty(), "{}: {report}", options.name);
         assert!(report.unfinished_tasks().is_empty() && report.is_closed(), "{}: {report}", options.name);
     }
@@ -200,39 +209,6 @@ async fn took_too_long(options: &TestOptions, limit: Duration, app: &TestApp) ->
         let _ = write!(message, "\n  {name} {id:?} is {status}{last}{reason}"); // a String takes everything
     }
     message
-}
-
-async fn launch(database: &TestDatabase, options: &TestOptions) -> Durable {
-    let builder = Durable::builder(options.name.replace("::", ".")).application_version("test");
-    let builder = builder.system_database(&database.url).schema(&database.schema);
-    builder.accept_other_transactions().launch().await.unwrap_or_else(|error| panic!("{}: {error}", options.name))
-}
-
-/// The database of one test, which no other test uses.
-struct TestDatabase {
-    url: String,
-    schema: String,
-    postgres: bool,
-}
-
-impl TestDatabase {
-    fn of(options: &TestOptions) -> Self {
-        if !options.postgres {
-            return Self { url: "sqlite::memory:".to_owned(), schema: "durable".to_owned(), postgres: false };
-        }
-        #[cfg(feature = "postgres")]
-        return Self { url: server::url(), schema: server::fresh_schema(), postgres: true };
-        #[cfg(not(feature = "postgres"))]
-        panic!("{}: a test on Postgres needs the feature `postgres` of durable", options.name)
-    }
-
-    async fn clear(&self) {
-        if self.postgres {
-            let store = durable_core::store::open(&self.url, &self.schema).await.expect("the server was there before");
-            store.drop_everything().await.expect("the test's schema can be dropped");
-            store.close().await;
-        }
-    }
 }
 
 /// Catches the panic of a test, so that the engine is shut down before the panic continues.

@@ -94,6 +94,9 @@ fn is_generated(id: &str) -> bool {
         })
 }
 
+/// The kinds of operations whose results are times, generated ids and random numbers.
+const TIMES_AND_LOTS: [&str; 5] = ["deadline", "now", "random", "sleep", "uuid"];
+
 fn line_of(step: &HistoryStep) -> String {
     let branch = if step.branch.is_empty() { String::new() } else { format!("{}:", step.branch) };
     let mut line = format!("{branch}{} {}", step.position, step.kind);
@@ -106,6 +109,9 @@ fn line_of(step: &HistoryStep) -> String {
     }
     if step.attempts > 1 {
         line.push_str(&format!(" in {} attempts", step.attempts));
+    }
+    if TIMES_AND_LOTS.contains(&step.kind.as_str()) {
+        return line;
     }
     match (&step.output, &step.error) {
         (_, Some(error)) => line.push_str(&format!(" failed: {error}")),

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use durable::prelude::*;
 use durable_core::store::Store;
 
-use crate::support::{FaultyStore, HoldAt, Random, TestDatabase, arrived, count, database_tests, fresh, gate, until};
+use crate::support::{
+    FaultPlan, FaultyStore, HoldAt, Random, TestDatabase, arrived, count, database_tests, fresh, gate, until,
+};
 
 database_tests! {
     a_start_whose_caller_is_gone_runs,
@@ -27,7 +29,7 @@ async fn adds_two(a: u64) -> Result<u64> {
 
 async fn faulty(database: &TestDatabase) -> (Durable, Arc<FaultyStore>) {
     let inner = durable_core::store::open(database.url(), database.schema()).await.unwrap();
-    let faulty = Arc::new(FaultyStore::owning(&inner));
+    let faulty = Arc::new(FaultyStore::owning(&inner, FaultPlan::default()));
     let app = database.builder("a").store(Arc::clone(&faulty) as Arc<dyn Store>).launch().await.unwrap();
     (app, faulty)
 }

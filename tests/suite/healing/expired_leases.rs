@@ -7,8 +7,8 @@ use durable_core::store::Store;
 use sqlx::{ConnectOptions, Connection};
 
 use crate::support::{
-    FaultyStore, HoldAt, ProcessDatabase, TestDatabase, WatchedProcess, arrived, count, counted, database_tests, fresh,
-    gate, ledger, process_tests, set_frozen, until, wait_for_steps,
+    FaultPlan, FaultyStore, HoldAt, ProcessDatabase, TestDatabase, WatchedProcess, arrived, count, counted,
+    database_tests, fresh, gate, ledger, process_tests, set_frozen, until, wait_for_steps,
 };
 
 database_tests! {
@@ -112,7 +112,7 @@ impl Expired {
     ) -> Self {
         let key = fresh("expired");
         let inner = durable_core::store::open(database.url(), database.schema()).await.unwrap();
-        let faulty = Arc::new(FaultyStore::owning(&inner));
+        let faulty = Arc::new(FaultyStore::owning(&inner, FaultPlan::default()));
         let store = Arc::clone(&faulty) as Arc<dyn Store>;
         let app = database.builder("a").lease(SHORT_LEASE).store(store).launch().await.unwrap();
         app.scope(start(key.clone())).await;

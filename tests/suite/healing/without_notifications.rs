@@ -5,7 +5,7 @@ use std::sync::Arc;
 use durable::prelude::*;
 use durable_core::store::Store;
 
-use crate::support::{FaultyStore, HoldAt, TestDatabase, database_tests, until};
+use crate::support::{FaultPlan, FaultyStore, HoldAt, TestDatabase, database_tests, until};
 
 database_tests! {
     a_message_from_another_process_is_received_however_busy_the_poller_is,
@@ -18,7 +18,7 @@ async fn receives_from_elsewhere() -> Result<Option<u32>> {
 
 async fn a_message_from_another_process_is_received_however_busy_the_poller_is(database: &TestDatabase) {
     let inner = durable_core::store::open(database.url(), database.schema()).await.unwrap();
-    let faulty = Arc::new(FaultyStore::owning(&inner));
+    let faulty = Arc::new(FaultyStore::owning(&inner, FaultPlan::default()));
     faulty.hold_next("listen", HoldAt::Before); // it is never let through
     let app = database.builder("app").store(Arc::clone(&faulty) as Arc<dyn Store>).launch().await.unwrap();
     let sender = database.builder("app").launch().await.unwrap();

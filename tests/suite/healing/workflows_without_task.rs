@@ -85,7 +85,7 @@ async fn a_workflow_whose_end_and_parking_are_refused_runs_again(database: &Test
     let inner = durable_core::store::open(database.url(), database.schema()).await.unwrap();
     // The first commit is the start. The end is refused, and so is the parking that stands in for it.
     let faults = BTreeMap::from([(2, FaultMode::Refused), (3, FaultMode::Refused)]);
-    let faulty = Arc::new(FaultyStore::over(&inner, FaultPlan { faults, reading_counts: false }));
+    let faulty = Arc::new(FaultyStore::over(&inner, FaultPlan { faults, ..FaultPlan::default() }));
     let app =
         database.builder("a").lease(SHORT_LEASE).store(Arc::clone(&faulty) as Arc<dyn Store>).launch().await.unwrap();
     app.scope(async { returns_seven().id("w").start().await.unwrap() }).await;
@@ -112,7 +112,7 @@ async fn runs_once(key: String) -> Result<u32> {
 
 async fn starts_and_claims_under_way_are_not_taken_for_workflows_without_a_task(database: &TestDatabase) {
     let inner = durable_core::store::open(database.url(), database.schema()).await.unwrap();
-    let faulty = Arc::new(FaultyStore::owning(&inner));
+    let faulty = Arc::new(FaultyStore::owning(&inner, FaultPlan::default()));
     let short = Duration::from_millis(150);
     let app = database.builder("a").lease(short).store(Arc::clone(&faulty) as Arc<dyn Store>).launch().await.unwrap();
     let (started, claimed) = (fresh("started"), fresh("claimed"));
@@ -148,7 +148,7 @@ async fn two_numbers(key: String) -> Result<(u32, u32)> {
 async fn records_that_cannot_be_read_again_are_read_later(database: &TestDatabase) {
     let key = fresh("reload");
     let inner = durable_core::store::open(database.url(), database.schema()).await.unwrap();
-    let faulty = Arc::new(FaultyStore::owning(&inner));
+    let faulty = Arc::new(FaultyStore::owning(&inner, FaultPlan::default()));
     let app = database.builder("a").store(Arc::clone(&faulty) as Arc<dyn Store>).launch().await.unwrap();
     let handle = app.scope(async { two_numbers(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;
@@ -205,7 +205,7 @@ async fn a_start_whose_answer_is_lost_in_an_outage_runs_once(database: &TestData
     // The start is stored, and for many heartbeats the writer does not learn that.
     let lost = (1, FaultMode::LostAnswer);
     let faults = std::iter::once(lost).chain((2..=11).map(|number| (number, FaultMode::Unreachable))).collect();
-    let faulty = Arc::new(FaultyStore::over(&inner, FaultPlan { faults, reading_counts: false }));
+    let faulty = Arc::new(FaultyStore::over(&inner, FaultPlan { faults, ..FaultPlan::default() }));
     let short = Duration::from_millis(150);
     let app = database.builder("a").lease(short).store(Arc::clone(&faulty) as Arc<dyn Store>).launch().await.unwrap();
     gate(&key).add_permits(10);

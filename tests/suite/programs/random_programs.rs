@@ -109,7 +109,8 @@ impl<'a> Hall<'a> {
                 planned.insert(1 + random.below(end), random.pick(&[FaultMode::LostAnswer, FaultMode::Unreachable]));
             }
             planned.insert(1 + random.below(end), random.pick(&[FaultMode::Before, FaultMode::After]));
-            let (failing, launched) = self.launch(FaultPlan { faults: planned, reading_counts: true }).await;
+            let (failing, launched) =
+                self.launch(FaultPlan { faults: planned, reading_counts: true, ..FaultPlan::default() }).await;
             if let Some(app) = launched {
                 self.attempt(&app, &failing, &stormy, programs).await;
                 deaths += u64::from(failing.is_dead());

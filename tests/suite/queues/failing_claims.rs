@@ -5,7 +5,7 @@ use std::sync::Arc;
 use durable::prelude::*;
 use durable_core::store::Store;
 
-use crate::support::{FaultyStore, LogCapture, TestDatabase, database_tests, on_dropped_runtime};
+use crate::support::{FaultPlan, FaultyStore, LogCapture, TestDatabase, database_tests, on_dropped_runtime};
 
 database_tests! {
     a_queue_whose_claims_fail_does_not_block_the_others,
@@ -27,7 +27,7 @@ async fn echoes_at_last(number: u32) -> Result<u32> {
 /// A store that refuses every claim from the bad queue.
 async fn refusing(database: &TestDatabase) -> Arc<FaultyStore> {
     let inner = durable_core::store::open(database.url(), database.schema()).await.unwrap();
-    let faulty = Arc::new(FaultyStore::owning(&inner));
+    let faulty = Arc::new(FaultyStore::owning(&inner, FaultPlan::default()));
     faulty.refuse_claims(Some("failing-bad"));
     faulty
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use durable::prelude::*;
 use durable_core::store::Store;
 
-use crate::support::{FaultMode, FaultyStore, TestDatabase, count, counted, database_tests, fresh};
+use crate::support::{FaultMode, TestDatabase, count, counted, database_tests, failing_at, fresh};
 
 database_tests! {
     a_crash_before_any_commit_gives_the_same_result,
@@ -48,7 +48,7 @@ async fn run_with_faults(database: &TestDatabase, mode: FaultMode) {
     loop {
         at += 1;
         let key = fresh("faulty");
-        let faulty = FaultyStore::new(database, mode, at).await;
+        let faulty = failing_at(database, mode, at).await;
         let app = database.builder("faulty").store(Arc::clone(&faulty) as Arc<dyn Store>).launch().await.unwrap();
         let first = faulty.result_or_death(app.spawn_scoped(faulty_flow(key.clone()).id(&key))).await;
         let faulted = faulty.was_reached();

@@ -7,7 +7,7 @@ use durable::prelude::*;
 use durable::sqlx::{self, PgConnection, SqliteConnection};
 use durable_core::store::Store;
 
-use crate::support::{FaultMode, FaultyStore, TestDatabase, arrived, count, counted, database_tests, fresh, gate};
+use crate::support::{FaultMode, TestDatabase, arrived, count, counted, database_tests, failing_at, fresh, gate};
 
 database_tests! {
     a_crash_before_any_commit_of_branches_gives_the_same_result,
@@ -88,7 +88,7 @@ const RECORDS: [&str; 13] =
 async fn run_with_faults(database: &TestDatabase, mode: FaultMode) {
     for at in 1.. {
         let key = fresh("branching");
-        let faulty = FaultyStore::new(database, mode, at).await;
+        let faulty = failing_at(database, mode, at).await;
         let app = database.builder("faulty").store(Arc::clone(&faulty) as Arc<dyn Store>).launch().await.unwrap();
         let call = branching_flow(key.clone(), database.is_postgres()).id(&key);
         let first = faulty.result_or_death(app.spawn_scoped(call)).await;
@@ -220,7 +220,7 @@ async fn child_beside(key: String) -> Result<Vec<String>> {
 
 async fn records_committed_with_a_child_are_durable_before_concurrent_side_effects(database: &TestDatabase) {
     let key = fresh("goes with");
-    let faulty = FaultyStore::new(database, FaultMode::Held, 3).await;
+    let faulty = failing_at(database, FaultMode::Held, 3).await;
     let app = database.builder("held").store(Arc::clone(&faulty) as Arc<dyn Store>).launch().await.unwrap();
     let handle = app.scope(async { child_beside(key.clone()).id(&key).start().await.unwrap() }).await;
     arrived(&format!("{key} polled"), 1).await;
@@ -261,7 +261,7 @@ async fn two_steps(key: String) -> Result<()> {
 }
 
 async fn a_record_that_the_database_refuses_parks_the_workflow(database: &TestDatabase) {
-    let faulty = FaultyStore::new(database, FaultMode::Refused, 2).await;
+    let faulty = failing_at(database, FaultMode::Refused, 2).await;
     let app = database.builder("refused").store(Arc::clone(&faulty) as Arc<dyn Store>).launch().await.unwrap();
     let key = fresh("refused");
     let error = app.scope(async { two_steps(key.clone()).id("w").await.unwrap_err() }).await;

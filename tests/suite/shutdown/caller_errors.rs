@@ -66,7 +66,7 @@ async fn failing(database: &TestDatabase, first: &[FaultMode]) -> (Durable, Arc<
     let inner = durable_core::store::open(database.url(), database.schema()).await.unwrap();
     let faults: BTreeMap<u64, FaultMode> =
         (1..).zip(first.iter().copied().chain([FaultMode::Unreachable; 500])).collect();
-    let faulty = Arc::new(FaultyStore::over(&inner, FaultPlan { faults, reading_counts: false }));
+    let faulty = Arc::new(FaultyStore::over(&inner, FaultPlan { faults, ..FaultPlan::default() }));
     let app = database.builder("fails").store(Arc::clone(&faulty) as Arc<dyn Store>).launch().await.unwrap();
     (app, inner)
 }

@@ -11,8 +11,8 @@ use tokio::runtime::Handle;
 
 use super::shutdown_calls::{busy, stay};
 use crate::support::{
-    FaultyStore, HoldAt, LogCapture, TestDatabase, arrived, budgets, count, counted, database_tests, fresh, gate,
-    on_dropped_runtime, patient, start_shutdown, until,
+    FaultPlan, FaultyStore, HoldAt, LogCapture, TestDatabase, arrived, budgets, count, counted, database_tests, fresh,
+    gate, on_dropped_runtime, patient, start_shutdown, until,
 };
 
 database_tests! {
@@ -91,7 +91,7 @@ async fn a_failed_launch_leaves_nothing_behind(database: &TestDatabase) {
 
     // Late in the launch: a workflow is taken over, and the reply is lost.
     let inner = durable_core::store::open(&named_url(database, &name), database.schema()).await.unwrap();
-    let faulty = Arc::new(FaultyStore::owning(&inner));
+    let faulty = Arc::new(FaultyStore::owning(&inner, FaultPlan::default()));
     faulty.lose_next_answer("take_over");
     let builder = database.builder("app").store(Arc::clone(&faulty) as Arc<dyn Store>);
     let late = builder.launch_timeout(Duration::ZERO).launch().await.unwrap_err();
@@ -128,7 +128,7 @@ async fn a_launch_dropped_at_any_call_leaves_nothing_behind(database: &TestDatab
     for call in calls {
         let name = fresh(call);
         let inner = durable_core::store::open(&named_url(database, &name), database.schema()).await.unwrap();
-        let faulty = Arc::new(FaultyStore::owning(&inner));
+        let faulty = Arc::new(FaultyStore::owning(&inner, FaultPlan::default()));
         faulty.hold_next(call, HoldAt::Before);
         let launch = tokio::spawn(database.builder("app").store(Arc::clone(&faulty) as Arc<dyn Store>).launch());
         let held = tokio::time::timeout(Duration::from_secs(10), faulty.wait_for_held_call()).await;
@@ -246,7 +246,7 @@ async fn a_panic_in_a_destructor_does_not_stop_the_shutdown(database: &TestDatab
 
 async fn panics_in_workflows_tasks_and_phases_do_not_stop_the_shutdown(database: &TestDatabase) {
     let inner = durable_core::store::open(database.url(), database.schema()).await.unwrap();
-    let faulty = Arc::new(FaultyStore::owning(&inner));
+    let faulty = Arc::new(FaultyStore::owning(&inner, FaultPlan::default()));
     let app = database.builder("app").store(Arc::clone(&faulty) as Arc<dyn Store>).launch().await.unwrap();
     app.listening().await;
     // A task of the engine, while everything works: the next poll.
@@ -292,7 +292,7 @@ async fn keeps_in_sqlite(tx: &mut SqliteConnection, key: &str) -> Result<()> {
 async fn pools_are_closed_after_their_last_use(database: &TestDatabase) {
     let (ends, dropped) = (fresh("ends"), fresh("dropped"));
     let inner = durable_core::store::open(database.url(), database.schema()).await.unwrap();
-    let faulty = Arc::new(FaultyStore::owning(&inner));
+    let faulty = Arc::new(FaultyStore::owning(&inner, FaultPlan::default()));
     let app = database.builder("app").store(Arc::clone(&faulty) as Arc<dyn Store>).launch().await.unwrap();
     app.scope(async {
         guards(ends.clone()).id("ends").start().await.unwrap();

@@ -13,7 +13,7 @@ use durable_core::store::Store;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
-use crate::support::{FaultyStore, TestDatabase, arrived, count, database_tests, fresh, gate, http, until};
+use crate::support::{FaultPlan, FaultyStore, TestDatabase, arrived, count, database_tests, fresh, gate, http, until};
 
 database_tests! {
 a_service_shuts_down_in_order_when_triggered,
@@ -196,7 +196,7 @@ fn error_of(answer: &http::Answer) -> (String, Option<String>) {
 
 async fn an_unreachable_database_is_a_503_response(database: &TestDatabase) {
     let inner = durable_core::store::open(database.url(), database.schema()).await.unwrap();
-    let faulty = Arc::new(FaultyStore::owning(&inner));
+    let faulty = Arc::new(FaultyStore::owning(&inner, FaultPlan::default()));
     let app = database.builder("away").store(Arc::clone(&faulty) as Arc<dyn Store>).launch().await.unwrap();
     let (listener, port) = bound().await;
     let service = durable::axum::serve(&app, listener, stoppable(&app)).until(std::future::pending());

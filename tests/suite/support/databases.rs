@@ -1,9 +1,11 @@
 //! A database that outlives engines, for tests that launch an engine, crash it and launch another one.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use durable::testing::server;
 use durable::{Builder, Durable};
+use durable_core::store::{FaultMode, FaultPlan, FaultyStore};
 
 use super::store_database::DirectConnection;
 
@@ -90,6 +92,12 @@ impl TestDatabase {
             store.close().await;
         }
     }
+}
+
+/// The store of a process that fails at its `at`th commit, on a connection of its own.
+pub(crate) async fn failing_at(database: &TestDatabase, mode: FaultMode, at: u64) -> Arc<FaultyStore> {
+    let inner = durable_core::store::open(database.url(), database.schema()).await.expect("the database is there");
+    Arc::new(FaultyStore::owning(&inner, FaultPlan::one(mode, at)))
 }
 
 /// Removes the lock files that killed executors have left in the directory for temporary files. With SQLite

@@ -2,7 +2,6 @@
 
 pub(crate) mod counters;
 pub(crate) mod databases;
-pub(crate) mod faulty_store;
 pub(crate) mod http;
 pub(crate) mod log_capture;
 pub(crate) mod os_process;
@@ -21,8 +20,8 @@ pub(crate) mod until;
 pub(crate) mod watched_process;
 
 pub(crate) use counters::{arrived, count, counted, fresh, gate};
-pub(crate) use databases::TestDatabase;
-pub(crate) use faulty_store::{FaultMode, FaultPlan, FaultyStore, HoldAt};
+pub(crate) use databases::{TestDatabase, failing_at};
+pub(crate) use durable_core::store::{FaultMode, FaultPlan, FaultyStore, HoldAt};
 pub(crate) use log_capture::LogCapture;
 pub(crate) use os_process::{Signal, lift_file_size_limit, send_signal, set_frozen};
 pub(crate) use process_database::{ProcessDatabase, url_of};

@@ -115,7 +115,7 @@ async fn a_recorded_history_is_the_same_in_each_run(app: TestApp) {
     let handle = kit_waits().id("w2").start().await.unwrap();
     durable::send("w2", "answer", &42).await.unwrap();
     handle.await.unwrap();
-    let expected = "kit_waits \"w2\": SUCCESS\n  input {}\n  1 recv answer: 42\n  message answer <- 42\n  output 42\n";
+    let expected = "kit_waits \"w2\": SUCCESS\n  input {}\n  1 recv answer: 42\n  1:1 deadline recv\n  message answer <- 42\n  output 42\n";
     assert_eq!(app.history("w2").await.to_string(), expected);
     let generated = [kit_reports("a".into()).start().await.unwrap(), kit_reports("a".into()).start().await.unwrap()];
     let mut histories = Vec::new();

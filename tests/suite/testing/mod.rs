@@ -1,5 +1,7 @@
-//! What the testing kit gives to the tests of an application.
+//! The testing kit for applications.
 
+mod crash_and_restart;
+mod crash_everywhere;
 mod kit;
 mod mocks;
 mod replays;

@@ -6,7 +6,7 @@ use durable::prelude::*;
 use durable::sqlx::{self, AssertSqlSafe, PgConnection, SqliteConnection};
 use durable_core::store::Store;
 
-use crate::support::{FaultMode, FaultyStore, TestDatabase, arrived, count, database_tests, fresh, gate};
+use crate::support::{FaultMode, TestDatabase, arrived, count, database_tests, failing_at, fresh, gate};
 
 database_tests! {
 a_crash_before_any_commit_applies_each_transaction_once,
@@ -75,7 +75,7 @@ async fn run(database: &TestDatabase, mode: FaultMode) {
 
     for at in 1.. {
         let key = fresh("five");
-        let faulty = FaultyStore::new(database, mode, at).await;
+        let faulty = failing_at(database, mode, at).await;
         let app = database.builder("faulty").store(Arc::clone(&faulty) as Arc<dyn Store>).launch().await.unwrap();
         let call = app.spawn_scoped(five_transactions(table.clone(), key.clone(), postgres).id(&key));
         faulty.result_or_death(call).await;
@@ -128,7 +128,7 @@ async fn a_crash_between_the_two_databases_applies_each_transaction_once() {
     for mode in [FaultMode::Before, FaultMode::After, FaultMode::LostAnswer] {
         for at in 1.. {
             let key = fresh("elsewhere");
-            let faulty = FaultyStore::new(&database, mode, at).await;
+            let faulty = failing_at(&database, mode, at).await;
             let builder = database.builder("faulty").database("other", pool.clone());
             let app = builder.store(Arc::clone(&faulty) as Arc<dyn Store>).launch().await.unwrap();
             faulty.result_or_death(app.spawn_scoped(five_elsewhere(key.clone()).id(&key))).await;

@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use durable::prelude::*;
 use durable_core::store::Store;
 
-use crate::support::{FaultMode, FaultyStore, TestDatabase, arrived, count, counted, database_tests, fresh, gate};
+use crate::support::{FaultMode, TestDatabase, arrived, count, counted, database_tests, failing_at, fresh, gate};
 
 database_tests! {
     a_history_of_the_earlier_code_is_not_disturbed_by_a_patch_whichever_commit_the_crash_was_at,
@@ -95,7 +95,7 @@ async fn crash_at_each_commit(database: &TestDatabase, before: Code, mode: Fault
         at += 1;
         let key = fresh("patched");
         deploy(&key, before);
-        let faulty = FaultyStore::new(database, mode, at).await;
+        let faulty = failing_at(database, mode, at).await;
         let app = database.builder("patched").store(Arc::clone(&faulty) as Arc<dyn Store>).launch().await.unwrap();
         faulty.result_or_death(app.spawn_scoped(order(key.clone()).id(&key))).await;
         let faulted = faulty.was_reached();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use durable::prelude::*;
 use durable_core::store::Store;
 
-use crate::support::{FaultMode, FaultyStore, TestDatabase, arrived, count, database_tests, fresh, gate, until};
+use crate::support::{FaultMode, TestDatabase, arrived, count, database_tests, failing_at, fresh, gate, until};
 
 database_tests! {
     a_body_that_branches_on_a_look_takes_the_same_branch_after_a_crash,
@@ -204,7 +204,7 @@ async fn looks_when_it_may(key: String) -> Result<usize> {
 
 async fn a_look_of_a_body_waits_for_the_database(database: &TestDatabase) {
     let key = fresh("waits");
-    let faulty = FaultyStore::new(database, FaultMode::Before, u64::MAX).await;
+    let faulty = failing_at(database, FaultMode::Before, u64::MAX).await;
     let app = database.builder("waits").store(Arc::clone(&faulty) as Arc<dyn Store>).launch().await.unwrap();
     let handle = app.scope(async { looks_when_it_may(key.clone()).id("w").start().await.unwrap() }).await;
     arrived(&key, 1).await;

@@ -162,10 +162,11 @@ impl ConnectionGroup {
                 if !self.tests_idle || since.elapsed() < TRUSTED_IDLE {
                     break idle;
                 }
+                let untested = Untested::new(&self.open);
                 if tokio::time::timeout(PING_TIMEOUT, idle.ping()).await.is_ok_and(|pinged| pinged.is_ok()) {
+                    untested.passed();
                     break idle;
                 }
-                self.open.fetch_sub(1, Ordering::Relaxed);
                 continue;
             }
             match tokio::time::timeout_at(deadline, self.connector.connect()).await {
@@ -194,9 +195,9 @@ impl ConnectionGroup {
                 PgTransactionManager::begin(&mut connection, None).await?;
                 self.limit_locks(&mut connection, "local").await
             };
-            begun.await.inspect_err(|_| {
-                self.open.fetch_sub(1, Ordering::Relaxed);
-            })?;
+            let untested = Untested::new(&self.open);
+            begun.await?;
+            untested.passed();
         }
         Ok(LentConnection {
             inner: Some(Lent { group: Arc::clone(self), connection, in_transaction: opens, _permit: permit }),
@@ -232,6 +233,28 @@ impl ConnectionGroup {
             self.open.fetch_sub(1, Ordering::Relaxed);
         }
         let _ = self.permits.acquire_many(self.size).await.map(drop); // an error says that it was closed before
+    }
+}
+
+/// A connection that is open and may not be fit for use. It counts as closed if this is dropped before it has passed:
+/// then the connection has failed, or the call that it was for was dropped, and the connection with it.
+struct Untested<'a>(Option<&'a AtomicUsize>);
+
+impl<'a> Untested<'a> {
+    fn new(open: &'a AtomicUsize) -> Self {
+        Self(Some(open))
+    }
+
+    fn passed(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Untested<'_> {
+    fn drop(&mut self) {
+        if let Some(open) = self.0 {
+            open.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 

@@ -21,6 +21,8 @@ mod postgres_url;
 mod schema;
 #[cfg(test)]
 mod statement_snapshots;
+#[cfg(feature = "testing")]
+pub(super) mod table_tasks;
 mod takeover;
 pub(super) mod transact;
 

@@ -19,6 +19,8 @@ mod nul;
 mod poll;
 #[cfg(test)]
 mod statement_snapshots;
+#[cfg(feature = "testing")]
+pub(super) mod table_tasks;
 mod takeover;
 #[cfg(test)]
 mod tests;

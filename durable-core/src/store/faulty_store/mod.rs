@@ -1,5 +1,6 @@
-//! A store that fails at chosen calls, as a crash or a broken connection would make it.
+//! A store that fails at chosen calls, as a crash or a broken connection would make it: for tests.
 
+mod commit_names;
 mod passthrough;
 
 use std::collections::BTreeMap;
@@ -7,14 +8,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use durable::Result;
-use durable_core::store::{Commit, Entry, Fence, Store, StoreError, StoreErrorKind, StoreFuture, Verdict};
 use tokio::sync::watch;
 
-use super::TestDatabase;
+use self::commit_names::CommitNames;
+use crate::store::{Commit, Entry, Fence, Store, StoreError, StoreErrorKind, StoreFuture, Verdict};
+use crate::types::error::Result;
+use crate::types::sync::lock;
 
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum FaultMode {
+/// How a call fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FaultMode {
     /// The process dies before the commit.
     Before,
     /// The process dies after the commit, before it gets the reply.
@@ -29,23 +32,40 @@ pub(crate) enum FaultMode {
     Refused,
 }
 
-/// The calls at which a store fails, and how.
+/// The calls at which a store fails, and how. Commits of the engine and of transactions count, from 1.
 #[derive(Debug, Default)]
-pub(crate) struct FaultPlan {
-    pub(crate) faults: BTreeMap<u64, FaultMode>,
+pub struct FaultPlan {
+    /// What happens at which call.
+    pub faults: BTreeMap<u64, FaultMode>,
+    /// Whether claims that claim something, and the changes of operators, count, too.
+    pub claims_count: bool,
     /// Whether reading counts like committing. How often an engine reads depends on timing, so such a
     /// plan cannot be exhaustive.
-    pub(crate) reading_counts: bool,
+    pub reading_counts: bool,
+}
+
+impl FaultPlan {
+    /// One fault, at the `at`th commit.
+    #[must_use]
+    pub fn one(mode: FaultMode, at: u64) -> Self {
+        Self { faults: BTreeMap::from([(at, mode)]), ..Self::default() }
+    }
 }
 
 /// A store that fails as planned.
 #[derive(Debug)]
-pub(crate) struct FaultyStore {
+pub struct FaultyStore {
     inner: Arc<dyn Store>,
     /// Whether closing this store closes `inner`, which several processes may use in turn.
-    owned: bool,
+    owned: AtomicBool,
     plan: FaultPlan,
     calls: AtomicU64,
+    /// How many calls began so far, of every kind, and how many are under way.
+    begun: AtomicU64,
+    under_way: AtomicU64,
+    names: CommitNames,
+    /// The commit at which the first fault happened.
+    failed_commit: Mutex<Option<String>>,
     dead: watch::Sender<bool>,
     away: AtomicBool,
     /// Whether commits get no reply after the first failure.
@@ -65,8 +85,8 @@ pub(crate) struct FaultyStore {
 }
 
 /// Where a call is held until it is [let through](FaultyStore::release_held_call).
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum HoldAt {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HoldAt {
     /// Before anything is done.
     Before,
     /// After it is done, before its result is returned.
@@ -83,10 +103,19 @@ enum Fate {
     NotDone(StoreError),
 }
 
+/// A call under way, which is over when this is dropped.
+struct CallUnderWay<'a>(&'a AtomicU64);
+
+impl Drop for CallUnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 /// Longer than any call takes to come, also on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Returns once the value fulfils the condition. A call that never comes, such as one of another name, fails the test.
+/// Returns once the value fulfills the condition. A call that never comes, such as one of another name, fails the test.
 async fn wait_for<T>(value: &watch::Sender<T>, condition: impl FnMut(&T) -> bool) {
     let mut value = value.subscribe();
     let fulfilled = tokio::time::timeout(PATIENCE, value.wait_for(condition)).await;
@@ -94,20 +123,18 @@ async fn wait_for<T>(value: &watch::Sender<T>, condition: impl FnMut(&T) -> bool
 }
 
 impl FaultyStore {
-    /// One that fails at its `at`th commit.
-    pub(crate) async fn new(database: &TestDatabase, mode: FaultMode, at: u64) -> Arc<Self> {
-        let inner = durable_core::store::open(database.url(), database.schema()).await.unwrap();
-        let faults = BTreeMap::from([(at, mode)]);
-        Arc::new(Self { owned: true, ..Self::over(&inner, FaultPlan { faults, reading_counts: false }) })
-    }
-
-    /// The store of one of several processes that use `inner` in turn.
-    pub(crate) fn over(inner: &Arc<dyn Store>, plan: FaultPlan) -> Self {
+    /// The store of one of several processes that use `inner` in turn: closing it leaves `inner` open.
+    #[must_use]
+    pub fn over(inner: &Arc<dyn Store>, plan: FaultPlan) -> Self {
         Self {
             inner: Arc::clone(inner),
-            owned: false,
+            owned: AtomicBool::new(false),
             plan,
             calls: AtomicU64::new(0),
+            begun: AtomicU64::new(0),
+            under_way: AtomicU64::new(0),
+            names: CommitNames::default(),
+            failed_commit: Mutex::default(),
             dead: watch::Sender::default(),
             away: AtomicBool::new(false),
             gone: AtomicBool::new(false),
@@ -122,116 +149,156 @@ impl FaultyStore {
     }
 
     /// One that closes `inner` when it is closed.
-    pub(crate) fn owning(inner: &Arc<dyn Store>) -> Self {
-        Self { owned: true, ..Self::over(inner, FaultPlan::default()) }
+    #[must_use]
+    pub fn owning(inner: &Arc<dyn Store>, plan: FaultPlan) -> Self {
+        let store = Self::over(inner, plan);
+        store.own();
+        store
+    }
+
+    /// From now on closing this store closes the one below.
+    pub fn own(&self) {
+        self.owned.store(true, Ordering::SeqCst);
+    }
+
+    fn is_owned(&self) -> bool {
+        self.owned.load(Ordering::SeqCst)
     }
 
     /// The reply to the next call of this name is lost: it is done, and the connection breaks.
-    pub(crate) fn lose_next_answer(&self, name: &'static str) {
-        *self.to_lose.lock().unwrap() = Some(name);
+    pub fn lose_next_answer(&self, name: &'static str) {
+        *lock(&self.to_lose) = Some(name);
     }
 
     /// The next call of this name is held.
     ///
     /// A claim has the name of its queue behind it: `claim orders`.
-    pub(crate) fn hold_next(&self, name: &str, hold: HoldAt) {
-        *self.to_hold.lock().unwrap() = Some((name.to_owned(), hold));
+    pub fn hold_next(&self, name: &str, hold: HoldAt) {
+        *lock(&self.to_hold) = Some((name.to_owned(), hold));
     }
 
     /// Makes every claim from this queue fail from now on, or none.
-    pub(crate) fn refuse_claims(&self, queue: Option<&'static str>) {
-        *self.refused.lock().unwrap() = queue;
+    pub fn refuse_claims(&self, queue: Option<&'static str>) {
+        *lock(&self.refused) = queue;
     }
 
     /// Returns once so many claims were refused.
-    pub(crate) async fn wait_for_refusals(&self, times: u64) {
+    pub async fn wait_for_refusals(&self, times: u64) {
         wait_for(&self.refusals, |it| *it >= times).await;
     }
 
     /// Returns once a call is held.
-    pub(crate) async fn wait_for_held_call(&self) {
+    pub async fn wait_for_held_call(&self) {
         self.wait_for_held_calls(1).await;
     }
 
     /// Returns once so many calls were held.
-    pub(crate) async fn wait_for_held_calls(&self, times: u64) {
+    pub async fn wait_for_held_calls(&self, times: u64) {
         wait_for(&self.holds, |it| *it >= times).await;
     }
 
     async fn pass(&self, name: &str, at: HoldAt) {
         let here = |it: &mut (String, HoldAt)| it.0 == name && (it.1 == at || it.1 == HoldAt::Panics);
-        let held = self.to_hold.lock().unwrap().take_if(here);
+        let held = lock(&self.to_hold).take_if(here);
         let Some((_, hold)) = held else { return };
         self.holds.send_modify(|it| *it += 1);
         assert!(hold != HoldAt::Panics, "the call `{name}` was to panic");
-        self.held.acquire().await.unwrap().forget();
+        self.wait_until_released().await;
+    }
+
+    async fn wait_until_released(&self) {
+        self.held.acquire().await.expect("the semaphore is never closed").forget();
     }
 
     /// Whether that has happened.
-    pub(crate) fn lost_an_answer(&self) -> bool {
-        self.to_lose.lock().unwrap().is_none()
+    pub fn lost_an_answer(&self) -> bool {
+        lock(&self.to_lose).is_none()
     }
 
     /// Returns once the process is dead.
-    pub(crate) async fn wait_for_death(&self) {
+    pub async fn wait_for_death(&self) {
         wait_for(&self.dead, |it| *it).await;
+    }
+
+    /// The same, however long the process lives.
+    pub async fn until_death(&self) {
+        let _ = self.dead.subscribe().wait_for(|it| *it).await.map(drop); // the sender is in `self`
     }
 
     /// Waits for the result of a call, or for the death of the process: then there is none. In a real crash
     /// the caller would be gone, too.
-    pub(crate) async fn result_or_death<T>(&self, call: tokio::task::JoinHandle<Result<T>>) -> Option<T> {
+    pub async fn result_or_death<T>(&self, call: tokio::task::JoinHandle<Result<T>>) -> Option<T> {
         let ended = async {
             tokio::select! {
-            // A caller in a dying process may get an error.
-            result = call => result.unwrap().ok(),
-            () = self.wait_for_death() => None,
+                // A caller in a dying process may get an error.
+                result = call => result.expect("the call does not panic").ok(),
+                () = self.wait_for_death() => None,
             }
         };
         tokio::time::timeout(Duration::from_secs(20), ended).await.expect("it ends or dies")
     }
 
     /// Whether the first fault has happened.
-    pub(crate) fn was_reached(&self) -> bool {
+    pub fn was_reached(&self) -> bool {
         self.plan.faults.keys().next().is_none_or(|at| self.calls() >= *at)
     }
 
-    pub(crate) fn is_dead(&self) -> bool {
+    /// The commit at which the first fault happened, such as "step `charge` at position 2 of `checkout`".
+    pub fn failed_commit(&self) -> Option<String> {
+        lock(&self.failed_commit).clone()
+    }
+
+    /// Whether the process is dead.
+    pub fn is_dead(&self) -> bool {
         *self.dead.borrow()
     }
 
     /// How many calls there were of those that count.
-    pub(crate) fn calls(&self) -> u64 {
+    pub fn calls(&self) -> u64 {
         self.calls.load(Ordering::SeqCst)
     }
 
+    /// How many calls began, of every kind but listening; `None` while one is under way.
+    pub fn calls_if_idle(&self) -> Option<u64> {
+        let begun = self.begun.load(Ordering::SeqCst);
+        (self.under_way.load(Ordering::SeqCst) == 0).then_some(begun)
+    }
+
     /// The process is dead from now on.
-    pub(crate) fn kill(&self) {
+    pub fn kill(&self) {
         self.dead.send_replace(true);
     }
 
     /// Makes the database unreachable, or reachable again: meanwhile every call fails.
-    pub(crate) fn set_unreachable(&self, away: bool) {
+    pub fn set_unreachable(&self, away: bool) {
         self.away.store(away, Ordering::SeqCst);
     }
 
     /// The same for a server that does not respond: after the first failure, commits wait without an answer.
-    pub(crate) fn set_unresponsive(&self, gone: bool) {
+    pub fn set_unresponsive(&self, gone: bool) {
         self.gone.store(gone, Ordering::SeqCst);
         self.set_unreachable(gone);
     }
 
     /// Waits until a commit was attempted while the database was unreachable.
-    pub(crate) async fn wait_for_rejected_commit(&self) {
+    pub async fn wait_for_rejected_commit(&self) {
         wait_for(&self.rejected_commits, |it| *it > 0).await;
     }
 
     /// Releases the held call.
-    pub(crate) fn release_held_call(&self) {
+    pub fn release_held_call(&self) {
         self.held.add_permits(1);
     }
 
-    pub(crate) async fn close(&self) {
+    /// Closes the store below.
+    pub async fn close(&self) {
         self.inner.close().await;
+    }
+
+    fn begin_call(&self) -> CallUnderWay<'_> {
+        self.under_way.fetch_add(1, Ordering::SeqCst);
+        self.begun.fetch_add(1, Ordering::SeqCst);
+        CallUnderWay(&self.under_way)
     }
 
     fn alive(&self) -> Result<(), StoreError> {
@@ -244,12 +311,13 @@ impl FaultyStore {
         Ok(())
     }
 
-    /// Decides what happens to the next call. A dying process counts as dead before its call is done, so
-    /// that no other call of it is done.
-    async fn fate(&self) -> Result<Fate, StoreError> {
+    /// Decides what happens to the next call, whose name is only made for a fault. A dying process counts as dead
+    /// before its call is done, so that no other call of it is done.
+    async fn fate(&self, name: impl FnOnce() -> String) -> Result<Fate, StoreError> {
         self.alive()?;
         let number = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
         let Some(mode) = self.plan.faults.get(&number) else { return Ok(Fate::Through) };
+        lock(&self.failed_commit).get_or_insert_with(name);
         let broken = |when| StoreError::new(StoreErrorKind::Unreachable, format!("the connection broke {when}"));
         let dead = || {
             self.kill();
@@ -257,7 +325,7 @@ impl FaultyStore {
         };
         Ok(match mode {
             FaultMode::Held => {
-                self.held.acquire().await.unwrap().forget();
+                self.wait_until_released().await;
                 Fate::Through
             }
             FaultMode::Refused => {
@@ -271,12 +339,20 @@ impl FaultyStore {
     }
 
     async fn fate_of_reading(&self, name: &'static str) -> Result<Fate, StoreError> {
-        if self.to_lose.lock().unwrap().take_if(|it| *it == name).is_some() {
+        if lock(&self.to_lose).take_if(|it| *it == name).is_some() {
             let broken = StoreError::new(StoreErrorKind::Unreachable, "the connection broke before the answer came");
             return Ok(Fate::Done(broken));
         }
         if self.plan.reading_counts {
-            return self.fate().await;
+            return self.fate(|| format!("the call `{name}`")).await;
+        }
+        self.alive().map(|()| Fate::Through)
+    }
+
+    /// The fate of a change by an operator or of a claim that claims something.
+    async fn fate_of_change(&self, name: impl FnOnce() -> String) -> Result<Fate, StoreError> {
+        if self.plan.claims_count {
+            return self.fate(name).await;
         }
         self.alive().map(|()| Fate::Through)
     }
@@ -285,6 +361,7 @@ impl FaultyStore {
 impl Commit for FaultyStore {
     fn commit<'a>(&'a self, fence: Fence, entries: &'a [Entry], again: bool) -> StoreFuture<'a, Vec<Verdict>> {
         Box::pin(async move {
+            let _under_way = self.begin_call();
             if self.away.load(Ordering::SeqCst) {
                 let earlier = *self.rejected_commits.borrow();
                 self.rejected_commits.send_modify(|it| *it += 1);
@@ -292,7 +369,8 @@ impl Commit for FaultyStore {
                     std::future::pending::<()>().await;
                 }
             }
-            match self.fate().await? {
+            self.names.learn_starts(entries);
+            match self.fate(|| self.names.of_entries(entries)).await? {
                 Fate::Through => {
                     self.pass("commit", HoldAt::Before).await;
                     let committed = self.inner.commit(fence, entries, again).await;

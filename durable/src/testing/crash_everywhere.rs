@@ -1,0 +1,261 @@
+//! Crashes of a workflow at each of its commits.
+
+use std::collections::HashSet;
+use std::pin::Pin;
+use std::time::{Duration, Instant};
+
+use durable_core::store::{FaultMode, FaultPlan, TableCopies, copy_tables, forget_copies, restore_tables};
+use durable_core::{Durable, Error, Result, Status, WorkflowCall};
+
+use super::observation::{Expectation, Observation, everything};
+use super::test_engine::{TestEngine, TestProcess};
+use crate::TestApp;
+
+/// How long one run may take, of the machine's time.
+const RUN_LIMIT: Duration = Duration::from_mins(1);
+/// How much further on the sequences of the database are for the second run without a crash. In a run with a crash a
+/// transaction that is rolled back leaves a gap in them.
+const SEQUENCES_AHEAD: u32 = 1_000;
+/// How many differences a message shows.
+const MAX_DIFFERENCES: usize = 8;
+
+impl TestApp {
+    /// Crashes a workflow at each of its commits, and fails the test if that makes a difference.
+    ///
+    /// The call is run to its end twice without a crash. Then it is run three times for each commit: with a crash before
+    /// the commit, with a crash after it, and with a commit that is done and whose answer is lost, so that the engine
+    /// cannot know. After a crash the engine is launched again and recovers the workflow. Each run starts from the
+    /// database as it is at the call, in an engine of its own and with an id of its own; virtual time passes whenever
+    /// nothing else happens, so that sleeps, timeouts and retries end. Commits are those of records, starts, ends,
+    /// transactions, messages, events, stream items and claims from queues, also of the workflows that it starts.
+    ///
+    /// These are compared with the run without a crash:
+    ///
+    /// * the status, the arguments and the result of the workflow, and of all workflows that it starts;
+    /// * their records: position, kind, name, output and error, and the started workflow;
+    /// * their events, stream items and messages. What a step publishes may come again when the step runs again, and
+    ///   counts once;
+    /// * the rows of the application's tables in the same database: on SQLite all of them, on Postgres those of the
+    ///   schema in which an unqualified `create table` of a transaction creates them.
+    ///
+    /// What differs between the two runs without a crash is not compared: generated ids, random numbers, the present
+    /// time. In the second of them the sequences of a Postgres database are ahead, because a transaction that was rolled
+    /// back leaves a gap in them. A generated id that is in several places has to be the same in all of them. How often
+    /// a step was tried is not compared, nor how far those arms of a `select!` came that lost. A failed run of a
+    /// `map` with `stop_on_error` may have started another item or not: where that shows in records, it is a difference.
+    ///
+    /// Steps run several times over, so they need fakes that can take it; a fake that finds repeated requests by their
+    /// [idempotency key](durable_core::idempotency_key) works as it does in production. A message or an event from outside
+    /// does not come: let a workflow of the test call the one that waits for it, and send it.
+    ///
+    /// When it returns, the engine of the test has been launched again, and the database is as it was before.
+    ///
+    /// # Panics
+    /// If a crash makes a difference. The message names the commit, and what is different. It also panics if a run does
+    /// not end within a minute, or if the database cannot be set back: on Postgres that takes a role that may set
+    /// `session_replication_role`.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// use durable::prelude::*;
+    ///
+    /// # #[step]
+    /// # async fn charge(cents: u64) -> String { format!("charged {cents}") }
+    /// #[workflow]
+    /// async fn checkout(cents: u64) -> Result<String> {
+    ///     let receipt = charge(cents).await;
+    ///     durable::sleep(Duration::from_secs(30 * 86_400)).await;
+    ///     Ok(receipt)
+    /// }
+    ///
+    /// #[durable::test]
+    /// async fn survives_a_crash_anywhere(app: TestApp) {
+    ///     app.crash_everywhere(|| checkout(700)).await;
+    /// }
+    /// # fn main() {}
+    /// ```
+    pub async fn crash_everywhere<T, E>(&self, call: impl Fn() -> WorkflowCall<T, E>)
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        let call = &call;
+        let start = |id: String| -> Start<'_> { Box::pin(async move { call().id(id).start().await.map(drop) }) };
+        crash_everywhere(&self.engine, &start).await;
+    }
+}
+
+type Start<'a> = Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
+
+async fn crash_everywhere<'a>(engine: &TestEngine, start: &dyn Fn(String) -> Start<'a>) {
+    let before = engine.process();
+    before.crash().await;
+    let earlier = ids(engine).await;
+    let copies = copy_tables(engine.store(), engine.schema()).await;
+    let copies = copies.unwrap_or_else(|error| panic!("the tables cannot be copied: {error}"));
+    let mut runs = CrashRuns { engine, start, earlier, copies, skipped: before.app.skipped_time(), number: 0 };
+
+    let no_crash = || FaultPlan { claims_count: true, ..FaultPlan::default() };
+    let (first, commits, _) = runs.run(no_crash()).await;
+    runs.restore(SEQUENCES_AHEAD).await;
+    let (second, ..) = runs.run(no_crash()).await;
+    runs.restore(0).await;
+    let expectation = Expectation::of(&first, &second);
+    for mode in [FaultMode::Before, FaultMode::After, FaultMode::LostAnswer] {
+        // How many commits there are may differ: records of concurrent branches share one, or do not.
+        for at in 1.. {
+            let plan = FaultPlan { claims_count: true, ..FaultPlan::one(mode, at) };
+            let (observation, _, failed) = runs.run(plan).await;
+            let differences = expectation.differences(&observation);
+            assert!(differences.is_empty(), "{}", message(mode, failed.as_deref(), &differences));
+            runs.restore(0).await;
+            if failed.is_none() && at >= commits {
+                break;
+            }
+        }
+    }
+    let forgotten = forget_copies(engine.store(), engine.schema(), &runs.copies).await;
+    forgotten.unwrap_or_else(|error| panic!("the copies of the tables cannot be removed: {error}"));
+    engine.restart().await;
+}
+
+fn message(mode: FaultMode, failed: Option<&str>, differences: &[String]) -> String {
+    let commit = failed.unwrap_or("nothing");
+    let fault = match mode {
+        _ if failed.is_none() => "another run without a crash".to_owned(),
+        FaultMode::Before => format!("a crash before the commit of {commit}"),
+        FaultMode::After => format!("a crash after the commit of {commit}"),
+        _ => format!("losing the answer to the commit of {commit}"),
+    };
+    let shown = differences[..differences.len().min(MAX_DIFFERENCES)].join("\n  ");
+    let more = match differences.len().saturating_sub(MAX_DIFFERENCES) {
+        0 => String::new(),
+        more => format!("\n  and {more} more"),
+    };
+    format!(
+        "{fault} makes a difference:\n  {shown}{more}\nA body has to make the same calls whenever it runs. Everything else that it does belongs in steps, which may run again after a crash, or in transactions, which do not"
+    )
+}
+
+async fn ids(engine: &TestEngine) -> HashSet<String> {
+    let listed = engine.store().list(&everything()).await;
+    let listed = listed.unwrap_or_else(|error| panic!("the workflows cannot be listed: {error}"));
+    listed.items.into_iter().map(|it| it.id).collect()
+}
+
+/// The runs of one call.
+struct CrashRuns<'a, 'c> {
+    engine: &'a TestEngine,
+    start: &'a dyn Fn(String) -> Start<'c>,
+    /// The workflows that were there before.
+    earlier: HashSet<String>,
+    copies: TableCopies,
+    /// How far the clock of the test is ahead.
+    skipped: Duration,
+    number: u32,
+}
+
+impl CrashRuns<'_, '_> {
+    /// Sets the database back.
+    async fn restore(&self, sequences_ahead: u32) {
+        let (store, schema) = (self.engine.store(), self.engine.schema());
+        let restored = restore_tables(store, schema, &self.copies, sequences_ahead).await;
+        restored.unwrap_or_else(|error| panic!("the tables cannot be set back: {error}"));
+    }
+
+    /// Runs the call to its end, through the crash that is planned. Returns what it left, how many commits there were
+    /// before that crash, and at which one it was, if it was reached.
+    async fn run(&mut self, plan: FaultPlan) -> (Observation, u64, Option<String>) {
+        self.number += 1;
+        let id = format!("crash-everywhere-{:06}", self.number);
+        let first = self.engine.start_process(plan, self.skipped).await;
+        let ended = self.run_in(&first, &id).await;
+        first.crash().await;
+        if !ended {
+            let second = self.engine.start_process(FaultPlan::default(), first.app.skipped_time()).await;
+            assert!(self.run_in(&second, &id).await, "there is no second crash");
+            second.crash().await;
+        }
+        let observation = Observation::read(self.engine.store(), self.engine.schema(), &id, &self.earlier).await;
+        let observation = observation.unwrap_or_else(|error| panic!("the workflow cannot be read: {error}"));
+        (observation, first.store.calls(), first.store.failed_commit())
+    }
+
+    /// Starts the workflow unless it is there, and waits until it and everything that it started has ended. Returns
+    /// whether the process has lived so long.
+    async fn run_in(&self, process: &TestProcess, id: &str) -> bool {
+        let ended = async {
+            let started = process.app.scope((self.start)(id.to_owned())).await;
+            match started {
+                Err(error) if !process.store.is_dead() => panic!("the workflow cannot be started: {error}"),
+                _ => self.wait_for_end(process).await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = process.store.until_death() => false,
+            () = ended => true,
+        }
+    }
+
+    async fn wait_for_end(&self, process: &TestProcess) {
+        let deadline = Instant::now() + RUN_LIMIT;
+        let mut time = PassingTime::default();
+        loop {
+            let is_late = Instant::now() > deadline;
+            // An end is a commit.
+            if time.rest(process).await || is_late {
+                let unended = self.unended().await;
+                if unended.is_empty() {
+                    return;
+                }
+                assert!(!is_late, "a run does not end within {RUN_LIMIT:?}: {}", unended.join(", "));
+            }
+            time.pass(&process.app);
+        }
+    }
+
+    /// The workflows of this run that have not ended, and their statuses.
+    async fn unended(&self) -> Vec<String> {
+        let listed = self.engine.store().list(&everything()).await;
+        let listed = listed.unwrap_or_else(|error| panic!("the workflows cannot be listed: {error}")).items;
+        let own = listed.iter().filter(|it| !self.earlier.contains(&it.id));
+        let unended = own.filter(|it| !it.status.is_terminal() && it.status != Status::Parked);
+        unended.map(|it| format!("{} {:?} is {}", it.name, it.id, it.status)).collect()
+    }
+}
+
+/// Lets virtual time pass while nothing else happens.
+#[derive(Default)]
+struct PassingTime {
+    /// How much passes next: more and more, until there is another commit.
+    next: Duration,
+    commits: Option<u64>,
+}
+
+impl PassingTime {
+    const FIRST: Duration = Duration::from_secs(1);
+    const LONGEST: Duration = Duration::from_hours(365 * 24);
+
+    /// Returns once every workflow waits and the database is asked for nothing, and whether there was another commit
+    /// since the last time.
+    async fn rest(&mut self, process: &TestProcess) -> bool {
+        loop {
+            let calls = process.store.calls_if_idle();
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            if calls.is_some() && process.app.only_waits() && process.store.calls_if_idle() == calls {
+                break;
+            }
+        }
+        let before = self.commits.replace(process.store.calls());
+        let is_more = before != self.commits;
+        let longer = (self.next * 2).clamp(Self::FIRST, Self::LONGEST);
+        self.next = if is_more { Self::FIRST } else { longer };
+        is_more
+    }
+
+    fn pass(&self, app: &Durable) {
+        app.skip_time(self.next);
+    }
+}

@@ -1,0 +1,218 @@
+//! The engine of one test: the database that it is launched on, and launched again on after a crash.
+
+use std::future::Future;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use durable_core::store::{FaultPlan, FaultyStore, Store};
+use durable_core::{Durable, EngineScope, ShutdownOptions, ShutdownReport};
+
+use super::TestOptions;
+
+/// How long the connections have to close after a crash.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The engine of one test.
+#[derive(Debug)]
+pub(crate) struct TestEngine {
+    options: TestOptions,
+    database: TestDatabase,
+    /// Open as long as the test runs, so that a database in memory survives a crash.
+    store: Arc<dyn Store>,
+    /// The first process; each has the next one.
+    first: TestProcess,
+    /// What the test's own task calls.
+    scope: Arc<EngineScope>,
+}
+
+/// What would be a process outside of a test: an engine, and its access to the database, which ends with a crash.
+#[derive(Debug)]
+pub(crate) struct TestProcess {
+    pub(super) app: Durable,
+    pub(super) store: Arc<FaultyStore>,
+    next: OnceLock<Box<TestProcess>>,
+}
+
+impl TestProcess {
+    /// Ends the process as SIGKILL would: nothing more is written, and everything that runs is dropped.
+    pub(super) async fn crash(&self) {
+        self.store.kill();
+        self.app.drop_everything().await;
+    }
+}
+
+impl TestEngine {
+    pub(super) async fn launch(options: TestOptions) -> Self {
+        let database = TestDatabase::of(&options).await;
+        let opened = durable_core::store::open(&database.url, &database.schema).await;
+        let store = opened.unwrap_or_else(|error| panic!("{}: {error}", options.name));
+        let first = process(&options, &database, &store, FaultPlan::default(), Duration::ZERO, None).await;
+        let scope = first.app.replaceable_scope();
+        Self { options, database, store, first, scope }
+    }
+
+    /// Runs the test's own task.
+    pub(super) fn run<F: Future>(&self, test: F) -> impl Future<Output = F::Output> + use<F> {
+        self.scope.run(test)
+    }
+
+    /// The process that was started last.
+    pub(super) fn process(&self) -> &TestProcess {
+        let mut last = &self.first;
+        while let Some(next) = last.next.get() {
+            last = next;
+        }
+        last
+    }
+
+    /// The engine that was launched last.
+    pub(crate) fn app(&self) -> &Durable {
+        &self.process().app
+    }
+
+    pub(super) fn store(&self) -> &dyn Store {
+        &*self.store
+    }
+
+    pub(super) fn schema(&self) -> &str {
+        &self.database.schema
+    }
+
+    /// Starts a process beside the test's own one, which has crashed. Its clock begins `skipped` ahead.
+    pub(super) async fn start_process(&self, plan: FaultPlan, skipped: Duration) -> TestProcess {
+        process(&self.options, &self.database, &self.store, plan, skipped, Some(&self.first.app)).await
+    }
+
+    /// Launches the engine again. One that runs is shut down first.
+    pub(super) async fn restart(&self) {
+        let last = self.process();
+        if !last.store.is_dead() {
+            last.app.shutdown_with(ShutdownOptions::immediate()).await;
+        }
+        let next = self.start_process(FaultPlan::default(), last.app.skipped_time()).await;
+        next.app.replace_in(&self.scope);
+        assert!(last.next.set(Box::new(next)).is_ok(), "{}: the engine is being restarted already", self.options.name);
+    }
+
+    /// Shuts the engine down, and removes the database. There is no report if it has crashed.
+    pub(super) async fn finish(&self, patience: ShutdownOptions) -> Option<Arc<ShutdownReport>> {
+        let last = self.process();
+        let report = if last.store.is_dead() {
+            None
+        } else {
+            last.store.own(); // the report shows the connections
+            Some(last.app.shutdown_with(patience).await)
+        };
+        let closed = tokio::time::timeout(CLOSE_TIMEOUT, self.store.close()).await;
+        self.database.clear().await;
+        assert!(closed.is_ok() || report.is_some(), "{}: a connection is still in use", self.options.name);
+        report
+    }
+}
+
+async fn process(
+    options: &TestOptions,
+    database: &TestDatabase,
+    store: &Arc<dyn Store>,
+    plan: FaultPlan,
+    skipped: Duration,
+    earlier: Option<&Durable>,
+) -> TestProcess {
+    let store = Arc::new(FaultyStore::over(store, plan));
+    let builder = Durable::builder(options.name.replace("::", ".")).application_version("test");
+    // A launch under the same name takes over at once what the one before it ran.
+    let builder = builder.executor_id("test").schema(&database.schema).skipped_time(skipped);
+    let builder = builder.accept_other_transactions().store(Arc::clone(&store) as Arc<dyn Store>);
+    let builder = match earlier {
+        Some(app) => builder.mocks_of(app),
+        None => builder,
+    };
+    let app = builder.launch().await.unwrap_or_else(|error| panic!("{}: {error}", options.name));
+    TestProcess { app, store, next: OnceLock::new() }
+}
+
+/// The database of one test, which no other test uses.
+#[derive(Debug)]
+struct TestDatabase {
+    url: String,
+    schema: String,
+    #[cfg(feature = "postgres")]
+    postgres: Option<application_schema::ApplicationSchema>,
+}
+
+impl TestDatabase {
+    #[cfg_attr(not(feature = "postgres"), allow(clippy::unused_async, reason = "only Postgres is asked for something"))]
+    async fn of(options: &TestOptions) -> Self {
+        if !options.postgres {
+            return Self {
+                url: "sqlite::memory:".to_owned(),
+                schema: "durable".to_owned(),
+                #[cfg(feature = "postgres")]
+                postgres: None,
+            };
+        }
+        #[cfg(feature = "postgres")]
+        {
+            let schema = super::server::fresh_schema();
+            let application = application_schema::ApplicationSchema::create(&schema).await;
+            Self { url: application.url(), schema, postgres: Some(application) }
+        }
+        #[cfg(not(feature = "postgres"))]
+        panic!("{}: a test on Postgres needs the feature `postgres` of durable", options.name)
+    }
+
+    #[cfg_attr(
+        not(feature = "postgres"),
+        allow(clippy::unused_async, reason = "only Postgres has something to remove")
+    )]
+    async fn clear(&self) {
+        #[cfg(feature = "postgres")]
+        if let Some(application) = &self.postgres {
+            let store = durable_core::store::open(&self.url, &self.schema).await.expect("the server was there before");
+            store.drop_everything().await.expect("the test's schema can be dropped");
+            store.close().await;
+            application.remove(&self.schema).await;
+        }
+    }
+}
+
+#[cfg(feature = "postgres")]
+mod application_schema {
+    //! The schema of the application's tables, beside that of the engine: `create table orders` of one test has nothing to
+    //! do with that of another one, nor with the engine's own tables.
+
+    use sqlx::{AssertSqlSafe, Connection, PgConnection};
+
+    use crate::testing::server;
+
+    #[derive(Debug)]
+    pub(super) struct ApplicationSchema(String);
+
+    impl ApplicationSchema {
+        /// Creates the schema for the tables beside those in `schema`.
+        pub(super) async fn create(schema: &str) -> Self {
+            let name = format!("{schema}_app");
+            run(format!("create schema {name}")).await;
+            Self(name)
+        }
+
+        /// The URL of the server with the schema as the first one that is searched.
+        pub(super) fn url(&self) -> String {
+            let url = server::url();
+            let separator = if url.contains('?') { '&' } else { '?' };
+            format!("{url}{separator}options=-c%20search_path%3D{}%2Cpublic", self.0)
+        }
+
+        /// Removes it with its tables, and the copies of a test that failed.
+        pub(super) async fn remove(&self, schema: &str) {
+            let quiet = "set client_min_messages = warning";
+            run(format!("{quiet}; drop schema if exists {}, {schema}_copy cascade", self.0)).await;
+        }
+    }
+
+    async fn run(sql: String) {
+        let mut connection = PgConnection::connect(&server::url()).await.expect("the server is there");
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.expect("the role may create schemas");
+        let _ = connection.close().await; // nothing depends on it any more
+    }
+}

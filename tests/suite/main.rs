@@ -17,6 +17,7 @@ mod shutdown;
 #[cfg(unix)]
 mod signals;
 mod support;
+mod testing;
 mod transactions;
 mod versions;
 mod workflows;

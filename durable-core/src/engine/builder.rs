@@ -10,6 +10,8 @@ use crate::engine::durable::Durable;
 use crate::engine::launch;
 use crate::registry::{Instance, Resources};
 use crate::runtime::late_records::RECORD_DELAY;
+#[cfg(feature = "testing")]
+use crate::runtime::rest::Rest;
 use crate::store::{ApplicationDatabase, Store, StoreSettings};
 use crate::types::error::Result;
 use crate::types::error::config_error;
@@ -46,6 +48,8 @@ pub struct Builder {
     pub(super) allow_reset: bool,
     /// Whether a launch on another kind of database than that of the transactions is refused.
     pub(super) checks_transactions: bool,
+    #[cfg(feature = "testing")]
+    pub(super) rest: Arc<Rest>,
 }
 
 impl Builder {
@@ -73,6 +77,8 @@ impl Builder {
             retention: None,
             allow_reset: false,
             checks_transactions: true,
+            #[cfg(feature = "testing")]
+            rest: Arc::default(),
         }
     }
 
@@ -283,8 +289,7 @@ impl Builder {
         self
     }
 
-    /// Not public API: another store, to count, delay or fail its calls.
-    /// For tests that count commits: how long a record may wait while the body computes.
+    /// Not public API: for tests that count commits: how long a record may wait while the body computes.
     #[cfg(feature = "testing")]
     #[doc(hidden)]
     pub fn record_delay(mut self, delay: Duration) -> Self {
@@ -292,10 +297,21 @@ impl Builder {
         self
     }
 
+    /// Not public API: another store, to count, delay or fail its calls.
     #[cfg(feature = "testing")]
     #[doc(hidden)]
     pub fn store(mut self, store: Arc<dyn Store>) -> Self {
         self.store = Some(store);
+        self
+    }
+
+    /// Not public API: the engine's time is one that the test moves, with [`Durable::advance`]. A store that is given
+    /// was opened for that, too.
+    #[cfg(feature = "testing")]
+    #[doc(hidden)]
+    pub fn virtual_time(mut self) -> Self {
+        self.store_settings.moves_clock = true;
+        self.rest.watch();
         self
     }
 

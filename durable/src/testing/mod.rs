@@ -38,6 +38,7 @@ pub use crate::TestApp;
 #[cfg(feature = "postgres")]
 #[doc(hidden)]
 pub mod server;
+mod time;
 
 /// Not public API. Used by generated code.
 #[doc(hidden)]
@@ -89,7 +90,14 @@ async fn run_on<R>(options: TestOptions, body: impl FnOnce(TestApp) -> TestBody<
     let database = TestDatabase::of(options);
     let app = launch(&database, options).await;
     let test = TestApp { app: app.clone() };
-    let scoped = app.scope(async move { body(test).await });
+    let standstill = app.clone();
+    let scoped = app.scope(async move {
+        tokio::select! {
+            biased;
+            value = body(test) => value,
+            message = standstill.standstill() => panic!("{}: {message}", options.name),
+        }
+    });
     let result = CatchUnwind(Box::pin(scoped)).await;
     // After a failed test leftovers are expected, so they are not checked.
     let patience = if result.is_ok() { ShutdownOptions::default() } else { ShutdownOptions::immediate() };
@@ -105,7 +113,12 @@ async fn run_on<R>(options: TestOptions, body: impl FnOnce(TestApp) -> TestBody<
 async fn launch(database: &TestDatabase, options: TestOptions) -> Durable {
     let builder = Durable::builder(options.name.replace("::", ".")).application_version("test");
     let builder = builder.system_database(&database.url).schema(&database.schema);
-    builder.accept_other_transactions().launch().await.unwrap_or_else(|error| panic!("{}: {error}", options.name))
+    builder
+        .accept_other_transactions()
+        .virtual_time()
+        .launch()
+        .await
+        .unwrap_or_else(|error| panic!("{}: {error}", options.name))
 }
 
 /// The database of one test, which no other test uses.

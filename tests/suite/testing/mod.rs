@@ -1,0 +1,4 @@
+//! The testing kit.
+
+mod standstill;
+mod virtual_time;

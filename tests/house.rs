@@ -52,6 +52,8 @@ fn every_task_of_the_engine_has_an_owner() {
             2,
             "the thread that receives signals, which lives as long as the process, and the one that logs for it",
         ),
+        ("engine/virtual_time.rs", 1, "a task that does nothing, awaited by the one that moves the clock of a test"),
+        ("runtime/mod.rs", 2, "the tasks of executions and calls, for `run_workflow.rs` and `call_tasks.rs`"),
         ("runtime/call_tasks.rs", 1, "a call that writes: joined by the phase that closes the connections for work"),
         ("operations/run_workflow.rs", 1, "an execution: in the list of running workflows until it ends"),
         ("operations/step_on_thread.rs", 1, "a blocking step outside any workflow: awaited by its caller"),

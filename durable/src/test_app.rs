@@ -25,19 +25,6 @@ pub struct TestApp {
     never: std::convert::Infallible,
 }
 
-#[cfg(feature = "testing")]
-impl TestApp {
-    /// Advances the time of this engine by `duration`: sleeps, timeouts, deadlines and the delays
-    /// between retries that end within it end now. What they lead to happens after this returns: wait
-    /// for it, for instance with the workflow's handle.
-    ///
-    /// The clocks of the machine and of the database stay as they are.
-    pub async fn advance(&self, duration: std::time::Duration) {
-        self.skip_time(duration);
-        tokio::task::yield_now().await;
-    }
-}
-
 impl Deref for TestApp {
     type Target = Durable;
 

@@ -10,6 +10,8 @@ use crate::engine::durable::Durable;
 use crate::engine::launch;
 use crate::registry::{Instance, Resources};
 use crate::runtime::late_records::RECORD_DELAY;
+#[cfg(feature = "testing")]
+use crate::runtime::rest::Rest;
 use crate::store::{ApplicationDatabase, Store, StoreSettings};
 use crate::types::error::Result;
 use crate::types::error::config_error;
@@ -52,6 +54,8 @@ pub struct Builder {
     /// What a test has put in the place of steps.
     #[cfg(feature = "testing")]
     pub(super) mocks: crate::runtime::mocks::Mocks,
+    #[cfg(feature = "testing")]
+    pub(super) rest: Arc<Rest>,
 }
 
 impl Builder {
@@ -83,6 +87,7 @@ impl Builder {
             checks_transactions: true,
             #[cfg(feature = "testing")]
             mocks: crate::runtime::mocks::Mocks::default(),
+            rest: Arc::default(),
         }
     }
 
@@ -322,6 +327,16 @@ impl Builder {
     #[doc(hidden)]
     pub fn store(mut self, store: Arc<dyn Store>) -> Self {
         self.store = Some(store);
+        self
+    }
+
+    /// Not public API: the engine's time is one that the test moves, with [`Durable::advance`]. A store that is given
+    /// was opened for that, too.
+    #[cfg(feature = "testing")]
+    #[doc(hidden)]
+    pub fn virtual_time(mut self) -> Self {
+        self.store_settings.moves_clock = true;
+        self.rest.watch();
         self
     }
 

@@ -24,6 +24,9 @@ const FIRST_LOGGED_RACE: u32 = 5;
 /// A failure that lasts is logged at WARN again after every so many attempts.
 const LOG_EVERY: u32 = 60;
 
+/// Up to here a difference between two clocks is the time that a statement takes.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(1);
+
 /// How often the dispatcher yields to other tasks before a round, so that slots that are freed by one commit
 /// are filled by one claim.
 const YIELDS: usize = 8;
@@ -47,7 +50,7 @@ pub(super) async fn run(runtime: Arc<Runtime>) {
             Ok(true) => continue, // there is more to claim
             Ok(false) => {
                 failed = 0;
-                time_until_next_round(&runtime, &state)
+                time_until_poll(&runtime, &state)
             }
             Err(error) => {
                 runtime.queues.notify_all();
@@ -65,7 +68,11 @@ pub(super) async fn run(runtime: Arc<Runtime>) {
             if failed > 0 {
                 tokio::time::sleep(timeout).await; // a notification does not shorten the delay
             } else {
-                runtime.queues.wakeup.wait_timeout(timeout).await;
+                let next = state.next_due.into_iter().chain(runtime.queues.wakes_at()).min();
+                tokio::select! {
+                    _ = runtime.queues.wakeup.wait_timeout(timeout) => {}
+                    () = runtime.timers.at_if_any(next) => {}
+                }
             }
         };
         tokio::select! {
@@ -88,12 +95,9 @@ fn poll_interval(runtime: &Runtime) -> Duration {
     if runtime.waiters.is_listening() { SAFETY_POLL } else { POLL_WITHOUT_LISTEN }
 }
 
-/// How long there is nothing to do, as far as is known.
-fn time_until_next_round(runtime: &Runtime, state: &DispatchState) -> Duration {
-    let until_poll = state.polled_at.map_or(Duration::ZERO, |at| poll_interval(runtime).saturating_sub(at.elapsed()));
-    let now = runtime.timers.clock.lower_bound();
-    let next = state.next_due.into_iter().chain(runtime.queues.wakes_at()).min();
-    next.map_or(until_poll, |at| at.saturating_duration_since(now).min(until_poll))
+/// How long it is until all queues are checked for work.
+fn time_until_poll(runtime: &Runtime, state: &DispatchState) -> Duration {
+    state.polled_at.map_or(Duration::ZERO, |at| poll_interval(runtime).saturating_sub(at.elapsed()))
 }
 
 /// Lets the tasks run first that were woken before this one.
@@ -141,7 +145,10 @@ async fn dispatch_round(runtime: &Arc<Runtime>, state: &mut DispatchState) -> Re
     let delayed_due = state.next_due.is_some_and(|at| at <= now);
     if poll_due || notified_of_delayed || delayed_due {
         let promoted = runtime.store.promote().await?;
-        state.next_due = promoted.next_due;
+        // By the clock of this process, also where it is far ahead of the database's.
+        let ahead = runtime.timers.clock.lower_bound().saturating_duration_since(promoted.now);
+        state.next_due =
+            promoted.next_due.map(|at| if ahead > CLOCK_TOLERANCE { at.saturating_add(ahead) } else { at });
         for queue in &promoted.queues {
             runtime.announce_queue(queue);
         }

@@ -193,6 +193,57 @@ impl Durable {
         self.runtime().timers.clock.lower_bound_with_skipped().1
     }
 
+    /// Not public API: lets everything rest, then moves the clock to each due moment within `duration`, and lets things
+    /// rest between. The engine was launched with [`virtual_time`](crate::Builder::virtual_time).
+    ///
+    /// # Errors
+    /// Things do not come to rest: the message lists the unfinished workflows.
+    #[cfg(feature = "testing")]
+    #[doc(hidden)]
+    pub async fn advance(&self, duration: std::time::Duration) -> Result<(), String> {
+        self.move_clock(Some(duration)).await.map(drop)
+    }
+
+    /// Not public API: lets everything rest, moves the clock to the next due moment, and lets things rest again.
+    /// Returns by how much it moved; `None` if nothing is due.
+    ///
+    /// # Errors
+    /// As [`advance`](Self::advance).
+    #[cfg(feature = "testing")]
+    #[doc(hidden)]
+    pub async fn advance_to_next(&self) -> Result<Option<std::time::Duration>, String> {
+        self.move_clock(None).await
+    }
+
+    /// Not public API: how long, in real time, something may take that does not get on.
+    #[cfg(feature = "testing")]
+    #[doc(hidden)]
+    pub fn set_patience(&self, patience: std::time::Duration) {
+        self.runtime().rest.set_patience(patience);
+    }
+
+    /// Not public API: returns once a caller has waited for the engine for longer than the patience, while nothing could
+    /// go on without time passing. The message lists the unfinished workflows.
+    #[cfg(feature = "testing")]
+    #[doc(hidden)]
+    pub async fn standstill(&self) -> String {
+        let mut standstill = self.runtime().rest.standstill.subscribe();
+        match standstill.wait_for(Option::is_some).await {
+            Ok(message) => message.clone().unwrap_or_default(),
+            Err(_) => std::future::pending().await, // does not happen: the sender lives as long as `self`
+        }
+    }
+
+    #[cfg(feature = "testing")]
+    async fn move_clock(&self, by: Option<std::time::Duration>) -> Result<Option<std::time::Duration>, String> {
+        let (moved, answer) = tokio::sync::oneshot::channel();
+        let Some(moves) = self.runtime().rest.moves.get() else {
+            return Err("the time of this engine is not virtual: use an engine of `#[durable::test]`".to_owned());
+        };
+        let _ = moves.send(crate::runtime::rest::ClockMove { by, moved }); // then there is no answer
+        answer.await.unwrap_or(Ok(None)) // the engine shuts down
+    }
+
     /// Not public API: the store, for tests.
     #[cfg(feature = "testing")]
     #[doc(hidden)]

@@ -29,7 +29,7 @@ pub(super) async fn wait_until_idle(runtime: &Arc<Runtime>, delayed: bool) {
         // `own`: claimed a moment ago and not yet started here.
         match runtime.store.work_left(&query).await {
             Ok(left) if !left.own && !left.released && !left.queued && runtime.running.is_empty() => return,
-            Ok(left) if left.released => runtime.released.notify_one(),
+            Ok(left) if left.released => runtime.released.wake(),
             Ok(_) => {}
             Err(error) => tracing::debug!(target: "durable", %error, "looking for remaining work failed"),
         }

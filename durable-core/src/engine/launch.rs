@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, RwLock, Semaphore, watch};
+use tokio::sync::{RwLock, Semaphore, watch};
 
 use crate::engine::build_version::build_version;
 use crate::engine::builder::Builder;
@@ -17,6 +17,8 @@ use crate::engine::lock_file::{self, Application, LockFileKeeper};
 use crate::engine::recovery::{self, RecoveryRequests};
 use crate::engine::tasks::Background;
 use crate::engine::teardown::{ShutdownOptions, ShutdownReason, Teardown};
+#[cfg(feature = "testing")]
+use crate::engine::virtual_time;
 use crate::engine::{
     deploy_check, dispatcher, listener, lock_file_watch, notifier, poller, retention_task, scheduler, tokio_check,
     transaction_check,
@@ -135,7 +137,7 @@ async fn launch_on(
     let names = runtime.registry.names();
     tracing::info!(target: "durable", app = %builder.name, database = %shown, executor_id = %executor.name, functions = names.len(), "launched with the workflows: {}", names.join(", "));
 
-    let background = Arc::new(Background::default());
+    let background = Arc::new(Background::of(&runtime));
     let lock_file = Arc::new(LockFileKeeper::new(lock_file));
     let teardown = Teardown::new(Arc::clone(&runtime), Arc::clone(&background), Arc::clone(&lock_file));
     let schedules = runtime.registry.schedule_rows();
@@ -170,6 +172,10 @@ async fn launch_on(
     background.spawn("durable-scheduler", quiesced, scheduler::run(Arc::clone(&runtime)));
     background.spawn("durable-dispatcher", quiesced, dispatcher::run(Arc::clone(&runtime)));
     background.spawn("durable-heartbeat", EnginePhase::Closing, heartbeat.run());
+    #[cfg(feature = "testing")]
+    if builder.store_settings.moves_clock {
+        virtual_time::start(&runtime, &background);
+    }
     if let Some(policy) = runtime.settings.retention.clone() {
         background.spawn("durable-retention", quiesced, retention_task::run(Arc::clone(&runtime), policy));
     } else {
@@ -249,15 +255,17 @@ impl RuntimeParts<'_> {
             notifications: PendingNotifications::default(),
             queues: Arc::default(),
             schedules: Wakeup::default(),
-            released: Notify::new(),
+            released: Wakeup::default(),
             calls: CallTasks::default(),
             claims: RwLock::default(),
             late_records: LateRecords::new(builder.record_delay),
             blocking_steps: BlockingSteps::new(builder.max_blocking_steps),
             panics: Mutex::default(),
-            timers: Timers::new(self.clock),
+            timers: Timers::new(self.clock, builder.store_settings.moves_clock),
             deploy_report: watch::Sender::new(None),
             tokio: self.tokio,
+            #[cfg(feature = "testing")]
+            rest: Arc::clone(&builder.rest),
             permits: builder.max_concurrent.map(|max| Arc::new(Semaphore::new(max))),
             #[cfg(feature = "testing")]
             mocks: builder.mocks.clone(),

@@ -50,7 +50,7 @@ fn dispatch(runtime: &Runtime, notification: Notification) {
         }
         Notification::Something => {
             wake_everything(runtime);
-            runtime.released.notify_one();
+            runtime.released.wake();
         }
         Notification::Hints(hints) => {
             for hint in hints {
@@ -62,7 +62,7 @@ fn dispatch(runtime: &Runtime, notification: Notification) {
                     Hint::Executor(_) => {}
                     // These two names belong to no queue.
                     Hint::Queue(_) if hint == Hint::for_queue(SCHEDULES) => runtime.schedules.wake(),
-                    Hint::Queue(_) if hint == Hint::for_queue(RELEASED) => runtime.released.notify_one(),
+                    Hint::Queue(_) if hint == Hint::for_queue(RELEASED) => runtime.released.wake(),
                     Hint::Queue(_) => {
                         runtime.queues.notify(hint);
                         runtime.queues.notify_delayed();

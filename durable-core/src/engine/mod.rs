@@ -54,11 +54,15 @@ mod scheduler;
 mod shared_api;
 mod shutdown_api;
 pub mod signals;
+#[cfg(feature = "testing")]
+mod standstill;
 mod suspects;
 mod tasks;
 mod teardown;
 mod tokio_check;
 mod transaction_check;
+#[cfg(feature = "testing")]
+mod virtual_time;
 
 pub use self::app_tasks::Stopping;
 pub use self::builder::Builder;

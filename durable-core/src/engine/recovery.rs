@@ -62,7 +62,7 @@ pub(super) async fn run(runtime: Arc<Runtime>, identity: Arc<ExecutorIdentity>, 
     while runtime.shutdown.phase() < EnginePhase::Quiesced {
         let only_released = tokio::select! {
             () = requests.requested.notified() => false,
-            () = runtime.released.notified() => true,
+            () = runtime.released.woken() => true,
             () = tokio::time::sleep(RETRY_AFTER), if may_own_unknown => false,
             () = runtime.shutdown.wait_for(EnginePhase::Quiesced) => return,
         };
@@ -119,7 +119,7 @@ async fn release_without_task(runtime: &Runtime, mut keys: Vec<WorkflowKey>) {
             let workflows = released.direct + released.queued;
             runtime.running.count_released(workflows);
             tracing::warn!(target: "durable", executor_id = %runtime.settings.executor, workflows, "released unfinished workflows that had no task in this process");
-            runtime.released.notify_one();
+            runtime.released.wake();
             runtime.queues.notify_all();
         }
         Ok(_) => {}

@@ -49,12 +49,11 @@ pub(super) async fn run(runtime: Arc<Runtime>) {
             schedule.follow_clock(now);
             schedule.fire(&runtime, now, oldest_on_time).await;
         }
-        let now = runtime.timers.clock.lower_bound();
         let next = schedules.iter().filter_map(ScheduleTicks::next_attempt).min();
         let max_wait = if changed { RETRY_AFTER } else { MAX_SLEEP };
-        let until_next = next.map_or(MAX_SLEEP, |at| at.saturating_duration_since(now));
         changed |= tokio::select! {
-            woken = runtime.schedules.wait_timeout(until_next.min(max_wait)) => woken || until_next >= MAX_SLEEP,
+            () = runtime.timers.at_if_any(next) => false,
+            _ = runtime.schedules.wait_timeout(max_wait) => true,
             () = runtime.shutdown.wait_for(EnginePhase::Quiesced) => false,
         };
     }

@@ -12,7 +12,10 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use crate::engine::report::{TaskOutcome, TaskReport};
+use crate::runtime::Runtime;
 use crate::runtime::panics::CatchPanic;
+#[cfg(feature = "testing")]
+use crate::runtime::rest::Rest;
 use crate::types::sync::lock;
 use crate::wait::shutdown_phase::EnginePhase;
 
@@ -23,6 +26,8 @@ const MAX_LISTED: usize = 200;
 #[derive(Debug, Default)]
 pub(super) struct Background {
     tasks: Arc<Tasks>,
+    #[cfg(feature = "testing")]
+    rest: Arc<Rest>,
 }
 
 #[derive(Debug, Default)]
@@ -43,6 +48,16 @@ struct Task {
 }
 
 impl Background {
+    /// The tasks of an engine, of which there are none yet.
+    #[cfg_attr(not(feature = "testing"), allow(unused_variables, reason = "tests watch what the tasks do"))]
+    pub(super) fn of(runtime: &Runtime) -> Self {
+        Self {
+            tasks: Arc::default(),
+            #[cfg(feature = "testing")]
+            rest: Arc::clone(&runtime.rest),
+        }
+    }
+
     /// Spawns a task that ends by itself in the phase `ends_in`.
     pub(super) fn spawn(
         &self,
@@ -50,6 +65,8 @@ impl Background {
         ends_in: EnginePhase,
         task: impl Future<Output = ()> + Send + 'static,
     ) {
+        #[cfg(feature = "testing")]
+        let task = self.rest.of_engine(task);
         self.spawn_on(&Handle::current(), name.into(), ends_in, task);
     }
 

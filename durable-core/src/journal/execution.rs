@@ -15,6 +15,8 @@ use crate::journal::replay_check::ReplayCheck;
 use crate::journal::watermark::Watermark;
 use crate::registry::Workflow;
 use crate::runtime::Runtime;
+#[cfg(feature = "testing")]
+use crate::runtime::activity::RunActivity;
 use crate::runtime::activity::{Activity, ActivityGuard, ActivityList, WaitsFor};
 use crate::runtime::running_workflows::RunControl;
 use crate::runtime::stop_reason::StopReason;
@@ -301,6 +303,11 @@ impl RunControl for Execution {
 
     fn step_running_for(&self) -> Option<Duration> {
         self.activities.step_running_for()
+    }
+
+    #[cfg(feature = "testing")]
+    fn activities(&self) -> Vec<RunActivity> {
+        self.activities.list()
     }
 
     fn steps_done(&self) -> u32 {

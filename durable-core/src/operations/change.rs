@@ -207,7 +207,7 @@ pub(super) async fn change_all(
 
 /// Wakes the recovery of all processes: there is a PENDING workflow without an owner.
 pub(super) fn announce_released(runtime: &Runtime) {
-    runtime.released.notify_one();
+    runtime.released.wake();
     runtime.notify_others(Hint::for_queue(RELEASED));
 }
 

@@ -17,6 +17,8 @@ const PATIENT_CHECKS: u32 = 5;
 /// [`Durable::release_callers`](crate::Durable::release_callers) was called and none of them can end in this
 /// process in time. Poll it after the wait itself, whose result may be there already.
 pub(super) async fn released<'a>(runtime: &Runtime, ids: impl IntoIterator<Item = &'a str> + Clone) {
+    #[cfg(feature = "testing")]
+    let _waits = runtime.rest.outside_wait();
     let no_longer_useful = async {
         let deadline = runtime.shutdown.callers_released().await;
         let mut waits = 0;

@@ -52,7 +52,7 @@ impl RunTask {
             Ok(run) => {
                 let mut drive = self;
                 let slot = drive.slot.take();
-                let task = runtime.tokio.spawn(drive.drive(LiveGuard {
+                let task = runtime.spawn(drive.drive(LiveGuard {
                     runtime: Arc::clone(&runtime),
                     run: Arc::clone(&run),
                     slot,

@@ -273,7 +273,8 @@ impl<R: Send> StepRun<'_, '_, R> {
                 unreachable!("an attempt after which the arguments are used up is never retried")
             };
             // Held until the result is recorded: a run that is to be suspended waits for that.
-            let activity = self.reserved.execution.begin_activity(Activity::step(self.name));
+            let times_out_at = self.options.timeout.map(|it| self.reserved.execution.runtime.timers.clock.after(it));
+            let activity = self.reserved.execution.begin_activity(Activity::step_until(self.name, times_out_at));
             let scope = Arc::new(self.scope(attempt, most));
             let given_up = GiveUpOnDrop(Some(&scope));
             let result = self.attempt(&scope, future).await.map_err(|error| self.in_step(&error));
@@ -345,10 +346,14 @@ impl<R: Send> StepRun<'_, '_, R> {
         let watched = CatchPanic(Box::pin(Context::Step(Arc::clone(scope)).scope(future))).instrument(span);
         match self.options.timeout {
             None => watched.await,
-            Some(limit) => tokio::time::timeout(limit, watched).await.unwrap_or_else(|_| {
-                scope.cancellation.cancel(AbortReason::Timeout);
-                Err(Error::new(ErrorKind::Timeout, format!("took longer than its timeout of {limit:?}")))
-            }),
+            Some(limit) => tokio::select! {
+                biased;
+                result = watched => result,
+                () = self.reserved.execution.runtime.timers.elapsed(limit) => {
+                    scope.cancellation.cancel(AbortReason::Timeout);
+                    Err(Error::new(ErrorKind::Timeout, format!("took longer than its timeout of {limit:?}")))
+                }
+            },
         }
     }
 

@@ -42,7 +42,7 @@ impl ActivityList {
     /// How long the longest running step has been running; `None` if no step runs.
     pub(crate) fn step_running_for(&self) -> Option<Duration> {
         let state = lock(&self.0);
-        let since = |it: &(u64, Activity)| if let Activity::Step(_, since) = it.1 { Some(since) } else { None };
+        let since = |it: &(u64, Activity)| if let Activity::Step(_, since, _) = it.1 { Some(since) } else { None };
         state.list.iter().filter_map(since).min().map(|it| it.elapsed())
     }
 
@@ -61,6 +61,22 @@ impl ActivityList {
         !state.list.is_empty() && state.list.iter().all(|(_, it)| waits(it))
     }
 
+    /// What the run does, for a test that has come to a standstill.
+    #[cfg(feature = "testing")]
+    pub(crate) fn list(&self) -> Vec<RunActivity> {
+        let activity = |(number, activity): &(u64, Activity)| RunActivity {
+            number: *number,
+            is_waiting: activity.waits_for().is_some() || matches!(activity, Activity::RetryDelay(_)),
+            times_out_at: if let Activity::Step(_, _, until) = activity { *until } else { None },
+            text: match activity {
+                Activity::Step(_, since, _) => format!("{activity} running for {:.1} s", since.elapsed().as_secs_f64()),
+                Activity::Sleep(until) => format!("sleeping until {}", until.to_date()),
+                other => other.to_string(),
+            },
+        };
+        lock(&self.0).list.iter().map(activity).collect()
+    }
+
     pub(crate) fn has_step(&self) -> bool {
         lock(&self.0).list.iter().any(|(_, it)| matches!(it, Activity::Step(..)))
     }
@@ -69,8 +85,10 @@ impl ActivityList {
 /// An activity of a run.
 #[derive(Debug)]
 pub(crate) enum Activity {
-    /// Runs a step's body since this time. Before the run is suspended, the body may finish.
-    Step(&'static str, Instant),
+    /// Runs a step's body since this time, and no longer than until the second, if there is one. Before the run is
+    /// suspended, the body may finish.
+    #[cfg_attr(not(feature = "testing"), allow(dead_code, reason = "only tests with virtual time read the second"))]
+    Step(&'static str, Instant, Option<Timestamp>),
     /// Waits before the retry of a step.
     RetryDelay(&'static str),
     /// Waits for an earlier attempt of a step, which blocks its thread.
@@ -87,6 +105,19 @@ pub(crate) enum Activity {
     Stream(Arc<str>),
     /// Asks the database for something; the text says what.
     Look(&'static str),
+}
+
+/// An activity of a run, for a test that has come to a standstill.
+#[cfg(feature = "testing")]
+#[derive(Debug)]
+pub(crate) struct RunActivity {
+    /// Distinguishes it from others of the run.
+    pub(crate) number: u64,
+    /// Whether it ends only by what others do, or when time passes.
+    pub(crate) is_waiting: bool,
+    /// When a step times out by itself.
+    pub(crate) times_out_at: Option<Timestamp>,
+    pub(crate) text: String,
 }
 
 /// What a run that does nothing else waits for.
@@ -111,14 +142,19 @@ impl Activity {
 
     /// A step's body that begins now.
     pub(crate) fn step(name: &'static str) -> Self {
-        Self::Step(name, Instant::now())
+        Self::Step(name, Instant::now(), None)
+    }
+
+    /// The same with the time at which it times out.
+    pub(crate) fn step_until(name: &'static str, until: Option<Timestamp>) -> Self {
+        Self::Step(name, Instant::now(), until)
     }
 }
 
 impl fmt::Display for Activity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Step(name, _) => write!(f, "step `{name}`"),
+            Self::Step(name, ..) => write!(f, "step `{name}`"),
             Self::RetryDelay(name) => write!(f, "waiting to retry step `{name}`"),
             Self::EarlierAttempt(name) => write!(f, "waiting for an earlier attempt of step `{name}`"),
             Self::Result(id) => write!(f, "waiting for the workflow {id:?}"),

@@ -30,7 +30,7 @@ impl Runtime {
     ) -> T {
         self.calls.running.send_modify(|running| *running += 1);
         let task = CallTask(Arc::clone(self));
-        let task = self.tokio.spawn(async move {
+        let task = self.spawn(async move {
             let _task = task;
             call.await
         });

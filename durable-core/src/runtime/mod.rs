@@ -10,17 +10,21 @@ pub(crate) mod lease;
 pub(crate) mod mocks;
 pub(crate) mod panics;
 pub(crate) mod pending_notifications;
+#[cfg(feature = "testing")]
+pub(crate) mod rest;
 pub(crate) mod running_workflows;
 pub(crate) mod spawned_tasks;
 pub(crate) mod step_threads;
 pub(crate) mod stop_reason;
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, RwLock, Semaphore, watch};
+use tokio::sync::{RwLock, Semaphore, watch};
+use tokio::task::JoinHandle;
 
 use crate::queue_state::LocalQueues;
 use crate::registry::{Registry, Resources};
@@ -31,6 +35,8 @@ use crate::runtime::lease::Lease;
 #[cfg(feature = "testing")]
 use crate::runtime::mocks::Mocks;
 use crate::runtime::pending_notifications::PendingNotifications;
+#[cfg(feature = "testing")]
+use crate::runtime::rest::Rest;
 use crate::runtime::running_workflows::RunningWorkflows;
 use crate::store::{ApplicationDatabase, Fence, Hint, KnownWorkflow, Store};
 use crate::types::error::{Error, ErrorKind};
@@ -84,7 +90,7 @@ pub(crate) struct Runtime {
     /// Held by a claim until its workflows run, so that none of them is taken for one without a task.
     pub(crate) claims: RwLock<()>,
     /// Wakes the recovery: an executor may have released workflows.
-    pub(crate) released: Notify,
+    pub(crate) released: Wakeup,
     /// Calls that are finished also if their caller is gone.
     pub(crate) calls: CallTasks,
     /// The runs with records that are not sent yet, for those whose body does not wait.
@@ -99,6 +105,9 @@ pub(crate) struct Runtime {
     pub(crate) deploy_report: watch::Sender<Option<DeployReport>>,
     /// The tokio runtime on which `launch` was called. All executions run there.
     pub(crate) tokio: Handle,
+    /// Whether its tasks have anything to do.
+    #[cfg(feature = "testing")]
+    pub(crate) rest: Arc<Rest>,
     /// One permit for each directly started workflow that may run at once; `None` is no limit. A
     /// child takes none, because its parent holds one while it waits. A workflow from a queue takes
     /// none either: its queue limits it.
@@ -136,6 +145,18 @@ pub(crate) struct Settings {
 }
 
 impl Runtime {
+    /// Spawns the task of a workflow or of a call.
+    pub(crate) fn spawn<F>(&self, task: F) -> JoinHandle<F::Output>
+    where
+        F: Future<Output: Send + 'static> + Send + 'static,
+    {
+        #[cfg(feature = "testing")]
+        if self.rest.is_watched() {
+            return self.tokio.spawn(self.rest.of_work(task));
+        }
+        self.tokio.spawn(task)
+    }
+
     /// The fence of new runs.
     pub(crate) fn fence(&self) -> Fence {
         *lock(&self.fence)

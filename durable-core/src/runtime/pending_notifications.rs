@@ -31,6 +31,11 @@ impl PendingNotifications {
         }
     }
 
+    #[cfg(feature = "testing")]
+    pub(crate) fn is_empty(&self) -> bool {
+        lock(&self.hints).is_empty()
+    }
+
     pub(crate) fn take(&self) -> Vec<Hint> {
         std::mem::take(&mut *lock(&self.hints)).into_iter().collect()
     }

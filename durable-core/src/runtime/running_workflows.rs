@@ -9,6 +9,8 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 
+#[cfg(feature = "testing")]
+use crate::runtime::activity::RunActivity;
 use crate::runtime::activity::WaitsFor;
 use crate::runtime::stop_reason::StopReason;
 use crate::store::FinishedWorkflow;
@@ -74,6 +76,10 @@ pub(crate) trait RunControl: fmt::Debug + Send + Sync {
 
     /// How long the step that has been running longest has been running.
     fn step_running_for(&self) -> Option<Duration>;
+
+    /// What the run does.
+    #[cfg(feature = "testing")]
+    fn activities(&self) -> Vec<RunActivity>;
 
     /// How many of its operations are recorded or about to be.
     fn steps_done(&self) -> u32;

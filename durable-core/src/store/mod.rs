@@ -427,6 +427,17 @@ pub trait Lifecycle: Send + Sync + Debug {
     /// Statements sent and commits made so far.
     fn statement_counts(&self) -> StatementCounts;
 
+    /// For tests: how many calls of its methods have begun and not ended. Those of [`Transact`] and
+    /// [`Notifications::listen`], and what brings up or closes the store, do not count.
+    #[cfg(feature = "testing")]
+    fn calls_in_flight(&self) -> usize;
+
+    /// For tests: stops the clock of the database at a time, or lets it run on from where it stands. Every time
+    /// that a statement reads follows it. It never goes back: the time from which it stands or runs is returned. The
+    /// store was opened with [`StoreSettings::moves_clock`].
+    #[cfg(feature = "testing")]
+    fn stop_clock(&self, at: Option<Timestamp>) -> StoreFuture<'_, Timestamp>;
+
     /// Marks the work connections closed at once, without waiting: every later use fails with
     /// [`StoreErrorKind::Closed`], and a connection in use is closed when it comes back. The methods of
     /// [`Executors`] work until [`close`](Self::close).

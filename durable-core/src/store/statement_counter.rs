@@ -1,6 +1,6 @@
 //! Counts the statements of a store, so that tests can compare the cost of operations.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::store::StatementCounts;
 
@@ -10,9 +10,32 @@ pub(super) struct StatementCounter {
     statements: AtomicU64,
     commits: AtomicU64,
     notifications: AtomicU64,
+    calls_in_flight: AtomicUsize,
+}
+
+/// A call of a method of the store is in flight while this lives.
+#[derive(Debug)]
+pub(super) struct CallGuard<'a>(&'a StatementCounter);
+
+impl Drop for CallGuard<'_> {
+    fn drop(&mut self) {
+        self.0.calls_in_flight.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl StatementCounter {
+    /// A call of a method of the store begins.
+    pub(super) fn call(&self) -> CallGuard<'_> {
+        self.calls_in_flight.fetch_add(1, Ordering::SeqCst);
+        CallGuard(self)
+    }
+
+    /// How many calls have begun and not ended.
+    #[cfg(feature = "testing")]
+    pub(super) fn calls_in_flight(&self) -> usize {
+        self.calls_in_flight.load(Ordering::SeqCst)
+    }
+
     /// A statement is sent: a round trip, whatever it does.
     pub(super) fn statement(&self) {
         self.statements.fetch_add(1, Ordering::Relaxed);

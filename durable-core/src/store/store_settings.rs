@@ -10,6 +10,8 @@ pub struct StoreSettings {
     /// Whether it is for a client, which runs nothing: fewer connections are enough, and a file of SQLite is neither
     /// created nor changed.
     pub for_client: bool,
+    /// For tests: whether the clock of the database can be stopped and moved. In Postgres that is a clock of the schema.
+    pub moves_clock: bool,
     /// How long the database has for each statement of the engine.
     pub statement_timeout: Duration,
     /// After how long without a statement the server ends a user's transaction.
@@ -21,6 +23,7 @@ impl Default for StoreSettings {
         Self {
             connections: 20,
             for_client: false,
+            moves_clock: false,
             statement_timeout: Duration::from_secs(10),
             transaction_idle_timeout: Duration::from_mins(1),
         }

@@ -23,12 +23,30 @@ pub(crate) struct Clock {
     at_base: Mutex<(Timestamp, Timestamp)>,
     /// The microseconds that a test has skipped.
     skipped: AtomicU64,
+    /// What a test does to the database's clock.
+    #[cfg(feature = "testing")]
+    stopped: Mutex<StoppedClock>,
+}
+
+/// Where a test has stopped the database's clock, and since when its readings are to be believed.
+#[cfg(feature = "testing")]
+#[derive(Debug, Default)]
+struct StoppedClock {
+    at: Option<Timestamp>,
+    /// A reading that was sent before is one of the clock as it was.
+    changed: Option<Instant>,
 }
 
 impl Clock {
     /// A clock without a reading of the database yet: it shows this machine's time.
     pub(crate) fn new(local: Timestamp) -> Self {
-        Self { base: Instant::now(), at_base: Mutex::new((local, local)), skipped: AtomicU64::new(0) }
+        Self {
+            base: Instant::now(),
+            at_base: Mutex::new((local, local)),
+            skipped: AtomicU64::new(0),
+            #[cfg(feature = "testing")]
+            stopped: Mutex::default(),
+        }
     }
 
     /// Takes a reading of the database's clock, made at some instant between `sent` and now.
@@ -36,6 +54,10 @@ impl Clock {
     /// A reading that agrees with the present bounds narrows them. One that does not means that a
     /// clock was set or that this machine was asleep: then it replaces them.
     pub(crate) fn observe(&self, reading: Timestamp, sent: Instant) {
+        #[cfg(feature = "testing")]
+        if self.is_outdated(sent) {
+            return;
+        }
         let (lower, upper) = self.bounds_at_base(reading, sent);
         let mut at_base = lock(&self.at_base);
         let common = (lower.max(at_base.0), upper.min(at_base.1));
@@ -59,6 +81,10 @@ impl Clock {
 
     /// The latest time that the database can show now.
     pub(crate) fn upper_bound(&self) -> Timestamp {
+        #[cfg(feature = "testing")]
+        if let Some(stopped) = lock(&self.stopped).at {
+            return stopped;
+        }
         lock(&self.at_base).1.saturating_add(self.base.elapsed() + self.skipped())
     }
 
@@ -78,9 +104,41 @@ impl Clock {
         self.skipped.fetch_add(crate::types::time::micros(duration).unsigned_abs(), Ordering::Relaxed);
     }
 
+    /// A test has stopped the database's clock at this time.
+    #[cfg(feature = "testing")]
+    pub(crate) fn stop(&self, at: Timestamp) {
+        *lock(&self.stopped) = StoppedClock { at: Some(at), changed: Some(Instant::now()) };
+    }
+
+    #[cfg(feature = "testing")]
+    pub(crate) fn is_stopped(&self) -> bool {
+        lock(&self.stopped).at.is_some()
+    }
+
+    /// The database's clock runs on, by a statement that was sent at this instant.
+    #[cfg(feature = "testing")]
+    pub(crate) fn run_on(&self, sent: Instant) {
+        let mut stopped = lock(&self.stopped);
+        if let Some(at) = stopped.at.take() {
+            stopped.changed = Some(Instant::now());
+            self.reset(at, sent);
+        }
+    }
+
+    /// Whether a reading that was sent at this instant is not one of the clock as it is.
+    #[cfg(feature = "testing")]
+    fn is_outdated(&self, sent: Instant) -> bool {
+        let stopped = lock(&self.stopped);
+        stopped.at.is_some() || stopped.changed.is_some_and(|changed| sent < changed)
+    }
+
     /// The lower bound, and how much of it was skipped by a test.
     pub(crate) fn lower_bound_with_skipped(&self) -> (Timestamp, Duration) {
         let skipped = self.skipped();
+        #[cfg(feature = "testing")]
+        if let Some(stopped) = lock(&self.stopped).at {
+            return (stopped, skipped);
+        }
         (lock(&self.at_base).0.saturating_add(self.base.elapsed() + skipped), skipped)
     }
 
@@ -143,6 +201,21 @@ mod tests {
         let much_later = Timestamp::from_micros(900_000_000);
         clock.observe(much_later, Instant::now());
         assert!(clock.lower_bound() >= much_later, "the database's clock was set");
+    }
+
+    #[test]
+    #[cfg(feature = "testing")]
+    fn a_clock_that_a_test_stops_is_known_exactly_until_it_runs_on() {
+        let clock = Clock::new(READING);
+        let sent_before = Instant::now();
+        let later = READING.saturating_add(Duration::from_hours(1));
+        clock.stop(later);
+        clock.observe(READING, Instant::now());
+        assert_eq!((clock.lower_bound(), clock.upper_bound()), (later, later));
+        let sent = Instant::now();
+        clock.run_on(sent);
+        clock.observe(READING, sent_before);
+        assert!(clock.upper_bound() >= later && clock.lower_bound() < later.saturating_add(Duration::from_mins(1)));
     }
 
     #[test]

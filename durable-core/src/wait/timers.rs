@@ -29,6 +29,8 @@ pub(crate) struct Timers {
     state: Mutex<TimerState>,
     /// Wakes the task: a new first entry was added, or the clock was set.
     changed: Notify,
+    /// Whether a test moves the database's clock, and with it everything that takes time.
+    is_virtual: bool,
 }
 
 #[derive(Debug, Default)]
@@ -56,8 +58,32 @@ pub(crate) enum TimerOutcome {
 }
 
 impl Timers {
-    pub(crate) fn new(clock: Clock) -> Self {
-        Self { clock, state: Mutex::default(), changed: Notify::new() }
+    pub(crate) fn new(clock: Clock, is_virtual: bool) -> Self {
+        Self { clock, state: Mutex::default(), changed: Notify::new(), is_virtual }
+    }
+
+    /// Waits for this long by the clock of this machine, which is never set. In a test whose time is virtual, by
+    /// the clock that the test moves.
+    pub(crate) async fn elapsed(&self, duration: Duration) {
+        if self.is_virtual {
+            self.at_always(self.clock.after(duration)).await;
+        } else {
+            tokio::time::sleep(duration).await;
+        }
+    }
+
+    /// Waits for a time, if there is one, and otherwise for ever. A shutdown does not release the wait.
+    pub(crate) async fn at_if_any(&self, at: Option<Timestamp>) {
+        match at {
+            Some(at) => drop(self.at_always(at).await),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// The first time that is waited for.
+    #[cfg(feature = "testing")]
+    pub(crate) fn first(&self) -> Option<Timestamp> {
+        lock(&self.state).entries.keys().next().map(|(at, _)| *at)
     }
 
     /// Waits for a time of the database's clock, or until a shutdown releases the wait.
@@ -174,7 +200,7 @@ mod tests {
     const HOUR: Duration = Duration::from_hours(1);
 
     fn timers() -> (Arc<Timers>, Arc<ShutdownSignal>, tokio::task::JoinHandle<()>) {
-        let timers = Arc::new(Timers::new(Clock::new(Timestamp::from_micros(1_000_000))));
+        let timers = Arc::new(Timers::new(Clock::new(Timestamp::from_micros(1_000_000)), false));
         let shutdown = Arc::new(ShutdownSignal::new());
         let task = tokio::spawn({
             let (timers, shutdown) = (Arc::clone(&timers), Arc::clone(&shutdown));
@@ -220,7 +246,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_dropped_timer_leaves_nothing_behind() {
-        let timers = Timers::new(Clock::new(Timestamp::UNIX_EPOCH));
+        let timers = Timers::new(Clock::new(Timestamp::UNIX_EPOCH), false);
         let mut timer = Box::pin(timers.at(Timestamp::UNIX_EPOCH.saturating_add(HOUR)));
         assert!(std::future::poll_fn(|cx| Poll::Ready(timer.as_mut().poll(cx).is_pending())).await);
         drop(timer);

@@ -23,18 +23,35 @@ impl Wakeup {
 
     /// Waits for a wake-up, at most as long as `timeout`. Returns whether there was one.
     pub(crate) async fn wait_timeout(&self, timeout: Duration) -> bool {
-        self.waiting.store(true, Ordering::SeqCst);
-        let woken = tokio::time::timeout(timeout, self.notify.notified()).await.is_ok();
-        self.waiting.store(false, Ordering::SeqCst);
-        if woken {
-            self.pending.store(false, Ordering::SeqCst);
-        }
-        woken
+        tokio::time::timeout(timeout, self.woken()).await.is_ok()
     }
 
-    /// Whether the task waits and has no pending wake-up, for tests that count statements.
+    /// Waits for a wake-up.
+    pub(crate) async fn woken(&self) {
+        let _waiting = WaitingGuard::new(self);
+        self.notify.notified().await;
+        self.pending.store(false, Ordering::SeqCst);
+    }
+
+    /// Whether the task waits and has no pending wake-up.
     #[cfg(feature = "testing")]
     pub(crate) fn is_idle(&self) -> bool {
         self.waiting.load(Ordering::SeqCst) && !self.pending.load(Ordering::SeqCst)
+    }
+}
+
+/// The task waits while this lives.
+struct WaitingGuard<'a>(&'a Wakeup);
+
+impl<'a> WaitingGuard<'a> {
+    fn new(wakeup: &'a Wakeup) -> Self {
+        wakeup.waiting.store(true, Ordering::SeqCst);
+        Self(wakeup)
+    }
+}
+
+impl Drop for WaitingGuard<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.store(false, Ordering::SeqCst);
     }
 }

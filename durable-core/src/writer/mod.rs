@@ -134,6 +134,12 @@ impl Writer {
         self.activity.unsettled.load(Ordering::Acquire)
     }
 
+    /// Whether something is being committed, or about to be.
+    #[cfg(feature = "testing")]
+    pub(crate) fn is_busy(&self) -> bool {
+        self.activity.busy.load(Ordering::Acquire)
+    }
+
     /// Ends the task once everything submitted before is completed.
     pub(crate) fn stop(&self) {
         let _ = self.requests.send(WriteRequest::Stop); // an error says that it has ended already

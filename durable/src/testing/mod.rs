@@ -65,6 +65,7 @@ pub mod server;
     allow(dead_code, reason = "without a store no workflow is crashed at each of its commits")
 )]
 pub(crate) mod test_engine;
+mod time;
 
 tokio::task_local! {
     static RUNNING: TestApp;
@@ -176,9 +177,11 @@ async fn run_on<R>(
     };
     let limit = options.timeout.unwrap_or(DEFAULT_TIMEOUT);
     let scoped = engine.run(RUNNING.scope(test.clone(), async {
-        match tokio::time::timeout(limit, whole).await {
-            Ok(value) => value,
-            Err(_) => panic!("{}", took_too_long(options, limit, &test).await),
+        tokio::select! {
+            biased;
+            value = whole => value,
+            message = engine.standstill() => panic!("{}: {message}", options.name),
+            () = tokio::time::sleep(limit) => panic!("{}", took_too_long(options, limit, &test).await),
         }
     }));
     let result = CatchUnwind(Box::pin(scoped)).await;

@@ -4,8 +4,9 @@ use std::future::Future;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use durable_core::store::{FaultPlan, FaultyStore, Store};
+use durable_core::store::{FaultPlan, FaultyStore, Store, StoreSettings};
 use durable_core::{Durable, EngineScope, ShutdownOptions, ShutdownReport};
+use tokio::sync::watch;
 
 use super::TestOptions;
 
@@ -23,6 +24,20 @@ pub(crate) struct TestEngine {
     first: TestProcess,
     /// What the test's own task calls.
     scope: Arc<EngineScope>,
+    /// Notes each further launch.
+    launched: watch::Sender<()>,
+}
+
+/// How a process is started.
+#[derive(Debug, Default)]
+struct Start<'a> {
+    plan: FaultPlan,
+    /// How far its clock is ahead at first.
+    skipped: Duration,
+    /// Whether the test moves its clock with `advance`.
+    virtual_time: bool,
+    /// The engine that it shares the mocks with.
+    earlier: Option<&'a Durable>,
 }
 
 /// What would be a process outside of a test: an engine, and its access to the database, which ends with a crash.
@@ -44,11 +59,13 @@ impl TestProcess {
 impl TestEngine {
     pub(super) async fn launch(options: TestOptions) -> Self {
         let database = TestDatabase::of(&options).await;
-        let opened = durable_core::store::open(&database.url, &database.schema).await;
+        let settings = StoreSettings { moves_clock: true, ..StoreSettings::default() };
+        let opened = durable_core::store::open_with(&database.url, &database.schema, settings).await;
         let store = opened.unwrap_or_else(|error| panic!("{}: {error}", options.name));
-        let first = process(&options, &database, &store, FaultPlan::default(), Duration::ZERO, None).await;
+        let start = Start { virtual_time: true, ..Start::default() };
+        let first = process(&options, &database, &store, start).await;
         let scope = first.app.replaceable_scope();
-        Self { options, database, store, first, scope }
+        Self { options, database, store, first, scope, launched: watch::Sender::new(()) }
     }
 
     /// Runs the test's own task.
@@ -78,9 +95,15 @@ impl TestEngine {
         &self.database.schema
     }
 
-    /// Starts a process beside the test's own one, which has crashed. Its clock begins `skipped` ahead.
+    /// Starts a process beside the test's own one, which has crashed. Its clock begins `skipped` ahead, and is moved with
+    /// `skip_time`.
     pub(super) async fn start_process(&self, plan: FaultPlan, skipped: Duration) -> TestProcess {
-        process(&self.options, &self.database, &self.store, plan, skipped, Some(&self.first.app)).await
+        self.start(Start { plan, skipped, ..Start::default() }).await
+    }
+
+    async fn start(&self, start: Start<'_>) -> TestProcess {
+        let start = Start { earlier: Some(&self.first.app), ..start };
+        process(&self.options, &self.database, &self.store, start).await
     }
 
     /// Launches the engine again. One that runs is shut down first.
@@ -89,9 +112,23 @@ impl TestEngine {
         if !last.store.is_dead() {
             last.app.shutdown_with(ShutdownOptions::immediate()).await;
         }
-        let next = self.start_process(FaultPlan::default(), last.app.skipped_time()).await;
+        let start = Start { skipped: last.app.skipped_time(), virtual_time: true, ..Start::default() };
+        let next = self.start(start).await;
         next.app.replace_in(&self.scope);
         assert!(last.next.set(Box::new(next)).is_ok(), "{}: the engine is being restarted already", self.options.name);
+        self.launched.send_replace(());
+    }
+
+    /// Returns once the test waits for the engine and nothing is due any more: see [`Durable::standstill`].
+    pub(super) async fn standstill(&self) -> String {
+        let mut launched = self.launched.subscribe();
+        loop {
+            launched.mark_unchanged();
+            tokio::select! {
+                message = self.app().standstill() => return message,
+                Ok(()) = launched.changed() => {}
+            }
+        }
     }
 
     /// Shuts the engine down, and removes the database. There is no report if it has crashed.
@@ -114,19 +151,19 @@ async fn process(
     options: &TestOptions,
     database: &TestDatabase,
     store: &Arc<dyn Store>,
-    plan: FaultPlan,
-    skipped: Duration,
-    earlier: Option<&Durable>,
+    start: Start<'_>,
 ) -> TestProcess {
-    let store = Arc::new(FaultyStore::over(store, plan));
-    let builder = Durable::builder(options.name.replace("::", ".")).application_version("test");
+    let store = Arc::new(FaultyStore::over(store, start.plan));
+    let mut builder = Durable::builder(options.name.replace("::", ".")).application_version("test");
     // A launch under the same name takes over at once what the one before it ran.
-    let builder = builder.executor_id("test").schema(&database.schema).skipped_time(skipped);
-    let builder = builder.accept_other_transactions().store(Arc::clone(&store) as Arc<dyn Store>);
-    let builder = match earlier {
-        Some(app) => builder.mocks_of(app),
-        None => builder,
-    };
+    builder = builder.executor_id("test").schema(&database.schema).skipped_time(start.skipped);
+    builder = builder.accept_other_transactions().store(Arc::clone(&store) as Arc<dyn Store>);
+    if let Some(app) = start.earlier {
+        builder = builder.mocks_of(app);
+    }
+    if start.virtual_time {
+        builder = builder.virtual_time();
+    }
     let app = builder.launch().await.unwrap_or_else(|error| panic!("{}: {error}", options.name));
     TestProcess { app, store, next: OnceLock::new() }
 }

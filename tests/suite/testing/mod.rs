@@ -5,3 +5,5 @@ mod crash_everywhere;
 mod kit;
 mod mocks;
 mod replays;
+mod standstill;
+mod virtual_time;

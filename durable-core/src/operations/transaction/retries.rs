@@ -105,7 +105,7 @@ impl<'r> Retries<'r> {
     async fn pause(&self, delays: Backoff, failed: u32) -> Result<(), NoMoreAttempts> {
         let random = f64::from(uuid::Uuid::new_v4().as_fields().0) / f64::from(u32::MAX);
         tokio::select! {
-            () = tokio::time::sleep(delays.jittered_delay(failed, random)) => Ok(()),
+            () = self.runtime.timers.elapsed(delays.jittered_delay(failed, random)) => Ok(()),
             () = self.runtime.shutdown.wait_for(EnginePhase::Aborting) => Err(NoMoreAttempts),
         }
     }

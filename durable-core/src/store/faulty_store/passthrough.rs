@@ -303,6 +303,11 @@ impl Lifecycle for FaultyStore {
         missing_migrations() -> Vec<String>;
         grant(role: &'a str, access: RoleAccess) -> Vec<String>;
         drop_everything() -> ();
+    stop_clock(at: Option<Timestamp>) -> Timestamp;
+    }
+
+    fn calls_in_flight(&self) -> usize {
+        self.inner.calls_in_flight()
     }
 
     fn location(&self) -> Location {

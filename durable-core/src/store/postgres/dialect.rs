@@ -94,11 +94,6 @@ pub(super) const FROM_CLOCK: &str =
 /// The same behind other tables.
 pub(super) const AND_CLOCK: &str = ", (select (extract(epoch from clock_timestamp()) * 1000000)::bigint as now) clock";
 
-/// Binds the time, where it is a parameter.
-pub(super) fn bind_now(query: Query) -> Query {
-    query
-}
-
 /// The greatest and the least of several values.
 pub(super) const GREATEST: &str = "greatest";
 pub(super) const LEAST: &str = "least";

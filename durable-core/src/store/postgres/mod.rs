@@ -162,7 +162,7 @@ impl PostgresStore {
     /// [`StoreErrorKind::Unreachable`] when there is no answer, or too few connections.
     pub(crate) async fn open(url: &str, schema: &str, settings: StoreSettings) -> Result<Self, StoreError> {
         let channel = hints::channel(schema).into();
-        let schema = Schema::new(schema)?;
+        let schema = Schema::new(schema)?.with_clock(settings.moves_clock);
         let connector = Arc::new(Connector::new(url)?);
         let shown = connector.shown().to_owned();
         let cannot = |error: StoreError| cannot_open(&shown, error.kind, error.message);
@@ -205,7 +205,10 @@ impl PostgresStore {
         &'a self,
         call: impl Future<Output = Result<T, StoreError>> + Send + 'a,
     ) -> StoreFuture<'a, T> {
-        Box::pin(run_call(self.settings.statement_timeout, call))
+        Box::pin(async move {
+            let _in_flight = self.counter.call();
+            run_call(self.settings.statement_timeout, call).await
+        })
     }
 
     async fn begin<'c>(&self, connection: &'c mut PgConnection) -> Result<StoreTransaction<'c>, sqlx::Error> {
@@ -273,6 +276,12 @@ impl PostgresStore {
         self.now_on(&mut *self.reading().await?).await
     }
 
+    /// Binds the time, which is no parameter here.
+    #[allow(clippy::unused_self, reason = "SQLite binds the time of its clock")]
+    fn bind_now(&self, query: Query) -> Query {
+        query
+    }
+
     fn render(&self, text: &str) -> Arc<str> {
         self.schema.render(text)
     }
@@ -293,6 +302,9 @@ impl PostgresStore {
         sqlx::query(lock).bind(self.schema.quoted()).execute(&mut *transaction).await?;
         for statement in preparations(&self.schema) {
             raw(self.render(&statement)).execute(&mut *transaction).await?;
+        }
+        for statement in self.schema.clock_statements() {
+            raw(statement).execute(&mut *transaction).await?;
         }
         Ok(())
     }
@@ -430,6 +442,19 @@ impl Lifecycle for PostgresStore {
 
     fn statement_counts(&self) -> StatementCounts {
         self.counter.read()
+    }
+
+    #[cfg(feature = "testing")]
+    fn calls_in_flight(&self) -> usize {
+        self.counter.calls_in_flight()
+    }
+
+    #[cfg(feature = "testing")]
+    fn stop_clock(&self, at: Option<Timestamp>) -> StoreFuture<'_, Timestamp> {
+        self.call(async move {
+            let query = self.query(&self.schema.stop_clock()).bind(at.map(Timestamp::as_micros));
+            Ok(query.fetch_one(&mut *self.leases().await?).await?.try_get(0)?)
+        })
     }
 
     fn close_work_pool(&self) {

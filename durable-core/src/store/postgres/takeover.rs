@@ -72,7 +72,7 @@ sql_statements! {
              select pg_terminate_backend(a.pid) from pg_catalog.pg_stat_activity a
               where a.datname = current_database() and a.pid <> pg_backend_pid()
                 and a.state in ('idle in transaction', 'idle in transaction (aborted)')
-                and a.state_change < clock_timestamp() - $1::bigint * interval '1 ms'
+                and a.state_change < statement_timestamp() - $1::bigint * interval '1 ms'
                 and (a.usename = current_user
                      or exists (select 1 from pg_catalog.pg_roles r where r.rolname = current_user and r.rolsuper))
                 and exists (select 1 from pg_catalog.pg_locks l

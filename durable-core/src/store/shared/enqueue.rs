@@ -4,8 +4,7 @@ use std::collections::HashMap;
 
 use super::SqlStore;
 use super::dialect::{
-    Connection, FENCE_HOLDS, FENCE_SEEN, FROM_CLOCK, LEAST, Query, bind_now, bind_row, bind_rows, now, parameters,
-    rows_table,
+    Connection, FENCE_HOLDS, FENCE_SEEN, FROM_CLOCK, LEAST, Query, bind_row, bind_rows, now, parameters, rows_table,
 };
 use crate::store::columns::{Column, ExistingRow, PLACEMENT, START, names, select};
 use crate::store::decode::decode;
@@ -122,11 +121,11 @@ pub(super) fn bind_debounced(query: Query, it: QueuedRow<'_>) -> Query {
 
 impl SqlStore {
     pub(super) fn enqueue_statement(&self, fence: Fence, it: QueuedRow<'_>) -> Query {
-        bind_now(bind_queued(self.fenced(&self.sql.enqueue.enqueue, fence), it))
+        self.bind_now(bind_queued(self.fenced(&self.sql.enqueue.enqueue, fence), it))
     }
 
     pub(super) fn debounce_statement(&self, fence: Fence, it: QueuedRow<'_>) -> Query {
-        bind_now(bind_debounced(self.fenced(&self.sql.enqueue.debounce, fence), it))
+        self.bind_now(bind_debounced(self.fenced(&self.sql.enqueue.debounce, fence), it))
     }
 
     /// The workflows that have the deduplication ids of these, by queue and id; none if the fence no

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::Row;
 
 use super::SqlStore;
-use super::dialect::{AND_CLOCK, FROM_CLOCK, ORPHANED, bind_now, bind_row, is_in, is_known, list, now, parameters};
+use super::dialect::{AND_CLOCK, FROM_CLOCK, ORPHANED, bind_row, is_in, is_known, list, now, parameters};
 use crate::store::columns::{EXECUTOR, ExecutorRow, ListedExecutorRow, names, select};
 use crate::store::decode::decode;
 use crate::store::sql::sql_statements;
@@ -96,7 +96,7 @@ impl Executors for SqlStore {
         self.call(async move {
             let fence = Fence { executor: executor.key, epoch: Fence::FIRST_EPOCH };
             let query = bind_row(self.query(&self.sql.executors.register), EXECUTOR, executor);
-            let query = bind_now(query.bind(micros(executor.lease)).bind(fence.epoch.get()));
+            let query = self.bind_now(query.bind(micros(executor.lease)).bind(fence.epoch.get()));
             // The key is fresh, so a row that is there was left by this very call, sent before.
             self.write(&mut *self.leases().await?, query).await?;
             Ok(fence)
@@ -122,14 +122,15 @@ impl Executors for SqlStore {
 
     fn executors(&self) -> StoreFuture<'_, Vec<ExecutorInfo>> {
         self.call(async move {
-            let query = bind_now(self.query(&self.sql.executors.all));
+            let query = self.bind_now(self.query(&self.sql.executors.all));
             query.fetch_all(&mut *self.leases().await?).await?.iter().map(decode::<_, ExecutorRow, _>).collect()
         })
     }
 
     fn list_executors(&self) -> StoreFuture<'_, Vec<ListedExecutor>> {
         self.call(async move {
-            let rows = bind_now(self.query(&self.sql.executors.listed)).fetch_all(&mut *self.reading().await?).await?;
+            let rows =
+                self.bind_now(self.query(&self.sql.executors.listed)).fetch_all(&mut *self.reading().await?).await?;
             rows.iter().map(decode::<_, ListedExecutorRow, _>).collect()
         })
     }

@@ -3,7 +3,7 @@
 use sqlx::Row;
 
 use super::SqlStore;
-use super::dialect::{Connection, FROM_CLOCK, HOLD, INPUT_OF_W, JOIN_INPUTS, bind_now, now, number_at_start};
+use super::dialect::{Connection, FROM_CLOCK, HOLD, INPUT_OF_W, JOIN_INPUTS, now, number_at_start};
 use super::workflow_changes::TIME_LIMIT;
 use crate::store::columns::{RECORD, names};
 use crate::store::failed_tail::{failed_tail, root_of};
@@ -93,7 +93,7 @@ impl SqlStore {
         let source: i64 = source.try_get("key")?;
 
         let query = self.query(&sql.fork).bind(request.source.clone()).bind(key).bind(request.id.clone());
-        let query = bind_now(query.bind(request.queue.clone()).bind(request.version.clone()));
+        let query = self.bind_now(query.bind(request.queue.clone()).bind(request.version.clone()));
         let mut rows = query.execute(&mut *connection).await?.rows_affected();
         if rows == 0 {
             let query = self.query(&sql.existing).bind(request.id.clone()).bind(request.source.clone());

@@ -7,8 +7,7 @@ use sqlx::Row;
 
 use super::SqlStore;
 use super::dialect::{
-    Connection, ESTIMATE, FROM_CLOCK, FURTHER_BELONGING, LOCK_ROWS, bind_now, empty_tables, is_in, list, now,
-    planned_each_time,
+    Connection, ESTIMATE, FROM_CLOCK, FURTHER_BELONGING, LOCK_ROWS, empty_tables, is_in, list, now, planned_each_time,
 };
 use super::workflow_changes::BELONGING;
 use crate::store::decode::status;
@@ -154,7 +153,7 @@ impl Maintenance for SqlStore {
     fn take_turn<'a>(&'a self, executor: ExecutorKey, task: &'a str, length: Duration) -> StoreFuture<'a, bool> {
         self.call(async move {
             let query = self.query(&self.sql.maintenance.take_turn).bind(task).bind(executor.get());
-            let query = bind_now(query.bind(micros(length)));
+            let query = self.bind_now(query.bind(micros(length)));
             Ok(self.write(&mut *self.writing().await?, query).await? > 0)
         })
     }
@@ -206,7 +205,7 @@ impl Maintenance for SqlStore {
 
     fn cancel_all<'a>(&'a self, reason: &'a str) -> StoreFuture<'a, u64> {
         self.call(async move {
-            let query = bind_now(self.query(&self.sql.maintenance.cancel_all).bind(reason));
+            let query = self.bind_now(self.query(&self.sql.maintenance.cancel_all).bind(reason));
             Ok(self.write(&mut *self.writing().await?, query).await?)
         })
     }

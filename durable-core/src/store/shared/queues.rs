@@ -4,8 +4,7 @@ use sqlx::Row;
 
 use super::SqlStore;
 use super::dialect::{
-    AND_CLOCK, GREATEST, bind_now, bind_row, bind_rows, list, now, parameters, planned_each_time, rows_parameters,
-    rows_table,
+    AND_CLOCK, GREATEST, bind_row, bind_rows, list, now, parameters, planned_each_time, rows_parameters, rows_table,
 };
 use crate::store::columns::{LIMITS, QUEUE, QueueInfoRow, limits_of, names, names_of};
 use crate::store::decode::decode;
@@ -99,7 +98,7 @@ impl Queues for SqlStore {
             if queues.is_empty() {
                 return Ok(());
             }
-            let query = bind_now(bind_rows(self.query(&self.sql.queues.declare), QUEUE, queues.iter()));
+            let query = self.bind_now(bind_rows(self.query(&self.sql.queues.declare), QUEUE, queues.iter()));
             self.write(&mut *self.leases().await?, query).await?;
             Ok(())
         })
@@ -144,7 +143,7 @@ impl Queues for SqlStore {
     fn queue_backlog<'a>(&'a self, queue: &'a str, most: u32) -> StoreFuture<'a, BacklogRow> {
         self.call(async move {
             let query = self.query(&self.sql.queues.backlog).bind(queue).bind(i64::from(most));
-            let row = planned_each_time(bind_now(query)).fetch_one(&mut *self.reading().await?).await?;
+            let row = planned_each_time(self.bind_now(query)).fetch_one(&mut *self.reading().await?).await?;
             let count = |name: &str| Ok::<_, StoreError>(row.try_get::<i64, _>(name)?.unsigned_abs());
             let waiting = (count("enqueued")? + count("due")?).min(u64::from(most));
             let oldest = row.try_get::<Option<i64>, _>("oldest")?.map(Timestamp::from_micros);

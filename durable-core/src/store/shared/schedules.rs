@@ -3,7 +3,7 @@
 use sqlx::FromRow;
 
 use super::SqlStore;
-use super::dialect::{FROM_CLOCK, GREATEST, bind_now, bind_row, now, parameters};
+use super::dialect::{FROM_CLOCK, GREATEST, bind_row, now, parameters};
 use crate::store::columns::{SCHEDULE, STATE_OF_SCHEDULE, names};
 use crate::store::sql::sql_statements;
 use crate::store::{ScheduleChange, ScheduleRow, Schedules, StoreFuture};
@@ -52,7 +52,7 @@ impl Schedules for SqlStore {
             let mut connection = self.writing().await?;
             let mut stored = 0;
             for it in schedules {
-                let query = bind_now(bind_row(self.query(&self.sql.schedules.upsert), SCHEDULE, it));
+                let query = self.bind_now(bind_row(self.query(&self.sql.schedules.upsert), SCHEDULE, it));
                 stored += self.write(&mut connection, query).await?;
             }
             Ok(stored)
@@ -71,9 +71,9 @@ impl Schedules for SqlStore {
             let sql = &self.sql.schedules;
             let query = match change {
                 ScheduleChange::Pause => self.query(&sql.pause).bind(name),
-                ScheduleChange::Resume => bind_now(self.query(&sql.resume).bind(name)),
+                ScheduleChange::Resume => self.bind_now(self.query(&sql.resume).bind(name)),
                 ScheduleChange::Delete => self.query(&sql.delete).bind(name),
-                ScheduleChange::Fired(tick) => bind_now(self.query(&sql.fired).bind(name).bind(tick)),
+                ScheduleChange::Fired(tick) => self.bind_now(self.query(&sql.fired).bind(name).bind(tick)),
             };
             let mut connection = self.writing().await?;
             Ok(self.write(&mut connection, query).await? > 0)

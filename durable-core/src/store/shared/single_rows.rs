@@ -7,7 +7,7 @@ use sqlx::Row;
 
 use super::SqlStore;
 use super::dialect::{
-    Connection, FENCE_HOLDS, FENCE_SEEN, FROM_CLOCK, Query, bind_now, bind_row, list, list_table, now, parameters,
+    Connection, FENCE_HOLDS, FENCE_SEEN, FROM_CLOCK, Query, bind_row, list, list_table, now, parameters,
 };
 use crate::store::columns::{END, END_OF, ExistingRow, RECORD, START, names, select};
 use crate::store::decode::decode;
@@ -75,20 +75,24 @@ impl SqlStore {
     }
 
     pub(super) fn start_statement(&self, fence: Fence, it: &NewWorkflow) -> Query {
-        bind_now(bind_row(self.fenced(&self.sql.single_rows.start, fence), START, it))
+        self.bind_now(bind_row(self.fenced(&self.sql.single_rows.start, fence), START, it))
     }
 
     pub(super) fn record_statement(&self, fence: Fence, it: &NewRecord) -> Query {
-        bind_record(self.fenced(&self.sql.single_rows.record, fence), it)
+        self.bind_record(self.fenced(&self.sql.single_rows.record, fence), it)
     }
 
     pub(super) fn record_if_absent_statement(&self, fence: Fence, it: &NewRecord) -> Query {
-        bind_record(self.fenced(&self.sql.single_rows.record_if_absent, fence), it)
+        self.bind_record(self.fenced(&self.sql.single_rows.record_if_absent, fence), it)
+    }
+
+    fn bind_record(&self, query: Query, it: &NewRecord) -> Query {
+        self.bind_now(bind_row(query, RECORD, it).bind(micros(it.ran_for)))
     }
 
     pub(super) fn finish_statement(&self, fence: Fence, it: &Finish) -> Query {
         let query = bind_row(self.fenced(&self.sql.single_rows.finish, fence), END_OF, it);
-        bind_now(bind_row(query, END, it))
+        self.bind_now(bind_row(query, END, it))
     }
 
     /// The workflows of these ids, each with whether the fence holds.
@@ -109,8 +113,4 @@ impl SqlStore {
             })
             .collect()
     }
-}
-
-fn bind_record(query: Query, it: &NewRecord) -> Query {
-    bind_now(bind_row(query, RECORD, it).bind(micros(it.ran_for)))
 }

@@ -3,7 +3,7 @@
 use sqlx::Row;
 
 use super::SqlStore;
-use super::dialect::{AND_CLOCK, LINE_FEED, bind_now, is_in, list, now};
+use super::dialect::{AND_CLOCK, LINE_FEED, is_in, list, now};
 use crate::store::sql::sql_statements;
 use crate::store::{ChangedWorkflow, KnownCode, StoreFuture, Versions};
 use crate::types::time::Timestamp;
@@ -60,7 +60,7 @@ impl Versions for SqlStore {
 
     fn versions(&self) -> StoreFuture<'_, Vec<VersionInfo>> {
         self.call(async move {
-            let query = bind_now(self.query(&self.sql.versions.in_flight));
+            let query = self.bind_now(self.query(&self.sql.versions.in_flight));
             let rows = query.fetch_all(&mut *self.reading().await?).await?;
             let mut found: Vec<VersionInfo> = Vec::new();
             for row in &rows {

@@ -6,7 +6,7 @@ use sqlx::Row;
 
 use super::SqlStore;
 use super::dialect::{
-    Connection, FROM_CLOCK, FURTHER_BELONGING, LOCK_ROWS, bind_now, is_in, list, merged_labels, now, planned_each_time,
+    Connection, FROM_CLOCK, FURTHER_BELONGING, LOCK_ROWS, is_in, list, merged_labels, now, planned_each_time,
 };
 use crate::store::failed_tail::{RecordEnd, failed_tail};
 use crate::store::rows_by_kind::add_saturating;
@@ -248,9 +248,9 @@ impl SqlStore {
         let sql = &self.sql.workflow_changes;
         let on = |text| self.query(text).bind(list(keys));
         let query = match change {
-            WorkflowChange::Resume => bind_now(on(&sql.resume)),
+            WorkflowChange::Resume => self.bind_now(on(&sql.resume)),
             WorkflowChange::Priority(priority) => on(&sql.set_priority).bind(*priority),
-            WorkflowChange::Delay(delay) => bind_now(on(&sql.set_delay).bind(micros(*delay))),
+            WorkflowChange::Delay(delay) => self.bind_now(on(&sql.set_delay).bind(micros(*delay))),
             WorkflowChange::Queue(queue) => on(&sql.move_to).bind(queue.clone()),
             WorkflowChange::Labels(labels) => on(&sql.label).bind(labels.clone()),
             WorkflowChange::Delete => return Ok(0),

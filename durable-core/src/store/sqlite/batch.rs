@@ -17,7 +17,7 @@ use crate::store::sqlite::dialect::{Query, after_the_last, bind_row};
 use crate::store::store_error::is_clash;
 use crate::store::{Entry, Fence, Finish, NewMessage, NewWorkflow, Publication, StoreError, Verdict};
 use crate::types::keys::MessageKey;
-use crate::types::time::{Timestamp, micros};
+use crate::types::time::micros;
 
 /// The numbers of rows for which there are statements.
 const SIZES: [usize; 3] = [4, 16, LARGEST];
@@ -354,7 +354,7 @@ impl SqliteStore {
         bind: impl Fn(Query, &T) -> Query,
     ) -> Result<u64, sqlx::Error> {
         // One time for all of them: what one call enqueues is ordered by its keys.
-        let (mut written, now) = (0, Timestamp::local_now());
+        let (mut written, now) = (0, self.clock.now());
         for chunk in rows.chunks(LARGEST) {
             let (text, size) = sized.of(chunk.len());
             let query = chunk.iter().fold(self.fenced(text, fence).bind(now), &bind);

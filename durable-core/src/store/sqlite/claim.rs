@@ -136,7 +136,7 @@ impl SqliteStore {
         let mut writer = self.writing().await?;
         let query = self
             .fenced(&self.sql.claim.claim, request.fence)
-            .bind(Timestamp::local_now())
+            .bind(self.clock.now())
             .bind(&request.queue)
             .bind(list(&request.known));
         let runs = runs(&query.bind(i64::from(request.limit)).fetch_all(&mut *writer).await?)?;
@@ -175,7 +175,7 @@ impl SqliteStore {
     /// It reads before it writes, so that other writers need not wait when nothing is due.
     pub(super) async fn promote_due(&self) -> Result<Promoted, StoreError> {
         let sql = &self.sql.claim;
-        let now = Timestamp::local_now();
+        let now = self.clock.now();
         let next_due = self.query(&sql.next_due).fetch_one(&mut *self.reading().await?).await?;
         let next_due: Option<Timestamp> = next_due.try_get("next_due")?;
         if next_due.is_none_or(|it| it > now) {

@@ -187,7 +187,7 @@ impl SqliteStore {
         let limits = || self.query(&sql.limits).bind(&request.queue);
         let mut row = limits().fetch_optional(&mut *transaction).await?;
         if row.is_none() {
-            let declare = self.query(&sql.declare_unlimited).bind(&request.queue).bind(Timestamp::local_now());
+            let declare = self.query(&sql.declare_unlimited).bind(&request.queue).bind(self.clock.now());
             declare.execute(&mut *transaction).await?;
             row = limits().fetch_optional(&mut *transaction).await?;
         }
@@ -213,7 +213,7 @@ impl SqliteStore {
         keyed: bool,
         claimed: &mut Claimed,
     ) -> Result<bool, StoreError> {
-        let (sql, now) = (&self.sql.claim_limited, Timestamp::local_now());
+        let (sql, now) = (&self.sql.claim_limited, self.clock.now());
         let (claim, next) =
             if keyed { (&sql.by_partition_turns, &sql.next_turn) } else { (&sql.in_order, &sql.next_in_order) };
         let asking = |text| {

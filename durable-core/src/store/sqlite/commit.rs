@@ -13,7 +13,6 @@ use crate::store::sqlite::nul::refuse_nul;
 use crate::store::store_error::is_clash;
 use crate::store::{Commit, Entry, Fence, NewWorkflow, StoreError, StoreFuture, Verdict};
 use crate::types::keys::WorkflowKey;
-use crate::types::time::Timestamp;
 
 sql_statements! {
     /// $1 key; $2 input.
@@ -118,7 +117,7 @@ impl SqliteStore {
         rows: &BatchRows<'_>,
         entries: &[Entry],
     ) -> Result<Option<Vec<Verdict>>, StoreError> {
-        let now = Timestamp::local_now();
+        let now = self.clock.now();
         let query = match (&rows.messages[..], &rows.events[..], &rows.items[..]) {
             ([message], ..) => self.send_statement(fence, message.row, now),
             (_, [it], _) | (_, _, [it]) => self.publish_statement(fence, &BatchClock::new(false), now, it.row),

@@ -9,7 +9,6 @@ use crate::store::sql::sql_statements;
 use crate::store::sqlite::SqliteStore;
 use crate::store::sqlite::dialect::list;
 use crate::store::{CancelledWorkflows, StoreFuture};
-use crate::types::time::Timestamp;
 
 sql_statements! {
     /// $1 id; $2 whether with all descendants. Descendants of workflows that have ended are included.
@@ -60,8 +59,7 @@ impl SqliteStore {
                 self.roll_back(transaction).await?;
                 return Ok(before.map(|before| CancelledWorkflows { before, runs: stopped }));
             };
-            let query =
-                self.query(&self.sql.control.cancel).bind(list(&keys)).bind(reason).bind(Timestamp::local_now());
+            let query = self.query(&self.sql.control.cancel).bind(list(&keys)).bind(reason).bind(self.clock.now());
             let rows = query.execute(&mut *transaction).await?.rows_affected();
             self.end(transaction, rows).await?;
             Ok(Some(CancelledWorkflows { before, runs: stopped }))

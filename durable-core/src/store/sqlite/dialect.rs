@@ -6,7 +6,6 @@ use sqlx::sqlite::SqliteArguments;
 use sqlx::{Sqlite, SqliteConnection, Transaction};
 
 use crate::store::columns::{Column, Value};
-use crate::types::time::Timestamp;
 
 pub(super) type Connection = SqliteConnection;
 pub(super) type Query = sqlx::query::Query<'static, Sqlite, SqliteArguments>;
@@ -81,11 +80,6 @@ pub(super) const FROM_CLOCK: &str = "";
 
 /// The same behind other tables.
 pub(super) const AND_CLOCK: &str = "";
-
-/// Binds the time, where it is a parameter.
-pub(super) fn bind_now(query: Query) -> Query {
-    query.bind(Timestamp::local_now())
-}
 
 /// The greatest and the least of several values.
 pub(super) const GREATEST: &str = "max";

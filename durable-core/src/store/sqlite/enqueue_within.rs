@@ -6,7 +6,6 @@ use super::enqueue::{bind_debounced, bind_queued, debouncing, enqueueing};
 use crate::store::enqueue_rows::{QueuedRow, StartedRow, disappeared, without_queue};
 use crate::store::sql::sql_statements;
 use crate::store::sqlite::SqliteStore;
-use crate::store::sqlite::dialect::bind_now;
 use crate::store::sqlite::nul::refuse_nul_in_workflow;
 use crate::store::{NewWorkflow, StoreError};
 
@@ -43,12 +42,12 @@ impl SqliteStore {
         it: QueuedRow<'_>,
     ) -> Result<StartedRow, StoreError> {
         if it.debounce().is_some() {
-            let query = bind_now(bind_debounced(self.query(&self.sql.enqueue_within.debounce), it));
+            let query = self.bind_now(bind_debounced(self.query(&self.sql.enqueue_within.debounce), it));
             if let Some(started) = self.debounced(connection, query, it).await? {
                 return Ok(started);
             }
         } else {
-            let query = bind_now(bind_queued(self.query(&self.sql.enqueue_within.enqueue), it));
+            let query = self.bind_now(bind_queued(self.query(&self.sql.enqueue_within.enqueue), it));
             if query.execute(&mut *connection).await?.rows_affected() > 0 {
                 self.store_large_input(connection, it.row).await?;
                 return Ok(StartedRow::Stored);

@@ -77,7 +77,7 @@ impl SqliteStore {
         message: &NewMessage,
     ) -> Result<Sent, StoreError> {
         refuse_nul_in_message(message)?;
-        let query = bind_message(self.query(&self.sql.messages.send_unfenced), message, Timestamp::local_now());
+        let query = bind_message(self.query(&self.sql.messages.send_unfenced), message, self.clock.now());
         self.sent(connection, query, message).await
     }
 
@@ -101,8 +101,7 @@ impl SqliteStore {
         fence: Fence,
         keys: &[MessageKey],
     ) -> Result<u64, StoreError> {
-        let query =
-            self.fenced(&self.sql.messages.receive, fence).bind(list(&numbers(keys))).bind(Timestamp::local_now());
+        let query = self.fenced(&self.sql.messages.receive, fence).bind(list(&numbers(keys))).bind(self.clock.now());
         Ok(query.execute(transaction).await?.rows_affected())
     }
 

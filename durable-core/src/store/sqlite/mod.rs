@@ -19,6 +19,7 @@ mod nul;
 mod poll;
 #[cfg(test)]
 mod statement_snapshots;
+mod store_clock;
 #[cfg(feature = "testing")]
 pub(super) mod table_tasks;
 mod takeover;
@@ -95,6 +96,7 @@ use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection, SqlitePool};
 use self::database_file::DatabaseFile;
 use self::dialect::{MIGRATIONS, MIGRATIONS_TABLE, Query, StoreTransaction};
 use self::file_identity::FileIdentity;
+use self::store_clock::StoreClock;
 use self::writer_connection::{ReadConnection, WriterConnection, WriterGuard};
 use crate::store::migrations;
 use crate::store::sql::statements_of_files;
@@ -124,6 +126,7 @@ pub(crate) struct SqliteStore {
     file: Arc<FileIdentity>,
     sql: Statements,
     location: Location,
+    clock: StoreClock,
     counter: StatementCounter,
 }
 
@@ -164,8 +167,17 @@ impl SqliteStore {
         let writer = WriterConnection::new(file.options.clone(), in_memory, Arc::clone(&identity));
         let closing_writer = WriterConnection::new(file.options, in_memory, Arc::clone(&identity));
         let sql = Statements::new(&render);
-        let (closed, counter) = (AtomicBool::new(false), StatementCounter::default());
-        Ok(Self { writer, readers, closing_writer, closed, file: identity, sql, location: file.location, counter })
+        Ok(Self {
+            writer,
+            readers,
+            closing_writer,
+            closed: AtomicBool::new(false),
+            file: identity,
+            sql,
+            location: file.location,
+            clock: StoreClock::default(),
+            counter: StatementCounter::default(),
+        })
     }
 
     async fn begin<'c>(&self, connection: &'c mut SqliteConnection) -> Result<StoreTransaction<'c>, sqlx::Error> {
@@ -180,6 +192,7 @@ impl SqliteStore {
         call: impl Future<Output = Result<T, StoreError>> + Send + 'a,
     ) -> StoreFuture<'a, T> {
         Box::pin(async move {
+            let _in_flight = self.counter.call();
             let result = call.await;
             if matches!(&result, Err(error) if error.kind.may_be_the_connection()) {
                 self.writer.open_anew();
@@ -244,13 +257,18 @@ impl SqliteStore {
     /// The time of the database's clock. The database is on this machine, so that is this machine's.
     #[allow(clippy::unused_async, reason = "Postgres asks its server")]
     async fn now_on(&self, _: &mut SqliteConnection) -> Result<Timestamp, StoreError> {
-        Ok(Timestamp::local_now())
+        Ok(self.clock.now())
     }
 
     /// The same for a caller without a connection.
     #[allow(clippy::unused_async, reason = "Postgres asks its server")]
     async fn ask_clock(&self) -> Result<Timestamp, StoreError> {
-        self.check_open().map(|()| Timestamp::local_now())
+        self.check_open().map(|()| self.clock.now())
+    }
+
+    /// Binds the time, which is a parameter.
+    fn bind_now(&self, query: Query) -> Query {
+        query.bind(self.clock.now())
     }
 
     #[allow(clippy::unused_self, reason = "Postgres renders the name of its schema")]
@@ -350,6 +368,16 @@ impl Lifecycle for SqliteStore {
 
     fn statement_counts(&self) -> StatementCounts {
         self.counter.read()
+    }
+
+    #[cfg(feature = "testing")]
+    fn calls_in_flight(&self) -> usize {
+        self.counter.calls_in_flight()
+    }
+
+    #[cfg(feature = "testing")]
+    fn stop_clock(&self, at: Option<Timestamp>) -> StoreFuture<'_, Timestamp> {
+        Box::pin(std::future::ready(Ok(self.clock.stop(at))))
     }
 
     fn close_work_pool(&self) {

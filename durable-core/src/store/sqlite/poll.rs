@@ -6,7 +6,6 @@ use crate::store::sql::sql_statements;
 use crate::store::sqlite::SqliteStore;
 use crate::store::sqlite::dialect::list;
 use crate::store::{PollRequest, PollResult, StoreError};
-use crate::types::time::Timestamp;
 
 sql_statements! {
     /// One row per result. $1 now; $2 the executor and $3 since when; $4 ids; $5 messages, $6 events
@@ -58,7 +57,7 @@ impl SqliteStore {
         let messages: Vec<_> = wanted.messages.iter().map(|(key, topic)| (key.get(), topic)).collect();
         let streams: Vec<_> =
             wanted.streams.iter().map(|(id, name, mark)| (id, name, mark.at.as_micros(), mark.key.get())).collect();
-        let query = self.query(&self.sql.poll.poll).bind(Timestamp::local_now());
+        let query = self.query(&self.sql.poll.poll).bind(self.clock.now());
         let query = query.bind(wanted.cancelled.map(|it| it.0.get())).bind(wanted.cancelled.map(|it| it.1));
         let query = query.bind(list(&wanted.ends)).bind(list(&messages));
         let query = query.bind(list(&wanted.events)).bind(list(&streams));

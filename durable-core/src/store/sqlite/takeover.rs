@@ -14,7 +14,6 @@ use crate::store::sqlite::claim::INPUT;
 use crate::store::sqlite::dialect::{FENCE_HOLDS, ORPHANED, list, name_and_version};
 use crate::store::{Fence, HeartbeatResult, ReleaseRequest, ReleasedWorkflows, StoreError, Takeover, TakeoverRequest};
 use crate::types::keys::WorkflowKey;
-use crate::types::time::Timestamp;
 
 /// Whether the owner of a workflow was another executor, and its process has crashed.
 const CRASHED: &str = "(w.executor is not null and w.executor <> $1
@@ -106,7 +105,7 @@ impl SqliteStore {
         lease: Duration,
         running: &[WorkflowKey],
     ) -> Result<HeartbeatResult, StoreError> {
-        let now = Timestamp::local_now();
+        let now = self.clock.now();
         let query = self.fenced(&self.sql.takeover.prolong_lease, fence).bind(now.saturating_add(lease));
         let fence_holds = self.write(&mut *self.leases().await?, query).await? > 0;
         let mut result = HeartbeatResult { fence_holds, now, ..HeartbeatResult::default() };
@@ -129,7 +128,7 @@ impl SqliteStore {
         let query = self.fenced(&self.sql.takeover.take_over, request.fence).bind(list(&known));
         let query = query.bind(i64::from(request.limit)).bind(request.running.as_deref().map(|it| list(&numbers(it))));
         let query = TOO_MANY_RECOVERIES.into_iter().fold(query, sqlx::query::Query::bind);
-        let rows = query.bind(Timestamp::local_now()).fetch_all(&mut *self.leases().await?).await?;
+        let rows = query.bind(self.clock.now()).fetch_all(&mut *self.leases().await?).await?;
         self.counter.committed(rows.len() as u64);
         Takeover::of(&rows)
     }

@@ -4,10 +4,12 @@ use std::collections::HashSet;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
-use durable_core::store::{FaultMode, FaultPlan, TableCopies, copy_tables, forget_copies, restore_tables};
+use durable_core::store::{
+    FaultMode, FaultPlan, ScheduleChange, TableCopies, copy_tables, forget_copies, restore_tables,
+};
 use durable_core::{Durable, Error, Result, Status, WorkflowCall};
 
-use super::observation::{Expectation, Observation, everything};
+use super::observation::{Expectation, Observation, everything, family};
 use super::test_engine::{TestEngine, TestProcess};
 use crate::TestApp;
 
@@ -31,7 +33,8 @@ impl TestApp {
     ///
     /// These are compared with the run without a crash:
     ///
-    /// * the status, the arguments and the result of the workflow, and of all workflows that it starts;
+    /// * the status, the arguments and the result of the workflow, and of all workflows that it starts (not those that
+    ///   are started within transactions or by schedules);
     /// * their records: position, kind, name, output and error, and the started workflow;
     /// * their events, stream items and messages. What a step publishes may come again when the step runs again, and
     ///   counts once;
@@ -185,11 +188,17 @@ impl CrashRuns<'_, '_> {
     /// Starts the workflow unless it is there, and waits until it and everything that it started has ended. Returns
     /// whether the process has lived so long.
     async fn run_in(&self, process: &TestProcess, id: &str) -> bool {
+        let store = self.engine.store();
+        for schedule in store.schedules().await.unwrap_or_default() {
+            // Its ticks in virtual time are no part of the call. What is paused is set back with the tables.
+            let paused = store.change_schedule(&schedule.name, ScheduleChange::Pause).await;
+            paused.unwrap_or_else(|error| panic!("a schedule cannot be paused: {error}"));
+        }
         let ended = async {
             let started = process.app.scope((self.start)(id.to_owned())).await;
             match started {
                 Err(error) if !process.store.is_dead() => panic!("the workflow cannot be started: {error}"),
-                _ => self.wait_for_end(process).await,
+                _ => self.wait_for_end(process, id).await,
             }
         };
         tokio::select! {
@@ -199,14 +208,14 @@ impl CrashRuns<'_, '_> {
         }
     }
 
-    async fn wait_for_end(&self, process: &TestProcess) {
+    async fn wait_for_end(&self, process: &TestProcess, id: &str) {
         let deadline = Instant::now() + RUN_LIMIT;
         let mut time = PassingTime::default();
         loop {
             let is_late = Instant::now() > deadline;
             // An end is a commit.
             if time.rest(process).await || is_late {
-                let unended = self.unended().await;
+                let unended = self.unended(id).await;
                 if unended.is_empty() {
                     return;
                 }
@@ -217,10 +226,11 @@ impl CrashRuns<'_, '_> {
     }
 
     /// The workflows of this run that have not ended, and their statuses.
-    async fn unended(&self) -> Vec<String> {
+    async fn unended(&self, id: &str) -> Vec<String> {
         let listed = self.engine.store().list(&everything()).await;
         let listed = listed.unwrap_or_else(|error| panic!("the workflows cannot be listed: {error}")).items;
-        let own = listed.iter().filter(|it| !self.earlier.contains(&it.id));
+        let family = family(&listed, id);
+        let own = listed.iter().filter(|it| family.contains(it.id.as_str()) && !self.earlier.contains(&it.id));
         let unended = own.filter(|it| !it.status.is_terminal() && it.status != Status::Parked);
         unended.map(|it| format!("{} {:?} is {}", it.name, it.id, it.status)).collect()
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use durable_core::store::{Store, StoreError, TableRows, read_application_tables};
-use durable_core::{Filter, History};
+use durable_core::{Filter, History, WorkflowInfo};
 use serde_json::Value;
 
 /// Stands for the id of the workflow that was called, which differs from run to run.
@@ -31,8 +31,10 @@ impl Observation {
         earlier: &HashSet<String>,
     ) -> Result<Self, StoreError> {
         let mut workflows = Vec::new();
-        for listed in store.list(&everything()).await?.items {
-            if !earlier.contains(&listed.id) {
+        let listed = store.list(&everything()).await?.items;
+        let family = family(&listed, id);
+        for listed in &listed {
+            if family.contains(listed.id.as_str()) && !earlier.contains(&listed.id) {
                 workflows.extend(store.export(&listed.id).await?);
             }
         }
@@ -72,6 +74,20 @@ impl Observation {
             facts.add_table(table, varying);
         }
         facts.0
+    }
+}
+
+/// The ids of a workflow and of everything that it started, directly or not. Schedules of the program start others.
+pub(super) fn family<'a>(listed: &'a [WorkflowInfo], root: &'a str) -> HashSet<&'a str> {
+    let mut family = HashSet::from([root]);
+    loop {
+        let before = family.len();
+        let children = listed.iter().filter(|it| it.parent.as_deref().is_some_and(|parent| family.contains(parent)));
+        let children: Vec<_> = children.map(|it| it.id.as_str()).collect();
+        family.extend(children);
+        if family.len() == before {
+            return family;
+        }
     }
 }
 

@@ -116,6 +116,30 @@ fn the_faq_quotes_messages_of_the_code() {
     assert!(invented.is_empty(), "no message of the code reads {invented:#?}");
 }
 
+/// The documents whose tables name the tests of the project.
+const NAMES_TESTS: &[&str] = &["docs/design/invariants.md", "docs/design/guards.md"];
+
+#[test]
+fn every_test_that_a_table_names_exists() {
+    let sources: Vec<PathBuf> =
+        ["tests", "durable-core/src", "durable/src", "durable-macros"].map(PathBuf::from).into();
+    let sources: Vec<_> = sources.iter().flat_map(|it| files_below(it, "rs")).collect();
+    let text: String = sources.iter().map(|it| read(it)).collect();
+    let mut missing = Vec::new();
+    for document in NAMES_TESTS {
+        let tables = read(Path::new(document));
+        let rows = tables.lines().filter(|it| it.starts_with('|'));
+        for name in rows.flat_map(|it| it.split('`').skip(1).step_by(2)) {
+            let is_name = name.contains('_')
+                && name.chars().all(|it| it.is_ascii_lowercase() || it.is_ascii_digit() || it == '_');
+            if is_name && !text.contains(&format!("fn {name}(")) {
+                missing.push(format!("{document}: `{name}`"));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }

@@ -1,6 +1,8 @@
 //! The database of a run, and what is in it at the end, read without the engine.
 
+use std::collections::HashMap;
 use std::fmt::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -10,14 +12,29 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, Row, SqliteC
 use tempfile::TempDir;
 
 use crate::AnyResult;
+use crate::fleet::Fleet;
 use crate::options::StoreKind;
+use crate::small_disk::SmallDisk;
+use crate::standby::{Standby, kill_server};
 use crate::workload::ACCOUNTS;
 
 pub(crate) struct TortureDatabase {
     url: String,
     /// The server of this run, with Postgres.
     pub(crate) server: Option<Server>,
+    /// The one that has taken its place, and the one that follows now.
+    primary: Option<Standby>,
+    standby: Option<Standby>,
+    /// Where the tables are, if the disk is to be full.
+    pub(crate) disk: Option<SmallDisk>,
     folder: TempDir,
+}
+
+/// What the long form counts while it is running.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Progress {
+    pub(crate) transfers: i64,
+    pub(crate) messages: i64,
 }
 
 /// What the database holds.
@@ -28,6 +45,11 @@ pub(crate) struct Outcome {
     /// The id of each transfer that was applied, once for each time.
     pub(crate) transfers: Vec<String>,
     pub(crate) cents: i64,
+    /// The values of each workflow's event, and the items of its stream, in their order. `None` is the end.
+    pub(crate) events: HashMap<String, Vec<Option<String>>>,
+    pub(crate) streams: HashMap<String, Vec<Option<String>>>,
+    /// What the database says of its file, with SQLite.
+    pub(crate) damage: Option<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -37,6 +59,7 @@ pub(crate) struct WorkflowRow {
     pub(crate) status: String,
     pub(crate) reason: Option<String>,
     pub(crate) output: Option<String>,
+    pub(crate) completed_at: Option<i64>,
 }
 
 /// The record of a step.
@@ -47,26 +70,27 @@ pub(crate) struct StepRow {
     pub(crate) output: Option<String>,
 }
 
-impl WorkflowRow {
-    pub(crate) fn has_ended(&self) -> bool {
-        matches!(&*self.status, "SUCCESS" | "ERROR" | "CANCELLED" | "PARKED")
-    }
-
-    /// Whether nothing ends it: its client may have been killed before it cancelled it.
-    pub(crate) fn may_run_on(&self) -> bool {
-        matches!(&*self.name, "endless" | "long_transactions")
-    }
-}
-
 impl TortureDatabase {
-    pub(crate) async fn create(kind: StoreKind) -> AnyResult<Self> {
+    pub(crate) async fn create(kind: StoreKind, on_small_disk: bool) -> AnyResult<Self> {
         let folder = tempfile::tempdir()?;
+        let disk = on_small_disk.then(|| SmallDisk::mount_at(&folder.path().join("disk"))).transpose()?;
         let (url, server) = match kind {
-            StoreKind::Sqlite => (format!("sqlite:{}", folder.path().join("torture.sqlite").display()), None),
+            StoreKind::Sqlite => {
+                let place = disk.as_ref().map_or(folder.path(), |it| &it.content);
+                (format!("sqlite:{}", place.join("torture.sqlite").display()), None)
+            }
             StoreKind::Postgres => {
                 let server = Server::start()?;
                 let mut connection = PgConnection::connect(&server.url()).await?;
-                sqlx::raw_sql("create database torture").execute(&mut connection).await?;
+                let mut create = "create database torture".to_owned();
+                if let Some(disk) = &disk {
+                    // The server's own user has to reach the folder. The log of the server is on another disk.
+                    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o711))?;
+                    let place = format!("create tablespace small location '{}'", disk.content.display());
+                    sqlx::raw_sql(AssertSqlSafe(place)).execute(&mut connection).await?;
+                    create += " tablespace small";
+                }
+                sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut connection).await?;
                 let url = server.url();
                 let (before, _) = url.rsplit_once('/').ok_or("the server's URL names a database")?;
                 (format!("{before}/torture"), Some(server))
@@ -92,7 +116,11 @@ impl TortureDatabase {
                 connection.close().await?;
             }
         }
-        Ok(Self { url, server, folder })
+        Ok(Self { url, server, primary: None, standby: None, disk, folder })
+    }
+
+    pub(crate) fn url(&self) -> String {
+        self.url.clone()
     }
 
     /// The port of the server, with Postgres.
@@ -121,8 +149,8 @@ impl TortureDatabase {
 
     /// A connection to another database of the server, which can do anything to this one.
     pub(crate) async fn admin(&self) -> AnyResult<PgConnection> {
-        let server = self.server.as_ref().ok_or("this nemesis is for Postgres")?;
-        Ok(PgConnection::connect(&server.url()).await?)
+        let (before, _) = self.url.rsplit_once('/').ok_or("the URL names a database")?;
+        Ok(PgConnection::connect(&format!("{before}/postgres")).await?)
     }
 
     /// A session of this database, with Postgres.
@@ -137,32 +165,128 @@ impl TortureDatabase {
         Ok(())
     }
 
+    /// Every table is written anew, under a lock.
+    pub(crate) async fn vacuum(&self) -> AnyResult<()> {
+        if self.server.is_none() {
+            let mut other = self.other_writer().await?;
+            sqlx::raw_sql("vacuum").execute(&mut other).await?;
+            other.close().await?;
+            return Ok(());
+        }
+        let mut session = self.session().await?;
+        for table in ["workflows", "steps", "messages", "executors"] {
+            sqlx::raw_sql(AssertSqlSafe(format!("vacuum full durable.{table}"))).execute(&mut session).await?;
+        }
+        session.close().await?;
+        Ok(())
+    }
+
+    /// A standby, without which no commit is acknowledged.
+    pub(crate) async fn add_standby(&mut self) -> AnyResult<()> {
+        let port = self.port().ok_or("this nemesis is for Postgres")?;
+        self.standby = Some(tokio::task::block_in_place(|| Standby::of(port))?);
+        self.execute("alter system set synchronous_standby_names = '*'").await?;
+        self.execute("select pg_reload_conf()").await?;
+        let mut admin = self.admin().await?;
+        let synchronous = "select count(*) from pg_stat_replication where sync_state = 'sync'";
+        while sqlx::query_scalar::<_, i64>(synchronous).fetch_one(&mut admin).await? == 0 {
+            tokio::time::sleep(Duration::from_millis(50)).await; // the pause of the polling
+        }
+        Ok(())
+    }
+
+    /// The server dies, its standby takes its place, and gets a standby of its own.
+    pub(crate) async fn fail_over(&mut self, fleet: &Fleet) -> AnyResult<()> {
+        let next = self.standby.take().ok_or("there is no standby")?;
+        tokio::task::block_in_place(|| match (&self.primary, &self.server) {
+            (Some(primary), _) => primary.kill(),
+            (None, Some(server)) => kill_server(server.process_id()),
+            (None, None) => Err("this nemesis is for Postgres".into()),
+        })?;
+        tokio::task::block_in_place(|| next.promote())?;
+        let old = self.port().ok_or("the URL has a port")?;
+        self.url = self.url.replace(&format!(":{old}/"), &format!(":{}/", next.port));
+        self.primary = Some(next);
+        // It has no standby yet that could confirm a commit.
+        self.execute("alter system set synchronous_standby_names = ''").await?;
+        self.execute("select pg_reload_conf()").await?;
+        for member in &fleet.members {
+            if let (Some(proxy), Some(port)) = (&member.proxy, self.port()) {
+                proxy.point_to(port).await;
+            }
+        }
+        self.add_standby().await
+    }
+
     pub(crate) async fn outcome(&self) -> AnyResult<Outcome> {
         if self.server.is_none() {
-            return outcome_in_sqlite(&self.url).await;
+            let mut outcome = outcome_in_sqlite(&self.url).await?;
+            let mut connection = SqliteConnection::connect(&self.url).await?;
+            let checked: String = sqlx::query_scalar("pragma integrity_check").fetch_one(&mut connection).await?;
+            outcome.damage = (checked != "ok").then_some(checked);
+            return Ok(outcome);
         }
         // The nemesis may end idle sessions.
         outcome_in_postgres(&format!("{}?options[idle_session_timeout]=0", self.url)).await
     }
 
+    /// How many workflows have not ended: those that are waited for.
+    pub(crate) async fn unfinished(&self) -> AnyResult<i64> {
+        if self.server.is_none() {
+            unfinished_in_sqlite(&self.url).await
+        } else {
+            unfinished_in_postgres(&self.url).await
+        }
+    }
+
+    pub(crate) async fn progress(&self) -> AnyResult<Progress> {
+        if self.server.is_none() { progress_in_sqlite(&self.url).await } else { progress_in_postgres(&self.url).await }
+    }
+
     pub(crate) fn remove(self) -> AnyResult<()> {
-        drop(self.server);
-        self.folder.close()?;
+        drop((self.standby, self.primary, self.server));
+        if self.disk.is_none() {
+            self.folder.close()?; // a mounted disk is gone with its namespace
+        }
         Ok(())
     }
 }
 
 /// Reads everything. The types of the rows are of the kind of database, and the text is the same.
 macro_rules! outcome {
-    ($function:ident, $connection:ty, $schema:literal) => {
+    ($function:ident, $unfinished:ident, $progress:ident, $connection:ty, $schema:literal) => {
+        async fn $unfinished(url: &str) -> AnyResult<i64> {
+            let mut connection = <$connection>::connect(url).await?;
+            let unfinished = concat!(
+                "select count(*) from ",
+                $schema,
+                "workflows where status not in ('SUCCESS', 'ERROR', 'CANCELLED', 'PARKED') and name not in ",
+                "('endless', 'long_transactions', 'every_second', 'every_other_second')"
+            );
+            let count = sqlx::query_scalar(unfinished).fetch_one(&mut connection).await?;
+            connection.close().await?;
+            Ok(count)
+        }
+
+        async fn $progress(url: &str) -> AnyResult<Progress> {
+            let mut connection = <$connection>::connect(url).await?;
+            let transfers = sqlx::query_scalar("select count(*) from transfers").fetch_one(&mut connection).await?;
+            let received = concat!("select count(*) from ", $schema, "messages where received_at is not null");
+            let messages = sqlx::query_scalar(received).fetch_one(&mut connection).await?;
+            connection.close().await?;
+            Ok(Progress { transfers, messages })
+        }
+
         async fn $function(url: &str) -> AnyResult<Outcome> {
             let mut connection = <$connection>::connect(url).await?;
             let mut outcome = Outcome::default();
-            let workflows = concat!("select id, name, status, reason, output from ", $schema, "workflows");
+            let workflows =
+                concat!("select id, name, status, reason, output, completed_at from ", $schema, "workflows");
             for row in sqlx::query(workflows).fetch_all(&mut connection).await? {
                 let (id, name, status) = (row.try_get("id")?, row.try_get("name")?, row.try_get("status")?);
                 let (reason, output) = (row.try_get("reason")?, row.try_get("output")?);
-                outcome.workflows.push(WorkflowRow { id, name, status, reason, output });
+                let completed_at = row.try_get("completed_at")?;
+                outcome.workflows.push(WorkflowRow { id, name, status, reason, output, completed_at });
             }
             let steps = concat!(
                 "select w.id as workflow, s.completed_at, s.output from ",
@@ -175,6 +299,28 @@ macro_rules! outcome {
                 let (workflow, completed_at) = (row.try_get("workflow")?, row.try_get("completed_at")?);
                 outcome.steps.push(StepRow { workflow, completed_at, output: row.try_get("output")? });
             }
+            let events = concat!(
+                "select w.id as workflow, e.value from ",
+                $schema,
+                "events e join ",
+                $schema,
+                "workflows w on w.key = e.workflow order by e.workflow, e.set_at, e.key"
+            );
+            for row in sqlx::query(events).fetch_all(&mut connection).await? {
+                let (workflow, value) = (row.try_get("workflow")?, row.try_get("value")?);
+                outcome.events.entry(workflow).or_default().push(value);
+            }
+            let items = concat!(
+                "select w.id as workflow, s.value from ",
+                $schema,
+                "streams s join ",
+                $schema,
+                "workflows w on w.key = s.workflow order by s.workflow, s.written_at, s.key"
+            );
+            for row in sqlx::query(items).fetch_all(&mut connection).await? {
+                let (workflow, value) = (row.try_get("workflow")?, row.try_get("value")?);
+                outcome.streams.entry(workflow).or_default().push(value);
+            }
             for row in sqlx::query("select id from transfers").fetch_all(&mut connection).await? {
                 outcome.transfers.push(row.try_get("id")?);
             }
@@ -186,5 +332,5 @@ macro_rules! outcome {
     };
 }
 
-outcome!(outcome_in_postgres, PgConnection, "durable.");
-outcome!(outcome_in_sqlite, SqliteConnection, "durable_");
+outcome!(outcome_in_postgres, unfinished_in_postgres, progress_in_postgres, PgConnection, "durable.");
+outcome!(outcome_in_sqlite, unfinished_in_sqlite, progress_in_sqlite, SqliteConnection, "durable_");

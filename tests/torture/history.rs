@@ -9,6 +9,7 @@ use crate::ledger::Ledger;
 #[derive(Debug, Clone)]
 pub(crate) struct StepRun {
     pub(crate) workflow: String,
+    pub(crate) process: String,
     /// Which step of the workflow.
     pub(crate) step: String,
     /// What the step returned, which no other run did.
@@ -34,6 +35,7 @@ pub(crate) fn step_runs(ledger: &Ledger) -> Vec<StepRun> {
         .of("begin")
         .map(|it| StepRun {
             workflow: it.workflow.clone(),
+            process: it.process.clone(),
             step: it.detail.split('/').next().unwrap_or_default().to_owned(),
             token: it.detail.clone(),
             begun: it.at,
@@ -54,9 +56,37 @@ pub(crate) fn most_at_once(intervals: impl Iterator<Item = (i64, i64)>) -> usize
     usize::try_from(most).unwrap_or_default()
 }
 
-/// The value below which this part of the values is.
-pub(crate) fn percentile(mut values: Vec<u64>, percent: usize) -> u64 {
-    values.sort_unstable();
-    let index = (values.len() * percent / 100).min(values.len().saturating_sub(1));
-    values.get(index).copied().unwrap_or_default()
+/// When each process was certainly running: from its launch until it was first killed, stopped or asked to end.
+pub(crate) fn running_times(ledger: &Ledger) -> Vec<(i64, i64)> {
+    let mut ends: HashMap<&str, i64> = HashMap::new();
+    for fact in ["killed", "signaled", "left"].into_iter().flat_map(|it| ledger.of(it)) {
+        let end = ends.entry(&fact.detail).or_insert(fact.at);
+        *end = fact.at.min(*end);
+    }
+    let launched = ledger.of("launched");
+    launched.map(|it| (it.at, ends.get(&*it.detail).copied().unwrap_or(i64::MAX))).collect()
+}
+
+/// How long it took, in milliseconds, until a step that was under way in a process when it was killed began again
+/// elsewhere.
+pub(crate) fn recovery_times(ledger: &Ledger, runs: &[StepRun]) -> Vec<u64> {
+    let mut begins: HashMap<(&str, &str), Vec<i64>> = HashMap::new();
+    let mut open: HashMap<&str, Vec<&StepRun>> = HashMap::new();
+    for run in runs {
+        begins.entry((&run.workflow, &run.step)).or_default().push(run.begun);
+        if run.ended.is_none() && run.step != "too-slow" {
+            open.entry(&run.process).or_default().push(run);
+        }
+    }
+    let mut times = Vec::new();
+    for kill in ledger.of("killed") {
+        for run in open.get(&*kill.detail).into_iter().flatten() {
+            let was_under_way = run.begun <= kill.at && run.begun > kill.at - 1_000_000;
+            let again = begins[&(&*run.workflow, &*run.step)].iter().filter(|it| **it > kill.at).min();
+            if let Some(again) = again.filter(|_| was_under_way) {
+                times.push((again - kill.at).unsigned_abs() / 1_000);
+            }
+        }
+    }
+    times
 }

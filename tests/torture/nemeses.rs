@@ -1,20 +1,19 @@
-//! What disturbs the processes and their database.
+//! What there is to disturb the processes and their database, and what each nemesis needs.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
-
-use rustix::process::Signal;
-use sqlx::Connection;
+use std::time::Duration;
 
 use crate::AnyResult;
+use crate::NotPossible;
 use crate::database::TortureDatabase;
-use crate::fleet::Fleet;
-use crate::proxy::Link;
+use crate::fleet::{Fleet, faketime_library};
+use crate::options::StoreKind;
 use crate::random::Random;
 use crate::sabotage;
+use crate::standby;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Needs {
+pub(crate) enum Needs {
     Nothing,
     Postgres,
     Sqlite,
@@ -22,8 +21,8 @@ enum Needs {
 
 macro_rules! nemeses {
     ($($nemesis:ident $name:literal $needs:ident $what:literal,)+) => {
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        enum Nemesis { $($nemesis),+ }
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub(crate) enum Nemesis { $($nemesis),+ }
 
         const ALL: &[(Nemesis, &str, Needs, &str)] = &[$((Nemesis::$nemesis, $name, Needs::$needs, $what)),+];
     };
@@ -34,173 +33,122 @@ nemeses! {
     Kill "kill" Nothing "a process is killed (SIGKILL) and replaced",
     Stop "stop" Nothing "a process is stopped (SIGSTOP) for longer than its lease, and continued",
     Deploy "deploy" Nothing "a process is asked to end (SIGTERM) and replaced",
+    FrozenHolder "frozen-holder" Nothing "a process is stopped while it holds row locks (SQLite: the write lock)",
+    DiskFull "disk-full" Nothing "the disk of the tables is full for 4 s; needs the right to mount a file system",
+    Vacuum "vacuum" Nothing "the tables are rewritten (VACUUM FULL)",
     LongTransactions "long-transactions" Postgres "twenty workflows of each process hold transactions",
     Cut "cut" Postgres "the connections of a process break",
+    LostAnswers "lost-answers" Postgres "the connections of a process break when the server answers",
+    LostCommits "lost-commits" Postgres "the connections of a process break when the server confirms a COMMIT",
+    CutInside "cut-inside" Postgres "the connections of a process break in the middle of a message",
     BlackHole "black-hole" Postgres "the connections of a process stay open and silent for 10 s",
     Latency "latency" Postgres "every packet of one process comes 200 ms later",
+    SlowCommits "slow-commits" Postgres "every commit takes 100 ms more",
     Restart "restart" Postgres "the server is stopped and started",
+    ServerCrash "server-crash" Postgres "the server ends without a word (immediate shutdown) and starts again",
     Outage "outage" Postgres "the server is away for three leases",
+    FailOver "fail-over" Postgres "the server dies, and its synchronous standby takes its place",
     Terminate "terminate" Postgres "the server ends all sessions",
     IdleTimeouts "idle-timeouts" Postgres "idle_session_timeout = 1 s, idle_in_transaction_session_timeout = 1 s",
     RefusedLogins "refused-logins" Postgres "sessions end, and logins are refused for 4 s",
+    Crowded "crowded" Postgres "sessions end, and others hold every connection of the server for 4 s",
     CancelledStatements "cancelled-statements" Postgres "the server cancels every running statement",
     Locks "locks" Postgres "the tables of the engine are locked for 5 s",
-    Sabotage "sabotage" Sqlite "rows and ledgers are changed after the run, and the checker has to find each change",
+    Clocks "clocks" Postgres "the clock of a process jumps by up to a day, to and fro; needs libfaketime",
     WriteLock "write-lock" Sqlite "another process has the write lock of the file for 5 s",
+    CheckpointKill "checkpoint-kill" Sqlite "processes are killed while the WAL is copied into the file",
+    Mix "mix" Nothing "one of those that need nothing but the database, by lot",
+    Sabotage "sabotage" Sqlite "rows and ledgers are changed after the run, and the checker has to find each change",
 }
-
-/// The nemesis of a run.
-pub(crate) struct Disturbance(Nemesis);
 
 /// All nemeses, one a line.
 pub(crate) fn list() -> String {
     ALL.iter().fold(String::new(), |all, (_, name, needs, what)| all + &format!("{name:22} {needs:?}: {what}\n"))
 }
 
-impl Disturbance {
-    pub(crate) fn named(name: &str, database: &TortureDatabase) -> AnyResult<Self> {
+impl Nemesis {
+    /// The nemesis of this name, if it is for this store and this machine has what it needs.
+    pub(crate) fn named(name: &str, store: StoreKind) -> AnyResult<Self> {
         let found = ALL.iter().find(|it| it.1 == name);
         let (nemesis, _, needs, _) =
             found.ok_or_else(|| format!("there is no nemesis {name}; there are:\n{}", list()))?;
-        match (needs, database.server.is_some()) {
-            (Needs::Postgres, false) => Err(format!("{name} is for --store postgres").into()),
-            (Needs::Sqlite, true) => Err(format!("{name} is for --store sqlite").into()),
-            _ => Ok(Self(*nemesis)),
+        match (needs, store) {
+            (Needs::Postgres, StoreKind::Sqlite) => return Err(format!("{name} is for --store postgres").into()),
+            (Needs::Sqlite, StoreKind::Postgres) => return Err(format!("{name} is for --store sqlite").into()),
+            _ => {}
         }
+        match nemesis {
+            Self::FailOver => standby::check_tools()?,
+            Self::Clocks if faketime_library().is_none() => {
+                return Err(NotPossible("there is no libfaketime.so.1: install libfaketime".to_owned()).into());
+            }
+            _ => {}
+        }
+        Ok(*nemesis)
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        ALL.iter().find(|it| it.0 == self).map_or("", |it| it.1)
+    }
+
+    /// Those of a mix.
+    pub(crate) fn mixed(store: StoreKind) -> Vec<Self> {
+        use Nemesis::{Clocks, DiskFull, FailOver, Mix, Sabotage};
+        let fits = |needs| match needs {
+            Needs::Nothing => true,
+            Needs::Postgres => store == StoreKind::Postgres,
+            Needs::Sqlite => store == StoreKind::Sqlite,
+        };
+        let all = ALL.iter().filter(|it| fits(it.2)).map(|it| it.0);
+        all.filter(|it| it.strikes() && !matches!(it, Mix | Sabotage | Clocks | DiskFull | FailOver)).collect()
     }
 
     /// Arguments for the processes.
-    pub(crate) fn extra(&self) -> &'static [&'static str] {
-        if self.0 == Nemesis::LongTransactions { &["--long-transactions"] } else { &[] }
-    }
-
-    /// After the processes have ended.
-    pub(crate) async fn finish(&self, database: &TortureDatabase, folder: &Path) -> AnyResult<()> {
-        if self.0 == Nemesis::Sabotage { sabotage::change(database, folder).await } else { Ok(()) }
+    pub(crate) fn extra(self) -> &'static [&'static str] {
+        if self == Self::LongTransactions { &["--long-transactions"] } else { &[] }
     }
 
     /// Before the processes are started.
-    pub(crate) async fn prepare(&self, database: &TortureDatabase) -> AnyResult<()> {
-        if self.0 == Nemesis::IdleTimeouts {
-            database.execute("alter database torture set idle_session_timeout = '1s'").await?;
-            database.execute("alter database torture set idle_in_transaction_session_timeout = '1s'").await?;
+    pub(crate) async fn prepare(self, database: &mut TortureDatabase) -> AnyResult<()> {
+        match self {
+            Self::IdleTimeouts => {
+                database.execute("alter database torture set idle_session_timeout = '1s'").await?;
+                database.execute("alter database torture set idle_in_transaction_session_timeout = '1s'").await?;
+            }
+            Self::SlowCommits => {
+                // The delay is for commits that reach the disk.
+                database.execute("alter system set fsync = on").await?;
+                database.execute("select pg_reload_conf()").await?;
+                database.execute("alter database torture set commit_siblings = 0").await?;
+                database.execute("alter database torture set commit_delay = 100000").await?;
+            }
+            Self::FailOver => database.add_standby().await?,
+            _ => {}
         }
         Ok(())
     }
 
-    /// Disturbs until it is time, and returns how often it did.
-    pub(crate) async fn run(
-        &self,
-        fleet: &mut Fleet,
-        database: &TortureDatabase,
-        random: &mut Random,
-        until: Instant,
-    ) -> AnyResult<u64> {
-        let mut times = 0;
-        if self.0 == Nemesis::Latency {
-            set_link(fleet, 0, Link::Slow(Duration::from_millis(200)));
-        }
-        while let Some(left) = until.checked_duration_since(Instant::now()) {
-            let pause = self.pause(random);
-            tokio::time::sleep(pause.min(left)).await;
-            if Instant::now() < until && self.strikes() {
-                self.strike(fleet, database, random).await?;
-                times += 1;
-            }
-            fleet.restart_exited()?;
-        }
-        for index in 0..fleet.members.len() {
-            set_link(fleet, index, Link::Open);
-        }
-        Ok(times)
+    /// After the processes have ended.
+    pub(crate) async fn finish(self, database: &TortureDatabase, fleet: &Fleet, folder: &Path) -> AnyResult<()> {
+        if self == Self::Sabotage { sabotage::change(database, fleet.ended_at(), folder).await } else { Ok(()) }
     }
 
-    fn strikes(&self) -> bool {
-        use Nemesis::{IdleTimeouts, Latency, LongTransactions, Nothing, Sabotage};
-        !matches!(self.0, Nothing | LongTransactions | Latency | IdleTimeouts | Sabotage)
+    /// Whether it does something again and again, and not all the time.
+    pub(crate) fn strikes(self) -> bool {
+        use Nemesis::{IdleTimeouts, Latency, LongTransactions, Nothing, Sabotage, SlowCommits};
+        !matches!(self, Nothing | LongTransactions | Latency | SlowCommits | IdleTimeouts | Sabotage)
     }
 
-    fn pause(&self, random: &mut Random) -> Duration {
-        match self.0 {
-            Nemesis::Cut | Nemesis::Terminate | Nemesis::CancelledStatements => random.millis(200, 800),
-            Nemesis::Kill | Nemesis::Stop => random.millis(500, 2_500),
+    pub(crate) fn pause(self, random: &mut Random) -> Duration {
+        match self {
+            Self::Cut
+            | Self::LostAnswers
+            | Self::LostCommits
+            | Self::CutInside
+            | Self::Terminate
+            | Self::CancelledStatements => random.millis(200, 800),
+            Self::Kill | Self::Stop | Self::FrozenHolder | Self::CheckpointKill => random.millis(500, 2_500),
             _ => random.millis(2_000, 6_000),
         }
     }
-
-    async fn strike(&self, fleet: &mut Fleet, database: &TortureDatabase, random: &mut Random) -> AnyResult<()> {
-        let index = random.index(fleet.members.len());
-        match self.0 {
-            Nemesis::Nothing
-            | Nemesis::LongTransactions
-            | Nemesis::Latency
-            | Nemesis::IdleTimeouts
-            | Nemesis::Sabotage => {}
-            Nemesis::Kill => fleet.kill_and_replace(index, random.millis(0, 1_000)).await?,
-            Nemesis::Deploy => fleet.deploy(index).await?,
-            Nemesis::Stop => {
-                fleet.signal(index, Signal::STOP);
-                tokio::time::sleep(random.millis(4_000, 7_000)).await;
-                fleet.signal(index, Signal::CONT);
-            }
-            Nemesis::Cut => {
-                set_link(fleet, index, Link::Cut);
-                tokio::time::sleep(random.millis(1, 100)).await;
-                set_link(fleet, index, Link::Open);
-            }
-            Nemesis::BlackHole => {
-                set_link(fleet, index, Link::Silent);
-                tokio::time::sleep(Duration::from_secs(10)).await;
-                set_link(fleet, index, Link::Open);
-            }
-            Nemesis::Restart => set_away(database, random.millis(1, 500)).await?,
-            Nemesis::Outage => set_away(database, Duration::from_secs(9)).await?,
-            Nemesis::Terminate => database.execute(TERMINATE).await?,
-            Nemesis::CancelledStatements => database.execute(CANCEL).await?,
-            Nemesis::RefusedLogins => {
-                database.execute("alter database torture allow_connections false").await?;
-                database.execute(TERMINATE).await?;
-                tokio::time::sleep(Duration::from_secs(4)).await;
-                database.execute("alter database torture allow_connections true").await?;
-            }
-            Nemesis::Locks => lock_tables(database).await?,
-            Nemesis::WriteLock => {
-                let mut other = database.other_writer().await?;
-                sqlx::raw_sql("begin immediate").execute(&mut other).await?;
-                tokio::time::sleep(Duration::from_secs(5)).await;
-                sqlx::raw_sql("rollback").execute(&mut other).await?;
-                other.close().await?;
-            }
-        }
-        Ok(())
-    }
-}
-
-const TERMINATE: &str = "select pg_terminate_backend(pid) from pg_stat_activity where datname = 'torture'";
-const CANCEL: &str =
-    "select pg_cancel_backend(pid) from pg_stat_activity where datname = 'torture' and state <> 'idle'";
-
-fn set_link(fleet: &Fleet, index: usize, link: Link) {
-    if let Some(proxy) = &fleet.members[index].proxy {
-        proxy.link.send_replace(link);
-    }
-}
-
-/// Stops the server, and starts it again.
-async fn set_away(database: &TortureDatabase, pause: Duration) -> AnyResult<()> {
-    let server = database.server.as_ref().ok_or("this nemesis is for Postgres")?;
-    tokio::task::block_in_place(|| server.set_running(false));
-    tokio::time::sleep(pause).await;
-    tokio::task::block_in_place(|| server.set_running(true));
-    Ok(())
-}
-
-/// Locks the tables of the engine for 5 s, from a session of the same database.
-async fn lock_tables(database: &TortureDatabase) -> AnyResult<()> {
-    let mut session = database.session().await?;
-    let lock =
-        "begin; lock table durable.workflows, durable.executors in access exclusive mode; select pg_sleep(5); commit";
-    sqlx::raw_sql(lock).execute(&mut session).await?;
-    session.close().await?;
-    Ok(())
 }

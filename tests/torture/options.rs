@@ -10,6 +10,8 @@ use crate::AnyResult;
 pub(crate) enum Command {
     Torture(TortureOptions),
     Worker(WorkerOptions),
+    /// A process that copies the WAL of this SQLite file into it again and again.
+    Checkpointer(String),
     List,
 }
 
@@ -27,6 +29,13 @@ pub(crate) struct TortureOptions {
     pub(crate) seconds: u64,
     pub(crate) seed: u64,
     pub(crate) lease: Duration,
+    pub(crate) idle_timeout: Duration,
+    /// How long the workflows have to end once the nemesis has left.
+    pub(crate) cut_off: Duration,
+    /// The long form: a mix until so much was done, or the time is up.
+    pub(crate) long: bool,
+    /// The file whose table gets the line.
+    pub(crate) write: Option<PathBuf>,
 }
 
 /// What a run gives each of its processes.
@@ -38,6 +47,7 @@ pub(crate) struct WorkerOptions {
     pub(crate) name: String,
     pub(crate) seed: u64,
     pub(crate) lease: Duration,
+    pub(crate) idle_timeout: Duration,
     pub(crate) long_transactions: bool,
 }
 
@@ -54,6 +64,8 @@ impl Command {
             return Ok(Self::List);
         }
         let (seed, lease) = (number("--seed", 1)?, Duration::from_millis(number("--lease-ms", 3_000)?));
+        let idle_timeout = Duration::from_millis(number("--idle-timeout-ms", 60_000)?);
+        let cut_off = Duration::from_secs(number("--cut-off", 90)?);
         if let Some(folder) = value("--worker") {
             return Ok(Self::Worker(WorkerOptions {
                 folder: folder.into(),
@@ -61,8 +73,12 @@ impl Command {
                 name: value("--name").ok_or("--name is missing")?,
                 seed,
                 lease,
+                idle_timeout,
                 long_transactions: has("--long-transactions"),
             }));
+        }
+        if let Some(url) = value("--checkpointer") {
+            return Ok(Self::Checkpointer(url));
         }
         let store = match value("--store").as_deref() {
             None | Some("sqlite") => StoreKind::Sqlite,
@@ -70,7 +86,9 @@ impl Command {
             Some(other) => return Err(format!("--store is sqlite or postgres, and not {other}").into()),
         };
         let nemesis = value("--nemesis").unwrap_or_else(|| "none".to_owned());
-        Ok(Self::Torture(TortureOptions { nemesis, store, seconds: number("--seconds", 10)?, seed, lease }))
+        let (long, write) = (has("--long"), value("--write").map(PathBuf::from));
+        let seconds = number("--seconds", if long { 7_200 } else { 10 })?;
+        Ok(Self::Torture(TortureOptions { nemesis, store, seconds, seed, lease, idle_timeout, cut_off, long, write }))
     }
 }
 

@@ -1,5 +1,8 @@
-//! A proxy to the Postgres server for one process: it can cut, silence and delay its connections.
+//! A proxy to the Postgres server for one process: it can cut, silence and delay its connections, and lose what is under
+//! way.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -19,12 +22,25 @@ pub(crate) enum Link {
     Silent,
     /// Everything is passed on so much later, in both directions.
     Slow(Duration),
+    /// Each connection breaks when the server answers: what it did is done, and its client does not learn it.
+    LosesAnswers,
+    /// Likewise, when the server confirms a COMMIT.
+    LosesCommits,
+    /// Each connection breaks in the middle of what is passed on next, in either direction.
+    CutsInside,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Client,
+    Server,
 }
 
 #[derive(Debug)]
 pub(crate) struct Proxy {
     pub(crate) port: u16,
     pub(crate) link: watch::Sender<Link>,
+    target: Arc<AtomicU16>,
 }
 
 impl Proxy {
@@ -32,15 +48,25 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let own_port = listener.local_addr()?.port();
         let (switch, link) = watch::channel(Link::Open);
+        let target = Arc::new(AtomicU16::new(port));
+        let of_task = Arc::clone(&target);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let link = link.clone();
                 if *link.borrow() != Link::Cut {
-                    tokio::spawn(connect(client, port, link));
+                    tokio::spawn(connect(client, of_task.load(Ordering::SeqCst), link));
                 }
             }
         });
-        Ok(Self { port: own_port, link: switch })
+        Ok(Self { port: own_port, link: switch, target })
+    }
+
+    /// New connections go to this server. Those that are there break.
+    pub(crate) async fn point_to(&self, port: u16) {
+        self.target.store(port, Ordering::SeqCst);
+        self.link.send_replace(Link::Cut);
+        tokio::time::sleep(Duration::from_millis(20)).await; // so that each connection sees it
+        self.link.send_replace(Link::Open);
     }
 }
 
@@ -48,13 +74,14 @@ async fn connect(client: TcpStream, port: u16, link: watch::Receiver<Link>) -> s
     let server = TcpStream::connect(("127.0.0.1", port)).await?;
     let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
     tokio::select! {
-        broken = pass_on(from_client, to_server, link.clone()) => broken,
-        broken = pass_on(from_server, to_client, link) => broken,
+        broken = pass_on(Source::Client, from_client, to_server, link.clone()) => broken,
+        broken = pass_on(Source::Server, from_server, to_client, link) => broken,
     }
 }
 
 /// Passes bytes on until the connection is cut or closed. One that was silent once stays so.
 async fn pass_on(
+    source: Source,
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     mut link: watch::Receiver<Link>,
@@ -71,13 +98,23 @@ async fn pass_on(
             }
             read = from.read(&mut bytes) => read?,
         };
-        if read == 0 {
+        let read = &bytes[..read];
+        if read.is_empty() {
             return Ok(());
         }
         let state = *link.borrow();
-        if let Link::Slow(delay) = state {
-            tokio::time::sleep(delay).await;
+        match (state, source) {
+            (Link::LosesAnswers, Source::Server) => return Ok(()),
+            (Link::LosesCommits, Source::Server) if confirms_commit(read) => return Ok(()),
+            (Link::CutsInside, _) => return to.write_all(&read[..read.len() / 2]).await,
+            (Link::Slow(delay), _) => tokio::time::sleep(delay).await,
+            _ => {}
         }
-        to.write_all(&bytes[..read]).await?;
+        to.write_all(read).await?;
     }
+}
+
+/// Whether an answer of the server has the tag of a COMMIT.
+fn confirms_commit(answer: &[u8]) -> bool {
+    answer.windows(7).any(|it| it == b"COMMIT\0")
 }

@@ -11,7 +11,9 @@ use crate::AnyResult;
 use crate::ledger;
 use crate::options::WorkerOptions;
 use crate::random::Random;
-use crate::workload::{Kind, ORDERED, endless, long_transactions, order, ordered};
+use crate::workload::{
+    Kind, ORDERED, batch, endless, long_transactions, order, ordered, past_deadline, patient, publishes,
+};
 
 /// Clients of one process, each of which does one thing after the other.
 const CLIENTS: u64 = 4;
@@ -24,6 +26,7 @@ pub(crate) async fn run(options: WorkerOptions) -> AnyResult<()> {
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(std::io::stderr).init();
     ledger::open(&options.folder, &options.name)?;
     let app = launch(&options).await?;
+    ledger::note("launched", "-", &options.name);
     let options = Arc::new(options);
     let running = Arc::new(AtomicU32::new(0));
     for client in 0..CLIENTS {
@@ -42,7 +45,9 @@ pub(crate) async fn run(options: WorkerOptions) -> AnyResult<()> {
             app.scope(long_transactions(20).id(id).start()).await?;
         }
     }
+    let name = options.name.clone();
     let report = app.run_until_signal().await;
+    ledger::note("left", "-", &name);
     eprintln!("{report}");
     Ok(())
 }
@@ -52,8 +57,7 @@ async fn launch(options: &WorkerOptions) -> AnyResult<Durable> {
     loop {
         let kind = Kind { is_postgres: options.url.starts_with("postgres") };
         let builder = Durable::builder("torture").system_database(&options.url).lease(options.lease);
-        // A session that fell silent keeps its locks for so long, and those that wait behind it may be silent too.
-        let builder = builder.transaction_idle_timeout(options.lease);
+        let builder = builder.transaction_idle_timeout(options.idle_timeout);
         match builder.state(kind).launch().await {
             Ok(app) => return Ok(app),
             Err(error) => eprintln!("the launch failed: {error}"),
@@ -84,8 +88,12 @@ impl Client {
                 return;
             }
             match self.random.below(10) {
-                0 | 1 => self.cancel_one(number).await,
-                2 | 3 => self.enqueue_in_order(number).await,
+                0 => self.cancel_one(number).await,
+                1 => self.enqueue_in_order(number).await,
+                2 => self.publish(number).await,
+                3 => self.miss_deadline(number).await,
+                4 => self.be_patient(number).await,
+                5 | 6 => self.batch(number).await,
                 _ => self.order(number).await,
             }
             tokio::time::sleep(self.random.millis(20, 200)).await;
@@ -95,7 +103,7 @@ impl Client {
     /// An order from its start to its result.
     async fn order(&mut self, number: u32) {
         let id = format!("order-{}-{number}", self.name);
-        let amount = i64::try_from(self.random.below(1_000)).expect("it is small");
+        let amount = self.amount();
         let since = Instant::now();
         if tried_again(|| order(id.clone(), amount).id(&id).start()).await.is_none() {
             return ledger::note("refused", &id, "start");
@@ -109,6 +117,50 @@ impl Client {
         }
         let answer = tried_again(|| async { durable::retrieve_workflow::<Vec<u32>>(&id).await?.await }).await;
         ledger::note(if answer.is_some() { "answered" } else { "refused" }, &id, &millis(since));
+    }
+
+    fn amount(&mut self) -> i64 {
+        i64::try_from(self.random.below(1_000)).expect("it is small")
+    }
+
+    async fn batch(&mut self, number: u32) {
+        let (id, amount) = (format!("batch-{}-{number}", self.name), self.amount());
+        let since = Instant::now();
+        if tried_again(|| batch(id.clone(), amount).id(&id).start()).await.is_none() {
+            return ledger::note("refused", &id, "start");
+        }
+        ledger::note("started", &id, &millis(since));
+    }
+
+    /// A stream, read from here, and the event that was set before its end.
+    async fn publish(&mut self, number: u32) {
+        let id = format!("publishes-{}-{number}", self.name);
+        if tried_again(|| publishes(id.clone()).id(&id).start()).await.is_none() {
+            return ledger::note("refused", &id, "start");
+        }
+        ledger::note("running", &id, "-");
+        let items = tried_again(|| async { read_all(&id).await }).await;
+        match items {
+            Some(items) => ledger::note("read", &id, &items.join(",")),
+            None => ledger::note("refused", &id, "read"),
+        }
+        let event = tried_again(|| durable::get_event::<u32>(&id, "progress", Duration::from_mins(1))).await;
+        ledger::note("event", &id, &event.flatten().unwrap_or_default().to_string());
+    }
+
+    /// A workflow that runs with its child until its time is up.
+    async fn miss_deadline(&mut self, number: u32) {
+        let (id, timeout) = (format!("deadline-{}-{number}", self.name), self.random.millis(200, 1_500));
+        ledger::note("bounded", &id, &timeout.as_micros().to_string());
+        let started = tried_again(|| past_deadline(id.clone(), true).id(&id).timeout(timeout).start()).await;
+        ledger::note(if started.is_some() { "running" } else { "refused" }, &id, "start");
+    }
+
+    /// Waits that end by themselves.
+    async fn be_patient(&mut self, number: u32) {
+        let id = format!("patient-{}-{number}", self.name);
+        let started = tried_again(|| patient(id.clone()).id(&id).start()).await;
+        ledger::note(if started.is_some() { "running" } else { "refused" }, &id, "start");
     }
 
     /// A workflow with a child that runs until it is cancelled.
@@ -133,6 +185,15 @@ impl Client {
             ledger::note(if enqueued.await.is_some() { "enqueued" } else { "refused" }, &id, "-");
         }
     }
+}
+
+/// All items of the stream, which its workflow closes.
+async fn read_all(id: &str) -> Result<Vec<String>, Error> {
+    let (mut reader, mut items) = (durable::read_stream::<u32>(id, "items"), Vec::new());
+    while let Some(item) = reader.next().await {
+        items.push(item?.to_string());
+    }
+    Ok(items)
 }
 
 /// Whether clients start nothing new.

@@ -258,7 +258,7 @@ impl Builder {
     /// `idle_in_transaction_session_timeout` of the role if that is shorter.
     ///
     /// A transaction that waits on a connection that fell silent runs again on another one once Postgres has ended
-    /// its session.
+    /// its session. An executor that takes over from a process ends the sessions of that process at once.
     pub fn transaction_idle_timeout(mut self, timeout: Duration) -> Self {
         self.store_settings.transaction_idle_timeout = timeout;
         self

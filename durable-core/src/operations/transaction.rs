@@ -76,7 +76,7 @@ impl<'a, R: Send + 'a> CallOptions<'a> for TransactionCallOptions<'a, R> {
         let Self { transaction, codec, call_site, mut body } = *self;
         let what = || format!("the transaction `{}`", transaction.name);
         let TransactionOptions { isolation, read_only, .. } = transaction.options;
-        let opening = TransactionStart { isolation, read_only, gives_way: false };
+        let opening = TransactionStart { isolation, read_only, ..TransactionStart::default() };
         match call_site {
             CallSite::Body(reserved) => {
                 let operation = Operation::transaction(transaction.name);

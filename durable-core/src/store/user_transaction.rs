@@ -4,6 +4,7 @@ use std::any::Any;
 use std::fmt::Debug;
 
 use crate::store::{BoxFuture, Fence, NewRecord, StoreFuture};
+use crate::types::keys::ExecutorKey;
 use crate::types::payload::Outcome;
 use crate::types::position::Position;
 
@@ -28,6 +29,8 @@ pub struct TransactionStart {
     pub read_only: bool,
     /// Whether a store with one writer may roll it back, to run again, for a caller that cannot wait.
     pub gives_way: bool,
+    /// The executor of its run. Once that is taken over, a store may end what it left open.
+    pub executor: Option<ExecutorKey>,
 }
 
 /// A database that users' transactions run in.

@@ -208,7 +208,7 @@ async fn flush(
     shutdown: &ShutdownSignal,
     unreachable: &mut bool,
 ) -> Option<(Vec<WriteRequest>, StoreError)> {
-    let WriteBatch { fence, entries, mut completions, uncertain } = batch;
+    let WriteBatch { fence, entries, mut completions, mut uncertain } = batch;
     completions.iter_mut().for_each(Completion::mark_sent);
     let mut verdicts = Vec::with_capacity(entries.len());
     let mut cannot: Option<CommitFailure> = None;
@@ -219,7 +219,13 @@ async fn flush(
         if !any_stored && (failed_alone >= MOST_FAILED || unreachable_alone >= MOST_UNREACHABLE) {
             break; // what is left was not tried
         }
-        match commit(fence, &entries[from..to], uncertain, store, shutdown, unreachable).await {
+        let committed = commit(fence, &entries[from..to], uncertain, store, shutdown, unreachable).await;
+        if let Err(failure) = &committed {
+            // An attempt without an answer may have stored them: whatever becomes of them, they are compared with what
+            // is there. A value of an event or an item of a stream would be there twice otherwise.
+            uncertain |= failure.uncertain || failure.error.kind == StoreErrorKind::Unreachable;
+        }
+        match committed {
             Ok(CommitOutcome { verdicts: range_verdicts, uncertain }) => {
                 any_stored = true;
                 verdicts.extend(range_verdicts.into_iter().zip(&completions[from..to]).map(|(verdict, completion)| {
@@ -254,7 +260,6 @@ async fn flush(
             Some(None) => &mut failed,
             None => &mut untried,
         };
-        let uncertain = uncertain || cannot.as_ref().is_some_and(|it| it.uncertain);
         aside.push(WriteRequest::Write { fence, entry: Box::new(entry), completion, uncertain });
     }
     cannot.map(|failure| (untried_first(failed, untried, WriteRequest::run), failure.error))

@@ -30,6 +30,7 @@ readiness_ends_when_the_lease_is_not_confirmed_and_returns,
 a_forgotten_transaction_does_not_stop_a_takeover,
 a_transaction_that_idles_for_too_long_is_ended_and_runs_again,
 a_transaction_whose_connection_falls_silent_runs_again,
+a_takeover_ends_the_transactions_of_silent_connections,
 }
 
 #[step]
@@ -163,6 +164,52 @@ async fn a_transaction_whose_connection_falls_silent_runs_again(database: &TestD
     let ended = tokio::time::timeout(Duration::from_secs(30), handle.result()).await.expect("it does not hang");
     assert_eq!(ended.unwrap(), 2);
     app.shutdown().await;
+}
+
+#[transaction]
+async fn locks_a_row(tx: &mut PgConnection, table: &str, key: &str) -> Result<u32> {
+    let lock = sqlx::AssertSqlSafe(format!("update {table} set value = value + 1"));
+    raw_sql(lock).execute(&mut *tx).await?;
+    let attempt = count(key);
+    if attempt <= 3 {
+        gate(key).acquire().await.unwrap().forget(); // the first has the lock; the others wait for it, one after the other
+    }
+    Ok(attempt)
+}
+
+#[workflow]
+async fn locks_in_a_transaction(table: String, key: String) -> Result<u32> {
+    locks_a_row(&table, &key).await
+}
+
+/// With the default timeout the server would end them after a minute, one after the other.
+async fn a_takeover_ends_the_transactions_of_silent_connections(database: &TestDatabase) {
+    let (key, lease) = (fresh("silent locks"), Duration::from_secs(1));
+    let (silent, link) = behind_a_proxy(database, lease).await;
+    let table = format!("{}.locked", database.schema());
+    let mut direct = database.direct_connection().await;
+    direct.execute(&format!("create table {table} (value bigint not null); insert into {table} values (0)")).await;
+    for number in 1..=3 {
+        let start = locks_in_a_transaction(table.clone(), key.clone()).id(format!("locks-{number}"));
+        silent.scope(async { start.start().await.unwrap() }).await;
+    }
+    arrived(&key, 1).await;
+    let waiting =
+        format!("select count(*) from pg_stat_activity where wait_event_type = 'Lock' and query like '%{table}%'");
+    while direct.number(&waiting).await < 2 {
+        tokio::time::sleep(Duration::from_millis(10)).await; // the pause of the polling
+    }
+    link.send_replace(Link::Frozen);
+    let other = database.builder("app").lease(lease).launch().await.unwrap();
+    gate(&key).add_permits(100);
+    for number in 1..=3 {
+        let handle = other.retrieve_workflow::<u32>(&format!("locks-{number}")).await.unwrap();
+        let ended = tokio::time::timeout(Duration::from_secs(40), handle.result()).await;
+        ended.expect("it does not wait for silent sessions").unwrap();
+    }
+    assert_eq!(direct.number(&format!("select value from {table}")).await, 3);
+    other.shutdown().await;
+    database.crash(silent).await;
 }
 
 #[cfg_attr(not(has_postgres), ignore = "no Postgres: set DURABLE_TEST_POSTGRES_URL or install postgresql")]

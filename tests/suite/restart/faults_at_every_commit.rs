@@ -1,16 +1,20 @@
 //! A crash before and after every commit, and lost answers: exhaustively.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use durable::prelude::*;
 use durable_core::store::Store;
 
-use crate::support::{FaultMode, TestDatabase, count, counted, database_tests, failing_at, fresh};
+use crate::support::{
+    FaultMode, FaultPlan, FaultyStore, TestDatabase, count, counted, database_tests, failing_at, fresh,
+};
 
 database_tests! {
     a_crash_before_any_commit_gives_the_same_result,
     a_crash_after_any_commit_gives_the_same_result,
     losing_the_answer_of_any_commit_gives_the_same_result,
+    a_batch_without_an_answer_that_is_divided_publishes_everything_once,
 }
 
 #[step]
@@ -88,4 +92,47 @@ async fn a_crash_after_any_commit_gives_the_same_result(database: &TestDatabase)
 
 async fn losing_the_answer_of_any_commit_gives_the_same_result(database: &TestDatabase) {
     run_with_faults(database, FaultMode::LostAnswer).await;
+}
+
+#[workflow]
+async fn publishes_three() -> Result<()> {
+    for number in 1..=3_u32 {
+        durable::set_event("event", &number).await?;
+        durable::write_stream("items", &number).await?;
+        noted("published", "a step, so that it is durable").await;
+    }
+    durable::close_stream("items").await
+}
+
+/// A batch is committed and its answer is lost, and the database is away for all attempts that follow at once: then its
+/// entries are tried one by one.
+async fn a_batch_without_an_answer_that_is_divided_publishes_everything_once(database: &TestDatabase) {
+    let inner = durable_core::store::open(database.url(), database.schema()).await.unwrap();
+    for at in 1.. {
+        let away = [(at, FaultMode::LostAnswer), (at + 1, FaultMode::Unreachable), (at + 2, FaultMode::Unreachable)];
+        let plan = FaultPlan { faults: BTreeMap::from(away), ..FaultPlan::default() };
+        let faulty = Arc::new(FaultyStore::over(&inner, plan));
+        let app = database.builder("divided").store(Arc::clone(&faulty) as Arc<dyn Store>).launch().await.unwrap();
+        let ids: Vec<String> = (0..8).map(|number| fresh(&format!("divided {number}"))).collect();
+        let runs: Vec<_> = ids.iter().map(|id| app.spawn_scoped(publishes_three().id(id))).collect();
+        for run in runs {
+            run.await.unwrap().unwrap();
+        }
+        for id in &ids {
+            let values: Vec<u32> =
+                app.event_history(id, "event").await.unwrap().into_iter().map(|it| it.value).collect();
+            assert_eq!(values, [1, 2, 3], "the answer of commit {at} was lost");
+            let (mut reader, mut items) = (app.read_stream::<u32>(id, "items"), Vec::new());
+            while let Some(item) = reader.next().await {
+                items.push(item.unwrap());
+            }
+            assert_eq!(items, [1, 2, 3], "the answer of commit {at} was lost");
+        }
+        let reached = faulty.was_reached();
+        app.shutdown().await;
+        if !reached {
+            break;
+        }
+    }
+    inner.close().await;
 }

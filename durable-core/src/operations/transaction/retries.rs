@@ -59,7 +59,8 @@ impl<'r> Retries<'r> {
 
     /// How the next attempt is opened.
     pub(super) fn opening(&self, start: TransactionStart) -> TransactionStart {
-        TransactionStart { gives_way: self.attempts < ATTEMPTS_THAT_GIVE_WAY, ..start }
+        let executor = Some(self.runtime.fence().executor);
+        TransactionStart { gives_way: self.attempts < ATTEMPTS_THAT_GIVE_WAY, executor, ..start }
     }
 
     /// The attempt lost a race.

@@ -10,6 +10,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, raw_sql};
 use crate::store::location::{cannot_open, shown_without_password};
 use crate::store::postgres::postgres_url::PostgresUrl;
 use crate::store::{StoreError, StoreErrorKind};
+use crate::types::keys::ExecutorKey;
 
 /// How long a host has to answer a new connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -85,12 +86,18 @@ impl Connector {
         if self.shares_sessions() { options.statement_cache_capacity(0) } else { options }
     }
 
-    /// A name for the session of one transaction: that of the application, with a mark that no other has.
-    pub(super) fn session_name(&self) -> String {
+    /// A name for the session of one transaction: that of the application, the executor, and a mark that no other has.
+    pub(super) fn session_name(&self, executor: Option<ExecutorKey>) -> String {
         let options = &self.hosts[self.current.load(Ordering::Relaxed)].0;
         let plain = options.get_application_name().unwrap_or_default();
-        let plain: String = plain.chars().filter(char::is_ascii).take(SESSION_NAME - 33).collect();
-        format!("{plain} {}", uuid::Uuid::new_v4().simple())
+        let plain: String = plain.chars().filter(char::is_ascii).take(SESSION_NAME - 34).collect();
+        let mark = uuid::Uuid::new_v4().as_u64_pair().0;
+        format!("{plain} {:016x}-{mark:016x}", executor.map_or(0, ExecutorKey::get))
+    }
+
+    /// A pattern for the names of the sessions of an executor.
+    pub(super) fn sessions_of(executor: ExecutorKey) -> String {
+        format!("% {:016x}-%", executor.get())
     }
 
     pub(super) fn shares_sessions(&self) -> bool {

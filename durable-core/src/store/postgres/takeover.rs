@@ -8,6 +8,7 @@ use sqlx::Row;
 use crate::store::columns::{ExecutorRow, RunColumns, select};
 use crate::store::decode::{self, decode};
 use crate::store::postgres::connections::no_answer;
+use crate::store::postgres::connector::Connector;
 use crate::store::postgres::dialect::{CLOCK, FENCE, FENCE_HOLDS, ORPHANED, is_known, name_and_version};
 use crate::store::postgres::executors::names_of_known;
 use crate::store::postgres::{LEASES_LOCK_TIMEOUT, PostgresStore};
@@ -16,7 +17,7 @@ use crate::store::sql::sql_statements;
 use crate::store::{
     Fence, HeartbeatResult, ReleaseRequest, ReleasedWorkflows, StoreError, StoreErrorKind, Takeover, TakeoverRequest,
 };
-use crate::types::keys::WorkflowKey;
+use crate::types::keys::{ExecutorKey, WorkflowKey};
 use crate::types::time::micros;
 
 /// The shortest time that a heartbeat has.
@@ -78,6 +79,15 @@ sql_statements! {
                 and exists (select 1 from pg_catalog.pg_locks l
                              where l.pid = a.pid and l.mode = 'RowShareLock'
                                and l.relation = 'durable.executors'::regclass)) ended";
+    /// Ends the users' transactions of an executor that was fenced out: nothing of them can be committed, and where its
+    /// connections fell silent, each would keep its locks until the server finds it idle for too long, and those that
+    /// wait for these locks on silent connections would follow one after the other. $1 a pattern for their names.
+    end_transactions =
+        "select count(*) as ended from (
+             select pg_terminate_backend(a.pid) from pg_catalog.pg_stat_activity a
+              where a.datname = current_database() and a.application_name like $1
+                and (a.usename = current_user
+                     or exists (select 1 from pg_catalog.pg_roles r where r.rolname = current_user and r.rolsuper))) ended";
     /// $1, $2 fence; $3 names and $4 how often each may be recovered; $5 limit; $6 running keys or NULL;
     /// $7 to $9 the reason. A workflow that was started here a moment ago has its
     /// first run and is not lost.
@@ -148,17 +158,34 @@ sql_statements! {
 
 impl PostgresStore {
     /// Fences an executor out. No session can prevent that for long: one that holds the executor's row and does
-    /// nothing is ended.
+    /// nothing is ended. What it has left open is ended, too.
     pub(super) async fn fence_out_or_end_sessions(&self, fence: Fence) -> Result<bool, StoreError> {
-        let first = self.call(self.raise_epoch(fence)).await;
-        if !matches!(&first, Err(error) if error.kind == StoreErrorKind::Contended) {
-            return first;
+        let mut raised = self.call(self.raise_epoch(fence)).await;
+        if matches!(&raised, Err(error) if error.kind == StoreErrorKind::Contended) {
+            let ended = self.call(self.end_idle_sessions()).await?;
+            if ended > 0 {
+                tracing::warn!(target: "durable", sessions = ended, "ended sessions that held an executor's row in an idle transaction, so that its workflows can be taken over");
+            }
+            raised = self.call(self.raise_epoch(fence)).await;
         }
-        let ended = self.call(self.end_idle_sessions()).await?;
-        if ended > 0 {
-            tracing::warn!(target: "durable", sessions = ended, "ended sessions that held an executor's row in an idle transaction, so that its workflows can be taken over");
+        if matches!(raised, Ok(true)) {
+            match self.call(self.end_transactions(fence.executor)).await {
+                Ok(0) => {}
+                Ok(ended) => {
+                    tracing::warn!(target: "durable", sessions = ended, "ended transactions of an executor that was taken over: its connections fell silent, or its process was stopped");
+                }
+                // The server ends them later, when they have been idle for too long.
+                Err(error) => {
+                    tracing::warn!(target: "durable", %error, "the transactions of an executor that was taken over could not be ended");
+                }
+            }
         }
-        self.call(self.raise_epoch(fence)).await
+        raised
+    }
+
+    async fn end_transactions(&self, executor: ExecutorKey) -> Result<i64, StoreError> {
+        let query = self.query(&self.sql.takeover.end_transactions).bind(Connector::sessions_of(executor));
+        Ok(query.fetch_one(&mut *self.leases().await?).await?.try_get("ended")?)
     }
 
     async fn end_idle_sessions(&self) -> Result<i64, StoreError> {

@@ -29,7 +29,7 @@ impl Transact for PostgresStore {
             self.counter.statement();
             let mut connection = self.transactions.acquire_in_turn().await?;
             let limit = self.settings.transaction_idle_timeout;
-            let session = self.connector.session_name();
+            let session = self.connector.session_name(start.executor);
             let mut begin = format!("{}; set local application_name = {}", begin(start.isolation), quoted(&session));
             if self.connector.shares_sessions() {
                 // The names of prepared statements that other clients of the proxy left in this session.

@@ -21,9 +21,9 @@ static PAUSED: Queue = Queue::new("standstill-paused");
 
 /// The message with which a test fails.
 fn message_of(postgres: bool, body: impl AsyncFnOnce(TestApp) + 'static) -> String {
-    let options = TestOptions { name: "standstill", postgres };
+    let options = TestOptions { name: "standstill".into(), postgres, timeout: None };
     let run = || {
-        durable::testing::run(options, |app| {
+        durable::testing::run(options, durable::testing::no_set_up, |app| {
             Box::pin(async move {
                 app.set_patience(PATIENCE);
                 body(app).await;

@@ -59,6 +59,7 @@ mod tasks;
 mod teardown;
 mod tokio_check;
 mod transaction_check;
+mod waiting_work_check;
 
 pub use self::app_tasks::Stopping;
 pub use self::builder::Builder;

@@ -68,7 +68,7 @@ pub use self::control_rows::{ChangeOutcome, ForkOutcome, ForkPoint, ForkRequest,
 pub(crate) use self::id_conflict::WorkflowIdentity;
 pub use self::location::Location;
 pub(crate) use self::location::shown_without_password;
-pub use self::maintenance_rows::{BacklogRow, DeletedWorkflow, EndCursor, EndedWorkflow, Maintenance};
+pub use self::maintenance_rows::{BacklogRow, DeletedWorkflow, EndCursor, EndedWorkflow, Maintenance, WaitingWork};
 pub use self::messaging_rows::{
     CancelledRun, CancelledWorkflows, Hint, NewMessage, Notification, Outbox, OutboxConnection, PollRequest,
     PollResult, PolledEvent, PolledMessage, Publication, PublicationKind, SendOutcome, StoredEventValue, StreamCursor,

@@ -15,3 +15,4 @@ mod repairs_in_parallel;
 mod resets;
 mod resumes;
 mod retention;
+mod unanalyzed_tables;

@@ -11,7 +11,7 @@ use durable_core::store::{
     Queues, Read, Record, ReleaseRequest, ReleasedWorkflows, RoleAccess, ScheduleChange, ScheduleRow, Schedules,
     SendOutcome, StatementCounts, StoreError, StoreErrorKind, StoreFuture, StoredEventValue, StreamCursor, StreamPage,
     Takeover, TakeoverRequest, Timestamp, Transact, Transacted, TransactionEnd, TransactionStart, UserWork, Verdict,
-    Versions, WorkFound, WorkQuery, WorkflowChange, WorkflowKey,
+    Versions, WaitingWork, WorkFound, WorkQuery, WorkflowChange, WorkflowKey,
 };
 use durable_core::{
     EventInfo, Filter, GroupBy, History, ListedExecutor, MessageInfo, Page, StepInfo, StreamItemInfo, VersionInfo,
@@ -216,6 +216,8 @@ impl Maintenance for FaultyStore {
     nth_last_ended(name: &'a str, number: u32) -> Option<WorkflowKey>;
     delete_ended(roots: &'a [WorkflowKey], before: Timestamp, dry_run: bool) -> Vec<DeletedWorkflow>;
     estimate_workflows(most: u32) -> u64;
+    waiting_work() -> Vec<WaitingWork>;
+    taken_work() -> Vec<Option<String>>;
     cancel_all(reason: &'a str) -> u64;
     reset(keep: ExecutorKey) -> ();
     }

@@ -60,7 +60,7 @@ pub use operations::fork::{ForkCall, ForkFrom, fork_workflow, restart_workflow};
 pub use operations::inline_step::{FromClosure, FromFuture, InlineStep, step};
 pub use operations::map::{Map, map};
 #[cfg(feature = "testing")]
-pub use operations::mock::{Mock, MockFunction, StepFunction};
+pub use operations::mock::{Mock, MockFunction};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use operations::outbox::send_in;
 pub use operations::patch::{deprecate_patch, patch};
@@ -81,6 +81,8 @@ pub use operations::step_context::{
     AbortReason, Cancellation, StepStatus, aborted, cancellation, idempotency_key, should_abort, state, step_status,
     workflow_id,
 };
+#[cfg(feature = "testing")]
+pub use operations::step_function::StepFunction;
 pub use operations::streams::{StreamReader, close_stream, read_stream, write_stream};
 pub use operations::transaction::TransactionCall;
 pub use operations::verify_replay::{verify_replay, verify_replays};

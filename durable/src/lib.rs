@@ -80,6 +80,8 @@ pub use durable_core::{
     set_labels, set_priority, should_abort, sleep, sleep_until, spawn, state, step, step_status, trigger_schedule,
     uuid, verify_replay, verify_replays, versions, wait_all, wait_first, workflow, workflow_id, write_stream,
 };
+#[cfg(feature = "testing")]
+pub use durable_core::{Mock, MockFunction, StepFunction};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use durable_core::{Outbox, OutboxConnection, send_in};
 pub use durable_macros::{instance, queue, scheduled, step, test, transaction, workflow};

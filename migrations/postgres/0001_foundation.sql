@@ -139,6 +139,7 @@ create table durable.executors (
     host        text    not null,
     lock_file   text,                             -- on that host, locked while the process lives
     version     text,                             -- of the program
+    takes       text,                             -- JSON: the names of its workflows and of the queues it takes from
     was_alive   boolean not null default false    -- it was taken over although its process had not ended
 );
 

@@ -145,6 +145,7 @@ create table durable_executors (
     host        text    not null,
     lock_file   text,                             -- on that host, locked while the process lives
     version     text,                             -- of the program
+    takes       text,                             -- JSON: the names of its workflows and of the queues it takes from
     was_alive   integer not null default 0        -- it was taken over although its process had not ended
 ) strict;
 

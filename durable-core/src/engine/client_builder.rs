@@ -11,7 +11,9 @@ use crate::engine::launch_patience::LaunchPatience;
 use crate::engine::lock_file_check;
 use crate::engine::tasks::Background;
 use crate::engine::tokio_check;
-use crate::registry::Registry;
+use crate::engine::waiting_work_check;
+use crate::operations::reset::refuse_others;
+use crate::registry::{Registry, Resources};
 use crate::runtime::lease::Lease;
 use crate::store::{self, Epoch, ExecutorKey, Fence, NewExecutor, RoleAccess, Store, StoreErrorKind, StoreSettings};
 use crate::types::boot_time::boot_time;
@@ -37,11 +39,14 @@ pub struct ClientBuilder {
     schema: String,
     connections: u32,
     connect_timeout: Duration,
+    /// The values of the application whose functions the client has, if it has them.
+    functions: Option<Resources>,
 }
 
 impl ClientBuilder {
     pub(super) fn new(url: String) -> Self {
-        Self { url, schema: "durable".to_owned(), connections: CONNECTIONS, connect_timeout: CONNECT_TIMEOUT }
+        let schema = "durable".to_owned();
+        Self { url, schema, connections: CONNECTIONS, connect_timeout: CONNECT_TIMEOUT, functions: None }
     }
 
     /// Sets the Postgres schema of the tables. The default is `durable`, as for
@@ -65,6 +70,29 @@ impl ClientBuilder {
         self
     }
 
+    /// Gives the client the functions of this program, with the state and the instances of this builder, so that it
+    /// [verifies replays](Client::verify_replay). It runs no workflow all the same, and the builder's other settings have
+    /// no effect.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # use durable_core as durable;
+    /// use durable::{Client, Durable, Filter, Status};
+    ///
+    /// # async fn example(url: &str) -> durable::Result<()> {
+    /// let client = Client::builder(url).functions_of(Durable::builder("shop")).connect().await?;
+    /// for report in client.verify_replays(Filter::new().status(Status::Parked)).await? {
+    ///     println!("{}: {report}", report.id);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn functions_of(mut self, application: Builder) -> Self {
+        self.functions = Some(application.resources);
+        self
+    }
+
     /// Connects. The schema has to be there, and of this release: a client neither creates nor migrates it.
     ///
     /// # Errors
@@ -76,9 +104,10 @@ impl ClientBuilder {
             return Err(config_error(message));
         }
         let tokio = tokio_check::runtime()?;
+        let registry = if self.functions.is_some() { Registry::collect()? } else { Registry::empty() };
         let patience = LaunchPatience::new(self.connect_timeout, self.connections);
         let store = self.open(&patience).await?;
-        let connected = self.connect_on(patience, tokio, Arc::clone(&store)).await;
+        let connected = self.connect_on(patience, tokio, registry, Arc::clone(&store)).await;
         if connected.is_err() {
             close(&*store).await;
         }
@@ -89,6 +118,7 @@ impl ClientBuilder {
         &self,
         patience: LaunchPatience,
         tokio: tokio::runtime::Handle,
+        registry: Registry,
         store: Arc<dyn Store>,
     ) -> Result<Client> {
         let shown = store.location().to_string();
@@ -106,6 +136,7 @@ impl ClientBuilder {
 
         let mut settings = Builder::new(NAME.to_owned()).schema(&self.schema);
         settings.store_settings = self.store_settings();
+        settings.resources = self.functions.clone().unwrap_or_default();
         // No executor has the key 0, so this fence never holds.
         let fence = Fence { executor: ExecutorKey::new(0), epoch: Epoch::new(0) };
         let executor = NewExecutor {
@@ -114,11 +145,12 @@ impl ClientBuilder {
             host: String::new(),
             lock_file: None,
             version: String::new(),
+            takes: None,
             lease: settings.lease,
         };
         let parts = RuntimeParts {
             tokio,
-            registry: Registry::empty(),
+            registry,
             store,
             keys: KeyMaker::new(),
             executor: &executor,
@@ -201,9 +233,46 @@ impl ClientBuilder {
         }
     }
 
+    /// Deletes all workflows, queues and schedules, for tests and development: what
+    /// [`reset_system_database`](crate::Durable::reset_system_database) does for an engine. `name` is the name of the
+    /// database, or of the file of SQLite, once more, so that a wrong URL does no harm.
+    ///
+    /// # Errors
+    /// The database has another name, or an executor uses it: nothing was deleted
+    /// ([`ErrorKind::Refused`](crate::ErrorKind::Refused)). The database cannot be reached, or its schema is missing or of
+    /// another release.
+    pub async fn reset(&self, name: impl AsRef<str>) -> Result<()> {
+        let patience = LaunchPatience::new(self.connect_timeout, self.connections);
+        let store = self.open(&patience).await?;
+        let reset = self.reset_on(&*store, name.as_ref()).await;
+        close(&*store).await;
+        reset
+    }
+
+    async fn reset_on(&self, store: &dyn Store, name: &str) -> Result<()> {
+        let (location, shown) = (store.location(), store.location().to_string());
+        if location.database_name().as_deref() != Some(name) {
+            let known = location
+                .database_name()
+                .map_or_else(|| "a database without a name".to_owned(), |it| format!("the database {it:?}"));
+            let message =
+                format!("{shown} is {known} and not {name:?}, so nothing was deleted: give its name, or another URL");
+            return Err(Error::new(ErrorKind::Refused, message));
+        }
+        let cannot = |error| launch::cannot("reset", &shown, &error);
+        let missing = store.missing_migrations().await.map_err(cannot)?;
+        if !missing.is_empty() {
+            return Err(self.not_migrated(&shown, &missing));
+        }
+        let none = ExecutorKey::new(0); // no executor has this key
+        refuse_others(store, none).await.map_err(cannot)??;
+        store.reset(none).await.map_err(cannot)
+    }
+
     /// Looks at the database for what keeps applications from working, or slows them down: the server and its version,
     /// the role's privileges, connections, poolers, notifications, clocks, encryption, the schema, the collation; the
-    /// file of SQLite, its journal mode and its disk; and the lock files of executors on this host. Nothing is changed.
+    /// file of SQLite, its journal mode and its disk; the lock files of executors on this host; and workflows that no
+    /// living executor takes. Nothing is changed.
     pub async fn diagnose(&self) -> Diagnosis {
         let mut diagnosis = store::diagnose(&self.url, &self.schema).await;
         if !diagnosis.is_usable() {
@@ -212,6 +281,9 @@ impl ClientBuilder {
         if let Ok(store) = store::open_with(&self.url, &self.schema, self.store_settings()).await {
             if let Ok(executors) = store.executors().await {
                 lock_file_check::check(&mut diagnosis, &executors, &store.location(), &self.schema);
+            }
+            if let (Ok(waiting), Ok(taken)) = (store.waiting_work().await, store.taken_work().await) {
+                waiting_work_check::check(&mut diagnosis, &taken, &waiting);
             }
             close(&*store).await;
         }

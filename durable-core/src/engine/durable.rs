@@ -145,7 +145,7 @@ impl Durable {
         Args: 'static,
         M: crate::MockFunction<Args, F::Output>,
     {
-        crate::Mock::set::<F, Args, M>(&self.runtime().mocks, function)
+        crate::Mock::set::<Args, M>(&self.runtime().mocks, std::any::type_name::<F>(), function)
     }
 
     /// Not public API: a scope that [`replace_in`](Self::replace_in) gives another engine.

@@ -2,9 +2,21 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
+use crate::engine::builder::Builder;
 use crate::engine::lock_file::{LockFile, LockFolder};
 use crate::store::{NewExecutor, Store};
 use crate::types::keys::ExecutorKey;
+
+/// What an executor takes, for diagnoses. In its row it is JSON.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct TakenWork {
+    /// The names of its workflows.
+    pub(super) workflows: Vec<String>,
+    /// The names of the queues that it takes work from.
+    pub(super) queues: Vec<String>,
+}
 
 /// What this executor registers with, at the launch and again after it has lost its lease.
 #[derive(Debug)]
@@ -12,12 +24,14 @@ pub(super) struct ExecutorIdentity {
     name: String,
     host: String,
     version: String,
+    takes: TakenWork,
     lease: Duration,
     lock_folder: LockFolder,
 }
 
 impl ExecutorIdentity {
-    pub(super) fn new(name: Option<&str>, version: String, lease: Duration, store: &dyn Store, schema: &str) -> Self {
+    pub(super) fn new(builder: &Builder, version: String, takes: TakenWork, store: &dyn Store) -> Self {
+        let (name, lease, schema) = (builder.executor_id.as_deref(), builder.lease, &*builder.schema);
         let host = host();
         // A configured name that two executors share means a restart. A generated name must never be
         // shared by chance: hosts and process ids repeat in containers, so it ends with a random part.
@@ -25,7 +39,7 @@ impl ExecutorIdentity {
         let generated = || format!("{host}:{}:{random:04x}", std::process::id());
         let name = name.map_or_else(generated, str::to_owned);
         let lock_folder = LockFolder::new(&host, &store.location(), schema);
-        Self { name, host, version, lease, lock_folder }
+        Self { name, host, version, takes, lease, lock_folder }
     }
 
     /// The row of an executor with this key, and its lock file. Without a lock file, for example in a
@@ -38,6 +52,7 @@ impl ExecutorIdentity {
             host: self.host.clone(),
             lock_file: lock_file.as_ref().map(LockFile::path),
             version: self.version.clone(),
+            takes: serde_json::to_string(&self.takes).ok(),
             lease: self.lease,
         };
         (executor, lock_file)

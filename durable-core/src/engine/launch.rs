@@ -10,7 +10,7 @@ use tokio::sync::{RwLock, Semaphore, watch};
 use crate::engine::build_version::build_version;
 use crate::engine::builder::Builder;
 use crate::engine::durable::Durable;
-use crate::engine::executor_identity::ExecutorIdentity;
+use crate::engine::executor_identity::{ExecutorIdentity, TakenWork};
 use crate::engine::heartbeat::Heartbeat;
 use crate::engine::launch_patience::LaunchPatience;
 use crate::engine::lock_file::{self, Application, LockFileKeeper};
@@ -107,9 +107,8 @@ async fn launch_on(
     patience.call(|| store.declare_queues(&queues)).await.map_err(|error| cannot("write to", &shown, &error))?;
 
     let keys = KeyMaker::new();
-    let executor_id = builder.executor_id.as_deref();
-    let version = version(builder).await;
-    let identity = Arc::new(ExecutorIdentity::new(executor_id, version, builder.lease, &*store, &builder.schema));
+    let (version, takes) = (version(builder).await, taken_work(builder, &registry, &queues));
+    let identity = Arc::new(ExecutorIdentity::new(builder, version, takes, &*store));
     let (executor, lock_file) = identity.executor(keys.next());
     lock_file::unlock_for_restart(&Application {
         name: builder.name.clone(),
@@ -318,10 +317,22 @@ fn declared_queues(builder: &Builder, registry: &Registry) -> Result<Vec<NewQueu
     Ok(registry.queue_rows())
 }
 
+/// The queues that this process takes work from.
+fn listened<'a>(builder: &'a Builder, queues: &'a [NewQueue]) -> impl Iterator<Item = &'a NewQueue> {
+    queues.iter().filter(|it| builder.listen_to.as_ref().is_none_or(|names| names.contains(&it.name)))
+}
+
+/// What this process takes, for diagnoses.
+fn taken_work(builder: &Builder, registry: &Registry, queues: &[NewQueue]) -> TakenWork {
+    let mut workflows: Vec<String> = registry.all().iter().map(|it| it.name.to_owned()).collect();
+    workflows.sort_unstable();
+    let queues = listened(builder, queues).map(|it| it.name.clone()).chain([INTERNAL_QUEUE.to_owned()]);
+    TakenWork { workflows, queues: queues.collect() }
+}
+
 /// Registers the queues that this process takes work from.
 fn register_queues(builder: &Builder, runtime: &Runtime, queues: &[NewQueue]) {
-    let listened = |it: &&NewQueue| builder.listen_to.as_ref().is_none_or(|names| names.contains(&it.name));
-    for queue in queues.iter().filter(listened) {
+    for queue in listened(builder, queues) {
         runtime.queues.register(&queue.name, queue.limits);
     }
     runtime.queues.register(INTERNAL_QUEUE, StoredLimits::default());

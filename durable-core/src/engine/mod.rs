@@ -63,6 +63,7 @@ mod tokio_check;
 mod transaction_check;
 #[cfg(feature = "testing")]
 mod virtual_time;
+mod waiting_work_check;
 
 pub use self::app_tasks::Stopping;
 pub use self::builder::Builder;

@@ -10,12 +10,10 @@ use crate::engine::durable::Durable;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 use crate::operations::outbox;
 use crate::operations::workflow_handle::WorkflowHandle;
-use crate::operations::{step_context, verify_replay, wait_many};
+use crate::operations::{step_context, wait_many};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 use crate::store::Outbox;
 use crate::types::error::{Error, Result};
-use crate::types::filter::Filter;
-use crate::types::replay_report::ReplayReport;
 use crate::types::version_policy::DeployReport;
 
 impl Durable {
@@ -74,23 +72,6 @@ impl Durable {
     #[must_use]
     pub fn state<T: Send + Sync + 'static>(&self) -> Arc<T> {
         step_context::state_of(self.runtime())
-    }
-
-    /// Verifies that the present code of a workflow makes the operations that are recorded: see
-    /// [`verify_replay`](crate::verify_replay).
-    ///
-    /// # Errors
-    /// As [`verify_replay`](crate::verify_replay).
-    pub fn verify_replay<I: AsRef<str>>(&self, id: I) -> impl Future<Output = Result<ReplayReport>> + Send + use<I> {
-        verify_replay::verify_one(Some(self.runtime()), id.as_ref())
-    }
-
-    /// Verifies each of the workflows that a filter selects: see [`verify_replays`](crate::verify_replays).
-    ///
-    /// # Errors
-    /// As [`list_workflows`](crate::list_workflows).
-    pub fn verify_replays(&self, filter: Filter) -> impl Future<Output = Result<Vec<ReplayReport>>> + Send + use<> {
-        verify_replay::verify_all(Some(self.runtime()), filter)
     }
 
     /// How the workflows that were in flight at the launch fit to the present code. The launch looks for workflows whose

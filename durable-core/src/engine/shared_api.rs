@@ -16,12 +16,14 @@ use crate::operations::schedule_admin::{self, ScheduleInfo};
 use crate::operations::send::{self, SendCall};
 use crate::operations::streams::{self, StreamReader};
 use crate::operations::workflow_handle::{self, WorkflowHandle};
-use crate::operations::{admin, export_import};
+use crate::operations::{admin, export_import, verify_replay};
 use crate::store::ScheduleChange;
 use crate::types::error::Result;
 use crate::types::executor_listing::ListedExecutor;
+use crate::types::filter::Filter;
 use crate::types::history::History;
 use crate::types::payload::Payload;
+use crate::types::replay_report::ReplayReport;
 use crate::types::status::Status;
 use crate::types::version_policy::VersionInfo;
 
@@ -102,6 +104,31 @@ macro_rules! shared_methods {
             /// As [`versions`](crate::versions).
             pub fn versions(&self) -> impl Future<Output = Result<Vec<VersionInfo>>> + Send + use<> {
                 admin::versions_through(Some(self.runtime()))
+            }
+
+            /// Verifies that the present code of a workflow makes the operations that are recorded: see
+            /// [`verify_replay`](crate::verify_replay). A client needs
+            /// [`functions_of`](crate::ClientBuilder::functions_of) for it: otherwise it knows no function.
+            ///
+            /// # Errors
+            /// As [`verify_replay`](crate::verify_replay).
+            pub fn verify_replay<I: AsRef<str>>(
+                &self,
+                id: I,
+            ) -> impl Future<Output = Result<ReplayReport>> + Send + use<I> {
+                verify_replay::verify_one(Some(self.runtime()), id.as_ref())
+            }
+
+            /// Verifies each of the workflows that a filter selects: see [`verify_replays`](crate::verify_replays). A
+            /// client needs [`functions_of`](crate::ClientBuilder::functions_of) for it.
+            ///
+            /// # Errors
+            /// As [`list_workflows`](crate::list_workflows).
+            pub fn verify_replays(
+                &self,
+                filter: Filter,
+            ) -> impl Future<Output = Result<Vec<ReplayReport>>> + Send + use<> {
+                verify_replay::verify_all(Some(self.runtime()), filter)
             }
 
             /// Reads everything that the database has of a workflow: see [`export_workflow`](crate::export_workflow).

@@ -132,7 +132,12 @@ pub(crate) fn list(
     let look = Look::through(engine);
     let question = move |runtime: Arc<Runtime>| {
         let filter = filter.clone();
-        async move { runtime.store.list(&filter).await.map(Ok) }
+        async move {
+            match filter.check() {
+                Ok(()) => runtime.store.list(&filter).await.map(Ok),
+                Err(error) => Ok(Err(error)),
+            }
+        }
     };
     look.ask(Operation::once("list_workflows"), "list workflows", question)
 }
@@ -147,7 +152,10 @@ pub(crate) fn count(
         let filter = filter.clone();
         async move {
             let most = filter.limit.unwrap_or(COUNT_LIMIT);
-            runtime.store.count(&filter, group, most).await.map(Ok)
+            match filter.check() {
+                Ok(()) => runtime.store.count(&filter, group, most).await.map(Ok),
+                Err(error) => Ok(Err(error)),
+            }
         }
     };
     look.ask(Operation::once("count_workflows"), "count workflows", question)

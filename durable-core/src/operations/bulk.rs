@@ -203,6 +203,7 @@ fn check(request: &BulkRequest) -> Result<()> {
         let message = "this change would be made on every workflow, because its filter has no condition: add one, such as `.status(..)` or `.created_before(..)`";
         return Err(Error::new(ErrorKind::Misuse, message));
     }
+    request.filter.check()?;
     if let BulkAction::SetLabels(labels) = &request.action {
         label_change(labels)?;
     }

@@ -1,23 +1,16 @@
 //! Mocks: what a test puts in the place of a step.
 
-use std::any::{Any, type_name};
+use std::any::Any;
+#[cfg(feature = "testing")]
+use std::any::type_name;
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
 #[cfg(feature = "testing")]
 use crate::journal::current_engine;
-use crate::operations::step::StepCall;
 use crate::runtime::mocks::{AnyMock, Mocks};
 use crate::types::sync::lock;
-
-/// A function with the attribute `#[step]`, as a value: `Args` are its arguments, as a tuple.
-///
-/// It is implemented for every such function of at most eight arguments. References among them are `&'static`.
-pub trait StepFunction<Args> {
-    /// What the step returns.
-    type Output;
-}
 
 /// A function that a test puts in the place of a step with these arguments: see [`Mock`].
 pub trait MockFunction<Args, R>: Send + Sync + 'static {
@@ -27,13 +20,6 @@ pub trait MockFunction<Args, R>: Send + Sync + 'static {
 
 macro_rules! by_number_of_arguments {
     ($($argument:ident)*) => {
-        impl<F, $($argument,)* R: 'static> StepFunction<($($argument,)*)> for F
-        where
-            F: Fn($($argument),*) -> StepCall<'static, R>,
-        {
-            type Output = R;
-        }
-
         impl<F, $($argument,)* R> MockFunction<($($argument,)*), R> for F
         where
             F: Fn($($argument),*) -> R + Send + Sync + 'static,
@@ -78,16 +64,15 @@ struct MockedStep<Args, R> {
 }
 
 impl<R: Send + 'static> Mock<R> {
-    /// Puts a function in the place of a step.
-    pub(crate) fn set<F, Args, M>(mocks: &Mocks, function: M) -> Self
+    /// Puts a function in the place of the step whose function has this path.
+    pub(crate) fn set<Args, M>(mocks: &Mocks, step: &'static str, function: M) -> Self
     where
-        F: StepFunction<Args, Output = R>,
         Args: 'static,
         M: MockFunction<Args, R>,
     {
         let state = Arc::new(MockState { calls: Mutex::new(0), first: Mutex::new(VecDeque::new()) });
         let mocked = MockedStep { function: Box::new(function), state: Arc::clone(&state) };
-        mocks.set(type_name::<F>(), Arc::new(mocked));
+        mocks.set(step, Arc::new(mocked));
         Self { state }
     }
 }

@@ -41,6 +41,8 @@ pub(crate) mod spawn;
 pub(crate) mod start;
 pub(crate) mod step;
 pub(crate) mod step_context;
+#[cfg(feature = "testing")]
+pub(crate) mod step_function;
 pub(crate) mod step_on_thread;
 pub(crate) mod streams;
 pub(crate) mod transaction;

@@ -117,7 +117,7 @@ where
             Ok(EnqueueOutcome::OtherDatabase) => return Err(other_database("start_in", &runtime)),
             Err(error) => return Err(refused(&format!("the workflow {:?}", new.id), &error)),
         };
-        Ok(WorkflowHandle::new(started, codec))
+        Ok(WorkflowHandle::new(started, codec).not_committed())
     }
 }
 

@@ -9,7 +9,7 @@ use crate::journal::context::CallSite;
 use crate::operations::caller_errors::failed_to;
 use crate::runtime::Runtime;
 use crate::runtime::stop_reason::StopReason;
-use crate::store::StoreError;
+use crate::store::{ExecutorKey, Store, StoreError};
 use crate::types::error::{Error, ErrorKind, Result};
 
 /// How long the bodies that run here have for their end.
@@ -33,17 +33,7 @@ pub(crate) async fn reset(runtime: &Arc<Runtime>) -> Result<()> {
 async fn reset_alone(runtime: &Arc<Runtime>) -> Result<()> {
     let cannot = |error: StoreError| failed_to(runtime, "reset the database", &error);
     let own = runtime.fence().executor;
-    let executors = runtime.store.executors().await.map_err(cannot)?;
-    let living: Vec<_> =
-        executors.iter().filter(|it| it.key != own && !it.expired).map(|it| format!("{:?}", it.name)).collect();
-    if !living.is_empty() {
-        let message = format!(
-            "the database {} is used by other executors, and is not reset: {}; shut them down first; those of killed processes count for the length of their lease",
-            runtime.store.location(),
-            living.join(", ")
-        );
-        return Err(Error::new(ErrorKind::Refused, message));
-    }
+    refuse_others(&*runtime.store, own).await.map_err(cannot)??;
     let _no_claim = runtime.claims.write().await;
     // Callers that wait get an answer: the workflows end before they are deleted.
     runtime.store.cancel_all(REASON).await.map_err(cannot)?;
@@ -58,6 +48,22 @@ async fn reset_alone(runtime: &Arc<Runtime>) -> Result<()> {
     runtime.queues.notify_all();
     tracing::warn!(target: "durable", app = %runtime.settings.name, database = %runtime.store.location(), "the system database was reset");
     Ok(())
+}
+
+/// Refuses a database that other executors use.
+pub(crate) async fn refuse_others(store: &dyn Store, own: ExecutorKey) -> std::result::Result<Result<()>, StoreError> {
+    let executors = store.executors().await?;
+    let living: Vec<_> =
+        executors.iter().filter(|it| it.key != own && !it.expired).map(|it| format!("{:?}", it.name)).collect();
+    if living.is_empty() {
+        return Ok(Ok(()));
+    }
+    let message = format!(
+        "the database {} is used by other executors, and is not reset: {}; shut them down first; those of killed processes count for the length of their lease",
+        store.location(),
+        living.join(", ")
+    );
+    Ok(Err(Error::new(ErrorKind::Refused, message)))
 }
 
 /// Drops the bodies that run here, and waits for their end.

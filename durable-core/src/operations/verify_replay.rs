@@ -91,6 +91,9 @@ pub(crate) fn verify_all(
     let question = move |runtime: Arc<Runtime>| {
         let filter = filter.clone();
         async move {
+            if let Err(error) = filter.check() {
+                return Ok(Err(error));
+            }
             let mut reports = Vec::new();
             for listed in runtime.store.list(&filter).await? {
                 reports.extend(verify_by_id(&runtime, &listed.id).await?); // it may have been deleted

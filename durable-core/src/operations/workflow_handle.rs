@@ -23,7 +23,7 @@ use crate::runtime::activity::Activity;
 use crate::runtime::running_workflows::{RunProgress, RunningWorkflow};
 use crate::runtime::stop_reason::StopReason;
 use crate::store::{BoxFuture, FinishedWorkflow};
-use crate::types::error::{Error, Result};
+use crate::types::error::{Error, ErrorKind, Result};
 use crate::types::id::check_id;
 use crate::types::payload::{Codec, Outcome, Payload, RecordedError};
 use crate::types::status::Status;
@@ -38,12 +38,20 @@ pub struct WorkflowHandle<T, E = Error> {
     runtime: Arc<Runtime>,
     id: String,
     run: Option<Arc<RunningWorkflow>>,
+    /// Whether its row was committed when the handle was made: then it has been deleted, if there is none.
+    is_committed: bool,
     codec: Codec<Result<T, E>>,
 }
 
 impl<T, E> WorkflowHandle<T, E> {
     pub(crate) fn new(started: StartedWorkflow, codec: Codec<Result<T, E>>) -> Self {
-        Self { runtime: started.runtime, id: started.id, run: started.run, codec }
+        Self { runtime: started.runtime, id: started.id, run: started.run, is_committed: true, codec }
+    }
+
+    /// The same, of a workflow that the user's transaction may not have committed yet.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    pub(super) fn not_committed(self) -> Self {
+        Self { is_committed: false, ..self }
     }
 
     /// The workflow's id.
@@ -101,8 +109,8 @@ where
     /// Inside a workflow the result is recorded, at a position that is reserved when this is called.
     ///
     /// # Errors
-    /// The workflow's own error; or an error of the engine: it was cancelled, it is parked, this
-    /// process shuts down (the workflow is safe, ask again elsewhere).
+    /// The workflow's own error; or an error of the engine: it was cancelled, it is parked, it was deleted
+    /// ([`ErrorKind::NotFound`]), this process shuts down (the workflow is safe, ask again elsewhere).
     pub fn result(&self) -> impl Future<Output = Result<T, E>> + Send + use<T, E> {
         let call_site = CallSite::here();
         let handle = self.clone();
@@ -187,14 +195,23 @@ where
             {
                 return Some(ended);
             }
-            let wait_for = WaitFor::End { id: self.id.as_str().into(), parked_counts: !in_body };
-            if let Some(WaitResult::Ended(ended)) = self.runtime.waiters.wait(&self.id, wait_for, in_body).next().await
-            {
-                return Some(ended);
+            let id = self.id.as_str().into();
+            let wait_for = WaitFor::End { id, parked_counts: !in_body, missing_counts: self.is_committed };
+            match self.runtime.waiters.wait(&self.id, wait_for, in_body).next().await {
+                Some(WaitResult::Ended(ended)) => return Some(ended),
+                Some(WaitResult::Missing) => return Some(Arc::new(self.deleted())),
+                _ => {}
             }
             // This process may have claimed it from its queue meanwhile.
             here = Some(self.runtime.running.get(&self.id)?);
         }
+    }
+
+    /// An end with the error that there is no such workflow any more.
+    fn deleted(&self) -> FinishedWorkflow {
+        let message = format!("the workflow {:?} was deleted, so it has no result", self.id);
+        let error = Error::new(ErrorKind::NotFound, message).with_workflow(&self.id);
+        self.ended_by(Outcome::Error(RecordedError::from_engine(&error).to_text()))
     }
 
     fn ended_by(&self, outcome: Outcome) -> FinishedWorkflow {
@@ -207,7 +224,7 @@ impl<T: Payload> WorkflowHandle<T> {
     /// The handle of a workflow that exists.
     pub(super) fn of_existing(runtime: &Arc<Runtime>, id: String) -> Self {
         let run = runtime.running.get(&id);
-        Self { runtime: Arc::clone(runtime), id, run, codec: Codec::<Result<T>>::BY_MESSAGE }
+        Self { runtime: Arc::clone(runtime), id, run, is_committed: true, codec: Codec::<Result<T>>::BY_MESSAGE }
     }
 }
 
@@ -235,7 +252,7 @@ pub(crate) fn retrieve<T: Payload>(
         check_id("the workflow id", &id)?;
         status.await?;
         let run = runtime.running.get(&id);
-        Ok(WorkflowHandle { runtime, id, run, codec: Codec::<Result<T>>::BY_MESSAGE })
+        Ok(WorkflowHandle { runtime, id, run, is_committed: true, codec: Codec::<Result<T>>::BY_MESSAGE })
     }
 }
 
@@ -254,7 +271,8 @@ where
 
 impl<T, E> Clone for WorkflowHandle<T, E> {
     fn clone(&self) -> Self {
-        Self { runtime: Arc::clone(&self.runtime), id: self.id.clone(), run: self.run.clone(), codec: self.codec }
+        let (runtime, id, run) = (Arc::clone(&self.runtime), self.id.clone(), self.run.clone());
+        Self { runtime, id, run, is_committed: self.is_committed, codec: self.codec }
     }
 }
 

@@ -17,6 +17,7 @@ pub(super) struct PollRow {
     /// The index in the request; for a row without an index, the time or the key.
     number: i64,
     key: Option<i64>,
+    id: Option<String>,
     status: Option<String>,
     output: Option<String>,
 }
@@ -30,12 +31,13 @@ where
 {
     let mut found = PollResult::default();
     for row in rows {
-        let PollRow { what, number, key, output, status: row_status } = PollRow::from_row(row)?;
+        let PollRow { what, number, key, id, output, status: row_status } = PollRow::from_row(row)?;
         let index = usize::try_from(number).unwrap_or_default(); // an index comes from our own request
         match &*what {
             "now" => found.now = number.into(),
             "cancelled" => found.cancelled.push(number.into()),
             "end" => found.ends.push(decode::<_, FinishedRow, _>(row)?),
+            "missing" => found.missing.extend(id),
             "message" => {
                 let (key, payload) = (key.unwrap_or_default(), output.unwrap_or_default());
                 found.messages.push(PolledMessage { index, key: key.into(), payload });

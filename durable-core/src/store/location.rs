@@ -15,6 +15,21 @@ pub struct Location {
     pub in_memory: bool,
 }
 
+impl Location {
+    /// The name of the database, or of the file; `None` in memory, or if it is not certain.
+    #[must_use]
+    pub fn database_name(&self) -> Option<String> {
+        match &self.file {
+            Some(file) => file.file_name().map(|it| it.to_string_lossy().into_owned()),
+            None => {
+                let url = url::Url::parse(&self.shown).ok().filter(url::Url::has_host)?;
+                let name = url.path().trim_start_matches('/').to_owned();
+                Some(name).filter(|it| !it.is_empty() && !it.contains(['/', '%']))
+            }
+        }
+    }
+}
+
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.shown)

@@ -32,12 +32,30 @@ pub trait Maintenance: Send + Sync + Debug {
     /// About how many workflows there are. It takes milliseconds at most, and may stop at `most`.
     fn estimate_workflows(&self, most: u32) -> StoreFuture<'_, u64>;
 
+    /// What waits for a process that takes it, by queue and name: on queues that are not paused, and without an owner. Of
+    /// each of the two at most 20,000 workflows are counted.
+    fn waiting_work(&self) -> StoreFuture<'_, Vec<WaitingWork>>;
+
+    /// What each executor that lives has registered as what it takes.
+    fn taken_work(&self) -> StoreFuture<'_, Vec<Option<String>>>;
+
     /// Cancels every workflow that has not ended.
     fn cancel_all<'a>(&'a self, reason: &'a str) -> StoreFuture<'a, u64>;
 
     /// Deletes all workflows and whatever belongs to them, the queues, the schedules, and the executors other than
     /// `keep`.
     fn reset(&self, keep: ExecutorKey) -> StoreFuture<'_, ()>;
+}
+
+/// Workflows of one name that wait for a process that takes them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WaitingWork {
+    /// The queue; `None` if they are to go on without one.
+    pub queue: Option<String>,
+    /// The registered name.
+    pub name: String,
+    /// How many they are.
+    pub workflows: u64,
 }
 
 /// A place in the order of the ends of workflows.

@@ -86,6 +86,8 @@ pub struct PollResult {
     pub cancelled: Vec<WorkflowKey>,
     /// Those of the ids that have ended or are parked.
     pub ends: Vec<FinishedWorkflow>,
+    /// Those of the ids that no workflow has.
+    pub missing: Vec<String>,
     /// For each pair, by its index in the request, the oldest message that was not received yet.
     pub messages: Vec<PolledMessage>,
     /// For each pair, by its index, the last value of the event, or that it will never be set.

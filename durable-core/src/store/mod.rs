@@ -76,7 +76,7 @@ pub use self::faulty_store::{FaultMode, FaultPlan, FaultyStore, HoldAt};
 pub(crate) use self::id_conflict::WorkflowIdentity;
 pub use self::location::Location;
 pub(crate) use self::location::shown_without_password;
-pub use self::maintenance_rows::{BacklogRow, DeletedWorkflow, EndCursor, EndedWorkflow, Maintenance};
+pub use self::maintenance_rows::{BacklogRow, DeletedWorkflow, EndCursor, EndedWorkflow, Maintenance, WaitingWork};
 pub use self::messaging_rows::{
     CancelledRun, CancelledWorkflows, Hint, NewMessage, Notification, Outbox, OutboxConnection, PollRequest,
     PollResult, PolledEvent, PolledMessage, Publication, PublicationKind, SendOutcome, StoredEventValue, StreamCursor,

@@ -47,7 +47,7 @@ pub async fn open_with(url: &str, schema: &str, settings: StoreSettings) -> Resu
 pub fn migration_script(url: &str, schema: &str) -> Result<String, StoreError> {
     match scheme(url) {
         #[cfg(feature = "postgres")]
-        "postgres" | "postgresql" => crate::store::postgres::migration_script(schema),
+        "postgres" | "postgresql" => crate::store::postgres::migration_script(url, schema),
         #[cfg(feature = "sqlite")]
         "sqlite" => Ok(crate::store::sqlite::migration_script()),
         #[cfg(not(feature = "postgres"))]

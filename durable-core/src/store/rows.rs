@@ -254,6 +254,8 @@ pub struct NewExecutor {
     pub lock_file: Option<String>,
     /// The program's version.
     pub version: String,
+    /// The names of its workflows, and of the queues that it takes work from, as JSON.
+    pub takes: Option<String>,
     /// How long it counts as alive after a heartbeat.
     pub lease: Duration,
 }

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::types::error::{Error, ErrorKind, Result};
 use crate::types::page::Cursor;
 use crate::types::status::Status;
 
@@ -38,6 +39,7 @@ pub struct Filter {
     pub(crate) versions: Vec<String>,
     pub(crate) parents: Vec<String>,
     pub(crate) started_by: Vec<String>,
+    pub(crate) forked_from: Vec<String>,
     pub(crate) labels: Vec<(String, String)>,
     pub(crate) created: TimeRange,
     pub(crate) started: TimeRange,
@@ -140,6 +142,12 @@ impl Filter {
         self
     }
 
+    /// Only forks of the workflow with this id, and what it was restarted as. A second call adds a second workflow.
+    pub fn forked_from(mut self, id: impl Into<String>) -> Self {
+        self.forked_from.push(id.into());
+        self
+    }
+
     /// Only workflows with this label. After a second call both labels must match.
     pub fn label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.labels.push((name.into(), value.into()));
@@ -212,6 +220,38 @@ impl Filter {
     pub fn with_payloads(mut self) -> Self {
         self.payloads = true;
         self
+    }
+
+    /// Refuses a text that no workflow can have: the databases disagree on what it selects.
+    ///
+    /// # Errors
+    /// One of its texts has a NUL character in it.
+    pub(crate) fn check(&self) -> Result<()> {
+        let lists = [
+            ("name", &self.names),
+            ("queue", &self.queues),
+            ("partition key", &self.partition_keys),
+            ("executor", &self.executors),
+            ("version", &self.versions),
+            ("parent", &self.parents),
+            ("user", &self.started_by),
+            ("id of a forked workflow", &self.forked_from),
+        ];
+        let of_lists = lists.iter().flat_map(|(what, texts)| texts.iter().map(|text| (*what, text)));
+        let ids = self.ids.iter().flatten().map(|text| ("id", text));
+        let labels = self.labels.iter().flat_map(|(name, value)| [("label's name", name), ("label's value", value)]);
+        let single = [("prefix", &self.id_prefix), ("error text", &self.error_contains)];
+        let single = single.into_iter().filter_map(|(what, text)| text.as_ref().map(|text| (what, text)));
+        match of_lists.chain(ids).chain(labels).chain(single).find(|(_, text)| text.contains('\0')) {
+            None => Ok(()),
+            Some((what, text)) => {
+                let shown: String = text.chars().take(40).collect();
+                let message = format!(
+                    "the {what} {shown:?} of the filter has a NUL character in it, which no workflow can have: leave it out"
+                );
+                Err(Error::new(ErrorKind::Misuse, message))
+            }
+        }
     }
 
     /// Whether it selects workflows by something, apart from the limit and the order.

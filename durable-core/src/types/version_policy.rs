@@ -67,7 +67,9 @@ pub struct VersionInfo {
     pub enqueued: u64,
     /// How many are DELAYED.
     pub delayed: u64,
-    /// When the oldest of those was started.
+    /// How many are PARKED. They are not in flight, and may need this version when they are resumed.
+    pub parked: u64,
+    /// When the oldest of those that are in flight was started.
     pub oldest: Option<DateTime<Utc>>,
     /// How many executors of it live.
     pub executors: u64,

@@ -11,8 +11,9 @@ use crate::types::status::Status;
 #[derive(Debug, Clone)]
 pub(crate) enum WaitFor {
     /// The end of the workflow with this id. A workflow that waits for another one waits on while that
-    /// one is parked; for a caller outside, parking is an answer.
-    End { id: Arc<str>, parked_counts: bool },
+    /// one is parked; for a caller outside, parking is an answer. That there is no such workflow is one, too, unless it
+    /// may not be committed yet.
+    End { id: Arc<str>, parked_counts: bool, missing_counts: bool },
     /// The oldest message on a topic, to the workflow with this key.
     Message { workflow: WorkflowKey, topic: Arc<str> },
     /// The value of an event of the workflow with this id. Parking counts as for its end.
@@ -25,6 +26,8 @@ pub(crate) enum WaitFor {
 #[derive(Debug, Clone)]
 pub(crate) enum WaitResult {
     Ended(Arc<FinishedWorkflow>),
+    /// There is no such workflow.
+    Missing,
     Message {
         key: MessageKey,
         payload: String,
@@ -43,21 +46,29 @@ pub(super) type WaiterKey = (Hint, u64);
 #[derive(Debug, Default)]
 pub(crate) struct PollBatch {
     pub(crate) request: PollRequest,
-    ends: HashMap<String, Vec<(WaiterKey, bool)>>,
+    ends: HashMap<String, Vec<EndWaiter>>,
     messages: Vec<WaiterKey>,
     events: Vec<(WaiterKey, bool)>,
     streams: Vec<(WaiterKey, bool)>,
 }
 
+/// A waiter for the end of a workflow, and what else is an answer for it.
+#[derive(Debug, Clone, Copy)]
+struct EndWaiter {
+    key: WaiterKey,
+    parked_counts: bool,
+    missing_counts: bool,
+}
+
 impl PollBatch {
     pub(super) fn add(&mut self, key: WaiterKey, wait_for: &WaitFor) {
         match wait_for {
-            WaitFor::End { id, parked_counts } => {
+            &WaitFor::End { ref id, parked_counts, missing_counts } => {
                 let waiters = self.ends.entry(id.to_string()).or_default();
                 if waiters.is_empty() {
                     self.request.ends.push(id.to_string());
                 }
-                waiters.push((key, *parked_counts));
+                waiters.push(EndWaiter { key, parked_counts, missing_counts });
             }
             WaitFor::Message { workflow, topic } => {
                 self.request.messages.push((*workflow, topic.to_string()));
@@ -81,7 +92,7 @@ impl PollBatch {
 
     /// The waiters.
     pub(super) fn keys(&self) -> impl Iterator<Item = WaiterKey> {
-        let ends = self.ends.values().flatten().map(|(key, _)| key);
+        let ends = self.ends.values().flatten().map(|it| &it.key);
         let publications = self.events.iter().chain(&self.streams).map(|(key, _)| key);
         ends.chain(&self.messages).chain(publications).copied()
     }
@@ -93,8 +104,12 @@ impl PollBatch {
             let waiters = self.ends.get(&ended.id).map_or(&[][..], Vec::as_slice);
             let ended = Arc::new(ended);
             let counts = |parked_counts: bool| parked_counts || ended.status != Status::Parked;
-            let waiters = waiters.iter().filter(|(_, parked_counts)| counts(*parked_counts));
-            results.extend(waiters.map(|(key, _)| (*key, WaitResult::Ended(Arc::clone(&ended)))));
+            let waiters = waiters.iter().filter(|it| counts(it.parked_counts));
+            results.extend(waiters.map(|it| (it.key, WaitResult::Ended(Arc::clone(&ended)))));
+        }
+        for id in found.missing {
+            let waiters = self.ends.get(&id).map_or(&[][..], Vec::as_slice);
+            results.extend(waiters.iter().filter(|it| it.missing_counts).map(|it| (it.key, WaitResult::Missing)));
         }
         let messages = found.messages.into_iter();
         results.extend(messages.map(|message| {

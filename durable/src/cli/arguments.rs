@@ -4,8 +4,8 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::commands::{
-    cancel, completions, context, control, doctor, enqueue, executor, gc, health, history, ls, migrate, queue,
-    schedule, send, show, status, version,
+    cancel, completions, context, control, doctor, enqueue, executor, gc, health, history, ls, migrate, queue, reset,
+    schedule, send, show, status, verify, version,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -90,6 +90,7 @@ pub(super) enum Command {
     Schedule(schedule::ScheduleCommand),
     #[command(subcommand)]
     Version(version::VersionCommand),
+    Verify(verify::VerifyArguments),
     Export(history::ExportArguments),
     Import(history::ImportArguments),
     #[command(subcommand)]
@@ -98,6 +99,7 @@ pub(super) enum Command {
     Doctor(doctor::DoctorArguments),
     Gc(gc::GcArguments),
     Migrate(migrate::MigrateArguments),
+    Reset(reset::ResetArguments),
     #[command(subcommand)]
     Context(context::ContextCommand),
     Completions(completions::CompletionsArguments),

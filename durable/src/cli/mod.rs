@@ -1,5 +1,5 @@
-//! The command line `durable`, as a function, so that a program of the application's own can have it too. It uses the
-//! public interface of [`Client`](crate::Client) alone.
+//! The command line `durable`, as functions, so that a program of the application can have it, too: see [`run`]. It uses
+//! the public interface of [`Client`](crate::Client) alone.
 
 mod arguments;
 mod commands;
@@ -11,17 +11,19 @@ mod session;
 mod text;
 mod timeline;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser;
 
 use self::arguments::{Command, CommandLine};
 use self::commands::{
-    cancel, completions, context, control, doctor, enqueue, executor, gc, health, history, ls, migrate, queue,
-    schedule, send, show, status, version,
+    cancel, completions, context, control, doctor, enqueue, executor, gc, health, history, ls, migrate, queue, reset,
+    schedule, send, show, status, verify, version,
 };
 use self::exit::{Exit, Failure, Result};
 use self::session::Session;
+use crate::Builder;
 
 /// Reads the command line of this process, carries it out, and gives its exit code.
 #[must_use]
@@ -31,7 +33,42 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return report(&Failure::new(Exit::Failed, format!("cannot start: {error}"))),
     };
-    match runtime.block_on(run(command_line)) {
+    runtime.block_on(carry_out(command_line, None))
+}
+
+/// Carries a command line out in a program of the application, and gives its exit code. The first of the arguments is the
+/// name of the command line, as it is for a process. With the functions of this program, `verify` says whether they fit
+/// to what is recorded. The state and the instances of the builder are for them; the database is named as for `durable`.
+///
+/// # Example
+///
+/// ```no_run
+/// use std::process::ExitCode;
+///
+/// use durable::prelude::*;
+///
+/// #[tokio::main]
+/// async fn main() -> Result<ExitCode> {
+///     let builder = Durable::builder("shop");
+///     if std::env::args().nth(1).as_deref() == Some("durable") {
+///         return Ok(durable::cli::run(builder, std::env::args_os().skip(1)).await); // shop durable verify order-7
+///     }
+///     builder.launch().await?.run_until_signal().await;
+///     Ok(ExitCode::SUCCESS)
+/// }
+/// ```
+pub async fn run<A: Into<OsString> + Clone>(application: Builder, arguments: impl IntoIterator<Item = A>) -> ExitCode {
+    match CommandLine::try_parse_from(arguments) {
+        Ok(command_line) => carry_out(command_line, Some(application)).await,
+        Err(usage) => {
+            let _ = usage.print(); // the reader has gone away
+            u8::try_from(usage.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
+        }
+    }
+}
+
+async fn carry_out(command_line: CommandLine, application: Option<Builder>) -> ExitCode {
+    match execute(command_line, application).await {
         Ok(code) => code,
         Err(failure) => report(&failure),
     }
@@ -42,7 +79,7 @@ fn report(failure: &Failure) -> ExitCode {
     failure.code()
 }
 
-async fn run(command_line: CommandLine) -> Result<ExitCode> {
+async fn execute(command_line: CommandLine, application: Option<Builder>) -> Result<ExitCode> {
     let CommandLine { options, command } = command_line;
     match command {
         Command::Completions(arguments) => return completions::completions(&arguments).map(|()| ExitCode::SUCCESS),
@@ -71,9 +108,11 @@ async fn run(command_line: CommandLine) -> Result<ExitCode> {
         Command::Import(arguments) => history::import(&session, &arguments).await?,
         Command::Executor(command) => executor::run(&session, &command).await?,
         Command::Gc(arguments) => gc::run(&session, &arguments).await?,
+        Command::Verify(arguments) => return verify::run(&session, arguments, application).await,
         Command::Health(arguments) => return health::run(&session, &arguments).await,
         Command::Doctor(arguments) => return doctor::run(&session, &arguments).await,
         Command::Migrate(arguments) => migrate::run(&session, &arguments).await?,
+        Command::Reset(arguments) => reset::run(&session, &arguments).await?,
         Command::Context(_) | Command::Completions(_) | Command::Man(_) => {} // they need no database
     }
     Ok(ExitCode::SUCCESS)

@@ -2,14 +2,16 @@
 
 use std::io::{IsTerminal, Write};
 
-use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
+use comfy_table::{Attribute, Cell, Color, ColumnConstraint, ContentArrangement, Table, presets};
 use serde::Serialize;
 
 use super::arguments::Format;
 use super::exit::{Exit, Failure, Result};
 
-/// The width of tables that go to a file, to another program, or to a terminal without a width.
+/// The width of output that goes to a file, to another program, or to a terminal without a width.
 const WIDTH_WITHOUT_TERMINAL: u16 = 160;
+/// The headings of columns whose words a person copies: they are not broken over lines, whatever the width is.
+const UNBROKEN: [&str; 6] = ["ID", "NAME", "WORKFLOW", "EXECUTOR", "VERSION", "POSITION"];
 
 /// How a command writes its result.
 #[derive(Debug, Clone, Copy)]
@@ -59,8 +61,13 @@ impl Output {
             Format::Json => print_line(&to_json(&rows, true)?),
             Format::Jsonl => rows.iter().try_for_each(|it| print_line(&to_json(it, false)?)),
             Format::Table => {
-                let mut table = self.table();
+                let mut table = Self::table();
                 table.set_header(headings.iter().map(|it| self.heading(it)));
+                for (column, heading) in table.column_iter_mut().zip(headings) {
+                    if UNBROKEN.contains(heading) {
+                        column.set_constraint(ColumnConstraint::ContentWidth);
+                    }
+                }
                 for row in rows {
                     table.add_row(cells(row).into_iter().map(|(text, tone)| self.cell(&text, tone)));
                 }
@@ -74,10 +81,14 @@ impl Output {
         if self.is_json() {
             return print_line(&to_json(value, self.format == Format::Json)?);
         }
-        let mut table = self.table();
+        let longest = properties.iter().map(|(name, ..)| name.len()).max().unwrap_or_default();
+        let room = usize::from(width()).saturating_sub(longest + 4).max(20);
+        let mut table = Self::table();
         for (name, text, tone) in properties {
-            table.add_row([self.heading(name), self.cell(text, *tone)]);
+            table.add_row([self.heading(name), self.cell(&wrapped(text, room), *tone)]);
         }
+        // The lines are as long as they are to be: the table would break words that are longer.
+        table.set_content_arrangement(ContentArrangement::Disabled);
         Self::print_table(&table)
     }
 
@@ -86,13 +97,9 @@ impl Output {
         if self.is_json() { print_line(&to_json(value, self.format == Format::Json)?) } else { print_line(sentence) }
     }
 
-    fn table(self) -> Table {
+    fn table() -> Table {
         let mut table = Table::new();
-        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-        // A terminal that does not know its width says 0.
-        if !self.terminal || table.width() == Some(0) {
-            table.set_width(WIDTH_WITHOUT_TERMINAL);
-        }
+        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(width());
         table
     }
 
@@ -117,6 +124,31 @@ impl Output {
         };
         if self.colors { cell.fg(color) } else { cell }
     }
+}
+
+/// How many columns the output has: those of the variable `COLUMNS`, or else of the terminal.
+fn width() -> u16 {
+    let variable = std::env::var("COLUMNS").ok().and_then(|it| it.trim().parse().ok());
+    // A terminal that does not know its width says 0.
+    let terminal = || Some(Table::new()).filter(|_| std::io::stdout().is_terminal()).and_then(|it| it.width());
+    variable.or_else(terminal).filter(|it| *it > 0).unwrap_or(WIDTH_WITHOUT_TERMINAL)
+}
+
+/// The text in lines of this width. Words that are longer, such as ids, stay whole.
+fn wrapped(text: &str, width: usize) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for line in text.split('\n') {
+        lines.push(String::new());
+        for word in line.split_inclusive(' ') {
+            let last = lines.last_mut().expect("one was pushed");
+            if !last.is_empty() && last.chars().count() + word.trim_end().chars().count() > width {
+                lines.push(word.to_owned());
+            } else {
+                last.push_str(word);
+            }
+        }
+    }
+    lines.join("\n")
 }
 
 /// Writes a line. A reader that has gone away, such as `head`, is no error.

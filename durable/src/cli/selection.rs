@@ -1,12 +1,15 @@
 //! The workflows that a command is about: ids, or all that match conditions.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
+use super::arguments::Format;
 use super::exit::{Exit, Failure, Result};
+use super::output::print_line;
 use super::session::Session;
 use crate::{Bulk, BulkCall, Client, Error, ErrorKind, Filter, GroupBy, Status};
 
@@ -35,6 +38,9 @@ pub(super) struct Selection {
 struct Tally {
     done: u64,
     refused: u64,
+    /// What was made of which workflow, where new ones are made.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    new: BTreeMap<String, String>,
 }
 
 /// What became of one workflow.
@@ -47,7 +53,7 @@ struct ChangedWorkflow<'a> {
 impl Selection {
     /// Carries the change out, after a question: for each id, or in batches for all that match. `verb` and `done` name
     /// what happens, as in "cancel" and "cancelled". The change gives what to print for a workflow; without a call in
-    /// bulk it is made for each that matches, too.
+    /// bulk it makes a new one, whose id it gives, and is made for each that matches, too.
     pub(super) async fn apply(
         &self,
         session: &Session,
@@ -85,14 +91,55 @@ impl Selection {
                 for reason in report.reasons.values() {
                     eprintln!("{reason}");
                 }
-                Tally { done: report.matched - report.refused, refused: report.refused }
+                Tally { done: report.matched - report.refused, refused: report.refused, new: BTreeMap::new() }
             }
-            None => apply_to_all(&bar, &client, filter, &change).await?,
+            None => self.apply_to_all(session, &bar, &client, filter, &change).await?,
         };
         client.close().await;
         let refused = if tally.refused == 0 { String::new() } else { format!(", {} refused", tally.refused) };
         session.output.done(&tally, &format!("{} {done}{refused}", tally.done))?;
         if tally.done == 0 { Err(Failure::new(Exit::Refused, "nothing was changed")) } else { Ok(()) }
+    }
+
+    /// Makes new workflows one by one, and prints the id of each. The ids are read first, because a new one may match the
+    /// conditions, too.
+    async fn apply_to_all(
+        &self,
+        session: &Session,
+        bar: &ProgressBar,
+        client: &Client,
+        filter: Filter,
+        change: &impl AsyncFn(&Client, &str) -> Result<String, Error>,
+    ) -> Result<Tally> {
+        let mut tally = Tally::default();
+        let mut pace = self.per_second.map(|most| tokio::time::interval(Duration::from_secs(1) / most.max(1)));
+        for id in ids_of(client, filter).await? {
+            if let Some(pace) = &mut pace {
+                pace.tick().await;
+            }
+            match change(client, &id).await {
+                Ok(new) => {
+                    tally.done += 1;
+                    if session.output.format() == Format::Table {
+                        bar.suspend(|| print_line(&format!("{id}: {new}")))?;
+                    }
+                    tally.new.insert(id, new);
+                }
+                Err(error) if is_about_one(&error) => {
+                    tally.refused += 1;
+                    bar.suspend(|| eprintln!("{id}: {error}"));
+                }
+                Err(error) => return Err(error.into()),
+            }
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+        Ok(tally)
+    }
+
+    /// How many ids there are.
+    pub(super) fn ids(&self) -> usize {
+        self.ids.len()
     }
 
     fn filter(&self) -> Result<Filter> {
@@ -155,27 +202,7 @@ fn progress_bar(session: &Session, total: u64) -> ProgressBar {
     bar
 }
 
-/// Changes them one by one. The ids are read first, because a fork may match the conditions, too.
-async fn apply_to_all(
-    bar: &ProgressBar,
-    client: &Client,
-    filter: Filter,
-    change: &impl AsyncFn(&Client, &str) -> Result<String, Error>,
-) -> Result<Tally> {
-    let mut tally = Tally::default();
-    for id in ids_of(client, filter).await? {
-        match change(client, &id).await {
-            Ok(_) => tally.done += 1,
-            Err(error) if is_about_one(&error) => tally.refused += 1,
-            Err(error) => return Err(error.into()),
-        }
-        bar.inc(1);
-    }
-    bar.finish_and_clear();
-    Ok(tally)
-}
-
-async fn ids_of(client: &Client, filter: Filter) -> Result<Vec<String>> {
+pub(super) async fn ids_of(client: &Client, filter: Filter) -> Result<Vec<String>> {
     let (mut filter, mut ids) = (filter.limit(PAGE), Vec::new());
     loop {
         let page = client.list_workflows(filter.clone()).await?;
@@ -189,7 +216,7 @@ async fn ids_of(client: &Client, filter: Filter) -> Result<Vec<String>> {
 /// The filter of conditions such as `status=error` and `label.tenant=acme`.
 pub(super) fn filter_of(conditions: &[String]) -> Result<Filter> {
     const KEYS: &str = "status, name, prefix, queue, partition, executor, version, parent, started-by, error, \
-                        created-after, created-before, completed-after, completed-before, label.NAME";
+                        forked-from, created-after, created-before, completed-after, completed-before, label.NAME";
     let usage = |message: String| Failure::new(Exit::Usage, message);
     let mut filter = Filter::new();
     for condition in conditions {
@@ -207,6 +234,7 @@ pub(super) fn filter_of(conditions: &[String]) -> Result<Filter> {
             "version" => filter.version(value),
             "parent" => filter.parent(value),
             "started-by" => filter.started_by(value),
+            "forked-from" => filter.forked_from(value),
             "error" => filter.error_contains(value),
             "created-after" => filter.created_after(time()?),
             "created-before" => filter.created_before(time()?),

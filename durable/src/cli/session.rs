@@ -39,9 +39,14 @@ impl Session {
             _ => variable.ok_or_else(no_database)?,
         };
         let schema = options.schema.clone().or_else(|| context.and_then(|it| it.schema.clone()));
+        let schema = schema.unwrap_or_else(|| "durable".to_owned());
+        // It connects to nothing, and fails for a URL or a schema that nothing can have.
+        if let Err(error) = Client::builder(&url).schema(&schema).migration_script() {
+            return Err(Failure::new(Exit::Usage, error.to_string()));
+        }
         Ok(Self {
             url,
-            schema: schema.unwrap_or_else(|| "durable".to_owned()),
+            schema,
             connect_timeout: options.connect_timeout.into(),
             production: name.filter(|_| context.is_some_and(|it| it.production)),
             yes: options.yes,
@@ -65,6 +70,27 @@ impl Session {
 }
 
 impl Session {
+    /// Asks for the name of the database before all of it is deleted. One of production is refused.
+    pub(super) fn confirm_reset(&self, database: &str) -> Result<()> {
+        if let Some(context) = &self.production {
+            let message = format!("the context {context:?} is marked as one of production, and is not reset");
+            return Err(Failure::new(Exit::Refused, message)
+                .hint("take `production = true` out of the file of contexts, if it is for tests or development"));
+        }
+        let refused = || Failure::new(Exit::Refused, "nothing was deleted");
+        if self.yes {
+            return Ok(());
+        }
+        if !std::io::stdin().is_terminal() {
+            return Err(refused().hint(format!("to delete everything in {database:?} without a terminal, add --yes")));
+        }
+        eprint!("all workflows, queues and schedules of {database:?} will be deleted; type its name to confirm: ");
+        std::io::stderr().flush()?;
+        let mut answer = String::new();
+        std::io::stdin().lock().read_line(&mut answer)?;
+        if answer.trim() == database { Ok(()) } else { Err(refused()) }
+    }
+
     /// Asks before many workflows are changed.
     pub(super) fn confirm_always(&self, what: &str) -> Result<()> {
         if self.yes {

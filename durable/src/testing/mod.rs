@@ -36,8 +36,6 @@ use std::time::{Duration, Instant};
 
 use durable_core::{Filter, ShutdownOptions, Status};
 
-pub use durable_core::{Mock, MockFunction, StepFunction};
-
 pub use self::assertions::{EnqueuedAssertion, QueueName, ScheduledAssertion, function_of};
 pub use self::recorded::RecordedHistory;
 pub use self::replays::assert_replays;
@@ -45,6 +43,8 @@ pub use self::set_up::{SetUp, no_set_up, set_up};
 use self::test_engine::TestEngine;
 pub use crate::TestApp;
 
+#[cfg(feature = "postgres")]
+mod application_schema;
 mod assertions;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod crash_everywhere;

@@ -9,6 +9,8 @@ use durable_core::{Durable, EngineScope, ShutdownOptions, ShutdownReport};
 use tokio::sync::watch;
 
 use super::TestOptions;
+#[cfg(feature = "postgres")]
+use super::application_schema::ApplicationSchema;
 
 /// How long the connections have to close after a crash.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -174,7 +176,7 @@ struct TestDatabase {
     url: String,
     schema: String,
     #[cfg(feature = "postgres")]
-    postgres: Option<application_schema::ApplicationSchema>,
+    postgres: Option<ApplicationSchema>,
 }
 
 impl TestDatabase {
@@ -191,7 +193,7 @@ impl TestDatabase {
         #[cfg(feature = "postgres")]
         {
             let schema = super::server::fresh_schema();
-            let application = application_schema::ApplicationSchema::create(&schema).await;
+            let application = ApplicationSchema::create(&schema).await;
             Self { url: application.url(), schema, postgres: Some(application) }
         }
         #[cfg(not(feature = "postgres"))]
@@ -210,46 +212,5 @@ impl TestDatabase {
             store.close().await;
             application.remove(&self.schema).await;
         }
-    }
-}
-
-#[cfg(feature = "postgres")]
-mod application_schema {
-    //! The schema of the application's tables, beside that of the engine: `create table orders` of one test has nothing to
-    //! do with that of another one, nor with the engine's own tables.
-
-    use sqlx::{AssertSqlSafe, Connection, PgConnection};
-
-    use crate::testing::server;
-
-    #[derive(Debug)]
-    pub(super) struct ApplicationSchema(String);
-
-    impl ApplicationSchema {
-        /// Creates the schema for the tables beside those in `schema`.
-        pub(super) async fn create(schema: &str) -> Self {
-            let name = format!("{schema}_app");
-            run(format!("create schema {name}")).await;
-            Self(name)
-        }
-
-        /// The URL of the server with the schema as the first one that is searched.
-        pub(super) fn url(&self) -> String {
-            let url = server::url();
-            let separator = if url.contains('?') { '&' } else { '?' };
-            format!("{url}{separator}options=-c%20search_path%3D{}%2Cpublic", self.0)
-        }
-
-        /// Removes it with its tables, and the copies of a test that failed.
-        pub(super) async fn remove(&self, schema: &str) {
-            let quiet = "set client_min_messages = warning";
-            run(format!("{quiet}; drop schema if exists {}, {schema}_copy cascade", self.0)).await;
-        }
-    }
-
-    async fn run(sql: String) {
-        let mut connection = PgConnection::connect(&server::url()).await.expect("the server is there");
-        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.expect("the role may create schemas");
-        let _ = connection.close().await; // nothing depends on it any more
     }
 }

@@ -52,7 +52,7 @@ async fn execute(database: &ProcessDatabase, statement: &'static str) {
 async fn a_file_of_this_release_is_good() {
     let database = migrated().await;
     let printed = doctor(&database).await;
-    for name in ["file", "free space", "journal mode", "writes", "schema", "lock files"] {
+    for name in ["file", "free space", "journal mode", "writes", "schema", "lock files", "waiting work"] {
         assert_eq!(check(&printed, name).0, "good", "{printed:?}");
     }
     assert_eq!(durable(&database, &["doctor", "--strict"]).await.code, Some(0));
@@ -112,6 +112,7 @@ async fn a_lock_file_of_a_stranger_is_found() {
         host: host().await,
         lock_file: Some(stranger.display().to_string()),
         version: "test".to_owned(),
+        takes: None,
         lease: std::time::Duration::from_hours(1),
     };
     store.register_executor(&row).await.unwrap();

@@ -32,7 +32,6 @@ role_tests! {
     too_few_connections_are_found,
     read_only_transactions_are_found,
     a_clock_that_is_wrong_is_found,
-    a_collation_of_another_version_is_found,
     notifications_that_do_not_arrive_are_found,
     a_server_that_is_away_or_refuses_the_login_is_found,
 }
@@ -139,15 +138,6 @@ mod cases {
         finds(&doctor(&role.database).await, "clock", "warning", "behind that of this host");
     }
 
-    pub(super) async fn a_collation_of_another_version_is_found(role: &Role) {
-        role.execute("update pg_database set datcollversion = '1.0' where datname = 'DATABASE'").await;
-        let printed = doctor(&role.database).await;
-        // The collation "C" has no version.
-        if check(&printed, "collation").0 != "good" {
-            finds(&printed, "collation", "problem", "refresh collation version");
-        }
-    }
-
     pub(super) async fn notifications_that_do_not_arrive_are_found(role: &Role) {
         let proxied = without_notifications(role.database.url()).await;
         let printed = doctor(&ProcessDatabase::at(&proxied)).await;
@@ -166,6 +156,31 @@ mod cases {
         url.set_port(Some(1)).unwrap();
         finds(&doctor(&ProcessDatabase::at(url.as_str())).await, "connection", "problem", "start the server");
     }
+}
+
+/// In a database whose texts are in the order of ICU's rules: the collation "C", which a server may have as its default,
+/// has no version.
+#[cfg_attr(not(has_postgres), ignore = "no Postgres: set DURABLE_TEST_POSTGRES_URL or install postgresql")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_collation_of_another_version_is_found() {
+    let server = ProcessDatabase::postgres().await;
+    let mut url = url_of(server.url());
+    let name = format!("{}_icu", url.path().trim_start_matches('/'));
+    url.set_path(&name);
+    let execute = async |statement: String| {
+        let mut connection = PgConnection::connect(server.url()).await.unwrap();
+        sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+    };
+    execute(format!("create database {name} template template0 locale_provider icu icu_locale 'en-US' locale 'C'"))
+        .await;
+    let database = ProcessDatabase::at(url.as_str());
+    durable(&database, &["migrate"]).await.good();
+    assert_eq!(check(&doctor(&database).await, "collation").0, "good");
+    execute(format!("update pg_database set datcollversion = '1.0' where datname = '{name}'")).await;
+    finds(&doctor(&database).await, "collation", "problem", "refresh collation version");
+    execute(format!("drop database {name} with (force)")).await;
+    server.clear().await;
 }
 
 #[cfg(unix)]

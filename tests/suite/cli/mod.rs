@@ -4,7 +4,11 @@
 mod contexts;
 mod doctor;
 mod doctor_of_postgres;
+mod narrow_output;
 mod process;
 mod repair;
+mod resets;
 mod start_and_look;
 mod steer;
+mod usage_errors;
+mod waiting_work;

@@ -44,7 +44,7 @@ pub(super) fn command(database: &ProcessDatabase, arguments: &[&str]) -> Command
     command
         .env("DURABLE_DATABASE_URL", database.url())
         .env("DURABLE_CONTEXTS", database.folder().join("contexts.toml"));
-    command.env_remove("DURABLE_CONTEXT");
+    command.env_remove("DURABLE_CONTEXT").env_remove("COLUMNS");
     command
 }
 

@@ -11,6 +11,7 @@ use crate::support::{ProcessDatabase, process_tests};
 process_tests! {
     a_failed_workflow_is_resumed_forked_and_restarted,
     all_that_match_are_counted_asked_about_and_changed,
+    copies_of_all_that_match_are_printed_with_their_ids,
     a_dry_run_with_ids_changes_nothing,
     labels_are_set_and_found,
     a_workflow_is_exported_and_imported,
@@ -98,6 +99,26 @@ async fn all_that_match_are_counted_asked_about_and_changed(database: &ProcessDa
     assert_eq!(deleted, json!({"done": 230, "refused": 1}), "one has not ended");
     let unknown = durable(database, &["cancel", "--where", "state=error", "--yes"]).await.fails_with(2);
     assert!(unknown.contains("there is no condition \"state\"") && unknown.contains("label.NAME"), "{unknown}");
+}
+
+async fn copies_of_all_that_match_are_printed_with_their_ids(database: &ProcessDatabase) {
+    durable(database, &["migrate"]).await.good();
+    for id in ["a", "b"] {
+        durable(database, &["start", "cli_copied", "--id", id]).await.good();
+    }
+    for command in [&["restart"][..], &["fork", "--from", "1"]] {
+        let arguments = [command, &["--where", "name=cli_copied,prefix=a", "--yes"]].concat();
+        let printed = durable(database, &arguments).await.good();
+        let new = printed.lines().next().and_then(|line| line.strip_prefix("a: ")).expect("the new id is printed");
+        let copies = durable(database, &["ls", "--where", "forked-from=a", "-o", "json"]).await.json();
+        assert!(copies["items"].as_array().unwrap().iter().any(|it| it["id"] == new), "{printed} {copies}");
+    }
+    let arguments = ["restart", "--where", "prefix=b", "--yes", "--per-second", "10", "-o", "json"];
+    let printed = durable(database, &arguments).await.json();
+    let new = printed["new"]["b"].as_str().expect("the new id is there");
+    assert_eq!(printed, json!({"done": 1, "refused": 0, "new": {"b": new}}));
+    let copies = durable(database, &["ls", "--where", "forked-from=b,forked-from=a", "-o", "json"]).await.json();
+    assert_eq!(copies["items"].as_array().map(Vec::len), Some(3));
 }
 
 async fn a_dry_run_with_ids_changes_nothing(database: &ProcessDatabase) {

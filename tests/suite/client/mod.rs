@@ -2,5 +2,6 @@
 
 mod control_by_clients;
 mod enqueue_by_name;
+mod lost_answers;
 mod other_processes;
 mod schema_of_clients;

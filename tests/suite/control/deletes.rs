@@ -9,6 +9,8 @@ database_tests! {
     a_workflow_that_lives_is_not_deleted,
     a_deleted_id_can_be_used_again,
     everything_that_belongs_to_a_family_is_deleted,
+    a_wait_for_a_workflow_that_was_deleted_ends,
+    a_wait_in_a_body_for_a_workflow_that_is_deleted_ends,
 }
 
 #[workflow]
@@ -56,6 +58,51 @@ async fn a_deleted_id_can_be_used_again(database: &TestDatabase) {
         let handle = leaf("b".into()).id("leaf").start().await.unwrap();
         handle.send("topic", &1).await.unwrap();
         assert_eq!(handle.result().await.unwrap(), "b");
+    })
+    .await;
+    app.shutdown().await;
+}
+
+/// Waits for another workflow, as one that it did not start.
+#[workflow]
+async fn waits_for(id: String) -> Result<String> {
+    let handle = durable::retrieve_workflow::<String>(&id).await?;
+    durable::set_event("waits", &true).await?;
+    match handle.result().await {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(error.to_string()),
+        other => other,
+    }
+}
+
+async fn a_wait_for_a_workflow_that_was_deleted_ends(database: &TestDatabase) {
+    let app = database.launch().await;
+    let other = database.builder("app").launch().await.unwrap();
+    app.scope(async {
+        let handle = leaf("a".into()).id("leaf").start().await.unwrap();
+        let elsewhere = other.retrieve_workflow::<String>("leaf").await.unwrap();
+        handle.cancel().await.unwrap();
+        app.delete_workflow("leaf").await.unwrap();
+        let error = elsewhere.result().await.unwrap_err();
+        assert_eq!((error.kind(), error.workflow_id()), (ErrorKind::NotFound, Some("leaf")), "{error}");
+        assert!(error.to_string().contains("\"leaf\" was deleted"), "{error}");
+    })
+    .await;
+    other.shutdown().await;
+    app.shutdown().await;
+}
+
+async fn a_wait_in_a_body_for_a_workflow_that_is_deleted_ends(database: &TestDatabase) {
+    let app = database.builder("app").listen_to::<&str>([]).launch().await.unwrap();
+    app.scope(async {
+        leaf("a".into()).id("leaf").delay(Duration::from_hours(1)).start().await.unwrap();
+        let mut direct = database.direct_connection().await;
+        direct.execute("update durable.workflows set status = 'PARKED', reason = 'a test' where id = 'leaf'").await;
+        let waiting = waits_for("leaf".into()).id("waits").start().await.unwrap();
+        waiting.event::<bool>("waits", Duration::from_mins(1)).await.unwrap();
+        app.delete_workflow("leaf").await.unwrap();
+        let text = waiting.result().await.unwrap();
+        assert!(text.contains("\"leaf\" was deleted"), "{text}");
+        assert!(app.verify_replay("waits").await.unwrap().is_match(), "the error is recorded");
     })
     .await;
     app.shutdown().await;

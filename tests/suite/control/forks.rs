@@ -55,7 +55,9 @@ async fn a_fork_keeps_what_is_before_its_position(app: TestApp) {
     assert_eq!(ran(&key), [1, 2, 2]);
 
     let info = app.workflow(fork.id()).await.unwrap().unwrap();
-    assert_eq!((info.forked_from.as_deref(), info.status), (Some("w"), Status::Success));
+    assert_eq!((info.forked_from.as_deref(), info.status, info.attempts), (Some("w"), Status::Success, 1));
+    let forks = app.list_workflows(Filter::new().forked_from("w")).await.unwrap();
+    assert_eq!(forks.iter().map(|it| it.id.as_str()).collect::<Vec<_>>(), [fork.id()]);
     assert_eq!(info.labels["tenant"], "acme");
     assert_eq!(app.list_steps("w").await.unwrap().len(), 3, "the other one is as it was");
 }

@@ -2,6 +2,7 @@
 
 mod another_database;
 mod bulk_changes;
+mod bulk_crashes;
 mod changes_in_bodies;
 mod changes_on_queues;
 mod deletes;
@@ -11,7 +12,9 @@ mod large_tables;
 mod odd_filters;
 mod queue_backlogs;
 mod races_on_postgres;
+mod random_filters;
 mod repairs_in_parallel;
 mod resets;
 mod resumes;
 mod retention;
+mod unanalyzed_tables;

@@ -1,14 +1,15 @@
 //! Filters with odd texts.
 
-use durable::ErrorKind;
 use durable::prelude::*;
 use durable::testing::TestApp;
+use durable::{ErrorKind, GroupBy};
 
 use crate::support::app_tests;
 
 app_tests! {
     an_error_is_found_by_each_part_of_its_text,
     an_empty_prefix_is_no_condition_of_a_bulk_change,
+    a_text_with_a_nul_character_is_refused_before_the_database_is_asked,
 }
 
 #[workflow]
@@ -34,4 +35,36 @@ async fn an_empty_prefix_is_no_condition_of_a_bulk_change(app: TestApp) {
     let refused = app.bulk(Filter::new().id_prefix("")).delete().run(|_| {}).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Misuse);
     assert!(app.workflow("w").await.unwrap().is_some());
+}
+
+async fn a_text_with_a_nul_character_is_refused_before_the_database_is_asked(app: TestApp) {
+    let text = "a\0b";
+    for filter in [
+        Filter::new().id(text),
+        Filter::new().id_prefix(text),
+        Filter::new().name(text),
+        Filter::new().queue(text),
+        Filter::new().partition_key(text),
+        Filter::new().executor(text),
+        Filter::new().version(text),
+        Filter::new().parent(text),
+        Filter::new().started_by(text),
+        Filter::new().forked_from(text),
+        Filter::new().label("tenant", text),
+        Filter::new().label(text, "acme"),
+        Filter::new().error_contains(text),
+    ] {
+        let refused = [
+            app.list_workflows(filter.clone()).await.map(drop),
+            app.count_workflows(filter.clone(), GroupBy::Status).await.map(drop),
+            app.verify_replays(filter.clone()).await.map(drop),
+            app.bulk(filter.clone()).cancel().run(|_| {}).await.map(drop),
+            app.bulk(filter.clone()).cancel().start().await.map(drop),
+        ];
+        for it in refused {
+            let error = it.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Misuse, "{error}");
+            assert!(error.to_string().contains("has a NUL character in it"), "{error}");
+        }
+    }
 }

@@ -118,6 +118,7 @@ async fn a_lock_file_that_is_not_of_the_engine_is_left_alone(database: &TestData
         host,
         lock_file: Some(file.display().to_string()),
         version: "test".to_owned(),
+        takes: None,
         lease: Duration::ZERO,
     };
     store.register_executor(&row).await.unwrap();

@@ -202,6 +202,7 @@ async fn a_queued_workflow_unknown_to_this_program_stays_enqueued(database: &Tes
         host: "other".to_owned(),
         lock_file: None,
         version: String::new(),
+        takes: None,
         lease: Duration::from_hours(1),
     };
     let store = app.store();

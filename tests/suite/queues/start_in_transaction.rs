@@ -46,7 +46,13 @@ async fn a_workflow_started_in_the_users_transaction_commits_with_it(database: &
             let error = send_in(&app, &mut *kept, 3).await.expect_err("one waits already");
             assert_eq!(error.kind(), ErrorKind::Duplicate);
             assert!(database.workflows().await.is_empty(), "it is not visible yet");
+            let before = handle.clone();
+            let mut waiting = Box::pin(async move { before.await });
+            // Long enough for a poll of the database.
+            let early = tokio::time::timeout(Duration::from_millis(300), &mut waiting).await;
+            assert!(early.is_err(), "it waits for the commit: {early:?}");
             kept.commit().await.unwrap();
+            assert_eq!(waiting.await.unwrap(), 2);
             assert_eq!(handle.await.unwrap(), 2);
             assert_eq!(again.await.unwrap(), 2);
 

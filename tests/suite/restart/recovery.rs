@@ -129,6 +129,7 @@ pub(super) async fn unknown_elsewhere(store: &dyn Store, workflows: &[(&str, &st
         host: "elsewhere".into(),
         lock_file: None,
         version: "test".into(),
+        takes: None,
         lease: Duration::from_hours(1),
     };
     let fence = store.register_executor(&executor).await.unwrap();

@@ -35,6 +35,7 @@ pub(crate) fn executor(name: &str, lease: Duration) -> NewExecutor {
         host: "host".to_owned(),
         lock_file: Some(format!("/run/{name}.lock")),
         version: "v1".to_owned(),
+        takes: None,
         lease,
     }
 }

@@ -3,4 +3,5 @@
 mod deploys;
 mod histories;
 mod patches;
+mod real_builds;
 mod verify_replay;

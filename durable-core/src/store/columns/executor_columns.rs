@@ -12,6 +12,7 @@ pub(in crate::store) const EXECUTOR: &[Column<NewExecutor>] = &[
     Column::text("host", |it| Some(&it.host)),
     Column::text("lock_file", |it| it.lock_file.as_deref()),
     Column::text("version", |it| Some(&it.version)),
+    Column::text("takes", |it| it.takes.as_deref()),
 ];
 
 read_row! {

@@ -13,7 +13,7 @@ use crate::store::{
     Queues, Read, Record, ReleaseRequest, ReleasedWorkflows, RoleAccess, ScheduleChange, ScheduleRow, Schedules,
     SendOutcome, StatementCounts, StoreError, StoreErrorKind, StoreFuture, StoredEventValue, StreamCursor, StreamPage,
     Takeover, TakeoverRequest, Timestamp, Transact, Transacted, TransactionStart, UserWork, Verdict, Versions,
-    WorkFound, WorkQuery, WorkflowChange, WorkflowKey,
+    WaitingWork, WorkFound, WorkQuery, WorkflowChange, WorkflowKey,
 };
 use crate::types::executor_listing::ListedExecutor;
 use crate::types::filter::Filter;
@@ -258,6 +258,8 @@ impl Maintenance for FaultyStore {
         nth_last_ended(name: &'a str, number: u32) -> Option<WorkflowKey>;
         delete_ended(roots: &'a [WorkflowKey], before: Timestamp, dry_run: bool) -> Vec<DeletedWorkflow>;
         estimate_workflows(most: u32) -> u64;
+    waiting_work() -> Vec<WaitingWork>;
+    taken_work() -> Vec<Option<String>>;
         cancel_all(reason: &'a str) -> u64;
         reset(keep: ExecutorKey) -> ();
     }

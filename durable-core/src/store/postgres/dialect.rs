@@ -113,6 +113,18 @@ pub(super) fn is_in(value: &str, parameter: usize) -> String {
     format!("{value} = any(${parameter})")
 }
 
+/// A condition on the rows of a table: their column is in the list of keys that is this parameter. `row` identifies a
+/// row: its primary key, or `ctid`.
+///
+/// The rows of each key are looked up one key after the other: the offset keeps the planner from joining otherwise. On a
+/// table that was never analyzed it would take hundreds of keys for all of the table, and read it from end to end.
+pub(super) fn belongs_to(table: &str, row: &str, column: &str, parameter: usize) -> String {
+    format!(
+        "{row} = any(array(select found.{row} from unnest(${parameter}::bigint[]) as wanted (value)
+                   cross join lateral (select {row} from durable.{table} where {column} = wanted.value offset 0) found))"
+    )
+}
+
 /// A JSON object of expressions, by name.
 pub(super) fn json_object(fields: &[(&str, String)]) -> String {
     let fields: Vec<_> = fields.iter().map(|(name, value)| format!("'{name}', {value}")).collect();

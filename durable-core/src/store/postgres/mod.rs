@@ -334,7 +334,8 @@ fn preparations(schema: &Schema) -> [String; 2] {
 ///
 /// # Errors
 /// [`StoreErrorKind::Refused`] when no schema can have the name.
-pub(super) fn migration_script(schema: &str) -> Result<String, StoreError> {
+pub(super) fn migration_script(url: &str, schema: &str) -> Result<String, StoreError> {
+    Connector::new(url)?; // it connects to nothing, and refuses a URL that cannot be read
     let schema = Schema::new(schema)?;
     let blob = |checksum: &str| format!("decode('{checksum}', 'hex')");
     let script = migrations::script(&MIGRATIONS, &preparations(&schema), MIGRATIONS_TABLE, blob);

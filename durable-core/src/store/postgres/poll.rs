@@ -22,10 +22,10 @@ sql_statements! {
            from durable.workflows w
           where w.status = 'CANCELLED' and w.executor = $1::bigint and w.completed_at >= $2::bigint
          union all
-         select 'end', 0, null, {}
+         select case when w.key is null then 'missing' else 'end' end, 0, null, {}
            from (select * from unnest($3::text[]) limit cardinality($3::text[])) as wanted (id)
-           join durable.workflows w on w.id = wanted.id
-          where w.status in ('SUCCESS', 'ERROR', 'CANCELLED', 'PARKED')
+           left join durable.workflows w on w.id = wanted.id
+          where w.key is null or w.status in ('SUCCESS', 'ERROR', 'CANCELLED', 'PARKED')
          union all
          select 'message', wanted.number - 1, m.key, null, null, m.payload, null, null
            from (select * from unnest($4::bigint[], $5::text[]) with ordinality limit cardinality($4::bigint[]))
@@ -56,7 +56,7 @@ sql_statements! {
                    and (s.written_at, s.key) > (wanted.at, wanted.key)
                  order by s.written_at, s.key limit 1) item on true
           where item.key is not null or w.status in ('SUCCESS', 'ERROR', 'CANCELLED', 'PARKED')",
-        select("w", FinishedRow::COLUMNS, &[])
+        select("w", FinishedRow::COLUMNS, &[("id", "wanted.id")])
     );
 }
 

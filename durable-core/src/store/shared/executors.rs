@@ -18,14 +18,14 @@ use crate::types::keys::{Epoch, ExecutorKey, WorkflowKey};
 use crate::types::time::micros;
 
 sql_statements! {
-    /// $1 to $5 the executor; $6 the lease; $7 the first epoch; $8 now.
+    /// $1 to $6 the executor; $7 the lease; $8 the first epoch; $9 now.
     register = format!(
         "insert into durable.executors ({}, lease_until, epoch, state, started_at)
-         select {}, {now} + $6, $7, 'LIVE', {now} {FROM_CLOCK} where true
+         select {}, {now} + $7, $8, 'LIVE', {now} {FROM_CLOCK} where true
          on conflict (key) do nothing",
         names(EXECUTOR),
         parameters(EXECUTOR, 1),
-        now = now(8)
+        now = now(9)
     );
     /// $1, $2 fence.
     mark_leaving =

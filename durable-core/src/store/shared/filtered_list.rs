@@ -24,8 +24,10 @@ sql_statements! {
 /// The workflows of a listing, from these tables.
 fn listing(payloads: bool, tables: &str) -> String {
     const NONE: &str = "cast(null as text)";
+    // A fork is stored as if it had been run, because it has records to read.
+    const ATTEMPT: &str = "w.attempt - case when w.forked_from is null then 0 else 1 end";
     let (input, inputs) = if payloads { (INPUT_OF_W, JOIN_INPUTS) } else { (NONE, "") };
-    let mut computed = vec![("input", input), ("parent", "p.id"), ("executor", "e.name")];
+    let mut computed = vec![("input", input), ("parent", "p.id"), ("executor", "e.name"), ("attempt", ATTEMPT)];
     if !payloads {
         computed.push(("output", NONE));
     }
@@ -96,6 +98,7 @@ impl Selection {
         selection.add_texts("w.partition_key", &filter.partition_keys);
         selection.add_texts("w.version", &filter.versions);
         selection.add_texts("w.started_by", &filter.started_by);
+        selection.add_texts("w.forked_from", &filter.forked_from);
         selection.add_keys("w.parent", "durable.workflows", "id", &filter.parents);
         selection.add_keys("w.executor", "durable.executors", "name", &filter.executors);
         selection.add_created(filter.created);

@@ -7,13 +7,14 @@ use sqlx::Row;
 
 use super::SqlStore;
 use super::dialect::{
-    Connection, ESTIMATE, FROM_CLOCK, FURTHER_BELONGING, LOCK_ROWS, empty_tables, is_in, list, now, planned_each_time,
+    AND_CLOCK, Connection, ESTIMATE, FROM_CLOCK, FURTHER_BELONGING, LOCK_ROWS, belongs_to, empty_tables, is_in, list,
+    now, planned_each_time,
 };
 use super::workflow_changes::BELONGING;
 use crate::store::decode::status;
 use crate::store::rows_by_kind::TERMINAL;
 use crate::store::sql::sql_statements;
-use crate::store::{DeletedWorkflow, EndCursor, EndedWorkflow, Maintenance, StoreError, StoreFuture};
+use crate::store::{DeletedWorkflow, EndCursor, EndedWorkflow, Maintenance, StoreError, StoreFuture, WaitingWork};
 use crate::types::keys::{ExecutorKey, WorkflowKey};
 use crate::types::status::Status;
 use crate::types::time::{Timestamp, micros};
@@ -44,11 +45,26 @@ sql_statements! {
           where w.name = $1 and w.parent is null and w.status in {TERMINAL}
           order by w.key desc limit 1 offset $2"
     );
-    by_keys = members("w.key", "");
-    by_keys_locked = members("w.key", LOCK_ROWS);
-    children = members("w.parent", "");
-    children_locked = members("w.parent", LOCK_ROWS);
+    by_keys = members(&is_in("key", 1), "");
+    by_keys_locked = members(&is_in("key", 1), LOCK_ROWS);
+    children = members(&belongs_to("workflows", "key", "parent", 1), "");
+    children_locked = members(&belongs_to("workflows", "key", "parent", 1), LOCK_ROWS);
     estimate = ESTIMATE;
+    waiting_work =
+        "select waiting.queue, waiting.name, count(*) as number from (
+             select * from (select w.queue, w.name from durable.workflows w
+                             where w.status = 'ENQUEUED'
+                               and not exists (select 1 from durable.queues q where q.name = w.queue and q.paused)
+                             limit 20000) enqueued
+             union all
+             select * from (select null as queue, w.name from durable.workflows w
+                             where w.status = 'PENDING' and w.executor is null limit 20000) released) waiting
+          group by waiting.queue, waiting.name order by waiting.queue, waiting.name";
+    /// $1 now.
+    taken_work = format!(
+        "select e.takes from durable.executors e {AND_CLOCK} where e.state = 'LIVE' and e.lease_until >= {}",
+        now(1)
+    );
     /// $1 reason; $2 now.
     cancel_all = format!(
         "update durable.workflows set status = 'CANCELLED', reason = $1, completed_at = {} {FROM_CLOCK}
@@ -60,11 +76,9 @@ sql_statements! {
 }
 
 /// Members of families by the keys of themselves or their parents. $1 keys.
-fn members(by: &str, lock: &str) -> String {
+fn members(condition: &str, lock: &str) -> String {
     format!(
-        "select w.key, w.parent, w.name, w.status, w.completed_at from durable.workflows w
-          where {} order by w.key {lock}",
-        is_in(by, 1)
+        "select key, parent, name, status, completed_at from durable.workflows w where {condition} order by key {lock}"
     )
 }
 
@@ -200,6 +214,25 @@ impl Maintenance for SqlStore {
             let query = self.query(&self.sql.maintenance.estimate).bind(i64::from(most));
             let row = query.fetch_one(&mut *self.reading().await?).await?;
             Ok(u64::try_from(row.try_get::<i64, _>(0)?).unwrap_or_default())
+        })
+    }
+
+    fn waiting_work(&self) -> StoreFuture<'_, Vec<WaitingWork>> {
+        self.call(async move {
+            let rows = self.query(&self.sql.maintenance.waiting_work).fetch_all(&mut *self.reading().await?).await?;
+            let waiting = |row| {
+                let workflows = Row::try_get::<i64, _>(row, "number")?.unsigned_abs();
+                Ok(WaitingWork { queue: Row::try_get(row, "queue")?, name: Row::try_get(row, "name")?, workflows })
+            };
+            rows.iter().map(waiting).collect()
+        })
+    }
+
+    fn taken_work(&self) -> StoreFuture<'_, Vec<Option<String>>> {
+        self.call(async move {
+            let query = self.bind_now(self.query(&self.sql.maintenance.taken_work));
+            let rows = query.fetch_all(&mut *self.reading().await?).await?;
+            rows.iter().map(|row| Ok(Row::try_get(row, "takes")?)).collect()
         })
     }
 

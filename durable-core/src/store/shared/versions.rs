@@ -39,6 +39,9 @@ sql_statements! {
          select w.version, 'DELAYED', count(*), min(w.created_at)
            from durable.workflows w where w.status = 'DELAYED' group by w.version
          union all
+         select w.version, 'PARKED', count(*), null
+           from durable.workflows w where w.status = 'PARKED' and w.status <> 'SUCCESS' group by w.version
+         union all
          select e.version, 'LIVE', count(*), null
            from durable.executors e {AND_CLOCK} where e.state <> 'DEAD' and e.lease_until >= {}
           group by e.version",
@@ -76,6 +79,7 @@ impl Versions for SqlStore {
                     "PENDING" => info.pending = many,
                     "ENQUEUED" => info.enqueued = many,
                     "DELAYED" => info.delayed = many,
+                    "PARKED" => info.parked = many,
                     _ => info.executors = many,
                 }
                 let oldest = oldest.map(Timestamp::to_date);

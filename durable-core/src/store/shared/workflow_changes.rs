@@ -6,7 +6,8 @@ use sqlx::Row;
 
 use super::SqlStore;
 use super::dialect::{
-    Connection, FROM_CLOCK, FURTHER_BELONGING, LOCK_ROWS, is_in, list, merged_labels, now, planned_each_time,
+    Connection, FROM_CLOCK, FURTHER_BELONGING, LOCK_ROWS, belongs_to, is_in, list, merged_labels, now,
+    planned_each_time,
 };
 use crate::store::failed_tail::{RecordEnd, failed_tail};
 use crate::store::rows_by_kind::add_saturating;
@@ -35,9 +36,8 @@ sql_statements! {
     );
     /// The records of workflows that ended with an error. $1 keys.
     records = format!(
-        "select s.workflow, s.branch, s.position, s.error is not null as failed
-           from durable.steps s where {}",
-        is_in("s.workflow", 1)
+        "select workflow, branch, position, error is not null as failed from durable.steps where {}",
+        belongs_to("steps", "ctid", "workflow", 1)
     );
     /// $1 workflow, $2 branch, $3 position.
     forget = "delete from durable.steps where workflow = $1 and branch = $2 and position = $3";
@@ -80,8 +80,8 @@ sql_statements! {
     label = format!("update durable.workflows set labels = {} where {}", merged_labels("labels", 2), is_in("key", 1));
     /// Locks the workflows that these have started. $1 keys.
     children = format!(
-        "select w.key, w.id, w.status from durable.workflows w where {} order by w.key {LOCK_ROWS}",
-        is_in("w.parent", 1)
+        "select key, id, status from durable.workflows w where {} order by key {LOCK_ROWS}",
+        belongs_to("workflows", "key", "parent", 1)
     );
     /// $1 keys.
     delete_workflows = format!("delete from durable.workflows where {}", is_in("key", 1));
@@ -89,7 +89,7 @@ sql_statements! {
 
 /// Deletes what belongs to workflows from a table. $1 keys.
 fn delete_belonging(table: &str) -> String {
-    format!("delete from durable.{table} where {}", is_in("workflow", 1))
+    format!("delete from durable.{table} where {}", belongs_to(table, "ctid", "workflow", 1))
 }
 
 /// A workflow that is to be changed, locked.

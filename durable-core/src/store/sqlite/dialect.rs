@@ -99,6 +99,11 @@ pub(super) fn is_in(value: &str, parameter: usize) -> String {
     format!("{value} in (select value from json_each(${parameter}))")
 }
 
+/// A condition on the rows of a table: their column is in the list of keys that is this parameter.
+pub(super) fn belongs_to(_table: &str, _row: &str, column: &str, parameter: usize) -> String {
+    is_in(column, parameter)
+}
+
 /// A JSON object of expressions, by name.
 pub(super) fn json_object(fields: &[(&str, String)]) -> String {
     let fields: Vec<_> = fields.iter().map(|(name, value)| format!("'{name}', {value}")).collect();

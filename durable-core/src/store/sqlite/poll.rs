@@ -19,9 +19,9 @@ sql_statements! {
            from durable.workflows w
           where w.status = 'CANCELLED' and w.executor = $2 and w.completed_at >= $3
          union all
-         select 'end', 0, null, {}
-           from json_each($4) wanted cross join durable.workflows w
-          where w.id = wanted.value and w.status in ('SUCCESS', 'ERROR', 'CANCELLED', 'PARKED')
+         select case when w.key is null then 'missing' else 'end' end, 0, null, {}
+           from json_each($4) wanted left join durable.workflows w on w.id = wanted.value
+          where w.key is null or w.status in ('SUCCESS', 'ERROR', 'CANCELLED', 'PARKED')
          union all
          select 'message', wanted.key, m.key, null, null, m.payload, null, null
            from json_each($5) wanted cross join durable.messages m
@@ -48,7 +48,7 @@ sql_statements! {
                    from json_each($7) wanted cross join durable.workflows w
                   where w.id = wanted.value ->> 0)
           where has_items or status in ('SUCCESS', 'ERROR', 'CANCELLED', 'PARKED')",
-        select("w", FinishedRow::COLUMNS, &[])
+        select("w", FinishedRow::COLUMNS, &[("id", "wanted.value")])
     );
 }
 

@@ -78,12 +78,9 @@ pub(in crate::cli) async fn resume(session: &Session, arguments: &ResumeArgument
 }
 
 pub(in crate::cli) async fn restart(session: &Session, arguments: &RestartArguments) -> Result<()> {
-    let copy = Copy::of(&arguments.copy, &[])?;
+    let copy = Copy::of(&arguments.selection, &arguments.copy, &[])?;
     let change = async |client: &crate::Client, id: &str| copy.make(client.restart_workflow(id)).await;
-    arguments
-        .selection
-        .apply(session, "restart", "restarted", change, |all| copy.is_plain().then(|| all.restart()))
-        .await
+    arguments.selection.apply(session, "restart", "restarted", change, |_| None).await
 }
 
 pub(in crate::cli) async fn fork(session: &Session, arguments: &ForkArguments) -> Result<()> {
@@ -97,9 +94,9 @@ pub(in crate::cli) async fn fork(session: &Session, arguments: &ForkArguments) -
             ForkFrom::Position(position)
         }
     };
-    let copy = Copy::of(&arguments.copy, &arguments.outputs)?;
+    let copy = Copy::of(&arguments.selection, &arguments.copy, &arguments.outputs)?;
     let change = async |client: &crate::Client, id: &str| copy.make(client.fork_workflow(id, from)).await;
-    arguments.selection.apply(session, "fork", "forked", change, |all| copy.is_plain().then(|| all.fork(from))).await
+    arguments.selection.apply(session, "fork", "forked", change, |_| None).await
 }
 
 pub(in crate::cli) async fn delete(session: &Session, arguments: &DeleteArguments) -> Result<()> {
@@ -127,7 +124,11 @@ struct Copy {
 }
 
 impl Copy {
-    fn of(copy: &CopyArguments, outputs: &[String]) -> Result<Self> {
+    fn of(selection: &Selection, copy: &CopyArguments, outputs: &[String]) -> Result<Self> {
+        if selection.ids() > 1 && copy.new_id.is_some() {
+            let message = format!("--new-id is for one workflow, and {} ids are given", selection.ids());
+            return Err(Failure::new(Exit::Usage, message));
+        }
         let argument = |text: &String| {
             let (name, value) = pair("--arg", text)?;
             let value = serde_json::from_str(&value).unwrap_or(Value::String(value));
@@ -147,11 +148,6 @@ impl Copy {
             arguments: copy.arguments.iter().map(argument).collect::<Result<_>>()?,
             outputs: outputs.iter().map(output).collect::<Result<_>>()?,
         })
-    }
-
-    /// Whether nothing of the new workflow differs from the other one.
-    fn is_plain(&self) -> bool {
-        self.queue.is_none() && self.arguments.is_empty() && self.outputs.is_empty()
     }
 
     /// Makes the new workflow, and gives its id.

@@ -43,7 +43,7 @@ async fn list(session: &Session) -> Result<()> {
     let client = session.connect().await?;
     let versions = client.versions().await?;
     client.close().await;
-    let headings = ["VERSION", "EXECUTORS", "PENDING", "ENQUEUED", "DELAYED", "OLDEST"];
+    let headings = ["VERSION", "EXECUTORS", "PENDING", "ENQUEUED", "DELAYED", "PARKED", "OLDEST"];
     session.output.rows(&headings, &versions, |it| {
         let number = |number: u64| (number.to_string(), Tone::Plain);
         let is_stranded = it.executors == 0 && it.in_flight() > 0;
@@ -53,6 +53,7 @@ async fn list(session: &Session) -> Result<()> {
             number(it.pending),
             number(it.enqueued),
             number(it.delayed),
+            (it.parked.to_string(), if it.parked > 0 { Tone::Bad } else { Tone::Plain }),
             (time_or_none(it.oldest), Tone::Plain),
         ]
     })

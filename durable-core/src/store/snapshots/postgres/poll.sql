@@ -6,10 +6,10 @@ select 'cancelled', w.key, null, null, null, null, null, null
   from durable.workflows w
  where w.status = 'CANCELLED' and w.executor = $1::bigint and w.completed_at >= $2::bigint
 union all
-select 'end', 0, null, w.id, w.status, w.output, w.error, w.reason
+select case when w.key is null then 'missing' else 'end' end, 0, null, wanted.id as id, w.status, w.output, w.error, w.reason
   from (select * from unnest($3::text[]) limit cardinality($3::text[])) as wanted (id)
-  join durable.workflows w on w.id = wanted.id
- where w.status in ('SUCCESS', 'ERROR', 'CANCELLED', 'PARKED')
+  left join durable.workflows w on w.id = wanted.id
+ where w.key is null or w.status in ('SUCCESS', 'ERROR', 'CANCELLED', 'PARKED')
 union all
 select 'message', wanted.number - 1, m.key, null, null, m.payload, null, null
   from (select * from unnest($4::bigint[], $5::text[]) with ordinality limit cardinality($4::bigint[]))

@@ -5,9 +5,9 @@ select 'cancelled', w.key, null, null, null, null, null, null
   from durable_workflows w
  where w.status = 'CANCELLED' and w.executor = ?2 and w.completed_at >= ?3
 union all
-select 'end', 0, null, w.id, w.status, w.output, w.error, w.reason
-  from json_each(?4) wanted cross join durable_workflows w
- where w.id = wanted.value and w.status in ('SUCCESS', 'ERROR', 'CANCELLED', 'PARKED')
+select case when w.key is null then 'missing' else 'end' end, 0, null, wanted.value as id, w.status, w.output, w.error, w.reason
+  from json_each(?4) wanted left join durable_workflows w on w.id = wanted.value
+ where w.key is null or w.status in ('SUCCESS', 'ERROR', 'CANCELLED', 'PARKED')
 union all
 select 'message', wanted.key, m.key, null, null, m.payload, null, null
   from json_each(?5) wanted cross join durable_messages m

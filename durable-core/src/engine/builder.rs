@@ -87,6 +87,7 @@ impl Builder {
             checks_transactions: true,
             #[cfg(feature = "testing")]
             mocks: crate::runtime::mocks::Mocks::default(),
+            #[cfg(feature = "testing")]
             rest: Arc::default(),
         }
     }

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::builder::Builder;
 use crate::engine::lock_file::{LockFile, LockFolder};
 use crate::store::{NewExecutor, Store};
 use crate::types::keys::ExecutorKey;
@@ -30,8 +29,14 @@ pub(super) struct ExecutorIdentity {
 }
 
 impl ExecutorIdentity {
-    pub(super) fn new(builder: &Builder, version: String, takes: TakenWork, store: &dyn Store) -> Self {
-        let (name, lease, schema) = (builder.executor_id.as_deref(), builder.lease, &*builder.schema);
+    pub(super) fn new(
+        name: Option<&str>,
+        version: String,
+        takes: TakenWork,
+        lease: Duration,
+        schema: &str,
+        store: &dyn Store,
+    ) -> Self {
         let host = host();
         // A configured name that two executors share means a restart. A generated name must never be
         // shared by chance: hosts and process ids repeat in containers, so it ends with a random part.

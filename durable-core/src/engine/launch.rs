@@ -108,7 +108,8 @@ async fn launch_on(
 
     let keys = KeyMaker::new();
     let (version, takes) = (version(builder).await, taken_work(builder, &registry, &queues));
-    let identity = Arc::new(ExecutorIdentity::new(builder, version, takes, &*store));
+    let (name, lease, schema) = (builder.executor_id.as_deref(), builder.lease, &*builder.schema);
+    let identity = Arc::new(ExecutorIdentity::new(name, version, takes, lease, schema, &*store));
     let (executor, lock_file) = identity.executor(keys.next());
     lock_file::unlock_for_restart(&Application {
         name: builder.name.clone(),

@@ -19,14 +19,12 @@ impl Location {
     /// The name of the database, or of the file; `None` in memory, or if it is not certain.
     #[must_use]
     pub fn database_name(&self) -> Option<String> {
-        match &self.file {
-            Some(file) => file.file_name().map(|it| it.to_string_lossy().into_owned()),
-            None => {
-                let url = url::Url::parse(&self.shown).ok().filter(url::Url::has_host)?;
-                let name = url.path().trim_start_matches('/').to_owned();
-                Some(name).filter(|it| !it.is_empty() && !it.contains(['/', '%']))
-            }
+        if let Some(file) = &self.file {
+            return file.file_name().map(|it| it.to_string_lossy().into_owned());
         }
+        let url = url::Url::parse(&self.shown).ok().filter(url::Url::has_host)?;
+        let name = url.path().trim_start_matches('/').to_owned();
+        Some(name).filter(|it| !it.is_empty() && !it.contains(['/', '%']))
     }
 }
 

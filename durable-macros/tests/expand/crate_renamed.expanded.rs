@@ -13,6 +13,7 @@ fn checkout(order: Order) -> ::renamed::WorkflowCallOf<Result<Receipt>> {
         ::renamed::__private::Workflow {
             name: "checkout",
             module: ::core::module_path!(),
+            function: "checkout",
             file: ::core::file!(),
             line: ::core::line!(),
             fingerprint: ::renamed::__private::Fingerprint::new(-1172374725774434001i64),
@@ -44,10 +45,12 @@ fn digest(data: Vec<u8>) -> ::renamed::StepCall<'static, u64> {
     static __STEP: ::renamed::__private::Step =
         ::renamed::__private::Step { name: "digest", options: ::renamed::__private::StepOptions::DEFAULT };
     let arguments = (data,);
+    let mockable = ::renamed::__private::mockable!(&arguments, (data,));
     ::renamed::__private::step(
         &__STEP,
         ::renamed::__private::codec!(u64),
         ::renamed::__private::cloner!(&arguments),
+        mockable,
         arguments,
         |(data,)| ::renamed::__private::blocking(move || __body(data)),
     )
@@ -98,6 +101,7 @@ impl Shop {
             ::renamed::__private::Workflow {
                 name: "Shop::restock",
                 module: ::core::module_path!(),
+                function: "restock",
                 file: ::core::file!(),
                 line: ::core::line!(),
                 fingerprint: ::renamed::__private::Fingerprint::new(-641616684478583186i64),
@@ -133,7 +137,12 @@ async fn sells() {
         sell(app).await;
     }
     ::renamed::testing::run(
-        ::renamed::testing::TestOptions { name: ::core::concat!(::core::module_path!(), "::sells"), postgres: false },
+        ::renamed::testing::TestOptions {
+            name: ::core::concat!(::core::module_path!(), "::sells").into(),
+            postgres: false,
+            timeout: ::core::option::Option::None,
+        },
+        ::renamed::testing::no_set_up,
         |app| ::renamed::__private::Box::pin(__body(app)),
     )
 }

@@ -21,6 +21,7 @@ impl Processor {
             ::durable::__private::Workflow {
                 name: "Processor::process",
                 module: ::core::module_path!(),
+                function: "process",
                 file: ::core::file!(),
                 line: ::core::line!(),
                 fingerprint: ::durable::__private::Fingerprint::new(-7337479827233033893i64),

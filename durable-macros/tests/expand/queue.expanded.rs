@@ -32,6 +32,7 @@ fn backup() -> ::durable::WorkflowCallOf<Result<()>> {
         ::durable::__private::Workflow {
             name: "backup",
             module: ::core::module_path!(),
+            function: "backup",
             file: ::core::file!(),
             line: ::core::line!(),
             fingerprint: ::durable::__private::Fingerprint::new(899265282081681321i64),

@@ -14,6 +14,7 @@ pub fn daily_backup(scheduled: DateTime<Utc>, actual: DateTime<Utc>) -> ::durabl
         ::durable::__private::Workflow {
             name: "backup",
             module: ::core::module_path!(),
+            function: "daily_backup",
             file: ::core::file!(),
             line: ::core::line!(),
             fingerprint: ::durable::__private::Fingerprint::new(-7202313991939749056i64),
@@ -60,6 +61,7 @@ fn refresh(due: DateTime<Utc>, actual: chrono::DateTime<chrono::Utc>) -> ::renam
         ::renamed::__private::Workflow {
             name: "refresh",
             module: ::core::module_path!(),
+            function: "refresh",
             file: ::core::file!(),
             line: ::core::line!(),
             fingerprint: ::renamed::__private::Fingerprint::new(-2700553508217805322i64),

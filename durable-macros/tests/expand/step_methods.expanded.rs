@@ -15,10 +15,12 @@ impl<T> Shop<T> {
         static __STEP: ::durable::__private::Step =
             ::durable::__private::Step { name: "find", options: ::durable::__private::StepOptions::DEFAULT };
         let arguments = (self, item);
+        let mockable = ::core::option::Option::None;
         ::durable::__private::step(
             &__STEP,
             ::durable::__private::codec!(Result<T>),
             ::durable::__private::cloner!(&arguments),
+            mockable,
             arguments,
             |(this, item)| Self::__durable_find(this, item),
         )
@@ -37,10 +39,12 @@ impl<T> Shop<T> {
         static __STEP: ::durable::__private::Step =
             ::durable::__private::Step { name: "close", options: ::durable::__private::StepOptions::DEFAULT };
         let arguments = (self,);
+        let mockable = ::core::option::Option::None;
         ::durable::__private::step(
             &__STEP,
             ::durable::__private::codec!(u32),
             ::durable::__private::cloner!(&arguments),
+            mockable,
             arguments,
             |(this,)| Self::__durable_close(this),
         )
@@ -66,10 +70,12 @@ impl<T> Shop<T> {
             options: ::durable::__private::StepOptions { retries: 1, ..::durable::__private::StepOptions::DEFAULT },
         };
         let arguments = (day,);
+        let mockable = ::core::option::Option::None;
         ::durable::__private::step(
             &__STEP,
             ::durable::__private::codec!(u32),
             ::core::option::Option::Some(::core::clone::Clone::clone),
+            mockable,
             arguments,
             |(day,)| ::durable::__private::blocking(move || Self::__durable_opens(day)),
         )

@@ -13,10 +13,12 @@ pub(crate) fn digest(data: Vec<u8>, rounds: u32) -> ::durable::StepCall<'static,
     static __STEP: ::durable::__private::Step =
         ::durable::__private::Step { name: "digest", options: ::durable::__private::StepOptions::DEFAULT };
     let arguments = (data, rounds);
+    let mockable = ::durable::__private::mockable!(&arguments, (data, rounds,));
     ::durable::__private::step(
         &__STEP,
         ::durable::__private::codec!(Digest),
         ::durable::__private::cloner!(&arguments),
+        mockable,
         arguments,
         |(data, rounds)| ::durable::__private::blocking(move || __body(data, rounds)),
     )

@@ -15,10 +15,12 @@ fn call_external_api<'durable>(data: &'durable str, n: u32) -> ::durable::StepCa
         },
     };
     let arguments = (data, n);
+    let mockable = ::durable::__private::mockable!(&arguments, (data, n,));
     ::durable::__private::step(
         &__STEP,
         ::durable::__private::codec!(Result<String>),
         ::core::option::Option::Some(::core::clone::Clone::clone),
+        mockable,
         arguments,
         |(data, n)| __body(data, n),
     )

@@ -24,10 +24,12 @@ where
     static __STEP: ::durable::__private::Step =
         ::durable::__private::Step { name: "gather", options: ::durable::__private::StepOptions::DEFAULT };
     let arguments = (argument0, rest, keys, shown);
+    let mockable = ::core::option::Option::None;
     ::durable::__private::step(
         &__STEP,
         ::durable::__private::codec!(Vec<T>),
         ::durable::__private::cloner!(&arguments),
+        mockable,
         arguments,
         |(argument0, rest, keys, shown)| __body::<T, N>(argument0, rest, keys, shown),
     )

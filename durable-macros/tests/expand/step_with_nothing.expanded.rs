@@ -7,10 +7,12 @@ fn tick() -> ::durable::StepCall<'static, ()> {
     static __STEP: ::durable::__private::Step =
         ::durable::__private::Step { name: "tick", options: ::durable::__private::StepOptions::DEFAULT };
     let arguments = ();
+    let mockable = ::durable::__private::mockable!(&arguments, ());
     ::durable::__private::step(
         &__STEP,
         ::durable::__private::codec!(()),
         ::durable::__private::cloner!(&arguments),
+        mockable,
         arguments,
         |()| __body(),
     )

@@ -9,10 +9,12 @@ fn charge(card: Card) -> ::durable::StepCall<'static, Result<String>> {
         options: ::durable::__private::StepOptions { retries: 3, ..::durable::__private::StepOptions::DEFAULT },
     };
     let arguments = (card,);
+    let mockable = ::durable::__private::mockable!(&arguments, (card,));
     ::durable::__private::step(
         &__STEP,
         ::durable::__private::codec!(Result<String>),
         ::core::option::Option::Some(::core::clone::Clone::clone),
+        mockable,
         arguments,
         |(card,)| __body(card),
     )

@@ -8,7 +8,12 @@ async fn ships() {
         app.list_workflows(Filter::new()).await.unwrap();
     }
     ::durable::testing::run(
-        ::durable::testing::TestOptions { name: ::core::concat!(::core::module_path!(), "::ships"), postgres: false },
+        ::durable::testing::TestOptions {
+            name: ::core::concat!(::core::module_path!(), "::ships").into(),
+            postgres: false,
+            timeout: ::core::option::Option::None,
+        },
+        ::durable::testing::no_set_up,
         |app| ::durable::__private::Box::pin(__body(app)),
     )
 }
@@ -23,7 +28,12 @@ async fn runs_out() -> durable::Result<()> {
         Ok(())
     }
     ::durable::testing::run(
-        ::durable::testing::TestOptions { name: ::core::concat!(::core::module_path!(), "::runs_out"), postgres: true },
+        ::durable::testing::TestOptions {
+            name: ::core::concat!(::core::module_path!(), "::runs_out").into(),
+            postgres: true,
+            timeout: ::core::option::Option::None,
+        },
+        ::durable::testing::no_set_up,
         |_| ::durable::__private::Box::pin(__body()),
     )
 }

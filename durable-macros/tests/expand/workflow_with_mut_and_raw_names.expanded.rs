@@ -13,6 +13,7 @@ fn r#loop(r#type: Vec<String>, _unused: bool) -> ::durable::WorkflowCall<String>
         ::durable::__private::Workflow {
             name: "loop",
             module: ::core::module_path!(),
+            function: "loop",
             file: ::core::file!(),
             line: ::core::line!(),
             fingerprint: ::durable::__private::Fingerprint::new(1356950903054587146i64),

@@ -15,6 +15,7 @@ fn backup() -> ::durable::WorkflowCall<(), BackupError> {
         ::durable::__private::Workflow {
             name: "nightly-backup",
             module: ::core::module_path!(),
+            function: "backup",
             file: ::core::file!(),
             line: ::core::line!(),
             fingerprint: ::durable::__private::Fingerprint::new(1899606682773569821i64),

@@ -13,6 +13,7 @@ pub fn checkout(order: Order, attempt: u32) -> ::durable::WorkflowCallOf<Result<
         ::durable::__private::Workflow {
             name: "checkout",
             module: ::core::module_path!(),
+            function: "checkout",
             file: ::core::file!(),
             line: ::core::line!(),
             fingerprint: ::durable::__private::Fingerprint::new(8750847521855752435i64),

@@ -91,7 +91,7 @@ pub fn app() -> TestApp {
 ///
 /// # Example
 ///
-/// ```
+/// ```standalone_crate
 /// # use durable::prelude::*;
 /// #[workflow]
 /// async fn doubles(number: u32) -> Result<u64> {
@@ -138,13 +138,14 @@ pub fn run<R>(
         .enable_all()
         .build()
         .expect("a test can start a runtime");
-    let result = runtime.block_on(run_on(&options, set_up, body));
+    let name = options.name.clone();
+    let result = runtime.block_on(run_on(options, set_up, body));
     let left = result.as_ref().map_or(0, |_| tasks_left(&runtime));
     // A body that blocks its thread must not delay the other tests.
     runtime.shutdown_timeout(Duration::from_secs(1));
     match result {
         Ok(value) => {
-            assert!(left == 0, "{}: {left} tasks were still alive after the shutdown", options.name);
+            assert!(left == 0, "{name}: {left} tasks were still alive after the shutdown");
             value
         }
         Err(panic) => std::panic::resume_unwind(panic),
@@ -165,7 +166,7 @@ fn tasks_left(runtime: &tokio::runtime::Runtime) -> usize {
 }
 
 async fn run_on<R>(
-    options: &TestOptions,
+    options: TestOptions,
     set_up: impl FnOnce(TestApp) -> TestBody<()>,
     body: impl FnOnce(TestApp) -> TestBody<R>,
 ) -> std::thread::Result<R> {
@@ -181,7 +182,7 @@ async fn run_on<R>(
             biased;
             value = whole => value,
             message = engine.standstill() => panic!("{}: {message}", options.name),
-            () = tokio::time::sleep(limit) => panic!("{}", took_too_long(options, limit, &test).await),
+            () = tokio::time::sleep(limit) => panic!("{}", took_too_long(&options, limit, &test).await),
         }
     }));
     let result = CatchUnwind(Box::pin(scoped)).await;

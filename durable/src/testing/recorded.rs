@@ -99,26 +99,16 @@ const TIMES_AND_LOTS: [&str; 5] = ["deadline", "now", "random", "sleep", "uuid"]
 
 fn line_of(step: &HistoryStep) -> String {
     let branch = if step.branch.is_empty() { String::new() } else { format!("{}:", step.branch) };
-    let mut line = format!("{branch}{} {}", step.position, step.kind);
-    if !step.name.is_empty() && step.name != step.kind {
-        line.push(' ');
-        line.push_str(&step.name);
-    }
-    if let Some(child) = &step.child {
-        line.push_str(&format!(" {child:?}"));
-    }
-    if step.attempts > 1 {
-        line.push_str(&format!(" in {} attempts", step.attempts));
-    }
-    if TIMES_AND_LOTS.contains(&step.kind.as_str()) {
-        return line;
-    }
-    match (&step.output, &step.error) {
-        (_, Some(error)) => line.push_str(&format!(" failed: {error}")),
-        (Some(output), None) if output != "null" => line.push_str(&format!(": {output}")),
-        _ => {}
-    }
-    line
+    let name = if step.name.is_empty() || step.name == step.kind { String::new() } else { format!(" {}", step.name) };
+    let child = step.child.as_ref().map_or_else(String::new, |child| format!(" {child:?}"));
+    let attempts = if step.attempts > 1 { format!(" in {} attempts", step.attempts) } else { String::new() };
+    let result = match (&step.output, &step.error) {
+        _ if TIMES_AND_LOTS.contains(&step.kind.as_str()) => String::new(),
+        (_, Some(error)) => format!(" failed: {error}"),
+        (Some(output), None) if output != "null" => format!(": {output}"),
+        _ => String::new(),
+    };
+    format!("{branch}{} {}{name}{child}{attempts}{result}", step.position, step.kind)
 }
 
 impl fmt::Display for RecordedHistory {

@@ -24,14 +24,15 @@ async fn a_url_that_cannot_be_read_a_server_that_is_away_and_a_missing_schema_ha
         assert!(wrong.contains("schema"), "{wrong}");
         durable(database, &["ls"]).await.fails_with(6);
     }
-    let away = if database.is_postgres() {
+    let (away, code): (String, _) = if database.is_postgres() {
         let mut url = url_of(database.url());
         url.set_port(Some(1)).unwrap();
-        url.into()
+        (url.into(), 5)
     } else {
-        format!("sqlite:{}", database.folder().join("missing/app.sqlite").display())
+        // A file that is not there yet has no schema.
+        (format!("sqlite:{}", database.folder().join("missing/app.sqlite").display()), 6)
     };
-    durable(database, &["--url", &away, "--connect-timeout", "1s", "ls"]).await.fails_with(5);
+    durable(database, &["--url", &away, "--connect-timeout", "1s", "ls"]).await.fails_with(code);
 }
 
 async fn an_id_for_the_new_workflow_of_several_is_a_usage_error(database: &ProcessDatabase) {

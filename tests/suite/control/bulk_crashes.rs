@@ -46,6 +46,7 @@ async fn crash_everywhere(
     change: impl Fn(Bulk) -> BulkCall,
     check: impl AsyncFn(&Durable, &mut DirectConnection, &str),
 ) {
+    database.builder("app").launch().await.unwrap().shutdown().await; // makes the tables
     let mut connection = database.direct_connection().await;
     let mut at = 0;
     loop {

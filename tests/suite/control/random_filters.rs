@@ -290,7 +290,9 @@ async fn random_filters_select_what_a_model_selects(database: &TestDatabase) {
 }
 
 /// The groups of counts, and their values.
-fn groups() -> [(GroupBy, fn(&Row) -> Option<&str>); 5] {
+type GroupOf = fn(&Row) -> Option<&str>;
+
+fn groups() -> [(GroupBy, GroupOf); 5] {
     [
         (GroupBy::Status, |row| Some(row.status.as_str())),
         (GroupBy::Name, |row| Some(row.name)),

@@ -92,6 +92,6 @@ async fn a_run_puts_its_figures_into_the_table_in_place_of_the_earlier_ones() {
     assert!(output.status.success(), "{text}");
     let figures = std::fs::read_to_string(&file).unwrap();
     let rows: Vec<&str> = figures.lines().filter(|it| it.starts_with("| none") || it.starts_with("| kill")).collect();
-    assert_eq!(rows, [text.trim(), "| kill, SQLite: x1 | 1 | kept |"], "{figures}");
+    assert_eq!(rows, ["| kill, SQLite: x1 | 1 | kept |", text.trim()], "{figures}");
     assert!(figures.starts_with("before\n") && figures.ends_with("after\n"), "{figures}");
 }

@@ -21,7 +21,7 @@ async fn kit_reports(of: String) -> Result<String> {
 
 #[workflow]
 async fn kit_waits() -> Result<u32> {
-    durable::recv("answer", Duration::from_secs(86_400)).await?.ok_or_else(|| Error::msg("no answer"))
+    durable::recv("answer", Duration::from_hours(24)).await?.ok_or_else(|| Error::msg("no answer"))
 }
 
 #[transaction]

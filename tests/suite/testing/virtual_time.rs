@@ -41,7 +41,9 @@ static LATER: Queue = Queue::new("virtual-later");
 static RATED: Queue = Queue::new("virtual-rated").rate_limit(2, MINUTE);
 
 /// What happened, by test.
-static LOGS: Mutex<Option<HashMap<String, Vec<(String, DateTime<Utc>)>>>> = Mutex::new(None);
+type Logs = HashMap<String, Vec<(String, DateTime<Utc>)>>;
+
+static LOGS: Mutex<Option<Logs>> = Mutex::new(None);
 
 /// Notes what happens in a workflow, with the time that the workflow sees.
 async fn note(log: &str, what: impl Into<String>) {
@@ -111,7 +113,7 @@ async fn sleeps_in_a_row_end_exactly_after_their_sum(app: TestApp) {
 async fn what_is_not_due_yet_does_not_happen(app: TestApp) {
     let log = fresh("thrice");
     let handle = sleeps_thrice(log.clone()).start().await.unwrap();
-    app.advance(2 * DAY - MINUTE).await;
+    app.advance((2 * DAY).saturating_sub(MINUTE)).await;
     assert_eq!(names(&log), ["begins", "day 1"]);
     assert_eq!(handle.status().await.unwrap(), Status::Pending);
     app.advance(DAY).await;
@@ -263,7 +265,7 @@ async fn a_delayed_workflow_starts_when_it_is_due(app: TestApp) {
     let log = fresh("delayed");
     let day = notes_a_tick(log.clone()).queue(&LATER).delay(DAY).start().await.unwrap();
     let postponed = notes_a_tick(log.clone()).queue(&LATER).delay(HOUR).start().await.unwrap();
-    app.advance(HOUR - MINUTE).await;
+    app.advance(HOUR.saturating_sub(MINUTE)).await;
     assert_eq!(postponed.status().await.unwrap(), Status::Delayed);
     app.set_delay(postponed.id(), 3 * DAY).await.unwrap();
     app.advance(DAY).await;

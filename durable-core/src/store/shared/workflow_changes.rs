@@ -80,8 +80,8 @@ sql_statements! {
     label = format!("update durable.workflows set labels = {} where {}", merged_labels("labels", 2), is_in("key", 1));
     /// Locks the workflows that these have started. $1 keys.
     children = format!(
-        "select key, id, status from durable.workflows w where {} order by key {LOCK_ROWS}",
-        belongs_to("workflows", "key", "parent", 1)
+        "select w.key, w.id, w.status from durable.workflows w where {} order by w.key {LOCK_ROWS}",
+        is_in("w.parent", 1)
     );
     /// $1 keys.
     delete_workflows = format!("delete from durable.workflows where {}", is_in("key", 1));

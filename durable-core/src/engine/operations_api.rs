@@ -4,6 +4,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 use serde::Serialize;
 
 use crate::engine::durable::Durable;

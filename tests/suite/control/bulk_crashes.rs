@@ -52,7 +52,8 @@ async fn crash_everywhere(
     loop {
         at += 1;
         let name = fresh("bulk");
-        insert(&mut connection, database.is_postgres(), &name, at * 1_000).await;
+        let first_key = at * 1_000 + if mode == FaultMode::Before { 0 } else { 1_000_000 };
+        insert(&mut connection, database.is_postgres(), &name, first_key).await;
         let filter = || Filter::new().name(&name);
         let faulty = failing_at(database, mode, at).await;
         let builder = database.builder("app").listen_to::<&str>([]);

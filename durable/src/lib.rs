@@ -128,5 +128,5 @@ pub mod __private_macros {
     pub use durable_macros::{join, select};
 }
 
-#[cfg(all(doctest, feature = "sqlite", feature = "postgres", feature = "testing", feature = "axum"))]
+#[cfg(all(doctest, feature = "sqlite", feature = "postgres", feature = "testing", feature = "axum", feature = "cli"))]
 mod documents;

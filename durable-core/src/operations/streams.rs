@@ -112,6 +112,7 @@ pub(crate) fn open_reader<T: Payload>(engine: Option<Arc<Runtime>>, id: &str, na
         mark: StreamCursor::default(),
         page: VecDeque::new(),
         ended: false,
+        reading: None,
     };
     StreamReader { source, runtime, in_body, asked: None, failed: false, item: PhantomData }
 }
@@ -155,6 +156,7 @@ impl<T: Payload> StreamReader<T> {
 
     fn ask(&mut self) {
         let source = self.source.clone();
+        self.source.reading = None; // it comes back with the item
         let asked = match (&self.runtime, self.in_body.then(CallSite::here)) {
             (Err(error), _) => {
                 let error = error.clone();
@@ -231,6 +233,24 @@ struct StreamPosition {
     /// Items that were read and not yet returned.
     page: VecDeque<StreamItem>,
     ended: bool,
+    /// From an item to the next wait or the end, outside of workflows.
+    reading: Option<Arc<Reading>>,
+}
+
+/// A reader that is between two reads. The drain of a shutdown gives it the time for the next one.
+struct Reading(Arc<Runtime>);
+
+impl Reading {
+    fn begin(runtime: &Arc<Runtime>) -> Arc<Self> {
+        runtime.waiters.begin_reading();
+        Arc::new(Self(Arc::clone(runtime)))
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.0.waiters.end_reading();
+    }
 }
 
 /// What is recorded of an item: its value, and where to read on.
@@ -243,27 +263,30 @@ struct RecordedItem {
 
 impl StreamPosition {
     async fn next_unrecorded(mut self, runtime: Arc<Runtime>) -> (Self, Result<Option<String>>) {
-        // A shutdown waits for the read that follows a wait: the wait is over when its handle is dropped.
-        let mut waited = None;
         let value = loop {
-            let next = self.try_next(&runtime, false).await;
-            drop(waited.take());
-            match next {
+            self.reading.get_or_insert_with(|| Reading::begin(&runtime));
+            match self.try_next(&runtime, false).await {
                 Ok(Ok(Some(next))) => break Ok(next),
                 Ok(Ok(None)) => {}
                 Ok(Err(error)) => break Err(error),
                 Err(error) => break Err(failed_to(&runtime, READ, &error)),
             }
-            waited = tokio::select! {
+            let waiting = self.wait(&runtime, false);
+            self.reading = None;
+            let more = tokio::select! {
                 biased;
-                more = self.more(&runtime, false) => more,
+                more = waiting.next() => more,
                 () = outside_wait::released(&runtime, [&*self.id]) => None,
             };
-            if waited.is_none() {
+            if more.is_none() {
                 break Err(interrupted(&self.id));
             }
+            // Before the wait is over, so that a shutdown sees one of the two.
+            self.reading = Some(Reading::begin(&runtime));
         };
-        drop(waited);
+        if !matches!(value, Ok(Some(_))) {
+            self.reading = None;
+        }
         (self, value)
     }
 
@@ -307,7 +330,7 @@ impl StreamPosition {
                 Err(error) => break Err(error),
             }
             let _activity = execution.begin_activity(Activity::Stream(Arc::clone(&self.name)));
-            if self.more(&runtime, true).await.is_none() {
+            if self.wait(&runtime, true).next().await.is_none() {
                 return execution.stop_here(StopReason::Suspend).await;
             }
         };
@@ -358,12 +381,11 @@ impl StreamPosition {
         Ok(Ok(Some(value)))
     }
 
-    /// Waits until there is more to read, or the workflow has ended; outside of workflows also until it is
-    /// parked. `None` if the engine shuts down first.
-    async fn more<'r>(&self, runtime: &'r Runtime, in_body: bool) -> Option<WaitHandle<'r>> {
+    /// Begins to wait until there is more to read, or the workflow has ended; outside of workflows also until it is
+    /// parked.
+    fn wait<'r>(&self, runtime: &'r Runtime, in_body: bool) -> WaitHandle<'r> {
         let (id, name) = (Arc::clone(&self.id), Arc::clone(&self.name));
         let wait_for = WaitFor::Stream { id, name, mark: Box::new(self.mark), parked_counts: !in_body };
-        let waiting = runtime.waiters.wait(&self.id, wait_for, in_body);
-        waiting.next().await.map(|_| waiting)
+        runtime.waiters.wait(&self.id, wait_for, in_body)
     }
 }

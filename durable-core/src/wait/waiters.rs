@@ -41,6 +41,8 @@ struct WaiterState {
     polling: bool,
     /// How many waits were answered and are not over yet.
     answered: usize,
+    /// How many callers have read a part of something, and read on.
+    reading: usize,
 }
 
 /// Which waiters return without a result, because the engine shuts down.
@@ -206,14 +208,26 @@ impl Waiters {
         self.settled.notify_waiters();
     }
 
-    /// Returns when everything that was notified is polled for, and every wait that has a result is over.
+    /// A caller has read a part of something, such as a page of a stream. It reads on until [`end_reading`](Self::end_reading).
+    pub(crate) fn begin_reading(&self) {
+        lock(&self.state).reading += 1;
+    }
+
+    /// It waits for more, has everything, or has given up.
+    pub(crate) fn end_reading(&self) {
+        lock(&self.state).reading -= 1;
+        self.settled.notify_waiters();
+    }
+
+    /// Returns when everything that was notified is polled for, every wait that has a result is over, and no caller is
+    /// between two reads.
     pub(crate) async fn settle(&self) {
         loop {
             let mut settled = pin!(self.settled.notified());
             settled.as_mut().enable(); // before the check, so that a notification between the two is received
             let is_settled = {
                 let state = lock(&self.state);
-                !state.order.has_due() && !state.polling && state.answered == 0
+                !state.order.has_due() && !state.polling && state.answered == 0 && state.reading == 0
             };
             if is_settled {
                 return;
@@ -361,6 +375,17 @@ mod tests {
         assert!(body.next().await.is_none());
         waiters.release(ReleaseScope::All);
         assert!(outside.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn nothing_is_settled_while_a_caller_is_between_two_reads() {
+        let waiters = Waiters::default();
+        waiters.begin_reading();
+        let mut settled = std::pin::pin!(waiters.settle());
+        let is_pending = poll_fn(|cx| Poll::Ready(settled.as_mut().poll(cx).is_pending())).await;
+        assert!(is_pending, "there may be another page");
+        waiters.end_reading();
+        settled.await;
     }
 
     #[tokio::test]

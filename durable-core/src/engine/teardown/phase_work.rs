@@ -22,7 +22,7 @@ use crate::wait::shutdown_phase::EnginePhase;
 use crate::wait::waiters::ReleaseScope;
 
 /// How long callers have to receive what has ended in the drain. It takes that long only if the database does
-/// not answer.
+/// not answer, or a caller keeps a stream that it has begun to read and does not read on.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long an aborted task is waited for. It takes that long only if it blocks its thread.
 const ABORT_WAIT: Duration = Duration::from_millis(50);

@@ -14,6 +14,7 @@ use std::process::Command;
 
 fn main() {
     println!("cargo::rerun-if-env-changed={}", server::URL_VARIABLE);
+    println!("cargo::rerun-if-env-changed={}", server::PROGRAMS_VARIABLE);
     println!("cargo::rerun-if-env-changed=DURABLE_TEST_PYTHON");
     println!("cargo::rerun-if-changed=/usr/lib/postgresql");
     println!("cargo::rerun-if-changed=/usr/sbin/pgbouncer");

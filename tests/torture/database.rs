@@ -212,7 +212,7 @@ impl TortureDatabase {
         self.execute("select pg_reload_conf()").await?;
         for member in &fleet.members {
             if let (Some(proxy), Some(port)) = (&member.proxy, self.port()) {
-                proxy.point_to(port).await;
+                proxy.point_to(port);
             }
         }
         self.add_standby().await

@@ -101,12 +101,16 @@ async fn torture(options: TortureOptions) -> AnyResult<ExitCode> {
     let is_cut_off = finished.is_err();
     let healed_after = since.elapsed().saturating_sub(lasted);
     fleet.terminate().await?;
-    nemesis.finish(&database, &fleet, fleet.folder()).await?;
+    nemesis.finish(&database, &fleet).await?;
     let ledger = Ledger::read(fleet.folder())?;
     let verdict = Verdict::of(&ledger, &database.outcome().await?, options.lease, fleet.ended_at());
     let row = report::row(&options, &strikes, &verdict, lasted);
     println!("{row}");
     eprintln!("everything had ended {healed_after:.1?} after the nemesis had left");
+    let left = plan.left();
+    if !left.is_empty() {
+        println!("  not done in {} s: {left}", options.seconds);
+    }
     if is_cut_off {
         println!("  cut off: there were unfinished workflows after {:?}", options.cut_off);
     }
@@ -116,7 +120,7 @@ async fn torture(options: TortureOptions) -> AnyResult<ExitCode> {
     if let Some(file) = &options.write {
         report::write(file, &options, &row)?;
     }
-    let failed = is_cut_off || !verdict.violations.is_empty();
+    let failed = is_cut_off || !left.is_empty() || !verdict.violations.is_empty();
     if failed && let Some(kept) = fleet.keep_folder() {
         println!("  the ledgers and logs of the processes are in {}", kept.display());
     }

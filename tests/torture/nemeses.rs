@@ -1,6 +1,5 @@
 //! What there is to disturb the processes and their database, and what each nemesis needs.
 
-use std::path::Path;
 use std::time::Duration;
 
 use crate::AnyResult;
@@ -57,7 +56,7 @@ nemeses! {
     Clocks "clocks" Postgres "the clock of a process jumps by up to a day, to and fro; needs libfaketime",
     WriteLock "write-lock" Sqlite "another process has the write lock of the file for 5 s",
     CheckpointKill "checkpoint-kill" Sqlite "processes are killed while the WAL is copied into the file",
-    Mix "mix" Nothing "one of those that need nothing but the database, by lot",
+    Mix "mix" Nothing "one of those that need nothing but the database, chosen at random",
     Sabotage "sabotage" Sqlite "rows and ledgers are changed after the run, and the checker has to find each change",
 }
 
@@ -129,8 +128,8 @@ impl Nemesis {
     }
 
     /// After the processes have ended.
-    pub(crate) async fn finish(self, database: &TortureDatabase, fleet: &Fleet, folder: &Path) -> AnyResult<()> {
-        if self == Self::Sabotage { sabotage::change(database, fleet.ended_at(), folder).await } else { Ok(()) }
+    pub(crate) async fn finish(self, database: &TortureDatabase, fleet: &Fleet) -> AnyResult<()> {
+        if self == Self::Sabotage { sabotage::change(database, fleet.ended_at(), fleet.folder()).await } else { Ok(()) }
     }
 
     /// Whether it does something again and again, and not all the time.

@@ -85,8 +85,11 @@ impl Command {
             Some("postgres") => StoreKind::Postgres,
             Some(other) => return Err(format!("--store is sqlite or postgres, and not {other}").into()),
         };
-        let nemesis = value("--nemesis").unwrap_or_else(|| "none".to_owned());
         let (long, write) = (has("--long"), value("--write").map(PathBuf::from));
+        if long && value("--nemesis").is_some() {
+            return Err("--long has a plan of its own: leave --nemesis out".into());
+        }
+        let nemesis = value("--nemesis").unwrap_or_else(|| "none".to_owned());
         let seconds = number("--seconds", if long { 7_200 } else { 10 })?;
         Ok(Self::Torture(TortureOptions { nemesis, store, seconds, seed, lease, idle_timeout, cut_off, long, write }))
     }

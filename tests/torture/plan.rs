@@ -1,4 +1,4 @@
-//! When which nemesis strikes: one for a time, a mix by lot, or the long form.
+//! Which nemesis strikes, and when: one of them for the whole run, a random mix, or the long form.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -30,18 +30,24 @@ pub(crate) struct Plan {
 impl Plan {
     pub(crate) fn of(options: &TortureOptions) -> AnyResult<Self> {
         let nemesis = if options.long { Nemesis::Mix } else { Nemesis::named(&options.nemesis, options.store)? };
-        let mut left = vec![(Nemesis::Kill, 1_000), (Nemesis::Stop, 100)];
-        if options.store == StoreKind::Postgres {
-            left.extend([(Nemesis::Restart, 30), (Nemesis::BlackHole, 20)]);
-        }
-        if !options.long {
-            left.clear();
-        }
+        let left = match options.store {
+            _ if !options.long => Vec::new(),
+            StoreKind::Sqlite => vec![(Nemesis::Kill, 1_000), (Nemesis::Stop, 100)],
+            StoreKind::Postgres => {
+                vec![(Nemesis::Kill, 1_000), (Nemesis::Stop, 100), (Nemesis::Restart, 30), (Nemesis::BlackHole, 20)]
+            }
+        };
         Ok(Self { nemesis, left, is_long: options.long, mixed: Nemesis::mixed(options.store) })
     }
 
     pub(crate) fn nemesis(&self) -> Nemesis {
         self.nemesis
+    }
+
+    /// What the long form had no time for.
+    pub(crate) fn left(&self) -> String {
+        let left = self.left.iter().filter(|it| it.1 > 0);
+        left.map(|(nemesis, times)| format!("{} x{times}", nemesis.name())).collect::<Vec<_>>().join(", ")
     }
 
     /// The next one, or `None` while there is nothing to do but wait.
@@ -50,15 +56,15 @@ impl Plan {
             let next = if self.nemesis == Nemesis::Mix { random.pick(&self.mixed) } else { self.nemesis };
             return next.strikes().then_some(next);
         }
-        // Each is as likely as often it has to strike yet.
+        // The more often one still has to strike, the likelier it is.
         let all: u64 = self.left.iter().map(|it| it.1).sum();
-        let mut lot = random.below(all.max(1));
+        let mut drawn = random.below(all.max(1));
         for (nemesis, left) in &mut self.left {
-            if lot < *left {
+            if drawn < *left {
                 *left -= 1;
                 return Some(*nemesis);
             }
-            lot -= *left;
+            drawn -= *left;
         }
         None
     }
@@ -69,11 +75,6 @@ impl Plan {
             Some(nemesis) => nemesis.pause(random),
             None => Duration::from_secs(1),
         }
-    }
-
-    fn is_done(&self, next: Option<Nemesis>, progress: Progress) -> bool {
-        let Progress { transfers, messages } = progress;
-        self.is_long && next.is_none() && transfers >= LONG_TRANSFERS && messages >= LONG_MESSAGES
     }
 
     /// Disturbs until it is time, or everything is done, and returns how often.
@@ -95,11 +96,11 @@ impl Plan {
             if let Some(nemesis) = next
                 && Instant::now() < until
             {
-                strike(nemesis, fleet, database, random).await?;
-                *strikes.entry(nemesis.name()).or_default() += 1;
+                let struck = strike(nemesis, fleet, database, random).await?;
+                *strikes.entry(nemesis.name()).or_default() += u64::from(struck);
             }
             fleet.restart_exited()?;
-            if next.is_none() && self.is_long && self.is_done(next, database.progress().await?) {
+            if next.is_none() && self.is_long && is_enough(database.progress().await?) {
                 break;
             }
         }
@@ -109,4 +110,9 @@ impl Plan {
         }
         Ok(strikes)
     }
+}
+
+/// Whether the long form has done its work.
+fn is_enough(progress: Progress) -> bool {
+    progress.transfers >= LONG_TRANSFERS && progress.messages >= LONG_MESSAGES
 }

@@ -1,8 +1,6 @@
 //! A proxy to the Postgres server for one process: it can cut, silence and delay its connections, and lose what is under
 //! way.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -39,43 +37,48 @@ enum Source {
 #[derive(Debug)]
 pub(crate) struct Proxy {
     pub(crate) port: u16,
-    pub(crate) link: watch::Sender<Link>,
-    target: Arc<AtomicU16>,
+    state: watch::Sender<ProxyState>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct ProxyState {
+    link: Link,
+    /// The port of the server. Connections to another one break.
+    server: u16,
 }
 
 impl Proxy {
     pub(crate) async fn to(port: u16) -> AnyResult<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let own_port = listener.local_addr()?.port();
-        let (switch, link) = watch::channel(Link::Open);
-        let target = Arc::new(AtomicU16::new(port));
-        let of_task = Arc::clone(&target);
+        let (state, watched) = watch::channel(ProxyState { link: Link::Open, server: port });
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let link = link.clone();
-                if *link.borrow() != Link::Cut {
-                    tokio::spawn(connect(client, of_task.load(Ordering::SeqCst), link));
+                let ProxyState { link, server } = *watched.borrow();
+                if link != Link::Cut {
+                    tokio::spawn(connect(client, server, watched.clone()));
                 }
             }
         });
-        Ok(Self { port: own_port, link: switch, target })
+        Ok(Self { port: own_port, state })
+    }
+
+    pub(crate) fn set_link(&self, link: Link) {
+        self.state.send_modify(|it| it.link = link);
     }
 
     /// New connections go to this server. Those that are there break.
-    pub(crate) async fn point_to(&self, port: u16) {
-        self.target.store(port, Ordering::SeqCst);
-        self.link.send_replace(Link::Cut);
-        tokio::time::sleep(Duration::from_millis(20)).await; // so that each connection sees it
-        self.link.send_replace(Link::Open);
+    pub(crate) fn point_to(&self, server: u16) {
+        self.state.send_modify(|it| it.server = server);
     }
 }
 
-async fn connect(client: TcpStream, port: u16, link: watch::Receiver<Link>) -> std::io::Result<()> {
+async fn connect(client: TcpStream, port: u16, state: watch::Receiver<ProxyState>) -> std::io::Result<()> {
     let server = TcpStream::connect(("127.0.0.1", port)).await?;
     let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
     tokio::select! {
-        broken = pass_on(Source::Client, from_client, to_server, link.clone()) => broken,
-        broken = pass_on(Source::Server, from_server, to_client, link) => broken,
+        broken = pass_on(Source::Client, from_client, to_server, port, state.clone()) => broken,
+        broken = pass_on(Source::Server, from_server, to_client, port, state) => broken,
     }
 }
 
@@ -84,14 +87,16 @@ async fn pass_on(
     source: Source,
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
-    mut link: watch::Receiver<Link>,
+    port: u16,
+    mut state: watch::Receiver<ProxyState>,
 ) -> std::io::Result<()> {
     let mut bytes = vec![0; 16 * 1024];
+    let is_disturbed = |it: &ProxyState| it.server != port || matches!(it.link, Link::Cut | Link::Silent);
     loop {
         let read = tokio::select! {
             biased;
-            state = async { *link.wait_for(|it| matches!(it, Link::Cut | Link::Silent)).await.expect("the run has it") } => {
-                if state == Link::Silent {
+            state = async { *state.wait_for(is_disturbed).await.expect("the run has it") } => {
+                if state.server == port && state.link == Link::Silent {
                     std::future::pending::<()>().await; // both ends stay open
                 }
                 return Ok(());
@@ -102,8 +107,8 @@ async fn pass_on(
         if read.is_empty() {
             return Ok(());
         }
-        let state = *link.borrow();
-        match (state, source) {
+        let link = state.borrow().link;
+        match (link, source) {
             (Link::LosesAnswers, Source::Server) => return Ok(()),
             (Link::LosesCommits, Source::Server) if confirms_commit(read) => return Ok(()),
             (Link::CutsInside, _) => return to.write_all(&read[..read.len() / 2]).await,

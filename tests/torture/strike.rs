@@ -22,13 +22,13 @@ const CANCEL: &str =
 const LOCK: &str =
     "begin; lock table durable.workflows, durable.executors in access exclusive mode; select pg_sleep(5); commit";
 
-/// Disturbs once, and leaves when the fleet can go on.
+/// Disturbs once, and leaves when the fleet can go on. Returns whether there was something to disturb.
 pub(crate) async fn strike(
     nemesis: Nemesis,
     fleet: &mut Fleet,
     database: &mut TortureDatabase,
     random: &mut Random,
-) -> AnyResult<()> {
+) -> AnyResult<bool> {
     let index = random.index(fleet.members.len());
     match nemesis {
         Nemesis::Nothing
@@ -45,7 +45,7 @@ pub(crate) async fn strike(
             tokio::time::sleep(random.millis(4_000, 7_000)).await;
             fleet.signal(index, Signal::CONT);
         }
-        Nemesis::FrozenHolder => freeze_a_holder(fleet, random).await?,
+        Nemesis::FrozenHolder => return freeze_a_holder(fleet, random).await,
         Nemesis::Cut => disturb_link(fleet, index, Link::Cut, random.millis(1, 100)).await,
         Nemesis::LostAnswers => disturb_link(fleet, index, Link::LosesAnswers, random.millis(1, 100)).await,
         Nemesis::LostCommits => disturb_link(fleet, index, Link::LosesCommits, random.millis(50, 300)).await,
@@ -77,6 +77,7 @@ pub(crate) async fn strike(
         Nemesis::Vacuum => {
             if let Err(error) = database.vacuum().await {
                 eprintln!("a table was not rewritten: {error}"); // it was in the way of others, or they of it
+                return Ok(false);
             }
         }
         Nemesis::DiskFull => {
@@ -98,12 +99,12 @@ pub(crate) async fn strike(
         }
         Nemesis::CheckpointKill => kill_in_checkpoints(fleet, database, index, random).await?,
     }
-    Ok(())
+    Ok(true)
 }
 
 pub(crate) fn set_link(fleet: &Fleet, index: usize, link: Link) {
     if let Some(proxy) = &fleet.members[index].proxy {
-        proxy.link.send_replace(link);
+        proxy.set_link(link);
     }
 }
 
@@ -122,8 +123,9 @@ async fn set_away(database: &TortureDatabase, pause: Duration) -> AnyResult<()> 
     Ok(())
 }
 
-/// Has transactions stay open after their last statement, and stops the first process that is in one.
-async fn freeze_a_holder(fleet: &Fleet, random: &mut Random) -> AnyResult<()> {
+/// Has transactions stay open after their last statement, and stops the first process that is in one. Returns whether
+/// there was one.
+async fn freeze_a_holder(fleet: &Fleet, random: &mut Random) -> AnyResult<bool> {
     let (hold, asked_at) = (fleet.folder().join(HOLD_FILE), crate::ledger::now());
     std::fs::write(&hold, "")?;
     let since = Instant::now();
@@ -143,7 +145,7 @@ async fn freeze_a_holder(fleet: &Fleet, random: &mut Random) -> AnyResult<()> {
     } else {
         std::fs::remove_file(&hold)?;
     }
-    Ok(())
+    Ok(holder.is_some())
 }
 
 /// Others take every connection that the server has, while the sessions of the processes end.

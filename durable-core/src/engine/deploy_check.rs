@@ -89,8 +89,8 @@ fn add(functions: &mut BTreeMap<String, FunctionDeploy>, report: ReplayReport) {
 fn log(function: &FunctionDeploy, complete: bool) {
     let FunctionDeploy { name, matched, mismatched, unknown, reports } = function;
     let Some(example) = reports.iter().max_by_key(|it| !matches!(it.outcome, ReplayOutcome::Unknown { .. })) else {
-        tracing::info!(target: "durable", workflow = %name, matched, complete, "the code of a workflow has changed, and fits to what is in flight");
+        tracing::info!(target: "durable", workflow = %name, matched, complete, "the code of a workflow has changed, and matches what is in flight");
         return;
     };
-    tracing::warn!(target: "durable", workflow = %name, matched, mismatched, unknown, complete, workflow_id = %example.id, error = %example, "the code of a workflow has changed, and does not fit to all that is in flight");
+    tracing::warn!(target: "durable", workflow = %name, matched, mismatched, unknown, complete, workflow_id = %example.id, error = %example, "the code of a workflow has changed, and does not match all that is in flight");
 }

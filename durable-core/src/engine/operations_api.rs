@@ -75,7 +75,7 @@ impl Durable {
         step_context::state_of(self.runtime())
     }
 
-    /// How the workflows that were in flight at the launch fit to the present code. The launch looks for workflows whose
+    /// How the workflows that were in flight at the launch match the present code. The launch looks for workflows whose
     /// function has changed since they were started, and verifies them in the background as
     /// [`verify_replay`](crate::verify_replay) does: at most 1,000, for at most 30 s. This returns once that is over.
     ///

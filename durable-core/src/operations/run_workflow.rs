@@ -217,7 +217,7 @@ enum StoppedBody {
     Signalled(StopReason),
 }
 
-/// Polls the body if its records fit to the present code, and parks the workflow otherwise.
+/// Polls the body if its records match the present code, and parks the workflow otherwise.
 async fn poll_if_verified(execution: &Arc<Execution>) -> StoppedBody {
     let Execution { runtime, workflow, row, .. } = &**execution;
     let records = execution.records().to_vec();
@@ -229,7 +229,7 @@ async fn poll_if_verified(execution: &Arc<Execution>) -> StoppedBody {
         return StoppedBody::Signalled(StopReason::Suspend);
     }
     let reason = format!(
-        "the code of the workflow `{}` has changed, and does not fit to the records of this one: {report}; deploy the earlier version, or repair a copy with `durable fork {id} --from` and that position",
+        "the code of the workflow `{}` has changed, and does not match the records of this one: {report}; deploy the earlier version, or repair a copy with `durable fork {id} --from` and that position",
         workflow.name,
         id = row.id
     );

@@ -60,7 +60,7 @@ pub fn verify_replay<I: AsRef<str>>(id: I) -> impl Future<Output = Result<Replay
 }
 
 /// Verifies each of the workflows that a filter selects: see [`verify_replay`]. They are verified one after the other,
-/// in the order of [`list_workflows`](crate::list_workflows).
+/// in the order of [`list_workflows`](crate::list_workflows); all of them, if the filter has no limit.
 ///
 /// # Errors
 /// As [`list_workflows`](crate::list_workflows).
@@ -94,11 +94,17 @@ pub(crate) fn verify_all(
             if let Err(error) = filter.check() {
                 return Ok(Err(error));
             }
-            let mut reports = Vec::new();
-            for listed in runtime.store.list(&filter).await? {
-                reports.extend(verify_by_id(&runtime, &listed.id).await?); // it may have been deleted
+            let (mut filter, mut reports, is_limited) = (filter.clone(), Vec::new(), filter.limit.is_some());
+            loop {
+                let page = runtime.store.list(&filter).await?;
+                for listed in page.items {
+                    reports.extend(verify_by_id(&runtime, &listed.id).await?); // it may have been deleted
+                }
+                match page.next {
+                    Some(next) if !is_limited => filter = filter.after(next),
+                    _ => return Ok(Ok(reports)),
+                }
             }
-            Ok(Ok(reports))
         }
     };
     look.ask(Operation::once("verify_replays"), "verify replays", question)

@@ -101,7 +101,7 @@ pub(crate) struct Runtime {
     pub(crate) panics: Mutex<Vec<String>>,
     /// The waits for a time, and the database's clock.
     pub(crate) timers: Timers,
-    /// How what is in flight fits to the present code, once that is known.
+    /// How what is in flight matches the present code, once that is known.
     pub(crate) deploy_report: watch::Sender<Option<DeployReport>>,
     /// The tokio runtime on which `launch` was called. All executions run there.
     pub(crate) tokio: Handle,

@@ -25,7 +25,7 @@ pub enum VersionPolicy {
     AdoptVerified,
 }
 
-/// How the workflows in flight fit to the present code, found out by the launch: see
+/// How the workflows in flight match the present code, found out by the launch: see
 /// [`Durable::deploy_report`](crate::Durable::deploy_report).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -45,7 +45,7 @@ pub struct DeployReport {
 pub struct FunctionDeploy {
     /// The registered name of the function.
     pub name: String,
-    /// How many fit to the present code.
+    /// How many match the present code.
     pub matched: u32,
     /// How many do not.
     pub mismatched: u32,

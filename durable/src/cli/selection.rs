@@ -202,7 +202,7 @@ fn progress_bar(session: &Session, total: u64) -> ProgressBar {
     bar
 }
 
-pub(super) async fn ids_of(client: &Client, filter: Filter) -> Result<Vec<String>> {
+async fn ids_of(client: &Client, filter: Filter) -> Result<Vec<String>> {
     let (mut filter, mut ids) = (filter.limit(PAGE), Vec::new());
     loop {
         let page = client.list_workflows(filter.clone()).await?;

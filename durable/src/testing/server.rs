@@ -10,7 +10,7 @@ pub const URL_VARIABLE: &str = "DURABLE_TEST_POSTGRES_URL";
 
 /// The environment variable that names the folder of `initdb` and `pg_ctl`, for a server of another version than the
 /// newest one that is installed.
-const PROGRAMS_VARIABLE: &str = "DURABLE_TEST_POSTGRES_PROGRAMS";
+pub const PROGRAMS_VARIABLE: &str = "DURABLE_TEST_POSTGRES_PROGRAMS";
 
 /// The environment variables with the arguments of `initdb` in place of `--locale=C`, and with a line of
 /// `postgresql.conf`: so the tests run with other collations and settings.

@@ -110,12 +110,15 @@ async fn a_bulk_change_that_is_interrupted_deletes_exactly_what_matches(database
 }
 
 async fn a_bulk_change_that_is_interrupted_restarts_each_workflow_once(database: &TestDatabase) {
-    crash_everywhere(database, FaultMode::Before, |bulk| bulk.restart(), async |app, connection, name| {
-        let all = app.count_workflows(Filter::new().name(name), GroupBy::Status).await.unwrap();
-        assert_eq!(all.total, 2 * MATCHING, "{all:?}");
-        let sources =
-            format!("select count(distinct forked_from) from durable.workflows where name = '{name}' and forked_from is not null");
-        assert_eq!(connection.number(&sources).await.unsigned_abs(), MATCHING);
-    })
-    .await;
+    for mode in [FaultMode::Before, FaultMode::After] {
+        crash_everywhere(database, mode, |bulk| bulk.restart(), async |app, connection, name| {
+            let all = app.count_workflows(Filter::new().name(name), GroupBy::Status).await.unwrap();
+            assert_eq!(all.total, 2 * MATCHING, "{mode:?}: {all:?}");
+            let sources = format!(
+                "select count(distinct forked_from) from durable.workflows where name = '{name}' and forked_from is not null"
+            );
+            assert_eq!(connection.number(&sources).await.unsigned_abs(), MATCHING, "{mode:?}");
+        })
+        .await;
+    }
 }

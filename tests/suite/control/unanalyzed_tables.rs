@@ -4,8 +4,8 @@
 use durable::Retention;
 use durable::prelude::*;
 
-use crate::support::TestDatabase;
 use crate::support::store_database::DirectConnection;
+use crate::support::{TestDatabase, fresh, until, url_of};
 
 const FAMILIES: i64 = 10_000;
 const TABLES: [&str; 6] = ["workflows", "steps", "labels", "messages", "events", "streams"];
@@ -49,7 +49,11 @@ async fn scans(connection: &mut DirectConnection) -> Vec<(&'static str, i64)> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn deletes_and_resumes_of_many_read_no_table_from_end_to_end() {
     let database = TestDatabase::postgres();
-    let client = || durable::Client::builder(database.url()).schema(database.schema());
+    let name = fresh("unanalyzed");
+    let mut url = url_of(database.url());
+    url.query_pairs_mut().append_pair("application_name", &name);
+    let client = || durable::Client::builder(url.as_str()).schema(database.schema());
+    let sessions = format!("select count(*) from pg_stat_activity where application_name = '{name}'");
     client().migrate().await.unwrap();
     let mut connection = database.direct_connection().await;
     fill(&mut connection).await;
@@ -69,6 +73,7 @@ async fn deletes_and_resumes_of_many_read_no_table_from_end_to_end() {
         };
         assert!(changed >= 2, "{what}: {changed}");
         changing.close().await;
+        until("its sessions have ended, and so have reported", async || connection.number(&sessions).await == 0).await;
         let (mut before, mut after) = (before, scans(&mut connection).await);
         if what == "retention" {
             // It reads some hundred workflows by their keys at once, and there are not many more.

@@ -196,9 +196,7 @@ async fn a_takeover_ends_the_transactions_of_silent_connections(database: &TestD
     arrived(&key, 1).await;
     let waiting =
         format!("select count(*) from pg_stat_activity where wait_event_type = 'Lock' and query like '%{table}%'");
-    while direct.number(&waiting).await < 2 {
-        tokio::time::sleep(Duration::from_millis(10)).await; // the pause of the polling
-    }
+    until("two wait for the lock", async || direct.number(&waiting).await >= 2).await;
     link.send_replace(Link::Frozen);
     let other = database.builder("app").lease(lease).launch().await.unwrap();
     gate(&key).add_permits(100);

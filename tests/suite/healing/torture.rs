@@ -33,7 +33,7 @@ async fn killed_processes_lose_and_double_nothing_in_postgres() {
 }
 
 #[tokio::test]
-async fn the_checker_of_torture_runs_finds_every_kind_of_fault() {
+async fn the_checker_of_torture_runs_finds_what_is_planted() {
     let (output, text) = torture("sabotage", "sqlite").await;
     assert!(!output.status.success(), "{text}");
     for fault in [
@@ -43,8 +43,6 @@ async fn the_checker_of_torture_runs_finds_every_kind_of_fault() {
         "received [2, 1, 3, 4]",
         "received [1, 2, 3]",
         "was applied 2 times",
-        "the transfer of",
-        "is lost",
         "the accounts hold 20001 cents",
         "ran again after it was recorded",
         "of the queue `limited` ran at once",
@@ -55,7 +53,6 @@ async fn the_checker_of_torture_runs_finds_every_kind_of_fault() {
         "has the event [\"1\", \"2\", \"4\", \"5\"]",
         "got the items 1,2,4,5",
         "got the value 4",
-        "of every_second at",
         "was started 2 times",
         "ran in 2 workflows",
         "ended before its time was up",
@@ -65,6 +62,11 @@ async fn the_checker_of_torture_runs_finds_every_kind_of_fault() {
         "was early",
     ] {
         assert!(text.contains(fault), "{fault}: {text}");
+    }
+    // These words are in the lines of other faults, too.
+    for begin in ["the transfer of order-", "the transfer of batch-", "the tick of every_second at "] {
+        let line = |it: &str| it.trim().strip_prefix("violation: ").is_some_and(|it| it.starts_with(begin));
+        assert!(text.lines().any(|it| line(it) && it.ends_with("is lost")), "{begin}: {text}");
     }
 }
 

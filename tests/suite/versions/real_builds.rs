@@ -50,7 +50,7 @@ async fn a_deploy_parks_what_does_not_fit_and_a_rollback_or_a_fork_finishes_it(d
     build_a.kill_9().await;
     assert_eq!(database.workflows().await.len(), 100);
     let conditions = ["verify", "--where", "name=shipping"];
-    assert_eq!(command("deployed_a", database, &conditions).await.0, Some(0), "build A fits to what it has recorded");
+    assert_eq!(command("deployed_a", database, &conditions).await.0, Some(0), "build A matches what it has recorded");
     let (code, printed) = command("deployed_b", database, &conditions).await;
     assert_eq!((code, printed.matches("mismatch").count()), (Some(1), PARKED), "{printed}");
 

@@ -7,7 +7,7 @@ use clap::Args;
 use crate::cli::commands::show::not_found;
 use crate::cli::exit::{Exit, Failure, Result};
 use crate::cli::output::Tone;
-use crate::cli::selection::{filter_of, ids_of};
+use crate::cli::selection::filter_of;
 use crate::cli::session::Session;
 use crate::{Builder, ErrorKind, ReplayOutcome, ReplayReport};
 
@@ -36,13 +36,16 @@ pub(in crate::cli) async fn run(
         ));
     };
     let client = session.database().functions_of(application).connect().await?;
-    let of_conditions = !arguments.conditions.is_empty();
-    let ids = if of_conditions { ids_of(&client, filter_of(&arguments.conditions)?).await? } else { arguments.ids };
     let mut reports = Vec::new();
-    for id in ids {
+    if !arguments.conditions.is_empty() {
+        reports = client.verify_replays(filter_of(&arguments.conditions)?).await?;
+        if reports.is_empty() {
+            eprintln!("no workflow matches, so nothing was verified");
+        }
+    }
+    for id in arguments.ids {
         match client.verify_replay(&id).await {
             Ok(report) => reports.push(report),
-            Err(error) if error.kind() == ErrorKind::NotFound && of_conditions => {} // it was deleted meanwhile
             Err(error) if error.kind() == ErrorKind::NotFound => return Err(not_found(&client, &id).await),
             Err(error) => return Err(error.into()),
         }

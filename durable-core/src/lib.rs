@@ -44,6 +44,7 @@ pub use engine::{
     Builder, Client, ClientBuilder, Durable, Killed, PhaseReport, PoolReport, Readiness, RunUntilIdle, ShutdownOptions,
     ShutdownOutcome, ShutdownReason, ShutdownReport, Stopping, Stuck, StuckKind, Suspended, TaskOutcome, TaskReport,
 };
+#[cfg(feature = "testing")]
 #[doc(hidden)]
 pub use journal::current_engine::EngineScope;
 pub use operations::admin::{

@@ -38,9 +38,6 @@ pub struct Builder {
     pub(super) max_concurrent: Option<usize>,
     pub(super) max_blocking_steps: usize,
     pub(super) record_delay: Duration,
-    /// How far the clock is moved forward at the launch, for tests.
-    #[cfg(feature = "testing")]
-    pub(super) skipped_time: Duration,
     pub(super) max_payload: usize,
     pub(super) lease: Duration,
     pub(super) transaction_retry_limit: Duration,
@@ -74,8 +71,6 @@ impl Builder {
             max_concurrent: None,
             max_blocking_steps: 512,
             record_delay: RECORD_DELAY,
-            #[cfg(feature = "testing")]
-            skipped_time: Duration::ZERO,
             max_payload: 8 << 20,
             lease: Duration::from_secs(15),
             transaction_retry_limit: Duration::from_mins(1),
@@ -299,14 +294,6 @@ impl Builder {
         self
     }
 
-    /// Not public API: the clock is moved forward so far, as it was before a restart.
-    #[cfg(feature = "testing")]
-    #[doc(hidden)]
-    pub fn skipped_time(mut self, duration: Duration) -> Self {
-        self.skipped_time = duration;
-        self
-    }
-
     /// Not public API: for tests that count commits: how long a record may wait while the body computes.
     #[cfg(feature = "testing")]
     #[doc(hidden)]
@@ -315,11 +302,12 @@ impl Builder {
         self
     }
 
-    /// Not public API: the engine shares the mocks of this one, for tests that launch one after the other.
+    /// Not public API: the engine has the mocks and the patience of this one, for tests that launch one after the other.
     #[cfg(feature = "testing")]
     #[doc(hidden)]
-    pub fn mocks_of(mut self, app: &Durable) -> Self {
+    pub fn test_settings_of(mut self, app: &Durable) -> Self {
         self.mocks = app.runtime().mocks.clone();
+        self.rest.set_patience(app.runtime().rest.patience());
         self
     }
 

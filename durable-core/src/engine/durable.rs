@@ -8,6 +8,7 @@ use crate::engine::builder::Builder;
 use crate::engine::teardown::Teardown;
 use crate::journal::current_engine;
 #[cfg(feature = "testing")]
+#[cfg(feature = "testing")]
 use crate::journal::current_engine::EngineScope;
 use crate::runtime::Runtime;
 use crate::store::Location;
@@ -133,6 +134,7 @@ impl Durable {
     #[cfg(feature = "testing")]
     #[doc(hidden)]
     pub async fn wait_until_idle(&self) {
+        let _waits = self.runtime().rest.outside_wait(); // the standstill of a test is noticed
         crate::engine::idle::wait_until_idle(self.runtime(), false).await;
     }
 
@@ -174,23 +176,6 @@ impl Durable {
             self.teardown().background().wait_for_end(EnginePhase::Closed).await;
         };
         let _ = tokio::time::timeout(std::time::Duration::from_secs(1), dropped).await;
-    }
-
-    /// Not public API: whether every workflow that runs here waits for something, and every write is done.
-    #[cfg(feature = "testing")]
-    #[doc(hidden)]
-    #[must_use]
-    pub fn only_waits(&self) -> bool {
-        let runs = self.runtime().running.all();
-        !self.runtime().writer.has_unsettled() && runs.iter().all(|it| it.execution().is_some_and(|it| it.only_waits()))
-    }
-
-    /// Not public API: how far this engine's clock was moved forward.
-    #[cfg(feature = "testing")]
-    #[doc(hidden)]
-    #[must_use]
-    pub fn skipped_time(&self) -> std::time::Duration {
-        self.runtime().timers.clock.lower_bound_with_skipped().1
     }
 
     /// Not public API: lets everything rest, then moves the clock to each due moment within `duration`, and lets things
@@ -241,7 +226,9 @@ impl Durable {
             return Err("the time of this engine is not virtual: use an engine of `#[durable::test]`".to_owned());
         };
         let _ = moves.send(crate::runtime::rest::ClockMove { by, moved }); // then there is no answer
-        answer.await.unwrap_or(Ok(None)) // the engine shuts down
+        answer.await.unwrap_or_else(|_| {
+            Err("time does not pass, because the engine does not run: launch it with `app.restart()` first".to_owned())
+        })
     }
 
     /// Not public API: the store, for tests.

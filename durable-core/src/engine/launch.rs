@@ -128,9 +128,6 @@ async fn launch_on(
     let clock =
         patience.call(|| Box::pin(read_clock(&*store))).await.map_err(|error| cannot("read", &shown, &error))?;
 
-    #[cfg(feature = "testing")]
-    clock.skip(builder.skipped_time);
-
     let (writer, inbox) = Writer::new();
     let parts = RuntimeParts { tokio, registry, store, keys, executor: &executor, fence, lease, clock, writer };
     let runtime = Arc::new(parts.into_runtime(builder));

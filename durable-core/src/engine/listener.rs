@@ -74,7 +74,7 @@ fn dispatch(runtime: &Runtime, notification: Notification) {
 }
 
 /// Anything may have changed.
-fn wake_everything(runtime: &Runtime) {
+pub(super) fn wake_everything(runtime: &Runtime) {
     runtime.waiters.notify_all();
     runtime.queues.notify_all();
     runtime.queues.notify_delayed();

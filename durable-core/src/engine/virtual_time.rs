@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
+use crate::engine::listener::wake_everything;
 use crate::engine::standstill::{StepKey, Unrest, unfinished};
 use crate::engine::tasks::Background;
 use crate::runtime::Runtime;
@@ -85,6 +86,7 @@ async fn stop_at(runtime: &Runtime, at: Timestamp) -> Result<Timestamp, String> 
     let stopped = runtime.store.stop_clock(Some(at)).await;
     let at = stopped.map_err(|error| format!("the clock of the database cannot be moved: {error}"))?;
     runtime.timers.clock.stop(at);
+    runtime.keys.follow(at);
     if runtime.store.has_others() {
         // Other executors must not take this one for dead because time has passed.
         let running: Vec<_> = runtime.running.all().iter().map(|it| it.key).collect();
@@ -125,7 +127,7 @@ impl Resting<'_> {
         loop {
             self.quiet().await?;
             let before = self.runtime.rest.progress();
-            ask_for_everything(self.runtime);
+            wake_everything(self.runtime);
             self.quiet().await?;
             if self.runtime.rest.progress() == before {
                 return Ok(());
@@ -176,19 +178,11 @@ impl Resting<'_> {
     async fn not_resting(&self, unrest: &Unrest, elapsed: Duration) -> String {
         let what = unrest.engine.unwrap_or("a step or a transaction");
         format!(
-            "time does not pass before everything that goes on has ended or waits for time to pass, and after {:.1} s there still is {what}; end it, give a step that waits for ever a timeout, or allow more with `app.set_patience(..)`. Unfinished workflows:\n{}",
+            "the clock cannot be moved: after {:.1} s this still goes on: {what}; let it end, give the step a timeout, or allow more time with `app.set_patience(..)`. Unfinished workflows:\n{}",
             elapsed.as_secs_f64(),
             unfinished(self.runtime).await
         )
     }
-}
-
-/// Asks the database for everything that may have changed.
-fn ask_for_everything(runtime: &Runtime) {
-    runtime.waiters.notify_all();
-    runtime.queues.notify_all();
-    runtime.queues.notify_delayed();
-    runtime.schedules.wake();
 }
 
 /// Since when the test waits and nothing goes on.
@@ -238,7 +232,7 @@ impl Standstill {
             None => "nothing is due at any time".to_owned(),
         };
         let message = format!(
-            "the test waits, and for {:.1} s nothing has gone on: {due}. Unfinished workflows:\n{}",
+            "the test has been waiting for {:.1} s, and nothing can continue: {due}. Unfinished workflows:\n{}",
             self.since.elapsed().as_secs_f64(),
             unfinished(runtime).await
         );

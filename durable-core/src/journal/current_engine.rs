@@ -12,20 +12,26 @@ use crate::wait::shutdown_phase::EnginePhase;
 
 tokio::task_local! {
     /// Set by `Durable::scope`, and around the body of a `#[durable::test]`.
-    static SCOPE: Arc<EngineScope>;
+    static SCOPE: Scope;
 }
 
+#[cfg(not(feature = "testing"))]
+type Scope = Arc<Runtime>;
+#[cfg(feature = "testing")]
+type Scope = Arc<EngineScope>;
+
 /// The engine of a scope. A test that restarts its engine replaces it.
+#[cfg(feature = "testing")]
 #[derive(Debug)]
 pub struct EngineScope(Mutex<Arc<Runtime>>);
 
+#[cfg(feature = "testing")]
 impl EngineScope {
     pub(crate) fn new(runtime: Arc<Runtime>) -> Self {
         Self(Mutex::new(runtime))
     }
 
     /// Makes another engine that of the calls in the scope.
-    #[cfg(feature = "testing")]
     pub(crate) fn replace(&self, runtime: Arc<Runtime>) {
         *lock(&self.0) = runtime;
     }
@@ -79,7 +85,9 @@ fn upgrade_all(list: &Mutex<Vec<Weak<Runtime>>>) -> Vec<Arc<Runtime>> {
 
 /// Makes `runtime` the engine of the calls in `future`. It does not reach into spawned tasks.
 pub(crate) fn scope<F: Future>(runtime: Arc<Runtime>, future: F) -> impl Future<Output = F::Output> + use<F> {
-    Arc::new(EngineScope::new(runtime)).run(future)
+    #[cfg(feature = "testing")]
+    let runtime = Arc::new(EngineScope::new(runtime));
+    SCOPE.scope(runtime, future)
 }
 
 /// The engine of the running code: that of its workflow, else that of its scope, else the only one in
@@ -94,7 +102,11 @@ pub(crate) fn engine() -> Result<Arc<Runtime>, Error> {
         Some(Context::Transaction(scope)) => return Ok(Arc::clone(&scope.runtime)),
         None => {}
     }
-    if let Ok(runtime) = SCOPE.try_with(|it| Arc::clone(&lock(&it.0))) {
+    #[cfg(not(feature = "testing"))]
+    let scope = SCOPE.try_with(Arc::clone);
+    #[cfg(feature = "testing")]
+    let scope = SCOPE.try_with(|it| Arc::clone(&lock(&it.0)));
+    if let Ok(runtime) = scope {
         return Ok(runtime);
     }
     let launched = upgrade_all(&LAUNCHED);

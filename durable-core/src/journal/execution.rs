@@ -296,11 +296,6 @@ impl RunControl for Execution {
         self.activities.waits_for()
     }
 
-    #[cfg(feature = "testing")]
-    fn only_waits(&self) -> bool {
-        self.activities.only_waits()
-    }
-
     fn step_running_for(&self) -> Option<Duration> {
         self.activities.step_running_for()
     }

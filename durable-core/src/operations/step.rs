@@ -273,8 +273,7 @@ impl<R: Send> StepRun<'_, '_, R> {
                 unreachable!("an attempt after which the arguments are used up is never retried")
             };
             // Held until the result is recorded: a run that is to be suspended waits for that.
-            let times_out_at = self.options.timeout.map(|it| self.reserved.execution.runtime.timers.clock.after(it));
-            let activity = self.reserved.execution.begin_activity(Activity::step_until(self.name, times_out_at));
+            let activity = self.reserved.execution.begin_activity(self.activity());
             let scope = Arc::new(self.scope(attempt, most));
             let given_up = GiveUpOnDrop(Some(&scope));
             let result = self.attempt(&scope, future).await.map_err(|error| self.in_step(&error));
@@ -325,6 +324,18 @@ impl<R: Send> StepRun<'_, '_, R> {
                 (Err(error), _) => self.reserved.execution.stop_here(StopReason::Fail(error)).await,
             };
         }
+    }
+
+    #[cfg(not(feature = "testing"))]
+    fn activity(&self) -> Activity {
+        Activity::step(self.name)
+    }
+
+    /// With the time at which it times out, to which a test may move the clock.
+    #[cfg(feature = "testing")]
+    fn activity(&self) -> Activity {
+        let clock = &self.reserved.execution.runtime.timers.clock;
+        Activity::step_until(self.name, self.options.timeout.map(|it| clock.after(it)))
     }
 
     fn scope(&self, attempt: u32, most: u32) -> StepScope {

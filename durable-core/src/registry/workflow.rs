@@ -76,5 +76,9 @@ pub fn registered_name(path: &str) -> Option<&'static str> {
         let rest = path.strip_prefix(it.module).and_then(|rest| rest.strip_suffix(it.function));
         rest.is_some_and(|it| it.starts_with("::") && it.ends_with("::"))
     };
-    all().find(exactly).or_else(|| all().find(within)).map(|it| it.name)
+    let found = all().find(exactly).or_else(|| {
+        let mut found = all().filter(within);
+        found.next().filter(|_| found.next().is_none()) // of several it is not certain which one is meant
+    });
+    found.map(|it| it.name)
 }

@@ -42,7 +42,7 @@ impl ActivityList {
     /// How long the longest running step has been running; `None` if no step runs.
     pub(crate) fn step_running_for(&self) -> Option<Duration> {
         let state = lock(&self.0);
-        let since = |it: &(u64, Activity)| if let Activity::Step(_, since, _) = it.1 { Some(since) } else { None };
+        let since = |it: &(u64, Activity)| if let Activity::Step(_, since, ..) = it.1 { Some(since) } else { None };
         state.list.iter().filter_map(since).min().map(|it| it.elapsed())
     }
 
@@ -53,14 +53,6 @@ impl ActivityList {
         waits.filter(|it| !it.is_empty())
     }
 
-    /// Whether the run does nothing but wait, also for the retry of a step.
-    #[cfg(feature = "testing")]
-    pub(crate) fn only_waits(&self) -> bool {
-        let state = lock(&self.0);
-        let waits = |it: &Activity| it.waits_for().is_some() || matches!(it, Activity::RetryDelay(_));
-        !state.list.is_empty() && state.list.iter().all(|(_, it)| waits(it))
-    }
-
     /// What the run does, for a test that has come to a standstill.
     #[cfg(feature = "testing")]
     pub(crate) fn list(&self) -> Vec<RunActivity> {
@@ -69,7 +61,9 @@ impl ActivityList {
             is_waiting: activity.waits_for().is_some() || matches!(activity, Activity::RetryDelay(_)),
             times_out_at: if let Activity::Step(_, _, until) = activity { *until } else { None },
             text: match activity {
-                Activity::Step(_, since, _) => format!("{activity} running for {:.1} s", since.elapsed().as_secs_f64()),
+                Activity::Step(_, since, ..) => {
+                    format!("{activity} running for {:.1} s", since.elapsed().as_secs_f64())
+                }
                 Activity::Sleep(until) => format!("sleeping until {}", until.to_date()),
                 other => other.to_string(),
             },
@@ -85,10 +79,9 @@ impl ActivityList {
 /// An activity of a run.
 #[derive(Debug)]
 pub(crate) enum Activity {
-    /// Runs a step's body since this time, and no longer than until the second, if there is one. Before the run is
-    /// suspended, the body may finish.
-    #[cfg_attr(not(feature = "testing"), allow(dead_code, reason = "only tests with virtual time read the second"))]
-    Step(&'static str, Instant, Option<Timestamp>),
+    /// Runs a step's body since this time. Before the run is suspended, the body may finish. For tests also the time at
+    /// which it times out.
+    Step(&'static str, Instant, #[cfg(feature = "testing")] Option<Timestamp>),
     /// Waits before the retry of a step.
     RetryDelay(&'static str),
     /// Waits for an earlier attempt of a step, which blocks its thread.
@@ -142,10 +135,16 @@ impl Activity {
 
     /// A step's body that begins now.
     pub(crate) fn step(name: &'static str) -> Self {
-        Self::Step(name, Instant::now(), None)
+        Self::Step(
+            name,
+            Instant::now(),
+            #[cfg(feature = "testing")]
+            None,
+        )
     }
 
     /// The same with the time at which it times out.
+    #[cfg(feature = "testing")]
     pub(crate) fn step_until(name: &'static str, until: Option<Timestamp>) -> Self {
         Self::Step(name, Instant::now(), until)
     }

@@ -70,10 +70,6 @@ pub(crate) trait RunControl: fmt::Debug + Send + Sync {
     /// What the run waits for; `None` if it does anything else.
     fn waits_for(&self) -> Option<Vec<WaitsFor>>;
 
-    /// Whether it does nothing but wait, also for the retry of a step.
-    #[cfg(feature = "testing")]
-    fn only_waits(&self) -> bool;
-
     /// How long the step that has been running longest has been running.
     fn step_running_for(&self) -> Option<Duration>;
 

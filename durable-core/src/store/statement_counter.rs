@@ -1,6 +1,8 @@
 //! Counts the statements of a store, so that tests can compare the cost of operations.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+#[cfg(feature = "testing")]
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::store::StatementCounts;
 
@@ -10,13 +12,16 @@ pub(super) struct StatementCounter {
     statements: AtomicU64,
     commits: AtomicU64,
     notifications: AtomicU64,
+    #[cfg(feature = "testing")]
     calls_in_flight: AtomicUsize,
 }
 
 /// A call of a method of the store is in flight while this lives.
+#[cfg(feature = "testing")]
 #[derive(Debug)]
 pub(super) struct CallGuard<'a>(&'a StatementCounter);
 
+#[cfg(feature = "testing")]
 impl Drop for CallGuard<'_> {
     fn drop(&mut self) {
         self.0.calls_in_flight.fetch_sub(1, Ordering::SeqCst);
@@ -25,6 +30,7 @@ impl Drop for CallGuard<'_> {
 
 impl StatementCounter {
     /// A call of a method of the store begins.
+    #[cfg(feature = "testing")]
     pub(super) fn call(&self) -> CallGuard<'_> {
         self.calls_in_flight.fetch_add(1, Ordering::SeqCst);
         CallGuard(self)

@@ -60,6 +60,9 @@ pub(crate) struct KeyMaker {
     last: AtomicI64,
     /// Ten random bits, drawn per launch.
     tag: i64,
+    /// How far the clock of a test is ahead of this machine's, in microseconds.
+    #[cfg(feature = "testing")]
+    ahead: AtomicI64,
 }
 
 const EPOCH_2020_MICROS: i64 = 1_577_836_800_000_000;
@@ -67,7 +70,18 @@ const EPOCH_2020_MICROS: i64 = 1_577_836_800_000_000;
 impl KeyMaker {
     pub(crate) fn new() -> Self {
         let tag = i64::from(Uuid::new_v4().as_fields().1 & 0x3ff);
-        Self { last: AtomicI64::new(0), tag }
+        Self {
+            last: AtomicI64::new(0),
+            tag,
+            #[cfg(feature = "testing")]
+            ahead: AtomicI64::new(0),
+        }
+    }
+
+    /// A test has moved the clock to this time.
+    #[cfg(feature = "testing")]
+    pub(crate) fn follow(&self, time: Timestamp) {
+        self.ahead.store(time.as_micros() - Timestamp::local_now().as_micros(), Ordering::Relaxed);
     }
 
     /// A key among those that were made at this time, for a workflow that is written later.
@@ -77,6 +91,8 @@ impl KeyMaker {
 
     pub(crate) fn next<K: From<i64>>(&self) -> K {
         let now = Timestamp::local_now().as_micros() - EPOCH_2020_MICROS;
+        #[cfg(feature = "testing")]
+        let now = now + self.ahead.load(Ordering::Relaxed);
         let next = |last: i64| Some(now.max(last + 1));
         let last = self.last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
         let last = last.unwrap_or_default(); // the closure never declines

@@ -107,6 +107,7 @@ impl Clock {
     /// A test has stopped the database's clock at this time.
     #[cfg(feature = "testing")]
     pub(crate) fn stop(&self, at: Timestamp) {
+        self.skipped.store(0, Ordering::Relaxed); // it is in `at`
         *lock(&self.stopped) = StoppedClock { at: Some(at), changed: Some(Instant::now()) };
     }
 

@@ -234,7 +234,12 @@ async fn flush(
                     Some(if unknown { Err(unconfirmed()) } else { Ok(verdict) })
                 }));
             }
-            Err(CommitFailure { error, .. }) if to - from > 1 && error.kind != StoreErrorKind::Closed => {
+            // Where an abort does not reach the database, the reason is not in the entries.
+            Err(CommitFailure { error, .. })
+                if to - from > 1
+                    && error.kind != StoreErrorKind::Closed
+                    && !(error.kind == StoreErrorKind::Unreachable && shutdown.is_aborting()) =>
+            {
                 // One entry is at fault, or meets something that the others do not; these must be stored.
                 let middle = usize::midpoint(from, to);
                 ranges.push((middle, to));

@@ -153,7 +153,6 @@ impl<Q: QueueName + ?Sized> QueueName for &Q {
 #[derive(Debug)]
 pub struct EnqueuedAssertion {
     function: &'static str,
-    conditions: Vec<String>,
     queue: Option<String>,
     id: Option<String>,
     partition: Option<String>,
@@ -164,29 +163,25 @@ pub struct EnqueuedAssertion {
 #[allow(missing_docs, clippy::must_use_candidate, clippy::return_self_not_must_use, reason = "not public API")]
 impl EnqueuedAssertion {
     pub fn of(function: &'static str) -> Self {
-        Self { function, conditions: Vec::new(), queue: None, id: None, partition: None, input: None, times: None }
+        Self { function, queue: None, id: None, partition: None, input: None, times: None }
     }
 
     pub fn queue(mut self, queue: &impl QueueName) -> Self {
-        self.conditions.push(format!("on the queue `{}`", queue.name()));
         self.queue = Some(queue.name().to_owned());
         self
     }
 
     pub fn id(mut self, id: &impl AsRef<str>) -> Self {
-        self.conditions.push(format!("with the id {:?}", id.as_ref()));
         self.id = Some(id.as_ref().to_owned());
         self
     }
 
     pub fn partition(mut self, key: &impl AsRef<str>) -> Self {
-        self.conditions.push(format!("with the partition key {:?}", key.as_ref()));
         self.partition = Some(key.as_ref().to_owned());
         self
     }
 
     pub fn input(mut self, input: &Value) -> Self {
-        self.conditions.push(format!("with the arguments {input}"));
         self.input = Some(input.clone());
         self
     }
@@ -211,10 +206,18 @@ impl EnqueuedAssertion {
         if is_right {
             return Ok(());
         }
-        let conditions = self.conditions.join(" ");
+        let mut message = format!("`{name}` was enqueued {found} times");
+        let conditions = [
+            self.queue.as_ref().map(|it| format!("on the queue `{it}`")),
+            self.id.as_ref().map(|it| format!("with the id {it:?}")),
+            self.partition.as_ref().map(|it| format!("with the partition key {it:?}")),
+            self.input.as_ref().map(|it| format!("with the arguments {it}")),
+        ];
+        for condition in conditions.into_iter().flatten() {
+            let _ = write!(message, " {condition}"); // a String takes everything
+        }
         let wanted = self.times.map_or_else(|| "at least one".to_owned(), |times| times.to_string());
-        let mut message = format!("`{name}` was enqueued {found} times {conditions}, and not {wanted}");
-        message = message.replace("  ", " ").replace(" ,", ",");
+        let _ = write!(message, ", and not {wanted}");
         for it in of_function.iter().take(20) {
             let queue = it.queue.as_deref().map_or_else(|| "not on a queue".to_owned(), |it| format!("on `{it}`"));
             let input = it.input.as_deref().unwrap_or_default();
@@ -304,5 +307,5 @@ impl ScheduledAssertion {
 /// The name under which the function of a workflow is registered.
 fn registered_name(function: &str) -> Result<&'static str, String> {
     durable_core::registered_name(function)
-        .ok_or_else(|| format!("`{function}` is no workflow: name a function with the attribute #[workflow]"))
+        .ok_or_else(|| format!("`{function}` is not a workflow: name a function with the attribute #[workflow]"))
 }

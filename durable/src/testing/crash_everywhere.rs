@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use durable_core::store::{
     FaultMode, FaultPlan, ScheduleChange, TableCopies, copy_tables, forget_copies, restore_tables,
 };
-use durable_core::{Durable, Error, Result, Status, WorkflowCall};
+use durable_core::{Error, Result, Status, WorkflowCall};
 
-use super::observation::{Expectation, Observation, everything, family};
+use super::observation::{Expectation, Observation, all_workflows, family};
 use super::test_engine::{TestEngine, TestProcess};
 use crate::TestApp;
 
@@ -28,7 +28,7 @@ impl TestApp {
     /// the commit, with a crash after it, and with a commit that is done and whose answer is lost, so that the engine
     /// cannot know. After a crash the engine is launched again and recovers the workflow. Each run starts from the
     /// database as it is at the call, in an engine of its own and with an id of its own; virtual time passes whenever
-    /// nothing else happens, so that sleeps, timeouts and retries end. Commits are those of records, starts, ends,
+    /// everything rests, so that sleeps, timeouts, delays and retries end. Commits are those of records, starts, ends,
     /// transactions, messages, events, stream items and claims from queues, also of the workflows that it starts.
     ///
     /// These are compared with the run without a crash:
@@ -97,7 +97,7 @@ async fn crash_everywhere<'a>(engine: &TestEngine, start: &dyn Fn(String) -> Sta
     let earlier = ids(engine).await;
     let copies = copy_tables(engine.store(), engine.schema()).await;
     let copies = copies.unwrap_or_else(|error| panic!("the tables cannot be copied: {error}"));
-    let mut runs = CrashRuns { engine, start, earlier, copies, skipped: before.app.skipped_time(), number: 0 };
+    let mut runs = CrashRuns { engine, start, earlier, copies, number: 0 };
 
     let no_crash = || FaultPlan { claims_count: true, ..FaultPlan::default() };
     let (first, commits, _) = runs.run(no_crash()).await;
@@ -142,9 +142,9 @@ fn message(mode: FaultMode, failed: Option<&str>, differences: &[String]) -> Str
 }
 
 async fn ids(engine: &TestEngine) -> HashSet<String> {
-    let listed = engine.store().list(&everything()).await;
+    let listed = all_workflows(engine.store()).await;
     let listed = listed.unwrap_or_else(|error| panic!("the workflows cannot be listed: {error}"));
-    listed.items.into_iter().map(|it| it.id).collect()
+    listed.into_iter().map(|it| it.id).collect()
 }
 
 /// The runs of one call.
@@ -154,8 +154,6 @@ struct CrashRuns<'a, 'c> {
     /// The workflows that were there before.
     earlier: HashSet<String>,
     copies: TableCopies,
-    /// How far the clock of the test is ahead.
-    skipped: Duration,
     number: u32,
 }
 
@@ -172,11 +170,11 @@ impl CrashRuns<'_, '_> {
     async fn run(&mut self, plan: FaultPlan) -> (Observation, u64, Option<String>) {
         self.number += 1;
         let id = format!("crash-everywhere-{:06}", self.number);
-        let first = self.engine.start_process(plan, self.skipped).await;
+        let first = self.engine.start_process(plan).await;
         let ended = self.run_in(&first, &id).await;
         first.crash().await;
         if !ended {
-            let second = self.engine.start_process(FaultPlan::default(), first.app.skipped_time()).await;
+            let second = self.engine.start_process(FaultPlan::default()).await;
             assert!(self.run_in(&second, &id).await, "there is no second crash");
             second.crash().await;
         }
@@ -210,62 +208,25 @@ impl CrashRuns<'_, '_> {
 
     async fn wait_for_end(&self, process: &TestProcess, id: &str) {
         let deadline = Instant::now() + RUN_LIMIT;
-        let mut time = PassingTime::default();
         loop {
-            let is_late = Instant::now() > deadline;
-            // An end is a commit.
-            if time.rest(process).await || is_late {
-                let unended = self.unended(id).await;
-                if unended.is_empty() {
-                    return;
-                }
-                assert!(!is_late, "a run does not end within {RUN_LIMIT:?}: {}", unended.join(", "));
+            process.alive(process.app.advance(Duration::ZERO).await).await; // lets everything rest
+            let unended = self.unended(id).await;
+            if unended.is_empty() {
+                return;
             }
-            time.pass(&process.app);
+            assert!(Instant::now() < deadline, "a run does not end within {RUN_LIMIT:?}: {}", unended.join(", "));
+            let moved = process.alive(process.app.advance_to_next().await).await;
+            assert!(moved.is_some(), "a run does not end, and nothing is due: {}", unended.join(", "));
         }
     }
 
     /// The workflows of this run that have not ended, and their statuses.
     async fn unended(&self, id: &str) -> Vec<String> {
-        let listed = self.engine.store().list(&everything()).await;
-        let listed = listed.unwrap_or_else(|error| panic!("the workflows cannot be listed: {error}")).items;
+        let listed = all_workflows(self.engine.store()).await;
+        let listed = listed.unwrap_or_else(|error| panic!("the workflows cannot be listed: {error}"));
         let family = family(&listed, id);
         let own = listed.iter().filter(|it| family.contains(it.id.as_str()) && !self.earlier.contains(&it.id));
         let unended = own.filter(|it| !it.status.is_terminal() && it.status != Status::Parked);
         unended.map(|it| format!("{} {:?} is {}", it.name, it.id, it.status)).collect()
-    }
-}
-
-/// Lets virtual time pass while nothing else happens.
-#[derive(Default)]
-struct PassingTime {
-    /// How much passes next: more and more, until there is another commit.
-    next: Duration,
-    commits: Option<u64>,
-}
-
-impl PassingTime {
-    const FIRST: Duration = Duration::from_secs(1);
-    const LONGEST: Duration = Duration::from_hours(365 * 24);
-
-    /// Returns once every workflow waits and the database is asked for nothing, and whether there was another commit
-    /// since the last time.
-    async fn rest(&mut self, process: &TestProcess) -> bool {
-        loop {
-            let calls = process.store.calls_if_idle();
-            tokio::time::sleep(Duration::from_millis(1)).await;
-            if calls.is_some() && process.app.only_waits() && process.store.calls_if_idle() == calls {
-                break;
-            }
-        }
-        let before = self.commits.replace(process.store.calls());
-        let is_more = before != self.commits;
-        let longer = (self.next * 2).clamp(Self::FIRST, Self::LONGEST);
-        self.next = if is_more { Self::FIRST } else { longer };
-        is_more
-    }
-
-    fn pass(&self, app: &Durable) {
-        app.skip_time(self.next);
     }
 }

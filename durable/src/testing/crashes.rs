@@ -27,9 +27,7 @@ impl TestApp {
     /// #[durable::test]
     /// async fn a_crash_while_it_sleeps_does_not_charge_again(app: TestApp) {
     ///     checkout(700).id("order-7").start().await.unwrap();
-    ///     while app.list_steps("order-7").await.unwrap().is_empty() {
-    ///         tokio::task::yield_now().await;
-    ///     }
+    ///     app.advance(Duration::ZERO).await; // until it sleeps
     ///     app.crash().await;
     ///     app.restart().await;
     ///     let handle = app.retrieve_workflow::<String>("order-7").await.unwrap();
@@ -48,6 +46,9 @@ impl TestApp {
     ///
     /// From then on this value and the calls in the test's own task use the new engine. Its time goes on where that of
     /// the earlier one was.
+    ///
+    /// # Panics
+    /// The launch fails, or another restart is under way.
     pub async fn restart(&self) {
         self.engine.restart().await;
     }

@@ -31,7 +31,7 @@ impl Observation {
         earlier: &HashSet<String>,
     ) -> Result<Self, StoreError> {
         let mut workflows = Vec::new();
-        let listed = store.list(&everything()).await?.items;
+        let listed = all_workflows(store).await?;
         let family = family(&listed, id);
         for listed in &listed {
             if family.contains(listed.id.as_str()) && !earlier.contains(&listed.id) {
@@ -91,9 +91,15 @@ pub(super) fn family<'a>(listed: &'a [WorkflowInfo], root: &'a str) -> HashSet<&
     }
 }
 
-/// The largest page of workflows.
-pub(super) fn everything() -> Filter {
-    Filter::new().limit(10_000)
+/// All workflows that there are.
+pub(super) async fn all_workflows(store: &dyn Store) -> Result<Vec<WorkflowInfo>, StoreError> {
+    let (mut filter, mut all) = (Filter::new().limit(1_000), Vec::new());
+    loop {
+        let page = store.list(&filter).await?;
+        all.extend(page.items);
+        let Some(next) = page.next else { return Ok(all) };
+        filter = filter.after(next);
+    }
 }
 
 fn replace_id(history: &mut History, id: &str) {

@@ -95,7 +95,7 @@ fn is_generated(id: &str) -> bool {
 }
 
 /// The kinds of operations whose results are times, generated ids and random numbers.
-const TIMES_AND_LOTS: [&str; 5] = ["deadline", "now", "random", "sleep", "uuid"];
+const VARYING_KINDS: [&str; 5] = ["deadline", "now", "random", "sleep", "uuid"];
 
 fn line_of(step: &HistoryStep) -> String {
     let branch = if step.branch.is_empty() { String::new() } else { format!("{}:", step.branch) };
@@ -103,7 +103,7 @@ fn line_of(step: &HistoryStep) -> String {
     let child = step.child.as_ref().map_or_else(String::new, |child| format!(" {child:?}"));
     let attempts = if step.attempts > 1 { format!(" in {} attempts", step.attempts) } else { String::new() };
     let result = match (&step.output, &step.error) {
-        _ if TIMES_AND_LOTS.contains(&step.kind.as_str()) => String::new(),
+        _ if VARYING_KINDS.contains(&step.kind.as_str()) => String::new(),
         (_, Some(error)) => format!(" failed: {error}"),
         (Some(output), None) if output != "null" => format!(": {output}"),
         _ => String::new(),

@@ -30,18 +30,6 @@ pub(crate) struct TestEngine {
     launched: watch::Sender<()>,
 }
 
-/// How a process is started.
-#[derive(Debug, Default)]
-struct Start<'a> {
-    plan: FaultPlan,
-    /// How far its clock is ahead at first.
-    skipped: Duration,
-    /// Whether the test moves its clock with `advance`.
-    virtual_time: bool,
-    /// The engine that it shares the mocks with.
-    earlier: Option<&'a Durable>,
-}
-
 /// What would be a process outside of a test: an engine, and its access to the database, which ends with a crash.
 #[derive(Debug)]
 pub(crate) struct TestProcess {
@@ -51,6 +39,15 @@ pub(crate) struct TestProcess {
 }
 
 impl TestProcess {
+    /// What time has led to in this process. If the process dies meanwhile, there is nothing to return.
+    pub(super) async fn alive<T>(&self, moved: Result<T, String>) -> T {
+        match moved {
+            Ok(moved) => moved,
+            Err(_) if self.store.is_dead() => std::future::pending().await,
+            Err(message) => panic!("{message}"),
+        }
+    }
+
     /// Ends the process as SIGKILL would: nothing more is written, and everything that runs is dropped.
     pub(super) async fn crash(&self) {
         self.store.kill();
@@ -64,8 +61,7 @@ impl TestEngine {
         let settings = StoreSettings { moves_clock: true, ..StoreSettings::default() };
         let opened = durable_core::store::open_with(&database.url, &database.schema, settings).await;
         let store = opened.unwrap_or_else(|error| panic!("{}: {error}", options.name));
-        let start = Start { virtual_time: true, ..Start::default() };
-        let first = process(&options, &database, &store, start).await;
+        let first = process(&options, &database, &store, FaultPlan::default(), None).await;
         let scope = first.app.replaceable_scope();
         Self { options, database, store, first, scope, launched: watch::Sender::new(()) }
     }
@@ -97,15 +93,12 @@ impl TestEngine {
         &self.database.schema
     }
 
-    /// Starts a process beside the test's own one, which has crashed. Its clock begins `skipped` ahead, and is moved with
-    /// `skip_time`.
-    pub(super) async fn start_process(&self, plan: FaultPlan, skipped: Duration) -> TestProcess {
-        self.start(Start { plan, skipped, ..Start::default() }).await
-    }
-
-    async fn start(&self, start: Start<'_>) -> TestProcess {
-        let start = Start { earlier: Some(&self.first.app), ..start };
-        process(&self.options, &self.database, &self.store, start).await
+    /// Starts a process beside the test's own one, which has crashed.
+    pub(super) async fn start_process(&self, plan: FaultPlan) -> TestProcess {
+        // The clock of the database stands still if the last one crashed while it moved it.
+        let goes_on = self.store.stop_clock(None).await;
+        goes_on.unwrap_or_else(|error| panic!("{}: the clock cannot be set going: {error}", self.options.name));
+        process(&self.options, &self.database, &self.store, plan, Some(&self.process().app)).await
     }
 
     /// Launches the engine again. One that runs is shut down first.
@@ -114,8 +107,7 @@ impl TestEngine {
         if !last.store.is_dead() {
             last.app.shutdown_with(ShutdownOptions::immediate()).await;
         }
-        let start = Start { skipped: last.app.skipped_time(), virtual_time: true, ..Start::default() };
-        let next = self.start(start).await;
+        let next = self.start_process(FaultPlan::default()).await;
         next.app.replace_in(&self.scope);
         assert!(last.next.set(Box::new(next)).is_ok(), "{}: the engine is being restarted already", self.options.name);
         self.launched.send_replace(());
@@ -153,18 +145,16 @@ async fn process(
     options: &TestOptions,
     database: &TestDatabase,
     store: &Arc<dyn Store>,
-    start: Start<'_>,
+    plan: FaultPlan,
+    earlier: Option<&Durable>,
 ) -> TestProcess {
-    let store = Arc::new(FaultyStore::over(store, start.plan));
+    let store = Arc::new(FaultyStore::over(store, plan));
     let mut builder = Durable::builder(options.name.replace("::", ".")).application_version("test");
     // A launch under the same name takes over at once what the one before it ran.
-    builder = builder.executor_id("test").schema(&database.schema).skipped_time(start.skipped);
+    builder = builder.executor_id("test").schema(&database.schema).virtual_time();
     builder = builder.accept_other_transactions().store(Arc::clone(&store) as Arc<dyn Store>);
-    if let Some(app) = start.earlier {
-        builder = builder.mocks_of(app);
-    }
-    if start.virtual_time {
-        builder = builder.virtual_time();
+    if let Some(app) = earlier {
+        builder = builder.test_settings_of(app);
     }
     let app = builder.launch().await.unwrap_or_else(|error| panic!("{}: {error}", options.name));
     TestProcess { app, store, next: OnceLock::new() }

@@ -126,3 +126,10 @@ async fn a_test_may_end_with_a_crash(app: TestApp) {
     sleeps_for_a_month(fresh("month")).id("w").start().await.unwrap();
     app.crash().await;
 }
+
+#[durable::test]
+#[should_panic(expected = "launch it with `app.restart()` first")]
+async fn no_time_passes_after_a_crash(app: TestApp) {
+    app.crash().await;
+    app.advance(Duration::from_secs(1)).await;
+}

@@ -97,7 +97,7 @@ async fn assert_enqueued_looks_at_the_queue_the_arguments_and_the_number(app: Te
     assert!(message.contains("\"w7\" on `kit-mail`, SUCCESS: {\"user\":7,\"name\":\"Bob\"}"), "{message}");
     assert!(message.contains("\"direct\" not on a queue"), "{message}");
     let message = panic_of(async { assert_enqueued!(app, fails) }).await;
-    assert!(message.contains("is no workflow"), "{message}");
+    assert!(message.contains("is not a workflow"), "{message}");
 }
 
 #[durable::test]

@@ -69,12 +69,28 @@ async fn attempts_that_a_mock_fails_are_retried(app: TestApp) {
     app.mock(weighs, |_, _, _| Ok(1));
     let stampings = app.mock(stamps, |_, cents| Ok(format!("{cents} cents"))).fail_times(2, Error::msg("closed"));
     let handle = posts(Parcel { id: 8 }).id("p8").start().await.unwrap();
-    while handle.status().await.unwrap() == Status::Pending {
-        app.advance(Duration::from_hours(1)).await;
-    }
+    app.advance(Duration::from_hours(4)).await;
     assert_eq!(handle.await.unwrap(), "1 cents, 0 left");
     assert_eq!(stampings.calls(), 3);
     assert_eq!(app.list_steps("p8").await.unwrap()[1].attempts, 3);
+}
+
+#[durable::test]
+async fn mocks_stay_when_the_engine_crashes(app: TestApp) {
+    app.mock(weighs, |_, _, _| Ok(3));
+    app.mock(stamps, |_, cents| Ok(format!("{cents} cents")));
+    app.crash().await;
+    app.restart().await;
+    assert_eq!(posts(Parcel { id: 9 }).await.unwrap(), "3 cents, 0 left");
+}
+
+#[durable::test]
+async fn a_panic_in_a_mock_is_one_of_the_step(app: TestApp) {
+    app.mock(counts_stamps, || panic!("the drawer is stuck"));
+    app.mock(weighs, |_, _, _| Ok(1));
+    app.mock(stamps, |_, _| Ok("a stamp".into()));
+    let error = posts(Parcel { id: 10 }).await.unwrap_err().to_string();
+    assert!(error.contains("counts_stamps") && error.contains("the drawer is stuck"), "{error}");
 }
 
 #[durable::test]

@@ -70,7 +70,7 @@ fn a_test_that_waits_for_what_never_comes_fails_with_what_everything_waits_for(p
         waits_for_a_paid_child().id("the-parent").await.unwrap();
     });
     for expected in [
-        "standstill: the test waits, and for ",
+        "standstill: the test has been waiting for ",
         "the next moment at which something is due is ",
         "let time pass with `app.advance(..)`",
         "  waits_for_a_payment \"the-child\": waiting for a message on \"payment\"",
@@ -88,7 +88,7 @@ fn time_that_cannot_pass_because_a_step_never_ends_fails_the_test(postgres: bool
         works_for_ever(fresh("never")).id("worker").start().await.unwrap();
         app.advance(HOUR).await;
     });
-    for expected in ["there still is a step", "works_for_ever \"worker\": step `never_ends` running for 0."] {
+    for expected in ["this still goes on: a step", "works_for_ever \"worker\": step `never_ends` running for 0."] {
         assert!(message.contains(expected), "{expected:?} is not in: {message}");
     }
 }

@@ -28,6 +28,7 @@ app_tests! {
     time_moves_to_the_next_due_moment,
     time_runs_on_after_it_was_moved,
     a_move_that_is_given_up_leaves_a_running_clock,
+    listings_by_time_find_what_was_started_after_time_has_passed,
     a_workflow_that_is_resumed_goes_on_before_time_passes,
 }
 
@@ -123,10 +124,10 @@ async fn what_is_not_due_yet_does_not_happen(app: TestApp) {
 }
 
 #[workflow]
-async fn waits_in_vain(log: String, for_whom: String) -> Result<()> {
+async fn waits_in_vain(log: String, workflow_id: String) -> Result<()> {
     assert_eq!(durable::recv::<u32>("never", HOUR).await?, None);
     note(&log, "no message").await;
-    assert_eq!(durable::get_event::<u32>(&for_whom, "never", 2 * HOUR).await?, None);
+    assert_eq!(durable::get_event::<u32>(&workflow_id, "never", 2 * HOUR).await?, None);
     note(&log, "no event").await;
     Ok(())
 }
@@ -419,4 +420,12 @@ async fn a_workflow_that_is_resumed_goes_on_before_time_passes(app: TestApp) {
     app.resume_workflow(handle.id()).await.unwrap();
     app.advance(3 * DAY).await;
     assert_eq!(handle.status().await.unwrap(), Status::Success);
+}
+
+async fn listings_by_time_find_what_was_started_after_time_has_passed(app: TestApp) {
+    app.advance(DAY).await;
+    let from = durable::now().await - Duration::from_secs(60);
+    sleeps_thrice(fresh("listed")).id("listed").start().await.unwrap();
+    let found = app.list_workflows(Filter::new().created_after(from)).await.unwrap();
+    assert_eq!(found.iter().map(|it| it.id.as_str()).collect::<Vec<_>>(), ["listed"]);
 }

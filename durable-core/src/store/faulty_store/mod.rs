@@ -60,9 +60,6 @@ pub struct FaultyStore {
     owned: AtomicBool,
     plan: FaultPlan,
     calls: AtomicU64,
-    /// How many calls began so far, of every kind, and how many are under way.
-    begun: AtomicU64,
-    under_way: AtomicU64,
     names: CommitNames,
     /// The commit at which the first fault happened.
     failed_commit: Mutex<Option<String>>,
@@ -103,15 +100,6 @@ enum Fate {
     NotDone(StoreError),
 }
 
-/// A call under way, which is over when this is dropped.
-struct CallUnderWay<'a>(&'a AtomicU64);
-
-impl Drop for CallUnderWay<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
 /// Longer than any call takes to come, also on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -131,8 +119,6 @@ impl FaultyStore {
             owned: AtomicBool::new(false),
             plan,
             calls: AtomicU64::new(0),
-            begun: AtomicU64::new(0),
-            under_way: AtomicU64::new(0),
             names: CommitNames::default(),
             failed_commit: Mutex::default(),
             dead: watch::Sender::default(),
@@ -258,12 +244,6 @@ impl FaultyStore {
         self.calls.load(Ordering::SeqCst)
     }
 
-    /// How many calls began, of every kind but listening; `None` while one is under way.
-    pub fn calls_if_idle(&self) -> Option<u64> {
-        let begun = self.begun.load(Ordering::SeqCst);
-        (self.under_way.load(Ordering::SeqCst) == 0).then_some(begun)
-    }
-
     /// The process is dead from now on.
     pub fn kill(&self) {
         self.dead.send_replace(true);
@@ -293,12 +273,6 @@ impl FaultyStore {
     /// Closes the store below.
     pub async fn close(&self) {
         self.inner.close().await;
-    }
-
-    fn begin_call(&self) -> CallUnderWay<'_> {
-        self.under_way.fetch_add(1, Ordering::SeqCst);
-        self.begun.fetch_add(1, Ordering::SeqCst);
-        CallUnderWay(&self.under_way)
     }
 
     fn alive(&self) -> Result<(), StoreError> {
@@ -361,7 +335,6 @@ impl FaultyStore {
 impl Commit for FaultyStore {
     fn commit<'a>(&'a self, fence: Fence, entries: &'a [Entry], again: bool) -> StoreFuture<'a, Vec<Verdict>> {
         Box::pin(async move {
-            let _under_way = self.begin_call();
             if self.away.load(Ordering::SeqCst) {
                 let earlier = *self.rejected_commits.borrow();
                 self.rejected_commits.send_modify(|it| *it += 1);

@@ -30,7 +30,6 @@ macro_rules! through {
             #[allow(clippy::needless_lifetimes, clippy::elidable_lifetime_names, reason = "some of the arguments have the lifetime")]
             fn $name<'a>(&'a self, $($argument: $type),*) -> StoreFuture<'a, $given> {
                 Box::pin(async move {
-                    let _under_way = self.begin_call();
                     self.alive()?;
                     self.pass(stringify!($name), HoldAt::Before).await;
                     let given = self.inner.$name($($argument),*).await;
@@ -48,7 +47,6 @@ macro_rules! counted_by {
         #[allow(clippy::needless_lifetimes, clippy::elidable_lifetime_names, reason = "some of the arguments have the lifetime")]
         fn $name<'a>(&'a $self, $($argument: $type),*) -> StoreFuture<'a, $given> {
             Box::pin(async move {
-                let _under_way = $self.begin_call();
                 $self.pass(stringify!($name), HoldAt::Before).await;
                 let given = match $self.$fate($wanted).await? {
                     Fate::Through => $self.inner.$name($($argument),*).await,
@@ -86,7 +84,6 @@ impl Transact for FaultyStore {
 
     fn transact<'a>(&'a self, opening: TransactionStart, work: &'a mut dyn UserWork) -> StoreFuture<'a, Transacted> {
         Box::pin(async move {
-            let _under_way = self.begin_call();
             let fate = self.fate(|| "a transaction".to_owned()).await?;
             let name = (!matches!(fate, Fate::Through)).then_some(&self.failed_commit);
             let undo = matches!(fate, Fate::NotDone(_));
@@ -118,7 +115,6 @@ impl Executors for FaultyStore {
 
     fn take_over<'a>(&'a self, adopt: &'a TakeoverRequest) -> StoreFuture<'a, Takeover> {
         Box::pin(async move {
-            let _under_way = self.begin_call();
             self.pass("take_over", HoldAt::Before).await;
             let lost = match self.fate_of_reading("take_over").await? {
                 Fate::Through => None,
@@ -194,7 +190,6 @@ impl FaultyStore {
 impl Queues for FaultyStore {
     fn claim<'a>(&'a self, request: &'a ClaimRequest) -> StoreFuture<'a, Claimed> {
         Box::pin(async move {
-            let _under_way = self.begin_call();
             let broken = match self.fate_of_reading("claim").await? {
                 Fate::Through => None,
                 Fate::NotDone(error) => return Err(error),

@@ -206,6 +206,7 @@ impl PostgresStore {
         call: impl Future<Output = Result<T, StoreError>> + Send + 'a,
     ) -> StoreFuture<'a, T> {
         Box::pin(async move {
+            #[cfg(feature = "testing")]
             let _in_flight = self.counter.call();
             run_call(self.settings.statement_timeout, call).await
         })

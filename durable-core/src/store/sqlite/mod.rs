@@ -192,6 +192,7 @@ impl SqliteStore {
         call: impl Future<Output = Result<T, StoreError>> + Send + 'a,
     ) -> StoreFuture<'a, T> {
         Box::pin(async move {
+            #[cfg(feature = "testing")]
             let _in_flight = self.counter.call();
             let result = call.await;
             if matches!(&result, Err(error) if error.kind.may_be_the_connection()) {

@@ -24,9 +24,6 @@ const FIRST_LOGGED_RACE: u32 = 5;
 /// A failure that lasts is logged at WARN again after every so many attempts.
 const LOG_EVERY: u32 = 60;
 
-/// Up to here a difference between two clocks is the time that a statement takes.
-const CLOCK_TOLERANCE: Duration = Duration::from_secs(1);
-
 /// How often the dispatcher yields to other tasks before a round, so that slots that are freed by one commit
 /// are filled by one claim.
 const YIELDS: usize = 8;
@@ -144,11 +141,12 @@ async fn dispatch_round(runtime: &Arc<Runtime>, state: &mut DispatchState) -> Re
     let notified_of_delayed = runtime.queues.take_delayed_changed();
     let delayed_due = state.next_due.is_some_and(|at| at <= now);
     if poll_due || notified_of_delayed || delayed_due {
+        let sent = Instant::now();
         let promoted = runtime.store.promote().await?;
-        // By the clock of this process, also where it is far ahead of the database's.
-        let ahead = runtime.timers.clock.lower_bound().saturating_duration_since(promoted.now);
-        state.next_due =
-            promoted.next_due.map(|at| if ahead > CLOCK_TOLERANCE { at.saturating_add(ahead) } else { at });
+        let clock = &runtime.timers.clock;
+        clock.observe(promoted.now, sent);
+        // Time that a test has skipped has not passed for the database.
+        state.next_due = promoted.next_due.map(|at| at.saturating_add(clock.skipped()));
         for queue in &promoted.queues {
             runtime.announce_queue(queue);
         }

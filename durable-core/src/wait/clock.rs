@@ -143,7 +143,8 @@ impl Clock {
         (lock(&self.at_base).0.saturating_add(self.base.elapsed() + skipped), skipped)
     }
 
-    fn skipped(&self) -> Duration {
+    /// How far a test has moved this clock forward, and not that of the database.
+    pub(crate) fn skipped(&self) -> Duration {
         Duration::from_micros(self.skipped.load(Ordering::Relaxed))
     }
 

@@ -39,10 +39,10 @@ async fn workflows_that_no_living_program_takes_are_found(database: &ProcessData
         database.workflows().await.iter().all(|it| it.status == Status::Success)
     })
     .await;
-    LEFT.pause().await.unwrap();
+    app.scope(LEFT.pause()).await.unwrap();
     enqueue("cli_left_over", LEFT.name()).await;
     assert_eq!(check(&doctor(database).await, "waiting work").0, "good", "it waits because the queue is paused");
-    LEFT.resume().await.unwrap();
+    app.scope(LEFT.resume()).await.unwrap();
     let expected = "no living process takes from the queue \"cli-left\"";
     finds(&doctor(database).await, "waiting work", "warning", expected);
     enqueue("cli_unknown", TAKEN.name()).await;

@@ -59,6 +59,7 @@ fn every_task_of_the_engine_has_an_owner() {
         ("runtime/call_tasks.rs", 1, "a call that writes: joined by the phase that closes the connections for work"),
         ("operations/run_workflow.rs", 1, "an execution: in the list of running workflows until it ends"),
         ("operations/step_on_thread.rs", 1, "a blocking step outside any workflow: awaited by its caller"),
+        ("durable-core/src/shuttle_models.rs", 10, "the threads of the models: each is joined"),
         ("runtime/late_records.rs", 1, "the thread that sends records of bodies that compute: it ends with the engine"),
         (
             "runtime/step_threads.rs",

@@ -22,11 +22,16 @@
 #[doc(hidden)]
 pub mod __private;
 mod engine;
+#[cfg(feature = "testing")]
+#[doc(hidden)]
+pub mod fuzz_targets;
 mod journal;
 mod operations;
 mod queue_state;
 mod registry;
 mod runtime;
+#[cfg(all(test, shuttle))]
+mod shuttle_models;
 #[cfg(not(feature = "testing"))]
 #[allow(dead_code, unreachable_pub, unused_imports, reason = "tests use all of it, and then it is public")]
 mod store;

@@ -21,6 +21,8 @@ mod duration;
 mod expansion_snapshots;
 mod fingerprint;
 mod function;
+#[cfg(test)]
+mod fuzz_target;
 mod impl_block;
 mod join_select;
 mod lifetimes;

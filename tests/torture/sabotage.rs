@@ -31,7 +31,7 @@ const CHANGES: &str = r"
       where workflow = (select min(workflow) from durable_streams) and value = '2';
     delete from durable_events where value = '3' and workflow = (select max(workflow) from durable_events);
     -- A deadline is early, and one has another reason.
-    update durable_workflows set completed_at = created_at
+    update durable_workflows set completed_at = created_at - 10000000
      where key = (select min(key) from durable_workflows where name = 'past_deadline');
     update durable_workflows set reason = 'sabotage'
      where key = (select max(key) from durable_workflows where name = 'past_deadline');

@@ -1,8 +1,8 @@
 //! The launch: opens the database, migrates it, registers the executor, starts the tasks and recovers. A
 //! launch that fails leaves no task and no connection.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{RwLock, Semaphore, watch};
@@ -37,7 +37,7 @@ use crate::types::boot_time::boot_time;
 use crate::types::error::config_error;
 use crate::types::error::{Error, ErrorKind, Result};
 use crate::types::id::KeyMaker;
-use crate::types::sync::lock;
+use crate::types::sync::{Mutex, lock};
 use crate::wait::clock::Clock;
 use crate::wait::shutdown_phase::{EnginePhase, ShutdownSignal};
 use crate::wait::timers::{self, Timers};

@@ -3,11 +3,10 @@
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 
 use crate::store::{ExecutorInfo, Location};
 use crate::types::keys::ExecutorKey;
-use crate::types::sync::lock;
+use crate::types::sync::{Mutex, lock};
 
 /// Where the executors of one database on this host have their lock files: beside the database's file, or in
 /// the directory for temporary files. Only files with names of this kind are ever opened or removed.

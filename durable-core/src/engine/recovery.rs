@@ -1,7 +1,7 @@
 //! Recovery: takes over the workflows of dead executors, and those that no executor runs.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -13,7 +13,7 @@ use crate::engine::run_claimed;
 use crate::runtime::Runtime;
 use crate::store::{ExecutorInfo, ReleaseRequest, ReleasedWorkflows, RunRow, StoreError, TakeoverRequest, WorkQuery};
 use crate::types::keys::WorkflowKey;
-use crate::types::sync::lock;
+use crate::types::sync::{Mutex, lock};
 use crate::wait::shutdown_phase::EnginePhase;
 
 /// How many workflows one takeover statement covers. Their records are read with one query.

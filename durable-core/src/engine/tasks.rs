@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
@@ -16,7 +16,7 @@ use crate::runtime::Runtime;
 use crate::runtime::panics::CatchPanic;
 #[cfg(feature = "testing")]
 use crate::runtime::rest::Rest;
-use crate::types::sync::lock;
+use crate::types::sync::{Mutex, lock};
 use crate::wait::shutdown_phase::EnginePhase;
 
 /// How many tasks are listed before those that have ended as they should are forgotten.

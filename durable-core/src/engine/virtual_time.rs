@@ -11,7 +11,7 @@ use crate::engine::listener::wake_everything;
 use crate::engine::standstill::{StepKey, Unrest, unfinished};
 use crate::engine::tasks::Background;
 use crate::runtime::Runtime;
-use crate::runtime::rest::ClockMove;
+use crate::runtime::rest::{ClockMove, PATIENCE};
 use crate::types::time::Timestamp;
 use crate::wait::shutdown_phase::EnginePhase;
 
@@ -154,6 +154,8 @@ impl Resting<'_> {
             if rest.progress() != progress {
                 (progress, progressed) = (rest.progress(), Instant::now());
             }
+            // A short patience is meant for steps, and not for a database that is slow just now.
+            let patience = if unrest.engine.is_some() { patience.max(PATIENCE) } else { patience };
             if progressed.elapsed() >= patience && !self.ignore(&unrest) || began.elapsed() >= patience * MOST_PATIENCES
             {
                 return Err(self.not_resting(&unrest, began.elapsed()).await);

@@ -1,13 +1,13 @@
 //! The engine that a call uses when it does not name one.
 
 use std::future::Future;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Weak};
 
 use crate::journal::context::Context;
 use crate::runtime::Runtime;
 use crate::store::Location;
 use crate::types::error::{Error, ErrorKind};
-use crate::types::sync::lock;
+use crate::types::sync::{Mutex, lock};
 use crate::wait::shutdown_phase::EnginePhase;
 
 tokio::task_local! {

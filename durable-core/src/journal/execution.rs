@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::future::{Pending, pending};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ use crate::runtime::stop_reason::StopReason;
 use crate::store::{BoxFuture, Fence, Record, RunRow};
 use crate::types::keys::MessageKey;
 use crate::types::position::Position;
-use crate::types::sync::lock;
+use crate::types::sync::{Mutex, lock};
 use crate::wait::cancellation::{AbortReason, CancellationFlag};
 
 /// One run of one workflow.

@@ -2,12 +2,11 @@
 //! nothing is written: an operation without a record never returns.
 
 use std::collections::BTreeSet;
-use std::sync::Mutex;
 
 use crate::store::Record;
 use crate::types::position::Position;
 use crate::types::replay_report::{OperationName, ReplayOutcome};
-use crate::types::sync::lock;
+use crate::types::sync::{Mutex, lock};
 
 /// The operations that a body under verification has asked for.
 #[derive(Debug, Default)]

@@ -1,10 +1,9 @@
 //! Up to which batch the writes of an execution are durable.
 
-use std::sync::Mutex;
 use std::task::{Context, Poll, Waker};
 
 use crate::runtime::stop_reason::StopReason;
-use crate::types::sync::lock;
+use crate::types::sync::{Mutex, lock};
 
 /// Up to which batch the writes of an execution are durable. Batches are numbered from 1, and become
 /// durable in this order.
@@ -81,5 +80,37 @@ mod tests {
         });
         assert!(first.is_ok() && second.is_ok());
         assert!(matches!(later, Err(StopReason::Lost)));
+    }
+}
+
+#[cfg(all(test, shuttle))]
+mod shuttle_model {
+    use std::future::poll_fn;
+    use std::sync::Arc;
+
+    use shuttle::{future, thread};
+
+    use super::*;
+
+    #[test]
+    fn a_body_that_waits_for_its_batch_continues_when_it_is_durable_or_never_will_be() {
+        let model = || {
+            let watermark = Arc::<Watermark>::default();
+            let waiting: Vec<_> = [1, 2, 3]
+                .map(|batch| {
+                    let watermark = Arc::clone(&watermark);
+                    thread::spawn(move || {
+                        let durable = future::block_on(poll_fn(|cx| watermark.poll_durable(batch, cx)));
+                        assert_eq!(durable.is_ok(), batch < 3, "batch {batch}");
+                    })
+                })
+                .into();
+            watermark.advance_to(1);
+            watermark.wake_all();
+            watermark.advance_to(2);
+            watermark.fail(StopReason::Lost);
+            waiting.into_iter().for_each(|it| it.join().expect("it ends"));
+        };
+        shuttle::check_random(model, crate::shuttle_models::ORDERS);
     }
 }

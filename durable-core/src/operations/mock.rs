@@ -5,12 +5,12 @@ use std::any::Any;
 use std::any::type_name;
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 #[cfg(feature = "testing")]
 use crate::journal::current_engine;
 use crate::runtime::mocks::{AnyMock, Mocks};
-use crate::types::sync::lock;
+use crate::types::sync::{Mutex, lock};
 
 /// A function that a test puts in the place of a step with these arguments: see [`Mock`].
 pub trait MockFunction<Args, R>: Send + Sync + 'static {

@@ -4,13 +4,13 @@
 mod one_queue;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::queue_state::one_queue::QueueState;
 use crate::store::{Hint, StoredLimits};
-use crate::types::sync::lock;
+use crate::types::sync::{Mutex, lock};
 use crate::types::time::Timestamp;
 use crate::wait::wakeup::Wakeup;
 

@@ -9,7 +9,6 @@ mod workflow;
 mod workflow_options;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Mutex;
 
 pub use self::arguments::{Arguments, Taken};
 pub(crate) use self::queue::INTERNAL_QUEUE;
@@ -23,7 +22,7 @@ pub use self::workflow::{Registered, Workflow};
 pub use self::workflow_options::WorkflowOptions;
 use crate::store::{KnownWorkflow, NewQueue, ScheduleRow};
 use crate::types::error::{Error, ErrorKind};
-use crate::types::sync::lock;
+use crate::types::sync::{Mutex, lock};
 
 /// The workflows of the program by name, its queues and its schedules.
 #[derive(Debug)]

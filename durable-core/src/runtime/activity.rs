@@ -1,10 +1,10 @@
 //! The current activities of a run, for reports and for the shutdown.
 
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::types::sync::lock;
+use crate::types::sync::{Mutex, lock};
 use crate::types::time::Timestamp;
 
 /// The current activities of a run, the latest last. A run with several branches has several.

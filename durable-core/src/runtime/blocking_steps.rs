@@ -1,7 +1,6 @@
 //! Blocking steps, which run on threads of the engine. They can be asked to stop, but not be stopped.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::time::Instant;
 
 use tokio::sync::Notify;
@@ -9,7 +8,7 @@ use tokio::sync::Notify;
 use crate::runtime::step_threads::StepThreads;
 use crate::types::keys::WorkflowKey;
 use crate::types::position::Position;
-use crate::types::sync::lock;
+use crate::types::sync::{Mutex, lock};
 
 /// The blocking steps that run now, and the threads for them.
 #[derive(Debug)]

@@ -2,10 +2,10 @@
 //! task has woken last, does not get on.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use crate::types::sync::lock;
+use crate::types::sync::{Condvar, Mutex, lock};
 
 /// How long a record may wait for the end of the body's turn. Most bodies wait or return long before, and their
 /// record goes with the commit of what comes next.

@@ -3,9 +3,9 @@
 use std::any::Any;
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use crate::types::sync::lock;
+use crate::types::sync::{Mutex, lock};
 
 /// A mock, whose type only the function that it stands for knows.
 pub(crate) type AnyMock = Arc<dyn Any + Send + Sync>;

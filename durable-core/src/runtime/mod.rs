@@ -19,7 +19,7 @@ pub(crate) mod stop_reason;
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -42,7 +42,7 @@ use crate::store::{ApplicationDatabase, Fence, Hint, KnownWorkflow, Store};
 use crate::types::error::{Error, ErrorKind};
 use crate::types::id::KeyMaker;
 use crate::types::retention::Retention;
-use crate::types::sync::lock;
+use crate::types::sync::{Mutex, lock};
 use crate::types::version_policy::{DeployReport, VersionPolicy};
 use crate::wait::shutdown_phase::ShutdownSignal;
 use crate::wait::timers::Timers;

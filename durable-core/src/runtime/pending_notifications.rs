@@ -1,12 +1,11 @@
 //! Notifications that are not yet sent to other processes.
 
 use std::collections::BTreeSet;
-use std::sync::Mutex;
 
 use tokio::sync::Notify;
 
 use crate::store::Hint;
-use crate::types::sync::lock;
+use crate::types::sync::{Mutex, lock};
 
 /// The name in notifications that the schedules have changed.
 pub(crate) const SCHEDULES: &str = "durable:schedules";

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
@@ -15,7 +15,7 @@ use crate::runtime::activity::WaitsFor;
 use crate::runtime::stop_reason::StopReason;
 use crate::store::FinishedWorkflow;
 use crate::types::keys::WorkflowKey;
-use crate::types::sync::lock;
+use crate::types::sync::{Mutex, lock};
 
 /// The workflows that run in this process.
 #[derive(Debug)]

@@ -6,12 +6,11 @@
 //! test that calls the same function is not taken for one; nor is a task that its body does not wait for.
 
 use std::collections::{HashSet, VecDeque};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use tokio::task::{Id, LocalSet};
 
-use crate::types::sync::lock;
+use crate::types::sync::{Mutex, lock};
 
 /// How many bodies are polled in this process. Without any there is nothing to find.
 static BODIES: AtomicUsize = AtomicUsize::new(0);

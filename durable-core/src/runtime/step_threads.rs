@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use crate::types::sync::lock;
+use crate::types::sync::{Condvar, Mutex, lock};
 
 /// How long a thread waits for the next step before it ends.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);

@@ -71,7 +71,9 @@ pub(crate) fn shown_without_password(text: &str) -> String {
                 _ => format!("{scheme}://***"),
             }
         }
-        Err(_) if text.contains('@') || names_password => format!("{scheme}://***"),
+        parsed if (parsed.is_err() || is_ambiguous) && (text.contains('@') || names_password) => {
+            format!("{scheme}://***")
+        }
         _ => text.to_owned(),
     }
 }
@@ -98,6 +100,8 @@ mod tests {
             "postgres://ada@h:5432/db?password=x@s3cret",
             "postgres://h/db?PGPASSWORD=s3cret",
             "postgres://ada:[s3cret@h/db",
+            "postgres://h/db?password=#s3cret",
+            "postgres://h/db#password=s3cret",
         ] {
             let shown = shown_without_password(url);
             assert!(!shown.contains("s3cret"), "{shown}");

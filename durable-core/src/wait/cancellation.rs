@@ -1,6 +1,6 @@
 //! Asking running steps to stop, with the reason.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use crate::types::sync::atomic::{AtomicU8, Ordering};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;

@@ -1,12 +1,11 @@
 //! The database's clock as this process knows it: the time base of sleeps, timeouts and deadlines.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
-use crate::types::sync::lock;
+use crate::types::sync::{Mutex, lock};
 use crate::types::time::Timestamp;
 
 /// The database's clock as this process knows it.

@@ -1,6 +1,6 @@
 //! The phase of the engine's shutdown, and how tasks wait for it. A phase never goes back.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use crate::types::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;

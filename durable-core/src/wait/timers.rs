@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Mutex;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use crate::types::sync::lock;
+use crate::types::sync::{Mutex, lock};
 use crate::types::time::Timestamp;
 use crate::wait::clock::Clock;
 use crate::wait::shutdown_phase::{EnginePhase, ShutdownSignal};

@@ -1,6 +1,6 @@
 //! How a task of the engine waits until there is work for it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use crate::types::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;

@@ -61,10 +61,10 @@ pub(crate) fn unconfirmed() -> StoreError {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::sync::Arc;
 
     use super::*;
-    use crate::types::sync::lock;
+    use crate::types::sync::{Mutex, lock};
 
     #[test]
     fn a_dropped_completion_reports_whether_the_entry_may_be_stored() {

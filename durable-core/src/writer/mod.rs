@@ -8,15 +8,15 @@ mod completion;
 mod set_aside;
 mod write_batch;
 
+use crate::types::sync::atomic::{AtomicBool, Ordering};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use crate::store::{Entry, Fence, Store, StoreError, StoreErrorKind, Verdict};
+use crate::store::{Commit, Entry, Fence, StoreError, StoreErrorKind, Verdict};
 use crate::types::backoff::Backoff;
 use crate::wait::shutdown_phase::{EnginePhase, ShutdownSignal};
 use crate::writer::completion::{Completion, engine_closed, unconfirmed};
@@ -147,7 +147,7 @@ impl Writer {
 }
 
 /// The writer's task.
-pub(crate) async fn run(mut inbox: WriterInbox, store: &dyn Store, shutdown: &ShutdownSignal) {
+pub(crate) async fn run(mut inbox: WriterInbox, store: &dyn Commit, shutdown: &ShutdownSignal) {
     let mut waiting: Vec<WriteRequest> = Vec::new();
     let mut set_aside = SetAside::default();
     let mut unreachable = false;
@@ -204,7 +204,7 @@ impl WriterActivity {
 /// that the database cannot take now, with the reason.
 async fn flush(
     batch: WriteBatch,
-    store: &dyn Store,
+    store: &dyn Commit,
     shutdown: &ShutdownSignal,
     unreachable: &mut bool,
 ) -> Option<(Vec<WriteRequest>, StoreError)> {
@@ -294,7 +294,7 @@ async fn commit(
     fence: Fence,
     entries: &[Entry],
     uncertain: bool,
-    store: &dyn Store,
+    store: &dyn Commit,
     shutdown: &ShutdownSignal,
     unreachable: &mut bool,
 ) -> Result<CommitOutcome, CommitFailure> {

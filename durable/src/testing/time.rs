@@ -80,7 +80,7 @@ impl TestApp {
     ///
     /// A test fails that waits for the engine, for example for the result of a workflow, while nothing can go on without
     /// time passing and nothing is due within this time. So does an [`advance`](Self::advance) during which something goes
-    /// on for this long, such as a step that waits for a slow service.
+    /// on for this long, such as a step that waits for a slow service; a statement of the engine has 5 s at least.
     pub fn set_patience(&self, patience: Duration) {
         self.engine.app().set_patience(patience);
     }

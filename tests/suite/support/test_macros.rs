@@ -34,7 +34,7 @@ macro_rules! app_tests {
         mod sqlite {
             use durable::testing::TestApp;
             $(
-                #[durable::test]
+                #[durable::test(timeout = "5m")] // for busy machines
                 async fn $case(app: TestApp) {
                     super::$case(app).await;
                 }
@@ -44,7 +44,7 @@ macro_rules! app_tests {
             use durable::testing::TestApp;
             $(
                 #[cfg_attr(not(has_postgres), ignore = "no Postgres: set DURABLE_TEST_POSTGRES_URL or install postgresql")]
-                #[durable::test(postgres)]
+                #[durable::test(postgres, timeout = "5m")]
                 async fn $case(app: TestApp) {
                     super::$case(app).await;
                 }

@@ -21,7 +21,7 @@ mod signal_guard;
 mod signal_thread;
 
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
@@ -29,7 +29,7 @@ use tokio::sync::{Notify, watch};
 use self::signal_guard::GuardedEngine;
 pub use self::signal_guard::SignalGuard;
 use crate::types::error::Result;
-use crate::types::sync::lock;
+use crate::types::sync::{Mutex, lock};
 
 /// A SIGTERM within this time after the first one is a duplicate: a process manager that signals every
 /// process of a group, and a wrapper that forwards it, send it twice.

@@ -12,7 +12,7 @@ mod shutdown_options;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 
 use chrono::{DateTime, Utc};
 use tokio::sync::watch;
@@ -28,7 +28,7 @@ use crate::engine::tasks::Background;
 use crate::journal::current_engine;
 use crate::runtime::Runtime;
 use crate::runtime::panics::CatchPanic;
-use crate::types::sync::lock;
+use crate::types::sync::{Mutex, lock};
 use crate::wait::shutdown_phase::EnginePhase;
 
 /// The shutdown of one engine: requested by any number of callers, carried out once, awaited by any

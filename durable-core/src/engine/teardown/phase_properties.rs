@@ -1,6 +1,5 @@
 //! Properties of the runner and the budgets: any calls, any options, phases that take any time.
 
-use std::sync::Mutex;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -13,7 +12,7 @@ use crate::engine::teardown::phase_budget::{PhaseStart, ShutdownBudget};
 use crate::engine::teardown::phase_runner::{PhaseObserver, PhaseWork, run_phases};
 use crate::engine::teardown::phase_table::{PHASES, PhaseSpec, TeardownPhase, reserved_after};
 use crate::types::error::Error;
-use crate::types::sync::lock;
+use crate::types::sync::{Mutex, lock};
 use crate::wait::shutdown_phase::EnginePhase;
 
 /// Tokio's timers have a resolution of a millisecond.

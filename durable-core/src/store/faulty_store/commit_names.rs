@@ -2,13 +2,12 @@
 
 use std::any::Any;
 use std::collections::HashMap;
-use std::sync::Mutex;
 
 use crate::store::{
     BoxFuture, Entry, Finish, NewRecord, NewWorkflow, PublicationKind, RunRow, TransactionEnd, UserWork, WorkflowKey,
 };
 use crate::types::status::Status;
-use crate::types::sync::lock;
+use crate::types::sync::{Mutex, lock};
 
 /// How many parts of a commit are named.
 const MAX_NAMED: usize = 4;

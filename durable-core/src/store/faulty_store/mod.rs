@@ -4,8 +4,8 @@ mod commit_names;
 mod passthrough;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use self::commit_names::CommitNames;
 use crate::store::{Commit, Entry, Fence, Store, StoreError, StoreErrorKind, StoreFuture, Verdict};
 use crate::types::error::Result;
-use crate::types::sync::lock;
+use crate::types::sync::{Mutex, lock};
 
 /// How a call fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

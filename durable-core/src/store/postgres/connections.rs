@@ -7,8 +7,8 @@
 use std::future::Future;
 use std::mem;
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use sqlx::postgres::PgTransactionManager;
@@ -18,7 +18,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::store::postgres::connector::Connector;
 use crate::store::{PoolState, StoreError, StoreErrorKind};
-use crate::types::sync::lock;
+use crate::types::sync::{Mutex, lock};
 
 /// How long a caller waits for a connection before the database counts as unreachable.
 pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);

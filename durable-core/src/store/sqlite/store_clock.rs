@@ -1,10 +1,8 @@
 //! The clock of an SQLite database, which is that of this machine. A test can stop it and move it forward.
 
 #[cfg(feature = "testing")]
-use std::sync::Mutex;
-
 #[cfg(feature = "testing")]
-use crate::types::sync::lock;
+use crate::types::sync::{Mutex, lock};
 use crate::types::time::Timestamp;
 
 /// The clock that all statements of one store take their time from.

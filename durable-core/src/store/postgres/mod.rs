@@ -90,12 +90,12 @@ use std::time::Duration;
 
 use futures_util::future::join4;
 use sqlx::postgres::PgTransactionManager;
-use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, SqlSafeStr};
 use sqlx_core::transaction::TransactionManager;
 
 use self::batch_sql::BatchStatements;
-use self::connections::{ConnectionGroup, LentConnection, run_call, statement_begins};
-use self::connector::{Connector, ServerInfo, server_info};
+use self::connections::{ConnectionGroup, LentConnection, SessionSettings, run_call, statement_begins};
+use self::connector::{BEGIN, Connector, ServerInfo, server_info};
 use self::dialect::{MIGRATIONS, MIGRATIONS_TABLE, Query, StoreTransaction};
 use self::schema::Schema;
 use crate::store::hints;
@@ -171,10 +171,15 @@ impl PostgresStore {
         let settings = settings.limited_by(&server).map_err(cannot)?;
         let second = connector.detect_shared_sessions(&mut first).await.map_err(cannot)?;
         let sizes = if settings.for_client { GroupSizes::of_client } else { GroupSizes::of }(settings.connections);
-        let group = |name, size| ConnectionGroup::new(name, size, &connector, None, true);
-        let writing = ConnectionGroup::new("writing", 1, &connector, None, false);
-        let control = ConnectionGroup::new("leases", sizes.control, &connector, Some(LEASES_LOCK_TIMEOUT), false);
-        let work = group("work", sizes.work);
+        let group = |name, size, lock_timeout, tests_idle| {
+            // Users' transactions have the isolation level that the database is set to.
+            let lowers_isolation = server.isolates_more && name != TRANSACTIONS;
+            let settings = SessionSettings { lock_timeout, lowers_isolation };
+            ConnectionGroup::new(name, size, &connector, settings, tests_idle)
+        };
+        let writing = group("writing", 1, None, false);
+        let control = group("leases", sizes.control, Some(LEASES_LOCK_TIMEOUT), false);
+        let work = group("work", sizes.work, None, true);
         if let Some(second) = second {
             if settings.for_client { &work } else { &writing }.put(first).await.map_err(cannot)?;
             control.put(second).await.map_err(cannot)?;
@@ -186,7 +191,7 @@ impl PostgresStore {
             writing,
             control,
             work,
-            transactions: group("transactions", sizes.transactions),
+            transactions: group(TRANSACTIONS, sizes.transactions, None, true),
             has_listener: sizes.listener,
             settings,
             sql: Statements::new(&|text| schema.render(text)),
@@ -217,7 +222,7 @@ impl PostgresStore {
         if self.connector.shares_sessions() {
             return connection.begin().await; // the call is in a transaction, and this a part of it
         }
-        connection.begin_with(begin_with_limit("begin", ENGINE_IDLE_LIMIT)).await
+        connection.begin_with(begin_with_limit(BEGIN, ENGINE_IDLE_LIMIT)).await
     }
 
     /// Begins another transaction where the whole call is one: what the call did before is committed, or undone
@@ -231,7 +236,7 @@ impl PostgresStore {
         } else {
             PgTransactionManager::rollback(connection).await?;
         }
-        PgTransactionManager::begin(connection, None).await
+        PgTransactionManager::begin(connection, Some(BEGIN.into_sql_str())).await
     }
 
     /// The query as it is sent: a proxy that shares sessions would not find a prepared statement again.
@@ -348,6 +353,9 @@ pub(super) fn migration_script(url: &str, schema: &str) -> Result<String, StoreE
 fn begin_with_limit(begin: &str, limit: Duration) -> AssertSqlSafe<String> {
     AssertSqlSafe(format!("{begin}; set local idle_in_transaction_session_timeout = {}", limit.as_millis()))
 }
+
+/// The name of the connections for users' transactions.
+const TRANSACTIONS: &str = "transactions";
 
 /// How many connections are for what.
 struct GroupSizes {

@@ -68,6 +68,11 @@ fn every_task_of_the_engine_has_an_owner() {
         ),
         ("runtime/spawned_tasks.rs", 1, "a task that never runs: only its id is asked for"),
         ("operations/spawn.rs", 1, "`durable::spawn` outside any workflow, a task of the user's"),
+        (
+            "src/metrics.rs",
+            1,
+            "the thread that keeps the recorder of metrics small: it lives as long as the process, as that does",
+        ),
         ("testing/replays.rs", 1, "the thread of `assert_replays!`, which waits for it"),
         ("testing/server.rs", 1, "the watchdog of a server for tests: it ends with the process"),
     ];

@@ -94,6 +94,8 @@ pub mod axum;
 mod branches;
 #[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 mod test_app;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -128,5 +130,13 @@ pub mod __private_macros {
     pub use durable_macros::{join, select};
 }
 
-#[cfg(all(doctest, feature = "sqlite", feature = "postgres", feature = "testing", feature = "axum", feature = "cli"))]
+#[cfg(all(
+    doctest,
+    feature = "sqlite",
+    feature = "postgres",
+    feature = "testing",
+    feature = "axum",
+    feature = "cli",
+    feature = "metrics"
+))]
 mod documents;

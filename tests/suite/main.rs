@@ -9,6 +9,7 @@ mod crash;
 mod fuzz;
 mod healing;
 mod messaging;
+mod observability;
 mod other_languages;
 mod programs;
 mod queues;

@@ -57,6 +57,8 @@
 
 mod draining_listener;
 mod failure;
+#[cfg(feature = "metrics")]
+mod metrics_route;
 mod middleware;
 mod serve;
 mod serve_timings;
@@ -68,6 +70,8 @@ use ::axum::http::StatusCode;
 use ::axum::routing::get;
 
 pub use self::failure::Failure;
+#[cfg(feature = "metrics")]
+pub use self::metrics_route::{MetricsRoute, metrics};
 pub use self::serve::{Serve, serve};
 use crate::{Durable, Readiness};
 

@@ -229,7 +229,7 @@ impl ConnectionGroup {
     pub(super) fn state(&self) -> PoolState {
         let idle = lock(&self.idle).len();
         let open = self.open.load(Ordering::Relaxed);
-        PoolState { name: self.name, open, held: open.saturating_sub(idle) }
+        PoolState { name: self.name, open, held: open.saturating_sub(idle), size: self.size as usize }
     }
 
     /// From now on no connection is lent, and those that come back are closed.

@@ -49,6 +49,9 @@ mod filtered_list;
 #[path = "../shared/fork_rows.rs"]
 #[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
 mod fork_rows;
+#[path = "../shared/gauges.rs"]
+#[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
+mod gauges;
 #[path = "../shared/histories.rs"]
 #[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
 mod histories;
@@ -121,7 +124,7 @@ const ENGINE_IDLE_LIMIT: Duration = Duration::from_secs(10);
 
 statements_of_files! {
     belongings claim claim_limited commit commit_rows control enqueue enqueue_within events_and_streams executors
-    filtered_list fork_rows grants histories maintenance messages messaging migrate notify poll queues read schedules
+    filtered_list fork_rows gauges grants histories maintenance messages messaging migrate notify poll queues read schedules
     single_rows
     takeover transact versions workflow_changes
 }

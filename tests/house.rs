@@ -68,6 +68,12 @@ fn every_task_of_the_engine_has_an_owner() {
         ),
         ("runtime/spawned_tasks.rs", 1, "a task that never runs: only its id is asked for"),
         ("operations/spawn.rs", 1, "`durable::spawn` outside any workflow, a task of the user's"),
+        (
+            "dashboard/actions.rs",
+            1,
+            "an action of the dashboard: awaited by its request; if the client hangs up, its calls end with the engine",
+        ),
+        ("dashboard/live.rs", 1, "looks for changes while the dashboard has viewers: ends when the shutdown begins"),
         ("testing/replays.rs", 1, "the thread of `assert_replays!`, which waits for it"),
         ("testing/server.rs", 1, "the watchdog of a server for tests: it ends with the process"),
     ];

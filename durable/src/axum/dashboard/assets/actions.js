@@ -1,4 +1,3 @@
-// @ts-check
 // What can be done with workflows, with one, with some, or with all that a filter selects.
 
 import * as api from "./api.js";

@@ -1,4 +1,3 @@
-// @ts-check
 // Calls of the JSON API, which `openapi.json` describes.
 
 import { setClock } from "./format.js";

@@ -1,4 +1,3 @@
-// @ts-check
 // The frame around the pages: links, which page is open, live updates, colors, shortcuts.
 
 import { ApiError, get, settings } from "./api.js";
@@ -31,8 +30,10 @@ import * as workflows from "./pages/workflows.js";
  * @property {() => Node} view
  * @property {(news?: { workflows: any[], all: boolean, queues: boolean }) => Promise<void>} load
  * @property {string} [watch] the id of a workflow
+ * @property {() => boolean} [moves] whether what is shown moves with the clock
  * @property {keys.Shortcut[]} [shortcuts]
  */
+/** @typedef {(page: PageContext) => OpenPage} Open */
 
 const PAGES = [
 	{ name: "overview", title: "Overview", key: "o", open: overview.open },
@@ -98,6 +99,13 @@ async function open() {
 	}
 	isFirst = false;
 	live.listen({ watch: page.watch, changed: oneAtATime(load) });
+	// Times such as "3 min ago" go on without news.
+	let seconds = 0;
+	const clock = setInterval(() => {
+		seconds += 1;
+		if (!document.hidden && (page.moves?.() || seconds % 10 === 0)) context.redraw();
+	}, 1000);
+	signal.addEventListener("abort", () => clearInterval(clock));
 }
 
 /** While one load runs, at most one more waits: a slow server is not asked more often than it answers. @param {(news: any) => Promise<void>} load */

@@ -1,4 +1,3 @@
-// @ts-check
 // The progress of an action on all workflows that a filter selects. A workflow of its own carries it out, so it goes
 // on when the page is closed.
 

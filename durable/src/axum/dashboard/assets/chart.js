@@ -1,4 +1,3 @@
-// @ts-check
 // Bars over time: what ended well, and what failed.
 
 import { h, s } from "./dom.js";

@@ -1,4 +1,3 @@
-// @ts-check
 // The columns of the table of workflows. Those that are chosen are kept in this browser, and in the address.
 
 import { h } from "./dom.js";

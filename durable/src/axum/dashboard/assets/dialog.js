@@ -1,4 +1,3 @@
-// @ts-check
 // Dialogs that ask before something is changed, and short notes of what has happened.
 
 import { h } from "./dom.js";

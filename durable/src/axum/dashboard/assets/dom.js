@@ -1,4 +1,3 @@
-// @ts-check
 // Elements from plain calls, and `morph`, which brings a page up to date without losing focus, scroll or
 // what is open. Text becomes text nodes: no data is ever read as HTML.
 

@@ -1,4 +1,3 @@
-// @ts-check
 // The filter of the table: conditions in the address, with the names of the API.
 
 import { h } from "./dom.js";

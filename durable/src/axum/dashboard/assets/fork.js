@@ -1,4 +1,3 @@
-// @ts-check
 // A fork of one workflow, from any of its calls, with other arguments or other results.
 
 import * as api from "./api.js";

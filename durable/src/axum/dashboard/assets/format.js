@@ -1,4 +1,3 @@
-// @ts-check
 // Times, durations and numbers as a person reads them.
 
 import { h } from "./dom.js";
@@ -45,7 +44,8 @@ export function duration(milliseconds) {
 export function relative(milliseconds) {
 	const difference = milliseconds - now();
 	if (Math.abs(difference) < 1000) return "now";
-	return difference < 0 ? `${duration(-difference)} ago` : `in ${duration(difference)}`;
+	const [first, unit] = duration(Math.abs(difference)).split(" "); // roughly
+	return difference < 0 ? `${first} ${unit} ago` : `in ${first} ${unit}`;
 }
 
 /** @param {string | null | undefined} text RFC 3339 */
@@ -63,6 +63,9 @@ export function time(text, style = "full") {
 	const utc = `${new Date(at).toISOString()} (UTC)`;
 	return h("time", { datetime: text, title: style === "relative" ? `${date.format(at)}, ${utc}` : utc }, shown);
 }
+
+/** A deadline that is never reached is none. @param {string | null | undefined} text RFC 3339 */
+export const isNever = text => !(millis(text) < 64e12); // in the year 3998
 
 /** For `<input type="datetime-local">`. @param {string} text RFC 3339 */
 export function toLocalInput(text) {

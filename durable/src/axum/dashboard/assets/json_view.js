@@ -1,4 +1,3 @@
-// @ts-check
 // JSON that folds, with its size and a button that copies it.
 
 import { digits } from "./api.js";

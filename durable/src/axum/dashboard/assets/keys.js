@@ -1,4 +1,3 @@
-// @ts-check
 // Shortcuts. They are off while something is typed.
 
 import { h } from "./dom.js";

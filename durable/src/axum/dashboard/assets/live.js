@@ -1,4 +1,3 @@
-// @ts-check
 // Changes as they happen: one connection of server-sent events, open only while the tab is seen.
 
 import { address } from "./api.js";

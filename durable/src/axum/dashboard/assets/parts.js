@@ -1,4 +1,3 @@
-// @ts-check
 // Small parts that several pages show.
 
 import { h, s } from "./dom.js";

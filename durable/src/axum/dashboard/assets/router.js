@@ -1,4 +1,3 @@
-// @ts-check
 // Which page is shown: `#/workflows?status=ERROR`. All of it is behind the `#`, so that the dashboard works
 // under any path of any server, and a link names what is on the screen.
 

@@ -1,4 +1,3 @@
-// @ts-check
 // The record of one call: what it returned or why it failed, each failed attempt, and a fork from there.
 
 import { mayAct } from "./api.js";
@@ -11,9 +10,10 @@ import { button, errorText, facts, workflowLink } from "./parts.js";
 /**
  * @param {import("./timeline_rows.js").Row} row
  * @param {any} workflow that it is a call of
+ * @param {any} record with its payload, once that is read
  */
-export function stepDetails(row, workflow) {
-	const { step } = row;
+export function stepDetails(row, workflow, record) {
+	const step = record ?? row.step;
 	if (!step) return h("div");
 	const number = Number(step.position.split("/")[0]);
 	return h("div.stack", null,
@@ -28,8 +28,8 @@ export function stepDetails(row, workflow) {
 			h("ol", null, step.failures.map(it => h("li.bad", null, typeof it === "string" ? it : JSON.stringify(it))))),
 		step.error
 			? h("div", null, h("h3", null, "Error"), h("p.bad", null, errorText(step.error)), json(step.error))
-			: h("div", null, h("h3", null, "Output"), json(step.output)),
-		mayAct() && workflow && h("div.row", null,
+			: h("div", null, h("h3", null, "Output"), record ? json(record.output) : h("p.muted", null, "Loading …")),
+		mayAct() && workflow && record && h("div.row", null,
 			button("Fork from here …", () => forkDialog(workflow, { from: number })),
 			button("Fork behind it with another result …", () => forkDialog(workflow, { from: number + 1, outputs: { [step.position]: step.output ?? null } }))));
 }

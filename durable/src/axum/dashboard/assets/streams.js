@@ -1,4 +1,3 @@
-// @ts-check
 // The streams of a workflow, with what is written to them as it comes.
 
 import { get } from "./api.js";

@@ -1,4 +1,3 @@
-// @ts-check
 // The timeline of a workflow: a table whose last column is drawn, so that it also reads as text.
 
 import { h, s } from "./dom.js";
@@ -25,9 +24,9 @@ const LEGEND = [["run", "step"], ["retried", "step with retries"], ["failed", "f
 
 /**
  * @param {{ workflow: any, steps: any[], messages: any[], state: TimelineState, redraw: () => void,
- *   unfold: (id: string) => void, details: (row: Row) => Node }} options
+ *   unfold: (id: string) => void, details: (row: Row) => Node, opened: (row: Row) => void }} options
  */
-export function timeline({ workflow, steps, messages, state, redraw, unfold, details }) {
+export function timeline({ workflow, steps, messages, state, redraw, unfold, details, opened }) {
 	const at = now();
 	const all = withChildren(rowsOf(workflow, steps, messages, at, 0), state, at);
 	const rows = all.filter(row => !isHidden(row, state));
@@ -54,7 +53,7 @@ export function timeline({ workflow, steps, messages, state, redraw, unfold, det
 				h("thead", null, h("tr", null,
 					h("th", { scope: "col" }, "Call"), h("th", { scope: "col", class: "number" }, "Began"), h("th", { scope: "col", class: "number" }, "Took"),
 					h("th", { scope: "col", class: "drawn" }, h("span.visually-hidden", null, "Drawn"), axis(span, state.zoom)))),
-				h("tbody", null, shown.map(row => [line(row, scene, state, redraw, unfold), state.opened.has(row.key) && h("tr", { key: `${row.key} details`, class: "details" }, h("td", { colspan: 4 }, details(row)))])))),
+				h("tbody", null, shown.map(row => [line(row, { ...scene, opened }, state, redraw, unfold), state.opened.has(row.key) && h("tr", { key: `${row.key} details`, class: "details" }, h("td", { colspan: 4 }, details(row)))])))),
 		rows.length > shown.length && h("button", { on: { click: () => ((state.most += 500), redraw()) } }, `Show more of ${rows.length} rows`));
 }
 
@@ -86,9 +85,9 @@ function axis(span, zoom) {
 	}));
 }
 
-/** @param {Row} row @param {{ percent: (time: number) => number, span: any, at: number, replayedTo: number, isOver: boolean }} scene @param {TimelineState} state @param {() => void} redraw @param {(id: string) => void} unfold */
+/** @param {Row} row @param {{ percent: (time: number) => number, span: any, at: number, replayedTo: number, isOver: boolean, opened: (row: Row) => void }} scene @param {TimelineState} state @param {() => void} redraw @param {(id: string) => void} unfold */
 function line(row, scene, state, redraw, unfold) {
-	const { percent, span, at, replayedTo, isOver } = scene;
+	const { percent, span, at, replayedTo, isOver, opened } = scene;
 	const began = row.bars.length ? row.bars[0].from : NaN;
 	const ended = row.bars.length ? row.bars[row.bars.length - 1].to : NaN;
 	const isUnfolded = row.child ? state.children.has(row.child) : !state.folded.has(row.key);
@@ -98,7 +97,10 @@ function line(row, scene, state, redraw, unfold) {
 		redraw();
 	};
 	const show = () => {
-		if (!state.opened.delete(row.key)) state.opened.add(row.key);
+		if (!state.opened.delete(row.key)) {
+			state.opened.add(row.key);
+			opened(row);
+		}
 		redraw();
 	};
 	const label = [row.kind !== "workflow" && h("span.tag", null, row.kind), " ", row.name];

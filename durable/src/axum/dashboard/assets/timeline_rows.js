@@ -1,7 +1,6 @@
-// @ts-check
 // The rows of a timeline, from the records of a workflow: what ran, waited and slept, and when.
 
-import { millis } from "./format.js";
+import { isNever, millis } from "./format.js";
 
 /** @typedef {{ from: number, to: number, kind: string }} Bar Times in milliseconds; the kind is a class. */
 /**
@@ -100,11 +99,10 @@ function stepBars(step, waitedFrom, now) {
 /** A wait that has not ended: only its deadline has a record. @param {string} position @param {number} now */
 function waitRow(workflow, limit, position, now) {
 	const isOpen = workflow.status === "PENDING";
-	const until = typeof limit.output === "string" ? limit.output : "";
 	const end = isOpen ? now : Math.min(now, millis(workflow.completed_at) || now);
 	return {
 		key: `${workflow.id} ${position}`, position, kind: limit.name, name: "", marks: [], open: isOpen,
-		words: isOpen ? `waits for ${WHAT[limit.name] ?? "something"}${until ? ", with a deadline" : ""}` : "had not ended",
+		words: isOpen ? `waits for ${WHAT[limit.name] ?? "something"}${isNever(limit.output) ? "" : ", with a deadline"}` : "had not ended",
 		bars: [{ from: millis(limit.started_at), to: end, kind: "wait" }],
 	};
 }

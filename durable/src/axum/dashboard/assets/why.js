@@ -1,8 +1,7 @@
-// @ts-check
 // Why a workflow waits, failed or is parked, in words, and what to do about it.
 
 import { h } from "./dom.js";
-import { count, counted, duration, millis, now, time } from "./format.js";
+import { count, counted, duration, isNever, millis, now, time } from "./format.js";
 import { note, workflowLink, limitsText, errorText } from "./parts.js";
 import { link, toWorkflows } from "./router.js";
 
@@ -78,37 +77,38 @@ function pending(known) {
 		const words = executor.state === "leaving" ? "shuts down" : "has died";
 		return [note("warning", `The executor ${executor.name} ran it and ${words}; another one takes it over.`, executor.state === "leaving" ? "wait." : "wait; if nothing happens, launch a program that has this function.")];
 	}
-	return activities(known) ?? recorded(known);
+	const now = activities(known);
+	return [...now, ...recorded(known, now.length > 0)];
 }
 
-/** What its process says that it does, if the API has it. @param {Known} known @returns {Node[] | null} */
+/** What its process says that it does, if this is that process. @param {Known} known @returns {Node[]} */
 function activities({ workflow }) {
-	const given = workflow.activities;
-	if (!Array.isArray(given) || given.length === 0) return null;
-	return [note("info", ["It runs in ", workflow.executor, ". Now: ", given.join("; "), "."])];
+	return (workflow.activities ?? []).map(it => note(it.error ? "warning" : "info",
+		["Now: ", h("strong", null, it.what), it.until && [it.error ? "; the next begins " : ", until ", time(it.until), " (", time(it.until, "relative"), ")"], it.error && [". The last one: ", h("strong", null, it.error)], "."],
+		it.error && "mend the cause before the attempts are used up; then Resume runs it again. To try it at once, Cancel and Resume it."));
 }
 
-/** What its records show. @param {Known} known @returns {Node[]} */
-function recorded({ workflow, steps, messages, children }) {
+/** What its records show. @param {Known} known @param {boolean} isKnown what it does now @returns {Node[]} */
+function recorded({ workflow, steps, messages, children }, isKnown) {
 	const positions = new Set(steps.map(it => it.position));
 	const limits = steps.filter(it => it.kind === "deadline" && !positions.has(it.position.split("/").slice(0, -1).join("/")));
 	const sleeps = steps.filter(it => it.kind === "sleep" && millis(it.output) > now());
 	const waiting = messages.filter(it => !it.received_at);
 	const notes = limits.map(it => {
-		const until = typeof it.output === "string" ? [", until ", time(it.output), " (", time(it.output, "relative"), ")"] : "";
+		const until = !isNever(it.output) ? [", until ", time(it.output), " (", time(it.output, "relative"), ")"] : "";
 		if (it.name !== "recv") return note("info", [`It waits in ${it.name} at position ${it.position.split("/").slice(0, -1).join("/")} since `, time(it.started_at, "relative"), until, "."]);
 		const topics = [...new Set(waiting.map(its => its.topic))];
 		return note("warning", [`It waits for a message at position ${it.position.split("/").slice(0, -1).join("/")} since `, time(it.started_at, "relative"), until, ". ",
-			topics.length ? `${counted(waiting.length, "message")} on other topics wait: ${topics.join(", ")}.` : "None has come."],
+			topics.length ? `${counted(waiting.length, "message")} on other topics ${waiting.length === 1 ? "waits" : "wait"}: ${topics.join(", ")}.` : "None has come."],
 		"look at what was to send it: the program's log, or the messages below for a misspelled topic.");
 	});
-	notes.push(...sleeps.map(it => note("info", ["It sleeps until ", time(it.output), " (", time(it.output, "relative"), ")."])));
+	if (!isKnown) notes.push(...sleeps.map(it => note("info", ["It sleeps until ", time(it.output), " (", time(it.output, "relative"), ")."])));
 	const running = children.filter(it => !it.completed_at);
 	if (running.length) {
 		const some = running.slice(0, 3).map(it => [" ", workflowLink(it.id), ` (${it.status})`]);
 		notes.push(note("info", [running.length === 1 ? "A child of it has not ended:" : `${count(running.length)} children of it have not ended, such as`, some, "."], "open it: what it waits for, this may wait for."));
 	}
-	if (notes.length) return notes;
+	if (notes.length || isKnown) return notes;
 	const last = steps.reduce((latest, it) => Math.max(latest, millis(it.completed_at)), millis(workflow.started_at));
 	const quiet = now() - last;
 	if (quiet < QUIET) return [];

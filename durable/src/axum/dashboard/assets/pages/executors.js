@@ -1,4 +1,3 @@
-// @ts-check
 // Executors: the launches of programs that run, or ran, the workflows.
 
 import { get } from "../api.js";
@@ -15,7 +14,7 @@ const STATES = {
 	dead: "its workflows were taken over, or it ended",
 };
 
-/** @param {import("../app.js").PageContext} page @returns {import("../app.js").OpenPage} */
+/** @type {import("../app.js").Open} */
 export function open({ signal }) {
 	/** @type {any[]} */
 	let executors = [];

@@ -1,4 +1,3 @@
-// @ts-check
 // Overview: how things are, and what needs a person.
 
 import { get, mayAct } from "../api.js";
@@ -8,7 +7,7 @@ import { count, counted, duration, time } from "../format.js";
 import { head, note, panel, status, table, workflowLine, empty, MEANING } from "../parts.js";
 import { link, toWorkflows } from "../router.js";
 
-/** @param {import("../app.js").PageContext} page @returns {import("../app.js").OpenPage} */
+/** @type {import("../app.js").Open} */
 export function open({ signal, redraw }) {
 	let data = null;
 	let isDay = false;

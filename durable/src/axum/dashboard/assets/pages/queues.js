@@ -1,4 +1,3 @@
-// @ts-check
 // Queues: what waits, what runs, and the limits, which can be changed in the whole fleet.
 
 import { get, mayAct, post } from "../api.js";
@@ -9,7 +8,7 @@ import { count, duration, time } from "../format.js";
 import { button, head, limitsText, status, table } from "../parts.js";
 import { link, toWorkflows } from "../router.js";
 
-/** @param {import("../app.js").PageContext} page @returns {import("../app.js").OpenPage} */
+/** @type {import("../app.js").Open} */
 export function open({ signal, redraw }) {
 	/** @type {any[]} */
 	let queues = [];

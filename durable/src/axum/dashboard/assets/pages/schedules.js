@@ -1,4 +1,3 @@
-// @ts-check
 // Schedules: the next ticks, and starting workflows beside them.
 
 import { get, mayAct, post } from "../api.js";
@@ -8,7 +7,7 @@ import { counted, time } from "../format.js";
 import { button, head, status, table, workflowLink } from "../parts.js";
 import { toWorkflows } from "../router.js";
 
-/** @param {import("../app.js").PageContext} page @returns {import("../app.js").OpenPage} */
+/** @type {import("../app.js").Open} */
 export function open({ signal, redraw }) {
 	/** @type {any[]} */
 	let schedules = [];

@@ -1,11 +1,10 @@
-// @ts-check
 // Settings: what this dashboard is connected to, and what it lets the person do.
 
 import { address, get, settings } from "../api.js";
 import { h } from "../dom.js";
 import { facts, head, panel } from "../parts.js";
 
-/** @param {import("../app.js").PageContext} page @returns {import("../app.js").OpenPage} */
+/** @type {import("../app.js").Open} */
 export function open({ signal }) {
 	return {
 		title: "Settings",

@@ -1,4 +1,3 @@
-// @ts-check
 // Versions: what is in flight of each version of the program, and when its last process can go.
 
 import { get } from "../api.js";
@@ -7,7 +6,7 @@ import { count, time } from "../format.js";
 import { head, status, table } from "../parts.js";
 import { link } from "../router.js";
 
-/** @param {import("../app.js").PageContext} page @returns {import("../app.js").OpenPage} */
+/** @type {import("../app.js").Open} */
 export function open({ signal }) {
 	/** @type {any[]} */
 	let versions = [];

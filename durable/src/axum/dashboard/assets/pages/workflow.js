@@ -1,4 +1,3 @@
-// @ts-check
 // One workflow: why it is where it is, its timeline, and all that belongs to it.
 
 import { ACTIONS, ask } from "../actions.js";
@@ -18,7 +17,7 @@ import { why } from "../why.js";
 const MOST_STEPS = 5000;
 const CHILD_FIELDS = "name,status,created_at,started_at,completed_at,due_at,attempts,reason,error";
 
-/** @param {import("../app.js").PageContext} page @returns {import("../app.js").OpenPage} */
+/** @type {import("../app.js").Open} */
 export function open({ path, query, signal, redraw }) {
 	const id = path.slice(1).join("/");
 	let data = null;
@@ -66,10 +65,25 @@ export function open({ path, query, signal, redraw }) {
 			if (error instanceof ApiError && error.status === 404) location.assign(link("workflows"));
 		}
 	};
+	/** Records do not change: each is read once, when it is opened. */
+	const records = new Map();
+	const readRecord = async (workflow, position) => {
+		const key = `${workflow} ${position}`;
+		if (records.has(key)) return;
+		records.set(key, null);
+		try {
+			records.set(key, await get("workflow/step", { id: workflow, position }, signal));
+		} catch {
+			records.delete(key);
+		}
+		redraw();
+	};
+	/** The address names the call that was opened last. */
+	const opened = row => row.workflow === id && note(link(["workflows", id], { step: row.position }));
 	const show = row => {
-		if (row.workflow === id) note(link(["workflows", id], { step: row.position }));
 		const of = row.workflow === id ? data.workflow : state.children.get(row.workflow)?.workflow;
-		return stepDetails(row, of);
+		readRecord(row.workflow, row.position);
+		return stepDetails(row, of, records.get(`${row.workflow} ${row.position}`));
 	};
 	const view = () => {
 		const { workflow, steps, messages } = data;
@@ -80,7 +94,7 @@ export function open({ path, query, signal, redraw }) {
 			h("section.panel", null, summary(workflow)),
 			h("section.panel", null,
 				h("h2", null, "Timeline ", h("span.muted.small", null, steps.total > steps.items.length ? `the first ${count(steps.items.length)} of ${count(steps.total)} records` : "")),
-				timeline({ workflow, steps: steps.items, messages, state, redraw, unfold, details: show })),
+				timeline({ workflow, steps: steps.items, messages, state, redraw, unfold, details: show, opened })),
 			h("div.columns", null,
 				panel("Input", json(workflow.input)),
 				workflow.error ? panel("Error", errorPanel(workflow.error)) : panel("Output", workflow.status === "SUCCESS" ? json(workflow.output) : empty("It has not returned."))),
@@ -93,7 +107,7 @@ export function open({ path, query, signal, redraw }) {
 			data.forks.length > 0 && panel("Forks", h("ul.lines", null, data.forks.map(workflowLine))));
 	};
 	return {
-		title: id, watch: id, load, view,
+		title: id, watch: id, load, view, moves: () => data?.workflow.status === "PENDING",
 		shortcuts: [
 			{ key: "c", means: "Cancel this workflow", act: () => mayAct() && ask("cancel", { ids: [id] }, done) },
 			{ key: "r", means: "Resume this workflow", act: () => mayAct() && ask("resume", { ids: [id] }, done) },
@@ -105,11 +119,11 @@ export function open({ path, query, signal, redraw }) {
 
 /** @param {string} id @param {AbortSignal} signal */
 async function allSteps(id, signal) {
-	const first = await get("workflow/steps", { id, limit: 1000, payloads: true }, signal);
+	const first = await get("workflow/steps", { id, limit: 1000 }, signal);
 	const items = [...first.items];
 	let { next } = first;
 	while (next && items.length < MOST_STEPS) {
-		const page = await get("workflow/steps", { id, limit: 1000, after: next, payloads: true }, signal);
+		const page = await get("workflow/steps", { id, limit: 1000, after: next }, signal);
 		items.push(...page.items);
 		next = page.next;
 	}

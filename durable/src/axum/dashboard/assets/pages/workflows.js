@@ -1,4 +1,3 @@
-// @ts-check
 // Workflows: a live table with every filter in the address, and actions on some or all that match.
 
 import { ACTIONS, ask } from "../actions.js";
@@ -13,7 +12,7 @@ import { link, note } from "../router.js";
 /** How often the number of all that match is counted while things change. */
 const COUNT_EACH = 10000;
 
-/** @param {import("../app.js").PageContext} page @returns {import("../app.js").OpenPage} */
+/** @type {import("../app.js").Open} */
 export function open({ query: given, signal, redraw }) {
 	let query = given;
 	/** @type {{ items: any[], next: string | null }} */

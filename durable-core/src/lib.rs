@@ -48,6 +48,7 @@ pub use engine::signals;
 pub use engine::{
     Builder, Client, ClientBuilder, Durable, Killed, PhaseReport, PoolReport, Readiness, RunUntilIdle, ShutdownOptions,
     ShutdownOutcome, ShutdownReason, ShutdownReport, Stopping, Stuck, StuckKind, Suspended, TaskOutcome, TaskReport,
+    UntakenWork,
 };
 #[cfg(feature = "testing")]
 #[doc(hidden)]
@@ -90,6 +91,7 @@ pub use operations::step_context::{
 #[cfg(feature = "testing")]
 pub use operations::step_function::StepFunction;
 pub use operations::streams::{StreamReader, close_stream, read_stream, write_stream};
+pub use operations::throughput::{ThroughputBucket, throughput};
 pub use operations::transaction::TransactionCall;
 pub use operations::verify_replay::{verify_replay, verify_replays};
 pub use operations::wait_many::{wait_all, wait_first};

@@ -38,6 +38,8 @@ mod production {}
 mod operations {}
 #[doc = include_str!("../../docs/clients.md")]
 mod clients {}
+#[doc = include_str!("../../docs/dashboard.md")]
+mod dashboard {}
 #[doc = include_str!("../../docs/command-line.md")]
 mod command_line {}
 #[doc = include_str!("../../docs/other-languages.md")]

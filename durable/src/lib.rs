@@ -70,15 +70,16 @@ pub use durable_core::{
     QueueBacklog, QueueInfo, QueueLimits, Readiness, RecvCall, ReleasedWorkflows, ReplayOutcome, ReplayReport, Result,
     Retention, RetentionGroup, RetentionReport, RoleAccess, RunRetention, RunUntilIdle, ScheduleCall, ScheduleInfo,
     SendCall, ShutdownOptions, ShutdownOutcome, ShutdownReason, ShutdownReport, Status, StepCall, StepInfo, StepStatus,
-    Stopping, StreamItemInfo, StreamReader, Stuck, StuckKind, Suspended, TaskOutcome, TaskReport, TransactionCall,
-    UnknownStatus, VersionInfo, VersionPolicy, WorkflowCall, WorkflowCounts, WorkflowHandle, WorkflowInfo, aborted,
-    backfill_schedule, bulk, cancel_workflow, cancellation, close_stream, count_workflows, delete_schedule,
-    delete_workflow, deprecate_patch, event_history, export_workflow, fork_workflow, get_event, idempotency_key,
-    import_workflow, list_events, list_messages, list_queues, list_schedules, list_steps, list_stream_items,
-    list_workflows, map, move_to_queue, now, patch, pause_schedule, queue_backlog, random, read_stream, recv,
-    restart_workflow, resume_schedule, resume_workflow, retrieve_workflow, run_retention, send, set_delay, set_event,
-    set_labels, set_priority, should_abort, sleep, sleep_until, spawn, state, step, step_status, trigger_schedule,
-    uuid, verify_replay, verify_replays, versions, wait_all, wait_first, workflow, workflow_id, write_stream,
+    Stopping, StreamItemInfo, StreamReader, Stuck, StuckKind, Suspended, TaskOutcome, TaskReport, ThroughputBucket,
+    TransactionCall, UnknownStatus, UntakenWork, VersionInfo, VersionPolicy, WorkflowCall, WorkflowCounts,
+    WorkflowHandle, WorkflowInfo, aborted, backfill_schedule, bulk, cancel_workflow, cancellation, close_stream,
+    count_workflows, delete_schedule, delete_workflow, deprecate_patch, event_history, export_workflow, fork_workflow,
+    get_event, idempotency_key, import_workflow, list_events, list_messages, list_queues, list_schedules, list_steps,
+    list_stream_items, list_workflows, map, move_to_queue, now, patch, pause_schedule, queue_backlog, random,
+    read_stream, recv, restart_workflow, resume_schedule, resume_workflow, retrieve_workflow, run_retention, send,
+    set_delay, set_event, set_labels, set_priority, should_abort, sleep, sleep_until, spawn, state, step, step_status,
+    throughput, trigger_schedule, uuid, verify_replay, verify_replays, versions, wait_all, wait_first, workflow,
+    workflow_id, write_stream,
 };
 #[cfg(feature = "testing")]
 pub use durable_core::{Mock, MockFunction, StepFunction};
@@ -94,6 +95,8 @@ pub mod axum;
 mod branches;
 #[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(feature = "dashboard")]
+mod conditions;
 #[cfg(feature = "metrics")]
 pub mod metrics;
 mod test_app;
@@ -102,7 +105,8 @@ pub mod testing;
 
 pub use self::test_app::TestApp;
 
-/// What most programs need: `use durable::prelude::*;`. It is the same with every set of features.
+/// What most programs need: `use durable::prelude::*;`. It is the same with every set of features, apart from the trait
+/// with the options of [`axum::dashboard`](crate::axum::dashboard()).
 pub mod prelude {
     pub use std::time::Duration;
 
@@ -111,6 +115,9 @@ pub mod prelude {
     pub use crate::{
         Durable, Error, Filter, Instance, Queue, Result, ShutdownOptions, Status, TestApp, WorkflowHandle,
     };
+    // The methods of a dashboard's router.
+    #[cfg(feature = "dashboard")]
+    pub use crate::axum::DashboardRouter;
     // For tests.
     pub use crate::{assert_enqueued, assert_replays, assert_scheduled};
     // The attributes alone: `durable::step` is also a function.

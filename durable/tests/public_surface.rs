@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 
 use durable::{
     AbortReason, Diagnosis, EnginePhase, ErrorKind, EventValue, ListedExecutor, Misfire, Overlap, QueueInfo,
-    QueueLimits, Readiness, ScheduleInfo, ShutdownReason, ShutdownReport, Status, StepInfo, StepStatus, WorkflowInfo,
+    QueueLimits, Readiness, ScheduleInfo, ShutdownReason, ShutdownReport, Status, StepInfo, StepStatus,
+    ThroughputBucket, UntakenWork, WorkflowInfo,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -65,6 +66,11 @@ fn information_about_queues_and_schedules_is_json_that_reads_back() {
         "database": "app.sqlite",
         "checks": [{ "name": "writes", "verdict": "problem", "finding": "a commit fails", "remedy": "make room" }],
     }));
+    round_trip::<ThroughputBucket>(&json!({
+        "from": "2026-01-02T03:04:00Z", "until": "2026-01-02T03:05:00Z", "success": 7, "error": 1, "cancelled": 0,
+        "capped": false,
+    }));
+    round_trip::<UntakenWork>(&json!({ "queue": "orders", "name": "checkout", "workflows": 3 }));
     round_trip::<Misfire>(&json!("once"));
     round_trip::<Overlap>(&json!("skip"));
 }

@@ -11,11 +11,15 @@
 //! which also has the settings for Kubernetes, Heroku, systemd and Docker.
 
 use std::fmt;
+use std::net::SocketAddr;
 
-use axum::extract::{Path, Query};
+use axum::extract::{ConnectInfo, Path, Query, Request};
+use axum::http::StatusCode;
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use durable::axum::Failure;
+use durable::axum::{Access, Failure};
 use durable::prelude::*;
 use durable::queue;
 use serde::{Deserialize, Serialize};
@@ -105,6 +109,16 @@ async fn result(Path(id): Path<String>) -> Result<String, Failure> {
     Ok(format!("{steps} steps\n"))
 }
 
+/// `/durable`: what runs, waits and fails, and actions on it. Only for browsers on this machine: put the login of your
+/// service in the place of that layer.
+fn dashboard(app: &Durable) -> Router {
+    durable::axum::dashboard(app).access(Access::full()).layer(from_fn(from_this_machine))
+}
+
+async fn from_this_machine(ConnectInfo(peer): ConnectInfo<SocketAddr>, request: Request, next: Next) -> Response {
+    if peer.ip().is_loopback() { next.run(request).await } else { StatusCode::FORBIDDEN.into_response() }
+}
+
 /// Log lines with the time and no date.
 struct TimeOnly;
 
@@ -129,6 +143,7 @@ async fn main() -> Result<()> {
         .route("/", get(enqueue))
         .route("/workflows/{id}", get(show))
         .route("/workflows/{id}/result", get(result))
+        .nest("/durable", dashboard(&app))
         .merge(durable::axum::routes(&app)); // /ready and /live
     let port = std::env::var("PORT").unwrap_or_else(|_| "8000".to_owned());
     let listener = TcpListener::bind(format!("0.0.0.0:{port}")).await?;

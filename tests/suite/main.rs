@@ -6,6 +6,7 @@ mod commit_counts;
 mod conformance;
 mod control;
 mod crash;
+mod dashboard;
 mod fuzz;
 mod healing;
 mod messaging;

@@ -4,9 +4,6 @@ use serde::Serialize;
 
 use crate::engine::client::Client;
 use crate::operations::enqueue_call::EnqueueCall;
-use crate::operations::queue_admin::{self, QueueLimits};
-use crate::store::QueueChange;
-use crate::types::error::Result;
 
 impl Client {
     /// Starts a workflow of the application by its name. `arguments` is a JSON object with a value for each argument,
@@ -22,32 +19,5 @@ impl Client {
     /// [its id](crate::Error::workflow_id) can be used again.
     pub fn enqueue<A: Serialize>(&self, workflow: impl Into<String>, arguments: A) -> EnqueueCall {
         EnqueueCall::new(self.runtime(), workflow.into(), &arguments)
-    }
-
-    /// Pauses a queue: see [`Queue::pause`](crate::Queue::pause).
-    ///
-    /// # Errors
-    /// There is no queue of this name, or the database cannot be reached.
-    pub async fn pause_queue(&self, name: impl AsRef<str>) -> Result<()> {
-        queue_admin::change(self.runtime(), name.as_ref(), QueueChange::Pause).await
-    }
-
-    /// Resumes a paused queue: see [`Queue::resume`](crate::Queue::resume).
-    ///
-    /// # Errors
-    /// There is no queue of this name, or the database cannot be reached.
-    pub async fn resume_queue(&self, name: impl AsRef<str>) -> Result<()> {
-        queue_admin::change(self.runtime(), name.as_ref(), QueueChange::Resume).await
-    }
-
-    /// Changes the limits of a queue in the whole fleet: see [`Queue::set_limits`](crate::Queue::set_limits). They
-    /// apply until they are changed again, also to processes that are launched later.
-    ///
-    /// # Errors
-    /// A limit would let nothing run; there is no queue of this name, or the database cannot be reached.
-    pub async fn set_queue_limits(&self, name: impl AsRef<str>, limits: QueueLimits) -> Result<()> {
-        let name = name.as_ref();
-        limits.check(name)?;
-        queue_admin::change(self.runtime(), name, QueueChange::Limits(limits.0)).await
     }
 }

@@ -13,7 +13,6 @@ use crate::operations::fork::{ForkCall, ForkFrom};
 use crate::operations::queue_backlog::{self, QueueBacklog};
 use crate::operations::retention_run::RunRetention;
 use crate::operations::{admin, change, reset};
-use crate::registry::Queue;
 use crate::store::WorkflowChange;
 use crate::types::error::{Error, ErrorKind, Result};
 use crate::types::filter::Filter;
@@ -216,12 +215,12 @@ macro_rules! control_methods {
             ///
             /// # Errors
             /// As [`move_to_queue`](crate::move_to_queue).
-            pub fn move_to_queue<I: AsRef<str>>(
+            pub fn move_to_queue<I: AsRef<str>, Q: AsRef<str>>(
                 &self,
                 id: I,
-                queue: &Queue,
-            ) -> impl Future<Output = Result<()>> + Send + use<I> {
-                let to = WorkflowChange::Queue(queue.name().to_owned());
+                queue: Q,
+            ) -> impl Future<Output = Result<()>> + Send + use<I, Q> {
+                let to = WorkflowChange::Queue(queue.as_ref().to_owned());
                 change::change(Some(self.runtime()), "move_to_queue", id.as_ref(), to)
             }
         }

@@ -80,3 +80,4 @@ pub use self::report::{
 };
 pub use self::shutdown_api::RunUntilIdle;
 pub use self::teardown::{ShutdownOptions, ShutdownReason};
+pub use self::waiting_work_check::UntakenWork;

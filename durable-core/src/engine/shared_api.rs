@@ -10,14 +10,16 @@ use serde::Serialize;
 
 use crate::engine::client::Client;
 use crate::engine::durable::Durable;
+use crate::engine::waiting_work_check::{self, UntakenWork};
 use crate::operations::events::{self, EventValue};
-use crate::operations::queue_admin::{self, QueueInfo};
+use crate::operations::queue_admin::{self, QueueInfo, QueueLimits};
 use crate::operations::schedule_admin::{self, ScheduleInfo};
 use crate::operations::send::{self, SendCall};
 use crate::operations::streams::{self, StreamReader};
+use crate::operations::throughput::{self, ThroughputBucket};
 use crate::operations::workflow_handle::{self, WorkflowHandle};
 use crate::operations::{admin, export_import, verify_replay};
-use crate::store::ScheduleChange;
+use crate::store::{QueueChange, ScheduleChange};
 use crate::types::error::Result;
 use crate::types::executor_listing::ListedExecutor;
 use crate::types::filter::Filter;
@@ -158,6 +160,33 @@ macro_rules! shared_methods {
                 queue_admin::list(Some(self.runtime()))
             }
 
+            /// Pauses a queue: see [`Queue::pause`](crate::Queue::pause).
+            ///
+            /// # Errors
+            /// There is no queue of this name, or the database cannot be reached.
+            pub async fn pause_queue(&self, name: impl AsRef<str>) -> Result<()> {
+                queue_admin::change(self.runtime(), name.as_ref(), QueueChange::Pause).await
+            }
+
+            /// Resumes a paused queue: see [`Queue::resume`](crate::Queue::resume).
+            ///
+            /// # Errors
+            /// There is no queue of this name, or the database cannot be reached.
+            pub async fn resume_queue(&self, name: impl AsRef<str>) -> Result<()> {
+                queue_admin::change(self.runtime(), name.as_ref(), QueueChange::Resume).await
+            }
+
+            /// Changes the limits of a queue in the whole fleet: see [`Queue::set_limits`](crate::Queue::set_limits). They
+            /// apply until they are changed again, also to processes that are launched later.
+            ///
+            /// # Errors
+            /// A limit would let nothing run; there is no queue of this name, or the database cannot be reached.
+            pub async fn set_queue_limits(&self, name: impl AsRef<str>, limits: QueueLimits) -> Result<()> {
+                let name = name.as_ref();
+                limits.check(name)?;
+                queue_admin::change(self.runtime(), name, QueueChange::Limits(limits.0)).await
+            }
+
             /// All schedules, by name: see [`list_schedules`](crate::list_schedules).
             ///
             /// # Errors
@@ -213,6 +242,19 @@ macro_rules! shared_methods {
                 schedule_admin::backfill(self.runtime(), name.as_ref(), from, to).await
             }
 
+            /// How many workflows ended in each of so many stretches of time: see [`throughput`](crate::throughput()).
+            ///
+            /// # Errors
+            /// As [`throughput`](crate::throughput()).
+            pub fn throughput(
+                &self,
+                from: DateTime<Utc>,
+                length: Duration,
+                stretches: u32,
+            ) -> impl Future<Output = Result<Vec<ThroughputBucket>>> + Send + use<> {
+                throughput::count(Some(self.runtime()), from, length, stretches)
+            }
+
             /// Lists the executors: the launches of programs that run, or ran, the workflows of this database. The oldest
             /// is first.
             ///
@@ -220,6 +262,51 @@ macro_rules! shared_methods {
             /// The database cannot be reached.
             pub fn list_executors(&self) -> impl Future<Output = Result<Vec<ListedExecutor>>> + Send + use<> {
                 admin::executors(Some(self.runtime()))
+            }
+
+            /// Lists what waits and that no living executor takes, by queue and name: on queues that are not paused, and
+            /// what goes on without a queue. Of each of the two at most 20,000 workflows are counted. An executor of
+            /// another release may take anything: while one lives, nothing is listed.
+            ///
+            /// # Errors
+            /// It is called in the body of a workflow, where it is not recorded: move it into a step. The database cannot
+            /// be reached.
+            ///
+            /// # Example
+            ///
+            /// ```no_run
+            /// # use durable_core::Durable;
+            /// # async fn example(app: Durable) -> durable_core::Result<()> {
+            /// for work in app.list_untaken_work().await? {
+            ///     println!("{} of `{}` wait, and no process has that workflow", work.workflows, work.name);
+            /// }
+            /// # Ok(())
+            /// # }
+            /// ```
+            pub async fn list_untaken_work(&self) -> Result<Vec<UntakenWork>> {
+                waiting_work_check::untaken_work(self.runtime()).await
+            }
+
+            /// The time by the clock of the database, by which all times of workflows are.
+            ///
+            /// # Errors
+            /// It is called in the body of a workflow, where it is not recorded: move it into a step. The database cannot
+            /// be reached.
+            pub async fn database_time(&self) -> Result<DateTime<Utc>> {
+                admin::database_time(self.runtime()).await
+            }
+
+            /// The number of the newest migration of the database's schema that this release has, and the database too.
+            #[must_use]
+            pub fn schema_version(&self) -> i64 {
+                self.runtime().store.schema_version()
+            }
+
+            /// Whether notifications tell at once of what other processes write, with `LISTEN` on Postgres. Otherwise the
+            /// database is polled.
+            #[must_use]
+            pub fn is_listening(&self) -> bool {
+                self.runtime().waiters.is_listening()
             }
         }
     };

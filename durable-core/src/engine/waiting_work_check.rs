@@ -1,15 +1,55 @@
-//! Whether what waits is taken by an executor that lives, for a diagnosis.
+//! Whether what waits is taken by an executor that lives.
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use crate::engine::executor_identity::TakenWork;
+use crate::journal::context::Context;
+use crate::operations::admin::failed_to;
 use crate::registry::INTERNAL_QUEUE;
+use crate::runtime::Runtime;
 use crate::store::WaitingWork;
 use crate::types::diagnosis::Diagnosis;
+use crate::types::error::Result;
 
 const NAME: &str = "waiting work";
 /// How many findings are shown.
 const SHOWN: usize = 5;
+
+/// Workflows of one name that wait, and that no living executor takes: see
+/// [`list_untaken_work`](crate::Durable::list_untaken_work). As JSON the fields have these names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct UntakenWork {
+    /// The queue that they wait on; `None` if they go on without one.
+    pub queue: Option<String>,
+    /// The registered name of their function.
+    pub name: String,
+    /// How many they are.
+    pub workflows: u64,
+}
+
+/// What waits and is taken by none of the executors that live.
+pub(super) async fn untaken_work(runtime: &Runtime) -> Result<Vec<UntakenWork>> {
+    Context::refuse_unrecorded("list_untaken_work")?;
+    let cannot = |error| failed_to(runtime, "list the work that waits", &error);
+    let living = runtime.store.taken_work().await.map_err(cannot)?;
+    let waiting = runtime.store.waiting_work().await.map_err(cannot)?;
+    let Some(living) = read(&living) else { return Ok(Vec::new()) };
+    let left = waiting.into_iter().filter(|it| untaken(it, &living).is_some());
+    let shown = left.map(|WaitingWork { queue, name, workflows }| UntakenWork {
+        queue: queue.filter(|it| it != INTERNAL_QUEUE),
+        name,
+        workflows,
+    });
+    Ok(shown.collect())
+}
+
+/// What executors have registered; `None` if one is of another release, and may take anything.
+fn read(living: &[Option<String>]) -> Option<Vec<TakenWork>> {
+    living.iter().map(|it| serde_json::from_str(it.as_deref()?).ok()).collect()
+}
 
 /// Adds what is found to the diagnosis. `living` is what the executors that live have registered.
 pub(super) fn check(diagnosis: &mut Diagnosis, living: &[Option<String>], waiting: &[WaitingWork]) {
@@ -19,8 +59,7 @@ pub(super) fn check(diagnosis: &mut Diagnosis, living: &[Option<String>], waitin
         diagnosis.warning(NAME, finding, "launch the application");
         return;
     }
-    let taken: Option<Vec<TakenWork>> = living.iter().map(|it| serde_json::from_str(it.as_deref()?).ok()).collect();
-    let Some(taken) = taken else { return }; // an executor of another release may take anything
+    let Some(taken) = read(living) else { return };
     let findings: BTreeSet<String> = waiting.iter().filter_map(|it| untaken(it, &taken)).collect();
     if findings.is_empty() {
         diagnosis.good(NAME, format!("living processes take the {workflows} workflows that wait"));

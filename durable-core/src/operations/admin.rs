@@ -3,8 +3,11 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
+
 use crate::journal::checkpoint::Operation;
-pub(super) use crate::operations::caller_errors::failed_to;
+use crate::journal::context::Context;
+pub(crate) use crate::operations::caller_errors::failed_to;
 use crate::operations::look::Look;
 use crate::runtime::Runtime;
 use crate::types::error::{Error, ErrorKind, Result};
@@ -14,6 +17,7 @@ use crate::types::id::check_id;
 use crate::types::listing::{EventInfo, MessageInfo, StepInfo, StreamItemInfo, WorkflowInfo};
 use crate::types::page::{GroupBy, Page, WorkflowCounts};
 use crate::types::status::Status;
+use crate::types::time::Timestamp;
 use crate::types::version_policy::VersionInfo;
 
 /// At which number of workflows [`count_workflows`] stops, unless the filter has a limit.
@@ -216,6 +220,12 @@ pub(crate) fn executors(
     look.ask(Operation::once("list_executors"), "list executors", |runtime| async move {
         runtime.store.list_executors().await.map(Ok)
     })
+}
+
+pub(crate) async fn database_time(runtime: &Runtime) -> Result<DateTime<Utc>> {
+    Context::refuse_unrecorded("database_time")?;
+    let now = runtime.store.now().await;
+    now.map(Timestamp::to_date).map_err(|error| failed_to(runtime, "read the time of the database", &error))
 }
 
 /// The status of a workflow. The kind of the operation is that of the call that wants it.

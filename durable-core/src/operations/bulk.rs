@@ -13,7 +13,6 @@ use crate::operations::enqueue_call::EnqueueCall;
 use crate::operations::fork::ForkFrom;
 use crate::operations::workflow_call::WorkflowCall;
 use crate::operations::workflow_handle::WorkflowHandle;
-use crate::registry::Queue;
 use crate::runtime::Runtime;
 use crate::types::error::{Error, ErrorKind, Result};
 use crate::types::filter::Filter;
@@ -113,8 +112,8 @@ impl Bulk {
     }
 
     /// Moves those that wait to another queue: see [`move_to_queue`](crate::move_to_queue).
-    pub fn move_to_queue(&self, queue: &Queue) -> BulkCall {
-        self.call(BulkAction::MoveToQueue(queue.name().to_owned()))
+    pub fn move_to_queue(&self, queue: impl AsRef<str>) -> BulkCall {
+        self.call(BulkAction::MoveToQueue(queue.as_ref().to_owned()))
     }
 
     fn call(&self, action: BulkAction) -> BulkCall {

@@ -69,7 +69,7 @@ pub(super) fn refused(what: &str, error: &StoreError) -> Error {
 }
 
 /// A read, or a write that belongs to no workflow, failed.
-pub(super) fn failed_to(runtime: &Runtime, what: &str, error: &StoreError) -> Error {
+pub(crate) fn failed_to(runtime: &Runtime, what: &str, error: &StoreError) -> Error {
     if error.kind == StoreErrorKind::Closed {
         let message = format!(
             "cannot {what}: `{}` is shutting down and has closed its database; do it in another process or after the restart",

@@ -7,7 +7,6 @@ use std::time::Duration;
 use crate::journal::checkpoint::Operation;
 use crate::operations::admin::not_found;
 use crate::operations::look::Look;
-use crate::registry::Queue;
 use crate::runtime::Runtime;
 use crate::runtime::pending_notifications::RELEASED;
 use crate::store::{ChangeOutcome, Hint, StoreError, WorkflowChange};
@@ -106,8 +105,11 @@ pub fn set_delay<I: AsRef<str>>(id: I, delay: Duration) -> impl Future<Output = 
 /// # Errors
 /// As [`set_priority`]; the queue needs partition keys and the workflow has none; another workflow has its
 /// deduplication id on that queue.
-pub fn move_to_queue<I: AsRef<str>>(id: I, queue: &Queue) -> impl Future<Output = Result<()>> + Send + use<I> {
-    change(None, "move_to_queue", id.as_ref(), WorkflowChange::Queue(queue.name().to_owned()))
+pub fn move_to_queue<I: AsRef<str>, Q: AsRef<str>>(
+    id: I,
+    queue: Q,
+) -> impl Future<Output = Result<()>> + Send + use<I, Q> {
+    change(None, "move_to_queue", id.as_ref(), WorkflowChange::Queue(queue.as_ref().to_owned()))
 }
 
 pub(crate) fn resume(engine: Option<&Arc<Runtime>>, id: &str) -> impl Future<Output = Result<()>> + Send + use<> {

@@ -45,6 +45,7 @@ pub(crate) mod step_context;
 pub(crate) mod step_function;
 pub(crate) mod step_on_thread;
 pub(crate) mod streams;
+pub(crate) mod throughput;
 pub(crate) mod transaction;
 mod unfenced_write;
 pub(crate) mod verify_replay;

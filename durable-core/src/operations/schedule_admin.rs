@@ -47,6 +47,16 @@ pub struct ScheduleInfo {
     pub next_tick: Option<DateTime<Utc>>,
 }
 
+impl ScheduleInfo {
+    /// The next `count` ticks; none if the schedule is paused.
+    #[must_use]
+    pub fn next_ticks(&self, count: usize) -> Vec<DateTime<Utc>> {
+        let times = CronSchedule::parse(&self.cron, &self.timezone).ok();
+        let after = |tick: &DateTime<Utc>| times.as_ref()?.next_after(*tick);
+        std::iter::successors(self.next_tick, after).take(count).collect()
+    }
+}
+
 /// All schedules, those in the code and those created at run time, by name.
 ///
 /// In a workflow's body the answer is recorded, at a position that is reserved when this is called.

@@ -37,6 +37,11 @@ pub(super) fn missing<'m>(
     Ok(program.iter().filter(|known| applied.iter().all(|it| it.version != known.version)).collect())
 }
 
+/// The number of the newest migration.
+pub(super) fn newest(program: &Migrator) -> i64 {
+    program.iter().map(|it| it.version).max().unwrap_or_default()
+}
+
 /// A migration as messages name it.
 pub(super) fn name_of(migration: &Migration) -> String {
     format!("{} ({})", migration.version, migration.description)

@@ -55,6 +55,8 @@
 //! must be longer than their sum: Kubernetes' `terminationGracePeriodSeconds` (30 s by default), Heroku's
 //! 30 s, systemd's `TimeoutStopSec`. The folder `examples/web/deploy` has one of each.
 
+#[cfg(feature = "dashboard")]
+mod dashboard;
 mod draining_listener;
 mod failure;
 #[cfg(feature = "metrics")]
@@ -69,6 +71,8 @@ use ::axum::Router;
 use ::axum::http::StatusCode;
 use ::axum::routing::get;
 
+#[cfg(feature = "dashboard")]
+pub use self::dashboard::{Access, AuditUser, DashboardRouter, DashboardSource, dashboard};
 pub use self::failure::Failure;
 #[cfg(feature = "metrics")]
 pub use self::metrics_route::{MetricsRoute, metrics};

@@ -4,8 +4,8 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::commands::{
-    cancel, completions, context, control, doctor, enqueue, executor, gc, health, history, ls, migrate, queue, reset,
-    schedule, send, show, status, verify, version,
+    cancel, completions, context, control, dashboard, doctor, enqueue, executor, gc, health, history, ls, migrate,
+    queue, reset, schedule, send, show, status, verify, version,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -98,6 +98,7 @@ pub(super) enum Command {
     Health(health::HealthArguments),
     Doctor(doctor::DoctorArguments),
     Gc(gc::GcArguments),
+    Dashboard(dashboard::DashboardArguments),
     Migrate(migrate::MigrateArguments),
     Reset(reset::ResetArguments),
     #[command(subcommand)]

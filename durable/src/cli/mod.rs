@@ -18,8 +18,8 @@ use clap::Parser;
 
 use self::arguments::{Command, CommandLine};
 use self::commands::{
-    cancel, completions, context, control, doctor, enqueue, executor, gc, health, history, ls, migrate, queue, reset,
-    schedule, send, show, status, verify, version,
+    cancel, completions, context, control, dashboard, doctor, enqueue, executor, gc, health, history, ls, migrate,
+    queue, reset, schedule, send, show, status, verify, version,
 };
 use self::exit::{Exit, Failure, Result};
 use self::session::Session;
@@ -107,6 +107,7 @@ async fn execute(command_line: CommandLine, application: Option<Builder>) -> Res
         Command::Export(arguments) => history::export(&session, &arguments).await?,
         Command::Import(arguments) => history::import(&session, &arguments).await?,
         Command::Executor(command) => executor::run(&session, &command).await?,
+        Command::Dashboard(arguments) => dashboard::run(&session, arguments).await?,
         Command::Gc(arguments) => gc::run(&session, &arguments).await?,
         Command::Verify(arguments) => return verify::run(&session, arguments, application).await,
         Command::Health(arguments) => return health::run(&session, &arguments).await,

@@ -11,7 +11,8 @@ use super::arguments::Format;
 use super::exit::{Exit, Failure, Result};
 use super::output::print_line;
 use super::session::Session;
-use crate::{Bulk, BulkCall, Client, Error, ErrorKind, Filter, GroupBy, Status};
+use crate::conditions::{KEYS, with_condition};
+use crate::{Bulk, BulkCall, Client, Error, ErrorKind, Filter, GroupBy};
 
 /// How many workflows are read at once.
 const PAGE: u32 = 200;
@@ -215,44 +216,15 @@ async fn ids_of(client: &Client, filter: Filter) -> Result<Vec<String>> {
 
 /// The filter of conditions such as `status=error` and `label.tenant=acme`.
 pub(super) fn filter_of(conditions: &[String]) -> Result<Filter> {
-    const KEYS: &str = "status, name, prefix, queue, partition, executor, version, parent, started-by, error, \
-                        forked-from, created-after, created-before, completed-after, completed-before, label.NAME";
     let usage = |message: String| Failure::new(Exit::Usage, message);
     let mut filter = Filter::new();
     for condition in conditions {
         let Some((key, value)) = condition.split_once('=') else {
             return Err(usage(format!("{condition:?} is no KEY=VALUE")).hint(format!("the keys are {KEYS}")));
         };
-        let time = || value.parse().map_err(|_| usage(format!("{value:?} is no time, as in 2026-01-31T00:00:00Z")));
-        filter = match key {
-            "status" => filter.status(status_word(value).map_err(usage)?),
-            "name" => filter.name(value),
-            "prefix" => filter.id_prefix(value),
-            "queue" => filter.queue(value),
-            "partition" => filter.partition_key(value),
-            "executor" => filter.executor(value),
-            "version" => filter.version(value),
-            "parent" => filter.parent(value),
-            "started-by" => filter.started_by(value),
-            "forked-from" => filter.forked_from(value),
-            "error" => filter.error_contains(value),
-            "created-after" => filter.created_after(time()?),
-            "created-before" => filter.created_before(time()?),
-            "completed-after" => filter.completed_after(time()?),
-            "completed-before" => filter.completed_before(time()?),
-            _ => match key.strip_prefix("label.") {
-                Some(name) => filter.label(name, value),
-                None => {
-                    return Err(usage(format!("there is no condition {key:?}")).hint(format!("the keys are {KEYS}")));
-                }
-            },
-        };
+        filter = with_condition(filter, key, value)
+            .map_err(usage)?
+            .ok_or_else(|| usage(format!("there is no condition {key:?}")).hint(format!("the keys are {KEYS}")))?;
     }
     Ok(filter)
-}
-
-/// A status as it is typed, in lower case.
-pub(super) fn status_word(word: &str) -> Result<Status, String> {
-    let known: Vec<_> = Status::ALL.iter().map(|it| it.as_str().to_lowercase()).collect();
-    word.to_uppercase().parse().map_err(|_| format!("{word:?} is no status: the statuses are {}", known.join(", ")))
 }

@@ -2,6 +2,7 @@
 //! both stores; `BLESS=1` writes them anew.
 
 mod contexts;
+mod dashboards;
 mod doctor;
 mod doctor_of_postgres;
 mod narrow_output;

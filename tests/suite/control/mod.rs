@@ -17,4 +17,5 @@ mod repairs_in_parallel;
 mod resets;
 mod resumes;
 mod retention;
+mod throughput;
 mod unanalyzed_tables;

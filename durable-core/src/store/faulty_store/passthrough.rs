@@ -308,6 +308,10 @@ impl Lifecycle for FaultyStore {
         self.inner.calls_in_flight()
     }
 
+    fn schema_version(&self) -> i64 {
+        self.inner.schema_version()
+    }
+
     fn location(&self) -> Location {
         self.inner.location()
     }

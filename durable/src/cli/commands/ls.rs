@@ -6,9 +6,10 @@ use clap::Args;
 use crate::cli::arguments::Format;
 use crate::cli::exit::Result;
 use crate::cli::output::Tone;
-use crate::cli::selection::{filter_of, status_word};
+use crate::cli::selection::filter_of;
 use crate::cli::session::Session;
 use crate::cli::text::{duration, or_none, time, tone_of};
+use crate::conditions::status_word;
 use crate::{Cursor, Filter, Status, WorkflowInfo};
 
 /// List workflows, the newest first

@@ -4,6 +4,7 @@ pub(super) mod cancel;
 pub(super) mod completions;
 pub(super) mod context;
 pub(super) mod control;
+pub(super) mod dashboard;
 pub(super) mod doctor;
 pub(super) mod enqueue;
 pub(super) mod executor;

@@ -1,0 +1,144 @@
+// The rows of a timeline, from the records of a workflow: what ran, waited and slept, and when.
+
+import { isNever, millis } from "./format.js";
+
+/** @typedef {{ from: number, to: number, kind: string }} Bar Times in milliseconds; the kind is a class. */
+/**
+ * @typedef {object} Row
+ * @property {string} key
+ * @property {number} depth
+ * @property {string} position
+ * @property {string} kind
+ * @property {string} name
+ * @property {string} words what is to be said of it beside its name
+ * @property {Bar[]} bars
+ * @property {{ at: number, title: string }[]} marks
+ * @property {any} step the record; null for a workflow and for what has none yet
+ * @property {string} workflow the id of the workflow that it is a row of
+ * @property {string | null} child the id of the workflow that it has started
+ * @property {boolean} replayed its record is from an earlier run
+ * @property {boolean} open it has not ended
+ * @property {boolean} parent there are rows below it that can be folded
+ */
+
+/** What the calls wait for, by the kind of their records. */
+const WAITS = new Set(["recv", "get_event", "read_stream", "result", "wait_first", "select"]);
+
+const WHAT = /** @type {Record<string, string>} */ ({
+	recv: "a message", get_event: "an event", read_stream: "a stream item", result: "a workflow", wait_first: "the first of several", select: "the first of several",
+});
+
+/** @param {string} position */
+const depthOf = position => position.split("/").length - 1;
+
+/** @param {string} a @param {string} b */
+export function comparePositions(a, b) {
+	const [left, right] = [a.split("/").map(Number), b.split("/").map(Number)];
+	for (let at = 0; at < Math.max(left.length, right.length); at += 1) {
+		const difference = (left[at] ?? -1) - (right[at] ?? -1);
+		if (difference) return difference;
+	}
+	return 0;
+}
+
+/**
+ * The rows of one workflow, without those of its children.
+ * @param {any} workflow
+ * @param {any[]} steps
+ * @param {any[]} messages
+ * @param {number} now
+ * @param {number} depth
+ * @returns {Row[]}
+ */
+export function rowsOf(workflow, steps, messages, now, depth) {
+	const base = { workflow: workflow.id, child: null, replayed: false, open: false, parent: false, step: null, words: "" };
+	const replayedBefore = workflow.attempts > 1 && workflow.started_at ? millis(workflow.started_at) : -Infinity;
+	const byPosition = new Map(steps.map(it => [it.position, it]));
+	/** @type {Row[]} */
+	const rows = [];
+	for (const step of steps) {
+		if (step.kind === "deadline") {
+			const of = step.position.split("/").slice(0, -1).join("/");
+			if (!byPosition.has(of)) rows.push({ ...base, ...waitRow(workflow, step, of, now), depth: depth + 1 + depthOf(of) });
+			continue;
+		}
+		const limit = byPosition.get(`${step.position}/1`);
+		const waitedFrom = WAITS.has(step.kind) && limit?.kind === "deadline" ? limit.started_at : null;
+		rows.push({
+			...base,
+			key: `${workflow.id} ${step.position}`, depth: depth + 1 + depthOf(step.position), position: step.position, kind: step.kind, name: nameOf(step),
+			step, child: step.child, marks: [], ...stepBars(step, waitedFrom, now),
+			words: wordsOf(step), replayed: millis(step.completed_at) < replayedBefore,
+		});
+	}
+	rows.sort((a, b) => comparePositions(a.position, b.position));
+	for (const [at, row] of rows.entries()) row.parent = Boolean(row.child) || (rows[at + 1]?.position ?? "").startsWith(`${row.position}/`);
+	return [{ ...base, ...headRow(workflow, messages, now), depth, parent: depth > 0 }, ...rows];
+}
+
+/** A name that only repeats the kind is said once. */
+const nameOf = step => (step.name === step.kind ? "" : step.name);
+
+function wordsOf(step) {
+	const failures = step.attempts > 1 ? `${step.attempts} attempts` : "";
+	const nothing = step.kind === "recv" && step.output === null && !step.error ? "no message came" : "";
+	return [step.error && "failed", failures, nothing].filter(Boolean).join(", ");
+}
+
+/** @param {string | null} waitedFrom @param {number} now @returns {{ bars: Bar[], open: boolean }} */
+function stepBars(step, waitedFrom, now) {
+	const [from, to] = [millis(waitedFrom ?? step.started_at), millis(step.completed_at)];
+	if (step.kind === "sleep") {
+		const wake = Math.max(to, millis(step.output) || to);
+		return { bars: [{ from, to: Math.min(wake, now), kind: "sleep" }], open: wake > now };
+	}
+	const kind = WAITS.has(step.kind) ? "wait" : step.error ? "failed" : step.attempts > 1 ? "retried" : "run";
+	return { bars: [{ from, to, kind: WAITS.has(step.kind) && step.error ? "failed" : kind }], open: false };
+}
+
+/** A wait that has not ended: only its deadline has a record. @param {string} position @param {number} now */
+function waitRow(workflow, limit, position, now) {
+	const isOpen = workflow.status === "PENDING";
+	const end = isOpen ? now : Math.min(now, millis(workflow.completed_at) || now);
+	return {
+		key: `${workflow.id} ${position}`, position, kind: limit.name, name: "", marks: [], open: isOpen,
+		words: isOpen ? `waits for ${WHAT[limit.name] ?? "something"}${isNever(limit.output) ? "" : ", with a deadline"}` : "had not ended",
+		bars: [{ from: millis(limit.started_at), to: end, kind: "wait" }],
+	};
+}
+
+/** @param {number} now */
+function headRow(workflow, messages, now) {
+	const [created, started] = [millis(workflow.created_at), millis(workflow.started_at)];
+	const end = workflow.completed_at ? millis(workflow.completed_at) : now;
+	const due = millis(workflow.due_at);
+	const begun = Number.isNaN(started) ? end : started;
+	/** @type {Bar[]} */
+	const bars = [];
+	if (due > created) bars.push({ from: created, to: Math.min(due, begun), kind: "sleep" });
+	const queued = Math.max(created, Math.min(due || created, begun));
+	if (begun > queued) bars.push({ from: queued, to: begun, kind: workflow.attempts > 1 ? "earlier" : "queued" });
+	if (!Number.isNaN(started)) bars.push({ from: started, to: end, kind: workflow.status === "ERROR" ? "failed-run" : "body" });
+	return {
+		key: workflow.id, position: "", kind: "workflow", name: workflow.name, bars, open: !workflow.completed_at,
+		marks: messages.map(it => ({ at: millis(it.sent_at), title: `message on ${it.topic}${it.received_at ? "" : ", not received"}` })),
+	};
+}
+
+/** From when until when the timeline goes. @param {Row[]} rows @param {number} now */
+export function spanOf(rows, workflow, now) {
+	const times = rows.flatMap(row => row.bars.flatMap(it => [it.from, it.to])).filter(it => !Number.isNaN(it));
+	const from = Math.min(millis(workflow.created_at), ...times);
+	const isOver = Boolean(workflow.completed_at);
+	const to = isOver ? Math.max(millis(workflow.completed_at), ...times) : Math.max(now, ...times);
+	const length = Math.max(1, to - from);
+	return { from, to: from + length * (isOver ? 1 : 1.03), length };
+}
+
+const STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 15000, 30000, 60000, 120000, 300000, 600000, 900000, 1800000, 3600000, 7200000, 14400000, 21600000, 43200000, 86400000, 172800000, 604800000, 2592000000];
+
+/** Round times for an axis. @param {number} length in milliseconds @param {number} most */
+export function ticks(length, most) {
+	const step = STEPS.find(it => length / it <= most) ?? STEPS[STEPS.length - 1] * Math.ceil(length / STEPS[STEPS.length - 1] / most);
+	return Array.from({ length: Math.floor(length / step) + 1 }, (_, at) => at * step);
+}

@@ -1,0 +1,137 @@
+//! Changes as server-sent events.
+
+use axum::Router;
+use durable::axum::Access;
+use durable::prelude::*;
+
+use super::schema::assert_shape;
+use super::server::{Events, serve};
+use crate::support::{TestDatabase, app_tests, database_tests, until};
+
+app_tests! {
+    changes_are_told_as_they_happen,
+    a_viewer_that_comes_back_gets_what_it_has_missed,
+    viewers_are_counted_and_limited,
+    nothing_is_looked_for_without_a_viewer,
+}
+
+mod served {
+    use super::*;
+
+    database_tests! {
+        live_changes_end_at_once_when_the_engine_shuts_down,
+    }
+}
+
+#[workflow]
+async fn lively(number: u32) -> Result<u32> {
+    durable::write_stream("lines", &"first").await?;
+    let more = durable::recv::<u32>("go", Duration::from_hours(99)).await?;
+    durable::write_stream("lines", &"second").await?;
+    Ok(number + more.unwrap_or_default())
+}
+
+async fn changes_are_told_as_they_happen(app: TestApp) {
+    let server = serve(&*app, Access::read_only()).await;
+    let mut events = Events::open(&server, "?watch=lively-1", None).await;
+    let hello = events.named("hello").await;
+    assert_shape("LiveHello", &hello.data);
+    let handle = lively(1).id("lively-1").start().await.unwrap();
+    events.told_of("lively-1", "PENDING").await;
+    app.send("lively-1", "go", &2).await.unwrap();
+    assert_eq!(handle.result().await.unwrap(), 3);
+    events.told_of("lively-1", "SUCCESS").await;
+
+    let handle = lively(2).id("lively-2").start().await.unwrap();
+    let mut of_one = Events::open(&server, "?watch=lively-2", None).await;
+    events.told_of("lively-2", "PENDING").await;
+    until("what it has is known", async || {
+        app.send("lively-2", "other", &1).await.unwrap();
+        let event = of_one.named("watched").await;
+        assert_shape("LiveWatched", &event.data);
+        event.data["id"] == "lively-2" && event.data["status"] == "PENDING"
+    })
+    .await;
+    app.send("lively-2", "go", &2).await.unwrap();
+    handle.result().await.unwrap();
+    until("its end is told", async || of_one.named("watched").await.data["status"] == "SUCCESS").await;
+}
+
+async fn a_viewer_that_comes_back_gets_what_it_has_missed(app: TestApp) {
+    let server = serve(&*app, Access::read_only()).await;
+    let mut stays = Events::open(&server, "", None).await;
+    let mut leaves = Events::open(&server, "", None).await;
+    lively(1).id("lively-first").start().await.unwrap();
+    leaves.told_of("lively-first", "PENDING").await;
+    stays.told_of("lively-first", "PENDING").await;
+    drop(leaves);
+    lively(1).id("lively-missed").start().await.unwrap();
+    let last = stays.named("changes").await; // the one before, or that of the missed one
+    let before = format!("{}.0", last.id.rsplit_once('.').unwrap().0);
+    if !last.data.to_string().contains("lively-missed") {
+        stays.told_of("lively-missed", "PENDING").await;
+    }
+    let mut back = Events::open(&server, "", Some(&before)).await;
+    assert_eq!(back.named("hello").await.data["resumed"], true);
+    back.told_of("lively-missed", "PENDING").await;
+    let mut stranger = Events::open(&server, "", Some("another-process.3")).await;
+    assert_eq!(stranger.named("hello").await.data["resumed"], false, "it has to read everything again");
+}
+
+async fn viewers_are_counted_and_limited(app: TestApp) {
+    let server = serve(&*app, Access::read_only()).await;
+    let mut viewers = Vec::new();
+    for _ in 0..100 {
+        let viewer = Events::open(&server, "", None).await;
+        assert_eq!(viewer.status, 200);
+        viewers.push(viewer);
+    }
+    assert_eq!(Events::open(&server, "", None).await.status, 429);
+    viewers.pop();
+    until("there is room again", async || Events::open(&server, "", None).await.status == 200).await;
+    let many = "&rows=a".repeat(101);
+    assert_eq!(Events::open(&server, &format!("?watch=a{many}"), None).await.status, 400);
+}
+
+async fn nothing_is_looked_for_without_a_viewer(app: TestApp) {
+    let reads = || app.store().statement_counts();
+    let server = serve(&*app, Access::read_only()).await;
+    let mut viewer = Events::open(&server, "", None).await;
+    lively(1).id("lively-seen").start().await.unwrap();
+    viewer.told_of("lively-seen", "PENDING").await;
+    let while_looking = reads();
+    until("it looks each second", async || reads() != while_looking).await;
+    drop(viewer);
+    until("it has noticed, and looks no more", async || {
+        let before = reads();
+        tokio::time::sleep(Duration::from_millis(2_500)).await;
+        reads() == before
+    })
+    .await;
+}
+
+async fn live_changes_end_at_once_when_the_engine_shuts_down(database: &TestDatabase) {
+    let app = database.builder("lively").launch().await.unwrap();
+    let dashboard: Router = durable::axum::dashboard(&app);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let served = tokio::spawn(
+        durable::axum::serve(&app, listener, Router::new().nest("/durable", dashboard))
+            .lb_delay(Duration::ZERO)
+            .http_drain(Duration::from_mins(1))
+            .total(Duration::from_secs(90))
+            .until(async { drop(stopped.await) })
+            .into_future(),
+    );
+    let server = super::server::at(port);
+    let mut events = Events::open(&server, "", None).await;
+    events.named("hello").await;
+    let begun = std::time::Instant::now();
+    stop.send(()).unwrap();
+    let bye = events.named("bye").await;
+    assert_shape("LiveBye", &bye.data);
+    assert!(events.next().await.is_none(), "the connection ends");
+    served.await.unwrap().unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(30), "a viewer holds the shutdown up: {:?}", begun.elapsed());
+}

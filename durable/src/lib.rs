@@ -62,9 +62,9 @@
 pub use durable_core::signals;
 pub use durable_core::{
     AbortReason, ApplicationDatabase, BranchHandle, Builder, Bulk, BulkCall, BulkReport, CancelCall, Cancellation,
-    CheckVerdict, Client, ClientBuilder, Cursor, DeployReport, Diagnosis, DiagnosisCheck, Durable, EnginePhase,
-    EnqueueCall, Error, ErrorKind, EventInfo, EventValue, ExecutorState, Filter, ForkCall, ForkFrom, FromClosure,
-    FromFuture, FunctionDeploy, GroupBy, GroupCount, History, HistoryEvent, HistoryMessage, HistoryStep,
+    CheckVerdict, Client, ClientBuilder, CurrentActivity, Cursor, DeployReport, Diagnosis, DiagnosisCheck, Durable,
+    EnginePhase, EnqueueCall, Error, ErrorKind, EventInfo, EventValue, ExecutorState, Filter, ForkCall, ForkFrom,
+    FromClosure, FromFuture, FunctionDeploy, GroupBy, GroupCount, History, HistoryEvent, HistoryMessage, HistoryStep,
     HistoryStreamItem, HistoryWorkflow, InlineStep, Instance, InvalidPosition, Killed, ListedExecutor, Location, Map,
     MessageInfo, Misfire, OperationName, Overlap, Page, Payload, PhaseReport, PoolReport, Position, Queue,
     QueueBacklog, QueueInfo, QueueLimits, Readiness, RecvCall, ReleasedWorkflows, ReplayOutcome, ReplayReport, Result,

@@ -13,6 +13,7 @@ use crate::journal::current_engine::EngineScope;
 use crate::runtime::Runtime;
 use crate::store::Location;
 use crate::types::error::Result;
+use crate::types::listing::CurrentActivity;
 use crate::wait::shutdown_phase::EnginePhase;
 
 /// A handle to a running engine. Clones are handles to the same engine.
@@ -89,6 +90,25 @@ impl Durable {
     /// ```
     pub async fn wait_for_phase(&self, phase: EnginePhase) {
         self.runtime().shutdown.wait_for(phase).await;
+    }
+
+    /// What a workflow does now, if it runs in this process: the step that runs or is to be tried again, the message
+    /// that it waits for, and so on, the latest last. It is not in the database, and so empty for a workflow that runs
+    /// in another process. It is also empty while the body computes.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # use durable_core::Durable;
+    /// # fn example(app: &Durable) {
+    /// for activity in app.activities("order-1001") {
+    ///     println!("{}", activity.what); // waiting to retry step `charge`: 2 of 10 attempts failed
+    /// }
+    /// # }
+    /// ```
+    pub fn activities(&self, id: impl AsRef<str>) -> Vec<CurrentActivity> {
+        let execution = self.runtime().running.get(id.as_ref()).and_then(|it| it.execution());
+        execution.map_or_else(Vec::new, |it| it.current_activities())
     }
 
     /// Runs `future` with this engine as the current one. Only a process with several engines needs it:

@@ -22,6 +22,7 @@ use crate::runtime::running_workflows::RunControl;
 use crate::runtime::stop_reason::StopReason;
 use crate::store::{BoxFuture, Fence, Record, RunRow};
 use crate::types::keys::MessageKey;
+use crate::types::listing::CurrentActivity;
 use crate::types::position::Position;
 use crate::types::sync::{Mutex, lock};
 use crate::wait::cancellation::{AbortReason, CancellationFlag};
@@ -290,6 +291,10 @@ impl RunControl for Execution {
 
     fn current_activity(&self) -> Option<String> {
         self.activities.describe()
+    }
+
+    fn current_activities(&self) -> Vec<CurrentActivity> {
+        self.activities.current()
     }
 
     fn waits_for(&self) -> Option<Vec<WaitsFor>> {

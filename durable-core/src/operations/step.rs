@@ -15,7 +15,7 @@ use crate::operations::call::{Call, CallOptions, delegate_to_call};
 use crate::operations::mock::AskMock;
 #[cfg(feature = "testing")]
 use crate::operations::mock::{StepMock, asked};
-use crate::runtime::activity::Activity;
+use crate::runtime::activity::{Activity, RetryDelay};
 use crate::runtime::panics::CatchPanic;
 use crate::runtime::spawned_tasks::note_outside_call;
 use crate::runtime::stop_reason::StopReason;
@@ -303,9 +303,9 @@ impl<R: Send> StepRun<'_, '_, R> {
                 drop(activity);
                 let error = message_of(&outcome);
                 tracing::debug!(target: "durable", step = self.name, id = %self.reserved.execution.row.id, position = %self.reserved.position, attempt, max_attempts = most, %error, "a step failed and is tried again");
-                failures.push(error);
                 metrics::step_retried(self.name);
-                self.pause(attempt).await;
+                self.pause(attempt, most, error.clone()).await;
+                failures.push(error);
                 self.reserved.ensure_lease().await;
                 continue;
             }
@@ -391,13 +391,15 @@ impl<R: Send> StepRun<'_, '_, R> {
     }
 
     /// The delay before a retry. If the drain ends first, the workflow is suspended, and the attempts so far are not counted.
-    async fn pause(&self, failed: u32) {
+    async fn pause(&self, failed: u32, most: u32, error: String) {
         let random = uuid::Uuid::new_v4().as_fields().0;
         let pause = self.options.delays().jittered_delay(failed, f64::from(random) / f64::from(u32::MAX));
         let execution = &self.reserved.execution;
-        let _activity = execution.begin_activity(Activity::RetryDelay(self.name));
         let timers = &execution.runtime.timers;
-        if timers.at(timers.clock.after(pause)).await == TimerOutcome::Released {
+        let until = timers.clock.after(pause);
+        let delay = RetryDelay { step: self.name, failed, most, error, until };
+        let _activity = execution.begin_activity(Activity::RetryDelay(Box::new(delay)));
+        if timers.at(until).await == TimerOutcome::Released {
             execution.stop_here::<()>(StopReason::Suspend).await;
         }
     }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::types::listing::CurrentActivity;
 use crate::types::sync::{Mutex, lock};
 use crate::types::time::Timestamp;
 
@@ -37,6 +38,11 @@ impl ActivityList {
             1 => last.to_string(),
             many => format!("{last}, and {} more", many - 1),
         })
+    }
+
+    /// All of them, the latest last.
+    pub(crate) fn current(&self) -> Vec<CurrentActivity> {
+        lock(&self.0).list.iter().map(|(_, activity)| activity.shown()).collect()
     }
 
     /// How long the longest running step has been running; `None` if no step runs.
@@ -82,8 +88,8 @@ pub(crate) enum Activity {
     /// Runs a step's body since this time. Before the run is suspended, the body may finish. For tests also the time at
     /// which it times out.
     Step(&'static str, Instant, #[cfg(feature = "testing")] Option<Timestamp>),
-    /// Waits before the retry of a step.
-    RetryDelay(&'static str),
+    /// Waits before the retry of a step. It is boxed, because other waits are many and have no use for its memory.
+    RetryDelay(Box<RetryDelay>),
     /// Waits for an earlier attempt of a step, which blocks its thread.
     EarlierAttempt(&'static str),
     /// Waits for the end of another workflow.
@@ -98,6 +104,20 @@ pub(crate) enum Activity {
     Stream(Arc<str>),
     /// Asks the database for something; the text says what.
     Look(&'static str),
+}
+
+/// The wait before the retry of a step.
+#[derive(Debug)]
+pub(crate) struct RetryDelay {
+    pub(crate) step: &'static str,
+    /// How many attempts have failed.
+    pub(crate) failed: u32,
+    /// How many there are at most.
+    pub(crate) most: u32,
+    /// Why the last one failed.
+    pub(crate) error: String,
+    /// When the next one begins.
+    pub(crate) until: Timestamp,
 }
 
 /// An activity of a run, for a test that has come to a standstill.
@@ -133,6 +153,20 @@ impl Activity {
         }
     }
 
+    fn shown(&self) -> CurrentActivity {
+        let what = match self {
+            Self::Step(_, since, ..) => format!("{self}, running for {:.1} s", since.elapsed().as_secs_f64()),
+            Self::RetryDelay(delay) => format!("{self}: {} of {} attempts failed", delay.failed, delay.most),
+            other => other.to_string(),
+        };
+        let (until, error) = match self {
+            Self::Sleep(until) => (Some(until.to_date()), None),
+            Self::RetryDelay(delay) => (Some(delay.until.to_date()), Some(delay.error.clone())),
+            _ => (None, None),
+        };
+        CurrentActivity { what, until, error }
+    }
+
     /// A step's body that begins now.
     pub(crate) fn step(name: &'static str) -> Self {
         Self::Step(
@@ -154,7 +188,7 @@ impl fmt::Display for Activity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Step(name, ..) => write!(f, "step `{name}`"),
-            Self::RetryDelay(name) => write!(f, "waiting to retry step `{name}`"),
+            Self::RetryDelay(delay) => write!(f, "waiting to retry step `{}`", delay.step),
             Self::EarlierAttempt(name) => write!(f, "waiting for an earlier attempt of step `{name}`"),
             Self::Result(id) => write!(f, "waiting for the workflow {id:?}"),
             Self::Sleep(_) => f.write_str("sleeping"),

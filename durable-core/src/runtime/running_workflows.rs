@@ -15,6 +15,7 @@ use crate::runtime::activity::WaitsFor;
 use crate::runtime::stop_reason::StopReason;
 use crate::store::FinishedWorkflow;
 use crate::types::keys::WorkflowKey;
+use crate::types::listing::CurrentActivity;
 use crate::types::sync::{Mutex, lock};
 
 /// The workflows that run in this process.
@@ -66,6 +67,9 @@ pub(crate) trait RunControl: fmt::Debug + Send + Sync {
 
     /// The run's activity now.
     fn current_activity(&self) -> Option<String>;
+
+    /// All of the run's activities now.
+    fn current_activities(&self) -> Vec<CurrentActivity>;
 
     /// What the run waits for; `None` if it does anything else.
     fn waits_for(&self) -> Option<Vec<WaitsFor>>;

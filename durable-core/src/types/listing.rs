@@ -141,3 +141,16 @@ pub struct StreamItemInfo {
     /// Where it was written: the position of the call, or of the step that made it.
     pub position: Position,
 }
+
+/// What a workflow does, in the process that runs it: see [`Durable::activities`](crate::Durable::activities). As JSON
+/// the fields have these names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct CurrentActivity {
+    /// What it is, such as ``waiting for a message on "payment"``.
+    pub what: String,
+    /// When a sleep, or the delay before the next attempt of a step, is over.
+    pub until: Option<DateTime<Utc>>,
+    /// Why the last attempt of a step failed that is to be tried again.
+    pub error: Option<String>,
+}

@@ -1,5 +1,6 @@
 //! Listing and control of workflows: what an operator sees and changes.
 
+mod activities;
 mod another_database;
 mod bulk_changes;
 mod bulk_crashes;

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::access::Redaction;
-use crate::{EventInfo, History, MessageInfo, ScheduleInfo, StepInfo, StreamItemInfo, WorkflowInfo};
+use crate::{CurrentActivity, EventInfo, History, MessageInfo, ScheduleInfo, StepInfo, StreamItemInfo, WorkflowInfo};
 
 /// How many ticks of a schedule are shown.
 const TICKS: usize = 5;
@@ -36,7 +36,8 @@ pub(super) fn only(mut shown: Value, columns: Option<&[&str]>) -> Value {
 pub(super) fn step(info: &StepInfo, redaction: &Redaction, payloads: bool) -> Value {
     let mut shown = object(info);
     let payload = |text: &Option<String>| text.as_ref().map_or(Value::Null, |it| redaction.json(&info.name, it));
-    if payloads {
+    // A time until which it sleeps or waits is no payload.
+    if payloads || info.output.is_none() || matches!(info.kind.as_str(), "sleep" | "deadline") {
         shown.insert("output".to_owned(), payload(&info.output));
     } else {
         shown.remove("output");
@@ -45,6 +46,11 @@ pub(super) fn step(info: &StepInfo, redaction: &Redaction, payloads: bool) -> Va
     let failures = info.failures.iter().map(|it| redaction.text(&info.name, it));
     shown.insert("failures".to_owned(), failures.collect());
     Value::Object(shown)
+}
+
+/// What a workflow does now.
+pub(super) fn activity(info: &CurrentActivity, workflow: &str, redaction: &Redaction) -> Value {
+    with(object(info), "error", text(redaction, workflow, info.error.as_deref()))
 }
 
 pub(super) fn event(info: &EventInfo, workflow: &str, redaction: &Redaction) -> Value {

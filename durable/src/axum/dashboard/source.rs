@@ -4,9 +4,9 @@ use chrono::{DateTime, Utc};
 use durable_core::Result;
 
 use crate::{
-    Bulk, Client, Durable, EnginePhase, EventInfo, Filter, ForkCall, ForkFrom, GroupBy, History, ListedExecutor,
-    MessageInfo, Page, QueueInfo, QueueLimits, ScheduleInfo, StepInfo, StreamItemInfo, ThroughputBucket, UntakenWork,
-    VersionInfo, WorkflowCounts, WorkflowInfo,
+    Bulk, Client, CurrentActivity, Durable, EnginePhase, EventInfo, Filter, ForkCall, ForkFrom, GroupBy, History,
+    ListedExecutor, MessageInfo, Page, QueueInfo, QueueLimits, ScheduleInfo, StepInfo, StreamItemInfo,
+    ThroughputBucket, UntakenWork, VersionInfo, WorkflowCounts, WorkflowInfo,
 };
 
 /// What a [dashboard](super::dashboard) shows: the database of a [`Durable`] or of a [`Client`]. It is made from either.
@@ -51,6 +51,14 @@ macro_rules! of_both {
 }
 
 impl DashboardSource {
+    /// What a workflow does now, if the engine of this process runs it.
+    pub(super) fn activities(&self, id: &str) -> Vec<CurrentActivity> {
+        match &self.0 {
+            Handle::Engine(it) => it.activities(id),
+            Handle::Client(_) => Vec::new(),
+        }
+    }
+
     of_both! {
         list_workflows(filter: Filter) -> Page<WorkflowInfo>;
         count_workflows(filter: Filter, group: GroupBy) -> WorkflowCounts;

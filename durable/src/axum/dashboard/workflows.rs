@@ -60,7 +60,11 @@ pub(super) async fn count(State(dashboard): Of, viewer: Viewer, mut parameters: 
 pub(super) async fn show(State(dashboard): Of, viewer: Viewer, mut parameters: Parameters) -> Shown {
     let id = parameters.required("id")?;
     parameters.end()?;
-    Ok(Json(json::workflow(&find(&dashboard, &id).await?, &viewer.redaction, true)))
+    let info = find(&dashboard, &id).await?;
+    let mut shown = json::workflow(&info, &viewer.redaction, true);
+    let activities = dashboard.source.activities(&id);
+    shown["activities"] = activities.iter().map(|it| json::activity(it, &info.name, &viewer.redaction)).collect();
+    Ok(Json(shown))
 }
 
 /// `GET workflow/steps`

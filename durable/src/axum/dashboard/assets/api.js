@@ -2,8 +2,6 @@
 
 import { setClock } from "./format.js";
 
-/** @typedef {Record<string, any>} Workflow A row of `workflows`; with `columns` some fields are missing. */
-/** @typedef {{ items: any[], next: string | null, total?: number }} Page */
 /** @typedef {Record<string, string | number | boolean | string[] | null | undefined>} Params */
 
 // This file is `MOUNT/assets/HASH/api.js`, wherever the host has mounted the dashboard.

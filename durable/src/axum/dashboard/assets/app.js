@@ -127,7 +127,7 @@ function oneAtATime(load) {
 }
 
 const logo = () =>
-	s("svg", { width: 22, height: 22, viewBox: "0 0 22 22", "aria-hidden": "true" },
+	s("svg", { width: 22, height: 22, viewBox: "0 0 22 22" },
 		s("path", { d: "M2 5h9M6 11h10M11 17h9", stroke: "currentColor", "stroke-width": 4, "stroke-linecap": "round" }));
 
 /** @type {Record<live.LiveState, [string, string]>} */

@@ -43,7 +43,7 @@ export function bars(label, buckets) {
 
 /** @param {string} kind */
 export const swatch = kind =>
-	s("svg", { class: "swatch", width: 12, height: 12, "aria-hidden": "true" }, s("rect", { class: kind, width: 12, height: 12, rx: 2 }));
+	s("svg", { class: "swatch", width: 12, height: 12 }, s("rect", { class: kind, width: 12, height: 12, rx: 2 }));
 
 /** How much of a limit is used. @param {number} used @param {number} limit */
 export const meter = (used, limit) =>

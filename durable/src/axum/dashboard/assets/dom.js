@@ -74,6 +74,7 @@ export function h(tag, props, ...children) {
  * @returns {any}
  */
 export function s(tag, props, ...children) {
+	if (tag === "svg" && !props?.role) props = { ...props, "aria-hidden": "true" }; // it is said beside it
 	return fill(document.createElementNS(SVG, tag), props ?? {}, children);
 }
 

@@ -1,7 +1,8 @@
 // The filter of the table: conditions in the address, with the names of the API.
 
+import { settings } from "./api.js";
 import { h } from "./dom.js";
-import { millis, toLocalInput, time } from "./format.js";
+import { time } from "./format.js";
 import { STATUSES, status } from "./parts.js";
 
 /** @typedef {{ name: string, title: string, kind: "text" | "one" | "time", hint?: string }} Field */
@@ -87,7 +88,7 @@ export function bar(query, change, redraw) {
 		h("div.row", { role: "group", "aria-label": "Status" },
 			STATUSES.map(word => h("button", { class: "plain", "aria-pressed": String(statuses.includes(word)), on: { click: toggle(word) } }, status(word)))),
 		h("form.row", { on: { submit: add } },
-			h("select", { "aria-label": "Condition", value: chosen, on: { change: choose } }, FIELDS.map(it => h("option", { value: it.name }, it.title))),
+			h("select", { "aria-label": "Condition", value: chosen, on: { change: choose } }, FIELDS.filter(it => it.name !== "error" || !settings.redacted).map(it => h("option", { value: it.name }, it.title))),
 			h("input", { key: field.kind, id: "filter-value", name: "value", "aria-label": field.title, type: field.kind === "time" ? "datetime-local" : "text", step: field.kind === "time" ? 1 : null, placeholder: field.hint, autocomplete: "off", spellcheck: "false" }),
 			h("button", { type: "submit" }, "Add filter")),
 		chips(query, change));
@@ -106,7 +107,7 @@ function chips(query, change) {
 	const title = name => FIELDS.find(it => it.name === name)?.title ?? name;
 	return h("ul.row.chips", { "aria-label": "Conditions" },
 		given.map(([name, value]) => h("li.chip", { key: `${name} ${value}` },
-			h("span", null, title(name), " ", Number.isNaN(millis(value)) || !name.includes("-") || !toLocalInput(value) ? h("strong", null, value) : time(value)),
+			h("span", null, title(name), " ", /-(after|before)$/.test(name) ? time(value) : h("strong", null, value)),
 			h("button", { "aria-label": `Remove ${title(name)} ${value}`, on: { click: () => change(without(query, name, value)) } }, "✕"))),
 		h("li", null, h("button", { class: "link", on: { click: () => change(new URLSearchParams([...query].filter(([name]) => !NAMES.has(name) && name !== "after"))) } }, "Clear all")));
 }

@@ -67,12 +67,5 @@ export function time(text, style = "full") {
 /** A deadline that is never reached is none. @param {string | null | undefined} text RFC 3339 */
 export const isNever = text => !(millis(text) < 64e12); // in the year 3998
 
-/** For `<input type="datetime-local">`. @param {string} text RFC 3339 */
-export function toLocalInput(text) {
-	const at = new Date(text);
-	if (Number.isNaN(at.getTime())) return "";
-	return new Date(at.getTime() - at.getTimezoneOffset() * 60000).toISOString().slice(0, 19);
-}
-
 /** @param {number} bytes */
 export const size = bytes => (bytes < 1024 ? `${bytes} B` : bytes < 1048576 ? `${(bytes / 1024).toFixed(1)} kB` : `${(bytes / 1048576).toFixed(1)} MB`);

@@ -31,7 +31,7 @@ const SHAPES = {
 export function status(word) {
 	const name = word.toLowerCase();
 	const path = s("path", { d: SHAPES[name] ?? "M2 6h8", fill: "none", stroke: "currentColor", "stroke-width": 2, "stroke-linecap": "round" });
-	const shape = s("svg", { width: 12, height: 12, viewBox: "0 0 12 12", "aria-hidden": "true" }, path);
+	const shape = s("svg", { width: 12, height: 12, viewBox: "0 0 12 12" }, path);
 	return h("span", { class: `status ${name}`, title: MEANING[word] }, shape, word);
 }
 

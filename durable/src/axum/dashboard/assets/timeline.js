@@ -79,7 +79,7 @@ function isHidden(row, state) {
 /** @param {{ length: number, from: number, to: number }} span @param {number} zoom */
 function axis(span, zoom) {
 	const whole = span.to - span.from;
-	return s("svg", { class: "axis-line", "aria-hidden": "true" }, ticks(whole, 5 * zoom).map(tick => {
+	return s("svg", { class: "axis-line" }, ticks(whole, 5 * zoom).map(tick => {
 		const x = (tick / whole) * 100;
 		return [s("line", { x1: `${x}%`, x2: `${x}%`, y1: "70%", y2: "100%" }), s("text", { x: `${x}%`, y: "60%", "text-anchor": x > 92 ? "end" : x < 4 ? "start" : "middle" }, tick === 0 ? "0" : `+${duration(tick)}`)];
 	}));
@@ -122,7 +122,7 @@ function line(row, scene, state, redraw, unfold) {
 		h("td.number.small", null, Number.isNaN(began) ? "–" : `+${duration(began - span.from)}`),
 		h("td.number.small", null, Number.isNaN(ended) ? "–" : duration(ended - began), row.open && " …"),
 		h("td.drawn", null,
-			s("svg", { "aria-hidden": "true" },
+			s("svg", null,
 				replayedTo > 0 && s("rect", { class: "replayed-part", x: 0, width: `${replayedTo}%`, y: 0, height: "100%" }),
 				row.bars.map(bar),
 				// What took no time is a dot.
@@ -133,7 +133,7 @@ function line(row, scene, state, redraw, unfold) {
 
 /** Hatches for what waits: they differ from what runs without colors, too. */
 const patterns = () =>
-	s("svg", { class: "patterns", width: 0, height: 0, "aria-hidden": "true" }, s("defs", null,
+	s("svg", { class: "patterns", width: 0, height: 0 }, s("defs", null,
 		["wait", "sleep", "queued", "retried"].map((kind, at) =>
 			s("pattern", { id: `hatch-${kind}`, width: 6, height: 6, patternUnits: "userSpaceOnUse", patternTransform: `rotate(${at % 2 ? 45 : 135})` },
 				s("rect", { class: `hatch ${kind}`, width: 6, height: 6 }), s("line", { class: `hatch ${kind}`, x1: 0, y1: 0, x2: 0, y2: 6, "stroke-width": kind === "retried" ? 3 : 4 })))));

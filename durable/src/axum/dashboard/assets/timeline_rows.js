@@ -4,21 +4,12 @@ import { isNever, millis } from "./format.js";
 
 /** @typedef {{ from: number, to: number, kind: string }} Bar Times in milliseconds; the kind is a class. */
 /**
- * @typedef {object} Row
- * @property {string} key
- * @property {number} depth
- * @property {string} position
- * @property {string} kind
- * @property {string} name
- * @property {string} words what is to be said of it beside its name
- * @property {Bar[]} bars
- * @property {{ at: number, title: string }[]} marks
- * @property {any} step the record; null for a workflow and for what has none yet
- * @property {string} workflow the id of the workflow that it is a row of
- * @property {string | null} child the id of the workflow that it has started
- * @property {boolean} replayed its record is from an earlier run
- * @property {boolean} open it has not ended
- * @property {boolean} parent there are rows below it that can be folded
+ * A row. `step` is its record; null for a workflow, and for a call that has none yet. `workflow` is the id of the workflow
+ * that it belongs to, `child` of the one that it has started. `words` are said beside its name. `replayed`: its record is
+ * from an earlier run. `open`: it has not ended. `parent`: there are rows below it, which can be folded.
+ * @typedef {{ key: string, depth: number, position: string, kind: string, name: string, words: string, bars: Bar[],
+ *   marks: { at: number, title: string }[], step: any, workflow: string, child: string | null, replayed: boolean,
+ *   open: boolean, parent: boolean }} Row
  */
 
 /** What the calls wait for, by the kind of their records. */
@@ -67,7 +58,7 @@ export function rowsOf(workflow, steps, messages, now, depth) {
 		rows.push({
 			...base,
 			key: `${workflow.id} ${step.position}`, depth: depth + 1 + depthOf(step.position), position: step.position, kind: step.kind, name: nameOf(step),
-			step, child: step.child, marks: [], ...stepBars(step, waitedFrom, now),
+			step, child: step.kind === "workflow" ? step.child : null, marks: [], ...stepBars(step, waitedFrom, now),
 			words: wordsOf(step), replayed: millis(step.completed_at) < replayedBefore,
 		});
 	}
@@ -135,7 +126,7 @@ export function spanOf(rows, workflow, now) {
 	return { from, to: from + length * (isOver ? 1 : 1.03), length };
 }
 
-const STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 15000, 30000, 60000, 120000, 300000, 600000, 900000, 1800000, 3600000, 7200000, 14400000, 21600000, 43200000, 86400000, 172800000, 604800000, 2592000000];
+const STEPS = [...[1, 10, 100, 1000].flatMap(it => [it, it * 2, it * 5]), ...[10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400, 172800, 604800, 2592000].map(it => it * 1000)];
 
 /** Round times for an axis. @param {number} length in milliseconds @param {number} most */
 export function ticks(length, most) {

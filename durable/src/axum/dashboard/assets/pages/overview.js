@@ -7,6 +7,9 @@ import { count, counted, duration, time } from "../format.js";
 import { head, note, panel, status, table, workflowLine, empty, MEANING } from "../parts.js";
 import { link, toWorkflows } from "../router.js";
 
+/** How many queues are shown, those first on which most wait. */
+const BUSIEST = 8;
+
 /** @type {import("../app.js").Open} */
 export function open({ signal, redraw }) {
 	let data = null;
@@ -26,13 +29,13 @@ export function open({ signal, redraw }) {
 			h("div", null,
 				head("Overview", h("span.muted.small", null, "as of ", time(data.at, "clock"))),
 				attention(data),
-				h("h2.visually-hidden", null, "Workflows by status"),
+				h("h2.visually-hidden", null, "By status"),
 				h("ul.tiles", null, data.statuses.map(tile)),
 				h("section.panel", null,
 					h("div.head", null, h("h2", null, "Ended"), h("span.grow", null), period("Last hour", false), period("Last day", true)),
 					isDay ? bars("Last day", data.day) : bars("Last hour", data.hour)),
 				h("div.columns", null,
-					panel("Queues", queueTable(data.queues)),
+					panel("Queues", queueTable(busiest(data.queues)), data.queues.length > BUSIEST && h("a", { href: link("queues") }, `All ${data.queues.length} queues`)),
 					panel("Executors", executorTable(data.executors)),
 					panel("Failed in the last hour", lines(data.failed, "No workflow has failed."), more({ status: "ERROR" }, "All that failed")),
 					panel("Parked", lines(data.parked, "No workflow is parked."), more({ status: "PARKED" }, "All that are parked"))),
@@ -77,6 +80,8 @@ function attention(data) {
 	].flat();
 	return h("section", { "aria-label": "Needs attention" }, notes);
 }
+
+const busiest = queues => [...queues].sort((a, b) => b.depth - a.depth || b.running - a.running || a.name.localeCompare(b.name)).slice(0, BUSIEST);
 
 const queueTable = queues =>
 	table({

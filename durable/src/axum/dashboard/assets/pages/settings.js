@@ -28,13 +28,6 @@ export function open({ signal }) {
 					["Live updates", `looked for every ${settings.live_seconds} s while a page is open`],
 				])),
 				panel("JSON API",
-					h("p", null, "All that is shown here is also an answer of the API: ", h("a", { href: address("openapi.json").href }, "its description (OpenAPI)"), ".")),
-				panel("Kept in this browser", h("p", null, "The colors, and the columns of the table of workflows."),
-					h("button", { on: { click: forget } }, "Forget them"))),
+					h("p", null, "All that is shown here is also an answer of the API: ", h("a", { href: address("openapi.json").href }, "its description (OpenAPI)"), "."))),
 	};
-}
-
-function forget() {
-	for (const name of Object.keys(localStorage)) if (name.startsWith("durable.")) localStorage.removeItem(name);
-	location.reload();
 }

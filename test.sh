@@ -42,6 +42,16 @@ if ! have_pgbouncer && command -v apt-get >/dev/null 2>&1; then
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends pgbouncer || true
     if [ $made_policy = yes ]; then as_root rm -f /usr/sbin/policy-rc.d || true; fi
 fi
+have_chromium() {
+    command -v chromium >/dev/null 2>&1 && command -v chromedriver >/dev/null 2>&1
+}
+
+if ! have_chromium && command -v apt-get >/dev/null 2>&1; then
+    echo "No Chromium found: installing the system's packages chromium and chromium-driver (they are used for tests only)."
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get update -q || true # without it its tests show as ignored
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends chromium chromium-driver || true
+fi
+have_chromium || echo "No Chromium found and no way to install it: the tests of the dashboard in a browser will show as ignored." >&2
 have_pgbouncer || echo "No PgBouncer found and no way to install it: the tests behind it will show as ignored." >&2
 have_postgres || echo "No Postgres found and no way to install it: the tests on Postgres will show as ignored." >&2
 command -v cc >/dev/null 2>&1 || echo "A C compiler is needed for SQLite: install gcc." >&2

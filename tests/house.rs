@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 #[path = "house/code_map.rs"]
 mod code_map;
+#[path = "house/dashboard.rs"]
+mod dashboard;
 #[path = "house/docs.rs"]
 mod docs;
 #[path = "house/imports.rs"]

@@ -1,5 +1,7 @@
 //! The integration tests, in one binary so that they are linked once.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test, with its location")]
+#[cfg(unix)]
+mod browser;
 mod cli;
 mod client;
 mod commit_counts;

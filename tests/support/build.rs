@@ -18,6 +18,7 @@ fn main() {
     println!("cargo::rerun-if-env-changed=DURABLE_TEST_PYTHON");
     println!("cargo::rerun-if-changed=/usr/lib/postgresql");
     println!("cargo::rerun-if-changed=/usr/sbin/pgbouncer");
+    println!("cargo::rerun-if-changed=/usr/bin/chromedriver");
     println!("cargo::rerun-if-changed=durable/src/testing/server.rs");
     println!("cargo::rerun-if-changed=tests/support/build.rs");
 
@@ -25,6 +26,8 @@ fn main() {
     // A proxy in front of Postgres. Debian's package puts it where only root's search path leads.
     let path = format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default());
     set("has_pgbouncer", std::env::split_paths(&path).any(|folder| folder.join("pgbouncer").is_file()));
+    // For the tests of the dashboard: Chromium, and the program through which tests drive it.
+    set("has_chromium", succeeds("chromium", &["--version"]) && succeeds("chromedriver", &["--version"]));
     set("has_openssl", succeeds("openssl", &["version"]));
     // For the examples in other languages: psql, and a Python with psycopg.
     set("has_psql", server::program("psql").is_some());

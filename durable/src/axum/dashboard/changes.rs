@@ -13,7 +13,7 @@ const MAX_WORKFLOWS: u32 = 100;
 /// How far behind the newest time is looked: commits are seen later than they are dated.
 const OVERLAP: TimeDelta = TimeDelta::seconds(2);
 /// Looking at queues, which counts what waits, may take this part of the time.
-const SHARE_OF_TIME: u32 = 10;
+const SHARE_OF_TIME: u32 = 30;
 /// How often it is done at most.
 const QUEUES_EVERY: Duration = Duration::from_secs(2);
 /// From how many records on the records of a watched workflow are looked at less often.

@@ -62,17 +62,20 @@ async fn gauges_show_queues_executors_messages_and_connections(database: &TestDa
 async fn gauges_are_read_only_when_asked_for_and_not_twice_in_a_row(database: &TestDatabase, recorder: &Recorder) {
     let app = database.builder("app").listen_to::<&str>([]).launch().await.unwrap();
     app.listening().await;
-    let sent = |app: &Durable| app.store().statement_counts().statements;
-    assert!(!recorder.text().contains("\ndurable_database_up "), "nothing was read yet");
-    let before = sent(&app);
+    assert!(!recorder.text().contains("\ndurable_queue_depth"), "nothing was read yet");
+    let depth = || recorder.value(r#"durable_queue_depth{queue="gauged"}"#);
+    let asked_at = std::time::Instant::now();
     app.update_gauges().await;
-    let first = sent(&app) - before;
-    assert!((1..=4).contains(&first), "{first} statements");
-    let before = sent(&app);
-    for _ in 0..10 {
+    assert!(depth() < 0.5);
+    app.scope(async { gauged_workflow().enqueue(&GAUGED).await.unwrap() }).await;
+    app.update_gauges().await;
+    // What was read is shown for 5 s. On a machine that is so slow that they are over it is read again.
+    assert!(depth() < 0.5 || asked_at.elapsed() >= Duration::from_secs(5), "it was read again");
+    until("the database is read again", async || {
         app.update_gauges().await;
-    }
-    assert_eq!(sent(&app) - before, 0, "what was read is fresh");
+        depth() > 0.5
+    })
+    .await;
     app.shutdown().await;
 }
 

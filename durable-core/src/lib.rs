@@ -120,5 +120,6 @@ pub use types::position::{InvalidPosition, Position};
 pub use types::replay_report::{OperationName, ReplayOutcome, ReplayReport};
 pub use types::retention::{Retention, RetentionGroup, RetentionReport};
 pub use types::status::{Status, UnknownStatus};
+pub use types::trace_context::TraceContext;
 pub use types::version_policy::{DeployReport, FunctionDeploy, VersionInfo, VersionPolicy};
 pub use wait::shutdown_phase::EnginePhase;

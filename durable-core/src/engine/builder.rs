@@ -17,6 +17,7 @@ use crate::types::error::Result;
 use crate::types::error::config_error;
 use crate::types::id::check_id;
 use crate::types::retention::Retention;
+use crate::types::trace_context::{TraceContext, TraceSettings};
 use crate::types::version_policy::VersionPolicy;
 
 /// The environment variable that names the database.
@@ -46,6 +47,7 @@ pub struct Builder {
     pub(super) listen_to: Option<Vec<String>>,
     pub(super) retention: Option<Retention>,
     pub(super) allow_reset: bool,
+    pub(super) traces: TraceSettings,
     /// Whether a launch on another kind of database than that of the transactions is refused.
     pub(super) checks_transactions: bool,
     /// What a test has put in the place of steps.
@@ -79,6 +81,7 @@ impl Builder {
             listen_to: None,
             retention: None,
             allow_reset: false,
+            traces: TraceSettings::default(),
             checks_transactions: true,
             #[cfg(feature = "testing")]
             mocks: crate::runtime::mocks::Mocks::default(),
@@ -285,6 +288,21 @@ impl Builder {
     /// the same one.
     pub fn retention(mut self, policy: Retention) -> Self {
         self.retention = Some(policy);
+        self
+    }
+
+    /// Sets how spans of `tracing` carry the W3C trace context, so that a workflow continues the trace of the call that
+    /// started it. The default with the feature `opentelemetry` is that of the layer of `tracing-opentelemetry`, and without it
+    /// there is none: see [`TraceContext`].
+    pub fn trace_context(mut self, context: impl TraceContext) -> Self {
+        self.traces.context = Some(Arc::new(context));
+        self
+    }
+
+    /// Also logs what the body of a workflow logs while it replays what an earlier run has recorded, and makes the spans
+    /// that the body makes there. That run has logged it already, so without this nothing is logged twice.
+    pub fn log_replays(mut self) -> Self {
+        self.traces.log_replays = true;
         self
     }
 

@@ -241,6 +241,7 @@ impl RuntimeParts<'_> {
                 transaction_retry_limit: builder.transaction_retry_limit,
                 retention: builder.retention.clone(),
                 allow_reset: builder.allow_reset,
+                traces: builder.traces.clone(),
             },
             store: self.store,
             databases: builder.databases.clone(),

@@ -123,8 +123,18 @@ impl ReservedPosition {
     /// parked at once with both names. Nothing is overwritten. In a verification it returns only with a record.
     pub(crate) async fn replayed(&self, operation: Operation<'_>) -> Option<&Record> {
         pend_unless(self.may_go_on(operation)).await;
-        let record = self.execution.recorded(&self.position)?;
+        let Some(record) = self.execution.recorded(&self.position) else {
+            if self.execution.end_replay() {
+                self.execution.poll_again().await;
+            }
+            return None;
+        };
         if operation.is_of(record) {
+            // A sleep is recorded when it begins, so what follows the last one is new.
+            let is_last = self.execution.count_replayed();
+            if is_last && matches!(operation.kind, "sleep" | "deadline") && self.execution.end_replay() {
+                self.execution.poll_again().await;
+            }
             return Some(record);
         }
         self.execution.stop_here(StopReason::Park(self.mismatch(record, operation))).await

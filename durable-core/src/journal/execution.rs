@@ -3,10 +3,10 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::future::{Pending, pending};
+use std::future::{Future, Pending, pending, poll_fn};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::task::Waker;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use crate::journal::branch::Branch;
@@ -48,6 +48,9 @@ pub(crate) struct Execution {
     pub(super) watermark: Watermark,
     /// The reason to stop, if there is one.
     stop_state: Mutex<StopState>,
+    /// While the body replays: one more than the number of records that it has not asked for. 0 once it does something
+    /// new, or waits for it.
+    unreplayed: AtomicU32,
     /// How many operations are recorded, or about to be.
     operations: AtomicU32,
     /// How many calls of the body were made and have not ended.
@@ -101,6 +104,7 @@ impl Execution {
             row,
             fence,
             root: Arc::new(Branch::root()),
+            unreplayed: AtomicU32::new(one_more(records.len())),
             operations: AtomicU32::new(u32::try_from(records.len()).unwrap_or(u32::MAX)),
             recorded: sorted_by_position(records),
             pending: Mutex::default(),
@@ -122,6 +126,7 @@ impl Execution {
         let fence = runtime.fence();
         let execution = Self::new(runtime, workflow, row, fence, records);
         execution.cold().replay_check.get_or_init(ReplayCheck::default);
+        execution.unreplayed.store(u32::MAX, Ordering::Relaxed); // it does nothing new
         execution
     }
 
@@ -137,6 +142,39 @@ impl Execution {
 
     pub(super) fn cold(&self) -> &ColdState {
         self.cold.get_or_init(Box::default)
+    }
+
+    /// Whether the body still does what an earlier run has done.
+    pub(crate) fn is_replaying(&self) -> bool {
+        self.unreplayed.load(Ordering::Relaxed) > 0
+    }
+
+    /// The body was given a record. Returns whether it was the last one.
+    pub(super) fn count_replayed(&self) -> bool {
+        let less = |left: u32| left.checked_sub(1).filter(|left| *left > 0); // 1 stays until it waits
+        self.unreplayed.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less) == Ok(2)
+    }
+
+    /// The body waits. With all of its records it waits for something new.
+    pub(crate) fn end_replay_if_read(&self) {
+        let _ = self.unreplayed.compare_exchange(1, 0, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// The body does something new. Returns whether it replayed until now.
+    pub(super) fn end_replay(&self) -> bool {
+        self.unreplayed.swap(0, Ordering::Relaxed) > 0
+    }
+
+    /// Lets the driver poll the body again, because the poll under way logs nothing: it began as a replay.
+    pub(super) fn poll_again(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut polled = self.runtime.settings.traces.log_replays;
+        poll_fn(move |cx| {
+            if std::mem::replace(&mut polled, true) {
+                return Poll::Ready(());
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        })
     }
 
     /// The records of earlier runs.
@@ -313,6 +351,11 @@ impl RunControl for Execution {
     fn steps_done(&self) -> u32 {
         self.operations.load(Ordering::Relaxed)
     }
+}
+
+/// One more than a number of records; 0 for none.
+fn one_more(records: usize) -> u32 {
+    if records == 0 { 0 } else { u32::try_from(records).unwrap_or(u32::MAX).saturating_add(1) }
 }
 
 fn sorted_by_position(mut records: Vec<Record>) -> Box<[Record]> {

@@ -16,6 +16,7 @@ use crate::operations::change::{change_all, label_change, result_of};
 use crate::operations::events::set_event;
 use crate::operations::fork::{ForkFrom, fork};
 use crate::operations::inline_step::step;
+use crate::operations::spans;
 use crate::operations::step_context::workflow_id;
 use crate::operations::workflow_call::{WorkflowCall, call};
 use crate::registry::{Arguments, Registered, Taken, Workflow, WorkflowOptions};
@@ -178,6 +179,7 @@ impl BulkBatches {
                 version: None,
                 input: None,
                 outcomes: Vec::new(),
+                trace_context: spans::current_traceparent(runtime),
             };
             let forked = persistently(runtime, || fork(runtime, request.clone(), &[])).await?;
             report.note(source, forked.map(|_| 1));

@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::journal::context::Context as Here;
 use crate::operations::call::{Call, CallOptions, delegate_to_call};
 use crate::operations::caller_errors::RETRY_START;
+use crate::operations::spans;
 use crate::operations::start::{self, StartedWorkflow};
 use crate::operations::unfenced_write::write_persistently;
 use crate::operations::workflow_handle::WorkflowHandle;
@@ -170,7 +171,7 @@ impl CallOptions<'static> for EnqueueOptions {
     async fn run(self: Box<Self>) -> Result<WorkflowHandle<Value>> {
         Here::refuse_unrecorded("`enqueue` of a client")?;
         let runtime = Arc::clone(&self.runtime);
-        let new = self.check()?;
+        let new = spans::in_start_span(&runtime, &self.name, true, || self.check())?;
         let what = format!("the workflow {:?}", new.id);
         let written = write_persistently(&runtime, &what, RETRY_START, || runtime.store.enqueue(&new)).await;
         let (id, is_new) = match written.map_err(|error| error.with_workflow(&new.id))? {
@@ -219,7 +220,7 @@ impl EnqueueOptions {
             timeout: self.timeout,
             deadline: None,
             placement: Some(self.placement.clone()),
-            context: start::context_of(None, self.started_by.as_deref(), &self.labels)?,
+            context: start::context_of(runtime, None, self.started_by.as_deref(), &self.labels)?,
         })
     }
 

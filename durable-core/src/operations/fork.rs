@@ -13,6 +13,7 @@ use crate::operations::admin::not_found;
 use crate::operations::call::{Call, CallOptions, delegate_to_call};
 use crate::operations::change::announce_released;
 use crate::operations::look::Look;
+use crate::operations::spans;
 use crate::operations::workflow_handle::WorkflowHandle;
 use crate::runtime::Runtime;
 use crate::store::{ForkOutcome, ForkPoint, ForkRequest, StoreError};
@@ -209,6 +210,7 @@ impl CallOptions<'static> for ForkOptions {
             version,
             input: None,
             outcomes,
+            trace_context: spans::current_traceparent(&runtime),
         };
         let question = |runtime: Arc<Runtime>| {
             let (request, arguments) = (request.clone(), Arc::clone(&arguments));

@@ -37,6 +37,7 @@ pub(crate) mod select;
 pub(crate) mod send;
 pub(crate) mod side_effects;
 pub(crate) mod sleep;
+mod spans;
 pub(crate) mod spawn;
 pub(crate) mod start;
 pub(crate) mod step;

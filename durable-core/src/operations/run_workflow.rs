@@ -12,6 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::journal::execution::Execution;
 use crate::operations::body::BodyAndBranches;
 use crate::operations::cancel::cancel_itself;
+use crate::operations::spans;
 use crate::operations::verify_replay;
 use crate::queue_state::QueueSlot;
 use crate::registry::{Taken, Workflow};
@@ -248,15 +249,14 @@ async fn poll_if_verified(execution: &Arc<Execution>) -> StoppedBody {
 /// has been dropped: its destructors have run.
 async fn poll_body(execution: &Arc<Execution>) -> StoppedBody {
     let row = &execution.row;
-    // What the body logs is in this span. Its steps have spans of their own in it.
-    let span = tracing::info_span!(target: "durable", "workflow", name = execution.workflow.name, id = %row.id, attempt = row.attempt);
+    let span = spans::workflow_span(execution);
     let make = || {
         let _in_span = span.enter();
         let taken = Taken::read(&execution.row.input)?;
         let mut taken = taken.of_instance(execution.row.instance.as_deref(), &execution.runtime.resources);
         (execution.workflow.run)(&mut taken)
     };
-    let mut running = match panics::catch(make) {
+    let mut running = match panics::catch(|| spans::unless_replayed(execution, make)) {
         Ok(Ok(body)) => BodyAndBranches::new(execution, body),
         Err(panic) => return StoppedBody::Panicked(panic),
         Ok(Err(error)) => {
@@ -281,7 +281,10 @@ async fn poll_body(execution: &Arc<Execution>) -> StoppedBody {
             return Poll::Ready(StoppedBody::Signalled(signal));
         }
         let calls_before = outside_calls();
-        let polled = panics::catch(|| span.in_scope(|| running.poll(cx)));
+        let polled = panics::catch(|| span.in_scope(|| spans::unless_replayed(execution, || running.poll(cx))));
+        if matches!(polled, Ok(Poll::Pending)) {
+            execution.end_replay_if_read();
+        }
         if matches!(polled, Ok(Poll::Pending)) && running.waits_for_something_else() {
             body_task.waits(calls_before, Arc::as_ptr(&execution.runtime).addr(), execution.workflow.name, &row.id);
         } else {
@@ -331,7 +334,21 @@ async fn poll_body(execution: &Arc<Execution>) -> StoppedBody {
     })
     .await;
     span.in_scope(|| drop(running));
+    if let Some(why) = failure_of(&stopped) {
+        spans::note_failure(&execution.runtime, &span, &why);
+    }
     stopped
+}
+
+/// Why a run is no success, for its span.
+fn failure_of(stopped: &StoppedBody) -> Option<String> {
+    match stopped {
+        StoppedBody::Returned(Outcome::Error(text)) => Some(RecordedError::from_text(text).message),
+        StoppedBody::Panicked(error) | StoppedBody::Signalled(StopReason::Fail(error)) => Some(error.to_string()),
+        StoppedBody::Signalled(StopReason::Park(reason)) => Some(reason.clone()),
+        StoppedBody::Signalled(StopReason::TimedOut) => Some("timeout".to_owned()),
+        _ => None,
+    }
 }
 
 /// Whether the deadline of the workflow has passed.

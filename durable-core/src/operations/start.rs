@@ -10,6 +10,7 @@ use crate::journal::current_engine;
 use crate::journal::reserved_position::ReservedPosition;
 use crate::operations::caller_errors::{RETRY_START, WriteFailure};
 use crate::operations::run_workflow::RunTask;
+use crate::operations::spans;
 use crate::registry::{INTERNAL_QUEUE, Queue, Workflow};
 use crate::runtime::Runtime;
 use crate::runtime::running_workflows::RunningWorkflow;
@@ -94,7 +95,9 @@ impl StartRequest {
     }
 
     pub(super) async fn start_outside(self, runtime: Arc<Runtime>) -> Result<StartedWorkflow> {
-        let new = self.check(&runtime, fresh_workflow_id, None)?;
+        let new = spans::in_start_span(&runtime, self.workflow.name, self.placement.is_some(), || {
+            self.check(&runtime, fresh_workflow_id, None)
+        })?;
         let entry = Entry { start: Some(new.clone()), ..Entry::default() };
         let fence = runtime.fence();
         let id = new.id.clone();
@@ -236,7 +239,7 @@ impl StartRequest {
 impl StartRequest {
     /// What is stored with it for people and tools.
     fn context(&self, runtime: &Runtime) -> Result<StartContext> {
-        context_of(Some(&runtime.settings.name), self.started_by.as_deref(), &self.labels)
+        context_of(runtime, Some(&runtime.settings.name), self.started_by.as_deref(), &self.labels)
     }
 
     /// Its own timeout.
@@ -312,6 +315,7 @@ fn run_new(
 
 /// What is stored with a workflow for people and tools.
 pub(super) fn context_of(
+    runtime: &Runtime,
     application: Option<&str>,
     started_by: Option<&str>,
     labels: &BTreeMap<String, String>,
@@ -320,7 +324,7 @@ pub(super) fn context_of(
     Ok(StartContext {
         application: application.map(str::to_owned),
         started_by: started_by.map(str::to_owned),
-        trace_context: None,
+        trace_context: spans::current_traceparent(runtime),
         labels: labels_text(labels)?,
     })
 }

@@ -15,6 +15,7 @@ use crate::operations::call::{Call, CallOptions, delegate_to_call};
 use crate::operations::mock::AskMock;
 #[cfg(feature = "testing")]
 use crate::operations::mock::{StepMock, asked};
+use crate::operations::spans;
 use crate::runtime::activity::{Activity, RetryDelay};
 use crate::runtime::panics::CatchPanic;
 use crate::runtime::spawned_tasks::note_outside_call;
@@ -278,13 +279,9 @@ impl<R: Send> StepRun<'_, '_, R> {
             let scope = Arc::new(self.scope(attempt, most));
             let given_up = GiveUpOnDrop(Some(&scope));
             let begun = Instant::now();
-            let result = self.attempt(&scope, future).await.map_err(|error| self.in_step(&error));
+            let (result, encoded) = self.attempt(&scope, future).await;
             metrics::attempt_ended(self.name, begun.elapsed());
             given_up.disarm();
-            let encoded = match &result {
-                Ok(value) => self.reserved.encode(self.codec, self.operation, value),
-                Err(error) => Ok(Outcome::Error(RecordedError::from_engine(error).to_text())),
-            };
             let outcome = match encoded {
                 Ok(outcome) => outcome,
                 Err(error) => return self.reserved.execution.stop_here(StopReason::Fail(error)).await,
@@ -355,22 +352,35 @@ impl<R: Send> StepRun<'_, '_, R> {
         }
     }
 
-    /// One attempt: its value, or the panic or the timeout that ended it.
-    async fn attempt(&self, scope: &Arc<StepScope>, future: BoxFuture<'_, R>) -> Result<R, Error> {
-        // What the step logs is in this span, which is in that of the workflow.
-        let span = tracing::info_span!(target: "durable", "step", name = self.name, position = %scope.position, attempt = scope.attempt);
-        let watched = CatchPanic(Box::pin(Context::Step(Arc::clone(scope)).scope(future))).instrument(span);
-        match self.options.timeout {
-            None => watched.await,
+    /// One attempt: its value, or the panic or the timeout that ended it; and what is recorded of it.
+    async fn attempt(
+        &self,
+        scope: &Arc<StepScope>,
+        future: BoxFuture<'_, R>,
+    ) -> (Result<R, Error>, Result<Outcome, Error>) {
+        let execution = &self.reserved.execution;
+        let span = spans::step_span(&execution.runtime, self.name, &scope.position, scope.attempt);
+        let mut watched = CatchPanic(Box::pin(Context::Step(Arc::clone(scope)).scope(future))).instrument(span);
+        let result = match self.options.timeout {
+            None => (&mut watched).await,
             Some(limit) => tokio::select! {
                 biased;
-                result = watched => result,
-                () = self.reserved.execution.runtime.timers.elapsed(limit) => {
+                result = &mut watched => result,
+                () = execution.runtime.timers.elapsed(limit) => {
                     scope.cancellation.cancel(AbortReason::Timeout);
                     Err(Error::new(ErrorKind::Timeout, format!("took longer than its timeout of {limit:?}")))
                 }
             },
+        };
+        let result = result.map_err(|error| self.in_step(&error));
+        let encoded = match &result {
+            Ok(value) => self.reserved.encode(self.codec, self.operation, value),
+            Err(error) => Ok(Outcome::Error(RecordedError::from_engine(error).to_text())),
+        };
+        if let Ok(outcome @ Outcome::Error(_)) = &encoded {
+            spans::note_failure(&execution.runtime, watched.span(), &message_of(outcome));
         }
+        (result, encoded)
     }
 
     /// Attempts of one step never overlap: an earlier one may still block its thread, after its timeout or from an

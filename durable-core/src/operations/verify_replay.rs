@@ -12,6 +12,7 @@ use crate::journal::execution::Execution;
 use crate::operations::admin::not_found;
 use crate::operations::body::BodyAndBranches;
 use crate::operations::look::Look;
+use crate::operations::spans;
 use crate::registry::{Taken, Workflow};
 use crate::runtime::Runtime;
 use crate::runtime::panics;
@@ -215,7 +216,7 @@ async fn poll_to_the_end(execution: &Arc<Execution>) -> Verified {
         let mut taken = taken.of_instance(row.instance.as_deref(), &execution.runtime.resources);
         (workflow.run)(&mut taken)
     };
-    let mut body = match panics::catch(make) {
+    let mut body = match panics::catch(|| spans::unless_replayed(execution, make)) {
         Ok(Ok(body)) => BodyAndBranches::new(execution, body),
         Ok(Err(error)) => return Verified::Failed(format!("the arguments cannot be read: {error}")),
         Err(panic) => return Verified::Panicked(format!("the body {panic}")),
@@ -225,7 +226,10 @@ async fn poll_to_the_end(execution: &Arc<Execution>) -> Verified {
     let waker = Waker::from(Arc::clone(&woken));
     let Some(check) = execution.replay_check() else { unreachable!("it was made for a verification") };
     let verified = loop {
-        let polled = panics::catch(|| span.in_scope(|| body.poll(&mut TaskContext::from_waker(&waker))));
+        let polled = panics::catch(|| {
+            let poll = || body.poll(&mut TaskContext::from_waker(&waker));
+            span.in_scope(|| spans::unless_replayed(execution, poll))
+        });
         if check.mismatch().is_some() {
             break Verified::Waits;
         }

@@ -43,6 +43,7 @@ use crate::types::error::{Error, ErrorKind};
 use crate::types::id::KeyMaker;
 use crate::types::retention::Retention;
 use crate::types::sync::{Mutex, lock};
+use crate::types::trace_context::TraceSettings;
 use crate::types::version_policy::{DeployReport, VersionPolicy};
 use crate::wait::shutdown_phase::ShutdownSignal;
 use crate::wait::timers::Timers;
@@ -145,6 +146,8 @@ pub(crate) struct Settings {
     pub(crate) retention: Option<Retention>,
     /// Whether the database may be reset.
     pub(crate) allow_reset: bool,
+    /// What it does about traces.
+    pub(crate) traces: TraceSettings,
 }
 
 impl Runtime {

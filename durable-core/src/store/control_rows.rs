@@ -67,6 +67,8 @@ pub struct ForkRequest {
     pub input: Option<String>,
     /// Results that replace recorded ones.
     pub outcomes: Vec<(Position, Outcome)>,
+    /// The W3C trace context of the call that forks it.
+    pub trace_context: Option<String>,
 }
 
 /// From where on a fork runs anew.

@@ -15,6 +15,8 @@ pub(crate) mod id;
 pub(crate) mod keys;
 pub(crate) mod listing;
 pub(crate) mod metrics;
+#[cfg(feature = "opentelemetry")]
+pub(crate) mod opentelemetry_context;
 pub(crate) mod page;
 pub(crate) mod payload;
 pub(crate) mod position;
@@ -30,4 +32,5 @@ pub(crate) mod sync;
     allow(dead_code, unreachable_pub, reason = "tests use all of it, and then it is public")
 )]
 pub(crate) mod time;
+pub(crate) mod trace_context;
 pub(crate) mod version_policy;

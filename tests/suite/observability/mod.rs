@@ -3,4 +3,6 @@
 mod counts;
 mod example_files;
 mod gauges;
+mod replayed_logs;
 mod scrapes;
+mod traces;

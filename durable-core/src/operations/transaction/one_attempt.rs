@@ -10,6 +10,7 @@ use tracing::Instrument;
 use crate::journal::checkpoint::{Operation, OperationResult};
 use crate::journal::context::{Context, TransactionScope};
 use crate::journal::reserved_position::ReservedPosition;
+use crate::operations::spans;
 use crate::operations::transaction::function::TransactionBody;
 use crate::runtime::panics::CatchPanic;
 use crate::store::{BoxFuture, NewRecord, TransactionEnd, UserWork};
@@ -88,15 +89,14 @@ impl<R: Send> UserWork for Attempt<'_, R> {
             let Some(future) = self.body.run(connection) else {
                 unreachable!("the type of the connection was compared before")
             };
-            // What the function logs is in this span, which is in that of the workflow.
             let span = match self.reserved {
                 Some(reserved) => {
                     let attempt = self.earlier_attempts + 1;
-                    tracing::info_span!(target: "durable", "transaction", name = self.scope.name, position = %reserved.position, attempt)
+                    spans::transaction_span(&self.scope.runtime, self.scope.name, &reserved.position, attempt)
                 }
                 None => tracing::Span::none(),
             };
-            let result = CatchPanic(Box::pin(scope.scope(future))).instrument(span).await;
+            let result = CatchPanic(Box::pin(scope.scope(future))).instrument(span.clone()).await;
             if self.reserved.is_some() {
                 metrics::attempt_ended(self.scope.name, started.elapsed());
             }
@@ -110,6 +110,14 @@ impl<R: Send> UserWork for Attempt<'_, R> {
                 };
                 (value, outcome, interruption)
             });
+            match &encoded {
+                Ok((_, Ok(Outcome::Error(text)), _)) => {
+                    spans::note_failure(&self.scope.runtime, &span, &RecordedError::from_text(text).message);
+                }
+                Err(panic) => spans::note_failure(&self.scope.runtime, &span, &panic.to_string()),
+                Ok(_) => {}
+            }
+            drop(span);
             let fenced_out = match &encoded {
                 Ok((_, Ok(Outcome::Output(_)), _)) => Some(self.fenced_out()),
                 _ => None,

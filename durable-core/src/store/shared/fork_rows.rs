@@ -19,20 +19,20 @@ sql_statements! {
     source = format!(
         "select w.key, w.queue, {INPUT_OF_W} as input from durable.workflows w {JOIN_INPUTS} where w.id = $1 {HOLD}"
     );
-    /// $1 id of the source; $2 key, $3 id, $4 queue, $5 version of the new one; $6 now.
+    /// $1 id of the source; $2 key, $3 id, $4 queue, $5 version, $6 trace context of the new one; $7 now.
     fork = format!(
         "insert into durable.workflows
              (key, id, name, instance, status, version, fingerprint, application, started_by, trace_context, labels,
               forked_from, attempt, timeout, deadline, created_at, queue, priority, partition_key, encoding, input)
          select $2, $3, w.name, w.instance, case when coalesce($4, w.queue) is null then 'PENDING' else 'ENQUEUED' end,
-                coalesce($5, w.version), w.fingerprint, w.application, w.started_by, w.trace_context, w.labels,
+                coalesce($5, w.version), w.fingerprint, w.application, w.started_by, $6, w.labels,
                 w.id, 1, {TIME_LIMIT}, case when coalesce($4, w.queue) is null then {deadline} end, {now},
                 coalesce($4, w.queue), w.priority, w.partition_key, w.encoding, ''
            {FROM_CLOCK} {} durable.workflows w where w.id = $1
          on conflict (id) do nothing",
         if FROM_CLOCK.is_empty() { "from" } else { "cross join" },
-        deadline = add_saturating(&now(6), TIME_LIMIT),
-        now = now(6)
+        deadline = add_saturating(&now(7), TIME_LIMIT),
+        now = now(7)
     );
     /// The fork that has the id. $1 id, $2 source.
     existing = "select w.name, coalesce(w.forked_from = $2, false) as same from durable.workflows w where w.id = $1";
@@ -93,7 +93,9 @@ impl SqlStore {
         let source: i64 = source.try_get("key")?;
 
         let query = self.query(&sql.fork).bind(request.source.clone()).bind(key).bind(request.id.clone());
-        let query = self.bind_now(query.bind(request.queue.clone()).bind(request.version.clone()));
+        let query = self.bind_now(
+            query.bind(request.queue.clone()).bind(request.version.clone()).bind(request.trace_context.clone()),
+        );
         let mut rows = query.execute(&mut *connection).await?.rows_affected();
         if rows == 0 {
             let query = self.query(&sql.existing).bind(request.id.clone()).bind(request.source.clone());

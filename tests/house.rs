@@ -74,6 +74,11 @@ fn every_task_of_the_engine_has_an_owner() {
             "an action of the dashboard: awaited by its request; if the client hangs up, its calls end with the engine",
         ),
         ("dashboard/live.rs", 1, "looks for changes while the dashboard has viewers: ends when the shutdown begins"),
+        (
+            "src/metrics.rs",
+            1,
+            "the thread that keeps the recorder of metrics small: it lives as long as the process, as that does",
+        ),
         ("testing/replays.rs", 1, "the thread of `assert_replays!`, which waits for it"),
         ("testing/server.rs", 1, "the watchdog of a server for tests: it ends with the process"),
     ];

@@ -112,6 +112,8 @@ pub use types::executor_listing::{ExecutorState, ListedExecutor};
 pub use types::filter::Filter;
 pub use types::history::{History, HistoryEvent, HistoryMessage, HistoryStep, HistoryStreamItem, HistoryWorkflow};
 pub use types::listing::{EventInfo, MessageInfo, StepInfo, StreamItemInfo, WorkflowInfo};
+#[cfg(feature = "metrics")]
+pub use types::metrics::metric_list::{METRICS, Metric, MetricKind, describe_metrics};
 pub use types::page::{Cursor, GroupBy, GroupCount, Page, WorkflowCounts};
 pub use types::payload::Payload;
 pub use types::position::{InvalidPosition, Position};

@@ -30,6 +30,8 @@ mod shutdown {}
 mod web_services {}
 #[doc = include_str!("../../docs/tests.md")]
 mod tests {}
+#[doc = include_str!("../../docs/observability.md")]
+mod observability {}
 #[doc = include_str!("../../docs/production.md")]
 mod production {}
 #[doc = include_str!("../../docs/operations.md")]

@@ -97,6 +97,8 @@ mod branches;
 pub mod cli;
 #[cfg(feature = "dashboard")]
 mod conditions;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 mod test_app;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -135,5 +137,13 @@ pub mod __private_macros {
     pub use durable_macros::{join, select};
 }
 
-#[cfg(all(doctest, feature = "sqlite", feature = "postgres", feature = "testing", feature = "axum", feature = "cli"))]
+#[cfg(all(
+    doctest,
+    feature = "sqlite",
+    feature = "postgres",
+    feature = "testing",
+    feature = "axum",
+    feature = "cli",
+    feature = "metrics"
+))]
 mod documents;

@@ -10,6 +10,7 @@ mod dashboard;
 mod fuzz;
 mod healing;
 mod messaging;
+mod observability;
 mod other_languages;
 mod programs;
 mod queues;

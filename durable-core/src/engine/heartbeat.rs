@@ -12,6 +12,7 @@ use crate::runtime::stop_reason::StopReason;
 use crate::store::StoreError;
 use crate::types::boot_time::boot_time;
 use crate::types::keys::WorkflowKey;
+use crate::types::metrics;
 use crate::types::status::Status;
 use crate::types::sync::lock;
 use crate::wait::shutdown_phase::EnginePhase;
@@ -48,6 +49,7 @@ impl Heartbeat {
             tokio::select! {
                 sent = self.send(&mut suspects) => {
                     failed = sent.is_err();
+                    metrics::heartbeat(!failed);
                     if let Err(error) = sent {
                         tracing::warn!(target: "durable", executor_id = %runtime.settings.executor, %error, "heartbeat failed");
                     }
@@ -95,6 +97,7 @@ impl Heartbeat {
     async fn register_again(&self) -> Result<(), StoreError> {
         let runtime = &self.runtime;
         runtime.lease.give_up();
+        metrics::lease_lost();
         let runs = runtime.running.all();
         tracing::error!(target: "durable", executor_id = %runtime.settings.executor, workflows = runs.len(), "lease lost: another executor took over; dropping the running workflows and registering again");
         for run in &runs {

@@ -37,6 +37,8 @@ use crate::types::boot_time::boot_time;
 use crate::types::error::config_error;
 use crate::types::error::{Error, ErrorKind, Result};
 use crate::types::id::KeyMaker;
+#[cfg(feature = "metrics")]
+use crate::types::metrics::metric_list::describe_metrics;
 use crate::types::sync::{Mutex, lock};
 use crate::wait::clock::Clock;
 use crate::wait::shutdown_phase::{EnginePhase, ShutdownSignal};
@@ -128,6 +130,8 @@ async fn launch_on(
     let clock =
         patience.call(|| Box::pin(read_clock(&*store))).await.map_err(|error| cannot("read", &shown, &error))?;
 
+    #[cfg(feature = "metrics")]
+    describe_metrics();
     let (writer, inbox) = Writer::new();
     let parts = RuntimeParts { tokio, registry, store, keys, executor: &executor, fence, lease, clock, writer };
     let runtime = Arc::new(parts.into_runtime(builder));
@@ -264,6 +268,8 @@ impl RuntimeParts<'_> {
             #[cfg(feature = "testing")]
             rest: Arc::clone(&builder.rest),
             permits: builder.max_concurrent.map(|max| Arc::new(Semaphore::new(max))),
+            #[cfg(feature = "metrics")]
+            gauges_read_at: tokio::sync::Mutex::default(),
             #[cfg(feature = "testing")]
             mocks: builder.mocks.clone(),
         }

@@ -33,6 +33,8 @@ mod dispatcher;
 mod durable;
 mod env;
 mod executor_identity;
+#[cfg(feature = "metrics")]
+mod gauge_updates;
 mod heartbeat;
 mod idle;
 mod launch;

@@ -11,8 +11,12 @@ use crate::engine::executor_identity::ExecutorIdentity;
 use crate::engine::lock_file::LockState;
 use crate::engine::run_claimed;
 use crate::runtime::Runtime;
-use crate::store::{ExecutorInfo, ReleaseRequest, ReleasedWorkflows, RunRow, StoreError, TakeoverRequest, WorkQuery};
+use crate::store::{
+    ExecutorInfo, ParkedRun, ReleaseRequest, ReleasedWorkflows, RunRow, StoreError, TakeoverRequest, WorkQuery,
+};
 use crate::types::keys::WorkflowKey;
+use crate::types::metrics;
+use crate::types::status::Status;
 use crate::types::sync::{Mutex, lock};
 use crate::wait::shutdown_phase::EnginePhase;
 
@@ -191,6 +195,7 @@ pub(super) async fn take_over_and_run(
     let folder = identity.lock_folder();
     for executor in dead {
         if runtime.store.fence_out(executor.key, executor.epoch).await? {
+            metrics::took_over();
             tracing::info!(target: "durable", executor_id = %executor.name, "taking over from a dead executor");
             if folder.state(executor) == LockState::Held {
                 runtime.store.note_alive(executor.key).await?; // its process is stopped, and has not crashed
@@ -204,7 +209,9 @@ pub(super) async fn take_over_and_run(
         let running = check_unknown.then(|| runtime.running.all().iter().map(|it| it.key).collect());
         let request = TakeoverRequest { fence, known: runtime.known(), limit: MAX_PER_TAKEOVER, running };
         let taken = runtime.store.take_over(&request).await?;
-        for id in &taken.parked {
+        for ParkedRun { id, name, queue } in &taken.parked {
+            let queue = queue.as_deref().map(|it| runtime.registry.queue_label(it));
+            metrics::workflow_ended(runtime.registry.name_label(name), queue, Status::Parked);
             tracing::error!(target: "durable", workflow_id = %id, "a workflow was recovered too often and is parked");
         }
         for queue in &taken.requeued {
@@ -228,6 +235,7 @@ pub(super) async fn take_over_and_run(
 
 /// Runs recovered workflows. Returns whether all of them run now.
 async fn run_all(runtime: &Arc<Runtime>, rows: Vec<RunRow>) -> Result<bool, StoreError> {
+    metrics::recovered();
     tracing::info!(target: "durable", workflows = rows.len(), "recovering workflows");
     // The body of an earlier run may still be here, about to be dropped.
     let mut all_run = true;

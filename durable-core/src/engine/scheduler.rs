@@ -4,10 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::operations::schedule_spec::{MISFIRE_GRACE, ScheduleSpec, load_specs, record_tick, start_tick};
+use crate::operations::schedule_spec::{MISFIRE_GRACE, ScheduleSpec, TickStart, load_specs, record_tick, start_tick};
 use crate::registry::Misfire;
 use crate::runtime::Runtime;
 use crate::types::error::{Error, ErrorKind};
+use crate::types::metrics;
 use crate::types::time::Timestamp;
 use crate::wait::shutdown_phase::EnginePhase;
 
@@ -133,10 +134,14 @@ impl ScheduleTicks {
             // It would fail again: skips this tick, so that later ones can start.
             Err(error) if !is_transient(&error) => {
                 tracing::error!(target: "durable", schedule = self.spec.name(), %error, "a tick cannot be started and is skipped");
-                Ok(false)
+                Ok(TickStart::Skipped)
             }
             started => started,
         };
+        if matches!(started, Ok(TickStart::Started)) {
+            let late = runtime.timers.clock.lower_bound().saturating_duration_since(tick);
+            metrics::tick_started(runtime.registry.schedule_label(self.spec.name()), late);
+        }
         let recorded = match started {
             Ok(_) => record_tick(runtime, &self.spec, tick).await,
             Err(error) => Err(error),

@@ -16,7 +16,9 @@ use crate::runtime::stop_reason::StopReason;
 use crate::store::{CancelledRun, Hint, StoreError, StoreErrorKind};
 use crate::types::backoff::Backoff;
 use crate::types::error::Result;
+use crate::types::metrics;
 use crate::types::payload::{Outcome, RecordedError};
+use crate::types::status::Status;
 use crate::wait::shutdown_phase::EnginePhase;
 
 /// The reason that is stored with a workflow that was cancelled by a call.
@@ -176,6 +178,10 @@ pub(super) async fn try_cancel(
     let (task_runtime, id) = (Arc::clone(runtime), id.to_owned());
     let call = async move {
         let Some(cancelled) = task_runtime.store.cancel(&id, BY_REQUEST, children).await? else { return Ok(None) };
+        for CancelledRun { name, queue, .. } in &cancelled.runs {
+            let queue = queue.as_deref().map(|it| task_runtime.registry.queue_label(it));
+            metrics::workflow_ended(task_runtime.registry.name_label(name), queue, Status::Cancelled);
+        }
         stop_bodies(&task_runtime, &cancelled.runs).await;
         Ok(Some(cancelled.runs))
     };

@@ -173,17 +173,17 @@ impl CallOptions<'static> for EnqueueOptions {
         let new = self.check()?;
         let what = format!("the workflow {:?}", new.id);
         let written = write_persistently(&runtime, &what, RETRY_START, || runtime.store.enqueue(&new)).await;
-        let id = match written.map_err(|error| error.with_workflow(&new.id))? {
+        let (id, is_new) = match written.map_err(|error| error.with_workflow(&new.id))? {
             Verdict::Existing(existing) => {
                 let id = self.attach(existing)?;
                 start::warn_about_other_arguments(&runtime, &id, &new.name, &new.input).await;
-                id
+                (id, false)
             }
-            Verdict::Debounced(existing) => self.attach(existing)?,
-            Verdict::Duplicate(existing) => self.attach_to_duplicate(existing)?,
-            _ => new.id,
+            Verdict::Debounced(existing) => (self.attach(existing)?, false),
+            Verdict::Duplicate(existing) => (self.attach_to_duplicate(existing)?, false),
+            _ => (new.id, true),
         };
-        Ok(WorkflowHandle::new(StartedWorkflow { runtime, id, run: None }, Codec::<Result<Value>>::BY_MESSAGE))
+        Ok(WorkflowHandle::new(StartedWorkflow { runtime, id, run: None, is_new }, Codec::<Result<Value>>::BY_MESSAGE))
     }
 }
 

@@ -109,7 +109,7 @@ where
         let runtime = current_engine::engine()?;
         let new = request.for_outbox(&runtime)?;
         let started = match runtime.store.enqueue_in(tx.outbox(), &new).await {
-            Ok(EnqueueOutcome::Posted) => StartedWorkflow { runtime, id: new.id, run: None },
+            Ok(EnqueueOutcome::Posted) => StartedWorkflow { runtime, id: new.id, run: None, is_new: true },
             Ok(EnqueueOutcome::Existing(existing)) if existing.id == new.id => {
                 request.attach_by_id(&runtime, existing).await?
             }

@@ -23,6 +23,7 @@ use crate::runtime::stop_reason::StopReason;
 use crate::store::{Entry, Fence, Finish, FinishedWorkflow, PollRequest, Record, RunRow, StoreError};
 use crate::types::backoff::Backoff;
 use crate::types::error::Error;
+use crate::types::metrics;
 use crate::types::payload::{Outcome, RecordedError};
 use crate::types::status::Status;
 use crate::types::version_policy::VersionPolicy;
@@ -51,6 +52,7 @@ impl RunTask {
         match runtime.running.insert(&self.row.id, self.row.key, self.workflow.name) {
             Ok(run) => {
                 let mut drive = self;
+                drive.count_begin();
                 let slot = drive.slot.take();
                 let task = runtime.spawn(drive.drive(LiveGuard {
                     runtime: Arc::clone(&runtime),
@@ -62,6 +64,12 @@ impl RunTask {
             }
             Err(earlier) => Err((earlier, self)),
         }
+    }
+
+    fn count_begin(&self) {
+        let now = self.runtime.timers.clock.lower_bound();
+        let waited = self.row.waits_since.filter(|_| self.slot.is_some()).map(|at| now.saturating_duration_since(at));
+        metrics::run_begins(self.workflow.name, self.row.queue.as_deref(), self.row.attempt == 1, waited);
     }
 
     #[expect(clippy::manual_async_fn, reason = "an `async fn` holds what it is given twice")]
@@ -420,7 +428,10 @@ async fn finish(execution: &Arc<Execution>, end: RunEnd) -> FinishResult {
         (written, _) => written,
     };
     match written {
-        Ok(_) => FinishResult::Yes(end.into_finished(row)),
+        Ok(_) => {
+            metrics::workflow_ended(execution.workflow.name, row.queue.as_deref(), status);
+            FinishResult::Yes(end.into_finished(row))
+        }
         // The end cannot be stored; the status PARKED with the reason can.
         Err(StopReason::Park(reason)) if status != Status::Parked => {
             Box::pin(finish(execution, RunEnd::parked(&reason, row))).await

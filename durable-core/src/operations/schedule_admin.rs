@@ -11,7 +11,7 @@ use crate::journal::context::Context as Here;
 use crate::journal::current_engine;
 use crate::operations::caller_errors::{failed_to, unknown_name};
 use crate::operations::look::Look;
-use crate::operations::schedule_spec::{MISFIRE_GRACE, ScheduleSpec, start_now, start_tick};
+use crate::operations::schedule_spec::{MISFIRE_GRACE, ScheduleSpec, TickStart, start_now, start_tick};
 use crate::registry::Misfire;
 use crate::runtime::Runtime;
 use crate::runtime::pending_notifications::SCHEDULES;
@@ -155,7 +155,7 @@ pub(crate) async fn backfill(
         let batch: Vec<Timestamp> =
             ticks.take_while(|tick| *tick < Timestamp::from_date(to)).take(BACKFILL_BATCH).collect();
         for tick in &batch {
-            count += u64::from(start_tick(&runtime, &spec, *tick).await?);
+            count += u64::from(start_tick(&runtime, &spec, *tick).await? != TickStart::Skipped);
         }
         match batch.last() {
             Some(last) => from = last.saturating_add(Timestamp::RESOLUTION),

@@ -108,13 +108,24 @@ pub(crate) async fn load_specs(runtime: &Runtime) -> Result<Vec<ScheduleSpec>> {
     Ok(specs)
 }
 
-/// Starts a tick, unless it was started already. Returns whether its workflow exists: it does not if the schedule
-/// skips ticks while the workflow of another one has not ended.
-pub(crate) async fn start_tick(runtime: &Arc<Runtime>, spec: &ScheduleSpec, tick: Timestamp) -> Result<bool> {
+/// What a start of a tick has found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TickStart {
+    /// This call has started its workflow.
+    Started,
+    /// Its workflow was started before.
+    Existed,
+    /// It has no workflow: the schedule skips ticks while the workflow of another one has not ended.
+    Skipped,
+}
+
+/// Starts a tick, unless it was started already.
+pub(crate) async fn start_tick(runtime: &Arc<Runtime>, spec: &ScheduleSpec, tick: Timestamp) -> Result<TickStart> {
     let id = format!("{}@{}", spec.row.name, tick_text(tick));
     match start(runtime, spec, id, tick.to_date()).await {
-        Ok(_) => Ok(true),
-        Err(error) if error.kind() == ErrorKind::Duplicate => Ok(false),
+        Ok((_, true)) => Ok(TickStart::Started),
+        Ok((_, false)) => Ok(TickStart::Existed),
+        Err(error) if error.kind() == ErrorKind::Duplicate => Ok(TickStart::Skipped),
         Err(error) => Err(error),
     }
 }
@@ -129,7 +140,7 @@ pub(crate) async fn record_tick(runtime: &Runtime, spec: &ScheduleSpec, tick: Ti
 pub(super) async fn start_now(runtime: &Arc<Runtime>, spec: &ScheduleSpec) -> Result<String> {
     let now = runtime.timers.clock.now();
     let id = format!("{}@{}+{}", spec.row.name, tick_text(Timestamp::from_date(now)), Uuid::now_v7().simple());
-    start(runtime, spec, id, now).await.map_err(|error| {
+    start(runtime, spec, id, now).await.map(|(id, _)| id).map_err(|error| {
         if error.kind() != ErrorKind::Duplicate {
             return error;
         }
@@ -142,8 +153,16 @@ pub(super) async fn start_now(runtime: &Arc<Runtime>, spec: &ScheduleSpec) -> Re
     })
 }
 
-async fn start(runtime: &Arc<Runtime>, spec: &ScheduleSpec, id: String, scheduled: DateTime<Utc>) -> Result<String> {
-    let Some(workflow) = spec.workflow else { return start_by_name(runtime, spec, id, scheduled).await };
+/// Gives the id, and whether this call has started the workflow.
+async fn start(
+    runtime: &Arc<Runtime>,
+    spec: &ScheduleSpec,
+    id: String,
+    scheduled: DateTime<Utc>,
+) -> Result<(String, bool)> {
+    let Some(workflow) = spec.workflow else {
+        return start_by_name(runtime, spec, id, scheduled).await.map(|id| (id, true));
+    };
     let input = match (spec.in_code, &spec.row.input) {
         (Some(schedule), _) => (schedule.arguments)(&scheduled, &runtime.timers.clock.now()).into_text(),
         (None, Some(input)) => Ok(input.clone()),
@@ -165,7 +184,7 @@ async fn start(runtime: &Arc<Runtime>, spec: &ScheduleSpec, id: String, schedule
         labels: BTreeMap::new(),
         started_by: None,
     };
-    request.start_outside(Arc::clone(runtime)).await.map(|it| it.id)
+    request.start_outside(Arc::clone(runtime)).await.map(|it| (it.id, it.is_new))
 }
 
 /// Starts the workflow from a client, which has neither its function nor its attribute.

@@ -64,6 +64,8 @@ pub(crate) struct StartedWorkflow {
     pub(crate) id: String,
     /// Its run, if it is in this process.
     pub(crate) run: Option<Arc<RunningWorkflow>>,
+    /// Whether this call has started it.
+    pub(crate) is_new: bool,
 }
 
 impl StartRequest {
@@ -98,7 +100,7 @@ impl StartRequest {
         let id = new.id.clone();
         let (run, then) = run_when_stored(&runtime, self.workflow, fence, new);
         match runtime.write_then(fence, entry, None, then).await {
-            Ok(Verdict::Stored) => Ok(StartedWorkflow { runtime, id, run: run.get().cloned() }),
+            Ok(Verdict::Stored) => Ok(StartedWorkflow { runtime, id, run: run.get().cloned(), is_new: true }),
             Ok(Verdict::Existing(existing)) => self.attach_by_id(&runtime, existing).await,
             Ok(Verdict::Debounced(existing)) => self.attach(&runtime, existing),
             Ok(Verdict::Duplicate(existing)) => self.of_duplicate(&runtime, existing),
@@ -122,7 +124,7 @@ impl StartRequest {
             }
             let id = record.child.clone().unwrap_or_default(); // a start without an error has a child
             let run = runtime.running.get(&id);
-            return Ok(StartedWorkflow { runtime, id, run });
+            return Ok(StartedWorkflow { runtime, id, run, is_new: false });
         }
         reserved.ensure_accepting().await;
         let own_id = || child_id(&parent.row.id, &reserved.position);
@@ -148,7 +150,7 @@ impl StartRequest {
                     .await;
                 duplicate
             }
-            Ok(_) => Ok(StartedWorkflow { runtime, id, run: run.get().cloned() }),
+            Ok(_) => Ok(StartedWorkflow { runtime, id, run: run.get().cloned(), is_new: true }),
             Err(signal) => parent.stop_here(signal).await,
         }
     }
@@ -299,6 +301,8 @@ fn run_new(
         parent: new.parent.map(|it| it.key),
         queue: None,
         keyed: false,
+        waits_since: None,
+        trace_context: new.context.trace_context.map(Into::into),
     };
     let drive =
         RunTask { runtime: Arc::clone(runtime), workflow, row: Arc::new(row), fence, records: Vec::new(), slot: None };
@@ -372,7 +376,7 @@ fn same_json(left: &str, right: &str) -> bool {
 
 fn attached(runtime: &Arc<Runtime>, existing: ExistingWorkflow) -> StartedWorkflow {
     let run = runtime.running.get(&existing.id);
-    StartedWorkflow { runtime: Arc::clone(runtime), id: existing.id, run }
+    StartedWorkflow { runtime: Arc::clone(runtime), id: existing.id, run, is_new: false }
 }
 
 /// The error for a caller outside if the workflow was not written, or may not have been.

@@ -21,6 +21,7 @@ use crate::runtime::spawned_tasks::note_outside_call;
 use crate::runtime::stop_reason::StopReason;
 use crate::store::BoxFuture;
 use crate::types::error::{Error, ErrorKind};
+use crate::types::metrics::{self, StepOutcome};
 use crate::types::payload::{Codec, Outcome, RecordedError};
 use crate::types::retry::StepOptions;
 use crate::wait::cancellation::{AbortReason, CancellationFlag};
@@ -276,7 +277,9 @@ impl<R: Send> StepRun<'_, '_, R> {
             let activity = self.reserved.execution.begin_activity(self.activity());
             let scope = Arc::new(self.scope(attempt, most));
             let given_up = GiveUpOnDrop(Some(&scope));
+            let begun = Instant::now();
             let result = self.attempt(&scope, future).await.map_err(|error| self.in_step(&error));
+            metrics::attempt_ended(self.name, begun.elapsed());
             given_up.disarm();
             let encoded = match &result {
                 Ok(value) => self.reserved.encode(self.codec, self.operation, value),
@@ -301,6 +304,7 @@ impl<R: Send> StepRun<'_, '_, R> {
                 let error = message_of(&outcome);
                 tracing::debug!(target: "durable", step = self.name, id = %self.reserved.execution.row.id, position = %self.reserved.position, attempt, max_attempts = most, %error, "a step failed and is tried again");
                 failures.push(error);
+                metrics::step_retried(self.name);
                 self.pause(attempt).await;
                 self.reserved.ensure_lease().await;
                 continue;
@@ -309,6 +313,7 @@ impl<R: Send> StepRun<'_, '_, R> {
                 let error = message_of(&outcome);
                 tracing::warn!(target: "durable", step = self.name, id = %self.reserved.execution.row.id, position = %self.reserved.position, attempt, max_attempts = most, %error, "a step failed and is not tried again");
             }
+            metrics::step_ended(self.name, StepOutcome::of(failed, result.as_ref().err()));
             let done = OperationResult {
                 outcome: Some(outcome),
                 attempts: attempt,

@@ -136,6 +136,8 @@ pub(crate) async fn verify_by_id(
         parent: None,
         queue: None,
         keyed: false,
+        waits_since: None,
+        trace_context: None,
     };
     Ok(Some(verify(runtime, workflow, Arc::new(row), records, shown.status).await))
 }

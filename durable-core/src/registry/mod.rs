@@ -22,6 +22,7 @@ pub use self::workflow::{Registered, Workflow};
 pub use self::workflow_options::WorkflowOptions;
 use crate::store::{KnownWorkflow, NewQueue, ScheduleRow};
 use crate::types::error::{Error, ErrorKind};
+use crate::types::metrics::OTHER;
 use crate::types::sync::{Mutex, lock};
 
 /// The workflows of the program by name, its queues and its schedules.
@@ -115,6 +116,22 @@ impl Registry {
         let mut names: Vec<_> = self.by_name.keys().copied().filter(|it| !it.starts_with("durable.")).collect();
         names.sort_unstable();
         names
+    }
+
+    /// The name of a workflow as a label of metrics.
+    pub(crate) fn name_label(&self, name: &str) -> &'static str {
+        self.get(name).map_or(OTHER, |it| it.name)
+    }
+
+    /// The name of a queue as a label of metrics.
+    pub(crate) fn queue_label<'a>(&self, name: &'a str) -> &'a str {
+        let ours = name == INTERNAL_QUEUE || self.queues.binary_search_by_key(&name, |it| it.name()).is_ok();
+        if ours { name } else { OTHER }
+    }
+
+    /// The name of a schedule as a label of metrics.
+    pub(crate) fn schedule_label<'a>(&self, name: &'a str) -> &'a str {
+        if self.schedules.iter().any(|it| it.workflow.name == name) { name } else { OTHER }
     }
 
     /// All workflows of the program.

@@ -87,6 +87,13 @@ impl Lease {
         }
     }
 
+    /// How long ago the statement was sent by which the database last confirmed the lease.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn age(&self) -> Duration {
+        let until = Duration::from_micros(self.until.load(Ordering::SeqCst));
+        (boot_time() + self.length).saturating_sub(until)
+    }
+
     /// Whether the database has confirmed the lease by a statement that was sent within this time.
     pub(crate) fn confirmed_within(&self, time: Duration) -> bool {
         let until = Duration::from_micros(self.until.load(Ordering::SeqCst));

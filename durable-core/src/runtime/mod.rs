@@ -112,6 +112,9 @@ pub(crate) struct Runtime {
     /// child takes none, because its parent holds one while it waits. A workflow from a queue takes
     /// none either: its queue limits it.
     pub(crate) permits: Option<Arc<Semaphore>>,
+    /// When the gauges were last read from the database.
+    #[cfg(feature = "metrics")]
+    pub(crate) gauges_read_at: tokio::sync::Mutex<Option<tokio::time::Instant>>,
     /// What a test has put in the place of steps.
     #[cfg(feature = "testing")]
     pub(crate) mocks: Mocks,

@@ -6,7 +6,7 @@ use sqlx::FromRow;
 
 use crate::store::columns::RunColumns;
 use crate::store::rows_by_kind::StoredEnd;
-use crate::store::{RunRow, StoreError, StoreErrorKind, Takeover};
+use crate::store::{ParkedRun, RunRow, StoreError, StoreErrorKind, Takeover};
 use crate::types::listing::StepInfo;
 use crate::types::payload::Outcome;
 use crate::types::position::Position;
@@ -102,7 +102,7 @@ impl Decoded<StoredEnd> for StoredEndRow {
     }
 }
 
-/// A workflow that was taken over. Only one that was requeued has a `queue`.
+/// A workflow that was taken over. Only one that was requeued or parked has a `queue`.
 #[derive(FromRow)]
 pub(super) struct TakeoverRow {
     #[sqlx(flatten)]
@@ -113,7 +113,7 @@ pub(super) struct TakeoverRow {
 /// The result of a takeover for one workflow.
 pub(super) enum TakenOver {
     Run(RunRow),
-    Parked(String),
+    Parked(ParkedRun),
     /// Back on this queue.
     Requeued(String),
 }
@@ -122,7 +122,7 @@ impl Decoded<TakenOver> for TakeoverRow {
     fn decoded(self) -> Result<TakenOver, StoreError> {
         let Self { run, parked } = self;
         Ok(match (parked, run.queue) {
-            (true, _) => TakenOver::Parked(run.id),
+            (true, queue) => TakenOver::Parked(ParkedRun { id: run.id, name: run.name, queue }),
             (false, Some(queue)) => TakenOver::Requeued(queue),
             (false, None) => TakenOver::Run(RunColumns { queue: None, ..run }.decoded()?),
         })
@@ -140,7 +140,7 @@ impl Takeover {
         for row in rows {
             match decode::<_, TakeoverRow, _>(row)? {
                 TakenOver::Run(run) => takeover.runs.push(run),
-                TakenOver::Parked(id) => takeover.parked.push(id),
+                TakenOver::Parked(parked) => takeover.parked.push(parked),
                 TakenOver::Requeued(queue) => takeover.requeued.push(queue),
             }
         }

@@ -95,6 +95,8 @@ impl Decoded<StoredEventValue> for EventRow {
 #[derive(FromRow)]
 pub(super) struct FamilyRow {
     id: String,
+    name: String,
+    queue: Option<String>,
     status: String,
     executor: Option<i64>,
 }
@@ -103,7 +105,7 @@ impl Decoded<(Status, CancelledRun)> for FamilyRow {
     fn decoded(self) -> Result<(Status, CancelledRun), StoreError> {
         let status = status(&self.status)?;
         let executor = self.executor.map(ExecutorKey::new).filter(|_| status == Status::Pending);
-        Ok((status, CancelledRun { id: self.id, executor }))
+        Ok((status, CancelledRun { id: self.id, name: self.name, queue: self.queue, executor }))
     }
 }
 

@@ -162,6 +162,10 @@ pub struct CancelledWorkflows {
 pub struct CancelledRun {
     /// Its id.
     pub id: String,
+    /// Its registered name.
+    pub name: String,
+    /// Its queue, if it has one.
+    pub queue: Option<String>,
     /// The executor that runs it, if one does.
     pub executor: Option<ExecutorKey>,
 }

@@ -32,6 +32,7 @@ mod enqueue_rows;
 mod failed_tail;
 #[cfg(feature = "testing")]
 mod faulty_store;
+mod gauge_rows;
 #[cfg(feature = "postgres")]
 mod hints;
 mod id_conflict;
@@ -73,6 +74,7 @@ pub use self::app_database::ApplicationDatabase;
 pub use self::control_rows::{ChangeOutcome, ForkOutcome, ForkPoint, ForkRequest, WorkflowChange};
 #[cfg(feature = "testing")]
 pub use self::faulty_store::{FaultMode, FaultPlan, FaultyStore, HoldAt};
+pub use self::gauge_rows::{GaugeValues, QueueGauge};
 pub(crate) use self::id_conflict::WorkflowIdentity;
 pub use self::location::Location;
 pub(crate) use self::location::shown_without_password;
@@ -92,7 +94,7 @@ pub use self::queue_rows::{
 pub use self::role_access::RoleAccess;
 pub use self::rows::{
     ChangedWorkflow, Entry, ExecutorInfo, ExistingWorkflow, Fence, Finish, FinishedWorkflow, HeartbeatResult,
-    KnownCode, KnownWorkflow, NewExecutor, NewRecord, NewWorkflow, ParentRun, Record, ReleaseRequest,
+    KnownCode, KnownWorkflow, NewExecutor, NewRecord, NewWorkflow, ParentRun, ParkedRun, Record, ReleaseRequest,
     ReleasedWorkflows, RunRow, StartContext, Takeover, TakeoverRequest, Verdict, WorkFound, WorkQuery,
 };
 pub use self::schedule_rows::{ScheduleChange, ScheduleRow};
@@ -231,7 +233,7 @@ pub trait Executors: Send + Sync + Debug {
     fn take_over<'a>(&'a self, adopt: &'a TakeoverRequest) -> StoreFuture<'a, Takeover>;
 
     /// The names other than `known` of PENDING workflows without a living executor, in their order, and how many
-    /// workflows have each. Queued ones do not count: a takeover returns them to their queue.
+    /// workflows have each, 20,000 in all at most. Queued ones do not count: a takeover returns them to their queue.
     fn count_unknown<'a>(&'a self, known: &'a [KnownWorkflow]) -> StoreFuture<'a, Vec<(String, u64)>>;
 
     /// Releases PENDING workflows of the executor: a direct one stays PENDING without an owner, and any
@@ -412,9 +414,6 @@ pub trait Lifecycle: Send + Sync + Debug {
     /// [`StoreErrorKind::Foreign`] when the database was migrated by a newer release or another build.
     fn missing_migrations(&self) -> StoreFuture<'_, Vec<String>>;
 
-    /// The number of the newest migration of this release.
-    fn schema_version(&self) -> i64;
-
     /// Gives a role of the database the privileges that it needs, and returns the statements that did it.
     ///
     /// # Errors
@@ -465,6 +464,8 @@ pub struct PoolState {
     pub open: usize,
     /// How many of those are in use.
     pub held: usize,
+    /// How many may be open.
+    pub size: usize,
 }
 
 /// Statements sent to the database and commits made there, for the tests of the cost model and the

@@ -4,7 +4,7 @@
 use std::fmt::Debug;
 
 use crate::store::{
-    CancelledWorkflows, ChangeOutcome, ChangedWorkflow, ForkOutcome, ForkRequest, KnownCode, StoreFuture,
+    CancelledWorkflows, ChangeOutcome, ChangedWorkflow, ForkOutcome, ForkRequest, GaugeValues, KnownCode, StoreFuture,
     WorkflowChange, WorkflowKey,
 };
 use crate::types::filter::Filter;
@@ -42,6 +42,9 @@ pub trait Listings: Send + Sync + Debug {
         limit: u32,
         offset: u32,
     ) -> StoreFuture<'a, Vec<StreamItemInfo>>;
+
+    /// What gauges show: of these queues, and of everything. Each count stops at `most`, and reads no more rows than that.
+    fn gauges<'a>(&'a self, queues: &'a [String], most: u32) -> StoreFuture<'a, GaugeValues>;
 }
 
 /// Versions of the program.

@@ -343,10 +343,21 @@ pub struct TakeoverRequest {
 pub struct Takeover {
     /// The workflows to run now, the oldest first.
     pub runs: Vec<RunRow>,
-    /// The ids of workflows that were parked because they were recovered too often.
-    pub parked: Vec<String>,
+    /// Workflows that were parked because they were recovered too often.
+    pub parked: Vec<ParkedRun>,
     /// The queues to which workflows were returned.
     pub requeued: Vec<String>,
+}
+
+/// A workflow that was parked instead of being run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParkedRun {
+    /// The external id.
+    pub id: String,
+    /// The registered name.
+    pub name: String,
+    /// Its queue, if it has one.
+    pub queue: Option<String>,
 }
 
 /// A workflow to run.
@@ -376,6 +387,10 @@ pub struct RunRow {
     pub queue: Option<String>,
     /// Whether it has a partition key, so that the next workflow of the key waits for its end.
     pub keyed: bool,
+    /// When it was enqueued or due, if it came from a queue.
+    pub waits_since: Option<Timestamp>,
+    /// The W3C trace context of the call that started it.
+    pub trace_context: Option<Box<str>>,
 }
 
 impl RunRow {

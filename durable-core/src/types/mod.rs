@@ -14,6 +14,7 @@ pub(crate) mod history;
 pub(crate) mod id;
 pub(crate) mod keys;
 pub(crate) mod listing;
+pub(crate) mod metrics;
 pub(crate) mod page;
 pub(crate) mod payload;
 pub(crate) mod position;

@@ -59,6 +59,8 @@
 mod dashboard;
 mod draining_listener;
 mod failure;
+#[cfg(feature = "metrics")]
+mod metrics_route;
 mod middleware;
 mod serve;
 mod serve_timings;
@@ -72,6 +74,8 @@ use ::axum::routing::get;
 #[cfg(feature = "dashboard")]
 pub use self::dashboard::{Access, AuditUser, DashboardRouter, DashboardSource, dashboard};
 pub use self::failure::Failure;
+#[cfg(feature = "metrics")]
+pub use self::metrics_route::{MetricsRoute, metrics};
 pub use self::serve::{Serve, serve};
 use crate::{Durable, Readiness};
 

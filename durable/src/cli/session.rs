@@ -67,9 +67,7 @@ impl Session {
         let Some(context) = self.production.as_ref().filter(|_| !self.yes) else { return Ok(()) };
         confirm(&format!("{what} in the production context {context:?}?"))
     }
-}
 
-impl Session {
     /// Asks for the name of the database before all of it is deleted. One of production is refused.
     pub(super) fn confirm_reset(&self, database: &str) -> Result<()> {
         if let Some(context) = &self.production {
@@ -77,18 +75,18 @@ impl Session {
             return Err(Failure::new(Exit::Refused, message)
                 .hint("take `production = true` out of the file of contexts, if it is for tests or development"));
         }
-        let refused = || Failure::new(Exit::Refused, "nothing was deleted");
         if self.yes {
             return Ok(());
         }
-        if !std::io::stdin().is_terminal() {
-            return Err(refused().hint(format!("to delete everything in {database:?} without a terminal, add --yes")));
+        let refused = || Failure::new(Exit::Refused, "nothing was deleted");
+        let answer = ask(&format!(
+            "all workflows, queues and schedules of {database:?} will be deleted; type its name to confirm: "
+        ))?;
+        match answer {
+            None => Err(refused().hint(format!("to delete everything in {database:?} without a terminal, add --yes"))),
+            Some(answer) if answer == database => Ok(()),
+            Some(_) => Err(refused()),
         }
-        eprint!("all workflows, queues and schedules of {database:?} will be deleted; type its name to confirm: ");
-        std::io::stderr().flush()?;
-        let mut answer = String::new();
-        std::io::stdin().lock().read_line(&mut answer)?;
-        if answer.trim() == database { Ok(()) } else { Err(refused()) }
     }
 
     /// Asks before many workflows are changed.
@@ -113,12 +111,21 @@ fn no_database() -> Failure {
 
 fn confirm(question: &str) -> Result<()> {
     let refused = || Failure::new(Exit::Refused, "nothing was done");
-    if !std::io::stdin().is_terminal() {
-        return Err(refused().hint(format!("{question} Add --yes, because there is no terminal to ask on")));
+    match ask(&format!("{question} [y/N] "))?.as_deref() {
+        None => Err(refused().hint(format!("{question} Add --yes, because there is no terminal to ask on"))),
+        Some("y" | "Y" | "yes") => Ok(()),
+        Some(_) => Err(refused()),
     }
-    eprint!("{question} [y/N] ");
+}
+
+/// The answer to a question on the terminal; `None` where there is none to ask on.
+fn ask(question: &str) -> Result<Option<String>> {
+    if !std::io::stdin().is_terminal() {
+        return Ok(None);
+    }
+    eprint!("{question}");
     std::io::stderr().flush()?;
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer)?;
-    if matches!(answer.trim(), "y" | "Y" | "yes") { Ok(()) } else { Err(refused()) }
+    Ok(Some(answer.trim().to_owned()))
 }

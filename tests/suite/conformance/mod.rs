@@ -343,6 +343,7 @@ every_store_passes! {
 
 mod notifications;
 mod postgres_connections;
+mod serializable;
 mod sql_functions;
 #[cfg(unix)]
 mod sqlite_files;

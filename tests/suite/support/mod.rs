@@ -9,6 +9,7 @@ pub(crate) mod pgbouncer;
 pub(crate) mod process_database;
 pub(crate) mod processes;
 pub(crate) mod random;
+pub(crate) mod recorder;
 pub(crate) mod shutdown;
 pub(crate) mod signal_processes;
 pub(crate) mod store_database;
@@ -27,7 +28,8 @@ pub(crate) use os_process::{Signal, lift_file_size_limit, send_signal, set_froze
 pub(crate) use process_database::{ProcessDatabase, url_of};
 pub(crate) use processes::{finished, kill_9, ledger, program, start};
 pub(crate) use random::Random;
+pub(crate) use recorder::Recorder;
 pub(crate) use shutdown::{budgets, on_dropped_runtime, patient, start_shutdown};
-pub(crate) use test_macros::{app_tests, database_tests, postgres_store_tests, process_tests};
+pub(crate) use test_macros::{app_tests, database_tests, one_thread_tests, postgres_store_tests, process_tests};
 pub(crate) use until::{until, wait_for_steps};
 pub(crate) use watched_process::WatchedProcess;

@@ -121,6 +121,14 @@ pub(crate) async fn in_postgres<F: Future<Output = ()> + Send + 'static>(case: f
     run(StoreDatabase::open(server, durable::testing::server::fresh_schema()).await, case).await;
 }
 
+/// The same where transactions are serializable by default.
+pub(crate) async fn in_serializable_postgres<F: Future<Output = ()> + Send + 'static>(case: fn(StoreDatabase) -> F) {
+    let server = tokio::task::spawn_blocking(durable::testing::server::url).await.expect("there is a server");
+    let mut url = url::Url::parse(&server).expect("it is a URL");
+    url.query_pairs_mut().append_pair("options[default_transaction_isolation]", "serializable");
+    run(StoreDatabase::open(url.into(), durable::testing::server::fresh_schema()).await, case).await;
+}
+
 /// Runs the case on a task of its own, so that a panic in it comes here and the database goes before
 /// the test fails.
 async fn run<F: Future<Output = ()> + Send + 'static>(database: StoreDatabase, case: fn(StoreDatabase) -> F) {

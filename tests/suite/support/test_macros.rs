@@ -95,3 +95,36 @@ macro_rules! postgres_store_tests {
     };
 }
 pub(crate) use postgres_store_tests;
+
+/// Runs each case on SQLite and on Postgres, on a database of its own and on one thread, with a recorder for the metrics
+/// of the engines that the case launches.
+macro_rules! one_thread_tests {
+    ($($case:ident),+ $(,)?) => {
+        mod sqlite {
+            $(
+                #[tokio::test]
+                async fn $case() {
+                    let (database, recorder) = (crate::support::TestDatabase::sqlite(), crate::support::Recorder::new());
+                    let recording = recorder.record();
+                    super::$case(&database, &recorder).await;
+                    drop(recording);
+                    database.clear().await;
+                }
+            )+
+        }
+        mod postgres {
+            $(
+                #[cfg_attr(not(has_postgres), ignore = "no Postgres: set DURABLE_TEST_POSTGRES_URL or install postgresql")]
+                #[tokio::test]
+                async fn $case() {
+                    let (database, recorder) = (crate::support::TestDatabase::postgres(), crate::support::Recorder::new());
+                    let recording = recorder.record();
+                    super::$case(&database, &recorder).await;
+                    drop(recording);
+                    database.clear().await;
+                }
+            )+
+        }
+    };
+}
+pub(crate) use one_thread_tests;

@@ -424,7 +424,7 @@ async fn a_workflow_that_is_resumed_goes_on_before_time_passes(app: TestApp) {
 
 async fn listings_by_time_find_what_was_started_after_time_has_passed(app: TestApp) {
     app.advance(DAY).await;
-    let from = durable::now().await - Duration::from_secs(60);
+    let from = durable::now().await - Duration::from_mins(1);
     sleeps_thrice(fresh("listed")).id("listed").start().await.unwrap();
     let found = app.list_workflows(Filter::new().created_after(from)).await.unwrap();
     assert_eq!(found.iter().map(|it| it.id.as_str()).collect::<Vec<_>>(), ["listed"]);

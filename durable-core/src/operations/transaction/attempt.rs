@@ -14,6 +14,7 @@ use crate::runtime::stop_reason::StopReason;
 use crate::store::{Database, NewRecord, StoreError, StoreErrorKind, Transact, Transacted, TransactionStart};
 use crate::types::database_fault::Interruption;
 use crate::types::error::{Error, ErrorKind};
+use crate::types::metrics::{self, StepOutcome};
 use crate::types::payload::{Codec, Outcome, RecordedError};
 
 /// A transaction that is to run.
@@ -156,11 +157,15 @@ impl<R: Send> TransactionRun<'_, R> {
             let begun = attempt.begun;
             let failure = match (transacted, attempt.into_result()) {
                 (Ok(Transacted::Committed), Some(BodyResult::Value(value, _))) => {
+                    metrics::step_ended(self.transaction.name, StepOutcome::Success);
                     piggyback.committed();
                     return TransactionOutcome::Value(value);
                 }
                 (Ok(Transacted::Superseded), _) => return execution.stop_here(StopReason::Replay).await,
-                (Ok(Transacted::Fenced), _) => return execution.stop_here(StopReason::Lost).await,
+                (Ok(Transacted::Fenced), _) => {
+                    metrics::fenced_out(1);
+                    return execution.stop_here(StopReason::Lost).await;
+                }
                 (Ok(_) | Err(_), Some(BodyResult::Interrupted(interruption, value))) => {
                     AttemptFailure::Interrupted(interruption, Some(value))
                 }
@@ -177,6 +182,7 @@ impl<R: Send> TransactionRun<'_, R> {
                         && error.kind == StoreErrorKind::Unreachable
                         && self.was_committed(reserved, &outcome).await
                     {
+                        metrics::step_ended(self.transaction.name, StepOutcome::Success);
                         piggyback.committed();
                         return TransactionOutcome::Value(value);
                     }
@@ -298,11 +304,14 @@ impl<R: Send> TransactionRun<'_, R> {
         let (error, value) = match failure {
             AttemptFailure::NotBegun(error) => return retries.after_outage(&error).await.map(|()| None),
             AttemptFailure::Interrupted(Interruption::LostRace, _) => {
-                return retries.after_lost_race().await.map(|()| None);
+                retries.after_lost_race().await?;
+                metrics::step_retried(self.transaction.name);
+                return Ok(None);
             }
             AttemptFailure::Interrupted(Interruption::Broken(error), value) => (error, value),
         };
         if retries.after_interruption(&error).await? {
+            metrics::step_retried(self.transaction.name);
             return Ok(None);
         }
         Ok(Some(self.give_up(retries, &format!(" at position {}", reserved.position), &error, value)))
@@ -362,6 +371,7 @@ impl<R: Send> TransactionRun<'_, R> {
         ended: BodyResult<R>,
     ) -> TransactionOutcome<R> {
         let operation = Operation::transaction(self.transaction.name);
+        let is_panic = matches!(&ended, BodyResult::Panic(_));
         let (outcome, ran) = match ended {
             BodyResult::Value(value, outcome) => (outcome, TransactionOutcome::Value(value)),
             BodyResult::Panic(error) => {
@@ -372,6 +382,12 @@ impl<R: Send> TransactionRun<'_, R> {
             }
             BodyResult::Interrupted(..) | BodyResult::FencedOut => unreachable!("neither is an end"),
         };
+        let counted = match &outcome {
+            Outcome::Error(_) if is_panic => StepOutcome::Panic,
+            Outcome::Error(_) => StepOutcome::Error,
+            Outcome::Output(_) => StepOutcome::Success,
+        };
+        metrics::step_ended(self.transaction.name, counted);
         reserved
             .record_result(
                 operation,

@@ -15,6 +15,7 @@ use crate::runtime::panics::CatchPanic;
 use crate::store::{BoxFuture, NewRecord, TransactionEnd, UserWork};
 use crate::types::database_fault::Interruption;
 use crate::types::error::{Error, ErrorKind};
+use crate::types::metrics;
 use crate::types::payload::{Codec, Outcome, RecordedError};
 
 /// What the function did.
@@ -96,6 +97,9 @@ impl<R: Send> UserWork for Attempt<'_, R> {
                 None => tracing::Span::none(),
             };
             let result = CatchPanic(Box::pin(scope.scope(future))).instrument(span).await;
+            if self.reserved.is_some() {
+                metrics::attempt_ended(self.scope.name, started.elapsed());
+            }
             let encoded = result.map(|value| {
                 let outcome = (self.codec.encode)(&value);
                 let interruption = match &outcome {

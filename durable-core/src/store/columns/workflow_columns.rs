@@ -75,11 +75,14 @@ read_row! {
         parent: Option<i64> => parent: parent.map(WorkflowKey::new),
         queue: Option<String> => queue,
         partition_key: String => keyed: !partition_key.is_empty(),
+        created_at: Timestamp => waits_since: Some(due_at.map_or(created_at, |due_at| created_at.max(due_at))),
+        due_at: Option<Timestamp>,
+        trace_context: Option<String> => trace_context: trace_context.map(Into::into),
     }
 }
 
-/// The order of claimed workflows, before their key.
-pub(in crate::store) const CLAIM_ORDER: &[&str] = &["priority", "created_at"];
+/// What the order of claimed workflows needs besides what a run needs.
+pub(in crate::store) const CLAIM_ORDER: &[&str] = &["priority"];
 
 read_row! {
     /// A workflow that has ended or is parked.

@@ -7,13 +7,13 @@ use super::{Fate, FaultyStore, HoldAt};
 use crate::store::{
     BacklogRow, BoxFuture, CancelledWorkflows, ChangeOutcome, ChangedWorkflow, ClaimRequest, Claimed, Control,
     DeletedWorkflow, EndCursor, EndedWorkflow, EnqueueOutcome, Epoch, ExecutorInfo, ExecutorKey, Executors,
-    ExistingWorkflow, Fence, ForkOutcome, ForkRequest, HeartbeatResult, Hint, Histories, KnownCode, KnownWorkflow,
-    Lifecycle, Listings, Location, Maintenance, Messaging, NewExecutor, NewMessage, NewQueue, NewWorkflow,
-    Notification, Notifications, OutboxConnection, PollRequest, PollResult, PoolState, Promoted, QueueChange, QueueRow,
-    Queues, Read, Record, ReleaseRequest, ReleasedWorkflows, RoleAccess, ScheduleChange, ScheduleRow, Schedules,
-    SendOutcome, StatementCounts, StoreError, StoreErrorKind, StoreFuture, StoredEventValue, StreamCursor, StreamPage,
-    Takeover, TakeoverRequest, Timestamp, Transact, Transacted, TransactionStart, UserWork, Verdict, Versions,
-    WaitingWork, WorkFound, WorkQuery, WorkflowChange, WorkflowKey,
+    ExistingWorkflow, Fence, ForkOutcome, ForkRequest, GaugeValues, HeartbeatResult, Hint, Histories, KnownCode,
+    KnownWorkflow, Lifecycle, Listings, Location, Maintenance, Messaging, NewExecutor, NewMessage, NewQueue,
+    NewWorkflow, Notification, Notifications, OutboxConnection, PollRequest, PollResult, PoolState, Promoted,
+    QueueChange, QueueRow, Queues, Read, Record, ReleaseRequest, ReleasedWorkflows, RoleAccess, ScheduleChange,
+    ScheduleRow, Schedules, SendOutcome, StatementCounts, StoreError, StoreErrorKind, StoreFuture, StoredEventValue,
+    StreamCursor, StreamPage, Takeover, TakeoverRequest, Timestamp, Transact, Transacted, TransactionStart, UserWork,
+    Verdict, Versions, WaitingWork, WorkFound, WorkQuery, WorkflowChange, WorkflowKey,
 };
 use crate::types::executor_listing::ListedExecutor;
 use crate::types::filter::Filter;
@@ -163,6 +163,7 @@ impl Listings for FaultyStore {
         events(id: &'a str, limit: u32, offset: u32) -> Vec<EventInfo>;
         messages(id: &'a str, limit: u32, offset: u32) -> Vec<MessageInfo>;
         stream_items(id: &'a str, stream: Option<&'a str>, limit: u32, offset: u32) -> Vec<StreamItemInfo>;
+        gauges(queues: &'a [String], most: u32) -> GaugeValues;
     }
 }
 
@@ -258,6 +259,10 @@ impl Maintenance for FaultyStore {
         cancel_all(reason: &'a str) -> u64;
         reset(keep: ExecutorKey) -> ();
     }
+
+    fn schema_version(&self) -> i64 {
+        self.inner.schema_version()
+    }
 }
 
 impl Messaging for FaultyStore {
@@ -305,10 +310,6 @@ impl Lifecycle for FaultyStore {
 
     fn calls_in_flight(&self) -> usize {
         self.inner.calls_in_flight()
-    }
-
-    fn schema_version(&self) -> i64 {
-        self.inner.schema_version()
     }
 
     fn location(&self) -> Location {

@@ -12,11 +12,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use sqlx::postgres::PgTransactionManager;
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, SqlSafeStr};
 use sqlx_core::transaction::TransactionManager;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-use crate::store::postgres::connector::Connector;
+use crate::store::postgres::connector::{BEGIN, Connector};
 use crate::store::{PoolState, StoreError, StoreErrorKind};
 use crate::types::sync::{Mutex, lock};
 
@@ -32,13 +32,21 @@ const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 /// How long a tested connection has to answer.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// What the sessions of a group are set to.
+#[derive(Default)]
+pub(super) struct SessionSettings {
+    /// How long statements wait for a lock, where that is limited.
+    pub(super) lock_timeout: Option<Duration>,
+    /// Whether the default isolation level is to be lowered to that of the engine's statements.
+    pub(super) lowers_isolation: bool,
+}
+
 /// Connections that are for one thing.
 pub(super) struct ConnectionGroup {
     name: &'static str,
     connector: Arc<Connector>,
     size: u32,
-    /// How long its statements wait for a lock, where that is limited.
-    lock_timeout: Option<Duration>,
+    settings: SessionSettings,
     /// Whether a connection that was not used for some time is tested first, because not every caller tries again.
     tests_idle: bool,
     permits: Arc<Semaphore>,
@@ -55,14 +63,14 @@ impl ConnectionGroup {
         name: &'static str,
         size: u32,
         connector: &Arc<Connector>,
-        lock_timeout: Option<Duration>,
+        settings: SessionSettings,
         tests_idle: bool,
     ) -> Arc<Self> {
         Arc::new(Self {
             name,
             connector: Arc::clone(connector),
             size,
-            lock_timeout,
+            settings,
             tests_idle,
             permits: Arc::new(Semaphore::new(size as usize)),
             idle: Mutex::default(),
@@ -74,17 +82,23 @@ impl ConnectionGroup {
 
     /// Adds an open connection.
     pub(super) async fn put(&self, mut connection: PgConnection) -> Result<(), StoreError> {
-        self.limit_locks(&mut connection, "").await?;
+        self.set(&mut connection, "").await?;
         self.open.fetch_add(1, Ordering::Relaxed);
         self.keep(connection);
         Ok(())
     }
 
-    /// Limits how long statements wait for locks, for the session or with `local` for the transaction.
-    async fn limit_locks(&self, connection: &mut PgConnection, local: &str) -> Result<(), sqlx::Error> {
-        if let Some(limit) = self.lock_timeout {
-            let set = format!("set {local} lock_timeout = {}", limit.as_millis());
-            sqlx::raw_sql(AssertSqlSafe(set)).execute(connection).await?;
+    /// Makes the settings of a session, or with `local` of a transaction that has its isolation level.
+    async fn set(&self, connection: &mut PgConnection, local: &str) -> Result<(), sqlx::Error> {
+        let mut set = Vec::new();
+        if let Some(limit) = self.settings.lock_timeout {
+            set.push(format!("set {local} lock_timeout = {}", limit.as_millis()));
+        }
+        if self.settings.lowers_isolation && local.is_empty() {
+            set.push("set default_transaction_isolation = 'read committed'".to_owned());
+        }
+        if !set.is_empty() {
+            sqlx::raw_sql(AssertSqlSafe(set.join("; "))).execute(connection).await?;
         }
         Ok(())
     }
@@ -172,7 +186,7 @@ impl ConnectionGroup {
             match tokio::time::timeout_at(deadline, self.connector.connect()).await {
                 Ok(Ok(mut connection)) => {
                     if !self.connector.shares_sessions() {
-                        self.limit_locks(&mut connection, "").await?;
+                        self.set(&mut connection, "").await?;
                     }
                     self.open.fetch_add(1, Ordering::Relaxed);
                     break connection;
@@ -192,8 +206,8 @@ impl ConnectionGroup {
         if opens {
             // A proxy gives each transaction a session of its own: so the call is one.
             let begun = async {
-                PgTransactionManager::begin(&mut connection, None).await?;
-                self.limit_locks(&mut connection, "local").await
+                PgTransactionManager::begin(&mut connection, Some(BEGIN.into_sql_str())).await?;
+                self.set(&mut connection, "local").await
             };
             let untested = Untested::new(&self.open);
             begun.await?;
@@ -215,7 +229,7 @@ impl ConnectionGroup {
     pub(super) fn state(&self) -> PoolState {
         let idle = lock(&self.idle).len();
         let open = self.open.load(Ordering::Relaxed);
-        PoolState { name: self.name, open, held: open.saturating_sub(idle) }
+        PoolState { name: self.name, open, held: open.saturating_sub(idle), size: self.size as usize }
     }
 
     /// From now on no connection is lent, and those that come back are closed.

@@ -48,7 +48,12 @@ pub(super) struct ServerInfo {
     pub(super) connection_limit: Option<u32>,
     /// The role's `idle_in_transaction_session_timeout`, if it has one.
     pub(super) idle_timeout: Option<Duration>,
+    /// Whether transactions are not `read committed` by default.
+    pub(super) isolates_more: bool,
 }
+
+/// Begins a transaction of the engine, whose statements are made for this level: on a higher one they fail for each other.
+pub(super) const BEGIN: &str = "begin isolation level read committed";
 
 /// The longest name of a session: Postgres cuts the rest.
 const SESSION_NAME: usize = 63;
@@ -190,7 +195,8 @@ impl Connector {
 pub(super) async fn server_info(connection: &mut PgConnection) -> Result<ServerInfo, StoreError> {
     let asked = "select current_setting('server_encoding'),
                         (select rolconnlimit::text from pg_catalog.pg_roles where rolname = current_user),
-                        (select setting from pg_catalog.pg_settings where name = 'idle_in_transaction_session_timeout')";
+                        (select setting from pg_catalog.pg_settings where name = 'idle_in_transaction_session_timeout'),
+                        current_setting('default_transaction_isolation')";
     let row = raw_sql(asked).fetch_one(connection).await?;
     let number =
         |column| Ok::<_, StoreError>(row.try_get::<Option<String>, _>(column)?.and_then(|it| it.parse::<i64>().ok()));
@@ -200,6 +206,7 @@ pub(super) async fn server_info(connection: &mut PgConnection) -> Result<ServerI
         // Zero is a limit, too.
         connection_limit: number(1)?.and_then(|it| u32::try_from(it).ok()),
         idle_timeout: positive(number(2)?).map(|it| Duration::from_millis(it.into())),
+        isolates_more: row.try_get::<String, _>(3)? != "read committed",
     })
 }
 

@@ -49,6 +49,9 @@ mod filtered_list;
 #[path = "../shared/fork_rows.rs"]
 #[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
 mod fork_rows;
+#[path = "../shared/gauges.rs"]
+#[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
+mod gauges;
 #[path = "../shared/histories.rs"]
 #[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
 mod histories;
@@ -90,12 +93,12 @@ use std::time::Duration;
 
 use futures_util::future::join4;
 use sqlx::postgres::PgTransactionManager;
-use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, SqlSafeStr};
 use sqlx_core::transaction::TransactionManager;
 
 use self::batch_sql::BatchStatements;
-use self::connections::{ConnectionGroup, LentConnection, run_call, statement_begins};
-use self::connector::{Connector, ServerInfo, server_info};
+use self::connections::{ConnectionGroup, LentConnection, SessionSettings, run_call, statement_begins};
+use self::connector::{BEGIN, Connector, ServerInfo, server_info};
 use self::dialect::{MIGRATIONS, MIGRATIONS_TABLE, Query, StoreTransaction};
 use self::schema::Schema;
 use crate::store::hints;
@@ -121,7 +124,7 @@ const ENGINE_IDLE_LIMIT: Duration = Duration::from_secs(10);
 
 statements_of_files! {
     belongings claim claim_limited commit commit_rows control enqueue enqueue_within events_and_streams executors
-    filtered_list fork_rows grants histories maintenance messages messaging migrate notify poll queues read schedules
+    filtered_list fork_rows gauges grants histories maintenance messages messaging migrate notify poll queues read schedules
     single_rows
     takeover transact versions workflow_changes
 }
@@ -171,10 +174,15 @@ impl PostgresStore {
         let settings = settings.limited_by(&server).map_err(cannot)?;
         let second = connector.detect_shared_sessions(&mut first).await.map_err(cannot)?;
         let sizes = if settings.for_client { GroupSizes::of_client } else { GroupSizes::of }(settings.connections);
-        let group = |name, size| ConnectionGroup::new(name, size, &connector, None, true);
-        let writing = ConnectionGroup::new("writing", 1, &connector, None, false);
-        let control = ConnectionGroup::new("leases", sizes.control, &connector, Some(LEASES_LOCK_TIMEOUT), false);
-        let work = group("work", sizes.work);
+        let group = |name, size, lock_timeout, tests_idle| {
+            // Users' transactions have the isolation level that the database is set to.
+            let lowers_isolation = server.isolates_more && name != TRANSACTIONS;
+            let settings = SessionSettings { lock_timeout, lowers_isolation };
+            ConnectionGroup::new(name, size, &connector, settings, tests_idle)
+        };
+        let writing = group("writing", 1, None, false);
+        let control = group("leases", sizes.control, Some(LEASES_LOCK_TIMEOUT), false);
+        let work = group("work", sizes.work, None, true);
         if let Some(second) = second {
             if settings.for_client { &work } else { &writing }.put(first).await.map_err(cannot)?;
             control.put(second).await.map_err(cannot)?;
@@ -186,7 +194,7 @@ impl PostgresStore {
             writing,
             control,
             work,
-            transactions: group("transactions", sizes.transactions),
+            transactions: group(TRANSACTIONS, sizes.transactions, None, true),
             has_listener: sizes.listener,
             settings,
             sql: Statements::new(&|text| schema.render(text)),
@@ -217,7 +225,7 @@ impl PostgresStore {
         if self.connector.shares_sessions() {
             return connection.begin().await; // the call is in a transaction, and this a part of it
         }
-        connection.begin_with(begin_with_limit("begin", ENGINE_IDLE_LIMIT)).await
+        connection.begin_with(begin_with_limit(BEGIN, ENGINE_IDLE_LIMIT)).await
     }
 
     /// Begins another transaction where the whole call is one: what the call did before is committed, or undone
@@ -231,7 +239,7 @@ impl PostgresStore {
         } else {
             PgTransactionManager::rollback(connection).await?;
         }
-        PgTransactionManager::begin(connection, None).await
+        PgTransactionManager::begin(connection, Some(BEGIN.into_sql_str())).await
     }
 
     /// The query as it is sent: a proxy that shares sessions would not find a prepared statement again.
@@ -301,7 +309,7 @@ impl PostgresStore {
     async fn lock_migrations(&self, transaction: &mut PgConnection) -> Result<(), StoreError> {
         let lock = "select pg_advisory_xact_lock(hashtextextended('durable: migrations of ' || $1, 0))";
         sqlx::query(lock).bind(self.schema.quoted()).execute(&mut *transaction).await?;
-        for statement in preparations(&self.schema) {
+        for statement in self.schema.preparations() {
             raw(self.render(&statement)).execute(&mut *transaction).await?;
         }
         for statement in self.schema.clock_statements() {
@@ -316,21 +324,6 @@ impl PostgresStore {
     }
 }
 
-/// The schema, and the table of applied migrations.
-fn preparations(schema: &Schema) -> [String; 2] {
-    [
-        format!("create schema if not exists {}", schema.quoted()),
-        format!(
-            "create table if not exists {MIGRATIONS_TABLE} (
-                    version     bigint primary key,
-                    description text   not null,
-                    checksum    bytea  not null,
-                    applied_at  bigint not null
-                )"
-        ),
-    ]
-}
-
 /// A script that does what [`Lifecycle::migrate`] does to a database without the schema.
 ///
 /// # Errors
@@ -339,7 +332,7 @@ pub(super) fn migration_script(url: &str, schema: &str) -> Result<String, StoreE
     Connector::new(url)?; // it connects to nothing, and refuses a URL that cannot be read
     let schema = Schema::new(schema)?;
     let blob = |checksum: &str| format!("decode('{checksum}', 'hex')");
-    let script = migrations::script(&MIGRATIONS, &preparations(&schema), MIGRATIONS_TABLE, blob);
+    let script = migrations::script(&MIGRATIONS, &schema.preparations(), MIGRATIONS_TABLE, blob);
     Ok(schema.render(&script).to_string())
 }
 
@@ -348,6 +341,9 @@ pub(super) fn migration_script(url: &str, schema: &str) -> Result<String, StoreE
 fn begin_with_limit(begin: &str, limit: Duration) -> AssertSqlSafe<String> {
     AssertSqlSafe(format!("{begin}; set local idle_in_transaction_session_timeout = {}", limit.as_millis()))
 }
+
+/// The name of the connections for users' transactions.
+const TRANSACTIONS: &str = "transactions";
 
 /// How many connections are for what.
 struct GroupSizes {
@@ -428,10 +424,6 @@ impl Lifecycle for PostgresStore {
 
     fn missing_migrations(&self) -> StoreFuture<'_, Vec<String>> {
         self.call(async move { self.missing_migrations_on(&mut *self.reading().await?).await })
-    }
-
-    fn schema_version(&self) -> i64 {
-        migrations::newest(&MIGRATIONS)
     }
 
     fn grant<'a>(&'a self, role: &'a str, access: RoleAccess) -> StoreFuture<'a, Vec<String>> {

@@ -136,7 +136,7 @@ sql_statements! {
          returning {}, c.parked",
         select("w", RunColumns::COLUMNS, &[
             ("input", "case when c.requeued is null then w.input else '' end"),
-            ("queue", "c.requeued")
+            ("queue", "case when c.parked then w.queue else c.requeued end")
         ]),
         known = is_known("w", 3),
         known_of_owner = is_known("i", 3),

@@ -4,7 +4,7 @@ use super::SqlStore;
 use crate::store::columns::{EventInfoRow, MessageInfoRow, StepRow, StreamItemInfoRow, select};
 use crate::store::decode::{by_position, decode};
 use crate::store::sql::sql_statements;
-use crate::store::{Listings, StoreFuture};
+use crate::store::{GaugeValues, Listings, StoreFuture};
 use crate::types::filter::Filter;
 use crate::types::listing::{EventInfo, MessageInfo, StepInfo, StreamItemInfo, WorkflowInfo};
 use crate::types::page::{GroupBy, Page, WorkflowCounts};
@@ -47,6 +47,10 @@ impl Listings for SqlStore {
 
     fn count<'a>(&'a self, filter: &'a Filter, group: GroupBy, most: u32) -> StoreFuture<'a, WorkflowCounts> {
         self.call(self.count_groups(filter, group, most))
+    }
+
+    fn gauges<'a>(&'a self, queues: &'a [String], most: u32) -> StoreFuture<'a, GaugeValues> {
+        self.call(self.read_gauges(queues, most))
     }
 
     fn show<'a>(&'a self, id: &'a str) -> StoreFuture<'a, Option<WorkflowInfo>> {

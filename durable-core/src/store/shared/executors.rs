@@ -52,10 +52,12 @@ sql_statements! {
     /// $1 known names.
     count_unknown = format!(
         "with recursive {ORPHANED}
-         select w.name, count(*) from durable.workflows w
-          where w.status = 'PENDING' and (w.executor is null or w.executor in (select executor from orphaned))
-            and not {} and w.queue is null
-          group by w.name order by w.name",
+         select it.name, count(*) from (
+             select w.name from durable.workflows w
+              where w.status = 'PENDING' and (w.executor is null or w.executor in (select executor from orphaned))
+                and not {} and w.queue is null
+              limit 20000) it
+          group by it.name order by it.name",
         is_known("w", 1)
     );
     /// $1 the executor; $2 known names; $3 queues; $4 whether delayed ones count.

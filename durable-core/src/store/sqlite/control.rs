@@ -17,7 +17,7 @@ sql_statements! {
              select key from durable.workflows where id = $1
              union
              select w.key from family f join durable.workflows w on w.parent = f.key where $2)
-         select w.key, w.id, w.status, w.executor, w.id = $1 as asked
+         select w.key, w.id, w.name, w.queue, w.status, w.executor, w.id = $1 as asked
            from durable.workflows w
           where w.key in (select key from family) and (w.status not in {TERMINAL} or w.id = $1)
           order by w.key"

@@ -51,6 +51,9 @@ mod filtered_list;
 #[path = "../shared/fork_rows.rs"]
 #[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
 mod fork_rows;
+#[path = "../shared/gauges.rs"]
+#[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
+mod gauges;
 #[path = "../shared/histories.rs"]
 #[allow(clippy::duplicate_mod, reason = "it is compiled once for each store")]
 mod histories;
@@ -132,7 +135,7 @@ pub(crate) struct SqliteStore {
 
 statements_of_files! {
     batch belongings claim claim_limited commit commit_rows control enqueue enqueue_within events_and_streams
-    executors filtered_list fork_rows histories maintenance messages messaging migrate notify poll queues read schedules
+    executors filtered_list fork_rows gauges histories maintenance messages messaging migrate notify poll queues read schedules
     single_rows takeover versions workflow_changes
 }
 
@@ -350,10 +353,6 @@ impl Lifecycle for SqliteStore {
         self.call(async move { self.missing_migrations_on(&mut *self.reading().await?).await })
     }
 
-    fn schema_version(&self) -> i64 {
-        migrations::newest(&MIGRATIONS)
-    }
-
     fn grant<'a>(&'a self, role: &'a str, access: RoleAccess) -> StoreFuture<'a, Vec<String>> {
         Box::pin(async move {
             let why = format!(
@@ -396,11 +395,11 @@ impl Lifecycle for SqliteStore {
     fn pools(&self) -> Vec<PoolState> {
         let writer = |name, writer: &WriterConnection| {
             let (open, held) = writer.state();
-            PoolState { name, open: open.into(), held: held.into() }
+            PoolState { name, open: open.into(), held: held.into(), size: 1 }
         };
         let readers = self.readers.as_ref().map(|it| {
             let open = it.size() as usize;
-            PoolState { name: "reading", open, held: open.saturating_sub(it.num_idle()) }
+            PoolState { name: "reading", open, held: open.saturating_sub(it.num_idle()), size: READERS as usize }
         });
         let writers = [writer("writing", &self.writer), writer("leases", &self.closing_writer)];
         writers.into_iter().chain(readers).collect()

@@ -77,7 +77,7 @@ sql_statements! {
          returning {}, status = 'PARKED' as parked",
         select("durable.workflows", RunColumns::COLUMNS, &[
             ("input", &format!("case when status = 'ENQUEUED' then '' else {INPUT} end")),
-            ("queue", "case when status = 'ENQUEUED' then queue end")
+            ("queue", "case when status in ('ENQUEUED', 'PARKED') then queue end")
         ]),
         name_and_version = name_and_version("w")
     );

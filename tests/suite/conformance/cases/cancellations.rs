@@ -13,7 +13,7 @@ use crate::support::store_rows::{
 };
 
 fn stopped(id: &str, executor: Option<ExecutorKey>) -> CancelledRun {
-    CancelledRun { id: id.to_owned(), executor }
+    CancelledRun { id: id.to_owned(), name: "checkout".to_owned(), queue: None, executor }
 }
 
 pub(crate) async fn cancelling_children_reaches_all_unfinished_descendants(StoreDatabase { store, .. }: StoreDatabase) {

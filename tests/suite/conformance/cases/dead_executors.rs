@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use durable_core::Status;
 use durable_core::store::{
-    Fence, Finish, KnownWorkflow, NewWorkflow, QueueChange, ReleaseRequest, StoredLimits, TakeoverRequest, Timestamp,
-    Verdict, WorkFound, WorkQuery,
+    Fence, Finish, KnownWorkflow, NewWorkflow, ParkedRun, QueueChange, ReleaseRequest, StoredLimits, TakeoverRequest,
+    Timestamp, Verdict, WorkFound, WorkQuery,
 };
 
 use crate::support::store_database::StoreDatabase;
@@ -14,6 +14,10 @@ use crate::support::store_rows::{
     begin, cancel, commit, ends, fence_out, finish, known, record, records, register_executor, start_running, status,
     success, takeover_request, workflow,
 };
+
+fn parked(id: &str) -> ParkedRun {
+    ParkedRun { id: id.to_owned(), name: "checkout".to_owned(), queue: None }
+}
 
 pub(crate) async fn workflows_of_a_dead_executor_are_taken_over_and_counted_as_recovered(
     StoreDatabase { store, .. }: StoreDatabase,
@@ -70,7 +74,7 @@ pub(crate) async fn taking_over_from_a_process_that_was_alive_is_not_a_recovery(
     let never = TakeoverRequest { known: known("checkout", 0), ..takeover_request(heir, 10) };
     let taken = store.take_over(&never).await.unwrap();
     assert_eq!(taken.runs.iter().map(|it| (&*it.id, it.attempt, it.recoveries)).collect::<Vec<_>>(), [("w", 2, 0)]);
-    assert_eq!(taken.parked, ["v"], "this one has crashed");
+    assert_eq!(taken.parked, [parked("v")], "this one has crashed");
 }
 
 pub(crate) async fn workflows_of_live_executors_are_not_taken_over(StoreDatabase { store, .. }: StoreDatabase) {
@@ -140,7 +144,7 @@ pub(crate) async fn a_workflow_over_its_recovery_limit_is_parked(StoreDatabase {
             assert_eq!((adopted.runs[0].recoveries, adopted.parked.len()), (recovery, 0));
         } else {
             assert!(adopted.runs.is_empty());
-            assert_eq!(adopted.parked, ["w"]);
+            assert_eq!(adopted.parked, [parked("w")]);
         }
     }
     let info = store.show("w").await.unwrap().expect("it was begun");

@@ -1,0 +1,60 @@
+//! Fills a database with workflows that ended long ago, and with workflows that wait.
+
+use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
+
+/// The key of the first workflow; each other one is a second later.
+const FIRST: &str = "((cast(1700000000 as bigint) + n) * 1000000 - 1577836800000000) * 1024";
+const TIME: &str = "(cast(1700000000 as bigint) + n) * 1000000";
+const FUTURE: i64 = 32_000_000_000_000_000;
+
+/// Adds `ended` workflows with two records each, and `waiting` ones that are DELAYED for centuries.
+pub(crate) async fn fill(url: &str, schema: &str, ended: u64, waiting: u64) {
+    let postgres = url.starts_with("postgres");
+    let table = |name: &str| if postgres { format!("{schema}.{name}") } else { format!("durable_{name}") };
+    let numbers = |from: u64, to: u64| {
+        if postgres {
+            format!("(select generate_series({from}, {to}) as n) numbers")
+        } else {
+            format!(
+                "(with recursive numbers (n) as (select {from} union all select n + 1 from numbers where n < {to}) select n from numbers)"
+            )
+        }
+    };
+    let workflows = table("workflows");
+    let mut statements = vec![
+        format!(
+            "insert into {workflows}
+                 (key, id, name, status, attempt, created_at, started_at, completed_at, input, output)
+             select {FIRST}, 'ended-' || n, 'old', 'SUCCESS', 1, {TIME}, {TIME}, {TIME} + 1000000, '{{}}', '1'
+               from {}",
+            numbers(1, ended)
+        ),
+        format!(
+            "insert into {workflows}
+                 (key, id, name, status, attempt, created_at, queue, due_at, input)
+             select {FIRST}, 'waiting-' || n, 'load', 'DELAYED', 0, {TIME}, 'durable', {FUTURE}, '{{}}'
+               from {}",
+            numbers(ended + 1, ended + waiting)
+        ),
+    ];
+    for position in [1, 2] {
+        statements.push(format!(
+            "insert into {} (workflow, branch, position, kind, name, attempts, started_at, completed_at, output)
+             select {FIRST}, '', {position}, 'step', 'small', 1, {TIME}, {TIME}, '1'
+               from {}",
+            table("steps"),
+            numbers(1, ended)
+        ));
+    }
+    statements.push(if postgres { format!("analyze {workflows}") } else { "analyze".to_owned() });
+    for statement in statements {
+        let statement = sqlx::raw_sql(AssertSqlSafe(statement));
+        if postgres {
+            let mut connection = PgConnection::connect(url).await.expect("the server answers");
+            statement.execute(&mut connection).await.expect("the rows can be added");
+        } else {
+            let mut connection = SqliteConnection::connect(url).await.expect("the file is there");
+            statement.execute(&mut connection).await.expect("the rows can be added");
+        }
+    }
+}

@@ -144,6 +144,7 @@ async fn main() -> Result<()> {
         .route("/workflows/{id}", get(show))
         .route("/workflows/{id}/result", get(result))
         .nest("/durable", dashboard(&app))
+        .merge(durable::axum::metrics(&app)) // /metrics
         .merge(durable::axum::routes(&app)); // /ready and /live
     let port = std::env::var("PORT").unwrap_or_else(|_| "8000".to_owned());
     let listener = TcpListener::bind(format!("0.0.0.0:{port}")).await?;

@@ -36,6 +36,9 @@ pub trait Maintenance: Send + Sync + Debug {
     /// each of the two at most 20,000 workflows are counted.
     fn waiting_work(&self) -> StoreFuture<'_, Vec<WaitingWork>>;
 
+    /// The number of the newest migration of this release.
+    fn schema_version(&self) -> i64;
+
     /// What each executor that lives has registered as what it takes.
     fn taken_work(&self) -> StoreFuture<'_, Vec<Option<String>>>;
 

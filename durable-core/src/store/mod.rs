@@ -414,9 +414,6 @@ pub trait Lifecycle: Send + Sync + Debug {
     /// [`StoreErrorKind::Foreign`] when the database was migrated by a newer release or another build.
     fn missing_migrations(&self) -> StoreFuture<'_, Vec<String>>;
 
-    /// The number of the newest migration of this release.
-    fn schema_version(&self) -> i64;
-
     /// Gives a role of the database the privileges that it needs, and returns the statements that did it.
     ///
     /// # Errors

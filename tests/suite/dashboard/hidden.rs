@@ -18,8 +18,7 @@ const SECRET: &str = "4111-canary-1111";
 
 #[step(retries = 1, backoff = "1ms")]
 async fn charge(card: String) -> Result<Value> {
-    static FAILED: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
-    if !FAILED.swap(true, std::sync::atomic::Ordering::Relaxed) {
+    if durable::step_status().is_some_and(|it| it.attempt == 1) {
         return Err(Error::msg(format!("declined: {card}")));
     }
     Ok(json!({ "card": card, "paid": true }))

@@ -259,6 +259,10 @@ impl Maintenance for FaultyStore {
         cancel_all(reason: &'a str) -> u64;
         reset(keep: ExecutorKey) -> ();
     }
+
+    fn schema_version(&self) -> i64 {
+        self.inner.schema_version()
+    }
 }
 
 impl Messaging for FaultyStore {
@@ -306,10 +310,6 @@ impl Lifecycle for FaultyStore {
 
     fn calls_in_flight(&self) -> usize {
         self.inner.calls_in_flight()
-    }
-
-    fn schema_version(&self) -> i64 {
-        self.inner.schema_version()
     }
 
     fn location(&self) -> Location {

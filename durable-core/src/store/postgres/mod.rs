@@ -309,7 +309,7 @@ impl PostgresStore {
     async fn lock_migrations(&self, transaction: &mut PgConnection) -> Result<(), StoreError> {
         let lock = "select pg_advisory_xact_lock(hashtextextended('durable: migrations of ' || $1, 0))";
         sqlx::query(lock).bind(self.schema.quoted()).execute(&mut *transaction).await?;
-        for statement in preparations(&self.schema) {
+        for statement in self.schema.preparations() {
             raw(self.render(&statement)).execute(&mut *transaction).await?;
         }
         for statement in self.schema.clock_statements() {
@@ -324,21 +324,6 @@ impl PostgresStore {
     }
 }
 
-/// The schema, and the table of applied migrations.
-fn preparations(schema: &Schema) -> [String; 2] {
-    [
-        format!("create schema if not exists {}", schema.quoted()),
-        format!(
-            "create table if not exists {MIGRATIONS_TABLE} (
-                    version     bigint primary key,
-                    description text   not null,
-                    checksum    bytea  not null,
-                    applied_at  bigint not null
-                )"
-        ),
-    ]
-}
-
 /// A script that does what [`Lifecycle::migrate`] does to a database without the schema.
 ///
 /// # Errors
@@ -347,7 +332,7 @@ pub(super) fn migration_script(url: &str, schema: &str) -> Result<String, StoreE
     Connector::new(url)?; // it connects to nothing, and refuses a URL that cannot be read
     let schema = Schema::new(schema)?;
     let blob = |checksum: &str| format!("decode('{checksum}', 'hex')");
-    let script = migrations::script(&MIGRATIONS, &preparations(&schema), MIGRATIONS_TABLE, blob);
+    let script = migrations::script(&MIGRATIONS, &schema.preparations(), MIGRATIONS_TABLE, blob);
     Ok(schema.render(&script).to_string())
 }
 
@@ -439,10 +424,6 @@ impl Lifecycle for PostgresStore {
 
     fn missing_migrations(&self) -> StoreFuture<'_, Vec<String>> {
         self.call(async move { self.missing_migrations_on(&mut *self.reading().await?).await })
-    }
-
-    fn schema_version(&self) -> i64 {
-        migrations::newest(&MIGRATIONS)
     }
 
     fn grant<'a>(&'a self, role: &'a str, access: RoleAccess) -> StoreFuture<'a, Vec<String>> {

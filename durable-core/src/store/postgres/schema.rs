@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use super::dialect::MIGRATIONS_TABLE;
 use crate::store::{StoreError, StoreErrorKind};
 
 /// The clock of a schema that belongs to a test: ahead of the server's, or stopped.
@@ -29,6 +30,21 @@ pub(super) struct Schema {
 }
 
 impl Schema {
+    /// What makes the schema, and the table of applied migrations.
+    pub(super) fn preparations(&self) -> [String; 2] {
+        [
+            format!("create schema if not exists {}", self.quoted()),
+            format!(
+                "create table if not exists {MIGRATIONS_TABLE} (
+                    version     bigint primary key,
+                    description text   not null,
+                    checksum    bytea  not null,
+                    applied_at  bigint not null
+                )"
+            ),
+        ]
+    }
+
     /// # Errors
     /// [`StoreErrorKind::Refused`] for a name that Postgres would cut off or refuse.
     pub(super) fn new(name: &str) -> Result<Self, StoreError> {

@@ -7,11 +7,12 @@ use sqlx::Row;
 
 use super::SqlStore;
 use super::dialect::{
-    AND_CLOCK, Connection, ESTIMATE, FROM_CLOCK, FURTHER_BELONGING, LOCK_ROWS, belongs_to, empty_tables, is_in, list,
-    now, planned_each_time,
+    AND_CLOCK, Connection, ESTIMATE, FROM_CLOCK, FURTHER_BELONGING, LOCK_ROWS, MIGRATIONS, belongs_to, empty_tables,
+    is_in, list, now, planned_each_time,
 };
 use super::workflow_changes::BELONGING;
 use crate::store::decode::status;
+use crate::store::migrations::newest;
 use crate::store::rows_by_kind::TERMINAL;
 use crate::store::sql::sql_statements;
 use crate::store::{DeletedWorkflow, EndCursor, EndedWorkflow, Maintenance, StoreError, StoreFuture, WaitingWork};
@@ -226,6 +227,10 @@ impl Maintenance for SqlStore {
             };
             rows.iter().map(waiting).collect()
         })
+    }
+
+    fn schema_version(&self) -> i64 {
+        newest(&MIGRATIONS)
     }
 
     fn taken_work(&self) -> StoreFuture<'_, Vec<Option<String>>> {

@@ -353,10 +353,6 @@ impl Lifecycle for SqliteStore {
         self.call(async move { self.missing_migrations_on(&mut *self.reading().await?).await })
     }
 
-    fn schema_version(&self) -> i64 {
-        migrations::newest(&MIGRATIONS)
-    }
-
     fn grant<'a>(&'a self, role: &'a str, access: RoleAccess) -> StoreFuture<'a, Vec<String>> {
         Box::pin(async move {
             let why = format!(

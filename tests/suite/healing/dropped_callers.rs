@@ -10,6 +10,7 @@ use crate::support::{
 };
 
 database_tests! {
+    a_start_returns_after_its_commit,
     a_start_whose_caller_is_gone_runs,
     starts_that_are_dropped_at_random_moments_run_or_were_never_begun,
     a_child_whose_start_lost_a_select_runs,
@@ -41,6 +42,25 @@ async fn all_succeed(app: &Durable) {
         all.iter().all(|it| it.status == Status::Success)
     })
     .await;
+}
+
+#[queue]
+static CONFIRMED: Queue = Queue::new("healing-confirmed");
+
+async fn a_start_returns_after_its_commit(database: &TestDatabase) {
+    let (app, faulty) = faulty(database).await;
+    for (id, queued, held) in [("direct", false, 1), ("queued", true, 2)] {
+        faulty.hold_next("commit", HoldAt::Before);
+        let call = adds_two(1).id(id);
+        let call = if queued { call.queue(&CONFIRMED) } else { call };
+        let mut started = app.spawn_scoped(call.start());
+        faulty.wait_for_held_calls(held).await;
+        let early = tokio::time::timeout(Duration::from_millis(100), &mut started).await;
+        assert!(early.is_err(), "{id}: nothing is stored yet, and a crash would lose it");
+        faulty.release_held_call();
+        assert_eq!(started.await.unwrap().unwrap().await.unwrap(), 3);
+    }
+    app.shutdown().await;
 }
 
 async fn a_start_whose_caller_is_gone_runs(database: &TestDatabase) {

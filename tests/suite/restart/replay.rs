@@ -13,6 +13,7 @@ database_tests! {
     an_unreadable_record_parks_the_workflow_with_its_position,
     the_first_record_for_a_position_wins,
     a_refused_start_is_refused_again_on_replay,
+    ten_thousand_recorded_steps_are_replayed_and_none_runs_again,
 }
 
 /// The keys of workflows that run the code of the next release.
@@ -148,5 +149,43 @@ async fn a_refused_start_is_refused_again_on_replay(database: &TestDatabase) {
     let text = app.retrieve_workflow::<String>("w").await.unwrap().await.unwrap();
     assert_eq!(text.matches("belongs to a workflow `owns_the_id` already").count(), 2, "{text}");
     assert_eq!(app.store().event_history("w", "before").await.unwrap().len(), 1, "it was shown once");
+    app.shutdown().await;
+}
+
+const MANY: u32 = 10_000;
+
+#[step]
+async fn number(key: &str, it: u32) -> u32 {
+    count(format!("{key} number"));
+    it
+}
+
+#[workflow]
+async fn sums_many(key: String) -> Result<u32> {
+    let mut sum = hold(&key).await;
+    for it in 1..=MANY {
+        sum += number(&key, it).await;
+    }
+    Ok(sum)
+}
+
+async fn ten_thousand_recorded_steps_are_replayed_and_none_runs_again(database: &TestDatabase) {
+    let key = fresh("many");
+    let app = database.launch().await;
+    app.scope(async { sums_many(key.clone()).id("w").start().await.unwrap() }).await;
+    arrived(&key, 1).await;
+    database.crash(app).await;
+    // As if they had run: recording so many one by one would take long.
+    let records = format!(
+        "insert into durable.steps (workflow, branch, position, kind, name, attempts, started_at, completed_at, output)
+         with recursive numbers (n) as (select 1 union all select n + 1 from numbers where n < {MANY})
+         select w.key, '', n + 1, 'step', 'number', 1, 1, 1, cast(n as text) from durable.workflows w cross join numbers"
+    );
+    database.direct_connection().await.execute(&records).await;
+
+    let app = database.launch().await;
+    gate(&key).add_permits(2);
+    let sum = app.retrieve_workflow::<u32>("w").await.unwrap().await.unwrap();
+    assert_eq!((sum, counted(&format!("{key} number"))), (1 + MANY * (MANY + 1) / 2, 0));
     app.shutdown().await;
 }

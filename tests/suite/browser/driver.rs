@@ -1,12 +1,13 @@
 //! A headless Chromium, through its WebDriver.
 
 use std::fmt::Write as _;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use axum::http::Method;
+use fantoccini::error::NewSessionError;
 use fantoccini::wd::WebDriverCompatibleCommand;
 use fantoccini::{Client, ClientBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -45,6 +46,8 @@ pub(super) struct Browser {
 struct Driver {
     process: Child,
     port: u16,
+    /// Kept open, because what it writes has to go somewhere.
+    _output: BufReader<ChildStdout>,
 }
 
 impl Driver {
@@ -52,14 +55,31 @@ impl Driver {
         let mut command = Command::new("chromedriver");
         command.arg("--port=0").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
         let mut process = command.spawn().expect("chromedriver was found by the build");
-        let output = BufReader::new(process.stdout.take().expect("it is piped"));
+        let mut output = BufReader::new(process.stdout.take().expect("it is piped"));
         // "ChromeDriver was started successfully on port 41523."
         let port = output
+            .by_ref()
             .lines()
             .map_while(Result::ok)
             .find_map(|line| line.split_once("successfully on port ")?.1.trim_end_matches('.').parse().ok());
-        Self { process, port: port.expect("chromedriver writes its port") }
+        Self { process, port: port.expect("chromedriver writes its port"), _output: output }
     }
+}
+
+async fn started() -> Result<(Client, Driver, tempfile::TempDir), NewSessionError> {
+    let profile = tempfile::tempdir().expect("the directory for temporary files is writable");
+    let driver = tokio::task::spawn_blocking(Driver::start).await.unwrap();
+    let mut arguments: Vec<_> = ARGUMENTS.iter().map(|it| (*it).to_owned()).collect();
+    arguments.push(format!("--user-data-dir={}", profile.path().display()));
+    let capabilities = json!({
+        "goog:chromeOptions": { "args": arguments },
+        "goog:loggingPrefs": { "browser": "ALL" },
+    });
+    let Value::Object(capabilities) = capabilities else { unreachable!("it is written as an object") };
+    let mut builder = ClientBuilder::new(HttpConnector::new());
+    let address = format!("http://127.0.0.1:{}", driver.port);
+    let client = builder.capabilities(capabilities).connect(&address).await?;
+    Ok((client, driver, profile))
 }
 
 impl Drop for Driver {
@@ -75,18 +95,15 @@ impl Drop for Driver {
 impl Browser {
     pub(super) async fn open() -> Self {
         let turn = TURN.lock().await;
-        let profile = tempfile::tempdir().expect("the directory for temporary files is writable");
-        let driver = tokio::task::spawn_blocking(Driver::start).await.unwrap();
-        let mut arguments: Vec<_> = ARGUMENTS.iter().map(|it| (*it).to_owned()).collect();
-        arguments.push(format!("--user-data-dir={}", profile.path().display()));
-        let capabilities = json!({
-            "goog:chromeOptions": { "args": arguments },
-            "goog:loggingPrefs": { "browser": "ALL" },
-        });
-        let Value::Object(capabilities) = capabilities else { unreachable!("it is written as an object") };
-        let mut builder = ClientBuilder::new(HttpConnector::new());
-        let address = format!("http://127.0.0.1:{}", driver.port);
-        let client = builder.capabilities(capabilities).connect(&address).await.expect("Chromium starts");
+        let mut attempts = 0;
+        // A busy machine may take longer than the driver waits for the browser.
+        let (client, driver, profile) = loop {
+            attempts += 1;
+            match started().await {
+                Ok(started) => break started,
+                Err(error) => assert!(attempts < 3, "Chromium does not start: {error}"),
+            }
+        };
         let browser = Self { client, _driver: driver, _profile: profile, _turn: turn };
         browser.resize(1280, 900).await;
         browser
@@ -94,6 +111,8 @@ impl Browser {
 
     pub(super) async fn goto(&self, url: &str) {
         self.client.goto(url).await.unwrap();
+        // The part behind `#` alone loads nothing: a reload begins as a new visitor does.
+        self.client.refresh().await.unwrap();
     }
 
     /// The result of a script: the body of a function, whose arguments are in `arguments`.
@@ -106,7 +125,7 @@ impl Browser {
         let script = format!("return Boolean({expression})");
         let holds = async || self.run(&script, vec![]).await == true;
         let shown = async || self.text().await;
-        let waited = tokio::time::timeout(std::time::Duration::from_mins(1), until(what, holds)).await;
+        let waited = tokio::time::timeout(std::time::Duration::from_secs(110), until(what, holds)).await;
         if waited.is_err() {
             self.screenshot("waited-in-vain").await;
             panic!("waited in vain until {what}; the page shows:\n{}", shown().await);
@@ -133,8 +152,8 @@ impl Browser {
              .find(it => name(it) === {} && it.checkVisibility() && !it.disabled); }})()",
             json!(label)
         );
-        self.until(&format!("there is a button {label:?}"), &find).await;
-        self.run(&format!("{find}.click()"), vec![]).await;
+        let click = format!("(it => it && (it.click(), true))({find})");
+        self.until(&format!("there is a button {label:?}"), &click).await;
     }
 
     /// Sets a field of the open dialog.

@@ -37,8 +37,6 @@ impl Site {
     /// Opens a page, and waits until it has loaded what it shows.
     pub(super) async fn open(&self, browser: &Browser, page: &str) {
         browser.goto(&format!("{}/ui#/{page}", self.address)).await;
-        // The part behind `#` alone does not load anything: a reload begins as a new visitor does.
-        browser.run("location.reload()", vec![]).await;
         browser.until("the page has loaded", LOADED).await;
     }
 }

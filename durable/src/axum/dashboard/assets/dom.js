@@ -54,7 +54,7 @@ function append(element, children) {
 /**
  * An HTML element: `h("p.small.muted", { id: "x" }, "text")`. `on` has handlers by event, `key` names it among its siblings, `style` has CSS properties.
  * @param {string} tag
- * @param {Record<string, any> | null} [props]
+ * @param {Record<string, any> | null | false} [props]
  * @param {...Child} children
  * @returns {any}
  */
@@ -63,7 +63,7 @@ export function h(tag, props, ...children) {
 	const element = document.createElement(name);
 	if (classes.length) element.className = classes.join(" ");
 	if (name === "button") element.setAttribute("type", "button"); // and not the one that sends a form
-	return fill(element, props ?? {}, children);
+	return fill(element, props || {}, children);
 }
 
 /**

@@ -20,7 +20,9 @@ fn each_target_of_the_fuzzer_holds_on_its_corpus() {
     for (target, _) in TARGETS {
         let corpus = corpus(target);
         assert!(!corpus.is_empty(), "{target} has no corpus");
-        corpus.iter().for_each(|input| run(target, input));
+        for input in &corpus {
+            run(target, input);
+        }
     }
 }
 

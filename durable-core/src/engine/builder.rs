@@ -17,7 +17,8 @@ use crate::types::error::Result;
 use crate::types::error::config_error;
 use crate::types::id::check_id;
 use crate::types::retention::Retention;
-use crate::types::trace_context::{TraceContext, TraceSettings};
+use crate::types::trace_context::TraceContext;
+use crate::types::trace_settings::TraceSettings;
 use crate::types::version_policy::VersionPolicy;
 
 /// The environment variable that names the database.

@@ -43,7 +43,7 @@ use crate::types::error::{Error, ErrorKind};
 use crate::types::id::KeyMaker;
 use crate::types::retention::Retention;
 use crate::types::sync::{Mutex, lock};
-use crate::types::trace_context::TraceSettings;
+use crate::types::trace_settings::TraceSettings;
 use crate::types::version_policy::{DeployReport, VersionPolicy};
 use crate::wait::shutdown_phase::ShutdownSignal;
 use crate::wait::timers::Timers;

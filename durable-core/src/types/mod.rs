@@ -33,4 +33,5 @@ pub(crate) mod sync;
 )]
 pub(crate) mod time;
 pub(crate) mod trace_context;
+pub(crate) mod trace_settings;
 pub(crate) mod version_policy;

@@ -1,7 +1,6 @@
 //! How spans carry the trace that they belong to. The engine itself knows spans of `tracing` only.
 
 use std::fmt::Debug;
-use std::sync::Arc;
 
 use tracing::Span;
 
@@ -51,24 +50,5 @@ pub trait TraceContext: Debug + Send + Sync + 'static {
     /// Notes that what a span covers failed, and why.
     fn fail(&self, span: &Span, why: &str) {
         let _ = (span, why);
-    }
-}
-
-/// What an engine does about traces.
-#[derive(Debug, Clone)]
-pub(crate) struct TraceSettings {
-    /// How spans carry the trace that they belong to; `None` if they belong to none.
-    pub(crate) context: Option<Arc<dyn TraceContext>>,
-    /// Whether what a body logs while it replays is logged again.
-    pub(crate) log_replays: bool,
-}
-
-impl Default for TraceSettings {
-    fn default() -> Self {
-        #[cfg(feature = "opentelemetry")]
-        let context = Some(Arc::new(crate::types::opentelemetry_context::OpenTelemetryContext) as _);
-        #[cfg(not(feature = "opentelemetry"))]
-        let context = None;
-        Self { context, log_replays: false }
     }
 }

@@ -56,7 +56,7 @@ impl MetricsRoute {
     ///
     /// # Example
     ///
-    /// ```
+    /// ```standalone_crate
     /// # #[tokio::main]
     /// # async fn main() -> durable::Result<()> {
     /// # let folder = std::env::temp_dir().join(format!("durable-rendered-by-{}", std::process::id()));

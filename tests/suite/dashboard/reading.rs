@@ -106,7 +106,10 @@ async fn a_workflow_is_shown_with_all_that_belongs_to_it(app: TestApp) {
     let kinds: Vec<_> = steps["items"].as_array().unwrap().iter().map(|it| it["kind"].as_str().unwrap()).collect();
     assert!(kinds.contains(&"recv"), "{kinds:?}");
     assert_eq!(steps["total"], kinds.len());
-    assert!(steps["items"][0].get("output").is_none());
+    let has_payload = |it: &serde_json::Value| {
+        !["sleep", "deadline"].contains(&it["kind"].as_str().unwrap()) && !it["output"].is_null()
+    };
+    assert!(!steps["items"].as_array().unwrap().iter().any(has_payload), "payloads come when they are asked for");
     let first = server.get(&format!("workflow/steps?{id}&limit=1&payloads=true")).await;
     assert_eq!(first["next"], "1", "a page ends with a position");
     let others = server.get(&format!("workflow/steps?{id}&after=1")).await;

@@ -106,7 +106,7 @@ pub mod testing;
 pub use self::test_app::TestApp;
 
 /// What most programs need: `use durable::prelude::*;`. It is the same with every set of features, apart from the trait
-/// with the options of [`axum::dashboard`](crate::axum::dashboard()).
+/// with the options of `axum::dashboard`.
 pub mod prelude {
     pub use std::time::Duration;
 

@@ -102,7 +102,9 @@ fn trees(spans: &[Span]) -> Vec<String> {
             of_trace.iter().filter(|it| !it.parent_span_id.is_empty() && !is_here(&it.parent_span_id)).collect();
         if !lost.is_empty() {
             text.push_str("(lost)\n");
-            lost.iter().for_each(|span| write_tree(&mut text, span, &of_trace, 1));
+            for span in lost {
+                write_tree(&mut text, span, &of_trace, 1);
+            }
         }
         text
     };

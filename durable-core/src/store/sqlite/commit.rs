@@ -9,7 +9,7 @@ use crate::store::rows_by_kind::{BatchRows, same_for_all};
 use crate::store::sql::sql_statements;
 use crate::store::sqlite::SqliteStore;
 use crate::store::sqlite::dialect::LARGE_INPUT;
-use crate::store::sqlite::nul::refuse_nul;
+use crate::store::sqlite::nul_check::refuse_nul;
 use crate::store::store_error::is_clash;
 use crate::store::{Commit, Entry, Fence, NewWorkflow, StoreError, StoreFuture, Verdict};
 use crate::types::keys::WorkflowKey;

@@ -6,7 +6,7 @@ use super::enqueue::{bind_debounced, bind_queued, debouncing, enqueueing};
 use crate::store::enqueue_rows::{QueuedRow, StartedRow, disappeared, without_queue};
 use crate::store::sql::sql_statements;
 use crate::store::sqlite::SqliteStore;
-use crate::store::sqlite::nul::refuse_nul_in_workflow;
+use crate::store::sqlite::nul_check::refuse_nul_in_workflow;
 use crate::store::{NewWorkflow, StoreError};
 
 sql_statements! {

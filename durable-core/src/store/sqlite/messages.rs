@@ -10,7 +10,7 @@ use crate::store::rows_by_kind::{TERMINAL, numbers};
 use crate::store::sql::sql_statements;
 use crate::store::sqlite::SqliteStore;
 use crate::store::sqlite::dialect::{FENCE_HOLDS, Query, bind_row, list, parameters};
-use crate::store::sqlite::nul::refuse_nul_in_message;
+use crate::store::sqlite::nul_check::refuse_nul_in_message;
 use crate::store::{Fence, NewMessage, OutboxConnection, StoreError, StoreErrorKind, Verdict};
 use crate::types::keys::MessageKey;
 use crate::types::time::Timestamp;

@@ -15,7 +15,7 @@ mod enqueue_within;
 mod file_identity;
 mod messages;
 mod notify;
-mod nul;
+mod nul_check;
 mod poll;
 #[cfg(test)]
 mod statement_snapshots;

@@ -97,6 +97,8 @@ mod branches;
 pub mod cli;
 #[cfg(feature = "dashboard")]
 mod conditions;
+#[cfg(feature = "dashboard")]
+mod error_scope;
 #[cfg(feature = "metrics")]
 pub mod metrics;
 mod test_app;

@@ -23,11 +23,11 @@ type Render = Arc<dyn Fn() -> String + Send + Sync>;
 ///
 /// It installs the recorder of [`Prometheus`]. To count also what the launch recovers, call [`Prometheus::install`] before
 /// the launch. If the program has installed a recorder of its own, that one stays; give its text with
-/// [`rendered_by`](MetricsRoute::rendered_by), or the route responds 501 and says so.
+/// [`rendered_by`](MetricsRoute::rendered_by), or the route responds 501 with the reason.
 ///
 /// Each scrape reads the gauges from the database, unless that was done in the last 5 s; without scrapes nothing is read.
-/// Whoever can reach the route reads the names of workflows and queues: put a layer in front of it, or serve it on a
-/// listener of its own, where that matters.
+/// The response has the names of workflows and queues in it. Where these are not public, put a layer in front of the
+/// route, or serve it on a listener of its own.
 ///
 /// # Example
 ///

@@ -12,7 +12,8 @@ use super::exit::{Exit, Failure, Result};
 use super::output::print_line;
 use super::session::Session;
 use crate::conditions::{KEYS, with_condition};
-use crate::{Bulk, BulkCall, Client, Error, ErrorKind, Filter, GroupBy};
+use crate::error_scope::is_about_one;
+use crate::{Bulk, BulkCall, Client, Error, Filter, GroupBy};
 
 /// How many workflows are read at once.
 const PAGE: u32 = 200;
@@ -180,14 +181,6 @@ impl Selection {
             None => Ok(()),
         }
     }
-}
-
-/// Whether an error says something about one workflow, and the next one may succeed.
-fn is_about_one(error: &Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::NotFound | ErrorKind::Refused | ErrorKind::Duplicate | ErrorKind::Ended | ErrorKind::InvalidId
-    )
 }
 
 /// A progress bar, if the output is a terminal.

@@ -1,4 +1,4 @@
-//! What the pages look like, for everybody: narrow and wide, dark and light, with a screen reader.
+//! What the pages look like: narrow and wide, dark and light, and to a screen reader.
 
 use durable::axum::Access;
 use serde_json::Value;

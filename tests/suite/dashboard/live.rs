@@ -37,14 +37,14 @@ async fn changes_are_told_as_they_happen(app: TestApp) {
     let hello = events.named("hello").await;
     assert_shape("LiveHello", &hello.data);
     let handle = lively(1).id("lively-1").start().await.unwrap();
-    events.told_of("lively-1", "PENDING").await;
+    events.reports("lively-1", "PENDING").await;
     app.send("lively-1", "go", &2).await.unwrap();
     assert_eq!(handle.result().await.unwrap(), 3);
-    events.told_of("lively-1", "SUCCESS").await;
+    events.reports("lively-1", "SUCCESS").await;
 
     let handle = lively(2).id("lively-2").start().await.unwrap();
     let mut of_one = Events::open(&server, "?watch=lively-2", None).await;
-    events.told_of("lively-2", "PENDING").await;
+    events.reports("lively-2", "PENDING").await;
     until("what it has is known", async || {
         app.send("lively-2", "other", &1).await.unwrap();
         let event = of_one.named("watched").await;
@@ -54,7 +54,7 @@ async fn changes_are_told_as_they_happen(app: TestApp) {
     .await;
     app.send("lively-2", "go", &2).await.unwrap();
     handle.result().await.unwrap();
-    until("its end is told", async || of_one.named("watched").await.data["status"] == "SUCCESS").await;
+    until("its end is sent", async || of_one.named("watched").await.data["status"] == "SUCCESS").await;
 }
 
 async fn a_viewer_that_comes_back_gets_what_it_has_missed(app: TestApp) {
@@ -62,18 +62,18 @@ async fn a_viewer_that_comes_back_gets_what_it_has_missed(app: TestApp) {
     let mut stays = Events::open(&server, "", None).await;
     let mut leaves = Events::open(&server, "", None).await;
     lively(1).id("lively-first").start().await.unwrap();
-    leaves.told_of("lively-first", "PENDING").await;
-    stays.told_of("lively-first", "PENDING").await;
+    leaves.reports("lively-first", "PENDING").await;
+    stays.reports("lively-first", "PENDING").await;
     drop(leaves);
     lively(1).id("lively-missed").start().await.unwrap();
     let last = stays.named("changes").await; // the one before, or that of the missed one
     let before = format!("{}.0", last.id.rsplit_once('.').unwrap().0);
     if !last.data.to_string().contains("lively-missed") {
-        stays.told_of("lively-missed", "PENDING").await;
+        stays.reports("lively-missed", "PENDING").await;
     }
     let mut back = Events::open(&server, "", Some(&before)).await;
     assert_eq!(back.named("hello").await.data["resumed"], true);
-    back.told_of("lively-missed", "PENDING").await;
+    back.reports("lively-missed", "PENDING").await;
     let mut stranger = Events::open(&server, "", Some("another-process.3")).await;
     assert_eq!(stranger.named("hello").await.data["resumed"], false, "it has to read everything again");
 }
@@ -98,7 +98,7 @@ async fn nothing_is_looked_for_without_a_viewer(app: TestApp) {
     let server = serve(&*app, Access::read_only()).await;
     let mut viewer = Events::open(&server, "", None).await;
     lively(1).id("lively-seen").start().await.unwrap();
-    viewer.told_of("lively-seen", "PENDING").await;
+    viewer.reports("lively-seen", "PENDING").await;
     let while_looking = reads();
     until("it looks each second", async || reads() != while_looking).await;
     drop(viewer);

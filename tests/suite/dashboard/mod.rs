@@ -1,4 +1,4 @@
-//! The dashboard's routes over real HTTP: what the JSON API gives and changes, who may do it, and what stays hidden.
+//! The dashboard's routes over real HTTP: what the JSON API gives and changes, which access that needs, and what stays hidden.
 
 mod acting;
 mod guards;

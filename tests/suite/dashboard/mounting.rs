@@ -149,7 +149,7 @@ async fn a_client_serves_the_database_of_another_process(database: &TestDatabase
     assert_eq!(server.get("workflow?id=mounted-1").await["status"], "CANCELLED");
     let mut events = super::server::Events::open(&server, "", None).await;
     app.scope(mounted(2).id("mounted-2").start()).await.unwrap();
-    events.told_of("mounted-2", "PENDING").await;
+    events.reports("mounted-2", "PENDING").await;
     drop(server);
     client.close().await;
     app.shutdown().await;

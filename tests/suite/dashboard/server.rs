@@ -160,7 +160,7 @@ impl Events {
     }
 
     /// Waits for a change of this workflow that has this status.
-    pub(super) async fn told_of(&mut self, id: &str, status: &str) {
+    pub(super) async fn reports(&mut self, id: &str, status: &str) {
         loop {
             let event = self.named("changes").await;
             let workflows = event.data["workflows"].as_array().unwrap();

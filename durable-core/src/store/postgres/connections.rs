@@ -33,7 +33,6 @@ const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What the sessions of a group are set to.
-#[derive(Default)]
 pub(super) struct SessionSettings {
     /// How long statements wait for a lock, where that is limited.
     pub(super) lock_timeout: Option<Duration>,

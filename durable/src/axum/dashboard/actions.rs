@@ -1,4 +1,4 @@
-//! Actions: who may carry them out, what a request has to prove, and the audit log.
+//! Actions: the access that they need, what a request has to prove, and the audit log.
 
 use std::sync::Arc;
 
@@ -52,7 +52,7 @@ async fn act(
             return error.into_response();
         }
     };
-    // In a task of its own, so that it comes to its end and into the log if the client hangs up.
+    // In a task of its own: if the client hangs up, the action is carried out and logged all the same.
     let task = async move {
         let (mut fields, mut done) = (fields, Done::default());
         let result = match action {
@@ -67,7 +67,8 @@ async fn act(
     };
     let response = tokio::spawn(task.in_current_span().with_current_subscriber()).await;
     response.unwrap_or_else(|_| {
-        let message = "the action came to no end: the log of the process says why";
+        let message =
+            "the action panicked, and what it changed before stays changed: the log of the process has the reason";
         ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "panic", message).into_response()
     })
 }
@@ -106,7 +107,7 @@ fn prove_origin(headers: &HeaderMap) -> Answer<()> {
     let text = |name: &str| headers.get(name).and_then(|it| it.to_str().ok());
     let other_site = "the request comes from another site: open the dashboard itself";
     match (text("sec-fetch-site"), headers.get(header::ORIGIN)) {
-        // What the browser says of itself; a page cannot set it.
+        // The browser sets it; a page cannot.
         (Some(site), _) => {
             if site == "same-origin" {
                 Ok(())

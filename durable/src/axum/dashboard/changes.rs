@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::source::DashboardSource;
 use crate::{Filter, QueueInfo, Result, Status, WorkflowInfo};
 
-/// How many workflows are told of at once.
+/// How many changed workflows one event has at most.
 const MAX_WORKFLOWS: u32 = 100;
 /// How far behind the newest time is looked: commits are seen later than they are dated.
 const OVERLAP: TimeDelta = TimeDelta::seconds(2);

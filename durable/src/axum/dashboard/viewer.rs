@@ -31,7 +31,9 @@ pub(super) async fn admit(request: Request, next: Next) -> Answer<Response> {
     let choices = parts.extensions.remove::<Choices>().unwrap_or_default();
     let grant = choices.access.as_ref().unwrap_or(&Access::read_only()).grant(&parts);
     if grant == Grant::None {
-        return Err(ApiError::forbidden("you have no access to this dashboard: ask whoever runs it for access"));
+        return Err(ApiError::forbidden(
+            "this request has no access to the dashboard: the host of the dashboard gives it",
+        ));
     }
     let user = parts.extensions.get::<AuditUser>().map(|it| it.0.clone());
     parts.extensions.insert(Viewer { grant, user, redaction: choices.redaction });

@@ -11,7 +11,8 @@ use super::actions::{Done, Fields, seconds};
 use super::api_error::{Answer, ApiError};
 use super::viewer::{Viewer, filter_of};
 use super::{Dashboard, MAX_PAGE};
-use crate::{Bulk, BulkCall, Error, ErrorKind, Filter, ForkFrom, GroupBy, Position, Result};
+use crate::error_scope::is_about_one;
+use crate::{Bulk, BulkCall, Filter, ForkFrom, GroupBy, Position, Result};
 
 /// What is done to workflows.
 #[derive(Debug, Clone, Copy)]
@@ -214,20 +215,6 @@ async fn change_each(dashboard: &Dashboard, change: &Change, ids: &[String], don
     }
     done.effect = format!("{} done, {refused} refused", results.len() - refused);
     Ok(json!({ "done": results.len() - refused, "refused": refused, "results": results }))
-}
-
-/// Whether an error says something about one workflow, and the next one may succeed.
-fn is_about_one(error: &Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::NotFound
-            | ErrorKind::Refused
-            | ErrorKind::Duplicate
-            | ErrorKind::Ended
-            | ErrorKind::InvalidId
-            | ErrorKind::IdConflict
-            | ErrorKind::Payload
-    )
 }
 
 impl Change {

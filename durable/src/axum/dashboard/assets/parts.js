@@ -8,7 +8,7 @@ import { toWorkflow, toWorkflows, link } from "./router.js";
 
 export const STATUSES = ["ENQUEUED", "DELAYED", "PENDING", "SUCCESS", "ERROR", "CANCELLED", "PARKED"];
 
-/** What each status means, for those who read it for the first time. @type {Record<string, string>} */
+/** What each status means. @type {Record<string, string>} */
 export const MEANING = {
 	ENQUEUED: "waits on a queue",
 	DELAYED: "waits for its time, then on a queue",

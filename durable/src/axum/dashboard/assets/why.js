@@ -81,7 +81,7 @@ function pending(known) {
 	return [...now, ...recorded(known, now.length > 0)];
 }
 
-/** What its process says that it does, if this is that process. @param {Known} known @returns {Node[]} */
+/** What it does now, if this process runs it. @param {Known} known @returns {Node[]} */
 function activities({ workflow }) {
 	return (workflow.activities ?? []).map(it => note(it.error ? "warning" : "info",
 		["Now: ", h("strong", null, it.what), it.until && [it.error ? "; the next begins " : ", until ", time(it.until), " (", time(it.until, "relative"), ")"], it.error && [". The last one: ", h("strong", null, it.error)], "."],

@@ -42,7 +42,7 @@ export function open({ signal, redraw }) {
 	};
 }
 
-/** A button of a row names the row for those who do not see the table. @param {string} verb */
+/** A button of a row names the row, for screen readers. @param {string} verb */
 const label = (verb, queue) => ({ "aria-label": `${verb} ${queue.name}` });
 
 /** @param {number} value @param {string} word */

@@ -80,6 +80,7 @@ fn every_task_of_the_engine_has_an_owner() {
             1,
             "an action of the dashboard: awaited by its request; if the client hangs up, its calls end with the engine",
         ),
+        ("dashboard/overview.rs", 1, "reads the overview: awaited by the viewers; it ends with its queries"),
         ("dashboard/live.rs", 1, "looks for changes while the dashboard has viewers: ends when the shutdown begins"),
         ("testing/replays.rs", 1, "the thread of `assert_replays!`, which waits for it"),
         ("testing/server.rs", 1, "the watchdog of a server for tests: it ends with the process"),

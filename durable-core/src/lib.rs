@@ -58,6 +58,8 @@ pub use operations::admin::{
 };
 pub use operations::bulk::{Bulk, BulkCall, bulk};
 pub use operations::bulk_request::BulkReport;
+#[doc(hidden)]
+pub use operations::bulk_run::{BULK_NAME, PROGRESS_EVENT};
 pub use operations::cancel::{CancelCall, cancel_workflow};
 pub use operations::change::{delete_workflow, move_to_queue, resume_workflow, set_delay, set_labels, set_priority};
 pub use operations::enqueue_call::EnqueueCall;

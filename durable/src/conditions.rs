@@ -47,6 +47,5 @@ pub(crate) fn time(value: &str) -> Result<DateTime<Utc>, String> {
 
 /// A status as it is typed, in lower case.
 pub(crate) fn status_word(word: &str) -> Result<Status, String> {
-    let known: Vec<_> = Status::ALL.iter().map(|it| it.as_str().to_lowercase()).collect();
-    word.to_uppercase().parse().map_err(|_| format!("{word:?} is no status: the statuses are {}", known.join(", ")))
+    word.parse().map_err(|error: crate::UnknownStatus| error.to_string())
 }

@@ -109,10 +109,10 @@ async fn result(Path(id): Path<String>) -> Result<String, Failure> {
     Ok(format!("{steps} steps\n"))
 }
 
-/// `/durable`: what runs, waits and fails, and actions on it. Only for browsers on this machine: put the login of your
-/// service in the place of that layer.
+/// `/durable`: what runs, waits and fails. Put the login of your service in the place of this layer, which lets requests
+/// from this machine through: behind a proxy on the same host, that is every request. Then `Access::full()` allows actions.
 fn dashboard(app: &Durable) -> Router {
-    durable::axum::dashboard(app).access(Access::full()).layer(from_fn(from_this_machine))
+    durable::axum::dashboard(app).access(Access::read_only()).layer(from_fn(from_this_machine))
 }
 
 async fn from_this_machine(ConnectInfo(peer): ConnectInfo<SocketAddr>, request: Request, next: Next) -> Response {

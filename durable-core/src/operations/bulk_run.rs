@@ -37,7 +37,9 @@ const DELAYS: Backoff = Backoff::doubling(Duration::from_millis(50), Duration::f
 const CODEC: Codec<Result<BulkReport>> = Codec::<Result<BulkReport>>::TYPED_FROM_ENGINE;
 
 /// The name of the workflow that carries a bulk change out.
-pub(super) const BULK_NAME: &str = "durable.bulk";
+pub const BULK_NAME: &str = "durable.bulk";
+/// The event with its report so far.
+pub const PROGRESS_EVENT: &str = "progress";
 
 static BULK: Workflow = Workflow {
     name: BULK_NAME,
@@ -71,7 +73,7 @@ async fn body(request: BulkRequest) -> Result<BulkReport> {
         let next = &batches;
         let batch = step("batch", move || async move { next.next(&current_engine::engine()?).await }).await?;
         report.add(batch.report);
-        set_event("progress", &report).await?;
+        set_event(PROGRESS_EVENT, &report).await?;
         if batch.next.is_none() {
             return Ok(report);
         }

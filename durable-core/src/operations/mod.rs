@@ -4,7 +4,7 @@ pub(crate) mod admin;
 mod body;
 pub(crate) mod bulk;
 pub(crate) mod bulk_request;
-mod bulk_run;
+pub(crate) mod bulk_run;
 mod call;
 mod caller_errors;
 pub(crate) mod cancel;

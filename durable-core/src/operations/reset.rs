@@ -15,7 +15,7 @@ use crate::types::error::{Error, ErrorKind, Result};
 /// How long the bodies that run here have for their end.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long callers have that wait for workflows.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// The reason of the workflows that were cancelled before they were deleted.
 const REASON: &str = "the system database is reset";
 

@@ -164,7 +164,8 @@ impl Activity {
             Self::RetryDelay(delay) => (Some(delay.until.to_date()), Some(delay.error.clone())),
             _ => (None, None),
         };
-        CurrentActivity { what, until, error }
+        let step = if let Self::RetryDelay(delay) = self { Some(delay.step.to_owned()) } else { None };
+        CurrentActivity { what, until, error, step }
     }
 
     /// A step's body that begins now.

@@ -153,4 +153,6 @@ pub struct CurrentActivity {
     pub until: Option<DateTime<Utc>>,
     /// Why the last attempt of a step failed that is to be tried again.
     pub error: Option<String>,
+    /// The name of that step.
+    pub step: Option<String>,
 }

@@ -3,7 +3,7 @@
 use durable::prelude::*;
 use durable::{ErrorKind, queue};
 
-use crate::support::{TestDatabase, database_tests, until};
+use crate::support::{TestDatabase, begun, database_tests, until};
 
 database_tests! {
     a_reset_is_refused_unless_it_is_allowed,
@@ -76,9 +76,11 @@ async fn a_reset_deletes_everything_and_the_engine_goes_on(database: &TestDataba
         durable::send("running", "other", &"x".repeat(3_000)).await.unwrap();
         until("the event is set", async || !app.list_events("running").await.unwrap().is_empty()).await;
         RESET.pause().await.unwrap();
-        let waiting = [running, queued, delayed].map(|it| tokio::spawn(async move { it.result().await }));
         let schedules = app.list_schedules().await.unwrap().len();
-        tokio::task::yield_now().await;
+        let mut waiting = Vec::new();
+        for handle in [running, queued, delayed] {
+            waiting.push(begun(handle.result()).await);
+        }
 
         app.reset_system_database().await.unwrap();
         for it in waiting {

@@ -42,9 +42,9 @@ async fn steered_waits() -> Result<()> {
     durable::recv::<u32>("never", Duration::from_hours(99)).await.map(drop)
 }
 
-#[scheduled("0 * * * *")]
+#[scheduled("0 0 29 2 *")]
 #[workflow]
-async fn steered_hourly(_scheduled: DateTime<Utc>, _actual: DateTime<Utc>) -> Result<()> {
+async fn steered_leap_days(_scheduled: DateTime<Utc>, _actual: DateTime<Utc>) -> Result<()> {
     Ok(())
 }
 
@@ -157,18 +157,18 @@ async fn queues_are_paused_and_limited(app: TestApp) {
 
 async fn schedules_are_paused_triggered_and_backfilled(app: TestApp) {
     let server = full(&app).await;
-    let name = json!({ "name": "steered_hourly" });
+    let name = json!({ "name": "steered_leap_days" });
     server.done("schedules/pause", &name).await;
     let schedule = async || {
         let all = server.get("schedules").await;
-        all.as_array().unwrap().iter().find(|it| it["name"] == "steered_hourly").unwrap().clone()
+        all.as_array().unwrap().iter().find(|it| it["name"] == "steered_leap_days").unwrap().clone()
     };
     assert_eq!((&schedule().await["paused"], &schedule().await["next_ticks"]), (&json!(true), &json!([])));
     server.done("schedules/resume", &name).await;
     let triggered = server.done("schedules/trigger", &name).await;
     let id = triggered["id"].as_str().unwrap();
     app.retrieve_workflow::<()>(id).await.unwrap().result().await.unwrap();
-    let range = json!({ "name": "steered_hourly", "from": "2026-01-01T00:00:00Z", "to": "2026-01-01T03:00:00Z" });
+    let range = json!({ "name": "steered_leap_days", "from": "2012-01-01T00:00:00Z", "to": "2021-01-01T00:00:00Z" });
     assert_eq!(server.done("schedules/backfill", &range).await["started"], 3);
     assert_eq!(server.act("schedules/trigger", &json!({ "name": "missing" })).await.0, 404);
 }
@@ -191,7 +191,7 @@ async fn actions_that_do_not_read_change_nothing(app: TestApp) {
         ("workflows/delay", json!({ "ids": ids, "seconds": -1 }), "seconds"),
         ("workflows/labels", json!({ "ids": ids }), "labels"),
         ("queues/limits", json!({ "name": "dashboard-steered", "limits": { "speed": 1 } }), "speed"),
-        ("schedules/backfill", json!({ "name": "steered_hourly", "from": "x", "to": "y" }), "from"),
+        ("schedules/backfill", json!({ "name": "steered_leap_days", "from": "x", "to": "y" }), "from"),
     ] {
         let (code, answer) = server.act(path, &body).await;
         assert_eq!(code, 400, "{path} {body}: {answer}");

@@ -112,7 +112,7 @@ async fn every_action_is_one_line_in_the_audit_log_without_payloads(app: TestApp
         next.run(request)
     });
     // The server runs in tasks on other threads, so each request takes the subscriber along.
-    let (_guard, _other) = (log.record(), ());
+    let _guard = log.record();
     let dispatch = tracing::dispatcher::get_default(Clone::clone);
     let logged = from_fn(move |request: Request, next: Next| {
         let dispatch = dispatch.clone();

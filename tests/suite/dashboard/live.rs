@@ -9,8 +9,10 @@ use super::server::{Events, serve};
 use crate::support::{TestDatabase, app_tests, database_tests, until};
 
 app_tests! {
-    changes_are_told_as_they_happen,
+    changes_are_sent_as_they_happen,
     a_viewer_that_comes_back_gets_what_it_has_missed,
+    a_viewer_that_comes_back_after_nothing_was_looked_for_has_to_read_again,
+    a_workflow_that_is_parked_is_reported,
     viewers_are_counted_and_limited,
     nothing_is_looked_for_without_a_viewer,
 }
@@ -31,7 +33,7 @@ async fn lively(number: u32) -> Result<u32> {
     Ok(number + more.unwrap_or_default())
 }
 
-async fn changes_are_told_as_they_happen(app: TestApp) {
+async fn changes_are_sent_as_they_happen(app: TestApp) {
     let server = serve(&*app, Access::read_only()).await;
     let mut events = Events::open(&server, "?watch=lively-1", None).await;
     let hello = events.named("hello").await;
@@ -78,6 +80,43 @@ async fn a_viewer_that_comes_back_gets_what_it_has_missed(app: TestApp) {
     assert_eq!(stranger.named("hello").await.data["resumed"], false, "it has to read everything again");
 }
 
+async fn a_viewer_that_comes_back_after_nothing_was_looked_for_has_to_read_again(app: TestApp) {
+    let server = serve(&*app, Access::read_only()).await;
+    let mut viewer = Events::open(&server, "", None).await;
+    lively(1).id("lively-before").start().await.unwrap();
+    viewer.reports("lively-before", "PENDING").await;
+    let last = viewer.id.clone();
+    drop(viewer);
+    no_look_is_made(&app).await;
+    lively(1).id("lively-unseen").start().await.unwrap();
+    let mut first = Events::open(&server, "", None).await;
+    first.named("hello").await;
+    let mut back = Events::open(&server, "", Some(&last)).await;
+    assert_eq!(back.named("hello").await.data["resumed"], false, "it has missed the second one");
+}
+
+async fn a_workflow_that_is_parked_is_reported(app: TestApp) {
+    let server = serve(&*app, Access::read_only()).await;
+    lively(1).id("lively-original").start().await.unwrap();
+    let mut history = app.export_workflow("lively-original").await.unwrap();
+    "lively-parked".clone_into(&mut history.workflow.id);
+    history.workflow.created_at -= 86_400_000_000; // it is not among the newest
+    let mut events = Events::open(&server, "", None).await;
+    assert_eq!(app.import_workflow(&history).await.unwrap(), Status::Parked);
+    events.reports("lively-parked", "PARKED").await;
+}
+
+/// Returns once the database is asked for nothing.
+async fn no_look_is_made(app: &TestApp) {
+    let reads = || app.store().statement_counts();
+    until("it has noticed, and looks no more", async || {
+        let before = reads();
+        tokio::time::sleep(Duration::from_millis(2_500)).await;
+        reads() == before
+    })
+    .await;
+}
+
 async fn viewers_are_counted_and_limited(app: TestApp) {
     let server = serve(&*app, Access::read_only()).await;
     let mut viewers = Vec::new();
@@ -102,12 +141,7 @@ async fn nothing_is_looked_for_without_a_viewer(app: TestApp) {
     let while_looking = reads();
     until("it looks each second", async || reads() != while_looking).await;
     drop(viewer);
-    until("it has noticed, and looks no more", async || {
-        let before = reads();
-        tokio::time::sleep(Duration::from_millis(2_500)).await;
-        reads() == before
-    })
-    .await;
+    no_look_is_made(&app).await;
 }
 
 async fn live_changes_end_at_once_when_the_engine_shuts_down(database: &TestDatabase) {

@@ -105,6 +105,8 @@ pub(super) struct Events {
     stream: TcpStream,
     text: String,
     pub(super) status: u16,
+    /// The id of the last event.
+    pub(super) id: String,
 }
 
 /// An event: its name, id and data.
@@ -121,7 +123,7 @@ impl Events {
         let last = last.map_or_else(String::new, |it| format!("last-event-id: {it}\r\n"));
         let request = format!("GET /durable/api/v1/live{query} HTTP/1.1\r\nhost: 127.0.0.1\r\n{last}\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
-        let mut events = Self { stream, text: String::new(), status: 0 };
+        let mut events = Self { stream, text: String::new(), status: 0, id: String::new() };
         while !events.text.contains("\r\n\r\n") {
             assert!(events.read_more().await, "the head arrives: {events:?}");
         }
@@ -153,6 +155,7 @@ impl Events {
     pub(super) async fn named(&mut self, name: &str) -> Event {
         loop {
             let event = self.next().await.unwrap_or_else(|| panic!("a {name} arrives"));
+            self.id.clone_from(&event.id);
             if event.name == name {
                 return event;
             }

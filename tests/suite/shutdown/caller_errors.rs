@@ -7,7 +7,9 @@ use durable::prelude::*;
 use durable::{ErrorKind, queue};
 use durable_core::store::Store;
 
-use crate::support::{FaultMode, FaultPlan, FaultyStore, TestDatabase, budgets, count, database_tests, fresh, until};
+use crate::support::{
+    FaultMode, FaultPlan, FaultyStore, TestDatabase, begun, budgets, count, database_tests, fresh, until,
+};
 
 database_tests! {
 calls_after_the_shutdown_report_that_nothing_was_written,
@@ -81,7 +83,7 @@ async fn an_unconfirmed_start_is_an_unconfirmed_error(database: &TestDatabase) {
         let (key, id) = (fresh("unknown"), if was_written { "there" } else { "not there" });
         let (app, store) = failing(database, &[first]).await;
         let call = counted_once(key.clone()).id(id);
-        let enqueues = app.spawn_scoped(async move { call.enqueue(&AFTER).await });
+        let enqueues = begun(app.scope(async move { call.enqueue(&AFTER).await })).await;
         until("the write is sent", async || !was_written || app.store().statement_counts().commits > 0).await;
         let report = app.shutdown_with(budgets(0, 0)).await;
         let error = enqueues.await.unwrap().unwrap_err();
@@ -101,8 +103,7 @@ async fn an_unconfirmed_start_is_an_unconfirmed_error(database: &TestDatabase) {
 
 async fn an_unconfirmed_message_is_an_unconfirmed_error(database: &TestDatabase) {
     let (app, store) = failing(database, &[]).await;
-    let sends = app.spawn_scoped(async move { durable::send("w", "topic", &1).await });
-    tokio::task::yield_now().await;
+    let sends = begun(app.scope(async move { durable::send("w", "topic", &1).await })).await;
     app.shutdown_with(budgets(0, 0)).await;
     let error = sends.await.unwrap().unwrap_err();
     unconfirmed(&error);

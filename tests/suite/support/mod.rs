@@ -31,5 +31,5 @@ pub(crate) use random::Random;
 pub(crate) use recorder::Recorder;
 pub(crate) use shutdown::{budgets, on_dropped_runtime, patient, start_shutdown};
 pub(crate) use test_macros::{app_tests, database_tests, one_thread_tests, postgres_store_tests, process_tests};
-pub(crate) use until::{until, wait_for_steps};
+pub(crate) use until::{begun, until, wait_for_steps};
 pub(crate) use watched_process::WatchedProcess;

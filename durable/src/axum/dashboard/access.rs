@@ -1,6 +1,7 @@
 //! What a viewer may do and see, as the host decides it.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use ::axum::Router;
@@ -12,7 +13,7 @@ use serde_json::Value;
 
 /// What the viewers of a [dashboard](super::dashboard) may do. Without one they may only look.
 ///
-/// Who a viewer is, is decided by the host: put a layer in front that asks for a password or a session, and let it set
+/// The host authenticates viewers: put a layer in front that asks for a password or a session, and let it set
 /// an [`AuditUser`].
 #[derive(Clone)]
 pub struct Access(Rule);
@@ -114,7 +115,8 @@ pub struct AuditUser(
     pub String,
 );
 
-/// The options of a [dashboard](super::dashboard), as methods of its router.
+/// The options of a [dashboard](super::dashboard), as methods of its router. Call them on what `dashboard` returns, or on a
+/// router in which it is nested already: routes that are added later are not covered.
 ///
 /// # Example
 ///
@@ -141,7 +143,10 @@ pub trait DashboardRouter: Sized {
     /// Hides parts of payloads: the function changes each value before it leaves the process. It gets the name of the
     /// workflow or of the step that the value belongs to. Arguments come as one object by name, errors as an object with
     /// `type`, `message` and `value`, and texts of errors as texts. A value that is not JSON is left out. Several functions
-    /// are applied one after the other.
+    /// are applied one after the other. If one panics, the value is left out.
+    ///
+    /// The name is that of the step, transaction or child workflow of the call, and else that of the workflow: a message, an
+    /// event or a stream belongs to the workflow. Names, ids, labels and keys are shown as they are.
     ///
     /// Workflows cannot be searched by the texts of their errors then: that would tell what is hidden.
     #[must_use]
@@ -207,7 +212,11 @@ impl Redaction {
     /// What may be shown of a value.
     pub(super) fn value(&self, name: &str, mut value: Value) -> Value {
         for redact in &self.0 {
-            redact(name, &mut value);
+            let redacted = catch_unwind(AssertUnwindSafe(|| redact(name, &mut value)));
+            if redacted.is_err() {
+                tracing::error!(target: "durable", name, "the function that hides payloads of the dashboard panicked; the value is left out");
+                return Value::Null;
+            }
         }
         value
     }

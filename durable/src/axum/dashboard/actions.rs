@@ -52,6 +52,7 @@ async fn act(
             return error.into_response();
         }
     };
+    let asked = viewer.clone();
     // In a task of its own: if the client hangs up, the action is carried out and logged all the same.
     let task = async move {
         let (mut fields, mut done) = (fields, Done::default());
@@ -69,7 +70,9 @@ async fn act(
     response.unwrap_or_else(|_| {
         let message =
             "the action panicked, and what it changed before stays changed: the log of the process has the reason";
-        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "panic", message).into_response()
+        let error = ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "panic", message);
+        Done::default().log(name, &asked, Some(&error));
+        error.into_response()
     })
 }
 
@@ -136,7 +139,7 @@ impl Fields {
     pub(super) fn take<T: DeserializeOwned>(&mut self, name: &str) -> Answer<Option<T>> {
         let Some(value) = self.0.remove(name).filter(|it| !it.is_null()) else { return Ok(None) };
         let read = serde_json::from_value(value);
-        read.map(Some).map_err(|error| ApiError::misuse(format!("the field `{name}` does not read: {error}")))
+        read.map(Some).map_err(|error| ApiError::misuse(format!("the field `{name}` is invalid: {error}")))
     }
 
     /// Takes a field that has to be there.
@@ -159,6 +162,9 @@ pub(super) fn seconds(name: &str, seconds: f64) -> Answer<Duration> {
     read.map_err(|_| ApiError::misuse(format!("`{name}` is a number of seconds, and not {seconds}")))
 }
 
+/// How long the subject of a line of the audit log is at most.
+const MAX_SUBJECT: usize = 1_000;
+
 /// What an action is about and what it has done, for the audit log. There are no payloads in it.
 #[derive(Debug)]
 pub(super) struct Done {
@@ -179,6 +185,7 @@ impl Done {
     /// Notes what the action is about.
     pub(super) fn about(&mut self, subject: impl Into<String>) {
         self.subject = subject.into();
+        self.subject.truncate(self.subject.floor_char_boundary(MAX_SUBJECT));
     }
 
     /// Writes the line of the audit log.

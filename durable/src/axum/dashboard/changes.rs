@@ -12,12 +12,10 @@ use crate::{Filter, QueueInfo, Result, Status, WorkflowInfo};
 const MAX_WORKFLOWS: u32 = 100;
 /// How far behind the newest time is looked: commits are seen later than they are dated.
 const OVERLAP: TimeDelta = TimeDelta::seconds(2);
-/// Looking at queues, which counts what waits, may take this part of the time.
+/// Looking at queues, which counts what waits, and at one watched workflow may each take this part of the time.
 const SHARE_OF_TIME: u32 = 30;
 /// How often it is done at most.
 const QUEUES_EVERY: Duration = Duration::from_secs(2);
-/// From how many records on the records of a watched workflow are looked at less often.
-const MANY_STEPS: usize = 1_000;
 
 /// What has changed.
 #[derive(Debug, Default)]
@@ -64,15 +62,21 @@ pub(super) struct ChangeFinder {
     watched: HashMap<String, Watched>,
 }
 
-/// What a watched workflow had at the last look.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 struct Watched {
+    contents: Contents,
+    /// One with many records is looked at less often.
+    look_again: Instant,
+}
+
+/// What a watched workflow had at the last look.
+#[derive(Debug, Clone, PartialEq)]
+struct Contents {
     state: State,
     steps: usize,
     events: (usize, Option<DateTime<Utc>>),
     messages: (usize, usize),
     stream_items: u32,
-    looks_left_out: u32,
 }
 
 impl ChangeFinder {
@@ -96,7 +100,10 @@ impl ChangeFinder {
         }
         self.newest_creation = found.iter().map(|it| it.created_at).max().max(self.newest_creation);
         self.newest_end = found.iter().filter_map(|it| it.completed_at).max().max(self.newest_end);
-        found.extend(source.list_workflows(newest().status(Status::Pending)).await?.items);
+        // A workflow that is parked has no time of its end.
+        for status in [Status::Pending, Status::Parked] {
+            found.extend(source.list_workflows(newest().status(status)).await?.items);
+        }
         if !rows.is_empty() {
             let limit = u32::try_from(rows.len()).unwrap_or(u32::MAX);
             found.extend(source.list_workflows(Filter::new().ids(rows).limit(limit)).await?.items);
@@ -139,46 +146,32 @@ impl ChangeFinder {
     async fn find_watched(&mut self, source: &DashboardSource, ids: &[String], changes: &mut Changes) -> Result<()> {
         self.watched.retain(|id, _| ids.contains(id));
         for id in ids {
-            let known = self.watched.get_mut(id);
-            if let Some(known) = known
-                && known.looks_left_out > 0
-            {
-                known.looks_left_out -= 1;
+            let known = self.watched.get(id);
+            if known.is_some_and(|it| Instant::now() < it.look_again) {
                 continue;
             }
+            let begun = Instant::now();
             let Some(info) = source.workflow(id).await? else {
                 self.watched.remove(id);
                 continue;
             };
-            let now = look_at(source, &info, self.watched.get(id)).await?;
-            let same = self.watched.get(id).map(|it| {
-                (it.state, it.steps, it.events, it.messages, it.stream_items)
-                    == (now.state, now.steps, now.events, now.messages, now.stream_items)
-            });
-            if same == Some(false) {
-                changes.watched.push(WatchedChange { id: id.clone(), status: info.status, steps: now.steps });
+            let contents = look_at(source, &info, known.map(|it| &it.contents)).await?;
+            // What has changed since the viewer has read a workflow that was not watched before is not known.
+            if self.has_looked && known.is_none_or(|it| it.contents != contents) {
+                changes.watched.push(WatchedChange { id: id.clone(), status: info.status, steps: contents.steps });
             }
-            self.watched.insert(id.clone(), now);
+            let look_again = Instant::now() + begun.elapsed() * SHARE_OF_TIME;
+            self.watched.insert(id.clone(), Watched { contents, look_again });
         }
         Ok(())
     }
 }
 
 /// What a watched workflow has now. One that has ended changes no more, apart from itself.
-async fn look_at(source: &DashboardSource, info: &WorkflowInfo, before: Option<&Watched>) -> Result<Watched> {
+async fn look_at(source: &DashboardSource, info: &WorkflowInfo, before: Option<&Contents>) -> Result<Contents> {
     let state = state_of(info);
-    if let Some(before) = before
-        && info.status.is_terminal()
-        && before.state == state
-    {
-        return Ok(Watched {
-            state,
-            steps: before.steps,
-            events: before.events,
-            messages: before.messages,
-            stream_items: before.stream_items,
-            looks_left_out: 0,
-        });
+    if let Some(before) = before.filter(|it| info.status.is_terminal() && it.state == state) {
+        return Ok(before.clone());
     }
     let id = &info.id;
     let steps = source.list_steps(id).await?.len();
@@ -192,12 +185,11 @@ async fn look_at(source: &DashboardSource, info: &WorkflowInfo, before: Option<&
             break;
         }
     }
-    Ok(Watched {
+    Ok(Contents {
         state,
         steps,
         events: (events.len(), events.iter().map(|it| it.set_at).max()),
         messages: (messages.len(), messages.iter().filter(|it| it.received_at.is_some()).count()),
         stream_items,
-        looks_left_out: u32::try_from(steps / MANY_STEPS).unwrap_or(u32::MAX),
     })
 }

@@ -32,10 +32,17 @@ pub(super) fn only(mut shown: Value, columns: Option<&[&str]>) -> Value {
     shown
 }
 
-/// A record.
-pub(super) fn step(info: &StepInfo, redaction: &Redaction, payloads: bool) -> Value {
+/// The name to which the payloads of a record belong. That of a message, an event or a stream is a topic, and that of a
+/// result is an id: these payloads belong to the workflow.
+fn owner<'a>(kind: &str, name: &'a str, workflow: &'a str) -> &'a str {
+    if matches!(kind, "step" | "transaction" | "workflow") { name } else { workflow }
+}
+
+/// A record of a workflow with this name.
+pub(super) fn step(info: &StepInfo, workflow: &str, redaction: &Redaction, payloads: bool) -> Value {
     let mut shown = object(info);
-    let payload = |text: &Option<String>| text.as_ref().map_or(Value::Null, |it| redaction.json(&info.name, it));
+    let owner = owner(&info.kind, &info.name, workflow);
+    let payload = |text: &Option<String>| text.as_ref().map_or(Value::Null, |it| redaction.json(owner, it));
     // A time until which it sleeps or waits is no payload.
     if payloads || info.output.is_none() || matches!(info.kind.as_str(), "sleep" | "deadline") {
         shown.insert("output".to_owned(), payload(&info.output));
@@ -43,14 +50,15 @@ pub(super) fn step(info: &StepInfo, redaction: &Redaction, payloads: bool) -> Va
         shown.remove("output");
     }
     shown.insert("error".to_owned(), payload(&info.error));
-    let failures = info.failures.iter().map(|it| redaction.text(&info.name, it));
+    let failures = info.failures.iter().map(|it| redaction.text(owner, it));
     shown.insert("failures".to_owned(), failures.collect());
     Value::Object(shown)
 }
 
 /// What a workflow does now.
 pub(super) fn activity(info: &CurrentActivity, workflow: &str, redaction: &Redaction) -> Value {
-    with(object(info), "error", text(redaction, workflow, info.error.as_deref()))
+    let owner = info.step.as_deref().unwrap_or(workflow);
+    with(object(info), "error", text(redaction, owner, info.error.as_deref()))
 }
 
 pub(super) fn event(info: &EventInfo, workflow: &str, redaction: &Redaction) -> Value {
@@ -83,7 +91,8 @@ pub(super) fn history(history: &History, redaction: &Redaction) -> Value {
     let reason = text(redaction, &workflow, history.workflow.reason.as_deref());
     shown["workflow"]["reason"] = reason;
     for step in shown["steps"].as_array_mut().into_iter().flatten() {
-        let name = step["name"].as_str().unwrap_or_default().to_owned();
+        let of = |field: &str| step[field].as_str().unwrap_or_default().to_owned();
+        let name = owner(&of("kind"), &of("name"), &workflow).to_owned();
         hide(step, &name, redaction, &["output", "error"]);
         let failures = step["failures"].as_str().and_then(|it| serde_json::from_str::<Vec<String>>(it).ok());
         let failures = failures.map(|all| all.iter().map(|it| redaction.text(&name, it)).collect::<Vec<_>>());
@@ -106,7 +115,7 @@ fn hide(row: &mut Value, name: &str, redaction: &Redaction, fields: &[&str]) {
 }
 
 /// A text, or nothing if what may be shown of it is none.
-fn text(redaction: &Redaction, name: &str, text: Option<&str>) -> Value {
+pub(super) fn text(redaction: &Redaction, name: &str, text: Option<&str>) -> Value {
     let shown = text.map(|it| redaction.text(name, it));
     shown.filter(Value::is_string).unwrap_or_default()
 }

@@ -12,7 +12,7 @@ use ::axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use serde_json::{Value, json};
 use tokio::sync::{broadcast, watch};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
 use super::access::Redaction;
 use super::api_error::{Answer, ApiError};
@@ -28,6 +28,8 @@ const MAX_ROWS: usize = 100;
 const KEPT: usize = 64;
 /// How long a viewer waits for the first look.
 const FIRST_LOOK: Duration = Duration::from_secs(10);
+/// After this time a viewer has to connect again, so that its access is decided anew.
+const LONGEST: Duration = Duration::from_mins(15);
 /// How often something is sent, so that proxies keep the connection open.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
@@ -38,7 +40,7 @@ pub(super) struct Live {
     process: String,
     state: Mutex<LiveState>,
     changes: broadcast::Sender<Numbered>,
-    /// Whether the task has looked once: whatever a viewer reads after that, later changes are found.
+    /// Whether the task has looked once since it was started: later changes are found.
     has_looked: watch::Sender<bool>,
 }
 
@@ -101,6 +103,9 @@ impl Live {
         if state.viewers.is_empty() {
             state.is_looking = false;
             self.has_looked.send_replace(false);
+            // What changes from now on is not kept, so a viewer that comes back has missed something.
+            state.kept.clear();
+            state.last_number += 1;
         }
         state.viewers.is_empty()
     }
@@ -131,14 +136,22 @@ pub(super) async fn live(
     if rows.len() > MAX_ROWS {
         return Err(ApiError::misuse(format!("{MAX_ROWS} `rows` are watched at most, and not {}", rows.len())));
     }
-    if dashboard.source.is_ending() {
+    let ending = || {
         let message = "this process is shutting down: connect again, to another one or after the restart";
-        return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "shutting_down", message));
+        Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "shutting_down", message))
+    };
+    if dashboard.source.is_ending() {
+        return ending();
     }
     let last = headers.get("last-event-id").and_then(|it| it.to_str().ok());
     let connection = Connection::new(&dashboard, viewer.redaction, Watched { viewer: 0, workflow, rows }, last)?;
     let mut has_looked = dashboard.live.has_looked.subscribe();
-    if !matches!(timeout(FIRST_LOOK, has_looked.wait_for(|it| *it)).await, Ok(Ok(_))) {
+    let looked = tokio::select! {
+        biased;
+        () = dashboard.source.ending() => return ending(),
+        looked = timeout(FIRST_LOOK, has_looked.wait_for(|it| *it)) => matches!(looked, Ok(Ok(_))),
+    };
+    if !looked {
         let message = "the database does not answer, so changes cannot be looked for: connect again";
         return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "database", message));
     }
@@ -160,6 +173,7 @@ struct Connection {
     viewer: u64,
     workflow: Option<String>,
     changes: broadcast::Receiver<Numbered>,
+    until: Instant,
     /// What is sent next.
     ready: VecDeque<Event>,
     has_ended: bool,
@@ -198,6 +212,7 @@ impl Connection {
             viewer,
             workflow,
             changes,
+            until: Instant::now() + LONGEST,
             ready: VecDeque::new(),
             has_ended: false,
         };
@@ -223,6 +238,7 @@ impl Connection {
                     self.has_ended = true;
                     return Some(Event::default().event("bye").data(json!({ "reason": "the process is shutting down" }).to_string()));
                 }
+                () = sleep_until(self.until) => return None,
                 change = self.changes.recv() => match change {
                     Ok(change) => self.prepare(&change),
                     Err(broadcast::error::RecvError::Lagged(_)) => {

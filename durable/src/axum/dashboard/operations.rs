@@ -112,34 +112,32 @@ impl Operation {
         let name: String = fields.required("name")?;
         done.about(&name);
         let source = &dashboard.source;
+        let limits = matches!(self, Self::SetLimits).then(|| fields.required::<LimitChanges>("limits")).transpose()?;
+        let times = matches!(self, Self::Backfill)
+            .then(|| Ok::<_, ApiError>((fields.required("from")?, fields.required("to")?)));
+        let times: Option<(DateTime<Utc>, DateTime<Utc>)> = times.transpose()?;
+        fields.end()?;
         let changed = json!({ "name": name });
-        match self {
+        Ok(match self {
+            Self::PauseQueue => source.pause_queue(&name).await.map(|()| changed)?,
+            Self::ResumeQueue => source.resume_queue(&name).await.map(|()| changed)?,
+            Self::PauseSchedule => source.pause_schedule(&name).await.map(|()| changed)?,
+            Self::ResumeSchedule => source.resume_schedule(&name).await.map(|()| changed)?,
+            Self::Trigger => json!({ "id": source.trigger_schedule(&name).await? }),
+            Self::Backfill => {
+                let (from, to) = times.unwrap_or_default(); // it was read above
+                json!({ "started": source.backfill_schedule(&name, from, to).await? })
+            }
             Self::SetLimits => {
-                let changes: LimitChanges = fields.required("limits")?;
-                fields.end()?;
                 let find = async || {
                     let found = source.list_queues().await?.into_iter().find(|it| it.name == name);
                     found.ok_or_else(|| ApiError::not_found(format!("no queue has the name {name:?}")))
                 };
-                let limits = changes.applied_to(find().await?.limits)?;
+                let limits = limits.unwrap_or_default().applied_to(find().await?.limits)?;
                 source.set_queue_limits(&name, limits).await?;
-                return Ok(json!(find().await?));
+                json!(find().await?)
             }
-            Self::Backfill => {
-                let (from, to): (DateTime<Utc>, DateTime<Utc>) = (fields.required("from")?, fields.required("to")?);
-                fields.end()?;
-                return Ok(json!({ "started": source.backfill_schedule(&name, from, to).await? }));
-            }
-            _ => fields.end()?,
-        }
-        match self {
-            Self::PauseQueue => source.pause_queue(&name).await?,
-            Self::ResumeQueue => source.resume_queue(&name).await?,
-            Self::PauseSchedule => source.pause_schedule(&name).await?,
-            Self::ResumeSchedule => source.resume_schedule(&name).await?,
-            _ => return Ok(json!({ "id": source.trigger_schedule(&name).await? })),
-        }
-        Ok(changed)
+        })
     }
 }
 

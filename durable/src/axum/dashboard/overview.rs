@@ -8,13 +8,17 @@ use ::axum::extract::State;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
+use tracing::Instrument;
+use tracing::instrument::WithSubscriber;
 
 use super::api_error::Answer;
 use super::json;
 use super::source::DashboardSource;
 use super::viewer::{Parameters, Viewer};
 use super::{Dashboard, LIVE_INTERVAL, MAX_PAGE};
-use crate::{Filter, GroupBy, ListedExecutor, QueueInfo, Result, Status, ThroughputBucket, UntakenWork, WorkflowInfo};
+use crate::{
+    Error, Filter, GroupBy, ListedExecutor, QueueInfo, Result, Status, ThroughputBucket, UntakenWork, WorkflowInfo,
+};
 
 /// Where the count of a status stops.
 const MOST: u32 = 100_000;
@@ -29,7 +33,7 @@ const SETTLED: Duration = Duration::from_mins(1);
 
 /// The overview that was read last.
 #[derive(Default)]
-pub(super) struct OverviewCache(Mutex<Cached>);
+pub(super) struct OverviewCache(Arc<Mutex<Cached>>);
 
 #[derive(Default)]
 struct Cached {
@@ -103,9 +107,18 @@ pub(super) async fn settings(
 
 impl OverviewCache {
     /// The overview, at most about a second old. Viewers that ask at the same time share one reading.
+    /// A reading that has begun goes on when its viewer leaves, for the next one.
     async fn read(&self, source: &DashboardSource) -> Result<Arc<Overview>> {
-        let mut cached = self.0.lock().await;
-        let cached = &mut *cached;
+        let (cache, source) = (Arc::clone(&self.0), source.clone());
+        let reading = async move { cache.lock().await.read(&source).await };
+        let read = tokio::spawn(reading.in_current_span().with_current_subscriber()).await;
+        read.unwrap_or_else(|error| Err(Error::msg(format!("the overview cannot be read: {error}"))))
+    }
+}
+
+impl Cached {
+    async fn read(&mut self, source: &DashboardSource) -> Result<Arc<Overview>> {
+        let cached = self;
         if let (Some(overview), Some(at)) = (&cached.overview, cached.read_again)
             && Instant::now() < at
         {

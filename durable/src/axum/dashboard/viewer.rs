@@ -5,12 +5,17 @@ use ::axum::http::request::Parts;
 use ::axum::middleware::Next;
 use ::axum::response::Response;
 
+use super::MAX_PAGE;
 use super::access::{Access, AuditUser, Choices, Grant, Redaction};
 use super::api_error::{Answer, ApiError};
 use crate::conditions::{KEYS, with_condition};
 use crate::{Cursor, Filter};
 
-/// Who looks, as the host has decided it.
+/// How many conditions and labels a filter has at most: each is a part of a statement.
+const MAX_CONDITIONS: usize = MAX_PAGE as usize;
+const MAX_LABELS: usize = 20;
+
+/// The permissions of a request, as the host has decided them.
 #[derive(Clone)]
 pub(super) struct Viewer {
     pub(super) grant: Grant,
@@ -58,7 +63,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Parameters {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Answer<Self> {
         match Query::<Vec<(String, String)>>::from_request_parts(parts, state).await {
             Ok(Query(pairs)) => Ok(Self(pairs)),
-            Err(error) => Err(ApiError::misuse(format!("the parameters do not read: {error}"))),
+            Err(error) => Err(ApiError::misuse(format!("the parameters are invalid: {error}"))),
         }
     }
 }
@@ -116,8 +121,14 @@ pub(super) fn filter_of(
     conditions: impl IntoIterator<Item = (String, String)>,
     redaction: &Redaction,
 ) -> Answer<Filter> {
-    let mut filter = Filter::new();
-    for (key, value) in conditions {
+    let (mut filter, mut labels) = (Filter::new(), 0);
+    for (number, (key, value)) in conditions.into_iter().enumerate() {
+        labels += usize::from(key.starts_with("label"));
+        if number >= MAX_CONDITIONS || labels > MAX_LABELS {
+            let message =
+                format!("a filter has at most {MAX_CONDITIONS} conditions, and {MAX_LABELS} labels among them");
+            return Err(ApiError::misuse(message));
+        }
         if key == "error" && redaction.hides() {
             let message = "workflows are not searched by the texts of their errors here, because parts of payloads are hidden: search by `status` and `name`";
             return Err(ApiError::forbidden(message));

@@ -166,7 +166,10 @@ fn selection(viewer: &Viewer, fields: &mut Fields, done: &mut Done) -> Answer<Se
                     values.into_iter().map(move |value| (key.clone(), value))
                 })
                 .collect();
-            done.about(pairs.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(", "));
+            // A text of an error may be a part of a payload.
+            let shown =
+                |(key, value): &(String, String)| format!("{key}={}", if key == "error" { ".." } else { value });
+            done.about(pairs.iter().map(shown).collect::<Vec<_>>().join(", "));
             Ok(Selection::Filter { filter: Box::new(filter_of(pairs, &viewer.redaction)?), per_second })
         }
         _ => Err(ApiError::misuse("give either `ids` or a `filter`")),

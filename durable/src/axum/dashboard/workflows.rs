@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use super::api_error::{Answer, ApiError};
 use super::viewer::{Parameters, Viewer};
 use super::{Dashboard, MAX_PAGE, json};
-use crate::{GroupBy, Position, WorkflowInfo};
+use crate::{Filter, GroupBy, Position, WorkflowInfo};
+use durable_core::{BULK_NAME, PROGRESS_EVENT};
 
 /// How many workflows a page has without a limit.
 pub(super) const DEFAULT_PAGE: u32 = 50;
@@ -74,7 +75,7 @@ pub(super) async fn steps(State(dashboard): Of, viewer: Viewer, mut parameters: 
     let after = parameters.take("after").map(|it| position(&it)).transpose()?;
     let payloads = parameters.flag("payloads")?;
     parameters.end()?;
-    find(&dashboard, &id).await?;
+    let name = name_of(&dashboard, &id).await?;
     let all = dashboard.source.list_steps(&id).await?;
     let from = match after {
         None => 0,
@@ -86,7 +87,7 @@ pub(super) async fn steps(State(dashboard): Of, viewer: Viewer, mut parameters: 
     };
     let page = &all[from..all.len().min(from + limit)];
     let next = page.last().filter(|_| from + page.len() < all.len()).map(|it| &it.position);
-    let items: Vec<_> = page.iter().map(|it| json::step(it, &viewer.redaction, payloads)).collect();
+    let items: Vec<_> = page.iter().map(|it| json::step(it, &name, &viewer.redaction, payloads)).collect();
     Ok(Json(json!({ "items": items, "next": next, "total": all.len() })))
 }
 
@@ -95,20 +96,20 @@ pub(super) async fn step(State(dashboard): Of, viewer: Viewer, mut parameters: P
     let id = parameters.required("id")?;
     let position = position(&parameters.required("position")?)?;
     parameters.end()?;
-    find(&dashboard, &id).await?;
+    let name = name_of(&dashboard, &id).await?;
     let all = dashboard.source.list_steps(&id).await?;
     let found = all.iter().find(|it| it.position == position);
     let found = found.ok_or_else(|| {
         ApiError::not_found(format!("the workflow {id:?} has no record at the position {position}: list its steps"))
     })?;
-    Ok(Json(json::step(found, &viewer.redaction, true)))
+    Ok(Json(json::step(found, &name, &viewer.redaction, true)))
 }
 
 /// `GET workflow/events`
 pub(super) async fn events(State(dashboard): Of, viewer: Viewer, mut parameters: Parameters) -> Shown {
     let id = parameters.required("id")?;
     parameters.end()?;
-    let name = find(&dashboard, &id).await?.name;
+    let name = name_of(&dashboard, &id).await?;
     let events = dashboard.source.list_events(&id).await?;
     let items: Vec<_> = events.iter().map(|it| json::event(it, &name, &viewer.redaction)).collect();
     Ok(Json(json!({ "items": items })))
@@ -118,7 +119,7 @@ pub(super) async fn events(State(dashboard): Of, viewer: Viewer, mut parameters:
 pub(super) async fn messages(State(dashboard): Of, viewer: Viewer, mut parameters: Parameters) -> Shown {
     let id = parameters.required("id")?;
     parameters.end()?;
-    let name = find(&dashboard, &id).await?.name;
+    let name = name_of(&dashboard, &id).await?;
     let messages = dashboard.source.list_messages(&id).await?;
     let items: Vec<_> = messages.iter().map(|it| json::message(it, &name, &viewer.redaction)).collect();
     Ok(Json(json!({ "items": items })))
@@ -136,7 +137,7 @@ pub(super) async fn streams(State(dashboard): Of, viewer: Viewer, mut parameters
         }
     };
     parameters.end()?;
-    let name = find(&dashboard, &id).await?.name;
+    let name = name_of(&dashboard, &id).await?;
     let items = dashboard.source.list_stream_items(&id, stream.as_deref(), limit, offset).await?;
     let next = u64::from(offset) + items.len() as u64;
     let items: Vec<_> = items.iter().map(|it| json::stream_item(it, &name, &viewer.redaction)).collect();
@@ -155,23 +156,29 @@ pub(super) async fn bulk(State(dashboard): Of, viewer: Viewer, mut parameters: P
     let id = parameters.required("id")?;
     parameters.end()?;
     let workflow = find(&dashboard, &id).await?;
-    if workflow.name != BULK {
+    if workflow.name != BULK_NAME {
         return Err(ApiError::not_found(format!("the workflow {id:?} is no bulk change, but `{}`", workflow.name)));
     }
     let events = dashboard.source.list_events(&id).await?;
-    let progress = events.iter().find(|it| it.name == "progress").map(|it| &it.value);
+    let progress = events.iter().find(|it| it.name == PROGRESS_EVENT).map(|it| &it.value);
     // It has no event if it ended with its first batch.
-    let report = progress.or(workflow.output.as_ref()).map(|it| viewer.redaction.json(BULK, it));
-    let shown = json::workflow(&workflow, &viewer.redaction, false);
-    Ok(Json(json!({ "id": id, "status": workflow.status, "report": report, "reason": shown["reason"] })))
+    let report = progress.or(workflow.output.as_ref()).map(|it| viewer.redaction.json(BULK_NAME, it));
+    let reason = json::text(&viewer.redaction, BULK_NAME, workflow.reason.as_deref());
+    Ok(Json(json!({ "id": id, "status": workflow.status, "report": report, "reason": reason })))
 }
 
-/// The name of the engine's workflow that carries out bulk changes.
-const BULK: &str = "durable.bulk";
-
 async fn find(dashboard: &Dashboard, id: &str) -> Answer<WorkflowInfo> {
-    let found = dashboard.source.workflow(id).await?;
-    found.ok_or_else(|| ApiError::not_found(format!("no workflow has the id {id:?}")))
+    dashboard.source.workflow(id).await?.ok_or_else(|| not_found(id))
+}
+
+/// The name of the workflow with this id, without reading its payloads.
+async fn name_of(dashboard: &Dashboard, id: &str) -> Answer<String> {
+    let found = dashboard.source.list_workflows(Filter::new().id(id).limit(1)).await?;
+    found.items.into_iter().next().map(|it| it.name).ok_or_else(|| not_found(id))
+}
+
+fn not_found(id: &str) -> ApiError {
+    ApiError::not_found(format!("no workflow has the id {id:?}"))
 }
 
 fn position(text: &str) -> Answer<Position> {

@@ -134,10 +134,10 @@ impl BulkBatches {
     async fn change(&self, runtime: &Arc<Runtime>, ids: &[String], report: &mut BulkReport) -> Result<()> {
         let change = match &self.request.action {
             BulkAction::Cancel { children } => {
-                for id in ids {
-                    let cancelled = persistently(runtime, || try_cancel(runtime, id, *children)).await?;
-                    report.note(id, Ok(cancelled.map_or(0, |runs| runs.len() as u64)));
-                }
+                let cancelled = persistently(runtime, || try_cancel(runtime, ids, *children)).await?;
+                report.changed += cancelled.runs.len() as u64;
+                let ended = |id: &String| cancelled.before.get(id).is_none_or(|it| it.is_terminal());
+                report.unchanged += ids.iter().filter(|id| ended(id)).count() as u64;
                 return Ok(());
             }
             BulkAction::Restart => return self.fork_all(runtime, ids, ForkFrom::Position(1), report).await,

@@ -1,6 +1,7 @@
 //! Cancelling workflows.
 
 use std::fmt;
+use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use crate::operations::admin::{failed_to, not_found};
 use crate::operations::call::{Call, CallOptions, delegate_to_call};
 use crate::runtime::Runtime;
 use crate::runtime::stop_reason::StopReason;
-use crate::store::{CancelledRun, Hint, StoreError, StoreErrorKind};
+use crate::store::{CancelledRun, CancelledWorkflows, Hint, StoreError, StoreErrorKind};
 use crate::types::backoff::Backoff;
 use crate::types::error::Result;
 use crate::types::metrics;
@@ -102,8 +103,13 @@ impl CallOptions<'static> for CancelOptions {
 
 /// Cancels it, whether or not the caller waits, and gives what was cancelled.
 async fn cancel(runtime: &Arc<Runtime>, id: &str, children: bool) -> Result<Vec<CancelledRun>> {
-    let cancelled = try_cancel(runtime, id, children).await;
-    cancelled.map_err(|error| failed_to(runtime, "cancel a workflow", &error))?.ok_or_else(|| not_found(id))
+    let cancelled = try_cancel(runtime, slice::from_ref(&id), children).await;
+    cancelled_one(id, cancelled.map_err(|error| failed_to(runtime, "cancel a workflow", &error))?)
+}
+
+/// What was cancelled with the workflow of this id.
+fn cancelled_one(id: &str, cancelled: CancelledWorkflows) -> Result<Vec<CancelledRun>> {
+    if cancelled.before.is_empty() { Err(not_found(id)) } else { Ok(cancelled.runs) }
 }
 
 /// The same in the body of a workflow, where the call is recorded.
@@ -153,8 +159,8 @@ async fn cancel_persistently(
 ) -> Option<Result<Vec<CancelledRun>>> {
     let mut failed = 0;
     loop {
-        match try_cancel(runtime, id, children).await {
-            Ok(cancelled) => return Some(cancelled.ok_or_else(|| not_found(id))),
+        match try_cancel(runtime, slice::from_ref(&id), children).await {
+            Ok(cancelled) => return Some(cancelled_one(id, cancelled)),
             Err(error) if error.kind == StoreErrorKind::Closed => return None,
             Err(error) if error.is_temporary() => {
                 failed += 1;
@@ -169,21 +175,22 @@ async fn cancel_persistently(
     }
 }
 
-/// Cancels it in a task of its own, and gives what was cancelled; `None` if there is no such workflow.
+/// Cancels workflows in a task of its own, in one commit, and gives what was cancelled.
 pub(super) async fn try_cancel(
     runtime: &Arc<Runtime>,
-    id: &str,
+    ids: &[impl AsRef<str>],
     children: bool,
-) -> std::result::Result<Option<Vec<CancelledRun>>, StoreError> {
-    let (task_runtime, id) = (Arc::clone(runtime), id.to_owned());
+) -> std::result::Result<CancelledWorkflows, StoreError> {
+    let task_runtime = Arc::clone(runtime);
+    let ids: Vec<String> = ids.iter().map(|it| it.as_ref().to_owned()).collect();
     let call = async move {
-        let Some(cancelled) = task_runtime.store.cancel(&id, BY_REQUEST, children).await? else { return Ok(None) };
+        let cancelled = task_runtime.store.cancel(&ids, BY_REQUEST, children).await?;
         for CancelledRun { name, queue, .. } in &cancelled.runs {
             let queue = queue.as_deref().map(|it| task_runtime.registry.queue_label(it));
             metrics::workflow_ended(task_runtime.registry.name_label(name), queue, Status::Cancelled);
         }
         stop_bodies(&task_runtime, &cancelled.runs).await;
-        Ok(Some(cancelled.runs))
+        Ok(cancelled)
     };
     runtime.finish_call(call).await
 }

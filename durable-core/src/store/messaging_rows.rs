@@ -1,5 +1,7 @@
 //! Messages, events and streams, and the poll for all that is waited for.
 
+use std::collections::BTreeMap;
+
 use crate::store::FinishedWorkflow;
 use crate::types::keys::{ExecutorKey, MessageKey, PublicationKey, WorkflowKey};
 use crate::types::position::Position;
@@ -148,11 +150,11 @@ pub struct StoredEventValue {
 }
 
 /// The result of a cancellation.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CancelledWorkflows {
-    /// The status the workflow had before.
-    pub before: Status,
-    /// Every workflow that this call has cancelled: the workflow itself, unless it had ended, and its
+    /// The status that each of the given workflows had before, by id, unless there is no such workflow.
+    pub before: BTreeMap<String, Status>,
+    /// Every workflow that this call has cancelled: the given ones, unless they had ended, and their
     /// descendants if that was requested.
     pub runs: Vec<CancelledRun>,
 }

@@ -72,14 +72,9 @@ pub trait Histories: Send + Sync + Debug {
 
 /// Controlling workflows from outside.
 pub trait Control: Send + Sync + Debug {
-    /// Cancels the workflow unless it has ended, and with `children` all its descendants that have not ended.
-    /// None of them starts another one afterwards (see [`Commit::commit`]). `None` if there is no such workflow.
-    fn cancel<'a>(
-        &'a self,
-        id: &'a str,
-        reason: &'a str,
-        children: bool,
-    ) -> StoreFuture<'a, Option<CancelledWorkflows>>;
+    /// Cancels workflows, all in one commit, unless they have ended, and with `children` all their descendants that
+    /// have not ended. None of them starts another one afterwards (see [`Commit::commit`]).
+    fn cancel<'a>(&'a self, ids: &'a [String], reason: &'a str, children: bool) -> StoreFuture<'a, CancelledWorkflows>;
 
     /// Changes workflows, each if its status allows it, and returns what became of each, in their order.
     /// Whatever is not changed stays as it is.

@@ -115,7 +115,7 @@ async fn lists_are_filtered_and_are_json_for_programs(database: &ProcessDatabase
     assert_eq!(ids(&["--prefix", "order-", "--limit", "1"]).await, ["order-1"]);
     assert_eq!(ids(&["-s", "enqueued", "-s", "cancelled"]).await.len(), 3);
     let unknown = durable(database, &["ls", "--status", "runing"]).await.fails_with(2);
-    assert!(unknown.contains("the statuses are enqueued, delayed, pending"), "{unknown}");
+    assert!(unknown.contains("the statuses are ENQUEUED, DELAYED, PENDING"), "{unknown}");
 }
 
 async fn an_unknown_id_is_answered_with_those_that_begin_with_it(database: &ProcessDatabase) {

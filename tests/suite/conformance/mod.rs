@@ -178,6 +178,7 @@ every_store_passes! {
         cancellations:
             cancelling_children_reaches_all_unfinished_descendants,
             cancelling_a_parent_leaves_its_children_running,
+            several_workflows_are_cancelled_in_one_commit,
             children_that_are_being_started_are_cancelled_or_refused,
             cancelling_a_workflow_without_an_owner_names_no_executor,
         ;

@@ -221,7 +221,7 @@ pub(crate) async fn ends(store: &dyn Store, ids: &[String]) -> Vec<FinishedWorkf
 
 /// Cancels a workflow, and returns its previous status.
 pub(crate) async fn cancel(store: &dyn Store, id: &str, reason: &str) -> Option<Status> {
-    store.cancel(id, reason, false).await.expect("the store cancels").map(|it| it.before)
+    store.cancel(&[id.to_owned()], reason, false).await.expect("the store cancels").before.remove(id)
 }
 
 /// A request to take over workflows named `checkout`.

@@ -241,7 +241,7 @@ impl Schedules for FaultyStore {
 
 impl Control for FaultyStore {
     changes! {
-        cancel(id: &'a str, reason: &'a str, children: bool) -> Option<CancelledWorkflows>;
+        cancel(ids: &'a [String], reason: &'a str, children: bool) -> CancelledWorkflows;
         change(ids: &'a [String], change: &'a WorkflowChange) -> Vec<ChangeOutcome>;
         fork(request: &'a ForkRequest) -> ForkOutcome;
     }

@@ -8,8 +8,7 @@ use crate::store::postgres::PostgresStore;
 use crate::store::postgres::dialect::{CLOCK, planned_each_time};
 use crate::store::rows_by_kind::TERMINAL;
 use crate::store::sql::sql_statements;
-use crate::store::{CancelledRun, CancelledWorkflows, StoreError, StoreErrorKind, StoreFuture};
-use crate::types::status::Status;
+use crate::store::{CancelledWorkflows, StoreError, StoreErrorKind, StoreFuture};
 
 /// How often a cancellation is tried that takes locks in another order than other writers do.
 const TRIES: usize = 5;
@@ -43,17 +42,17 @@ sql_statements! {
 }
 
 impl PostgresStore {
-    pub(super) fn cancel_family<'a>(
+    pub(super) fn cancel_families<'a>(
         &'a self,
-        id: &'a str,
+        ids: &'a [String],
         reason: &'a str,
         children: bool,
-    ) -> StoreFuture<'a, Option<CancelledWorkflows>> {
+    ) -> StoreFuture<'a, CancelledWorkflows> {
         Box::pin(async move {
             let mut left = TRIES;
             loop {
                 left -= 1;
-                match self.call(self.try_to_cancel(id, reason, children)).await {
+                match self.call(self.try_to_cancel(ids, reason, children)).await {
                     Err(error) if error.kind == StoreErrorKind::Contended && left > 0 => {}
                     other => return other,
                 }
@@ -65,69 +64,50 @@ impl PostgresStore {
 impl PostgresStore {
     async fn try_to_cancel(
         &self,
-        id: &str,
+        ids: &[String],
         reason: &str,
         children: bool,
-    ) -> Result<Option<CancelledWorkflows>, StoreError> {
+    ) -> Result<CancelledWorkflows, StoreError> {
         let mut connection = self.writing().await?;
+        let mut cancelled = CancelledWorkflows::default();
         if !children {
-            let mut cancelled = Cancellation::of(id);
-            self.cancel_generation(&mut connection, &mut cancelled, reason).await?;
+            self.cancel_generation(&mut connection, ids, &[], reason, &mut cancelled).await?;
             self.counter.committed(cancelled.runs.len() as u64);
-            return Ok(cancelled.into_result());
+            return Ok(cancelled);
         }
         let mut transaction = self.begin(&mut connection).await?;
-        let mut cancelled = Cancellation::of(id);
+        let mut parents = self.cancel_generation(&mut transaction, ids, &[], reason, &mut cancelled).await?;
         // Each generation has a statement of its own, so it sees all children of the generation before,
         // which is locked and starts no more of them.
-        while !cancelled.ids.is_empty() || !cancelled.parents.is_empty() {
-            self.cancel_generation(&mut transaction, &mut cancelled, reason).await?;
+        while !parents.is_empty() {
+            parents = self.cancel_generation(&mut transaction, &[], &parents, reason, &mut cancelled).await?;
         }
         self.end(transaction, cancelled.runs.len() as u64).await?;
-        Ok(cancelled.into_result())
+        Ok(cancelled)
     }
 
-    /// Cancels the workflows with these ids, or the children of these parents, which then are the parents.
+    /// Cancels the workflows with these ids, or the children of these parents, and returns their keys.
     async fn cancel_generation(
         &self,
         connection: &mut PgConnection,
-        cancelled: &mut Cancellation,
+        ids: &[String],
+        parents: &[i64],
         reason: &str,
-    ) -> Result<(), StoreError> {
-        let query = self.query(&self.sql.control.cancel).bind(&cancelled.ids).bind(&cancelled.parents).bind(reason);
+        cancelled: &mut CancelledWorkflows,
+    ) -> Result<Vec<i64>, StoreError> {
+        let query = self.query(&self.sql.control.cancel).bind(ids).bind(parents).bind(reason);
         let rows = planned_each_time(query).fetch_all(connection).await?;
-        (cancelled.ids, cancelled.parents) = (Vec::new(), Vec::with_capacity(rows.len()));
+        let mut keys = Vec::with_capacity(rows.len());
         for row in &rows {
             let (status, run) = decode::<_, FamilyRow, _>(row)?;
-            cancelled.before.get_or_insert(status); // the first row is that of the workflow itself
-            cancelled.parents.push(row.try_get("key")?);
+            keys.push(row.try_get("key")?);
+            if !ids.is_empty() {
+                cancelled.before.insert(run.id.clone(), status);
+            }
             if row.try_get("stopped")? {
                 cancelled.runs.push(run);
             }
         }
-        Ok(())
-    }
-}
-
-/// How far a cancellation is.
-struct Cancellation {
-    /// The ids that come next.
-    ids: Vec<String>,
-    /// The keys of the parents whose children come next.
-    parents: Vec<i64>,
-    /// The status of the workflow itself before; `None` if there is no such workflow.
-    before: Option<Status>,
-    /// What was cancelled.
-    runs: Vec<CancelledRun>,
-}
-
-impl Cancellation {
-    fn of(id: &str) -> Self {
-        Self { ids: vec![id.to_owned()], parents: Vec::new(), before: None, runs: Vec::new() }
-    }
-
-    fn into_result(self) -> Option<CancelledWorkflows> {
-        let Self { before, runs, .. } = self;
-        before.map(|before| CancelledWorkflows { before, runs })
+        Ok(keys)
     }
 }

@@ -145,13 +145,8 @@ impl SqlStore {
 }
 
 impl Control for SqlStore {
-    fn cancel<'a>(
-        &'a self,
-        id: &'a str,
-        reason: &'a str,
-        children: bool,
-    ) -> StoreFuture<'a, Option<CancelledWorkflows>> {
-        self.cancel_family(id, reason, children)
+    fn cancel<'a>(&'a self, ids: &'a [String], reason: &'a str, children: bool) -> StoreFuture<'a, CancelledWorkflows> {
+        self.cancel_families(ids, reason, children)
     }
 
     fn change<'a>(&'a self, ids: &'a [String], change: &'a WorkflowChange) -> StoreFuture<'a, Vec<ChangeOutcome>> {

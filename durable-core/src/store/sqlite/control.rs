@@ -11,15 +11,18 @@ use crate::store::sqlite::dialect::list;
 use crate::store::{CancelledWorkflows, StoreFuture};
 
 sql_statements! {
-    /// $1 id; $2 whether with all descendants. Descendants of workflows that have ended are included.
-    family = format!(
-        "with recursive family (key) as (
-             select key from durable.workflows where id = $1
+    /// $1 ids; $2 whether with all descendants. Descendants of workflows that have ended are included.
+    families = format!(
+        "with recursive asked (key) as (
+             select key from durable.workflows where id in (select value from json_each($1))),
+         family (key) as (
+             select key from asked
              union
              select w.key from family f join durable.workflows w on w.parent = f.key where $2)
-         select w.key, w.id, w.name, w.queue, w.status, w.executor, w.id = $1 as asked
+         select w.key, w.id, w.name, w.queue, w.status, w.executor, w.key in (select key from asked) as asked
            from durable.workflows w
-          where w.key in (select key from family) and (w.status not in {TERMINAL} or w.id = $1)
+          where w.key in (select key from family)
+            and (w.status not in {TERMINAL} or w.key in (select key from asked))
           order by w.key"
     );
     /// $1 keys, $2 reason, $3 now.
@@ -34,35 +37,35 @@ sql_statements! {
 }
 
 impl SqliteStore {
-    pub(super) fn cancel_family<'a>(
+    pub(super) fn cancel_families<'a>(
         &'a self,
-        id: &'a str,
+        ids: &'a [String],
         reason: &'a str,
         children: bool,
-    ) -> StoreFuture<'a, Option<CancelledWorkflows>> {
+    ) -> StoreFuture<'a, CancelledWorkflows> {
         self.call(async move {
             let mut writer = self.writing_urgently().await?;
             let mut transaction = self.begin(&mut writer).await?;
-            let query = self.query(&self.sql.control.family).bind(id).bind(children);
-            let (mut before, mut keys, mut stopped) = (None, Vec::new(), Vec::new());
+            let query = self.query(&self.sql.control.families).bind(list(ids)).bind(children);
+            let (mut cancelled, mut keys) = (CancelledWorkflows::default(), Vec::new());
             for row in &query.fetch_all(&mut *transaction).await? {
                 let (status, it) = decode::<_, FamilyRow, _>(row)?;
                 if row.try_get("asked")? {
-                    before = Some(status);
+                    cancelled.before.insert(it.id.clone(), status);
                 }
                 if !status.is_terminal() {
                     keys.push(row.try_get::<i64, _>("key")?);
-                    stopped.push(it);
+                    cancelled.runs.push(it);
                 }
             }
-            let Some(before) = before.filter(|_| !keys.is_empty()) else {
+            if keys.is_empty() {
                 self.roll_back(transaction).await?;
-                return Ok(before.map(|before| CancelledWorkflows { before, runs: stopped }));
-            };
+                return Ok(cancelled);
+            }
             let query = self.query(&self.sql.control.cancel).bind(list(&keys)).bind(reason).bind(self.clock.now());
             let rows = query.execute(&mut *transaction).await?.rows_affected();
             self.end(transaction, rows).await?;
-            Ok(Some(CancelledWorkflows { before, runs: stopped }))
+            Ok(cancelled)
         })
     }
 }

@@ -1,5 +1,6 @@
 //! Cancelling a workflow, and its descendants.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use durable_core::store::{
@@ -14,6 +15,10 @@ use crate::support::store_rows::{
 
 fn stopped(id: &str, executor: Option<ExecutorKey>) -> CancelledRun {
     CancelledRun { id: id.to_owned(), name: "checkout".to_owned(), queue: None, executor }
+}
+
+fn before(id: &str, status: Status) -> BTreeMap<String, Status> {
+    BTreeMap::from([(id.to_owned(), status)])
 }
 
 pub(crate) async fn cancelling_children_reaches_all_unfinished_descendants(StoreDatabase { store, .. }: StoreDatabase) {
@@ -31,7 +36,7 @@ pub(crate) async fn cancelling_children_reaches_all_unfinished_descendants(Store
     start_running(&*store, me, "apart").await;
 
     let since = store.now().await.unwrap().saturating_sub(Duration::from_secs(1));
-    let mut done = store.cancel("w", "enough", true).await.unwrap().expect("it is there");
+    let mut done = store.cancel(&["w".to_owned()], "enough", true).await.unwrap();
     done.runs.sort_by(|a, b| a.id.cmp(&b.id));
     let (mine, others) = (Some(me.executor), Some(other.executor));
     let expected = [
@@ -41,7 +46,7 @@ pub(crate) async fn cancelling_children_reaches_all_unfinished_descendants(Store
         stopped("parked", None),
         stopped("w", mine),
     ];
-    assert_eq!(done, CancelledWorkflows { before: Status::Pending, runs: expected.to_vec() });
+    assert_eq!(done, CancelledWorkflows { before: before("w", Status::Pending), runs: expected.to_vec() });
     for it in &expected {
         let info = store.show(&it.id).await.unwrap().expect("it was begun");
         assert_eq!((info.status, info.reason.as_deref()), (Status::Cancelled, Some("enough")), "{}", it.id);
@@ -52,8 +57,8 @@ pub(crate) async fn cancelling_children_reaches_all_unfinished_descendants(Store
 
     let wanted = PollRequest { cancelled: Some((other.executor, since)), ..PollRequest::default() };
     assert_eq!(store.poll(&wanted).await.unwrap().cancelled.len(), 1, "a cancelled row keeps its executor");
-    let again = store.cancel("w", "more than enough", true).await.unwrap().expect("it is there");
-    assert_eq!(again, CancelledWorkflows { before: Status::Cancelled, runs: Vec::new() });
+    let again = store.cancel(&["w".to_owned()], "more than enough", true).await.unwrap();
+    assert_eq!(again, CancelledWorkflows { before: before("w", Status::Cancelled), runs: Vec::new() });
     assert_eq!(commit(&*store, me, records([record(inner.key, 9, "1")])).await, Verdict::Stored);
 }
 
@@ -61,13 +66,38 @@ pub(crate) async fn cancelling_a_parent_leaves_its_children_running(StoreDatabas
     let me = register_executor(&*store, "a").await;
     let root = start_running(&*store, me, "w").await;
     commit(&*store, me, child(root, 1, &workflow("child"))).await;
-    let done = store.cancel("w", "enough", false).await.unwrap().expect("it is there");
-    assert_eq!(done, CancelledWorkflows { before: Status::Pending, runs: vec![stopped("w", Some(me.executor))] });
+    let done = store.cancel(&["w".to_owned()], "enough", false).await.unwrap();
+    assert_eq!(
+        done,
+        CancelledWorkflows { before: before("w", Status::Pending), runs: vec![stopped("w", Some(me.executor))] }
+    );
     assert_eq!(status(&*store, "child").await, Some(Status::Pending));
-    let done = store.cancel("w", "and the others", true).await.unwrap().expect("it is there");
+    let done = store.cancel(&["w".to_owned()], "and the others", true).await.unwrap();
     assert_eq!(done.runs, [stopped("child", Some(me.executor))], "the walk goes on below what has ended");
-    assert_eq!(done.before, Status::Cancelled);
-    assert_eq!(store.cancel("missing", "why", true).await.unwrap(), None);
+    assert_eq!(done.before, before("w", Status::Cancelled));
+    assert_eq!(store.cancel(&["missing".to_owned()], "why", true).await.unwrap(), CancelledWorkflows::default());
+}
+
+pub(crate) async fn several_workflows_are_cancelled_in_one_commit(StoreDatabase { store, .. }: StoreDatabase) {
+    let me = register_executor(&*store, "a").await;
+    let root = start_running(&*store, me, "w").await;
+    commit(&*store, me, child(root, 1, &workflow("child"))).await;
+    commit(&*store, me, child(root, 2, &workflow("other child"))).await;
+    let ended = start_running(&*store, me, "ended").await;
+    commit(&*store, me, finish(success(ended, "1"))).await;
+    start_running(&*store, me, "apart").await;
+
+    let counts = store.statement_counts();
+    // One of them is a descendant of another one.
+    let ids = ["w", "ended", "child", "missing"].map(str::to_owned);
+    let done = store.cancel(&ids, "enough", true).await.unwrap();
+    assert_eq!((store.statement_counts() - counts).commits, 1);
+    let expected = [("w", Status::Pending), ("ended", Status::Success), ("child", Status::Pending)];
+    assert_eq!(done.before, expected.into_iter().map(|(id, status)| (id.to_owned(), status)).collect());
+    let mut cancelled: Vec<_> = done.runs.iter().map(|it| it.id.as_str()).collect();
+    cancelled.sort_unstable();
+    assert_eq!(cancelled, ["child", "other child", "w"]);
+    assert_eq!(status(&*store, "apart").await, Some(Status::Pending));
 }
 
 pub(crate) async fn cancelling_a_workflow_without_an_owner_names_no_executor(
@@ -76,7 +106,7 @@ pub(crate) async fn cancelling_a_workflow_without_an_owner_names_no_executor(
     let me = register_executor(&*store, "a").await;
     start_running(&*store, me, "w").await;
     store.release(me, ReleaseRequest::AllExcept(&[])).await.unwrap();
-    let done = store.cancel("w", "enough", false).await.unwrap().expect("it is there");
+    let done = store.cancel(&["w".to_owned()], "enough", false).await.unwrap();
     assert_eq!(done.runs, [stopped("w", None)]);
 }
 
@@ -110,7 +140,7 @@ pub(crate) async fn children_that_are_being_started_are_cancelled_or_refused(dat
             })
         });
         for id in &ids {
-            store.cancel(id, "enough", true).await.unwrap().expect("it is there");
+            store.cancel(std::slice::from_ref(id), "enough", true).await.unwrap();
         }
         for it in starting {
             it.await.unwrap();

@@ -190,7 +190,7 @@ pub(crate) async fn cancelling_a_tree_races_with_its_workflows_ending(database: 
             verdicts.into_iter().filter(|it| *it == Verdict::Stored).count()
         });
         let id = format!("w-{round}");
-        let stopped = database.store.cancel(&id, "enough", true).await.unwrap().expect("it is there").runs;
+        let stopped = database.store.cancel(&[id], "enough", true).await.unwrap().runs;
         let ended = ending.await.expect("it does not panic");
         assert_eq!(ended + stopped.len(), 51, "each of them has one end");
     }

@@ -189,7 +189,7 @@ pub(crate) async fn a_cancellation_costs_one_commit(database: StoreDatabase) {
     commit(store, me, child(run, 1, &workflow("w-1"))).await;
     for (children, commits) in [(true, 1), (true, 0), (false, 0)] {
         let before = store.statement_counts();
-        store.cancel("w", "enough", children).await.unwrap();
+        store.cancel(&["w".to_owned()], "enough", children).await.unwrap();
         // Postgres: one statement, or one for each generation and an empty one, in a transaction. SQLite:
         // begin, the check, the change, commit; or begin and the check alone.
         let expected = match (database.is_postgres(), children) {

@@ -23,7 +23,7 @@ pub(crate) async fn after_close_work_rows_can_still_be_released(StoreDatabase { 
     assert_eq!(fault(store.commit(me, &[begin(&workflow("v"))], false).await), Some(StoreErrorKind::Closed));
     assert_eq!(fault(store.find("w").await), Some(StoreErrorKind::Closed));
     assert_eq!(fault(store.now().await), Some(StoreErrorKind::Closed));
-    assert_eq!(fault(store.cancel("w", "why", false).await), Some(StoreErrorKind::Closed));
+    assert_eq!(fault(store.cancel(&["w".to_owned()], "why", false).await), Some(StoreErrorKind::Closed));
 
     assert!(store.heartbeat(me, LEASE, &[]).await.unwrap().fence_holds);
     assert_eq!(store.release(me, ReleaseRequest::AllExcept(&[])).await.unwrap().direct, 1);

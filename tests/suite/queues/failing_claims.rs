@@ -44,7 +44,7 @@ async fn a_queue_whose_claims_fail_does_not_block_the_others(database: &TestData
             assert_eq!(echoes_at_last(3).queue(&AS_GOOD).await.unwrap(), 3);
             assert_eq!(echoes_at_last(4).delay(Duration::from_millis(1)).await.unwrap(), 4);
         };
-        tokio::time::timeout(Duration::from_secs(2), others).await.expect("the others go on");
+        tokio::time::timeout(Duration::from_secs(4), others).await.expect("the others go on");
         assert_eq!(bad.status().await.unwrap(), Status::Enqueued);
         faulty.refuse_claims(None);
         assert_eq!(bad.await.unwrap(), 1, "it is tried again");

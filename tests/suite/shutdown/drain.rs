@@ -166,7 +166,7 @@ async fn a_step_that_blocks_its_thread_is_reported_as_stuck(database: &TestDatab
     arrived(&key, 1).await;
     let begun = Instant::now();
     let report = app.shutdown_with(ShutdownOptions::within(Duration::from_secs(2))).await;
-    assert!(begun.elapsed() < Duration::from_millis(2500), "{report}");
+    assert!(begun.elapsed() < Duration::from_millis(3_800), "{report}");
     assert_eq!(report.stuck.len(), 1, "{report}");
     assert_eq!(report.released.as_ref().unwrap().direct, 0, "what may still be doing something is not handed over");
 

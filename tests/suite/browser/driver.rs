@@ -74,6 +74,8 @@ async fn started() -> Result<(Client, Driver, tempfile::TempDir), NewSessionErro
     let capabilities = json!({
         "goog:chromeOptions": { "args": arguments },
         "goog:loggingPrefs": { "browser": "ALL" },
+        // On a busy machine the search for barriers takes longer than the usual 30 s.
+        "timeouts": { "script": 110_000 },
     });
     let Value::Object(capabilities) = capabilities else { unreachable!("it is written as an object") };
     let mut builder = ClientBuilder::new(HttpConnector::new());
@@ -128,8 +130,19 @@ impl Browser {
         let waited = tokio::time::timeout(std::time::Duration::from_secs(110), until(what, holds)).await;
         if waited.is_err() {
             self.screenshot("waited-in-vain").await;
-            panic!("waited in vain until {what}; the page shows:\n{}", shown().await);
+            panic!(
+                "waited in vain until {what}; the page shows:\n{}\nerrors: {:?}",
+                shown().await,
+                self.errors().await
+            );
         }
+    }
+
+    /// Waits until the page was drawn anew.
+    pub(super) async fn redrawn(&self) {
+        // An attribute that the view does not have lasts until then.
+        self.run("document.querySelector('main h1').setAttribute('data-drawn', 'before')", vec![]).await;
+        self.until("the page is drawn anew", "!document.querySelector('main h1[data-drawn]')").await;
     }
 
     /// Waits until the page shows a text.
@@ -192,7 +205,7 @@ impl Browser {
     }
 
     /// Errors that the browser has logged since the last call, such as those of scripts and of the security policy.
-    pub(super) async fn errors(&self) -> Vec<String> {
+    async fn errors(&self) -> Vec<String> {
         let log = self.command("se/log", json!({ "type": "browser" })).await;
         let entries = log.as_array().cloned().unwrap_or_default();
         let severe = entries.iter().filter(|it| it["level"] == "SEVERE");
@@ -237,7 +250,9 @@ impl Browser {
         self.client.issue_cmd(DriverCommand { path, body }).await.unwrap()
     }
 
+    /// Nothing has failed in the pages meanwhile, and the security policy has refused nothing.
     pub(super) async fn close(self) {
+        assert_eq!(self.errors().await, [""; 0]);
         self.client.clone().close().await.unwrap();
     }
 }

@@ -1,4 +1,4 @@
-//! Why a workflow waits or fails is said on its page, with what to do.
+//! The page of a workflow shows why it waits or fails, and what to do.
 
 use durable::axum::Access;
 
@@ -12,7 +12,7 @@ browser_tests! {
     the_page_of_a_workflow_says_why_it_waits_or_fails_and_what_to_do,
 }
 
-/// A workflow, what its page says, and what it says to do.
+/// A workflow, and what its page shows: the cause, and the remedy.
 const REASONS: &[(&str, &[&str])] = &[
     ("report-2", &["The queue shop-reports is paused", "resume the queue"]),
     ("mail-3", &["starts at most 1 in 1 h", "raise the rate"]),
@@ -20,11 +20,11 @@ const REASONS: &[(&str, &[&str])] = &[
         "delivery-7",
         &[
             "at position 1 this workflow recorded the step `order_by_post`, and the code now calls the step `order_by_courier`",
-            "Resume",
+            "then press Resume",
         ],
     ),
-    ("order-100", &["It waits for a message at position", "1 message on other topics waits: paymnt", "misspelled"]),
-    ("supply-8", &["call_supplier"]),
+    ("order-100", &["It waits for a message at position", "Unreceived: 1 message on paymnt.", "misspelled"]),
+    ("supply-8", &["Now: ", "call_supplier", "the next begins", "the supplier refuses order 8"]),
     ("order-13", &["no such street", "check_address at 3", "Resume runs the failed call again"]),
 ];
 
@@ -42,6 +42,12 @@ async fn the_page_of_a_workflow_says_why_it_waits_or_fails_and_what_to_do() {
             browser.sees(text).await;
         }
         browser.screenshot(&format!("why-{id}")).await;
+    }
+    // One that is parked stands still, so its timeline has no line for the present.
+    for (id, is_drawn) in [("delivery-7", false), ("order-100", true)] {
+        site.open(&browser, &format!("workflows/{id}")).await;
+        let line = browser.run("return Boolean(document.querySelector('.timeline line.now'))", vec![]).await;
+        assert_eq!(line, is_drawn, "{id}");
     }
     // The calls that the present run has replayed are marked, and those of a child are below the call that started it.
     site.open(&browser, "workflows/order-100").await;

@@ -5,7 +5,7 @@ import { follow } from "./bulk.js";
 import * as dialog from "./dialog.js";
 import { h } from "./dom.js";
 import { count, counted } from "./format.js";
-import { status, workflowLink } from "./parts.js";
+import { STATUSES, status, workflowLink } from "./parts.js";
 
 /** @typedef {{ ids: string[] } | { filter: Record<string, string | string[]> }} Selection */
 /**
@@ -29,7 +29,7 @@ export const ACTIONS = {
 	cancel: {
 		title: "Cancel", done: "cancelled", path: "workflows/cancel", danger: true, of: [...WAITING, "PENDING", "PARKED"],
 		explains: "Those that run stop at their next durable call; a step that runs is not undone.",
-		options: () => h("label", null, h("input", { type: "checkbox", name: "children" }), "and the workflows that they have started"),
+		options: () => h("label", null, h("input", { type: "checkbox", name: "children" }), "Also cancel child workflows"),
 		read: data => ({ children: data.get("children") === "on" }),
 	},
 	resume: {
@@ -37,11 +37,11 @@ export const ACTIONS = {
 		explains: "They go on where they stopped. What led to a failure runs again; what succeeded does not.",
 	},
 	restart: {
-		title: "Restart", done: "restarted", path: "workflows/restart", of: [...WAITING, ...ENDED, "PENDING", "PARKED"],
+		title: "Restart", done: "restarted", path: "workflows/restart", of: STATUSES,
 		explains: "New workflows with the same arguments run from the beginning. The old ones stay as they are.",
 	},
 	fork: {
-		title: "Fork", done: "forked", path: "workflows/fork", of: [...WAITING, ...ENDED, "PENDING", "PARKED"],
+		title: "Fork", done: "forked", path: "workflows/fork", of: STATUSES,
 		explains: "New workflows keep what is recorded before a call, and run anew from there. The old ones stay as they are.",
 		options: () => [
 			dialog.field("From", h("select", { name: "from" },
@@ -57,7 +57,7 @@ export const ACTIONS = {
 		explains: "Those that have ended or are parked are removed from the database, with all that they have started. This cannot be undone.",
 	},
 	labels: {
-		title: "Label", done: "labelled", path: "workflows/labels", of: [...WAITING, ...ENDED, "PENDING", "PARKED"],
+		title: "Label", done: "labelled", path: "workflows/labels", of: STATUSES,
 		options: () => dialog.field("Labels", h("textarea", { name: "labels", required: true, placeholder: "tenant=acme" }), "one name=value on each line; without a value the label is removed"),
 		read: data => ({ labels: Object.fromEntries(String(data.get("labels")).split("\n").filter(it => it.trim()).map(pair)) }),
 	},
@@ -94,7 +94,7 @@ export async function ask(name, selection, done) {
 	const action = ACTIONS[name];
 	const isFilter = "filter" in selection;
 	const preview = h("div.stack", { "aria-live": "polite" }, h("p.muted", null, "Counting …"));
-	const speed = isFilter && dialog.field("At most this many in a second", h("input", { name: "per_second", type: "number", min: 1, placeholder: "as fast as it goes" }));
+	const speed = isFilter && dialog.field("Workflows per second", h("input", { name: "per_second", type: "number", min: 1, placeholder: "unlimited" }));
 	const total = !isFilter ? counted(selection.ids.length, "workflow") : "all workflows that match";
 	dialog.open({
 		title: `${action.title} ${total}?`, action: action.title, danger: action.danger,
@@ -116,27 +116,30 @@ export async function ask(name, selection, done) {
 
 /** What the action selects, and how much of that it can change. @param {Action} action @param {Selection} selection */
 async function previewed(action, selection) {
-	const filter = new URLSearchParams();
-	for (const [name, value] of Object.entries("filter" in selection ? selection.filter : { id: selection.ids })) {
-		for (const it of [value].flat()) filter.append(name, it);
-	}
-	const sample = new URLSearchParams([...filter, ["limit", "5"], ["columns", "status,name"], ["oldest-first", "true"]]);
-	const [counts, some] = await Promise.all([
-		api.get("workflows/count", new URLSearchParams([...filter, ["group", "status"]])), api.get("workflows", sample)]);
-	const fits = counts.groups.filter(it => action.of.includes(it.value));
-	const changed = fits.reduce((sum, it) => sum + it.count, 0);
-	const refused = counts.total - changed;
+	const filters = "filter" in selection ? [selection.filter] : parts(selection.ids).map(id => ({ id }));
+	const [some, ...counted_] = await Promise.all([
+		api.get("workflows", { ...filters[0], limit: 5, columns: "status,name", "oldest-first": true }),
+		...filters.map(it => api.get("workflows/count", { ...it, group: "status" }))]);
+	/** @type {Map<string, number>} */
+	const counts = new Map();
+	for (const it of counted_.flatMap(it => it.groups)) counts.set(it.value, (counts.get(it.value) ?? 0) + it.count);
+	const sum = groups => groups.reduce((sum, [, it]) => sum + it, 0);
+	const groups = [...counts];
+	const [total, changed] = [sum(groups), sum(groups.filter(([it]) => action.of.includes(it)))];
 	return [
-		h("p.preview", null, h("strong", null, counted(changed, "workflow"), counts.capped && " or more"), ` would be ${action.done}`,
-			refused > 0 && `; ${count(refused)} others cannot, because of their status`, "."),
-		h("div.row", null, counts.groups.map(it => h("span", null, status(it.value), " ", count(it.count)))),
+		h("p", null, h("strong", null, counted(changed, "workflow"), counted_.some(it => it.capped) && " or more"), ` would be ${action.done}`,
+			total > changed && `, and ${count(total - changed)} cannot be, because of the status`, "."),
+		h("div.row", null, groups.map(([word, it]) => h("span", null, status(word), " ", count(it)))),
 		h("ul.small", null, some.items.map(it => h("li", null, h("span.mono", null, it.id), ` ${it.name}`)),
-			counts.total > some.items.length && h("li.muted", null, `and ${count(counts.total - some.items.length)} more`)),
+			total > some.items.length && h("li.muted", null, `and ${count(total - some.items.length)} more`)),
 	];
 }
 
+/** An address has room for so many ids. @param {string[]} ids @returns {string[][]} */
+const parts = ids => Array.from({ length: Math.ceil(ids.length / 50) }, (_, at) => ids.slice(at * 50, at * 50 + 50));
+
 /** @param {Action} action @param {{ done: number, refused: number, results: { id: string, done: boolean, new: string | null, message: string | null }[] }} answer */
-export function report(action, { done, refused, results }) {
+function report(action, { done, refused, results }) {
 	const made = results.filter(it => it.new).slice(0, 5);
 	if (done > 0) {
 		dialog.toast([`${counted(done, "workflow")} ${action.done}.`, made.length > 0 && [" New: ", made.map(it => [workflowLink(String(it.new)), " "])]]);

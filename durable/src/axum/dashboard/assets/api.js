@@ -14,11 +14,10 @@ export const settings = {};
 export const mayAct = () => settings.access === "full";
 
 export class ApiError extends Error {
-	/** @param {number} status @param {string} kind @param {string} message */
-	constructor(status, kind, message) {
+	/** @param {number} status @param {string} message */
+	constructor(status, message) {
 		super(message);
 		this.status = status;
-		this.kind = kind;
 	}
 }
 
@@ -51,7 +50,7 @@ async function call(url, init) {
 		response = await fetch(url, { credentials: "same-origin", ...init });
 	} catch (error) {
 		if (/** @type {Error} */ (error).name === "AbortError") throw error;
-		throw new ApiError(0, "unreachable", "The server does not answer. The page goes on as soon as it does.");
+		throw new ApiError(0, "Cannot reach the server; retrying.");
 	}
 	noteClock(Date.parse(response.headers.get("date") ?? ""));
 	const text = await response.text();
@@ -59,11 +58,9 @@ async function call(url, init) {
 	try {
 		answer = parse(text);
 	} catch {
-		throw new ApiError(response.status, "unreadable", `The server answered ${response.status} without JSON.`);
+		throw new ApiError(response.status, `The server answered ${response.status} without JSON.`);
 	}
-	if (!response.ok) {
-		throw new ApiError(response.status, answer?.error?.kind ?? "unknown", answer?.error?.message ?? `The server answered ${response.status}.`);
-	}
+	if (!response.ok) throw new ApiError(response.status, answer?.error?.message ?? `The server answered ${response.status}.`);
 	return answer;
 }
 
@@ -73,6 +70,9 @@ function noteClock(server) {
 	if (!Number.isNaN(difference)) setClock(Math.abs(difference) > 2000 ? difference : 0); // the header has whole seconds
 }
 
+/** Whether this browser has rounded an integer, so that a value sent back would not be that of the database. */
+export let hasRounded = false;
+
 /**
  * JSON, in which a number that JavaScript would round keeps its digits, so that what is shown, edited and sent back
  * is what the database has.
@@ -81,7 +81,9 @@ function noteClock(server) {
  */
 export function parse(text) {
 	const raw = /** @type {any} */ (JSON).rawJSON;
-	if (!raw || !/\d{16}/.test(text)) return JSON.parse(text);
+	const mayBeLarge = /\d{16}/.test(text);
+	hasRounded ||= mayBeLarge && !raw;
+	if (!mayBeLarge || !raw) return JSON.parse(text);
 	/** @type {any} */
 	const keepDigits = (_key, value, context) =>
 		typeof value === "number" && /^-?\d{16,}$/.test(context?.source ?? "") && !Number.isSafeInteger(value) ? raw(context.source) : value;
@@ -91,9 +93,11 @@ export function parse(text) {
 /** The JSON that a person has typed, or an error that names the field. @param {FormDataEntryValue | null} text @param {string} name */
 export function parseField(text, name) {
 	try {
-		return parse(String(text));
+		const value = parse(String(text));
+		if (hasRounded) throw new Error("this browser rounds integers of more than 15 digits");
+		return value;
 	} catch (error) {
-		throw new Error(`${name} is not JSON: ${/** @type {Error} */ (error).message}`);
+		throw new Error(`${name}: ${/** @type {Error} */ (error).message}`);
 	}
 }
 

@@ -5,7 +5,7 @@ import { h, s, mount } from "./dom.js";
 import * as keys from "./keys.js";
 import * as live from "./live.js";
 import { head, note } from "./parts.js";
-import { current, link } from "./router.js";
+import { current, link, storage } from "./router.js";
 import * as executors from "./pages/executors.js";
 import * as overview from "./pages/overview.js";
 import * as queues from "./pages/queues.js";
@@ -23,27 +23,22 @@ import * as workflows from "./pages/workflows.js";
  * @property {URLSearchParams} query
  * @property {AbortSignal} signal ends what the page has begun, once another page is shown
  * @property {() => void} redraw
+ * @property {() => Promise<Error | null>} reload loads at once, after something was done
  */
 /**
  * @typedef {object} OpenPage
  * @property {string} title
  * @property {() => Node} view
- * @property {(news?: { workflows: any[], all: boolean, queues: boolean }) => Promise<void>} load
+ * @property {(news?: live.News) => Promise<void>} load
  * @property {string} [watch] the id of a workflow
  * @property {() => boolean} [moves] whether what is shown moves with the clock
  * @property {keys.Shortcut[]} [shortcuts]
  */
 /** @typedef {(page: PageContext) => OpenPage} Open */
 
-const PAGES = [
-	{ name: "overview", title: "Overview", key: "o", open: overview.open },
-	{ name: "workflows", title: "Workflows", key: "w", open: workflows.open },
-	{ name: "queues", title: "Queues", key: "q", open: queues.open },
-	{ name: "schedules", title: "Schedules", key: "s", open: schedules.open },
-	{ name: "executors", title: "Executors", key: "e", open: executors.open },
-	{ name: "versions", title: "Versions", key: "v", open: versions.open },
-	{ name: "settings", title: "Settings", key: "t", open: settingsPage.open },
-];
+const PAGES = Object.entries({ overview, workflows, queues, schedules, executors, versions, settings: settingsPage }).map(([name, { open }]) => ({
+	name, open, title: name[0].toUpperCase() + name.slice(1), key: name === "settings" ? "t" : name[0], // `s` is of the schedules
+}));
 
 /** @type {live.LiveState} */
 let liveState = "paused";
@@ -65,7 +60,20 @@ async function open() {
 	let isLoaded = false;
 	/** @type {() => void} */
 	let redraw = () => {};
-	const context = { path, query, signal, redraw: () => signal.aborted || redraw() };
+	const load = async news => {
+		try {
+			await page.load(failure ? undefined : news); // what failed is read in full
+			[failure, isLoaded] = [null, true];
+		} catch (error) {
+			if (signal.aborted) return null;
+			if (!(error instanceof ApiError)) console.error(error);
+			failure = /** @type {Error} */ (error);
+		}
+		if (!signal.aborted) redraw();
+		return failure;
+	};
+	const { reload, changed } = oneAtATime(load);
+	const context = { path, query, signal, reload, redraw: () => signal.aborted || redraw() };
 	/** @type {OpenPage} */
 	const page = known.name === "workflows" && path.length > 1 ? workflow.open(context) : known.open(context);
 	const view = () =>
@@ -74,56 +82,71 @@ async function open() {
 			isLoaded ? page.view() : [head(page.title), !failure && h("p.muted", null, "Loading …")]);
 	main.replaceChildren();
 	redraw = mount(main, view);
-	/** @param {{ workflows: any[], all: boolean, queues: boolean }} [news] */
-	const load = async news => {
-		try {
-			await page.load(news);
-			[failure, isLoaded] = [null, true];
-		} catch (error) {
-			if (signal.aborted) return;
-			if (!(error instanceof ApiError)) console.error(error);
-			failure = /** @type {Error} */ (error);
-		}
-		if (!signal.aborted) redraw();
-	};
 	document.title = `${page.title} · durable`;
 	keys.setPage(page.shortcuts ?? []);
 	redraw();
-	await load();
+	live.listen({ watch: page.watch, changed });
+	await reload();
 	if (signal.aborted) return;
-	document.title = `${page.title} · durable`;
 	// A new page begins at its top, for the eye and for the keyboard.
 	if (!isFirst) {
 		scrollTo(0, 0);
 		/** @type {HTMLElement | null} */ (main.querySelector("h1"))?.focus();
 	}
 	isFirst = false;
-	live.listen({ watch: page.watch, changed: oneAtATime(load) });
 	// Times such as "3 min ago" go on without news.
 	let seconds = 0;
 	const clock = setInterval(() => {
 		seconds += 1;
 		if (!document.hidden && (page.moves?.() || seconds % 10 === 0)) context.redraw();
+		// No news are of failed attempts, or of the records of children.
+		if (seconds % 10 === 0 && page.moves?.() && liveState === "live") changed({ workflows: [], all: true, queues: true });
 	}, 1000);
 	signal.addEventListener("abort", () => clearInterval(clock));
 }
 
-/** While one load runs, at most one more waits: a slow server is not asked more often than it answers. @param {(news: any) => Promise<void>} load */
+/**
+ * One load after the other, so that no late answer replaces a newer one. News wait ten times as long as the last load
+ * took, so that a slow server has time for others; what a person does waits for a load that runs at most.
+ * @param {(news?: live.News) => Promise<Error | null>} load
+ */
 function oneAtATime(load) {
-	let running = false;
+	/** @type {Promise<any>} */
+	let last = Promise.resolve();
+	/** @type {Promise<Error | null> | null} */
+	let next = null;
+	/** @type {live.News | null} */
 	let waiting = null;
-	return async function changed(news) {
-		if (running) {
-			waiting = waiting ? { workflows: [...waiting.workflows, ...news.workflows], all: waiting.all || news.all, queues: waiting.queues || news.queues } : news;
+	let restsUntil = 0;
+	/** @param {live.News} [news] */
+	const run = news => {
+		const turn = last.then(() => {
+			if (!news) next = null;
+			const begun = performance.now();
+			return load(news).finally(() => {
+				const now = performance.now();
+				restsUntil = now + Math.min(30_000, 10 * (now - begun));
+			});
+		});
+		last = turn.catch(() => {}); // a view that fails does not end live updates
+		return turn;
+	};
+	const reload = () => (next ??= run());
+	/** @param {live.News} news */
+	const changed = async news => {
+		if (waiting) {
+			waiting.workflows.push(...news.workflows);
+			waiting.all ||= news.all;
+			waiting.queues ||= news.queues;
 			return;
 		}
-		running = true;
-		await load(news);
-		running = false;
-		const next = waiting;
+		waiting = news;
+		await last;
+		await new Promise(wake => setTimeout(wake, restsUntil - performance.now()));
 		waiting = null;
-		if (next) changed(next);
+		await run(news);
 	};
+	return { reload, changed };
 }
 
 const logo = () =>
@@ -144,7 +167,7 @@ function drawSide(name = openName) {
 
 function sideView() {
 	const [word, kind] = LIVE[liveState];
-	const theme = document.documentElement.dataset.theme ?? "system";
+	const { theme } = document.documentElement.dataset;
 	return h("div.side", null,
 		h("a.brand", { href: link("overview") }, logo(), "durable", settings.application && h("span.muted", null, settings.application)),
 		h("nav", { "aria-label": "Pages" },
@@ -160,19 +183,13 @@ function sideView() {
 
 /** @param {string} theme */
 function setTheme(theme) {
-	if (theme === "system") {
-		delete document.documentElement.dataset.theme;
-		localStorage.removeItem("durable.theme");
-	} else {
-		document.documentElement.dataset.theme = theme;
-		localStorage.setItem("durable.theme", theme);
-	}
+	document.documentElement.dataset.theme = theme;
+	storage?.setItem("durable.theme", theme);
 	drawSide();
 }
 
 async function start() {
-	const theme = localStorage.getItem("durable.theme");
-	if (theme) document.documentElement.dataset.theme = theme;
+	document.documentElement.dataset.theme = storage?.getItem("durable.theme") ?? "system";
 	const shell = h("div.shell", null, h("header", { id: "side" }), h("main", { id: "main", tabindex: -1 }));
 	const skip = h("a.skip", { href: "#main", on: { click: event => {
 		event.preventDefault(); // the part behind `#` is the page
@@ -188,7 +205,7 @@ async function start() {
 	const go = name => () => location.assign(link(name));
 	keys.start([
 		...PAGES.map(it => ({ key: `g ${it.key}`, means: `Go to ${it.title}`, act: go(it.name) })),
-		{ key: "l", means: "Pause live updates, or go on", act: live.toggle },
+		{ key: "l", means: "Pause or resume live updates", act: live.toggle },
 		{ key: "d", means: "Change between dark and light", act: () => setTheme(isDark() ? "light" : "dark") },
 	]);
 	await loadSettings();
@@ -213,7 +230,7 @@ async function loadSettings() {
 
 const isDark = () => {
 	const { theme } = document.documentElement.dataset;
-	return theme ? theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+	return theme !== "system" ? theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
 };
 
 start();

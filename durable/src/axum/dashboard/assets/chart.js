@@ -16,11 +16,12 @@ export function bars(label, buckets) {
 	const width = 100 / Math.max(1, buckets.length);
 	const sum = key => buckets.reduce((all, it) => all + it[key], 0);
 	const more = buckets.some(it => it.capped) ? "+" : "";
-	const rect = (at, from, value, kind) =>
-		value > 0 && s("rect", {
-			class: kind, x: `${at * width + width * 0.1}%`, width: `${width * 0.8}%`,
-			y: `${100 - ((from + value) / most) * 96}%`, height: `${Math.max(1.5, (value / most) * 96)}%`,
+	const rect = (at, from, value, kind) => {
+		const height = Math.max(1.5, (value / most) * 96); // one of a thousand is seen, too
+		return value > 0 && s("rect", {
+			class: kind, x: `${at * width + width * 0.1}%`, width: `${width * 0.8}%`, y: `${100 - (from / most) * 96 - height}%`, height: `${height}%`,
 		});
+	};
 	const bar = (it, at) =>
 		s("g", { key: it.from },
 			s("title", null, `${clock.format(millis(it.from))}: ${count(it.success)} succeeded, ${count(it.error)} failed, ${count(it.cancelled)} cancelled`),
@@ -37,7 +38,7 @@ export function bars(label, buckets) {
 		h("div.axis", null,
 			h("span", null, from ? clock.format(millis(from)) : ""), h("span", null, `highest bar ${count(most)}${more}`), h("span", null, "now")),
 		h("figcaption.legend", null,
-			h("span", null, swatch("ok"), `${count(succeeded + cancelled)}${more} ended otherwise`),
+			h("span", null, swatch("ok"), `${count(succeeded + cancelled)}${more} succeeded or cancelled`),
 			h("span", null, swatch("failed"), from ? h("a", { href: toWorkflows({ status: "ERROR", "completed-after": from }) }, `${count(failed)}${more} failed`) : "0 failed")));
 }
 

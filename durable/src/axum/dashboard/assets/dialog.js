@@ -4,7 +4,7 @@ import { h } from "./dom.js";
 
 /** @typedef {import("./dom.js").Child} Child */
 
-/** Says what happened; screen readers read it out. @param {Child} text @param {"good" | "problem"} [kind] */
+/** A note of what has happened; screen readers read it out. @param {Child} text @param {"good" | "problem"} [kind] */
 export function toast(text, kind = "good") {
 	const note = h("div", { class: `note ${kind}` }, h("p", null, text));
 	const close = h("button.link.small", { on: { click: () => note.remove() } }, "Dismiss");
@@ -47,6 +47,14 @@ export function open({ title, action, danger, accept }, ...content) {
 	dialog.showModal();
 	return dialog;
 }
+
+/**
+ * Asks before one thing is done.
+ * @param {string} title @param {string} action @param {string} effect what it would change
+ * @param {() => Promise<Child>} act gives the note of what has happened
+ */
+export const confirm = (title, action, effect, act) =>
+	open({ title, action, accept: async () => toast(await act()) }, h("p", null, effect));
 
 /** A labelled control. @param {string} label @param {Child} control @param {Child} [hint] */
 export const field = (label, control, hint) =>

@@ -2,7 +2,7 @@
 // what is open. Text becomes text nodes: no data is ever read as HTML.
 
 /** @typedef {Node | string | number | null | undefined | false | any[]} Child */
-/** @typedef {Element & { _on?: Record<string, (event: any) => void>, _key?: string, _value?: string | boolean }} Live */
+/** @typedef {Element & { _on?: Record<string, (event: any) => void>, _key?: string, _still?: boolean, _value?: string | boolean }} Live */
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -25,6 +25,8 @@ function fill(element, props, children) {
 			for (const type of Object.keys(value)) element.addEventListener(type, dispatch);
 		} else if (name === "key") {
 			element._key = String(value);
+		} else if (name === "still") {
+			element._still = true;
 		} else if (name === "style") {
 			// Set through the object model: the content security policy refuses style attributes.
 			const style = /** @type {any} */ (element).style;
@@ -53,6 +55,7 @@ function append(element, children) {
 
 /**
  * An HTML element: `h("p.small.muted", { id: "x" }, "text")`. `on` has handlers by event, `key` names it among its siblings, `style` has CSS properties.
+ * With `still` it is never changed: its `key` has all that it shows, and the person unfolds parts of it.
  * @param {string} tag
  * @param {Record<string, any> | null | false} [props]
  * @param {...Child} children
@@ -74,12 +77,12 @@ export function h(tag, props, ...children) {
  * @returns {any}
  */
 export function s(tag, props, ...children) {
-	if (tag === "svg" && !props?.role) props = { ...props, "aria-hidden": "true" }; // it is said beside it
+	if (tag === "svg" && !props?.role) props = { ...props, "aria-hidden": "true" }; // the text beside it means the same
 	return fill(document.createElementNS(SVG, tag), props ?? {}, children);
 }
 
 /** Changes `old` in place so that it equals `next`, or replaces it. @param {Node} old @param {Node} next */
-export function morph(old, next) {
+function morph(old, next) {
 	if (old.nodeType !== next.nodeType || old.nodeName !== next.nodeName || keyOf(old) !== keyOf(next)) {
 		old.parentNode?.replaceChild(next, old);
 		return next;
@@ -88,6 +91,7 @@ export function morph(old, next) {
 		if (old.nodeValue !== next.nodeValue) old.nodeValue = next.nodeValue;
 		return old;
 	}
+	if (/** @type {Live} */ (next)._still) return old;
 	morphAttributes(old, next);
 	morphHandlers(old, next);
 	morphChildren(old, next);
@@ -134,12 +138,14 @@ function morphValue(old, next) {
 
 /** @param {Element} old @param {Element} next */
 function morphChildren(old, next) {
-	const keyed = new Map();
-	for (const child of old.childNodes) if (keyOf(child) !== undefined) keyed.set(keyOf(child), child);
+	// What has gone goes first: moving what comes behind it would lose the focus and the scroll.
+	const kept = new Set([...next.childNodes].map(keyOf));
+	for (const child of [...old.childNodes]) if (keyOf(child) !== undefined && !kept.has(keyOf(child))) child.remove();
+	const keyed = Map.groupBy(old.childNodes, keyOf); // several may have one key
 	let at = old.firstChild;
 	for (const wanted of [...next.childNodes]) {
 		const key = keyOf(wanted);
-		const found = key === undefined ? null : keyed.get(key);
+		const found = key === undefined ? null : keyed.get(key)?.shift();
 		if (found && found !== at) old.insertBefore(found, at);
 		if (found) {
 			morph(found, wanted);
@@ -159,14 +165,8 @@ function morphChildren(old, next) {
 
 /** Shows what `view` returns in `root`; the function it gives back shows it anew. @param {Element} root @param {() => Node} view */
 export function mount(root, view) {
-	const redraw = () => {
-		const next = view();
-		if (root.firstChild) {
-			morph(root.firstChild, next);
-			while (root.childNodes.length > 1) root.lastChild?.remove();
-		} else {
-			root.append(next);
-		}
+	return () => {
+		if (root.firstChild) morph(root.firstChild, view());
+		else root.append(view());
 	};
-	return redraw;
 }

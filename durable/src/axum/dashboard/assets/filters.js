@@ -8,7 +8,7 @@ import { STATUSES, status } from "./parts.js";
 /** @typedef {{ name: string, title: string, kind: "text" | "one" | "time", hint?: string }} Field */
 
 /** Every condition except the status. `text` may be given several times. @type {Field[]} */
-export const FIELDS = [
+const FIELDS = [
 	{ name: "prefix", title: "Id begins with", kind: "one" },
 	{ name: "id", title: "Id", kind: "text" },
 	{ name: "name", title: "Name", kind: "text", hint: "the name of the function" },
@@ -29,6 +29,9 @@ export const FIELDS = [
 	{ name: "completed-before", title: "Ended before", kind: "time" },
 ];
 
+/** Whether a condition is given once. @param {string} name */
+const isOne = name => FIELDS.some(it => it.name === name && it.kind !== "text");
+
 const NAMES = new Set(["status", ...FIELDS.map(it => it.name)]);
 
 /** Only the conditions. @param {URLSearchParams} query */
@@ -39,21 +42,19 @@ export function conditions(query) {
 /** The conditions as an action wants them. @param {URLSearchParams} query @returns {Record<string, string | string[]>} */
 export function asFilter(query) {
 	const given = conditions(query);
-	const isOne = name => FIELDS.some(it => it.name === name && it.kind !== "text");
 	return Object.fromEntries([...new Set(given.keys())].map(name => [name, isOne(name) ? given.get(name) ?? "" : given.getAll(name)]));
 }
 
 /** @param {URLSearchParams} query @param {string} name @param {string} value @returns {URLSearchParams} */
-export function without(query, name, value) {
-	const rest = [...query].filter(([it, its]) => it !== "after" && (it !== name || its !== value));
-	return new URLSearchParams(rest);
-}
+const without = (query, name, value) =>
+	new URLSearchParams([...query].filter(([it, its]) => it !== "after" && (it !== name || its !== value)));
 
 /** @param {URLSearchParams} query @param {string} name @param {string} value @returns {URLSearchParams} */
-export function withCondition(query, name, value) {
-	const isOne = FIELDS.some(it => it.name === name && it.kind !== "text");
-	const rest = [...query].filter(([it, its]) => it !== "after" && (it !== name || (!isOne && its !== value)));
-	return new URLSearchParams([...rest, [name, value]]);
+function withCondition(query, name, value) {
+	const others = without(query, name, value);
+	if (isOne(name)) others.delete(name);
+	others.append(name, value);
+	return others;
 }
 
 let chosen = "prefix";
@@ -65,11 +66,8 @@ let chosen = "prefix";
  * @param {() => void} redraw
  */
 export function bar(query, change, redraw) {
-	const statuses = query.getAll("status").map(it => it.toUpperCase());
-	const toggle = word => () => {
-		const others = [...query].filter(([name, value]) => name !== "after" && (name !== "status" || value.toUpperCase() !== word));
-		change(new URLSearchParams(statuses.includes(word) ? others : [...others, ["status", word]]));
-	};
+	const statuses = query.getAll("status");
+	const toggle = word => () => change(statuses.includes(word) ? without(query, "status", word) : withCondition(query, "status", word));
 	const field = FIELDS.find(it => it.name === chosen) ?? FIELDS[0];
 	/** @param {SubmitEvent} event */
 	const add = event => {

@@ -10,7 +10,10 @@ import { toWorkflow } from "./router.js";
  * @param {{ from?: number, outputs?: Record<string, any> }} [given] where it begins, and which results are to be changed
  */
 export function forkDialog(workflow, { from = 1, outputs = {} } = {}) {
-	const args = workflow.input && typeof workflow.input === "object" && !Array.isArray(workflow.input) ? Object.entries(workflow.input) : [];
+	// What a person edits is sent in full, with the numbers that were rounded.
+	const isReadOnly = api.hasRounded;
+	if (isReadOnly) outputs = {};
+	const args = !isReadOnly && workflow.input && typeof workflow.input === "object" && !Array.isArray(workflow.input) ? Object.entries(workflow.input) : [];
 	const area = (name, label, value) =>
 		dialog.field(label, h("textarea", { name, class: "short", spellcheck: "false" }, pretty(value)));
 	dialog.open({
@@ -29,6 +32,7 @@ export function forkDialog(workflow, { from = 1, outputs = {} } = {}) {
 	},
 	h("p", null, "A new workflow keeps what is recorded before the position, and runs anew from there. This one stays as it is."),
 	dialog.field("From position", h("input", { name: "from", type: "number", min: 1, required: true, value: from }), "counted from 1 in the body; at 1 everything runs anew"),
+	isReadOnly && h("p", null, "This browser rounds integers of more than 15 digits, so values cannot be edited in it. A newer one can."),
 	args.map(([name, value]) => area(`argument ${name}`, `Argument ${name}`, value)),
 	Object.entries(outputs).map(([position, value]) => area(`output ${position}`, `Result at position ${position}`, value)),
 	h("details", null, h("summary", null, "More"),

@@ -9,8 +9,9 @@ const number = new Intl.NumberFormat();
 /** @param {number | null | undefined} value */
 export const count = value => (value === null || value === undefined ? "–" : number.format(value));
 
-/** `1 workflow`, `2 workflows`. @param {number} value @param {string} noun */
-export const counted = (value, noun) => `${count(value)} ${noun}${value === 1 ? "" : "s"}`;
+/** `1 workflow waits`, `2 workflows wait`. @param {number} value @param {string} noun @param {string} [verb] */
+export const counted = (value, noun, verb) =>
+	`${count(value)} ${noun}${value === 1 ? "" : "s"}${verb ? ` ${verb}${value === 1 ? "s" : ""}` : ""}`;
 
 /** How far the server's clock is ahead of this one, in milliseconds. */
 let ahead = 0;
@@ -41,7 +42,7 @@ export function duration(milliseconds) {
 }
 
 /** How long ago, or until when. @param {number} milliseconds */
-export function relative(milliseconds) {
+function relative(milliseconds) {
 	const difference = milliseconds - now();
 	if (Math.abs(difference) < 1000) return "now";
 	const [first, unit] = duration(Math.abs(difference)).split(" "); // roughly
@@ -63,6 +64,9 @@ export function time(text, style = "full") {
 	const utc = `${new Date(at).toISOString()} (UTC)`;
 	return h("time", { datetime: text, title: style === "relative" ? `${date.format(at)}, ${utc}` : utc }, shown);
 }
+
+/** A time, and how far it is from now. @param {string} text RFC 3339 */
+export const timeBoth = text => [time(text), " (", time(text, "relative"), ")"];
 
 /** A deadline that is never reached is none. @param {string | null | undefined} text RFC 3339 */
 export const isNever = text => !(millis(text) < 64e12); // in the year 3998

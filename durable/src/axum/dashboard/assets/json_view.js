@@ -13,8 +13,8 @@ export function json(value) {
 	if (value === undefined) return h("p.muted", null, "none");
 	const text = JSON.stringify(value);
 	const copy = () => copyText(JSON.stringify(value, null, 2));
-	// The key makes another value another element, so that what the person has unfolded stays while it is the same.
-	return h("div", { key: `${text.length} ${text.slice(0, 2000)}` },
+	// Another value is another element; what the person has unfolded stays while it is the same.
+	return h("div", { key: text, still: true },
 		h("div.json", text.length > 600 && { tabindex: 0, role: "group", "aria-label": "JSON" }, node(value, 0)),
 		text.length > 100 && h("div.row.small.muted", null, size(new Blob([text]).size), h("button.link", { on: { click: copy } }, "Copy")));
 }

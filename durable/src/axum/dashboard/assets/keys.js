@@ -25,7 +25,7 @@ export function setPage(shortcuts) {
 /** @param {KeyboardEvent} event */
 function press(event) {
 	const target = /** @type {HTMLElement} */ (event.target);
-	const isTyping = target.closest("input:not([type=checkbox]):not([type=radio]), textarea, select, dialog");
+	const isTyping = target.closest("input:not([type=checkbox]), textarea, select") || document.querySelector("dialog[open]");
 	if (isTyping || event.ctrlKey || event.metaKey || event.altKey || event.key === "Shift") return;
 	const found = [...ofPage, ...general].find(it => it.key === `${before} ${event.key}` || it.key === event.key);
 	before = event.key;

@@ -3,7 +3,8 @@
 import { address } from "./api.js";
 
 /** @typedef {"live" | "connecting" | "paused"} LiveState */
-/** @typedef {{ watch?: string, changed: (what: { workflows: any[], all: boolean, queues: boolean }) => void }} Listener */
+/** What has changed; with `all` it may be anything. @typedef {{ workflows: any[], all: boolean, queues: boolean }} News */
+/** @typedef {{ watch?: string, changed: (news: News) => void }} Listener */
 
 /** Changes that come together are shown together. */
 const GATHER = 250;
@@ -18,7 +19,7 @@ let isPaused = false;
 let state = "paused";
 /** @type {(state: LiveState) => void} */
 let show = () => {};
-/** @type {{ workflows: any[], all: boolean, queues: boolean } | null} */
+/** @type {News | null} */
 let gathered = null;
 let retry = 0;
 
@@ -29,9 +30,9 @@ export function start(shown) {
 	addEventListener("pagehide", close);
 }
 
-/** What the page that is shown wants to know. @param {Listener | null} next */
+/** What the page that is shown wants to know. @param {Listener} next */
 export function listen(next) {
-	const isOther = next?.watch !== listener?.watch;
+	const isOther = next.watch !== listener?.watch;
 	listener = next;
 	gathered = null;
 	if (isOther || !source) connect();
@@ -70,7 +71,8 @@ function connect() {
 	});
 	opened.addEventListener("changes", event => {
 		const { workflows, more, queues } = JSON.parse(event.data);
-		tell({ workflows, all: more, queues });
+		// Too many to name; of a workflow that is watched all changes come.
+		tell({ workflows, all: more && !listener?.watch, queues });
 	});
 	opened.addEventListener("watched", () => tell({ all: true }));
 	opened.addEventListener("bye", again);
@@ -87,7 +89,7 @@ function again() {
 	retry = setTimeout(connect, RETRY);
 }
 
-/** @param {{ workflows?: any[], all?: boolean, queues?: boolean }} news */
+/** @param {Partial<News>} news */
 function tell({ workflows = [], all = false, queues = false }) {
 	if (!gathered) {
 		gathered = { workflows: [], all: false, queues: false };

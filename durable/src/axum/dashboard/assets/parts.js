@@ -1,8 +1,8 @@
 // Small parts that several pages show.
 
 import { h, s } from "./dom.js";
-import { duration, millis, now, time } from "./format.js";
-import { toWorkflow, toWorkflows, link } from "./router.js";
+import { count, duration, millis, now, time } from "./format.js";
+import { toWorkflow, toWorkflows } from "./router.js";
 
 /** @typedef {import("./dom.js").Child} Child */
 
@@ -19,12 +19,11 @@ export const MEANING = {
 	PARKED: "stopped until a person resumes it",
 };
 
+const [CHECK, CROSS, PAUSE, MARK] = ["M2 6l3 3 5-6", "M2.5 2.5l7 7m0-7l-7 7", "M4 2v8M8 2v8", "M6 1.5v5.5M6 9.3v1.2"];
 /** A shape for each, so that the color is not needed. @type {Record<string, string>} */
 const SHAPES = {
-	success: "M2 6l3 3 5-6", good: "M2 6l3 3 5-6", live: "M2 6l3 3 5-6",
-	error: "M2.5 2.5l7 7m0-7l-7 7", problem: "M2.5 2.5l7 7m0-7l-7 7", dead: "M2.5 2.5l7 7m0-7l-7 7",
-	cancelled: "M2 6h8", parked: "M4 2v8M8 2v8", paused: "M4 2v8M8 2v8", warning: "M6 1.5v5.5M6 9.3v1.2",
-	pending: "M4 2l5 4-5 4z", enqueued: "M2 3h8M2 6h8M2 9h8", delayed: "M6 2v4l3 2", expired: "M6 1.5v5.5M6 9.3v1.2", leaving: "M2 6h8M7 3l3 3-3 3",
+	success: CHECK, good: CHECK, live: CHECK, error: CROSS, dead: CROSS, parked: PAUSE, paused: PAUSE, warning: MARK, expired: MARK,
+	pending: "M4 2l5 4-5 4z", enqueued: "M2 3h8M2 6h8M2 9h8", delayed: "M6 2v4l3 2", leaving: "M2 6h8M7 3l3 3-3 3",
 };
 
 /** A status or a state: a shape and a word. @param {string} word */
@@ -38,8 +37,14 @@ export function status(word) {
 /** @param {string} id */
 export const workflowLink = id => h("a", { href: toWorkflow(id), class: "mono" }, id);
 
-/** @param {string | null | undefined} name */
-export const queueLink = name => (name ? h("a", { href: toWorkflows({ queue: name }) }, name) : "–");
+/** A value, with a link to the workflows that have it. @param {string} name of the condition @param {string | null | undefined} value */
+export const filterLink = (name, value) => (value ? h("a", { href: toWorkflows({ [name]: value }) }, value) : "–");
+
+/** A number of workflows, with a link to them. @param {number} value @param {Record<string, string> | URLSearchParams} query */
+export const countLink = (value, query) => (value === 0 ? "0" : h("a", { href: toWorkflows(query) }, count(value)));
+
+/** @param {string | null | undefined} version */
+export const versionName = version => h("span.mono", { title: version }, version?.slice(0, 12) ?? "–");
 
 /** @param {string} heading @param {Child[]} content */
 export const panel = (heading, ...content) => h("section.panel", null, h("h2", null, heading), content);
@@ -64,9 +69,9 @@ export const button = (label, click, more) => h("button", { on: { click }, ...mo
 
 /**
  * A table.
- * @param {{ caption: string, columns: { title: Child, class?: string, cell: (row: any) => Child, heads?: boolean }[], rows: any[], key: (row: any) => string, empty: string }} options
+ * @param {{ caption: string, columns: { title: Child, class?: string, cell: (row: any) => Child, heads?: boolean }[], rows: any[], key?: (row: any) => string, empty: string }} options
  */
-export function table({ caption, columns, rows, key, empty: none }) {
+export function table({ caption, columns, rows, key = it => it.name, empty: none }) {
 	if (rows.length === 0) return empty(none);
 	const cell = row => it =>
 		h(it.heads ? "th" : "td", { class: it.class, scope: it.heads && "row" }, it.cell(row));
@@ -98,7 +103,7 @@ export const workflowLine = it =>
 /** Labels of a workflow, each a link to those that have it. @param {Record<string, string>} labels */
 export const labelTags = labels =>
 	h("span.row", null,
-		Object.entries(labels ?? {}).map(([name, value]) => h("a.tag", { href: link("workflows", { label: `${name}=${value}` }) }, `${name}=${value}`)));
+		Object.entries(labels ?? {}).map(([name, value]) => h("a.tag", { href: toWorkflows({ label: `${name}=${value}` }) }, `${name}=${value}`)));
 
 /** of a queue */
 export function limitsText(limits) {

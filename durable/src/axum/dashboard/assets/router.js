@@ -1,5 +1,5 @@
 // Which page is shown: `#/workflows?status=ERROR`. All of it is behind the `#`, so that the dashboard works
-// under any path of any server, and a link names what is on the screen.
+// under any path of any server, and a link names what is on the screen. And what this browser keeps of choices.
 
 /** @typedef {{ path: string[], query: URLSearchParams }} Route */
 
@@ -30,12 +30,21 @@ export function link(path, query) {
 }
 
 /** Changes the address without opening the page anew; `back` returns to the old one. @param {string} hash */
-export function note(hash) {
+export function pushAddress(hash) {
 	if (location.hash !== hash) history.pushState(null, "", hash);
 }
 
 /** @param {string} id of a workflow */
 export const toWorkflow = id => link(["workflows", id]);
 
-/** @param {Record<string, string>} query */
+/** @param {Record<string, string> | URLSearchParams} query */
 export const toWorkflows = query => link("workflows", query);
+
+/** What this browser keeps of choices; null if it refuses to. */
+export const storage = (() => {
+	try {
+		return localStorage;
+	} catch {
+		return null;
+	}
+})();

@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { h } from "./dom.js";
-import { count, time } from "./format.js";
+import { counted, time } from "./format.js";
 import { json } from "./json_view.js";
 import { panel } from "./parts.js";
 
@@ -17,8 +17,9 @@ export const newStreams = () => ({ items: [], next: 0, dropped: 0, more: false }
 
 /** Reads what was written since the last time. @param {Streams} streams @param {string} id @param {AbortSignal} signal */
 export async function readStreams(streams, id, signal) {
-	const page = await get("workflow/streams", { id, offset: streams.next, limit: PAGE }, signal);
-	if (signal.aborted || page.next <= streams.next) return;
+	const offset = streams.next;
+	const page = await get("workflow/streams", { id, offset, limit: PAGE }, signal);
+	if (signal.aborted || streams.next !== offset || page.next <= offset) return; // the items are here already
 	streams.items.push(...page.items);
 	streams.next = page.next;
 	streams.more = page.items.length === PAGE;
@@ -27,29 +28,19 @@ export async function readStreams(streams, id, signal) {
 	streams.dropped += excess;
 }
 
-/**
- * @param {Streams} streams
- * @param {string} id
- * @param {any} workflow
- * @param {AbortSignal} signal
- * @param {() => void} redraw
- */
-export function streamsPanel(streams, id, workflow, signal, redraw) {
+/** @param {Streams} streams @param {any} workflow @param {() => unknown} more */
+export function streamsPanel(streams, workflow, more) {
 	if (streams.items.length === 0) return null;
 	const names = [...new Set(streams.items.map(it => it.stream))];
-	const more = async () => {
-		await readStreams(streams, id, signal);
-		redraw();
-	};
 	const list = name => {
 		const items = streams.items.filter(it => it.stream === name);
 		const isOver = items.some(it => it.end);
 		return h("section", { key: name },
-			h("h3", null, name, h("span.muted.small", null, ` ${count(items.length)} items${isOver ? ", closed" : workflow.completed_at ? "" : ", open"}`)),
+			h("h3", null, name, h("span.muted.small", null, ` ${counted(items.length, "item")}${isOver ? ", closed" : workflow.completed_at ? "" : ", open"}`)),
 			h("div.scroll.tail", { tabindex: 0, role: "log", "aria-label": `Stream ${name}` },
 				h("ol.lines", null, items.map((it, at) => h("li", { key: `${name} ${at}`, class: "row" },
 					h("span.muted.small", null, time(it.written_at, "clock")), it.end ? h("em", null, "end of the stream") : h("div.grow", null, json(it.value)))))));
 	};
-	return panel("Streams", streams.dropped > 0 && h("p.muted.small", null, `${count(streams.dropped)} older items are not shown.`), names.map(list),
+	return panel("Streams", streams.dropped > 0 && h("p.muted.small", null, `${counted(streams.dropped, "older item")} not shown.`), names.map(list),
 		streams.more && h("button", { on: { click: more } }, "Read on"));
 }

@@ -4,7 +4,7 @@ import { h, s } from "./dom.js";
 import { duration, millis, now } from "./format.js";
 import { swatch } from "./chart.js";
 import { status, workflowLink } from "./parts.js";
-import { rowsOf, spanOf, ticks } from "./timeline_rows.js";
+import { isOver, rowsOf, spanOf, ticks } from "./timeline_rows.js";
 
 /** @typedef {import("./timeline_rows.js").Row} Row */
 /**
@@ -33,7 +33,7 @@ export function timeline({ workflow, steps, messages, state, redraw, unfold, det
 	const span = spanOf(all, workflow, at);
 	const percent = time => Math.min(100, Math.max(0, ((time - span.from) / (span.to - span.from)) * 100));
 	const replayedTo = workflow.attempts > 1 && workflow.started_at ? percent(millis(workflow.started_at)) : 0;
-	const scene = { percent, span, at, replayedTo, isOver: Boolean(workflow.completed_at) };
+	const scene = { percent, span, at, replayedTo, isStill: isOver(workflow), state, redraw, unfold, opened };
 	const zoom = factor => () => {
 		state.zoom = Math.min(64, Math.max(1, state.zoom * factor));
 		redraw();
@@ -53,7 +53,7 @@ export function timeline({ workflow, steps, messages, state, redraw, unfold, det
 				h("thead", null, h("tr", null,
 					h("th", { scope: "col" }, "Call"), h("th", { scope: "col", class: "number" }, "Began"), h("th", { scope: "col", class: "number" }, "Took"),
 					h("th", { scope: "col", class: "drawn" }, h("span.visually-hidden", null, "Drawn"), axis(span, state.zoom)))),
-				h("tbody", null, shown.map(row => [line(row, { ...scene, opened }, state, redraw, unfold), state.opened.has(row.key) && h("tr", { key: `${row.key} details`, class: "details" }, h("td", { colspan: 4 }, details(row)))])))),
+				h("tbody", null, shown.map(row => [line(row, scene), state.opened.has(row.key) && h("tr", { key: `${row.key} details`, class: "details" }, h("td", { colspan: 4 }, details(row)))])))),
 		rows.length > shown.length && h("button", { on: { click: () => ((state.most += 500), redraw()) } }, `Show more of ${rows.length} rows`));
 }
 
@@ -63,7 +63,7 @@ function withChildren(rows, state, at, above = []) {
 		if (!row.child) return [row];
 		const child = state.children.get(row.child);
 		const known = child?.workflow ?? state.known.get(row.child);
-		const drawn = known ? { ...row, bars: rowsOf(known, [], [], at, 0)[0].bars, open: !known.completed_at, words: "" } : row;
+		const drawn = known ? { ...row, bars: rowsOf(known, child?.steps ?? [], [], at, 0)[0].bars, open: !isOver(known), words: "" } : row;
 		// A call can attach to a workflow that is above it.
 		if (!child || above.includes(row.child)) return [drawn];
 		return [drawn, ...withChildren(rowsOf(child.workflow, child.steps, [], at, row.depth).slice(1), state, at, [...above, row.child])];
@@ -76,7 +76,7 @@ function isHidden(row, state) {
 	return parts.some((_, at) => at > 0 && state.folded.has(`${row.workflow} ${parts.slice(0, at).join("/")}`));
 }
 
-/** @param {{ length: number, from: number, to: number }} span @param {number} zoom */
+/** @param {{ from: number, to: number }} span @param {number} zoom */
 function axis(span, zoom) {
 	const whole = span.to - span.from;
 	return s("svg", { class: "axis-line" }, ticks(whole, 5 * zoom).map(tick => {
@@ -85,9 +85,8 @@ function axis(span, zoom) {
 	}));
 }
 
-/** @param {Row} row @param {{ percent: (time: number) => number, span: any, at: number, replayedTo: number, isOver: boolean, opened: (row: Row) => void }} scene @param {TimelineState} state @param {() => void} redraw @param {(id: string) => void} unfold */
-function line(row, scene, state, redraw, unfold) {
-	const { percent, span, at, replayedTo, isOver, opened } = scene;
+/** @param {Row} row */
+function line(row, { percent, span, at, replayedTo, isStill, state, redraw, unfold, opened }) {
 	const began = row.bars.length ? row.bars[0].from : NaN;
 	const ended = row.bars.length ? row.bars[row.bars.length - 1].to : NaN;
 	const isUnfolded = row.child ? state.children.has(row.child) : !state.folded.has(row.key);
@@ -109,7 +108,7 @@ function line(row, scene, state, redraw, unfold) {
 		const [x, end] = [percent(it.from), percent(it.to)];
 		return s("rect", { class: `bar ${it.kind}`, x: `${x}%`, y: 5, height: 12, rx: 2, width: `${Math.max(end - x, 0)}%` });
 	};
-	return h("tr", { key: row.key, class: [row.replayed && "replayed", row.step?.error && "failed", row.position === "" && "whole"].filter(Boolean).join(" ") || null, "data-position": row.position },
+	return h("tr", { key: row.key, class: [row.replayed && "replayed", row.step?.error && "failed", row.position === "" && "whole"].filter(Boolean).join(" ") || null },
 		h("th", { scope: "row" },
 			h("div.call", { style: { "--depth": row.depth } },
 				row.parent && row.position !== "" ? h("button", { class: "fold", "aria-expanded": String(isUnfolded), "aria-label": `${row.child ? "Child" : "Branches of"} ${row.position}`, on: { click: fold } }, isUnfolded ? "▾" : "▸") : h("span.fold", null),
@@ -120,7 +119,7 @@ function line(row, scene, state, redraw, unfold) {
 				row.words && h("span", { class: row.step?.error ? "small bad" : "small muted" }, row.words),
 				row.replayed && h("span.small.muted", null, "replayed"))),
 		h("td.number.small", null, Number.isNaN(began) ? "–" : `+${duration(began - span.from)}`),
-		h("td.number.small", null, Number.isNaN(ended) ? "–" : duration(ended - began), row.open && " …"),
+		h("td.number.small", null, Number.isNaN(ended) ? "–" : duration(ended - began), row.open && !isStill && " …"),
 		h("td.drawn", null,
 			s("svg", null,
 				replayedTo > 0 && s("rect", { class: "replayed-part", x: 0, width: `${replayedTo}%`, y: 0, height: "100%" }),
@@ -128,7 +127,7 @@ function line(row, scene, state, redraw, unfold) {
 				// What took no time is a dot.
 				row.bars.map(it => percent(it.to) - percent(it.from) < 0.3 && s("circle", { class: `bar ${it.kind}`, cx: `${percent(it.from)}%`, cy: 11, r: 4 })),
 				row.marks.map(it => s("circle", { class: "mark", cx: `${percent(it.at)}%`, cy: 11, r: 4 }, s("title", null, it.title))),
-				!isOver && s("line", { class: "now", x1: `${percent(at)}%`, x2: `${percent(at)}%`, y1: 0, y2: "100%" }))));
+				!isStill && s("line", { class: "now", x1: `${percent(at)}%`, x2: `${percent(at)}%`, y1: 0, y2: "100%" }))));
 }
 
 /** Hatches for what waits: they differ from what runs without colors, too. */

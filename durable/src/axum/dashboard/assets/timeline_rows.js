@@ -5,7 +5,7 @@ import { isNever, millis } from "./format.js";
 /** @typedef {{ from: number, to: number, kind: string }} Bar Times in milliseconds; the kind is a class. */
 /**
  * A row. `step` is its record; null for a workflow, and for a call that has none yet. `workflow` is the id of the workflow
- * that it belongs to, `child` of the one that it has started. `words` are said beside its name. `replayed`: its record is
+ * that it belongs to, `child` of the one that it has started. `words` are shown beside its name. `replayed`: its record is
  * from an earlier run. `open`: it has not ended. `parent`: there are rows below it, which can be folded.
  * @typedef {{ key: string, depth: number, position: string, kind: string, name: string, words: string, bars: Bar[],
  *   marks: { at: number, title: string }[], step: any, workflow: string, child: string | null, replayed: boolean,
@@ -22,8 +22,20 @@ const WHAT = /** @type {Record<string, string>} */ ({
 /** @param {string} position */
 const depthOf = position => position.split("/").length - 1;
 
+/** `2/1` of `2/1/3`. @param {string} position */
+export const parentOf = position => position.split("/").slice(0, -1).join("/");
+
+/** Whether it stands still: one that is parked does until a person resumes it. */
+export const isOver = workflow => Boolean(workflow.completed_at) || workflow.status === "PARKED";
+
+/** Until when it is drawn. @param {number} now */
+function endOf(workflow, steps, now) {
+	if (workflow.completed_at) return millis(workflow.completed_at);
+	return isOver(workflow) ? Math.max(millis(workflow.started_at ?? workflow.created_at), ...steps.map(it => millis(it.completed_at))) : now;
+}
+
 /** @param {string} a @param {string} b */
-export function comparePositions(a, b) {
+function comparePositions(a, b) {
 	const [left, right] = [a.split("/").map(Number), b.split("/").map(Number)];
 	for (let at = 0; at < Math.max(left.length, right.length); at += 1) {
 		const difference = (left[at] ?? -1) - (right[at] ?? -1);
@@ -44,13 +56,14 @@ export function comparePositions(a, b) {
 export function rowsOf(workflow, steps, messages, now, depth) {
 	const base = { workflow: workflow.id, child: null, replayed: false, open: false, parent: false, step: null, words: "" };
 	const replayedBefore = workflow.attempts > 1 && workflow.started_at ? millis(workflow.started_at) : -Infinity;
+	const end = endOf(workflow, steps, now);
 	const byPosition = new Map(steps.map(it => [it.position, it]));
 	/** @type {Row[]} */
 	const rows = [];
 	for (const step of steps) {
 		if (step.kind === "deadline") {
-			const of = step.position.split("/").slice(0, -1).join("/");
-			if (!byPosition.has(of)) rows.push({ ...base, ...waitRow(workflow, step, of, now), depth: depth + 1 + depthOf(of) });
+			const of = parentOf(step.position);
+			if (!byPosition.has(of)) rows.push({ ...base, ...waitRow(workflow, step, of, end), depth: depth + 1 + depthOf(of) });
 			continue;
 		}
 		const limit = byPosition.get(`${step.position}/1`);
@@ -58,16 +71,16 @@ export function rowsOf(workflow, steps, messages, now, depth) {
 		rows.push({
 			...base,
 			key: `${workflow.id} ${step.position}`, depth: depth + 1 + depthOf(step.position), position: step.position, kind: step.kind, name: nameOf(step),
-			step, child: step.kind === "workflow" ? step.child : null, marks: [], ...stepBars(step, waitedFrom, now),
+			step, child: step.kind === "workflow" ? step.child : null, marks: [], ...stepBars(step, waitedFrom, end),
 			words: wordsOf(step), replayed: millis(step.completed_at) < replayedBefore,
 		});
 	}
 	rows.sort((a, b) => comparePositions(a.position, b.position));
 	for (const [at, row] of rows.entries()) row.parent = Boolean(row.child) || (rows[at + 1]?.position ?? "").startsWith(`${row.position}/`);
-	return [{ ...base, ...headRow(workflow, messages, now), depth, parent: depth > 0 }, ...rows];
+	return [{ ...base, ...headRow(workflow, messages, end), depth, parent: depth > 0 }, ...rows];
 }
 
-/** A name that only repeats the kind is said once. */
+/** A name that only repeats the kind is left out. */
 const nameOf = step => (step.name === step.kind ? "" : step.name);
 
 function wordsOf(step) {
@@ -76,21 +89,20 @@ function wordsOf(step) {
 	return [step.error && "failed", failures, nothing].filter(Boolean).join(", ");
 }
 
-/** @param {string | null} waitedFrom @param {number} now @returns {{ bars: Bar[], open: boolean }} */
-function stepBars(step, waitedFrom, now) {
+/** @param {string | null} waitedFrom @param {number} end of the workflow @returns {{ bars: Bar[], open: boolean }} */
+function stepBars(step, waitedFrom, end) {
 	const [from, to] = [millis(waitedFrom ?? step.started_at), millis(step.completed_at)];
 	if (step.kind === "sleep") {
 		const wake = Math.max(to, millis(step.output) || to);
-		return { bars: [{ from, to: Math.min(wake, now), kind: "sleep" }], open: wake > now };
+		return { bars: [{ from, to: Math.min(wake, end), kind: "sleep" }], open: wake > end };
 	}
 	const kind = WAITS.has(step.kind) ? "wait" : step.error ? "failed" : step.attempts > 1 ? "retried" : "run";
 	return { bars: [{ from, to, kind: WAITS.has(step.kind) && step.error ? "failed" : kind }], open: false };
 }
 
-/** A wait that has not ended: only its deadline has a record. @param {string} position @param {number} now */
-function waitRow(workflow, limit, position, now) {
+/** A wait that has not ended: only its deadline has a record. @param {string} position @param {number} end */
+function waitRow(workflow, limit, position, end) {
 	const isOpen = workflow.status === "PENDING";
-	const end = isOpen ? now : Math.min(now, millis(workflow.completed_at) || now);
 	return {
 		key: `${workflow.id} ${position}`, position, kind: limit.name, name: "", marks: [], open: isOpen,
 		words: isOpen ? `waits for ${WHAT[limit.name] ?? "something"}${isNever(limit.output) ? "" : ", with a deadline"}` : "had not ended",
@@ -98,10 +110,9 @@ function waitRow(workflow, limit, position, now) {
 	};
 }
 
-/** @param {number} now */
-function headRow(workflow, messages, now) {
+/** @param {number} end */
+function headRow(workflow, messages, end) {
 	const [created, started] = [millis(workflow.created_at), millis(workflow.started_at)];
-	const end = workflow.completed_at ? millis(workflow.completed_at) : now;
 	const due = millis(workflow.due_at);
 	const begun = Number.isNaN(started) ? end : started;
 	/** @type {Bar[]} */
@@ -111,7 +122,7 @@ function headRow(workflow, messages, now) {
 	if (begun > queued) bars.push({ from: queued, to: begun, kind: workflow.attempts > 1 ? "earlier" : "queued" });
 	if (!Number.isNaN(started)) bars.push({ from: started, to: end, kind: workflow.status === "ERROR" ? "failed-run" : "body" });
 	return {
-		key: workflow.id, position: "", kind: "workflow", name: workflow.name, bars, open: !workflow.completed_at,
+		key: workflow.id, position: "", kind: "workflow", name: workflow.name, bars, open: !isOver(workflow),
 		marks: messages.map(it => ({ at: millis(it.sent_at), title: `message on ${it.topic}${it.received_at ? "" : ", not received"}` })),
 	};
 }
@@ -120,10 +131,9 @@ function headRow(workflow, messages, now) {
 export function spanOf(rows, workflow, now) {
 	const times = rows.flatMap(row => row.bars.flatMap(it => [it.from, it.to])).filter(it => !Number.isNaN(it));
 	const from = Math.min(millis(workflow.created_at), ...times);
-	const isOver = Boolean(workflow.completed_at);
-	const to = isOver ? Math.max(millis(workflow.completed_at), ...times) : Math.max(now, ...times);
-	const length = Math.max(1, to - from);
-	return { from, to: from + length * (isOver ? 1 : 1.03), length };
+	const isStill = isOver(workflow);
+	const length = Math.max(1, Math.max(isStill ? from : now, ...times) - from);
+	return { from, to: from + length * (isStill ? 1 : 1.03) };
 }
 
 const STEPS = [...[1, 10, 100, 1000].flatMap(it => [it, it * 2, it * 5]), ...[10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400, 172800, 604800, 2592000].map(it => it * 1000)];

@@ -1,11 +1,13 @@
 // Overview: how things are, and what needs a person.
 
 import { get, mayAct } from "../api.js";
-import { bars, meter } from "../chart.js";
+import { bars } from "../chart.js";
 import { h } from "../dom.js";
-import { count, counted, duration, time } from "../format.js";
+import { count, counted, time } from "../format.js";
 import { head, note, panel, status, table, workflowLine, empty, MEANING } from "../parts.js";
 import { link, toWorkflows } from "../router.js";
+import { present } from "./executors.js";
+import { usualColumns } from "./queues.js";
 
 /** How many queues are shown, those first on which most wait. */
 const BUSIEST = 8;
@@ -36,11 +38,9 @@ export function open({ signal, redraw }) {
 					isDay ? bars("Last day", data.day) : bars("Last hour", data.hour)),
 				h("div.columns", null,
 					panel("Queues", queueTable(busiest(data.queues)), data.queues.length > BUSIEST && h("a", { href: link("queues") }, `All ${data.queues.length} queues`)),
-					panel("Executors", executorTable(data.executors)),
+					panel("Executors", present(data.executors)),
 					panel("Failed in the last hour", lines(data.failed, "No workflow has failed."), more({ status: "ERROR" }, "All that failed")),
-					panel("Parked", lines(data.parked, "No workflow is parked."), more({ status: "PARKED" }, "All that are parked"))),
-				h("p.muted.small", null, `Schema ${data.schema_version}. Changes by other processes are `,
-					data.notifications === "listen" ? "notified by the database (LISTEN)." : "found by polling.")),
+					panel("Parked", lines(data.parked, "No workflow is parked."), more({ status: "PARKED" }, "All that are parked")))),
 	};
 }
 
@@ -64,16 +64,15 @@ function attention(data) {
 	const living = data.executors.some(it => it.state === "live");
 	const parked = data.statuses.find(it => it.status === "PARKED");
 	const notes = [
-		!living && note("problem", "No process of the application lives: nothing runs.", "launch the application."),
+		!living && note("problem", "No process of the application is running.", "launch the application."),
 		data.unclaimed.map(it =>
 			note("problem",
-				[`${counted(it.workflows, "workflow")} named `, h("a", { href: toWorkflows({ name: it.name }) }, it.name),
-					it.queue ? ` wait on the queue ${it.queue}, and no living process takes them.` : " wait, and no living process has a function of this name."],
+				[`${counted(it.workflows, "workflow", "wait")} for a process that has the function `, more({ name: it.name }, it.name), it.queue ? ` and takes from the queue ${it.queue}.` : "."],
 				"launch a program that has this function and takes from the queue; or move the workflows to another queue, or cancel them.")),
-		parked?.count > 0 && note("warning", [h("a", { href: toWorkflows({ status: "PARKED" }) }, counted(parked.count, "workflow")), parked.count === 1 ? " is parked." : " are parked."],
+		parked?.count > 0 && note("warning", [more({ status: "PARKED" }, counted(parked.count, "workflow")), parked.capped && " or more", parked.count === 1 ? " is parked." : " are parked."],
 			"read the reason of each below; then resume or cancel it."),
 		paused.filter(it => it.depth > 0).map(it =>
-			note("warning", [`The queue ${it.name} is paused, and ${counted(it.depth, "workflow")} wait on it.`], [h("a", { href: link("queues") }, "resume the queue"), mayAct() ? "." : ", with an access that may act."])),
+			note("warning", [`The queue ${it.name} is paused, and ${counted(it.depth, "workflow", "wait")} on it.`], [h("a", { href: link("queues") }, "resume the queue"), mayAct() ? "." : ", with write access."])),
 		gone.map(it =>
 			note("warning", [`The lease of the executor ${it.name} has expired; it ran ${counted(it.running, "workflow")}.`],
 				living ? "nothing: another process takes them over." : "launch the application.")),
@@ -83,25 +82,4 @@ function attention(data) {
 
 const busiest = queues => [...queues].sort((a, b) => b.depth - a.depth || b.running - a.running || a.name.localeCompare(b.name)).slice(0, BUSIEST);
 
-const queueTable = queues =>
-	table({
-		caption: "Queues", rows: queues, key: it => it.name, empty: "No queue is declared.",
-		columns: [
-			{ title: "Queue", heads: true, cell: it => [h("a", { href: toWorkflows({ queue: it.name }) }, it.name), " ", it.paused && status("paused")] },
-			{ title: "Waiting", class: "number", cell: it => count(it.depth) },
-			{ title: "Oldest", class: "number", cell: it => (it.depth ? duration(it.lag * 1000) : "–") },
-			{ title: "Running", class: "number", cell: it => [it.limits.concurrency !== null && meter(it.running, it.limits.concurrency), " ", count(it.running)] },
-		],
-	});
-
-const executorTable = executors =>
-	table({
-		caption: "Executors", rows: executors.filter(it => it.state !== "dead"), key: it => it.name + it.started_at, empty: "No executor is known.",
-		columns: [
-			{ title: "Executor", heads: true, cell: it => h("a", { href: toWorkflows({ executor: it.name, status: "PENDING" }) }, it.name) },
-			{ title: "State", cell: it => status(it.state) },
-			{ title: "Version", cell: it => h("span.mono", null, (it.version ?? "–").slice(0, 12)) },
-			{ title: "Running", class: "number", cell: it => count(it.running) },
-			{ title: "Lease", class: "nowrap", cell: it => time(it.lease_until, "relative") },
-		],
-	});
+const queueTable = rows => table({ caption: "Queues", rows, columns: usualColumns, empty: "No queue is declared." });

@@ -4,75 +4,63 @@ import { get, mayAct, post } from "../api.js";
 import { meter } from "../chart.js";
 import * as dialog from "../dialog.js";
 import { h } from "../dom.js";
-import { count, duration, time } from "../format.js";
-import { button, head, limitsText, status, table } from "../parts.js";
-import { link, toWorkflows } from "../router.js";
+import { counted, time } from "../format.js";
+import { button, countLink, filterLink, head, limitsText, status, table } from "../parts.js";
+
+const number = (queue, value, word) => countLink(value, { queue: queue.name, status: word });
+
+/** The columns that the overview has, too. */
+export const usualColumns = [
+	{ title: "Queue", heads: true, cell: it => [filterLink("queue", it.name), " ", it.paused && status("paused")] },
+	{ title: "Waiting", class: "number", cell: it => number(it, it.depth, "ENQUEUED") },
+	{ title: "Running", class: "number", cell: it => [it.limits.concurrency !== null && [meter(it.running, it.limits.concurrency), " "], number(it, it.running, "PENDING")] },
+	{ title: "Oldest", class: "nowrap", cell: it => time(it.oldest, "relative") },
+];
 
 /** @type {import("../app.js").Open} */
-export function open({ signal, redraw }) {
+export function open({ signal, reload }) {
 	/** @type {any[]} */
 	let queues = [];
-	const load = async () => {
-		queues = await get("queues", {}, signal);
-	};
-	const again = async () => {
-		await load();
-		redraw();
-	};
 	return {
 		title: "Queues",
-		load,
+		load: async () => {
+			queues = await get("queues", {}, signal);
+		},
 		view: () =>
 			h("div", null,
 				head("Queues"),
 				h("section.panel", null, table({
-					caption: "Queues", rows: queues, key: it => it.name, empty: "No queue is declared.",
+					caption: "Queues", rows: queues, empty: "No queue is declared.",
 					columns: [
-						{ title: "Queue", heads: true, cell: it => [h("a", { href: toWorkflows({ queue: it.name }) }, it.name), " ", it.paused && status("paused")] },
-						{ title: "Waiting", class: "number", cell: it => number(it, it.depth, "ENQUEUED") },
-						{ title: "Oldest waits", class: "number", cell: it => (it.depth ? h("span", null, duration(it.lag * 1000), h("div.small.muted", null, time(it.oldest))) : "–") },
+						...usualColumns,
 						{ title: "Delayed", class: "number", cell: it => number(it, it.delayed, "DELAYED") },
-						{ title: "Running", class: "number", cell: it => [it.limits.concurrency !== null && [meter(it.running, it.limits.concurrency), " "], number(it, it.running, "PENDING")] },
 						{ title: "Limits", class: "wide", cell: it => [limitsText(it.limits), it.changed && h("div.small.muted", null, "changed at run time: the code has others")] },
-						mayAct() && { title: "Actions", cell: it => h("div.row", null,
-							it.paused ? button("Resume", () => resume(it.name, again), label("Resume", it)) : button("Pause", () => pause(it, again), label("Pause", it)),
-							button("Limits …", () => limits(it, again), label("Change the limits of", it))) },
+						// A button of a row names the row, for screen readers.
+						mayAct() && { title: "Actions", class: "nowrap", cell: it => h("div.row", null,
+							button(`${switchOf(it)} …`, () => toggle(it, reload), { "aria-label": `${switchOf(it)} ${it.name}` }),
+							button("Limits …", () => limits(it, reload), { "aria-label": `Change the limits of ${it.name}` })) },
 					].filter(it => it !== false),
 				}))),
 	};
 }
 
-/** A button of a row names the row, for screen readers. @param {string} verb */
-const label = (verb, queue) => ({ "aria-label": `${verb} ${queue.name}` });
+const switchOf = queue => (queue.paused ? "Resume" : "Pause");
 
-/** @param {number} value @param {string} word */
-const number = (queue, value, word) =>
-	value === 0 ? "0" : h("a", { href: link("workflows", { queue: queue.name, status: word }) }, count(value));
-
-/** @param {() => Promise<void>} done */
-function pause(queue, done) {
-	dialog.open({
-		title: `Pause the queue ${queue.name}?`, action: "Pause",
-		accept: async () => {
-			await post("queues/pause", { name: queue.name });
-			dialog.toast(`The queue ${queue.name} is paused.`);
-			await done();
-		},
-	}, h("p", null, `No process claims workflows from it until it is resumed. ${count(queue.running)} that run go on, and more can be enqueued.`));
+/** Pauses or resumes it. @param {any} queue @param {() => unknown} done */
+function toggle(queue, done) {
+	const { name, depth, running } = queue;
+	const action = switchOf(queue);
+	const effect = queue.paused
+		? `Processes claim workflows from it again: ${counted(depth, "workflow", "wait")}.`
+		: `No process claims workflows from it until it is resumed. ${counted(running, "workflow", "run")} and can end; more can be enqueued.`;
+	dialog.confirm(`${action} the queue ${name}?`, action, effect, async () => {
+		await post(`queues/${action.toLowerCase()}`, { name });
+		done();
+		return `The queue ${name} is ${action.toLowerCase()}d.`;
+	});
 }
 
-/** @param {string} name @param {() => Promise<void>} done */
-export async function resume(name, done) {
-	try {
-		await post("queues/resume", { name });
-		dialog.toast(`The queue ${name} goes on.`);
-	} catch (error) {
-		dialog.toast(/** @type {Error} */ (error).message, "problem");
-	}
-	await done();
-}
-
-/** @param {() => Promise<void>} done */
+/** @param {() => unknown} done */
 function limits(queue, done) {
 	const { limits: now } = queue;
 	const whole = (name, title) =>
@@ -83,9 +71,13 @@ function limits(queue, done) {
 	dialog.open({
 		title: `Limits of ${queue.name}`, action: "Change the limits",
 		accept: async data => {
-			await post("queues/limits", { name: queue.name, limits: read(data, now.partitioned) });
+			// Another person may have changed the other limits meanwhile.
+			const text = it => JSON.stringify(it?.starts ? [it.starts, it.period] : it);
+			const changed = Object.entries(read(data, now.partitioned)).filter(([name, it]) => text(it) !== text(now[name]));
+			if (changed.length === 0) throw new Error("No limit is changed.");
+			await post("queues/limits", { name: queue.name, limits: Object.fromEntries(changed) });
 			dialog.toast(`The limits of ${queue.name} are changed.`);
-			await done();
+			done();
 		},
 	},
 	h("p.muted", null, "They hold at once, in all processes, and until they are changed again. What runs goes on. An empty field is no limit."),

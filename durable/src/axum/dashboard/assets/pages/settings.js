@@ -8,8 +8,8 @@ import { facts, head, panel } from "../parts.js";
 export function open({ signal }) {
 	return {
 		title: "Settings",
-		load: async () => {
-			Object.assign(settings, await get("settings", {}, signal));
+		load: async news => {
+			if (!news || news.all) Object.assign(settings, await get("settings", {}, signal));
 		},
 		view: () =>
 			h("div", null,

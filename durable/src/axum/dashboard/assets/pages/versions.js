@@ -1,10 +1,9 @@
-// Versions: what is in flight of each version of the program, and when its last process can go.
+// Versions: what is in flight of each version of the program, and when its last process can be stopped.
 
 import { get } from "../api.js";
 import { h } from "../dom.js";
 import { count, time } from "../format.js";
-import { head, status, table } from "../parts.js";
-import { link } from "../router.js";
+import { countLink, head, status, table } from "../parts.js";
 
 /** @type {import("../app.js").Open} */
 export function open({ signal }) {
@@ -18,9 +17,9 @@ export function open({ signal }) {
 		view: () =>
 			h("div", null,
 				head("Versions"),
-				h("p.muted", null, "A deploy drains a version: once nothing of it is in flight, its last process can go."),
+				h("p.muted", null, "A deploy drains a version: once nothing of it is in flight, its last process can be stopped."),
 				h("section.panel", null, table({
-					caption: "Versions", rows: versions, key: it => it.version ?? "", empty: "Nothing is in flight, and no process lives.",
+					caption: "Versions", rows: versions, key: it => it.version ?? "", empty: "Nothing is in flight, and no process runs.",
 					columns: [
 						{ title: "Version", heads: true, class: "wide", cell: it => h("span.mono", null, it.version ?? "without a version") },
 						{ title: "In flight", class: "number", cell: it => number(it, it.in_flight, ["PENDING", "ENQUEUED", "DELAYED"]) },
@@ -36,15 +35,12 @@ export function open({ signal }) {
 	};
 }
 
-/** @param {number} value @param {string[]} statuses */
-function number(it, value, statuses) {
-	if (!it.version || value === 0) return count(value);
-	const query = new URLSearchParams([["version", it.version], ...statuses.map(word => ["status", word])]);
-	return h("a", { href: link("workflows", query) }, count(value));
-}
+/** @param {any} row @param {number} value @param {string[]} statuses */
+const number = ({ version }, value, statuses) =>
+	version ? countLink(value, new URLSearchParams([["version", version], ...statuses.map(word => ["status", word])])) : count(value);
 
 function drain(it) {
-	if (it.in_flight === 0) return [status("good"), it.executors ? " drained: its processes can go" : " drained"];
+	if (it.in_flight === 0) return [status("good"), it.executors ? " drained: its processes can be stopped" : " drained"];
 	if (it.executors > 0) return "in use";
 	return [status("warning"), " in flight without a process of this version: others run it, unless the version policy is `Pin`"];
 }

@@ -3,11 +3,11 @@
 import { ACTIONS, ask } from "../actions.js";
 import { address, ApiError, get, mayAct } from "../api.js";
 import { h } from "../dom.js";
-import { count, duration, time, millis, now } from "../format.js";
+import { count, duration, time, timeBoth, millis, now } from "../format.js";
 import { forkDialog } from "../fork.js";
 import { copyText, json } from "../json_view.js";
-import { button, empty, errorText, facts, head, labelTags, panel, queueLink, ran, status, table, workflowLine, workflowLink } from "../parts.js";
-import { link, note, toWorkflow, toWorkflows } from "../router.js";
+import { button, empty, errorText, facts, filterLink, head, labelTags, panel, ran, status, table, workflowLine, workflowLink } from "../parts.js";
+import { link, pushAddress, toWorkflows } from "../router.js";
 import { stepDetails } from "../step_details.js";
 import { newStreams, readStreams, streamsPanel } from "../streams.js";
 import { newState, timeline } from "../timeline.js";
@@ -18,14 +18,19 @@ const MOST_STEPS = 5000;
 const CHILD_FIELDS = "name,status,created_at,started_at,completed_at,due_at,attempts,reason,error";
 
 /** @type {import("../app.js").Open} */
-export function open({ path, query, signal, redraw }) {
+export function open({ path, query, signal, redraw, reload }) {
 	const id = path.slice(1).join("/");
 	let data = null;
 	const state = newState();
 	const streams = newStreams();
 	if (query.get("step")) state.opened.add(`${id} ${query.get("step")}`);
 
-	const load = async () => {
+	/** Whether news are about what is shown. */
+	const concerns = news =>
+		news.all || (news.queues && ["ENQUEUED", "DELAYED"].includes(data.workflow.status)) ||
+		news.workflows.some(it => it.id === id || it.parent === id || it.forked_from === id || state.children.has(it.id));
+	const load = async news => {
+		if (news && !concerns(news)) return;
 		const workflow = await get("workflow", { id }, signal);
 		const [steps, events, messages, children, forks, around] = await Promise.all([
 			allSteps(id, signal), get("workflow/events", { id }, signal), get("workflow/messages", { id }, signal),
@@ -43,7 +48,7 @@ export function open({ path, query, signal, redraw }) {
 		const children = await get("workflows", { parent: child, limit: 500, columns: CHILD_FIELDS }, signal);
 		for (const it of children.items) state.known.set(it.id, it);
 		state.known.set(child, workflow);
-		state.children.set(child, { workflow, steps: steps.items });
+		if (state.children.has(child)) state.children.set(child, { workflow, steps: steps.items }); // it may be folded meanwhile
 	};
 	const unfold = async child => {
 		if (state.children.delete(child)) return;
@@ -57,33 +62,31 @@ export function open({ path, query, signal, redraw }) {
 		redraw();
 	};
 	const done = async () => {
-		try {
-			await load();
-			redraw();
-		} catch (error) {
-			// It was deleted: the list is what is left.
-			if (error instanceof ApiError && error.status === 404) location.assign(link("workflows"));
-		}
+		const failure = await reload();
+		// It was deleted: the list is what is left.
+		if (failure instanceof ApiError && failure.status === 404) location.assign(link("workflows"));
 	};
-	/** Records do not change: each is read once, when it is opened. */
+	/** Each record is read once, when it is opened: another one only replaces it after a failed call has run again. */
 	const records = new Map();
-	const readRecord = async (workflow, position) => {
-		const key = `${workflow} ${position}`;
-		if (records.has(key)) return;
+	const recordOf = row => {
+		const key = `${row.key} ${row.step?.completed_at}`;
+		if (row.step && !records.has(key)) readRecord(key, row);
+		return records.get(key);
+	};
+	const readRecord = async (key, { workflow, position }) => {
 		records.set(key, null);
 		try {
 			records.set(key, await get("workflow/step", { id: workflow, position }, signal));
+			redraw();
 		} catch {
-			records.delete(key);
+			records.delete(key); // the next view tries again
 		}
-		redraw();
 	};
 	/** The address names the call that was opened last. */
-	const opened = row => row.workflow === id && note(link(["workflows", id], { step: row.position }));
+	const opened = row => row.workflow === id && pushAddress(link(["workflows", id], { step: row.position }));
 	const show = row => {
 		const of = row.workflow === id ? data.workflow : state.children.get(row.workflow)?.workflow;
-		readRecord(row.workflow, row.position);
-		return stepDetails(row, of, records.get(`${row.workflow} ${row.position}`));
+		return stepDetails(row, of, recordOf(row));
 	};
 	const view = () => {
 		const { workflow, steps, messages } = data;
@@ -101,7 +104,7 @@ export function open({ path, query, signal, redraw }) {
 			h("div.columns", null,
 				panel("Events", eventTable(data.events)),
 				panel("Messages", messageTable(messages))),
-			streamsPanel(streams, id, workflow, signal, redraw),
+			streamsPanel(streams, workflow, reload),
 			data.children.length > 0 && panel(`Children (${count(data.children.length)}${data.children.length === 500 ? " or more" : ""})`,
 				h("ul.lines", null, data.children.slice(0, 20).map(workflowLine)), h("a", { href: toWorkflows({ parent: id }) }, "As a table")),
 			data.forks.length > 0 && panel("Forks", h("ul.lines", null, data.forks.map(workflowLine))));
@@ -109,9 +112,11 @@ export function open({ path, query, signal, redraw }) {
 	return {
 		title: id, watch: id, load, view, moves: () => data?.workflow.status === "PENDING",
 		shortcuts: [
-			{ key: "c", means: "Cancel this workflow", act: () => mayAct() && ask("cancel", { ids: [id] }, done) },
-			{ key: "r", means: "Resume this workflow", act: () => mayAct() && ask("resume", { ids: [id] }, done) },
-			{ key: "f", means: "Fork this workflow", act: () => mayAct() && data && forkDialog(data.workflow) },
+			...(mayAct() ? [
+				{ key: "c", means: "Cancel this workflow", act: () => ask("cancel", { ids: [id] }, done) },
+				{ key: "r", means: "Resume this workflow", act: () => ask("resume", { ids: [id] }, done) },
+				{ key: "f", means: "Fork this workflow", act: () => data && forkDialog(data.workflow) },
+			] : []),
 			{ key: "y", means: "Copy the link to this page", act: () => copyText(location.href) },
 		],
 	};
@@ -132,13 +137,10 @@ async function allSteps(id, signal) {
 
 /** What decides when it goes on: its queue, its executor, what no process takes. @param {AbortSignal} signal */
 async function surroundings(workflow, signal) {
-	if (workflow.completed_at) return { queue: null, executor: null, unclaimed: [] };
+	if (workflow.completed_at) return { unclaimed: [] };
 	const { queues, executors, unclaimed } = await get("overview", {}, signal);
-	return {
-		queue: queues.find(it => it.name === workflow.queue) ?? null,
-		executor: executors.find(it => it.name === workflow.executor && it.state === "live") ?? executors.find(it => it.name === workflow.executor) ?? null,
-		unclaimed,
-	};
+	const named = executors.filter(it => it.name === workflow.executor);
+	return { queue: queues.find(it => it.name === workflow.queue), executor: named.find(it => it.state === "live") ?? named[0], unclaimed };
 }
 
 /** @param {() => void} done */
@@ -155,27 +157,26 @@ const summary = it =>
 			["Created", time(it.created_at)],
 			it.due_at && ["Due", time(it.due_at)],
 			["Present run began", time(it.started_at)],
-			it.started_at && it.attempts <= 1 && it.queue && ["Waited in the queue", duration(millis(it.started_at) - millis(it.created_at))],
+			it.started_at && it.attempts <= 1 && it.queue && ["Waited in the queue", duration(millis(it.started_at) - Math.max(millis(it.created_at), millis(it.due_at) || 0))],
 			it.completed_at && ["Ended", time(it.completed_at)],
 			["Ran for", duration(ran(it))],
 			["Runs", `${it.attempts}${it.recoveries ? `, ${it.recoveries} after a crash` : ""}`],
-			it.queue && ["Queue", queueLink(it.queue)],
+			it.queue && ["Queue", filterLink("queue", it.queue)],
 			it.queue && ["Priority", it.priority],
 			it.partition_key && ["Partition key", it.partition_key],
 			it.deduplication_id && ["Deduplication id", it.deduplication_id],
-			it.executor && ["Executor", h("a", { href: toWorkflows({ executor: it.executor }) }, it.executor)],
+			it.executor && ["Executor", filterLink("executor", it.executor)],
 			it.version && ["Version", h("a.mono", { href: toWorkflows({ version: it.version }) }, it.version)],
 			it.application && ["Application", it.application],
-			it.started_by && ["Started by", h("a", { href: toWorkflows({ "started-by": it.started_by }) }, it.started_by)],
+			it.started_by && ["Started by", filterLink("started-by", it.started_by)],
 			it.instance && ["Instance", it.instance],
-			it.deadline && ["Deadline", [time(it.deadline), millis(it.deadline) > now() && [" (", time(it.deadline, "relative"), ")"]]],
+			it.deadline && ["Deadline", (millis(it.deadline) > now() ? timeBoth : time)(it.deadline)],
 			it.parent && ["Parent", workflowLink(it.parent)],
 			it.forked_from && ["Fork of", workflowLink(it.forked_from)],
 			it.trace_context && ["Trace id", traceId(it.trace_context)],
 			Object.keys(it.labels ?? {}).length > 0 && ["Labels", labelTags(it.labels)],
 		]),
 		h("div.row.small", null,
-			h("a", { href: toWorkflow(it.id) }, "Link to this page"),
 			h("button", { class: "link", on: { click: () => copyText(location.href) } }, "Copy the link"),
 			h("a", { href: address("workflow", { id: it.id }).href }, "Raw JSON"),
 			h("a", { href: address("workflow/export", { id: it.id }).href, download: `${it.id}.json` }, "Export with its history")));
@@ -197,7 +198,7 @@ function errorPanel(error) {
 
 const eventTable = events =>
 	table({
-		caption: "Events", rows: events, key: it => it.name, empty: "It has set no event.",
+		caption: "Events", rows: events, empty: "It has set no event.",
 		columns: [
 			{ title: "Event", heads: true, cell: it => it.name },
 			{ title: "Value", class: "wide", cell: it => json(it.value) },

@@ -7,14 +7,14 @@ import { h } from "../dom.js";
 import * as filters from "../filters.js";
 import { count, counted } from "../format.js";
 import { empty, head } from "../parts.js";
-import { link, note } from "../router.js";
+import { pushAddress, toWorkflows } from "../router.js";
 
 /** How often the number of all that match is counted while things change. */
 const COUNT_EACH = 10000;
 
 /** @type {import("../app.js").Open} */
-export function open({ query: given, signal, redraw }) {
-	let query = given;
+export function open({ query: given, signal, redraw, reload }) {
+	let query = new URLSearchParams([...given].map(([name, value]) => [name, name === "status" ? value.toUpperCase() : value]));
 	/** @type {{ items: any[], next: string | null }} */
 	let shown = { items: [], next: null };
 	/** @type {{ total: number, capped: boolean } | null} */
@@ -38,32 +38,21 @@ export function open({ query: given, signal, redraw }) {
 		if (given === query) shown = page;
 	};
 	/** Shows another part of the table, and names it in the address. @param {URLSearchParams} next */
-	const change = async next => {
+	const change = next => {
 		const isOther = filters.conditions(next).toString() !== filters.conditions(query).toString();
 		query = next;
-		note(link("workflows", query));
+		pushAddress(toWorkflows(query));
 		if (isOther) {
-			[isAll, countedAt, before.length] = [false, 0, 0];
+			[isAll, counted_, countedAt, before.length] = [false, null, 0, 0];
 			chosen.clear();
 		}
 		redraw();
-		await refresh();
+		reload();
 	};
-	const refresh = async () => {
-		try {
-			await load();
-			failure = "";
-		} catch (error) {
-			if (signal.aborted) return;
-			failure = /** @type {Error} */ (error).message;
-		}
-		redraw();
-	};
-	let failure = "";
 	const done = () => {
 		[isAll, countedAt] = [false, 0];
 		chosen.clear();
-		refresh();
+		reload();
 	};
 	const act = name => () => ask(name, isAll ? { filter: filters.asFilter(query) } : { ids: [...chosen] }, done);
 	const turn = after => {
@@ -84,7 +73,6 @@ export function open({ query: given, signal, redraw }) {
 				} } }, h("option", { value: "new" }, "Newest first"), h("option", { value: "old" }, "Oldest first")),
 				columns.menu(query, change)),
 			h("div.panel", null, filters.bar(query, change, redraw)),
-			failure && h("div.note.problem", { role: "alert" }, failure),
 			h("div.panel", null, shown.items.length ? list() : empty(hasConditions ? "No workflow matches." : "There is no workflow yet."), paging()),
 			mayAct() && (chosen.size > 0 || isAll) && bulkBar(hasConditions, total));
 	};
@@ -147,8 +135,10 @@ export function open({ query: given, signal, redraw }) {
 			{ key: "/", means: "Type a filter", act: focusFilter },
 			{ key: "j", means: "Next workflow", act: move(1) },
 			{ key: "k", means: "Previous workflow", act: move(-1) },
-			{ key: "x", means: "Select this workflow, or not", act: select },
-			{ key: "c", means: "Cancel the selected workflows", act: () => mayAct() && (chosen.size > 0 || isAll) && act("cancel")() },
+			...(mayAct() ? [
+				{ key: "x", means: "Toggle the selection of this workflow", act: select },
+				{ key: "c", means: "Cancel the selected workflows", act: () => (chosen.size > 0 || isAll) && act("cancel")() },
+			] : []),
 		],
 	};
 }

@@ -1,10 +1,10 @@
-//! Traces: an order whose workflow has a child and a queued workflow, crashes, goes on in another process, fails, and is
+//! Traces: an order whose workflow has a child and a queued workflow, crashes, continues in another process, fails, and is
 //! resumed. Its spans go to a collector by OTLP.
 //!
 //! ```text
 //! cargo run --example traces -- place      # crashes while it packs
-//! cargo run --example traces -- run        # goes on from there; there is no truck, so the order fails
-//! cargo run --example traces -- resume     # ends it
+//! cargo run --example traces -- run        # continues there; there is no truck, so the order fails
+//! cargo run --example traces -- resume     # ends it, and another order that has no request
 //! ```
 //!
 //! The collector is at `OTEL_EXPORTER_OTLP_ENDPOINT`, by default `http://localhost:4318`; that of Jaeger is
@@ -148,6 +148,7 @@ async fn main() -> Result<()> {
         _ => {
             app.resume_workflow("order-7").await?;
             println!("{}", durable::retrieve_workflow::<String>("order-7").await?.await?);
+            order("8".to_owned()).id("order-8").await?;
         }
     }
     app.shutdown().await;

@@ -198,7 +198,7 @@ async fn claim_and_run(runtime: &Arc<Runtime>, claim: &NextClaim) -> Result<(), 
         }
         runtime.announce_queue(&claim.queue);
     }
-    metrics::claimed(&claim.queue, runs.len());
+    metrics::claimed(|| runtime.registry.queue_label(&claim.queue), runs.len());
     let keys: Vec<WorkflowKey> = runs.iter().map(|it| it.key).collect();
     match run_claimed::run_all(runtime, runs, |row| Some(runtime.queues.slot(&claim.queue, row.keyed))).await {
         Ok(still_running) => run_after_earlier(runtime, fence, &claim.queue, still_running).await,

@@ -8,7 +8,6 @@ use crate::engine::builder::Builder;
 use crate::engine::teardown::Teardown;
 use crate::journal::current_engine;
 #[cfg(feature = "testing")]
-#[cfg(feature = "testing")]
 use crate::journal::current_engine::EngineScope;
 use crate::runtime::Runtime;
 use crate::store::Location;

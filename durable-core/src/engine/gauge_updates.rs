@@ -34,11 +34,13 @@ impl Durable {
         if read_at.is_some_and(|at| at.elapsed() < FRESH) {
             return;
         }
-        match tokio::time::timeout(READ_TIMEOUT, read(runtime)).await {
+        let answer = tokio::time::timeout(READ_TIMEOUT, read(runtime)).await;
+        // Also without an answer, so that scrapes that wait for this one do not wait for another READ_TIMEOUT each.
+        *read_at = Some(Instant::now());
+        match answer {
             Ok(Ok((values, waiting))) => {
                 list::DATABASE_UP.set(1.0, &[]);
                 set_database_gauges(runtime, &values, &waiting);
-                *read_at = Some(Instant::now());
             }
             Ok(Err(error)) => {
                 list::DATABASE_UP.set(0.0, &[]);
@@ -76,7 +78,7 @@ impl Unknown {
 
 /// What this process knows by itself.
 fn set_local_gauges(runtime: &Runtime) {
-    list::WORKFLOWS_RUNNING.set(to_float(runtime.running.all().len()), &[]);
+    list::WORKFLOWS_RUNNING.set(to_float(runtime.running.count()), &[]);
     list::LEASE_LENGTH.set(runtime.settings.lease.as_secs_f64(), &[]);
     list::HEARTBEAT_AGE.set(runtime.lease.age().as_secs_f64(), &[]);
     for pool in runtime.store.pools() {
@@ -90,7 +92,7 @@ fn set_local_gauges(runtime: &Runtime) {
 fn set_database_gauges(runtime: &Runtime, values: &GaugeValues, unknown: &Unknown) {
     let now = runtime.timers.clock.lower_bound();
     for queue in &values.queues {
-        let name = [queue.name.as_str()];
+        let name = [runtime.registry.queue_label(&queue.name)];
         let age = queue.oldest.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
         list::QUEUE_DEPTH.set(queue.waiting as f64, &name);
         list::QUEUE_OLDEST_AGE.set(age.as_secs_f64(), &name);

@@ -96,10 +96,12 @@ impl Heartbeat {
     /// Drops the running workflows, since nothing they do can be recorded, and registers as a new executor.
     async fn register_again(&self) -> Result<(), StoreError> {
         let runtime = &self.runtime;
-        runtime.lease.give_up();
-        metrics::lease_lost();
+        let is_news = runtime.lease.give_up(); // it is not, where registering again has failed
         let runs = runtime.running.all();
-        tracing::error!(target: "durable", executor_id = %runtime.settings.executor, workflows = runs.len(), "lease lost: another executor took over; dropping the running workflows and registering again");
+        if is_news {
+            metrics::lease_lost();
+            tracing::error!(target: "durable", executor_id = %runtime.settings.executor, workflows = runs.len(), "lease lost: another executor took over; dropping the running workflows and registering again");
+        }
         for run in &runs {
             run.request_stop(StopReason::Lost);
         }

@@ -191,7 +191,7 @@ pub(super) async fn take_over_and_run(
     dead: &[ExecutorInfo],
     check_unknown: bool,
 ) -> Result<bool, StoreError> {
-    let mut all_run = true;
+    let (mut all_run, mut has_brought) = (true, false);
     let folder = identity.lock_folder();
     for executor in dead {
         if runtime.store.fence_out(executor.key, executor.epoch).await? {
@@ -210,8 +210,7 @@ pub(super) async fn take_over_and_run(
         let request = TakeoverRequest { fence, known: runtime.known(), limit: MAX_PER_TAKEOVER, running };
         let taken = runtime.store.take_over(&request).await?;
         for ParkedRun { id, name, queue } in &taken.parked {
-            let queue = queue.as_deref().map(|it| runtime.registry.queue_label(it));
-            metrics::workflow_ended(runtime.registry.name_label(name), queue, Status::Parked);
+            metrics::workflow_ended(|| runtime.registry.labels_of(name, queue.as_deref()), Status::Parked);
             tracing::error!(target: "durable", workflow_id = %id, "a workflow was recovered too often and is parked");
         }
         for queue in &taken.requeued {
@@ -221,6 +220,9 @@ pub(super) async fn take_over_and_run(
         let may_be_more =
             taken.runs.len() + taken.parked.len() >= MAX_PER_TAKEOVER as usize || !taken.requeued.is_empty();
         if !taken.runs.is_empty() {
+            if !std::mem::replace(&mut has_brought, true) {
+                metrics::recovered();
+            }
             all_run &= run_all(runtime, taken.runs).await?;
         }
         if !may_be_more {
@@ -235,7 +237,6 @@ pub(super) async fn take_over_and_run(
 
 /// Runs recovered workflows. Returns whether all of them run now.
 async fn run_all(runtime: &Arc<Runtime>, rows: Vec<RunRow>) -> Result<bool, StoreError> {
-    metrics::recovered();
     tracing::info!(target: "durable", workflows = rows.len(), "recovering workflows");
     // The body of an earlier run may still be here, about to be dropped.
     let mut all_run = true;

@@ -139,8 +139,8 @@ impl ScheduleTicks {
             started => started,
         };
         if matches!(started, Ok(TickStart::Started)) {
-            let late = runtime.timers.clock.lower_bound().saturating_duration_since(tick);
-            metrics::tick_started(runtime.registry.schedule_label(self.spec.name()), late);
+            let schedule = || runtime.registry.schedule_label(self.spec.name());
+            metrics::tick_started(schedule, || runtime.timers.clock.lower_bound().saturating_duration_since(tick));
         }
         let recorded = match started {
             Ok(_) => record_tick(runtime, &self.spec, tick).await,

@@ -265,7 +265,7 @@ macro_rules! shared_methods {
             }
 
             /// Lists what waits and that no living executor takes, by queue and name: on queues that are not paused, and
-            /// what goes on without a queue. Of each of the two at most 20,000 workflows are counted. An executor of
+            /// unqueued workflows without an owner. Of each of the two at most 20,000 workflows are counted. An executor of
             /// another release may take anything: while one lives, nothing is listed.
             ///
             /// # Errors
@@ -302,7 +302,7 @@ macro_rules! shared_methods {
                 self.runtime().store.schema_version()
             }
 
-            /// Whether notifications tell at once of what other processes write, with `LISTEN` on Postgres. Otherwise the
+            /// Whether changes by other processes arrive as notifications, with `LISTEN` on Postgres. Otherwise the
             /// database is polled.
             #[must_use]
             pub fn is_listening(&self) -> bool {

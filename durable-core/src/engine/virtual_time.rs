@@ -180,7 +180,7 @@ impl Resting<'_> {
     async fn not_resting(&self, unrest: &Unrest, elapsed: Duration) -> String {
         let what = unrest.engine.unwrap_or("a step or a transaction");
         format!(
-            "the clock cannot be moved: after {:.1} s this still goes on: {what}; let it end, give the step a timeout, or allow more time with `app.set_patience(..)`. Unfinished workflows:\n{}",
+            "the clock cannot be moved: after {:.1} s this is still running: {what}; let it end, give the step a timeout, or allow more time with `app.set_patience(..)`. Unfinished workflows:\n{}",
             elapsed.as_secs_f64(),
             unfinished(self.runtime).await
         )

@@ -124,20 +124,32 @@ impl ReservedPosition {
     pub(crate) async fn replayed(&self, operation: Operation<'_>) -> Option<&Record> {
         pend_unless(self.may_go_on(operation)).await;
         let Some(record) = self.execution.recorded(&self.position) else {
-            if self.execution.end_replay() {
-                self.execution.poll_again().await;
-            }
+            self.execution.end_replay();
+            self.execution.leave_muted_poll().await;
             return None;
         };
         if operation.is_of(record) {
-            // A sleep is recorded when it begins, so what follows the last one is new.
             let is_last = self.execution.count_replayed();
-            if is_last && matches!(operation.kind, "sleep" | "deadline") && self.execution.end_replay() {
-                self.execution.poll_again().await;
+            if self.is_new_behind(operation, is_last) {
+                self.execution.end_replay();
+                self.execution.leave_muted_poll().await;
             }
             return Some(record);
         }
         self.execution.stop_here(StopReason::Park(self.mismatch(record, operation))).await
+    }
+
+    /// Whether what follows this recorded operation is new. That is so behind a sleep, which is recorded when it begins: behind
+    /// the last record, and where nothing is recorded in its branch behind it. A branch other than the body ends, and the
+    /// body may have records behind that, unless another branch does something new. In a verification nothing is new.
+    fn is_new_behind(&self, operation: Operation<'_>, is_last: bool) -> bool {
+        let in_body_or_beside_new = || self.position.branch.is_empty() || !self.execution.is_replaying();
+        self.execution.replay_check().is_none()
+            && matches!(operation.kind, "sleep" | "deadline")
+            && (is_last
+                || operation.kind == "sleep"
+                    && in_body_or_beside_new()
+                    && !self.execution.has_records_behind(&self.position))
     }
 
     /// The reason to park a workflow whose record is of another operation.

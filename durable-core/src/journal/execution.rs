@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::future::{Future, Pending, pending, poll_fn};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Poll, Waker};
 use std::time::Duration;
@@ -51,6 +51,8 @@ pub(crate) struct Execution {
     /// While the body replays: one more than the number of records that it has not asked for. 0 once it does something
     /// new, or waits for it.
     unreplayed: AtomicU32,
+    /// Whether the poll under way began as a replay, so that it logs nothing.
+    muted: AtomicBool,
     /// How many operations are recorded, or about to be.
     operations: AtomicU32,
     /// How many calls of the body were made and have not ended.
@@ -105,6 +107,7 @@ impl Execution {
             fence,
             root: Arc::new(Branch::root()),
             unreplayed: AtomicU32::new(one_more(records.len())),
+            muted: AtomicBool::new(false),
             operations: AtomicU32::new(u32::try_from(records.len()).unwrap_or(u32::MAX)),
             recorded: sorted_by_position(records),
             pending: Mutex::default(),
@@ -155,21 +158,42 @@ impl Execution {
         self.unreplayed.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less) == Ok(2)
     }
 
-    /// The body waits. With all of its records it waits for something new.
-    pub(crate) fn end_replay_if_read(&self) {
-        let _ = self.unreplayed.compare_exchange(1, 0, Ordering::Relaxed, Ordering::Relaxed);
+    /// The body waits. With all of its records it waits for something new. The records of arms that lost a `select!`, and of
+    /// calls that were dropped, are never asked for: a call of the body that waits for something waits for something new, too.
+    pub(crate) fn end_replay_if_it_waits(&self) {
+        if self.activities.is_empty() {
+            let _ = self.unreplayed.compare_exchange(1, 0, Ordering::Relaxed, Ordering::Relaxed);
+        } else {
+            self.end_replay();
+        }
     }
 
-    /// The body does something new. Returns whether it replayed until now.
-    pub(super) fn end_replay(&self) -> bool {
-        self.unreplayed.swap(0, Ordering::Relaxed) > 0
+    /// The body does something new.
+    pub(super) fn end_replay(&self) {
+        self.unreplayed.store(0, Ordering::Relaxed);
     }
 
-    /// Lets the driver poll the body again, because the poll under way logs nothing: it began as a replay.
-    pub(super) fn poll_again(&self) -> impl Future<Output = ()> + Send + use<> {
-        let mut polled = self.runtime.settings.traces.log_replays;
+    /// Polls the body, or a part of it, which logs nothing.
+    pub(crate) fn muted<T>(&self, poll: impl FnOnce() -> T) -> T {
+        struct Unmute<'a>(&'a AtomicBool);
+
+        impl Drop for Unmute<'_> {
+            fn drop(&mut self) {
+                self.0.store(false, Ordering::Relaxed);
+            }
+        }
+
+        self.muted.store(true, Ordering::Relaxed);
+        let _unmute = Unmute(&self.muted);
+        poll()
+    }
+
+    /// Lets the driver poll the body again if the poll under way logs nothing: it began as a replay. Each branch that does
+    /// something new in it waits for the next one.
+    pub(super) fn leave_muted_poll(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut is_muted = self.muted.load(Ordering::Relaxed);
         poll_fn(move |cx| {
-            if std::mem::replace(&mut polled, true) {
+            if !std::mem::replace(&mut is_muted, false) {
                 return Poll::Ready(());
             }
             cx.waker().wake_by_ref();

@@ -186,8 +186,8 @@ pub(super) async fn try_cancel(
     let call = async move {
         let cancelled = task_runtime.store.cancel(&ids, BY_REQUEST, children).await?;
         for CancelledRun { name, queue, .. } in &cancelled.runs {
-            let queue = queue.as_deref().map(|it| task_runtime.registry.queue_label(it));
-            metrics::workflow_ended(task_runtime.registry.name_label(name), queue, Status::Cancelled);
+            let labels = || task_runtime.registry.labels_of(name, queue.as_deref());
+            metrics::workflow_ended(labels, Status::Cancelled);
         }
         stop_bodies(&task_runtime, &cancelled.runs).await;
         Ok(cancelled)

@@ -210,10 +210,12 @@ impl CallOptions<'static> for ForkOptions {
             version,
             input: None,
             outcomes,
-            trace_context: spans::current_traceparent(&runtime),
+            trace_context: None,
         };
         let question = |runtime: Arc<Runtime>| {
-            let (request, arguments) = (request.clone(), Arc::clone(&arguments));
+            // The trace of now: until the question is asked, the body may be replaying, where there is none.
+            let request = ForkRequest { trace_context: spans::current_traceparent(&runtime), ..request.clone() };
+            let arguments = Arc::clone(&arguments);
             async move { fork(&runtime, request, &arguments).await }
         };
         let id: String = look.ask(Operation::look(kind, &source), "fork a workflow", question).await?;

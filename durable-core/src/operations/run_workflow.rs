@@ -8,6 +8,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::Span;
 
 use crate::journal::execution::Execution;
 use crate::operations::body::BodyAndBranches;
@@ -68,9 +69,12 @@ impl RunTask {
     }
 
     fn count_begin(&self) {
-        let now = self.runtime.timers.clock.lower_bound();
-        let waited = self.row.waits_since.filter(|_| self.slot.is_some()).map(|at| now.saturating_duration_since(at));
-        metrics::run_begins(self.workflow.name, self.row.queue.as_deref(), self.row.attempt == 1, waited);
+        let labels = || self.runtime.registry.labels_of(self.workflow.name, self.row.queue.as_deref());
+        let waited = || {
+            let since = self.row.waits_since.filter(|_| self.slot.is_some())?;
+            Some(self.runtime.timers.clock.lower_bound().saturating_duration_since(since))
+        };
+        metrics::run_begins(labels, self.row.is_first_run(), waited);
     }
 
     #[expect(clippy::manual_async_fn, reason = "an `async fn` holds what it is given twice")]
@@ -283,7 +287,7 @@ async fn poll_body(execution: &Arc<Execution>) -> StoppedBody {
         let calls_before = outside_calls();
         let polled = panics::catch(|| span.in_scope(|| spans::unless_replayed(execution, || running.poll(cx))));
         if matches!(polled, Ok(Poll::Pending)) {
-            execution.end_replay_if_read();
+            execution.end_replay_if_it_waits();
         }
         if matches!(polled, Ok(Poll::Pending)) && running.waits_for_something_else() {
             body_task.waits(calls_before, Arc::as_ptr(&execution.runtime).addr(), execution.workflow.name, &row.id);
@@ -334,20 +338,19 @@ async fn poll_body(execution: &Arc<Execution>) -> StoppedBody {
     })
     .await;
     span.in_scope(|| drop(running));
-    if let Some(why) = failure_of(&stopped) {
-        spans::note_failure(&execution.runtime, &span, &why);
-    }
+    note_failure(execution, &span, &stopped);
     stopped
 }
 
-/// Why a run is no success, for its span.
-fn failure_of(stopped: &StoppedBody) -> Option<String> {
+/// Notes in the span of a run why it is no success.
+fn note_failure(execution: &Execution, span: &Span, stopped: &StoppedBody) {
+    let note = |why: &dyn Fn() -> String| spans::note_failure(&execution.runtime, span, why);
     match stopped {
-        StoppedBody::Returned(Outcome::Error(text)) => Some(RecordedError::from_text(text).message),
-        StoppedBody::Panicked(error) | StoppedBody::Signalled(StopReason::Fail(error)) => Some(error.to_string()),
-        StoppedBody::Signalled(StopReason::Park(reason)) => Some(reason.clone()),
-        StoppedBody::Signalled(StopReason::TimedOut) => Some("timeout".to_owned()),
-        _ => None,
+        StoppedBody::Returned(Outcome::Error(text)) => note(&|| RecordedError::from_text(text).message),
+        StoppedBody::Panicked(error) | StoppedBody::Signalled(StopReason::Fail(error)) => note(&|| error.to_string()),
+        StoppedBody::Signalled(StopReason::Park(reason)) => note(&|| reason.clone()),
+        StoppedBody::Signalled(StopReason::TimedOut) => note(&|| "timeout".to_owned()),
+        _ => {}
     }
 }
 
@@ -446,7 +449,8 @@ async fn finish(execution: &Arc<Execution>, end: RunEnd) -> FinishResult {
     };
     match written {
         Ok(_) => {
-            metrics::workflow_ended(execution.workflow.name, row.queue.as_deref(), status);
+            let labels = || execution.runtime.registry.labels_of(execution.workflow.name, row.queue.as_deref());
+            metrics::workflow_ended(labels, status);
             FinishResult::Yes(end.into_finished(row))
         }
         // The end cannot be stored; the status PARKED with the reason can.

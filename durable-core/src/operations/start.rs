@@ -298,6 +298,7 @@ fn run_new(
         input: new.input,
         instance: new.instance,
         attempt: 1,
+        is_fork: false,
         recoveries: 0,
         fingerprint: new.fingerprint,
         deadline: new.deadline,

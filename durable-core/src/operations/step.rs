@@ -22,7 +22,7 @@ use crate::runtime::spawned_tasks::note_outside_call;
 use crate::runtime::stop_reason::StopReason;
 use crate::store::BoxFuture;
 use crate::types::error::{Error, ErrorKind};
-use crate::types::metrics::{self, StepOutcome};
+use crate::types::metrics::{self, StepOutcome, Stopwatch};
 use crate::types::payload::{Codec, Outcome, RecordedError};
 use crate::types::retry::StepOptions;
 use crate::wait::cancellation::{AbortReason, CancellationFlag};
@@ -278,9 +278,12 @@ impl<R: Send> StepRun<'_, '_, R> {
             let activity = self.reserved.execution.begin_activity(self.activity());
             let scope = Arc::new(self.scope(attempt, most));
             let given_up = GiveUpOnDrop(Some(&scope));
-            let begun = Instant::now();
+            if attempt > 1 {
+                metrics::step_retried(self.name);
+            }
+            let watch = Stopwatch::start();
             let (result, encoded) = self.attempt(&scope, future).await;
-            metrics::attempt_ended(self.name, begun.elapsed());
+            metrics::attempt_ended(self.name, watch);
             given_up.disarm();
             let outcome = match encoded {
                 Ok(outcome) => outcome,
@@ -300,7 +303,6 @@ impl<R: Send> StepRun<'_, '_, R> {
                 drop(activity);
                 let error = message_of(&outcome);
                 tracing::debug!(target: "durable", step = self.name, id = %self.reserved.execution.row.id, position = %self.reserved.position, attempt, max_attempts = most, %error, "a step failed and is tried again");
-                metrics::step_retried(self.name);
                 self.pause(attempt, most, error.clone()).await;
                 failures.push(error);
                 self.reserved.ensure_lease().await;
@@ -310,7 +312,6 @@ impl<R: Send> StepRun<'_, '_, R> {
                 let error = message_of(&outcome);
                 tracing::warn!(target: "durable", step = self.name, id = %self.reserved.execution.row.id, position = %self.reserved.position, attempt, max_attempts = most, %error, "a step failed and is not tried again");
             }
-            metrics::step_ended(self.name, StepOutcome::of(failed, result.as_ref().err()));
             let done = OperationResult {
                 outcome: Some(outcome),
                 attempts: attempt,
@@ -319,6 +320,7 @@ impl<R: Send> StepRun<'_, '_, R> {
                 child: None,
             };
             self.reserved.record_result(self.operation, done).await;
+            metrics::step_ended(self.name, StepOutcome::of(failed, result.as_ref().err()));
             drop(activity);
             return match (result, self.codec.from_engine) {
                 (Ok(value), _) => value,
@@ -378,7 +380,7 @@ impl<R: Send> StepRun<'_, '_, R> {
             Err(error) => Ok(Outcome::Error(RecordedError::from_engine(error).to_text())),
         };
         if let Ok(outcome @ Outcome::Error(_)) = &encoded {
-            spans::note_failure(&execution.runtime, watched.span(), &message_of(outcome));
+            spans::note_failure(&execution.runtime, watched.span(), || message_of(outcome));
         }
         (result, encoded)
     }

@@ -131,6 +131,7 @@ pub(crate) async fn verify_by_id(
         input: shown.input.unwrap_or_default(), // one workflow is read with its payloads
         instance: found.instance,
         attempt: i32::try_from(shown.attempts).unwrap_or(i32::MAX),
+        is_fork: false,
         recoveries: 0,
         fingerprint: workflow.fingerprint,
         deadline: None,

@@ -22,7 +22,7 @@ pub use self::workflow::{Registered, Workflow};
 pub use self::workflow_options::WorkflowOptions;
 use crate::store::{KnownWorkflow, NewQueue, ScheduleRow};
 use crate::types::error::{Error, ErrorKind};
-use crate::types::metrics::OTHER;
+use crate::types::metrics::{OTHER, WorkflowLabels};
 use crate::types::sync::{Mutex, lock};
 
 /// The workflows of the program by name, its queues and its schedules.
@@ -124,14 +124,22 @@ impl Registry {
     }
 
     /// The name of a queue as a label of metrics.
-    pub(crate) fn queue_label<'a>(&self, name: &'a str) -> &'a str {
-        let ours = name == INTERNAL_QUEUE || self.queues.binary_search_by_key(&name, |it| it.name()).is_ok();
-        if ours { name } else { OTHER }
+    pub(crate) fn queue_label(&self, name: &str) -> &'static str {
+        if name == INTERNAL_QUEUE {
+            return INTERNAL_QUEUE;
+        }
+        let found = self.queues.binary_search_by_key(&name, |it| it.name()).ok();
+        found.and_then(|at| self.queues.get(at)).map_or(OTHER, |it| it.name())
+    }
+
+    /// The labels of a workflow.
+    pub(crate) fn labels_of(&self, name: &str, queue: Option<&str>) -> WorkflowLabels {
+        [self.name_label(name), queue.map_or("", |it| self.queue_label(it))]
     }
 
     /// The name of a schedule as a label of metrics.
-    pub(crate) fn schedule_label<'a>(&self, name: &'a str) -> &'a str {
-        if self.schedules.iter().any(|it| it.workflow.name == name) { name } else { OTHER }
+    pub(crate) fn schedule_label(&self, name: &str) -> &'static str {
+        self.schedules.iter().find(|it| it.workflow.name == name).map_or(OTHER, |it| it.workflow.name)
     }
 
     /// All workflows of the program.

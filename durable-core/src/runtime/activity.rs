@@ -40,6 +40,10 @@ impl ActivityList {
         })
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        lock(&self.0).list.is_empty()
+    }
+
     /// All of them, the latest last.
     pub(crate) fn current(&self) -> Vec<CurrentActivity> {
         lock(&self.0).list.iter().map(|(_, activity)| activity.shown()).collect()

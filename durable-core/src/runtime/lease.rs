@@ -53,10 +53,11 @@ impl Lease {
         self.changes.send_modify(|it| *it += 1);
     }
 
-    /// The executor was fenced out: its operations never begin.
-    pub(crate) fn give_up(&self) {
-        self.executor.store(0, Ordering::SeqCst);
+    /// The executor was fenced out: its operations never begin. Returns whether it had the lease until now.
+    pub(crate) fn give_up(&self) -> bool {
+        let earlier = self.executor.swap(0, Ordering::SeqCst);
         self.changes.send_modify(|it| *it += 1);
+        earlier != 0
     }
 
     /// Whether an operation of this executor may begin. Every one asks, so it takes no lock.
@@ -131,9 +132,9 @@ mod tests {
             Lease::new(Duration::from_mins(1), FENCE.executor, boot_time().saturating_sub(Duration::from_mins(2)));
         let (may_begin, ()) = tokio::join!(lease.confirmed(FENCE), async {
             lease.needed().await;
-            lease.give_up();
+            assert!(lease.give_up(), "it had the lease");
         });
-        assert!(!may_begin);
+        assert!(!may_begin && !lease.give_up(), "it has none any more");
         lease.confirm(ExecutorKey::new(8), boot_time());
         assert!(!lease.holds(FENCE) && !lease.confirmed(FENCE).await, "another executor has the lease now");
     }

@@ -161,6 +161,12 @@ impl RunningWorkflows {
         lock(&self.by_id).values().filter(|run| matches!(*lock(&run.progress), RunProgress::Running)).count()
     }
 
+    /// How many runs are in the list.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn count(&self) -> usize {
+        *self.count.borrow()
+    }
+
     /// Whether nothing runs.
     pub(crate) fn is_empty(&self) -> bool {
         *self.count.borrow() == 0

@@ -44,6 +44,7 @@ pub trait Listings: Send + Sync + Debug {
     ) -> StoreFuture<'a, Vec<StreamItemInfo>>;
 
     /// What gauges show: of these queues, and of everything. Each count stops at `most`, and reads no more rows than that.
+    /// The delayed workflows that are due are counted for all queues together.
     fn gauges<'a>(&'a self, queues: &'a [String], most: u32) -> StoreFuture<'a, GaugeValues>;
 }
 

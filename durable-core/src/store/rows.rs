@@ -373,8 +373,10 @@ pub struct RunRow {
     pub input: String,
     /// The name of the instance that it is a method of.
     pub instance: Option<String>,
-    /// This run's attempt number.
+    /// This run's attempt number: from 1, and from 2 in a fork.
     pub attempt: i32,
+    /// Whether it is a fork of another workflow.
+    pub is_fork: bool,
     /// How often it was recovered before and with this run.
     pub recoveries: i32,
     /// The fingerprint of the source that started it.
@@ -387,13 +389,18 @@ pub struct RunRow {
     pub queue: Option<String>,
     /// Whether it has a partition key, so that the next workflow of the key waits for its end.
     pub keyed: bool,
-    /// When it was enqueued or due, if it came from a queue.
+    /// When it was stored or due; `None` for a workflow that runs at once.
     pub waits_since: Option<Timestamp>,
     /// The W3C trace context of the call that started it.
     pub trace_context: Option<Box<str>>,
 }
 
 impl RunRow {
+    /// Whether no run of it was begun before. A fork is stored with attempt 1, so that its first run reads its records.
+    pub(crate) fn is_first_run(&self) -> bool {
+        self.attempt == if self.is_fork { 2 } else { 1 }
+    }
+
     /// The workflow in the records of a database of the application. An id can be used again once its workflow was
     /// deleted, which does not reach those records; a key is not.
     pub(crate) fn in_app_database(&self) -> String {

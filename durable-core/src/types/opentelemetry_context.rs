@@ -34,7 +34,11 @@ impl TraceContext for OpenTelemetryContext {
 
     /// The layer has a field for the name, which would be in each log line, too.
     fn describe(&self, span: &Span, kind: &str, name: &str) {
-        span.context().span().update_name(format!("{kind} {name}"));
+        let context = span.context();
+        let span = context.span();
+        if span.is_recording() {
+            span.update_name(format!("{kind} {name}"));
+        }
     }
 
     fn fail(&self, span: &Span, why: &str) {
@@ -47,7 +51,13 @@ fn parse(traceparent: &str) -> Option<SpanContext> {
     let mut parts = traceparent.split('-');
     let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
     let has_lengths = (version.len(), trace.len(), span.len(), flags.len()) == (2, 32, 16, 2);
-    if !has_lengths || version == "ff" || (version == "00" && parts.next().is_some()) {
+    // The numbers of the standard library, which read the parts, take a sign and capital letters, too.
+    let is_hex = |part: &str| part.bytes().all(|it| matches!(it, b'0'..=b'9' | b'a'..=b'f'));
+    if !has_lengths
+        || ![version, trace, span, flags].into_iter().all(is_hex)
+        || version == "ff"
+        || (version == "00" && parts.next().is_some())
+    {
         return None;
     }
     let flags = TraceFlags::new(u8::from_str_radix(flags, 16).ok()?);
@@ -74,6 +84,9 @@ mod tests {
             "00-00000000000000000000000000000000-b7ad6b7169203331-01",
             "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
             "00-0af7651916cd43dd8448eb211c80319z-b7ad6b7169203331-01",
+            "00-0AF7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-+1",
+            "zz-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
         ] {
             assert_eq!(parse(bad), None, "{bad:?}");
         }

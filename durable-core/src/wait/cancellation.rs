@@ -1,9 +1,9 @@
 //! Asking running steps to stop, with the reason.
 
-use crate::types::sync::atomic::{AtomicU8, Ordering};
-
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
+
+use crate::types::sync::atomic::{AtomicU8, Ordering};
 
 /// Why a running step is asked to stop. Returned by [`should_abort`](crate::should_abort).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

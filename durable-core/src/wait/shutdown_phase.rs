@@ -1,10 +1,9 @@
 //! The phase of the engine's shutdown, and how tasks wait for it. A phase never goes back.
 
-use crate::types::sync::atomic::{AtomicBool, Ordering};
-
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use crate::types::sync::atomic::{AtomicBool, Ordering};
 use crate::types::time::Timestamp;
 
 /// How far the shutdown of the engine has advanced.

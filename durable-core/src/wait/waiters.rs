@@ -1,7 +1,6 @@
 //! The calls that wait for something in the database: messages, events, items of streams, ends of
 //! workflows. One request polls for all of them, when there is a reason to.
 
-use crate::types::sync::atomic::{AtomicBool, Ordering};
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::pin::pin;
@@ -10,6 +9,7 @@ use std::task::{Poll, Waker};
 use tokio::sync::Notify;
 
 use crate::store::{Hint, PollResult};
+use crate::types::sync::atomic::{AtomicBool, Ordering};
 use crate::types::sync::{Mutex, lock};
 use crate::wait::poll_batch::{PollBatch, WaitFor, WaitResult, WaiterKey};
 use crate::wait::poll_order::{PollOrder, PollTurn};

@@ -1,9 +1,10 @@
 //! How a task of the engine waits until there is work for it.
 
-use crate::types::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
+
+use crate::types::sync::atomic::{AtomicBool, Ordering};
 
 /// Wakes one task, which waits between two rounds of its work.
 #[derive(Debug, Default)]

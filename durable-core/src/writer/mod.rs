@@ -8,17 +8,17 @@ mod completion;
 mod set_aside;
 mod write_batch;
 
-use crate::types::sync::atomic::{AtomicBool, Ordering};
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::store::{Commit, Entry, Fence, StoreError, StoreErrorKind, Verdict};
 use crate::types::backoff::Backoff;
-use crate::types::metrics;
+use crate::types::metrics::{self, Stopwatch};
+use crate::types::sync::atomic::{AtomicBool, Ordering};
 use crate::wait::shutdown_phase::{EnginePhase, ShutdownSignal};
 use crate::writer::completion::{Completion, engine_closed, unconfirmed};
 use crate::writer::set_aside::{SetAside, untried_first};
@@ -324,7 +324,7 @@ async fn commit(
     loop {
         // In the abort an unreachable database is not waited for, so this is the last attempt.
         let is_last = shutdown.is_aborting();
-        let sent = Instant::now();
+        let watch = Stopwatch::start();
         let committed = tokio::select! {
             biased;
             committed = store.commit(fence, entries, uncertain || failed > 0) => committed,
@@ -336,8 +336,8 @@ async fn commit(
         *unreachable = matches!(&committed, Err(error) if error.kind == StoreErrorKind::Unreachable);
         match committed {
             Ok(verdicts) => {
-                let fenced = verdicts.iter().filter(|it| **it == Verdict::Fenced).count();
-                metrics::committed(entries.len(), fenced, sent.elapsed());
+                let fenced = || verdicts.iter().filter(|it| **it == Verdict::Fenced).count();
+                metrics::committed(entries.len(), fenced, watch);
                 if failed > 0 {
                     tracing::info!(target: "durable", attempts = failed + 1, "the database answers again");
                 }

@@ -66,6 +66,17 @@ impl MetricsRoute {
     /// let handle = recorder.handle();
     /// metrics::set_global_recorder(recorder).expect("it is the first one of this process");
     /// let app = durable::Durable::builder("shop").system_database(&url).launch().await?;
+    /// # let router: axum::Router = axum::Router::new().merge(durable::axum::metrics(&app));
+    /// # let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    /// # let address = listener.local_addr().unwrap();
+    /// # tokio::spawn(async move { axum::serve(listener, router).await });
+    /// # let scrape = move || {
+    /// #     let mut stream = std::net::TcpStream::connect(address).unwrap();
+    /// #     std::io::Write::write_all(&mut stream, b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+    /// #     std::io::read_to_string(stream).unwrap()
+    /// # };
+    /// # let answer = tokio::task::spawn_blocking(scrape).await.unwrap();
+    /// # assert!(answer.starts_with("HTTP/1.1 501 ") && answer.contains("a recorder of metrics already"), "{answer}");
     /// let render = move || handle.render();
     /// let router: axum::Router = axum::Router::new().merge(durable::axum::metrics(&app).rendered_by(render));
     /// # let refused = durable::metrics::Prometheus::install().expect_err("the program's recorder stays").to_string();

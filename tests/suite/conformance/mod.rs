@@ -195,6 +195,7 @@ every_store_passes! {
             an_existing_workflow_costs_no_commit,
             a_lost_race_costs_no_commit,
             executor_operations_execute_a_fixed_number_of_statements,
+            what_a_scrape_reads_costs_four_statements,
             a_single_message_or_event_costs_one_statement_and_one_commit,
             a_message_without_a_receiver_costs_no_commit,
             a_batch_of_messages_costs_one_commit,

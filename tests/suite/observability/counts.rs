@@ -15,6 +15,8 @@ one_thread_tests! {
     a_queued_workflow_is_counted_with_its_queue_and_how_long_it_waited,
     a_write_after_a_takeover_is_counted_as_fenced,
     a_tick_is_counted_once_however_many_processes_try_it,
+    the_first_run_of_a_fork_is_a_start,
+    what_has_no_labels_is_counted_from_0,
 }
 
 #[queue]
@@ -141,7 +143,7 @@ async fn a_workflow_that_was_recovered_too_often_is_counted_as_parked(database: 
     arrived(&key, 2).await;
     database.crash(app).await;
     let app = database.launch().await;
-    app.update_gauges().await;
+    recorder.read_gauges(&app).await;
     recorder.assert(&[
         (r#"durable_workflows_parked_total{name="metered_two_steps",queue=""}"#, 1.0),
         (r#"durable_workflows_recovered_total{name="metered_two_steps",queue=""}"#, 1.0),
@@ -281,4 +283,38 @@ async fn a_tick_is_counted_once_however_many_processes_try_it(database: &TestDat
     two.shutdown().await;
     // It was made at run time, and is not a name of the program.
     recorder.assert(&[(r#"durable_schedule_lateness_seconds_count{schedule="other"}"#, 1.0)]);
+}
+
+async fn the_first_run_of_a_fork_is_a_start(database: &TestDatabase, recorder: &Recorder) {
+    let app = database.launch().await;
+    app.scope(async {
+        metered_workflow(false).id("direct").await.unwrap();
+        metered_workflow(false).id("queued").enqueue(&METERED).await.unwrap().await.unwrap();
+    })
+    .await;
+    for id in ["direct", "queued"] {
+        for position in [1, 2] {
+            app.fork_workflow(id, position).await.unwrap().result().await.unwrap();
+        }
+    }
+    recorder.assert(&[
+        (r#"durable_workflows_started_total{name="metered_workflow",queue=""}"#, 3.0),
+        (r#"durable_workflows_started_total{name="metered_workflow",queue="metered"}"#, 3.0),
+        (r#"durable_workflows_recovered_total{name="metered_workflow",queue=""}"#, 0.0),
+        (r#"durable_workflows_recovered_total{name="metered_workflow",queue="metered"}"#, 0.0),
+        (r#"durable_dequeue_latency_seconds_count{queue="metered"}"#, 3.0),
+    ]);
+    app.shutdown().await;
+}
+
+/// Prometheus sees no increase in the first value of a counter.
+async fn what_has_no_labels_is_counted_from_0(database: &TestDatabase, recorder: &Recorder) {
+    let app = database.launch().await;
+    for counter in durable::metrics::METRICS {
+        if counter.kind == durable::metrics::MetricKind::Counter && counter.labels.is_empty() {
+            assert!(recorder.shown(counter.name).is_some(), "{}:\n{}", counter.name, recorder.text());
+        }
+    }
+    assert_eq!(recorder.shown("durable_leases_lost_total"), Some(0.0));
+    app.shutdown().await;
 }

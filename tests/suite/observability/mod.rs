@@ -2,7 +2,9 @@
 
 mod counts;
 mod example_files;
+mod fault_counts;
 mod gauges;
 mod replayed_logs;
 mod scrapes;
+mod trace_contexts;
 mod traces;

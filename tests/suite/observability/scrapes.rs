@@ -32,11 +32,15 @@ async fn a_scrape_shows_the_metrics_of_the_engine(database: &TestDatabase) {
     assert_eq!(answer.status, 200);
     assert!(answer.head.contains("content-type: text/plain; version=0.0.4"), "{}", answer.head);
     let started = r#"durable_workflows_started_total{name="scraped_workflow",queue=""}"#;
-    until("the workflow is shown", async || scrape().await.body.contains(started)).await;
+    until("the workflow and the gauges are shown", async || {
+        let text = scrape().await.body;
+        text.contains(started) && text.contains("\ndurable_database_up 1\n")
+    })
+    .await;
     let text = scrape().await.body;
     for line in [
         "# HELP durable_workflows_started_total Workflows whose first run",
-        "durable_database_up 1",
+        "durable_leases_lost_total ",
         "# TYPE durable_writer_commit_seconds histogram",
         r#"durable_writer_commit_seconds_bucket{le="0.001"}"#,
     ] {

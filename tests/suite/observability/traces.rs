@@ -143,12 +143,16 @@ async fn an_order_is_one_trace_until_a_crash_and_a_resume_begin_linked_ones(data
             "(lost)\n  step reserve\n  workflow charge\n    step call_the_bank\n  workflow mail\n    step send_mail\n",
             "workflow order (links 1) failed\n  step pack\n  step ship failed\n",
             "workflow order (links 1)\n  step ship\n",
+            "start order\n  workflow order\n    step reserve\n    workflow charge\n      step call_the_bank\n    workflow mail\n      \
+             step send_mail\n    step pack\n    step ship\n",
         ]
     );
     let of_first = &spans.iter().find(|it| it.name == "step reserve").unwrap().trace_id;
-    for later in spans.iter().filter(|it| it.name == "workflow order") {
+    for later in spans.iter().filter(|it| it.name == "workflow order" && it.parent_span_id.is_empty()) {
         assert_eq!(&later.links[0].trace_id, of_first, "each later run is linked to the trace of the call");
     }
-    // What the body logged before the crash is not logged by the later runs.
-    assert!(!second.contains("is paid") && !third.contains("is paid"), "{second}{third}");
+    // What the body logged before the crash is not logged by the later runs. The line itself stays enabled, although a
+    // replay has reached it first in its process, which has one subscriber as most programs.
+    assert!(!second.contains("is paid") && !third.contains("order 7 is paid"), "{second}{third}");
+    assert!(third.contains("order 8 is paid"), "{third}");
 }

@@ -97,8 +97,31 @@ macro_rules! postgres_store_tests {
 pub(crate) use postgres_store_tests;
 
 /// Runs each case on SQLite and on Postgres, on a database of its own and on one thread, with a recorder for the metrics
-/// of the engines that the case launches.
+/// of the engines that the case launches, or without one.
 macro_rules! one_thread_tests {
+    (without a recorder: $($case:ident),+ $(,)?) => {
+        mod sqlite {
+            $(
+                #[tokio::test]
+                async fn $case() {
+                    let database = crate::support::TestDatabase::sqlite();
+                    super::$case(&database).await;
+                    database.clear().await;
+                }
+            )+
+        }
+        mod postgres {
+            $(
+                #[cfg_attr(not(has_postgres), ignore = "no Postgres: set DURABLE_TEST_POSTGRES_URL or install postgresql")]
+                #[tokio::test]
+                async fn $case() {
+                    let database = crate::support::TestDatabase::postgres();
+                    super::$case(&database).await;
+                    database.clear().await;
+                }
+            )+
+        }
+    };
     ($($case:ident),+ $(,)?) => {
         mod sqlite {
             $(

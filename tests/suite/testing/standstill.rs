@@ -88,7 +88,7 @@ fn time_that_cannot_pass_because_a_step_never_ends_fails_the_test(postgres: bool
         works_for_ever(fresh("never")).id("worker").start().await.unwrap();
         app.advance(HOUR).await;
     });
-    for expected in ["this still goes on: a step", "works_for_ever \"worker\": step `never_ends` running for 0."] {
+    for expected in ["this is still running: a step", "works_for_ever \"worker\": step `never_ends` running for 0."] {
         assert!(message.contains(expected), "{expected:?} is not in: {message}");
     }
 }

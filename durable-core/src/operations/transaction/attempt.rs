@@ -267,7 +267,10 @@ impl<R: Send> TransactionRun<'_, R> {
                 (Ok(_) | Err(_), Some(BodyResult::Interrupted(interruption, value))) => {
                     AttemptFailure::Interrupted(interruption, Some(value))
                 }
-                (Ok(_), Some(BodyResult::FencedOut)) => return execution.stop_here(StopReason::Lost).await,
+                (Ok(_), Some(BodyResult::FencedOut)) => {
+                    metrics::fenced_out(1);
+                    return execution.stop_here(StopReason::Lost).await;
+                }
                 (Ok(Transacted::Committed | Transacted::Undone), Some(ended)) => {
                     self.log_failure(reserved, retries.attempts + 1, &ended);
                     let ran = self.record_end(reserved, retries.attempts + 1, ended).await;
@@ -304,14 +307,11 @@ impl<R: Send> TransactionRun<'_, R> {
         let (error, value) = match failure {
             AttemptFailure::NotBegun(error) => return retries.after_outage(&error).await.map(|()| None),
             AttemptFailure::Interrupted(Interruption::LostRace, _) => {
-                retries.after_lost_race().await?;
-                metrics::step_retried(self.transaction.name);
-                return Ok(None);
+                return retries.after_lost_race().await.map(|()| None);
             }
             AttemptFailure::Interrupted(Interruption::Broken(error), value) => (error, value),
         };
         if retries.after_interruption(&error).await? {
-            metrics::step_retried(self.transaction.name);
             return Ok(None);
         }
         Ok(Some(self.give_up(retries, &format!(" at position {}", reserved.position), &error, value)))
@@ -357,6 +357,7 @@ impl<R: Send> TransactionRun<'_, R> {
             Ok(value) => {
                 let done = OperationResult { outcome: Some(outcome), attempts: 1, ..OperationResult::default() };
                 reserved.record_result(Operation::transaction(self.transaction.name), done).await;
+                metrics::step_ended(self.transaction.name, StepOutcome::Success);
                 TransactionOutcome::Value(value)
             }
             Err(error) => reserved.park_unreadable(self.transaction.name, &error).await,
@@ -387,13 +388,9 @@ impl<R: Send> TransactionRun<'_, R> {
             Outcome::Error(_) => StepOutcome::Error,
             Outcome::Output(_) => StepOutcome::Success,
         };
+        let done = OperationResult { outcome: Some(outcome), attempts, ..OperationResult::default() };
+        reserved.record_result(operation, done).await;
         metrics::step_ended(self.transaction.name, counted);
-        reserved
-            .record_result(
-                operation,
-                OperationResult { outcome: Some(outcome), attempts, ..OperationResult::default() },
-            )
-            .await;
         ran
     }
 

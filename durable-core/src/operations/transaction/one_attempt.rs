@@ -16,7 +16,7 @@ use crate::runtime::panics::CatchPanic;
 use crate::store::{BoxFuture, NewRecord, TransactionEnd, UserWork};
 use crate::types::database_fault::Interruption;
 use crate::types::error::{Error, ErrorKind};
-use crate::types::metrics;
+use crate::types::metrics::{self, Stopwatch};
 use crate::types::payload::{Codec, Outcome, RecordedError};
 
 /// What the function did.
@@ -83,7 +83,7 @@ impl<R> Attempt<'_, R> {
 impl<R: Send> UserWork for Attempt<'_, R> {
     fn run<'c>(&'c mut self, connection: &'c mut (dyn Any + Send)) -> BoxFuture<'c, TransactionEnd> {
         Box::pin(async move {
-            let started = Instant::now();
+            let (started, watch) = (Instant::now(), Stopwatch::start());
             self.begun = true;
             let scope = Context::Transaction(Arc::clone(&self.scope));
             let Some(future) = self.body.run(connection) else {
@@ -91,6 +91,9 @@ impl<R: Send> UserWork for Attempt<'_, R> {
             };
             let span = match self.reserved {
                 Some(reserved) => {
+                    if self.earlier_attempts > 0 {
+                        metrics::step_retried(self.scope.name);
+                    }
                     let attempt = self.earlier_attempts + 1;
                     spans::transaction_span(&self.scope.runtime, self.scope.name, &reserved.position, attempt)
                 }
@@ -98,7 +101,7 @@ impl<R: Send> UserWork for Attempt<'_, R> {
             };
             let result = CatchPanic(Box::pin(scope.scope(future))).instrument(span.clone()).await;
             if self.reserved.is_some() {
-                metrics::attempt_ended(self.scope.name, started.elapsed());
+                metrics::attempt_ended(self.scope.name, watch);
             }
             let encoded = result.map(|value| {
                 let outcome = (self.codec.encode)(&value);
@@ -112,9 +115,9 @@ impl<R: Send> UserWork for Attempt<'_, R> {
             });
             match &encoded {
                 Ok((_, Ok(Outcome::Error(text)), _)) => {
-                    spans::note_failure(&self.scope.runtime, &span, &RecordedError::from_text(text).message);
+                    spans::note_failure(&self.scope.runtime, &span, || RecordedError::from_text(text).message);
                 }
-                Err(panic) => spans::note_failure(&self.scope.runtime, &span, &panic.to_string()),
+                Err(panic) => spans::note_failure(&self.scope.runtime, &span, || panic.to_string()),
                 Ok(_) => {}
             }
             drop(span);

@@ -69,6 +69,7 @@ read_row! {
         instance: Option<String> => instance,
         input: LenientText => input: input.into_string(),
         attempt: i32 => attempt,
+        forked_from: Option<String> => is_fork: forked_from.is_some(),
         recoveries: i32 => recoveries,
         fingerprint: i64 => fingerprint: fingerprint.into(),
         deadline: Option<Timestamp> => deadline,

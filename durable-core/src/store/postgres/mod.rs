@@ -222,8 +222,9 @@ impl PostgresStore {
 
     async fn begin<'c>(&self, connection: &'c mut PgConnection) -> Result<StoreTransaction<'c>, sqlx::Error> {
         self.counter.statement();
-        if self.connector.shares_sessions() {
-            return connection.begin().await; // the call is in a transaction, and this a part of it
+        // Behind a proxy that shares sessions a call is in a transaction, except for migrations, and this is a part of it.
+        if self.connector.shares_sessions() && connection.is_in_transaction() {
+            return connection.begin().await;
         }
         connection.begin_with(begin_with_limit(BEGIN, ENGINE_IDLE_LIMIT)).await
     }

@@ -163,7 +163,7 @@ impl Executors for SqlStore {
     fn count_unknown<'a>(&'a self, known: &'a [KnownWorkflow]) -> StoreFuture<'a, Vec<(String, u64)>> {
         self.call(async move {
             let query = self.query(&self.sql.executors.count_unknown).bind(list(&names_of_known(known)));
-            let rows = query.fetch_all(&mut *self.leases().await?).await?;
+            let rows = query.fetch_all(&mut *self.reading().await?).await?;
             let mut counted = Vec::with_capacity(rows.len());
             for row in &rows {
                 counted.push((row.try_get(0)?, row.try_get::<i64, _>(1)?.unsigned_abs()));

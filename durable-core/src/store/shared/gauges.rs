@@ -11,15 +11,19 @@ use crate::types::time::Timestamp;
 
 sql_statements! {
     /// $1 queues; $2 limit of each count; $3 now. The counts are in the orders of the indexes that hold nothing else. The
-    /// first workflow of each priority is found without those behind it.
+    /// first workflow of each priority is found without those behind it. Due workflows are in no order of their queues, so
+    /// they are counted once for all queues; they are few, because a process that takes from the queue enqueues them.
     of_queues = format!(
-        "select q.name, q.paused,
+        "with due (queue, workflows) as materialized (
+             select it.queue, count(*) from (
+                 select w.queue from durable.workflows w {AND_CLOCK}
+                  where w.status = 'DELAYED' and w.due_at <= {} order by w.due_at limit $2) it
+              group by it.queue)
+         select q.name, q.paused,
                 (select count(*) from (select 1 from durable.workflows w
                   where w.status = 'ENQUEUED' and w.queue = q.name
                   order by w.priority, w.created_at, w.key limit $2) counted) as enqueued,
-                (select count(*) from (select w.queue from durable.workflows w {AND_CLOCK}
-                  where w.status = 'DELAYED' and w.due_at <= {} order by w.due_at limit $2) due
-                  where due.queue = q.name) as due,
+                coalesce((select d.workflows from due d where d.queue = q.name), 0) as due,
                 (select count(*) from (select 1 from durable.workflows w
                   where w.status = 'PENDING' and w.queue = q.name order by w.partition_key limit $2) counted) as running,
                 (with recursive heads (key) as (

@@ -1,7 +1,6 @@
 //! The clock of an SQLite database, which is that of this machine. A test can stop it and move it forward.
 
 #[cfg(feature = "testing")]
-#[cfg(feature = "testing")]
 use crate::types::sync::{Mutex, lock};
 use crate::types::time::Timestamp;
 

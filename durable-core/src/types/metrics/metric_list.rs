@@ -79,7 +79,7 @@ metric_list! {
     STEP_DURATION = Histogram "durable_step_duration_seconds" ["name"] SECONDS,
         "How long one attempt of a step or transaction took.";
     QUEUE_DEPTH = Gauge "durable_queue_depth" ["queue"] &[],
-        "Workflows that wait on the queue and are due. At most 10,000 are counted.";
+        "Workflows that wait on the queue and are due. At most 10,000 are counted; of delayed ones that are not enqueued yet at most 10,000 of all queues.";
     QUEUE_OLDEST_AGE = Gauge "durable_queue_oldest_age_seconds" ["queue"] &[],
         "How long the workflow that is next in its priority has waited; of all priorities the longest.";
     QUEUE_RUNNING = Gauge "durable_queue_running" ["queue"] &[],
@@ -89,7 +89,7 @@ metric_list! {
     QUEUE_CLAIMS = Counter "durable_queue_claims_total" ["queue"] &[],
         "Workflows that this process took from the queue.";
     DEQUEUE_LATENCY = Histogram "durable_dequeue_latency_seconds" ["queue"] SECONDS,
-        "The time from when a queued workflow was enqueued, or due, to the begin of its first run.";
+        "The time from when a queued workflow was enqueued, or due, to the start of its first run.";
     WRITER_BATCH_SIZE = Histogram "durable_writer_batch_entries" [] ENTRIES,
         "How many entries the writer stored in one commit.";
     WRITER_COMMIT = Histogram "durable_writer_commit_seconds" [] SECONDS,
@@ -126,28 +126,28 @@ metric_list! {
 
 impl Metric {
     /// Counts more.
-    pub(crate) fn add(&self, many: u64, values: &[&str]) {
+    pub(crate) fn add(&self, many: u64, values: &[&'static str]) {
         metrics::counter!(self.name, self.labeled(values)).increment(many);
     }
 
     /// Sets the present value.
-    pub(crate) fn set(&self, value: f64, values: &[&str]) {
+    pub(crate) fn set(&self, value: f64, values: &[&'static str]) {
         metrics::gauge!(self.name, self.labeled(values)).set(value);
     }
 
     /// Records a time.
-    pub(crate) fn observe(&self, time: Duration, values: &[&str]) {
+    pub(crate) fn observe(&self, time: Duration, values: &[&'static str]) {
         self.record(time.as_secs_f64(), values);
     }
 
     /// Records a value of a distribution.
-    pub(crate) fn record(&self, value: f64, values: &[&str]) {
+    pub(crate) fn record(&self, value: f64, values: &[&'static str]) {
         metrics::histogram!(self.name, self.labeled(values)).record(value);
     }
 
-    fn labeled(&self, values: &[&str]) -> Vec<Label> {
+    fn labeled(&self, values: &[&'static str]) -> Vec<Label> {
         debug_assert_eq!(self.labels.len(), values.len(), "{} has a value for each label", self.name);
-        self.labels.iter().zip(values).map(|(name, value)| Label::new(*name, (*value).to_owned())).collect()
+        self.labels.iter().zip(values).map(|(name, value)| Label::new(*name, *value)).collect()
     }
 
     fn unit(&self) -> Option<Unit> {
@@ -155,13 +155,18 @@ impl Metric {
     }
 }
 
-/// Gives the recorder of this process the meaning of every metric. A launch does that for the recorder that is installed
-/// by then.
+/// Gives the recorder of this process the meaning of every metric, and begins the counters without labels at 0: Prometheus
+/// sees no increase in the first value of a counter. A launch does that for the recorder that is installed by then.
 pub fn describe_metrics() {
     for metric in METRICS {
         let unit = metric.unit().unwrap_or(Unit::Count);
         match metric.kind {
-            MetricKind::Counter => metrics::describe_counter!(metric.name, unit, metric.help),
+            MetricKind::Counter => {
+                metrics::describe_counter!(metric.name, unit, metric.help);
+                if metric.labels.is_empty() {
+                    metric.add(0, &[]);
+                }
+            }
             MetricKind::Gauge => metrics::describe_gauge!(metric.name, unit, metric.help),
             MetricKind::Histogram => metrics::describe_histogram!(metric.name, unit, metric.help),
         }

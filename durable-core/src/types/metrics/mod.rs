@@ -8,10 +8,11 @@
 )]
 
 #[cfg(feature = "metrics")]
-#[cfg(feature = "metrics")]
 pub(crate) mod metric_list;
 
 use std::time::Duration;
+#[cfg(feature = "metrics")]
+use std::time::Instant;
 
 #[cfg(feature = "metrics")]
 use self::metric_list as list;
@@ -20,6 +21,9 @@ use crate::types::status::Status;
 
 /// The label of a name that the program has not declared.
 pub(crate) const OTHER: &str = "other";
+
+/// The labels of a workflow: its name, and its queue, or the empty text without one.
+pub(crate) type WorkflowLabels = [&'static str; 2];
 
 /// Records a metric with the feature `metrics`, and is nothing without it.
 macro_rules! record {
@@ -31,22 +35,39 @@ macro_rules! record {
     };
 }
 
+/// Measures how long something takes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stopwatch(#[cfg(feature = "metrics")] Instant);
+
+impl Stopwatch {
+    pub(crate) fn start() -> Self {
+        Self(
+            #[cfg(feature = "metrics")]
+            Instant::now(),
+        )
+    }
+}
+
 /// A run of a workflow begins in this process. `waited` is how long it was on its queue.
-pub(crate) fn run_begins(name: &'static str, queue: Option<&str>, is_first: bool, waited: Option<Duration>) {
+pub(crate) fn run_begins(
+    labels: impl FnOnce() -> WorkflowLabels,
+    is_first: bool,
+    waited: impl FnOnce() -> Option<Duration>,
+) {
     record! {
-        let queue = queue.unwrap_or_default();
+        let labels = labels();
         if !is_first {
-            return list::WORKFLOWS_RECOVERED.add(1, &[name, queue]);
+            return list::WORKFLOWS_RECOVERED.add(1, &labels);
         }
-        list::WORKFLOWS_STARTED.add(1, &[name, queue]);
-        if let Some(waited) = waited {
+        list::WORKFLOWS_STARTED.add(1, &labels);
+        if let ([_, queue], Some(waited)) = (labels, waited()) {
             list::DEQUEUE_LATENCY.observe(waited, &[queue]);
         }
     }
 }
 
 /// A workflow has reached this status.
-pub(crate) fn workflow_ended(name: &'static str, queue: Option<&str>, status: Status) {
+pub(crate) fn workflow_ended(labels: impl FnOnce() -> WorkflowLabels, status: Status) {
     record! {
         let metric = match status {
             Status::Success => &list::WORKFLOWS_COMPLETED,
@@ -55,7 +76,7 @@ pub(crate) fn workflow_ended(name: &'static str, queue: Option<&str>, status: St
             Status::Parked => &list::WORKFLOWS_PARKED,
             Status::Pending | Status::Enqueued | Status::Delayed => return,
         };
-        metric.add(1, &[name, queue.unwrap_or_default()]);
+        metric.add(1, &labels());
     }
 }
 
@@ -91,8 +112,8 @@ impl StepOutcome {
 }
 
 /// An attempt of a step has ended.
-pub(crate) fn attempt_ended(name: &'static str, took: Duration) {
-    record! { list::STEP_DURATION.observe(took, &[name]) }
+pub(crate) fn attempt_ended(name: &'static str, watch: Stopwatch) {
+    record! { list::STEP_DURATION.observe(watch.0.elapsed(), &[name]) }
 }
 
 /// A step is tried again.
@@ -106,20 +127,20 @@ pub(crate) fn step_ended(name: &'static str, outcome: StepOutcome) {
 }
 
 /// Workflows were claimed from a queue.
-pub(crate) fn claimed(queue: &str, workflows: usize) {
+pub(crate) fn claimed(queue: impl FnOnce() -> &'static str, workflows: usize) {
     record! {
         if workflows > 0 {
-            list::QUEUE_CLAIMS.add(workflows as u64, &[queue]);
+            list::QUEUE_CLAIMS.add(workflows as u64, &[queue()]);
         }
     }
 }
 
 /// The writer has committed entries.
-pub(crate) fn committed(entries: usize, fenced: usize, took: Duration) {
+pub(crate) fn committed(entries: usize, fenced: impl FnOnce() -> usize, watch: Stopwatch) {
     record! {
         list::WRITER_BATCH_SIZE.record(to_float(entries), &[]);
-        list::WRITER_COMMIT.observe(took, &[]);
-        fenced_out(fenced);
+        list::WRITER_COMMIT.observe(watch.0.elapsed(), &[]);
+        fenced_out(fenced());
     }
 }
 
@@ -158,8 +179,8 @@ pub(crate) fn recovered() {
 }
 
 /// This process has started a tick of a schedule.
-pub(crate) fn tick_started(schedule: &str, late: Duration) {
-    record! { list::SCHEDULE_LATENESS.observe(late, &[schedule]) }
+pub(crate) fn tick_started(schedule: impl FnOnce() -> &'static str, late: impl FnOnce() -> Duration) {
+    record! { list::SCHEDULE_LATENESS.observe(late(), &[schedule()]) }
 }
 
 #[cfg(feature = "metrics")]

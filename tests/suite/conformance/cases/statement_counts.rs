@@ -200,3 +200,12 @@ pub(crate) async fn a_cancellation_costs_one_commit(database: StoreDatabase) {
         assert_eq!(store.statement_counts() - before, statement_counts(expected, commits));
     }
 }
+
+pub(crate) async fn what_a_scrape_reads_costs_four_statements(StoreDatabase { store, .. }: StoreDatabase) {
+    let queues: Vec<_> = ["one", "two", "three"].map(str::to_owned).to_vec();
+    let before = store.statement_counts();
+    store.gauges(&queues, 10).await.unwrap();
+    store.waiting_work().await.unwrap();
+    store.count_unknown(&[]).await.unwrap();
+    assert_eq!(store.statement_counts() - before, statement_counts(4, 0));
+}

@@ -72,7 +72,7 @@ export const ACTIONS = {
 		read: data => ({ seconds: Number(data.get("seconds")) }),
 	},
 	queue: {
-		title: "Move to a queue", done: "moved", path: "workflows/queue", of: WAITING,
+		title: "Move", done: "moved", path: "workflows/queue", of: WAITING,
 		options: () => dialog.field("Queue", h("input", { name: "queue", required: true })),
 		read: data => ({ queue: String(data.get("queue")) }),
 	},

@@ -90,7 +90,7 @@ export function parse(text) {
 	return JSON.parse(text, keepDigits);
 }
 
-/** The JSON that a person has typed, or an error that names the field. @param {FormDataEntryValue | null} text @param {string} name */
+/** The JSON of a field, or an error that names it. @param {FormDataEntryValue | null} text @param {string} name */
 export function parseField(text, name) {
 	try {
 		const value = parse(String(text));

@@ -18,7 +18,7 @@ export async function follow(action, started, changed) {
 	const { bulk: id, matched: total, capped } = started;
 	/** @type {any} */
 	let progress = { status: "ENQUEUED", report: null, reason: null };
-	/** What has failed is shown here: nothing behind an open dialog can be read. @type {Record<string, string>} */
+	/** What has failed: nothing behind an open dialog can be read. @type {Record<string, string>} */
 	const failures = {};
 	const attempt = async (what, call) => {
 		try {

@@ -4,7 +4,7 @@ import { h } from "./dom.js";
 
 /** @typedef {import("./dom.js").Child} Child */
 
-/** A note of what has happened; screen readers read it out. @param {Child} text @param {"good" | "problem"} [kind] */
+/** A note that screen readers read out. @param {Child} text @param {"good" | "problem"} [kind] */
 export function toast(text, kind = "good") {
 	const note = h("div", { class: `note ${kind}` }, h("p", null, text));
 	const close = h("button.link.small", { on: { click: () => note.remove() } }, "Dismiss");

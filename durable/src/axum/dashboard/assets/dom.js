@@ -126,7 +126,7 @@ function morphHandlers(old, next) {
 	old._on = next._on;
 }
 
-/** What is being typed is kept, until the view has another value; a choice is that of the view. @param {Live} old @param {Live} next */
+/** What is being typed is kept until the view has another value. @param {Live} old @param {Live} next */
 function morphValue(old, next) {
 	if (next._value === undefined) return;
 	const isChoice = typeof next._value === "boolean" || old.tagName === "SELECT";
@@ -163,7 +163,7 @@ function morphChildren(old, next) {
 	}
 }
 
-/** Shows what `view` returns in `root`; the function it gives back shows it anew. @param {Element} root @param {() => Node} view */
+/** Shows what `view` returns in `root`; what it gives back shows it anew. @param {Element} root @param {() => Node} view */
 export function mount(root, view) {
 	return () => {
 		if (root.firstChild) morph(root.firstChild, view());

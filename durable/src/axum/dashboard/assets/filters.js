@@ -39,7 +39,7 @@ export function conditions(query) {
 	return new URLSearchParams([...query].filter(([name, value]) => NAMES.has(name) && value !== ""));
 }
 
-/** The conditions as an action wants them. @param {URLSearchParams} query @returns {Record<string, string | string[]>} */
+/** The conditions for an action. @param {URLSearchParams} query @returns {Record<string, string | string[]>} */
 export function asFilter(query) {
 	const given = conditions(query);
 	return Object.fromEntries([...new Set(given.keys())].map(name => [name, isOne(name) ? given.get(name) ?? "" : given.getAll(name)]));

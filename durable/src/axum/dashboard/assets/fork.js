@@ -17,7 +17,7 @@ export function forkDialog(workflow, { from = 1, outputs = {} } = {}) {
 	const area = (name, label, value) =>
 		dialog.field(label, h("textarea", { name, class: "short", spellcheck: "false" }, pretty(value)));
 	dialog.open({
-		title: "Fork", action: "Fork",
+		title: `Fork ${workflow.id}`, action: "Fork",
 		accept: async data => {
 			const body = {
 				ids: [workflow.id], from: Number(data.get("from")),
@@ -30,8 +30,8 @@ export function forkDialog(workflow, { from = 1, outputs = {} } = {}) {
 			location.assign(toWorkflow(result.new));
 		},
 	},
-	h("p", null, "A new workflow keeps what is recorded before the position, and runs anew from there. This one stays as it is."),
-	dialog.field("From position", h("input", { name: "from", type: "number", min: 1, required: true, value: from }), "counted from 1 in the body; at 1 everything runs anew"),
+	h("p", null, "A new workflow keeps what is recorded before the position, and runs anew from there. This one stays as it is, with its unreceived messages."),
+	dialog.field("From position", h("input", { name: "from", type: "number", min: 1, required: true, value: from }), "it and all calls behind it run again"),
 	isReadOnly && h("p", null, "This browser rounds integers of more than 15 digits, so values cannot be edited in it. A newer one can."),
 	args.map(([name, value]) => area(`argument ${name}`, `Argument ${name}`, value)),
 	Object.entries(outputs).map(([position, value]) => area(`output ${position}`, `Result at position ${position}`, value)),

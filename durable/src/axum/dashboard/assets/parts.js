@@ -54,7 +54,7 @@ export const facts = entries =>
 	h("dl.facts", null,
 		entries.map(it => it && it[1] !== null && it[1] !== undefined && it[1] !== "" && h("div", null, h("dt", null, it[0]), h("dd", null, it[1]))));
 
-/** What is the matter, and what to do about it. @param {"warning" | "problem" | "good" | "info"} kind @param {Child} what @param {Child} [remedy] */
+/** A problem, and what to do. @param {"warning" | "problem" | "good" | "info"} kind @param {Child} what @param {Child} [remedy] */
 export const note = (kind, what, remedy) =>
 	h("div", { class: `note ${kind}` }, h("p", null, what), remedy && h("p.remedy", null, "What to do: ", remedy));
 

@@ -80,10 +80,10 @@ function limits(queue, done) {
 			done();
 		},
 	},
-	h("p.muted", null, "They hold at once, in all processes, and until they are changed again. What runs goes on. An empty field is no limit."),
+	h("p.muted", null, "They take effect immediately, in all processes. What runs goes on. An empty field is no limit."),
 	h("div.fields", null,
-		whole("concurrency", "At once in the whole fleet"), whole("worker_concurrency", "At once in one process"), rate("rate_limit", "Starts"),
-		now.partitioned && [whole("partition_concurrency", "At once for a partition key"), rate("partition_rate_limit", "Starts for a partition key")]));
+		whole("concurrency", "Running in the fleet"), whole("worker_concurrency", "Running in one process"), rate("rate_limit", "Starts"),
+		now.partitioned && [whole("partition_concurrency", "Running of a partition key"), rate("partition_rate_limit", "Starts of a partition key")]));
 }
 
 /** @param {FormData} data @param {boolean} partitioned */

@@ -18,7 +18,7 @@ export function open({ signal }) {
 					["Application", settings.application ?? "none: a client without an engine serves this"],
 					["Database", h("span.mono", null, settings.database)],
 					["Schema", settings.schema_version],
-					["Changes by other processes", settings.notifications === "listen" ? "notified by the database (LISTEN)" : "found by polling"],
+					["Changes by other processes", settings.notifications === "listen" ? "as notifications" : "by polling"],
 					["Library", settings.library_version],
 				])),
 				panel("Access", facts([

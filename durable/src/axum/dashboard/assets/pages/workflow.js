@@ -66,7 +66,7 @@ export function open({ path, query, signal, redraw, reload }) {
 		// It was deleted: the list is what is left.
 		if (failure instanceof ApiError && failure.status === 404) location.assign(link("workflows"));
 	};
-	/** Each record is read once, when it is opened: another one only replaces it after a failed call has run again. */
+	/** Each record is read once, when it is opened, and again after a failed call has run again. */
 	const records = new Map();
 	const recordOf = row => {
 		const key = `${row.key} ${row.step?.completed_at}`;
@@ -82,6 +82,8 @@ export function open({ path, query, signal, redraw, reload }) {
 			records.delete(key); // the next view tries again
 		}
 	};
+	/** From the call that failed, so that what succeeded does not run again. */
+	const fork = () => forkDialog(data.workflow, { from: data.workflow.status === "ERROR" && parseInt(data.steps.items.findLast(it => it.error)?.position) || 1 });
 	/** The address names the call that was opened last. */
 	const opened = row => row.workflow === id && pushAddress(link(["workflows", id], { step: row.position }));
 	const show = row => {
@@ -92,7 +94,7 @@ export function open({ path, query, signal, redraw, reload }) {
 		const { workflow, steps, messages } = data;
 		return h("div", null,
 			head([h("span.muted.small", null, "Workflow "), h("span.mono", null, workflow.id)], status(workflow.status), h("span", null, workflow.name)),
-			mayAct() && actions(workflow, done),
+			mayAct() && actions(workflow, done, fork),
 			h("section", { "aria-label": "Why" }, why({ ...data, steps: steps.items })),
 			h("section.panel", null, summary(workflow)),
 			h("section.panel", null,
@@ -115,7 +117,7 @@ export function open({ path, query, signal, redraw, reload }) {
 			...(mayAct() ? [
 				{ key: "c", means: "Cancel this workflow", act: () => ask("cancel", { ids: [id] }, done) },
 				{ key: "r", means: "Resume this workflow", act: () => ask("resume", { ids: [id] }, done) },
-				{ key: "f", means: "Fork this workflow", act: () => data && forkDialog(data.workflow) },
+				{ key: "f", means: "Fork this workflow", act: () => data && fork() },
 			] : []),
 			{ key: "y", means: "Copy the link to this page", act: () => copyText(location.href) },
 		],
@@ -135,7 +137,7 @@ async function allSteps(id, signal) {
 	return { items, total: first.total };
 }
 
-/** What decides when it goes on: its queue, its executor, what no process takes. @param {AbortSignal} signal */
+/** What decides when it goes on. @param {AbortSignal} signal */
 async function surroundings(workflow, signal) {
 	if (workflow.completed_at) return { unclaimed: [] };
 	const { queues, executors, unclaimed } = await get("overview", {}, signal);
@@ -143,12 +145,12 @@ async function surroundings(workflow, signal) {
 	return { queue: queues.find(it => it.name === workflow.queue), executor: named.find(it => it.state === "live") ?? named[0], unclaimed };
 }
 
-/** @param {() => void} done */
-function actions(workflow, done) {
+/** @param {() => void} done @param {() => void} fork */
+function actions(workflow, done, fork) {
 	const fits = Object.entries(ACTIONS).filter(([name, it]) => it.of.includes(workflow.status) && name !== "fork");
 	return h("div.row.panel", { role: "group", "aria-label": "Actions" },
 		fits.map(([name, it]) => h("button", { key: name, class: it.danger ? "danger" : null, on: { click: () => ask(name, { ids: [workflow.id] }, done) } }, `${it.title} …`)),
-		button("Fork …", () => forkDialog(workflow), { key: "fork" }));
+		button("Fork …", fork, { key: "fork" }));
 }
 
 const summary = it =>

@@ -56,6 +56,7 @@ async fn the_drain_completes_short_workflows(database: &TestDatabase) {
     .await;
     arrived(&key, 5).await;
     let down = start_shutdown(&app, budgets(60_000, 0));
+    app.wait_for_phase(EnginePhase::Draining).await;
     gate(&key).add_permits(5);
     let report = down.await.unwrap();
     assert!(report.is_clean() && report.completed == 5, "{report}");

@@ -4,13 +4,15 @@
 //! cargo bench --bench queues                           everything, on both stores
 //! cargo bench --bench queues -- drain postgres         one part, on one store
 //! cargo bench --bench queues -- drain 50000            with so many workflows, and not 20,000
+//! cargo bench --bench queues -- claim 1000000          claims from a queue of so many, and not 100,000
 //! ```
 //!
-//! The parts are `latency`, `enqueue`, `drain` and `idle`. Each is compared with the raw floor of the
+//! The parts are `latency`, `enqueue`, `drain`, `claim` and `idle`. The first three are compared with the raw floor of the
 //! same run: hand-written SQL that does the same to the same tables with the fewest statements and
 //! commits (see `floor`). Absolute figures depend on the machine; compare the ratios. The body does
 //! nothing and has no step, because this measures queues.
 
+mod claim;
 mod drain;
 mod enqueue;
 mod floor;
@@ -87,7 +89,7 @@ fn main() {
         let named: Vec<_> = arguments.iter().filter(|it| words.contains(&it.as_str())).collect();
         named.is_empty() || named.iter().any(|it| *it == word)
     };
-    let wanted = |part: &str| among(part, &["latency", "enqueue", "drain", "idle"]);
+    let wanted = |part: &str| among(part, &["latency", "enqueue", "drain", "claim", "idle"]);
     let many: Option<u32> = arguments.iter().find_map(|it| it.parse().ok());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime can be built");
     let folder = tempfile::tempdir().expect("the directory for temporary files is writable");
@@ -118,6 +120,12 @@ fn main() {
         println!("\n{}", drain::HEAD);
         for server in &stores {
             runtime.block_on(drain::measure(&|name| site(name, *server), many.map_or(20_000, u64::from)));
+        }
+    }
+    if wanted("claim") {
+        println!("\n{}", claim::HEAD);
+        for server in &stores {
+            runtime.block_on(claim::measure(&site("claim", *server), many.map_or(100_000, u64::from)));
         }
     }
     if wanted("idle") {

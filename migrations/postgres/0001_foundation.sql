@@ -59,10 +59,19 @@ create index workflows_cancelled on durable.workflows (executor, completed_at) w
 
 -- A queue in its order.
 create index workflows_enqueued on durable.workflows (queue, priority, created_at, key) where status = 'ENQUEUED';
--- The same for each partition key. The second condition is always true: it keeps the planner from
--- using this index, with a sort, for statements that do not ask about keys.
+-- The workflows of each partition key, in their order.
 create index workflows_partitions on durable.workflows (queue, partition_key, priority, created_at, key)
-    where status = 'ENQUEUED' and partition_key >= '';
+    where status = 'ENQUEUED' and partition_key > '';
+-- The partition keys of each priority as they take turns: read backwards, so that keys which are numbered
+-- on do not all stand at the end. The last condition is always true: it keeps the planner from using this
+-- index, and the next one, with a sort, for statements that do not ask for it.
+create index workflows_turns on durable.workflows
+    (queue, priority, (reverse(partition_key) collate "C"), created_at, key)
+    where status = 'ENQUEUED' and partition_key > '' and name >= '';
+-- The workflows without a partition key, by what a process has to know to run them.
+create index workflows_keyless on durable.workflows
+    (queue, (name || chr(10) || coalesce(version, '')), priority, created_at, key)
+    where status = 'ENQUEUED' and partition_key = '' and name >= '';
 create index workflows_delayed on durable.workflows (due_at) where status = 'DELAYED';
 create index workflows_queue_pending on durable.workflows (queue, partition_key)
     where status = 'PENDING' and queue is not null;
@@ -219,17 +228,20 @@ create table durable.queue_starts (
     workflow      bigint not null,                -- workflows.key
     primary key (queue, partition_key, started_at, workflow)
 );
-create index queue_starts_window on durable.queue_starts (queue, started_at);
+-- The condition is always true: it keeps the planner from reading the starts of all keys for those of one.
+create index queue_starts_window on durable.queue_starts (queue, started_at) where partition_key >= '';
 
--- When each partition key was last served, so that the keys take turns. Claims delete what is older
--- than an hour: such a key counts from the time at which its oldest workflow was enqueued.
-create table durable.queue_partitions (
-    queue         text   not null,
-    partition_key text   not null,
-    served_at     bigint not null,
-    primary key (queue, partition_key)
+-- Where the turns of the partition keys of each priority stand. Claims delete what is older than an hour:
+-- such turns begin again with the first key.
+create table durable.queue_turns (
+    queue         text    not null,
+    priority      integer not null,
+    partition_key text    not null,               -- the key that was served last; '' is none
+    keyless       boolean not null,               -- whether a workflow without a key was started after that
+    served_at     bigint  not null,
+    primary key (queue, priority)
 );
-create index queue_partitions_served on durable.queue_partitions (queue, served_at);
+create index queue_turns_served on durable.queue_turns (queue, served_at);
 
 -- What is started when. A tick is a workflow with the id `<schedule>@<tick>`.
 create table durable.schedules (

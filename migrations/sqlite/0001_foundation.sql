@@ -62,9 +62,20 @@ create index durable_workflows_cancelled on durable_workflows (executor, complet
 
 -- A queue in its order.
 create index durable_workflows_enqueued on durable_workflows (queue, priority, created_at, key) where status = 'ENQUEUED';
--- The same for each partition key.
+-- The workflows of each partition key, in their order.
 create index durable_workflows_partitions on durable_workflows (queue, partition_key, priority, created_at, key)
-    where status = 'ENQUEUED';
+    where status = 'ENQUEUED' and partition_key <> '';
+-- The partition keys of each priority as they take turns: the last characters backwards, so that keys which
+-- are numbered on do not all stand at the end, and then the key.
+create index durable_workflows_turns on durable_workflows
+    (queue, priority, (substr(partition_key, -1, 1) || substr(partition_key, -2, 1) || substr(partition_key, -3, 1)
+     || substr(partition_key, -4, 1) || substr(partition_key, -5, 1) || substr(partition_key, -6, 1)
+     || substr(partition_key, -7, 1) || substr(partition_key, -8, 1) || partition_key), created_at, key)
+    where status = 'ENQUEUED' and partition_key <> '';
+-- The workflows without a partition key, by what a process has to know to run them.
+create index durable_workflows_keyless on durable_workflows
+    (queue, (name || char(10) || coalesce(version, '')), priority, created_at, key)
+    where status = 'ENQUEUED' and partition_key = '';
 create index durable_workflows_delayed on durable_workflows (due_at) where status = 'DELAYED';
 create index durable_workflows_queue_pending on durable_workflows (queue, partition_key)
     where status = 'PENDING' and queue is not null;
@@ -227,15 +238,17 @@ create table durable_queue_starts (
 ) strict, without rowid;
 create index durable_queue_starts_window on durable_queue_starts (queue, started_at);
 
--- When each partition key was last served, so that the keys take turns. Claims delete what is older
--- than an hour: such a key counts from the time at which its oldest workflow was enqueued.
-create table durable_queue_partitions (
-    queue         text   not null,
-    partition_key text   not null,
+-- Where the turns of the partition keys of each priority stand. Claims delete what is older than an hour:
+-- such turns begin again with the first key.
+create table durable_queue_turns (
+    queue         text    not null,
+    priority      integer not null,
+    partition_key text    not null,               -- the key that was served last; '' is none
+    keyless       integer not null,               -- whether a workflow without a key was started after that
     served_at     integer not null,
-    primary key (queue, partition_key)
+    primary key (queue, priority)
 ) strict, without rowid;
-create index durable_queue_partitions_served on durable_queue_partitions (queue, served_at);
+create index durable_queue_turns_served on durable_queue_turns (queue, served_at);
 
 -- What is started when. A tick is a workflow with the id `<schedule>@<tick>`.
 create table durable_schedules (

@@ -274,6 +274,17 @@ every_store_passes! {
             each_partition_key_has_its_own_rate_limit,
             rate_limits_of_queue_and_partition_both_apply,
         ;
+        partition_turns:
+            every_key_is_served_once_in_a_rotation,
+            a_rotation_goes_on_where_the_last_claim_stopped,
+            new_keys_do_not_keep_an_old_one_waiting,
+            more_urgent_workflows_go_first_whatever_their_key,
+            keys_whose_workflows_all_have_other_priorities_run_by_priority,
+            workflows_without_a_key_take_turns_with_the_keys,
+            keys_at_their_limits_are_passed_over,
+            workflows_behind_many_unknown_ones_are_claimed_in_their_order,
+            a_claim_behind_many_unknown_workflows_keeps_the_limits,
+        ;
         stored_schedules:
             a_new_schedule_starts_from_now,
             a_replaced_schedule_keeps_its_pause_and_its_last_tick,
@@ -345,6 +356,7 @@ every_store_passes! {
 
 mod notifications;
 mod postgres_connections;
+mod rows_read;
 mod serializable;
 mod sql_functions;
 #[cfg(unix)]

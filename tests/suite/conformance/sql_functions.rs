@@ -1,4 +1,4 @@
-//! Postgres only: the SQL functions for other languages, rows locked by others, and query plans.
+//! Postgres only: the SQL functions for other languages, and rows locked by others.
 
 use std::time::Duration;
 
@@ -8,9 +8,9 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 use tokio::sync::watch;
 
 use crate::support::postgres_store_tests;
-use crate::support::store_database::{DirectConnection, StoreDatabase};
+use crate::support::store_database::StoreDatabase;
 use crate::support::store_queues::{
-    claim, claim_ids, declare_queues, enqueue, enqueue_together, on_queue, partitioned, queued_workflow, request,
+    claim, claim_ids, declare_queues, enqueue, enqueue_together, on_queue, partitioned, queued_workflow,
     with_concurrency, with_partition,
 };
 use crate::support::store_rows::{commit, finish, inbox, register_executor, start_running, status, success, workflow};
@@ -27,9 +27,6 @@ the_sql_functions_accept_json_values,
 a_role_that_can_read_nothing_calls_the_sql_functions_it_was_granted,
 a_claim_does_not_wait_for_locked_rows,
 a_locked_row_blocks_its_partition_key,
-a_claim_reads_no_more_than_it_takes,
-claims_by_partition_key_cost_the_same_in_a_long_queue,
-the_backlog_of_a_queue_reads_no_more_than_its_limit,
 the_sql_function_gives_the_backlog_of_a_queue,
 }
 
@@ -303,109 +300,6 @@ async fn a_locked_row_blocks_its_partition_key(database: StoreDatabase) {
     assert_eq!(claimed.expect("it does not wait"), ["a-0", "b-0"], "the locked one is not overtaken");
     other.execute("rollback").await;
     assert_eq!(claim_ids(&*database.store, me, 9).await, ["a-1", "a-2"]);
-}
-
-/// Fills a queue with this many workflows, with plain SQL.
-async fn fill(database: &StoreDatabase, number: usize, key: &str) {
-    let sql = format!(
-"insert into durable.workflows (key, id, name, status, attempt, queue, partition_key, created_at, input)
-select 10000000 + n, 'w-' || n, 'checkout', 'ENQUEUED', 0, 'mail', {key}, 1, '{{}}' from generate_series(1, {number}) n"
-);
-    let mut direct = database.direct_connection().await;
-    // A vacuum or an analyze of the server's own would be counted too.
-    direct.execute("alter table durable.workflows set (autovacuum_enabled = false)").await;
-    direct.execute(&sql).await;
-}
-
-/// How many rows and index entries were read while this ran.
-async fn rows_read<T>(database: &StoreDatabase, work: impl Future<Output = T>) -> (i64, T) {
-    let mut direct = database.direct_connection().await;
-    let question = format!(
-        "select (select sum(seq_tup_read) from pg_stat_user_tables where schemaname = '{0}')::bigint
-+ (select sum(idx_tup_read) from pg_stat_user_indexes where schemaname = '{0}')::bigint",
-        database.schema
-    );
-    let settled = async |direct: &mut DirectConnection| {
-        // Postgres updates its statistics within a second.
-        tokio::time::sleep(Duration::from_millis(1_200)).await; // the server publishes its statistics within a second
-        direct.number(&question).await
-    };
-    let before = settled(&mut direct).await;
-    let result = work.await;
-    (settled(&mut direct).await - before, result)
-}
-
-async fn a_claim_reads_no_more_than_it_takes(database: StoreDatabase) {
-    let store = &*database.store;
-    let me = register_executor(store, "a").await;
-    // The plans are made, and kept, while the table is empty.
-    for _ in 0..8 {
-        assert!(claim(store, me, 10).await.runs.is_empty());
-    }
-    let few: Vec<_> = (0..80).map(|it| queued_workflow(&format!("first-{it}"), on_queue())).collect();
-    enqueue_together(store, me, &few).await;
-    for _ in 0..8 {
-        assert_eq!(claim(store, me, 10).await.runs.len(), 10);
-    }
-    fill(&database, 100_000, "''").await;
-    for analyzed in [false, true] {
-        if analyzed {
-            database.direct_connection().await.execute("analyze durable.workflows").await;
-        }
-        let (read, runs) = rows_read(&database, async {
-            let mut runs = 0;
-            for _ in 0..10 {
-                runs += claim(store, me, 10).await.runs.len();
-            }
-            runs
-        })
-        .await;
-        assert_eq!(runs, 100);
-        assert!(read < 5_000, "{read} rows for a hundred workflows (analyzed: {analyzed})");
-    }
-}
-
-async fn claims_by_partition_key_cost_the_same_in_a_long_queue(database: StoreDatabase) {
-    let store = &*database.store;
-    let me = register_executor(store, "a").await;
-    declare_queues(store, StoredLimits { partition_concurrency: Some(1_000), ..partitioned() }).await;
-    for _ in 0..8 {
-        claim(store, me, 10).await;
-    }
-    fill(&database, 100_000, "'k' || n % 10").await;
-    let most = request(me, 10).limit;
-    let (read, runs) = rows_read(&database, async {
-        let mut runs = 0;
-        for _ in 0..10 {
-            runs += claim(store, me, most).await.runs.len();
-        }
-        runs
-    })
-    .await;
-    assert_eq!(runs, 100);
-    assert!(read < 10_000, "{read} rows for a hundred workflows");
-}
-
-async fn the_backlog_of_a_queue_reads_no_more_than_its_limit(database: StoreDatabase) {
-    fill(&database, 60_000, "''").await;
-    let ended = "insert into durable.workflows (key, id, name, status, queue, created_at, completed_at, input)
-                 select n, 'ended-' || n, 'checkout', 'SUCCESS', 'mail', 1, 1, '{}' from generate_series(1, 60000) n";
-    database.direct_connection().await.execute(ended).await;
-    let (read, backlog) = rows_read(&database, database.store.queue_backlog("mail", 500)).await;
-    assert_eq!(backlog.unwrap().waiting, 500);
-    assert!(read < 600, "{read} rows");
-
-    let mut user = connect(&database).await;
-    let explain = format!("explain (analyze, buffers) select * from {}.queue_backlog('mail', 500)", database.schema);
-    let mut pages = Vec::new();
-    for _ in 0..2 {
-        let rows = sqlx::query(AssertSqlSafe(explain.clone())).fetch_all(&mut user).await.unwrap();
-        let lines: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
-        let hits = lines.iter().find_map(|it| it.split("shared hit=").nth(1)).expect("the plan has its buffers");
-        pages.push(hits.split_whitespace().next().and_then(|it| it.parse::<u64>().ok()).expect("it is a number"));
-    }
-    // The first call also reads the catalog. The tables and indexes have thousands of pages.
-    assert!(pages[1] < 150, "{pages:?} pages");
 }
 
 async fn the_sql_function_gives_the_backlog_of_a_queue(database: StoreDatabase) {

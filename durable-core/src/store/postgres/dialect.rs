@@ -157,6 +157,11 @@ pub(super) fn name_and_version(row: &str) -> String {
     format!("({row}.name || {LINE_FEED} || coalesce({row}.version, ''))")
 }
 
+/// The same for what [`name_and_version`] gives.
+pub(super) fn is_known_kind(kind: &str, parameter: usize) -> String {
+    format!("({kind} = any(${parameter}::text[]) or split_part({kind}, {LINE_FEED}, 1) = any(${parameter}::text[]))")
+}
+
 /// The list that is this parameter as a table `wanted (value)`.
 ///
 /// The limit keeps every row. It is there for the planner, which takes an unknown limit for a tenth of

@@ -6,6 +6,7 @@ mod batch;
 mod batch_sql;
 mod claim;
 mod claim_limited;
+mod claim_turns;
 mod commit;
 mod connections;
 mod connector;
@@ -123,7 +124,7 @@ const LEASES_LOCK_TIMEOUT: Duration = Duration::from_secs(2);
 const ENGINE_IDLE_LIMIT: Duration = Duration::from_secs(10);
 
 statements_of_files! {
-    belongings claim claim_limited commit commit_rows control enqueue enqueue_within events_and_streams executors
+    belongings claim claim_limited claim_turns commit commit_rows control enqueue enqueue_within events_and_streams executors
     filtered_list fork_rows gauges grants histories maintenance messages messaging migrate notify poll queues read schedules
     single_rows
     takeover transact versions workflow_changes

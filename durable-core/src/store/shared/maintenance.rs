@@ -21,7 +21,7 @@ use crate::types::status::Status;
 use crate::types::time::{Timestamp, micros};
 
 /// The tables that a reset empties besides those of workflows.
-const OTHERS: [&str; 5] = ["queue_starts", "queue_partitions", "queues", "schedules", "maintenance"];
+const OTHERS: [&str; 5] = ["queue_starts", "queue_turns", "queues", "schedules", "maintenance"];
 
 sql_statements! {
     /// $1 task; $2 executor; $3 length; $4 now.

@@ -9,7 +9,7 @@ use crate::store::decode_queues::runs;
 use crate::store::rows_by_kind::{PROMOTED_AT_ONCE, add_saturating, numbers};
 use crate::store::sql::sql_statements;
 use crate::store::sqlite::SqliteStore;
-use crate::store::sqlite::dialect::{FENCE_HOLDS, is_known, list};
+use crate::store::sqlite::dialect::{FENCE_HOLDS, is_known, is_known_kind, list, name_and_version};
 use crate::store::{ClaimRequest, Claimed, Fence, Promoted, StoreError};
 use crate::types::keys::WorkflowKey;
 use crate::types::time::Timestamp;
@@ -37,14 +37,75 @@ pub(super) const RUNNING: &str =
 
 /// Whether a workflow with a partition key is ENQUEUED: a lookup behind those without one.
 const KEYED: &str = "exists (select 1 from durable.workflows h indexed by durable_workflows_partitions
-      where h.status = 'ENQUEUED' and h.queue = $4 and h.partition_key > '')";
+      where h.status = 'ENQUEUED' and h.queue = $4 and h.partition_key <> '')";
 
-/// Whether something is ENQUEUED that the caller can run: a lookup at the head of the queue.
-pub(super) fn waits() -> String {
+/// How many workflows at the head of a queue are looked at one by one. What the caller does not know and
+/// is behind these is passed over by [`kinds`]. It is more than one claim takes.
+const LOOKED_AT: u32 = 300;
+
+/// Whether there is a workflow behind those that are looked at.
+pub(super) fn goes_on() -> String {
     format!(
         "exists (select 1 from durable.workflows h indexed by durable_workflows_enqueued
-      where h.status = 'ENQUEUED' and h.queue = $4 and {})",
-        is_known("h", 5)
+      where h.status = 'ENQUEUED' and h.queue = $4 order by h.priority, h.created_at, h.key limit 1 offset {LOOKED_AT})"
+    )
+}
+
+/// Whether something is ENQUEUED that the caller can run. It may say so wrongly for workflows with a
+/// partition key behind the head of the queue.
+pub(super) fn waits() -> String {
+    format!(
+        "(exists (
+          select 1 from (
+                 select h.name, h.version from durable.workflows h indexed by durable_workflows_enqueued
+                  where h.status = 'ENQUEUED' and h.queue = $4
+                  order by h.priority, h.created_at, h.key limit {LOOKED_AT}) h
+           where {})
+       or {} and ({KEYED} or exists (with recursive {} select 1 from kinds where {})))",
+        is_known("h", 5),
+        goes_on(),
+        kinds(),
+        is_known_kind("kinds.kind", 5)
+    )
+}
+
+/// The names, with the version, of the ENQUEUED workflows without a partition key, as a table `kinds (kind)` for a
+/// `with recursive`. It hops from one to the next, so it costs one lookup for each and not one for each workflow.
+pub(super) fn kinds() -> String {
+    let kind = name_and_version("w");
+    let waiting = "durable.workflows w indexed by durable_workflows_keyless
+                 where w.status = 'ENQUEUED' and w.queue = $4 and w.partition_key = ''";
+    format!(
+        "kinds (kind) as (
+             select (select {kind} from {waiting} order by {kind} limit 1)
+             union all
+             select (select {kind} from {waiting} and {kind} > kinds.kind order by {kind} limit 1)
+               from kinds where kinds.kind is not null)"
+    )
+}
+
+/// The first workflows `i` without a partition key of each of the `kinds` that the caller knows: `most` of each, of
+/// which the caller takes the first ones.
+pub(super) fn of_known_kinds(most: &str) -> String {
+    format!(
+        "kinds cross join durable.workflows i on i.key in (
+              select w.key from durable.workflows w indexed by durable_workflows_keyless
+               where w.status = 'ENQUEUED' and w.queue = $4 and w.partition_key = '' and {kind} = kinds.kind
+               order by w.priority, w.created_at, w.key limit {most})
+          where {}
+          order by i.priority, i.created_at, i.key limit {most}",
+        is_known_kind("kinds.kind", 5),
+        kind = name_and_version("w")
+    )
+}
+
+/// The workflows `f` at the head of the queue without a partition key, in their order, of which the caller takes
+/// those that it knows.
+pub(super) fn at_the_head(condition: &str) -> String {
+    format!(
+        "(select w.key, w.name, w.version, w.partition_key from durable.workflows w indexed by durable_workflows_enqueued
+           where w.status = 'ENQUEUED' and w.queue = $4 and w.partition_key = '' and {condition}
+           order by w.priority, w.created_at, w.key limit {LOOKED_AT}) f"
     )
 }
 
@@ -52,25 +113,33 @@ sql_statements! {
     /// $4 queue; $5 known names. It is sent on a connection that only reads, so that a claim that finds
     /// nothing takes no lock.
     look = format!(
-        "select {}, coalesce({LIMITED}, 0) as limited, {KEYED} as keyed,
+        "select {}, coalesce({LIMITED}, 0) as limited, {KEYED} as keyed, {} as goes_on,
                 not coalesce(q.paused, 0) and {waits} and coalesce({RUNNING} < q.concurrency, 1) as ready
            from (select 1) left join durable.queues q on q.name = $4",
         limits_of("q"),
+        goes_on(),
         waits = waits()
     );
     /// $1, $2 fence; $3 now; $4 queue; $5 known names; $6 how many at most.
     claim = format!(
         "update durable.workflows set {}
-          where key in (
-                select w.key from durable.workflows w indexed by durable_workflows_enqueued
-                 where w.status = 'ENQUEUED' and w.queue = $4 and {known}
-                   and w.partition_key = '' and {FENCE_HOLDS}
-                   and not exists (select 1 from durable.queues q where q.name = $4 and ({LIMITED} or q.paused))
-                 order by w.priority, w.created_at, w.key limit $6)
+          where key in (select f.key from {head} where {known} limit $6)
          returning {}",
         set_claimed(),
         claimed_columns(),
-        known = is_known("w", 5)
+        head = at_the_head(&may_claim()),
+        known = is_known("f", 5)
+    );
+    /// The same behind many workflows that the caller does not know: by what it knows.
+    claim_by_kind = format!(
+        "update durable.workflows set {}
+          where {} and key in (with recursive {} select i.key from {})
+         returning {}",
+        set_claimed(),
+        may_claim(),
+        kinds(),
+        of_known_kinds("$6"),
+        claimed_columns()
     );
     /// $1, $2 fence; $3 keys. The starts are uncounted before the rows forget when they began.
     uncount = uncounting_starts("w.key in (select value from json_each($3))");
@@ -96,6 +165,14 @@ sql_statements! {
 
 /// Whether a queue `q` has limits over the fleet.
 const LIMITED: &str = "(q.concurrency is not null or q.rate_starts is not null)";
+
+/// A condition: the fence holds, and the queue is neither limited nor paused.
+fn may_claim() -> String {
+    format!(
+        "{FENCE_HOLDS}
+             and not exists (select 1 from durable.queues q where q.name = $4 and ({LIMITED} or q.paused))"
+    )
+}
 
 fn claimed(which: &str) -> String {
     format!("w.status = 'PENDING' and w.executor = $1 and w.queue is not null and {which} and {FENCE_HOLDS}")
@@ -131,17 +208,24 @@ impl SqliteStore {
         }
         let keyed = row.try_get("keyed")?;
         if keyed || row.try_get("limited")? {
-            return self.claim_limited(request, keyed).await;
+            return self.claim_limited(request, keyed, row.try_get("goes_on")?).await;
         }
         let mut writer = self.writing().await?;
-        let query = self
-            .fenced(&self.sql.claim.claim, request.fence)
-            .bind(self.clock.now())
-            .bind(&request.queue)
-            .bind(list(&request.known));
-        let runs = runs(&query.bind(i64::from(request.limit)).fetch_all(&mut *writer).await?)?;
-        self.counter.committed(runs.len() as u64);
-        Ok(Claimed { runs, ..Claimed::of(&decode::<_, LimitsRow, _>(&row)?) })
+        let claiming = |text, most| {
+            let query = self.fenced(text, request.fence).bind(self.clock.now()).bind(&request.queue);
+            query.bind(list(&request.known)).bind(most)
+        };
+        let most = i64::from(request.limit);
+        let mut all = runs(&claiming(&self.sql.claim.claim, most).fetch_all(&mut *writer).await?)?;
+        self.counter.committed(all.len() as u64);
+        let left = most.saturating_sub_unsigned(all.len() as u64);
+        if left > 0 && row.try_get("goes_on")? {
+            let query = claiming(&self.sql.claim.claim_by_kind, left);
+            let behind = runs(&query.fetch_all(&mut *writer).await?)?;
+            self.counter.committed(behind.len() as u64);
+            all.extend(behind);
+        }
+        Ok(Claimed { runs: all, ..Claimed::of(&decode::<_, LimitsRow, _>(&row)?) })
     }
 
     pub(super) async fn return_claimed(&self, fence: Fence, keys: &[WorkflowKey]) -> Result<(), StoreError> {

@@ -135,6 +135,12 @@ pub(super) fn name_and_version(row: &str) -> String {
     format!("({row}.name || {LINE_FEED} || coalesce({row}.version, ''))")
 }
 
+/// The same for what [`name_and_version`] gives.
+pub(super) fn is_known_kind(kind: &str, parameter: usize) -> String {
+    let name = format!("substr({kind}, 1, instr({kind}, {LINE_FEED}) - 1)");
+    format!("({} or {})", is_in(kind, parameter), is_in(&name, parameter))
+}
+
 /// The list that is this parameter as a table `wanted (value)`.
 pub(super) fn list_table(parameter: usize) -> String {
     format!("(select value from json_each(${parameter})) as wanted")

@@ -6,6 +6,7 @@
 mod batch;
 mod claim;
 mod claim_limited;
+mod claim_turns;
 mod commit;
 mod control;
 mod database_file;
@@ -134,7 +135,7 @@ pub(crate) struct SqliteStore {
 }
 
 statements_of_files! {
-    batch belongings claim claim_limited commit commit_rows control enqueue enqueue_within events_and_streams
+    batch belongings claim claim_limited claim_turns commit commit_rows control enqueue enqueue_within events_and_streams
     executors filtered_list fork_rows gauges histories maintenance messages messaging migrate notify poll queues read schedules
     single_rows takeover versions workflow_changes
 }

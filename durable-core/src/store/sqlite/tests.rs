@@ -1,4 +1,7 @@
-//! How SQLite finds the workflows of a filter and of a claim.
+//! How SQLite finds the workflows of a filter and of a claim, and what that costs.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use sqlx::{AssertSqlSafe, Row};
 
@@ -87,4 +90,78 @@ async fn a_claim_goes_along_its_queue_and_sorts_nothing() {
         assert!(steps.iter().any(along), "{what}: {steps:?}");
         assert!(!steps.iter().any(|it| it.contains("B-TREE")), "{what}: {steps:?}");
     }
+}
+
+/// How many hundreds of instructions of its virtual machine SQLite executes to choose workflows for a claim of `most`.
+async fn cost_of_a_claim(store: &SqliteStore, text: &str, most: i64) -> (u64, usize) {
+    let hundreds = Arc::new(AtomicU64::new(0));
+    let mut connection = store.writing().await.expect("it is in memory");
+    let counter = Arc::clone(&hundreds);
+    connection.lock_handle().await.expect("it is open").set_progress_handler(100, move || {
+        counter.fetch_add(1, Ordering::Relaxed);
+        true
+    });
+    let query = sqlx::query(AssertSqlSafe(text.to_owned())).bind(1).bind(1).bind(Timestamp::local_now());
+    let query = query.bind("mail").bind(r#"["checkout"]"#).bind(most);
+    let rows = query.fetch_all(&mut *connection).await.expect("the text is right");
+    connection.lock_handle().await.expect("it is open").remove_progress_handler();
+    (hundreds.load(Ordering::Relaxed), rows.len())
+}
+
+/// A queue on which so many workflows wait: of this many partition keys, and before them some that are unknown.
+async fn waiting(unknown: u32, known: u32, partition_key: &str) -> SqliteStore {
+    let store = SqliteStore::open("sqlite::memory:", false).await.expect("it is in memory");
+    store.migrate().await.expect("the schema is right");
+    let fill = |name: &str, many: u32, key: &str| {
+        format!(
+            "with recursive n (n) as (select 1 union all select n + 1 from n where n < {many})
+             insert into durable_workflows (key, id, name, status, queue, partition_key, created_at, input)
+             select first + n, '{name}' || n, '{name}', 'ENQUEUED', 'mail', {key}, first + n, '{{}}'
+               from n, (select coalesce(max(key), 0) as first from durable_workflows) where {many} > 0"
+        )
+    };
+    let executor = "insert into durable_executors (key, name, epoch, state, lease_until, started_at, host)
+                    values (1, 'me', 1, 'ALIVE', 0, 0, 'here')";
+    let queue = "insert into durable_queues (name, created_at) values ('mail', 0)";
+    let rows = [fill("foreign", unknown, "''"), fill("checkout", known, partition_key)];
+    for text in rows.into_iter().chain([executor.to_owned(), queue.to_owned()]) {
+        let mut writer = store.writing().await.expect("it is in memory");
+        sqlx::raw_sql(AssertSqlSafe(text)).execute(&mut *writer).await.expect("the text is right");
+    }
+    store
+}
+
+#[tokio::test]
+async fn a_claim_costs_the_same_however_many_partition_keys_and_workflows_wait() {
+    let mut costs = Vec::new();
+    for (keys, workflows) in [(200, 200), (4_000, 12_000)] {
+        let store = waiting(0, workflows, &format!("'k' || (n % {keys})")).await;
+        let (cost, rows) = cost_of_a_claim(&store, &store.sql.claim_turns.by_partition_turns, 100).await;
+        assert_eq!(rows, 100);
+        costs.push(cost);
+    }
+    assert!(costs[1] < costs[0] * 3 / 2 && costs[0] < 1_000, "{costs:?} hundreds of instructions");
+}
+
+#[tokio::test]
+async fn a_claim_costs_the_same_however_many_unknown_workflows_are_in_front() {
+    let mut costs = Vec::new();
+    for unknown in [1_000, 20_000] {
+        let store = waiting(unknown, 10, "''").await;
+        let sql = &store.sql;
+        let mut all = 0;
+        for (text, expected) in [
+            (&sql.claim.look, 1),
+            (&sql.claim_limited.in_order, 0),
+            (&sql.claim_limited.in_order_by_kind, 1),
+            (&sql.claim.claim, 0),
+            (&sql.claim.claim_by_kind, 1),
+        ] {
+            let (cost, rows) = cost_of_a_claim(&store, text, 1).await;
+            assert_eq!(rows, expected, "{text}");
+            all += cost;
+        }
+        costs.push(all);
+    }
+    assert!(costs[1] < costs[0] * 3 / 2, "{costs:?} hundreds of instructions");
 }

@@ -17,6 +17,7 @@ pub(super) mod fencing;
 pub(super) mod listings;
 pub(super) mod migrations;
 pub(super) mod partition_keys;
+pub(super) mod partition_turns;
 pub(super) mod pinned_versions;
 pub(super) mod polling;
 pub(super) mod posted_messages;

@@ -57,8 +57,8 @@ pub(crate) async fn partition_keys_take_turns(StoreDatabase { store, .. }: Store
             enqueue(&*store, me, "d-0", with_partition("d")).await;
         }
     }
-    // The late key comes after the keys that have waited longer.
-    assert_eq!(order, ["a-0", "b-0", "c-0", "a-1", "b-1", "c-1", "a-2", "d-0", "b-2", "a-3"]);
+    // The late key has its turn in the same rotation.
+    assert_eq!(order, ["a-0", "b-0", "c-0", "a-1", "b-1", "c-1", "d-0", "a-2", "b-2", "a-3"]);
 }
 
 pub(crate) async fn a_key_with_many_workflows_does_not_starve_the_others(StoreDatabase { store, .. }: StoreDatabase) {
@@ -76,7 +76,7 @@ pub(crate) async fn a_key_with_many_workflows_does_not_starve_the_others(StoreDa
         end_all(&*store, me, &runs).await;
     }
     let greedy = ran.iter().filter(|it| it.starts_with("greedy")).count();
-    assert!((3..=5).contains(&greedy), "it had its turns like the others: {ran:?}");
+    assert!((2..=4).contains(&greedy), "it had its turns like the others: {ran:?}");
 }
 
 pub(crate) async fn a_busy_partition_key_does_not_starve_the_others(StoreDatabase { store, .. }: StoreDatabase) {
@@ -84,7 +84,7 @@ pub(crate) async fn a_busy_partition_key_does_not_starve_the_others(StoreDatabas
     declare_queues(&*store, StoredLimits { concurrency: Some(1), ..partitioned() }).await;
     fill(&*store, me, &[("patient", 3)]).await;
     let mut ran = Vec::new();
-    for number in 0..6 {
+    for number in 0..40 {
         // A new key each time, and one that is always there again.
         enqueue(&*store, me, &format!("new-{number}"), with_partition(&format!("new-{number}"))).await;
         enqueue(&*store, me, &format!("busy-{number}"), with_partition("busy")).await;

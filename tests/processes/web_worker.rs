@@ -90,7 +90,7 @@ async fn enqueue(Query(asked): Query<Asked>) -> Result<String, Failure> {
 }
 
 async fn fails() -> Result<String, Failure> {
-    Err(Error::msg("the card 4111 was declined"))?
+    Err(Error::msg("the card canary-4111 was declined"))?
 }
 
 #[tokio::main]

@@ -9,7 +9,6 @@ use crate::store::decode_queues::{has_rate, runs};
 use crate::store::sql::sql_statements;
 use crate::store::sqlite::SqliteStore;
 use crate::store::sqlite::claim::{RUNNING, at_the_head, claimed_columns, kinds, of_known_kinds, set_claimed, waits};
-use crate::store::sqlite::claim_turns::last_served;
 use crate::store::sqlite::dialect::{FENCE_HOLDS, is_known, list};
 use crate::store::{ClaimRequest, Claimed, StoreError};
 use crate::types::time::Timestamp;
@@ -146,17 +145,11 @@ impl SqliteStore {
             if rated {
                 self.query(&sql.note).bind(list(&keys)).execute(&mut *transaction).await?;
             }
-            let mut afterwards = vec![];
             if keyed {
-                let query = self.query(&turns.serve).bind(&request.queue).bind(now);
-                query.bind(list(&last_served(&chosen)?)).execute(&mut *transaction).await?;
-                afterwards.push(&turns.forget);
+                self.note_turns(transaction, &request.queue, now, &chosen).await?;
             }
             if rated {
-                afterwards.push(&sql.prune);
-            }
-            for text in afterwards {
-                self.query(text).bind(&request.queue).bind(now).execute(&mut *transaction).await?;
+                self.query(&sql.prune).bind(&request.queue).bind(now).execute(&mut *transaction).await?;
             }
         }
         if rated && !claimed.paused && claimed.runs.len() < request.limit as usize {

@@ -6,14 +6,16 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
 
 use crate::store::StoreError;
 use crate::store::sql::sql_statements;
+use crate::store::sqlite::SqliteStore;
 use crate::store::sqlite::claim::{RUNNING, kinds, of_known_kinds, waits};
 use crate::store::sqlite::claim_limited::{BUDGET, FULL_UNTIL, LAST_START, ROOM};
-use crate::store::sqlite::dialect::{FENCE_HOLDS, is_known};
+use crate::store::sqlite::dialect::{FENCE_HOLDS, is_known, list};
+use crate::types::time::Timestamp;
 
 sql_statements! {
     /// Selects workflows to claim, in the order of the turns: those of a partition key in their order, and of one priority
@@ -192,8 +194,25 @@ const STARTS_OF_NEXT: &str = "(select count(*) from durable.queue_starts s
                                 where s.queue = $4 and s.partition_key = n.partition_key
                                   and s.started_at > $3 - q.partition_rate_period)";
 
+impl SqliteStore {
+    /// Notes where the turns stand after a claim of these.
+    pub(super) async fn note_turns(
+        &self,
+        connection: &mut SqliteConnection,
+        queue: &str,
+        now: Timestamp,
+        chosen: &[SqliteRow],
+    ) -> Result<(), StoreError> {
+        let sql = &self.sql.claim_turns;
+        let query = self.query(&sql.serve).bind(queue).bind(now).bind(list(&last_served(chosen)?));
+        query.execute(&mut *connection).await?;
+        self.query(&sql.forget).bind(queue).bind(now).execute(connection).await?;
+        Ok(())
+    }
+}
+
 /// Which key was served last in each priority, `''` where none was, and whether a workflow without a key was after that.
-pub(super) fn last_served(chosen: &[SqliteRow]) -> Result<Vec<(i64, String, bool)>, StoreError> {
+fn last_served(chosen: &[SqliteRow]) -> Result<Vec<(i64, String, bool)>, StoreError> {
     let mut last = BTreeMap::<i64, (String, bool)>::new();
     for row in chosen {
         let (priority, class): (i64, i64) = (row.try_get("priority")?, row.try_get("class")?);

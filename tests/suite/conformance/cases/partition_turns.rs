@@ -27,7 +27,7 @@ async fn run_some(store: &dyn Store, me: Fence, most: u32) -> Vec<String> {
     for run in &runs {
         end_run(store, me, run).await;
     }
-    runs.iter().map(|it| it.id.to_string()).collect()
+    runs.iter().map(|it| it.id.clone()).collect()
 }
 
 /// The key of a workflow `<key>-<number>`.

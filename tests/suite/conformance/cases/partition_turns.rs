@@ -27,7 +27,7 @@ async fn run_some(store: &dyn Store, me: Fence, most: u32) -> Vec<String> {
     for run in &runs {
         end_run(store, me, run).await;
     }
-    runs.iter().map(|it| it.id.clone()).collect()
+    runs.iter().map(|it| it.id.to_string()).collect()
 }
 
 /// The key of a workflow `<key>-<number>`.
@@ -120,7 +120,7 @@ pub(crate) async fn keys_whose_workflows_all_have_other_priorities_run_by_priori
         })
         .collect();
     enqueue_together(&*store, me, &all).await;
-    let mut waiting: Vec<String> = all.iter().map(|it| it.id.to_string()).collect();
+    let mut waiting: Vec<String> = all.iter().map(|it| it.id.clone()).collect();
     let mut running = Vec::new();
     while !waiting.is_empty() {
         // The first workflow of each key that does not run, by priority.

@@ -252,7 +252,8 @@ async fn enqueue_all_shares_commits(database: &TestDatabase) {
         assert_eq!(COSTED.enqueue_all(calls).await.unwrap().len(), 1_000);
     })
     .await;
-    assert!(costs.commits <= 10, "{costs:?}");
+    // It is two or three, and more where the machine is busy and the calls are slower than the commits.
+    assert!(costs.commits <= 50, "{costs:?}");
     app.shutdown().await;
 }
 

@@ -181,6 +181,16 @@ pub(super) fn numbers<K: Copy + Into<i64>>(keys: &[K]) -> Vec<i64> {
 /// How many delayed workflows one call makes ENQUEUED, so that no transaction grows without bounds.
 pub(super) const PROMOTED_AT_ONCE: i64 = 1_000;
 
+/// How long it is remembered which partition key of a priority was served last (microseconds): longer than a queue stays
+/// empty while it is in use.
+pub(super) const TURNS_REMEMBERED: i64 = 3_600_000_000;
+
+/// How many priorities a claim goes through before it goes through all partition keys.
+pub(super) const PRIORITIES_IN_TURNS: u32 = 32;
+
+/// How many of the starts that leave their window next are looked at for the time of the next start.
+pub(super) const WINDOWS_LOOKED_AT: u32 = 50;
+
 /// The terminal statuses, as SQL lists them.
 pub(super) const TERMINAL: &str = "('SUCCESS', 'ERROR', 'CANCELLED')";
 

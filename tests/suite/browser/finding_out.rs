@@ -43,6 +43,12 @@ async fn the_page_of_a_workflow_says_why_it_waits_or_fails_and_what_to_do() {
         }
         browser.screenshot(&format!("why-{id}")).await;
     }
+    // What succeeded does not run again in a fork, unless it is asked for.
+    site.open(&browser, "workflows/order-13").await;
+    browser.click("Fork …").await;
+    let from = "document.querySelector('dialog[open] input[name=from]')?.value === '3'";
+    browser.until("the fork begins at the call that failed", from).await;
+    browser.click("Back").await;
     // One that is parked stands still, so its timeline has no line for the present.
     for (id, is_drawn) in [("delivery-7", false), ("order-100", true)] {
         site.open(&browser, &format!("workflows/{id}")).await;

@@ -1,5 +1,7 @@
 //! Lists of cases that become a test on each store.
 
+use crate::support::{Recorder, TestDatabase};
+
 /// Runs each case on SQLite and on Postgres, on a database of its own, for cases that launch their engines.
 macro_rules! database_tests {
     ($($case:ident),+ $(,)?) => {
@@ -100,13 +102,14 @@ pub(crate) use postgres_store_tests;
 /// of the engines that the case launches, or without one.
 macro_rules! one_thread_tests {
     (without a recorder: $($case:ident),+ $(,)?) => {
+        crate::support::one_thread_tests! { @run_unrecorded $($case),+ }
+    };
+    (@$run:ident $($case:ident),+) => {
         mod sqlite {
             $(
                 #[tokio::test]
                 async fn $case() {
-                    let database = crate::support::TestDatabase::sqlite();
-                    super::$case(&database).await;
-                    database.clear().await;
+                    crate::support::test_macros::$run(crate::support::TestDatabase::sqlite(), super::$case).await;
                 }
             )+
         }
@@ -115,39 +118,28 @@ macro_rules! one_thread_tests {
                 #[cfg_attr(not(has_postgres), ignore = "no Postgres: set DURABLE_TEST_POSTGRES_URL or install postgresql")]
                 #[tokio::test]
                 async fn $case() {
-                    let database = crate::support::TestDatabase::postgres();
-                    super::$case(&database).await;
-                    database.clear().await;
+                    crate::support::test_macros::$run(crate::support::TestDatabase::postgres(), super::$case).await;
                 }
             )+
         }
     };
     ($($case:ident),+ $(,)?) => {
-        mod sqlite {
-            $(
-                #[tokio::test]
-                async fn $case() {
-                    let (database, recorder) = (crate::support::TestDatabase::sqlite(), crate::support::Recorder::new());
-                    let recording = recorder.record();
-                    super::$case(&database, &recorder).await;
-                    drop(recording);
-                    database.clear().await;
-                }
-            )+
-        }
-        mod postgres {
-            $(
-                #[cfg_attr(not(has_postgres), ignore = "no Postgres: set DURABLE_TEST_POSTGRES_URL or install postgresql")]
-                #[tokio::test]
-                async fn $case() {
-                    let (database, recorder) = (crate::support::TestDatabase::postgres(), crate::support::Recorder::new());
-                    let recording = recorder.record();
-                    super::$case(&database, &recorder).await;
-                    drop(recording);
-                    database.clear().await;
-                }
-            )+
-        }
+        crate::support::one_thread_tests! { @run_recorded $($case),+ }
     };
 }
 pub(crate) use one_thread_tests;
+
+/// Runs a case of [`one_thread_tests`] with a recorder.
+pub(crate) async fn run_recorded(database: TestDatabase, case: impl AsyncFnOnce(&TestDatabase, &Recorder)) {
+    let recorder = Recorder::new();
+    let recording = recorder.record();
+    case(&database, &recorder).await;
+    drop(recording);
+    database.clear().await;
+}
+
+/// Runs a case of [`one_thread_tests`] without one.
+pub(crate) async fn run_unrecorded(database: TestDatabase, case: impl AsyncFnOnce(&TestDatabase)) {
+    case(&database).await;
+    database.clear().await;
+}

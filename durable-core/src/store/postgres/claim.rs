@@ -217,7 +217,16 @@ const LIMITED: &str = "(q.concurrency is not null or q.rate_starts is not null)"
 /// through. So it looks them up in the primary key, also where the plan was made, and is kept, since
 /// the table was small. The limit has to let all of them through.
 pub(super) fn rows_by_key(cte: &str, limit: &str) -> String {
-    format!("(select * from unnest(array(select key from {cte})) limit {limit}) as it (key)")
+    values_of("key", cte, limit)
+}
+
+/// The same with the places of rows in their table, as `it (tuple)`.
+pub(super) fn rows_by_place(cte: &str, limit: &str) -> String {
+    values_of("tuple", cte, limit)
+}
+
+fn values_of(column: &str, cte: &str, limit: &str) -> String {
+    format!("(select * from unnest(array(select {column} from {cte})) limit {limit}) as it ({column})")
 }
 
 fn returning_claims(which: &str, condition: &str) -> String {

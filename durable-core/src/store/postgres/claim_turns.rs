@@ -5,9 +5,10 @@
 //! key that was served last. So it costs by what it takes, and by the keys that it passes over: those with as many running
 //! or started as their limits allow, and those whose next workflow the caller does not know.
 
-use crate::store::postgres::claim::{RUNNING, kinds, of_known_kinds, waits};
+use crate::store::postgres::claim::{RUNNING, kinds, of_known_kinds, rows_by_place, waits};
 use crate::store::postgres::claim_limited::{FULL_UNTIL, LAST_START, ROOM, budget, start_and_count};
 use crate::store::postgres::dialect::{FENCE_SEEN, is_known};
+use crate::store::rows_by_kind::{PRIORITIES_IN_TURNS, TURNS_REMEMBERED, WINDOWS_LOOKED_AT};
 use crate::store::sql::sql_statements;
 
 sql_statements! {
@@ -45,7 +46,7 @@ sql_statements! {
                       order by h.queue, h.partition_key, h.priority, h.created_at, h.key limit 1)) n on true
                left join lateral (
                     select h.priority::bigint as priority from durable.workflows h
-                     where r.stage = 2 and r.classes < {CLASSES} and h.status = 'ENQUEUED' and h.queue = $3::text
+                     where r.stage = 2 and r.classes < {PRIORITIES_IN_TURNS} and h.status = 'ENQUEUED' and h.queue = $3::text
                        and h.partition_key > '' and h.name >= '' and h.priority > r.class
                      order by h.queue, h.priority limit 1) class on true
                left join lateral (
@@ -57,7 +58,7 @@ sql_statements! {
               cross join lateral (
                     select case when hit.yes then r.stage
                                 when r.stage = 2 and class.priority is not null then 0
-                                when r.stage = 2 and r.classes >= {CLASSES} then 4
+                                when r.stage = 2 and r.classes >= {PRIORITIES_IN_TURNS} then 4
                                 when r.stage in (2, 4) then 3
                                 when r.stage = 0 and r.until > '' then 1
                                 else 2 end as stage offset 0) step
@@ -106,8 +107,8 @@ sql_statements! {
               order by turn
               limit {ROOM}),
          locked as materialized (
-             select w.key from durable.workflows w, clock
-              where w.ctid = any(array(select tuple from wanted)) and w.status = clock.waiting
+             select w.key from durable.workflows w, clock, {wanted_places}
+              where w.ctid = it.tuple and w.status = clock.waiting
                 for update of w skip locked),
          chosen as materialized (
              select w.tuple from wanted w
@@ -131,7 +132,7 @@ sql_statements! {
          forgotten as (
              delete from durable.queue_turns l using (
                     select o.priority from durable.queue_turns o, clock
-                     where o.queue = $3::text and o.served_at < clock.now - {REMEMBERED}
+                     where o.queue = $3::text and o.served_at < clock.now - {TURNS_REMEMBERED}
                        and o.priority not in (select priority from taken)
                      order by o.served_at limit 2 * $5::bigint) o
               where l.queue = $3::text and l.priority = o.priority)
@@ -151,7 +152,8 @@ sql_statements! {
         known_in_line = is_known("w", 4),
         kinds = kinds(),
         keyless = of_known_kinds("w.key, w.ctid as tuple, w.priority, w.created_at", ROOM, ""),
-        take = start_and_count(" where w.ctid = any(array(select tuple from chosen))")
+        wanted_places = rows_by_place("wanted", "$5::bigint"),
+        take = start_and_count(&format!(", {} where w.ctid = it.tuple", rows_by_place("chosen", "$5::bigint")))
     );
     /// When the rate limits let the next workflow start, if one waits and only they hold it back, and the last start.
     /// Each key may have a window of its own: of those it looks at the ones that become free first. If there are more it
@@ -162,10 +164,10 @@ sql_statements! {
          starts as materialized (
              select s.partition_key, s.started_at from durable.queue_starts s, queue q, clock
               where s.queue = $3::text and s.partition_key >= '' and s.started_at > clock.now - q.partition_rate_period
-              order by s.queue, s.started_at limit {WINDOWS} + 1),
+              order by s.queue, s.started_at limit {WINDOWS_LOOKED_AT} + 1),
          free (at) as (
              (select s.started_at + q.partition_rate_period from starts s, queue q
-               order by s.started_at offset {WINDOWS} limit 1)
+               order by s.started_at offset {WINDOWS_LOOKED_AT} limit 1)
              union all
              select (select s.started_at + q.partition_rate_period from durable.queue_starts s
                       where s.queue = $3::text and s.partition_key = keys.key
@@ -173,7 +175,7 @@ sql_statements! {
                      offset greatest(q.partition_rate_starts - 1, 0) limit 1)
                from queue q, (
                     select distinct s.partition_key as key
-                      from (select * from starts order by started_at limit {WINDOWS}) s) keys
+                      from (select * from starts order by started_at limit {WINDOWS_LOOKED_AT}) s) keys
               where {running} < coalesce(q.partition_concurrency, 1)
                 and (select {known} from durable.workflows h
                       where h.status = 'ENQUEUED' and h.queue = $3::text and h.partition_key = keys.key
@@ -188,16 +190,6 @@ sql_statements! {
         waits = waits()
     );
 }
-
-/// How long it is remembered which key of a priority was served last (microseconds): longer than a queue stays empty while
-/// it is in use.
-const REMEMBERED: i64 = 3_600_000_000;
-
-/// How many priorities a claim goes through before it goes through all keys.
-const CLASSES: u32 = 32;
-
-/// How many of the starts that leave their window next are looked at.
-const WINDOWS: u32 = 50;
 
 /// A number in front of all priorities.
 const BEFORE_ALL: &str = "(-2147483649)::bigint";

@@ -10,6 +10,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
 use crate::store::StoreError;
+use crate::store::rows_by_kind::{PRIORITIES_IN_TURNS, TURNS_REMEMBERED, WINDOWS_LOOKED_AT};
 use crate::store::sql::sql_statements;
 use crate::store::sqlite::SqliteStore;
 use crate::store::sqlite::claim::{RUNNING, kinds, of_known_kinds, waits};
@@ -34,7 +35,7 @@ sql_statements! {
              select coalesce(class.priority, r.class),
                     case when {is_met} then r.stage
                          when class.key is not null then 0
-                         when r.stage = 2 and r.classes >= {CLASSES} then 4
+                         when r.stage = 2 and r.classes >= {PRIORITIES_IN_TURNS} then 4
                          when r.stage in (2, 4) then 3
                          when r.stage = 0 and r.until > '' then 1
                          else 2 end,
@@ -60,7 +61,7 @@ sql_statements! {
                           where h.status = 'ENQUEUED' and h.queue = $4 and h.partition_key <> '' and h.partition_key > r.place
                           order by h.partition_key, h.priority, h.created_at, h.key limit 1) end
                left join durable.workflows class on class.key = case
-                    when r.stage = 2 and r.classes < {CLASSES} then (
+                    when r.stage = 2 and r.classes < {PRIORITIES_IN_TURNS} then (
                          select h.key from durable.workflows h indexed by durable_workflows_turns
                           where h.status = 'ENQUEUED' and h.queue = $4 and h.priority > r.class and h.partition_key <> ''
                           order by h.priority limit 1) end
@@ -121,7 +122,7 @@ sql_statements! {
             set partition_key = coalesce(nullif(excluded.partition_key, ''), l.partition_key), keyless = excluded.keyless,
                 served_at = excluded.served_at";
     /// $1 queue; $2 now.
-    forget = format!("delete from durable.queue_turns where queue = $1 and served_at < $2 - {REMEMBERED}");
+    forget = format!("delete from durable.queue_turns where queue = $1 and served_at < $2 - {TURNS_REMEMBERED}");
     /// When the rate limits let the next workflow start, if one waits and only they hold it back, and the last start.
     /// Each key may have a window of its own: of those it looks at the ones that become free first. If there are more it
     /// may give a time that is too early. $3 now; $4 queue; $5 known names.
@@ -130,9 +131,9 @@ sql_statements! {
              select s.partition_key, s.started_at, q.partition_rate_period as period
                from durable.queues q cross join durable.queue_starts s
               where q.name = $4 and s.queue = $4 and s.started_at > $3 - q.partition_rate_period
-              order by s.started_at limit {WINDOWS} + 1),
+              order by s.started_at limit {WINDOWS_LOOKED_AT} + 1),
          free (at) as (
-             select * from (select s.started_at + s.period from starts s order by s.started_at limit 1 offset {WINDOWS})
+             select * from (select s.started_at + s.period from starts s order by s.started_at limit 1 offset {WINDOWS_LOOKED_AT})
              union all
              select (select s.started_at + q.partition_rate_period from durable.queue_starts s
                       where s.queue = $4 and s.partition_key = keys.key
@@ -140,7 +141,7 @@ sql_statements! {
                      offset (select max(coalesce(o.partition_rate_starts, 1) - 1, 0) from durable.queues o where o.name = $4))
                from durable.queues q cross join (
                     select distinct s.partition_key as key
-                      from (select * from starts order by started_at limit {WINDOWS}) s) keys
+                      from (select * from starts order by started_at limit {WINDOWS_LOOKED_AT}) s) keys
               where q.name = $4 and {running} < coalesce(q.partition_concurrency, 1)
                 and (select {known} from durable.workflows h indexed by durable_workflows_partitions
                       where h.status = 'ENQUEUED' and h.queue = $4 and h.partition_key <> '' and h.partition_key = keys.key
@@ -154,16 +155,6 @@ sql_statements! {
         waits = waits()
     );
 }
-
-/// How long it is remembered which key of a priority was served last (microseconds): longer than a queue stays empty while
-/// it is in use.
-const REMEMBERED: i64 = 3_600_000_000;
-
-/// How many priorities a claim goes through before it goes through all keys.
-const CLASSES: u32 = 32;
-
-/// How many of the starts that leave their window next are looked at.
-const WINDOWS: u32 = 50;
 
 /// A number in front of all priorities.
 const BEFORE_ALL: i64 = -2_147_483_649;

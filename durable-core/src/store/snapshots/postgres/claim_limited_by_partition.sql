@@ -118,8 +118,8 @@ wanted as materialized (
      order by turn
      limit coalesce((select greatest(room, 0) from budget), 0)),
 locked as materialized (
-    select w.key from durable.workflows w, clock
-     where w.ctid = any(array(select tuple from wanted)) and w.status = clock.waiting
+    select w.key from durable.workflows w, clock, (select * from unnest(array(select tuple from wanted)) limit $5::bigint) as it (tuple)
+     where w.ctid = it.tuple and w.status = clock.waiting
        for update of w skip locked),
 chosen as materialized (
     select w.tuple from wanted w
@@ -129,7 +129,7 @@ chosen as materialized (
             where earlier.partition_key = w.partition_key and earlier.round < w.round
               and earlier.key not in (select key from locked)))),
 taken as (
-    update durable.workflows w set status = 'PENDING', executor = $1::bigint, attempt = w.attempt + 1, started_at = c.now, deadline = coalesce(w.deadline, case when w.timeout > 253402300799999999 - c.now then 253402300799999999 else c.now + w.timeout end) from clock c where w.ctid = any(array(select tuple from chosen))
+    update durable.workflows w set status = 'PENDING', executor = $1::bigint, attempt = w.attempt + 1, started_at = c.now, deadline = coalesce(w.deadline, case when w.timeout > 253402300799999999 - c.now then 253402300799999999 else c.now + w.timeout end) from clock c, (select * from unnest(array(select tuple from chosen)) limit $5::bigint) as it (tuple) where w.ctid = it.tuple
     returning w.key, w.id, w.name, w.instance, w.input, w.attempt, w.forked_from, w.recoveries, w.fingerprint, w.deadline, w.parent, w.queue, w.partition_key, w.created_at, w.due_at, w.trace_context, w.priority, w.started_at),
 noted as (
     insert into durable.queue_starts (queue, partition_key, started_at, workflow)

@@ -40,7 +40,7 @@ pub(crate) async fn measure(site: &Site, many: u64) {
     };
     let foreign = format!("case when n <= {UNKNOWN} then 'foreign' else 'known' end");
     let cases = [
-        case("bench-few", "1,000 workflows", BATCH, 1_000 + 2 * u64::from(BATCH * CLAIMS), "'known'", "''"),
+        case("bench-few", "5,000 workflows", BATCH, 1_000 + 2 * u64::from(BATCH * CLAIMS), "'known'", "''"),
         case("bench-keys", "10,000 partition keys", BATCH, many, "'known'", &format!("'k' || (n % {KEYS})")),
         case("bench-foreign", "60,000 unknown in front", 1, UNKNOWN + 10_000, &foreign, "''"),
     ];
@@ -125,7 +125,8 @@ async fn pages(site: &Site) -> Option<u64> {
     if !site.is_postgres() {
         return None;
     }
-    tokio::time::sleep(Duration::from_millis(1_500)).await; // the server publishes its statistics within a second
+    // A connection publishes its statistics when it has done nothing for ten seconds.
+    tokio::time::sleep(Duration::from_secs(11)).await;
     let mut connection = PgConnection::connect(&site.url).await.expect("the server is there");
     let text = format!(
         "select sum(heap_blks_hit + heap_blks_read + coalesce(idx_blks_hit + idx_blks_read, 0))::bigint

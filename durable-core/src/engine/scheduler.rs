@@ -34,7 +34,7 @@ pub(super) async fn run(runtime: Arc<Runtime>) {
         if changed || due {
             match load_specs(&runtime).await {
                 Ok(specs) => {
-                    schedules = specs.into_iter().map(|spec| ScheduleTicks::new(&runtime, spec, &schedules)).collect();
+                    schedules = specs.into_iter().map(|spec| ScheduleTicks::new(spec, now, &schedules)).collect();
                     changed = false;
                 }
                 Err(error) => {
@@ -71,12 +71,11 @@ struct ScheduleTicks {
 }
 
 impl ScheduleTicks {
-    fn new(runtime: &Runtime, spec: ScheduleSpec, known: &[Self]) -> Self {
+    fn new(spec: ScheduleSpec, now: Timestamp, known: &[Self]) -> Self {
         // A schedule with unchanged ticks keeps its next one: this process was waiting for it.
         if let Some(before) = known.iter().find(|it| it.spec.has_same_ticks(&spec)) {
             return Self { spec, next: before.next, not_before: before.not_before, tried: before.tried };
         }
-        let now = runtime.timers.clock.lower_bound();
         let mut new =
             Self { next: spec.next_after(spec.last_tick()), spec, not_before: Timestamp::UNIX_EPOCH, tried: false };
         new.follow_clock(now);

@@ -39,7 +39,7 @@ async fn reset_alone(runtime: &Arc<Runtime>) -> Result<()> {
     runtime.store.cancel_all(REASON).await.map_err(cannot)?;
     stop_bodies(runtime).await?;
     runtime.waiters.notify_all();
-    let _ = tokio::time::timeout(ANSWER_TIMEOUT, runtime.waiters.settle()).await; // what waits longer gets no answer
+    let _ = tokio::time::timeout(ANSWER_TIMEOUT, runtime.waiters.settle_followers()).await; // what waits longer gets no answer
     runtime.writer.flushed().await;
     runtime.store.reset(own).await.map_err(cannot)?;
     runtime.store.declare_queues(&runtime.registry.queue_rows()).await.map_err(cannot)?;

@@ -189,6 +189,7 @@ where
     pub(super) async fn ended(&self, in_body: bool) -> Option<Arc<FinishedWorkflow>> {
         let mut here = self.runtime.running.get(&self.id).or_else(|| self.run.clone());
         loop {
+            let following = self.runtime.waiters.follow();
             if let Some(run) = here
                 && let RunProgress::Ended(ended) = run.finished().await
                 && !(in_body && ended.status == Status::Parked)
@@ -197,7 +198,9 @@ where
             }
             let id = self.id.as_str().into();
             let wait_for = WaitFor::End { id, parked_counts: !in_body, missing_counts: self.is_committed };
-            match self.runtime.waiters.wait(&self.id, wait_for, in_body).next().await {
+            let wait = self.runtime.waiters.wait(&self.id, wait_for, in_body);
+            drop(following);
+            match wait.next().await {
                 Some(WaitResult::Ended(ended)) => return Some(ended),
                 Some(WaitResult::Missing) => return Some(Arc::new(self.deleted())),
                 _ => {}

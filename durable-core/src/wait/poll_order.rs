@@ -49,11 +49,6 @@ impl<K: Copy> PollOrder<K> {
         }
     }
 
-    /// Whether a waiter is due.
-    pub(crate) fn has_due(&self) -> bool {
-        !self.due.is_empty()
-    }
-
     /// Whether no waiter is in a queue.
     pub(crate) fn is_empty(&self) -> bool {
         self.due.is_empty() && self.deferred.is_empty()

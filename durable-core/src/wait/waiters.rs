@@ -42,6 +42,16 @@ struct WaiterState {
     answered: usize,
     /// How many callers have read a part of something, and read on.
     reading: usize,
+    /// How many callers wait for a run of this process; when it has no result, they wait for one in the database.
+    following: usize,
+}
+
+impl WaiterState {
+    /// Whether everything that was notified is polled for, every wait that has a result is over, and no caller is
+    /// between two reads.
+    fn is_settled(&self) -> bool {
+        self.order.is_empty() && !self.polling && self.answered == 0 && self.reading == 0
+    }
 }
 
 /// Which waiters return without a result, because the engine shuts down.
@@ -218,21 +228,43 @@ impl Waiters {
         self.settled.notify_waiters();
     }
 
+    /// A caller waits for a run of this process, until what this returns is dropped.
+    pub(crate) fn follow(&self) -> Following<'_> {
+        lock(&self.state).following += 1;
+        Following(self)
+    }
+
     /// Returns when everything that was notified is polled for, every wait that has a result is over, and no caller is
     /// between two reads.
     pub(crate) async fn settle(&self) {
+        self.until(WaiterState::is_settled).await;
+    }
+
+    /// Like [`settle`](Self::settle), and those that wait for a run of this process have their answer too.
+    pub(crate) async fn settle_followers(&self) {
+        self.until(|state| state.is_settled() && state.following == 0).await;
+    }
+
+    async fn until(&self, holds: impl Fn(&WaiterState) -> bool) {
         loop {
             let mut settled = pin!(self.settled.notified());
             settled.as_mut().enable(); // before the check, so that a notification between the two is received
-            let is_settled = {
-                let state = lock(&self.state);
-                !state.order.has_due() && !state.polling && state.answered == 0 && state.reading == 0
-            };
-            if is_settled {
+            if holds(&lock(&self.state)) {
                 return;
             }
             settled.await;
         }
+    }
+}
+
+/// A caller that waits for a run of this process.
+#[derive(Debug)]
+pub(crate) struct Following<'a>(&'a Waiters);
+
+impl Drop for Following<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.state).following -= 1;
+        self.0.settled.notify_waiters();
     }
 }
 
@@ -384,6 +416,31 @@ mod tests {
         let is_pending = poll_fn(|cx| Poll::Ready(settled.as_mut().poll(cx).is_pending())).await;
         assert!(is_pending, "there may be another page");
         waiters.end_reading();
+        settled.await;
+    }
+
+    #[tokio::test]
+    async fn nothing_is_settled_while_one_is_still_to_be_polled_for_safety() {
+        let waiters = Waiters::default();
+        let _waiting = waiters.wait("w", message(1), true);
+        waiters.resolve(&waiters.next_batch(), PollResult::default());
+        waiters.notify_all();
+        let mut settled = std::pin::pin!(waiters.settle());
+        let is_pending = poll_fn(|cx| Poll::Ready(settled.as_mut().poll(cx).is_pending())).await;
+        assert!(is_pending, "there may be a result");
+        waiters.resolve(&waiters.next_batch(), PollResult::default());
+        settled.await;
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_follows_a_run_is_settled_once_it_stops_following() {
+        let waiters = Waiters::default();
+        let following = waiters.follow();
+        waiters.settle().await;
+        let mut settled = std::pin::pin!(waiters.settle_followers());
+        let is_pending = poll_fn(|cx| Poll::Ready(settled.as_mut().poll(cx).is_pending())).await;
+        assert!(is_pending, "it is about to wait in the database");
+        drop(following);
         settled.await;
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::journal::checkpoint::Operation;
 use crate::operations::admin::not_found;
 use crate::operations::look::Look;
+use crate::operations::queue_admin::unknown_queue;
 use crate::runtime::Runtime;
 use crate::runtime::pending_notifications::RELEASED;
 use crate::store::{ChangeOutcome, Hint, StoreError, WorkflowChange};
@@ -103,8 +104,9 @@ pub fn set_delay<I: AsRef<str>>(id: I, delay: Duration) -> impl Future<Output = 
 /// In a workflow's body the call is recorded, at a position that is reserved when this is called.
 ///
 /// # Errors
-/// As [`set_priority`]; the queue needs partition keys and the workflow has none; another workflow has its
-/// deduplication id on that queue.
+/// As [`set_priority`]; no process has declared a queue of this name ([`ErrorKind::NotFound`](crate::ErrorKind::NotFound));
+/// the queue needs partition keys and the workflow has none; another workflow has its deduplication id on that
+/// queue.
 pub fn move_to_queue<I: AsRef<str>, Q: AsRef<str>>(
     id: I,
     queue: Q,
@@ -245,6 +247,10 @@ pub(super) fn result_of(id: &str, change: &WorkflowChange, outcome: &ChangeOutco
         ChangeOutcome::NoPartitionKey => refused(format!(
             "the workflow {id:?} cannot be {done}: that queue needs partition keys, and the workflow has none"
         )),
+        ChangeOutcome::UnknownQueue(known) => {
+            let queue = if let WorkflowChange::Queue(queue) = change { queue } else { "" };
+            Err(unknown_queue(queue, known.iter().cloned()).with_workflow(id))
+        }
         ChangeOutcome::LivingDescendant(descendant) => refused(format!(
             "the workflow {id:?} cannot be {done}: {descendant:?}, which it or its descendants have started, has not ended; cancel it first with `durable cancel {descendant}`"
         )),

@@ -13,6 +13,7 @@ use crate::operations::admin::not_found;
 use crate::operations::call::{Call, CallOptions, delegate_to_call};
 use crate::operations::change::announce_released;
 use crate::operations::look::Look;
+use crate::operations::queue_admin::unknown_queue;
 use crate::operations::spans;
 use crate::operations::workflow_handle::WorkflowHandle;
 use crate::runtime::Runtime;
@@ -32,8 +33,8 @@ use crate::types::suggest::distance;
 /// In a workflow's body the call is recorded, at a position that is reserved when this is called.
 ///
 /// # Errors
-/// There is no such workflow; the id of the fork belongs to another workflow; a replaced result or argument
-/// does not exist, or cannot be written as JSON; no engine runs; it was called in a transaction; the database
+/// There is no such workflow; no process has declared the queue, or it needs partition keys and the workflow has
+/// none; the id of the fork belongs to another workflow; a replaced result or argument does not exist, or cannot be written as JSON; no engine runs; it was called in a transaction; the database
 /// cannot be reached (in a body the workflow waits for it).
 ///
 /// # Example
@@ -248,6 +249,17 @@ pub(super) async fn fork(
             ForkOutcome::Forked { queue: None, .. } => announce_released(&task_runtime),
             ForkOutcome::Existing => {}
             ForkOutcome::NotFound => return Ok(Err(not_found(source))),
+            ForkOutcome::UnknownQueue(known) => {
+                return Ok(Err(unknown_queue(request.queue.as_deref().unwrap_or_default(), known)));
+            }
+            ForkOutcome::NoPartitionKey => {
+                return error(
+                    ErrorKind::Refused,
+                    format!(
+                        "{source:?} cannot be forked to that queue: it needs partition keys, and the workflow has none"
+                    ),
+                );
+            }
             ForkOutcome::IdTaken(name) => {
                 return error(
                     ErrorKind::IdConflict,

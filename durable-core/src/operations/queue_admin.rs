@@ -245,7 +245,7 @@ impl Queue {
                 async move {
                     let queues = all(&runtime).await?;
                     let found = queues.iter().find(|it| it.name == *name).cloned();
-                    Ok(found.ok_or_else(|| unknown(&name, queues.into_iter().map(|it| it.name))))
+                    Ok(found.ok_or_else(|| unknown_queue(&name, queues.into_iter().map(|it| it.name))))
                 }
             };
             look.ask(Operation::look("queue_info", &name), LIST, question).await
@@ -318,7 +318,7 @@ pub(crate) async fn change(runtime: &Arc<Runtime>, name: &str, change: QueueChan
         let changed = task_runtime.store.change_queue(&name, change).await;
         if !changed.map_err(|error| failed_to(&task_runtime, "change a queue", &error))? {
             let queues = task_runtime.store.queues().await.unwrap_or_default();
-            return Err(unknown(&name, queues.into_iter().map(|it| it.name)));
+            return Err(unknown_queue(&name, queues.into_iter().map(|it| it.name)));
         }
         task_runtime.announce_queue(&name);
         Ok(())
@@ -326,6 +326,7 @@ pub(crate) async fn change(runtime: &Arc<Runtime>, name: &str, change: QueueChan
     runtime.finish_call(call).await
 }
 
-fn unknown(name: &str, known: impl IntoIterator<Item = String>) -> Error {
+/// No process has declared a queue of this name.
+pub(super) fn unknown_queue(name: &str, known: impl IntoIterator<Item = String>) -> Error {
     unknown_name("queue", name, known)
 }

@@ -44,6 +44,8 @@ pub enum ChangeOutcome {
     Duplicate(String),
     /// The queue is partitioned, and the workflow has no partition key.
     NoPartitionKey,
+    /// No process has declared the queue, of which these are all.
+    UnknownQueue(Vec<String>),
     /// This descendant has not ended.
     LivingDescendant(String),
 }
@@ -97,6 +99,10 @@ pub enum ForkOutcome {
     Existing,
     /// The source does not exist.
     NotFound,
+    /// No process has declared the queue, of which these are all.
+    UnknownQueue(Vec<String>),
+    /// The queue is partitioned, and the source has no partition key.
+    NoPartitionKey,
     /// The id belongs to a workflow of this name that is no fork of the source.
     IdTaken(String),
     /// The point is behind the last call that has a record, with this number, and the one after it.

@@ -80,6 +80,12 @@ async fn a_waiting_workflow_moves_to_another_queue(app: TestApp) {
     let handle = waits_at(open).id("w").enqueue(&ONE_AT_A_TIME).await.unwrap();
     let refused = app.move_to_queue("w", &KEYED).await.unwrap_err();
     assert!(refused.to_string().contains("partition keys"), "{refused}");
+    let unknown = app.move_to_queue("w", "changed_fre").await.unwrap_err();
+    assert_eq!((unknown.kind(), unknown.workflow_id()), (ErrorKind::NotFound, Some("w")));
+    assert!(
+        unknown.to_string().contains(r#"no queue has the name "changed_fre"; did you mean "changed_free"?"#),
+        "{unknown}"
+    );
     app.move_to_queue("w", &FREE).await.unwrap();
     handle.result().await.unwrap();
     gate(&key).add_permits(9);

@@ -22,6 +22,8 @@ app_tests! {
 static FORKS: Queue = Queue::new("forks");
 #[queue]
 static OTHERS: Queue = Queue::new("other_forks");
+#[queue]
+static KEYED: Queue = Queue::new("keyed_forks").partitioned();
 
 #[step]
 async fn add(key: String, to: u32) -> u32 {
@@ -168,6 +170,10 @@ async fn what_cannot_be_forked_is_refused(app: TestApp) {
     assert!(no_record == ErrorKind::NotFound && text.contains("durable show w"), "{text}");
     let (no_argument, text) = kind(app.fork_workflow("w", 2).replace_argument("begn", &1).await);
     assert!(no_argument == ErrorKind::NotFound && text.contains("did you mean `begin`?"), "{text}");
+    let (no_queue, text) = kind(app.fork_workflow("w", 2).queue("other_fork").await);
+    assert!(no_queue == ErrorKind::NotFound && text.contains(r#"did you mean "other_forks"?"#), "{text}");
+    let (no_key, text) = kind(app.fork_workflow("w", 2).queue(&KEYED).await);
+    assert!(no_key == ErrorKind::Refused && text.contains("needs partition keys"), "{text}");
     assert_eq!(app.list_workflows(Filter::new()).await.unwrap().len(), 1, "nothing was written");
 }
 

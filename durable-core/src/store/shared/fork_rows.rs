@@ -4,7 +4,7 @@ use sqlx::Row;
 
 use super::SqlStore;
 use super::dialect::{Connection, FROM_CLOCK, HOLD, INPUT_OF_W, JOIN_INPUTS, now, number_at_start};
-use super::workflow_changes::TIME_LIMIT;
+use super::workflow_changes::{FoundQueue, TIME_LIMIT};
 use crate::store::columns::{RECORD, names};
 use crate::store::failed_tail::{failed_tail, root_of};
 use crate::store::rows_by_kind::{add_saturating, error_of, output_of};
@@ -17,7 +17,7 @@ use crate::store::{
 sql_statements! {
     /// The workflow, which is not deleted before the fork is complete. $1 id.
     source = format!(
-        "select w.key, w.queue, {INPUT_OF_W} as input from durable.workflows w {JOIN_INPUTS} where w.id = $1 {HOLD}"
+        "select w.key, w.queue, w.partition_key <> '' as keyed, {INPUT_OF_W} as input from durable.workflows w {JOIN_INPUTS} where w.id = $1 {HOLD}"
     );
     /// $1 id of the source; $2 key, $3 id, $4 queue, $5 version, $6 trace context of the new one; $7 now.
     fork = format!(
@@ -90,7 +90,15 @@ impl SqlStore {
         let source = self.query(&sql.source).bind(request.source.clone()).fetch_optional(&mut *connection).await?;
         let Some(source) = source else { return Ok((ForkOutcome::NotFound, 0)) };
         let (own_queue, own_input): (Option<String>, String) = (source.try_get("queue")?, source.try_get("input")?);
+        let keyed: bool = source.try_get("keyed")?;
         let source: i64 = source.try_get("key")?;
+        if let Some(queue) = &request.queue {
+            match self.find_queue(connection, queue).await? {
+                FoundQueue::Queue { partitioned } if keyed || !partitioned => {}
+                FoundQueue::Queue { .. } => return Ok((ForkOutcome::NoPartitionKey, 0)),
+                FoundQueue::Unknown(known) => return Ok((ForkOutcome::UnknownQueue(known), 0)),
+            }
+        }
 
         let query = self.query(&sql.fork).bind(request.source.clone()).bind(key).bind(request.id.clone());
         let query = self.bind_now(

@@ -50,8 +50,8 @@ sql_statements! {
           where {}",
         is_in("w.key", 1)
     );
-    /// Whether a queue needs partition keys. $1 queue.
-    partitioned = "select 1 from durable.queues where name = $1 and partitioned";
+    /// The names of all queues.
+    queue_names = "select name from durable.queues order by name";
     /// $1 keys; $2 now. Where no timeout is stored, the time limit was counted from the creation: it is stored
     /// now, because a later resume cannot see it any more.
     resume = format!(
@@ -99,6 +99,16 @@ struct Locked {
     queue: Option<String>,
     keyed: bool,
     deduplication_id: Option<String>,
+}
+
+/// What was found of a queue.
+pub(super) enum FoundQueue {
+    Queue {
+        /// Whether workflows on it need partition keys.
+        partitioned: bool,
+    },
+    /// There is none of this name; these are all names.
+    Unknown(Vec<String>),
 }
 
 impl SqlStore {
@@ -188,6 +198,17 @@ impl SqlStore {
         query.fetch_all(connection).await?.iter().map(locked).collect()
     }
 
+    /// Looks for the queue to which an operator sends a workflow: on one that no process has declared it would wait
+    /// without an end.
+    pub(super) async fn find_queue(&self, connection: &mut Connection, name: &str) -> Result<FoundQueue, StoreError> {
+        let query = self.query(&self.sql.queues.partitioned).bind(name);
+        if let Some(row) = query.fetch_optional(&mut *connection).await? {
+            return Ok(FoundQueue::Queue { partitioned: row.try_get(0)? });
+        }
+        let rows = self.query(&self.sql.workflow_changes.queue_names).fetch_all(connection).await?;
+        Ok(FoundQueue::Unknown(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?))
+    }
+
     /// Refuses changes that the rules of queues forbid.
     async fn refuse_on_queues<'i>(
         &self,
@@ -203,12 +224,18 @@ impl SqlStore {
             _ => return Ok(()),
         };
         if let Some(queue) = queue {
-            let partitioned =
-                self.query(&self.sql.workflow_changes.partitioned).bind(queue).fetch_optional(&mut *connection);
-            if partitioned.await?.is_some() {
-                let unkeyed = ids.iter().filter(|id| locked.get(*id).is_some_and(|it| !it.keyed));
-                outcomes.extend(unkeyed.map(|id| (&**id, ChangeOutcome::NoPartitionKey)));
-                locked.retain(|_, it| it.keyed);
+            match self.find_queue(connection, queue).await? {
+                FoundQueue::Queue { partitioned: false } => {}
+                FoundQueue::Queue { partitioned: true } => {
+                    let unkeyed = ids.iter().filter(|id| locked.get(*id).is_some_and(|it| !it.keyed));
+                    outcomes.extend(unkeyed.map(|id| (&**id, ChangeOutcome::NoPartitionKey)));
+                    locked.retain(|_, it| it.keyed);
+                }
+                FoundQueue::Unknown(known) => {
+                    let waiting = ids.iter().filter(|id| locked.contains_key(*id));
+                    outcomes.extend(waiting.map(|id| (&**id, ChangeOutcome::UnknownQueue(known.clone()))));
+                    locked.clear();
+                }
             }
         }
         let keys: Vec<i64> = locked.values().filter(|it| it.deduplication_id.is_some()).map(|it| it.key).collect();

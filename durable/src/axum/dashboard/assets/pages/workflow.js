@@ -44,26 +44,25 @@ export function open({ path, query, signal, redraw, reload }) {
 	};
 	const readChild = async child => {
 		if (state.children.get(child)?.workflow.completed_at) return; // it does not change any more
-		const [workflow, steps] = await Promise.all([get("workflow", { id: child }, signal), allSteps(child, signal)]);
-		const children = await get("workflows", { parent: child, limit: 500, columns: CHILD_FIELDS }, signal);
-		for (const it of children.items) state.known.set(it.id, it);
-		state.known.set(child, workflow);
-		if (state.children.has(child)) state.children.set(child, { workflow, steps: steps.items }); // it may be folded meanwhile
+		try {
+			const [workflow, steps] = await Promise.all([get("workflow", { id: child }, signal), allSteps(child, signal)]);
+			const children = await get("workflows", { parent: child, limit: 500, columns: CHILD_FIELDS }, signal);
+			for (const it of children.items) state.known.set(it.id, it);
+			state.known.set(child, workflow);
+			if (state.children.has(child)) state.children.set(child, { workflow, steps: steps.items }); // it may be folded meanwhile
+		} catch (error) {
+			if (!(error instanceof ApiError)) throw error;
+			state.children.delete(child); // it was deleted
+		}
 	};
 	const unfold = async child => {
 		if (state.children.delete(child)) return;
 		state.children.set(child, null);
-		try {
-			await readChild(child);
-		} catch (error) {
-			state.children.delete(child);
-			if (!(error instanceof ApiError)) throw error;
-		}
+		await readChild(child);
 		redraw();
 	};
 	const done = async () => {
 		const failure = await reload();
-		// It was deleted: the list is what is left.
 		if (failure instanceof ApiError && failure.status === 404) location.assign(link("workflows"));
 	};
 	/** Each record is read once, when it is opened, and again after a failed call has run again. */

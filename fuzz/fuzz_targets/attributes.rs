@@ -2,6 +2,8 @@
 
 #![no_main]
 
+extern crate proc_macro;
+
 #[path = "../../durable-macros/src/attribute/mod.rs"]
 mod attribute;
 #[path = "../../durable-macros/src/call_type.rs"]

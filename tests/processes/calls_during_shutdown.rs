@@ -63,8 +63,10 @@ async fn main() -> Result<()> {
     next.shutdown().await;
     call("without it").await;
 
+    // Once it has its message the drain ends: the handle is got before.
+    let handle = durable::retrieve_workflow::<String>("w").await?;
     durable::send("w", "go", &"now".to_owned()).await?;
-    print_result("result", durable::retrieve_workflow::<String>("w").await?.await);
+    print_result("result", handle.await);
     let report = app.shutdown().await;
     println!("clean {} completed {}", report.is_clean(), report.completed);
     let closed = follows(4).enqueue(&LATER).await.expect_err("there is no engine any more");

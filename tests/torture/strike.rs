@@ -22,6 +22,9 @@ const CANCEL: &str =
 const LOCK: &str =
     "begin; lock table durable.workflows, durable.executors in access exclusive mode; select pg_sleep(5); commit";
 
+/// The SQLSTATE of a deadlock.
+const DEADLOCK: &str = "40P01";
+
 /// Disturbs once, and leaves when the fleet can go on. Returns whether there was something to disturb.
 pub(crate) async fn strike(
     nemesis: Nemesis,
@@ -71,7 +74,15 @@ pub(crate) async fn strike(
         Nemesis::Crowded => crowd(database).await?,
         Nemesis::Locks => {
             let mut session = database.session().await?;
-            sqlx::raw_sql(LOCK).execute(&mut session).await?;
+            let locked = sqlx::raw_sql(LOCK).execute(&mut session).await;
+            let is_deadlock = |error: &sqlx::Error| {
+                error.as_database_error().and_then(|it| it.code()).is_some_and(|code| code == DEADLOCK)
+            };
+            match locked {
+                // The fleet takes the tables in another order, and the server has chosen this session as the victim.
+                Err(error) if is_deadlock(&error) => {}
+                locked => drop(locked?),
+            }
             session.close().await?;
         }
         Nemesis::Vacuum => {

@@ -13,7 +13,7 @@ use crate::support::store_database::{DirectConnection, StoreDatabase, in_memory,
 use crate::support::store_rows::{key, message, register_executor, send, start_running};
 
 /// Longer than any notification takes.
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_mins(1);
 /// Long enough to conclude that nothing comes.
 const QUIET: Duration = Duration::from_millis(400);
 

@@ -6,6 +6,8 @@ use durable::prelude::*;
 use futures_util::FutureExt;
 use serde_json::json;
 
+use crate::support::until;
+
 #[queue]
 static KIT_MAIL: Queue = Queue::new("kit-mail").concurrency(1);
 
@@ -113,6 +115,8 @@ async fn assert_scheduled_looks_at_the_name_the_times_and_the_zone(app: TestApp)
 #[durable::test]
 async fn a_recorded_history_is_the_same_in_each_run(app: TestApp) {
     let handle = kit_waits().id("w2").start().await.unwrap();
+    // A message that is there already is received without a deadline.
+    until("it waits", async || !app.list_steps("w2").await.unwrap().is_empty()).await;
     durable::send("w2", "answer", &42).await.unwrap();
     handle.await.unwrap();
     let expected = "kit_waits \"w2\": SUCCESS\n  input {}\n  1 recv answer: 42\n  1:1 deadline recv\n  message answer <- 42\n  output 42\n";

@@ -76,12 +76,16 @@ pub(crate) async fn strike(
             let mut session = database.session().await?;
             let locked = sqlx::raw_sql(LOCK).execute(&mut session).await;
             let is_deadlock = |error: &sqlx::Error| {
-                error.as_database_error().and_then(|it| it.code()).is_some_and(|code| code == DEADLOCK)
+                error
+                    .as_database_error()
+                    .and_then(sqlx::error::DatabaseError::code)
+                    .is_some_and(|code| code == DEADLOCK)
             };
-            match locked {
-                // The fleet takes the tables in another order, and the server has chosen this session as the victim.
-                Err(error) if is_deadlock(&error) => {}
-                locked => drop(locked?),
+            // The fleet takes the tables in another order: the server may have chosen this session as the victim.
+            if let Err(error) = locked
+                && !is_deadlock(&error)
+            {
+                return Err(error.into());
             }
             session.close().await?;
         }

@@ -21,7 +21,6 @@ const CANCEL: &str =
     "select pg_cancel_backend(pid) from pg_stat_activity where datname = 'torture' and state <> 'idle'";
 const LOCK: &str =
     "begin; lock table durable.workflows, durable.executors in access exclusive mode; select pg_sleep(5); commit";
-
 /// The SQLSTATE of a deadlock.
 const DEADLOCK: &str = "40P01";
 

@@ -34,8 +34,9 @@ use crate::types::suggest::distance;
 ///
 /// # Errors
 /// There is no such workflow; no process has declared the queue, or it needs partition keys and the workflow has
-/// none; the id of the fork belongs to another workflow; a replaced result or argument does not exist, or cannot be written as JSON; no engine runs; it was called in a transaction; the database
-/// cannot be reached (in a body the workflow waits for it).
+/// none; the id of the fork belongs to another workflow; a replaced result or argument does not exist, or cannot
+/// be written as JSON; no engine runs; it was called in a transaction; the database cannot be reached (in a body
+/// the workflow waits for it).
 ///
 /// # Example
 ///

@@ -189,7 +189,7 @@ where
     pub(super) async fn ended(&self, in_body: bool) -> Option<Arc<FinishedWorkflow>> {
         let mut here = self.runtime.running.get(&self.id).or_else(|| self.run.clone());
         loop {
-            let following = self.runtime.waiters.follow();
+            let following = here.is_some().then(|| self.runtime.waiters.follow());
             if let Some(run) = here
                 && let RunProgress::Ended(ended) = run.finished().await
                 && !(in_body && ended.status == Status::Parked)

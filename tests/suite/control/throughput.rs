@@ -66,8 +66,10 @@ async fn what_waits_and_no_executor_takes_is_listed(app: TestApp) {
     handle.result().await.unwrap();
     counted_end(3).queue(&THROUGHPUT).delay(Duration::from_hours(1)).start().await.unwrap();
     assert_eq!(app.list_untaken_work().await.unwrap(), [], "it is delayed, and has an executor then");
-    // No program declares this queue.
-    counted_end(4).enqueue(&Queue::new("throughput-left")).await.unwrap();
+    app.move_to_queue(handle.id(), "throughput-left").await.unwrap_err();
+    let undeclared = Queue::new("throughput-left");
+    let waits = counted_end(4).queue(&undeclared).delay(Duration::from_hours(1)).start().await.unwrap();
+    app.set_delay(waits.id(), Duration::ZERO).await.unwrap();
     until("no executor listens to that queue", async || {
         let untaken = app.list_untaken_work().await.unwrap();
         untaken

@@ -4,7 +4,8 @@ use sqlx::Row;
 
 use super::SqlStore;
 use super::dialect::{Connection, FROM_CLOCK, HOLD, INPUT_OF_W, JOIN_INPUTS, now, number_at_start};
-use super::workflow_changes::{FoundQueue, TIME_LIMIT};
+use super::queues::FoundQueue;
+use super::workflow_changes::TIME_LIMIT;
 use crate::store::columns::{RECORD, names};
 use crate::store::failed_tail::{failed_tail, root_of};
 use crate::store::rows_by_kind::{add_saturating, error_of, output_of};

@@ -4,7 +4,8 @@ use sqlx::Row;
 
 use super::SqlStore;
 use super::dialect::{
-    AND_CLOCK, GREATEST, bind_row, bind_rows, list, now, parameters, planned_each_time, rows_parameters, rows_table,
+    AND_CLOCK, Connection, GREATEST, bind_row, bind_rows, list, now, parameters, planned_each_time, rows_parameters,
+    rows_table,
 };
 use crate::store::columns::{LIMITS, QUEUE, QueueInfoRow, limits_of, names, names_of};
 use crate::store::decode::decode;
@@ -36,6 +37,8 @@ sql_statements! {
     );
     /// Whether a workflow needs a partition key there. $1 name.
     partitioned = "select partitioned from durable.queues where name = $1";
+    /// All of them.
+    names = "select name from durable.queues order by name";
     /// $1 name; $2 paused.
     pause = "update durable.queues set paused = $2 where name = $1";
     /// $1 name; from $2 the limits; then whether they differ from those in the code.
@@ -90,6 +93,29 @@ sql_statements! {
                 exists (select 1 from durable.queues q where q.name = $1 and q.paused) as paused",
         now(3)
     );
+}
+
+/// What was found of a queue.
+pub(super) enum FoundQueue {
+    Queue {
+        /// Whether workflows on it need partition keys.
+        partitioned: bool,
+    },
+    /// There is none of this name; these are all names.
+    Unknown(Vec<String>),
+}
+
+impl SqlStore {
+    /// Looks for the queue to which an operator sends a workflow: on one that no process has declared it would wait
+    /// without an end.
+    pub(super) async fn find_queue(&self, connection: &mut Connection, name: &str) -> Result<FoundQueue, StoreError> {
+        let query = self.query(&self.sql.queues.partitioned).bind(name);
+        if let Some(row) = query.fetch_optional(&mut *connection).await? {
+            return Ok(FoundQueue::Queue { partitioned: row.try_get(0)? });
+        }
+        let rows = self.query(&self.sql.queues.names).fetch_all(connection).await?;
+        Ok(FoundQueue::Unknown(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?))
+    }
 }
 
 impl Queues for SqlStore {

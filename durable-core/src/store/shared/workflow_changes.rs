@@ -9,6 +9,7 @@ use super::dialect::{
     Connection, FROM_CLOCK, FURTHER_BELONGING, LOCK_ROWS, belongs_to, is_in, list, merged_labels, now,
     planned_each_time,
 };
+use super::queues::FoundQueue;
 use crate::store::failed_tail::{RecordEnd, failed_tail};
 use crate::store::rows_by_kind::add_saturating;
 use crate::store::sql::sql_statements;
@@ -50,8 +51,6 @@ sql_statements! {
           where {}",
         is_in("w.key", 1)
     );
-    /// The names of all queues.
-    queue_names = "select name from durable.queues order by name";
     /// $1 keys; $2 now. Where no timeout is stored, the time limit was counted from the creation: it is stored
     /// now, because a later resume cannot see it any more.
     resume = format!(
@@ -99,16 +98,6 @@ struct Locked {
     queue: Option<String>,
     keyed: bool,
     deduplication_id: Option<String>,
-}
-
-/// What was found of a queue.
-pub(super) enum FoundQueue {
-    Queue {
-        /// Whether workflows on it need partition keys.
-        partitioned: bool,
-    },
-    /// There is none of this name; these are all names.
-    Unknown(Vec<String>),
 }
 
 impl SqlStore {
@@ -196,17 +185,6 @@ impl SqlStore {
             Ok((Row::try_get(row, "id")?, locked))
         };
         query.fetch_all(connection).await?.iter().map(locked).collect()
-    }
-
-    /// Looks for the queue to which an operator sends a workflow: on one that no process has declared it would wait
-    /// without an end.
-    pub(super) async fn find_queue(&self, connection: &mut Connection, name: &str) -> Result<FoundQueue, StoreError> {
-        let query = self.query(&self.sql.queues.partitioned).bind(name);
-        if let Some(row) = query.fetch_optional(&mut *connection).await? {
-            return Ok(FoundQueue::Queue { partitioned: row.try_get(0)? });
-        }
-        let rows = self.query(&self.sql.workflow_changes.queue_names).fetch_all(connection).await?;
-        Ok(FoundQueue::Unknown(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?))
     }
 
     /// Refuses changes that the rules of queues forbid.

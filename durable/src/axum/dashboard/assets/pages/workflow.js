@@ -52,7 +52,7 @@ export function open({ path, query, signal, redraw, reload }) {
 			if (state.children.has(child)) state.children.set(child, { workflow, steps: steps.items }); // it may be folded meanwhile
 		} catch (error) {
 			if (!(error instanceof ApiError)) throw error;
-			state.children.delete(child); // it was deleted
+			state.children.delete(child); // such as a deleted one
 		}
 	};
 	const unfold = async child => {

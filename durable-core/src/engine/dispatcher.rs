@@ -7,7 +7,7 @@ use crate::engine::run_claimed::{self, StillRunning};
 use crate::queue_state::NextClaim;
 use crate::runtime::Runtime;
 use crate::store::{ClaimRequest, Fence, StoreError, StoreErrorKind};
-use crate::types::backoff::Backoff;
+use crate::types::backoff::{Backoff, WHILE_DATABASE_IS_AWAY};
 use crate::types::keys::WorkflowKey;
 use crate::types::metrics;
 use crate::types::time::Timestamp;
@@ -17,7 +17,7 @@ use crate::wait::shutdown_phase::EnginePhase;
 const SAFETY_POLL: Duration = Duration::from_secs(10);
 /// How often without notifications.
 const POLL_WITHOUT_LISTEN: Duration = Duration::from_secs(1);
-/// The delays after failures in a row: of a round, or of the claims from one queue.
+/// The delays after failures in a row of the claims from one queue.
 const DELAYS: Backoff = Backoff::doubling(Duration::from_millis(100), Duration::from_secs(5));
 
 /// The temporary failure in a row that is logged at WARN: one or two lost races are normal.
@@ -59,7 +59,7 @@ pub(super) async fn run(runtime: Arc<Runtime>) {
                 } else {
                     tracing::debug!(target: "durable", attempts = failed, %error, "looking for queued workflows failed");
                 }
-                DELAYS.delay(failed)
+                WHILE_DATABASE_IS_AWAY.delay(failed)
             }
         };
         let wait = async {

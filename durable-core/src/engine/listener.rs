@@ -3,10 +3,10 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::engine::poller::DELAYS;
 use crate::runtime::Runtime;
 use crate::runtime::pending_notifications::{RELEASED, SCHEDULES};
 use crate::store::{Hint, Notification, StoreErrorKind};
+use crate::types::backoff::WHILE_DATABASE_IS_AWAY;
 use crate::wait::shutdown_phase::EnginePhase;
 
 /// The pause after the database has refused to listen at all.
@@ -33,7 +33,7 @@ pub(super) async fn run(runtime: &Runtime) {
                 error.kind == StoreErrorKind::Refused
             }
         };
-        let delay = if refused { REFUSED_PAUSE } else { DELAYS.delay(failed) };
+        let delay = if refused { REFUSED_PAUSE } else { WHILE_DATABASE_IS_AWAY.delay(failed) };
         tokio::select! {
             () = tokio::time::sleep(delay) => {}
             () = runtime.shutdown.wait_for(EnginePhase::Stopping) => return,

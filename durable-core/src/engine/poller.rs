@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::runtime::Runtime;
 use crate::runtime::stop_reason::StopReason;
 use crate::store::StoreError;
-use crate::types::backoff::Backoff;
+use crate::types::backoff::WHILE_DATABASE_IS_AWAY;
 use crate::types::keys::WorkflowKey;
 use crate::types::time::Timestamp;
 use crate::wait::shutdown_phase::EnginePhase;
@@ -15,8 +15,6 @@ use crate::wait::shutdown_phase::EnginePhase;
 const SAFETY_POLL: Duration = Duration::from_secs(10);
 /// How often it polls without notifications, from the first poll of a new wait to the longest interval.
 const POLL_WITHOUT_LISTEN: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(800)];
-/// The delays after failures in a row, of a poll or of the listener.
-pub(super) const DELAYS: Backoff = Backoff::doubling(Duration::from_millis(100), Duration::from_secs(6));
 /// Polling takes at most 1 / `MAX_SHARE` of the time, however many waits there are.
 const MAX_SHARE: u32 = 20;
 /// How far each search for cancelled workflows reaches back behind the one before: a cancellation has the
@@ -36,7 +34,7 @@ pub(super) async fn run(runtime: &Runtime) {
     loop {
         let timeout = match failed {
             0 => if runtime.waiters.is_listening() { SAFETY_POLL } else { interval }.max(min_interval),
-            _ => DELAYS.delay(failed),
+            _ => WHILE_DATABASE_IS_AWAY.delay(failed),
         };
         let woken = tokio::select! {
             woken = runtime.waiters.wakeup.wait_timeout(timeout) => woken,

@@ -22,7 +22,7 @@ use crate::operations::workflow_call::{WorkflowCall, call};
 use crate::registry::{Arguments, Registered, Taken, Workflow, WorkflowOptions};
 use crate::runtime::Runtime;
 use crate::store::{BoxFuture, ForkRequest, StoreError, WorkflowChange};
-use crate::types::backoff::Backoff;
+use crate::types::backoff::CALLS_WHILE_DATABASE_IS_AWAY;
 use crate::types::error::{ErrorKind, Result};
 use crate::types::keys::Fingerprint;
 use crate::types::page::Cursor;
@@ -31,8 +31,6 @@ use crate::types::time::Timestamp;
 
 /// How many workflows one batch changes.
 const BATCH: u32 = 200;
-/// The delays between attempts while the database cannot be reached.
-const DELAYS: Backoff = Backoff::doubling(Duration::from_millis(50), Duration::from_secs(5)).with_jitter(0.5);
 
 const CODEC: Codec<Result<BulkReport>> = Codec::<Result<BulkReport>>::TYPED_FROM_ENGINE;
 
@@ -202,7 +200,7 @@ where
             Err(error) if error.is_temporary() => {
                 failed += 1;
                 tracing::debug!(target: "durable", attempts = failed, %error, "a bulk change waits for the database");
-                tokio::time::sleep(DELAYS.delay(failed)).await;
+                tokio::time::sleep(CALLS_WHILE_DATABASE_IS_AWAY.random_delay(failed)).await;
             }
             Err(error) => return Err(crate::operations::caller_errors::failed_to(runtime, "change workflows", &error)),
         }

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::slice;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::journal::checkpoint::{Operation, OperationResult};
 use crate::journal::context::CallSite;
@@ -15,7 +14,7 @@ use crate::operations::call::{Call, CallOptions, delegate_to_call};
 use crate::runtime::Runtime;
 use crate::runtime::stop_reason::StopReason;
 use crate::store::{CancelledRun, CancelledWorkflows, Hint, StoreError, StoreErrorKind};
-use crate::types::backoff::Backoff;
+use crate::types::backoff::CALLS_WHILE_DATABASE_IS_AWAY;
 use crate::types::error::Result;
 use crate::types::metrics;
 use crate::types::payload::{Outcome, RecordedError};
@@ -24,8 +23,6 @@ use crate::wait::shutdown_phase::EnginePhase;
 
 /// The reason that is stored with a workflow that was cancelled by a call.
 pub(super) const BY_REQUEST: &str = "cancelled by request";
-/// The delays between attempts of a workflow to cancel another one.
-const DELAYS: Backoff = Backoff::doubling(Duration::from_millis(50), Duration::from_secs(5));
 
 /// Cancels a workflow. When this returns it is `CANCELLED`, unless it had ended before. Its body is
 /// dropped at its next await point, within a second in whichever process it runs, and its steps see
@@ -169,7 +166,7 @@ async fn cancel_persistently(
             Err(error) => return Some(Err(failed_to(runtime, "cancel a workflow", &error))),
         }
         tokio::select! {
-            () = tokio::time::sleep(DELAYS.delay(failed)) => {}
+            () = tokio::time::sleep(CALLS_WHILE_DATABASE_IS_AWAY.random_delay(failed)) => {}
             () = execution.runtime.shutdown.wait_for(EnginePhase::Aborting) => return None,
         }
     }

@@ -14,13 +14,10 @@ use crate::runtime::Runtime;
 use crate::runtime::activity::Activity;
 use crate::runtime::stop_reason::StopReason;
 use crate::store::{StoreError, StoreErrorKind};
-use crate::types::backoff::Backoff;
+use crate::types::backoff::CALLS_WHILE_DATABASE_IS_AWAY;
 use crate::types::error::Result;
 use crate::types::payload::{Codec, Payload};
 use crate::wait::timers::TimerOutcome;
-
-/// The delays between attempts while the database cannot be reached.
-const DELAYS: Backoff = Backoff::doubling(Duration::from_millis(50), Duration::from_secs(5)).with_jitter(0.5);
 
 /// Within what time it shows that a connection was ended by the server. An outage takes longer, or lasts.
 const ENDED_WITHIN: Duration = Duration::from_secs(1);
@@ -130,7 +127,9 @@ where
         }
         failures += 1;
         let timers = &execution.runtime.timers;
-        if timers.at(timers.clock.after(DELAYS.delay(failures))).await == TimerOutcome::Released {
+        if timers.at(timers.clock.after(CALLS_WHILE_DATABASE_IS_AWAY.random_delay(failures))).await
+            == TimerOutcome::Released
+        {
             return execution.stop_here(StopReason::Suspend).await;
         }
     }

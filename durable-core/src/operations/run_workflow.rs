@@ -5,7 +5,6 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::Span;
@@ -23,7 +22,7 @@ use crate::runtime::running_workflows::RunningWorkflow;
 use crate::runtime::spawned_tasks::{BodyTask, outside_calls};
 use crate::runtime::stop_reason::StopReason;
 use crate::store::{Entry, Fence, Finish, FinishedWorkflow, PollRequest, Record, RunRow, StoreError};
-use crate::types::backoff::Backoff;
+use crate::types::backoff::CALLS_WHILE_DATABASE_IS_AWAY;
 use crate::types::error::Error;
 use crate::types::metrics;
 use crate::types::payload::{Outcome, RecordedError};
@@ -164,7 +163,7 @@ impl RunTask {
                 }
             }
             tokio::select! {
-                () = tokio::time::sleep(RELOAD_DELAYS.delay(failed)) => {}
+                () = tokio::time::sleep(CALLS_WHILE_DATABASE_IS_AWAY.random_delay(failed)) => {}
                 () = self.runtime.shutdown.wait_for(EnginePhase::Aborting) => return None,
             }
         }
@@ -189,8 +188,6 @@ impl RunTask {
 
 /// How often a run begins again from the journal before it leaves, so that the workflow is released.
 const MAX_REPLAYS: u32 = 8;
-/// The delays between attempts to read the journal again.
-const RELOAD_DELAYS: Backoff = Backoff::doubling(Duration::from_millis(50), Duration::from_secs(5));
 
 /// Keeps a run in the list of running workflows, and its slot of the queue, until it is dropped, however
 /// the task ends.

@@ -404,8 +404,7 @@ impl<R: Send> StepRun<'_, '_, R> {
 
     /// The delay before a retry. If the drain ends first, the workflow is suspended, and the attempts so far are not counted.
     async fn pause(&self, failed: u32, most: u32, error: String) {
-        let random = uuid::Uuid::new_v4().as_fields().0;
-        let pause = self.options.delays().jittered_delay(failed, f64::from(random) / f64::from(u32::MAX));
+        let pause = self.options.delays().random_delay(failed);
         let execution = &self.reserved.execution;
         let timers = &execution.runtime.timers;
         let until = timers.clock.after(pause);

@@ -5,12 +5,10 @@ use std::time::{Duration, Instant};
 use crate::operations::caller_errors::refused;
 use crate::runtime::Runtime;
 use crate::store::{StoreError, StoreErrorKind, StoreFuture};
-use crate::types::backoff::Backoff;
+use crate::types::backoff::CALLS_WHILE_DATABASE_IS_AWAY;
 use crate::types::error::{Error, ErrorKind};
 use crate::wait::shutdown_phase::EnginePhase;
 
-/// The delays between attempts.
-const DELAYS: Backoff = Backoff::doubling(Duration::from_millis(50), Duration::from_secs(2)).with_jitter(0.5);
 /// After how long a write is given up.
 const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -32,7 +30,7 @@ pub(super) async fn write_persistently<'a, T>(
         };
         unconfirmed |= error.kind == StoreErrorKind::Unreachable;
         failed += 1;
-        let delay = DELAYS.delay(failed);
+        let delay = CALLS_WHILE_DATABASE_IS_AWAY.random_delay(failed);
         let closed = runtime.shutdown.phase() >= EnginePhase::Closing;
         if closed || !error.is_temporary() || started.elapsed() + delay > PATIENCE {
             return Err(given_up(runtime, what, if_unconfirmed, unconfirmed, &error));

@@ -19,7 +19,7 @@ pub struct Schedule {
     pub cron: &'static str,
     /// The zone in which it is read, by its name in the IANA database.
     pub tz: &'static str,
-    /// What to do about ticks at which no process was running.
+    /// What to do about ticks that were missed.
     pub misfire: Misfire,
     /// What to do about a tick while the workflow of an earlier one still runs.
     pub overlap: Overlap,
@@ -27,8 +27,9 @@ pub struct Schedule {
     pub arguments: fn(&DateTime<Utc>, &DateTime<Utc>) -> Arguments,
 }
 
-/// What to do about the ticks of a schedule at which no process was running, or the machine was asleep.
-/// A tick that is at most ten seconds late is not missed.
+/// What to do about the ticks of a schedule that were missed: no process was running, the machine was asleep, or the
+/// database was away. A tick that is at most ten seconds late is not missed, nor is the first one of an outage, which a
+/// process has tried in time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]

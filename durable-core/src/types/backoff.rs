@@ -3,6 +3,13 @@
 
 use std::time::Duration;
 
+/// The delays of a task of the engine while the database does not answer. The longest is short: when an outage ends,
+/// work goes on at most so much later. A process makes a handful of attempts a second with it.
+pub(crate) const WHILE_DATABASE_IS_AWAY: Backoff = Backoff::doubling(Duration::from_millis(50), Duration::from_secs(1));
+/// The same for a call of a workflow or of the program, of which there may be thousands: they come back spread out.
+pub(crate) const CALLS_WHILE_DATABASE_IS_AWAY: Backoff =
+    Backoff::doubling(Duration::from_millis(50), Duration::from_secs(2)).with_jitter(0.5);
+
 /// Delays that grow from one failure to the next.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Backoff {
@@ -33,9 +40,15 @@ impl Backoff {
         self.jittered_delay(failures, 0.5)
     }
 
+    /// The delay after `failures` failures in a row, with random jitter; none after no failure.
+    pub(crate) fn random_delay(&self, failures: u32) -> Duration {
+        let random = uuid::Uuid::new_v4().as_fields().0;
+        self.jittered_delay(failures, f64::from(random) / f64::from(u32::MAX))
+    }
+
     /// The delay after `failures` failures in a row, none after no failure. `sample` is a random
     /// number from 0.0 to 1.0, where 0.5 stands for no jitter.
-    pub(crate) fn jittered_delay(&self, failures: u32, sample: f64) -> Duration {
+    fn jittered_delay(&self, failures: u32, sample: f64) -> Duration {
         let Some(exponent) = failures.checked_sub(1) else { return Duration::ZERO };
         let exponent = i32::try_from(exponent).unwrap_or(i32::MAX);
         let base = self.first.as_secs_f64() * self.rate.powi(exponent);

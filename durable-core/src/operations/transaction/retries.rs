@@ -7,13 +7,13 @@ use tracing::field::{DisplayValue, display};
 use crate::journal::reserved_position::ReservedPosition;
 use crate::runtime::Runtime;
 use crate::store::TransactionStart;
-use crate::types::backoff::Backoff;
+use crate::types::backoff::{Backoff, CALLS_WHILE_DATABASE_IS_AWAY};
 use crate::types::position::Position;
 use crate::wait::shutdown_phase::EnginePhase;
 
 /// The delays after lost races.
 const RACE_DELAYS: Backoff = Backoff::doubling(Duration::from_millis(10), Duration::from_millis(500)).with_jitter(0.5);
-/// The delays after any other failure.
+/// The delays after interruptions.
 const DELAYS: Backoff = Backoff::doubling(Duration::from_millis(50), Duration::from_secs(5)).with_jitter(0.2);
 /// A transaction is not given up before so many of its attempts were interrupted, however long they take.
 const MIN_INTERRUPTIONS: u32 = 5;
@@ -76,7 +76,7 @@ impl<'r> Retries<'r> {
         if self.outages == 1 || self.outages.is_multiple_of(LOG_EVERY) {
             tracing::warn!(target: "durable", transaction = self.transaction, id = self.workflow, position = self.position, attempts = self.outages, %error, "a transaction cannot begin; trying again until the database lets it");
         }
-        self.pause(DELAYS, self.outages).await
+        self.pause(CALLS_WHILE_DATABASE_IS_AWAY, self.outages).await
     }
 
     /// The connection was lost or a statement was cancelled after the function was called. Returns whether
@@ -104,9 +104,8 @@ impl<'r> Retries<'r> {
     }
 
     async fn pause(&self, delays: Backoff, failed: u32) -> Result<(), NoMoreAttempts> {
-        let random = f64::from(uuid::Uuid::new_v4().as_fields().0) / f64::from(u32::MAX);
         tokio::select! {
-            () = self.runtime.timers.elapsed(delays.jittered_delay(failed, random)) => Ok(()),
+            () = self.runtime.timers.elapsed(delays.random_delay(failed)) => Ok(()),
             () = self.runtime.shutdown.wait_for(EnginePhase::Aborting) => Err(NoMoreAttempts),
         }
     }

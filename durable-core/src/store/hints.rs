@@ -25,13 +25,23 @@ pub(super) fn text(sender: &str, hints: &[Hint]) -> String {
             Hint::Queue(hash) => write!(text, " q{hash:x}"),
         };
         if text.len() > MAX_LENGTH {
-            return format!("{sender}{SOMETHING}");
+            return something(sender);
         }
     }
     text
 }
 
-/// The text that a listener sends itself as a test.
+/// The text of a notification that anything may have changed.
+pub(super) fn something(sender: &str) -> String {
+    format!("{sender}{SOMETHING}")
+}
+
+/// Whether this is the token of another process: it begins to listen.
+pub(super) fn is_arrival(me: &str, text: &str) -> bool {
+    text.split_once(' ').is_some_and(|(sender, words)| sender != me && words.starts_with('t'))
+}
+
+/// The text that a listener sends itself as a test, and announces itself with.
 pub(super) fn token(sender: &str, number: u64) -> String {
     format!("{sender} t{number}")
 }

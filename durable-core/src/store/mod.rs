@@ -186,6 +186,11 @@ pub trait Commit: Send + Sync + Debug {
     /// Nothing was stored, except after [`StoreErrorKind::Unreachable`], where it is unknown: call again with
     /// `again`. An error of one entry fails the whole call; the caller finds that entry by bisection.
     fn commit<'a>(&'a self, fence: Fence, entries: &'a [Entry], again: bool) -> StoreFuture<'a, Vec<Verdict>>;
+
+    /// How many calls of [`commit`](Self::commit) are worth making at the same time.
+    fn commits_at_once(&self) -> usize {
+        1
+    }
 }
 
 /// Executors: their leases, and takeovers of the workflows of dead ones.

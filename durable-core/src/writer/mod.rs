@@ -12,11 +12,12 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::store::{Commit, Entry, Fence, StoreError, StoreErrorKind, Verdict};
-use crate::types::backoff::Backoff;
+use crate::types::backoff::WHILE_DATABASE_IS_AWAY;
 use crate::types::metrics::{self, Stopwatch};
 use crate::types::sync::atomic::{AtomicBool, Ordering};
 use crate::wait::shutdown_phase::{EnginePhase, ShutdownSignal};
@@ -28,8 +29,6 @@ use crate::writer::write_batch::{MAX_ROWS, WriteBatch, WriteRequest, next_batch}
 /// their next record. Measured to double the throughput at 16 callers. It stops when all of them are back, so a lone
 /// caller is not yielded for; a timer would add to its latency.
 const YIELDS_BEFORE_COMMIT: usize = 8;
-/// The delays between attempts while the database cannot be reached.
-const DELAYS: Backoff = Backoff::doubling(Duration::from_millis(50), Duration::from_secs(5));
 /// The delay between attempts after any other temporary error.
 const RETRY_DELAY: Duration = Duration::from_millis(50);
 /// How long an unreachable database has for the last attempt, once the abort has begun: enough to
@@ -151,7 +150,7 @@ impl Writer {
 pub(crate) async fn run(mut inbox: WriterInbox, store: &dyn Commit, shutdown: &ShutdownSignal) {
     let mut waiting: Vec<WriteRequest> = Vec::new();
     let mut set_aside = SetAside::default();
-    let mut unreachable = false;
+    let unreachable = AtomicBool::new(false);
     let mut expected = 0; // how many wait once all callers that were just completed are back
     loop {
         if waiting.is_empty() {
@@ -180,11 +179,17 @@ pub(crate) async fn run(mut inbox: WriterInbox, store: &dyn Commit, shutdown: &S
         set_aside.put_back_if_due(&mut waiting, shutdown);
         if let Some(batch) = next_batch(&mut waiting) {
             let (others, many) = (waiting.len(), batch.completions.len());
-            let flushed = flush(batch, store, shutdown, &mut unreachable, || inbox.requests.len()).await;
-            expected = others + many + flushed.came_meanwhile;
-            match flushed.failed {
-                None => set_aside.succeeded(),
-                Some((requests, error)) => set_aside.add(requests, &error),
+            let waiting_now = || inbox.requests.len();
+            let parts = batch.divide(store.commits_at_once());
+            let parts = parts.into_iter().map(|part| flush(part, store, shutdown, &unreachable, &waiting_now));
+            let flushed = join_all(parts).await;
+            // When the first part was completed: later, its callers are among those that wait.
+            expected = others + many + flushed.iter().map(|it| it.came_meanwhile).min().unwrap_or_default();
+            if flushed.iter().all(|it| it.failed.is_none()) {
+                set_aside.succeeded();
+            }
+            for (requests, error) in flushed.into_iter().filter_map(|it| it.failed) {
+                set_aside.add(requests, &error);
             }
         } else if !waiting.is_empty() {
             inbox.activity.set_idle();
@@ -224,8 +229,8 @@ async fn flush(
     batch: WriteBatch,
     store: &dyn Commit,
     shutdown: &ShutdownSignal,
-    unreachable: &mut bool,
-    waiting: impl Fn() -> usize,
+    unreachable: &AtomicBool,
+    waiting: &(impl Fn() -> usize + Sync),
 ) -> Flushed {
     let WriteBatch { fence, entries, mut completions, mut uncertain } = batch;
     completions.iter_mut().for_each(Completion::mark_sent);
@@ -317,7 +322,7 @@ async fn commit(
     uncertain: bool,
     store: &dyn Commit,
     shutdown: &ShutdownSignal,
-    unreachable: &mut bool,
+    unreachable: &AtomicBool,
 ) -> Result<CommitOutcome, CommitFailure> {
     let (mut failed, mut uncertain) = (0_u32, uncertain);
     let fail = |error, uncertain| Err(CommitFailure { error, uncertain });
@@ -328,12 +333,13 @@ async fn commit(
         let committed = tokio::select! {
             biased;
             committed = store.commit(fence, entries, uncertain || failed > 0) => committed,
-            () = last_attempt_deadline(shutdown), if *unreachable => return fail(unconfirmed(), true),
+            () = last_attempt_deadline(shutdown), if unreachable.load(Ordering::Relaxed) => return fail(unconfirmed(), true),
         };
         if committed.is_err() {
             metrics::commit_failed();
         }
-        *unreachable = matches!(&committed, Err(error) if error.kind == StoreErrorKind::Unreachable);
+        let is_unreachable = matches!(&committed, Err(error) if error.kind == StoreErrorKind::Unreachable);
+        let unreachable_before = unreachable.swap(is_unreachable, Ordering::Relaxed);
         match committed {
             Ok(verdicts) => {
                 let fenced = || verdicts.iter().filter(|it| **it == Verdict::Fenced).count();
@@ -343,17 +349,18 @@ async fn commit(
                 }
                 return Ok(CommitOutcome { verdicts, uncertain });
             }
-            Err(error) if *unreachable && is_last => return fail(error, uncertain),
+            Err(error) if is_unreachable && is_last => return fail(error, uncertain),
             Err(error) if failed < most_retries(error.kind) => {
-                if failed == 0 {
+                // An outage that lasts is logged where the writes are set aside.
+                if failed == 0 && !unreachable_before {
                     tracing::warn!(target: "durable", %error, "a write failed and is tried again until it succeeds");
                 }
-                uncertain |= *unreachable;
+                uncertain |= is_unreachable;
                 failed += 1;
-                let delay = if *unreachable { DELAYS.delay(failed) } else { RETRY_DELAY };
+                let delay = if is_unreachable { WHILE_DATABASE_IS_AWAY.delay(failed) } else { RETRY_DELAY };
                 tokio::select! {
                     () = tokio::time::sleep(delay) => {}
-                    () = shutdown.wait_for(EnginePhase::Aborting), if *unreachable => {}
+                    () = shutdown.wait_for(EnginePhase::Aborting), if is_unreachable => {}
                     () = shutdown.wait_for(EnginePhase::Stopping) => return fail(if uncertain { unconfirmed() } else { engine_closed() }, uncertain),
                 }
             }
@@ -379,7 +386,7 @@ mod tests {
     use tokio::task::{JoinSet, yield_now};
 
     use super::*;
-    use crate::store::StoreFuture;
+    use crate::store::{Finish, StoreFuture};
     use crate::types::keys::MessageKey;
 
     /// Counts commits, which take a moment.
@@ -440,6 +447,54 @@ mod tests {
     async fn callers_that_were_just_completed_share_the_next_commit() {
         let (commits, _) = commits_of(16, 50).await;
         assert!(commits <= 60, "16 callers with 50 writes each made {commits} commits");
+    }
+
+    /// Answers only when two commits are there at once.
+    #[derive(Debug)]
+    struct PairedStore(tokio::sync::Barrier);
+
+    impl Commit for PairedStore {
+        fn commit<'a>(&'a self, _: Fence, entries: &'a [Entry], _: bool) -> StoreFuture<'a, Vec<Verdict>> {
+            Box::pin(async move {
+                self.0.wait().await;
+                Ok(vec![Verdict::Stored; entries.len()])
+            })
+        }
+
+        fn commits_at_once(&self) -> usize {
+            2
+        }
+    }
+
+    #[tokio::test]
+    async fn parts_of_a_large_batch_are_committed_at_the_same_time() {
+        let (writer, inbox) = Writer::new();
+        let (sender, mut completed) = unbounded_channel();
+        for run in 0..500 {
+            let finish = Finish {
+                workflow: run.into(),
+                attempt: 1,
+                status: crate::types::status::Status::Success,
+                outcome: None,
+                reason: None,
+            };
+            let entry = Entry { finish: Some(finish), ..Entry::default() };
+            let sender = sender.clone();
+            let fence = Fence { executor: 1.into(), epoch: 1.into() };
+            writer.submit(fence, Box::new(entry), move |verdict| {
+                let _ = sender.send(verdict.expect("the store takes everything"));
+            });
+        }
+        writer.stop();
+        drop(sender);
+        let (store, shutdown) = (PairedStore(tokio::sync::Barrier::new(2)), ShutdownSignal::new());
+        let ended = tokio::time::timeout(Duration::from_secs(10), run(inbox, &store, &shutdown)).await;
+        ended.expect("a commit waits for another one that does not come");
+        let mut many = 0;
+        while completed.recv().await.is_some() {
+            many += 1;
+        }
+        assert_eq!(many, 500);
     }
 
     #[tokio::test]

@@ -7,13 +7,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::store::{StoreError, StoreErrorKind};
-use crate::types::backoff::Backoff;
+use crate::types::backoff::WHILE_DATABASE_IS_AWAY;
 use crate::types::keys::WorkflowKey;
 use crate::wait::shutdown_phase::{EnginePhase, ShutdownSignal};
 use crate::writer::write_batch::WriteRequest;
 
-/// The delays between the attempts.
-const DELAYS: Backoff = Backoff::doubling(Duration::from_millis(50), Duration::from_secs(5));
 /// How often a condition that lasts is logged.
 const LOG_INTERVAL: Duration = Duration::from_mins(1);
 
@@ -39,7 +37,7 @@ impl SetAside {
     pub(super) fn add(&mut self, requests: Vec<WriteRequest>, error: &StoreError) {
         self.failed += 1;
         let now = Instant::now();
-        self.due = Some(now + DELAYS.delay(self.failed));
+        self.due = Some(now + WHILE_DATABASE_IS_AWAY.delay(self.failed));
         self.push(requests);
         if self.logged.is_none_or(|at| at.elapsed() >= LOG_INTERVAL) {
             self.logged = Some(now);

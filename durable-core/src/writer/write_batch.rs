@@ -12,6 +12,8 @@ pub(super) const MAX_ROWS: usize = 1024;
 const MAX_BYTES: usize = 1 << 20;
 /// An entry above this size is committed alone.
 const MAX_SHARED_BYTES: usize = 64 << 10;
+/// How many entries a part of a batch has at least: a commit costs as much as some entries.
+const MIN_PART: usize = 64;
 
 /// What the writer's task receives.
 pub(super) enum WriteRequest {
@@ -34,8 +36,7 @@ impl WriteRequest {
     /// The run whose writes become durable in the order in which they are submitted.
     pub(super) fn run(&self) -> Option<WorkflowKey> {
         let Self::Write { entry, .. } = self else { return None };
-        let record = entry.records.first().map(|it| it.workflow);
-        record.or_else(|| entry.finish.as_ref().map(|it| it.workflow))
+        run_of(entry)
     }
 }
 
@@ -46,6 +47,40 @@ pub(super) struct WriteBatch {
     pub(super) completions: Vec<Completion>,
     /// Whether one of them may be stored already.
     pub(super) uncertain: bool,
+}
+
+impl WriteBatch {
+    /// Divides a large batch into parts that may be committed at the same time, at most so many. Entries of one run stay
+    /// in one part, in their order; so do those of no run, because calls of one caller have an order, too.
+    pub(super) fn divide(self, most: usize) -> Vec<Self> {
+        let parts = most.min(self.entries.len() / MIN_PART);
+        // One that may be stored already locks the executor's row: another one would wait for it.
+        if parts < 2 || self.uncertain {
+            return vec![self];
+        }
+        let part = || (Vec::with_capacity(self.entries.len()), Vec::with_capacity(self.completions.len()));
+        let mut divided: Vec<_> = std::iter::repeat_with(part).take(parts).collect();
+        for (entry, completion) in self.entries.into_iter().zip(self.completions) {
+            let part = run_of(&entry).map_or(0, |run| spread(run, parts));
+            divided[part].0.push(entry);
+            divided[part].1.push(completion);
+        }
+        divided.retain(|(entries, _)| !entries.is_empty());
+        let whole = |(entries, completions)| Self { fence: self.fence, entries, completions, uncertain: false };
+        divided.into_iter().map(whole).collect()
+    }
+}
+
+/// A number below `parts` for each run, about equally often. Keys of runs are not random.
+fn spread(run: WorkflowKey, parts: usize) -> usize {
+    let mixed = run.get().unsigned_abs().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32; // Fibonacci hashing
+    usize::try_from(mixed).unwrap_or_default() % parts
+}
+
+/// The run that an entry is of.
+fn run_of(entry: &Entry) -> Option<WorkflowKey> {
+    let record = entry.records.first().map(|it| it.workflow);
+    record.or_else(|| entry.finish.as_ref().map(|it| it.workflow))
 }
 
 /// Takes a batch from the front of the queue; `None` if a stop is at the front.
@@ -91,7 +126,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::store::NewWorkflow;
+    use crate::store::{Finish, NewWorkflow};
 
     fn request(key: usize, bytes: usize, epoch: i64) -> WriteRequest {
         let start = NewWorkflow {
@@ -136,7 +171,47 @@ mod tests {
         assert_eq!(sizes(requests([60 << 10; 40])), [17, 17, 6]);
     }
 
+    /// An entry of a run, with a number; of no run if there is none.
+    fn numbered(run: Option<i64>, number: i64) -> Entry {
+        let finish = run.map(|run| Finish {
+            workflow: run.into(),
+            attempt: 1,
+            status: crate::types::status::Status::Success,
+            outcome: None,
+            reason: None,
+        });
+        Entry { finish, received: vec![number.into()], ..Entry::default() }
+    }
+
     proptest! {
+        #[test]
+        fn parts_of_a_batch_keep_the_order_of_each_run_and_of_calls(
+            runs in prop::collection::vec(prop::option::of(-40..40_i64), 0..400),
+            most in 1..4_usize,
+            uncertain in prop::bool::weighted(0.1),
+        ) {
+            let entries: Vec<Entry> = (0..).zip(&runs).map(|(number, run)| numbered(*run, number)).collect();
+            let completions = entries.iter().map(|_| Completion::new(drop)).collect();
+            let fence = Fence { executor: 1.into(), epoch: 1.into() };
+            let parts = WriteBatch { fence, entries, completions, uncertain }.divide(most);
+            prop_assert!(parts.len() <= most);
+            prop_assert!(parts.len() == 1 || !uncertain && runs.len() >= 2 * MIN_PART);
+            let mut found = Vec::new();
+            let mut part_of: std::collections::HashMap<Option<WorkflowKey>, usize> = std::collections::HashMap::new();
+            for (index, part) in parts.iter().enumerate() {
+                prop_assert_eq!(part.entries.len(), part.completions.len());
+                prop_assert!(parts.len() == 1 || !part.entries.is_empty());
+                let numbers: Vec<i64> = part.entries.iter().map(|it| it.received[0].get()).collect();
+                prop_assert!(numbers.is_sorted());
+                for entry in &part.entries {
+                    prop_assert_eq!(*part_of.entry(run_of(entry)).or_insert(index), index, "in one part");
+                }
+                found.extend(numbers);
+            }
+            found.sort_unstable();
+            prop_assert_eq!(found, (0..i64::try_from(runs.len()).expect("few")).collect::<Vec<_>>());
+        }
+
         #[test]
         fn batches_keep_the_order_the_bounds_and_one_fence_and_end_at_a_stop(
             script in prop::collection::vec((prop_oneof![8 => 0..200_usize, 2 => 30_000..70_000_usize, 1 => 200_000..2_000_000_usize], 0..3_i64), 0..120),

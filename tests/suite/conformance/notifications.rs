@@ -40,6 +40,11 @@ impl Listener {
         timeout(SOON, self.received.recv()).await.expect("it comes soon").expect("the listener runs")
     }
 
+    /// Receives the answer of one that was alone.
+    async fn greeted(&mut self) {
+        assert_eq!(self.next().await, Notification::Something);
+    }
+
     async fn receives_nothing(&mut self) {
         let received = timeout(QUIET, self.received.recv()).await;
         assert!(received.is_err(), "{received:?}");
@@ -130,6 +135,7 @@ a_listener_does_not_delay_closing_the_store,
 a_dropped_listener_leaves_no_connection,
 a_proxy_that_drops_notifications_is_detected,
 a_notification_is_one_statement_and_no_commit,
+a_listener_that_is_alone_sends_nothing_until_another_one_comes,
 }
 
 async fn a_listener_hears_other_stores_and_not_its_own(database: StoreDatabase) {
@@ -255,6 +261,30 @@ async fn a_notification_is_one_statement_and_no_commit(database: StoreDatabase) 
         database.store.statement_counts() - before,
         StatementCounts { notifications: 1, ..StatementCounts::default() }
     );
+}
+
+async fn a_listener_that_is_alone_sends_nothing_until_another_one_comes(database: StoreDatabase) {
+    let hints = [Hint::for_workflow("w")];
+    let sent = || database.store.statement_counts().notifications;
+    let mut listener = Listener::new(&database.store).await;
+    let before = sent();
+    for _ in 0..3 {
+        database.store.notify(&hints).await.unwrap();
+    }
+    assert_eq!(sent(), before, "nobody else is there");
+    let other = database.second().await;
+    let mut others = Listener::new(&other).await;
+    // What was written while the first one was alone was announced to nobody.
+    others.greeted().await;
+    database.store.notify(&hints).await.unwrap();
+    assert_eq!(others.next().await, Notification::Hints(hints.to_vec()));
+    other.notify(&hints).await.unwrap();
+    assert_eq!(listener.next().await, Notification::Hints(hints.to_vec()));
+    drop(listener);
+    let before = sent();
+    database.store.notify(&hints).await.unwrap();
+    assert_eq!(sent(), before + 1, "without a listener it does not hear who comes");
+    other.close().await;
 }
 
 /// A proxy between a client and the server that drops notifications, as one does that gives

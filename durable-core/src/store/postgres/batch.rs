@@ -9,7 +9,7 @@ use crate::store::decode;
 use crate::store::enqueue_rows::{QueuedRow, effective_record, start_record};
 use crate::store::postgres::PostgresStore;
 use crate::store::postgres::commit::JudgedEntry;
-use crate::store::postgres::dialect::{Query, bind_rows};
+use crate::store::postgres::dialect::{Query, bind_rows, column};
 use crate::store::rows_by_kind::{BatchRows, WithEnd};
 use crate::store::store_error::is_clash;
 use crate::store::{Entry, ExistingWorkflow, Fence, StoreError, Verdict};
@@ -135,7 +135,7 @@ fn bind(mut query: Query, rows: &BatchRows<'_>) -> Query {
         let rows = queued.iter().map(|it| it.row);
         query = bind_rows(bind_rows(query, START, rows.clone()), PARENT_RUN, rows.clone());
         query = bind_rows(query, PLACEMENT, rows);
-        query = query.bind(queued.iter().map(QueuedRow::delay).collect::<Vec<_>>());
+        query = query.bind(column(queued.iter().map(QueuedRow::delay)));
     }
     if !finishes.is_empty() {
         let rows = finishes.iter().copied();
@@ -146,7 +146,7 @@ fn bind(mut query: Query, rows: &BatchRows<'_>) -> Query {
         query = query
             .bind(records.iter().map(|it| micros(it.record.ran_for)).collect::<Vec<_>>())
             .bind(records.iter().map(|it| it.ends).collect::<Vec<_>>())
-            .bind(records.iter().map(|it| it.starts.map(WorkflowKey::get)).collect::<Vec<_>>());
+            .bind(column(records.iter().map(|it| it.starts.map(WorkflowKey::get))));
     }
     if !messages.is_empty() {
         let rows = messages.iter().map(|it| it.row);
@@ -167,7 +167,7 @@ fn bind(mut query: Query, rows: &BatchRows<'_>) -> Query {
 
 /// Binds which of the rows depend on which end.
 fn bind_ends<T>(query: Query, rows: &[WithEnd<'_, T>]) -> Query {
-    query.bind(rows.iter().map(|it| it.ends.map(WorkflowKey::get)).collect::<Vec<_>>())
+    query.bind(column(rows.iter().map(|it| it.ends.map(WorkflowKey::get))))
 }
 
 /// Nothing was stored, because these messages have no receiver: their entries are judged, and the others

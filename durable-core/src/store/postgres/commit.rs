@@ -51,6 +51,10 @@ impl Commit for PostgresStore {
             self.commit_on(&mut connection, fence, entries, again).await
         })
     }
+
+    fn commits_at_once(&self) -> usize {
+        self.commits_at_once
+    }
 }
 
 /// The result of the fast path.

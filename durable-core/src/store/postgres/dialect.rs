@@ -188,6 +188,14 @@ pub(super) fn rows_parameters<R>(columns: &[Column<R>]) -> usize {
     columns.len()
 }
 
+/// A column of rows as a parameter. One that is NULL in each row is an empty array, because `unnest` gives NULL where an
+/// array has ended: most optional columns are NULL in most batches, and cost nothing then. Not for the first column of a
+/// table, whose length is that of the table; it is never NULL.
+pub(super) fn column<T>(values: impl Iterator<Item = Option<T>>) -> Vec<Option<T>> {
+    let values: Vec<_> = values.collect();
+    if values.iter().all(Option::is_none) { Vec::new() } else { values }
+}
+
 /// Binds the rows of a [`rows_table`], column by column.
 #[allow(clippy::needless_pass_by_value, reason = "it is made for this call")]
 pub(super) fn bind_rows<'r, R: 'r>(
@@ -198,10 +206,10 @@ pub(super) fn bind_rows<'r, R: 'r>(
     columns.iter().fold(query, |query, column| {
         let rows = rows.clone();
         match &column.value {
-            Value::BigInt(value) => query.bind(rows.map(value).collect::<Vec<_>>()),
-            Value::Integer(value) => query.bind(rows.map(value).collect::<Vec<_>>()),
-            Value::Boolean(value) => query.bind(rows.map(value).collect::<Vec<_>>()),
-            Value::Text(value) => query.bind(rows.map(value).collect::<Vec<_>>()),
+            Value::BigInt(value) => query.bind(self::column(rows.map(value))),
+            Value::Integer(value) => query.bind(self::column(rows.map(value))),
+            Value::Boolean(value) => query.bind(self::column(rows.map(value))),
+            Value::Text(value) => query.bind(self::column(rows.map(value))),
             Value::Input(value) => query.bind(rows.map(value).collect::<Vec<_>>()),
         }
     })

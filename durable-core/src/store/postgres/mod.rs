@@ -15,6 +15,7 @@ pub(super) mod diagnose;
 mod dialect;
 mod enqueue_within;
 mod grants;
+mod listeners;
 mod messages;
 mod notify;
 mod poll;
@@ -101,6 +102,7 @@ use self::batch_sql::BatchStatements;
 use self::connections::{ConnectionGroup, LentConnection, SessionSettings, run_call, statement_begins};
 use self::connector::{BEGIN, Connector, ServerInfo, server_info};
 use self::dialect::{MIGRATIONS, MIGRATIONS_TABLE, Query, StoreTransaction};
+use self::listeners::Listeners;
 use self::schema::Schema;
 use crate::store::hints;
 use crate::store::location::cannot_open;
@@ -125,7 +127,7 @@ const ENGINE_IDLE_LIMIT: Duration = Duration::from_secs(10);
 
 statements_of_files! {
     belongings claim claim_limited claim_turns commit commit_rows control enqueue enqueue_within events_and_streams executors
-    filtered_list fork_rows gauges grants histories maintenance messages messaging migrate notify poll queues read schedules
+    filtered_list fork_rows gauges grants histories listeners maintenance messages messaging migrate notify poll queues read schedules
     single_rows
     takeover transact versions workflow_changes
 }
@@ -136,8 +138,9 @@ type SqlStore = PostgresStore;
 /// A store in a Postgres database.
 pub(crate) struct PostgresStore {
     connector: Arc<Connector>,
-    /// For commits of the writer.
+    /// For commits of the writer, and how many of them it may make at once.
     writing: Arc<ConnectionGroup>,
+    commits_at_once: usize,
     /// For everything else that the engine does.
     work: Arc<ConnectionGroup>,
     /// For users' transactions.
@@ -152,6 +155,8 @@ pub(crate) struct PostgresStore {
     batch_sql: BatchStatements,
     /// The channel of the notifications of this schema.
     channel: Box<str>,
+    /// Who receives them.
+    listeners: Listeners,
     /// Distinguishes the notifications of this store from those of others.
     sender: Box<str>,
     location: Location,
@@ -181,7 +186,7 @@ impl PostgresStore {
             let settings = SessionSettings { lock_timeout, lowers_isolation };
             ConnectionGroup::new(name, size, &connector, settings, tests_idle)
         };
-        let writing = group("writing", 1, None, false);
+        let writing = group("writing", sizes.writing, None, false);
         let control = group("leases", sizes.control, Some(LEASES_LOCK_TIMEOUT), false);
         let work = group("work", sizes.work, None, true);
         if let Some(second) = second {
@@ -193,6 +198,7 @@ impl PostgresStore {
         }
         Ok(Self {
             writing,
+            commits_at_once: sizes.writing as usize,
             control,
             work,
             transactions: group(TRANSACTIONS, sizes.transactions, None, true),
@@ -201,6 +207,7 @@ impl PostgresStore {
             sql: Statements::new(&|text| schema.render(text)),
             batch_sql: BatchStatements::new(schema.clone()),
             channel,
+            listeners: Listeners::default(),
             sender: uuid::Uuid::new_v4().simple().to_string().into(),
             location: Location { shown, file: None, in_memory: false },
             counter: StatementCounter::default(),
@@ -349,6 +356,7 @@ const TRANSACTIONS: &str = "transactions";
 
 /// How many connections are for what.
 struct GroupSizes {
+    writing: u32,
     control: u32,
     work: u32,
     transactions: u32,
@@ -356,21 +364,22 @@ struct GroupSizes {
 }
 
 impl GroupSizes {
-    /// Of this many: one for commits; from 5 on one that listens; one or two for leases; of the others five
+    /// Of this many: one or two for commits; from 5 on one that listens; one or two for leases; of the others five
     /// eighths for users' transactions.
     fn of(connections: u32) -> Self {
         let listener = connections > MIN_CONNECTIONS;
-        let control = if connections < 12 { 1 } else { 2 };
-        let rest = connections - 1 - control - u32::from(listener);
+        let two_from = |least| if connections < least { 1 } else { 2 };
+        let (writing, control) = (two_from(16), two_from(12));
+        let rest = connections - writing - control - u32::from(listener);
         let transactions = (rest * 5 / 8).max(1);
-        Self { control, work: rest - transactions, transactions, listener }
+        Self { writing, control, work: rest - transactions, transactions, listener }
     }
 
     /// Those of a client, which neither commits nor runs transactions: from 3 on one that listens, and one for
     /// executors' rows.
     fn of_client(connections: u32) -> Self {
         let listener = connections > MIN_CLIENT_CONNECTIONS;
-        Self { control: 1, work: (connections - 1 - u32::from(listener)).max(1), transactions: 1, listener }
+        Self { writing: 1, control: 1, work: (connections - 1 - u32::from(listener)).max(1), transactions: 1, listener }
     }
 }
 

@@ -4,8 +4,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use sqlx::PgPool;
 use sqlx::postgres::{PgListener, PgPoolOptions};
+use sqlx::{PgPool, Row};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::store::hints;
@@ -33,7 +33,7 @@ impl Notifications for PostgresStore {
 
     fn notify<'a>(&'a self, hints: &'a [Hint]) -> StoreFuture<'a, ()> {
         self.call(async move {
-            if !hints.is_empty() {
+            if !hints.is_empty() && !self.is_alone().await.unwrap_or(false) {
                 self.send_notification(hints::text(&self.sender, hints)).await?;
             }
             Ok(())
@@ -55,12 +55,11 @@ impl Notifications for PostgresStore {
                     ),
                 ));
             }
+            let _own = self.listeners.add_own(listener.session);
             on_notification(Notification::Listening);
             loop {
                 match timeout(SILENCE_BEFORE_TEST, listener.next()).await {
-                    Ok(text) => {
-                        text?.and_then(|text| hints::parse(&self.sender, &text)).into_iter().for_each(on_notification);
-                    }
+                    Ok(text) => self.heard(text?, on_notification).await,
                     Err(_) if self.receives_own(&mut listener, on_notification).await? => {}
                     Err(_) => return Err(lost(&"it is silent")),
                 }
@@ -83,8 +82,17 @@ impl PostgresStore {
         Err(StoreError::new(StoreErrorKind::Refused, format_args!("{}: {why}; durable polls instead", self.location)))
     }
 
+    /// Passes on what another process has sent.
+    async fn heard(&self, text: Option<String>, on_notification: &(dyn Fn(Notification) + Send + Sync)) {
+        let Some(text) = text else { return };
+        if hints::is_arrival(&self.sender, &text) {
+            self.greet().await;
+        }
+        hints::parse(&self.sender, &text).into_iter().for_each(on_notification);
+    }
+
     /// Sends a notification on a connection that the work does not use.
-    async fn send_notification(&self, text: String) -> Result<(), StoreError> {
+    pub(super) async fn send_notification(&self, text: String) -> Result<(), StoreError> {
         self.counter.notification();
         let query = prepared(&self.sql.notify.notify).bind(&*self.channel).bind(text);
         query.execute(&mut *self.leases().await?).await?;
@@ -105,8 +113,7 @@ impl PostgresStore {
         while let Ok(text) = timeout_at(until, listener.next()).await {
             match text? {
                 Some(text) if text == token => return Ok(true),
-                Some(text) => hints::parse(&self.sender, &text).into_iter().for_each(on_notification),
-                None => {}
+                text => self.heard(text, on_notification).await,
             }
         }
         Ok(false)
@@ -124,8 +131,11 @@ impl PostgresStore {
         // A lost connection is for the caller, which has to poll for what was missed meanwhile.
         listener.eager_reconnect(false);
         self.counter.statement();
+        let mark = prepared(&self.sql.listeners.mark_listener).persistent(false).bind(&*self.channel);
+        let session = mark.fetch_one(&mut listener).await?.try_get(0)?;
+        self.counter.statement();
         listener.listen(&self.channel).await?;
-        Ok(PgNotificationListener { listener, pool })
+        Ok(PgNotificationListener { listener, pool, session })
     }
 }
 
@@ -133,6 +143,8 @@ impl PostgresStore {
 struct PgNotificationListener {
     listener: PgListener,
     pool: PgPool,
+    /// Its process on the server.
+    session: i32,
 }
 
 impl PgNotificationListener {

@@ -66,6 +66,17 @@ where
 pub(super) struct Column<R> {
     pub(super) name: &'static str,
     pub(super) value: Value<R>,
+    pub(super) usual: Option<Usual>,
+}
+
+/// A value that a column has in most rows. A batch in which all rows have the usual values is written by a statement
+/// with constants in their place.
+#[derive(Debug, Clone, Copy)]
+#[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "SQLite binds all columns"))]
+pub(super) enum Usual {
+    Null,
+    Integer(i32),
+    Text(&'static str),
 }
 
 /// The type of a column, with the way to its value.
@@ -81,19 +92,38 @@ pub(super) enum Value<R> {
 
 impl<R> Column<R> {
     pub(super) const fn big_int(name: &'static str, value: fn(&R) -> Option<i64>) -> Self {
-        Self { name, value: Value::BigInt(value) }
+        Self { name, value: Value::BigInt(value), usual: None }
     }
 
     pub(super) const fn integer(name: &'static str, value: fn(&R) -> Option<i32>) -> Self {
-        Self { name, value: Value::Integer(value) }
+        Self { name, value: Value::Integer(value), usual: None }
     }
 
     pub(super) const fn boolean(name: &'static str, value: fn(&R) -> Option<bool>) -> Self {
-        Self { name, value: Value::Boolean(value) }
+        Self { name, value: Value::Boolean(value), usual: None }
     }
 
     pub(super) const fn text(name: &'static str, value: fn(&R) -> Option<&str>) -> Self {
-        Self { name, value: Value::Text(value) }
+        Self { name, value: Value::Text(value), usual: None }
+    }
+
+    /// A column with a value that most rows have.
+    pub(super) const fn usually(usual: Usual, column: Self) -> Self {
+        Self { name: column.name, value: column.value, usual: Some(usual) }
+    }
+
+    /// Whether this row has the usual value of the column; also if there is none.
+    #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "SQLite binds all columns"))]
+    pub(super) fn is_usual(&self, row: &R) -> bool {
+        match (&self.value, self.usual) {
+            (_, None) => true,
+            (Value::BigInt(value), Some(Usual::Null)) => value(row).is_none(),
+            (Value::Integer(value), Some(Usual::Null)) => value(row).is_none(),
+            (Value::Text(value), Some(Usual::Null)) => value(row).is_none(),
+            (Value::Integer(value), Some(Usual::Integer(usual))) => value(row) == Some(usual),
+            (Value::Text(value), Some(Usual::Text(usual))) => value(row) == Some(usual),
+            (_, Some(_)) => false,
+        }
     }
 
     /// The type of the column in Postgres.

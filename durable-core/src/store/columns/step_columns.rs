@@ -1,6 +1,6 @@
 //! The columns of `steps`.
 
-use super::{Column, read_row};
+use super::{Column, Usual, read_row};
 use crate::store::decode::{LenientText, count, json_or_default, outcome, text};
 use crate::store::rows_by_kind::{error_of, output_of};
 use crate::store::{NewRecord, Record};
@@ -11,15 +11,15 @@ use crate::types::time::Timestamp;
 /// The columns of a record, besides the start of its body and the time of the record.
 pub(in crate::store) const RECORD: &[Column<NewRecord>] = &[
     Column::big_int("workflow", |it| Some(it.workflow.get())),
-    Column::text("branch", |it| Some(&it.position.branch)),
+    Column::usually(Usual::Text(""), Column::text("branch", |it| Some(&it.position.branch))),
     Column::integer("position", |it| Some(it.position.number)),
     Column::text("kind", |it| Some(it.kind)),
     Column::text("name", |it| Some(&it.name)),
-    Column::text("child", |it| it.child.as_deref()),
-    Column::integer("attempts", |it| Some(it.attempts)),
+    Column::usually(Usual::Null, Column::text("child", |it| it.child.as_deref())),
+    Column::usually(Usual::Integer(1), Column::integer("attempts", |it| Some(it.attempts))),
     Column::text("output", |it| output_of(it.outcome.as_ref())),
-    Column::text("error", |it| error_of(it.outcome.as_ref())),
-    Column::text("failures", |it| it.failures.as_deref()),
+    Column::usually(Usual::Null, Column::text("error", |it| error_of(it.outcome.as_ref()))),
+    Column::usually(Usual::Null, Column::text("failures", |it| it.failures.as_deref())),
 ];
 
 read_row! {

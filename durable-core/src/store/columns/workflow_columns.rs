@@ -1,6 +1,6 @@
 //! The columns of `workflows`.
 
-use super::{Column, Value, read_row};
+use super::{Column, Usual, Value, read_row};
 use crate::store::decode::{LenientText, count, json_or_default, outcome, status, text};
 use crate::store::rows_by_kind::{error_of, output_of};
 use crate::store::{ExistingWorkflow, Finish, FinishedWorkflow, NewWorkflow, RunRow, WorkflowKey};
@@ -12,29 +12,32 @@ pub(in crate::store) const START: &[Column<NewWorkflow>] = &[
     Column::big_int("key", |it| Some(it.key.get())),
     Column::text("id", |it| Some(&it.id)),
     Column::text("name", |it| Some(&it.name)),
-    Column::text("instance", |it| it.instance.as_deref()),
-    Column::big_int("parent", |it| it.parent.map(|it| it.key.get())),
+    Column::usually(Usual::Null, Column::text("instance", |it| it.instance.as_deref())),
+    Column::usually(Usual::Null, Column::big_int("parent", |it| it.parent.map(|it| it.key.get()))),
     Column::text("version", |it| it.version.as_deref()),
     Column::big_int("fingerprint", |it| Some(it.fingerprint.get())),
-    Column::big_int("timeout", |it| it.timeout.map(micros)),
-    Column::big_int("deadline", |it| it.deadline.map(Timestamp::as_micros)),
+    Column::usually(Usual::Null, Column::big_int("timeout", |it| it.timeout.map(micros))),
+    Column::usually(Usual::Null, Column::big_int("deadline", |it| it.deadline.map(Timestamp::as_micros))),
     Column::text("application", |it| it.context.application.as_deref()),
-    Column::text("started_by", |it| it.context.started_by.as_deref()),
-    Column::text("trace_context", |it| it.context.trace_context.as_deref()),
-    Column::text("labels", |it| it.context.labels.as_deref()),
-    Column { name: "input", value: Value::Input(|it| &it.input) },
+    Column::usually(Usual::Null, Column::text("started_by", |it| it.context.started_by.as_deref())),
+    Column::usually(Usual::Null, Column::text("trace_context", |it| it.context.trace_context.as_deref())),
+    Column::usually(Usual::Null, Column::text("labels", |it| it.context.labels.as_deref())),
+    Column { name: "input", value: Value::Input(|it| &it.input), usual: None },
 ];
 
 /// The run of the parent, which a start is compared with and does not write.
 pub(in crate::store) const PARENT_RUN: &[Column<NewWorkflow>] =
-    &[Column::integer("parent_attempt", |it| it.parent.map(|it| it.attempt))];
+    &[Column::usually(Usual::Null, Column::integer("parent_attempt", |it| it.parent.map(|it| it.attempt)))];
 
 /// The columns that the start of a queued workflow writes in addition.
 pub(in crate::store) const PLACEMENT: &[Column<NewWorkflow>] = &[
     Column::text("queue", |it| it.placement.as_ref().map(|it| &*it.queue)),
     Column::integer("priority", |it| it.placement.as_ref().map(|it| it.priority)),
     Column::text("partition_key", |it| it.placement.as_ref().map(|it| it.partition.as_deref().unwrap_or_default())),
-    Column::text("deduplication_id", |it| it.placement.as_ref()?.deduplication_id.as_deref()),
+    Column::usually(
+        Usual::Null,
+        Column::text("deduplication_id", |it| it.placement.as_ref()?.deduplication_id.as_deref()),
+    ),
 ];
 
 /// The columns that identify the run that ends.
@@ -45,8 +48,8 @@ pub(in crate::store) const END_OF: &[Column<Finish>] =
 pub(in crate::store) const END: &[Column<Finish>] = &[
     Column::text("status", |it| Some(it.status.as_str())),
     Column::text("output", |it| output_of(it.outcome.as_ref())),
-    Column::text("error", |it| error_of(it.outcome.as_ref())),
-    Column::text("reason", |it| it.reason.as_deref()),
+    Column::usually(Usual::Null, Column::text("error", |it| error_of(it.outcome.as_ref()))),
+    Column::usually(Usual::Null, Column::text("reason", |it| it.reason.as_deref())),
 ];
 
 read_row! {

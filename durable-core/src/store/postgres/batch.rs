@@ -8,8 +8,9 @@ use crate::store::columns::{END, END_OF, MESSAGE, PARENT_RUN, PLACEMENT, PUBLICA
 use crate::store::decode;
 use crate::store::enqueue_rows::{QueuedRow, effective_record, start_record};
 use crate::store::postgres::PostgresStore;
+use crate::store::postgres::batch_sql::{Kinds, varying};
 use crate::store::postgres::commit::JudgedEntry;
-use crate::store::postgres::dialect::{Query, bind_rows, column};
+use crate::store::postgres::dialect::{Query, bind_columns, bind_rows, column};
 use crate::store::rows_by_kind::{BatchRows, WithEnd};
 use crate::store::store_error::is_clash;
 use crate::store::{Entry, ExistingWorkflow, Fence, StoreError, Verdict};
@@ -24,7 +25,8 @@ impl PostgresStore {
         rows: &BatchRows<'_>,
         entries: &[&Entry],
     ) -> Result<JudgedEntry, StoreError> {
-        let query = bind(self.fenced(self.batch_sql.of(rows), fence), rows);
+        let kinds = Kinds::of(rows);
+        let query = bind(self.fenced(&self.batch_sql.of(kinds), fence), rows, kinds);
         let row = match query.fetch_one(&mut *connection).await {
             Err(error) if is_clash(&error) => {
                 self.next_transaction(connection, false).await?;
@@ -125,28 +127,33 @@ impl PostgresStore {
 }
 
 /// Binds the columns of all kinds of rows that there are, in the order of the statement.
-fn bind(mut query: Query, rows: &BatchRows<'_>) -> Query {
+fn bind(mut query: Query, rows: &BatchRows<'_>, kinds: Kinds) -> Query {
     let BatchRows { starts, queued, records, finishes, messages, received, events, items } = rows;
     if !starts.is_empty() {
-        let rows = starts.iter().copied();
-        query = bind_rows(bind_rows(query, START, rows.clone()), PARENT_RUN, rows);
+        let (rows, usual) = (starts.iter().copied(), kinds.has(Kinds::USUAL_STARTS));
+        query = bind_columns(query, varying(START, usual), rows.clone());
+        query = bind_columns(query, varying(PARENT_RUN, usual), rows);
     }
     if !queued.is_empty() {
-        let rows = queued.iter().map(|it| it.row);
-        query = bind_rows(bind_rows(query, START, rows.clone()), PARENT_RUN, rows.clone());
-        query = bind_rows(query, PLACEMENT, rows);
+        let (rows, usual) = (queued.iter().map(|it| it.row), kinds.has(Kinds::USUAL_QUEUED));
+        query = bind_columns(query, varying(START, usual), rows.clone());
+        query = bind_columns(query, varying(PARENT_RUN, usual), rows.clone());
+        query = bind_columns(query, varying(PLACEMENT, usual), rows);
         query = query.bind(column(queued.iter().map(QueuedRow::delay)));
     }
     if !finishes.is_empty() {
-        let rows = finishes.iter().copied();
-        query = bind_rows(bind_rows(query, END_OF, rows.clone()), END, rows);
+        let (rows, usual) = (finishes.iter().copied(), kinds.has(Kinds::USUAL_FINISHES));
+        query = bind_columns(bind_rows(query, END_OF, rows.clone()), varying(END, usual), rows);
     }
     if !records.is_empty() {
-        query = bind_rows(query, RECORD, records.iter().map(|it| it.record));
+        let usual = kinds.has(Kinds::USUAL_RECORDS);
+        query = bind_columns(query, varying(RECORD, usual), records.iter().map(|it| it.record));
         query = query
             .bind(records.iter().map(|it| micros(it.record.ran_for)).collect::<Vec<_>>())
-            .bind(records.iter().map(|it| it.ends).collect::<Vec<_>>())
-            .bind(column(records.iter().map(|it| it.starts.map(WorkflowKey::get))));
+            .bind(records.iter().map(|it| it.ends).collect::<Vec<_>>());
+        if !usual {
+            query = query.bind(column(records.iter().map(|it| it.starts.map(WorkflowKey::get))));
+        }
     }
     if !messages.is_empty() {
         let rows = messages.iter().map(|it| it.row);

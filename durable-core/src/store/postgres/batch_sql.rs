@@ -4,14 +4,16 @@
 //! of the fence. With messages they are joined with the gate instead, which is the fence as long as every
 //! message has a receiver. `snapshots/` shows the statements as they are sent.
 
-use std::sync::{Arc, OnceLock};
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::store::columns::{
-    Column, END, END_OF, MESSAGE, PARENT_RUN, PLACEMENT, PUBLICATION, RECEIVER, RECORD, START, names, names_of,
+    Column, END, END_OF, MESSAGE, PARENT_RUN, PLACEMENT, PUBLICATION, RECEIVER, RECORD, START, Usual, names, names_of,
 };
 use crate::store::postgres::dialect::{CLOCK, FENCE, after_the_last};
 use crate::store::postgres::schema::Schema;
 use crate::store::rows_by_kind::{BatchRows, TERMINAL, add_saturating};
+use crate::types::sync::{Mutex, lock};
 
 /// The name and the type of a column.
 type TypedColumn = (&'static str, &'static str);
@@ -19,15 +21,19 @@ type TypedColumn = (&'static str, &'static str);
 /// How long a workflow is DELAYED; NULL if it is ENQUEUED at once.
 const DELAY: [TypedColumn; 1] = [("delay", "bigint")];
 
-/// What a record in a batch carries besides its columns: how long its body ran, whether it is only stored
-/// with the end of its run, and the start that it is only stored with.
-const RECORD_EXTRA: [TypedColumn; 3] = [("ran_for", "bigint"), ("ends", "boolean"), ("starts", "bigint")];
+/// What a record in a batch carries besides its columns: how long its body ran, and whether it is only stored with the
+/// end of its run.
+const RECORD_EXTRA: [TypedColumn; 2] = [("ran_for", "bigint"), ("ends", "boolean")];
+
+/// The start that a record is only stored with.
+const STARTS: [TypedColumn; 1] = [("starts", "bigint")];
 
 /// The end that a row is only stored with.
 const ENDS: [TypedColumn; 1] = [("ends", "bigint")];
 
-/// The kinds of rows that a call has.
-#[derive(Debug, Clone, Copy)]
+/// The kinds of rows that a call has, and which of them are usual: each row has the usual value of each column that has
+/// one. The server does something for every array, so those columns are constants in the statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Kinds(pub(super) usize);
 
 impl Kinds {
@@ -39,10 +45,16 @@ impl Kinds {
     pub(super) const EVENTS: usize = 32;
     pub(super) const ITEMS: usize = 64;
     pub(super) const QUEUED: usize = 128;
-    /// How many combinations there are.
-    pub(super) const COMBINATIONS: usize = 256;
+    /// All kinds of rows, none of them usual.
+    #[cfg(test)]
+    pub(super) const ALL: usize = 255;
+    pub(super) const USUAL_STARTS: usize = 256;
+    pub(super) const USUAL_FINISHES: usize = 512;
+    pub(super) const USUAL_RECORDS: usize = 1024;
+    pub(super) const USUAL_QUEUED: usize = 2048;
 
-    fn of(rows: &BatchRows<'_>) -> Self {
+    pub(super) fn of(rows: &BatchRows<'_>) -> Self {
+        let usual_start = |it| are_usual(START, it) && are_usual(PARENT_RUN, it);
         let there = [
             (Self::STARTS, !rows.starts.is_empty()),
             (Self::FINISHES, !rows.finishes.is_empty()),
@@ -52,13 +64,27 @@ impl Kinds {
             (Self::EVENTS, !rows.events.is_empty()),
             (Self::ITEMS, !rows.items.is_empty()),
             (Self::QUEUED, !rows.queued.is_empty()),
+            (Self::USUAL_STARTS, rows.starts.iter().all(|it| usual_start(it))),
+            (Self::USUAL_FINISHES, rows.finishes.iter().all(|it| are_usual(END, it))),
+            (Self::USUAL_RECORDS, rows.records.iter().all(|it| are_usual(RECORD, it.record) && it.starts.is_none())),
+            (Self::USUAL_QUEUED, rows.queued.iter().all(|it| usual_start(it.row) && are_usual(PLACEMENT, it.row))),
         ];
         Self(there.into_iter().filter(|(_, there)| *there).map(|(kind, _)| kind).sum())
     }
 
-    fn has(self, kind: usize) -> bool {
+    pub(super) fn has(self, kind: usize) -> bool {
         self.0 & kind > 0
     }
+}
+
+/// Whether a row has the usual values of all columns that have one.
+fn are_usual<R>(columns: &[Column<R>], row: &R) -> bool {
+    columns.iter().all(|it| it.is_usual(row))
+}
+
+/// The columns that are parameters: all, or those without a usual value.
+pub(super) fn varying<R>(columns: &[Column<R>], usual: bool) -> impl Iterator<Item = &Column<R>> {
+    columns.iter().filter(move |it| !usual || it.usual.is_none())
 }
 
 /// One statement for each combination of kinds, so that the server sees a handful of statements and plans
@@ -66,17 +92,17 @@ impl Kinds {
 #[derive(Debug)]
 pub(super) struct BatchStatements {
     schema: Schema,
-    texts: [OnceLock<Arc<str>>; Kinds::COMBINATIONS],
+    texts: Mutex<HashMap<Kinds, Arc<str>>>,
 }
 
 impl BatchStatements {
     pub(super) fn new(schema: Schema) -> Self {
-        Self { schema, texts: std::array::from_fn(|_| OnceLock::new()) }
+        Self { schema, texts: Mutex::default() }
     }
 
-    pub(super) fn of(&self, rows: &BatchRows<'_>) -> &Arc<str> {
-        let kinds = Kinds::of(rows);
-        self.texts[kinds.0].get_or_init(|| self.schema.render(&statement(kinds)))
+    pub(super) fn of(&self, kinds: Kinds) -> Arc<str> {
+        let mut texts = lock(&self.texts);
+        Arc::clone(texts.entry(kinds).or_insert_with(|| self.schema.render(&statement(kinds))))
     }
 }
 
@@ -85,22 +111,32 @@ impl BatchStatements {
 pub(super) fn statement(kinds: Kinds) -> String {
     let mut arrays = Arrays { next: 3 };
     let gate = if kinds.has(Kinds::MESSAGES) { "gate" } else { "fence" };
-    let starts = kinds.has(Kinds::STARTS).then(|| arrays.table(&[typed(START), typed(PARENT_RUN)]));
-    let queued = kinds
-        .has(Kinds::QUEUED)
-        .then(|| arrays.table(&[typed(START), typed(PARENT_RUN), typed(PLACEMENT), DELAY.to_vec()]));
-    let finishes = kinds.has(Kinds::FINISHES).then(|| arrays.table(&[typed(END_OF), typed(END)]));
-    let records = kinds.has(Kinds::RECORDS).then(|| arrays.table(&[typed(RECORD), RECORD_EXTRA.to_vec()]));
-    let messages = kinds.has(Kinds::MESSAGES).then(|| arrays.table(&[typed(RECEIVER), typed(MESSAGE), ENDS.to_vec()]));
-    let received = kinds.has(Kinds::RECEIVED).then(|| arrays.table(&[vec![("key", "bigint")], ENDS.to_vec()]));
-    let events = kinds.has(Kinds::EVENTS).then(|| arrays.table(&[typed(PUBLICATION), ENDS.to_vec()]));
-    let items = kinds.has(Kinds::ITEMS).then(|| arrays.table(&[typed(PUBLICATION), ENDS.to_vec()]));
+    let usual = |kind| kinds.has(kind);
+    let (starts_usual, queued_usual) = (usual(Kinds::USUAL_STARTS), usual(Kinds::USUAL_QUEUED));
+    let (finishes_usual, records_usual) = (usual(Kinds::USUAL_FINISHES), usual(Kinds::USUAL_RECORDS));
+    let only_starts = |usual: bool| if usual { Vec::new() } else { STARTS.to_vec() };
+    let starts =
+        kinds.has(Kinds::STARTS).then(|| arrays.rows(&[typed(START, starts_usual), typed(PARENT_RUN, starts_usual)]));
+    let queued = kinds.has(Kinds::QUEUED).then(|| {
+        let placement = typed(PLACEMENT, queued_usual);
+        arrays.rows(&[typed(START, queued_usual), typed(PARENT_RUN, queued_usual), placement, DELAY.to_vec()])
+    });
+    let finishes = kinds.has(Kinds::FINISHES).then(|| arrays.rows(&[typed(END_OF, false), typed(END, finishes_usual)]));
+    let records = kinds
+        .has(Kinds::RECORDS)
+        .then(|| arrays.rows(&[typed(RECORD, records_usual), RECORD_EXTRA.to_vec(), only_starts(records_usual)]));
+    let ends = || ENDS.to_vec();
+    let messages =
+        kinds.has(Kinds::MESSAGES).then(|| arrays.rows(&[typed(RECEIVER, false), typed(MESSAGE, false), ends()]));
+    let received = kinds.has(Kinds::RECEIVED).then(|| arrays.rows(&[vec![("key", "bigint")], ends()]));
+    let events = kinds.has(Kinds::EVENTS).then(|| arrays.rows(&[typed(PUBLICATION, false), ends()]));
+    let items = kinds.has(Kinds::ITEMS).then(|| arrays.rows(&[typed(PUBLICATION, false), ends()]));
 
     let mut ctes = vec![fence(), clock()];
     ctes.extend(messages.map(|rows| receivers(&rows)));
-    ctes.extend(starts.map(|rows| started(&rows, gate)));
-    ctes.extend(queued.map(|rows| enqueued(&rows, gate)));
-    ctes.extend(finishes.map(|rows| done(&rows, gate)));
+    ctes.extend(starts.map(|rows| started(&rows, gate, starts_usual)));
+    ctes.extend(queued.map(|rows| enqueued(&rows, gate, queued_usual)));
+    ctes.extend(finishes.map(|rows| done(&rows, gate, finishes_usual)));
     ctes.extend(records.map(|rows| recorded(&rows, gate, kinds)));
     ctes.extend(kinds.has(Kinds::MESSAGES).then(|| sent(kinds)));
     ctes.extend(received.map(|rows| marked_received(&rows, gate, kinds)));
@@ -114,25 +150,67 @@ struct Arrays {
     next: usize,
 }
 
+/// Arrays as a table `rows`.
+struct Rows {
+    columns: Vec<(TypedColumn, usize)>,
+}
+
 impl Arrays {
-    /// The next arrays as a table `rows`.
+    /// The next arrays.
+    fn rows(&mut self, columns: &[Vec<TypedColumn>]) -> Rows {
+        let first = self.next;
+        let columns: Vec<_> = columns.concat().into_iter().zip(first..).collect();
+        self.next += columns.len();
+        Rows { columns }
+    }
+}
+
+impl Rows {
+    /// All of them, for a statement that looks nothing up for them.
+    fn all(&self) -> String {
+        format!("unnest({}) as rows ({})", self.arrays(), self.names())
+    }
+
+    /// All of them, to be joined with a table.
     ///
     /// The limit keeps every row. It is there for the planner, which takes an unknown limit for a tenth
     /// of the rows: so the generic plan, made while the tables are small and kept while they grow, looks
     /// each row up in the primary key and never scans the table.
-    fn table(&mut self, columns: &[Vec<TypedColumn>]) -> String {
-        let (first, columns) = (self.next, columns.concat());
-        self.next += columns.len();
-        let types = columns.iter().zip(first..).map(|((_, kind), number)| format!("${number}::{kind}[]"));
-        let types = types.collect::<Vec<_>>().join(", ");
-        let names = columns.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
-        format!("(select * from unnest({types}) limit cardinality(${first})) as rows ({names})")
+    fn to_look_up(&self) -> String {
+        let first = self.columns.first().map_or(0, |it| it.1);
+        format!("(select * from unnest({}) limit cardinality(${first})) as rows ({})", self.arrays(), self.names())
+    }
+
+    /// Those of the columns, to be joined with a table.
+    fn only(&self, names: &[&str]) -> Self {
+        let columns = self.columns.iter().filter(|((name, _), _)| names.contains(name)).copied().collect();
+        Self { columns }
+    }
+
+    fn arrays(&self) -> String {
+        let array = |((_, kind), number): &(TypedColumn, usize)| format!("${number}::{kind}[]");
+        self.columns.iter().map(array).collect::<Vec<_>>().join(", ")
+    }
+
+    fn names(&self) -> String {
+        self.columns.iter().map(|((name, _), _)| *name).collect::<Vec<_>>().join(", ")
     }
 }
 
-/// The names and types of columns.
-fn typed<R>(columns: &[Column<R>]) -> Vec<TypedColumn> {
-    columns.iter().map(|it| (it.name, it.postgres_type())).collect()
+/// The names and types of the columns that are parameters.
+fn typed<R>(columns: &[Column<R>], usual: bool) -> Vec<TypedColumn> {
+    varying(columns, usual).map(|it| (it.name, it.postgres_type())).collect()
+}
+
+/// The values of columns: those of `rows`, or the usual ones.
+fn values<R>(columns: &[Column<R>], usual: bool) -> Vec<String> {
+    let value = |column: &Column<R>| match column.usual.filter(|_| usual) {
+        None => format!("rows.{}", column.name),
+        Some(Usual::Null) => format!("null::{}", column.postgres_type()),
+        Some(Usual::Integer(value)) => value.to_string(),
+        Some(Usual::Text(value)) => format!("'{value}'"),
+    };
+    columns.iter().map(value).collect()
 }
 
 /// One row while the fence holds, locked against takeovers.
@@ -149,7 +227,8 @@ fn clock() -> String {
 
 /// The receivers of the messages, the messages without one, and the gate that lets the rest through only
 /// if there are none. A message that was sent before may be sent again to a workflow that has ended since.
-fn receivers(rows: &str) -> String {
+fn receivers(rows: &Rows) -> String {
+    let rows = rows.to_look_up();
     format!(
         "receivers as materialized (
     select rows.*, w.key as receiver, w.status
@@ -167,7 +246,8 @@ gate as materialized (select 1 from fence where not exists (select 1 from withou
 
 /// The parents of these starts that are still in the run that starts a child. The lock makes a
 /// cancellation wait for the commit, so that it finds the child; it takes the same order.
-fn parents(name: &str, rows: &str) -> String {
+fn parents(name: &str, rows: &Rows) -> String {
+    let rows = rows.only(&["parent", "parent_attempt"]).to_look_up();
     format!(
         "{name} as materialized (
     select w.key, w.attempt
@@ -177,58 +257,71 @@ fn parents(name: &str, rows: &str) -> String {
     )
 }
 
-/// Starts of workflows that run at once.
-fn started(rows: &str, gate: &str) -> String {
+/// Starts of workflows that run at once. The usual ones have no parent.
+fn started(rows: &Rows, gate: &str, usual: bool) -> String {
     format!(
-        "{},
-started as (
+        "{}started as (
     insert into durable.workflows ({}, status, executor, attempt, created_at, started_at)
     select {}, 'PENDING', $1::bigint, 1, clock.now, clock.now
-      from {rows}, clock, {gate}
-     where rows.parent is null or (rows.parent, rows.parent_attempt) in (select key, attempt from starting)
+      from {}, clock, {gate}
+     where {}
     on conflict (id) do nothing
     returning key)",
-        parents("starting", rows),
+        if usual { String::new() } else { format!("{},\n", parents("starting", rows)) },
         names(START),
-        names_of("rows", START)
+        values(START, usual).join(", "),
+        rows.all(),
+        has_parent_in("starting", usual)
     )
 }
 
 /// Starts of workflows that are enqueued.
-fn enqueued(rows: &str, gate: &str) -> String {
+fn enqueued(rows: &Rows, gate: &str, usual: bool) -> String {
     format!(
-        "{},
-enqueued as (
+        "{}enqueued as (
     insert into durable.workflows ({}, {}, status, due_at, attempt, created_at)
     select {}, {}, case when rows.delay is null then 'ENQUEUED' else 'DELAYED' end, {}, 0, clock.now
-      from {rows}, clock, {gate}
-     where rows.parent is null or (rows.parent, rows.parent_attempt) in (select key, attempt from enqueuing)
+      from {}, clock, {gate}
+     where {}
     on conflict do nothing
     returning key)",
-        parents("enqueuing", rows),
+        if usual { String::new() } else { format!("{},\n", parents("enqueuing", rows)) },
         names(START),
         names(PLACEMENT),
-        names_of("rows", START),
-        names_of("rows", PLACEMENT),
-        add_saturating("clock.now", "rows.delay")
+        values(START, usual).join(", "),
+        values(PLACEMENT, usual).join(", "),
+        add_saturating("clock.now", "rows.delay"),
+        rows.all(),
+        has_parent_in("enqueuing", usual)
     )
 }
 
+/// A condition: the parent of a start, if it has one, is among these.
+fn has_parent_in(parents: &str, usual: bool) -> String {
+    if usual {
+        return "true".to_owned();
+    }
+    format!("rows.parent is null or (rows.parent, rows.parent_attempt) in (select key, attempt from {parents})")
+}
+
 /// Ends of runs.
-fn done(rows: &str, gate: &str) -> String {
-    let set = END.iter().map(|it| format!("{0} = rows.{0}", it.name)).collect::<Vec<_>>().join(", ");
+fn done(rows: &Rows, gate: &str, usual: bool) -> String {
+    let set = END.iter().zip(values(END, usual)).map(|(it, value)| format!("{} = {value}", it.name));
+    let set = set.collect::<Vec<_>>().join(", ");
     format!(
         "done as (
     update durable.workflows w
        set {set}, completed_at = case when rows.status = 'PARKED' then null else clock.now end
-      from {rows}, clock, {gate}
+      from {}, clock, {gate}
      where w.key = rows.key and w.attempt = rows.attempt and w.status = clock.pending and w.executor = $1::bigint
-    returning w.key)"
+    returning w.key)",
+        rows.to_look_up()
     )
 }
 
 /// Records. One that goes with an end or a start is only stored if that is.
-fn recorded(rows: &str, gate: &str, kinds: Kinds) -> String {
+fn recorded(rows: &Rows, gate: &str, kinds: Kinds) -> String {
+    let usual = kinds.has(Kinds::USUAL_RECORDS);
     let mut conditions = vec!["true".to_owned()];
     if kinds.has(Kinds::FINISHES) {
         conditions.push("(not rows.ends or rows.workflow in (select key from done))".to_owned());
@@ -238,17 +331,18 @@ fn recorded(rows: &str, gate: &str, kinds: Kinds) -> String {
         .filter(|(kind, _)| kinds.has(*kind))
         .map(|(_, name)| format!("select key from {name}"))
         .collect();
-    if !started.is_empty() {
+    if !started.is_empty() && !usual {
         conditions.push(format!("(rows.starts is null or rows.starts in ({}))", started.join(" union all ")));
     }
     format!(
         "recorded as (
     insert into durable.steps ({}, started_at, completed_at)
     select {}, clock.now - rows.ran_for, clock.now
-      from {rows}, clock, {gate}
+      from {}, clock, {gate}
      where {})",
         names(RECORD),
-        names_of("rows", RECORD),
+        values(RECORD, usual).join(", "),
+        rows.all(),
         conditions.join(" and ")
     )
 }
@@ -271,18 +365,20 @@ fn sent(kinds: Kinds) -> String {
 }
 
 /// The marks of messages that were received.
-fn marked_received(rows: &str, gate: &str, kinds: Kinds) -> String {
+fn marked_received(rows: &Rows, gate: &str, kinds: Kinds) -> String {
+    let rows_to_look_up = rows.to_look_up();
     format!(
         "received as (
     update durable.messages m set received_at = coalesce(m.received_at, clock.now)
-      from {rows}, clock, {gate}
+      from {rows_to_look_up}, clock, {gate}
      where m.key = rows.key and {})",
         only_with_its_end("rows", kinds)
     )
 }
 
 /// Values of events, or items of streams.
-fn published(table: &str, at: &str, rows: &str, gate: &str, kinds: Kinds) -> String {
+fn published(table: &str, at: &str, rows: &Rows, gate: &str, kinds: Kinds) -> String {
+    let rows = rows.to_look_up();
     format!(
         "published_in_{table} as (
     insert into durable.{table} ({}, {at})

@@ -203,7 +203,17 @@ pub(super) fn bind_rows<'r, R: 'r>(
     columns: &[Column<R>],
     rows: impl Iterator<Item = &'r R> + Clone,
 ) -> Query {
-    columns.iter().fold(query, |query, column| {
+    bind_columns(query, columns.iter(), rows)
+}
+
+/// Binds these columns of rows.
+#[allow(clippy::needless_pass_by_value, reason = "it is made for this call")]
+pub(super) fn bind_columns<'c, 'r, R: 'r + 'c>(
+    query: Query,
+    columns: impl Iterator<Item = &'c Column<R>>,
+    rows: impl Iterator<Item = &'r R> + Clone,
+) -> Query {
+    columns.fold(query, |query, column| {
         let rows = rows.clone();
         match &column.value {
             Value::BigInt(value) => query.bind(self::column(rows.map(value))),

@@ -14,7 +14,7 @@ gate as materialized (select 1 from fence where not exists (select 1 from withou
 recorded as (
     insert into durable.steps (workflow, branch, position, kind, name, child, attempts, output, error, failures, started_at, completed_at)
     select rows.workflow, rows.branch, rows.position, rows.kind, rows.name, rows.child, rows.attempts, rows.output, rows.error, rows.failures, clock.now - rows.ran_for, clock.now
-      from (select * from unnest($3::bigint[], $4::text[], $5::integer[], $6::text[], $7::text[], $8::text[], $9::integer[], $10::text[], $11::text[], $12::text[], $13::bigint[], $14::boolean[], $15::bigint[]) limit cardinality($3)) as rows (workflow, branch, position, kind, name, child, attempts, output, error, failures, ran_for, ends, starts), clock, gate
+      from unnest($3::bigint[], $4::text[], $5::integer[], $6::text[], $7::text[], $8::text[], $9::integer[], $10::text[], $11::text[], $12::text[], $13::bigint[], $14::boolean[], $15::bigint[]) as rows (workflow, branch, position, kind, name, child, attempts, output, error, failures, ran_for, ends, starts), clock, gate
      where true),
 sent as (
     insert into durable.messages (key, topic, idempotency_key, payload, workflow, sent_at)

@@ -13,25 +13,25 @@ without_receiver as materialized (
 gate as materialized (select 1 from fence where not exists (select 1 from without_receiver)),
 starting as materialized (
     select w.key, w.attempt
-      from (select * from unnest($3::bigint[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::text[], $9::bigint[], $10::bigint[], $11::bigint[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::integer[]) limit cardinality($3)) as rows (key, id, name, instance, parent, version, fingerprint, timeout, deadline, application, started_by, trace_context, labels, input, parent_attempt) join durable.workflows w on w.key = rows.parent, clock
+      from (select * from unnest($7::bigint[], $17::integer[]) limit cardinality($7)) as rows (parent, parent_attempt) join durable.workflows w on w.key = rows.parent, clock
      where w.attempt = rows.parent_attempt and w.status = clock.pending
      order by w.key for share of w),
 started as (
     insert into durable.workflows (key, id, name, instance, parent, version, fingerprint, timeout, deadline, application, started_by, trace_context, labels, input, status, executor, attempt, created_at, started_at)
     select rows.key, rows.id, rows.name, rows.instance, rows.parent, rows.version, rows.fingerprint, rows.timeout, rows.deadline, rows.application, rows.started_by, rows.trace_context, rows.labels, rows.input, 'PENDING', $1::bigint, 1, clock.now, clock.now
-      from (select * from unnest($3::bigint[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::text[], $9::bigint[], $10::bigint[], $11::bigint[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::integer[]) limit cardinality($3)) as rows (key, id, name, instance, parent, version, fingerprint, timeout, deadline, application, started_by, trace_context, labels, input, parent_attempt), clock, gate
+      from unnest($3::bigint[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::text[], $9::bigint[], $10::bigint[], $11::bigint[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::integer[]) as rows (key, id, name, instance, parent, version, fingerprint, timeout, deadline, application, started_by, trace_context, labels, input, parent_attempt), clock, gate
      where rows.parent is null or (rows.parent, rows.parent_attempt) in (select key, attempt from starting)
     on conflict (id) do nothing
     returning key),
 enqueuing as materialized (
     select w.key, w.attempt
-      from (select * from unnest($18::bigint[], $19::text[], $20::text[], $21::text[], $22::bigint[], $23::text[], $24::bigint[], $25::bigint[], $26::bigint[], $27::text[], $28::text[], $29::text[], $30::text[], $31::text[], $32::integer[], $33::text[], $34::integer[], $35::text[], $36::text[], $37::bigint[]) limit cardinality($18)) as rows (key, id, name, instance, parent, version, fingerprint, timeout, deadline, application, started_by, trace_context, labels, input, parent_attempt, queue, priority, partition_key, deduplication_id, delay) join durable.workflows w on w.key = rows.parent, clock
+      from (select * from unnest($22::bigint[], $32::integer[]) limit cardinality($22)) as rows (parent, parent_attempt) join durable.workflows w on w.key = rows.parent, clock
      where w.attempt = rows.parent_attempt and w.status = clock.pending
      order by w.key for share of w),
 enqueued as (
     insert into durable.workflows (key, id, name, instance, parent, version, fingerprint, timeout, deadline, application, started_by, trace_context, labels, input, queue, priority, partition_key, deduplication_id, status, due_at, attempt, created_at)
     select rows.key, rows.id, rows.name, rows.instance, rows.parent, rows.version, rows.fingerprint, rows.timeout, rows.deadline, rows.application, rows.started_by, rows.trace_context, rows.labels, rows.input, rows.queue, rows.priority, rows.partition_key, rows.deduplication_id, case when rows.delay is null then 'ENQUEUED' else 'DELAYED' end, case when rows.delay > 253402300799999999 - clock.now then 253402300799999999 else clock.now + rows.delay end, 0, clock.now
-      from (select * from unnest($18::bigint[], $19::text[], $20::text[], $21::text[], $22::bigint[], $23::text[], $24::bigint[], $25::bigint[], $26::bigint[], $27::text[], $28::text[], $29::text[], $30::text[], $31::text[], $32::integer[], $33::text[], $34::integer[], $35::text[], $36::text[], $37::bigint[]) limit cardinality($18)) as rows (key, id, name, instance, parent, version, fingerprint, timeout, deadline, application, started_by, trace_context, labels, input, parent_attempt, queue, priority, partition_key, deduplication_id, delay), clock, gate
+      from unnest($18::bigint[], $19::text[], $20::text[], $21::text[], $22::bigint[], $23::text[], $24::bigint[], $25::bigint[], $26::bigint[], $27::text[], $28::text[], $29::text[], $30::text[], $31::text[], $32::integer[], $33::text[], $34::integer[], $35::text[], $36::text[], $37::bigint[]) as rows (key, id, name, instance, parent, version, fingerprint, timeout, deadline, application, started_by, trace_context, labels, input, parent_attempt, queue, priority, partition_key, deduplication_id, delay), clock, gate
      where rows.parent is null or (rows.parent, rows.parent_attempt) in (select key, attempt from enqueuing)
     on conflict do nothing
     returning key),
@@ -44,7 +44,7 @@ done as (
 recorded as (
     insert into durable.steps (workflow, branch, position, kind, name, child, attempts, output, error, failures, started_at, completed_at)
     select rows.workflow, rows.branch, rows.position, rows.kind, rows.name, rows.child, rows.attempts, rows.output, rows.error, rows.failures, clock.now - rows.ran_for, clock.now
-      from (select * from unnest($44::bigint[], $45::text[], $46::integer[], $47::text[], $48::text[], $49::text[], $50::integer[], $51::text[], $52::text[], $53::text[], $54::bigint[], $55::boolean[], $56::bigint[]) limit cardinality($44)) as rows (workflow, branch, position, kind, name, child, attempts, output, error, failures, ran_for, ends, starts), clock, gate
+      from unnest($44::bigint[], $45::text[], $46::integer[], $47::text[], $48::text[], $49::text[], $50::integer[], $51::text[], $52::text[], $53::text[], $54::bigint[], $55::boolean[], $56::bigint[]) as rows (workflow, branch, position, kind, name, child, attempts, output, error, failures, ran_for, ends, starts), clock, gate
      where true and (not rows.ends or rows.workflow in (select key from done)) and (rows.starts is null or rows.starts in (select key from started union all select key from enqueued))),
 sent as (
     insert into durable.messages (key, topic, idempotency_key, payload, workflow, sent_at)

@@ -9,7 +9,7 @@ done as (
 recorded as (
     insert into durable.steps (workflow, branch, position, kind, name, child, attempts, output, error, failures, started_at, completed_at)
     select rows.workflow, rows.branch, rows.position, rows.kind, rows.name, rows.child, rows.attempts, rows.output, rows.error, rows.failures, clock.now - rows.ran_for, clock.now
-      from (select * from unnest($9::bigint[], $10::text[], $11::integer[], $12::text[], $13::text[], $14::text[], $15::integer[], $16::text[], $17::text[], $18::text[], $19::bigint[], $20::boolean[], $21::bigint[]) limit cardinality($9)) as rows (workflow, branch, position, kind, name, child, attempts, output, error, failures, ran_for, ends, starts), clock, fence
+      from unnest($9::bigint[], $10::text[], $11::integer[], $12::text[], $13::text[], $14::text[], $15::integer[], $16::text[], $17::text[], $18::text[], $19::bigint[], $20::boolean[], $21::bigint[]) as rows (workflow, branch, position, kind, name, child, attempts, output, error, failures, ran_for, ends, starts), clock, fence
      where true and (not rows.ends or rows.workflow in (select key from done)))
 select (select count(*) from fence) as fence_holds,
        null::bigint[] as started,

@@ -56,4 +56,6 @@ have_pgbouncer || echo "No PgBouncer found and no way to install it: the tests b
 have_postgres || echo "No Postgres found and no way to install it: the tests on Postgres will show as ignored." >&2
 command -v cc >/dev/null 2>&1 || echo "A C compiler is needed for SQLite: install gcc." >&2
 
+# Most tests wait for a database, another process or a browser and not for a processor, so twice as many run at a time.
+export RUST_TEST_THREADS="${RUST_TEST_THREADS:-$(($(nproc 2>/dev/null || echo 1) * 2))}"
 exec cargo test --workspace "$@"

@@ -1,5 +1,7 @@
 //! Fills a database with workflows that ended long ago, and with workflows that wait.
 
+use std::ops::RangeInclusive;
+
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 
 /// The key of the first workflow; each other one is a second later.
@@ -7,8 +9,9 @@ const FIRST: &str = "((cast(1700000000 as bigint) + n) * 1000000 - 1577836800000
 const TIME: &str = "(cast(1700000000 as bigint) + n) * 1000000";
 const FUTURE: i64 = 32_000_000_000_000_000;
 
-/// Adds `ended` workflows with two records each, and `waiting` ones that are DELAYED for centuries.
-pub(crate) async fn fill(url: &str, schema: &str, ended: u64, waiting: u64) {
+/// Adds `ended` workflows with two records each, by their numbers, and `waiting` ones that are DELAYED for centuries.
+pub(crate) async fn fill(url: &str, schema: &str, ended: RangeInclusive<u64>, waiting: u64) {
+    let (first, last) = ended.into_inner();
     let postgres = url.starts_with("postgres");
     let table = |name: &str| if postgres { format!("{schema}.{name}") } else { format!("durable_{name}") };
     let numbers = |from: u64, to: u64| {
@@ -21,29 +24,29 @@ pub(crate) async fn fill(url: &str, schema: &str, ended: u64, waiting: u64) {
         }
     };
     let workflows = table("workflows");
-    let mut statements = vec![
-        format!(
-            "insert into {workflows}
+    let mut statements = vec![format!(
+        "insert into {workflows}
                  (key, id, name, status, attempt, created_at, started_at, completed_at, input, output)
              select {FIRST}, 'ended-' || n, 'old', 'SUCCESS', 1, {TIME}, {TIME}, {TIME} + 1000000, '{{}}', '1'
                from {}",
-            numbers(1, ended)
-        ),
-        format!(
+        numbers(first, last)
+    )];
+    if waiting > 0 {
+        statements.push(format!(
             "insert into {workflows}
                  (key, id, name, status, attempt, created_at, queue, due_at, input)
              select {FIRST}, 'waiting-' || n, 'load', 'DELAYED', 0, {TIME}, 'durable', {FUTURE}, '{{}}'
                from {}",
-            numbers(ended + 1, ended + waiting)
-        ),
-    ];
+            numbers(last + 1, last + waiting)
+        ));
+    }
     for position in [1, 2] {
         statements.push(format!(
             "insert into {} (workflow, branch, position, kind, name, attempts, started_at, completed_at, output)
              select {FIRST}, '', {position}, 'step', 'small', 1, {TIME}, {TIME}, '1'
                from {}",
             table("steps"),
-            numbers(1, ended)
+            numbers(first, last)
         ));
     }
     statements.push(if postgres { format!("analyze {workflows}") } else { "analyze".to_owned() });

@@ -63,7 +63,7 @@ fn main() {
 async fn measure(store: &str, url: &str, ended: u64, waiting: u64) {
     let builder = Durable::builder("maintenance").system_database(url).schema(SCHEMA);
     let app = builder.launch().await.expect("the database is there");
-    fill::fill(url, SCHEMA, ended, waiting).await;
+    fill::fill(url, SCHEMA, 1..=ended, waiting).await;
     let rest = || window(|| tokio::time::sleep(ALONE));
     rest().await; // warms up
     let before = rest().await;

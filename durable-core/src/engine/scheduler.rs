@@ -155,14 +155,15 @@ impl ScheduleTicks {
         true
     }
 
-    /// Advances to the first of the missed ticks that the schedule's misfire policy starts. Those that were due within
-    /// [`MISFIRE_GRACE`] are not missed.
+    /// Advances to the first of the missed ticks that the schedule's misfire policy starts. The latest one is
+    /// not missed if it was due within [`MISFIRE_GRACE`].
     fn apply_misfire_policy(&mut self, now: Timestamp) {
+        let latest = || last_tick_before(&self.spec, now.saturating_add(Timestamp::RESOLUTION));
         self.next = match self.spec.misfire() {
             Misfire::All => return,
-            Misfire::Once => last_tick_before(&self.spec, now.saturating_add(Timestamp::RESOLUTION)).or(self.next),
+            Misfire::Once => latest().or(self.next),
             Misfire::Skip => {
-                self.spec.next_after(now.saturating_sub(MISFIRE_GRACE).saturating_sub(Timestamp::RESOLUTION))
+                latest().filter(|at| *at >= now.saturating_sub(MISFIRE_GRACE)).or_else(|| self.spec.next_after(now))
             }
         };
     }

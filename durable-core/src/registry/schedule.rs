@@ -28,8 +28,8 @@ pub struct Schedule {
 }
 
 /// What to do about the ticks of a schedule that were missed: no process was running, the machine was asleep, or the
-/// database was away. A tick that is at most ten seconds late is not missed, nor is the first one of an outage, which a
-/// process has tried in time.
+/// database was away. The last tick is not missed if it is at most ten seconds late, nor is the first one of an outage,
+/// which a process has tried in time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]

@@ -13,7 +13,6 @@ use crate::support::{
 database_tests! {
 each_tick_is_started_once_and_on_time,
 misfire_skips_missed_ticks_or_starts_one_or_all,
-a_schedule_that_skips_missed_ticks_starts_each_one_of_the_last_ten_seconds,
 overlap_skip_leaves_out_a_tick_while_the_previous_one_runs,
 a_paused_schedule_does_not_fire_until_it_is_resumed,
 a_pause_and_the_last_tick_survive_a_restart,
@@ -126,29 +125,6 @@ async fn misfire_skips_missed_ticks_or_starts_one_or_all(database: &TestDatabase
         assert_eq!(fired(database, "all", 6).await.len(), 6);
         assert_eq!(fired(database, "once", 2).await.len(), 2);
         assert_eq!(fired(database, "skip", 1).await.len(), 1, "only the one that was not missed");
-    })
-    .await;
-    app.shutdown().await;
-}
-
-async fn a_schedule_that_skips_missed_ticks_starts_each_one_of_the_last_ten_seconds(database: &TestDatabase) {
-    let (app, grace) = (database.launch().await, Duration::from_secs(10));
-    app.scope(async {
-        // The engine sees that time was skipped; the database notes the start of the other schedule hours before.
-        sends_report("hours".into()).schedule("hours", every_hour()).misfire(Misfire::All).await.unwrap();
-        app.skip_time(5 * HOUR);
-        fired(database, "hours", 5).await;
-        let before = Utc::now() + 5 * HOUR;
-        sends_report("second".into()).schedule("seconds", "* * * * * *").await.unwrap();
-        let ids = fired(database, "seconds", 1).await;
-        let first: DateTime<Utc> = ids[0].split_once('@').unwrap().1.parse().unwrap();
-        assert!(first >= before - grace, "{first} is older than ten seconds at {before}");
-        let latest_first = Utc::now() + 5 * HOUR - grace + Duration::from_secs(1);
-        assert!(first <= latest_first, "ticks before {first} were left out, and {latest_first} was in time");
-        let ids = fired(database, "seconds", 10).await;
-        let ticks = ids.iter().map(|it| it.split_once('@').unwrap().1.parse::<DateTime<Utc>>().unwrap().timestamp());
-        let expected = first.timestamp()..;
-        assert!(ticks.eq(expected.take(ids.len())), "{ids:?}");
     })
     .await;
     app.shutdown().await;

@@ -72,7 +72,6 @@ pub(super) struct Column<R> {
 /// A value that a column has in most rows. A batch in which all rows have the usual values is written by a statement
 /// with constants in their place.
 #[derive(Debug, Clone, Copy)]
-#[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "SQLite binds all columns"))]
 pub(super) enum Usual {
     Null,
     Integer(i32),
@@ -113,8 +112,7 @@ impl<R> Column<R> {
     }
 
     /// Whether this row has the usual value of the column; also if there is none.
-    #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "SQLite binds all columns"))]
-    pub(super) fn is_usual(&self, row: &R) -> bool {
+    fn is_usual(&self, row: &R) -> bool {
         match (&self.value, self.usual) {
             (_, None) => true,
             (Value::BigInt(value), Some(Usual::Null)) => value(row).is_none(),
@@ -136,6 +134,27 @@ impl<R> Column<R> {
             Value::Text(_) | Value::Input(_) => "text",
         }
     }
+}
+
+impl Usual {
+    /// The value as a constant.
+    pub(super) fn sql(self) -> String {
+        match self {
+            Self::Null => "null".to_owned(),
+            Self::Integer(value) => value.to_string(),
+            Self::Text(value) => format!("'{value}'"),
+        }
+    }
+}
+
+/// Whether a row has the usual values of all columns that have one.
+pub(super) fn are_usual<R>(columns: &[Column<R>], row: &R) -> bool {
+    columns.iter().all(|it| it.is_usual(row))
+}
+
+/// The columns that are parameters: all, or those without a usual value.
+pub(super) fn varying<R>(columns: &[Column<R>], usual: bool) -> impl Iterator<Item = &Column<R>> {
+    columns.iter().filter(move |it| !usual || it.usual.is_none())
 }
 
 /// The names of columns, as SQL lists them.

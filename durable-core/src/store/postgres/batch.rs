@@ -4,11 +4,13 @@ use std::collections::{HashMap, HashSet};
 
 use sqlx::{PgConnection, Row};
 
-use crate::store::columns::{END, END_OF, MESSAGE, PARENT_RUN, PLACEMENT, PUBLICATION, RECEIVER, RECORD, START};
+use crate::store::columns::{
+    END, END_OF, MESSAGE, PARENT_RUN, PLACEMENT, PUBLICATION, RECEIVER, RECORD, START, varying,
+};
 use crate::store::decode;
 use crate::store::enqueue_rows::{QueuedRow, effective_record, start_record};
 use crate::store::postgres::PostgresStore;
-use crate::store::postgres::batch_sql::{Kinds, varying};
+use crate::store::postgres::batch_sql::Kinds;
 use crate::store::postgres::commit::JudgedEntry;
 use crate::store::postgres::dialect::{Query, bind_columns, bind_rows, column};
 use crate::store::rows_by_kind::{BatchRows, WithEnd};

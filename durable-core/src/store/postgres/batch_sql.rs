@@ -8,7 +8,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::store::columns::{
-    Column, END, END_OF, MESSAGE, PARENT_RUN, PLACEMENT, PUBLICATION, RECEIVER, RECORD, START, Usual, names, names_of,
+    Column, END, END_OF, MESSAGE, PARENT_RUN, PLACEMENT, PUBLICATION, RECEIVER, RECORD, START, are_usual, names,
+    names_of, varying,
 };
 use crate::store::postgres::dialect::{CLOCK, FENCE, after_the_last};
 use crate::store::postgres::schema::Schema;
@@ -75,16 +76,6 @@ impl Kinds {
     pub(super) fn has(self, kind: usize) -> bool {
         self.0 & kind > 0
     }
-}
-
-/// Whether a row has the usual values of all columns that have one.
-fn are_usual<R>(columns: &[Column<R>], row: &R) -> bool {
-    columns.iter().all(|it| it.is_usual(row))
-}
-
-/// The columns that are parameters: all, or those without a usual value.
-pub(super) fn varying<R>(columns: &[Column<R>], usual: bool) -> impl Iterator<Item = &Column<R>> {
-    columns.iter().filter(move |it| !usual || it.usual.is_none())
 }
 
 /// One statement for each combination of kinds, so that the server sees a handful of statements and plans
@@ -206,9 +197,7 @@ fn typed<R>(columns: &[Column<R>], usual: bool) -> Vec<TypedColumn> {
 fn values<R>(columns: &[Column<R>], usual: bool) -> Vec<String> {
     let value = |column: &Column<R>| match column.usual.filter(|_| usual) {
         None => format!("rows.{}", column.name),
-        Some(Usual::Null) => format!("null::{}", column.postgres_type()),
-        Some(Usual::Integer(value)) => value.to_string(),
-        Some(Usual::Text(value)) => format!("'{value}'"),
+        Some(value) => format!("{}::{}", value.sql(), column.postgres_type()),
     };
     columns.iter().map(value).collect()
 }

@@ -9,11 +9,14 @@ use std::sync::Arc;
 
 use sqlx::SqliteConnection;
 
-use crate::store::columns::{END, END_OF, MESSAGE, PARENT_RUN, PLACEMENT, PUBLICATION, RECEIVER, RECORD, START, names};
+use crate::store::columns::{
+    Column, END, END_OF, MESSAGE, PARENT_RUN, PLACEMENT, PUBLICATION, RECEIVER, RECORD, START, are_usual, names,
+    varying,
+};
 use crate::store::enqueue_rows::{QueuedRow, start_record};
 use crate::store::rows_by_kind::{BatchRecord, BatchRows, TERMINAL, WithEnd, add_saturating, same_for_all};
 use crate::store::sqlite::SqliteStore;
-use crate::store::sqlite::dialect::{Query, after_the_last, bind_row};
+use crate::store::sqlite::dialect::{Query, after_the_last, bind_columns, bind_row};
 use crate::store::store_error::is_clash;
 use crate::store::{Entry, Fence, Finish, NewMessage, NewWorkflow, Publication, StoreError, Verdict};
 use crate::types::keys::MessageKey;
@@ -44,14 +47,32 @@ impl SizedStatement {
     }
 }
 
+/// The statements of a kind whose columns have usual values: for any rows, and for rows that have all of these, which are
+/// constants in it. Most rows do, and binding is half of the work.
+#[derive(Debug)]
+pub(super) struct UsualStatement {
+    any: SizedStatement,
+    usual: SizedStatement,
+}
+
+impl UsualStatement {
+    fn new(statement: impl Fn(bool) -> SizedStatement) -> Self {
+        Self { any: statement(false), usual: statement(true) }
+    }
+
+    pub(super) fn of(&self, usual: bool) -> &SizedStatement {
+        if usual { &self.usual } else { &self.any }
+    }
+}
+
 /// The fence and the time, then the rows. The parameters have no numbers: SQLite keeps those as
 /// names in a list, and the driver asks for the name of each, which takes longer than the rows.
 #[derive(Debug)]
 pub(super) struct Statements {
-    pub(super) starts: SizedStatement,
+    pub(super) starts: UsualStatement,
     pub(super) queued: SizedStatement,
-    pub(super) records: SizedStatement,
-    pub(super) finishes: SizedStatement,
+    pub(super) records: UsualStatement,
+    pub(super) finishes: UsualStatement,
     pub(super) messages: SizedStatement,
     pub(super) events: SizedStatement,
     pub(super) items: SizedStatement,
@@ -65,16 +86,20 @@ const FENCE_HOLDS: &str =
 
 impl Statements {
     pub(super) fn new(render: &impl Fn(&str) -> Arc<str>) -> Self {
-        let starts = SizedStatement::new(render, START.len() + PARENT_RUN.len(), |rows| {
-            format!(
-                "{GIVEN} insert into durable.workflows ({}, status, executor, attempt, created_at, started_at)
-                 select {}, 'PENDING', given.executor, 1, given.now, given.now from given, {rows}
-                  where column1 is not null and {FENCE_HOLDS} and {}
-                 on conflict (id) do nothing",
-                names(START),
-                numbered(START.len()),
-                parent_is_running(START.len() + 1)
-            )
+        let starts = UsualStatement::new(|usual| {
+            let (values, columns) = values_from(1, START, usual);
+            // The usual ones have no parent.
+            let (condition, run) =
+                if usual { ("true".to_owned(), 0) } else { (parent_is_running(columns + 1), PARENT_RUN.len()) };
+            SizedStatement::new(render, columns + run, |rows| {
+                format!(
+                    "{GIVEN} insert into durable.workflows ({}, status, executor, attempt, created_at, started_at)
+                     select {values}, 'PENDING', given.executor, 1, given.now, given.now from given, {rows}
+                      where column1 is not null and {FENCE_HOLDS} and {condition}
+                     on conflict (id) do nothing",
+                    names(START)
+                )
+            })
         });
         let queued_columns = START.len() + PLACEMENT.len();
         let queued = SizedStatement::new(render, queued_columns + 1 + PARENT_RUN.len(), |rows| {
@@ -91,26 +116,31 @@ impl Statements {
                 parent_is_running(queued_columns + 2)
             )
         });
-        let records = SizedStatement::new(render, RECORD.len() + 1, |rows| {
-            format!(
-                "{GIVEN} insert into durable.steps ({}, started_at, completed_at)
-                 select {}, given.now - column{}, given.now
-                   from given, {rows} where column1 is not null and {FENCE_HOLDS}",
-                names(RECORD),
-                numbered(RECORD.len()),
-                RECORD.len() + 1
-            )
+        let records = UsualStatement::new(|usual| {
+            let (values, columns) = values_from(1, RECORD, usual);
+            SizedStatement::new(render, columns + 1, |rows| {
+                format!(
+                    "{GIVEN} insert into durable.steps ({}, started_at, completed_at)
+                     select {values}, given.now - column{}, given.now
+                       from given, {rows} where column1 is not null and {FENCE_HOLDS}",
+                    names(RECORD),
+                    columns + 1
+                )
+            })
         });
-        let finishes = SizedStatement::new(render, END_OF.len() + END.len(), |rows| {
-            let set = END.iter().zip(END_OF.len() + 1..).map(|(it, number)| format!("{} = column{number}", it.name));
-            format!(
-                "{GIVEN} update durable.workflows
-                    set {}, completed_at = case when column3 = 'PARKED' then null else given.now end
-                   from given, {rows}
-                  where key = column1 and attempt = column2 and status = 'PENDING'
-                    and durable.workflows.executor = given.executor and {FENCE_HOLDS}",
-                set.collect::<Vec<_>>().join(", ")
-            )
+        let finishes = UsualStatement::new(|usual| {
+            let (values, columns) = values_from(END_OF.len() + 1, END, usual);
+            SizedStatement::new(render, END_OF.len() + columns, |rows| {
+                format!(
+                    "{GIVEN} update durable.workflows
+                        set ({}) = ({values}),
+                            completed_at = case when column3 = 'PARKED' then null else given.now end
+                       from given, {rows}
+                      where key = column1 and attempt = column2 and status = 'PENDING'
+                        and durable.workflows.executor = given.executor and {FENCE_HOLDS}",
+                    names(END)
+                )
+            })
         });
         let messages = SizedStatement::new(render, MESSAGE.len() + 1, |rows| {
             format!(
@@ -152,6 +182,21 @@ fn parent_is_running(attempt: usize) -> String {
                       select 1 from durable.workflows p
                        where p.key = column{parent} and p.attempt = column{attempt} and p.status = 'PENDING'))"
     )
+}
+
+/// The values of columns, which are the columns of VALUES from this one on or the usual ones, and how many of VALUES
+/// they are.
+fn values_from<R>(first: usize, columns: &[Column<R>], usual: bool) -> (String, usize) {
+    let mut next = first;
+    let mut value = |column: &Column<R>| match column.usual.filter(|_| usual) {
+        Some(value) => value.sql(),
+        None => {
+            next += 1;
+            format!("column{}", next - 1)
+        }
+    };
+    let values = columns.iter().map(&mut value).collect::<Vec<_>>().join(", ");
+    (values, next - first)
 }
 
 /// The columns of VALUES, from the first on.
@@ -287,8 +332,12 @@ impl SqliteStore {
         rows: &BatchRows<'_>,
     ) -> Result<u64, sqlx::Error> {
         let Statements { starts, queued, .. } = &self.sql.batch;
-        let start = |query, it: &&NewWorkflow| bind_row(bind_row(query, START, it), PARENT_RUN, it);
-        let direct = self.in_chunks(connection, fence, starts, &rows.starts, start).await?;
+        let usual = rows.starts.iter().all(|it| are_usual(START, *it) && are_usual(PARENT_RUN, *it));
+        let start = |query, it: &&NewWorkflow| {
+            let query = bind_columns(query, varying(START, usual), it);
+            bind_columns(query, varying(PARENT_RUN, usual), it)
+        };
+        let direct = self.in_chunks(connection, fence, starts.of(usual), &rows.starts, start).await?;
         let placed = |query, it: &QueuedRow<'_>| {
             let query = bind_row(bind_row(query, START, it.row), PLACEMENT, it.row).bind(it.delay());
             bind_row(query, PARENT_RUN, it.row)
@@ -302,9 +351,11 @@ impl SqliteStore {
         fence: Fence,
         records: &[BatchRecord<'_>],
     ) -> Result<u64, sqlx::Error> {
-        let sized = &self.sql.batch.records;
-        let record = |query, it: &BatchRecord<'_>| bind_row(query, RECORD, it.record).bind(micros(it.record.ran_for));
-        self.in_chunks(connection, fence, sized, records, record).await
+        let usual = records.iter().all(|it| are_usual(RECORD, it.record));
+        let record = |query, it: &BatchRecord<'_>| {
+            bind_columns(query, varying(RECORD, usual), it.record).bind(micros(it.record.ran_for))
+        };
+        self.in_chunks(connection, fence, self.sql.batch.records.of(usual), records, record).await
     }
 
     async fn update_finishes(
@@ -313,9 +364,9 @@ impl SqliteStore {
         fence: Fence,
         finishes: &[&Finish],
     ) -> Result<u64, sqlx::Error> {
-        let sized = &self.sql.batch.finishes;
-        let finish = |query, it: &&Finish| bind_row(bind_row(query, END_OF, it), END, it);
-        self.in_chunks(connection, fence, sized, finishes, finish).await
+        let usual = finishes.iter().all(|it| are_usual(END, *it));
+        let finish = |query, it: &&Finish| bind_columns(bind_row(query, END_OF, it), varying(END, usual), it);
+        self.in_chunks(connection, fence, self.sql.batch.finishes.of(usual), finishes, finish).await
     }
 
     /// Writes messages, events and stream items, and returns how many rows that took; `None` if some row

@@ -183,7 +183,12 @@ pub(super) fn bind_rows<'r, R: 'r>(
 
 /// Binds the values of one row.
 pub(super) fn bind_row<R>(query: Query, columns: &[Column<R>], row: &R) -> Query {
-    columns.iter().fold(query, |query, column| match &column.value {
+    bind_columns(query, columns.iter(), row)
+}
+
+/// Binds the values of these columns of one row.
+pub(super) fn bind_columns<'c, R: 'c>(query: Query, columns: impl Iterator<Item = &'c Column<R>>, row: &R) -> Query {
+    columns.fold(query, |query, column| match &column.value {
         Value::BigInt(value) => query.bind(value(row)),
         Value::Integer(value) => query.bind(value(row)),
         Value::Boolean(value) => query.bind(value(row)),

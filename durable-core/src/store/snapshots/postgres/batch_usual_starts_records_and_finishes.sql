@@ -15,7 +15,7 @@ done as (
     returning w.key),
 recorded as (
     insert into durable.steps (workflow, branch, position, kind, name, child, attempts, output, error, failures, started_at, completed_at)
-    select rows.workflow, '', rows.position, rows.kind, rows.name, null::text, 1, rows.output, null::text, null::text, clock.now - rows.ran_for, clock.now
+    select rows.workflow, ''::text, rows.position, rows.kind, rows.name, null::text, 1::integer, rows.output, null::text, null::text, clock.now - rows.ran_for, clock.now
       from unnest($14::bigint[], $15::integer[], $16::text[], $17::text[], $18::text[], $19::bigint[], $20::boolean[]) as rows (workflow, position, kind, name, output, ran_for, ends), clock, fence
      where true and (not rows.ends or rows.workflow in (select key from done)))
 select (select count(*) from fence) as fence_holds,

@@ -66,6 +66,8 @@ mod by_task {}
 mod limits {}
 #[doc = include_str!("../../docs/reliability.md")]
 mod reliability {}
+#[doc = include_str!("../../docs/performance.md")]
+mod performance {}
 #[doc = include_str!("../../docs/platforms.md")]
 mod platforms {}
 #[doc = include_str!("../../docs/faq.md")]

@@ -5,9 +5,9 @@ use std::time::Duration;
 use sqlx::postgres::{PgListener, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 
-use super::MIN_CONNECTIONS;
 use super::connector::{Connector, ServerInfo, server_info};
 use super::dialect::MIGRATIONS;
+use super::group_sizes::MIN_CONNECTIONS;
 use super::schema::Schema;
 use crate::store::migrations::{AppliedMigration, missing, report_migrations};
 use crate::store::{StoreError, StoreErrorKind, StoreSettings, hints};

@@ -15,6 +15,7 @@ pub(super) mod diagnose;
 mod dialect;
 mod enqueue_within;
 mod grants;
+mod group_sizes;
 mod listeners;
 mod messages;
 mod notify;
@@ -100,8 +101,9 @@ use sqlx_core::transaction::TransactionManager;
 
 use self::batch_sql::BatchStatements;
 use self::connections::{ConnectionGroup, LentConnection, SessionSettings, run_call, statement_begins};
-use self::connector::{BEGIN, Connector, ServerInfo, server_info};
+use self::connector::{BEGIN, Connector, server_info};
 use self::dialect::{MIGRATIONS, MIGRATIONS_TABLE, Query, StoreTransaction};
+use self::group_sizes::GroupSizes;
 use self::listeners::Listeners;
 use self::schema::Schema;
 use crate::store::hints;
@@ -110,15 +112,10 @@ use crate::store::migrations;
 use crate::store::sql::statements_of_files;
 use crate::store::statement_counter::StatementCounter;
 use crate::store::{
-    BoxFuture, Lifecycle, Location, PoolState, RoleAccess, StatementCounts, StoreError, StoreErrorKind, StoreFuture,
-    StoreSettings,
+    BoxFuture, Lifecycle, Location, PoolState, RoleAccess, StatementCounts, StoreError, StoreFuture, StoreSettings,
 };
 use crate::types::time::Timestamp;
 
-/// What few connections are enough for: commits, leases, everything else of the engine, users' transactions.
-const MIN_CONNECTIONS: u32 = 4;
-/// What few connections are enough for a client.
-const MIN_CLIENT_CONNECTIONS: u32 = 2;
 /// How long a statement about leases waits for a lock. One that waits for longer would not be noticed, because
 /// the server does not find out that its client has given up.
 const LEASES_LOCK_TIMEOUT: Duration = Duration::from_secs(2);
@@ -353,68 +350,6 @@ fn begin_with_limit(begin: &str, limit: Duration) -> AssertSqlSafe<String> {
 
 /// The name of the connections for users' transactions.
 const TRANSACTIONS: &str = "transactions";
-
-/// How many connections are for what.
-struct GroupSizes {
-    writing: u32,
-    control: u32,
-    work: u32,
-    transactions: u32,
-    listener: bool,
-}
-
-impl GroupSizes {
-    /// Of this many: one or two for commits; from 5 on one that listens; one or two for leases; of the others five
-    /// eighths for users' transactions.
-    fn of(connections: u32) -> Self {
-        let listener = connections > MIN_CONNECTIONS;
-        let two_from = |least| if connections < least { 1 } else { 2 };
-        let (writing, control) = (two_from(16), two_from(12));
-        let rest = connections - writing - control - u32::from(listener);
-        let transactions = (rest * 5 / 8).max(1);
-        Self { writing, control, work: rest - transactions, transactions, listener }
-    }
-
-    /// Those of a client, which neither commits nor runs transactions: from 3 on one that listens, and one for
-    /// executors' rows.
-    fn of_client(connections: u32) -> Self {
-        let listener = connections > MIN_CLIENT_CONNECTIONS;
-        Self { writing: 1, control: 1, work: (connections - 1 - u32::from(listener)).max(1), transactions: 1, listener }
-    }
-}
-
-impl StoreSettings {
-    /// The settings within the limits of the server and the role.
-    ///
-    /// # Errors
-    /// The database cannot be used.
-    fn limited_by(mut self, server: &ServerInfo) -> Result<Self, StoreError> {
-        let refused = |why: String| Err(StoreError::new(StoreErrorKind::Refused, why));
-        if server.encoding != "UTF8" {
-            return refused(format!(
-                "it has the encoding {}, and durable needs UTF8: create it with `create database … encoding 'UTF8' template template0`",
-                server.encoding
-            ));
-        }
-        if let Some(limit) = server.connection_limit {
-            let least = if self.for_client { MIN_CLIENT_CONNECTIONS } else { MIN_CONNECTIONS };
-            if limit < least {
-                return refused(format!(
-                    "its role may have {limit} connections, and durable needs at least {least}, and {} as it is set: raise it with `alter role … connection limit`",
-                    self.connections
-                ));
-            }
-            if limit < self.connections {
-                tracing::warn!(target: "durable", limit, wanted = self.connections, "the role may have fewer connections than durable is set to use; it uses as many as the role may have");
-                self.connections = limit;
-            }
-        }
-        if let Some(limit) = server.idle_timeout {
-            self.transaction_idle_timeout = self.transaction_idle_timeout.min(limit);
-        }
-        Ok(self)
-    }
-}
 
 /// A statement of a migration. It is sent as it is, and not prepared.
 fn raw(text: Arc<str>) -> sqlx::RawSql {

@@ -188,6 +188,13 @@ where
     /// workflow runs here, because that one is draining, too.
     pub(super) async fn ended(&self, in_body: bool) -> Option<Arc<FinishedWorkflow>> {
         let mut here = self.runtime.running.get(&self.id).or_else(|| self.run.clone());
+        // It may have been resumed since, here or elsewhere, so the database is asked as long as that is possible.
+        if let Some(ended) = here.as_ref().and_then(|run| run.failure()) {
+            if self.runtime.shutdown.phase() > EnginePhase::Running && !(in_body && ended.status == Status::Parked) {
+                return Some(ended);
+            }
+            here = None;
+        }
         loop {
             let following = here.is_some().then(|| self.runtime.waiters.follow());
             if let Some(run) = here

@@ -16,6 +16,7 @@ use crate::runtime::stop_reason::StopReason;
 use crate::store::FinishedWorkflow;
 use crate::types::keys::WorkflowKey;
 use crate::types::listing::CurrentActivity;
+use crate::types::status::Status;
 use crate::types::sync::{Mutex, lock};
 
 /// The workflows that run in this process.
@@ -248,6 +249,14 @@ impl RunningWorkflow {
     pub(crate) fn finish(&self, ended: Arc<FinishedWorkflow>) {
         *lock(&self.progress) = RunProgress::Ended(ended);
         self.changed.notify_waiters();
+    }
+
+    /// How the run has ended, unless with a result: a resume lets the workflow go on after any other end.
+    pub(crate) fn failure(&self) -> Option<Arc<FinishedWorkflow>> {
+        match &*lock(&self.progress) {
+            RunProgress::Ended(ended) if ended.status != Status::Success => Some(Arc::clone(ended)),
+            _ => None,
+        }
     }
 
     /// Ends the run in this process. Returns whether the workflow has not ended.

@@ -10,6 +10,7 @@ use crate::support::{app_tests, count, counted, fresh};
 app_tests! {
     a_cancelled_workflow_goes_on_behind_its_records,
     a_failed_workflow_runs_the_failed_step_again_and_no_other,
+    a_handle_gives_the_result_of_the_resumed_workflow,
     an_error_that_the_code_handled_stays_recorded,
     a_parked_workflow_goes_on,
     a_queued_workflow_goes_back_to_its_queue,
@@ -75,6 +76,17 @@ async fn a_failed_workflow_runs_the_failed_step_again_and_no_other(app: TestApp)
     assert_eq!(handle.result().await.unwrap(), 3);
     assert_eq!(counted(&format!("{key}-first")), 1);
     assert_eq!(app.list_steps("w").await.unwrap().len(), 2);
+}
+
+async fn a_handle_gives_the_result_of_the_resumed_workflow(app: TestApp) {
+    let (key, works) = (fresh("handle"), fresh("works"));
+    let handle = one_fragile_step(key, works.clone()).id("w").start().await.unwrap();
+    handle.result().await.unwrap_err();
+    count(&works);
+    app.resume_workflow("w").await.unwrap();
+    let ended = async || app.workflow("w").await.unwrap().is_some_and(|it| it.status == Status::Success);
+    crate::support::until("it has ended again", ended).await;
+    assert_eq!(handle.result().await.unwrap(), 3);
 }
 
 #[workflow]

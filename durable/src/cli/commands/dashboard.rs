@@ -62,6 +62,8 @@ pub(in crate::cli) async fn run(session: &Session, arguments: DashboardArguments
             .hint("choose another one with --port, or a free one with --port 0")
     })?;
     let client = session.connect().await?;
+    // Before anybody is told that it is there.
+    let signals = crate::signals::install()?;
     let served_at = listener.local_addr()?;
     let url = format!("http://{served_at}/");
     let actions = if allow_actions { "" } else { ", to look at; --allow-actions lets viewers act" };
@@ -77,7 +79,7 @@ pub(in crate::cli) async fn run(session: &Session, arguments: DashboardArguments
     tokio::select! {
         served = served => served?,
         // Connections that are open are dropped: nothing is lost.
-        interrupted = interrupted() => interrupted?,
+        _ = signals.first() => {}
     }
     client.close().await;
     Ok(())
@@ -103,12 +105,6 @@ fn check_token(address: IpAddr, token: Option<&str>) -> Result<()> {
 /// What needs no quotes in an address, a header and a cookie.
 fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
-}
-
-async fn interrupted() -> Result<()> {
-    let signals = crate::signals::install()?;
-    let _ = signals.first().await;
-    Ok(())
 }
 
 /// Lets requests in that know the token. Without a token only those to this machine by its own name: another site could

@@ -13,7 +13,9 @@ have_postgres() {
     command -v initdb >/dev/null 2>&1
 }
 
+installed=no
 as_root() {
+    installed=yes
     if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
 }
 
@@ -51,6 +53,8 @@ if ! have_chromium && command -v apt-get >/dev/null 2>&1; then
     as_root env DEBIAN_FRONTEND=noninteractive apt-get update -q || true # without it its tests show as ignored
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends chromium chromium-driver || true
 fi
+# What is installed is older than the last build, so Cargo would not look for it again.
+[ "$installed" = no ] || touch tests/support/build.rs
 have_chromium || echo "No Chromium found and no way to install it: the tests of the dashboard in a browser will show as ignored." >&2
 have_pgbouncer || echo "No PgBouncer found and no way to install it: the tests behind it will show as ignored." >&2
 have_postgres || echo "No Postgres found and no way to install it: the tests on Postgres will show as ignored." >&2

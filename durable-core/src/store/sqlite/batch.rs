@@ -188,12 +188,12 @@ fn parent_is_running(attempt: usize) -> String {
 /// they are.
 fn values_from<R>(first: usize, columns: &[Column<R>], usual: bool) -> (String, usize) {
     let mut next = first;
-    let mut value = |column: &Column<R>| match column.usual.filter(|_| usual) {
-        Some(value) => value.sql(),
-        None => {
-            next += 1;
-            format!("column{}", next - 1)
+    let mut value = |column: &Column<R>| {
+        if let Some(value) = column.usual.filter(|_| usual) {
+            return value.sql();
         }
+        next += 1;
+        format!("column{}", next - 1)
     };
     let values = columns.iter().map(&mut value).collect::<Vec<_>>().join(", ");
     (values, next - first)

@@ -234,9 +234,9 @@ impl Builder {
     /// Limits how many connections to Postgres this process opens, in all. The default is 20; at least 4 are
     /// needed. They are opened when needed, and no more than the role's `connection limit`.
     ///
-    /// One or two (from 16 on) are for commits, one listens for notifications (from 5 on), one or two (from 12 on) are for leases. Of
-    /// the others five eighths are for users' transactions, and the rest for everything else that the engine
-    /// does, so that it never waits for users' transactions: of 20 connections 10 are for transactions. A launch
+    /// One or two (from 16 on) are for commits, one listens for notifications (from 5 on), one or two (from 12 on) are
+    /// for leases. Of the others five eighths are for users' transactions, and the rest for everything else that the
+    /// engine does, so that it never waits for users' transactions: of 20 connections 9 are for transactions. A launch
     /// opens one more for a moment, while it migrates the schema.
     ///
     /// On SQLite it has no effect: there is one connection that writes, and up to four that read.

@@ -131,7 +131,7 @@ struct CommitFailure {
 /// attempt did not reach the database: an abort does not wait for such a one.
 ///
 /// # Errors
-/// As [`Writer::write`]; and the error of a database that cannot do it now. In the abort that is an error as
+/// As [`Writer::write`](super::Writer::write); and the error of a database that cannot do it now. In the abort that is an error as
 /// of a database that cannot be reached.
 async fn commit(
     fence: Fence,

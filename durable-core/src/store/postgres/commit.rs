@@ -53,7 +53,7 @@ impl Commit for PostgresStore {
     }
 
     fn commits_at_once(&self) -> usize {
-        self.commits_at_once
+        self.writing.size()
     }
 }
 

@@ -118,6 +118,11 @@ impl ConnectionGroup {
         if self.is_closed() { Err(closed()) } else { Ok(()) }
     }
 
+    /// How many connections it may have.
+    pub(super) fn size(&self) -> usize {
+        self.size as usize
+    }
+
     /// A connection, as soon as there is one.
     ///
     /// # Errors

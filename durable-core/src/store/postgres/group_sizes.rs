@@ -7,6 +7,7 @@ use crate::store::{StoreError, StoreErrorKind, StoreSettings};
 pub(super) const MIN_CONNECTIONS: u32 = 4;
 /// What few connections are enough for a client.
 const MIN_CLIENT_CONNECTIONS: u32 = 2;
+
 /// How many connections are for what.
 pub(super) struct GroupSizes {
     pub(super) writing: u32,

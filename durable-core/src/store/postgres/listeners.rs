@@ -1,9 +1,9 @@
-//! Whether another process may be listening. A process that is alone sends no notifications: each one is a
-//! transaction, and with short workflows one of three.
+//! Whether another process listens for notifications. While no other process does, this one sends none: a notification
+//! costs a transaction, and a short workflow has only two others.
 //!
-//! A listener holds a shared advisory lock, which the server releases with its session, and announces itself with the
-//! notification that it tests itself with. A process that was alone until then answers with a general notification,
-//! because it has announced nothing of what it has written. So nobody waits for the next count.
+//! Each listener holds a shared advisory lock in its session, so `pg_locks` shows who listens. A new listener sends itself
+//! a test notification, which all other listeners receive, too. A process that has sent no notifications until then
+//! replies that anything may have changed. The new listener then reads the database again and has missed nothing.
 
 use std::time::Duration;
 
@@ -15,15 +15,15 @@ use crate::store::sql::sql_statements;
 use crate::store::{StoreError, hints};
 use crate::types::sync::{Mutex, lock};
 
-/// How often a process that sends notifications counts who listens: the last one may have left.
-const COUNT_INTERVAL: Duration = Duration::from_secs(10);
+/// How often a process that sends notifications checks whether another one still listens.
+const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
 sql_statements! {
-    /// $1 channel. Marks the session as one that listens, and gives its process on the server. Nobody locks it
-    /// exclusively, so it waits for nobody.
+    /// $1 channel. Takes the lock of a listener, and returns the process id of the session. The lock is only taken as a
+    /// shared one, so this does not wait.
     mark_listener = "
         select pg_backend_pid(), pg_advisory_lock_shared(hashtextextended('durable: listeners of ' || $1::text, 0))";
-    /// $1 channel; $2 the sessions of the caller. Whether others listen.
+    /// $1 channel; $2 process ids of the caller's own listeners. Whether there are other listeners.
     others_listen = "
         select exists (
             select 1 from pg_locks
@@ -41,7 +41,8 @@ pub(super) struct Listeners(Mutex<Known>);
 struct Known {
     /// The sessions of this store that listen.
     own: Vec<i32>,
-    /// Whether nobody else listens. It is not known while this store itself does not hear who comes.
+    /// Whether there is no other listener. False while this store has no listener of its own, because it would not
+    /// receive the test notification of a new one.
     alone: bool,
     /// How many times another listener has announced itself, or an own one was lost: the answer to an earlier question
     /// is out of date.
@@ -93,7 +94,7 @@ impl Listeners {
     /// The own sessions and the number of changes, if it is time to ask who else listens.
     fn due_question(&self) -> Option<(Vec<i32>, u64)> {
         let mut known = lock(&self.0);
-        let due = !known.alone && known.asked_at.is_none_or(|at| at.elapsed() >= COUNT_INTERVAL);
+        let due = !known.alone && known.asked_at.is_none_or(|at| at.elapsed() >= CHECK_INTERVAL);
         if !due || known.own.is_empty() {
             return None;
         }
@@ -108,7 +109,7 @@ impl Listeners {
 }
 
 impl PostgresStore {
-    /// Whether nobody else listens, as far as this store can know: it has to listen itself.
+    /// Whether there is no other listener. False while this store has no listener of its own.
     pub(super) async fn is_alone(&self) -> Result<bool, StoreError> {
         if let Some((own, changes)) = self.listeners.due_question() {
             self.counter.statement();

@@ -124,9 +124,8 @@ const ENGINE_IDLE_LIMIT: Duration = Duration::from_secs(10);
 
 statements_of_files! {
     belongings claim claim_limited claim_turns commit commit_rows control enqueue enqueue_within events_and_streams executors
-    filtered_list fork_rows gauges grants histories listeners maintenance messages messaging migrate notify poll queues read schedules
-    single_rows
-    takeover transact versions workflow_changes
+    filtered_list fork_rows gauges grants histories listeners maintenance messages messaging migrate notify poll queues
+    read schedules single_rows takeover transact versions workflow_changes
 }
 
 /// This store, under the name that the shared files use.
@@ -135,9 +134,8 @@ type SqlStore = PostgresStore;
 /// A store in a Postgres database.
 pub(crate) struct PostgresStore {
     connector: Arc<Connector>,
-    /// For commits of the writer, and how many of them it may make at once.
+    /// For commits of the writer.
     writing: Arc<ConnectionGroup>,
-    commits_at_once: usize,
     /// For everything else that the engine does.
     work: Arc<ConnectionGroup>,
     /// For users' transactions.
@@ -195,7 +193,6 @@ impl PostgresStore {
         }
         Ok(Self {
             writing,
-            commits_at_once: sizes.writing as usize,
             control,
             work,
             transactions: group(TRANSACTIONS, sizes.transactions, None, true),

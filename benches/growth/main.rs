@@ -8,7 +8,7 @@
 //!
 //! Each line is compared with the first of its table, in the same run. Absolute figures depend on the machine.
 
-#[path = "../maintenance/fill.rs"]
+#[path = "../support/fill.rs"]
 mod fill;
 #[path = "../support/load.rs"]
 mod load;
@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use durable::prelude::*;
 
+use self::fill::Past;
 use self::load::closed_loop;
 
 const SCHEMA: &str = "bench_growth";
@@ -142,7 +143,7 @@ async fn by_history(app: &Durable, store: &str, url: &str, most: u64) {
     let mut there = 0;
     for history in [0, 10_000, 100_000, 1_000_000].into_iter().filter(|it| *it <= most) {
         if history > there {
-            fill::fill(url, SCHEMA, there + 1..=history, 0).await;
+            fill::fill(url, SCHEMA, Past::LONG_AGO, there + 1..=history, 0).await;
             there = history;
         }
         rate(app, CALLERS, 2_000).await; // warms up

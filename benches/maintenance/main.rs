@@ -10,6 +10,7 @@
 //! workflows that wait on a queue, and alone again. Each line of the table compares the load beside the one with the
 //! mean of the times before and after, in the same run.
 
+#[path = "../support/fill.rs"]
 mod fill;
 #[path = "../support/mod.rs"]
 mod support;
@@ -20,6 +21,8 @@ use std::time::{Duration, Instant};
 
 use durable::Retention;
 use durable::prelude::*;
+
+use self::fill::Past;
 
 const SCHEMA: &str = "bench_maintenance";
 /// How long the load runs alone.
@@ -63,7 +66,7 @@ fn main() {
 async fn measure(store: &str, url: &str, ended: u64, waiting: u64) {
     let builder = Durable::builder("maintenance").system_database(url).schema(SCHEMA);
     let app = builder.launch().await.expect("the database is there");
-    fill::fill(url, SCHEMA, 1..=ended, waiting).await;
+    fill::fill(url, SCHEMA, Past::LONG_AGO, 1..=ended, waiting).await;
     let rest = || window(|| tokio::time::sleep(ALONE));
     rest().await; // warms up
     let before = rest().await;

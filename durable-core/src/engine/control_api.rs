@@ -18,6 +18,7 @@ use crate::types::error::{Error, ErrorKind, Result};
 use crate::types::filter::Filter;
 use crate::types::listing::{EventInfo, MessageInfo, StepInfo, StreamItemInfo, WorkflowInfo};
 use crate::types::page::{GroupBy, Page, WorkflowCounts};
+use crate::types::position::Position;
 
 /// The methods, which are the same for both.
 macro_rules! control_methods {
@@ -94,6 +95,48 @@ macro_rules! control_methods {
                 id: I,
             ) -> impl Future<Output = Result<Vec<StepInfo>>> + Send + use<I> {
                 admin::steps(Some(self.runtime()), id.as_ref())
+            }
+
+            /// The positions of the records of a workflow, in order. This reads no payloads, so it is quick for a
+            /// workflow with very many records: show them in parts with [`list_steps_at`](Self::list_steps_at).
+            ///
+            /// In a workflow's body the answer is recorded, at a position that is reserved when this is called.
+            ///
+            /// # Errors
+            /// As [`list_steps`](crate::list_steps).
+            ///
+            /// # Example
+            ///
+            /// ```no_run
+            /// # use durable_core::Durable;
+            /// # async fn example(app: Durable) -> durable_core::Result<()> {
+            /// for some in app.list_step_positions("order-7").await?.chunks(1000) {
+            ///     for step in app.list_steps_at("order-7", some).await? {
+            ///         println!("{} {}", step.position, step.name);
+            ///     }
+            /// }
+            /// # Ok(())
+            /// # }
+            /// ```
+            pub fn list_step_positions<I: AsRef<str>>(
+                &self,
+                id: I,
+            ) -> impl Future<Output = Result<Vec<Position>>> + Send + use<I> {
+                admin::step_positions(Some(self.runtime()), id.as_ref())
+            }
+
+            /// Those records of a workflow that are at these positions, in order. A position without a record is left out.
+            ///
+            /// In a workflow's body the answer is recorded, at a position that is reserved when this is called.
+            ///
+            /// # Errors
+            /// As [`list_steps`](crate::list_steps).
+            pub fn list_steps_at<I: AsRef<str>>(
+                &self,
+                id: I,
+                positions: &[Position],
+            ) -> impl Future<Output = Result<Vec<StepInfo>>> + Send + use<I> {
+                admin::steps_at(Some(self.runtime()), id.as_ref(), positions)
             }
 
             /// The events of a workflow: see [`list_events`](crate::list_events).

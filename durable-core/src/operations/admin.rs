@@ -16,6 +16,7 @@ use crate::types::filter::Filter;
 use crate::types::id::check_id;
 use crate::types::listing::{EventInfo, MessageInfo, StepInfo, StreamItemInfo, WorkflowInfo};
 use crate::types::page::{GroupBy, Page, WorkflowCounts};
+use crate::types::position::Position;
 use crate::types::status::Status;
 use crate::types::time::Timestamp;
 use crate::types::version_policy::VersionInfo;
@@ -190,9 +191,27 @@ macro_rules! look_at {
 }
 
 look_at!(steps() -> Vec<StepInfo>, "list_steps", "list steps", |store, id| store.steps(&id));
+look_at!(step_positions() -> Vec<Position>, "list_step_positions", "list steps", |store, id| store.positions(&id));
 look_at!(show() -> Option<WorkflowInfo>, "workflow", "find a workflow", |store, id| store.show(&id));
 look_at!(events() -> Vec<EventInfo>, "list_events", "list events", |store, id| store.events(&id, u32::MAX, 0));
 look_at!(messages() -> Vec<MessageInfo>, "list_messages", "list messages", |store, id| store.messages(&id, u32::MAX, 0));
+
+pub(crate) fn steps_at(
+    engine: Option<&Arc<Runtime>>,
+    id: &str,
+    positions: &[Position],
+) -> impl Future<Output = Result<Vec<StepInfo>>> + Send + use<> {
+    let (look, id) = (Look::through(engine), Arc::<str>::from(id));
+    let positions = Arc::<[Position]>::from(positions);
+    async move {
+        check_id("the workflow id", &id)?;
+        let question = |runtime: Arc<Runtime>| {
+            let (id, positions) = (Arc::clone(&id), Arc::clone(&positions));
+            async move { runtime.store.steps_at(&id, &positions).await.map(Ok) }
+        };
+        look.ask(Operation::look("list_steps_at", &id), "list steps", question).await
+    }
+}
 
 pub(crate) fn stream_items(
     engine: Option<&Arc<Runtime>>,

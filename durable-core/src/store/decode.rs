@@ -7,7 +7,6 @@ use sqlx::FromRow;
 use crate::store::columns::RunColumns;
 use crate::store::rows_by_kind::StoredEnd;
 use crate::store::{ParkedRun, RunRow, StoreError, StoreErrorKind, Takeover};
-use crate::types::listing::StepInfo;
 use crate::types::payload::Outcome;
 use crate::types::position::Position;
 use crate::types::status::Status;
@@ -153,8 +152,8 @@ impl Takeover {
 
 /// Orders positions as the body reached them: 2, 3, 3/1, 3/2, 3/10, 4. A database that compares the
 /// branches as text would put 10 before 2.
-pub(super) fn by_position(a: &StepInfo, b: &StepInfo) -> Ordering {
-    path(&a.position).cmp(&path(&b.position))
+pub(super) fn by_position(a: &Position, b: &Position) -> Ordering {
+    path(a).cmp(&path(b))
 }
 
 fn path(position: &Position) -> Vec<i32> {

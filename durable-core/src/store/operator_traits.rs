@@ -11,6 +11,7 @@ use crate::types::filter::Filter;
 use crate::types::history::History;
 use crate::types::listing::{EventInfo, MessageInfo, StepInfo, StreamItemInfo, WorkflowInfo};
 use crate::types::page::{GroupBy, Page, WorkflowCounts};
+use crate::types::position::Position;
 use crate::types::version_policy::VersionInfo;
 
 /// What people and tools read.
@@ -26,6 +27,12 @@ pub trait Listings: Send + Sync + Debug {
 
     /// The records of one workflow in the order of their positions.
     fn steps<'a>(&'a self, id: &'a str) -> StoreFuture<'a, Vec<StepInfo>>;
+
+    /// The positions of all records of one workflow, in order.
+    fn positions<'a>(&'a self, id: &'a str) -> StoreFuture<'a, Vec<Position>>;
+
+    /// Those records of one workflow that are at these positions, in the order of the positions.
+    fn steps_at<'a>(&'a self, id: &'a str, positions: &'a [Position]) -> StoreFuture<'a, Vec<StepInfo>>;
 
     /// The last value of each event of a workflow, by name.
     fn events<'a>(&'a self, id: &'a str, limit: u32, offset: u32) -> StoreFuture<'a, Vec<EventInfo>>;

@@ -13,6 +13,7 @@ app_tests! {
     a_viewer_that_comes_back_gets_what_it_has_missed,
     a_viewer_that_comes_back_after_nothing_was_looked_for_has_to_read_again,
     a_workflow_that_is_parked_is_reported,
+    a_viewer_says_how_much_it_wants_to_know_of_changes,
     viewers_are_counted_and_limited,
     nothing_is_looked_for_without_a_viewer,
 }
@@ -104,6 +105,21 @@ async fn a_workflow_that_is_parked_is_reported(app: TestApp) {
     let mut events = Events::open(&server, "", None).await;
     assert_eq!(app.import_workflow(&history).await.unwrap(), Status::Parked);
     events.reports("lively-parked", "PARKED").await;
+}
+
+async fn a_viewer_says_how_much_it_wants_to_know_of_changes(app: TestApp) {
+    let server = serve(&*app, Access::read_only()).await;
+    let mut that_some = Events::open(&server, "?limit=0", None).await;
+    let mut which = Events::open(&server, "?columns=parent,%20status", None).await;
+    that_some.named("hello").await;
+    which.named("hello").await;
+    lively(1).id("lively-named").start().await.unwrap();
+    let named = which.reports("lively-named", "PENDING").await;
+    assert_eq!(named, serde_json::json!({ "id": "lively-named", "parent": null, "status": "PENDING" }));
+    let changes = that_some.named("changes").await;
+    assert_shape("LiveChanges", &changes.data);
+    assert_eq!((&changes.data["workflows"], &changes.data["more"]), (&serde_json::json!([]), &true.into()));
+    assert_eq!(Events::open(&server, "?limit=101", None).await.status, 400);
 }
 
 /// Returns once the database is asked for nothing.

@@ -163,12 +163,12 @@ impl Events {
     }
 
     /// Waits for a change of this workflow that has this status.
-    pub(super) async fn reports(&mut self, id: &str, status: &str) {
+    pub(super) async fn reports(&mut self, id: &str, status: &str) -> Value {
         loop {
             let event = self.named("changes").await;
             let workflows = event.data["workflows"].as_array().unwrap();
-            if workflows.iter().any(|it| it["id"] == id && it["status"] == status) {
-                return;
+            if let Some(it) = workflows.iter().find(|it| it["id"] == id && it["status"] == status) {
+                return it.clone();
             }
         }
     }

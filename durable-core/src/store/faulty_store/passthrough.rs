@@ -20,6 +20,7 @@ use crate::types::filter::Filter;
 use crate::types::history::History;
 use crate::types::listing::{EventInfo, MessageInfo, StepInfo, StreamItemInfo, WorkflowInfo};
 use crate::types::page::{GroupBy, Page, WorkflowCounts};
+use crate::types::position::Position;
 use crate::types::sync::lock;
 use crate::types::version_policy::VersionInfo;
 
@@ -160,6 +161,8 @@ impl Listings for FaultyStore {
         count(filter: &'a Filter, group: GroupBy, most: u32) -> WorkflowCounts;
         show(id: &'a str) -> Option<WorkflowInfo>;
         steps(id: &'a str) -> Vec<StepInfo>;
+        positions(id: &'a str) -> Vec<Position>;
+        steps_at(id: &'a str, positions: &'a [Position]) -> Vec<StepInfo>;
         events(id: &'a str, limit: u32, offset: u32) -> Vec<EventInfo>;
         messages(id: &'a str, limit: u32, offset: u32) -> Vec<MessageInfo>;
         stream_items(id: &'a str, stream: Option<&'a str>, limit: u32, offset: u32) -> Vec<StreamItemInfo>;

@@ -1,19 +1,33 @@
 //! What belongs to one workflow, for people and tools: its records, events, messages and stream items.
 
+use sqlx::Row as _;
+
 use super::SqlStore;
-use crate::store::columns::{EventInfoRow, MessageInfoRow, StepRow, StreamItemInfoRow, select};
+use super::dialect::{bind_rows, rows_table};
+use crate::store::columns::{Column, EventInfoRow, MessageInfoRow, StepRow, StreamItemInfoRow, select};
 use crate::store::decode::{by_position, decode};
 use crate::store::sql::sql_statements;
 use crate::store::{GaugeValues, Listings, StoreFuture};
 use crate::types::filter::Filter;
 use crate::types::listing::{EventInfo, MessageInfo, StepInfo, StreamItemInfo, WorkflowInfo};
 use crate::types::page::{GroupBy, Page, WorkflowCounts};
+use crate::types::position::Position;
 
 sql_statements! {
     /// $1 id.
     steps = format!(
         "select {} from durable.workflows w join durable.steps s on s.workflow = w.key where w.id = $1",
         select("s", StepRow::COLUMNS, &[])
+    );
+    /// $1 id. Reads the primary key alone.
+    positions = "select s.branch, s.position from durable.workflows w join durable.steps s on s.workflow = w.key
+                  where w.id = $1";
+    /// $1 id; from $2 rows of a position.
+    steps_at = format!(
+        "select {} from durable.workflows w cross join {} cross join durable.steps s
+          where w.id = $1 and s.workflow = w.key and s.branch = wanted.branch and s.position = wanted.position",
+        select("s", StepRow::COLUMNS, &[]),
+        rows_table(POSITION, 2)
     );
     /// $1 id; $2 limit, $3 offset.
     events = format!(
@@ -40,6 +54,10 @@ sql_statements! {
     );
 }
 
+/// A position of a record.
+const POSITION: &[Column<Position>] =
+    &[Column::text("branch", |it| Some(&it.branch)), Column::integer("position", |it| Some(it.number))];
+
 impl Listings for SqlStore {
     fn list<'a>(&'a self, filter: &'a Filter) -> StoreFuture<'a, Page<WorkflowInfo>> {
         self.call(self.list_page(filter))
@@ -61,7 +79,31 @@ impl Listings for SqlStore {
         self.call(async move {
             let rows = self.query(&self.sql.belongings.steps).bind(id).fetch_all(&mut *self.reading().await?).await?;
             let mut steps: Vec<StepInfo> = rows.iter().map(decode::<_, StepRow, _>).collect::<Result<_, _>>()?;
-            steps.sort_by(by_position);
+            steps.sort_by(|a, b| by_position(&a.position, &b.position));
+            Ok(steps)
+        })
+    }
+
+    fn positions<'a>(&'a self, id: &'a str) -> StoreFuture<'a, Vec<Position>> {
+        self.call(async move {
+            let query = self.query(&self.sql.belongings.positions).bind(id);
+            let rows = query.fetch_all(&mut *self.reading().await?).await?;
+            let mut positions = Vec::with_capacity(rows.len());
+            for row in &rows {
+                positions.push(Position::new(row.try_get::<String, _>("branch")?, row.try_get("position")?));
+            }
+            positions.sort_by(by_position);
+            Ok(positions)
+        })
+    }
+
+    fn steps_at<'a>(&'a self, id: &'a str, positions: &'a [Position]) -> StoreFuture<'a, Vec<StepInfo>> {
+        self.call(async move {
+            let query = self.query(&self.sql.belongings.steps_at).bind(id);
+            let query = bind_rows(query, POSITION, positions.iter());
+            let rows = query.fetch_all(&mut *self.reading().await?).await?;
+            let mut steps: Vec<StepInfo> = rows.iter().map(decode::<_, StepRow, _>).collect::<Result<_, _>>()?;
+            steps.sort_by(|a, b| by_position(&a.position, &b.position));
             Ok(steps)
         })
     }

@@ -9,7 +9,7 @@ use super::source::DashboardSource;
 use crate::{Filter, QueueInfo, Result, Status, WorkflowInfo};
 
 /// How many changed workflows one event has at most.
-const MAX_WORKFLOWS: u32 = 100;
+pub(super) const MAX_WORKFLOWS: u32 = 100;
 /// How far behind the newest time is looked: commits are seen later than they are dated.
 const OVERLAP: TimeDelta = TimeDelta::seconds(2);
 /// Looking at queues, which counts what waits, and at one watched workflow may each take this part of the time.
@@ -174,7 +174,7 @@ async fn look_at(source: &DashboardSource, info: &WorkflowInfo, before: Option<&
         return Ok(before.clone());
     }
     let id = &info.id;
-    let steps = source.list_steps(id).await?.len();
+    let steps = source.list_step_positions(id).await?.len();
     let events = source.list_events(id).await?;
     let messages = source.list_messages(id).await?;
     let mut stream_items = before.map_or(0, |it| it.stream_items);

@@ -25,9 +25,9 @@ pub(super) fn workflow(info: &WorkflowInfo, redaction: &Redaction, payloads: boo
 }
 
 /// The same with these fields alone, and the id.
-pub(super) fn only(mut shown: Value, columns: Option<&[&str]>) -> Value {
+pub(super) fn only(mut shown: Value, columns: Option<&[String]>) -> Value {
     if let (Some(columns), Some(fields)) = (columns, shown.as_object_mut()) {
-        fields.retain(|name, _| name == "id" || columns.contains(&&**name));
+        fields.retain(|name, _| name == "id" || columns.contains(name));
     }
     shown
 }

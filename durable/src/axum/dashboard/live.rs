@@ -16,9 +16,10 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
 use super::access::Redaction;
 use super::api_error::{Answer, ApiError};
-use super::changes::{ChangeFinder, Changes};
+use super::changes::{ChangeFinder, Changes, MAX_WORKFLOWS};
 use super::viewer::{Parameters, Viewer};
 use super::{Dashboard, LIVE_INTERVAL, json};
+use crate::WorkflowInfo;
 
 /// How many viewers are connected at most.
 const MAX_VIEWERS: usize = 100;
@@ -132,6 +133,8 @@ pub(super) async fn live(
 ) -> Answer<Response> {
     let workflow = parameters.take("watch");
     let rows = parameters.take_all("rows");
+    let columns = parameters.columns();
+    let most = parameters.limit(MAX_WORKFLOWS, 0..=MAX_WORKFLOWS)? as usize;
     parameters.end()?;
     if rows.len() > MAX_ROWS {
         return Err(ApiError::misuse(format!("{MAX_ROWS} `rows` are watched at most, and not {}", rows.len())));
@@ -144,7 +147,8 @@ pub(super) async fn live(
         return ending();
     }
     let last = headers.get("last-event-id").and_then(|it| it.to_str().ok());
-    let connection = Connection::new(&dashboard, viewer.redaction, Watched { viewer: 0, workflow, rows }, last)?;
+    let shape = Shape { redaction: viewer.redaction, columns, most };
+    let connection = Connection::new(&dashboard, shape, Watched { viewer: 0, workflow, rows }, last)?;
     let mut has_looked = dashboard.live.has_looked.subscribe();
     let looked = tokio::select! {
         biased;
@@ -166,10 +170,19 @@ pub(super) async fn live(
     Ok((headers, Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))).into_response())
 }
 
+/// What a viewer is told of changed workflows.
+struct Shape {
+    redaction: Redaction,
+    /// Only these fields.
+    columns: Option<Vec<String>>,
+    /// How many of them at a time.
+    most: usize,
+}
+
 /// A viewer's connection.
 struct Connection {
     dashboard: Arc<Dashboard>,
-    redaction: Redaction,
+    shape: Shape,
     viewer: u64,
     workflow: Option<String>,
     changes: broadcast::Receiver<Numbered>,
@@ -180,7 +193,7 @@ struct Connection {
 }
 
 impl Connection {
-    fn new(dashboard: &Arc<Dashboard>, redaction: Redaction, mut watched: Watched, last: Option<&str>) -> Answer<Self> {
+    fn new(dashboard: &Arc<Dashboard>, shape: Shape, mut watched: Watched, last: Option<&str>) -> Answer<Self> {
         let live = &dashboard.live;
         let mut state = live.state();
         if state.viewers.len() >= MAX_VIEWERS {
@@ -208,7 +221,7 @@ impl Connection {
         }
         let mut connection = Self {
             dashboard: Arc::clone(dashboard),
-            redaction,
+            shape,
             viewer,
             workflow,
             changes,
@@ -266,9 +279,11 @@ impl Connection {
         if changes.workflows.is_empty() && !changes.queues && !changes.more {
             return;
         }
-        let workflows: Vec<Value> =
-            changes.workflows.iter().map(|it| json::workflow(it, &self.redaction, false)).collect();
-        let shown = json!({ "workflows": workflows, "more": changes.more, "queues": changes.queues });
+        let Shape { redaction, columns, most } = &self.shape;
+        let workflow = |it: &WorkflowInfo| json::only(json::workflow(it, redaction, false), columns.as_deref());
+        let workflows: Vec<Value> = changes.workflows.iter().take(*most).map(workflow).collect();
+        let more = changes.more || changes.workflows.len() > *most;
+        let shown = json!({ "workflows": workflows, "more": more, "queues": changes.queues });
         self.push("changes", *number, &shown);
     }
 

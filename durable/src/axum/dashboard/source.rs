@@ -5,7 +5,7 @@ use durable_core::Result;
 
 use crate::{
     Bulk, Client, CurrentActivity, Durable, EnginePhase, EventInfo, Filter, ForkCall, ForkFrom, GroupBy, History,
-    ListedExecutor, MessageInfo, Page, QueueInfo, QueueLimits, ScheduleInfo, StepInfo, StreamItemInfo,
+    ListedExecutor, MessageInfo, Page, Position, QueueInfo, QueueLimits, ScheduleInfo, StepInfo, StreamItemInfo,
     ThroughputBucket, UntakenWork, VersionInfo, WorkflowCounts, WorkflowInfo,
 };
 
@@ -63,7 +63,8 @@ impl DashboardSource {
         list_workflows(filter: Filter) -> Page<WorkflowInfo>;
         count_workflows(filter: Filter, group: GroupBy) -> WorkflowCounts;
         workflow(id: &str) -> Option<WorkflowInfo>;
-        list_steps(id: &str) -> Vec<StepInfo>;
+        list_step_positions(id: &str) -> Vec<Position>;
+        list_steps_at(id: &str, positions: &[Position]) -> Vec<StepInfo>;
         list_events(id: &str) -> Vec<EventInfo>;
         list_messages(id: &str) -> Vec<MessageInfo>;
         list_stream_items(id: &str, stream: Option<&str>, limit: u32, offset: u32) -> Vec<StreamItemInfo>;

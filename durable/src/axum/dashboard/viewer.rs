@@ -1,5 +1,7 @@
 //! One request: what it may do, what is hidden from it, and its parameters.
 
+use std::ops::RangeInclusive;
+
 use ::axum::extract::{FromRequestParts, Query, Request};
 use ::axum::http::request::Parts;
 use ::axum::middleware::Next;
@@ -92,10 +94,16 @@ impl Parameters {
     }
 
     /// A number, between 1 and `most`.
-    pub(super) fn limit(&mut self, default: u32, most: u32) -> Answer<u32> {
+    pub(super) fn limit(&mut self, default: u32, allowed: RangeInclusive<u32>) -> Answer<u32> {
         let Some(text) = self.take("limit") else { return Ok(default) };
-        let number = text.parse::<u32>().ok().filter(|it| (1..=most).contains(it));
-        number.ok_or_else(|| ApiError::misuse(format!("`limit` is a number from 1 to {most}, and not {text:?}")))
+        let number = text.parse::<u32>().ok().filter(|it| allowed.contains(it));
+        let (least, most) = allowed.into_inner();
+        number.ok_or_else(|| ApiError::misuse(format!("`limit` is a number from {least} to {most}, and not {text:?}")))
+    }
+
+    /// The fields that are asked for.
+    pub(super) fn columns(&mut self) -> Option<Vec<String>> {
+        self.take("columns").map(|it| it.split(',').map(|it| it.trim().to_owned()).collect())
     }
 
     pub(super) fn cursor(&mut self) -> Answer<Option<Cursor>> {

@@ -24,12 +24,11 @@ type Of = State<Arc<Dashboard>>;
 
 /// `GET workflows`
 pub(super) async fn list(State(dashboard): Of, viewer: Viewer, mut parameters: Parameters) -> Shown {
-    let limit = parameters.limit(DEFAULT_PAGE, MAX_PAGE)?;
+    let limit = parameters.limit(DEFAULT_PAGE, 1..=MAX_PAGE)?;
     let after = parameters.cursor()?;
     let oldest_first = parameters.flag("oldest-first")?;
     let payloads = parameters.flag("payloads")?;
-    let columns = parameters.take("columns");
-    let columns: Option<Vec<&str>> = columns.as_deref().map(|it| it.split(',').map(str::trim).collect());
+    let columns = parameters.columns();
     let mut filter = parameters.filter(&viewer.redaction)?.limit(limit);
     if let Some(cursor) = after {
         filter = filter.after(cursor);
@@ -71,22 +70,23 @@ pub(super) async fn show(State(dashboard): Of, viewer: Viewer, mut parameters: P
 /// `GET workflow/steps`
 pub(super) async fn steps(State(dashboard): Of, viewer: Viewer, mut parameters: Parameters) -> Shown {
     let id = parameters.required("id")?;
-    let limit = parameters.limit(STEPS.0, STEPS.1)? as usize;
+    let limit = parameters.limit(STEPS.0, 1..=STEPS.1)? as usize;
     let after = parameters.take("after").map(|it| position(&it)).transpose()?;
     let payloads = parameters.flag("payloads")?;
     parameters.end()?;
     let name = name_of(&dashboard, &id).await?;
-    let all = dashboard.source.list_steps(&id).await?;
+    let all = dashboard.source.list_step_positions(&id).await?;
     let from = match after {
         None => 0,
-        Some(after) => all.iter().position(|it| it.position == after).map(|it| it + 1).ok_or_else(|| {
+        Some(after) => all.iter().position(|it| *it == after).map(|it| it + 1).ok_or_else(|| {
             ApiError::misuse(format!(
                 "the workflow {id:?} has no record at the position {after}: begin without `after`"
             ))
         })?,
     };
     let page = &all[from..all.len().min(from + limit)];
-    let next = page.last().filter(|_| from + page.len() < all.len()).map(|it| &it.position);
+    let next = page.last().filter(|_| from + page.len() < all.len());
+    let page = dashboard.source.list_steps_at(&id, page).await?;
     let items: Vec<_> = page.iter().map(|it| json::step(it, &name, &viewer.redaction, payloads)).collect();
     Ok(Json(json!({ "items": items, "next": next, "total": all.len() })))
 }
@@ -97,9 +97,8 @@ pub(super) async fn step(State(dashboard): Of, viewer: Viewer, mut parameters: P
     let position = position(&parameters.required("position")?)?;
     parameters.end()?;
     let name = name_of(&dashboard, &id).await?;
-    let all = dashboard.source.list_steps(&id).await?;
-    let found = all.iter().find(|it| it.position == position);
-    let found = found.ok_or_else(|| {
+    let found = dashboard.source.list_steps_at(&id, std::slice::from_ref(&position)).await?;
+    let found = found.first().ok_or_else(|| {
         ApiError::not_found(format!("the workflow {id:?} has no record at the position {position}: list its steps"))
     })?;
     Ok(Json(json::step(found, &name, &viewer.redaction, true)))
@@ -129,7 +128,7 @@ pub(super) async fn messages(State(dashboard): Of, viewer: Viewer, mut parameter
 pub(super) async fn streams(State(dashboard): Of, viewer: Viewer, mut parameters: Parameters) -> Shown {
     let id = parameters.required("id")?;
     let stream = parameters.take("stream");
-    let limit = parameters.limit(STREAM_ITEMS, MAX_PAGE)?;
+    let limit = parameters.limit(STREAM_ITEMS, 1..=MAX_PAGE)?;
     let offset = match parameters.take("offset") {
         None => 0,
         Some(text) => {

@@ -98,6 +98,17 @@ pub(crate) async fn steps_are_listed_in_position_order(StoreDatabase { store, ..
     assert_eq!((last.output.as_deref(), last.error.as_deref()), (None, Some("{}")));
     assert_eq!((last.completed_at - last.started_at).num_milliseconds(), 2_000);
     assert!(store.steps("missing").await.unwrap().is_empty());
+
+    let positions = store.positions("w").await.unwrap();
+    assert_eq!(
+        positions.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["1", "3", "3/2", "3/2/1", "3/10", "10", "11"]
+    );
+    assert!(store.positions("missing").await.unwrap().is_empty());
+    let wanted = [positions[6].clone(), positions[2].clone(), Position::new("", 2), positions[4].clone()];
+    assert_eq!(store.steps_at("w", &wanted).await.unwrap(), [&steps[2], &steps[4], &steps[6]].map(Clone::clone));
+    assert!(store.steps_at("missing", &wanted).await.unwrap().is_empty());
+    assert!(store.steps_at("w", &[]).await.unwrap().is_empty());
 }
 
 pub(crate) async fn a_listing_shows_parent_and_executor(StoreDatabase { store, .. }: StoreDatabase) {

@@ -3,7 +3,7 @@
 import { address } from "./api.js";
 
 /** @typedef {"live" | "connecting" | "paused"} LiveState */
-/** What has changed; with `all` it may be anything. @typedef {{ workflows: any[], all: boolean, queues: boolean }} News */
+/** Which workflows have changed, if one is watched; with `all` it may be anything. @typedef {{ workflows: any[], all: boolean, queues: boolean }} News */
 /** @typedef {{ watch?: string, changed: (news: News) => void }} Listener */
 
 /** Changes that come together are shown together. */
@@ -63,16 +63,17 @@ function connect() {
 		return;
 	}
 	become("connecting");
-	const opened = new EventSource(address("live", { watch: listener.watch }));
+	const { watch } = listener;
+	// Lists are read again anyway.
+	const opened = new EventSource(address("live", watch ? { watch, columns: "parent,forked_from" } : { limit: 0 }));
 	source = opened;
 	opened.addEventListener("hello", () => {
 		become("live");
 		tell({ all: true }); // what happened before the connection
 	});
 	opened.addEventListener("changes", event => {
-		const { workflows, more, queues } = JSON.parse(event.data);
-		// Too many to name; of a workflow that is watched all changes come.
-		tell({ workflows, all: more && !listener?.watch, queues });
+		const { workflows, queues } = JSON.parse(event.data);
+		tell({ workflows, queues });
 	});
 	opened.addEventListener("watched", () => tell({ all: true }));
 	opened.addEventListener("bye", again);

@@ -4,14 +4,27 @@ use std::ops::RangeInclusive;
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 
-/// The key of the first workflow; each other one is a second later.
-const FIRST: &str = "((cast(1700000000 as bigint) + n) * 1000000 - 1577836800000000) * 1024";
-const TIME: &str = "(cast(1700000000 as bigint) + n) * 1000000";
+/// Before this time in microseconds since 1970 there are no keys.
+const EPOCH: i64 = 1_577_836_800_000_000;
 const FUTURE: i64 = 32_000_000_000_000_000;
 
+/// When the workflows were created, in microseconds since 1970: number `n` at `start + n * apart`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Past {
+    pub(crate) start: i64,
+    pub(crate) apart: i64,
+}
+
+impl Past {
+    /// In November 2023, a second after the other.
+    pub(crate) const LONG_AGO: Self = Self { start: 1_700_000_000_000_000, apart: 1_000_000 };
+}
+
 /// Adds `ended` workflows with two records each, by their numbers, and `waiting` ones that are DELAYED for centuries.
-pub(crate) async fn fill(url: &str, schema: &str, ended: RangeInclusive<u64>, waiting: u64) {
+pub(crate) async fn fill(url: &str, schema: &str, past: Past, ended: RangeInclusive<u64>, waiting: u64) {
     let (first, last) = ended.into_inner();
+    let time = format!("({} + cast(n as bigint) * {})", past.start, past.apart);
+    let key = format!("(({time} - {EPOCH}) * 1024)");
     let postgres = url.starts_with("postgres");
     let table = |name: &str| if postgres { format!("{schema}.{name}") } else { format!("durable_{name}") };
     let numbers = |from: u64, to: u64| {
@@ -27,7 +40,7 @@ pub(crate) async fn fill(url: &str, schema: &str, ended: RangeInclusive<u64>, wa
     let mut statements = vec![format!(
         "insert into {workflows}
                  (key, id, name, status, attempt, created_at, started_at, completed_at, input, output)
-             select {FIRST}, 'ended-' || n, 'old', 'SUCCESS', 1, {TIME}, {TIME}, {TIME} + 1000000, '{{}}', '1'
+             select {key}, 'ended-' || n, 'old', 'SUCCESS', 1, {time}, {time}, {time} + 1000000, '{{}}', '1'
                from {}",
         numbers(first, last)
     )];
@@ -35,7 +48,7 @@ pub(crate) async fn fill(url: &str, schema: &str, ended: RangeInclusive<u64>, wa
         statements.push(format!(
             "insert into {workflows}
                  (key, id, name, status, attempt, created_at, queue, due_at, input)
-             select {FIRST}, 'waiting-' || n, 'load', 'DELAYED', 0, {TIME}, 'durable', {FUTURE}, '{{}}'
+             select {key}, 'waiting-' || n, 'load', 'DELAYED', 0, {time}, 'durable', {FUTURE}, '{{}}'
                from {}",
             numbers(last + 1, last + waiting)
         ));
@@ -43,7 +56,7 @@ pub(crate) async fn fill(url: &str, schema: &str, ended: RangeInclusive<u64>, wa
     for position in [1, 2] {
         statements.push(format!(
             "insert into {} (workflow, branch, position, kind, name, attempts, started_at, completed_at, output)
-             select {FIRST}, '', {position}, 'step', 'small', 1, {TIME}, {TIME}, '1'
+             select {key}, '', {position}, 'step', 'small', 1, {time}, {time}, '1'
                from {}",
             table("steps"),
             numbers(first, last)

@@ -127,7 +127,7 @@ async fn routes(store: &str, site: &Site, history: u64) {
         let mut samples = Vec::new();
         let mut bytes = 0;
         for _ in 0..REQUESTS {
-            sleep(Duration::from_millis(20)).await;
+            samples::wait_until_idle().await;
             let began = Instant::now();
             bytes = site.get(route).await;
             samples.push(began.elapsed());

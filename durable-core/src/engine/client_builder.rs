@@ -271,8 +271,8 @@ impl ClientBuilder {
 
     /// Looks at the database for what keeps applications from working, or slows them down: the server and its version,
     /// the role's privileges, connections, poolers, notifications, clocks, encryption, the schema, the collation; the
-    /// file of SQLite, its journal mode and its disk; the lock files of executors on this host; and workflows that no
-    /// living executor takes. Nothing is changed.
+    /// file of SQLite, its journal mode and its disk; the lock files of executors on this host; workflows that no
+    /// living executor takes; and parked ones. Nothing is changed.
     pub async fn diagnose(&self) -> Diagnosis {
         let mut diagnosis = store::diagnose(&self.url, &self.schema).await;
         if !diagnosis.is_usable() {
@@ -285,6 +285,7 @@ impl ClientBuilder {
             if let (Ok(waiting), Ok(taken)) = (store.waiting_work().await, store.taken_work().await) {
                 waiting_work_check::check(&mut diagnosis, &taken, &waiting);
             }
+            waiting_work_check::check_parked(&mut diagnosis, &*store).await;
             close(&*store).await;
         }
         diagnosis

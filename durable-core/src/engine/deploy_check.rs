@@ -1,4 +1,7 @@
 //! At a launch: finds workflows in flight whose code has changed, and verifies them in the background.
+//!
+//! A fingerprint covers the function of a workflow and nothing that it calls, so those of other versions of the program
+//! are verified, too. Of a function that has not changed itself, only what does not match is reported.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,7 +26,11 @@ const MAX_REPORTS: usize = 100;
 /// The workflows in flight whose code has changed, read before the recovery runs or parks any of them. If they cannot be
 /// read, the launch goes on.
 pub(super) async fn find(runtime: &Runtime) -> Result<Vec<ChangedWorkflow>, StoreError> {
-    let code = |it: &&'static crate::registry::Workflow| KnownCode { name: it.name, fingerprint: it.fingerprint };
+    let code = |it: &&'static crate::registry::Workflow| KnownCode {
+        name: it.name,
+        fingerprint: it.fingerprint,
+        version: it.version(&runtime.settings.version).to_owned(),
+    };
     let code: Vec<KnownCode> = runtime.registry.all().iter().map(code).collect();
     let found = runtime.store.changed(&code, MAX_VERIFIED + 1).await;
     found.inspect_err(|error| {
@@ -43,6 +50,7 @@ pub(super) async fn run(runtime: Arc<Runtime>, found: Result<Vec<ChangedWorkflow
         all = tokio::time::timeout_at(Instant::now() + LIMIT, verified) => all.unwrap_or(false),
         () = runtime.shutdown.wait_for(EnginePhase::Draining) => false,
     };
+    functions.retain(|name, it| it.mismatched > 0 || found.iter().any(|it| it.has_changed && it.name == *name));
     for function in functions.values() {
         log(function, complete);
     }
@@ -58,8 +66,9 @@ async fn verify_all(
     functions: &mut BTreeMap<String, FunctionDeploy>,
 ) -> bool {
     let mut all = true;
-    for ChangedWorkflow { id, name } in found {
+    for ChangedWorkflow { id, name, has_changed } in found {
         match verify_by_id(runtime, id).await {
+            Ok(Some(report)) if !has_changed && matches!(report.outcome, ReplayOutcome::Unknown { .. }) => {}
             Ok(Some(report)) => add(functions, report),
             Ok(None) => {} // it was deleted meanwhile
             Err(error) => {

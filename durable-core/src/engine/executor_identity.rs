@@ -15,6 +15,9 @@ pub(super) struct TakenWork {
     pub(super) workflows: Vec<String>,
     /// The names of the queues that it takes work from.
     pub(super) queues: Vec<String>,
+    /// If it is pinned: the names with their versions, as the registry gives them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) pinned: Option<Vec<String>>,
 }
 
 /// What this executor registers with, at the launch and again after it has lost its lease.

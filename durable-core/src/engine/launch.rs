@@ -40,6 +40,7 @@ use crate::types::id::KeyMaker;
 #[cfg(feature = "metrics")]
 use crate::types::metrics::metric_list::describe_metrics;
 use crate::types::sync::{Mutex, lock};
+use crate::types::version_policy::VersionPolicy;
 use crate::wait::clock::Clock;
 use crate::wait::shutdown_phase::{EnginePhase, ShutdownSignal};
 use crate::wait::timers::{self, Timers};
@@ -109,7 +110,8 @@ async fn launch_on(
     patience.call(|| store.declare_queues(&queues)).await.map_err(|error| cannot("write to", &shown, &error))?;
 
     let keys = KeyMaker::new();
-    let (version, takes) = (version(builder).await, taken_work(builder, &registry, &queues));
+    let version = version(builder).await;
+    let takes = taken_work(builder, &registry, &queues, &version);
     let (name, lease, schema) = (builder.executor_id.as_deref(), builder.lease, &*builder.schema);
     let identity = Arc::new(ExecutorIdentity::new(name, version, takes, lease, schema, &*store));
     let (executor, lock_file) = identity.executor(keys.next());
@@ -328,11 +330,13 @@ fn listened<'a>(builder: &'a Builder, queues: &'a [NewQueue]) -> impl Iterator<I
 }
 
 /// What this process takes, for diagnoses.
-fn taken_work(builder: &Builder, registry: &Registry, queues: &[NewQueue]) -> TakenWork {
+fn taken_work(builder: &Builder, registry: &Registry, queues: &[NewQueue], version: &str) -> TakenWork {
     let mut workflows: Vec<String> = registry.all().iter().map(|it| it.name.to_owned()).collect();
     workflows.sort_unstable();
     let queues = listened(builder, queues).map(|it| it.name.clone()).chain([INTERNAL_QUEUE.to_owned()]);
-    TakenWork { workflows, queues: queues.collect() }
+    let is_pinned = builder.version_policy == VersionPolicy::Pin;
+    let pinned = is_pinned.then(|| registry.known(Some(version)).into_iter().map(|it| it.name).collect());
+    TakenWork { workflows, queues: queues.collect(), pinned }
 }
 
 /// Registers the queues that this process takes work from.

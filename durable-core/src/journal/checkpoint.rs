@@ -191,7 +191,10 @@ impl ReservedPosition {
 
     /// Parks the workflow because a recorded value cannot be decoded.
     pub(crate) fn park_unreadable<R>(&self, name: &str, error: &PayloadError) -> Pending<R> {
-        let reason = format!("the record of `{name}` at position {} cannot be decoded: {error}", self.position);
+        let (id, position) = (&self.execution.row.id, &self.position);
+        let reason = format!(
+            "the record of `{name}` at position {position} cannot be decoded: {error}; a copy goes on with another result after `durable fork {id} --from N --output-of {position}=JSON`, with the N of a later call"
+        );
         self.execution.stop_here(StopReason::Park(reason))
     }
 

@@ -116,6 +116,7 @@ struct ForkOptions {
     queue: Option<String>,
     version: Option<String>,
     outputs: Vec<(Position, Result<String>)>,
+    input: Option<Result<Value>>,
     arguments: Vec<(String, Result<Value>)>,
 }
 
@@ -137,6 +138,7 @@ impl ForkCall {
                 queue: None,
                 version: None,
                 outputs: Vec::new(),
+                input: None,
                 arguments: Vec::new(),
             }),
         }
@@ -169,7 +171,25 @@ impl ForkCall {
         self
     }
 
-    /// Replaces an argument, by its name.
+    /// Replaces all arguments, by a value that is written as a JSON object with their names: also those that were not
+    /// recorded. [`replace_argument`](Self::replace_argument) replaces single ones of these.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # async fn example() -> durable_core::Result<()> {
+    /// let arguments = serde_json::json!({ "customer": "ann", "cents": 12 });
+    /// durable_core::restart_workflow("invoice-7").replace_arguments(&arguments).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn replace_arguments<T: Serialize + ?Sized>(mut self, arguments: &T) -> Self {
+        let input = serde_json::to_value(arguments).map_err(|error| unwritable(&error));
+        self.call.set(|options| options.input = Some(input));
+        self
+    }
+
+    /// Replaces an argument that was recorded, by its name.
     pub fn replace_argument<T: Serialize + ?Sized>(mut self, name: impl Into<String>, value: &T) -> Self {
         let (name, value) = (name.into(), serde_json::to_value(value).map_err(|error| unwritable(&error)));
         self.call.set(|options| options.arguments.push((name, value)));
@@ -185,7 +205,7 @@ impl CallOptions<'static> for ForkOptions {
     type Output = Result<WorkflowHandle<Value>>;
 
     async fn run(self: Box<Self>) -> Self::Output {
-        let Self { look, default_id, kind, source, from, id, queue, version, outputs, arguments } = *self;
+        let Self { look, default_id, kind, source, from, id, queue, version, outputs, input, arguments } = *self;
         check_id("the workflow id", &source)?;
         if let ForkFrom::Position(position @ ..1) = from {
             let message = format!("the workflow {source:?} cannot be forked from position {position}: the first is 1");
@@ -203,6 +223,16 @@ impl CallOptions<'static> for ForkOptions {
         }
         let arguments = arguments.into_iter().map(|(name, value)| Ok((name, value?)));
         let arguments: Arc<Vec<(String, Value)>> = Arc::new(arguments.collect::<Result<_>>()?);
+        let input = match input.transpose()? {
+            None => None,
+            Some(all @ Value::Object(_)) => Some(all.to_string()),
+            Some(_) => {
+                let message = "the arguments for a fork are no JSON object with their names, as in {\"order\": 7}";
+                return Err(Error::new(ErrorKind::Payload, message));
+            }
+        };
+        runtime
+            .check_size(|| format!("the arguments of the fork of {source:?}"), input.as_ref().map_or(0, String::len))?;
         let request = ForkRequest {
             source: source.clone(),
             key: runtime.keys.next(),
@@ -210,7 +240,7 @@ impl CallOptions<'static> for ForkOptions {
             from: from.point(),
             queue,
             version,
-            input: None,
+            input,
             outcomes,
             trace_context: None,
         };
@@ -235,7 +265,8 @@ pub(super) async fn fork(
         let Some(source) = runtime.store.show(&request.source).await? else {
             return Ok(Err(not_found(&request.source)));
         };
-        match replace_arguments(runtime, &request.source, source.input.as_deref().unwrap_or_default(), arguments) {
+        let input = request.input.take().or(source.input).unwrap_or_default();
+        match replace_arguments(runtime, &request.source, &input, arguments) {
             Ok(input) => request.input = Some(input),
             Err(error) => return Ok(Err(error)),
         }
@@ -295,18 +326,22 @@ pub(super) async fn fork(
 /// The arguments with some of them replaced.
 fn replace_arguments(runtime: &Runtime, id: &str, input: &str, replaced: &[(String, Value)]) -> Result<String> {
     let Ok(mut all) = serde_json::from_str::<serde_json::Map<String, Value>>(input) else {
-        let message =
-            format!("the recorded arguments of the workflow {id:?} are no JSON object, so none can be replaced");
+        let message = format!(
+            "the recorded arguments of the workflow {id:?} are no JSON object, so none can be replaced: replace all of them with `.replace_arguments(..)`, or `--input`"
+        );
         return Err(Error::new(ErrorKind::Payload, message));
     };
     for (name, value) in replaced {
         if !all.contains_key(name) {
             let known = all.keys().map(|it| format!("`{it}`")).collect::<Vec<_>>().join(", ");
+            let known = if known.is_empty() { "and none at all".to_owned() } else { format!("but {known}") };
             let similar = all.keys().min_by_key(|it| distance(name, it));
             let similar = similar.filter(|it| distance(name, it) <= name.len() / 3);
-            let hint = similar.map(|it| format!("; did you mean `{it}`?"));
-            let message =
-                format!("the workflow {id:?} has no argument `{name}`, but {known}{}", hint.unwrap_or_default());
+            let hint = similar.map_or_else(
+                || "; to add it, replace all of them with `.replace_arguments(..)`, or `--input`".to_owned(),
+                |it| format!("; did you mean `{it}`?"),
+            );
+            let message = format!("the workflow {id:?} has recorded no argument `{name}`, {known}{hint}");
             return Err(Error::new(ErrorKind::NotFound, message));
         }
         all.insert(name.clone(), value.clone());

@@ -25,7 +25,7 @@ use crate::store::{Entry, Fence, Finish, FinishedWorkflow, PollRequest, Record, 
 use crate::types::backoff::CALLS_WHILE_DATABASE_IS_AWAY;
 use crate::types::error::Error;
 use crate::types::metrics;
-use crate::types::payload::{Outcome, RecordedError};
+use crate::types::payload::{Outcome, PayloadError, RecordedError};
 use crate::types::status::Status;
 use crate::types::version_policy::VersionPolicy;
 use crate::wait::shutdown_phase::EnginePhase;
@@ -246,6 +246,13 @@ async fn poll_if_verified(execution: &Arc<Execution>) -> StoppedBody {
     StoppedBody::Signalled(StopReason::Park(reason))
 }
 
+/// Why a workflow is parked whose arguments do not fit its function. The text goes on with the command that lets it go on.
+fn unreadable_arguments(error: &PayloadError, id: &str) -> String {
+    format!(
+        "the arguments cannot be read: {error}; to give it others: `durable restart {id} --arg NAME=JSON`, or `--input JSON` for all of them; if the function is wrong, mend that"
+    )
+}
+
 /// Polls the body until it returns, panics, or is stopped. When this returns, the body
 /// has been dropped: its destructors have run.
 async fn poll_body(execution: &Arc<Execution>) -> StoppedBody {
@@ -261,7 +268,7 @@ async fn poll_body(execution: &Arc<Execution>) -> StoppedBody {
         Ok(Ok(body)) => BodyAndBranches::new(execution, body),
         Err(panic) => return StoppedBody::Panicked(panic),
         Ok(Err(error)) => {
-            return StoppedBody::Signalled(StopReason::Park(format!("the arguments cannot be read: {error}")));
+            return StoppedBody::Signalled(StopReason::Park(unreadable_arguments(&error, &row.id)));
         }
     };
     let timers = &execution.runtime.timers;

@@ -57,6 +57,8 @@ pub struct WaitingWork {
     pub queue: Option<String>,
     /// The registered name.
     pub name: String,
+    /// The version of the program; `None` if they were started without one.
+    pub version: Option<String>,
     /// How many they are.
     pub workflows: u64,
 }

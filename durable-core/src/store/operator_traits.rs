@@ -57,8 +57,9 @@ pub trait Listings: Send + Sync + Debug {
 
 /// Versions of the program.
 pub trait Versions: Send + Sync + Debug {
-    /// Workflows that are PENDING or ENQUEUED and have records, of functions in `code` that had another fingerprint when
-    /// they were started; at most `limit`, in no order. Of each status 20,000 workflows are looked at.
+    /// Workflows that are PENDING or ENQUEUED and have records, of functions in `code` that had another fingerprint or
+    /// version when they were started; at most `limit`, those with another fingerprint first. Of each status 20,000
+    /// workflows are looked at.
     fn changed<'a>(&'a self, code: &'a [KnownCode], limit: u32) -> StoreFuture<'a, Vec<ChangedWorkflow>>;
 
     /// What is in flight of each version, and how many executors of it live.

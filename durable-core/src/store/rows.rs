@@ -307,21 +307,25 @@ pub struct KnownWorkflow {
 }
 
 /// The present code of a workflow function.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct KnownCode {
     /// The registered name.
     pub name: &'static str,
     /// The fingerprint of its source.
     pub fingerprint: Fingerprint,
+    /// The version that its workflows are recorded with.
+    pub version: String,
 }
 
-/// A workflow whose function has changed since it was started.
+/// A workflow whose function, or what that calls, may have changed since it was started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChangedWorkflow {
     /// The external id.
     pub id: String,
     /// The registered name.
     pub name: String,
+    /// Whether its function itself has changed. Otherwise it was started by another version of the program.
+    pub has_changed: bool,
 }
 
 /// A request to take over workflows.

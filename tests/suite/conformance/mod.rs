@@ -164,7 +164,7 @@ every_store_passes! {
             a_workflow_of_another_version_holds_up_those_of_its_partition_key,
             a_takeover_of_one_version_leaves_the_others_and_counts_them,
             versions_are_counted_by_status_with_their_living_executors,
-            workflows_whose_code_has_changed_are_found_if_they_have_records,
+            workflows_whose_code_may_have_changed_are_found_if_they_have_records,
         ;
         polling:
             one_poll_finds_everything_waited_for,

@@ -121,6 +121,9 @@ async fn results_and_arguments_can_be_replaced(app: TestApp) {
     assert_eq!(fork.result().await.unwrap(), 102);
     let fork = app.fork_workflow("w", 3).replace_output(2, &40).await.unwrap();
     assert_eq!(fork.result().await.unwrap(), 40);
+    let all = serde_json::json!({ "key": key, "works": works, "begin": 5 });
+    let fork = app.restart_workflow("w").replace_arguments(&all).replace_argument("begin", &200).await.unwrap();
+    assert_eq!(fork.result().await.unwrap(), 202);
 }
 
 async fn a_fork_with_the_same_id_is_the_same_fork(app: TestApp) {
@@ -170,6 +173,10 @@ async fn what_cannot_be_forked_is_refused(app: TestApp) {
     assert!(no_record == ErrorKind::NotFound && text.contains("durable show w"), "{text}");
     let (no_argument, text) = kind(app.fork_workflow("w", 2).replace_argument("begn", &1).await);
     assert!(no_argument == ErrorKind::NotFound && text.contains("did you mean `begin`?"), "{text}");
+    let (no_argument, text) = kind(app.fork_workflow("w", 2).replace_argument("currency", &1).await);
+    assert!(no_argument == ErrorKind::NotFound && text.contains(".replace_arguments(..)"), "{text}");
+    let (no_object, text) = kind(app.fork_workflow("w", 2).replace_arguments(&[1, 2]).await);
+    assert!(no_object == ErrorKind::Payload && text.contains("no JSON object"), "{text}");
     let (no_queue, text) = kind(app.fork_workflow("w", 2).queue("other_fork").await);
     assert!(no_queue == ErrorKind::NotFound && text.contains(r#"did you mean "other_forks"?"#), "{text}");
     let (no_key, text) = kind(app.fork_workflow("w", 2).queue(&KEYED).await);

@@ -10,6 +10,7 @@ use crate::support::{TestDatabase, arrived, count, database_tests, fresh, gate};
 
 database_tests! {
     a_deploy_that_changes_one_of_three_functions_is_reported_and_parks_only_what_does_not_fit,
+    a_deploy_that_changes_what_a_function_calls_is_reported_where_it_does_not_fit,
     with_adopt_verified_nothing_runs_that_does_not_fit,
     a_pinned_process_leaves_workflows_of_other_versions_to_their_processes,
 }
@@ -94,10 +95,13 @@ async fn run_build_a(database: &TestDatabase, key: &str) {
     .await;
     arrived(key, ALL).await;
     database.crash(app).await;
-    // The function had other tokens in build A.
+    deploy_b(key, true);
+}
+
+/// The function had other tokens in build A.
+async fn change_the_function(database: &TestDatabase) {
     let mut direct = database.direct_connection().await;
     direct.execute("update durable.workflows set fingerprint = fingerprint + 1 where name = 'deployed_shipping'").await;
-    deploy_b(key, true);
 }
 
 async fn with_status(app: &Durable, status: Status) -> Vec<durable::WorkflowInfo> {
@@ -109,6 +113,7 @@ async fn a_deploy_that_changes_one_of_three_functions_is_reported_and_parks_only
 ) {
     let key = fresh("deployed");
     run_build_a(database, &key).await;
+    change_the_function(database).await;
     let app = database.builder("app").application_version("b").launch().await.unwrap();
     let report = app.deploy_report().await;
     assert_eq!((report.version.as_str(), report.complete, report.functions.len()), ("b", true, 1), "{report:?}");
@@ -139,9 +144,21 @@ async fn a_deploy_that_changes_one_of_three_functions_is_reported_and_parks_only
     app.shutdown().await;
 }
 
+async fn a_deploy_that_changes_what_a_function_calls_is_reported_where_it_does_not_fit(database: &TestDatabase) {
+    let key = fresh("deployed-below");
+    run_build_a(database, &key).await;
+    let app = database.builder("app").application_version("b").launch().await.unwrap();
+    let report = app.deploy_report().await;
+    let names: Vec<_> = report.functions.iter().map(|it| (&*it.name, it.matched, it.mismatched)).collect();
+    assert_eq!(names, [("deployed_shipping", 17, 17)], "{report:?}");
+    gate(&key).add_permits(2 * ALL as usize);
+    app.shutdown().await;
+}
+
 async fn with_adopt_verified_nothing_runs_that_does_not_fit(database: &TestDatabase) {
     let key = fresh("verified");
     run_build_a(database, &key).await;
+    change_the_function(database).await;
     let builder = database.builder("app").application_version("b").version_policy(VersionPolicy::AdoptVerified);
     let app = builder.launch().await.unwrap();
     gate(&key).add_permits(2 * ALL as usize);
@@ -217,6 +234,12 @@ async fn a_pinned_process_leaves_workflows_of_other_versions_to_their_processes(
         versions.iter().map(|it| (it.version.as_deref().unwrap(), it.pending, it.enqueued, it.executors)).collect();
     assert_eq!(counts, [("1", 1, 1, 0), ("2", 0, 0, 1)], "{versions:?}");
     assert_eq!(versions[0].in_flight(), 2);
+    let untaken = second.list_untaken_work().await.unwrap();
+    let queued = untaken.iter().find(|it| it.name == "pinned_queued").expect("it waits for a process of its version");
+    assert_eq!((queued.version.as_deref(), queued.workflows), (Some("1"), 1), "{untaken:?}");
+    let diagnosis = durable::Client::builder(database.url()).schema(database.schema()).diagnose().await;
+    let waiting = diagnosis.checks.iter().find(|it| it.name == "waiting work").expect("it is checked");
+    assert!(waiting.finding.contains("started by the version \"1\""), "{waiting:?}");
     second.shutdown().await;
 
     let first = builder("1").launch().await.unwrap();

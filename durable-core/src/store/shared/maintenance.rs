@@ -52,15 +52,15 @@ sql_statements! {
     children_locked = members(&belongs_to("workflows", "key", "parent", 1), LOCK_ROWS);
     estimate = ESTIMATE;
     waiting_work =
-        "select waiting.queue, waiting.name, count(*) as number from (
-             select * from (select w.queue, w.name from durable.workflows w
+        "select waiting.queue, waiting.name, waiting.version, count(*) as number from (
+             select * from (select w.queue, w.name, w.version from durable.workflows w
                              where w.status = 'ENQUEUED'
                                and not exists (select 1 from durable.queues q where q.name = w.queue and q.paused)
                              limit 20000) enqueued
              union all
-             select * from (select null as queue, w.name from durable.workflows w
+             select * from (select null as queue, w.name, w.version from durable.workflows w
                              where w.status = 'PENDING' and w.executor is null limit 20000) released) waiting
-          group by waiting.queue, waiting.name order by waiting.queue, waiting.name";
+          group by waiting.queue, waiting.name, waiting.version order by waiting.queue, waiting.name, waiting.version";
     /// $1 now.
     taken_work = format!(
         "select e.takes from durable.executors e {AND_CLOCK} where e.state = 'LIVE' and e.lease_until >= {}",
@@ -222,8 +222,12 @@ impl Maintenance for SqlStore {
         self.call(async move {
             let rows = self.query(&self.sql.maintenance.waiting_work).fetch_all(&mut *self.reading().await?).await?;
             let waiting = |row| {
-                let workflows = Row::try_get::<i64, _>(row, "number")?.unsigned_abs();
-                Ok(WaitingWork { queue: Row::try_get(row, "queue")?, name: Row::try_get(row, "name")?, workflows })
+                Ok(WaitingWork {
+                    queue: Row::try_get(row, "queue")?,
+                    name: Row::try_get(row, "name")?,
+                    version: Row::try_get(row, "version")?,
+                    workflows: Row::try_get::<i64, _>(row, "number")?.unsigned_abs(),
+                })
             };
             rows.iter().map(waiting).collect()
         })

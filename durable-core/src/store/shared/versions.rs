@@ -14,19 +14,20 @@ const LOOKED_AT: u32 = 20_000;
 
 sql_statements! {
     /// The workflows in flight are read through the indexes that hold nothing else, and not in their order. $1 names;
-    /// $2 names and fingerprints; $3 how many at most.
+    /// $2 names and fingerprints; $3 the same with versions; $4 how many at most.
     changed = format!(
-        "select w.id, w.name from (
-             select * from (select key, id, name, fingerprint from durable.workflows where status = 'PENDING'
+        "select w.id, w.name, not {same} as has_changed from (
+             select * from (select key, id, name, fingerprint, version from durable.workflows where status = 'PENDING'
                              limit {LOOKED_AT}) pending
              union all
-             select * from (select key, id, name, fingerprint from durable.workflows
+             select * from (select key, id, name, fingerprint, version from durable.workflows
                              where status = 'ENQUEUED' and queue is not null limit {LOOKED_AT}) enqueued) w
           where {} and not {}
             and exists (select 1 from durable.steps s where s.workflow = w.key)
-          limit $3",
+          order by has_changed desc limit $4",
         is_in("w.name", 1),
-        is_in(&format!("(w.name || {LINE_FEED} || w.fingerprint)"), 2)
+        is_in(&format!("({} || {LINE_FEED} || coalesce(w.version, ''))", code()), 3),
+        same = is_in(&format!("({})", code()), 2)
     );
     /// Each count reads an index that holds nothing else. $1 now.
     in_flight = format!(
@@ -49,12 +50,20 @@ sql_statements! {
     );
 }
 
+/// The name and the fingerprint of a workflow `w`.
+fn code() -> String {
+    format!("w.name || {LINE_FEED} || w.fingerprint")
+}
+
 impl Versions for SqlStore {
     fn changed<'a>(&'a self, code: &'a [KnownCode], limit: u32) -> StoreFuture<'a, Vec<ChangedWorkflow>> {
         self.call(async move {
             let names: Vec<&str> = code.iter().map(|it| it.name).collect();
             let present: Vec<String> = code.iter().map(|it| format!("{}\n{}", it.name, it.fingerprint)).collect();
-            let query = self.query(&self.sql.versions.changed).bind(list(&names)).bind(list(&present));
+            let versions: Vec<String> =
+                code.iter().zip(&present).map(|(it, code)| format!("{code}\n{}", it.version)).collect();
+            let query =
+                self.query(&self.sql.versions.changed).bind(list(&names)).bind(list(&present)).bind(list(&versions));
             let rows = query.bind(i64::from(limit)).fetch_all(&mut *self.reading().await?).await?;
             let row = |row: &_| Ok(changed_row(row)?);
             rows.iter().map(row).collect()
@@ -96,6 +105,7 @@ where
     R: Row,
     for<'c> &'c str: sqlx::ColumnIndex<R>,
     for<'r> String: sqlx::Type<R::Database> + sqlx::Decode<'r, R::Database>,
+    for<'r> bool: sqlx::Type<R::Database> + sqlx::Decode<'r, R::Database>,
 {
-    Ok(ChangedWorkflow { id: row.try_get("id")?, name: row.try_get("name")? })
+    Ok(ChangedWorkflow { id: row.try_get("id")?, name: row.try_get("name")?, has_changed: row.try_get("has_changed")? })
 }

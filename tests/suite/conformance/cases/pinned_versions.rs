@@ -95,18 +95,21 @@ pub(crate) async fn versions_are_counted_by_status_with_their_living_executors(
     assert!(found.iter().all(|it| it.oldest.is_some()), "{found:?}");
 }
 
-pub(crate) async fn workflows_whose_code_has_changed_are_found_if_they_have_records(
+pub(crate) async fn workflows_whose_code_may_have_changed_are_found_if_they_have_records(
     StoreDatabase { store, .. }: StoreDatabase,
 ) {
     let me = register_executor(&*store, "a").await;
     let run = start_running(&*store, me, "recorded").await;
     commit(&*store, me, records(vec![record(run, 1, "1")])).await;
     start_running(&*store, me, "fresh").await;
-    let changed = async |name, fingerprint: i64| {
-        let code = [KnownCode { name, fingerprint: fingerprint.into() }];
-        store.changed(&code, 10).await.unwrap().into_iter().map(|it| it.id).collect::<Vec<_>>()
+    let changed = async |name, fingerprint: i64, version: &str| {
+        let code = [KnownCode { name, fingerprint: fingerprint.into(), version: version.to_owned() }];
+        let found = store.changed(&code, 10).await.unwrap();
+        found.into_iter().map(|it| (it.id, it.has_changed)).collect::<Vec<_>>()
     };
-    assert_eq!(changed("checkout", 8).await, ["recorded"]);
-    assert_eq!(changed("checkout", -7).await, [""; 0], "it is the code that started it");
-    assert_eq!(changed("another", 8).await, [""; 0]);
+    let recorded = |has_changed| vec![("recorded".to_owned(), has_changed)];
+    assert_eq!(changed("checkout", 8, "v1").await, recorded(true));
+    assert_eq!(changed("checkout", -7, "v2").await, recorded(false), "it was started by another version");
+    assert_eq!(changed("checkout", -7, "v1").await, [], "it is the code that started it");
+    assert_eq!(changed("another", 8, "v1").await, []);
 }

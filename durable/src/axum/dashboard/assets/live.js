@@ -64,7 +64,6 @@ function connect() {
 	}
 	become("connecting");
 	const { watch } = listener;
-	// Lists are read again anyway.
 	const opened = new EventSource(address("live", watch ? { watch, columns: "parent,forked_from" } : { limit: 0 }));
 	source = opened;
 	opened.addEventListener("hello", () => {

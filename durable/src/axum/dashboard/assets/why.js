@@ -47,13 +47,13 @@ function failed({ workflow, steps }) {
 /** @param {Known} known */
 function enqueued({ workflow, queue, unclaimed }) {
 	const waits = duration(now() - millis(workflow.created_at));
-	const untaken = unclaimed.find(it => it.name === workflow.name && (it.queue ?? null) === (workflow.queue ?? null));
+	const untaken = unclaimed.find(it => ["name", "queue", "version"].every(of => (it[of] ?? null) === (workflow[of] ?? null)));
 	/** @param {string} remedy */
 	const atQueues = remedy => [remedy, " on the page of ", h("a", { href: link("queues") }, "the queues")];
-	if (!queue) return [note("warning", [`It waits on the queue ${workflow.queue}, which no program has declared, for ${waits}.`], "launch a program that takes from this queue, or move it to another one.")];
+	if (!queue) return [note("warning", [`It waits on the queue ${workflow.queue}, which no program has declared, for ${waits}.`], "launch a program with this queue, or move it to another one.")];
 	const notes = [];
-	if (queue.paused) notes.push(note("warning", [`The queue ${queue.name} is paused, so nothing is taken from it. This has waited for ${waits}.`], [atQueues("resume the queue"), "."]));
-	if (untaken) notes.push(note("problem", `No living process has the function ${workflow.name} and takes from the queue ${queue.name}.`, "launch a program that has it, move this to another queue, or cancel it."));
+	if (queue.paused) notes.push(note("warning", [`The queue ${queue.name} is paused: nothing is taken from it. This has waited for ${waits}.`], [atQueues("resume the queue"), "."]));
+	if (untaken) notes.push(note("problem", `No living process takes ${workflow.name} ${workflow.version ?? ""} from the queue ${queue.name}.`, "launch a program that has it, move this to another queue, or cancel it."));
 	if (notes.length) return notes;
 	const { limits } = queue;
 	const running = h("a", { href: toWorkflows({ queue: queue.name, status: "PENDING" }) }, counted(queue.running, "workflow", "run"));

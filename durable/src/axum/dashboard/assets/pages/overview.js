@@ -67,7 +67,7 @@ function attention(data) {
 		!living && note("problem", "No process of the application is running.", "launch the application."),
 		data.unclaimed.map(it =>
 			note("problem",
-				[`${counted(it.workflows, "workflow", "wait")} for a process that has the function `, more({ name: it.name }, it.name), it.queue ? ` and takes from the queue ${it.queue}.` : "."],
+				[`${counted(it.workflows, "workflow", "wait")} for a process that has the function `, more({ name: it.name }, it.name), it.version && ` of ${it.version}`, it.queue ? ` and takes from the queue ${it.queue}.` : "."],
 				"launch a program that has this function and takes from the queue; or move the workflows to another queue, or cancel them.")),
 		parked?.count > 0 && note("warning", [more({ status: "PARKED" }, counted(parked.count, "workflow")), parked.capped && " or more", parked.count === 1 ? " is parked." : " are parked."],
 			"read the reason of each below; then resume or cancel it."),

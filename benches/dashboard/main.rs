@@ -24,6 +24,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use durable::prelude::*;
+use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use self::fill::Past;
@@ -114,10 +115,15 @@ fn micros_since_1970() -> i64 {
 async fn load(stop: Arc<AtomicBool>) {
     let mut ticks = interval(Duration::from_micros(1_000_000 / PER_SECOND));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    let mut started = JoinSet::new();
     while !stop.load(Ordering::Relaxed) {
         ticks.tick().await;
-        tokio::spawn(async { live().await.expect("the load never fails") });
+        started.spawn(live().into_future());
+        while let Some(ended) = started.try_join_next() {
+            ended.expect("the load does not panic").expect("the load never fails");
+        }
     }
+    started.join_all().await;
 }
 
 /// How long the routes take, in order.

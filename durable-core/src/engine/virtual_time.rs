@@ -19,6 +19,8 @@ use crate::wait::shutdown_phase::EnginePhase;
 const CHECK_INTERVAL: Duration = Duration::from_millis(1);
 /// How often it is checked whether the test waits for what never comes.
 const STANDSTILL_INTERVAL: Duration = Duration::from_millis(50);
+/// How far a test moves the clock at once: ids hold no later times than those of the year 2300.
+const FARTHEST: Duration = Duration::from_hours(24 * 365 * 100);
 /// For how many times its patience a test waits for a rest, while things get on all the time.
 const MOST_PATIENCES: u32 = 12;
 
@@ -59,6 +61,11 @@ async fn run(runtime: Arc<Runtime>, mut requests: UnboundedReceiver<ClockMove>) 
 }
 
 async fn move_clock(runtime: &Arc<Runtime>, by: Option<Duration>) -> Result<Option<Duration>, String> {
+    if by.is_some_and(|by| by > FARTHEST) {
+        return Err(
+            "the clock can be moved by 100 years at most; `app.advance_to_next()` moves to what is due".to_owned()
+        );
+    }
     let clock = &runtime.timers.clock;
     let mut resting = Resting { runtime, ignored: HashSet::new(), until: by.map(|by| clock.after(by)) };
     resting.quiet().await?; // what goes on began before the clock stood still

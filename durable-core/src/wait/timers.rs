@@ -82,7 +82,8 @@ impl Timers {
     /// The first time that is waited for.
     #[cfg(feature = "testing")]
     pub(crate) fn first(&self) -> Option<Timestamp> {
-        lock(&self.state).entries.keys().next().map(|(at, _)| *at)
+        let first = lock(&self.state).entries.keys().next().map(|(at, _)| *at);
+        first.filter(|at| *at < Timestamp::LATEST) // a wait without a limit
     }
 
     /// Waits for a time of the database's clock, or until a shutdown releases the wait.

@@ -71,15 +71,16 @@ fn check_one_store(options: &Options, diagnostics: &mut Diagnostics) {
 // Output:
 //     #[test]
 //     fn ships() {
-//         async fn __body(app: TestApp) { .. }
-//         let options = TestOptions { name: concat!(module_path!(), "::ships").into(), postgres: true, timeout: None };
-//         run(options, |app| set_up(make_tables, app), |app| Box::pin(__body(app)))
+//         async fn ships(app: TestApp) { .. }
+//         let options = TestOptions { name: concat!(module_path!(), "::ships").into(), postgres: true, timeout: None,
+//                                     builder: same_builder };
+//         run(options, |app| set_up(make_tables, app), |app| Box::pin(ships(app)))
 //     }
 fn expand(function: &Function, options: &Options) -> TokenStream {
     let Function { attrs, vis, sig, body } = function;
     let (name, output) = (&sig.ident, &sig.output);
-    let mut body_sig = sig.clone();
-    body_sig.ident = Ident::new("__body", name.span());
+    // It has the test's name, which crates for snapshots read from the function that they are called in.
+    let body_sig = sig;
     let path = format!("::{}", function.name());
     let postgres = options.value("postgres").is_some();
     let crate_path = options.crate_path();
@@ -92,6 +93,11 @@ fn expand(function: &Function, options: &Options) -> TokenStream {
         quote_spanned!(end_spans(path).0=> |#app| #durable::testing::set_up(#path, #app))
     } else {
         quote!(#durable::testing::no_set_up)
+    };
+    let builder = if let Some(path) = options.value("builder") {
+        quote_spanned!(end_spans(path).0=> #path)
+    } else {
+        quote!(#durable::testing::same_builder)
     };
     let argument = function.arguments().next();
     let parameter = argument.as_ref().map_or_else(|| quote!(_), |_| app.to_token_stream());
@@ -108,9 +114,10 @@ fn expand(function: &Function, options: &Options) -> TokenStream {
                     name: ::core::concat!(::core::module_path!(), #path).into(),
                     postgres: #postgres,
                     timeout: #timeout,
+                    builder: #builder,
                 },
                 #set_up,
-                |#parameter| #durable::__private::Box::pin(__body(#passed)),
+                |#parameter| #durable::__private::Box::pin(#name(#passed)),
             )
         }
     }

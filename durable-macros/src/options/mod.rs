@@ -89,6 +89,7 @@ pub(crate) const TEST: OptionTable = OptionTable {
         OptionSpec { key: "sqlite", example: "sqlite", parse: values::flag },
         OptionSpec { key: "postgres", example: "postgres", parse: values::flag },
         OptionSpec { key: "setup", example: "setup = make_tables", parse: values::path },
+        OptionSpec { key: "builder", example: "builder = with_state", parse: values::path },
         OptionSpec { key: "timeout", example: r#"timeout = "30s""#, parse: values::limit },
         CRATE,
     ],

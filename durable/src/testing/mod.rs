@@ -34,7 +34,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use durable_core::{Filter, ShutdownOptions, Status};
+use durable_core::{Builder, Filter, ShutdownOptions, Status};
 
 pub use self::assertions::{EnqueuedAssertion, QueueName, ScheduledAssertion, function_of};
 pub use self::recorded::RecordedHistory;
@@ -105,7 +105,7 @@ pub fn app() -> TestApp {
 /// ```
 pub fn block_on<R, F: Future<Output = R> + 'static>(body: impl FnOnce(TestApp) -> F) -> R {
     let name = std::thread::current().name().unwrap_or("test").to_owned();
-    let options = TestOptions { name: name.into(), postgres: false, timeout: None };
+    let options = TestOptions { name: name.into(), postgres: false, timeout: None, builder: same_builder };
     run(options, no_set_up, |app| Box::pin(body(app)))
 }
 
@@ -119,6 +119,15 @@ pub struct TestOptions {
     pub postgres: bool,
     /// How long it may take; `None` is [`DEFAULT_TIMEOUT`].
     pub timeout: Option<Duration>,
+    /// What is changed of the engine before each launch.
+    pub builder: fn(Builder) -> Builder,
+}
+
+/// Not public API. Used by generated code.
+#[doc(hidden)]
+#[must_use]
+pub fn same_builder(builder: Builder) -> Builder {
+    builder
 }
 
 /// How long a test may take that does not say otherwise, with its setup.
@@ -176,11 +185,15 @@ async fn run_on<R>(
         set_up(test.clone()).await;
         body(test.clone()).await
     };
-    let limit = options.timeout.unwrap_or(DEFAULT_TIMEOUT);
+    let (limit, began) = (options.timeout.unwrap_or(DEFAULT_TIMEOUT), Instant::now());
     let scoped = engine.run(RUNNING.scope(test.clone(), async {
         tokio::select! {
             biased;
-            value = whole => value,
+            value = whole => {
+                let took = began.elapsed();
+                assert!(took <= limit, "{} took {took:.1?}, and {limit:?} are allowed: it blocked its thread, so it could not be ended", options.name);
+                value
+            }
             message = engine.standstill() => panic!("{}: {message}", options.name),
             () = tokio::time::sleep(limit) => panic!("{}", took_too_long(&options, limit, &test).await),
         }
@@ -199,7 +212,7 @@ async fn run_on<R>(
 /// Why a test fails that did not end in time.
 async fn took_too_long(options: &TestOptions, limit: Duration, app: &TestApp) -> String {
     let mut message = format!(
-        "{} did not end within {limit:?}; unless it needs longer (`#[durable::test(timeout = \"5m\")]`), it waits for something that does not happen",
+        "{} did not end within {limit:?}; unless it needs longer (`#[durable::test(timeout = \"5m\")]`), it waits for something that does not happen, or does something without an end",
         options.name
     );
     let unfinished = [Status::Pending, Status::Enqueued, Status::Delayed, Status::Parked];
@@ -208,9 +221,11 @@ async fn took_too_long(options: &TestOptions, limit: Duration, app: &TestApp) ->
     for workflow in listed.into_iter().flatten() {
         let steps = app.list_steps(&workflow.id).await.unwrap_or_default();
         let last = steps.last().map_or_else(String::new, |it| format!(", after the {} `{}`", it.kind, it.name));
+        let now: Vec<_> = app.activities(&workflow.id).into_iter().map(|it| it.what).collect();
+        let now = if now.is_empty() { String::new() } else { format!(", now {}", now.join("; ")) };
         let reason = workflow.reason.map_or_else(String::new, |it| format!(": {it}"));
         let (name, id, status) = (workflow.name, workflow.id, workflow.status);
-        let _ = write!(message, "\n  {name} {id:?} is {status}{last}{reason}"); // a String takes everything
+        let _ = write!(message, "\n  {name} {id:?} is {status}{last}{now}{reason}"); // a String takes everything
     }
     message
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use durable_core::store::{Store, StoreError, TableRows, read_application_tables};
-use durable_core::{Filter, History, WorkflowInfo};
+use durable_core::{Filter, History, Status, WorkflowInfo};
 use serde_json::Value;
 
 /// Stands for the id of the workflow that was called, which differs from run to run.
@@ -47,6 +47,12 @@ impl Observation {
             replace_id(history, id);
         }
         Ok(Self { workflows, tables })
+    }
+
+    /// Why the called workflow is parked, if it is.
+    pub(super) fn reason_of_parking(&self) -> Option<&str> {
+        let workflow = &self.workflows.first()?.workflow;
+        (workflow.status == Status::Parked).then(|| workflow.reason.as_deref().unwrap_or("no reason is recorded"))
     }
 
     fn workflow_ids(&self) -> HashSet<&str> {
@@ -236,7 +242,10 @@ impl Facts {
         rows.sort_by_key(|row| fixed(row)); // rows that are equal so far keep their order
         for (number, row) in rows.into_iter().enumerate() {
             for (column, value) in columns.iter().zip(row) {
-                self.add(format!("`{column}` in row {} of table `{name}`", number + 1), &value);
+                let what = format!("`{column}` in row {} of table `{name}`", number + 1);
+                // The fields of a JSON document are compared one by one, so that one that varies hides no other.
+                let text = value.strip_prefix('\'').and_then(|it| it.strip_suffix('\'')).unwrap_or(value);
+                if text.starts_with(['{', '[']) { self.add_json(&what, text) } else { self.add(what, &value) }
             }
         }
     }
@@ -262,41 +271,50 @@ impl<'a> LosingArms<'a> {
     }
 }
 
-/// What every run is to leave in the database: what two runs without a crash have in common.
+/// What every run is to leave in the database: what the runs without a crash have in common.
 #[derive(Debug)]
 pub(super) struct Expectation {
     known_ids: HashSet<String>,
     varying_columns: VaryingColumns,
     expected: Vec<(String, String)>,
-    /// What differed between the two runs, or was not in both.
+    /// What differed between these runs, or was not in all of them.
     varying: HashSet<String>,
     /// Generated ids that are used in several places: these hold one value in each run.
     same: Vec<Vec<String>>,
 }
 
 impl Expectation {
-    pub(super) fn of(first: &Observation, second: &Observation) -> Self {
-        let known_ids = first.workflow_ids().intersection(&second.workflow_ids()).map(|it| (*it).to_owned()).collect();
-        let varying_columns = varying_columns(&first.tables, &second.tables);
+    /// # Panics
+    /// There are fewer than two runs.
+    pub(super) fn of(runs: &[Observation]) -> Self {
+        let (first, others) = runs.split_first().expect("there are two runs at least");
+        let in_all = |id: &&str| others.iter().all(|it| it.workflow_ids().contains(*id));
+        let known_ids = first.workflow_ids().into_iter().filter(in_all).map(str::to_owned).collect();
+        let varying_columns = others.iter().flat_map(|it| varying_columns(&first.tables, &it.tables)).collect();
         let expected = first.facts(&known_ids, &varying_columns);
         let in_first: HashMap<_, _> = expected.iter().cloned().collect();
-        let in_second: HashMap<_, _> = second.facts(&known_ids, &varying_columns).into_iter().collect();
-        let everything: BTreeSet<&String> = in_first.keys().chain(in_second.keys()).collect();
-        let (mut varying, mut places) = (HashSet::new(), BTreeMap::<_, Vec<String>>::new());
-        for what in everything {
-            let values = (in_first.get(what), in_second.get(what));
-            if values.0 == values.1 {
-                continue;
+        let (mut varying, mut same) = (HashSet::new(), Vec::new());
+        for (number, other) in others.iter().enumerate() {
+            let in_other: HashMap<_, _> = other.facts(&known_ids, &varying_columns).into_iter().collect();
+            let everything: BTreeSet<&String> = in_first.keys().chain(in_other.keys()).collect();
+            let mut places = BTreeMap::<_, Vec<String>>::new();
+            for what in everything {
+                let values = (in_first.get(what), in_other.get(what));
+                if values.0 == values.1 {
+                    continue;
+                }
+                varying.insert(what.clone());
+                if let (Some(one), Some(other)) = values
+                    && is_generated_id(one)
+                    && is_generated_id(other)
+                {
+                    places.entry((one.as_str(), other.as_str())).or_default().push(what.clone());
+                }
             }
-            varying.insert(what.clone());
-            if let (Some(one), Some(other)) = values
-                && is_generated_id(one)
-                && is_generated_id(other)
-            {
-                places.entry((one.as_str(), other.as_str())).or_default().push(what.clone());
+            if number == 0 {
+                same = places.into_values().filter(|it| it.len() > 1).collect();
             }
         }
-        let same = places.into_values().filter(|it| it.len() > 1).collect();
         Self { known_ids, varying_columns, expected, varying, same }
     }
 

@@ -149,7 +149,8 @@ async fn process(
     earlier: Option<&Durable>,
 ) -> TestProcess {
     let store = Arc::new(FaultyStore::over(store, plan));
-    let mut builder = Durable::builder(options.name.replace("::", ".")).application_version("test");
+    let builder = Durable::builder(options.name.replace("::", ".")).application_version("test");
+    let mut builder = (options.builder)(builder);
     // A launch under the same name takes over at once what the one before it ran.
     builder = builder.executor_id("test").schema(&database.schema).virtual_time();
     builder = builder.accept_other_transactions().store(Arc::clone(&store) as Arc<dyn Store>);

@@ -21,7 +21,8 @@ static PAUSED: Queue = Queue::new("standstill-paused");
 
 /// The message with which a test fails.
 fn message_of(postgres: bool, body: impl AsyncFnOnce(TestApp) + 'static) -> String {
-    let options = TestOptions { name: "standstill".into(), postgres, timeout: None };
+    let options =
+        TestOptions { name: "standstill".into(), postgres, timeout: None, builder: durable::testing::same_builder };
     let run = || {
         durable::testing::run(options, durable::testing::no_set_up, |app| {
             Box::pin(async move {

@@ -2,14 +2,17 @@
 //! the public interface of [`Client`](crate::Client) alone.
 
 mod arguments;
+mod columns;
 mod commands;
 mod contexts;
 mod exit;
 mod output;
 mod selection;
 mod session;
+mod suggest;
 mod text;
 mod timeline;
+mod values;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -103,7 +106,7 @@ async fn execute(command_line: CommandLine, application: Option<Builder>) -> Res
         Command::Label(arguments) => control::label(&session, &arguments).await?,
         Command::Queue(command) => queue::run(&session, &command).await?,
         Command::Schedule(command) => schedule::run(&session, &command).await?,
-        Command::Version(command) => version::run(&session, &command).await?,
+        Command::Version(command) => return version::run(&session, &command).await,
         Command::Export(arguments) => history::export(&session, &arguments).await?,
         Command::Import(arguments) => history::import(&session, &arguments).await?,
         Command::Executor(command) => executor::run(&session, &command).await?,

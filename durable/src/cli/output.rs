@@ -2,16 +2,15 @@
 
 use std::io::{IsTerminal, Write};
 
-use comfy_table::{Attribute, Cell, Color, ColumnConstraint, ContentArrangement, Table, presets};
+use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
 use serde::Serialize;
 
 use super::arguments::Format;
+use super::columns;
 use super::exit::{Exit, Failure, Result};
 
 /// The width of output that goes to a file, to another program, or to a terminal without a width.
 const WIDTH_WITHOUT_TERMINAL: u16 = 160;
-/// The headings of columns whose words a person copies: they are not broken over lines, whatever the width is.
-const UNBROKEN: [&str; 6] = ["ID", "NAME", "WORKFLOW", "EXECUTOR", "VERSION", "POSITION"];
 
 /// How a command writes its result.
 #[derive(Debug, Clone, Copy)]
@@ -63,15 +62,15 @@ impl Output {
             Format::Table => {
                 let mut table = Self::table();
                 table.set_header(headings.iter().map(|it| self.heading(it)));
-                for (column, heading) in table.column_iter_mut().zip(headings) {
-                    if UNBROKEN.contains(heading) {
-                        column.set_constraint(ColumnConstraint::ContentWidth);
-                    }
-                }
                 for row in rows {
                     table.add_row(cells(row).into_iter().map(|(text, tone)| self.cell(&text, tone)));
                 }
-                Self::print_table(&table)
+                let left_out = columns::fit(&mut table, headings, width().into());
+                Self::print_table(&table)?;
+                if !left_out.is_empty() {
+                    eprintln!("left out, because the lines are narrow: {}; -o json has all", left_out.join(", "));
+                }
+                Ok(())
             }
         }
     }

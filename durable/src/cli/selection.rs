@@ -3,35 +3,40 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{ArgGroup, Args, value_parser};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use super::arguments::Format;
+use super::commands::show::not_found;
 use super::exit::{Exit, Failure, Result};
 use super::output::print_line;
 use super::session::Session;
-use crate::conditions::{KEYS, with_condition};
-use crate::error_scope::is_about_one;
-use crate::{Bulk, BulkCall, Client, Error, Filter, GroupBy};
+use super::suggest::nearest;
+use super::text::{or_none, workflows};
+use super::values::moment;
+use crate::conditions::{KEYS, TIMES, with_condition};
+use crate::{Bulk, BulkCall, Client, Filter, GroupBy, GroupCount, WorkflowCounts};
 
 /// How many workflows are read at once.
 const PAGE: u32 = 200;
 
 /// The ids, or the conditions.
 #[derive(Debug, Args)]
+#[group(skip)]
+#[command(group(ArgGroup::new("selected").required(true).args(["ids", "conditions"])))]
 pub(super) struct Selection {
     /// The ids of the workflows
-    #[arg(value_name = "ID", required_unless_present = "conditions", conflicts_with = "conditions")]
+    #[arg(value_name = "ID")]
     ids: Vec<String>,
     /// All that match: status=error,name=checkout,label.tenant=acme
     #[arg(long = "where", value_name = "KEY=VALUE,..", value_delimiter = ',')]
     conditions: Vec<String>,
-    /// Only say how many there are, and change nothing
+    /// Only say how many there are, by status, and change nothing
     #[arg(long)]
     dry_run: bool,
     /// Change at most so many in a second, so that other work has room
-    #[arg(long, value_name = "NUMBER", requires = "conditions")]
+    #[arg(long, value_name = "NUMBER", requires = "conditions", value_parser = value_parser!(u32).range(1..))]
     per_second: Option<u32>,
 }
 
@@ -61,7 +66,7 @@ impl Selection {
         session: &Session,
         verb: &str,
         done: &str,
-        change: impl AsyncFn(&Client, &str) -> Result<String, Error>,
+        change: impl AsyncFn(&Client, &str) -> Result<String>,
         in_bulk: impl FnOnce(&Bulk) -> Option<BulkCall>,
     ) -> Result<()> {
         if self.conditions.is_empty() && !self.dry_run {
@@ -70,20 +75,19 @@ impl Selection {
         let filter = self.filter()?;
         let client = session.connect().await?;
         let counts = client.count_workflows(filter.clone(), GroupBy::Status).await?;
-        let number = format!("{}{}", if counts.capped { "at least " } else { "" }, counts.total);
         if self.dry_run || counts.total == 0 {
             for id in &self.ids {
                 if client.workflow(id).await?.is_none() {
-                    return Err(Failure::new(Exit::NotFound, format!("no workflow has the id {id:?}")));
+                    return Err(not_found(&client, id).await);
                 }
             }
             client.close().await;
-            return session.output.done(
-                &counts,
-                &format!("{number} {}", if counts.total == 1 { "workflow matches" } else { "workflows match" }),
-            );
+            let verb = if counts.total == 1 { "matches" } else { "match" };
+            return session
+                .output
+                .done(&counts, &format!("{} {verb}{}", number_of(&counts), by_status(&counts, ": ", "")));
         }
-        session.confirm_always(&format!("{verb} {number} workflows"))?;
+        session.confirm_always(&format!("{verb} {}{}", number_of(&counts), by_status(&counts, " (", ")")))?;
         let bar = progress_bar(session, counts.total);
         let tally = match in_bulk(&client.bulk(filter.clone())) {
             Some(call) => {
@@ -100,7 +104,15 @@ impl Selection {
         client.close().await;
         let refused = if tally.refused == 0 { String::new() } else { format!(", {} refused", tally.refused) };
         session.output.done(&tally, &format!("{} {done}{refused}", tally.done))?;
-        if tally.done == 0 { Err(Failure::new(Exit::Refused, "nothing was changed")) } else { Ok(()) }
+        match tally {
+            Tally { done: 0, .. } => Err(Failure::new(Exit::Refused, "nothing was changed")),
+            Tally { refused: 0, .. } => Ok(()),
+            Tally { refused, .. } => {
+                let message =
+                    format!("{} left as {}", workflows(refused), if refused == 1 { "it is" } else { "they are" });
+                Err(Failure::new(Exit::Refused, message))
+            }
+        }
     }
 
     /// Makes new workflows one by one, and prints the id of each. The ids are read first, because a new one may match the
@@ -111,7 +123,7 @@ impl Selection {
         bar: &ProgressBar,
         client: &Client,
         filter: Filter,
-        change: &impl AsyncFn(&Client, &str) -> Result<String, Error>,
+        change: &impl AsyncFn(&Client, &str) -> Result<String>,
     ) -> Result<Tally> {
         let mut tally = Tally::default();
         let mut pace = self.per_second.map(|most| tokio::time::interval(Duration::from_secs(1) / most.max(1)));
@@ -127,11 +139,11 @@ impl Selection {
                     }
                     tally.new.insert(id, new);
                 }
-                Err(error) if is_about_one(&error) => {
+                Err(failure) if failure.about_one => {
                     tally.refused += 1;
-                    bar.suspend(|| eprintln!("{id}: {error}"));
+                    bar.suspend(|| eprintln!("{id}: {}", failure.message()));
                 }
-                Err(error) => return Err(error.into()),
+                Err(failure) => return Err(failure),
             }
             bar.inc(1);
         }
@@ -139,12 +151,25 @@ impl Selection {
         Ok(tally)
     }
 
-    /// How many ids there are.
-    pub(super) fn ids(&self) -> usize {
-        self.ids.len()
+    /// The ids; none where there are conditions.
+    pub(super) fn ids(&self) -> &[String] {
+        &self.ids
+    }
+
+    /// The id of a single workflow that is looked at and not changed.
+    pub(super) fn dry_run_of_one(&self) -> Option<&str> {
+        match self.ids.as_slice() {
+            [id] if self.dry_run => Some(id),
+            _ => None,
+        }
     }
 
     fn filter(&self) -> Result<Filter> {
+        let selects_all = !self.conditions.is_empty() && self.conditions.iter().all(|it| it == "prefix=");
+        if selects_all {
+            return Err(Failure::new(Exit::Refused, "`--where prefix=` selects every workflow, so nothing was done")
+                .hint("add a condition, as in --where status=error or --where completed-before=30d"));
+        }
         let filter = filter_of(&self.conditions)?;
         Ok(self.ids.iter().fold(filter, Filter::id))
     }
@@ -154,11 +179,11 @@ impl Selection {
         session: &Session,
         verb: &str,
         done: &str,
-        change: impl AsyncFn(&Client, &str) -> Result<String, Error>,
+        change: impl AsyncFn(&Client, &str) -> Result<String>,
     ) -> Result<()> {
         session.confirm_write(&format!("{verb} {}", self.ids.join(", ")))?;
         let client = session.connect().await?;
-        let mut failure = None;
+        let mut failures = Vec::new();
         for id in &self.ids {
             match change(&client, id).await {
                 Ok(detail) => {
@@ -166,20 +191,39 @@ impl Selection {
                     session.output.done(&ChangedWorkflow { id, result }, &format!("{id}: {result}"))?;
                 }
                 // The others are carried out all the same.
-                Err(error) if is_about_one(&error) => {
-                    let this = Failure::from(error);
-                    eprintln!("{id}: {}", this.message());
-                    failure.get_or_insert(this);
+                Err(failure) if failure.about_one => {
+                    if self.ids.len() > 1 {
+                        eprintln!("{id}: {}", failure.message());
+                    }
+                    failures.push(failure);
                 }
-                Err(error) => return Err(error.into()),
+                Err(failure) => return Err(failure),
             }
         }
         client.close().await;
-        match failure {
-            Some(failure) if self.ids.len() == 1 => Err(failure),
-            Some(failure) => Err(Failure::new(failure.exit, "some workflows were left as they are")),
+        match failures.pop() {
             None => Ok(()),
+            Some(failure) if self.ids.len() == 1 => Err(failure),
+            Some(last) => {
+                let are_missing = last.exit == Exit::NotFound && failures.iter().all(|it| it.exit == Exit::NotFound);
+                let exit = if are_missing { Exit::NotFound } else { Exit::Refused };
+                Err(Failure::new(exit, "some workflows were left as they are"))
+            }
         }
+    }
+}
+
+/// How many there are, as in "2 workflows".
+fn number_of(counts: &WorkflowCounts) -> String {
+    format!("{}{}", if counts.capped { "at least " } else { "" }, workflows(counts.total))
+}
+
+/// How many there are of each status, between these texts.
+fn by_status(counts: &WorkflowCounts, before: &str, behind: &str) -> String {
+    let group = |it: &GroupCount| format!("{} {}", it.count, or_none(it.value.as_ref()).to_lowercase());
+    match counts.groups.as_slice() {
+        [] => String::new(),
+        groups => format!("{before}{}{behind}", groups.iter().map(group).collect::<Vec<_>>().join(", ")),
     }
 }
 
@@ -215,9 +259,17 @@ pub(super) fn filter_of(conditions: &[String]) -> Result<Filter> {
         let Some((key, value)) = condition.split_once('=') else {
             return Err(usage(format!("{condition:?} is no KEY=VALUE")).hint(format!("the keys are {KEYS}")));
         };
-        filter = with_condition(filter, key, value)
-            .map_err(usage)?
-            .ok_or_else(|| usage(format!("there is no condition {key:?}")).hint(format!("the keys are {KEYS}")))?;
+        let is_time = TIMES.contains(&key);
+        let value = if is_time { moment(value).map_err(usage)?.to_rfc3339() } else { value.to_owned() };
+        filter = with_condition(filter, key, &value).map_err(usage)?.ok_or_else(|| unknown_key(key, &value))?;
     }
     Ok(filter)
+}
+
+fn unknown_key(key: &str, value: &str) -> Failure {
+    let failure = Failure::new(Exit::Usage, format!("there is no condition {key:?}"));
+    match nearest(key, KEYS.split(", ")) {
+        Some(meant) => failure.hint(format!("did you mean {meant:?}? The keys are {KEYS}")),
+        None => failure.hint(format!("a label is written label.{key}={value}; the other keys are {KEYS}")),
+    }
 }

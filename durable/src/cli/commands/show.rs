@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::cli::exit::{Exit, Failure, Result};
 use crate::cli::output::{Tone, print_line};
 use crate::cli::session::Session;
-use crate::cli::text::{or_none, time, time_or_none, tone_of};
+use crate::cli::text::{message_of, or_none, time, time_or_none, tone_of};
 use crate::cli::timeline::{self, Span};
 use crate::{Client, Filter, StepInfo, WorkflowInfo};
 
@@ -71,12 +70,6 @@ pub(in crate::cli) async fn not_found(client: &Client, id: &str) -> Failure {
 fn labels_of(workflow: &WorkflowInfo) -> Option<String> {
     let labels: Vec<_> = workflow.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
     (!labels.is_empty()).then(|| labels.join(", "))
-}
-
-/// The message of a recorded error, which is JSON.
-fn message_of(error: &str) -> String {
-    let parsed: Option<Value> = serde_json::from_str(error).ok();
-    parsed.as_ref().and_then(|it| it["message"].as_str()).unwrap_or(error).to_owned()
 }
 
 fn show(session: &Session, workflow: &WorkflowInfo, steps: &[StepInfo], payloads: bool) -> Result<()> {

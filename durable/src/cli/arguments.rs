@@ -4,8 +4,8 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::commands::{
-    cancel, completions, context, control, dashboard, doctor, enqueue, executor, gc, health, history, ls, migrate,
-    queue, reset, schedule, send, show, status, verify, version,
+    cancel, completions, context, control, dashboard, doctor, enqueue, executor, gc, health, history, ls, messages,
+    migrate, place, queue, reset, schedule, send, show, status, verify, version,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -75,6 +75,9 @@ pub(super) enum Command {
     Status(status::StatusArguments),
     Ls(ls::LsArguments),
     Show(show::ShowArguments),
+    Messages(messages::MessagesArguments),
+    Events(messages::EventsArguments),
+    Stream(messages::StreamArguments),
     Enqueue(enqueue::EnqueueArguments),
     Start(enqueue::StartArguments),
     Send(send::SendArguments),
@@ -84,6 +87,9 @@ pub(super) enum Command {
     Fork(control::ForkArguments),
     Delete(control::DeleteArguments),
     Label(control::LabelArguments),
+    Move(place::MoveArguments),
+    Priority(place::PriorityArguments),
+    Delay(place::DelayArguments),
     #[command(subcommand)]
     Queue(queue::QueueCommand),
     #[command(subcommand)]

@@ -27,8 +27,7 @@ pub(super) enum Exit {
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) exit: Exit,
-    /// Whether it is about one workflow, so that the change of the next one may succeed.
-    pub(super) about_one: bool,
+    about_one: bool,
     message: String,
     /// What to do.
     hint: Option<String>,
@@ -45,6 +44,17 @@ impl Failure {
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// The same, about one workflow of several.
+    pub(super) fn about_one(mut self) -> Self {
+        self.about_one = true;
+        self
+    }
+
+    /// Whether it is about one workflow, so that the change of the next one may succeed.
+    pub(super) fn is_about_one(&self) -> bool {
+        self.about_one
     }
 
     pub(super) fn message(&self) -> &str {

@@ -13,6 +13,8 @@ mod suggest;
 mod text;
 mod timeline;
 mod values;
+mod waiting;
+mod why;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -21,8 +23,8 @@ use clap::Parser;
 
 use self::arguments::{Command, CommandLine};
 use self::commands::{
-    cancel, completions, context, control, dashboard, doctor, enqueue, executor, gc, health, history, ls, migrate,
-    queue, reset, schedule, send, show, status, verify, version,
+    cancel, completions, context, control, dashboard, doctor, enqueue, executor, gc, health, history, ls, messages,
+    migrate, place, queue, reset, schedule, send, show, status, verify, version,
 };
 use self::exit::{Exit, Failure, Result};
 use self::session::Session;
@@ -103,6 +105,12 @@ async fn execute(command_line: CommandLine, application: Option<Builder>) -> Res
         Command::Restart(arguments) => control::restart(&session, &arguments).await?,
         Command::Fork(arguments) => control::fork(&session, &arguments).await?,
         Command::Delete(arguments) => control::delete(&session, &arguments).await?,
+        Command::Move(arguments) => place::to_queue(&session, &arguments).await?,
+        Command::Priority(arguments) => place::priority(&session, &arguments).await?,
+        Command::Delay(arguments) => place::delay(&session, &arguments).await?,
+        Command::Messages(arguments) => messages::messages(&session, &arguments).await?,
+        Command::Events(arguments) => messages::events(&session, &arguments).await?,
+        Command::Stream(arguments) => messages::stream(&session, &arguments).await?,
         Command::Label(arguments) => control::label(&session, &arguments).await?,
         Command::Queue(command) => queue::run(&session, &command).await?,
         Command::Schedule(command) => schedule::run(&session, &command).await?,

@@ -126,7 +126,7 @@ impl Output {
 }
 
 /// How many columns the output has: those of the variable `COLUMNS`, or else of the terminal.
-fn width() -> u16 {
+pub(super) fn width() -> u16 {
     let variable = std::env::var("COLUMNS").ok().and_then(|it| it.trim().parse().ok());
     // A terminal that does not know its width says 0.
     let terminal = || Some(Table::new()).filter(|_| std::io::stdout().is_terminal()).and_then(|it| it.width());

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{ArgGroup, Args, value_parser};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
+use serde_json::Value;
 
 use super::arguments::Format;
 use super::commands::show::not_found;
@@ -55,18 +56,41 @@ struct Tally {
 struct ChangedWorkflow<'a> {
     id: &'a str,
     result: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    returned: Option<Value>,
+}
+
+/// What a change gives to print.
+#[derive(Debug, Default)]
+pub(super) struct Done {
+    /// What was done, if it is not the usual; or the id of the new workflow, where one is made.
+    pub(super) detail: String,
+    /// What the workflow returned, if that was waited for.
+    pub(super) returned: Option<Value>,
+}
+
+impl From<String> for Done {
+    fn from(detail: String) -> Self {
+        Self { detail, returned: None }
+    }
+}
+
+impl From<()> for Done {
+    fn from((): ()) -> Self {
+        Self::default()
+    }
 }
 
 impl Selection {
     /// Carries the change out, after a question: for each id, or in batches for all that match. `verb` and `done` name
     /// what happens, as in "cancel" and "cancelled". The change gives what to print for a workflow; without a call in
     /// bulk it makes a new one, whose id it gives, and is made for each that matches, too.
-    pub(super) async fn apply(
+    pub(super) async fn apply<D: Into<Done>>(
         &self,
         session: &Session,
         verb: &str,
         done: &str,
-        change: impl AsyncFn(&Client, &str) -> Result<String>,
+        change: impl AsyncFn(&Client, &str) -> Result<D>,
         in_bulk: impl FnOnce(&Bulk) -> Option<BulkCall>,
     ) -> Result<()> {
         if self.conditions.is_empty() && !self.dry_run {
@@ -117,13 +141,13 @@ impl Selection {
 
     /// Makes new workflows one by one, and prints the id of each. The ids are read first, because a new one may match the
     /// conditions, too.
-    async fn apply_to_all(
+    async fn apply_to_all<D: Into<Done>>(
         &self,
         session: &Session,
         bar: &ProgressBar,
         client: &Client,
         filter: Filter,
-        change: &impl AsyncFn(&Client, &str) -> Result<String>,
+        change: &impl AsyncFn(&Client, &str) -> Result<D>,
     ) -> Result<Tally> {
         let mut tally = Tally::default();
         let mut pace = self.per_second.map(|most| tokio::time::interval(Duration::from_secs(1) / most.max(1)));
@@ -132,14 +156,15 @@ impl Selection {
                 pace.tick().await;
             }
             match change(client, &id).await {
-                Ok(new) => {
+                Ok(done) => {
+                    let new = done.into().detail;
                     tally.done += 1;
                     if session.output.format() == Format::Table {
                         bar.suspend(|| print_line(&format!("{id}: {new}")))?;
                     }
                     tally.new.insert(id, new);
                 }
-                Err(failure) if failure.about_one => {
+                Err(failure) if failure.is_about_one() => {
                     tally.refused += 1;
                     bar.suspend(|| eprintln!("{id}: {}", failure.message()));
                 }
@@ -156,7 +181,7 @@ impl Selection {
         &self.ids
     }
 
-    /// The id of a single workflow that is looked at and not changed.
+    /// The id of the single workflow that would be changed.
     pub(super) fn dry_run_of_one(&self) -> Option<&str> {
         match self.ids.as_slice() {
             [id] if self.dry_run => Some(id),
@@ -174,24 +199,26 @@ impl Selection {
         Ok(self.ids.iter().fold(filter, Filter::id))
     }
 
-    async fn apply_to_ids(
+    async fn apply_to_ids<D: Into<Done>>(
         &self,
         session: &Session,
         verb: &str,
         done: &str,
-        change: impl AsyncFn(&Client, &str) -> Result<String>,
+        change: impl AsyncFn(&Client, &str) -> Result<D>,
     ) -> Result<()> {
         session.confirm_write(&format!("{verb} {}", self.ids.join(", ")))?;
         let client = session.connect().await?;
         let mut failures = Vec::new();
         for id in &self.ids {
             match change(&client, id).await {
-                Ok(detail) => {
+                Ok(changed) => {
+                    let Done { detail, returned } = changed.into();
                     let result = if detail.is_empty() { done } else { &detail };
-                    session.output.done(&ChangedWorkflow { id, result }, &format!("{id}: {result}"))?;
+                    let lines = returned.iter().fold(format!("{id}: {result}"), |lines, it| format!("{lines}\n{it}"));
+                    session.output.done(&ChangedWorkflow { id, result, returned }, &lines)?;
                 }
                 // The others are carried out all the same.
-                Err(failure) if failure.about_one => {
+                Err(failure) if failure.is_about_one() => {
                     if self.ids.len() > 1 {
                         eprintln!("{id}: {}", failure.message());
                     }
@@ -205,8 +232,7 @@ impl Selection {
             None => Ok(()),
             Some(failure) if self.ids.len() == 1 => Err(failure),
             Some(last) => {
-                let are_missing = last.exit == Exit::NotFound && failures.iter().all(|it| it.exit == Exit::NotFound);
-                let exit = if are_missing { Exit::NotFound } else { Exit::Refused };
+                let exit = if failures.iter().all(|it| it.exit == last.exit) { last.exit } else { Exit::Refused };
                 Err(Failure::new(exit, "some workflows were left as they are"))
             }
         }
@@ -240,7 +266,8 @@ fn progress_bar(session: &Session, total: u64) -> ProgressBar {
     bar
 }
 
-async fn ids_of(client: &Client, filter: Filter) -> Result<Vec<String>> {
+/// The ids of all that match.
+pub(super) async fn ids_of(client: &Client, filter: Filter) -> Result<Vec<String>> {
     let (mut filter, mut ids) = (filter.limit(PAGE), Vec::new());
     loop {
         let page = client.list_workflows(filter.clone()).await?;

@@ -5,9 +5,11 @@ use serde_json::Value;
 
 use crate::cli::commands::show::not_found;
 use crate::cli::exit::{Exit, Failure, Result};
-use crate::cli::selection::Selection;
+use crate::cli::selection::{Done, Selection};
 use crate::cli::session::Session;
+use crate::cli::suggest;
 use crate::cli::values;
+use crate::cli::waiting::result_of;
 use crate::{Client, ForkCall, ForkFrom, Position, Status};
 
 /// Let workflows go on from where they stand: parked, cancelled or failed ones
@@ -17,6 +19,9 @@ use crate::{Client, ForkCall, ForkFrom, Position, Status};
 pub(in crate::cli) struct ResumeArguments {
     #[command(flatten)]
     selection: Selection,
+    /// Wait for its end, and print its result
+    #[arg(long, conflicts_with_all = ["conditions", "dry_run"])]
+    wait: bool,
 }
 
 /// Start workflows again from the beginning, as new ones with the same arguments
@@ -52,6 +57,12 @@ struct CopyArguments {
     /// Put the new workflow on this queue
     #[arg(long, value_name = "NAME")]
     queue: Option<String>,
+    /// The version of the program that is to run it, where programs run only workflows of their own version
+    #[arg(long, value_name = "VERSION")]
+    version: Option<String>,
+    /// Wait for the end of the new workflow, and print its result
+    #[arg(long, conflicts_with_all = ["conditions", "dry_run"])]
+    wait: bool,
     /// Replace one argument: JSON, @path or -, and what is no JSON is a text; '"42"' and '"@x"' are texts, too
     #[arg(long = "arg", value_name = "NAME=VALUE")]
     arguments: Vec<String>,
@@ -78,19 +89,27 @@ pub(in crate::cli) async fn resume(session: &Session, arguments: &ResumeArgument
     let change = async |client: &Client, id: &str| {
         let before = client.workflow(id).await?.map(|it| it.status);
         client.resume_workflow(id).await?;
-        Ok(match before {
+        let detail = match before {
             Some(status @ (Status::Enqueued | Status::Delayed | Status::Pending)) => {
                 format!("it is {} already, and nothing was changed", status.as_str().to_lowercase())
             }
             _ => String::new(),
-        })
+        };
+        let returned = match arguments.wait {
+            true => Some(result_of(session, &client.retrieve_workflow(id).await?).await?),
+            false => None,
+        };
+        Ok(Done { detail, returned })
     };
     arguments.selection.apply(session, "resume", "resumed", change, |all| Some(all.resume())).await
 }
 
 pub(in crate::cli) async fn restart(session: &Session, arguments: &RestartArguments) -> Result<()> {
     let copy = Copy::of(&arguments.selection, &arguments.copy, &[])?;
-    let change = async |client: &Client, id: &str| copy.make(client.restart_workflow(id)).await;
+    if let Some(id) = arguments.selection.dry_run_of_one() {
+        copy.check(session, id, ForkFrom::Position(1)).await?;
+    }
+    let change = async |client: &Client, id: &str| copy.make(session, client.restart_workflow(id)).await;
     arguments.selection.apply(session, "restart", "restarted", change, |_| None).await
 }
 
@@ -101,7 +120,10 @@ pub(in crate::cli) async fn fork(session: &Session, arguments: &ForkArguments) -
         number => ForkFrom::Position(call_of_body(number)?),
     };
     let copy = Copy::of(&arguments.selection, &arguments.copy, &arguments.outputs)?;
-    let change = async |client: &Client, id: &str| copy.make(client.fork_workflow(id, from)).await;
+    if let Some(id) = arguments.selection.dry_run_of_one() {
+        copy.check(session, id, from).await?;
+    }
+    let change = async |client: &Client, id: &str| copy.make(session, client.fork_workflow(id, from)).await;
     arguments.selection.apply(session, "fork", "forked", change, |_| None).await
 }
 
@@ -135,8 +157,7 @@ pub(in crate::cli) async fn delete(session: &Session, arguments: &DeleteArgument
 
 pub(in crate::cli) async fn label(session: &Session, arguments: &LabelArguments) -> Result<()> {
     let labels = arguments.labels.iter().map(|it| values::pair("--set", it)).collect::<Result<Vec<_>>>()?;
-    let change =
-        async |client: &Client, id: &str| Ok(client.set_labels(id, labels.clone()).await.map(|()| String::new())?);
+    let change = async |client: &Client, id: &str| Ok(client.set_labels(id, labels.clone()).await?);
     arguments.selection.apply(session, "label", "labeled", change, |all| Some(all.set_labels(labels.clone()))).await
 }
 
@@ -144,6 +165,8 @@ pub(in crate::cli) async fn label(session: &Session, arguments: &LabelArguments)
 struct Copy {
     id: Option<String>,
     queue: Option<String>,
+    version: Option<String>,
+    wait: bool,
     arguments: Vec<(String, Value)>,
     outputs: Vec<(Position, Value)>,
 }
@@ -165,18 +188,23 @@ impl Copy {
         Ok(Self {
             id: copy.new_id.clone(),
             queue: copy.queue.clone(),
+            version: copy.version.clone(),
+            wait: copy.wait,
             arguments: copy.arguments.iter().map(|it| values::argument(it)).collect::<Result<_>>()?,
             outputs: outputs.iter().map(output).collect::<Result<_>>()?,
         })
     }
 
     /// Makes the new workflow, and gives its id.
-    async fn make(&self, mut call: ForkCall) -> Result<String> {
+    async fn make(&self, session: &Session, mut call: ForkCall) -> Result<Done> {
         if let Some(id) = &self.id {
             call = call.id(id);
         }
         if let Some(queue) = &self.queue {
             call = call.queue(queue);
+        }
+        if let Some(version) = &self.version {
+            call = call.version(version);
         }
         for (name, value) in &self.arguments {
             call = call.replace_argument(name, value);
@@ -184,6 +212,42 @@ impl Copy {
         for (position, value) in &self.outputs {
             call = call.replace_output(position.clone(), value);
         }
-        Ok(call.await?.id().to_owned())
+        let handle = call.await?;
+        let returned = if self.wait { Some(result_of(session, &handle).await?) } else { None };
+        Ok(Done { detail: handle.id().to_owned(), returned })
+    }
+
+    /// Looks whether the workflow has what is replaced, and the call that a fork begins at. Nothing is changed.
+    async fn check(&self, session: &Session, id: &str, from: ForkFrom) -> Result<()> {
+        let client = session.connect().await?;
+        let Some(workflow) = client.workflow(id).await? else { return Err(not_found(&client, id).await) };
+        let input: Option<serde_json::Map<String, Value>> =
+            workflow.input.as_deref().and_then(|it| serde_json::from_str(it).ok());
+        if let Some(input) = input {
+            for (name, _) in self.arguments.iter().filter(|(name, _)| !input.contains_key(name)) {
+                let hint = suggest::hint("arguments", name, input.keys().map(String::as_str));
+                let message = format!("the workflow {id:?} has no argument {name:?}");
+                return Err(Failure::new(Exit::NotFound, message).hint(hint));
+            }
+        }
+        let positions = client.list_step_positions(id).await?;
+        client.close().await;
+        let lists = format!("`durable show {id}` lists the positions");
+        if let ForkFrom::Position(from) = from {
+            let calls = positions.iter().filter_map(|it| it.to_string().split('/').next()?.parse::<i32>().ok());
+            let last = calls.max().unwrap_or(0);
+            if from > last + 1 {
+                let message =
+                    format!("the last call of {id:?} that has a record is at position {last}, and --from is {from}");
+                return Err(Failure::new(Exit::NotFound, message).hint(lists));
+            }
+        }
+        match self.outputs.iter().find(|(position, _)| !positions.contains(position)) {
+            Some((position, _)) => {
+                let message = format!("the workflow {id:?} has no record at position {position}");
+                Err(Failure::new(Exit::NotFound, message).hint(lists))
+            }
+            None => Ok(()),
+        }
     }
 }

@@ -1,7 +1,5 @@
 //! `durable enqueue` and `durable start`
 
-use std::time::Duration;
-
 use clap::Args;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -10,7 +8,8 @@ use crate::cli::exit::{Exit, Failure, Result};
 use crate::cli::session::Session;
 use crate::cli::suggest;
 use crate::cli::values;
-use crate::{Client, EnqueueCall, ExecutorState, WorkflowHandle};
+use crate::cli::waiting::result_of;
+use crate::{Client, EnqueueCall, ExecutorState};
 
 /// Start a workflow by its name, on a queue
 #[derive(Debug, Args)]
@@ -123,7 +122,7 @@ async fn run(
     }
     let handle = call.await?;
     warn_if_untaken(&client, &arguments.workflow, queue).await?;
-    let result = if arguments.wait { Some(wait(session, &handle).await?) } else { None };
+    let result = if arguments.wait { Some(result_of(session, &handle).await?) } else { None };
     let started = Started { id: handle.id(), result: result.as_ref() };
     let sentence = result.as_ref().map_or_else(|| handle.id().to_owned(), ToString::to_string);
     session.output.done(&started, &sentence)?;
@@ -169,20 +168,4 @@ fn input_of(arguments: &StartArguments) -> Result<Value> {
     }
     Err(Failure::new(Exit::Usage, "the input is no JSON object with a value for each argument, by name")
         .hint("write --input '{\"order\": 7}', or --arg order=7"))
-}
-
-/// Waits for the result, with a sign of life on a terminal.
-async fn wait(session: &Session, handle: &WorkflowHandle<Value>) -> Result<Value> {
-    let spinner = indicatif::ProgressBar::new_spinner(); // it is drawn on a terminal only
-    if session.output.is_json() {
-        spinner.set_draw_target(indicatif::ProgressDrawTarget::hidden());
-    }
-    spinner.set_message(format!("waiting for {}", handle.id()));
-    spinner.enable_steady_tick(Duration::from_millis(120));
-    let result = handle.result().await;
-    spinner.finish_and_clear();
-    result.map_err(|error| {
-        let failure = Failure::from(error);
-        Failure::new(Exit::Failed, format!("the workflow {}: {}", handle.id(), failure.message()))
-    })
 }

@@ -4,7 +4,7 @@
 pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let distance = |known: &str| strsim::damerau_levenshtein(&name.to_lowercase(), &known.to_lowercase());
     let (far, nearest) = known.into_iter().map(|it| (distance(it), it)).min()?;
-    (far <= name.chars().count() / 3).then_some(nearest)
+    (far <= name.chars().count().max(nearest.chars().count()) / 3).then_some(nearest)
 }
 
 /// A hint with the nearest of the known names, or all of them. `what` names them in the plural.

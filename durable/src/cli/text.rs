@@ -62,3 +62,8 @@ pub(super) fn shortened(text: &str, most: usize) -> String {
 pub(super) fn workflows(number: u64) -> String {
     format!("{number} {}", if number == 1 { "workflow" } else { "workflows" })
 }
+
+/// The name of a queue, unless it is the engine's own, on which workflows without a queue wait for any process.
+pub(super) fn own_queue(queue: &str) -> Option<&str> {
+    Some(queue).filter(|it| *it != "durable")
+}

@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::exit::Result;
 use super::suggest;
-use super::text::{duration, time, workflows};
+use super::text::{duration, own_queue, time, workflows};
 use crate::{Client, ExecutorState, Filter, ListedExecutor, Position, QueueInfo, Status, StepInfo, WorkflowInfo};
 
 /// A workflow of which nothing was recorded for so long may hang.
@@ -31,7 +31,7 @@ async fn enqueued(client: &Client, workflow: &WorkflowInfo) -> Result<String> {
     let queues = client.list_queues().await?;
     let name = workflow.queue.as_deref().unwrap_or_default();
     let Some(queue) = queues.iter().find(|it| it.name == name) else {
-        let hint = suggest::hint("queues", name, queues.iter().map(|it| it.name.as_str()));
+        let hint = suggest::hint("queues", name, queues.iter().filter_map(|it| own_queue(&it.name)));
         return Ok(format!(
             "no program has declared the queue {name:?}: launch one, or `durable move {} --queue NAME`; {hint}",
             workflow.id
@@ -41,7 +41,9 @@ async fn enqueued(client: &Client, workflow: &WorkflowInfo) -> Result<String> {
         return Ok(format!("the queue {name:?} is paused: `durable queue resume {name}`"));
     }
     if let Some(untaken) = untaken(client, workflow).await? {
-        return Ok(untaken);
+        let others = queues.iter().filter_map(|it| own_queue(&it.name)).filter(|it| *it != name);
+        let meant = suggest::nearest(name, others).map(|it| format!("; was the queue {it:?} meant?"));
+        return Ok(untaken + &meant.unwrap_or_default());
     }
     Ok(for_its_turn(queue, workflow))
 }
@@ -78,7 +80,8 @@ async fn untaken(client: &Client, workflow: &WorkflowInfo) -> Result<Option<Stri
     }
     let untaken = client.list_untaken_work().await?;
     let name = &workflow.name;
-    Ok(untaken.iter().any(|it| it.name == *name && it.queue == workflow.queue).then(|| match &workflow.queue {
+    let queue = workflow.queue.as_deref().and_then(own_queue);
+    Ok(untaken.iter().any(|it| it.name == *name && it.queue.as_deref() == queue).then(|| match queue {
         Some(queue) => {
             format!("no living process has a workflow {name:?} and takes from the queue {queue:?}: launch one")
         }

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use crate::cli::exit::{Exit, Failure, Result};
 use crate::cli::session::Session;
 use crate::cli::suggest;
+use crate::cli::text::own_queue;
 use crate::cli::values;
 use crate::cli::waiting::result_of;
 use crate::{Client, EnqueueCall, ExecutorState};
@@ -103,6 +104,10 @@ async fn run(
     let input = input_of(arguments)?;
     session.confirm_write(&format!("start the workflow `{}`", arguments.workflow))?;
     let client = session.connect().await?;
+    let mut warning = match queue {
+        Some(queue) => warning_of_queue(&client, queue).await?, // before its work makes it a known one
+        None => None,
+    };
     let mut call = place(client.enqueue(&arguments.workflow, &input));
     if let Some(id) = &arguments.id {
         call = call.id(id);
@@ -121,7 +126,12 @@ async fn run(
         call = call.label(name, value);
     }
     let handle = call.await?;
-    warn_if_untaken(&client, &arguments.workflow, queue).await?;
+    if warning.is_none() {
+        warning = warning_of_untaken(&client, &arguments.workflow, queue).await?;
+    }
+    if let Some(warning) = warning {
+        eprintln!("warning: {warning}");
+    }
     let result = if arguments.wait { Some(result_of(session, &handle).await?) } else { None };
     let started = Started { id: handle.id(), result: result.as_ref() };
     let sentence = result.as_ref().map_or_else(|| handle.id().to_owned(), ToString::to_string);
@@ -130,30 +140,27 @@ async fn run(
     Ok(())
 }
 
-/// Says so if no program has declared the queue, or none that lives has a workflow of this name: it may be misspelled,
-/// or a program that is launched later has it.
-async fn warn_if_untaken(client: &Client, workflow: &str, queue: Option<&str>) -> Result<()> {
-    if let Some(queue) = queue {
-        let queues = client.list_queues().await?;
-        let names = || queues.iter().map(|it| it.name.as_str());
-        if names().all(|it| it != queue) {
-            let hint = suggest::hint("queues", queue, names());
-            eprintln!(
-                "warning: no program has declared the queue {queue:?}, so the workflow waits until one does; {hint}"
-            );
-            return Ok(());
-        }
-    }
+/// A warning for a queue that is neither declared nor has work: it may be misspelled.
+async fn warning_of_queue(client: &Client, queue: &str) -> Result<Option<String>> {
+    let queues = client.list_queues().await?;
+    let names = || queues.iter().filter_map(|it| own_queue(&it.name));
+    Ok(names().all(|it| it != queue).then(|| {
+        let hint = suggest::hint("queues", queue, names());
+        format!("no program has declared the queue {queue:?}, so the workflow waits until one does; {hint}")
+    }))
+}
+
+/// A warning for a workflow that is started and that none of the living processes takes.
+async fn warning_of_untaken(client: &Client, workflow: &str, queue: Option<&str>) -> Result<Option<String>> {
     let executors = client.list_executors().await?;
     if executors.iter().all(|it| it.state != ExecutorState::Live) {
-        return Ok(()); // what the programs have is not known
+        return Ok(None); // what the programs have is not known
     }
     let untaken = client.list_untaken_work().await?;
-    if untaken.iter().any(|it| it.name == workflow && it.queue.as_deref() == queue) {
+    Ok(untaken.iter().any(|it| it.name == workflow && it.queue.as_deref() == queue).then(|| {
         let place = queue.map_or_else(String::new, |it| format!(" and takes from the queue {it:?}"));
-        eprintln!("warning: no living process has a workflow {workflow:?}{place}: it waits until one does");
-    }
-    Ok(())
+        format!("no living process has a workflow {workflow:?}{place}: it waits until one does")
+    }))
 }
 
 /// The arguments of the workflow: an object, or single values.

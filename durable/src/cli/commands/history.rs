@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use serde::Serialize;
 
 use crate::cli::exit::{Exit, Failure, Result};
@@ -15,9 +15,10 @@ use crate::{ErrorKind, History, Status};
 
 /// Write everything that the database has of workflows as JSON, with their payloads
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("selected").required(true).args(["id", "conditions"])))]
 pub(in crate::cli) struct ExportArguments {
     /// The id of the workflow
-    #[arg(required_unless_present = "conditions", conflicts_with = "conditions")]
+    #[arg(value_name = "ID")]
     id: Option<String>,
     /// Write it to this file, instead of the standard output
     #[arg(long, value_name = "PATH", conflicts_with = "conditions")]

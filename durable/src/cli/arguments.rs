@@ -4,8 +4,8 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::commands::{
-    cancel, completions, context, control, dashboard, doctor, enqueue, executor, gc, health, history, ls, messages,
-    migrate, place, queue, reset, schedule, send, show, status, verify, version,
+    cancel, completions, context, control, dashboard, doctor, enqueue, executor, fork, gc, health, history, ls,
+    messages, migrate, place, queue, reset, schedule, send, show, status, verify, version,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -83,8 +83,8 @@ pub(super) enum Command {
     Send(send::SendArguments),
     Cancel(cancel::CancelArguments),
     Resume(control::ResumeArguments),
-    Restart(control::RestartArguments),
-    Fork(control::ForkArguments),
+    Restart(fork::RestartArguments),
+    Fork(fork::ForkArguments),
     Delete(control::DeleteArguments),
     Label(control::LabelArguments),
     Move(place::MoveArguments),

@@ -6,6 +6,7 @@ mod columns;
 mod commands;
 mod contexts;
 mod exit;
+mod filter;
 mod output;
 mod selection;
 mod session;
@@ -23,8 +24,8 @@ use clap::Parser;
 
 use self::arguments::{Command, CommandLine};
 use self::commands::{
-    cancel, completions, context, control, dashboard, doctor, enqueue, executor, gc, health, history, ls, messages,
-    migrate, place, queue, reset, schedule, send, show, status, verify, version,
+    cancel, completions, context, control, dashboard, doctor, enqueue, executor, fork, gc, health, history, ls,
+    messages, migrate, place, queue, reset, schedule, send, show, status, verify, version,
 };
 use self::exit::{Exit, Failure, Result};
 use self::session::Session;
@@ -102,8 +103,8 @@ async fn execute(command_line: CommandLine, application: Option<Builder>) -> Res
         Command::Send(arguments) => send::run(&session, &arguments).await?,
         Command::Cancel(arguments) => cancel::run(&session, &arguments).await?,
         Command::Resume(arguments) => control::resume(&session, &arguments).await?,
-        Command::Restart(arguments) => control::restart(&session, &arguments).await?,
-        Command::Fork(arguments) => control::fork(&session, &arguments).await?,
+        Command::Restart(arguments) => fork::restart(&session, &arguments).await?,
+        Command::Fork(arguments) => fork::fork(&session, &arguments).await?,
         Command::Delete(arguments) => control::delete(&session, &arguments).await?,
         Command::Move(arguments) => place::to_queue(&session, &arguments).await?,
         Command::Priority(arguments) => place::priority(&session, &arguments).await?,

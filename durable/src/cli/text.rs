@@ -6,7 +6,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::Value;
 
 use super::output::Tone;
-use crate::Status;
+use crate::{GroupCount, Status, WorkflowCounts};
 
 /// A duration with its two largest units.
 pub(super) fn duration(length: Duration) -> String {
@@ -61,6 +61,12 @@ pub(super) fn shortened(text: &str, most: usize) -> String {
 /// So many workflows, as in "1 workflow".
 pub(super) fn workflows(number: u64) -> String {
     format!("{number} {}", if number == 1 { "workflow" } else { "workflows" })
+}
+
+/// How many workflows there are of each group, as in "2 pending, 1 error".
+pub(super) fn groups(counts: &WorkflowCounts) -> String {
+    let group = |it: &GroupCount| format!("{} {}", it.count, or_none(it.value.as_ref()).to_lowercase());
+    counts.groups.iter().map(group).collect::<Vec<_>>().join(", ")
 }
 
 /// The name of a queue, unless it is the engine's own, on which workflows without a queue wait for any process.

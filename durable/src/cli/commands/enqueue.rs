@@ -105,7 +105,8 @@ async fn run(
     session.confirm_write(&format!("start the workflow `{}`", arguments.workflow))?;
     let client = session.connect().await?;
     let mut warning = match queue {
-        Some(queue) => warning_of_queue(&client, queue).await?, // before its work makes it a known one
+        // Before its work makes it a known one. What cannot be looked at is not warned of.
+        Some(queue) => warning_of_queue(&client, queue).await.unwrap_or_default(),
         None => None,
     };
     let mut call = place(client.enqueue(&arguments.workflow, &input));
@@ -127,7 +128,7 @@ async fn run(
     }
     let handle = call.await?;
     if warning.is_none() {
-        warning = warning_of_untaken(&client, &arguments.workflow, queue).await?;
+        warning = warning_of_untaken(&client, &arguments.workflow, queue).await.unwrap_or_default();
     }
     if let Some(warning) = warning {
         eprintln!("warning: {warning}");

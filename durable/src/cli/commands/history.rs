@@ -7,8 +7,8 @@ use clap::{ArgGroup, Args};
 use serde::Serialize;
 
 use crate::cli::exit::{Exit, Failure, Result};
+use crate::cli::filter::{filter_of, ids_of};
 use crate::cli::output::print_line;
-use crate::cli::selection::{filter_of, ids_of};
 use crate::cli::session::Session;
 use crate::cli::text::workflows;
 use crate::{ErrorKind, History, Status};
@@ -87,14 +87,12 @@ async fn export_all(session: &Session, conditions: &[String], folder: &Path) -> 
 
 /// The name of the file for a workflow. What is no letter, digit, dot, dash or underscore in its id is written as %2F.
 fn file_name(id: &str) -> String {
-    let mut name = String::new();
-    for byte in id.bytes() {
-        let is_dot_first = byte == b'.' && name.is_empty(); // no hidden files, and no `..`
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' if !is_dot_first => name.push(byte.into()),
-            _ => name.push_str(&format!("%{byte:02X}")),
-        }
-    }
+    let written = |(at, byte): (usize, u8)| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => char::from(byte).to_string(),
+        b'.' if at > 0 => ".".to_owned(), // no hidden files, and no `..`
+        _ => format!("%{byte:02X}"),
+    };
+    let name = id.bytes().enumerate().map(written).collect::<Vec<_>>().concat();
     format!("{name}.json")
 }
 

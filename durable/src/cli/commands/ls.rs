@@ -5,8 +5,8 @@ use clap::Args;
 
 use crate::cli::arguments::Format;
 use crate::cli::exit::Result;
+use crate::cli::filter::filter_of;
 use crate::cli::output::Tone;
-use crate::cli::selection::filter_of;
 use crate::cli::session::Session;
 use crate::cli::text::{duration, message_of, or_none, shortened, time, tone_of};
 use crate::cli::values::{moment, pair};

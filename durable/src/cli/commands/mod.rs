@@ -8,6 +8,7 @@ pub(super) mod dashboard;
 pub(super) mod doctor;
 pub(super) mod enqueue;
 pub(super) mod executor;
+pub(super) mod fork;
 pub(super) mod gc;
 pub(super) mod health;
 pub(super) mod history;

@@ -6,8 +6,8 @@ use clap::{ArgGroup, Args};
 
 use crate::cli::commands::show::not_found;
 use crate::cli::exit::{Exit, Failure, Result};
+use crate::cli::filter::filter_of;
 use crate::cli::output::Tone;
-use crate::cli::selection::filter_of;
 use crate::cli::session::Session;
 use crate::{Builder, ErrorKind, ReplayOutcome, ReplayReport};
 

@@ -50,8 +50,10 @@ const NARROWEST: usize = 10;
 /// What separates a column from the next one.
 const PADDING: usize = 2;
 
-/// Fits a table with these headings into this width. Gives the headings of the columns that had no room.
-pub(super) fn fit<'a>(table: &mut Table, headings: &[&'a str], width: usize) -> Vec<&'a str> {
+/// Fits a table with these headings into this width, or into another one if it is not known: then ids are whole, for
+/// other programs. Gives the headings of the columns that had no room.
+pub(super) fn fit<'a>(table: &mut Table, headings: &[&'a str], known: Option<u16>, otherwise: u16) -> Vec<&'a str> {
+    let width = usize::from(known.unwrap_or(otherwise));
     let contents: Vec<usize> = table.column_max_content_widths().into_iter().map(usize::from).collect();
     let least = |heading: &str, content: usize| if FIXED.contains(&heading) { content } else { content.min(NARROWEST) };
     let mut shown: Vec<(&str, usize)> = headings.iter().copied().zip(contents.iter().copied()).collect();
@@ -65,7 +67,7 @@ pub(super) fn fit<'a>(table: &mut Table, headings: &[&'a str], width: usize) -> 
         left_out.extend(shown.extract_if(.., |(heading, _)| *heading == dispensable).map(|(heading, _)| heading));
     }
     let grown = |(it, content): &(&str, usize)| if *it == COPIED { content - least(it, *content) } else { 0 };
-    let has_room_for_ids = needed(&shown) + shown.iter().map(grown).sum::<usize>() <= width;
+    let has_room_for_ids = known.is_none() || needed(&shown) + shown.iter().map(grown).sum::<usize>() <= width;
     for ((column, heading), content) in table.column_iter_mut().zip(headings).zip(contents) {
         let is_whole = FIXED.contains(heading) || has_room_for_ids && *heading == COPIED;
         column.set_constraint(if left_out.contains(heading) {

@@ -65,7 +65,7 @@ impl Output {
                 for row in rows {
                     table.add_row(cells(row).into_iter().map(|(text, tone)| self.cell(&text, tone)));
                 }
-                let left_out = columns::fit(&mut table, headings, width().into());
+                let left_out = columns::fit(&mut table, headings, known_width(), WIDTH_WITHOUT_TERMINAL);
                 Self::print_table(&table)?;
                 if !left_out.is_empty() {
                     eprintln!("left out, because the lines are narrow: {}; -o json has all", left_out.join(", "));
@@ -125,12 +125,17 @@ impl Output {
     }
 }
 
-/// How many columns the output has: those of the variable `COLUMNS`, or else of the terminal.
+/// How many columns the output has.
 pub(super) fn width() -> u16 {
+    known_width().unwrap_or(WIDTH_WITHOUT_TERMINAL)
+}
+
+/// The number of the variable `COLUMNS`, or else that of the terminal.
+fn known_width() -> Option<u16> {
     let variable = std::env::var("COLUMNS").ok().and_then(|it| it.trim().parse().ok());
     // A terminal that does not know its width says 0.
     let terminal = || Some(Table::new()).filter(|_| std::io::stdout().is_terminal()).and_then(|it| it.width());
-    variable.or_else(terminal).filter(|it| *it > 0).unwrap_or(WIDTH_WITHOUT_TERMINAL)
+    variable.or_else(terminal).filter(|it| *it > 0)
 }
 
 /// The text in lines of this width. Words that are longer, such as ids, stay whole.

@@ -52,6 +52,9 @@ async fn an_id_is_whole_where_there_is_room_and_always_in_what_is_shown_of_one_w
     assert!(listed.lines().any(|line| line.contains(ID)), "{listed}");
     let listed = printed(database, "110", &["ls", "--where", &format!("id={UUID}")]).await;
     assert!(listed.lines().any(|line| line.contains(UUID)), "{listed}");
+    durable(database, &["cancel", ID]).await.good();
+    let piped = durable(database, &["ls"]).await.good();
+    assert!(piped.contains("REASON") && piped.lines().any(|line| line.contains(ID)), "{piped}");
     for columns in ["20", "60", "200"] {
         let shown = printed(database, columns, &["show", "fork"]).await;
         assert!(shown.lines().any(|line| line.contains(ID)), "{columns}: {shown}");
